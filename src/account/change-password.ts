@@ -1,0 +1,38 @@
+import { throttle } from '../auth/throttle.ts';
+import type { Deps } from '../deps.ts';
+import { AuthError } from '../domain/auth-error.ts';
+import type { Call } from '../domain/call.ts';
+import { audit, mail } from '../domain/effect.ts';
+import { parseFields } from '../domain/parse-fields.ts';
+import { parseNewPassword, parsePresentedPassword } from '../domain/password.ts';
+import type { UserPrincipal } from '../domain/principal.ts';
+
+export type ChangePasswordInput = { principal: UserPrincipal; currentPassword: string; newPassword: string };
+
+/** @throws AuthError CREDENTIALS_INVALID when the current password is wrong */
+export async function changePassword(
+  deps: Pick<Deps, 'store' | 'limiter' | 'hasher' | 'passwordPolicy' | 'now'>,
+  input: ChangePasswordInput,
+  call: Call,
+): Promise<void> {
+  const { store, hasher } = deps;
+  const { userId, sessionId } = input.principal;
+  const found = await store.users.credentialsById(userId, call.signal);
+  if (!found) throw new AuthError('TOKEN_REVOKED');
+  const { current_password: current, new_password: next } = parseFields({
+    current_password: () => parsePresentedPassword(input.currentPassword),
+    new_password: () =>
+      parseNewPassword(input.newPassword, deps.passwordPolicy, [found.user.email, found.user.fullName]),
+  });
+  const permit = await throttle(deps, [{ limit: 'CHANGE_PASSWORD_USER', key: userId }], { userId, sessionId }, call);
+  if (!(await hasher.verify(found.passwordHash, current, call.signal))) throw new AuthError('CREDENTIALS_INVALID');
+
+  const passwordHash = await hasher.hash(next, call.signal);
+  const change = { userId, passwordEpoch: found.passwordEpoch, passwordHash, keepSessionId: sessionId };
+  const changed = await store.users.changePassword(change, deps.now(), [
+    audit({ type: 'password_changed', userId, sessionId, origin: call.origin }),
+    mail({ template: 'password-changed', userId }),
+  ]);
+  if (!changed) throw new AuthError('CREDENTIALS_INVALID');
+  await permit.giveBack();
+}

@@ -1,0 +1,12 @@
+import type { Deps } from '../deps.ts';
+import { AuthError } from '../domain/auth-error.ts';
+import type { Call } from '../domain/call.ts';
+import type { UserPrincipal } from '../domain/principal.ts';
+import type { User } from '../domain/user.ts';
+
+/** The account as it is now; the principal shows it as it was when the token was issued. */
+export async function getMe(deps: Pick<Deps, 'store'>, { userId }: UserPrincipal, { signal }: Call): Promise<User> {
+  const found = await deps.store.users.credentialsById(userId, signal);
+  if (!found) throw new AuthError('TOKEN_REVOKED');
+  return found.user;
+}

@@ -1,0 +1,148 @@
+// The one place where things are made, top to bottom, and closed in reverse.
+import type { Logger } from 'pino';
+import { v7 } from 'uuid';
+import type { Config } from './config.ts';
+import type { Deps } from './deps.ts';
+import { openMailer } from './jobs/mailer.ts';
+import { openQueueRedis, openQueues } from './jobs/queues.ts';
+import { startWorker } from './jobs/worker.ts';
+import { derivePurposeKeys } from './keys/purpose-keys.ts';
+import { createServiceKeys } from './keys/service-keys.ts';
+import { loadSigningKeys } from './keys/signing-keys.ts';
+import { createLimiter } from './limits/limiter.ts';
+import { openRequestRedis } from './limits/redis.ts';
+import { isCommonPassword } from './passwords/common-passwords.ts';
+import { createHashQueue } from './passwords/hash-queue.ts';
+import { createHasher } from './passwords/hasher.ts';
+import { listen } from './server/listener.ts';
+import { createPlainHttpHandler } from './server/plain-http.ts';
+import { createReadiness } from './server/readiness.ts';
+import { createRpcHandler } from './server/rpc.ts';
+import { openDatabase } from './store/database.ts';
+import { isMigrated } from './store/migrate.ts';
+import { assertServiceRole } from './store/service-role.ts';
+import { createStore } from './store/store.ts';
+import { createVerifier } from './verifier/verifier.ts';
+
+export type Parts = {
+  /** Answers calls. */
+  api: boolean;
+  /** Sends mail and writes audit events. */
+  worker: boolean;
+};
+
+export type App = {
+  /** Where calls are answered; 0 without the API. */
+  port: number;
+  /** Finishes what is under way, for as long as the configured grace, and closes everything. */
+  close(): Promise<void>;
+};
+
+export async function startApp(config: Config, parts: Parts, log: Logger, now = () => new Date()): Promise<App> {
+  // What has been made is closed again if something after it fails.
+  await using started = new AsyncDisposableStack();
+  const newId = () => v7();
+
+  const db = openDatabase(
+    {
+      url: config.DATABASE_URL,
+      poolSize: config.DATABASE_POOL_SIZE,
+      statementTimeoutMs: config.DATABASE_STATEMENT_TIMEOUT_MS,
+    },
+    (err) => log.warn({ err }, 'idle Postgres connection lost'),
+  );
+  started.defer(() => db.destroy());
+  await assertServiceRole(db);
+
+  const store = createStore(db, newId, now);
+  const purposeKeys = derivePurposeKeys(config.MASTER_KEY);
+  let port = 0;
+
+  if (parts.worker) {
+    const retry = { maxAttempts: config.MAIL_MAX_ATTEMPTS, backoffMs: config.MAIL_BACKOFF_MS };
+    const onQueueError = (err: Error) => log.warn({ err }, 'queue');
+    const redis = openQueueRedis(config.REDIS_URL, onQueueError);
+    started.defer(() => redis.disconnect());
+    const queues = openQueues(config.REDIS_URL, retry, onQueueError);
+    started.defer(() => queues.close());
+    const mailer = openMailer(config.SMTP_URL, config.MAIL_FROM);
+    started.defer(() => mailer.close());
+    const worker = await startWorker(
+      {
+        store,
+        redis,
+        queues,
+        mailer,
+        retry,
+        resetTokenKey: purposeKeys.resetTokens,
+        publicUrl: config.PUBLIC_URL,
+        resetTtlSeconds: config.RESET_TTL_SECONDS,
+        now,
+      },
+      log,
+    );
+    started.defer(() => worker.close());
+  }
+
+  if (parts.api) {
+    const redis = openRequestRedis(config.REDIS_URL, (err) => log.warn({ err }, 'Redis'));
+    started.defer(() => redis.disconnect());
+    const limiter = createLimiter(redis, config.limits, (err) =>
+      log.warn({ err }, 'Redis does not answer: limits are counted in this process'),
+    );
+    const hashQueue = createHashQueue({
+      concurrency: config.HASH_CONCURRENCY,
+      maxWaiting: config.HASH_QUEUE_LENGTH,
+      maxWaitMs: config.HASH_QUEUE_WAIT_MS,
+    });
+    const hasher = await createHasher(
+      {
+        memoryKib: config.ARGON2_MEMORY_KIB,
+        iterations: config.ARGON2_ITERATIONS,
+        parallelism: config.ARGON2_PARALLELISM,
+      },
+      hashQueue,
+    );
+    const signingKeys = await loadSigningKeys(store.signingKeys, purposeKeys.signingKeyEncryption);
+    const verifier = createVerifier({
+      issuer: config.ISSUER,
+      keys: signingKeys.verificationKeys,
+      revalidateSeconds: config.VERIFY_REVALIDATE_SECONDS,
+      revocations: {
+        standing: async (session, signal) => ((await store.sessions.isLive(session, now(), signal)) ? 'live' : 'ended'),
+      },
+      now,
+    });
+    const deps: Deps = {
+      store,
+      limiter,
+      hasher,
+      verifier,
+      signingKeys,
+      purposeKeys,
+      passwordPolicy: { minLength: config.PASSWORD_MIN_LENGTH, isCommon: isCommonPassword },
+      tokenSettings: {
+        issuer: config.ISSUER,
+        audiences: config.AUDIENCE,
+        accessTtlSeconds: config.ACCESS_TOKEN_TTL_SECONDS,
+        sessionIdleSeconds: config.SESSION_IDLE_SECONDS,
+        sessionMaxSeconds: config.SESSION_MAX_SECONDS,
+      },
+      now,
+      newId,
+    };
+    const readiness = createReadiness(() => isMigrated(db));
+    const rpc = createRpcHandler({ ...deps, serviceKeys: createServiceKeys(config.SERVICE_KEYS) }, log);
+    const plainHttp = createPlainHttpHandler(signingKeys, readiness.check);
+    const listener = await listen(
+      { host: config.HOST, port: config.PORT, maxConnectionsPerPeer: config.MAX_CONNECTIONS_PER_PEER },
+      [rpc, plainHttp],
+    );
+    started.defer(() => listener.close(config.SHUTDOWN_GRACE_SECONDS * 1000));
+    started.defer(() => readiness.stop());
+    port = listener.port;
+  }
+
+  const running = started.move();
+  return { port, close: () => running.disposeAsync() };
+}

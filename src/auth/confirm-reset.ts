@@ -1,0 +1,39 @@
+import type { Deps } from '../deps.ts';
+import { AuthError } from '../domain/auth-error.ts';
+import type { Call } from '../domain/call.ts';
+import { audit, mail } from '../domain/effect.ts';
+import { parseFields } from '../domain/parse-fields.ts';
+import { parseNewPassword } from '../domain/password.ts';
+import { parseResetToken } from '../domain/reset-token.ts';
+import { networkOf } from '../limits/network-of.ts';
+import { throttle } from './throttle.ts';
+
+export type ConfirmResetInput = { resetToken: string; newPassword: string };
+
+/** @throws AuthError RESET_TOKEN_INVALID */
+export async function confirmReset(
+  deps: Pick<Deps, 'store' | 'limiter' | 'hasher' | 'passwordPolicy' | 'purposeKeys' | 'now'>,
+  input: ConfirmResetInput,
+  call: Call,
+): Promise<void> {
+  const { store, hasher, now } = deps;
+  const resetId = parseResetToken(input.resetToken, deps.purposeKeys.resetTokens);
+  if (!resetId) {
+    await throttle(deps, [{ limit: 'CONFIRM_RESET_NETWORK', key: networkOf(call.origin.address) }], {}, call);
+    throw new AuthError('RESET_TOKEN_INVALID');
+  }
+  await throttle(deps, [{ limit: 'CONFIRM_RESET_TOKEN', key: resetId }], {}, call);
+  const reset = await store.resets.byId(resetId, now(), call.signal);
+  if (!reset) throw new AuthError('RESET_TOKEN_INVALID');
+  const { new_password: password } = parseFields({
+    new_password: () => parseNewPassword(input.newPassword, deps.passwordPolicy, [reset.email, reset.fullName]),
+  });
+
+  const passwordHash = await hasher.hash(password, call.signal);
+  const { userId } = reset;
+  const redeemed = await store.resets.redeem(reset, passwordHash, now(), [
+    audit({ type: 'reset_done', userId, origin: call.origin }),
+    mail({ template: 'password-changed', userId }),
+  ]);
+  if (!redeemed) throw new AuthError('RESET_TOKEN_INVALID');
+}

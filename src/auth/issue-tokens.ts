@@ -1,0 +1,35 @@
+import type { Deps } from '../deps.ts';
+import { formatRefreshToken } from '../domain/refresh-token.ts';
+import type { Tokens } from '../domain/tokens.ts';
+import type { Grant } from '../store/sessions.ts';
+import { CLIENT_ID } from '../verifier/access-token.ts';
+
+/** The tokens of a session as it stands: the same refresh token however often it is called, a new access token each time. */
+export async function issueTokens(
+  deps: Pick<Deps, 'signingKeys' | 'purposeKeys' | 'tokenSettings' | 'now' | 'newId'>,
+  grant: Grant,
+): Promise<Tokens> {
+  const { issuer, audiences, accessTtlSeconds } = deps.tokenSettings;
+  const { sessionId, counter, user } = grant;
+  const issuedAt = Math.floor(deps.now().getTime() / 1000);
+  const sessionEnd = Math.floor(grant.endsBy.getTime() / 1000);
+  const expiry = Math.min(issuedAt + accessTtlSeconds, sessionEnd);
+  const accessToken = await deps.signingKeys.sign({
+    iss: issuer,
+    sub: user.id,
+    aud: audiences,
+    client_id: CLIENT_ID,
+    iat: issuedAt,
+    exp: expiry,
+    jti: deps.newId(),
+    sid: sessionId,
+    email: user.email,
+    roles: user.roles,
+  });
+  return {
+    accessToken,
+    expiresAt: new Date(expiry * 1000),
+    refreshToken: formatRefreshToken({ sessionId, counter }, deps.purposeKeys.refreshTokens),
+    refreshExpiresAt: grant.expiresAt,
+  };
+}

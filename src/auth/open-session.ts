@@ -1,0 +1,23 @@
+import type { Deps } from '../deps.ts';
+import type { Call } from '../domain/call.ts';
+import { audit } from '../domain/effect.ts';
+import type { Grant } from '../store/sessions.ts';
+import type { Credentials } from '../store/users.ts';
+
+/** Null when the account changed since its credentials were read. */
+export async function openSession(
+  deps: Pick<Deps, 'store' | 'tokenSettings' | 'now' | 'newId'>,
+  { user, passwordEpoch }: Credentials,
+  account: string,
+  { origin }: Call,
+): Promise<Grant | null> {
+  const { sessionIdleSeconds, sessionMaxSeconds } = deps.tokenSettings;
+  const now = deps.now();
+  const sessionId = deps.newId();
+  const endsBy = new Date(now.getTime() + sessionMaxSeconds * 1000);
+  const expiresAt = new Date(now.getTime() + Math.min(sessionIdleSeconds, sessionMaxSeconds) * 1000);
+  const succeeded = audit({ type: 'login_succeeded', userId: user.id, sessionId, account, origin });
+  const session = { id: sessionId, userId: user.id, passwordEpoch, expiresAt, endsBy };
+  const opened = await deps.store.sessions.open(session, now, [succeeded]);
+  return opened ? { sessionId, counter: 1, expiresAt, endsBy, user } : null;
+}

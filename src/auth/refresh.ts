@@ -1,0 +1,68 @@
+import type { Deps } from '../deps.ts';
+import { AuthError } from '../domain/auth-error.ts';
+import type { Call } from '../domain/call.ts';
+import { audit } from '../domain/effect.ts';
+import { judgeRefresh, type RefreshVerdict } from '../domain/judge-refresh.ts';
+import { InvalidValue, parseFields } from '../domain/parse-fields.ts';
+import type { RefreshToken } from '../domain/refresh-token.ts';
+import type { Tokens } from '../domain/tokens.ts';
+import type { Grant, Session } from '../store/sessions.ts';
+import { issueTokens } from './issue-tokens.ts';
+import { openRefreshToken } from './open-refresh-token.ts';
+import { throttle } from './throttle.ts';
+
+export type RefreshInput = { refreshToken: string; requestId: string };
+
+type RefreshDeps = Pick<Deps, 'store' | 'limiter' | 'signingKeys' | 'purposeKeys' | 'tokenSettings' | 'now' | 'newId'>;
+
+/** @throws AuthError REFRESH_TOKEN_INVALID, REFRESH_TOKEN_REUSED, SESSION_EXPIRED or SESSION_ENDED */
+export async function refresh(deps: RefreshDeps, input: RefreshInput, call: Call): Promise<Tokens> {
+  const { request_id: requestId } = parseFields({ request_id: () => parseRequestId(input.requestId) });
+  const token = await openRefreshToken(deps, input.refreshToken, call);
+  const { sessionId } = token;
+  await throttle(deps, [{ limit: 'REFRESH_SESSION', key: sessionId }], { sessionId }, call);
+
+  const grant = (await rotate(deps, token, requestId, call)) ?? (await replay(deps, token, requestId, call));
+  return issueTokens(deps, grant);
+}
+
+function rotate(deps: RefreshDeps, token: RefreshToken, requestId: string, { origin }: Call): Promise<Grant | null> {
+  const { sessionId, counter } = token;
+  const rotation = { sessionId, counter, requestId, idleSeconds: deps.tokenSettings.sessionIdleSeconds };
+  return deps.store.sessions.rotate(rotation, deps.now(), { type: 'refreshed', sessionId, origin });
+}
+
+/** The session as it stands, for a token that may still have the present successor; or the reason why it may not. */
+async function replay(deps: RefreshDeps, token: RefreshToken, requestId: string, call: Call): Promise<Session> {
+  const session = await deps.store.sessions.byId(token.sessionId, call.signal);
+  if (!session) throw new AuthError('REFRESH_TOKEN_INVALID');
+  const verdict = judgeRefresh(session, token.counter, requestId, deps.now());
+  if (verdict === 'replay') return session;
+  if (verdict === 'reuse') await endStolenSession(deps, session, call);
+  throw new AuthError(REASONS[verdict]);
+}
+
+/** Committed before the caller hears of it: a throw inside the transaction would roll it back. */
+async function endStolenSession(
+  { store, now }: Pick<Deps, 'store' | 'now'>,
+  { sessionId, user }: Session,
+  { origin }: Call,
+): Promise<void> {
+  const detected = audit({ type: 'refresh_reuse_detected', userId: user.id, sessionId, origin });
+  await store.sessions.end(sessionId, now(), [detected]);
+}
+
+const REASONS = {
+  reuse: 'REFRESH_TOKEN_REUSED',
+  ended: 'SESSION_ENDED',
+  expired: 'SESSION_EXPIRED',
+  invalid: 'REFRESH_TOKEN_INVALID',
+  // The row changed between the two statements, as when an account is enabled again. Nothing is lost by a retry.
+  rotate: 'DEPENDENCY_UNAVAILABLE',
+} as const satisfies Record<Exclude<RefreshVerdict, 'replay'>, string>;
+
+/** Names an attempt; it is compared, never shown. */
+function parseRequestId(text: string): string {
+  if (!/^[\x20-\x7e]{0,128}$/.test(text)) throw new InvalidValue('must be at most 128 printable ASCII characters');
+  return text;
+}

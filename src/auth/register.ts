@@ -1,0 +1,39 @@
+import type { Deps } from '../deps.ts';
+import { accountHash } from '../domain/account-hash.ts';
+import { AuthError } from '../domain/auth-error.ts';
+import type { Call } from '../domain/call.ts';
+import { audit } from '../domain/effect.ts';
+import { parseEmail } from '../domain/email.ts';
+import { parseFullName } from '../domain/full-name.ts';
+import { parseFields } from '../domain/parse-fields.ts';
+import { parseNewPassword } from '../domain/password.ts';
+import type { User } from '../domain/user.ts';
+import { networkOf } from '../limits/network-of.ts';
+import { throttle } from './throttle.ts';
+
+export type RegisterInput = { email: string; password: string; fullName: string };
+
+/** @throws AuthError EMAIL_TAKEN */
+export async function register(
+  deps: Pick<Deps, 'store' | 'limiter' | 'hasher' | 'passwordPolicy' | 'purposeKeys' | 'now' | 'newId'>,
+  input: RegisterInput,
+  call: Call,
+): Promise<User> {
+  const { origin, signal } = call;
+  const { email, password, full_name } = parseFields({
+    email: () => parseEmail(input.email),
+    password: () => parseNewPassword(input.password, deps.passwordPolicy, [input.email, input.fullName]),
+    full_name: () => parseFullName(input.fullName),
+  });
+  const account = accountHash(email, deps.purposeKeys.accountHash);
+  await throttle(deps, [{ limit: 'REGISTER_NETWORK', key: networkOf(origin.address) }], { account }, call);
+
+  const passwordHash = await deps.hasher.hash(password, signal);
+  const id = deps.newId();
+  const registered = audit({ type: 'registered', userId: id, account, origin });
+  const user = await deps.store.users.create({ id, email, fullName: full_name, passwordHash }, deps.now(), [
+    registered,
+  ]);
+  if (!user) throw new AuthError('EMAIL_TAKEN');
+  return user;
+}

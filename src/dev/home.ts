@@ -1,0 +1,44 @@
+// The folder where `npm start` keeps its data and its generated secrets.
+import { randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+export type Home = {
+  folder: string;
+  /** A random secret that is made once and kept in a file of this name. */
+  secret(name: string, make: () => string): string;
+  release(): void;
+};
+
+/** @throws when another process that is alive uses the folder */
+export function claimHome(folder: string): Home {
+  mkdirSync(folder, { recursive: true });
+  const claim = join(folder, 'pid');
+  const holder = existsSync(claim) ? Number(readFileSync(claim, 'utf8')) : 0;
+  if (holder > 0 && holder !== process.pid && isAlive(holder)) {
+    throw new Error(`process ${holder} is using ${folder}: is another "npm start" running?`);
+  }
+  writeFileSync(claim, String(process.pid));
+  return {
+    folder,
+    secret(name, make) {
+      const file = join(folder, name);
+      if (!existsSync(file)) writeFileSync(file, `${make()}\n`, { mode: 0o600 });
+      return readFileSync(file, 'utf8').trim();
+    },
+    release: () => rmSync(claim, { force: true }),
+  };
+}
+
+export function randomKey(): string {
+  return randomBytes(32).toString('base64');
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}

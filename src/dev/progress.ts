@@ -1,0 +1,13 @@
+/** Runs one step of the start and says what it is doing and how long it took. */
+export async function progress<T>(name: string, step: () => Promise<T>): Promise<T> {
+  const startedAt = performance.now();
+  process.stdout.write(`  ${name} ...`);
+  try {
+    const result = await step();
+    process.stdout.write(` ready (${((performance.now() - startedAt) / 1000).toFixed(1)} s)\n`);
+    return result;
+  } catch (error) {
+    process.stdout.write(' failed\n');
+    throw error;
+  }
+}

@@ -1,0 +1,7 @@
+import { createHmac } from 'node:crypto';
+import type { Email } from './email.ts';
+
+/** Stands for an email where the email itself must not be kept: in limits and in audit events. 128 bits, base64url. */
+export function accountHash(email: Email, key: Buffer): string {
+  return createHmac('sha256', key).update(email).digest().subarray(0, 16).toString('base64url');
+}

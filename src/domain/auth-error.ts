@@ -1,0 +1,50 @@
+/** Why a call failed. `Reason` in proto/auth/v1/errors.proto says what each one means. */
+export type Reason =
+  | 'INVALID_ARGUMENT'
+  | 'EMAIL_TAKEN'
+  | 'CREDENTIALS_INVALID'
+  | 'CREDENTIALS_MISSING'
+  | 'TOKEN_INVALID'
+  | 'TOKEN_EXPIRED'
+  | 'TOKEN_REVOKED'
+  | 'AUDIENCE_MISMATCH'
+  | 'REFRESH_TOKEN_INVALID'
+  | 'REFRESH_TOKEN_REUSED'
+  | 'SESSION_EXPIRED'
+  | 'SESSION_ENDED'
+  | 'RESET_TOKEN_INVALID'
+  | 'PERMISSION_DENIED'
+  | 'ROLE_NOT_GRANTED'
+  | 'USER_NOT_FOUND'
+  | 'USER_DISABLED'
+  | 'RATE_LIMITED'
+  | 'OVERLOADED'
+  | 'DEPENDENCY_UNAVAILABLE'
+  | 'DEADLINE_EXCEEDED'
+  | 'INTERNAL';
+
+/** One bad field of a request. The description never repeats the value. */
+export type Violation = { field: string; description: string };
+
+type Details = {
+  violations?: Violation[];
+  /** When the same call may succeed, in milliseconds from now. */
+  retryAfterMs?: number;
+  /** For the log only; a caller never sees it. */
+  cause?: unknown;
+};
+
+/** The one way in which this service says no. */
+export class AuthError extends Error {
+  readonly reason: Reason;
+  readonly violations: Violation[];
+  readonly retryAfterMs: number | undefined;
+
+  constructor(reason: Reason, details: Details = {}) {
+    super(reason, { cause: details.cause });
+    this.name = 'AuthError';
+    this.reason = reason;
+    this.violations = details.violations ?? [];
+    this.retryAfterMs = details.retryAfterMs;
+  }
+}

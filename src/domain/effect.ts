@@ -1,0 +1,48 @@
+// What a state change does besides: it is written to the outbox in the same transaction, and the worker carries it out.
+
+/** Where a call came from, for audit events. */
+export type Origin = {
+  /** The client's IP address. */
+  address: string;
+  userAgent: string;
+  requestId: string;
+};
+
+export type AuditType =
+  | 'registered'
+  | 'login_succeeded'
+  | 'login_failed'
+  | 'throttled'
+  | 'refreshed'
+  | 'refresh_reuse_detected'
+  | 'logged_out'
+  | 'password_changed'
+  | 'reset_requested'
+  | 'reset_done'
+  | 'permission_denied';
+
+/** Holds no secret and no email: people appear by id, or by `account`, a keyed hash of an email. */
+export type AuditEvent = {
+  type: AuditType;
+  userId?: string;
+  sessionId?: string;
+  account?: string;
+  /** Why, or what, in a word: the cause of a failure, the limit, the RPC, the role. */
+  detail?: string;
+  origin: Origin;
+};
+
+/** A mail to write; the worker looks up whom it goes to, and makes any token when it sends. */
+export type MailOrder =
+  | { template: 'password-reset'; email: string }
+  | { template: 'password-changed'; userId: string };
+
+export type Effect = { topic: 'audit'; payload: AuditEvent } | { topic: 'mail'; payload: MailOrder };
+
+export function audit(event: AuditEvent): Effect {
+  return { topic: 'audit', payload: event };
+}
+
+export function mail(order: MailOrder): Effect {
+  return { topic: 'mail', payload: order };
+}

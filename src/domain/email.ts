@@ -1,0 +1,42 @@
+import { InvalidValue } from './parse-fields.ts';
+
+declare const brand: unique symbol;
+/** The canonical form of an address: lower case, NFC, the domain as A-labels. One account per canonical form. */
+export type Email = string & { readonly [brand]: 'Email' };
+
+const MAX_BYTES = 254; // RFC 5321 section 4.5.3.1.3, less the angle brackets
+const MAX_LOCAL_BYTES = 64; // RFC 5321 section 4.5.3.1.1
+/** RFC 5322 section 3.2.3: dot-atom. Quoted strings and comments are valid there and refused here. */
+const DOT_ATOM = /^[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*$/;
+/** RFC 1035 labels, at least two; the last one is not a number, so that no IP address passes. */
+const HOST_NAME = /^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])$/;
+/** What a URL parser would read as more than a host name. */
+const URL_SYNTAX = /[\s/\\?#@:[\]%]/;
+
+/** @throws InvalidValue */
+export function parseEmail(text: string): Email {
+  if (text === '') throw new InvalidValue('is required');
+  if (Buffer.byteLength(text) > MAX_BYTES) throw new InvalidValue('must be at most 254 bytes long');
+  const normal = text.normalize('NFC').toLowerCase();
+  const at = normal.lastIndexOf('@');
+  if (at < 1) throw new InvalidValue('must have the form name@domain');
+  const local = normal.slice(0, at);
+  if (local.length > MAX_LOCAL_BYTES) throw new InvalidValue('must have at most 64 bytes before the @');
+  if (!DOT_ATOM.test(local)) {
+    throw new InvalidValue(
+      "must have only letters a to z, digits, and . ! # $ % & ' * + / = ? ^ _ ` { | } ~ - before the @",
+    );
+  }
+  const email = `${local}@${toAsciiDomain(normal.slice(at + 1))}`;
+  if (Buffer.byteLength(email) > MAX_BYTES) throw new InvalidValue('must be at most 254 bytes long');
+  return email as Email;
+}
+
+/** UTS 46 processing by the platform's URL parser; the result is a host name of A-labels. */
+function toAsciiDomain(domain: string): string {
+  const ascii = URL_SYNTAX.test(domain) ? '' : (URL.parse(`http://${domain}`)?.hostname ?? '');
+  if (ascii.length > 253 || !HOST_NAME.test(ascii)) {
+    throw new InvalidValue('must have a domain name after the @, such as example.com');
+  }
+  return ascii;
+}

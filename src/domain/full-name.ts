@@ -1,0 +1,18 @@
+import { InvalidValue } from './parse-fields.ts';
+
+const MAX_CODE_POINTS = 200;
+/** Control, format (invisible, bidi), private, surrogate and unassigned characters; line and paragraph separators. */
+const UNPRINTABLE = /[\p{C}\p{Zl}\p{Zp}]/u;
+/** Zero width (non-)joiners are format characters that names in several scripts need. */
+const JOINERS = /[\u200c\u200d]/gu;
+
+/** @throws InvalidValue */
+export function parseFullName(text: string): string {
+  const name = text.normalize('NFC').trim();
+  if (name === '') throw new InvalidValue('is required');
+  if ([...name].length > MAX_CODE_POINTS) throw new InvalidValue('must be at most 200 characters long');
+  if (UNPRINTABLE.test(name.replace(JOINERS, '')))
+    throw new InvalidValue('must have no control or invisible characters');
+  if (!/[\p{L}\p{N}]/u.test(name)) throw new InvalidValue('must have a letter or a digit');
+  return name;
+}

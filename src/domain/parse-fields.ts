@@ -1,0 +1,27 @@
+import { AuthError, type Violation } from './auth-error.ts';
+
+/** Thrown by a parser; the message says what is wanted and never repeats the value. */
+export class InvalidValue extends Error {}
+
+type Parsers = Record<string, () => unknown>;
+type Parsed<P extends Parsers> = { [Field in keyof P]: ReturnType<P[Field]> };
+
+/**
+ * Runs every parser and reports all bad fields at once.
+ * @param parsers by the field's name in the proto
+ * @throws AuthError INVALID_ARGUMENT with one violation for each bad field
+ */
+export function parseFields<P extends Parsers>(parsers: P): Parsed<P> {
+  const parsed: Record<string, unknown> = {};
+  const violations: Violation[] = [];
+  for (const [field, parse] of Object.entries(parsers)) {
+    try {
+      parsed[field] = parse();
+    } catch (error) {
+      if (!(error instanceof InvalidValue)) throw error;
+      violations.push({ field, description: error.message });
+    }
+  }
+  if (violations.length > 0) throw new AuthError('INVALID_ARGUMENT', { violations });
+  return parsed as Parsed<P>;
+}

@@ -1,0 +1,19 @@
+import { openToken, sealToken, type TokenKind } from './sealed-token.ts';
+import { uuidFromBytes, uuidToBytes } from './uuid.ts';
+
+/** Which session, and which of its tokens: they are numbered from 1. */
+export type RefreshToken = { sessionId: string; counter: number };
+
+const KIND: TokenKind = { prefix: 'lkr_', payloadBytes: 20 };
+
+export function formatRefreshToken(token: RefreshToken, key: Buffer): string {
+  const counter = Buffer.alloc(4);
+  counter.writeUInt32BE(token.counter);
+  return sealToken(KIND, Buffer.concat([uuidToBytes(token.sessionId), counter]), key);
+}
+
+/** Null for anything that this deployment has not made. */
+export function parseRefreshToken(text: string, key: Buffer): RefreshToken | null {
+  const payload = openToken(KIND, text, key);
+  return payload && { sessionId: uuidFromBytes(payload.subarray(0, 16)), counter: payload.readUInt32BE(16) };
+}

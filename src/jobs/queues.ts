@@ -1,0 +1,73 @@
+// BullMQ on Redis carries ids of outbox rows, nothing else: what a job is about stays in Postgres.
+import { type ConnectionOptions, Queue } from 'bullmq';
+import { Redis } from 'ioredis';
+import type { OutboxRef } from '../store/outbox.ts';
+
+type Topic = OutboxRef['topic'];
+
+export type RetryPolicy = {
+  /** Attempts at one job before it is a dead letter. */
+  maxAttempts: number;
+  /** The wait before the second attempt, in milliseconds; it doubles with each one. */
+  backoffMs: number;
+};
+
+export type Queues = {
+  /** Adds one job a row, with the row's id; a row whose job is still there is not added again. */
+  add(rows: OutboxRef[]): Promise<void>;
+  close(): Promise<void>;
+};
+
+/** All keys in Redis begin with it. */
+export const QUEUE_PREFIX = 'latchkey:queue';
+const COMMAND_TIMEOUT_MS = 5_000;
+const MAX_RECONNECT_DELAY_MS = 2_000;
+
+/** A connection for BullMQ's workers, whose blocking commands wait as long as they want; it reconnects for ever. */
+export function openQueueRedis(url: string, onError: (error: Error) => void): Redis {
+  const redis = new Redis(url, {
+    connectionName: 'latchkey-queue',
+    maxRetriesPerRequest: null,
+    retryStrategy: (attempt) => Math.min(attempt * 100, MAX_RECONNECT_DELAY_MS),
+  });
+  return redis.on('error', onError);
+}
+
+export function openQueues(url: string, retry: RetryPolicy, onError: (error: Error) => void): Queues {
+  // The relay must hear of a Redis that is away, and puts the rows back.
+  const connection = new Redis(url, {
+    connectionName: 'latchkey-relay',
+    commandTimeout: COMMAND_TIMEOUT_MS,
+    enableOfflineQueue: false,
+    maxRetriesPerRequest: 0,
+    retryStrategy: (attempt) => Math.min(attempt * 100, MAX_RECONNECT_DELAY_MS),
+  });
+  connection.on('error', onError);
+  const open = (topic: Topic) =>
+    new Queue(topic, {
+      connection: connection as ConnectionOptions,
+      prefix: QUEUE_PREFIX,
+      defaultJobOptions: {
+        attempts: retry.maxAttempts,
+        backoff: { type: 'exponential', delay: retry.backoffMs, jitter: 0.2 },
+        // The outbox row is the record; a finished job must not stand in the way of the next one with its id.
+        removeOnComplete: true,
+        removeOnFail: true,
+      },
+    }).on('error', onError);
+  const queues: Record<Topic, Queue> = { audit: open('audit'), mail: open('mail') };
+
+  return {
+    async add(rows) {
+      for (const [topic, queue] of Object.entries(queues)) {
+        const jobs = rows.filter((row) => row.topic === topic);
+        if (jobs.length > 0)
+          await queue.addBulk(jobs.map(({ id }) => ({ name: topic, data: {}, opts: { jobId: id } })));
+      }
+    },
+    async close() {
+      await Promise.all(Object.values(queues).map((queue) => queue.close()));
+      connection.disconnect();
+    },
+  };
+}

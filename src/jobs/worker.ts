@@ -1,0 +1,72 @@
+// Everything that happens later: the relay, the mails, the audit trail.
+import { type ConnectionOptions, type Job, Worker as QueueWorker, UnrecoverableError } from 'bullmq';
+import type { Redis } from 'ioredis';
+import type { Logger } from 'pino';
+import type { OutboxRef } from '../store/outbox.ts';
+import { describe, UndeliverableMail } from './mailer.ts';
+import { QUEUE_PREFIX, type Queues, type RetryPolicy } from './queues.ts';
+import { startRelay } from './relay.ts';
+import { type MailDeps, sendMail } from './send-mail.ts';
+
+export type WorkerDeps = MailDeps & { redis: Redis; queues: Queues; retry: RetryPolicy };
+
+export type Worker = {
+  /** Lets jobs under way finish. */
+  close(): Promise<void>;
+};
+
+const MAIL_CONCURRENCY = 4;
+const AUDIT_CONCURRENCY = 16;
+const PARTITION_CHECK_MS = 6 * 3600_000;
+
+export async function startWorker(deps: WorkerDeps, log: Logger): Promise<Worker> {
+  const { outbox } = deps.store;
+  const makePartitions = () => outbox.ensureAuditPartitions(deps.now());
+  await makePartitions();
+  const partitions = setInterval(() => {
+    makePartitions().catch((err: unknown) => log.error({ err }, 'audit partitions'));
+  }, PARTITION_CHECK_MS);
+
+  const consume = (topic: OutboxRef['topic'], concurrency: number, carryOut: (id: string) => Promise<void>) =>
+    new QueueWorker(topic, (job) => attempt(deps, log, topic, job, carryOut), {
+      connection: deps.redis as ConnectionOptions,
+      prefix: QUEUE_PREFIX,
+      concurrency,
+    }).on('error', (err) => log.warn({ err, topic }, 'queue'));
+  const consumers = [
+    consume('mail', MAIL_CONCURRENCY, (id) => sendMail(deps, id)),
+    consume('audit', AUDIT_CONCURRENCY, (id) => outbox.recordAuditEvent(id)),
+  ];
+  const relay = startRelay({ outbox, queues: deps.queues, now: deps.now }, (err) => log.warn({ err }, 'outbox relay'));
+
+  return {
+    async close() {
+      clearInterval(partitions);
+      await relay.close();
+      await Promise.all(consumers.map((consumer) => consumer.close()));
+    },
+  };
+}
+
+/** One attempt at a job. What fails for good is marked in the outbox, where an operator finds it. */
+async function attempt(
+  { store, retry, now }: WorkerDeps,
+  log: Logger,
+  topic: OutboxRef['topic'],
+  job: Job,
+  carryOut: (id: string) => Promise<void>,
+): Promise<void> {
+  const id = job.id as string;
+  const number = job.attemptsMade + 1;
+  try {
+    await carryOut(id);
+  } catch (error) {
+    const isDead = error instanceof UndeliverableMail || number >= retry.maxAttempts;
+    await store.outbox.noteFailure(id, describe(error), isDead ? now() : null);
+    const fields = { outbox_id: id, topic, attempt: number, err: error };
+    if (!isDead) log.warn(fields, 'job failed, will be tried again');
+    else log.error(fields, 'job failed for good: dead letter');
+    // What is thrown is kept in Redis until the job ends; the outbox has the text.
+    throw isDead ? new UnrecoverableError('dead letter') : new Error('attempt failed');
+  }
+}

@@ -1,0 +1,22 @@
+import { hkdfSync } from 'node:crypto';
+
+/** Each purpose's label is part of the derivation (RFC 5869): changing one ends everything made under it. */
+const LABELS = {
+  refreshTokens: 'latchkey/v1/refresh-token',
+  resetTokens: 'latchkey/v1/reset-token',
+  signingKeyEncryption: 'latchkey/v1/signing-key-encryption',
+  accountHash: 'latchkey/v1/account-hash',
+};
+
+/** One 256-bit key for each purpose, so that what is made for one never passes for another. */
+export type PurposeKeys = Record<keyof typeof LABELS, Buffer>;
+
+export function derivePurposeKeys(masterKey: Buffer): PurposeKeys {
+  const derive = (label: string) => Buffer.from(hkdfSync('sha256', masterKey, '', label, 32));
+  return {
+    refreshTokens: derive(LABELS.refreshTokens),
+    resetTokens: derive(LABELS.resetTokens),
+    signingKeyEncryption: derive(LABELS.signingKeyEncryption),
+    accountHash: derive(LABELS.accountHash),
+  };
+}

@@ -1,0 +1,113 @@
+// Counts attempts. In Redis while it answers; while it does not, in this process, by half the points, which is stricter
+// for one process and still closed. Keys hold no email and no secret.
+import { createHash } from 'node:crypto';
+import type { Redis } from 'ioredis';
+import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible';
+import type { Limit, LimitName } from './limits.ts';
+
+export type Taken = {
+  allowed: boolean;
+  retryAfterMs: number;
+  /** Whether this is the first attempt over the limit in this window. */
+  isFirstRefusal: boolean;
+};
+
+export type Limiter = {
+  /** Counts one attempt, atomically, and tells whether it may go on. Never throws for a missing Redis. */
+  take(name: LimitName, key: string): Promise<Taken>;
+  /** Takes one counted attempt back. */
+  giveBack(name: LimitName, key: string): Promise<void>;
+  /** Remembers for 30 days that an account signed in from a network. */
+  rememberPlace(account: string, network: string): Promise<void>;
+  knowsPlace(account: string, network: string): Promise<boolean>;
+};
+
+const PREFIX = 'latchkey:limit';
+const PLACE_PREFIX = 'latchkey:place';
+const PLACE_TTL_SECONDS = 30 * 24 * 3600;
+/** Bounds the memory of the fallback; keys that share a bucket share a limit. */
+const FALLBACK_BUCKETS = 65_536;
+/** After a failure Redis is left alone for this long, so that a hanging one delays one call and not each. */
+const PAUSE_MS = 1_000;
+
+type Pair = { shared: RateLimiterRedis; fallback: RateLimiterMemory; points: number };
+
+/** @param onFallback hears of calls that Redis did not answer, once a second at the most */
+export function createLimiter(
+  redis: Redis,
+  limits: Record<LimitName, Limit>,
+  onFallback: (error: unknown) => void,
+): Limiter {
+  const pairs = new Map<string, Pair>(
+    Object.entries(limits).map(([name, { points, windowSeconds }]) => {
+      const options = { keyPrefix: `${PREFIX}:${name}`, duration: windowSeconds };
+      const shared = new RateLimiterRedis({ ...options, points, storeClient: redis, rejectIfRedisNotReady: true });
+      const fallback = new RateLimiterMemory({ ...options, points: Math.max(1, Math.floor(points / 2)) });
+      return [name, { shared, fallback, points }];
+    }),
+  );
+
+  let pauseUntil = 0;
+
+  async function viaRedis<T>(call: () => Promise<T>, otherwise: () => T | Promise<T>): Promise<T> {
+    if (performance.now() < pauseUntil) return otherwise();
+    try {
+      return await call();
+    } catch (error) {
+      pauseUntil = performance.now() + PAUSE_MS;
+      onFallback(error);
+      return otherwise();
+    }
+  }
+
+  return {
+    async take(name, key) {
+      const { shared, fallback } = pairs.get(name) as Pair;
+      return viaRedis(
+        () => consume(shared, key),
+        () => consume(fallback, bucketOf(key)),
+      );
+    },
+
+    async giveBack(name, key) {
+      const { shared, fallback } = pairs.get(name) as Pair;
+      await viaRedis(
+        () => shared.reward(key),
+        () => fallback.reward(bucketOf(key)),
+      );
+    },
+
+    async rememberPlace(account, network) {
+      await viaRedis(
+        () => redis.set(`${PLACE_PREFIX}:${account}:${network}`, '', 'EX', PLACE_TTL_SECONDS),
+        () => null,
+      );
+    },
+
+    async knowsPlace(account, network) {
+      return viaRedis(
+        async () => (await redis.exists(`${PLACE_PREFIX}:${account}:${network}`)) === 1,
+        () => false,
+      );
+    },
+  };
+}
+
+/** The library rejects with the count when the limit is passed, and with an error when its store fails. */
+async function consume(limiter: RateLimiterRedis | RateLimiterMemory, key: string): Promise<Taken> {
+  try {
+    await limiter.consume(key);
+    return { allowed: true, retryAfterMs: 0, isFirstRefusal: false };
+  } catch (refusal) {
+    if (!(refusal instanceof RateLimiterRes)) throw refusal;
+    return {
+      allowed: false,
+      retryAfterMs: refusal.msBeforeNext,
+      isFirstRefusal: refusal.consumedPoints === limiter.points + 1,
+    };
+  }
+}
+
+function bucketOf(key: string): string {
+  return String(createHash('sha256').update(key).digest().readUInt32BE() % FALLBACK_BUCKETS);
+}

@@ -1,0 +1,61 @@
+import { type DestinationStream, type Logger, pino } from 'pino';
+
+/** What may appear in a log line. Anything else that is handed to the logger is left out. */
+const ALLOWED_FIELDS = new Set([
+  'method',
+  'code',
+  'reason',
+  'duration_ms',
+  'peer',
+  'request_id',
+  'user_id',
+  'service',
+  'port',
+  'signal',
+  'migrations',
+  'outbox_id',
+  'topic',
+  'attempt',
+  'problems',
+]);
+
+export function createLogger(level: string, destination?: DestinationStream): Logger {
+  const options = {
+    level,
+    base: null,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (label: string) => ({ level: label }), log: allowedFields },
+  };
+  return destination ? pino(options, destination) : pino(options);
+}
+
+function allowedFields(fields: Record<string, unknown>): Record<string, unknown> {
+  const kept = Object.entries(fields).filter(([name]) => ALLOWED_FIELDS.has(name));
+  if ('err' in fields) kept.push(['err', describeError(fields.err)]);
+  return Object.fromEntries(kept);
+}
+
+/**
+ * An error without the values that drivers put into theirs: of a Postgres error its SQLSTATE and constraint, of any
+ * other its own code and its text without credentials in URLs.
+ */
+function describeError(error: unknown): Record<string, unknown> {
+  if (!(error instanceof Error)) return { type: typeof error };
+  const { code, constraint, severity } = error as { code?: unknown; constraint?: unknown; severity?: unknown };
+  const isPostgres = severity !== undefined;
+  return {
+    type: error.name,
+    ...(code !== undefined && { code: String(code) }),
+    ...(constraint !== undefined && { constraint: String(constraint) }),
+    ...(!isPostgres && { message: withoutCredentials(error.message) }),
+    stack: error.stack
+      ?.split('\n')
+      .filter((line) => /^\s+at /.test(line))
+      .slice(0, 8)
+      .join('\n'),
+  };
+}
+
+function withoutCredentials(text: string): string {
+  return text.replace(/\/\/[^/@\s]*@/g, '//***@').slice(0, 300);
+}

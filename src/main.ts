@@ -1,0 +1,101 @@
+// The command line. Each command reads its configuration from the environment; README.md has the table.
+import { parseArgs } from 'node:util';
+import { type App, type Parts, startApp } from './app.ts';
+import { ConfigError, processEnvironment, readConfig, readDevSettings } from './config.ts';
+import { createLogger } from './log.ts';
+import { listDeadLetters, retryDeadLetters } from './outbox-command.ts';
+import { migrateDatabase, prepareDatabase } from './store/prepare-database.ts';
+
+const USAGE = `usage: node src/main.ts <command>
+
+  dev                       everything on this machine, with an embedded Postgres, Redis and mailbox
+  serve                     the API
+  worker                    mail and audit events
+  migrate                   bring the schema up to date, as MIGRATION_DATABASE_URL
+  migrate --service-login   and make the database and the login that DATABASE_URL names
+  outbox                    list dead letters: mails and events that were given up
+  outbox retry <id|all>     try them again
+`;
+
+/** Ends with the process; resolves when a signal asks for the end. */
+function stopSignal(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, resolve);
+  });
+}
+
+async function runUntilStopped(parts: Parts): Promise<void> {
+  const config = readConfig(processEnvironment());
+  const stopped = stopSignal();
+  const log = createLogger(config.LOG_LEVEL);
+  const app: App = await startApp(config, parts, log);
+  log.info({ ...(parts.api && { port: app.port }) }, 'started');
+  log.info({ signal: await stopped }, 'stopping');
+  await app.close();
+  log.info('stopped');
+}
+
+async function runDev(): Promise<void> {
+  const { startDev } = await import('./dev/dev.ts');
+  const stopped = stopSignal();
+  const environment = processEnvironment();
+  const dev = await startDev(readDevSettings(environment), environment);
+  await stopped;
+  console.log('  stopping ...');
+  await dev.close();
+}
+
+async function runMigrate(withServiceLogin: boolean): Promise<void> {
+  const config = readConfig(processEnvironment());
+  const { MIGRATION_DATABASE_URL: ownerUrl, DATABASE_URL: serviceUrl } = config;
+  const migrations = withServiceLogin ? await prepareDatabase(ownerUrl, serviceUrl) : await migrateDatabase(ownerUrl);
+  createLogger(config.LOG_LEVEL).info({ migrations }, 'migrated');
+}
+
+async function runOutbox([action, id]: string[]): Promise<void> {
+  const { DATABASE_URL: url } = readConfig(processEnvironment());
+  if (action === undefined) return listDeadLetters(url);
+  if (action === 'retry' && id !== undefined) return retryDeadLetters(url, id);
+  throw new UsageError();
+}
+
+class UsageError extends Error {}
+
+async function run(): Promise<void> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { help: { type: 'boolean', short: 'h' }, 'service-login': { type: 'boolean' } },
+  });
+  const [command, ...rest] = positionals;
+  if (values.help) return void process.stdout.write(USAGE);
+  switch (command) {
+    case 'dev':
+      return runDev();
+    case 'serve':
+      return runUntilStopped({ api: true, worker: false });
+    case 'worker':
+      return runUntilStopped({ api: false, worker: true });
+    case 'migrate':
+      return runMigrate(values['service-login'] ?? false);
+    case 'outbox':
+      return runOutbox(rest);
+    default:
+      throw new UsageError();
+  }
+}
+
+/** What the operator can mend is said in a sentence; a defect shows where it is. */
+function report(error: unknown): void {
+  const { code } = error as { code?: string };
+  if (error instanceof UsageError || code?.startsWith('ERR_PARSE_ARGS')) process.stderr.write(USAGE);
+  else if (error instanceof ConfigError) process.stderr.write(`${error.message}\n`);
+  else process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+}
+
+try {
+  await run();
+  process.exitCode = 0;
+} catch (error) {
+  report(error);
+  process.exitCode = error instanceof UsageError ? 2 : 1;
+}

@@ -1,0 +1,77 @@
+// Bounds the password work of this process: how much runs at once, how much may wait, and for how long.
+import { AuthError } from '../domain/auth-error.ts';
+
+export type HashQueueOptions = {
+  /** Tasks that run at once. */
+  concurrency: number;
+  /** Tasks that may wait; one more is refused. */
+  maxWaiting: number;
+  /** How long a task may wait before it is refused, in milliseconds. */
+  maxWaitMs: number;
+};
+
+export type HashQueue = {
+  /** @throws AuthError OVERLOADED when the queue is full or the wait too long; the signal's reason when it aborts first */
+  run<T>(task: () => Promise<T>, signal?: AbortSignal): Promise<T>;
+};
+
+type Waiter = { start: () => void };
+
+const RETRY_AFTER_MS = 1000;
+
+export function createHashQueue({ concurrency, maxWaiting, maxWaitMs }: HashQueueOptions): HashQueue {
+  const waiting = new Set<Waiter>();
+  let running = 0;
+
+  function acquire(signal: AbortSignal | undefined): Promise<void> {
+    if (running < concurrency) {
+      running += 1;
+      return Promise.resolve();
+    }
+    if (waiting.size >= maxWaiting) return Promise.reject(overloaded());
+    return new Promise((resolve, reject) => {
+      const leave = () => {
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', abort);
+        waiting.delete(waiter);
+      };
+      const refuse = (reason: unknown) => {
+        leave();
+        reject(reason);
+      };
+      const waiter: Waiter = {
+        start: () => {
+          leave();
+          resolve();
+        },
+      };
+      const timer = setTimeout(() => refuse(overloaded()), maxWaitMs);
+      const abort = () => refuse(signal?.reason);
+      signal?.addEventListener('abort', abort);
+      waiting.add(waiter);
+    });
+  }
+
+  /** Hands the place on to who has waited longest; a Set keeps the order of arrival. */
+  function release(): void {
+    const next = waiting.values().next().value;
+    if (next) next.start();
+    else running -= 1;
+  }
+
+  return {
+    async run(task, signal) {
+      signal?.throwIfAborted();
+      await acquire(signal);
+      try {
+        return await task();
+      } finally {
+        release();
+      }
+    },
+  };
+}
+
+function overloaded(): AuthError {
+  return new AuthError('OVERLOADED', { retryAfterMs: RETRY_AFTER_MS });
+}

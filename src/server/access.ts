@@ -1,0 +1,66 @@
+// Who may call what. A method says so in the proto; one that does not cannot be called.
+import { type DescMethod, getOption } from '@bufbuild/protobuf';
+import { Access, access as accessOption } from '../../gen/auth/v1/options_pb.ts';
+import type { Deps } from '../deps.ts';
+import { AuthError } from '../domain/auth-error.ts';
+import type { Call } from '../domain/call.ts';
+import { audit } from '../domain/effect.ts';
+import type { Principal } from '../domain/principal.ts';
+import { ADMIN_ROLE } from '../domain/role.ts';
+import type { ServiceKeys } from '../keys/service-keys.ts';
+
+export type AccessDeps = Pick<Deps, 'verifier' | 'store' | 'now'> & { serviceKeys: ServiceKeys };
+
+export function accessOf(method: DescMethod): Access {
+  return getOption(method, accessOption);
+}
+
+/** The token of `authorization: Bearer ...` (RFC 6750 section 2.1), or the empty string. */
+export function bearerToken(headers: Headers): string {
+  return /^Bearer +([^\s,]+)$/i.exec(headers.get('authorization') ?? '')?.[1] ?? '';
+}
+
+/**
+ * The caller, when they may; null for a PUBLIC method, whose callers nobody asks who they are.
+ * @param what is called, for the audit event of a refusal
+ * @throws AuthError CREDENTIALS_MISSING, PERMISSION_DENIED, or as the verifier does
+ */
+export async function authorize(
+  deps: AccessDeps,
+  access: Access,
+  credential: string,
+  what: string,
+  call: Call,
+): Promise<Principal | null> {
+  if (access === Access.PUBLIC) return null;
+  if (access === Access.UNSPECIFIED) throw new AuthError('PERMISSION_DENIED');
+  if (credential === '') throw new AuthError('CREDENTIALS_MISSING');
+  const principal = await identify(deps, credential, call);
+  if (mayCall(principal, access)) return principal;
+  const userId = principal.kind === 'user' ? { userId: principal.userId, sessionId: principal.sessionId } : {};
+  await deps.store.outbox.write(deps.now(), [
+    audit({ type: 'permission_denied', ...userId, detail: what, origin: call.origin }),
+  ]);
+  throw new AuthError('PERMISSION_DENIED');
+}
+
+async function identify(deps: AccessDeps, credential: string, { signal }: Call): Promise<Principal> {
+  const name = deps.serviceKeys.nameOf(credential);
+  if (name !== null) return { kind: 'service', name };
+  return (await deps.verifier.verify(credential, '', signal)).principal;
+}
+
+function mayCall(principal: Principal, access: Access): boolean {
+  const isUser = principal.kind === 'user';
+  const isAdmin = isUser && principal.roles.includes(ADMIN_ROLE);
+  switch (access) {
+    case Access.USER:
+      return isUser;
+    case Access.SERVICE:
+      return !isUser || isAdmin;
+    case Access.ADMIN:
+      return isAdmin;
+    default:
+      return false;
+  }
+}

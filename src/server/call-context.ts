@@ -1,0 +1,22 @@
+import type { HandlerContext } from '@connectrpc/connect';
+import type { Call } from '../domain/call.ts';
+import type { UserPrincipal } from '../domain/principal.ts';
+import { type CallRecord, callRecordKey } from './call-record.ts';
+
+export function recordOf(context: Pick<HandlerContext, 'values'>): CallRecord {
+  const record = context.values.get(callRecordKey);
+  if (!record) throw new Error('the call has no record');
+  return record;
+}
+
+export function callOf(context: Pick<HandlerContext, 'values' | 'signal'>): Call {
+  const { address, userAgent, requestId } = recordOf(context);
+  return { origin: { address, userAgent, requestId }, signal: context.signal };
+}
+
+/** The caller of a USER method; the gate let nobody else through. */
+export function userOf(context: HandlerContext): UserPrincipal {
+  const { principal } = recordOf(context);
+  if (principal?.kind !== 'user') throw new Error(`${context.method.name} was reached without a user`);
+  return principal;
+}

@@ -1,0 +1,66 @@
+// What is known of one call while it runs, and the line that the log gets when it is over.
+import { type ContextKey, createContextKey } from '@connectrpc/connect';
+import type { Logger } from 'pino';
+import type { Reason } from '../domain/auth-error.ts';
+import type { Principal } from '../domain/principal.ts';
+
+export type CallRecord = {
+  requestId: string;
+  address: string;
+  userAgent: string;
+  /** performance.now() */
+  startedAt: number;
+  /** `auth.v1.AuthService/Login`; empty until a method is found. */
+  method: string;
+  /** A gRPC code's name, such as `unauthenticated`; empty until the call was answered. */
+  code: string;
+  reason: Reason | '';
+  /** Who calls, once that is known. */
+  principal: Principal | null;
+  /** Only of our own defects and of dependencies that failed. */
+  error: unknown;
+};
+
+export const callRecordKey: ContextKey<CallRecord | null> = createContextKey<CallRecord | null>(null);
+
+const REQUEST_ID = /^[A-Za-z0-9._-]{1,64}$/;
+const MAX_USER_AGENT = 200;
+
+/** @param suggestedId the caller's `x-request-id`; used if it is one */
+export function openCallRecord(
+  newId: () => string,
+  suggestedId: string | undefined,
+  address: string,
+  userAgent: string | undefined,
+): CallRecord {
+  return {
+    requestId: suggestedId !== undefined && REQUEST_ID.test(suggestedId) ? suggestedId : newId(),
+    address,
+    userAgent: (userAgent ?? '').replace(/[^\x20-\x7e]/g, '').slice(0, MAX_USER_AGENT),
+    startedAt: performance.now(),
+    method: '',
+    code: '',
+    reason: '',
+    principal: null,
+    error: undefined,
+  };
+}
+
+/** One line a call, with no token, email or password in it. */
+export function logCall(log: Logger, record: CallRecord): void {
+  const { method, code, reason, principal } = record;
+  const fields = {
+    method,
+    code,
+    ...(reason && { reason }),
+    duration_ms: Math.round((performance.now() - record.startedAt) * 100) / 100,
+    peer: record.address,
+    request_id: record.requestId,
+    ...(principal?.kind === 'user' && { user_id: principal.userId }),
+    ...(principal?.kind === 'service' && { service: principal.name }),
+    ...(record.error !== undefined && { err: record.error }),
+  };
+  if (reason === 'INTERNAL') log.error(fields, 'call');
+  else if (record.error !== undefined) log.warn(fields, 'call');
+  else log.info(fields, 'call');
+}

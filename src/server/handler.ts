@@ -1,0 +1,17 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
+
+export type NodeRequest = IncomingMessage | Http2ServerRequest;
+export type NodeResponse = ServerResponse | Http2ServerResponse;
+
+/** Answers a request, or says by `false` that it is not one of its own. */
+export type Handler = (request: NodeRequest, response: NodeResponse) => boolean;
+
+export function sendJson(response: NodeResponse, status: number, body: unknown, cacheControl = 'no-store'): void {
+  const json = JSON.stringify(body);
+  response.statusCode = status;
+  response.setHeader('content-type', 'application/json');
+  response.setHeader('content-length', Buffer.byteLength(json));
+  response.setHeader('cache-control', cacheControl);
+  response.end(json);
+}

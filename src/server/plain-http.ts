@@ -1,0 +1,30 @@
+// What is served besides RPCs: JWKS and the probes.
+import type { SigningKeys } from '../keys/signing-keys.ts';
+import { type Handler, type NodeResponse, sendJson } from './handler.ts';
+
+export type Readiness = () => Promise<{ ready: boolean; problems: string[] }>;
+
+const JWKS_MAX_AGE_SECONDS = 300;
+
+export function createPlainHttpHandler(signingKeys: Pick<SigningKeys, 'jwks'>, readiness: Readiness): Handler {
+  const routes: Record<string, (response: NodeResponse) => void> = {
+    '/.well-known/jwks.json': (response) =>
+      sendJson(response, 200, signingKeys.jwks, `public, max-age=${JWKS_MAX_AGE_SECONDS}`),
+    // Alive: this process answers.
+    '/healthz': (response) => sendJson(response, 200, { status: 'ok' }),
+    // Ready: it can do its work, and is not about to stop.
+    '/readyz': (response) =>
+      void readiness().then(({ ready, problems }) =>
+        sendJson(response, ready ? 200 : 503, { status: ready ? 'ready' : 'not ready', problems }),
+      ),
+  };
+
+  return (request, response) => {
+    const path = request.url?.split('?', 1)[0] ?? '';
+    const route = Object.hasOwn(routes, path) ? routes[path] : undefined;
+    if (!route) return false;
+    if (request.method === 'GET' || request.method === 'HEAD') route(response);
+    else sendJson(response, 405, { error: 'method not allowed' });
+    return true;
+  };
+}

@@ -1,0 +1,28 @@
+import { isDatabaseOutage } from '../store/outage.ts';
+import type { Readiness } from './plain-http.ts';
+
+/**
+ * Ready when Postgres answers with a schema as new as this release, and until the stop. A Redis that is away makes limits
+ * stricter and mail late, but no call fails for it, so it does not count.
+ */
+export function createReadiness(isMigrated: () => Promise<boolean>): { check: Readiness; stop(): void } {
+  let stopping = false;
+  return {
+    async check() {
+      if (stopping) return { ready: false, problems: ['stopping'] };
+      const problem = await databaseProblem(isMigrated);
+      return { ready: problem === null, problems: problem === null ? [] : [problem] };
+    },
+    stop() {
+      stopping = true;
+    },
+  };
+}
+
+async function databaseProblem(isMigrated: () => Promise<boolean>): Promise<string | null> {
+  try {
+    return (await isMigrated()) ? null : 'migrations have not run';
+  } catch (error) {
+    return isDatabaseOutage(error) ? 'Postgres does not answer' : 'Postgres refuses';
+  }
+}

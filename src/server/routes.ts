@@ -1,0 +1,83 @@
+// Which verb serves which RPC. Translates messages to the verbs' words and back; decides nothing.
+import { timestampFromDate } from '@bufbuild/protobuf/wkt';
+import type { ConnectRouter, HandlerContext } from '@connectrpc/connect';
+import { AccountService } from '../../gen/auth/v1/account_service_pb.ts';
+import { AuthService } from '../../gen/auth/v1/auth_service_pb.ts';
+import { Reason } from '../../gen/auth/v1/errors_pb.ts';
+import { Access } from '../../gen/auth/v1/options_pb.ts';
+import { changePassword } from '../account/change-password.ts';
+import { getMe } from '../account/get-me.ts';
+import { checkRole } from '../auth/check-role.ts';
+import { confirmReset } from '../auth/confirm-reset.ts';
+import { login } from '../auth/login.ts';
+import { logout } from '../auth/logout.ts';
+import { refresh } from '../auth/refresh.ts';
+import { register } from '../auth/register.ts';
+import { requestReset } from '../auth/request-reset.ts';
+import { verify } from '../auth/verify.ts';
+import type { Deps } from '../deps.ts';
+import type { ServiceKeys } from '../keys/service-keys.ts';
+import { authorize, bearerToken } from './access.ts';
+import { callOf, userOf } from './call-context.ts';
+import { principalMessage, tokensMessage, userMessage } from './convert.ts';
+
+export type RouteDeps = Deps & { serviceKeys: ServiceKeys };
+
+export function routes(deps: RouteDeps) {
+  return (router: ConnectRouter): void => {
+    router.service(AuthService, {
+      register: async (request, context) => ({ user: userMessage(await register(deps, request, callOf(context))) }),
+
+      login: async (request, context) => {
+        const { tokens, user } = await login(deps, request, callOf(context));
+        return { tokens: tokensMessage(tokens), user: userMessage(user) };
+      },
+
+      refresh: async (request, context) => ({ tokens: tokensMessage(await refresh(deps, request, callOf(context))) }),
+
+      logout: async (request, context) => {
+        await logout(deps, request, callOf(context));
+        return {};
+      },
+
+      verify: async ({ accessToken, audience }, context) => {
+        const input = { accessToken, audience, credential: bearerToken(context.requestHeader) };
+        const { principal, revalidateAt } = await verify(deps, input, callOf(context));
+        return { principal: principalMessage(principal), revalidateAt: timestampFromDate(revalidateAt) };
+      },
+
+      checkRole: async ({ subject, role }, context) => {
+        const credential = bearerToken(context.requestHeader);
+        if (subject.case === 'userId') await mayAskAboutOthers(deps, credential, context);
+        const whose = subject.case === 'userId' ? { userId: subject.value } : { accessToken: subject.value ?? '' };
+        const answer = await checkRole(deps, { ...whose, role, credential }, callOf(context));
+        return answer.allowed ? { allowed: true } : { allowed: false, reason: Reason[answer.reason] };
+      },
+
+      requestReset: async (request, context) => {
+        await requestReset(deps, request, callOf(context));
+        return {};
+      },
+
+      confirmReset: async (request, context) => {
+        await confirmReset(deps, request, callOf(context));
+        return {};
+      },
+    });
+
+    router.service(AccountService, {
+      getMe: async (_, context) => ({ user: userMessage(await getMe(deps, userOf(context), callOf(context))) }),
+
+      changePassword: async ({ currentPassword, newPassword }, context) => {
+        const input = { principal: userOf(context), currentPassword, newPassword };
+        await changePassword(deps, input, callOf(context));
+        return {};
+      },
+    });
+  };
+}
+
+/** CheckRole is PUBLIC for whoever holds a token; to ask about a user id takes SERVICE access. */
+async function mayAskAboutOthers(deps: RouteDeps, credential: string, context: HandlerContext): Promise<void> {
+  await authorize(deps, Access.SERVICE, credential, 'CheckRole by user_id', callOf(context));
+}

@@ -1,0 +1,29 @@
+import pg from 'pg';
+
+/**
+ * SQLSTATE classes and codes that say "not now" instead of "wrong": connection exceptions, insufficient resources,
+ * operator intervention (shutdown, cancelled, statement time-out), lock time-out, read-only server (a failover),
+ * serialization failure and deadlock.
+ */
+const TRANSIENT_SQLSTATE = /^(?:08|53|57|25006|40001|40P01|55P03)/;
+const NETWORK_CODES = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+  'ETIMEDOUT',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+]);
+/** pg throws these without a code. */
+const CONNECTION_MESSAGES =
+  /^(?:timeout exceeded when trying to connect|Query read timeout|Connection terminated|Client has encountered a connection error|Cannot use a pool after calling end)/;
+
+/** Whether a thrown error means that the database could not answer, so that the same call may succeed later. */
+export function isDatabaseOutage(error: unknown): boolean {
+  if (error instanceof pg.DatabaseError) return TRANSIENT_SQLSTATE.test(error.code ?? '');
+  if (error instanceof AggregateError) return error.errors.some(isDatabaseOutage);
+  if (!(error instanceof Error)) return false;
+  return CONNECTION_MESSAGES.test(error.message) || ('code' in error && NETWORK_CODES.has(String(error.code)));
+}

@@ -1,0 +1,139 @@
+// The effects of committed changes. Writers add rows in the transaction of the change; the worker takes them away when
+// the effect is done.
+import { type Expression, sql } from 'kysely';
+import type { Effect, MailOrder } from '../domain/effect.ts';
+import type { Db } from './database.ts';
+
+export type OutboxRef = { id: string; topic: Effect['topic'] };
+export type MailRow = { order: MailOrder; createdAt: Date };
+export type DeadLetter = OutboxRef & {
+  createdAt: Date;
+  deadAt: Date;
+  attempts: number;
+  lastError: string;
+  payload: unknown;
+};
+
+export type Outbox = ReturnType<typeof createOutbox>;
+
+/** Long enough to keep what an SMTP server says, short enough to keep rows small. */
+const MAX_ERROR_LENGTH = 500;
+
+/** For use inside a transaction. */
+export async function writeEffects(db: Db, newId: () => string, now: Date, effects: Effect[]): Promise<void> {
+  if (effects.length === 0) return;
+  const rows = effects.map(({ topic, payload }) => ({
+    id: newId(),
+    topic,
+    payload: JSON.stringify(payload),
+    created_at: now,
+  }));
+  await db.insertInto('outbox').values(rows).execute();
+}
+
+export function createOutbox(db: Db, newId: () => string) {
+  return {
+    /** For effects of calls that change nothing else. */
+    write: (now: Date, effects: Effect[]) => writeEffects(db, newId, now, effects),
+
+    /**
+     * Takes rows that were never handed to the queue, or so long ago that the queue must have lost them.
+     * Several relays may call it at once; each row goes to one of them.
+     */
+    async takeDue(now: Date, relayedBefore: Date, limit: number): Promise<OutboxRef[]> {
+      return db
+        .updateTable('outbox')
+        .set({ relayed_at: now })
+        .where('id', 'in', (eb) =>
+          eb
+            .selectFrom('outbox')
+            .select('id')
+            .where('dead_at', 'is', null)
+            .where(eb.or([eb('relayed_at', 'is', null), eb('relayed_at', '<', relayedBefore)]))
+            .orderBy('id')
+            .limit(limit)
+            .forUpdate()
+            .skipLocked(),
+        )
+        .returning(['id', 'topic'])
+        .execute();
+    },
+
+    /** Puts rows back that could not be handed to the queue. */
+    async putBack(ids: string[]): Promise<void> {
+      await db.updateTable('outbox').set({ relayed_at: null }).where('id', 'in', ids).execute();
+    },
+
+    /** Null when the mail has been sent already, or given up. */
+    async mail(id: string): Promise<MailRow | null> {
+      const row = await db
+        .selectFrom('outbox')
+        .select(['payload', 'created_at'])
+        .where('id', '=', id)
+        .where('topic', '=', 'mail')
+        .where('dead_at', 'is', null)
+        .executeTakeFirst();
+      return row ? { order: row.payload as MailOrder, createdAt: row.created_at } : null;
+    },
+
+    async done(id: string): Promise<void> {
+      await db.deleteFrom('outbox').where('id', '=', id).execute();
+    },
+
+    /** @param now when set, the row is given up for good */
+    async noteFailure(id: string, error: string, now: Date | null): Promise<void> {
+      await db
+        .updateTable('outbox')
+        .set((eb) => ({ attempts: eb('attempts', '+', 1), last_error: error.slice(0, MAX_ERROR_LENGTH), dead_at: now }))
+        .where('id', '=', id)
+        .execute();
+    },
+
+    /** Moves an event into the audit trail: one statement, so it is recorded once however often this runs. */
+    async recordAuditEvent(id: string): Promise<void> {
+      const text = (path: string): Expression<string> => sql.raw(`payload ->> '${path}'`);
+      const origin = (path: string): Expression<string> => sql.raw(`payload -> 'origin' ->> '${path}'`);
+      await sql`
+        WITH done AS (DELETE FROM outbox WHERE id = ${id} AND topic = 'audit' RETURNING id, created_at, payload)
+        INSERT INTO audit_events
+          (id, occurred_at, type, user_id, session_id, account, detail, address, user_agent, request_id)
+        SELECT id, created_at, ${text('type')}, (${text('userId')})::uuid, (${text('sessionId')})::uuid,
+          ${text('account')}, ${text('detail')}, ${origin('address')}, ${origin('userAgent')}, ${origin('requestId')}
+        FROM done
+      `.execute(db);
+    },
+
+    async ensureAuditPartitions(now: Date): Promise<void> {
+      await sql`SELECT ensure_audit_partitions(${now}::timestamptz)`.execute(db);
+    },
+
+    async deadLetters(): Promise<DeadLetter[]> {
+      const rows = await db
+        .selectFrom('outbox')
+        .selectAll()
+        .where('dead_at', 'is not', null)
+        .orderBy('dead_at')
+        .execute();
+      return rows.map((row) => ({
+        id: row.id,
+        topic: row.topic,
+        createdAt: row.created_at,
+        deadAt: row.dead_at as Date,
+        attempts: row.attempts,
+        lastError: row.last_error ?? '',
+        payload: row.payload,
+      }));
+    },
+
+    /** Gives a dead letter another round of attempts. False if there is none with this id. */
+    async revive(id: string): Promise<boolean> {
+      const revived = await db
+        .updateTable('outbox')
+        .set({ dead_at: null, relayed_at: null, attempts: 0 })
+        .where('id', '=', id)
+        .where('dead_at', 'is not', null)
+        .executeTakeFirst();
+      return revived.numUpdatedRows === 1n;
+    },
+  };
+}

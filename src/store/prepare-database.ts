@@ -1,0 +1,55 @@
+// From an empty server to what the service can start on. Needs the owner of the schema.
+import pg from 'pg';
+import { type Db, openDatabase } from './database.ts';
+import { migrate } from './migrate.ts';
+import { createServiceLogin } from './service-role.ts';
+
+const STATEMENT_TIMEOUT_MS = 10 * 60_000;
+/** SQLSTATE invalid_catalog_name */
+const NO_SUCH_DATABASE = '3D000';
+
+/** Runs the migrations. Returns the names of those that ran. */
+export async function migrateDatabase(ownerUrl: string): Promise<string[]> {
+  await using db = openAsOwner(ownerUrl);
+  return migrate(db);
+}
+
+/** Makes the database if it is missing, runs the migrations, and makes the login of serviceUrl or renews its password. */
+export async function prepareDatabase(ownerUrl: string, serviceUrl: string): Promise<string[]> {
+  await createDatabaseIfMissing(ownerUrl);
+  await using db = openAsOwner(ownerUrl);
+  const ran = await migrate(db);
+  const { username, password } = new URL(serviceUrl);
+  if (username !== new URL(ownerUrl).username) {
+    await createServiceLogin(db, decodeURIComponent(username), decodeURIComponent(password));
+  }
+  return ran;
+}
+
+function openAsOwner(url: string): Db {
+  return openDatabase({ url, poolSize: 1, statementTimeoutMs: STATEMENT_TIMEOUT_MS }, () => {});
+}
+
+async function createDatabaseIfMissing(url: string): Promise<void> {
+  const wanted = new pg.Client({ connectionString: url });
+  try {
+    await wanted.connect();
+    await wanted.end();
+  } catch (error) {
+    if ((error as pg.DatabaseError).code !== NO_SUCH_DATABASE) throw error;
+    await createDatabase(url);
+  }
+}
+
+async function createDatabase(url: string): Promise<void> {
+  const server = new URL(url);
+  const name = decodeURIComponent(server.pathname.slice(1));
+  server.pathname = '/postgres';
+  const client = new pg.Client({ connectionString: server.href });
+  await client.connect();
+  try {
+    await client.query(`CREATE DATABASE ${pg.escapeIdentifier(name)}`);
+  } finally {
+    await client.end();
+  }
+}

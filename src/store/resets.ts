@@ -1,0 +1,90 @@
+import type { Effect } from '../domain/effect.ts';
+import type { Email } from '../domain/email.ts';
+import type { Db } from './database.ts';
+import { writeEffects } from './outbox.ts';
+import { replacePassword } from './users.ts';
+
+export type Reset = { id: string; userId: string; email: Email; fullName: string; passwordEpoch: number };
+
+export type Resets = ReturnType<typeof createResets>;
+
+export function createResets(db: Db, newId: () => string) {
+  /** A reset that can still be redeemed: unused, not expired, for the present password of an account that is in use. */
+  const redeemable = (now: Date) =>
+    db
+      .selectFrom('password_resets')
+      .innerJoin('users', (join) =>
+        join
+          .onRef('users.id', '=', 'password_resets.user_id')
+          .onRef('users.password_epoch', '=', 'password_resets.password_epoch'),
+      )
+      .where('used_at', 'is', null)
+      .where('expires_at', '>', now)
+      .where('disabled_at', 'is', null);
+
+  return {
+    /** Adds the reset once, however often it is called with the same id. Null when the account may not reset. */
+    async open(id: string, email: Email, now: Date, ttlSeconds: number): Promise<Reset | null> {
+      await db
+        .insertInto('password_resets')
+        .columns(['id', 'user_id', 'password_epoch', 'created_at', 'expires_at'])
+        .expression((eb) =>
+          eb
+            .selectFrom('users')
+            .select((user) => [
+              user.val(id).as('id'),
+              'users.id as user_id',
+              'password_epoch',
+              user.val(now).as('created_at'),
+              user.val(new Date(now.getTime() + ttlSeconds * 1000)).as('expires_at'),
+            ])
+            .where('email', '=', email)
+            .where('disabled_at', 'is', null),
+        )
+        .onConflict((conflict) => conflict.column('id').doNothing())
+        .execute();
+      return this.byId(id, now);
+    },
+
+    async byId(id: string, now: Date, signal?: AbortSignal): Promise<Reset | null> {
+      const row = await redeemable(now)
+        .select(['password_resets.id', 'user_id', 'email', 'full_name', 'users.password_epoch'])
+        .where('password_resets.id', '=', id)
+        .executeTakeFirst({ signal });
+      if (!row) return null;
+      return {
+        id: row.id,
+        userId: row.user_id,
+        email: row.email,
+        fullName: row.full_name,
+        passwordEpoch: row.password_epoch,
+      };
+    },
+
+    /** Sets the password and ends every session. Of parallel calls one succeeds; the others get false. */
+    async redeem(reset: Reset, passwordHash: string, now: Date, effects: Effect[]): Promise<boolean> {
+      return db.transaction().execute(async (trx) => {
+        const used = await trx
+          .updateTable('password_resets')
+          .set({ used_at: now })
+          .where('id', '=', reset.id)
+          .where('used_at', 'is', null)
+          .where('expires_at', '>', now)
+          .where('password_epoch', '=', reset.passwordEpoch)
+          .executeTakeFirst();
+        if (used.numUpdatedRows !== 1n) return false;
+        const { userId, passwordEpoch } = reset;
+        if (!(await replacePassword(trx, { userId, passwordEpoch, passwordHash, keepSessionId: null }, now)))
+          return false;
+        // Whoever holds the token has read the mail.
+        await trx
+          .updateTable('users')
+          .set((eb) => ({ email_verified_at: eb.fn.coalesce('email_verified_at', eb.val(now)) }))
+          .where('id', '=', userId)
+          .execute();
+        await writeEffects(trx, newId, now, effects);
+        return true;
+      });
+    },
+  };
+}

@@ -1,0 +1,68 @@
+// The tables of migrations/*.sql as Kysely sees them.
+import type { ColumnType, Generated } from 'kysely';
+import type { Effect } from '../domain/effect.ts';
+import type { Email } from '../domain/email.ts';
+
+export type Schema = {
+  users: {
+    id: string;
+    email: Email;
+    full_name: string;
+    email_verified_at: Date | null;
+    password_hash: string | null;
+    password_epoch: Generated<number>;
+    disabled_at: Date | null;
+    created_at: Date;
+  };
+  user_roles: { user_id: string; role: string; granted_at: Date };
+  password_resets: {
+    id: string;
+    user_id: string;
+    password_epoch: number;
+    created_at: Date;
+    expires_at: Date;
+    used_at: Date | null;
+  };
+  sessions: {
+    id: string;
+    user_id: string;
+    /** bigint: pg gives it as text. */
+    counter: ColumnType<string, number | undefined, number>;
+    rotated_at: Date | null;
+    rotation_request_id: Generated<string>;
+    created_at: Date;
+    expires_at: Date;
+    ends_by: Date;
+    ended_at: Date | null;
+  };
+  signing_keys: {
+    kid: string;
+    algorithm: 'EdDSA';
+    encrypted_private_key: Buffer;
+    state: 'active';
+    created_at: Date;
+  };
+  outbox: {
+    id: string;
+    topic: Effect['topic'];
+    payload: ColumnType<unknown, string, never>;
+    created_at: Date;
+    relayed_at: Date | null;
+    attempts: Generated<number>;
+    last_error: string | null;
+    dead_at: Date | null;
+  };
+  audit_events: {
+    id: string;
+    occurred_at: Date;
+    type: string;
+    user_id: string | null;
+    session_id: string | null;
+    account: string | null;
+    detail: string | null;
+    address: string;
+    user_agent: string;
+    request_id: string;
+  };
+  schema_migrations: { name: string; timestamp: string };
+};

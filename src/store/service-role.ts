@@ -1,0 +1,30 @@
+// The service must not be able to alter the schema or to change what the audit trail says, whatever is wrong with it.
+import { sql } from 'kysely';
+import type { Db } from './database.ts';
+
+/** @throws unless this connection is a service login on a migrated database */
+export async function assertServiceRole(db: Db): Promise<void> {
+  const { rows: tables } = await sql`SELECT WHERE to_regclass('audit_events') IS NOT NULL`.execute(db);
+  if (tables.length === 0) throw new Error('the database has no schema yet: run "node src/main.ts migrate" first');
+  const { rows } = await sql<{ excess: string }>`
+    SELECT 'change audit events' AS excess WHERE has_table_privilege('audit_events', 'UPDATE, DELETE, TRUNCATE')
+    UNION ALL
+    SELECT 'alter the schema' WHERE has_schema_privilege('public', 'CREATE')
+      OR pg_has_role((SELECT relowner FROM pg_class WHERE oid = 'audit_events'::regclass), 'USAGE')
+  `.execute(db);
+  if (rows.length === 0) return;
+  const excess = rows.map((row) => row.excess).join(' and ');
+  throw new Error(
+    `DATABASE_URL connects as a role that can ${excess}: use the login of the service, ` +
+      'and the owner of the schema for MIGRATION_DATABASE_URL (README, "Database roles")',
+  );
+}
+
+/** Makes a login that may do what the service may do, or gives an existing one that right and this password. */
+export async function createServiceLogin(db: Db, name: string, password: string): Promise<void> {
+  const login = sql.id(name);
+  const { rows } = await sql`SELECT FROM pg_roles WHERE rolname = ${name}`.execute(db);
+  const verb = sql.raw(rows.length === 0 ? 'CREATE' : 'ALTER');
+  await sql`${verb} ROLE ${login} LOGIN PASSWORD ${sql.lit(password)}`.execute(db);
+  await sql`GRANT latchkey_service TO ${login}`.execute(db);
+}

@@ -1,0 +1,146 @@
+import { sql } from 'kysely';
+import type { AuditEvent, Effect } from '../domain/effect.ts';
+import type { SessionState } from '../domain/judge-refresh.ts';
+import type { User } from '../domain/user.ts';
+import type { Db } from './database.ts';
+import { writeEffects } from './outbox.ts';
+import { toUser, userColumns } from './users.ts';
+
+/** A live session with the number of its current token: what tokens are made from. */
+export type Grant = {
+  sessionId: string;
+  counter: number;
+  /** When the session ends if it is not used. */
+  expiresAt: Date;
+  /** When it ends in any case. */
+  endsBy: Date;
+  user: User;
+};
+
+export type Session = Grant & SessionState;
+
+export type NewSession = { id: string; userId: string; passwordEpoch: number; expiresAt: Date; endsBy: Date };
+
+export type Rotation = { sessionId: string; counter: number; requestId: string; idleSeconds: number };
+
+export type Sessions = ReturnType<typeof createSessions>;
+
+export function createSessions(db: Db, newId: () => string) {
+  return {
+    /**
+     * False when the account's password changed, or the account was disabled, since the password was checked: the lock on
+     * the user's row makes this wait for a change under way, and makes the change see this session.
+     */
+    async open(session: NewSession, now: Date, effects: Effect[]): Promise<boolean> {
+      return db.transaction().execute(async (trx) => {
+        const user = await trx
+          .selectFrom('users')
+          .select('id')
+          .where('id', '=', session.userId)
+          .where('password_epoch', '=', session.passwordEpoch)
+          .where('disabled_at', 'is', null)
+          .forShare()
+          .executeTakeFirst();
+        if (!user) return false;
+        await trx
+          .insertInto('sessions')
+          .values({
+            id: session.id,
+            user_id: session.userId,
+            created_at: now,
+            expires_at: session.expiresAt,
+            ends_by: session.endsBy,
+          })
+          .execute();
+        await writeEffects(trx, newId, now, effects);
+        return true;
+      });
+    },
+
+    /**
+     * Replaces the current token if it has this number: one conditional statement, so that of parallel calls one wins.
+     * Null when it is not the current token of a live session.
+     */
+    async rotate(rotation: Rotation, now: Date, event: AuditEvent): Promise<Grant | null> {
+      const { rows } = await sql<Parameters<typeof toGrant>[0]>`
+        WITH rotated AS (
+          UPDATE sessions
+          SET counter = counter + 1, rotated_at = ${now}, rotation_request_id = ${rotation.requestId},
+            expires_at = least(${now}::timestamptz + make_interval(secs => ${rotation.idleSeconds}), ends_by)
+          FROM users
+          WHERE sessions.id = ${rotation.sessionId} AND counter = ${rotation.counter} AND ended_at IS NULL
+            AND expires_at > ${now} AND users.id = user_id AND disabled_at IS NULL
+          RETURNING sessions.id AS session_id, counter, expires_at, ends_by, users.id, email, full_name,
+            email_verified_at, users.created_at
+        ), audited AS (
+          INSERT INTO outbox (id, topic, payload, created_at)
+          SELECT ${newId()}, 'audit', ${JSON.stringify(event)}::jsonb || jsonb_build_object('userId', id), ${now}
+          FROM rotated
+        )
+        SELECT *, ARRAY(SELECT role FROM user_roles WHERE user_id = rotated.id ORDER BY role) AS roles FROM rotated
+      `.execute(db);
+      return rows[0] ? toGrant(rows[0]) : null;
+    },
+
+    async byId(id: string, signal?: AbortSignal): Promise<Session | null> {
+      const row = await db
+        .selectFrom('sessions')
+        .innerJoin('users', 'users.id', 'sessions.user_id')
+        .select(userColumns)
+        .select(['sessions.id as session_id', 'counter', 'expires_at', 'ends_by', 'rotated_at', 'rotation_request_id'])
+        // A session of a disabled user has ended, whatever its own row says.
+        .select((eb) => eb.fn.coalesce('ended_at', 'disabled_at').as('ended_at'))
+        .where('sessions.id', '=', id)
+        .executeTakeFirst({ signal });
+      if (!row) return null;
+      return {
+        ...toGrant(row),
+        rotatedAt: row.rotated_at,
+        rotationRequestId: row.rotation_request_id,
+        endedAt: row.ended_at,
+      };
+    },
+
+    /** False when it had ended before. */
+    async end(id: string, now: Date, effects: Effect[]): Promise<boolean> {
+      return db.transaction().execute(async (trx) => {
+        const ended = await trx
+          .updateTable('sessions')
+          .set({ ended_at: now })
+          .where('id', '=', id)
+          .where('ended_at', 'is', null)
+          .executeTakeFirst();
+        if (ended.numUpdatedRows !== 1n) return false;
+        await writeEffects(trx, newId, now, effects);
+        return true;
+      });
+    },
+
+    /** Whether the session goes on and its user may sign in. */
+    async isLive(session: { sessionId: string; userId: string }, now: Date, signal?: AbortSignal): Promise<boolean> {
+      const row = await db
+        .selectFrom('sessions')
+        .innerJoin('users', 'users.id', 'sessions.user_id')
+        .select('sessions.id')
+        .where('sessions.id', '=', session.sessionId)
+        .where('users.id', '=', session.userId)
+        .where('ended_at', 'is', null)
+        .where('ends_by', '>', now)
+        .where('disabled_at', 'is', null)
+        .executeTakeFirst({ signal });
+      return row !== undefined;
+    },
+  };
+}
+
+function toGrant(
+  row: Parameters<typeof toUser>[0] & { session_id: string; counter: string; expires_at: Date; ends_by: Date },
+): Grant {
+  return {
+    sessionId: row.session_id,
+    counter: Number(row.counter),
+    expiresAt: row.expires_at,
+    endsBy: row.ends_by,
+    user: toUser(row),
+  };
+}

@@ -1,0 +1,148 @@
+import { type ExpressionBuilder, sql } from 'kysely';
+import type { Effect } from '../domain/effect.ts';
+import type { Email } from '../domain/email.ts';
+import { USER_ROLE } from '../domain/role.ts';
+import type { User } from '../domain/user.ts';
+import type { Db } from './database.ts';
+import { writeEffects } from './outbox.ts';
+import type { Schema } from './schema.ts';
+
+/** What signing in needs to know of an account. */
+export type Credentials = {
+  user: User;
+  passwordHash: string | null;
+  /** Counts the account's passwords. */
+  passwordEpoch: number;
+  disabled: boolean;
+};
+
+export type NewUser = { id: string; email: Email; fullName: string; passwordHash: string };
+
+export type Users = ReturnType<typeof createUsers>;
+
+type UserColumns = {
+  id: string;
+  email: Email;
+  full_name: string;
+  email_verified_at: Date | null;
+  created_at: Date;
+  roles: string[];
+};
+
+/** For `select`, in any query that has `users` in it. */
+export function userColumns(_: ExpressionBuilder<Schema, 'users'>) {
+  return [
+    'users.id' as const,
+    'users.email' as const,
+    'users.full_name' as const,
+    'users.email_verified_at' as const,
+    'users.created_at' as const,
+    sql<string[]>`ARRAY(SELECT role FROM user_roles WHERE user_id = users.id ORDER BY role)`.as('roles'),
+  ];
+}
+
+export function toUser(row: UserColumns): User {
+  return {
+    id: row.id,
+    email: row.email,
+    fullName: row.full_name,
+    emailVerified: row.email_verified_at !== null,
+    roles: row.roles,
+    createdAt: row.created_at,
+  };
+}
+
+export function createUsers(db: Db, newId: () => string) {
+  async function credentials(column: 'email' | 'id', value: string, signal?: AbortSignal): Promise<Credentials | null> {
+    const row = await db
+      .selectFrom('users')
+      .select(userColumns)
+      .select(['password_hash', 'password_epoch', 'disabled_at'])
+      .where(sql.ref<string>(`users.${column}`), '=', value)
+      .executeTakeFirst({ signal });
+    if (!row) return null;
+    return {
+      user: toUser(row),
+      passwordHash: row.password_hash,
+      passwordEpoch: row.password_epoch,
+      disabled: row.disabled_at !== null,
+    };
+  }
+
+  return {
+    credentialsByEmail: (email: Email, signal?: AbortSignal) => credentials('email', email, signal),
+    credentialsById: (id: string, signal?: AbortSignal) => credentials('id', id, signal),
+
+    /** Null when the email is taken: of parallel calls, one makes the account. */
+    async create(user: NewUser, now: Date, effects: Effect[]): Promise<User | null> {
+      return db.transaction().execute(async (trx) => {
+        const row = await trx
+          .insertInto('users')
+          .values({
+            id: user.id,
+            email: user.email,
+            full_name: user.fullName,
+            password_hash: user.passwordHash,
+            created_at: now,
+          })
+          .onConflict((conflict) => conflict.constraint('users_email_key').doNothing())
+          .returning('id')
+          .executeTakeFirst();
+        if (!row) return null;
+        await trx.insertInto('user_roles').values({ user_id: user.id, role: USER_ROLE, granted_at: now }).execute();
+        await writeEffects(trx, newId, now, effects);
+        const { id, email, fullName } = user;
+        return { id, email, fullName, emailVerified: false, roles: [USER_ROLE], createdAt: now };
+      });
+    },
+
+    /** Keeps the same password under a newer hash, unless the password has changed meanwhile. */
+    async upgradeHash(id: string, oldHash: string, newHash: string): Promise<void> {
+      await db
+        .updateTable('users')
+        .set({ password_hash: newHash })
+        .where('id', '=', id)
+        .where('password_hash', '=', oldHash)
+        .execute();
+    },
+
+    /**
+     * Sets another password and ends the account's sessions. False when the password has changed meanwhile.
+     * @param keepSessionId the one session that goes on
+     */
+    async changePassword(
+      change: { userId: string; passwordEpoch: number; passwordHash: string; keepSessionId: string },
+      now: Date,
+      effects: Effect[],
+    ): Promise<boolean> {
+      return db.transaction().execute(async (trx) => {
+        if (!(await replacePassword(trx, change, now))) return false;
+        await writeEffects(trx, newId, now, effects);
+        return true;
+      });
+    },
+  };
+}
+
+/** For use inside a transaction. The row's lock keeps sign-ins with the old password out until the commit. */
+export async function replacePassword(
+  trx: Db,
+  change: { userId: string; passwordEpoch: number; passwordHash: string; keepSessionId: string | null },
+  now: Date,
+): Promise<boolean> {
+  const updated = await trx
+    .updateTable('users')
+    .set((eb) => ({ password_hash: change.passwordHash, password_epoch: eb('password_epoch', '+', 1) }))
+    .where('id', '=', change.userId)
+    .where('password_epoch', '=', change.passwordEpoch)
+    .executeTakeFirst();
+  if (updated.numUpdatedRows !== 1n) return false;
+  await trx
+    .updateTable('sessions')
+    .set({ ended_at: now })
+    .where('user_id', '=', change.userId)
+    .where('ended_at', 'is', null)
+    .$if(change.keepSessionId !== null, (query) => query.where('id', '!=', change.keepSessionId as string))
+    .execute();
+  return true;
+}

@@ -1,0 +1,98 @@
+// The one form of access token that this service makes and accepts: RFC 9068, compact, canonical to the last bit.
+import { type KeyObject, verify as verifySignature } from 'node:crypto';
+import { AuthError } from '../domain/auth-error.ts';
+import { isUuid } from '../domain/uuid.ts';
+
+export type AccessClaims = {
+  iss: string;
+  sub: string;
+  aud: string[];
+  /** RFC 9068 section 2.2 asks for it; there is one client, the product itself. */
+  client_id: string;
+  /** Seconds since the epoch, as exp. */
+  iat: number;
+  exp: number;
+  jti: string;
+  sid: string;
+  email: string;
+  roles: string[];
+};
+
+/** A key whose signatures are accepted. */
+export type VerificationKey = { kid: string; algorithm: 'EdDSA'; publicKey: KeyObject };
+
+/** The longest lifetime that can be configured, so the longest that an authentic token has. */
+export const MAX_ACCESS_TTL_SECONDS = 3600;
+export const CLIENT_ID = 'latchkey';
+
+const MAX_LENGTH = 4096;
+const ED25519_SIGNATURE_BYTES = 64;
+/** Clocks of processes differ by this much at the most. */
+const MAX_CLOCK_SKEW_SECONDS = 60;
+
+export function accessTokenHeader(kid: string): { alg: string; kid: string; typ: string } {
+  return { alg: 'EdDSA', kid, typ: 'at+jwt' };
+}
+
+/** Verification keys by the one header (base64url) under which each may appear: the header is compared, never parsed. */
+export function keysByHeader(keys: VerificationKey[]): Map<string, KeyObject> {
+  return new Map(keys.map((key) => [encode(JSON.stringify(accessTokenHeader(key.kid))), key.publicKey]));
+}
+
+/**
+ * The claims of an authentic token. Says nothing of expiry, audience or revocation.
+ * @throws AuthError TOKEN_INVALID, whatever is wrong
+ */
+export function openAccessToken(token: string, keys: Map<string, KeyObject>, issuer: string, now: Date): AccessClaims {
+  const claims = readAuthenticClaims(token, keys);
+  if (!claims || !areOurs(claims, issuer, Math.floor(now.getTime() / 1000))) throw new AuthError('TOKEN_INVALID');
+  return claims;
+}
+
+function readAuthenticClaims(token: string, keys: Map<string, KeyObject>): AccessClaims | null {
+  if (token.length > MAX_LENGTH) return null;
+  const [header = '', payload = '', signature = '', ...rest] = token.split('.');
+  const key = keys.get(header);
+  const json = decodeCanonical(payload);
+  const signatureBytes = decodeCanonical(signature);
+  if (rest.length > 0 || !key || !json || signatureBytes?.length !== ED25519_SIGNATURE_BYTES) return null;
+  if (!verifySignature(null, Buffer.from(`${header}.${payload}`), key, signatureBytes)) return null;
+  return parseCanonicalObject(json.toString());
+}
+
+/** Null unless the text is what encoding its own bytes gives: no foreign characters, no padding, no unused bits. */
+function decodeCanonical(text: string): Buffer | null {
+  const bytes = Buffer.from(text, 'base64url');
+  return bytes.toString('base64url') === text ? bytes : null;
+}
+
+/** Null unless the JSON is what writing its own value gives, which leaves no duplicate members and no odd numbers. */
+function parseCanonicalObject(json: string): AccessClaims | null {
+  try {
+    const value: unknown = JSON.parse(json);
+    return typeof value === 'object' && value && JSON.stringify(value) === json ? (value as AccessClaims) : null;
+  } catch {
+    return null;
+  }
+}
+
+function areOurs(claims: AccessClaims, issuer: string, nowSeconds: number): boolean {
+  const { iss, sub, aud, client_id, iat, exp, jti, sid, email, roles } = claims;
+  return (
+    iss === issuer &&
+    client_id === CLIENT_ID &&
+    [sub, jti, sid].every((id) => typeof id === 'string' && isUuid(id)) &&
+    typeof email === 'string' &&
+    [aud, roles].every((list) => Array.isArray(list) && list.every((item) => typeof item === 'string')) &&
+    aud.length > 0 &&
+    Number.isSafeInteger(iat) &&
+    Number.isSafeInteger(exp) &&
+    iat <= nowSeconds + MAX_CLOCK_SKEW_SECONDS &&
+    exp > iat &&
+    exp - iat <= MAX_ACCESS_TTL_SECONDS
+  );
+}
+
+function encode(text: string): string {
+  return Buffer.from(text).toString('base64url');
+}
