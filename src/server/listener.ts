@@ -25,6 +25,8 @@ const STALL_TIMEOUT_MS = 10_000;
 const KEEP_ALIVE_MS = 75_000;
 const IDLE_SESSION_MS = 5 * 60_000;
 const MAX_HEADER_BYTES = 16 * 1024;
+/** How long the rest of a request may take that has its answer already. */
+const UNREAD_GRACE_MS = 500;
 const MAX_STREAMS_PER_CONNECTION = 100;
 /** How HTTP/2 begins with prior knowledge (RFC 9113 section 3.4); no HTTP/1.1 method has these three letters. */
 const HTTP2_PREFACE_START = Buffer.from('PRI');
@@ -37,8 +39,8 @@ export async function listen(options: ListenerOptions, handlers: Handler[]): Pro
 
   const onRequest = (request: NodeRequest, response: NodeResponse) => {
     if (closing && request.httpVersionMajor === 1) response.setHeader('connection', 'close');
-    endStalledRequest(request);
-    endUnreadRequest(request, response);
+    endStalled(request);
+    endUnread(request, response);
     try {
       if (!handlers.some((handle) => handle(request, response))) sendJson(response, 404, { error: 'not found' });
     } catch {
@@ -135,21 +137,35 @@ function sniff(socket: Socket, decide: (isHttp2: boolean) => void): void {
 }
 
 /** Closes a request whose body does not arrive in time; Connect would wait for it for ever. */
-function endStalledRequest(request: NodeRequest): void {
+function endStalled(request: NodeRequest): void {
+  // Not the request itself, which closes as soon as nobody reads it any more.
+  const carrier = 'stream' in request ? request.stream : request.socket;
   const timer = setTimeout(() => abandon(request), STALL_TIMEOUT_MS);
-  const stop = () => clearTimeout(timer);
+  const stop = () => {
+    clearTimeout(timer);
+    carrier.off('close', stop);
+  };
   request.once('end', stop);
-  request.once('close', stop);
+  carrier.once('close', stop);
 }
 
-/** Closes a request that was answered before all of it was read, so that nobody can go on sending it. */
-function endUnreadRequest(request: NodeRequest, response: NodeResponse): void {
-  response.once('finish', () => {
-    if (!request.readableEnded && !request.complete) setImmediate(() => abandon(request));
+/**
+ * Ends a request that was answered before all of it had arrived, when the rest does not follow soon. (Over HTTP/1.1 Node
+ * reads and drops the rest, so that the connection can be used again.)
+ */
+function endUnread(request: NodeRequest, response: NodeResponse): void {
+  // Over HTTP/2 the response's own `finish` does not come once the request is destroyed; its stream's does.
+  const answer = 'stream' in request ? request.stream : response;
+  answer.once('finish', () => {
+    if (!hasArrived(request)) setTimeout(() => hasArrived(request) || abandon(request), UNREAD_GRACE_MS).unref();
   });
 }
 
+function hasArrived(request: NodeRequest): boolean {
+  return 'stream' in request ? request.stream.state.remoteClose === 1 : request.complete;
+}
+
 function abandon(request: NodeRequest): void {
-  if ('stream' in request) request.stream.close(http2.constants.NGHTTP2_CANCEL);
+  if ('stream' in request) request.stream.close(http2.constants.NGHTTP2_NO_ERROR);
   else request.socket.destroySoon();
 }

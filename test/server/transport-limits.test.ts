@@ -1,0 +1,214 @@
+// What hostile or broken clients send. After each of them the service answers as before.
+import { once } from 'node:events';
+import http2 from 'node:http2';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { gzipSync } from 'node:zlib';
+import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { startTestApp, type TestApp } from '../support/app.ts';
+import { auth, type Caller, viaFetch } from '../support/clients.ts';
+import { envelope, rawConnection, rawStream } from '../support/raw.ts';
+
+let app: TestApp;
+let call: Caller;
+const LOGIN = '/auth.v1.AuthService/Login';
+beforeAll(async () => {
+  app = await startTestApp({ MAX_CONNECTIONS_PER_PEER: '50' });
+  call = viaFetch(app.url);
+});
+afterAll(() => app.close());
+afterEach(async () => {
+  expect((await call(auth.verify, { accessToken: 'x' })).reason).toBe('TOKEN_INVALID');
+});
+
+function http2Session(): http2.ClientHttp2Session {
+  const session = http2.connect(app.url);
+  session.on('error', () => {});
+  onTestFinished(() => session.destroy());
+  return session;
+}
+
+describe('size', () => {
+  const big = JSON.stringify({ email: 'x'.repeat(70_000), password: 'x' });
+
+  test('a message over 64 KiB is refused over Connect', async () => {
+    const response = await fetch(`${app.url}${LOGIN}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: big,
+    });
+    expect(response.status).toBe(429);
+    expect(await response.json()).toMatchObject({ code: 'resource_exhausted' });
+  });
+
+  test('a small message that unpacks to more than 64 KiB is refused', async () => {
+    const bomb = gzipSync(JSON.stringify({ email: 'x'.repeat(20_000_000) }));
+    expect(bomb.length).toBeLessThan(64 * 1024);
+    const response = await fetch(`${app.url}${LOGIN}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'content-encoding': 'gzip' },
+      body: bomb,
+    });
+    expect(await response.json()).toMatchObject({ code: 'resource_exhausted' });
+  });
+
+  test.each([
+    ['claims 4 GiB', envelope(Buffer.alloc(10), 0, 0xffff_ffff)],
+    ['is over 64 KiB', envelope(Buffer.alloc(70_000))],
+    ['unpacks to 20 MB', envelope(gzipSync(Buffer.alloc(20_000_000)), 1)],
+  ])('a gRPC message that %s is refused, and the stream ends', async (_, bytes) => {
+    const { stream, closed } = rawStream(http2Session(), LOGIN, { 'grpc-encoding': 'gzip' });
+    stream.write(bytes);
+    const { headers, trailers } = await closed;
+    expect(trailers['grpc-status'] ?? headers['grpc-status']).toBe('8');
+  });
+
+  test('a sender that goes on after the refusal is cut off', async () => {
+    const connection = rawConnection(app.port);
+    connection.socket.write(
+      `POST ${LOGIN} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 1000000000\r\n\r\n`,
+    );
+    const chunk = Buffer.alloc(64 * 1024, 'x');
+    const feed = setInterval(() => connection.socket.writable && connection.socket.write(chunk), 5);
+    onTestFinished(() => clearInterval(feed));
+    expect(await connection.closed).toBeLessThan(5_000);
+  });
+
+  test('headers over 16 KiB are refused over HTTP/1.1', async () => {
+    const connection = rawConnection(
+      app.port,
+      `GET /healthz HTTP/1.1\r\nhost: x\r\nx-long: ${'x'.repeat(20_000)}\r\n\r\n`,
+    );
+    await connection.closed;
+    expect(connection.received()).toMatch(/^HTTP\/1.1 431 /);
+  });
+
+  test('headers over 16 KiB are refused over HTTP/2', async () => {
+    const session = http2Session();
+    await once(session, 'remoteSettings'); // The limit is in force once the client has seen it.
+    await sleep(50);
+    const { closed } = rawStream(session, LOGIN, { 'x-long': 'x'.repeat(40_000) });
+    expect((await closed).rstCode).toBe(http2.constants.NGHTTP2_ENHANCE_YOUR_CALM);
+  });
+
+  test('a connection may have a hundred streams at once', async () => {
+    const session = http2Session();
+    const [settings] = await once(session, 'remoteSettings');
+    expect(settings.maxConcurrentStreams).toBe(100);
+    expect(settings.maxHeaderListSize).toBe(16 * 1024);
+  });
+
+  test('one peer may have so many connections and no more', async () => {
+    const connections = Array.from({ length: 60 }, () => rawConnection(app.port, 'GET '));
+    onTestFinished(() => {
+      for (const { socket } of connections) socket.destroy();
+    });
+    let refused = 0;
+    for (const { closed } of connections) void closed.then(() => (refused += 1));
+    await sleep(1_000);
+    // Connections that earlier tests left open count as well.
+    expect(refused).toBeGreaterThanOrEqual(10);
+    expect(refused).toBeLessThan(20);
+    for (const { socket } of connections) socket.destroy();
+    await sleep(200);
+  });
+});
+
+describe('time', () => {
+  const head = (length: number) =>
+    `POST ${LOGIN} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${length}\r\n\r\n`;
+
+  test('whatever stalls is closed after ten seconds', async () => {
+    const dripping = rawConnection(app.port, head(5000));
+    const drip = setInterval(() => dripping.socket.writable && dripping.socket.write(' '), 300);
+    onTestFinished(() => clearInterval(drip));
+    const startedAt = performance.now();
+    const { stream, closed } = rawStream(http2Session(), LOGIN);
+    stream.write(envelope(Buffer.alloc(3), 0, 30));
+
+    const times = {
+      'a connection that says nothing': rawConnection(app.port).closed,
+      'a connection that says PR and no more': rawConnection(app.port, 'PR').closed,
+      'a header that does not end': rawConnection(app.port, head(5).slice(0, 60)).closed,
+      'a body that does not end': rawConnection(app.port, `${head(50)}{"email":`).closed,
+      'a body that arrives drop by drop': dripping.closed,
+      'an HTTP/2 stream whose body does not end': closed.then(() => performance.now() - startedAt),
+    };
+    for (const [what, time] of Object.entries(times)) {
+      expect(await time, what).toBeGreaterThan(9_000);
+      expect(await time, what).toBeLessThan(14_000);
+    }
+  });
+});
+
+describe('nonsense', () => {
+  test.each([
+    ['random bytes', Buffer.from([0, 255, 1, 254, 13, 10, 13, 10, 200, 7, 9])],
+    ['TLS to a cleartext port', Buffer.from('16030100c8010000c403030a', 'hex')],
+    [
+      'a preface and garbage',
+      Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), Buffer.alloc(400, 0xee)]),
+    ],
+    ['an odd request line', Buffer.from('POST  / / HTTP/9.9\r\n\r\n')],
+    [
+      'two lengths',
+      Buffer.from(`POST ${LOGIN} HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{}`),
+    ],
+  ])('%s end the connection and nothing else', async (_, bytes) => {
+    expect(await rawConnection(app.port, bytes).closed).toBeLessThan(5_000);
+  });
+
+  test.each([
+    ['no host', `POST ${LOGIN} HTTP/1.0\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}`],
+    [
+      'a host that no URL can have',
+      `POST ${LOGIN} HTTP/1.1\r\nhost: [\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}`,
+    ],
+  ])('a request with %s gets 400', async (_, bytes) => {
+    const connection = rawConnection(app.port, bytes);
+    await connection.closed;
+    expect(connection.received()).toMatch(/^HTTP\/1.1 400 /);
+  });
+
+  test('bytes that are no protobuf are an error of the caller', async () => {
+    const { stream, closed } = rawStream(http2Session(), LOGIN);
+    stream.end(envelope(Buffer.from([0xff, 0xff, 0xff, 0xff, 0xff])));
+    const { headers, trailers } = await closed;
+    expect(trailers['grpc-status'] ?? headers['grpc-status']).toMatch(/^(3|13)$/);
+  });
+
+  test('a method that does not exist is not found', async () => {
+    const response = await fetch(`${app.url}/auth.v1.AuthService/BecomeAdmin`, { method: 'POST' });
+    expect(response.status).toBe(404);
+  });
+
+  test.each(['Login', 'Verify', 'Refresh', 'ConfirmReset'])('%s cannot be reached by GET', async (method) => {
+    const message = encodeURIComponent('{"email":"a@b.example","password":"x","accessToken":"x"}');
+    const response = await fetch(`${app.url}/auth.v1.AuthService/${method}?encoding=json&message=${message}`);
+    expect(response.status).toBe(405);
+  });
+
+  test('a hundred thousand resets of streams do not end the process', async () => {
+    const session = http2Session();
+    for (let round = 0; round < 100 && !session.destroyed; round += 1) {
+      for (let n = 0; n < 100 && !session.destroyed; n += 1) {
+        const { stream } = rawStream(session, LOGIN);
+        stream.close(http2.constants.NGHTTP2_CANCEL);
+      }
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  });
+});
+
+describe('deadlines', () => {
+  test('a call that cannot be done in the time its caller allows is ended', async () => {
+    const slow = await startTestApp({ HASH_CONCURRENCY: '1', ARGON2_MEMORY_KIB: '262144', ARGON2_ITERATIONS: '6' });
+    onTestFinished(() => slow.close());
+    const session = http2.connect(slow.url);
+    onTestFinished(() => session.destroy());
+    const { stream, closed } = rawStream(session, LOGIN, { 'grpc-timeout': '100m' });
+    const email = Buffer.from('nobody@people.example');
+    stream.end(envelope(Buffer.concat([Buffer.from([10, email.length]), email, Buffer.from([18, 1, 120])])));
+    const { headers, trailers } = await closed;
+    expect(trailers['grpc-status'] ?? headers['grpc-status']).toBe('4');
+  });
+});

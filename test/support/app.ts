@@ -1,0 +1,85 @@
+// The real service in this process: real Postgres, Redis and SMTP, a real port.
+import { randomBytes } from 'node:crypto';
+import pg from 'pg';
+import { type App, type Parts, startApp } from '../../src/app.ts';
+import { type Environment, readConfig } from '../../src/config.ts';
+import { type Mailbox, openMailbox } from '../../src/dev/mailbox.ts';
+import { createLogger } from '../../src/log.ts';
+import { createTestDatabase, createTestRedis } from './databases.ts';
+
+export type TestApp = App & {
+  /** `http://127.0.0.1:port` */
+  url: string;
+  mailbox: Mailbox;
+  /** Every line of the log. */
+  logs: string[];
+  /** The same database as its owner, who may do what the service may not. */
+  owner: pg.Pool;
+  environment: Environment;
+  /** Moves the service's clock forward. */
+  advance(milliseconds: number): void;
+};
+
+export const SERVICE_KEY = 'svc-0123456789abcdefghijklmnopqrstuv';
+
+/** Cheap hashes, and limits that do not get in the way; a test that is about either sets its own. */
+const QUICK: Environment = {
+  ARGON2_MEMORY_KIB: '256',
+  ARGON2_ITERATIONS: '1',
+  HOST: '127.0.0.1',
+  PORT: '0',
+  LIMIT_LOGIN_ACCOUNT: '1000/60',
+  LIMIT_LOGIN_PAIR: '1000/60',
+  LIMIT_LOGIN_NETWORK: '10000/60',
+  LIMIT_REGISTER_NETWORK: '10000/60',
+  LIMIT_REFRESH_NETWORK: '10000/60',
+  LIMIT_REFRESH_SESSION: '10000/60',
+  LIMIT_REQUEST_RESET_ACCOUNT: '1000/60',
+  LIMIT_REQUEST_RESET_NETWORK: '10000/60',
+  LIMIT_CONFIRM_RESET_NETWORK: '10000/60',
+  LIMIT_CONFIRM_RESET_TOKEN: '1000/60',
+  LIMIT_CHANGE_PASSWORD_USER: '1000/60',
+  MAIL_BACKOFF_MS: '50',
+  MAIL_MAX_ATTEMPTS: '3',
+};
+
+export async function startTestApp(
+  overrides: Environment = {},
+  parts: Parts = { api: true, worker: true },
+): Promise<TestApp> {
+  const [database, redisUrl] = await Promise.all([createTestDatabase(), createTestRedis()]);
+  const mailbox = await openMailbox({ port: 0, apiUrl: '', onMail: () => {} });
+  const environment: Environment = {
+    ...QUICK,
+    PUBLIC_URL: 'https://product.example',
+    MAIL_FROM: 'no-reply@product.example',
+    DATABASE_URL: database.serviceUrl,
+    MIGRATION_DATABASE_URL: database.ownerUrl,
+    REDIS_URL: redisUrl,
+    SMTP_URL: mailbox.smtpUrl,
+    MASTER_KEY: randomBytes(32).toString('base64'),
+    SERVICE_KEYS: `gateway=${SERVICE_KEY}`,
+    ...overrides,
+  };
+  const logs: string[] = [];
+  const log = createLogger('info', { write: (line) => void logs.push(line) });
+  let ahead = 0;
+  const app = await startApp(readConfig(environment), parts, log, () => new Date(Date.now() + ahead));
+  const owner = new pg.Pool({ connectionString: database.ownerUrl, max: 2 });
+  return {
+    port: app.port,
+    url: `http://127.0.0.1:${app.port}`,
+    mailbox,
+    logs,
+    owner,
+    environment,
+    advance: (milliseconds) => {
+      ahead += milliseconds;
+    },
+    async close() {
+      await app.close();
+      await owner.end();
+      await mailbox.close();
+    },
+  };
+}

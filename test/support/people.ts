@@ -1,0 +1,27 @@
+import { randomUUID } from 'node:crypto';
+import { account, auth, type Caller } from './clients.ts';
+
+export type Person = { email: string; password: string; fullName: string };
+export type SignedIn = Person & { userId: string; accessToken: string; refreshToken: string };
+
+export function somebody(): Person {
+  return { email: `${randomUUID()}@people.example`, password: `pass phrase ${randomUUID()}`, fullName: 'Grace Hopper' };
+}
+
+export async function registered(call: Caller, person = somebody()): Promise<Person & { userId: string }> {
+  const { body, code } = await call(auth.register, person);
+  if (code !== 'ok') throw new Error(`Register: ${code}`);
+  return { ...person, userId: body.user.id };
+}
+
+export async function signedIn(call: Caller, person?: Person & { userId: string }): Promise<SignedIn> {
+  const known = person ?? (await registered(call));
+  const { body, code } = await call(auth.login, { email: known.email, password: known.password });
+  if (code !== 'ok') throw new Error(`Login: ${code}`);
+  return { ...known, accessToken: body.tokens.accessToken, refreshToken: body.tokens.refreshToken };
+}
+
+/** Whether an access token is good at this moment. */
+export async function isGood(call: Caller, accessToken: string): Promise<boolean> {
+  return (await call(account.getMe, {}, { bearer: accessToken })).code === 'ok';
+}

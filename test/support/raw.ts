@@ -1,0 +1,62 @@
+// Clients that do what no library would do.
+import type http2 from 'node:http2';
+import { connect, type Socket } from 'node:net';
+
+export type RawConnection = {
+  socket: Socket;
+  /** What the server has sent so far. */
+  received(): string;
+  /** Milliseconds until the server closed the connection. */
+  closed: Promise<number>;
+};
+
+export function rawConnection(port: number, firstBytes: string | Buffer = ''): RawConnection {
+  const startedAt = performance.now();
+  const socket = connect(port, '127.0.0.1');
+  const chunks: Buffer[] = [];
+  socket.on('data', (chunk) => chunks.push(chunk));
+  socket.on('error', () => {});
+  if (firstBytes.length > 0) socket.write(firstBytes);
+  return {
+    socket,
+    received: () => Buffer.concat(chunks).toString('latin1'),
+    closed: new Promise((resolve) => socket.once('close', () => resolve(performance.now() - startedAt))),
+  };
+}
+
+export type RawAnswer = {
+  headers: http2.IncomingHttpHeaders;
+  trailers: http2.IncomingHttpHeaders;
+  body: Buffer;
+  rstCode: number;
+};
+
+/** One HTTP/2 request; the stream stays open for more unless it is ended. */
+export function rawStream(session: http2.ClientHttp2Session, path: string, headers: http2.OutgoingHttpHeaders = {}) {
+  const stream = session.request({
+    ':method': 'POST',
+    ':path': path,
+    'content-type': 'application/grpc',
+    te: 'trailers',
+    ...headers,
+  });
+  const answer: RawAnswer = { headers: {}, trailers: {}, body: Buffer.alloc(0), rstCode: 0 };
+  stream.on('response', (received) => Object.assign(answer.headers, received));
+  stream.on('trailers', (received) => Object.assign(answer.trailers, received));
+  stream.on('data', (chunk: Buffer) => {
+    answer.body = Buffer.concat([answer.body, chunk]);
+  });
+  stream.on('error', () => {});
+  const closed = new Promise<RawAnswer>((resolve) =>
+    stream.once('close', () => resolve({ ...answer, rstCode: stream.rstCode ?? 0 })),
+  );
+  return { stream, closed };
+}
+
+/** The 5-byte prefix of gRPC and the message. */
+export function envelope(message: Uint8Array, flags = 0, claimedLength = message.length): Buffer {
+  const prefix = Buffer.alloc(5);
+  prefix.writeUInt8(flags, 0);
+  prefix.writeUInt32BE(claimedLength, 1);
+  return Buffer.concat([prefix, message]);
+}
