@@ -1,0 +1,46 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { formatRefreshToken, parseRefreshToken } from '../../src/domain/refresh-token.ts';
+import { formatResetToken, parseResetToken } from '../../src/domain/reset-token.ts';
+import { derivePurposeKeys } from '../../src/keys/purpose-keys.ts';
+
+const keys = derivePurposeKeys(randomBytes(32));
+const otherKeys = derivePurposeKeys(randomBytes(32));
+
+test('a token says what it was made of', () => {
+  fc.assert(
+    fc.property(fc.uuid(), fc.integer({ min: 0, max: 0xffff_ffff }), (sessionId, counter) => {
+      const token = formatRefreshToken({ sessionId, counter }, keys.refreshTokens);
+      expect(parseRefreshToken(token, keys.refreshTokens)).toEqual({ sessionId, counter });
+    }),
+  );
+});
+
+test('nothing but the very text of a token is taken', () => {
+  const token = formatRefreshToken({ sessionId: randomUUID(), counter: 7 }, keys.refreshTokens);
+  const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_+/=. \n';
+  for (let at = 0; at < token.length; at += 1) {
+    for (const character of alphabet) {
+      if (character === token[at]) continue;
+      const changed = token.slice(0, at) + character + token.slice(at + 1);
+      expect(parseRefreshToken(changed, keys.refreshTokens), changed).toBeNull();
+    }
+  }
+  for (const changed of [`${token}\n`, ` ${token}`, `${token}=`, token.slice(0, -1), `${token}A`, '', 'lkr_']) {
+    expect(parseRefreshToken(changed, keys.refreshTokens), JSON.stringify(changed)).toBeNull();
+  }
+});
+
+test('tokens of one kind, purpose or deployment never pass as another', () => {
+  const id = randomUUID();
+  const refresh = formatRefreshToken({ sessionId: id, counter: 1 }, keys.refreshTokens);
+  const reset = formatResetToken(id, keys.resetTokens);
+  expect(parseResetToken(reset, keys.resetTokens)).toBe(id);
+  expect(parseResetToken(refresh, keys.resetTokens)).toBeNull();
+  expect(parseRefreshToken(reset, keys.refreshTokens)).toBeNull();
+  expect(parseRefreshToken(refresh, keys.resetTokens)).toBeNull();
+  expect(parseRefreshToken(refresh, otherKeys.refreshTokens)).toBeNull();
+  expect(parseResetToken(reset, otherKeys.resetTokens)).toBeNull();
+  expect(new Set(Object.values(keys).map((key) => key.toString('hex'))).size).toBe(Object.keys(keys).length);
+});

@@ -1,0 +1,99 @@
+import { randomUUID } from 'node:crypto';
+import type { Redis } from 'ioredis';
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { createLimiter, type Limiter } from '../../src/limits/limiter.ts';
+import { LIMITS } from '../../src/limits/limits.ts';
+import { openRequestRedis } from '../../src/limits/redis.ts';
+import { createTestRedis } from '../support/databases.ts';
+import { eventually } from '../support/eventually.ts';
+
+const limits = { ...LIMITS, LOGIN_PAIR: { points: 6, windowSeconds: 2 } };
+
+async function open(url: string): Promise<{ limiter: Limiter; redis: Redis; fallbacks: unknown[] }> {
+  const redis = openRequestRedis(url, () => {});
+  onTestFinished(() => redis.disconnect());
+  const fallbacks: unknown[] = [];
+  return { limiter: createLimiter(redis, limits, (error) => fallbacks.push(error)), redis, fallbacks };
+}
+
+async function takeMany(limiter: Limiter, key: string, times: number) {
+  const taken = await Promise.all(Array.from({ length: times }, () => limiter.take('LOGIN_PAIR', key)));
+  return {
+    allowed: taken.filter((one) => one.allowed).length,
+    first: taken.filter((one) => one.isFirstRefusal).length,
+    taken,
+  };
+}
+
+describe('with Redis', () => {
+  let limiter: Limiter;
+  let redis: Redis;
+  beforeEach(async () => {
+    const opened = await open(await createTestRedis());
+    ({ limiter, redis } = opened);
+    await eventually(() => redis.status === 'ready');
+  });
+
+  test('lets as many through as the limit says, of however many at once, and tells when to come back', async () => {
+    const { allowed, first, taken } = await takeMany(limiter, randomUUID(), 500);
+    expect([allowed, first]).toEqual([6, 1]);
+    const refusal = taken.find((one) => !one.allowed);
+    expect(refusal?.retryAfterMs).toBeGreaterThan(0);
+    expect(refusal?.retryAfterMs).toBeLessThanOrEqual(2_000);
+  });
+
+  test('opens again when the window is over, however many were refused in it', async () => {
+    const key = randomUUID();
+    await takeMany(limiter, key, 50);
+    const again = await eventually(async () => (await limiter.take('LOGIN_PAIR', key)).allowed, 5_000);
+    expect(again).toBe(true);
+  });
+
+  test('shares its counts with every process', async () => {
+    const key = randomUUID();
+    const other = await open(urlOf(redis));
+    await eventually(() => other.redis.status === 'ready');
+    await takeMany(limiter, key, 3);
+    expect((await takeMany(other.limiter, key, 10)).allowed).toBe(3);
+  });
+
+  test('gives an attempt back', async () => {
+    const key = randomUUID();
+    await takeMany(limiter, key, 6);
+    await limiter.giveBack('LOGIN_PAIR', key);
+    expect((await takeMany(limiter, key, 5)).allowed).toBe(1);
+  });
+
+  test('remembers where an account signed in from', async () => {
+    const account = randomUUID();
+    expect(await limiter.knowsPlace(account, '192.0.2.1')).toBe(false);
+    await limiter.rememberPlace(account, '192.0.2.1');
+    expect(await limiter.knowsPlace(account, '192.0.2.1')).toBe(true);
+    expect(await limiter.knowsPlace(account, '192.0.2.2')).toBe(false);
+  });
+});
+
+describe('without Redis', () => {
+  test('counts in this process, by half the points, and says so', async () => {
+    const { limiter, fallbacks } = await open('redis://127.0.0.1:1');
+    expect((await takeMany(limiter, randomUUID(), 100)).allowed).toBe(3);
+    expect(await limiter.knowsPlace('a', 'b')).toBe(false);
+    await limiter.rememberPlace('a', 'b');
+    expect(fallbacks.length).toBeGreaterThan(0);
+  });
+
+  test('a key that was given back counts one less', async () => {
+    const { limiter } = await open('redis://127.0.0.1:1');
+    const key = randomUUID();
+    expect((await takeMany(limiter, key, 5)).allowed).toBe(3);
+    await limiter.giveBack('LOGIN_PAIR', key);
+    await limiter.giveBack('LOGIN_PAIR', key);
+    await limiter.giveBack('LOGIN_PAIR', key);
+    expect((await takeMany(limiter, key, 5)).allowed).toBe(1);
+  });
+});
+
+function urlOf(redis: Redis): string {
+  const { host, port, password, db } = redis.options;
+  return `redis://:${password}@${host}:${port}/${db}`;
+}
