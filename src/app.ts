@@ -10,10 +10,10 @@ import { derivePurposeKeys } from './keys/purpose-keys.ts';
 import { createServiceKeys } from './keys/service-keys.ts';
 import { loadSigningKeys } from './keys/signing-keys.ts';
 import { createLimiter } from './limits/limiter.ts';
-import { openRequestRedis } from './limits/redis.ts';
 import { isCommonPassword } from './passwords/common-passwords.ts';
 import { createHashQueue } from './passwords/hash-queue.ts';
 import { createHasher } from './passwords/hasher.ts';
+import { impatient, openRedis } from './redis.ts';
 import { listen } from './server/listener.ts';
 import { createPlainHttpHandler } from './server/plain-http.ts';
 import { createReadiness } from './server/readiness.ts';
@@ -23,6 +23,7 @@ import { isMigrated } from './store/migrate.ts';
 import { assertServiceRole } from './store/service-role.ts';
 import { createStore } from './store/store.ts';
 import { createVerifier } from './verifier/verifier.ts';
+import { within } from './within.ts';
 
 export type Parts = {
   /** Answers calls. */
@@ -38,10 +39,16 @@ export type App = {
   close(): Promise<void>;
 };
 
+/** For what waits for a dependency that is away. */
+const FORCED_CLOSE_MS = 2_000;
+/** How long a call waits for Redis to count it. */
+const LIMIT_TIMEOUT_MS = 500;
+
 export async function startApp(config: Config, parts: Parts, log: Logger, now = () => new Date()): Promise<App> {
   // What has been made is closed again if something after it fails.
   await using started = new AsyncDisposableStack();
   const newId = () => v7();
+  const graceMs = config.SHUTDOWN_GRACE_SECONDS * 1000;
 
   const db = openDatabase(
     {
@@ -49,9 +56,9 @@ export async function startApp(config: Config, parts: Parts, log: Logger, now = 
       poolSize: config.DATABASE_POOL_SIZE,
       statementTimeoutMs: config.DATABASE_STATEMENT_TIMEOUT_MS,
     },
-    (err) => log.warn({ err }, 'idle Postgres connection lost'),
+    (err) => log.warn({ err }, 'Postgres connection lost'),
   );
-  started.defer(() => db.destroy());
+  started.defer(() => within(FORCED_CLOSE_MS, db.destroy()));
   await assertServiceRole(db);
 
   const store = createStore(db, newId, now);
@@ -59,12 +66,12 @@ export async function startApp(config: Config, parts: Parts, log: Logger, now = 
   let port = 0;
 
   if (parts.worker) {
-    const retry = { maxAttempts: config.MAIL_MAX_ATTEMPTS, backoffMs: config.MAIL_BACKOFF_MS };
+    const retry = { maxAttempts: config.JOB_MAX_ATTEMPTS, backoffMs: config.JOB_BACKOFF_MS };
     const onQueueError = (err: Error) => log.warn({ err }, 'queue');
     const redis = openQueueRedis(config.REDIS_URL, onQueueError);
     started.defer(() => redis.disconnect());
     const queues = openQueues(config.REDIS_URL, retry, onQueueError);
-    started.defer(() => queues.close());
+    started.defer(() => within(FORCED_CLOSE_MS, queues.close()));
     const mailer = openMailer(config.SMTP_URL, config.MAIL_FROM);
     started.defer(() => mailer.close());
     const worker = await startWorker(
@@ -81,11 +88,12 @@ export async function startApp(config: Config, parts: Parts, log: Logger, now = 
       },
       log,
     );
-    started.defer(() => worker.close());
+    started.defer(() => worker.close(graceMs));
   }
 
   if (parts.api) {
-    const redis = openRequestRedis(config.REDIS_URL, (err) => log.warn({ err }, 'Redis'));
+    const limitRedisOptions = { connectionName: 'latchkey-limits', ...impatient(LIMIT_TIMEOUT_MS) };
+    const redis = openRedis(config.REDIS_URL, limitRedisOptions, (err) => log.warn({ err }, 'Redis'));
     started.defer(() => redis.disconnect());
     const limiter = createLimiter(redis, config.limits, (err) =>
       log.warn({ err }, 'Redis does not answer: limits are counted in this process'),
@@ -138,7 +146,7 @@ export async function startApp(config: Config, parts: Parts, log: Logger, now = 
       { host: config.HOST, port: config.PORT, maxConnectionsPerPeer: config.MAX_CONNECTIONS_PER_PEER },
       [rpc, plainHttp],
     );
-    started.defer(() => listener.close(config.SHUTDOWN_GRACE_SECONDS * 1000));
+    started.defer(() => listener.close(graceMs));
     started.defer(() => readiness.stop());
     port = listener.port;
   }

@@ -18,7 +18,8 @@ export class ConfigError extends Error {
 }
 
 export type Environment = Record<string, string | undefined>;
-export type Config = z.output<typeof schema> & { limits: Record<LimitName, Limit> };
+export type Config = z.output<typeof schema> & { ISSUER: string; limits: Record<LimitName, Limit> };
+export type DatabaseConfig = z.output<typeof databaseSchema> & { MIGRATION_DATABASE_URL: string };
 
 /** These may be given as a file instead: `<KEY>_FILE` holds its path. */
 const SECRETS = ['MASTER_KEY', 'SERVICE_KEYS', 'DATABASE_URL', 'MIGRATION_DATABASE_URL', 'REDIS_URL', 'SMTP_URL'];
@@ -26,12 +27,13 @@ const MASTER_KEY_BYTES = 32;
 const SERVICE_KEY_LENGTH = 32;
 /** A random key of 32 bytes has fewer different ones less than once in 10^12 times. */
 const MIN_DIFFERENT_BYTES = 16;
-/** Hashing runs on them; there are four unless UV_THREADPOOL_SIZE says otherwise. */
-const LIBUV_THREADS = 4;
-const SAMPLE = /change.?me|sample|example|secret|password|insert|your.?key|placeholder|todo/i;
+/** Of the four threads that libuv has, hashing leaves one for files, names and compression. */
+const HASHING_THREADS = 3;
+const SAMPLE = /change.?me|sample|example|secret|passw(or)?d|placeholder|your.?key|^postgres$|^latchkey$|^admin$/i;
+/** Of passwords in URLs. */
+const SHORT = 12;
 
-const seconds = (least: number, most: number) => z.coerce.number().int().min(least).max(most);
-const count = (least: number, most: number) => z.coerce.number().int().min(least).max(most);
+const number = (least: number, most: number) => z.coerce.number().int().min(least).max(most);
 
 function url(...protocols: string[]) {
   const isUrl = (text: string) => protocols.includes(URL.parse(text)?.protocol ?? '');
@@ -86,64 +88,80 @@ const limit = z.string().transform((text, context): Limit => {
   return { points: Number(points), windowSeconds: Number(windowSeconds) };
 });
 
-const schema = z
-  .object({
-    NODE_ENV: z.enum(['development', 'production', 'test']).default('development'),
-    LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
-    HOST: z.string().default('0.0.0.0'),
-    PORT: count(0, 65_535).default(8080),
-    PUBLIC_URL: webUrl,
-    ISSUER: webUrl.optional(),
-    AUDIENCE: list.default(['latchkey']),
+const fields = {
+  NODE_ENV: z.enum(['development', 'production', 'test']).default('development'),
+  LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
+  HOST: z.string().default('0.0.0.0'),
+  PORT: number(0, 65_535).default(8080),
+  PUBLIC_URL: webUrl,
+  ISSUER: webUrl.optional(),
+  AUDIENCE: list.default(['latchkey']),
 
-    DATABASE_URL: url('postgres:', 'postgresql:'),
-    MIGRATION_DATABASE_URL: url('postgres:', 'postgresql:').optional(),
-    DATABASE_POOL_SIZE: count(1, 1000).default(10),
-    DATABASE_STATEMENT_TIMEOUT_MS: count(100, 60_000).default(5_000),
-    REDIS_URL: redisUrl,
-    SMTP_URL: url('smtp:', 'smtps:'),
-    MAIL_FROM: z.email('must be an address such as no-reply@example.com'),
-    MAIL_MAX_ATTEMPTS: count(1, 50).default(10),
-    MAIL_BACKOFF_MS: count(1, 600_000).default(2_000),
+  DATABASE_URL: url('postgres:', 'postgresql:'),
+  MIGRATION_DATABASE_URL: url('postgres:', 'postgresql:').optional(),
+  DATABASE_POOL_SIZE: number(1, 1000).default(10),
+  DATABASE_STATEMENT_TIMEOUT_MS: number(100, 60_000).default(5_000),
+  REDIS_URL: redisUrl,
+  SMTP_URL: url('smtp:', 'smtps:'),
+  MAIL_FROM: z.email('must be an address such as no-reply@example.com'),
+  JOB_MAX_ATTEMPTS: number(1, 50).default(10),
+  JOB_BACKOFF_MS: number(1, 600_000).default(2_000),
 
-    MASTER_KEY: masterKey,
-    SERVICE_KEYS: serviceKeys,
+  MASTER_KEY: masterKey,
+  SERVICE_KEYS: serviceKeys,
 
-    ACCESS_TOKEN_TTL_SECONDS: seconds(30, MAX_ACCESS_TTL_SECONDS).default(900),
-    SESSION_IDLE_SECONDS: seconds(60, 366 * 86_400).default(7 * 86_400),
-    SESSION_MAX_SECONDS: seconds(60, 5 * 366 * 86_400).default(90 * 86_400),
-    VERIFY_REVALIDATE_SECONDS: seconds(0, 60).default(1),
-    RESET_TTL_SECONDS: seconds(60, 86_400).default(3_600),
+  ACCESS_TOKEN_TTL_SECONDS: number(30, MAX_ACCESS_TTL_SECONDS).default(900),
+  SESSION_IDLE_SECONDS: number(60, 366 * 86_400).default(7 * 86_400),
+  SESSION_MAX_SECONDS: number(60, 5 * 366 * 86_400).default(90 * 86_400),
+  VERIFY_REVALIDATE_SECONDS: number(0, 60).default(1),
+  RESET_TTL_SECONDS: number(60, 86_400).default(3_600),
 
-    PASSWORD_MIN_LENGTH: count(8, 15).default(8),
-    ARGON2_MEMORY_KIB: count(8, 4 * 1024 * 1024).default(19_456),
-    ARGON2_ITERATIONS: count(1, 100).default(2),
-    ARGON2_PARALLELISM: count(1, 16).default(1),
-    HASH_CONCURRENCY: count(1, 64).default(Math.min(availableParallelism(), LIBUV_THREADS)),
-    HASH_QUEUE_LENGTH: count(0, 100_000).default(200),
-    HASH_QUEUE_WAIT_MS: count(1, 60_000).default(5_000),
+  PASSWORD_MIN_LENGTH: number(8, 15).default(8),
+  ARGON2_MEMORY_KIB: number(8, 4 * 1024 * 1024).default(19_456),
+  ARGON2_ITERATIONS: number(1, 100).default(2),
+  ARGON2_PARALLELISM: number(1, 16).default(1),
+  HASH_CONCURRENCY: number(1, 64).default(Math.min(availableParallelism(), HASHING_THREADS)),
+  HASH_QUEUE_LENGTH: number(0, 100_000).default(200),
+  HASH_QUEUE_WAIT_MS: number(1, 60_000).default(5_000),
 
-    MAX_CONNECTIONS_PER_PEER: count(1, 1_000_000).default(1_000),
-    SHUTDOWN_GRACE_SECONDS: seconds(0, 300).default(15),
-  })
-  .transform((config) => ({
-    ...config,
-    ISSUER: config.ISSUER ?? config.PUBLIC_URL,
-    MIGRATION_DATABASE_URL: config.MIGRATION_DATABASE_URL ?? config.DATABASE_URL,
-  }));
+  MAX_CONNECTIONS_PER_PEER: number(1, 1_000_000).default(1_000),
+  SHUTDOWN_GRACE_SECONDS: number(0, 300).default(15),
+};
+
+const schema = z.object(fields);
+
+/** What a command that needs only the database has to be told. */
+const databaseSchema = schema.pick({
+  NODE_ENV: true,
+  LOG_LEVEL: true,
+  DATABASE_URL: true,
+  MIGRATION_DATABASE_URL: true,
+});
 
 /** @throws ConfigError */
 export function readConfig(environment: Environment): Config {
-  const problems: string[] = [];
-  const values = withSecretFiles(environment, problems);
-  const parsed = schema.safeParse(values);
+  const { values, problems } = readEnvironment(environment);
+  const parsed = parse(schema, values, problems);
+  const limits = readLimits(values, problems);
+  if (!parsed || problems.length > 0) throw new ConfigError(problems);
+  return { ...parsed, ISSUER: parsed.ISSUER ?? parsed.PUBLIC_URL, limits };
+}
+
+/** @throws ConfigError */
+export function readDatabaseConfig(environment: Environment): DatabaseConfig {
+  const { values, problems } = readEnvironment(environment);
+  const parsed = parse(databaseSchema, values, problems);
+  if (!parsed || problems.length > 0) throw new ConfigError(problems);
+  return { ...parsed, MIGRATION_DATABASE_URL: parsed.MIGRATION_DATABASE_URL ?? parsed.DATABASE_URL };
+}
+
+function parse<T>(as: z.ZodType<T>, values: Environment, problems: string[]): T | null {
+  const parsed = as.safeParse(values);
   for (const issue of parsed.error?.issues ?? []) {
     const key = String(issue.path[0]);
     problems.push(`${key} ${values[key] === undefined ? 'is missing' : lowerFirst(issue.message)}`);
   }
-  const limits = readLimits(values, problems);
-  if (!parsed.success || problems.length > 0) throw new ConfigError([...new Set(problems)]);
-  return { ...parsed.data, limits };
+  return parsed.success ? parsed.data : null;
 }
 
 /** What `npm start` needs to know before there is a configuration. */
@@ -163,8 +181,8 @@ export type DevSettings = {
 const devSchema = z.object({
   LATCHKEY_HOME: z.string().default('.latchkey/dev'),
   PATH: z.string().default(''),
-  PORT: count(1, 65_535).default(8080),
-  MAILBOX_PORT: count(1, 65_535).default(8025),
+  PORT: number(1, 65_535).default(8080),
+  MAILBOX_PORT: number(1, 65_535).default(8025),
 });
 
 /** @throws ConfigError */
@@ -182,20 +200,35 @@ export function processEnvironment(): Environment {
   return process.env;
 }
 
-function withSecretFiles(environment: Environment, problems: string[]): Environment {
-  // An empty value is what orchestrators give for one that is not set.
+/**
+ * The values that are set, with secrets read from their files. An empty value is what orchestrators give for one that is
+ * not set.
+ */
+export function readEnvironment(environment: Environment): { values: Environment; problems: string[] } {
+  const problems: string[] = [];
   const values = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));
   for (const key of SECRETS) {
     const file = values[`${key}_FILE`];
     if (file === undefined) continue;
     if (values[key] !== undefined) problems.push(`${key} and ${key}_FILE are both set: which one counts?`);
     try {
+      delete values[`${key}_FILE`];
       values[key] = readFileSync(file, 'utf8').trim();
     } catch (error) {
       problems.push(`${key}_FILE cannot be read (${(error as NodeJS.ErrnoException).code})`);
     }
   }
-  return values;
+  if (values.NODE_ENV === 'production') problems.push(...weakPasswords(values));
+  return { values, problems };
+}
+
+/** A URL without a password is fine: there are other ways to prove who one is. */
+function weakPasswords(values: Environment): string[] {
+  return SECRETS.filter((key) => key.endsWith('_URL')).flatMap((key) => {
+    const password = URL.parse(values[key] ?? '')?.password ?? '';
+    const isWeak = password !== '' && (password.length < SHORT || SAMPLE.test(password));
+    return isWeak ? [`${key} has a password that is short or a sample`] : [];
+  });
 }
 
 function readLimits(values: Environment, problems: string[]): Record<LimitName, Limit> {

@@ -23,6 +23,8 @@ export function createLogger(level: string, destination?: DestinationStream): Lo
   const options = {
     level,
     base: null,
+    // describeError has done it; the default one would do it again.
+    serializers: { err: (described: unknown) => described },
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }), log: allowedFields },
   };
@@ -36,18 +38,19 @@ function allowedFields(fields: Record<string, unknown>): Record<string, unknown>
 }
 
 /**
- * An error without the values that drivers put into theirs: of a Postgres error its SQLSTATE and constraint, of any
- * other its own code and its text without credentials in URLs.
+ * An error without the values that drivers put into theirs: of a Postgres error its SQLSTATE and constraint, of an SMTP
+ * server's answer its code (the text repeats addresses), of any other its own code and its text without credentials.
  */
 function describeError(error: unknown): Record<string, unknown> {
   if (!(error instanceof Error)) return { type: typeof error };
-  const { code, constraint, severity } = error as { code?: unknown; constraint?: unknown; severity?: unknown };
-  const isPostgres = severity !== undefined;
+  const { code, constraint, severity, response, responseCode } = error as unknown as Record<string, unknown>;
+  const tellsValues = severity !== undefined || response !== undefined;
   return {
     type: error.name,
     ...(code !== undefined && { code: String(code) }),
     ...(constraint !== undefined && { constraint: String(constraint) }),
-    ...(!isPostgres && { message: withoutCredentials(error.message) }),
+    ...(responseCode !== undefined && { response_code: String(responseCode) }),
+    ...(!tellsValues && { message: withoutCredentials(error.message) }),
     stack: error.stack
       ?.split('\n')
       .filter((line) => /^\s+at /.test(line))

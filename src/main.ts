@@ -1,7 +1,7 @@
 // The command line. Each command reads its configuration from the environment; README.md has the table.
 import { parseArgs } from 'node:util';
 import { type App, type Parts, startApp } from './app.ts';
-import { ConfigError, processEnvironment, readConfig, readDevSettings } from './config.ts';
+import { ConfigError, processEnvironment, readConfig, readDatabaseConfig, readDevSettings } from './config.ts';
 import { createLogger } from './log.ts';
 import { listDeadLetters, retryDeadLetters } from './outbox-command.ts';
 import { migrateDatabase, prepareDatabase } from './store/prepare-database.ts';
@@ -17,10 +17,21 @@ const USAGE = `usage: node src/main.ts <command>
   outbox retry <id|all>     try them again
 `;
 
-/** Ends with the process; resolves when a signal asks for the end. */
+const SAME_REQUEST_MS = 1_000;
+
+class UsageError extends Error {}
+
+/** Resolves when a signal asks for the end. A later one, from somebody who does not want to wait, ends at once. */
 function stopSignal(): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, resolve);
+    let askedAt = 0;
+    const stop = (signal: NodeJS.Signals) => {
+      // Ctrl-C below npm arrives several times at once.
+      if (askedAt > 0 && performance.now() - askedAt > SAME_REQUEST_MS) process.exit(1);
+      askedAt ||= performance.now();
+      resolve(signal);
+    };
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop);
   });
 }
 
@@ -46,26 +57,32 @@ async function runDev(): Promise<void> {
 }
 
 async function runMigrate(withServiceLogin: boolean): Promise<void> {
-  const config = readConfig(processEnvironment());
+  const config = readDatabaseConfig(processEnvironment());
   const { MIGRATION_DATABASE_URL: ownerUrl, DATABASE_URL: serviceUrl } = config;
   const migrations = withServiceLogin ? await prepareDatabase(ownerUrl, serviceUrl) : await migrateDatabase(ownerUrl);
   createLogger(config.LOG_LEVEL).info({ migrations }, 'migrated');
 }
 
 async function runOutbox([action, id]: string[]): Promise<void> {
-  const { DATABASE_URL: url } = readConfig(processEnvironment());
+  const { DATABASE_URL: url } = readDatabaseConfig(processEnvironment());
   if (action === undefined) return listDeadLetters(url);
   if (action === 'retry' && id !== undefined) return retryDeadLetters(url, id);
   throw new UsageError();
 }
 
-class UsageError extends Error {}
+function parseArguments() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: { help: { type: 'boolean', short: 'h' }, 'service-login': { type: 'boolean' } },
+    });
+  } catch {
+    throw new UsageError();
+  }
+}
 
 async function run(): Promise<void> {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: { help: { type: 'boolean', short: 'h' }, 'service-login': { type: 'boolean' } },
-  });
+  const { values, positionals } = parseArguments();
   const [command, ...rest] = positionals;
   if (values.help) return void process.stdout.write(USAGE);
   switch (command) {
@@ -86,16 +103,16 @@ async function run(): Promise<void> {
 
 /** What the operator can mend is said in a sentence; a defect shows where it is. */
 function report(error: unknown): void {
-  const { code } = error as { code?: string };
-  if (error instanceof UsageError || code?.startsWith('ERR_PARSE_ARGS')) process.stderr.write(USAGE);
+  if (error instanceof UsageError) process.stderr.write(USAGE);
   else if (error instanceof ConfigError) process.stderr.write(`${error.message}\n`);
   else process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
 }
 
 try {
   await run();
-  process.exitCode = 0;
+  // Not by running dry: a connection that hangs must not keep the process.
+  process.exit();
 } catch (error) {
   report(error);
-  process.exitCode = error instanceof UsageError ? 2 : 1;
+  process.exit(error instanceof UsageError ? 2 : 1);
 }

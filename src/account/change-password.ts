@@ -9,7 +9,7 @@ import type { UserPrincipal } from '../domain/principal.ts';
 
 export type ChangePasswordInput = { principal: UserPrincipal; currentPassword: string; newPassword: string };
 
-/** @throws AuthError CREDENTIALS_INVALID when the current password is wrong */
+/** @throws AuthError PASSWORD_WRONG when the current password is wrong, or was changed meanwhile */
 export async function changePassword(
   deps: Pick<Deps, 'store' | 'limiter' | 'hasher' | 'passwordPolicy' | 'now'>,
   input: ChangePasswordInput,
@@ -25,7 +25,9 @@ export async function changePassword(
       parseNewPassword(input.newPassword, deps.passwordPolicy, [found.user.email, found.user.fullName]),
   });
   const permit = await throttle(deps, [{ limit: 'CHANGE_PASSWORD_USER', key: userId }], { userId, sessionId }, call);
-  if (!(await hasher.verify(found.passwordHash, current, call.signal))) throw new AuthError('CREDENTIALS_INVALID');
+  const matches = await permit.unlessItThrows(() => hasher.verify(found.passwordHash, current, call.signal));
+  if (!matches) throw new AuthError('PASSWORD_WRONG');
+  await permit.giveBack();
 
   const passwordHash = await hasher.hash(next, call.signal);
   const change = { userId, passwordEpoch: found.passwordEpoch, passwordHash, keepSessionId: sessionId };
@@ -33,6 +35,5 @@ export async function changePassword(
     audit({ type: 'password_changed', userId, sessionId, origin: call.origin }),
     mail({ template: 'password-changed', userId }),
   ]);
-  if (!changed) throw new AuthError('CREDENTIALS_INVALID');
-  await permit.giveBack();
+  if (!changed) throw new AuthError('PASSWORD_WRONG');
 }

@@ -6,7 +6,7 @@ import type { User } from '../domain/user.ts';
 
 /** The account as it is now; the principal shows it as it was when the token was issued. */
 export async function getMe(deps: Pick<Deps, 'store'>, { userId }: UserPrincipal, { signal }: Call): Promise<User> {
-  const found = await deps.store.users.credentialsById(userId, signal);
-  if (!found) throw new AuthError('TOKEN_REVOKED');
-  return found.user;
+  const user = await deps.store.users.byId(userId, signal);
+  if (!user) throw new AuthError('TOKEN_REVOKED');
+  return user;
 }

@@ -1,4 +1,5 @@
 import type { Deps } from '../deps.ts';
+import { accountHash } from '../domain/account-hash.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit, mail } from '../domain/effect.ts';
@@ -16,10 +17,11 @@ export async function confirmReset(
   input: ConfirmResetInput,
   call: Call,
 ): Promise<void> {
-  const { store, hasher, now } = deps;
+  const { store, limiter, hasher, now } = deps;
+  const network = networkOf(call.origin.address);
   const resetId = parseResetToken(input.resetToken, deps.purposeKeys.resetTokens);
   if (!resetId) {
-    await throttle(deps, [{ limit: 'CONFIRM_RESET_NETWORK', key: networkOf(call.origin.address) }], {}, call);
+    await throttle(deps, [{ limit: 'CONFIRM_RESET_NETWORK', key: network }], {}, call);
     throw new AuthError('RESET_TOKEN_INVALID');
   }
   await throttle(deps, [{ limit: 'CONFIRM_RESET_TOKEN', key: resetId }], {}, call);
@@ -36,4 +38,8 @@ export async function confirmReset(
     mail({ template: 'password-changed', userId }),
   ]);
   if (!redeemed) throw new AuthError('RESET_TOKEN_INVALID');
+
+  // This is the owner: whatever strangers tried does not keep them out any more, nor from here.
+  const account = accountHash(reset.email, deps.purposeKeys.accountHash);
+  await Promise.all([limiter.clear('LOGIN_ACCOUNT', account), limiter.rememberPlace(account, network)]);
 }

@@ -33,17 +33,22 @@ export async function login(deps: LoginDeps, input: LoginInput, call: Call): Pro
   const network = networkOf(call.origin.address);
   const permit = await throttle(deps, await loginAttempts(deps, account, network), { account }, call);
 
-  const credentials = await store.users.credentialsByEmail(email, call.signal);
-  const matches = await hasher.verify(credentials?.passwordHash ?? null, password, call.signal);
-  if (!credentials || !matches || credentials.disabled) {
-    return refuse(deps, account, credentials, matches, call);
-  }
-  const grant = await openSession(deps, credentials, account, call);
-  if (!grant) return refuse(deps, account, credentials, false, call);
+  const [credentials, matches] = await permit.unlessItThrows(async () => {
+    const found = await store.users.credentialsByEmail(email, call.signal);
+    return [found, await hasher.verify(found?.passwordHash ?? null, password, call.signal)];
+  });
+  const why = whyRefused(credentials, matches);
+  if (!credentials || why) return refuse(deps, account, credentials, why, call);
+  const grant = await permit.unlessItThrows(() => openSession(deps, credentials, account, call));
+  if (!grant) return refuse(deps, account, credentials, 'account changed meanwhile', call);
 
-  await Promise.all([permit.giveBack(), limiter.rememberPlace(account, network)]);
-  await upgradeHash(deps, credentials, password, call.signal);
-  return { tokens: await issueTokens(deps, grant), user: credentials.user };
+  const [tokens] = await Promise.all([
+    issueTokens(deps, grant),
+    permit.giveBack(),
+    limiter.rememberPlace(account, network),
+    upgradeHash(deps, credentials, password, call.signal),
+  ]);
+  return { tokens, user: credentials.user };
 }
 
 /** An owner at a network they signed in from before is not kept out by what strangers tried elsewhere. */
@@ -56,25 +61,24 @@ async function loginAttempts({ limiter }: Pick<Deps, 'limiter'>, account: string
   return attempts;
 }
 
+/** What the audit trail tells and the caller does not hear; null when nothing is wrong. */
+function whyRefused(credentials: Credentials | null, matches: boolean): string | null {
+  if (!credentials) return 'unknown account';
+  if (!credentials.passwordHash) return 'account has no password';
+  if (!matches) return 'wrong password';
+  return credentials.user.disabled ? 'account disabled' : null;
+}
+
 async function refuse(
   deps: Pick<Deps, 'store' | 'now'>,
   account: string,
   credentials: Credentials | null,
-  matches: boolean,
+  why: string | null,
   { origin }: Call,
 ): Promise<never> {
-  const detail = whyRefused(credentials, matches);
-  const event = { type: 'login_failed', account, detail, origin } as const;
+  const event = { type: 'login_failed', account, ...(why && { detail: why }), origin } as const;
   await deps.store.outbox.write(deps.now(), [audit(credentials ? { ...event, userId: credentials.user.id } : event)]);
   throw new AuthError('CREDENTIALS_INVALID');
-}
-
-/** For the audit trail alone. */
-function whyRefused(credentials: Credentials | null, matches: boolean): string {
-  if (!credentials) return 'unknown account';
-  if (credentials.disabled) return 'account disabled';
-  if (!credentials.passwordHash) return 'account has no password';
-  return matches ? 'account changed meanwhile' : 'wrong password';
 }
 
 async function upgradeHash(
@@ -84,5 +88,9 @@ async function upgradeHash(
   signal: AbortSignal,
 ): Promise<void> {
   if (!passwordHash || !hasher.isOutdated(passwordHash)) return;
-  await store.users.upgradeHash(user.id, passwordHash, await hasher.hash(password, signal));
+  try {
+    await store.users.upgradeHash(user.id, passwordHash, await hasher.hash(password, signal));
+  } catch {
+    // The old hash still does, and the next sign-in tries again; this one has succeeded.
+  }
 }

@@ -4,11 +4,11 @@ import type { Call } from '../domain/call.ts';
 import { audit } from '../domain/effect.ts';
 import { judgeRefresh, type RefreshVerdict } from '../domain/judge-refresh.ts';
 import { InvalidValue, parseFields } from '../domain/parse-fields.ts';
-import type { RefreshToken } from '../domain/refresh-token.ts';
+import { parseRefreshToken, type RefreshToken } from '../domain/refresh-token.ts';
 import type { Tokens } from '../domain/tokens.ts';
+import { networkOf } from '../limits/network-of.ts';
 import type { Grant, Session } from '../store/sessions.ts';
 import { issueTokens } from './issue-tokens.ts';
-import { openRefreshToken } from './open-refresh-token.ts';
 import { throttle } from './throttle.ts';
 
 export type RefreshInput = { refreshToken: string; requestId: string };
@@ -18,7 +18,11 @@ type RefreshDeps = Pick<Deps, 'store' | 'limiter' | 'signingKeys' | 'purposeKeys
 /** @throws AuthError REFRESH_TOKEN_INVALID, REFRESH_TOKEN_REUSED, SESSION_EXPIRED or SESSION_ENDED */
 export async function refresh(deps: RefreshDeps, input: RefreshInput, call: Call): Promise<Tokens> {
   const { request_id: requestId } = parseFields({ request_id: () => parseRequestId(input.requestId) });
-  const token = await openRefreshToken(deps, input.refreshToken, call);
+  const token = parseRefreshToken(input.refreshToken, deps.purposeKeys.refreshTokens);
+  if (!token) {
+    await throttle(deps, [{ limit: 'REFRESH_NETWORK', key: networkOf(call.origin.address) }], {}, call);
+    throw new AuthError('REFRESH_TOKEN_INVALID');
+  }
   const { sessionId } = token;
   await throttle(deps, [{ limit: 'REFRESH_SESSION', key: sessionId }], { sessionId }, call);
 
@@ -39,7 +43,7 @@ async function replay(deps: RefreshDeps, token: RefreshToken, requestId: string,
   const verdict = judgeRefresh(session, token.counter, requestId, deps.now());
   if (verdict === 'replay') return session;
   if (verdict === 'reuse') await endStolenSession(deps, session, call);
-  throw new AuthError(REASONS[verdict]);
+  throw new AuthError(REASONS[verdict], verdict === 'rotate' ? { retryAfterMs: 0 } : {});
 }
 
 /** Committed before the caller hears of it: a throw inside the transaction would roll it back. */

@@ -6,12 +6,18 @@ import type { LimitName } from '../limits/limits.ts';
 
 export type Attempt = { limit: LimitName; key: string };
 
-/** Attempts that were counted; a success gives them back where only failures are to count. */
-export type Permit = { giveBack(): Promise<void> };
+/** Attempts that were counted. */
+export type Permit = {
+  /** Takes them back: only failures are to count, and this was none. */
+  giveBack(): Promise<void>;
+  /** Does what the attempt is for; when that throws, it told nothing about the attempt, which is taken back. */
+  unlessItThrows<T>(work: () => Promise<T>): Promise<T>;
+};
 
 /**
- * Counts an attempt against each limit in turn, narrowest first, and stops at the first that is used up. The first
- * refusal of a window is audited; those that follow are not, so that an attack does not fill the trail.
+ * Counts an attempt against each limit in turn, and stops at the first that is used up: a refused attempt counts against
+ * that one alone. The first refusal of a window is audited; those that follow are not, so that an attack does not fill
+ * the trail.
  * @param who whom the audit event names
  * @throws AuthError RATE_LIMITED
  */
@@ -22,15 +28,25 @@ export async function throttle(
   { origin }: Call,
 ): Promise<Permit> {
   const { limiter, store, now } = deps;
-  for (const { limit, key } of attempts) {
+  const giveBack = async (taken: Attempt[]) => {
+    await Promise.all(taken.map(({ limit, key }) => limiter.giveBack(limit, key)));
+  };
+  for (const [index, { limit, key }] of attempts.entries()) {
     const { allowed, isFirstRefusal, retryAfterMs } = await limiter.take(limit, key);
     if (allowed) continue;
+    await giveBack(attempts.slice(0, index));
     if (isFirstRefusal) await store.outbox.write(now(), [audit({ type: 'throttled', ...who, detail: limit, origin })]);
     throw new AuthError('RATE_LIMITED', { retryAfterMs });
   }
   return {
-    async giveBack() {
-      await Promise.all(attempts.map(({ limit, key }) => limiter.giveBack(limit, key)));
+    giveBack: () => giveBack(attempts),
+    async unlessItThrows(work) {
+      try {
+        return await work();
+      } catch (error) {
+        await giveBack(attempts);
+        throw error;
+      }
     },
   };
 }

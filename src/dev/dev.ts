@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import pretty from 'pino-pretty';
 import { startApp } from '../app.ts';
-import { type DevSettings, type Environment, readConfig } from '../config.ts';
+import { type DevSettings, type Environment, readConfig, readEnvironment } from '../config.ts';
 import { createLogger } from '../log.ts';
 import { prepareDatabase } from '../store/prepare-database.ts';
 import { banner } from './banner.ts';
@@ -20,34 +20,36 @@ export type RunningDev = { close(): Promise<void> };
 
 /** @param environment what the user has set; it stands over everything that is made here */
 export async function startDev(settings: DevSettings, environment: Environment): Promise<RunningDev> {
+  const { values: given } = readEnvironment(environment);
   await using started = new AsyncDisposableStack();
   const home = claimHome(settings.home);
   started.defer(() => home.release());
 
   const apiUrl = `http://localhost:${settings.port}`;
   const ownerUrl =
-    environment.MIGRATION_DATABASE_URL ??
-    environment.DATABASE_URL ??
+    given.MIGRATION_DATABASE_URL ??
+    given.DATABASE_URL ??
     (await progress('Postgres', () => embeddedDatabase(home, started)));
-  const serviceUrl = environment.MIGRATION_DATABASE_URL ? environment.DATABASE_URL : serviceLogin(ownerUrl, home);
-  const redisUrl = environment.REDIS_URL ?? (await progress('Redis', () => embeddedRedis(settings, started)));
-  const mailbox = environment.SMTP_URL
+  const serviceUrl = (given.MIGRATION_DATABASE_URL && given.DATABASE_URL) || serviceLogin(ownerUrl, home);
+  const redisUrl = given.REDIS_URL ?? (await progress('Redis', () => embeddedRedis(settings, started)));
+  const mailbox = given.SMTP_URL
     ? null
     : await progress('mailbox', () => embeddedMailbox(settings.mailboxPort, apiUrl, started));
 
   const config = readConfig({
+    HOST: '127.0.0.1',
     ISSUER: apiUrl,
     PUBLIC_URL: mailbox?.url ?? apiUrl,
     SMTP_URL: mailbox?.smtpUrl,
     MAIL_FROM: 'no-reply@latchkey.example',
     MASTER_KEY: home.secret('master-key', randomKey),
     SERVICE_KEYS: `dev=${home.secret('service-key', randomKey)}`,
-    ...environment,
+    ...given,
     DATABASE_URL: serviceUrl,
     MIGRATION_DATABASE_URL: ownerUrl,
     REDIS_URL: redisUrl,
   });
-  await progress('schema', () => prepareDatabase(config.MIGRATION_DATABASE_URL, config.DATABASE_URL));
+  await progress('schema', () => prepareDatabase(ownerUrl, serviceUrl));
   const log = createLogger(config.LOG_LEVEL, pretty({ sync: true, singleLine: true, translateTime: 'HH:MM:ss' }));
   const app = await progress('API and worker', () => startApp(config, { api: true, worker: true }, log));
   started.defer(() => app.close());

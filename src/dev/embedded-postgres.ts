@@ -5,7 +5,7 @@ import { randomBytes } from 'node:crypto';
 import { chownSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import pg from 'pg';
+import { connectOnce } from '../store/prepare-database.ts';
 import { freePort } from './free-port.ts';
 import { startOwned, untilItAnswers, wrapUnprivileged } from './owned-process.ts';
 
@@ -46,7 +46,7 @@ export async function startEmbeddedPostgres(
   );
   const password = readFileSync(passwordFile, 'utf8').trim();
   const url = `postgres://${OWNER}:${password}@127.0.0.1:${port}/postgres`;
-  await untilItAnswers(server, 'Postgres', () => connect(url));
+  await untilItAnswers(server, 'Postgres', () => connectOnce(url));
   return { url, stop: server.stop };
 }
 
@@ -79,11 +79,4 @@ async function initialise(initdb: string, folder: string, data: string, password
   await promisify(execFile)(program, args);
   rmSync(draft);
   writeFileSync(passwordFile, `${password}\n`, { mode: 0o600 });
-}
-
-async function connect(url: string): Promise<void> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 2_000 });
-  client.on('error', () => {});
-  await client.connect();
-  await client.end();
 }

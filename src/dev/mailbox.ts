@@ -59,7 +59,7 @@ export async function openMailbox({ port, apiUrl, onMail }: MailboxOptions): Pro
     },
   });
   const web = createServer((request, response) => {
-    const path = new URL(request.url ?? '/', 'http://mailbox').pathname;
+    const path = request.url?.split('?', 1)[0];
     const mail = mails.find(({ number }) => path === `/mails/${number}`);
     if (path === '/') send(response, 'text/html', listPage(mails));
     else if (mail) send(response, 'text/html', mailPage(mail));

@@ -21,7 +21,11 @@ export type Reason =
   | 'OVERLOADED'
   | 'DEPENDENCY_UNAVAILABLE'
   | 'DEADLINE_EXCEEDED'
-  | 'INTERNAL';
+  | 'INTERNAL'
+  | 'PASSWORD_WRONG'
+  | 'REQUEST_MALFORMED'
+  | 'MESSAGE_TOO_LARGE'
+  | 'UNIMPLEMENTED';
 
 /** One bad field of a request. The description never repeats the value. */
 export type Violation = { field: string; description: string };

@@ -1,6 +1,8 @@
 import { InvalidValue } from './parse-fields.ts';
 
 const MAX_CODE_POINTS = 200;
+/** Of the text as it came, which may be decomposed; normalising takes quadratic time on hostile text, so it comes after. */
+const MAX_UNITS = 4 * MAX_CODE_POINTS;
 /** Control, format (invisible, bidi), private, surrogate and unassigned characters; line and paragraph separators. */
 const UNPRINTABLE = /[\p{C}\p{Zl}\p{Zp}]/u;
 /** Zero width (non-)joiners are format characters that names in several scripts need. */
@@ -8,9 +10,9 @@ const JOINERS = /[\u200c\u200d]/gu;
 
 /** @throws InvalidValue */
 export function parseFullName(text: string): string {
-  const name = text.normalize('NFC').trim();
-  if (name === '') throw new InvalidValue('is required');
-  if ([...name].length > MAX_CODE_POINTS) throw new InvalidValue('must be at most 200 characters long');
+  if (text.trim() === '') throw new InvalidValue('is required');
+  const name = text.length > MAX_UNITS ? '' : text.normalize('NFC').trim();
+  if (name === '' || [...name].length > MAX_CODE_POINTS) throw new InvalidValue('must be at most 200 characters long');
   if (UNPRINTABLE.test(name.replace(JOINERS, '')))
     throw new InvalidValue('must have no control or invisible characters');
   if (!/[\p{L}\p{N}]/u.test(name)) throw new InvalidValue('must have a letter or a digit');

@@ -17,6 +17,8 @@ const MAX_UNITS = 4 * MAX_CODE_POINTS;
 const PRODUCT_NAME = 'latchkey';
 /** A word this short may well stand in a good password by chance. */
 const MIN_CONTEXT_LENGTH = 4;
+/** Longer than any valid email or name; the context may not have been checked yet. */
+const MAX_CONTEXT_LENGTH = 300;
 /** Letters and digits that must be left when the words an attacker knows are taken out. */
 const MIN_REST = 4;
 
@@ -27,6 +29,8 @@ const MIN_REST = 4;
 export function parsePresentedPassword(text: string): Password {
   if (text === '') throw new InvalidValue('is required');
   if (text.includes('\0')) throw new InvalidValue('must have no NUL character');
+  // What decoders make of bytes that are no text: different passwords would become one.
+  if (text.includes('\ufffd')) throw new InvalidValue('must be valid UTF-8');
   const password = text.length > MAX_UNITS ? '' : text.normalize('NFC');
   if (password === '' || [...password].length > MAX_CODE_POINTS) {
     throw new InvalidValue(`must be at most ${MAX_CODE_POINTS} characters long`);
@@ -55,6 +59,7 @@ export function parseNewPassword(text: string, policy: PasswordPolicy, context: 
 /** Whether little is left of the password when the words of its context are taken out. */
 function isBuiltFrom(lowerCase: string, context: string[]): boolean {
   const words = [...context, PRODUCT_NAME]
+    .map((text) => text.slice(0, MAX_CONTEXT_LENGTH))
     .flatMap((text) => [text, ...text.split(/[@\s]/u), ...text.split(/[^\p{L}\p{N}]/u)])
     .map((word) => word.toLowerCase())
     .filter((word) => word.length >= MIN_CONTEXT_LENGTH)

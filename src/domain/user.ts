@@ -1,6 +1,6 @@
 import type { Email } from './email.ts';
 
-/** An account as its owner sees it. */
+/** An account without its secrets. */
 export type User = {
   id: string;
   email: Email;
@@ -8,5 +8,6 @@ export type User = {
   emailVerified: boolean;
   /** Sorted. */
   roles: string[];
+  disabled: boolean;
   createdAt: Date;
 };

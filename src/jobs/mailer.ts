@@ -15,7 +15,7 @@ export type Mailer = {
   close(): void;
 };
 
-/** The server has refused this mail for good. */
+/** This mail cannot be delivered, however often it is tried. */
 export class UndeliverableMail extends Error {}
 
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -50,22 +50,26 @@ export function openMailer(url: string, from: string): Mailer {
       try {
         await transport.sendMail(message);
       } catch (error) {
-        throw isPermanent(error) ? new UndeliverableMail(describe(error), { cause: error }) : error;
+        throw isPermanent(error) ? new UndeliverableMail('refused for good', { cause: error }) : error;
       }
     },
     close: () => transport.close(),
   };
 }
 
-/** A 5xx answer to the envelope or the message (RFC 5321 section 4.2.1); a refused login is a matter of configuration. */
+/**
+ * A 5xx answer to the recipient or to the message (RFC 5321 section 4.2.1). One to anything else, such as the login or the
+ * sender, is a matter of configuration, which can be mended.
+ */
 function isPermanent(error: unknown): boolean {
-  if (!(error instanceof Error) || !('code' in error) || !('responseCode' in error)) return false;
-  return (error.code === 'EENVELOPE' || error.code === 'EMESSAGE') && Number(error.responseCode) >= 500;
+  const { command, responseCode } = error as { command?: unknown; responseCode?: unknown };
+  return (command === 'RCPT TO' || command === 'DATA') && Number(responseCode) >= 500;
 }
 
-/** What the server said, for the operator who looks at a dead letter. */
+/** What went wrong, with what the server said: for the operator who looks at a dead letter, not for the log. */
 export function describe(error: unknown): string {
   if (!(error instanceof Error)) return 'unknown error';
   const { code, response } = error as { code?: unknown; response?: unknown };
-  return [code, response ?? error.message].filter((part) => part !== undefined).join(': ');
+  const text = [code, response ?? error.message].filter((part) => part !== undefined).join(': ');
+  return error.cause === undefined ? text : `${text} (${describe(error.cause)})`;
 }

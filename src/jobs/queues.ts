@@ -1,6 +1,7 @@
 // BullMQ on Redis carries ids of outbox rows, nothing else: what a job is about stays in Postgres.
 import { type ConnectionOptions, Queue } from 'bullmq';
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
+import { impatient, openRedis } from '../redis.ts';
 import type { OutboxRef } from '../store/outbox.ts';
 
 type Topic = OutboxRef['topic'];
@@ -21,28 +22,16 @@ export type Queues = {
 /** All keys in Redis begin with it. */
 export const QUEUE_PREFIX = 'latchkey:queue';
 const COMMAND_TIMEOUT_MS = 5_000;
-const MAX_RECONNECT_DELAY_MS = 2_000;
 
-/** A connection for BullMQ's workers, whose blocking commands wait as long as they want; it reconnects for ever. */
+/** A connection for BullMQ's workers, whose blocking commands wait as long as they want. */
 export function openQueueRedis(url: string, onError: (error: Error) => void): Redis {
-  const redis = new Redis(url, {
-    connectionName: 'latchkey-queue',
-    maxRetriesPerRequest: null,
-    retryStrategy: (attempt) => Math.min(attempt * 100, MAX_RECONNECT_DELAY_MS),
-  });
-  return redis.on('error', onError);
+  return openRedis(url, { connectionName: 'latchkey-queue', maxRetriesPerRequest: null }, onError);
 }
 
 export function openQueues(url: string, retry: RetryPolicy, onError: (error: Error) => void): Queues {
   // The relay must hear of a Redis that is away, and puts the rows back.
-  const connection = new Redis(url, {
-    connectionName: 'latchkey-relay',
-    commandTimeout: COMMAND_TIMEOUT_MS,
-    enableOfflineQueue: false,
-    maxRetriesPerRequest: 0,
-    retryStrategy: (attempt) => Math.min(attempt * 100, MAX_RECONNECT_DELAY_MS),
-  });
-  connection.on('error', onError);
+  const options = { connectionName: 'latchkey-relay', ...impatient(COMMAND_TIMEOUT_MS) };
+  const connection = openRedis(url, options, onError);
   const open = (topic: Topic) =>
     new Queue(topic, {
       connection: connection as ConnectionOptions,
@@ -66,8 +55,8 @@ export function openQueues(url: string, retry: RetryPolicy, onError: (error: Err
       }
     },
     async close() {
-      await Promise.all(Object.values(queues).map((queue) => queue.close()));
       connection.disconnect();
+      await Promise.all(Object.values(queues).map((queue) => queue.close()));
     },
   };
 }

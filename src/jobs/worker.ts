@@ -3,6 +3,7 @@ import { type ConnectionOptions, type Job, Worker as QueueWorker, UnrecoverableE
 import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import type { OutboxRef } from '../store/outbox.ts';
+import { within } from '../within.ts';
 import { describe, UndeliverableMail } from './mailer.ts';
 import { QUEUE_PREFIX, type Queues, type RetryPolicy } from './queues.ts';
 import { startRelay } from './relay.ts';
@@ -11,17 +12,18 @@ import { type MailDeps, sendMail } from './send-mail.ts';
 export type WorkerDeps = MailDeps & { redis: Redis; queues: Queues; retry: RetryPolicy };
 
 export type Worker = {
-  /** Lets jobs under way finish. */
-  close(): Promise<void>;
+  /** Lets jobs under way finish, for so long; what is left is done by the next worker. */
+  close(graceMs: number): Promise<void>;
 };
 
 const MAIL_CONCURRENCY = 4;
 const AUDIT_CONCURRENCY = 16;
+const FORCED_CLOSE_MS = 1_000;
 const PARTITION_CHECK_MS = 6 * 3600_000;
 
 export async function startWorker(deps: WorkerDeps, log: Logger): Promise<Worker> {
   const { outbox } = deps.store;
-  const makePartitions = () => outbox.ensureAuditPartitions(deps.now());
+  const makePartitions = () => outbox.ensureAuditPartitions();
   await makePartitions();
   const partitions = setInterval(() => {
     makePartitions().catch((err: unknown) => log.error({ err }, 'audit partitions'));
@@ -40,10 +42,12 @@ export async function startWorker(deps: WorkerDeps, log: Logger): Promise<Worker
   const relay = startRelay({ outbox, queues: deps.queues, now: deps.now }, (err) => log.warn({ err }, 'outbox relay'));
 
   return {
-    async close() {
+    async close(graceMs) {
       clearInterval(partitions);
-      await relay.close();
-      await Promise.all(consumers.map((consumer) => consumer.close()));
+      const finished = Promise.all([relay.close(), ...consumers.map((consumer) => consumer.close())]);
+      await within(graceMs, finished);
+      // Both wait for a Redis that is away for as long as it is.
+      await within(FORCED_CLOSE_MS, Promise.all(consumers.map((consumer) => consumer.close(true))));
     },
   };
 }

@@ -1,17 +1,14 @@
 // Owns the keys that sign access tokens: made on first start, kept in Postgres encrypted under the master key.
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { calculateJwkThumbprint, exportJWK, type JWK, SignJWT } from 'jose';
-import { type AccessClaims, accessTokenHeader, type VerificationKey } from '../verifier/access-token.ts';
+import type { SigningKeyRows, StoredSigningKey } from '../store/signing-key-rows.ts';
+import {
+  type AccessClaims,
+  accessTokenHeader,
+  MAX_TOKEN_LENGTH,
+  type VerificationKey,
+} from '../verifier/access-token.ts';
 import { decryptPrivateKey, encryptPrivateKey } from './key-encryption.ts';
-
-export type StoredSigningKey = { kid: string; algorithm: 'EdDSA'; encryptedPrivateKey: Buffer };
-
-/** Where signing keys are kept. */
-export type SigningKeyStore = {
-  all(): Promise<StoredSigningKey[]>;
-  /** Adds the key if there is none yet; of several processes that try, one succeeds. */
-  addFirst(key: StoredSigningKey): Promise<void>;
-};
 
 export type SigningKeys = {
   verificationKeys: VerificationKey[];
@@ -22,7 +19,7 @@ export type SigningKeys = {
 
 type SigningKey = VerificationKey & { privateKey: KeyObject; jwk: JWK };
 
-export async function loadSigningKeys(store: SigningKeyStore, encryptionKey: Buffer): Promise<SigningKeys> {
+export async function loadSigningKeys(store: SigningKeyRows, encryptionKey: Buffer): Promise<SigningKeys> {
   let stored = await store.all();
   if (stored.length === 0) {
     await store.addFirst(await generateSigningKey(encryptionKey));
@@ -34,7 +31,12 @@ export async function loadSigningKeys(store: SigningKeyStore, encryptionKey: Buf
   return {
     verificationKeys: keys,
     jwks: { keys: keys.map((key) => key.jwk) },
-    sign: (claims) => new SignJWT(claims).setProtectedHeader(accessTokenHeader(active.kid)).sign(active.privateKey),
+    async sign(claims) {
+      const token = await new SignJWT(claims).setProtectedHeader(accessTokenHeader(active.kid)).sign(active.privateKey);
+      // Rather no token than one that every verifier refuses.
+      if (token.length > MAX_TOKEN_LENGTH) throw new Error(`an access token of ${token.length} characters is too long`);
+      return token;
+    },
   };
 }
 

@@ -17,6 +17,8 @@ export type Limiter = {
   take(name: LimitName, key: string): Promise<Taken>;
   /** Takes one counted attempt back. */
   giveBack(name: LimitName, key: string): Promise<void>;
+  /** Forgets all that was counted. */
+  clear(name: LimitName, key: string): Promise<void>;
   /** Remembers for 30 days that an account signed in from a network. */
   rememberPlace(account: string, network: string): Promise<void>;
   knowsPlace(account: string, network: string): Promise<boolean>;
@@ -30,9 +32,9 @@ const FALLBACK_BUCKETS = 65_536;
 /** After a failure Redis is left alone for this long, so that a hanging one delays one call and not each. */
 const PAUSE_MS = 1_000;
 
-type Pair = { shared: RateLimiterRedis; fallback: RateLimiterMemory; points: number };
+type Pair = { shared: RateLimiterRedis; fallback: RateLimiterMemory };
 
-/** @param onFallback hears of calls that Redis did not answer, once a second at the most */
+/** @param onFallback hears of calls that Redis did not answer */
 export function createLimiter(
   redis: Redis,
   limits: Record<LimitName, Limit>,
@@ -43,7 +45,7 @@ export function createLimiter(
       const options = { keyPrefix: `${PREFIX}:${name}`, duration: windowSeconds };
       const shared = new RateLimiterRedis({ ...options, points, storeClient: redis, rejectIfRedisNotReady: true });
       const fallback = new RateLimiterMemory({ ...options, points: Math.max(1, Math.floor(points / 2)) });
-      return [name, { shared, fallback, points }];
+      return [name, { shared, fallback }];
     }),
   );
 
@@ -74,6 +76,14 @@ export function createLimiter(
       await viaRedis(
         () => shared.reward(key),
         () => fallback.reward(bucketOf(key)),
+      );
+    },
+
+    async clear(name, key) {
+      const { shared, fallback } = pairs.get(name) as Pair;
+      await viaRedis(
+        () => shared.delete(key),
+        () => fallback.delete(bucketOf(key)),
       );
     },
 

@@ -20,7 +20,7 @@ export const LIMITS = {
   /** `<network>`: refresh tokens that nobody was given. Genuine ones are not counted: a back end sends those of all its users. */
   REFRESH_NETWORK: { points: 100, windowSeconds: 900 },
   /** `<session id>`: refreshes of one session. */
-  REFRESH_SESSION: { points: 60, windowSeconds: 60 },
+  REFRESH_SESSION: { points: 300, windowSeconds: 60 },
   /** `<account>`: reset mails to one address. */
   REQUEST_RESET_ACCOUNT: { points: 3, windowSeconds: 3600 },
   /** `<network>`: reset mails asked for from one network. */

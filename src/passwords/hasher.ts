@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import argon2, { type HashOptions } from 'argon2';
 import bcrypt from 'bcrypt';
 import type { Password } from '../domain/password.ts';
@@ -16,8 +17,12 @@ export type Hasher = {
   isOutdated(hash: string): boolean;
 };
 
-/** What other systems write; `$2a$` differs only in defects of old writers. */
-const BCRYPT = /^\$2[ab]\$\d\d\$[./A-Za-z0-9]{53}$/;
+/** What other systems write: `$2y$` is PHP's name for `$2b$`; `$2a$` differs in defects of old writers only. */
+const BCRYPT = /^\$2[aby](\$\d\d\$[./A-Za-z0-9]{53})$/;
+/** bcrypt looks at no more: what is longer would match whatever follows, so it matches nothing. */
+const BCRYPT_MAX_BYTES = 72;
+/** The longest that a failure is drawn out, however slow a hash was. */
+const MAX_FLOOR_MS = 1_000;
 
 export async function createHasher(parameters: Argon2Parameters, queue: HashQueue): Promise<Hasher> {
   const options: HashOptions = {
@@ -27,15 +32,37 @@ export async function createHasher(parameters: Argon2Parameters, queue: HashQueu
     parallelism: parameters.parallelism,
   };
   const decoy = await argon2.hash(randomBytes(32), options);
+  const isOutdated = (hash: string) => !hash.startsWith('$argon2id$') || argon2.needsRehash(hash, options);
+  /**
+   * Hashes made in other ways take another time, which would tell that there is an account. So every failure takes as long
+   * as the slowest of them that this process has met.
+   */
+  let floorMs = 0;
 
   return {
     hash: (password, signal) => queue.run(() => argon2.hash(password, options), signal),
-    verify: (hash, password, signal) =>
-      queue.run(async () => {
-        if (hash && BCRYPT.test(hash)) return bcrypt.compare(password, hash);
-        const matches = await argon2.verify(hash ?? decoy, password);
-        return hash !== null && matches;
-      }, signal),
-    isOutdated: (hash) => !hash.startsWith('$argon2id$') || argon2.needsRehash(hash, options),
+
+    async verify(hash, password, signal) {
+      let elapsedMs = 0;
+      const matches = await queue.run(async () => {
+        const startedAt = performance.now();
+        const result = await compare(hash ?? decoy, password);
+        elapsedMs = performance.now() - startedAt;
+        return result;
+      }, signal);
+      if (hash && isOutdated(hash)) floorMs = Math.max(floorMs, Math.min(elapsedMs, MAX_FLOOR_MS));
+      if (hash && matches) return true;
+      await sleep(Math.max(0, floorMs - elapsedMs), undefined, signal && { signal });
+      return false;
+    },
+
+    isOutdated,
   };
+}
+
+async function compare(hash: string, password: Password): Promise<boolean> {
+  const [, rest] = BCRYPT.exec(hash) ?? [];
+  if (!rest) return argon2.verify(hash, password);
+  const fits = Buffer.byteLength(password) <= BCRYPT_MAX_BYTES;
+  return (await bcrypt.compare(password, `$2b${rest}`)) && fits;
 }

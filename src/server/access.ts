@@ -1,6 +1,6 @@
 // Who may call what. A method says so in the proto; one that does not cannot be called.
-import { type DescMethod, getOption } from '@bufbuild/protobuf';
-import { Access, access as accessOption } from '../../gen/auth/v1/options_pb.ts';
+import { type DescMessage, type DescMethod, getOption, hasOption, isFieldSet, type Message } from '@bufbuild/protobuf';
+import { Access, access as accessOption, field_access } from '../../gen/auth/v1/options_pb.ts';
 import type { Deps } from '../deps.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
@@ -37,11 +37,29 @@ export async function authorize(
   if (credential === '') throw new AuthError('CREDENTIALS_MISSING');
   const principal = await identify(deps, credential, call);
   if (mayCall(principal, access)) return principal;
-  const userId = principal.kind === 'user' ? { userId: principal.userId, sessionId: principal.sessionId } : {};
   await deps.store.outbox.write(deps.now(), [
-    audit({ type: 'permission_denied', ...userId, detail: what, origin: call.origin }),
+    audit({ type: 'permission_denied', ...auditFields(principal, what), origin: call.origin }),
   ]);
   throw new AuthError('PERMISSION_DENIED');
+}
+
+/** The same for each field of a request that is set and that not everybody may set. */
+export async function authorizeFields(
+  deps: AccessDeps,
+  desc: DescMessage,
+  message: Message,
+  credential: string,
+  call: Call,
+): Promise<void> {
+  for (const field of desc.fields) {
+    if (!hasOption(field, field_access) || !isFieldSet(message, field)) continue;
+    await authorize(deps, getOption(field, field_access), credential, `${desc.typeName}.${field.name}`, call);
+  }
+}
+
+function auditFields(principal: Principal, what: string) {
+  if (principal.kind === 'service') return { detail: `${what} by service ${principal.name}` };
+  return { userId: principal.userId, sessionId: principal.sessionId, detail: what };
 }
 
 async function identify(deps: AccessDeps, credential: string, { signal }: Call): Promise<Principal> {

@@ -25,6 +25,7 @@ export const callRecordKey: ContextKey<CallRecord | null> = createContextKey<Cal
 
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,64}$/;
 const MAX_USER_AGENT = 200;
+const CALLER_WENT_AWAY = 'canceled';
 
 /** @param suggestedId the caller's `x-request-id`; used if it is one */
 export function openCallRecord(
@@ -46,13 +47,17 @@ export function openCallRecord(
   };
 }
 
-/** One line a call, with no token, email or password in it. */
-export function logCall(log: Logger, record: CallRecord): void {
-  const { method, code, reason, principal } = record;
+/**
+ * One line a call, with no token, email or password in it.
+ * @param wasAnswered whether the whole answer went out
+ */
+export function logCall(log: Logger, record: CallRecord, wasAnswered: boolean): void {
+  const { method, reason, principal } = record;
+  const code = wasAnswered ? record.code : CALLER_WENT_AWAY;
   const fields = {
     method,
     code,
-    ...(reason && { reason }),
+    ...(wasAnswered && reason && { reason }),
     duration_ms: Math.round((performance.now() - record.startedAt) * 100) / 100,
     peer: record.address,
     request_id: record.requestId,

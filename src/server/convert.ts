@@ -6,7 +6,7 @@ import type { UserPrincipal } from '../domain/principal.ts';
 import type { Tokens } from '../domain/tokens.ts';
 import type { User } from '../domain/user.ts';
 
-export function userMessage({ createdAt, ...user }: User): MessageInitShape<typeof UserSchema> {
+export function userMessage({ createdAt, disabled: _, ...user }: User): MessageInitShape<typeof UserSchema> {
   return { ...user, createdAt: timestampFromDate(createdAt) };
 }
 

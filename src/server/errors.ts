@@ -10,10 +10,11 @@ import type { CallRecord } from './call-record.ts';
 /** `ErrorInfo.domain` of every error. */
 export const ERROR_DOMAIN = 'latchkey';
 
+type ProtoReason = Exclude<keyof typeof ReasonEnum, 'UNSPECIFIED'>;
 type Answer = { code: Code; message: string };
 
-/** Every reason of the proto has its row; one without it is a type error. */
-export const ERRORS: Record<Exclude<keyof typeof ReasonEnum, 'UNSPECIFIED'> & Reason, Answer> = {
+/** Has a row for each reason of the domain and of the proto, which are the same: anything else is a type error. */
+export const ERRORS = {
   INVALID_ARGUMENT: { code: Code.InvalidArgument, message: 'the request has bad fields' },
   EMAIL_TAKEN: { code: Code.AlreadyExists, message: 'an account with this email exists' },
   CREDENTIALS_INVALID: { code: Code.Unauthenticated, message: 'email or password is wrong' },
@@ -29,7 +30,8 @@ export const ERRORS: Record<Exclude<keyof typeof ReasonEnum, 'UNSPECIFIED'> & Re
   },
   SESSION_EXPIRED: { code: Code.Unauthenticated, message: 'the session has expired' },
   SESSION_ENDED: { code: Code.Unauthenticated, message: 'the session has ended' },
-  RESET_TOKEN_INVALID: { code: Code.Unauthenticated, message: 'the reset token is not valid any more' },
+  RESET_TOKEN_INVALID: { code: Code.FailedPrecondition, message: 'the reset token is not valid any more' },
+  PASSWORD_WRONG: { code: Code.PermissionDenied, message: 'the current password is wrong' },
   PERMISSION_DENIED: { code: Code.PermissionDenied, message: 'the caller may not do this' },
   ROLE_NOT_GRANTED: { code: Code.PermissionDenied, message: 'the user does not hold the role' },
   USER_NOT_FOUND: { code: Code.NotFound, message: 'there is no such user' },
@@ -39,36 +41,36 @@ export const ERRORS: Record<Exclude<keyof typeof ReasonEnum, 'UNSPECIFIED'> & Re
   DEPENDENCY_UNAVAILABLE: { code: Code.Unavailable, message: 'a dependency does not answer; try again soon' },
   DEADLINE_EXCEEDED: { code: Code.DeadlineExceeded, message: 'the call took too long' },
   INTERNAL: { code: Code.Internal, message: 'internal error' },
-};
+  REQUEST_MALFORMED: { code: Code.InvalidArgument, message: 'the request is not a message of this method' },
+  MESSAGE_TOO_LARGE: { code: Code.ResourceExhausted, message: 'the message is larger than 64 KiB' },
+  UNIMPLEMENTED: { code: Code.Unimplemented, message: 'this way of calling is not served' },
+} satisfies Record<ProtoReason | Reason, Answer> & Record<Exclude<Reason, ProtoReason>, never>;
 
-const OUTAGE_RETRY_AFTER_MS = 1000;
+const RETRY_AFTER_OUTAGE_MS = 1000;
+const ABORT_CODES = new Set([Code.DeadlineExceeded, Code.Canceled, Code.Aborted]);
 
 /** Notes in the record how the call failed, and gives what the caller may see of it. */
 export function answerError(error: unknown, record: CallRecord): ConnectError {
   const failure = asAuthError(error);
-  // Connect's own refusals (malformed, cancelled, unknown codec) carry a code and a text that are meant for the caller.
-  if (!failure && error instanceof ConnectError) {
-    record.code = codeName(error.code);
-    return error;
-  }
-  const known = failure ?? new AuthError('INTERNAL', { cause: error });
-  record.code = codeName(ERRORS[known.reason].code);
-  record.reason = known.reason;
-  record.error = known.cause;
-  return toConnectError(known, record.requestId);
+  record.code = codeName(ERRORS[failure.reason].code);
+  record.reason = failure.reason;
+  record.error = failure.cause;
+  return toConnectError(failure, record.requestId);
 }
 
-/** Null for what is neither ours nor a known kind of outage. */
-function asAuthError(error: unknown): AuthError | null {
+function asAuthError(error: unknown): AuthError {
   if (error instanceof AuthError) return error;
-  if (isTimeout(error)) return new AuthError('DEADLINE_EXCEEDED');
-  if (!isDatabaseOutage(error)) return null;
-  return new AuthError('DEPENDENCY_UNAVAILABLE', { retryAfterMs: OUTAGE_RETRY_AFTER_MS, cause: error });
+  if (isAbort(error)) return new AuthError('DEADLINE_EXCEEDED');
+  if (isDatabaseOutage(error)) {
+    return new AuthError('DEPENDENCY_UNAVAILABLE', { retryAfterMs: RETRY_AFTER_OUTAGE_MS, cause: error });
+  }
+  return new AuthError('INTERNAL', { cause: error });
 }
 
-function isTimeout(error: unknown): boolean {
-  if (error instanceof ConnectError) return error.code === Code.DeadlineExceeded;
-  return error instanceof DOMException && error.name === 'TimeoutError';
+/** The reason of an aborted signal: a deadline, the caller's or our own; or a caller who went away and hears nothing. */
+function isAbort(error: unknown): boolean {
+  if (error instanceof ConnectError) return ABORT_CODES.has(error.code);
+  return error instanceof DOMException && (error.name === 'TimeoutError' || error.name === 'AbortError');
 }
 
 function toConnectError({ reason, violations, retryAfterMs }: AuthError, requestId: string): ConnectError {

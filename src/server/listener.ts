@@ -4,6 +4,7 @@ import http from 'node:http';
 import http2 from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
 import { type Handler, type NodeRequest, type NodeResponse, sendJson } from './handler.ts';
+import { sniff } from './sniff.ts';
 
 export type ListenerOptions = {
   host: string;
@@ -19,17 +20,18 @@ export type Listener = {
   close(graceMs: number): Promise<void>;
 };
 
-/** How long a connection may take to say what it speaks, a request to arrive whole. */
+/** How long a connection may take to say what it speaks, and a request to arrive whole. */
 const STALL_TIMEOUT_MS = 10_000;
-/** Longer than load balancers keep an idle connection, so that they and not we are the ones to close it. */
-const KEEP_ALIVE_MS = 75_000;
-const IDLE_SESSION_MS = 5 * 60_000;
-const MAX_HEADER_BYTES = 16 * 1024;
+/** How long a request may take from its first byte to the last byte of its answer, which its caller may refuse to read. */
+const EXCHANGE_TIMEOUT_MS = 30_000;
 /** How long the rest of a request may take that has its answer already. */
 const UNREAD_GRACE_MS = 500;
+/** Longer than load balancers keep an idle connection, so that they and not we are the ones to close it. */
+const KEEP_ALIVE_MS = 75_000;
+/** How long an HTTP/2 connection may be without a stream, whatever else is sent on it. */
+const IDLE_SESSION_MS = 5 * 60_000;
+const MAX_HEADER_BYTES = 16 * 1024;
 const MAX_STREAMS_PER_CONNECTION = 100;
-/** How HTTP/2 begins with prior knowledge (RFC 9113 section 3.4); no HTTP/1.1 method has these three letters. */
-const HTTP2_PREFACE_START = Buffer.from('PRI');
 
 export async function listen(options: ListenerOptions, handlers: Handler[]): Promise<Listener> {
   let closing = false;
@@ -39,8 +41,7 @@ export async function listen(options: ListenerOptions, handlers: Handler[]): Pro
 
   const onRequest = (request: NodeRequest, response: NodeResponse) => {
     if (closing && request.httpVersionMajor === 1) response.setHeader('connection', 'close');
-    endStalled(request);
-    endUnread(request, response);
+    boundExchange(request, response);
     try {
       if (!handlers.some((handle) => handle(request, response))) sendJson(response, 404, { error: 'not found' });
     } catch {
@@ -58,9 +59,10 @@ export async function listen(options: ListenerOptions, handlers: Handler[]): Pro
   );
   h2.on('session', (session) => {
     sessions.add(session);
-    session.setTimeout(IDLE_SESSION_MS, () => session.close());
     session.on('error', () => session.destroy());
     session.on('close', () => sessions.delete(session));
+    boundSession(session);
+    if (closing) session.close();
   });
 
   const h1 = http.createServer(
@@ -92,7 +94,12 @@ export async function listen(options: ListenerOptions, handlers: Handler[]): Pro
       if (left > 0) peers.set(peer, left);
       else peers.delete(peer);
     });
-    sniff(socket, (isHttp2) => (isHttp2 ? h2.emit('connection', socket) : speakHttp1?.call(h1, socket)));
+    sniff(socket, STALL_TIMEOUT_MS, (isHttp2) => {
+      if (!isHttp2) return speakHttp1?.call(h1, socket);
+      // An HTTP/1.1 client may end its side and wait for the answer; over HTTP/2 that is the end.
+      socket.allowHalfOpen = false;
+      h2.emit('connection', socket);
+    });
   });
 
   await new Promise<void>((resolve, reject) => {
@@ -117,55 +124,57 @@ export async function listen(options: ListenerOptions, handlers: Handler[]): Pro
   };
 }
 
-/** Reads just enough to tell the protocols apart, and puts it back. */
-function sniff(socket: Socket, decide: (isHttp2: boolean) => void): void {
-  const chunks: Buffer[] = [];
-  const timer = setTimeout(() => socket.destroy(), STALL_TIMEOUT_MS);
-  socket.once('close', () => clearTimeout(timer));
-  const onReadable = () => {
-    for (let chunk = socket.read(); chunk !== null; chunk = socket.read()) chunks.push(chunk);
-    const start = Buffer.concat(chunks);
-    const wanted = HTTP2_PREFACE_START.subarray(0, start.length);
-    const isHttp2 = start.subarray(0, HTTP2_PREFACE_START.length).equals(wanted);
-    if (start.length === 0 || (isHttp2 && start.length < HTTP2_PREFACE_START.length)) return;
+/** Closes an HTTP/2 connection that does not complete its preface, or on which nothing is asked for too long. */
+function boundSession(session: http2.ServerHttp2Session): void {
+  let timer = setTimeout(() => session.destroy(), STALL_TIMEOUT_MS);
+  let streams = 0;
+  const waitForStream = () => {
     clearTimeout(timer);
-    socket.off('readable', onReadable);
-    socket.unshift(start);
-    decide(isHttp2);
+    timer = setTimeout(() => session.close(), IDLE_SESSION_MS);
   };
-  socket.on('readable', onReadable);
-}
-
-/** Closes a request whose body does not arrive in time; Connect would wait for it for ever. */
-function endStalled(request: NodeRequest): void {
-  // Not the request itself, which closes as soon as nobody reads it any more.
-  const carrier = 'stream' in request ? request.stream : request.socket;
-  const timer = setTimeout(() => abandon(request), STALL_TIMEOUT_MS);
-  const stop = () => {
+  session.once('remoteSettings', waitForStream);
+  session.on('stream', (stream) => {
+    streams += 1;
     clearTimeout(timer);
-    carrier.off('close', stop);
-  };
-  request.once('end', stop);
-  carrier.once('close', stop);
+    stream.once('close', () => {
+      streams -= 1;
+      if (streams === 0 && !session.closed) waitForStream();
+    });
+  });
+  session.once('close', () => clearTimeout(timer));
 }
 
 /**
- * Ends a request that was answered before all of it had arrived, when the rest does not follow soon. (Over HTTP/1.1 Node
- * reads and drops the rest, so that the connection can be used again.)
+ * Ends an exchange whose request does not arrive in time (Connect would wait for it for ever), whose answer is not read, or
+ * that was answered before all of the request had arrived and whose rest does not follow soon. (Over HTTP/1.1 Node reads
+ * and drops the rest, so that the connection can be used again.)
  */
-function endUnread(request: NodeRequest, response: NodeResponse): void {
-  // Over HTTP/2 the response's own `finish` does not come once the request is destroyed; its stream's does.
-  const answer = 'stream' in request ? request.stream : response;
+function boundExchange(request: NodeRequest, response: NodeResponse): void {
+  // Not the request itself, which closes as soon as nobody reads it any more; and of HTTP/2 not the response either,
+  // whose `finish` does not come after that.
+  const { carrier, answer } =
+    'stream' in request
+      ? { carrier: request.stream, answer: request.stream }
+      : { carrier: request.socket, answer: response };
+  const abandon = () => {
+    if ('stream' in request) request.stream.close(http2.constants.NGHTTP2_CANCEL);
+    else carrier.destroy();
+  };
+  const arrival = setTimeout(abandon, STALL_TIMEOUT_MS);
+  const exchange = setTimeout(abandon, EXCHANGE_TIMEOUT_MS);
+  const stop = () => {
+    clearTimeout(arrival);
+    clearTimeout(exchange);
+    carrier.off('close', stop);
+  };
+  request.once('end', () => clearTimeout(arrival));
+  carrier.once('close', stop);
   answer.once('finish', () => {
-    if (!hasArrived(request)) setTimeout(() => hasArrived(request) || abandon(request), UNREAD_GRACE_MS).unref();
+    stop();
+    if (!hasArrived(request)) setTimeout(() => hasArrived(request) || abandon(), UNREAD_GRACE_MS).unref();
   });
 }
 
 function hasArrived(request: NodeRequest): boolean {
-  return 'stream' in request ? request.stream.state.remoteClose === 1 : request.complete;
-}
-
-function abandon(request: NodeRequest): void {
-  if ('stream' in request) request.stream.close(http2.constants.NGHTTP2_NO_ERROR);
-  else request.socket.destroySoon();
+  return 'stream' in request ? request.stream.closed || request.stream.state.remoteClose === 1 : request.complete;
 }

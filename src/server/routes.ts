@@ -1,10 +1,9 @@
 // Which verb serves which RPC. Translates messages to the verbs' words and back; decides nothing.
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
-import type { ConnectRouter, HandlerContext } from '@connectrpc/connect';
+import type { ConnectRouter } from '@connectrpc/connect';
 import { AccountService } from '../../gen/auth/v1/account_service_pb.ts';
 import { AuthService } from '../../gen/auth/v1/auth_service_pb.ts';
 import { Reason } from '../../gen/auth/v1/errors_pb.ts';
-import { Access } from '../../gen/auth/v1/options_pb.ts';
 import { changePassword } from '../account/change-password.ts';
 import { getMe } from '../account/get-me.ts';
 import { checkRole } from '../auth/check-role.ts';
@@ -17,7 +16,7 @@ import { requestReset } from '../auth/request-reset.ts';
 import { verify } from '../auth/verify.ts';
 import type { Deps } from '../deps.ts';
 import type { ServiceKeys } from '../keys/service-keys.ts';
-import { authorize, bearerToken } from './access.ts';
+import { bearerToken } from './access.ts';
 import { callOf, userOf } from './call-context.ts';
 import { principalMessage, tokensMessage, userMessage } from './convert.ts';
 
@@ -48,7 +47,6 @@ export function routes(deps: RouteDeps) {
 
       checkRole: async ({ subject, role }, context) => {
         const credential = bearerToken(context.requestHeader);
-        if (subject.case === 'userId') await mayAskAboutOthers(deps, credential, context);
         const whose = subject.case === 'userId' ? { userId: subject.value } : { accessToken: subject.value ?? '' };
         const answer = await checkRole(deps, { ...whose, role, credential }, callOf(context));
         return answer.allowed ? { allowed: true } : { allowed: false, reason: Reason[answer.reason] };
@@ -75,9 +73,4 @@ export function routes(deps: RouteDeps) {
       },
     });
   };
-}
-
-/** CheckRole is PUBLIC for whoever holds a token; to ask about a user id takes SERVICE access. */
-async function mayAskAboutOthers(deps: RouteDeps, credential: string, context: HandlerContext): Promise<void> {
-  await authorize(deps, Access.SERVICE, credential, 'CheckRole by user_id', callOf(context));
 }

@@ -17,9 +17,11 @@ const LOCK_TIMEOUT_MS = 2_000;
 const IDLE_IN_TRANSACTION_TIMEOUT_MS = 5_000;
 /** Past the server's own time-out the connection itself must be dead. */
 const DEAD_CONNECTION_MARGIN_MS = 2_000;
+/** As pg throws it for query_timeout. */
+const QUERY_TIMEOUT_MESSAGE = 'Query read timeout';
 
-/** @param onIdleError hears of pooled connections that break while nobody uses them */
-export function openDatabase(options: DatabaseOptions, onIdleError: (error: Error) => void): Db {
+/** @param onError hears of connections that break, in use or not */
+export function openDatabase(options: DatabaseOptions, onError: (error: Error) => void): Db {
   const pool = new pg.Pool({
     connectionString: options.url,
     max: options.poolSize,
@@ -30,7 +32,25 @@ export function openDatabase(options: DatabaseOptions, onIdleError: (error: Erro
     query_timeout: options.statementTimeoutMs + DEAD_CONNECTION_MARGIN_MS,
     lock_timeout: Math.min(LOCK_TIMEOUT_MS, options.statementTimeoutMs),
     idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_TIMEOUT_MS,
+    Client: DoomedClient,
   });
-  pool.on('error', onIdleError);
+  pool.on('error', onError);
+  // The pool listens while a connection is idle only; one that breaks between two statements would end the process.
+  pool.on('connect', (client) => client.on('error', onError));
   return new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) });
+}
+
+/** Closes its connection when a query outlasts even the server's own time-out: nobody is at the other end any more. */
+class DoomedClient extends pg.Client {
+  // biome-ignore lint/suspicious/noExplicitAny: pg declares a dozen overloads; all of them pass through
+  override query(...args: any[]): any {
+    // biome-ignore lint/suspicious/noExplicitAny: as above
+    const result = (super.query as any)(...args);
+    if (result instanceof Promise) {
+      result.catch((error: Error) => {
+        if (error.message === QUERY_TIMEOUT_MESSAGE) this.connection.stream.destroy();
+      });
+    }
+    return result;
+  }
 }

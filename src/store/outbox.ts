@@ -103,8 +103,8 @@ export function createOutbox(db: Db, newId: () => string) {
       `.execute(db);
     },
 
-    async ensureAuditPartitions(now: Date): Promise<void> {
-      await sql`SELECT ensure_audit_partitions(${now}::timestamptz)`.execute(db);
+    async ensureAuditPartitions(): Promise<void> {
+      await sql`SELECT ensure_audit_partitions()`.execute(db);
     },
 
     async deadLetters(): Promise<DeadLetter[]> {

@@ -26,15 +26,21 @@ export async function prepareDatabase(ownerUrl: string, serviceUrl: string): Pro
   return ran;
 }
 
+/** @throws unless the server answers and lets this login in */
+export async function connectOnce(url: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 2_000 });
+  client.on('error', () => {});
+  await client.connect();
+  await client.end();
+}
+
 function openAsOwner(url: string): Db {
   return openDatabase({ url, poolSize: 1, statementTimeoutMs: STATEMENT_TIMEOUT_MS }, () => {});
 }
 
 async function createDatabaseIfMissing(url: string): Promise<void> {
-  const wanted = new pg.Client({ connectionString: url });
   try {
-    await wanted.connect();
-    await wanted.end();
+    await connectOnce(url);
   } catch (error) {
     if ((error as pg.DatabaseError).code !== NO_SUCH_DATABASE) throw error;
     await createDatabase(url);

@@ -22,9 +22,24 @@ export function createResets(db: Db, newId: () => string) {
       .where('expires_at', '>', now)
       .where('disabled_at', 'is', null);
 
+  async function byId(id: string, now: Date, signal?: AbortSignal): Promise<Reset | null> {
+    const row = await redeemable(now)
+      .select(['password_resets.id', 'user_id', 'email', 'full_name', 'users.password_epoch'])
+      .where('password_resets.id', '=', id)
+      .executeTakeFirst({ signal });
+    if (!row) return null;
+    return {
+      id: row.id,
+      userId: row.user_id,
+      email: row.email,
+      fullName: row.full_name,
+      passwordEpoch: row.password_epoch,
+    };
+  }
+
   return {
     /** Adds the reset once, however often it is called with the same id. Null when the account may not reset. */
-    async open(id: string, email: Email, now: Date, ttlSeconds: number): Promise<Reset | null> {
+    async open(id: string, email: Email, now: Date, expiresAt: Date): Promise<Reset | null> {
       await db
         .insertInto('password_resets')
         .columns(['id', 'user_id', 'password_epoch', 'created_at', 'expires_at'])
@@ -36,30 +51,17 @@ export function createResets(db: Db, newId: () => string) {
               'users.id as user_id',
               'password_epoch',
               user.val(now).as('created_at'),
-              user.val(new Date(now.getTime() + ttlSeconds * 1000)).as('expires_at'),
+              user.val(expiresAt).as('expires_at'),
             ])
             .where('email', '=', email)
             .where('disabled_at', 'is', null),
         )
         .onConflict((conflict) => conflict.column('id').doNothing())
         .execute();
-      return this.byId(id, now);
+      return byId(id, now);
     },
 
-    async byId(id: string, now: Date, signal?: AbortSignal): Promise<Reset | null> {
-      const row = await redeemable(now)
-        .select(['password_resets.id', 'user_id', 'email', 'full_name', 'users.password_epoch'])
-        .where('password_resets.id', '=', id)
-        .executeTakeFirst({ signal });
-      if (!row) return null;
-      return {
-        id: row.id,
-        userId: row.user_id,
-        email: row.email,
-        fullName: row.full_name,
-        passwordEpoch: row.password_epoch,
-      };
-    },
+    byId,
 
     /** Sets the password and ends every session. Of parallel calls one succeeds; the others get false. */
     async redeem(reset: Reset, passwordHash: string, now: Date, effects: Effect[]): Promise<boolean> {

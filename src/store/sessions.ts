@@ -71,7 +71,7 @@ export function createSessions(db: Db, newId: () => string) {
           WHERE sessions.id = ${rotation.sessionId} AND counter = ${rotation.counter} AND ended_at IS NULL
             AND expires_at > ${now} AND users.id = user_id AND disabled_at IS NULL
           RETURNING sessions.id AS session_id, counter, expires_at, ends_by, users.id, email, full_name,
-            email_verified_at, users.created_at
+            email_verified_at, disabled_at, users.created_at
         ), audited AS (
           INSERT INTO outbox (id, topic, payload, created_at)
           SELECT ${newId()}, 'audit', ${JSON.stringify(event)}::jsonb || jsonb_build_object('userId', id), ${now}

@@ -1,9 +1,12 @@
-import type { SigningKeyStore } from '../keys/signing-keys.ts';
 import type { Db } from './database.ts';
 
-export function createSigningKeyRows(db: Db, now: () => Date): SigningKeyStore {
+export type StoredSigningKey = { kid: string; algorithm: 'EdDSA'; encryptedPrivateKey: Buffer };
+
+export type SigningKeyRows = ReturnType<typeof createSigningKeyRows>;
+
+export function createSigningKeyRows(db: Db, now: () => Date) {
   return {
-    async all() {
+    async all(): Promise<StoredSigningKey[]> {
       const rows = await db.selectFrom('signing_keys').selectAll().execute();
       return rows.map((row) => ({
         kid: row.kid,
@@ -12,7 +15,8 @@ export function createSigningKeyRows(db: Db, now: () => Date): SigningKeyStore {
       }));
     },
 
-    async addFirst(key) {
+    /** Adds the key if there is none yet; of several processes that try, one succeeds. */
+    async addFirst(key: StoredSigningKey): Promise<void> {
       await db
         .insertInto('signing_keys')
         .values({

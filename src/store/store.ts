@@ -1,10 +1,9 @@
 // The state of record. Each method is one transaction; effects given to it commit with it or not at all.
-import type { SigningKeyStore } from '../keys/signing-keys.ts';
 import type { Db } from './database.ts';
 import { createOutbox, type Outbox } from './outbox.ts';
 import { createResets, type Resets } from './resets.ts';
 import { createSessions, type Sessions } from './sessions.ts';
-import { createSigningKeyRows } from './signing-key-rows.ts';
+import { createSigningKeyRows, type SigningKeyRows } from './signing-key-rows.ts';
 import { createUsers, type Users } from './users.ts';
 
 export type Store = {
@@ -12,7 +11,7 @@ export type Store = {
   sessions: Sessions;
   resets: Resets;
   outbox: Outbox;
-  signingKeys: SigningKeyStore;
+  signingKeys: SigningKeyRows;
 };
 
 export function createStore(db: Db, newId: () => string, now: () => Date): Store {

@@ -13,7 +13,6 @@ export type Credentials = {
   passwordHash: string | null;
   /** Counts the account's passwords. */
   passwordEpoch: number;
-  disabled: boolean;
 };
 
 export type NewUser = { id: string; email: Email; fullName: string; passwordHash: string };
@@ -25,6 +24,7 @@ type UserColumns = {
   email: Email;
   full_name: string;
   email_verified_at: Date | null;
+  disabled_at: Date | null;
   created_at: Date;
   roles: string[];
 };
@@ -36,6 +36,7 @@ export function userColumns(_: ExpressionBuilder<Schema, 'users'>) {
     'users.email' as const,
     'users.full_name' as const,
     'users.email_verified_at' as const,
+    'users.disabled_at' as const,
     'users.created_at' as const,
     sql<string[]>`ARRAY(SELECT role FROM user_roles WHERE user_id = users.id ORDER BY role)`.as('roles'),
   ];
@@ -48,6 +49,7 @@ export function toUser(row: UserColumns): User {
     fullName: row.full_name,
     emailVerified: row.email_verified_at !== null,
     roles: row.roles,
+    disabled: row.disabled_at !== null,
     createdAt: row.created_at,
   };
 }
@@ -57,7 +59,7 @@ export function createUsers(db: Db, newId: () => string) {
     const row = await db
       .selectFrom('users')
       .select(userColumns)
-      .select(['password_hash', 'password_epoch', 'disabled_at'])
+      .select(['password_hash', 'password_epoch'])
       .where(sql.ref<string>(`users.${column}`), '=', value)
       .executeTakeFirst({ signal });
     if (!row) return null;
@@ -65,13 +67,17 @@ export function createUsers(db: Db, newId: () => string) {
       user: toUser(row),
       passwordHash: row.password_hash,
       passwordEpoch: row.password_epoch,
-      disabled: row.disabled_at !== null,
     };
   }
 
   return {
     credentialsByEmail: (email: Email, signal?: AbortSignal) => credentials('email', email, signal),
     credentialsById: (id: string, signal?: AbortSignal) => credentials('id', id, signal),
+
+    async byId(id: string, signal?: AbortSignal): Promise<User | null> {
+      const row = await db.selectFrom('users').select(userColumns).where('id', '=', id).executeTakeFirst({ signal });
+      return row ? toUser(row) : null;
+    },
 
     /** Null when the email is taken: of parallel calls, one makes the account. */
     async create(user: NewUser, now: Date, effects: Effect[]): Promise<User | null> {
@@ -92,7 +98,7 @@ export function createUsers(db: Db, newId: () => string) {
         await trx.insertInto('user_roles').values({ user_id: user.id, role: USER_ROLE, granted_at: now }).execute();
         await writeEffects(trx, newId, now, effects);
         const { id, email, fullName } = user;
-        return { id, email, fullName, emailVerified: false, roles: [USER_ROLE], createdAt: now };
+        return { id, email, fullName, emailVerified: false, roles: [USER_ROLE], disabled: false, createdAt: now };
       });
     },
 
@@ -135,6 +141,7 @@ export async function replacePassword(
     .set((eb) => ({ password_hash: change.passwordHash, password_epoch: eb('password_epoch', '+', 1) }))
     .where('id', '=', change.userId)
     .where('password_epoch', '=', change.passwordEpoch)
+    .where('disabled_at', 'is', null)
     .executeTakeFirst();
   if (updated.numUpdatedRows !== 1n) return false;
   await trx

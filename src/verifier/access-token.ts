@@ -21,11 +21,15 @@ export type AccessClaims = {
 /** A key whose signatures are accepted. */
 export type VerificationKey = { kid: string; algorithm: 'EdDSA'; publicKey: KeyObject };
 
-/** The longest lifetime that can be configured, so the longest that an authentic token has. */
+/**
+ * The longest lifetime that can be configured. What is accepted is bounded by it, and not by the lifetime that happens to
+ * be configured: changing that must not end the tokens that other processes, or this one before its restart, have issued.
+ */
 export const MAX_ACCESS_TTL_SECONDS = 3600;
 export const CLIENT_ID = 'latchkey';
+/** In characters. HTTP servers take headers of 8 KiB and more. */
+export const MAX_TOKEN_LENGTH = 4096;
 
-const MAX_LENGTH = 4096;
 const ED25519_SIGNATURE_BYTES = 64;
 /** Clocks of processes differ by this much at the most. */
 const MAX_CLOCK_SKEW_SECONDS = 60;
@@ -50,7 +54,7 @@ export function openAccessToken(token: string, keys: Map<string, KeyObject>, iss
 }
 
 function readAuthenticClaims(token: string, keys: Map<string, KeyObject>): AccessClaims | null {
-  if (token.length > MAX_LENGTH) return null;
+  if (token.length > MAX_TOKEN_LENGTH) return null;
   const [header = '', payload = '', signature = '', ...rest] = token.split('.');
   const key = keys.get(header);
   const json = decodeCanonical(payload);

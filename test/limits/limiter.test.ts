@@ -3,14 +3,14 @@ import type { Redis } from 'ioredis';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { createLimiter, type Limiter } from '../../src/limits/limiter.ts';
 import { LIMITS } from '../../src/limits/limits.ts';
-import { openRequestRedis } from '../../src/limits/redis.ts';
+import { impatient, openRedis } from '../../src/redis.ts';
 import { createTestRedis } from '../support/databases.ts';
 import { eventually } from '../support/eventually.ts';
 
 const limits = { ...LIMITS, LOGIN_PAIR: { points: 6, windowSeconds: 2 } };
 
 async function open(url: string): Promise<{ limiter: Limiter; redis: Redis; fallbacks: unknown[] }> {
-  const redis = openRequestRedis(url, () => {});
+  const redis = openRedis(url, impatient(500), () => {});
   onTestFinished(() => redis.disconnect());
   const fallbacks: unknown[] = [];
   return { limiter: createLimiter(redis, limits, (error) => fallbacks.push(error)), redis, fallbacks };

@@ -83,9 +83,11 @@ export const ChangePasswordResponseSchema: GenMessage<ChangePasswordResponse> = 
   messageDesc(file_auth_v1_account_service, 3);
 
 /**
- * What signed-in users do with their own account. Every call needs
- * `authorization: Bearer <access token>` and can fail as AuthService.Verify
- * does.
+ * What signed-in users do with their own account.
+ *
+ * Every call needs `authorization: Bearer <access token>` and can fail with
+ * CREDENTIALS_MISSING, the reasons of AuthService.Verify, PERMISSION_DENIED (the
+ * caller is a service), and those that AuthService names for any call.
  *
  * @generated from service auth.v1.AccountService
  */
@@ -103,7 +105,7 @@ export const AccountService: GenService<{
   /**
    * Sets a new password. Ends every other session of the account and tells the
    * owner by mail; the caller's own session goes on.
-   * Errors: CREDENTIALS_INVALID (the current password is wrong), RATE_LIMITED.
+   * Errors: INVALID_ARGUMENT, PASSWORD_WRONG, RATE_LIMITED, OVERLOADED.
    *
    * @generated from rpc auth.v1.AccountService.ChangePassword
    */

@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file auth/v1/auth_service.proto.
  */
 export const file_auth_v1_auth_service: GenFile = /*@__PURE__*/
-  fileDesc("ChphdXRoL3YxL2F1dGhfc2VydmljZS5wcm90bxIHYXV0aC52MSJFCg9SZWdpc3RlclJlcXVlc3QSDQoFZW1haWwYASABKAkSEAoIcGFzc3dvcmQYAiABKAkSEQoJZnVsbF9uYW1lGAMgASgJIi8KEFJlZ2lzdGVyUmVzcG9uc2USGwoEdXNlchgBIAEoCzINLmF1dGgudjEuVXNlciIvCgxMb2dpblJlcXVlc3QSDQoFZW1haWwYASABKAkSEAoIcGFzc3dvcmQYAiABKAkiTQoNTG9naW5SZXNwb25zZRIfCgZ0b2tlbnMYASABKAsyDy5hdXRoLnYxLlRva2VucxIbCgR1c2VyGAIgASgLMg0uYXV0aC52MS5Vc2VyIjsKDlJlZnJlc2hSZXF1ZXN0EhUKDXJlZnJlc2hfdG9rZW4YASABKAkSEgoKcmVxdWVzdF9pZBgCIAEoCSIyCg9SZWZyZXNoUmVzcG9uc2USHwoGdG9rZW5zGAEgASgLMg8uYXV0aC52MS5Ub2tlbnMiJgoNTG9nb3V0UmVxdWVzdBIVCg1yZWZyZXNoX3Rva2VuGAEgASgJIhAKDkxvZ291dFJlc3BvbnNlIjcKDVZlcmlmeVJlcXVlc3QSFAoMYWNjZXNzX3Rva2VuGAEgASgJEhAKCGF1ZGllbmNlGAIgASgJImoKDlZlcmlmeVJlc3BvbnNlEiUKCXByaW5jaXBhbBgBIAEoCzISLmF1dGgudjEuUHJpbmNpcGFsEjEKDXJldmFsaWRhdGVfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlYKEENoZWNrUm9sZVJlcXVlc3QSFgoMYWNjZXNzX3Rva2VuGAEgASgJSAASEQoHdXNlcl9pZBgCIAEoCUgAEgwKBHJvbGUYAyABKAlCCQoHc3ViamVjdCJFChFDaGVja1JvbGVSZXNwb25zZRIPCgdhbGxvd2VkGAEgASgIEh8KBnJlYXNvbhgCIAEoDjIPLmF1dGgudjEuUmVhc29uIiQKE1JlcXVlc3RSZXNldFJlcXVlc3QSDQoFZW1haWwYASABKAkiFgoUUmVxdWVzdFJlc2V0UmVzcG9uc2UiQAoTQ29uZmlybVJlc2V0UmVxdWVzdBITCgtyZXNldF90b2tlbhgBIAEoCRIUCgxuZXdfcGFzc3dvcmQYAiABKAkiFgoUQ29uZmlybVJlc2V0UmVzcG9uc2UyyAQKC0F1dGhTZXJ2aWNlEkUKCFJlZ2lzdGVyEhguYXV0aC52MS5SZWdpc3RlclJlcXVlc3QaGS5hdXRoLnYxLlJlZ2lzdGVyUmVzcG9uc2UiBMjzGAESPAoFTG9naW4SFS5hdXRoLnYxLkxvZ2luUmVxdWVzdBoWLmF1dGgudjEuTG9naW5SZXNwb25zZSIEyPMYARJCCgdSZWZyZXNoEhcuYXV0aC52MS5SZWZyZXNoUmVxdWVzdBoYLmF1dGgudjEuUmVmcmVzaFJlc3BvbnNlIgTI8xgBEj8KBkxvZ291dBIWLmF1dGgudjEuTG9nb3V0UmVxdWVzdBoXLmF1dGgudjEuTG9nb3V0UmVzcG9uc2UiBMjzGAESPwoGVmVyaWZ5EhYuYXV0aC52MS5WZXJpZnlSZXF1ZXN0GhcuYXV0aC52MS5WZXJpZnlSZXNwb25zZSIEyPMYARJICglDaGVja1JvbGUSGS5hdXRoLnYxLkNoZWNrUm9sZVJlcXVlc3QaGi5hdXRoLnYxLkNoZWNrUm9sZVJlc3BvbnNlIgTI8xgBElEKDFJlcXVlc3RSZXNldBIcLmF1dGgudjEuUmVxdWVzdFJlc2V0UmVxdWVzdBodLmF1dGgudjEuUmVxdWVzdFJlc2V0UmVzcG9uc2UiBMjzGAESUQoMQ29uZmlybVJlc2V0EhwuYXV0aC52MS5Db25maXJtUmVzZXRSZXF1ZXN0Gh0uYXV0aC52MS5Db25maXJtUmVzZXRSZXNwb25zZSIEyPMYAWIGcHJvdG8z", [file_auth_v1_errors, file_auth_v1_options, file_auth_v1_types, file_google_protobuf_timestamp]);
+  fileDesc("ChphdXRoL3YxL2F1dGhfc2VydmljZS5wcm90bxIHYXV0aC52MSJFCg9SZWdpc3RlclJlcXVlc3QSDQoFZW1haWwYASABKAkSEAoIcGFzc3dvcmQYAiABKAkSEQoJZnVsbF9uYW1lGAMgASgJIi8KEFJlZ2lzdGVyUmVzcG9uc2USGwoEdXNlchgBIAEoCzINLmF1dGgudjEuVXNlciIvCgxMb2dpblJlcXVlc3QSDQoFZW1haWwYASABKAkSEAoIcGFzc3dvcmQYAiABKAkiTQoNTG9naW5SZXNwb25zZRIfCgZ0b2tlbnMYASABKAsyDy5hdXRoLnYxLlRva2VucxIbCgR1c2VyGAIgASgLMg0uYXV0aC52MS5Vc2VyIjsKDlJlZnJlc2hSZXF1ZXN0EhUKDXJlZnJlc2hfdG9rZW4YASABKAkSEgoKcmVxdWVzdF9pZBgCIAEoCSIyCg9SZWZyZXNoUmVzcG9uc2USHwoGdG9rZW5zGAEgASgLMg8uYXV0aC52MS5Ub2tlbnMiJgoNTG9nb3V0UmVxdWVzdBIVCg1yZWZyZXNoX3Rva2VuGAEgASgJIhAKDkxvZ291dFJlc3BvbnNlIjcKDVZlcmlmeVJlcXVlc3QSFAoMYWNjZXNzX3Rva2VuGAEgASgJEhAKCGF1ZGllbmNlGAIgASgJImoKDlZlcmlmeVJlc3BvbnNlEiUKCXByaW5jaXBhbBgBIAEoCzISLmF1dGgudjEuUHJpbmNpcGFsEjEKDXJldmFsaWRhdGVfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlwKEENoZWNrUm9sZVJlcXVlc3QSFgoMYWNjZXNzX3Rva2VuGAEgASgJSAASFwoHdXNlcl9pZBgCIAEoCUIE0PMYA0gAEgwKBHJvbGUYAyABKAlCCQoHc3ViamVjdCJFChFDaGVja1JvbGVSZXNwb25zZRIPCgdhbGxvd2VkGAEgASgIEh8KBnJlYXNvbhgCIAEoDjIPLmF1dGgudjEuUmVhc29uIiQKE1JlcXVlc3RSZXNldFJlcXVlc3QSDQoFZW1haWwYASABKAkiFgoUUmVxdWVzdFJlc2V0UmVzcG9uc2UiQAoTQ29uZmlybVJlc2V0UmVxdWVzdBITCgtyZXNldF90b2tlbhgBIAEoCRIUCgxuZXdfcGFzc3dvcmQYAiABKAkiFgoUQ29uZmlybVJlc2V0UmVzcG9uc2UyyAQKC0F1dGhTZXJ2aWNlEkUKCFJlZ2lzdGVyEhguYXV0aC52MS5SZWdpc3RlclJlcXVlc3QaGS5hdXRoLnYxLlJlZ2lzdGVyUmVzcG9uc2UiBMjzGAESPAoFTG9naW4SFS5hdXRoLnYxLkxvZ2luUmVxdWVzdBoWLmF1dGgudjEuTG9naW5SZXNwb25zZSIEyPMYARJCCgdSZWZyZXNoEhcuYXV0aC52MS5SZWZyZXNoUmVxdWVzdBoYLmF1dGgudjEuUmVmcmVzaFJlc3BvbnNlIgTI8xgBEj8KBkxvZ291dBIWLmF1dGgudjEuTG9nb3V0UmVxdWVzdBoXLmF1dGgudjEuTG9nb3V0UmVzcG9uc2UiBMjzGAESPwoGVmVyaWZ5EhYuYXV0aC52MS5WZXJpZnlSZXF1ZXN0GhcuYXV0aC52MS5WZXJpZnlSZXNwb25zZSIEyPMYARJICglDaGVja1JvbGUSGS5hdXRoLnYxLkNoZWNrUm9sZVJlcXVlc3QaGi5hdXRoLnYxLkNoZWNrUm9sZVJlc3BvbnNlIgTI8xgBElEKDFJlcXVlc3RSZXNldBIcLmF1dGgudjEuUmVxdWVzdFJlc2V0UmVxdWVzdBodLmF1dGgudjEuUmVxdWVzdFJlc2V0UmVzcG9uc2UiBMjzGAESUQoMQ29uZmlybVJlc2V0EhwuYXV0aC52MS5Db25maXJtUmVzZXRSZXF1ZXN0Gh0uYXV0aC52MS5Db25maXJtUmVzZXRSZXNwb25zZSIEyPMYAWIGcHJvdG8z", [file_auth_v1_errors, file_auth_v1_options, file_auth_v1_types, file_google_protobuf_timestamp]);
 
 /**
  * @generated from message auth.v1.RegisterRequest
@@ -380,20 +380,20 @@ export const ConfirmResetResponseSchema: GenMessage<ConfirmResetResponse> = /*@_
  * The front door: accounts, sessions, and the question "who is this, and may
  * they?".
  *
- * Any call can also fail with INVALID_ARGUMENT (a bad field), RATE_LIMITED
- * (the RPCs that take a secret), OVERLOADED (the RPCs that take a password),
- * DEPENDENCY_UNAVAILABLE, DEADLINE_EXCEEDED and INTERNAL. See Reason.
+ * Each RPC names the reasons (see Reason) of its own. Any call can also fail
+ * with REQUEST_MALFORMED, MESSAGE_TOO_LARGE, UNIMPLEMENTED,
+ * DEPENDENCY_UNAVAILABLE, DEADLINE_EXCEEDED and INTERNAL.
  *
- * Messages are at most 64 KiB. A call that sets no deadline gets 10 seconds.
- * `x-request-id` (1 to 64 letters, digits, `.`, `_`, `-`) is taken from the
- * caller or made, logged, and returned.
+ * Messages are at most 64 KiB. A call takes at most 10 seconds, or what its
+ * caller allows, if that is less. `x-request-id` (1 to 64 letters, digits, `.`,
+ * `_`, `-`) is taken from the caller or made, logged, and returned.
  *
  * @generated from service auth.v1.AuthService
  */
 export const AuthService: GenService<{
   /**
    * Opens an account with the role `user`. Signs nobody in.
-   * Errors: EMAIL_TAKEN.
+   * Errors: INVALID_ARGUMENT, EMAIL_TAKEN, RATE_LIMITED, OVERLOADED.
    *
    * @generated from rpc auth.v1.AuthService.Register
    */
@@ -404,7 +404,7 @@ export const AuthService: GenService<{
   },
   /**
    * Starts a session. Every failure looks and takes the same.
-   * Errors: CREDENTIALS_INVALID.
+   * Errors: INVALID_ARGUMENT, CREDENTIALS_INVALID, RATE_LIMITED, OVERLOADED.
    *
    * @generated from rpc auth.v1.AuthService.Login
    */
@@ -420,8 +420,8 @@ export const AuthService: GenService<{
    * the current one gets the same successor again, for 30 seconds in any case,
    * and with the same request_id for as long as that successor is unused. Any
    * older token is taken as stolen and ends the session.
-   * Errors: REFRESH_TOKEN_INVALID, REFRESH_TOKEN_REUSED, SESSION_EXPIRED,
-   * SESSION_ENDED.
+   * Errors: INVALID_ARGUMENT (request_id), REFRESH_TOKEN_INVALID,
+   * REFRESH_TOKEN_REUSED, SESSION_EXPIRED, SESSION_ENDED, RATE_LIMITED.
    *
    * @generated from rpc auth.v1.AuthService.Refresh
    */
@@ -432,9 +432,9 @@ export const AuthService: GenService<{
   },
   /**
    * Ends the session of a refresh token, and with it the session's access
-   * tokens. Any token of the session will do, also a replaced one. Ending an
-   * ended session succeeds.
-   * Errors: REFRESH_TOKEN_INVALID.
+   * tokens. Any token of the session will do, also a replaced one. Succeeds for
+   * a token that is not valid any more, or never was: there is nothing to end
+   * (RFC 7009 section 2.2).
    *
    * @generated from rpc auth.v1.AuthService.Logout
    */
@@ -457,9 +457,11 @@ export const AuthService: GenService<{
   },
   /**
    * Tells whether a user holds a role.
-   * By access_token: for whoever holds the token; fails as Verify does.
-   * By user_id: for services and administrators only; otherwise
-   * CREDENTIALS_MISSING or PERMISSION_DENIED.
+   * By access_token: for whoever holds the token.
+   * By user_id: for services and administrators only.
+   * Errors: INVALID_ARGUMENT; by access_token those of Verify; by user_id
+   * CREDENTIALS_MISSING, PERMISSION_DENIED, or those of Verify for the caller's
+   * own token.
    *
    * @generated from rpc auth.v1.AuthService.CheckRole
    */
@@ -471,6 +473,7 @@ export const AuthService: GenService<{
   /**
    * Sends a link for a new password to the address if an account has it. The
    * answer is the same if none has.
+   * Errors: INVALID_ARGUMENT, RATE_LIMITED.
    *
    * @generated from rpc auth.v1.AuthService.RequestReset
    */
@@ -481,9 +484,9 @@ export const AuthService: GenService<{
   },
   /**
    * Sets a new password with the token from the mail. Ends every session of the
-   * account, tells the owner by mail, and signs nobody in. A refused password
-   * does not use the token up.
-   * Errors: RESET_TOKEN_INVALID.
+   * account, tells the owner by mail, counts as the proof that the address is
+   * theirs, and signs nobody in. A refused password does not use the token up.
+   * Errors: INVALID_ARGUMENT, RESET_TOKEN_INVALID, RATE_LIMITED, OVERLOADED.
    *
    * @generated from rpc auth.v1.AuthService.ConfirmReset
    */

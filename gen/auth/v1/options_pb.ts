@@ -4,7 +4,7 @@
 
 import type { GenEnum, GenExtension, GenFile } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, extDesc, fileDesc } from "@bufbuild/protobuf/codegenv2";
-import type { MethodOptions } from "@bufbuild/protobuf/wkt";
+import type { FieldOptions, MethodOptions } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_descriptor } from "@bufbuild/protobuf/wkt";
 import type { UnknownEnum } from "@bufbuild/protobuf";
 
@@ -12,11 +12,11 @@ import type { UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file auth/v1/options.proto.
  */
 export const file_auth_v1_options: GenFile = /*@__PURE__*/
-  fileDesc("ChVhdXRoL3YxL29wdGlvbnMucHJvdG8SB2F1dGgudjEqagoGQWNjZXNzEhYKEkFDQ0VTU19VTlNQRUNJRklFRBAAEhEKDUFDQ0VTU19QVUJMSUMQARIPCgtBQ0NFU1NfVVNFUhACEhIKDkFDQ0VTU19TRVJWSUNFEAMSEAoMQUNDRVNTX0FETUlOEAQ6SQoGYWNjZXNzEh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMYuY4DIAEoDjIPLmF1dGgudjEuQWNjZXNzUgZhY2Nlc3NiBnByb3RvMw", [file_google_protobuf_descriptor]);
+  fileDesc("ChVhdXRoL3YxL29wdGlvbnMucHJvdG8SB2F1dGgudjEqagoGQWNjZXNzEhYKEkFDQ0VTU19VTlNQRUNJRklFRBAAEhEKDUFDQ0VTU19QVUJMSUMQARIPCgtBQ0NFU1NfVVNFUhACEhIKDkFDQ0VTU19TRVJWSUNFEAMSEAoMQUNDRVNTX0FETUlOEAQ6UwoMZmllbGRfYWNjZXNzEh0uZ29vZ2xlLnByb3RvYnVmLkZpZWxkT3B0aW9ucxi6jgMgASgOMg8uYXV0aC52MS5BY2Nlc3NSC2ZpZWxkQWNjZXNzOkkKBmFjY2VzcxIeLmdvb2dsZS5wcm90b2J1Zi5NZXRob2RPcHRpb25zGLmOAyABKA4yDy5hdXRoLnYxLkFjY2Vzc1IGYWNjZXNzYgZwcm90bzM", [file_google_protobuf_descriptor]);
 
 /**
- * Who may call an RPC. One interceptor reads it before the request body is
- * read; a method that does not declare it cannot be called.
+ * Who may call an RPC, or set a field. An RPC that does not declare it cannot be
+ * called.
  *
  * @generated from enum auth.v1.Access
  */
@@ -58,8 +58,8 @@ export const Access = {
 } as const;
 
 /**
- * Who may call an RPC. One interceptor reads it before the request body is
- * read; a method that does not declare it cannot be called.
+ * Who may call an RPC, or set a field. An RPC that does not declare it cannot be
+ * called.
  *
  * @generated from enum auth.v1.Access
  */
@@ -72,10 +72,18 @@ export const AccessSchema: GenEnum<Access> = /*@__PURE__*/
   enumDesc(file_auth_v1_options, 0);
 
 /**
+ * Who may set this field, where that is fewer than may call the RPC.
+ *
+ * @generated from extension: auth.v1.Access field_access = 51002;
+ */
+export const field_access: GenExtension<FieldOptions, Access> = /*@__PURE__*/
+  extDesc(file_auth_v1_options, 0);
+
+/**
  * Who may call this RPC.
  *
  * @generated from extension: auth.v1.Access access = 51001;
  */
 export const access: GenExtension<MethodOptions, Access> = /*@__PURE__*/
-  extDesc(file_auth_v1_options, 0);
+  extDesc(file_auth_v1_options, 1);
 

@@ -197,7 +197,7 @@ export const PrincipalKind = {
   USER: 1,
 
   /**
-   * A service; it has no session and no email.
+   * A service. No token speaks for one yet: services call with their key.
    *
    * @generated from enum value: PRINCIPAL_KIND_SERVICE = 2;
    */

@@ -1,12 +1,15 @@
 import { layout, type MailContent } from './layout.ts';
 
-/** The token is in the fragment, which browsers send to no server. */
-export function passwordResetMail(fullName: string, publicUrl: string, token: string, ttlSeconds: number): MailContent {
+/**
+ * The token is in the fragment, which browsers send to no server. Nothing that a stranger could have chosen, such as the
+ * name of the account, is in it: we would be sending their words.
+ */
+export function passwordResetMail(publicUrl: string, token: string, expiresAt: Date): MailContent {
   return layout('Set a new password', [
-    `Hello ${fullName},`,
+    'Hello,',
     'somebody, hopefully you, asked for a new password for your account.',
     { label: 'Set a new password', href: `${publicUrl}/reset-password#token=${token}` },
-    `The link works once, within ${Math.round(ttlSeconds / 60)} minutes.`,
+    `The link works once, until ${expiresAt.toISOString().slice(0, 16).replace('T', ' ')} UTC.`,
     'If it was not you, ignore this mail: your password stays as it is.',
   ]);
 }

@@ -19,7 +19,7 @@ CREATE INDEX audit_events_user_id_idx ON audit_events (user_id, occurred_at);
 CREATE TABLE audit_events_default PARTITION OF audit_events DEFAULT;
 
 -- Makes the partitions of this month and the two that follow. The service may call it and cannot make tables itself.
-CREATE FUNCTION ensure_audit_partitions(today timestamptz) RETURNS void
+CREATE FUNCTION ensure_audit_partitions() RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
   first_day timestamp;
@@ -27,7 +27,7 @@ DECLARE
 BEGIN
   PERFORM pg_advisory_xact_lock(hashtext('ensure_audit_partitions'));
   FOR ahead IN 0..2 LOOP
-    first_day := date_trunc('month', today AT TIME ZONE 'UTC') + make_interval(months => ahead);
+    first_day := date_trunc('month', now() AT TIME ZONE 'UTC') + make_interval(months => ahead);
     name := 'audit_events_' || to_char(first_day, 'YYYY_MM');
     IF to_regclass(name) IS NULL THEN
       EXECUTE format('CREATE TABLE %I PARTITION OF audit_events FOR VALUES FROM (%L) TO (%L)',
@@ -37,4 +37,4 @@ BEGIN
 END
 $$;
 REVOKE ALL ON FUNCTION ensure_audit_partitions FROM PUBLIC;
-SELECT ensure_audit_partitions(now());
+SELECT ensure_audit_partitions();

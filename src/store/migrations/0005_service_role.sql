@@ -2,9 +2,12 @@
 -- nor change or delete an audit event.
 DO $$
 BEGIN
-  CREATE ROLE latchkey_service NOLOGIN;
+  -- Roles belong to the whole cluster: another database may have it, or an administrator has made it for an owner who may not.
+  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'latchkey_service') THEN
+    CREATE ROLE latchkey_service NOLOGIN;
+  END IF;
 EXCEPTION WHEN duplicate_object OR unique_violation THEN
-  NULL; -- roles belong to the whole cluster; another database has made it
+  NULL; -- made by another migration at the same moment
 END
 $$;
 
