@@ -10,8 +10,8 @@ const MAX_LOCAL_BYTES = 64; // RFC 5321 section 4.5.3.1.1
 const DOT_ATOM = /^[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*$/;
 /** RFC 1035 labels, at least two; the last one is not a number, so that no IP address passes. */
 const HOST_NAME = /^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])$/;
-/** What a URL parser would read as more than a host name. */
-const URL_SYNTAX = /[\s/\\?#@:[\]%]/;
+/** What a URL parser would read as more than a host name, or drop: control and invisible characters. */
+const NOT_A_HOST = /[\s\p{C}/\\?#@:[\]%]/u;
 
 /** @throws InvalidValue */
 export function parseEmail(text: string): Email {
@@ -34,7 +34,7 @@ export function parseEmail(text: string): Email {
 
 /** UTS 46 processing by the platform's URL parser; the result is a host name of A-labels. */
 function toAsciiDomain(domain: string): string {
-  const ascii = URL_SYNTAX.test(domain) ? '' : (URL.parse(`http://${domain}`)?.hostname ?? '');
+  const ascii = NOT_A_HOST.test(domain) ? '' : (URL.parse(`http://${domain}`)?.hostname ?? '');
   if (ascii.length > 253 || !HOST_NAME.test(ascii)) {
     throw new InvalidValue('must have a domain name after the @, such as example.com');
   }

@@ -1,0 +1,81 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startTestApp, type TestApp } from '../support/app.ts';
+import { account, auth, type Caller, viaFetch } from '../support/clients.ts';
+import { eventually } from '../support/eventually.ts';
+import { isGood, registered, signedIn } from '../support/people.ts';
+
+let app: TestApp;
+let call: Caller;
+const NEW = 'a changed pass phrase';
+
+beforeAll(async () => {
+  app = await startTestApp({ LIMIT_CHANGE_PASSWORD_USER: '5/900' });
+  call = viaFetch(app.url);
+});
+afterAll(() => app.close());
+
+test('sets the password, ends the other sessions, keeps this one, and tells the owner', async () => {
+  const person = await registered(call);
+  const [here, there] = [await signedIn(call, person), await signedIn(call, person)];
+  const change = { currentPassword: person.password, newPassword: NEW };
+  expect((await call(account.changePassword, change, { bearer: here.accessToken })).code).toBe('ok');
+  expect(await isGood(call, here.accessToken)).toBe(true);
+  expect((await call(auth.refresh, { refreshToken: here.refreshToken })).code).toBe('ok');
+  expect(await isGood(call, there.accessToken)).toBe(false);
+  expect((await call(auth.login, { email: person.email, password: person.password })).reason).toBe(
+    'CREDENTIALS_INVALID',
+  );
+  await signedIn(call, { ...person, password: NEW });
+  await eventually(() =>
+    app.mailbox.mails.find((mail) => mail.to === person.email && /was changed/.test(mail.subject)),
+  );
+});
+
+test('asks for the present password, a few times', async () => {
+  const person = await signedIn(call);
+  const options = { bearer: person.accessToken };
+  const attempts = Array.from({ length: 30 }, () =>
+    call(account.changePassword, { currentPassword: 'wrong one', newPassword: NEW }, options),
+  );
+  const outcomes = await Promise.all(attempts);
+  expect(outcomes.filter(({ reason }) => reason === 'PASSWORD_WRONG')).toHaveLength(5);
+  expect(outcomes.filter(({ reason }) => reason === 'RATE_LIMITED')).toHaveLength(25);
+  expect(outcomes.find(({ reason }) => reason === 'PASSWORD_WRONG')?.code).toBe('permission_denied');
+  await signedIn(call, person);
+});
+
+test('names every bad field', async () => {
+  const { accessToken } = await signedIn(call);
+  const outcome = await call(
+    account.changePassword,
+    { currentPassword: '', newPassword: 'short' },
+    { bearer: accessToken },
+  );
+  expect(outcome.fields).toEqual(['current_password', 'new_password']);
+});
+
+test('of twenty parallel changes one succeeds', async () => {
+  const person = await signedIn(call);
+  const outcomes = await Promise.all(
+    Array.from({ length: 20 }, (_, n) =>
+      call(
+        account.changePassword,
+        { currentPassword: person.password, newPassword: `${NEW} ${n}` },
+        { bearer: person.accessToken },
+      ),
+    ),
+  );
+  expect(outcomes.filter(({ code }) => code === 'ok')).toHaveLength(1);
+});
+
+test('GetMe shows the account as it is now', async () => {
+  const person = await signedIn(call);
+  await app.owner.query("UPDATE users SET full_name = 'New Name' WHERE id = $1", [person.userId]);
+  const { body } = await call(account.getMe, {}, { bearer: person.accessToken });
+  expect(body.user).toMatchObject({
+    id: person.userId,
+    fullName: 'New Name',
+    email: person.email,
+    emailVerified: false,
+  });
+});

@@ -1,0 +1,73 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { SERVICE_KEY, startTestApp, type TestApp } from '../support/app.ts';
+import { auth, type Caller, viaFetch } from '../support/clients.ts';
+import { eventually } from '../support/eventually.ts';
+import { registered, signedIn } from '../support/people.ts';
+
+let app: TestApp;
+let call: Caller;
+
+beforeAll(async () => {
+  app = await startTestApp();
+  call = viaFetch(app.url);
+});
+afterAll(() => app.close());
+
+test('by token tells what the token says', async () => {
+  const { accessToken } = await signedIn(call);
+  expect((await call(auth.checkRole, { accessToken, role: 'user' })).body).toMatchObject({ allowed: true });
+  expect((await call(auth.checkRole, { accessToken, role: 'editor' })).body).toEqual({
+    allowed: false,
+    reason: 'REASON_ROLE_NOT_GRANTED',
+  });
+  expect((await call(auth.checkRole, { role: 'user' }, { bearer: accessToken })).body.allowed).toBe(true);
+});
+
+test('by token fails as Verify does', async () => {
+  const person = await signedIn(call);
+  expect((await call(auth.checkRole, { accessToken: 'x', role: 'user' })).reason).toBe('TOKEN_INVALID');
+  expect((await call(auth.checkRole, { role: 'user' })).reason).toBe('CREDENTIALS_MISSING');
+  await call(auth.logout, { refreshToken: person.refreshToken });
+  expect((await call(auth.checkRole, { accessToken: person.accessToken, role: 'user' })).reason).toBe('TOKEN_REVOKED');
+});
+
+test('by user id is for services and administrators', async () => {
+  const [person, other] = [await signedIn(call), await registered(call)];
+  const ask = (bearer?: string) =>
+    call(auth.checkRole, { userId: other.userId, role: 'user' }, bearer ? { bearer } : {});
+  expect((await ask()).reason).toBe('CREDENTIALS_MISSING');
+  expect((await ask('nonsense')).reason).toBe('TOKEN_INVALID');
+  expect(await ask(person.accessToken)).toMatchObject({ code: 'permission_denied', reason: 'PERMISSION_DENIED' });
+  expect((await ask(`${SERVICE_KEY}x`)).reason).toBe('TOKEN_INVALID');
+  expect((await ask(SERVICE_KEY)).body).toMatchObject({ allowed: true });
+  await app.owner.query("INSERT INTO user_roles VALUES ($1, 'admin', now())", [person.userId]);
+  const admin = (await call(auth.refresh, { refreshToken: person.refreshToken })).body.tokens.accessToken;
+  expect((await ask(admin)).body).toMatchObject({ allowed: true });
+  // The refusal is in the audit trail, with who and what.
+  const events = await eventually(async () => {
+    const { rows } = await app.owner.query(
+      "SELECT detail FROM audit_events WHERE type = 'permission_denied' AND user_id = $1",
+      [person.userId],
+    );
+    return rows.length > 0 ? rows : null;
+  });
+  expect(events).toEqual([{ detail: 'auth.v1.CheckRoleRequest.user_id' }]);
+});
+
+test('by user id tells what the database says now', async () => {
+  const person = await registered(call);
+  const ask = async (userId: string, role: string) =>
+    (await call(auth.checkRole, { userId, role }, { bearer: SERVICE_KEY })).body;
+  expect(await ask(person.userId, 'admin')).toEqual({ allowed: false, reason: 'REASON_ROLE_NOT_GRANTED' });
+  await app.owner.query("INSERT INTO user_roles VALUES ($1, 'admin', now())", [person.userId]);
+  expect((await ask(person.userId, 'admin')).allowed).toBe(true);
+  await app.owner.query('UPDATE users SET disabled_at = now() WHERE id = $1', [person.userId]);
+  expect(await ask(person.userId, 'admin')).toEqual({ allowed: false, reason: 'REASON_USER_DISABLED' });
+  expect(await ask(randomUUID(), 'user')).toEqual({ allowed: false, reason: 'REASON_USER_NOT_FOUND' });
+});
+
+test('all bad fields are named at once', async () => {
+  const outcome = await call(auth.checkRole, { userId: 'x', role: 'Not A Role' }, { bearer: SERVICE_KEY });
+  expect(outcome.fields?.toSorted()).toEqual(['role', 'user_id']);
+});

@@ -1,0 +1,116 @@
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { startTestApp, type TestApp } from '../support/app.ts';
+import { auth, type Caller, type Outcome, viaFetch } from '../support/clients.ts';
+import { eventually } from '../support/eventually.ts';
+import { registered, signedIn, somebody } from '../support/people.ts';
+
+const LIMITS = { LIMIT_LOGIN_ACCOUNT: '5/900', LIMIT_LOGIN_PAIR: '5/900', LIMIT_LOGIN_NETWORK: '100000/900' };
+let app: TestApp;
+let call: Caller;
+
+beforeAll(async () => {
+  app = await startTestApp(LIMITS);
+  call = viaFetch(app.url);
+});
+afterAll(() => app.close());
+
+async function fail(email: string, times: number, caller = call): Promise<Outcome[]> {
+  return Promise.all(Array.from({ length: times }, (_, n) => caller(auth.login, { email, password: `wrong ${n}` })));
+}
+
+describe.each([
+  ['a known account', true],
+  ['an unknown account', false],
+])('%s', (_, isKnown) => {
+  test('of 500 parallel wrong passwords five are looked at', async () => {
+    const person = isKnown ? await registered(call) : somebody();
+    const outcomes = await fail(person.email, 500);
+    expect(outcomes.filter(({ reason }) => reason === 'CREDENTIALS_INVALID')).toHaveLength(5);
+    const limited = outcomes.filter(({ reason }) => reason === 'RATE_LIMITED');
+    expect(limited).toHaveLength(495);
+    expect(limited[0]).toMatchObject({ code: 'resource_exhausted', message: 'too many attempts' });
+    expect(limited[0]?.retryAfterSeconds).toBeGreaterThan(880);
+    expect(limited[0]?.retryAfterSeconds).toBeLessThanOrEqual(900);
+    // The right password is not looked at either, so nobody learns that it was right.
+    expect((await call(auth.login, { email: person.email, password: person.password })).reason).toBe('RATE_LIMITED');
+  });
+});
+
+test('successes do not count', async () => {
+  const person = await registered(call);
+  for (let n = 0; n < 8; n += 1) await signedIn(call, person);
+  expect((await fail(person.email, 4)).every(({ reason }) => reason === 'CREDENTIALS_INVALID')).toBe(true);
+  await signedIn(call, person);
+});
+
+test('only the first refusal of a window is audited', async () => {
+  const { email } = somebody();
+  await fail(email, 60);
+  const events = await eventually(async () => {
+    const { rows } = await app.owner.query(
+      "SELECT a.detail FROM audit_events a JOIN audit_events f USING (account) WHERE a.type = 'throttled' AND f.type = 'login_failed'",
+    );
+    return rows.length > 0 ? rows : null;
+  });
+  expect(new Set(events.map((row) => row.detail))).toEqual(new Set(['LOGIN_PAIR']));
+});
+
+test('strangers elsewhere do not keep an owner out who signed in from here before', async () => {
+  const owner = await registered(call);
+  await signedIn(call, owner);
+  // What strangers do from other addresses, as far as this account's limit goes.
+  const { createLimiter } = await import('../../src/limits/limiter.ts');
+  const { readConfig } = await import('../../src/config.ts');
+  const { openRedis } = await import('../../src/redis.ts');
+  const { accountHash } = await import('../../src/domain/account-hash.ts');
+  const { derivePurposeKeys } = await import('../../src/keys/purpose-keys.ts');
+  const { parseEmail } = await import('../../src/domain/email.ts');
+  const config = readConfig(app.environment);
+  const redis = openRedis(config.REDIS_URL, {}, () => {});
+  onTestFinished(() => redis.disconnect());
+  const limiter = createLimiter(redis, config.limits, () => {});
+  await eventually(() => redis.status === 'ready');
+  const account = accountHash(parseEmail(owner.email), derivePurposeKeys(config.MASTER_KEY).accountHash);
+  for (let n = 0; n < 20; n += 1) await limiter.take('LOGIN_ACCOUNT', account);
+
+  await signedIn(call, owner);
+  // From a place that the account does not know, they do; until a reset proves who is there.
+  await redis.del(...(await redis.keys(`latchkey:place:${account}:*`)));
+  expect((await call(auth.login, { email: owner.email, password: owner.password })).reason).toBe('RATE_LIMITED');
+  await call(auth.requestReset, { email: owner.email });
+  const mail = await eventually(() => app.mailbox.mails.find(({ to }) => to === owner.email));
+  const newPassword = 'a newer pass phrase';
+  await call(auth.confirmReset, { resetToken: mail.link?.split('#token=')[1] ?? '', newPassword });
+  await signedIn(call, { ...owner, password: newPassword });
+});
+
+test('a service that is overloaded costs nobody an attempt', async () => {
+  const small = await startTestApp({
+    ...LIMITS,
+    HASH_CONCURRENCY: '1',
+    HASH_QUEUE_LENGTH: '0',
+    ARGON2_MEMORY_KIB: '32768',
+  });
+  onTestFinished(() => small.close());
+  const callSmall = viaFetch(small.url);
+  const person = await registered(callSmall);
+  for (let round = 0; round < 6; round += 1) {
+    const busy = callSmall(auth.login, { email: somebody().email, password: 'keeps it busy' });
+    await new Promise((resolve) => setTimeout(resolve, 15));
+    await callSmall(auth.login, { email: person.email, password: person.password });
+    await busy;
+  }
+  await signedIn(callSmall, person);
+});
+
+test('without Redis the limit is stricter, not gone', async () => {
+  const alone = await startTestApp({ ...LIMITS, REDIS_URL: 'redis://127.0.0.1:1' }, { api: true, worker: false });
+  onTestFinished(() => alone.close());
+  const callAlone = viaFetch(alone.url);
+  const person = await registered(callAlone);
+  await signedIn(callAlone, person);
+  const outcomes = await fail(person.email, 50, callAlone);
+  expect(outcomes.filter(({ reason }) => reason === 'CREDENTIALS_INVALID')).toHaveLength(2);
+  expect(outcomes.filter(({ reason }) => reason === 'RATE_LIMITED')).toHaveLength(48);
+  expect(alone.logs.some((line) => line.includes('limits are counted in this process'))).toBe(true);
+});

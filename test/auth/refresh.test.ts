@@ -1,0 +1,174 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { REPLAY_GRACE_MS } from '../../src/domain/judge-refresh.ts';
+import { startTestApp, type TestApp } from '../support/app.ts';
+import { auth, type Caller, viaFetch } from '../support/clients.ts';
+import { eventually } from '../support/eventually.ts';
+import { isGood, signedIn } from '../support/people.ts';
+
+let app: TestApp;
+let call: Caller;
+const DAY_MS = 86_400_000;
+
+beforeAll(async () => {
+  app = await startTestApp();
+  call = viaFetch(app.url);
+});
+afterAll(() => app.close());
+
+const refresh = (refreshToken: string, requestId = '') => call(auth.refresh, { refreshToken, requestId });
+const next = async (refreshToken: string, requestId = '') =>
+  (await refresh(refreshToken, requestId)).body.tokens.refreshToken as string;
+
+describe('rotation', () => {
+  test('gives a new refresh token and a new access token of the same session', async () => {
+    const person = await signedIn(call);
+    const { body } = await refresh(person.refreshToken);
+    expect(body.tokens.refreshToken).not.toBe(person.refreshToken);
+    expect(body.tokens.accessToken).not.toBe(person.accessToken);
+    expect(await isGood(call, body.tokens.accessToken)).toBe(true);
+    expect(await isGood(call, person.accessToken)).toBe(true);
+  });
+
+  test('does not make the table grow', async () => {
+    const person = await signedIn(call);
+    let token = person.refreshToken;
+    for (let n = 0; n < 20; n += 1) token = await next(token);
+    const { rows } = await app.owner.query('SELECT counter FROM sessions WHERE user_id = $1', [person.userId]);
+    expect(rows).toEqual([{ counter: '21' }]);
+  });
+
+  test('of a hundred parallel calls with one token makes one successor', async () => {
+    const person = await signedIn(call);
+    const outcomes = await Promise.all(Array.from({ length: 100 }, () => refresh(person.refreshToken)));
+    const successors = new Set(outcomes.map(({ body }) => body?.tokens.refreshToken));
+    expect(outcomes.every(({ code }) => code === 'ok')).toBe(true);
+    expect(successors.size).toBe(1);
+    const { rows } = await app.owner.query('SELECT counter FROM sessions WHERE user_id = $1', [person.userId]);
+    expect(rows[0].counter).toBe('2');
+  });
+});
+
+describe('a lost answer', () => {
+  test('is given again within 30 seconds, whoever asks', async () => {
+    const person = await signedIn(call);
+    const successor = await next(person.refreshToken, 'first');
+    app.advance(REPLAY_GRACE_MS - 5_000);
+    expect(await next(person.refreshToken, 'second')).toBe(successor);
+    expect(await next(person.refreshToken)).toBe(successor);
+  });
+
+  test('is given again to the same request for as long as its successor is unused', async () => {
+    const person = await signedIn(call);
+    const successor = await next(person.refreshToken, 'lost');
+    app.advance(3 * DAY_MS);
+    expect(await next(person.refreshToken, 'lost')).toBe(successor);
+    await next(successor);
+    expect((await refresh(person.refreshToken, 'lost')).reason).toBe('REFRESH_TOKEN_REUSED');
+  });
+});
+
+describe('reuse', () => {
+  test.each([
+    ['another request', 'other'],
+    ['no request id', ''],
+  ])('after the grace, by %s, ends the session', async (_, requestId) => {
+    const person = await signedIn(call);
+    const successor = (await refresh(person.refreshToken, 'mine')).body.tokens;
+    app.advance(REPLAY_GRACE_MS + 1_000);
+    expect(await refresh(person.refreshToken, requestId)).toMatchObject({
+      code: 'unauthenticated',
+      reason: 'REFRESH_TOKEN_REUSED',
+    });
+    // It was committed before the answer: nothing of the session is worth anything now.
+    expect((await refresh(successor.refreshToken)).reason).toBe('SESSION_ENDED');
+    expect((await call(auth.verify, { accessToken: successor.accessToken })).reason).toBe('TOKEN_REVOKED');
+    await eventually(async () => {
+      const { rows } = await app.owner.query(
+        "SELECT 1 FROM audit_events WHERE type = 'refresh_reuse_detected' AND user_id = $1",
+        [person.userId],
+      );
+      return rows.length === 1;
+    });
+  });
+
+  test('of a token two rotations old ends the session at once', async () => {
+    const person = await signedIn(call);
+    const third = await next(await next(person.refreshToken));
+    expect((await refresh(person.refreshToken)).reason).toBe('REFRESH_TOKEN_REUSED');
+    expect((await refresh(third)).reason).toBe('SESSION_ENDED');
+  });
+
+  test('ends no other session of the user', async () => {
+    const person = await signedIn(call);
+    const other = await signedIn(call, person);
+    await next(await next(person.refreshToken));
+    await refresh(person.refreshToken);
+    expect(await isGood(call, other.accessToken)).toBe(true);
+  });
+});
+
+describe('time', () => {
+  test('an idle session ends after seven days', async () => {
+    const person = await signedIn(call);
+    app.advance(7 * DAY_MS + 1_000);
+    expect((await refresh(person.refreshToken)).reason).toBe('SESSION_EXPIRED');
+  });
+
+  test('a busy one after ninety, to the second', async () => {
+    const person = await signedIn(call);
+    let token = person.refreshToken;
+    let tokens = { refreshExpiresAt: '', expiresAt: '', refreshToken: '', accessToken: '' };
+    for (let day = 0; day < 90; day += 6) {
+      tokens = (await refresh(token)).body.tokens;
+      token = tokens.refreshToken;
+      if (day < 84) app.advance(6 * DAY_MS);
+    }
+    const { rows } = await app.owner.query('SELECT ends_by FROM sessions WHERE user_id = $1', [person.userId]);
+    expect(new Date(tokens.refreshExpiresAt)).toEqual(rows[0].ends_by);
+    app.advance(6 * DAY_MS - 60_000);
+    const last = (await refresh(token)).body.tokens;
+    expect(new Date(last.expiresAt).getTime()).toBeLessThanOrEqual(rows[0].ends_by.getTime());
+    app.advance(61_000);
+    expect((await refresh(last.refreshToken)).reason).toBe('SESSION_EXPIRED');
+    expect((await call(auth.verify, { accessToken: last.accessToken })).reason).toBe('TOKEN_EXPIRED');
+  });
+});
+
+describe('other tokens', () => {
+  test.each([
+    ['empty', ''],
+    ['nonsense', 'lkr_nonsense'],
+    ['long', 'x'.repeat(50_000)],
+  ])('%s is refused', async (_, token) => {
+    expect(await refresh(token)).toMatchObject({ code: 'unauthenticated', reason: 'REFRESH_TOKEN_INVALID' });
+  });
+
+  test('an access token and a changed token are refused', async () => {
+    const person = await signedIn(call);
+    expect((await refresh(person.accessToken)).reason).toBe('REFRESH_TOKEN_INVALID');
+    for (const changed of [`${person.refreshToken} `, person.refreshToken.slice(0, -1), `x${person.refreshToken}`]) {
+      expect((await refresh(changed)).reason).toBe('REFRESH_TOKEN_INVALID');
+    }
+    expect((await refresh(person.refreshToken)).code).toBe('ok');
+  });
+
+  test('a user who is disabled cannot refresh', async () => {
+    const person = await signedIn(call);
+    await app.owner.query('UPDATE users SET disabled_at = now() WHERE id = $1', [person.userId]);
+    expect((await refresh(person.refreshToken)).reason).toBe('SESSION_ENDED');
+  });
+
+  test('a request id must be short and printable', async () => {
+    const person = await signedIn(call);
+    for (const requestId of ['x'.repeat(129), 'a\u0000b', 'a\nb', 'é']) {
+      expect((await refresh(person.refreshToken, requestId)).fields).toEqual(['request_id']);
+    }
+  });
+
+  test('new roles come with the next refresh', async () => {
+    const person = await signedIn(call);
+    await app.owner.query("INSERT INTO user_roles VALUES ($1, 'admin', now())", [person.userId]);
+    const { accessToken } = (await refresh(person.refreshToken)).body.tokens;
+    expect((await call(auth.verify, { accessToken })).body.principal.roles).toEqual(['admin', 'user']);
+  });
+});

@@ -1,0 +1,88 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startTestApp, type TestApp } from '../support/app.ts';
+import { auth, type Caller, viaFetch } from '../support/clients.ts';
+import { registered, somebody } from '../support/people.ts';
+
+let app: TestApp;
+let call: Caller;
+
+beforeAll(async () => {
+  app = await startTestApp();
+  call = viaFetch(app.url);
+});
+afterAll(() => app.close());
+
+const good = { email: 'good@people.example', password: 'a good pass phrase', fullName: 'Good Name' };
+
+test.each([
+  ['email', { email: '' }],
+  ['email', { email: 'a@b' }],
+  ['email', { email: 'a@b.example\u0000' }],
+  ['email', { email: `${'a'.repeat(60)}@${'b'.repeat(300)}.example` }],
+  ['email', { email: '"quoted"@b.example' }],
+  ['password', { password: '' }],
+  ['password', { password: 'short' }],
+  ['password', { password: 'x'.repeat(257) }],
+  ['password', { password: 'password1234' }],
+  ['password', { password: 'good@people.example' }],
+  ['password', { password: 'GoodName1' }],
+  ['password', { password: 'with a \u0000 in it' }],
+  ['full_name', { fullName: '' }],
+  ['full_name', { fullName: ' \t ' }],
+  ['full_name', { fullName: 'a\u0000b' }],
+  ['full_name', { fullName: 'x'.repeat(201) }],
+  ['full_name', { fullName: 'left\u202eright' }],
+])('a bad %s is named, and its value is not repeated: %j', async (field, bad) => {
+  const outcome = await call(auth.register, { ...good, ...bad });
+  expect(outcome).toMatchObject({ code: 'invalid_argument', reason: 'INVALID_ARGUMENT', fields: [field] });
+  const [value] = Object.values(bad);
+  if (value && value.trim().length > 5) expect(JSON.stringify(outcome)).not.toContain(value);
+});
+
+test('all bad fields are named at once', async () => {
+  const outcome = await call(auth.register, { email: 'x', password: 'y', fullName: '' });
+  expect(outcome.fields).toEqual(['email', 'password', 'full_name']);
+});
+
+test('the account has the canonical email and the role user, and a hash with the configured parameters', async () => {
+  const { body } = await call(auth.register, { ...good, email: 'MiXed@MÜNCHEN.example', fullName: ' Ada\u0301 ' });
+  expect(body.user).toMatchObject({ email: 'mixed@xn--mnchen-3ya.example', fullName: 'Adá', roles: ['user'] });
+  const { rows } = await app.owner.query('SELECT password_hash, password_epoch FROM users WHERE id = $1', [
+    body.user.id,
+  ]);
+  expect(rows[0].password_hash).toMatch(/^\$argon2id\$v=19\$m=256,(t=1,p=1|p=1,t=1)\$/);
+  expect(rows[0].password_epoch).toBe(1);
+});
+
+test('an email that is taken is refused, in whatever spelling', async () => {
+  const person = await registered(call);
+  const again = await call(auth.register, { ...good, email: person.email.toUpperCase() });
+  expect(again).toMatchObject({ code: 'already_exists', reason: 'EMAIL_TAKEN' });
+});
+
+test('of fifty parallel calls with one email one makes an account', async () => {
+  const person = somebody();
+  const outcomes = await Promise.all(Array.from({ length: 50 }, () => call(auth.register, person)));
+  expect(outcomes.filter(({ code }) => code === 'ok')).toHaveLength(1);
+  expect(outcomes.filter(({ reason }) => reason === 'EMAIL_TAKEN')).toHaveLength(49);
+  const { rows } = await app.owner.query('SELECT id FROM users WHERE email = $1', [person.email]);
+  expect(rows).toHaveLength(1);
+});
+
+test('a hostile name takes no time', async () => {
+  const startedAt = performance.now();
+  const fullName = `a${'\u0315'.repeat(14_000)}${'\u0300'.repeat(14_000)}`;
+  expect((await call(auth.register, { ...good, fullName })).fields).toEqual(['full_name']);
+  expect(performance.now() - startedAt).toBeLessThan(300);
+});
+
+test('a full hashing queue sheds calls and says when to come back', async () => {
+  const small = await startTestApp({ HASH_CONCURRENCY: '1', HASH_QUEUE_LENGTH: '1', ARGON2_MEMORY_KIB: '65536' });
+  const callSmall = viaFetch(small.url);
+  const outcomes = await Promise.all(Array.from({ length: 20 }, () => callSmall(auth.register, somebody())));
+  await small.close();
+  const shed = outcomes.filter(({ reason }) => reason === 'OVERLOADED');
+  expect(shed.length).toBeGreaterThanOrEqual(15);
+  expect(shed[0]).toMatchObject({ code: 'unavailable', retryAfterSeconds: 1 });
+  expect(outcomes.filter(({ code }) => code === 'ok').length).toBeGreaterThanOrEqual(2);
+});

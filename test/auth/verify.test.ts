@@ -1,0 +1,104 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { SERVICE_KEY, startTestApp, type TestApp } from '../support/app.ts';
+import { account, auth, type Caller, viaFetch } from '../support/clients.ts';
+import { isGood, registered, signedIn } from '../support/people.ts';
+
+let app: TestApp;
+let call: Caller;
+
+beforeAll(async () => {
+  app = await startTestApp({ AUDIENCE: 'shop,warehouse', VERIFY_REVALIDATE_SECONDS: '3' });
+  call = viaFetch(app.url);
+});
+afterAll(() => app.close());
+
+test('tells who it is, and until when the answer may be kept', async () => {
+  const person = await signedIn(call);
+  const { body } = await call(auth.verify, { accessToken: person.accessToken, audience: 'warehouse' });
+  expect(body.principal).toMatchObject({ userId: person.userId, email: person.email, roles: ['user'] });
+  const keepFor = new Date(body.revalidateAt).getTime() - Date.now();
+  expect(keepFor).toBeGreaterThan(1_500);
+  expect(keepFor).toBeLessThanOrEqual(3_000);
+  expect(new Date(body.principal.expiresAt).getTime() - new Date(body.principal.issuedAt).getTime()).toBe(900_000);
+});
+
+test('the token in the field counts, and only without one that of the call', async () => {
+  const [one, two] = [await signedIn(call), await signedIn(call)];
+  const both = await call(auth.verify, { accessToken: one.accessToken }, { bearer: two.accessToken });
+  expect(both.body.principal.userId).toBe(one.userId);
+  expect((await call(auth.verify, {}, { bearer: two.accessToken })).body.principal.userId).toBe(two.userId);
+  expect((await call(auth.verify, { accessToken: 'x' }, { bearer: two.accessToken })).reason).toBe('TOKEN_INVALID');
+  expect((await call(auth.verify, {})).reason).toBe('CREDENTIALS_MISSING');
+});
+
+test.each([['office'], ['shop,warehouse'], ['Shop']])('a token is not good for the audience %s', async (audience) => {
+  const { accessToken } = await signedIn(call);
+  expect(await call(auth.verify, { accessToken, audience })).toMatchObject({
+    code: 'unauthenticated',
+    reason: 'AUDIENCE_MISMATCH',
+  });
+});
+
+test('an access token is good for 15 minutes', async () => {
+  const { accessToken } = await signedIn(call);
+  app.advance(899_000 - 5_000);
+  expect(await isGood(call, accessToken)).toBe(true);
+  app.advance(6_000);
+  expect((await call(auth.verify, { accessToken })).reason).toBe('TOKEN_EXPIRED');
+});
+
+test('signing out ends the session at once, by any of its tokens, and may be repeated', async () => {
+  const person = await signedIn(call);
+  const other = await signedIn(call, person);
+  const { tokens } = (await call(auth.refresh, { refreshToken: person.refreshToken })).body;
+  expect((await call(auth.logout, { refreshToken: person.refreshToken })).code).toBe('ok');
+  for (const accessToken of [person.accessToken, tokens.accessToken]) {
+    expect((await call(auth.verify, { accessToken })).reason).toBe('TOKEN_REVOKED');
+  }
+  expect((await call(auth.refresh, { refreshToken: tokens.refreshToken })).reason).toBe('SESSION_ENDED');
+  expect((await call(auth.logout, { refreshToken: tokens.refreshToken })).code).toBe('ok');
+  expect((await call(auth.logout, { refreshToken: 'never was one' })).code).toBe('ok');
+  expect(await isGood(call, other.accessToken)).toBe(true);
+});
+
+test.each([
+  ['disabled', 'UPDATE users SET disabled_at = now() WHERE id = $1'],
+  ['deleted', 'DELETE FROM users WHERE id = $1'],
+])('a token of a user who is %s is good no more', async (_, statement) => {
+  const person = await signedIn(call);
+  await app.owner.query(statement, [person.userId]);
+  expect((await call(auth.verify, { accessToken: person.accessToken })).reason).toBe('TOKEN_REVOKED');
+  expect((await call(account.getMe, {}, { bearer: person.accessToken })).reason).toBe('TOKEN_REVOKED');
+});
+
+test('a service key is no user', async () => {
+  expect((await call(account.getMe, {}, { bearer: SERVICE_KEY })).reason).toBe('PERMISSION_DENIED');
+  expect((await call(auth.verify, { accessToken: SERVICE_KEY })).reason).toBe('TOKEN_INVALID');
+});
+
+test('a call that was allowed when it began is not any more when its body comes after the session has ended', async () => {
+  const http = await import('node:http');
+  const person = await registered(call);
+  const session = await signedIn(call, person);
+  const body = JSON.stringify({ currentPassword: person.password, newPassword: 'set by a ghost' });
+  const request = http.request(`${app.url}/auth.v1.AccountService/ChangePassword`, {
+    method: 'POST',
+    headers: {
+      'content-type': 'application/json',
+      'content-length': body.length,
+      authorization: `Bearer ${session.accessToken}`,
+    },
+  });
+  const answered = new Promise<number>((resolve) =>
+    request.once('response', (response) => {
+      response.resume();
+      resolve(response.statusCode ?? 0);
+    }),
+  );
+  request.write(body.slice(0, 10));
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  await call(auth.logout, { refreshToken: session.refreshToken });
+  request.end(body.slice(10));
+  expect(await answered).toBe(401);
+  await signedIn(call, person);
+});

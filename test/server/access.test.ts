@@ -1,0 +1,74 @@
+import { Code } from '@connectrpc/connect';
+import { describe, expect, test } from 'vitest';
+import { AccountService } from '../../gen/auth/v1/account_service_pb.ts';
+import { AuthService } from '../../gen/auth/v1/auth_service_pb.ts';
+import { Reason, ReasonSchema } from '../../gen/auth/v1/errors_pb.ts';
+import { Access } from '../../gen/auth/v1/options_pb.ts';
+import { accessOf, authorize, bearerToken } from '../../src/server/access.ts';
+import { codeName, ERRORS } from '../../src/server/errors.ts';
+
+const methods = [...AuthService.methods, ...AccountService.methods];
+
+test.each(methods.map((method) => [`${method.parent.name}.${method.name}`, method] as const))(
+  '%s says who may call it',
+  (_, method) => {
+    expect(accessOf(method)).not.toBe(Access.UNSPECIFIED);
+    if (method.parent === AccountService) expect(accessOf(method)).toBe(Access.USER);
+  },
+);
+
+test('a method that does not say it cannot be called, by anybody', async () => {
+  const call = { origin: { address: '', userAgent: '', requestId: '' }, signal: new AbortController().signal };
+  const deps = {} as Parameters<typeof authorize>[0];
+  await expect(authorize(deps, Access.UNSPECIFIED, 'a token', 'X', call)).rejects.toMatchObject({
+    reason: 'PERMISSION_DENIED',
+  });
+});
+
+test.each([
+  ['Bearer abc', 'abc'],
+  ['bearer  abc', 'abc'],
+  ['Basic abc', ''],
+  ['Bearer', ''],
+  ['Bearer a b', ''],
+  ['Bearer a, Bearer b', ''],
+  ['', ''],
+])('authorization: %s carries %j', (value, token) => {
+  expect(bearerToken(new Headers(value ? { authorization: value } : {}))).toBe(token);
+});
+
+describe('the table of errors', () => {
+  const names = ReasonSchema.values.map(({ localName }) => localName).filter((name) => name !== 'UNSPECIFIED');
+
+  test('has a row for each reason of the proto and no other', () => {
+    expect(Object.keys(ERRORS).toSorted()).toEqual(names.toSorted());
+    expect(names).toEqual(Object.keys(Reason).filter((name) => name !== 'UNSPECIFIED'));
+  });
+
+  test('agrees with the comments of the proto, which are its manual', async () => {
+    const { readFile } = await import('node:fs/promises');
+    const proto = await readFile('proto/auth/v1/errors.proto', 'utf8');
+    for (const name of Object.keys(ERRORS) as (keyof typeof ERRORS)[]) {
+      const comment = new RegExp(`((?:  //.*\\n)+)  REASON_${name} =`).exec(proto)?.[1] ?? '';
+      const code = codeName(ERRORS[name].code).toUpperCase();
+      expect(comment, name).toMatch(new RegExp(`\\b${code}\\b`));
+    }
+  });
+
+  test('never says UNKNOWN, and INTERNAL for our own defects alone', () => {
+    const codes = Object.values(ERRORS).map(({ code }) => code);
+    expect(codes).not.toContain(Code.Unknown);
+    expect(codes.filter((code) => code === Code.Internal)).toHaveLength(1);
+  });
+});
+
+test('no request has a field that its caller must not set', () => {
+  const forbidden = ['roles', 'id', 'email_verified', 'created_at', 'disabled', 'session_id'];
+  for (const method of methods) {
+    for (const field of method.input.fields) expect(forbidden, method.name).not.toContain(field.name);
+  }
+});
+
+test('no method can be reached by GET, which would put secrets into URLs', () => {
+  for (const method of methods) expect(method.idempotency, method.name).toBe(0);
+});
