@@ -43,13 +43,10 @@ const QUICK: Environment = {
   JOB_MAX_ATTEMPTS: '3',
 };
 
-export async function startTestApp(
-  overrides: Environment = {},
-  parts: Parts = { api: true, worker: true },
-): Promise<TestApp> {
+/** An environment on databases of its own, whose mail goes to the mailbox. */
+export async function testEnvironment(mailbox: Mailbox, overrides: Environment = {}): Promise<Environment> {
   const [database, redisUrl] = await Promise.all([createTestDatabase(), createTestRedis()]);
-  const mailbox = await openMailbox({ port: 0, apiUrl: '', onMail: () => {} });
-  const environment: Environment = {
+  return {
     ...QUICK,
     PUBLIC_URL: 'https://product.example',
     MAIL_FROM: 'no-reply@product.example',
@@ -61,11 +58,24 @@ export async function startTestApp(
     SERVICE_KEYS: `gateway=${SERVICE_KEY}`,
     ...overrides,
   };
+}
+
+export function openTestMailbox(): Promise<Mailbox> {
+  return openMailbox({ port: 0, apiUrl: '', onMail: () => {} });
+}
+
+export async function startTestApp(
+  overrides: Environment = {},
+  parts: Parts = { api: true, worker: true },
+): Promise<TestApp> {
+  const mailbox = await openTestMailbox();
+  const environment = await testEnvironment(mailbox, overrides);
   const logs: string[] = [];
   const log = createLogger('info', { write: (line) => void logs.push(line) });
   let ahead = 0;
   const app = await startApp(readConfig(environment), parts, log, () => new Date(Date.now() + ahead));
-  const owner = new pg.Pool({ connectionString: database.ownerUrl, max: 2 });
+  const owner = new pg.Pool({ connectionString: environment.MIGRATION_DATABASE_URL, max: 2 });
+  owner.on('error', () => {});
   return {
     port: app.port,
     url: `http://127.0.0.1:${app.port}`,

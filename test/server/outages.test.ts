@@ -1,0 +1,200 @@
+// What happens when Postgres or Redis hangs, dies, or comes back: no call is answered with "yes", none for ever, and the
+// service is as good as new afterwards.
+import { mkdtempSync, rmSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type App, startApp } from '../../src/app.ts';
+import { readConfig } from '../../src/config.ts';
+import { startEmbeddedPostgres } from '../../src/dev/embedded-postgres.ts';
+import type { Mailbox } from '../../src/dev/mailbox.ts';
+import { createLogger } from '../../src/log.ts';
+import { prepareDatabase } from '../../src/store/prepare-database.ts';
+import { openTestMailbox, testEnvironment } from '../support/app.ts';
+import { auth, type Caller, viaFetch } from '../support/clients.ts';
+import { createTestRedis } from '../support/databases.ts';
+import { eventually } from '../support/eventually.ts';
+import { registered, signedIn, somebody } from '../support/people.ts';
+
+/** Stands between the service and one of its dependencies, and can swallow, cut and refuse. */
+type Cable = {
+  port: number;
+  mode: 'open' | 'silent' | 'cut';
+  cutAll(): void;
+  /** The connections of now carry nothing any more, for good; new ones do. */
+  swallowAll(): void;
+  close(): Promise<void>;
+};
+
+async function layCable(targetPort: number): Promise<Cable> {
+  const sockets = new Set<Socket>();
+  const swallowed = new WeakSet<Socket>();
+  const server: Server = createServer((near) => {
+    if (cable.mode === 'cut') return void near.destroy();
+    const far = connect(targetPort, '127.0.0.1');
+    for (const [from, to] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      sockets.add(from);
+      from.on('data', (chunk) => cable.mode === 'open' && !swallowed.has(from) && to.write(chunk));
+      from.on('error', () => to.destroy());
+      from.on('close', () => {
+        sockets.delete(from);
+        to.destroy();
+      });
+    }
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const cable: Cable = {
+    port: (server.address() as AddressInfo).port,
+    mode: 'open',
+    cutAll: () => {
+      for (const socket of sockets) socket.destroy();
+    },
+    swallowAll: () => {
+      for (const socket of sockets) swallowed.add(socket);
+    },
+    close: async () => {
+      cable.cutAll();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+  return cable;
+}
+
+function through(url: string, port: number): string {
+  const changed = new URL(url);
+  changed.port = String(port);
+  return changed.href;
+}
+
+let folder: string;
+let postgres: Awaited<ReturnType<typeof startEmbeddedPostgres>>;
+let postgresCable: Cable;
+let redisCable: Cable;
+let mailbox: Mailbox;
+let app: App;
+let call: Caller;
+let ownerUrl: string;
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'latchkey-outage-'));
+  postgres = await startEmbeddedPostgres(folder, { fsync: 'off' });
+  const redisUrl = await createTestRedis();
+  postgresCable = await layCable(Number(new URL(postgres.url).port));
+  redisCable = await layCable(Number(new URL(redisUrl).port));
+  const owner = new URL(postgres.url);
+  owner.pathname = '/outage';
+  ownerUrl = owner.href;
+  const service = new URL(owner);
+  service.username = 'outage_service';
+  await prepareDatabase(owner.href, service.href);
+  mailbox = await openTestMailbox();
+  const environment = await testEnvironment(mailbox, {
+    DATABASE_URL: through(service.href, postgresCable.port),
+    REDIS_URL: through(redisUrl, redisCable.port),
+    DATABASE_STATEMENT_TIMEOUT_MS: '500',
+    SHUTDOWN_GRACE_SECONDS: '2',
+  });
+  app = await startApp(readConfig(environment), { api: true, worker: true }, createLogger('silent'));
+  call = viaFetch(`http://127.0.0.1:${app.port}`);
+});
+afterAll(async () => {
+  const stoppedAt = performance.now();
+  await app.close();
+  expect(performance.now() - stoppedAt).toBeLessThan(12_000);
+  await Promise.all([mailbox.close(), postgresCable.close(), redisCable.close()]);
+  await postgres.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const readyStatus = async () => (await fetch(`http://127.0.0.1:${app.port}/readyz`)).status;
+
+describe('Postgres', () => {
+  test.each(['silent', 'cut'] as const)(
+    '%s: every call is UNAVAILABLE, soon, and the service recovers',
+    async (mode) => {
+      const person = await signedIn(call);
+      postgresCable.mode = mode;
+      if (mode === 'cut') postgresCable.cutAll();
+      const startedAt = performance.now();
+      const outcomes = await Promise.all([
+        call(auth.verify, { accessToken: person.accessToken }),
+        call(auth.refresh, { refreshToken: person.refreshToken }),
+        call(auth.login, { email: person.email, password: person.password }),
+        call(auth.register, somebody()),
+        call(auth.requestReset, { email: person.email }),
+      ]);
+      for (const outcome of outcomes) {
+        expect(outcome).toMatchObject({ code: 'unavailable', reason: 'DEPENDENCY_UNAVAILABLE', retryAfterSeconds: 1 });
+      }
+      expect(performance.now() - startedAt).toBeLessThan(9_000);
+      expect(await readyStatus()).toBe(503);
+      expect((await fetch(`http://127.0.0.1:${app.port}/healthz`)).status).toBe(200);
+
+      postgresCable.mode = 'open';
+      await eventually(async () => (await readyStatus()) === 200);
+      await eventually(async () => (await call(auth.verify, { accessToken: person.accessToken })).code === 'ok');
+      await registered(call);
+    },
+    60_000,
+  );
+
+  test('connections that are swallowed and never answered are given up for new ones', async () => {
+    const person = await signedIn(call);
+    // What a failover without a farewell looks like: old connections are dead, new ones are fine.
+    postgresCable.swallowAll();
+    expect((await call(auth.verify, { accessToken: person.accessToken })).reason).toBe('DEPENDENCY_UNAVAILABLE');
+    await eventually(async () => (await call(auth.verify, { accessToken: person.accessToken })).code === 'ok', 30_000);
+  }, 60_000);
+
+  test('connections that are terminated under load do not end the process', async () => {
+    const killer = new pg.Client({ connectionString: ownerUrl });
+    await killer.connect();
+    let stop = false;
+    const codes = new Set<string>();
+    const loops = Array.from({ length: 6 }, async () => {
+      while (!stop) codes.add((await call(auth.register, somebody())).code);
+    });
+    for (let round = 0; round < 15; round += 1) {
+      await killer.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'latchkey'");
+      await new Promise((resolve) => setTimeout(resolve, 40));
+    }
+    stop = true;
+    await Promise.all(loops);
+    // One event for each account, whatever was cut off where.
+    await eventually(async () => (await killer.query('SELECT FROM outbox')).rowCount === 0, 90_000);
+    const { rows } = await killer.query(
+      "SELECT (SELECT count(*) FROM users) AS users, (SELECT count(*) FROM audit_events WHERE type = 'registered') AS events",
+    );
+    await killer.end();
+    expect(rows[0].events).toBe(rows[0].users);
+    expect([...codes].every((code) => code === 'ok' || code === 'unavailable')).toBe(true);
+    await registered(call);
+  }, 120_000);
+});
+
+describe('Redis', () => {
+  test.each(['silent', 'cut'] as const)(
+    '%s: calls go on under the stricter limits, and mail arrives late',
+    async (mode) => {
+      const person = await registered(call);
+      redisCable.mode = mode;
+      if (mode === 'cut') redisCable.cutAll();
+      const startedAt = performance.now();
+      expect((await call(auth.login, { email: person.email, password: person.password })).code).toBe('ok');
+      expect((await call(auth.requestReset, { email: person.email })).code).toBe('ok');
+      expect(performance.now() - startedAt).toBeLessThan(5_000);
+      expect(await readyStatus()).toBe(200);
+      redisCable.mode = 'open';
+      // A silent Redis holds BullMQ's own commands until its connection is replaced.
+      redisCable.cutAll();
+      await eventually(() => mailbox.mails.find(({ to }) => to === person.email), 90_000);
+    },
+    120_000,
+  );
+});

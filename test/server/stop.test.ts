@@ -1,0 +1,81 @@
+import http2 from 'node:http2';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createClient } from '@connectrpc/connect';
+import { createGrpcTransport } from '@connectrpc/connect-node';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { AuthService } from '../../gen/auth/v1/auth_service_pb.ts';
+import type { Environment } from '../../src/config.ts';
+import type { Mailbox } from '../../src/dev/mailbox.ts';
+import { openTestMailbox, testEnvironment } from '../support/app.ts';
+import { auth, viaFetch } from '../support/clients.ts';
+import { eventually } from '../support/eventually.ts';
+import { signedIn, somebody } from '../support/people.ts';
+import { runMain, serve } from '../support/processes.ts';
+import { rawConnection } from '../support/raw.ts';
+
+let mailbox: Mailbox;
+let environment: Environment;
+
+beforeAll(async () => {
+  mailbox = await openTestMailbox();
+  environment = await testEnvironment(mailbox, { SHUTDOWN_GRACE_SECONDS: '5' });
+});
+afterAll(() => mailbox.close());
+
+describe('a stop under load', () => {
+  test.each(['SIGTERM', 'SIGINT'] as const)('by %s lets calls in flight finish, and exits with 0', async (signal) => {
+    const server = await serve({ ...environment, ARGON2_MEMORY_KIB: '65536', HASH_CONCURRENCY: '2' });
+    const person = await signedIn(viaFetch(server.url));
+    const client = createClient(AuthService, createGrpcTransport({ baseUrl: server.url }));
+    const idle = rawConnection(Number(new URL(server.url).port), 'GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n');
+    await eventually(() => idle.received().includes('ok'));
+
+    // Each has to wait for hashing, so they are in flight when the signal comes.
+    const slow = Array.from({ length: 8 }, () => viaFetch(server.url)(auth.register, somebody()));
+    const slowGrpc = Array.from({ length: 8 }, () => client.register(somebody()));
+    await sleep(100);
+    const stoppedAt = performance.now();
+    server.child.kill(signal);
+    const outcomes = await Promise.all(slow);
+    await Promise.all(slowGrpc);
+    expect(outcomes.every(({ code }) => code === 'ok')).toBe(true);
+    expect(await server.ended).toBe(0);
+    expect(performance.now() - stoppedAt).toBeLessThan(6_000);
+    await idle.closed;
+    await expect(fetch(`${server.url}/healthz`)).rejects.toThrow();
+    expect(person.userId).toBeTruthy();
+  });
+
+  test('tells HTTP/2 clients to go elsewhere', async () => {
+    const server = await serve(environment);
+    const session = http2.connect(server.url);
+    onTestFinished(() => session.destroy());
+    const goaway = new Promise<number>((resolve) => session.once('goaway', resolve));
+    await new Promise((resolve) => session.once('remoteSettings', resolve));
+    server.child.kill('SIGTERM');
+    expect(await goaway).toBe(http2.constants.NGHTTP2_NO_ERROR);
+    expect(await server.ended).toBe(0);
+  });
+
+  test('cuts off who holds on, when the grace is over', async () => {
+    const server = await serve({ ...environment, SHUTDOWN_GRACE_SECONDS: '1' });
+    const head =
+      'POST /auth.v1.AuthService/Login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n';
+    const holding = rawConnection(Number(new URL(server.url).port), head);
+    await sleep(200);
+    const stoppedAt = performance.now();
+    server.child.kill('SIGTERM');
+    expect(await server.ended).toBe(0);
+    await holding.closed;
+    expect(performance.now() - stoppedAt).toBeLessThan(4_000);
+  });
+});
+
+test.each(['serve', 'worker'])('%s stops although Redis is away', async (command) => {
+  const running = runMain([command], { ...environment, REDIS_URL: 'redis://127.0.0.1:1', SHUTDOWN_GRACE_SECONDS: '1' });
+  await eventually(() => running.output().includes('"msg":"started"'));
+  await sleep(500);
+  running.child.kill('SIGTERM');
+  const ended = await Promise.race([running.ended, sleep(9_000, 'still running')]);
+  expect(ended).toBe(0);
+});
