@@ -6,7 +6,7 @@ import type { Hasher } from './passwords/hasher.ts';
 import type { Store } from './store/store.ts';
 import type { Verifier } from './verifier/verifier.ts';
 
-export type TokenSettings = {
+type TokenSettings = {
   /** `iss` of access tokens. */
   issuer: string;
   /** `aud` of access tokens; at least one. */

@@ -49,6 +49,7 @@ function describeError(error: unknown): Record<string, unknown> {
     type: error.name,
     ...(code !== undefined && { code: String(code) }),
     ...(constraint !== undefined && { constraint: String(constraint) }),
+    ...(error.cause !== undefined && { cause: describeError(error.cause) }),
     ...(responseCode !== undefined && { response_code: String(responseCode) }),
     ...(!tellsValues && { message: withoutCredentials(error.message) }),
     stack: error.stack

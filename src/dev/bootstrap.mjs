@@ -53,7 +53,7 @@ function npm(withNode, environment, args) {
   const result = spawnSync(command, [...first, ...args, ...quiet], { cwd: root, env: environment, stdio: 'inherit' });
   if (result.error) throw result.error;
   if (result.status !== 0) {
-    console.error(`npm ${args[0]} failed. Is the npm registry reachable?`);
+    console.error(`npm ${args[0]} failed; what it says above is why. Is the npm registry reachable?`);
     process.exit(1);
   }
 }

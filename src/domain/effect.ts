@@ -8,7 +8,7 @@ export type Origin = {
   requestId: string;
 };
 
-export type AuditType =
+type AuditType =
   | 'registered'
   | 'login_succeeded'
   | 'login_failed'

@@ -9,6 +9,6 @@ export type UserPrincipal = {
   expiresAt: Date;
 };
 
-export type ServicePrincipal = { kind: 'service'; name: string };
+type ServicePrincipal = { kind: 'service'; name: string };
 
 export type Principal = UserPrincipal | ServicePrincipal;

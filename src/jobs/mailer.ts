@@ -1,6 +1,6 @@
 import { createTransport } from 'nodemailer';
 
-export type Mail = {
+type Mail = {
   /** The same for each attempt at the same mail: `<id@domain>` lets a mailbox drop a repeated one. */
   id: string;
   to: string;

@@ -5,7 +5,7 @@ import type { Redis } from 'ioredis';
 import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible';
 import type { Limit, LimitName } from './limits.ts';
 
-export type Taken = {
+type Taken = {
   allowed: boolean;
   retryAfterMs: number;
   /** Whether this is the first attempt over the limit in this window. */

@@ -8,7 +8,7 @@ import { isDatabaseOutage } from '../store/outage.ts';
 import type { CallRecord } from './call-record.ts';
 
 /** `ErrorInfo.domain` of every error. */
-export const ERROR_DOMAIN = 'latchkey';
+const ERROR_DOMAIN = 'latchkey';
 
 type ProtoReason = Exclude<keyof typeof ReasonEnum, 'UNSPECIFIED'>;
 type Answer = { code: Code; message: string };

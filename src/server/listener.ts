@@ -23,7 +23,7 @@ export type Listener = {
 /** How long a connection may take to say what it speaks, and a request to arrive whole. */
 const STALL_TIMEOUT_MS = 10_000;
 /** How long a request may take from its first byte to the last byte of its answer, which its caller may refuse to read. */
-const EXCHANGE_TIMEOUT_MS = 30_000;
+const EXCHANGE_TIMEOUT_MS = 20_000;
 /** How long the rest of a request may take that has its answer already. */
 const UNREAD_GRACE_MS = 500;
 /** Longer than load balancers keep an idle connection, so that they and not we are the ones to close it. */
@@ -150,27 +150,21 @@ function boundSession(session: http2.ServerHttp2Session): void {
  * and drops the rest, so that the connection can be used again.)
  */
 function boundExchange(request: NodeRequest, response: NodeResponse): void {
-  // Not the request itself, which closes as soon as nobody reads it any more; and of HTTP/2 not the response either,
-  // whose `finish` does not come after that.
-  const { carrier, answer } =
-    'stream' in request
-      ? { carrier: request.stream, answer: request.stream }
-      : { carrier: request.socket, answer: response };
+  // Over HTTP/2 the stream tells the truth. Its request closes as soon as nobody reads it any more, after which its
+  // response does not finish; and an answer that is finished may still be waiting for the caller to take it.
+  const exchange = 'stream' in request ? request.stream : response;
   const abandon = () => {
     if ('stream' in request) request.stream.close(http2.constants.NGHTTP2_CANCEL);
-    else carrier.destroy();
+    else request.socket?.destroy();
   };
-  const arrival = setTimeout(abandon, STALL_TIMEOUT_MS);
-  const exchange = setTimeout(abandon, EXCHANGE_TIMEOUT_MS);
-  const stop = () => {
-    clearTimeout(arrival);
-    clearTimeout(exchange);
-    carrier.off('close', stop);
-  };
-  request.once('end', () => clearTimeout(arrival));
-  carrier.once('close', stop);
-  answer.once('finish', () => {
-    stop();
+  const arrivalTimer = setTimeout(abandon, STALL_TIMEOUT_MS);
+  const exchangeTimer = setTimeout(abandon, EXCHANGE_TIMEOUT_MS);
+  request.once('end', () => clearTimeout(arrivalTimer));
+  exchange.once('close', () => {
+    clearTimeout(arrivalTimer);
+    clearTimeout(exchangeTimer);
+  });
+  exchange.once('finish', () => {
     if (!hasArrived(request)) setTimeout(() => hasArrived(request) || abandon(), UNREAD_GRACE_MS).unref();
   });
 }

@@ -5,7 +5,7 @@ import type { UserPrincipal } from '../domain/principal.ts';
 import { type AccessClaims, keysByHeader, openAccessToken, type VerificationKey } from './access-token.ts';
 
 /** What has become of a token's session and user since it was signed. */
-export type Standing = 'live' | 'ended';
+type Standing = 'live' | 'ended';
 
 /** The seam where an in-memory view of revocations will take the place of a look-up. */
 export type Revocations = {

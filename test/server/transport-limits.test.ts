@@ -140,6 +140,53 @@ describe('time', () => {
   });
 });
 
+describe('answers that nobody takes', () => {
+  test('are given up with their streams', async () => {
+    const session = http2.connect(app.url, { settings: { initialWindowSize: 0 } });
+    session.on('error', () => {});
+    onTestFinished(() => session.destroy());
+    const startedAt = performance.now();
+    const streams = Array.from({ length: 20 }, () => rawStream(session, '/auth.v1.AuthService/Register'));
+    for (const { stream } of streams) stream.end(envelope(Buffer.alloc(0)));
+    const jwks = rawStream(session, '/.well-known/jwks.json', { ':method': 'GET' });
+    jwks.stream.end();
+    await Promise.all([...streams, jwks].map(({ closed }) => closed));
+    expect(performance.now() - startedAt).toBeLessThan(25_000);
+  }, 45_000);
+
+  test('an HTTP/2 connection that stops after its preface is closed after ten seconds', async () => {
+    const preface = rawConnection(app.port, 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
+    const half = rawConnection(app.port, 'PRI * HTTP/2.0\r\n');
+    for (const { closed } of [preface, half]) {
+      const time = await closed;
+      expect(time).toBeGreaterThan(9_000);
+      expect(time).toBeLessThan(14_000);
+    }
+  });
+
+  test('a connection whose client ends it before it says anything is ended', async () => {
+    const connection = rawConnection(app.port);
+    connection.socket.end();
+    expect(await connection.closed).toBeLessThan(1_000);
+  });
+
+  test('many messages that are too large leave the connection usable', async () => {
+    // The client counts what it could not send against itself.
+    const session = http2.connect(app.url, { maxSessionMemory: 1_000 });
+    onTestFinished(() => session.destroy());
+    for (let n = 0; n < 20; n += 1) {
+      const { stream, closed } = rawStream(session, LOGIN);
+      stream.write(envelope(Buffer.alloc(3_000_000)));
+      const { headers, trailers } = await closed;
+      expect(trailers['grpc-status'] ?? headers['grpc-status']).toBe('8');
+    }
+    const { stream, closed } = rawStream(session, '/auth.v1.AuthService/Verify');
+    stream.end(envelope(Buffer.from([10, 1, 120])));
+    const { headers, trailers } = await closed;
+    expect(trailers['grpc-status'] ?? headers['grpc-status']).toBe('16');
+  });
+});
+
 describe('nonsense', () => {
   test.each([
     ['random bytes', Buffer.from([0, 255, 1, 254, 13, 10, 13, 10, 200, 7, 9])],

@@ -1,7 +1,7 @@
 // Real clients of every protocol behind one function, so that one table of cases can run over all of them.
 import { execFile } from 'node:child_process';
 import { type DescMethodUnary, fromBinary, fromJson, type JsonValue, toBinary, toJson } from '@bufbuild/protobuf';
-import { type Client, Code, ConnectError, createClient, type Transport } from '@connectrpc/connect';
+import { Code, ConnectError, type Transport } from '@connectrpc/connect';
 import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from '@connectrpc/connect-node';
 import * as grpc from '@grpc/grpc-js';
 import { AccountService } from '../../gen/auth/v1/account_service_pb.ts';
@@ -23,13 +23,13 @@ export type Outcome = {
   message?: string;
 };
 
-export type CallOptions = { bearer?: string; headers?: Record<string, string>; timeoutMs?: number };
+type CallOptions = { bearer?: string; headers?: Record<string, string>; timeoutMs?: number };
 export type Caller = (method: DescMethodUnary, input: JsonValue, options?: CallOptions) => Promise<Outcome>;
 
 export const auth = AuthService.method;
 export const account = AccountService.method;
 
-export function transports(url: string): Record<string, Transport> {
+function transports(url: string): Record<string, Transport> {
   return {
     'Connect, JSON, HTTP/1.1': createConnectTransport({ baseUrl: url, httpVersion: '1.1', useBinaryFormat: false }),
     'Connect, binary, HTTP/1.1': createConnectTransport({ baseUrl: url, httpVersion: '1.1', useBinaryFormat: true }),
@@ -39,10 +39,6 @@ export function transports(url: string): Record<string, Transport> {
     'gRPC-Web, HTTP/1.1': createGrpcWebTransport({ baseUrl: url, httpVersion: '1.1' }),
     'gRPC-Web, HTTP/2': createGrpcWebTransport({ baseUrl: url, httpVersion: '2' }),
   };
-}
-
-export function authClient(url: string): Client<typeof AuthService> {
-  return createClient(AuthService, createGrpcTransport({ baseUrl: url }));
 }
 
 /** Every way in which the service can be called. */
@@ -58,7 +54,7 @@ export function callers(url: string): Record<string, Caller> {
   };
 }
 
-export function viaConnect(transport: Transport): Caller {
+function viaConnect(transport: Transport): Caller {
   return async (method, input, options = {}) => {
     const headers = headersOf(options);
     try {
@@ -108,7 +104,7 @@ function viaGrpcJs(url: string): Caller {
   };
 }
 
-export function viaBufCurl(url: string, protocol: 'grpc' | 'grpcweb' | 'connect'): Caller {
+function viaBufCurl(url: string, protocol: 'grpc' | 'grpcweb' | 'connect'): Caller {
   return (method, input, options = {}) => {
     const headers = Object.entries(headersOf(options)).flatMap(([name, value]) => ['-H', `${name}: ${value}`]);
     const args = ['curl', '--schema', 'proto', '--protocol', protocol, '--emit-defaults', '-d', JSON.stringify(input)];

@@ -1,6 +1,5 @@
 // The service as an operator runs it: processes of their own, stopped by signals.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { onTestFinished } from 'vitest';
 import type { Environment } from '../../src/config.ts';
 import { eventually } from './eventually.ts';
 
@@ -11,13 +10,24 @@ export type RunningProcess = {
   ended: Promise<number | string>;
 };
 
+/** What a test has left running ends with its file. */
+const running = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
 /** `node src/main.ts <args>`, with this environment and nothing else. */
 export function runMain(args: string[], environment: Environment): RunningProcess {
   return run(process.execPath, ['src/main.ts', ...args], environment);
 }
 
-export function run(command: string, args: string[], environment: Environment, cwd = process.cwd()): RunningProcess {
-  const child = spawn(command, args, { cwd, env: environment as NodeJS.ProcessEnv, stdio: ['ignore', 'pipe', 'pipe'] });
+/** @param inOwnGroup as a terminal does it, so that Ctrl-C can be sent to all of the group */
+export function run(command: string, args: string[], environment: Environment, inOwnGroup = false): RunningProcess {
+  const child = spawn(command, args, {
+    detached: inOwnGroup,
+    env: environment as NodeJS.ProcessEnv,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let output = '';
   child.stdout.on('data', (chunk) => {
     output += chunk;
@@ -25,7 +35,8 @@ export function run(command: string, args: string[], environment: Environment, c
   child.stderr.on('data', (chunk) => {
     output += chunk;
   });
-  onTestFinished(() => void child.kill('SIGKILL'));
+  running.add(child);
+  child.once('close', () => running.delete(child));
   const ended = new Promise<number | string>((resolve) =>
     child.once('close', (code, signal) => resolve(code ?? signal ?? -1)),
   );
@@ -34,10 +45,10 @@ export function run(command: string, args: string[], environment: Environment, c
 
 /** Starts `serve` and waits until it listens. */
 export async function serve(environment: Environment): Promise<RunningProcess & { url: string }> {
-  const running = runMain(['serve'], environment);
+  const server = runMain(['serve'], environment);
   const port = await eventually(() => {
-    if (running.child.exitCode !== null) throw new Error(running.output());
-    return /"port":(\d+)/.exec(running.output())?.[1];
+    if (server.child.exitCode !== null) throw new Error(server.output());
+    return /"port":(\d+)/.exec(server.output())?.[1];
   }, 20_000);
-  return { ...running, url: `http://127.0.0.1:${port}` };
+  return { ...server, url: `http://127.0.0.1:${port}` };
 }

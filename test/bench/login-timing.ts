@@ -1,0 +1,87 @@
+// Does the time of a failed sign-in tell whether there is an account? Asks in turn about accounts of each kind, on a
+// service of its own, and prints medians and ratios. Run it with: npm run bench:login-timing [rounds]
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import bcrypt from 'bcrypt';
+import { startApp } from '../../src/app.ts';
+import { processEnvironment, readConfig } from '../../src/config.ts';
+import { startEmbeddedPostgres } from '../../src/dev/embedded-postgres.ts';
+import { findRedis, startEmbeddedRedis } from '../../src/dev/embedded-redis.ts';
+import { parseEmail } from '../../src/domain/email.ts';
+import { createLogger } from '../../src/log.ts';
+import { openDatabase } from '../../src/store/database.ts';
+import { prepareDatabase } from '../../src/store/prepare-database.ts';
+import { auth, viaFetch } from '../support/clients.ts';
+
+const rounds = Number(process.argv[2] ?? 200);
+const folder = mkdtempSync(join(tmpdir(), 'latchkey-bench-'));
+const postgres = await startEmbeddedPostgres(folder);
+const redis = await startEmbeddedRedis(
+  await findRedis(processEnvironment().PATH ?? '', resolve('node_modules/.cache/latchkey')),
+);
+const owner = new URL(postgres.url);
+owner.pathname = '/bench';
+const service = new URL(owner);
+service.username = 'bench_service';
+await prepareDatabase(owner.href, service.href);
+const unlimited = ['LOGIN_ACCOUNT', 'LOGIN_PAIR', 'LOGIN_NETWORK'].map((name) => [`LIMIT_${name}`, '100000000/1']);
+const config = readConfig({
+  HOST: '127.0.0.1',
+  PORT: '0',
+  PUBLIC_URL: 'http://localhost',
+  MAIL_FROM: 'no-reply@product.example',
+  DATABASE_URL: service.href,
+  REDIS_URL: redis.url,
+  SMTP_URL: 'smtp://127.0.0.1:1',
+  MASTER_KEY: randomBytes(32).toString('base64'),
+  ...Object.fromEntries(unlimited),
+});
+const app = await startApp(config, { api: true, worker: false }, createLogger('silent'));
+const call = viaFetch(`http://127.0.0.1:${app.port}`);
+
+const kinds = ['known', 'disabled', 'bcrypt', 'unknown'];
+const password = 'the right pass phrase';
+for (const kind of kinds.slice(0, 3)) {
+  await call(auth.register, { email: `${kind}@people.example`, password, fullName: 'Somebody' });
+}
+const db = openDatabase({ url: owner.href, poolSize: 1, statementTimeoutMs: 5_000 }, () => {});
+await db
+  .updateTable('users')
+  .set({ disabled_at: new Date() })
+  .where('email', '=', parseEmail('disabled@people.example'))
+  .execute();
+await db
+  .updateTable('users')
+  .set({ password_hash: await bcrypt.hash(password, 10) })
+  .where('email', '=', parseEmail('bcrypt@people.example'))
+  .execute();
+await db.destroy();
+
+const times = new Map<string, number[]>(kinds.map((kind) => [kind, []]));
+// The first rounds warm up, and let the service meet its slowest kind of hash.
+for (let round = -10; round < rounds; round += 1) {
+  for (const kind of kinds) {
+    const startedAt = performance.now();
+    const { reason } = await call(auth.login, { email: `${kind}@people.example`, password: 'a wrong pass phrase' });
+    if (reason !== 'CREDENTIALS_INVALID') throw new Error(`${kind}: ${reason}`);
+    if (round >= 0) times.get(kind)?.push(performance.now() - startedAt);
+  }
+}
+await app.close();
+await Promise.all([postgres.stop(), redis.stop()]);
+rmSync(folder, { recursive: true });
+
+const quantile = (values: number[], q: number) => values.toSorted((a, b) => a - b)[Math.floor(values.length * q)] ?? 0;
+const unknown = times.get('unknown') ?? [];
+console.log(`${rounds} failed sign-ins of each kind, in turn; argon2id ${config.ARGON2_MEMORY_KIB} KiB\n`);
+console.log('account    median ms   p90 ms   median against unknown');
+for (const [kind, values] of times) {
+  const [median, p90] = [quantile(values, 0.5), quantile(values, 0.9)];
+  const ratio = median / quantile(unknown, 0.5);
+  console.log(
+    `${kind.padEnd(9)} ${median.toFixed(2).padStart(10)} ${p90.toFixed(2).padStart(8)} ${ratio.toFixed(3).padStart(12)}`,
+  );
+}
+process.exit();

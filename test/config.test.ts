@@ -1,0 +1,161 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { ConfigError, type Environment, readConfig, readDatabaseConfig } from '../src/config.ts';
+import { LIMITS } from '../src/limits/limits.ts';
+import { runMain } from './support/processes.ts';
+
+const key = randomBytes(32);
+const good: Environment = {
+  PUBLIC_URL: 'https://product.example/',
+  DATABASE_URL: 'postgres://service:a-long-random-one@db/latchkey',
+  REDIS_URL: 'redis://cache',
+  SMTP_URL: 'smtp://mail',
+  MAIL_FROM: 'no-reply@product.example',
+  MASTER_KEY: key.toString('base64'),
+};
+
+function problemsOf(environment: Environment): string[] {
+  try {
+    readConfig(environment);
+    return [];
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return error.problems;
+  }
+}
+
+test('the defaults are those of the README', () => {
+  const config = readConfig(good);
+  expect(config).toMatchObject({
+    PORT: 8080,
+    PUBLIC_URL: 'https://product.example',
+    ISSUER: 'https://product.example',
+    AUDIENCE: ['latchkey'],
+    ACCESS_TOKEN_TTL_SECONDS: 900,
+    SESSION_IDLE_SECONDS: 604_800,
+    SESSION_MAX_SECONDS: 7_776_000,
+    ARGON2_MEMORY_KIB: 19_456,
+    ARGON2_ITERATIONS: 2,
+    ARGON2_PARALLELISM: 1,
+    PASSWORD_MIN_LENGTH: 8,
+    MASTER_KEY: key,
+    limits: LIMITS,
+  });
+});
+
+test('every bad key is reported at once, and no value', () => {
+  const problems = problemsOf({
+    ...good,
+    PORT: 'eighty',
+    MAIL_FROM: 'nobody',
+    DATABASE_URL: 'mysql://root:hunter2@db',
+    MASTER_KEY: 'hunter2',
+    LIMIT_LOGIN_PAIR: 'five',
+    REDIS_URL: undefined,
+    SERVICE_KEYS: 'gateway=hunter2',
+  });
+  const keys = problems.map((problem) => problem.split(' ')[0]);
+  expect(keys.toSorted()).toEqual(
+    ['DATABASE_URL', 'LIMIT_LOGIN_PAIR', 'MAIL_FROM', 'MASTER_KEY', 'PORT', 'REDIS_URL', 'SERVICE_KEYS'].toSorted(),
+  );
+  expect(problems.join('\n')).not.toContain('hunter2');
+  expect(problems).toContain('REDIS_URL is missing');
+});
+
+describe('MASTER_KEY', () => {
+  test.each([
+    ['missing', undefined],
+    ['empty', ''],
+    ['short', randomBytes(16).toString('base64')],
+    ['long', randomBytes(48).toString('base64')],
+    ['no encoding', 'x'.repeat(32)],
+    ['all zeros', Buffer.alloc(32).toString('base64')],
+    ['counting', Buffer.from('0123456789012345678901234567890a').toString('base64')],
+    ['words', Buffer.from('change-me-change-me-change-me-32').toString('base64')],
+  ])('%s is refused', (_, value) => {
+    expect(problemsOf({ ...good, MASTER_KEY: value })).toHaveLength(1);
+  });
+
+  test.each(['base64', 'base64url', 'hex'] as const)('is taken in %s', (encoding) => {
+    expect(readConfig({ ...good, MASTER_KEY: key.toString(encoding) }).MASTER_KEY).toEqual(key);
+  });
+
+  test('that is random is never taken for a sample', () => {
+    for (let n = 0; n < 20_000; n += 1) {
+      expect(problemsOf({ ...good, MASTER_KEY: randomBytes(32).toString('base64') })).toEqual([]);
+    }
+  });
+});
+
+test('production takes no sample passwords in URLs either', () => {
+  const production = { ...good, NODE_ENV: 'production' };
+  expect(problemsOf(production)).toEqual([]);
+  expect(problemsOf({ ...production, DATABASE_URL: 'postgres://db/latchkey' })).toEqual([]);
+  expect(
+    problemsOf({ ...production, DATABASE_URL: 'postgres://a:postgres@db/x', REDIS_URL: 'redis://:short@c' }),
+  ).toEqual([
+    'DATABASE_URL has a password that is short or a sample',
+    'REDIS_URL has a password that is short or a sample',
+  ]);
+});
+
+describe('secrets from files', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'latchkey-config-'));
+  const file = join(folder, 'key');
+  writeFileSync(file, `${key.toString('base64')}\n`);
+  const { MASTER_KEY: _, ...rest } = good;
+
+  test('are read, without the line end', () => {
+    expect(readConfig({ ...rest, MASTER_KEY_FILE: file }).MASTER_KEY).toEqual(key);
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+  });
+
+  test('and values exclude each other', () => {
+    expect(problemsOf({ ...good, MASTER_KEY_FILE: file })[0]).toMatch(/both set/);
+  });
+
+  test('that cannot be read are reported', () => {
+    expect(problemsOf({ ...rest, MASTER_KEY_FILE: '/nowhere' })).toEqual([
+      'MASTER_KEY_FILE cannot be read (ENOENT)',
+      'MASTER_KEY is missing',
+    ]);
+  });
+});
+
+test('service keys have names and are long', () => {
+  const one = 'k'.repeat(16) + randomBytes(16).toString('hex');
+  expect(readConfig({ ...good, SERVICE_KEYS: `gateway=${one}, billing=${one}x` }).SERVICE_KEYS.get('billing')).toBe(
+    `${one}x`,
+  );
+  for (const bad of ['nokey', `Gateway=${one}`, `a=${one},a=${one}`, 'a=short']) {
+    expect(problemsOf({ ...good, SERVICE_KEYS: bad }), bad).toHaveLength(1);
+  }
+});
+
+test('limits are set by name', () => {
+  expect(readConfig({ ...good, LIMIT_LOGIN_ACCOUNT: '10/60' }).limits.LOGIN_ACCOUNT).toEqual({
+    points: 10,
+    windowSeconds: 60,
+  });
+});
+
+test('what needs only the database asks for nothing more', () => {
+  expect(readDatabaseConfig({ DATABASE_URL: good.DATABASE_URL })).toMatchObject({
+    DATABASE_URL: good.DATABASE_URL,
+    MIGRATION_DATABASE_URL: good.DATABASE_URL,
+  });
+});
+
+test('the command line says what is wrong and exits with 1; with 2 when it is called wrongly', async () => {
+  const unconfigured = runMain(['serve'], {});
+  expect(await unconfigured.ended).toBe(1);
+  expect(unconfigured.output()).toMatch(/^bad configuration:\n( {2}\w+ is missing\n)+$/);
+  for (const args of [[], ['nonsense'], ['serve', '--nonsense'], ['outbox', 'retry']]) {
+    const wrong = runMain(args, { DATABASE_URL: good.DATABASE_URL });
+    expect(await wrong.ended).toBe(2);
+    expect(wrong.output()).toMatch(/^usage: /);
+  }
+});

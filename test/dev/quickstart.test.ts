@@ -1,0 +1,140 @@
+// What a newcomer does: npm start, and the commands of the banner and of the README as they are printed.
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { processEnvironment } from '../../src/config.ts';
+import { onPath } from '../../src/dev/find-program.ts';
+import { freePort } from '../../src/dev/free-port.ts';
+import { eventually } from '../support/eventually.ts';
+import { type RunningProcess, run } from '../support/processes.ts';
+
+const { PATH = '', HOME = '' } = processEnvironment();
+let home: string;
+let port: number;
+let mailboxPort: number;
+let started: RunningProcess;
+
+beforeAll(async () => {
+  home = mkdtempSync(join(tmpdir(), 'latchkey-quickstart-'));
+  [port, mailboxPort] = [await freePort(), await freePort()];
+  started = start();
+  await eventually(() => ready(started), 60_000);
+}, 90_000);
+afterAll(() => rmSync(home, { recursive: true, force: true }));
+
+function start(): RunningProcess {
+  const environment = { PATH, HOME, PORT: String(port), MAILBOX_PORT: String(mailboxPort), LATCHKEY_HOME: home };
+  return run('npm', ['start', '--loglevel=error'], environment, true);
+}
+
+function ready({ child, output }: RunningProcess): boolean {
+  if (child.exitCode !== null) throw new Error(output());
+  return output().includes('Ctrl-C stops everything');
+}
+
+/** Runs commands as a person would paste them, on the ports of this test. */
+function paste(commands: string): string {
+  const here = commands
+    .replaceAll('localhost:8080', `localhost:${port}`)
+    .replaceAll('localhost:8025', `localhost:${mailboxPort}`);
+  const { stdout, stderr, status } = spawnSync('bash', ['-ec', here], { encoding: 'utf8', env: { PATH, HOME } });
+  expect(status, `${here}\n${stdout}\n${stderr}`).toBe(0);
+  return stdout;
+}
+
+/** The shell block of the README that begins with this comment. */
+function block(title: string): string {
+  const found = new RegExp(`\`\`\`sh\\n# ${title}\\n([^\`]*)\`\`\``).exec(readFileSync('README.md', 'utf8'));
+  if (!found?.[1]) throw new Error(`the README has no block "${title}"`);
+  return found[1];
+}
+
+describe('npm start', () => {
+  test('shows each step, and prints three commands that work as printed', () => {
+    for (const step of ['Postgres', 'Redis', 'mailbox', 'schema', 'API and worker']) {
+      expect(started.output()).toMatch(new RegExp(`${step} \\.\\.\\. ready \\(\\d+\\.\\d s\\)`));
+    }
+    const commands = started
+      .output()
+      .split('\n')
+      .filter((line) => /^(curl|TOKEN)/.test(line));
+    expect(commands).toHaveLength(3);
+    const output = paste(commands.join('\n'));
+    expect(output).toContain('"fullName":"Ada Lovelace"');
+    expect(output).toContain('"principal":{"kind":"PRINCIPAL_KIND_USER"');
+  });
+
+  test('does what the README says, command by command', async () => {
+    const [curl, grpc, reset] = [block('Register, log in, verify'), block('Who am I, .*'), block('Reset the password')];
+    const output = paste([curl, grpc, reset].join('\n'));
+    expect(output).toContain('"fullName":"Grace Hopper"');
+    expect(output).toContain('"email":"grace@example.com","roles":["user"]');
+    expect(output).toContain('"allowed": true');
+    expect(output).toMatch(/"refreshToken": "lkr_/);
+    await eventually(() => /mail to grace@example\.com: Set a new password\n.*#token=lkp_/.test(started.output()));
+    const login = paste(block('Register, log in, verify').replaceAll('nanoseconds of wire', 'microseconds of wire'));
+    expect(login).toContain('"principal":');
+    if (onPath(['grpcurl'], PATH)) expect(paste(block('grpcurl'))).toContain('"accessToken"');
+  });
+
+  test('shows mails in a browser', async () => {
+    const mailbox = `http://localhost:${mailboxPort}`;
+    const list = await (await fetch(mailbox)).text();
+    expect(list).toContain('grace@example.com');
+    const [, page] = /href="(\/mails\/\d+)"/.exec(list) ?? [];
+    expect(await (await fetch(mailbox + page)).text()).toContain('all mails');
+    expect(await (await fetch(`${mailbox}/reset-password`)).text()).toContain('ConfirmReset');
+    expect((await fetch(`${mailbox}//`)).status).toBe(404);
+  });
+
+  test('refuses to run twice on the same data', async () => {
+    const second = start();
+    expect(await second.ended).toBe(1);
+    expect(second.output()).toContain('is another "npm start" running?');
+  });
+
+  test('stops with everything it started, and starts again in seconds with what it had', async () => {
+    const children = descendants(started.child.pid as number);
+    expect(children.length).toBeGreaterThan(3);
+    process.kill(-(started.child.pid as number), 'SIGINT');
+    await started.ended;
+    await eventually(() => children.filter(isAlive).length === 0, 5_000);
+    expect(started.output()).toContain('stopping ...');
+
+    const again = start();
+    const startedAt = performance.now();
+    await eventually(() => ready(again), 30_000);
+    expect(performance.now() - startedAt).toBeLessThan(15_000);
+    expect(
+      paste(block('Register, log in, verify').replaceAll('nanoseconds of wire', 'microseconds of wire')),
+    ).toContain('EMAIL_TAKEN');
+
+    // Killed without a word, it leaves nothing behind either.
+    const orphans = descendants(again.child.pid as number);
+    const node = orphans.find((pid) => /main\.ts/.test(commandOf(pid)) && !/bootstrap/.test(commandOf(pid)));
+    process.kill(node as number, 'SIGKILL');
+    await eventually(() => orphans.filter(isAlive).length === 0, 10_000);
+  });
+});
+
+function descendants(pid: number): number[] {
+  const { stdout } = spawnSync('ps', ['-eo', 'pid=,ppid='], { encoding: 'utf8' });
+  const parents = stdout
+    .trim()
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/).map(Number) as [number, number]);
+  const below = (parent: number): number[] =>
+    parents.filter(([, of]) => of === parent).flatMap(([child]) => [child, ...below(child)]);
+  return below(pid);
+}
+
+function commandOf(pid: number): string {
+  return spawnSync('ps', ['-o', 'args=', '-p', String(pid)], { encoding: 'utf8' }).stdout;
+}
+
+function isAlive(pid: number): boolean {
+  const { stdout } = spawnSync('ps', ['-o', 'stat=', '-p', String(pid)], { encoding: 'utf8' });
+  return stdout.trim() !== '' && !stdout.startsWith('Z');
+}

@@ -1,0 +1,102 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startTestApp, type TestApp } from '../support/app.ts';
+import { auth, type Caller, viaFetch } from '../support/clients.ts';
+import { eventually } from '../support/eventually.ts';
+import { type Person, registered } from '../support/people.ts';
+import { run } from '../support/processes.ts';
+import { type StubbornSmtp, startStubbornSmtp } from '../support/smtp.ts';
+
+let app: TestApp;
+let smtp: StubbornSmtp;
+let call: Caller;
+/** How often mail for an address is refused before it is taken, and with which code. */
+const refusals = new Map<string, { code: number; times: number }>();
+
+beforeAll(async () => {
+  smtp = await startStubbornSmtp((address, times) => {
+    const refusal = refusals.get(address);
+    return refusal && times <= refusal.times ? refusal.code : 250;
+  });
+  app = await startTestApp({ SMTP_URL: smtp.url, JOB_MAX_ATTEMPTS: '3', JOB_BACKOFF_MS: '50' });
+  call = viaFetch(app.url);
+});
+afterAll(async () => {
+  await app.close();
+  await smtp.close();
+});
+
+async function askForReset(refusal?: { code: number; times: number }): Promise<Person> {
+  const person = await registered(call);
+  if (refusal) refusals.set(person.email, refusal);
+  await call(auth.requestReset, { email: person.email });
+  return person;
+}
+
+const deliveredTo = (person: Person) => smtp.delivered.filter(({ to }) => to === person.email);
+const askedFor = (person: Person) => smtp.asked.filter((address) => address === person.email).length;
+const deadFor = async (person: Person) => {
+  const { rows } = await app.owner.query(
+    "SELECT id, attempts, last_error FROM outbox WHERE dead_at IS NOT NULL AND payload ->> 'email' = $1",
+    [person.email],
+  );
+  return rows[0] as { id: string; attempts: number; last_error: string } | undefined;
+};
+
+describe('a mail', () => {
+  test('that is refused for now is tried again, until it goes out', async () => {
+    const person = await askForReset({ code: 451, times: 2 });
+    await eventually(() => deliveredTo(person).length === 1);
+    expect(askedFor(person)).toBe(3);
+    expect(await deadFor(person)).toBeUndefined();
+  });
+
+  test('that is refused every time ends as a dead letter that says why', async () => {
+    const person = await askForReset({ code: 451, times: 99 });
+    const dead = await eventually(() => deadFor(person));
+    expect(askedFor(person)).toBe(3);
+    expect(dead).toMatchObject({ attempts: 3 });
+    expect(dead.last_error).toContain('451');
+  });
+
+  test('that is refused for good is not tried again', async () => {
+    const person = await askForReset({ code: 550, times: 99 });
+    const dead = await eventually(() => deadFor(person));
+    expect(askedFor(person)).toBe(1);
+    expect(dead.last_error).toContain('550');
+  });
+
+  test('is sent once however often its job runs, and a repeated one has the same id', async () => {
+    const person = await askForReset({ code: 451, times: 1 });
+    const [mail] = await eventually(() => (deliveredTo(person).length > 0 ? deliveredTo(person) : null));
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    expect(deliveredTo(person)).toHaveLength(1);
+    expect(mail?.messageId).toMatch(/^<[0-9a-f-]{36}@product\.example>$/);
+  });
+});
+
+test('an operator sees dead letters, and can have them tried again', async () => {
+  const person = await askForReset({ code: 550, times: 1 });
+  const dead = await eventually(() => deadFor(person));
+  const outbox = (...args: string[]) =>
+    run(process.execPath, ['src/main.ts', 'outbox', ...args], { DATABASE_URL: app.environment.DATABASE_URL });
+
+  const list = outbox();
+  expect(await list.ended).toBe(0);
+  expect(list.output()).toContain(dead.id);
+  expect(list.output()).toMatch(/why: {2}refused for good \(EENVELOPE: 550 /);
+
+  const retry = outbox('retry', dead.id);
+  expect(await retry.ended).toBe(0);
+  await eventually(() => deliveredTo(person).length === 1);
+  expect(await deadFor(person)).toBeUndefined();
+  const again = outbox('retry', dead.id);
+  expect(await again.ended).toBe(1);
+  expect(again.output()).toContain('is not a dead letter');
+});
+
+test('nothing of this is in the log but ids and codes', () => {
+  const log = app.logs.join('');
+  expect(log).toContain('dead letter');
+  expect(log).toContain('"response_code":"550"');
+  expect(log).not.toContain('@people.example');
+});

@@ -1,0 +1,137 @@
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { startApp } from '../../src/app.ts';
+import { readConfig } from '../../src/config.ts';
+import { createLogger } from '../../src/log.ts';
+import { startTestApp, type TestApp } from '../support/app.ts';
+import { account, auth, type Caller, viaFetch } from '../support/clients.ts';
+import { eventually } from '../support/eventually.ts';
+import { registered, signedIn } from '../support/people.ts';
+
+let app: TestApp;
+let call: Caller;
+
+beforeAll(async () => {
+  app = await startTestApp({ LIMIT_REQUEST_RESET_ACCOUNT: '2/900' });
+  call = viaFetch(app.url);
+});
+afterAll(() => app.close());
+
+async function eventsOf(userId: string): Promise<string[]> {
+  const { rows } = await app.owner.query(
+    `SELECT type FROM audit_events WHERE user_id = $1
+       OR account IN (SELECT account FROM audit_events WHERE user_id = $1 AND account IS NOT NULL) ORDER BY type`,
+    [userId],
+  );
+  return rows.map((row) => row.type);
+}
+
+test('each thing that happens is in the audit trail, once', async () => {
+  const person = await registered(call);
+  await call(auth.login, { email: person.email, password: 'wrong one' });
+  const session = await signedIn(call, person);
+  const { tokens } = (await call(auth.refresh, { refreshToken: session.refreshToken })).body;
+  await call(auth.logout, { refreshToken: tokens.refreshToken });
+  const other = await signedIn(call, person);
+  await call(
+    account.changePassword,
+    { currentPassword: person.password, newPassword: 'the second pass phrase' },
+    { bearer: other.accessToken },
+  );
+  await call(auth.checkRole, { userId: person.userId, role: 'user' }, { bearer: other.accessToken });
+  await call(auth.requestReset, { email: person.email });
+  const mail = await eventually(() =>
+    app.mailbox.mails.find(({ to, subject }) => to === person.email && subject === 'Set a new password'),
+  );
+  await call(auth.confirmReset, {
+    resetToken: mail.link?.split('#token=')[1] ?? '',
+    newPassword: 'the third pass phrase',
+  });
+  for (let n = 0; n < 3; n += 1) await call(auth.requestReset, { email: person.email });
+
+  await eventually(async () => (await app.owner.query('SELECT FROM outbox')).rowCount === 0);
+  expect(await eventsOf(person.userId)).toEqual([
+    'logged_out',
+    'login_failed',
+    'login_succeeded',
+    'login_succeeded',
+    'password_changed',
+    'permission_denied',
+    'refreshed',
+    'registered',
+    'reset_done',
+    'reset_requested',
+    'reset_requested',
+    'throttled',
+  ]);
+});
+
+test('an event tells who, why, from where and in which call, and holds no email', async () => {
+  const person = await registered(call);
+  await call(
+    auth.login,
+    { email: person.email, password: 'wrong one' },
+    { headers: { 'x-request-id': 'call-7', 'user-agent': 'a test\u00ff' } },
+  );
+  const [event] = await eventually(async () => {
+    const { rows } = await app.owner.query("SELECT * FROM audit_events WHERE user_id = $1 AND type = 'login_failed'", [
+      person.userId,
+    ]);
+    return rows.length > 0 ? rows : null;
+  });
+  expect(event).toMatchObject({
+    detail: 'wrong password',
+    address: '127.0.0.1',
+    request_id: 'call-7',
+    user_agent: 'a test',
+  });
+  expect(event.account).toMatch(/^[A-Za-z0-9_-]{22}$/);
+  const all = await app.owner.query('SELECT audit_events::text AS text FROM audit_events');
+  expect(all.rows.map((row) => row.text).join('\n')).not.toContain('@');
+});
+
+test('a Redis that loses everything costs a delay and no event', async () => {
+  const redis = new Redis(app.environment.REDIS_URL as string);
+  onTestFinished(() => redis.disconnect());
+  const people = [];
+  for (let n = 0; n < 30; n += 1) {
+    people.push(await registered(call));
+    if (n % 5 === 0) await redis.flushdb();
+  }
+  // Rows that were handed over before a loss are handed over again after a minute.
+  app.advance(61_000);
+  await eventually(async () => (await app.owner.query('SELECT FROM outbox')).rowCount === 0, 20_000);
+  for (const { userId } of people) expect(await eventsOf(userId)).toEqual(['registered']);
+});
+
+test('several workers record each event once', async () => {
+  const config = readConfig(app.environment);
+  const more = await Promise.all(
+    [1, 2].map(() => startApp(config, { api: false, worker: true }, createLogger('silent'))),
+  );
+  onTestFinished(async () => void (await Promise.all(more.map((worker) => worker.close()))));
+  const people = await Promise.all(Array.from({ length: 60 }, () => registered(call)));
+  await eventually(async () => (await app.owner.query('SELECT FROM outbox')).rowCount === 0, 20_000);
+  for (const { userId } of people) expect(await eventsOf(userId)).toEqual(['registered']);
+});
+
+test('a reset that expired before its mail could go out is a dead letter, not a silence', async () => {
+  const late = await startTestApp({}, { api: true, worker: false });
+  onTestFinished(() => late.close());
+  const callLate = viaFetch(late.url);
+  const person = await registered(callLate);
+  await callLate(auth.requestReset, { email: person.email });
+  const worker = await startApp(
+    readConfig(late.environment),
+    { api: false, worker: true },
+    createLogger('silent'),
+    () => new Date(Date.now() + 3_601_000),
+  );
+  onTestFinished(() => worker.close());
+  const [dead] = await eventually(async () => {
+    const { rows } = await late.owner.query('SELECT last_error FROM outbox WHERE dead_at IS NOT NULL');
+    return rows.length > 0 ? rows : null;
+  });
+  expect(dead.last_error).toContain('expired before its mail could be sent');
+  expect(late.mailbox.mails).toEqual([]);
+});

@@ -1,0 +1,143 @@
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startApp } from '../../src/app.ts';
+import { readConfig } from '../../src/config.ts';
+import { createLogger } from '../../src/log.ts';
+import { migrateDatabase, prepareDatabase } from '../../src/store/prepare-database.ts';
+import { openTestMailbox, testEnvironment } from '../support/app.ts';
+import { createTestDatabase, type TestDatabase } from '../support/databases.ts';
+
+let database: TestDatabase;
+let owner: pg.Client;
+let service: pg.Client;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  owner = new pg.Client({ connectionString: database.ownerUrl });
+  service = new pg.Client({ connectionString: database.serviceUrl });
+  await Promise.all([owner.connect(), service.connect()]);
+});
+afterAll(() => Promise.all([owner.end(), service.end()]));
+
+describe('the role of the service', () => {
+  test.each([
+    ['change an audit event', "UPDATE audit_events SET type = 'x'"],
+    ['delete an audit event', 'DELETE FROM audit_events'],
+    ['empty the trail', 'TRUNCATE audit_events'],
+    ['drop a partition', 'DROP TABLE audit_events_default'],
+    ['change a partition directly', 'DELETE FROM audit_events_default'],
+    ['alter a table', 'ALTER TABLE users ADD COLUMN x text'],
+    ['make a table', 'CREATE TABLE x (y text)'],
+    ['make a function', "CREATE FUNCTION x() RETURNS int LANGUAGE sql AS 'SELECT 1'"],
+    ['delete a user', 'DELETE FROM users'],
+    ['define a role', "INSERT INTO roles VALUES ('x', 'y')"],
+    ['change a signing key', "UPDATE signing_keys SET kid = 'x'"],
+    ['say that a migration ran', 'DELETE FROM schema_migrations'],
+  ])('cannot %s', async (_, statement) => {
+    await expect(service.query(statement)).rejects.toThrow(/permission denied|must be owner/);
+  });
+
+  test('is asked for at the start: an owner is refused', async () => {
+    const mailbox = await openTestMailbox();
+    const environment = await testEnvironment(mailbox, { DATABASE_URL: database.ownerUrl });
+    await expect(
+      startApp(readConfig(environment), { api: true, worker: false }, createLogger('silent')),
+    ).rejects.toThrow(/change audit events and alter the schema/);
+    await mailbox.close();
+  });
+});
+
+describe('audit events', () => {
+  test('lie in partitions by month, made ahead', async () => {
+    await service.query('SELECT ensure_audit_partitions()');
+    const { rows } = await owner.query(
+      "SELECT relid::text AS name FROM pg_partition_tree('audit_events') WHERE isleaf ORDER BY 1",
+    );
+    const names = rows.map((row) => row.name);
+    expect(names).toHaveLength(4);
+    expect(names.filter((name) => /^audit_events_\d{4}_\d{2}$/.test(name))).toHaveLength(3);
+    expect(names).toContain('audit_events_default');
+  });
+
+  test('of a month without a partition are kept all the same', async () => {
+    const insert = `INSERT INTO audit_events (id, occurred_at, type, address, user_agent, request_id)
+      VALUES (gen_random_uuid(), $1, 'test', '', '', '')`;
+    await service.query(insert, ['2020-01-01T00:00:00Z']);
+    await service.query(insert, [new Date()]);
+    const { rows } = await owner.query(
+      "SELECT tableoid::regclass::text AS partition FROM audit_events WHERE type = 'test'",
+    );
+    expect(rows.map((row) => row.partition).toSorted()[1]).toBe('audit_events_default');
+  });
+});
+
+describe('the schema', () => {
+  test('has a name for every constraint that its migrations chose', async () => {
+    const { rows } = await owner.query(`
+      SELECT conname, conrelid::regclass::text AS relation FROM pg_constraint
+      WHERE connamespace = 'public'::regnamespace AND contype <> 'n' AND conrelid::regclass::text NOT LIKE 'schema_migrations%'`);
+    const unnamed = rows.filter(
+      ({ conname, relation }) => !conname.startsWith(relation.replace(/_(default|\d{4}_\d{2})$/, '')),
+    );
+    expect(unnamed).toEqual([]);
+    expect(rows.length).toBeGreaterThan(15);
+  });
+
+  test('is migrated once, by however many at once', async () => {
+    const fresh = await createTestDatabase('template0');
+    const ran = await Promise.all([1, 2, 3].map(() => migrateDatabase(fresh.ownerUrl)));
+    expect(ran.flat().toSorted()).toEqual([
+      '0001_accounts',
+      '0002_sessions',
+      '0003_outbox',
+      '0004_audit',
+      '0005_service_role',
+    ]);
+    expect(await migrateDatabase(fresh.ownerUrl)).toEqual([]);
+  });
+
+  test('and its database are made from nothing', async () => {
+    const url = new URL(database.ownerUrl);
+    url.pathname = `/made_${Date.now()}`;
+    const login = new URL(url);
+    login.username = `login_${Date.now()}`;
+    login.password = "it's a secret";
+    expect(await prepareDatabase(url.href, login.href)).toHaveLength(5);
+    expect(await prepareDatabase(url.href, login.href)).toHaveLength(0);
+    const client = new pg.Client({ connectionString: login.href });
+    await client.connect();
+    expect((await client.query('SELECT count(*) FROM users')).rows).toEqual([{ count: '0' }]);
+    await client.end();
+  });
+});
+
+describe('signing keys', () => {
+  test('of several processes that start at once there is one', async () => {
+    const mailbox = await openTestMailbox();
+    const environment = await testEnvironment(mailbox);
+    const start = () => startApp(readConfig(environment), { api: true, worker: false }, createLogger('silent'));
+    const apps = await Promise.all([start(), start(), start()]);
+    const sets = await Promise.all(
+      apps.map(async ({ port }) => (await fetch(`http://127.0.0.1:${port}/.well-known/jwks.json`)).text()),
+    );
+    expect(new Set(sets).size).toBe(1);
+    expect(Object.keys(JSON.parse(sets[0] as string).keys[0]).toSorted()).toEqual([
+      'alg',
+      'crv',
+      'kid',
+      'kty',
+      'use',
+      'x',
+    ]);
+    await Promise.all(apps.map((app) => app.close()));
+
+    const other = {
+      ...environment,
+      MASTER_KEY: Buffer.from(Array.from({ length: 32 }, (_, n) => n * 7 + 1)).toString('base64'),
+    };
+    await expect(startApp(readConfig(other), { api: true, worker: false }, createLogger('silent'))).rejects.toThrow(
+      /does not open with this MASTER_KEY/,
+    );
+    await mailbox.close();
+  });
+});
