@@ -1,7 +1,6 @@
 // The one reader of the environment. Reports every bad key at once, and never a value. README.md has the table.
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { resolve } from 'node:path';
 import { z } from 'zod';
 import { LIMITS, type Limit, type LimitName } from './limits/limits.ts';
 import { MAX_ACCESS_TTL_SECONDS } from './verifier/access-token.ts';
@@ -141,7 +140,7 @@ const databaseSchema = schema.pick({
 /** @throws ConfigError */
 export function readConfig(environment: Environment): Config {
   const { values, problems } = readEnvironment(environment);
-  const parsed = parse(schema, values, problems);
+  const parsed = parseValues(schema, values, problems);
   const limits = readLimits(values, problems);
   if (!parsed || problems.length > 0) throw new ConfigError(problems);
   return { ...parsed, ISSUER: parsed.ISSUER ?? parsed.PUBLIC_URL, limits };
@@ -150,49 +149,19 @@ export function readConfig(environment: Environment): Config {
 /** @throws ConfigError */
 export function readDatabaseConfig(environment: Environment): DatabaseConfig {
   const { values, problems } = readEnvironment(environment);
-  const parsed = parse(databaseSchema, values, problems);
+  const parsed = parseValues(databaseSchema, values, problems);
   if (!parsed || problems.length > 0) throw new ConfigError(problems);
   return { ...parsed, MIGRATION_DATABASE_URL: parsed.MIGRATION_DATABASE_URL ?? parsed.DATABASE_URL };
 }
 
-function parse<T>(as: z.ZodType<T>, values: Environment, problems: string[]): T | null {
+/** Null when anything is bad; what it is has been added to the problems. */
+export function parseValues<T>(as: z.ZodType<T>, values: Environment, problems: string[]): T | null {
   const parsed = as.safeParse(values);
   for (const issue of parsed.error?.issues ?? []) {
     const key = String(issue.path[0]);
     problems.push(`${key} ${values[key] === undefined ? 'is missing' : lowerFirst(issue.message)}`);
   }
   return parsed.success ? parsed.data : null;
-}
-
-/** What `npm start` needs to know before there is a configuration. */
-export type DevSettings = {
-  /** Where data and generated secrets are kept. */
-  home: string;
-  /** Where programs that had to be downloaded are kept. */
-  cache: string;
-  /** PATH, for the Redis that may be on it. */
-  searchPath: string;
-  /** Of the API. */
-  port: number;
-  /** Of the mailbox's page. */
-  mailboxPort: number;
-};
-
-const devSchema = z.object({
-  LATCHKEY_HOME: z.string().default('.latchkey/dev'),
-  PATH: z.string().default(''),
-  PORT: number(1, 65_535).default(8080),
-  MAILBOX_PORT: number(1, 65_535).default(8025),
-});
-
-/** @throws ConfigError */
-export function readDevSettings(environment: Environment): DevSettings {
-  const parsed = devSchema.safeParse(environment);
-  if (!parsed.success) {
-    throw new ConfigError(parsed.error.issues.map((issue) => `${String(issue.path[0])} ${lowerFirst(issue.message)}`));
-  }
-  const { LATCHKEY_HOME: home, PATH: searchPath, PORT: port, MAILBOX_PORT: mailboxPort } = parsed.data;
-  return { home: resolve(home), cache: resolve('node_modules/.cache/latchkey'), searchPath, port, mailboxPort };
 }
 
 /** The environment of this process. */

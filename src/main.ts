@@ -1,7 +1,7 @@
 // The command line. Each command reads its configuration from the environment; README.md has the table.
 import { parseArgs } from 'node:util';
 import { type App, type Parts, startApp } from './app.ts';
-import { ConfigError, processEnvironment, readConfig, readDatabaseConfig, readDevSettings } from './config.ts';
+import { ConfigError, processEnvironment, readConfig, readDatabaseConfig } from './config.ts';
 import { createLogger } from './log.ts';
 import { listDeadLetters, retryDeadLetters } from './outbox-command.ts';
 import { migrateDatabase, prepareDatabase } from './store/prepare-database.ts';
@@ -47,10 +47,11 @@ async function runUntilStopped(parts: Parts): Promise<void> {
 }
 
 async function runDev(): Promise<void> {
+  // Not in production's image, and neither is what they need.
   const { startDev } = await import('./dev/dev.ts');
+  const { readDevSettings } = await import('./dev/settings.ts');
   const stopped = stopSignal();
-  const environment = processEnvironment();
-  const dev = await startDev(readDevSettings(environment), environment);
+  const dev = await startDev(readDevSettings(processEnvironment()));
   await stopped;
   console.log('  stopping ...');
   await dev.close();

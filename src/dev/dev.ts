@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import pretty from 'pino-pretty';
 import { startApp } from '../app.ts';
-import { type DevSettings, type Environment, readConfig, readEnvironment } from '../config.ts';
+import { readConfig } from '../config.ts';
 import { createLogger } from '../log.ts';
 import { prepareDatabase } from '../store/prepare-database.ts';
 import { banner } from './banner.ts';
@@ -12,15 +12,15 @@ import { findRedis, startEmbeddedRedis } from './embedded-redis.ts';
 import { claimHome, type Home, randomKey } from './home.ts';
 import { openMailbox } from './mailbox.ts';
 import { progress } from './progress.ts';
+import { type DevSettings, PROGRAM_CACHE } from './settings.ts';
 
 const DATABASE = 'latchkey';
 const SERVICE_LOGIN = 'latchkey_dev';
 
 export type RunningDev = { close(): Promise<void> };
 
-/** @param environment what the user has set; it stands over everything that is made here */
-export async function startDev(settings: DevSettings, environment: Environment): Promise<RunningDev> {
-  const { values: given } = readEnvironment(environment);
+export async function startDev(settings: DevSettings): Promise<RunningDev> {
+  const { given } = settings;
   await using started = new AsyncDisposableStack();
   const home = claimHome(settings.home);
   started.defer(() => home.release());
@@ -31,7 +31,7 @@ export async function startDev(settings: DevSettings, environment: Environment):
     given.DATABASE_URL ??
     (await progress('Postgres', () => embeddedDatabase(home, started)));
   const serviceUrl = (given.MIGRATION_DATABASE_URL && given.DATABASE_URL) || serviceLogin(ownerUrl, home);
-  const redisUrl = given.REDIS_URL ?? (await progress('Redis', () => embeddedRedis(settings, started)));
+  const redisUrl = given.REDIS_URL ?? (await progress('Redis', () => embeddedRedis(settings.searchPath, started)));
   const mailbox = given.SMTP_URL
     ? null
     : await progress('mailbox', () => embeddedMailbox(settings.mailboxPort, apiUrl, started));
@@ -72,8 +72,8 @@ function serviceLogin(ownerUrl: string, home: Home): string {
   return url.href;
 }
 
-async function embeddedRedis({ searchPath, cache }: DevSettings, started: AsyncDisposableStack): Promise<string> {
-  const redis = await startEmbeddedRedis(await findRedis(searchPath, cache));
+async function embeddedRedis(searchPath: string, started: AsyncDisposableStack): Promise<string> {
+  const redis = await startEmbeddedRedis(await findRedis(searchPath, PROGRAM_CACHE));
   started.defer(() => redis.stop());
   return redis.url;
 }

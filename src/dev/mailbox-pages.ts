@@ -1,5 +1,5 @@
 import { escapeHtml } from '../jobs/mails/escape-html.ts';
-import type { ReceivedMail } from './mailbox.ts';
+import type { ReceivedMail } from './received-mail.ts';
 
 export function listPage(mails: ReceivedMail[]): string {
   const rows = mails.toReversed().map(

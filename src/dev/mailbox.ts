@@ -5,19 +5,7 @@ import { text } from 'node:stream/consumers';
 import PostalMime from 'postal-mime';
 import { SMTPServer } from 'smtp-server';
 import { listPage, mailPage, resetPage } from './mailbox-pages.ts';
-
-export type ReceivedMail = {
-  /** Counts from 1. */
-  number: number;
-  receivedAt: Date;
-  to: string;
-  subject: string;
-  messageId: string;
-  text: string;
-  html: string;
-  /** The first link in the text, if there is one. */
-  link: string | null;
-};
+import type { ReceivedMail } from './received-mail.ts';
 
 export type Mailbox = {
   smtpUrl: string;

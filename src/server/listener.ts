@@ -129,6 +129,7 @@ function boundSession(session: http2.ServerHttp2Session): void {
   let timer = setTimeout(() => session.destroy(), STALL_TIMEOUT_MS);
   let streams = 0;
   const waitForStream = () => {
+    if (streams > 0 || session.closed) return;
     clearTimeout(timer);
     timer = setTimeout(() => session.close(), IDLE_SESSION_MS);
   };
@@ -138,7 +139,7 @@ function boundSession(session: http2.ServerHttp2Session): void {
     clearTimeout(timer);
     stream.once('close', () => {
       streams -= 1;
-      if (streams === 0 && !session.closed) waitForStream();
+      waitForStream();
     });
   });
   session.once('close', () => clearTimeout(timer));
@@ -146,16 +147,17 @@ function boundSession(session: http2.ServerHttp2Session): void {
 
 /**
  * Ends an exchange whose request does not arrive in time (Connect would wait for it for ever), whose answer is not read, or
- * that was answered before all of the request had arrived and whose rest does not follow soon. (Over HTTP/1.1 Node reads
- * and drops the rest, so that the connection can be used again.)
+ * that was answered before all of the request was read.
  */
 function boundExchange(request: NodeRequest, response: NodeResponse): void {
   // Over HTTP/2 the stream tells the truth. Its request closes as soon as nobody reads it any more, after which its
   // response does not finish; and an answer that is finished may still be waiting for the caller to take it.
   const exchange = 'stream' in request ? request.stream : response;
   const abandon = () => {
-    if ('stream' in request) request.stream.close(http2.constants.NGHTTP2_CANCEL);
-    else request.socket?.destroy();
+    if (!('stream' in request)) return request.socket?.destroy();
+    request.stream.close(http2.constants.NGHTTP2_CANCEL);
+    // What has arrived and is not read would keep the stream, and the stream its connection.
+    request.stream.destroy();
   };
   const arrivalTimer = setTimeout(abandon, STALL_TIMEOUT_MS);
   const exchangeTimer = setTimeout(abandon, EXCHANGE_TIMEOUT_MS);
@@ -165,10 +167,11 @@ function boundExchange(request: NodeRequest, response: NodeResponse): void {
     clearTimeout(exchangeTimer);
   });
   exchange.once('finish', () => {
-    if (!hasArrived(request)) setTimeout(() => hasArrived(request) || abandon(), UNREAD_GRACE_MS).unref();
+    if (!isRead(request)) setTimeout(() => isRead(request) || abandon(), UNREAD_GRACE_MS).unref();
   });
 }
 
-function hasArrived(request: NodeRequest): boolean {
-  return 'stream' in request ? request.stream.closed || request.stream.state.remoteClose === 1 : request.complete;
+/** Over HTTP/1.1 Node reads and drops what nobody else reads, so it is enough that it has arrived. */
+function isRead(request: NodeRequest): boolean {
+  return 'stream' in request ? request.stream.readableEnded || request.stream.destroyed : request.complete;
 }

@@ -3,12 +3,13 @@
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import bcrypt from 'bcrypt';
 import { startApp } from '../../src/app.ts';
 import { processEnvironment, readConfig } from '../../src/config.ts';
 import { startEmbeddedPostgres } from '../../src/dev/embedded-postgres.ts';
 import { findRedis, startEmbeddedRedis } from '../../src/dev/embedded-redis.ts';
+import { PROGRAM_CACHE } from '../../src/dev/settings.ts';
 import { parseEmail } from '../../src/domain/email.ts';
 import { createLogger } from '../../src/log.ts';
 import { openDatabase } from '../../src/store/database.ts';
@@ -18,9 +19,7 @@ import { auth, viaFetch } from '../support/clients.ts';
 const rounds = Number(process.argv[2] ?? 200);
 const folder = mkdtempSync(join(tmpdir(), 'latchkey-bench-'));
 const postgres = await startEmbeddedPostgres(folder);
-const redis = await startEmbeddedRedis(
-  await findRedis(processEnvironment().PATH ?? '', resolve('node_modules/.cache/latchkey')),
-);
+const redis = await startEmbeddedRedis(await findRedis(processEnvironment().PATH ?? '', PROGRAM_CACHE));
 const owner = new URL(postgres.url);
 owner.pathname = '/bench';
 const service = new URL(owner);

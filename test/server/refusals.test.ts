@@ -70,6 +70,18 @@ test('gRPC-Web', async () => {
   expect(trailer).toContain('grpc-status-details-bin: ');
 });
 
+test('a refused message that its caller has left behind does not hold up a stop', async () => {
+  const other = await startTestApp({}, { api: true, worker: false });
+  const session = http2.connect(other.url);
+  const { stream, closed } = rawStream(session, LOGIN);
+  stream.end(envelope(Buffer.alloc(70_000)));
+  await closed;
+  session.destroy();
+  const stoppedAt = performance.now();
+  await other.close();
+  expect(performance.now() - stoppedAt).toBeLessThan(3_000);
+});
+
 test('each refusal has its line in the log, under the name of its method', () => {
   const lines = app.logs.map((line) => JSON.parse(line));
   expect(lines.length).toBeGreaterThan(10);

@@ -2,11 +2,12 @@
 // its own, cloned from a migrated template, and a numbered Redis database of its own.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
 import { processEnvironment } from '../../src/config.ts';
 import { startEmbeddedPostgres } from '../../src/dev/embedded-postgres.ts';
 import { findRedis, startEmbeddedRedis } from '../../src/dev/embedded-redis.ts';
+import { PROGRAM_CACHE } from '../../src/dev/settings.ts';
 import { prepareDatabase } from '../../src/store/prepare-database.ts';
 import { REDIS_DATABASES, SERVICE_LOGIN, TEMPLATE } from './names.ts';
 
@@ -23,7 +24,7 @@ const FAST = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off',
 
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
   const folder = mkdtempSync(join(tmpdir(), 'latchkey-test-'));
-  const program = await findRedis(processEnvironment().PATH ?? '', resolve('node_modules/.cache/latchkey'));
+  const program = await findRedis(processEnvironment().PATH ?? '', PROGRAM_CACHE);
   const [postgres, redis] = await Promise.all([
     startEmbeddedPostgres(folder, FAST),
     startEmbeddedRedis(program, REDIS_DATABASES),
