@@ -52,7 +52,8 @@ export async function createHasher(parameters: Argon2Parameters, queue: HashQueu
       }, signal);
       if (hash && isOutdated(hash)) floorMs = Math.max(floorMs, Math.min(elapsedMs, MAX_FLOOR_MS));
       if (hash && matches) return true;
-      await sleep(Math.max(0, floorMs - elapsedMs), undefined, signal && { signal });
+      // Not cut short by the signal: the password has been looked at, and that must count.
+      await sleep(Math.max(0, floorMs - elapsedMs));
       return false;
     },
 
