@@ -1,6 +1,7 @@
 // The one place where things are made, top to bottom, and closed in reverse.
 import type { Logger } from 'pino';
 import { v7 } from 'uuid';
+import { atMostEvery } from './at-most-every.ts';
 import type { Config } from './config.ts';
 import type { Deps } from './deps.ts';
 import { openMailer } from './jobs/mailer.ts';
@@ -18,6 +19,7 @@ import { listen } from './server/listener.ts';
 import { createPlainHttpHandler } from './server/plain-http.ts';
 import { createReadiness } from './server/readiness.ts';
 import { createRpcHandler } from './server/rpc.ts';
+import { createUnknownGrpcMethodHandler } from './server/unknown-grpc-method.ts';
 import { openDatabase } from './store/database.ts';
 import { isMigrated } from './store/migrate.ts';
 import { assertServiceRole } from './store/service-role.ts';
@@ -42,7 +44,9 @@ export type App = {
 /** For what waits for a dependency that is away. */
 const FORCED_CLOSE_MS = 2_000;
 /** How long a call waits for Redis to count it. */
-const LIMIT_TIMEOUT_MS = 500;
+const LIMIT_TIMEOUT_MS = 1_000;
+/** A Redis that is away says so with every attempt to reach it. */
+const ERROR_LINE_EVERY_MS = 10_000;
 
 export async function startApp(config: Config, parts: Parts, log: Logger, now = () => new Date()): Promise<App> {
   // What has been made is closed again if something after it fails.
@@ -63,11 +67,13 @@ export async function startApp(config: Config, parts: Parts, log: Logger, now = 
 
   const store = createStore(db, newId, now);
   const purposeKeys = derivePurposeKeys(config.MASTER_KEY);
+  // By the worker too, which must not send tokens made with another MASTER_KEY.
+  const signingKeys = await loadSigningKeys(store.signingKeys, purposeKeys.signingKeyEncryption);
   let port = 0;
 
   if (parts.worker) {
     const retry = { maxAttempts: config.JOB_MAX_ATTEMPTS, backoffMs: config.JOB_BACKOFF_MS };
-    const onQueueError = (err: Error) => log.warn({ err }, 'queue');
+    const onQueueError = atMostEvery(ERROR_LINE_EVERY_MS, (err: Error) => log.warn({ err }, 'Redis (queues)'));
     const redis = openQueueRedis(config.REDIS_URL, onQueueError);
     started.defer(() => redis.disconnect());
     const queues = openQueues(config.REDIS_URL, retry, onQueueError);
@@ -87,17 +93,22 @@ export async function startApp(config: Config, parts: Parts, log: Logger, now = 
         now,
       },
       log,
+      onQueueError,
     );
     started.defer(() => worker.close(graceMs));
   }
 
   if (parts.api) {
     const limitRedisOptions = { connectionName: 'latchkey-limits', ...impatient(LIMIT_TIMEOUT_MS) };
-    const redis = openRedis(config.REDIS_URL, limitRedisOptions, (err) => log.warn({ err }, 'Redis'));
+    const onLimitError = atMostEvery(ERROR_LINE_EVERY_MS, (err: Error) => log.warn({ err }, 'Redis (limits)'));
+    const redis = openRedis(config.REDIS_URL, limitRedisOptions, onLimitError);
     started.defer(() => redis.disconnect());
-    const limiter = createLimiter(redis, config.limits, (err) =>
+    // So that the first calls are counted there; without it they are counted here.
+    await within(LIMIT_TIMEOUT_MS, new Promise((resolve) => redis.once('ready', resolve)));
+    const onFallback = atMostEvery(ERROR_LINE_EVERY_MS, (err: unknown) =>
       log.warn({ err }, 'Redis does not answer: limits are counted in this process'),
     );
+    const limiter = createLimiter(redis, config.limits, onFallback);
     const hashQueue = createHashQueue({
       concurrency: config.HASH_CONCURRENCY,
       maxWaiting: config.HASH_QUEUE_LENGTH,
@@ -111,7 +122,6 @@ export async function startApp(config: Config, parts: Parts, log: Logger, now = 
       },
       hashQueue,
     );
-    const signingKeys = await loadSigningKeys(store.signingKeys, purposeKeys.signingKeyEncryption);
     const verifier = createVerifier({
       issuer: config.ISSUER,
       keys: signingKeys.verificationKeys,
@@ -144,7 +154,7 @@ export async function startApp(config: Config, parts: Parts, log: Logger, now = 
     const plainHttp = createPlainHttpHandler(signingKeys, readiness.check);
     const listener = await listen(
       { host: config.HOST, port: config.PORT, maxConnectionsPerPeer: config.MAX_CONNECTIONS_PER_PEER },
-      [rpc, plainHttp],
+      [rpc, plainHttp, createUnknownGrpcMethodHandler(newId)],
     );
     started.defer(() => listener.close(graceMs));
     started.defer(() => readiness.stop());

@@ -3,10 +3,11 @@ import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import { LIMITS, type Limit, type LimitName } from './limits/limits.ts';
+import { OperatorError } from './operator-error.ts';
 import { MAX_ACCESS_TTL_SECONDS } from './verifier/access-token.ts';
 
 /** Thrown with one line for each bad key. */
-export class ConfigError extends Error {
+export class ConfigError extends OperatorError {
   readonly problems: string[];
 
   constructor(problems: string[]) {
@@ -40,6 +41,7 @@ function url(...protocols: string[]) {
 }
 
 const webUrl = url('http:', 'https:').transform((text) => text.replace(/\/+$/, ''));
+export const databaseUrl = url('postgres:', 'postgresql:');
 const redisUrl = url('redis:', 'rediss:');
 
 /** 32 bytes as base64, base64url or hex. */
@@ -64,9 +66,8 @@ const serviceKeys = z
     for (const entry of text.split(',').filter((part) => part.trim() !== '')) {
       const [, name, key] = /^\s*([a-z][a-z0-9-]{0,62})=(\S+)\s*$/.exec(entry) ?? [];
       if (!name || !key || keys.has(name)) context.addIssue('must be a list of name=key, each name once');
-      else if (key.length < SERVICE_KEY_LENGTH)
-        context.addIssue(`the key of ${name} must be at least 32 characters long`);
-      else if (SAMPLE.test(key)) context.addIssue(`the key of ${name} is a sample, not a secret`);
+      else if (key.length < SERVICE_KEY_LENGTH) context.addIssue('must have keys of at least 32 characters');
+      else if (SAMPLE.test(key)) context.addIssue('has a key that is a sample, not a secret');
       else keys.set(name, key);
     }
     return keys;
@@ -96,8 +97,8 @@ const fields = {
   ISSUER: webUrl.optional(),
   AUDIENCE: list.default(['latchkey']),
 
-  DATABASE_URL: url('postgres:', 'postgresql:'),
-  MIGRATION_DATABASE_URL: url('postgres:', 'postgresql:').optional(),
+  DATABASE_URL: databaseUrl,
+  MIGRATION_DATABASE_URL: databaseUrl.optional(),
   DATABASE_POOL_SIZE: number(1, 1000).default(10),
   DATABASE_STATEMENT_TIMEOUT_MS: number(100, 60_000).default(5_000),
   REDIS_URL: redisUrl,

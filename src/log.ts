@@ -16,7 +16,6 @@ const ALLOWED_FIELDS = new Set([
   'outbox_id',
   'topic',
   'attempt',
-  'problems',
 ]);
 
 export function createLogger(level: string, destination?: DestinationStream): Logger {

@@ -1,14 +1,15 @@
 // The command line. Each command reads its configuration from the environment; README.md has the table.
 import { parseArgs } from 'node:util';
 import { type App, type Parts, startApp } from './app.ts';
-import { ConfigError, processEnvironment, readConfig, readDatabaseConfig } from './config.ts';
+import { processEnvironment, readConfig, readDatabaseConfig } from './config.ts';
 import { createLogger } from './log.ts';
+import { operatorMessage } from './operator-error.ts';
 import { listDeadLetters, retryDeadLetters } from './outbox-command.ts';
 import { migrateDatabase, prepareDatabase } from './store/prepare-database.ts';
 
 const USAGE = `usage: node src/main.ts <command>
 
-  dev                       everything on this machine, with an embedded Postgres, Redis and mailbox
+  dev                       everything on this machine, with an embedded Postgres, Redis and mailbox (npm start)
   serve                     the API
   worker                    mail and audit events
   migrate                   bring the schema up to date, as MIGRATION_DATABASE_URL
@@ -105,8 +106,11 @@ async function run(): Promise<void> {
 /** What the operator can mend is said in a sentence; a defect shows where it is. */
 function report(error: unknown): void {
   if (error instanceof UsageError) process.stderr.write(USAGE);
-  else if (error instanceof ConfigError) process.stderr.write(`${error.message}\n`);
-  else process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  else {
+    const sentence = operatorMessage(error);
+    const defect = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    process.stderr.write(`${sentence ?? defect}\n`);
+  }
 }
 
 try {

@@ -1,5 +1,6 @@
 // `outbox`: the dead letters, for an operator.
 import { v7 } from 'uuid';
+import { isUuid } from './domain/uuid.ts';
 import { openDatabase } from './store/database.ts';
 import { createOutbox, type Outbox } from './store/outbox.ts';
 
@@ -18,8 +19,9 @@ export async function listDeadLetters(databaseUrl: string): Promise<void> {
 export async function retryDeadLetters(databaseUrl: string, which: string): Promise<void> {
   await withOutbox(databaseUrl, async (outbox) => {
     const ids = which === 'all' ? (await outbox.deadLetters()).map((letter) => letter.id) : [which];
+    if (ids.length === 0) console.log('no dead letters');
     for (const id of ids) {
-      const revived = await outbox.revive(id);
+      const revived = isUuid(id) && (await outbox.revive(id));
       console.log(revived ? `${id} will be tried again` : `${id} is not a dead letter`);
       if (!revived) process.exitCode = 1;
     }

@@ -14,7 +14,9 @@ const secrets: string[] = [];
 
 beforeAll(async () => {
   // Mail is refused for good or for now, so that it stays on its way while we look.
-  smtp = await startStubbornSmtp((address) => (address.startsWith('for-good') ? 550 : 451));
+  smtp = await startStubbornSmtp((address) =>
+    address.startsWith('for-good') ? 550 : address.startsWith('delivered') ? 250 : 451,
+  );
   app = await startTestApp({ SMTP_URL: smtp.url, JOB_MAX_ATTEMPTS: '20', JOB_BACKOFF_MS: '300' });
   call = callers(app.url)['Connect, JSON, HTTP/1.1'] as Caller;
 });
@@ -84,6 +86,12 @@ async function allOfRedis(): Promise<string> {
 test('Postgres, Redis with its queues, and the log hold no password and no token; Redis and the log no email', async () => {
   await everythingHappens('for-now@people.example');
   await everythingHappens('for-good@people.example');
+  await everythingHappens('delivered@people.example');
+  const { link } = await eventually(() => smtp.delivered.find(({ link: found }) => found !== ''));
+  const resetToken = /lkp_\S+/.exec(link)?.[0] ?? '';
+  const newPassword = 'set by the mailed token';
+  expect((await call(auth.confirmReset, { resetToken, newPassword })).code).toBe('ok');
+  secrets.push(resetToken, newPassword);
   await eventually(() => smtp.asked.length >= 4);
   const [postgres, redis, log] = [await allOfPostgres(), await allOfRedis(), app.logs.join('')];
 

@@ -3,8 +3,8 @@ import type { Deps } from '../deps.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit, mail } from '../domain/effect.ts';
-import { parseFields } from '../domain/parse-fields.ts';
-import { parseNewPassword, parsePresentedPassword } from '../domain/password.ts';
+import { InvalidValue, parseFields } from '../domain/parse-fields.ts';
+import { type Password, type PasswordPolicy, parseNewPassword, parsePresentedPassword } from '../domain/password.ts';
 import type { UserPrincipal } from '../domain/principal.ts';
 
 export type ChangePasswordInput = { principal: UserPrincipal; currentPassword: string; newPassword: string };
@@ -21,13 +21,11 @@ export async function changePassword(
   if (!found) throw new AuthError('TOKEN_REVOKED');
   const { current_password: current, new_password: next } = parseFields({
     current_password: () => parsePresentedPassword(input.currentPassword),
-    new_password: () =>
-      parseNewPassword(input.newPassword, deps.passwordPolicy, [found.user.email, found.user.fullName]),
+    new_password: () => parseOtherPassword(input, deps.passwordPolicy, [found.user.email, found.user.fullName]),
   });
   const permit = await throttle(deps, [{ limit: 'CHANGE_PASSWORD_USER', key: userId }], { userId, sessionId }, call);
   const matches = await permit.unlessItThrows(() => hasher.verify(found.passwordHash, current, call.signal));
   if (!matches) throw new AuthError('PASSWORD_WRONG');
-  await permit.giveBack();
 
   const passwordHash = await hasher.hash(next, call.signal);
   const change = { userId, passwordEpoch: found.passwordEpoch, passwordHash, keepSessionId: sessionId };
@@ -36,4 +34,10 @@ export async function changePassword(
     mail({ template: 'password-changed', userId }),
   ]);
   if (!changed) throw new AuthError('PASSWORD_WRONG');
+}
+
+function parseOtherPassword(input: ChangePasswordInput, policy: PasswordPolicy, context: string[]): Password {
+  if (input.newPassword === input.currentPassword)
+    throw new InvalidValue('must be another one than the current password');
+  return parseNewPassword(input.newPassword, policy, context);
 }

@@ -12,7 +12,7 @@ export async function issueTokens(
   const { issuer, audiences, accessTtlSeconds } = deps.tokenSettings;
   const { sessionId, counter, user } = grant;
   const issuedAt = Math.floor(deps.now().getTime() / 1000);
-  const sessionEnd = Math.floor(grant.endsBy.getTime() / 1000);
+  const sessionEnd = Math.floor(grant.expiresAt.getTime() / 1000);
   const expiry = Math.min(issuedAt + accessTtlSeconds, sessionEnd);
   const accessToken = await deps.signingKeys.sign({
     iss: issuer,

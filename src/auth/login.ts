@@ -35,10 +35,13 @@ export async function login(deps: LoginDeps, input: LoginInput, call: Call): Pro
 
   const [credentials, matches] = await permit.unlessItThrows(async () => {
     const found = await store.users.credentialsByEmail(email, call.signal);
-    return [found, await hasher.verify(found?.passwordHash ?? null, password, call.signal)];
+    // A disabled account is as good as none: its password is not even compared, so nothing tells that it was right.
+    const hash = found && !found.user.disabled ? found.passwordHash : null;
+    return [found, await hasher.verify(hash, password, call.signal)];
   });
+  if (!credentials) return refuse(deps, account, null, 'unknown account', call);
   const why = whyRefused(credentials, matches);
-  if (!credentials || why) return refuse(deps, account, credentials, why, call);
+  if (why !== null) return refuse(deps, account, credentials, why, call);
   const grant = await permit.unlessItThrows(() => openSession(deps, credentials, account, call));
   if (!grant) return refuse(deps, account, credentials, 'account changed meanwhile', call);
 
@@ -62,21 +65,20 @@ async function loginAttempts({ limiter }: Pick<Deps, 'limiter'>, account: string
 }
 
 /** What the audit trail tells and the caller does not hear; null when nothing is wrong. */
-function whyRefused(credentials: Credentials | null, matches: boolean): string | null {
-  if (!credentials) return 'unknown account';
+function whyRefused(credentials: Credentials, matches: boolean): string | null {
+  if (credentials.user.disabled) return 'account disabled';
   if (!credentials.passwordHash) return 'account has no password';
-  if (!matches) return 'wrong password';
-  return credentials.user.disabled ? 'account disabled' : null;
+  return matches ? null : 'wrong password';
 }
 
 async function refuse(
   deps: Pick<Deps, 'store' | 'now'>,
   account: string,
   credentials: Credentials | null,
-  why: string | null,
+  why: string,
   { origin }: Call,
 ): Promise<never> {
-  const event = { type: 'login_failed', account, ...(why && { detail: why }), origin } as const;
+  const event = { type: 'login_failed', account, detail: why, origin } as const;
   await deps.store.outbox.write(deps.now(), [audit(credentials ? { ...event, userId: credentials.user.id } : event)]);
   throw new AuthError('CREDENTIALS_INVALID');
 }

@@ -19,5 +19,5 @@ export async function openSession(
   const succeeded = audit({ type: 'login_succeeded', userId: user.id, sessionId, account, origin });
   const session = { id: sessionId, userId: user.id, passwordEpoch, expiresAt, endsBy };
   const opened = await deps.store.sessions.open(session, now, [succeeded]);
-  return opened ? { sessionId, counter: 1, expiresAt, endsBy, user } : null;
+  return opened ? { sessionId, counter: 1, expiresAt, user } : null;
 }

@@ -2,6 +2,7 @@ import type { Deps } from '../deps.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit } from '../domain/effect.ts';
+import type { Taken } from '../limits/limiter.ts';
 import type { LimitName } from '../limits/limits.ts';
 
 export type Attempt = { limit: LimitName; key: string };
@@ -28,23 +29,28 @@ export async function throttle(
   { origin }: Call,
 ): Promise<Permit> {
   const { limiter, store, now } = deps;
-  const giveBack = async (taken: Attempt[]) => {
-    await Promise.all(taken.map(({ limit, key }) => limiter.giveBack(limit, key)));
+  const taken: Taken[] = [];
+  const giveBack = async () => {
+    await Promise.all(taken.map((one) => one.giveBack()));
   };
-  for (const [index, { limit, key }] of attempts.entries()) {
-    const { allowed, isFirstRefusal, retryAfterMs } = await limiter.take(limit, key);
-    if (allowed) continue;
-    await giveBack(attempts.slice(0, index));
+  for (const { limit, key } of attempts) {
+    const one = await limiter.take(limit, key);
+    if (one.allowed) {
+      taken.push(one);
+      continue;
+    }
+    await giveBack();
+    const { isFirstRefusal, retryAfterMs } = one;
     if (isFirstRefusal) await store.outbox.write(now(), [audit({ type: 'throttled', ...who, detail: limit, origin })]);
     throw new AuthError('RATE_LIMITED', { retryAfterMs });
   }
   return {
-    giveBack: () => giveBack(attempts),
+    giveBack,
     async unlessItThrows(work) {
       try {
         return await work();
       } catch (error) {
-        await giveBack(attempts);
+        await giveBack();
         throw error;
       }
     },

@@ -1,11 +1,11 @@
 /** What a newcomer needs: where things are, and three commands that work as printed. */
-export function banner(port: number, mailboxUrl: string | null, home: string): string {
+export function banner(port: number, mailboxUrl: string | null, home: string | null): string {
   const call = (method: string) =>
     `curl -s localhost:${port}/auth.v1.AuthService/${method} -H 'content-type: application/json'`;
   return `
   Latchkey serves Connect, gRPC, gRPC-Web and HTTP/1.1 on http://localhost:${port}
   ${mailboxUrl ? `Mail arrives in ${mailboxUrl}` : 'Mail goes to SMTP_URL'}
-  Data and development keys are in ${home}; delete it to begin anew.
+  ${home ? `Data and development keys are in ${home}; delete it to begin anew.` : 'Data is in DATABASE_URL.'}
 
   Register, log in, verify:
 

@@ -9,6 +9,7 @@ import { prepareDatabase } from '../store/prepare-database.ts';
 import { banner } from './banner.ts';
 import { startEmbeddedPostgres } from './embedded-postgres.ts';
 import { findRedis, startEmbeddedRedis } from './embedded-redis.ts';
+import { freePort } from './free-port.ts';
 import { claimHome, type Home, randomKey } from './home.ts';
 import { openMailbox } from './mailbox.ts';
 import { progress } from './progress.ts';
@@ -25,7 +26,8 @@ export async function startDev(settings: DevSettings): Promise<RunningDev> {
   const home = claimHome(settings.home);
   started.defer(() => home.release());
 
-  const apiUrl = `http://localhost:${settings.port}`;
+  const port = settings.port || (await freePort());
+  const apiUrl = `http://localhost:${port}`;
   const ownerUrl =
     given.MIGRATION_DATABASE_URL ??
     given.DATABASE_URL ??
@@ -45,6 +47,7 @@ export async function startDev(settings: DevSettings): Promise<RunningDev> {
     MASTER_KEY: home.secret('master-key', randomKey),
     SERVICE_KEYS: `dev=${home.secret('service-key', randomKey)}`,
     ...given,
+    PORT: String(port),
     DATABASE_URL: serviceUrl,
     MIGRATION_DATABASE_URL: ownerUrl,
     REDIS_URL: redisUrl,
@@ -53,7 +56,7 @@ export async function startDev(settings: DevSettings): Promise<RunningDev> {
   const log = createLogger(config.LOG_LEVEL, pretty({ sync: true, singleLine: true, translateTime: 'HH:MM:ss' }));
   const app = await progress('API and worker', () => startApp(config, { api: true, worker: true }, log));
   started.defer(() => app.close());
-  console.log(banner(app.port, mailbox?.url ?? null, settings.home));
+  console.log(banner(app.port, mailbox?.url ?? null, given.DATABASE_URL ? null : settings.home));
   const running = started.move();
   return { close: () => running.disposeAsync() };
 }
@@ -82,7 +85,8 @@ async function embeddedMailbox(port: number, apiUrl: string, started: AsyncDispo
   const mailbox = await openMailbox({
     port,
     apiUrl,
-    onMail: ({ to, subject, link }) => console.log(`  mail to ${to}: ${subject}${link ? `\n  ${link}` : ''}`),
+    onMail: ({ to, subject, link }) =>
+      console.log(printable(`  mail to ${to}: ${subject}`) + (link ? `\n  ${printable(link)}` : '')),
   });
   started.defer(() => mailbox.close());
   return mailbox;
@@ -92,4 +96,9 @@ function withPath(url: string, path: string): string {
   const changed = new URL(url);
   changed.pathname = path;
   return changed.href;
+}
+
+/** What came by mail must not talk to the terminal. */
+function printable(text: string): string {
+  return text.replace(/\p{C}/gu, '');
 }

@@ -1,6 +1,7 @@
 // A private Redis (or Valkey) of the system, on a port and with a password of its own, that keeps nothing.
 import { randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
+import { OperatorError } from '../operator-error.ts';
 import { fromDebian, onPath, type Program } from './find-program.ts';
 import { freePort } from './free-port.ts';
 import { startOwned, untilItAnswers } from './owned-process.ts';
@@ -16,9 +17,9 @@ export async function findRedis(searchPath: string, cacheFolder: string): Promis
   const found = onPath(NAMES, searchPath);
   if (found) return found;
   const brought = await fromDebian('redis-server', 'usr/bin/redis-server', cacheFolder).catch((cause: unknown) => {
-    throw new Error(HOW_TO_MEND, { cause });
+    throw new OperatorError(HOW_TO_MEND, { cause });
   });
-  if (!brought) throw new Error(HOW_TO_MEND);
+  if (!brought) throw new OperatorError(HOW_TO_MEND);
   return brought;
 }
 

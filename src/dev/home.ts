@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { OperatorError } from '../operator-error.ts';
 
 export type Home = {
   folder: string;
@@ -16,7 +17,7 @@ export function claimHome(folder: string): Home {
   const claim = join(folder, 'pid');
   const holder = existsSync(claim) ? Number(readFileSync(claim, 'utf8')) : 0;
   if (holder > 0 && holder !== process.pid && isAlive(holder)) {
-    throw new Error(`process ${holder} is using ${folder}: is another "npm start" running?`);
+    throw new OperatorError(`process ${holder} is using ${folder}: is another "npm start" running?`);
   }
   writeFileSync(claim, String(process.pid));
   return {

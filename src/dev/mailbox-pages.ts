@@ -16,7 +16,7 @@ export function mailPage({ to, subject, text, html }: ReceivedMail): string {
   return page(
     subject,
     `<p><a href="/">all mails</a></p><p>to ${escapeHtml(to)}</p>
-    <iframe sandbox="allow-popups allow-top-navigation-by-user-activation" srcdoc="${escapeHtml(html)}"></iframe>
+    <iframe sandbox="allow-popups allow-top-navigation-by-user-activation" srcdoc="${escapeHtml(`<base target="_top">${html}`)}"></iframe>
     <h2>plain text</h2><pre>${escapeHtml(text)}</pre>`,
   );
 }
@@ -31,7 +31,7 @@ export function resetPage(apiUrl: string): string {
     <script>
       const token = new URLSearchParams(location.hash.slice(1)).get('token') ?? '';
       const command = document.getElementById('command');
-      command.textContent = command.textContent.replace('TOKEN', token);
+      if (/^lkp_[A-Za-z0-9_-]+$/.test(token)) command.textContent = command.textContent.replace('TOKEN', token);
     </script>`,
   );
 }

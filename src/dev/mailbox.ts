@@ -47,6 +47,9 @@ export async function openMailbox({ port, apiUrl, onMail }: MailboxOptions): Pro
     },
   });
   const web = createServer((request, response) => {
+    // A page of somebody else's, whose name leads here, gets nothing to read.
+    if (!/^(localhost|127\.0\.0\.1)(:\d+)?$/.test(request.headers.host ?? ''))
+      return void response.writeHead(403).end();
     const path = request.url?.split('?', 1)[0];
     const mail = mails.find(({ number }) => path === `/mails/${number}`);
     if (path === '/') send(response, 'text/html', listPage(mails));

@@ -25,6 +25,8 @@ export type OwnedOptions = {
 /** From Debian's essential package util-linux. */
 const SETPRIV = ['/usr/bin/setpriv', '/bin/setpriv'].find((path) => existsSync(path));
 const KEPT_OUTPUT = 4_000;
+/** After this long it hangs. */
+const STOP_TIMEOUT_MS = 10_000;
 
 /**
  * In a process group of its own, so that Ctrl-C reaches this process alone and it can stop things in order; and, on Linux,
@@ -98,7 +100,11 @@ function wrap(command: string, { stopSignal, unprivileged }: OwnedOptions): [str
 
 function endOf(child: ChildProcess, signal: 'SIGINT' | 'SIGTERM'): Promise<void> {
   return new Promise((resolve) => {
-    child.once('exit', () => resolve());
+    const kill = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS);
+    child.once('exit', () => {
+      clearTimeout(kill);
+      resolve();
+    });
     child.kill(signal);
   });
 }

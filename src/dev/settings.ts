@@ -1,7 +1,7 @@
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
-import { ConfigError, type Environment, parseValues, readEnvironment } from '../config.ts';
+import { ConfigError, databaseUrl, type Environment, parseValues, readEnvironment } from '../config.ts';
 
 /** What `npm start` needs to know before there is a configuration. */
 export type DevSettings = {
@@ -21,12 +21,15 @@ const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 /** Where programs that had to be downloaded are kept. */
 export const PROGRAM_CACHE = join(ROOT, 'node_modules/.cache/latchkey');
 
-const port = z.coerce.number().int().min(1).max(65_535);
+/** 0 for any free one. */
+const port = z.coerce.number().int().min(0).max(65_535);
 const schema = z.object({
   LATCHKEY_HOME: z.string().default(join(ROOT, '.latchkey/dev')),
   PATH: z.string().default(''),
   PORT: port.default(8080),
   MAILBOX_PORT: port.default(8025),
+  DATABASE_URL: databaseUrl.optional(),
+  MIGRATION_DATABASE_URL: databaseUrl.optional(),
 });
 
 /** @throws ConfigError */

@@ -2,6 +2,7 @@
 import { type ConnectionOptions, type Job, Worker as QueueWorker, UnrecoverableError } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
+import { atMostEvery } from '../at-most-every.ts';
 import type { OutboxRef } from '../store/outbox.ts';
 import { within } from '../within.ts';
 import { describe, UndeliverableMail } from './mailer.ts';
@@ -18,10 +19,15 @@ export type Worker = {
 
 const MAIL_CONCURRENCY = 4;
 const AUDIT_CONCURRENCY = 16;
-const FORCED_CLOSE_MS = 1_000;
+const ERROR_LINE_EVERY_MS = 10_000;
 const PARTITION_CHECK_MS = 6 * 3600_000;
 
-export async function startWorker(deps: WorkerDeps, log: Logger): Promise<Worker> {
+/** @param onRedisError hears of a Redis that is away */
+export async function startWorker(
+  deps: WorkerDeps,
+  log: Logger,
+  onRedisError: (error: Error) => void,
+): Promise<Worker> {
   const { outbox } = deps.store;
   const makePartitions = () => outbox.ensureAuditPartitions();
   await makePartitions();
@@ -34,20 +40,20 @@ export async function startWorker(deps: WorkerDeps, log: Logger): Promise<Worker
       connection: deps.redis as ConnectionOptions,
       prefix: QUEUE_PREFIX,
       concurrency,
-    }).on('error', (err) => log.warn({ err, topic }, 'queue'));
+    }).on('error', onRedisError);
   const consumers = [
     consume('mail', MAIL_CONCURRENCY, (id) => sendMail(deps, id)),
     consume('audit', AUDIT_CONCURRENCY, (id) => outbox.recordAuditEvent(id)),
   ];
-  const relay = startRelay({ outbox, queues: deps.queues, now: deps.now }, (err) => log.warn({ err }, 'outbox relay'));
+  const onRelayError = atMostEvery(ERROR_LINE_EVERY_MS, (err) => log.warn({ err }, 'outbox relay'));
+  const relay = startRelay({ outbox, queues: deps.queues, now: deps.now }, onRelayError);
 
   return {
     async close(graceMs) {
       clearInterval(partitions);
       const finished = Promise.all([relay.close(), ...consumers.map((consumer) => consumer.close())]);
-      await within(graceMs, finished);
-      // Both wait for a Redis that is away for as long as it is.
-      await within(FORCED_CLOSE_MS, Promise.all(consumers.map((consumer) => consumer.close(true))));
+      // It would wait for a Redis that is away for as long as it is.
+      await within(deps.redis.status === 'ready' ? graceMs : 0, finished);
     },
   };
 }

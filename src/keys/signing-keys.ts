@@ -1,6 +1,7 @@
 // Owns the keys that sign access tokens: made on first start, kept in Postgres encrypted under the master key.
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { calculateJwkThumbprint, exportJWK, type JWK, SignJWT } from 'jose';
+import { OperatorError } from '../operator-error.ts';
 import type { SigningKeyRows, StoredSigningKey } from '../store/signing-key-rows.ts';
 import {
   type AccessClaims,
@@ -59,6 +60,8 @@ function decrypt(stored: StoredSigningKey, encryptionKey: Buffer): Buffer {
   try {
     return decryptPrivateKey(stored.encryptedPrivateKey, stored.kid, encryptionKey);
   } catch {
-    throw new Error(`signing key ${stored.kid} does not open with this MASTER_KEY: it was encrypted under another one`);
+    throw new OperatorError(
+      `signing key ${stored.kid} does not open with this MASTER_KEY: it was encrypted under another one`,
+    );
   }
 }

@@ -5,18 +5,21 @@ import type { Redis } from 'ioredis';
 import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible';
 import type { Limit, LimitName } from './limits.ts';
 
-type Taken = {
+type Count = {
   allowed: boolean;
   retryAfterMs: number;
   /** Whether this is the first attempt over the limit in this window. */
   isFirstRefusal: boolean;
 };
 
+export type Taken = Count & {
+  /** Takes the attempt back, where it was counted. One that cannot be taken back now runs out with its window. */
+  giveBack(): Promise<void>;
+};
+
 export type Limiter = {
   /** Counts one attempt, atomically, and tells whether it may go on. Never throws for a missing Redis. */
   take(name: LimitName, key: string): Promise<Taken>;
-  /** Takes one counted attempt back. */
-  giveBack(name: LimitName, key: string): Promise<void>;
   /** Forgets all that was counted. */
   clear(name: LimitName, key: string): Promise<void>;
   /** Remembers for 30 days that an account signed in from a network. */
@@ -30,7 +33,10 @@ const PLACE_TTL_SECONDS = 30 * 24 * 3600;
 /** Bounds the memory of the fallback; keys that share a bucket share a limit. */
 const FALLBACK_BUCKETS = 65_536;
 /** After a failure Redis is left alone for this long, so that a hanging one delays one call and not each. */
-const PAUSE_MS = 1_000;
+const PAUSE_MS = 5_000;
+
+/** Not of a window that is over: that would be credit for the next one. */
+const GIVE_BACK = `if tonumber(redis.call('get', KEYS[1]) or 0) > 0 then return redis.call('decr', KEYS[1]) end`;
 
 type Pair = { shared: RateLimiterRedis; fallback: RateLimiterMemory };
 
@@ -66,16 +72,17 @@ export function createLimiter(
     async take(name, key) {
       const { shared, fallback } = pairs.get(name) as Pair;
       return viaRedis(
-        () => consume(shared, key),
-        () => consume(fallback, bucketOf(key)),
-      );
-    },
-
-    async giveBack(name, key) {
-      const { shared, fallback } = pairs.get(name) as Pair;
-      await viaRedis(
-        () => shared.reward(key),
-        () => fallback.reward(bucketOf(key)),
+        async () => {
+          const taken = await consume(shared, key);
+          return {
+            ...taken,
+            giveBack: async () => void (await redis.eval(GIVE_BACK, 1, shared.getKey(key)).catch(() => {})),
+          };
+        },
+        async () => {
+          const taken = await consume(fallback, bucketOf(key));
+          return { ...taken, giveBack: async () => void (await fallback.reward(bucketOf(key))) };
+        },
       );
     },
 
@@ -104,17 +111,14 @@ export function createLimiter(
 }
 
 /** The library rejects with the count when the limit is passed, and with an error when its store fails. */
-async function consume(limiter: RateLimiterRedis | RateLimiterMemory, key: string): Promise<Taken> {
+async function consume(counter: RateLimiterRedis | RateLimiterMemory, key: string): Promise<Count> {
   try {
-    await limiter.consume(key);
+    await counter.consume(key);
     return { allowed: true, retryAfterMs: 0, isFirstRefusal: false };
   } catch (refusal) {
     if (!(refusal instanceof RateLimiterRes)) throw refusal;
-    return {
-      allowed: false,
-      retryAfterMs: refusal.msBeforeNext,
-      isFirstRefusal: refusal.consumedPoints === limiter.points + 1,
-    };
+    const isFirstRefusal = refusal.consumedPoints === counter.points + 1;
+    return { allowed: false, retryAfterMs: refusal.msBeforeNext, isFirstRefusal };
   }
 }
 

@@ -6,7 +6,7 @@ export type Limit = { points: number; windowSeconds: number };
  *
  * A key is `latchkey:limit:<NAME>:` and what stands in angle brackets. `<account>` is the keyed hash of the canonical
  * email; `<network>` the client's IPv4 address, or the first 64 bits of its IPv6 address. All are counted before any
- * hashing; those that count failures give the point back after a success.
+ * hashing; the failed sign-ins give the point back after a success.
  */
 export const LIMITS = {
   /** `<account>`: failed sign-ins from networks the account has not signed in from lately, so that strangers use up only the strangers' share. */
@@ -29,7 +29,7 @@ export const LIMITS = {
   CONFIRM_RESET_NETWORK: { points: 30, windowSeconds: 3600 },
   /** `<reset id>`: attempts with one reset token. */
   CONFIRM_RESET_TOKEN: { points: 10, windowSeconds: 3600 },
-  /** `<user id>`: wrong current passwords of a signed-in user. */
+  /** `<user id>`: changes of the password, each of which sends a mail, and attempts at one. */
   CHANGE_PASSWORD_USER: { points: 5, windowSeconds: 900 },
 } satisfies Record<string, Limit>;
 

@@ -43,7 +43,10 @@ export const ERRORS = {
   INTERNAL: { code: Code.Internal, message: 'internal error' },
   REQUEST_MALFORMED: { code: Code.InvalidArgument, message: 'the request is not a message of this method' },
   MESSAGE_TOO_LARGE: { code: Code.ResourceExhausted, message: 'the message is larger than 64 KiB' },
-  UNIMPLEMENTED: { code: Code.Unimplemented, message: 'this way of calling is not served' },
+  UNIMPLEMENTED: {
+    code: Code.Unimplemented,
+    message: 'not served: use POST, and content-type application/json, application/proto or one of gRPC',
+  },
 } satisfies Record<ProtoReason | Reason, Answer> & Record<Exclude<Reason, ProtoReason>, never>;
 
 const RETRY_AFTER_OUTAGE_MS = 1000;

@@ -38,10 +38,14 @@ export async function listen(options: ListenerOptions, handlers: Handler[]): Pro
   const sockets = new Set<Socket>();
   const peers = new Map<string, number>();
   const sessions = new Set<http2.ServerHttp2Session>();
+  /** Connections that have not said yet what they speak. */
+  const undecided = new Set<Socket>();
 
   const onRequest = (request: NodeRequest, response: NodeResponse) => {
     if (closing && request.httpVersionMajor === 1) response.setHeader('connection', 'close');
     boundExchange(request, response);
+    // HTTP/1.1 has its own check; what HTTP/2 has in its settings binds a client only once it has seen them.
+    if (headerBytes(request) > MAX_HEADER_BYTES) return sendJson(response, 431, { error: 'headers too large' });
     try {
       if (!handlers.some((handle) => handle(request, response))) sendJson(response, 404, { error: 'not found' });
     } catch {
@@ -90,11 +94,14 @@ export async function listen(options: ListenerOptions, handlers: Handler[]): Pro
     sockets.add(socket);
     socket.on('close', () => {
       sockets.delete(socket);
+      undecided.delete(socket);
       const left = (peers.get(peer) ?? 1) - 1;
       if (left > 0) peers.set(peer, left);
       else peers.delete(peer);
     });
+    undecided.add(socket);
     sniff(socket, STALL_TIMEOUT_MS, (isHttp2) => {
+      undecided.delete(socket);
       if (!isHttp2) return speakHttp1?.call(h1, socket);
       // An HTTP/1.1 client may end its side and wait for the answer; over HTTP/2 that is the end.
       socket.allowHalfOpen = false;
@@ -112,6 +119,7 @@ export async function listen(options: ListenerOptions, handlers: Handler[]): Pro
     async close(graceMs) {
       closing = true;
       const closed = new Promise<void>((resolve) => h1.close(() => resolve()));
+      for (const socket of undecided) socket.destroy();
       for (const session of sessions) session.close();
       const sweep = setInterval(() => h1.closeIdleConnections(), 100);
       const cutOff = setTimeout(() => {
@@ -122,6 +130,10 @@ export async function listen(options: ListenerOptions, handlers: Handler[]): Pro
       clearTimeout(cutOff);
     },
   };
+}
+
+function headerBytes({ rawHeaders }: NodeRequest): number {
+  return rawHeaders.reduce((sum, text) => sum + text.length, 0);
 }
 
 /** Closes an HTTP/2 connection that does not complete its preface, or on which nothing is asked for too long. */

@@ -1,16 +1,24 @@
 import { isDatabaseOutage } from '../store/outage.ts';
 import type { Readiness } from './plain-http.ts';
 
+const SHARED_FOR_MS = 1_000;
+
 /**
  * Ready when Postgres answers with a schema as new as this release, and until the stop. A Redis that is away makes limits
- * stricter and mail late, but no call fails for it, so it does not count.
+ * stricter and mail late, but no call fails for it, so it does not count. Probes within a second share one look.
  */
 export function createReadiness(isMigrated: () => Promise<boolean>): { check: Readiness; stop(): void } {
   let stopping = false;
+  let look: Promise<string | null> = Promise.resolve(null);
+  let lookedAt = Number.NEGATIVE_INFINITY;
   return {
     async check() {
       if (stopping) return { ready: false, problems: ['stopping'] };
-      const problem = await databaseProblem(isMigrated);
+      if (performance.now() - lookedAt > SHARED_FOR_MS) {
+        lookedAt = performance.now();
+        look = databaseProblem(isMigrated);
+      }
+      const problem = await look;
       return { ready: problem === null, problems: problem === null ? [] : [problem] };
     },
     stop() {

@@ -2,7 +2,7 @@
 // a text that repeats parts of the request, which may be a password. This puts an answer of ours in its place.
 import { Code, type ConnectError } from '@connectrpc/connect';
 import { encodeEnvelope, type UniversalServerResponse } from '@connectrpc/connect/protocol';
-import { errorToJsonBytes } from '@connectrpc/connect/protocol-connect';
+import { codeToHttpStatus, errorToJsonBytes } from '@connectrpc/connect/protocol-connect';
 import { setTrailerStatus } from '@connectrpc/connect/protocol-grpc';
 import { trailerFlag, trailerParse, trailerSerialize } from '@connectrpc/connect/protocol-grpc-web';
 import { AuthError, type Reason } from '../domain/auth-error.ts';
@@ -12,10 +12,15 @@ import { answerError } from './errors.ts';
 const ENVELOPE_PREFIX_BYTES = 5;
 /** Connect's HTTP statuses, as far as a refusal can have them. */
 const CODES_OF_STATUS: Record<number, Code> = {
+  405: Code.Unimplemented, // not POST
+  415: Code.Unimplemented, // no content-type that is served
   429: Code.ResourceExhausted,
   501: Code.Unimplemented,
   504: Code.DeadlineExceeded,
 };
+
+/** They say more than the status that Connect has for the code. */
+const KEPT_STATUSES = new Set([405, 415]);
 
 /** @param contentType of the request, which tells the protocol */
 export async function replaceRefusal(
@@ -44,13 +49,15 @@ async function replaceGrpcWeb(answer: UniversalServerResponse, record: CallRecor
 }
 
 function replaceConnect(answer: UniversalServerResponse, record: CallRecord): UniversalServerResponse {
-  // 405 and 415 have no body, and say all there is to say.
-  if (!answer.body || answer.status === 200) return answer;
-  const body = errorToJsonBytes(refusal(CODES_OF_STATUS[answer.status] ?? Code.InvalidArgument, record), undefined);
+  if (answer.status === 200) return answer;
+  const error = refusal(CODES_OF_STATUS[answer.status] ?? Code.InvalidArgument, record);
+  const status = KEPT_STATUSES.has(answer.status) ? answer.status : codeToHttpStatus(error.code);
+  const body = errorToJsonBytes(error, undefined);
   const header = new Headers(answer.header);
   header.delete('content-encoding');
+  header.set('content-type', 'application/json');
   header.set('content-length', String(body.byteLength));
-  return { ...answer, header, body: once(body) };
+  return { ...answer, status, header, body: once(body) };
 }
 
 /** Only the request has been looked at by then, so whatever is wrong is wrong with it. */

@@ -1,12 +1,6 @@
 // Connect for Node: gRPC, gRPC-Web and Connect for every RPC. Owns what is true of all calls: limits on size and time,
 // who may call, how failures look, the request id, the log line.
-import {
-  type ContextValues,
-  createConnectRouter,
-  createContextValues,
-  type HandlerContext,
-  type Interceptor,
-} from '@connectrpc/connect';
+import { type ContextValues, createConnectRouter, createContextValues, type Interceptor } from '@connectrpc/connect';
 import type { UniversalHandler, UniversalServerRequest } from '@connectrpc/connect/protocol';
 import {
   compressionGzip,
@@ -35,7 +29,6 @@ export function createRpcHandler(deps: RouteDeps, log: Logger): Handler {
     acceptCompression: [compressionGzip],
     // `false` and `[]` are answers; without this, JSON leaves them out.
     jsonOptions: { alwaysEmitImplicit: true },
-    requestGate: open,
     interceptors: [answerAllErrors, endInTime, guard(deps)],
   });
   routes(deps)(router);
@@ -45,6 +38,9 @@ export function createRpcHandler(deps: RouteDeps, log: Logger): Handler {
     const handler = handlers.get(request.url?.split('?', 1)[0] ?? '');
     if (!handler) return false;
     const record = openRecord(request, deps.newId);
+    record.method = `${handler.service.typeName}/${handler.method.name}`;
+    response.setHeader('x-request-id', record.requestId);
+    response.setHeader('cache-control', 'no-store');
     const universal = universalRequestFromNodeRequest(request, response, undefined, valuesOf(record));
     response.once('close', () => logCall(log, record, response.writableFinished));
     serve(handler, universal, response, record).catch((error: unknown) => {
@@ -83,14 +79,6 @@ function openRecord(request: NodeRequest, newId: () => string): CallRecord {
 
 function valuesOf(record: CallRecord): ContextValues {
   return createContextValues().set(callRecordKey, record);
-}
-
-/** Runs before the body is read, so that a call that cannot be read has a name and an id all the same. */
-function open(context: HandlerContext): void {
-  const record = recordOf(context);
-  record.method = `${context.service.typeName}/${context.method.name}`;
-  context.responseHeader.set('x-request-id', record.requestId);
-  context.responseHeader.set('cache-control', 'no-store');
 }
 
 const answerAllErrors: Interceptor = (next) => async (request) => {

@@ -1,6 +1,6 @@
 // The effects of committed changes. Writers add rows in the transaction of the change; the worker takes them away when
 // the effect is done.
-import { type Expression, sql } from 'kysely';
+import { sql } from 'kysely';
 import type { Effect, MailOrder } from '../domain/effect.ts';
 import type { Db } from './database.ts';
 
@@ -91,14 +91,13 @@ export function createOutbox(db: Db, newId: () => string) {
 
     /** Moves an event into the audit trail: one statement, so it is recorded once however often this runs. */
     async recordAuditEvent(id: string): Promise<void> {
-      const text = (path: string): Expression<string> => sql.raw(`payload ->> '${path}'`);
-      const origin = (path: string): Expression<string> => sql.raw(`payload -> 'origin' ->> '${path}'`);
       await sql`
         WITH done AS (DELETE FROM outbox WHERE id = ${id} AND topic = 'audit' RETURNING id, created_at, payload)
         INSERT INTO audit_events
           (id, occurred_at, type, user_id, session_id, account, detail, address, user_agent, request_id)
-        SELECT id, created_at, ${text('type')}, (${text('userId')})::uuid, (${text('sessionId')})::uuid,
-          ${text('account')}, ${text('detail')}, ${origin('address')}, ${origin('userAgent')}, ${origin('requestId')}
+        SELECT id, created_at, payload ->> 'type', (payload ->> 'userId')::uuid, (payload ->> 'sessionId')::uuid,
+          payload ->> 'account', payload ->> 'detail',
+          payload -> 'origin' ->> 'address', payload -> 'origin' ->> 'userAgent', payload -> 'origin' ->> 'requestId'
         FROM done
       `.execute(db);
     },

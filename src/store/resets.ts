@@ -2,7 +2,7 @@ import type { Effect } from '../domain/effect.ts';
 import type { Email } from '../domain/email.ts';
 import type { Db } from './database.ts';
 import { writeEffects } from './outbox.ts';
-import { replacePassword } from './users.ts';
+import { lockUser, replacePassword } from './users.ts';
 
 export type Reset = { id: string; userId: string; email: Email; fullName: string; passwordEpoch: number };
 
@@ -23,10 +23,11 @@ export function createResets(db: Db, newId: () => string) {
       .where('disabled_at', 'is', null);
 
   async function byId(id: string, now: Date, signal?: AbortSignal): Promise<Reset | null> {
+    signal?.throwIfAborted();
     const row = await redeemable(now)
       .select(['password_resets.id', 'user_id', 'email', 'full_name', 'users.password_epoch'])
       .where('password_resets.id', '=', id)
-      .executeTakeFirst({ signal });
+      .executeTakeFirst();
     if (!row) return null;
     return {
       id: row.id,
@@ -66,6 +67,8 @@ export function createResets(db: Db, newId: () => string) {
     /** Sets the password and ends every session. Of parallel calls one succeeds; the others get false. */
     async redeem(reset: Reset, passwordHash: string, now: Date, effects: Effect[]): Promise<boolean> {
       return db.transaction().execute(async (trx) => {
+        const { userId, passwordEpoch } = reset;
+        if (!(await lockUser(trx, userId, passwordEpoch))) return false;
         const used = await trx
           .updateTable('password_resets')
           .set({ used_at: now })
@@ -75,9 +78,7 @@ export function createResets(db: Db, newId: () => string) {
           .where('password_epoch', '=', reset.passwordEpoch)
           .executeTakeFirst();
         if (used.numUpdatedRows !== 1n) return false;
-        const { userId, passwordEpoch } = reset;
-        if (!(await replacePassword(trx, { userId, passwordEpoch, passwordHash, keepSessionId: null }, now)))
-          return false;
+        await replacePassword(trx, { userId, passwordHash, keepSessionId: null }, now);
         // Whoever holds the token has read the mail.
         await trx
           .updateTable('users')

@@ -1,20 +1,22 @@
 // The service must not be able to alter the schema or to change what the audit trail says, whatever is wrong with it.
 import { sql } from 'kysely';
+import { OperatorError } from '../operator-error.ts';
 import type { Db } from './database.ts';
 
 /** @throws unless this connection is a service login on a migrated database */
 export async function assertServiceRole(db: Db): Promise<void> {
   const { rows: tables } = await sql`SELECT WHERE to_regclass('audit_events') IS NOT NULL`.execute(db);
-  if (tables.length === 0) throw new Error('the database has no schema yet: run "node src/main.ts migrate" first');
+  if (tables.length === 0)
+    throw new OperatorError('the database has no schema yet: run "node src/main.ts migrate" first');
   const { rows } = await sql<{ excess: string }>`
     SELECT 'change audit events' AS excess WHERE has_table_privilege('audit_events', 'UPDATE, DELETE, TRUNCATE')
     UNION ALL
     SELECT 'alter the schema' WHERE has_schema_privilege('public', 'CREATE')
-      OR pg_has_role((SELECT relowner FROM pg_class WHERE oid = 'audit_events'::regclass), 'USAGE')
+      OR pg_has_role((SELECT relowner FROM pg_class WHERE oid = 'audit_events'::regclass), 'MEMBER')
   `.execute(db);
   if (rows.length === 0) return;
   const excess = rows.map((row) => row.excess).join(' and ');
-  throw new Error(
+  throw new OperatorError(
     `DATABASE_URL connects as a role that can ${excess}: use the login of the service, ` +
       'and the owner of the schema for MIGRATION_DATABASE_URL (README, "Database roles")',
   );

@@ -12,8 +12,6 @@ export type Grant = {
   counter: number;
   /** When the session ends if it is not used. */
   expiresAt: Date;
-  /** When it ends in any case. */
-  endsBy: Date;
   user: User;
 };
 
@@ -70,7 +68,7 @@ export function createSessions(db: Db, newId: () => string) {
           FROM users
           WHERE sessions.id = ${rotation.sessionId} AND counter = ${rotation.counter} AND ended_at IS NULL
             AND expires_at > ${now} AND users.id = user_id AND disabled_at IS NULL
-          RETURNING sessions.id AS session_id, counter, expires_at, ends_by, users.id, email, full_name,
+          RETURNING sessions.id AS session_id, counter, expires_at, users.id, email, full_name,
             email_verified_at, disabled_at, users.created_at
         ), audited AS (
           INSERT INTO outbox (id, topic, payload, created_at)
@@ -83,15 +81,16 @@ export function createSessions(db: Db, newId: () => string) {
     },
 
     async byId(id: string, signal?: AbortSignal): Promise<Session | null> {
+      signal?.throwIfAborted();
       const row = await db
         .selectFrom('sessions')
         .innerJoin('users', 'users.id', 'sessions.user_id')
         .select(userColumns)
-        .select(['sessions.id as session_id', 'counter', 'expires_at', 'ends_by', 'rotated_at', 'rotation_request_id'])
+        .select(['sessions.id as session_id', 'counter', 'expires_at', 'rotated_at', 'rotation_request_id'])
         // A session of a disabled user has ended, whatever its own row says.
         .select((eb) => eb.fn.coalesce('ended_at', 'disabled_at').as('ended_at'))
         .where('sessions.id', '=', id)
-        .executeTakeFirst({ signal });
+        .executeTakeFirst();
       if (!row) return null;
       return {
         ...toGrant(row),
@@ -118,6 +117,7 @@ export function createSessions(db: Db, newId: () => string) {
 
     /** Whether the session goes on and its user may sign in. */
     async isLive(session: { sessionId: string; userId: string }, now: Date, signal?: AbortSignal): Promise<boolean> {
+      signal?.throwIfAborted();
       const row = await db
         .selectFrom('sessions')
         .innerJoin('users', 'users.id', 'sessions.user_id')
@@ -127,20 +127,17 @@ export function createSessions(db: Db, newId: () => string) {
         .where('ended_at', 'is', null)
         .where('ends_by', '>', now)
         .where('disabled_at', 'is', null)
-        .executeTakeFirst({ signal });
+        .executeTakeFirst();
       return row !== undefined;
     },
   };
 }
 
-function toGrant(
-  row: Parameters<typeof toUser>[0] & { session_id: string; counter: string; expires_at: Date; ends_by: Date },
-): Grant {
+function toGrant(row: Parameters<typeof toUser>[0] & { session_id: string; counter: string; expires_at: Date }): Grant {
   return {
     sessionId: row.session_id,
     counter: Number(row.counter),
     expiresAt: row.expires_at,
-    endsBy: row.ends_by,
     user: toUser(row),
   };
 }

@@ -1,4 +1,5 @@
-// The state of record. Each method is one transaction; effects given to it commit with it or not at all.
+// The state of record. Each method is one transaction; effects given to it commit with it or not at all. A signal keeps a
+// query from beginning for a caller who has gone; one that runs is bounded by the statement time-out.
 import type { Db } from './database.ts';
 import { createOutbox, type Outbox } from './outbox.ts';
 import { createResets, type Resets } from './resets.ts';

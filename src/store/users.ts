@@ -56,12 +56,13 @@ export function toUser(row: UserColumns): User {
 
 export function createUsers(db: Db, newId: () => string) {
   async function credentials(column: 'email' | 'id', value: string, signal?: AbortSignal): Promise<Credentials | null> {
+    signal?.throwIfAborted();
     const row = await db
       .selectFrom('users')
       .select(userColumns)
       .select(['password_hash', 'password_epoch'])
       .where(sql.ref<string>(`users.${column}`), '=', value)
-      .executeTakeFirst({ signal });
+      .executeTakeFirst();
     if (!row) return null;
     return {
       user: toUser(row),
@@ -75,7 +76,8 @@ export function createUsers(db: Db, newId: () => string) {
     credentialsById: (id: string, signal?: AbortSignal) => credentials('id', id, signal),
 
     async byId(id: string, signal?: AbortSignal): Promise<User | null> {
-      const row = await db.selectFrom('users').select(userColumns).where('id', '=', id).executeTakeFirst({ signal });
+      signal?.throwIfAborted();
+      const row = await db.selectFrom('users').select(userColumns).where('id', '=', id).executeTakeFirst();
       return row ? toUser(row) : null;
     },
 
@@ -122,7 +124,8 @@ export function createUsers(db: Db, newId: () => string) {
       effects: Effect[],
     ): Promise<boolean> {
       return db.transaction().execute(async (trx) => {
-        if (!(await replacePassword(trx, change, now))) return false;
+        if (!(await lockUser(trx, change.userId, change.passwordEpoch))) return false;
+        await replacePassword(trx, change, now);
         await writeEffects(trx, newId, now, effects);
         return true;
       });
@@ -130,20 +133,33 @@ export function createUsers(db: Db, newId: () => string) {
   };
 }
 
-/** For use inside a transaction. The row's lock keeps sign-ins with the old password out until the commit. */
+/**
+ * For use inside a transaction: keeps changes of the password and sign-ins with the old one out until the commit. False when
+ * the password is another one by now, or the account is disabled.
+ */
+export async function lockUser(trx: Db, id: string, passwordEpoch: number): Promise<boolean> {
+  const locked = await trx
+    .selectFrom('users')
+    .select('id')
+    .where('id', '=', id)
+    .where('password_epoch', '=', passwordEpoch)
+    .where('disabled_at', 'is', null)
+    .forUpdate()
+    .executeTakeFirst();
+  return locked !== undefined;
+}
+
+/** For use inside a transaction that has locked the user. Ends every session but the one to keep. */
 export async function replacePassword(
   trx: Db,
-  change: { userId: string; passwordEpoch: number; passwordHash: string; keepSessionId: string | null },
+  change: { userId: string; passwordHash: string; keepSessionId: string | null },
   now: Date,
-): Promise<boolean> {
-  const updated = await trx
+): Promise<void> {
+  await trx
     .updateTable('users')
     .set((eb) => ({ password_hash: change.passwordHash, password_epoch: eb('password_epoch', '+', 1) }))
     .where('id', '=', change.userId)
-    .where('password_epoch', '=', change.passwordEpoch)
-    .where('disabled_at', 'is', null)
-    .executeTakeFirst();
-  if (updated.numUpdatedRows !== 1n) return false;
+    .execute();
   await trx
     .updateTable('sessions')
     .set({ ended_at: now })
@@ -151,5 +167,4 @@ export async function replacePassword(
     .where('ended_at', 'is', null)
     .$if(change.keepSessionId !== null, (query) => query.where('id', '!=', change.keepSessionId as string))
     .execute();
-  return true;
 }

@@ -54,6 +54,22 @@ test('names every bad field', async () => {
   expect(outcome.fields).toEqual(['current_password', 'new_password']);
 });
 
+test('takes no password that is the present one, and sends no more mails than the limit', async () => {
+  const person = await signedIn(call);
+  const options = { bearer: person.accessToken };
+  const same = { currentPassword: person.password, newPassword: person.password };
+  expect((await call(account.changePassword, same, options)).fields).toEqual(['new_password']);
+  let currentPassword = person.password;
+  const outcomes = [];
+  for (let n = 0; n < 7; n += 1) {
+    const newPassword = `${NEW} ${n}`;
+    const outcome = await call(account.changePassword, { currentPassword, newPassword }, options);
+    if (outcome.code === 'ok') currentPassword = newPassword;
+    outcomes.push(outcome.code);
+  }
+  expect(outcomes).toEqual(['ok', 'ok', 'ok', 'ok', 'ok', 'resource_exhausted', 'resource_exhausted']);
+});
+
 test('of twenty parallel changes one succeeds', async () => {
   const person = await signedIn(call);
   const outcomes = await Promise.all(

@@ -114,6 +114,16 @@ describe('time', () => {
     expect((await refresh(person.refreshToken)).reason).toBe('SESSION_EXPIRED');
   });
 
+  test('each use starts the seven days anew, and no more than them', async () => {
+    const person = await signedIn(call);
+    app.advance(5 * DAY_MS);
+    const used = await next(person.refreshToken);
+    app.advance(6 * DAY_MS);
+    const again = await next(used);
+    app.advance(7 * DAY_MS + 1_000);
+    expect((await refresh(again)).reason).toBe('SESSION_EXPIRED');
+  });
+
   test('a busy one after ninety, to the second', async () => {
     const person = await signedIn(call);
     let token = person.refreshToken;

@@ -45,6 +45,12 @@ describe('the mail', () => {
     expect(mail?.text).not.toContain('evil');
   });
 
+  test('goes to no address that is none', async () => {
+    for (const email of ['', 'nobody', 'a@b.example\r\nbcc: c@d.example', 'a@b.example, c@d.example']) {
+      expect((await call(auth.requestReset, { email })).fields).toEqual(['email']);
+    }
+  });
+
   test('holds no words of a stranger', async () => {
     const person = await registered(call, { ...somebody(), fullName: 'Visit https://evil.example now <b>x</b>' });
     await call(auth.requestReset, { email: person.email });

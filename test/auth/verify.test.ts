@@ -71,6 +71,21 @@ test.each([
   expect((await call(account.getMe, {}, { bearer: person.accessToken })).reason).toBe('TOKEN_REVOKED');
 });
 
+test('a token of another kind is no access token, and ends nothing', async () => {
+  const person = await signedIn(call);
+  expect((await call(auth.verify, { accessToken: person.refreshToken })).reason).toBe('TOKEN_INVALID');
+  expect((await call(account.getMe, {}, { bearer: person.refreshToken })).reason).toBe('TOKEN_INVALID');
+  expect((await call(auth.logout, { refreshToken: person.accessToken })).code).toBe('ok');
+  expect(await isGood(call, person.accessToken)).toBe(true);
+});
+
+test('ids are UUIDs in the order of time', async () => {
+  const ids = [];
+  for (let n = 0; n < 5; n += 1) ids.push((await registered(call)).userId);
+  expect(ids).toEqual(ids.toSorted());
+  for (const id of ids) expect(id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7/);
+});
+
 test('a service key is no user', async () => {
   expect((await call(account.getMe, {}, { bearer: SERVICE_KEY })).reason).toBe('PERMISSION_DENIED');
   expect((await call(auth.verify, { accessToken: SERVICE_KEY })).reason).toBe('TOKEN_INVALID');

@@ -3,12 +3,16 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { processEnvironment } from '../../src/config.ts';
 import { onPath } from '../../src/dev/find-program.ts';
 import { freePort } from '../../src/dev/free-port.ts';
+import { auth, viaFetch } from '../support/clients.ts';
+import { createTestRedis } from '../support/databases.ts';
 import { eventually } from '../support/eventually.ts';
+import { registered } from '../support/people.ts';
 import { type RunningProcess, run } from '../support/processes.ts';
+import { startStubbornSmtp } from '../support/smtp.ts';
 
 const { PATH = '', HOME = '' } = processEnvironment();
 let home: string;
@@ -38,7 +42,8 @@ function ready({ child, output }: RunningProcess): boolean {
 function paste(commands: string): string {
   const here = commands
     .replaceAll('localhost:8080', `localhost:${port}`)
-    .replaceAll('localhost:8025', `localhost:${mailboxPort}`);
+    .replaceAll('localhost:8025', `localhost:${mailboxPort}`)
+    .replaceAll('.latchkey/dev', home);
   const { stdout, stderr, status } = spawnSync('bash', ['-ec', here], { encoding: 'utf8', env: { PATH, HOME } });
   expect(status, `${here}\n${stdout}\n${stderr}`).toBe(0);
   return stdout;
@@ -72,6 +77,7 @@ describe('npm start', () => {
     expect(output).toContain('"fullName":"Grace Hopper"');
     expect(output).toContain('"email":"grace@example.com","roles":["user"]');
     expect(output).toContain('"allowed": true');
+    expect(output).toContain('REASON_ROLE_NOT_GRANTED');
     expect(output).toMatch(/"refreshToken": "lkr_/);
     await eventually(() => /mail to grace@example\.com: Set a new password\n.*#token=lkp_/.test(started.output()));
     const login = paste(block('Register, log in, verify').replaceAll('nanoseconds of wire', 'microseconds of wire'));
@@ -116,6 +122,41 @@ describe('npm start', () => {
     const node = orphans.find((pid) => /main\.ts/.test(commandOf(pid)) && !/bootstrap/.test(commandOf(pid)));
     process.kill(node as number, 'SIGKILL');
     await eventually(() => orphans.filter(isAlive).length === 0, 10_000);
+  });
+});
+
+describe('npm start with what there is already', () => {
+  test('uses the Postgres, the Redis and the SMTP server it is given, and starts none', async () => {
+    const own = mkdtempSync(join(tmpdir(), 'latchkey-own-'));
+    const database = new URL(inject('postgresUrl'));
+    database.pathname = `/own_${Date.now()}`;
+    const smtp = await startStubbornSmtp(() => 250);
+    const [ownPort, redisUrl] = [await freePort(), await createTestRedis()];
+    const environment = { PATH, HOME, LATCHKEY_HOME: own, PORT: String(ownPort) };
+    const given = { DATABASE_URL: database.href, REDIS_URL: redisUrl, SMTP_URL: smtp.url };
+    const running = run('npm', ['start', '--loglevel=error'], { ...environment, ...given }, true);
+    await eventually(() => ready(running), 30_000);
+    expect(running.output()).not.toMatch(/(Postgres|Redis|mailbox) \.\.\./);
+    const call = viaFetch(`http://localhost:${ownPort}`);
+    const person = await registered(call);
+    await call(auth.requestReset, { email: person.email });
+    await eventually(() => smtp.delivered.find(({ to }) => to === person.email));
+    process.kill(-(running.child.pid as number), 'SIGINT');
+    await running.ended;
+    await smtp.close();
+    rmSync(own, { recursive: true, force: true });
+  });
+
+  test('says in a sentence what is wrong with it', async () => {
+    const wrong = run(
+      'npm',
+      ['start', '--loglevel=error'],
+      { PATH, HOME, LATCHKEY_HOME: home, DATABASE_URL: 'foo' },
+      true,
+    );
+    expect(await wrong.ended).toBe(1);
+    expect(wrong.output()).toContain('DATABASE_URL must be a URL that begins with postgres:// or postgresql://');
+    expect(wrong.output()).not.toMatch(/^ +at /m);
   });
 });
 

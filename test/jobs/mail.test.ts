@@ -12,12 +12,16 @@ let call: Caller;
 /** How often mail for an address is refused before it is taken, and with which code. */
 const refusals = new Map<string, { code: number; times: number }>();
 
+/** How often the server takes a mail for an address and says that it failed. */
+const lostAnswers = new Map<string, number>();
+
 beforeAll(async () => {
-  smtp = await startStubbornSmtp((address, times) => {
+  const answer = (address: string, times: number) => {
     const refusal = refusals.get(address);
     return refusal && times <= refusal.times ? refusal.code : 250;
-  });
-  app = await startTestApp({ SMTP_URL: smtp.url, JOB_MAX_ATTEMPTS: '3', JOB_BACKOFF_MS: '50' });
+  };
+  smtp = await startStubbornSmtp(answer, (address, times) => times <= (lostAnswers.get(address) ?? 0));
+  app = await startTestApp({ SMTP_URL: smtp.url, JOB_MAX_ATTEMPTS: '3', JOB_BACKOFF_MS: '150' });
   call = viaFetch(app.url);
 });
 afterAll(async () => {
@@ -65,13 +69,24 @@ describe('a mail', () => {
     expect(dead.last_error).toContain('550');
   });
 
-  test('is sent once however often its job runs, and a repeated one has the same id', async () => {
+  test('that got through to the server is not sent again', async () => {
     const person = await askForReset({ code: 451, times: 1 });
     const [mail] = await eventually(() => (deliveredTo(person).length > 0 ? deliveredTo(person) : null));
     await new Promise((resolve) => setTimeout(resolve, 500));
     expect(deliveredTo(person)).toHaveLength(1);
     expect(mail?.messageId).toMatch(/^<[0-9a-f-]{36}@product\.example>$/);
   });
+});
+
+test('a mail whose answer got lost is sent again under the same id, with the same link, and ever later', async () => {
+  const person = await registered(call);
+  lostAnswers.set(person.email, 2);
+  await call(auth.requestReset, { email: person.email });
+  const mails = await eventually(() => (deliveredTo(person).length === 3 ? deliveredTo(person) : null));
+  expect(new Set(mails.map(({ messageId }) => messageId)).size).toBe(1);
+  expect(new Set(mails.map(({ link }) => link)).size).toBe(1);
+  const [first = 0, second = 0, third = 0] = mails.map(({ at }) => at);
+  expect(third - second).toBeGreaterThan(second - first);
 });
 
 test('an operator sees dead letters, and can have them tried again', async () => {

@@ -27,6 +27,18 @@ test('hashes have a salt, match their password and no other', async () => {
   expect(hasher.isOutdated(one)).toBe(false);
 });
 
+test('no hash takes as long as one', async () => {
+  const queue = createHashQueue({ concurrency: 1, maxWaiting: 9, maxWaitMs: 5_000 });
+  const hasher = await createHasher({ memoryKib: 32_768, iterations: 4, parallelism: 1 }, queue);
+  const hash = await hasher.hash(password);
+  const [real, decoy] = [[], []] as [number[], number[]];
+  for (let n = 0; n < 5; n += 1) {
+    real.push(await millisecondsOf(hasher.verify(hash, wrong)));
+    decoy.push(await millisecondsOf(hasher.verify(null, wrong)));
+  }
+  expect(Math.min(...decoy)).toBeGreaterThan(Math.min(...real) * 0.5);
+});
+
 test('no hash matches nothing, not even what the decoy was made of', async () => {
   const hasher = await open();
   expect(await hasher.verify(null, password)).toBe(false);

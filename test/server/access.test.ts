@@ -25,6 +25,45 @@ test('a method that does not say it cannot be called, by anybody', async () => {
   });
 });
 
+describe('who may call what', () => {
+  const call = { origin: { address: '', userAgent: '', requestId: '' }, signal: new AbortController().signal };
+  const person = (roles: string[]) => ({
+    kind: 'user' as const,
+    userId: '',
+    sessionId: '',
+    email: '',
+    roles,
+    issuedAt: new Date(),
+    expiresAt: new Date(),
+  });
+  const deps = {
+    serviceKeys: { nameOf: (key: string) => (key === 'service' ? 'gateway' : null) },
+    verifier: {
+      verify: async (token: string) => ({ principal: person(token.split(' ')), revalidateAt: new Date() }),
+    },
+    store: { outbox: { write: async () => {} } },
+    now: () => new Date(),
+  } as unknown as Parameters<typeof authorize>[0];
+
+  test.each([
+    [Access.USER, 'user', true],
+    [Access.USER, 'user admin', true],
+    [Access.USER, 'service', false],
+    [Access.SERVICE, 'service', true],
+    [Access.SERVICE, 'user', false],
+    [Access.SERVICE, 'user admin', true],
+    [Access.ADMIN, 'user', false],
+    [Access.ADMIN, 'service', false],
+    [Access.ADMIN, 'user admin', true],
+  ])('access %i for %s: %s', async (access, credential, allowed) => {
+    const outcome = await authorize(deps, access, credential, 'X', call).then(
+      () => true,
+      (error) => error.reason !== 'PERMISSION_DENIED',
+    );
+    expect(outcome).toBe(allowed);
+  });
+});
+
 test.each([
   ['Bearer abc', 'abc'],
   ['bearer  abc', 'abc'],

@@ -57,6 +57,17 @@ describe('a stop under load', () => {
     expect(await server.ended).toBe(0);
   });
 
+  test('does not wait for connections that have said nothing', async () => {
+    const server = await serve(environment);
+    const silent = rawConnection(Number(new URL(server.url).port));
+    await sleep(200);
+    const stoppedAt = performance.now();
+    server.child.kill('SIGTERM');
+    expect(await server.ended).toBe(0);
+    await silent.closed;
+    expect(performance.now() - stoppedAt).toBeLessThan(3_000);
+  });
+
   test('cuts off who holds on, when the grace is over', async () => {
     const server = await serve({ ...environment, SHUTDOWN_GRACE_SECONDS: '1' });
     const head =

@@ -47,6 +47,21 @@ describe('the role of the service', () => {
   });
 });
 
+test('a login that could become the owner is refused as well', async () => {
+  await owner.query(
+    "CREATE ROLE sneaky LOGIN NOINHERIT PASSWORD 'p'; GRANT latchkey_owner, latchkey_service TO sneaky",
+  );
+  await owner.query('GRANT latchkey_service TO sneaky WITH INHERIT TRUE');
+  const url = new URL(database.ownerUrl);
+  [url.username, url.password] = ['sneaky', 'p'];
+  const mailbox = await openTestMailbox();
+  const environment = await testEnvironment(mailbox, { DATABASE_URL: url.href });
+  await expect(startApp(readConfig(environment), { api: true, worker: false }, createLogger('silent'))).rejects.toThrow(
+    /alter the schema/,
+  );
+  await mailbox.close();
+});
+
 describe('audit events', () => {
   test('lie in partitions by month, made ahead', async () => {
     await service.query('SELECT ensure_audit_partitions()');
@@ -69,6 +84,14 @@ describe('audit events', () => {
     );
     expect(rows.map((row) => row.partition).toSorted()[1]).toBe('audit_events_default');
   });
+});
+
+test('an event of a month to come, from a clock that is ahead, does not keep the partitions from being made', async () => {
+  const insert = `INSERT INTO audit_events (id, occurred_at, type, address, user_agent, request_id)
+    VALUES (gen_random_uuid(), now() + interval '3 months', 'ahead', '', '', '')`;
+  await service.query(insert);
+  await owner.query(`DROP TABLE audit_events_${new Date().toISOString().slice(0, 7).replace('-', '_')}`);
+  await service.query('SELECT ensure_audit_partitions()');
 });
 
 describe('the schema', () => {
@@ -135,9 +158,14 @@ describe('signing keys', () => {
       ...environment,
       MASTER_KEY: Buffer.from(Array.from({ length: 32 }, (_, n) => n * 7 + 1)).toString('base64'),
     };
-    await expect(startApp(readConfig(other), { api: true, worker: false }, createLogger('silent'))).rejects.toThrow(
-      /does not open with this MASTER_KEY/,
-    );
+    for (const parts of [
+      { api: true, worker: false },
+      { api: false, worker: true },
+    ]) {
+      await expect(startApp(readConfig(other), parts, createLogger('silent'))).rejects.toThrow(
+        /does not open with this MASTER_KEY/,
+      );
+    }
     await mailbox.close();
   });
 });

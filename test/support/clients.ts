@@ -19,7 +19,10 @@ export type Outcome = {
   reason?: string;
   /** The bad fields, by name. */
   fields?: string[];
+  /** Of RetryInfo. */
   retryAfterSeconds?: number;
+  /** Of the header, where the client shows it. */
+  retryAfterHeader?: number;
   message?: string;
 };
 
@@ -78,7 +81,7 @@ export function viaFetch(url: string): Caller {
     const body = (await response.json()) as JsonError;
     if (response.ok) return { code: 'ok', body };
     const retryAfter = response.headers.get('retry-after');
-    return { ...outcomeOfJson(body), ...(retryAfter && { retryAfterSeconds: Number(retryAfter) }) };
+    return { ...outcomeOfJson(body), ...(retryAfter && { retryAfterHeader: Number(retryAfter) }) };
   };
 }
 

@@ -6,12 +6,18 @@ export type StubbornSmtp = {
   url: string;
   /** Recipients it was asked to take mail for, in order, with repetitions. */
   asked: string[];
-  delivered: { to: string; messageId: string }[];
+  delivered: { to: string; messageId: string; link: string; at: number }[];
   close(): Promise<void>;
 };
 
-/** @param answer the SMTP code for the nth time (from 1) that mail for this address is offered; 250 takes it */
-export async function startStubbornSmtp(answer: (address: string, times: number) => number): Promise<StubbornSmtp> {
+/**
+ * @param answer the SMTP code for the nth time (from 1) that mail for this address is offered; 250 takes it
+ * @param losesAnswer whether the nth mail for this address is delivered and yet answered with a failure
+ */
+export async function startStubbornSmtp(
+  answer: (address: string, times: number) => number,
+  losesAnswer: (address: string, times: number) => boolean = () => false,
+): Promise<StubbornSmtp> {
   const asked: string[] = [];
   const delivered: StubbornSmtp['delivered'] = [];
   const server = new SMTPServer({
@@ -31,8 +37,11 @@ export async function startStubbornSmtp(answer: (address: string, times: number)
       });
       stream.on('end', () => {
         const messageId = /^Message-ID: (.*)$/im.exec(raw)?.[1]?.trim() ?? '';
-        for (const { address } of session.envelope.rcptTo) delivered.push({ to: address, messageId });
-        callback();
+        const link = /token=3D(lkp_\S+)|token=(lkp_\S+)/.exec(raw.replaceAll('=\r\n', ''))?.[0] ?? '';
+        const address = session.envelope.rcptTo[0]?.address ?? '';
+        delivered.push({ to: address, messageId, link, at: performance.now() });
+        const isLost = losesAnswer(address, delivered.filter(({ to }) => to === address).length);
+        callback(isLost ? Object.assign(new Error('lost'), { responseCode: 451 }) : null);
       });
     },
   });

@@ -158,6 +158,7 @@ describe('claims', () => {
     ['a number as subject', { sub: 1 }],
     ['an array as subject', { sub: [claims.sub] }],
     ['no session', { sid: undefined }],
+    ['no id', { jti: undefined }],
     ['an empty audience', { aud: [] }],
     ['an audience that is no list', { aud: 'latchkey' }],
     ['numbers as audience', { aud: [1] }],
@@ -203,6 +204,18 @@ describe('claims', () => {
   test('an issue up to a minute ahead is a clock that differs', async () => {
     expect(await refusal(token(JSON.stringify({ ...claims, iat: SECONDS + 60 })))).toBe('accepted');
   });
+});
+
+test('an answer is kept no longer than the token lives', async () => {
+  const last = token(JSON.stringify({ ...claims, exp: SECONDS + 1 }));
+  const keen = createVerifier({
+    issuer: 'https://auth.example',
+    keys: [{ kid, algorithm: 'EdDSA', publicKey: ours.publicKey }],
+    revalidateSeconds: 60,
+    revocations: live,
+    now: () => NOW,
+  });
+  expect((await keen.verify(last, '')).revalidateAt).toEqual(new Date((SECONDS + 1) * 1000));
 });
 
 describe('revocation', () => {

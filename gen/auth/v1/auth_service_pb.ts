@@ -245,8 +245,8 @@ export const VerifyResponseSchema: GenMessage<VerifyResponse> = /*@__PURE__*/
  */
 export type CheckRoleRequest = Message<"auth.v1.CheckRoleRequest"> & {
   /**
-   * Whose role: exactly one of the two. When both are unset, the token of this
-   * call's own `authorization: Bearer ...`.
+   * Whose role: one of the two, or none for the token of this call's own
+   * `authorization: Bearer ...`.
    *
    * @generated from oneof auth.v1.CheckRoleRequest.subject
    */
@@ -267,7 +267,8 @@ export type CheckRoleRequest = Message<"auth.v1.CheckRoleRequest"> & {
   } | { case: undefined; value?: undefined };
 
   /**
-   * Lower-case letters, digits and `_ . : -`, at most 64, a letter first.
+   * Required. Lower-case letters, digits and `_ . : -`, at most 64, a letter
+   * first.
    *
    * @generated from field: string role = 3;
    */
@@ -457,8 +458,8 @@ export const AuthService: GenService<{
   },
   /**
    * Tells whether a user holds a role.
-   * By access_token: for whoever holds the token.
-   * By user_id: for services and administrators only.
+   * By access_token: for whoever holds the token; tells the roles of its issue.
+   * By user_id: for services and administrators only; tells the roles of now.
    * Errors: INVALID_ARGUMENT; by access_token those of Verify; by user_id
    * CREDENTIALS_MISSING, PERMISSION_DENIED, or those of Verify for the caller's
    * own token.

@@ -28,7 +28,7 @@ export const file_auth_v1_errors: GenFile = /*@__PURE__*/
  */
 export const Reason = {
   /**
-   * Never sent.
+   * No failure; in CheckRoleResponse: allowed.
    *
    * @generated from enum value: REASON_UNSPECIFIED = 0;
    */

@@ -76,8 +76,13 @@ export const UserSchema: GenMessage<User> = /*@__PURE__*/
  */
 export type Tokens = Message<"auth.v1.Tokens"> & {
   /**
-   * A JWT of RFC 9068 (`typ: at+jwt`), signed by a key of
-   * `/.well-known/jwks.json`. Send it as `authorization: Bearer ...`.
+   * A JWT of RFC 9068. Send it as `authorization: Bearer ...`.
+   *
+   * Header: `alg` EdDSA, `kid` of a key of `/.well-known/jwks.json`, `typ`
+   * at+jwt. Claims: `iss`, `aud` (a list), `sub` (the user's UUID), `sid` (the
+   * session's), `email`, `roles`, `client_id` (latchkey), `jti`, `iat`, `exp`.
+   * Whoever verifies it without Verify checks signature, `typ`, `iss`, `aud` and
+   * `exp`, and does not hear of a session that ends before `exp`.
    *
    * @generated from field: string access_token = 1;
    */

@@ -1,0 +1,21 @@
+// gRPC clients want a status of gRPC, also for what is not there.
+import { setTrailerStatus } from '@connectrpc/connect/protocol-grpc';
+import { AuthError } from '../domain/auth-error.ts';
+import { openCallRecord } from './call-record.ts';
+import { answerError } from './errors.ts';
+import type { Handler } from './handler.ts';
+
+/** Answers UNIMPLEMENTED, by headers alone, to a gRPC call that nothing else has answered. */
+export function createUnknownGrpcMethodHandler(newId: () => string): Handler {
+  return (request, response) => {
+    const contentType = request.headers['content-type'] ?? '';
+    if (!contentType.startsWith('application/grpc')) return false;
+    const record = openCallRecord(newId, undefined, '', undefined);
+    const headers = new Headers({ 'content-type': contentType });
+    setTrailerStatus(headers, answerError(new AuthError('UNIMPLEMENTED'), record));
+    for (const [name, value] of headers) response.setHeader(name, value);
+    response.statusCode = 200;
+    response.end();
+    return true;
+  };
+}

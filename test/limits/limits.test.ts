@@ -1,0 +1,69 @@
+// Each limit of the table is in force where it should be: so many attempts, and not one more.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startTestApp, type TestApp } from '../support/app.ts';
+import { account, auth, type Caller, type Outcome, viaFetch } from '../support/clients.ts';
+import { eventually } from '../support/eventually.ts';
+import { registered, signedIn, somebody } from '../support/people.ts';
+
+const POINTS = 4;
+
+/** Starts a service with this one limit, makes what the attempts need, and returns how to attempt. */
+const CASES: Record<string, (call: Caller, app: TestApp) => Promise<(n: number) => Promise<Outcome>>> = {
+  LOGIN_NETWORK: async (call) => () => call(auth.login, { email: somebody().email, password: 'wrong one' }),
+  LOGIN_PAIR: async (call) => {
+    const { email } = somebody();
+    return () => call(auth.login, { email, password: 'wrong one' });
+  },
+  LOGIN_ACCOUNT: async (call) => {
+    const { email } = await registered(call);
+    return () => call(auth.login, { email, password: 'wrong one' });
+  },
+  REGISTER_NETWORK: async (call) => () => call(auth.register, somebody()),
+  REFRESH_NETWORK: async (call) => (n) => call(auth.refresh, { refreshToken: `lkr_${n}` }),
+  REFRESH_SESSION: async (call) => {
+    const { refreshToken } = await signedIn(call);
+    return () => call(auth.refresh, { refreshToken });
+  },
+  REQUEST_RESET_ACCOUNT: async (call) => {
+    const { email } = somebody();
+    return () => call(auth.requestReset, { email });
+  },
+  REQUEST_RESET_NETWORK: async (call) => () => call(auth.requestReset, { email: somebody().email }),
+  CONFIRM_RESET_NETWORK: async (call) => (n) => call(auth.confirmReset, { resetToken: `lkp_${n}`, newPassword: 'x' }),
+  CONFIRM_RESET_TOKEN: async (call, app) => {
+    const { email } = await registered(call);
+    await call(auth.requestReset, { email });
+    const mail = await eventually(() => app.mailbox.mails.find(({ to }) => to === email));
+    return () => call(auth.confirmReset, { resetToken: mail.link?.split('#token=')[1] ?? '', newPassword: 'short' });
+  },
+  CHANGE_PASSWORD_USER: async (call) => {
+    const { accessToken } = await signedIn(call);
+    const change = { currentPassword: 'wrong one', newPassword: 'a new pass phrase' };
+    return () => call(account.changePassword, change, { bearer: accessToken });
+  },
+};
+
+describe.each(Object.keys(CASES))('%s', (name) => {
+  let app: TestApp;
+  beforeAll(async () => {
+    app = await startTestApp({ [`LIMIT_${name}`]: `${POINTS}/900` });
+  });
+  afterAll(() => app.close());
+
+  test('lets so many through, and tells the next one when to come back', async () => {
+    const attempt = await (CASES[name] as (typeof CASES)[string])(viaFetch(app.url), app);
+    const outcomes = [];
+    for (let n = 0; n < POINTS + 2; n += 1) outcomes.push(await attempt(n));
+    expect(outcomes.slice(0, POINTS).map(({ reason }) => reason)).not.toContain('RATE_LIMITED');
+    for (const outcome of outcomes.slice(POINTS)) {
+      expect(outcome).toMatchObject({ code: 'resource_exhausted', reason: 'RATE_LIMITED' });
+      expect(outcome.retryAfterSeconds).toBeGreaterThan(880);
+      expect(outcome.retryAfterHeader).toBe(outcome.retryAfterSeconds);
+    }
+    const { rows } = await eventually(async () => {
+      const found = await app.owner.query("SELECT detail FROM audit_events WHERE type = 'throttled'");
+      return found.rows.length > 0 ? found : null;
+    });
+    expect(rows).toEqual([{ detail: name }]);
+  });
+});
