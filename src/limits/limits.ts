@@ -31,6 +31,8 @@ export const LIMITS = {
   CONFIRM_RESET_TOKEN: { points: 10, windowSeconds: 3600 },
   /** `<user id>`: changes of the password, each of which sends a mail, and attempts at one. */
   CHANGE_PASSWORD_USER: { points: 5, windowSeconds: 900 },
+  /** `<user id>` or `<service>`: refusals of one caller that are audited; the calls beyond are refused all the same. */
+  DENIED_AUDIT: { points: 20, windowSeconds: 900 },
 } satisfies Record<string, Limit>;
 
 export type LimitName = keyof typeof LIMITS;

@@ -9,7 +9,7 @@ import type { Principal } from '../domain/principal.ts';
 import { ADMIN_ROLE } from '../domain/role.ts';
 import type { ServiceKeys } from '../keys/service-keys.ts';
 
-export type AccessDeps = Pick<Deps, 'verifier' | 'store' | 'now'> & { serviceKeys: ServiceKeys };
+export type AccessDeps = Pick<Deps, 'verifier' | 'limiter' | 'store' | 'now'> & { serviceKeys: ServiceKeys };
 
 export function accessOf(method: DescMethod): Access {
   return getOption(method, accessOption);
@@ -37,9 +37,10 @@ export async function authorize(
   if (credential === '') throw new AuthError('CREDENTIALS_MISSING');
   const principal = await identify(deps, credential, call);
   if (mayCall(principal, access)) return principal;
-  await deps.store.outbox.write(deps.now(), [
-    audit({ type: 'permission_denied', ...auditFields(principal, what), origin: call.origin }),
-  ]);
+  const caller = principal.kind === 'user' ? principal.userId : principal.name;
+  const { allowed } = await deps.limiter.take('DENIED_AUDIT', caller);
+  const denied = audit({ type: 'permission_denied', ...auditFields(principal, what), origin: call.origin });
+  if (allowed) await deps.store.outbox.write(deps.now(), [denied]);
   throw new AuthError('PERMISSION_DENIED');
 }
 

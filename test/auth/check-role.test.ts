@@ -55,6 +55,19 @@ test('by user id is for services and administrators', async () => {
   expect(events).toEqual([{ detail: 'auth.v1.CheckRoleRequest.user_id' }]);
 });
 
+test('one caller cannot fill the audit trail with refusals', async () => {
+  const person = await signedIn(call);
+  const ask = () => call(auth.checkRole, { userId: person.userId, role: 'admin' }, { bearer: person.accessToken });
+  const outcomes = await Promise.all(Array.from({ length: 60 }, ask));
+  expect(new Set(outcomes.map(({ reason }) => reason))).toEqual(new Set(['PERMISSION_DENIED']));
+  await eventually(async () => (await app.owner.query('SELECT FROM outbox')).rowCount === 0);
+  const { rows } = await app.owner.query(
+    "SELECT count(*)::int AS n FROM audit_events WHERE type = 'permission_denied' AND user_id = $1",
+    [person.userId],
+  );
+  expect(rows).toEqual([{ n: 20 }]);
+});
+
 test('by user id tells what the database says now', async () => {
   const person = await registered(call);
   const ask = async (userId: string, role: string) =>

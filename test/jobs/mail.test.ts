@@ -21,7 +21,7 @@ beforeAll(async () => {
     return refusal && times <= refusal.times ? refusal.code : 250;
   };
   smtp = await startStubbornSmtp(answer, (address, times) => times <= (lostAnswers.get(address) ?? 0));
-  app = await startTestApp({ SMTP_URL: smtp.url, JOB_MAX_ATTEMPTS: '3', JOB_BACKOFF_MS: '150' });
+  app = await startTestApp({ SMTP_URL: smtp.url, JOB_MAX_ATTEMPTS: '3', JOB_BACKOFF_MS: '400' });
   call = viaFetch(app.url);
 });
 afterAll(async () => {

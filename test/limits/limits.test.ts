@@ -1,5 +1,6 @@
 // Each limit of the table is in force where it should be: so many attempts, and not one more.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { LIMITS } from '../../src/limits/limits.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { account, auth, type Caller, type Outcome, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
@@ -42,6 +43,11 @@ const CASES: Record<string, (call: Caller, app: TestApp) => Promise<(n: number) 
     return () => call(account.changePassword, change, { bearer: accessToken });
   },
 };
+
+test('no limit of the table is forgotten here', () => {
+  const others = ['DENIED_AUDIT']; // refuses no call; test/auth/check-role.test.ts
+  expect([...Object.keys(CASES), ...others].toSorted()).toEqual(Object.keys(LIMITS).toSorted());
+});
 
 describe.each(Object.keys(CASES))('%s', (name) => {
   let app: TestApp;

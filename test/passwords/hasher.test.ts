@@ -52,7 +52,9 @@ test('once a slow hash was met, every failure takes as long, and no success does
   expect(slowFailure).toBeGreaterThan(50);
   expect(await millisecondsOf(hasher.verify(null, wrong))).toBeGreaterThan(slowFailure * 0.8);
   expect(await millisecondsOf(hasher.verify(quick, wrong))).toBeGreaterThan(slowFailure * 0.8);
-  expect(await millisecondsOf(hasher.verify(quick, password))).toBeLessThan(slowFailure * 0.5);
+  const successes = [];
+  for (let n = 0; n < 5; n += 1) successes.push(await millisecondsOf(hasher.verify(quick, password)));
+  expect(Math.min(...successes)).toBeLessThan(slowFailure * 0.5);
 });
 
 test('a caller who goes away after the password was looked at has had the answer', async () => {

@@ -41,6 +41,7 @@ describe('who may call what', () => {
     verifier: {
       verify: async (token: string) => ({ principal: person(token.split(' ')), revalidateAt: new Date() }),
     },
+    limiter: { take: async () => ({ allowed: true }) },
     store: { outbox: { write: async () => {} } },
     now: () => new Date(),
   } as unknown as Parameters<typeof authorize>[0];
