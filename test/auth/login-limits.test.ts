@@ -66,7 +66,7 @@ test('a caller who does not wait for the answer has used up an attempt all the s
     return rows[0].n as number;
   };
   // On a busy machine a deadline may pass before the password is looked at; that attempt is none.
-  const codes = [];
+  const codes: string[] = [];
   while (codes.length < 25 && codes.at(-1) !== 'resource_exhausted') {
     const password = `wrong ${codes.length}`;
     codes.push((await hasty(auth.login, { email: person.email, password }, { timeoutMs: 100 })).code);
