@@ -11,9 +11,9 @@ export type RunningProcess = {
 };
 
 /** What a test has left running ends with its file. */
-const running = new Set<ChildProcess>();
+const running = new Set<() => void>();
 process.once('exit', () => {
-  for (const child of running) child.kill('SIGKILL');
+  for (const kill of running) kill();
 });
 
 /** `node src/main.ts <args>`, with this environment and nothing else. */
@@ -35,8 +35,9 @@ export function run(command: string, args: string[], environment: Environment, i
   child.stderr.on('data', (chunk) => {
     output += chunk;
   });
-  running.add(child);
-  child.once('close', () => running.delete(child));
+  const kill = () => (inOwnGroup ? process.kill(-(child.pid as number), 'SIGKILL') : child.kill('SIGKILL'));
+  running.add(kill);
+  child.once('close', () => running.delete(kill));
   const ended = new Promise<number | string>((resolve) =>
     child.once('close', (code, signal) => resolve(code ?? signal ?? -1)),
   );
