@@ -154,7 +154,7 @@ export async function startApp(config: Config, parts: Parts, log: Logger, now = 
     const plainHttp = createPlainHttpHandler(signingKeys, readiness.check);
     const listener = await listen(
       { host: config.HOST, port: config.PORT, maxConnectionsPerPeer: config.MAX_CONNECTIONS_PER_PEER },
-      [rpc, plainHttp, createUnknownGrpcMethodHandler(newId)],
+      [rpc, plainHttp, createUnknownGrpcMethodHandler(newId, log)],
     );
     started.defer(() => listener.close(graceMs));
     started.defer(() => readiness.stop());

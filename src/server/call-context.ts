@@ -14,7 +14,7 @@ export function callOf(context: Pick<HandlerContext, 'values' | 'signal'>): Call
   return { origin: { address, userAgent, requestId }, signal: context.signal };
 }
 
-/** The caller of a USER method; the gate let nobody else through. */
+/** The caller of a USER method; the guard let nobody else through. */
 export function userOf(context: HandlerContext): UserPrincipal {
   const { principal } = recordOf(context);
   if (principal?.kind !== 'user') throw new Error(`${context.method.name} was reached without a user`);

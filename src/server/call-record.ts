@@ -3,6 +3,7 @@ import { type ContextKey, createContextKey } from '@connectrpc/connect';
 import type { Logger } from 'pino';
 import type { Reason } from '../domain/auth-error.ts';
 import type { Principal } from '../domain/principal.ts';
+import type { NodeRequest } from './handler.ts';
 
 export type CallRecord = {
   requestId: string;
@@ -27,17 +28,13 @@ const REQUEST_ID = /^[A-Za-z0-9._-]{1,64}$/;
 const MAX_USER_AGENT = 200;
 const CALLER_WENT_AWAY = 'canceled';
 
-/** @param suggestedId the caller's `x-request-id`; used if it is one */
-export function openCallRecord(
-  newId: () => string,
-  suggestedId: string | undefined,
-  address: string,
-  userAgent: string | undefined,
-): CallRecord {
+/** The request's `x-request-id` is used if it is one; else a new id is made. */
+export function openCallRecord(newId: () => string, request: NodeRequest): CallRecord {
+  const suggestedId = request.headers['x-request-id'];
   return {
-    requestId: suggestedId !== undefined && REQUEST_ID.test(suggestedId) ? suggestedId : newId(),
-    address,
-    userAgent: (userAgent ?? '').replace(/[^\x20-\x7e]/g, '').slice(0, MAX_USER_AGENT),
+    requestId: typeof suggestedId === 'string' && REQUEST_ID.test(suggestedId) ? suggestedId : newId(),
+    address: request.socket?.remoteAddress ?? '',
+    userAgent: (request.headers['user-agent'] ?? '').replace(/[^\x20-\x7e]/g, '').slice(0, MAX_USER_AGENT),
     startedAt: performance.now(),
     method: '',
     code: '',

@@ -12,7 +12,7 @@ import { accessOf, authorize, authorizeFields, bearerToken } from './access.ts';
 import { callOf, recordOf } from './call-context.ts';
 import { type CallRecord, callRecordKey, logCall, openCallRecord } from './call-record.ts';
 import { answerError } from './errors.ts';
-import type { Handler, NodeRequest, NodeResponse } from './handler.ts';
+import type { Handler, NodeResponse } from './handler.ts';
 import { inTime } from './in-time.ts';
 import { replaceRefusal } from './refusals.ts';
 import { type RouteDeps, routes } from './routes.ts';
@@ -37,7 +37,7 @@ export function createRpcHandler(deps: RouteDeps, log: Logger): Handler {
   return (request, response) => {
     const handler = handlers.get(request.url?.split('?', 1)[0] ?? '');
     if (!handler) return false;
-    const record = openRecord(request, deps.newId);
+    const record = openCallRecord(deps.newId, request);
     record.method = `${handler.service.typeName}/${handler.method.name}`;
     response.setHeader('x-request-id', record.requestId);
     response.setHeader('cache-control', 'no-store');
@@ -64,16 +64,6 @@ async function serve(
   await universalResponseToNodeResponse(
     wasRefused ? await replaceRefusal(answer, contentType, record) : answer,
     response,
-  );
-}
-
-function openRecord(request: NodeRequest, newId: () => string): CallRecord {
-  const suggestedId = request.headers['x-request-id'];
-  return openCallRecord(
-    newId,
-    Array.isArray(suggestedId) ? undefined : suggestedId,
-    request.socket?.remoteAddress ?? '',
-    request.headers['user-agent'],
   );
 }
 
