@@ -119,7 +119,10 @@ export async function listen(options: ListenerOptions, handlers: Handler[]): Pro
     async close(graceMs) {
       closing = true;
       const closed = new Promise<void>((resolve) => h1.close(() => resolve()));
-      for (const socket of undecided) socket.destroy();
+      // What they have sent may not have been read yet; soon it will have been.
+      const silent = setTimeout(() => {
+        for (const socket of undecided) socket.destroy();
+      }, UNREAD_GRACE_MS);
       for (const session of sessions) session.close();
       const sweep = setInterval(() => h1.closeIdleConnections(), 100);
       const cutOff = setTimeout(() => {
@@ -128,6 +131,7 @@ export async function listen(options: ListenerOptions, handlers: Handler[]): Pro
       await closed;
       clearInterval(sweep);
       clearTimeout(cutOff);
+      clearTimeout(silent);
     },
   };
 }
