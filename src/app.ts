@@ -2,6 +2,8 @@
 import type { Logger } from 'pino';
 import { v7 } from 'uuid';
 import { atMostEvery } from './at-most-every.ts';
+import { followChanges } from './changes/change-feed.ts';
+import { createWatchers } from './changes/watchers.ts';
 import type { Config } from './config.ts';
 import type { Deps } from './deps.ts';
 import { openMailer } from './jobs/mailer.ts';
@@ -13,17 +15,23 @@ import { loadSigningKeys } from './keys/signing-keys.ts';
 import { createLimiter } from './limits/limiter.ts';
 import { isCommonPassword } from './passwords/common-passwords.ts';
 import { createHashQueue } from './passwords/hash-queue.ts';
+import { openHashWorkshop } from './passwords/hash-workshop.ts';
 import { createHasher } from './passwords/hasher.ts';
 import { impatient, openRedis } from './redis.ts';
+import { createCallLog } from './server/call-log.ts';
+import { createLeanRpc } from './server/lean/lean-rpc.ts';
 import { listen } from './server/listener.ts';
 import { createPlainHttpHandler } from './server/plain-http.ts';
 import { createReadiness } from './server/readiness.ts';
 import { createRpcHandler } from './server/rpc.ts';
 import { createUnknownGrpcMethodHandler } from './server/unknown-grpc-method.ts';
+import { createChanges } from './store/changes.ts';
 import { openDatabase } from './store/database.ts';
+import { listenForChanges } from './store/listen.ts';
 import { isMigrated } from './store/migrate.ts';
 import { assertServiceRole } from './store/service-role.ts';
 import { createStore } from './store/store.ts';
+import { createRevocationView } from './verifier/revocation-view.ts';
 import { createVerifier } from './verifier/verifier.ts';
 import { within } from './within.ts';
 
@@ -54,15 +62,14 @@ export async function startApp(config: Config, parts: Parts, log: Logger, now = 
   const newId = () => v7();
   const graceMs = config.SHUTDOWN_GRACE_SECONDS * 1000;
 
-  const db = openDatabase(
-    {
-      url: config.DATABASE_URL,
-      poolSize: config.DATABASE_POOL_SIZE,
-      statementTimeoutMs: config.DATABASE_STATEMENT_TIMEOUT_MS,
-    },
-    (err) => log.warn({ err }, 'Postgres connection lost'),
-  );
-  started.defer(() => within(FORCED_CLOSE_MS, db.destroy()));
+  const openPool = (poolSize: number) => {
+    const onError = (err: Error) => log.warn({ err }, 'Postgres connection lost');
+    const options = { url: config.DATABASE_URL, poolSize, statementTimeoutMs: config.DATABASE_STATEMENT_TIMEOUT_MS };
+    const pool = openDatabase(options, onError);
+    started.defer(() => within(FORCED_CLOSE_MS, pool.destroy()));
+    return pool;
+  };
+  const db = openPool(config.DATABASE_POOL_SIZE);
   await assertServiceRole(db);
 
   const store = createStore(db, newId, now);
@@ -114,6 +121,8 @@ export async function startApp(config: Config, parts: Parts, log: Logger, now = 
       maxWaiting: config.HASH_QUEUE_LENGTH,
       maxWaitMs: config.HASH_QUEUE_WAIT_MS,
     });
+    const workshop = openHashWorkshop(config.HASH_CONCURRENCY, (err) => log.error({ err }, 'hashing'));
+    started.defer(() => workshop.close());
     const hasher = await createHasher(
       {
         memoryKib: config.ARGON2_MEMORY_KIB,
@@ -121,21 +130,43 @@ export async function startApp(config: Config, parts: Parts, log: Logger, now = 
         parallelism: config.ARGON2_PARALLELISM,
       },
       hashQueue,
+      workshop,
     );
+    const view = createRevocationView();
     const verifier = createVerifier({
       issuer: config.ISSUER,
-      keys: signingKeys.verificationKeys,
+      keys: signingKeys.verificationKeys(),
       revalidateSeconds: config.VERIFY_REVALIDATE_SECONDS,
-      revocations: {
-        standing: async (session, signal) => ((await store.sessions.isLive(session, now(), signal)) ? 'live' : 'ended'),
-      },
+      view,
+      maxViewAgeMs: config.REVOCATION_MAX_AGE_MS,
+      ask: (of, signal) => store.sessions.standings(of, now(), signal),
+      cacheBytes: config.TOKEN_CACHE_MB * 1024 * 1024,
       now,
     });
+    const reloadKeys = async () => {
+      await signingKeys.reload();
+      verifier.useKeys(signingKeys.verificationKeys());
+    };
+    const onFeedError = atMostEvery(ERROR_LINE_EVERY_MS, (err: unknown) =>
+      log.warn({ err }, 'the feed of revocations is behind'),
+    );
+    const changeFeed = await followChanges(
+      // On a connection of its own: calls that wait for the others must not make it wait.
+      { changes: createChanges(openPool(1)), view, reloadKeys, pollMs: config.REVOCATION_POLL_MS, now },
+      onFeedError,
+    );
+    started.defer(() => within(FORCED_CLOSE_MS, changeFeed.close()));
+    if (config.DATABASE_LISTEN_URL !== null) {
+      const listening = listenForChanges(config.DATABASE_LISTEN_URL, changeFeed.wake, onFeedError);
+      started.defer(() => within(FORCED_CLOSE_MS, listening.close()));
+    }
     const deps: Deps = {
       store,
       limiter,
       hasher,
       verifier,
+      changeFeed,
+      watchers: createWatchers({ changes: store.changes, feed: changeFeed, now }),
       signingKeys,
       purposeKeys,
       passwordPolicy: { minLength: config.PASSWORD_MIN_LENGTH, isCommon: isCommonPassword },
@@ -150,13 +181,19 @@ export async function startApp(config: Config, parts: Parts, log: Logger, now = 
       newId,
     };
     const readiness = createReadiness(() => isMigrated(db));
-    const rpc = createRpcHandler({ ...deps, serviceKeys: createServiceKeys(config.SERVICE_KEYS) }, log);
+    const callLog = createCallLog(log);
+    started.defer(() => callLog.close());
+    const serviceKeys = createServiceKeys(config.SERVICE_KEYS);
+    const lean = createLeanRpc({ verifier, serviceKeys, callLog });
+    const rpc = createRpcHandler({ ...deps, serviceKeys }, callLog);
     const plainHttp = createPlainHttpHandler(signingKeys, readiness.check);
     const listener = await listen(
       { host: config.HOST, port: config.PORT, maxConnectionsPerPeer: config.MAX_CONNECTIONS_PER_PEER },
-      [rpc, plainHttp, createUnknownGrpcMethodHandler(newId, log)],
+      lean,
+      [rpc, plainHttp, createUnknownGrpcMethodHandler(callLog)],
     );
     started.defer(() => listener.close(graceMs));
+    started.defer(() => deps.watchers.close());
     started.defer(() => readiness.stop());
     port = listener.port;
   }

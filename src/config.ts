@@ -18,17 +18,30 @@ export class ConfigError extends OperatorError {
 }
 
 export type Environment = Record<string, string | undefined>;
-export type Config = z.output<typeof schema> & { ISSUER: string; limits: Record<LimitName, Limit> };
+export type Config = Omit<z.output<typeof schema>, 'DATABASE_LISTEN_URL'> & {
+  ISSUER: string;
+  limits: Record<LimitName, Limit>;
+  /** Null: do not listen. */
+  DATABASE_LISTEN_URL: string | null;
+};
 export type DatabaseConfig = z.output<typeof databaseSchema> & { MIGRATION_DATABASE_URL: string };
 
 /** These may be given as a file instead: `<KEY>_FILE` holds its path. */
-const SECRETS = ['MASTER_KEY', 'SERVICE_KEYS', 'DATABASE_URL', 'MIGRATION_DATABASE_URL', 'REDIS_URL', 'SMTP_URL'];
+const SECRETS = [
+  'MASTER_KEY',
+  'SERVICE_KEYS',
+  'DATABASE_URL',
+  'DATABASE_LISTEN_URL',
+  'MIGRATION_DATABASE_URL',
+  'REDIS_URL',
+  'SMTP_URL',
+];
+/** As DATABASE_LISTEN_URL: nothing listens, and the feed of changes is polled alone. */
+const NO_LISTENING = 'none';
 const MASTER_KEY_BYTES = 32;
 const SERVICE_KEY_LENGTH = 32;
 /** A random key of 32 bytes has fewer different ones less than once in 10^12 times. */
 const MIN_DIFFERENT_BYTES = 16;
-/** Of the four threads that libuv has, hashing leaves one for files, names and compression. */
-const HASHING_THREADS = 3;
 const SAMPLE = /change.?me|sample|example|secret|passw(or)?d|placeholder|your.?key|^postgres$|^latchkey$|^admin$/i;
 /** Of passwords in URLs. */
 const SHORT = 12;
@@ -99,6 +112,7 @@ const fields = {
 
   DATABASE_URL: databaseUrl,
   MIGRATION_DATABASE_URL: databaseUrl.optional(),
+  DATABASE_LISTEN_URL: z.union([z.literal(NO_LISTENING), databaseUrl]).optional(),
   DATABASE_POOL_SIZE: number(1, 1000).default(10),
   DATABASE_STATEMENT_TIMEOUT_MS: number(100, 60_000).default(5_000),
   REDIS_URL: redisUrl,
@@ -114,13 +128,16 @@ const fields = {
   SESSION_IDLE_SECONDS: number(60, 366 * 86_400).default(7 * 86_400),
   SESSION_MAX_SECONDS: number(60, 5 * 366 * 86_400).default(90 * 86_400),
   VERIFY_REVALIDATE_SECONDS: number(0, 60).default(1),
+  REVOCATION_POLL_MS: number(50, 5_000).default(500),
+  REVOCATION_MAX_AGE_MS: number(100, 60_000).default(5_000),
+  TOKEN_CACHE_MB: number(0, 65_536).default(64),
   RESET_TTL_SECONDS: number(60, 86_400).default(3_600),
 
   PASSWORD_MIN_LENGTH: number(8, 15).default(8),
   ARGON2_MEMORY_KIB: number(8, 4 * 1024 * 1024).default(19_456),
   ARGON2_ITERATIONS: number(1, 100).default(2),
   ARGON2_PARALLELISM: number(1, 16).default(1),
-  HASH_CONCURRENCY: number(1, 64).default(Math.min(availableParallelism(), HASHING_THREADS)),
+  HASH_CONCURRENCY: number(1, 64).default(availableParallelism()),
   HASH_QUEUE_LENGTH: number(0, 100_000).default(200),
   HASH_QUEUE_WAIT_MS: number(1, 60_000).default(5_000),
 
@@ -144,7 +161,13 @@ export function readConfig(environment: Environment): Config {
   const parsed = parseValues(schema, values, problems);
   const limits = readLimits(values, problems);
   if (!parsed || problems.length > 0) throw new ConfigError(problems);
-  return { ...parsed, ISSUER: parsed.ISSUER ?? parsed.PUBLIC_URL, limits };
+  const listenUrl = parsed.DATABASE_LISTEN_URL ?? parsed.DATABASE_URL;
+  return {
+    ...parsed,
+    ISSUER: parsed.ISSUER ?? parsed.PUBLIC_URL,
+    DATABASE_LISTEN_URL: listenUrl === NO_LISTENING ? null : listenUrl,
+    limits,
+  };
 }
 
 /** @throws ConfigError */

@@ -1,3 +1,5 @@
+import type { ChangeFeed } from './changes/change-feed.ts';
+import type { Watchers } from './changes/watchers.ts';
 import type { PasswordPolicy } from './domain/password.ts';
 import type { PurposeKeys } from './keys/purpose-keys.ts';
 import type { SigningKeys } from './keys/signing-keys.ts';
@@ -24,6 +26,8 @@ export type Deps = {
   limiter: Limiter;
   hasher: Hasher;
   verifier: Verifier;
+  changeFeed: ChangeFeed;
+  watchers: Watchers;
   signingKeys: SigningKeys;
   purposeKeys: PurposeKeys;
   passwordPolicy: PasswordPolicy;

@@ -1,4 +1,6 @@
 // The command line. Each command reads its configuration from the environment; README.md has the table.
+import cluster from 'node:cluster';
+import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { type App, type Parts, startApp } from './app.ts';
 import { processEnvironment, readConfig, readDatabaseConfig } from './config.ts';
@@ -6,11 +8,13 @@ import { createLogger } from './log.ts';
 import { operatorMessage } from './operator-error.ts';
 import { listDeadLetters, retryDeadLetters } from './outbox-command.ts';
 import { migrateDatabase, prepareDatabase } from './store/prepare-database.ts';
+import { parseWorkers, superviseWorkers } from './workers.ts';
 
 const USAGE = `usage: node src/main.ts <command>
 
   dev                       everything on this machine, with an embedded Postgres, Redis and mailbox (npm start)
   serve                     the API
+  serve --workers <n|auto>  the API in several processes on one port; auto: one for each core
   worker                    mail and audit events
   migrate                   bring the schema up to date, as MIGRATION_DATABASE_URL
   migrate --service-login   and make the database and the login that DATABASE_URL names
@@ -19,6 +23,8 @@ const USAGE = `usage: node src/main.ts <command>
 `;
 
 const SAME_REQUEST_MS = 1_000;
+/** What closing may take besides the grace. */
+const CLOSING_MS = 10_000;
 
 class UsageError extends Error {}
 
@@ -45,6 +51,23 @@ async function runUntilStopped(parts: Parts): Promise<void> {
   log.info({ signal: await stopped }, 'stopping');
   await app.close();
   log.info('stopped');
+}
+
+async function runWorkers(count: number): Promise<void> {
+  const environment = processEnvironment();
+  // What is wrong with it is said once, and not by each worker.
+  const config = readConfig(environment);
+  // The cores are there once, however many workers share them.
+  const share = Math.max(1, Math.floor(availableParallelism() / count));
+  await superviseWorkers(
+    {
+      count,
+      environment: { HASH_CONCURRENCY: environment.HASH_CONCURRENCY || String(share) },
+      killAfterMs: config.SHUTDOWN_GRACE_SECONDS * 1000 + CLOSING_MS,
+    },
+    createLogger(config.LOG_LEVEL),
+    stopSignal(),
+  );
 }
 
 async function runDev(): Promise<void> {
@@ -76,7 +99,11 @@ function parseArguments() {
   try {
     return parseArgs({
       allowPositionals: true,
-      options: { help: { type: 'boolean', short: 'h' }, 'service-login': { type: 'boolean' } },
+      options: {
+        help: { type: 'boolean', short: 'h' },
+        'service-login': { type: 'boolean' },
+        workers: { type: 'string' },
+      },
     });
   } catch {
     throw new UsageError();
@@ -91,6 +118,7 @@ async function run(): Promise<void> {
     case 'dev':
       return runDev();
     case 'serve':
+      if (values.workers !== undefined && cluster.isPrimary) return runWorkers(parseWorkers(values.workers));
       return runUntilStopped({ api: true, worker: false });
     case 'worker':
       return runUntilStopped({ api: false, worker: true });

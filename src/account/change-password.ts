@@ -11,7 +11,7 @@ export type ChangePasswordInput = { principal: UserPrincipal; currentPassword: s
 
 /** @throws AuthError PASSWORD_WRONG when the current password is wrong, or was changed meanwhile */
 export async function changePassword(
-  deps: Pick<Deps, 'store' | 'limiter' | 'hasher' | 'passwordPolicy' | 'now'>,
+  deps: Pick<Deps, 'store' | 'changeFeed' | 'limiter' | 'hasher' | 'passwordPolicy' | 'now'>,
   input: ChangePasswordInput,
   call: Call,
 ): Promise<void> {
@@ -34,6 +34,7 @@ export async function changePassword(
     mail({ template: 'password-changed', userId }),
   ]);
   if (!changed) throw new AuthError('PASSWORD_WRONG');
+  await deps.changeFeed.catchUp();
 }
 
 function parseOtherPassword(input: ChangePasswordInput, policy: PasswordPolicy, context: string[]): Password {

@@ -32,6 +32,7 @@ export async function checkRole(
   return answerFor(found.roles, role);
 }
 
-function answerFor(roles: string[], role: string): RoleAnswer {
+/** By the roles that somebody holds. */
+export function answerFor(roles: string[], role: string): RoleAnswer {
   return roles.includes(role) ? { allowed: true } : { allowed: false, reason: 'ROLE_NOT_GRANTED' };
 }

@@ -13,7 +13,7 @@ export type ConfirmResetInput = { resetToken: string; newPassword: string };
 
 /** @throws AuthError RESET_TOKEN_INVALID */
 export async function confirmReset(
-  deps: Pick<Deps, 'store' | 'limiter' | 'hasher' | 'passwordPolicy' | 'purposeKeys' | 'now'>,
+  deps: Pick<Deps, 'store' | 'changeFeed' | 'limiter' | 'hasher' | 'passwordPolicy' | 'purposeKeys' | 'now'>,
   input: ConfirmResetInput,
   call: Call,
 ): Promise<void> {
@@ -41,5 +41,9 @@ export async function confirmReset(
 
   // This is the owner: whatever strangers tried does not keep them out any more, nor from here.
   const account = accountHash(reset.email, deps.purposeKeys.accountHash);
-  await Promise.all([limiter.clear('LOGIN_ACCOUNT', account), limiter.rememberPlace(account, network)]);
+  await Promise.all([
+    deps.changeFeed.catchUp(),
+    limiter.clear('LOGIN_ACCOUNT', account),
+    limiter.rememberPlace(account, network),
+  ]);
 }

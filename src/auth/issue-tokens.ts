@@ -6,15 +6,15 @@ import { CLIENT_ID } from '../verifier/access-token.ts';
 
 /** The tokens of a session as it stands: the same refresh token however often it is called, a new access token each time. */
 export async function issueTokens(
-  deps: Pick<Deps, 'signingKeys' | 'purposeKeys' | 'tokenSettings' | 'now' | 'newId'>,
+  deps: Pick<Deps, 'signingKeys' | 'verifier' | 'purposeKeys' | 'tokenSettings' | 'now' | 'newId'>,
   grant: Grant,
 ): Promise<Tokens> {
   const { issuer, audiences, accessTtlSeconds } = deps.tokenSettings;
-  const { sessionId, counter, user } = grant;
+  const { sessionId, counter, user, claimsEpoch } = grant;
   const issuedAt = Math.floor(deps.now().getTime() / 1000);
   const sessionEnd = Math.floor(grant.expiresAt.getTime() / 1000);
   const expiry = Math.min(issuedAt + accessTtlSeconds, sessionEnd);
-  const accessToken = await deps.signingKeys.sign({
+  const claims = {
     iss: issuer,
     sub: user.id,
     aud: audiences,
@@ -25,7 +25,10 @@ export async function issueTokens(
     sid: sessionId,
     email: user.email,
     roles: user.roles,
-  });
+    epoch: claimsEpoch,
+  };
+  const accessToken = await deps.signingKeys.sign(claims);
+  deps.verifier.remember(accessToken, claims);
   return {
     accessToken,
     expiresAt: new Date(expiry * 1000),

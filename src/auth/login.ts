@@ -19,7 +19,7 @@ export type LoginInput = { email: string; password: string };
 
 type LoginDeps = Pick<
   Deps,
-  'store' | 'limiter' | 'hasher' | 'signingKeys' | 'purposeKeys' | 'tokenSettings' | 'now' | 'newId'
+  'store' | 'limiter' | 'hasher' | 'signingKeys' | 'verifier' | 'purposeKeys' | 'tokenSettings' | 'now' | 'newId'
 >;
 
 /** @throws AuthError CREDENTIALS_INVALID */

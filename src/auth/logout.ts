@@ -7,7 +7,7 @@ export type LogoutInput = { refreshToken: string };
 
 /** Any token of the session will do: to end a session early harms nobody. Where there is none, there is nothing to do. */
 export async function logout(
-  deps: Pick<Deps, 'store' | 'purposeKeys' | 'now'>,
+  deps: Pick<Deps, 'store' | 'changeFeed' | 'purposeKeys' | 'now'>,
   input: LogoutInput,
   { origin, signal }: Call,
 ): Promise<void> {
@@ -18,4 +18,5 @@ export async function logout(
   await deps.store.sessions.end(sessionId, deps.now(), [
     audit({ type: 'logged_out', userId: user.id, sessionId, origin }),
   ]);
+  await deps.changeFeed.catchUp();
 }

@@ -7,7 +7,7 @@ import type { Credentials } from '../store/users.ts';
 /** Null when the account changed since its credentials were read. */
 export async function openSession(
   deps: Pick<Deps, 'store' | 'tokenSettings' | 'now' | 'newId'>,
-  { user, passwordEpoch }: Credentials,
+  { user, passwordEpoch, claimsEpoch }: Credentials,
   account: string,
   { origin }: Call,
 ): Promise<Grant | null> {
@@ -19,5 +19,5 @@ export async function openSession(
   const succeeded = audit({ type: 'login_succeeded', userId: user.id, sessionId, account, origin });
   const session = { id: sessionId, userId: user.id, passwordEpoch, expiresAt, endsBy };
   const opened = await deps.store.sessions.open(session, now, [succeeded]);
-  return opened ? { sessionId, counter: 1, expiresAt, user } : null;
+  return opened ? { sessionId, counter: 1, expiresAt, user, claimsEpoch } : null;
 }

@@ -13,7 +13,10 @@ import { throttle } from './throttle.ts';
 
 export type RefreshInput = { refreshToken: string; requestId: string };
 
-type RefreshDeps = Pick<Deps, 'store' | 'limiter' | 'signingKeys' | 'purposeKeys' | 'tokenSettings' | 'now' | 'newId'>;
+type RefreshDeps = Pick<
+  Deps,
+  'store' | 'changeFeed' | 'limiter' | 'signingKeys' | 'verifier' | 'purposeKeys' | 'tokenSettings' | 'now' | 'newId'
+>;
 
 /** @throws AuthError REFRESH_TOKEN_INVALID, REFRESH_TOKEN_REUSED, SESSION_EXPIRED or SESSION_ENDED */
 export async function refresh(deps: RefreshDeps, input: RefreshInput, call: Call): Promise<Tokens> {
@@ -48,12 +51,13 @@ async function replay(deps: RefreshDeps, token: RefreshToken, requestId: string,
 
 /** Committed before the caller hears of it: a throw inside the transaction would roll it back. */
 async function endStolenSession(
-  { store, now }: Pick<Deps, 'store' | 'now'>,
+  { store, changeFeed, now }: Pick<Deps, 'store' | 'changeFeed' | 'now'>,
   { sessionId, user }: Session,
   { origin }: Call,
 ): Promise<void> {
   const detected = audit({ type: 'refresh_reuse_detected', userId: user.id, sessionId, origin });
   await store.sessions.end(sessionId, now(), [detected]);
+  await changeFeed.catchUp();
 }
 
 const REASONS = {

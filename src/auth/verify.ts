@@ -6,7 +6,7 @@ import type { Decision } from '../verifier/verifier.ts';
 /** @param credential the token of the call itself, examined when no other is given */
 export type VerifyInput = { accessToken: string; audience: string; credential: string };
 
-/** @throws AuthError TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED, AUDIENCE_MISMATCH or CREDENTIALS_MISSING */
+/** @throws AuthError TOKEN_INVALID, TOKEN_EXPIRED, AUDIENCE_MISMATCH, TOKEN_REVOKED, TOKEN_STALE or CREDENTIALS_MISSING */
 export async function verify(deps: Pick<Deps, 'verifier'>, input: VerifyInput, { signal }: Call): Promise<Decision> {
   const token = input.accessToken || input.credential;
   if (token === '') throw new AuthError('CREDENTIALS_MISSING');

@@ -7,6 +7,7 @@ export type Reason =
   | 'TOKEN_INVALID'
   | 'TOKEN_EXPIRED'
   | 'TOKEN_REVOKED'
+  | 'TOKEN_STALE'
   | 'AUDIENCE_MISMATCH'
   | 'REFRESH_TOKEN_INVALID'
   | 'REFRESH_TOKEN_REUSED'
@@ -25,7 +26,9 @@ export type Reason =
   | 'PASSWORD_WRONG'
   | 'REQUEST_MALFORMED'
   | 'MESSAGE_TOO_LARGE'
-  | 'UNIMPLEMENTED';
+  | 'UNIMPLEMENTED'
+  | 'CURSOR_TOO_OLD'
+  | 'WATCHER_TOO_SLOW';
 
 /** One bad field of a request. The description never repeats the value. */
 export type Violation = { field: string; description: string };

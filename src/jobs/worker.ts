@@ -4,13 +4,14 @@ import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import { atMostEvery } from '../at-most-every.ts';
 import type { OutboxRef } from '../store/outbox.ts';
+import type { Store } from '../store/store.ts';
 import { within } from '../within.ts';
 import { describe, UndeliverableMail } from './mailer.ts';
 import { QUEUE_PREFIX, type Queues, type RetryPolicy } from './queues.ts';
 import { startRelay } from './relay.ts';
 import { type MailDeps, sendMail } from './send-mail.ts';
 
-export type WorkerDeps = MailDeps & { redis: Redis; queues: Queues; retry: RetryPolicy };
+export type WorkerDeps = MailDeps & { store: Pick<Store, 'changes'>; redis: Redis; queues: Queues; retry: RetryPolicy };
 
 export type Worker = {
   /** Lets jobs under way finish, for so long; what is left is done by the next worker. */
@@ -21,6 +22,9 @@ const MAIL_CONCURRENCY = 4;
 const AUDIT_CONCURRENCY = 16;
 const ERROR_LINE_EVERY_MS = 10_000;
 const PARTITION_CHECK_MS = 6 * 3600_000;
+/** Together more than a server can make. */
+const PRUNE_EVERY_MS = 5_000;
+const PRUNE_AT_ONCE = 10_000;
 
 /** @param onRedisError hears of a Redis that is away */
 export async function startWorker(
@@ -34,6 +38,9 @@ export async function startWorker(
   const partitions = setInterval(() => {
     makePartitions().catch((err: unknown) => log.error({ err }, 'audit partitions'));
   }, PARTITION_CHECK_MS);
+  const pruning = setInterval(() => {
+    deps.store.changes.prune(PRUNE_AT_ONCE).catch((err: unknown) => log.warn({ err }, 'pruning changes'));
+  }, PRUNE_EVERY_MS);
 
   const consume = (topic: OutboxRef['topic'], concurrency: number, carryOut: (id: string) => Promise<void>) =>
     new QueueWorker(topic, (job) => attempt(deps, log, topic, job, carryOut), {
@@ -51,6 +58,7 @@ export async function startWorker(
   return {
     async close(graceMs) {
       clearInterval(partitions);
+      clearInterval(pruning);
       const finished = Promise.all([relay.close(), ...consumers.map((consumer) => consumer.close())]);
       // It would wait for a Redis that is away for as long as it is.
       await within(deps.redis.status === 'ready' ? graceMs : 0, finished);

@@ -6,6 +6,7 @@ const LABELS = {
   resetTokens: 'latchkey/v1/reset-token',
   signingKeyEncryption: 'latchkey/v1/signing-key-encryption',
   accountHash: 'latchkey/v1/account-hash',
+  watchCursors: 'latchkey/v1/watch-cursor',
 };
 
 /** One 256-bit key for each purpose, so that what is made for one never passes for another. */
@@ -18,5 +19,6 @@ export function derivePurposeKeys(masterKey: Buffer): PurposeKeys {
     resetTokens: derive(LABELS.resetTokens),
     signingKeyEncryption: derive(LABELS.signingKeyEncryption),
     accountHash: derive(LABELS.accountHash),
+    watchCursors: derive(LABELS.watchCursors),
   };
 }

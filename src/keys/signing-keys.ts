@@ -10,33 +10,47 @@ import {
   type VerificationKey,
 } from '../verifier/access-token.ts';
 import { decryptPrivateKey, encryptPrivateKey } from './key-encryption.ts';
+import { privateVerificationKey } from './private-verification-key.ts';
 
 export type SigningKeys = {
-  verificationKeys: VerificationKey[];
+  verificationKeys(): VerificationKey[];
   /** RFC 7517: public members only. */
-  jwks: { keys: JWK[] };
+  jwks(): { keys: JWK[] };
+  /** For those who verify without asking; SubjectPublicKeyInfo in DER. */
+  publicKeys(): { kid: string; algorithm: string; publicKey: Uint8Array<ArrayBuffer> }[];
   sign(claims: AccessClaims): Promise<string>;
+  /** Reads again which keys there are. */
+  reload(): Promise<void>;
 };
 
-type SigningKey = VerificationKey & { privateKey: KeyObject; jwk: JWK };
+type SigningKey = VerificationKey & { privateKey: KeyObject; jwk: JWK; spki: Uint8Array<ArrayBuffer> };
 
 export async function loadSigningKeys(store: SigningKeyRows, encryptionKey: Buffer): Promise<SigningKeys> {
-  let stored = await store.all();
-  if (stored.length === 0) {
+  const read = async () => Promise.all((await store.all()).map((stored) => openSigningKey(stored, encryptionKey)));
+  let keys = await read();
+  if (keys.length === 0) {
     await store.addFirst(await generateSigningKey(encryptionKey));
-    stored = await store.all();
+    keys = await read();
   }
-  const keys = await Promise.all(stored.map((key) => openSigningKey(key, encryptionKey)));
-  const active = keys[0];
-  if (!active) throw new Error('there is no signing key, and none could be added');
+  const active = () => {
+    const [first] = keys;
+    if (!first) throw new Error('there is no signing key');
+    return first;
+  };
+  active();
   return {
-    verificationKeys: keys,
-    jwks: { keys: keys.map((key) => key.jwk) },
+    verificationKeys: () => keys,
+    jwks: () => ({ keys: keys.map((key) => key.jwk) }),
+    publicKeys: () => keys.map(({ kid, algorithm, spki }) => ({ kid, algorithm, publicKey: spki })),
     async sign(claims) {
-      const token = await new SignJWT(claims).setProtectedHeader(accessTokenHeader(active.kid)).sign(active.privateKey);
+      const { kid, privateKey } = active();
+      const token = await new SignJWT(claims).setProtectedHeader(accessTokenHeader(kid)).sign(privateKey);
       // Rather no token than one that every verifier refuses.
       if (token.length > MAX_TOKEN_LENGTH) throw new Error(`an access token of ${token.length} characters is too long`);
       return token;
+    },
+    async reload() {
+      keys = await read();
     },
   };
 }
@@ -52,8 +66,9 @@ async function openSigningKey(stored: StoredSigningKey, encryptionKey: Buffer): 
   const { kid, algorithm } = stored;
   const privateKey = createPrivateKey({ key: decrypt(stored, encryptionKey), type: 'pkcs8', format: 'der' });
   const publicKey = createPublicKey(privateKey);
+  const spki = new Uint8Array(publicKey.export({ type: 'spki', format: 'der' }));
   const jwk = { ...(await exportJWK(publicKey)), kid, alg: algorithm, use: 'sig' };
-  return { kid, algorithm, privateKey, publicKey, jwk };
+  return { ...privateVerificationKey(kid, privateKey), privateKey, jwk, spki };
 }
 
 function decrypt(stored: StoredSigningKey, encryptionKey: Buffer): Buffer {

@@ -17,7 +17,12 @@ export function accessOf(method: DescMethod): Access {
 
 /** The token of `authorization: Bearer ...` (RFC 6750 section 2.1), or the empty string. */
 export function bearerToken(headers: Headers): string {
-  return /^Bearer +([^\s,]+)$/i.exec(headers.get('authorization') ?? '')?.[1] ?? '';
+  return parseBearer(headers.get('authorization') ?? '');
+}
+
+/** The same of the header's value. */
+export function parseBearer(authorization: string): string {
+  return authorization === '' ? '' : (/^Bearer +([^\s,]+)$/i.exec(authorization)?.[1] ?? '');
 }
 
 /**

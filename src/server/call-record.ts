@@ -1,6 +1,6 @@
-// What is known of one call while it runs, and the line that the log gets when it is over.
+// What is known of one call while it runs.
+import { randomUUID } from 'node:crypto';
 import { type ContextKey, createContextKey } from '@connectrpc/connect';
-import type { Logger } from 'pino';
 import type { Reason } from '../domain/auth-error.ts';
 import type { Principal } from '../domain/principal.ts';
 import type { NodeRequest } from './handler.ts';
@@ -26,13 +26,15 @@ export const callRecordKey: ContextKey<CallRecord | null> = createContextKey<Cal
 
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,64}$/;
 const MAX_USER_AGENT = 200;
-const CALLER_WENT_AWAY = 'canceled';
 
-/** The request's `x-request-id` is used if it is one; else a new id is made. */
-export function openCallRecord(newId: () => string, request: NodeRequest): CallRecord {
-  const suggestedId = request.headers['x-request-id'];
+/** What the caller suggests is used if it is an id; else a new one is made. */
+export function chooseRequestId(suggested: unknown): string {
+  return typeof suggested === 'string' && REQUEST_ID.test(suggested) ? suggested : randomUUID();
+}
+
+export function openCallRecord(request: NodeRequest): CallRecord {
   return {
-    requestId: typeof suggestedId === 'string' && REQUEST_ID.test(suggestedId) ? suggestedId : newId(),
+    requestId: chooseRequestId(request.headers['x-request-id']),
     address: request.socket?.remoteAddress ?? '',
     userAgent: (request.headers['user-agent'] ?? '').replace(/[^\x20-\x7e]/g, '').slice(0, MAX_USER_AGENT),
     startedAt: performance.now(),
@@ -42,27 +44,4 @@ export function openCallRecord(newId: () => string, request: NodeRequest): CallR
     principal: null,
     error: undefined,
   };
-}
-
-/**
- * One line a call, with no token, email or password in it.
- * @param wasAnswered whether the whole answer went out
- */
-export function logCall(log: Logger, record: CallRecord, wasAnswered: boolean): void {
-  const { method, reason, principal } = record;
-  const code = wasAnswered ? record.code : CALLER_WENT_AWAY;
-  const fields = {
-    method,
-    code,
-    ...(wasAnswered && reason && { reason }),
-    duration_ms: Math.round((performance.now() - record.startedAt) * 100) / 100,
-    peer: record.address,
-    request_id: record.requestId,
-    ...(principal?.kind === 'user' && { user_id: principal.userId }),
-    ...(principal?.kind === 'service' && { service: principal.name }),
-    ...(record.error !== undefined && { err: record.error }),
-  };
-  if (reason === 'INTERNAL') log.error(fields, 'call');
-  else if (record.error !== undefined) log.warn(fields, 'call');
-  else log.info(fields, 'call');
 }

@@ -1,10 +1,15 @@
 // From domain words to messages.
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
+import { Reason } from '../../gen/auth/v1/errors_pb.ts';
 import { PrincipalKind, type PrincipalSchema, type TokensSchema, type UserSchema } from '../../gen/auth/v1/types_pb.ts';
+import type { ChangeSchema, VerdictSchema } from '../../gen/auth/v1/verifier_service_pb.ts';
+import type { Change } from '../domain/change.ts';
 import type { UserPrincipal } from '../domain/principal.ts';
 import type { Tokens } from '../domain/tokens.ts';
 import type { User } from '../domain/user.ts';
+import type { SigningKeys } from '../keys/signing-keys.ts';
+import type { Verdict } from '../verifier/verifier.ts';
 
 export function userMessage({ createdAt, disabled: _, ...user }: User): MessageInitShape<typeof UserSchema> {
   return { ...user, createdAt: timestampFromDate(createdAt) };
@@ -27,4 +32,29 @@ export function principalMessage(principal: UserPrincipal): MessageInitShape<typ
     issuedAt: timestampFromDate(principal.issuedAt),
     expiresAt: timestampFromDate(principal.expiresAt),
   };
+}
+
+export function verdictMessage(verdict: Verdict): MessageInitShape<typeof VerdictSchema> {
+  if ('reason' in verdict) return { reason: Reason[verdict.reason] };
+  const { principal, revalidateAt } = verdict.decision;
+  return { principal: principalMessage(principal), revalidateAt: timestampFromDate(revalidateAt) };
+}
+
+/** @param keys as they are now; that they changed is all that the change itself says */
+export function changeMessage(
+  change: Change,
+  keys: Pick<SigningKeys, 'publicKeys'>,
+  issuer: string,
+): MessageInitShape<typeof ChangeSchema> {
+  switch (change.kind) {
+    case 'session_ended':
+      return { change: { case: 'sessionEnded', value: { sessionId: change.sessionId } } };
+    case 'user_changed': {
+      const { userId, staleBelow, revokedBelow } = change;
+      const value = { userId, staleBelowEpoch: BigInt(staleBelow), revokedBelowEpoch: BigInt(revokedBelow) };
+      return { change: { case: 'userChanged', value } };
+    }
+    case 'keys_changed':
+      return { change: { case: 'keysChanged', value: { keys: keys.publicKeys(), issuer } } };
+  }
 }

@@ -22,6 +22,7 @@ export const ERRORS = {
   TOKEN_INVALID: { code: Code.Unauthenticated, message: 'the access token is not valid' },
   TOKEN_EXPIRED: { code: Code.Unauthenticated, message: 'the access token has expired' },
   TOKEN_REVOKED: { code: Code.Unauthenticated, message: 'the session of the access token has ended' },
+  TOKEN_STALE: { code: Code.Unauthenticated, message: 'the claims of the access token have changed; refresh it' },
   AUDIENCE_MISMATCH: { code: Code.Unauthenticated, message: 'the access token is for another audience' },
   REFRESH_TOKEN_INVALID: { code: Code.Unauthenticated, message: 'the refresh token is not valid' },
   REFRESH_TOKEN_REUSED: {
@@ -47,6 +48,8 @@ export const ERRORS = {
     code: Code.Unimplemented,
     message: 'not served: use POST, and content-type application/json, application/proto or one of gRPC',
   },
+  CURSOR_TOO_OLD: { code: Code.OutOfRange, message: 'the cursor is too old; watch again without one' },
+  WATCHER_TOO_SLOW: { code: Code.ResourceExhausted, message: 'the changes were not read fast enough' },
 } satisfies Record<ProtoReason | Reason, Answer> & Record<Exclude<Reason, ProtoReason>, never>;
 
 const RETRY_AFTER_OUTAGE_MS = 1000;
@@ -59,6 +62,11 @@ export function answerError(error: unknown, record: CallRecord): ConnectError {
   record.reason = failure.reason;
   record.error = failure.cause;
   return toConnectError(failure, record.requestId);
+}
+
+/** What a caller hears who is refused for a reason that needs no details. */
+export function refusal(reason: Reason, requestId: string): ConnectError {
+  return toConnectError(new AuthError(reason), requestId);
 }
 
 function asAuthError(error: unknown): AuthError {

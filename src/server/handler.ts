@@ -4,6 +4,9 @@ import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 export type NodeRequest = IncomingMessage | Http2ServerRequest;
 export type NodeResponse = ServerResponse | Http2ServerResponse;
 
+/** Emitted on a response that is a stream without an end. It may last; only when its reader stalls is it given up. */
+export const ANSWER_LASTS = Symbol('answer lasts');
+
 /** Answers a request, or says by `false` that it is not one of its own. */
 export type Handler = (request: NodeRequest, response: NodeResponse) => boolean;
 

@@ -3,7 +3,10 @@
 import http from 'node:http';
 import http2 from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
-import { type Handler, type NodeRequest, type NodeResponse, sendJson } from './handler.ts';
+import { ANSWER_LASTS, type Handler, type NodeRequest, type NodeResponse, sendJson } from './handler.ts';
+import { leanHttp1 } from './lean/http1-door.ts';
+import { leanHttp2, type OnStream } from './lean/http2-door.ts';
+import type { LeanRpc } from './lean/lean-rpc.ts';
 import { sniff } from './sniff.ts';
 
 export type ListenerOptions = {
@@ -33,7 +36,11 @@ const IDLE_SESSION_MS = 5 * 60_000;
 const MAX_HEADER_BYTES = 16 * 1024;
 const MAX_STREAMS_PER_CONNECTION = 100;
 
-export async function listen(options: ListenerOptions, handlers: Handler[]): Promise<Listener> {
+/**
+ * @param lean asked first, at half the cost of the handlers
+ * @param handlers asked in turn for everything else
+ */
+export async function listen(options: ListenerOptions, lean: LeanRpc, handlers: Handler[]): Promise<Listener> {
   let closing = false;
   const sockets = new Set<Socket>();
   const peers = new Map<string, number>();
@@ -42,10 +49,10 @@ export async function listen(options: ListenerOptions, handlers: Handler[]): Pro
   const undecided = new Set<Socket>();
 
   const onRequest = (request: NodeRequest, response: NodeResponse) => {
-    if (closing && request.httpVersionMajor === 1) response.setHeader('connection', 'close');
     boundExchange(request, response);
     // HTTP/1.1 has its own check; what HTTP/2 has in its settings binds a client only once it has seen them.
-    if (headerBytes(request) > MAX_HEADER_BYTES) return sendJson(response, 431, { error: 'headers too large' });
+    if (headerBytes(request.rawHeaders) > MAX_HEADER_BYTES)
+      return sendJson(response, 431, { error: 'headers too large' });
     try {
       if (!handlers.some((handle) => handle(request, response))) sendJson(response, 404, { error: 'not found' });
     } catch {
@@ -61,6 +68,13 @@ export async function listen(options: ListenerOptions, handlers: Handler[]): Pro
     },
     onRequest,
   );
+  // What Node does to make requests and responses of streams, which the lean path spares itself.
+  const [serveStream] = h2.listeners('stream') as OnStream[];
+  h2.removeAllListeners('stream');
+  h2.on(
+    'stream',
+    leanHttp2(lean, (...args) => serveStream?.apply(h2, args)),
+  );
   h2.on('session', (session) => {
     sessions.add(session);
     session.on('error', () => session.destroy());
@@ -69,6 +83,7 @@ export async function listen(options: ListenerOptions, handlers: Handler[]): Pro
     if (closing) session.close();
   });
 
+  const answerHttp1 = leanHttp1(lean, onRequest);
   const h1 = http.createServer(
     {
       maxHeaderSize: MAX_HEADER_BYTES,
@@ -77,7 +92,10 @@ export async function listen(options: ListenerOptions, handlers: Handler[]): Pro
       keepAliveTimeout: KEEP_ALIVE_MS,
       connectionsCheckingInterval: 1_000,
     },
-    onRequest,
+    (request, response) => {
+      if (closing) response.setHeader('connection', 'close');
+      answerHttp1(request, response);
+    },
   );
   // The HTTP/1.1 server listens; its own handler of new connections gets those that turn out to speak HTTP/1.1.
   const [speakHttp1] = h1.listeners('connection');
@@ -136,29 +154,23 @@ export async function listen(options: ListenerOptions, handlers: Handler[]): Pro
   };
 }
 
-function headerBytes({ rawHeaders }: NodeRequest): number {
+function headerBytes(rawHeaders: string[]): number {
   return rawHeaders.reduce((sum, text) => sum + text.length, 0);
 }
 
-/** Closes an HTTP/2 connection that does not complete its preface, or on which nothing is asked for too long. */
+/**
+ * Closes an HTTP/2 connection that does not complete its preface, or on which nothing new is asked for too long. What is
+ * under way by then goes on to its end.
+ */
 function boundSession(session: http2.ServerHttp2Session): void {
-  let timer = setTimeout(() => session.destroy(), STALL_TIMEOUT_MS);
-  let streams = 0;
-  const waitForStream = () => {
-    if (streams > 0 || session.closed) return;
-    clearTimeout(timer);
-    timer = setTimeout(() => session.close(), IDLE_SESSION_MS);
-  };
-  session.once('remoteSettings', waitForStream);
-  session.on('stream', (stream) => {
-    streams += 1;
-    clearTimeout(timer);
-    stream.once('close', () => {
-      streams -= 1;
-      waitForStream();
-    });
+  const preface = setTimeout(() => session.destroy(), STALL_TIMEOUT_MS);
+  const idle = setTimeout(() => session.close(), IDLE_SESSION_MS);
+  session.once('remoteSettings', () => clearTimeout(preface));
+  session.on('stream', () => idle.refresh());
+  session.once('close', () => {
+    clearTimeout(preface);
+    clearTimeout(idle);
   });
-  session.once('close', () => clearTimeout(timer));
 }
 
 /**
@@ -178,6 +190,10 @@ function boundExchange(request: NodeRequest, response: NodeResponse): void {
   const arrivalTimer = setTimeout(abandon, STALL_TIMEOUT_MS);
   const exchangeTimer = setTimeout(abandon, EXCHANGE_TIMEOUT_MS);
   request.once('end', () => clearTimeout(arrivalTimer));
+  response.once(ANSWER_LASTS, () => {
+    clearTimeout(exchangeTimer);
+    exchange.setTimeout(STALL_TIMEOUT_MS, abandon);
+  });
   exchange.once('close', () => {
     clearTimeout(arrivalTimer);
     clearTimeout(exchangeTimer);

@@ -9,7 +9,7 @@ const JWKS_MAX_AGE_SECONDS = 300;
 export function createPlainHttpHandler(signingKeys: Pick<SigningKeys, 'jwks'>, readiness: Readiness): Handler {
   const routes: Record<string, (response: NodeResponse) => void> = {
     '/.well-known/jwks.json': (response) =>
-      sendJson(response, 200, signingKeys.jwks, `public, max-age=${JWKS_MAX_AGE_SECONDS}`),
+      sendJson(response, 200, signingKeys.jwks(), `public, max-age=${JWKS_MAX_AGE_SECONDS}`),
     // Alive: this process answers.
     '/healthz': (response) => sendJson(response, 200, { status: 'ok' }),
     // Ready: it can do its work, and is not about to stop.

@@ -4,8 +4,10 @@ import type { ConnectRouter } from '@connectrpc/connect';
 import { AccountService } from '../../gen/auth/v1/account_service_pb.ts';
 import { AuthService } from '../../gen/auth/v1/auth_service_pb.ts';
 import { Reason } from '../../gen/auth/v1/errors_pb.ts';
+import { VerifierService } from '../../gen/auth/v1/verifier_service_pb.ts';
 import { changePassword } from '../account/change-password.ts';
 import { getMe } from '../account/get-me.ts';
+import { batchVerify } from '../auth/batch-verify.ts';
 import { checkRole } from '../auth/check-role.ts';
 import { confirmReset } from '../auth/confirm-reset.ts';
 import { login } from '../auth/login.ts';
@@ -14,11 +16,13 @@ import { refresh } from '../auth/refresh.ts';
 import { register } from '../auth/register.ts';
 import { requestReset } from '../auth/request-reset.ts';
 import { verify } from '../auth/verify.ts';
+import { watch } from '../auth/watch.ts';
 import type { Deps } from '../deps.ts';
 import type { ServiceKeys } from '../keys/service-keys.ts';
 import { bearerToken } from './access.ts';
 import { callOf, userOf } from './call-context.ts';
-import { principalMessage, tokensMessage, userMessage } from './convert.ts';
+import { changeMessage, principalMessage, tokensMessage, userMessage, verdictMessage } from './convert.ts';
+import { MAX_BATCH_BYTES } from './max-bytes.ts';
 
 export type RouteDeps = Deps & { serviceKeys: ServiceKeys };
 
@@ -72,5 +76,26 @@ export function routes(deps: RouteDeps) {
         return {};
       },
     });
+
+    router.service(
+      VerifierService,
+      {
+        batchVerify: async (request, context) => ({
+          verdicts: (await batchVerify(deps, request, callOf(context))).map(verdictMessage),
+        }),
+
+        async *watch(request, context) {
+          const { signingKeys, tokenSettings } = deps;
+          for await (const { changes, cursor, asOf } of watch(deps, request, callOf(context))) {
+            yield {
+              changes: changes.map((change) => changeMessage(change, signingKeys, tokenSettings.issuer)),
+              cursor,
+              ...(asOf && { asOf: timestampFromDate(asOf) }),
+            };
+          }
+        },
+      },
+      { readMaxBytes: MAX_BATCH_BYTES, writeMaxBytes: MAX_BATCH_BYTES },
+    );
   };
 }

@@ -7,22 +7,23 @@ import {
   universalRequestFromNodeRequest,
   universalResponseToNodeResponse,
 } from '@connectrpc/connect-node';
-import type { Logger } from 'pino';
 import { accessOf, authorize, authorizeFields, bearerToken } from './access.ts';
 import { callOf, recordOf } from './call-context.ts';
-import { type CallRecord, callRecordKey, logCall, openCallRecord } from './call-record.ts';
+import type { CallLog } from './call-log.ts';
+import { type CallRecord, callRecordKey, openCallRecord } from './call-record.ts';
 import { answerError } from './errors.ts';
-import type { Handler, NodeResponse } from './handler.ts';
+import { ANSWER_LASTS, type Handler, type NodeResponse } from './handler.ts';
 import { inTime } from './in-time.ts';
+import { MAX_MESSAGE_BYTES } from './max-bytes.ts';
 import { replaceRefusal } from './refusals.ts';
 import { type RouteDeps, routes } from './routes.ts';
 
-/** Of one message, in either direction, compressed or not. */
-const MAX_MESSAGE_BYTES = 64 * 1024;
 /** How long a call may take, whatever its caller allows. */
 const CALL_TIMEOUT_MS = 10_000;
+/** How often the caller's right to a stream is looked at. */
+const LOOK_AGAIN_MS = 900;
 
-export function createRpcHandler(deps: RouteDeps, log: Logger): Handler {
+export function createRpcHandler(deps: RouteDeps, callLog: CallLog): Handler {
   const router = createConnectRouter({
     readMaxBytes: MAX_MESSAGE_BYTES,
     writeMaxBytes: MAX_MESSAGE_BYTES,
@@ -37,12 +38,13 @@ export function createRpcHandler(deps: RouteDeps, log: Logger): Handler {
   return (request, response) => {
     const handler = handlers.get(request.url?.split('?', 1)[0] ?? '');
     if (!handler) return false;
-    const record = openCallRecord(deps.newId, request);
+    const record = openCallRecord(request);
     record.method = `${handler.service.typeName}/${handler.method.name}`;
+    if (handler.method.methodKind !== 'unary') response.emit(ANSWER_LASTS);
     response.setHeader('x-request-id', record.requestId);
     response.setHeader('cache-control', 'no-store');
     const universal = universalRequestFromNodeRequest(request, response, undefined, valuesOf(record));
-    response.once('close', () => logCall(log, record, response.writableFinished));
+    response.once('close', () => callLog.write(record, response.writableFinished));
     serve(handler, universal, response, record).catch((error: unknown) => {
       // Writing to a caller who went away is no defect.
       if (!request.destroyed && !response.destroyed) answerError(error, record);
@@ -76,13 +78,23 @@ const answerAllErrors: Interceptor = (next) => async (request) => {
   try {
     const answer = await next(request);
     record.code = 'ok';
-    return answer;
+    return answer.stream ? { ...answer, message: untilItFails(answer.message, record) } : answer;
   } catch (error) {
     throw answerError(error, record);
   }
 };
 
+async function* untilItFails<T>(messages: AsyncIterable<T>, record: CallRecord): AsyncIterable<T> {
+  try {
+    yield* messages;
+  } catch (error) {
+    throw answerError(error, record);
+  }
+}
+
 const endInTime: Interceptor = (next) => (request) => {
+  // A stream lasts as long as its caller wants.
+  if (request.stream) return next(request);
   const signal = AbortSignal.any([request.signal, AbortSignal.timeout(CALL_TIMEOUT_MS)]);
   return inTime(signal, () => next({ ...request, signal }));
 };
@@ -95,6 +107,21 @@ function guard(deps: RouteDeps): Interceptor {
     const credential = bearerToken(request.header);
     record.principal = await authorize(deps, accessOf(request.method), credential, record.method, call);
     if (!request.stream) await authorizeFields(deps, request.method.input, request.message, credential, call);
-    return next(request);
+    const answer = await next(request);
+    if (!answer.stream) return answer;
+    const mayGoOn = () => authorize(deps, accessOf(request.method), credential, record.method, call);
+    return { ...answer, message: whileAllowed(answer.message, mayGoOn) };
   };
+}
+
+/** A stream outlives its caller's right to it; so that is looked at again between messages, once a second at the most. */
+async function* whileAllowed<T>(messages: AsyncIterable<T>, mayGoOn: () => Promise<unknown>): AsyncIterable<T> {
+  let lookedAt = performance.now();
+  for await (const message of messages) {
+    if (performance.now() - lookedAt > LOOK_AGAIN_MS) {
+      await mayGoOn();
+      lookedAt = performance.now();
+    }
+    yield message;
+  }
 }

@@ -1,18 +1,18 @@
 // gRPC clients want a status of gRPC, also for what is not there.
 import { setTrailerStatus } from '@connectrpc/connect/protocol-grpc';
-import type { Logger } from 'pino';
 import { AuthError } from '../domain/auth-error.ts';
-import { logCall, openCallRecord } from './call-record.ts';
+import type { CallLog } from './call-log.ts';
+import { openCallRecord } from './call-record.ts';
 import { answerError } from './errors.ts';
 import type { Handler } from './handler.ts';
 
 /** Answers UNIMPLEMENTED, by headers alone, to a gRPC call that nothing else has answered. */
-export function createUnknownGrpcMethodHandler(newId: () => string, log: Logger): Handler {
+export function createUnknownGrpcMethodHandler(callLog: CallLog): Handler {
   return (request, response) => {
     const contentType = request.headers['content-type'] ?? '';
     if (!contentType.startsWith('application/grpc')) return false;
-    const record = openCallRecord(newId, request);
-    response.once('close', () => logCall(log, record, response.writableFinished));
+    const record = openCallRecord(request);
+    response.once('close', () => callLog.write(record, response.writableFinished));
     const headers = new Headers({ 'content-type': contentType, 'x-request-id': record.requestId });
     setTrailerStatus(headers, answerError(new AuthError('UNIMPLEMENTED'), record));
     for (const [name, value] of headers) response.setHeader(name, value);

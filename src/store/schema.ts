@@ -11,6 +11,7 @@ export type Schema = {
     email_verified_at: Date | null;
     password_hash: string | null;
     password_epoch: Generated<number>;
+    claims_epoch: Generated<number>;
     disabled_at: Date | null;
     created_at: Date;
   };

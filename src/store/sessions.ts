@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import type { Standing, StandingOf } from '../domain/change.ts';
 import type { AuditEvent, Effect } from '../domain/effect.ts';
 import type { SessionState } from '../domain/judge-refresh.ts';
 import type { User } from '../domain/user.ts';
@@ -13,6 +14,8 @@ export type Grant = {
   /** When the session ends if it is not used. */
   expiresAt: Date;
   user: User;
+  /** Counts the sets of claims that the user's tokens have had. */
+  claimsEpoch: number;
 };
 
 export type Session = Grant & SessionState;
@@ -60,7 +63,7 @@ export function createSessions(db: Db, newId: () => string) {
      * Null when it is not the current token of a live session.
      */
     async rotate(rotation: Rotation, now: Date, event: AuditEvent): Promise<Grant | null> {
-      const { rows } = await sql<Parameters<typeof toGrant>[0]>`
+      const { rows } = await sql<GrantRow>`
         WITH rotated AS (
           UPDATE sessions
           SET counter = counter + 1, rotated_at = ${now}, rotation_request_id = ${rotation.requestId},
@@ -69,7 +72,7 @@ export function createSessions(db: Db, newId: () => string) {
           WHERE sessions.id = ${rotation.sessionId} AND counter = ${rotation.counter} AND ended_at IS NULL
             AND expires_at > ${now} AND users.id = user_id AND disabled_at IS NULL
           RETURNING sessions.id AS session_id, counter, expires_at, users.id, email, full_name,
-            email_verified_at, disabled_at, users.created_at
+            email_verified_at, disabled_at, users.created_at, claims_epoch
         ), audited AS (
           INSERT INTO outbox (id, topic, payload, created_at)
           SELECT ${newId()}, 'audit', ${JSON.stringify(event)}::jsonb || jsonb_build_object('userId', id), ${now}
@@ -86,7 +89,8 @@ export function createSessions(db: Db, newId: () => string) {
         .selectFrom('sessions')
         .innerJoin('users', 'users.id', 'sessions.user_id')
         .select(userColumns)
-        .select(['sessions.id as session_id', 'counter', 'expires_at', 'rotated_at', 'rotation_request_id'])
+        .select(['sessions.id as session_id', 'counter', 'expires_at', 'claims_epoch'])
+        .select(['rotated_at', 'rotation_request_id'])
         // A session of a disabled user has ended, whatever its own row says.
         .select((eb) => eb.fn.coalesce('ended_at', 'disabled_at').as('ended_at'))
         .where('sessions.id', '=', id)
@@ -115,29 +119,41 @@ export function createSessions(db: Db, newId: () => string) {
       });
     },
 
-    /** Whether the session goes on and its user may sign in. */
-    async isLive(session: { sessionId: string; userId: string }, now: Date, signal?: AbortSignal): Promise<boolean> {
+    /** What has become of each session and its user since a token was signed for them; in their order. */
+    async standings(of: StandingOf[], now: Date, signal?: AbortSignal): Promise<Standing[]> {
       signal?.throwIfAborted();
-      const row = await db
+      const rows = await db
         .selectFrom('sessions')
         .innerJoin('users', 'users.id', 'sessions.user_id')
-        .select('sessions.id')
-        .where('sessions.id', '=', session.sessionId)
-        .where('users.id', '=', session.userId)
+        .select(['sessions.id', 'user_id', 'claims_epoch'])
+        .where('sessions.id', 'in', [...new Set(of.map(({ sessionId }) => sessionId))])
         .where('ended_at', 'is', null)
         .where('ends_by', '>', now)
         .where('disabled_at', 'is', null)
-        .executeTakeFirst();
-      return row !== undefined;
+        .execute();
+      const live = new Map(rows.map((row) => [row.id, row]));
+      return of.map(({ sessionId, userId, epoch }) => {
+        const session = live.get(sessionId);
+        if (!session || session.user_id !== userId) return 'ended';
+        return epoch < session.claims_epoch ? 'stale' : 'live';
+      });
     },
   };
 }
 
-function toGrant(row: Parameters<typeof toUser>[0] & { session_id: string; counter: string; expires_at: Date }): Grant {
+type GrantRow = Parameters<typeof toUser>[0] & {
+  session_id: string;
+  counter: string;
+  expires_at: Date;
+  claims_epoch: number;
+};
+
+function toGrant(row: GrantRow): Grant {
   return {
     sessionId: row.session_id,
     counter: Number(row.counter),
     expiresAt: row.expires_at,
     user: toUser(row),
+    claimsEpoch: row.claims_epoch,
   };
 }

@@ -1,5 +1,6 @@
 // The state of record. Each method is one transaction; effects given to it commit with it or not at all. A signal keeps a
 // query from beginning for a caller who has gone; one that runs is bounded by the statement time-out.
+import { type Changes, createChanges } from './changes.ts';
 import type { Db } from './database.ts';
 import { createOutbox, type Outbox } from './outbox.ts';
 import { createResets, type Resets } from './resets.ts';
@@ -13,6 +14,7 @@ export type Store = {
   resets: Resets;
   outbox: Outbox;
   signingKeys: SigningKeyRows;
+  changes: Changes;
 };
 
 export function createStore(db: Db, newId: () => string, now: () => Date): Store {
@@ -22,5 +24,6 @@ export function createStore(db: Db, newId: () => string, now: () => Date): Store
     resets: createResets(db, newId),
     outbox: createOutbox(db, newId),
     signingKeys: createSigningKeyRows(db, now),
+    changes: createChanges(db),
   };
 }

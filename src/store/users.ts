@@ -13,6 +13,8 @@ export type Credentials = {
   passwordHash: string | null;
   /** Counts the account's passwords. */
   passwordEpoch: number;
+  /** Counts the sets of claims that the account's tokens have had. */
+  claimsEpoch: number;
 };
 
 export type NewUser = { id: string; email: Email; fullName: string; passwordHash: string };
@@ -60,7 +62,7 @@ export function createUsers(db: Db, newId: () => string) {
     const row = await db
       .selectFrom('users')
       .select(userColumns)
-      .select(['password_hash', 'password_epoch'])
+      .select(['password_hash', 'password_epoch', 'claims_epoch'])
       .where(sql.ref<string>(`users.${column}`), '=', value)
       .executeTakeFirst();
     if (!row) return null;
@@ -68,6 +70,7 @@ export function createUsers(db: Db, newId: () => string) {
       user: toUser(row),
       passwordHash: row.password_hash,
       passwordEpoch: row.password_epoch,
+      claimsEpoch: row.claims_epoch,
     };
   }
 

@@ -1,6 +1,5 @@
 // The one form of access token that this service makes and accepts: RFC 9068, compact, canonical to the last bit.
 import { type KeyObject, verify as verifySignature } from 'node:crypto';
-import { AuthError } from '../domain/auth-error.ts';
 import { isUuid } from '../domain/uuid.ts';
 
 export type AccessClaims = {
@@ -16,10 +15,17 @@ export type AccessClaims = {
   sid: string;
   email: string;
   roles: string[];
+  /** Counts the sets of claims the user's tokens have had: a lower one than the user's present one is stale. */
+  epoch: number;
 };
 
 /** A key whose signatures are accepted. */
-export type VerificationKey = { kid: string; algorithm: 'EdDSA'; publicKey: KeyObject };
+export type VerificationKey = {
+  kid: string;
+  algorithm: 'EdDSA';
+  /** Whether this key has made this signature of these bytes. */
+  hasSigned(content: Buffer, signature: Buffer): boolean;
+};
 
 /**
  * The longest lifetime that can be configured. What is accepted is bounded by it, and not by the lifetime that happens to
@@ -32,35 +38,42 @@ export const MAX_TOKEN_LENGTH = 4096;
 
 const ED25519_SIGNATURE_BYTES = 64;
 /** Clocks of processes differ by this much at the most. */
-const MAX_CLOCK_SKEW_SECONDS = 60;
+export const MAX_CLOCK_SKEW_SECONDS = 60;
 
 export function accessTokenHeader(kid: string): { alg: string; kid: string; typ: string } {
   return { alg: 'EdDSA', kid, typ: 'at+jwt' };
 }
 
+/** The key for whoever has only its public half. */
+export function publicVerificationKey(kid: string, publicKey: KeyObject): VerificationKey {
+  return {
+    kid,
+    algorithm: 'EdDSA',
+    hasSigned: (content, signature) => verifySignature(null, content, publicKey, signature),
+  };
+}
+
 /** Verification keys by the one header (base64url) under which each may appear: the header is compared, never parsed. */
-export function keysByHeader(keys: VerificationKey[]): Map<string, KeyObject> {
-  return new Map(keys.map((key) => [encode(JSON.stringify(accessTokenHeader(key.kid))), key.publicKey]));
+export type KeysByHeader = Map<string, VerificationKey>;
+
+export function keysByHeader(keys: VerificationKey[]): KeysByHeader {
+  return new Map(keys.map((key) => [encode(JSON.stringify(accessTokenHeader(key.kid))), key]));
 }
 
-/**
- * The claims of an authentic token. Says nothing of expiry, audience or revocation.
- * @throws AuthError TOKEN_INVALID, whatever is wrong
- */
-export function openAccessToken(token: string, keys: Map<string, KeyObject>, issuer: string, now: Date): AccessClaims {
+/** The claims of an authentic token; null whatever is wrong. Says nothing of expiry, audience or revocation. */
+export function openAccessToken(token: string, keys: KeysByHeader, issuer: string, nowMs: number): AccessClaims | null {
   const claims = readAuthenticClaims(token, keys);
-  if (!claims || !areOurs(claims, issuer, Math.floor(now.getTime() / 1000))) throw new AuthError('TOKEN_INVALID');
-  return claims;
+  return claims && areOurs(claims, issuer, Math.floor(nowMs / 1000)) ? claims : null;
 }
 
-function readAuthenticClaims(token: string, keys: Map<string, KeyObject>): AccessClaims | null {
+function readAuthenticClaims(token: string, keys: KeysByHeader): AccessClaims | null {
   if (token.length > MAX_TOKEN_LENGTH) return null;
   const [header = '', payload = '', signature = '', ...rest] = token.split('.');
   const key = keys.get(header);
   const json = decodeCanonical(payload);
   const signatureBytes = decodeCanonical(signature);
   if (rest.length > 0 || !key || !json || signatureBytes?.length !== ED25519_SIGNATURE_BYTES) return null;
-  if (!verifySignature(null, Buffer.from(`${header}.${payload}`), key, signatureBytes)) return null;
+  if (!key.hasSigned(Buffer.from(`${header}.${payload}`), signatureBytes)) return null;
   return parseCanonicalObject(json.toString());
 }
 
@@ -81,7 +94,7 @@ function parseCanonicalObject(json: string): AccessClaims | null {
 }
 
 function areOurs(claims: AccessClaims, issuer: string, nowSeconds: number): boolean {
-  const { iss, sub, aud, client_id, iat, exp, jti, sid, email, roles } = claims;
+  const { iss, sub, aud, client_id, iat, exp, jti, sid, email, roles, epoch } = claims;
   return (
     iss === issuer &&
     client_id === CLIENT_ID &&
@@ -89,6 +102,7 @@ function areOurs(claims: AccessClaims, issuer: string, nowSeconds: number): bool
     typeof email === 'string' &&
     [aud, roles].every((list) => Array.isArray(list) && list.every((item) => typeof item === 'string')) &&
     aud.length > 0 &&
+    Number.isSafeInteger(epoch) &&
     Number.isSafeInteger(iat) &&
     Number.isSafeInteger(exp) &&
     iat <= nowSeconds + MAX_CLOCK_SKEW_SECONDS &&

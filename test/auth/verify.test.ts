@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { SERVICE_KEY, startTestApp, type TestApp } from '../support/app.ts';
 import { account, auth, type Caller, viaFetch } from '../support/clients.ts';
+import { eventually } from '../support/eventually.ts';
 import { isGood, registered, signedIn } from '../support/people.ts';
 
 let app: TestApp;
@@ -67,8 +68,38 @@ test.each([
 ])('a token of a user who is %s is good no more', async (_, statement) => {
   const person = await signedIn(call);
   await app.owner.query(statement, [person.userId]);
-  expect((await call(auth.verify, { accessToken: person.accessToken })).reason).toBe('TOKEN_REVOKED');
+  // Within a second: nobody told the service but the database.
+  const verify = () => call(auth.verify, { accessToken: person.accessToken });
+  await eventually(async () => (await verify()).reason === 'TOKEN_REVOKED', 1_000);
   expect((await call(account.getMe, {}, { bearer: person.accessToken })).reason).toBe('TOKEN_REVOKED');
+});
+
+test.each([
+  ['is granted a role', "INSERT INTO user_roles VALUES ($1, 'admin', now())"],
+  ['loses a role', "DELETE FROM user_roles WHERE user_id = $1 AND role = 'user'"],
+])('a token of a user who %s is stale, and the next one has the new claims', async (_, statement) => {
+  const person = await signedIn(call);
+  await app.owner.query(statement, [person.userId]);
+  const verify = () => call(auth.verify, { accessToken: person.accessToken });
+  await eventually(async () => (await verify()).reason === 'TOKEN_STALE', 1_000);
+  expect(await verify()).toMatchObject({ code: 'unauthenticated', reason: 'TOKEN_STALE' });
+  const { tokens } = (await call(auth.refresh, { refreshToken: person.refreshToken })).body;
+  const { rows } = await app.owner.query('SELECT role FROM user_roles WHERE user_id = $1 ORDER BY role', [
+    person.userId,
+  ]);
+  const { principal } = (await call(auth.verify, { accessToken: tokens.accessToken })).body;
+  expect(principal.roles).toEqual(rows.map(({ role }) => role));
+});
+
+test('a user who is enabled again goes on with the session, and not with the old token', async () => {
+  const person = await signedIn(call);
+  await app.owner.query('UPDATE users SET disabled_at = now() WHERE id = $1', [person.userId]);
+  const verify = (accessToken: string) => call(auth.verify, { accessToken });
+  await eventually(async () => (await verify(person.accessToken)).reason === 'TOKEN_REVOKED', 1_000);
+  await app.owner.query('UPDATE users SET disabled_at = NULL WHERE id = $1', [person.userId]);
+  const { tokens } = (await call(auth.refresh, { refreshToken: person.refreshToken })).body;
+  expect((await verify(tokens.accessToken)).code).toBe('ok');
+  expect((await verify(person.accessToken)).reason).toBe('TOKEN_REVOKED');
 });
 
 test('a token of another kind is no access token, and ends nothing', async () => {

@@ -2,6 +2,7 @@ import bcrypt from 'bcrypt';
 import { expect, test } from 'vitest';
 import { parsePresentedPassword } from '../../src/domain/password.ts';
 import { createHashQueue } from '../../src/passwords/hash-queue.ts';
+import { workHere } from '../../src/passwords/hash-work.ts';
 import { createHasher } from '../../src/passwords/hasher.ts';
 
 const password = parsePresentedPassword('a good pass phrase');
@@ -10,6 +11,7 @@ const open = () =>
   createHasher(
     { memoryKib: 256, iterations: 1, parallelism: 1 },
     createHashQueue({ concurrency: 1, maxWaiting: 9, maxWaitMs: 5_000 }),
+    workHere,
   );
 
 async function millisecondsOf(work: Promise<unknown>): Promise<number> {
@@ -29,7 +31,7 @@ test('hashes have a salt, match their password and no other', async () => {
 
 test('no hash takes as long as one', async () => {
   const queue = createHashQueue({ concurrency: 1, maxWaiting: 9, maxWaitMs: 5_000 });
-  const hasher = await createHasher({ memoryKib: 32_768, iterations: 4, parallelism: 1 }, queue);
+  const hasher = await createHasher({ memoryKib: 32_768, iterations: 4, parallelism: 1 }, queue, workHere);
   const hash = await hasher.hash(password);
   const [real, decoy] = [[], []] as [number[], number[]];
   for (let n = 0; n < 5; n += 1) {

@@ -115,6 +115,7 @@ describe('the schema', () => {
       '0003_outbox',
       '0004_audit',
       '0005_service_role',
+      '0006_changes',
     ]);
     expect(await migrateDatabase(fresh.ownerUrl)).toEqual([]);
   });
@@ -125,7 +126,7 @@ describe('the schema', () => {
     const login = new URL(url);
     login.username = `login_${Date.now()}`;
     login.password = "it's a secret";
-    expect(await prepareDatabase(url.href, login.href)).toHaveLength(5);
+    expect(await prepareDatabase(url.href, login.href)).toHaveLength(6);
     expect(await prepareDatabase(url.href, login.href)).toHaveLength(0);
     const client = new pg.Client({ connectionString: login.href });
     await client.connect();

@@ -18,6 +18,8 @@ export type TestApp = App & {
   environment: Environment;
   /** Moves the service's clock forward. */
   advance(milliseconds: number): void;
+  /** Stops it. */
+  freeze(): void;
 };
 
 export const SERVICE_KEY = 'svc-0123456789abcdefghijklmnopqrstuv';
@@ -73,7 +75,8 @@ export async function startTestApp(
   const logs: string[] = [];
   const log = createLogger('info', { write: (line) => void logs.push(line) });
   let ahead = 0;
-  const app = await startApp(readConfig(environment), parts, log, () => new Date(Date.now() + ahead));
+  let frozenAt: number | null = null;
+  const app = await startApp(readConfig(environment), parts, log, () => new Date((frozenAt ?? Date.now()) + ahead));
   const owner = new pg.Pool({ connectionString: environment.MIGRATION_DATABASE_URL, max: 2 });
   owner.on('error', () => {});
   return {
@@ -85,6 +88,9 @@ export async function startTestApp(
     environment,
     advance: (milliseconds) => {
       ahead += milliseconds;
+    },
+    freeze: () => {
+      frozenAt = Date.now();
     },
     async close() {
       await app.close();

@@ -6,6 +6,7 @@ import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } f
 import * as grpc from '@grpc/grpc-js';
 import { AccountService } from '../../gen/auth/v1/account_service_pb.ts';
 import { AuthService } from '../../gen/auth/v1/auth_service_pb.ts';
+import { VerifierService } from '../../gen/auth/v1/verifier_service_pb.ts';
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
 import { codeName } from '../../src/server/errors.ts';
 
@@ -31,6 +32,7 @@ export type Caller = (method: DescMethodUnary, input: JsonValue, options?: CallO
 
 export const auth = AuthService.method;
 export const account = AccountService.method;
+export const verifierService = VerifierService.method;
 
 function transports(url: string): Record<string, Transport> {
   return {

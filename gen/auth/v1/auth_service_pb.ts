@@ -446,8 +446,8 @@ export const AuthService: GenService<{
   },
   /**
    * Tells whom an access token speaks for, or refuses it.
-   * Errors: TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED, AUDIENCE_MISMATCH;
-   * CREDENTIALS_MISSING when there is no token at all.
+   * Errors: TOKEN_INVALID, TOKEN_EXPIRED, AUDIENCE_MISMATCH, TOKEN_REVOKED,
+   * TOKEN_STALE; CREDENTIALS_MISSING when there is no token at all.
    *
    * @generated from rpc auth.v1.AuthService.Verify
    */

@@ -80,7 +80,8 @@ export type Tokens = Message<"auth.v1.Tokens"> & {
    *
    * Header: `alg` EdDSA, `kid` of a key of `/.well-known/jwks.json`, `typ`
    * at+jwt. Claims: `iss`, `aud` (a list), `sub` (the user's UUID), `sid` (the
-   * session's), `email`, `roles`, `client_id` (latchkey), `jti`, `iat`, `exp`.
+   * session's), `email`, `roles`, `client_id` (latchkey), `jti`, `iat`, `exp`, and `epoch`, a
+   * number that grows whenever the user's claims change.
    * Whoever verifies it without Verify checks signature, `typ`, `iss`, `aud` and
    * `exp`, and does not hear of a session that ends before `exp`.
    *

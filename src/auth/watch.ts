@@ -1,0 +1,27 @@
+import { type Cursor, formatCursor, parseCursor } from '../changes/cursor.ts';
+import type { Deps } from '../deps.ts';
+import type { Call } from '../domain/call.ts';
+import type { Change } from '../domain/change.ts';
+import { parseFields } from '../domain/parse-fields.ts';
+
+export type WatchInput = { cursor: string };
+
+/** `cursor` and `asOf` once the snapshot is complete. */
+export type Watched = { changes: Change[]; cursor: string; asOf: Date | null };
+
+/** @throws AuthError CURSOR_TOO_OLD or WATCHER_TOO_SLOW */
+export async function* watch(
+  deps: Pick<Deps, 'watchers' | 'purposeKeys'>,
+  input: WatchInput,
+  { signal }: Call,
+): AsyncIterable<Watched> {
+  const key = deps.purposeKeys.watchCursors;
+  const { cursor: from } = parseFields({ cursor: () => parseFrom(input.cursor, key) });
+  for await (const { changes, position } of deps.watchers.watch(from, signal)) {
+    yield { changes, cursor: position ? formatCursor(position, key) : '', asOf: position?.asOf ?? null };
+  }
+}
+
+function parseFrom(text: string, key: Buffer): Cursor | null {
+  return text === '' ? null : parseCursor(text, key);
+}

@@ -1,0 +1,110 @@
+// Those who follow the feed from outside: each gets what is in force or what is new since its cursor, then every step. One
+// that does not keep up is dropped; nothing is buffered for it without bound.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { AuthError } from '../domain/auth-error.ts';
+import type { Change } from '../domain/change.ts';
+import type { Changes } from '../store/changes.ts';
+import { type ChangeFeed, oldestOf, type Step } from './change-feed.ts';
+import type { Cursor } from './cursor.ts';
+
+type WatchEvent = {
+  changes: Change[];
+  /** What all that was told so far amounts to; null as long as that is not everything. */
+  position: Cursor | null;
+};
+
+export type Watchers = {
+  /**
+   * Goes on until the signal aborts, or until `close`.
+   * @param from where to go on; null for a snapshot
+   * @throws AuthError CURSOR_TOO_OLD or WATCHER_TOO_SLOW
+   */
+  watch(from: Cursor | null, signal: AbortSignal): AsyncIterable<WatchEvent>;
+  /** Ends every watch without an error. */
+  close(): void;
+};
+
+export type WatchersDeps = {
+  changes: Pick<Changes, 'inForce' | 'since'>;
+  feed: Pick<ChangeFeed, 'position' | 'subscribe'>;
+  now: () => Date;
+};
+
+const HEARTBEAT_MS = 1_000;
+/** What a watcher may be behind. */
+const MAX_PENDING = 10_000;
+/** One message of them stays well below 64 KiB. */
+const CHANGES_PER_EVENT = 500;
+/** Less than changes are kept, so that none is missing. */
+const RESUMABLE_MS = 3600_000;
+
+export function createWatchers({ changes, feed, now }: WatchersDeps): Watchers {
+  const closing = new AbortController();
+
+  async function* watch(from: Cursor | null, signal: AbortSignal): AsyncIterable<WatchEvent> {
+    const end = AbortSignal.any([signal, closing.signal]);
+    const pending = collect(feed);
+    try {
+      // The feed may be behind what is read here. Then some comes twice, and nothing is missed.
+      const start = feed.position();
+      for (const some of chunks(await readFrom(from))) yield { changes: some, position: null };
+      yield { changes: [], position: start };
+      while (!end.aborted) {
+        const { changes: news, position } = await pending.next(end);
+        for (const some of chunks(news)) yield { changes: some, position: null };
+        yield { changes: [], position };
+      }
+    } finally {
+      pending.stop();
+    }
+  }
+
+  async function readFrom(from: Cursor | null): Promise<Change[]> {
+    // Whoever begins needs the keys, whether or not they changed lately.
+    if (!from) return [{ kind: 'keys_changed' }, ...(await changes.inForce()).changes];
+    if (now().getTime() - from.asOf.getTime() > RESUMABLE_MS) throw new AuthError('CURSOR_TOO_OLD');
+    const read = await changes.since(from.snapshot);
+    // A cursor that is ahead of Postgres was made before it was set back.
+    if (oldestOf(from.snapshot) > oldestOf(read.snapshot)) throw new AuthError('CURSOR_TOO_OLD');
+    return read.changes;
+  }
+
+  return { watch, close: () => closing.abort() };
+}
+
+/** Collects what comes while a watcher is busy with what came before. */
+function collect(feed: WatchersDeps['feed']) {
+  let changes: Change[] = [];
+  let position: Step = feed.position();
+  let isTooSlow = false;
+  let wake = () => {};
+  const stop = feed.subscribe((step) => {
+    position = step;
+    isTooSlow ||= changes.length + step.changes.length > MAX_PENDING;
+    changes = isTooSlow ? [] : changes.concat(step.changes);
+    if (step.changes.length > 0) wake();
+  });
+
+  return {
+    /** What is new, at once if there is something; after a while in any case. */
+    async next(end: AbortSignal): Promise<{ changes: Change[]; position: Step }> {
+      if (changes.length === 0 && !isTooSlow) await somethingNew(end);
+      if (isTooSlow) throw new AuthError('WATCHER_TOO_SLOW', { retryAfterMs: 0 });
+      const news = changes;
+      changes = [];
+      return { changes: news, position };
+    },
+    stop,
+  };
+
+  async function somethingNew(end: AbortSignal): Promise<void> {
+    const woken = new AbortController();
+    wake = () => woken.abort();
+    await sleep(HEARTBEAT_MS, undefined, { signal: AbortSignal.any([end, woken.signal]) }).catch(() => {});
+  }
+}
+
+function chunks(changes: Change[]): Change[][] {
+  const count = Math.ceil(changes.length / CHANGES_PER_EVENT);
+  return Array.from({ length: count }, (_, n) => changes.slice(n * CHANGES_PER_EVENT, (n + 1) * CHANGES_PER_EVENT));
+}

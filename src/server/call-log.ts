@@ -1,0 +1,117 @@
+// What the log gets of calls: a line each, with no token, email or password in it. Except of those that gateways make about
+// every request: these are counted, and summed up every ten seconds; of their refusals the first ten of a second have a line
+// each, so that an operator sees why without drowning.
+import type { Logger } from 'pino';
+import type { Reason } from '../domain/auth-error.ts';
+import type { CallRecord } from './call-record.ts';
+
+/** A call of a counted method. */
+type CountedCall = {
+  method: string;
+  /** A gRPC code's name, such as `unauthenticated`. */
+  code: string;
+  reason: Reason | '';
+  /** performance.now() */
+  startedAt: number;
+  address: string;
+  requestId: string;
+};
+
+export type CallLog = {
+  /** @param wasAnswered whether the whole answer went out */
+  write(record: CallRecord, wasAnswered: boolean): void;
+  count(call: CountedCall): void;
+  /** Sums up what has been counted until now. */
+  close(): void;
+};
+
+type Tally = { method: string; code: string; reason: Reason | ''; calls: number; sumMs: number; maxMs: number };
+
+const COUNTED_METHODS = new Set([
+  'auth.v1.AuthService/Verify',
+  'auth.v1.AuthService/CheckRole',
+  'auth.v1.VerifierService/BatchVerify',
+]);
+
+const SUM_UP_EVERY_MS = 10_000;
+const REFUSALS_PER_SECOND = 10;
+const CALLER_WENT_AWAY = 'canceled';
+
+export function createCallLog(log: Logger): CallLog {
+  const tallies = new Map<string, Tally>();
+  let second = 0;
+  let linesInSecond = 0;
+  const timer = setInterval(sumUp, SUM_UP_EVERY_MS).unref();
+
+  function sumUp(): void {
+    for (const { method, code, reason, calls, sumMs, maxMs } of tallies.values()) {
+      log.info(
+        {
+          method,
+          code,
+          ...(reason && { reason }),
+          calls,
+          duration_ms: round(sumMs / calls),
+          max_duration_ms: round(maxMs),
+        },
+        'calls',
+      );
+    }
+    tallies.clear();
+  }
+
+  function mayWriteLine(now: number): boolean {
+    const thisSecond = Math.floor(now / 1000);
+    if (thisSecond !== second) [second, linesInSecond] = [thisSecond, 0];
+    linesInSecond += 1;
+    return linesInSecond <= REFUSALS_PER_SECOND;
+  }
+
+  function count({ method, code, reason, startedAt, address, requestId }: CountedCall): void {
+    const now = performance.now();
+    const durationMs = now - startedAt;
+    const key = reason === '' ? method : method + reason;
+    let tally = tallies.get(key);
+    if (!tally) {
+      tally = { method, code, reason, calls: 0, sumMs: 0, maxMs: 0 };
+      tallies.set(key, tally);
+    }
+    tally.calls += 1;
+    tally.sumMs += durationMs;
+    if (durationMs > tally.maxMs) tally.maxMs = durationMs;
+    if (reason !== '' && mayWriteLine(now)) {
+      log.info({ method, code, reason, duration_ms: round(durationMs), peer: address, request_id: requestId }, 'call');
+    }
+  }
+
+  return {
+    write(record, wasAnswered) {
+      const { method, reason, principal, address, requestId, startedAt, error } = record;
+      const isPlain = wasAnswered && error === undefined && record.code !== '';
+      if (isPlain && COUNTED_METHODS.has(method)) return count(record);
+      const fields = {
+        method,
+        code: wasAnswered ? record.code : CALLER_WENT_AWAY,
+        ...(wasAnswered && reason && { reason }),
+        duration_ms: round(performance.now() - startedAt),
+        peer: address,
+        request_id: requestId,
+        ...(principal?.kind === 'user' && { user_id: principal.userId }),
+        ...(principal?.kind === 'service' && { service: principal.name }),
+        ...(error !== undefined && { err: error }),
+      };
+      if (reason === 'INTERNAL') log.error(fields, 'call');
+      else if (error !== undefined) log.warn(fields, 'call');
+      else log.info(fields, 'call');
+    },
+    count,
+    close() {
+      clearInterval(timer);
+      sumUp();
+    },
+  };
+}
+
+function round(milliseconds: number): number {
+  return Math.round(milliseconds * 100) / 100;
+}

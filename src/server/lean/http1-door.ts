@@ -1,0 +1,53 @@
+// Brings requests of node:http to the lean path. One that it does not answer goes on as if nobody had touched it. That a
+// request arrives in time is node:http's own business.
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { LeanAnswer, LeanRpc } from './lean-rpc.ts';
+
+/** @param goOn what answers all other requests */
+export function leanHttp1(
+  lean: LeanRpc,
+  goOn: (request: IncomingMessage, response: ServerResponse) => void,
+): (request: IncomingMessage, response: ServerResponse) => void {
+  return (request, response) => {
+    const call = lean({
+      isHttp2: false,
+      method: request.method ?? '',
+      path: request.url ?? '',
+      header(name) {
+        const value = request.headers[name] ?? '';
+        return typeof value === 'string' ? value : null;
+      },
+      address: request.socket.remoteAddress ?? '',
+    });
+    if (!call) return goOn(request, response);
+    let body: Buffer | null = null;
+
+    const onData = (chunk: Buffer) => {
+      body = body ? Buffer.concat([body, chunk]) : chunk;
+      const missing = call.bodyLength(body) - body.length;
+      if (missing > 0) return;
+      request.off('data', onData);
+      const answer = missing === 0 ? call.answer(body) : null;
+      // Before its end Node would take the connection for one that is still busy with the request.
+      if (answer) request.on('end', () => send(response, answer));
+      else giveUp(body);
+    };
+    const giveUp = (read: Buffer) => {
+      // Back to where it was before anybody listened to its data.
+      request.pause();
+      request.on('readable', nothing);
+      request.off('readable', nothing);
+      request.unshift(read);
+      goOn(request, response);
+    };
+    request.on('data', onData);
+  };
+}
+
+function send(response: ServerResponse, { status, headers, body }: LeanAnswer): void {
+  response.writeHead(status, headers);
+  if (typeof body === 'string') response.end(body, 'latin1');
+  else response.end(body);
+}
+
+const nothing = () => {};

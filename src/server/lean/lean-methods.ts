@@ -1,0 +1,173 @@
+// What the lean path can answer: from memory, at once, without waiting for anything. Each `answer` gives null for what it
+// does not recognise or cannot tell, and Connect's way then answers the same call as if nothing had been tried.
+import { Reason } from '../../../gen/auth/v1/errors_pb.ts';
+import { MAX_BATCH } from '../../auth/batch-verify.ts';
+import { answerFor, type RoleAnswer } from '../../auth/check-role.ts';
+import { isRole } from '../../domain/role.ts';
+import type { ServiceKeys } from '../../keys/service-keys.ts';
+import type { Decision, RefusalReason, Verdict, Verifier } from '../../verifier/verifier.ts';
+import { MAX_BATCH_BYTES, MAX_MESSAGE_BYTES } from '../max-bytes.ts';
+import { decisionJson, decisionSize, writeDecision } from './say-decision.ts';
+import { lengthDelimitedSize, readTexts, varintSize, writeLength, writeVarintField } from './wire.ts';
+
+/** An answer that can be put into bytes in two ways. */
+export type Said = { size(): number; write(into: Buffer, at: number): void; json(): string };
+export type Refused = { reason: RefusalReason };
+
+/** @param credential the token of the call's own `authorization: Bearer ...`, or empty */
+export type LeanMethod = {
+  /** `auth.v1.AuthService/Verify` */
+  name: string;
+  maxBytes: number;
+  binary(message: Buffer, credential: string): Said | Refused | null;
+  /** @param message what JSON.parse gave */
+  json(message: object, credential: string): Said | Refused | null;
+};
+
+export type LeanDeps = { verifier: Verifier; serviceKeys: ServiceKeys };
+
+export function leanMethods({ verifier, serviceKeys }: LeanDeps): LeanMethod[] {
+  const verify = (accessToken: string, audience: string, credential: string): Said | Refused | null => {
+    const token = accessToken || credential;
+    const verdict = token === '' ? null : verifier.judge(token, audience);
+    return verdict && ('reason' in verdict ? verdict : sayDecision(verdict.decision));
+  };
+
+  const checkRole = (accessToken: string, role: string, credential: string): Said | Refused | null => {
+    if (!isRole(role)) return null;
+    const token = accessToken || credential;
+    const verdict = token === '' ? null : verifier.judge(token, '');
+    if (!verdict || 'reason' in verdict) return verdict;
+    return sayRole(answerFor(verdict.decision.principal.roles, role));
+  };
+
+  const batchVerify = (tokens: string[], audience: string, credential: string): Said | null => {
+    if (tokens.length === 0 || tokens.length > MAX_BATCH || serviceKeys.nameOf(credential) === null) return null;
+    const verdicts: Verdict[] = [];
+    for (const token of tokens) {
+      const verdict = verifier.judge(token, audience);
+      if (!verdict) return null;
+      verdicts.push(verdict);
+    }
+    return sayVerdicts(verdicts);
+  };
+
+  return [
+    {
+      name: 'auth.v1.AuthService/Verify',
+      maxBytes: MAX_MESSAGE_BYTES,
+      binary(message, credential) {
+        const fields = ['', '', ''];
+        const isPlain = readTexts(message, (field, text) => {
+          if (field !== 1 && field !== 2) return false;
+          fields[field] = text;
+          return true;
+        });
+        return isPlain ? verify(fields[1] as string, fields[2] as string, credential) : null;
+      },
+      json(message, credential) {
+        const fields = textFields(message, ['accessToken', 'audience']);
+        return fields && verify(fields.accessToken ?? '', fields.audience ?? '', credential);
+      },
+    },
+    {
+      name: 'auth.v1.AuthService/CheckRole',
+      maxBytes: MAX_MESSAGE_BYTES,
+      binary(message, credential) {
+        const fields = ['', '', '', ''];
+        const isPlain = readTexts(message, (field, text) => {
+          if (field !== 1 && field !== 3) return false;
+          fields[field] = text;
+          return true;
+        });
+        return isPlain ? checkRole(fields[1] as string, fields[3] as string, credential) : null;
+      },
+      json(message, credential) {
+        const fields = textFields(message, ['accessToken', 'role']);
+        return fields && checkRole(fields.accessToken ?? '', fields.role ?? '', credential);
+      },
+    },
+    {
+      name: 'auth.v1.VerifierService/BatchVerify',
+      maxBytes: MAX_BATCH_BYTES,
+      binary(message, credential) {
+        const tokens: string[] = [];
+        let audience = '';
+        const isPlain = readTexts(message, (field, text) => {
+          if (field === 1) tokens.push(text);
+          else if (field === 2) audience = text;
+          else return false;
+          return tokens.length <= MAX_BATCH;
+        });
+        return isPlain ? batchVerify(tokens, audience, credential) : null;
+      },
+      json(message, credential) {
+        const { accessTokens, ...others } = message as Record<string, unknown>;
+        const fields = textFields(others, ['audience']);
+        if (!fields || !Array.isArray(accessTokens) || !accessTokens.every((token) => typeof token === 'string'))
+          return null;
+        return batchVerify(accessTokens, fields.audience ?? '', credential);
+      },
+    },
+  ];
+}
+
+function sayDecision(decision: Decision): Said {
+  return {
+    size: () => decisionSize(decision),
+    write: (into, at) => void writeDecision(into, at, decision),
+    json: () => decisionJson(decision),
+  };
+}
+
+/** CheckRoleResponse: allowed = 1, reason = 2. */
+function sayRole(answer: RoleAnswer): Said {
+  const reason = answer.allowed ? 0 : Reason[answer.reason];
+  return {
+    size: () => (answer.allowed ? 2 : 1 + varintSize(reason)),
+    write: (into, at) => {
+      if (answer.allowed) writeVarintField(into, at, 1, 1);
+      else writeVarintField(into, at, 2, reason);
+    },
+    json: () =>
+      answer.allowed
+        ? '{"allowed":true,"reason":"REASON_UNSPECIFIED"}'
+        : `{"allowed":false,"reason":"REASON_${answer.reason}"}`,
+  };
+}
+
+/** BatchVerifyResponse: verdicts = 1; each a Verdict: principal = 1, revalidate_at = 2, reason = 3. */
+function sayVerdicts(verdicts: Verdict[]): Said {
+  const sizeOf = (verdict: Verdict) =>
+    'reason' in verdict ? 1 + varintSize(Reason[verdict.reason]) : decisionSize(verdict.decision);
+  return {
+    size: () => verdicts.reduce((sum, verdict) => sum + lengthDelimitedSize(sizeOf(verdict)), 0),
+    write(into, start) {
+      let at = start;
+      for (const verdict of verdicts) {
+        at = writeLength(into, at, 1, sizeOf(verdict));
+        at =
+          'reason' in verdict
+            ? writeVarintField(into, at, 3, Reason[verdict.reason])
+            : writeDecision(into, at, verdict.decision);
+      }
+    },
+    json() {
+      const each = verdicts.map((verdict) =>
+        'reason' in verdict
+          ? `{"reason":"REASON_${verdict.reason}"}`
+          : `${decisionJson(verdict.decision).slice(0, -1)},"reason":"REASON_UNSPECIFIED"}`,
+      );
+      return `{"verdicts":[${each.join(',')}]}`;
+    },
+  };
+}
+
+/** Null unless it is an object with none but these members, all of them texts. */
+function textFields<Name extends string>(value: object, names: Name[]): { [name in Name]?: string } | null {
+  if (Array.isArray(value)) return null;
+  for (const [name, text] of Object.entries(value)) {
+    if (typeof text !== 'string' || !(names as string[]).includes(name)) return null;
+  }
+  return value as { [name in Name]?: string };
+}

@@ -1,0 +1,75 @@
+// What this process knows of sessions and users whose tokens are good no more. Knows how old its knowledge is.
+import type { Change, Standing, StandingOf } from '../domain/change.ts';
+import { MAX_ACCESS_TTL_SECONDS, MAX_CLOCK_SKEW_SECONDS } from './access-token.ts';
+
+export type RevocationView = {
+  apply(changes: Change[]): void;
+  /** @param at when this was true: all that had been committed by then has been applied (monotonic, milliseconds) */
+  confirm(at: number): void;
+  /** How long ago the view was last known to be complete, in milliseconds; Infinity before it ever was. */
+  ageMs(): number;
+  standing(of: StandingOf): Standing;
+  /** How many sessions and users it holds. */
+  size(): number;
+};
+
+type UserEntry = { staleBelow: number; revokedBelow: number; dropAt: number };
+
+/** Counted from when the change is heard of, which is after it was made: by then every token it stops has expired. */
+const KEEP_MS = (MAX_ACCESS_TTL_SECONDS + 3 * MAX_CLOCK_SKEW_SECONDS) * 1000;
+
+/** @param clock monotonic, in milliseconds */
+export function createRevocationView(clock: () => number = () => performance.now()): RevocationView {
+  // In the order of dropAt, because a Map keeps the order of insertion.
+  const sessions = new Map<string, number>();
+  const users = new Map<string, UserEntry>();
+  let confirmedAt = Number.NEGATIVE_INFINITY;
+
+  function drop(now: number): void {
+    for (const [id, dropAt] of sessions) {
+      if (dropAt > now) break;
+      sessions.delete(id);
+    }
+    for (const [id, { dropAt }] of users) {
+      if (dropAt > now) break;
+      users.delete(id);
+    }
+  }
+
+  return {
+    apply(changes) {
+      const dropAt = clock() + KEEP_MS;
+      for (const change of changes) {
+        if (change.kind === 'session_ended') {
+          sessions.delete(change.sessionId);
+          sessions.set(change.sessionId, dropAt);
+        } else if (change.kind === 'user_changed') {
+          const known = users.get(change.userId);
+          users.delete(change.userId);
+          users.set(change.userId, {
+            staleBelow: Math.max(change.staleBelow, known?.staleBelow ?? 0),
+            revokedBelow: Math.max(change.revokedBelow, known?.revokedBelow ?? 0),
+            dropAt,
+          });
+        }
+      }
+    },
+
+    confirm(at) {
+      confirmedAt = at;
+      drop(clock());
+    },
+
+    ageMs: () => clock() - confirmedAt,
+
+    standing({ sessionId, userId, epoch }) {
+      if (sessions.has(sessionId)) return 'ended';
+      const user = users.get(userId);
+      if (!user) return 'live';
+      if (epoch < user.revokedBelow) return 'ended';
+      return epoch < user.staleBelow ? 'stale' : 'live';
+    },
+
+    size: () => sessions.size + users.size,
+  };
+}

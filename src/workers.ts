@@ -1,0 +1,99 @@
+// `serve --workers`: as many processes as there are cores, on one port. This one only looks after them: it replaces those that
+// die, and stops all of them together.
+import cluster, { type Worker } from 'node:cluster';
+import { availableParallelism } from 'node:os';
+import type { Logger } from 'pino';
+import { OperatorError } from './operator-error.ts';
+
+export type Supervision = {
+  /** How many are to run. */
+  count: number;
+  /** What each has to be told besides its environment. */
+  environment: Record<string, string>;
+  /** After this long a worker that was told to stop is killed, in milliseconds. */
+  killAfterMs: number;
+};
+
+const FIRST_DELAY_MS = 100;
+const MAX_DELAY_MS = 30_000;
+/** A worker that has lived this long was fine. */
+const HEALTHY_AFTER_MS = 60_000;
+
+/** @throws OperatorError */
+export function parseWorkers(text: string): number {
+  if (text === 'auto') return availableParallelism();
+  const count = Number(text);
+  if (!Number.isInteger(count) || count < 1 || count > 1024) {
+    throw new OperatorError('--workers must be "auto" or a number from 1 to 1024');
+  }
+  return count;
+}
+
+/**
+ * Runs until a signal asks for the end and every worker has finished.
+ * @throws OperatorError when a worker cannot start at all, and when one did not end well
+ */
+export async function superviseWorkers(
+  { count, environment, killAfterMs }: Supervision,
+  log: Logger,
+  stopped: Promise<NodeJS.Signals>,
+): Promise<void> {
+  const running = new Set<Worker>();
+  const timers = new Set<NodeJS.Timeout>();
+  const allEnded = Promise.withResolvers<void>();
+  let stopping = false;
+  let hasEverListened = false;
+  let hasFailed = false;
+  let delayMs = FIRST_DELAY_MS;
+
+  function start(): void {
+    const startedAt = performance.now();
+    const worker = cluster.fork(environment);
+    running.add(worker);
+    worker.once('listening', ({ port }) => {
+      if (!hasEverListened) log.info({ port, workers: count }, 'serving');
+      hasEverListened = true;
+    });
+    worker.on('error', () => {});
+    worker.once('exit', (code, signal) => {
+      running.delete(worker);
+      if (stopping) {
+        hasFailed ||= code !== 0;
+        if (running.size === 0) allEnded.resolve();
+        return;
+      }
+      if (!hasEverListened) return void stop(true);
+      delayMs = performance.now() - startedAt > HEALTHY_AFTER_MS ? FIRST_DELAY_MS : Math.min(delayMs * 2, MAX_DELAY_MS);
+      log.error(
+        { pid: worker.process.pid, code: signal ?? code, duration_ms: delayMs },
+        'a worker has died; the next one starts soon',
+      );
+      const timer = setTimeout(() => {
+        timers.delete(timer);
+        start();
+      }, delayMs);
+      timers.add(timer);
+    });
+  }
+
+  function stop(hasFailedToStart: boolean): void {
+    if (stopping) return;
+    stopping = true;
+    hasFailed = hasFailedToStart;
+    for (const timer of timers) clearTimeout(timer);
+    for (const worker of running) worker.process.kill('SIGTERM');
+    const kill = setTimeout(() => {
+      for (const worker of running) worker.process.kill('SIGKILL');
+    }, killAfterMs);
+    kill.unref();
+    if (running.size === 0) allEnded.resolve();
+  }
+
+  for (let n = 0; n < count; n += 1) start();
+  void stopped.then((signal) => {
+    log.info({ signal }, 'stopping');
+    stop(false);
+  });
+  await allEnded.promise;
+  if (hasFailed) throw new OperatorError('a worker has failed; what it said stands above');
+}

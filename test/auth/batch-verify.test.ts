@@ -1,0 +1,57 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { SERVICE_KEY, startTestApp, type TestApp } from '../support/app.ts';
+import { auth, type Caller, callers, verifierService, viaFetch } from '../support/clients.ts';
+import { signedIn } from '../support/people.ts';
+
+let app: TestApp;
+let call: Caller;
+const { batchVerify } = verifierService;
+const asService = { bearer: SERVICE_KEY };
+
+beforeAll(async () => {
+  app = await startTestApp();
+  call = viaFetch(app.url);
+});
+afterAll(() => app.close());
+
+test.each(Object.keys(callers('http://localhost:1')))('a verdict for each, in order, over %s', async (name) => {
+  const [one, other, ended] = [await signedIn(call), await signedIn(call), await signedIn(call)];
+  await call(auth.logout, { refreshToken: ended.refreshToken });
+  const accessTokens = [other.accessToken, 'nothing', one.accessToken, ended.accessToken, other.accessToken];
+  const { body } = await (callers(app.url)[name] as Caller)(batchVerify, { accessTokens }, asService);
+  expect(
+    body.verdicts.map(
+      (verdict: { principal?: { userId: string }; reason: string }) => verdict.principal?.userId ?? verdict.reason,
+    ),
+  ).toEqual([other.userId, 'REASON_TOKEN_INVALID', one.userId, 'REASON_TOKEN_REVOKED', other.userId]);
+  expect(new Date(body.verdicts[0].revalidateAt).getTime()).toBeGreaterThan(Date.now() - 1_000);
+});
+
+test('services and administrators may ask, and nobody else', async () => {
+  const person = await signedIn(call);
+  const input = { accessTokens: [person.accessToken] };
+  expect((await call(batchVerify, input)).reason).toBe('CREDENTIALS_MISSING');
+  expect((await call(batchVerify, input, { bearer: person.accessToken })).reason).toBe('PERMISSION_DENIED');
+  expect((await call(batchVerify, input, { bearer: `${SERVICE_KEY}x` })).reason).toBe('TOKEN_INVALID');
+  await app.owner.query("INSERT INTO user_roles VALUES ($1, 'admin', now())", [person.userId]);
+  const { tokens } = (await call(auth.refresh, { refreshToken: person.refreshToken })).body;
+  expect((await call(batchVerify, input, { bearer: tokens.accessToken })).code).toBe('ok');
+});
+
+test.each([
+  ['none', []],
+  ['too many', Array.from({ length: 1_001 }, () => 'x')],
+])('%s is a bad request', async (_, accessTokens) => {
+  expect(await call(batchVerify, { accessTokens }, asService)).toMatchObject({
+    code: 'invalid_argument',
+    reason: 'INVALID_ARGUMENT',
+    fields: ['access_tokens'],
+  });
+});
+
+test('1,000 real tokens fit', async () => {
+  const { accessToken } = await signedIn(call);
+  const accessTokens = Array.from({ length: 1_000 }, () => accessToken);
+  const { body } = await call(batchVerify, { accessTokens }, asService);
+  expect(body.verdicts).toHaveLength(1_000);
+});

@@ -1,0 +1,277 @@
+// The feed on a real Postgres: every change reaches every follower, in whatever order the transactions commit.
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { type ChangeFeed, followChanges, type Step } from '../../src/changes/change-feed.ts';
+import { type Changes, createChanges } from '../../src/store/changes.ts';
+import { type Db, openDatabase } from '../../src/store/database.ts';
+import { listenForChanges } from '../../src/store/listen.ts';
+import { createRevocationView, type RevocationView } from '../../src/verifier/revocation-view.ts';
+import { createTestDatabase, type TestDatabase } from '../support/databases.ts';
+import { eventually } from '../support/eventually.ts';
+
+let database: TestDatabase;
+let db: Db;
+let owner: pg.Pool;
+let changes: Changes;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  db = openDatabase({ url: database.serviceUrl, poolSize: 4, statementTimeoutMs: 5_000 }, () => {});
+  owner = new pg.Pool({ connectionString: database.ownerUrl, max: 10 });
+  changes = createChanges(db);
+});
+afterAll(async () => {
+  await db.destroy();
+  await owner.end();
+});
+
+async function follow(
+  overrides: Partial<Parameters<typeof followChanges>[0]> = {},
+): Promise<{ feed: ChangeFeed; view: RevocationView; steps: Step[]; errors: unknown[] }> {
+  const view = createRevocationView();
+  const errors: unknown[] = [];
+  const deps = { changes, view, reloadKeys: async () => {}, pollMs: 50, now: () => new Date(), ...overrides };
+  const feed = await followChanges(deps, (error) => errors.push(error));
+  const steps: Step[] = [];
+  feed.subscribe((step) => steps.push(step));
+  onTestFinished(() => feed.close());
+  return { feed, view, steps, errors };
+}
+
+/** A user with a session, and the connection that may end it. */
+async function person(): Promise<{ userId: string; sessionId: string }> {
+  const [userId, sessionId] = [randomUUID(), randomUUID()];
+  await owner.query('INSERT INTO users (id, email, full_name, created_at) VALUES ($1, $2, $3, now())', [
+    userId,
+    `${userId}@people.example`,
+    'Somebody',
+  ]);
+  await owner.query(
+    "INSERT INTO sessions (id, user_id, created_at, expires_at, ends_by) VALUES ($1, $2, now(), now() + interval '1 day', now() + interval '1 day')",
+    [sessionId, userId],
+  );
+  return { userId, sessionId };
+}
+
+const END = 'UPDATE sessions SET ended_at = now() WHERE id = $1';
+const standing = (view: RevocationView, { userId, sessionId }: { userId: string; sessionId: string }, epoch = 1) =>
+  view.standing({ sessionId, userId, epoch });
+
+test('what was ended before the start is known at the start', async () => {
+  const [one, other] = [await person(), await person()];
+  await owner.query(END, [one.sessionId]);
+  const { view } = await follow();
+  expect(standing(view, one)).toBe('ended');
+  expect(standing(view, other)).toBe('live');
+  expect(view.ageMs()).toBeLessThan(1_000);
+});
+
+describe('each change of the state of record', () => {
+  test.each<[string, string, (of: { userId: string; sessionId: string }) => string, string]>([
+    ['a session that ends', END, (of) => of.sessionId, 'ended'],
+    ['a session that is removed', 'DELETE FROM sessions WHERE id = $1', (of) => of.sessionId, 'ended'],
+    ['a user who is disabled', 'UPDATE users SET disabled_at = now() WHERE id = $1', (of) => of.userId, 'ended'],
+    ['a user who is deleted', 'DELETE FROM users WHERE id = $1', (of) => of.userId, 'ended'],
+    ['a role that is granted', "INSERT INTO user_roles VALUES ($1, 'admin', now())", (of) => of.userId, 'stale'],
+    ['an email that changes', "UPDATE users SET email = 'x' || email WHERE id = $1", (of) => of.userId, 'stale'],
+  ])('%s', async (_, statement, id, expected) => {
+    const one = await person();
+    const { view } = await follow();
+    await owner.query(statement, [id(one)]);
+    await eventually(() => standing(view, one) === expected, 1_000);
+  });
+
+  test('and nothing else: a new account, a new session, another hash, a rotation', async () => {
+    const { steps, feed } = await follow();
+    const one = await person();
+    await owner.query(
+      "UPDATE users SET password_hash = 'x', full_name = 'y', email_verified_at = now() WHERE id = $1",
+      [one.userId],
+    );
+    await owner.query('UPDATE sessions SET counter = counter + 1 WHERE id = $1', [one.sessionId]);
+    const made = randomUUID();
+    const client = await owner.connect();
+    await client.query('BEGIN');
+    await client.query("INSERT INTO users (id, email, full_name, created_at) VALUES ($1, $2, 'x', now())", [
+      made,
+      `${made}@x.example`,
+    ]);
+    await client.query("INSERT INTO user_roles VALUES ($1, 'user', now())", [made]);
+    await client.query('COMMIT');
+    client.release();
+    await feed.catchUp();
+    expect(steps.flatMap((step) => step.changes)).toEqual([]);
+  });
+
+  test('rolled back it was none', async () => {
+    const one = await person();
+    const { view, feed } = await follow();
+    const client = await owner.connect();
+    await client.query('BEGIN');
+    await client.query(END, [one.sessionId]);
+    await client.query('ROLLBACK');
+    client.release();
+    await feed.catchUp();
+    expect(standing(view, one)).toBe('live');
+  });
+});
+
+describe('the order of commits', () => {
+  test('a transaction that began first and commits last is not skipped', async () => {
+    const [early, late] = [await person(), await person()];
+    const { view, feed } = await follow({ pollMs: 60_000 });
+    const slow = await owner.connect();
+    await slow.query('BEGIN');
+    await slow.query(END, [early.sessionId]);
+    await owner.query(END, [late.sessionId]);
+    await feed.catchUp();
+    expect([standing(view, early), standing(view, late)]).toEqual(['live', 'ended']);
+    await slow.query('COMMIT');
+    slow.release();
+    await feed.catchUp();
+    expect(standing(view, early)).toBe('ended');
+  });
+
+  test('of many transactions at once, committed in any order, each is told once and none is skipped', async () => {
+    const people = await Promise.all(Array.from({ length: 200 }, person));
+    const { steps, view, feed } = await follow({ pollMs: 1 });
+    let next = 0;
+    await Promise.all(
+      Array.from({ length: 9 }, async () => {
+        const client = await owner.connect();
+        for (let one = people[next++]; one; one = people[next++]) {
+          await client.query('BEGIN');
+          await client.query(END, [one.sessionId]);
+          await sleep(Math.random() * 8);
+          await client.query('COMMIT');
+        }
+        client.release();
+      }),
+    );
+    await feed.catchUp();
+    const told = steps.flatMap((step) => step.changes.map((change) => ('sessionId' in change ? change.sessionId : '')));
+    expect(told.toSorted()).toEqual(people.map(({ sessionId }) => sessionId).toSorted());
+    expect(people.every((one) => standing(view, one) === 'ended')).toBe(true);
+  });
+});
+
+test('NOTIFY wakes it long before the poll', async () => {
+  const one = await person();
+  const { view, feed } = await follow({ pollMs: 60_000 });
+  const listening = listenForChanges(database.serviceUrl, feed.wake, () => {});
+  onTestFinished(() => listening.close());
+  await sleep(300);
+  await owner.query(END, [one.sessionId]);
+  await eventually(() => standing(view, one) === 'ended', 1_000);
+});
+
+test('a listener whose connection is cut comes back, and misses nothing', async () => {
+  const one = await person();
+  const { view, feed } = await follow({ pollMs: 60_000 });
+  const lost: Error[] = [];
+  const listening = listenForChanges(database.serviceUrl, feed.wake, (error) => lost.push(error));
+  onTestFinished(() => listening.close());
+  await sleep(300);
+  await owner.query(
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'latchkey-listen'",
+  );
+  await owner.query(END, [one.sessionId]);
+  await eventually(() => standing(view, one) === 'ended', 5_000);
+  expect(lost).not.toEqual([]);
+});
+
+test('while Postgres does not answer the view grows old, and afterwards it begins anew', async () => {
+  const [one, other] = [await person(), await person()];
+  await owner.query(END, [one.sessionId]);
+  let isAway = false;
+  const reads: string[] = [];
+  const flaky = {
+    inForce: () => {
+      reads.push('all');
+      return isAway ? Promise.reject(new Error('away')) : changes.inForce();
+    },
+    since: (snapshot: string) => (isAway ? Promise.reject(new Error('away')) : changes.since(snapshot)),
+  };
+  const { view, errors } = await follow({ changes: flaky });
+  isAway = true;
+  await eventually(() => errors.length > 0);
+  await owner.query(END, [other.sessionId]);
+  await sleep(300);
+  expect(view.ageMs()).toBeGreaterThan(250);
+  expect(standing(view, other)).toBe('live');
+  isAway = false;
+  await eventually(() => standing(view, other) === 'ended');
+  expect(reads.length).toBeGreaterThan(1);
+  expect(view.ageMs()).toBeLessThan(250);
+});
+
+test('a server whose transactions count from the beginning again is read anew', async () => {
+  let snapshot = '1000:1000:';
+  const wholes: string[] = [];
+  const { feed } = await follow({
+    changes: {
+      inForce: async () => {
+        wholes.push(snapshot);
+        return { changes: [], snapshot };
+      },
+      since: async () => ({ changes: [], snapshot }),
+    },
+    pollMs: 60_000,
+  });
+  await feed.catchUp();
+  expect(wholes).toHaveLength(1);
+  snapshot = '20:20:';
+  await feed.catchUp();
+  expect(wholes).toEqual(['1000:1000:', '20:20:']);
+});
+
+test('keys that change are read before the view says that it knows everything', async () => {
+  const order: string[] = [];
+  const inner = createRevocationView();
+  const { feed } = await follow({
+    view: {
+      apply: inner.apply,
+      confirm: (at) => {
+        order.push('confirmed');
+        inner.confirm(at);
+      },
+    },
+    reloadKeys: async () => {
+      await sleep(20);
+      order.push('reloaded');
+    },
+    pollMs: 60_000,
+  });
+  order.length = 0;
+  await owner.query(
+    "INSERT INTO signing_keys (kid, algorithm, encrypted_private_key, state, created_at) VALUES ('k', 'EdDSA', '', 'active', now())",
+  );
+  await feed.catchUp();
+  await owner.query("DELETE FROM signing_keys WHERE kid = 'k'");
+  await feed.catchUp();
+  expect(order).toEqual(['reloaded', 'confirmed', 'reloaded', 'confirmed']);
+});
+
+test('changes that stop no living token any more are removed, and no others; the service can remove no others', async () => {
+  await owner.query('DELETE FROM changes');
+  const [old, young] = [await person(), await person()];
+  await owner.query(END, [old.sessionId]);
+  await owner.query("UPDATE changes SET changed_at = now() - interval '3 hours'");
+  await owner.query(END, [young.sessionId]);
+  expect(await changes.prune(10)).toBe(1);
+  expect(await changes.prune(10)).toBe(0);
+  const { rows } = await owner.query('SELECT session_id FROM changes');
+  expect(rows).toEqual([{ session_id: young.sessionId }]);
+  const service = new pg.Client({ connectionString: database.serviceUrl });
+  await service.connect();
+  for (const statement of [
+    'DELETE FROM changes',
+    'UPDATE changes SET kind = kind',
+    "INSERT INTO changes (kind) VALUES ('keys_changed')",
+  ]) {
+    await expect(service.query(statement)).rejects.toThrow('permission denied');
+  }
+  await service.end();
+});

@@ -1,0 +1,101 @@
+// `serve --workers`: several processes on one port.
+import { execFileSync } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createClient } from '@connectrpc/connect';
+import { createGrpcTransport } from '@connectrpc/connect-node';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { AuthService } from '../../gen/auth/v1/auth_service_pb.ts';
+import type { Environment } from '../../src/config.ts';
+import type { Mailbox } from '../../src/dev/mailbox.ts';
+import { openTestMailbox, testEnvironment } from '../support/app.ts';
+import { auth, viaFetch } from '../support/clients.ts';
+import { eventually } from '../support/eventually.ts';
+import { signedIn, somebody } from '../support/people.ts';
+import { type RunningProcess, runMain } from '../support/processes.ts';
+
+let mailbox: Mailbox;
+let environment: Environment;
+beforeAll(async () => {
+  mailbox = await openTestMailbox();
+  environment = await testEnvironment(mailbox, { SHUTDOWN_GRACE_SECONDS: '5' });
+});
+afterAll(() => mailbox.close());
+
+/** The processes below one, without those that hash. */
+function workersOf({ child }: RunningProcess): number[] {
+  const table = execFileSync('ps', ['-o', 'pid=,args=', '--ppid', String(child.pid)], { encoding: 'utf8' });
+  return table
+    .split('\n')
+    .filter((line) => line.includes('main.ts'))
+    .map((line) => Number.parseInt(line, 10));
+}
+
+async function serveWith(workers: string, overrides: Environment = {}) {
+  const server = runMain(['serve', '--workers', workers], { ...environment, ...overrides });
+  const port = await eventually(() => {
+    if (server.child.exitCode !== null) throw new Error(server.output());
+    return /"port":(\d+),"workers"/.exec(server.output())?.[1];
+  }, 20_000);
+  await eventually(() => server.output().match(/"msg":"started"/g)?.length === workersOf(server).length);
+  return { ...server, url: `http://127.0.0.1:${port}` };
+}
+
+test('serves on one port, replaces a worker that dies, and stops all of them', async () => {
+  const server = await serveWith('2');
+  const workers = workersOf(server);
+  expect(workers).toHaveLength(2);
+  const person = await signedIn(viaFetch(server.url));
+
+  process.kill(workers[0] as number, 'SIGKILL');
+  await eventually(() => workersOf(server).filter((pid) => !workers.includes(pid)).length === 1);
+  await eventually(() => server.output().match(/"msg":"started"/g)?.length === 3);
+  expect(server.output()).toContain('a worker has died');
+  for (let n = 0; n < 20; n += 1) {
+    const answer = await viaFetch(server.url)(auth.verify, { accessToken: person.accessToken });
+    expect(answer.code).toBe('ok');
+  }
+
+  server.child.kill('SIGTERM');
+  expect(await server.ended).toBe(0);
+  await expect(fetch(`${server.url}/healthz`)).rejects.toThrow();
+}, 60_000);
+
+test('a session that ends at one worker has ended at all of them', async () => {
+  const server = await serveWith('2');
+  const person = await signedIn(viaFetch(server.url));
+  // Connections go to the workers in turn.
+  const clients = Array.from({ length: 4 }, () =>
+    createClient(AuthService, createGrpcTransport({ baseUrl: server.url })),
+  );
+  const good = () =>
+    Promise.all(
+      clients.map((client) =>
+        client.verify({ accessToken: person.accessToken }).then(
+          () => true,
+          () => false,
+        ),
+      ),
+    );
+  expect(await good()).toEqual([true, true, true, true]);
+  await viaFetch(server.url)(auth.logout, { refreshToken: person.refreshToken });
+  await eventually(async () => !(await good()).includes(true), 1_000);
+  server.child.kill('SIGTERM');
+  expect(await server.ended).toBe(0);
+}, 60_000);
+
+test('a stop lets calls in flight finish at every worker', async () => {
+  const server = await serveWith('2', { ARGON2_MEMORY_KIB: '65536', HASH_CONCURRENCY: '1' });
+  const slow = Array.from({ length: 10 }, () => viaFetch(server.url)(auth.register, somebody()));
+  await sleep(300);
+  server.child.kill('SIGTERM');
+  expect((await Promise.all(slow)).every(({ code }) => code === 'ok')).toBe(true);
+  expect(await server.ended).toBe(0);
+}, 60_000);
+
+test('what cannot start is not tried for ever', async () => {
+  const server = runMain(['serve', '--workers', '2'], { ...environment, DATABASE_URL: 'postgres://x@127.0.0.1:1/x' });
+  expect(await server.ended).toBe(1);
+  const wrong = runMain(['serve', '--workers', 'many'], environment);
+  expect(await wrong.ended).toBe(1);
+  expect(wrong.output()).toContain('--workers must be');
+});
