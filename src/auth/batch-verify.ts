@@ -1,7 +1,7 @@
 import type { Deps } from '../deps.ts';
 import type { Call } from '../domain/call.ts';
 import { InvalidValue, parseFields } from '../domain/parse-fields.ts';
-import type { Verdict } from '../verifier/verifier.ts';
+import type { Verdict } from '../verifier/engine.ts';
 
 export type BatchVerifyInput = { accessTokens: string[]; audience: string };
 

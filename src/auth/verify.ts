@@ -1,7 +1,7 @@
 import type { Deps } from '../deps.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
-import type { Decision } from '../verifier/verifier.ts';
+import type { Decision } from '../verifier/engine.ts';
 
 /** @param credential the token of the call itself, examined when no other is given */
 export type VerifyInput = { accessToken: string; audience: string; credential: string };

@@ -15,16 +15,6 @@ export function accessOf(method: DescMethod): Access {
   return getOption(method, accessOption);
 }
 
-/** The token of `authorization: Bearer ...` (RFC 6750 section 2.1), or the empty string. */
-export function bearerToken(headers: Headers): string {
-  return parseBearer(headers.get('authorization') ?? '');
-}
-
-/** The same of the header's value. */
-export function parseBearer(authorization: string): string {
-  return authorization === '' ? '' : (/^Bearer +([^\s,]+)$/i.exec(authorization)?.[1] ?? '');
-}
-
 /**
  * The caller, when they may; null for a PUBLIC method, whose callers nobody asks who they are.
  * @param what is called, for the audit event of a refusal

@@ -9,7 +9,7 @@ import type { UserPrincipal } from '../domain/principal.ts';
 import type { Tokens } from '../domain/tokens.ts';
 import type { User } from '../domain/user.ts';
 import type { SigningKeys } from '../keys/signing-keys.ts';
-import type { Verdict } from '../verifier/verifier.ts';
+import type { Verdict } from '../verifier/engine.ts';
 
 export function userMessage({ createdAt, disabled: _, ...user }: User): MessageInitShape<typeof UserSchema> {
   return { ...user, createdAt: timestampFromDate(createdAt) };

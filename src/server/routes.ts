@@ -18,8 +18,8 @@ import { requestReset } from '../auth/request-reset.ts';
 import { verify } from '../auth/verify.ts';
 import { watch } from '../auth/watch.ts';
 import type { Deps } from '../deps.ts';
+import { bearerToken } from '../domain/bearer-token.ts';
 import type { ServiceKeys } from '../keys/service-keys.ts';
-import { bearerToken } from './access.ts';
 import { callOf, userOf } from './call-context.ts';
 import { changeMessage, principalMessage, tokensMessage, userMessage, verdictMessage } from './convert.ts';
 import { MAX_BATCH_BYTES } from './max-bytes.ts';
@@ -44,13 +44,13 @@ export function routes(deps: RouteDeps) {
       },
 
       verify: async ({ accessToken, audience }, context) => {
-        const input = { accessToken, audience, credential: bearerToken(context.requestHeader) };
+        const input = { accessToken, audience, credential: bearerToken(context.requestHeader.get('authorization')) };
         const { principal, revalidateAt } = await verify(deps, input, callOf(context));
         return { principal: principalMessage(principal), revalidateAt: timestampFromDate(revalidateAt) };
       },
 
       checkRole: async ({ subject, role }, context) => {
-        const credential = bearerToken(context.requestHeader);
+        const credential = bearerToken(context.requestHeader.get('authorization'));
         const whose = subject.case === 'userId' ? { userId: subject.value } : { accessToken: subject.value ?? '' };
         const answer = await checkRole(deps, { ...whose, role, credential }, callOf(context));
         return answer.allowed ? { allowed: true } : { allowed: false, reason: Reason[answer.reason] };
@@ -91,6 +91,7 @@ export function routes(deps: RouteDeps) {
               changes: changes.map((change) => changeMessage(change, signingKeys, tokenSettings.issuer)),
               cursor,
               ...(asOf && { asOf: timestampFromDate(asOf) }),
+              sentAt: timestampFromDate(deps.now()),
             };
           }
         },

@@ -7,7 +7,8 @@ import {
   universalRequestFromNodeRequest,
   universalResponseToNodeResponse,
 } from '@connectrpc/connect-node';
-import { accessOf, authorize, authorizeFields, bearerToken } from './access.ts';
+import { bearerToken } from '../domain/bearer-token.ts';
+import { accessOf, authorize, authorizeFields } from './access.ts';
 import { callOf, recordOf } from './call-context.ts';
 import type { CallLog } from './call-log.ts';
 import { type CallRecord, callRecordKey, openCallRecord } from './call-record.ts';
@@ -104,7 +105,7 @@ function guard(deps: RouteDeps): Interceptor {
   return (next) => async (request) => {
     const record = recordOf({ values: request.contextValues });
     const call = callOf({ values: request.contextValues, signal: request.signal });
-    const credential = bearerToken(request.header);
+    const credential = bearerToken(request.header.get('authorization'));
     record.principal = await authorize(deps, accessOf(request.method), credential, record.method, call);
     if (!request.stream) await authorizeFields(deps, request.method.input, request.message, credential, call);
     const answer = await next(request);

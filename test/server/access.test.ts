@@ -4,16 +4,19 @@ import { AccountService } from '../../gen/auth/v1/account_service_pb.ts';
 import { AuthService } from '../../gen/auth/v1/auth_service_pb.ts';
 import { Reason, ReasonSchema } from '../../gen/auth/v1/errors_pb.ts';
 import { Access } from '../../gen/auth/v1/options_pb.ts';
-import { accessOf, authorize, bearerToken } from '../../src/server/access.ts';
+import { VerifierService } from '../../gen/auth/v1/verifier_service_pb.ts';
+import { bearerToken } from '../../src/domain/bearer-token.ts';
+import { accessOf, authorize } from '../../src/server/access.ts';
 import { codeName, ERRORS } from '../../src/server/errors.ts';
 
-const methods = [...AuthService.methods, ...AccountService.methods];
+const methods = [...AuthService.methods, ...AccountService.methods, ...VerifierService.methods];
 
 test.each(methods.map((method) => [`${method.parent.name}.${method.name}`, method] as const))(
   '%s says who may call it',
   (_, method) => {
     expect(accessOf(method)).not.toBe(Access.UNSPECIFIED);
     if (method.parent === AccountService) expect(accessOf(method)).toBe(Access.USER);
+    if (method.parent === VerifierService) expect(accessOf(method)).toBe(Access.SERVICE);
   },
 );
 
@@ -74,7 +77,7 @@ test.each([
   ['Bearer a, Bearer b', ''],
   ['', ''],
 ])('authorization: %s carries %j', (value, token) => {
-  expect(bearerToken(new Headers(value ? { authorization: value } : {}))).toBe(token);
+  expect(bearerToken(value)).toBe(token);
 });
 
 describe('the table of errors', () => {

@@ -9,8 +9,9 @@ import {
   publicVerificationKey,
   type VerificationKey,
 } from '../../src/verifier/access-token.ts';
+import type { Verdict } from '../../src/verifier/engine.ts';
 import { createRevocationView } from '../../src/verifier/revocation-view.ts';
-import { createVerifier, type Verdict, type VerifierOptions } from '../../src/verifier/verifier.ts';
+import { createVerifier, type VerifierOptions } from '../../src/verifier/verifier.ts';
 
 const NOW = new Date('2026-11-23T12:00:00Z');
 const SECONDS = NOW.getTime() / 1000;

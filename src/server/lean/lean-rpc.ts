@@ -5,7 +5,7 @@ import type { ConnectError } from '@connectrpc/connect';
 import { codeToHttpStatus, errorToJsonBytes } from '@connectrpc/connect/protocol-connect';
 import { setTrailerStatus } from '@connectrpc/connect/protocol-grpc';
 import type { Reason } from '../../domain/auth-error.ts';
-import { parseBearer } from '../access.ts';
+import { bearerToken } from '../../domain/bearer-token.ts';
 import type { CallLog } from '../call-log.ts';
 import { chooseRequestId } from '../call-record.ts';
 import { codeName, ERRORS, refusal } from '../errors.ts';
@@ -93,7 +93,7 @@ export function createLeanRpc(deps: LeanDeps & { callLog: CallLog }): LeanRpc {
 
       answer(body) {
         if (performance.now() - startedAt >= timeoutMs) return null;
-        const credential = parseBearer(authorization);
+        const credential = bearerToken(authorization);
         const outcome = isJson ? fromJson(method, body, credential) : fromBinary(method, body, isGrpc, credential);
         if (!outcome) return null;
         if ('reason' in outcome) return refuse(outcome.reason);

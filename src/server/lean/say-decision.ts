@@ -2,7 +2,7 @@
 // each token in the cache; only the time is new.
 import { create, toBinary, toJson } from '@bufbuild/protobuf';
 import { PrincipalSchema } from '../../../gen/auth/v1/types_pb.ts';
-import type { Decision, VerifiedToken } from '../../verifier/verifier.ts';
+import type { Decision, VerifiedToken } from '../../verifier/engine.ts';
 import { principalMessage } from '../convert.ts';
 import { lengthDelimitedSize, varintSize, writeLength, writeVarintField } from './wire.ts';
 

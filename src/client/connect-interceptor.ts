@@ -1,0 +1,26 @@
+import { type ContextKey, createContextKey, type HandlerContext, type Interceptor } from '@connectrpc/connect';
+import { bearerToken } from '../domain/bearer-token.ts';
+import type { UserPrincipal } from '../domain/principal.ts';
+import type { Latchkey } from './latchkey.ts';
+import { refusedCall } from './refusal.ts';
+
+const principalKey: ContextKey<UserPrincipal | null> = createContextKey<UserPrincipal | null>(null);
+
+/** For `interceptors` of a Connect router or adapter: lets pass whom the token of the call speaks for. */
+export function connectInterceptor(latchkey: Pick<Latchkey, 'verify'>): Interceptor {
+  return (next) => async (request) => {
+    try {
+      request.contextValues.set(principalKey, await latchkey.verify(bearerToken(request.header.get('authorization'))));
+    } catch (error) {
+      throw refusedCall(error);
+    }
+    return next(request);
+  };
+}
+
+/** Who makes a call of Connect. @throws when the interceptor is not in place */
+export function principalOfContext(context: Pick<HandlerContext, 'values'>): UserPrincipal {
+  const principal = context.values.get(principalKey);
+  if (!principal) throw new Error('nothing has verified this call: is the interceptor in place?');
+  return principal;
+}

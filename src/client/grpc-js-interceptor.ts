@@ -1,0 +1,45 @@
+import { setTrailerStatus } from '@connectrpc/connect/protocol-grpc';
+import {
+  Metadata,
+  ServerInterceptingCall,
+  type ServerInterceptor,
+  ServerListenerBuilder,
+  type status,
+} from '@grpc/grpc-js';
+import { bearerToken } from '../domain/bearer-token.ts';
+import type { Latchkey } from './latchkey.ts';
+import { setPrincipal } from './principal-of.ts';
+import { refusedCall } from './refusal.ts';
+
+const DETAILS = 'grpc-status-details-bin';
+
+/** For `interceptors` of a grpc-js Server: lets pass whom the token of the call speaks for. */
+export function grpcJsInterceptor(latchkey: Pick<Latchkey, 'verify'>): ServerInterceptor {
+  return (_, call) =>
+    new ServerInterceptingCall(call, {
+      start(next) {
+        const listener = new ServerListenerBuilder()
+          .withOnReceiveMetadata((metadata, pass) => {
+            latchkey.verify(bearerToken(metadata.get('authorization').map(String).join())).then(
+              (principal) => {
+                setPrincipal(metadata, principal);
+                pass(metadata);
+              },
+              (error: unknown) => call.sendStatus(toStatus(error)),
+            );
+          })
+          .build();
+        next(listener);
+      },
+    });
+}
+
+/** With the same details as over Connect. */
+function toStatus(error: unknown) {
+  const refused = refusedCall(error);
+  const trailers = new Headers();
+  setTrailerStatus(trailers, refused);
+  const metadata = new Metadata();
+  metadata.set(DETAILS, Buffer.from(trailers.get(DETAILS) ?? '', 'base64'));
+  return { code: refused.code as number as status, details: refused.rawMessage, metadata };
+}

@@ -1,0 +1,123 @@
+// Verifies access tokens in the process that receives them: with the server's own engine, on what its Watch stream tells.
+import { timestampDate } from '@bufbuild/protobuf/wkt';
+import { Code, ConnectError, createClient, type Transport } from '@connectrpc/connect';
+import { createGrpcTransport } from '@connectrpc/connect-node';
+import { AuthService } from '../../gen/auth/v1/auth_service_pb.ts';
+import type { Principal as PrincipalMessage } from '../../gen/auth/v1/types_pb.ts';
+import { VerifierService } from '../../gen/auth/v1/verifier_service_pb.ts';
+import { ErrorInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
+import { AuthError, type Reason } from '../domain/auth-error.ts';
+import type { UserPrincipal } from '../domain/principal.ts';
+import { createEngine, type Engine } from '../verifier/engine.ts';
+import { createRevocationView } from '../verifier/revocation-view.ts';
+import { followWatch } from './watch-follower.ts';
+
+export type LatchkeyOptions = {
+  /** Of the server, such as `http://localhost:8080`. */
+  url: string;
+  /** A service key; VerifierService asks for one. */
+  serviceKey: string;
+  /** When set, tokens must have been issued for it (`aud`). */
+  audience?: string;
+  /** How old the knowledge of revocations may be to be believed, in milliseconds. 5,000 by default. */
+  maxStalenessMs?: number;
+  /** Beyond that: ask the server about each token (the default), or refuse. */
+  whenStale?: 'ask' | 'refuse';
+  /** Bound of the cache of verified tokens. 64 MiB by default. */
+  cacheBytes?: number;
+  /** Hears why the stream was interrupted; it is resumed in any case. */
+  onError?: (error: unknown) => void;
+  /** In place of gRPC over HTTP/2 to the URL. */
+  transport?: Transport;
+};
+
+export type Latchkey = {
+  /**
+   * Whom a token speaks for. From memory, in microseconds; asks the server only when that is too old.
+   * @param token of `authorization: Bearer ...`, without the scheme
+   * @throws AuthError CREDENTIALS_MISSING, TOKEN_INVALID, TOKEN_EXPIRED, AUDIENCE_MISMATCH, TOKEN_REVOKED, TOKEN_STALE; or
+   *   DEPENDENCY_UNAVAILABLE when nobody can tell
+   */
+  verify(token: string): Promise<UserPrincipal>;
+  /** Resolves when verify needs to ask nobody; rejects when the server refuses the service key. */
+  ready(): Promise<void>;
+  /** How old the knowledge of revocations is, in milliseconds; Infinity before there is any. */
+  stalenessMs(): number;
+  close(): void;
+};
+
+const MAX_STALENESS_MS = 5_000;
+const CACHE_BYTES = 64 * 1024 * 1024;
+const ASK_TIMEOUT_MS = 2_000;
+const RETRY_AFTER_MS = 1_000;
+
+export function createLatchkey(options: LatchkeyOptions): Latchkey {
+  const { audience = '', maxStalenessMs = MAX_STALENESS_MS, whenStale = 'ask' } = options;
+  const transport = options.transport ?? transportTo(options.url, maxStalenessMs);
+  const authService = createClient(AuthService, transport);
+  const view = createRevocationView();
+  let engine: { issuer: string; engine: Engine } | null = null;
+
+  const follower = followWatch({
+    client: createClient(VerifierService, transport),
+    headers: { authorization: `Bearer ${options.serviceKey}` },
+    view,
+    maxStalenessMs,
+    onError: options.onError ?? (() => {}),
+    onKeys(keys, issuer) {
+      if (engine?.issuer === issuer) return engine.engine.useKeys(keys);
+      const cacheBytes = options.cacheBytes ?? CACHE_BYTES;
+      const settings = { issuer, keys, view, cacheBytes, maxViewAgeMs: maxStalenessMs, revalidateSeconds: 0 };
+      engine = { issuer, engine: createEngine({ ...settings, now: () => new Date() }) };
+    },
+  });
+
+  async function ask(accessToken: string): Promise<UserPrincipal> {
+    if (whenStale === 'refuse') throw unavailable(new Error('what is known of revocations is too old'));
+    try {
+      const { principal } = await authService.verify({ accessToken, audience }, { timeoutMs: ASK_TIMEOUT_MS });
+      return toPrincipal(principal);
+    } catch (error) {
+      throw toAuthError(error);
+    }
+  }
+
+  return {
+    async verify(token) {
+      if (token === '') throw new AuthError('CREDENTIALS_MISSING');
+      const verdict = engine?.engine.judge(token, audience);
+      if (!verdict || 'undecided' in verdict) return ask(token);
+      if ('decision' in verdict) return verdict.decision.principal;
+      // A key that this process has not heard of yet looks like a forgery; whether it is one, only a fresh view can tell.
+      if (verdict.reason === 'TOKEN_INVALID' && view.ageMs() > maxStalenessMs) return ask(token);
+      throw new AuthError(verdict.reason);
+    },
+    ready: () => follower.ready,
+    stalenessMs: () => view.ageMs(),
+    close: () => follower.close(),
+  };
+}
+
+/** With pings, so that a connection that has died without a word is not used for ever. */
+function transportTo(url: string, maxStalenessMs: number): Transport {
+  return createGrpcTransport({ baseUrl: url, pingIntervalMs: maxStalenessMs, pingTimeoutMs: maxStalenessMs / 2 });
+}
+
+function toPrincipal(message: PrincipalMessage | undefined): UserPrincipal {
+  if (!message?.issuedAt || !message.expiresAt) throw new ConnectError('no principal in the answer', Code.Internal);
+  const { userId, sessionId, email, roles, issuedAt, expiresAt } = message;
+  const times = { issuedAt: timestampDate(issuedAt), expiresAt: timestampDate(expiresAt) };
+  return { kind: 'user', userId, sessionId, email, roles, ...times };
+}
+
+/** A refusal by the server is one here; everything else means that nobody can tell. */
+function toAuthError(error: unknown): AuthError {
+  const failure = ConnectError.from(error);
+  const [info] = failure.findDetails(ErrorInfoSchema);
+  if (failure.code === Code.Unauthenticated && info) return new AuthError(info.reason as Reason, { cause: failure });
+  return unavailable(failure);
+}
+
+function unavailable(cause: Error): AuthError {
+  return new AuthError('DEPENDENCY_UNAVAILABLE', { retryAfterMs: RETRY_AFTER_MS, cause });
+}

@@ -1,0 +1,34 @@
+// What the three doors share: what a caller hears who is refused.
+import { Code, ConnectError } from '@connectrpc/connect';
+import { ErrorInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
+import { AuthError, type Reason } from '../domain/auth-error.ts';
+
+export type Refusal = { reason: Reason; isUnavailable: boolean; message: string; retryAfterSeconds: number };
+
+const MESSAGES: Partial<Record<Reason, string>> = {
+  CREDENTIALS_MISSING: 'send authorization: Bearer <token>',
+  TOKEN_EXPIRED: 'the access token has expired',
+  TOKEN_REVOKED: 'the session of the access token has ended',
+  TOKEN_STALE: 'the claims of the access token have changed; refresh it',
+  AUDIENCE_MISMATCH: 'the access token is for another audience',
+};
+
+/** Whatever went wrong, it is a "no". */
+export function refusalOf(error: unknown): Refusal {
+  const reason = error instanceof AuthError ? error.reason : 'DEPENDENCY_UNAVAILABLE';
+  const isUnavailable = reason === 'DEPENDENCY_UNAVAILABLE';
+  const message = isUnavailable
+    ? 'the token cannot be verified now'
+    : (MESSAGES[reason] ?? 'the access token is not valid');
+  const retryAfterMs = error instanceof AuthError ? (error.retryAfterMs ?? 0) : 0;
+  return { reason, isUnavailable, message, retryAfterSeconds: Math.max(1, Math.ceil(retryAfterMs / 1000)) };
+}
+
+/** For the doors of RPCs. */
+export function refusedCall(error: unknown): ConnectError {
+  const { reason, isUnavailable, message, retryAfterSeconds } = refusalOf(error);
+  const refused = new ConnectError(message, isUnavailable ? Code.Unavailable : Code.Unauthenticated);
+  refused.details.push({ desc: ErrorInfoSchema, value: { reason, domain: 'latchkey' } });
+  if (isUnavailable) refused.metadata.set('retry-after', String(retryAfterSeconds));
+  return refused;
+}

@@ -1,0 +1,134 @@
+// The decision engine: the one place that says whom an access token speaks for. Owns the order of the checks. Free of I/O: what
+// it cannot tell from memory it says so, and never "yes". Servers and the client library use the same one.
+import type { Standing, StandingOf } from '../domain/change.ts';
+import type { UserPrincipal } from '../domain/principal.ts';
+import { type AccessClaims, keysByHeader, openAccessToken, type VerificationKey } from './access-token.ts';
+import type { RevocationView } from './revocation-view.ts';
+import { createTokenCache } from './token-cache.ts';
+
+/** An authentic token. The same object answers for the same text as long as it is in the cache. */
+export type VerifiedToken = {
+  text: string;
+  principal: UserPrincipal;
+  audiences: string[];
+  epoch: number;
+  expiresAtMs: number;
+  /** Where those who answer keep how they say this principal, so that it need not be said anew for each call. */
+  rendered: { binary: Uint8Array | null; json: string | null };
+};
+
+export type RefusalReason = 'TOKEN_INVALID' | 'TOKEN_EXPIRED' | 'AUDIENCE_MISMATCH' | 'TOKEN_REVOKED' | 'TOKEN_STALE';
+
+/** A token that speaks for somebody now. */
+export type Decision = {
+  token: VerifiedToken;
+  principal: UserPrincipal;
+  /** Until when a caller may keep this answer. */
+  revalidateAt: Date;
+};
+
+export type Verdict = { decision: Decision } | { reason: RefusalReason };
+
+export type Engine = {
+  /**
+   * @param audience when not empty, the token must carry it
+   * @returns the token alone when all but its standing is fine, and the view is too old to tell that
+   */
+  judge(text: string, audience: string): Verdict | { undecided: VerifiedToken };
+  /** The verdict on an undecided token, by whoever knows what has become of its session. */
+  conclude(token: VerifiedToken, standing: Standing): Verdict;
+  /** Spares this process the check of a token that it has signed itself. */
+  remember(text: string, claims: AccessClaims): void;
+  /** From now on only these keys count, and nothing that another one has signed. */
+  useKeys(keys: VerificationKey[]): void;
+  /** How much the cache of verified tokens holds, in bytes. */
+  cachedBytes(): number;
+};
+
+export type EngineOptions = {
+  issuer: string;
+  keys: VerificationKey[];
+  /** How long a caller may keep an answer, in seconds. */
+  revalidateSeconds: number;
+  view: Pick<RevocationView, 'standing' | 'ageMs'>;
+  /** How old the view may be to be believed, in milliseconds. */
+  maxViewAgeMs: number;
+  /** Bound of the cache of verified tokens. */
+  cacheBytes: number;
+  now: () => Date;
+};
+
+/** Of each standing that is not live, what a token gets to hear. */
+const REFUSALS = { ended: 'TOKEN_REVOKED', stale: 'TOKEN_STALE' } as const;
+
+export function createEngine(options: EngineOptions): Engine {
+  const { issuer, view, maxViewAgeMs, now } = options;
+  const revalidateMs = options.revalidateSeconds * 1000;
+  const cache = createTokenCache<VerifiedToken>(options.cacheBytes);
+  let keys = keysByHeader(options.keys);
+
+  function authentic(text: string, nowMs: number): VerifiedToken | null {
+    const known = cache.get(text);
+    if (known) return known;
+    const claims = openAccessToken(text, keys, issuer, nowMs);
+    if (!claims) return null;
+    const token = toVerified(text, claims);
+    cache.add(token);
+    return token;
+  }
+
+  function conclude(token: VerifiedToken, standing: Standing): Verdict {
+    if (standing !== 'live') return { reason: REFUSALS[standing] };
+    const revalidateAt = new Date(Math.min(now().getTime() + revalidateMs, token.expiresAtMs));
+    return { decision: { token, principal: token.principal, revalidateAt } };
+  }
+
+  return {
+    judge(text, audience) {
+      const nowMs = now().getTime();
+      const token = authentic(text, nowMs);
+      if (!token) return { reason: 'TOKEN_INVALID' };
+      if (token.expiresAtMs <= nowMs) return { reason: 'TOKEN_EXPIRED' };
+      if (audience !== '' && !token.audiences.includes(audience)) return { reason: 'AUDIENCE_MISMATCH' };
+      if (view.ageMs() > maxViewAgeMs) return { undecided: token };
+      return conclude(token, view.standing(standingOf(token)));
+    },
+
+    conclude,
+    remember: (text, claims) => cache.add(toVerified(text, claims)),
+
+    useKeys(used) {
+      const before = keys;
+      keys = keysByHeader(used);
+      // Whatever a key has signed dies with it.
+      if ([...before.keys()].some((header) => !keys.has(header))) cache.clear();
+    },
+
+    cachedBytes: () => cache.bytes(),
+  };
+}
+
+/** What has to be known of a token's session and user. */
+export function standingOf({ principal, epoch }: VerifiedToken): StandingOf {
+  return { sessionId: principal.sessionId, userId: principal.userId, epoch };
+}
+
+function toVerified(text: string, claims: AccessClaims): VerifiedToken {
+  const expiresAtMs = claims.exp * 1000;
+  return {
+    text,
+    principal: {
+      kind: 'user',
+      userId: claims.sub,
+      sessionId: claims.sid,
+      email: claims.email,
+      roles: claims.roles,
+      issuedAt: new Date(claims.iat * 1000),
+      expiresAt: new Date(expiresAtMs),
+    },
+    audiences: claims.aud,
+    epoch: claims.epoch,
+    expiresAtMs,
+    rendered: { binary: null, json: null },
+  };
+}

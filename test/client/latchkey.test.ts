@@ -1,0 +1,250 @@
+// The client library against real servers: it says what Verify says, also while the server is away, and never "yes" too long.
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { createContextValues } from '@connectrpc/connect';
+import { connectNodeAdapter } from '@connectrpc/connect-node';
+import * as grpc from '@grpc/grpc-js';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { AccountService } from '../../gen/auth/v1/account_service_pb.ts';
+import { startApp } from '../../src/app.ts';
+import {
+  connectInterceptor,
+  createLatchkey,
+  grpcJsInterceptor,
+  httpMiddleware,
+  type Latchkey,
+  type LatchkeyOptions,
+  principalOf,
+  principalOfContext,
+} from '../../src/client/client.ts';
+import { readConfig } from '../../src/config.ts';
+import { createLogger } from '../../src/log.ts';
+import { SERVICE_KEY, startTestApp, type TestApp } from '../support/app.ts';
+import { account, auth, type Caller, viaFetch } from '../support/clients.ts';
+import { eventually } from '../support/eventually.ts';
+import { type SignedIn, signedIn } from '../support/people.ts';
+
+let app: TestApp;
+let call: Caller;
+beforeAll(async () => {
+  app = await startTestApp({ AUDIENCE: 'shop,warehouse' });
+  call = viaFetch(app.url);
+});
+afterAll(() => app.close());
+
+function open(options: Partial<LatchkeyOptions> = {}): Latchkey {
+  const latchkey = createLatchkey({ url: app.url, serviceKey: SERVICE_KEY, ...options });
+  onTestFinished(() => latchkey.close());
+  return latchkey;
+}
+
+const outcome = (latchkey: Latchkey, token: string) =>
+  latchkey.verify(token).then(
+    ({ userId }) => userId,
+    (error) => error.reason as string,
+  );
+
+test('says what Verify says of every kind of token', async () => {
+  const people: SignedIn[] = [];
+  for (let n = 0; n < 3; n += 1) people.push(await signedIn(call));
+  const [good, revoked, stale] = people as [SignedIn, SignedIn, SignedIn];
+  const latchkey = open();
+  await latchkey.ready();
+  await call(auth.logout, { refreshToken: revoked.refreshToken });
+  await app.owner.query("INSERT INTO user_roles VALUES ($1, 'admin', now())", [stale.userId]);
+  await eventually(async () => (await outcome(latchkey, stale.accessToken)) === 'TOKEN_STALE');
+  const tokens = [good.accessToken, revoked.accessToken, stale.accessToken, 'x.y.z', `${good.accessToken}x`];
+  for (const accessToken of tokens) {
+    const { reason, body } = await call(auth.verify, { accessToken });
+    expect(await outcome(latchkey, accessToken)).toBe(reason ?? body.principal.userId);
+  }
+  expect(await outcome(latchkey, '')).toBe('CREDENTIALS_MISSING');
+  const principal = await latchkey.verify(good.accessToken);
+  expect(principal).toMatchObject({ kind: 'user', email: good.email, roles: ['user'] });
+  expect(principal.expiresAt).toBeInstanceOf(Date);
+});
+
+test('a token must be for the audience, when one is asked for', async () => {
+  const { accessToken, userId } = await signedIn(call);
+  for (const [audience, expected] of [
+    ['shop', userId],
+    ['office', 'AUDIENCE_MISMATCH'],
+  ] as const) {
+    const latchkey = open({ audience });
+    await latchkey.ready();
+    expect(await outcome(latchkey, accessToken)).toBe(expected);
+  }
+});
+
+test('hears of the end of a session within a second', async () => {
+  const person = await signedIn(call);
+  const latchkey = open({ whenStale: 'refuse' });
+  await latchkey.ready();
+  expect(await outcome(latchkey, person.accessToken)).toBe(person.userId);
+  await call(auth.logout, { refreshToken: person.refreshToken });
+  await eventually(async () => (await outcome(latchkey, person.accessToken)) === 'TOKEN_REVOKED', 1_000);
+});
+
+test('tells by ready that the server refuses its key, and goes on to ask', async () => {
+  const errors: unknown[] = [];
+  const latchkey = open({ serviceKey: 'not one of ours', onError: (error) => errors.push(error) });
+  await expect(latchkey.ready()).rejects.toThrow('unauthenticated');
+  expect(errors).not.toEqual([]);
+  expect(latchkey.stalenessMs()).toBe(Number.POSITIVE_INFINITY);
+  const { accessToken, userId } = await signedIn(call);
+  expect(await outcome(latchkey, accessToken)).toBe(userId);
+});
+
+describe('without the server', () => {
+  test('goes on for as long as its knowledge may be believed, then refuses; afterwards goes on where it was', async () => {
+    const environment = { ...app.environment, PORT: '0' };
+    const start = () => startApp(readConfig(environment), { api: true, worker: false }, createLogger('silent'));
+    const first = await start();
+    environment.PORT = String(first.port);
+    const latchkey = open({ url: `http://127.0.0.1:${first.port}`, maxStalenessMs: 2_000 });
+    await latchkey.ready();
+    const [person, other] = [await signedIn(call), await signedIn(call)];
+    expect(await outcome(latchkey, person.accessToken)).toBe(person.userId);
+
+    await first.close();
+    expect(await outcome(latchkey, person.accessToken)).toBe(person.userId);
+    await eventually(async () => (await outcome(latchkey, person.accessToken)) === 'DEPENDENCY_UNAVAILABLE');
+    expect(latchkey.stalenessMs()).toBeGreaterThan(1_900);
+
+    await call(auth.logout, { refreshToken: other.refreshToken });
+    const second = await start();
+    onTestFinished(() => second.close());
+    await eventually(async () => (await outcome(latchkey, person.accessToken)) === person.userId, 15_000);
+    expect(await outcome(latchkey, other.accessToken)).toBe('TOKEN_REVOKED');
+    await eventually(() => latchkey.stalenessMs() < 2_000);
+  }, 60_000);
+
+  test('asks nobody when it is told to refuse', async () => {
+    const latchkey = open({ url: 'http://127.0.0.1:1', whenStale: 'refuse' });
+    const { accessToken } = await signedIn(call);
+    expect(await outcome(latchkey, accessToken)).toBe('DEPENDENCY_UNAVAILABLE');
+  });
+});
+
+describe('the three doors', () => {
+  let latchkey: Latchkey;
+  let person: SignedIn;
+  beforeAll(async () => {
+    latchkey = createLatchkey({ url: app.url, serviceKey: SERVICE_KEY });
+    await latchkey.ready();
+    person = await signedIn(call);
+  });
+  afterAll(() => latchkey.close());
+
+  async function served(listener: http.RequestListener): Promise<string> {
+    const server = http.createServer(listener);
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => void server.close());
+    return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  }
+
+  test('Connect: an interceptor, and the principal in the context', async () => {
+    const url = await served(
+      connectNodeAdapter({
+        interceptors: [connectInterceptor(latchkey)],
+        routes: (router) =>
+          router.service(AccountService, {
+            getMe: (_, context) => ({ user: { id: principalOfContext(context).userId } }),
+          }),
+      }),
+    );
+    const caller = viaFetch(url);
+    expect((await caller(account.getMe, {}, { bearer: person.accessToken })).body.user.id).toBe(person.userId);
+    expect(await caller(account.getMe, {}, { bearer: 'x' })).toMatchObject({
+      code: 'unauthenticated',
+      reason: 'TOKEN_INVALID',
+    });
+    expect((await caller(account.getMe, {})).reason).toBe('CREDENTIALS_MISSING');
+    expect(() => principalOfContext({ values: createContextValues() })).toThrow('interceptor');
+  });
+
+  test('grpc-js: an interceptor, and the principal by the metadata', async () => {
+    const server = new grpc.Server({ interceptors: [grpcJsInterceptor(latchkey)] });
+    const identity = { serialize: (bytes: Buffer) => bytes, deserialize: (bytes: Buffer) => bytes };
+    const method = (path: string, responseStream: boolean) => ({
+      path,
+      requestStream: false,
+      responseStream,
+      requestSerialize: identity.serialize,
+      requestDeserialize: identity.deserialize,
+      responseSerialize: identity.serialize,
+      responseDeserialize: identity.deserialize,
+    });
+    server.addService(
+      { one: method('/x.Y/One', false), many: method('/x.Y/Many', true) },
+      {
+        one: (unary: grpc.ServerUnaryCall<Buffer, Buffer>, answer: grpc.sendUnaryData<Buffer>) =>
+          answer(null, Buffer.from(principalOf(unary.metadata).userId)),
+        many: (stream: grpc.ServerWritableStream<Buffer, Buffer>) => {
+          stream.write(Buffer.from(principalOf(stream.metadata).userId));
+          stream.end();
+        },
+      },
+    );
+    const port = await new Promise<number>((resolve, reject) =>
+      server.bindAsync('127.0.0.1:0', grpc.ServerCredentials.createInsecure(), (error, bound) =>
+        error ? reject(error) : resolve(bound),
+      ),
+    );
+    onTestFinished(() => server.forceShutdown());
+    const client = new grpc.Client(`127.0.0.1:${port}`, grpc.credentials.createInsecure());
+    onTestFinished(() => client.close());
+    const metadataOf = (bearer: string | null) => {
+      const metadata = new grpc.Metadata();
+      if (bearer !== null) metadata.set('authorization', `Bearer ${bearer}`);
+      return metadata;
+    };
+    const one = (bearer: string | null) =>
+      new Promise<string>((resolve) =>
+        client.makeUnaryRequest(
+          '/x.Y/One',
+          identity.serialize,
+          identity.deserialize,
+          Buffer.from('x'),
+          metadataOf(bearer),
+          (error, bytes) =>
+            resolve(error ? `${error.code} ${error.metadata.get('grpc-status-details-bin')[0]}` : String(bytes)),
+        ),
+      );
+    expect(await one(person.accessToken)).toBe(person.userId);
+    expect(await one('x')).toMatch(/^16 .*TOKEN_INVALID/s);
+    expect(await one(null)).toMatch(/^16 .*CREDENTIALS_MISSING/s);
+    const stream = client.makeServerStreamRequest(
+      '/x.Y/Many',
+      identity.serialize,
+      identity.deserialize,
+      Buffer.from('x'),
+      metadataOf(person.accessToken),
+    );
+    expect(String((await stream.toArray())[0])).toBe(person.userId);
+  });
+
+  test('node:http: a middleware, and the principal by the request', async () => {
+    const protect = httpMiddleware(latchkey);
+    const url = await served((request, response) =>
+      protect(request, response, () => response.end(principalOf(request).userId)),
+    );
+    const get = (bearer?: string) => fetch(url, { headers: bearer ? { authorization: `Bearer ${bearer}` } : {} });
+    expect(await (await get(person.accessToken)).text()).toBe(person.userId);
+    const refused = await get('x');
+    expect(refused.status).toBe(401);
+    expect(refused.headers.get('www-authenticate')).toContain('error="invalid_token"');
+    expect(await refused.json()).toMatchObject({ reason: 'TOKEN_INVALID' });
+    expect((await get()).headers.get('www-authenticate')).toBe('Bearer');
+    expect(() => principalOf({})).toThrow('middleware');
+  });
+
+  test('node:http: 503 when nobody can tell', async () => {
+    const lost = createLatchkey({ url: 'http://127.0.0.1:1', serviceKey: 'x' });
+    onTestFinished(() => lost.close());
+    const protect = httpMiddleware(lost);
+    const url = await served((request, response) => protect(request, response, () => response.end()));
+    const answer = await fetch(url, { headers: { authorization: 'Bearer x' } });
+    expect([answer.status, answer.headers.get('retry-after')]).toEqual([503, '1']);
+  });
+});
