@@ -1,0 +1,57 @@
+// Verification in the process itself, as the client library does it: `node local.ts <rounds>` prints a line of JSON a round.
+import { generateKeyPairSync, randomUUID, sign, verify } from 'node:crypto';
+import { privateVerificationKey } from '../../src/keys/private-verification-key.ts';
+import { accessTokenHeader } from '../../src/verifier/access-token.ts';
+import { createEngine } from '../../src/verifier/engine.ts';
+import { createRevocationView } from '../../src/verifier/revocation-view.ts';
+
+const CACHED = 300_000;
+const FIRST_SEEN = 2_000;
+const { privateKey, publicKey } = generateKeyPairSync('ed25519');
+const kid = randomUUID();
+const view = createRevocationView();
+const engine = createEngine({
+  issuer: 'http://localhost',
+  keys: [privateVerificationKey(kid, privateKey)],
+  revalidateSeconds: 1,
+  view,
+  maxViewAgeMs: 600_000,
+  cacheBytes: 64 * 1024 * 1024,
+  now: () => new Date(),
+});
+
+function issue(): string {
+  const iat = Math.floor(Date.now() / 1000);
+  const id = { sub: randomUUID(), jti: randomUUID(), sid: randomUUID() };
+  const claims = { iss: 'http://localhost', aud: ['latchkey'], client_id: 'latchkey', iat, exp: iat + 3600, ...id };
+  const payload = { ...claims, email: 'somebody@people.example', roles: ['user'], epoch: 1 };
+  const parts = [accessTokenHeader(kid), payload].map((part) =>
+    Buffer.from(JSON.stringify(part)).toString('base64url'),
+  );
+  const signed = parts.join('.');
+  return `${signed}.${sign(null, Buffer.from(signed), privateKey).toString('base64url')}`;
+}
+
+function microseconds(count: number, work: (n: number) => void): number {
+  const startedAt = performance.now();
+  for (let n = 0; n < count; n += 1) work(n);
+  return ((performance.now() - startedAt) * 1000) / count;
+}
+
+const judge = (token: string) => {
+  const verdict = engine.judge(token, 'latchkey');
+  if (!('decision' in verdict)) throw new Error('refused');
+};
+// As it comes off the wire: another text each time, whose hash has to be computed.
+const bytes = Array.from({ length: 1_000 }, () => Buffer.from(issue()));
+const message = Buffer.from('x'.repeat(480));
+const signature = sign(null, message, privateKey);
+
+for (let round = 0; round < Number(process.argv[2] ?? 5); round += 1) {
+  view.confirm(performance.now());
+  const fresh = Array.from({ length: FIRST_SEEN }, issue);
+  const firstSeen = microseconds(FIRST_SEEN, (n) => judge(fresh[n] as string));
+  const cached = microseconds(CACHED, (n) => judge((bytes[n % bytes.length] as Buffer).toString('latin1')));
+  const publicSignature = microseconds(FIRST_SEEN, () => verify(null, message, publicKey, signature));
+  console.log(JSON.stringify({ firstSeen, cached, publicSignature }));
+}
