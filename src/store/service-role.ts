@@ -3,6 +3,8 @@ import { sql } from 'kysely';
 import { OperatorError } from '../operator-error.ts';
 import type { Db } from './database.ts';
 
+const TIMEOUTS = { statement_timeout: '10s', lock_timeout: '2s', idle_in_transaction_session_timeout: '10s' };
+
 /** @throws unless this connection is a service login on a migrated database */
 export async function assertServiceRole(db: Db): Promise<void> {
   const { rows: tables } = await sql`SELECT WHERE to_regclass('audit_events') IS NOT NULL`.execute(db);
@@ -29,4 +31,8 @@ export async function createServiceLogin(db: Db, name: string, password: string)
   const verb = sql.raw(rows.length === 0 ? 'CREATE' : 'ALTER');
   await sql`${verb} ROLE ${login} LOGIN PASSWORD ${sql.lit(password)}`.execute(db);
   await sql`GRANT latchkey_service TO ${login}`.execute(db);
+  // The service sets its own at the start of each connection; a pooler may pass over those, and then these hold.
+  for (const [setting, value] of Object.entries(TIMEOUTS)) {
+    await sql`ALTER ROLE ${login} SET ${sql.id(setting)} = ${sql.lit(value)}`.execute(db);
+  }
 }

@@ -1,0 +1,111 @@
+// Behind a real PgBouncer in transaction mode, which does not pass NOTIFY on.
+import { randomBytes } from 'node:crypto';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { startApp } from '../../src/app.ts';
+import { processEnvironment, readConfig } from '../../src/config.ts';
+import { fromDebian, onPath } from '../../src/dev/find-program.ts';
+import { freePort } from '../../src/dev/free-port.ts';
+import type { Mailbox } from '../../src/dev/mailbox.ts';
+import { type OwnedProcess, startOwned, untilItAnswers } from '../../src/dev/owned-process.ts';
+import { PROGRAM_CACHE } from '../../src/dev/settings.ts';
+import { createLogger } from '../../src/log.ts';
+import { connectOnce } from '../../src/store/prepare-database.ts';
+import { openTestMailbox, testEnvironment } from '../support/app.ts';
+import { auth, viaFetch } from '../support/clients.ts';
+import { createTestDatabase, type TestDatabase } from '../support/databases.ts';
+import { eventually } from '../support/eventually.ts';
+import { signedIn } from '../support/people.ts';
+
+const MASTER_KEY = randomBytes(32).toString('base64');
+
+let folder: string;
+let pooler: OwnedProcess;
+let database: TestDatabase;
+let pooledUrl: string;
+let mailbox: Mailbox;
+let owner: pg.Client;
+
+beforeAll(async () => {
+  const program =
+    onPath(['pgbouncer'], processEnvironment().PATH ?? '') ??
+    (await fromDebian('pgbouncer', 'usr/sbin/pgbouncer', PROGRAM_CACHE));
+  if (!program) throw new Error('pgbouncer is needed, from Debian or on PATH');
+  database = await createTestDatabase();
+  const service = new URL(database.serviceUrl);
+  folder = mkdtempSync(join(tmpdir(), 'latchkey-pgbouncer-'));
+  chmodSync(folder, 0o755);
+  const port = await freePort();
+  writeFileSync(join(folder, 'users.txt'), `"${service.username}" "${decodeURIComponent(service.password)}"\n`);
+  writeFileSync(
+    join(folder, 'pgbouncer.ini'),
+    `[databases]
+* = host=${service.hostname} port=${service.port}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = ${port}
+unix_socket_dir =
+auth_type = trust
+auth_file = ${join(folder, 'users.txt')}
+pool_mode = transaction
+default_pool_size = 4
+ignore_startup_parameters = statement_timeout, lock_timeout, idle_in_transaction_session_timeout
+`,
+  );
+  const args = [join(folder, 'pgbouncer.ini')];
+  pooler = startOwned(program.path, args, {
+    stopSignal: 'SIGINT',
+    libraryPath: program.libraryPath,
+    unprivileged: true,
+  });
+  service.port = String(port);
+  pooledUrl = service.href;
+  await untilItAnswers(pooler, 'PgBouncer', () => connectOnce(pooledUrl));
+  mailbox = await openTestMailbox();
+  owner = new pg.Client({ connectionString: database.ownerUrl });
+  await owner.connect();
+}, 120_000);
+afterAll(async () => {
+  await owner.end();
+  await pooler.stop();
+  await mailbox.close();
+  rmSync(folder, { recursive: true });
+});
+
+describe.each([
+  ['that listens past it', () => database.serviceUrl, '5000'],
+  ['that polls alone', () => 'none', '200'],
+])('a service %s', (_, listenUrl, poll) => {
+  test('serves, and hears of the end of a session within a second', async () => {
+    const environment = await testEnvironment(mailbox, {
+      DATABASE_URL: pooledUrl,
+      DATABASE_LISTEN_URL: listenUrl(),
+      REVOCATION_POLL_MS: poll,
+      REVOCATION_MAX_AGE_MS: '60000',
+      DATABASE_POOL_SIZE: '10',
+      MASTER_KEY,
+    });
+    const app = await startApp(readConfig(environment), { api: true, worker: true }, createLogger('silent'));
+    onTestFinished(() => app.close());
+    const call = viaFetch(`http://127.0.0.1:${app.port}`);
+    const people = await Promise.all(Array.from({ length: 12 }, () => signedIn(call)));
+    for (const { userId, accessToken } of people.slice(0, 3)) {
+      expect((await call(auth.verify, { accessToken })).code).toBe('ok');
+      await owner.query('UPDATE sessions SET ended_at = now() WHERE user_id = $1', [userId]);
+      await eventually(async () => (await call(auth.verify, { accessToken })).reason === 'TOKEN_REVOKED', 1_000);
+    }
+    await call(auth.requestReset, { email: people[5]?.email ?? '' });
+    await eventually(() => mailbox.mails.some(({ to }) => to === people[5]?.email));
+  }, 60_000);
+});
+
+test('the time-outs of the login hold, although the pooler passes over those of the connection', async () => {
+  const client = new pg.Client({ connectionString: pooledUrl, statement_timeout: 1 });
+  await client.connect();
+  const { rows } = await client.query('SHOW statement_timeout');
+  await client.end();
+  expect(rows).toEqual([{ statement_timeout: '10s' }]);
+});
