@@ -2,7 +2,6 @@
 import cluster from 'node:cluster';
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
-import { setFlagsFromString } from 'node:v8';
 import { type App, type Parts, startApp } from './app.ts';
 import { processEnvironment, readConfig, readDatabaseConfig } from './config.ts';
 import { createLogger } from './log.ts';
@@ -24,7 +23,6 @@ const USAGE = `usage: node src/main.ts <command>
 `;
 
 const SAME_REQUEST_MS = 1_000;
-const HEAP_GROWTH_PERCENT = 30;
 /** What closing may take besides the grace. */
 const CLOSING_MS = 10_000;
 
@@ -45,8 +43,6 @@ function stopSignal(): Promise<NodeJS.Signals> {
 }
 
 async function runUntilStopped(parts: Parts): Promise<void> {
-  // Left to itself V8 lets the heap grow to four times of what is in use before it collects (npm run bench:memory).
-  setFlagsFromString(`--heap-growing-percent=${HEAP_GROWTH_PERCENT}`);
   const config = readConfig(processEnvironment());
   const stopped = stopSignal();
   const log = createLogger(config.LOG_LEVEL);

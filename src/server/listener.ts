@@ -71,10 +71,12 @@ export async function listen(options: ListenerOptions, lean: LeanRpc, handlers: 
   // What Node does to make requests and responses of streams, which the lean path spares itself.
   const [serveStream] = h2.listeners('stream') as OnStream[];
   h2.removeAllListeners('stream');
-  h2.on(
-    'stream',
-    leanHttp2(lean, (...args) => serveStream?.apply(h2, args)),
-  );
+  const serveAsRequest: OnStream = (...stream) => serveStream?.apply(h2, stream);
+  const serveLean = leanHttp2(lean, serveAsRequest);
+  h2.on('stream', (stream, headers, flags, rawHeaders) => {
+    const serve = headerBytes(rawHeaders) > MAX_HEADER_BYTES ? serveAsRequest : serveLean;
+    serve(stream, headers, flags, rawHeaders);
+  });
   h2.on('session', (session) => {
     sessions.add(session);
     session.on('error', () => session.destroy());

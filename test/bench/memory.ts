@@ -1,5 +1,6 @@
-// `npm run bench:memory [-- minutes]`: how much a server holds with 100,000 live sessions, whose tokens are looked up a million times
-// and more, while others sign out. Prints its resident memory at the start, after each round and at the end.
+// `npm run bench:memory [-- minutes]`: how much a server holds with 100,000 live sessions, while the tokens of some of them, as many as
+// the cache has room for, are looked up a million times and more, and others sign out. Prints its resident memory at the start,
+// after each round and at the end; last, after the token of every session was looked up once.
 import { randomUUID } from 'node:crypto';
 import { createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
@@ -15,6 +16,8 @@ import { rssMegabytes, SERVICE_KEY, serve, startBackends } from './harness.ts';
 const SESSIONS = 100_000;
 const LOOKUPS = 1_000_000;
 const BATCH = 100;
+/** Tokens that are looked up again and again. */
+const IN_USE = 10_000;
 const minutes = Number(process.argv[2] ?? 0);
 
 const backends = await startBackends();
@@ -51,9 +54,9 @@ const verifier = createClient(VerifierService, createGrpcTransport({ baseUrl: se
 const headers = { authorization: `Bearer ${SERVICE_KEY}` };
 let looked = 0;
 let ended = 0;
-async function look(count: number): Promise<void> {
+async function look(count: number, among = IN_USE): Promise<void> {
   for (let n = 0; n < count; n += BATCH) {
-    const at = looked % SESSIONS;
+    const at = looked % among;
     const accessTokens = tokens.slice(at, at + BATCH);
     const { verdicts } = await verifier.batchVerify({ accessTokens }, { headers });
     if (verdicts.length !== BATCH) throw new Error('verdicts are missing');
@@ -70,10 +73,15 @@ for (let minute = 1; performance.now() < end; minute += 1) {
   const until = Math.min(end, performance.now() + 60_000);
   while (performance.now() < until) {
     await look(100 * BATCH);
-    await owner.query('UPDATE sessions SET ended_at = now() WHERE id = $1', [sessions[ended++ % SESSIONS]]);
+    await owner.query('UPDATE sessions SET ended_at = now() WHERE id = $1', [
+      sessions[SESSIONS - 1 - (ended++ % SESSIONS)],
+    ]);
   }
   report(`minute ${minute}: ${looked.toLocaleString('en')} look-ups, ${ended} ended`);
 }
+looked = 0;
+await look(SESSIONS, SESSIONS);
+report('the token of every session once');
 await Promise.all([owner.end(), db.destroy(), server.stop()]);
 await backends.stop();
 process.exit();

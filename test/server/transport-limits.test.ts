@@ -90,6 +90,15 @@ describe('size', () => {
     expect((await closed).rstCode).toBe(http2.constants.NGHTTP2_ENHANCE_YOUR_CALM);
   });
 
+  test.each([LOGIN, '/auth.v1.AuthService/Verify'])(
+    'and of a client in too much haste to know the limit: %s',
+    async (path) => {
+      const { stream, closed } = rawStream(http2Session(), path, { 'x-long': 'x'.repeat(20_000) });
+      stream.end(envelope(new Uint8Array()));
+      expect((await closed).headers[':status']).toBe(431);
+    },
+  );
+
   test('a connection may have a hundred streams at once', async () => {
     const session = http2Session();
     const [settings] = await once(session, 'remoteSettings');
