@@ -21,6 +21,7 @@ export function plot(title: string, bars: Bar[]): string {
     ].join('\n');
   });
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" font-family="sans-serif" font-size="13" fill="#1f2933">
+  <title>${title}</title>
   <rect width="100%" height="100%" fill="#ffffff"/>
   <text x="12" y="24" font-size="15" font-weight="bold">${title}</text>
 ${rows.join('\n')}

@@ -1,7 +1,8 @@
 // How a decision is said: VerifyResponse, and with the same two fields a Verdict. The principal is put into bytes once for
 // each token in the cache; only the time is new.
-import { create, toBinary, toJson } from '@bufbuild/protobuf';
-import { PrincipalSchema } from '../../../gen/auth/v1/types_pb.ts';
+import { create, toJson } from '@bufbuild/protobuf';
+import { PrincipalKind, PrincipalSchema } from '../../../gen/auth/v1/types_pb.ts';
+import type { UserPrincipal } from '../../domain/principal.ts';
 import type { Decision, VerifiedToken } from '../../verifier/engine.ts';
 import { principalMessage } from '../convert.ts';
 import { lengthDelimitedSize, varintSize, writeLength, writeVarintField } from './wire.ts';
@@ -9,6 +10,14 @@ import { lengthDelimitedSize, varintSize, writeLength, writeVarintField } from '
 /** Field numbers of VerifyResponse and Verdict. */
 const PRINCIPAL = 1;
 const REVALIDATE_AT = 2;
+/** Field numbers of Principal. */
+const KIND = 1;
+const USER_ID = 2;
+const SESSION_ID = 3;
+const EMAIL = 4;
+const ROLE = 5;
+const ISSUED_AT = 6;
+const EXPIRES_AT = 7;
 /** Field numbers of google.protobuf.Timestamp. */
 const SECONDS = 1;
 const NANOS = 2;
@@ -26,10 +35,7 @@ export function writeDecision(into: Buffer, at: number, { token, revalidateAt }:
   let next = writeLength(into, at, PRINCIPAL, principal.length);
   into.set(principal, next);
   next += principal.length;
-  next = writeLength(into, next, REVALIDATE_AT, timestampSize(milliseconds));
-  next = writeVarintField(into, next, SECONDS, Math.floor(milliseconds / 1000));
-  const nanos = nanosOf(milliseconds);
-  return nanos === 0 ? next : writeVarintField(into, next, NANOS, nanos);
+  return writeTimestamp(into, next, REVALIDATE_AT, milliseconds);
 }
 
 export function decisionJson({ token, revalidateAt }: Decision): string {
@@ -49,8 +55,34 @@ function isoTime(time: Date): string {
 }
 
 function binaryPrincipal(token: VerifiedToken): Uint8Array {
-  token.rendered.binary ??= toBinary(PrincipalSchema, create(PrincipalSchema, principalMessage(token.principal)));
+  token.rendered.binary ??= renderPrincipal(token.principal);
   return token.rendered.binary;
+}
+
+/** By hand, for the sake of tokens that are seen once. */
+function renderPrincipal({ userId, sessionId, email, roles, issuedAt, expiresAt }: UserPrincipal): Buffer {
+  const texts: [field: number, text: string][] = [
+    [USER_ID, userId],
+    [SESSION_ID, sessionId],
+    [EMAIL, email],
+  ];
+  for (const role of roles) texts.push([ROLE, role]);
+  const times: [field: number, milliseconds: number][] = [
+    [ISSUED_AT, issuedAt.getTime()],
+    [EXPIRES_AT, expiresAt.getTime()],
+  ];
+  let size = 2;
+  for (const [, text] of texts) size += lengthDelimitedSize(Buffer.byteLength(text));
+  for (const [, milliseconds] of times) size += lengthDelimitedSize(timestampSize(milliseconds));
+  // Not from the pool, of which a token in the cache would keep a whole slab.
+  const into = Buffer.allocUnsafeSlow(size);
+  let at = writeVarintField(into, 0, KIND, PrincipalKind.USER);
+  for (const [field, text] of texts) {
+    at = writeLength(into, at, field, Buffer.byteLength(text));
+    at += into.write(text, at);
+  }
+  for (const [field, milliseconds] of times) at = writeTimestamp(into, at, field, milliseconds);
+  return into;
 }
 
 function jsonPrincipal(token: VerifiedToken): string {
@@ -58,6 +90,13 @@ function jsonPrincipal(token: VerifiedToken): string {
     toJson(PrincipalSchema, create(PrincipalSchema, principalMessage(token.principal)), { alwaysEmitImplicit: true }),
   );
   return token.rendered.json;
+}
+
+function writeTimestamp(into: Buffer, at: number, field: number, milliseconds: number): number {
+  const length = writeLength(into, at, field, timestampSize(milliseconds));
+  const next = writeVarintField(into, length, SECONDS, Math.floor(milliseconds / 1000));
+  const nanos = nanosOf(milliseconds);
+  return nanos === 0 ? next : writeVarintField(into, next, NANOS, nanos);
 }
 
 function timestampSize(milliseconds: number): number {
