@@ -95,7 +95,10 @@ export function createEngine(options: EngineOptions): Engine {
     },
 
     conclude,
-    remember: (text, claims) => cache.add(toVerified(text, claims)),
+    remember(text, claims) {
+      // Its key may have gone while it was signed.
+      if (keys.has(text.slice(0, text.indexOf('.')))) cache.add(toVerified(text, claims));
+    },
 
     useKeys(used) {
       const before = keys;

@@ -105,6 +105,20 @@ describe('each change of the state of record', () => {
     expect(steps.flatMap((step) => step.changes)).toEqual([]);
   });
 
+  test('a role that is taken away after another change of the user in the same transaction', async () => {
+    const one = await person();
+    await owner.query("INSERT INTO user_roles VALUES ($1, 'admin', now())", [one.userId]);
+    const { view, feed } = await follow();
+    const client = await owner.connect();
+    await client.query('BEGIN');
+    await client.query("UPDATE users SET full_name = 'Demoted' WHERE id = $1", [one.userId]);
+    await client.query("DELETE FROM user_roles WHERE user_id = $1 AND role = 'admin'", [one.userId]);
+    await client.query('COMMIT');
+    client.release();
+    await feed.catchUp();
+    expect(standing(view, one, 2)).toBe('stale');
+  });
+
   test('rolled back it was none', async () => {
     const one = await person();
     const { view, feed } = await follow();

@@ -29,7 +29,7 @@ export function leanHttp1(
       request.off('data', onData);
       const answer = missing === 0 ? call.answer(body) : null;
       // Before its end Node would take the connection for one that is still busy with the request.
-      if (answer) request.on('end', () => send(response, answer));
+      if (answer) request.on('end', () => send(request, response, answer));
       else giveUp(body);
     };
     const giveUp = (read: Buffer) => {
@@ -44,10 +44,16 @@ export function leanHttp1(
   };
 }
 
-function send(response: ServerResponse, { status, headers, body }: LeanAnswer): void {
+/** A caller who does not read the answer is given up. */
+function send(request: IncomingMessage, response: ServerResponse, { status, headers, body }: LeanAnswer): void {
+  const timer = setTimeout(() => request.socket.destroy(), LINGER_MS);
+  response.once('close', () => clearTimeout(timer));
   response.writeHead(status, headers);
   if (typeof body === 'string') response.end(body, 'latin1');
   else response.end(body);
 }
+
+/** How long an answer may take to be read. */
+const LINGER_MS = 10_000;
 
 const nothing = () => {};

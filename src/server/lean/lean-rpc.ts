@@ -50,6 +50,7 @@ type Protocol = {
 };
 
 const ENVELOPE_BYTES = 5;
+const MAX_MEMBERS = 2;
 const GRPC: Protocol = { encoding: 'grpc-encoding', timeout: 'grpc-timeout' };
 const CONNECT: Protocol = { encoding: 'content-encoding', timeout: 'connect-timeout-ms' };
 const PROTOCOLS: Record<string, { protocol: Protocol; isJson: boolean }> = {
@@ -132,8 +133,11 @@ function fromJson(method: LeanMethod, body: Buffer, credential: string): Said | 
   if (text.includes('\\')) return null;
   try {
     const message: unknown = JSON.parse(text);
-    if (typeof message !== 'object' || message === null) return null;
-    return Object.keys(message).every((name) => isOnce(text, `"${name}"`)) ? method.json(message, credential) : null;
+    if (typeof message !== 'object' || message === null || Array.isArray(message)) return null;
+    const names = Object.keys(message);
+    // Each is looked for in the whole text, so there must be few; no message here has more.
+    if (names.length > MAX_MEMBERS) return null;
+    return names.every((name) => isOnce(text, `"${name}"`)) ? method.json(message, credential) : null;
   } catch {
     return null;
   }

@@ -4,6 +4,8 @@
 -- Counts the sets of claims that the user's tokens have had; tokens carry it. What changes the claims, or ends the user's
 -- right to sign in, makes it higher.
 ALTER TABLE users ADD COLUMN claims_epoch integer NOT NULL DEFAULT 1;
+-- The transaction that made the user; xmin would tell the one that wrote the row last.
+ALTER TABLE users ADD COLUMN created_xid xid8 DEFAULT pg_current_xact_id();
 
 CREATE TABLE changes (
   id bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT changes_pkey PRIMARY KEY,
@@ -63,7 +65,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
   -- A user made by this very transaction has no tokens yet.
   UPDATE users SET claims_epoch = claims_epoch + 1
-    WHERE id IN (OLD.user_id, NEW.user_id) AND xmin <> pg_current_xact_id()::xid;
+    WHERE id IN (OLD.user_id, NEW.user_id) AND created_xid IS DISTINCT FROM pg_current_xact_id();
   RETURN NULL;
 END
 $$;
