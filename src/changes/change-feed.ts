@@ -41,19 +41,25 @@ const CATCH_UP_MS = 500;
 export async function followChanges(deps: FeedDeps, onError: (error: unknown) => void): Promise<ChangeFeed> {
   const { changes, view, reloadKeys, now } = deps;
   const subscribers = new Set<(step: Step) => void>();
-  let position = await advance(await readFrom(null));
-  let isLost = false;
+  let position = await advance(await timed(readAll));
   let closed = false;
   let waiting: (() => void)[] = [];
   /** A notification that comes during a round may be of something that the round has not seen. */
   let isWoken = false;
   let endPause = () => {};
 
-  /** @param snapshot null for all that is in force */
-  async function readFrom(snapshot: Snapshot | null): Promise<Read> {
+  async function timed(read: () => Promise<ChangesRead & { isWhole: boolean }>): Promise<Read> {
     const [readAt, asOf] = [performance.now(), now()];
-    const read = snapshot === null ? await changes.inForce() : await changes.since(snapshot);
-    return { ...read, isWhole: snapshot === null, readAt, asOf };
+    return { ...(await read()), readAt, asOf };
+  }
+
+  async function readAll() {
+    return { ...(await changes.inForce()), isWhole: true };
+  }
+
+  async function readOn() {
+    const news = await changes.since(position.snapshot);
+    return news ? { ...news, isWhole: false } : readAll();
   }
 
   async function advance(read: Read): Promise<Step> {
@@ -69,16 +75,10 @@ export async function followChanges(deps: FeedDeps, onError: (error: unknown) =>
     waiting = [];
     isWoken = false;
     try {
-      // After an outage the server may be another one, whose transactions count differently.
-      const before = position.snapshot;
-      let read = await readFrom(isLost ? null : before);
-      if (oldestOf(read.snapshot) < oldestOf(before)) read = await readFrom(null);
-      const step = await advance(read);
+      const step = await advance(await timed(readOn));
       position = { ...step, changes: [] };
-      isLost = false;
       for (const tell of subscribers) tell(step);
     } catch (error) {
-      isLost = true;
       onError(error);
     }
     for (const resolve of answered) resolve();
@@ -132,9 +132,4 @@ export async function followChanges(deps: FeedDeps, onError: (error: unknown) =>
       await ended;
     },
   };
-}
-
-/** The oldest transaction that was under way in a snapshot: it never becomes smaller on the same server. */
-export function oldestOf(snapshot: Snapshot): bigint {
-  return BigInt(snapshot.split(':', 1)[0] ?? '');
 }

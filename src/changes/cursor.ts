@@ -24,8 +24,8 @@ export function parseCursor(text: string, key: Buffer): Cursor {
     Buffer.byteLength(given) === MAC_CHARACTERS &&
     timingSafeEqual(Buffer.from(given), Buffer.from(mac(payload, key)));
   if (!isOurs) throw new InvalidValue('must be empty or a cursor of this deployment');
-  const [milliseconds, snapshot = ''] = Buffer.from(payload, 'base64url').toString().split(' ');
-  return { snapshot, asOf: new Date(Number(milliseconds)) };
+  const [milliseconds, ...snapshot] = Buffer.from(payload, 'base64url').toString().split(' ');
+  return { snapshot: snapshot.join(' '), asOf: new Date(Number(milliseconds)) };
 }
 
 function mac(text: string, key: Buffer): string {

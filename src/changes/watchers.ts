@@ -3,8 +3,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Change } from '../domain/change.ts';
-import type { Changes } from '../store/changes.ts';
-import { type ChangeFeed, oldestOf, type Step } from './change-feed.ts';
+import type { Changes, ChangesPage } from '../store/changes.ts';
+import type { ChangeFeed, Step } from './change-feed.ts';
 import type { Cursor } from './cursor.ts';
 
 type WatchEvent = {
@@ -25,14 +25,16 @@ export type Watchers = {
 };
 
 export type WatchersDeps = {
-  changes: Pick<Changes, 'inForce' | 'since'>;
+  changes: Pick<Changes, 'page'>;
   feed: Pick<ChangeFeed, 'position' | 'subscribe'>;
   now: () => Date;
 };
 
 const HEARTBEAT_MS = 1_000;
-/** What a watcher may be behind. */
+/** What a watcher may be behind when more comes. */
 const MAX_PENDING = 10_000;
+/** What one that is slow makes this process hold of what it has to catch up on. */
+const CHANGES_PER_PAGE = 2_000;
 /** One message of them stays well below 64 KiB. */
 const CHANGES_PER_EVENT = 500;
 /** Less than changes are kept, so that none is missing. */
@@ -47,7 +49,9 @@ export function createWatchers({ changes, feed, now }: WatchersDeps): Watchers {
     try {
       // The feed may be behind what is read here. Then some comes twice, and nothing is missed.
       const start = feed.position();
-      for (const some of chunks(await readFrom(from))) yield { changes: some, position: null };
+      for await (const page of readFrom(from)) {
+        for (const some of chunks(page)) yield { changes: some, position: null };
+      }
       yield { changes: [], position: start };
       while (!end.aborted) {
         const { changes: news, position } = await pending.next(end);
@@ -59,14 +63,17 @@ export function createWatchers({ changes, feed, now }: WatchersDeps): Watchers {
     }
   }
 
-  async function readFrom(from: Cursor | null): Promise<Change[]> {
+  async function* readFrom(from: Cursor | null): AsyncIterable<Change[]> {
     // Whoever begins needs the keys, whether or not they changed lately.
-    if (!from) return [{ kind: 'keys_changed' }, ...(await changes.inForce()).changes];
-    if (now().getTime() - from.asOf.getTime() > RESUMABLE_MS) throw new AuthError('CURSOR_TOO_OLD');
-    const read = await changes.since(from.snapshot);
-    // A cursor that is ahead of Postgres was made before it was set back.
-    if (oldestOf(from.snapshot) > oldestOf(read.snapshot)) throw new AuthError('CURSOR_TOO_OLD');
-    return read.changes;
+    if (!from) yield [{ kind: 'keys_changed' }];
+    else if (now().getTime() - from.asOf.getTime() > RESUMABLE_MS) throw new AuthError('CURSOR_TOO_OLD');
+    let next: string | null = null;
+    do {
+      const page: ChangesPage | null = await changes.page(from?.snapshot ?? null, next, CHANGES_PER_PAGE);
+      if (!page) throw new AuthError('CURSOR_TOO_OLD');
+      yield page.changes;
+      next = page.next;
+    } while (next !== null);
   }
 
   return { watch, close: () => closing.abort() };
@@ -74,24 +81,31 @@ export function createWatchers({ changes, feed, now }: WatchersDeps): Watchers {
 
 /** Collects what comes while a watcher is busy with what came before. */
 function collect(feed: WatchersDeps['feed']) {
-  let changes: Change[] = [];
+  // As they came, and not put together: all watchers hold the same ones.
+  let pending: Change[][] = [];
+  let count = 0;
   let position: Step = feed.position();
   let isTooSlow = false;
   let wake = () => {};
   const stop = feed.subscribe((step) => {
     position = step;
-    isTooSlow ||= changes.length + step.changes.length > MAX_PENDING;
-    changes = isTooSlow ? [] : changes.concat(step.changes);
-    if (step.changes.length > 0) wake();
+    if (step.changes.length === 0) return;
+    // However much comes at once: only who has been behind before is slow.
+    isTooSlow ||= count > MAX_PENDING;
+    if (isTooSlow) pending = [];
+    else pending.push(step.changes);
+    count += step.changes.length;
+    wake();
   });
 
   return {
     /** What is new, at once if there is something; after a while in any case. */
     async next(end: AbortSignal): Promise<{ changes: Change[]; position: Step }> {
-      if (changes.length === 0 && !isTooSlow) await somethingNew(end);
+      if (count === 0) await somethingNew(end);
       if (isTooSlow) throw new AuthError('WATCHER_TOO_SLOW', { retryAfterMs: 0 });
-      const news = changes;
-      changes = [];
+      const news = pending.flat();
+      pending = [];
+      count = 0;
       return { changes: news, position };
     },
     stop,

@@ -3,7 +3,10 @@ import { sql } from 'kysely';
 import type { Change } from '../domain/change.ts';
 import type { Db } from './database.ts';
 
-/** Postgres' text of a snapshot: which transactions one could see. A place in the feed, the same for every reader. */
+/**
+ * A place in the feed, the same for every reader: which transactions one could see, and in which history of the server. A
+ * server that was restarted, restored or promoted may count other transactions by the same numbers.
+ */
 export type Snapshot = string;
 
 export type ChangesRead = {
@@ -13,10 +16,15 @@ export type ChangesRead = {
   snapshot: Snapshot;
 };
 
+/** `next` is where the next page begins; null after the last. */
+export type ChangesPage = { changes: Change[]; next: string | null };
+
 export type Changes = ReturnType<typeof createChanges>;
 
 type Row = {
-  snapshot: string;
+  history: string;
+  seen: string;
+  id: string | null;
   kind: Change['kind'] | null;
   session_id: string;
   user_id: string;
@@ -24,30 +32,53 @@ type Row = {
   revoked_below: number;
 };
 
+const FIRST = '0';
+
 export function createChanges(db: Db) {
+  /** @returns at least one row, which may hold no change; null when the snapshot is of another history */
+  async function read(from: Snapshot | null, first: string, atMost: number | null): Promise<Row[] | null> {
+    const { history, seen } = parseSnapshot(from);
+    // A transaction to come was restored from the dump of another server: old, and in force.
+    const isNew = sql`xid >= pg_snapshot_xmin(${seen}::pg_snapshot) AND xid < pg_snapshot_xmax(now.seen)
+      AND NOT pg_visible_in_snapshot(xid, ${seen}::pg_snapshot)`;
+    const { rows } = await sql<Row>`
+      SELECT now.history, now.seen::text, changes.* FROM (
+        SELECT pg_current_snapshot() AS seen, concat_ws('/',
+          (SELECT system_identifier FROM pg_control_system()),
+          left(pg_walfile_name(pg_current_wal_insert_lsn()), 8),
+          (SELECT oid FROM pg_database WHERE datname = current_database()),
+          extract(epoch FROM pg_postmaster_start_time())) AS history
+      ) AS now
+      LEFT JOIN changes ON id >= ${first} AND ${seen === null ? sql`true` : isNew}
+      ORDER BY id LIMIT ${atMost}
+    `.execute(db);
+    return history === null || history === rows[0]?.history ? rows : null;
+  }
+
   return {
     /** All changes that can still stop a token, for who knows nothing yet. */
     async inForce(): Promise<ChangesRead> {
-      const { rows } = await sql<Row>`
-        SELECT now.snapshot, changes.* FROM (SELECT pg_current_snapshot()::text AS snapshot) AS now
-        LEFT JOIN changes ON true
-        ORDER BY changes.id
-      `.execute(db);
-      return toRead(rows);
+      return toRead((await read(null, FIRST, null)) ?? []);
     },
 
     /**
      * The changes that were not visible in a snapshot and are by now: none is skipped that had a lower id and committed
-     * later, and none comes twice.
+     * later, and none comes twice. Null when the snapshot is of another history.
      */
-    async since(snapshot: Snapshot): Promise<ChangesRead> {
-      const { rows } = await sql<Row>`
-        SELECT now.snapshot, changes.* FROM (SELECT pg_current_snapshot()::text AS snapshot) AS now
-        LEFT JOIN changes ON xid >= pg_snapshot_xmin(${snapshot}::pg_snapshot)
-          AND NOT pg_visible_in_snapshot(xid, ${snapshot}::pg_snapshot)
-        ORDER BY changes.id
-      `.execute(db);
-      return toRead(rows);
+    async since(snapshot: Snapshot): Promise<ChangesRead | null> {
+      const rows = await read(snapshot, FIRST, null);
+      return rows && toRead(rows);
+    },
+
+    /**
+     * Either of them in pieces. What is committed meanwhile may be there or not.
+     * @param snapshot null for all that is in force
+     * @param first `next` of the page before
+     */
+    async page(snapshot: Snapshot | null, first: string | null, atMost: number): Promise<ChangesPage | null> {
+      const rows = await read(snapshot, first ?? FIRST, atMost + 1);
+      if (!rows) return null;
+      return { changes: toChanges(rows.slice(0, atMost)), next: rows[atMost]?.id ?? null };
     },
 
     /** Removes some of those that stop no token any more. */
@@ -59,10 +90,16 @@ export function createChanges(db: Db) {
 }
 
 function toRead(rows: Row[]): ChangesRead {
-  return {
-    changes: rows.flatMap((row) => toChange(row) ?? []),
-    snapshot: rows[0]?.snapshot as string,
-  };
+  return { changes: toChanges(rows), snapshot: `${rows[0]?.history} ${rows[0]?.seen}` };
+}
+
+function parseSnapshot(snapshot: Snapshot | null): { history: string | null; seen: string | null } {
+  const [history = null, seen = null] = snapshot?.split(' ') ?? [];
+  return { history, seen };
+}
+
+function toChanges(rows: Row[]): Change[] {
+  return rows.flatMap((row) => toChange(row) ?? []);
 }
 
 function toChange(row: Row): Change | null {

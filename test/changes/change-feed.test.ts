@@ -71,6 +71,12 @@ test('what was ended before the start is known at the start', async () => {
 describe('each change of the state of record', () => {
   test.each<[string, string, (of: { userId: string; sessionId: string }) => string, string]>([
     ['a session that ends', END, (of) => of.sessionId, 'ended'],
+    [
+      'a session whose end is moved into the past',
+      'UPDATE sessions SET expires_at = now(), ends_by = now() WHERE id = $1',
+      (of) => of.sessionId,
+      'ended',
+    ],
     ['a session that is removed', 'DELETE FROM sessions WHERE id = $1', (of) => of.sessionId, 'ended'],
     ['a user who is disabled', 'UPDATE users SET disabled_at = now() WHERE id = $1', (of) => of.userId, 'ended'],
     ['a user who is deleted', 'DELETE FROM users WHERE id = $1', (of) => of.userId, 'ended'],
@@ -118,6 +124,13 @@ describe('each change of the state of record', () => {
     await feed.catchUp();
     expect(standing(view, one, 2)).toBe('stale');
   });
+
+  test.each(['sessions', 'users', 'user_roles', 'signing_keys'])(
+    '%s cannot be emptied without a word',
+    async (table) => {
+      await expect(owner.query(`TRUNCATE ${table} CASCADE`)).rejects.toThrow('verifiers would not hear');
+    },
+  );
 
   test('rolled back it was none', async () => {
     const one = await person();
@@ -196,19 +209,12 @@ test('a listener whose connection is cut comes back, and misses nothing', async 
   expect(lost).not.toEqual([]);
 });
 
-test('while Postgres does not answer the view grows old, and afterwards it begins anew', async () => {
+test('while Postgres does not answer the view grows old, and afterwards it goes on where it was', async () => {
   const [one, other] = [await person(), await person()];
   await owner.query(END, [one.sessionId]);
   let isAway = false;
-  const reads: string[] = [];
-  const flaky = {
-    inForce: () => {
-      reads.push('all');
-      return isAway ? Promise.reject(new Error('away')) : changes.inForce();
-    },
-    since: (snapshot: string) => (isAway ? Promise.reject(new Error('away')) : changes.since(snapshot)),
-  };
-  const { view, errors } = await follow({ changes: flaky });
+  const since = (snapshot: string) => (isAway ? Promise.reject(new Error('away')) : changes.since(snapshot));
+  const { view, errors, steps } = await follow({ changes: { inForce: changes.inForce, since } });
   isAway = true;
   await eventually(() => errors.length > 0);
   await owner.query(END, [other.sessionId]);
@@ -217,28 +223,41 @@ test('while Postgres does not answer the view grows old, and afterwards it begin
   expect(standing(view, other)).toBe('live');
   isAway = false;
   await eventually(() => standing(view, other) === 'ended');
-  expect(reads.length).toBeGreaterThan(1);
+  expect(steps.flatMap((step) => step.changes)).toEqual([{ kind: 'session_ended', sessionId: other.sessionId }]);
   expect(view.ageMs()).toBeLessThan(250);
 });
 
-test('a server whose transactions count from the beginning again is read anew', async () => {
-  let snapshot = '1000:1000:';
-  const wholes: string[] = [];
-  const { feed } = await follow({
+test('a server with another history is read anew', async () => {
+  const one = await person();
+  let isPromoted = false;
+  const elsewhere = (snapshot: string) => snapshot.replace('/', '/other/');
+  const { view, steps, feed } = await follow({
     changes: {
-      inForce: async () => {
-        wholes.push(snapshot);
-        return { changes: [], snapshot };
-      },
-      since: async () => ({ changes: [], snapshot }),
+      inForce: changes.inForce,
+      since: (snapshot) => changes.since(isPromoted ? elsewhere(snapshot) : snapshot),
     },
     pollMs: 60_000,
   });
+  isPromoted = true;
+  await owner.query(END, [one.sessionId]);
   await feed.catchUp();
-  expect(wholes).toHaveLength(1);
-  snapshot = '20:20:';
+  expect(standing(view, one)).toBe('ended');
+  // The whole, and not only what is new.
+  expect(steps.at(-1)?.changes.length).toBeGreaterThan(1);
+});
+
+test('changes restored from the dump of another server are in force, and are not told over and over', async () => {
+  const one = await person();
+  await owner.query("INSERT INTO changes (xid, kind, session_id) VALUES ('999999999999', 'session_ended', $1)", [
+    one.sessionId,
+  ]);
+  const { view, steps, feed } = await follow();
+  expect(standing(view, one)).toBe('ended');
   await feed.catchUp();
-  expect(wholes).toEqual(['1000:1000:', '20:20:']);
+  await feed.catchUp();
+  expect(steps.flatMap((step) => step.changes)).toEqual([]);
+  await owner.query("UPDATE changes SET changed_at = now() - interval '3 hours' WHERE xid = '999999999999'");
+  expect(await changes.prune(10)).toBe(1);
 });
 
 test('keys that change are read before the view says that it knows everything', async () => {
@@ -270,14 +289,26 @@ test('keys that change are read before the view says that it knows everything', 
 
 test('changes that stop no living token any more are removed, and no others; the service can remove no others', async () => {
   await owner.query('DELETE FROM changes');
-  const [old, young] = [await person(), await person()];
+  await owner.query('DELETE FROM changes_horizons');
+  const [old, slow, young] = [await person(), await person(), await person()];
   await owner.query(END, [old.sessionId]);
-  await owner.query("UPDATE changes SET changed_at = now() - interval '3 hours'");
+  // A transaction that began before the horizon, and commits after it.
+  const client = await owner.connect();
+  await client.query('BEGIN');
+  await client.query(END, [slow.sessionId]);
+  expect(await changes.prune(10)).toBe(0);
+  await client.query('COMMIT');
+  client.release();
   await owner.query(END, [young.sessionId]);
+  await owner.query("UPDATE changes_horizons SET seen_at = seen_at - interval '119 minutes'");
+  expect(await changes.prune(10)).toBe(0);
+  await owner.query(
+    "UPDATE changes_horizons SET seen_at = seen_at - interval '2 minutes' WHERE seen_at < now() - interval '1 hour'",
+  );
   expect(await changes.prune(10)).toBe(1);
   expect(await changes.prune(10)).toBe(0);
-  const { rows } = await owner.query('SELECT session_id FROM changes');
-  expect(rows).toEqual([{ session_id: young.sessionId }]);
+  const { rows } = await owner.query('SELECT session_id FROM changes ORDER BY id');
+  expect(rows.map(({ session_id: id }) => id)).toEqual([slow.sessionId, young.sessionId]);
   const service = new pg.Client({ connectionString: database.serviceUrl });
   await service.connect();
   for (const statement of [

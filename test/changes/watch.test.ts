@@ -10,9 +10,13 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { VerifierService, WatchRequestSchema, type WatchResponse } from '../../gen/auth/v1/verifier_service_pb.ts';
 import { startApp } from '../../src/app.ts';
 import type { Step } from '../../src/changes/change-feed.ts';
+import { formatCursor, parseCursor } from '../../src/changes/cursor.ts';
 import { createWatchers } from '../../src/changes/watchers.ts';
 import { readConfig } from '../../src/config.ts';
+import { derivePurposeKeys } from '../../src/keys/purpose-keys.ts';
 import { createLogger } from '../../src/log.ts';
+import { createChanges } from '../../src/store/changes.ts';
+import { openDatabase } from '../../src/store/database.ts';
 import { SERVICE_KEY, startTestApp, type TestApp } from '../support/app.ts';
 import { auth, type Caller, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
@@ -176,6 +180,18 @@ describe('a cursor', () => {
   });
 });
 
+test('a cursor of another history of the server is out of range', async () => {
+  const watching = watch(app.url);
+  await eventually(watching.isComplete);
+  const key = derivePurposeKeys(Buffer.from(app.environment.MASTER_KEY as string, 'base64')).watchCursors;
+  const { snapshot, asOf } = parseCursor(watching.cursor(), key);
+  const [history = '', seen = ''] = snapshot.split(' ');
+  const [system, timeline, ...rest] = history.split('/');
+  expect(timeline).toMatch(/^[0-9A-F]{8}$/);
+  const promoted = [system, '000000FF', ...rest].join('/');
+  expect(await watch(app.url, formatCursor({ snapshot: `${promoted} ${seen}`, asOf }, key)).ended).toBe('OutOfRange');
+});
+
 test('a cursor that is too old is out of range', async () => {
   const old = await startTestApp();
   onTestFinished(() => old.close());
@@ -242,10 +258,7 @@ test('nothing is buffered without bound for one that reads too slowly', async ()
   const listeners = new Set<(step: Step) => void>();
   const position: Step = { changes: [], snapshot: '1:1:', asOf: new Date() };
   const watchers = createWatchers({
-    changes: {
-      inForce: async () => ({ changes: [], snapshot: '1:1:' }),
-      since: async () => ({ changes: [], snapshot: '1:1:' }),
-    },
+    changes: { page: async () => ({ changes: [], next: null }) },
     feed: {
       position: () => position,
       subscribe(onStep) {
@@ -257,10 +270,75 @@ test('nothing is buffered without bound for one that reads too slowly', async ()
   });
   const iterator = watchers.watch(null, new AbortController().signal)[Symbol.asyncIterator]();
   await iterator.next();
-  for (let n = 0; n < 10_001; n += 1) {
+  for (let n = 0; n < 10_002; n += 1) {
     for (const tell of listeners) tell({ ...position, changes: [{ kind: 'session_ended', sessionId: String(n) }] });
   }
   await iterator.next();
   await expect(iterator.next()).rejects.toMatchObject({ reason: 'WATCHER_TOO_SLOW' });
   expect(listeners.size).toBe(0);
+});
+
+test('much that comes at once makes nobody slow', async () => {
+  const all = Array.from({ length: 10_001 }, (_, n) => ({ kind: 'session_ended' as const, sessionId: String(n) }));
+  const position: Step = { changes: [], snapshot: 'x 1:1:', asOf: new Date() };
+  let tell: (step: Step) => void = () => {};
+  const watchers = createWatchers({
+    changes: { page: async () => ({ changes: [], next: null }) },
+    feed: {
+      position: () => position,
+      subscribe(onStep) {
+        tell = onStep;
+        return () => {};
+      },
+    },
+    now: () => new Date(),
+  });
+  const abort = new AbortController();
+  let heard = 0;
+  const reading = (async () => {
+    for await (const { changes } of watchers.watch(null, abort.signal)) {
+      heard += changes.length;
+      if (heard > all.length) abort.abort();
+    }
+  })();
+  await sleep(50);
+  tell({ ...position, changes: all });
+  await reading;
+  expect(heard).toBe(1 + all.length);
+});
+
+test('a watcher that stalls does not hold what it has not read yet', async () => {
+  const busy = await startTestApp();
+  onTestFinished(() => busy.close());
+  await busy.owner.query(
+    "INSERT INTO changes (kind, session_id) SELECT 'session_ended', gen_random_uuid() FROM generate_series(1, 5000)",
+  );
+  const pages: number[] = [];
+  const position: Step = { changes: [], snapshot: 'x 1:1:', asOf: new Date() };
+  const db = openDatabase(
+    { url: busy.environment.DATABASE_URL as string, poolSize: 1, statementTimeoutMs: 5_000 },
+    () => {},
+  );
+  onTestFinished(() => db.destroy());
+  const changes = createChanges(db);
+  const watchers = createWatchers({
+    changes: {
+      async page(...where) {
+        const page = await changes.page(...where);
+        pages.push(page?.changes.length ?? 0);
+        return page;
+      },
+    },
+    feed: { position: () => position, subscribe: () => () => {} },
+    now: () => new Date(),
+  });
+  const told = new Set<string>();
+  for await (const { changes: some, position: complete } of watchers.watch(null, new AbortController().signal)) {
+    for (const change of some) if ('sessionId' in change) told.add(change.sessionId);
+    // Nothing more is read than is taken.
+    expect(pages.reduce((sum, count) => sum + count, 0) - told.size).toBeLessThanOrEqual(2_000);
+    if (complete) break;
+  }
+  expect(told.size).toBe(5_000);
+  expect(pages.length).toBeGreaterThan(1);
 });
