@@ -48,32 +48,46 @@ export async function superviseWorkers(
 
   function start(): void {
     const startedAt = performance.now();
-    const worker = cluster.fork(environment);
+    let worker: Worker;
+    try {
+      worker = cluster.fork(environment);
+    } catch (error) {
+      startLater(startedAt, { err: error });
+      return;
+    }
     running.add(worker);
     worker.once('listening', ({ port }) => {
       if (!hasEverListened) log.info({ port, workers: count }, 'serving');
       hasEverListened = true;
     });
-    worker.on('error', () => {});
-    worker.once('exit', (code, signal) => {
-      running.delete(worker);
-      if (stopping) {
-        hasFailed ||= code !== 0;
-        if (running.size === 0) allEnded.resolve();
-        return;
-      }
-      if (!hasEverListened) return void stop(true);
-      delayMs = performance.now() - startedAt > HEALTHY_AFTER_MS ? FIRST_DELAY_MS : Math.min(delayMs * 2, MAX_DELAY_MS);
-      log.error(
-        { pid: worker.process.pid, code: signal ?? code, duration_ms: delayMs },
-        'a worker has died; the next one starts soon',
-      );
-      const timer = setTimeout(() => {
-        timers.delete(timer);
-        start();
-      }, delayMs);
-      timers.add(timer);
+    worker.on('error', (error) => {
+      // Without a process there is no exit to wait for.
+      if (worker.process.pid === undefined && running.has(worker)) onEnd(worker, startedAt, { err: error });
     });
+    worker.once('exit', (code, signal) => {
+      hasFailed ||= stopping && code !== 0;
+      if (running.has(worker)) onEnd(worker, startedAt, { pid: worker.process.pid, code: signal ?? code });
+    });
+  }
+
+  function onEnd(worker: Worker, startedAt: number, how: object): void {
+    running.delete(worker);
+    if (!stopping) startLater(startedAt, how);
+    else if (running.size === 0) allEnded.resolve();
+  }
+
+  function startLater(startedAt: number, how: object): void {
+    if (!hasEverListened) {
+      stop(true);
+      return;
+    }
+    delayMs = performance.now() - startedAt > HEALTHY_AFTER_MS ? FIRST_DELAY_MS : Math.min(delayMs * 2, MAX_DELAY_MS);
+    log.error({ ...how, duration_ms: delayMs }, 'a worker has died; the next one starts soon');
+    const timer = setTimeout(() => {
+      timers.delete(timer);
+      start();
+    }, delayMs);
+    timers.add(timer);
   }
 
   function stop(hasFailedToStart: boolean): void {

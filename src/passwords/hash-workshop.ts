@@ -33,19 +33,32 @@ export function openHashWorkshop(threads: number, onDeath: (error: Error) => voi
   let closed = false;
   let child = start();
 
-  function start(): ChildProcess {
+  /** Null when it could not be started; another attempt follows, as after a death. */
+  function start(): ChildProcess | null {
     const startedAt = performance.now();
     const env = { UV_THREADPOOL_SIZE: String(threads) };
-    const started = fork(PROGRAM, { env, execArgv: [], stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
-    started.on('message', (answer: Answer) => settle(answer));
-    started.on('error', () => {});
-    started.once('exit', (code, signal) => {
-      if (closed) return;
-      onDeath(new Error(`the hashing process has died (${signal ?? code})`));
-      delayMs = performance.now() - startedAt > HEALTHY_AFTER_MS ? FIRST_DELAY_MS : Math.min(delayMs * 2, MAX_DELAY_MS);
-      timer = setTimeout(restart, delayMs);
-    });
-    return started;
+    try {
+      const started = fork(PROGRAM, { env, execArgv: [], stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+      started.on('message', (answer: Answer) => settle(answer));
+      started.on('error', (error) => {
+        // Without a process there is no exit to wait for.
+        if (started.pid === undefined) startLater(error, startedAt);
+      });
+      started.once('exit', (code, signal) => {
+        if (started.pid !== undefined) startLater(new Error(`it has died (${signal ?? code})`), startedAt);
+      });
+      return started;
+    } catch (error) {
+      startLater(error, startedAt);
+      return null;
+    }
+  }
+
+  function startLater(cause: unknown, startedAt: number): void {
+    if (closed) return;
+    onDeath(new Error('there is no hashing process', { cause }));
+    delayMs = performance.now() - startedAt > HEALTHY_AFTER_MS ? FIRST_DELAY_MS : Math.min(delayMs * 2, MAX_DELAY_MS);
+    timer = setTimeout(restart, delayMs);
   }
 
   function restart(): void {
@@ -61,7 +74,7 @@ export function openHashWorkshop(threads: number, onDeath: (error: Error) => voi
 
   function send(task: Pending): void {
     // Without a process it waits for the next one, which gets all that is pending.
-    if (!child.connected) return;
+    if (!child?.connected) return;
     task.attempts += 1;
     child.send(task.order, () => {});
   }
@@ -88,7 +101,7 @@ export function openHashWorkshop(threads: number, onDeath: (error: Error) => voi
     close() {
       closed = true;
       clearTimeout(timer);
-      child.kill('SIGKILL');
+      child?.kill('SIGKILL');
       for (const { reject } of pending.values()) reject(new AuthError('OVERLOADED', { retryAfterMs: RETRY_AFTER_MS }));
     },
   };

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import { openHashWorkshop } from '../../src/passwords/hash-workshop.ts';
@@ -89,3 +89,27 @@ test('none is left when it is closed', async () => {
   await expect(waiting).rejects.toMatchObject({ reason: 'OVERLOADED' });
   await eventually(() => hashProcesses().length === 0);
 });
+
+test('a process that cannot be started is tried again', async () => {
+  const { workshop, deaths } = open();
+  await workshop.hash('x', QUICK);
+  const [pid] = hashProcesses();
+  const free = useUpFiles();
+  onTestFinished(free);
+  process.kill(pid as number, 'SIGKILL');
+  await sleep(600);
+  free();
+  expect(deaths.length).toBeGreaterThan(1);
+  expect(await workshop.hash('x', QUICK)).toMatch(/^\$argon2id\$/);
+});
+
+/** Opens files until there are no more to be had. Returns how to close them. */
+function useUpFiles(): () => void {
+  const held: number[] = [];
+  try {
+    for (;;) held.push(openSync('/dev/null', 'r'));
+  } catch {}
+  return () => {
+    for (const file of held.splice(0)) closeSync(file);
+  };
+}

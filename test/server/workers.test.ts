@@ -1,5 +1,6 @@
 // `serve --workers`: several processes on one port.
 import { execFileSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
@@ -58,6 +59,22 @@ test('serves on one port, replaces a worker that dies, and stops all of them', a
   server.child.kill('SIGTERM');
   expect(await server.ended).toBe(0);
   await expect(fetch(`${server.url}/healthz`)).rejects.toThrow();
+}, 60_000);
+
+test('a worker that cannot be started is tried again, and a stop does not wait for it', async () => {
+  const server = await serveWith('2');
+  const pid = String(server.child.pid);
+  const limitFiles = (count: string) => execFileSync('prlimit', ['--pid', pid, `--nofile=${count}:`]);
+  const [worker] = workersOf(server);
+  const soft = execFileSync('prlimit', ['--pid', pid, '--nofile', '--noheadings', '--output', 'SOFT']);
+  limitFiles(String(readdirSync(`/proc/${pid}/fd`).length - 4));
+  process.kill(worker as number, 'SIGKILL');
+  await eventually(() => (server.output().match(/a worker has died/g)?.length ?? 0) >= 2);
+  limitFiles(String(soft).trim());
+  await eventually(() => server.output().match(/"msg":"started"/g)?.length === 3, 10_000);
+  expect((await fetch(`${server.url}/healthz`)).status).toBe(200);
+  server.child.kill('SIGTERM');
+  expect(await server.ended).toBe(0);
 }, 60_000);
 
 test('a session that ends at one worker has ended at all of them', async () => {
