@@ -18,6 +18,7 @@ import { inTime } from './in-time.ts';
 import { MAX_MESSAGE_BYTES } from './max-bytes.ts';
 import { replaceRefusal } from './refusals.ts';
 import { type RouteDeps, routes } from './routes.ts';
+import { dropEndlessTimeout } from './timeouts.ts';
 
 /** How long a call may take, whatever its caller allows. */
 const CALL_TIMEOUT_MS = 10_000;
@@ -45,6 +46,7 @@ export function createRpcHandler(deps: RouteDeps, callLog: CallLog): Handler {
     response.setHeader('x-request-id', record.requestId);
     response.setHeader('cache-control', 'no-store');
     const universal = universalRequestFromNodeRequest(request, response, undefined, valuesOf(record));
+    dropEndlessTimeout(universal.header);
     response.once('close', () => callLog.write(record, response.writableFinished));
     serve(handler, universal, response, record).catch((error: unknown) => {
       // Writing to a caller who went away is no defect.

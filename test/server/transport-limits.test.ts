@@ -6,7 +6,7 @@ import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { auth, type Caller, viaFetch } from '../support/clients.ts';
-import { envelope, rawConnection, rawStream } from '../support/raw.ts';
+import { envelope, grpcHeadersFrame, HTTP2_PREFACE, http2Frame, rawConnection, rawStream } from '../support/raw.ts';
 
 let app: TestApp;
 let call: Caller;
@@ -251,6 +251,35 @@ describe('nonsense', () => {
         stream.close(http2.constants.NGHTTP2_CANCEL);
       }
       await new Promise((resolve) => setImmediate(resolve));
+    }
+  });
+});
+
+describe('a body in pieces of one byte', () => {
+  test.each([LOGIN, '/auth.v1.AuthService/Verify', '/auth.v1.VerifierService/BatchVerify'])(
+    'over HTTP/2 to %s ends the connection when there are too many',
+    async (path) => {
+      const open = (pieces: number) => {
+        const body = envelope(Buffer.alloc(60_000, 1)).subarray(0, pieces);
+        const frames = Array.from(body, (byte) => http2Frame(0, 0, 1, Buffer.from([byte])));
+        const head = Buffer.concat([HTTP2_PREFACE, grpcHeadersFrame(1, path)]);
+        const connection = rawConnection(Number(new URL(app.url).port), Buffer.concat([head, ...frames]));
+        onTestFinished(() => void connection.socket.destroy());
+        return connection;
+      };
+      expect(await open(60_000).closed).toBeLessThan(5_000);
+      expect(await Promise.race([open(4_000).closed, sleep(500, 'still open')])).toBe('still open');
+    },
+  );
+
+  test('is answered when it is small', async () => {
+    for (const path of [LOGIN, '/auth.v1.AuthService/Verify']) {
+      const { stream, closed } = rawStream(http2Session(), path);
+      const body = envelope(Buffer.concat([Buffer.from([10, 100]), Buffer.alloc(100, 65)]));
+      for (let at = 0; at < body.length; at += 1) stream.write(body.subarray(at, at + 1));
+      stream.end();
+      const { headers, trailers } = await closed;
+      expect(['3', '16']).toContain(trailers['grpc-status'] ?? headers['grpc-status']);
     }
   });
 });

@@ -60,3 +60,40 @@ export function envelope(message: Uint8Array, flags = 0, claimedLength = message
   prefix.writeUInt32BE(claimedLength, 1);
   return Buffer.concat([prefix, message]);
 }
+
+/** What an HTTP/2 client says first. */
+export const HTTP2_PREFACE = Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), http2Frame(4, 0, 0)]);
+
+/** A frame as in RFC 9113 section 4.1. */
+export function http2Frame(
+  type: number,
+  flags: number,
+  streamId: number,
+  payload: Uint8Array = Buffer.alloc(0),
+): Buffer {
+  const head = Buffer.alloc(9);
+  head.writeUIntBE(payload.length, 0, 3);
+  head.writeUInt8(type, 3);
+  head.writeUInt8(flags, 4);
+  head.writeUInt32BE(streamId, 5);
+  return Buffer.concat([head, payload]);
+}
+
+/** HEADERS of a gRPC call, not compressed. */
+export function grpcHeadersFrame(streamId: number, path: string): Buffer {
+  const fields = {
+    ':method': 'POST',
+    ':scheme': 'http',
+    ':path': path,
+    ':authority': 'localhost',
+    'content-type': 'application/grpc',
+    te: 'trailers',
+  };
+  const block = Object.entries(fields).flatMap(([name, value]) => [
+    Buffer.from([0, name.length]),
+    Buffer.from(name),
+    Buffer.from([value.length]),
+    Buffer.from(value),
+  ]);
+  return http2Frame(1, 4, streamId, Buffer.concat(block));
+}

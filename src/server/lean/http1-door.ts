@@ -1,6 +1,7 @@
 // Brings requests of node:http to the lean path. One that it does not answer goes on as if nobody had touched it. That a
 // request arrives in time is node:http's own business.
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createBody } from './body.ts';
 import type { LeanAnswer, LeanRpc } from './lean-rpc.ts';
 
 /** @param goOn what answers all other requests */
@@ -13,6 +14,7 @@ export function leanHttp1(
       isHttp2: false,
       method: request.method ?? '',
       path: request.url ?? '',
+      host: request.headers.host ?? '',
       header(name) {
         const value = request.headers[name] ?? '';
         return typeof value === 'string' ? value : null;
@@ -20,24 +22,25 @@ export function leanHttp1(
       address: request.socket.remoteAddress ?? '',
     });
     if (!call) return goOn(request, response);
-    let body: Buffer | null = null;
+    const body = createBody(call.bodyLength);
 
     const onData = (chunk: Buffer) => {
-      body = body ? Buffer.concat([body, chunk]) : chunk;
-      const missing = call.bodyLength(body) - body.length;
+      const missing = body.add(chunk);
       if (missing > 0) return;
       request.off('data', onData);
-      const answer = missing === 0 ? call.answer(body) : null;
+      const whole = missing === 0 ? body.bytes() : null;
+      const answer = whole && call.answer(whole);
       // Before its end Node would take the connection for one that is still busy with the request.
       if (answer) request.on('end', () => send(request, response, answer));
-      else giveUp(body);
+      else giveUp();
     };
-    const giveUp = (read: Buffer) => {
+    const giveUp = () => {
       // Back to where it was before anybody listened to its data.
       request.pause();
       request.on('readable', nothing);
       request.off('readable', nothing);
-      request.unshift(read);
+      const read = body.bytes();
+      if (read) request.unshift(read);
       goOn(request, response);
     };
     request.on('data', onData);

@@ -6,6 +6,8 @@ import {
   type ServerHttp2Stream,
   type ServerStreamResponseOptions,
 } from 'node:http2';
+import { areTooMany } from '../chunks.ts';
+import { createBody } from './body.ts';
 import type { LeanAnswer, LeanCall, LeanRpc } from './lean-rpc.ts';
 
 export type OnStream = (
@@ -18,6 +20,7 @@ export type OnStream = (
 /** A stream that was begun. It is looked after until it is closed, or given to others. */
 type Begun = {
   stream: ServerHttp2Stream;
+  /** When it began, and when it was answered. */
   since: number;
   state: 'waiting for its body' | 'answered' | 'given up';
   giveUp(): void;
@@ -25,8 +28,10 @@ type Begun = {
 
 /** A body usually comes with its headers. One that does not is waited for by those who know all about deadlines and stalls. */
 const WAIT_FOR_BODY_MS = 100;
-/** How long a stream may stay open after its answer: its caller does not read it, or does not end the request. */
+/** How long an answer may take to be read. */
 const LINGER_MS = 10_000;
+/** How long the rest of a request may take that has its answer already. */
+const UNREAD_GRACE_MS = 500;
 const LOOK_EVERY_MS = 50;
 // No date: it costs as much as all other headers together, and nothing here may be cached. (`sendDate` is not in the types.)
 const PLAIN: ServerStreamResponseOptions & { sendDate: boolean } = { sendDate: false };
@@ -45,7 +50,7 @@ export function leanHttp2(lean: LeanRpc, goOn: OnStream): OnStream {
       const { stream, since, state } = one;
       if (stream.destroyed || state === 'given up') return false;
       if (state === 'answered') {
-        if (now - since <= LINGER_MS) return true;
+        if (now - since <= (stream.writableFinished ? UNREAD_GRACE_MS : LINGER_MS)) return true;
         stream.close(constants.NGHTTP2_CANCEL);
         stream.destroy();
         return false;
@@ -61,19 +66,23 @@ export function leanHttp2(lean: LeanRpc, goOn: OnStream): OnStream {
   return (stream, headers, flags, rawHeaders) => {
     const call = begin(lean, stream, headers);
     if (!call || stream.endAfterHeaders) return goOn(stream, headers, flags, rawHeaders);
-    let body: Buffer | null = null;
+    const body = createBody(call.bodyLength);
+    let chunks = 0;
 
     const onData = (chunk: Buffer) => {
-      body = body ? Buffer.concat([body, chunk]) : chunk;
-      const missing = call.bodyLength(body) - body.length;
+      chunks += 1;
+      if (areTooMany(chunks, stream)) return;
+      const missing = body.add(chunk);
       if (missing > 0) return;
-      const answer = missing === 0 ? call.answer(body) : null;
-      if (!answer) return one.giveUp();
-      finish(answer);
+      const whole = missing === 0 ? body.bytes() : null;
+      const answer = whole && call.answer(whole);
+      if (answer) finish(answer);
+      else one.giveUp();
     };
-    const onEnd = () => finish(call.refuseCut(body));
+    const onEnd = () => finish(call.refuseCut(body.bytes()));
     const finish = (answer: LeanAnswer) => {
       one.state = 'answered';
+      one.since = performance.now();
       stream.off('data', onData);
       stream.off('end', onEnd);
       send(stream, answer);
@@ -88,7 +97,8 @@ export function leanHttp2(lean: LeanRpc, goOn: OnStream): OnStream {
         stream.off('end', onEnd);
         stream.off('error', ignore);
         stopFlowing(stream);
-        if (body) stream.unshift(body);
+        const read = body.bytes();
+        if (read) stream.unshift(read);
         goOn(stream, headers, flags, rawHeaders);
       },
     };
@@ -107,6 +117,7 @@ function begin(lean: LeanRpc, stream: ServerHttp2Stream, headers: IncomingHttpHe
     isHttp2: true,
     method: headers[':method'] ?? '',
     path: headers[':path'] ?? '',
+    host: headers[':authority'] ?? headers.host ?? '',
     header(name) {
       const value = headers[name] ?? '';
       return typeof value === 'string' ? value : null;

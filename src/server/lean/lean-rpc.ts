@@ -9,6 +9,7 @@ import { bearerToken } from '../../domain/bearer-token.ts';
 import type { CallLog } from '../call-log.ts';
 import { chooseRequestId } from '../call-record.ts';
 import { codeName, ERRORS, refusal } from '../errors.ts';
+import { TIMEOUTS } from '../timeouts.ts';
 import { type LeanDeps, type LeanMethod, leanMethods, type Refused, type Said } from './lean-methods.ts';
 
 /** What is known of a request before its body. */
@@ -16,6 +17,8 @@ type LeanHead = {
   isHttp2: boolean;
   method: string;
   path: string;
+  /** The name by which the caller knows this server. */
+  host: string;
   /** Empty when it is missing, null when it comes more than once. */
   header(name: string): string | null;
   address: string;
@@ -46,7 +49,7 @@ export type LeanRpc = (head: LeanHead) => LeanCall | null;
 type Protocol = {
   /** Names of request headers. */
   encoding: string;
-  timeout: string;
+  timeout: keyof typeof TIMEOUTS;
 };
 
 const ENVELOPE_BYTES = 5;
@@ -59,8 +62,6 @@ const PROTOCOLS: Record<string, { protocol: Protocol; isJson: boolean }> = {
   'application/proto': { protocol: CONNECT, isJson: false },
   'application/json': { protocol: CONNECT, isJson: true },
 };
-/** Milliseconds in gRPC's units; Connect's has none. */
-const UNITS: Record<string, number> = { H: 3_600_000, M: 60_000, S: 1_000, m: 1, '': 1, u: 1e-3, n: 1e-6 };
 
 export function createLeanRpc(deps: LeanDeps & { callLog: CallLog }): LeanRpc {
   const methods = new Map(leanMethods(deps).map((method) => [`/${method.name}`, method]));
@@ -72,10 +73,11 @@ export function createLeanRpc(deps: LeanDeps & { callLog: CallLog }): LeanRpc {
     const { protocol, isJson } = known;
     const encoding = head.header(protocol.encoding);
     const version = head.header('connect-protocol-version');
-    const timeoutMs = parseTimeout(head.header(protocol.timeout));
+    const timeout = head.header(protocol.timeout);
+    const timeoutMs = timeout === '' ? Number.POSITIVE_INFINITY : TIMEOUTS[protocol.timeout](timeout ?? '');
     const authorization = head.header('authorization');
     if ((encoding !== '' && encoding !== 'identity') || (version !== '' && version !== '1')) return null;
-    if (timeoutMs === null || authorization === null) return null;
+    if (timeoutMs === null || authorization === null || head.host === '') return null;
     const startedAt = performance.now();
     const isGrpc = protocol === GRPC;
     // gRPC tells the length in the body itself; of anything else it must be known.
@@ -186,13 +188,4 @@ function refuseConnect(reason: Reason, requestId: string): LeanAnswer {
   const error: ConnectError = refusal(reason, requestId);
   const body = Buffer.from(errorToJsonBytes(error, undefined)).toString();
   return { ...answerConnect('application/json', body, requestId), status: codeToHttpStatus(error.code) };
-}
-
-/** In milliseconds; Infinity without one, null for what is not plainly a time to come. */
-function parseTimeout(text: string | null): number | null {
-  if (text === '') return Number.POSITIVE_INFINITY;
-  const [, digits, unit] = /^([1-9]\d{0,7})([HMSmun]?)$/.exec(text ?? '') ?? [];
-  if (digits === undefined || unit === undefined) return null;
-  const factor = UNITS[unit];
-  return factor === undefined ? null : Number(digits) * factor;
 }

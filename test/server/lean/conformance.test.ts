@@ -164,6 +164,23 @@ const CASES: [string, Case][] = [
     },
   ],
   [
+    'Verify: with the longest of deadlines',
+    {
+      method: verify,
+      input: () => ({ accessToken: tokens.good }),
+      headers: () => ({ 'grpc-timeout': '99999999H', 'connect-timeout-ms': '9999999999' }),
+    },
+  ],
+  [
+    "Verify: with a deadline in the other protocol's words",
+    {
+      method: verify,
+      input: () => ({ accessToken: tokens.good }),
+      headers: () => ({ 'grpc-timeout': '5000', 'connect-timeout-ms': '5S' }),
+      isOdd: true,
+    },
+  ],
+  [
     'Verify: of another version',
     {
       method: verify,
