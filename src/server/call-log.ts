@@ -13,7 +13,8 @@ type CountedCall = {
   reason: Reason | '';
   /** performance.now() */
   startedAt: number;
-  address: string;
+  /** Asked for a line only: to learn it from a socket takes a while. */
+  peer: { readonly address: string };
   requestId: string;
 };
 
@@ -67,7 +68,7 @@ export function createCallLog(log: Logger): CallLog {
     return linesInSecond <= REFUSALS_PER_SECOND;
   }
 
-  function count({ method, code, reason, startedAt, address, requestId }: CountedCall): void {
+  function count({ method, code, reason, startedAt, peer, requestId }: CountedCall): void {
     const now = performance.now();
     const durationMs = now - startedAt;
     const key = reason === '' ? method : method + reason;
@@ -80,7 +81,15 @@ export function createCallLog(log: Logger): CallLog {
     tally.sumMs += durationMs;
     if (durationMs > tally.maxMs) tally.maxMs = durationMs;
     if (reason !== '' && mayWriteLine(now)) {
-      log.info({ method, code, reason, duration_ms: round(durationMs), peer: address, request_id: requestId }, 'call');
+      const fields = {
+        method,
+        code,
+        reason,
+        duration_ms: round(durationMs),
+        peer: peer.address,
+        request_id: requestId,
+      };
+      log.info(fields, 'call');
     }
   }
 
@@ -88,7 +97,7 @@ export function createCallLog(log: Logger): CallLog {
     write(record, wasAnswered) {
       const { method, reason, principal, address, requestId, startedAt, error } = record;
       const isPlain = wasAnswered && error === undefined && record.code !== '';
-      if (isPlain && COUNTED_METHODS.has(method)) return count(record);
+      if (isPlain && COUNTED_METHODS.has(method)) return count({ ...record, peer: record });
       const fields = {
         method,
         code: wasAnswered ? record.code : CALLER_WENT_AWAY,

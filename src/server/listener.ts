@@ -159,7 +159,9 @@ export async function listen(options: ListenerOptions, lean: LeanRpc, handlers: 
 }
 
 function headerBytes(rawHeaders: string[]): number {
-  return rawHeaders.reduce((sum, text) => sum + text.length, 0);
+  let sum = 0;
+  for (const text of rawHeaders) sum += text.length;
+  return sum;
 }
 
 /**

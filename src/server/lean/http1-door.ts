@@ -19,7 +19,9 @@ export function leanHttp1(
         const value = request.headers[name] ?? '';
         return typeof value === 'string' ? value : null;
       },
-      address: request.socket.remoteAddress ?? '',
+      get address() {
+        return request.socket.remoteAddress ?? '';
+      },
     });
     if (!call) return goOn(request, response);
     const body = createBody(call.bodyLength);

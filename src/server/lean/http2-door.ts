@@ -17,13 +17,14 @@ export type OnStream = (
   rawHeaders: string[],
 ) => void;
 
-/** A stream that was begun. It is looked after until it is closed, or given to others. */
-type Begun = {
+/** A stream that is looked after until it is closed, or given to others. */
+type Open = {
   stream: ServerHttp2Stream;
-  /** When it began, and when it was answered. */
+  /** When it began, or was answered. */
   since: number;
-  state: 'waiting for its body' | 'answered' | 'given up';
-  giveUp(): void;
+  /** Null once it is answered. */
+  giveUp: (() => void) | null;
+  isGivenUp: boolean;
 };
 
 /** A body usually comes with its headers. One that does not is waited for by those who know all about deadlines and stalls. */
@@ -40,27 +41,44 @@ const WITH_TRAILERS = { ...PLAIN, waitForTrailers: true };
 
 /** @param goOn what answers all other streams */
 export function leanHttp2(lean: LeanRpc, goOn: OnStream): OnStream {
-  // Looked through now and then, instead of a timer and a listener more for each of them.
-  let begun: Begun[] = [];
+  // Nothing is kept of a stream that is over in a moment, as nearly all are; to keep it, even until its `close`, costs the
+  // garbage collector as much as answering it costs. The others are looked through now and then, instead of a timer for each.
+  let fresh: Open[] = [];
+  const lasting = new Set<Open>();
   let isLookDue = false;
+
+  function sift(): void {
+    for (const one of fresh) {
+      if (!one.stream.destroyed) lasting.add(one);
+    }
+    fresh = [];
+    if (isLookDue || lasting.size === 0) return;
+    isLookDue = true;
+    setTimeout(look, LOOK_EVERY_MS);
+  }
 
   function look(): void {
     const now = performance.now();
-    begun = begun.filter((one) => {
-      const { stream, since, state } = one;
-      if (stream.destroyed || state === 'given up') return false;
-      if (state === 'answered') {
-        if (now - since <= (stream.writableFinished ? UNREAD_GRACE_MS : LINGER_MS)) return true;
+    for (const one of lasting) {
+      const { stream, since, giveUp, isGivenUp } = one;
+      if (stream.destroyed || isGivenUp) {
+        lasting.delete(one);
+      } else if (giveUp) {
+        if (now - since > WAIT_FOR_BODY_MS) giveUp();
+      } else if (now - since > (stream.writableFinished ? UNREAD_GRACE_MS : LINGER_MS)) {
         stream.close(constants.NGHTTP2_CANCEL);
         stream.destroy();
-        return false;
       }
-      if (now - since <= WAIT_FOR_BODY_MS) return true;
-      one.giveUp();
-      return false;
-    });
-    isLookDue = begun.length > 0;
+    }
+    isLookDue = lasting.size > 0;
     if (isLookDue) setTimeout(look, LOOK_EVERY_MS);
+  }
+
+  function lookAfter(stream: ServerHttp2Stream, giveUp: () => void): Open {
+    if (fresh.length === 0) setImmediate(sift);
+    const one: Open = { stream, since: performance.now(), giveUp, isGivenUp: false };
+    fresh.push(one);
+    return one;
   }
 
   return (stream, headers, flags, rawHeaders) => {
@@ -77,38 +95,30 @@ export function leanHttp2(lean: LeanRpc, goOn: OnStream): OnStream {
       const whole = missing === 0 ? body.bytes() : null;
       const answer = whole && call.answer(whole);
       if (answer) finish(answer);
-      else one.giveUp();
+      else giveUp();
     };
     const onEnd = () => finish(call.refuseCut(body.bytes()));
     const finish = (answer: LeanAnswer) => {
-      one.state = 'answered';
       one.since = performance.now();
+      one.giveUp = null;
       stream.off('data', onData);
       stream.off('end', onEnd);
       send(stream, answer);
     };
-    const one: Begun = {
-      stream,
-      since: performance.now(),
-      state: 'waiting for its body',
-      giveUp() {
-        one.state = 'given up';
-        stream.off('data', onData);
-        stream.off('end', onEnd);
-        stream.off('error', ignore);
-        stopFlowing(stream);
-        const read = body.bytes();
-        if (read) stream.unshift(read);
-        goOn(stream, headers, flags, rawHeaders);
-      },
+    const giveUp = () => {
+      one.isGivenUp = true;
+      stream.off('data', onData);
+      stream.off('end', onEnd);
+      stream.off('error', ignore);
+      stopFlowing(stream);
+      const read = body.bytes();
+      if (read) stream.unshift(read);
+      goOn(stream, headers, flags, rawHeaders);
     };
+    const one = lookAfter(stream, giveUp);
     stream.on('data', onData);
     stream.on('end', onEnd);
     stream.on('error', ignore);
-    begun.push(one);
-    if (isLookDue) return;
-    isLookDue = true;
-    setTimeout(look, LOOK_EVERY_MS);
   };
 }
 
@@ -122,7 +132,9 @@ function begin(lean: LeanRpc, stream: ServerHttp2Stream, headers: IncomingHttpHe
       const value = headers[name] ?? '';
       return typeof value === 'string' ? value : null;
     },
-    address: stream.session?.socket.remoteAddress ?? '',
+    get address() {
+      return stream.session?.socket.remoteAddress ?? '';
+    },
   });
 }
 
