@@ -14,7 +14,7 @@ type CountedCall = {
   /** performance.now() */
   startedAt: number;
   /** Asked for a line only: to learn it from a socket takes a while. */
-  peer: { readonly address: string };
+  peer: () => string;
   requestId: string;
 };
 
@@ -86,7 +86,7 @@ export function createCallLog(log: Logger): CallLog {
         code,
         reason,
         duration_ms: round(durationMs),
-        peer: peer.address,
+        peer: peer(),
         request_id: requestId,
       };
       log.info(fields, 'call');
@@ -97,7 +97,7 @@ export function createCallLog(log: Logger): CallLog {
     write(record, wasAnswered) {
       const { method, reason, principal, address, requestId, startedAt, error } = record;
       const isPlain = wasAnswered && error === undefined && record.code !== '';
-      if (isPlain && COUNTED_METHODS.has(method)) return count({ ...record, peer: record });
+      if (isPlain && COUNTED_METHODS.has(method)) return count({ ...record, peer: () => address });
       const fields = {
         method,
         code: wasAnswered ? record.code : CALLER_WENT_AWAY,

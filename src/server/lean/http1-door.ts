@@ -3,12 +3,26 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createBody } from './body.ts';
 import type { LeanAnswer, LeanRpc } from './lean-rpc.ts';
+import { createPatrol } from './patrol.ts';
+
+/** An answer that its caller may not read. */
+type Sent = { request: IncomingMessage; response: ServerResponse; since: number };
+
+/** How long an answer may take to be read. */
+const LINGER_MS = 10_000;
 
 /** @param goOn what answers all other requests */
 export function leanHttp1(
   lean: LeanRpc,
   goOn: (request: IncomingMessage, response: ServerResponse) => void,
 ): (request: IncomingMessage, response: ServerResponse) => void {
+  const patrol = createPatrol<Sent>(
+    ({ request, response }) => response.writableFinished || request.socket.destroyed,
+    ({ request, since }) => {
+      if (performance.now() - since > LINGER_MS) request.socket.destroy();
+    },
+  );
+
   return (request, response) => {
     const call = lean({
       isHttp2: false,
@@ -19,7 +33,7 @@ export function leanHttp1(
         const value = request.headers[name] ?? '';
         return typeof value === 'string' ? value : null;
       },
-      get address() {
+      address() {
         return request.socket.remoteAddress ?? '';
       },
     });
@@ -33,8 +47,12 @@ export function leanHttp1(
       const whole = missing === 0 ? body.bytes() : null;
       const answer = whole && call.answer(whole);
       // Before its end Node would take the connection for one that is still busy with the request.
-      if (answer) request.on('end', () => send(request, response, answer));
+      if (answer) request.on('end', () => finish(answer));
       else giveUp();
+    };
+    const finish = (answer: LeanAnswer) => {
+      send(response, answer);
+      patrol({ request, response, since: performance.now() });
     };
     const giveUp = () => {
       // Back to where it was before anybody listened to its data.
@@ -49,16 +67,10 @@ export function leanHttp1(
   };
 }
 
-/** A caller who does not read the answer is given up. */
-function send(request: IncomingMessage, response: ServerResponse, { status, headers, body }: LeanAnswer): void {
-  const timer = setTimeout(() => request.socket.destroy(), LINGER_MS);
-  response.once('close', () => clearTimeout(timer));
+function send(response: ServerResponse, { status, headers, body }: LeanAnswer): void {
   response.writeHead(status, headers);
   if (typeof body === 'string') response.end(body, 'latin1');
   else response.end(body);
 }
-
-/** How long an answer may take to be read. */
-const LINGER_MS = 10_000;
 
 const nothing = () => {};

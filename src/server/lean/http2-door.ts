@@ -9,6 +9,7 @@ import {
 import { areTooMany } from '../chunks.ts';
 import { createBody } from './body.ts';
 import type { LeanAnswer, LeanCall, LeanRpc } from './lean-rpc.ts';
+import { createPatrol } from './patrol.ts';
 
 export type OnStream = (
   stream: ServerHttp2Stream,
@@ -17,7 +18,7 @@ export type OnStream = (
   rawHeaders: string[],
 ) => void;
 
-/** A stream that is looked after until it is closed, or given to others. */
+/** A stream that is looked after until it is closed, or given up to others. */
 type Open = {
   stream: ServerHttp2Stream;
   /** When it began, or was answered. */
@@ -33,7 +34,6 @@ const WAIT_FOR_BODY_MS = 100;
 const LINGER_MS = 10_000;
 /** How long the rest of a request may take that has its answer already. */
 const UNREAD_GRACE_MS = 500;
-const LOOK_EVERY_MS = 50;
 // No date: it costs as much as all other headers together, and nothing here may be cached. (`sendDate` is not in the types.)
 const PLAIN: ServerStreamResponseOptions & { sendDate: boolean } = { sendDate: false };
 const ALONE = { ...PLAIN, endStream: true };
@@ -41,45 +41,18 @@ const WITH_TRAILERS = { ...PLAIN, waitForTrailers: true };
 
 /** @param goOn what answers all other streams */
 export function leanHttp2(lean: LeanRpc, goOn: OnStream): OnStream {
-  // Nothing is kept of a stream that is over in a moment, as nearly all are; to keep it, even until its `close`, costs the
-  // garbage collector as much as answering it costs. The others are looked through now and then, instead of a timer for each.
-  let fresh: Open[] = [];
-  const lasting = new Set<Open>();
-  let isLookDue = false;
-
-  function sift(): void {
-    for (const one of fresh) {
-      if (!one.stream.destroyed) lasting.add(one);
-    }
-    fresh = [];
-    if (isLookDue || lasting.size === 0) return;
-    isLookDue = true;
-    setTimeout(look, LOOK_EVERY_MS);
-  }
-
-  function look(): void {
-    const now = performance.now();
-    for (const one of lasting) {
-      const { stream, since, giveUp, isGivenUp } = one;
-      if (stream.destroyed || isGivenUp) {
-        lasting.delete(one);
-      } else if (giveUp) {
-        if (now - since > WAIT_FOR_BODY_MS) giveUp();
-      } else if (now - since > (stream.writableFinished ? UNREAD_GRACE_MS : LINGER_MS)) {
+  const patrol = createPatrol<Open>(
+    ({ stream, isGivenUp }) => stream.destroyed || isGivenUp,
+    ({ stream, since, giveUp }) => {
+      const age = performance.now() - since;
+      if (giveUp) {
+        if (age > WAIT_FOR_BODY_MS) giveUp();
+      } else if (age > (stream.writableFinished ? UNREAD_GRACE_MS : LINGER_MS)) {
         stream.close(constants.NGHTTP2_CANCEL);
         stream.destroy();
       }
-    }
-    isLookDue = lasting.size > 0;
-    if (isLookDue) setTimeout(look, LOOK_EVERY_MS);
-  }
-
-  function lookAfter(stream: ServerHttp2Stream, giveUp: () => void): Open {
-    if (fresh.length === 0) setImmediate(sift);
-    const one: Open = { stream, since: performance.now(), giveUp, isGivenUp: false };
-    fresh.push(one);
-    return one;
-  }
+    },
+  );
 
   return (stream, headers, flags, rawHeaders) => {
     const call = begin(lean, stream, headers);
@@ -115,7 +88,8 @@ export function leanHttp2(lean: LeanRpc, goOn: OnStream): OnStream {
       if (read) stream.unshift(read);
       goOn(stream, headers, flags, rawHeaders);
     };
-    const one = lookAfter(stream, giveUp);
+    const one: Open = { stream, since: performance.now(), giveUp, isGivenUp: false };
+    patrol(one);
     stream.on('data', onData);
     stream.on('end', onEnd);
     stream.on('error', ignore);
@@ -132,7 +106,7 @@ function begin(lean: LeanRpc, stream: ServerHttp2Stream, headers: IncomingHttpHe
       const value = headers[name] ?? '';
       return typeof value === 'string' ? value : null;
     },
-    get address() {
+    address() {
       return stream.session?.socket.remoteAddress ?? '';
     },
   });

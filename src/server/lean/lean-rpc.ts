@@ -21,7 +21,7 @@ type LeanHead = {
   host: string;
   /** Empty when it is missing, null when it comes more than once. */
   header(name: string): string | null;
-  readonly address: string;
+  address(): string;
 };
 
 export type LeanAnswer = {
@@ -87,7 +87,7 @@ export function createLeanRpc(deps: LeanDeps & { callLog: CallLog }): LeanRpc {
     const refuse = (reason: Reason) => {
       const requestId = chooseRequestId(head.header('x-request-id'));
       const code = codeName(ERRORS[reason].code);
-      deps.callLog.count({ method: method.name, startedAt, peer: head, reason, requestId, code });
+      deps.callLog.count({ method: method.name, startedAt, peer: head.address, reason, requestId, code });
       return isGrpc ? refuseGrpc(reason, requestId) : refuseConnect(reason, requestId);
     };
 
@@ -103,7 +103,7 @@ export function createLeanRpc(deps: LeanDeps & { callLog: CallLog }): LeanRpc {
         // A call that succeeds is counted and not logged, so an id of ours would lead nowhere.
         const suggestedId = head.header('x-request-id');
         const requestId = suggestedId === '' ? '' : chooseRequestId(suggestedId);
-        deps.callLog.count({ method: method.name, startedAt, peer: head, reason: '', requestId, code: 'ok' });
+        deps.callLog.count({ method: method.name, startedAt, peer: head.address, reason: '', requestId, code: 'ok' });
         if (isGrpc) return answerGrpc(outcome, requestId);
         return isJson
           ? answerConnect('application/json', outcome.json(), requestId)
