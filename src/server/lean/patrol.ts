@@ -11,14 +11,14 @@ const LOOK_EVERY_MS = 50;
 export function createPatrol<T>(isOver: (one: T) => boolean, look: (one: T) => void): (one: T) => void {
   let fresh: T[] = [];
   const lasting = new Set<T>();
-  let timer: NodeJS.Timeout | null = null;
+  let isLookDue = false;
 
   function sift(): void {
     for (const one of fresh) {
       if (!isOver(one)) lasting.add(one);
     }
     fresh = [];
-    if (lasting.size > 0) timer ??= setTimeout(lookAtAll, LOOK_EVERY_MS);
+    if (!isLookDue) lookLater();
   }
 
   function lookAtAll(): void {
@@ -26,7 +26,12 @@ export function createPatrol<T>(isOver: (one: T) => boolean, look: (one: T) => v
       if (isOver(one)) lasting.delete(one);
       else look(one);
     }
-    timer = lasting.size > 0 ? setTimeout(lookAtAll, LOOK_EVERY_MS) : null;
+    lookLater();
+  }
+
+  function lookLater(): void {
+    isLookDue = lasting.size > 0;
+    if (isLookDue) setTimeout(lookAtAll, LOOK_EVERY_MS);
   }
 
   return (one) => {
