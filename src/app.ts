@@ -24,6 +24,7 @@ import { listen } from './server/listener.ts';
 import { createPlainHttpHandler } from './server/plain-http.ts';
 import { createReadiness } from './server/readiness.ts';
 import { createRpcHandler } from './server/rpc.ts';
+import { createStandardServices } from './server/standard-services.ts';
 import { createUnknownGrpcMethodHandler } from './server/unknown-grpc-method.ts';
 import { createChanges } from './store/changes.ts';
 import { openDatabase } from './store/database.ts';
@@ -185,7 +186,8 @@ export async function startApp(config: Config, parts: Parts, log: Logger, now = 
     started.defer(() => callLog.close());
     const serviceKeys = createServiceKeys(config.SERVICE_KEYS);
     const lean = createLeanRpc({ verifier, serviceKeys, callLog });
-    const rpc = createRpcHandler({ ...deps, serviceKeys }, callLog);
+    const standard = createStandardServices(readiness.check, config.GRPC_REFLECTION);
+    const rpc = createRpcHandler({ ...deps, serviceKeys }, callLog, standard.routes);
     const plainHttp = createPlainHttpHandler(signingKeys, readiness.check);
     const listener = await listen(
       { host: config.HOST, port: config.PORT, maxConnectionsPerPeer: config.MAX_CONNECTIONS_PER_PEER },
@@ -194,7 +196,10 @@ export async function startApp(config: Config, parts: Parts, log: Logger, now = 
     );
     started.defer(() => listener.close(graceMs));
     started.defer(() => deps.watchers.close());
-    started.defer(() => readiness.stop());
+    started.defer(() => {
+      readiness.stop();
+      standard.stop();
+    });
     port = listener.port;
   }
 

@@ -18,11 +18,13 @@ export class ConfigError extends OperatorError {
 }
 
 export type Environment = Record<string, string | undefined>;
-export type Config = Omit<z.output<typeof schema>, 'DATABASE_LISTEN_URL'> & {
+export type Config = Omit<z.output<typeof schema>, 'DATABASE_LISTEN_URL' | 'GRPC_REFLECTION'> & {
   ISSUER: string;
   limits: Record<LimitName, Limit>;
   /** Null: do not listen. */
   DATABASE_LISTEN_URL: string | null;
+  /** Whether tools may ask which services there are, and what their messages look like. */
+  GRPC_REFLECTION: boolean;
 };
 export type DatabaseConfig = z.output<typeof databaseSchema> & { MIGRATION_DATABASE_URL: string };
 
@@ -121,6 +123,8 @@ const fields = {
   JOB_MAX_ATTEMPTS: number(1, 50).default(10),
   JOB_BACKOFF_MS: number(1, 600_000).default(2_000),
 
+  GRPC_REFLECTION: z.enum(['on', 'off']).optional(),
+
   MASTER_KEY: masterKey,
   SERVICE_KEYS: serviceKeys,
 
@@ -166,6 +170,7 @@ export function readConfig(environment: Environment): Config {
     ...parsed,
     ISSUER: parsed.ISSUER ?? parsed.PUBLIC_URL,
     DATABASE_LISTEN_URL: listenUrl === NO_LISTENING ? null : listenUrl,
+    GRPC_REFLECTION: (parsed.GRPC_REFLECTION ?? (parsed.NODE_ENV === 'production' ? 'off' : 'on')) === 'on',
     limits,
   };
 }

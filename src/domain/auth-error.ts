@@ -28,7 +28,8 @@ export type Reason =
   | 'MESSAGE_TOO_LARGE'
   | 'UNIMPLEMENTED'
   | 'CURSOR_TOO_OLD'
-  | 'WATCHER_TOO_SLOW';
+  | 'WATCHER_TOO_SLOW'
+  | 'SERVICE_NOT_FOUND';
 
 /** One bad field of a request. The description never repeats the value. */
 export type Violation = { field: string; description: string };

@@ -1,6 +1,17 @@
-// Who may call what. A method says so in the proto; one that does not cannot be called.
-import { type DescMessage, type DescMethod, getOption, hasOption, isFieldSet, type Message } from '@bufbuild/protobuf';
+// Who may call what. A method says so in the proto; one that does not cannot be called. Those of gRPC itself cannot say it.
+import {
+  type DescMessage,
+  type DescMethod,
+  type DescService,
+  getOption,
+  hasOption,
+  isFieldSet,
+  type Message,
+} from '@bufbuild/protobuf';
 import { Access, access as accessOption, field_access } from '../../gen/auth/v1/options_pb.ts';
+import { ServerReflection } from '../../gen/grpc/reflection/v1/reflection_pb.ts';
+import { ServerReflection as ServerReflectionAlpha } from '../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
+import { Health } from '../../gen/health/v1/health_pb.ts';
 import type { Deps } from '../deps.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
@@ -11,8 +22,11 @@ import type { ServiceKeys } from '../keys/service-keys.ts';
 
 export type AccessDeps = Pick<Deps, 'verifier' | 'limiter' | 'store' | 'now'> & { serviceKeys: ServiceKeys };
 
+/** They tell nothing that is a secret, and probes and tools have no credentials. */
+const PUBLIC_SERVICES: DescService[] = [Health, ServerReflection, ServerReflectionAlpha];
+
 export function accessOf(method: DescMethod): Access {
-  return getOption(method, accessOption);
+  return PUBLIC_SERVICES.includes(method.parent) ? Access.PUBLIC : getOption(method, accessOption);
 }
 
 /**

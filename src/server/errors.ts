@@ -50,6 +50,7 @@ export const ERRORS = {
   },
   CURSOR_TOO_OLD: { code: Code.OutOfRange, message: 'the cursor is too old; watch again without one' },
   WATCHER_TOO_SLOW: { code: Code.ResourceExhausted, message: 'the changes were not read fast enough' },
+  SERVICE_NOT_FOUND: { code: Code.NotFound, message: 'there is no such service here' },
 } satisfies Record<ProtoReason | Reason, Answer> & Record<Exclude<Reason, ProtoReason>, never>;
 
 const RETRY_AFTER_OUTAGE_MS = 1000;
@@ -72,6 +73,8 @@ export function refusal(reason: Reason, requestId: string): ConnectError {
 function asAuthError(error: unknown): AuthError {
   if (error instanceof AuthError) return error;
   if (isAbort(error)) return new AuthError('DEADLINE_EXCEEDED');
+  // Of gRPC's own services, which know no reasons.
+  if (error instanceof ConnectError && error.code === Code.NotFound) return new AuthError('SERVICE_NOT_FOUND');
   if (isDatabaseOutage(error)) {
     return new AuthError('DEPENDENCY_UNAVAILABLE', { retryAfterMs: RETRY_AFTER_OUTAGE_MS, cause: error });
   }

@@ -6,6 +6,8 @@ export type NodeResponse = ServerResponse | Http2ServerResponse;
 
 /** Emitted on a response that is a stream without an end. It may last; only when its reader stalls is it given up. */
 export const ANSWER_LASTS = Symbol('answer lasts');
+/** The same of a request. */
+export const REQUEST_LASTS = Symbol('request lasts');
 
 /** Answers a request, or says by `false` that it is not one of its own. */
 export type Handler = (request: NodeRequest, response: NodeResponse) => boolean;

@@ -4,7 +4,7 @@ import http from 'node:http';
 import http2 from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
 import { ChunkCountingRequest } from './chunks.ts';
-import { ANSWER_LASTS, type Handler, type NodeRequest, type NodeResponse, sendJson } from './handler.ts';
+import { ANSWER_LASTS, type Handler, type NodeRequest, type NodeResponse, REQUEST_LASTS, sendJson } from './handler.ts';
 import { leanHttp1 } from './lean/http1-door.ts';
 import { leanHttp2, type OnStream } from './lean/http2-door.ts';
 import type { LeanRpc } from './lean/lean-rpc.ts';
@@ -198,8 +198,14 @@ function boundExchange(request: NodeRequest, response: NodeResponse): void {
   request.once('end', () => clearTimeout(arrivalTimer));
   response.once(ANSWER_LASTS, () => {
     clearTimeout(exchangeTimer);
-    exchange.setTimeout(STALL_TIMEOUT_MS, abandon);
+    exchange.setTimeout(STALL_TIMEOUT_MS);
+    exchange.on('timeout', () => {
+      // Silence is no stall, unless there is something that is not taken.
+      if (exchange.writableLength > 0) abandon();
+      else exchange.setTimeout(STALL_TIMEOUT_MS);
+    });
   });
+  response.once(REQUEST_LASTS, () => clearTimeout(arrivalTimer));
   exchange.once('close', () => {
     clearTimeout(arrivalTimer);
     clearTimeout(exchangeTimer);

@@ -26,8 +26,10 @@ import { MAX_BATCH_BYTES } from './max-bytes.ts';
 
 export type RouteDeps = Deps & { serviceKeys: ServiceKeys };
 
-export function routes(deps: RouteDeps) {
-  return (router: ConnectRouter): void => {
+export type Routes = (router: ConnectRouter) => void;
+
+export function routes(deps: RouteDeps): Routes {
+  return (router) => {
     router.service(AuthService, {
       register: async (request, context) => ({ user: userMessage(await register(deps, request, callOf(context))) }),
 

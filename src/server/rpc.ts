@@ -13,11 +13,11 @@ import { callOf, recordOf } from './call-context.ts';
 import type { CallLog } from './call-log.ts';
 import { type CallRecord, callRecordKey, openCallRecord } from './call-record.ts';
 import { answerError } from './errors.ts';
-import { ANSWER_LASTS, type Handler, type NodeResponse } from './handler.ts';
+import { ANSWER_LASTS, type Handler, type NodeResponse, REQUEST_LASTS } from './handler.ts';
 import { inTime } from './in-time.ts';
 import { MAX_MESSAGE_BYTES } from './max-bytes.ts';
 import { replaceRefusal } from './refusals.ts';
-import { type RouteDeps, routes } from './routes.ts';
+import { type RouteDeps, type Routes, routes } from './routes.ts';
 import { dropEndlessTimeout } from './timeouts.ts';
 
 /** How long a call may take, whatever its caller allows. */
@@ -25,7 +25,8 @@ const CALL_TIMEOUT_MS = 10_000;
 /** How often the caller's right to a stream is looked at. */
 const LOOK_AGAIN_MS = 900;
 
-export function createRpcHandler(deps: RouteDeps, callLog: CallLog): Handler {
+/** @param others what is served besides this service's own RPCs */
+export function createRpcHandler(deps: RouteDeps, callLog: CallLog, others: Routes[]): Handler {
   const router = createConnectRouter({
     readMaxBytes: MAX_MESSAGE_BYTES,
     writeMaxBytes: MAX_MESSAGE_BYTES,
@@ -34,7 +35,7 @@ export function createRpcHandler(deps: RouteDeps, callLog: CallLog): Handler {
     jsonOptions: { alwaysEmitImplicit: true },
     interceptors: [answerAllErrors, endInTime, guard(deps)],
   });
-  routes(deps)(router);
+  for (const add of [routes(deps), ...others]) add(router);
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
 
   return (request, response) => {
@@ -42,7 +43,9 @@ export function createRpcHandler(deps: RouteDeps, callLog: CallLog): Handler {
     if (!handler) return false;
     const record = openCallRecord(request);
     record.method = `${handler.service.typeName}/${handler.method.name}`;
-    if (handler.method.methodKind !== 'unary') response.emit(ANSWER_LASTS);
+    const { methodKind } = handler.method;
+    if (methodKind !== 'unary') response.emit(ANSWER_LASTS);
+    if (methodKind === 'bidi_streaming') response.emit(REQUEST_LASTS);
     response.setHeader('x-request-id', record.requestId);
     response.setHeader('cache-control', 'no-store');
     const universal = universalRequestFromNodeRequest(request, response, undefined, valuesOf(record));

@@ -1,0 +1,122 @@
+// grpc.reflection on Connect, v1 and v1alpha (which older tools ask for), complete in itself: it needs to be told which
+// services there are, and describes them and all they are made of.
+import { type DescFile, type DescService, toBinary } from '@bufbuild/protobuf';
+import { nestedTypes } from '@bufbuild/protobuf/reflect';
+import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
+import { Code, type ConnectRouter } from '@connectrpc/connect';
+import { ServerReflection } from '../../gen/grpc/reflection/v1/reflection_pb.ts';
+import { ServerReflection as ServerReflectionAlpha } from '../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
+
+/** What both versions ask. */
+type Asked = {
+  host: string;
+  messageRequest:
+    | { case: 'fileByFilename' | 'fileContainingSymbol' | 'allExtensionNumbersOfType' | 'listServices'; value: string }
+    | { case: 'fileContainingExtension'; value: { containingType: string; extensionNumber: number } }
+    | { case: undefined; value?: undefined };
+};
+
+export function reflectionRoutes(others: DescService[]): (router: ConnectRouter) => void {
+  const services = [...others, ServerReflection, ServerReflectionAlpha];
+  const index = createIndex(services.map(({ file }) => file));
+
+  async function* serverReflectionInfo<Request extends Asked>(requests: AsyncIterable<Request>) {
+    const sent = new Set<DescFile>();
+    for await (const request of requests) {
+      yield { validHost: request.host, originalRequest: request, messageResponse: answer(request, sent) };
+    }
+  }
+
+  function answer({ messageRequest: { case: what, value } }: Asked, sent: Set<DescFile>) {
+    switch (what) {
+      case 'listServices':
+        return {
+          case: 'listServicesResponse' as const,
+          value: { service: services.map(({ typeName }) => ({ name: typeName })) },
+        };
+      case 'fileByFilename':
+        return describe(index.files.get(value), sent);
+      case 'fileContainingSymbol':
+        return describe(index.symbols.get(value), sent);
+      case 'fileContainingExtension':
+        return describe(index.extensions.get(value.containingType)?.get(value.extensionNumber), sent);
+      case 'allExtensionNumbersOfType': {
+        if (!index.messages.has(value)) return notFound();
+        const extensionNumber = [...(index.extensions.get(value)?.keys() ?? [])];
+        return { case: 'allExtensionNumbersResponse' as const, value: { baseTypeName: value, extensionNumber } };
+      }
+      default:
+        return failure(Code.InvalidArgument, 'nothing was asked');
+    }
+  }
+
+  return (router) => {
+    router.service(ServerReflection, { serverReflectionInfo });
+    router.service(ServerReflectionAlpha, { serverReflectionInfo });
+  };
+}
+
+/** The file, and those it needs as far as the same stream has not had them yet. */
+function describe(file: DescFile | undefined, sent: Set<DescFile>) {
+  if (!file) return notFound();
+  sent.delete(file);
+  const files = withDependencies(file, sent);
+  const fileDescriptorProto = files.map(({ proto }) => toBinary(FileDescriptorProtoSchema, proto));
+  return { case: 'fileDescriptorResponse' as const, value: { fileDescriptorProto } };
+}
+
+function notFound() {
+  return failure(Code.NotFound, 'not found');
+}
+
+function failure(errorCode: Code, errorMessage: string) {
+  return { case: 'errorResponse' as const, value: { errorCode, errorMessage } };
+}
+
+/** @param seen those that are left out; it has them all afterwards */
+function withDependencies(file: DescFile, seen: Set<DescFile>): DescFile[] {
+  if (seen.has(file)) return [];
+  seen.add(file);
+  return [file, ...file.dependencies.flatMap((dependency) => withDependencies(dependency, seen))];
+}
+
+function createIndex(roots: DescFile[]) {
+  const files = new Map<string, DescFile>();
+  const symbols = new Map<string, DescFile>();
+  const messages = new Set<string>();
+  /** By the message that is extended, then by number. */
+  const extensions = new Map<string, Map<number, DescFile>>();
+  const seen = new Set<DescFile>();
+
+  for (const file of roots.flatMap((root) => withDependencies(root, seen))) {
+    files.set(file.proto.name, file);
+    for (const type of nestedTypes(file)) {
+      symbols.set(type.typeName, file);
+      for (const member of membersOf(type)) symbols.set(member, file);
+      if (type.kind === 'message') messages.add(type.typeName);
+      if (type.kind === 'extension') {
+        const numbers = extensions.get(type.extendee.typeName) ?? new Map();
+        extensions.set(type.extendee.typeName, numbers.set(type.number, file));
+      }
+    }
+  }
+  return { files, symbols, messages, extensions };
+}
+
+type Type = ReturnType<typeof nestedTypes> extends Iterable<infer T> ? T : never;
+
+function membersOf(type: Type): string[] {
+  switch (type.kind) {
+    case 'message':
+      return [...type.fields, ...type.oneofs].map(({ name }) => `${type.typeName}.${name}`);
+    case 'service':
+      return type.methods.map(({ name }) => `${type.typeName}.${name}`);
+    case 'enum': {
+      // Values stand beside their enum, as in C++.
+      const scope = type.typeName.slice(0, -type.name.length);
+      return type.values.map(({ name }) => scope + name);
+    }
+    default:
+      return [];
+  }
+}

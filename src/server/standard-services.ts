@@ -1,0 +1,27 @@
+// What gRPC's tools and probes expect of every server: health and reflection.
+import type { DescService } from '@bufbuild/protobuf';
+import { AccountService } from '../../gen/auth/v1/account_service_pb.ts';
+import { AuthService } from '../../gen/auth/v1/auth_service_pb.ts';
+import { VerifierService } from '../../gen/auth/v1/verifier_service_pb.ts';
+import { Health } from '../../gen/health/v1/health_pb.ts';
+import { createHealth } from '../grpc/health.ts';
+import { reflectionRoutes } from '../grpc/reflection.ts';
+import type { Readiness } from './plain-http.ts';
+import type { Routes } from './routes.ts';
+
+const SERVICES: DescService[] = [AuthService, AccountService, VerifierService];
+
+export type StandardServices = {
+  routes: Routes[];
+  /** Says that this server does not serve any more. */
+  stop(): void;
+};
+
+export function createStandardServices(readiness: Readiness, hasReflection: boolean): StandardServices {
+  const health = createHealth({
+    services: SERVICES.map(({ typeName }) => typeName),
+    isServing: async () => (await readiness()).ready,
+  });
+  const reflection = hasReflection ? [reflectionRoutes([...SERVICES, Health])] : [];
+  return { routes: [health.routes, ...reflection], stop: health.stop };
+}

@@ -1,0 +1,119 @@
+import { Code, createClient } from '@connectrpc/connect';
+import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from '@connectrpc/connect-node';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { ErrorInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
+import { Health, HealthCheckResponse_ServingStatus as Status } from '../../gen/health/v1/health_pb.ts';
+import { createHealth } from '../../src/grpc/health.ts';
+import { startTestApp, type TestApp } from '../support/app.ts';
+import { eventually } from '../support/eventually.ts';
+
+let app: TestApp;
+beforeAll(async () => {
+  app = await startTestApp();
+});
+afterAll(() => app.close());
+
+const OURS = ['auth.v1.AuthService', 'auth.v1.AccountService', 'auth.v1.VerifierService'];
+const clientOf = (url: string) => createClient(Health, createGrpcTransport({ baseUrl: url }));
+
+test.each([
+  ['gRPC', () => createGrpcTransport({ baseUrl: app.url })],
+  ['gRPC-Web', () => createGrpcWebTransport({ baseUrl: app.url, httpVersion: '1.1' })],
+  ['Connect', () => createConnectTransport({ baseUrl: app.url, httpVersion: '1.1', useBinaryFormat: false })],
+])('the server and each of its services serve, over %s', async (_, transport) => {
+  const client = createClient(Health, transport());
+  for (const service of ['', ...OURS]) expect((await client.check({ service })).status).toBe(Status.SERVING);
+  const { statuses } = await client.list({});
+  expect(Object.keys(statuses).toSorted()).toEqual(['', ...OURS].toSorted());
+  expect(Object.values(statuses).every(({ status }) => status === Status.SERVING)).toBe(true);
+  for await (const { status } of client.watch({ service: '' })) {
+    expect(status).toBe(Status.SERVING);
+    break;
+  }
+});
+
+test('a service that is not here is not found, and to its watchers unknown', async () => {
+  const client = clientOf(app.url);
+  const error = await client.check({ service: 'auth.v1.Nothing' }).catch((failure) => failure);
+  expect(error.code).toBe(Code.NotFound);
+  expect(error.findDetails(ErrorInfoSchema)).toMatchObject([{ reason: 'SERVICE_NOT_FOUND', domain: 'latchkey' }]);
+  const abort = new AbortController();
+  let isOpen = true;
+  const heard: Status[] = [];
+  const watching = (async () => {
+    for await (const { status } of client.watch({ service: 'auth.v1.Nothing' }, { signal: abort.signal }))
+      heard.push(status);
+  })().catch(() => {
+    isOpen = false;
+  });
+  await eventually(() => heard.length > 0);
+  await new Promise((resolve) => setTimeout(resolve, 1_500));
+  expect({ heard, isOpen }).toEqual({ heard: [Status.SERVICE_UNKNOWN], isOpen: true });
+  abort.abort();
+  await watching;
+});
+
+test('a watcher that hears nothing for long is not cut off', async () => {
+  const heard: Status[] = [];
+  const abort = new AbortController();
+  onTestFinished(() => abort.abort());
+  let ended = '';
+  (async () => {
+    for await (const { status } of clientOf(app.url).watch({ service: '' }, { signal: abort.signal }))
+      heard.push(status);
+    ended = 'ended';
+  })().catch((error) => {
+    ended = String(error);
+  });
+  await new Promise((resolve) => setTimeout(resolve, 25_000));
+  expect({ heard, ended }).toEqual({ heard: [Status.SERVING], ended: '' });
+}, 40_000);
+
+test('without Postgres nothing serves; with it again, all does; a Redis that is away changes nothing', async () => {
+  const other = await startTestApp({ REDIS_URL: 'redis://127.0.0.1:1' }, { api: true, worker: false });
+  onTestFinished(() => other.close());
+  const client = clientOf(other.url);
+  const check = async () => (await client.check({})).status;
+  expect(await check()).toBe(Status.SERVING);
+  const heard: Status[] = [];
+  const abort = new AbortController();
+  const watching = (async () => {
+    for await (const { status } of client.watch({}, { signal: abort.signal })) heard.push(status);
+  })().catch(() => {});
+  await eventually(() => heard.length === 1);
+  await other.owner.query('ALTER TABLE schema_migrations RENAME TO away');
+  await eventually(() => heard.length === 2, 5_000);
+  expect(await check()).toBe(Status.NOT_SERVING);
+  await other.owner.query('ALTER TABLE away RENAME TO schema_migrations');
+  await eventually(() => heard.length === 3, 5_000);
+  expect(heard).toEqual([Status.SERVING, Status.NOT_SERVING, Status.SERVING]);
+  abort.abort();
+  await watching;
+});
+
+test('a stop is told at once, and ends the watch', async () => {
+  const other = await startTestApp({}, { api: true, worker: false });
+  const heard: Status[] = [];
+  const watching = (async () => {
+    for await (const { status } of clientOf(other.url).watch({})) heard.push(status);
+  })();
+  await eventually(() => heard.length === 1);
+  const stoppedAt = performance.now();
+  await other.close();
+  await watching;
+  expect(heard).toEqual([Status.SERVING, Status.NOT_SERVING]);
+  expect(performance.now() - stoppedAt).toBeLessThan(3_000);
+});
+
+test('a look that takes long does not call a server healthy that has stopped meanwhile', async () => {
+  const slow = Promise.withResolvers<boolean>();
+  const health = createHealth({ services: [], isServing: () => slow.promise });
+  // biome-ignore lint/suspicious/noExplicitAny: the implementation, as a router gets it
+  let implementation: any;
+  // biome-ignore lint/suspicious/noExplicitAny: as above
+  health.routes({ service: (_: unknown, given: unknown) => (implementation = given) } as any);
+  const answer = implementation.check({ service: '' });
+  health.stop();
+  slow.resolve(true);
+  expect(await answer).toEqual({ status: Status.NOT_SERVING });
+});

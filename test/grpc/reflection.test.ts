@@ -1,0 +1,166 @@
+// Reflection as tools use it: buf curl, and grpcurl where it is there, with no proto files.
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { create, createFileRegistry, fromBinary, type MessageInitShape } from '@bufbuild/protobuf';
+import { type FileDescriptorProto, FileDescriptorProtoSchema, FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
+import { createClient } from '@connectrpc/connect';
+import { createGrpcTransport } from '@connectrpc/connect-node';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { ServerReflection, type ServerReflectionRequestSchema } from '../../gen/grpc/reflection/v1/reflection_pb.ts';
+import { ServerReflection as ServerReflectionAlpha } from '../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
+import { processEnvironment } from '../../src/config.ts';
+import { onPath } from '../../src/dev/find-program.ts';
+import { startTestApp, type TestApp } from '../support/app.ts';
+import { somebody } from '../support/people.ts';
+
+const PATH = processEnvironment().PATH ?? '';
+const run = promisify(execFile);
+const SERVICES = [
+  'auth.v1.AuthService',
+  'auth.v1.AccountService',
+  'auth.v1.VerifierService',
+  'grpc.health.v1.Health',
+  'grpc.reflection.v1.ServerReflection',
+  'grpc.reflection.v1alpha.ServerReflection',
+];
+
+let app: TestApp;
+beforeAll(async () => {
+  app = await startTestApp();
+});
+afterAll(() => app.close());
+
+type Question = NonNullable<MessageInitShape<typeof ServerReflectionRequestSchema>['messageRequest']>;
+
+describe.each([
+  ['v1', ServerReflection],
+  ['v1alpha', ServerReflectionAlpha as unknown as typeof ServerReflection],
+])('%s', (_, service) => {
+  const clientOf = (url: string) => createClient(service, createGrpcTransport({ baseUrl: url }));
+
+  async function ask(...questions: Question[]) {
+    const answers = [];
+    async function* requests() {
+      for (const messageRequest of questions) yield { host: 'h', messageRequest };
+    }
+    for await (const answer of clientOf(app.url).serverReflectionInfo(requests())) {
+      expect(answer.validHost).toBe('h');
+      answers.push(answer.messageResponse);
+    }
+    return answers;
+  }
+  const filesOf = (answer: Awaited<ReturnType<typeof ask>>[number] | undefined): FileDescriptorProto[] =>
+    answer?.case === 'fileDescriptorResponse'
+      ? answer.value.fileDescriptorProto.map((bytes) => fromBinary(FileDescriptorProtoSchema, bytes))
+      : [];
+
+  test('lists every service', async () => {
+    const [answer] = await ask({ case: 'listServices', value: '*' });
+    expect(answer).toMatchObject({ value: { service: SERVICES.map((name) => ({ name })) } });
+  });
+
+  test.each([
+    'auth.v1.AuthService',
+    'auth.v1.AuthService.Login',
+    'auth.v1.Principal',
+    'auth.v1.Principal.email',
+    'auth.v1.CheckRoleRequest.subject',
+    'auth.v1.Reason',
+    'auth.v1.REASON_TOKEN_STALE',
+    'auth.v1.access',
+    'auth.v1.SessionEnded',
+    'google.protobuf.Timestamp',
+    'grpc.health.v1.HealthCheckResponse.ServingStatus',
+    'grpc.health.v1.HealthCheckResponse.SERVING',
+  ])('describes %s with all that its file needs', async (symbol) => {
+    const [answer] = await ask({ case: 'fileContainingSymbol', value: symbol });
+    const files = filesOf(answer);
+    expect(files.length).toBeGreaterThan(0);
+    // Complete: it throws when something is missing.
+    createFileRegistry(create(FileDescriptorSetSchema, { file: files.toReversed() }));
+  });
+
+  test('sends a file that others need once in a stream, and one that is asked for each time', async () => {
+    const answers = await ask(
+      { case: 'fileContainingSymbol', value: 'auth.v1.AuthService' },
+      { case: 'fileContainingSymbol', value: 'auth.v1.VerifierService' },
+      { case: 'fileContainingSymbol', value: 'auth.v1.VerifierService' },
+    );
+    const [first, second, third] = answers.map((answer) => filesOf(answer).map(({ name }) => name));
+    expect(first).toContain('auth/v1/types.proto');
+    expect(second).not.toContain('auth/v1/types.proto');
+    expect(third).toEqual(['auth/v1/verifier_service.proto']);
+  });
+
+  test('knows files by name, and extensions by number', async () => {
+    const [byName, numbers] = await ask(
+      { case: 'fileByFilename', value: 'google/protobuf/timestamp.proto' },
+      { case: 'allExtensionNumbersOfType', value: 'google.protobuf.MethodOptions' },
+    );
+    expect(filesOf(byName).map(({ name }) => name)).toEqual(['google/protobuf/timestamp.proto']);
+    const value = numbers?.case === 'allExtensionNumbersResponse' ? numbers.value : null;
+    expect(value?.extensionNumber).toHaveLength(1);
+    const [extension] = await ask({
+      case: 'fileContainingExtension',
+      value: {
+        containingType: 'google.protobuf.MethodOptions',
+        extensionNumber: value?.extensionNumber[0] ?? 0,
+      } as never,
+    });
+    expect(filesOf(extension)[0]?.name).toBe('auth/v1/options.proto');
+  });
+
+  test('says what it does not know, and goes on', async () => {
+    const answers = await ask(
+      { case: 'fileContainingSymbol', value: 'auth.v1.Nothing' },
+      { case: 'fileByFilename', value: '../../../etc/passwd' },
+      { case: 'fileContainingSymbol', value: '__proto__' },
+      { case: 'allExtensionNumbersOfType', value: 'x' },
+      { case: 'fileContainingExtension', value: { containingType: 'x', extensionNumber: -1 } as never },
+      { case: undefined },
+      { case: 'listServices', value: '' },
+    );
+    const codes = answers.map((answer) => (answer.case === 'errorResponse' ? answer.value.errorCode : 0));
+    expect(codes).toEqual([5, 5, 5, 5, 5, 3, 0]);
+  });
+});
+
+test('buf curl needs no proto files', async () => {
+  const { email, password, fullName } = somebody();
+  const buf = (...args: string[]) => run('node_modules/.bin/buf', ['curl', '--http2-prior-knowledge', ...args]);
+  const { stdout: methods } = await buf('--list-methods', app.url);
+  expect(methods).toContain('auth.v1.AuthService/Verify');
+  const input = JSON.stringify({ email, password, fullName });
+  for (const [protocol, method] of [
+    ['grpc', 'Register'],
+    ['connect', 'Login'],
+    ['grpcweb', 'Login'],
+  ]) {
+    const data = method === 'Register' ? input : JSON.stringify({ email, password });
+    const { stdout } = await buf(
+      ...['--protocol', protocol as string, '--reflect-protocol', 'grpc-v1', '--data', data],
+      `${app.url}/auth.v1.AuthService/${method}`,
+    );
+    expect(JSON.parse(stdout).user.email).toBe(email);
+  }
+  const old = await buf('--reflect-protocol', 'grpc-v1alpha', '--data', '{}', `${app.url}/grpc.health.v1.Health/Check`);
+  expect(JSON.parse(old.stdout)).toEqual({ status: 'SERVING' });
+});
+
+test.skipIf(onPath(['grpcurl'], PATH) === null)('grpcurl lists, describes and calls', async () => {
+  const program = onPath(['grpcurl'], PATH)?.path ?? '';
+  const target = new URL(app.url).host;
+  const { stdout: list } = await run(program, ['-plaintext', target, 'list']);
+  expect(list.trim().split('\n').toSorted()).toEqual(SERVICES.toSorted());
+  const { stdout: described } = await run(program, ['-plaintext', target, 'describe', 'auth.v1.AuthService.Login']);
+  expect(described).toContain('rpc Login ( .auth.v1.LoginRequest ) returns ( .auth.v1.LoginResponse )');
+  const { stdout } = await run(program, ['-plaintext', target, 'grpc.health.v1.Health/Check']);
+  expect(JSON.parse(stdout)).toEqual({ status: 'SERVING' });
+});
+
+test('it can be switched off, and is in production unless it is asked for', async () => {
+  const plain = await startTestApp({ GRPC_REFLECTION: 'off' }, { api: true, worker: false });
+  onTestFinished(() => plain.close());
+  const call = run('node_modules/.bin/buf', ['curl', '--http2-prior-knowledge', '--list-methods', plain.url]);
+  await expect(call).rejects.toThrow(/unimplemented/i);
+});
