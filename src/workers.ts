@@ -47,6 +47,7 @@ export async function superviseWorkers(
   let delayMs = FIRST_DELAY_MS;
 
   function start(): void {
+    if (stopping) return;
     const startedAt = performance.now();
     let worker: Worker;
     try {

@@ -17,7 +17,7 @@ export type ChangeFeed = {
   position(): Step;
   /** Reads on at once. */
   wake(): void;
-  /** Resolves when all that is committed now is in this process's view; after half a second in any case. Never throws. */
+  /** Resolves when all that is committed now is in this process's view, or cannot be read; at the latest after half a second. */
   catchUp(): Promise<void>;
   /** Hears every later step. Returns how to stop. */
   subscribe(onStep: (step: Step) => void): () => void;
@@ -36,12 +36,14 @@ export type FeedDeps = {
 type Read = ChangesRead & { isWhole: boolean; readAt: number; asOf: Date };
 
 const CATCH_UP_MS = 500;
+/** From a place that is older nobody goes on: changes are kept for two hours. */
+export const RESUMABLE_MS = 3600_000;
 
 /** Resolves when the view is complete for the first time. @throws when it cannot be read */
 export async function followChanges(deps: FeedDeps, onError: (error: unknown) => void): Promise<ChangeFeed> {
   const { changes, view, reloadKeys, now } = deps;
   const subscribers = new Set<(step: Step) => void>();
-  let position = await advance(await timed(readAll));
+  let position: Step = { ...(await advance(await timed(readAll))), changes: [] };
   let closed = false;
   let waiting: (() => void)[] = [];
   /** A notification that comes during a round may be of something that the round has not seen. */
@@ -58,7 +60,8 @@ export async function followChanges(deps: FeedDeps, onError: (error: unknown) =>
   }
 
   async function readOn() {
-    const news = await changes.since(position.snapshot);
+    const isOld = now().getTime() - position.asOf.getTime() > RESUMABLE_MS;
+    const news = isOld ? null : await changes.since(position.snapshot);
     return news ? { ...news, isWhole: false } : readAll();
   }
 

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Change } from '../domain/change.ts';
 import type { Changes, ChangesPage } from '../store/changes.ts';
-import type { ChangeFeed, Step } from './change-feed.ts';
+import { type ChangeFeed, RESUMABLE_MS, type Step } from './change-feed.ts';
 import type { Cursor } from './cursor.ts';
 
 type WatchEvent = {
@@ -37,8 +37,6 @@ const MAX_PENDING = 10_000;
 const CHANGES_PER_PAGE = 2_000;
 /** One message of them stays well below 64 KiB. */
 const CHANGES_PER_EVENT = 500;
-/** Less than changes are kept, so that none is missing. */
-const RESUMABLE_MS = 3600_000;
 
 export function createWatchers({ changes, feed, now }: WatchersDeps): Watchers {
   const closing = new AbortController();

@@ -1,23 +1,37 @@
 // Bodies in pieces of a few bytes: each piece costs as much as a good part of a call, and thousands of them, which come in one
 // read of the socket, would hold up all other calls.
+import { IncomingMessage } from 'node:http';
 import { constants, Http2ServerRequest, type ServerHttp2Stream } from 'node:http2';
 
-/** Many times what the largest body needs in frames of any usual size. */
+/** Many times what the largest body needs in pieces of any usual size. */
 const MAX_CHUNKS = 4_096;
 
 /** Whether that is too many. Their sender is not served any further. */
 export function areTooMany(chunks: number, stream: ServerHttp2Stream): boolean {
   if (chunks <= MAX_CHUNKS) return false;
-  stream.session?.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM);
+  stream.session?.destroy(new Error('a body in too many pieces'), constants.NGHTTP2_ENHANCE_YOUR_CALM);
   return true;
 }
 
-export class ChunkCountingRequest extends Http2ServerRequest {
+export class ChunkCountingHttp2Request extends Http2ServerRequest {
   #chunks = 0;
 
   override push(chunk: unknown, encoding?: BufferEncoding): boolean {
     this.#chunks += 1;
     if (chunk !== null && areTooMany(this.#chunks, this.stream)) return false;
+    return super.push(chunk, encoding);
+  }
+}
+
+export class ChunkCountingHttp1Request extends IncomingMessage {
+  #chunks = 0;
+
+  override push(chunk: unknown, encoding?: BufferEncoding): boolean {
+    this.#chunks += 1;
+    if (chunk !== null && this.#chunks > MAX_CHUNKS) {
+      this.socket.destroy();
+      return false;
+    }
     return super.push(chunk, encoding);
   }
 }

@@ -3,7 +3,7 @@
 import http from 'node:http';
 import http2 from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
-import { ChunkCountingRequest } from './chunks.ts';
+import { ChunkCountingHttp1Request, ChunkCountingHttp2Request } from './chunks.ts';
 import { ANSWER_LASTS, type Handler, type NodeRequest, type NodeResponse, REQUEST_LASTS, sendJson } from './handler.ts';
 import { leanHttp1 } from './lean/http1-door.ts';
 import { leanHttp2, type OnStream } from './lean/http2-door.ts';
@@ -64,7 +64,7 @@ export async function listen(options: ListenerOptions, lean: LeanRpc, handlers: 
 
   const h2 = http2.createServer(
     {
-      Http2ServerRequest: ChunkCountingRequest,
+      Http2ServerRequest: ChunkCountingHttp2Request,
       maxHeaderListPairs: 64,
       settings: { maxConcurrentStreams: MAX_STREAMS_PER_CONNECTION, maxHeaderListSize: MAX_HEADER_BYTES },
     },
@@ -90,6 +90,7 @@ export async function listen(options: ListenerOptions, lean: LeanRpc, handlers: 
   const answerHttp1 = leanHttp1(lean, onRequest);
   const h1 = http.createServer(
     {
+      IncomingMessage: ChunkCountingHttp1Request,
       maxHeaderSize: MAX_HEADER_BYTES,
       headersTimeout: STALL_TIMEOUT_MS,
       requestTimeout: STALL_TIMEOUT_MS,

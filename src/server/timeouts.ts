@@ -1,6 +1,6 @@
 // The deadlines that callers send with a call, as gRPC and Connect write them.
 
-/** Each gives milliseconds; null for what is not plainly a time to come. */
+/** Each gives milliseconds; null for what is no time. */
 export const TIMEOUTS = { 'grpc-timeout': parseGrpcTimeout, 'connect-timeout-ms': parseConnectTimeout };
 
 /** Milliseconds in gRPC's units. */
@@ -9,13 +9,13 @@ const UNITS: Record<string, number> = { H: 3_600_000, M: 60_000, S: 1_000, m: 1,
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 function parseGrpcTimeout(text: string): number | null {
-  const [, digits, unit = ''] = /^([1-9]\d{0,7})([HMSmun])$/.exec(text) ?? [];
+  const [, digits, unit = ''] = /^(\d{1,8})([HMSmun])$/.exec(text) ?? [];
   const factor = UNITS[unit];
   return factor === undefined ? null : Number(digits) * factor;
 }
 
 function parseConnectTimeout(text: string): number | null {
-  return /^[1-9]\d{0,9}$/.test(text) ? Number(text) : null;
+  return /^\d{1,10}$/.test(text) ? Number(text) : null;
 }
 
 /** Takes away a deadline of more than 24 days, which is as good as none. */

@@ -38,6 +38,8 @@ export function createChanges(db: Db) {
   /** @returns at least one row, which may hold no change; null when the snapshot is of another history */
   async function read(from: Snapshot | null, first: string, atMost: number | null): Promise<Row[] | null> {
     const { history, seen } = parseSnapshot(from);
+    // The last part changes when Postgres has recovered from a crash, after which it may use numbers again that were not on
+    // disk yet.
     // A transaction to come was restored from the dump of another server: old, and in force.
     const isNew = sql`xid >= pg_snapshot_xmin(${seen}::pg_snapshot) AND xid < pg_snapshot_xmax(now.seen)
       AND NOT pg_visible_in_snapshot(xid, ${seen}::pg_snapshot)`;
@@ -47,7 +49,8 @@ export function createChanges(db: Db) {
           (SELECT system_identifier FROM pg_control_system()),
           left(pg_walfile_name(pg_current_wal_insert_lsn()), 8),
           (SELECT oid FROM pg_database WHERE datname = current_database()),
-          extract(epoch FROM pg_postmaster_start_time())) AS history
+          extract(epoch FROM pg_postmaster_start_time()),
+          (SELECT extract(epoch FROM stats_reset) FROM pg_stat_bgwriter)) AS history
       ) AS now
       LEFT JOIN changes ON id >= ${first} AND ${seen === null ? sql`true` : isNew}
       ORDER BY id LIMIT ${atMost}

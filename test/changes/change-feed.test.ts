@@ -246,6 +246,23 @@ test('a server with another history is read anew', async () => {
   expect(steps.at(-1)?.changes.length).toBeGreaterThan(1);
 });
 
+test('who has heard nothing for longer than changes are kept reads everything anew', async () => {
+  let ahead = 0;
+  let reloads = 0;
+  const { feed } = await follow({
+    now: () => new Date(Date.now() + ahead),
+    reloadKeys: async () => {
+      reloads += 1;
+    },
+    pollMs: 60_000,
+  });
+  await feed.catchUp();
+  expect(reloads).toBe(1);
+  ahead = 3_700_000;
+  await feed.catchUp();
+  expect(reloads).toBe(2);
+});
+
 test('changes restored from the dump of another server are in force, and are not told over and over', async () => {
   const one = await person();
   await owner.query("INSERT INTO changes (xid, kind, session_id) VALUES ('999999999999', 'session_ended', $1)", [
@@ -257,6 +274,11 @@ test('changes restored from the dump of another server are in force, and are not
   await feed.catchUp();
   expect(steps.flatMap((step) => step.changes)).toEqual([]);
   await owner.query("UPDATE changes SET changed_at = now() - interval '3 hours' WHERE xid = '999999999999'");
+  // What that server had settled says nothing of the transactions of this one.
+  await owner.query(`INSERT INTO changes_horizons VALUES
+    (now() - interval '3 hours', '888888888888', (SELECT system_identifier FROM pg_control_system())),
+    (now() - interval '4 hours', '1000000', 1)`);
+  await owner.query(END, [(await person()).sessionId]);
   expect(await changes.prune(10)).toBe(1);
 });
 

@@ -272,6 +272,20 @@ describe('a body in pieces of one byte', () => {
     },
   );
 
+  test.each([LOGIN, '/auth.v1.AuthService/Verify', '/.well-known/jwks.json'])(
+    'over HTTP/1.1 to %s ends the connection when there are too many',
+    async (path) => {
+      const open = (pieces: number) => {
+        const head = `POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n`;
+        const connection = rawConnection(Number(new URL(app.url).port), head + '1\r\na\r\n'.repeat(pieces));
+        onTestFinished(() => void connection.socket.destroy());
+        return connection;
+      };
+      expect(await open(60_000).closed).toBeLessThan(5_000);
+      if (path === LOGIN) expect(await Promise.race([open(4_000).closed, sleep(500, 'still open')])).toBe('still open');
+    },
+  );
+
   test('is answered when it is small', async () => {
     for (const path of [LOGIN, '/auth.v1.AuthService/Verify']) {
       const { stream, closed } = rawStream(http2Session(), path);

@@ -70,7 +70,10 @@ export function leanHttp2(lean: LeanRpc, goOn: OnStream): OnStream {
       if (answer) finish(answer);
       else giveUp();
     };
-    const onEnd = () => finish(call.refuseCut(body.bytes()));
+    const onEnd = () => {
+      // Also emitted for a stream that its caller has reset.
+      if (!stream.aborted) finish(call.refuseCut(body.bytes()));
+    };
     const finish = (answer: LeanAnswer) => {
       one.since = performance.now();
       one.giveUp = null;

@@ -77,7 +77,7 @@ export function createLeanRpc(deps: LeanDeps & { callLog: CallLog }): LeanRpc {
     const timeoutMs = timeout === '' ? Number.POSITIVE_INFINITY : TIMEOUTS[protocol.timeout](timeout ?? '');
     const authorization = head.header('authorization');
     if ((encoding !== '' && encoding !== 'identity') || (version !== '' && version !== '1')) return null;
-    if (timeoutMs === null || authorization === null || head.host === '') return null;
+    if (!timeoutMs || authorization === null || head.host === '') return null;
     const startedAt = performance.now();
     const isGrpc = protocol === GRPC;
     // gRPC tells the length in the body itself; of anything else it must be known.

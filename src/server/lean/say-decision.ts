@@ -86,10 +86,17 @@ function renderPrincipal({ userId, sessionId, email, roles, issuedAt, expiresAt 
 }
 
 function jsonPrincipal(token: VerifiedToken): string {
-  token.rendered.json ??= JSON.stringify(
-    toJson(PrincipalSchema, create(PrincipalSchema, principalMessage(token.principal)), { alwaysEmitImplicit: true }),
+  token.rendered.json ??= inAscii(
+    JSON.stringify(
+      toJson(PrincipalSchema, create(PrincipalSchema, principalMessage(token.principal)), { alwaysEmitImplicit: true }),
+    ),
   );
   return token.rendered.json;
+}
+
+/** Of what is not ASCII the escapes, which say the same. */
+function inAscii(json: string): string {
+  return json.replace(/[^\x20-\x7e]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
 function writeTimestamp(into: Buffer, at: number, field: number, milliseconds: number): number {

@@ -4,7 +4,9 @@
 CREATE TABLE changes_horizons (
   seen_at timestamptz CONSTRAINT changes_horizons_pkey PRIMARY KEY,
   -- every transaction below had ended by then
-  settled_below xid8 NOT NULL
+  settled_below xid8 NOT NULL,
+  -- by whose count: a dump may be restored elsewhere
+  system_identifier bigint NOT NULL
 );
 
 -- Removes up to so many changes that stop no living token any more: a token lives an hour at the most. Returns how many it
@@ -12,11 +14,14 @@ CREATE TABLE changes_horizons (
 CREATE OR REPLACE FUNCTION prune_changes(at_most integer) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
+  here bigint := (SELECT system_identifier FROM pg_control_system());
   settled xid8;
   pruned bigint;
 BEGIN
+  DELETE FROM changes_horizons
+    WHERE system_identifier <> here OR settled_below > pg_snapshot_xmin(pg_current_snapshot());
   INSERT INTO changes_horizons
-    SELECT now(), pg_snapshot_xmin(pg_current_snapshot())
+    SELECT now(), pg_snapshot_xmin(pg_current_snapshot()), here
     WHERE NOT EXISTS (SELECT FROM changes_horizons WHERE seen_at > now() - interval '1 minute')
     ON CONFLICT DO NOTHING;
   SELECT settled_below INTO settled FROM changes_horizons WHERE seen_at < now() - interval '2 hours' ORDER BY seen_at DESC LIMIT 1;
@@ -31,7 +36,8 @@ BEGIN
 END
 $$;
 
--- A session that is given an end in the past has ended, whichever column says so.
+-- A session whose end is moved into the past has ended. One whose end only comes nearer goes on until then; tokens that it has
+-- already live as long as they say.
 CREATE TRIGGER sessions_shortened AFTER UPDATE OF ends_by ON sessions FOR EACH ROW
   WHEN (OLD.ended_at IS NULL AND NEW.ends_by < OLD.ends_by AND NEW.ends_by <= now() + interval '1 minute')
   EXECUTE FUNCTION record_session_end();

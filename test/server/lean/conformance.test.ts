@@ -172,6 +172,14 @@ const CASES: [string, Case][] = [
     },
   ],
   [
+    'Verify: with a deadline of many digits',
+    {
+      method: verify,
+      input: () => ({ accessToken: tokens.good }),
+      headers: () => ({ 'grpc-timeout': '09999999H', 'connect-timeout-ms': '0000005000' }),
+    },
+  ],
+  [
     "Verify: with a deadline in the other protocol's words",
     {
       method: verify,
