@@ -29,7 +29,10 @@ const server = createServer((request, response) => {
   });
 });
 
-await latchkey.ready();
+await latchkey.ready().catch((error) => {
+  console.error(`Latchkey does not take LATCHKEY_KEY: ${error.reason}`);
+  process.exit(1);
+});
 server.listen(Number(PORT), () => {
   const address = server.address();
   console.log(`orders on port ${typeof address === 'object' ? address?.port : address}`);

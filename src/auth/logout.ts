@@ -1,16 +1,21 @@
 import type { Deps } from '../deps.ts';
 import type { Call } from '../domain/call.ts';
 import { audit } from '../domain/effect.ts';
+import { InvalidValue, parseFields } from '../domain/parse-fields.ts';
 import { parseRefreshToken } from '../domain/refresh-token.ts';
 
 export type LogoutInput = { refreshToken: string };
 
-/** Any token of the session will do: to end a session early harms nobody. Where there is none, there is nothing to do. */
+/**
+ * Any token of the session will do: to end a session early harms nobody. Where there is none, there is nothing to do.
+ * @throws AuthError INVALID_ARGUMENT without one
+ */
 export async function logout(
   deps: Pick<Deps, 'store' | 'changeFeed' | 'purposeKeys' | 'now'>,
   input: LogoutInput,
   { origin, signal }: Call,
 ): Promise<void> {
+  parseFields({ refresh_token: () => parseSomething(input.refreshToken) });
   const token = parseRefreshToken(input.refreshToken, deps.purposeKeys.refreshTokens);
   const session = token && (await deps.store.sessions.byId(token.sessionId, signal));
   if (!session) return;
@@ -19,4 +24,10 @@ export async function logout(
     audit({ type: 'logged_out', userId: user.id, sessionId, origin }),
   ]);
   await deps.changeFeed.catchUp();
+}
+
+/** Who means to sign out and names nothing must not believe that it is done. */
+function parseSomething(text: string): string {
+  if (text === '') throw new InvalidValue('is required');
+  return text;
 }

@@ -39,7 +39,10 @@ export type Latchkey = {
    *   DEPENDENCY_UNAVAILABLE when nobody can tell
    */
   verify(token: string): Promise<UserPrincipal>;
-  /** Resolves when verify needs to ask nobody; rejects when the server refuses the service key. */
+  /**
+   * Resolves when verify needs to ask nobody. Waits for a server that is away.
+   * @throws AuthError when the server refuses the service key
+   */
   ready(): Promise<void>;
   /** How old the knowledge of revocations is, in milliseconds; Infinity before there is any. */
   stalenessMs(): number;
@@ -51,7 +54,10 @@ const CACHE_BYTES = 64 * 1024 * 1024;
 const ASK_TIMEOUT_MS = 2_000;
 const RETRY_AFTER_MS = 1_000;
 
+/** @throws TypeError when the URL is none */
 export function createLatchkey(options: LatchkeyOptions): Latchkey {
+  if (!/^https?:$/.test(URL.parse(options.url)?.protocol ?? ''))
+    throw new TypeError('url must begin with http:// or https://');
   const { audience = '', maxStalenessMs = MAX_STALENESS_MS, whenStale = 'ask' } = options;
   const transport = options.transport ?? transportTo(options.url, maxStalenessMs);
   const authService = createClient(AuthService, transport);
@@ -92,7 +98,13 @@ export function createLatchkey(options: LatchkeyOptions): Latchkey {
       if (verdict.reason === 'TOKEN_INVALID' && view.ageMs() > maxStalenessMs) return ask(token);
       throw new AuthError(verdict.reason);
     },
-    ready: () => follower.ready,
+    async ready() {
+      try {
+        await follower.ready;
+      } catch (error) {
+        throw toAuthError(error);
+      }
+    },
     stalenessMs: () => view.ageMs(),
     close: () => follower.close(),
   };
@@ -114,7 +126,8 @@ function toPrincipal(message: PrincipalMessage | undefined): UserPrincipal {
 function toAuthError(error: unknown): AuthError {
   const failure = ConnectError.from(error);
   const [info] = failure.findDetails(ErrorInfoSchema);
-  if (failure.code === Code.Unauthenticated && info) return new AuthError(info.reason as Reason, { cause: failure });
+  if ([Code.Unauthenticated, Code.PermissionDenied].includes(failure.code) && info)
+    return new AuthError(info.reason as Reason, { cause: failure });
   return unavailable(failure);
 }
 

@@ -64,7 +64,9 @@ export async function startDev(settings: DevSettings): Promise<RunningDev> {
 async function embeddedDatabase(home: Home, started: AsyncDisposableStack): Promise<string> {
   const postgres = await startEmbeddedPostgres(join(home.folder, 'postgres'));
   started.defer(() => postgres.stop());
-  return withPath(postgres.url, `/${DATABASE}`);
+  const url = withPath(postgres.url, `/${DATABASE}`);
+  home.write('database-url', url);
+  return url;
 }
 
 /** A login on the same database that may do only what the service may do. */

@@ -8,6 +8,8 @@ export type Home = {
   folder: string;
   /** A random secret that is made once and kept in a file of this name. */
   secret(name: string, make: () => string): string;
+  /** Writes a file for the developer alone, anew each time. */
+  write(name: string, text: string): void;
   release(): void;
 };
 
@@ -27,6 +29,7 @@ export function claimHome(folder: string): Home {
       if (!existsSync(file)) writeFileSync(file, `${make()}\n`, { mode: 0o600 });
       return readFileSync(file, 'utf8').trim();
     },
+    write: (name, text) => writeFileSync(join(folder, name), `${text}\n`, { mode: 0o600 }),
     release: () => rmSync(claim, { force: true }),
   };
 }

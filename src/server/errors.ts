@@ -18,8 +18,11 @@ export const ERRORS = {
   INVALID_ARGUMENT: { code: Code.InvalidArgument, message: 'the request has bad fields' },
   EMAIL_TAKEN: { code: Code.AlreadyExists, message: 'an account with this email exists' },
   CREDENTIALS_INVALID: { code: Code.Unauthenticated, message: 'email or password is wrong' },
-  CREDENTIALS_MISSING: { code: Code.Unauthenticated, message: 'send authorization: Bearer <token>' },
-  TOKEN_INVALID: { code: Code.Unauthenticated, message: 'the access token is not valid' },
+  CREDENTIALS_MISSING: {
+    code: Code.Unauthenticated,
+    message: 'send authorization: Bearer <access token, or the key of a service>',
+  },
+  TOKEN_INVALID: { code: Code.Unauthenticated, message: 'this is no valid access token, nor the key of a service' },
   TOKEN_EXPIRED: { code: Code.Unauthenticated, message: 'the access token has expired' },
   TOKEN_REVOKED: { code: Code.Unauthenticated, message: 'the session of the access token has ended' },
   TOKEN_STALE: { code: Code.Unauthenticated, message: 'the claims of the access token have changed; refresh it' },
@@ -46,7 +49,8 @@ export const ERRORS = {
   MESSAGE_TOO_LARGE: { code: Code.ResourceExhausted, message: 'the message is larger than 64 KiB' },
   UNIMPLEMENTED: {
     code: Code.Unimplemented,
-    message: 'not served: use POST, and content-type application/json, application/proto or one of gRPC',
+    message:
+      'not served: use POST, and content-type application/json, application/proto or one of gRPC; for streams application/connect+json',
   },
   CURSOR_TOO_OLD: { code: Code.OutOfRange, message: 'the cursor is too old; watch again without one' },
   WATCHER_TOO_SLOW: { code: Code.ResourceExhausted, message: 'the changes were not read fast enough' },

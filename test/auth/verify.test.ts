@@ -59,6 +59,10 @@ test('signing out ends the session at once, by any of its tokens, and may be rep
   expect((await call(auth.refresh, { refreshToken: tokens.refreshToken })).reason).toBe('SESSION_ENDED');
   expect((await call(auth.logout, { refreshToken: tokens.refreshToken })).code).toBe('ok');
   expect((await call(auth.logout, { refreshToken: 'never was one' })).code).toBe('ok');
+  expect(await call(auth.logout, {}, { bearer: tokens.accessToken })).toMatchObject({
+    reason: 'INVALID_ARGUMENT',
+    fields: ['refresh_token'],
+  });
   expect(await isGood(call, other.accessToken)).toBe(true);
 });
 

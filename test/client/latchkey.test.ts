@@ -87,12 +87,16 @@ test('hears of the end of a session within a second', async () => {
 
 test('tells by ready that the server refuses its key, and goes on to ask', async () => {
   const errors: unknown[] = [];
-  const latchkey = open({ serviceKey: 'not one of ours', onError: (error) => errors.push(error) });
-  await expect(latchkey.ready()).rejects.toThrow('unauthenticated');
+  const latchkey = open({ serviceKey: 'not-one-of-ours', onError: (error) => errors.push(error) });
+  await expect(latchkey.ready()).rejects.toMatchObject({ reason: 'TOKEN_INVALID' });
   expect(errors).not.toEqual([]);
   expect(latchkey.stalenessMs()).toBe(Number.POSITIVE_INFINITY);
   const { accessToken, userId } = await signedIn(call);
   expect(await outcome(latchkey, accessToken)).toBe(userId);
+});
+
+test.each(['localhost:8080', '', 'ftp://localhost'])('%s is no URL of a server', (url) => {
+  expect(() => createLatchkey({ url, serviceKey: SERVICE_KEY })).toThrow('url must begin with http');
 });
 
 describe('without the server', () => {

@@ -72,8 +72,10 @@ describe('npm start', () => {
   });
 
   test('does what the README says, command by command', async () => {
-    const [curl, grpc, reset] = [block('Register, log in, verify'), block('Who am I, .*'), block('Reset the password')];
-    const output = paste([curl, grpc, reset].join('\n'));
+    const titles = ['Register, log in, verify', 'Who am I, .*', 'As a service', 'Sign out', 'Reset the password'];
+    const output = paste(titles.map(block).join('\n'));
+    expect(output).toMatch(/"verdicts": \[.*"principal".*REASON_TOKEN_INVALID/s);
+    expect(output).toContain('the session of the access token has ended');
     expect(output).toContain('"fullName":"Grace Hopper"');
     expect(output).toContain('"email":"grace@example.com","roles":["user"]');
     expect(output).toContain('"allowed": true');

@@ -163,6 +163,8 @@ export const RefreshResponseSchema: GenMessage<RefreshResponse> = /*@__PURE__*/
  */
 export type LogoutRequest = Message<"auth.v1.LogoutRequest"> & {
   /**
+   * Required. One that is not known is no error: there is nothing to end.
+   *
    * @generated from field: string refresh_token = 1;
    */
   refreshToken: string;
@@ -436,6 +438,7 @@ export const AuthService: GenService<{
    * tokens. Any token of the session will do, also a replaced one. Succeeds for
    * a token that is not valid any more, or never was: there is nothing to end
    * (RFC 7009 section 2.2).
+   * Errors: INVALID_ARGUMENT when there is none.
    *
    * @generated from rpc auth.v1.AuthService.Logout
    */
