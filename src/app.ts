@@ -19,6 +19,8 @@ import { openHashWorkshop } from './passwords/hash-workshop.ts';
 import { createHasher } from './passwords/hasher.ts';
 import { impatient, openRedis } from './redis.ts';
 import { createCallLog } from './server/call-log.ts';
+import { extAuthzRoutes } from './server/ext-authz.ts';
+import { createForwardAuthHandler } from './server/forward-auth.ts';
 import { createLeanRpc } from './server/lean/lean-rpc.ts';
 import { listen } from './server/listener.ts';
 import { createPlainHttpHandler } from './server/plain-http.ts';
@@ -187,12 +189,12 @@ export async function startApp(config: Config, parts: Parts, log: Logger, now = 
     const serviceKeys = createServiceKeys(config.SERVICE_KEYS);
     const lean = createLeanRpc({ verifier, serviceKeys, callLog });
     const standard = createStandardServices(readiness.check, config.GRPC_REFLECTION);
-    const rpc = createRpcHandler({ ...deps, serviceKeys }, callLog, standard.routes);
+    const rpc = createRpcHandler({ ...deps, serviceKeys }, callLog, [extAuthzRoutes(deps), ...standard.routes]);
     const plainHttp = createPlainHttpHandler(signingKeys, readiness.check);
     const listener = await listen(
       { host: config.HOST, port: config.PORT, maxConnectionsPerPeer: config.MAX_CONNECTIONS_PER_PEER },
       lean,
-      [rpc, plainHttp, createUnknownGrpcMethodHandler(callLog)],
+      [rpc, createForwardAuthHandler(deps, callLog), plainHttp, createUnknownGrpcMethodHandler(callLog)],
     );
     started.defer(() => listener.close(graceMs));
     started.defer(() => deps.watchers.close());

@@ -34,7 +34,9 @@ function revision(name: string): string | null {
 function isGeneratedCodeInStep(): boolean {
   const folder = mkdtempSync(join(tmpdir(), 'latchkey-gen-'));
   try {
-    return passes(`${BIN}/buf`, ['generate', '--output', folder]) && passes('diff', ['-r', 'gen', join(folder, 'gen')]);
+    const generate = (...args: string[]) => passes(`${BIN}/buf`, ['generate', '--output', folder, ...args]);
+    const envoy = ['--config', 'buf.envoy.yaml', '--template', 'buf.gen.envoy.yaml'];
+    return generate() && generate(...envoy) && passes('diff', ['-r', 'gen', join(folder, 'gen')]);
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -9,6 +9,7 @@ import {
   type Message,
 } from '@bufbuild/protobuf';
 import { Access, access as accessOption, field_access } from '../../gen/auth/v1/options_pb.ts';
+import { Authorization } from '../../gen/envoy/service/auth/v3/external_auth_pb.ts';
 import { ServerReflection } from '../../gen/grpc/reflection/v1/reflection_pb.ts';
 import { ServerReflection as ServerReflectionAlpha } from '../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
 import { Health } from '../../gen/health/v1/health_pb.ts';
@@ -22,8 +23,8 @@ import type { ServiceKeys } from '../keys/service-keys.ts';
 
 export type AccessDeps = Pick<Deps, 'verifier' | 'limiter' | 'store' | 'now'> & { serviceKeys: ServiceKeys };
 
-/** They tell nothing that is a secret, and probes and tools have no credentials. */
-const PUBLIC_SERVICES: DescService[] = [Health, ServerReflection, ServerReflectionAlpha];
+/** They tell nothing that is a secret, or as Verify nothing but what a token says; probes, tools and Envoy have no credentials. */
+const PUBLIC_SERVICES: DescService[] = [Health, ServerReflection, ServerReflectionAlpha, Authorization];
 
 export function accessOf(method: DescMethod): Access {
   return PUBLIC_SERVICES.includes(method.parent) ? Access.PUBLIC : getOption(method, accessOption);

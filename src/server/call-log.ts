@@ -32,6 +32,8 @@ const COUNTED_METHODS = new Set([
   'auth.v1.AuthService/Verify',
   'auth.v1.AuthService/CheckRole',
   'auth.v1.VerifierService/BatchVerify',
+  'envoy.service.auth.v3.Authorization/Check',
+  'forward-auth',
 ]);
 
 const SUM_UP_EVERY_MS = 10_000;

@@ -3,13 +3,14 @@ import type { DescService } from '@bufbuild/protobuf';
 import { AccountService } from '../../gen/auth/v1/account_service_pb.ts';
 import { AuthService } from '../../gen/auth/v1/auth_service_pb.ts';
 import { VerifierService } from '../../gen/auth/v1/verifier_service_pb.ts';
+import { Authorization } from '../../gen/envoy/service/auth/v3/external_auth_pb.ts';
 import { Health } from '../../gen/health/v1/health_pb.ts';
 import { createHealth } from '../grpc/health.ts';
 import { reflectionRoutes } from '../grpc/reflection.ts';
 import type { Readiness } from './plain-http.ts';
 import type { Routes } from './routes.ts';
 
-const SERVICES: DescService[] = [AuthService, AccountService, VerifierService];
+const SERVICES: DescService[] = [AuthService, AccountService, VerifierService, Authorization];
 
 export type StandardServices = {
   routes: Routes[];

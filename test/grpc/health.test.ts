@@ -13,7 +13,12 @@ beforeAll(async () => {
 });
 afterAll(() => app.close());
 
-const OURS = ['auth.v1.AuthService', 'auth.v1.AccountService', 'auth.v1.VerifierService'];
+const OURS = [
+  'auth.v1.AuthService',
+  'auth.v1.AccountService',
+  'auth.v1.VerifierService',
+  'envoy.service.auth.v3.Authorization',
+];
 const clientOf = (url: string) => createClient(Health, createGrpcTransport({ baseUrl: url }));
 
 test.each([

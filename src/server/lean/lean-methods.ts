@@ -1,18 +1,29 @@
 // What the lean path can answer: from memory, at once, without waiting for anything. Each `answer` gives null for what it
 // does not recognise or cannot tell, and Connect's way then answers the same call as if nothing had been tried.
-import { Reason } from '../../../gen/auth/v1/errors_pb.ts';
+import { create, fromBinary, toBinary, toJsonString } from '@bufbuild/protobuf';
+import { Reason as ReasonEnum } from '../../../gen/auth/v1/errors_pb.ts';
+import { CheckRequestSchema, CheckResponseSchema } from '../../../gen/envoy/service/auth/v3/external_auth_pb.ts';
+import { type Admission, admitFromMemory } from '../../auth/admit.ts';
 import { MAX_BATCH } from '../../auth/batch-verify.ts';
 import { answerFor, type RoleAnswer } from '../../auth/check-role.ts';
+import type { Reason } from '../../domain/auth-error.ts';
 import { isRole } from '../../domain/role.ts';
 import type { ServiceKeys } from '../../keys/service-keys.ts';
 import type { Decision, RefusalReason, Verdict } from '../../verifier/engine.ts';
 import type { Verifier } from '../../verifier/verifier.ts';
+import { readCheck, sayAdmission } from '../ext-authz.ts';
 import { MAX_BATCH_BYTES, MAX_MESSAGE_BYTES } from '../max-bytes.ts';
 import { decisionJson, decisionSize, writeDecision } from './say-decision.ts';
 import { lengthDelimitedSize, readTexts, varintSize, writeLength, writeVarintField } from './wire.ts';
 
 /** An answer that can be put into bytes in two ways. */
-export type Said = { size(): number; write(into: Buffer, at: number): void; json(): string };
+export type Said = {
+  size(): number;
+  write(into: Buffer, at: number): void;
+  json(): string;
+  /** Of an answer that is a "no", for the log. */
+  denial?: Reason;
+};
 export type Refused = { reason: RefusalReason };
 
 /** @param credential the token of the call's own `authorization: Bearer ...`, or empty */
@@ -110,7 +121,34 @@ export function leanMethods({ verifier, serviceKeys }: LeanDeps): LeanMethod[] {
         return batchVerify(accessTokens, fields.audience ?? '', credential);
       },
     },
+    {
+      name: 'envoy.service.auth.v3.Authorization/Check',
+      maxBytes: MAX_MESSAGE_BYTES,
+      binary: (message) => {
+        try {
+          const { requirement, token } = readCheck(fromBinary(CheckRequestSchema, message));
+          const admission = admitFromMemory({ verifier }, requirement, token);
+          return admission && sayCheck(admission);
+        } catch {
+          // What is wrong with it, Connect's way says.
+          return null;
+        }
+      },
+      json: () => null,
+    },
   ];
+}
+
+/** By the library, for its messages are Envoy's and large: there is no hand-written form to keep in step. */
+function sayCheck(admission: Admission): Said {
+  const message = create(CheckResponseSchema, sayAdmission(admission));
+  const bytes = toBinary(CheckResponseSchema, message);
+  return {
+    size: () => bytes.length,
+    write: (into, at) => into.set(bytes, at),
+    json: () => toJsonString(CheckResponseSchema, message, { alwaysEmitImplicit: true }),
+    ...(!admission.admitted && { denial: admission.reason }),
+  };
 }
 
 function sayDecision(decision: Decision): Said {
@@ -123,7 +161,7 @@ function sayDecision(decision: Decision): Said {
 
 /** CheckRoleResponse: allowed = 1, reason = 2. */
 function sayRole(answer: RoleAnswer): Said {
-  const reason = answer.allowed ? 0 : Reason[answer.reason];
+  const reason = answer.allowed ? 0 : ReasonEnum[answer.reason];
   return {
     size: () => (answer.allowed ? 2 : 1 + varintSize(reason)),
     write: (into, at) => {
@@ -140,7 +178,7 @@ function sayRole(answer: RoleAnswer): Said {
 /** BatchVerifyResponse: verdicts = 1; each a Verdict: principal = 1, revalidate_at = 2, reason = 3. */
 function sayVerdicts(verdicts: Verdict[]): Said {
   const sizeOf = (verdict: Verdict) =>
-    'reason' in verdict ? 1 + varintSize(Reason[verdict.reason]) : decisionSize(verdict.decision);
+    'reason' in verdict ? 1 + varintSize(ReasonEnum[verdict.reason]) : decisionSize(verdict.decision);
   return {
     size: () => verdicts.reduce((sum, verdict) => sum + lengthDelimitedSize(sizeOf(verdict)), 0),
     write(into, start) {
@@ -149,7 +187,7 @@ function sayVerdicts(verdicts: Verdict[]): Said {
         at = writeLength(into, at, 1, sizeOf(verdict));
         at =
           'reason' in verdict
-            ? writeVarintField(into, at, 3, Reason[verdict.reason])
+            ? writeVarintField(into, at, 3, ReasonEnum[verdict.reason])
             : writeDecision(into, at, verdict.decision);
       }
     },

@@ -101,9 +101,10 @@ export function createLeanRpc(deps: LeanDeps & { callLog: CallLog }): LeanRpc {
         if (!outcome) return null;
         if ('reason' in outcome) return refuse(outcome.reason);
         // A call that succeeds is counted and not logged, so an id of ours would lead nowhere.
+        const reason = outcome.denial ?? '';
         const suggestedId = head.header('x-request-id');
         const requestId = suggestedId === '' ? '' : chooseRequestId(suggestedId);
-        deps.callLog.count({ method: method.name, startedAt, peer: head.address, reason: '', requestId, code: 'ok' });
+        deps.callLog.count({ method: method.name, startedAt, peer: head.address, reason, requestId, code: 'ok' });
         if (isGrpc) return answerGrpc(outcome, requestId);
         return isJson
           ? answerConnect('application/json', outcome.json(), requestId)

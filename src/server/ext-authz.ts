@@ -1,0 +1,87 @@
+// Envoy's ext_authz, v3: what Envoy asks in the words of auth/admit.ts, and the admission in Envoy's.
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import { Code } from '@connectrpc/connect';
+import { HeaderValueOption_HeaderAppendAction as AppendAction } from '../../gen/envoy/config/core/v3/base_pb.ts';
+import {
+  Authorization,
+  type CheckRequest,
+  type CheckResponseSchema,
+} from '../../gen/envoy/service/auth/v3/external_auth_pb.ts';
+import { type Admission, admit, parseRequirement, type Requirement } from '../auth/admit.ts';
+import type { Deps } from '../deps.ts';
+import { soleBearerToken } from '../domain/bearer-token.ts';
+import { callOf, recordOf } from './call-context.ts';
+import { ERRORS } from './errors.ts';
+import { challenge, IDENTITY_HEADERS, identityHeaders, refusalStatus } from './identity-headers.ts';
+import type { Routes } from './routes.ts';
+
+type CheckAnswer = MessageInitShape<typeof CheckResponseSchema>;
+
+/** Does not throw for a token that is not good: that is an answer. Any other status is to Envoy an error of ours. */
+export function extAuthzRoutes(deps: Pick<Deps, 'verifier'>): Routes {
+  return (router) => {
+    router.service(Authorization, {
+      async check(request, context) {
+        const { requirement, token } = readCheck(request);
+        const admission = await admit(deps, requirement, token, callOf(context));
+        if (!admission.admitted) recordOf(context).reason = admission.reason;
+        return sayAdmission(admission);
+      },
+    });
+  };
+}
+
+/** @throws AuthError INVALID_ARGUMENT for a route that is configured badly */
+export function readCheck({ attributes }: CheckRequest): { requirement: Requirement; token: string } {
+  const requirement = parseRequirement(attributes?.contextExtensions ?? {});
+  const http = attributes?.request?.http;
+  // With `encode_raw_headers` they come in the second form.
+  const raw = http?.headerMap?.headers.filter(({ key }) => key.toLowerCase() === 'authorization') ?? [];
+  const values = [
+    http?.headers.authorization,
+    ...raw.map(({ value, rawValue }) => value || Buffer.from(rawValue).toString()),
+  ];
+  return { requirement, token: soleBearerToken(values.filter((value) => value !== undefined)) };
+}
+
+export function sayAdmission(admission: Admission): CheckAnswer {
+  return admission.admitted ? sayAdmitted(admission) : sayRefused(admission);
+}
+
+function sayAdmitted({ principal }: Extract<Admission, { admitted: true }>): CheckAnswer {
+  const headers = Object.entries(identityHeaders(principal)).map(([key, value]) => ({
+    header: { key, value },
+    appendAction: AppendAction.OVERWRITE_IF_EXISTS_OR_ADD,
+  }));
+  return {
+    status: { code: 0 },
+    httpResponse: {
+      case: 'okResponse',
+      // Of nobody there is nothing to set; what the client has set goes.
+      value: principal ? { headers } : { headersToRemove: [...IDENTITY_HEADERS] },
+    },
+    ...(principal && {
+      dynamicMetadata: { user_id: principal.userId, session_id: principal.sessionId, roles: principal.roles },
+    }),
+  };
+}
+
+function sayRefused({ reason }: Extract<Admission, { admitted: false }>): CheckAnswer {
+  const status = refusalStatus(reason);
+  const headers = {
+    'www-authenticate': challenge(reason),
+    'content-type': 'application/json',
+    'cache-control': 'no-store',
+  };
+  return {
+    status: { code: status === 401 ? Code.Unauthenticated : Code.PermissionDenied, message: reason },
+    httpResponse: {
+      case: 'deniedResponse',
+      value: {
+        status: { code: status },
+        headers: Object.entries(headers).map(([key, value]) => ({ header: { key, value } })),
+        body: JSON.stringify({ reason, message: ERRORS[reason].message }),
+      },
+    },
+  };
+}

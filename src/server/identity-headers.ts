@@ -1,0 +1,33 @@
+// What gateways pass on of an admitted request, and what its caller hears of a refused one. The same over ext_authz and
+// forward auth.
+import type { Reason } from '../domain/auth-error.ts';
+import type { UserPrincipal } from '../domain/principal.ts';
+
+/** What a service behind a gateway may believe, because the gateway lets no client set it. */
+export const IDENTITY_HEADERS = ['x-auth-user-id', 'x-auth-session-id', 'x-auth-roles'] as const;
+
+/** @returns of nobody empty ones, so that a gateway that copies them overwrites what the client has sent */
+export function identityHeaders(principal: UserPrincipal | null): Record<(typeof IDENTITY_HEADERS)[number], string> {
+  return {
+    'x-auth-user-id': principal?.userId ?? '',
+    'x-auth-session-id': principal?.sessionId ?? '',
+    'x-auth-roles': principal?.roles.join(',') ?? '',
+  };
+}
+
+/** 401 for who is not known, 403 for who is and may not. */
+export function refusalStatus(reason: Reason): 401 | 403 {
+  return reason === 'ROLE_NOT_GRANTED' ? 403 : 401;
+}
+
+/** `WWW-Authenticate` (RFC 6750 section 3). */
+export function challenge(reason: Reason): string {
+  switch (reason) {
+    case 'CREDENTIALS_MISSING':
+      return 'Bearer realm="latchkey"';
+    case 'ROLE_NOT_GRANTED':
+      return 'Bearer realm="latchkey", error="insufficient_scope"';
+    default:
+      return 'Bearer realm="latchkey", error="invalid_token"';
+  }
+}
