@@ -19,6 +19,7 @@ import { openHashWorkshop } from './passwords/hash-workshop.ts';
 import { createHasher } from './passwords/hasher.ts';
 import { impatient, openRedis } from './redis.ts';
 import { createCallLog } from './server/call-log.ts';
+import { createClientAddress } from './server/client-address.ts';
 import { extAuthzRoutes } from './server/ext-authz.ts';
 import { createForwardAuthHandler } from './server/forward-auth.ts';
 import { createLeanRpc } from './server/lean/lean-rpc.ts';
@@ -187,14 +188,23 @@ export async function startApp(config: Config, parts: Parts, log: Logger, now = 
     const callLog = createCallLog(log);
     started.defer(() => callLog.close());
     const serviceKeys = createServiceKeys(config.SERVICE_KEYS);
-    const lean = createLeanRpc({ verifier, serviceKeys, callLog });
+    const clientAddress = createClientAddress(config.TRUSTED_PROXIES);
+    const lean = createLeanRpc({ verifier, serviceKeys, callLog, clientAddress });
     const standard = createStandardServices(readiness.check, config.GRPC_REFLECTION);
-    const rpc = createRpcHandler({ ...deps, serviceKeys }, callLog, [extAuthzRoutes(deps), ...standard.routes]);
+    const rpc = createRpcHandler({ ...deps, serviceKeys, clientAddress }, callLog, [
+      extAuthzRoutes(deps),
+      ...standard.routes,
+    ]);
     const plainHttp = createPlainHttpHandler(signingKeys, readiness.check);
     const listener = await listen(
       { host: config.HOST, port: config.PORT, maxConnectionsPerPeer: config.MAX_CONNECTIONS_PER_PEER },
       lean,
-      [rpc, createForwardAuthHandler(deps, callLog), plainHttp, createUnknownGrpcMethodHandler(callLog)],
+      [
+        rpc,
+        createForwardAuthHandler({ ...deps, clientAddress }, callLog),
+        plainHttp,
+        createUnknownGrpcMethodHandler(callLog, clientAddress),
+      ],
     );
     started.defer(() => listener.close(graceMs));
     started.defer(() => deps.watchers.close());

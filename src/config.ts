@@ -1,5 +1,6 @@
 // The one reader of the environment. Reports every bad key at once, and never a value. README.md has the table.
 import { readFileSync } from 'node:fs';
+import { BlockList, isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import { LIMITS, type Limit, type LimitName } from './limits/limits.ts';
@@ -97,6 +98,23 @@ const list = z.string().transform((text, context) => {
   return items;
 });
 
+/** `10.0.0.0/8,192.0.2.7,2001:db8::/32` */
+const networks = z
+  .string()
+  .default('')
+  .transform((text, context) => {
+    const list = new BlockList();
+    for (const item of text.split(',').map((part) => part.trim())) {
+      if (item === '') continue;
+      const [, address = '', prefix] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(item) ?? [];
+      const width = { 4: 32, 6: 128 }[isIP(address)] ?? -1;
+      const bits = Number(prefix ?? width);
+      if (bits >= 0 && bits <= width) list.addSubnet(address, bits, width === 128 ? 'ipv6' : 'ipv4');
+      else context.addIssue('must be addresses and networks such as 10.0.0.0/8,2001:db8::1');
+    }
+    return list;
+  });
+
 const limit = z.string().transform((text, context): Limit => {
   const [, points, windowSeconds] = /^([1-9]\d{0,8})\/([1-9]\d{0,6})$/.exec(text) ?? [];
   if (!points || !windowSeconds) context.addIssue('must have the form points/seconds, such as 5/900');
@@ -145,6 +163,7 @@ const fields = {
   HASH_QUEUE_LENGTH: number(0, 100_000).default(200),
   HASH_QUEUE_WAIT_MS: number(1, 60_000).default(5_000),
 
+  TRUSTED_PROXIES: networks,
   MAX_CONNECTIONS_PER_PEER: number(1, 1_000_000).default(1_000),
   SHUTDOWN_GRACE_SECONDS: number(0, 300).default(15),
 };

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { type ContextKey, createContextKey } from '@connectrpc/connect';
 import type { Reason } from '../domain/auth-error.ts';
 import type { Principal } from '../domain/principal.ts';
+import type { ClientAddress } from './client-address.ts';
 import type { NodeRequest } from './handler.ts';
 
 export type CallRecord = {
@@ -32,11 +33,11 @@ export function chooseRequestId(suggested: unknown): string {
   return typeof suggested === 'string' && REQUEST_ID.test(suggested) ? suggested : randomUUID();
 }
 
-export function openCallRecord(request: NodeRequest): CallRecord {
+export function openCallRecord(request: NodeRequest, clientAddress: ClientAddress): CallRecord {
   return {
     requestId: chooseRequestId(request.headers['x-request-id']),
-    address: request.socket?.remoteAddress ?? '',
-    userAgent: (request.headers['user-agent'] ?? '').replace(/[^\x20-\x7e]/g, '').slice(0, MAX_USER_AGENT),
+    address: clientAddress(request.socket?.remoteAddress ?? '', String(request.headers['x-forwarded-for'] ?? '')),
+    userAgent: plainUserAgent(request.headers['user-agent'] ?? ''),
     startedAt: performance.now(),
     method: '',
     code: '',
@@ -44,4 +45,8 @@ export function openCallRecord(request: NodeRequest): CallRecord {
     principal: null,
     error: undefined,
   };
+}
+
+export function plainUserAgent(text: string): string {
+  return text.replace(/[^\x20-\x7e]/g, '').slice(0, MAX_USER_AGENT);
 }

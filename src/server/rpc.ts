@@ -7,11 +7,13 @@ import {
   universalRequestFromNodeRequest,
   universalResponseToNodeResponse,
 } from '@connectrpc/connect-node';
+import { AuthError } from '../domain/auth-error.ts';
 import { bearerToken } from '../domain/bearer-token.ts';
 import { accessOf, authorize, authorizeFields } from './access.ts';
 import { callOf, recordOf } from './call-context.ts';
 import type { CallLog } from './call-log.ts';
-import { type CallRecord, callRecordKey, openCallRecord } from './call-record.ts';
+import { type CallRecord, callRecordKey, openCallRecord, plainUserAgent } from './call-record.ts';
+import { plainAddress } from './client-address.ts';
 import { answerError } from './errors.ts';
 import { ANSWER_LASTS, type Handler, type NodeResponse, REQUEST_LASTS } from './handler.ts';
 import { inTime } from './in-time.ts';
@@ -41,7 +43,7 @@ export function createRpcHandler(deps: RouteDeps, callLog: CallLog, others: Rout
   return (request, response) => {
     const handler = handlers.get(request.url?.split('?', 1)[0] ?? '');
     if (!handler) return false;
-    const record = openCallRecord(request);
+    const record = openCallRecord(request, deps.clientAddress);
     record.method = `${handler.service.typeName}/${handler.method.name}`;
     const { methodKind } = handler.method;
     if (methodKind !== 'unary') response.emit(ANSWER_LASTS);
@@ -109,8 +111,9 @@ const endInTime: Interceptor = (next) => (request) => {
 function guard(deps: RouteDeps): Interceptor {
   return (next) => async (request) => {
     const record = recordOf({ values: request.contextValues });
-    const call = callOf({ values: request.contextValues, signal: request.signal });
     const credential = bearerToken(request.header.get('authorization'));
+    if (deps.serviceKeys.nameOf(credential) !== null) noteEndUser(record, request.header);
+    const call = callOf({ values: request.contextValues, signal: request.signal });
     record.principal = await authorize(deps, accessOf(request.method), credential, record.method, call);
     if (!request.stream) await authorizeFields(deps, request.method.input, request.message, credential, call);
     const answer = await next(request);
@@ -118,6 +121,21 @@ function guard(deps: RouteDeps): Interceptor {
     const mayGoOn = () => authorize(deps, accessOf(request.method), credential, record.method, call);
     return { ...answer, message: whileAllowed(answer.message, mayGoOn) };
   };
+}
+
+/**
+ * A service that calls for its users may say where they are, so that limits by network count them and not the service. Of
+ * anybody else these headers change nothing.
+ */
+function noteEndUser(record: CallRecord, headers: Headers): void {
+  const [address, userAgent] = [headers.get('x-client-address'), headers.get('x-client-user-agent')];
+  if (address !== null) {
+    const plain = plainAddress(address);
+    const violations = [{ field: 'x-client-address', description: 'must be an IP address' }];
+    if (plain === null) throw new AuthError('INVALID_ARGUMENT', { violations });
+    record.address = plain;
+  }
+  if (userAgent !== null) record.userAgent = plainUserAgent(userAgent);
 }
 
 /** A stream outlives its caller's right to it; so that is looked at again between messages, once a second at the most. */

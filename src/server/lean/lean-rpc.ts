@@ -8,6 +8,7 @@ import type { Reason } from '../../domain/auth-error.ts';
 import { bearerToken } from '../../domain/bearer-token.ts';
 import type { CallLog } from '../call-log.ts';
 import { chooseRequestId } from '../call-record.ts';
+import type { ClientAddress } from '../client-address.ts';
 import { codeName, ERRORS, refusal } from '../errors.ts';
 import { TIMEOUTS } from '../timeouts.ts';
 import { type LeanDeps, type LeanMethod, leanMethods, type Refused, type Said } from './lean-methods.ts';
@@ -63,7 +64,7 @@ const PROTOCOLS: Record<string, { protocol: Protocol; isJson: boolean }> = {
   'application/json': { protocol: CONNECT, isJson: true },
 };
 
-export function createLeanRpc(deps: LeanDeps & { callLog: CallLog }): LeanRpc {
+export function createLeanRpc(deps: LeanDeps & { callLog: CallLog; clientAddress: ClientAddress }): LeanRpc {
   const methods = new Map(leanMethods(deps).map((method) => [`/${method.name}`, method]));
 
   return (head) => {
@@ -84,10 +85,11 @@ export function createLeanRpc(deps: LeanDeps & { callLog: CallLog }): LeanRpc {
     const announced = Number(head.header('content-length'));
     if (isGrpc ? !head.isHttp2 : !(announced > 0 && announced <= method.maxBytes)) return null;
 
+    const peer = () => deps.clientAddress(head.address(), head.header('x-forwarded-for') ?? '');
     const refuse = (reason: Reason) => {
       const requestId = chooseRequestId(head.header('x-request-id'));
       const code = codeName(ERRORS[reason].code);
-      deps.callLog.count({ method: method.name, startedAt, peer: head.address, reason, requestId, code });
+      deps.callLog.count({ method: method.name, startedAt, peer, reason, requestId, code });
       return isGrpc ? refuseGrpc(reason, requestId) : refuseConnect(reason, requestId);
     };
 
@@ -104,7 +106,7 @@ export function createLeanRpc(deps: LeanDeps & { callLog: CallLog }): LeanRpc {
         const reason = outcome.denial ?? '';
         const suggestedId = head.header('x-request-id');
         const requestId = suggestedId === '' ? '' : chooseRequestId(suggestedId);
-        deps.callLog.count({ method: method.name, startedAt, peer: head.address, reason, requestId, code: 'ok' });
+        deps.callLog.count({ method: method.name, startedAt, peer, reason, requestId, code: 'ok' });
         if (isGrpc) return answerGrpc(outcome, requestId);
         return isJson
           ? answerConnect('application/json', outcome.json(), requestId)

@@ -1,0 +1,30 @@
+// Where a call comes from. Behind proxies the socket tells the last of them only; what they tell of the others is believed as far
+// as it was told by one that is trusted.
+import { type BlockList, isIP } from 'node:net';
+
+/** @param forwardedFor of `x-forwarded-for`: the client, then each proxy but the last */
+export type ClientAddress = (peer: string, forwardedFor: string) => string;
+
+export function createClientAddress(trusted: BlockList): ClientAddress {
+  const isTrusted = (address: string) => trusted.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
+
+  return (peer, forwardedFor) => {
+    let address = plainAddress(peer) ?? peer;
+    if (forwardedFor === '' || isIP(address) === 0) return address;
+    // From the right, for everybody may have written what stands further left.
+    for (const entry of forwardedFor.split(',').reverse()) {
+      const next = isTrusted(address) ? plainAddress(entry.trim()) : null;
+      if (next === null) return address;
+      address = next;
+    }
+    return address;
+  };
+}
+
+/** Without a port, brackets or the IPv6 form of an IPv4 address; null for what is no address. */
+export function plainAddress(text: string): string | null {
+  const [, bracketed, dotted] = /^(?:\[([^\]]+)\](?::\d+)?|(\d+\.\d+\.\d+\.\d+):\d+)$/.exec(text) ?? [];
+  const bare = bracketed ?? dotted ?? text;
+  const address = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(bare)?.[1] ?? bare;
+  return isIP(address) === 0 ? null : address;
+}
