@@ -20,6 +20,7 @@ import { createHasher } from './passwords/hasher.ts';
 import { impatient, openRedis } from './redis.ts';
 import { createCallLog } from './server/call-log.ts';
 import { createClientAddress } from './server/client-address.ts';
+import { createCorsHandler } from './server/cors.ts';
 import { extAuthzRoutes } from './server/ext-authz.ts';
 import { createForwardAuthHandler } from './server/forward-auth.ts';
 import { createLeanRpc } from './server/lean/lean-rpc.ts';
@@ -200,6 +201,7 @@ export async function startApp(config: Config, parts: Parts, log: Logger, now = 
       { host: config.HOST, port: config.PORT, maxConnectionsPerPeer: config.MAX_CONNECTIONS_PER_PEER },
       lean,
       [
+        createCorsHandler(config.CORS_ORIGINS),
         rpc,
         createForwardAuthHandler({ ...deps, clientAddress }, callLog),
         plainHttp,

@@ -98,6 +98,20 @@ const list = z.string().transform((text, context) => {
   return items;
 });
 
+/** `https://app.example,http://localhost:3000` */
+const origins = z
+  .string()
+  .default('')
+  .transform((text, context) => {
+    const items = text.split(',').map((item) => item.trim());
+    return items.filter((item) => {
+      if (item !== '' && (URL.parse(item)?.origin !== item || item.includes('*'))) {
+        context.addIssue('must be origins such as https://app.example, without a path; there is no wildcard');
+      }
+      return item !== '';
+    });
+  });
+
 /** `10.0.0.0/8,192.0.2.7,2001:db8::/32` */
 const networks = z
   .string()
@@ -163,6 +177,7 @@ const fields = {
   HASH_QUEUE_LENGTH: number(0, 100_000).default(200),
   HASH_QUEUE_WAIT_MS: number(1, 60_000).default(5_000),
 
+  CORS_ORIGINS: origins,
   TRUSTED_PROXIES: networks,
   MAX_CONNECTIONS_PER_PEER: number(1, 1_000_000).default(1_000),
   SHUTDOWN_GRACE_SECONDS: number(0, 300).default(15),

@@ -69,8 +69,11 @@ async function unpack(packageName: string, folder: string, home: string): Promis
 
 function libraryFolders(home: string): string[] {
   const folders = [join(home, 'usr/lib'), join(home, 'lib')];
-  const multiarch = folders.flatMap((folder) => entries(folder).map((name) => join(folder, name)));
-  return [...folders, ...multiarch.filter((folder) => folder.endsWith('-linux-gnu'))];
+  const below = (folder: string) => entries(folder).map((name) => join(folder, name));
+  const multiarch = folders.flatMap(below).filter((folder) => folder.endsWith('-linux-gnu'));
+  // Libraries that others of their package load lie in folders of their own.
+  const own = multiarch.flatMap(below).filter((folder) => entries(folder).some((name) => /\.so(\.|$)/.test(name)));
+  return [...folders, ...multiarch, ...own];
 }
 
 function entries(folder: string): string[] {

@@ -79,6 +79,8 @@ export function createLeanRpc(deps: LeanDeps & { callLog: CallLog; clientAddress
     const authorization = head.header('authorization');
     if ((encoding !== '' && encoding !== 'identity') || (version !== '' && version !== '1')) return null;
     if (!timeoutMs || authorization === null || head.host === '') return null;
+    // Pages want more headers.
+    if (head.header('origin') !== '') return null;
     const startedAt = performance.now();
     const isGrpc = protocol === GRPC;
     // gRPC tells the length in the body itself; of anything else it must be known.
