@@ -198,7 +198,13 @@ export async function startApp(config: Config, parts: Parts, log: Logger, now = 
     ]);
     const plainHttp = createPlainHttpHandler(signingKeys, readiness.check);
     const listener = await listen(
-      { host: config.HOST, port: config.PORT, maxConnectionsPerPeer: config.MAX_CONNECTIONS_PER_PEER },
+      {
+        host: config.HOST,
+        port: config.PORT,
+        maxConnectionsPerPeer: config.MAX_CONNECTIONS_PER_PEER,
+        tls: config.tls,
+        onTlsProblem: (err) => log.error({ err }, 'the certificate was not renewed'),
+      },
       lean,
       [
         createCorsHandler(config.CORS_ORIGINS),

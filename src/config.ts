@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { BlockList, isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
+import { createSecureContext } from 'node:tls';
 import { z } from 'zod';
 import { LIMITS, type Limit, type LimitName } from './limits/limits.ts';
 import { OperatorError } from './operator-error.ts';
@@ -22,6 +23,8 @@ export type Environment = Record<string, string | undefined>;
 export type Config = Omit<z.output<typeof schema>, 'DATABASE_LISTEN_URL' | 'GRPC_REFLECTION'> & {
   ISSUER: string;
   limits: Record<LimitName, Limit>;
+  /** Null for cleartext. */
+  tls: { certFile: string; keyFile: string } | null;
   /** Null: do not listen. */
   DATABASE_LISTEN_URL: string | null;
   /** Whether tools may ask which services there are, and what their messages look like. */
@@ -177,6 +180,8 @@ const fields = {
   HASH_QUEUE_LENGTH: number(0, 100_000).default(200),
   HASH_QUEUE_WAIT_MS: number(1, 60_000).default(5_000),
 
+  TLS_CERT_FILE: z.string().optional(),
+  TLS_KEY_FILE: z.string().optional(),
   CORS_ORIGINS: origins,
   TRUSTED_PROXIES: networks,
   MAX_CONNECTIONS_PER_PEER: number(1, 1_000_000).default(1_000),
@@ -198,6 +203,7 @@ export function readConfig(environment: Environment): Config {
   const { values, problems } = readEnvironment(environment);
   const parsed = parseValues(schema, values, problems);
   const limits = readLimits(values, problems);
+  const tls = readTls(values, problems);
   if (!parsed || problems.length > 0) throw new ConfigError(problems);
   const listenUrl = parsed.DATABASE_LISTEN_URL ?? parsed.DATABASE_URL;
   return {
@@ -205,6 +211,7 @@ export function readConfig(environment: Environment): Config {
     ISSUER: parsed.ISSUER ?? parsed.PUBLIC_URL,
     DATABASE_LISTEN_URL: listenUrl === NO_LISTENING ? null : listenUrl,
     GRPC_REFLECTION: (parsed.GRPC_REFLECTION ?? (parsed.NODE_ENV === 'production' ? 'off' : 'on')) === 'on',
+    tls,
     limits,
   };
 }
@@ -273,6 +280,21 @@ function readLimits(values: Environment, problems: string[]): Record<LimitName, 
     else problems.push(`LIMIT_${name} ${parsed.error.issues[0]?.message}`);
   }
   return limits;
+}
+
+/** The files themselves are read again by who uses them, for they change. */
+function readTls({ TLS_CERT_FILE: certFile, TLS_KEY_FILE: keyFile }: Environment, problems: string[]): Config['tls'] {
+  if (certFile === undefined && keyFile === undefined) return null;
+  if (certFile === undefined || keyFile === undefined) {
+    problems.push('TLS_CERT_FILE and TLS_KEY_FILE must be set together');
+    return null;
+  }
+  try {
+    createSecureContext({ cert: readFileSync(certFile), key: readFileSync(keyFile) });
+  } catch (error) {
+    problems.push(`TLS_CERT_FILE and TLS_KEY_FILE cannot be used: ${(error as Error).message}`);
+  }
+  return { certFile, keyFile };
 }
 
 function lowerFirst(text: string): string {

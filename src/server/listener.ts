@@ -1,4 +1,4 @@
-// One port for HTTP/1.1 and HTTP/2 in cleartext, told apart by the first bytes. Owns the connections: how many, how long
+// One port for HTTP/1.1 and HTTP/2, told apart by the first bytes, or with TLS by ALPN. Owns the connections: how many, how long
 // they may stall, and how they end.
 import http from 'node:http';
 import http2 from 'node:http2';
@@ -9,9 +9,14 @@ import { leanHttp1 } from './lean/http1-door.ts';
 import { leanHttp2, type OnStream } from './lean/http2-door.ts';
 import type { LeanRpc } from './lean/lean-rpc.ts';
 import { sniff } from './sniff.ts';
+import { openTls, type TlsFiles } from './tls.ts';
 
 export type ListenerOptions = {
   host: string;
+  /** Null for cleartext. */
+  tls: TlsFiles | null;
+  /** Hears why a new certificate is not used. */
+  onTlsProblem: (error: Error) => void;
   /** 0 for any free one. */
   port: number;
   /** Connections from one address at the most. */
@@ -47,7 +52,7 @@ export async function listen(options: ListenerOptions, lean: LeanRpc, handlers: 
   const peers = new Map<string, number>();
   const sessions = new Set<http2.ServerHttp2Session>();
   /** Connections that have not said yet what they speak. */
-  const undecided = new Set<Socket>();
+  const undecided = new Map<string, Socket>();
 
   const onRequest = (request: NodeRequest, response: NodeResponse) => {
     boundExchange(request, response);
@@ -87,6 +92,9 @@ export async function listen(options: ListenerOptions, lean: LeanRpc, handlers: 
     if (closing) session.close();
   });
 
+  const tls =
+    options.tls && openTls(options.tls, (socket) => speak(socket, socket.alpnProtocol === 'h2'), options.onTlsProblem);
+
   const answerHttp1 = leanHttp1(lean, onRequest);
   const h1 = http.createServer(
     {
@@ -107,7 +115,7 @@ export async function listen(options: ListenerOptions, lean: LeanRpc, handlers: 
   h1.removeAllListeners('connection');
   h1.on('connection', (socket: Socket) => {
     socket.on('error', () => socket.destroy());
-    const peer = socket.remoteAddress ?? '';
+    const [peer, name] = [socket.remoteAddress ?? '', nameOf(socket)];
     const connections = (peers.get(peer) ?? 0) + 1;
     if (connections > options.maxConnectionsPerPeer) {
       socket.destroy();
@@ -117,20 +125,27 @@ export async function listen(options: ListenerOptions, lean: LeanRpc, handlers: 
     sockets.add(socket);
     socket.on('close', () => {
       sockets.delete(socket);
-      undecided.delete(socket);
+      undecided.delete(name);
       const left = (peers.get(peer) ?? 1) - 1;
       if (left > 0) peers.set(peer, left);
       else peers.delete(peer);
     });
-    undecided.add(socket);
-    sniff(socket, STALL_TIMEOUT_MS, (isHttp2) => {
-      undecided.delete(socket);
-      if (!isHttp2) return speakHttp1?.call(h1, socket);
-      // An HTTP/1.1 client may end its side and wait for the answer; over HTTP/2 that is the end.
-      socket.allowHalfOpen = false;
-      h2.emit('connection', socket);
-    });
+    undecided.set(name, socket);
+    if (tls) tls.accept(socket);
+    else sniff(socket, STALL_TIMEOUT_MS, (isHttp2) => speak(socket, isHttp2));
   });
+
+  /** @param socket the one that was accepted, or TLS on it */
+  function speak(socket: Socket, isHttp2: boolean): void {
+    undecided.delete(nameOf(socket));
+    if (!isHttp2) {
+      speakHttp1?.call(h1, socket);
+      return;
+    }
+    // An HTTP/1.1 client may end its side and wait for the answer; over HTTP/2 that is the end.
+    socket.allowHalfOpen = false;
+    h2.emit('connection', socket);
+  }
 
   await new Promise<void>((resolve, reject) => {
     h1.once('error', reject);
@@ -141,10 +156,11 @@ export async function listen(options: ListenerOptions, lean: LeanRpc, handlers: 
     port: (h1.address() as AddressInfo).port,
     async close(graceMs) {
       closing = true;
+      tls?.close();
       const closed = new Promise<void>((resolve) => h1.close(() => resolve()));
       // What they have sent may not have been read yet; soon it will have been.
       const silent = setTimeout(() => {
-        for (const socket of undecided) socket.destroy();
+        for (const socket of undecided.values()) socket.destroy();
       }, UNREAD_GRACE_MS);
       for (const session of sessions) session.close();
       const sweep = setInterval(() => h1.closeIdleConnections(), 100);
@@ -157,6 +173,11 @@ export async function listen(options: ListenerOptions, lean: LeanRpc, handlers: 
       clearTimeout(silent);
     },
   };
+}
+
+/** The same for a connection and for TLS on it. */
+function nameOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`;
 }
 
 function headerBytes(rawHeaders: string[]): number {

@@ -20,7 +20,10 @@ let app: TestApp;
 let person: SignedIn;
 /** Two servers of the same page: one origin is allowed. */
 let pages: http.Server[];
-const originOf = (n: number) => `http://localhost:${(pages[n]?.address() as AddressInfo).port}`;
+const originOf = (n: number) => {
+  const { port } = (pages[n] as http.Server).address() as AddressInfo;
+  return `http://localhost:${port}`;
+};
 
 beforeAll(async () => {
   pages = await Promise.all(
