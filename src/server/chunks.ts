@@ -25,6 +25,17 @@ export class ChunkCountingHttp2Request extends Http2ServerRequest {
 
 export class ChunkCountingHttp1Request extends IncomingMessage {
   #chunks = 0;
+  #isDiscarded = false;
+
+  /**
+   * Takes the rest of the body and forgets it. Node does so with one that nobody has begun to read; who gave one up in its
+   * middle left the connection stopped, and the next request on it would never be read.
+   */
+  discard(): void {
+    this.#isDiscarded = true;
+    this.resume();
+    this.socket?.resume();
+  }
 
   override push(chunk: unknown, encoding?: BufferEncoding): boolean {
     this.#chunks += 1;
@@ -32,6 +43,7 @@ export class ChunkCountingHttp1Request extends IncomingMessage {
       this.socket.destroy();
       return false;
     }
+    if (chunk !== null && this.#isDiscarded) return true;
     return super.push(chunk, encoding);
   }
 }

@@ -233,6 +233,7 @@ function boundExchange(request: NodeRequest, response: NodeResponse): void {
     clearTimeout(exchangeTimer);
   });
   exchange.once('finish', () => {
+    if (request instanceof ChunkCountingHttp1Request) request.discard();
     if (!isRead(request)) setTimeout(() => isRead(request) || abandon(), UNREAD_GRACE_MS).unref();
   });
 }

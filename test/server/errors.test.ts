@@ -1,0 +1,91 @@
+// Every error of every RPC says why, in the same words, over every protocol; and the README lists what there is to hear.
+import { readFileSync } from 'node:fs';
+import type { JsonValue } from '@bufbuild/protobuf';
+import { type DescMethodUnary, type DescService, ScalarType } from '@bufbuild/protobuf';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { AccountService } from '../../gen/auth/v1/account_service_pb.ts';
+import { AuthService } from '../../gen/auth/v1/auth_service_pb.ts';
+import { VerifierService } from '../../gen/auth/v1/verifier_service_pb.ts';
+import { Authorization } from '../../gen/envoy/service/auth/v3/external_auth_pb.ts';
+import { Health } from '../../gen/health/v1/health_pb.ts';
+import { codeName, ERRORS } from '../../src/server/errors.ts';
+import { SERVICE_KEY, startTestApp, type TestApp } from '../support/app.ts';
+import { type Caller, callers } from '../support/clients.ts';
+import { signedIn } from '../support/people.ts';
+
+const SERVICES: DescService[] = [AuthService, AccountService, VerifierService, Health, Authorization];
+const METHODS = SERVICES.flatMap(({ methods }) =>
+  methods.filter((method): method is DescMethodUnary => method.methodKind === 'unary'),
+);
+const WAYS = [
+  'gRPC of Connect, HTTP/2',
+  'gRPC-Web, HTTP/1.1',
+  'Connect, JSON, HTTP/1.1',
+  'Connect, binary, HTTP/2',
+  'grpc-js',
+];
+
+let app: TestApp;
+let ways: Record<string, Caller>;
+let userToken: string;
+beforeAll(async () => {
+  app = await startTestApp({}, { api: true, worker: false });
+  ways = callers(app.url);
+  userToken = (await signedIn(ways['Connect, JSON, HTTP/1.1'] as Caller)).accessToken;
+});
+afterAll(() => app.close());
+
+/** Every text of a message filled with the same. */
+function filled({ input }: DescMethodUnary, text: string): JsonValue {
+  const texts = input.fields.filter((field) => field.fieldKind === 'scalar' && field.scalar === ScalarType.STRING);
+  const lists = input.fields.filter((field) => field.fieldKind === 'list' && field.scalar === ScalarType.STRING);
+  // Of a oneof only one can be set.
+  const isFirst = (field: (typeof texts)[number]) => !field.oneof || field.oneof.fields[0] === field;
+  return Object.fromEntries([
+    ...texts.filter(isFirst).map(({ jsonName }) => [jsonName, text]),
+    ...lists.map(({ jsonName }) => [jsonName, [text]]),
+  ]);
+}
+
+describe.each(WAYS)('over %s', (way) => {
+  test.each(METHODS.map((method) => [`${method.parent.typeName}/${method.name}`, method] as const))(
+    '%s',
+    async (_, method) => {
+      const call = ways[way] as Caller;
+      let failures = 0;
+      for (const bearer of ['', 'nonsense', userToken, SERVICE_KEY]) {
+        for (const input of [
+          {},
+          filled(method, ''),
+          filled(method, 'x'),
+          filled(method, '\u0000'),
+          filled(method, 'x'.repeat(70_000)),
+        ]) {
+          const { code, reason, fields = [], retryAfterSeconds } = await call(method, input, bearer ? { bearer } : {});
+          if (code === 'ok') continue;
+          failures += 1;
+          const known = ERRORS[reason as keyof typeof ERRORS];
+          expect(known, `${code} ${reason}`).toBeDefined();
+          expect(code).toBe(codeName(known.code));
+          expect(code).not.toMatch(/unknown|internal/);
+          expect(fields.length > 0, `${reason} ${fields}`).toBe(reason === 'INVALID_ARGUMENT');
+          expect(retryAfterSeconds !== undefined).toBe(
+            ['RATE_LIMITED', 'OVERLOADED', 'DEPENDENCY_UNAVAILABLE'].includes(reason ?? ''),
+          );
+        }
+      }
+      // What they refuse is an answer.
+      if (method.parent !== Health && method.parent !== Authorization) expect(failures).toBeGreaterThan(0);
+    },
+    60_000,
+  );
+});
+
+test('the README lists every reason with its code', () => {
+  const readme = readFileSync('README.md', 'utf8');
+  const listed = [...readme.matchAll(/^\| `([A-Z_]+)` +\| `([A-Z_]+)` +\|/gm)].map(
+    ([, code, reason]) => `${code} ${reason}`,
+  );
+  const all = Object.entries(ERRORS).map(([reason, { code }]) => `${codeName(code).toUpperCase()} ${reason}`);
+  expect(listed.toSorted()).toEqual(all.toSorted());
+});
