@@ -219,7 +219,9 @@ describe.each(GATEWAYS)('$name', (gateway) => {
       .replace('http://:8000 {', `{\n\tadmin off\n\tauto_https off\n}\nhttp://127.0.0.1:${port} {`);
     const file = join(folder, gateway.file);
     writeFileSync(file, config);
-    const running = startOwned(found.path, gateway.args(file, folder), {
+    // Without a home Caddy would keep what it remembers in this folder.
+    const home = [`XDG_CONFIG_HOME=${folder}`, `XDG_DATA_HOME=${folder}`];
+    const running = startOwned('/usr/bin/env', [...home, found.path, ...gateway.args(file, folder)], {
       stopSignal: 'SIGTERM',
       libraryPath: found.libraryPath,
     });
