@@ -1,7 +1,6 @@
 // A gateway's question about one request: may it pass, and as whom?
 import type { Deps } from '../deps.ts';
 import type { Reason } from '../domain/auth-error.ts';
-import type { Call } from '../domain/call.ts';
 import { InvalidValue, parseFields } from '../domain/parse-fields.ts';
 import type { UserPrincipal } from '../domain/principal.ts';
 import { parseRole } from '../domain/role.ts';
@@ -56,7 +55,7 @@ export async function admit(
   { verifier }: Pick<Deps, 'verifier'>,
   requirement: Requirement,
   token: string,
-  { signal }: Call,
+  signal?: AbortSignal,
 ): Promise<Admission> {
   const admission = withoutToken(requirement, token);
   if (admission) return admission;

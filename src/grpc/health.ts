@@ -1,4 +1,5 @@
 // grpc.health.v1.Health on Connect, complete in itself: it needs to be told which services there are, and whether they serve.
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Code, ConnectError, type ConnectRouter } from '@connectrpc/connect';
 import { Health, HealthCheckResponse_ServingStatus as Status } from '../../gen/health/v1/health_pb.ts';
 
@@ -36,7 +37,7 @@ export function createHealth({ services, isServing }: HealthOptions): HealthServ
       if (status !== told) yield { status };
       told = status;
       if (stopping.signal.aborted) return;
-      await pause(LOOK_EVERY_MS, end);
+      await sleep(LOOK_EVERY_MS, undefined, { signal: end }).catch(() => {});
     }
   }
 
@@ -56,18 +57,4 @@ export function createHealth({ services, isServing }: HealthOptions): HealthServ
     },
     stop: () => stopping.abort(),
   };
-}
-
-/** Resolves after a while, or when the signal aborts. */
-function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) return resolve();
-    const timer = setTimeout(done, milliseconds);
-    signal.addEventListener('abort', done);
-    function done() {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    }
-  });
 }

@@ -10,7 +10,7 @@ import {
 import { type Admission, admit, parseRequirement, type Requirement } from '../auth/admit.ts';
 import type { Deps } from '../deps.ts';
 import { soleBearerToken } from '../domain/bearer-token.ts';
-import { callOf, recordOf } from './call-context.ts';
+import { recordOf } from './call-context.ts';
 import { ERRORS } from './errors.ts';
 import { challenge, IDENTITY_HEADERS, identityHeaders, refusalStatus } from './identity-headers.ts';
 import type { Routes } from './routes.ts';
@@ -23,7 +23,7 @@ export function extAuthzRoutes(deps: Pick<Deps, 'verifier'>): Routes {
     router.service(Authorization, {
       async check(request, context) {
         const { requirement, token } = readCheck(request);
-        const admission = await admit(deps, requirement, token, callOf(context));
+        const admission = await admit(deps, requirement, token, context.signal);
         if (!admission.admitted) recordOf(context).reason = admission.reason;
         return sayAdmission(admission);
       },

@@ -31,22 +31,20 @@ export function createForwardAuthHandler(
     response.once('close', () => callLog.write(record, response.writableFinished));
     // Whatever the client's method was: some gateways pass it on. A body is nobody's concern here.
     request.resume();
-    decide(deps, query, request, record)
+    decide(deps, query, request)
       .then((admission) => answer(admission, response, record))
       .catch((error: unknown) => fail(error, response, record));
     return true;
   };
 }
 
-async function decide(deps: Pick<Deps, 'verifier'>, query: string, request: NodeRequest, record: CallRecord) {
-  const { address, userAgent, requestId } = record;
+async function decide(deps: Pick<Deps, 'verifier'>, query: string, request: NodeRequest): Promise<Admission> {
   const requirement = parseRequirement(onlyOnce(new URLSearchParams(query)));
   // Node's own headers have the first of several.
   const { rawHeaders } = request;
   const isAuthorization = (_: string, n: number) => n % 2 === 1 && rawHeaders[n - 1]?.toLowerCase() === 'authorization';
   const token = soleBearerToken(rawHeaders.filter(isAuthorization));
-  const signal = AbortSignal.timeout(TIMEOUT_MS);
-  return admit(deps, requirement, token, { origin: { address, userAgent, requestId }, signal });
+  return admit(deps, requirement, token, AbortSignal.timeout(TIMEOUT_MS));
 }
 
 /** A name that comes twice is as good as one that is not known. */

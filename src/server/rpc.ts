@@ -1,5 +1,6 @@
 // Connect for Node: gRPC, gRPC-Web and Connect for every RPC. Owns what is true of all calls: limits on size and time,
 // who may call, how failures look, the request id, the log line.
+import type { DescMethod } from '@bufbuild/protobuf';
 import { type ContextValues, createConnectRouter, createContextValues, type Interceptor } from '@connectrpc/connect';
 import type { UniversalHandler, UniversalServerRequest } from '@connectrpc/connect/protocol';
 import {
@@ -7,6 +8,7 @@ import {
   universalRequestFromNodeRequest,
   universalResponseToNodeResponse,
 } from '@connectrpc/connect-node';
+import { Access } from '../../gen/auth/v1/options_pb.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import { bearerToken } from '../domain/bearer-token.ts';
 import { accessOf, authorize, authorizeFields } from './access.ts';
@@ -24,18 +26,22 @@ import { dropEndlessTimeout } from './timeouts.ts';
 
 /** How long a call may take, whatever its caller allows. */
 const CALL_TIMEOUT_MS = 10_000;
+/** Streams of callers whom nobody knows, which may last: so many hold no more memory than a process has. */
+const MAX_PUBLIC_STREAMS = 1_000;
+const RETRY_AFTER_MS = 5_000;
 /** How often the caller's right to a stream is looked at. */
 const LOOK_AGAIN_MS = 900;
 
 /** @param others what is served besides this service's own RPCs */
 export function createRpcHandler(deps: RouteDeps, callLog: CallLog, others: Routes[]): Handler {
+  let publicStreams = 0;
   const router = createConnectRouter({
     readMaxBytes: MAX_MESSAGE_BYTES,
     writeMaxBytes: MAX_MESSAGE_BYTES,
     acceptCompression: [compressionGzip],
     // `false` and `[]` are answers; without this, JSON leaves them out.
     jsonOptions: { alwaysEmitImplicit: true },
-    interceptors: [answerAllErrors, endInTime, guard(deps)],
+    interceptors: [answerAllErrors, endInTime, boundPublicStreams(() => publicStreams), guard(deps)],
   });
   for (const add of [routes(deps), ...others]) add(router);
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
@@ -48,6 +54,12 @@ export function createRpcHandler(deps: RouteDeps, callLog: CallLog, others: Rout
     const { methodKind } = handler.method;
     if (methodKind !== 'unary') response.emit(ANSWER_LASTS);
     if (methodKind === 'bidi_streaming') response.emit(REQUEST_LASTS);
+    if (isPublicStream(handler.method)) {
+      publicStreams += 1;
+      response.once('close', () => {
+        publicStreams -= 1;
+      });
+    }
     response.setHeader('x-request-id', record.requestId);
     response.setHeader('cache-control', 'no-store');
     const universal = universalRequestFromNodeRequest(request, response, undefined, valuesOf(record));
@@ -106,6 +118,20 @@ const endInTime: Interceptor = (next) => (request) => {
   const signal = AbortSignal.any([request.signal, AbortSignal.timeout(CALL_TIMEOUT_MS)]);
   return inTime(signal, () => next({ ...request, signal }));
 };
+
+/** @param open how many there are, with this one */
+function boundPublicStreams(open: () => number): Interceptor {
+  return (next) => (request) => {
+    if (isPublicStream(request.method) && open() > MAX_PUBLIC_STREAMS) {
+      throw new AuthError('OVERLOADED', { retryAfterMs: RETRY_AFTER_MS });
+    }
+    return next(request);
+  };
+}
+
+function isPublicStream(method: DescMethod): boolean {
+  return method.methodKind !== 'unary' && accessOf(method) === Access.PUBLIC;
+}
 
 /** After the body, which its sender may hold back for seconds: who may not call any more by then, may not. */
 function guard(deps: RouteDeps): Interceptor {

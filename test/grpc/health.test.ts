@@ -1,3 +1,4 @@
+import http2 from 'node:http2';
 import { Code, createClient } from '@connectrpc/connect';
 import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from '@connectrpc/connect-node';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
@@ -6,6 +7,7 @@ import { Health, HealthCheckResponse_ServingStatus as Status } from '../../gen/h
 import { createHealth } from '../../src/grpc/health.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { eventually } from '../support/eventually.ts';
+import { envelope, rawStream } from '../support/raw.ts';
 
 let app: TestApp;
 beforeAll(async () => {
@@ -58,21 +60,55 @@ test('a service that is not here is not found, and to its watchers unknown', asy
   await watching;
 });
 
-test('a watcher that hears nothing for long is not cut off', async () => {
-  const heard: Status[] = [];
-  const abort = new AbortController();
-  onTestFinished(() => abort.abort());
-  let ended = '';
-  (async () => {
-    for await (const { status } of clientOf(app.url).watch({ service: '' }, { signal: abort.signal }))
-      heard.push(status);
-    ended = 'ended';
-  })().catch((error) => {
-    ended = String(error);
+test.each([
+  ['gRPC', () => createGrpcTransport({ baseUrl: app.url })],
+  ['gRPC-Web, HTTP/1.1', () => createGrpcWebTransport({ baseUrl: app.url, httpVersion: '1.1' })],
+])(
+  'a watcher that hears nothing for long is not cut off, over %s',
+  async (_, transport) => {
+    const heard: Status[] = [];
+    const abort = new AbortController();
+    onTestFinished(() => abort.abort());
+    let ended = '';
+    (async () => {
+      const watching = createClient(Health, transport()).watch({ service: '' }, { signal: abort.signal });
+      for await (const { status } of watching) heard.push(status);
+      ended = 'ended';
+    })().catch((error) => {
+      ended = String(error);
+    });
+    await new Promise((resolve) => setTimeout(resolve, 22_000));
+    expect({ heard, ended }).toEqual({ heard: [Status.SERVING], ended: '' });
+  },
+  40_000,
+);
+
+test('strangers cannot have streams without end, and those that end make room', async () => {
+  const sessions = Array.from({ length: 11 }, () => http2.connect(app.url));
+  onTestFinished(() => {
+    for (const session of sessions) session.destroy();
   });
-  await new Promise((resolve) => setTimeout(resolve, 25_000));
-  expect({ heard, ended }).toEqual({ heard: [Status.SERVING], ended: '' });
-}, 40_000);
+  const open = (n: number) => {
+    const { stream, closed } = rawStream(sessions[n % 11] as http2.ClientHttp2Session, '/grpc.health.v1.Health/Watch');
+    stream.end(envelope(new Uint8Array()));
+    return { stream, closed };
+  };
+  const streams = Array.from({ length: 1_000 }, (_, n) => open(n));
+  await Promise.all(streams.map(({ stream }) => new Promise((resolve) => stream.once('data', resolve))));
+  const refused = await open(1_000).closed;
+  expect(refused.trailers['grpc-status'] ?? refused.headers['grpc-status']).toBe('14');
+  expect((await clientOf(app.url).check({})).status).toBe(Status.SERVING);
+  for (const { stream } of streams.slice(0, 100)) stream.close();
+  await eventually(async () => {
+    const again = open(0);
+    const outcome = await Promise.race([
+      again.closed,
+      new Promise((resolve) => again.stream.once('data', () => resolve('open'))),
+    ]);
+    return outcome === 'open';
+  });
+  for (const { stream } of streams) stream.close();
+}, 60_000);
 
 test('without Postgres nothing serves; with it again, all does; a Redis that is away changes nothing', async () => {
   const other = await startTestApp({ REDIS_URL: 'redis://127.0.0.1:1' }, { api: true, worker: false });

@@ -104,10 +104,10 @@ export function createLeanRpc(deps: LeanDeps & { callLog: CallLog; clientAddress
         const outcome = isJson ? fromJson(method, body, credential) : fromBinary(method, body, isGrpc, credential);
         if (!outcome) return null;
         if ('reason' in outcome) return refuse(outcome.reason);
-        // A call that succeeds is counted and not logged, so an id of ours would lead nowhere.
         const reason = outcome.denial ?? '';
         const suggestedId = head.header('x-request-id');
-        const requestId = suggestedId === '' ? '' : chooseRequestId(suggestedId);
+        // A call that succeeds is counted and not logged, so an id of ours would lead nowhere.
+        const requestId = suggestedId === '' && reason === '' ? '' : chooseRequestId(suggestedId);
         deps.callLog.count({ method: method.name, startedAt, peer, reason, requestId, code: 'ok' });
         if (isGrpc) return answerGrpc(outcome, requestId);
         return isJson
