@@ -84,7 +84,9 @@ test.each([
 );
 
 test('strangers cannot have streams without end, and those that end make room', async () => {
-  const sessions = Array.from({ length: 11 }, () => http2.connect(app.url));
+  const own = await startTestApp({}, { api: true, worker: false });
+  onTestFinished(() => own.close());
+  const sessions = Array.from({ length: 11 }, () => http2.connect(own.url));
   onTestFinished(() => {
     for (const session of sessions) session.destroy();
   });
@@ -97,7 +99,7 @@ test('strangers cannot have streams without end, and those that end make room', 
   await Promise.all(streams.map(({ stream }) => new Promise((resolve) => stream.once('data', resolve))));
   const refused = await open(1_000).closed;
   expect(refused.trailers['grpc-status'] ?? refused.headers['grpc-status']).toBe('14');
-  expect((await clientOf(app.url).check({})).status).toBe(Status.SERVING);
+  expect((await clientOf(own.url).check({})).status).toBe(Status.SERVING);
   for (const { stream } of streams.slice(0, 100)) stream.close();
   await eventually(async () => {
     const again = open(0);
