@@ -1,9 +1,22 @@
 // The one reader of the environment. Reports every bad key at once, and never a value. README.md has the table.
 import { readFileSync } from 'node:fs';
-import { BlockList, isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { createSecureContext } from 'node:tls';
 import { z } from 'zod';
+import {
+  databaseUrl,
+  hasWeakPassword,
+  limit,
+  masterKey,
+  names,
+  networks,
+  number,
+  origins,
+  redisUrl,
+  serviceKeys,
+  url,
+  webUrl,
+} from './config-values.ts';
 import { LIMITS, type Limit, type LimitName } from './limits/limits.ts';
 import { OperatorError } from './operator-error.ts';
 import { MAX_ACCESS_TTL_SECONDS } from './verifier/access-token.ts';
@@ -44,99 +57,6 @@ const SECRETS = [
 ];
 /** As DATABASE_LISTEN_URL: nothing listens, and the feed of changes is polled alone. */
 const NO_LISTENING = 'none';
-const MASTER_KEY_BYTES = 32;
-const SERVICE_KEY_LENGTH = 32;
-/** A random key of 32 bytes has fewer different ones less than once in 10^12 times. */
-const MIN_DIFFERENT_BYTES = 16;
-const SAMPLE = /change.?me|sample|example|secret|passw(or)?d|placeholder|your.?key|^postgres$|^latchkey$|^admin$/i;
-/** Of passwords in URLs. */
-const SHORT = 12;
-
-const number = (least: number, most: number) => z.coerce.number().int().min(least).max(most);
-
-function url(...protocols: string[]) {
-  const isUrl = (text: string) => protocols.includes(URL.parse(text)?.protocol ?? '');
-  return z.string().refine(isUrl, `must be a URL that begins with ${protocols.map((p) => `${p}//`).join(' or ')}`);
-}
-
-const webUrl = url('http:', 'https:').transform((text) => text.replace(/\/+$/, ''));
-export const databaseUrl = url('postgres:', 'postgresql:');
-const redisUrl = url('redis:', 'rediss:');
-
-/** 32 bytes as base64, base64url or hex. */
-const masterKey = z.string().transform((text, context) => {
-  const isHex = /^[0-9a-f]{64}$/i.test(text);
-  const key = Buffer.from(text, isHex ? 'hex' : 'base64');
-  const isEncoded = isHex || /^[A-Za-z0-9+/_-]{43}=?$/.test(text);
-  if (!isEncoded || key.length !== MASTER_KEY_BYTES) {
-    context.addIssue('must be 32 random bytes in base64 or hex; make it with: openssl rand -base64 32');
-  } else if (new Set(key).size < MIN_DIFFERENT_BYTES || SAMPLE.test(text) || SAMPLE.test(key.toString('latin1'))) {
-    context.addIssue('is a sample, not a secret; make one with: openssl rand -base64 32');
-  }
-  return key;
-});
-
-/** `name=key,name=key`; the name goes into logs. */
-const serviceKeys = z
-  .string()
-  .default('')
-  .transform((text, context) => {
-    const keys = new Map<string, string>();
-    for (const entry of text.split(',').filter((part) => part.trim() !== '')) {
-      const [, name, key] = /^\s*([a-z][a-z0-9-]{0,62})=(\S+)\s*$/.exec(entry) ?? [];
-      if (!name || !key || keys.has(name)) context.addIssue('must be a list of name=key, each name once');
-      else if (key.length < SERVICE_KEY_LENGTH) context.addIssue('must have keys of at least 32 characters');
-      else if (SAMPLE.test(key)) context.addIssue('has a key that is a sample, not a secret');
-      else keys.set(name, key);
-    }
-    return keys;
-  });
-
-const list = z.string().transform((text, context) => {
-  const items = text
-    .split(',')
-    .map((item) => item.trim())
-    .filter((item) => item !== '');
-  if (items.length === 0) context.addIssue('must name at least one');
-  return items;
-});
-
-/** `https://app.example,http://localhost:3000` */
-const origins = z
-  .string()
-  .default('')
-  .transform((text, context) => {
-    const items = text.split(',').map((item) => item.trim());
-    return items.filter((item) => {
-      if (item !== '' && (URL.parse(item)?.origin !== item || item.includes('*'))) {
-        context.addIssue('must be origins such as https://app.example, without a path; there is no wildcard');
-      }
-      return item !== '';
-    });
-  });
-
-/** `10.0.0.0/8,192.0.2.7,2001:db8::/32` */
-const networks = z
-  .string()
-  .default('')
-  .transform((text, context) => {
-    const list = new BlockList();
-    for (const item of text.split(',').map((part) => part.trim())) {
-      if (item === '') continue;
-      const [, address = '', prefix] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(item) ?? [];
-      const width = { 4: 32, 6: 128 }[isIP(address)] ?? -1;
-      const bits = Number(prefix ?? width);
-      if (bits >= 0 && bits <= width) list.addSubnet(address, bits, width === 128 ? 'ipv6' : 'ipv4');
-      else context.addIssue('must be addresses and networks such as 10.0.0.0/8,2001:db8::1');
-    }
-    return list;
-  });
-
-const limit = z.string().transform((text, context): Limit => {
-  const [, points, windowSeconds] = /^([1-9]\d{0,8})\/([1-9]\d{0,6})$/.exec(text) ?? [];
-  if (!points || !windowSeconds) context.addIssue('must have the form points/seconds, such as 5/900');
-  return { points: Number(points), windowSeconds: Number(windowSeconds) };
-});
 
 const fields = {
   NODE_ENV: z.enum(['development', 'production', 'test']).default('development'),
@@ -145,7 +65,7 @@ const fields = {
   PORT: number(0, 65_535).default(8080),
   PUBLIC_URL: webUrl,
   ISSUER: webUrl.optional(),
-  AUDIENCE: list.default(['latchkey']),
+  AUDIENCE: names.default(['latchkey']),
 
   DATABASE_URL: databaseUrl,
   MIGRATION_DATABASE_URL: databaseUrl.optional(),
@@ -161,7 +81,7 @@ const fields = {
   GRPC_REFLECTION: z.enum(['on', 'off']).optional(),
 
   MASTER_KEY: masterKey,
-  SERVICE_KEYS: serviceKeys,
+  SERVICE_KEYS: serviceKeys.prefault(''),
 
   ACCESS_TOKEN_TTL_SECONDS: number(30, MAX_ACCESS_TTL_SECONDS).default(900),
   SESSION_IDLE_SECONDS: number(60, 366 * 86_400).default(7 * 86_400),
@@ -182,8 +102,8 @@ const fields = {
 
   TLS_CERT_FILE: z.string().optional(),
   TLS_KEY_FILE: z.string().optional(),
-  CORS_ORIGINS: origins,
-  TRUSTED_PROXIES: networks,
+  CORS_ORIGINS: origins.prefault(''),
+  TRUSTED_PROXIES: networks.prefault(''),
   MAX_CONNECTIONS_PER_PEER: number(1, 1_000_000).default(1_000),
   SHUTDOWN_GRACE_SECONDS: number(0, 300).default(15),
 };
@@ -261,13 +181,10 @@ export function readEnvironment(environment: Environment): { values: Environment
   return { values, problems };
 }
 
-/** A URL without a password is fine: there are other ways to prove who one is. */
 function weakPasswords(values: Environment): string[] {
-  return SECRETS.filter((key) => key.endsWith('_URL')).flatMap((key) => {
-    const password = URL.parse(values[key] ?? '')?.password ?? '';
-    const isWeak = password !== '' && (password.length < SHORT || SAMPLE.test(password));
-    return isWeak ? [`${key} has a password that is short or a sample`] : [];
-  });
+  return SECRETS.filter((key) => key.endsWith('_URL') && hasWeakPassword(values[key] ?? '')).map(
+    (key) => `${key} has a password that is short or a sample`,
+  );
 }
 
 function readLimits(values: Environment, problems: string[]): Record<LimitName, Limit> {

@@ -1,7 +1,8 @@
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
-import { ConfigError, databaseUrl, type Environment, parseValues, readEnvironment } from '../config.ts';
+import { ConfigError, type Environment, parseValues, readEnvironment } from '../config.ts';
+import { databaseUrl, number } from '../config-values.ts';
 
 /** What `npm start` needs to know before there is a configuration. */
 export type DevSettings = {
@@ -22,7 +23,7 @@ const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 export const PROGRAM_CACHE = join(ROOT, 'node_modules/.cache/latchkey');
 
 /** 0 for any free one. */
-const port = z.coerce.number().int().min(0).max(65_535);
+const port = number(0, 65_535);
 const schema = z.object({
   LATCHKEY_HOME: z.string().default(join(ROOT, '.latchkey/dev')),
   PATH: z.string().default(''),

@@ -1,42 +1,17 @@
 // Does the time of a failed sign-in tell whether there is an account? Asks in turn about accounts of each kind, on a
 // service of its own, and prints medians and ratios. Run it with: npm run bench:login-timing [rounds]
-import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import bcrypt from 'bcrypt';
 import { startApp } from '../../src/app.ts';
-import { processEnvironment, readConfig } from '../../src/config.ts';
-import { startEmbeddedPostgres } from '../../src/dev/embedded-postgres.ts';
-import { findRedis, startEmbeddedRedis } from '../../src/dev/embedded-redis.ts';
-import { PROGRAM_CACHE } from '../../src/dev/settings.ts';
+import { readConfig } from '../../src/config.ts';
 import { parseEmail } from '../../src/domain/email.ts';
 import { createLogger } from '../../src/log.ts';
 import { openDatabase } from '../../src/store/database.ts';
-import { prepareDatabase } from '../../src/store/prepare-database.ts';
 import { auth, viaFetch } from '../support/clients.ts';
+import { quantile, startBackends } from './harness.ts';
 
 const rounds = Number(process.argv[2] ?? 200);
-const folder = mkdtempSync(join(tmpdir(), 'latchkey-bench-'));
-const postgres = await startEmbeddedPostgres(folder);
-const redis = await startEmbeddedRedis(await findRedis(processEnvironment().PATH ?? '', PROGRAM_CACHE));
-const owner = new URL(postgres.url);
-owner.pathname = '/bench';
-const service = new URL(owner);
-service.username = 'bench_service';
-await prepareDatabase(owner.href, service.href);
-const unlimited = ['LOGIN_ACCOUNT', 'LOGIN_PAIR', 'LOGIN_NETWORK'].map((name) => [`LIMIT_${name}`, '100000000/1']);
-const config = readConfig({
-  HOST: '127.0.0.1',
-  PORT: '0',
-  PUBLIC_URL: 'http://localhost',
-  MAIL_FROM: 'no-reply@product.example',
-  DATABASE_URL: service.href,
-  REDIS_URL: redis.url,
-  SMTP_URL: 'smtp://127.0.0.1:1',
-  MASTER_KEY: randomBytes(32).toString('base64'),
-  ...Object.fromEntries(unlimited),
-});
+const backends = await startBackends();
+const config = readConfig(backends.environment);
 const app = await startApp(config, { api: true, worker: false }, createLogger('silent'));
 const call = viaFetch(`http://127.0.0.1:${app.port}`);
 
@@ -45,7 +20,7 @@ const password = 'the right pass phrase';
 for (const kind of kinds.slice(0, 3)) {
   await call(auth.register, { email: `${kind}@people.example`, password, fullName: 'Somebody' });
 }
-const db = openDatabase({ url: owner.href, poolSize: 1, statementTimeoutMs: 5_000 }, () => {});
+const db = openDatabase({ url: backends.ownerUrl, poolSize: 1, statementTimeoutMs: 5_000 }, () => {});
 await db
   .updateTable('users')
   .set({ disabled_at: new Date() })
@@ -69,10 +44,8 @@ for (let round = -10; round < rounds; round += 1) {
   }
 }
 await app.close();
-await Promise.all([postgres.stop(), redis.stop()]);
-rmSync(folder, { recursive: true });
+await backends.stop();
 
-const quantile = (values: number[], q: number) => values.toSorted((a, b) => a - b)[Math.floor(values.length * q)] ?? 0;
 const unknown = times.get('unknown') ?? [];
 console.log(`${rounds} failed sign-ins of each kind, in turn; argon2id ${config.ARGON2_MEMORY_KIB} KiB\n`);
 console.log('account    median ms   p90 ms   median against unknown');

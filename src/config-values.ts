@@ -1,0 +1,90 @@
+// How single values of the environment are read: their form, and what each says of one that is bad, without repeating it.
+import { BlockList, isIP } from 'node:net';
+import { z } from 'zod';
+import type { Limit } from './limits/limits.ts';
+
+const MASTER_KEY_BYTES = 32;
+const SERVICE_KEY_LENGTH = 32;
+/** A random key of 32 bytes has fewer different ones less than once in 10^12 times. */
+const MIN_DIFFERENT_BYTES = 16;
+const SAMPLE = /change.?me|sample|example|secret|passw(or)?d|placeholder|your.?key|^postgres$|^latchkey$|^admin$/i;
+/** Of passwords in URLs. */
+const SHORT = 12;
+
+export const number = (least: number, most: number) => z.coerce.number().int().min(least).max(most);
+
+export function url(...protocols: string[]) {
+  const isUrl = (text: string) => protocols.includes(URL.parse(text)?.protocol ?? '');
+  return z.string().refine(isUrl, `must be a URL that begins with ${protocols.map((p) => `${p}//`).join(' or ')}`);
+}
+
+export const webUrl = url('http:', 'https:').transform((text) => text.replace(/\/+$/, ''));
+export const databaseUrl = url('postgres:', 'postgresql:');
+export const redisUrl = url('redis:', 'rediss:');
+
+/** 32 bytes as base64, base64url or hex. */
+export const masterKey = z.string().transform((text, context) => {
+  const isHex = /^[0-9a-f]{64}$/i.test(text);
+  const key = Buffer.from(text, isHex ? 'hex' : 'base64');
+  const isEncoded = isHex || /^[A-Za-z0-9+/_-]{43}=?$/.test(text);
+  if (!isEncoded || key.length !== MASTER_KEY_BYTES) {
+    context.addIssue('must be 32 random bytes in base64 or hex; make it with: openssl rand -base64 32');
+  } else if (new Set(key).size < MIN_DIFFERENT_BYTES || SAMPLE.test(text) || SAMPLE.test(key.toString('latin1'))) {
+    context.addIssue('is a sample, not a secret; make one with: openssl rand -base64 32');
+  }
+  return key;
+});
+
+/** What stands between commas, without the spaces around it; none is an empty list. */
+const separated = z.string().transform((text) =>
+  text
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== ''),
+);
+
+export const names = separated.refine((items) => items.length > 0, 'must name at least one');
+
+/** `name=key,name=key`; the name goes into logs. */
+export const serviceKeys = separated.transform((entries, context) => {
+  const keys = new Map<string, string>();
+  for (const entry of entries) {
+    const [, name, key] = /^([a-z][a-z0-9-]{0,62})=(\S+)$/.exec(entry) ?? [];
+    if (!name || !key || keys.has(name)) context.addIssue('must be a list of name=key, each name once');
+    else if (key.length < SERVICE_KEY_LENGTH) context.addIssue('must have keys of at least 32 characters');
+    else if (SAMPLE.test(key)) context.addIssue('has a key that is a sample, not a secret');
+    else keys.set(name, key);
+  }
+  return keys;
+});
+
+/** `https://app.example,http://localhost:3000` */
+export const origins = separated.refine(
+  (items) => items.every((item) => URL.parse(item)?.origin === item && !item.includes('*')),
+  'must be origins such as https://app.example, without a path; there is no wildcard',
+);
+
+/** `10.0.0.0/8,192.0.2.7,2001:db8::/32` */
+export const networks = separated.transform((items, context) => {
+  const list = new BlockList();
+  for (const item of items) {
+    const [, address = '', prefix] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(item) ?? [];
+    const width = { 4: 32, 6: 128 }[isIP(address)] ?? -1;
+    const bits = Number(prefix ?? width);
+    if (bits >= 0 && bits <= width) list.addSubnet(address, bits, width === 128 ? 'ipv6' : 'ipv4');
+    else context.addIssue('must be addresses and networks such as 10.0.0.0/8,2001:db8::1');
+  }
+  return list;
+});
+
+export const limit = z.string().transform((text, context): Limit => {
+  const [, points, windowSeconds] = /^([1-9]\d{0,8})\/([1-9]\d{0,6})$/.exec(text) ?? [];
+  if (!points || !windowSeconds) context.addIssue('must have the form points/seconds, such as 5/900');
+  return { points: Number(points), windowSeconds: Number(windowSeconds) };
+});
+
+/** Of a URL. One without a password is fine: there are other ways to prove who one is. */
+export function hasWeakPassword(text: string): boolean {
+  const password = URL.parse(text)?.password ?? '';
+  return password !== '' && (password.length < SHORT || SAMPLE.test(password));
+}
