@@ -31,11 +31,13 @@ import { createRpcHandler } from './server/rpc.ts';
 import { createStandardServices } from './server/standard-services.ts';
 import { createUnknownGrpcMethodHandler } from './server/unknown-grpc-method.ts';
 import { createChanges } from './store/changes.ts';
-import { openDatabase } from './store/database.ts';
+import { databaseOf, openPool, poolUse } from './store/database.ts';
 import { listenForChanges } from './store/listen.ts';
 import { isMigrated } from './store/migrate.ts';
 import { assertServiceRole } from './store/service-role.ts';
 import { createStore } from './store/store.ts';
+import { startTelemetry } from './telemetry/telemetry.ts';
+import { UNTRACED } from './telemetry/tracing.ts';
 import { createRevocationView } from './verifier/revocation-view.ts';
 import { createVerifier } from './verifier/verifier.ts';
 import { within } from './within.ts';
@@ -50,6 +52,8 @@ export type Parts = {
 export type App = {
   /** Where calls are answered; 0 without the API. */
   port: number;
+  /** Where Prometheus asks; 0 without. */
+  metricsPort: number;
   /** Finishes what is under way, for as long as the configured grace, and closes everything. */
   close(): Promise<void>;
 };
@@ -67,14 +71,22 @@ export async function startApp(config: Config, parts: Parts, log: Logger, now = 
   const newId = () => v7();
   const graceMs = config.SHUTDOWN_GRACE_SECONDS * 1000;
 
-  const openPool = (poolSize: number) => {
+  const onTelemetryProblem = atMostEvery(ERROR_LINE_EVERY_MS, (err: Error) => log.warn({ err }, 'telemetry'));
+  const telemetry = await startTelemetry(config.telemetry, onTelemetryProblem);
+  started.defer(() => within(FORCED_CLOSE_MS, telemetry.close()));
+  const { metrics, tracing } = telemetry;
+  const { traced } = tracing ?? UNTRACED;
+
+  const connect = (name: string, poolSize: number) => {
     const onError = (err: Error) => log.warn({ err }, 'Postgres connection lost');
     const options = { url: config.DATABASE_URL, poolSize, statementTimeoutMs: config.DATABASE_STATEMENT_TIMEOUT_MS };
-    const pool = openDatabase(options, onError);
-    started.defer(() => within(FORCED_CLOSE_MS, pool.destroy()));
-    return pool;
+    const pool = openPool(options, onError);
+    const database = databaseOf(pool, tracing?.query);
+    started.defer(() => within(FORCED_CLOSE_MS, database.destroy()));
+    metrics.watchPool(name, () => poolUse(pool));
+    return database;
   };
-  const db = openPool(config.DATABASE_POOL_SIZE);
+  const db = connect('calls', config.DATABASE_POOL_SIZE);
   await assertServiceRole(db);
 
   const store = createStore(db, newId, now);
@@ -92,13 +104,16 @@ export async function startApp(config: Config, parts: Parts, log: Logger, now = 
     started.defer(() => within(FORCED_CLOSE_MS, queues.close()));
     const mailer = openMailer(config.SMTP_URL, config.MAIL_FROM);
     started.defer(() => mailer.close());
+    metrics.watchOutbox(() => store.outbox.backlog(now()));
     const worker = await startWorker(
       {
         store,
         redis,
         queues,
-        mailer,
+        mailer: traced('mailer', mailer),
         retry,
+        metrics,
+        tracing: tracing ?? UNTRACED,
         resetTokenKey: purposeKeys.resetTokens,
         publicUrl: config.PUBLIC_URL,
         resetTtlSeconds: config.RESET_TTL_SECONDS,
@@ -120,12 +135,14 @@ export async function startApp(config: Config, parts: Parts, log: Logger, now = 
     const onFallback = atMostEvery(ERROR_LINE_EVERY_MS, (err: unknown) =>
       log.warn({ err }, 'Redis does not answer: limits are counted in this process'),
     );
-    const limiter = createLimiter(redis, config.limits, onFallback);
+    const limiter = createLimiter(redis, config.limits, { onFallback, onTaken: metrics.limitTaken });
     const hashQueue = createHashQueue({
       concurrency: config.HASH_CONCURRENCY,
       maxWaiting: config.HASH_QUEUE_LENGTH,
       maxWaitMs: config.HASH_QUEUE_WAIT_MS,
+      onDone: metrics.hashed,
     });
+    metrics.watchHashQueue(hashQueue.tasks);
     const workshop = openHashWorkshop(config.HASH_CONCURRENCY, (err) => log.error({ err }, 'hashing'));
     started.defer(() => workshop.close());
     const hasher = await createHasher(
@@ -138,6 +155,7 @@ export async function startApp(config: Config, parts: Parts, log: Logger, now = 
       workshop,
     );
     const view = createRevocationView();
+    metrics.watchView(view);
     const verifier = createVerifier({
       issuer: config.ISSUER,
       keys: signingKeys.verificationKeys(),
@@ -148,6 +166,7 @@ export async function startApp(config: Config, parts: Parts, log: Logger, now = 
       cacheBytes: config.TOKEN_CACHE_MB * 1024 * 1024,
       now,
     });
+    metrics.watchTokenCache(verifier.cachedBytes);
     const reloadKeys = async () => {
       await signingKeys.reload();
       verifier.useKeys(signingKeys.verificationKeys());
@@ -157,7 +176,7 @@ export async function startApp(config: Config, parts: Parts, log: Logger, now = 
     );
     const changeFeed = await followChanges(
       // On a connection of its own: calls that wait for the others must not make it wait.
-      { changes: createChanges(openPool(1)), view, reloadKeys, pollMs: config.REVOCATION_POLL_MS, now },
+      { changes: createChanges(connect('changes', 1)), view, reloadKeys, pollMs: config.REVOCATION_POLL_MS, now },
       onFeedError,
     );
     started.defer(() => within(FORCED_CLOSE_MS, changeFeed.close()));
@@ -167,8 +186,8 @@ export async function startApp(config: Config, parts: Parts, log: Logger, now = 
     }
     const deps: Deps = {
       store,
-      limiter,
-      hasher,
+      limiter: traced('limiter', limiter),
+      hasher: traced('hasher', hasher),
       verifier,
       changeFeed,
       watchers: createWatchers({ changes: store.changes, feed: changeFeed, now }),
@@ -186,13 +205,14 @@ export async function startApp(config: Config, parts: Parts, log: Logger, now = 
       newId,
     };
     const readiness = createReadiness(() => isMigrated(db));
-    const callLog = createCallLog(log);
+    const callLog = createCallLog(log, metrics, tracing);
     started.defer(() => callLog.close());
     const serviceKeys = createServiceKeys(config.SERVICE_KEYS);
     const clientAddress = createClientAddress(config.TRUSTED_PROXIES);
+    const calls = { clientAddress, tracing };
     const lean = createLeanRpc({ verifier, serviceKeys, callLog, clientAddress });
     const standard = createStandardServices(readiness.check, config.GRPC_REFLECTION);
-    const rpc = createRpcHandler({ ...deps, serviceKeys, clientAddress }, callLog, [
+    const rpc = createRpcHandler({ ...deps, ...calls, serviceKeys }, callLog, [
       extAuthzRoutes(deps),
       ...standard.routes,
     ]);
@@ -209,11 +229,12 @@ export async function startApp(config: Config, parts: Parts, log: Logger, now = 
       [
         createCorsHandler(config.CORS_ORIGINS),
         rpc,
-        createForwardAuthHandler({ ...deps, clientAddress }, callLog),
+        createForwardAuthHandler({ ...deps, ...calls }, callLog),
         plainHttp,
-        createUnknownGrpcMethodHandler(callLog, clientAddress),
+        createUnknownGrpcMethodHandler(callLog, calls),
       ],
     );
+    metrics.watchConnections(listener.connections);
     started.defer(() => listener.close(graceMs));
     started.defer(() => deps.watchers.close());
     started.defer(() => {
@@ -224,5 +245,5 @@ export async function startApp(config: Config, parts: Parts, log: Logger, now = 
   }
 
   const running = started.move();
-  return { port, close: () => running.disposeAsync() };
+  return { port, metricsPort: telemetry.port, close: () => running.disposeAsync() };
 }

@@ -19,6 +19,8 @@ import {
 } from './config-values.ts';
 import { LIMITS, type Limit, type LimitName } from './limits/limits.ts';
 import { OperatorError } from './operator-error.ts';
+import { readOtlpSettings } from './telemetry/otlp-settings.ts';
+import type { TelemetryOptions } from './telemetry/telemetry.ts';
 import { MAX_ACCESS_TTL_SECONDS } from './verifier/access-token.ts';
 
 /** Thrown with one line for each bad key. */
@@ -34,6 +36,7 @@ export class ConfigError extends OperatorError {
 
 export type Environment = Record<string, string | undefined>;
 export type Config = Omit<z.output<typeof schema>, 'DATABASE_LISTEN_URL' | 'GRPC_REFLECTION'> & {
+  telemetry: TelemetryOptions;
   ISSUER: string;
   limits: Record<LimitName, Limit>;
   /** Null for cleartext. */
@@ -63,6 +66,8 @@ const fields = {
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
   HOST: z.string().default('0.0.0.0'),
   PORT: number(0, 65_535).default(8080),
+  METRICS_HOST: z.string().optional(),
+  METRICS_PORT: number(0, 65_535).optional(),
   PUBLIC_URL: webUrl,
   ISSUER: webUrl.optional(),
   AUDIENCE: names.default(['latchkey']),
@@ -124,7 +129,10 @@ export function readConfig(environment: Environment): Config {
   const parsed = parseValues(schema, values, problems);
   const limits = readLimits(values, problems);
   const tls = readTls(values, problems);
+  const otlp = readOtlpSettings(values, problems);
   if (!parsed || problems.length > 0) throw new ConfigError(problems);
+  const { METRICS_HOST: host = parsed.HOST, METRICS_PORT: port } = parsed;
+  const telemetry = { ...otlp, prometheus: port === undefined ? null : { host, port } };
   const listenUrl = parsed.DATABASE_LISTEN_URL ?? parsed.DATABASE_URL;
   return {
     ...parsed,
@@ -133,6 +141,7 @@ export function readConfig(environment: Environment): Config {
     GRPC_REFLECTION: (parsed.GRPC_REFLECTION ?? (parsed.NODE_ENV === 'production' ? 'off' : 'on')) === 'on',
     tls,
     limits,
+    telemetry,
   };
 }
 

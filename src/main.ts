@@ -47,7 +47,8 @@ async function runUntilStopped(parts: Parts): Promise<void> {
   const stopped = stopSignal();
   const log = createLogger(config.LOG_LEVEL);
   const app: App = await startApp(config, parts, log);
-  log.info({ ...(parts.api && { port: app.port }) }, 'started');
+  const { port, metricsPort } = app;
+  log.info({ ...(port && { port }), ...(metricsPort && { metrics_port: metricsPort }) }, 'started');
   log.info({ signal: await stopped }, 'stopping');
   await app.close();
   log.info('stopped');
@@ -59,10 +60,15 @@ async function runWorkers(count: number): Promise<void> {
   const config = readConfig(environment);
   // The cores are there once, however many workers share them.
   const share = Math.max(1, Math.floor(availableParallelism() / count));
+  const { METRICS_PORT: firstPort } = config;
   await superviseWorkers(
     {
       count,
-      environment: { HASH_CONCURRENCY: environment.HASH_CONCURRENCY || String(share) },
+      environment: (place) => ({
+        HASH_CONCURRENCY: environment.HASH_CONCURRENCY || String(share),
+        // Each tells of itself alone.
+        ...(firstPort && { METRICS_PORT: String(firstPort + place) }),
+      }),
       killAfterMs: config.SHUTDOWN_GRACE_SECONDS * 1000 + CLOSING_MS,
     },
     createLogger(config.LOG_LEVEL),

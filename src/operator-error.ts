@@ -5,7 +5,7 @@ export class OperatorError extends Error {
 
 /** What drivers and the system say of an operator's mistakes, by their code. */
 const KNOWN: Record<string, string> = {
-  EADDRINUSE: 'the port is in use: choose another one with PORT (or MAILBOX_PORT)',
+  EADDRINUSE: 'the port is in use: choose another one with PORT (or METRICS_PORT, MAILBOX_PORT)',
   EADDRNOTAVAIL: 'there is no such address to listen on: see HOST',
   EACCES: 'permission denied',
   ECONNREFUSED: 'nobody listens there: is it running, and is the URL right?',

@@ -8,8 +8,8 @@ import { OperatorError } from './operator-error.ts';
 export type Supervision = {
   /** How many are to run. */
   count: number;
-  /** What each has to be told besides its environment. */
-  environment: Record<string, string>;
+  /** What each has to be told besides its environment. @param place from 0; who replaces a worker has the same */
+  environment(place: number): Record<string, string>;
   /** After this long a worker that was told to stop is killed, in milliseconds. */
   killAfterMs: number;
 };
@@ -38,7 +38,8 @@ export async function superviseWorkers(
   log: Logger,
   stopped: Promise<NodeJS.Signals>,
 ): Promise<void> {
-  const running = new Set<Worker>();
+  /** With the place of each. */
+  const running = new Map<Worker, number>();
   const timers = new Set<NodeJS.Timeout>();
   const allEnded = Promise.withResolvers<void>();
   let stopping = false;
@@ -49,14 +50,17 @@ export async function superviseWorkers(
   function start(): void {
     if (stopping) return;
     const startedAt = performance.now();
+    const taken = new Set(running.values());
+    let place = 0;
+    while (taken.has(place)) place += 1;
     let worker: Worker;
     try {
-      worker = cluster.fork(environment);
+      worker = cluster.fork(environment(place));
     } catch (error) {
       startLater(startedAt, { err: error });
       return;
     }
-    running.add(worker);
+    running.set(worker, place);
     worker.once('listening', ({ port }) => {
       if (!hasEverListened) log.info({ port, workers: count }, 'serving');
       hasEverListened = true;
@@ -96,9 +100,9 @@ export async function superviseWorkers(
     stopping = true;
     hasFailed = hasFailedToStart;
     for (const timer of timers) clearTimeout(timer);
-    for (const worker of running) worker.process.kill('SIGTERM');
+    for (const worker of running.keys()) worker.process.kill('SIGTERM');
     const kill = setTimeout(() => {
-      for (const worker of running) worker.process.kill('SIGKILL');
+      for (const worker of running.keys()) worker.process.kill('SIGKILL');
     }, killAfterMs);
     kill.unref();
     if (running.size === 0) allEnded.resolve();

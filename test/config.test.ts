@@ -30,7 +30,7 @@ function problemsOf(environment: Environment): string[] {
 test('the README has each key, and the defaults that stand there', async () => {
   const { readFile } = await import('node:fs/promises');
   const readme = await readFile('README.md', 'utf8');
-  const keys = Object.keys(readConfig(good)).filter((key) => key !== 'limits' && key !== 'tls');
+  const keys = Object.keys(readConfig(good)).filter((key) => !['limits', 'tls', 'telemetry'].includes(key));
   for (const key of keys) expect(readme, key).toContain(`\`${key}\``);
   const config = readConfig(good);
   expect(config).toMatchObject({
@@ -144,6 +144,27 @@ test('limits are set by name', () => {
     points: 10,
     windowSeconds: 60,
   });
+});
+
+test('metrics and traces are sent where OpenTelemetry’s variables say, and nowhere by default', () => {
+  expect(readConfig(good).telemetry).toEqual({ prometheus: null, otlpMetrics: null, traces: false });
+  const sent = { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4318' };
+  const otlpMetrics = { protocol: 'http/protobuf', intervalMs: 60_000 };
+  expect(readConfig({ ...good, ...sent }).telemetry).toMatchObject({ otlpMetrics, traces: true });
+  expect(readConfig({ ...good, OTEL_TRACES_EXPORTER: 'otlp' }).telemetry).toMatchObject({ traces: true });
+  for (const off of [{ OTEL_SDK_DISABLED: 'true' }, { OTEL_TRACES_EXPORTER: 'none', OTEL_METRICS_EXPORTER: 'none' }]) {
+    expect(readConfig({ ...good, ...sent, ...off }).telemetry).toMatchObject({ otlpMetrics: null, traces: false });
+  }
+  expect(readConfig({ ...good, METRICS_PORT: '9464', HOST: '::1' }).telemetry.prometheus).toEqual({
+    host: '::1',
+    port: 9464,
+  });
+  const bad = {
+    OTEL_METRICS_EXPORTER: 'prometheus',
+    OTEL_EXPORTER_OTLP_PROTOCOL: 'x',
+    OTEL_METRIC_EXPORT_INTERVAL: '1',
+  };
+  for (const [key, value] of Object.entries(bad)) expect(problemsOf({ ...good, [key]: value }), key).toHaveLength(1);
 });
 
 test('what needs only the database asks for nothing more', () => {

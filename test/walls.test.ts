@@ -31,6 +31,10 @@ const FORBIDDEN: [room: string, imported: string][] = [
   ['client', '../log.ts'],
   ['server', '../client/latchkey.ts'],
   ['dev', '@connectrpc/connect'],
+  ['server', '@opentelemetry/api'],
+  ['store', '../telemetry/metrics.ts'],
+  ['telemetry', '../server/call-log.ts'],
+  ['telemetry', '../config.ts'],
   ['.', 'pg'],
   ['.', '../gen/auth/v1/types_pb.ts'],
 ];

@@ -5,13 +5,22 @@ import type { Logger } from 'pino';
 import { atMostEvery } from '../at-most-every.ts';
 import type { OutboxRef } from '../store/outbox.ts';
 import type { Store } from '../store/store.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import type { Tracing } from '../telemetry/tracing.ts';
 import { within } from '../within.ts';
 import { describe, UndeliverableMail } from './mailer.ts';
 import { QUEUE_PREFIX, type Queues, type RetryPolicy } from './queues.ts';
 import { startRelay } from './relay.ts';
 import { type MailDeps, sendMail } from './send-mail.ts';
 
-export type WorkerDeps = MailDeps & { store: Pick<Store, 'changes'>; redis: Redis; queues: Queues; retry: RetryPolicy };
+export type WorkerDeps = MailDeps & {
+  store: Pick<Store, 'changes'>;
+  redis: Redis;
+  queues: Queues;
+  retry: RetryPolicy;
+  metrics: Pick<Metrics, 'jobEnded'>;
+  tracing: Pick<Tracing, 'traced'>;
+};
 
 export type Worker = {
   /** Lets jobs under way finish, for so long; what is left is done by the next worker. */
@@ -48,10 +57,11 @@ export async function startWorker(
       prefix: QUEUE_PREFIX,
       concurrency,
     }).on('error', onRedisError);
-  const consumers = [
-    consume('mail', MAIL_CONCURRENCY, (id) => sendMail(deps, id)),
-    consume('audit', AUDIT_CONCURRENCY, (id) => outbox.recordAuditEvent(id)),
-  ];
+  const jobs = deps.tracing.traced('job', {
+    mail: (id: string) => sendMail(deps, id),
+    audit: (id: string) => outbox.recordAuditEvent(id),
+  });
+  const consumers = [consume('mail', MAIL_CONCURRENCY, jobs.mail), consume('audit', AUDIT_CONCURRENCY, jobs.audit)];
   const onRelayError = atMostEvery(ERROR_LINE_EVERY_MS, (err) => log.warn({ err }, 'outbox relay'));
   const relay = startRelay({ outbox, queues: deps.queues, now: deps.now }, onRelayError);
 
@@ -68,7 +78,7 @@ export async function startWorker(
 
 /** One attempt at a job. What fails for good is marked in the outbox, where an operator finds it. */
 async function attempt(
-  { store, retry, now }: WorkerDeps,
+  { store, retry, metrics, now }: WorkerDeps,
   log: Logger,
   topic: OutboxRef['topic'],
   job: Job,
@@ -78,8 +88,10 @@ async function attempt(
   const number = job.attemptsMade + 1;
   try {
     await carryOut(id);
+    metrics.jobEnded(topic, 'done');
   } catch (error) {
     const isDead = error instanceof UndeliverableMail || number >= retry.maxAttempts;
+    metrics.jobEnded(topic, isDead ? 'dead' : 'failed');
     await store.outbox.noteFailure(id, describe(error), isDead ? now() : null);
     const fields = { outbox_id: id, topic, attempt: number, err: error };
     if (!isDead) log.warn(fields, 'job failed, will be tried again');

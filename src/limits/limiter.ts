@@ -40,11 +40,17 @@ const GIVE_BACK = `if tonumber(redis.call('get', KEYS[1]) or 0) > 0 then return 
 
 type Pair = { shared: RateLimiterRedis; fallback: RateLimiterMemory };
 
-/** @param onFallback hears of calls that Redis did not answer */
+export type LimiterOptions = {
+  /** Hears of calls that Redis did not answer. */
+  onFallback: (error: unknown) => void;
+  /** Hears of each attempt; `process` is where it was counted while Redis is away. */
+  onTaken?: (name: LimitName, outcome: 'allowed' | 'refused', store: 'redis' | 'process') => void;
+};
+
 export function createLimiter(
   redis: Redis,
   limits: Record<LimitName, Limit>,
-  onFallback: (error: unknown) => void,
+  { onFallback, onTaken }: LimiterOptions,
 ): Limiter {
   const pairs = new Map<string, Pair>(
     Object.entries(limits).map(([name, { points, windowSeconds }]) => {
@@ -74,6 +80,7 @@ export function createLimiter(
       return viaRedis(
         async () => {
           const taken = await consume(shared, key);
+          onTaken?.(name, taken.allowed ? 'allowed' : 'refused', 'redis');
           return {
             ...taken,
             giveBack: async () => void (await redis.eval(GIVE_BACK, 1, shared.getKey(key)).catch(() => {})),
@@ -81,6 +88,7 @@ export function createLimiter(
         },
         async () => {
           const taken = await consume(fallback, bucketOf(key));
+          onTaken?.(name, taken.allowed ? 'allowed' : 'refused', 'process');
           return { ...taken, giveBack: async () => void (await fallback.reward(bucketOf(key))) };
         },
       );

@@ -8,18 +8,21 @@ export type HashQueueOptions = {
   maxWaiting: number;
   /** How long a task may wait before it is refused, in milliseconds. */
   maxWaitMs: number;
+  /** Hears of each task that was done. */
+  onDone?: (waitedMs: number, durationMs: number) => void;
 };
 
 export type HashQueue = {
   /** @throws AuthError OVERLOADED when the queue is full or the wait too long; the signal's reason when it aborts first */
   run<T>(task: () => Promise<T>, signal?: AbortSignal): Promise<T>;
+  tasks(): { running: number; waiting: number };
 };
 
 type Waiter = { start: () => void };
 
 const RETRY_AFTER_MS = 1000;
 
-export function createHashQueue({ concurrency, maxWaiting, maxWaitMs }: HashQueueOptions): HashQueue {
+export function createHashQueue({ concurrency, maxWaiting, maxWaitMs, onDone }: HashQueueOptions): HashQueue {
   const waiting = new Set<Waiter>();
   let running = 0;
 
@@ -62,13 +65,17 @@ export function createHashQueue({ concurrency, maxWaiting, maxWaitMs }: HashQueu
   return {
     async run(task, signal) {
       signal?.throwIfAborted();
+      const askedAt = performance.now();
       await acquire(signal);
+      const startedAt = performance.now();
       try {
         return await task();
       } finally {
         release();
+        onDone?.(startedAt - askedAt, performance.now() - startedAt);
       }
     },
+    tasks: () => ({ running, waiting: waiting.size }),
   };
 }
 

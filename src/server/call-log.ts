@@ -1,13 +1,17 @@
-// What the log gets of calls: a line each, with no token, email or password in it. Except of those that gateways make about
-// every request: these are counted, and summed up every ten seconds; of their refusals the first ten of a second have a line
-// each, so that an operator sees why without drowning.
+// What is told of calls when they end: to the log, the metrics and the traces, with no token, email or password in it. The log has
+// a line a call, except of those that gateways make about every request: these are counted, and summed up every ten seconds; of
+// their refusals the first ten of a second have a line each, so that an operator sees why without drowning.
 import type { Logger } from 'pino';
 import type { Reason } from '../domain/auth-error.ts';
+import type { EndedCall, Metrics } from '../telemetry/metrics.ts';
+import type { RpcSystem } from '../telemetry/rpc-conventions.ts';
+import type { ReadHeader, Tracing } from '../telemetry/tracing.ts';
 import type { CallRecord } from './call-record.ts';
 
 /** A call of a counted method. */
 type CountedCall = {
   method: string;
+  system: RpcSystem;
   /** A gRPC code's name, such as `unauthenticated`. */
   code: string;
   reason: Reason | '';
@@ -18,10 +22,13 @@ type CountedCall = {
   requestId: string;
 };
 
+/** One that was answered from memory, before there was a record of it. */
+type LeanCall = CountedCall & { header: ReadHeader };
+
 export type CallLog = {
-  /** @param wasAnswered whether the whole answer went out */
-  write(record: CallRecord, wasAnswered: boolean): void;
-  count(call: CountedCall): void;
+  /** @param wasWritten whether all that was to be written went out; so it did, too, when a caller left before there was an answer */
+  write(record: CallRecord, wasWritten: boolean): void;
+  count(call: LeanCall): void;
   /** Sums up what has been counted until now. */
   close(): void;
 };
@@ -40,7 +47,11 @@ const SUM_UP_EVERY_MS = 10_000;
 const REFUSALS_PER_SECOND = 10;
 const CALLER_WENT_AWAY = 'canceled';
 
-export function createCallLog(log: Logger): CallLog {
+export function createCallLog(
+  log: Logger,
+  metrics: Pick<Metrics, 'callEnded'>,
+  tracing: Pick<Tracing, 'tell'> | null,
+): CallLog {
   const tallies = new Map<string, Tally>();
   let second = 0;
   let linesInSecond = 0;
@@ -70,9 +81,7 @@ export function createCallLog(log: Logger): CallLog {
     return linesInSecond <= REFUSALS_PER_SECOND;
   }
 
-  function count({ method, code, reason, startedAt, peer, requestId }: CountedCall): void {
-    const now = performance.now();
-    const durationMs = now - startedAt;
+  function addUp({ method, code, reason, peer, requestId }: CountedCall, durationMs: number): void {
     const key = reason === '' ? method : method + reason;
     let tally = tallies.get(key);
     if (!tally) {
@@ -82,7 +91,7 @@ export function createCallLog(log: Logger): CallLog {
     tally.calls += 1;
     tally.sumMs += durationMs;
     if (durationMs > tally.maxMs) tally.maxMs = durationMs;
-    if (reason !== '' && mayWriteLine(now)) {
+    if (reason !== '' && mayWriteLine(performance.now())) {
       const fields = {
         method,
         code,
@@ -96,17 +105,24 @@ export function createCallLog(log: Logger): CallLog {
   }
 
   return {
-    write(record, wasAnswered) {
-      const { method, reason, principal, address, requestId, startedAt, error } = record;
-      const isPlain = wasAnswered && error === undefined && record.code !== '';
-      if (isPlain && COUNTED_METHODS.has(method)) return count({ ...record, peer: () => address });
+    write(record, wasWritten) {
+      const { method, system, reason, principal, address, requestId, startedAt, error, span } = record;
+      const durationMs = performance.now() - startedAt;
+      const wasAnswered = wasWritten && record.code !== '';
+      const code = wasAnswered ? record.code : CALLER_WENT_AWAY;
+      const ended: EndedCall = { method, system, code, reason: wasAnswered ? reason : '', durationMs };
+      metrics.callEnded(ended);
+      span?.end(ended);
+      const isPlain = wasAnswered && error === undefined;
+      if (isPlain && COUNTED_METHODS.has(method)) return addUp({ ...record, peer: () => address }, durationMs);
       const fields = {
         method,
-        code: wasAnswered ? record.code : CALLER_WENT_AWAY,
-        ...(wasAnswered && reason && { reason }),
-        duration_ms: round(performance.now() - startedAt),
+        code,
+        ...(ended.reason && { reason: ended.reason }),
+        duration_ms: round(durationMs),
         peer: address,
         request_id: requestId,
+        ...(span?.traceId && { trace_id: span.traceId }),
         ...(principal?.kind === 'user' && { user_id: principal.userId }),
         ...(principal?.kind === 'service' && { service: principal.name }),
         ...(error !== undefined && { err: error }),
@@ -115,7 +131,14 @@ export function createCallLog(log: Logger): CallLog {
       else if (error !== undefined) log.warn(fields, 'call');
       else log.info(fields, 'call');
     },
-    count,
+    count(call) {
+      const { method, system, code, reason, startedAt, header } = call;
+      const ended: EndedCall = { method, system, code, reason, durationMs: performance.now() - startedAt };
+      addUp(call, ended.durationMs);
+      metrics.callEnded(ended);
+      tracing?.tell(ended, startedAt, header);
+    },
+
     close() {
       clearInterval(timer);
       sumUp();

@@ -3,6 +3,8 @@ import { randomUUID } from 'node:crypto';
 import { type ContextKey, createContextKey } from '@connectrpc/connect';
 import type { Reason } from '../domain/auth-error.ts';
 import type { Principal } from '../domain/principal.ts';
+import { type RpcSystem, rpcSystem } from '../telemetry/rpc-conventions.ts';
+import type { CallSpan, Tracing } from '../telemetry/tracing.ts';
 import type { ClientAddress } from './client-address.ts';
 import type { NodeRequest } from './handler.ts';
 
@@ -12,8 +14,11 @@ export type CallRecord = {
   userAgent: string;
   /** performance.now() */
   startedAt: number;
-  /** `auth.v1.AuthService/Login`; empty until a method is found. */
+  /** `auth.v1.AuthService/Login`; empty when nothing of this name is served. */
   method: string;
+  system: RpcSystem;
+  /** Null when nobody wants traces. */
+  span: CallSpan | null;
   /** A gRPC code's name, such as `unauthenticated`; empty until the call was answered. */
   code: string;
   reason: Reason | '';
@@ -22,6 +27,9 @@ export type CallRecord = {
   /** Only of our own defects and of dependencies that failed. */
   error: unknown;
 };
+
+/** What it takes to know of a call. */
+export type CallDeps = { clientAddress: ClientAddress; tracing: Tracing | null };
 
 export const callRecordKey: ContextKey<CallRecord | null> = createContextKey<CallRecord | null>(null);
 
@@ -33,13 +41,21 @@ export function chooseRequestId(suggested: unknown): string {
   return typeof suggested === 'string' && REQUEST_ID.test(suggested) ? suggested : randomUUID();
 }
 
-export function openCallRecord(request: NodeRequest, clientAddress: ClientAddress): CallRecord {
+export function openCallRecord(
+  request: NodeRequest,
+  { clientAddress, tracing }: CallDeps,
+  method: string,
+  system = rpcSystem(request.headers['content-type']),
+): CallRecord {
+  const header = (name: string) => String(request.headers[name] ?? '');
   return {
     requestId: chooseRequestId(request.headers['x-request-id']),
-    address: clientAddress(request.socket?.remoteAddress ?? '', String(request.headers['x-forwarded-for'] ?? '')),
+    address: clientAddress(request.socket?.remoteAddress ?? '', header('x-forwarded-for')),
     userAgent: plainUserAgent(request.headers['user-agent'] ?? ''),
     startedAt: performance.now(),
-    method: '',
+    method,
+    system,
+    span: tracing?.begin(method, system, header) ?? null,
     code: '',
     reason: '',
     principal: null,

@@ -7,8 +7,7 @@ import type { Deps } from '../deps.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import { soleBearerToken } from '../domain/bearer-token.ts';
 import type { CallLog } from './call-log.ts';
-import { type CallRecord, openCallRecord } from './call-record.ts';
-import type { ClientAddress } from './client-address.ts';
+import { type CallDeps, type CallRecord, openCallRecord } from './call-record.ts';
 import { answerError, codeName, ERRORS } from './errors.ts';
 import { type Handler, type NodeRequest, type NodeResponse, sendJson } from './handler.ts';
 import { challenge, identityHeaders, refusalStatus } from './identity-headers.ts';
@@ -18,15 +17,11 @@ const PATH = '/forward-auth';
 const TIMEOUT_MS = 5_000;
 
 /** Answers 200, 401 and 403; 400 for a route that is configured badly, and 503 when nobody can tell: gateways let neither pass. */
-export function createForwardAuthHandler(
-  deps: Pick<Deps, 'verifier'> & { clientAddress: ClientAddress },
-  callLog: CallLog,
-): Handler {
+export function createForwardAuthHandler(deps: Pick<Deps, 'verifier'> & CallDeps, callLog: CallLog): Handler {
   return (request, response) => {
     const [path, query = ''] = (request.url ?? '').split('?', 2);
     if (path !== PATH) return false;
-    const record = openCallRecord(request, deps.clientAddress);
-    record.method = 'forward-auth';
+    const record = openCallRecord(request, deps, 'forward-auth', 'http');
     response.setHeader('x-request-id', record.requestId);
     response.once('close', () => callLog.write(record, response.writableFinished));
     // Whatever the client's method was: some gateways pass it on. A body is nobody's concern here.

@@ -25,6 +25,8 @@ export type ListenerOptions = {
 
 export type Listener = {
   port: number;
+  /** How many connections are open. */
+  connections(): number;
   /** Takes no more connections, lets calls in flight finish, and cuts off what is left after the grace. */
   close(graceMs: number): Promise<void>;
 };
@@ -154,6 +156,7 @@ export async function listen(options: ListenerOptions, lean: LeanRpc, handlers: 
 
   return {
     port: (h1.address() as AddressInfo).port,
+    connections: () => sockets.size,
     async close(graceMs) {
       closing = true;
       tls?.close();

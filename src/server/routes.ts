@@ -21,11 +21,11 @@ import type { Deps } from '../deps.ts';
 import { bearerToken } from '../domain/bearer-token.ts';
 import type { ServiceKeys } from '../keys/service-keys.ts';
 import { callOf, userOf } from './call-context.ts';
-import type { ClientAddress } from './client-address.ts';
+import type { CallDeps } from './call-record.ts';
 import { changeMessage, principalMessage, tokensMessage, userMessage, verdictMessage } from './convert.ts';
 import { MAX_BATCH_BYTES } from './max-bytes.ts';
 
-export type RouteDeps = Deps & { serviceKeys: ServiceKeys; clientAddress: ClientAddress };
+export type RouteDeps = Deps & CallDeps & { serviceKeys: ServiceKeys };
 
 export type Routes = (router: ConnectRouter) => void;
 

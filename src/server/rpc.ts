@@ -49,8 +49,7 @@ export function createRpcHandler(deps: RouteDeps, callLog: CallLog, others: Rout
   return (request, response) => {
     const handler = handlers.get(request.url?.split('?', 1)[0] ?? '');
     if (!handler) return false;
-    const record = openCallRecord(request, deps.clientAddress);
-    record.method = `${handler.service.typeName}/${handler.method.name}`;
+    const record = openCallRecord(request, deps, `${handler.service.typeName}/${handler.method.name}`);
     const { methodKind } = handler.method;
     if (methodKind !== 'unary') response.emit(ANSWER_LASTS);
     if (methodKind === 'bidi_streaming') response.emit(REQUEST_LASTS);
@@ -65,7 +64,8 @@ export function createRpcHandler(deps: RouteDeps, callLog: CallLog, others: Rout
     const universal = universalRequestFromNodeRequest(request, response, undefined, valuesOf(record));
     dropEndlessTimeout(universal.header);
     response.once('close', () => callLog.write(record, response.writableFinished));
-    serve(handler, universal, response, record).catch((error: unknown) => {
+    const answer = () => serve(handler, universal, response, record);
+    (record.span ? record.span.run(answer) : answer()).catch((error: unknown) => {
       // Writing to a caller who went away is no defect.
       if (!request.destroyed && !response.destroyed) answerError(error, record);
       response.destroy();

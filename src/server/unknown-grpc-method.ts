@@ -2,17 +2,16 @@
 import { setTrailerStatus } from '@connectrpc/connect/protocol-grpc';
 import { AuthError } from '../domain/auth-error.ts';
 import type { CallLog } from './call-log.ts';
-import { openCallRecord } from './call-record.ts';
-import type { ClientAddress } from './client-address.ts';
+import { type CallDeps, openCallRecord } from './call-record.ts';
 import { answerError } from './errors.ts';
 import type { Handler } from './handler.ts';
 
 /** Answers UNIMPLEMENTED, by headers alone, to a gRPC call that nothing else has answered. */
-export function createUnknownGrpcMethodHandler(callLog: CallLog, clientAddress: ClientAddress): Handler {
+export function createUnknownGrpcMethodHandler(callLog: CallLog, deps: CallDeps): Handler {
   return (request, response) => {
     const contentType = request.headers['content-type'] ?? '';
     if (!contentType.startsWith('application/grpc')) return false;
-    const record = openCallRecord(request, clientAddress);
+    const record = openCallRecord(request, deps, '');
     response.once('close', () => callLog.write(record, response.writableFinished));
     const headers = new Headers({ 'content-type': contentType, 'x-request-id': record.requestId });
     setTrailerStatus(headers, answerError(new AuthError('UNIMPLEMENTED'), record));

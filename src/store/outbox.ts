@@ -14,6 +14,9 @@ export type DeadLetter = OutboxRef & {
   payload: unknown;
 };
 
+/** What waits for the worker, and what it has given up. */
+export type Backlog = { topic: Effect['topic']; waiting: number; dead: number; oldestSeconds: number };
+
 export type Outbox = ReturnType<typeof createOutbox>;
 
 /** Long enough to keep what an SMTP server says, short enough to keep rows small. */
@@ -104,6 +107,18 @@ export function createOutbox(db: Db, newId: () => string) {
 
     async ensureAuditPartitions(): Promise<void> {
       await sql`SELECT ensure_audit_partitions()`.execute(db);
+    },
+
+    /** How much there is of each topic, and how long the oldest that is not dead has waited. */
+    async backlog(now: Date): Promise<Backlog[]> {
+      const { rows } = await sql<Backlog>`
+        SELECT topic, count(entry.id)::int - count(entry.dead_at)::int AS waiting, count(entry.dead_at)::int AS dead,
+          coalesce(extract(epoch FROM ${now} - min(entry.created_at) FILTER (WHERE entry.dead_at IS NULL)), 0)::float8
+            AS "oldestSeconds"
+        FROM unnest(ARRAY['mail', 'audit']) AS topic LEFT JOIN outbox AS entry USING (topic)
+        GROUP BY topic
+      `.execute(db);
+      return rows;
     },
 
     async deadLetters(): Promise<DeadLetter[]> {

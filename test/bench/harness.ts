@@ -8,10 +8,10 @@ import { promisify } from 'node:util';
 import { type Environment, processEnvironment } from '../../src/config.ts';
 import { startEmbeddedPostgres } from '../../src/dev/embedded-postgres.ts';
 import { findRedis, startEmbeddedRedis } from '../../src/dev/embedded-redis.ts';
-import { fromDebian, onPath } from '../../src/dev/find-program.ts';
 import { PROGRAM_CACHE } from '../../src/dev/settings.ts';
 import { prepareDatabase } from '../../src/store/prepare-database.ts';
 import { auth, viaFetch } from '../support/clients.ts';
+import { findProgram } from '../support/program.ts';
 
 /** The core that answers, and the one that asks. */
 export const SERVER_CORE = 0;
@@ -124,10 +124,7 @@ const run = promisify(execFile);
 
 /** Asks as fast as it can for so many seconds. Counts good answers alone, and fails if there are others. */
 export async function h2load(server: Server, load: Load, seconds: number, folder: string): Promise<Rate> {
-  const program =
-    onPath(['h2load'], processEnvironment().PATH ?? '') ??
-    (await fromDebian('nghttp2-client', 'usr/bin/h2load', PROGRAM_CACHE));
-  if (!program) throw new Error('h2load is needed: install nghttp2-client');
+  const program = await findProgram('nghttp2-client', 'usr/bin/h2load');
   const file = join(folder, 'body');
   writeFileSync(file, load.body);
   const args = [

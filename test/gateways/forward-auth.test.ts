@@ -6,15 +6,13 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { processEnvironment } from '../../src/config.ts';
-import { fromDebian, onPath } from '../../src/dev/find-program.ts';
 import { freePort } from '../../src/dev/free-port.ts';
 import { startOwned, untilItAnswers } from '../../src/dev/owned-process.ts';
-import { PROGRAM_CACHE } from '../../src/dev/settings.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { auth, type Caller, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { type SignedIn, signedIn } from '../support/people.ts';
+import { findProgram } from '../support/program.ts';
 import { rawConnection } from '../support/raw.ts';
 
 let app: TestApp;
@@ -204,10 +202,7 @@ const GATEWAYS: Gateway[] = [
 
 describe.each(GATEWAYS)('$name', (gateway) => {
   async function start(latchkeyUrl: string): Promise<string> {
-    const found =
-      onPath([gateway.package], `${processEnvironment().PATH}:/usr/sbin`) ??
-      (await fromDebian(gateway.package, gateway.program, PROGRAM_CACHE));
-    if (!found) throw new Error(`${gateway.name} is needed, from Debian or on PATH`);
+    const found = await findProgram(gateway.package, gateway.program);
     const folder = mkdtempSync(join(tmpdir(), 'latchkey-gateway-'));
     const port = await freePort();
     const scratch = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];

@@ -13,7 +13,7 @@ async function open(url: string): Promise<{ limiter: Limiter; redis: Redis; fall
   const redis = openRedis(url, impatient(500), () => {});
   onTestFinished(() => redis.disconnect());
   const fallbacks: unknown[] = [];
-  return { limiter: createLimiter(redis, limits, (error) => fallbacks.push(error)), redis, fallbacks };
+  return { limiter: createLimiter(redis, limits, { onFallback: (error) => fallbacks.push(error) }), redis, fallbacks };
 }
 
 async function takeMany(limiter: Limiter, key: string, times: number) {

@@ -8,11 +8,10 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { processEnvironment, readConfig } from '../../src/config.ts';
-import { fromDebian, onPath } from '../../src/dev/find-program.ts';
-import { PROGRAM_CACHE } from '../../src/dev/settings.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { viaFetch } from '../support/clients.ts';
 import { type SignedIn, signedIn } from '../support/people.ts';
+import { findProgram } from '../support/program.ts';
 
 const run = promisify(execFile);
 
@@ -138,10 +137,8 @@ function page(): string {
 }
 
 test('a page in Chromium signs in from an allowed origin, and from another it cannot', async () => {
-  const chromium =
-    onPath(['chromium', 'chromium-browser', 'google-chrome'], processEnvironment().PATH ?? '') ??
-    (await fromDebian('chromium', 'usr/lib/chromium/chromium', PROGRAM_CACHE));
-  if (!chromium) throw new Error('Chromium is needed, from Debian or on PATH');
+  const names = ['chromium', 'chromium-browser', 'google-chrome'];
+  const chromium = await findProgram('chromium', 'usr/lib/chromium/chromium', names);
   const profile = mkdtempSync(join(tmpdir(), 'latchkey-chromium-'));
   onTestFinished(() => rmSync(profile, { recursive: true, force: true }));
   const open = async (url: string): Promise<string> => {

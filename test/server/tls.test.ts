@@ -12,11 +12,11 @@ import * as grpc from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { AuthService } from '../../gen/auth/v1/auth_service_pb.ts';
 import { processEnvironment, readConfig } from '../../src/config.ts';
-import { fromDebian, onPath, type Program } from '../../src/dev/find-program.ts';
-import { PROGRAM_CACHE } from '../../src/dev/settings.ts';
+import type { Program } from '../../src/dev/find-program.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { eventually } from '../support/eventually.ts';
 import { somebody } from '../support/people.ts';
+import { findProgram } from '../support/program.ts';
 import { rawConnection } from '../support/raw.ts';
 
 let openssl: Program;
@@ -47,11 +47,7 @@ function makePair(name: string): { cert: string; key: string } {
 }
 
 beforeAll(async () => {
-  const found =
-    onPath(['openssl'], processEnvironment().PATH ?? '') ??
-    (await fromDebian('openssl', 'usr/bin/openssl', PROGRAM_CACHE));
-  if (!found) throw new Error('openssl is needed, from Debian or on PATH');
-  openssl = found;
+  openssl = await findProgram('openssl', 'usr/bin/openssl');
   folder = mkdtempSync(join(tmpdir(), 'latchkey-tls-'));
   ({ cert: ca } = makePair('first'));
   const files = { TLS_CERT_FILE: file('first.crt'), TLS_KEY_FILE: file('first.key') };

@@ -6,12 +6,10 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { startApp } from '../../src/app.ts';
-import { processEnvironment, readConfig } from '../../src/config.ts';
-import { fromDebian, onPath } from '../../src/dev/find-program.ts';
+import { readConfig } from '../../src/config.ts';
 import { freePort } from '../../src/dev/free-port.ts';
 import type { Mailbox } from '../../src/dev/mailbox.ts';
 import { type OwnedProcess, startOwned, untilItAnswers } from '../../src/dev/owned-process.ts';
-import { PROGRAM_CACHE } from '../../src/dev/settings.ts';
 import { createLogger } from '../../src/log.ts';
 import { connectOnce } from '../../src/store/prepare-database.ts';
 import { openTestMailbox, testEnvironment } from '../support/app.ts';
@@ -19,6 +17,7 @@ import { auth, viaFetch } from '../support/clients.ts';
 import { createTestDatabase, type TestDatabase } from '../support/databases.ts';
 import { eventually } from '../support/eventually.ts';
 import { signedIn } from '../support/people.ts';
+import { findProgram } from '../support/program.ts';
 
 const MASTER_KEY = randomBytes(32).toString('base64');
 
@@ -30,10 +29,7 @@ let mailbox: Mailbox;
 let owner: pg.Client;
 
 beforeAll(async () => {
-  const program =
-    onPath(['pgbouncer'], processEnvironment().PATH ?? '') ??
-    (await fromDebian('pgbouncer', 'usr/sbin/pgbouncer', PROGRAM_CACHE));
-  if (!program) throw new Error('pgbouncer is needed, from Debian or on PATH');
+  const program = await findProgram('pgbouncer', 'usr/sbin/pgbouncer');
   database = await createTestDatabase();
   const service = new URL(database.serviceUrl);
   folder = mkdtempSync(join(tmpdir(), 'latchkey-pgbouncer-'));

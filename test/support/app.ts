@@ -80,7 +80,7 @@ export async function startTestApp(
   const owner = new pg.Pool({ connectionString: environment.MIGRATION_DATABASE_URL, max: 2 });
   owner.on('error', () => {});
   return {
-    port: app.port,
+    ...app,
     url: `http://127.0.0.1:${app.port}`,
     mailbox,
     logs,

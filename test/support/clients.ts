@@ -87,7 +87,8 @@ export function viaFetch(url: string): Caller {
   };
 }
 
-function viaGrpcJs(url: string): Caller {
+/** Over gRPC, on a connection of its own. */
+export function viaGrpcJs(url: string): Caller {
   const client = new grpc.Client(new URL(url).host, grpc.credentials.createInsecure());
   return (method, input, options = {}) => {
     const metadata = new grpc.Metadata();

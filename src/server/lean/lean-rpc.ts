@@ -83,6 +83,8 @@ export function createLeanRpc(deps: LeanDeps & { callLog: CallLog; clientAddress
     if (head.header('origin') !== '') return null;
     const startedAt = performance.now();
     const isGrpc = protocol === GRPC;
+    const system = isGrpc ? 'grpc' : 'connectrpc';
+    const { header } = head;
     // gRPC tells the length in the body itself; of anything else it must be known.
     const announced = Number(head.header('content-length'));
     if (isGrpc ? !head.isHttp2 : !(announced > 0 && announced <= method.maxBytes)) return null;
@@ -91,7 +93,7 @@ export function createLeanRpc(deps: LeanDeps & { callLog: CallLog; clientAddress
     const refuse = (reason: Reason) => {
       const requestId = chooseRequestId(head.header('x-request-id'));
       const code = codeName(ERRORS[reason].code);
-      deps.callLog.count({ method: method.name, startedAt, peer, reason, requestId, code });
+      deps.callLog.count({ method: method.name, system, startedAt, peer, reason, requestId, code, header });
       return isGrpc ? refuseGrpc(reason, requestId) : refuseConnect(reason, requestId);
     };
 
@@ -108,7 +110,7 @@ export function createLeanRpc(deps: LeanDeps & { callLog: CallLog; clientAddress
         const suggestedId = head.header('x-request-id');
         // A call that succeeds is counted and not logged, so an id of ours would lead nowhere.
         const requestId = suggestedId === '' && reason === '' ? '' : chooseRequestId(suggestedId);
-        deps.callLog.count({ method: method.name, startedAt, peer, reason, requestId, code: 'ok' });
+        deps.callLog.count({ method: method.name, system, startedAt, peer, reason, requestId, code: 'ok', header });
         if (isGrpc) return answerGrpc(outcome, requestId);
         return isJson
           ? answerConnect('application/json', outcome.json(), requestId)

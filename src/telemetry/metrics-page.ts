@@ -1,0 +1,31 @@
+// What Prometheus asks: all metrics as text, on a port that the public does not reach.
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { PrometheusExporter } from '@opentelemetry/exporter-prometheus';
+
+const PATH = '/metrics';
+const TIMEOUT_MS = 10_000;
+
+/** @throws when the port is taken */
+export async function openMetricsPage({ host, port }: { host: string; port: number }) {
+  const reader = new PrometheusExporter({ preventServerStart: true });
+  const server = http.createServer((request, response) => {
+    const isAsked = request.url?.split('?', 1)[0] === PATH;
+    if (isAsked && request.method === 'GET') return reader.getMetricsRequestHandler(request, response);
+    response.writeHead(isAsked ? 405 : 404, { 'content-type': 'text/plain' });
+    response.end(`ask GET ${PATH}\n`);
+  });
+  server.requestTimeout = TIMEOUT_MS;
+  server.headersTimeout = TIMEOUT_MS;
+  // Each worker has a page of its own, also below node:cluster, which would share the port.
+  const options = { host, port, exclusive: true };
+  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(options, resolve));
+  return {
+    reader,
+    port: (server.address() as AddressInfo).port,
+    close() {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}

@@ -1,0 +1,33 @@
+// What OpenTelemetry's conventions for RPC say of calls (semantic conventions 1.45, rpc/grpc.md and rpc/connect-rpc.md).
+
+/** `http` is the forward-auth door, which gateways call as an RPC without being one. */
+export type RpcSystem = 'grpc' | 'connectrpc' | 'http';
+
+/** A denied login is no error of the server; these are. */
+const SERVER_ERRORS = new Set([
+  'unknown',
+  'deadline_exceeded',
+  'unimplemented',
+  'internal',
+  'unavailable',
+  'data_loss',
+]);
+const GRPC_NAMES = new Map<string, string>([['canceled', 'CANCELLED']]);
+
+export function rpcSystem(contentType: string | undefined): RpcSystem {
+  return contentType?.startsWith('application/grpc') ? 'grpc' : 'connectrpc';
+}
+
+/** @param code a gRPC code's name as Connect writes it, such as `unauthenticated` */
+export function statusCode(system: RpcSystem, code: string): { status: string; isServerError: boolean } {
+  return { status: system === 'grpc' ? grpcName(code) : code, isServerError: SERVER_ERRORS.has(code) };
+}
+
+function grpcName(code: string): string {
+  let name = GRPC_NAMES.get(code);
+  if (name === undefined) {
+    name = code.toUpperCase();
+    GRPC_NAMES.set(code, name);
+  }
+  return name;
+}

@@ -1,0 +1,122 @@
+// Spans of calls and of what they do. What is traced gets names and times, never arguments: these hold tokens and passwords.
+import {
+  type Context,
+  context,
+  propagation,
+  type Span,
+  SpanKind,
+  SpanStatusCode,
+  type Tracer,
+  trace,
+} from '@opentelemetry/api';
+import {
+  ATTR_DB_QUERY_TEXT,
+  ATTR_DB_SYSTEM_NAME,
+  ATTR_ERROR_TYPE,
+  ATTR_RPC_METHOD,
+  ATTR_RPC_STATUS_CODE,
+  ATTR_RPC_SYSTEM_NAME,
+  DB_SYSTEM_NAME_VALUE_POSTGRESQL,
+} from '@opentelemetry/semantic-conventions';
+import type { EndedCall } from './metrics.ts';
+import { type RpcSystem, statusCode } from './rpc-conventions.ts';
+
+/** A header's value; empty when it is missing, null when it comes more than once. */
+export type ReadHeader = (name: string) => string | null;
+
+export type CallSpan = {
+  /** Empty when this call is not sampled. */
+  traceId: string;
+  /** What runs in it is told as part of the call. */
+  run<T>(serve: () => T): T;
+  end(call: EndedCall): void;
+};
+
+export type Tracing = {
+  begin(method: string, system: RpcSystem, header: ReadHeader): CallSpan;
+  /** Of a call that had no time for parts. @param startedAt performance.now() */
+  tell(call: EndedCall, startedAt: number, header: ReadHeader): void;
+  /** The same object; each of its asynchronous methods runs in a span of its own, such as `limiter take`. */
+  traced<T extends object>(name: string, parts: T): T;
+  /** A statement that has ended, when a call or a job waited for it. */
+  query(sql: string, durationMs: number, failed: boolean): void;
+};
+
+const HEADERS = { keys: () => [], get: (header: ReadHeader, name: string) => header(name) || undefined };
+
+export function createTracing(tracer: Tracer): Tracing {
+  const start = (method: string, system: RpcSystem, header: ReadHeader, startTime?: number): [Span, Context] => {
+    const parent = propagation.extract(context.active(), header, HEADERS);
+    const attributes = { [ATTR_RPC_SYSTEM_NAME]: system, [ATTR_RPC_METHOD]: method || '_OTHER' };
+    const options = { kind: SpanKind.SERVER, attributes, ...(startTime !== undefined && { startTime }) };
+    const span = tracer.startSpan(method || system, options, parent);
+    return [span, trace.setSpan(parent, span)];
+  };
+
+  return {
+    begin(method, system, header) {
+      const [span, within] = start(method, system, header);
+      return {
+        traceId: span.isRecording() ? span.spanContext().traceId : '',
+        run: (serve) => context.with(within, serve),
+        end: (call) => endCall(span, call),
+      };
+    },
+
+    tell(call, startedAt, header) {
+      const [span] = start(call.method, call.system, header, startedAt);
+      if (span.isRecording()) endCall(span, call);
+    },
+
+    traced(name, parts) {
+      const wrap = ([method, run]: [string, unknown]) => [
+        method,
+        typeof run === 'function' ? inSpan(tracer, `${name} ${method}`, run as Run) : run,
+      ];
+      return Object.fromEntries(Object.entries(parts).map(wrap));
+    },
+
+    query(sql, durationMs, failed) {
+      if (!trace.getActiveSpan()?.isRecording()) return;
+      const end = performance.now();
+      const attributes = { [ATTR_DB_SYSTEM_NAME]: DB_SYSTEM_NAME_VALUE_POSTGRESQL, [ATTR_DB_QUERY_TEXT]: sql };
+      const [, verb = 'postgresql'] = /^\s*(\w+)/.exec(sql) ?? [];
+      const options = { kind: SpanKind.CLIENT, attributes, startTime: end - durationMs };
+      const span = tracer.startSpan(verb.toUpperCase(), options);
+      if (failed) span.setStatus({ code: SpanStatusCode.ERROR });
+      span.end(end);
+    },
+  };
+}
+
+type Run = (...input: unknown[]) => unknown;
+
+function inSpan(tracer: Tracer, name: string, run: Run): Run {
+  return (...input) =>
+    tracer.startActiveSpan(name, (span) => {
+      const result = run(...input);
+      // One that is never ended is never told.
+      if (!(result instanceof Promise)) return result;
+      return result.then(
+        (value) => {
+          span.end();
+          return value;
+        },
+        (error: Error) => {
+          span.setStatus({ code: SpanStatusCode.ERROR }).setAttribute(ATTR_ERROR_TYPE, error.name).end();
+          throw error;
+        },
+      );
+    });
+}
+
+function endCall(span: Span, { system, code, reason }: EndedCall): void {
+  const { status, isServerError } = statusCode(system, code);
+  span.setAttribute(ATTR_RPC_STATUS_CODE, status);
+  if (reason !== '') span.setAttribute('latchkey.reason', reason);
+  if (isServerError) span.setAttribute(ATTR_ERROR_TYPE, status).setStatus({ code: SpanStatusCode.ERROR });
+  span.end();
+}
+
+/** Nothing is told, and nothing costs anything. */
+export const UNTRACED: Pick<Tracing, 'traced'> = { traced: (_, parts) => parts };

@@ -1,0 +1,166 @@
+import { createClient } from '@connectrpc/connect';
+import { createGrpcTransport } from '@connectrpc/connect-node';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { AuthService } from '../../gen/auth/v1/auth_service_pb.ts';
+import { openTestMailbox, startTestApp, type TestApp, testEnvironment } from '../support/app.ts';
+import { auth, type Caller, viaFetch, viaGrpcJs } from '../support/clients.ts';
+import { eventually } from '../support/eventually.ts';
+import { scrape, sumOf } from '../support/metrics.ts';
+import { signedIn, somebody } from '../support/people.ts';
+import { runMain } from '../support/processes.ts';
+
+let app: TestApp;
+let call: Caller;
+
+beforeAll(async () => {
+  app = await startTestApp({ METRICS_PORT: '0', LIMIT_LOGIN_ACCOUNT: '2/900', REVOCATION_POLL_MS: '200' });
+  call = viaFetch(app.url);
+});
+afterAll(() => app.close());
+
+const look = async (name: string, labels: Record<string, string> = {}) =>
+  sumOf(await scrape(app.metricsPort), name, labels);
+const callsOf = (method: string, labels: Record<string, string> = {}) =>
+  look('rpc_server_call_duration_count', { rpc_method: method, ...labels });
+
+/** Until the end of the test. */
+async function locked(table: string): Promise<void> {
+  const connection = await app.owner.connect();
+  await connection.query(`BEGIN; LOCK TABLE ${table}`);
+  onTestFinished(async () => {
+    await connection.query('ROLLBACK');
+    connection.release();
+  });
+}
+
+test('calls are counted by method, system and status, whichever way they are answered', async () => {
+  const { accessToken } = await signedIn(call);
+  await call(auth.verify, { accessToken });
+  await viaGrpcJs(app.url)(auth.verify, { accessToken });
+  await call(auth.verify, { accessToken: 'x' });
+  await fetch(`${app.url}/forward-auth`, { headers: { authorization: `Bearer ${accessToken}` } });
+  const verify = 'auth.v1.AuthService/Verify';
+  expect(await callsOf('auth.v1.AuthService/Login', { rpc_system_name: 'connectrpc', rpc_status_code: 'ok' })).toBe(1);
+  expect(await callsOf(verify, { rpc_system_name: 'connectrpc', rpc_status_code: 'ok' })).toBe(1);
+  expect(await callsOf(verify, { rpc_system_name: 'grpc', rpc_status_code: 'OK' })).toBe(1);
+  expect(await callsOf(verify, { rpc_status_code: 'unauthenticated' })).toBe(1);
+  expect(await look('latchkey_call_refusals_total', { rpc_method: verify, reason: 'TOKEN_INVALID' })).toBe(1);
+  expect(await callsOf('forward-auth', { rpc_system_name: 'http' })).toBe(1);
+});
+
+test('a refusal is no error of the server; what is not served has no name of the caller', async () => {
+  await call(auth.login, { email: 'nobody@people.example', password: 'a wrong pass phrase' });
+  expect(await callsOf('auth.v1.AuthService/Login', { rpc_status_code: 'unauthenticated', error_type: '' })).toBe(
+    undefined,
+  );
+  const { code } = await viaGrpcJs(app.url)(
+    { ...auth.verify, name: 'Unheard', parent: auth.verify.parent } as typeof auth.verify,
+    {},
+  );
+  expect(code).toBe('unimplemented');
+  const other = { rpc_system_name: 'grpc', rpc_status_code: 'UNIMPLEMENTED', error_type: 'UNIMPLEMENTED' };
+  expect(await callsOf('_OTHER', other)).toBe(1);
+});
+
+test('a caller who goes away is counted as such', async () => {
+  await locked('users');
+  const away = new AbortController();
+  const client = createClient(AuthService, createGrpcTransport({ baseUrl: app.url }));
+  const gone = client.login({ email: 'a@people.example', password: 'a wrong pass phrase' }, { signal: away.signal });
+  setTimeout(() => away.abort(), 500);
+  await gone.catch(() => {});
+  await eventually(() => callsOf('auth.v1.AuthService/Login', { rpc_status_code: 'CANCELLED' }));
+  await eventually(() => app.logs.some((line) => line.includes('AuthService/Login","code":"canceled"')));
+});
+
+test('attempts are counted by limit and outcome, and hashing by how long it took and waited', async () => {
+  const before = (await look('latchkey_hash_duration_count')) ?? 0;
+  const email = somebody().email;
+  for (let n = 0; n < 4; n += 1) await call(auth.login, { email, password: 'a wrong pass phrase' });
+  const of = (outcome: string) =>
+    look('latchkey_limit_decisions_total', { limit: 'LOGIN_ACCOUNT', outcome, store: 'redis' });
+  expect(await of('refused')).toBe(2);
+  expect(await of('allowed')).toBeGreaterThanOrEqual(2);
+  expect(await look('latchkey_hash_duration_count')).toBe(before + 2);
+  expect(await look('latchkey_hash_wait_duration_count')).toBe(before + 2);
+  expect(await look('latchkey_hash_tasks')).toBe(0);
+});
+
+test('the outbox shows what was sent, what waits and what was given up', async () => {
+  const person = await signedIn(call);
+  await call(auth.requestReset, { email: person.email });
+  await eventually(() => look('latchkey_jobs_total', { topic: 'mail', outcome: 'done' }));
+  expect(await look('latchkey_jobs_total', { topic: 'audit', outcome: 'done' })).toBeGreaterThan(0);
+  await app.owner.query(`INSERT INTO outbox (id, topic, payload, created_at, relayed_at, dead_at) VALUES
+    (gen_random_uuid(), 'mail', '{}', now() - interval '5 minutes', now() + interval '1 hour', NULL),
+    (gen_random_uuid(), 'mail', '{}', now() - interval '1 day', NULL, now())`);
+  expect(await look('latchkey_outbox_entries', { topic: 'mail', state: 'waiting' })).toBe(1);
+  expect(await look('latchkey_outbox_entries', { topic: 'mail', state: 'dead' })).toBe(1);
+  expect(await look('latchkey_outbox_oldest_age', { topic: 'mail' })).toBeCloseTo(300, -1);
+  await app.owner.query('DELETE FROM outbox');
+});
+
+test('the process tells of itself', async () => {
+  const samples = await scrape(app.metricsPort);
+  expect(sumOf(samples, 'latchkey_revocation_view_age')).toBeLessThan(1);
+  expect(sumOf(samples, 'latchkey_revocation_view_entries')).toBeGreaterThanOrEqual(0);
+  expect(sumOf(samples, 'latchkey_token_cache_size')).toBeGreaterThan(0);
+  expect(sumOf(samples, 'latchkey_connections')).toBeGreaterThan(0);
+  expect(sumOf(samples, 'db_client_connection_max', { db_client_connection_pool_name: 'calls' })).toBe(10);
+  expect(sumOf(samples, 'db_client_connection_count')).toBeGreaterThan(0);
+  expect(sumOf(samples, 'db_client_connection_pending_requests')).toBe(0);
+  expect(sumOf(samples, 'process_memory_usage')).toBeGreaterThan(50e6);
+  expect(sumOf(samples, 'nodejs_eventloop_delay_p99')).toBeGreaterThanOrEqual(0);
+});
+
+test('no person and no secret is in it', async () => {
+  const person = await signedIn(call);
+  const page = await (await fetch(`http://127.0.0.1:${app.metricsPort}/metrics`)).text();
+  for (const secret of [...Object.values(person), '127.0.0.1']) {
+    expect(page).not.toContain(secret);
+  }
+});
+
+test('there is nothing else on its port, and it is not on the public one', async () => {
+  const page = `http://127.0.0.1:${app.metricsPort}`;
+  expect((await fetch(`${page}/`)).status).toBe(404);
+  expect((await fetch(`${page}/metrics`, { method: 'POST' })).status).toBe(405);
+  expect((await fetch(`${app.url}/metrics`)).status).toBe(404);
+});
+
+test('while Postgres hangs, the page still answers, without what only Postgres knows', async () => {
+  await locked('outbox');
+  const samples = await scrape(app.metricsPort);
+  expect(sumOf(samples, 'latchkey_outbox_entries')).toBeNaN();
+  expect(sumOf(samples, 'process_memory_usage')).toBeGreaterThan(0);
+});
+
+test('a port that is taken stops the start, with a sentence', async () => {
+  const mailbox = await openTestMailbox();
+  onTestFinished(() => mailbox.close());
+  const environment = await testEnvironment(mailbox, {
+    METRICS_PORT: String(app.metricsPort),
+    METRICS_HOST: '127.0.0.1',
+  });
+  const server = runMain(['serve'], environment);
+  expect(await server.ended).toBe(1);
+  expect(server.output()).toContain('METRICS_PORT');
+});
+
+test('without Redis the attempts are counted by the process, and the page says so', async () => {
+  const mailbox = await openTestMailbox();
+  const server = runMain(['serve'], {
+    ...(await testEnvironment(mailbox, { METRICS_PORT: '0' })),
+    REDIS_URL: 'redis://127.0.0.1:1',
+  });
+  onTestFinished(async () => {
+    server.child.kill('SIGKILL');
+    await mailbox.close();
+  });
+  const find = (name: string) => eventually(() => new RegExp(`"${name}":(\\d+)`).exec(server.output())?.[1], 20_000);
+  const [port, metricsPort] = [await find('port'), await find('metrics_port')];
+  await viaFetch(`http://127.0.0.1:${port}`)(auth.register, somebody());
+  const decisions = await scrape(Number(metricsPort));
+  expect(sumOf(decisions, 'latchkey_limit_decisions_total', { store: 'process' })).toBe(1);
+  expect(sumOf(decisions, 'latchkey_limit_decisions_total', { store: 'redis' })).toBe(undefined);
+});
