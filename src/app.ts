@@ -222,6 +222,12 @@ export async function startApp(config: Config, parts: Parts, log: Logger, now = 
         host: config.HOST,
         port: config.PORT,
         maxConnectionsPerPeer: config.MAX_CONNECTIONS_PER_PEER,
+        lifetime: {
+          maxAgeMs: config.MAX_CONNECTION_AGE_SECONDS * 1000,
+          graceMs: config.MAX_CONNECTION_AGE_GRACE_SECONDS * 1000,
+          pingEveryMs: config.KEEPALIVE_SECONDS * 1000,
+          pingTimeoutMs: config.KEEPALIVE_TIMEOUT_SECONDS * 1000,
+        },
         tls: config.tls,
         onTlsProblem: (err) => log.error({ err }, 'the certificate was not renewed'),
       },

@@ -110,7 +110,11 @@ const fields = {
   CORS_ORIGINS: origins.prefault(''),
   TRUSTED_PROXIES: networks.prefault(''),
   MAX_CONNECTIONS_PER_PEER: number(1, 1_000_000).default(1_000),
-  SHUTDOWN_GRACE_SECONDS: number(0, 300).default(15),
+  MAX_CONNECTION_AGE_SECONDS: number(0, 86_400).default(1_800),
+  MAX_CONNECTION_AGE_GRACE_SECONDS: number(1, 86_400).default(300),
+  KEEPALIVE_SECONDS: number(1, 7_200).default(30),
+  KEEPALIVE_TIMEOUT_SECONDS: number(1, 600).default(20),
+  SHUTDOWN_GRACE_SECONDS: number(0, 300).default(10),
 };
 
 const schema = z.object(fields);

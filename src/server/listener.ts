@@ -2,12 +2,13 @@
 // they may stall, and how they end.
 import http from 'node:http';
 import http2 from 'node:http2';
-import type { AddressInfo, Socket } from 'node:net';
+import { type AddressInfo, Server, type Socket } from 'node:net';
 import { ChunkCountingHttp1Request, ChunkCountingHttp2Request } from './chunks.ts';
 import { ANSWER_LASTS, type Handler, type NodeRequest, type NodeResponse, REQUEST_LASTS, sendJson } from './handler.ts';
 import { leanHttp1 } from './lean/http1-door.ts';
 import { leanHttp2, type OnStream } from './lean/http2-door.ts';
 import type { LeanRpc } from './lean/lean-rpc.ts';
+import { ageOf, createSessions, LAST_CALLS_MS, type Lifetime } from './sessions.ts';
 import { sniff } from './sniff.ts';
 import { openTls, type TlsFiles } from './tls.ts';
 
@@ -21,6 +22,7 @@ export type ListenerOptions = {
   port: number;
   /** Connections from one address at the most. */
   maxConnectionsPerPeer: number;
+  lifetime: Lifetime;
 };
 
 export type Listener = {
@@ -39,8 +41,8 @@ const EXCHANGE_TIMEOUT_MS = 20_000;
 const UNREAD_GRACE_MS = 500;
 /** Longer than load balancers keep an idle connection, so that they and not we are the ones to close it. */
 const KEEP_ALIVE_MS = 75_000;
-/** How long an HTTP/2 connection may be without a stream, whatever else is sent on it. */
-const IDLE_SESSION_MS = 5 * 60_000;
+/** How long an HTTP/1.1 connection is silent before the system asks whether somebody is there. */
+const TCP_KEEPALIVE_MS = 60_000;
 const MAX_HEADER_BYTES = 16 * 1024;
 const MAX_STREAMS_PER_CONNECTION = 100;
 
@@ -52,7 +54,9 @@ export async function listen(options: ListenerOptions, lean: LeanRpc, handlers: 
   let closing = false;
   const sockets = new Set<Socket>();
   const peers = new Map<string, number>();
-  const sessions = new Set<http2.ServerHttp2Session>();
+  const sessions = createSessions(options.lifetime);
+  /** Of HTTP/1.1 connections: when they are to take no more requests (monotonic). */
+  const retireAt = new WeakMap<Socket, number>();
   /** Connections that have not said yet what they speak. */
   const undecided = new Map<string, Socket>();
 
@@ -86,13 +90,7 @@ export async function listen(options: ListenerOptions, lean: LeanRpc, handlers: 
     const serve = headerBytes(rawHeaders) > MAX_HEADER_BYTES ? serveAsRequest : serveLean;
     serve(stream, headers, flags, rawHeaders);
   });
-  h2.on('session', (session) => {
-    sessions.add(session);
-    session.on('error', () => session.destroy());
-    session.on('close', () => sessions.delete(session));
-    boundSession(session);
-    if (closing) session.close();
-  });
+  h2.on('session', sessions.add);
 
   const tls =
     options.tls && openTls(options.tls, (socket) => speak(socket, socket.alpnProtocol === 'h2'), options.onTlsProblem);
@@ -108,7 +106,7 @@ export async function listen(options: ListenerOptions, lean: LeanRpc, handlers: 
       connectionsCheckingInterval: 1_000,
     },
     (request, response) => {
-      if (closing) response.setHeader('connection', 'close');
+      if (closing || performance.now() > (retireAt.get(request.socket) ?? 0)) response.shouldKeepAlive = false;
       answerHttp1(request, response);
     },
   );
@@ -141,6 +139,8 @@ export async function listen(options: ListenerOptions, lean: LeanRpc, handlers: 
   function speak(socket: Socket, isHttp2: boolean): void {
     undecided.delete(nameOf(socket));
     if (!isHttp2) {
+      retireAt.set(socket, performance.now() + ageOf(options.lifetime));
+      socket.setKeepAlive(true, TCP_KEEPALIVE_MS);
       speakHttp1?.call(h1, socket);
       return;
     }
@@ -160,13 +160,17 @@ export async function listen(options: ListenerOptions, lean: LeanRpc, handlers: 
     async close(graceMs) {
       closing = true;
       tls?.close();
-      const closed = new Promise<void>((resolve) => h1.close(() => resolve()));
+      // Not http's own close, which cuts off idle connections at once: a request may be on its way.
+      const closed = new Promise<void>((resolve) => Server.prototype.close.call(h1, () => resolve()));
       // What they have sent may not have been read yet; soon it will have been.
       const silent = setTimeout(() => {
         for (const socket of undecided.values()) socket.destroy();
       }, UNREAD_GRACE_MS);
-      for (const session of sessions) session.close();
-      const sweep = setInterval(() => h1.closeIdleConnections(), 100);
+      sessions.drain();
+      const stoppedAt = performance.now();
+      const sweep = setInterval(() => {
+        if (performance.now() - stoppedAt > LAST_CALLS_MS) h1.closeIdleConnections();
+      }, 100);
       const cutOff = setTimeout(() => {
         for (const socket of sockets) socket.destroy();
       }, graceMs);
@@ -187,21 +191,6 @@ function headerBytes(rawHeaders: string[]): number {
   let sum = 0;
   for (const text of rawHeaders) sum += text.length;
   return sum;
-}
-
-/**
- * Closes an HTTP/2 connection that does not complete its preface, or on which nothing new is asked for too long. What is
- * under way by then goes on to its end.
- */
-function boundSession(session: http2.ServerHttp2Session): void {
-  const preface = setTimeout(() => session.destroy(), STALL_TIMEOUT_MS);
-  const idle = setTimeout(() => session.close(), IDLE_SESSION_MS);
-  session.once('remoteSettings', () => clearTimeout(preface));
-  session.on('stream', () => idle.refresh());
-  session.once('close', () => {
-    clearTimeout(preface);
-    clearTimeout(idle);
-  });
 }
 
 /**

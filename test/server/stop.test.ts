@@ -24,7 +24,12 @@ afterAll(() => mailbox.close());
 
 describe('a stop under load', () => {
   test.each(['SIGTERM', 'SIGINT'] as const)('by %s lets calls in flight finish, and exits with 0', async (signal) => {
-    const server = await serve({ ...environment, ARGON2_MEMORY_KIB: '65536', HASH_CONCURRENCY: '2' });
+    const server = await serve({
+      ...environment,
+      ARGON2_MEMORY_KIB: '65536',
+      HASH_CONCURRENCY: '2',
+      HASH_QUEUE_WAIT_MS: '9000',
+    });
     const person = await signedIn(viaFetch(server.url));
     const client = createClient(AuthService, createGrpcTransport({ baseUrl: server.url }));
     const idle = rawConnection(Number(new URL(server.url).port), 'GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n');
