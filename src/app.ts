@@ -19,7 +19,7 @@ import { openHashWorkshop } from './passwords/hash-workshop.ts';
 import { createHasher } from './passwords/hasher.ts';
 import { impatient, openRedis } from './redis.ts';
 import { createCallLog } from './server/call-log.ts';
-import { createClientAddress } from './server/client-address.ts';
+import { createClientAddress, isIn } from './server/client-address.ts';
 import { createCorsHandler } from './server/cors.ts';
 import { extAuthzRoutes } from './server/ext-authz.ts';
 import { createForwardAuthHandler } from './server/forward-auth.ts';
@@ -229,6 +229,7 @@ export async function startApp(config: Config, parts: Parts, log: Logger, now = 
           pingTimeoutMs: config.KEEPALIVE_TIMEOUT_SECONDS * 1000,
         },
         tls: config.tls,
+        isProxy: config.PROXY_PROTOCOL === 'on' ? (address) => isIn(config.TRUSTED_PROXIES, address) : () => false,
         onTlsProblem: (err) => log.error({ err }, 'the certificate was not renewed'),
       },
       lean,

@@ -8,6 +8,7 @@ const SERVICE_KEY_LENGTH = 32;
 /** A random key of 32 bytes has fewer different ones less than once in 10^12 times. */
 const MIN_DIFFERENT_BYTES = 16;
 const SAMPLE = /change.?me|sample|example|secret|passw(or)?d|placeholder|your.?key|^postgres$|^latchkey$|^admin$/i;
+const IDENTITY = /^(spiffe:\/\/[a-z0-9._-]+(\/[A-Za-z0-9._-]+)+|[a-z0-9-]+(\.[a-z0-9-]+)*)$/;
 /** Of passwords in URLs. */
 const SHORT = 12;
 
@@ -76,6 +77,12 @@ export const networks = separated.transform((items, context) => {
   }
   return list;
 });
+
+/** `spiffe://example.org/gateway,billing.internal` */
+export const identities = separated.refine(
+  (items) => items.every((item) => IDENTITY.test(item)),
+  'must be SPIFFE IDs and DNS names such as spiffe://example.org/gateway,billing.internal',
+);
 
 export const limit = z.string().transform((text, context): Limit => {
   const [, points, windowSeconds] = /^([1-9]\d{0,8})\/([1-9]\d{0,6})$/.exec(text) ?? [];

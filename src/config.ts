@@ -1,11 +1,11 @@
 // The one reader of the environment. Reports every bad key at once, and never a value. README.md has the table.
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { createSecureContext } from 'node:tls';
 import { z } from 'zod';
 import {
   databaseUrl,
   hasWeakPassword,
+  identities,
   limit,
   masterKey,
   names,
@@ -19,6 +19,7 @@ import {
 } from './config-values.ts';
 import { LIMITS, type Limit, type LimitName } from './limits/limits.ts';
 import { OperatorError } from './operator-error.ts';
+import { readTlsFiles, type TlsOptions } from './server/tls.ts';
 import { readOtlpSettings } from './telemetry/otlp-settings.ts';
 import type { TelemetryOptions } from './telemetry/telemetry.ts';
 import { MAX_ACCESS_TTL_SECONDS } from './verifier/access-token.ts';
@@ -40,7 +41,7 @@ export type Config = Omit<z.output<typeof schema>, 'DATABASE_LISTEN_URL' | 'GRPC
   ISSUER: string;
   limits: Record<LimitName, Limit>;
   /** Null for cleartext. */
-  tls: { certFile: string; keyFile: string } | null;
+  tls: TlsOptions | null;
   /** Null: do not listen. */
   DATABASE_LISTEN_URL: string | null;
   /** Whether tools may ask which services there are, and what their messages look like. */
@@ -107,8 +108,12 @@ const fields = {
 
   TLS_CERT_FILE: z.string().optional(),
   TLS_KEY_FILE: z.string().optional(),
+  TLS_CLIENT_CA_FILE: z.string().optional(),
+  TLS_CLIENT_AUTH: z.enum(['optional', 'required']).default('optional'),
+  TLS_CLIENT_SERVICES: identities.prefault(''),
   CORS_ORIGINS: origins.prefault(''),
   TRUSTED_PROXIES: networks.prefault(''),
+  PROXY_PROTOCOL: z.enum(['on', 'off']).default('off'),
   MAX_CONNECTIONS_PER_PEER: number(1, 1_000_000).default(1_000),
   MAX_CONNECTION_AGE_SECONDS: number(0, 86_400).default(1_800),
   MAX_CONNECTION_AGE_GRACE_SECONDS: number(1, 86_400).default(300),
@@ -132,8 +137,8 @@ export function readConfig(environment: Environment): Config {
   const { values, problems } = readEnvironment(environment);
   const parsed = parseValues(schema, values, problems);
   const limits = readLimits(values, problems);
-  const tls = readTls(values, problems);
   const otlp = readOtlpSettings(values, problems);
+  const tls = parsed && readTls(parsed, problems);
   if (!parsed || problems.length > 0) throw new ConfigError(problems);
   const { METRICS_HOST: host = parsed.HOST, METRICS_PORT: port } = parsed;
   const telemetry = { ...otlp, prometheus: port === undefined ? null : { host, port } };
@@ -213,18 +218,27 @@ function readLimits(values: Environment, problems: string[]): Record<LimitName, 
 }
 
 /** The files themselves are read again by who uses them, for they change. */
-function readTls({ TLS_CERT_FILE: certFile, TLS_KEY_FILE: keyFile }: Environment, problems: string[]): Config['tls'] {
-  if (certFile === undefined && keyFile === undefined) return null;
+function readTls(values: z.output<typeof schema>, problems: string[]): TlsOptions | null {
+  const { TLS_CERT_FILE: certFile, TLS_KEY_FILE: keyFile, TLS_CLIENT_CA_FILE: caFile } = values;
+  const services = values.TLS_CLIENT_SERVICES;
+  if (services.length > 0 && caFile === undefined) problems.push('TLS_CLIENT_SERVICES needs TLS_CLIENT_CA_FILE');
+  if (certFile === undefined && keyFile === undefined) {
+    if (caFile !== undefined) problems.push('TLS_CLIENT_CA_FILE needs TLS_CERT_FILE and TLS_KEY_FILE');
+    return null;
+  }
   if (certFile === undefined || keyFile === undefined) {
     problems.push('TLS_CERT_FILE and TLS_KEY_FILE must be set together');
     return null;
   }
+  const isRequired = values.TLS_CLIENT_AUTH === 'required';
+  const tls = { certFile, keyFile, clients: caFile === undefined ? null : { caFile, isRequired, services } };
   try {
-    createSecureContext({ cert: readFileSync(certFile), key: readFileSync(keyFile) });
+    readTlsFiles(tls);
   } catch (error) {
-    problems.push(`TLS_CERT_FILE and TLS_KEY_FILE cannot be used: ${(error as Error).message}`);
+    const names = caFile === undefined ? '' : ', TLS_CLIENT_CA_FILE';
+    problems.push(`TLS_CERT_FILE and TLS_KEY_FILE${names} cannot be used: ${(error as Error).message}`);
   }
-  return { certFile, keyFile };
+  return tls;
 }
 
 function lowerFirst(text: string): string {

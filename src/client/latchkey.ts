@@ -1,4 +1,5 @@
 // Verifies access tokens in the process that receives them: with the server's own engine, on what its Watch stream tells.
+import type { SecureContextOptions } from 'node:tls';
 import { timestampDate } from '@bufbuild/protobuf/wkt';
 import { Code, ConnectError, createClient, type Transport } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
@@ -15,8 +16,10 @@ import { followWatch } from './watch-follower.ts';
 export type LatchkeyOptions = {
   /** Of the server, such as `http://localhost:8080`. */
   url: string;
-  /** A service key; VerifierService asks for one. */
-  serviceKey: string;
+  /** VerifierService asks for a service's key, or for its certificate. */
+  serviceKey?: string;
+  /** Of https: whom to trust besides the usual authorities, and the certificate to show; PEM. */
+  tls?: Pick<SecureContextOptions, 'ca' | 'cert' | 'key'>;
   /** When set, tokens must have been issued for it (`aud`). */
   audience?: string;
   /** How old the knowledge of revocations may be to be believed, in milliseconds. 5,000 by default. */
@@ -59,14 +62,14 @@ export function createLatchkey(options: LatchkeyOptions): Latchkey {
   if (!/^https?:$/.test(URL.parse(options.url)?.protocol ?? ''))
     throw new TypeError('url must begin with http:// or https://');
   const { audience = '', maxStalenessMs = MAX_STALENESS_MS, whenStale = 'ask' } = options;
-  const transport = options.transport ?? transportTo(options.url, maxStalenessMs);
+  const transport = options.transport ?? transportTo(options.url, options.tls ?? {}, maxStalenessMs);
   const authService = createClient(AuthService, transport);
   const view = createRevocationView();
   let engine: { issuer: string; engine: Engine } | null = null;
 
   const follower = followWatch({
     client: createClient(VerifierService, transport),
-    headers: { authorization: `Bearer ${options.serviceKey}` },
+    headers: options.serviceKey === undefined ? {} : { authorization: `Bearer ${options.serviceKey}` },
     view,
     maxStalenessMs,
     onError: options.onError ?? (() => {}),
@@ -111,8 +114,9 @@ export function createLatchkey(options: LatchkeyOptions): Latchkey {
 }
 
 /** With pings, so that a connection that has died without a word is not used for ever. */
-function transportTo(url: string, maxStalenessMs: number): Transport {
-  return createGrpcTransport({ baseUrl: url, pingIntervalMs: maxStalenessMs, pingTimeoutMs: maxStalenessMs / 2 });
+function transportTo(url: string, nodeOptions: SecureContextOptions, maxStalenessMs: number): Transport {
+  const pings = { pingIntervalMs: maxStalenessMs, pingTimeoutMs: maxStalenessMs / 2 };
+  return createGrpcTransport({ baseUrl: url, nodeOptions, ...pings });
 }
 
 function toPrincipal(message: PrincipalMessage | undefined): UserPrincipal {

@@ -26,6 +26,14 @@ export type AccessDeps = Pick<Deps, 'verifier' | 'limiter' | 'store' | 'now'> & 
 /** They tell nothing that is a secret, or as Verify nothing but what a token says; probes, tools and Envoy have no credentials. */
 const PUBLIC_SERVICES: DescService[] = [Health, ServerReflection, ServerReflectionAlpha, Authorization];
 
+/** What a call shows of who makes it. */
+export type Credentials = {
+  /** Of `authorization: Bearer ...`; empty without. */
+  bearer: string;
+  /** The service that the certificate of the connection names, or null. */
+  peerService: string | null;
+};
+
 export function accessOf(method: DescMethod): Access {
   return PUBLIC_SERVICES.includes(method.parent) ? Access.PUBLIC : getOption(method, accessOption);
 }
@@ -38,14 +46,16 @@ export function accessOf(method: DescMethod): Access {
 export async function authorize(
   deps: AccessDeps,
   access: Access,
-  credential: string,
+  { bearer, peerService }: Credentials,
   what: string,
   call: Call,
 ): Promise<Principal | null> {
   if (access === Access.PUBLIC) return null;
   if (access === Access.UNSPECIFIED) throw new AuthError('PERMISSION_DENIED');
-  if (credential === '') throw new AuthError('CREDENTIALS_MISSING');
-  const principal = await identify(deps, credential, call);
+  // Whatever token a service passes on: that one is its user's.
+  if (access === Access.SERVICE && peerService !== null) return { kind: 'service', name: peerService };
+  if (bearer === '') throw new AuthError('CREDENTIALS_MISSING');
+  const principal = await identify(deps, bearer, call);
   if (mayCall(principal, access)) return principal;
   const caller = principal.kind === 'user' ? principal.userId : principal.name;
   const { allowed } = await deps.limiter.take('DENIED_AUDIT', caller);
@@ -59,12 +69,12 @@ export async function authorizeFields(
   deps: AccessDeps,
   desc: DescMessage,
   message: Message,
-  credential: string,
+  credentials: Credentials,
   call: Call,
 ): Promise<void> {
   for (const field of desc.fields) {
     if (!hasOption(field, field_access) || !isFieldSet(message, field)) continue;
-    await authorize(deps, getOption(field, field_access), credential, `${desc.typeName}.${field.name}`, call);
+    await authorize(deps, getOption(field, field_access), credentials, `${desc.typeName}.${field.name}`, call);
   }
 }
 

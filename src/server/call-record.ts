@@ -7,6 +7,7 @@ import { type RpcSystem, rpcSystem } from '../telemetry/rpc-conventions.ts';
 import type { CallSpan, Tracing } from '../telemetry/tracing.ts';
 import type { ClientAddress } from './client-address.ts';
 import type { NodeRequest } from './handler.ts';
+import { peerOf } from './peer.ts';
 
 export type CallRecord = {
   requestId: string;
@@ -22,6 +23,8 @@ export type CallRecord = {
   /** A gRPC code's name, such as `unauthenticated`; empty until the call was answered. */
   code: string;
   reason: Reason | '';
+  /** The service that the certificate of the connection names, or null. */
+  peerService: string | null;
   /** Who calls, once that is known. */
   principal: Principal | null;
   /** Only of our own defects and of dependencies that failed. */
@@ -48,9 +51,10 @@ export function openCallRecord(
   system = rpcSystem(request.headers['content-type']),
 ): CallRecord {
   const header = (name: string) => String(request.headers[name] ?? '');
+  const peer = peerOf(request.socket);
   return {
     requestId: chooseRequestId(request.headers['x-request-id']),
-    address: clientAddress(request.socket?.remoteAddress ?? '', header('x-forwarded-for')),
+    address: clientAddress(peer.address, header('x-forwarded-for')),
     userAgent: plainUserAgent(request.headers['user-agent'] ?? ''),
     startedAt: performance.now(),
     method,
@@ -58,6 +62,7 @@ export function openCallRecord(
     span: tracing?.begin(method, system, header) ?? null,
     code: '',
     reason: '',
+    peerService: peer.service,
     principal: null,
     error: undefined,
   };

@@ -6,7 +6,7 @@ import { type BlockList, isIP } from 'node:net';
 export type ClientAddress = (peer: string, forwardedFor: string) => string;
 
 export function createClientAddress(trusted: BlockList): ClientAddress {
-  const isTrusted = (address: string) => trusted.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
+  const isTrusted = (address: string) => isIn(trusted, address);
 
   return (peer, forwardedFor) => {
     let address = plainAddress(peer) ?? peer;
@@ -19,6 +19,12 @@ export function createClientAddress(trusted: BlockList): ClientAddress {
     }
     return address;
   };
+}
+
+/** @param address also in the IPv6 form of an IPv4 address */
+export function isIn(networks: BlockList, address: string): boolean {
+  const plain = plainAddress(address) ?? '';
+  return isIP(plain) !== 0 && networks.check(plain, isIP(plain) === 6 ? 'ipv6' : 'ipv4');
 }
 
 /** Without a port, brackets or the IPv6 form of an IPv4 address; null for what is no address. */

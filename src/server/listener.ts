@@ -8,14 +8,16 @@ import { ANSWER_LASTS, type Handler, type NodeRequest, type NodeResponse, REQUES
 import { leanHttp1 } from './lean/http1-door.ts';
 import { leanHttp2, type OnStream } from './lean/http2-door.ts';
 import type { LeanRpc } from './lean/lean-rpc.ts';
+import { notePeer, peerOf } from './peer.ts';
+import { readProxyHeader } from './proxy-protocol.ts';
 import { ageOf, createSessions, LAST_CALLS_MS, type Lifetime } from './sessions.ts';
 import { sniff } from './sniff.ts';
-import { openTls, type TlsFiles } from './tls.ts';
+import { openTls, type TlsOptions } from './tls.ts';
 
 export type ListenerOptions = {
   host: string;
   /** Null for cleartext. */
-  tls: TlsFiles | null;
+  tls: TlsOptions | null;
   /** Hears why a new certificate is not used. */
   onTlsProblem: (error: Error) => void;
   /** 0 for any free one. */
@@ -23,6 +25,8 @@ export type ListenerOptions = {
   /** Connections from one address at the most. */
   maxConnectionsPerPeer: number;
   lifetime: Lifetime;
+  /** Whether connections from there begin with a header of the PROXY protocol. */
+  isProxy(address: string): boolean;
 };
 
 export type Listener = {
@@ -93,7 +97,12 @@ export async function listen(options: ListenerOptions, lean: LeanRpc, handlers: 
   h2.on('session', sessions.add);
 
   const tls =
-    options.tls && openTls(options.tls, (socket) => speak(socket, socket.alpnProtocol === 'h2'), options.onTlsProblem);
+    options.tls &&
+    openTls(
+      options.tls,
+      (socket, service) => speak(socket, socket.alpnProtocol === 'h2', service),
+      options.onTlsProblem,
+    );
 
   const answerHttp1 = leanHttp1(lean, onRequest);
   const h1 = http.createServer(
@@ -114,30 +123,41 @@ export async function listen(options: ListenerOptions, lean: LeanRpc, handlers: 
   const [speakHttp1] = h1.listeners('connection');
   h1.removeAllListeners('connection');
   h1.on('connection', (socket: Socket) => {
+    const [address, name] = [socket.remoteAddress ?? '', nameOf(socket)];
     socket.on('error', () => socket.destroy());
-    const [peer, name] = [socket.remoteAddress ?? '', nameOf(socket)];
-    const connections = (peers.get(peer) ?? 0) + 1;
+    sockets.add(socket);
+    undecided.set(name, socket);
+    socket.on('close', () => {
+      sockets.delete(socket);
+      undecided.delete(name);
+    });
+    if (!options.isProxy(address)) admit(socket, address);
+    else readProxyHeader(socket, STALL_TIMEOUT_MS, (source) => admit(socket, source ?? address));
+  });
+
+  /** Unless this client has too many already. */
+  function admit(socket: Socket, address: string): void {
+    const connections = (peers.get(address) ?? 0) + 1;
     if (connections > options.maxConnectionsPerPeer) {
       socket.destroy();
       return;
     }
-    peers.set(peer, connections);
-    sockets.add(socket);
+    peers.set(address, connections);
     socket.on('close', () => {
-      sockets.delete(socket);
-      undecided.delete(name);
-      const left = (peers.get(peer) ?? 1) - 1;
-      if (left > 0) peers.set(peer, left);
-      else peers.delete(peer);
+      const left = (peers.get(address) ?? 1) - 1;
+      if (left > 0) peers.set(address, left);
+      else peers.delete(address);
     });
-    undecided.set(name, socket);
+    notePeer(socket, { address, service: null });
     if (tls) tls.accept(socket);
-    else sniff(socket, STALL_TIMEOUT_MS, (isHttp2) => speak(socket, isHttp2));
-  });
+    else sniff(socket, STALL_TIMEOUT_MS, (isHttp2) => speak(socket, isHttp2, null));
+  }
 
   /** @param socket the one that was accepted, or TLS on it */
-  function speak(socket: Socket, isHttp2: boolean): void {
-    undecided.delete(nameOf(socket));
+  function speak(socket: Socket, isHttp2: boolean, service: string | null): void {
+    const name = nameOf(socket);
+    notePeer(socket, { address: peerOf(undecided.get(name)).address, service });
+    undecided.delete(name);
     if (!isHttp2) {
       retireAt.set(socket, performance.now() + ageOf(options.lifetime));
       socket.setKeepAlive(true, TCP_KEEPALIVE_MS);

@@ -137,14 +137,15 @@ function isPublicStream(method: DescMethod): boolean {
 function guard(deps: RouteDeps): Interceptor {
   return (next) => async (request) => {
     const record = recordOf({ values: request.contextValues });
-    const credential = bearerToken(request.header.get('authorization'));
-    if (deps.serviceKeys.nameOf(credential) !== null) noteEndUser(record, request.header);
+    const bearer = bearerToken(request.header.get('authorization'));
+    const credentials = { bearer, peerService: record.peerService };
+    if (record.peerService !== null || deps.serviceKeys.nameOf(bearer) !== null) noteEndUser(record, request.header);
     const call = callOf({ values: request.contextValues, signal: request.signal });
-    record.principal = await authorize(deps, accessOf(request.method), credential, record.method, call);
-    if (!request.stream) await authorizeFields(deps, request.method.input, request.message, credential, call);
+    record.principal = await authorize(deps, accessOf(request.method), credentials, record.method, call);
+    if (!request.stream) await authorizeFields(deps, request.method.input, request.message, credentials, call);
     const answer = await next(request);
     if (!answer.stream) return answer;
-    const mayGoOn = () => authorize(deps, accessOf(request.method), credential, record.method, call);
+    const mayGoOn = () => authorize(deps, accessOf(request.method), credentials, record.method, call);
     return { ...answer, message: whileAllowed(answer.message, mayGoOn) };
   };
 }

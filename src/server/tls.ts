@@ -1,9 +1,21 @@
 // TLS on the port of everything else: the certificate from files, which may change while the server runs.
+import { constants, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { createSecureContext, createServer, type TLSSocket } from 'node:tls';
+import { serviceOf } from './client-certificate.ts';
 
-export type TlsFiles = { certFile: string; keyFile: string };
+export type TlsOptions = {
+  certFile: string;
+  keyFile: string;
+  /** Whose certificates clients may show; null for those of nobody. */
+  clients: {
+    caFile: string;
+    isRequired: boolean;
+    /** SPIFFE IDs and DNS names of the services among them. */
+    services: string[];
+  } | null;
+};
 
 export type TlsDoor = {
   /** Shakes hands on a connection that was just accepted. */
@@ -13,34 +25,48 @@ export type TlsDoor = {
 
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 const LOOK_EVERY_MS = 2_000;
+const ALWAYS = { minVersion: 'TLSv1.2' } as const;
 
 /**
- * @param onSecure gets each connection once the handshake is done; `alpnProtocol` says what it speaks
+ * @param onSecure gets each connection once the handshake is done, with the service that its certificate names; `alpnProtocol` says
+ *   what it speaks
  * @param onProblem hears why files that changed are not used; the certificate of before is, as long as that lasts
  * @throws when there is no usable certificate at the start
  */
 export function openTls(
-  files: TlsFiles,
-  onSecure: (socket: TLSSocket) => void,
+  options: TlsOptions,
+  onSecure: (socket: TLSSocket, service: string | null) => void,
   onProblem: (error: Error) => void,
 ): TlsDoor {
-  let used = readPair(files);
+  const { clients } = options;
+  let used = readTlsFiles(options);
   let problem = '';
   const server = createServer({
     ...used,
-    minVersion: 'TLSv1.2',
+    ...ALWAYS,
+    // A session that is resumed would bring back a certificate that is not looked at again.
+    ...(clients && {
+      requestCert: true,
+      rejectUnauthorized: clients.isRequired,
+      secureOptions: constants.SSL_OP_NO_TICKET,
+    }),
     ALPNProtocols: ['h2', 'http/1.1'],
     handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
   });
-  server.on('secureConnection', onSecure);
+  server.on('secureConnection', (socket) => {
+    if (!clients || !socket.getPeerX509Certificate()) return onSecure(socket, null);
+    if (socket.authorized) return onSecure(socket, serviceOf(socket, clients.services));
+    // To go on as nobody would hide that its certificate has expired.
+    socket.destroy();
+  });
   server.on('tlsClientError', (_, socket) => socket.destroy());
 
   // By their content: what mounts secrets swaps links, of which the system tells nothing reliable.
   const timer = setInterval(() => {
     try {
-      const found = readPair(files);
-      if (found.cert !== used.cert || found.key !== used.key)
-        server.setSecureContext({ ...found, minVersion: 'TLSv1.2' });
+      const found = readTlsFiles(options);
+      if (found.cert !== used.cert || found.key !== used.key || found.ca !== used.ca)
+        server.setSecureContext({ ...found, ...ALWAYS });
       used = found;
       problem = '';
     } catch (error) {
@@ -60,9 +86,14 @@ export function openTls(
   };
 }
 
-/** @throws unless both can be read, and the key is that of the certificate */
-function readPair({ certFile, keyFile }: TlsFiles): { cert: string; key: string } {
-  const pair = { cert: readFileSync(certFile, 'utf8'), key: readFileSync(keyFile, 'utf8') };
-  createSecureContext(pair);
-  return pair;
+type Contents = { cert: string; key: string; ca?: string };
+
+/** @throws unless all can be read, and the key is that of the certificate */
+export function readTlsFiles({ certFile, keyFile, clients }: TlsOptions): Contents {
+  const contents: Contents = { cert: readFileSync(certFile, 'utf8'), key: readFileSync(keyFile, 'utf8') };
+  if (clients) contents.ca = readFileSync(clients.caFile, 'utf8');
+  createSecureContext(contents);
+  // Which passes over authorities that are none.
+  if (contents.ca !== undefined) new X509Certificate(contents.ca);
+  return contents;
 }

@@ -23,7 +23,9 @@ test.each(methods.map((method) => [`${method.parent.name}.${method.name}`, metho
 test('a method that does not say it cannot be called, by anybody', async () => {
   const call = { origin: { address: '', userAgent: '', requestId: '' }, signal: new AbortController().signal };
   const deps = {} as Parameters<typeof authorize>[0];
-  await expect(authorize(deps, Access.UNSPECIFIED, 'a token', 'X', call)).rejects.toMatchObject({
+  await expect(
+    authorize(deps, Access.UNSPECIFIED, { bearer: 'a token', peerService: 'gateway' }, 'X', call),
+  ).rejects.toMatchObject({
     reason: 'PERMISSION_DENIED',
   });
 });
@@ -56,11 +58,13 @@ describe('who may call what', () => {
     [Access.SERVICE, 'service', true],
     [Access.SERVICE, 'user', false],
     [Access.SERVICE, 'user admin', true],
+    [Access.SERVICE, 'certificate', true],
     [Access.ADMIN, 'user', false],
     [Access.ADMIN, 'service', false],
     [Access.ADMIN, 'user admin', true],
-  ])('access %i for %s: %s', async (access, credential, allowed) => {
-    const outcome = await authorize(deps, access, credential, 'X', call).then(
+  ])('access %i for %s: %s', async (access, who, allowed) => {
+    const [bearer, peerService] = who === 'certificate' ? ['', 'gateway'] : [who, null];
+    const outcome = await authorize(deps, access, { bearer, peerService }, 'X', call).then(
       () => true,
       (error) => error.reason !== 'PERMISSION_DENIED',
     );

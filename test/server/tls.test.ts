@@ -1,9 +1,6 @@
-// TLS on the port: with the clients of every protocol, openssl's certificates, and certificates that change.
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { renameSync, writeFileSync } from 'node:fs';
 import https from 'node:https';
 import { connect as connectTcp } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ConnectionOptions, connect, type PeerCertificate, type TLSSocket } from 'node:tls';
 import { createClient } from '@connectrpc/connect';
@@ -11,44 +8,25 @@ import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } f
 import * as grpc from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { AuthService } from '../../gen/auth/v1/auth_service_pb.ts';
-import { processEnvironment, readConfig } from '../../src/config.ts';
-import type { Program } from '../../src/dev/find-program.ts';
+import { readConfig } from '../../src/config.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
+import { type Certificates, openCertificates } from '../support/certificates.ts';
 import { eventually } from '../support/eventually.ts';
 import { somebody } from '../support/people.ts';
-import { findProgram } from '../support/program.ts';
 import { rawConnection } from '../support/raw.ts';
 
-let openssl: Program;
+let certificates: Certificates;
 let folder: string;
 let app: TestApp;
 let port: number;
 let ca: string;
 const file = (name: string) => join(folder, name);
-
 /** A certificate of its own authority, with its key. */
-function makePair(name: string): { cert: string; key: string } {
-  const [cert, key] = [file(`${name}.crt`), file(`${name}.key`)];
-  execFileSync(
-    openssl.path,
-    [
-      ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2'],
-      ...['-subj', `/CN=${name}`, '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1', '-keyout', key, '-out', cert],
-    ],
-    {
-      stdio: 'ignore',
-      env: {
-        ...processEnvironment(),
-        ...(openssl.libraryPath && { LD_LIBRARY_PATH: openssl.libraryPath }),
-      } as NodeJS.ProcessEnv,
-    },
-  );
-  return { cert: readFileSync(cert, 'utf8'), key: readFileSync(key, 'utf8') };
-}
+const makePair = (name: string) => certificates.make(name, 'DNS:localhost,IP:127.0.0.1');
 
 beforeAll(async () => {
-  openssl = await findProgram('openssl', 'usr/bin/openssl');
-  folder = mkdtempSync(join(tmpdir(), 'latchkey-tls-'));
+  certificates = await openCertificates();
+  ({ folder } = certificates);
   ({ cert: ca } = makePair('first'));
   const files = { TLS_CERT_FILE: file('first.crt'), TLS_KEY_FILE: file('first.key') };
   app = await startTestApp({ ...files, MAX_CONNECTIONS_PER_PEER: '30' }, { api: true, worker: false });
@@ -56,7 +34,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await app.close();
-  rmSync(folder, { recursive: true });
+  certificates.remove();
 });
 
 function shake(options: ConnectionOptions): Promise<TLSSocket> {

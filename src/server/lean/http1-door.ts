@@ -1,6 +1,7 @@
 // Brings requests of node:http to the lean path. One that it does not answer goes on as if nobody had touched it. That a
 // request arrives in time is node:http's own business.
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { peerOf } from '../peer.ts';
 import { createBody } from './body.ts';
 import type { LeanAnswer, LeanRpc } from './lean-rpc.ts';
 import { createPatrol } from './patrol.ts';
@@ -34,7 +35,7 @@ export function leanHttp1(
         return typeof value === 'string' ? value : null;
       },
       address() {
-        return request.socket.remoteAddress ?? '';
+        return peerOf(request.socket).address;
       },
     });
     if (!call) return goOn(request, response);

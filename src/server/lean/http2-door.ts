@@ -7,6 +7,7 @@ import {
   type ServerStreamResponseOptions,
 } from 'node:http2';
 import { areTooMany } from '../chunks.ts';
+import { peerOf } from '../peer.ts';
 import { createBody } from './body.ts';
 import type { LeanAnswer, LeanCall, LeanRpc } from './lean-rpc.ts';
 import { createPatrol } from './patrol.ts';
@@ -110,7 +111,7 @@ function begin(lean: LeanRpc, stream: ServerHttp2Stream, headers: IncomingHttpHe
       return typeof value === 'string' ? value : null;
     },
     address() {
-      return stream.session?.socket.remoteAddress ?? '';
+      return peerOf(stream.session?.socket).address;
     },
   });
 }
