@@ -10,6 +10,7 @@ import { leanHttp2, type OnStream } from './lean/http2-door.ts';
 import type { LeanRpc } from './lean/lean-rpc.ts';
 import { notePeer, peerOf } from './peer.ts';
 import { readProxyHeader } from './proxy-protocol.ts';
+import { countResets, isOver, RESET_LIMITS } from './rapid-reset.ts';
 import { ageOf, createSessions, LAST_CALLS_MS, type Lifetime } from './sessions.ts';
 import { sniff } from './sniff.ts';
 import { openTls, type TlsOptions } from './tls.ts';
@@ -81,6 +82,7 @@ export async function listen(options: ListenerOptions, lean: LeanRpc, handlers: 
     {
       Http2ServerRequest: ChunkCountingHttp2Request,
       maxHeaderListPairs: 64,
+      ...RESET_LIMITS,
       settings: { maxConcurrentStreams: MAX_STREAMS_PER_CONNECTION, maxHeaderListSize: MAX_HEADER_BYTES },
     },
     onRequest,
@@ -88,9 +90,17 @@ export async function listen(options: ListenerOptions, lean: LeanRpc, handlers: 
   // What Node does to make requests and responses of streams, which the lean path spares itself.
   const [serveStream] = h2.listeners('stream') as OnStream[];
   h2.removeAllListeners('stream');
-  const serveAsRequest: OnStream = (...stream) => serveStream?.apply(h2, stream);
+  const serveAsRequest: OnStream = (stream, ...rest) => {
+    countResets(stream);
+    serveStream?.call(h2, stream, ...rest);
+  };
   const serveLean = leanHttp2(lean, serveAsRequest);
   h2.on('stream', (stream, headers, flags, rawHeaders) => {
+    if (isOver(stream)) {
+      stream.on('error', () => {});
+      stream.destroy();
+      return;
+    }
     const serve = headerBytes(rawHeaders) > MAX_HEADER_BYTES ? serveAsRequest : serveLean;
     serve(stream, headers, flags, rawHeaders);
   });

@@ -1,0 +1,118 @@
+// Clients that speak HTTP/2 by hand and mean harm. While they do, another client notices nothing but that it takes longer.
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Client, createClient } from '@connectrpc/connect';
+import { createGrpcTransport } from '@connectrpc/connect-node';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { AuthService } from '../../gen/auth/v1/auth_service_pb.ts';
+import type { Mailbox } from '../../src/dev/mailbox.ts';
+import { openTestMailbox, testEnvironment } from '../support/app.ts';
+import { viaFetch } from '../support/clients.ts';
+import { eventually } from '../support/eventually.ts';
+import { ACK, PING, parseFrames } from '../support/frames.ts';
+import { type Answer, type Attack, compression, floods, lingering, violations } from '../support/http2-attacks.ts';
+import { type SignedIn, signedIn } from '../support/people.ts';
+import { serve } from '../support/processes.ts';
+import { http2Frame, rawConnection } from '../support/raw.ts';
+
+/** What is small is sent by several at once. */
+const SMALL_BYTES = 16 * 1024;
+const SEVERAL = 5;
+const REPEATS = 3;
+/** The heap may take its time to find its size. */
+const MAX_ROUNDS = 4;
+const MAX_GROWTH_MIB = 60;
+const CALLERS = 3;
+const CALLS_EACH = 12;
+const PING_FRAME = http2Frame(PING, 0, 0, Buffer.alloc(8));
+
+let mailbox: Mailbox;
+let server: Awaited<ReturnType<typeof serve>>;
+let client: Client<typeof AuthService>;
+let person: SignedIn;
+
+beforeAll(async () => {
+  mailbox = await openTestMailbox();
+  server = await serve(await testEnvironment(mailbox));
+  client = createClient(AuthService, createGrpcTransport({ baseUrl: server.url }));
+  person = await signedIn(viaFetch(server.url));
+});
+afterAll(async () => {
+  server?.child.kill('SIGTERM');
+  await server?.ended;
+  await mailbox?.close();
+});
+
+describe.each([
+  ['a flood', floods],
+  ['what lingers', lingering],
+  ['bad compression', compression],
+  ['a breach of the protocol', violations],
+])('%s is answered, and harms nobody else:', (_, attacks) => {
+  test.each(attacks)(
+    '%s',
+    async (...attack) => {
+      let isOver = false;
+      const callOn = async () => {
+        for (let calls = 0; !isOver || calls < CALLS_EACH; calls += 1) {
+          const { principal } = await client.verify({ accessToken: person.accessToken });
+          expect(principal?.userId).toBe(person.userId);
+          await sleep(2);
+        }
+      };
+      const attacked = attackUntilSettled(attack).finally(() => {
+        isOver = true;
+      });
+      const [growth] = await Promise.all([attacked, ...Array.from({ length: CALLERS }, callOn)]);
+      expect(growth).toBeLessThan(MAX_GROWTH_MIB);
+      expect(server.child.exitCode).toBeNull();
+    },
+    90_000,
+  );
+});
+
+/** By how many MiB the server has grown in the last round; what leaks grows in each. */
+async function attackUntilSettled(attack: Attack): Promise<number> {
+  await strike(attack);
+  let growth = Number.POSITIVE_INFINITY;
+  for (let round = 0; round < MAX_ROUNDS && growth >= MAX_GROWTH_MIB; round += 1) {
+    const before = memoryMib();
+    for (let n = 0; n < REPEATS; n += 1) await strike(attack);
+    growth = memoryMib() - before;
+  }
+  return growth;
+}
+
+async function strike([, answer, bytes, how]: Attack): Promise<void> {
+  const count = bytes.length < SMALL_BYTES ? SEVERAL : 1;
+  await Promise.all(Array.from({ length: count }, () => strikeOnce(answer, bytes, how)));
+}
+
+async function strikeOnce(answer: Answer, bytes: Buffer, how: Attack[3]): Promise<void> {
+  const sent = how === 'leaves' ? bytes : Buffer.concat([bytes, PING_FRAME]);
+  const { socket, received, closed } = rawConnection(Number(new URL(server.url).port), sent);
+  let isClosed = false;
+  void closed.then(() => {
+    isClosed = true;
+  });
+  try {
+    if (how === 'leaves') socket.end();
+    if (how === 'unread') {
+      socket.pause();
+      await sleep(200);
+      socket.resume();
+    }
+    await eventually(() => {
+      const frames = parseFrames(Buffer.from(received(), 'latin1'));
+      const isAlive = !isClosed && frames.some(({ type, flags }) => type === PING && flags === ACK);
+      return answer(frames, isClosed ? 'closed' : isAlive ? 'alive' : 'unknown');
+    }, 25_000);
+  } finally {
+    socket.destroy();
+  }
+}
+
+function memoryMib(): number {
+  const status = readFileSync(`/proc/${server.child.pid}/status`, 'utf8');
+  return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024;
+}
