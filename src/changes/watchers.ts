@@ -69,7 +69,8 @@ export function createWatchers({ changes, feed, now }: WatchersDeps): Watchers {
     do {
       const page: ChangesPage | null = await changes.page(from?.snapshot ?? null, next, CHANGES_PER_PAGE);
       if (!page) throw new AuthError('CURSOR_TOO_OLD');
-      yield page.changes;
+      // With the first message the keys have been told as they are now.
+      yield from ? page.changes : page.changes.filter(({ kind }) => kind !== 'keys_changed');
       next = page.next;
     } while (next !== null);
   }

@@ -1,9 +1,11 @@
 /** What a newcomer needs: where things are, and three commands that work as printed. */
-export function banner(port: number, mailboxUrl: string | null, home: string | null): string {
+/** @param apiUrl of the API @param caFile of a certificate that curl is not likely to trust, or null */
+export function banner(apiUrl: string, caFile: string | null, mailboxUrl: string | null, home: string | null): string {
+  const curl = caFile === null ? 'curl -s' : `curl -s --cacert ${caFile}`;
   const call = (method: string) =>
-    `curl -s localhost:${port}/auth.v1.AuthService/${method} -H 'content-type: application/json'`;
+    `${curl} ${apiUrl.replace('http://', '')}/auth.v1.AuthService/${method} -H 'content-type: application/json'`;
   return `
-  Latchkey serves Connect, gRPC, gRPC-Web and HTTP/1.1 on http://localhost:${port}
+  Latchkey serves Connect, gRPC, gRPC-Web and HTTP/1.1 on ${apiUrl}
   ${mailboxUrl ? `Mail arrives in ${mailboxUrl}` : 'Mail goes to SMTP_URL'}
   ${home ? `Data and development keys are in ${home}; delete it to begin anew.` : 'Data is in DATABASE_URL.'}
 

@@ -27,7 +27,7 @@ export async function startDev(settings: DevSettings): Promise<RunningDev> {
   started.defer(() => home.release());
 
   const port = settings.port || (await freePort());
-  const apiUrl = `http://localhost:${port}`;
+  const apiUrl = `${given.TLS_CERT_FILE ? 'https' : 'http'}://localhost:${port}`;
   const ownerUrl =
     given.MIGRATION_DATABASE_URL ??
     given.DATABASE_URL ??
@@ -56,7 +56,9 @@ export async function startDev(settings: DevSettings): Promise<RunningDev> {
   const log = createLogger(config.LOG_LEVEL, pretty({ sync: true, singleLine: true, translateTime: 'HH:MM:ss' }));
   const app = await progress('API and worker', () => startApp(config, { api: true, worker: true }, log));
   started.defer(() => app.close());
-  console.log(banner(app.port, mailbox?.url ?? null, given.DATABASE_URL ? null : settings.home));
+  console.log(
+    banner(apiUrl, given.TLS_CERT_FILE ?? null, mailbox?.url ?? null, given.DATABASE_URL ? null : settings.home),
+  );
   const running = started.move();
   return { close: () => running.disposeAsync() };
 }

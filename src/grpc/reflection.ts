@@ -16,9 +16,10 @@ type Asked = {
     | { case: undefined; value?: undefined };
 };
 
-export function reflectionRoutes(others: DescService[]): (router: ConnectRouter) => void {
+/** @param details files of messages that no method names, such as those in the details of errors */
+export function reflectionRoutes(others: DescService[], details: DescFile[]): (router: ConnectRouter) => void {
   const services = [...others, ServerReflection, ServerReflectionAlpha];
-  const index = createIndex(services.map(({ file }) => file));
+  const index = createIndex([...services.map(({ file }) => file), ...details]);
 
   async function* serverReflectionInfo<Request extends Asked>(requests: AsyncIterable<Request>) {
     const sent = new Set<DescFile>();

@@ -98,15 +98,17 @@ const answerAllErrors: Interceptor = (next) => async (request) => {
   try {
     const answer = await next(request);
     record.code = 'ok';
-    return answer.stream ? { ...answer, message: untilItFails(answer.message, record) } : answer;
+    return answer.stream ? { ...answer, message: untilItFails(answer.message, record, request.signal) } : answer;
   } catch (error) {
     throw answerError(error, record);
   }
 };
 
-async function* untilItFails<T>(messages: AsyncIterable<T>, record: CallRecord): AsyncIterable<T> {
+/** A stream that ends because its caller's time is over has not ended well. */
+async function* untilItFails<T>(messages: AsyncIterable<T>, record: CallRecord, signal: AbortSignal): AsyncIterable<T> {
   try {
     yield* messages;
+    signal.throwIfAborted();
   } catch (error) {
     throw answerError(error, record);
   }

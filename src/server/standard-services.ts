@@ -4,6 +4,7 @@ import { AccountService } from '../../gen/auth/v1/account_service_pb.ts';
 import { AuthService } from '../../gen/auth/v1/auth_service_pb.ts';
 import { VerifierService } from '../../gen/auth/v1/verifier_service_pb.ts';
 import { Authorization } from '../../gen/envoy/service/auth/v3/external_auth_pb.ts';
+import { file_google_rpc_error_details } from '../../gen/google/rpc/error_details_pb.ts';
 import { Health } from '../../gen/health/v1/health_pb.ts';
 import { createHealth } from '../grpc/health.ts';
 import { reflectionRoutes } from '../grpc/reflection.ts';
@@ -23,6 +24,6 @@ export function createStandardServices(readiness: Readiness, hasReflection: bool
     services: SERVICES.map(({ typeName }) => typeName),
     isServing: async () => (await readiness()).ready,
   });
-  const reflection = hasReflection ? [reflectionRoutes([...SERVICES, Health])] : [];
+  const reflection = hasReflection ? [reflectionRoutes([...SERVICES, Health], [file_google_rpc_error_details])] : [];
   return { routes: [health.routes, ...reflection], stop: health.stop };
 }

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { ErrorInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
 import { Health, HealthCheckResponse_ServingStatus as Status } from '../../gen/health/v1/health_pb.ts';
 import { createHealth } from '../../src/grpc/health.ts';
-import { startTestApp, type TestApp } from '../support/app.ts';
+import { SERVICE_KEY, startTestApp, type TestApp } from '../support/app.ts';
 import { eventually } from '../support/eventually.ts';
 import { envelope, rawStream } from '../support/raw.ts';
 
@@ -82,6 +82,18 @@ test.each([
   },
   40_000,
 );
+
+test.each([
+  ['grpc.health.v1.Health/Watch', {}],
+  ['auth.v1.VerifierService/Watch', { authorization: `Bearer ${SERVICE_KEY}` }],
+])('%s past the deadline of its caller has not ended well', async (method, headers) => {
+  const session = http2.connect(app.url);
+  onTestFinished(() => session.destroy());
+  const { stream, closed } = rawStream(session, `/${method}`, { ...headers, 'grpc-timeout': '300m' });
+  stream.end(envelope(new Uint8Array()));
+  expect((await closed).trailers['grpc-status']).toBe('4');
+  await eventually(() => app.logs.some((line) => line.includes(`"${method}","code":"deadline_exceeded"`)));
+});
 
 test('strangers cannot have streams without end, and those that end make room', async () => {
   const own = await startTestApp({}, { api: true, worker: false });

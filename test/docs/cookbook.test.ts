@@ -1,0 +1,220 @@
+// The cookbook as a person would type it: every command, in one bash beside `npm start`, and what it says comes back.
+import { spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { delimiter, dirname, join } from 'node:path';
+import type { Readable, Writable } from 'node:stream';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { Reason } from '../../gen/auth/v1/errors_pb.ts';
+import { type Environment, processEnvironment } from '../../src/config.ts';
+import { onPath } from '../../src/dev/find-program.ts';
+import { freePort } from '../../src/dev/free-port.ts';
+import { createTestRedis } from '../support/databases.ts';
+import { eventually } from '../support/eventually.ts';
+import { type RunningProcess, run } from '../support/processes.ts';
+import { findProgram } from '../support/program.ts';
+
+type Tool = 'grpcurl' | 'buf curl' | 'curl' | 'shell' | 'log';
+/** Commands, and what the lines below them say they print and exit with. */
+type Step = { commands: string; prints: string; exits: number };
+type Block = { section: string; tool: Tool; text: string; steps: Step[] };
+
+const BOOK = readFileSync('docs/cookbook.md', 'utf8');
+const BLOCKS = blocksOf(BOOK);
+const TOOLS: Tool[] = ['grpcurl', 'buf curl', 'curl'];
+const { PATH = '', HOME = '' } = processEnvironment();
+const hasGrpcurl = onPath(['grpcurl'], PATH) !== null;
+
+let home: string;
+let port: number;
+let environment: Environment;
+let shellEnvironment: Environment;
+let server: RunningProcess;
+let shell: ReturnType<typeof openShell>;
+
+beforeAll(async () => {
+  home = mkdtempSync(join(tmpdir(), 'latchkey-cookbook-'));
+  const database = new URL(inject('postgresUrl'));
+  database.pathname = `/cookbook_${Date.now()}`;
+  port = await freePort();
+  environment = {
+    ...{ PATH, HOME, LATCHKEY_HOME: home, PORT: String(port), MAILBOX_PORT: String(await freePort()) },
+    ...{ DATABASE_URL: database.href, REDIS_URL: await createTestRedis(), npm_config_loglevel: 'error' },
+  };
+  const openssl = await findProgram('openssl', 'usr/bin/openssl');
+  // npx itself takes most of a second for each; the README's commands run with the real one.
+  writeFileSync(join(home, 'npx'), '#!/bin/sh\nexec node_modules/.bin/"$@"\n', { mode: 0o755 });
+  shellEnvironment = {
+    PATH: [home, PATH, dirname(openssl.path)].join(delimiter),
+    ...{ HOME, npm_config_loglevel: 'error' },
+    ...(openssl.libraryPath && { LD_LIBRARY_PATH: openssl.libraryPath }),
+  };
+  await start('npm start');
+  shell = openShell();
+}, 60_000);
+
+afterAll(async () => {
+  shell?.close();
+  await stop();
+  rmSync(home, { recursive: true, force: true });
+});
+
+async function start(command: string): Promise<void> {
+  const started = run('bash', ['-ec', here(command)], environment, true);
+  server = started;
+  await eventually(() => {
+    if (started.child.exitCode !== null) throw new Error(started.output());
+    return started.output().includes('Ctrl-C stops everything');
+  }, 40_000);
+}
+
+/** Ctrl-C. */
+async function stop(): Promise<void> {
+  process.kill(-(server.child.pid as number), 'SIGINT');
+  await server.ended;
+}
+
+/** On the ports and in the folder of this test. */
+function here(text: string): string {
+  return text
+    .replaceAll('localhost:8080', `localhost:${port}`)
+    .replaceAll('localhost:8025', `localhost:${environment.MAILBOX_PORT}`)
+    .replaceAll('.latchkey/dev', home);
+}
+
+/** One bash for all commands, so that variables stay. */
+function openShell() {
+  const loop = [
+    'exec 2>&1',
+    'trap \'failures+=" $?"\' ERR',
+    String.raw`while IFS= read -r -d "" commands <&3; do failures=; eval "$commands"; printf '\0%s\0' "$failures"; done`,
+  ];
+  const child = spawn('bash', ['-c', loop.join('\n')], {
+    env: { ...shellEnvironment } as NodeJS.ProcessEnv,
+    stdio: ['ignore', 'pipe', 'inherit', 'pipe'],
+  });
+  const [, stdout, , commandPipe] = child.stdio as unknown as [null, Readable, null, Writable];
+  let received = '';
+  stdout.setEncoding('utf8').on('data', (chunk: string) => {
+    received += chunk;
+  });
+  return {
+    /** @returns what was printed, and each exit code that was not 0 */
+    async type(commands: string): Promise<{ output: string; failures: number[] }> {
+      received = '';
+      commandPipe.write(`${commands}\0`);
+      const [, output = '', failures = ''] = await eventually(() => {
+        if (child.exitCode !== null) throw new Error(`the shell has ended: ${received}`);
+        // What `timeout` has ended may say so a little later.
+        return /^(.*?)\0([\d ]*)\0/s.exec(received);
+      }, 25_000);
+      return { output, failures: failures.split(' ').filter(Boolean).map(Number) };
+    },
+    close: () => commandPipe.end(),
+  };
+}
+
+function blocksOf(book: string): Block[] {
+  let section = '';
+  const found: Block[] = [];
+  for (const [, heading, language, text = ''] of book.matchAll(/^#+ (.*)$|^```(.+)\n([\s\S]*?)^```$/gm)) {
+    if (heading) section = heading;
+    else if (language === 'sh') found.push({ section, tool: toolOf(text), text, steps: stepsOf(text) });
+    else found.push({ section, tool: 'log', text, steps: [] });
+  }
+  return found;
+}
+
+function toolOf(text: string): Tool {
+  if (/^(timeout \d )?grpcurl /m.test(text)) return 'grpcurl';
+  if (/^(timeout \d )?npx buf curl /m.test(text)) return 'buf curl';
+  return /\bcurl -/.test(text) ? 'curl' : 'shell';
+}
+
+/** A step ends with its `#>` lines, or with the block. */
+function stepsOf(text: string): Step[] {
+  return [...text.matchAll(/((?:(?!#>).*\n)+)((?:#>.*\n)*)/g)].map(([, commands = '', expected = '']) => {
+    const lines = expected.split('\n').map((line) => line.slice('#> '.length));
+    const exit = lines.findLast((line) => /^exit \d+$/.test(line));
+    return { commands, prints: lines.filter((line) => line !== exit).join('\n'), exits: Number(exit?.slice(5) ?? 0) };
+  });
+}
+
+/** The first part of what should stand there in this order, however it is spaced, and does not; null when all of it does. */
+function missing(output: string, shape: string): string | null {
+  const bare = (text: string) => text.replace(/\s/g, '');
+  let rest = bare(output);
+  for (const part of bare(here(shape)).split('...')) {
+    const at = rest.indexOf(part);
+    if (at < 0) return part;
+    rest = rest.slice(at + part.length);
+  }
+  return null;
+}
+
+describe('what it covers', () => {
+  test('every method that is served, with each tool', async () => {
+    const { output } = await shell.type(here('npx buf curl --list-methods http://localhost:8080'));
+    const served = output.match(/^[\w.]+\/\w+$/gm) ?? [];
+    expect(served.length).toBeGreaterThan(15);
+    for (const method of served.filter((name) => !name.startsWith('grpc.reflection.v1alpha.'))) {
+      // Reflection has words of its own in the tools.
+      const words = method.startsWith('grpc.reflection.') ? /list|describe/i : new RegExp(` \\S*${method}`);
+      for (const tool of TOOLS) {
+        const calls = BLOCKS.filter(
+          (block) => block.section === method && block.tool === tool && words.test(block.text),
+        );
+        expect(calls.length, `${method} with ${tool}`).toBeGreaterThan(0);
+      }
+    }
+    const sections = BLOCKS.map(({ section }) => section).filter((section) => /^\w+\.[\w.]+\/\w+$/.test(section));
+    expect(served).toEqual(expect.arrayContaining(sections));
+  });
+
+  test('what each block is for: one tool, and an answer', () => {
+    expect(BLOCKS.length).toBeGreaterThan(50);
+    for (const { tool, text, steps } of BLOCKS) {
+      if (!TOOLS.includes(tool)) continue;
+      expect(
+        steps.some(({ prints, exits }) => prints !== '' || exits > 0),
+        text,
+      ).toBe(true);
+      if (tool === 'curl') expect(text).not.toMatch(/grpcurl|buf curl/);
+      // Over grpcurl's blocks a machine without it passes: nothing may hang on them.
+      if (tool === 'grpcurl') expect(text).not.toMatch(/\w+=\$\(|npx/);
+      for (const { prints } of steps) expect(prints).not.toMatch(/^[.\s]+$/);
+    }
+  });
+
+  test('every refusal that a section names, as it looks', () => {
+    const sections = BOOK.split(/^#+ /m).slice(1);
+    const named = sections.flatMap((section) => {
+      const [, sentence = ''] = /Refused: (.*?)\.\s/s.exec(section) ?? [];
+      return [...sentence.matchAll(/`([A-Z_]+)`/g)].map(([, reason = '']) => ({ section, reason }));
+    });
+    expect(named.length).toBeGreaterThan(15);
+    for (const { section, reason } of named) {
+      expect(Reason).toHaveProperty(reason);
+      expect(section).toMatch(new RegExp(`^#>.*"reason":"${reason}"`, 'm'));
+    }
+  });
+});
+
+describe('does what it says', () => {
+  for (const { section, tool, text, steps } of BLOCKS) {
+    test.skipIf(tool === 'grpcurl' && !hasGrpcurl)(`${section}: ${tool}`, async () => {
+      if (tool === 'log') return void (await eventually(() => missing(server.output(), text) === null));
+      for (const { commands, prints, exits } of steps) {
+        if (/npm start$/m.test(commands)) {
+          await stop();
+          await start(commands);
+          continue;
+        }
+        const { output, failures } = await shell.type(here(commands));
+        const seen = `${commands}\n${output}`;
+        expect([...new Set(failures)], seen).toEqual(exits === 0 ? [] : [exits]);
+        expect(missing(output, prints), seen).toBeNull();
+      }
+    });
+  }
+});
