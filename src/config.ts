@@ -19,7 +19,8 @@ import {
 } from './config-values.ts';
 import { LIMITS, type Limit, type LimitName } from './limits/limits.ts';
 import { OperatorError } from './operator-error.ts';
-import { readTlsFiles, type TlsOptions } from './server/tls.ts';
+import type { TlsOptions } from './server/tls.ts';
+import { readTlsSettings } from './server/tls-settings.ts';
 import { readOtlpSettings } from './telemetry/otlp-settings.ts';
 import type { TelemetryOptions } from './telemetry/telemetry.ts';
 import { MAX_ACCESS_TTL_SECONDS } from './verifier/access-token.ts';
@@ -138,7 +139,8 @@ export function readConfig(environment: Environment): Config {
   const parsed = parseValues(schema, values, problems);
   const limits = readLimits(values, problems);
   const otlp = readOtlpSettings(values, problems);
-  const tls = parsed && readTls(parsed, problems);
+  const tls = parsed && readTlsSettings(parsed, problems);
+  if (parsed) problems.push(...contradictions(parsed, values));
   if (!parsed || problems.length > 0) throw new ConfigError(problems);
   const { METRICS_HOST: host = parsed.HOST, METRICS_PORT: port } = parsed;
   const telemetry = { ...otlp, prometheus: port === undefined ? null : { host, port } };
@@ -217,28 +219,19 @@ function readLimits(values: Environment, problems: string[]): Record<LimitName, 
   return limits;
 }
 
-/** The files themselves are read again by who uses them, for they change. */
-function readTls(values: z.output<typeof schema>, problems: string[]): TlsOptions | null {
-  const { TLS_CERT_FILE: certFile, TLS_KEY_FILE: keyFile, TLS_CLIENT_CA_FILE: caFile } = values;
-  const services = values.TLS_CLIENT_SERVICES;
-  if (services.length > 0 && caFile === undefined) problems.push('TLS_CLIENT_SERVICES needs TLS_CLIENT_CA_FILE');
-  if (certFile === undefined && keyFile === undefined) {
-    if (caFile !== undefined) problems.push('TLS_CLIENT_CA_FILE needs TLS_CERT_FILE and TLS_KEY_FILE');
-    return null;
+/** What each of two keys means nothing, or something else, without. */
+function contradictions(parsed: z.output<typeof schema>, values: Environment): string[] {
+  const found: string[] = [];
+  if (parsed.PROXY_PROTOCOL === 'on' && values.TRUSTED_PROXIES === undefined) {
+    found.push('PROXY_PROTOCOL=on needs TRUSTED_PROXIES: from nobody else is a header believed');
   }
-  if (certFile === undefined || keyFile === undefined) {
-    problems.push('TLS_CERT_FILE and TLS_KEY_FILE must be set together');
-    return null;
+  if (parsed.METRICS_PORT !== undefined && values.OTEL_SDK_DISABLED?.toLowerCase() === 'true') {
+    found.push('METRICS_PORT and OTEL_SDK_DISABLED=true contradict each other');
   }
-  const isRequired = values.TLS_CLIENT_AUTH === 'required';
-  const tls = { certFile, keyFile, clients: caFile === undefined ? null : { caFile, isRequired, services } };
-  try {
-    readTlsFiles(tls);
-  } catch (error) {
-    const names = caFile === undefined ? '' : ', TLS_CLIENT_CA_FILE';
-    problems.push(`TLS_CERT_FILE and TLS_KEY_FILE${names} cannot be used: ${(error as Error).message}`);
+  if (parsed.METRICS_HOST !== undefined && parsed.METRICS_PORT === undefined) {
+    found.push('METRICS_HOST means nothing without METRICS_PORT');
   }
-  return tls;
+  return found;
 }
 
 function lowerFirst(text: string): string {

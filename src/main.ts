@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util';
 import { type App, type Parts, startApp } from './app.ts';
 import { processEnvironment, readConfig, readDatabaseConfig } from './config.ts';
 import { createLogger } from './log.ts';
-import { operatorMessage } from './operator-error.ts';
+import { OperatorError, operatorMessage } from './operator-error.ts';
 import { listDeadLetters, retryDeadLetters } from './outbox-command.ts';
 import { migrateDatabase, prepareDatabase } from './store/prepare-database.ts';
 import { parseWorkers, superviseWorkers } from './workers.ts';
@@ -23,6 +23,7 @@ const USAGE = `usage: node src/main.ts <command>
 `;
 
 const SAME_REQUEST_MS = 1_000;
+const MAX_PORT = 65_535;
 /** What closing may take besides the grace. */
 const CLOSING_MS = 10_000;
 
@@ -60,7 +61,11 @@ async function runWorkers(count: number): Promise<void> {
   const config = readConfig(environment);
   // The cores are there once, however many workers share them.
   const share = Math.max(1, Math.floor(availableParallelism() / count));
-  const { METRICS_PORT: firstPort } = config;
+  const { METRICS_PORT: firstPort, PORT: port } = config;
+  const lastPort = firstPort ? firstPort + count - 1 : 0;
+  if (lastPort > MAX_PORT || (firstPort && port >= firstPort && port <= lastPort)) {
+    throw new OperatorError(`METRICS_PORT must be the first of ${count} ports that are free, one for each worker`);
+  }
   await superviseWorkers(
     {
       count,

@@ -167,6 +167,14 @@ test('metrics and traces are sent where OpenTelemetry’s variables say, and now
   for (const [key, value] of Object.entries(bad)) expect(problemsOf({ ...good, [key]: value }), key).toHaveLength(1);
 });
 
+test.each([
+  ['PROXY_PROTOCOL', { PROXY_PROTOCOL: 'on' }],
+  ['METRICS_PORT', { METRICS_PORT: '9464', OTEL_SDK_DISABLED: 'true' }],
+  ['METRICS_HOST', { METRICS_HOST: '127.0.0.1' }],
+])('%s is refused beside, or without, what makes it mean something', (key, more) => {
+  expect(problemsOf({ ...good, ...more })).toEqual([expect.stringContaining(key)]);
+});
+
 test('what needs only the database asks for nothing more', () => {
   expect(readDatabaseConfig({ DATABASE_URL: good.DATABASE_URL })).toMatchObject({
     DATABASE_URL: good.DATABASE_URL,

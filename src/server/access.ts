@@ -30,8 +30,8 @@ const PUBLIC_SERVICES: DescService[] = [Health, ServerReflection, ServerReflecti
 export type Credentials = {
   /** Of `authorization: Bearer ...`; empty without. */
   bearer: string;
-  /** The service that the certificate of the connection names, or null. */
-  peerService: string | null;
+  /** The service that the certificate of the connection names, at this moment; or null. */
+  peerService(): string | null;
 };
 
 export function accessOf(method: DescMethod): Access {
@@ -53,7 +53,8 @@ export async function authorize(
   if (access === Access.PUBLIC) return null;
   if (access === Access.UNSPECIFIED) throw new AuthError('PERMISSION_DENIED');
   // Whatever token a service passes on: that one is its user's.
-  if (access === Access.SERVICE && peerService !== null) return { kind: 'service', name: peerService };
+  const certified = access === Access.SERVICE ? peerService() : null;
+  if (certified !== null) return { kind: 'service', name: certified };
   if (bearer === '') throw new AuthError('CREDENTIALS_MISSING');
   const principal = await identify(deps, bearer, call);
   if (mayCall(principal, access)) return principal;

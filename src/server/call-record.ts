@@ -7,7 +7,7 @@ import { type RpcSystem, rpcSystem } from '../telemetry/rpc-conventions.ts';
 import type { CallSpan, Tracing } from '../telemetry/tracing.ts';
 import type { ClientAddress } from './client-address.ts';
 import type { NodeRequest } from './handler.ts';
-import { peerOf } from './peer.ts';
+import { type Peer, peerOf } from './peer.ts';
 
 export type CallRecord = {
   requestId: string;
@@ -23,8 +23,9 @@ export type CallRecord = {
   /** A gRPC code's name, such as `unauthenticated`; empty until the call was answered. */
   code: string;
   reason: Reason | '';
-  /** The service that the certificate of the connection names, or null. */
-  peerService: string | null;
+  peer: Peer;
+  /** Whether a proxy says that the call is somebody else's. */
+  isForwarded: boolean;
   /** Who calls, once that is known. */
   principal: Principal | null;
   /** Only of our own defects and of dependencies that failed. */
@@ -62,7 +63,8 @@ export function openCallRecord(
     span: tracing?.begin(method, system, header) ?? null,
     code: '',
     reason: '',
-    peerService: peer.service,
+    peer,
+    isForwarded: header('x-forwarded-for') !== '' || header('forwarded') !== '',
     principal: null,
     error: undefined,
   };

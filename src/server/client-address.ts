@@ -31,6 +31,17 @@ export function isIn(networks: BlockList, address: string): boolean {
 export function plainAddress(text: string): string | null {
   const [, bracketed, dotted] = /^(?:\[([^\]]+)\](?::\d+)?|(\d+\.\d+\.\d+\.\d+):\d+)$/.exec(text) ?? [];
   const bare = bracketed ?? dotted ?? text;
-  const address = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(bare)?.[1] ?? bare;
-  return isIP(address) === 0 ? null : address;
+  if (isIP(bare) === 0) return null;
+  return isIP(bare) === 6 ? (embeddedIPv4(bare) ?? bare) : bare;
+}
+
+/** Of `::ffff:203.0.113.9` in any spelling; null for any other address. */
+function embeddedIPv4(address: string): string | null {
+  const canonical = URL.parse(`http://[${address}]`)?.hostname ?? '';
+  const [, high, low] = /^\[::ffff:([\da-f]+):([\da-f]+)\]$/.exec(canonical) ?? [];
+  if (!high || !low) return null;
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt16BE(Number.parseInt(high, 16), 0);
+  bytes.writeUInt16BE(Number.parseInt(low, 16), 2);
+  return bytes.join('.');
 }

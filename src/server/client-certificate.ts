@@ -4,13 +4,18 @@ import type { TLSSocket } from 'node:tls';
 /** As Node writes subject alternative names: by comma, and in quotes, as JSON, where a name holds something odd. */
 const NAME = /(?:^|, )(DNS|URI):("(?:[^"\\]|\\.)*"|[^,"]*)|(?:^|, )[^:,"]+:(?:"(?:[^"\\]|\\.)*"|[^,"]*)/gy;
 
+/** A service by its certificate, for as long as that is valid. */
+export type CertifiedService = { name: string; until: Date };
+
 /**
  * The first of these identities that the certificate names: a SPIFFE ID (the certificate must have no other URI, as an X.509-SVID)
  * or a DNS name.
  * @param socket whose certificate has been verified
  */
-export function serviceOf(socket: TLSSocket, identities: string[]): string | null {
-  return identityOf(socket.getPeerX509Certificate()?.subjectAltName ?? '', identities);
+export function certifiedService(socket: TLSSocket, identities: string[]): CertifiedService | null {
+  const certificate = socket.getPeerX509Certificate();
+  const name = identityOf(certificate?.subjectAltName ?? '', identities);
+  return certificate && name !== null ? { name, until: certificate.validToDate } : null;
 }
 
 export function identityOf(alternativeNames: string, identities: string[]): string | null {

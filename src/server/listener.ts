@@ -4,7 +4,10 @@ import http from 'node:http';
 import http2 from 'node:http2';
 import { type AddressInfo, Server, type Socket } from 'node:net';
 import { ChunkCountingHttp1Request, ChunkCountingHttp2Request } from './chunks.ts';
-import { ANSWER_LASTS, type Handler, type NodeRequest, type NodeResponse, REQUEST_LASTS, sendJson } from './handler.ts';
+import { plainAddress } from './client-address.ts';
+import type { CertifiedService } from './client-certificate.ts';
+import { boundExchange, STALL_TIMEOUT_MS, UNREAD_GRACE_MS } from './exchange.ts';
+import { type Handler, type NodeRequest, type NodeResponse, sendJson } from './handler.ts';
 import { leanHttp1 } from './lean/http1-door.ts';
 import { leanHttp2, type OnStream } from './lean/http2-door.ts';
 import type { LeanRpc } from './lean/lean-rpc.ts';
@@ -38,12 +41,6 @@ export type Listener = {
   close(graceMs: number): Promise<void>;
 };
 
-/** How long a connection may take to say what it speaks, and a request to arrive whole. */
-const STALL_TIMEOUT_MS = 10_000;
-/** How long a request may take from its first byte to the last byte of its answer, which its caller may refuse to read. */
-const EXCHANGE_TIMEOUT_MS = 20_000;
-/** How long the rest of a request may take that has its answer already. */
-const UNREAD_GRACE_MS = 500;
 /** Longer than load balancers keep an idle connection, so that they and not we are the ones to close it. */
 const KEEP_ALIVE_MS = 75_000;
 /** How long an HTTP/1.1 connection is silent before the system asks whether somebody is there. */
@@ -139,14 +136,15 @@ export async function listen(options: ListenerOptions, lean: LeanRpc, handlers: 
     undecided.set(name, socket);
     socket.on('close', () => {
       sockets.delete(socket);
-      undecided.delete(name);
+      if (undecided.get(name) === socket) undecided.delete(name);
     });
     if (!options.isProxy(address)) admit(socket, address);
     else readProxyHeader(socket, STALL_TIMEOUT_MS, (source) => admit(socket, source ?? address));
   });
 
   /** Unless this client has too many already. */
-  function admit(socket: Socket, address: string): void {
+  function admit(socket: Socket, told: string): void {
+    const address = plainAddress(told) ?? told;
     const connections = (peers.get(address) ?? 0) + 1;
     if (connections > options.maxConnectionsPerPeer) {
       socket.destroy();
@@ -164,7 +162,7 @@ export async function listen(options: ListenerOptions, lean: LeanRpc, handlers: 
   }
 
   /** @param socket the one that was accepted, or TLS on it */
-  function speak(socket: Socket, isHttp2: boolean, service: string | null): void {
+  function speak(socket: Socket, isHttp2: boolean, service: CertifiedService | null): void {
     const name = nameOf(socket);
     notePeer(socket, { address: peerOf(undecided.get(name)).address, service });
     undecided.delete(name);
@@ -213,54 +211,12 @@ export async function listen(options: ListenerOptions, lean: LeanRpc, handlers: 
 }
 
 /** The same for a connection and for TLS on it. */
-function nameOf({ remoteAddress, remotePort }: Socket): string {
-  return `${remoteAddress} ${remotePort}`;
+function nameOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): string {
+  return `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`;
 }
 
 function headerBytes(rawHeaders: string[]): number {
   let sum = 0;
   for (const text of rawHeaders) sum += text.length;
   return sum;
-}
-
-/**
- * Ends an exchange whose request does not arrive in time (Connect would wait for it for ever), whose answer is not read, or
- * that was answered before all of the request was read.
- */
-function boundExchange(request: NodeRequest, response: NodeResponse): void {
-  // Over HTTP/2 the stream tells the truth. Its request closes as soon as nobody reads it any more, after which its
-  // response does not finish; and an answer that is finished may still be waiting for the caller to take it.
-  const exchange = 'stream' in request ? request.stream : response;
-  const abandon = () => {
-    if (!('stream' in request)) return request.socket?.destroy();
-    request.stream.close(http2.constants.NGHTTP2_CANCEL);
-    // What has arrived and is not read would keep the stream, and the stream its connection.
-    request.stream.destroy();
-  };
-  const arrivalTimer = setTimeout(abandon, STALL_TIMEOUT_MS);
-  const exchangeTimer = setTimeout(abandon, EXCHANGE_TIMEOUT_MS);
-  request.once('end', () => clearTimeout(arrivalTimer));
-  response.once(ANSWER_LASTS, () => {
-    clearTimeout(exchangeTimer);
-    exchange.setTimeout(STALL_TIMEOUT_MS);
-    exchange.on('timeout', () => {
-      // Silence is no stall, unless there is something that is not taken.
-      if (exchange.writableLength > 0) abandon();
-      else exchange.setTimeout(STALL_TIMEOUT_MS);
-    });
-  });
-  response.once(REQUEST_LASTS, () => clearTimeout(arrivalTimer));
-  exchange.once('close', () => {
-    clearTimeout(arrivalTimer);
-    clearTimeout(exchangeTimer);
-  });
-  exchange.once('finish', () => {
-    if (request instanceof ChunkCountingHttp1Request) request.discard();
-    if (!isRead(request)) setTimeout(() => isRead(request) || abandon(), UNREAD_GRACE_MS).unref();
-  });
-}
-
-/** Over HTTP/1.1 Node reads and drops what nobody else reads, so it is enough that it has arrived. */
-function isRead(request: NodeRequest): boolean {
-  return 'stream' in request ? request.stream.readableEnded || request.stream.destroyed : request.complete;
 }

@@ -6,7 +6,7 @@ import { isIP, type Socket } from 'node:net';
 type Header =
   | { kind: 'incomplete' }
   | { kind: 'malformed' }
-  /** The proxy speaks for itself, as its health checks do, when the source is null. */
+  /** The source is null when the proxy speaks for itself, as its health checks do, and empty when it does not know it. */
   | { kind: 'complete'; source: string | null; length: number };
 
 const V2_SIGNATURE = Buffer.from('0d0a0d0a000d0a515549540a', 'hex');
@@ -22,7 +22,7 @@ const MALFORMED = { kind: 'malformed' } as const;
 /**
  * Reads the header off a connection, and leaves the rest to be read. Destroys one that does not begin with a header, or not in
  * time.
- * @param onSource gets the client's address, or null when the proxy speaks for itself
+ * @param onSource gets the client's address, empty when the proxy does not know it, or null when the proxy speaks for itself
  */
 export function readProxyHeader(socket: Socket, timeoutMs: number, onSource: (source: string | null) => void): void {
   const destroy = () => socket.destroy();
@@ -59,7 +59,7 @@ function parseV1(start: Buffer): Header {
   if (end === -1) return mayBe && start.length < V1_MAX_BYTES ? INCOMPLETE : MALFORMED;
   const line = start.subarray(0, end).toString('latin1');
   const length = end + 2;
-  if (/^PROXY UNKNOWN( |$)/.test(line)) return { kind: 'complete', source: null, length };
+  if (/^PROXY UNKNOWN( |$)/.test(line)) return { kind: 'complete', source: '', length };
   const [, version, source = '', target = ''] = /^PROXY TCP([46]) (\S+) (\S+) \d{1,5} \d{1,5}$/.exec(line) ?? [];
   const isGood = isIP(source) === Number(version) && isIP(target) === Number(version);
   return isGood ? { kind: 'complete', source, length } : MALFORMED;
@@ -71,9 +71,9 @@ function parseV2(start: Buffer): Header {
   const length = V2_FIXED_BYTES + start.readUInt16BE(14);
   if (length > V2_MAX_BYTES || (command !== 0x20 && command !== 0x21)) return MALFORMED;
   if (start.length < length) return INCOMPLETE;
+  if (command === 0x20) return { kind: 'complete', source: null, length };
   const size = V2_SOURCES[family];
-  // Local, or of a kind that has no address we know.
-  if (command === 0x20 || size === undefined) return { kind: 'complete', source: null, length };
+  if (size === undefined) return { kind: 'complete', source: '', length };
   if (length < V2_FIXED_BYTES + 2 * size + 4) return MALFORMED;
   return { kind: 'complete', source: addressOf(start.subarray(V2_FIXED_BYTES, V2_FIXED_BYTES + size)), length };
 }

@@ -20,6 +20,7 @@ import { answerError } from './errors.ts';
 import { ANSWER_LASTS, type Handler, type NodeResponse, REQUEST_LASTS } from './handler.ts';
 import { inTime } from './in-time.ts';
 import { MAX_MESSAGE_BYTES } from './max-bytes.ts';
+import { serviceAt } from './peer.ts';
 import { replaceRefusal } from './refusals.ts';
 import { type RouteDeps, type Routes, routes } from './routes.ts';
 import { dropEndlessTimeout } from './timeouts.ts';
@@ -140,8 +141,10 @@ function guard(deps: RouteDeps): Interceptor {
   return (next) => async (request) => {
     const record = recordOf({ values: request.contextValues });
     const bearer = bearerToken(request.header.get('authorization'));
-    const credentials = { bearer, peerService: record.peerService };
-    if (record.peerService !== null || deps.serviceKeys.nameOf(bearer) !== null) noteEndUser(record, request.header);
+    // The certificate of a proxy is not that of those whose calls it passes on.
+    const peerService = () => (record.isForwarded ? null : serviceAt(record.peer));
+    const credentials = { bearer, peerService };
+    if (peerService() !== null || deps.serviceKeys.nameOf(bearer) !== null) noteEndUser(record, request.header);
     const call = callOf({ values: request.contextValues, signal: request.signal });
     record.principal = await authorize(deps, accessOf(request.method), credentials, record.method, call);
     if (!request.stream) await authorizeFields(deps, request.method.input, request.message, credentials, call);

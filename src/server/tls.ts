@@ -3,7 +3,7 @@ import { constants, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { createSecureContext, createServer, type TLSSocket } from 'node:tls';
-import { serviceOf } from './client-certificate.ts';
+import { type CertifiedService, certifiedService } from './client-certificate.ts';
 
 export type TlsOptions = {
   certFile: string;
@@ -25,7 +25,6 @@ export type TlsDoor = {
 
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 const LOOK_EVERY_MS = 2_000;
-const ALWAYS = { minVersion: 'TLSv1.2' } as const;
 
 /**
  * @param onSecure gets each connection once the handshake is done, with the service that its certificate names; `alpnProtocol` says
@@ -35,27 +34,27 @@ const ALWAYS = { minVersion: 'TLSv1.2' } as const;
  */
 export function openTls(
   options: TlsOptions,
-  onSecure: (socket: TLSSocket, service: string | null) => void,
+  onSecure: (socket: TLSSocket, service: CertifiedService | null) => void,
   onProblem: (error: Error) => void,
 ): TlsDoor {
   const { clients } = options;
   let used = readTlsFiles(options);
+  const always = {
+    minVersion: 'TLSv1.2',
+    // A session that is resumed would bring back a certificate that is not looked at again.
+    ...(clients && { secureOptions: constants.SSL_OP_NO_TICKET }),
+  } as const;
   let problem = '';
   const server = createServer({
     ...used,
-    ...ALWAYS,
-    // A session that is resumed would bring back a certificate that is not looked at again.
-    ...(clients && {
-      requestCert: true,
-      rejectUnauthorized: clients.isRequired,
-      secureOptions: constants.SSL_OP_NO_TICKET,
-    }),
+    ...always,
+    ...(clients && { requestCert: true, rejectUnauthorized: clients.isRequired }),
     ALPNProtocols: ['h2', 'http/1.1'],
     handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
   });
   server.on('secureConnection', (socket) => {
     if (!clients || !socket.getPeerX509Certificate()) return onSecure(socket, null);
-    if (socket.authorized) return onSecure(socket, serviceOf(socket, clients.services));
+    if (socket.authorized) return onSecure(socket, certifiedService(socket, clients.services));
     // To go on as nobody would hide that its certificate has expired.
     socket.destroy();
   });
@@ -66,7 +65,7 @@ export function openTls(
     try {
       const found = readTlsFiles(options);
       if (found.cert !== used.cert || found.key !== used.key || found.ca !== used.ca)
-        server.setSecureContext({ ...found, ...ALWAYS });
+        server.setSecureContext({ ...found, ...always });
       used = found;
       problem = '';
     } catch (error) {

@@ -3,7 +3,7 @@ import { OTLPMetricExporter as GrpcExporter } from '@opentelemetry/exporter-metr
 import { OTLPMetricExporter as JsonExporter } from '@opentelemetry/exporter-metrics-otlp-http';
 import { OTLPMetricExporter as ProtobufExporter } from '@opentelemetry/exporter-metrics-otlp-proto';
 import { RuntimeNodeInstrumentation } from '@opentelemetry/instrumentation-runtime-node';
-import { defaultResource, resourceFromAttributes } from '@opentelemetry/resources';
+import { defaultResource, envDetector, resourceFromAttributes } from '@opentelemetry/resources';
 import { PeriodicExportingMetricReader, type PushMetricExporter } from '@opentelemetry/sdk-metrics';
 import { NodeSDK } from '@opentelemetry/sdk-node';
 import { ATTR_SERVICE_NAME } from '@opentelemetry/semantic-conventions';
@@ -37,6 +37,8 @@ export async function startSdk({ prometheus, otlpMetrics, traces }: TelemetryOpt
     });
   const sdk = new NodeSDK({
     resource: defaultResource().merge(resourceFromAttributes({ [ATTR_SERVICE_NAME]: name })),
+    // What OTEL_RESOURCE_ATTRIBUTES says, and not who runs this and how.
+    resourceDetectors: [envDetector],
     metricReaders: [page?.reader, otlpReader].filter((reader) => !!reader),
     // Otherwise as the standard variables say.
     ...(!traces && { spanProcessors: [] }),

@@ -42,7 +42,12 @@ export type Tracing = {
   query(sql: string, durationMs: number, failed: boolean): void;
 };
 
-const HEADERS = { keys: () => [], get: (header: ReadHeader, name: string) => header(name) || undefined };
+/** What callers write freely is not passed on to collectors. */
+const FREE_TEXT = new Set(['tracestate', 'baggage']);
+const HEADERS = {
+  keys: () => [],
+  get: (header: ReadHeader, name: string) => (FREE_TEXT.has(name) ? undefined : header(name) || undefined),
+};
 
 export function createTracing(tracer: Tracer): Tracing {
   const start = (method: string, system: RpcSystem, header: ReadHeader, startTime?: number): [Span, Context] => {

@@ -94,14 +94,20 @@ describe.each(GATEWAYS)('$name', (gateway) => {
     expect([open[0], names(open[1])]).toEqual([200, []]);
     const odd = [...spoofed, 'Connection: authorization, X-Auth-User-Id, X-Auth-Roles', 'Upgrade: h2c'];
     const [status, seen] = await send(url, ['GET /orders HTTP/1.1', host, mine, ...odd]);
-    // One that takes Connection at its word has dropped the token, and lets nobody pass.
-    expect([200, 401]).toContain(status);
-    if (status === 200) {
-      expect(names(seen).toSorted()).toEqual(['x-auth-roles', 'x-auth-session-id', 'x-auth-user-id']);
-      expect(seen).toMatchObject({ 'x-auth-user-id': person.userId, 'x-auth-roles': 'user' });
-      expect(seen.upgrade).toBeUndefined();
-    }
-    for (const path of ['/admin', '/admin/', '/admin/x', '/public/../admin/', '/public/%2e%2e/admin/', '//admin/']) {
+    expect(status).toBe(200);
+    expect(names(seen).toSorted()).toEqual(['x-auth-roles', 'x-auth-session-id', 'x-auth-user-id']);
+    expect(seen).toMatchObject({ 'x-auth-user-id': person.userId, 'x-auth-roles': 'user' });
+    expect(seen.upgrade).toBeUndefined();
+    for (const path of [
+      '/admin',
+      '/admin/',
+      '/admin/x',
+      '/public/../admin/',
+      '/public/%2e%2e/admin/',
+      '//admin/',
+      '/ADMIN/',
+      '/%61dmin',
+    ]) {
       const [refused] = await send(url, [`GET ${path} HTTP/1.1`, host, mine]);
       expect([path, refused >= 400]).toEqual([path, true]);
     }

@@ -24,7 +24,7 @@ test('a method that does not say it cannot be called, by anybody', async () => {
   const call = { origin: { address: '', userAgent: '', requestId: '' }, signal: new AbortController().signal };
   const deps = {} as Parameters<typeof authorize>[0];
   await expect(
-    authorize(deps, Access.UNSPECIFIED, { bearer: 'a token', peerService: 'gateway' }, 'X', call),
+    authorize(deps, Access.UNSPECIFIED, { bearer: 'a token', peerService: () => 'gateway' }, 'X', call),
   ).rejects.toMatchObject({
     reason: 'PERMISSION_DENIED',
   });
@@ -63,7 +63,9 @@ describe('who may call what', () => {
     [Access.ADMIN, 'service', false],
     [Access.ADMIN, 'user admin', true],
   ])('access %i for %s: %s', async (access, who, allowed) => {
-    const [bearer, peerService] = who === 'certificate' ? ['', 'gateway'] : [who, null];
+    const isCertified = who === 'certificate';
+    const bearer = isCertified ? '' : who;
+    const peerService = () => (isCertified ? 'gateway' : null);
     const outcome = await authorize(deps, access, { bearer, peerService }, 'X', call).then(
       () => true,
       (error) => error.reason !== 'PERMISSION_DENIED',

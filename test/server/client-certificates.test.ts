@@ -12,6 +12,7 @@ import { VerifierService } from '../../gen/auth/v1/verifier_service_pb.ts';
 import { createLatchkey } from '../../src/client/client.ts';
 import { readConfig } from '../../src/config.ts';
 import { identityOf } from '../../src/server/client-certificate.ts';
+import { serviceAt } from '../../src/server/peer.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { type Certificates, openCertificates, type Pair } from '../support/certificates.ts';
 import { eventually } from '../support/eventually.ts';
@@ -115,22 +116,9 @@ describe('a certificate', () => {
     expect(app.logs.some((line) => line.includes('203.0.113.78'))).toBe(false);
   });
 
-  test('is not brought back by a session that is resumed', async () => {
-    const options = { port: app.port, host: '127.0.0.1', ca: ca.cert, cert: gateway.cert, key: gateway.key };
-    for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
-      const first = connect({ ...options, maxVersion, ALPNProtocols: ['http/1.1'] });
-      let session = first.getSession();
-      first.on('session', (ticket) => {
-        session = ticket;
-      });
-      await new Promise((resolve) => first.once('secureConnect', resolve));
-      await sleep(200);
-      session ??= first.getSession();
-      first.destroy();
-      const second = connect({ ...options, maxVersion, ...(session && { session }) });
-      await new Promise((resolve) => second.once('secureConnect', resolve));
-      expect(second.isSessionReused(), maxVersion).toBe(false);
-      second.destroy();
+  test('is not that of those whose calls a proxy passes on', async () => {
+    for (const name of ['x-forwarded-for', 'forwarded']) {
+      expect(await batch(grpc(gateway), { [name]: '203.0.113.9' })).toContain('send authorization');
     }
   });
 
@@ -140,6 +128,55 @@ describe('a certificate', () => {
     await latchkey.ready();
     await expect(latchkey.verify('x')).rejects.toMatchObject({ reason: 'TOKEN_INVALID' });
   });
+});
+
+test.each(['TLSv1.2', 'TLSv1.3'] as const)('%s: no session is resumed, also after a renewal', async (maxVersion) => {
+  const [certFile, keyFile] = [`${certificates.folder}/renewed.crt`, `${certificates.folder}/renewed.key`];
+  copyFileSync(server.certFile, certFile);
+  copyFileSync(server.keyFile, keyFile);
+  const files = { TLS_CERT_FILE: certFile, TLS_KEY_FILE: keyFile };
+  const renewed = await startTestApp(tlsOf(files), { api: true, worker: false });
+  onTestFinished(() => renewed.close());
+  const options = { port: renewed.port, host: '127.0.0.1', ca: ca.cert, maxVersion, ALPNProtocols: ['http/1.1'] };
+  const isResumed = async () => {
+    const first = connect({ ...options, cert: gateway.cert, key: gateway.key });
+    let session = first.getSession();
+    first.on('session', (ticket) => {
+      session = ticket;
+    });
+    await new Promise((resolve) => first.once('secureConnect', resolve));
+    await sleep(200);
+    session ??= first.getSession();
+    first.destroy();
+    const second = connect({ ...options, ...(session && { session }) });
+    await new Promise((resolve) => second.once('secureConnect', resolve));
+    const isReused = second.isSessionReused();
+    second.destroy();
+    return isReused;
+  };
+  expect(await isResumed()).toBe(false);
+  const next = certificates.make(`renewed-${maxVersion}`, 'DNS:localhost,IP:127.0.0.1', ca);
+  const serial = async () => {
+    const socket = connect({ ...options, cert: gateway.cert, key: gateway.key });
+    await new Promise((resolve) => socket.once('secureConnect', resolve));
+    const { serialNumber } = socket.getPeerCertificate();
+    socket.destroy();
+    return serialNumber;
+  };
+  const before = await serial();
+  copyFileSync(next.certFile, certFile);
+  copyFileSync(next.keyFile, keyFile);
+  await eventually(async () => (await serial()) !== before);
+  expect(await isResumed()).toBe(false);
+});
+
+test('a certificate counts for as long as it is valid, and not for as long as its connection', () => {
+  const until = (milliseconds: number) => ({
+    address: '',
+    service: { name: 'billing.internal', until: new Date(Date.now() + milliseconds) },
+  });
+  expect(serviceAt(until(10_000))).toBe('billing.internal');
+  expect(serviceAt(until(-1))).toBe(null);
 });
 
 test('where certificates are required, nobody comes in without', async () => {
@@ -191,6 +228,11 @@ test.each([
 test.each([
   ['an authority without a certificate', { TLS_CERT_FILE: '', TLS_KEY_FILE: '' }, 'TLS_CLIENT_CA_FILE needs'],
   ['services without an authority', { TLS_CLIENT_CA_FILE: '' }, 'TLS_CLIENT_SERVICES needs'],
+  [
+    'certificates that are required of nobody',
+    { TLS_CLIENT_CA_FILE: '', TLS_CLIENT_SERVICES: '', TLS_CLIENT_AUTH: 'required' },
+    'TLS_CLIENT_AUTH=required needs',
+  ],
   ['an authority that is no certificate', { TLS_CLIENT_CA_FILE: 'package.json' }, 'cannot be used'],
   ['a service that is no name', { TLS_CLIENT_SERVICES: 'spiffe://example.org/*' }, 'must be SPIFFE IDs'],
 ])('%s stops the start', (_, more, problem) => {

@@ -32,7 +32,7 @@ describe('the age of a connection', () => {
         MAX_CONNECTION_AGE_SECONDS: '1',
         MAX_CONNECTION_AGE_GRACE_SECONDS: '2',
         KEEPALIVE_SECONDS: '1',
-        KEEPALIVE_TIMEOUT_SECONDS: '1',
+        KEEPALIVE_TIMEOUT_SECONDS: '10',
       },
       { api: true, worker: false },
     );

@@ -10,7 +10,16 @@ import { openTestMailbox, testEnvironment } from '../support/app.ts';
 import { viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { ACK, PING, parseFrames } from '../support/frames.ts';
-import { type Answer, type Attack, compression, floods, lingering, violations } from '../support/http2-attacks.ts';
+import {
+  type Answer,
+  type Attack,
+  compression,
+  floods,
+  lingering,
+  resetsOf,
+  violations,
+} from '../support/http2-attacks.ts';
+import { scrape, sumOf } from '../support/metrics.ts';
 import { type SignedIn, signedIn } from '../support/people.ts';
 import { serve } from '../support/processes.ts';
 import { http2Frame, rawConnection } from '../support/raw.ts';
@@ -33,7 +42,7 @@ let person: SignedIn;
 
 beforeAll(async () => {
   mailbox = await openTestMailbox();
-  server = await serve(await testEnvironment(mailbox));
+  server = await serve(await testEnvironment(mailbox, { METRICS_PORT: '0' }));
   client = createClient(AuthService, createGrpcTransport({ baseUrl: server.url }));
   person = await signedIn(viaFetch(server.url));
 });
@@ -65,11 +74,32 @@ describe.each([
       });
       const [growth] = await Promise.all([attacked, ...Array.from({ length: CALLERS }, callOn)]);
       expect(growth).toBeLessThan(MAX_GROWTH_MIB);
+      // Nothing is kept of any of them; a few are the good client's.
+      await eventually(async () => ((await look('latchkey_connections')) ?? 99) <= 5, 20_000);
       expect(server.child.exitCode).toBeNull();
     },
     90_000,
   );
 });
+
+test.each(['/auth.v1.AuthService/Login', '/grpc.health.v1.Health/Check'])(
+  'of thousands of streams of %s that are reset at once few are served',
+  async (path) => {
+    const labels = { rpc_method: path.slice(1) };
+    const before = (await look('rpc_server_call_duration_count', labels)) ?? 0;
+    for (let n = 0; n < REPEATS; n += 1)
+      await strikeOnce((_, connection) => connection === 'closed', resetsOf(path), undefined);
+    // Every stream that comes to Connect is counted, and each costs as much as a call.
+    const served = ((await look('rpc_server_call_duration_count', labels)) ?? 0) - before;
+    expect(served).toBeLessThan(REPEATS * 600);
+  },
+  60_000,
+);
+
+async function look(name: string, labels: Record<string, string> = {}): Promise<number | undefined> {
+  const port = /"metrics_port":(\d+)/.exec(server.output())?.[1];
+  return sumOf(await scrape(Number(port)), name, labels);
+}
 
 /** By how many MiB the server has grown in the last round; what leaks grows in each. */
 async function attackUntilSettled(attack: Attack): Promise<number> {

@@ -23,8 +23,8 @@ const V1 = Buffer.from('PROXY TCP4 203.0.113.9 10.0.0.1 4711 443\r\n');
 test.each([
   ['version 1, IPv4', V1, '203.0.113.9'],
   ['version 1, IPv6', Buffer.from('PROXY TCP6 2001:db8:2::7 ::1 4711 443\r\n'), '2001:db8:2::7'],
-  ['version 1, unknown', Buffer.from('PROXY UNKNOWN\r\n'), null],
-  ['version 1, unknown with anything', Buffer.from('PROXY UNKNOWN ffff:: x 1 2\r\n'), null],
+  ['version 1, unknown', Buffer.from('PROXY UNKNOWN\r\n'), ''],
+  ['version 1, unknown with anything', Buffer.from('PROXY UNKNOWN ffff:: x 1 2\r\n'), ''],
   ['version 2, IPv4', IPV4, '203.0.113.9'],
   ['version 2, IPv6', IPV6, '2001:db8:2:0:0:0:0:7'],
   [
@@ -33,7 +33,7 @@ test.each([
     '203.0.113.9',
   ],
   ['version 2, local', v2(0x20, 0x00), null],
-  ['version 2, of a Unix socket', v2(0x21, 0x31, Array(216).fill(0)), null],
+  ['version 2, of a Unix socket', v2(0x21, 0x31, Array(216).fill(0)), ''],
 ])('%s', (_, header, source) => {
   const whole = Buffer.concat([header, Buffer.from('GET /')]);
   expect(parseProxyHeader(whole)).toEqual({ kind: 'complete', source, length: header.length });
@@ -110,6 +110,20 @@ describe('on the port', () => {
     await new Promise((resolve) => stream.once('response', resolve));
     await logged('203.0.113.10');
     expect(app.logs.some((line) => line.includes('1.2.3.4'))).toBe(false);
+  });
+
+  test('a client whom the proxy does not know is not taken for the proxy, and IPv4 in IPv6 is IPv4', async () => {
+    const forwarded = ASK.replace('host: x', 'host: x\r\nx-forwarded-for: 8.8.8.8');
+    const unknown = rawConnection(app.port, `PROXY UNKNOWN\r\n${forwarded}`);
+    await eventually(() => unknown.received().includes('HTTP/1.1 400'));
+    await logged('');
+    expect(app.logs.some((line) => line.includes('8.8.8.8'))).toBe(false);
+    const mapped = v2(0x21, 0x21, [...Array(10).fill(0), 255, 255, 198, 51, 100, 7], Array(16).fill(0), [1, 2, 3, 4]);
+    const fourInSix = rawConnection(app.port, Buffer.concat([mapped, Buffer.from(ASK)]));
+    await logged('198.51.100.7');
+    const local = rawConnection(app.port, Buffer.concat([v2(0x20, 0x00), Buffer.from(forwarded)]));
+    await logged('8.8.8.8');
+    for (const { socket } of [unknown, fourInSix, local]) socket.destroy();
   });
 
   test('a trusted peer without a header is cut off', async () => {

@@ -47,6 +47,14 @@ const odd = (...more: f.Field[]) => f.headers(1, [...f.request(LOGIN), ...more])
 const message = envelope(Buffer.from([10, 1, 120]));
 const MAX = 2 ** 31 - 1;
 
+/** The fields are in the dynamic table, so that as many as can be fit into one read. */
+export function resetsOf(path: string): Buffer {
+  const all = f.request(path);
+  const first = Buffer.concat(all.map((field) => f.remembered(field)));
+  const again = Buffer.from(all.map((_, n) => 0x80 | (61 + all.length - n)));
+  return send(many(20_000, (n) => [f.headers(2 * n + 1, n === 0 ? first : again), reset(2 * n + 1)]));
+}
+
 export const floods: Attack[] = [
   ['streams of Login reset at once', closes, send(many(20_000, (n) => [open(2 * n + 1), reset(2 * n + 1)]))],
   ['streams of Verify reset at once', closes, send(many(20_000, (n) => [open(2 * n + 1, VERIFY), reset(2 * n + 1)]))],

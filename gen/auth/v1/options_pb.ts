@@ -43,7 +43,8 @@ export const Access = {
   USER: 2,
 
   /**
-   * A service: `authorization: Bearer <service key>`. Administrators may, too.
+   * A service: `authorization: Bearer <service key>`, or the certificate of the
+   * connection (TLS_CLIENT_SERVICES). Administrators may, too.
    *
    * @generated from enum value: ACCESS_SERVICE = 3;
    */

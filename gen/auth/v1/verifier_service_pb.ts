@@ -322,7 +322,7 @@ export const PublicKeySchema: GenMessage<PublicKey> = /*@__PURE__*/
  * themselves with what Watch tells them.
  *
  * Every call needs `authorization: Bearer <service key>` (an administrator's
- * access token will do) and can fail with CREDENTIALS_MISSING, the reasons of
+ * access token will do, and so will a service's certificate) and can fail with CREDENTIALS_MISSING, the reasons of
  * AuthService.Verify for the caller's own token, PERMISSION_DENIED, and those
  * that AuthService names for any call.
  *
@@ -350,7 +350,9 @@ export const VerifierService: GenService<{
    * a message comes at least once a second, if only to tell `as_of`. Changes may
    * be told twice and mean the same each time. When the stream ends, for
    * whatever reason, watch again with the last cursor; any server will do.
-   * A server that stops ends the stream without an error.
+   * A server that stops ends the stream without an error; one whose connection
+   * has reached its age (MAX_CONNECTION_AGE_SECONDS, and the grace after it) cuts
+   * it off, which clients report as CANCELLED or UNAVAILABLE.
    * Errors: INVALID_ARGUMENT (cursor), CURSOR_TOO_OLD, WATCHER_TOO_SLOW.
    *
    * @generated from rpc auth.v1.VerifierService.Watch
