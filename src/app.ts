@@ -31,13 +31,14 @@ import { createRpcHandler } from './server/rpc.ts';
 import { createStandardServices } from './server/standard-services.ts';
 import { createUnknownGrpcMethodHandler } from './server/unknown-grpc-method.ts';
 import { createChanges } from './store/changes.ts';
-import { databaseOf, openPool, poolUse } from './store/database.ts';
+import { type Db, databaseOf, openPool, poolUse } from './store/database.ts';
 import { listenForChanges } from './store/listen.ts';
 import { isMigrated } from './store/migrate.ts';
 import { assertServiceRole } from './store/service-role.ts';
 import { createStore } from './store/store.ts';
+import type { Metrics } from './telemetry/metrics.ts';
 import { startTelemetry } from './telemetry/telemetry.ts';
-import { UNTRACED } from './telemetry/tracing.ts';
+import { type Tracing, UNTRACED } from './telemetry/tracing.ts';
 import { createRevocationView } from './verifier/revocation-view.ts';
 import { createVerifier } from './verifier/verifier.ts';
 import { within } from './within.ts';
@@ -65,14 +66,30 @@ const LIMIT_TIMEOUT_MS = 1_000;
 /** A Redis that is away says so with every attempt to reach it. */
 const ERROR_LINE_EVERY_MS = 10_000;
 
+/** What both parts stand on. */
+type Base = Pick<Deps, 'store' | 'purposeKeys' | 'signingKeys' | 'now' | 'newId'> & {
+  config: Config;
+  log: Logger;
+  /** For errors that come by the dozen: a line now and then. */
+  complain(about: string): (error: unknown) => void;
+  metrics: Metrics;
+  tracing: Tracing | null;
+  traced: Tracing['traced'];
+  /** A pool of the service's database, under a name for the metrics. */
+  connect(name: string, poolSize: number): Db;
+  db: Db;
+  graceMs: number;
+};
+
 export async function startApp(config: Config, parts: Parts, log: Logger, now = () => new Date()): Promise<App> {
   // What has been made is closed again if something after it fails.
   await using started = new AsyncDisposableStack();
   const newId = () => v7();
   const graceMs = config.SHUTDOWN_GRACE_SECONDS * 1000;
 
-  const onTelemetryProblem = atMostEvery(ERROR_LINE_EVERY_MS, (err: Error) => log.warn({ err }, 'telemetry'));
-  const telemetry = await startTelemetry(config.telemetry, onTelemetryProblem);
+  const complain = (about: string) => atMostEvery(ERROR_LINE_EVERY_MS, (err: unknown) => log.warn({ err }, about));
+
+  const telemetry = await startTelemetry(config.telemetry, complain('telemetry'));
   started.defer(() => within(FORCED_CLOSE_MS, telemetry.close()));
   const { metrics, tracing } = telemetry;
   const { traced } = tracing ?? UNTRACED;
@@ -93,164 +110,166 @@ export async function startApp(config: Config, parts: Parts, log: Logger, now = 
   const purposeKeys = derivePurposeKeys(config.MASTER_KEY);
   // By the worker too, which must not send tokens made with another MASTER_KEY.
   const signingKeys = await loadSigningKeys(store.signingKeys, purposeKeys.signingKeyEncryption);
-  let port = 0;
 
-  if (parts.worker) {
-    const retry = { maxAttempts: config.JOB_MAX_ATTEMPTS, backoffMs: config.JOB_BACKOFF_MS };
-    const onQueueError = atMostEvery(ERROR_LINE_EVERY_MS, (err: Error) => log.warn({ err }, 'Redis (queues)'));
-    const redis = openQueueRedis(config.REDIS_URL, onQueueError);
-    started.defer(() => redis.disconnect());
-    const queues = openQueues(config.REDIS_URL, retry, onQueueError);
-    started.defer(() => within(FORCED_CLOSE_MS, queues.close()));
-    const mailer = openMailer(config.SMTP_URL, config.MAIL_FROM);
-    started.defer(() => mailer.close());
-    metrics.watchOutbox(() => store.outbox.backlog(now()));
-    const worker = await startWorker(
-      {
-        store,
-        redis,
-        queues,
-        mailer: traced('mailer', mailer),
-        retry,
-        metrics,
-        tracing: tracing ?? UNTRACED,
-        resetTokenKey: purposeKeys.resetTokens,
-        publicUrl: config.PUBLIC_URL,
-        resetTtlSeconds: config.RESET_TTL_SECONDS,
-        now,
-      },
-      log,
-      onQueueError,
-    );
-    started.defer(() => worker.close(graceMs));
-  }
-
-  if (parts.api) {
-    const limitRedisOptions = { connectionName: 'latchkey-limits', ...impatient(LIMIT_TIMEOUT_MS) };
-    const onLimitError = atMostEvery(ERROR_LINE_EVERY_MS, (err: Error) => log.warn({ err }, 'Redis (limits)'));
-    const redis = openRedis(config.REDIS_URL, limitRedisOptions, onLimitError);
-    started.defer(() => redis.disconnect());
-    // So that the first calls are counted there; without it they are counted here.
-    await within(LIMIT_TIMEOUT_MS, new Promise((resolve) => redis.once('ready', resolve)));
-    const onFallback = atMostEvery(ERROR_LINE_EVERY_MS, (err: unknown) =>
-      log.warn({ err }, 'Redis does not answer: limits are counted in this process'),
-    );
-    const limiter = createLimiter(redis, config.limits, { onFallback, onTaken: metrics.limitTaken });
-    const hashQueue = createHashQueue({
-      concurrency: config.HASH_CONCURRENCY,
-      maxWaiting: config.HASH_QUEUE_LENGTH,
-      maxWaitMs: config.HASH_QUEUE_WAIT_MS,
-      onDone: metrics.hashed,
-    });
-    metrics.watchHashQueue(hashQueue.tasks);
-    const workshop = openHashWorkshop(config.HASH_CONCURRENCY, (err) => log.error({ err }, 'hashing'));
-    started.defer(() => workshop.close());
-    const hasher = await createHasher(
-      {
-        memoryKib: config.ARGON2_MEMORY_KIB,
-        iterations: config.ARGON2_ITERATIONS,
-        parallelism: config.ARGON2_PARALLELISM,
-      },
-      hashQueue,
-      workshop,
-    );
-    const view = createRevocationView();
-    metrics.watchView(view);
-    const verifier = createVerifier({
-      issuer: config.ISSUER,
-      keys: signingKeys.verificationKeys(),
-      revalidateSeconds: config.VERIFY_REVALIDATE_SECONDS,
-      view,
-      maxViewAgeMs: config.REVOCATION_MAX_AGE_MS,
-      ask: (of, signal) => store.sessions.standings(of, now(), signal),
-      cacheBytes: config.TOKEN_CACHE_MB * 1024 * 1024,
-      now,
-    });
-    metrics.watchTokenCache(verifier.cachedBytes);
-    const reloadKeys = async () => {
-      await signingKeys.reload();
-      verifier.useKeys(signingKeys.verificationKeys());
-    };
-    const onFeedError = atMostEvery(ERROR_LINE_EVERY_MS, (err: unknown) =>
-      log.warn({ err }, 'the feed of revocations is behind'),
-    );
-    const changeFeed = await followChanges(
-      // On a connection of its own: calls that wait for the others must not make it wait.
-      { changes: createChanges(connect('changes', 1)), view, reloadKeys, pollMs: config.REVOCATION_POLL_MS, now },
-      onFeedError,
-    );
-    started.defer(() => within(FORCED_CLOSE_MS, changeFeed.close()));
-    if (config.DATABASE_LISTEN_URL !== null) {
-      const listening = listenForChanges(config.DATABASE_LISTEN_URL, changeFeed.wake, onFeedError);
-      started.defer(() => within(FORCED_CLOSE_MS, listening.close()));
-    }
-    const deps: Deps = {
-      store,
-      limiter: traced('limiter', limiter),
-      hasher: traced('hasher', hasher),
-      verifier,
-      changeFeed,
-      watchers: createWatchers({ changes: store.changes, feed: changeFeed, now }),
-      signingKeys,
-      purposeKeys,
-      passwordPolicy: { minLength: config.PASSWORD_MIN_LENGTH, isCommon: isCommonPassword },
-      tokenSettings: {
-        issuer: config.ISSUER,
-        audiences: config.AUDIENCE,
-        accessTtlSeconds: config.ACCESS_TOKEN_TTL_SECONDS,
-        sessionIdleSeconds: config.SESSION_IDLE_SECONDS,
-        sessionMaxSeconds: config.SESSION_MAX_SECONDS,
-      },
-      now,
-      newId,
-    };
-    const readiness = createReadiness(() => isMigrated(db));
-    const callLog = createCallLog(log, metrics, tracing);
-    started.defer(() => callLog.close());
-    const serviceKeys = createServiceKeys(config.SERVICE_KEYS);
-    const clientAddress = createClientAddress(config.TRUSTED_PROXIES);
-    const calls = { clientAddress, tracing };
-    const lean = createLeanRpc({ verifier, serviceKeys, callLog, clientAddress });
-    const standard = createStandardServices(readiness.check, config.GRPC_REFLECTION);
-    const rpc = createRpcHandler({ ...deps, ...calls, serviceKeys }, callLog, [
-      extAuthzRoutes(deps),
-      ...standard.routes,
-    ]);
-    const plainHttp = createPlainHttpHandler(signingKeys, readiness.check);
-    const listener = await listen(
-      {
-        host: config.HOST,
-        port: config.PORT,
-        maxConnectionsPerPeer: config.MAX_CONNECTIONS_PER_PEER,
-        lifetime: {
-          maxAgeMs: config.MAX_CONNECTION_AGE_SECONDS * 1000,
-          graceMs: config.MAX_CONNECTION_AGE_GRACE_SECONDS * 1000,
-          pingEveryMs: config.KEEPALIVE_SECONDS * 1000,
-          pingTimeoutMs: config.KEEPALIVE_TIMEOUT_SECONDS * 1000,
-        },
-        tls: config.tls,
-        isProxy: config.PROXY_PROTOCOL === 'on' ? (address) => isIn(config.TRUSTED_PROXIES, address) : () => false,
-        onTlsProblem: (err) => log.error({ err }, 'the certificate was not renewed'),
-      },
-      lean,
-      [
-        createCorsHandler(config.CORS_ORIGINS),
-        rpc,
-        createForwardAuthHandler({ ...deps, ...calls }, callLog),
-        plainHttp,
-        createUnknownGrpcMethodHandler(callLog, calls),
-      ],
-    );
-    metrics.watchConnections(listener.connections);
-    started.defer(() => listener.close(graceMs));
-    started.defer(() => deps.watchers.close());
-    started.defer(() => {
-      readiness.stop();
-      standard.stop();
-    });
-    port = listener.port;
-  }
-
+  const base: Base = {
+    ...{ config, log, complain, metrics, tracing, traced, connect },
+    ...{ db, store, purposeKeys, signingKeys, graceMs, now, newId },
+  };
+  if (parts.worker) await startWorkerPart(base, started);
+  const port = parts.api ? await startApiPart(base, started) : 0;
   const running = started.move();
   return { port, metricsPort: telemetry.port, close: () => running.disposeAsync() };
+}
+
+/** Mail and audit events. */
+async function startWorkerPart(base: Base, started: AsyncDisposableStack): Promise<void> {
+  const { config, log, complain, metrics, tracing, traced, store, purposeKeys, graceMs, now } = base;
+  const retry = { maxAttempts: config.JOB_MAX_ATTEMPTS, backoffMs: config.JOB_BACKOFF_MS };
+  const onQueueError = complain('Redis (queues)');
+  const redis = openQueueRedis(config.REDIS_URL, onQueueError);
+  started.defer(() => redis.disconnect());
+  const queues = openQueues(config.REDIS_URL, retry, onQueueError);
+  started.defer(() => within(FORCED_CLOSE_MS, queues.close()));
+  const mailer = openMailer(config.SMTP_URL, config.MAIL_FROM);
+  started.defer(() => mailer.close());
+  metrics.watchOutbox(() => store.outbox.backlog(now()));
+  const worker = await startWorker(
+    {
+      store,
+      redis,
+      queues,
+      mailer: traced('mailer', mailer),
+      retry,
+      metrics,
+      tracing: tracing ?? UNTRACED,
+      resetTokenKey: purposeKeys.resetTokens,
+      publicUrl: config.PUBLIC_URL,
+      resetTtlSeconds: config.RESET_TTL_SECONDS,
+      now,
+    },
+    log,
+    onQueueError,
+  );
+  started.defer(() => worker.close(graceMs));
+}
+
+/** Everything that answers calls. Returns the port. */
+async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<number> {
+  const { config, log, complain, metrics, tracing, traced, connect } = base;
+  const { db, store, purposeKeys, signingKeys, graceMs, now, newId } = base;
+  const limitRedisOptions = { connectionName: 'latchkey-limits', ...impatient(LIMIT_TIMEOUT_MS) };
+  const redis = openRedis(config.REDIS_URL, limitRedisOptions, complain('Redis (limits)'));
+  started.defer(() => redis.disconnect());
+  // So that the first calls are counted there; without it they are counted here.
+  await within(LIMIT_TIMEOUT_MS, new Promise((resolve) => redis.once('ready', resolve)));
+  const onFallback = complain('Redis does not answer: limits are counted in this process');
+  const limiter = createLimiter(redis, config.limits, { onFallback, onTaken: metrics.limitTaken });
+  const hashQueue = createHashQueue({
+    concurrency: config.HASH_CONCURRENCY,
+    maxWaiting: config.HASH_QUEUE_LENGTH,
+    maxWaitMs: config.HASH_QUEUE_WAIT_MS,
+    onDone: metrics.hashed,
+  });
+  metrics.watchHashQueue(hashQueue.tasks);
+  const workshop = openHashWorkshop(config.HASH_CONCURRENCY, (err) => log.error({ err }, 'hashing'));
+  started.defer(() => workshop.close());
+  const hasher = await createHasher(
+    {
+      memoryKib: config.ARGON2_MEMORY_KIB,
+      iterations: config.ARGON2_ITERATIONS,
+      parallelism: config.ARGON2_PARALLELISM,
+    },
+    hashQueue,
+    workshop,
+  );
+  const view = createRevocationView();
+  metrics.watchView(view);
+  const verifier = createVerifier({
+    issuer: config.ISSUER,
+    keys: signingKeys.verificationKeys(),
+    revalidateSeconds: config.VERIFY_REVALIDATE_SECONDS,
+    view,
+    maxViewAgeMs: config.REVOCATION_MAX_AGE_MS,
+    ask: (of, signal) => store.sessions.standings(of, now(), signal),
+    cacheBytes: config.TOKEN_CACHE_MB * 1024 * 1024,
+    now,
+  });
+  metrics.watchTokenCache(verifier.cachedBytes);
+  const reloadKeys = async () => {
+    await signingKeys.reload();
+    verifier.useKeys(signingKeys.verificationKeys());
+  };
+  const onFeedError = complain('the feed of revocations is behind');
+  const changeFeed = await followChanges(
+    // On a connection of its own: calls that wait for the others must not make it wait.
+    { changes: createChanges(connect('changes', 1)), view, reloadKeys, pollMs: config.REVOCATION_POLL_MS, now },
+    onFeedError,
+  );
+  started.defer(() => within(FORCED_CLOSE_MS, changeFeed.close()));
+  if (config.DATABASE_LISTEN_URL !== null) {
+    const listening = listenForChanges(config.DATABASE_LISTEN_URL, changeFeed.wake, onFeedError);
+    started.defer(() => within(FORCED_CLOSE_MS, listening.close()));
+  }
+  const deps: Deps = {
+    store,
+    limiter: traced('limiter', limiter),
+    hasher: traced('hasher', hasher),
+    verifier,
+    changeFeed,
+    watchers: createWatchers({ changes: store.changes, feed: changeFeed, now }),
+    signingKeys,
+    purposeKeys,
+    passwordPolicy: { minLength: config.PASSWORD_MIN_LENGTH, isCommon: isCommonPassword },
+    tokenSettings: {
+      issuer: config.ISSUER,
+      audiences: config.AUDIENCE,
+      accessTtlSeconds: config.ACCESS_TOKEN_TTL_SECONDS,
+      sessionIdleSeconds: config.SESSION_IDLE_SECONDS,
+      sessionMaxSeconds: config.SESSION_MAX_SECONDS,
+    },
+    now,
+    newId,
+  };
+  const readiness = createReadiness(() => isMigrated(db));
+  const callLog = createCallLog(log, metrics, tracing);
+  started.defer(() => callLog.close());
+  const serviceKeys = createServiceKeys(config.SERVICE_KEYS);
+  const clientAddress = createClientAddress(config.TRUSTED_PROXIES);
+  const calls = { clientAddress, tracing };
+  const lean = createLeanRpc({ verifier, serviceKeys, callLog, clientAddress });
+  const standard = createStandardServices(readiness.check, config.GRPC_REFLECTION);
+  const rpc = createRpcHandler({ ...deps, ...calls, serviceKeys }, callLog, [extAuthzRoutes(deps), ...standard.routes]);
+  const plainHttp = createPlainHttpHandler(signingKeys, readiness.check);
+  const listener = await listen(
+    {
+      host: config.HOST,
+      port: config.PORT,
+      maxConnectionsPerPeer: config.MAX_CONNECTIONS_PER_PEER,
+      lifetime: {
+        maxAgeMs: config.MAX_CONNECTION_AGE_SECONDS * 1000,
+        graceMs: config.MAX_CONNECTION_AGE_GRACE_SECONDS * 1000,
+        pingEveryMs: config.KEEPALIVE_SECONDS * 1000,
+        pingTimeoutMs: config.KEEPALIVE_TIMEOUT_SECONDS * 1000,
+      },
+      tls: config.tls,
+      isProxy: config.PROXY_PROTOCOL === 'on' ? (address) => isIn(config.TRUSTED_PROXIES, address) : () => false,
+      onTlsProblem: (err) => log.error({ err }, 'the certificate was not renewed'),
+    },
+    lean,
+    [
+      createCorsHandler(config.CORS_ORIGINS),
+      rpc,
+      createForwardAuthHandler({ ...deps, ...calls }, callLog),
+      plainHttp,
+      createUnknownGrpcMethodHandler(callLog, calls),
+    ],
+  );
+  metrics.watchConnections(listener.connections);
+  started.defer(() => listener.close(graceMs));
+  started.defer(() => deps.watchers.close());
+  started.defer(() => {
+    readiness.stop();
+    standard.stop();
+  });
+  return listener.port;
 }

@@ -78,10 +78,10 @@ export const networks = separated.transform((items, context) => {
   return list;
 });
 
-/** `spiffe://example.org/gateway,billing.internal` */
+/** `spiffe://example.org/orders,billing.internal` */
 export const identities = separated.refine(
   (items) => items.every((item) => IDENTITY.test(item)),
-  'must be SPIFFE IDs and DNS names such as spiffe://example.org/gateway,billing.internal',
+  'must be SPIFFE IDs and DNS names such as spiffe://example.org/orders,billing.internal',
 );
 
 export const limit = z.string().transform((text, context): Limit => {
