@@ -69,9 +69,10 @@ export function answerError(error: unknown, record: CallRecord): ConnectError {
   return toConnectError(failure, record.requestId);
 }
 
-/** What a caller hears who is refused for a reason that needs no details. */
-export function refusal(reason: Reason, requestId: string): ConnectError {
-  return toConnectError(new AuthError(reason), requestId);
+/** What a caller hears who is refused for a reason that needs no other details. */
+export function refusal(reason: Reason, requestId: string, retryAfterMs?: number): ConnectError {
+  const details = retryAfterMs === undefined ? {} : { retryAfterMs };
+  return toConnectError(new AuthError(reason, details), requestId);
 }
 
 function asAuthError(error: unknown): AuthError {

@@ -19,7 +19,8 @@ const TIMEOUT_MS = 5_000;
 /** Answers 200, 401 and 403; 400 for a route that is configured badly, and 503 when nobody can tell: gateways let neither pass. */
 export function createForwardAuthHandler(deps: Pick<Deps, 'verifier'> & CallDeps, callLog: CallLog): Handler {
   return (request, response) => {
-    const [path, query = ''] = (request.url ?? '').split('?', 2);
+    const url = request.url ?? '';
+    const [path, query] = [url.split('?', 1)[0], url.slice(PATH.length + 1)];
     if (path !== PATH) return false;
     const record = openCallRecord(request, deps, 'forward-auth', 'http');
     response.setHeader('x-request-id', record.requestId);

@@ -6,6 +6,7 @@ import { type AddressInfo, Server, type Socket } from 'node:net';
 import { ChunkCountingHttp1Request, ChunkCountingHttp2Request } from './chunks.ts';
 import { plainAddress } from './client-address.ts';
 import type { CertifiedService } from './client-certificate.ts';
+import { mayPipeline } from './crowd.ts';
 import { boundExchange, STALL_TIMEOUT_MS, UNREAD_GRACE_MS } from './exchange.ts';
 import { type Handler, type NodeRequest, type NodeResponse, sendJson } from './handler.ts';
 import { leanHttp1 } from './lean/http1-door.ts';
@@ -111,7 +112,9 @@ export async function listen(options: ListenerOptions, lean: LeanRpc, handlers: 
       options.onTlsProblem,
     );
 
-  const answerHttp1 = leanHttp1(lean, onRequest);
+  const answerHttp1 = leanHttp1(lean, (request, response) => {
+    if (mayPipeline(request, response)) onRequest(request, response);
+  });
   const h1 = http.createServer(
     {
       IncomingMessage: ChunkCountingHttp1Request,
@@ -132,6 +135,8 @@ export async function listen(options: ListenerOptions, lean: LeanRpc, handlers: 
   h1.on('connection', (socket: Socket) => {
     const [address, name] = [socket.remoteAddress ?? '', nameOf(socket)];
     socket.on('error', () => socket.destroy());
+    // It has ended before it was accepted, and nobody could tell whose it was.
+    if (address === '') return void socket.destroy();
     sockets.add(socket);
     undecided.set(name, socket);
     socket.on('close', () => {
@@ -167,7 +172,9 @@ export async function listen(options: ListenerOptions, lean: LeanRpc, handlers: 
     notePeer(socket, { address: peerOf(undecided.get(name)).address, service });
     undecided.delete(name);
     if (!isHttp2) {
-      retireAt.set(socket, performance.now() + ageOf(options.lifetime));
+      const age = ageOf(options.lifetime);
+      retireAt.set(socket, performance.now() + age);
+      if (age < Number.POSITIVE_INFINITY) endAfter(socket, age + options.lifetime.graceMs);
       socket.setKeepAlive(true, TCP_KEEPALIVE_MS);
       speakHttp1?.call(h1, socket);
       return;
@@ -208,6 +215,12 @@ export async function listen(options: ListenerOptions, lean: LeanRpc, handlers: 
       clearTimeout(silent);
     },
   };
+}
+
+/** With all that is on it, such as a stream. */
+function endAfter(socket: Socket, milliseconds: number): void {
+  const timer = setTimeout(() => socket.destroy(), milliseconds);
+  socket.once('close', () => clearTimeout(timer));
 }
 
 /** The same for a connection and for TLS on it. */

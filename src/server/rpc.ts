@@ -16,6 +16,7 @@ import { callOf, recordOf } from './call-context.ts';
 import type { CallLog } from './call-log.ts';
 import { type CallRecord, callRecordKey, openCallRecord, plainUserAgent } from './call-record.ts';
 import { plainAddress } from './client-address.ts';
+import { createCrowd } from './crowd.ts';
 import { answerError } from './errors.ts';
 import { ANSWER_LASTS, type Handler, type NodeResponse, REQUEST_LASTS } from './handler.ts';
 import { inTime } from './in-time.ts';
@@ -36,6 +37,7 @@ const LOOK_AGAIN_MS = 900;
 /** @param others what is served besides this service's own RPCs */
 export function createRpcHandler(deps: RouteDeps, callLog: CallLog, others: Routes[]): Handler {
   let publicStreams = 0;
+  const crowd = createCrowd(callLog);
   const router = createConnectRouter({
     readMaxBytes: MAX_MESSAGE_BYTES,
     writeMaxBytes: MAX_MESSAGE_BYTES,
@@ -50,8 +52,10 @@ export function createRpcHandler(deps: RouteDeps, callLog: CallLog, others: Rout
   return (request, response) => {
     const handler = handlers.get(request.url?.split('?', 1)[0] ?? '');
     if (!handler) return false;
-    const record = openCallRecord(request, deps, `${handler.service.typeName}/${handler.method.name}`);
+    const method = `${handler.service.typeName}/${handler.method.name}`;
     const { methodKind } = handler.method;
+    if (methodKind === 'unary' && !crowd.admit(method, request, response)) return true;
+    const record = openCallRecord(request, deps, method);
     if (methodKind !== 'unary') response.emit(ANSWER_LASTS);
     if (methodKind === 'bidi_streaming') response.emit(REQUEST_LASTS);
     if (isPublicStream(handler.method)) {

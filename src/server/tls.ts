@@ -1,5 +1,5 @@
 // TLS on the port of everything else: the certificate from files, which may change while the server runs.
-import { constants, X509Certificate } from 'node:crypto';
+import { constants, createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { createSecureContext, createServer, type TLSSocket } from 'node:tls';
@@ -92,6 +92,9 @@ export function readTlsFiles({ certFile, keyFile, clients }: TlsOptions): Conten
   const contents: Contents = { cert: readFileSync(certFile, 'utf8'), key: readFileSync(keyFile, 'utf8') };
   if (clients) contents.ca = readFileSync(clients.caFile, 'utf8');
   createSecureContext(contents);
+  // Which takes an empty file for none at all.
+  if (!new X509Certificate(contents.cert).checkPrivateKey(createPrivateKey(contents.key)))
+    throw new Error('the key is not that of the certificate');
   // Which passes over authorities that are none.
   if (contents.ca !== undefined) new X509Certificate(contents.ca);
   return contents;

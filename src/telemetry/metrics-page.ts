@@ -5,17 +5,24 @@ import { PrometheusExporter } from '@opentelemetry/exporter-prometheus';
 
 const PATH = '/metrics';
 const TIMEOUT_MS = 10_000;
+const MAX_CONNECTIONS = 16;
 
 /** @throws when the port is taken */
 export async function openMetricsPage({ host, port }: { host: string; port: number }) {
   const reader = new PrometheusExporter({ preventServerStart: true });
   const server = http.createServer((request, response) => {
     const isAsked = request.url?.split('?', 1)[0] === PATH;
+    // One question a connection, so that nobody makes this process write more than they read.
+    response.shouldKeepAlive = false;
     if (isAsked && request.method === 'GET') return reader.getMetricsRequestHandler(request, response);
     response.writeHead(isAsked ? 405 : 404, { 'content-type': 'text/plain' });
     response.end(`ask GET ${PATH}\n`);
   });
   server.requestTimeout = TIMEOUT_MS;
+  server.maxRequestsPerSocket = 1;
+  server.maxConnections = MAX_CONNECTIONS;
+  // A page that is not taken.
+  server.setTimeout(TIMEOUT_MS, (socket) => socket.destroy());
   server.headersTimeout = TIMEOUT_MS;
   // Each worker has a page of its own, also below node:cluster, which would share the port.
   const options = { host, port, exclusive: true };

@@ -29,6 +29,13 @@ const ask = (query: string, headers: Record<string, string> = {}, method = 'GET'
   fetch(`${app.url}/forward-auth${query}`, { method, headers });
 
 describe('asked directly', () => {
+  test.each(['??role=admin', '?role=user?&role=admin', '?access=public?role=admin', '?role=user&role=admin'])(
+    'a query such as %s lets nobody pass',
+    async (query) => {
+      expect((await ask(query, bearer(person.accessToken))).status).toBeGreaterThanOrEqual(400);
+    },
+  );
+
   test.each(['GET', 'HEAD', 'POST', 'DELETE'])('admits whom the token speaks for, by %s', async (method) => {
     const response = await ask('', bearer(person.accessToken), method);
     expect(response.status).toBe(200);

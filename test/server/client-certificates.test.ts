@@ -233,6 +233,8 @@ test.each([
     { TLS_CLIENT_CA_FILE: '', TLS_CLIENT_SERVICES: '', TLS_CLIENT_AUTH: 'required' },
     'TLS_CLIENT_AUTH=required needs',
   ],
+  ['an empty certificate', { TLS_CERT_FILE: '/dev/null' }, 'cannot be used'],
+  ['an empty key', { TLS_KEY_FILE: '/dev/null' }, 'cannot be used'],
   ['an authority that is no certificate', { TLS_CLIENT_CA_FILE: 'package.json' }, 'cannot be used'],
   ['a service that is no name', { TLS_CLIENT_SERVICES: 'spiffe://example.org/*' }, 'must be SPIFFE IDs'],
 ])('%s stops the start', (_, more, problem) => {

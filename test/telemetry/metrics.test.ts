@@ -8,6 +8,7 @@ import { eventually } from '../support/eventually.ts';
 import { scrape, sumOf } from '../support/metrics.ts';
 import { signedIn, somebody } from '../support/people.ts';
 import { runMain } from '../support/processes.ts';
+import { rawConnection } from '../support/raw.ts';
 
 let app: TestApp;
 let call: Caller;
@@ -126,6 +127,12 @@ test('there is nothing else on its port, and it is not on the public one', async
   expect((await fetch(`${page}/`)).status).toBe(404);
   expect((await fetch(`${page}/metrics`, { method: 'POST' })).status).toBe(405);
   expect((await fetch(`${app.url}/metrics`)).status).toBe(404);
+});
+
+test('whoever asks for it again and again without reading is cut off', async () => {
+  const greedy = rawConnection(app.metricsPort, 'GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(2_000));
+  await greedy.closed;
+  expect(greedy.received().split('target_info').length - 1).toBeLessThanOrEqual(2 * 3);
 });
 
 test('while Postgres hangs, the page still answers, without what only Postgres knows', async () => {
