@@ -13,6 +13,7 @@ import { derivePurposeKeys } from './keys/purpose-keys.ts';
 import { createServiceKeys } from './keys/service-keys.ts';
 import { loadSigningKeys } from './keys/signing-keys.ts';
 import { createLimiter } from './limits/limiter.ts';
+import { createProviders } from './oauth/providers.ts';
 import { isCommonPassword } from './passwords/common-passwords.ts';
 import { createHashQueue } from './passwords/hash-queue.ts';
 import { openHashWorkshop } from './passwords/hash-workshop.ts';
@@ -143,8 +144,10 @@ async function startWorkerPart(base: Base, started: AsyncDisposableStack): Promi
       metrics,
       tracing: tracing ?? UNTRACED,
       resetTokenKey: purposeKeys.resetTokens,
+      verificationTokenKey: purposeKeys.verificationTokens,
       publicUrl: config.PUBLIC_URL,
       resetTtlSeconds: config.RESET_TTL_SECONDS,
+      verificationTtlSeconds: config.VERIFICATION_TTL_SECONDS,
       now,
     },
     log,
@@ -219,6 +222,9 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
     watchers: createWatchers({ changes: store.changes, feed: changeFeed, now }),
     signingKeys,
     purposeKeys,
+    requiresVerifiedEmail: config.REQUIRE_EMAIL_VERIFICATION === 'on',
+    recentSignInSeconds: config.RECENT_SIGN_IN_SECONDS,
+    oauth: { providers: createProviders(config.providers), redirectUris: config.OAUTH_REDIRECT_URIS },
     passwordPolicy: { minLength: config.PASSWORD_MIN_LENGTH, isCommon: isCommonPassword },
     tokenSettings: {
       issuer: config.ISSUER,

@@ -12,12 +12,15 @@ import {
   networks,
   number,
   origins,
+  redirectUris,
   redisUrl,
   serviceKeys,
   url,
   webUrl,
 } from './config-values.ts';
 import { LIMITS, type Limit, type LimitName } from './limits/limits.ts';
+import { providerSecrets, readProviders } from './oauth/provider-settings.ts';
+import type { ProviderSettings } from './oauth/providers.ts';
 import { OperatorError } from './operator-error.ts';
 import type { TlsOptions } from './server/tls.ts';
 import { readTlsSettings } from './server/tls-settings.ts';
@@ -39,6 +42,8 @@ export class ConfigError extends OperatorError {
 export type Environment = Record<string, string | undefined>;
 export type Config = Omit<z.output<typeof schema>, 'DATABASE_LISTEN_URL' | 'GRPC_REFLECTION'> & {
   telemetry: TelemetryOptions;
+  /** Where users may come from besides, by name. */
+  providers: Map<string, ProviderSettings>;
   ISSUER: string;
   limits: Record<LimitName, Limit>;
   /** Null for cleartext. */
@@ -98,6 +103,9 @@ const fields = {
   REVOCATION_MAX_AGE_MS: number(100, 60_000).default(5_000),
   TOKEN_CACHE_MB: number(0, 65_536).default(64),
   RESET_TTL_SECONDS: number(60, 86_400).default(3_600),
+  VERIFICATION_TTL_SECONDS: number(60, 7 * 86_400).default(3_600),
+  REQUIRE_EMAIL_VERIFICATION: z.enum(['on', 'off']).default('off'),
+  RECENT_SIGN_IN_SECONDS: number(30, 86_400).default(600),
 
   PASSWORD_MIN_LENGTH: number(8, 15).default(8),
   ARGON2_MEMORY_KIB: number(8, 4 * 1024 * 1024).default(19_456),
@@ -107,6 +115,8 @@ const fields = {
   HASH_QUEUE_LENGTH: number(0, 100_000).default(200),
   HASH_QUEUE_WAIT_MS: number(1, 60_000).default(5_000),
 
+  OAUTH_PROVIDERS: z.string().optional(),
+  OAUTH_REDIRECT_URIS: redirectUris.prefault(''),
   TLS_CERT_FILE: z.string().optional(),
   TLS_KEY_FILE: z.string().optional(),
   TLS_CLIENT_CA_FILE: z.string().optional(),
@@ -139,6 +149,7 @@ export function readConfig(environment: Environment): Config {
   const parsed = parseValues(schema, values, problems);
   const limits = readLimits(values, problems);
   const otlp = readOtlpSettings(values, problems);
+  const providers = readProviders(values, problems);
   const tls = parsed && readTlsSettings(parsed, problems);
   if (parsed) problems.push(...contradictions(parsed, values));
   if (!parsed || problems.length > 0) throw new ConfigError(problems);
@@ -153,6 +164,7 @@ export function readConfig(environment: Environment): Config {
     tls,
     limits,
     telemetry,
+    providers,
   };
 }
 
@@ -186,7 +198,7 @@ export function processEnvironment(): Environment {
 export function readEnvironment(environment: Environment): { values: Environment; problems: string[] } {
   const problems: string[] = [];
   const values = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));
-  for (const key of SECRETS) {
+  for (const key of [...SECRETS, ...providerSecrets(values)]) {
     const file = values[`${key}_FILE`];
     if (file === undefined) continue;
     if (values[key] !== undefined) problems.push(`${key} and ${key}_FILE are both set: which one counts?`);

@@ -4,6 +4,7 @@ import type { PasswordPolicy } from './domain/password.ts';
 import type { PurposeKeys } from './keys/purpose-keys.ts';
 import type { SigningKeys } from './keys/signing-keys.ts';
 import type { Limiter } from './limits/limiter.ts';
+import type { Providers } from './oauth/provider.ts';
 import type { Hasher } from './passwords/hasher.ts';
 import type { Store } from './store/store.ts';
 import type { Verifier } from './verifier/verifier.ts';
@@ -31,6 +32,15 @@ export type Deps = {
   signingKeys: SigningKeys;
   purposeKeys: PurposeKeys;
   passwordPolicy: PasswordPolicy;
+  oauth: {
+    providers: Providers;
+    /** Where users may be sent back to, exactly. */
+    redirectUris: string[];
+  };
+  /** Whether an account may sign in only once its address is verified. */
+  requiresVerifiedEmail: boolean;
+  /** For how long after a sign-in sensitive changes need no further proof. */
+  recentSignInSeconds: number;
   tokenSettings: TokenSettings;
   now: () => Date;
   /** A time-ordered UUID (RFC 9562 version 7). */

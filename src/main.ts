@@ -18,12 +18,14 @@ const USAGE = `usage: node src/main.ts <command>
   worker                    mail and audit events
   migrate                   bring the schema up to date, as MIGRATION_DATABASE_URL
   migrate --service-login   and make the database and the login that DATABASE_URL names
+  mails                     show every mail there is in a browser
   outbox                    list dead letters: mails and events that were given up
   outbox retry <id|all>     try them again
 `;
 
 const SAME_REQUEST_MS = 1_000;
 const MAX_PORT = 65_535;
+const MAILS_PORT = 8026;
 /** What closing may take besides the grace. */
 const CLOSING_MS = 10_000;
 
@@ -92,6 +94,14 @@ async function runDev(): Promise<void> {
   await dev.close();
 }
 
+async function runMails(): Promise<void> {
+  const { previewMails } = await import('./dev/preview-mails.ts');
+  const stopped = stopSignal();
+  const { url } = await previewMails(MAILS_PORT);
+  console.log(`  Every mail there is: ${url}\n\n  Ctrl-C ends it.`);
+  await stopped;
+}
+
 async function runMigrate(withServiceLogin: boolean): Promise<void> {
   const config = readDatabaseConfig(processEnvironment());
   const { MIGRATION_DATABASE_URL: ownerUrl, DATABASE_URL: serviceUrl } = config;
@@ -135,6 +145,8 @@ async function run(): Promise<void> {
       return runUntilStopped({ api: false, worker: true });
     case 'migrate':
       return runMigrate(values['service-login'] ?? false);
+    case 'mails':
+      return runMails();
     case 'outbox':
       return runOutbox(rest);
     default:

@@ -30,7 +30,9 @@ function problemsOf(environment: Environment): string[] {
 test('the README has each key, and the defaults that stand there', async () => {
   const { readFile } = await import('node:fs/promises');
   const readme = await readFile('README.md', 'utf8');
-  const keys = Object.keys(readConfig(good)).filter((key) => !['limits', 'tls', 'telemetry'].includes(key));
+  const keys = Object.keys(readConfig(good)).filter(
+    (key) => !['limits', 'tls', 'telemetry', 'providers'].includes(key),
+  );
   for (const key of keys) expect(readme, key).toContain(`\`${key}\``);
   const config = readConfig(good);
   expect(config).toMatchObject({
@@ -173,6 +175,28 @@ test.each([
   ['METRICS_HOST', { METRICS_HOST: '127.0.0.1' }],
 ])('%s is refused beside, or without, what makes it mean something', (key, more) => {
   expect(problemsOf({ ...good, ...more })).toEqual([expect.stringContaining(key)]);
+});
+
+test('providers are named, and each says what it needs', () => {
+  const google = { OAUTH_PROVIDERS: 'google', OAUTH_GOOGLE_CLIENT_ID: 'a', OAUTH_GOOGLE_CLIENT_SECRET: 'b' };
+  expect(readConfig({ ...good, ...google }).providers.get('google')).toEqual({
+    ...{ kind: 'openid', clientId: 'a', clientSecret: 'b' },
+    ...{ issuer: 'https://accounts.google.com', scopes: 'openid email profile' },
+  });
+  expect(problemsOf({ ...good, OAUTH_PROVIDERS: 'google,acme' })).toHaveLength(5);
+  for (const issuer of [
+    'http://acme.example',
+    'x',
+    'https://a:b@acme.example',
+    'https://acme.example?x',
+    'http://localhost.evil.example',
+  ]) {
+    const acme = { OAUTH_PROVIDERS: 'acme', OAUTH_ACME_CLIENT_ID: 'a', OAUTH_ACME_CLIENT_SECRET: 'b' };
+    expect(problemsOf({ ...good, ...acme, OAUTH_ACME_ISSUER: issuer }), issuer).toHaveLength(1);
+  }
+  expect(problemsOf({ ...good, OAUTH_PROVIDERS: 'Goo gle' })).toHaveLength(1);
+  for (const uri of ['x', 'https://app.example/#x', 'https://*.example/'])
+    expect(problemsOf({ ...good, OAUTH_REDIRECT_URIS: uri }), uri).toHaveLength(1);
 });
 
 test('what needs only the database asks for nothing more', () => {

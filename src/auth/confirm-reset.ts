@@ -3,9 +3,9 @@ import { accountHash } from '../domain/account-hash.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit, mail } from '../domain/effect.ts';
+import { parseMailedToken, RESET_TOKEN } from '../domain/mailed-token.ts';
 import { parseFields } from '../domain/parse-fields.ts';
 import { parseNewPassword } from '../domain/password.ts';
-import { parseResetToken } from '../domain/reset-token.ts';
 import { networkOf } from '../limits/network-of.ts';
 import { throttle } from './throttle.ts';
 
@@ -19,7 +19,7 @@ export async function confirmReset(
 ): Promise<void> {
   const { store, limiter, hasher, now } = deps;
   const network = networkOf(call.origin.address);
-  const resetId = parseResetToken(input.resetToken, deps.purposeKeys.resetTokens);
+  const resetId = parseMailedToken(RESET_TOKEN, input.resetToken, deps.purposeKeys.resetTokens);
   if (!resetId) {
     await throttle(deps, [{ limit: 'CONFIRM_RESET_NETWORK', key: network }], {}, call);
     throw new AuthError('RESET_TOKEN_INVALID');

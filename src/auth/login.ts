@@ -19,7 +19,16 @@ export type LoginInput = { email: string; password: string };
 
 type LoginDeps = Pick<
   Deps,
-  'store' | 'limiter' | 'hasher' | 'signingKeys' | 'verifier' | 'purposeKeys' | 'tokenSettings' | 'now' | 'newId'
+  | 'store'
+  | 'limiter'
+  | 'hasher'
+  | 'signingKeys'
+  | 'verifier'
+  | 'purposeKeys'
+  | 'requiresVerifiedEmail'
+  | 'tokenSettings'
+  | 'now'
+  | 'newId'
 >;
 
 /** @throws AuthError CREDENTIALS_INVALID */
@@ -40,7 +49,7 @@ export async function login(deps: LoginDeps, input: LoginInput, call: Call): Pro
     return [found, await hasher.verify(hash, password, call.signal)];
   });
   if (!credentials) return refuse(deps, account, null, 'unknown account', call);
-  const why = whyRefused(credentials, matches);
+  const why = whyRefused(deps, credentials, matches);
   if (why !== null) return refuse(deps, account, credentials, why, call);
   const grant = await permit.unlessItThrows(() => openSession(deps, credentials, account, call));
   if (!grant) return refuse(deps, account, credentials, 'account changed meanwhile', call);
@@ -65,10 +74,15 @@ async function loginAttempts({ limiter }: Pick<Deps, 'limiter'>, account: string
 }
 
 /** What the audit trail tells and the caller does not hear; null when nothing is wrong. */
-function whyRefused(credentials: Credentials, matches: boolean): string | null {
+function whyRefused(
+  { requiresVerifiedEmail }: Pick<Deps, 'requiresVerifiedEmail'>,
+  credentials: Credentials,
+  matches: boolean,
+): string | null {
   if (credentials.user.disabled) return 'account disabled';
   if (!credentials.passwordHash) return 'account has no password';
-  return matches ? null : 'wrong password';
+  if (!matches) return 'wrong password';
+  return requiresVerifiedEmail && !credentials.user.emailVerified ? 'email not verified' : null;
 }
 
 async function refuse(

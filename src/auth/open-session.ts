@@ -17,7 +17,8 @@ export async function openSession(
   const endsBy = new Date(now.getTime() + sessionMaxSeconds * 1000);
   const expiresAt = new Date(now.getTime() + Math.min(sessionIdleSeconds, sessionMaxSeconds) * 1000);
   const succeeded = audit({ type: 'login_succeeded', userId: user.id, sessionId, account, origin });
-  const session = { id: sessionId, userId: user.id, passwordEpoch, expiresAt, endsBy };
+  const place = { address: origin.address, userAgent: origin.userAgent };
+  const session = { id: sessionId, userId: user.id, passwordEpoch, expiresAt, endsBy, place };
   const opened = await deps.store.sessions.open(session, now, [succeeded]);
   return opened ? { sessionId, counter: 1, expiresAt, user, claimsEpoch } : null;
 }

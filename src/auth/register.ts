@@ -2,7 +2,7 @@ import type { Deps } from '../deps.ts';
 import { accountHash } from '../domain/account-hash.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
-import { audit } from '../domain/effect.ts';
+import { audit, type Effect, mail } from '../domain/effect.ts';
 import { parseEmail } from '../domain/email.ts';
 import { parseFullName } from '../domain/full-name.ts';
 import { parseFields } from '../domain/parse-fields.ts';
@@ -13,13 +13,21 @@ import { throttle } from './throttle.ts';
 
 export type RegisterInput = { email: string; password: string; fullName: string };
 
-/** @throws AuthError EMAIL_TAKEN */
+/**
+ * Where addresses must be verified, nobody hears whether one has an account: the answer is null for new and for taken ones, and
+ * the mail tells the owner.
+ * @throws AuthError EMAIL_TAKEN elsewhere
+ */
 export async function register(
-  deps: Pick<Deps, 'store' | 'limiter' | 'hasher' | 'passwordPolicy' | 'purposeKeys' | 'now' | 'newId'>,
+  deps: Pick<
+    Deps,
+    'store' | 'limiter' | 'hasher' | 'passwordPolicy' | 'purposeKeys' | 'requiresVerifiedEmail' | 'now' | 'newId'
+  >,
   input: RegisterInput,
   call: Call,
-): Promise<User> {
+): Promise<User | null> {
   const { origin, signal } = call;
+  const { requiresVerifiedEmail, store } = deps;
   const { email, password, full_name } = parseFields({
     email: () => parseEmail(input.email),
     password: () => parseNewPassword(input.password, deps.passwordPolicy, [input.email, input.fullName]),
@@ -30,10 +38,16 @@ export async function register(
 
   const passwordHash = await deps.hasher.hash(password, signal);
   const id = deps.newId();
-  const registered = audit({ type: 'registered', userId: id, account, origin });
-  const user = await deps.store.users.create({ id, email, fullName: full_name, passwordHash }, deps.now(), [
-    registered,
-  ]);
-  if (!user) throw new AuthError('EMAIL_TAKEN');
-  return user;
+  const registered: Effect[] = [audit({ type: 'registered', userId: id, account, origin })];
+  if (requiresVerifiedEmail) registered.push(mail({ template: 'verify-email', email }));
+  const user = await store.users.create({ id, email, fullName: full_name, passwordHash }, deps.now(), registered);
+  if (!requiresVerifiedEmail) {
+    if (!user) throw new AuthError('EMAIL_TAKEN');
+    return user;
+  }
+  if (!user) {
+    const refused = audit({ type: 'register_refused', account, detail: 'email taken', origin });
+    await store.outbox.write(deps.now(), [refused, mail({ template: 'email-taken', email })]);
+  }
+  return null;
 }

@@ -29,7 +29,19 @@ export type Reason =
   | 'UNIMPLEMENTED'
   | 'CURSOR_TOO_OLD'
   | 'WATCHER_TOO_SLOW'
-  | 'SERVICE_NOT_FOUND';
+  | 'SERVICE_NOT_FOUND'
+  | 'VERIFICATION_TOKEN_INVALID'
+  | 'RECENT_SIGN_IN_REQUIRED'
+  | 'SESSION_NOT_FOUND'
+  | 'OAUTH_STATE_INVALID'
+  | 'OAUTH_DENIED'
+  | 'OAUTH_RESPONSE_INVALID'
+  | 'PROVIDER_UNAVAILABLE'
+  | 'PROVIDER_EMAIL_UNVERIFIED'
+  | 'ACCOUNT_NOT_LINKED'
+  | 'IDENTITY_TAKEN'
+  | 'IDENTITY_NOT_FOUND'
+  | 'LAST_SIGN_IN_METHOD';
 
 /** One bad field of a request. The description never repeats the value. */
 export type Violation = { field: string; description: string };

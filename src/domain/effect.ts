@@ -19,7 +19,17 @@ type AuditType =
   | 'password_changed'
   | 'reset_requested'
   | 'reset_done'
-  | 'permission_denied';
+  | 'permission_denied'
+  | 'register_refused'
+  | 'verification_requested'
+  | 'email_verified'
+  | 'email_change_requested'
+  | 'email_changed'
+  | 'profile_changed'
+  | 'session_revoked'
+  | 'account_deleted'
+  | 'identity_linked'
+  | 'identity_unlinked';
 
 /** Holds no secret and no email: people appear by id, or by `account`, a keyed hash of an email. */
 export type AuditEvent = {
@@ -35,7 +45,17 @@ export type AuditEvent = {
 /** A mail to write; the worker looks up whom it goes to, and makes any token when it sends. */
 export type MailOrder =
   | { template: 'password-reset'; email: string }
-  | { template: 'password-changed'; userId: string };
+  | { template: 'password-changed'; userId: string }
+  | { template: 'sign-in-method-added'; userId: string }
+  /** To an account's own address, unless it is verified. */
+  | { template: 'verify-email'; email: string }
+  /** To the address that an account is to have. */
+  | { template: 'confirm-email-change'; userId: string; email: string }
+  /** To the owner of an address with which somebody wanted another account. */
+  | { template: 'email-taken'; email: string }
+  /** To the address that an account had. */
+  | { template: 'email-changed'; email: string }
+  | { template: 'account-deleted'; email: string };
 
 export type Effect = { topic: 'audit'; payload: AuditEvent } | { topic: 'mail'; payload: MailOrder };
 

@@ -1,20 +1,29 @@
 // Carries out one mail order. The worker, and not the call that asked for the mail, looks the account up and makes the
 // token: the order holds no secret, and asking takes as long for an unknown account as for a known one.
 import type { Email } from '../domain/email.ts';
-import { formatResetToken } from '../domain/reset-token.ts';
+import { formatMailedToken, RESET_TOKEN, VERIFICATION_TOKEN } from '../domain/mailed-token.ts';
 import type { MailRow } from '../store/outbox.ts';
 import type { Store } from '../store/store.ts';
 import { type Mailer, UndeliverableMail } from './mailer.ts';
 import type { MailContent } from './mails/layout.ts';
-import { passwordChangedMail } from './mails/password-changed.ts';
+import {
+  accountDeletedMail,
+  emailChangedMail,
+  emailTakenMail,
+  passwordChangedMail,
+  signInMethodAddedMail,
+} from './mails/notices.ts';
 import { passwordResetMail } from './mails/password-reset.ts';
+import { confirmEmailChangeMail, verifyEmailMail } from './mails/verify-email.ts';
 
 export type MailDeps = {
-  store: Pick<Store, 'outbox' | 'resets' | 'users'>;
+  store: Pick<Store, 'outbox' | 'resets' | 'emailVerifications' | 'users'>;
   mailer: Mailer;
   resetTokenKey: Buffer;
+  verificationTokenKey: Buffer;
   publicUrl: string;
   resetTtlSeconds: number;
+  verificationTtlSeconds: number;
   now: () => Date;
 };
 
@@ -38,16 +47,61 @@ async function compose(deps: MailDeps, outboxId: string, { order, createdAt }: M
       const user = await deps.store.users.byId(order.userId);
       return user && { to: user.email, ...passwordChangedMail(deps.publicUrl) };
     }
+    case 'sign-in-method-added': {
+      const user = await deps.store.users.byId(order.userId);
+      return user && { to: user.email, ...signInMethodAddedMail(deps.publicUrl) };
+    }
+    case 'verify-email':
+      return composeVerification(deps, outboxId, order.email as Email, createdAt);
+    case 'confirm-email-change':
+      return composeEmailChange(deps, outboxId, order.userId, order.email as Email, createdAt);
+    case 'email-taken':
+      return { to: order.email, ...emailTakenMail(deps.publicUrl) };
+    case 'email-changed':
+      return { to: order.email, ...emailChangedMail(deps.publicUrl) };
+    case 'account-deleted':
+      return { to: order.email, ...accountDeletedMail() };
   }
 }
 
 /** The reset's id is the row's, so that a second attempt sends the same token; its time runs from when it was asked for. */
 async function composeReset(deps: MailDeps, outboxId: string, email: Email, askedAt: Date): Promise<Addressed | null> {
-  const { resetTtlSeconds, publicUrl } = deps;
-  const expiresAt = new Date(askedAt.getTime() + resetTtlSeconds * 1000);
-  if (expiresAt <= deps.now()) throw new UndeliverableMail('the reset expired before its mail could be sent');
+  const expiresAt = expiry(deps, askedAt, deps.resetTtlSeconds);
   const reset = await deps.store.resets.open(outboxId, email, deps.now(), expiresAt);
   if (!reset) return null;
-  const token = formatResetToken(reset.id, deps.resetTokenKey);
-  return { to: reset.email, ...passwordResetMail(publicUrl, token, expiresAt) };
+  const token = formatMailedToken(RESET_TOKEN, reset.id, deps.resetTokenKey);
+  return { to: reset.email, ...passwordResetMail(deps.publicUrl, token, expiresAt) };
+}
+
+async function composeVerification(deps: MailDeps, id: string, email: Email, askedAt: Date): Promise<Addressed | null> {
+  const expiresAt = expiry(deps, askedAt, deps.verificationTtlSeconds);
+  const user = await deps.store.users.byEmail(email);
+  if (!user || user.emailVerified) return null;
+  const verification = await deps.store.emailVerifications.open(id, { userId: user.id, email }, deps.now(), expiresAt);
+  if (!verification) return null;
+  const token = formatMailedToken(VERIFICATION_TOKEN, verification.id, deps.verificationTokenKey);
+  return { to: email, ...verifyEmailMail(deps.publicUrl, token, expiresAt) };
+}
+
+/** Whether the address has an account, nobody but its owner hears. */
+async function composeEmailChange(
+  deps: MailDeps,
+  id: string,
+  userId: string,
+  email: Email,
+  askedAt: Date,
+): Promise<Addressed | null> {
+  const expiresAt = expiry(deps, askedAt, deps.verificationTtlSeconds);
+  if (await deps.store.users.byEmail(email)) return { to: email, ...emailTakenMail(deps.publicUrl) };
+  const verification = await deps.store.emailVerifications.open(id, { userId, email }, deps.now(), expiresAt);
+  if (!verification) return null;
+  const token = formatMailedToken(VERIFICATION_TOKEN, verification.id, deps.verificationTokenKey);
+  return { to: email, ...confirmEmailChangeMail(deps.publicUrl, token, expiresAt) };
+}
+
+/** Of a token that runs from when it was asked for. @throws UndeliverableMail when that is over */
+function expiry({ now }: Pick<MailDeps, 'now'>, askedAt: Date, ttlSeconds: number): Date {
+  const expiresAt = new Date(askedAt.getTime() + ttlSeconds * 1000);
+  if (expiresAt <= now()) throw new UndeliverableMail('its token expired before the mail could be sent');
+  return expiresAt;
 }

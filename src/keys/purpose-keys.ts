@@ -4,6 +4,8 @@ import { hkdfSync } from 'node:crypto';
 const LABELS = {
   refreshTokens: 'latchkey/v1/refresh-token',
   resetTokens: 'latchkey/v1/reset-token',
+  verificationTokens: 'latchkey/v1/verification-token',
+  oauthFlows: 'latchkey/v1/oauth-flow',
   signingKeyEncryption: 'latchkey/v1/signing-key-encryption',
   accountHash: 'latchkey/v1/account-hash',
   watchCursors: 'latchkey/v1/watch-cursor',
@@ -17,6 +19,8 @@ export function derivePurposeKeys(masterKey: Buffer): PurposeKeys {
   return {
     refreshTokens: derive(LABELS.refreshTokens),
     resetTokens: derive(LABELS.resetTokens),
+    verificationTokens: derive(LABELS.verificationTokens),
+    oauthFlows: derive(LABELS.oauthFlows),
     signingKeyEncryption: derive(LABELS.signingKeyEncryption),
     accountHash: derive(LABELS.accountHash),
     watchCursors: derive(LABELS.watchCursors),

@@ -29,6 +29,20 @@ export const LIMITS = {
   CONFIRM_RESET_NETWORK: { points: 30, windowSeconds: 3600 },
   /** `<reset id>`: attempts with one reset token. */
   CONFIRM_RESET_TOKEN: { points: 10, windowSeconds: 3600 },
+  /** `<account>`: verification mails to one address. */
+  REQUEST_VERIFICATION_ACCOUNT: { points: 3, windowSeconds: 3600 },
+  /** `<network>`: verification mails asked for from one network. */
+  REQUEST_VERIFICATION_NETWORK: { points: 30, windowSeconds: 3600 },
+  /** `<network>`: verification tokens that nobody was sent. */
+  VERIFY_EMAIL_NETWORK: { points: 30, windowSeconds: 3600 },
+  /** `<verification id>`: attempts with one verification token. */
+  VERIFY_EMAIL_TOKEN: { points: 10, windowSeconds: 3600 },
+  /** `<network>`: sign-ins begun at a provider. */
+  START_OAUTH_NETWORK: { points: 100, windowSeconds: 900 },
+  /** `<network>`: sign-ins at a provider that came back with something else than was given out. */
+  FINISH_OAUTH_NETWORK: { points: 30, windowSeconds: 900 },
+  /** `<user id>`: changes of the email address, each of which sends a mail. */
+  CHANGE_EMAIL_USER: { points: 5, windowSeconds: 3600 },
   /** `<user id>`: changes of the password, each of which sends a mail, and attempts at one. */
   CHANGE_PASSWORD_USER: { points: 5, windowSeconds: 900 },
   /** `<user id>` or `<service>`: refusals of one caller that are audited; the calls beyond are refused all the same. */

@@ -1,18 +1,45 @@
 // From domain words to messages.
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
+import type { IdentitySchema, SessionSchema } from '../../gen/auth/v1/account_service_pb.ts';
 import { Reason } from '../../gen/auth/v1/errors_pb.ts';
 import { PrincipalKind, type PrincipalSchema, type TokensSchema, type UserSchema } from '../../gen/auth/v1/types_pb.ts';
 import type { ChangeSchema, VerdictSchema } from '../../gen/auth/v1/verifier_service_pb.ts';
+import type { ListedSession } from '../account/list-sessions.ts';
+import type { StartedOAuth } from '../auth/start-oauth.ts';
 import type { Change } from '../domain/change.ts';
 import type { UserPrincipal } from '../domain/principal.ts';
 import type { Tokens } from '../domain/tokens.ts';
 import type { User } from '../domain/user.ts';
 import type { SigningKeys } from '../keys/signing-keys.ts';
+import type { Identity } from '../store/identities.ts';
 import type { Verdict } from '../verifier/engine.ts';
 
 export function userMessage({ createdAt, disabled: _, ...user }: User): MessageInitShape<typeof UserSchema> {
   return { ...user, createdAt: timestampFromDate(createdAt) };
+}
+
+export function sessionMessage(session: ListedSession): MessageInitShape<typeof SessionSchema> {
+  const { id, address, userAgent, isCurrent } = session;
+  return {
+    ...{ id, address, userAgent, current: isCurrent },
+    createdAt: timestampFromDate(session.createdAt),
+    lastUsedAt: timestampFromDate(session.lastUsedAt),
+    expiresAt: timestampFromDate(session.expiresAt),
+  };
+}
+
+export function identityMessage({
+  createdAt,
+  lastUsedAt,
+  ...identity
+}: Identity): MessageInitShape<typeof IdentitySchema> {
+  return { ...identity, createdAt: timestampFromDate(createdAt), lastUsedAt: timestampFromDate(lastUsedAt) };
+}
+
+/** The same for a sign-in and for linking. */
+export function startedMessage({ expiresAt, ...started }: StartedOAuth) {
+  return { ...started, expiresAt: timestampFromDate(expiresAt) };
 }
 
 export function tokensMessage(tokens: Tokens): MessageInitShape<typeof TokensSchema> {

@@ -54,6 +54,36 @@ export const ERRORS = {
   },
   CURSOR_TOO_OLD: { code: Code.OutOfRange, message: 'the cursor is too old; watch again without one' },
   WATCHER_TOO_SLOW: { code: Code.ResourceExhausted, message: 'the changes were not read fast enough' },
+  VERIFICATION_TOKEN_INVALID: {
+    code: Code.FailedPrecondition,
+    message: 'the verification token is not valid any more',
+  },
+  RECENT_SIGN_IN_REQUIRED: {
+    code: Code.FailedPrecondition,
+    message: 'send the current password, or sign in again first',
+  },
+  SESSION_NOT_FOUND: { code: Code.NotFound, message: 'the user has no such session' },
+  OAUTH_STATE_INVALID: {
+    code: Code.FailedPrecondition,
+    message: 'the sign-in at the provider is unknown, over, used or was begun elsewhere; begin again',
+  },
+  OAUTH_DENIED: { code: Code.PermissionDenied, message: 'the sign-in at the provider was not granted' },
+  OAUTH_RESPONSE_INVALID: { code: Code.Unauthenticated, message: 'what the provider has answered proves nothing' },
+  PROVIDER_UNAVAILABLE: { code: Code.Aborted, message: 'the provider does not answer; begin again later' },
+  PROVIDER_EMAIL_UNVERIFIED: {
+    code: Code.FailedPrecondition,
+    message: 'the provider has verified no email address of this user',
+  },
+  ACCOUNT_NOT_LINKED: {
+    code: Code.FailedPrecondition,
+    message: 'an account has this address; sign in to it and link the provider, or verify the address first',
+  },
+  IDENTITY_TAKEN: { code: Code.AlreadyExists, message: 'this identity is linked to another account' },
+  IDENTITY_NOT_FOUND: { code: Code.NotFound, message: 'the user has no such identity' },
+  LAST_SIGN_IN_METHOD: {
+    code: Code.FailedPrecondition,
+    message: 'without it nobody could sign in to the account; set a password first',
+  },
   SERVICE_NOT_FOUND: { code: Code.NotFound, message: 'there is no such service here' },
 } satisfies Record<ProtoReason | Reason, Answer> & Record<Exclude<Reason, ProtoReason>, never>;
 

@@ -5,24 +5,46 @@ import { AccountService } from '../../gen/auth/v1/account_service_pb.ts';
 import { AuthService } from '../../gen/auth/v1/auth_service_pb.ts';
 import { Reason } from '../../gen/auth/v1/errors_pb.ts';
 import { VerifierService } from '../../gen/auth/v1/verifier_service_pb.ts';
+import { changeEmail } from '../account/change-email.ts';
 import { changePassword } from '../account/change-password.ts';
+import { deleteMe } from '../account/delete-me.ts';
 import { getMe } from '../account/get-me.ts';
+import { finishLinkIdentity, startLinkIdentity } from '../account/link-identity.ts';
+import { listIdentities } from '../account/list-identities.ts';
+import { listSessions } from '../account/list-sessions.ts';
+import { revokeOtherSessions } from '../account/revoke-other-sessions.ts';
+import { revokeSession } from '../account/revoke-session.ts';
+import { unlinkIdentity } from '../account/unlink-identity.ts';
+import { updateMe } from '../account/update-me.ts';
 import { batchVerify } from '../auth/batch-verify.ts';
 import { checkRole } from '../auth/check-role.ts';
 import { confirmReset } from '../auth/confirm-reset.ts';
+import { finishOAuth } from '../auth/finish-oauth.ts';
 import { login } from '../auth/login.ts';
 import { logout } from '../auth/logout.ts';
 import { refresh } from '../auth/refresh.ts';
 import { register } from '../auth/register.ts';
+import { requestEmailVerification } from '../auth/request-email-verification.ts';
 import { requestReset } from '../auth/request-reset.ts';
+import { startOAuth } from '../auth/start-oauth.ts';
 import { verify } from '../auth/verify.ts';
+import { verifyEmail } from '../auth/verify-email.ts';
 import { watch } from '../auth/watch.ts';
 import type { Deps } from '../deps.ts';
 import { bearerToken } from '../domain/bearer-token.ts';
 import type { ServiceKeys } from '../keys/service-keys.ts';
 import { callOf, userOf } from './call-context.ts';
 import type { CallDeps } from './call-record.ts';
-import { changeMessage, principalMessage, tokensMessage, userMessage, verdictMessage } from './convert.ts';
+import {
+  changeMessage,
+  identityMessage,
+  principalMessage,
+  sessionMessage,
+  startedMessage,
+  tokensMessage,
+  userMessage,
+  verdictMessage,
+} from './convert.ts';
 import { MAX_BATCH_BYTES } from './max-bytes.ts';
 
 export type RouteDeps = Deps & CallDeps & { serviceKeys: ServiceKeys };
@@ -32,7 +54,10 @@ export type Routes = (router: ConnectRouter) => void;
 export function routes(deps: RouteDeps): Routes {
   return (router) => {
     router.service(AuthService, {
-      register: async (request, context) => ({ user: userMessage(await register(deps, request, callOf(context))) }),
+      register: async (request, context) => {
+        const user = await register(deps, request, callOf(context));
+        return user ? { user: userMessage(user) } : {};
+      },
 
       login: async (request, context) => {
         const { tokens, user } = await login(deps, request, callOf(context));
@@ -68,6 +93,23 @@ export function routes(deps: RouteDeps): Routes {
         await confirmReset(deps, request, callOf(context));
         return {};
       },
+
+      startOAuth: async (request, context) => startedMessage(await startOAuth(deps, request, null, callOf(context))),
+
+      finishOAuth: async (request, context) => {
+        const { tokens, user, isNew } = await finishOAuth(deps, request, callOf(context));
+        return { tokens: tokensMessage(tokens), user: userMessage(user), newUser: isNew };
+      },
+
+      requestEmailVerification: async (request, context) => {
+        await requestEmailVerification(deps, request, callOf(context));
+        return {};
+      },
+
+      verifyEmail: async (request, context) => {
+        await verifyEmail(deps, request, callOf(context));
+        return {};
+      },
     });
 
     router.service(AccountService, {
@@ -76,6 +118,52 @@ export function routes(deps: RouteDeps): Routes {
       changePassword: async ({ currentPassword, newPassword }, context) => {
         const input = { principal: userOf(context), currentPassword, newPassword };
         await changePassword(deps, input, callOf(context));
+        return {};
+      },
+
+      updateMe: async ({ fullName }, context) => ({
+        user: userMessage(await updateMe(deps, { principal: userOf(context), fullName }, callOf(context))),
+      }),
+
+      listSessions: async (_, context) => ({
+        sessions: (await listSessions(deps, userOf(context), callOf(context))).map(sessionMessage),
+      }),
+
+      revokeSession: async ({ sessionId }, context) => {
+        await revokeSession(deps, { principal: userOf(context), sessionId }, callOf(context));
+        return {};
+      },
+
+      revokeOtherSessions: async (_, context) => ({
+        revoked: await revokeOtherSessions(deps, userOf(context), callOf(context)),
+      }),
+
+      changeEmail: async ({ newEmail, currentPassword }, context) => {
+        await changeEmail(deps, { principal: userOf(context), newEmail, currentPassword }, callOf(context));
+        return {};
+      },
+
+      listIdentities: async (_, context) => ({
+        identities: (await listIdentities(deps, userOf(context), callOf(context))).map(identityMessage),
+      }),
+
+      startLinkIdentity: async (request, context) => {
+        const input = { ...request, principal: userOf(context) };
+        return startedMessage(await startLinkIdentity(deps, input, callOf(context)));
+      },
+
+      finishLinkIdentity: async (request, context) => {
+        await finishLinkIdentity(deps, { ...request, principal: userOf(context) }, callOf(context));
+        return {};
+      },
+
+      unlinkIdentity: async ({ identityId, currentPassword }, context) => {
+        await unlinkIdentity(deps, { principal: userOf(context), identityId, currentPassword }, callOf(context));
+        return {};
+      },
+
+      deleteMe: async ({ currentPassword }, context) => {
+        await deleteMe(deps, { principal: userOf(context), currentPassword }, callOf(context));
         return {};
       },
     });

@@ -24,6 +24,34 @@ export type Schema = {
     expires_at: Date;
     used_at: Date | null;
   };
+  email_verifications: {
+    id: string;
+    user_id: string;
+    email: Email;
+    account_email: Email;
+    password_epoch: number;
+    created_at: Date;
+    expires_at: Date;
+    used_at: Date | null;
+  };
+  identities: {
+    id: string;
+    user_id: string;
+    provider: string;
+    issuer: string;
+    subject: string;
+    created_at: Date;
+    last_used_at: Date;
+  };
+  oauth_flows: {
+    id: string;
+    provider: string;
+    redirect_uri: string;
+    user_id: string | null;
+    created_at: Date;
+    expires_at: Date;
+    used_at: Date | null;
+  };
   sessions: {
     id: string;
     user_id: string;
@@ -35,6 +63,8 @@ export type Schema = {
     expires_at: Date;
     ends_by: Date;
     ended_at: Date | null;
+    address: Generated<string>;
+    user_agent: Generated<string>;
   };
   signing_keys: {
     kid: string;

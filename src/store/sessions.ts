@@ -20,9 +20,25 @@ export type Grant = {
 
 export type Session = Grant & SessionState;
 
-export type NewSession = { id: string; userId: string; passwordEpoch: number; expiresAt: Date; endsBy: Date };
+/** Where a session is used, as far as that can be told. */
+type Place = { address: string; userAgent: string };
+
+export type NewSession = {
+  id: string;
+  userId: string;
+  passwordEpoch: number;
+  expiresAt: Date;
+  endsBy: Date;
+  place: Place;
+};
+
+/** For its owner to see. */
+export type SessionSummary = { id: string; createdAt: Date; lastUsedAt: Date; expiresAt: Date } & Place;
 
 export type Rotation = { sessionId: string; counter: number; requestId: string; idleSeconds: number };
+
+/** More than anybody would read. */
+const MAX_LISTED = 1_000;
 
 export type Sessions = ReturnType<typeof createSessions>;
 
@@ -51,6 +67,8 @@ export function createSessions(db: Db, newId: () => string) {
             created_at: now,
             expires_at: session.expiresAt,
             ends_by: session.endsBy,
+            address: session.place.address,
+            user_agent: session.place.userAgent,
           })
           .execute();
         await writeEffects(trx, newId, now, effects);
@@ -67,6 +85,7 @@ export function createSessions(db: Db, newId: () => string) {
         WITH rotated AS (
           UPDATE sessions
           SET counter = counter + 1, rotated_at = ${now}, rotation_request_id = ${rotation.requestId},
+            address = ${event.origin.address}, user_agent = ${event.origin.userAgent},
             expires_at = least(${now}::timestamptz + make_interval(secs => ${rotation.idleSeconds}), ends_by)
           FROM users
           WHERE sessions.id = ${rotation.sessionId} AND counter = ${rotation.counter} AND ended_at IS NULL
@@ -116,6 +135,63 @@ export function createSessions(db: Db, newId: () => string) {
         if (ended.numUpdatedRows !== 1n) return false;
         await writeEffects(trx, newId, now, effects);
         return true;
+      });
+    },
+
+    /** Those that live, the one that was used last first. */
+    async ofUser(userId: string, now: Date, signal?: AbortSignal): Promise<SessionSummary[]> {
+      signal?.throwIfAborted();
+      const rows = await db
+        .selectFrom('sessions')
+        .select(['id', 'created_at', 'expires_at', 'address', 'user_agent'])
+        .select((eb) => eb.fn.coalesce('rotated_at', 'created_at').as('last_used_at'))
+        .where('user_id', '=', userId)
+        .where('ended_at', 'is', null)
+        .where('expires_at', '>', now)
+        .orderBy('last_used_at', 'desc')
+        .limit(MAX_LISTED)
+        .execute();
+      return rows.map((row) => ({
+        id: row.id,
+        createdAt: row.created_at,
+        lastUsedAt: row.last_used_at,
+        expiresAt: row.expires_at,
+        address: row.address,
+        userAgent: row.user_agent,
+      }));
+    },
+
+    /** When its user signed in; null when it has ended. */
+    async startedAt(id: string, signal?: AbortSignal): Promise<Date | null> {
+      signal?.throwIfAborted();
+      const row = await db
+        .selectFrom('sessions')
+        .select('created_at')
+        .where('id', '=', id)
+        .where('ended_at', 'is', null)
+        .executeTakeFirst();
+      return row?.created_at ?? null;
+    },
+
+    /** Ends one session of a user, or all but one. Returns how many. */
+    async endOfUser(
+      userId: string,
+      which: { only: string } | { allBut: string },
+      now: Date,
+      effects: (ended: string[]) => Effect[],
+    ): Promise<number> {
+      return db.transaction().execute(async (trx) => {
+        const ended = await trx
+          .updateTable('sessions')
+          .set({ ended_at: now })
+          .where('user_id', '=', userId)
+          .where('ended_at', 'is', null)
+          .$if('only' in which, (query) => query.where('id', '=', (which as { only: string }).only))
+          .$if('allBut' in which, (query) => query.where('id', '!=', (which as { allBut: string }).allBut))
+          .returning('id')
+          .execute();
+        await writeEffects(trx, newId, now, effects(ended.map(({ id }) => id)));
+        return ended.length;
       });
     },
 

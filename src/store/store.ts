@@ -2,6 +2,9 @@
 // query from beginning for a caller who has gone; one that runs is bounded by the statement time-out.
 import { type Changes, createChanges } from './changes.ts';
 import type { Db } from './database.ts';
+import { createEmailVerifications, type EmailVerifications } from './email-verifications.ts';
+import { createIdentities, type Identities } from './identities.ts';
+import { createOAuthFlows, type OAuthFlows } from './oauth-flows.ts';
 import { createOutbox, type Outbox } from './outbox.ts';
 import { createResets, type Resets } from './resets.ts';
 import { createSessions, type Sessions } from './sessions.ts';
@@ -12,6 +15,9 @@ export type Store = {
   users: Users;
   sessions: Sessions;
   resets: Resets;
+  emailVerifications: EmailVerifications;
+  identities: Identities;
+  oauthFlows: OAuthFlows;
   outbox: Outbox;
   signingKeys: SigningKeyRows;
   changes: Changes;
@@ -22,6 +28,9 @@ export function createStore(db: Db, newId: () => string, now: () => Date): Store
     users: createUsers(db, newId),
     sessions: createSessions(db, newId),
     resets: createResets(db, newId),
+    emailVerifications: createEmailVerifications(db, newId),
+    identities: createIdentities(db, newId),
+    oauthFlows: createOAuthFlows(db),
     outbox: createOutbox(db, newId),
     signingKeys: createSigningKeyRows(db, now),
     changes: createChanges(db),

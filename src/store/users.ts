@@ -78,6 +78,11 @@ export function createUsers(db: Db, newId: () => string) {
     credentialsByEmail: (email: Email, signal?: AbortSignal) => credentials('email', email, signal),
     credentialsById: (id: string, signal?: AbortSignal) => credentials('id', id, signal),
 
+    async byEmail(email: Email): Promise<User | null> {
+      const row = await db.selectFrom('users').select(userColumns).where('email', '=', email).executeTakeFirst();
+      return row ? toUser(row) : null;
+    },
+
     async byId(id: string, signal?: AbortSignal): Promise<User | null> {
       signal?.throwIfAborted();
       const row = await db.selectFrom('users').select(userColumns).where('id', '=', id).executeTakeFirst();
@@ -104,6 +109,31 @@ export function createUsers(db: Db, newId: () => string) {
         await writeEffects(trx, newId, now, effects);
         const { id, email, fullName } = user;
         return { id, email, fullName, emailVerified: false, roles: [USER_ROLE], disabled: false, createdAt: now };
+      });
+    },
+
+    /** Null when there is no such account any more. */
+    async rename(id: string, fullName: string, now: Date, effects: Effect[]): Promise<User | null> {
+      return db.transaction().execute(async (trx) => {
+        const renamed = await trx
+          .updateTable('users')
+          .set({ full_name: fullName })
+          .where('id', '=', id)
+          .executeTakeFirst();
+        if (renamed.numUpdatedRows !== 1n) return null;
+        await writeEffects(trx, newId, now, effects);
+        const row = await trx.selectFrom('users').select(userColumns).where('id', '=', id).executeTakeFirstOrThrow();
+        return toUser(row);
+      });
+    },
+
+    /** With its sessions and all else that belongs to it; audit events know it by its id alone. False when it was gone. */
+    async remove(id: string, now: Date, effects: Effect[]): Promise<boolean> {
+      return db.transaction().execute(async (trx) => {
+        const { rows } = await sql<{ removed: boolean }>`SELECT delete_user(${id}) AS removed`.execute(trx);
+        if (!rows[0]?.removed) return false;
+        await writeEffects(trx, newId, now, effects);
+        return true;
       });
     },
 

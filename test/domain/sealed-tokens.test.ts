@@ -1,8 +1,8 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { formatMailedToken, parseMailedToken, RESET_TOKEN, VERIFICATION_TOKEN } from '../../src/domain/mailed-token.ts';
 import { formatRefreshToken, parseRefreshToken } from '../../src/domain/refresh-token.ts';
-import { formatResetToken, parseResetToken } from '../../src/domain/reset-token.ts';
 import { derivePurposeKeys } from '../../src/keys/purpose-keys.ts';
 
 const keys = derivePurposeKeys(randomBytes(32));
@@ -35,12 +35,16 @@ test('nothing but the very text of a token is taken', () => {
 test('tokens of one kind, purpose or deployment never pass as another', () => {
   const id = randomUUID();
   const refresh = formatRefreshToken({ sessionId: id, counter: 1 }, keys.refreshTokens);
-  const reset = formatResetToken(id, keys.resetTokens);
-  expect(parseResetToken(reset, keys.resetTokens)).toBe(id);
-  expect(parseResetToken(refresh, keys.resetTokens)).toBeNull();
+  const reset = formatMailedToken(RESET_TOKEN, id, keys.resetTokens);
+  const verification = formatMailedToken(VERIFICATION_TOKEN, id, keys.verificationTokens);
+  expect(parseMailedToken(RESET_TOKEN, reset, keys.resetTokens)).toBe(id);
+  expect(parseMailedToken(VERIFICATION_TOKEN, verification, keys.verificationTokens)).toBe(id);
+  expect(parseMailedToken(RESET_TOKEN, verification, keys.verificationTokens)).toBeNull();
+  expect(parseMailedToken(VERIFICATION_TOKEN, reset, keys.resetTokens)).toBeNull();
+  expect(parseMailedToken(RESET_TOKEN, refresh, keys.resetTokens)).toBeNull();
   expect(parseRefreshToken(reset, keys.refreshTokens)).toBeNull();
   expect(parseRefreshToken(refresh, keys.resetTokens)).toBeNull();
   expect(parseRefreshToken(refresh, otherKeys.refreshTokens)).toBeNull();
-  expect(parseResetToken(reset, otherKeys.resetTokens)).toBeNull();
+  expect(parseMailedToken(RESET_TOKEN, reset, otherKeys.resetTokens)).toBeNull();
   expect(new Set(Object.values(keys).map((key) => key.toString('hex'))).size).toBe(Object.keys(keys).length);
 });

@@ -132,6 +132,6 @@ test('a reset that expired before its mail could go out is a dead letter, not a 
     const { rows } = await late.owner.query('SELECT last_error FROM outbox WHERE dead_at IS NOT NULL');
     return rows.length > 0 ? rows : null;
   });
-  expect(dead.last_error).toContain('expired before its mail could be sent');
+  expect(dead.last_error).toContain('expired before the mail could be sent');
   expect(late.mailbox.mails).toEqual([]);
 });

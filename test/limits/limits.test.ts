@@ -7,6 +7,13 @@ import { eventually } from '../support/eventually.ts';
 import { registered, signedIn, somebody } from '../support/people.ts';
 
 const POINTS = 4;
+const REDIRECT = 'https://product.example/callback';
+const GITHUB = {
+  OAUTH_PROVIDERS: 'github',
+  OAUTH_REDIRECT_URIS: REDIRECT,
+  OAUTH_GITHUB_CLIENT_ID: 'x',
+  OAUTH_GITHUB_CLIENT_SECRET: 'x',
+};
 
 /** Starts a service with this one limit, makes what the attempts need, and returns how to attempt. */
 const CASES: Record<string, (call: Caller, app: TestApp) => Promise<(n: number) => Promise<Outcome>>> = {
@@ -37,6 +44,24 @@ const CASES: Record<string, (call: Caller, app: TestApp) => Promise<(n: number) 
     const mail = await eventually(() => app.mailbox.mails.find(({ to }) => to === email));
     return () => call(auth.confirmReset, { resetToken: mail.link?.split('#token=')[1] ?? '', newPassword: 'short' });
   },
+  REQUEST_VERIFICATION_ACCOUNT: async (call) => {
+    const { email } = somebody();
+    return () => call(auth.requestEmailVerification, { email });
+  },
+  REQUEST_VERIFICATION_NETWORK: async (call) => () => call(auth.requestEmailVerification, { email: somebody().email }),
+  VERIFY_EMAIL_NETWORK: async (call) => (n) => call(auth.verifyEmail, { verificationToken: `lkv_${n}` }),
+  VERIFY_EMAIL_TOKEN: async (call, app) => {
+    const { email } = await registered(call);
+    await call(auth.requestEmailVerification, { email });
+    const mail = await eventually(() => app.mailbox.mails.find(({ to }) => to === email));
+    return () => call(auth.verifyEmail, { verificationToken: mail.link?.split('#token=')[1] ?? '' });
+  },
+  START_OAUTH_NETWORK: async (call) => () => call(auth.startOAuth, { provider: 'github', redirectUri: REDIRECT }),
+  FINISH_OAUTH_NETWORK: async (call) => (n) => call(auth.finishOAuth, { state: `lks_${n}`, code: 'x', binding: 'x' }),
+  CHANGE_EMAIL_USER: async (call) => {
+    const { accessToken } = await signedIn(call);
+    return () => call(account.changeEmail, { newEmail: somebody().email }, { bearer: accessToken });
+  },
   CHANGE_PASSWORD_USER: async (call) => {
     const { accessToken } = await signedIn(call);
     const change = { currentPassword: 'wrong one', newPassword: 'a new pass phrase' };
@@ -52,7 +77,7 @@ test('no limit of the table is forgotten here', () => {
 describe.each(Object.keys(CASES))('%s', (name) => {
   let app: TestApp;
   beforeAll(async () => {
-    app = await startTestApp({ [`LIMIT_${name}`]: `${POINTS}/900` });
+    app = await startTestApp({ ...GITHUB, [`LIMIT_${name}`]: `${POINTS}/900` });
   });
   afterAll(() => app.close());
 

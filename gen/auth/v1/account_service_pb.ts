@@ -7,13 +7,15 @@ import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2
 import { file_auth_v1_options } from "./options_pb.ts";
 import type { User } from "./types_pb.ts";
 import { file_auth_v1_types } from "./types_pb.ts";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file auth/v1/account_service.proto.
  */
 export const file_auth_v1_account_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch1hdXRoL3YxL2FjY291bnRfc2VydmljZS5wcm90bxIHYXV0aC52MSIOCgxHZXRNZVJlcXVlc3QiLAoNR2V0TWVSZXNwb25zZRIbCgR1c2VyGAEgASgLMg0uYXV0aC52MS5Vc2VyIkcKFUNoYW5nZVBhc3N3b3JkUmVxdWVzdBIYChBjdXJyZW50X3Bhc3N3b3JkGAEgASgJEhQKDG5ld19wYXNzd29yZBgCIAEoCSIYChZDaGFuZ2VQYXNzd29yZFJlc3BvbnNlMqcBCg5BY2NvdW50U2VydmljZRI8CgVHZXRNZRIVLmF1dGgudjEuR2V0TWVSZXF1ZXN0GhYuYXV0aC52MS5HZXRNZVJlc3BvbnNlIgTI8xgCElcKDkNoYW5nZVBhc3N3b3JkEh4uYXV0aC52MS5DaGFuZ2VQYXNzd29yZFJlcXVlc3QaHy5hdXRoLnYxLkNoYW5nZVBhc3N3b3JkUmVzcG9uc2UiBMjzGAJiBnByb3RvMw", [file_auth_v1_options, file_auth_v1_types]);
+  fileDesc("Ch1hdXRoL3YxL2FjY291bnRfc2VydmljZS5wcm90bxIHYXV0aC52MSIOCgxHZXRNZVJlcXVlc3QiLAoNR2V0TWVSZXNwb25zZRIbCgR1c2VyGAEgASgLMg0uYXV0aC52MS5Vc2VyIkcKFUNoYW5nZVBhc3N3b3JkUmVxdWVzdBIYChBjdXJyZW50X3Bhc3N3b3JkGAEgASgJEhQKDG5ld19wYXNzd29yZBgCIAEoCSIYChZDaGFuZ2VQYXNzd29yZFJlc3BvbnNlIiQKD1VwZGF0ZU1lUmVxdWVzdBIRCglmdWxsX25hbWUYASABKAkiLwoQVXBkYXRlTWVSZXNwb25zZRIbCgR1c2VyGAEgASgLMg0uYXV0aC52MS5Vc2VyIhUKE0xpc3RTZXNzaW9uc1JlcXVlc3QiOgoUTGlzdFNlc3Npb25zUmVzcG9uc2USIgoIc2Vzc2lvbnMYASADKAsyEC5hdXRoLnYxLlNlc3Npb24i3QEKB1Nlc3Npb24SCgoCaWQYASABKAkSLgoKY3JlYXRlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMbGFzdF91c2VkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpleHBpcmVzX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdhZGRyZXNzGAUgASgJEhIKCnVzZXJfYWdlbnQYBiABKAkSDwoHY3VycmVudBgHIAEoCCIqChRSZXZva2VTZXNzaW9uUmVxdWVzdBISCgpzZXNzaW9uX2lkGAEgASgJIhcKFVJldm9rZVNlc3Npb25SZXNwb25zZSIcChpSZXZva2VPdGhlclNlc3Npb25zUmVxdWVzdCIuChtSZXZva2VPdGhlclNlc3Npb25zUmVzcG9uc2USDwoHcmV2b2tlZBgBIAEoBSJBChJDaGFuZ2VFbWFpbFJlcXVlc3QSEQoJbmV3X2VtYWlsGAEgASgJEhgKEGN1cnJlbnRfcGFzc3dvcmQYAiABKAkiFQoTQ2hhbmdlRW1haWxSZXNwb25zZSIrCg9EZWxldGVNZVJlcXVlc3QSGAoQY3VycmVudF9wYXNzd29yZBgBIAEoCSISChBEZWxldGVNZVJlc3BvbnNlIhcKFUxpc3RJZGVudGl0aWVzUmVxdWVzdCI/ChZMaXN0SWRlbnRpdGllc1Jlc3BvbnNlEiUKCmlkZW50aXRpZXMYASADKAsyES5hdXRoLnYxLklkZW50aXR5IpoBCghJZGVudGl0eRIKCgJpZBgBIAEoCRIQCghwcm92aWRlchgCIAEoCRIOCgZpc3N1ZXIYAyABKAkSLgoKY3JlYXRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMbGFzdF91c2VkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJcChhTdGFydExpbmtJZGVudGl0eVJlcXVlc3QSEAoIcHJvdmlkZXIYASABKAkSFAoMcmVkaXJlY3RfdXJpGAIgASgJEhgKEGN1cnJlbnRfcGFzc3dvcmQYAyABKAkihgEKGVN0YXJ0TGlua0lkZW50aXR5UmVzcG9uc2USGQoRYXV0aG9yaXphdGlvbl91cmwYASABKAkSDQoFc3RhdGUYAiABKAkSDwoHYmluZGluZxgDIAEoCRIuCgpleHBpcmVzX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJoChlGaW5pc2hMaW5rSWRlbnRpdHlSZXF1ZXN0Eg0KBXN0YXRlGAEgASgJEgwKBGNvZGUYAiABKAkSDgoGaXNzdWVyGAMgASgJEg0KBWVycm9yGAQgASgJEg8KB2JpbmRpbmcYBSABKAkiHAoaRmluaXNoTGlua0lkZW50aXR5UmVzcG9uc2UiRgoVVW5saW5rSWRlbnRpdHlSZXF1ZXN0EhMKC2lkZW50aXR5X2lkGAEgASgJEhgKEGN1cnJlbnRfcGFzc3dvcmQYAiABKAkiGAoWVW5saW5rSWRlbnRpdHlSZXNwb25zZTKPCAoOQWNjb3VudFNlcnZpY2USPAoFR2V0TWUSFS5hdXRoLnYxLkdldE1lUmVxdWVzdBoWLmF1dGgudjEuR2V0TWVSZXNwb25zZSIEyPMYAhJXCg5DaGFuZ2VQYXNzd29yZBIeLmF1dGgudjEuQ2hhbmdlUGFzc3dvcmRSZXF1ZXN0Gh8uYXV0aC52MS5DaGFuZ2VQYXNzd29yZFJlc3BvbnNlIgTI8xgCEkUKCFVwZGF0ZU1lEhguYXV0aC52MS5VcGRhdGVNZVJlcXVlc3QaGS5hdXRoLnYxLlVwZGF0ZU1lUmVzcG9uc2UiBMjzGAISUQoMTGlzdFNlc3Npb25zEhwuYXV0aC52MS5MaXN0U2Vzc2lvbnNSZXF1ZXN0Gh0uYXV0aC52MS5MaXN0U2Vzc2lvbnNSZXNwb25zZSIEyPMYAhJUCg1SZXZva2VTZXNzaW9uEh0uYXV0aC52MS5SZXZva2VTZXNzaW9uUmVxdWVzdBoeLmF1dGgudjEuUmV2b2tlU2Vzc2lvblJlc3BvbnNlIgTI8xgCEmYKE1Jldm9rZU90aGVyU2Vzc2lvbnMSIy5hdXRoLnYxLlJldm9rZU90aGVyU2Vzc2lvbnNSZXF1ZXN0GiQuYXV0aC52MS5SZXZva2VPdGhlclNlc3Npb25zUmVzcG9uc2UiBMjzGAISTgoLQ2hhbmdlRW1haWwSGy5hdXRoLnYxLkNoYW5nZUVtYWlsUmVxdWVzdBocLmF1dGgudjEuQ2hhbmdlRW1haWxSZXNwb25zZSIEyPMYAhJXCg5MaXN0SWRlbnRpdGllcxIeLmF1dGgudjEuTGlzdElkZW50aXRpZXNSZXF1ZXN0Gh8uYXV0aC52MS5MaXN0SWRlbnRpdGllc1Jlc3BvbnNlIgTI8xgCEmAKEVN0YXJ0TGlua0lkZW50aXR5EiEuYXV0aC52MS5TdGFydExpbmtJZGVudGl0eVJlcXVlc3QaIi5hdXRoLnYxLlN0YXJ0TGlua0lkZW50aXR5UmVzcG9uc2UiBMjzGAISYwoSRmluaXNoTGlua0lkZW50aXR5EiIuYXV0aC52MS5GaW5pc2hMaW5rSWRlbnRpdHlSZXF1ZXN0GiMuYXV0aC52MS5GaW5pc2hMaW5rSWRlbnRpdHlSZXNwb25zZSIEyPMYAhJXCg5VbmxpbmtJZGVudGl0eRIeLmF1dGgudjEuVW5saW5rSWRlbnRpdHlSZXF1ZXN0Gh8uYXV0aC52MS5VbmxpbmtJZGVudGl0eVJlc3BvbnNlIgTI8xgCEkUKCERlbGV0ZU1lEhguYXV0aC52MS5EZWxldGVNZVJlcXVlc3QaGS5hdXRoLnYxLkRlbGV0ZU1lUmVzcG9uc2UiBMjzGAJiBnByb3RvMw", [file_auth_v1_options, file_auth_v1_types, file_google_protobuf_timestamp]);
 
 /**
  * @generated from message auth.v1.GetMeRequest
@@ -83,7 +85,499 @@ export const ChangePasswordResponseSchema: GenMessage<ChangePasswordResponse> = 
   messageDesc(file_auth_v1_account_service, 3);
 
 /**
+ * @generated from message auth.v1.UpdateMeRequest
+ */
+export type UpdateMeRequest = Message<"auth.v1.UpdateMeRequest"> & {
+  /**
+   * As for AuthService.Register.
+   *
+   * @generated from field: string full_name = 1;
+   */
+  fullName: string;
+};
+
+/**
+ * Describes the message auth.v1.UpdateMeRequest.
+ * Use `create(UpdateMeRequestSchema)` to create a new message.
+ */
+export const UpdateMeRequestSchema: GenMessage<UpdateMeRequest> = /*@__PURE__*/
+  messageDesc(file_auth_v1_account_service, 4);
+
+/**
+ * @generated from message auth.v1.UpdateMeResponse
+ */
+export type UpdateMeResponse = Message<"auth.v1.UpdateMeResponse"> & {
+  /**
+   * @generated from field: auth.v1.User user = 1;
+   */
+  user?: User | undefined;
+};
+
+/**
+ * Describes the message auth.v1.UpdateMeResponse.
+ * Use `create(UpdateMeResponseSchema)` to create a new message.
+ */
+export const UpdateMeResponseSchema: GenMessage<UpdateMeResponse> = /*@__PURE__*/
+  messageDesc(file_auth_v1_account_service, 5);
+
+/**
+ * @generated from message auth.v1.ListSessionsRequest
+ */
+export type ListSessionsRequest = Message<"auth.v1.ListSessionsRequest"> & {
+};
+
+/**
+ * Describes the message auth.v1.ListSessionsRequest.
+ * Use `create(ListSessionsRequestSchema)` to create a new message.
+ */
+export const ListSessionsRequestSchema: GenMessage<ListSessionsRequest> = /*@__PURE__*/
+  messageDesc(file_auth_v1_account_service, 6);
+
+/**
+ * @generated from message auth.v1.ListSessionsResponse
+ */
+export type ListSessionsResponse = Message<"auth.v1.ListSessionsResponse"> & {
+  /**
+   * @generated from field: repeated auth.v1.Session sessions = 1;
+   */
+  sessions: Session[];
+};
+
+/**
+ * Describes the message auth.v1.ListSessionsResponse.
+ * Use `create(ListSessionsResponseSchema)` to create a new message.
+ */
+export const ListSessionsResponseSchema: GenMessage<ListSessionsResponse> = /*@__PURE__*/
+  messageDesc(file_auth_v1_account_service, 7);
+
+/**
+ * A sign-in on some device.
+ *
+ * @generated from message auth.v1.Session
+ */
+export type Session = Message<"auth.v1.Session"> & {
+  /**
+   * UUID; `sid` of its access tokens.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp created_at = 2;
+   */
+  createdAt?: Timestamp | undefined;
+
+  /**
+   * When its tokens were refreshed last, or when it began.
+   *
+   * @generated from field: google.protobuf.Timestamp last_used_at = 3;
+   */
+  lastUsedAt?: Timestamp | undefined;
+
+  /**
+   * When it ends unless it is used before.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 4;
+   */
+  expiresAt?: Timestamp | undefined;
+
+  /**
+   * Where that was, as its client or the service that called for it says; empty
+   * when it said nothing.
+   *
+   * @generated from field: string address = 5;
+   */
+  address: string;
+
+  /**
+   * @generated from field: string user_agent = 6;
+   */
+  userAgent: string;
+
+  /**
+   * Whether it is the session of this call.
+   *
+   * @generated from field: bool current = 7;
+   */
+  current: boolean;
+};
+
+/**
+ * Describes the message auth.v1.Session.
+ * Use `create(SessionSchema)` to create a new message.
+ */
+export const SessionSchema: GenMessage<Session> = /*@__PURE__*/
+  messageDesc(file_auth_v1_account_service, 8);
+
+/**
+ * @generated from message auth.v1.RevokeSessionRequest
+ */
+export type RevokeSessionRequest = Message<"auth.v1.RevokeSessionRequest"> & {
+  /**
+   * UUID.
+   *
+   * @generated from field: string session_id = 1;
+   */
+  sessionId: string;
+};
+
+/**
+ * Describes the message auth.v1.RevokeSessionRequest.
+ * Use `create(RevokeSessionRequestSchema)` to create a new message.
+ */
+export const RevokeSessionRequestSchema: GenMessage<RevokeSessionRequest> = /*@__PURE__*/
+  messageDesc(file_auth_v1_account_service, 9);
+
+/**
+ * @generated from message auth.v1.RevokeSessionResponse
+ */
+export type RevokeSessionResponse = Message<"auth.v1.RevokeSessionResponse"> & {
+};
+
+/**
+ * Describes the message auth.v1.RevokeSessionResponse.
+ * Use `create(RevokeSessionResponseSchema)` to create a new message.
+ */
+export const RevokeSessionResponseSchema: GenMessage<RevokeSessionResponse> = /*@__PURE__*/
+  messageDesc(file_auth_v1_account_service, 10);
+
+/**
+ * @generated from message auth.v1.RevokeOtherSessionsRequest
+ */
+export type RevokeOtherSessionsRequest = Message<"auth.v1.RevokeOtherSessionsRequest"> & {
+};
+
+/**
+ * Describes the message auth.v1.RevokeOtherSessionsRequest.
+ * Use `create(RevokeOtherSessionsRequestSchema)` to create a new message.
+ */
+export const RevokeOtherSessionsRequestSchema: GenMessage<RevokeOtherSessionsRequest> = /*@__PURE__*/
+  messageDesc(file_auth_v1_account_service, 11);
+
+/**
+ * @generated from message auth.v1.RevokeOtherSessionsResponse
+ */
+export type RevokeOtherSessionsResponse = Message<"auth.v1.RevokeOtherSessionsResponse"> & {
+  /**
+   * How many ended.
+   *
+   * @generated from field: int32 revoked = 1;
+   */
+  revoked: number;
+};
+
+/**
+ * Describes the message auth.v1.RevokeOtherSessionsResponse.
+ * Use `create(RevokeOtherSessionsResponseSchema)` to create a new message.
+ */
+export const RevokeOtherSessionsResponseSchema: GenMessage<RevokeOtherSessionsResponse> = /*@__PURE__*/
+  messageDesc(file_auth_v1_account_service, 12);
+
+/**
+ * @generated from message auth.v1.ChangeEmailRequest
+ */
+export type ChangeEmailRequest = Message<"auth.v1.ChangeEmailRequest"> & {
+  /**
+   * As for AuthService.Register.
+   *
+   * @generated from field: string new_email = 1;
+   */
+  newEmail: string;
+
+  /**
+   * May be empty within ten minutes of the sign-in.
+   *
+   * @generated from field: string current_password = 2;
+   */
+  currentPassword: string;
+};
+
+/**
+ * Describes the message auth.v1.ChangeEmailRequest.
+ * Use `create(ChangeEmailRequestSchema)` to create a new message.
+ */
+export const ChangeEmailRequestSchema: GenMessage<ChangeEmailRequest> = /*@__PURE__*/
+  messageDesc(file_auth_v1_account_service, 13);
+
+/**
+ * @generated from message auth.v1.ChangeEmailResponse
+ */
+export type ChangeEmailResponse = Message<"auth.v1.ChangeEmailResponse"> & {
+};
+
+/**
+ * Describes the message auth.v1.ChangeEmailResponse.
+ * Use `create(ChangeEmailResponseSchema)` to create a new message.
+ */
+export const ChangeEmailResponseSchema: GenMessage<ChangeEmailResponse> = /*@__PURE__*/
+  messageDesc(file_auth_v1_account_service, 14);
+
+/**
+ * @generated from message auth.v1.DeleteMeRequest
+ */
+export type DeleteMeRequest = Message<"auth.v1.DeleteMeRequest"> & {
+  /**
+   * May be empty within ten minutes of the sign-in.
+   *
+   * @generated from field: string current_password = 1;
+   */
+  currentPassword: string;
+};
+
+/**
+ * Describes the message auth.v1.DeleteMeRequest.
+ * Use `create(DeleteMeRequestSchema)` to create a new message.
+ */
+export const DeleteMeRequestSchema: GenMessage<DeleteMeRequest> = /*@__PURE__*/
+  messageDesc(file_auth_v1_account_service, 15);
+
+/**
+ * @generated from message auth.v1.DeleteMeResponse
+ */
+export type DeleteMeResponse = Message<"auth.v1.DeleteMeResponse"> & {
+};
+
+/**
+ * Describes the message auth.v1.DeleteMeResponse.
+ * Use `create(DeleteMeResponseSchema)` to create a new message.
+ */
+export const DeleteMeResponseSchema: GenMessage<DeleteMeResponse> = /*@__PURE__*/
+  messageDesc(file_auth_v1_account_service, 16);
+
+/**
+ * @generated from message auth.v1.ListIdentitiesRequest
+ */
+export type ListIdentitiesRequest = Message<"auth.v1.ListIdentitiesRequest"> & {
+};
+
+/**
+ * Describes the message auth.v1.ListIdentitiesRequest.
+ * Use `create(ListIdentitiesRequestSchema)` to create a new message.
+ */
+export const ListIdentitiesRequestSchema: GenMessage<ListIdentitiesRequest> = /*@__PURE__*/
+  messageDesc(file_auth_v1_account_service, 17);
+
+/**
+ * @generated from message auth.v1.ListIdentitiesResponse
+ */
+export type ListIdentitiesResponse = Message<"auth.v1.ListIdentitiesResponse"> & {
+  /**
+   * @generated from field: repeated auth.v1.Identity identities = 1;
+   */
+  identities: Identity[];
+};
+
+/**
+ * Describes the message auth.v1.ListIdentitiesResponse.
+ * Use `create(ListIdentitiesResponseSchema)` to create a new message.
+ */
+export const ListIdentitiesResponseSchema: GenMessage<ListIdentitiesResponse> = /*@__PURE__*/
+  messageDesc(file_auth_v1_account_service, 18);
+
+/**
+ * An account at another provider.
+ *
+ * @generated from message auth.v1.Identity
+ */
+export type Identity = Message<"auth.v1.Identity"> & {
+  /**
+   * UUID.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * As OAUTH_PROVIDERS names it.
+   *
+   * @generated from field: string provider = 2;
+   */
+  provider: string;
+
+  /**
+   * @generated from field: string issuer = 3;
+   */
+  issuer: string;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp created_at = 4;
+   */
+  createdAt?: Timestamp | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp last_used_at = 5;
+   */
+  lastUsedAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message auth.v1.Identity.
+ * Use `create(IdentitySchema)` to create a new message.
+ */
+export const IdentitySchema: GenMessage<Identity> = /*@__PURE__*/
+  messageDesc(file_auth_v1_account_service, 19);
+
+/**
+ * @generated from message auth.v1.StartLinkIdentityRequest
+ */
+export type StartLinkIdentityRequest = Message<"auth.v1.StartLinkIdentityRequest"> & {
+  /**
+   * @generated from field: string provider = 1;
+   */
+  provider: string;
+
+  /**
+   * @generated from field: string redirect_uri = 2;
+   */
+  redirectUri: string;
+
+  /**
+   * May be empty within ten minutes of the sign-in.
+   *
+   * @generated from field: string current_password = 3;
+   */
+  currentPassword: string;
+};
+
+/**
+ * Describes the message auth.v1.StartLinkIdentityRequest.
+ * Use `create(StartLinkIdentityRequestSchema)` to create a new message.
+ */
+export const StartLinkIdentityRequestSchema: GenMessage<StartLinkIdentityRequest> = /*@__PURE__*/
+  messageDesc(file_auth_v1_account_service, 20);
+
+/**
+ * @generated from message auth.v1.StartLinkIdentityResponse
+ */
+export type StartLinkIdentityResponse = Message<"auth.v1.StartLinkIdentityResponse"> & {
+  /**
+   * As of AuthService.StartOAuth.
+   *
+   * @generated from field: string authorization_url = 1;
+   */
+  authorizationUrl: string;
+
+  /**
+   * @generated from field: string state = 2;
+   */
+  state: string;
+
+  /**
+   * @generated from field: string binding = 3;
+   */
+  binding: string;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp expires_at = 4;
+   */
+  expiresAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message auth.v1.StartLinkIdentityResponse.
+ * Use `create(StartLinkIdentityResponseSchema)` to create a new message.
+ */
+export const StartLinkIdentityResponseSchema: GenMessage<StartLinkIdentityResponse> = /*@__PURE__*/
+  messageDesc(file_auth_v1_account_service, 21);
+
+/**
+ * @generated from message auth.v1.FinishLinkIdentityRequest
+ */
+export type FinishLinkIdentityRequest = Message<"auth.v1.FinishLinkIdentityRequest"> & {
+  /**
+   * As of AuthService.FinishOAuth.
+   *
+   * @generated from field: string state = 1;
+   */
+  state: string;
+
+  /**
+   * @generated from field: string code = 2;
+   */
+  code: string;
+
+  /**
+   * @generated from field: string issuer = 3;
+   */
+  issuer: string;
+
+  /**
+   * @generated from field: string error = 4;
+   */
+  error: string;
+
+  /**
+   * @generated from field: string binding = 5;
+   */
+  binding: string;
+};
+
+/**
+ * Describes the message auth.v1.FinishLinkIdentityRequest.
+ * Use `create(FinishLinkIdentityRequestSchema)` to create a new message.
+ */
+export const FinishLinkIdentityRequestSchema: GenMessage<FinishLinkIdentityRequest> = /*@__PURE__*/
+  messageDesc(file_auth_v1_account_service, 22);
+
+/**
+ * @generated from message auth.v1.FinishLinkIdentityResponse
+ */
+export type FinishLinkIdentityResponse = Message<"auth.v1.FinishLinkIdentityResponse"> & {
+};
+
+/**
+ * Describes the message auth.v1.FinishLinkIdentityResponse.
+ * Use `create(FinishLinkIdentityResponseSchema)` to create a new message.
+ */
+export const FinishLinkIdentityResponseSchema: GenMessage<FinishLinkIdentityResponse> = /*@__PURE__*/
+  messageDesc(file_auth_v1_account_service, 23);
+
+/**
+ * @generated from message auth.v1.UnlinkIdentityRequest
+ */
+export type UnlinkIdentityRequest = Message<"auth.v1.UnlinkIdentityRequest"> & {
+  /**
+   * UUID.
+   *
+   * @generated from field: string identity_id = 1;
+   */
+  identityId: string;
+
+  /**
+   * May be empty within ten minutes of the sign-in.
+   *
+   * @generated from field: string current_password = 2;
+   */
+  currentPassword: string;
+};
+
+/**
+ * Describes the message auth.v1.UnlinkIdentityRequest.
+ * Use `create(UnlinkIdentityRequestSchema)` to create a new message.
+ */
+export const UnlinkIdentityRequestSchema: GenMessage<UnlinkIdentityRequest> = /*@__PURE__*/
+  messageDesc(file_auth_v1_account_service, 24);
+
+/**
+ * @generated from message auth.v1.UnlinkIdentityResponse
+ */
+export type UnlinkIdentityResponse = Message<"auth.v1.UnlinkIdentityResponse"> & {
+};
+
+/**
+ * Describes the message auth.v1.UnlinkIdentityResponse.
+ * Use `create(UnlinkIdentityResponseSchema)` to create a new message.
+ */
+export const UnlinkIdentityResponseSchema: GenMessage<UnlinkIdentityResponse> = /*@__PURE__*/
+  messageDesc(file_auth_v1_account_service, 25);
+
+/**
  * What signed-in users do with their own account.
+ *
+ * What a thief of an access token must not do wants the owner's presence: the
+ * current password, or, when that is left out, a sign-in of the last ten minutes
+ * (RECENT_SIGN_IN_SECONDS) with this session.
  *
  * Every call needs `authorization: Bearer <access token>` and can fail with
  * CREDENTIALS_MISSING, the reasons of AuthService.Verify, PERMISSION_DENIED (the
@@ -113,6 +607,123 @@ export const AccountService: GenService<{
     methodKind: "unary";
     input: typeof ChangePasswordRequestSchema;
     output: typeof ChangePasswordResponseSchema;
+  },
+  /**
+   * Changes what the owner may say of themselves.
+   * Errors: INVALID_ARGUMENT.
+   *
+   * @generated from rpc auth.v1.AccountService.UpdateMe
+   */
+  updateMe: {
+    methodKind: "unary";
+    input: typeof UpdateMeRequestSchema;
+    output: typeof UpdateMeResponseSchema;
+  },
+  /**
+   * The caller's sessions that live, the one that was used last first, at most
+   * 1,000.
+   *
+   * @generated from rpc auth.v1.AccountService.ListSessions
+   */
+  listSessions: {
+    methodKind: "unary";
+    input: typeof ListSessionsRequestSchema;
+    output: typeof ListSessionsResponseSchema;
+  },
+  /**
+   * Ends one of the caller's sessions, also this one, and with it its tokens.
+   * Errors: INVALID_ARGUMENT, SESSION_NOT_FOUND.
+   *
+   * @generated from rpc auth.v1.AccountService.RevokeSession
+   */
+  revokeSession: {
+    methodKind: "unary";
+    input: typeof RevokeSessionRequestSchema;
+    output: typeof RevokeSessionResponseSchema;
+  },
+  /**
+   * Ends all of the caller's sessions but this one.
+   *
+   * @generated from rpc auth.v1.AccountService.RevokeOtherSessions
+   */
+  revokeOtherSessions: {
+    methodKind: "unary";
+    input: typeof RevokeOtherSessionsRequestSchema;
+    output: typeof RevokeOtherSessionsResponseSchema;
+  },
+  /**
+   * Asks for another email address: a mail goes there, and AuthService.VerifyEmail
+   * with its token makes the change. If the address has an account, its owner
+   * hears of it instead; the answer is the same. Wants the owner's presence.
+   * Errors: INVALID_ARGUMENT, RECENT_SIGN_IN_REQUIRED, PASSWORD_WRONG,
+   * RATE_LIMITED, OVERLOADED.
+   *
+   * @generated from rpc auth.v1.AccountService.ChangeEmail
+   */
+  changeEmail: {
+    methodKind: "unary";
+    input: typeof ChangeEmailRequestSchema;
+    output: typeof ChangeEmailResponseSchema;
+  },
+  /**
+   * The caller's identities at other providers.
+   *
+   * @generated from rpc auth.v1.AccountService.ListIdentities
+   */
+  listIdentities: {
+    methodKind: "unary";
+    input: typeof ListIdentitiesRequestSchema;
+    output: typeof ListIdentitiesResponseSchema;
+  },
+  /**
+   * As AuthService.StartOAuth, to link an identity to the account. Wants the
+   * owner's presence.
+   * Errors: INVALID_ARGUMENT, PROVIDER_UNAVAILABLE, RECENT_SIGN_IN_REQUIRED,
+   * PASSWORD_WRONG, RATE_LIMITED, OVERLOADED.
+   *
+   * @generated from rpc auth.v1.AccountService.StartLinkIdentity
+   */
+  startLinkIdentity: {
+    methodKind: "unary";
+    input: typeof StartLinkIdentityRequestSchema;
+    output: typeof StartLinkIdentityResponseSchema;
+  },
+  /**
+   * As AuthService.FinishOAuth, by the user who began it. Tells the owner by mail.
+   * Errors: OAUTH_STATE_INVALID, OAUTH_DENIED, OAUTH_RESPONSE_INVALID,
+   * PROVIDER_UNAVAILABLE, IDENTITY_TAKEN, RATE_LIMITED.
+   *
+   * @generated from rpc auth.v1.AccountService.FinishLinkIdentity
+   */
+  finishLinkIdentity: {
+    methodKind: "unary";
+    input: typeof FinishLinkIdentityRequestSchema;
+    output: typeof FinishLinkIdentityResponseSchema;
+  },
+  /**
+   * Nobody signs in to the account with this identity any more. Wants the
+   * owner's presence.
+   * Errors: INVALID_ARGUMENT, IDENTITY_NOT_FOUND, LAST_SIGN_IN_METHOD,
+   * RECENT_SIGN_IN_REQUIRED, PASSWORD_WRONG, RATE_LIMITED, OVERLOADED.
+   *
+   * @generated from rpc auth.v1.AccountService.UnlinkIdentity
+   */
+  unlinkIdentity: {
+    methodKind: "unary";
+    input: typeof UnlinkIdentityRequestSchema;
+    output: typeof UnlinkIdentityResponseSchema;
+  },
+  /**
+   * Deletes the account for good, with its sessions and all personal data. Audit
+   * events stay, and know it by its id alone. Wants the owner's presence.
+   * Errors: RECENT_SIGN_IN_REQUIRED, PASSWORD_WRONG, RATE_LIMITED, OVERLOADED.
+   *
+   * @generated from rpc auth.v1.AccountService.DeleteMe
+   */
+  deleteMe: {
+    methodKind: "unary";
+    input: typeof DeleteMeRequestSchema;
+    output: typeof DeleteMeResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_auth_v1_account_service, 0);

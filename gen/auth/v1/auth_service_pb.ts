@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file auth/v1/auth_service.proto.
  */
 export const file_auth_v1_auth_service: GenFile = /*@__PURE__*/
-  fileDesc("ChphdXRoL3YxL2F1dGhfc2VydmljZS5wcm90bxIHYXV0aC52MSJFCg9SZWdpc3RlclJlcXVlc3QSDQoFZW1haWwYASABKAkSEAoIcGFzc3dvcmQYAiABKAkSEQoJZnVsbF9uYW1lGAMgASgJIi8KEFJlZ2lzdGVyUmVzcG9uc2USGwoEdXNlchgBIAEoCzINLmF1dGgudjEuVXNlciIvCgxMb2dpblJlcXVlc3QSDQoFZW1haWwYASABKAkSEAoIcGFzc3dvcmQYAiABKAkiTQoNTG9naW5SZXNwb25zZRIfCgZ0b2tlbnMYASABKAsyDy5hdXRoLnYxLlRva2VucxIbCgR1c2VyGAIgASgLMg0uYXV0aC52MS5Vc2VyIjsKDlJlZnJlc2hSZXF1ZXN0EhUKDXJlZnJlc2hfdG9rZW4YASABKAkSEgoKcmVxdWVzdF9pZBgCIAEoCSIyCg9SZWZyZXNoUmVzcG9uc2USHwoGdG9rZW5zGAEgASgLMg8uYXV0aC52MS5Ub2tlbnMiJgoNTG9nb3V0UmVxdWVzdBIVCg1yZWZyZXNoX3Rva2VuGAEgASgJIhAKDkxvZ291dFJlc3BvbnNlIjcKDVZlcmlmeVJlcXVlc3QSFAoMYWNjZXNzX3Rva2VuGAEgASgJEhAKCGF1ZGllbmNlGAIgASgJImoKDlZlcmlmeVJlc3BvbnNlEiUKCXByaW5jaXBhbBgBIAEoCzISLmF1dGgudjEuUHJpbmNpcGFsEjEKDXJldmFsaWRhdGVfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlwKEENoZWNrUm9sZVJlcXVlc3QSFgoMYWNjZXNzX3Rva2VuGAEgASgJSAASFwoHdXNlcl9pZBgCIAEoCUIE0PMYA0gAEgwKBHJvbGUYAyABKAlCCQoHc3ViamVjdCJFChFDaGVja1JvbGVSZXNwb25zZRIPCgdhbGxvd2VkGAEgASgIEh8KBnJlYXNvbhgCIAEoDjIPLmF1dGgudjEuUmVhc29uIiQKE1JlcXVlc3RSZXNldFJlcXVlc3QSDQoFZW1haWwYASABKAkiFgoUUmVxdWVzdFJlc2V0UmVzcG9uc2UiQAoTQ29uZmlybVJlc2V0UmVxdWVzdBITCgtyZXNldF90b2tlbhgBIAEoCRIUCgxuZXdfcGFzc3dvcmQYAiABKAkiFgoUQ29uZmlybVJlc2V0UmVzcG9uc2UyyAQKC0F1dGhTZXJ2aWNlEkUKCFJlZ2lzdGVyEhguYXV0aC52MS5SZWdpc3RlclJlcXVlc3QaGS5hdXRoLnYxLlJlZ2lzdGVyUmVzcG9uc2UiBMjzGAESPAoFTG9naW4SFS5hdXRoLnYxLkxvZ2luUmVxdWVzdBoWLmF1dGgudjEuTG9naW5SZXNwb25zZSIEyPMYARJCCgdSZWZyZXNoEhcuYXV0aC52MS5SZWZyZXNoUmVxdWVzdBoYLmF1dGgudjEuUmVmcmVzaFJlc3BvbnNlIgTI8xgBEj8KBkxvZ291dBIWLmF1dGgudjEuTG9nb3V0UmVxdWVzdBoXLmF1dGgudjEuTG9nb3V0UmVzcG9uc2UiBMjzGAESPwoGVmVyaWZ5EhYuYXV0aC52MS5WZXJpZnlSZXF1ZXN0GhcuYXV0aC52MS5WZXJpZnlSZXNwb25zZSIEyPMYARJICglDaGVja1JvbGUSGS5hdXRoLnYxLkNoZWNrUm9sZVJlcXVlc3QaGi5hdXRoLnYxLkNoZWNrUm9sZVJlc3BvbnNlIgTI8xgBElEKDFJlcXVlc3RSZXNldBIcLmF1dGgudjEuUmVxdWVzdFJlc2V0UmVxdWVzdBodLmF1dGgudjEuUmVxdWVzdFJlc2V0UmVzcG9uc2UiBMjzGAESUQoMQ29uZmlybVJlc2V0EhwuYXV0aC52MS5Db25maXJtUmVzZXRSZXF1ZXN0Gh0uYXV0aC52MS5Db25maXJtUmVzZXRSZXNwb25zZSIEyPMYAWIGcHJvdG8z", [file_auth_v1_errors, file_auth_v1_options, file_auth_v1_types, file_google_protobuf_timestamp]);
+  fileDesc("ChphdXRoL3YxL2F1dGhfc2VydmljZS5wcm90bxIHYXV0aC52MSJFCg9SZWdpc3RlclJlcXVlc3QSDQoFZW1haWwYASABKAkSEAoIcGFzc3dvcmQYAiABKAkSEQoJZnVsbF9uYW1lGAMgASgJIi8KEFJlZ2lzdGVyUmVzcG9uc2USGwoEdXNlchgBIAEoCzINLmF1dGgudjEuVXNlciIvCgxMb2dpblJlcXVlc3QSDQoFZW1haWwYASABKAkSEAoIcGFzc3dvcmQYAiABKAkiTQoNTG9naW5SZXNwb25zZRIfCgZ0b2tlbnMYASABKAsyDy5hdXRoLnYxLlRva2VucxIbCgR1c2VyGAIgASgLMg0uYXV0aC52MS5Vc2VyIjsKDlJlZnJlc2hSZXF1ZXN0EhUKDXJlZnJlc2hfdG9rZW4YASABKAkSEgoKcmVxdWVzdF9pZBgCIAEoCSIyCg9SZWZyZXNoUmVzcG9uc2USHwoGdG9rZW5zGAEgASgLMg8uYXV0aC52MS5Ub2tlbnMiJgoNTG9nb3V0UmVxdWVzdBIVCg1yZWZyZXNoX3Rva2VuGAEgASgJIhAKDkxvZ291dFJlc3BvbnNlIjcKDVZlcmlmeVJlcXVlc3QSFAoMYWNjZXNzX3Rva2VuGAEgASgJEhAKCGF1ZGllbmNlGAIgASgJImoKDlZlcmlmeVJlc3BvbnNlEiUKCXByaW5jaXBhbBgBIAEoCzISLmF1dGgudjEuUHJpbmNpcGFsEjEKDXJldmFsaWRhdGVfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlwKEENoZWNrUm9sZVJlcXVlc3QSFgoMYWNjZXNzX3Rva2VuGAEgASgJSAASFwoHdXNlcl9pZBgCIAEoCUIE0PMYA0gAEgwKBHJvbGUYAyABKAlCCQoHc3ViamVjdCJFChFDaGVja1JvbGVSZXNwb25zZRIPCgdhbGxvd2VkGAEgASgIEh8KBnJlYXNvbhgCIAEoDjIPLmF1dGgudjEuUmVhc29uIiQKE1JlcXVlc3RSZXNldFJlcXVlc3QSDQoFZW1haWwYASABKAkiFgoUUmVxdWVzdFJlc2V0UmVzcG9uc2UiQAoTQ29uZmlybVJlc2V0UmVxdWVzdBITCgtyZXNldF90b2tlbhgBIAEoCRIUCgxuZXdfcGFzc3dvcmQYAiABKAkiFgoUQ29uZmlybVJlc2V0UmVzcG9uc2UiMAofUmVxdWVzdEVtYWlsVmVyaWZpY2F0aW9uUmVxdWVzdBINCgVlbWFpbBgBIAEoCSIiCiBSZXF1ZXN0RW1haWxWZXJpZmljYXRpb25SZXNwb25zZSIwChJWZXJpZnlFbWFpbFJlcXVlc3QSGgoSdmVyaWZpY2F0aW9uX3Rva2VuGAEgASgJIhUKE1ZlcmlmeUVtYWlsUmVzcG9uc2UiOwoRU3RhcnRPQXV0aFJlcXVlc3QSEAoIcHJvdmlkZXIYASABKAkSFAoMcmVkaXJlY3RfdXJpGAIgASgJIn8KElN0YXJ0T0F1dGhSZXNwb25zZRIZChFhdXRob3JpemF0aW9uX3VybBgBIAEoCRINCgVzdGF0ZRgCIAEoCRIPCgdiaW5kaW5nGAMgASgJEi4KCmV4cGlyZXNfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wImEKEkZpbmlzaE9BdXRoUmVxdWVzdBINCgVzdGF0ZRgBIAEoCRIMCgRjb2RlGAIgASgJEg4KBmlzc3VlchgDIAEoCRINCgVlcnJvchgEIAEoCRIPCgdiaW5kaW5nGAUgASgJImUKE0ZpbmlzaE9BdXRoUmVzcG9uc2USHwoGdG9rZW5zGAEgASgLMg8uYXV0aC52MS5Ub2tlbnMSGwoEdXNlchgCIAEoCzINLmF1dGgudjEuVXNlchIQCghuZXdfdXNlchgDIAEoCDKsBwoLQXV0aFNlcnZpY2USRQoIUmVnaXN0ZXISGC5hdXRoLnYxLlJlZ2lzdGVyUmVxdWVzdBoZLmF1dGgudjEuUmVnaXN0ZXJSZXNwb25zZSIEyPMYARI8CgVMb2dpbhIVLmF1dGgudjEuTG9naW5SZXF1ZXN0GhYuYXV0aC52MS5Mb2dpblJlc3BvbnNlIgTI8xgBEkIKB1JlZnJlc2gSFy5hdXRoLnYxLlJlZnJlc2hSZXF1ZXN0GhguYXV0aC52MS5SZWZyZXNoUmVzcG9uc2UiBMjzGAESPwoGTG9nb3V0EhYuYXV0aC52MS5Mb2dvdXRSZXF1ZXN0GhcuYXV0aC52MS5Mb2dvdXRSZXNwb25zZSIEyPMYARI/CgZWZXJpZnkSFi5hdXRoLnYxLlZlcmlmeVJlcXVlc3QaFy5hdXRoLnYxLlZlcmlmeVJlc3BvbnNlIgTI8xgBEkgKCUNoZWNrUm9sZRIZLmF1dGgudjEuQ2hlY2tSb2xlUmVxdWVzdBoaLmF1dGgudjEuQ2hlY2tSb2xlUmVzcG9uc2UiBMjzGAESUQoMUmVxdWVzdFJlc2V0EhwuYXV0aC52MS5SZXF1ZXN0UmVzZXRSZXF1ZXN0Gh0uYXV0aC52MS5SZXF1ZXN0UmVzZXRSZXNwb25zZSIEyPMYARJRCgxDb25maXJtUmVzZXQSHC5hdXRoLnYxLkNvbmZpcm1SZXNldFJlcXVlc3QaHS5hdXRoLnYxLkNvbmZpcm1SZXNldFJlc3BvbnNlIgTI8xgBEksKClN0YXJ0T0F1dGgSGi5hdXRoLnYxLlN0YXJ0T0F1dGhSZXF1ZXN0GhsuYXV0aC52MS5TdGFydE9BdXRoUmVzcG9uc2UiBMjzGAESTgoLRmluaXNoT0F1dGgSGy5hdXRoLnYxLkZpbmlzaE9BdXRoUmVxdWVzdBocLmF1dGgudjEuRmluaXNoT0F1dGhSZXNwb25zZSIEyPMYARJ1ChhSZXF1ZXN0RW1haWxWZXJpZmljYXRpb24SKC5hdXRoLnYxLlJlcXVlc3RFbWFpbFZlcmlmaWNhdGlvblJlcXVlc3QaKS5hdXRoLnYxLlJlcXVlc3RFbWFpbFZlcmlmaWNhdGlvblJlc3BvbnNlIgTI8xgBEk4KC1ZlcmlmeUVtYWlsEhsuYXV0aC52MS5WZXJpZnlFbWFpbFJlcXVlc3QaHC5hdXRoLnYxLlZlcmlmeUVtYWlsUmVzcG9uc2UiBMjzGAFiBnByb3RvMw", [file_auth_v1_errors, file_auth_v1_options, file_auth_v1_types, file_google_protobuf_timestamp]);
 
 /**
  * @generated from message auth.v1.RegisterRequest
@@ -59,6 +59,8 @@ export const RegisterRequestSchema: GenMessage<RegisterRequest> = /*@__PURE__*/
  */
 export type RegisterResponse = Message<"auth.v1.RegisterResponse"> & {
   /**
+   * Not set where REQUIRE_EMAIL_VERIFICATION is on.
+   *
    * @generated from field: auth.v1.User user = 1;
    */
   user?: User | undefined;
@@ -380,6 +382,206 @@ export const ConfirmResetResponseSchema: GenMessage<ConfirmResetResponse> = /*@_
   messageDesc(file_auth_v1_auth_service, 15);
 
 /**
+ * @generated from message auth.v1.RequestEmailVerificationRequest
+ */
+export type RequestEmailVerificationRequest = Message<"auth.v1.RequestEmailVerificationRequest"> & {
+  /**
+   * @generated from field: string email = 1;
+   */
+  email: string;
+};
+
+/**
+ * Describes the message auth.v1.RequestEmailVerificationRequest.
+ * Use `create(RequestEmailVerificationRequestSchema)` to create a new message.
+ */
+export const RequestEmailVerificationRequestSchema: GenMessage<RequestEmailVerificationRequest> = /*@__PURE__*/
+  messageDesc(file_auth_v1_auth_service, 16);
+
+/**
+ * @generated from message auth.v1.RequestEmailVerificationResponse
+ */
+export type RequestEmailVerificationResponse = Message<"auth.v1.RequestEmailVerificationResponse"> & {
+};
+
+/**
+ * Describes the message auth.v1.RequestEmailVerificationResponse.
+ * Use `create(RequestEmailVerificationResponseSchema)` to create a new message.
+ */
+export const RequestEmailVerificationResponseSchema: GenMessage<RequestEmailVerificationResponse> = /*@__PURE__*/
+  messageDesc(file_auth_v1_auth_service, 17);
+
+/**
+ * @generated from message auth.v1.VerifyEmailRequest
+ */
+export type VerifyEmailRequest = Message<"auth.v1.VerifyEmailRequest"> & {
+  /**
+   * From the link in the mail: what follows `#token=`. Works once, for one hour,
+   * and only while the account's address and password are as they were.
+   *
+   * @generated from field: string verification_token = 1;
+   */
+  verificationToken: string;
+};
+
+/**
+ * Describes the message auth.v1.VerifyEmailRequest.
+ * Use `create(VerifyEmailRequestSchema)` to create a new message.
+ */
+export const VerifyEmailRequestSchema: GenMessage<VerifyEmailRequest> = /*@__PURE__*/
+  messageDesc(file_auth_v1_auth_service, 18);
+
+/**
+ * @generated from message auth.v1.VerifyEmailResponse
+ */
+export type VerifyEmailResponse = Message<"auth.v1.VerifyEmailResponse"> & {
+};
+
+/**
+ * Describes the message auth.v1.VerifyEmailResponse.
+ * Use `create(VerifyEmailResponseSchema)` to create a new message.
+ */
+export const VerifyEmailResponseSchema: GenMessage<VerifyEmailResponse> = /*@__PURE__*/
+  messageDesc(file_auth_v1_auth_service, 19);
+
+/**
+ * @generated from message auth.v1.StartOAuthRequest
+ */
+export type StartOAuthRequest = Message<"auth.v1.StartOAuthRequest"> & {
+  /**
+   * As OAUTH_PROVIDERS names it, such as `google`.
+   *
+   * @generated from field: string provider = 1;
+   */
+  provider: string;
+
+  /**
+   * One of OAUTH_REDIRECT_URIS, exactly.
+   *
+   * @generated from field: string redirect_uri = 2;
+   */
+  redirectUri: string;
+};
+
+/**
+ * Describes the message auth.v1.StartOAuthRequest.
+ * Use `create(StartOAuthRequestSchema)` to create a new message.
+ */
+export const StartOAuthRequestSchema: GenMessage<StartOAuthRequest> = /*@__PURE__*/
+  messageDesc(file_auth_v1_auth_service, 20);
+
+/**
+ * @generated from message auth.v1.StartOAuthResponse
+ */
+export type StartOAuthResponse = Message<"auth.v1.StartOAuthResponse"> & {
+  /**
+   * @generated from field: string authorization_url = 1;
+   */
+  authorizationUrl: string;
+
+  /**
+   * The same as in authorization_url. Works once, for ten minutes.
+   *
+   * @generated from field: string state = 2;
+   */
+  state: string;
+
+  /**
+   * Keep it where this browser alone can send it from, such as an HttpOnly
+   * cookie, and out of URLs: it tells the browser that began from any other.
+   *
+   * @generated from field: string binding = 3;
+   */
+  binding: string;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp expires_at = 4;
+   */
+  expiresAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message auth.v1.StartOAuthResponse.
+ * Use `create(StartOAuthResponseSchema)` to create a new message.
+ */
+export const StartOAuthResponseSchema: GenMessage<StartOAuthResponse> = /*@__PURE__*/
+  messageDesc(file_auth_v1_auth_service, 21);
+
+/**
+ * @generated from message auth.v1.FinishOAuthRequest
+ */
+export type FinishOAuthRequest = Message<"auth.v1.FinishOAuthRequest"> & {
+  /**
+   * What came back in the query of the redirect URI.
+   *
+   * @generated from field: string state = 1;
+   */
+  state: string;
+
+  /**
+   * @generated from field: string code = 2;
+   */
+  code: string;
+
+  /**
+   * `iss`, if there was one (RFC 9207).
+   *
+   * @generated from field: string issuer = 3;
+   */
+  issuer: string;
+
+  /**
+   * `error`, if there was one.
+   *
+   * @generated from field: string error = 4;
+   */
+  error: string;
+
+  /**
+   * From StartOAuth.
+   *
+   * @generated from field: string binding = 5;
+   */
+  binding: string;
+};
+
+/**
+ * Describes the message auth.v1.FinishOAuthRequest.
+ * Use `create(FinishOAuthRequestSchema)` to create a new message.
+ */
+export const FinishOAuthRequestSchema: GenMessage<FinishOAuthRequest> = /*@__PURE__*/
+  messageDesc(file_auth_v1_auth_service, 22);
+
+/**
+ * @generated from message auth.v1.FinishOAuthResponse
+ */
+export type FinishOAuthResponse = Message<"auth.v1.FinishOAuthResponse"> & {
+  /**
+   * @generated from field: auth.v1.Tokens tokens = 1;
+   */
+  tokens?: Tokens | undefined;
+
+  /**
+   * @generated from field: auth.v1.User user = 2;
+   */
+  user?: User | undefined;
+
+  /**
+   * Whether this sign-in has opened the account.
+   *
+   * @generated from field: bool new_user = 3;
+   */
+  newUser: boolean;
+};
+
+/**
+ * Describes the message auth.v1.FinishOAuthResponse.
+ * Use `create(FinishOAuthResponseSchema)` to create a new message.
+ */
+export const FinishOAuthResponseSchema: GenMessage<FinishOAuthResponse> = /*@__PURE__*/
+  messageDesc(file_auth_v1_auth_service, 23);
+
+/**
  * The front door: accounts, sessions, and the question "who is this, and may
  * they?".
  *
@@ -396,6 +598,10 @@ export const ConfirmResetResponseSchema: GenMessage<ConfirmResetResponse> = /*@_
 export const AuthService: GenService<{
   /**
    * Opens an account with the role `user`. Signs nobody in.
+   *
+   * Where REQUIRE_EMAIL_VERIFICATION is on, the answer is the same (and holds no
+   * user) whether or not the address has an account: the mail tells its owner,
+   * and there is no EMAIL_TAKEN.
    * Errors: INVALID_ARGUMENT, EMAIL_TAKEN, RATE_LIMITED, OVERLOADED.
    *
    * @generated from rpc auth.v1.AuthService.Register
@@ -406,7 +612,8 @@ export const AuthService: GenService<{
     output: typeof RegisterResponseSchema;
   },
   /**
-   * Starts a session. Every failure looks and takes the same.
+   * Starts a session. Every failure looks and takes the same; where
+   * REQUIRE_EMAIL_VERIFICATION is on, so does an address that is not verified.
    * Errors: INVALID_ARGUMENT, CREDENTIALS_INVALID, RATE_LIMITED, OVERLOADED.
    *
    * @generated from rpc auth.v1.AuthService.Login
@@ -498,6 +705,60 @@ export const AuthService: GenService<{
     methodKind: "unary";
     input: typeof ConfirmResetRequestSchema;
     output: typeof ConfirmResetResponseSchema;
+  },
+  /**
+   * Begins a sign-in at another provider. Send the user's browser to
+   * authorization_url; it comes back to redirect_uri with `state` and `code` (or
+   * `error`), which FinishOAuth takes, together with the binding.
+   * Errors: INVALID_ARGUMENT (a provider that is not configured, a redirect URI
+   * that is not on the list), PROVIDER_UNAVAILABLE, RATE_LIMITED.
+   *
+   * @generated from rpc auth.v1.AuthService.StartOAuth
+   */
+  startOAuth: {
+    methodKind: "unary";
+    input: typeof StartOAuthRequestSchema;
+    output: typeof StartOAuthResponseSchema;
+  },
+  /**
+   * Completes a sign-in at another provider. A first one opens an account with a
+   * verified address and no password. If the address has an account, the two are
+   * linked when both sides have verified it.
+   * Errors: OAUTH_STATE_INVALID, OAUTH_DENIED, OAUTH_RESPONSE_INVALID,
+   * PROVIDER_UNAVAILABLE, PROVIDER_EMAIL_UNVERIFIED, ACCOUNT_NOT_LINKED,
+   * USER_DISABLED, RATE_LIMITED.
+   *
+   * @generated from rpc auth.v1.AuthService.FinishOAuth
+   */
+  finishOAuth: {
+    methodKind: "unary";
+    input: typeof FinishOAuthRequestSchema;
+    output: typeof FinishOAuthResponseSchema;
+  },
+  /**
+   * Sends a link that proves the address of an account, if it has one and is not
+   * verified. The answer is the same if not.
+   * Errors: INVALID_ARGUMENT, RATE_LIMITED.
+   *
+   * @generated from rpc auth.v1.AuthService.RequestEmailVerification
+   */
+  requestEmailVerification: {
+    methodKind: "unary";
+    input: typeof RequestEmailVerificationRequestSchema;
+    output: typeof RequestEmailVerificationResponseSchema;
+  },
+  /**
+   * Takes the token from the mail as proof that its address is the account's
+   * owner's. After AccountService.ChangeEmail it is the account's address from
+   * then on; the old one gets a notice, and access tokens with it are stale.
+   * Errors: VERIFICATION_TOKEN_INVALID, RATE_LIMITED.
+   *
+   * @generated from rpc auth.v1.AuthService.VerifyEmail
+   */
+  verifyEmail: {
+    methodKind: "unary";
+    input: typeof VerifyEmailRequestSchema;
+    output: typeof VerifyEmailResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_auth_v1_auth_service, 0);

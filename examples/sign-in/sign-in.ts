@@ -1,0 +1,79 @@
+// A web page that people sign in to with an account at another provider. This server keeps the tokens; the browser gets a
+// cookie. Run it with: npm run example:sign-in
+import { randomUUID } from 'node:crypto';
+import http from 'node:http';
+
+const latchkey = process.env.LATCHKEY_URL ?? 'http://localhost:8080';
+const port = Number(process.env.PORT ?? 9001);
+const provider = process.env.PROVIDER ?? 'google';
+let origin = '';
+
+/** Who is signed in, by the browser's cookie. A product would keep them where they outlive the process. */
+const sessions = new Map<string, { user: { fullName: string; email: string }; tokens: { refreshToken: string } }>();
+
+async function call(method: string, request: object) {
+  const response = await fetch(`${latchkey}/auth.v1.AuthService/${method}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(request),
+  });
+  const answer = await response.json();
+  if (!response.ok) throw new Error(answer.message);
+  return answer;
+}
+
+const pages: Record<string, (url: URL, cookies: Map<string, string>, response: http.ServerResponse) => Promise<void>> =
+  {
+    '/': async (_, cookies, response) => {
+      const session = sessions.get(cookies.get('session') ?? '');
+      const text = session
+        ? `Hello ${session.user.fullName} (${session.user.email}). <a href="/sign-out">Sign out</a>`
+        : `<a href="/sign-in">Sign in with ${provider}</a>`;
+      response.setHeader('content-type', 'text/html; charset=utf-8');
+      response.end(`<!doctype html><meta charset="utf-8"><title>Example</title><p>${text}</p>`);
+    },
+
+    '/sign-in': async (_, __, response) => {
+      const { authorizationUrl, binding } = await call('StartOAuth', { provider, redirectUri: `${origin}/callback` });
+      // It comes back with this browser and no other.
+      response.setHeader('set-cookie', `binding=${binding}; HttpOnly; SameSite=Lax; Path=/callback; Max-Age=600`);
+      response.writeHead(302, { location: authorizationUrl }).end();
+    },
+
+    '/callback': async ({ searchParams }, cookies, response) => {
+      const answered = { state: 'state', code: 'code', issuer: 'iss', error: 'error' };
+      const request = Object.fromEntries(
+        Object.entries(answered).map(([field, name]) => [field, searchParams.get(name) ?? '']),
+      );
+      const signedIn = await call('FinishOAuth', { ...request, binding: cookies.get('binding') ?? '' });
+      const id = randomUUID();
+      sessions.set(id, signedIn);
+      response.setHeader('set-cookie', `session=${id}; HttpOnly; SameSite=Lax; Path=/`);
+      response.writeHead(302, { location: '/' }).end();
+    },
+
+    '/sign-out': async (_, cookies, response) => {
+      const id = cookies.get('session') ?? '';
+      const session = sessions.get(id);
+      sessions.delete(id);
+      if (session) await call('Logout', { refreshToken: session.tokens.refreshToken });
+      response.writeHead(302, { location: '/' }).end();
+    },
+  };
+
+const server = http.createServer((request, response) => {
+  const url = new URL(request.url ?? '/', 'http://localhost');
+  const cookies = new Map(
+    (request.headers.cookie ?? '').split('; ').map((pair) => pair.split('=') as [string, string]),
+  );
+  const page = Object.hasOwn(pages, url.pathname) ? pages[url.pathname] : undefined;
+  if (!page) return response.writeHead(404).end();
+  page(url, cookies, response).catch((error: Error) => {
+    response.writeHead(400, { 'content-type': 'text/plain; charset=utf-8' }).end(`That did not work: ${error.message}`);
+  });
+});
+server.listen(port, '127.0.0.1', () => {
+  const address = server.address();
+  origin = `http://localhost:${typeof address === 'object' ? address?.port : port}`;
+  console.log(`sign in at ${origin}`);
+});

@@ -1,0 +1,31 @@
+import { throttle } from '../auth/throttle.ts';
+import type { Deps } from '../deps.ts';
+import type { Call } from '../domain/call.ts';
+import { audit, mail } from '../domain/effect.ts';
+import { parseEmail } from '../domain/email.ts';
+import { InvalidValue, parseFields } from '../domain/parse-fields.ts';
+import type { UserPrincipal } from '../domain/principal.ts';
+import { type PresenceDeps, provePresence } from './prove-presence.ts';
+
+export type ChangeEmailInput = { principal: UserPrincipal; newEmail: string; currentPassword: string };
+
+/** Nothing changes until the mail to the new address is answered. Whether it has an account, this caller does not hear. */
+export async function changeEmail(
+  deps: PresenceDeps & Pick<Deps, 'limiter'>,
+  input: ChangeEmailInput,
+  call: Call,
+): Promise<void> {
+  const { userId, sessionId } = input.principal;
+  const { new_email: email } = parseFields({ new_email: () => parseEmail(input.newEmail) });
+  const { user } = await provePresence(deps, input.principal, input.currentPassword, call);
+  parseFields({ new_email: () => (email === user.email ? fail('is the address of this account') : email) });
+  await throttle(deps, [{ limit: 'CHANGE_EMAIL_USER', key: userId }], { userId, sessionId }, call);
+  await deps.store.outbox.write(deps.now(), [
+    audit({ type: 'email_change_requested', userId, sessionId, origin: call.origin }),
+    mail({ template: 'confirm-email-change', userId, email }),
+  ]);
+}
+
+function fail(description: string): never {
+  throw new InvalidValue(description);
+}

@@ -1,0 +1,24 @@
+import type { Deps } from '../deps.ts';
+import { AuthError } from '../domain/auth-error.ts';
+import type { Call } from '../domain/call.ts';
+import { audit, mail } from '../domain/effect.ts';
+import type { UserPrincipal } from '../domain/principal.ts';
+import { type PresenceDeps, provePresence } from './prove-presence.ts';
+
+export type DeleteMeInput = { principal: UserPrincipal; currentPassword: string };
+
+/** For good, with everything but the audit trail, which knows the account by its id alone. */
+export async function deleteMe(
+  deps: PresenceDeps & Pick<Deps, 'changeFeed'>,
+  input: DeleteMeInput,
+  call: Call,
+): Promise<void> {
+  const { userId, sessionId } = input.principal;
+  const { user } = await provePresence(deps, input.principal, input.currentPassword, call);
+  const removed = await deps.store.users.remove(userId, deps.now(), [
+    audit({ type: 'account_deleted', userId, sessionId, origin: call.origin }),
+    mail({ template: 'account-deleted', email: user.email }),
+  ]);
+  if (!removed) throw new AuthError('TOKEN_REVOKED');
+  await deps.changeFeed.catchUp();
+}

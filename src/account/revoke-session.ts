@@ -1,0 +1,24 @@
+import type { Deps } from '../deps.ts';
+import { AuthError } from '../domain/auth-error.ts';
+import type { Call } from '../domain/call.ts';
+import { audit } from '../domain/effect.ts';
+import { parseFields } from '../domain/parse-fields.ts';
+import type { UserPrincipal } from '../domain/principal.ts';
+import { parseUuid } from '../domain/uuid.ts';
+
+export type RevokeSessionInput = { principal: UserPrincipal; sessionId: string };
+
+/** @throws AuthError SESSION_NOT_FOUND, also for a session of somebody else, and for one that has ended */
+export async function revokeSession(
+  deps: Pick<Deps, 'store' | 'changeFeed' | 'now'>,
+  input: RevokeSessionInput,
+  { origin }: Call,
+): Promise<void> {
+  const { userId } = input.principal;
+  const { session_id: only } = parseFields({ session_id: () => parseUuid(input.sessionId) });
+  const ended = await deps.store.sessions.endOfUser(userId, { only }, deps.now(), (ids) =>
+    ids.map((sessionId) => audit({ type: 'session_revoked', userId, sessionId, origin })),
+  );
+  if (ended === 0) throw new AuthError('SESSION_NOT_FOUND');
+  await deps.changeFeed.catchUp();
+}

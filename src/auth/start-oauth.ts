@@ -1,0 +1,47 @@
+import type { Deps } from '../deps.ts';
+import { AuthError } from '../domain/auth-error.ts';
+import type { Call } from '../domain/call.ts';
+import { flowSecrets } from '../domain/oauth-flow.ts';
+import { InvalidValue, parseFields } from '../domain/parse-fields.ts';
+import { networkOf } from '../limits/network-of.ts';
+import { ProviderUnavailable } from '../oauth/provider.ts';
+import { throttle } from './throttle.ts';
+
+export type StartOAuthInput = { provider: string; redirectUri: string };
+
+export type StartedOAuth = { authorizationUrl: string; state: string; binding: string; expiresAt: Date };
+
+export type StartOAuthDeps = Pick<Deps, 'store' | 'limiter' | 'oauth' | 'purposeKeys' | 'now' | 'newId'>;
+
+const FLOW_TTL_MS = 600_000;
+
+/**
+ * @param userId who links an identity; null for a sign-in
+ * @throws AuthError PROVIDER_UNAVAILABLE
+ */
+export async function startOAuth(
+  deps: StartOAuthDeps,
+  input: StartOAuthInput,
+  userId: string | null,
+  call: Call,
+): Promise<StartedOAuth> {
+  const { providers, redirectUris } = deps.oauth;
+  const { redirect_uri: redirectUri, provider } = parseFields({
+    provider: () => providers.get(input.provider) ?? bad('must be one that is configured'),
+    // Exactly: a prefix or a pattern would let codes go astray.
+    redirect_uri: () => (redirectUris.includes(input.redirectUri) ? input.redirectUri : bad('must be on the list')),
+  });
+  await throttle(deps, [{ limit: 'START_OAUTH_NETWORK', key: networkOf(call.origin.address) }], {}, call);
+  const id = deps.newId();
+  const { state, binding, nonce, codeVerifier } = flowSecrets(id, deps.purposeKeys.oauthFlows);
+  const url = await provider.authorizationUrl({ redirectUri, state, nonce, codeVerifier }).catch((cause: unknown) => {
+    throw cause instanceof ProviderUnavailable ? new AuthError('PROVIDER_UNAVAILABLE', { cause }) : cause;
+  });
+  const expiresAt = new Date(deps.now().getTime() + FLOW_TTL_MS);
+  await deps.store.oauthFlows.open({ id, provider: input.provider, redirectUri, userId }, deps.now(), expiresAt);
+  return { authorizationUrl: url.href, state, binding, expiresAt };
+}
+
+function bad(description: string): never {
+  throw new InvalidValue(description);
+}

@@ -1,0 +1,36 @@
+// What belongs to one sign-in at a provider, all of it derived from its id: nothing of it is kept anywhere.
+import { createHmac, timingSafeEqual } from 'node:crypto';
+import { openToken, sealToken, type TokenKind } from './sealed-token.ts';
+import { uuidFromBytes, uuidToBytes } from './uuid.ts';
+
+const STATE: TokenKind = { prefix: 'lks_', payloadBytes: 16 };
+
+export type FlowSecrets = {
+  /** Goes through the browser and the provider, and comes back. */
+  state: string;
+  /** Stays with the browser that began: whoever brings back a state alone is not it. */
+  binding: string;
+  /** Comes back inside what the provider signs. */
+  nonce: string;
+  /** RFC 7636. */
+  codeVerifier: string;
+};
+
+export function flowSecrets(id: string, key: Buffer): FlowSecrets {
+  const derive = (what: string) => createHmac('sha256', key).update(`${what} ${id}`).digest('base64url');
+  return {
+    state: sealToken(STATE, uuidToBytes(id), key),
+    binding: `lkb_${derive('binding')}`,
+    nonce: derive('nonce'),
+    codeVerifier: derive('code verifier'),
+  };
+}
+
+/** The id of the flow, or null unless both were made by this deployment, for each other. */
+export function parseFlow(state: string, binding: string, key: Buffer): string | null {
+  const payload = openToken(STATE, state, key);
+  if (!payload) return null;
+  const id = uuidFromBytes(payload);
+  const [expected, given] = [Buffer.from(flowSecrets(id, key).binding), Buffer.from(binding)];
+  return expected.length === given.length && timingSafeEqual(expected, given) ? id : null;
+}

@@ -1,0 +1,42 @@
+// What an owner is told, in case it was somebody else.
+import { layout, type MailContent } from './layout.ts';
+
+export function passwordChangedMail(publicUrl: string): MailContent {
+  return layout('Your password was changed', [
+    'Hello,',
+    'the password of your account was changed, and whoever was signed in with the old one elsewhere was signed out.',
+    `If it was not you, set a new password at once: ${publicUrl}`,
+  ]);
+}
+
+export function emailTakenMail(publicUrl: string): MailContent {
+  return layout('You have an account already', [
+    'Hello,',
+    'somebody, hopefully you, wanted to open an account with this email address, or to use it for theirs. It has one already.',
+    `Sign in with it, or set a new password if you have forgotten yours: ${publicUrl}`,
+    'If it was not you, ignore this mail.',
+  ]);
+}
+
+export function emailChangedMail(publicUrl: string): MailContent {
+  return layout('Your email address was changed', [
+    'Hello,',
+    'your account has another email address from now on; mails go there, and you sign in with it.',
+    `If it was not you, get in touch at once: ${publicUrl}`,
+  ]);
+}
+
+export function signInMethodAddedMail(publicUrl: string): MailContent {
+  return layout('A new way to sign in to your account', [
+    'Hello,',
+    'from now on your account can be signed in to with an account at another provider.',
+    `If it was not you, sign in, remove it, and set a new password: ${publicUrl}`,
+  ]);
+}
+
+export function accountDeletedMail(): MailContent {
+  return layout('Your account was deleted', [
+    'Hello,',
+    'your account was deleted as you asked, and all that we knew of you with it.',
+  ]);
+}

@@ -1,0 +1,79 @@
+// GitHub: OAuth 2.0 without OpenID Connect, so who somebody is has to be asked for.
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+import { guardedFetch } from './guarded-fetch.ts';
+import { type Provider, ProviderRefusal, ProviderUnavailable } from './provider.ts';
+
+export type GitHubOptions = {
+  clientId: string;
+  clientSecret: string;
+  /** `https://github.com`, or of an Enterprise Server. */
+  url: string;
+  /** `https://api.github.com` */
+  apiUrl: string;
+};
+
+const SCOPES = 'read:user user:email';
+/** An id that were missing must never be one that everybody has. */
+const user = z.object({ id: z.int().positive(), name: z.string().nullish(), login: z.string().nullish() });
+const emails = z.array(z.object({ email: z.string(), primary: z.boolean(), verified: z.boolean() }));
+
+export function createGitHubProvider({ clientId, clientSecret, url, apiUrl }: GitHubOptions): Provider {
+  async function ask<T>(path: string, accessToken: string, form: z.ZodType<T>): Promise<T> {
+    const headers = {
+      authorization: `Bearer ${accessToken}`,
+      accept: 'application/vnd.github+json',
+      'user-agent': 'latchkey',
+    };
+    const response = await guardedFetch(`${apiUrl}${path}`, { headers });
+    if (response.status === 401 || response.status === 403) throw new ProviderRefusal(`${path}: ${response.status}`);
+    if (response.status !== 200) throw new ProviderUnavailable(`${path}: ${response.status}`);
+    const answer = await response.json().catch((cause) => {
+      throw new ProviderUnavailable(`${path} is no JSON`, { cause });
+    });
+    const parsed = form.safeParse(answer);
+    if (!parsed.success) throw new ProviderRefusal(`${path} has another form`);
+    return parsed.data;
+  }
+
+  return {
+    async authorizationUrl({ redirectUri, state, codeVerifier }) {
+      const authorization = new URL(`${url}/login/oauth/authorize`);
+      authorization.search = new URLSearchParams({
+        client_id: clientId,
+        redirect_uri: redirectUri,
+        scope: SCOPES,
+        state,
+        code_challenge: createHash('sha256').update(codeVerifier).digest('base64url'),
+        code_challenge_method: 'S256',
+      }).toString();
+      return authorization;
+    },
+
+    async identify({ redirectUri, codeVerifier, code }) {
+      const accessToken = await redeem({ redirect_uri: redirectUri, code_verifier: codeVerifier, code });
+      const { id, name, login } = await ask('/user', accessToken, user);
+      const all = await ask('/user/emails', accessToken, emails);
+      const primary = all.find((one) => one.primary && one.verified);
+      return { issuer: url, subject: String(id), verifiedEmail: primary?.email ?? null, name: name || login || '' };
+    },
+  };
+
+  /** GitHub says errors with status 200, in a form of its own. */
+  async function redeem(grant: Record<string, string>): Promise<string> {
+    const response = await guardedFetch(`${url}/login/oauth/access_token`, {
+      method: 'POST',
+      headers: { accept: 'application/json', 'content-type': 'application/x-www-form-urlencoded' },
+      body: new URLSearchParams({ client_id: clientId, client_secret: clientSecret, ...grant }).toString(),
+    });
+    if (response.status !== 200) throw new ProviderUnavailable(`access_token: ${response.status}`);
+    const answer = await response.json().catch((cause) => {
+      throw new ProviderUnavailable('access_token is no JSON', { cause });
+    });
+    const parsed = z
+      .object({ access_token: z.string().min(1), token_type: z.string().regex(/^bearer$/i) })
+      .safeParse(answer);
+    if (!parsed.success) throw new ProviderRefusal(`no token: ${String((answer as { error?: unknown })?.error)}`);
+    return parsed.data.access_token;
+  }
+}

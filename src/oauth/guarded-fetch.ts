@@ -1,0 +1,40 @@
+// Every call to a provider: no redirect is followed, and neither time nor size is the provider's to choose.
+import type { FetchBody } from 'openid-client';
+import { ProviderUnavailable } from './provider.ts';
+
+const TIMEOUT_MS = 5_000;
+const MAX_BYTES = 64 * 1024;
+
+type Asked = { method?: string; headers?: Record<string, string>; body?: FetchBody };
+
+/** @throws ProviderUnavailable */
+export async function guardedFetch(url: string, { method, headers, body }: Asked): Promise<Response> {
+  const signal = AbortSignal.timeout(TIMEOUT_MS);
+  try {
+    const response = await fetch(url, {
+      redirect: 'manual',
+      signal,
+      ...(method && { method }),
+      ...(headers && { headers }),
+      ...(body && { body }),
+    });
+    const bytes = await readBounded(response);
+    const isAnswer = response.status < 300 || (response.status >= 400 && response.status < 500);
+    if (!isAnswer) throw new ProviderUnavailable(`status ${response.status}`);
+    const hasBody = ![101, 204, 205, 304].includes(response.status);
+    return new Response(hasBody ? bytes : null, { status: response.status, headers: response.headers });
+  } catch (cause) {
+    throw cause instanceof ProviderUnavailable ? cause : new ProviderUnavailable('no answer', { cause });
+  }
+}
+
+async function readBounded(response: Response): Promise<Uint8Array<ArrayBuffer>> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of response.body ?? []) {
+    size += chunk.length;
+    if (size > MAX_BYTES) throw new ProviderUnavailable(`more than ${MAX_BYTES} bytes`);
+    chunks.push(chunk);
+  }
+  return new Uint8Array(Buffer.concat(chunks));
+}

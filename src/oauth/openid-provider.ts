@@ -1,0 +1,91 @@
+// Any provider of OpenID Connect, found by its issuer.
+import * as client from 'openid-client';
+import { guardedFetch } from './guarded-fetch.ts';
+import { type AuthorizationRequest, type Provider, ProviderRefusal, ProviderUnavailable } from './provider.ts';
+
+export type OpenIdOptions = { issuer: string; clientId: string; clientSecret: string; scopes: string };
+
+/** After this long what the provider says of itself is asked for again. */
+const DISCOVERY_TTL_MS = 3600_000;
+/** Nothing symmetric: whoever knows the client's secret could make those. */
+const ALGORITHMS = ['RS256', 'PS256', 'ES256', 'ES384', 'EdDSA', 'Ed25519'];
+
+export function createOpenIdProvider({ issuer, clientId, clientSecret, scopes }: OpenIdOptions): Provider {
+  let known: { configuration: client.Configuration; at: number } | null = null;
+
+  async function discover(): Promise<client.Configuration> {
+    if (known && performance.now() - known.at < DISCOVERY_TTL_MS) return known.configuration;
+    const isLocal = URL.parse(issuer)?.protocol === 'http:';
+    const configuration = await asProvider(() =>
+      client.discovery(new URL(issuer), clientId, clientSecret, undefined, {
+        // The library would trust the connection that an id_token came by; its signature is looked at here. Cleartext is spoken
+        // to loopback alone: configuration sees to that.
+        execute: [client.enableNonRepudiationChecks, ...(isLocal ? [client.allowInsecureRequests] : [])],
+        [client.customFetch]: guardedFetch,
+      }),
+    ).catch((error: unknown) => {
+      // A discovery that makes no sense is nobody's answer.
+      throw new ProviderUnavailable('discovery', { cause: error });
+    });
+    known = { configuration, at: performance.now() };
+    return configuration;
+  }
+
+  return {
+    async authorizationUrl({ redirectUri, state, nonce, codeVerifier }: AuthorizationRequest) {
+      return client.buildAuthorizationUrl(await discover(), {
+        redirect_uri: redirectUri,
+        scope: scopes,
+        state,
+        nonce,
+        code_challenge: await client.calculatePKCECodeChallenge(codeVerifier),
+        code_challenge_method: 'S256',
+      });
+    },
+
+    async identify({ redirectUri, state, nonce, codeVerifier, code, issuer: told }) {
+      const configuration = await discover();
+      const callback = new URL(redirectUri);
+      callback.search = new URLSearchParams({ code, state, ...(told && { iss: told }) }).toString();
+      const answer = await asProvider(() =>
+        client.authorizationCodeGrant(configuration, callback, {
+          pkceCodeVerifier: codeVerifier,
+          expectedNonce: nonce,
+          expectedState: state,
+          idTokenExpected: true,
+        }),
+      );
+      const claims = answer.claims();
+      const algorithm = algorithmOf(answer.id_token ?? '');
+      if (!claims || !ALGORITHMS.includes(algorithm)) throw new ProviderRefusal(`an id_token with ${algorithm}`);
+      const { sub, email, email_verified: isVerified, name } = claims;
+      if (typeof sub !== 'string' || sub === '') throw new ProviderRefusal('no subject');
+      return {
+        issuer: configuration.serverMetadata().issuer,
+        subject: sub,
+        verifiedEmail: isVerified === true && typeof email === 'string' ? email : null,
+        name: typeof name === 'string' ? name : '',
+      };
+    },
+  };
+}
+
+function algorithmOf(idToken: string): string {
+  try {
+    return JSON.parse(Buffer.from(idToken.split('.')[0] ?? '', 'base64url').toString()).alg;
+  } catch {
+    return 'no header';
+  }
+}
+
+/** What the library says of an answer, in our words. */
+async function asProvider<T>(ask: () => Promise<T>): Promise<T> {
+  try {
+    return await ask();
+  } catch (cause) {
+    for (let error = cause; error instanceof Error; error = error.cause) {
+      if (error instanceof ProviderUnavailable) throw error;
+    }
+    throw new ProviderRefusal('the answer does not prove anything', { cause });
+  }
+}

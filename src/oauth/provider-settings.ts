@@ -1,0 +1,63 @@
+// What configuration says of providers: OAUTH_PROVIDERS names them, OAUTH_<NAME>_... says the rest of each.
+import type { ProviderSettings } from './providers.ts';
+
+type Values = Record<string, string | undefined>;
+
+const NAME = /^[a-z][a-z0-9]{0,31}$/;
+const SCOPES = 'openid email profile';
+const GOOGLE = 'https://accounts.google.com';
+const GITHUB = { url: 'https://github.com', apiUrl: 'https://api.github.com' };
+
+/** The keys of one provider that may come from a file instead. */
+export function providerSecrets(values: Values): string[] {
+  return namesOf(values).map((name) => `OAUTH_${name.toUpperCase()}_CLIENT_SECRET`);
+}
+
+/** @param problems hears, in a sentence each, of what is missing or cannot be */
+export function readProviders(values: Values, problems: string[]): Map<string, ProviderSettings> {
+  const settings = new Map<string, ProviderSettings>();
+  for (const name of namesOf(values)) {
+    if (!NAME.test(name)) {
+      problems.push('OAUTH_PROVIDERS must be names of lower-case letters and digits, separated by commas');
+      continue;
+    }
+    const prefix = `OAUTH_${name.toUpperCase()}`;
+    const take = (key: string, fallback?: string) => {
+      const value = values[`${prefix}_${key}`] ?? fallback;
+      if (value === undefined) problems.push(`${prefix}_${key} is missing`);
+      return value ?? '';
+    };
+    const takeUrl = (key: string, fallback?: string) => {
+      const text = take(key, fallback).replace(/\/+$/, '');
+      if (text !== '' && !isTrustworthy(text))
+        problems.push(`${prefix}_${key} must be a URL that begins with https://`);
+      return text;
+    };
+    const client = { clientId: take('CLIENT_ID'), clientSecret: take('CLIENT_SECRET') };
+    if (name === 'github') {
+      const url = takeUrl('URL', GITHUB.url);
+      settings.set(name, { kind: 'github', ...client, url, apiUrl: takeUrl('API_URL', GITHUB.apiUrl) });
+    } else {
+      const issuer = takeUrl('ISSUER', name === 'google' ? GOOGLE : undefined);
+      settings.set(name, { kind: 'openid', ...client, issuer, scopes: take('SCOPES', SCOPES) });
+    }
+  }
+  return settings;
+}
+
+function namesOf({ OAUTH_PROVIDERS: text = '' }: Values): string[] {
+  return text
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => name !== '');
+}
+
+/** Cleartext is for tests on this machine. */
+function isTrustworthy(text: string): boolean {
+  const url = URL.parse(text);
+  if (url?.username !== '' || url.search !== '' || url.hash !== '') return false;
+  return (
+    url.protocol === 'https:' ||
+    (url.protocol === 'http:' && ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname))
+  );
+}

@@ -1,0 +1,37 @@
+// Where users of somebody else's accounts come from. What is between us and a provider stays in this folder.
+
+/** Who somebody is at a provider. */
+export type ProviderIdentity = {
+  /** With the subject it is the identity; the email is not. */
+  issuer: string;
+  subject: string;
+  /** Null unless the provider says that it has verified it. */
+  verifiedEmail: string | null;
+  /** Empty when the provider does not say. */
+  name: string;
+};
+
+export type AuthorizationRequest = { redirectUri: string; state: string; nonce: string; codeVerifier: string };
+
+/** What the browser has brought back. */
+type AuthorizationResponse = AuthorizationRequest & {
+  code: string;
+  /** RFC 9207; empty when there was none. */
+  issuer: string;
+};
+
+export type Provider = {
+  /** @throws ProviderUnavailable */
+  authorizationUrl(request: AuthorizationRequest): Promise<URL>;
+  /** @throws ProviderUnavailable, ProviderRefusal */
+  identify(response: AuthorizationResponse): Promise<ProviderIdentity>;
+};
+
+/** By the name that configuration and callers use. */
+export type Providers = ReadonlyMap<string, Provider>;
+
+/** It does not answer, or not in a way that says anything. */
+export class ProviderUnavailable extends Error {}
+
+/** What it has answered does not prove who this is. */
+export class ProviderRefusal extends Error {}

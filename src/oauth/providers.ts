@@ -1,0 +1,15 @@
+import { createGitHubProvider, type GitHubOptions } from './github-provider.ts';
+import { createOpenIdProvider, type OpenIdOptions } from './openid-provider.ts';
+import type { Providers } from './provider.ts';
+
+export type ProviderSettings = ({ kind: 'openid' } & OpenIdOptions) | ({ kind: 'github' } & GitHubOptions);
+
+/** @param settings by name */
+export function createProviders(settings: Map<string, ProviderSettings>): Providers {
+  return new Map(
+    [...settings].map(([name, one]) => [
+      name,
+      one.kind === 'github' ? createGitHubProvider(one) : createOpenIdProvider(one),
+    ]),
+  );
+}

@@ -1,0 +1,121 @@
+import { sql } from 'kysely';
+import type { Effect } from '../domain/effect.ts';
+import type { Email } from '../domain/email.ts';
+import type { Db } from './database.ts';
+import { writeEffects } from './outbox.ts';
+import { isUniqueViolation } from './unique-violation.ts';
+import { lockUser } from './users.ts';
+
+export type EmailVerification = {
+  id: string;
+  userId: string;
+  /** What is proved. */
+  email: Email;
+  /** Of the account, now; another one when the address is to change. */
+  accountEmail: Email;
+  passwordEpoch: number;
+};
+
+export type EmailVerifications = ReturnType<typeof createEmailVerifications>;
+
+export function createEmailVerifications(db: Db, newId: () => string) {
+  /** One that can still be redeemed: unused, not expired, for an account whose address and password are as they were. */
+  async function byId(id: string, now: Date, signal?: AbortSignal): Promise<EmailVerification | null> {
+    signal?.throwIfAborted();
+    const row = await db
+      .selectFrom('email_verifications')
+      .innerJoin('users', (join) =>
+        join
+          .onRef('users.id', '=', 'email_verifications.user_id')
+          .onRef('users.email', '=', 'email_verifications.account_email')
+          .onRef('users.password_epoch', '=', 'email_verifications.password_epoch'),
+      )
+      .select([
+        'email_verifications.id',
+        'user_id',
+        'email_verifications.email',
+        'account_email',
+        'users.password_epoch',
+      ])
+      .where('email_verifications.id', '=', id)
+      .where('used_at', 'is', null)
+      .where('expires_at', '>', now)
+      .where('disabled_at', 'is', null)
+      .executeTakeFirst();
+    if (!row) return null;
+    return {
+      id: row.id,
+      userId: row.user_id,
+      email: row.email,
+      accountEmail: row.account_email,
+      passwordEpoch: row.password_epoch,
+    };
+  }
+
+  return {
+    byId,
+
+    /** Adds it once, however often it is called with the same id. Null when the account is not there, or may not. */
+    async open(
+      id: string,
+      of: { userId: string; email: Email },
+      now: Date,
+      expiresAt: Date,
+    ): Promise<EmailVerification | null> {
+      await db
+        .insertInto('email_verifications')
+        .columns(['id', 'user_id', 'email', 'account_email', 'password_epoch', 'created_at', 'expires_at'])
+        .expression((eb) =>
+          eb
+            .selectFrom('users')
+            .select((user) => [
+              user.val(id).as('id'),
+              'users.id as user_id',
+              user.val(of.email).as('email'),
+              'users.email as account_email',
+              'password_epoch',
+              user.val(now).as('created_at'),
+              user.val(expiresAt).as('expires_at'),
+            ])
+            .where('users.id', '=', of.userId)
+            .where('disabled_at', 'is', null),
+        )
+        .onConflict((conflict) => conflict.column('id').doNothing())
+        .execute();
+      return byId(id, now);
+    },
+
+    /** Of parallel calls one succeeds. False also when another account has got the address meanwhile. */
+    async redeem(
+      { id, userId, email, accountEmail, passwordEpoch }: EmailVerification,
+      now: Date,
+      effects: Effect[],
+    ): Promise<boolean> {
+      const redeeming = db.transaction().execute(async (trx) => {
+        if (!(await lockUser(trx, userId, passwordEpoch))) return false;
+        const used = await trx
+          .updateTable('email_verifications')
+          .set({ used_at: now })
+          .where('id', '=', id)
+          .where('used_at', 'is', null)
+          .where('expires_at', '>', now)
+          .executeTakeFirst();
+        if (used.numUpdatedRows !== 1n) return false;
+        const verifiedAt = email === accountEmail ? sql<Date>`coalesce(email_verified_at, ${now})` : now;
+        const verified = await trx
+          .updateTable('users')
+          .set({ email, email_verified_at: verifiedAt })
+          .where('id', '=', userId)
+          .where('email', '=', accountEmail)
+          .executeTakeFirst();
+        if (verified.numUpdatedRows !== 1n) return false;
+        await writeEffects(trx, newId, now, effects);
+        return true;
+      });
+      return redeeming.catch((error: unknown) => {
+        if (isUniqueViolation(error, 'users_email_key')) return false;
+        throw error;
+      });
+    },
+  };
+}

@@ -1,0 +1,105 @@
+import type { Effect } from '../domain/effect.ts';
+import type { Email } from '../domain/email.ts';
+import { USER_ROLE } from '../domain/role.ts';
+import type { Db } from './database.ts';
+import { writeEffects } from './outbox.ts';
+import { isUniqueViolation } from './unique-violation.ts';
+
+export type Identity = { id: string; provider: string; issuer: string; createdAt: Date; lastUsedAt: Date };
+
+export type NewIdentity = { id: string; provider: string; issuer: string; subject: string };
+
+export type Identities = ReturnType<typeof createIdentities>;
+
+export function createIdentities(db: Db, newId: () => string) {
+  const insert = (trx: Db, userId: string, identity: NewIdentity, now: Date) =>
+    trx
+      .insertInto('identities')
+      .values({ ...identity, user_id: userId, created_at: now, last_used_at: now })
+      .execute();
+
+  return {
+    /** Whose it is, and notes that it was used; null when nobody has it. */
+    async use(issuer: string, subject: string, now: Date): Promise<string | null> {
+      const row = await db
+        .updateTable('identities')
+        .set({ last_used_at: now })
+        .where('issuer', '=', issuer)
+        .where('subject', '=', subject)
+        .returning('user_id')
+        .executeTakeFirst();
+      return row?.user_id ?? null;
+    },
+
+    /** False when it is somebody's already. */
+    async link(userId: string, identity: NewIdentity, now: Date, effects: Effect[]): Promise<boolean> {
+      const linking = db.transaction().execute(async (trx) => {
+        await insert(trx, userId, identity, now);
+        await writeEffects(trx, newId, now, effects);
+        return true;
+      });
+      return linking.catch((error: unknown) => {
+        if (isUniqueViolation(error, 'identities_issuer_subject_key')) return false;
+        throw error;
+      });
+    },
+
+    /** A new account with a verified address and no password. False when the address or the identity has one by now. */
+    async createUser(
+      user: { id: string; email: Email; fullName: string },
+      identity: NewIdentity,
+      now: Date,
+      effects: Effect[],
+    ): Promise<boolean> {
+      const creating = db.transaction().execute(async (trx) => {
+        await trx
+          .insertInto('users')
+          .values({ id: user.id, email: user.email, full_name: user.fullName, email_verified_at: now, created_at: now })
+          .execute();
+        await trx.insertInto('user_roles').values({ user_id: user.id, role: USER_ROLE, granted_at: now }).execute();
+        await insert(trx, user.id, identity, now);
+        await writeEffects(trx, newId, now, effects);
+        return true;
+      });
+      return creating.catch((error: unknown) => {
+        const constraints = ['users_email_key', 'identities_issuer_subject_key'];
+        if (constraints.some((constraint) => isUniqueViolation(error, constraint))) return false;
+        throw error;
+      });
+    },
+
+    async ofUser(userId: string, signal?: AbortSignal): Promise<Identity[]> {
+      signal?.throwIfAborted();
+      const rows = await db
+        .selectFrom('identities')
+        .select(['id', 'provider', 'issuer', 'created_at', 'last_used_at'])
+        .where('user_id', '=', userId)
+        .orderBy('created_at')
+        .execute();
+      return rows.map(({ created_at: createdAt, last_used_at: lastUsedAt, ...rest }) => ({
+        ...rest,
+        createdAt,
+        lastUsedAt,
+      }));
+    },
+
+    /** `last`: without it nobody could sign in to the account any more. */
+    async unlink(userId: string, id: string, now: Date, effects: Effect[]): Promise<'done' | 'unknown' | 'last'> {
+      return db.transaction().execute(async (trx) => {
+        // Two of the last two at once must not both go.
+        const user = await trx
+          .selectFrom('users')
+          .select('password_hash')
+          .where('id', '=', userId)
+          .forUpdate()
+          .executeTakeFirst();
+        const rows = await trx.selectFrom('identities').select('id').where('user_id', '=', userId).execute();
+        if (!user || !rows.some((row) => row.id === id)) return 'unknown';
+        if (user.password_hash === null && rows.length === 1) return 'last';
+        await trx.deleteFrom('identities').where('id', '=', id).execute();
+        await writeEffects(trx, newId, now, effects);
+        return 'done';
+      });
+    },
+  };
+}

@@ -1,0 +1,58 @@
+import type { Db } from './database.ts';
+
+export type OAuthFlow = {
+  id: string;
+  provider: string;
+  redirectUri: string;
+  /** Who links an identity; null for a sign-in. */
+  userId: string | null;
+};
+
+export type OAuthFlows = ReturnType<typeof createOAuthFlows>;
+
+/** Of flows that nobody can finish any more. */
+const REMOVED_AT_ONCE = 100;
+
+export function createOAuthFlows(db: Db) {
+  return {
+    /** And removes some that are over, so that there are never many. */
+    async open(flow: OAuthFlow, now: Date, expiresAt: Date): Promise<void> {
+      await db
+        .insertInto('oauth_flows')
+        .values({
+          id: flow.id,
+          provider: flow.provider,
+          redirect_uri: flow.redirectUri,
+          user_id: flow.userId,
+          created_at: now,
+          expires_at: expiresAt,
+        })
+        .execute();
+      await db
+        .deleteFrom('oauth_flows')
+        .where('id', 'in', (eb) =>
+          eb
+            .selectFrom('oauth_flows')
+            .select('id')
+            .where('expires_at', '<', now)
+            .limit(REMOVED_AT_ONCE)
+            .forUpdate()
+            .skipLocked(),
+        )
+        .execute();
+    },
+
+    /** Null unless it is unused and not over: of parallel calls one gets it. */
+    async take(id: string, now: Date): Promise<OAuthFlow | null> {
+      const row = await db
+        .updateTable('oauth_flows')
+        .set({ used_at: now })
+        .where('id', '=', id)
+        .where('used_at', 'is', null)
+        .where('expires_at', '>', now)
+        .returning(['id', 'provider', 'redirect_uri', 'user_id'])
+        .executeTakeFirst();
+      return row ? { id: row.id, provider: row.provider, redirectUri: row.redirect_uri, userId: row.user_id } : null;
+    },
+  };
+}

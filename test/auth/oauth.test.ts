@@ -1,0 +1,456 @@
+// Sign-in at other providers: a real OpenID provider, gone through with a browser's cookies, from StartOAuth to tokens; and a
+// stand-in for GitHub with its documented answers and odd ones.
+import { randomUUID } from 'node:crypto';
+import { generateKeyPair, SignJWT } from 'jose';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { startTestApp, type TestApp } from '../support/app.ts';
+import { account, auth, type Caller, viaFetch } from '../support/clients.ts';
+import { eventually } from '../support/eventually.ts';
+import { type GitHub, json, startGitHub } from '../support/github.ts';
+import { browse, CLIENT, KEY_ID, type OpenIdServer, startOpenIdServer } from '../support/openid-provider.ts';
+import { isGood, registered, type SignedIn, signedIn, somebody } from '../support/people.ts';
+
+const REDIRECT = 'https://product.example/callback';
+
+let acme: OpenIdServer;
+let other: OpenIdServer;
+let github: GitHub;
+let app: TestApp;
+let call: Caller;
+
+beforeAll(async () => {
+  [acme, other, github] = await Promise.all([
+    startOpenIdServer([REDIRECT]),
+    startOpenIdServer([REDIRECT]),
+    startGitHub(),
+  ]);
+  app = await startTestApp({
+    OAUTH_PROVIDERS: 'acme,other,github',
+    OAUTH_REDIRECT_URIS: `${REDIRECT},https://product.example/other`,
+    ...Object.fromEntries(
+      ['ACME', 'OTHER', 'GITHUB'].flatMap((name) => [
+        [`OAUTH_${name}_CLIENT_ID`, CLIENT.id],
+        [`OAUTH_${name}_CLIENT_SECRET`, CLIENT.secret],
+      ]),
+    ),
+    OAUTH_ACME_ISSUER: acme.issuer,
+    OAUTH_OTHER_ISSUER: other.issuer,
+    OAUTH_GITHUB_URL: github.url,
+    OAUTH_GITHUB_API_URL: github.url,
+    LIMIT_START_OAUTH_NETWORK: '10000/60',
+    LIMIT_FINISH_OAUTH_NETWORK: '10000/60',
+  });
+  call = viaFetch(app.url);
+});
+afterAll(async () => {
+  await app.close();
+  for (const one of [acme, other, github]) one.close();
+});
+
+beforeEach(() => {
+  acme.account = { sub: randomUUID(), email: somebody().email, email_verified: true, name: 'Grace Hopper' };
+});
+afterEach(() => {
+  acme.intercept = null;
+  github.answers.clear();
+});
+
+type Started = { authorizationUrl: string; state: string; binding: string };
+
+async function start(provider = 'acme', redirectUri = REDIRECT): Promise<Started> {
+  const { code, body } = await call(auth.startOAuth, { provider, redirectUri });
+  expect(code).toBe('ok');
+  return body;
+}
+
+/** Through the provider and back. */
+async function granted(provider = 'acme') {
+  const started = await start(provider);
+  const query = await browse(started.authorizationUrl, REDIRECT);
+  expect(query.get('state')).toBe(started.state);
+  return {
+    binding: started.binding,
+    state: started.state,
+    code: query.get('code') ?? '',
+    issuer: query.get('iss') ?? '',
+  };
+}
+
+const finish = (input: object) => call(auth.finishOAuth, input as never);
+const signIn = async (provider = 'acme') => finish(await granted(provider));
+
+describe('StartOAuth', () => {
+  test('sends to the provider, with PKCE, state and nonce', async () => {
+    const { authorizationUrl, state, binding } = await start();
+    const query = new URL(authorizationUrl).searchParams;
+    expect(Object.fromEntries(query)).toMatchObject({
+      client_id: CLIENT.id,
+      redirect_uri: REDIRECT,
+      response_type: 'code',
+      code_challenge_method: 'S256',
+      state,
+    });
+    expect(query.get('nonce')).toMatch(/^[\w-]{43}$/);
+    expect(query.get('code_challenge')).toMatch(/^[\w-]{43}$/);
+    expect(authorizationUrl).not.toContain(binding);
+    const again = await start();
+    expect(again.state).not.toBe(state);
+  });
+
+  test.each([
+    ['a provider that is not configured', 'google', REDIRECT, 'provider'],
+    ['a name of every object', 'constructor', REDIRECT, 'provider'],
+    ['another path', 'acme', `${REDIRECT}/x`, 'redirect_uri'],
+    ['a query', 'acme', `${REDIRECT}?x=1`, 'redirect_uri'],
+    ['another case', 'acme', REDIRECT.toUpperCase(), 'redirect_uri'],
+    ['another host', 'acme', 'https://evil.example/callback', 'redirect_uri'],
+    ['nothing', 'acme', '', 'redirect_uri'],
+  ])('refuses %s', async (_, provider, redirectUri, field) => {
+    expect((await call(auth.startOAuth, { provider, redirectUri })).fields).toEqual([field]);
+  });
+});
+
+describe('a first sign-in', () => {
+  test('makes an account with a verified address and no password; the next ones find it, whatever the address', async () => {
+    const first = await signIn();
+    expect(first.body).toMatchObject({
+      newUser: true,
+      user: { email: acme.account.email, emailVerified: true, fullName: 'Grace Hopper', roles: ['user'] },
+    });
+    expect(await isGood(call, first.body.tokens.accessToken)).toBe(true);
+    const email = acme.account.email as string;
+    expect((await call(auth.login, { email, password: 'a wrong pass phrase' })).reason).toBe('CREDENTIALS_INVALID');
+    acme.account = { ...acme.account, email: somebody().email };
+    const second = await signIn();
+    expect(second.body).toMatchObject({ newUser: false, user: { id: first.body.user.id, email } });
+  });
+
+  test('needs an address that the provider has verified', async () => {
+    for (const change of [{ email_verified: false }, { email: undefined }, { email: 'not an address' }]) {
+      acme.account = {
+        sub: randomUUID(),
+        email: somebody().email,
+        email_verified: true,
+        ...change,
+      } as OpenIdServer['account'];
+      expect(await signIn()).toMatchObject({ code: 'failed_precondition', reason: 'PROVIDER_EMAIL_UNVERIFIED' });
+    }
+  });
+
+  test('with a name that is none is called by its address', async () => {
+    acme.account = { ...acme.account, name: '\u202e' };
+    expect((await signIn()).body.user.fullName).toBe(acme.account.email?.split('@')[0]);
+  });
+
+  test('with the address of an account is linked when both sides have verified it, and the owner is told', async () => {
+    const person = await registered(call);
+    acme.account = { ...acme.account, email: person.email.toUpperCase() };
+    expect(await signIn()).toMatchObject({ code: 'failed_precondition', reason: 'ACCOUNT_NOT_LINKED' });
+    await app.owner.query('UPDATE users SET email_verified_at = now() WHERE id = $1', [person.userId]);
+    expect((await signIn()).body).toMatchObject({ newUser: false, user: { id: person.userId } });
+    await eventually(() => app.mailbox.mails.some(({ to, subject }) => to === person.email && /new way/.test(subject)));
+    expect((await call(auth.login, { email: person.email, password: person.password })).code).toBe('ok');
+  });
+
+  test('of the same person at two providers is two identities; the same subject elsewhere is somebody else', async () => {
+    const first = await signIn();
+    other.account = { ...acme.account, email: somebody().email };
+    const second = await signIn('other');
+    expect(second.body.newUser).toBe(true);
+    expect(second.body.user.id).not.toBe(first.body.user.id);
+  });
+
+  test('ten at once make one account', async () => {
+    const responses = await Promise.all(Array.from({ length: 10 }, () => granted()));
+    const outcomes = await Promise.all(responses.map(finish));
+    expect(new Set(outcomes.map(({ code }) => code))).toEqual(new Set(['ok']));
+    expect(new Set(outcomes.map(({ body }) => body.user.id)).size).toBe(1);
+    expect(outcomes.filter(({ body }) => body.newUser)).toHaveLength(1);
+  });
+});
+
+test('who is disabled stays out by this door, too', async () => {
+  const { body } = await signIn();
+  await app.owner.query('UPDATE users SET disabled_at = now() WHERE id = $1', [body.user.id]);
+  expect((await signIn()).reason).toBe('USER_DISABLED');
+});
+
+describe('the state', () => {
+  test('works once, of however many at once', async () => {
+    const response = await granted();
+    const outcomes = await Promise.all(Array.from({ length: 8 }, () => finish(response)));
+    expect(outcomes.filter(({ code }) => code === 'ok')).toHaveLength(1);
+    expect(new Set(outcomes.map(({ reason }) => reason))).toEqual(new Set([undefined, 'OAUTH_STATE_INVALID']));
+  });
+
+  test('is of one browser: another one’s half, or none, does not fit, and does not use it up', async () => {
+    const [response, attacker] = [await granted(), await start()];
+    for (const binding of [attacker.binding, '', 'lkb_x', `${response.binding} `]) {
+      expect((await finish({ ...response, binding })).reason).toBe('OAUTH_STATE_INVALID');
+    }
+    expect((await finish(response)).code).toBe('ok');
+  });
+
+  test('lasts ten minutes', async () => {
+    const response = await granted();
+    app.advance(601_000);
+    expect((await finish(response)).reason).toBe('OAUTH_STATE_INVALID');
+  });
+
+  test('is of one provider: a code of another one proves nothing', async () => {
+    const [mine, theirs] = [await granted('acme'), await granted('other')];
+    expect((await finish({ ...mine, code: theirs.code })).reason).toBe('OAUTH_RESPONSE_INVALID');
+    const mixedUp = await granted('acme');
+    expect((await finish({ ...mixedUp, issuer: other.issuer })).reason).toBe('OAUTH_RESPONSE_INVALID');
+  });
+
+  test('is used up by a refusal', async () => {
+    const started = await start();
+    const denied = { state: started.state, binding: started.binding, error: 'access_denied' };
+    expect(await finish(denied)).toMatchObject({ code: 'permission_denied', reason: 'OAUTH_DENIED' });
+    expect((await finish(denied)).reason).toBe('OAUTH_STATE_INVALID');
+  });
+});
+
+describe('a provider that misbehaves', () => {
+  test('a code that is used again', async () => {
+    const [first, second] = [await granted(), await granted()];
+    expect((await finish(first)).code).toBe('ok');
+    expect((await finish({ ...second, code: first.code })).reason).toBe('OAUTH_RESPONSE_INVALID');
+  });
+
+  /** Answers the token endpoint with an id_token of these claims, signed as told. */
+  async function answerWith(claims: object, how: 'own key' | 'client secret' | 'foreign key' | 'none') {
+    const { privateKey } = how === 'foreign key' ? await generateKeyPair('RS256') : acme;
+    const started = await start();
+    const nonce = new URL(started.authorizationUrl).searchParams.get('nonce');
+    const now = Math.floor(Date.now() / 1000);
+    const good = {
+      iss: acme.issuer,
+      aud: CLIENT.id,
+      sub: 'x',
+      nonce,
+      iat: now,
+      exp: now + 60,
+      email: somebody().email,
+      email_verified: true,
+    };
+    const token = new SignJWT(JSON.parse(JSON.stringify({ ...good, ...claims })));
+    const secret = new TextEncoder().encode(CLIENT.secret);
+    const idToken =
+      how === 'client secret'
+        ? await token.setProtectedHeader({ alg: 'HS256' }).sign(secret)
+        : how === 'none'
+          ? `${Buffer.from('{"alg":"none"}').toString('base64url')}.${Buffer.from(JSON.stringify({ ...good, ...claims })).toString('base64url')}.`
+          : await token.setProtectedHeader({ alg: 'RS256', kid: KEY_ID }).sign(privateKey);
+    acme.intercept = (request, response) => {
+      const path = request.url ?? '';
+      if (path.startsWith('/token')) {
+        request.resume();
+        response.setHeader('content-type', 'application/json');
+        response.end(JSON.stringify({ access_token: 'x', token_type: 'Bearer', id_token: idToken }));
+        return true;
+      }
+      return false;
+    };
+    return finish({ state: started.state, binding: started.binding, code: 'x', issuer: acme.issuer });
+  }
+
+  test('the forged answers of this test are good but for what each changes', async () => {
+    expect((await answerWith({}, 'own key')).code).toBe('ok');
+  });
+
+  test.each<[string, object, Parameters<typeof answerWith>[1]]>([
+    ['a foreign issuer', { iss: 'https://evil.example' }, 'own key'],
+    ['another audience', { aud: 'another client' }, 'own key'],
+    ['several audiences and no azp', { aud: [CLIENT.id, 'another'], azp: 'another' }, 'own key'],
+    ['no nonce', { nonce: undefined }, 'own key'],
+    ['another nonce', { nonce: 'x' }, 'own key'],
+    ['no expiry', { exp: undefined }, 'own key'],
+    ['an expired token', { exp: 1 }, 'own key'],
+    ['no subject', { sub: undefined }, 'own key'],
+    ['an empty subject', { sub: '' }, 'own key'],
+    ['a null subject', { sub: null }, 'own key'],
+    ['a number for a subject', { sub: 1 }, 'own key'],
+    ['HS256 with the client’s secret', {}, 'client secret'],
+    ['no signature', {}, 'none'],
+    ['a key that is not the provider’s', {}, 'foreign key'],
+  ])('%s', async (_, claims, how) => {
+    const outcome = await answerWith(claims, how);
+    expect(outcome).toMatchObject({ code: 'unauthenticated', reason: 'OAUTH_RESPONSE_INVALID' });
+    expect(outcome.message).not.toMatch(/nonce|issuer|evil/);
+  });
+
+  test.each([
+    ['answers 500', 500, {}, '{}'],
+    ['sends elsewhere', 302, { location: 'http://169.254.169.254/latest/meta-data' }, ''],
+    ['answers with 5 MB', 200, {}, 'x'.repeat(5_000_000)],
+  ])('one that %s is unavailable', async (_, status, headers, body) => {
+    const response = await granted();
+    acme.intercept = (request, answer) => {
+      if (!request.url?.startsWith('/token')) return false;
+      request.resume();
+      answer.writeHead(status, { 'content-type': 'application/json', ...headers });
+      answer.end(body);
+      return true;
+    };
+    expect(await finish(response)).toMatchObject({ code: 'aborted', reason: 'PROVIDER_UNAVAILABLE' });
+  });
+
+  test('one that hangs is given up after five seconds', async () => {
+    const response = await granted();
+    acme.intercept = (request) => request.url?.startsWith('/token') ?? false;
+    const startedAt = performance.now();
+    expect(await finish(response)).toMatchObject({ code: 'aborted', reason: 'PROVIDER_UNAVAILABLE' });
+    expect(performance.now() - startedAt).toBeLessThan(9_000);
+  });
+});
+
+describe('GitHub', () => {
+  async function viaGitHub() {
+    const { authorizationUrl, state, binding } = await start('github');
+    const query = new URL(authorizationUrl).searchParams;
+    expect(query.get('code_challenge_method')).toBe('S256');
+    return finish({ state, binding, code: 'abc' });
+  }
+
+  test('is asked for the code, the user and the addresses', async () => {
+    const id = Math.floor(Math.random() * 1e9);
+    github.answers.set('/user', json({ id, login: 'octocat', name: null }));
+    github.answers.set('/user/emails', json([{ email: `o${id}@github.example`, primary: true, verified: true }]));
+    const first = await viaGitHub();
+    expect(first.body).toMatchObject({ newUser: true, user: { email: `o${id}@github.example`, fullName: 'octocat' } });
+    expect(Object.fromEntries(github.redeemed.at(-1) ?? [])).toMatchObject({
+      client_id: CLIENT.id,
+      client_secret: CLIENT.secret,
+      code: 'abc',
+      redirect_uri: REDIRECT,
+      code_verifier: expect.stringMatching(/^[\w-]{43}$/),
+    });
+    expect((await viaGitHub()).body).toMatchObject({ newUser: false, user: { id: first.body.user.id } });
+  });
+
+  test.each([
+    [
+      'a code that is not good',
+      '/login/oauth/access_token',
+      json({ error: 'bad_verification_code' }),
+      'OAUTH_RESPONSE_INVALID',
+    ],
+    [
+      'a token of another type',
+      '/login/oauth/access_token',
+      json({ access_token: 'x', token_type: 'mac' }),
+      'OAUTH_RESPONSE_INVALID',
+    ],
+    ['HTML', '/login/oauth/access_token', { type: 'text/html', body: '<html>' }, 'PROVIDER_UNAVAILABLE'],
+    ['no id', '/user', json({ login: 'x' }), 'OAUTH_RESPONSE_INVALID'],
+    ['a null id', '/user', json({ id: null }), 'OAUTH_RESPONSE_INVALID'],
+    ['an id that is a text', '/user', json({ id: '583231' }), 'OAUTH_RESPONSE_INVALID'],
+    ['the id 0', '/user', json({ id: 0 }), 'OAUTH_RESPONSE_INVALID'],
+    ['a user that is HTML', '/user', { type: 'text/html', body: '<html>' }, 'PROVIDER_UNAVAILABLE'],
+    ['a token that has been revoked', '/user', json({ message: 'Bad credentials' }, 401), 'OAUTH_RESPONSE_INVALID'],
+    ['a rate limit', '/user', json({ message: 'slow down' }, 429), 'PROVIDER_UNAVAILABLE'],
+    ['an outage', '/user/emails', json({}, 503), 'PROVIDER_UNAVAILABLE'],
+    ['5 MB', '/user/emails', { body: ' '.repeat(5_000_000) }, 'PROVIDER_UNAVAILABLE'],
+    [
+      'a redirect inwards',
+      '/user',
+      { status: 302, headers: { location: 'http://169.254.169.254/' }, body: '' },
+      'PROVIDER_UNAVAILABLE',
+    ],
+    ['no addresses', '/user/emails', json([]), 'PROVIDER_EMAIL_UNVERIFIED'],
+    [
+      'an unverified address',
+      '/user/emails',
+      json([{ email: 'a@b.example', primary: true, verified: false }]),
+      'PROVIDER_EMAIL_UNVERIFIED',
+    ],
+    [
+      'a verified address that is not the primary one',
+      '/user/emails',
+      json([{ email: 'a@b.example', primary: false, verified: true }]),
+      'PROVIDER_EMAIL_UNVERIFIED',
+    ],
+    ['addresses of another form', '/user/emails', json({ message: 'no' }), 'OAUTH_RESPONSE_INVALID'],
+  ])('%s', async (_, path, answer, reason) => {
+    if (path === '/user/emails') github.answers.set('/user', json({ id: Math.floor(Math.random() * 1e9) }));
+    github.answers.set(path, answer);
+    expect((await viaGitHub()).reason).toBe(reason);
+  });
+
+  test('that takes thirty seconds is given up after five', async () => {
+    github.answers.set('/user', { ...json({ id: 1 }), delayMs: 30_000 });
+    expect((await viaGitHub()).reason).toBe('PROVIDER_UNAVAILABLE');
+  });
+});
+
+describe('linking', () => {
+  const as = ({ accessToken }: Pick<SignedIn, 'accessToken'>) => ({ bearer: accessToken });
+  const identities = async (person: SignedIn) => (await call(account.listIdentities, {}, as(person))).body.identities;
+
+  async function link(person: SignedIn) {
+    const begun = await call(account.startLinkIdentity, { provider: 'acme', redirectUri: REDIRECT }, as(person));
+    const query = await browse(begun.body.authorizationUrl, REDIRECT);
+    const { state, binding } = begun.body;
+    return { state, binding, code: query.get('code') ?? '', issuer: query.get('iss') ?? '' };
+  }
+
+  test('adds a way in, by the user who began it and nobody else', async () => {
+    const [person, stranger] = [await signedIn(call), await signedIn(call)];
+    const response = await link(person);
+    expect((await call(account.finishLinkIdentity, response, as(stranger))).reason).toBe('OAUTH_STATE_INVALID');
+    const again = await link(person);
+    expect((await finish(again)).reason).toBe('OAUTH_STATE_INVALID');
+    expect(await call(account.finishLinkIdentity, await link(person), as(person))).toEqual({ code: 'ok', body: {} });
+    expect(await identities(person)).toMatchObject([{ provider: 'acme', issuer: acme.issuer }]);
+    expect((await signIn()).body).toMatchObject({ newUser: false, user: { id: person.userId } });
+    expect((await call(account.finishLinkIdentity, await link(stranger), as(stranger))).reason).toBe('IDENTITY_TAKEN');
+  });
+
+  test('a sign-in cannot be finished as a link', async () => {
+    const person = await signedIn(call);
+    expect((await call(account.finishLinkIdentity, await granted(), as(person))).reason).toBe('OAUTH_STATE_INVALID');
+  });
+
+  test('the last way in stays; with a password it may go', async () => {
+    const { body } = await signIn();
+    const person = { ...somebody(), userId: body.user.id, ...body.tokens } as SignedIn;
+    const [only] = await identities(person);
+    const unlink = (identityId: string) => call(account.unlinkIdentity, { identityId }, as(person));
+    expect(await unlink(only.id)).toMatchObject({ code: 'failed_precondition', reason: 'LAST_SIGN_IN_METHOD' });
+    await app.owner.query("UPDATE users SET password_hash = 'x' WHERE id = $1", [person.userId]);
+    expect((await unlink(only.id)).code).toBe('ok');
+    expect((await unlink(only.id)).reason).toBe('IDENTITY_NOT_FOUND');
+    expect(await identities(person)).toEqual([]);
+  });
+
+  test('nobody unlinks what is somebody else’s', async () => {
+    const { body } = await signIn();
+    const [theirs] = await identities({ accessToken: body.tokens.accessToken } as SignedIn);
+    const person = await signedIn(call);
+    expect((await call(account.unlinkIdentity, { identityId: theirs.id }, as(person))).reason).toBe(
+      'IDENTITY_NOT_FOUND',
+    );
+  });
+
+  test('wants the owner’s presence', async () => {
+    const person = await signedIn(call);
+    app.advance(601_000);
+    const { tokens } = (await call(auth.refresh, { refreshToken: person.refreshToken })).body;
+    const ask = (currentPassword: string) =>
+      call(account.startLinkIdentity, { provider: 'acme', redirectUri: REDIRECT, currentPassword }, as(tokens));
+    expect((await ask('')).reason).toBe('RECENT_SIGN_IN_REQUIRED');
+    expect((await ask(person.password)).code).toBe('ok');
+  });
+});
+
+test('nothing of a flow is kept that would let anybody finish it', async () => {
+  const { state, binding, authorizationUrl } = await start();
+  const { rows } = await app.owner.query('SELECT f::text AS row FROM oauth_flows AS f');
+  const query = new URL(authorizationUrl).searchParams;
+  for (const secret of [state, binding, query.get('nonce') as string]) {
+    expect(rows.some(({ row }) => row.includes(secret))).toBe(false);
+    expect(app.logs.some((line) => line.includes(secret))).toBe(false);
+  }
+});

@@ -1,0 +1,51 @@
+// The example page, gone through as a browser does.
+import { expect, onTestFinished, test } from 'vitest';
+import { freePort } from '../../src/dev/free-port.ts';
+import { startTestApp } from '../support/app.ts';
+import { eventually } from '../support/eventually.ts';
+import { browse, CLIENT, startOpenIdServer } from '../support/openid-provider.ts';
+import { run } from '../support/processes.ts';
+
+test('somebody signs in with an account at another provider, and out again', async () => {
+  const port = await freePort();
+  const origin = `http://localhost:${port}`;
+  const acme = await startOpenIdServer([`${origin}/callback`]);
+  acme.account = { sub: 'grace', email: 'grace@people.example', email_verified: true, name: 'Grace Hopper' };
+  const app = await startTestApp({
+    OAUTH_PROVIDERS: 'acme',
+    OAUTH_REDIRECT_URIS: `${origin}/callback`,
+    OAUTH_ACME_ISSUER: acme.issuer,
+    OAUTH_ACME_CLIENT_ID: CLIENT.id,
+    OAUTH_ACME_CLIENT_SECRET: CLIENT.secret,
+  });
+  const example = run(process.execPath, ['examples/sign-in/sign-in.ts'], {
+    LATCHKEY_URL: app.url,
+    PROVIDER: 'acme',
+    PORT: String(port),
+  });
+  onTestFinished(async () => {
+    example.child.kill();
+    acme.close();
+    await app.close();
+  });
+  await eventually(() => example.output().includes('sign in at'));
+
+  expect(await (await fetch(origin)).text()).toContain('Sign in with acme');
+  const started = await fetch(`${origin}/sign-in`, { redirect: 'manual' });
+  const [binding] = started.headers.getSetCookie();
+  expect(binding).toContain('HttpOnly');
+  const query = await browse(started.headers.get('location') ?? '', `${origin}/callback`);
+  const stranger = await fetch(`${origin}/callback?${query}`, { redirect: 'manual' });
+  expect(stranger.status).toBe(400);
+  const back = await fetch(`${origin}/callback?${query}`, {
+    redirect: 'manual',
+    headers: { cookie: binding?.split(';')[0] ?? '' },
+  });
+  expect(back.status).toBe(302);
+  const cookie = back.headers.getSetCookie()[0]?.split(';')[0] ?? '';
+  expect(await (await fetch(origin, { headers: { cookie } })).text()).toContain(
+    'Hello Grace Hopper (grace@people.example)',
+  );
+  await fetch(`${origin}/sign-out`, { redirect: 'manual', headers: { cookie } });
+  expect(await (await fetch(origin, { headers: { cookie } })).text()).toContain('Sign in with acme');
+});
