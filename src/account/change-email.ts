@@ -17,12 +17,12 @@ export async function changeEmail(
 ): Promise<void> {
   const { userId, sessionId } = input.principal;
   const { new_email: email } = parseFields({ new_email: () => parseEmail(input.newEmail) });
-  const { user } = await provePresence(deps, input.principal, input.currentPassword, call);
+  const { user, passwordEpoch } = await provePresence(deps, input.principal, input.currentPassword, call);
   parseFields({ new_email: () => (email === user.email ? fail('is the address of this account') : email) });
   await throttle(deps, [{ limit: 'CHANGE_EMAIL_USER', key: userId }], { userId, sessionId }, call);
   await deps.store.outbox.write(deps.now(), [
     audit({ type: 'email_change_requested', userId, sessionId, origin: call.origin }),
-    mail({ template: 'confirm-email-change', userId, email }),
+    mail({ template: 'confirm-email-change', userId, email, accountEmail: user.email, passwordEpoch }),
   ]);
 }
 

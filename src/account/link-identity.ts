@@ -16,7 +16,9 @@ export async function startLinkIdentity(
   input: StartLinkIdentityInput,
   call: Call,
 ): Promise<StartedOAuth> {
-  await provePresence(deps, input.principal, input.currentPassword, call);
+  const { user } = await provePresence(deps, input.principal, input.currentPassword, call);
+  // It may be a stranger's address, whose owner would not know of this way in.
+  if (!user.emailVerified) throw new AuthError('ACCOUNT_NOT_LINKED');
   return startOAuth(deps, input, input.principal.userId, call);
 }
 
@@ -30,9 +32,15 @@ export async function finishLinkIdentity(
   const { provider, identity } = await takeOAuthResponse(deps, input, userId, call);
   const { issuer, subject } = identity;
   const added = { id: deps.newId(), provider, issuer, subject };
-  const isLinked = await deps.store.identities.link(userId, added, deps.now(), [
+  // After the provider has answered, which takes a while: the session may have ended, and the password changed.
+  const found = await deps.store.users.credentialsById(userId, call.signal);
+  const isLive = await deps.store.sessions.startedAt(sessionId, call.signal);
+  if (!found || !isLive) throw new AuthError('TOKEN_REVOKED');
+  const user = { id: userId, email: found.user.email, passwordEpoch: found.passwordEpoch };
+  const linked = await deps.store.identities.link(user, added, false, deps.now(), [
     audit({ type: 'identity_linked', userId, sessionId, detail: provider, origin: call.origin }),
     mail({ template: 'sign-in-method-added', userId }),
   ]);
-  if (!isLinked) throw new AuthError('IDENTITY_TAKEN');
+  if (linked === 'taken') throw new AuthError('IDENTITY_TAKEN');
+  if (linked === 'changed') throw new AuthError('ACCOUNT_NOT_LINKED');
 }

@@ -34,7 +34,7 @@ export async function finishOAuth(deps: FinishDeps, input: OAuthResponse, call: 
   return { tokens: await issueTokens(deps, grant), user: credentials.user, isNew };
 }
 
-/** An identity that nobody has: of a new account, or of the one whose address both sides have verified. */
+/** An identity that nobody has: of a new account, or of the one whose address both sides have verified and that has no password. */
 async function firstSignIn(
   deps: Pick<Deps, 'store' | 'purposeKeys' | 'now' | 'newId'>,
   { provider, identity: { issuer, subject, verifiedEmail, name } }: TakenOAuth,
@@ -43,16 +43,19 @@ async function firstSignIn(
   const email = verifiedEmail === null ? null : asEmail(verifiedEmail);
   if (email === null) throw new AuthError('PROVIDER_EMAIL_UNVERIFIED');
   const identity = { id: deps.newId(), provider, issuer, subject };
-  const existing = await deps.store.users.byEmail(email);
+  const existing = await deps.store.users.credentialsByEmail(email);
   if (existing) {
-    // Somebody else may have opened it, to be there first.
-    if (!existing.emailVerified) throw new AuthError('ACCOUNT_NOT_LINKED');
-    const userId = existing.id;
-    const isLinked = await deps.store.identities.link(userId, identity, deps.now(), [
+    // Whoever opened it may know its password, and the click that verified it may have been another person's.
+    if (!existing.user.emailVerified || existing.passwordHash !== null) throw new AuthError('ACCOUNT_NOT_LINKED');
+    const userId = existing.user.id;
+    const user = { id: userId, email, passwordEpoch: existing.passwordEpoch };
+    const linked = await deps.store.identities.link(user, identity, true, deps.now(), [
       audit({ type: 'identity_linked', userId, detail: provider, origin }),
       mail({ template: 'sign-in-method-added', userId }),
     ]);
-    if (!isLinked) throw new AuthError('IDENTITY_TAKEN');
+    // Two first sign-ins at once: the other one has linked it.
+    const isLinked = linked === 'taken' && (await deps.store.identities.use(issuer, subject, deps.now())) === userId;
+    if (linked !== 'done' && !isLinked) throw new AuthError('ACCOUNT_NOT_LINKED');
     return { userId, isNew: false };
   }
   const userId = deps.newId();

@@ -50,7 +50,14 @@ export type MailOrder =
   /** To an account's own address, unless it is verified. */
   | { template: 'verify-email'; email: string }
   /** To the address that an account is to have. */
-  | { template: 'confirm-email-change'; userId: string; email: string }
+  | {
+      template: 'confirm-email-change';
+      userId: string;
+      email: string;
+      /** Of the account when it was asked for: what has changed since makes it void. */
+      accountEmail: string;
+      passwordEpoch: number;
+    }
   /** To the owner of an address with which somebody wanted another account. */
   | { template: 'email-taken'; email: string }
   /** To the address that an account had. */

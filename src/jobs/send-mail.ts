@@ -1,5 +1,6 @@
 // Carries out one mail order. The worker, and not the call that asked for the mail, looks the account up and makes the
 // token: the order holds no secret, and asking takes as long for an unknown account as for a known one.
+import type { MailOrder } from '../domain/effect.ts';
 import type { Email } from '../domain/email.ts';
 import { formatMailedToken, RESET_TOKEN, VERIFICATION_TOKEN } from '../domain/mailed-token.ts';
 import type { MailRow } from '../store/outbox.ts';
@@ -54,7 +55,7 @@ async function compose(deps: MailDeps, outboxId: string, { order, createdAt }: M
     case 'verify-email':
       return composeVerification(deps, outboxId, order.email as Email, createdAt);
     case 'confirm-email-change':
-      return composeEmailChange(deps, outboxId, order.userId, order.email as Email, createdAt);
+      return composeEmailChange(deps, outboxId, order, createdAt);
     case 'email-taken':
       return { to: order.email, ...emailTakenMail(deps.publicUrl) };
     case 'email-changed':
@@ -75,9 +76,10 @@ async function composeReset(deps: MailDeps, outboxId: string, email: Email, aske
 
 async function composeVerification(deps: MailDeps, id: string, email: Email, askedAt: Date): Promise<Addressed | null> {
   const expiresAt = expiry(deps, askedAt, deps.verificationTtlSeconds);
-  const user = await deps.store.users.byEmail(email);
-  if (!user || user.emailVerified) return null;
-  const verification = await deps.store.emailVerifications.open(id, { userId: user.id, email }, deps.now(), expiresAt);
+  const found = await deps.store.users.credentialsByEmail(email);
+  if (!found || found.user.emailVerified) return null;
+  const of = { userId: found.user.id, email, accountEmail: email, passwordEpoch: found.passwordEpoch };
+  const verification = await deps.store.emailVerifications.open(id, of, deps.now(), expiresAt);
   if (!verification) return null;
   const token = formatMailedToken(VERIFICATION_TOKEN, verification.id, deps.verificationTokenKey);
   return { to: email, ...verifyEmailMail(deps.publicUrl, token, expiresAt) };
@@ -87,13 +89,15 @@ async function composeVerification(deps: MailDeps, id: string, email: Email, ask
 async function composeEmailChange(
   deps: MailDeps,
   id: string,
-  userId: string,
-  email: Email,
+  order: Extract<MailOrder, { template: 'confirm-email-change' }>,
   askedAt: Date,
 ): Promise<Addressed | null> {
   const expiresAt = expiry(deps, askedAt, deps.verificationTtlSeconds);
+  const { userId, passwordEpoch } = order;
+  const [email, accountEmail] = [order.email as Email, order.accountEmail as Email];
   if (await deps.store.users.byEmail(email)) return { to: email, ...emailTakenMail(deps.publicUrl) };
-  const verification = await deps.store.emailVerifications.open(id, { userId, email }, deps.now(), expiresAt);
+  const of = { userId, email, accountEmail, passwordEpoch };
+  const verification = await deps.store.emailVerifications.open(id, of, deps.now(), expiresAt);
   if (!verification) return null;
   const token = formatMailedToken(VERIFICATION_TOKEN, verification.id, deps.verificationTokenKey);
   return { to: email, ...confirmEmailChangeMail(deps.publicUrl, token, expiresAt) };

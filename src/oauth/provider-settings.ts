@@ -27,8 +27,9 @@ export function readProviders(values: Values, problems: string[]): Map<string, P
       if (value === undefined) problems.push(`${prefix}_${key} is missing`);
       return value ?? '';
     };
-    const takeUrl = (key: string, fallback?: string) => {
-      const text = take(key, fallback).replace(/\/+$/, '');
+    // An issuer is compared as it is.
+    const takeUrl = (key: string, fallback?: string, isBase = true) => {
+      const text = isBase ? take(key, fallback).replace(/\/+$/, '') : take(key, fallback);
       if (text !== '' && !isTrustworthy(text))
         problems.push(`${prefix}_${key} must be a URL that begins with https://`);
       return text;
@@ -38,7 +39,7 @@ export function readProviders(values: Values, problems: string[]): Map<string, P
       const url = takeUrl('URL', GITHUB.url);
       settings.set(name, { kind: 'github', ...client, url, apiUrl: takeUrl('API_URL', GITHUB.apiUrl) });
     } else {
-      const issuer = takeUrl('ISSUER', name === 'google' ? GOOGLE : undefined);
+      const issuer = takeUrl('ISSUER', name === 'google' ? GOOGLE : undefined, false);
       settings.set(name, { kind: 'openid', ...client, issuer, scopes: take('SCOPES', SCOPES) });
     }
   }

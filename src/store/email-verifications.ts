@@ -55,10 +55,10 @@ export function createEmailVerifications(db: Db, newId: () => string) {
   return {
     byId,
 
-    /** Adds it once, however often it is called with the same id. Null when the account is not there, or may not. */
+    /** Adds it once, however often it is called with the same id. Null when the account is not any more what it was. */
     async open(
       id: string,
-      of: { userId: string; email: Email },
+      of: { userId: string; email: Email; accountEmail: Email; passwordEpoch: number },
       now: Date,
       expiresAt: Date,
     ): Promise<EmailVerification | null> {
@@ -78,6 +78,8 @@ export function createEmailVerifications(db: Db, newId: () => string) {
               user.val(expiresAt).as('expires_at'),
             ])
             .where('users.id', '=', of.userId)
+            .where('users.email', '=', of.accountEmail)
+            .where('password_epoch', '=', of.passwordEpoch)
             .where('disabled_at', 'is', null),
         )
         .onConflict((conflict) => conflict.column('id').doNothing())
@@ -104,7 +106,12 @@ export function createEmailVerifications(db: Db, newId: () => string) {
         const verifiedAt = email === accountEmail ? sql<Date>`coalesce(email_verified_at, ${now})` : now;
         const verified = await trx
           .updateTable('users')
-          .set({ email, email_verified_at: verifiedAt })
+          // Resets and the like that were mailed to the old address are good no more.
+          .set((eb) => ({
+            email,
+            email_verified_at: verifiedAt,
+            password_epoch: eb('password_epoch', '+', email === accountEmail ? 0 : 1),
+          }))
           .where('id', '=', userId)
           .where('email', '=', accountEmail)
           .executeTakeFirst();

@@ -1,9 +1,11 @@
+import { sql } from 'kysely';
 import type { Effect } from '../domain/effect.ts';
 import type { Email } from '../domain/email.ts';
 import { USER_ROLE } from '../domain/role.ts';
 import type { Db } from './database.ts';
 import { writeEffects } from './outbox.ts';
 import { isUniqueViolation } from './unique-violation.ts';
+import { lockUser } from './users.ts';
 
 export type Identity = { id: string; provider: string; issuer: string; createdAt: Date; lastUsedAt: Date };
 
@@ -31,15 +33,32 @@ export function createIdentities(db: Db, newId: () => string) {
       return row?.user_id ?? null;
     },
 
-    /** False when it is somebody's already. */
-    async link(userId: string, identity: NewIdentity, now: Date, effects: Effect[]): Promise<boolean> {
+    /**
+     * `changed`: the account is not any more as it was, or has no verified address, so that it may be a stranger's.
+     * @param unlessIssuer refuse also when the account has an identity of this issuer: then this is another person's
+     */
+    async link(
+      user: { id: string; email: Email; passwordEpoch: number },
+      identity: NewIdentity,
+      unlessIssuer: boolean,
+      now: Date,
+      effects: Effect[],
+    ): Promise<'done' | 'taken' | 'changed'> {
       const linking = db.transaction().execute(async (trx) => {
-        await insert(trx, userId, identity, now);
+        if (!(await lockUser(trx, user.id, user.passwordEpoch))) return 'changed' as const;
+        const { rows } = await sql<{ ok: boolean }>`
+          SELECT email = ${user.email} AND email_verified_at IS NOT NULL AND NOT (${unlessIssuer} AND EXISTS (
+            SELECT FROM identities WHERE user_id = users.id AND issuer = ${identity.issuer}
+              AND subject <> ${identity.subject})) AS ok
+          FROM users WHERE id = ${user.id}
+        `.execute(trx);
+        if (!rows[0]?.ok) return 'changed' as const;
+        await insert(trx, user.id, identity, now);
         await writeEffects(trx, newId, now, effects);
-        return true;
+        return 'done' as const;
       });
       return linking.catch((error: unknown) => {
-        if (isUniqueViolation(error, 'identities_issuer_subject_key')) return false;
+        if (isUniqueViolation(error, 'identities_issuer_subject_key')) return 'taken' as const;
         throw error;
       });
     },

@@ -1,4 +1,7 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { startApp } from '../../src/app.ts';
+import { readConfig } from '../../src/config.ts';
+import { createLogger } from '../../src/log.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { account, auth, type Caller, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
@@ -157,6 +160,36 @@ describe('another address', () => {
     const { body } = await call(auth.refresh, { refreshToken: person.refreshToken });
     expect((await call(auth.verify, { accessToken: body.tokens.accessToken })).body.principal.email).toBe(next);
     expect((await verify(token)).reason).toBe('VERIFICATION_TOKEN_INVALID');
+  });
+
+  test('makes what was mailed to the old one void', async () => {
+    const person = await signedIn(call);
+    await call(auth.requestReset, { email: person.email });
+    const resetToken = (await mailTo(app, person.email, 'Set a new password')).link?.split('#token=')[1] ?? '';
+    const { email: next } = somebody();
+    await change(person.accessToken, next);
+    await verify(await tokenFor(app, next, 'Confirm your new email address'));
+    const reset = await call(auth.confirmReset, { resetToken, newPassword: 'a brand new pass phrase' });
+    expect(reset.reason).toBe('RESET_TOKEN_INVALID');
+  });
+
+  test('that was asked for before a reset comes to nothing, also when its mail is late', async () => {
+    const late = await startTestApp({}, { api: true, worker: false });
+    onTestFinished(() => late.close());
+    const person = await signedIn(viaFetch(late.url));
+    const asked = await viaFetch(late.url)(
+      account.changeEmail,
+      { newEmail: somebody().email },
+      { bearer: person.accessToken },
+    );
+    expect(asked.code).toBe('ok');
+    await late.owner.query('UPDATE users SET password_epoch = password_epoch + 1 WHERE id = $1', [person.userId]);
+    const config = readConfig(late.environment);
+    const worker = await startApp(config, { api: false, worker: true }, createLogger('silent'));
+    onTestFinished(() => worker.close());
+    await eventually(async () => (await late.owner.query('SELECT FROM outbox')).rowCount === 0);
+    expect(late.mailbox.mails).toEqual([]);
+    expect((await late.owner.query('SELECT FROM email_verifications')).rowCount).toBe(0);
   });
 
   test('that has an account is not told to the caller, but to its owner', async () => {

@@ -142,14 +142,29 @@ describe('a first sign-in', () => {
     expect((await signIn()).body.user.fullName).toBe(acme.account.email?.split('@')[0]);
   });
 
-  test('with the address of an account is linked when both sides have verified it, and the owner is told', async () => {
+  test('with the address of an account is linked when both sides have verified it and it has no password', async () => {
     const person = await registered(call);
     acme.account = { ...acme.account, email: person.email.toUpperCase() };
     expect(await signIn()).toMatchObject({ code: 'failed_precondition', reason: 'ACCOUNT_NOT_LINKED' });
     await app.owner.query('UPDATE users SET email_verified_at = now() WHERE id = $1', [person.userId]);
-    expect((await signIn()).body).toMatchObject({ newUser: false, user: { id: person.userId } });
-    await eventually(() => app.mailbox.mails.some(({ to, subject }) => to === person.email && /new way/.test(subject)));
-    expect((await call(auth.login, { email: person.email, password: person.password })).code).toBe('ok');
+    expect((await signIn()).reason).toBe('ACCOUNT_NOT_LINKED');
+
+    other.account = { sub: randomUUID(), email: somebody().email, email_verified: true };
+    const opened = await signIn('other');
+    acme.account = { ...acme.account, email: other.account.email as string };
+    const responses = await Promise.all(Array.from({ length: 5 }, () => granted()));
+    const outcomes = await Promise.all(responses.map(finish));
+    for (const { body } of outcomes) expect(body).toMatchObject({ newUser: false, user: { id: opened.body.user.id } });
+    await eventually(() =>
+      app.mailbox.mails.some(({ to, subject }) => to === other.account.email && /new way/.test(subject)),
+    );
+  });
+
+  test('with an address that has changed hands at the provider is not the old owner', async () => {
+    const first = await signIn();
+    expect(first.body.newUser).toBe(true);
+    acme.account = { ...acme.account, sub: randomUUID() };
+    expect((await signIn()).reason).toBe('ACCOUNT_NOT_LINKED');
   });
 
   test('of the same person at two providers is two identities; the same subject elsewhere is somebody else', async () => {
@@ -386,6 +401,27 @@ describe('GitHub', () => {
 });
 
 describe('linking', () => {
+  /** With an address that is theirs for sure. */
+  async function verified(): Promise<SignedIn> {
+    const person = await signedIn(call);
+    await app.owner.query('UPDATE users SET email_verified_at = now() WHERE id = $1', [person.userId]);
+    return person;
+  }
+
+  test('is for accounts with a verified address: nobody plants a way in at a stranger’s', async () => {
+    const person = await signedIn(call);
+    const begun = await call(account.startLinkIdentity, { provider: 'acme', redirectUri: REDIRECT }, as(person));
+    expect(begun.reason).toBe('ACCOUNT_NOT_LINKED');
+  });
+
+  test('is over when the session ends, or the password is another one, before it is finished', async () => {
+    const person = await verified();
+    const response = await link(person);
+    await call(auth.logout, { refreshToken: person.refreshToken });
+    expect((await call(account.finishLinkIdentity, response, as(person))).code).toBe('unauthenticated');
+    expect((await app.owner.query('SELECT FROM identities WHERE user_id = $1', [person.userId])).rowCount).toBe(0);
+  });
+
   const as = ({ accessToken }: Pick<SignedIn, 'accessToken'>) => ({ bearer: accessToken });
   const identities = async (person: SignedIn) => (await call(account.listIdentities, {}, as(person))).body.identities;
 
@@ -397,7 +433,7 @@ describe('linking', () => {
   }
 
   test('adds a way in, by the user who began it and nobody else', async () => {
-    const [person, stranger] = [await signedIn(call), await signedIn(call)];
+    const [person, stranger] = [await verified(), await verified()];
     const response = await link(person);
     expect((await call(account.finishLinkIdentity, response, as(stranger))).reason).toBe('OAUTH_STATE_INVALID');
     const again = await link(person);
@@ -435,7 +471,7 @@ describe('linking', () => {
   });
 
   test('wants the owner’s presence', async () => {
-    const person = await signedIn(call);
+    const person = await verified();
     app.advance(601_000);
     const { tokens } = (await call(auth.refresh, { refreshToken: person.refreshToken })).body;
     const ask = (currentPassword: string) =>

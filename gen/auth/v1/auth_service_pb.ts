@@ -723,7 +723,8 @@ export const AuthService: GenService<{
   /**
    * Completes a sign-in at another provider. A first one opens an account with a
    * verified address and no password. If the address has an account, the two are
-   * linked when both sides have verified it.
+   * linked when both sides have verified it, the account has no password (which
+   * whoever opened it might know) and no other identity of that provider.
    * Errors: OAUTH_STATE_INVALID, OAUTH_DENIED, OAUTH_RESPONSE_INVALID,
    * PROVIDER_UNAVAILABLE, PROVIDER_EMAIL_UNVERIFIED, ACCOUNT_NOT_LINKED,
    * USER_DISABLED, RATE_LIMITED.

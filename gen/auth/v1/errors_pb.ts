@@ -154,8 +154,8 @@ export const Reason = {
   USER_NOT_FOUND: 16,
 
   /**
-   * Only in CheckRoleResponse: the user is disabled, and whatever roles they
-   * hold do not count. (PERMISSION_DENIED)
+   * PERMISSION_DENIED. In CheckRoleResponse: the user is disabled, and whatever
+   * roles they hold do not count. Of FinishOAuth: they may not sign in.
    *
    * @generated from enum value: REASON_USER_DISABLED = 17;
    */
@@ -309,7 +309,7 @@ export const Reason = {
 
   /**
    * ABORTED. The provider does not answer, or not in a way that says anything.
-   * Begin again: the same call cannot succeed any more.
+   * Begin again: a FinishOAuth cannot succeed any more.
    *
    * @generated from enum value: REASON_PROVIDER_UNAVAILABLE = 37;
    */
@@ -324,9 +324,9 @@ export const Reason = {
   PROVIDER_EMAIL_UNVERIFIED: 38,
 
   /**
-   * FAILED_PRECONDITION. An account has the address, but has not verified it, so it
-   * may be a stranger's. Set a new password (which verifies it), and sign in
-   * again; or sign in to the account and link the provider.
+   * FAILED_PRECONDITION. An account has the address, and it may be a stranger's: it
+   * is not verified, or has a password. Set a new password (which verifies it),
+   * sign in with that, and link the provider.
    *
    * @generated from enum value: REASON_ACCOUNT_NOT_LINKED = 39;
    */
