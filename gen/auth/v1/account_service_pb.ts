@@ -676,10 +676,10 @@ export const AccountService: GenService<{
     output: typeof ListIdentitiesResponseSchema;
   },
   /**
-   * As AuthService.StartOAuth, to link an identity to the account. Wants the
-   * owner's presence.
-   * Errors: INVALID_ARGUMENT, PROVIDER_UNAVAILABLE, RECENT_SIGN_IN_REQUIRED,
-   * PASSWORD_WRONG, RATE_LIMITED, OVERLOADED.
+   * As AuthService.StartOAuth, to link an identity to the account, whose address
+   * must be verified. Wants the owner's presence.
+   * Errors: INVALID_ARGUMENT, ACCOUNT_NOT_LINKED, PROVIDER_UNAVAILABLE,
+   * RECENT_SIGN_IN_REQUIRED, PASSWORD_WRONG, RATE_LIMITED, OVERLOADED.
    *
    * @generated from rpc auth.v1.AccountService.StartLinkIdentity
    */
@@ -691,7 +691,7 @@ export const AccountService: GenService<{
   /**
    * As AuthService.FinishOAuth, by the user who began it. Tells the owner by mail.
    * Errors: OAUTH_STATE_INVALID, OAUTH_DENIED, OAUTH_RESPONSE_INVALID,
-   * PROVIDER_UNAVAILABLE, IDENTITY_TAKEN, RATE_LIMITED.
+   * PROVIDER_UNAVAILABLE, ACCOUNT_NOT_LINKED, IDENTITY_TAKEN, RATE_LIMITED.
    *
    * @generated from rpc auth.v1.AccountService.FinishLinkIdentity
    */
