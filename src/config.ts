@@ -126,7 +126,7 @@ const fields = {
   TRUSTED_PROXIES: networks.prefault(''),
   PROXY_PROTOCOL: z.enum(['on', 'off']).default('off'),
   MAX_CONNECTIONS_PER_PEER: number(1, 1_000_000).default(1_000),
-  MAX_CONNECTION_AGE_SECONDS: number(0, 86_400).default(1_800),
+  MAX_CONNECTION_AGE_SECONDS: number(0, 86_400).default(0),
   MAX_CONNECTION_AGE_GRACE_SECONDS: number(1, 86_400).default(300),
   KEEPALIVE_SECONDS: number(1, 7_200).default(30),
   KEEPALIVE_TIMEOUT_SECONDS: number(1, 600).default(20),
