@@ -1,33 +1,13 @@
-import type { Deps } from '../deps.ts';
-import { accountHash } from '../domain/account-hash.ts';
 import type { Call } from '../domain/call.ts';
-import { audit, mail } from '../domain/effect.ts';
-import { parseEmail } from '../domain/email.ts';
-import { parseFields } from '../domain/parse-fields.ts';
-import { networkOf } from '../limits/network-of.ts';
-import { throttle } from './throttle.ts';
+import { type RequestMailDeps, type RequestMailInput, requestMail } from './request-mail.ts';
 
-export type RequestResetInput = { email: string };
+const RESET = {
+  template: 'password-reset',
+  auditAs: 'reset_requested',
+  accountLimit: 'REQUEST_RESET_ACCOUNT',
+  networkLimit: 'REQUEST_RESET_NETWORK',
+} as const;
 
-/** Does the same whoever asks: whether there is such an account, only the worker will look. */
-export async function requestReset(
-  deps: Pick<Deps, 'store' | 'limiter' | 'purposeKeys' | 'now'>,
-  input: RequestResetInput,
-  call: Call,
-): Promise<void> {
-  const { email } = parseFields({ email: () => parseEmail(input.email) });
-  const account = accountHash(email, deps.purposeKeys.accountHash);
-  await throttle(
-    deps,
-    [
-      { limit: 'REQUEST_RESET_ACCOUNT', key: account },
-      { limit: 'REQUEST_RESET_NETWORK', key: networkOf(call.origin.address) },
-    ],
-    { account },
-    call,
-  );
-  await deps.store.outbox.write(deps.now(), [
-    audit({ type: 'reset_requested', account, origin: call.origin }),
-    mail({ template: 'password-reset', email }),
-  ]);
+export function requestReset(deps: RequestMailDeps, input: RequestMailInput, call: Call): Promise<void> {
+  return requestMail(deps, RESET, input, call);
 }

@@ -8,7 +8,7 @@ export type Origin = {
   requestId: string;
 };
 
-type AuditType =
+export type AuditType =
   | 'registered'
   | 'login_succeeded'
   | 'login_failed'

@@ -79,10 +79,7 @@ async function composeVerification(deps: MailDeps, id: string, email: Email, ask
   const found = await deps.store.users.credentialsByEmail(email);
   if (!found || found.user.emailVerified) return null;
   const of = { userId: found.user.id, email, accountEmail: email, passwordEpoch: found.passwordEpoch };
-  const verification = await deps.store.emailVerifications.open(id, of, deps.now(), expiresAt);
-  if (!verification) return null;
-  const token = formatMailedToken(VERIFICATION_TOKEN, verification.id, deps.verificationTokenKey);
-  return { to: email, ...verifyEmailMail(deps.publicUrl, token, expiresAt) };
+  return openVerification(deps, id, of, expiresAt, verifyEmailMail);
 }
 
 /** Whether the address has an account, nobody but its owner hears. */
@@ -96,11 +93,20 @@ async function composeEmailChange(
   const { userId, passwordEpoch } = order;
   const [email, accountEmail] = [order.email as Email, order.accountEmail as Email];
   if (await deps.store.users.byEmail(email)) return { to: email, ...emailTakenMail(deps.publicUrl) };
-  const of = { userId, email, accountEmail, passwordEpoch };
-  const verification = await deps.store.emailVerifications.open(id, of, deps.now(), expiresAt);
+  return openVerification(deps, id, { userId, email, accountEmail, passwordEpoch }, expiresAt, confirmEmailChangeMail);
+}
+
+async function openVerification(
+  { store, publicUrl, verificationTokenKey, now }: MailDeps,
+  id: string,
+  of: Parameters<MailDeps['store']['emailVerifications']['open']>[1],
+  expiresAt: Date,
+  write: typeof verifyEmailMail,
+): Promise<Addressed | null> {
+  const verification = await store.emailVerifications.open(id, of, now(), expiresAt);
   if (!verification) return null;
-  const token = formatMailedToken(VERIFICATION_TOKEN, verification.id, deps.verificationTokenKey);
-  return { to: email, ...confirmEmailChangeMail(deps.publicUrl, token, expiresAt) };
+  const token = formatMailedToken(VERIFICATION_TOKEN, verification.id, verificationTokenKey);
+  return { to: of.email, ...write(publicUrl, token, expiresAt) };
 }
 
 /** Of a token that runs from when it was asked for. @throws UndeliverableMail when that is over */

@@ -131,6 +131,7 @@ export function createCallLog(
       else if (error !== undefined) log.warn(fields, 'call');
       else log.info(fields, 'call');
     },
+
     count(call) {
       const { method, system, code, reason, startedAt, header } = call;
       const ended: EndedCall = { method, system, code, reason, durationMs: performance.now() - startedAt };

@@ -1,6 +1,5 @@
-// Forward auth over HTTP, as nginx (auth_request), Caddy (forward_auth) and Traefik (forwardAuth) ask for it: a request with the
-// client's headers, and the route's requirement in the query of the gateway's own configuration.
-
+// Forward auth over HTTP, as nginx (auth_request), Caddy (forward_auth), Traefik (forwardAuth) and HAProxy's script ask for it: a
+// request with the client's headers, and the route's requirement in the query of the gateway's own configuration.
 import { codeToHttpStatus } from '@connectrpc/connect/protocol-connect';
 import { type Admission, admit, parseRequirement } from '../auth/admit.ts';
 import type { Deps } from '../deps.ts';
@@ -20,8 +19,8 @@ const TIMEOUT_MS = 5_000;
 export function createForwardAuthHandler(deps: Pick<Deps, 'verifier'> & CallDeps, callLog: CallLog): Handler {
   return (request, response) => {
     const url = request.url ?? '';
-    const [path, query] = [url.split('?', 1)[0], url.slice(PATH.length + 1)];
-    if (path !== PATH) return false;
+    if (url.split('?', 1)[0] !== PATH) return false;
+    const query = url.slice(PATH.length + 1);
     const record = openCallRecord(request, deps, 'forward-auth', 'http');
     response.setHeader('x-request-id', record.requestId);
     response.once('close', () => callLog.write(record, response.writableFinished));

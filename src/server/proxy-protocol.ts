@@ -14,8 +14,10 @@ const V2_FIXED_BYTES = 16;
 /** With room for extensions, which are passed over. */
 const V2_MAX_BYTES = 2_048;
 const V1_MAX_BYTES = 107;
-/** Protocol and family, and where in the addresses the source is. */
-const V2_SOURCES: Record<number, number> = { 17: 4, 33: 16 };
+const TCP_OVER_IPV4 = 0x11;
+const TCP_OVER_IPV6 = 0x21;
+/** How many bytes an address has, of which the source's come first. */
+const V2_ADDRESS_BYTES: Record<number, number> = { [TCP_OVER_IPV4]: 4, [TCP_OVER_IPV6]: 16 };
 const INCOMPLETE = { kind: 'incomplete' } as const;
 const MALFORMED = { kind: 'malformed' } as const;
 
@@ -72,7 +74,7 @@ function parseV2(start: Buffer): Header {
   if (length > V2_MAX_BYTES || (command !== 0x20 && command !== 0x21)) return MALFORMED;
   if (start.length < length) return INCOMPLETE;
   if (command === 0x20) return { kind: 'complete', source: null, length };
-  const size = V2_SOURCES[family];
+  const size = V2_ADDRESS_BYTES[family];
   if (size === undefined) return { kind: 'complete', source: '', length };
   if (length < V2_FIXED_BYTES + 2 * size + 4) return MALFORMED;
   return { kind: 'complete', source: addressOf(start.subarray(V2_FIXED_BYTES, V2_FIXED_BYTES + size)), length };

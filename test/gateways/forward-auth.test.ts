@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { startTestApp, type TestApp } from '../support/app.ts';
-import { auth, type Caller, viaFetch } from '../support/clients.ts';
+import { type Caller, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
-import { type SignedIn, signedIn } from '../support/people.ts';
+import { bearer, type SignedIn, signedIn, visitors } from '../support/people.ts';
 import { rawConnection } from '../support/raw.ts';
 
 let app: TestApp;
@@ -14,17 +14,10 @@ let expired: string;
 beforeAll(async () => {
   app = await startTestApp({ AUDIENCE: 'shop' });
   call = viaFetch(app.url);
-  expired = (await signedIn(call)).accessToken;
-  app.advance(901_000);
-  person = await signedIn(call);
-  admin = await signedIn(call);
-  await app.owner.query("INSERT INTO user_roles VALUES ($1, 'admin', now())", [admin.userId]);
-  const { tokens } = (await call(auth.refresh, { refreshToken: admin.refreshToken })).body;
-  admin = { ...admin, ...tokens };
+  ({ person, admin, expired } = await visitors(app, call));
 });
 afterAll(() => app.close());
 
-const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
 const ask = (query: string, headers: Record<string, string> = {}, method = 'GET') =>
   fetch(`${app.url}/forward-auth${query}`, { method, headers });
 

@@ -7,7 +7,7 @@ import { startTestApp, type TestApp } from '../support/app.ts';
 import { auth, type Caller, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { GATEWAYS, type Gateway, HAPROXY, portOf, serve, startGateway, startUpstream } from '../support/gateway.ts';
-import { type SignedIn, signedIn } from '../support/people.ts';
+import { bearer, type SignedIn, signedIn, visitors } from '../support/people.ts';
 import { rawConnection } from '../support/raw.ts';
 
 let app: TestApp;
@@ -20,13 +20,7 @@ let upstream: http.Server;
 beforeAll(async () => {
   app = await startTestApp({ AUDIENCE: 'shop' });
   call = viaFetch(app.url);
-  expired = (await signedIn(call)).accessToken;
-  app.advance(901_000);
-  person = await signedIn(call);
-  admin = await signedIn(call);
-  await app.owner.query("INSERT INTO user_roles VALUES ($1, 'admin', now())", [admin.userId]);
-  const { tokens } = (await call(auth.refresh, { refreshToken: admin.refreshToken })).body;
-  admin = { ...admin, ...tokens };
+  ({ person, admin, expired } = await visitors(app, call));
   upstream = await startUpstream();
 });
 afterAll(async () => {
@@ -35,7 +29,6 @@ afterAll(async () => {
   await app.close();
 });
 
-const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
 const start = (gateway: Gateway, latchkeyUrl: string) => startGateway(gateway, latchkeyUrl, portOf(upstream));
 
 /** The status, and what reached the service. */

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { TestApp } from './app.ts';
 import { account, auth, type Caller } from './clients.ts';
 
 export type Person = { email: string; password: string; fullName: string };
@@ -24,4 +25,22 @@ export async function signedIn(call: Caller, person?: Person & { userId: string 
 /** Whether an access token is good at this moment. */
 export async function isGood(call: Caller, accessToken: string): Promise<boolean> {
   return (await call(account.getMe, {}, { bearer: accessToken })).code === 'ok';
+}
+
+/** Those whom a gateway may meet. Moves the service's clock past the life of an access token. */
+export async function visitors(
+  app: TestApp,
+  call: Caller,
+): Promise<{ person: SignedIn; admin: SignedIn; expired: string }> {
+  const expired = (await signedIn(call)).accessToken;
+  app.advance(901_000);
+  const person = await signedIn(call);
+  const promoted = await signedIn(call);
+  await app.owner.query("INSERT INTO user_roles VALUES ($1, 'admin', now())", [promoted.userId]);
+  const { tokens } = (await call(auth.refresh, { refreshToken: promoted.refreshToken })).body;
+  return { person, admin: { ...promoted, ...tokens }, expired };
+}
+
+export function bearer(token: string): { authorization: string } {
+  return { authorization: `Bearer ${token}` };
 }
