@@ -1,5 +1,6 @@
-import { throttle } from '../auth/throttle.ts';
+import { type Attempt, throttle } from '../auth/throttle.ts';
 import type { Deps } from '../deps.ts';
+import { accountHash } from '../domain/account-hash.ts';
 import type { Call } from '../domain/call.ts';
 import { audit, mail } from '../domain/effect.ts';
 import { parseEmail } from '../domain/email.ts';
@@ -11,7 +12,7 @@ export type ChangeEmailInput = { principal: UserPrincipal; newEmail: string; cur
 
 /** Nothing changes until the mail to the new address is answered. Whether it has an account, this caller does not hear. */
 export async function changeEmail(
-  deps: PresenceDeps & Pick<Deps, 'limiter'>,
+  deps: PresenceDeps & Pick<Deps, 'limiter' | 'purposeKeys'>,
   input: ChangeEmailInput,
   call: Call,
 ): Promise<void> {
@@ -19,7 +20,11 @@ export async function changeEmail(
   const { new_email: email } = parseFields({ new_email: () => parseEmail(input.newEmail) });
   const { user, passwordEpoch } = await provePresence(deps, input.principal, input.currentPassword, call);
   parseFields({ new_email: () => (email === user.email ? fail('is the address of this account') : email) });
-  await throttle(deps, [{ limit: 'CHANGE_EMAIL_USER', key: userId }], { userId, sessionId }, call);
+  const attempts: Attempt[] = [
+    { limit: 'CHANGE_EMAIL_USER', key: userId },
+    { limit: 'REQUEST_VERIFICATION_ACCOUNT', key: accountHash(email, deps.purposeKeys.accountHash) },
+  ];
+  await throttle(deps, attempts, { userId, sessionId }, call);
   await deps.store.outbox.write(deps.now(), [
     audit({ type: 'email_change_requested', userId, sessionId, origin: call.origin }),
     mail({ template: 'confirm-email-change', userId, email, accountEmail: user.email, passwordEpoch }),

@@ -2,14 +2,14 @@ import type { Deps } from '../deps.ts';
 import { accountHash } from '../domain/account-hash.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
-import { audit, type Effect, mail } from '../domain/effect.ts';
+import { audit, mail } from '../domain/effect.ts';
 import { parseEmail } from '../domain/email.ts';
 import { parseFullName } from '../domain/full-name.ts';
 import { parseFields } from '../domain/parse-fields.ts';
 import { parseNewPassword } from '../domain/password.ts';
 import type { User } from '../domain/user.ts';
 import { networkOf } from '../limits/network-of.ts';
-import { throttle } from './throttle.ts';
+import { type Attempt, throttle } from './throttle.ts';
 
 export type RegisterInput = { email: string; password: string; fullName: string };
 
@@ -34,20 +34,20 @@ export async function register(
     full_name: () => parseFullName(input.fullName),
   });
   const account = accountHash(email, deps.purposeKeys.accountHash);
-  await throttle(deps, [{ limit: 'REGISTER_NETWORK', key: networkOf(origin.address) }], { account }, call);
+  const attempts: Attempt[] = [{ limit: 'REGISTER_NETWORK', key: networkOf(origin.address) }];
+  if (requiresVerifiedEmail) attempts.push({ limit: 'REQUEST_VERIFICATION_ACCOUNT', key: account });
+  await throttle(deps, attempts, { account }, call);
 
   const passwordHash = await deps.hasher.hash(password, signal);
   const id = deps.newId();
-  const registered: Effect[] = [audit({ type: 'registered', userId: id, account, origin })];
-  if (requiresVerifiedEmail) registered.push(mail({ template: 'verify-email', email }));
-  const user = await store.users.create({ id, email, fullName: full_name, passwordHash }, deps.now(), registered);
-  if (!requiresVerifiedEmail) {
-    if (!user) throw new AuthError('EMAIL_TAKEN');
-    return user;
+  const made = [audit({ type: 'registered', userId: id, account, origin })];
+  const taken = [audit({ type: 'register_refused', account, detail: 'email taken', origin })];
+  if (requiresVerifiedEmail) {
+    made.push(mail({ template: 'verify-email', email }));
+    taken.push(mail({ template: 'email-taken', email }));
   }
-  if (!user) {
-    const refused = audit({ type: 'register_refused', account, detail: 'email taken', origin });
-    await store.outbox.write(deps.now(), [refused, mail({ template: 'email-taken', email })]);
-  }
-  return null;
+  const user = await store.users.create({ id, email, fullName: full_name, passwordHash }, deps.now(), { made, taken });
+  if (requiresVerifiedEmail) return null;
+  if (!user) throw new AuthError('EMAIL_TAKEN');
+  return user;
 }

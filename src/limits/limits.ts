@@ -29,7 +29,7 @@ export const LIMITS = {
   CONFIRM_RESET_NETWORK: { points: 30, windowSeconds: 3600 },
   /** `<reset id>`: attempts with one reset token. */
   CONFIRM_RESET_TOKEN: { points: 10, windowSeconds: 3600 },
-  /** `<account>`: verification mails to one address. */
+  /** `<account>`: mails to one address for its verification, by Register and ChangeEmail too. */
   REQUEST_VERIFICATION_ACCOUNT: { points: 3, windowSeconds: 3600 },
   /** `<network>`: verification mails asked for from one network. */
   REQUEST_VERIFICATION_NETWORK: { points: 30, windowSeconds: 3600 },

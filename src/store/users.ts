@@ -89,8 +89,11 @@ export function createUsers(db: Db, newId: () => string) {
       return row ? toUser(row) : null;
     },
 
-    /** Null when the email is taken: of parallel calls, one makes the account. */
-    async create(user: NewUser, now: Date, effects: Effect[]): Promise<User | null> {
+    /**
+     * Null when the email is taken: of parallel calls, one makes the account. Both take as long: the same statements.
+     * @param effects of either outcome
+     */
+    async create(user: NewUser, now: Date, effects: { made: Effect[]; taken: Effect[] }): Promise<User | null> {
       return db.transaction().execute(async (trx) => {
         const row = await trx
           .insertInto('users')
@@ -104,9 +107,18 @@ export function createUsers(db: Db, newId: () => string) {
           .onConflict((conflict) => conflict.constraint('users_email_key').doNothing())
           .returning('id')
           .executeTakeFirst();
+        await trx
+          .insertInto('user_roles')
+          .columns(['user_id', 'role', 'granted_at'])
+          .expression((eb) =>
+            eb
+              .selectFrom('users')
+              .select((made) => ['id', made.val(USER_ROLE).as('role'), made.val(now).as('granted_at')])
+              .where('id', '=', user.id),
+          )
+          .execute();
+        await writeEffects(trx, newId, now, row ? effects.made : effects.taken);
         if (!row) return null;
-        await trx.insertInto('user_roles').values({ user_id: user.id, role: USER_ROLE, granted_at: now }).execute();
-        await writeEffects(trx, newId, now, effects);
         const { id, email, fullName } = user;
         return { id, email, fullName, emailVerified: false, roles: [USER_ROLE], disabled: false, createdAt: now };
       });

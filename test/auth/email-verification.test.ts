@@ -117,6 +117,27 @@ describe('where addresses must be verified', () => {
     expect((await strict.owner.query('SELECT FROM users WHERE email = $1', [person.email])).rowCount).toBe(1);
   });
 
+  test('a stranger cannot fill a mailbox: mails to one address are counted, whoever causes them, and for new and taken ones alike', async () => {
+    const limited = await startTestApp({
+      REQUIRE_EMAIL_VERIFICATION: 'on',
+      LIMIT_REQUEST_VERIFICATION_ACCOUNT: '2/900',
+    });
+    onTestFinished(() => limited.close());
+    const ask = viaFetch(limited.url);
+    const [person, victim] = [somebody(), somebody()];
+    await ask(auth.register, person);
+    await verify(await tokenFor(limited, person.email), ask);
+    const { accessToken } = await signedIn(ask, { ...person, userId: '' });
+    const outcomes = [
+      await ask(auth.register, victim),
+      await ask(account.changeEmail, { newEmail: victim.email }, { bearer: accessToken }),
+      await ask(auth.register, victim),
+      await ask(account.changeEmail, { newEmail: victim.email }, { bearer: accessToken }),
+      await ask(auth.requestEmailVerification, { email: victim.email }),
+    ];
+    expect(outcomes.map(({ reason }) => reason)).toEqual([undefined, undefined, ...Array(3).fill('RATE_LIMITED')]);
+  });
+
   test('nobody signs in before, and the refusal is that of a wrong password', async () => {
     const person = somebody();
     await strictly(auth.register, person);

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { auth, type Caller, viaFetch } from '../support/clients.ts';
+import { eventually } from '../support/eventually.ts';
 import { registered, somebody } from '../support/people.ts';
 
 let app: TestApp;
@@ -58,6 +59,11 @@ test('an email that is taken is refused, in whatever spelling', async () => {
   const person = await registered(call);
   const again = await call(auth.register, { ...good, email: person.email.toUpperCase() });
   expect(again).toMatchObject({ code: 'already_exists', reason: 'EMAIL_TAKEN' });
+  const events = await eventually(async () => {
+    const { rows } = await app.owner.query("SELECT detail, user_id FROM audit_events WHERE type = 'register_refused'");
+    return rows.length > 0 ? rows : null;
+  });
+  expect(events).toEqual([{ detail: 'email taken', user_id: null }]);
 });
 
 test('of fifty parallel calls with one email one makes an account', async () => {
