@@ -224,7 +224,7 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
     purposeKeys,
     requiresVerifiedEmail: config.REQUIRE_EMAIL_VERIFICATION === 'on',
     recentSignInSeconds: config.RECENT_SIGN_IN_SECONDS,
-    oauth: { providers: createProviders(config.providers), redirectUris: config.OAUTH_REDIRECT_URIS },
+    providers: createProviders(config.providers),
     passwordPolicy: { minLength: config.PASSWORD_MIN_LENGTH, isCommon: isCommonPassword },
     tokenSettings: {
       issuer: config.ISSUER,
@@ -232,6 +232,7 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
       accessTtlSeconds: config.ACCESS_TOKEN_TTL_SECONDS,
       sessionIdleSeconds: config.SESSION_IDLE_SECONDS,
       sessionMaxSeconds: config.SESSION_MAX_SECONDS,
+      maxSessionsPerUser: config.MAX_SESSIONS_PER_USER,
     },
     now,
     newId,

@@ -84,12 +84,6 @@ export const identities = separated.refine(
   'must be SPIFFE IDs and DNS names such as spiffe://example.org/orders,billing.internal',
 );
 
-/** `https://app.example/callback,com.example.app:/callback`; compared as they are. */
-export const redirectUris = separated.refine(
-  (items) => items.every((item) => URL.canParse(item) && !item.includes('#') && !item.includes('*')),
-  'must be whole URIs such as https://app.example/callback, without a fragment; there is no wildcard',
-);
-
 export const limit = z.string().transform((text, context): Limit => {
   const [, points, windowSeconds] = /^([1-9]\d{0,8})\/([1-9]\d{0,6})$/.exec(text) ?? [];
   if (!points || !windowSeconds) context.addIssue('must have the form points/seconds, such as 5/900');

@@ -12,7 +12,6 @@ import {
   networks,
   number,
   origins,
-  redirectUris,
   redisUrl,
   serviceKeys,
   url,
@@ -98,6 +97,8 @@ const fields = {
   ACCESS_TOKEN_TTL_SECONDS: number(30, MAX_ACCESS_TTL_SECONDS).default(900),
   SESSION_IDLE_SECONDS: number(60, 366 * 86_400).default(7 * 86_400),
   SESSION_MAX_SECONDS: number(60, 5 * 366 * 86_400).default(90 * 86_400),
+  // As many as ListSessions has room for.
+  MAX_SESSIONS_PER_USER: number(1, 100).default(100),
   VERIFY_REVALIDATE_SECONDS: number(0, 60).default(1),
   REVOCATION_POLL_MS: number(50, 5_000).default(500),
   REVOCATION_MAX_AGE_MS: number(100, 60_000).default(5_000),
@@ -116,7 +117,6 @@ const fields = {
   HASH_QUEUE_WAIT_MS: number(1, 60_000).default(5_000),
 
   OAUTH_PROVIDERS: z.string().optional(),
-  OAUTH_REDIRECT_URIS: redirectUris.prefault(''),
   TLS_CERT_FILE: z.string().optional(),
   TLS_KEY_FILE: z.string().optional(),
   TLS_CLIENT_CA_FILE: z.string().optional(),

@@ -19,6 +19,8 @@ type TokenSettings = {
   sessionIdleSeconds: number;
   /** How long it lives at the most. */
   sessionMaxSeconds: number;
+  /** How many of one user live at once. */
+  maxSessionsPerUser: number;
 };
 
 /** What verbs use. Each takes a `Pick` of it; src/app.ts makes it. */
@@ -32,11 +34,7 @@ export type Deps = {
   signingKeys: SigningKeys;
   purposeKeys: PurposeKeys;
   passwordPolicy: PasswordPolicy;
-  oauth: {
-    providers: Providers;
-    /** Where users may be sent back to, exactly. */
-    redirectUris: string[];
-  };
+  providers: Providers;
   /** Whether an account may sign in only once its address is verified. */
   requiresVerifiedEmail: boolean;
   /** For how long after a sign-in sensitive changes need no further proof. */

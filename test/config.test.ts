@@ -178,12 +178,20 @@ test.each([
 });
 
 test('providers are named, and each says what it needs', () => {
-  const google = { OAUTH_PROVIDERS: 'google', OAUTH_GOOGLE_CLIENT_ID: 'a', OAUTH_GOOGLE_CLIENT_SECRET: 'b' };
+  const google = {
+    ...{ OAUTH_PROVIDERS: 'google', OAUTH_GOOGLE_CLIENT_ID: 'a', OAUTH_GOOGLE_CLIENT_SECRET: 'b' },
+    OAUTH_GOOGLE_REDIRECT_URIS: 'https://app.example/google, com.example.app:/callback',
+  };
   expect(readConfig({ ...good, ...google }).providers.get('google')).toEqual({
     ...{ kind: 'openid', clientId: 'a', clientSecret: 'b' },
     ...{ issuer: 'https://accounts.google.com', scopes: 'openid email profile' },
+    redirectUris: ['https://app.example/google', 'com.example.app:/callback'],
   });
-  expect(problemsOf({ ...good, OAUTH_PROVIDERS: 'google,acme' })).toHaveLength(5);
+  expect(problemsOf({ ...good, OAUTH_PROVIDERS: 'google,acme' })).toHaveLength(7);
+  const acme = {
+    ...{ OAUTH_PROVIDERS: 'acme', OAUTH_ACME_CLIENT_ID: 'a', OAUTH_ACME_CLIENT_SECRET: 'b' },
+    OAUTH_ACME_REDIRECT_URIS: 'https://app.example/acme',
+  };
   for (const issuer of [
     'http://acme.example',
     'x',
@@ -191,12 +199,14 @@ test('providers are named, and each says what it needs', () => {
     'https://acme.example?x',
     'http://localhost.evil.example',
   ]) {
-    const acme = { OAUTH_PROVIDERS: 'acme', OAUTH_ACME_CLIENT_ID: 'a', OAUTH_ACME_CLIENT_SECRET: 'b' };
     expect(problemsOf({ ...good, ...acme, OAUTH_ACME_ISSUER: issuer }), issuer).toHaveLength(1);
   }
   expect(problemsOf({ ...good, OAUTH_PROVIDERS: 'Goo gle' })).toHaveLength(1);
   for (const uri of ['x', 'https://app.example/#x', 'https://*.example/'])
-    expect(problemsOf({ ...good, OAUTH_REDIRECT_URIS: uri }), uri).toHaveLength(1);
+    expect(problemsOf({ ...good, ...google, OAUTH_GOOGLE_REDIRECT_URIS: uri }), uri).toHaveLength(1);
+  const both = { ...google, ...acme, OAUTH_PROVIDERS: 'google,acme', OAUTH_ACME_ISSUER: 'https://acme.example' };
+  expect(problemsOf({ ...good, ...both })).toEqual([]);
+  expect(problemsOf({ ...good, ...both, OAUTH_ACME_REDIRECT_URIS: 'com.example.app:/callback' })).toHaveLength(1);
 });
 
 test('what needs only the database asks for nothing more', () => {

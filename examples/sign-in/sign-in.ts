@@ -6,6 +6,7 @@ import http from 'node:http';
 const latchkey = process.env.LATCHKEY_URL ?? 'http://localhost:8080';
 const port = Number(process.env.PORT ?? 9001);
 const provider = process.env.PROVIDER ?? 'google';
+const PREFIX = '__Host-';
 let origin = '';
 
 /** Who is signed in, by the browser's cookie. A product would keep them where they outlive the process. */
@@ -36,7 +37,7 @@ const pages: Record<string, (url: URL, cookies: Map<string, string>, response: h
     '/sign-in': async (_, __, response) => {
       const { authorizationUrl, binding } = await call('StartOAuth', { provider, redirectUri: `${origin}/callback` });
       // It comes back with this browser and no other.
-      response.setHeader('set-cookie', `binding=${binding}; HttpOnly; SameSite=Lax; Path=/callback; Max-Age=600`);
+      setCookie(response, 'binding', binding, 600);
       response.writeHead(302, { location: authorizationUrl }).end();
     },
 
@@ -45,10 +46,11 @@ const pages: Record<string, (url: URL, cookies: Map<string, string>, response: h
       const request = Object.fromEntries(
         Object.entries(answered).map(([field, name]) => [field, searchParams.get(name) ?? '']),
       );
-      const signedIn = await call('FinishOAuth', { ...request, binding: cookies.get('binding') ?? '' });
+      const binding = cookies.get('binding') ?? '';
+      const signedIn = await call('FinishOAuth', { ...request, binding, redirectUri: `${origin}/callback` });
       const id = randomUUID();
       sessions.set(id, signedIn);
-      response.setHeader('set-cookie', `session=${id}; HttpOnly; SameSite=Lax; Path=/`);
+      setCookie(response, 'session', id, 86_400);
       response.writeHead(302, { location: '/' }).end();
     },
 
@@ -61,14 +63,22 @@ const pages: Record<string, (url: URL, cookies: Map<string, string>, response: h
     },
   };
 
+/** Only this host can have set it, and no script reads it. Chrome and Firefox take localhost for secure; Safari wants https. */
+function setCookie(response: http.ServerResponse, name: string, value: string, maxAgeSeconds: number): void {
+  const attributes = `Secure; HttpOnly; SameSite=Lax; Path=/; Max-Age=${maxAgeSeconds}`;
+  response.appendHeader('set-cookie', `${PREFIX}${name}=${value}; ${attributes}`);
+}
+
+function cookiesOf({ headers }: http.IncomingMessage): Map<string, string> {
+  const pairs = (headers.cookie ?? '').split('; ').filter((pair) => pair.startsWith(PREFIX));
+  return new Map(pairs.map((pair) => pair.slice(PREFIX.length).split('=', 2) as [string, string]));
+}
+
 const server = http.createServer((request, response) => {
   const url = new URL(request.url ?? '/', 'http://localhost');
-  const cookies = new Map(
-    (request.headers.cookie ?? '').split('; ').map((pair) => pair.split('=') as [string, string]),
-  );
   const page = Object.hasOwn(pages, url.pathname) ? pages[url.pathname] : undefined;
   if (!page) return response.writeHead(404).end();
-  page(url, cookies, response).catch((error: Error) => {
+  page(url, cookiesOf(request), response).catch((error: Error) => {
     response.writeHead(400, { 'content-type': 'text/plain; charset=utf-8' }).end(`That did not work: ${error.message}`);
   });
 });

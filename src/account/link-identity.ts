@@ -1,5 +1,5 @@
 import { type StartedOAuth, type StartOAuthDeps, type StartOAuthInput, startOAuth } from '../auth/start-oauth.ts';
-import { type OAuthResponse, takeOAuthResponse } from '../auth/take-oauth-response.ts';
+import { type OAuthResponse, refuseOAuth, takeOAuthResponse } from '../auth/take-oauth-response.ts';
 import type { Deps } from '../deps.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
@@ -24,12 +24,13 @@ export async function startLinkIdentity(
 
 /** @throws AuthError as takeOAuthResponse, also when another user has begun it; IDENTITY_TAKEN */
 export async function finishLinkIdentity(
-  deps: Pick<Deps, 'store' | 'limiter' | 'oauth' | 'purposeKeys' | 'now' | 'newId'>,
+  deps: Pick<Deps, 'store' | 'limiter' | 'providers' | 'purposeKeys' | 'now' | 'newId'>,
   input: FinishLinkIdentityInput,
   call: Call,
 ): Promise<void> {
   const { userId, sessionId } = input.principal;
-  const { provider, identity } = await takeOAuthResponse(deps, input, userId, call);
+  const linking = { userId, sessionId };
+  const { provider, identity } = await takeOAuthResponse(deps, input, linking, call);
   const { issuer, subject } = identity;
   const added = { id: deps.newId(), provider, issuer, subject };
   // After the provider has answered, which takes a while: the session may have ended, and the password changed.
@@ -39,8 +40,8 @@ export async function finishLinkIdentity(
   const user = { id: userId, email: found.user.email, passwordEpoch: found.passwordEpoch };
   const linked = await deps.store.identities.link(user, added, false, deps.now(), [
     audit({ type: 'identity_linked', userId, sessionId, detail: provider, origin: call.origin }),
-    mail({ template: 'sign-in-method-added', userId }),
+    mail({ template: 'sign-in-method-added', userId, provider }),
   ]);
-  if (linked === 'taken') throw new AuthError('IDENTITY_TAKEN');
-  if (linked === 'changed') throw new AuthError('ACCOUNT_NOT_LINKED');
+  if (linked === 'taken') return refuseOAuth(deps, { provider, reason: 'IDENTITY_TAKEN', linking }, call);
+  if (linked === 'changed') return refuseOAuth(deps, { provider, reason: 'ACCOUNT_NOT_LINKED', linking }, call);
 }

@@ -35,7 +35,7 @@ export async function confirmReset(
   const { userId } = reset;
   const redeemed = await store.resets.redeem(reset, passwordHash, now(), [
     audit({ type: 'reset_done', userId, origin: call.origin }),
-    mail({ template: 'password-changed', userId }),
+    mail({ template: 'password-reset-done', userId }),
   ]);
   if (!redeemed) throw new AuthError('RESET_TOKEN_INVALID');
 

@@ -51,7 +51,8 @@ export async function login(deps: LoginDeps, input: LoginInput, call: Call): Pro
   if (!credentials) return refuse(deps, account, null, 'unknown account', call);
   const why = whyRefused(deps, credentials, matches);
   if (why !== null) return refuse(deps, account, credentials, why, call);
-  const grant = await permit.unlessItThrows(() => openSession(deps, credentials, account, call));
+  // Where a second step would stand: the password was right, and nothing has been given out.
+  const grant = await permit.unlessItThrows(() => openSession(deps, credentials, account, null, call));
   if (!grant) return refuse(deps, account, credentials, 'account changed meanwhile', call);
 
   const [tokens] = await Promise.all([

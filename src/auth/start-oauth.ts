@@ -11,7 +11,7 @@ export type StartOAuthInput = { provider: string; redirectUri: string };
 
 export type StartedOAuth = { authorizationUrl: string; state: string; binding: string; expiresAt: Date };
 
-export type StartOAuthDeps = Pick<Deps, 'store' | 'limiter' | 'oauth' | 'purposeKeys' | 'now' | 'newId'>;
+export type StartOAuthDeps = Pick<Deps, 'store' | 'limiter' | 'providers' | 'purposeKeys' | 'now' | 'newId'>;
 
 const FLOW_TTL_MS = 600_000;
 
@@ -25,11 +25,15 @@ export async function startOAuth(
   userId: string | null,
   call: Call,
 ): Promise<StartedOAuth> {
-  const { providers, redirectUris } = deps.oauth;
-  const { redirect_uri: redirectUri, provider } = parseFields({
-    provider: () => providers.get(input.provider) ?? bad('must be one that is configured'),
+  const { provider } = parseFields({
+    provider: () => deps.providers.get(input.provider) ?? bad('must be one that is configured'),
+  });
+  const { redirect_uri: redirectUri } = parseFields({
     // Exactly: a prefix or a pattern would let codes go astray.
-    redirect_uri: () => (redirectUris.includes(input.redirectUri) ? input.redirectUri : bad('must be on the list')),
+    redirect_uri: () =>
+      provider.redirectUris.includes(input.redirectUri)
+        ? input.redirectUri
+        : bad('must be on the list of the provider'),
   });
   await throttle(deps, [{ limit: 'START_OAUTH_NETWORK', key: networkOf(call.origin.address) }], {}, call);
   const id = deps.newId();

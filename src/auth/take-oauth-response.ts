@@ -1,44 +1,84 @@
 import type { Deps } from '../deps.ts';
-import { AuthError } from '../domain/auth-error.ts';
+import { AuthError, type Reason } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
+import { audit } from '../domain/effect.ts';
 import { flowSecrets, parseFlow } from '../domain/oauth-flow.ts';
+import { InvalidValue, parseFields } from '../domain/parse-fields.ts';
 import { networkOf } from '../limits/network-of.ts';
 import { type ProviderIdentity, ProviderRefusal, ProviderUnavailable } from '../oauth/provider.ts';
 import { throttle } from './throttle.ts';
 
-/** What the browser has brought back from the provider, and the half that it kept. */
-export type OAuthResponse = { state: string; binding: string; code: string; issuer: string; error: string };
+/** What the browser has brought back from the provider, where to, and the half that it kept. */
+export type OAuthResponse = {
+  state: string;
+  binding: string;
+  code: string;
+  issuer: string;
+  error: string;
+  redirectUri: string;
+};
 
 export type TakenOAuth = { provider: string; identity: ProviderIdentity };
 
+type Refused = {
+  provider: string;
+  reason: Reason;
+  /** Who links an identity; without, somebody signs in. */
+  linking?: { userId: string; sessionId: string };
+  /** Whose account it would have been, as far as that is known. */
+  whose?: { userId?: string; account?: string };
+  cause?: unknown;
+};
+
 /**
  * Who it is that comes back from a provider. The state is used up by it, whatever comes of it.
- * @param userId who links an identity; null for a sign-in
+ * @param linking who links an identity; null for a sign-in
  * @throws AuthError OAUTH_STATE_INVALID, OAUTH_DENIED, OAUTH_RESPONSE_INVALID or PROVIDER_UNAVAILABLE
  */
 export async function takeOAuthResponse(
-  deps: Pick<Deps, 'store' | 'limiter' | 'oauth' | 'purposeKeys' | 'now'>,
+  deps: Pick<Deps, 'store' | 'limiter' | 'providers' | 'purposeKeys' | 'now'>,
   input: OAuthResponse,
-  userId: string | null,
+  linking: { userId: string; sessionId: string } | null,
   call: Call,
 ): Promise<TakenOAuth> {
+  const { redirect_uri: cameBackTo } = parseFields({ redirect_uri: () => given(input.redirectUri) });
   const id = parseFlow(input.state, input.binding, deps.purposeKeys.oauthFlows);
   const flow = id && (await deps.store.oauthFlows.take(id, deps.now()));
-  const provider = flow && deps.oauth.providers.get(flow.provider);
-  if (!id || !provider || flow.userId !== userId) {
+  const provider = flow && deps.providers.get(flow.provider);
+  if (!id || !provider || flow.userId !== (linking?.userId ?? null)) {
     await throttle(deps, [{ limit: 'FINISH_OAUTH_NETWORK', key: networkOf(call.origin.address) }], {}, call);
     throw new AuthError('OAUTH_STATE_INVALID');
   }
-  if (input.error !== '' || input.code === '') throw new AuthError('OAUTH_DENIED');
   const { redirectUri } = flow;
+  const refuse = (reason: Reason, cause?: unknown) =>
+    refuseOAuth(deps, { provider: flow.provider, reason, cause, ...(linking && { linking }) }, call);
+  if (input.error !== '' || input.code === '') return refuse('OAUTH_DENIED');
+  // No two providers have one in common: another provider has answered (RFC 9700, 4.4.2.2).
+  if (cameBackTo !== redirectUri) return refuse('OAUTH_RESPONSE_INVALID', new Error('another redirect URI'));
   const { state, nonce, codeVerifier } = flowSecrets(id, deps.purposeKeys.oauthFlows);
   const { code, issuer } = input;
   try {
     const identity = await provider.identify({ redirectUri, state, nonce, codeVerifier, code, issuer });
     return { provider: flow.provider, identity };
   } catch (cause) {
-    if (cause instanceof ProviderRefusal) throw new AuthError('OAUTH_RESPONSE_INVALID', { cause });
-    if (cause instanceof ProviderUnavailable) throw new AuthError('PROVIDER_UNAVAILABLE', { cause });
+    if (cause instanceof ProviderRefusal) return refuse('OAUTH_RESPONSE_INVALID', cause);
+    if (cause instanceof ProviderUnavailable) return refuse('PROVIDER_UNAVAILABLE', cause);
     throw cause;
   }
+}
+
+/** The audit trail hears of it before the caller does. */
+export async function refuseOAuth(
+  { store, now }: Pick<Deps, 'store' | 'now'>,
+  { provider, reason, linking, whose, cause }: Refused,
+  { origin }: Call,
+): Promise<never> {
+  const type = linking ? 'identity_refused' : 'login_failed';
+  await store.outbox.write(now(), [audit({ type, ...whose, ...linking, detail: `${provider}: ${reason}`, origin })]);
+  throw new AuthError(reason, { cause });
+}
+
+function given(text: string): string {
+  if (text === '') throw new InvalidValue('must be where the browser came back to');
+  return text;
 }

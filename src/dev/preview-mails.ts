@@ -8,7 +8,9 @@ import {
   emailChangedMail,
   emailTakenMail,
   passwordChangedMail,
+  passwordResetDoneMail,
   signInMethodAddedMail,
+  signInMethodRemovedMail,
 } from '../jobs/mails/notices.ts';
 import { passwordResetMail } from '../jobs/mails/password-reset.ts';
 import { confirmEmailChangeMail, verifyEmailMail } from '../jobs/mails/verify-email.ts';
@@ -20,7 +22,9 @@ const SAMPLE = ['lkx_a-sample-of-a-token', new Date(Date.now() + 3600_000)] as c
 export const MAILS: Record<string, () => MailContent> = {
   'password-reset': () => passwordResetMail(URL_OF_PRODUCT, ...SAMPLE),
   'password-changed': () => passwordChangedMail(URL_OF_PRODUCT),
-  'sign-in-method-added': () => signInMethodAddedMail(URL_OF_PRODUCT),
+  'password-reset-done': () => passwordResetDoneMail(URL_OF_PRODUCT),
+  'sign-in-method-added': () => signInMethodAddedMail(URL_OF_PRODUCT, 'google'),
+  'sign-in-method-removed': () => signInMethodRemovedMail(URL_OF_PRODUCT, 'google'),
   'verify-email': () => verifyEmailMail(URL_OF_PRODUCT, ...SAMPLE),
   'confirm-email-change': () => confirmEmailChangeMail(URL_OF_PRODUCT, ...SAMPLE),
   'email-taken': () => emailTakenMail(URL_OF_PRODUCT),

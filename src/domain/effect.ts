@@ -29,6 +29,7 @@ export type AuditType =
   | 'session_revoked'
   | 'account_deleted'
   | 'identity_linked'
+  | 'identity_refused'
   | 'identity_unlinked';
 
 /** Holds no secret and no email: people appear by id, or by `account`, a keyed hash of an email. */
@@ -46,7 +47,9 @@ export type AuditEvent = {
 export type MailOrder =
   | { template: 'password-reset'; email: string }
   | { template: 'password-changed'; userId: string }
-  | { template: 'sign-in-method-added'; userId: string }
+  | { template: 'password-reset-done'; userId: string }
+  /** The provider as configuration names it. */
+  | { template: 'sign-in-method-added' | 'sign-in-method-removed'; userId: string; provider: string }
   /** To an account's own address, unless it is verified. */
   | { template: 'verify-email'; email: string }
   /** To the address that an account is to have. */

@@ -12,7 +12,9 @@ import {
   emailChangedMail,
   emailTakenMail,
   passwordChangedMail,
+  passwordResetDoneMail,
   signInMethodAddedMail,
+  signInMethodRemovedMail,
 } from './mails/notices.ts';
 import { passwordResetMail } from './mails/password-reset.ts';
 import { confirmEmailChangeMail, verifyEmailMail } from './mails/verify-email.ts';
@@ -44,14 +46,14 @@ async function compose(deps: MailDeps, outboxId: string, { order, createdAt }: M
   switch (order.template) {
     case 'password-reset':
       return composeReset(deps, outboxId, order.email as Email, createdAt);
-    case 'password-changed': {
-      const user = await deps.store.users.byId(order.userId);
-      return user && { to: user.email, ...passwordChangedMail(deps.publicUrl) };
-    }
-    case 'sign-in-method-added': {
-      const user = await deps.store.users.byId(order.userId);
-      return user && { to: user.email, ...signInMethodAddedMail(deps.publicUrl) };
-    }
+    case 'password-changed':
+      return toUser(deps, order.userId, passwordChangedMail(deps.publicUrl));
+    case 'password-reset-done':
+      return toUser(deps, order.userId, passwordResetDoneMail(deps.publicUrl));
+    case 'sign-in-method-added':
+      return toUser(deps, order.userId, signInMethodAddedMail(deps.publicUrl, order.provider));
+    case 'sign-in-method-removed':
+      return toUser(deps, order.userId, signInMethodRemovedMail(deps.publicUrl, order.provider));
     case 'verify-email':
       return composeVerification(deps, outboxId, order.email as Email, createdAt);
     case 'confirm-email-change':
@@ -63,6 +65,11 @@ async function compose(deps: MailDeps, outboxId: string, { order, createdAt }: M
     case 'account-deleted':
       return { to: order.email, ...accountDeletedMail() };
   }
+}
+
+async function toUser({ store }: MailDeps, userId: string, content: MailContent): Promise<Addressed | null> {
+  const user = await store.users.byId(userId);
+  return user && { to: user.email, ...content };
 }
 
 /** The reset's id is the row's, so that a second attempt sends the same token; its time runs from when it was asked for. */

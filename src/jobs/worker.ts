@@ -49,6 +49,7 @@ export async function startWorker(
   }, PARTITION_CHECK_MS);
   const pruning = setInterval(() => {
     deps.store.changes.prune(PRUNE_AT_ONCE).catch((err: unknown) => log.warn({ err }, 'pruning changes'));
+    forget(deps.store).catch((err: unknown) => log.warn({ err }, 'forgetting users who are gone'));
   }, PRUNE_EVERY_MS);
 
   const consume = (topic: OutboxRef['topic'], concurrency: number, carryOut: (id: string) => Promise<void>) =>
@@ -74,6 +75,12 @@ export async function startWorker(
       await within(deps.redis.status === 'ready' ? graceMs : 0, finished);
     },
   };
+}
+
+async function forget({ users }: Pick<Store, 'users'>): Promise<void> {
+  let erased: number | null;
+  do erased = await users.eraseTraces(PRUNE_AT_ONCE);
+  while (erased !== null);
 }
 
 /** One attempt at a job. What fails for good is marked in the outbox, where an operator finds it. */

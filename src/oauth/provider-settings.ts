@@ -34,7 +34,8 @@ export function readProviders(values: Values, problems: string[]): Map<string, P
         problems.push(`${prefix}_${key} must be a URL that begins with https://`);
       return text;
     };
-    const client = { clientId: take('CLIENT_ID'), clientSecret: take('CLIENT_SECRET') };
+    const redirectUris = readRedirectUris(`${prefix}_REDIRECT_URIS`, take('REDIRECT_URIS'), settings, problems);
+    const client = { clientId: take('CLIENT_ID'), clientSecret: take('CLIENT_SECRET'), redirectUris };
     if (name === 'github') {
       const url = takeUrl('URL', GITHUB.url);
       settings.set(name, { kind: 'github', ...client, url, apiUrl: takeUrl('API_URL', GITHUB.apiUrl) });
@@ -46,11 +47,32 @@ export function readProviders(values: Values, problems: string[]): Map<string, P
   return settings;
 }
 
+/** `https://app.example/callback,com.example.app:/callback`; compared as they are. */
+function readRedirectUris(
+  key: string,
+  text: string,
+  others: Map<string, ProviderSettings>,
+  problems: string[],
+): string[] {
+  const uris = separated(text);
+  if (!uris.every((uri) => URL.canParse(uri) && !/[#*]/.test(uri))) {
+    problems.push(`${key} must be whole URIs such as https://app.example/callback, no fragment, no wildcard`);
+  }
+  // Where the browser comes back tells which provider has answered.
+  const taken = [...others.values()].flatMap((other) => other.redirectUris);
+  if (uris.some((uri) => taken.includes(uri))) problems.push(`${key} has one that another provider has as well`);
+  return uris;
+}
+
 function namesOf({ OAUTH_PROVIDERS: text = '' }: Values): string[] {
+  return separated(text);
+}
+
+function separated(text: string): string[] {
   return text
     .split(',')
-    .map((name) => name.trim())
-    .filter((name) => name !== '');
+    .map((item) => item.trim())
+    .filter((item) => item !== '');
 }
 
 /** Cleartext is for tests on this machine. */

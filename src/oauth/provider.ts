@@ -28,7 +28,12 @@ export type Provider = {
 };
 
 /** By the name that configuration and callers use. */
-export type Providers = ReadonlyMap<string, Provider>;
+export type Providers = ReadonlyMap<string, Provider & RedirectUris>;
+
+export type RedirectUris = {
+  /** Where users may be sent back to from this provider, exactly, and from no other. */
+  redirectUris: string[];
+};
 
 /** It does not answer, or not in a way that says anything. */
 export class ProviderUnavailable extends Error {}

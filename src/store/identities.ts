@@ -9,6 +9,8 @@ import { lockUser } from './users.ts';
 
 export type Identity = { id: string; provider: string; issuer: string; createdAt: Date; lastUsedAt: Date };
 
+export type UsedIdentity = { id: string; userId: string };
+
 export type NewIdentity = { id: string; provider: string; issuer: string; subject: string };
 
 export type Identities = ReturnType<typeof createIdentities>;
@@ -21,16 +23,16 @@ export function createIdentities(db: Db, newId: () => string) {
       .execute();
 
   return {
-    /** Whose it is, and notes that it was used; null when nobody has it. */
-    async use(issuer: string, subject: string, now: Date): Promise<string | null> {
+    /** Which it is, and whose, and notes that it was used; null when nobody has it. */
+    async use(issuer: string, subject: string, now: Date): Promise<UsedIdentity | null> {
       const row = await db
         .updateTable('identities')
         .set({ last_used_at: now })
         .where('issuer', '=', issuer)
         .where('subject', '=', subject)
-        .returning('user_id')
+        .returning(['id', 'user_id'])
         .executeTakeFirst();
-      return row?.user_id ?? null;
+      return row ? { id: row.id, userId: row.user_id } : null;
     },
 
     /**
@@ -102,8 +104,15 @@ export function createIdentities(db: Db, newId: () => string) {
       }));
     },
 
-    /** `last`: without it nobody could sign in to the account any more. */
-    async unlink(userId: string, id: string, now: Date, effects: Effect[]): Promise<'done' | 'unknown' | 'last'> {
+    /**
+     * Ends the sessions that were begun with it, but for the one to keep. `last`: without it nobody could sign in to the account
+     * any more.
+     */
+    async unlink(
+      { userId, id, keepSessionId }: { userId: string; id: string; keepSessionId: string },
+      now: Date,
+      effects: (unlinked: { provider: string }) => Effect[],
+    ): Promise<'done' | 'unknown' | 'last'> {
       return db.transaction().execute(async (trx) => {
         // Two of the last two at once must not both go.
         const user = await trx
@@ -112,11 +121,24 @@ export function createIdentities(db: Db, newId: () => string) {
           .where('id', '=', userId)
           .forUpdate()
           .executeTakeFirst();
-        const rows = await trx.selectFrom('identities').select('id').where('user_id', '=', userId).execute();
-        if (!user || !rows.some((row) => row.id === id)) return 'unknown';
+        const rows = await trx
+          .selectFrom('identities')
+          .select(['id', 'provider'])
+          .where('user_id', '=', userId)
+          .execute();
+        const unlinked = rows.find((row) => row.id === id);
+        if (!user || !unlinked) return 'unknown';
         if (user.password_hash === null && rows.length === 1) return 'last';
         await trx.deleteFrom('identities').where('id', '=', id).execute();
-        await writeEffects(trx, newId, now, effects);
+        await trx
+          .updateTable('sessions')
+          .set({ ended_at: now })
+          .where('user_id', '=', userId)
+          .where('identity_id', '=', id)
+          .where('ended_at', 'is', null)
+          .where('id', '!=', keepSessionId)
+          .execute();
+        await writeEffects(trx, newId, now, effects(unlinked));
         return 'done';
       });
     },

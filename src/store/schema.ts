@@ -63,6 +63,7 @@ export type Schema = {
     expires_at: Date;
     ends_by: Date;
     ended_at: Date | null;
+    identity_id: string | null;
     address: Generated<string>;
     user_agent: Generated<string>;
   };

@@ -5,7 +5,7 @@ import type { SessionState } from '../domain/judge-refresh.ts';
 import type { User } from '../domain/user.ts';
 import type { Db } from './database.ts';
 import { writeEffects } from './outbox.ts';
-import { toUser, userColumns } from './users.ts';
+import { lockUser, toUser, userColumns } from './users.ts';
 
 /** A live session with the number of its current token: what tokens are made from. */
 export type Grant = {
@@ -30,6 +30,8 @@ export type NewSession = {
   expiresAt: Date;
   endsBy: Date;
   place: Place;
+  /** With which it is begun; null for a password. */
+  identityId: string | null;
 };
 
 /** For its owner to see. */
@@ -37,28 +39,28 @@ export type SessionSummary = { id: string; createdAt: Date; lastUsedAt: Date; ex
 
 export type Rotation = { sessionId: string; counter: number; requestId: string; idleSeconds: number };
 
-/** More than anybody would read. */
-const MAX_LISTED = 1_000;
+const lastUsedAt = sql<Date>`coalesce(rotated_at, created_at)`;
 
 export type Sessions = ReturnType<typeof createSessions>;
 
 export function createSessions(db: Db, newId: () => string) {
   return {
     /**
-     * False when the account's password changed, or the account was disabled, since the password was checked: the lock on
-     * the user's row makes this wait for a change under way, and makes the change see this session.
+     * False when the account's password changed, the account was disabled, or the identity was unlinked, since that was looked
+     * at: the lock on the user's row makes this wait for a change under way, and makes the change see this session.
+     * @param maxLive beyond so many the user's other sessions end, the one first that was not used for longest
+     * @param effects for those that it ends
      */
-    async open(session: NewSession, now: Date, effects: Effect[]): Promise<boolean> {
+    async open(
+      session: NewSession,
+      maxLive: number,
+      now: Date,
+      effects: (endedIds: string[]) => Effect[],
+    ): Promise<boolean> {
       return db.transaction().execute(async (trx) => {
-        const user = await trx
-          .selectFrom('users')
-          .select('id')
-          .where('id', '=', session.userId)
-          .where('password_epoch', '=', session.passwordEpoch)
-          .where('disabled_at', 'is', null)
-          .forShare()
-          .executeTakeFirst();
-        if (!user) return false;
+        if (!(await lockUser(trx, session.userId, session.passwordEpoch))) return false;
+        const { identityId } = session;
+        if (identityId !== null && !(await hasIdentity(trx, session.userId, identityId))) return false;
         await trx
           .insertInto('sessions')
           .values({
@@ -69,9 +71,27 @@ export function createSessions(db: Db, newId: () => string) {
             ends_by: session.endsBy,
             address: session.place.address,
             user_agent: session.place.userAgent,
+            identity_id: identityId,
           })
           .execute();
-        await writeEffects(trx, newId, now, effects);
+        const ended = await trx
+          .updateTable('sessions')
+          .set({ ended_at: now })
+          .where('id', 'in', (eb) =>
+            eb
+              .selectFrom('sessions')
+              .select('id')
+              .where('user_id', '=', session.userId)
+              .where('ended_at', 'is', null)
+              .where('expires_at', '>', now)
+              .where('id', '!=', session.id)
+              .orderBy(lastUsedAt, 'desc')
+              .offset(maxLive - 1),
+          )
+          .returning('id')
+          .execute();
+        const endedIds = ended.map(({ id }) => id);
+        await writeEffects(trx, newId, now, effects(endedIds));
         return true;
       });
     },
@@ -144,12 +164,11 @@ export function createSessions(db: Db, newId: () => string) {
       const rows = await db
         .selectFrom('sessions')
         .select(['id', 'created_at', 'expires_at', 'address', 'user_agent'])
-        .select((eb) => eb.fn.coalesce('rotated_at', 'created_at').as('last_used_at'))
+        .select(lastUsedAt.as('last_used_at'))
         .where('user_id', '=', userId)
         .where('ended_at', 'is', null)
         .where('expires_at', '>', now)
         .orderBy('last_used_at', 'desc')
-        .limit(MAX_LISTED)
         .execute();
       return rows.map((row) => ({
         id: row.id,
@@ -181,6 +200,8 @@ export function createSessions(db: Db, newId: () => string) {
       effects: (ended: string[]) => Effect[],
     ): Promise<number> {
       return db.transaction().execute(async (trx) => {
+        // Whoever ends several of a user's sessions takes turns.
+        await trx.selectFrom('users').select('id').where('id', '=', userId).forNoKeyUpdate().execute();
         const ended = await trx
           .updateTable('sessions')
           .set({ ended_at: now })
@@ -215,6 +236,16 @@ export function createSessions(db: Db, newId: () => string) {
       });
     },
   };
+}
+
+async function hasIdentity(trx: Db, userId: string, id: string): Promise<boolean> {
+  const row = await trx
+    .selectFrom('identities')
+    .select('id')
+    .where('id', '=', id)
+    .where('user_id', '=', userId)
+    .executeTakeFirst();
+  return row !== undefined;
 }
 
 type GrantRow = Parameters<typeof toUser>[0] & {

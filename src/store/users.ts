@@ -149,6 +149,12 @@ export function createUsers(db: Db, newId: () => string) {
       });
     },
 
+    /** Takes the places of a user who is gone out of some of their audit events. Null when there is nobody to forget. */
+    async eraseTraces(atMost: number): Promise<number | null> {
+      const { rows } = await sql<{ erased: number | null }>`SELECT erase_traces(${atMost}) AS erased`.execute(db);
+      return rows[0]?.erased ?? null;
+    },
+
     /** Keeps the same password under a newer hash, unless the password has changed meanwhile. */
     async upgradeHash(id: string, oldHash: string, newHash: string): Promise<void> {
       await db

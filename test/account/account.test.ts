@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { account, auth, type Caller, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
@@ -63,6 +63,49 @@ describe('sessions', () => {
     expect((await call(account.revokeOtherSessions, {}, as(one))).body).toEqual({ revoked: 0 });
   });
 
+  test('of one user are so many at the most: the next one ends the one that was not used for longest', async () => {
+    const crowded = await startTestApp({ MAX_SESSIONS_PER_USER: '3' });
+    onTestFinished(() => crowded.close());
+    const ask = viaFetch(crowded.url);
+    const first = await signedIn(ask);
+    const sessions = [first];
+    for (let n = 0; n < 2; n += 1) sessions.push(await signedIn(ask, first));
+    crowded.advance(1_000);
+    await ask(auth.refresh, { refreshToken: first.refreshToken });
+    crowded.advance(1_000);
+    sessions.push(await signedIn(ask, first));
+    const good = () => Promise.all(sessions.map(({ accessToken }) => isGood(ask, accessToken)));
+    expect(await eventually(async () => ((await good()).includes(false) ? good() : null))).toEqual([
+      true,
+      false,
+      true,
+      true,
+    ]);
+    const { rows } = await eventually(async () => {
+      const found = await crowded.owner.query("SELECT detail FROM audit_events WHERE type = 'session_revoked'");
+      return found.rows.length > 0 ? found : null;
+    });
+    expect(rows).toEqual([{ detail: 'too many sessions' }]);
+    await Promise.all(Array.from({ length: 30 }, () => signedIn(ask, first)));
+    const live = 'SELECT FROM sessions WHERE user_id = $1 AND ended_at IS NULL';
+    expect((await crowded.owner.query(live, [first.userId])).rowCount).toBe(3);
+  });
+
+  test('that are as many, and as wordy, as can be are all listed', async () => {
+    const wordy = viaAgent('x'.repeat(1_000));
+    const person = await signedIn(wordy);
+    await app.owner.query(
+      `INSERT INTO sessions (id, user_id, created_at, expires_at, ends_by, address, user_agent)
+        SELECT gen_random_uuid(), user_id, created_at, expires_at, ends_by, 'fe80:1111:2222:3333:4444:5555:6666:7777', user_agent
+        FROM sessions, generate_series(1, 150) WHERE user_id = $1`,
+      [person.userId],
+    );
+    const latest = await signedIn(wordy, person);
+    const { code, body } = await call(account.listSessions, {}, as(latest));
+    expect(code).toBe('ok');
+    expect(body.sessions).toHaveLength(100);
+  });
+
   test('one may end itself', async () => {
     const person = await signedIn(call);
     const { body } = await call(account.listSessions, {}, as(person));
@@ -120,6 +163,50 @@ describe('DeleteMe', () => {
     }
     const events = await app.owner.query('SELECT type FROM audit_events WHERE user_id = $1', [person.userId]);
     expect(events.rows.map(({ type }) => type)).toContain('account_deleted');
+  });
+
+  test('leaves no trace of where they were, once the worker has been round', async () => {
+    const [person, other] = [await signedIn(viaAgent('Phone/1')), await signedIn(viaAgent('Phone/2'))];
+    await viaAgent('Phone/1')(auth.login, { email: person.email, password: 'a wrong pass phrase' });
+    await viaAgent('Phone/1')(auth.requestReset, { email: person.email });
+    await viaAgent('Phone/1')(account.deleteMe, {}, as(person));
+    await eventually(async () => (await app.owner.query('SELECT FROM outbox')).rowCount === 0);
+    const traces = async (userId: string) => {
+      const { rows } = await app.owner.query(
+        `SELECT type, address || user_agent AS trace FROM audit_events
+          WHERE user_id = $1 OR account IN (SELECT account FROM audit_events WHERE user_id = $1)`,
+        [userId],
+      );
+      return rows.map(({ type, trace }) => [type, trace]);
+    };
+    expect(await traces(person.userId)).toContainEqual(['reset_requested', '127.0.0.1Phone/1']);
+    // Not before late events can have come.
+    await app.owner.query("UPDATE erasures SET deleted_at = deleted_at - interval '2 minutes'");
+    const left = await eventually(async () => {
+      const found = await traces(person.userId);
+      return found.every(([, trace]) => trace === '') ? found : null;
+    });
+    expect(left.map(([type]) => type)).toEqual(
+      expect.arrayContaining(['registered', 'reset_requested', 'account_deleted']),
+    );
+    expect((await app.owner.query('SELECT FROM erasures')).rowCount).toBe(0);
+    expect(await traces(other.userId)).toContainEqual(['login_succeeded', '127.0.0.1Phone/2']);
+  });
+
+  test('takes mails that could not be sent along', async () => {
+    const [person, other] = [await signedIn(call), await signedIn(call)];
+    const dead = (payload: object) =>
+      app.owner.query(
+        "INSERT INTO outbox (id, topic, payload, created_at, dead_at) VALUES (gen_random_uuid(), 'mail', $1, now(), now())",
+        [JSON.stringify(payload)],
+      );
+    await dead({ template: 'password-reset', email: person.email });
+    await dead({ template: 'password-changed', userId: person.userId });
+    await dead({ template: 'password-reset', email: other.email });
+    await call(account.deleteMe, {}, as(person));
+    const { rows } = await app.owner.query('SELECT payload FROM outbox WHERE dead_at IS NOT NULL');
+    expect(rows.map(({ payload }) => payload.email)).toEqual([other.email]);
+    await app.owner.query('DELETE FROM outbox WHERE dead_at IS NOT NULL');
   });
 
   test('leaves the address free for another account', async () => {

@@ -10,7 +10,12 @@ import { type GitHub, json, startGitHub } from '../support/github.ts';
 import { browse, CLIENT, KEY_ID, type OpenIdServer, startOpenIdServer } from '../support/openid-provider.ts';
 import { isGood, registered, type SignedIn, signedIn, somebody } from '../support/people.ts';
 
-const REDIRECT = 'https://product.example/callback';
+const REDIRECTS: Record<string, string> = {
+  acme: 'https://product.example/callback/acme',
+  other: 'https://product.example/callback/other',
+  github: 'https://product.example/callback/github',
+};
+const REDIRECT = REDIRECTS.acme as string;
 
 let acme: OpenIdServer;
 let other: OpenIdServer;
@@ -20,17 +25,18 @@ let call: Caller;
 
 beforeAll(async () => {
   [acme, other, github] = await Promise.all([
-    startOpenIdServer([REDIRECT]),
-    startOpenIdServer([REDIRECT]),
+    // Whoever mixes providers up registers whatever it takes.
+    startOpenIdServer(Object.values(REDIRECTS)),
+    startOpenIdServer(Object.values(REDIRECTS)),
     startGitHub(),
   ]);
   app = await startTestApp({
     OAUTH_PROVIDERS: 'acme,other,github',
-    OAUTH_REDIRECT_URIS: `${REDIRECT},https://product.example/other`,
     ...Object.fromEntries(
-      ['ACME', 'OTHER', 'GITHUB'].flatMap((name) => [
-        [`OAUTH_${name}_CLIENT_ID`, CLIENT.id],
-        [`OAUTH_${name}_CLIENT_SECRET`, CLIENT.secret],
+      Object.entries(REDIRECTS).flatMap(([name, uri]) => [
+        [`OAUTH_${name.toUpperCase()}_CLIENT_ID`, CLIENT.id],
+        [`OAUTH_${name.toUpperCase()}_CLIENT_SECRET`, CLIENT.secret],
+        [`OAUTH_${name.toUpperCase()}_REDIRECT_URIS`, `${uri},${uri}/too`],
       ]),
     ),
     OAUTH_ACME_ISSUER: acme.issuer,
@@ -57,7 +63,7 @@ afterEach(() => {
 
 type Started = { authorizationUrl: string; state: string; binding: string };
 
-async function start(provider = 'acme', redirectUri = REDIRECT): Promise<Started> {
+async function start(provider = 'acme', redirectUri = REDIRECTS[provider] as string): Promise<Started> {
   const { code, body } = await call(auth.startOAuth, { provider, redirectUri });
   expect(code).toBe('ok');
   return body;
@@ -66,9 +72,11 @@ async function start(provider = 'acme', redirectUri = REDIRECT): Promise<Started
 /** Through the provider and back. */
 async function granted(provider = 'acme') {
   const started = await start(provider);
-  const query = await browse(started.authorizationUrl, REDIRECT);
+  const redirectUri = REDIRECTS[provider] as string;
+  const query = await browse(started.authorizationUrl, redirectUri);
   expect(query.get('state')).toBe(started.state);
   return {
+    redirectUri,
     binding: started.binding,
     state: started.state,
     code: query.get('code') ?? '',
@@ -190,6 +198,28 @@ test('who is disabled stays out by this door, too', async () => {
   expect((await signIn()).reason).toBe('USER_DISABLED');
 });
 
+test('what fails is in the audit trail, with the provider and why', async () => {
+  const { body } = await signIn();
+  const userId = body.user.id;
+  await app.owner.query('UPDATE users SET disabled_at = now() WHERE id = $1', [userId]);
+  await signIn();
+  const person = await registered(call);
+  acme.account = { sub: randomUUID(), email: person.email, email_verified: true };
+  await signIn();
+  await finish({ ...(await granted('other')), code: 'x' });
+  const details = [
+    { detail: 'acme: USER_DISABLED', user_id: userId },
+    { detail: 'acme: ACCOUNT_NOT_LINKED', user_id: person.userId },
+    { detail: 'other: OAUTH_RESPONSE_INVALID', user_id: null },
+  ];
+  for (const expected of details) {
+    await eventually(async () => {
+      const { rows } = await app.owner.query("SELECT detail, user_id FROM audit_events WHERE type = 'login_failed'");
+      return rows.some(({ detail, user_id }) => detail === expected.detail && user_id === expected.user_id);
+    });
+  }
+});
+
 describe('the state', () => {
   test('works once, of however many at once', async () => {
     const response = await granted();
@@ -219,9 +249,21 @@ describe('the state', () => {
     expect((await finish({ ...mixedUp, issuer: other.issuer })).reason).toBe('OAUTH_RESPONSE_INVALID');
   });
 
+  test('is of one redirect URI: a provider that sends the browser to another one’s gets nobody in', async () => {
+    const mixedUp = { ...(await granted('acme')), issuer: '' };
+    expect((await finish({ ...mixedUp, redirectUri: '' })).fields).toEqual(['redirect_uri']);
+    const outcome = await finish({ ...mixedUp, redirectUri: REDIRECTS.other });
+    expect(outcome).toMatchObject({ code: 'unauthenticated', reason: 'OAUTH_RESPONSE_INVALID' });
+    expect((await finish(mixedUp)).reason).toBe('OAUTH_STATE_INVALID');
+    expect((await call(auth.startOAuth, { provider: 'acme', redirectUri: REDIRECTS.other as string })).fields).toEqual([
+      'redirect_uri',
+    ]);
+  });
+
   test('is used up by a refusal', async () => {
     const started = await start();
-    const denied = { state: started.state, binding: started.binding, error: 'access_denied' };
+    const { state, binding } = started;
+    const denied = { state, binding, error: 'access_denied', redirectUri: REDIRECT };
     expect(await finish(denied)).toMatchObject({ code: 'permission_denied', reason: 'OAUTH_DENIED' });
     expect((await finish(denied)).reason).toBe('OAUTH_STATE_INVALID');
   });
@@ -268,7 +310,8 @@ describe('a provider that misbehaves', () => {
       }
       return false;
     };
-    return finish({ state: started.state, binding: started.binding, code: 'x', issuer: acme.issuer });
+    const { state, binding } = started;
+    return finish({ state, binding, code: 'x', issuer: acme.issuer, redirectUri: REDIRECT });
   }
 
   test('the forged answers of this test are good but for what each changes', async () => {
@@ -326,7 +369,7 @@ describe('GitHub', () => {
     const { authorizationUrl, state, binding } = await start('github');
     const query = new URL(authorizationUrl).searchParams;
     expect(query.get('code_challenge_method')).toBe('S256');
-    return finish({ state, binding, code: 'abc' });
+    return finish({ state, binding, code: 'abc', redirectUri: REDIRECTS.github });
   }
 
   test('is asked for the code, the user and the addresses', async () => {
@@ -339,7 +382,7 @@ describe('GitHub', () => {
       client_id: CLIENT.id,
       client_secret: CLIENT.secret,
       code: 'abc',
-      redirect_uri: REDIRECT,
+      redirect_uri: REDIRECTS.github,
       code_verifier: expect.stringMatching(/^[\w-]{43}$/),
     });
     expect((await viaGitHub()).body).toMatchObject({ newUser: false, user: { id: first.body.user.id } });
@@ -429,7 +472,8 @@ describe('linking', () => {
     const begun = await call(account.startLinkIdentity, { provider: 'acme', redirectUri: REDIRECT }, as(person));
     const query = await browse(begun.body.authorizationUrl, REDIRECT);
     const { state, binding } = begun.body;
-    return { state, binding, code: query.get('code') ?? '', issuer: query.get('iss') ?? '' };
+    const [code, issuer] = [query.get('code') ?? '', query.get('iss') ?? ''];
+    return { state, binding, code, issuer, redirectUri: REDIRECT };
   }
 
   test('adds a way in, by the user who began it and nobody else', async () => {
@@ -459,6 +503,42 @@ describe('linking', () => {
     expect((await unlink(only.id)).code).toBe('ok');
     expect((await unlink(only.id)).reason).toBe('IDENTITY_NOT_FOUND');
     expect(await identities(person)).toEqual([]);
+  });
+
+  test('unlinking ends the sessions that were begun with it, but the one that asks; the owner hears of both', async () => {
+    const person = await verified();
+    await call(account.finishLinkIdentity, await link(person), as(person));
+    const theirs = await Promise.all([signIn(), signIn()]);
+    const byPassword = await signedIn(call, person);
+    const [asking, other] = theirs.map(({ body }) => body.tokens);
+    const [identity] = await identities(person);
+    const unlinking = { identityId: identity.id, currentPassword: person.password };
+    expect((await call(account.unlinkIdentity, unlinking, as(asking))).code).toBe('ok');
+    const tokens = [person, byPassword, asking, other].map(({ accessToken }) => accessToken);
+    expect(await Promise.all(tokens.map((token) => isGood(call, token)))).toEqual([true, true, true, false]);
+    expect((await call(auth.refresh, { refreshToken: other.refreshToken })).reason).toBe('SESSION_ENDED');
+    const subjects = ['A new way to sign in to your account', 'A way to sign in to your account was removed'];
+    for (const subject of subjects) {
+      const mail = await eventually(() =>
+        app.mailbox.mails.find((one) => one.to === person.email && one.subject === subject),
+      );
+      expect(mail.text).toContain('acme');
+    }
+  });
+
+  test('a sign-in that is under way when its identity is unlinked leaves no session behind', async () => {
+    for (let round = 0; round < 12; round += 1) {
+      acme.account = { sub: randomUUID(), email: somebody().email, email_verified: true };
+      const person = await verified();
+      await call(account.finishLinkIdentity, await link(person), as(person));
+      const [identity] = await identities(person);
+      const responses = await Promise.all(Array.from({ length: 4 }, () => granted()));
+      const ways = responses.map((response) => finish(response));
+      await call(account.unlinkIdentity, { identityId: identity.id }, as(person));
+      await Promise.all(ways);
+      const live = 'SELECT FROM sessions WHERE identity_id = $1 AND ended_at IS NULL';
+      expect((await app.owner.query(live, [identity.id])).rowCount).toBe(0);
+    }
   });
 
   test('nobody unlinks what is somebody else’s', async () => {

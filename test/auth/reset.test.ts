@@ -84,7 +84,7 @@ describe('the token', () => {
       'CREDENTIALS_INVALID',
     );
     await signedIn(call, { ...person, password: NEW });
-    await mailsTo(person, 'Your password was changed');
+    await mailsTo(person, 'Your password was reset');
     expect(await confirm(token)).toMatchObject({ code: 'failed_precondition', reason: 'RESET_TOKEN_INVALID' });
   });
 

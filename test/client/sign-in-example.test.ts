@@ -13,7 +13,7 @@ test('somebody signs in with an account at another provider, and out again', asy
   acme.account = { sub: 'grace', email: 'grace@people.example', email_verified: true, name: 'Grace Hopper' };
   const app = await startTestApp({
     OAUTH_PROVIDERS: 'acme',
-    OAUTH_REDIRECT_URIS: `${origin}/callback`,
+    OAUTH_ACME_REDIRECT_URIS: `${origin}/callback`,
     OAUTH_ACME_ISSUER: acme.issuer,
     OAUTH_ACME_CLIENT_ID: CLIENT.id,
     OAUTH_ACME_CLIENT_SECRET: CLIENT.secret,

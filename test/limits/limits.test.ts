@@ -10,7 +10,7 @@ const POINTS = 4;
 const REDIRECT = 'https://product.example/callback';
 const GITHUB = {
   OAUTH_PROVIDERS: 'github',
-  OAUTH_REDIRECT_URIS: REDIRECT,
+  OAUTH_GITHUB_REDIRECT_URIS: REDIRECT,
   OAUTH_GITHUB_CLIENT_ID: 'x',
   OAUTH_GITHUB_CLIENT_SECRET: 'x',
 };
@@ -57,7 +57,8 @@ const CASES: Record<string, (call: Caller, app: TestApp) => Promise<(n: number) 
     return () => call(auth.verifyEmail, { verificationToken: mail.link?.split('#token=')[1] ?? '' });
   },
   START_OAUTH_NETWORK: async (call) => () => call(auth.startOAuth, { provider: 'github', redirectUri: REDIRECT }),
-  FINISH_OAUTH_NETWORK: async (call) => (n) => call(auth.finishOAuth, { state: `lks_${n}`, code: 'x', binding: 'x' }),
+  FINISH_OAUTH_NETWORK: async (call) => (n) =>
+    call(auth.finishOAuth, { state: `lks_${n}`, code: 'x', binding: 'x', redirectUri: REDIRECT }),
   CHANGE_EMAIL_USER: async (call) => {
     const { accessToken } = await signedIn(call);
     return () => call(account.changeEmail, { newEmail: somebody().email }, { bearer: accessToken });

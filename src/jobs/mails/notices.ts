@@ -9,6 +9,14 @@ export function passwordChangedMail(publicUrl: string): MailContent {
   ]);
 }
 
+export function passwordResetDoneMail(publicUrl: string): MailContent {
+  return layout('Your password was reset', [
+    'Hello,',
+    'a new password was set for your account, by the link that we had mailed to you. Whoever was signed in was signed out.',
+    `If it was not you, somebody else reads your mail: change its password first, then set a new one here: ${publicUrl}`,
+  ]);
+}
+
 export function emailTakenMail(publicUrl: string): MailContent {
   return layout('You have an account already', [
     'Hello,',
@@ -26,11 +34,20 @@ export function emailChangedMail(publicUrl: string): MailContent {
   ]);
 }
 
-export function signInMethodAddedMail(publicUrl: string): MailContent {
+/** @param provider as configuration names it, such as `google` */
+export function signInMethodAddedMail(publicUrl: string, provider: string): MailContent {
   return layout('A new way to sign in to your account', [
     'Hello,',
-    'from now on your account can be signed in to with an account at another provider.',
+    `from now on your account can be signed in to with an account at another provider: ${provider}.`,
     `If it was not you, sign in, remove it, and set a new password: ${publicUrl}`,
+  ]);
+}
+
+export function signInMethodRemovedMail(publicUrl: string, provider: string): MailContent {
+  return layout('A way to sign in to your account was removed', [
+    'Hello,',
+    `your account cannot be signed in to with an account at this provider any more: ${provider}. Whoever was signed in with it elsewhere was signed out.`,
+    `If it was not you, set a new password at once: ${publicUrl}`,
   ]);
 }
 
