@@ -59,6 +59,8 @@ export async function takeOAuthResponse(
   const { code, issuer } = input;
   try {
     const identity = await provider.identify({ redirectUri, state, nonce, codeVerifier, code, issuer });
+    // Providers take their time: nobody is to be signed in whom nobody hears of any more.
+    call.signal.throwIfAborted();
     return { provider: flow.provider, identity };
   } catch (cause) {
     if (cause instanceof ProviderRefusal) return refuse('OAUTH_RESPONSE_INVALID', cause);

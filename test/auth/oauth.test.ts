@@ -1,6 +1,7 @@
 // Sign-in at other providers: a real OpenID provider, gone through with a browser's cookies, from StartOAuth to tokens; and a
 // stand-in for GitHub with its documented answers and odd ones.
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { generateKeyPair, SignJWT } from 'jose';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { startTestApp, type TestApp } from '../support/app.ts';
@@ -435,6 +436,21 @@ describe('GitHub', () => {
     if (path === '/user/emails') github.answers.set('/user', json({ id: Math.floor(Math.random() * 1e9) }));
     github.answers.set(path, answer);
     expect((await viaGitHub()).reason).toBe(reason);
+  });
+
+  test('that outlasts the caller signs nobody in', async () => {
+    const id = Math.floor(Math.random() * 1e9);
+    github.answers.set('/user', { ...json({ id }), delayMs: 1_000 });
+    const email = somebody().email;
+    github.answers.set('/user/emails', json([{ email, primary: true, verified: true }]));
+    const { state, binding } = await start('github');
+    const response = { state, binding, code: 'abc', redirectUri: REDIRECTS.github as string };
+    const before = github.asked.length;
+    const outcome = await call(auth.finishOAuth, response, { headers: { 'connect-timeout-ms': '300' } });
+    expect(outcome.reason).toBe('DEADLINE_EXCEEDED');
+    await eventually(() => github.asked.length === before + 3);
+    await sleep(200);
+    expect((await app.owner.query('SELECT FROM users WHERE email = $1', [email])).rowCount).toBe(0);
   });
 
   test('that takes thirty seconds is given up after five', async () => {

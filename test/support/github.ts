@@ -10,6 +10,8 @@ export type GitHub = {
   answers: Map<string, Answer>;
   /** Bodies of the questions for a token. */
   redeemed: URLSearchParams[];
+  /** Paths of all questions. */
+  asked: string[];
   close(): void;
 };
 
@@ -18,6 +20,7 @@ export const json = (value: unknown, status = 200): Answer => ({ status, body: J
 export async function startGitHub(): Promise<GitHub> {
   const answers = new Map<string, Answer>();
   const redeemed: URLSearchParams[] = [];
+  const asked: string[] = [];
   const usual: Record<string, Answer> = {
     '/login/oauth/access_token': json({
       access_token: 'gho_16C7e42F292c6912E7710c838347Ae178B4a',
@@ -37,6 +40,7 @@ export async function startGitHub(): Promise<GitHub> {
     });
     request.on('end', () => {
       const path = request.url ?? '';
+      asked.push(path);
       if (path === '/login/oauth/access_token') redeemed.push(new URLSearchParams(body));
       const answer = answers.get(path) ?? usual[path] ?? json({ message: 'Not Found' }, 404);
       setTimeout(() => {
@@ -53,6 +57,7 @@ export async function startGitHub(): Promise<GitHub> {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     answers,
     redeemed,
+    asked,
     close() {
       server.closeAllConnections();
       server.close();
