@@ -10,10 +10,11 @@ export async function issueTokens(
   grant: Grant,
 ): Promise<Tokens> {
   const { issuer, audiences, accessTtlSeconds } = deps.tokenSettings;
-  const { sessionId, counter, user, claimsEpoch } = grant;
+  const { sessionId, counter, user, claimsEpoch, rolesEpoch, rolesUntil } = grant;
   const issuedAt = Math.floor(deps.now().getTime() / 1000);
-  const sessionEnd = Math.floor(grant.expiresAt.getTime() / 1000);
-  const expiry = Math.min(issuedAt + accessTtlSeconds, sessionEnd);
+  // No role outlives its grant in a token.
+  const ends = [grant.expiresAt, ...(rolesUntil ? [rolesUntil] : [])].map((end) => Math.floor(end.getTime() / 1000));
+  const expiry = Math.min(issuedAt + accessTtlSeconds, ...ends);
   const claims = {
     iss: issuer,
     sub: user.id,
@@ -26,6 +27,7 @@ export async function issueTokens(
     email: user.email,
     roles: user.roles,
     epoch: claimsEpoch,
+    roles_epoch: rolesEpoch,
   };
   const accessToken = await deps.signingKeys.sign(claims);
   deps.verifier.remember(accessToken, claims);

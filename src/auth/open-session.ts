@@ -10,11 +10,12 @@ import type { Credentials } from '../store/users.ts';
  */
 export async function openSession(
   deps: Pick<Deps, 'store' | 'tokenSettings' | 'now' | 'newId'>,
-  { user, passwordEpoch, claimsEpoch }: Credentials,
+  { passwordEpoch, passwordHash: _, ...holder }: Credentials,
   account: string,
   identityId: string | null,
   { origin }: Call,
 ): Promise<Grant | null> {
+  const { user } = holder;
   const { sessionIdleSeconds, sessionMaxSeconds, maxSessionsPerUser } = deps.tokenSettings;
   const now = deps.now();
   const sessionId = deps.newId();
@@ -29,5 +30,5 @@ export async function openSession(
     succeeded,
     ...endedIds.map(surplus),
   ]);
-  return opened ? { sessionId, counter: 1, expiresAt, user, claimsEpoch } : null;
+  return opened ? { sessionId, counter: 1, expiresAt, ...holder } : null;
 }

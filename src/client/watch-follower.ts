@@ -128,6 +128,8 @@ function toChange(change: ChangeMessage['change']): Change | null {
         revokedBelow: Number(revokedBelowEpoch),
       };
     }
+    case 'roleChanged':
+      return { kind: 'role_changed', role: change.value.role, staleBelow: Number(change.value.staleBelowEpoch) };
     default:
       return null;
   }

@@ -9,10 +9,22 @@ export type Change =
       /** Tokens with a lower epoch are good no more. */
       revokedBelow: number;
     }
+  | {
+      kind: 'role_changed';
+      role: string;
+      /** Tokens that carry the role, and a lower `roles_epoch`, carry old claims. */
+      staleBelow: number;
+    }
   | { kind: 'keys_changed' };
 
-/** What has become of a token's session and user since it was signed. */
+/** What has become of a token's session, user and roles since it was signed. */
 export type Standing = 'live' | 'ended' | 'stale';
 
-/** What a token says about its session and user, by which their standing is known. */
-export type StandingOf = { sessionId: string; userId: string; epoch: number };
+/** What a token says about its session, user and roles, by which their standing is known. */
+export type StandingOf = {
+  sessionId: string;
+  userId: string;
+  epoch: number;
+  roles: readonly string[];
+  rolesEpoch: number;
+};

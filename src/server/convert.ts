@@ -81,6 +81,10 @@ export function changeMessage(
       const value = { userId, staleBelowEpoch: BigInt(staleBelow), revokedBelowEpoch: BigInt(revokedBelow) };
       return { change: { case: 'userChanged', value } };
     }
+    case 'role_changed': {
+      const { role, staleBelow } = change;
+      return { change: { case: 'roleChanged', value: { role, staleBelowEpoch: BigInt(staleBelow) } } };
+    }
     case 'keys_changed':
       return { change: { case: 'keysChanged', value: { keys: keys.publicKeys(), issuer } } };
   }

@@ -30,6 +30,7 @@ type Row = {
   user_id: string;
   stale_below: number;
   revoked_below: number;
+  role: string;
 };
 
 const FIRST = '0';
@@ -111,6 +112,8 @@ function toChange(row: Row): Change | null {
       return { kind: row.kind, sessionId: row.session_id };
     case 'user_changed':
       return { kind: row.kind, userId: row.user_id, staleBelow: row.stale_below, revokedBelow: row.revoked_below };
+    case 'role_changed':
+      return { kind: row.kind, role: row.role, staleBelow: row.stale_below };
     case 'keys_changed':
       return { kind: row.kind };
     case null:

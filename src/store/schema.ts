@@ -15,7 +15,22 @@ export type Schema = {
     disabled_at: Date | null;
     created_at: Date;
   };
-  user_roles: { user_id: string; role: string; granted_at: Date };
+  roles: {
+    name: string;
+    description: string;
+    granter: string;
+    epoch: Generated<number>;
+    created_at: Generated<Date>;
+  };
+  role_implications: { role: string; implies: string };
+  user_roles: {
+    user_id: string;
+    role: string;
+    granted_at: Date;
+    granted_by: string | null;
+    reason: Generated<string>;
+    expires_at: Date | null;
+  };
   password_resets: {
     id: string;
     user_id: string;

@@ -2,20 +2,16 @@ import { sql } from 'kysely';
 import type { Standing, StandingOf } from '../domain/change.ts';
 import type { AuditEvent, Effect } from '../domain/effect.ts';
 import type { SessionState } from '../domain/judge-refresh.ts';
-import type { User } from '../domain/user.ts';
 import type { Db } from './database.ts';
 import { writeEffects } from './outbox.ts';
-import { lockUser, toUser, userColumns } from './users.ts';
+import { type Holder, holderColumns, lockUser, rolesCountAt, toHolder } from './users.ts';
 
 /** A live session with the number of its current token: what tokens are made from. */
-export type Grant = {
+export type Grant = Holder & {
   sessionId: string;
   counter: number;
   /** When the session ends if it is not used. */
   expiresAt: Date;
-  user: User;
-  /** Counts the sets of claims that the user's tokens have had. */
-  claimsEpoch: number;
 };
 
 export type Session = Grant & SessionState;
@@ -43,7 +39,7 @@ const lastUsedAt = sql<Date>`coalesce(rotated_at, created_at)`;
 
 export type Sessions = ReturnType<typeof createSessions>;
 
-export function createSessions(db: Db, newId: () => string) {
+export function createSessions(db: Db, newId: () => string, clock: () => Date) {
   return {
     /**
      * False when the account's password changed, the account was disabled, or the identity was unlinked, since that was looked
@@ -101,6 +97,7 @@ export function createSessions(db: Db, newId: () => string) {
      * Null when it is not the current token of a live session.
      */
     async rotate(rotation: Rotation, now: Date, event: AuditEvent): Promise<Grant | null> {
+      const rolesAt = rolesCountAt(now);
       const { rows } = await sql<GrantRow>`
         WITH rotated AS (
           UPDATE sessions
@@ -117,7 +114,10 @@ export function createSessions(db: Db, newId: () => string) {
           SELECT ${newId()}, 'audit', ${JSON.stringify(event)}::jsonb || jsonb_build_object('userId', id), ${now}
           FROM rotated
         )
-        SELECT *, ARRAY(SELECT role FROM user_roles WHERE user_id = rotated.id ORDER BY role) AS roles FROM rotated
+        SELECT *, roles_of_user(id, ${rolesAt}) AS roles, (SELECT max(epoch) FROM roles) AS roles_epoch,
+          (SELECT min(user_roles.expires_at) FROM user_roles
+            WHERE user_id = rotated.id AND user_roles.expires_at > ${rolesAt}) AS roles_until
+        FROM rotated
       `.execute(db);
       return rows[0] ? toGrant(rows[0]) : null;
     },
@@ -127,8 +127,8 @@ export function createSessions(db: Db, newId: () => string) {
       const row = await db
         .selectFrom('sessions')
         .innerJoin('users', 'users.id', 'sessions.user_id')
-        .select(userColumns)
-        .select(['sessions.id as session_id', 'counter', 'expires_at', 'claims_epoch'])
+        .select(holderColumns(clock()))
+        .select(['sessions.id as session_id', 'counter', 'expires_at'])
         .select(['rotated_at', 'rotation_request_id'])
         // A session of a disabled user has ended, whatever its own row says.
         .select((eb) => eb.fn.coalesce('ended_at', 'disabled_at').as('ended_at'))
@@ -219,6 +219,8 @@ export function createSessions(db: Db, newId: () => string) {
     /** What has become of each session and its user since a token was signed for them; in their order. */
     async standings(of: StandingOf[], now: Date, signal?: AbortSignal): Promise<Standing[]> {
       signal?.throwIfAborted();
+      const roles = await db.selectFrom('roles').select(['name', 'epoch']).execute();
+      const roleEpochs = new Map(roles.map(({ name, epoch }) => [name, epoch]));
       const rows = await db
         .selectFrom('sessions')
         .innerJoin('users', 'users.id', 'sessions.user_id')
@@ -229,10 +231,11 @@ export function createSessions(db: Db, newId: () => string) {
         .where('disabled_at', 'is', null)
         .execute();
       const live = new Map(rows.map((row) => [row.id, row]));
-      return of.map(({ sessionId, userId, epoch }) => {
+      return of.map(({ sessionId, userId, epoch, roles: held, rolesEpoch }) => {
         const session = live.get(sessionId);
         if (!session || session.user_id !== userId) return 'ended';
-        return epoch < session.claims_epoch ? 'stale' : 'live';
+        const isStale = epoch < session.claims_epoch || held.some((role) => rolesEpoch < (roleEpochs.get(role) ?? 0));
+        return isStale ? 'stale' : 'live';
       });
     },
   };
@@ -248,19 +251,13 @@ async function hasIdentity(trx: Db, userId: string, id: string): Promise<boolean
   return row !== undefined;
 }
 
-type GrantRow = Parameters<typeof toUser>[0] & {
-  session_id: string;
-  counter: string;
-  expires_at: Date;
-  claims_epoch: number;
-};
+type GrantRow = Parameters<typeof toHolder>[0] & { session_id: string; counter: string; expires_at: Date };
 
 function toGrant(row: GrantRow): Grant {
   return {
     sessionId: row.session_id,
     counter: Number(row.counter),
     expiresAt: row.expires_at,
-    user: toUser(row),
-    claimsEpoch: row.claims_epoch,
+    ...toHolder(row),
   };
 }

@@ -7,6 +7,7 @@ import { createIdentities, type Identities } from './identities.ts';
 import { createOAuthFlows, type OAuthFlows } from './oauth-flows.ts';
 import { createOutbox, type Outbox } from './outbox.ts';
 import { createResets, type Resets } from './resets.ts';
+import { createRoles, type Roles } from './roles.ts';
 import { createSessions, type Sessions } from './sessions.ts';
 import { createSigningKeyRows, type SigningKeyRows } from './signing-key-rows.ts';
 import { createUsers, type Users } from './users.ts';
@@ -20,19 +21,21 @@ export type Store = {
   oauthFlows: OAuthFlows;
   outbox: Outbox;
   signingKeys: SigningKeyRows;
+  roles: Roles;
   changes: Changes;
 };
 
 export function createStore(db: Db, newId: () => string, now: () => Date): Store {
   return {
-    users: createUsers(db, newId),
-    sessions: createSessions(db, newId),
+    users: createUsers(db, newId, now),
+    sessions: createSessions(db, newId, now),
     resets: createResets(db, newId),
     emailVerifications: createEmailVerifications(db, newId),
     identities: createIdentities(db, newId),
     oauthFlows: createOAuthFlows(db),
     outbox: createOutbox(db, newId),
     signingKeys: createSigningKeyRows(db, now),
+    roles: createRoles(db, newId),
     changes: createChanges(db),
   };
 }

@@ -7,19 +7,29 @@ import type { Db } from './database.ts';
 import { writeEffects } from './outbox.ts';
 import type { Schema } from './schema.ts';
 
-/** What signing in needs to know of an account. */
-export type Credentials = {
+/** An account with what its tokens say besides. */
+export type Holder = {
   user: User;
+  /** Counts the sets of claims that the account's tokens have had. */
+  claimsEpoch: number;
+  /** Counts the changes of what roles imply. */
+  rolesEpoch: number;
+  /** When the first of the roles runs out; null when none does. */
+  rolesUntil: Date | null;
+};
+
+/** What signing in needs to know of an account. */
+export type Credentials = Holder & {
   passwordHash: string | null;
   /** Counts the account's passwords. */
   passwordEpoch: number;
-  /** Counts the sets of claims that the account's tokens have had. */
-  claimsEpoch: number;
 };
 
 export type NewUser = { id: string; email: Email; fullName: string; passwordHash: string };
 
 export type Users = ReturnType<typeof createUsers>;
+
+const SHORTEST_TOKEN_MS = 1_000;
 
 type UserColumns = {
   id: string;
@@ -31,17 +41,36 @@ type UserColumns = {
   roles: string[];
 };
 
+type HolderColumns = UserColumns & { claims_epoch: number; roles_epoch: number; roles_until: Date | null };
+
 /** For `select`, in any query that has `users` in it. */
-export function userColumns(_: ExpressionBuilder<Schema, 'users'>) {
-  return [
+export function userColumns(at: Date) {
+  return (_: ExpressionBuilder<Schema, 'users'>) => [
     'users.id' as const,
     'users.email' as const,
     'users.full_name' as const,
     'users.email_verified_at' as const,
     'users.disabled_at' as const,
     'users.created_at' as const,
-    sql<string[]>`ARRAY(SELECT role FROM user_roles WHERE user_id = users.id ORDER BY role)`.as('roles'),
+    sql<string[]>`roles_of_user(users.id, ${at})`.as('roles'),
   ];
+}
+
+/** What runs out within a second counts no more: no token is that short. */
+export function holderColumns(now: Date) {
+  const at = rolesCountAt(now);
+  return (builder: ExpressionBuilder<Schema, 'users'>) => [
+    ...userColumns(at)(builder),
+    'users.claims_epoch' as const,
+    sql<number>`(SELECT max(epoch) FROM roles)`.as('roles_epoch'),
+    sql<Date | null>`(
+      SELECT min(expires_at) FROM user_roles WHERE user_id = users.id AND expires_at > ${at}
+    )`.as('roles_until'),
+  ];
+}
+
+export function rolesCountAt(now: Date): Date {
+  return new Date(now.getTime() + SHORTEST_TOKEN_MS);
 }
 
 export function toUser(row: UserColumns): User {
@@ -56,22 +85,22 @@ export function toUser(row: UserColumns): User {
   };
 }
 
-export function createUsers(db: Db, newId: () => string) {
+export function toHolder(row: HolderColumns): Holder {
+  const { claims_epoch: claimsEpoch, roles_epoch: rolesEpoch, roles_until: rolesUntil } = row;
+  return { user: toUser(row), claimsEpoch, rolesEpoch, rolesUntil };
+}
+
+export function createUsers(db: Db, newId: () => string, clock: () => Date) {
   async function credentials(column: 'email' | 'id', value: string, signal?: AbortSignal): Promise<Credentials | null> {
     signal?.throwIfAborted();
     const row = await db
       .selectFrom('users')
-      .select(userColumns)
-      .select(['password_hash', 'password_epoch', 'claims_epoch'])
+      .select(holderColumns(clock()))
+      .select(['password_hash', 'password_epoch'])
       .where(sql.ref<string>(`users.${column}`), '=', value)
       .executeTakeFirst();
     if (!row) return null;
-    return {
-      user: toUser(row),
-      passwordHash: row.password_hash,
-      passwordEpoch: row.password_epoch,
-      claimsEpoch: row.claims_epoch,
-    };
+    return { ...toHolder(row), passwordHash: row.password_hash, passwordEpoch: row.password_epoch };
   }
 
   return {
@@ -79,13 +108,17 @@ export function createUsers(db: Db, newId: () => string) {
     credentialsById: (id: string, signal?: AbortSignal) => credentials('id', id, signal),
 
     async byEmail(email: Email): Promise<User | null> {
-      const row = await db.selectFrom('users').select(userColumns).where('email', '=', email).executeTakeFirst();
+      const row = await db
+        .selectFrom('users')
+        .select(userColumns(clock()))
+        .where('email', '=', email)
+        .executeTakeFirst();
       return row ? toUser(row) : null;
     },
 
     async byId(id: string, signal?: AbortSignal): Promise<User | null> {
       signal?.throwIfAborted();
-      const row = await db.selectFrom('users').select(userColumns).where('id', '=', id).executeTakeFirst();
+      const row = await db.selectFrom('users').select(userColumns(clock())).where('id', '=', id).executeTakeFirst();
       return row ? toUser(row) : null;
     },
 
@@ -118,9 +151,12 @@ export function createUsers(db: Db, newId: () => string) {
           )
           .execute();
         await writeEffects(trx, newId, now, row ? effects.made : effects.taken);
-        if (!row) return null;
-        const { id, email, fullName } = user;
-        return { id, email, fullName, emailVerified: false, roles: [USER_ROLE], disabled: false, createdAt: now };
+        const made = await trx
+          .selectFrom('users')
+          .select(userColumns(now))
+          .where('id', '=', user.id)
+          .executeTakeFirst();
+        return made ? toUser(made) : null;
       });
     },
 
@@ -134,7 +170,11 @@ export function createUsers(db: Db, newId: () => string) {
           .executeTakeFirst();
         if (renamed.numUpdatedRows !== 1n) return null;
         await writeEffects(trx, newId, now, effects);
-        const row = await trx.selectFrom('users').select(userColumns).where('id', '=', id).executeTakeFirstOrThrow();
+        const row = await trx
+          .selectFrom('users')
+          .select(userColumns(now))
+          .where('id', '=', id)
+          .executeTakeFirstOrThrow();
         return toUser(row);
       });
     },

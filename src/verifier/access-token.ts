@@ -17,6 +17,8 @@ export type AccessClaims = {
   roles: string[];
   /** Counts the sets of claims the user's tokens have had: a lower one than the user's present one is stale. */
   epoch: number;
+  /** Counts the changes of what roles imply: a lower one than of a change of one of its roles is stale. */
+  roles_epoch: number;
 };
 
 /** A key whose signatures are accepted. */
@@ -95,7 +97,7 @@ function parseCanonicalObject(json: string): AccessClaims | null {
 }
 
 function areOurs(claims: AccessClaims, issuer: string, nowSeconds: number): boolean {
-  const { iss, sub, aud, client_id, iat, exp, jti, sid, email, roles, epoch } = claims;
+  const { iss, sub, aud, client_id, iat, exp, jti, sid, email, roles, epoch, roles_epoch } = claims;
   return (
     iss === issuer &&
     client_id === CLIENT_ID &&
@@ -104,6 +106,7 @@ function areOurs(claims: AccessClaims, issuer: string, nowSeconds: number): bool
     [aud, roles].every((list) => Array.isArray(list) && list.every((item) => typeof item === 'string')) &&
     aud.length > 0 &&
     Number.isSafeInteger(epoch) &&
+    Number.isSafeInteger(roles_epoch) &&
     Number.isSafeInteger(iat) &&
     Number.isSafeInteger(exp) &&
     iat <= nowSeconds + MAX_CLOCK_SKEW_SECONDS &&

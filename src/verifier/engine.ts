@@ -12,6 +12,7 @@ export type VerifiedToken = {
   principal: UserPrincipal;
   audiences: string[];
   epoch: number;
+  rolesEpoch: number;
   expiresAtMs: number;
   /** Where those who answer keep how they say this principal, so that it need not be said anew for each call. */
   rendered: { binary: Uint8Array | null; json: string | null };
@@ -111,9 +112,10 @@ export function createEngine(options: EngineOptions): Engine {
   };
 }
 
-/** What has to be known of a token's session and user. */
-export function standingOf({ principal, epoch }: VerifiedToken): StandingOf {
-  return { sessionId: principal.sessionId, userId: principal.userId, epoch };
+/** What has to be known of a token's session, user and roles. */
+export function standingOf({ principal, epoch, rolesEpoch }: VerifiedToken): StandingOf {
+  const { sessionId, userId, roles } = principal;
+  return { sessionId, userId, epoch, roles, rolesEpoch };
 }
 
 function toVerified(text: string, claims: AccessClaims): VerifiedToken {
@@ -131,6 +133,7 @@ function toVerified(text: string, claims: AccessClaims): VerifiedToken {
     },
     audiences: claims.aud,
     epoch: claims.epoch,
+    rolesEpoch: claims.roles_epoch,
     expiresAtMs,
     rendered: { binary: null, json: null },
   };

@@ -1,4 +1,4 @@
-// What this process knows of sessions and users whose tokens are good no more. Knows how old its knowledge is.
+// What this process knows of sessions, users and roles whose tokens are good no more. Knows how old its knowledge is.
 import type { Change, Standing, StandingOf } from '../domain/change.ts';
 import { MAX_ACCESS_TTL_SECONDS, MAX_CLOCK_SKEW_SECONDS } from './access-token.ts';
 
@@ -9,11 +9,12 @@ export type RevocationView = {
   /** How long ago the view was last known to be complete, in milliseconds; Infinity before it ever was. */
   ageMs(): number;
   standing(of: StandingOf): Standing;
-  /** How many sessions and users it holds. */
+  /** How many sessions, users and roles it holds. */
   size(): number;
 };
 
 type UserEntry = { staleBelow: number; revokedBelow: number; dropAt: number };
+type RoleEntry = { staleBelow: number; dropAt: number };
 
 /** Counted from when the change is heard of, which is after it was made: by then every token it stops has expired. */
 const KEEP_MS = (MAX_ACCESS_TTL_SECONDS + 3 * MAX_CLOCK_SKEW_SECONDS) * 1000;
@@ -23,6 +24,7 @@ export function createRevocationView(clock: () => number = () => performance.now
   // In the order of dropAt, because a Map keeps the order of insertion.
   const sessions = new Map<string, number>();
   const users = new Map<string, UserEntry>();
+  const roles = new Map<string, RoleEntry>();
   let confirmedAt = Number.NEGATIVE_INFINITY;
 
   function drop(now: number): void {
@@ -30,10 +32,16 @@ export function createRevocationView(clock: () => number = () => performance.now
       if (dropAt > now) break;
       sessions.delete(id);
     }
-    for (const [id, { dropAt }] of users) {
-      if (dropAt > now) break;
-      users.delete(id);
+    for (const entries of [users, roles]) {
+      for (const [id, { dropAt }] of entries) {
+        if (dropAt > now) break;
+        entries.delete(id);
+      }
     }
+  }
+
+  function areStale(held: readonly string[], rolesEpoch: number): boolean {
+    return roles.size > 0 && held.some((role) => rolesEpoch < (roles.get(role)?.staleBelow ?? 0));
   }
 
   return {
@@ -51,6 +59,10 @@ export function createRevocationView(clock: () => number = () => performance.now
             revokedBelow: Math.max(change.revokedBelow, known?.revokedBelow ?? 0),
             dropAt,
           });
+        } else if (change.kind === 'role_changed') {
+          const known = roles.get(change.role)?.staleBelow ?? 0;
+          roles.delete(change.role);
+          roles.set(change.role, { staleBelow: Math.max(change.staleBelow, known), dropAt });
         }
       }
     },
@@ -62,14 +74,14 @@ export function createRevocationView(clock: () => number = () => performance.now
 
     ageMs: () => clock() - confirmedAt,
 
-    standing({ sessionId, userId, epoch }) {
+    standing({ sessionId, userId, epoch, roles: held, rolesEpoch }) {
       if (sessions.has(sessionId)) return 'ended';
       const user = users.get(userId);
-      if (!user) return 'live';
-      if (epoch < user.revokedBelow) return 'ended';
-      return epoch < user.staleBelow ? 'stale' : 'live';
+      if (user && epoch < user.revokedBelow) return 'ended';
+      if (user && epoch < user.staleBelow) return 'stale';
+      return areStale(held, rolesEpoch) ? 'stale' : 'live';
     },
 
-    size: () => sessions.size + users.size,
+    size: () => sessions.size + users.size + roles.size,
   };
 }

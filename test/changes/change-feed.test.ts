@@ -57,7 +57,7 @@ async function person(): Promise<{ userId: string; sessionId: string }> {
 
 const END = 'UPDATE sessions SET ended_at = now() WHERE id = $1';
 const standing = (view: RevocationView, { userId, sessionId }: { userId: string; sessionId: string }, epoch = 1) =>
-  view.standing({ sessionId, userId, epoch });
+  view.standing({ sessionId, userId, epoch, roles: ['user'], rolesEpoch: 1_000 });
 
 test('what was ended before the start is known at the start', async () => {
   const [one, other] = [await person(), await person()];
@@ -87,6 +87,29 @@ describe('each change of the state of record', () => {
     const { view } = await follow();
     await owner.query(statement, [id(one)]);
     await eventually(() => standing(view, one) === expected, 1_000);
+  });
+
+  test('a role that comes to imply another one, or does not any more; a new role is nobody’s yet', async () => {
+    const { view, feed, steps } = await follow();
+    await owner.query("INSERT INTO roles (name, description) VALUES ('reader', ''), ('writer', '')");
+    await feed.catchUp();
+    expect(steps.flatMap((step) => step.changes)).toEqual([]);
+    const of = (roles: string[], rolesEpoch: number) =>
+      view.standing({ sessionId: '', userId: '', epoch: 1, roles, rolesEpoch });
+    const epoch = async () => (await owner.query('SELECT max(epoch) AS epoch FROM roles')).rows[0].epoch;
+    await owner.query("INSERT INTO role_implications VALUES ('user', 'reader')");
+    await feed.catchUp();
+    const first = await epoch();
+    // The administrator is a user, too.
+    expect([of(['user'], first - 1), of(['admin'], first - 1), of(['writer'], first - 1)]).toEqual([
+      'stale',
+      'stale',
+      'live',
+    ]);
+    expect(of(['user'], first)).toBe('live');
+    await owner.query("DELETE FROM role_implications WHERE implies = 'reader'");
+    await feed.catchUp();
+    expect([of(['user'], first), of(['user'], await epoch())]).toEqual(['stale', 'live']);
   });
 
   test('and nothing else: a new account, a new session, another hash, a rotation', async () => {
@@ -125,7 +148,7 @@ describe('each change of the state of record', () => {
     expect(standing(view, one, 2)).toBe('stale');
   });
 
-  test.each(['sessions', 'users', 'user_roles', 'signing_keys'])(
+  test.each(['sessions', 'users', 'user_roles', 'roles', 'role_implications', 'signing_keys'])(
     '%s cannot be emptied without a word',
     async (table) => {
       await expect(owner.query(`TRUNCATE ${table} CASCADE`)).rejects.toThrow('verifiers would not hear');

@@ -35,7 +35,9 @@ describe('the role of the service', () => {
     ['make a table', 'CREATE TABLE x (y text)'],
     ['make a function', "CREATE FUNCTION x() RETURNS int LANGUAGE sql AS 'SELECT 1'"],
     ['delete a user', 'DELETE FROM users'],
-    ['define a role', "INSERT INTO roles VALUES ('x', 'y')"],
+    ['say what a role amounts to', "INSERT INTO role_closure VALUES ('user', 'admin')"],
+    ['hide that a role has changed', 'UPDATE roles SET epoch = 0'],
+    ['say that nobody is to be forgotten', 'DELETE FROM erasures'],
     ['change a signing key', "UPDATE signing_keys SET kid = 'x'"],
     ['say that a migration ran', 'DELETE FROM schema_migrations'],
   ])('cannot %s', async (_, statement) => {
@@ -97,6 +99,28 @@ test('an event of a month to come, from a clock that is ahead, does not keep the
   await service.query(insert);
   await owner.query(`DROP TABLE audit_events_${new Date().toISOString().slice(0, 7).replace('-', '_')}`);
   await service.query('SELECT ensure_audit_partitions()');
+});
+
+describe('roles', () => {
+  const imply = (client: pg.Client, role: string, implies: string) =>
+    client.query('INSERT INTO role_implications VALUES ($1, $2)', [role, implies]);
+
+  test('never imply one another in a circle, however it is tried', async () => {
+    await owner.query("INSERT INTO roles (name, description) VALUES ('a', ''), ('b', ''), ('c', '')");
+    await expect(imply(owner, 'a', 'a')).rejects.toThrow('circle');
+    await imply(owner, 'a', 'b');
+    await imply(owner, 'b', 'c');
+    await expect(imply(owner, 'c', 'a')).rejects.toThrow('circle');
+    await owner.query("DELETE FROM role_implications WHERE role = 'b'");
+    await owner.query('BEGIN');
+    await imply(owner, 'b', 'c');
+    const other = imply(service, 'c', 'a');
+    const refused = expect(other).rejects.toThrow('circle');
+    await owner.query('COMMIT');
+    await refused;
+    const { rows } = await owner.query("SELECT implied FROM role_closure WHERE role = 'a' ORDER BY 1");
+    expect(rows.map(({ implied }) => implied)).toEqual(['a', 'b', 'c']);
+  });
 });
 
 describe('the schema', () => {

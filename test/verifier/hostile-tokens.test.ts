@@ -52,6 +52,7 @@ const claims = {
   email: 'ada@example.com',
   roles: ['user'],
   epoch: 1,
+  roles_epoch: 0,
 };
 
 const base64url = (text: string) => Buffer.from(text).toString('base64url');
@@ -187,6 +188,8 @@ describe.each(KEYS)('%s', (_, key) => {
       ['no roles', { roles: undefined }],
       ['no email', { email: undefined }],
       ['no epoch', { epoch: undefined }],
+      ['no epoch of roles', { roles_epoch: undefined }],
+      ['a fraction as epoch of roles', { roles_epoch: 0.5 }],
       ['text as epoch', { epoch: '1' }],
       ['no expiry', { exp: undefined }],
       ['text as expiry', { exp: String(SECONDS + 100) }],

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { createRevocationView } from '../../src/verifier/revocation-view.ts';
 
 const HOUR = 3600_000;
+const OF = { sessionId: '', userId: '', epoch: 1, roles: ['user'], rolesEpoch: 1 };
 
 function viewAt() {
   const clock = { now: 0 };
@@ -29,9 +30,21 @@ test('of several changes of one user the highest epochs count, in whatever order
   for (const order of [changes, changes.toReversed(), [...changes, ...changes]]) {
     const { view } = viewAt();
     view.apply(order);
-    const standings = [1, 2, 4, 5].map((epoch) => view.standing({ sessionId: '', userId, epoch }));
+    const standings = [1, 2, 4, 5].map((epoch) => view.standing({ ...OF, userId, epoch }));
     expect(standings).toEqual(['ended', 'stale', 'stale', 'live']);
   }
+});
+
+test('a role that implies something else makes tokens stale that carry it and are older, and no others', () => {
+  const { view } = viewAt();
+  view.apply([
+    { kind: 'role_changed', role: 'editor', staleBelow: 7 },
+    { kind: 'role_changed', role: 'editor', staleBelow: 5 },
+  ]);
+  const standing = (roles: string[], rolesEpoch: number) => view.standing({ ...OF, roles, rolesEpoch });
+  expect(standing(['author', 'editor'], 6)).toBe('stale');
+  expect(standing(['editor'], 7)).toBe('live');
+  expect(standing(['author', 'user'], 0)).toBe('live');
 });
 
 test('forgets what no living token can need, and not before', () => {
@@ -40,11 +53,13 @@ test('forgets what no living token can need, and not before', () => {
   view.apply([
     { kind: 'session_ended', sessionId: session },
     { kind: 'user_changed', userId: user, staleBelow: 2, revokedBelow: 2 },
+    { kind: 'role_changed', role: 'editor', staleBelow: 2 },
   ]);
   clock.now = HOUR + 60_000;
   view.confirm(clock.now);
-  expect(view.standing({ sessionId: session, userId: '', epoch: 1 })).toBe('ended');
-  expect(view.standing({ sessionId: '', userId: user, epoch: 1 })).toBe('ended');
+  expect(view.standing({ ...OF, sessionId: session })).toBe('ended');
+  expect(view.standing({ ...OF, userId: user })).toBe('ended');
+  expect(view.standing({ ...OF, roles: ['editor'] })).toBe('stale');
   clock.now = HOUR + 200_000;
   view.confirm(clock.now);
   expect(view.size()).toBe(0);
@@ -58,6 +73,6 @@ test('hearing of a change again keeps it for longer', () => {
   view.apply([{ kind: 'session_ended', sessionId: one }]);
   clock.now = HOUR + 200_000;
   view.confirm(clock.now);
-  expect(view.standing({ sessionId: one, userId: '', epoch: 1 })).toBe('ended');
+  expect(view.standing({ ...OF, sessionId: one })).toBe('ended');
   expect(view.size()).toBe(1);
 });

@@ -48,6 +48,7 @@ function issue(): Issued {
     email: `${userId}@people.example`,
     roles: ['user'],
     epoch: 1,
+    roles_epoch: 0,
   };
   const [header, payload] = [accessTokenHeader('k'), claims].map((part) =>
     Buffer.from(JSON.stringify(part)).toString('base64url'),

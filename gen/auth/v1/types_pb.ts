@@ -80,8 +80,9 @@ export type Tokens = Message<"auth.v1.Tokens"> & {
    *
    * Header: `alg` EdDSA, `kid` of a key of `/.well-known/jwks.json`, `typ`
    * at+jwt. Claims: `iss`, `aud` (a list), `sub` (the user's UUID), `sid` (the
-   * session's), `email`, `roles`, `client_id` (latchkey), `jti`, `iat`, `exp`, and `epoch`, a
-   * number that grows whenever the user's claims change.
+   * session's), `email`, `roles`, `client_id` (latchkey), `jti`, `iat`, `exp`, and two
+   * numbers by which Watch tells what is stale: `epoch` grows whenever the user's
+   * claims change, `roles_epoch` whenever what a role implies does.
    * Whoever verifies it without Verify checks signature, `typ`, `iss`, `aud` and
    * `exp`, and does not hear of a session that ends before `exp`.
    *

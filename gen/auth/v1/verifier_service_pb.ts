@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file auth/v1/verifier_service.proto.
  */
 export const file_auth_v1_verifier_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch5hdXRoL3YxL3ZlcmlmaWVyX3NlcnZpY2UucHJvdG8SB2F1dGgudjEiPQoSQmF0Y2hWZXJpZnlSZXF1ZXN0EhUKDWFjY2Vzc190b2tlbnMYASADKAkSEAoIYXVkaWVuY2UYAiABKAkiOQoTQmF0Y2hWZXJpZnlSZXNwb25zZRIiCgh2ZXJkaWN0cxgBIAMoCzIQLmF1dGgudjEuVmVyZGljdCKEAQoHVmVyZGljdBIlCglwcmluY2lwYWwYASABKAsyEi5hdXRoLnYxLlByaW5jaXBhbBIxCg1yZXZhbGlkYXRlX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIfCgZyZWFzb24YAyABKA4yDy5hdXRoLnYxLlJlYXNvbiIeCgxXYXRjaFJlcXVlc3QSDgoGY3Vyc29yGAEgASgJIpkBCg1XYXRjaFJlc3BvbnNlEiAKB2NoYW5nZXMYASADKAsyDy5hdXRoLnYxLkNoYW5nZRIOCgZjdXJzb3IYAiABKAkSKQoFYXNfb2YYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKB3NlbnRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIp4BCgZDaGFuZ2USLgoNc2Vzc2lvbl9lbmRlZBgBIAEoCzIVLmF1dGgudjEuU2Vzc2lvbkVuZGVkSAASLAoMdXNlcl9jaGFuZ2VkGAIgASgLMhQuYXV0aC52MS5Vc2VyQ2hhbmdlZEgAEiwKDGtleXNfY2hhbmdlZBgDIAEoCzIULmF1dGgudjEuS2V5c0NoYW5nZWRIAEIICgZjaGFuZ2UiIgoMU2Vzc2lvbkVuZGVkEhIKCnNlc3Npb25faWQYASABKAkiVgoLVXNlckNoYW5nZWQSDwoHdXNlcl9pZBgBIAEoCRIZChFzdGFsZV9iZWxvd19lcG9jaBgCIAEoAxIbChNyZXZva2VkX2JlbG93X2Vwb2NoGAMgASgDIj8KC0tleXNDaGFuZ2VkEiAKBGtleXMYASADKAsyEi5hdXRoLnYxLlB1YmxpY0tleRIOCgZpc3N1ZXIYAiABKAkiPwoJUHVibGljS2V5EgsKA2tpZBgBIAEoCRIRCglhbGdvcml0aG0YAiABKAkSEgoKcHVibGljX2tleRgDIAEoDDKhAQoPVmVyaWZpZXJTZXJ2aWNlEk4KC0JhdGNoVmVyaWZ5EhsuYXV0aC52MS5CYXRjaFZlcmlmeVJlcXVlc3QaHC5hdXRoLnYxLkJhdGNoVmVyaWZ5UmVzcG9uc2UiBMjzGAMSPgoFV2F0Y2gSFS5hdXRoLnYxLldhdGNoUmVxdWVzdBoWLmF1dGgudjEuV2F0Y2hSZXNwb25zZSIEyPMYAzABYgZwcm90bzM", [file_auth_v1_errors, file_auth_v1_options, file_auth_v1_types, file_google_protobuf_timestamp]);
+  fileDesc("Ch5hdXRoL3YxL3ZlcmlmaWVyX3NlcnZpY2UucHJvdG8SB2F1dGgudjEiPQoSQmF0Y2hWZXJpZnlSZXF1ZXN0EhUKDWFjY2Vzc190b2tlbnMYASADKAkSEAoIYXVkaWVuY2UYAiABKAkiOQoTQmF0Y2hWZXJpZnlSZXNwb25zZRIiCgh2ZXJkaWN0cxgBIAMoCzIQLmF1dGgudjEuVmVyZGljdCKEAQoHVmVyZGljdBIlCglwcmluY2lwYWwYASABKAsyEi5hdXRoLnYxLlByaW5jaXBhbBIxCg1yZXZhbGlkYXRlX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIfCgZyZWFzb24YAyABKA4yDy5hdXRoLnYxLlJlYXNvbiIeCgxXYXRjaFJlcXVlc3QSDgoGY3Vyc29yGAEgASgJIpkBCg1XYXRjaFJlc3BvbnNlEiAKB2NoYW5nZXMYASADKAsyDy5hdXRoLnYxLkNoYW5nZRIOCgZjdXJzb3IYAiABKAkSKQoFYXNfb2YYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKB3NlbnRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIswBCgZDaGFuZ2USLgoNc2Vzc2lvbl9lbmRlZBgBIAEoCzIVLmF1dGgudjEuU2Vzc2lvbkVuZGVkSAASLAoMdXNlcl9jaGFuZ2VkGAIgASgLMhQuYXV0aC52MS5Vc2VyQ2hhbmdlZEgAEiwKDGtleXNfY2hhbmdlZBgDIAEoCzIULmF1dGgudjEuS2V5c0NoYW5nZWRIABIsCgxyb2xlX2NoYW5nZWQYBCABKAsyFC5hdXRoLnYxLlJvbGVDaGFuZ2VkSABCCAoGY2hhbmdlIiIKDFNlc3Npb25FbmRlZBISCgpzZXNzaW9uX2lkGAEgASgJIlYKC1VzZXJDaGFuZ2VkEg8KB3VzZXJfaWQYASABKAkSGQoRc3RhbGVfYmVsb3dfZXBvY2gYAiABKAMSGwoTcmV2b2tlZF9iZWxvd19lcG9jaBgDIAEoAyI2CgtSb2xlQ2hhbmdlZBIMCgRyb2xlGAEgASgJEhkKEXN0YWxlX2JlbG93X2Vwb2NoGAIgASgDIj8KC0tleXNDaGFuZ2VkEiAKBGtleXMYASADKAsyEi5hdXRoLnYxLlB1YmxpY0tleRIOCgZpc3N1ZXIYAiABKAkiPwoJUHVibGljS2V5EgsKA2tpZBgBIAEoCRIRCglhbGdvcml0aG0YAiABKAkSEgoKcHVibGljX2tleRgDIAEoDDKhAQoPVmVyaWZpZXJTZXJ2aWNlEk4KC0JhdGNoVmVyaWZ5EhsuYXV0aC52MS5CYXRjaFZlcmlmeVJlcXVlc3QaHC5hdXRoLnYxLkJhdGNoVmVyaWZ5UmVzcG9uc2UiBMjzGAMSPgoFV2F0Y2gSFS5hdXRoLnYxLldhdGNoUmVxdWVzdBoWLmF1dGgudjEuV2F0Y2hSZXNwb25zZSIEyPMYAzABYgZwcm90bzM", [file_auth_v1_errors, file_auth_v1_options, file_auth_v1_types, file_google_protobuf_timestamp]);
 
 /**
  * @generated from message auth.v1.BatchVerifyRequest
@@ -190,6 +190,12 @@ export type Change = Message<"auth.v1.Change"> & {
      */
     value: KeysChanged;
     case: "keysChanged";
+  } | {
+    /**
+     * @generated from field: auth.v1.RoleChanged role_changed = 4;
+     */
+    value: RoleChanged;
+    case: "roleChanged";
   } | { case: undefined; value?: undefined };
 };
 
@@ -258,6 +264,32 @@ export const UserChangedSchema: GenMessage<UserChanged> = /*@__PURE__*/
   messageDesc(file_auth_v1_verifier_service, 7);
 
 /**
+ * Tokens that carry this role (`roles`) and whose `roles_epoch` claim is too low
+ * carry old claims: TOKEN_STALE. Of several changes of one role the highest
+ * number counts.
+ *
+ * @generated from message auth.v1.RoleChanged
+ */
+export type RoleChanged = Message<"auth.v1.RoleChanged"> & {
+  /**
+   * @generated from field: string role = 1;
+   */
+  role: string;
+
+  /**
+   * @generated from field: int64 stale_below_epoch = 2;
+   */
+  staleBelowEpoch: bigint;
+};
+
+/**
+ * Describes the message auth.v1.RoleChanged.
+ * Use `create(RoleChangedSchema)` to create a new message.
+ */
+export const RoleChangedSchema: GenMessage<RoleChanged> = /*@__PURE__*/
+  messageDesc(file_auth_v1_verifier_service, 8);
+
+/**
  * All keys that sign or have signed tokens that may still live. Tokens of any
  * other key are good no more: TOKEN_INVALID.
  *
@@ -282,7 +314,7 @@ export type KeysChanged = Message<"auth.v1.KeysChanged"> & {
  * Use `create(KeysChangedSchema)` to create a new message.
  */
 export const KeysChangedSchema: GenMessage<KeysChanged> = /*@__PURE__*/
-  messageDesc(file_auth_v1_verifier_service, 8);
+  messageDesc(file_auth_v1_verifier_service, 9);
 
 /**
  * @generated from message auth.v1.PublicKey
@@ -315,7 +347,7 @@ export type PublicKey = Message<"auth.v1.PublicKey"> & {
  * Use `create(PublicKeySchema)` to create a new message.
  */
 export const PublicKeySchema: GenMessage<PublicKey> = /*@__PURE__*/
-  messageDesc(file_auth_v1_verifier_service, 9);
+  messageDesc(file_auth_v1_verifier_service, 10);
 
 /**
  * For services and gateways that verify many tokens: by the batch, or by

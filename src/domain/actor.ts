@@ -1,0 +1,11 @@
+/** Who changes something that is not their own. */
+export type Actor =
+  | { kind: 'user'; userId: string; sessionId: string }
+  | { kind: 'service'; name: string }
+  /** At the command line, with the database's password: nobody asks what they may. */
+  | { kind: 'operator'; name: string };
+
+/** As audit events name them: `user:<id>`, `service:<name>`, `operator:<login>`. */
+export function actorName(actor: Actor): string {
+  return `${actor.kind}:${actor.kind === 'user' ? actor.userId : actor.name}`;
+}

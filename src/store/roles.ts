@@ -1,0 +1,192 @@
+// Roles, what they imply, and who holds them. Definitions change one at a time; triggers keep the closure and tell verifiers
+// (migrations/0011_roles.sql).
+import { sql } from 'kysely';
+import { type Actor, actorName } from '../domain/actor.ts';
+import type { Effect } from '../domain/effect.ts';
+import type { RoleDefinition, RoleGraph } from '../domain/role-graph.ts';
+import type { Db } from './database.ts';
+import { writeEffects } from './outbox.ts';
+
+/** `expiresAt` is null for good. `grantedBy` is as in audit events; empty for what came with the account or by SQL. */
+export type RoleGrant = { role: string; grantedAt: Date; grantedBy: string; reason: string; expiresAt: Date | null };
+
+export type NewGrant = Pick<RoleGrant, 'role' | 'reason' | 'expiresAt'> & { userId: string };
+
+/** What the rule of who may grant what is judged by: as it stands, and as it stays until the change is committed. */
+export type Judged = {
+  graph: RoleGraph;
+  /** Null for an operator, who may everything. */
+  actorRoles: string[] | null;
+};
+
+export type Roles = ReturnType<typeof createRoles>;
+
+export function createRoles(db: Db, newId: () => string) {
+  /** Holds back other changes of definitions, or only waits for them, until the commit. */
+  async function judged(trx: Db, actor: Actor, lock: 'exclusive' | 'shared', now: Date): Promise<Judged> {
+    const take = lock === 'exclusive' ? sql`pg_advisory_xact_lock` : sql`pg_advisory_xact_lock_shared`;
+    await sql`SELECT ${take}(hashtext('latchkey roles'))`.execute(trx);
+    const defined = await definitions(trx);
+    return { graph: new Map(defined.map((one) => [one.name, one])), actorRoles: await rolesOfActor(trx, actor, now) };
+  }
+
+  return {
+    all: () => definitions(db),
+
+    /**
+     * Adds the role, or makes it what is given.
+     * @param decide throws when it must not be
+     * @param effects told what it was before; null when it is new
+     */
+    async define(
+      role: RoleDefinition,
+      actor: Actor,
+      now: Date,
+      decide: (judged: Judged) => void,
+      effects: (before: RoleDefinition | null) => Effect[],
+    ): Promise<void> {
+      await db.transaction().execute(async (trx) => {
+        decide(await judged(trx, actor, 'exclusive', now));
+        const before = (await definitions(trx)).find(({ name }) => name === role.name) ?? null;
+        const { name, description, granter } = role;
+        await trx
+          .insertInto('roles')
+          .values({ name, description, granter })
+          .onConflict((conflict) => conflict.column('name').doUpdateSet({ description, granter }))
+          .execute();
+        const [added, removed] = [
+          minus(role.implies, before?.implies ?? []),
+          minus(before?.implies ?? [], role.implies),
+        ];
+        if (removed.length > 0) {
+          await trx.deleteFrom('role_implications').where('role', '=', name).where('implies', 'in', removed).execute();
+        }
+        if (added.length > 0) {
+          await trx
+            .insertInto('role_implications')
+            .values(added.map((implies) => ({ role: name, implies })))
+            .execute();
+        }
+        await writeEffects(trx, newId, now, effects(before));
+      });
+    },
+
+    /** `used`: somebody holds it, or another role implies it or is granted by those who hold it. */
+    async remove(
+      name: string,
+      actor: Actor,
+      now: Date,
+      decide: (judged: Judged) => void,
+      effects: (before: RoleDefinition) => Effect[],
+    ): Promise<'done' | 'unknown' | 'used'> {
+      return db.transaction().execute(async (trx) => {
+        decide(await judged(trx, actor, 'exclusive', now));
+        const before = (await definitions(trx)).find((one) => one.name === name);
+        if (!before) return 'unknown';
+        const { rows } = await sql<{ used: boolean }>`
+          SELECT EXISTS (SELECT FROM user_roles WHERE role = ${name})
+            OR EXISTS (SELECT FROM role_implications WHERE implies = ${name})
+            OR EXISTS (SELECT FROM roles WHERE granter = ${name} AND name <> ${name}) AS used
+        `.execute(trx);
+        if (rows[0]?.used) return 'used';
+        await trx.deleteFrom('roles').where('name', '=', name).execute();
+        await writeEffects(trx, newId, now, effects(before));
+        return 'done';
+      });
+    },
+
+    /** Adds the grant, or gives it another reason and end. `unknown`: there is no such user. */
+    async grant(
+      grant: NewGrant,
+      actor: Actor,
+      now: Date,
+      decide: (judged: Judged) => void,
+      effects: (before: RoleGrant | null) => Effect[],
+    ): Promise<'done' | 'unknown'> {
+      return db.transaction().execute(async (trx) => {
+        decide(await judged(trx, actor, 'shared', now));
+        const { userId, role, reason, expiresAt } = grant;
+        if (!(await isUser(trx, userId))) return 'unknown';
+        const before = (await grantsOf(trx, userId)).find((one) => one.role === role) ?? null;
+        const made = { granted_by: actorName(actor), granted_at: now, reason, expires_at: expiresAt };
+        await trx
+          .insertInto('user_roles')
+          .values({ user_id: userId, role, ...made })
+          .onConflict((conflict) => conflict.columns(['user_id', 'role']).doUpdateSet(made))
+          .execute();
+        await writeEffects(trx, newId, now, effects(before));
+        return 'done';
+      });
+    },
+
+    /** `unheld`: they were not granted it; it may come with another one. */
+    async revoke(
+      { userId, role }: { userId: string; role: string },
+      actor: Actor,
+      now: Date,
+      decide: (judged: Judged) => void,
+      effects: (before: RoleGrant) => Effect[],
+    ): Promise<'done' | 'unknown' | 'unheld'> {
+      return db.transaction().execute(async (trx) => {
+        decide(await judged(trx, actor, 'shared', now));
+        if (!(await isUser(trx, userId))) return 'unknown';
+        const before = (await grantsOf(trx, userId)).find((one) => one.role === role);
+        if (!before) return 'unheld';
+        await trx.deleteFrom('user_roles').where('user_id', '=', userId).where('role', '=', role).execute();
+        await writeEffects(trx, newId, now, effects(before));
+        return 'done';
+      });
+    },
+
+    /** What a user was granted, with what has run out and was not removed yet. */
+    grantsOf: (userId: string) => grantsOf(db, userId),
+  };
+}
+
+async function definitions(db: Db): Promise<RoleDefinition[]> {
+  return db
+    .selectFrom('roles')
+    .select(['name', 'description', 'granter'])
+    .select(
+      sql<
+        string[]
+      >`ARRAY(SELECT implies FROM role_implications WHERE role = roles.name ORDER BY implies COLLATE "C")`.as(
+        'implies',
+      ),
+    )
+    .orderBy(sql`name COLLATE "C"`)
+    .execute();
+}
+
+async function grantsOf(db: Db, userId: string): Promise<RoleGrant[]> {
+  const rows = await db
+    .selectFrom('user_roles')
+    .select(['role', 'granted_at', 'granted_by', 'reason', 'expires_at'])
+    .where('user_id', '=', userId)
+    .orderBy('role')
+    .execute();
+  return rows.map((row) => ({
+    role: row.role,
+    grantedAt: row.granted_at,
+    grantedBy: row.granted_by ?? '',
+    reason: row.reason,
+    expiresAt: row.expires_at,
+  }));
+}
+
+/** Locks the row, so that parallel changes of one user's grants take turns. */
+async function isUser(trx: Db, id: string): Promise<boolean> {
+  const row = await trx.selectFrom('users').select('id').where('id', '=', id).forNoKeyUpdate().executeTakeFirst();
+  return row !== undefined;
+}
+
+async function rolesOfActor(trx: Db, actor: Actor, now: Date): Promise<string[] | null> {
+  if (actor.kind === 'operator') return null;
+  if (actor.kind === 'service') return [];
+  const { rows } = await sql<{ roles: string[] }>`SELECT roles_of_user(${actor.userId}, ${now}) AS roles`.execute(trx);
+  return rows[0]?.roles ?? [];
+}
+
+function minus(all: string[], some: string[]): string[] {
+  return all.filter((one) => !some.includes(one));
+}
