@@ -202,7 +202,10 @@ test('providers are named, and each says what it needs', () => {
     expect(problemsOf({ ...good, ...acme, OAUTH_ACME_ISSUER: issuer }), issuer).toHaveLength(1);
   }
   expect(problemsOf({ ...good, OAUTH_PROVIDERS: 'Goo gle' })).toHaveLength(1);
-  for (const uri of ['x', 'https://app.example/#x', 'https://*.example/'])
+  for (const uri of [
+    ...['x', 'https://app.example/#x', 'https://*.example/', 'https://app.example/?x=1'],
+    ...['https://app.example', 'https://App.example/', 'https://app.example:443/'],
+  ])
     expect(problemsOf({ ...good, ...google, OAUTH_GOOGLE_REDIRECT_URIS: uri }), uri).toHaveLength(1);
   const both = { ...google, ...acme, OAUTH_PROVIDERS: 'google,acme', OAUTH_ACME_ISSUER: 'https://acme.example' };
   expect(problemsOf({ ...good, ...both })).toEqual([]);

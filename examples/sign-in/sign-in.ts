@@ -28,7 +28,7 @@ const pages: Record<string, (url: URL, cookies: Map<string, string>, response: h
     '/': async (_, cookies, response) => {
       const session = sessions.get(cookies.get('session') ?? '');
       const text = session
-        ? `Hello ${session.user.fullName} (${session.user.email}). <a href="/sign-out">Sign out</a>`
+        ? `Hello ${escapeHtml(session.user.fullName)} (${escapeHtml(session.user.email)}). <a href="/sign-out">Sign out</a>`
         : `<a href="/sign-in">Sign in with ${provider}</a>`;
       response.setHeader('content-type', 'text/html; charset=utf-8');
       response.end(`<!doctype html><meta charset="utf-8"><title>Example</title><p>${text}</p>`);
@@ -50,6 +50,7 @@ const pages: Record<string, (url: URL, cookies: Map<string, string>, response: h
       const signedIn = await call('FinishOAuth', { ...request, binding, redirectUri: `${origin}/callback` });
       const id = randomUUID();
       sessions.set(id, signedIn);
+      setCookie(response, 'binding', '', 0);
       setCookie(response, 'session', id, 86_400);
       response.writeHead(302, { location: '/' }).end();
     },
@@ -74,8 +75,13 @@ function cookiesOf({ headers }: http.IncomingMessage): Map<string, string> {
   return new Map(pairs.map((pair) => pair.slice(PREFIX.length).split('=', 2) as [string, string]));
 }
 
+/** What somebody is called is not for the browser to run. */
+function escapeHtml(text: string): string {
+  return text.replace(/[&<>"']/g, (character) => `&#${character.codePointAt(0)};`);
+}
+
 const server = http.createServer((request, response) => {
-  const url = new URL(request.url ?? '/', 'http://localhost');
+  const url = URL.parse(`http://localhost${request.url}`) ?? new URL('http://localhost/not-found');
   const page = Object.hasOwn(pages, url.pathname) ? pages[url.pathname] : undefined;
   if (!page) return response.writeHead(404).end();
   page(url, cookiesOf(request), response).catch((error: Error) => {

@@ -4,7 +4,7 @@ import { accountHash } from '../domain/account-hash.ts';
 import type { Call } from '../domain/call.ts';
 import { audit, mail } from '../domain/effect.ts';
 import { parseEmail } from '../domain/email.ts';
-import { InvalidValue, parseFields } from '../domain/parse-fields.ts';
+import { invalid, parseFields } from '../domain/parse-fields.ts';
 import type { UserPrincipal } from '../domain/principal.ts';
 import { type PresenceDeps, provePresence } from './prove-presence.ts';
 
@@ -19,7 +19,7 @@ export async function changeEmail(
   const { userId, sessionId } = input.principal;
   const { new_email: email } = parseFields({ new_email: () => parseEmail(input.newEmail) });
   const { user, passwordEpoch } = await provePresence(deps, input.principal, input.currentPassword, call);
-  parseFields({ new_email: () => (email === user.email ? fail('is the address of this account') : email) });
+  parseFields({ new_email: () => (email === user.email ? invalid('is the address of this account') : email) });
   const attempts: Attempt[] = [
     { limit: 'CHANGE_EMAIL_USER', key: userId },
     { limit: 'REQUEST_VERIFICATION_ACCOUNT', key: accountHash(email, deps.purposeKeys.accountHash) },
@@ -29,8 +29,4 @@ export async function changeEmail(
     audit({ type: 'email_change_requested', userId, sessionId, origin: call.origin }),
     mail({ template: 'confirm-email-change', userId, email, accountEmail: user.email, passwordEpoch }),
   ]);
-}
-
-function fail(description: string): never {
-  throw new InvalidValue(description);
 }

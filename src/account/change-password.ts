@@ -31,7 +31,7 @@ export async function changePassword(
   const change = { userId, passwordEpoch: found.passwordEpoch, passwordHash, keepSessionId: sessionId };
   const changed = await store.users.changePassword(change, deps.now(), [
     audit({ type: 'password_changed', userId, sessionId, origin: call.origin }),
-    mail({ template: 'password-changed', userId }),
+    mail({ template: 'password-changed', userId, email: found.user.email }),
   ]);
   if (!changed) throw new AuthError('PASSWORD_WRONG');
   await deps.changeFeed.catchUp();

@@ -1,4 +1,5 @@
 import type { Deps } from '../deps.ts';
+import { accountHash } from '../domain/account-hash.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit, mail } from '../domain/effect.ts';
@@ -9,16 +10,17 @@ export type DeleteMeInput = { principal: UserPrincipal; currentPassword: string 
 
 /** For good, with everything but the audit trail, which knows the account by its id alone. */
 export async function deleteMe(
-  deps: PresenceDeps & Pick<Deps, 'changeFeed'>,
+  deps: PresenceDeps & Pick<Deps, 'changeFeed' | 'purposeKeys'>,
   input: DeleteMeInput,
   call: Call,
 ): Promise<void> {
   const { userId, sessionId } = input.principal;
-  const { user } = await provePresence(deps, input.principal, input.currentPassword, call);
-  const removed = await deps.store.users.remove(userId, deps.now(), [
+  const { user, passwordEpoch } = await provePresence(deps, input.principal, input.currentPassword, call);
+  const removed = await deps.store.users.remove({ userId, sessionId, passwordEpoch }, deps.now(), [
     audit({ type: 'account_deleted', userId, sessionId, origin: call.origin }),
-    mail({ template: 'account-deleted', email: user.email }),
+    mail({ template: 'account-deleted', userId, email: user.email }),
   ]);
   if (!removed) throw new AuthError('TOKEN_REVOKED');
-  await deps.changeFeed.catchUp();
+  const account = accountHash(user.email, deps.purposeKeys.accountHash);
+  await Promise.all([deps.changeFeed.catchUp(), deps.limiter.forgetPlaces(account)]);
 }

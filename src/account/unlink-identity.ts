@@ -14,18 +14,20 @@ export type UnlinkIdentityInput = { principal: UserPrincipal; identityId: string
  * @throws AuthError IDENTITY_NOT_FOUND; LAST_SIGN_IN_METHOD when nobody could sign in any more
  */
 export async function unlinkIdentity(
-  deps: PresenceDeps & Pick<Deps, 'store' | 'changeFeed'>,
+  deps: PresenceDeps & Pick<Deps, 'changeFeed' | 'providers'>,
   input: UnlinkIdentityInput,
   call: Call,
 ): Promise<void> {
   const { userId, sessionId } = input.principal;
   const { identity_id: id } = parseFields({ identity_id: () => parseUuid(input.identityId) });
-  await provePresence(deps, input.principal, input.currentPassword, call);
-  const unlinking = { userId, id, keepSessionId: sessionId };
-  const unlinked = await deps.store.identities.unlink(unlinking, deps.now(), ({ provider }) => [
+  const { user, passwordEpoch } = await provePresence(deps, input.principal, input.currentPassword, call);
+  const present = { userId, sessionId, passwordEpoch };
+  const usable = [...deps.providers.keys()];
+  const unlinked = await deps.store.identities.unlink(present, id, usable, deps.now(), ({ provider }) => [
     audit({ type: 'identity_unlinked', userId, sessionId, detail: provider, origin: call.origin }),
-    mail({ template: 'sign-in-method-removed', userId, provider }),
+    mail({ template: 'sign-in-method-removed', userId, email: user.email, provider }),
   ]);
+  if (unlinked === 'changed') throw new AuthError('TOKEN_REVOKED');
   if (unlinked === 'unknown') throw new AuthError('IDENTITY_NOT_FOUND');
   if (unlinked === 'last') throw new AuthError('LAST_SIGN_IN_METHOD');
   await deps.changeFeed.catchUp();

@@ -35,7 +35,7 @@ export async function confirmReset(
   const { userId } = reset;
   const redeemed = await store.resets.redeem(reset, passwordHash, now(), [
     audit({ type: 'reset_done', userId, origin: call.origin }),
-    mail({ template: 'password-reset-done', userId }),
+    mail({ template: 'password-reset-done', userId, email: reset.email }),
   ]);
   if (!redeemed) throw new AuthError('RESET_TOKEN_INVALID');
 

@@ -35,7 +35,7 @@ export async function register(
   });
   const account = accountHash(email, deps.purposeKeys.accountHash);
   const attempts: Attempt[] = [{ limit: 'REGISTER_NETWORK', key: networkOf(origin.address) }];
-  if (requiresVerifiedEmail) attempts.push({ limit: 'REQUEST_VERIFICATION_ACCOUNT', key: account });
+  if (requiresVerifiedEmail) attempts.push({ limit: 'REGISTER_ACCOUNT', key: account });
   await throttle(deps, attempts, { account }, call);
 
   const passwordHash = await deps.hasher.hash(password, signal);

@@ -2,7 +2,7 @@ import type { Deps } from '../deps.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { flowSecrets } from '../domain/oauth-flow.ts';
-import { InvalidValue, parseFields } from '../domain/parse-fields.ts';
+import { invalid, parseFields } from '../domain/parse-fields.ts';
 import { networkOf } from '../limits/network-of.ts';
 import { ProviderUnavailable } from '../oauth/provider.ts';
 import { throttle } from './throttle.ts';
@@ -17,7 +17,7 @@ const FLOW_TTL_MS = 600_000;
 
 /**
  * @param userId who links an identity; null for a sign-in
- * @throws AuthError PROVIDER_UNAVAILABLE
+ * @throws AuthError PROVIDER_UNAVAILABLE; TOKEN_REVOKED when the user is gone
  */
 export async function startOAuth(
   deps: StartOAuthDeps,
@@ -26,14 +26,14 @@ export async function startOAuth(
   call: Call,
 ): Promise<StartedOAuth> {
   const { provider } = parseFields({
-    provider: () => deps.providers.get(input.provider) ?? bad('must be one that is configured'),
+    provider: () => deps.providers.get(input.provider) ?? invalid('must be one that is configured'),
   });
   const { redirect_uri: redirectUri } = parseFields({
     // Exactly: a prefix or a pattern would let codes go astray.
     redirect_uri: () =>
       provider.redirectUris.includes(input.redirectUri)
         ? input.redirectUri
-        : bad('must be on the list of the provider'),
+        : invalid('must be on the list of the provider'),
   });
   await throttle(deps, [{ limit: 'START_OAUTH_NETWORK', key: networkOf(call.origin.address) }], {}, call);
   const id = deps.newId();
@@ -42,10 +42,7 @@ export async function startOAuth(
     throw cause instanceof ProviderUnavailable ? new AuthError('PROVIDER_UNAVAILABLE', { cause }) : cause;
   });
   const expiresAt = new Date(deps.now().getTime() + FLOW_TTL_MS);
-  await deps.store.oauthFlows.open({ id, provider: input.provider, redirectUri, userId }, deps.now(), expiresAt);
+  const flow = { id, provider: input.provider, redirectUri, userId };
+  if (!(await deps.store.oauthFlows.open(flow, deps.now(), expiresAt))) throw new AuthError('TOKEN_REVOKED');
   return { authorizationUrl: url.href, state, binding, expiresAt };
-}
-
-function bad(description: string): never {
-  throw new InvalidValue(description);
 }

@@ -3,7 +3,7 @@ import { AuthError, type Reason } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit } from '../domain/effect.ts';
 import { flowSecrets, parseFlow } from '../domain/oauth-flow.ts';
-import { InvalidValue, parseFields } from '../domain/parse-fields.ts';
+import { invalid, parseFields } from '../domain/parse-fields.ts';
 import { networkOf } from '../limits/network-of.ts';
 import { type ProviderIdentity, ProviderRefusal, ProviderUnavailable } from '../oauth/provider.ts';
 import { throttle } from './throttle.ts';
@@ -41,7 +41,9 @@ export async function takeOAuthResponse(
   linking: { userId: string; sessionId: string } | null,
   call: Call,
 ): Promise<TakenOAuth> {
-  const { redirect_uri: cameBackTo } = parseFields({ redirect_uri: () => given(input.redirectUri) });
+  const { redirect_uri: cameBackTo } = parseFields({
+    redirect_uri: () => input.redirectUri || invalid('must be where the browser came back to'),
+  });
   const id = parseFlow(input.state, input.binding, deps.purposeKeys.oauthFlows);
   const flow = id && (await deps.store.oauthFlows.take(id, deps.now()));
   const provider = flow && deps.providers.get(flow.provider);
@@ -78,9 +80,4 @@ export async function refuseOAuth(
   const type = linking ? 'identity_refused' : 'login_failed';
   await store.outbox.write(now(), [audit({ type, ...whose, ...linking, detail: `${provider}: ${reason}`, origin })]);
   throw new AuthError(reason, { cause });
-}
-
-function given(text: string): string {
-  if (text === '') throw new InvalidValue('must be where the browser came back to');
-  return text;
 }

@@ -32,5 +32,8 @@ export async function verifyEmail(
 
 function effectsOf({ userId, email, accountEmail }: EmailVerification, { origin }: Call): Effect[] {
   if (email === accountEmail) return [audit({ type: 'email_verified', userId, origin })];
-  return [audit({ type: 'email_changed', userId, origin }), mail({ template: 'email-changed', email: accountEmail })];
+  return [
+    audit({ type: 'email_changed', userId, origin }),
+    mail({ template: 'email-changed', userId, email: accountEmail }),
+  ];
 }

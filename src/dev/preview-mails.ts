@@ -22,7 +22,7 @@ const SAMPLE = ['lkx_a-sample-of-a-token', new Date(Date.now() + 3600_000)] as c
 export const MAILS: Record<string, () => MailContent> = {
   'password-reset': () => passwordResetMail(URL_OF_PRODUCT, ...SAMPLE),
   'password-changed': () => passwordChangedMail(URL_OF_PRODUCT),
-  'password-reset-done': () => passwordResetDoneMail(URL_OF_PRODUCT),
+  'password-reset-done': () => passwordResetDoneMail(URL_OF_PRODUCT, ['google']),
   'sign-in-method-added': () => signInMethodAddedMail(URL_OF_PRODUCT, 'google'),
   'sign-in-method-removed': () => signInMethodRemovedMail(URL_OF_PRODUCT, 'google'),
   'verify-email': () => verifyEmailMail(URL_OF_PRODUCT, ...SAMPLE),
@@ -35,7 +35,8 @@ export const MAILS: Record<string, () => MailContent> = {
 /** @param port 0 for any free one */
 export async function previewMails(port: number): Promise<{ url: string; close(): void }> {
   const server = http.createServer((request, response) => {
-    const make = MAILS[request.url?.slice(1) ?? ''];
+    const name = request.url?.slice(1) ?? '';
+    const make = Object.hasOwn(MAILS, name) ? MAILS[name] : undefined;
     response.setHeader('content-type', 'text/html; charset=utf-8');
     response.end(make ? make().html : overview());
   });

@@ -41,7 +41,8 @@ export type Reason =
   | 'ACCOUNT_NOT_LINKED'
   | 'IDENTITY_TAKEN'
   | 'IDENTITY_NOT_FOUND'
-  | 'LAST_SIGN_IN_METHOD';
+  | 'LAST_SIGN_IN_METHOD'
+  | 'TOO_MANY_IDENTITIES';
 
 /** One bad field of a request. The description never repeats the value. */
 export type Violation = { field: string; description: string };

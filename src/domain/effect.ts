@@ -43,13 +43,15 @@ export type AuditEvent = {
   origin: Origin;
 };
 
+/** To the address that the account had at the moment: a thief may have given it another one by the time of sending. */
+type Notice = { userId: string; email: string };
+
 /** A mail to write; the worker looks up whom it goes to, and makes any token when it sends. */
 export type MailOrder =
   | { template: 'password-reset'; email: string }
-  | { template: 'password-changed'; userId: string }
-  | { template: 'password-reset-done'; userId: string }
+  | (Notice & { template: 'password-changed' | 'password-reset-done' })
   /** The provider as configuration names it. */
-  | { template: 'sign-in-method-added' | 'sign-in-method-removed'; userId: string; provider: string }
+  | (Notice & { template: 'sign-in-method-added' | 'sign-in-method-removed'; provider: string })
   /** To an account's own address, unless it is verified. */
   | { template: 'verify-email'; email: string }
   /** To the address that an account is to have. */
@@ -64,8 +66,7 @@ export type MailOrder =
   /** To the owner of an address with which somebody wanted another account. */
   | { template: 'email-taken'; email: string }
   /** To the address that an account had. */
-  | { template: 'email-changed'; email: string }
-  | { template: 'account-deleted'; email: string };
+  | (Notice & { template: 'email-changed' | 'account-deleted' });
 
 export type Effect = { topic: 'audit'; payload: AuditEvent } | { topic: 'mail'; payload: MailOrder };
 

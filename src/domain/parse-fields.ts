@@ -3,6 +3,11 @@ import { AuthError, type Violation } from './auth-error.ts';
 /** Thrown by a parser; the message says what is wanted and never repeats the value. */
 export class InvalidValue extends Error {}
 
+/** For use where an expression is wanted. @throws InvalidValue */
+export function invalid(description: string): never {
+  throw new InvalidValue(description);
+}
+
 type Parsers = Record<string, () => unknown>;
 type Parsed<P extends Parsers> = { [Field in keyof P]: ReturnType<P[Field]> };
 

@@ -20,7 +20,7 @@ import { passwordResetMail } from './mails/password-reset.ts';
 import { confirmEmailChangeMail, verifyEmailMail } from './mails/verify-email.ts';
 
 export type MailDeps = {
-  store: Pick<Store, 'outbox' | 'resets' | 'emailVerifications' | 'users'>;
+  store: Pick<Store, 'outbox' | 'resets' | 'emailVerifications' | 'identities' | 'users'>;
   mailer: Mailer;
   resetTokenKey: Buffer;
   verificationTokenKey: Buffer;
@@ -47,13 +47,21 @@ async function compose(deps: MailDeps, outboxId: string, { order, createdAt }: M
     case 'password-reset':
       return composeReset(deps, outboxId, order.email as Email, createdAt);
     case 'password-changed':
-      return toUser(deps, order.userId, passwordChangedMail(deps.publicUrl));
-    case 'password-reset-done':
-      return toUser(deps, order.userId, passwordResetDoneMail(deps.publicUrl));
+      return { to: order.email, ...passwordChangedMail(deps.publicUrl) };
+    case 'password-reset-done': {
+      const others = await deps.store.identities.ofUser(order.userId);
+      return {
+        to: order.email,
+        ...passwordResetDoneMail(
+          deps.publicUrl,
+          others.map(({ provider }) => provider),
+        ),
+      };
+    }
     case 'sign-in-method-added':
-      return toUser(deps, order.userId, signInMethodAddedMail(deps.publicUrl, order.provider));
+      return { to: order.email, ...signInMethodAddedMail(deps.publicUrl, order.provider) };
     case 'sign-in-method-removed':
-      return toUser(deps, order.userId, signInMethodRemovedMail(deps.publicUrl, order.provider));
+      return { to: order.email, ...signInMethodRemovedMail(deps.publicUrl, order.provider) };
     case 'verify-email':
       return composeVerification(deps, outboxId, order.email as Email, createdAt);
     case 'confirm-email-change':
@@ -65,11 +73,6 @@ async function compose(deps: MailDeps, outboxId: string, { order, createdAt }: M
     case 'account-deleted':
       return { to: order.email, ...accountDeletedMail() };
   }
-}
-
-async function toUser({ store }: MailDeps, userId: string, content: MailContent): Promise<Addressed | null> {
-  const user = await store.users.byId(userId);
-  return user && { to: user.email, ...content };
 }
 
 /** The reset's id is the row's, so that a second attempt sends the same token; its time runs from when it was asked for. */
@@ -99,7 +102,9 @@ async function composeEmailChange(
   const expiresAt = expiry(deps, askedAt, deps.verificationTtlSeconds);
   const { userId, passwordEpoch } = order;
   const [email, accountEmail] = [order.email as Email, order.accountEmail as Email];
-  if (await deps.store.users.byEmail(email)) return { to: email, ...emailTakenMail(deps.publicUrl) };
+  const owner = await deps.store.users.byEmail(email);
+  // It may be theirs by now, by another mail that they had asked for.
+  if (owner) return owner.id === userId ? null : { to: email, ...emailTakenMail(deps.publicUrl) };
   return openVerification(deps, id, { userId, email, accountEmail, passwordEpoch }, expiresAt, confirmEmailChangeMail);
 }
 

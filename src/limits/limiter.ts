@@ -25,11 +25,15 @@ export type Limiter = {
   /** Remembers for 30 days that an account signed in from a network. */
   rememberPlace(account: string, network: string): Promise<void>;
   knowsPlace(account: string, network: string): Promise<boolean>;
+  /** Of an account that is gone, so that the next holder of its address begins without. */
+  forgetPlaces(account: string): Promise<void>;
 };
 
 const PREFIX = 'latchkey:limit';
 const PLACE_PREFIX = 'latchkey:place';
 const PLACE_TTL_SECONDS = 30 * 24 * 3600;
+/** Of one account. */
+const MAX_PLACES = 100;
 /** Bounds the memory of the fallback; keys that share a bucket share a limit. */
 const FALLBACK_BUCKETS = 65_536;
 /** After a failure Redis is left alone for this long, so that a hanging one delays one call and not each. */
@@ -103,16 +107,34 @@ export function createLimiter(
     },
 
     async rememberPlace(account, network) {
+      const [key, now] = [`${PLACE_PREFIX}:${account}`, secondsNow()];
       await viaRedis(
-        () => redis.set(`${PLACE_PREFIX}:${account}:${network}`, '', 'EX', PLACE_TTL_SECONDS),
+        () =>
+          redis
+            .multi()
+            .zadd(key, now, network)
+            .zremrangebyscore(key, '-inf', now - PLACE_TTL_SECONDS)
+            .zremrangebyrank(key, 0, -MAX_PLACES - 1)
+            .expire(key, PLACE_TTL_SECONDS)
+            .exec(),
         () => null,
       );
     },
 
     async knowsPlace(account, network) {
       return viaRedis(
-        async () => (await redis.exists(`${PLACE_PREFIX}:${account}:${network}`)) === 1,
+        async () => {
+          const since = await redis.zscore(`${PLACE_PREFIX}:${account}`, network);
+          return since !== null && Number(since) > secondsNow() - PLACE_TTL_SECONDS;
+        },
         () => false,
+      );
+    },
+
+    async forgetPlaces(account) {
+      await viaRedis(
+        () => redis.del(`${PLACE_PREFIX}:${account}`),
+        () => 0,
       );
     },
   };
@@ -128,6 +150,10 @@ async function consume(counter: RateLimiterRedis | RateLimiterMemory, key: strin
     const isFirstRefusal = refusal.consumedPoints === counter.points + 1;
     return { allowed: false, retryAfterMs: refusal.msBeforeNext, isFirstRefusal };
   }
+}
+
+function secondsNow(): number {
+  return Math.floor(Date.now() / 1000);
 }
 
 function bucketOf(key: string): string {

@@ -17,6 +17,8 @@ export const LIMITS = {
   LOGIN_NETWORK: { points: 100, windowSeconds: 900 },
   /** `<network>`: new accounts, and attempts at one. */
   REGISTER_NETWORK: { points: 60, windowSeconds: 3600 },
+  /** `<account>`: attempts to register one address where addresses must be verified, each of which sends a mail. */
+  REGISTER_ACCOUNT: { points: 5, windowSeconds: 3600 },
   /** `<network>`: refresh tokens that nobody was given. Genuine ones are not counted: a back end sends those of all its users. */
   REFRESH_NETWORK: { points: 100, windowSeconds: 900 },
   /** `<session id>`: refreshes of one session. */
@@ -29,7 +31,7 @@ export const LIMITS = {
   CONFIRM_RESET_NETWORK: { points: 30, windowSeconds: 3600 },
   /** `<reset id>`: attempts with one reset token. */
   CONFIRM_RESET_TOKEN: { points: 10, windowSeconds: 3600 },
-  /** `<account>`: mails to one address for its verification, by Register and ChangeEmail too. */
+  /** `<account>`: mails to one address for its verification, by ChangeEmail too. */
   REQUEST_VERIFICATION_ACCOUNT: { points: 3, windowSeconds: 3600 },
   /** `<network>`: verification mails asked for from one network. */
   REQUEST_VERIFICATION_NETWORK: { points: 30, windowSeconds: 3600 },

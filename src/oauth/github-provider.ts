@@ -26,6 +26,8 @@ export function createGitHubProvider({ clientId, clientSecret, url, apiUrl }: Gi
       'user-agent': 'latchkey',
     };
     const response = await guardedFetch(`${apiUrl}${path}`, { headers });
+    const isLimited = response.headers.get('x-ratelimit-remaining') === '0' || response.headers.has('retry-after');
+    if (isLimited && response.status === 403) throw new ProviderUnavailable(`${path}: a limit`);
     if (response.status === 401 || response.status === 403) throw new ProviderRefusal(`${path}: ${response.status}`);
     if (response.status !== 200) throw new ProviderUnavailable(`${path}: ${response.status}`);
     const answer = await response.json().catch((cause) => {
@@ -73,7 +75,10 @@ export function createGitHubProvider({ clientId, clientSecret, url, apiUrl }: Gi
     const parsed = z
       .object({ access_token: z.string().min(1), token_type: z.string().regex(/^bearer$/i) })
       .safeParse(answer);
-    if (!parsed.success) throw new ProviderRefusal(`no token: ${String((answer as { error?: unknown })?.error)}`);
+    if (!parsed.success) {
+      const said = z.object({ error: z.string() }).safeParse(answer);
+      throw new ProviderRefusal(`no token: ${said.data?.error ?? ''}`);
+    }
     return parsed.data.access_token;
   }
 }

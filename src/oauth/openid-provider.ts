@@ -27,6 +27,9 @@ export function createOpenIdProvider({ issuer, clientId, clientSecret, scopes }:
       // A discovery that makes no sense is nobody's answer.
       throw new ProviderUnavailable('discovery', { cause: error });
     });
+    const { authorization_endpoint: authorization, token_endpoint: token } = configuration.serverMetadata();
+    const isUrl = (text: unknown) => typeof text === 'string' && /^https?:$/.test(URL.parse(text)?.protocol ?? '');
+    if (![authorization, token].every(isUrl)) throw new ProviderUnavailable('discovery names no endpoints');
     known = { configuration, at: performance.now() };
     return configuration;
   }
@@ -59,7 +62,8 @@ export function createOpenIdProvider({ issuer, clientId, clientSecret, scopes }:
       const algorithm = algorithmOf(answer.id_token ?? '');
       if (!claims || !ALGORITHMS.includes(algorithm)) throw new ProviderRefusal(`an id_token with ${algorithm}`);
       const { sub, email, email_verified: isVerified, name } = claims;
-      if (typeof sub !== 'string' || sub === '') throw new ProviderRefusal('no subject');
+      // OpenID Connect Core 1.0, section 2.
+      if (typeof sub !== 'string' || !/^[\x20-\x7e]{1,255}$/.test(sub)) throw new ProviderRefusal('no subject');
       return {
         issuer: configuration.serverMetadata().issuer,
         subject: sub,
@@ -86,6 +90,11 @@ async function asProvider<T>(ask: () => Promise<T>): Promise<T> {
     for (let error = cause; error instanceof Error; error = error.cause) {
       if (error instanceof ProviderUnavailable) throw error;
     }
-    throw new ProviderRefusal('the answer does not prove anything', { cause });
+    const said = cause instanceof client.ResponseBodyError ? cause : null;
+    // Of ours, and not of the user's.
+    const isOurs = said?.status === 429 || said?.error === 'invalid_client';
+    if (isOurs)
+      throw new ProviderUnavailable(`the provider refuses this client: ${said.status} ${said.error}`, { cause });
+    throw new ProviderRefusal(`the answer does not prove anything: ${said?.error ?? ''}`, { cause });
   }
 }

@@ -55,8 +55,11 @@ function readRedirectUris(
   problems: string[],
 ): string[] {
   const uris = separated(text);
-  if (!uris.every((uri) => URL.canParse(uri) && !/[#*]/.test(uri))) {
-    problems.push(`${key} must be whole URIs such as https://app.example/callback, no fragment, no wildcard`);
+  // What the provider is told is the normal form without a query; anything else would never match.
+  if (!uris.every((uri) => URL.parse(uri)?.href === uri && !/[#*?]/.test(uri))) {
+    problems.push(
+      `${key} must be URIs in their normal form such as https://app.example/callback, no query, no fragment, no wildcard`,
+    );
   }
   // Where the browser comes back tells which provider has answered.
   const taken = [...others.values()].flatMap((other) => other.redirectUris);

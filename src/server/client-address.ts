@@ -31,7 +31,8 @@ export function isIn(networks: BlockList, address: string): boolean {
 export function plainAddress(text: string): string | null {
   const [, bracketed, dotted] = /^(?:\[([^\]]+)\](?::\d+)?|(\d+\.\d+\.\d+\.\d+):\d+)$/.exec(text) ?? [];
   const bare = bracketed ?? dotted ?? text;
-  if (isIP(bare) === 0) return null;
+  // A zone means something on one machine alone, and may be as long as one likes.
+  if (isIP(bare) === 0 || bare.includes('%')) return null;
   return isIP(bare) === 6 ? (embeddedIPv4(bare) ?? bare) : bare;
 }
 

@@ -84,6 +84,7 @@ export const ERRORS = {
     code: Code.FailedPrecondition,
     message: 'without it nobody could sign in to the account; set a password first',
   },
+  TOO_MANY_IDENTITIES: { code: Code.FailedPrecondition, message: 'the account has as many identities as it may have' },
   SERVICE_NOT_FOUND: { code: Code.NotFound, message: 'there is no such service here' },
 } satisfies Record<ProtoReason | Reason, Answer> & Record<Exclude<Reason, ProtoReason>, never>;
 

@@ -3,8 +3,8 @@ import type { Effect } from '../domain/effect.ts';
 import type { Email } from '../domain/email.ts';
 import type { Db } from './database.ts';
 import { writeEffects } from './outbox.ts';
-import { isUniqueViolation } from './unique-violation.ts';
 import { lockUser } from './users.ts';
+import { isUniqueViolation } from './violation.ts';
 
 export type EmailVerification = {
   id: string;

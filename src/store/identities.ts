@@ -4,14 +4,17 @@ import type { Email } from '../domain/email.ts';
 import { USER_ROLE } from '../domain/role.ts';
 import type { Db } from './database.ts';
 import { writeEffects } from './outbox.ts';
-import { isUniqueViolation } from './unique-violation.ts';
-import { lockUser } from './users.ts';
+import { lockPresent, lockUser, type Present } from './users.ts';
+import { isUniqueViolation } from './violation.ts';
 
 export type Identity = { id: string; provider: string; issuer: string; createdAt: Date; lastUsedAt: Date };
 
 export type UsedIdentity = { id: string; userId: string };
 
 export type NewIdentity = { id: string; provider: string; issuer: string; subject: string };
+
+/** As many as ListIdentities has room for. */
+const MAX_PER_USER = 100;
 
 export type Identities = ReturnType<typeof createIdentities>;
 
@@ -36,25 +39,26 @@ export function createIdentities(db: Db, newId: () => string) {
     },
 
     /**
-     * `changed`: the account is not any more as it was, or has no verified address, so that it may be a stranger's.
-     * @param unlessIssuer refuse also when the account has an identity of this issuer: then this is another person's
+     * `changed`: the account is not any more as it was, or has no verified address, so that it may be a stranger's. `many`: it
+     * has as many as it may have.
+     * @param user with `isOnlyOfIssuer`, `changed` also when the account has another identity of the issuer: this is another person's
      */
     async link(
-      user: { id: string; email: Email; passwordEpoch: number },
+      user: { id: string; email: Email; passwordEpoch: number; isOnlyOfIssuer: boolean },
       identity: NewIdentity,
-      unlessIssuer: boolean,
       now: Date,
       effects: Effect[],
-    ): Promise<'done' | 'taken' | 'changed'> {
+    ): Promise<'done' | 'taken' | 'changed' | 'many'> {
       const linking = db.transaction().execute(async (trx) => {
         if (!(await lockUser(trx, user.id, user.passwordEpoch))) return 'changed' as const;
-        const { rows } = await sql<{ ok: boolean }>`
-          SELECT email = ${user.email} AND email_verified_at IS NOT NULL AND NOT (${unlessIssuer} AND EXISTS (
+        const { rows } = await sql<{ ok: boolean; linked: number }>`
+          SELECT (SELECT count(*)::int FROM identities WHERE user_id = users.id) AS linked, email = ${user.email} AND email_verified_at IS NOT NULL AND NOT (${user.isOnlyOfIssuer} AND EXISTS (
             SELECT FROM identities WHERE user_id = users.id AND issuer = ${identity.issuer}
               AND subject <> ${identity.subject})) AS ok
           FROM users WHERE id = ${user.id}
         `.execute(trx);
         if (!rows[0]?.ok) return 'changed' as const;
+        if (rows[0].linked >= MAX_PER_USER) return 'many' as const;
         await insert(trx, user.id, identity, now);
         await writeEffects(trx, newId, now, effects);
         return 'done' as const;
@@ -96,6 +100,7 @@ export function createIdentities(db: Db, newId: () => string) {
         .select(['id', 'provider', 'issuer', 'created_at', 'last_used_at'])
         .where('user_id', '=', userId)
         .orderBy('created_at')
+        .limit(MAX_PER_USER)
         .execute();
       return rows.map(({ created_at: createdAt, last_used_at: lastUsedAt, ...rest }) => ({
         ...rest,
@@ -105,30 +110,31 @@ export function createIdentities(db: Db, newId: () => string) {
     },
 
     /**
-     * Ends the sessions that were begun with it, but for the one to keep. `last`: without it nobody could sign in to the account
-     * any more.
+     * Ends the sessions that were begun with it, but for the one that asks. `last`: without it nobody could sign in to the
+     * account any more. `changed`: who asks may not any more.
+     * @param usable the providers with which somebody can sign in
      */
     async unlink(
-      { userId, id, keepSessionId }: { userId: string; id: string; keepSessionId: string },
+      present: Present,
+      id: string,
+      usable: string[],
       now: Date,
       effects: (unlinked: { provider: string }) => Effect[],
-    ): Promise<'done' | 'unknown' | 'last'> {
+    ): Promise<'done' | 'unknown' | 'last' | 'changed'> {
+      const { userId, sessionId } = present;
       return db.transaction().execute(async (trx) => {
         // Two of the last two at once must not both go.
-        const user = await trx
-          .selectFrom('users')
-          .select('password_hash')
-          .where('id', '=', userId)
-          .forUpdate()
-          .executeTakeFirst();
+        if (!(await lockPresent(trx, present))) return 'changed';
         const rows = await trx
           .selectFrom('identities')
           .select(['id', 'provider'])
           .where('user_id', '=', userId)
           .execute();
         const unlinked = rows.find((row) => row.id === id);
-        if (!user || !unlinked) return 'unknown';
-        if (user.password_hash === null && rows.length === 1) return 'last';
+        if (!unlinked) return 'unknown';
+        const user = await trx.selectFrom('users').select('password_hash').where('id', '=', userId).executeTakeFirst();
+        const isLast = !rows.some((row) => row.id !== id && usable.includes(row.provider));
+        if (user?.password_hash === null && isLast) return 'last';
         await trx.deleteFrom('identities').where('id', '=', id).execute();
         await trx
           .updateTable('sessions')
@@ -136,7 +142,7 @@ export function createIdentities(db: Db, newId: () => string) {
           .where('user_id', '=', userId)
           .where('identity_id', '=', id)
           .where('ended_at', 'is', null)
-          .where('id', '!=', keepSessionId)
+          .where('id', '!=', sessionId)
           .execute();
         await writeEffects(trx, newId, now, effects(unlinked));
         return 'done';

@@ -1,4 +1,5 @@
 import type { Db } from './database.ts';
+import { isForeignKeyViolation } from './violation.ts';
 
 export type OAuthFlow = {
   id: string;
@@ -15,19 +16,18 @@ const REMOVED_AT_ONCE = 100;
 
 export function createOAuthFlows(db: Db) {
   return {
-    /** And removes some that are over, so that there are never many. */
-    async open(flow: OAuthFlow, now: Date, expiresAt: Date): Promise<void> {
-      await db
-        .insertInto('oauth_flows')
-        .values({
-          id: flow.id,
-          provider: flow.provider,
-          redirect_uri: flow.redirectUri,
-          user_id: flow.userId,
-          created_at: now,
-          expires_at: expiresAt,
-        })
-        .execute();
+    /** And removes some that are over, so that there are never many. False when the user who links is gone. */
+    async open(flow: OAuthFlow, now: Date, expiresAt: Date): Promise<boolean> {
+      const row = {
+        ...{ id: flow.id, provider: flow.provider, redirect_uri: flow.redirectUri, user_id: flow.userId },
+        ...{ created_at: now, expires_at: expiresAt },
+      };
+      try {
+        await db.insertInto('oauth_flows').values(row).execute();
+      } catch (error) {
+        if (isForeignKeyViolation(error, 'oauth_flows_user_id_fkey')) return false;
+        throw error;
+      }
       await db
         .deleteFrom('oauth_flows')
         .where('id', 'in', (eb) =>
@@ -40,6 +40,7 @@ export function createOAuthFlows(db: Db) {
             .skipLocked(),
         )
         .execute();
+      return true;
     },
 
     /** Null unless it is unused and not over: of parallel calls one gets it. */

@@ -1,11 +1,12 @@
 import pg from 'pg';
 
 /**
- * SQLSTATE classes and codes that say "not now" instead of "wrong": connection exceptions, insufficient resources,
+ * SQLSTATE classes and codes that say "not now" instead of "wrong": connection exceptions (but for a message of ours that makes
+ * no sense), insufficient resources,
  * operator intervention (shutdown, cancelled, statement time-out), lock time-out, read-only server (a failover),
  * serialization failure and deadlock.
  */
-const TRANSIENT_SQLSTATE = /^(?:08|53|57|25006|40001|40P01|55P03)/;
+const TRANSIENT_SQLSTATE = /^(?:08(?!P01)|53|57|25006|40001|40P01|55P03)/;
 const NETWORK_CODES = new Set([
   'ECONNREFUSED',
   'ECONNRESET',

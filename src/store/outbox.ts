@@ -25,13 +25,13 @@ const MAX_ERROR_LENGTH = 500;
 /** For use inside a transaction. */
 export async function writeEffects(db: Db, newId: () => string, now: Date, effects: Effect[]): Promise<void> {
   if (effects.length === 0) return;
-  const rows = effects.map(({ topic, payload }) => ({
-    id: newId(),
-    topic,
-    payload: JSON.stringify(payload),
-    created_at: now,
-  }));
-  await db.insertInto('outbox').values(rows).execute();
+  const rows = effects.map(({ topic, payload }) => ({ id: newId(), topic, payload, created_at: now }));
+  // As one value, for of those a statement has 65,535.
+  await sql`
+    INSERT INTO outbox (id, topic, payload, created_at)
+    SELECT id, topic, payload, created_at
+    FROM jsonb_to_recordset(${JSON.stringify(rows)}) AS row (id uuid, topic text, payload jsonb, created_at timestamptz)
+  `.execute(db);
 }
 
 export function createOutbox(db: Db, newId: () => string) {

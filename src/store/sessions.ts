@@ -35,6 +35,8 @@ export type SessionSummary = { id: string; createdAt: Date; lastUsedAt: Date; ex
 
 export type Rotation = { sessionId: string; counter: number; requestId: string; idleSeconds: number };
 
+/** As many as an answer has room for. */
+const MAX_LISTED = 100;
 const lastUsedAt = sql<Date>`coalesce(rotated_at, created_at)`;
 
 export type Sessions = ReturnType<typeof createSessions>;
@@ -73,6 +75,7 @@ export function createSessions(db: Db, newId: () => string, clock: () => Date) {
         const ended = await trx
           .updateTable('sessions')
           .set({ ended_at: now })
+          .where('ended_at', 'is', null)
           .where('id', 'in', (eb) =>
             eb
               .selectFrom('sessions')
@@ -169,6 +172,7 @@ export function createSessions(db: Db, newId: () => string, clock: () => Date) {
         .where('ended_at', 'is', null)
         .where('expires_at', '>', now)
         .orderBy('last_used_at', 'desc')
+        .limit(MAX_LISTED)
         .execute();
       return rows.map((row) => ({
         id: row.id,
@@ -207,8 +211,8 @@ export function createSessions(db: Db, newId: () => string, clock: () => Date) {
           .set({ ended_at: now })
           .where('user_id', '=', userId)
           .where('ended_at', 'is', null)
-          .$if('only' in which, (query) => query.where('id', '=', (which as { only: string }).only))
-          .$if('allBut' in which, (query) => query.where('id', '!=', (which as { allBut: string }).allBut))
+          .where('expires_at', '>', now)
+          .where('id', 'only' in which ? '=' : '!=', 'only' in which ? which.only : which.allBut)
           .returning('id')
           .execute();
         await writeEffects(trx, newId, now, effects(ended.map(({ id }) => id)));

@@ -179,11 +179,11 @@ export function createUsers(db: Db, newId: () => string, clock: () => Date) {
       });
     },
 
-    /** With its sessions and all else that belongs to it; audit events know it by its id alone. False when it was gone. */
-    async remove(id: string, now: Date, effects: Effect[]): Promise<boolean> {
+    /** With its sessions and all else that belongs to it; audit events know it by its id alone. False when they may not any more. */
+    async remove(present: Present, now: Date, effects: Effect[]): Promise<boolean> {
       return db.transaction().execute(async (trx) => {
-        const { rows } = await sql<{ removed: boolean }>`SELECT delete_user(${id}) AS removed`.execute(trx);
-        if (!rows[0]?.removed) return false;
+        if (!(await lockPresent(trx, present))) return false;
+        await sql`SELECT delete_user(${present.userId})`.execute(trx);
         await writeEffects(trx, newId, now, effects);
         return true;
       });
@@ -238,6 +238,21 @@ export async function lockUser(trx: Db, id: string, passwordEpoch: number): Prom
     .forUpdate()
     .executeTakeFirst();
   return locked !== undefined;
+}
+
+/** Who asks for a change of their own account, and which password the account had when they showed that they are there. */
+export type Present = { userId: string; sessionId: string; passwordEpoch: number };
+
+/** As lockUser; false also when the session of who asks has ended. */
+export async function lockPresent(trx: Db, { userId, sessionId, passwordEpoch }: Present): Promise<boolean> {
+  if (!(await lockUser(trx, userId, passwordEpoch))) return false;
+  const session = await trx
+    .selectFrom('sessions')
+    .select('id')
+    .where('id', '=', sessionId)
+    .where('ended_at', 'is', null)
+    .executeTakeFirst();
+  return session !== undefined;
 }
 
 /** For use inside a transaction that has locked the user. Ends every session but the one to keep. */

@@ -1,4 +1,9 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { startApp } from '../../src/app.ts';
+import { readConfig } from '../../src/config.ts';
+import { createLogger } from '../../src/log.ts';
+import { openRedis } from '../../src/redis.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { account, auth, type Caller, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
@@ -106,6 +111,33 @@ describe('sessions', () => {
     expect(body.sessions).toHaveLength(100);
   });
 
+  test('that have run out are none: they are neither listed nor ended', async () => {
+    const person = await signedIn(call);
+    const other = await signedIn(call, person);
+    const { body } = await call(account.listSessions, {}, as(other));
+    const { id } = body.sessions.find(({ current }: { current: boolean }) => !current);
+    await app.owner.query("UPDATE sessions SET expires_at = now() - interval '1 day' WHERE id = $1", [id]);
+    expect((await call(account.revokeSession, { sessionId: id }, as(other))).reason).toBe('SESSION_NOT_FOUND');
+    expect((await call(account.revokeOtherSessions, {}, as(other))).body).toEqual({ revoked: 0 });
+  });
+
+  test('that are more than anybody could have today can still be ended, and signed in beside', async () => {
+    const person = await signedIn(call);
+    await app.owner.query(
+      `INSERT INTO sessions (id, user_id, created_at, expires_at, ends_by)
+        SELECT gen_random_uuid(), user_id, created_at, expires_at, ends_by
+        FROM sessions, generate_series(1, 17000) WHERE user_id = $1`,
+      [person.userId],
+    );
+    const { body } = await call(account.revokeOtherSessions, {}, as(person));
+    expect(body).toEqual({ revoked: 17_000 });
+    await app.owner.query('UPDATE sessions SET ended_at = NULL WHERE user_id = $1', [person.userId]);
+    expect((await call(auth.login, { email: person.email, password: person.password })).code).toBe('ok');
+    const live = 'SELECT FROM sessions WHERE user_id = $1 AND ended_at IS NULL';
+    expect((await app.owner.query(live, [person.userId])).rowCount).toBe(100);
+    await app.owner.query('DELETE FROM outbox');
+  });
+
   test('one may end itself', async () => {
     const person = await signedIn(call);
     const { body } = await call(account.listSessions, {}, as(person));
@@ -134,6 +166,24 @@ describe('what wants the owner’s presence', () => {
     expect((await ask(old, person.password)).code).toBe('ok');
     expect((await ask(await signedIn(call), '')).code).toBe('ok');
   });
+});
+
+test('a notice goes to the address of the moment, and not to the one that a thief has given the account since', async () => {
+  const late = await startTestApp({}, { api: true, worker: false });
+  const ask = viaFetch(late.url);
+  const person = await signedIn(ask);
+  const change = { currentPassword: person.password, newPassword: 'the pass phrase of a thief' };
+  await ask(account.changePassword, change, as(person));
+  await late.owner.query("UPDATE users SET email = 'thief@people.example' WHERE id = $1", [person.userId]);
+  const worker = await startApp(readConfig(late.environment), { api: false, worker: true }, createLogger('silent'));
+  onTestFinished(async () => {
+    await worker.close();
+    await late.close();
+  });
+  const mail = await eventually(() =>
+    late.mailbox.mails.find(({ subject }) => subject === 'Your password was changed'),
+  );
+  expect(mail.to).toBe(person.email);
 });
 
 describe('DeleteMe', () => {
@@ -168,18 +218,16 @@ describe('DeleteMe', () => {
   test('leaves no trace of where they were, once the worker has been round', async () => {
     const [person, other] = [await signedIn(viaAgent('Phone/1')), await signedIn(viaAgent('Phone/2'))];
     await viaAgent('Phone/1')(auth.login, { email: person.email, password: 'a wrong pass phrase' });
-    await viaAgent('Phone/1')(auth.requestReset, { email: person.email });
     await viaAgent('Phone/1')(account.deleteMe, {}, as(person));
     await eventually(async () => (await app.owner.query('SELECT FROM outbox')).rowCount === 0);
     const traces = async (userId: string) => {
       const { rows } = await app.owner.query(
-        `SELECT type, address || user_agent AS trace FROM audit_events
-          WHERE user_id = $1 OR account IN (SELECT account FROM audit_events WHERE user_id = $1)`,
+        'SELECT type, address || user_agent AS trace FROM audit_events WHERE user_id = $1',
         [userId],
       );
       return rows.map(({ type, trace }) => [type, trace]);
     };
-    expect(await traces(person.userId)).toContainEqual(['reset_requested', '127.0.0.1Phone/1']);
+    expect(await traces(person.userId)).toContainEqual(['login_failed', '127.0.0.1Phone/1']);
     // Not before late events can have come.
     await app.owner.query("UPDATE erasures SET deleted_at = deleted_at - interval '2 minutes'");
     const left = await eventually(async () => {
@@ -187,7 +235,7 @@ describe('DeleteMe', () => {
       return found.every(([, trace]) => trace === '') ? found : null;
     });
     expect(left.map(([type]) => type)).toEqual(
-      expect.arrayContaining(['registered', 'reset_requested', 'account_deleted']),
+      expect.arrayContaining(['registered', 'login_failed', 'account_deleted']),
     );
     expect((await app.owner.query('SELECT FROM erasures')).rowCount).toBe(0);
     expect(await traces(other.userId)).toContainEqual(['login_succeeded', '127.0.0.1Phone/2']);
@@ -201,17 +249,44 @@ describe('DeleteMe', () => {
         [JSON.stringify(payload)],
       );
     await dead({ template: 'password-reset', email: person.email });
-    await dead({ template: 'password-changed', userId: person.userId });
+    await dead({ template: 'password-changed', userId: person.userId, email: `former-${person.email}` });
     await dead({ template: 'password-reset', email: other.email });
     await call(account.deleteMe, {}, as(person));
+    await dead({ template: 'account-deleted', userId: person.userId, email: person.email });
+    await app.owner.query("UPDATE erasures SET deleted_at = deleted_at - interval '2 minutes'");
+    await eventually(async () => (await app.owner.query('SELECT FROM erasures')).rowCount === 0);
     const { rows } = await app.owner.query('SELECT payload FROM outbox WHERE dead_at IS NOT NULL');
     expect(rows.map(({ payload }) => payload.email)).toEqual([other.email]);
     await app.owner.query('DELETE FROM outbox WHERE dead_at IS NOT NULL');
   });
 
-  test('leaves the address free for another account', async () => {
+  test('does not go on when the account is another one’s by the time that the password has been checked', async () => {
+    const slow = await startTestApp({ ARGON2_ITERATIONS: '100', ARGON2_MEMORY_KIB: '8192' });
+    onTestFinished(() => slow.close());
+    const ask = viaFetch(slow.url);
+    const changes = [
+      'UPDATE users SET disabled_at = now() WHERE id = $1',
+      'UPDATE users SET password_epoch = password_epoch + 1 WHERE id = $1',
+      'UPDATE sessions SET ended_at = now() WHERE user_id = $1',
+    ];
+    for (const change of changes) {
+      const person = await signedIn(ask);
+      const deleting = ask(account.deleteMe, { currentPassword: person.password }, as(person));
+      await sleep(60);
+      await slow.owner.query(change, [person.userId]);
+      expect((await deleting).reason, change).toBe('TOKEN_REVOKED');
+      expect((await slow.owner.query('SELECT FROM users WHERE id = $1', [person.userId])).rowCount).toBe(1);
+    }
+  });
+
+  test('leaves the address free for another account, which begins without anything of the first', async () => {
     const person = await signedIn(call);
+    const redis = openRedis(app.environment.REDIS_URL ?? '', {}, () => {});
+    onTestFinished(() => redis.disconnect());
+    const places = async () => (await redis.keys('latchkey:place:*')).length;
+    const before = await places();
     await call(account.deleteMe, {}, as(person));
+    expect(await places()).toBe(before - 1);
     const again = await call(auth.register, person);
     expect(again.body.user.id).not.toBe(person.userId);
   });

@@ -118,24 +118,37 @@ describe('where addresses must be verified', () => {
   });
 
   test('a stranger cannot fill a mailbox: mails to one address are counted, whoever causes them, and for new and taken ones alike', async () => {
-    const limited = await startTestApp({
+    const strictest = await startTestApp({
       REQUIRE_EMAIL_VERIFICATION: 'on',
       LIMIT_REQUEST_VERIFICATION_ACCOUNT: '2/900',
+      LIMIT_REGISTER_ACCOUNT: '1/900',
     });
-    onTestFinished(() => limited.close());
-    const ask = viaFetch(limited.url);
+    onTestFinished(() => strictest.close());
+    const ask = viaFetch(strictest.url);
     const [person, victim] = [somebody(), somebody()];
     await ask(auth.register, person);
-    await verify(await tokenFor(limited, person.email), ask);
+    await verify(await tokenFor(strictest, person.email), ask);
     const { accessToken } = await signedIn(ask, { ...person, userId: '' });
     const outcomes = [
-      await ask(auth.register, victim),
+      await ask(auth.requestEmailVerification, { email: victim.email }),
       await ask(account.changeEmail, { newEmail: victim.email }, { bearer: accessToken }),
-      await ask(auth.register, victim),
       await ask(account.changeEmail, { newEmail: victim.email }, { bearer: accessToken }),
       await ask(auth.requestEmailVerification, { email: victim.email }),
+      // Who owns the address can register all the same.
+      await ask(auth.register, victim),
+      await ask(auth.register, victim),
+      await ask(auth.register, { ...victim, email: person.email }),
     ];
-    expect(outcomes.map(({ reason }) => reason)).toEqual([undefined, undefined, ...Array(3).fill('RATE_LIMITED')]);
+    const limited = 'RATE_LIMITED';
+    expect(outcomes.map(({ reason }) => reason)).toEqual([
+      undefined,
+      undefined,
+      limited,
+      limited,
+      undefined,
+      limited,
+      limited,
+    ]);
   });
 
   test('nobody signs in before, and the refusal is that of a wrong password', async () => {
@@ -211,6 +224,24 @@ describe('another address', () => {
     await eventually(async () => (await late.owner.query('SELECT FROM outbox')).rowCount === 0);
     expect(late.mailbox.mails).toEqual([]);
     expect((await late.owner.query('SELECT FROM email_verifications')).rowCount).toBe(0);
+  });
+
+  test('that is theirs by now, by another mail, is no news', async () => {
+    const person = await signedIn(call);
+    const next = somebody().email;
+    await change(person.accessToken, next);
+    await verify(await tokenFor(app, next, 'Confirm your new email address'));
+    await app.owner.query(
+      `INSERT INTO outbox (id, topic, payload, created_at) VALUES (gen_random_uuid(), 'mail', $1, now())`,
+      [
+        JSON.stringify({
+          ...{ template: 'confirm-email-change', userId: person.userId, email: next },
+          ...{ accountEmail: person.email, passwordEpoch: 1 },
+        }),
+      ],
+    );
+    await eventually(async () => (await app.owner.query('SELECT FROM outbox')).rowCount === 0);
+    expect(app.mailbox.mails.filter(({ to }) => to === next)).toHaveLength(1);
   });
 
   test('that has an account is not told to the caller, but to its owner', async () => {

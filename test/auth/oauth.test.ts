@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { generateKeyPair, SignJWT } from 'jose';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { account, auth, type Caller, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
@@ -184,6 +184,30 @@ describe('a first sign-in', () => {
     expect(second.body.user.id).not.toBe(first.body.user.id);
   });
 
+  test('at two providers at once is one account, when both have verified the same address', async () => {
+    for (let round = 0; round < 4; round += 1) {
+      acme.account = { sub: randomUUID(), email: somebody().email, email_verified: true };
+      other.account = { ...acme.account, sub: randomUUID() };
+      const responses = await Promise.all([granted('acme'), granted('other')]);
+      const [one, two] = await Promise.all(responses.map(finish));
+      expect(two?.body.user.id).toBe(one?.body.user.id);
+    }
+  });
+
+  test('to a disabled account is told that it is', async () => {
+    const { body } = await signIn();
+    await app.owner.query('UPDATE users SET disabled_at = now() WHERE id = $1', [body.user.id]);
+    other.account = { ...acme.account, sub: randomUUID() };
+    expect((await signIn('other')).reason).toBe('USER_DISABLED');
+  });
+
+  test('whose name is none, at an address that is none either, has a name all the same', async () => {
+    acme.account = { ...acme.account, email: `!${randomUUID().replaceAll('-', '!')}@people.example`, name: '!' };
+    expect((await signIn()).code).toBe('ok');
+    acme.account = { sub: randomUUID(), email: '!!!@people.example', email_verified: true, name: '!' };
+    expect((await signIn()).body.user.fullName).toBe('!!!@people.example');
+  });
+
   test('ten at once make one account', async () => {
     const responses = await Promise.all(Array.from({ length: 10 }, () => granted()));
     const outcomes = await Promise.all(responses.map(finish));
@@ -331,6 +355,9 @@ describe('a provider that misbehaves', () => {
     ['an empty subject', { sub: '' }, 'own key'],
     ['a null subject', { sub: null }, 'own key'],
     ['a number for a subject', { sub: 1 }, 'own key'],
+    ['a subject with a NUL', { sub: 'a\u0000' }, 'own key'],
+    ['a subject of half a character', { sub: '\ud800' }, 'own key'],
+    ['a subject that is longer than one may be', { sub: 'x'.repeat(256) }, 'own key'],
     ['HS256 with the client’s secret', {}, 'client secret'],
     ['no signature', {}, 'none'],
     ['a key that is not the provider’s', {}, 'foreign key'],
@@ -354,6 +381,48 @@ describe('a provider that misbehaves', () => {
       return true;
     };
     expect(await finish(response)).toMatchObject({ code: 'aborted', reason: 'PROVIDER_UNAVAILABLE' });
+  });
+
+  test.each<[string, object]>([
+    ['no endpoints', { authorization_endpoint: undefined }],
+    ['an endpoint that is a number', { authorization_endpoint: 1 }],
+    ['an endpoint that is a script', { authorization_endpoint: 'javascript:alert(1)' }],
+    ['no token endpoint', { token_endpoint: undefined }],
+  ])('one whose discovery has %s is unavailable, until it has', async (_, change) => {
+    const fresh = await startOpenIdServer(Object.values(REDIRECTS));
+    const bad = await startTestApp({
+      OAUTH_PROVIDERS: 'acme',
+      OAUTH_ACME_ISSUER: fresh.issuer,
+      OAUTH_ACME_CLIENT_ID: CLIENT.id,
+      OAUTH_ACME_CLIENT_SECRET: CLIENT.secret,
+      OAUTH_ACME_REDIRECT_URIS: REDIRECT,
+    });
+    onTestFinished(async () => {
+      await bad.close();
+      fresh.close();
+    });
+    const endpoints = { authorization_endpoint: `${fresh.issuer}/auth`, token_endpoint: `${fresh.issuer}/token` };
+    fresh.intercept = (_request, response) => {
+      response.setHeader('content-type', 'application/json');
+      response.end(JSON.stringify({ issuer: fresh.issuer, ...endpoints, jwks_uri: `${fresh.issuer}/jwks`, ...change }));
+      return true;
+    };
+    const begin = () => viaFetch(bad.url)(auth.startOAuth, { provider: 'acme', redirectUri: REDIRECT });
+    expect((await begin()).reason).toBe('PROVIDER_UNAVAILABLE');
+    fresh.intercept = null;
+    expect((await begin()).code).toBe('ok');
+  });
+
+  test('one that refuses this service is no fault of the user’s, and the log says what it said', async () => {
+    const response = await granted();
+    acme.intercept = (request, answer) => {
+      if (!request.url?.startsWith('/token')) return false;
+      request.resume();
+      answer.writeHead(401, { 'content-type': 'application/json' }).end('{"error":"invalid_client"}');
+      return true;
+    };
+    expect((await finish(response)).reason).toBe('PROVIDER_UNAVAILABLE');
+    await eventually(() => app.logs.some((line) => line.includes('invalid_client')));
   });
 
   test('one that hangs is given up after five seconds', async () => {
@@ -410,6 +479,13 @@ describe('GitHub', () => {
     ['a user that is HTML', '/user', { type: 'text/html', body: '<html>' }, 'PROVIDER_UNAVAILABLE'],
     ['a token that has been revoked', '/user', json({ message: 'Bad credentials' }, 401), 'OAUTH_RESPONSE_INVALID'],
     ['a rate limit', '/user', json({ message: 'slow down' }, 429), 'PROVIDER_UNAVAILABLE'],
+    [
+      'a rate limit of the other kind',
+      '/user',
+      { ...json({ message: 'slow down' }, 403), headers: { 'x-ratelimit-remaining': '0' } },
+      'PROVIDER_UNAVAILABLE',
+    ],
+    ['an error that is none', '/login/oauth/access_token', json({ error: { toString: 1 } }), 'OAUTH_RESPONSE_INVALID'],
     ['an outage', '/user/emails', json({}, 503), 'PROVIDER_UNAVAILABLE'],
     ['5 MB', '/user/emails', { body: ' '.repeat(5_000_000) }, 'PROVIDER_UNAVAILABLE'],
     [
@@ -509,6 +585,44 @@ describe('linking', () => {
     expect((await call(account.finishLinkIdentity, await granted(), as(person))).reason).toBe('OAUTH_STATE_INVALID');
   });
 
+  test('a way in that is closed is none: the last one that works stays', async () => {
+    const { body } = await signIn();
+    const person = { ...somebody(), userId: body.user.id, ...body.tokens } as SignedIn;
+    await app.owner.query(
+      "INSERT INTO identities VALUES (gen_random_uuid(), $1, 'former', 'https://former.example', 'x', now(), now())",
+      [person.userId],
+    );
+    const all: { id: string; provider: string }[] = await identities(person);
+    const idOf = (provider: string) => all.find((one) => one.provider === provider)?.id ?? '';
+    const unlink = (identityId: string) => call(account.unlinkIdentity, { identityId }, as(person));
+    expect((await unlink(idOf('acme'))).reason).toBe('LAST_SIGN_IN_METHOD');
+    expect((await unlink(idOf('former'))).code).toBe('ok');
+  });
+
+  test('as many as a list has room for, and no more', async () => {
+    const person = await verified();
+    await app.owner.query(
+      `INSERT INTO identities SELECT gen_random_uuid(), $1::uuid, 'acme', 'https://' || repeat('x', 200), n, now(), now()
+        FROM generate_series(1, 100) AS n`,
+      [person.userId],
+    );
+    expect(await identities(person)).toHaveLength(100);
+    acme.account = { sub: randomUUID() };
+    const outcome = await call(account.finishLinkIdentity, await link(person), as(person));
+    expect(outcome).toMatchObject({ code: 'failed_precondition', reason: 'TOO_MANY_IDENTITIES' });
+  });
+
+  test('beginning it while the account goes is no defect', async () => {
+    for (let round = 0; round < 5; round += 1) {
+      const person = await verified();
+      const start = { provider: 'acme', redirectUri: REDIRECT };
+      const begun = Array.from({ length: 8 }, () => call(account.startLinkIdentity, start, as(person)));
+      const gone = call(account.deleteMe, {}, as(person));
+      for (const { reason } of await Promise.all(begun)) expect([undefined, 'TOKEN_REVOKED']).toContain(reason);
+      expect((await gone).code).toBe('ok');
+    }
+  });
+
   test('the last way in stays; with a password it may go', async () => {
     const { body } = await signIn();
     const person = { ...somebody(), userId: body.user.id, ...body.tokens } as SignedIn;
@@ -540,6 +654,17 @@ describe('linking', () => {
       );
       expect(mail.text).toContain('acme');
     }
+  });
+
+  test('a reset tells who else can sign in: a thief may have linked an account of theirs before', async () => {
+    const person = await verified();
+    await call(account.finishLinkIdentity, await link(person), as(person));
+    await call(auth.requestReset, { email: person.email });
+    const mailTo = (subject: string) =>
+      eventually(() => app.mailbox.mails.find((one) => one.to === person.email && one.subject === subject));
+    const resetToken = (await mailTo('Set a new password')).link?.split('#token=')[1] ?? '';
+    await call(auth.confirmReset, { resetToken, newPassword: 'a brand new pass phrase' });
+    expect((await mailTo('Your password was reset')).text).toContain('accounts at: acme');
   });
 
   test('a sign-in that is under way when its identity is unlinked leaves no session behind', async () => {

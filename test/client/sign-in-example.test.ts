@@ -5,12 +5,13 @@ import { startTestApp } from '../support/app.ts';
 import { eventually } from '../support/eventually.ts';
 import { browse, CLIENT, startOpenIdServer } from '../support/openid-provider.ts';
 import { run } from '../support/processes.ts';
+import { rawConnection } from '../support/raw.ts';
 
 test('somebody signs in with an account at another provider, and out again', async () => {
   const port = await freePort();
   const origin = `http://localhost:${port}`;
   const acme = await startOpenIdServer([`${origin}/callback`]);
-  acme.account = { sub: 'grace', email: 'grace@people.example', email_verified: true, name: 'Grace Hopper' };
+  acme.account = { sub: 'grace', email: 'grace@people.example', email_verified: true, name: 'Grace <img src=x>' };
   const app = await startTestApp({
     OAUTH_PROVIDERS: 'acme',
     OAUTH_ACME_REDIRECT_URIS: `${origin}/callback`,
@@ -31,6 +32,9 @@ test('somebody signs in with an account at another provider, and out again', asy
   await eventually(() => example.output().includes('sign in at'));
 
   expect(await (await fetch(origin)).text()).toContain('Sign in with acme');
+  const odd = rawConnection(port, 'GET //[ HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n');
+  await odd.closed;
+  expect(odd.received()).toContain('404');
   const started = await fetch(`${origin}/sign-in`, { redirect: 'manual' });
   const [binding] = started.headers.getSetCookie();
   expect(binding).toContain('HttpOnly');
@@ -42,9 +46,11 @@ test('somebody signs in with an account at another provider, and out again', asy
     headers: { cookie: binding?.split(';')[0] ?? '' },
   });
   expect(back.status).toBe(302);
-  const cookie = back.headers.getSetCookie()[0]?.split(';')[0] ?? '';
+  const [spent, session] = back.headers.getSetCookie();
+  expect(spent).toContain('Max-Age=0');
+  const cookie = session?.split(';')[0] ?? '';
   expect(await (await fetch(origin, { headers: { cookie } })).text()).toContain(
-    'Hello Grace Hopper (grace@people.example)',
+    'Hello Grace &#60;img src=x&#62; (grace@people.example)',
   );
   await fetch(`${origin}/sign-out`, { redirect: 'manual', headers: { cookie } });
   expect(await (await fetch(origin, { headers: { cookie } })).text()).toContain('Sign in with acme');

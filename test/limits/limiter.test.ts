@@ -78,6 +78,8 @@ describe('with Redis', () => {
     await limiter.rememberPlace(account, '192.0.2.1');
     expect(await limiter.knowsPlace(account, '192.0.2.1')).toBe(true);
     expect(await limiter.knowsPlace(account, '192.0.2.2')).toBe(false);
+    await limiter.forgetPlaces(account);
+    expect(await limiter.knowsPlace(account, '192.0.2.1')).toBe(false);
   });
 });
 

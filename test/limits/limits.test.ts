@@ -27,6 +27,10 @@ const CASES: Record<string, (call: Caller, app: TestApp) => Promise<(n: number) 
     return () => call(auth.login, { email, password: 'wrong one' });
   },
   REGISTER_NETWORK: async (call) => () => call(auth.register, somebody()),
+  REGISTER_ACCOUNT: async (call) => {
+    const person = somebody();
+    return () => call(auth.register, person);
+  },
   REFRESH_NETWORK: async (call) => (n) => call(auth.refresh, { refreshToken: `lkr_${n}` }),
   REFRESH_SESSION: async (call) => {
     const { refreshToken } = await signedIn(call);
@@ -78,7 +82,8 @@ test('no limit of the table is forgotten here', () => {
 describe.each(Object.keys(CASES))('%s', (name) => {
   let app: TestApp;
   beforeAll(async () => {
-    app = await startTestApp({ ...GITHUB, [`LIMIT_${name}`]: `${POINTS}/900` });
+    const verification = name === 'REGISTER_ACCOUNT' ? { REQUIRE_EMAIL_VERIFICATION: 'on' } : {};
+    app = await startTestApp({ ...GITHUB, ...verification, [`LIMIT_${name}`]: `${POINTS}/900` });
   });
   afterAll(() => app.close());
 

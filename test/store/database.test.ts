@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -42,6 +43,31 @@ describe('the role of the service', () => {
     ['say that a migration ran', 'DELETE FROM schema_migrations'],
   ])('cannot %s', async (_, statement) => {
     await expect(service.query(statement)).rejects.toThrow(/permission denied|must be owner/);
+  });
+
+  test('takes the traces of nobody who is there, however often it deletes them and brings them back', async () => {
+    const id = randomUUID();
+    const bring = () =>
+      service.query("INSERT INTO users (id, email, full_name, created_at) VALUES ($1, $2, 'x', now())", [
+        id,
+        `${id}@x.example`,
+      ]);
+    await bring();
+    await service.query(
+      `INSERT INTO audit_events (id, occurred_at, type, user_id, address, user_agent, request_id)
+        VALUES (gen_random_uuid(), now(), 'erased', $1, '192.0.2.1', 'x', '')`,
+      [id],
+    );
+    await service.query('SELECT delete_user($1)', [id]);
+    await owner.query("UPDATE erasures SET deleted_at = deleted_at - interval '2 minutes'");
+    await bring();
+    const trace = async () => {
+      await service.query('SELECT erase_traces(10)');
+      return (await owner.query('SELECT address FROM audit_events WHERE user_id = $1', [id])).rows[0].address;
+    };
+    expect(await trace()).toBe('192.0.2.1');
+    await service.query('SELECT delete_user($1)', [id]);
+    expect(await trace()).toBe('');
   });
 
   test('is asked for at the start: an owner is refused', async () => {

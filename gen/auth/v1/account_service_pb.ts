@@ -626,7 +626,7 @@ export const AccountService: GenService<{
   },
   /**
    * The caller's sessions that live, the one that was used last first, at most
-   * 1,000.
+   * 100.
    *
    * @generated from rpc auth.v1.AccountService.ListSessions
    */
@@ -696,7 +696,8 @@ export const AccountService: GenService<{
   /**
    * As AuthService.FinishOAuth, by the user who began it. Tells the owner by mail.
    * Errors: INVALID_ARGUMENT, OAUTH_STATE_INVALID, OAUTH_DENIED, OAUTH_RESPONSE_INVALID,
-   * PROVIDER_UNAVAILABLE, ACCOUNT_NOT_LINKED, IDENTITY_TAKEN, RATE_LIMITED.
+   * PROVIDER_UNAVAILABLE, ACCOUNT_NOT_LINKED, IDENTITY_TAKEN,
+   * TOO_MANY_IDENTITIES, RATE_LIMITED.
    *
    * @generated from rpc auth.v1.AccountService.FinishLinkIdentity
    */
@@ -721,8 +722,8 @@ export const AccountService: GenService<{
   },
   /**
    * Deletes the account for good, with its sessions and all personal data. Audit
-   * events stay, and know it by its id alone: addresses and user agents go within
-   * minutes. Wants the owner's presence.
+   * events stay, and know it by its id alone: addresses and user agents go once
+   * the last mail to the owner is out. Wants the owner's presence.
    * Errors: RECENT_SIGN_IN_REQUIRED, PASSWORD_WRONG, RATE_LIMITED, OVERLOADED.
    *
    * @generated from rpc auth.v1.AccountService.DeleteMe

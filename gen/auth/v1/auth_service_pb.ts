@@ -349,8 +349,8 @@ export const RequestResetResponseSchema: GenMessage<RequestResetResponse> = /*@_
  */
 export type ConfirmResetRequest = Message<"auth.v1.ConfirmResetRequest"> & {
   /**
-   * From the link in the mail: what follows `#token=`. Works once, for one hour,
-   * and only for the password that was current when it was sent.
+   * From the link in the mail: what follows `#token=`. Works once, for
+   * RESET_TTL_SECONDS, and only for the password that was current when it was sent.
    *
    * @generated from field: string reset_token = 1;
    */
@@ -419,8 +419,8 @@ export const RequestEmailVerificationResponseSchema: GenMessage<RequestEmailVeri
  */
 export type VerifyEmailRequest = Message<"auth.v1.VerifyEmailRequest"> & {
   /**
-   * From the link in the mail: what follows `#token=`. Works once, for one hour,
-   * and only while the account's address and password are as they were.
+   * From the link in the mail: what follows `#token=`. Works once, for
+   * VERIFICATION_TTL_SECONDS, and only while the account's address and password are as they were.
    *
    * @generated from field: string verification_token = 1;
    */
@@ -738,7 +738,7 @@ export const AuthService: GenService<{
    * whoever opened it might know) and no other identity of that provider.
    * Errors: INVALID_ARGUMENT, OAUTH_STATE_INVALID, OAUTH_DENIED, OAUTH_RESPONSE_INVALID,
    * PROVIDER_UNAVAILABLE, PROVIDER_EMAIL_UNVERIFIED, ACCOUNT_NOT_LINKED,
-   * USER_DISABLED, RATE_LIMITED.
+   * TOO_MANY_IDENTITIES, USER_DISABLED, RATE_LIMITED.
    *
    * @generated from rpc auth.v1.AuthService.FinishOAuth
    */

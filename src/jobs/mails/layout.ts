@@ -12,6 +12,11 @@ export function layout(subject: string, parts: Part[]): MailContent {
   return { subject, text: `${text}\n`, html: page(subject, html) };
 }
 
+/** Of a link. */
+export function worksOnceUntil(time: Date): string {
+  return `The link works once, until ${time.toISOString().slice(0, 16).replace('T', ' ')} UTC.`;
+}
+
 function link({ label, href }: { label: string; href: string }): string {
   const style =
     'display:inline-block;padding:10px 18px;border-radius:6px;background:#1f4f8f;color:#fff;text-decoration:none';

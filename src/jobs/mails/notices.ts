@@ -9,10 +9,13 @@ export function passwordChangedMail(publicUrl: string): MailContent {
   ]);
 }
 
-export function passwordResetDoneMail(publicUrl: string): MailContent {
+/** @param providers whose accounts open this one, too: somebody else may have linked them before */
+export function passwordResetDoneMail(publicUrl: string, providers: string[]): MailContent {
+  const others = `It can also be signed in to with accounts at: ${providers.join(', ')}. Remove those that are not yours.`;
   return layout('Your password was reset', [
     'Hello,',
     'a new password was set for your account, by the link that we had mailed to you. Whoever was signed in was signed out.',
+    ...(providers.length > 0 ? [others] : []),
     `If it was not you, somebody else reads your mail: change its password first, then set a new one here: ${publicUrl}`,
   ]);
 }
@@ -54,6 +57,6 @@ export function signInMethodRemovedMail(publicUrl: string, provider: string): Ma
 export function accountDeletedMail(): MailContent {
   return layout('Your account was deleted', [
     'Hello,',
-    'your account was deleted as you asked, and all that we knew of you with it.',
+    'your account was deleted, and all that we knew of you with it.',
   ]);
 }

@@ -1,4 +1,4 @@
-import { layout, type MailContent } from './layout.ts';
+import { layout, type MailContent, worksOnceUntil } from './layout.ts';
 
 /**
  * The token is in the fragment, which browsers send to no server. Nothing that a stranger could have chosen, such as the
@@ -9,7 +9,7 @@ export function passwordResetMail(publicUrl: string, token: string, expiresAt: D
     'Hello,',
     'somebody, hopefully you, asked for a new password for your account.',
     { label: 'Set a new password', href: `${publicUrl}/reset-password#token=${token}` },
-    `The link works once, until ${expiresAt.toISOString().slice(0, 16).replace('T', ' ')} UTC.`,
+    worksOnceUntil(expiresAt),
     'If it was not you, ignore this mail: your password stays as it is.',
   ]);
 }

@@ -1,4 +1,4 @@
-import { layout, type MailContent } from './layout.ts';
+import { layout, type MailContent, worksOnceUntil } from './layout.ts';
 
 /** As with a reset, the token is in the fragment, and no word is a stranger's. */
 export function verifyEmailMail(publicUrl: string, token: string, expiresAt: Date): MailContent {
@@ -6,7 +6,7 @@ export function verifyEmailMail(publicUrl: string, token: string, expiresAt: Dat
     'Hello,',
     'an account was opened with this email address. Confirm that it is yours:',
     { label: 'Confirm the address', href: `${publicUrl}/verify-email#token=${token}` },
-    `The link works once, until ${expiresAt.toISOString().slice(0, 16).replace('T', ' ')} UTC.`,
+    worksOnceUntil(expiresAt),
     'If it was not you, ignore this mail.',
   ]);
 }
@@ -16,7 +16,7 @@ export function confirmEmailChangeMail(publicUrl: string, token: string, expires
     'Hello,',
     'an account is to have this email address from now on. Confirm that it is yours:',
     { label: 'Use this address', href: `${publicUrl}/verify-email#token=${token}` },
-    `The link works once, until ${expiresAt.toISOString().slice(0, 16).replace('T', ' ')} UTC.`,
+    worksOnceUntil(expiresAt),
     'If it was not you, ignore this mail: nothing changes.',
   ]);
 }

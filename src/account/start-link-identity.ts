@@ -1,0 +1,19 @@
+import { type StartedOAuth, type StartOAuthDeps, type StartOAuthInput, startOAuth } from '../auth/start-oauth.ts';
+import { AuthError } from '../domain/auth-error.ts';
+import type { Call } from '../domain/call.ts';
+import type { UserPrincipal } from '../domain/principal.ts';
+import { type PresenceDeps, provePresence } from './prove-presence.ts';
+
+export type StartLinkIdentityInput = StartOAuthInput & { principal: UserPrincipal; currentPassword: string };
+
+/** Another way into the account wants its owner's presence. */
+export async function startLinkIdentity(
+  deps: StartOAuthDeps & PresenceDeps,
+  input: StartLinkIdentityInput,
+  call: Call,
+): Promise<StartedOAuth> {
+  const { user } = await provePresence(deps, input.principal, input.currentPassword, call);
+  // It may be a stranger's address, whose owner would not know of this way in.
+  if (!user.emailVerified) throw new AuthError('ACCOUNT_NOT_LINKED');
+  return startOAuth(deps, input, input.principal.userId, call);
+}
