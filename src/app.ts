@@ -19,6 +19,7 @@ import { createHashQueue } from './passwords/hash-queue.ts';
 import { openHashWorkshop } from './passwords/hash-workshop.ts';
 import { createHasher } from './passwords/hasher.ts';
 import { impatient, openRedis } from './redis.ts';
+import { adminRoutes } from './server/admin-routes.ts';
 import { createCallLog } from './server/call-log.ts';
 import { createClientAddress, isIn } from './server/client-address.ts';
 import { createCorsHandler } from './server/cors.ts';
@@ -245,7 +246,11 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
   const calls = { clientAddress, tracing };
   const lean = createLeanRpc({ verifier, serviceKeys, callLog, clientAddress });
   const standard = createStandardServices(readiness.check, config.GRPC_REFLECTION);
-  const rpc = createRpcHandler({ ...deps, ...calls, serviceKeys }, callLog, [extAuthzRoutes(deps), ...standard.routes]);
+  const rpc = createRpcHandler({ ...deps, ...calls, serviceKeys }, callLog, [
+    adminRoutes(deps),
+    extAuthzRoutes(deps),
+    ...standard.routes,
+  ]);
   const plainHttp = createPlainHttpHandler(signingKeys, readiness.check);
   const listener = await listen(
     {

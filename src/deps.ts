@@ -29,7 +29,7 @@ export type Deps = {
   limiter: Limiter;
   hasher: Hasher;
   verifier: Verifier;
-  changeFeed: ChangeFeed;
+  changeFeed: Pick<ChangeFeed, 'catchUp'>;
   watchers: Watchers;
   signingKeys: SigningKeys;
   purposeKeys: PurposeKeys;

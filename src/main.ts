@@ -3,10 +3,11 @@ import cluster from 'node:cluster';
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { type App, type Parts, startApp } from './app.ts';
+import { NOUNS, OPERATOR_OPTIONS, runOperatorCommand } from './cli/commands.ts';
+import { UsageError } from './cli/usage-error.ts';
 import { processEnvironment, readConfig, readDatabaseConfig } from './config.ts';
 import { createLogger } from './log.ts';
 import { OperatorError, operatorMessage } from './operator-error.ts';
-import { listDeadLetters, retryDeadLetters } from './outbox-command.ts';
 import { migrateDatabase, prepareDatabase } from './store/prepare-database.ts';
 import { parseWorkers, superviseWorkers } from './workers.ts';
 
@@ -19,8 +20,8 @@ const USAGE = `usage: node src/main.ts <command>
   migrate                   bring the schema up to date, as MIGRATION_DATABASE_URL
   migrate --service-login   and make the database and the login that DATABASE_URL names
   mails                     show every mail there is in a browser
-  outbox                    list dead letters: mails and events that were given up
-  outbox retry <id|all>     try them again
+
+  users, roles, outbox      what operators do; "<command> --help" says more
 `;
 
 const SAME_REQUEST_MS = 1_000;
@@ -28,8 +29,6 @@ const MAX_PORT = 65_535;
 const MAILS_PORT = 8026;
 /** What closing may take besides the grace. */
 const CLOSING_MS = 10_000;
-
-class UsageError extends Error {}
 
 /** Resolves when a signal asks for the end. A later one, from somebody who does not want to wait, ends at once. */
 function stopSignal(): Promise<NodeJS.Signals> {
@@ -109,13 +108,6 @@ async function runMigrate(withServiceLogin: boolean): Promise<void> {
   createLogger(config.LOG_LEVEL).info({ migrations }, 'migrated');
 }
 
-async function runOutbox([action, id]: string[]): Promise<void> {
-  const { DATABASE_URL: url } = readDatabaseConfig(processEnvironment());
-  if (action === undefined) return listDeadLetters(url);
-  if (action === 'retry' && id !== undefined) return retryDeadLetters(url, id);
-  throw new UsageError();
-}
-
 function parseArguments() {
   try {
     return parseArgs({
@@ -124,17 +116,20 @@ function parseArguments() {
         help: { type: 'boolean', short: 'h' },
         'service-login': { type: 'boolean' },
         workers: { type: 'string' },
+        ...OPERATOR_OPTIONS,
       },
     });
-  } catch {
-    throw new UsageError();
+  } catch (error) {
+    throw new UsageError(`${error instanceof Error ? error.message : ''}\n\n${USAGE}`);
   }
 }
 
 async function run(): Promise<void> {
   const { values, positionals } = parseArguments();
-  const [command, ...rest] = positionals;
-  if (values.help) return void process.stdout.write(USAGE);
+  const [command = '', ...rest] = positionals;
+  const noun = Object.hasOwn(NOUNS, command) ? NOUNS[command] : undefined;
+  if (values.help) return void process.stdout.write(noun?.help ?? USAGE);
+  if (noun) return runOperatorCommand(noun, rest, values);
   switch (command) {
     case 'dev':
       return runDev();
@@ -147,16 +142,14 @@ async function run(): Promise<void> {
       return runMigrate(values['service-login'] ?? false);
     case 'mails':
       return runMails();
-    case 'outbox':
-      return runOutbox(rest);
     default:
-      throw new UsageError();
+      throw new UsageError(USAGE);
   }
 }
 
 /** What the operator can mend is said in a sentence; a defect shows where it is. */
 function report(error: unknown): void {
-  if (error instanceof UsageError) process.stderr.write(USAGE);
+  if (error instanceof UsageError) process.stderr.write(error.message);
   else {
     const sentence = operatorMessage(error);
     const defect = error instanceof Error ? (error.stack ?? error.message) : String(error);

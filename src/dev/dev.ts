@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import pretty from 'pino-pretty';
 import { startApp } from '../app.ts';
-import { readConfig } from '../config.ts';
+import { type Environment, readConfig } from '../config.ts';
 import { createLogger } from '../log.ts';
 import { prepareDatabase } from '../store/prepare-database.ts';
 import { banner } from './banner.ts';
@@ -38,7 +38,7 @@ export async function startDev(settings: DevSettings): Promise<RunningDev> {
     ? null
     : await progress('mailbox', () => embeddedMailbox(settings.mailboxPort, apiUrl, started));
 
-  const config = readConfig({
+  const made = {
     HOST: '127.0.0.1',
     ISSUER: apiUrl,
     PUBLIC_URL: mailbox?.url ?? apiUrl,
@@ -46,12 +46,16 @@ export async function startDev(settings: DevSettings): Promise<RunningDev> {
     MAIL_FROM: 'no-reply@latchkey.example',
     MASTER_KEY: home.secret('master-key', randomKey),
     SERVICE_KEYS: `dev=${home.secret('service-key', randomKey)}`,
-    ...given,
+  };
+  const where = {
     PORT: String(port),
     DATABASE_URL: serviceUrl,
     MIGRATION_DATABASE_URL: ownerUrl,
     REDIS_URL: redisUrl,
-  });
+  };
+  const config = readConfig({ ...made, ...given, ...where });
+  // For commands beside it, with --dev.
+  home.write('env', envFile({ ...made, ...where }));
   await progress('schema', () => prepareDatabase(ownerUrl, serviceUrl));
   const log = createLogger(config.LOG_LEVEL, pretty({ sync: true, singleLine: true, translateTime: 'HH:MM:ss' }));
   const app = await progress('API and worker', () => startApp(config, { api: true, worker: true }, log));
@@ -69,6 +73,12 @@ async function embeddedDatabase(home: Home, started: AsyncDisposableStack): Prom
   const url = withPath(postgres.url, `/${DATABASE}`);
   home.write('database-url', url);
   return url;
+}
+
+function envFile(values: Environment): string {
+  return Object.entries(values)
+    .map(([name, value]) => `${name}='${value ?? ''}'`)
+    .join('\n');
 }
 
 /** A login on the same database that may do only what the service may do. */

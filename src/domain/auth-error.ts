@@ -42,7 +42,12 @@ export type Reason =
   | 'IDENTITY_TAKEN'
   | 'IDENTITY_NOT_FOUND'
   | 'LAST_SIGN_IN_METHOD'
-  | 'TOO_MANY_IDENTITIES';
+  | 'TOO_MANY_IDENTITIES'
+  | 'GRANT_NOT_ALLOWED'
+  | 'ROLE_NOT_FOUND'
+  | 'ROLE_CIRCLE'
+  | 'ROLE_IN_USE'
+  | 'ROLE_NOT_HELD';
 
 /** One bad field of a request. The description never repeats the value. */
 export type Violation = { field: string; description: string };

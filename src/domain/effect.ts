@@ -30,7 +30,18 @@ export type AuditType =
   | 'account_deleted'
   | 'identity_linked'
   | 'identity_refused'
-  | 'identity_unlinked';
+  | 'identity_unlinked'
+  | 'role_denied'
+  | 'role_defined'
+  | 'role_deleted'
+  | 'role_granted'
+  | 'role_revoked'
+  | 'user_disabled'
+  | 'user_enabled'
+  | 'user_deleted'
+  | 'user_unlocked'
+  | 'new_password_required'
+  | 'sessions_ended';
 
 /** Holds no secret and no email: people appear by id, or by `account`, a keyed hash of an email. */
 export type AuditEvent = {
@@ -40,6 +51,12 @@ export type AuditEvent = {
   account?: string;
   /** Why, or what, in a word: the cause of a failure, the limit, the RPC, the role. */
   detail?: string;
+  /** Who did it to somebody or something else; as `actorName` has it. */
+  actor?: string;
+  /** What it was done to, where that is no user: `role:editor`. */
+  target?: string;
+  before?: object | null;
+  after?: object | null;
   origin: Origin;
 };
 

@@ -14,7 +14,7 @@ export type RoleDefinition = {
 export type RoleGraph = ReadonlyMap<string, Pick<RoleDefinition, 'implies' | 'granter'>>;
 
 /** The role and all that it implies; a role that is not defined implies nothing. */
-export function closureOf(graph: RoleGraph, role: string): Set<string> {
+function closureOf(graph: RoleGraph, role: string): Set<string> {
   const found = new Set([role]);
   for (const one of found) for (const implied of graph.get(one)?.implies ?? []) found.add(implied);
   return found;

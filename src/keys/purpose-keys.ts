@@ -9,6 +9,7 @@ const LABELS = {
   signingKeyEncryption: 'latchkey/v1/signing-key-encryption',
   accountHash: 'latchkey/v1/account-hash',
   watchCursors: 'latchkey/v1/watch-cursor',
+  pageTokens: 'latchkey/v1/page-token',
 };
 
 /** One 256-bit key for each purpose, so that what is made for one never passes for another. */
@@ -24,5 +25,6 @@ export function derivePurposeKeys(masterKey: Buffer): PurposeKeys {
     signingKeyEncryption: derive(LABELS.signingKeyEncryption),
     accountHash: derive(LABELS.accountHash),
     watchCursors: derive(LABELS.watchCursors),
+    pageTokens: derive(LABELS.pageTokens),
   };
 }

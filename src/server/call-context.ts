@@ -1,4 +1,5 @@
 import type { HandlerContext } from '@connectrpc/connect';
+import type { Actor } from '../domain/actor.ts';
 import type { Call } from '../domain/call.ts';
 import type { UserPrincipal } from '../domain/principal.ts';
 import { type CallRecord, callRecordKey } from './call-record.ts';
@@ -12,6 +13,14 @@ export function recordOf(context: Pick<HandlerContext, 'values'>): CallRecord {
 export function callOf(context: Pick<HandlerContext, 'values' | 'signal'>): Call {
   const { address, userAgent, requestId } = recordOf(context);
   return { origin: { address, userAgent, requestId }, signal: context.signal };
+}
+
+/** The caller of an ADMIN method, who changes what is not theirs. */
+export function actorOf(context: HandlerContext): Actor {
+  const { principal } = recordOf(context);
+  if (!principal) throw new Error(`${context.method.name} was reached without a caller`);
+  if (principal.kind === 'service') return { kind: 'service', name: principal.name };
+  return { kind: 'user', userId: principal.userId, sessionId: principal.sessionId };
 }
 
 /** The caller of a USER method; the guard let nobody else through. */

@@ -85,6 +85,17 @@ export const ERRORS = {
     message: 'without it nobody could sign in to the account; set a password first',
   },
   TOO_MANY_IDENTITIES: { code: Code.FailedPrecondition, message: 'the account has as many identities as it may have' },
+  GRANT_NOT_ALLOWED: {
+    code: Code.PermissionDenied,
+    message: 'who gives or takes a role must hold its granter, and that of each role it implies',
+  },
+  ROLE_NOT_FOUND: { code: Code.NotFound, message: 'there is no such role' },
+  ROLE_CIRCLE: { code: Code.FailedPrecondition, message: 'roles would imply one another in a circle' },
+  ROLE_IN_USE: {
+    code: Code.FailedPrecondition,
+    message: 'the role is held, implied by another one, the granter of one, or built in',
+  },
+  ROLE_NOT_HELD: { code: Code.FailedPrecondition, message: 'the user was not granted the role' },
   SERVICE_NOT_FOUND: { code: Code.NotFound, message: 'there is no such service here' },
 } satisfies Record<ProtoReason | Reason, Answer> & Record<Exclude<Reason, ProtoReason>, never>;
 

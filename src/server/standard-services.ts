@@ -1,6 +1,7 @@
 // What gRPC's tools and probes expect of every server: health and reflection.
 import type { DescService } from '@bufbuild/protobuf';
 import { AccountService } from '../../gen/auth/v1/account_service_pb.ts';
+import { AdminService } from '../../gen/auth/v1/admin_service_pb.ts';
 import { AuthService } from '../../gen/auth/v1/auth_service_pb.ts';
 import { VerifierService } from '../../gen/auth/v1/verifier_service_pb.ts';
 import { Authorization } from '../../gen/envoy/service/auth/v3/external_auth_pb.ts';
@@ -11,7 +12,7 @@ import { reflectionRoutes } from '../grpc/reflection.ts';
 import type { Readiness } from './plain-http.ts';
 import type { Routes } from './routes.ts';
 
-const SERVICES: DescService[] = [AuthService, AccountService, VerifierService, Authorization];
+const SERVICES: DescService[] = [AuthService, AccountService, VerifierService, AdminService, Authorization];
 
 export type StandardServices = {
   routes: Routes[];

@@ -97,9 +97,11 @@ export function createOutbox(db: Db, newId: () => string) {
       await sql`
         WITH done AS (DELETE FROM outbox WHERE id = ${id} AND topic = 'audit' RETURNING id, created_at, payload)
         INSERT INTO audit_events
-          (id, occurred_at, type, user_id, session_id, account, detail, address, user_agent, request_id)
+          (id, occurred_at, type, user_id, session_id, account, detail, actor, target, before, after, address,
+            user_agent, request_id)
         SELECT id, created_at, payload ->> 'type', (payload ->> 'userId')::uuid, (payload ->> 'sessionId')::uuid,
-          payload ->> 'account', payload ->> 'detail',
+          payload ->> 'account', payload ->> 'detail', payload ->> 'actor', payload ->> 'target', payload -> 'before',
+          payload -> 'after',
           payload -> 'origin' ->> 'address', payload -> 'origin' ->> 'userAgent', payload -> 'origin' ->> 'requestId'
         FROM done
       `.execute(db);

@@ -22,16 +22,11 @@ export type Judged = {
 export type Roles = ReturnType<typeof createRoles>;
 
 export function createRoles(db: Db, newId: () => string) {
-  /** Holds back other changes of definitions, or only waits for them, until the commit. */
-  async function judged(trx: Db, actor: Actor, lock: 'exclusive' | 'shared', now: Date): Promise<Judged> {
-    const take = lock === 'exclusive' ? sql`pg_advisory_xact_lock` : sql`pg_advisory_xact_lock_shared`;
-    await sql`SELECT ${take}(hashtext('latchkey roles'))`.execute(trx);
-    const defined = await definitions(trx);
-    return { graph: new Map(defined.map((one) => [one.name, one])), actorRoles: await rolesOfActor(trx, actor, now) };
-  }
-
   return {
     all: () => definitions(db),
+
+    /** For what changes nothing here. */
+    judged: (actor: Actor, now: Date) => db.transaction().execute((trx) => judge(trx, actor, 'shared', now)),
 
     /**
      * Adds the role, or makes it what is given.
@@ -46,7 +41,7 @@ export function createRoles(db: Db, newId: () => string) {
       effects: (before: RoleDefinition | null) => Effect[],
     ): Promise<void> {
       await db.transaction().execute(async (trx) => {
-        decide(await judged(trx, actor, 'exclusive', now));
+        decide(await judge(trx, actor, 'exclusive', now));
         const before = (await definitions(trx)).find(({ name }) => name === role.name) ?? null;
         const { name, description, granter } = role;
         await trx
@@ -80,7 +75,7 @@ export function createRoles(db: Db, newId: () => string) {
       effects: (before: RoleDefinition) => Effect[],
     ): Promise<'done' | 'unknown' | 'used'> {
       return db.transaction().execute(async (trx) => {
-        decide(await judged(trx, actor, 'exclusive', now));
+        decide(await judge(trx, actor, 'exclusive', now));
         const before = (await definitions(trx)).find((one) => one.name === name);
         if (!before) return 'unknown';
         const { rows } = await sql<{ used: boolean }>`
@@ -104,7 +99,7 @@ export function createRoles(db: Db, newId: () => string) {
       effects: (before: RoleGrant | null) => Effect[],
     ): Promise<'done' | 'unknown'> {
       return db.transaction().execute(async (trx) => {
-        decide(await judged(trx, actor, 'shared', now));
+        decide(await judge(trx, actor, 'shared', now));
         const { userId, role, reason, expiresAt } = grant;
         if (!(await isUser(trx, userId))) return 'unknown';
         const before = (await grantsOf(trx, userId)).find((one) => one.role === role) ?? null;
@@ -128,7 +123,7 @@ export function createRoles(db: Db, newId: () => string) {
       effects: (before: RoleGrant) => Effect[],
     ): Promise<'done' | 'unknown' | 'unheld'> {
       return db.transaction().execute(async (trx) => {
-        decide(await judged(trx, actor, 'shared', now));
+        decide(await judge(trx, actor, 'shared', now));
         if (!(await isUser(trx, userId))) return 'unknown';
         const before = (await grantsOf(trx, userId)).find((one) => one.role === role);
         if (!before) return 'unheld';
@@ -137,10 +132,15 @@ export function createRoles(db: Db, newId: () => string) {
         return 'done';
       });
     },
-
-    /** What a user was granted, with what has run out and was not removed yet. */
-    grantsOf: (userId: string) => grantsOf(db, userId),
   };
+}
+
+/** For use inside a transaction. Holds back other changes of definitions, or only waits for them, until the commit. */
+export async function judge(trx: Db, actor: Actor, lock: 'exclusive' | 'shared', now: Date): Promise<Judged> {
+  const take = lock === 'exclusive' ? sql`pg_advisory_xact_lock` : sql`pg_advisory_xact_lock_shared`;
+  await sql`SELECT ${take}(hashtext('latchkey roles'))`.execute(trx);
+  const defined = await definitions(trx);
+  return { graph: new Map(defined.map((one) => [one.name, one])), actorRoles: await rolesOfActor(trx, actor, now) };
 }
 
 async function definitions(db: Db): Promise<RoleDefinition[]> {
@@ -158,7 +158,8 @@ async function definitions(db: Db): Promise<RoleDefinition[]> {
     .execute();
 }
 
-async function grantsOf(db: Db, userId: string): Promise<RoleGrant[]> {
+/** What a user was granted, with what has run out and was not removed yet. */
+export async function grantsOf(db: Db, userId: string): Promise<RoleGrant[]> {
   const rows = await db
     .selectFrom('user_roles')
     .select(['role', 'granted_at', 'granted_by', 'reason', 'expires_at'])

@@ -10,6 +10,7 @@ import { createResets, type Resets } from './resets.ts';
 import { createRoles, type Roles } from './roles.ts';
 import { createSessions, type Sessions } from './sessions.ts';
 import { createSigningKeyRows, type SigningKeyRows } from './signing-key-rows.ts';
+import { createUserRecords, type UserRecords } from './user-records.ts';
 import { createUsers, type Users } from './users.ts';
 
 export type Store = {
@@ -22,6 +23,7 @@ export type Store = {
   outbox: Outbox;
   signingKeys: SigningKeyRows;
   roles: Roles;
+  userRecords: UserRecords;
   changes: Changes;
 };
 
@@ -36,6 +38,7 @@ export function createStore(db: Db, newId: () => string, now: () => Date): Store
     outbox: createOutbox(db, newId),
     signingKeys: createSigningKeyRows(db, now),
     roles: createRoles(db, newId),
+    userRecords: createUserRecords(db, newId, now),
     changes: createChanges(db),
   };
 }

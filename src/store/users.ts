@@ -25,7 +25,7 @@ export type Credentials = Holder & {
   passwordEpoch: number;
 };
 
-export type NewUser = { id: string; email: Email; fullName: string; passwordHash: string };
+export type NewUser = { id: string; email: Email; fullName: string; passwordHash: string | null };
 
 export type Users = ReturnType<typeof createUsers>;
 

@@ -46,7 +46,7 @@ beforeAll(async () => {
   writeFileSync(join(home, 'npx'), '#!/bin/sh\nexec node_modules/.bin/"$@"\n', { mode: 0o755 });
   shellEnvironment = {
     PATH: [home, PATH, dirname(openssl.path)].join(delimiter),
-    ...{ HOME, npm_config_loglevel: 'error' },
+    ...{ HOME, npm_config_loglevel: 'error', LATCHKEY_HOME: home },
     ...(openssl.libraryPath && { LD_LIBRARY_PATH: openssl.libraryPath }),
   };
   await start('npm start');

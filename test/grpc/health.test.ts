@@ -19,6 +19,7 @@ const OURS = [
   'auth.v1.AuthService',
   'auth.v1.AccountService',
   'auth.v1.VerifierService',
+  'auth.v1.AdminService',
   'envoy.service.auth.v3.Authorization',
 ];
 const clientOf = (url: string) => createClient(Health, createGrpcTransport({ baseUrl: url }));

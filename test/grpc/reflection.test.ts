@@ -19,6 +19,7 @@ const SERVICES = [
   'auth.v1.AuthService',
   'auth.v1.AccountService',
   'auth.v1.VerifierService',
+  'auth.v1.AdminService',
   'envoy.service.auth.v3.Authorization',
   'grpc.health.v1.Health',
   'grpc.reflection.v1.ServerReflection',

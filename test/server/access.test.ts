@@ -1,6 +1,7 @@
 import { Code } from '@connectrpc/connect';
 import { describe, expect, test } from 'vitest';
 import { AccountService } from '../../gen/auth/v1/account_service_pb.ts';
+import { AdminService } from '../../gen/auth/v1/admin_service_pb.ts';
 import { AuthService } from '../../gen/auth/v1/auth_service_pb.ts';
 import { Reason, ReasonSchema } from '../../gen/auth/v1/errors_pb.ts';
 import { Access } from '../../gen/auth/v1/options_pb.ts';
@@ -9,7 +10,12 @@ import { bearerToken } from '../../src/domain/bearer-token.ts';
 import { accessOf, authorize } from '../../src/server/access.ts';
 import { codeName, ERRORS } from '../../src/server/errors.ts';
 
-const methods = [...AuthService.methods, ...AccountService.methods, ...VerifierService.methods];
+const methods = [
+  ...AuthService.methods,
+  ...AccountService.methods,
+  ...VerifierService.methods,
+  ...AdminService.methods,
+];
 
 test.each(methods.map((method) => [`${method.parent.name}.${method.name}`, method] as const))(
   '%s says who may call it',
@@ -17,6 +23,7 @@ test.each(methods.map((method) => [`${method.parent.name}.${method.name}`, metho
     expect(accessOf(method)).not.toBe(Access.UNSPECIFIED);
     if (method.parent === AccountService) expect(accessOf(method)).toBe(Access.USER);
     if (method.parent === VerifierService) expect(accessOf(method)).toBe(Access.SERVICE);
+    if (method.parent === AdminService) expect(accessOf(method)).toBe(Access.ADMIN);
   },
 );
 
@@ -114,6 +121,8 @@ describe('the table of errors', () => {
 test('no request has a field that its caller must not set', () => {
   const forbidden = ['roles', 'id', 'email_verified', 'created_at', 'disabled', 'session_id'];
   for (const method of methods) {
+    // Administrators may.
+    if (method.parent === AdminService) continue;
     // It names one of the caller's own.
     if (method.name === 'RevokeSession') continue;
     for (const field of method.input.fields) expect(forbidden, method.name).not.toContain(field.name);

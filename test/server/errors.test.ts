@@ -4,6 +4,7 @@ import type { JsonValue } from '@bufbuild/protobuf';
 import { type DescMethodUnary, type DescService, ScalarType } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { AccountService } from '../../gen/auth/v1/account_service_pb.ts';
+import { AdminService } from '../../gen/auth/v1/admin_service_pb.ts';
 import { AuthService } from '../../gen/auth/v1/auth_service_pb.ts';
 import { VerifierService } from '../../gen/auth/v1/verifier_service_pb.ts';
 import { Authorization } from '../../gen/envoy/service/auth/v3/external_auth_pb.ts';
@@ -13,7 +14,7 @@ import { SERVICE_KEY, startTestApp, type TestApp } from '../support/app.ts';
 import { type Caller, callers } from '../support/clients.ts';
 import { signedIn } from '../support/people.ts';
 
-const SERVICES: DescService[] = [AuthService, AccountService, VerifierService, Health, Authorization];
+const SERVICES: DescService[] = [AuthService, AccountService, VerifierService, AdminService, Health, Authorization];
 const METHODS = SERVICES.flatMap(({ methods }) =>
   methods.filter((method): method is DescMethodUnary => method.methodKind === 'unary'),
 );

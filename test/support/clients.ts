@@ -5,6 +5,7 @@ import { Code, ConnectError, type Transport } from '@connectrpc/connect';
 import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from '@connectrpc/connect-node';
 import * as grpc from '@grpc/grpc-js';
 import { AccountService } from '../../gen/auth/v1/account_service_pb.ts';
+import { AdminService } from '../../gen/auth/v1/admin_service_pb.ts';
 import { AuthService } from '../../gen/auth/v1/auth_service_pb.ts';
 import { VerifierService } from '../../gen/auth/v1/verifier_service_pb.ts';
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
@@ -33,6 +34,7 @@ export type Caller = (method: DescMethodUnary, input: JsonValue, options?: CallO
 export const auth = AuthService.method;
 export const account = AccountService.method;
 export const verifierService = VerifierService.method;
+export const admin = AdminService.method;
 
 function transports(url: string): Record<string, Transport> {
   return {

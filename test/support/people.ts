@@ -35,10 +35,23 @@ export async function visitors(
   const expired = (await signedIn(call)).accessToken;
   app.advance(901_000);
   const person = await signedIn(call);
-  const promoted = await signedIn(call);
-  await app.owner.query("INSERT INTO user_roles VALUES ($1, 'admin', now())", [promoted.userId]);
-  const { tokens } = (await call(auth.refresh, { refreshToken: promoted.refreshToken })).body;
-  return { person, admin: { ...promoted, ...tokens }, expired };
+  return { person, admin: await signedInWith(app, call, ['admin']), expired };
+}
+
+/** Somebody who holds these roles besides. */
+export async function signedInWith(app: TestApp, call: Caller, roles: string[]): Promise<SignedIn> {
+  const person = await signedIn(call);
+  for (const role of roles) {
+    await app.owner.query('INSERT INTO user_roles VALUES ($1, $2, now())', [person.userId, role]);
+  }
+  return refreshed(call, person);
+}
+
+export async function refreshed(call: Caller, person: SignedIn): Promise<SignedIn> {
+  const { body, code } = await call(auth.refresh, { refreshToken: person.refreshToken });
+  if (code !== 'ok') throw new Error(`Refresh: ${code}`);
+  const { accessToken, refreshToken } = body.tokens;
+  return { ...person, accessToken, refreshToken };
 }
 
 export function bearer(token: string): { authorization: string } {

@@ -1,0 +1,76 @@
+// What administrators do to a user: each of these is one change of the store, asked for and audited in the same way.
+import type { Deps } from '../deps.ts';
+import { type Actor, actorName } from '../domain/actor.ts';
+import { AuthError } from '../domain/auth-error.ts';
+import type { Call } from '../domain/call.ts';
+import { type AuditType, audit, type Effect, mail } from '../domain/effect.ts';
+import { parseFields } from '../domain/parse-fields.ts';
+import { parseReason } from '../domain/reason.ts';
+import type { User } from '../domain/user.ts';
+import { parseUuid } from '../domain/uuid.ts';
+import type { UserChange } from '../store/user-records.ts';
+import { assertMayAdminister } from './may.ts';
+
+export type AdministerInput = { actor: Actor; userId: string; reason: string };
+
+type AdministerDeps = Pick<Deps, 'store' | 'changeFeed' | 'now'>;
+
+const AUDITED_AS: Record<UserChange, AuditType> = {
+  disable: 'user_disabled',
+  enable: 'user_enabled',
+  delete: 'user_deleted',
+  require_new_password: 'new_password_required',
+  end_sessions: 'sessions_ended',
+};
+
+export async function disableUser(deps: AdministerDeps, input: AdministerInput, call: Call): Promise<void> {
+  await administer(deps, 'disable', input, call);
+}
+
+export async function enableUser(deps: AdministerDeps, input: AdministerInput, call: Call): Promise<void> {
+  await administer(deps, 'enable', input, call);
+}
+
+export async function deleteUser(deps: AdministerDeps, input: AdministerInput, call: Call): Promise<void> {
+  await administer(deps, 'delete', input, call, ({ id, email }) => [
+    mail({ template: 'account-deleted', userId: id, email }),
+  ]);
+}
+
+/** The mail has the link for a new one. */
+export async function requireNewPassword(deps: AdministerDeps, input: AdministerInput, call: Call): Promise<void> {
+  await administer(deps, 'require_new_password', input, call, ({ email }) => [
+    mail({ template: 'password-reset', email }),
+  ]);
+}
+
+/** Returns how many it ended. */
+export async function endUserSessions(deps: AdministerDeps, input: AdministerInput, call: Call): Promise<number> {
+  return (await administer(deps, 'end_sessions', input, call)).before.sessions;
+}
+
+/** @throws AuthError USER_NOT_FOUND or GRANT_NOT_ALLOWED */
+async function administer(
+  { store, changeFeed, now }: AdministerDeps,
+  change: UserChange,
+  input: AdministerInput,
+  { origin }: Call,
+  mails: (user: User) => Effect[] = () => [],
+) {
+  const { user_id: userId, reason } = parseFields({
+    user_id: () => parseUuid(input.userId),
+    reason: () => parseReason(input.reason),
+  });
+  const event = { type: AUDITED_AS[change], actor: actorName(input.actor), userId, detail: reason, origin };
+  const changed = await store.userRecords.change(
+    userId,
+    change,
+    input.actor,
+    now(),
+    assertMayAdminister,
+    (user, before, after) => [audit({ ...event, before, after }), ...mails(user)],
+  );
+  if (!changed) throw new AuthError('USER_NOT_FOUND');
+  await changeFeed.catchUp();
+  return changed;
+}

@@ -1,0 +1,38 @@
+import type { Deps } from '../deps.ts';
+import { type Actor, actorName } from '../domain/actor.ts';
+import { AuthError } from '../domain/auth-error.ts';
+import type { Call } from '../domain/call.ts';
+import { audit, mail } from '../domain/effect.ts';
+import { parseEmail } from '../domain/email.ts';
+import { parseFullName } from '../domain/full-name.ts';
+import { parseFields } from '../domain/parse-fields.ts';
+import { parseReason } from '../domain/reason.ts';
+
+export type CreateUserInput = { actor: Actor; email: string; fullName: string; reason: string };
+
+/**
+ * An account without a password; its owner gets the link to set one. Returns its id.
+ * @throws AuthError EMAIL_TAKEN
+ */
+export async function createUser(
+  { store, now, newId }: Pick<Deps, 'store' | 'now' | 'newId'>,
+  { actor, ...input }: CreateUserInput,
+  { origin }: Call,
+): Promise<string> {
+  const { email, full_name, reason } = parseFields({
+    email: () => parseEmail(input.email),
+    full_name: () => parseFullName(input.fullName),
+    reason: () => parseReason(input.reason),
+  });
+  const id = newId();
+  const made = [
+    audit({ type: 'registered', actor: actorName(actor), userId: id, detail: reason, origin }),
+    mail({ template: 'password-reset', email }),
+  ];
+  const user = await store.users.create({ id, email, fullName: full_name, passwordHash: null }, now(), {
+    made,
+    taken: [],
+  });
+  if (!user) throw new AuthError('EMAIL_TAKEN');
+  return id;
+}

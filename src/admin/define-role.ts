@@ -1,0 +1,52 @@
+import type { Deps } from '../deps.ts';
+import { type Actor, actorName } from '../domain/actor.ts';
+import { AuthError } from '../domain/auth-error.ts';
+import type { Call } from '../domain/call.ts';
+import { audit } from '../domain/effect.ts';
+import { InvalidValue, parseFields } from '../domain/parse-fields.ts';
+import { parseLine } from '../domain/reason.ts';
+import { ADMIN_ROLE, parseRole } from '../domain/role.ts';
+import { type RoleDefinition, wouldCircle } from '../domain/role-graph.ts';
+import { assertMayDefine } from './may.ts';
+
+export type DefineRoleInput = { actor: Actor; role: RoleDefinition };
+
+/** So many roles fit into a token. */
+const MAX_IMPLIED = 32;
+
+/** @throws AuthError ROLE_NOT_FOUND, ROLE_CIRCLE or GRANT_NOT_ALLOWED */
+export async function defineRole(
+  deps: Pick<Deps, 'store' | 'changeFeed' | 'now'>,
+  { actor, role: given }: DefineRoleInput,
+  { origin }: Call,
+): Promise<void> {
+  const role: RoleDefinition = parseFields({
+    name: () => parseRole(given.name),
+    description: () => parseLine(given.description),
+    implies: () => parseImplied(given.implies),
+    granter: () => parseRole(given.granter || ADMIN_ROLE),
+  });
+  await deps.store.roles.define(
+    role,
+    actor,
+    deps.now(),
+    (judged) => {
+      const others = [...role.implies, role.granter].filter((name) => name !== role.name);
+      if (!others.every((name) => judged.graph.has(name))) throw new AuthError('ROLE_NOT_FOUND');
+      if (wouldCircle(judged.graph, role.name, role.implies)) throw new AuthError('ROLE_CIRCLE');
+      assertMayDefine(judged, role);
+    },
+    (before) => [
+      audit({
+        ...{ type: 'role_defined', actor: actorName(actor), target: `role:${role.name}`, origin },
+        ...{ before, after: role },
+      }),
+    ],
+  );
+  await deps.changeFeed.catchUp();
+}
+
+function parseImplied(names: string[]): string[] {
+  if (names.length > MAX_IMPLIED) throw new InvalidValue(`must be at most ${MAX_IMPLIED}`);
+  return [...new Set(names.map(parseRole))];
+}

@@ -1,0 +1,44 @@
+import type { Deps } from '../deps.ts';
+import { parsePageSize } from '../domain/page-size.ts';
+import { formatPageToken, parsePageToken } from '../domain/page-token.ts';
+import { InvalidValue, parseFields } from '../domain/parse-fields.ts';
+import { parseRole } from '../domain/role.ts';
+import type { FoundUser } from '../store/user-records.ts';
+
+export type SearchUsersInput = {
+  emailPrefix: string;
+  role: string;
+  /** Null for any. */
+  disabled: boolean | null;
+  pageSize: number;
+  pageToken: string;
+};
+
+const MAX_PREFIX = 254;
+
+export async function searchUsers(
+  { store, purposeKeys }: Pick<Deps, 'store' | 'purposeKeys'>,
+  input: SearchUsersInput,
+): Promise<{ users: FoundUser[]; nextPageToken: string }> {
+  const { disabled } = input;
+  const question = JSON.stringify(['SearchUsers', input.emailPrefix, input.role, disabled]);
+  const fields = parseFields({
+    email_prefix: () => parsePrefix(input.emailPrefix),
+    role: () => (input.role === '' ? '' : parseRole(input.role)),
+    page_size: () => parsePageSize(input.pageSize),
+    page_token: () => parsePageToken(input.pageToken, question, purposeKeys.pageTokens),
+  });
+  const { email_prefix: emailPrefix, role, page_size: size, page_token: after } = fields;
+  const found = await store.userRecords.search({ emailPrefix, role, disabled }, after, size + 1);
+  const users = found.slice(0, size);
+  const last = found.length > size ? users.at(-1) : undefined;
+  const nextPageToken = last ? formatPageToken(last.user.id, question, purposeKeys.pageTokens) : '';
+  return { users, nextPageToken };
+}
+
+/** As addresses are stored. */
+function parsePrefix(text: string): string {
+  if (text.length > MAX_PREFIX || text.includes('\0'))
+    throw new InvalidValue(`must be at most ${MAX_PREFIX} characters`);
+  return text.normalize('NFC').toLowerCase();
+}

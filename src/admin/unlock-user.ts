@@ -1,0 +1,52 @@
+import { isIP } from 'node:net';
+import type { Deps } from '../deps.ts';
+import { accountHash } from '../domain/account-hash.ts';
+import { type Actor, actorName } from '../domain/actor.ts';
+import { AuthError } from '../domain/auth-error.ts';
+import type { Call } from '../domain/call.ts';
+import { audit } from '../domain/effect.ts';
+import { InvalidValue, parseFields } from '../domain/parse-fields.ts';
+import { parseReason } from '../domain/reason.ts';
+import { parseUuid } from '../domain/uuid.ts';
+import { networkOf } from '../limits/network-of.ts';
+import { assertMayAdminister } from './may.ts';
+
+export type UnlockUserInput = { actor: Actor; userId: string; reason: string; address: string };
+
+/** @throws AuthError USER_NOT_FOUND or GRANT_NOT_ALLOWED */
+export async function unlockUser(
+  { store, limiter, purposeKeys, now }: Pick<Deps, 'store' | 'limiter' | 'purposeKeys' | 'now'>,
+  input: UnlockUserInput,
+  { origin, signal }: Call,
+): Promise<void> {
+  const { actor } = input;
+  const {
+    user_id: userId,
+    reason,
+    address,
+  } = parseFields({
+    user_id: () => parseUuid(input.userId),
+    reason: () => parseReason(input.reason),
+    address: () => parseAddress(input.address),
+  });
+  const user = await store.users.byId(userId, signal);
+  if (!user) throw new AuthError('USER_NOT_FOUND');
+  assertMayAdminister(await store.roles.judged(actor, now()), user.roles);
+  const account = accountHash(user.email, purposeKeys.accountHash);
+  await Promise.all([
+    limiter.clear('LOGIN_ACCOUNT', account),
+    limiter.clear('REQUEST_RESET_ACCOUNT', account),
+    limiter.clear('REQUEST_VERIFICATION_ACCOUNT', account),
+    limiter.clear('CHANGE_PASSWORD_USER', userId),
+    limiter.clear('CHANGE_EMAIL_USER', userId),
+    ...(address === '' ? [] : [limiter.clear('LOGIN_PAIR', `${account}:${networkOf(address)}`)]),
+  ]);
+  await store.outbox.write(now(), [
+    audit({ type: 'user_unlocked', actor: actorName(actor), userId, account, detail: reason, origin }),
+  ]);
+}
+
+function parseAddress(text: string): string {
+  if (text !== '' && isIP(text) === 0) throw new InvalidValue('must be empty or an IP address');
+  return text;
+}

@@ -1,0 +1,126 @@
+// What operators do, by noun and verb. Owns the words of the command line, and what --help says of them.
+import { readDatabaseConfig } from '../config.ts';
+import { AuthError } from '../domain/auth-error.ts';
+import { OperatorError } from '../operator-error.ts';
+import { ERRORS } from '../server/errors.ts';
+import { operatorEnvironment } from './environment.ts';
+import { asOperator, type Operator } from './operator.ts';
+import { retryDeadLetters, showDeadLetters } from './outbox.ts';
+import { createOutput, type Output } from './output.ts';
+import { removeRole, setRole, showRoles } from './roles.ts';
+import { UsageError } from './usage-error.ts';
+import { addUser, showUser, USER_WORK, workOnUser } from './users.ts';
+
+/** As parseArgs has them. */
+export const OPERATOR_OPTIONS = {
+  json: { type: 'boolean' },
+  dev: { type: 'boolean' },
+  reason: { type: 'string' },
+  until: { type: 'string' },
+  name: { type: 'string' },
+  role: { type: 'string' },
+  description: { type: 'string' },
+  implies: { type: 'string' },
+  granter: { type: 'string' },
+} as const;
+
+export type OperatorOptions = { [name in keyof typeof OPERATOR_OPTIONS]?: string | boolean | undefined };
+
+type Noun = {
+  help: string;
+  /** False when there is no such verb, or it was given something else than it wants. */
+  run(operator: Operator, words: string[], options: OperatorOptions, output: Output): Promise<boolean>;
+};
+
+const COMMON = `
+  --json           for programs: the same as JSON
+  --dev            of the service that "npm start" runs here; otherwise of DATABASE_URL
+`;
+
+export const NOUNS: Record<string, Noun> = {
+  users: {
+    help: `users: accounts, and the first administrator
+  <user> is an id or an address. What changes something wants --reason "...", which the audit trail keeps.
+
+  users show <user>
+  users create <email> --name "..." [--role admin]   mails the link to set a password
+  users grant <user> <role> [--until 2030-01-31T12:00:00Z]
+  users revoke <user> <role>
+  users disable <user>                               sessions end; nobody signs in until "enable"
+  users enable <user>
+  users require-new-password <user>                  the old one opens nothing; mails the link for another
+  users end-sessions <user>
+  users delete <user>                                for good
+${COMMON}`,
+    async run(operator, [verb, user, role, ...rest], options, output) {
+      if (verb === undefined || user === undefined || rest.length > 0) return false;
+      const said = textsOf(options, ['reason', 'until', 'name', 'role']);
+      if (verb === 'show' && role === undefined) await showUser(operator, user, output);
+      else if (verb === 'create' && role === undefined) await addUser(operator, user, said, output);
+      else {
+        const work = Object.hasOwn(USER_WORK, verb) ? USER_WORK[verb] : undefined;
+        const wantsRole = verb === 'grant' || verb === 'revoke';
+        if (!work || wantsRole !== (role !== undefined)) return false;
+        await workOnUser(operator, work, user, { ...said, role: role ?? '' }, output);
+      }
+      return true;
+    },
+  },
+  roles: {
+    help: `roles: what there is to grant, and what it implies
+
+  roles list
+  roles define <role> --description "..." [--implies reader,writer] [--granter admin]
+                                       whoever holds the granter may give the role; admin when not said
+  roles delete <role>
+${COMMON}`,
+    async run(operator, [verb, role, ...rest], options, output) {
+      const said = textsOf(options, ['description', 'implies', 'granter']);
+      if (verb === 'list' && role === undefined) await showRoles(operator, output);
+      else if (role === undefined || rest.length > 0) return false;
+      else if (verb === 'define') {
+        const implies = said.implies.split(',').filter((name) => name !== '');
+        await setRole(operator, role, { ...said, implies }, output);
+      } else if (verb === 'delete') await removeRole(operator, role, output);
+      else return false;
+      return true;
+    },
+  },
+  outbox: {
+    help: `outbox: mails and audit events that were given up
+
+  outbox list
+  outbox retry <id|all>
+${COMMON}`,
+    async run(operator, [verb = 'list', which, ...rest], _, output) {
+      if (verb === 'list' && which === undefined) await showDeadLetters(operator, output);
+      else if (verb === 'retry' && which !== undefined && rest.length === 0) {
+        await retryDeadLetters(operator, which, output);
+      } else return false;
+      return true;
+    },
+  },
+};
+
+/** @throws UsageError, OperatorError */
+export async function runOperatorCommand(noun: Noun, words: string[], options: OperatorOptions): Promise<void> {
+  const { DATABASE_URL: url } = readDatabaseConfig(operatorEnvironment(options.dev === true));
+  const output = createOutput(options.json === true, (text) => process.stdout.write(text));
+  try {
+    const isDone = await asOperator(url, (operator) => noun.run(operator, words, options, output));
+    if (!isDone) throw new UsageError(noun.help);
+  } catch (error) {
+    throw error instanceof AuthError ? new OperatorError(sentenceOf(error)) : error;
+  }
+}
+
+function sentenceOf({ reason, violations }: AuthError): string {
+  const fields = violations.map(({ field, description }) => `${field} ${description}`).join('; ');
+  return fields === '' ? `${ERRORS[reason].message} (${reason})` : fields;
+}
+
+/** Empty where nothing was said. */
+function textsOf<Name extends string>(options: OperatorOptions, names: Name[]): Record<Name, string> {
+  const values = options as Record<string, unknown>;
+  return Object.fromEntries(names.map((name) => [name, String(values[name] ?? '')])) as Record<Name, string>;
+}

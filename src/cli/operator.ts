@@ -1,0 +1,32 @@
+// Who works at the command line: with the database's own login, and with the verbs that administrators have.
+import { randomUUID } from 'node:crypto';
+import { userInfo } from 'node:os';
+import { v7 } from 'uuid';
+import type { Deps } from '../deps.ts';
+import type { Actor } from '../domain/actor.ts';
+import type { Call } from '../domain/call.ts';
+import { openDatabase } from '../store/database.ts';
+import { createStore } from '../store/store.ts';
+
+export type Operator = {
+  deps: Pick<Deps, 'store' | 'changeFeed' | 'now' | 'newId'>;
+  actor: Actor;
+  call: Call;
+};
+
+const STATEMENT_TIMEOUT_MS = 10_000;
+
+export async function asOperator<T>(databaseUrl: string, work: (operator: Operator) => Promise<T>): Promise<T> {
+  const options = { url: databaseUrl, poolSize: 1, statementTimeoutMs: STATEMENT_TIMEOUT_MS };
+  await using db = openDatabase(options, () => {});
+  const now = () => new Date();
+  const newId = () => v7();
+  const store = createStore(db, newId, now);
+  const origin = { address: '', userAgent: 'latchkey', requestId: randomUUID() };
+  return await work({
+    // Nothing here waits for verifiers: they hear of it within a second.
+    deps: { store, changeFeed: { catchUp: async () => {} }, now, newId },
+    actor: { kind: 'operator', name: userInfo().username },
+    call: { origin, signal: new AbortController().signal },
+  });
+}

@@ -1,0 +1,55 @@
+// What a command says: a table for people, JSON for programs.
+
+type Cell = string | number | boolean | Date | null;
+export type Row = Record<string, Cell | Cell[]>;
+
+export type Output = {
+  /** @param none what to say when there are no rows */
+  rows(rows: Row[], none: string): void;
+  /** One thing, a line for each of its fields. */
+  record(record: Row): void;
+  /** For people alone; programs go by the exit code. */
+  say(sentence: string): void;
+};
+
+/** @param write gets whole lines */
+export function createOutput(asJson: boolean, write: (text: string) => void): Output {
+  return {
+    rows(rows, none) {
+      if (asJson) write(`${JSON.stringify(rows)}\n`);
+      else if (rows.length === 0) write(`${none}\n`);
+      else write(table(rows));
+    },
+    record(record) {
+      if (asJson) return write(`${JSON.stringify(record)}\n`);
+      const width = Math.max(...Object.keys(record).map((name) => name.length));
+      for (const [name, value] of Object.entries(record)) write(`${name.padEnd(width)}  ${toText(value)}\n`);
+    },
+    say(sentence) {
+      if (!asJson) write(`${sentence}\n`);
+    },
+  };
+}
+
+function table(rows: Row[]): string {
+  const names = Object.keys(rows[0] ?? {});
+  const lines = [names.map((name) => name.toUpperCase()), ...rows.map((row) => names.map((name) => toText(row[name])))];
+  const widths = names.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)));
+  return lines
+    .map(
+      (line) =>
+        `${line
+          .map((cell, n) => cell.padEnd(widths[n] ?? 0))
+          .join('  ')
+          .trimEnd()}\n`,
+    )
+    .join('');
+}
+
+function toText(value: Row[string] | undefined): string {
+  if (value === null || value === undefined || value === '') return '-';
+  if (value instanceof Date) return value.toISOString();
+  if (Array.isArray(value)) return value.length === 0 ? '-' : value.map(toText).join(', ');
+  // What somebody else has written must not talk to the terminal.
+  return String(value).replace(/\p{C}/gu, '');
+}

@@ -1,0 +1,127 @@
+// As routes.ts, for AdminService.
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import { timestampDate, timestampFromDate } from '@bufbuild/protobuf/wkt';
+import { AdminService, type RoleGrantSchema, type UserRecordSchema } from '../../gen/auth/v1/admin_service_pb.ts';
+import { deleteUser, disableUser, enableUser, endUserSessions, requireNewPassword } from '../admin/administer-user.ts';
+import { createUser } from '../admin/create-user.ts';
+import { defineRole } from '../admin/define-role.ts';
+import { deleteRole } from '../admin/delete-role.ts';
+import { type GetUserInput, getUser } from '../admin/get-user.ts';
+import { grantRole } from '../admin/grant-role.ts';
+import { listRoles } from '../admin/list-roles.ts';
+import { revokeRole } from '../admin/revoke-role.ts';
+import { searchUsers } from '../admin/search-users.ts';
+import { unlockUser } from '../admin/unlock-user.ts';
+import type { Deps } from '../deps.ts';
+import type { RoleGrant } from '../store/roles.ts';
+import type { FoundUser, UserRecord } from '../store/user-records.ts';
+import { actorOf, callOf } from './call-context.ts';
+import { userMessage } from './convert.ts';
+import { MAX_BATCH_BYTES } from './max-bytes.ts';
+import type { Routes } from './routes.ts';
+
+export function adminRoutes(deps: Deps): Routes {
+  return (router) => {
+    router.service(
+      AdminService,
+      {
+        getUser: async ({ user }) => ({ user: recordMessage(await getUser(deps, whoIs(user))) }),
+
+        searchUsers: async ({ disabled = null, ...request }) => {
+          const { users, nextPageToken } = await searchUsers(deps, { ...request, disabled });
+          return { users: users.map(foundMessage), nextPageToken };
+        },
+
+        createUser: async (request, context) => ({
+          userId: await createUser(deps, { ...request, actor: actorOf(context) }, callOf(context)),
+        }),
+
+        disableUser: async (request, context) => {
+          await disableUser(deps, { ...request, actor: actorOf(context) }, callOf(context));
+          return {};
+        },
+
+        enableUser: async (request, context) => {
+          await enableUser(deps, { ...request, actor: actorOf(context) }, callOf(context));
+          return {};
+        },
+
+        deleteUser: async (request, context) => {
+          await deleteUser(deps, { ...request, actor: actorOf(context) }, callOf(context));
+          return {};
+        },
+
+        requireNewPassword: async (request, context) => {
+          await requireNewPassword(deps, { ...request, actor: actorOf(context) }, callOf(context));
+          return {};
+        },
+
+        endUserSessions: async (request, context) => ({
+          ended: await endUserSessions(deps, { ...request, actor: actorOf(context) }, callOf(context)),
+        }),
+
+        unlockUser: async (request, context) => {
+          await unlockUser(deps, { ...request, actor: actorOf(context) }, callOf(context));
+          return {};
+        },
+
+        listRoles: async () => ({ roles: await listRoles(deps) }),
+
+        defineRole: async ({ role }, context) => {
+          const { name = '', description = '', implies = [], granter = '' } = role ?? {};
+          const input = { actor: actorOf(context), role: { name, description, implies, granter } };
+          await defineRole(deps, input, callOf(context));
+          return {};
+        },
+
+        deleteRole: async ({ name }, context) => {
+          await deleteRole(deps, { actor: actorOf(context), name }, callOf(context));
+          return {};
+        },
+
+        grantRole: async ({ expiresAt, ...request }, context) => {
+          const until = expiresAt ? timestampDate(expiresAt) : null;
+          await grantRole(deps, { ...request, actor: actorOf(context), expiresAt: until }, callOf(context));
+          return {};
+        },
+
+        revokeRole: async (request, context) => {
+          await revokeRole(deps, { ...request, actor: actorOf(context) }, callOf(context));
+          return {};
+        },
+      },
+      // A page of users is larger than other answers.
+      { writeMaxBytes: MAX_BATCH_BYTES },
+    );
+  };
+}
+
+function whoIs(
+  user: { case: 'userId' | 'email'; value: string } | { case: undefined; value?: undefined },
+): GetUserInput {
+  switch (user.case) {
+    case 'userId':
+      return { userId: user.value };
+    case 'email':
+      return { email: user.value };
+    default:
+      return null;
+  }
+}
+
+function foundMessage({ user, disabledAt, hasPassword }: FoundUser) {
+  return {
+    ...{ user: userMessage(user), hasPassword },
+    ...(disabledAt && { disabledAt: timestampFromDate(disabledAt) }),
+  };
+}
+
+function recordMessage(record: UserRecord): MessageInitShape<typeof UserRecordSchema> {
+  const { sessions, grants, providers } = record;
+  return { ...foundMessage(record), sessions, providers, grants: grants.map(grantMessage) };
+}
+
+function grantMessage({ grantedAt, expiresAt, ...grant }: RoleGrant): MessageInitShape<typeof RoleGrantSchema> {
+  const until = expiresAt && { expiresAt: timestampFromDate(expiresAt) };
+  return { ...grant, grantedAt: timestampFromDate(grantedAt), ...until };
+}

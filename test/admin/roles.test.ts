@@ -1,0 +1,267 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { SERVICE_KEY, startTestApp, type TestApp } from '../support/app.ts';
+import { admin, auth, type Caller, viaFetch } from '../support/clients.ts';
+import { eventually } from '../support/eventually.ts';
+import { refreshed, registered, type SignedIn, signedIn, signedInWith } from '../support/people.ts';
+
+let app: TestApp;
+let call: Caller;
+let boss: SignedIn;
+beforeAll(async () => {
+  app = await startTestApp();
+  call = viaFetch(app.url);
+  boss = await signedInWith(app, call, ['admin']);
+});
+afterAll(() => app.close());
+
+const as = ({ accessToken }: SignedIn) => ({ bearer: accessToken });
+const define = (name: string, implies: string[] = [], granter = '', by = boss) =>
+  call(admin.defineRole, { role: { name, description: `who is ${name}`, implies, granter } }, as(by));
+const grant = (userId: string, role: string, more: object = {}, by = boss) =>
+  call(admin.grantRole, { userId, role, reason: 'a test', ...more }, as(by));
+const revoke = (userId: string, role: string, by = boss) =>
+  call(admin.revokeRole, { userId, role, reason: 'a test' }, as(by));
+const rolesIn = async ({ accessToken }: SignedIn) =>
+  (await call(auth.verify, { accessToken })).body?.principal.roles as string[];
+const holds = async (userId: string, role: string) =>
+  (await call(auth.checkRole, { userId, role }, { bearer: SERVICE_KEY })).body.allowed;
+
+/** Names that no other test has. */
+let names: Record<'reader' | 'writer' | 'editor', string>;
+beforeEach(() => {
+  const tag = randomUUID().slice(0, 8);
+  names = { reader: `reader-${tag}`, writer: `writer-${tag}`, editor: `editor-${tag}` };
+});
+
+describe('a role', () => {
+  test('is defined, found, redefined and deleted', async () => {
+    const { reader, writer } = names;
+    await define(reader);
+    expect(await define(writer, [reader, reader])).toEqual({ code: 'ok', body: {} });
+    const list = async () =>
+      (await call(admin.listRoles, {}, as(boss))).body.roles.filter(({ name }: { name: string }) => name === writer);
+    expect(await list()).toEqual([
+      { name: writer, description: `who is ${writer}`, implies: [reader], granter: 'admin' },
+    ]);
+    const other = { name: writer, description: 'another', implies: [], granter: 'user' };
+    await call(admin.defineRole, { role: other }, as(boss));
+    expect(await list()).toEqual([other]);
+    expect((await call(admin.deleteRole, { name: writer }, as(boss))).code).toBe('ok');
+    expect(await list()).toEqual([]);
+    expect((await call(admin.deleteRole, { name: writer }, as(boss))).reason).toBe('ROLE_NOT_FOUND');
+  });
+
+  test('that is bad is refused with every bad field', async () => {
+    const bad = { name: 'No', description: 'a\u0000b', implies: ['x y'], granter: '-' };
+    expect((await call(admin.defineRole, { role: bad }, as(boss))).fields?.toSorted()).toEqual([
+      'description',
+      'granter',
+      'implies',
+      'name',
+    ]);
+    expect((await call(admin.defineRole, {}, as(boss))).fields).toEqual(['name']);
+    expect((await define(names.reader, ['nobody-knows'])).reason).toBe('ROLE_NOT_FOUND');
+    expect((await define(names.reader, [], 'nobody-knows')).reason).toBe('ROLE_NOT_FOUND');
+  });
+
+  test('never implies itself, by however many steps', async () => {
+    const { reader, writer, editor } = names;
+    expect((await define(reader, [reader])).reason).toBe('ROLE_CIRCLE');
+    await define(reader);
+    await define(writer, [reader]);
+    await define(editor, [writer]);
+    expect(await define(reader, [editor])).toMatchObject({ code: 'failed_precondition', reason: 'ROLE_CIRCLE' });
+    const both = await Promise.all([define(reader, []), define(reader, [editor]), define(editor, [reader])]);
+    expect(both.map(({ reason }) => reason)).toContain('ROLE_CIRCLE');
+  });
+
+  test('stays while it is needed', async () => {
+    const { reader, writer, editor } = names;
+    const person = await registered(call);
+    await define(reader);
+    await define(writer, [reader]);
+    const chief = await signedInWith(app, call, ['admin', writer]);
+    expect((await define(editor, [], writer, chief)).code).toBe('ok');
+    await app.owner.query('DELETE FROM user_roles WHERE role = $1', [writer]);
+    const remove = async (name: string) => (await call(admin.deleteRole, { name }, as(boss))).reason;
+    for (const name of [reader, writer, 'user', 'admin']) expect(await remove(name), name).toBe('ROLE_IN_USE');
+    await define(writer);
+    await grant(person.userId, reader);
+    expect(await remove(reader)).toBe('ROLE_IN_USE');
+    await revoke(person.userId, reader);
+    expect(await remove(reader)).toBeUndefined();
+  });
+});
+
+describe('what is held', () => {
+  test('is what was granted and all that it implies, in tokens and by user id', async () => {
+    const { reader, writer, editor } = names;
+    await define(reader);
+    await define(writer, [reader]);
+    await define(editor, [writer]);
+    const person = await signedIn(call);
+    expect(await grant(person.userId, editor)).toEqual({ code: 'ok', body: {} });
+    expect((await call(auth.verify, { accessToken: person.accessToken })).reason).toBe('TOKEN_STALE');
+    expect(await rolesIn(await refreshed(call, person))).toEqual([editor, reader, 'user', writer].toSorted());
+    expect(await holds(person.userId, reader)).toBe(true);
+  });
+
+  test('changes with the definition: whoever holds the role has stale tokens within a second, and nobody else', async () => {
+    const { reader, writer } = names;
+    await define(reader);
+    await define(writer);
+    const [holder, other] = [await signedIn(call), await signedIn(call)];
+    await grant(holder.userId, writer);
+    const writing = await refreshed(call, holder);
+    await define(writer, [reader]);
+    await eventually(async () => (await call(auth.verify, writing)).reason === 'TOKEN_STALE', 1_000);
+    const reading = await refreshed(call, writing);
+    expect(await rolesIn(reading)).toContain(reader);
+    expect(await rolesIn(other)).toEqual(['user']);
+    await define(writer);
+    await eventually(async () => (await call(auth.verify, reading)).reason === 'TOKEN_STALE', 1_000);
+    expect(await rolesIn(await refreshed(call, reading))).not.toContain(reader);
+  });
+
+  test('ends when its time is over, and no token outlives it', async () => {
+    const { writer } = names;
+    await define(writer);
+    const person = await signedIn(call);
+    const expiresAt = new Date(Date.now() + 60_000).toISOString();
+    await grant(person.userId, writer, { expiresAt });
+    const { body } = await call(auth.refresh, { refreshToken: person.refreshToken });
+    const { tokens } = body;
+    expect(await rolesIn(tokens)).toContain(writer);
+    expect(Date.parse(tokens.expiresAt)).toBeLessThanOrEqual(Date.parse(expiresAt));
+    expect(await holds(person.userId, writer)).toBe(true);
+    app.advance(61_000);
+    expect((await call(auth.verify, tokens)).reason).toBe('TOKEN_EXPIRED');
+    expect(await holds(person.userId, writer)).toBe(false);
+    const after = await call(auth.refresh, { refreshToken: tokens.refreshToken });
+    expect(await rolesIn(after.body.tokens)).toEqual(['user']);
+    expect((await grant(person.userId, writer, { expiresAt })).fields).toEqual(['expires_at']);
+  });
+
+  test('tokens are good until the second in which a role runs out', async () => {
+    const { writer } = names;
+    await define(writer);
+    const person = await signedIn(call);
+    for (const ms of [400, 900, 1_400, 2_100]) {
+      const expiresAt = new Date(Date.now() + 61_000 + ms);
+      await app.owner.query(
+        `INSERT INTO user_roles (user_id, role, granted_at, expires_at) VALUES ($1, $2, now(), $3)
+          ON CONFLICT (user_id, role) DO UPDATE SET expires_at = excluded.expires_at`,
+        [person.userId, writer, expiresAt],
+      );
+      const fresh = await signedIn(call, person);
+      const { code, body } = await call(auth.verify, fresh);
+      expect(code).toBe('ok');
+      expect(body.principal.roles.includes(writer)).toBe(Date.parse(body.principal.expiresAt) <= expiresAt.getTime());
+    }
+  });
+});
+
+describe('grants', () => {
+  test('say who, when, why and until when; granting again changes why and when', async () => {
+    await define(names.writer);
+    const person = await registered(call);
+    await grant(person.userId, names.writer, { reason: 'covers for Ada' });
+    const grants = async () => (await call(admin.getUser, { userId: person.userId }, as(boss))).body.user.grants;
+    const [, written] = await grants();
+    expect(written).toMatchObject({ role: names.writer, grantedBy: `user:${boss.userId}`, reason: 'covers for Ada' });
+    const expiresAt = new Date(Date.now() + 3600_000).toISOString();
+    await grant(person.userId, names.writer, { reason: 'until Ada is back', expiresAt });
+    expect(await grants()).toMatchObject([
+      { role: 'user', grantedBy: '' },
+      { reason: 'until Ada is back', expiresAt },
+    ]);
+  });
+
+  test('are refused with a reason', async () => {
+    const person = await registered(call);
+    const { fields } = await call(admin.grantRole, { userId: 'x', role: 'X' }, as(boss));
+    expect(fields?.toSorted()).toEqual(['reason', 'role', 'user_id']);
+    expect((await grant(person.userId, 'nobody-knows')).reason).toBe('ROLE_NOT_FOUND');
+    expect((await grant(randomUUID(), 'user')).reason).toBe('USER_NOT_FOUND');
+    expect((await revoke(person.userId, 'admin')).reason).toBe('ROLE_NOT_HELD');
+    expect((await revoke(randomUUID(), 'admin')).reason).toBe('USER_NOT_FOUND');
+    expect((await grant(person.userId, 'user', {}, await signedIn(call))).reason).toBe('PERMISSION_DENIED');
+  });
+
+  test('are in the audit trail, with who, whom, and before and after', async () => {
+    await define(names.writer);
+    const person = await registered(call);
+    await grant(person.userId, names.writer, { reason: 'one' });
+    await grant(person.userId, names.writer, { reason: 'two' });
+    await revoke(person.userId, names.writer);
+    const rows = await eventually(async () => {
+      const found = await app.owner.query(
+        'SELECT type, actor, detail, before, after FROM audit_events WHERE target = $1 ORDER BY occurred_at, id',
+        [`role:${names.writer}`],
+      );
+      return found.rows.length === 4 ? found.rows : null;
+    });
+    const actor = `user:${boss.userId}`;
+    expect(rows).toMatchObject([
+      { type: 'role_defined', actor, before: null, after: { name: names.writer } },
+      { type: 'role_granted', actor, detail: 'one', before: null, after: { role: names.writer } },
+      { type: 'role_granted', actor, detail: 'two', before: { reason: 'one' } },
+      { type: 'role_revoked', actor, before: { reason: 'two' }, after: null },
+    ]);
+  });
+});
+
+describe('nobody gives what is not theirs to give', () => {
+  let root: string;
+  beforeEach(async () => {
+    // Only who holds it gives it; it began with somebody who was given it by SQL.
+    root = `root-${randomUUID().slice(0, 8)}`;
+    await app.owner.query("INSERT INTO roles (name, description, granter) VALUES ($1, '', 'admin')", [root]);
+    await app.owner.query('UPDATE roles SET granter = name WHERE name = $1', [root]);
+  });
+
+  test('an administrator does not give or take a role with another granter, nor what implies it', async () => {
+    const person = await registered(call);
+    expect(await grant(person.userId, root)).toMatchObject({ code: 'permission_denied', reason: 'GRANT_NOT_ALLOWED' });
+    expect((await grant(boss.userId, root)).reason).toBe('GRANT_NOT_ALLOWED');
+    expect((await define(root, [], 'admin')).reason).toBe('GRANT_NOT_ALLOWED');
+    expect((await define(root)).reason).toBe('GRANT_NOT_ALLOWED');
+    // A detour by a role that they hold, or may give.
+    expect((await define('admin', ['user', root])).reason).toBe('GRANT_NOT_ALLOWED');
+    expect((await define(names.reader, [root])).reason).toBe('GRANT_NOT_ALLOWED');
+    await app.owner.query("INSERT INTO roles (name, description) VALUES ($1, '')", [names.writer]);
+    await app.owner.query('INSERT INTO role_implications VALUES ($1, $2)', [names.writer, root]);
+    expect((await grant(person.userId, names.writer)).reason).toBe('GRANT_NOT_ALLOWED');
+    expect((await define(names.writer)).reason).toBe('GRANT_NOT_ALLOWED');
+    expect(await holds(person.userId, root)).toBe(false);
+  });
+
+  test('nor touches somebody who holds one', async () => {
+    const mighty = await signedInWith(app, call, [root]);
+    const input = { userId: mighty.userId, reason: 'a coup' };
+    const methods = [
+      admin.disableUser,
+      admin.enableUser,
+      admin.deleteUser,
+      admin.requireNewPassword,
+      admin.endUserSessions,
+      admin.unlockUser,
+    ];
+    for (const method of methods) expect((await call(method, input, as(boss))).reason).toBe('GRANT_NOT_ALLOWED');
+    expect((await revoke(mighty.userId, root)).reason).toBe('GRANT_NOT_ALLOWED');
+    expect(await rolesIn(mighty)).toContain(root);
+  });
+
+  test('what counts is what they hold now, and not what their token says', async () => {
+    const mighty = await signedInWith(app, call, ['admin', root]);
+    const person = await registered(call);
+    const other = await registered(call);
+    expect((await grant(person.userId, root, {}, mighty)).code).toBe('ok');
+    // The triggers that would make the token stale are switched off.
+    await app.owner.query('ALTER TABLE user_roles DISABLE TRIGGER user_roles_changed');
+    await app.owner.query('DELETE FROM user_roles WHERE user_id = $1 AND role = $2', [mighty.userId, root]);
+    await app.owner.query('ALTER TABLE user_roles ENABLE TRIGGER user_roles_changed');
+    expect((await grant(other.userId, root, {}, mighty)).reason).toBe('GRANT_NOT_ALLOWED');
+  });
+});

@@ -1,0 +1,171 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startTestApp, type TestApp } from '../support/app.ts';
+import { admin, auth, type Caller, viaFetch } from '../support/clients.ts';
+import { eventually } from '../support/eventually.ts';
+import { isGood, registered, type SignedIn, signedIn, signedInWith, somebody } from '../support/people.ts';
+
+let app: TestApp;
+let call: Caller;
+let boss: SignedIn;
+beforeAll(async () => {
+  app = await startTestApp({ LIMIT_LOGIN_ACCOUNT: '3/900', LIMIT_LOGIN_PAIR: '3/900' });
+  call = viaFetch(app.url);
+  boss = await signedInWith(app, call, ['admin']);
+});
+afterAll(() => app.close());
+
+const reason = 'asked for by phone';
+const ask: Caller = (method, input) => call(method, input, { bearer: boss.accessToken });
+const eventsOf = (userId: string, type: string) =>
+  eventually(async () => {
+    const { rows } = await app.owner.query(
+      'SELECT actor, detail, before, after FROM audit_events WHERE user_id = $1 AND type = $2',
+      [userId, type],
+    );
+    return rows.length > 0 ? rows : null;
+  });
+
+test('GetUser finds one by id or address', async () => {
+  const person = await signedIn(call);
+  const byId = await ask(admin.getUser, { userId: person.userId });
+  expect(byId.body.user).toMatchObject({
+    user: { id: person.userId, email: person.email, emailVerified: false },
+    ...{ hasPassword: true, sessions: 1, providers: [], grants: [{ role: 'user' }] },
+  });
+  expect(byId.body.user.disabledAt).toBeUndefined();
+  expect(await ask(admin.getUser, { email: person.email.toUpperCase() })).toEqual(byId);
+  expect((await ask(admin.getUser, { userId: randomUUID() })).reason).toBe('USER_NOT_FOUND');
+  expect((await ask(admin.getUser, { email: somebody().email })).reason).toBe('USER_NOT_FOUND');
+  expect((await ask(admin.getUser, {})).fields).toEqual(['user_id']);
+  expect((await ask(admin.getUser, { email: 'x' })).fields).toEqual(['email']);
+});
+
+describe('SearchUsers', () => {
+  const tag = randomUUID().slice(0, 8);
+  const emails = Array.from({ length: 7 }, (_, n) => `${tag}-${n}@people.example`);
+  beforeAll(async () => {
+    for (const email of emails) await registered(call, { ...somebody(), email });
+    await app.owner.query('UPDATE users SET disabled_at = now() WHERE email = $1', [emails[3]]);
+    await app.owner.query("INSERT INTO user_roles SELECT id, 'admin', now() FROM users WHERE email = $1", [emails[5]]);
+  });
+  const search = (input: object) => ask(admin.searchUsers, { emailPrefix: tag, ...input });
+  const found = async (input: object) =>
+    ((await search(input)).body.users as { user: { email: string } }[]).map(({ user }) => user.email);
+
+  test('by address, role and whether they may sign in', async () => {
+    expect(await found({})).toEqual(emails);
+    expect(await found({ emailPrefix: `${tag}-6`.toUpperCase() })).toEqual([emails[6]]);
+    expect(await found({ disabled: true })).toEqual([emails[3]]);
+    expect(await found({ disabled: false })).toHaveLength(6);
+    expect(await found({ role: 'admin' })).toEqual([emails[5]]);
+    expect(await found({ role: 'user' })).toEqual(emails);
+    expect(await found({ emailPrefix: `${tag}%` })).toEqual([]);
+  });
+
+  test('in pages, that nobody can make up or use for another question', async () => {
+    const seen: string[] = [];
+    let pageToken = '';
+    do {
+      const { body } = await search({ pageSize: 3, pageToken });
+      seen.push(...body.users.map(({ user }: { user: { email: string } }) => user.email));
+      pageToken = body.nextPageToken;
+    } while (pageToken !== '');
+    expect(seen).toEqual(emails);
+    const { body } = await search({ pageSize: 3 });
+    const token = body.nextPageToken;
+    for (const bad of [`${token}x`, token.slice(1), 'x', 'A'.repeat(600), `${token.slice(0, 22)}AAAA`]) {
+      expect((await search({ pageToken: bad })).fields, bad).toEqual(['page_token']);
+    }
+    expect((await search({ pageToken: token, disabled: true })).fields).toEqual(['page_token']);
+    for (const pageSize of [-1, 101]) expect((await search({ pageSize })).fields).toEqual(['page_size']);
+  });
+});
+
+test('a page of the longest names and addresses fits into an answer', async () => {
+  await app.owner.query(
+    `INSERT INTO users (id, email, full_name, created_at)
+      SELECT gen_random_uuid(), 'longest-' || n || repeat('x', 200) || '@people.example', repeat(U&'\\+01F600', 200), now()
+      FROM generate_series(1, 100) AS n`,
+  );
+  const { code, body } = await ask(admin.searchUsers, { emailPrefix: 'longest-', pageSize: 100 });
+  expect(code).toBe('ok');
+  expect(body.users).toHaveLength(100);
+});
+
+test('DisableUser keeps somebody out by every door, at once; EnableUser lets them in again, and no old session', async () => {
+  const person = await signedIn(call);
+  const { userId, email, password, refreshToken } = person;
+  expect(await ask(admin.disableUser, { userId, reason })).toEqual({ code: 'ok', body: {} });
+  expect((await call(auth.verify, person)).reason).toBe('TOKEN_REVOKED');
+  expect((await call(auth.refresh, { refreshToken })).reason).toBe('SESSION_ENDED');
+  expect((await call(auth.login, { email, password })).reason).toBe('CREDENTIALS_INVALID');
+  expect((await ask(admin.getUser, { userId })).body.user.disabledAt).toBeDefined();
+  expect((await ask(admin.disableUser, { userId, reason })).code).toBe('ok');
+  expect((await ask(admin.enableUser, { userId, reason })).code).toBe('ok');
+  expect((await call(auth.refresh, { refreshToken })).reason).toBe('SESSION_ENDED');
+  expect((await call(auth.login, { email, password })).code).toBe('ok');
+  expect(await eventsOf(userId, 'user_disabled')).toEqual([
+    {
+      ...{ actor: `user:${boss.userId}`, detail: reason },
+      before: { disabledAt: null, hasPassword: true, sessions: 1 },
+      after: { disabledAt: expect.any(String), hasPassword: true, sessions: 0 },
+    },
+  ]);
+});
+
+test('DeleteUser is for good, and the owner hears of it', async () => {
+  const person = await signedIn(call);
+  const { userId } = person;
+  expect((await ask(admin.deleteUser, { userId, reason })).code).toBe('ok');
+  expect(await isGood(call, person.accessToken)).toBe(false);
+  expect((await ask(admin.getUser, { userId })).reason).toBe('USER_NOT_FOUND');
+  expect((await ask(admin.deleteUser, { userId, reason })).reason).toBe('USER_NOT_FOUND');
+  await eventually(() => app.mailbox.mails.some(({ to, subject }) => to === person.email && /deleted/.test(subject)));
+  expect(await eventsOf(userId, 'user_deleted')).toMatchObject([{ before: { sessions: 1 }, after: null }]);
+});
+
+test('RequireNewPassword closes the old one, and mails the link for another', async () => {
+  const person = await signedIn(call);
+  const { userId, email, password } = person;
+  expect((await ask(admin.requireNewPassword, { userId, reason })).code).toBe('ok');
+  expect(await isGood(call, person.accessToken)).toBe(false);
+  expect((await call(auth.login, { email, password })).reason).toBe('CREDENTIALS_INVALID');
+  const mail = await eventually(() =>
+    app.mailbox.mails.find((one) => one.to === email && one.subject === 'Set a new password'),
+  );
+  const resetToken = mail.link?.split('#token=')[1] ?? '';
+  expect((await call(auth.confirmReset, { resetToken, newPassword: 'another pass phrase' })).code).toBe('ok');
+  expect((await call(auth.login, { email, password: 'another pass phrase' })).code).toBe('ok');
+});
+
+test('EndUserSessions ends all of them', async () => {
+  const person = await signedIn(call);
+  const other = await signedIn(call, person);
+  expect((await ask(admin.endUserSessions, { userId: person.userId, reason })).body).toEqual({ ended: 2 });
+  for (const { accessToken } of [person, other]) expect(await isGood(call, accessToken)).toBe(false);
+  expect((await ask(admin.endUserSessions, { userId: person.userId, reason })).body).toEqual({ ended: 0 });
+});
+
+test('UnlockUser lets an owner try again, also from where somebody tried', async () => {
+  const person = await registered(call);
+  const { userId, email, password } = person;
+  for (let n = 0; n < 4; n += 1) await call(auth.login, { email, password: 'a wrong pass phrase' });
+  expect((await call(auth.login, { email, password })).reason).toBe('RATE_LIMITED');
+  expect((await ask(admin.unlockUser, { userId, reason, address: 'x' })).fields).toEqual(['address']);
+  expect((await ask(admin.unlockUser, { userId, reason })).code).toBe('ok');
+  expect((await call(auth.login, { email, password })).reason).toBe('RATE_LIMITED');
+  expect((await ask(admin.unlockUser, { userId, reason, address: '127.0.0.1' })).code).toBe('ok');
+  expect((await call(auth.login, { email, password })).code).toBe('ok');
+});
+
+test('what is done to a user wants a reason and somebody to do it to', async () => {
+  for (const method of [admin.disableUser, admin.enableUser, admin.deleteUser, admin.unlockUser]) {
+    expect((await ask(method, { userId: 'x', reason: ' ' })).fields?.toSorted()).toEqual(['reason', 'user_id']);
+    expect((await ask(method, { userId: randomUUID(), reason })).reason).toBe('USER_NOT_FOUND');
+    expect((await ask(method, { userId: boss.userId, reason: 'x'.repeat(501) })).fields).toEqual(['reason']);
+  }
+  const person = await signedIn(call);
+  const refused = await call(admin.getUser, { userId: boss.userId }, { bearer: person.accessToken });
+  expect(refused.reason).toBe('PERMISSION_DENIED');
+});

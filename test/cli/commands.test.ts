@@ -1,0 +1,137 @@
+// The commands as operators type them, each in a process of its own, with nothing but the database's URL.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startTestApp, type TestApp } from '../support/app.ts';
+import { admin, auth, type Caller, viaFetch } from '../support/clients.ts';
+import { eventually } from '../support/eventually.ts';
+import { registered, somebody } from '../support/people.ts';
+import { runMain } from '../support/processes.ts';
+
+let app: TestApp;
+let call: Caller;
+beforeAll(async () => {
+  app = await startTestApp();
+  call = viaFetch(app.url);
+});
+afterAll(() => app.close());
+
+async function latchkey(...args: string[]) {
+  const running = runMain(args, { DATABASE_URL: app.environment.DATABASE_URL });
+  return { exit: await running.ended, output: running.output() };
+}
+const json = async (...args: string[]) => JSON.parse((await latchkey(...args, '--json')).output);
+
+describe('users', () => {
+  test('from an empty database to the first administrator', async () => {
+    const { email } = somebody();
+    const why = ['--reason', 'the first one'];
+    const made = await latchkey('users', 'create', email, '--name', 'Grace Hopper', '--role', 'admin', ...why);
+    expect(made).toMatchObject({ exit: 0, output: expect.stringContaining('a mail with the link') });
+    const mail = await eventually(() => app.mailbox.mails.find(({ to }) => to === email));
+    const resetToken = mail.link?.split('#token=')[1] ?? '';
+    await call(auth.confirmReset, { resetToken, newPassword: 'a brand new pass phrase' });
+    const { body } = await call(auth.login, { email, password: 'a brand new pass phrase' });
+    expect(body.user).toMatchObject({ roles: ['admin', 'user'], emailVerified: true });
+    expect((await call(admin.listRoles, {}, { bearer: body.tokens.accessToken })).code).toBe('ok');
+    const { rows } = await app.owner.query("SELECT actor, detail FROM audit_events WHERE type = 'role_granted'");
+    expect(rows).toEqual([{ actor: expect.stringMatching(/^operator:./), detail: 'the first one' }]);
+    expect((await latchkey('users', 'create', email, '--name', 'x', ...why)).output).toContain('EMAIL_TAKEN');
+  });
+
+  test('are shown, for people and for programs', async () => {
+    const { email, userId } = await registered(call);
+    const { exit, output } = await latchkey('users', 'show', email);
+    expect(exit).toBe(0);
+    expect(output).toMatch(new RegExp(`^id +${userId}\nemail +${email}\n`));
+    expect(output).toMatch(/^disabled_at +-$/m);
+    expect(await json('users', 'show', userId)).toMatchObject({
+      id: userId,
+      email,
+      disabled_at: null,
+      roles: ['user'],
+    });
+  });
+
+  test('are disabled, enabled, given and taken roles, signed out, and deleted', async () => {
+    const person = await registered(call);
+    const { email, userId } = person;
+    const why = ['--reason', 'a test'];
+    const { output } = await latchkey('users', 'disable', email, ...why);
+    expect(output).toBe(`${email} is disabled\n`);
+    expect((await call(auth.login, person)).reason).toBe('CREDENTIALS_INVALID');
+    await latchkey('users', 'enable', userId, ...why);
+    expect((await call(auth.login, person)).code).toBe('ok');
+    expect((await latchkey('users', 'end-sessions', email, ...why)).output).toContain('had 1 sessions');
+    const until = '2040-01-31T12:00:00Z';
+    await latchkey('users', 'grant', email, 'admin', '--until', until, ...why);
+    expect((await json('users', 'show', email)).granted[0]).toMatch(/^admin by operator:.* until 2040-01-31T12:00:00/);
+    await latchkey('users', 'revoke', email, 'admin', ...why);
+    expect((await json('users', 'show', email)).roles).toEqual(['user']);
+    await latchkey('users', 'require-new-password', email, ...why);
+    expect((await json('users', 'show', email)).has_password).toBe(false);
+    expect((await latchkey('users', 'delete', email, ...why)).exit).toBe(0);
+    expect(await latchkey('users', 'show', email)).toEqual({
+      exit: 1,
+      output: 'there is no such user (USER_NOT_FOUND)\n',
+    });
+  });
+});
+
+test('roles are defined, listed and deleted', async () => {
+  expect((await latchkey('roles', 'define', 'reader')).exit).toBe(0);
+  await latchkey('roles', 'define', 'writer', '--description', 'writes', '--implies', 'reader,user');
+  const { output } = await latchkey('roles', 'list');
+  expect(output).toMatch(/^NAME +IMPLIES +GRANTER +DESCRIPTION\n/);
+  expect(output).toMatch(/^writer +reader, user +admin +writes$/m);
+  expect((await latchkey('roles', 'define', 'reader', '--implies', 'writer')).output).toContain('ROLE_CIRCLE');
+  expect((await latchkey('roles', 'delete', 'reader')).output).toContain('ROLE_IN_USE');
+  await latchkey('roles', 'delete', 'writer');
+  expect((await json('roles', 'list')).map(({ name }: { name: string }) => name)).toEqual(['admin', 'reader', 'user']);
+});
+
+describe('what is said wrongly', () => {
+  test.each([
+    [['users'], 2, 'users show <user>'],
+    [['users', 'admire', 'x@y.example'], 2, 'users show <user>'],
+    [['users', 'grant', 'x@y.example'], 2, 'users show <user>'],
+    [['roles', 'list', 'x'], 2, 'roles list'],
+    [['outbox', 'retry'], 2, 'outbox retry'],
+    [['outbox', 'retry', 'x'], 1, 'x is not a dead letter'],
+    [['users', 'show', 'x'], 1, 'user_id must be a UUID'],
+    [['users', 'show', 'nobody@people.example'], 1, 'USER_NOT_FOUND'],
+    [['roles', 'define', 'X'], 1, 'name must be'],
+    [['users', 'show', 'x', '--dev'], 1, 'is "npm start" running'],
+  ])('%j ends with %s and says what helps', async (args, exit, says) => {
+    const outcome = await latchkey(...args);
+    expect(outcome.exit).toBe(exit);
+    expect(outcome.output).toContain(says);
+  });
+
+  test('a change without a reason changes nothing', async () => {
+    const { email } = await registered(call);
+    const outcome = await latchkey('users', 'disable', email);
+    expect(outcome).toEqual({ exit: 1, output: 'reason is required: the audit trail tells why\n' });
+  });
+
+  test('--until that is no time', async () => {
+    const { email } = await registered(call);
+    const { output } = await latchkey('users', 'grant', email, 'admin', '--until', 'soon', '--reason', 'x');
+    expect(output).toBe('--until must be a time such as 2030-01-31T12:00:00Z\n');
+  });
+
+  test('--help says what there is', async () => {
+    expect(await latchkey('users', '--help')).toMatchObject({
+      exit: 0,
+      output: expect.stringContaining('users create'),
+    });
+    expect(await latchkey('--help')).toMatchObject({
+      exit: 0,
+      output: expect.stringContaining('users, roles, outbox'),
+    });
+  });
+});
+
+test('what strangers have written does not talk to the terminal', async () => {
+  const { email, userId } = await registered(call);
+  await app.owner.query("UPDATE users SET full_name = E'x\\x1b[2Jy' WHERE id = $1", [userId]);
+  expect((await latchkey('users', 'show', email)).output).toMatch(/^name +x\[2Jy$/m);
+});
