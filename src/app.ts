@@ -2,6 +2,7 @@
 import type { Logger } from 'pino';
 import { v7 } from 'uuid';
 import { atMostEvery } from './at-most-every.ts';
+import { createDenials } from './auth/denials.ts';
 import { followChanges } from './changes/change-feed.ts';
 import { createWatchers } from './changes/watchers.ts';
 import type { Config } from './config.ts';
@@ -214,8 +215,10 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
     const listening = listenForChanges(config.DATABASE_LISTEN_URL, changeFeed.wake, onFeedError);
     started.defer(() => within(FORCED_CLOSE_MS, listening.close()));
   }
+  const denials = createDenials({ store, now });
   const deps: Deps = {
     store,
+    denials,
     limiter: traced('limiter', limiter),
     hasher: traced('hasher', hasher),
     verifier,
@@ -244,7 +247,7 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
   const serviceKeys = createServiceKeys(config.SERVICE_KEYS);
   const clientAddress = createClientAddress(config.TRUSTED_PROXIES);
   const calls = { clientAddress, tracing };
-  const lean = createLeanRpc({ verifier, serviceKeys, callLog, clientAddress });
+  const lean = createLeanRpc({ verifier, serviceKeys, denials, callLog, clientAddress });
   const standard = createStandardServices(readiness.check, config.GRPC_REFLECTION);
   const rpc = createRpcHandler({ ...deps, ...calls, serviceKeys }, callLog, [
     adminRoutes(deps),

@@ -1,3 +1,4 @@
+import type { Denials } from './auth/denials.ts';
 import type { ChangeFeed } from './changes/change-feed.ts';
 import type { Watchers } from './changes/watchers.ts';
 import type { PasswordPolicy } from './domain/password.ts';
@@ -32,6 +33,7 @@ export type Deps = {
   changeFeed: Pick<ChangeFeed, 'catchUp'>;
   watchers: Watchers;
   signingKeys: SigningKeys;
+  denials: Denials;
   purposeKeys: PurposeKeys;
   passwordPolicy: PasswordPolicy;
   providers: Providers;

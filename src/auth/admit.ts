@@ -1,10 +1,12 @@
 // A gateway's question about one request: may it pass, and as whom?
 import type { Deps } from '../deps.ts';
 import type { Reason } from '../domain/auth-error.ts';
+import type { Call } from '../domain/call.ts';
 import { InvalidValue, parseFields } from '../domain/parse-fields.ts';
 import type { UserPrincipal } from '../domain/principal.ts';
 import { parseRole } from '../domain/role.ts';
 import type { Verdict } from '../verifier/engine.ts';
+import type { Denials, Denied } from './denials.ts';
 
 const ROUTE_ACCESS = ['required', 'optional', 'public'] as const;
 
@@ -38,29 +40,33 @@ export function parseRequirement(values: Record<string, string>): Requirement {
   return { access, role, audience };
 }
 
-/** From memory, at once; null when it takes asking. */
+/** From memory, at once; null when it takes asking, or telling the audit trail. */
 export function admitFromMemory(
-  { verifier }: Pick<Deps, 'verifier'>,
+  { verifier, denials }: Pick<Deps, 'verifier'> & { denials: Pick<Denials, 'isNoted'> },
   requirement: Requirement,
   token: string,
 ): Admission | null {
   const admission = withoutToken(requirement, token);
   if (admission) return admission;
   const verdict = verifier.judge(token, requirement.audience);
+  const denied = verdict && deniedBy(requirement, verdict);
+  if (denied && !denials.isNoted(denied)) return null;
   return verdict && conclude(requirement, verdict);
 }
 
 /** @throws AuthError DEPENDENCY_UNAVAILABLE when nobody can tell */
 export async function admit(
-  { verifier }: Pick<Deps, 'verifier'>,
+  { verifier, denials }: Pick<Deps, 'verifier' | 'denials'>,
   requirement: Requirement,
   token: string,
-  signal?: AbortSignal,
+  { origin, signal }: Call,
 ): Promise<Admission> {
   const admission = withoutToken(requirement, token);
   if (admission) return admission;
   const [verdict] = await verifier.judgeAll([token], requirement.audience, signal);
   if (!verdict) throw new Error('there is no verdict');
+  const denied = deniedBy(requirement, verdict);
+  if (denied) await denials.note(denied, origin);
   return conclude(requirement, verdict);
 }
 
@@ -68,6 +74,13 @@ function withoutToken({ access }: Requirement, token: string): Admission | null 
   if (access === 'public') return NOBODY;
   if (token !== '') return null;
   return access === 'optional' ? NOBODY : { admitted: false, reason: 'CREDENTIALS_MISSING' };
+}
+
+/** Who lacks the role that the route asks for. */
+function deniedBy({ role }: Requirement, verdict: Verdict): Denied | null {
+  if ('reason' in verdict || role === '') return null;
+  const { userId, roles } = verdict.decision.principal;
+  return roles.includes(role) ? null : { userId, role };
 }
 
 function conclude({ role }: Requirement, verdict: Verdict): Admission {

@@ -11,28 +11,42 @@ export type CheckRoleInput = { role: string; credential: string } & ({ accessTok
 
 export type RoleAnswer = { allowed: true } | { allowed: false; reason: Reason };
 
+type CheckRoleDeps = Pick<Deps, 'verifier' | 'store' | 'denials'>;
+
 /** @throws AuthError as verify, by token */
-export async function checkRole(
-  deps: Pick<Deps, 'verifier' | 'store'>,
-  input: CheckRoleInput,
-  call: Call,
-): Promise<RoleAnswer> {
+export async function checkRole(deps: CheckRoleDeps, input: CheckRoleInput, call: Call): Promise<RoleAnswer> {
   if (!('userId' in input)) {
     const { role } = parseFields({ role: () => parseRole(input.role) });
     const { principal } = await verify(deps, { ...input, audience: '' }, call);
-    return answerFor(principal.roles, role);
+    return answerFor(deps, principal, role, call);
   }
   const { role, user_id: userId } = parseFields({
     user_id: () => parseUuid(input.userId),
     role: () => parseRole(input.role),
   });
-  const found = await deps.store.users.byId(userId, call.signal);
-  if (!found) return { allowed: false, reason: 'USER_NOT_FOUND' };
-  if (found.disabled) return { allowed: false, reason: 'USER_DISABLED' };
-  return answerFor(found.roles, role);
+  const holders = await deps.store.users.rolesOf([userId], call.signal);
+  return answerForUser(deps, { userId, role }, holders.get(userId) ?? null, call);
 }
 
-/** By the roles that somebody holds. */
-export function answerFor(roles: string[], role: string): RoleAnswer {
-  return roles.includes(role) ? { allowed: true } : { allowed: false, reason: 'ROLE_NOT_GRANTED' };
+/** @param holder what the state of record knows of the user; null: nothing */
+export async function answerForUser(
+  deps: Pick<Deps, 'denials'>,
+  { userId, role }: { userId: string; role: string },
+  holder: { roles: string[]; disabled: boolean } | null,
+  call: Call,
+): Promise<RoleAnswer> {
+  if (!holder) return { allowed: false, reason: 'USER_NOT_FOUND' };
+  if (holder.disabled) return { allowed: false, reason: 'USER_DISABLED' };
+  return answerFor(deps, { userId, roles: holder.roles }, role, call);
+}
+
+export async function answerFor(
+  { denials }: Pick<Deps, 'denials'>,
+  { userId, roles }: { userId: string; roles: string[] },
+  role: string,
+  { origin }: Call,
+): Promise<RoleAnswer> {
+  if (roles.includes(role)) return { allowed: true };
+  await denials.note({ userId, role }, origin);
+  return { allowed: false, reason: 'ROLE_NOT_GRANTED' };
 }

@@ -6,6 +6,7 @@ import { Reason } from '../../gen/auth/v1/errors_pb.ts';
 import { PrincipalKind, type PrincipalSchema, type TokensSchema, type UserSchema } from '../../gen/auth/v1/types_pb.ts';
 import type { ChangeSchema, VerdictSchema } from '../../gen/auth/v1/verifier_service_pb.ts';
 import type { ListedSession } from '../account/list-sessions.ts';
+import type { RoleAnswer } from '../auth/check-role.ts';
 import type { StartedOAuth } from '../auth/start-oauth.ts';
 import type { Change } from '../domain/change.ts';
 import type { UserPrincipal } from '../domain/principal.ts';
@@ -65,6 +66,10 @@ export function verdictMessage(verdict: Verdict): MessageInitShape<typeof Verdic
   if ('reason' in verdict) return { reason: Reason[verdict.reason] };
   const { principal, revalidateAt } = verdict.decision;
   return { principal: principalMessage(principal), revalidateAt: timestampFromDate(revalidateAt) };
+}
+
+export function roleMessage(answer: RoleAnswer): { allowed: boolean; reason?: Reason } {
+  return answer.allowed ? { allowed: true } : { allowed: false, reason: Reason[answer.reason] };
 }
 
 /** @param keys as they are now; that they changed is all that the change itself says */

@@ -10,7 +10,7 @@ import {
 import { type Admission, admit, parseRequirement, type Requirement } from '../auth/admit.ts';
 import type { Deps } from '../deps.ts';
 import { soleBearerToken } from '../domain/bearer-token.ts';
-import { recordOf } from './call-context.ts';
+import { callOf, recordOf } from './call-context.ts';
 import { ERRORS } from './errors.ts';
 import { challenge, IDENTITY_HEADERS, identityHeaders, refusalStatus } from './identity-headers.ts';
 import type { Routes } from './routes.ts';
@@ -18,12 +18,12 @@ import type { Routes } from './routes.ts';
 type CheckAnswer = MessageInitShape<typeof CheckResponseSchema>;
 
 /** Does not throw for a token that is not good: that is an answer. Any other status is to Envoy an error of ours. */
-export function extAuthzRoutes(deps: Pick<Deps, 'verifier'>): Routes {
+export function extAuthzRoutes(deps: Pick<Deps, 'verifier' | 'denials'>): Routes {
   return (router) => {
     router.service(Authorization, {
       async check(request, context) {
         const { requirement, token } = readCheck(request);
-        const admission = await admit(deps, requirement, token, context.signal);
+        const admission = await admit(deps, requirement, token, callOf(context));
         if (!admission.admitted) recordOf(context).reason = admission.reason;
         return sayAdmission(admission);
       },

@@ -11,12 +11,14 @@ import { answerError, codeName, ERRORS } from './errors.ts';
 import { type Handler, type NodeRequest, type NodeResponse, sendJson } from './handler.ts';
 import { challenge, identityHeaders, refusalStatus } from './identity-headers.ts';
 
+type ForwardAuthDeps = Pick<Deps, 'verifier' | 'denials'>;
+
 const PATH = '/forward-auth';
 /** How long a question may take; a gateway's client waits for it. */
 const TIMEOUT_MS = 5_000;
 
 /** Answers 200, 401 and 403; 400 for a route that is configured badly, and 503 when nobody can tell: gateways let neither pass. */
-export function createForwardAuthHandler(deps: Pick<Deps, 'verifier'> & CallDeps, callLog: CallLog): Handler {
+export function createForwardAuthHandler(deps: ForwardAuthDeps & CallDeps, callLog: CallLog): Handler {
   return (request, response) => {
     const url = request.url ?? '';
     if (url.split('?', 1)[0] !== PATH) return false;
@@ -26,20 +28,26 @@ export function createForwardAuthHandler(deps: Pick<Deps, 'verifier'> & CallDeps
     response.once('close', () => callLog.write(record, response.writableFinished));
     // Whatever the client's method was: some gateways pass it on. A body is nobody's concern here.
     request.resume();
-    decide(deps, query, request)
+    decide(deps, query, request, record)
       .then((admission) => answer(admission, response, record))
       .catch((error: unknown) => fail(error, response, record));
     return true;
   };
 }
 
-async function decide(deps: Pick<Deps, 'verifier'>, query: string, request: NodeRequest): Promise<Admission> {
+async function decide(
+  deps: ForwardAuthDeps,
+  query: string,
+  request: NodeRequest,
+  { address, userAgent, requestId }: CallRecord,
+): Promise<Admission> {
   const requirement = parseRequirement(onlyOnce(new URLSearchParams(query)));
   // Node's own headers have the first of several.
   const { rawHeaders } = request;
   const isAuthorization = (_: string, n: number) => n % 2 === 1 && rawHeaders[n - 1]?.toLowerCase() === 'authorization';
   const token = soleBearerToken(rawHeaders.filter(isAuthorization));
-  return admit(deps, requirement, token, AbortSignal.timeout(TIMEOUT_MS));
+  const call = { origin: { address, userAgent, requestId }, signal: AbortSignal.timeout(TIMEOUT_MS) };
+  return admit(deps, requirement, token, call);
 }
 
 /** A name that comes twice is as good as one that is not known. */

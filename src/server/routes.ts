@@ -3,7 +3,6 @@ import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type { ConnectRouter } from '@connectrpc/connect';
 import { AccountService } from '../../gen/auth/v1/account_service_pb.ts';
 import { AuthService } from '../../gen/auth/v1/auth_service_pb.ts';
-import { Reason } from '../../gen/auth/v1/errors_pb.ts';
 import { VerifierService } from '../../gen/auth/v1/verifier_service_pb.ts';
 import { changeEmail } from '../account/change-email.ts';
 import { changePassword } from '../account/change-password.ts';
@@ -17,6 +16,7 @@ import { revokeSession } from '../account/revoke-session.ts';
 import { startLinkIdentity } from '../account/start-link-identity.ts';
 import { unlinkIdentity } from '../account/unlink-identity.ts';
 import { updateMe } from '../account/update-me.ts';
+import { batchCheckRole } from '../auth/batch-check-role.ts';
 import { batchVerify } from '../auth/batch-verify.ts';
 import { checkRole } from '../auth/check-role.ts';
 import { confirmReset } from '../auth/confirm-reset.ts';
@@ -40,6 +40,7 @@ import {
   changeMessage,
   identityMessage,
   principalMessage,
+  roleMessage,
   sessionMessage,
   startedMessage,
   tokensMessage,
@@ -82,7 +83,7 @@ export function routes(deps: RouteDeps): Routes {
         const credential = bearerToken(context.requestHeader.get('authorization'));
         const whose = subject.case === 'userId' ? { userId: subject.value } : { accessToken: subject.value ?? '' };
         const answer = await checkRole(deps, { ...whose, role, credential }, callOf(context));
-        return answer.allowed ? { allowed: true } : { allowed: false, reason: Reason[answer.reason] };
+        return roleMessage(answer);
       },
 
       requestReset: async (request, context) => {
@@ -175,6 +176,13 @@ export function routes(deps: RouteDeps): Routes {
         batchVerify: async (request, context) => ({
           verdicts: (await batchVerify(deps, request, callOf(context))).map(verdictMessage),
         }),
+
+        batchCheckRole: async ({ checks }, context) => {
+          const input = checks.map(({ subject, role }) =>
+            subject.case === 'userId' ? { role, userId: subject.value } : { role, accessToken: subject.value ?? '' },
+          );
+          return { answers: (await batchCheckRole(deps, { checks: input }, callOf(context))).map(roleMessage) };
+        },
 
         async *watch(request, context) {
           const { signingKeys, tokenSettings } = deps;

@@ -116,6 +116,19 @@ export function createUsers(db: Db, newId: () => string, clock: () => Date) {
       return row ? toUser(row) : null;
     },
 
+    /** Of those that there are, by id. */
+    async rolesOf(ids: string[], signal?: AbortSignal): Promise<Map<string, { roles: string[]; disabled: boolean }>> {
+      signal?.throwIfAborted();
+      if (ids.length === 0) return new Map();
+      const rows = await db
+        .selectFrom('users')
+        .select(['id', 'disabled_at'])
+        .select(sql<string[]>`roles_of_user(id, ${clock()})`.as('roles'))
+        .where('id', 'in', ids)
+        .execute();
+      return new Map(rows.map((row) => [row.id, { roles: row.roles, disabled: row.disabled_at !== null }]));
+    },
+
     async byId(id: string, signal?: AbortSignal): Promise<User | null> {
       signal?.throwIfAborted();
       const row = await db.selectFrom('users').select(userColumns(clock())).where('id', '=', id).executeTakeFirst();

@@ -5,7 +5,8 @@ import { Reason as ReasonEnum } from '../../../gen/auth/v1/errors_pb.ts';
 import { CheckRequestSchema, CheckResponseSchema } from '../../../gen/envoy/service/auth/v3/external_auth_pb.ts';
 import { type Admission, admitFromMemory } from '../../auth/admit.ts';
 import { MAX_BATCH } from '../../auth/batch-verify.ts';
-import { answerFor, type RoleAnswer } from '../../auth/check-role.ts';
+import type { RoleAnswer } from '../../auth/check-role.ts';
+import type { Denials } from '../../auth/denials.ts';
 import type { Reason } from '../../domain/auth-error.ts';
 import { isRole } from '../../domain/role.ts';
 import type { ServiceKeys } from '../../keys/service-keys.ts';
@@ -36,9 +37,9 @@ export type LeanMethod = {
   json(message: object, credential: string): Said | Refused | null;
 };
 
-export type LeanDeps = { verifier: Verifier; serviceKeys: ServiceKeys };
+export type LeanDeps = { verifier: Verifier; serviceKeys: ServiceKeys; denials: Pick<Denials, 'isNoted'> };
 
-export function leanMethods({ verifier, serviceKeys }: LeanDeps): LeanMethod[] {
+export function leanMethods({ verifier, serviceKeys, denials }: LeanDeps): LeanMethod[] {
   const verify = (accessToken: string, audience: string, credential: string): Said | Refused | null => {
     const token = accessToken || credential;
     const verdict = token === '' ? null : verifier.judge(token, audience);
@@ -50,7 +51,9 @@ export function leanMethods({ verifier, serviceKeys }: LeanDeps): LeanMethod[] {
     const token = accessToken || credential;
     const verdict = token === '' ? null : verifier.judge(token, '');
     if (!verdict || 'reason' in verdict) return verdict;
-    return sayRole(answerFor(verdict.decision.principal.roles, role));
+    const { userId, roles } = verdict.decision.principal;
+    if (roles.includes(role)) return sayRole({ allowed: true });
+    return denials.isNoted({ userId, role }) ? sayRole({ allowed: false, reason: 'ROLE_NOT_GRANTED' }) : null;
   };
 
   const batchVerify = (tokens: string[], audience: string, credential: string): Said | null => {
@@ -127,7 +130,7 @@ export function leanMethods({ verifier, serviceKeys }: LeanDeps): LeanMethod[] {
       binary: (message) => {
         try {
           const { requirement, token } = readCheck(fromBinary(CheckRequestSchema, message));
-          const admission = admitFromMemory({ verifier }, requirement, token);
+          const admission = admitFromMemory({ verifier, denials }, requirement, token);
           return admission && sayCheck(admission);
         } catch {
           // What is wrong with it, Connect's way says.

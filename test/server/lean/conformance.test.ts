@@ -37,6 +37,8 @@ beforeAll(async () => {
     stale: stale.accessToken,
     admin: (await call(auth.refresh, { refreshToken: admin.refreshToken })).body.tokens.accessToken,
   });
+  // Of a denial the audit trail is told first, by the general way.
+  await call(auth.checkRole, { accessToken: tokens.good, role: 'admin' });
   app.freeze();
   session = http2.connect(app.url);
 });

@@ -1,0 +1,58 @@
+import type { Deps } from '../deps.ts';
+import type { Reason } from '../domain/auth-error.ts';
+import type { Call } from '../domain/call.ts';
+import { InvalidValue, parseFields } from '../domain/parse-fields.ts';
+import { parseRole } from '../domain/role.ts';
+import { parseUuid } from '../domain/uuid.ts';
+import type { Verdict } from '../verifier/engine.ts';
+import { MAX_BATCH } from './batch-verify.ts';
+import { answerFor, answerForUser, type RoleAnswer } from './check-role.ts';
+
+/** By token or by user id. */
+export type RoleCheck = { role: string } & ({ accessToken: string } | { userId: string });
+
+/** An answer to each, in their order. A token that is not good is a "no" with the reason that Verify has. */
+export async function batchCheckRole(
+  deps: Pick<Deps, 'verifier' | 'store' | 'denials'>,
+  { checks }: { checks: RoleCheck[] },
+  call: Call,
+): Promise<RoleAnswer[]> {
+  parseFields({ checks: () => parseCount(checks) });
+  parseFields(Object.fromEntries(checks.flatMap(parsersOf)));
+  const tokens = checks.flatMap((check) => ('accessToken' in check ? check.accessToken : []));
+  const ids = checks.flatMap((check) => ('userId' in check ? check.userId : []));
+  const [verdicts, holders] = await Promise.all([
+    deps.verifier.judgeAll(tokens, '', call.signal),
+    deps.store.users.rolesOf([...new Set(ids)], call.signal),
+  ]);
+  let next = 0;
+  return Promise.all(
+    checks.map((check) => {
+      if ('userId' in check) return answerForUser(deps, check, holders.get(check.userId) ?? null, call);
+      return answerForVerdict(deps, verdicts[next++] as Verdict, check.role, call);
+    }),
+  );
+}
+
+async function answerForVerdict(
+  deps: Pick<Deps, 'denials'>,
+  verdict: Verdict,
+  role: string,
+  call: Call,
+): Promise<RoleAnswer> {
+  if ('reason' in verdict) return { allowed: false, reason: verdict.reason satisfies Reason };
+  const { userId, roles } = verdict.decision.principal;
+  return answerFor(deps, { userId, roles }, role, call);
+}
+
+function parsersOf(check: RoleCheck, n: number): [string, () => string][] {
+  const byId = 'userId' in check ? ([[`checks[${n}].user_id`, () => parseUuid(check.userId)]] as const) : [];
+  return [
+    [`checks[${n}].role`, () => parseRole(check.role)],
+    ...byId.map(([name, parse]) => [name, parse] as [string, () => string]),
+  ];
+}
+
+function parseCount(checks: RoleCheck[]): void {
+  if (checks.length === 0 || checks.length > MAX_BATCH) throw new InvalidValue(`must be 1 to ${MAX_BATCH} checks`);
+}

@@ -1,0 +1,49 @@
+// Roles that somebody asked for and did not hold, for the audit trail: each once in a while, so that a caller who keeps asking
+// neither fills the trail nor waits for it.
+import type { Deps } from '../deps.ts';
+import type { Origin } from '../domain/effect.ts';
+import { audit } from '../domain/effect.ts';
+
+/** Of a user. */
+export type Denied = { userId: string; role: string };
+
+export type Denials = {
+  /** Whether the trail has it already, so that nothing more is to be done. */
+  isNoted(denied: Denied): boolean;
+  /** Never fails: that the trail cannot be written is no reason to answer anything else. */
+  note(denied: Denied, origin: Origin): Promise<void>;
+};
+
+/** Denied again after this long, it is audited again. */
+const REMEMBERED_MS = 15 * 60_000;
+const MAX_REMEMBERED = 10_000;
+
+export function createDenials({ store, now }: Pick<Deps, 'store' | 'now'>): Denials {
+  // In the order of their making, because a Map keeps the order of insertion.
+  const noted = new Map<string, number>();
+
+  function isNoted({ userId, role }: Denied): boolean {
+    return (noted.get(`${userId} ${role}`) ?? 0) > now().getTime();
+  }
+
+  return {
+    isNoted,
+    async note(denied, origin) {
+      if (isNoted(denied)) return;
+      const { userId, role } = denied;
+      const key = `${userId} ${role}`;
+      noted.delete(key);
+      noted.set(key, now().getTime() + REMEMBERED_MS);
+      for (const oldest of noted.keys()) {
+        if (noted.size <= MAX_REMEMBERED) break;
+        noted.delete(oldest);
+      }
+      try {
+        await store.outbox.write(now(), [audit({ type: 'role_denied', userId, target: `role:${role}`, origin })]);
+      } catch {
+        // The next one tries again.
+        noted.delete(key);
+      }
+    },
+  };
+}
