@@ -150,6 +150,8 @@ async function startWorkerPart(base: Base, started: AsyncDisposableStack): Promi
       publicUrl: config.PUBLIC_URL,
       resetTtlSeconds: config.RESET_TTL_SECONDS,
       verificationTtlSeconds: config.VERIFICATION_TTL_SECONDS,
+      anchorEveryMs: config.AUDIT_ANCHOR_SECONDS * 1000,
+      anchorFile: config.AUDIT_ANCHOR_FILE ?? null,
       now,
     },
     log,
@@ -216,6 +218,7 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
     started.defer(() => within(FORCED_CLOSE_MS, listening.close()));
   }
   const denials = createDenials({ store, now });
+  const closing = new AbortController();
   const deps: Deps = {
     store,
     denials,
@@ -238,6 +241,7 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
       sessionMaxSeconds: config.SESSION_MAX_SECONDS,
       maxSessionsPerUser: config.MAX_SESSIONS_PER_USER,
     },
+    closing: closing.signal,
     now,
     newId,
   };
@@ -282,6 +286,7 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
   metrics.watchConnections(listener.connections);
   started.defer(() => listener.close(graceMs));
   started.defer(() => deps.watchers.close());
+  started.defer(() => closing.abort());
   started.defer(() => {
     readiness.stop();
     standard.stop();

@@ -105,6 +105,8 @@ const fields = {
   TOKEN_CACHE_MB: number(0, 65_536).default(64),
   RESET_TTL_SECONDS: number(60, 86_400).default(3_600),
   VERIFICATION_TTL_SECONDS: number(60, 7 * 86_400).default(3_600),
+  AUDIT_ANCHOR_SECONDS: number(0, 86_400).default(3_600),
+  AUDIT_ANCHOR_FILE: z.string().optional(),
   REQUIRE_EMAIL_VERIFICATION: z.enum(['on', 'off']).default('off'),
   RECENT_SIGN_IN_SECONDS: number(30, 86_400).default(600),
 

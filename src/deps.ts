@@ -42,6 +42,8 @@ export type Deps = {
   /** For how long after a sign-in sensitive changes need no further proof. */
   recentSignInSeconds: number;
   tokenSettings: TokenSettings;
+  /** Aborts when this process stops, for what would go on for ever. */
+  closing: AbortSignal;
   now: () => Date;
   /** A time-ordered UUID (RFC 9562 version 7). */
   newId: () => string;

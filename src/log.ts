@@ -22,6 +22,8 @@ const ALLOWED_FIELDS = new Set([
   'outbox_id',
   'topic',
   'attempt',
+  'audit_seq',
+  'audit_hash',
 ]);
 
 export function createLogger(level: string, destination?: DestinationStream): Logger {

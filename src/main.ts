@@ -21,7 +21,8 @@ const USAGE = `usage: node src/main.ts <command>
   migrate --service-login   and make the database and the login that DATABASE_URL names
   mails                     show every mail there is in a browser
 
-  users, roles, outbox      what operators do; "<command> --help" says more
+  users, roles, audit, outbox
+                            what operators do; "<command> --help" says more
 `;
 
 const SAME_REQUEST_MS = 1_000;

@@ -3,6 +3,7 @@ import { readDatabaseConfig } from '../config.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import { OperatorError } from '../operator-error.ts';
 import { ERRORS } from '../server/errors.ts';
+import { dropAuditEvents, listAuditEvents, verifyAuditTrail } from './audit.ts';
 import { operatorEnvironment } from './environment.ts';
 import { asOperator, type Operator } from './operator.ts';
 import { retryDeadLetters, showDeadLetters } from './outbox.ts';
@@ -22,12 +23,21 @@ export const OPERATOR_OPTIONS = {
   description: { type: 'string' },
   implies: { type: 'string' },
   granter: { type: 'string' },
+  user: { type: 'string' },
+  actor: { type: 'string' },
+  type: { type: 'string' },
+  from: { type: 'string' },
+  before: { type: 'string' },
+  limit: { type: 'string' },
+  anchors: { type: 'string' },
 } as const;
 
 export type OperatorOptions = { [name in keyof typeof OPERATOR_OPTIONS]?: string | boolean | undefined };
 
 type Noun = {
   help: string;
+  /** Whether it takes the owner of the schema. */
+  isForOwner?(words: string[]): boolean;
   /** False when there is no such verb, or it was given something else than it wants. */
   run(operator: Operator, words: string[], options: OperatorOptions, output: Output): Promise<boolean>;
 };
@@ -86,6 +96,25 @@ ${COMMON}`,
       return true;
     },
   },
+  audit: {
+    help: `audit: what has happened, and whether the trail of it is whole
+
+  audit list [--user <id>] [--actor user:<id>] [--type login_failed] [--from 2030-01-31] [--until ...] [--limit 50]
+  audit verify [--anchors <file>]      finds what was changed, removed or moved, and says which; exits with 1 then.
+                                       <file>: lines of the log, or of AUDIT_ANCHOR_FILE
+  audit drop --before 2030-01-01       whole months, for good, as MIGRATION_DATABASE_URL; the rest can still be proved
+${COMMON}`,
+    isForOwner: ([verb]) => verb === 'drop',
+    async run(operator, [verb, ...rest], options, output) {
+      const said = textsOf(options, ['user', 'actor', 'type', 'from', 'until', 'limit', 'before', 'anchors']);
+      if (rest.length > 0) return false;
+      if (verb === 'list') await listAuditEvents(operator, said, output);
+      else if (verb === 'verify') await verifyAuditTrail(operator, said.anchors, output);
+      else if (verb === 'drop') await dropAuditEvents(operator, said.before, output);
+      else return false;
+      return true;
+    },
+  },
   outbox: {
     help: `outbox: mails and audit events that were given up
 
@@ -104,7 +133,8 @@ ${COMMON}`,
 
 /** @throws UsageError, OperatorError */
 export async function runOperatorCommand(noun: Noun, words: string[], options: OperatorOptions): Promise<void> {
-  const { DATABASE_URL: url } = readDatabaseConfig(operatorEnvironment(options.dev === true));
+  const config = readDatabaseConfig(operatorEnvironment(options.dev === true));
+  const url = noun.isForOwner?.(words) ? config.MIGRATION_DATABASE_URL : config.DATABASE_URL;
   const output = createOutput(options.json === true, (text) => process.stdout.write(text));
   try {
     const isDone = await asOperator(url, (operator) => noun.run(operator, words, options, output));

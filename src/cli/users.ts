@@ -4,10 +4,10 @@ import { createUser } from '../admin/create-user.ts';
 import { getUser } from '../admin/get-user.ts';
 import { grantRole } from '../admin/grant-role.ts';
 import { revokeRole } from '../admin/revoke-role.ts';
-import { OperatorError } from '../operator-error.ts';
 import type { UserRecord } from '../store/user-records.ts';
 import type { Operator } from './operator.ts';
 import type { Output, Row } from './output.ts';
+import { parseTime } from './parse-time.ts';
 
 export type UsersOptions = { reason: string; until: string; name: string; role: string };
 
@@ -52,7 +52,7 @@ export const USER_WORK: Record<string, Work> = {
     return `had ${await endUserSessions(deps, { actor, userId, reason }, call)} sessions, which have ended`;
   },
   async grant({ deps, actor, call }, userId, { reason, role, until }) {
-    await grantRole(deps, { actor, userId, role, reason, expiresAt: parseUntil(until) }, call);
+    await grantRole(deps, { actor, userId, role, reason, expiresAt: parseTime('--until', until) }, call);
     return `holds ${role}${until === '' ? '' : ` until ${until}`}`;
   },
   async revoke({ deps, actor, call }, userId, { reason, role }) {
@@ -70,13 +70,6 @@ export async function workOnUser(
 ): Promise<void> {
   const { user: found } = await getUser(operator.deps, whoIs(user));
   output.say(`${found.email} ${await work(operator, found.id, options)}`);
-}
-
-function parseUntil(text: string): Date | null {
-  if (text === '') return null;
-  const until = new Date(text);
-  if (Number.isNaN(until.getTime())) throw new OperatorError('--until must be a time such as 2030-01-31T12:00:00Z');
-  return until;
 }
 
 function rowOf({ user, disabledAt, hasPassword, sessions, grants, providers }: UserRecord): Row {

@@ -1,4 +1,5 @@
 // Everything that happens later: the relay, the mails, the audit trail.
+import { appendFile } from 'node:fs/promises';
 import { type ConnectionOptions, type Job, Worker as QueueWorker, UnrecoverableError } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
@@ -14,7 +15,11 @@ import { startRelay } from './relay.ts';
 import { type MailDeps, sendMail } from './send-mail.ts';
 
 export type WorkerDeps = MailDeps & {
-  store: Pick<Store, 'changes'>;
+  store: Pick<Store, 'changes' | 'auditTrail'>;
+  /** How often the end of the audit trail's chain is written where the database cannot change it; 0 for never. */
+  anchorEveryMs: number;
+  /** Where, besides the log: lines are added to this file. Null for nowhere. */
+  anchorFile: string | null;
   redis: Redis;
   queues: Queues;
   retry: RetryPolicy;
@@ -41,8 +46,8 @@ export async function startWorker(
   log: Logger,
   onRedisError: (error: Error) => void,
 ): Promise<Worker> {
-  const { outbox } = deps.store;
-  const makePartitions = () => outbox.ensureAuditPartitions();
+  const { auditTrail, outbox } = deps.store;
+  const makePartitions = () => auditTrail.ensurePartitions();
   await makePartitions();
   const partitions = setInterval(() => {
     makePartitions().catch((err: unknown) => log.error({ err }, 'audit partitions'));
@@ -52,6 +57,13 @@ export async function startWorker(
     forget(deps.store).catch((err: unknown) => log.warn({ err }, 'forgetting users who are gone'));
   }, PRUNE_EVERY_MS);
 
+  const anchoring =
+    deps.anchorEveryMs === 0
+      ? undefined
+      : setInterval(() => {
+          anchor(deps, log).catch((err: unknown) => log.warn({ err }, 'anchoring the audit trail'));
+        }, deps.anchorEveryMs);
+
   const consume = (topic: OutboxRef['topic'], concurrency: number, carryOut: (id: string) => Promise<void>) =>
     new QueueWorker(topic, (job) => attempt(deps, log, topic, job, carryOut), {
       connection: deps.redis as ConnectionOptions,
@@ -60,7 +72,7 @@ export async function startWorker(
     }).on('error', onRedisError);
   const jobs = deps.tracing.traced('job', {
     mail: (id: string) => sendMail(deps, id),
-    audit: (id: string) => outbox.recordAuditEvent(id),
+    audit: (id: string) => auditTrail.record(id),
   });
   const consumers = [consume('mail', MAIL_CONCURRENCY, jobs.mail), consume('audit', AUDIT_CONCURRENCY, jobs.audit)];
   const onRelayError = atMostEvery(ERROR_LINE_EVERY_MS, (err) => log.warn({ err }, 'outbox relay'));
@@ -70,11 +82,20 @@ export async function startWorker(
     async close(graceMs) {
       clearInterval(partitions);
       clearInterval(pruning);
+      clearInterval(anchoring);
       const finished = Promise.all([relay.close(), ...consumers.map((consumer) => consumer.close())]);
       // It would wait for a Redis that is away for as long as it is.
       await within(deps.redis.status === 'ready' ? graceMs : 0, finished);
     },
   };
+}
+
+/** What `audit verify --anchors` reads. */
+async function anchor({ store, anchorFile }: Pick<WorkerDeps, 'store' | 'anchorFile'>, log: Logger): Promise<void> {
+  const { seq, hash } = await store.auditTrail.anchor();
+  log.info({ audit_seq: String(seq), audit_hash: hash }, 'audit anchor');
+  if (anchorFile !== null)
+    await appendFile(anchorFile, `${JSON.stringify({ audit_seq: String(seq), audit_hash: hash })}\n`);
 }
 
 async function forget({ users }: Pick<Store, 'users'>): Promise<void> {

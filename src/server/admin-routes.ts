@@ -1,7 +1,12 @@
 // As routes.ts, for AdminService.
-import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { JsonObject, MessageInitShape } from '@bufbuild/protobuf';
 import { timestampDate, timestampFromDate } from '@bufbuild/protobuf/wkt';
-import { AdminService, type RoleGrantSchema, type UserRecordSchema } from '../../gen/auth/v1/admin_service_pb.ts';
+import {
+  AdminService,
+  type AuditEventSchema,
+  type RoleGrantSchema,
+  type UserRecordSchema,
+} from '../../gen/auth/v1/admin_service_pb.ts';
 import { deleteUser, disableUser, enableUser, endUserSessions, requireNewPassword } from '../admin/administer-user.ts';
 import { createUser } from '../admin/create-user.ts';
 import { defineRole } from '../admin/define-role.ts';
@@ -9,10 +14,13 @@ import { deleteRole } from '../admin/delete-role.ts';
 import { type GetUserInput, getUser } from '../admin/get-user.ts';
 import { grantRole } from '../admin/grant-role.ts';
 import { listRoles } from '../admin/list-roles.ts';
+import { queryAuditEvents } from '../admin/query-audit-events.ts';
 import { revokeRole } from '../admin/revoke-role.ts';
 import { searchUsers } from '../admin/search-users.ts';
+import { streamAuditEvents } from '../admin/stream-audit-events.ts';
 import { unlockUser } from '../admin/unlock-user.ts';
 import type { Deps } from '../deps.ts';
+import type { AuditRecord } from '../store/audit-trail.ts';
 import type { RoleGrant } from '../store/roles.ts';
 import type { FoundUser, UserRecord } from '../store/user-records.ts';
 import { actorOf, callOf } from './call-context.ts';
@@ -85,6 +93,18 @@ export function adminRoutes(deps: Deps): Routes {
           return {};
         },
 
+        queryAuditEvents: async ({ from, until, ...request }) => {
+          const times = { from: from ? timestampDate(from) : null, until: until ? timestampDate(until) : null };
+          const { events, nextPageToken } = await queryAuditEvents(deps, { ...request, ...times });
+          return { events: events.map(eventMessage), nextPageToken };
+        },
+
+        async *streamAuditEvents(request, context) {
+          for await (const { events, cursor } of streamAuditEvents(deps, request, callOf(context))) {
+            yield { events: events.map(eventMessage), cursor };
+          }
+        },
+
         revokeRole: async (request, context) => {
           await revokeRole(deps, { ...request, actor: actorOf(context) }, callOf(context));
           return {};
@@ -107,6 +127,18 @@ function whoIs(
     default:
       return null;
   }
+}
+
+function eventMessage(event: AuditRecord): MessageInitShape<typeof AuditEventSchema> {
+  const { seq, id, type, occurredAt, before, after, address, userAgent, requestId, hash } = event;
+  const texts = { userId: event.userId ?? '', sessionId: event.sessionId ?? '', account: event.account ?? '' };
+  const what = { detail: event.detail ?? '', actor: event.actor ?? '', target: event.target ?? '' };
+  return {
+    ...{ seq, id, type, occurredAt: timestampFromDate(occurredAt), ...texts, ...what, address, userAgent, requestId },
+    ...(before && { before: before as JsonObject }),
+    ...(after && { after: after as JsonObject }),
+    hash: new Uint8Array(hash),
+  };
 }
 
 function foundMessage({ user, disabledAt, hasPassword }: FoundUser) {

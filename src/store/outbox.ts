@@ -92,25 +92,6 @@ export function createOutbox(db: Db, newId: () => string) {
         .execute();
     },
 
-    /** Moves an event into the audit trail: one statement, so it is recorded once however often this runs. */
-    async recordAuditEvent(id: string): Promise<void> {
-      await sql`
-        WITH done AS (DELETE FROM outbox WHERE id = ${id} AND topic = 'audit' RETURNING id, created_at, payload)
-        INSERT INTO audit_events
-          (id, occurred_at, type, user_id, session_id, account, detail, actor, target, before, after, address,
-            user_agent, request_id)
-        SELECT id, created_at, payload ->> 'type', (payload ->> 'userId')::uuid, (payload ->> 'sessionId')::uuid,
-          payload ->> 'account', payload ->> 'detail', payload ->> 'actor', payload ->> 'target', payload -> 'before',
-          payload -> 'after',
-          payload -> 'origin' ->> 'address', payload -> 'origin' ->> 'userAgent', payload -> 'origin' ->> 'requestId'
-        FROM done
-      `.execute(db);
-    },
-
-    async ensureAuditPartitions(): Promise<void> {
-      await sql`SELECT ensure_audit_partitions()`.execute(db);
-    },
-
     /** How much there is of each topic, and how long the oldest that is not dead has waited. */
     async backlog(now: Date): Promise<Backlog[]> {
       const { rows } = await sql<Backlog>`

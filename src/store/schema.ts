@@ -99,17 +99,5 @@ export type Schema = {
     last_error: string | null;
     dead_at: Date | null;
   };
-  audit_events: {
-    id: string;
-    occurred_at: Date;
-    type: string;
-    user_id: string | null;
-    session_id: string | null;
-    account: string | null;
-    detail: string | null;
-    address: string;
-    user_agent: string;
-    request_id: string;
-  };
   schema_migrations: { name: string; timestamp: string };
 };

@@ -1,5 +1,6 @@
 // The state of record. Each method is one transaction; effects given to it commit with it or not at all. A signal keeps a
 // query from beginning for a caller who has gone; one that runs is bounded by the statement time-out.
+import { type AuditTrail, createAuditTrail } from './audit-trail.ts';
 import { type Changes, createChanges } from './changes.ts';
 import type { Db } from './database.ts';
 import { createEmailVerifications, type EmailVerifications } from './email-verifications.ts';
@@ -21,6 +22,7 @@ export type Store = {
   identities: Identities;
   oauthFlows: OAuthFlows;
   outbox: Outbox;
+  auditTrail: AuditTrail;
   signingKeys: SigningKeyRows;
   roles: Roles;
   userRecords: UserRecords;
@@ -36,6 +38,7 @@ export function createStore(db: Db, newId: () => string, now: () => Date): Store
     identities: createIdentities(db, newId),
     oauthFlows: createOAuthFlows(db),
     outbox: createOutbox(db, newId),
+    auditTrail: createAuditTrail(db),
     signingKeys: createSigningKeyRows(db, now),
     roles: createRoles(db, newId),
     userRecords: createUserRecords(db, newId, now),

@@ -125,7 +125,7 @@ describe('what is said wrongly', () => {
     });
     expect(await latchkey('--help')).toMatchObject({
       exit: 0,
-      output: expect.stringContaining('users, roles, outbox'),
+      output: expect.stringContaining('users, roles, audit, outbox'),
     });
   });
 });

@@ -8,14 +8,14 @@ import { file_auth_v1_options } from "./options_pb.ts";
 import type { User } from "./types_pb.ts";
 import { file_auth_v1_types } from "./types_pb.ts";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
-import type { Message } from "@bufbuild/protobuf";
+import { file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { JsonObject, Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file auth/v1/admin_service.proto.
  */
 export const file_auth_v1_admin_service: GenFile = /*@__PURE__*/
-  fileDesc("ChthdXRoL3YxL2FkbWluX3NlcnZpY2UucHJvdG8SB2F1dGgudjEiuQEKClVzZXJSZWNvcmQSGwoEdXNlchgBIAEoCzINLmF1dGgudjEuVXNlchIvCgtkaXNhYmxlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMaGFzX3Bhc3N3b3JkGAMgASgIEhAKCHNlc3Npb25zGAQgASgFEiIKBmdyYW50cxgFIAMoCzISLmF1dGgudjEuUm9sZUdyYW50EhEKCXByb3ZpZGVycxgGIAMoCSKdAQoJUm9sZUdyYW50EgwKBHJvbGUYASABKAkSLgoKZ3JhbnRlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKZ3JhbnRlZF9ieRgDIAEoCRIOCgZyZWFzb24YBCABKAkSLgoKZXhwaXJlc19hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiPAoOR2V0VXNlclJlcXVlc3QSEQoHdXNlcl9pZBgBIAEoCUgAEg8KBWVtYWlsGAIgASgJSABCBgoEdXNlciI0Cg9HZXRVc2VyUmVzcG9uc2USIQoEdXNlchgBIAEoCzITLmF1dGgudjEuVXNlclJlY29yZCKDAQoSU2VhcmNoVXNlcnNSZXF1ZXN0EhQKDGVtYWlsX3ByZWZpeBgBIAEoCRIMCgRyb2xlGAIgASgJEhUKCGRpc2FibGVkGAMgASgISACIAQESEQoJcGFnZV9zaXplGAQgASgFEhIKCnBhZ2VfdG9rZW4YBSABKAlCCwoJX2Rpc2FibGVkIlIKE1NlYXJjaFVzZXJzUmVzcG9uc2USIgoFdXNlcnMYASADKAsyEy5hdXRoLnYxLlVzZXJSZWNvcmQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIkUKEUNyZWF0ZVVzZXJSZXF1ZXN0Eg0KBWVtYWlsGAEgASgJEhEKCWZ1bGxfbmFtZRgCIAEoCRIOCgZyZWFzb24YAyABKAkiJQoSQ3JlYXRlVXNlclJlc3BvbnNlEg8KB3VzZXJfaWQYASABKAkiNQoSRGlzYWJsZVVzZXJSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIhUKE0Rpc2FibGVVc2VyUmVzcG9uc2UiNAoRRW5hYmxlVXNlclJlcXVlc3QSDwoHdXNlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiFAoSRW5hYmxlVXNlclJlc3BvbnNlIjQKEURlbGV0ZVVzZXJSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIhQKEkRlbGV0ZVVzZXJSZXNwb25zZSI8ChlSZXF1aXJlTmV3UGFzc3dvcmRSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIhwKGlJlcXVpcmVOZXdQYXNzd29yZFJlc3BvbnNlIjkKFkVuZFVzZXJTZXNzaW9uc1JlcXVlc3QSDwoHdXNlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiKAoXRW5kVXNlclNlc3Npb25zUmVzcG9uc2USDQoFZW5kZWQYASABKAUiRQoRVW5sb2NrVXNlclJlcXVlc3QSDwoHdXNlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkSDwoHYWRkcmVzcxgDIAEoCSIUChJVbmxvY2tVc2VyUmVzcG9uc2UiSwoEUm9sZRIMCgRuYW1lGAEgASgJEhMKC2Rlc2NyaXB0aW9uGAIgASgJEg8KB2ltcGxpZXMYAyADKAkSDwoHZ3JhbnRlchgEIAEoCSISChBMaXN0Um9sZXNSZXF1ZXN0IjEKEUxpc3RSb2xlc1Jlc3BvbnNlEhwKBXJvbGVzGAEgAygLMg0uYXV0aC52MS5Sb2xlIjAKEURlZmluZVJvbGVSZXF1ZXN0EhsKBHJvbGUYASABKAsyDS5hdXRoLnYxLlJvbGUiFAoSRGVmaW5lUm9sZVJlc3BvbnNlIiEKEURlbGV0ZVJvbGVSZXF1ZXN0EgwKBG5hbWUYASABKAkiFAoSRGVsZXRlUm9sZVJlc3BvbnNlInEKEEdyYW50Um9sZVJlcXVlc3QSDwoHdXNlcl9pZBgBIAEoCRIMCgRyb2xlGAIgASgJEg4KBnJlYXNvbhgDIAEoCRIuCgpleHBpcmVzX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCITChFHcmFudFJvbGVSZXNwb25zZSJCChFSZXZva2VSb2xlUmVxdWVzdBIPCgd1c2VyX2lkGAEgASgJEgwKBHJvbGUYAiABKAkSDgoGcmVhc29uGAMgASgJIhQKElJldm9rZVJvbGVSZXNwb25zZTLiCAoMQWRtaW5TZXJ2aWNlEkIKB0dldFVzZXISFy5hdXRoLnYxLkdldFVzZXJSZXF1ZXN0GhguYXV0aC52MS5HZXRVc2VyUmVzcG9uc2UiBMjzGAQSTgoLU2VhcmNoVXNlcnMSGy5hdXRoLnYxLlNlYXJjaFVzZXJzUmVxdWVzdBocLmF1dGgudjEuU2VhcmNoVXNlcnNSZXNwb25zZSIEyPMYBBJLCgpDcmVhdGVVc2VyEhouYXV0aC52MS5DcmVhdGVVc2VyUmVxdWVzdBobLmF1dGgudjEuQ3JlYXRlVXNlclJlc3BvbnNlIgTI8xgEEk4KC0Rpc2FibGVVc2VyEhsuYXV0aC52MS5EaXNhYmxlVXNlclJlcXVlc3QaHC5hdXRoLnYxLkRpc2FibGVVc2VyUmVzcG9uc2UiBMjzGAQSSwoKRW5hYmxlVXNlchIaLmF1dGgudjEuRW5hYmxlVXNlclJlcXVlc3QaGy5hdXRoLnYxLkVuYWJsZVVzZXJSZXNwb25zZSIEyPMYBBJLCgpEZWxldGVVc2VyEhouYXV0aC52MS5EZWxldGVVc2VyUmVxdWVzdBobLmF1dGgudjEuRGVsZXRlVXNlclJlc3BvbnNlIgTI8xgEEmMKElJlcXVpcmVOZXdQYXNzd29yZBIiLmF1dGgudjEuUmVxdWlyZU5ld1Bhc3N3b3JkUmVxdWVzdBojLmF1dGgudjEuUmVxdWlyZU5ld1Bhc3N3b3JkUmVzcG9uc2UiBMjzGAQSWgoPRW5kVXNlclNlc3Npb25zEh8uYXV0aC52MS5FbmRVc2VyU2Vzc2lvbnNSZXF1ZXN0GiAuYXV0aC52MS5FbmRVc2VyU2Vzc2lvbnNSZXNwb25zZSIEyPMYBBJLCgpVbmxvY2tVc2VyEhouYXV0aC52MS5VbmxvY2tVc2VyUmVxdWVzdBobLmF1dGgudjEuVW5sb2NrVXNlclJlc3BvbnNlIgTI8xgEEkgKCUxpc3RSb2xlcxIZLmF1dGgudjEuTGlzdFJvbGVzUmVxdWVzdBoaLmF1dGgudjEuTGlzdFJvbGVzUmVzcG9uc2UiBMjzGAQSSwoKRGVmaW5lUm9sZRIaLmF1dGgudjEuRGVmaW5lUm9sZVJlcXVlc3QaGy5hdXRoLnYxLkRlZmluZVJvbGVSZXNwb25zZSIEyPMYBBJLCgpEZWxldGVSb2xlEhouYXV0aC52MS5EZWxldGVSb2xlUmVxdWVzdBobLmF1dGgudjEuRGVsZXRlUm9sZVJlc3BvbnNlIgTI8xgEEkgKCUdyYW50Um9sZRIZLmF1dGgudjEuR3JhbnRSb2xlUmVxdWVzdBoaLmF1dGgudjEuR3JhbnRSb2xlUmVzcG9uc2UiBMjzGAQSSwoKUmV2b2tlUm9sZRIaLmF1dGgudjEuUmV2b2tlUm9sZVJlcXVlc3QaGy5hdXRoLnYxLlJldm9rZVJvbGVSZXNwb25zZSIEyPMYBGIGcHJvdG8z", [file_auth_v1_options, file_auth_v1_types, file_google_protobuf_timestamp]);
+  fileDesc("ChthdXRoL3YxL2FkbWluX3NlcnZpY2UucHJvdG8SB2F1dGgudjEiuQEKClVzZXJSZWNvcmQSGwoEdXNlchgBIAEoCzINLmF1dGgudjEuVXNlchIvCgtkaXNhYmxlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMaGFzX3Bhc3N3b3JkGAMgASgIEhAKCHNlc3Npb25zGAQgASgFEiIKBmdyYW50cxgFIAMoCzISLmF1dGgudjEuUm9sZUdyYW50EhEKCXByb3ZpZGVycxgGIAMoCSKdAQoJUm9sZUdyYW50EgwKBHJvbGUYASABKAkSLgoKZ3JhbnRlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKZ3JhbnRlZF9ieRgDIAEoCRIOCgZyZWFzb24YBCABKAkSLgoKZXhwaXJlc19hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiPAoOR2V0VXNlclJlcXVlc3QSEQoHdXNlcl9pZBgBIAEoCUgAEg8KBWVtYWlsGAIgASgJSABCBgoEdXNlciI0Cg9HZXRVc2VyUmVzcG9uc2USIQoEdXNlchgBIAEoCzITLmF1dGgudjEuVXNlclJlY29yZCKDAQoSU2VhcmNoVXNlcnNSZXF1ZXN0EhQKDGVtYWlsX3ByZWZpeBgBIAEoCRIMCgRyb2xlGAIgASgJEhUKCGRpc2FibGVkGAMgASgISACIAQESEQoJcGFnZV9zaXplGAQgASgFEhIKCnBhZ2VfdG9rZW4YBSABKAlCCwoJX2Rpc2FibGVkIlIKE1NlYXJjaFVzZXJzUmVzcG9uc2USIgoFdXNlcnMYASADKAsyEy5hdXRoLnYxLlVzZXJSZWNvcmQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIkUKEUNyZWF0ZVVzZXJSZXF1ZXN0Eg0KBWVtYWlsGAEgASgJEhEKCWZ1bGxfbmFtZRgCIAEoCRIOCgZyZWFzb24YAyABKAkiJQoSQ3JlYXRlVXNlclJlc3BvbnNlEg8KB3VzZXJfaWQYASABKAkiNQoSRGlzYWJsZVVzZXJSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIhUKE0Rpc2FibGVVc2VyUmVzcG9uc2UiNAoRRW5hYmxlVXNlclJlcXVlc3QSDwoHdXNlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiFAoSRW5hYmxlVXNlclJlc3BvbnNlIjQKEURlbGV0ZVVzZXJSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIhQKEkRlbGV0ZVVzZXJSZXNwb25zZSI8ChlSZXF1aXJlTmV3UGFzc3dvcmRSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIhwKGlJlcXVpcmVOZXdQYXNzd29yZFJlc3BvbnNlIjkKFkVuZFVzZXJTZXNzaW9uc1JlcXVlc3QSDwoHdXNlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiKAoXRW5kVXNlclNlc3Npb25zUmVzcG9uc2USDQoFZW5kZWQYASABKAUiRQoRVW5sb2NrVXNlclJlcXVlc3QSDwoHdXNlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkSDwoHYWRkcmVzcxgDIAEoCSIUChJVbmxvY2tVc2VyUmVzcG9uc2UiSwoEUm9sZRIMCgRuYW1lGAEgASgJEhMKC2Rlc2NyaXB0aW9uGAIgASgJEg8KB2ltcGxpZXMYAyADKAkSDwoHZ3JhbnRlchgEIAEoCSLhAgoKQXVkaXRFdmVudBILCgNzZXEYASABKAMSCgoCaWQYAiABKAkSLwoLb2NjdXJyZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBHR5cGUYBCABKAkSDwoHdXNlcl9pZBgFIAEoCRISCgpzZXNzaW9uX2lkGAYgASgJEg8KB2FjY291bnQYByABKAkSDgoGZGV0YWlsGAggASgJEg0KBWFjdG9yGAkgASgJEg4KBnRhcmdldBgKIAEoCRInCgZiZWZvcmUYCyABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EiYKBWFmdGVyGAwgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIPCgdhZGRyZXNzGA0gASgJEhIKCnVzZXJfYWdlbnQYDiABKAkSEgoKcmVxdWVzdF9pZBgPIAEoCRIMCgRoYXNoGBAgASgMIsMBChdRdWVyeUF1ZGl0RXZlbnRzUmVxdWVzdBIPCgd1c2VyX2lkGAEgASgJEg0KBWFjdG9yGAIgASgJEgwKBHR5cGUYAyABKAkSKAoEZnJvbRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKQoFdW50aWwYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCXBhZ2Vfc2l6ZRgGIAEoBRISCgpwYWdlX3Rva2VuGAcgASgJIlgKGFF1ZXJ5QXVkaXRFdmVudHNSZXNwb25zZRIjCgZldmVudHMYASADKAsyEy5hdXRoLnYxLkF1ZGl0RXZlbnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIlsKGFN0cmVhbUF1ZGl0RXZlbnRzUmVxdWVzdBIRCglhZnRlcl9zZXEYASABKAMSDwoHdXNlcl9pZBgCIAEoCRINCgVhY3RvchgDIAEoCRIMCgR0eXBlGAQgASgJIlAKGVN0cmVhbUF1ZGl0RXZlbnRzUmVzcG9uc2USIwoGZXZlbnRzGAEgAygLMhMuYXV0aC52MS5BdWRpdEV2ZW50Eg4KBmN1cnNvchgCIAEoAyISChBMaXN0Um9sZXNSZXF1ZXN0IjEKEUxpc3RSb2xlc1Jlc3BvbnNlEhwKBXJvbGVzGAEgAygLMg0uYXV0aC52MS5Sb2xlIjAKEURlZmluZVJvbGVSZXF1ZXN0EhsKBHJvbGUYASABKAsyDS5hdXRoLnYxLlJvbGUiFAoSRGVmaW5lUm9sZVJlc3BvbnNlIiEKEURlbGV0ZVJvbGVSZXF1ZXN0EgwKBG5hbWUYASABKAkiFAoSRGVsZXRlUm9sZVJlc3BvbnNlInEKEEdyYW50Um9sZVJlcXVlc3QSDwoHdXNlcl9pZBgBIAEoCRIMCgRyb2xlGAIgASgJEg4KBnJlYXNvbhgDIAEoCRIuCgpleHBpcmVzX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCITChFHcmFudFJvbGVSZXNwb25zZSJCChFSZXZva2VSb2xlUmVxdWVzdBIPCgd1c2VyX2lkGAEgASgJEgwKBHJvbGUYAiABKAkSDgoGcmVhc29uGAMgASgJIhQKElJldm9rZVJvbGVSZXNwb25zZTKlCgoMQWRtaW5TZXJ2aWNlEkIKB0dldFVzZXISFy5hdXRoLnYxLkdldFVzZXJSZXF1ZXN0GhguYXV0aC52MS5HZXRVc2VyUmVzcG9uc2UiBMjzGAQSTgoLU2VhcmNoVXNlcnMSGy5hdXRoLnYxLlNlYXJjaFVzZXJzUmVxdWVzdBocLmF1dGgudjEuU2VhcmNoVXNlcnNSZXNwb25zZSIEyPMYBBJLCgpDcmVhdGVVc2VyEhouYXV0aC52MS5DcmVhdGVVc2VyUmVxdWVzdBobLmF1dGgudjEuQ3JlYXRlVXNlclJlc3BvbnNlIgTI8xgEEk4KC0Rpc2FibGVVc2VyEhsuYXV0aC52MS5EaXNhYmxlVXNlclJlcXVlc3QaHC5hdXRoLnYxLkRpc2FibGVVc2VyUmVzcG9uc2UiBMjzGAQSSwoKRW5hYmxlVXNlchIaLmF1dGgudjEuRW5hYmxlVXNlclJlcXVlc3QaGy5hdXRoLnYxLkVuYWJsZVVzZXJSZXNwb25zZSIEyPMYBBJLCgpEZWxldGVVc2VyEhouYXV0aC52MS5EZWxldGVVc2VyUmVxdWVzdBobLmF1dGgudjEuRGVsZXRlVXNlclJlc3BvbnNlIgTI8xgEEmMKElJlcXVpcmVOZXdQYXNzd29yZBIiLmF1dGgudjEuUmVxdWlyZU5ld1Bhc3N3b3JkUmVxdWVzdBojLmF1dGgudjEuUmVxdWlyZU5ld1Bhc3N3b3JkUmVzcG9uc2UiBMjzGAQSWgoPRW5kVXNlclNlc3Npb25zEh8uYXV0aC52MS5FbmRVc2VyU2Vzc2lvbnNSZXF1ZXN0GiAuYXV0aC52MS5FbmRVc2VyU2Vzc2lvbnNSZXNwb25zZSIEyPMYBBJLCgpVbmxvY2tVc2VyEhouYXV0aC52MS5VbmxvY2tVc2VyUmVxdWVzdBobLmF1dGgudjEuVW5sb2NrVXNlclJlc3BvbnNlIgTI8xgEEkgKCUxpc3RSb2xlcxIZLmF1dGgudjEuTGlzdFJvbGVzUmVxdWVzdBoaLmF1dGgudjEuTGlzdFJvbGVzUmVzcG9uc2UiBMjzGAQSSwoKRGVmaW5lUm9sZRIaLmF1dGgudjEuRGVmaW5lUm9sZVJlcXVlc3QaGy5hdXRoLnYxLkRlZmluZVJvbGVSZXNwb25zZSIEyPMYBBJLCgpEZWxldGVSb2xlEhouYXV0aC52MS5EZWxldGVSb2xlUmVxdWVzdBobLmF1dGgudjEuRGVsZXRlUm9sZVJlc3BvbnNlIgTI8xgEEkgKCUdyYW50Um9sZRIZLmF1dGgudjEuR3JhbnRSb2xlUmVxdWVzdBoaLmF1dGgudjEuR3JhbnRSb2xlUmVzcG9uc2UiBMjzGAQSSwoKUmV2b2tlUm9sZRIaLmF1dGgudjEuUmV2b2tlUm9sZVJlcXVlc3QaGy5hdXRoLnYxLlJldm9rZVJvbGVSZXNwb25zZSIEyPMYBBJdChBRdWVyeUF1ZGl0RXZlbnRzEiAuYXV0aC52MS5RdWVyeUF1ZGl0RXZlbnRzUmVxdWVzdBohLmF1dGgudjEuUXVlcnlBdWRpdEV2ZW50c1Jlc3BvbnNlIgTI8xgEEmIKEVN0cmVhbUF1ZGl0RXZlbnRzEiEuYXV0aC52MS5TdHJlYW1BdWRpdEV2ZW50c1JlcXVlc3QaIi5hdXRoLnYxLlN0cmVhbUF1ZGl0RXZlbnRzUmVzcG9uc2UiBMjzGAQwAWIGcHJvdG8z", [file_auth_v1_options, file_auth_v1_types, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * A user as administrators see them.
@@ -575,6 +575,260 @@ export const RoleSchema: GenMessage<Role> = /*@__PURE__*/
   messageDesc(file_auth_v1_admin_service, 20);
 
 /**
+ * Something that happened. Holds no secret and no email.
+ *
+ * @generated from message auth.v1.AuditEvent
+ */
+export type AuditEvent = Message<"auth.v1.AuditEvent"> & {
+  /**
+   * Its place in the chain, from 1.
+   *
+   * @generated from field: int64 seq = 1;
+   */
+  seq: bigint;
+
+  /**
+   * UUID.
+   *
+   * @generated from field: string id = 2;
+   */
+  id: string;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp occurred_at = 3;
+   */
+  occurredAt?: Timestamp | undefined;
+
+  /**
+   * Such as `login_failed`, `role_granted`.
+   *
+   * @generated from field: string type = 4;
+   */
+  type: string;
+
+  /**
+   * To whom it happened, or who did it to themselves; UUIDs. Empty when not known.
+   *
+   * @generated from field: string user_id = 5;
+   */
+  userId: string;
+
+  /**
+   * @generated from field: string session_id = 6;
+   */
+  sessionId: string;
+
+  /**
+   * A keyed hash of an email: the same for the same address.
+   *
+   * @generated from field: string account = 7;
+   */
+  account: string;
+
+  /**
+   * Why, or what, in a word; of an administrator's action the reason given.
+   *
+   * @generated from field: string detail = 8;
+   */
+  detail: string;
+
+  /**
+   * Who did it to somebody or something else: `user:<id>`, `service:<name>` or
+   * `operator:<login>`.
+   *
+   * @generated from field: string actor = 9;
+   */
+  actor: string;
+
+  /**
+   * What it was done to, where that is no user: `role:editor`.
+   *
+   * @generated from field: string target = 10;
+   */
+  target: string;
+
+  /**
+   * @generated from field: google.protobuf.Struct before = 11;
+   */
+  before?: JsonObject | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Struct after = 12;
+   */
+  after?: JsonObject | undefined;
+
+  /**
+   * Empty once the user is gone and forgotten.
+   *
+   * @generated from field: string address = 13;
+   */
+  address: string;
+
+  /**
+   * @generated from field: string user_agent = 14;
+   */
+  userAgent: string;
+
+  /**
+   * @generated from field: string request_id = 15;
+   */
+  requestId: string;
+
+  /**
+   * Of the chain up to here (SHA-256): what `latchkey audit verify` computes.
+   *
+   * @generated from field: bytes hash = 16;
+   */
+  hash: Uint8Array;
+};
+
+/**
+ * Describes the message auth.v1.AuditEvent.
+ * Use `create(AuditEventSchema)` to create a new message.
+ */
+export const AuditEventSchema: GenMessage<AuditEvent> = /*@__PURE__*/
+  messageDesc(file_auth_v1_admin_service, 21);
+
+/**
+ * @generated from message auth.v1.QueryAuditEventsRequest
+ */
+export type QueryAuditEventsRequest = Message<"auth.v1.QueryAuditEventsRequest"> & {
+  /**
+   * Each is empty, or not set, for any.
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+
+  /**
+   * @generated from field: string actor = 2;
+   */
+  actor: string;
+
+  /**
+   * @generated from field: string type = 3;
+   */
+  type: string;
+
+  /**
+   * From then on, and before then.
+   *
+   * @generated from field: google.protobuf.Timestamp from = 4;
+   */
+  from?: Timestamp | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp until = 5;
+   */
+  until?: Timestamp | undefined;
+
+  /**
+   * 1 to 100; 50 when it is 0.
+   *
+   * @generated from field: int32 page_size = 6;
+   */
+  pageSize: number;
+
+  /**
+   * As of SearchUsers.
+   *
+   * @generated from field: string page_token = 7;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message auth.v1.QueryAuditEventsRequest.
+ * Use `create(QueryAuditEventsRequestSchema)` to create a new message.
+ */
+export const QueryAuditEventsRequestSchema: GenMessage<QueryAuditEventsRequest> = /*@__PURE__*/
+  messageDesc(file_auth_v1_admin_service, 22);
+
+/**
+ * @generated from message auth.v1.QueryAuditEventsResponse
+ */
+export type QueryAuditEventsResponse = Message<"auth.v1.QueryAuditEventsResponse"> & {
+  /**
+   * @generated from field: repeated auth.v1.AuditEvent events = 1;
+   */
+  events: AuditEvent[];
+
+  /**
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message auth.v1.QueryAuditEventsResponse.
+ * Use `create(QueryAuditEventsResponseSchema)` to create a new message.
+ */
+export const QueryAuditEventsResponseSchema: GenMessage<QueryAuditEventsResponse> = /*@__PURE__*/
+  messageDesc(file_auth_v1_admin_service, 23);
+
+/**
+ * @generated from message auth.v1.StreamAuditEventsRequest
+ */
+export type StreamAuditEventsRequest = Message<"auth.v1.StreamAuditEventsRequest"> & {
+  /**
+   * The last cursor; 0 for everything that is there.
+   *
+   * @generated from field: int64 after_seq = 1;
+   */
+  afterSeq: bigint;
+
+  /**
+   * Each is empty for any.
+   *
+   * @generated from field: string user_id = 2;
+   */
+  userId: string;
+
+  /**
+   * @generated from field: string actor = 3;
+   */
+  actor: string;
+
+  /**
+   * @generated from field: string type = 4;
+   */
+  type: string;
+};
+
+/**
+ * Describes the message auth.v1.StreamAuditEventsRequest.
+ * Use `create(StreamAuditEventsRequestSchema)` to create a new message.
+ */
+export const StreamAuditEventsRequestSchema: GenMessage<StreamAuditEventsRequest> = /*@__PURE__*/
+  messageDesc(file_auth_v1_admin_service, 24);
+
+/**
+ * @generated from message auth.v1.StreamAuditEventsResponse
+ */
+export type StreamAuditEventsResponse = Message<"auth.v1.StreamAuditEventsResponse"> & {
+  /**
+   * At most 100.
+   *
+   * @generated from field: repeated auth.v1.AuditEvent events = 1;
+   */
+  events: AuditEvent[];
+
+  /**
+   * All that was asked for up to this place has been told.
+   *
+   * @generated from field: int64 cursor = 2;
+   */
+  cursor: bigint;
+};
+
+/**
+ * Describes the message auth.v1.StreamAuditEventsResponse.
+ * Use `create(StreamAuditEventsResponseSchema)` to create a new message.
+ */
+export const StreamAuditEventsResponseSchema: GenMessage<StreamAuditEventsResponse> = /*@__PURE__*/
+  messageDesc(file_auth_v1_admin_service, 25);
+
+/**
  * @generated from message auth.v1.ListRolesRequest
  */
 export type ListRolesRequest = Message<"auth.v1.ListRolesRequest"> & {
@@ -585,7 +839,7 @@ export type ListRolesRequest = Message<"auth.v1.ListRolesRequest"> & {
  * Use `create(ListRolesRequestSchema)` to create a new message.
  */
 export const ListRolesRequestSchema: GenMessage<ListRolesRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 21);
+  messageDesc(file_auth_v1_admin_service, 26);
 
 /**
  * @generated from message auth.v1.ListRolesResponse
@@ -602,7 +856,7 @@ export type ListRolesResponse = Message<"auth.v1.ListRolesResponse"> & {
  * Use `create(ListRolesResponseSchema)` to create a new message.
  */
 export const ListRolesResponseSchema: GenMessage<ListRolesResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 22);
+  messageDesc(file_auth_v1_admin_service, 27);
 
 /**
  * @generated from message auth.v1.DefineRoleRequest
@@ -619,7 +873,7 @@ export type DefineRoleRequest = Message<"auth.v1.DefineRoleRequest"> & {
  * Use `create(DefineRoleRequestSchema)` to create a new message.
  */
 export const DefineRoleRequestSchema: GenMessage<DefineRoleRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 23);
+  messageDesc(file_auth_v1_admin_service, 28);
 
 /**
  * @generated from message auth.v1.DefineRoleResponse
@@ -632,7 +886,7 @@ export type DefineRoleResponse = Message<"auth.v1.DefineRoleResponse"> & {
  * Use `create(DefineRoleResponseSchema)` to create a new message.
  */
 export const DefineRoleResponseSchema: GenMessage<DefineRoleResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 24);
+  messageDesc(file_auth_v1_admin_service, 29);
 
 /**
  * @generated from message auth.v1.DeleteRoleRequest
@@ -649,7 +903,7 @@ export type DeleteRoleRequest = Message<"auth.v1.DeleteRoleRequest"> & {
  * Use `create(DeleteRoleRequestSchema)` to create a new message.
  */
 export const DeleteRoleRequestSchema: GenMessage<DeleteRoleRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 25);
+  messageDesc(file_auth_v1_admin_service, 30);
 
 /**
  * @generated from message auth.v1.DeleteRoleResponse
@@ -662,7 +916,7 @@ export type DeleteRoleResponse = Message<"auth.v1.DeleteRoleResponse"> & {
  * Use `create(DeleteRoleResponseSchema)` to create a new message.
  */
 export const DeleteRoleResponseSchema: GenMessage<DeleteRoleResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 26);
+  messageDesc(file_auth_v1_admin_service, 31);
 
 /**
  * @generated from message auth.v1.GrantRoleRequest
@@ -700,7 +954,7 @@ export type GrantRoleRequest = Message<"auth.v1.GrantRoleRequest"> & {
  * Use `create(GrantRoleRequestSchema)` to create a new message.
  */
 export const GrantRoleRequestSchema: GenMessage<GrantRoleRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 27);
+  messageDesc(file_auth_v1_admin_service, 32);
 
 /**
  * @generated from message auth.v1.GrantRoleResponse
@@ -713,7 +967,7 @@ export type GrantRoleResponse = Message<"auth.v1.GrantRoleResponse"> & {
  * Use `create(GrantRoleResponseSchema)` to create a new message.
  */
 export const GrantRoleResponseSchema: GenMessage<GrantRoleResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 28);
+  messageDesc(file_auth_v1_admin_service, 33);
 
 /**
  * @generated from message auth.v1.RevokeRoleRequest
@@ -744,7 +998,7 @@ export type RevokeRoleRequest = Message<"auth.v1.RevokeRoleRequest"> & {
  * Use `create(RevokeRoleRequestSchema)` to create a new message.
  */
 export const RevokeRoleRequestSchema: GenMessage<RevokeRoleRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 29);
+  messageDesc(file_auth_v1_admin_service, 34);
 
 /**
  * @generated from message auth.v1.RevokeRoleResponse
@@ -757,7 +1011,7 @@ export type RevokeRoleResponse = Message<"auth.v1.RevokeRoleResponse"> & {
  * Use `create(RevokeRoleResponseSchema)` to create a new message.
  */
 export const RevokeRoleResponseSchema: GenMessage<RevokeRoleResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 30);
+  messageDesc(file_auth_v1_admin_service, 35);
 
 /**
  * For administrators: users, roles.
@@ -935,6 +1189,31 @@ export const AdminService: GenService<{
     methodKind: "unary";
     input: typeof RevokeRoleRequestSchema;
     output: typeof RevokeRoleResponseSchema;
+  },
+  /**
+   * What has happened, the newest first, by whatever is asked for.
+   * Errors: INVALID_ARGUMENT (also for a page_token of another question).
+   *
+   * @generated from rpc auth.v1.AdminService.QueryAuditEvents
+   */
+  queryAuditEvents: {
+    methodKind: "unary";
+    input: typeof QueryAuditEventsRequestSchema;
+    output: typeof QueryAuditEventsResponseSchema;
+  },
+  /**
+   * The same in the order of the chain: what is there from a place on, then what
+   * comes, within a second. Nothing is skipped, and nothing comes twice. Without
+   * events a message comes every five seconds, with the cursor alone. Ends when
+   * either side wants; go on with the last cursor.
+   * Errors: INVALID_ARGUMENT.
+   *
+   * @generated from rpc auth.v1.AdminService.StreamAuditEvents
+   */
+  streamAuditEvents: {
+    methodKind: "server_streaming";
+    input: typeof StreamAuditEventsRequestSchema;
+    output: typeof StreamAuditEventsResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_auth_v1_admin_service, 0);

@@ -1,0 +1,9 @@
+import { OperatorError } from '../operator-error.ts';
+
+/** Null for none. @param option for the message */
+export function parseTime(option: string, text: string): Date | null {
+  if (text === '') return null;
+  const time = new Date(text);
+  if (Number.isNaN(time.getTime())) throw new OperatorError(`${option} must be a time such as 2030-01-31T12:00:00Z`);
+  return time;
+}

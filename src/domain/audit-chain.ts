@@ -1,0 +1,137 @@
+// What the audit trail's chain has to be, computed outside the database that keeps it. migrations/0012_audit_chain.sql computes the
+// same when it adds an event.
+import { createHash } from 'node:crypto';
+
+/** A field as the database's text of it; null for none. */
+type Text = string | null;
+
+/** As it is stored. Times are in UTC, to the microsecond: `2026-01-31T12:00:00.000000Z`. */
+export type ChainedEvent = {
+  seq: bigint;
+  recordedAt: string;
+  id: string;
+  occurredAt: string;
+  type: string;
+  userId: Text;
+  sessionId: Text;
+  account: Text;
+  detail: Text;
+  actor: Text;
+  target: Text;
+  before: Text;
+  after: Text;
+  requestId: string;
+  address: string;
+  userAgent: string;
+  /** Null when address and user agent were forgotten. */
+  originSalt: Buffer | null;
+  originDigest: Buffer;
+  previousHash: Buffer;
+  hash: Buffer;
+};
+
+/** A place of the chain, as something outside the database remembers it. */
+export type Anchor = { seq: bigint; hash: string };
+
+type ChainProblem = { seq: bigint; problem: string };
+
+export type ChainReport = { events: number; first: bigint; last: bigint; hash: string; problems: ChainProblem[] };
+
+const START = '0'.repeat(64);
+
+function hashOf(event: ChainedEvent): Buffer {
+  const fields: Text[] = [
+    ...[String(event.seq), event.recordedAt, event.id, event.occurredAt, event.type, event.userId, event.sessionId],
+    ...[event.account, event.detail, event.actor, event.target, event.before, event.after, event.requestId],
+    event.originDigest.toString('hex'),
+  ];
+  return createHash('sha256').update(event.previousHash).update(fields.map(field).join('')).digest();
+}
+
+function field(text: Text): string {
+  return text === null ? '-' : `${Buffer.byteLength(text)}:${text}`;
+}
+
+/** Takes the events in the order of their places, then tells what is wrong with them. */
+export function createChainVerifier(anchors: Anchor[]) {
+  const problems: ChainProblem[] = [];
+  const anchored = new Map(anchors.map(({ seq, hash }) => [seq, hash]));
+  /** Users whose traces the chain says were erased, and events whose traces are gone. */
+  const forgotten = new Set<string>();
+  const wiped: { seq: bigint; userId: Text }[] = [];
+  /** By the place after which the chain goes on. */
+  const dropped = new Map<bigint, string>();
+  let events = 0;
+  let first: { seq: bigint; previousHash: string } | null = null;
+  let last: { seq: bigint; hash: string } | null = null;
+
+  const report = (seq: bigint, problem: string) => void problems.push({ seq, problem });
+
+  function checkPlace(event: ChainedEvent): void {
+    const previousHash = event.previousHash.toString('hex');
+    first ??= { seq: event.seq, previousHash };
+    if (!last) return;
+    const expected = last.seq + 1n;
+    if (event.seq === last.seq) report(event.seq, 'is there twice');
+    else if (event.seq > expected) {
+      const missing = event.seq === expected + 1n ? `${expected} is` : `${expected} to ${event.seq - 1n} are`;
+      report(expected, `${missing} missing`);
+    } else if (previousHash !== last.hash)
+      report(event.seq, 'does not follow the one before it: one of the two was moved or replaced');
+  }
+
+  function checkContent(event: ChainedEvent): void {
+    if (!hashOf(event).equals(event.hash)) report(event.seq, 'was changed');
+    const { originSalt, address, userAgent } = event;
+    if (originSalt === null) {
+      if (address !== '' || userAgent !== '') report(event.seq, 'says where it came from, which was forgotten');
+      wiped.push({ seq: event.seq, userId: event.userId });
+      return;
+    }
+    const origin = createHash('sha256')
+      .update(originSalt)
+      .update(field(address) + field(userAgent));
+    if (!origin.digest().equals(event.originDigest)) report(event.seq, 'had its address or user agent changed');
+  }
+
+  return {
+    add(event: ChainedEvent): void {
+      events += 1;
+      checkPlace(event);
+      checkContent(event);
+      const hash = event.hash.toString('hex');
+      const anchor = anchored.get(event.seq);
+      if (anchor !== undefined && anchor !== hash) report(event.seq, 'is not what the anchor says');
+      anchored.delete(event.seq);
+      if (event.type === 'traces_erased') forgotten.add(event.target ?? '');
+      if (event.type === 'audit_events_dropped') {
+        const { lastSeq, lastHash } = JSON.parse(event.before ?? '{}');
+        dropped.set(BigInt(lastSeq ?? 0), String(lastHash));
+      }
+      last = { seq: event.seq, hash };
+    },
+
+    /** @param end of the chain, as the database says */
+    finish(end: { seq: bigint; hash: Buffer }): ChainReport {
+      for (const { seq, userId } of wiped) {
+        if (!forgotten.has(`user:${userId}`))
+          report(seq, 'was made to forget where it came from, and nobody asked for that');
+      }
+      const beginsAfter = first ? first.seq - 1n : 0n;
+      const reached = last ?? { seq: 0n, hash: START };
+      const begin = first?.previousHash ?? START;
+      const isWhole = beginsAfter === 0n && begin === START;
+      if (!isWhole && dropped.get(beginsAfter) !== begin) {
+        report(1n, `1 to ${beginsAfter} are missing, and no event says that they were dropped`);
+      }
+      if (reached.seq !== end.seq || (end.seq > 0n && reached.hash !== end.hash.toString('hex'))) {
+        report(reached.seq + 1n, `the chain goes on to ${end.seq}: its end is missing or was replaced`);
+      }
+      for (const seq of anchored.keys()) {
+        if (seq > beginsAfter) report(seq, 'has an anchor, and is missing');
+      }
+      problems.sort((one, other) => (one.seq < other.seq ? -1 : Number(one.seq > other.seq)));
+      return { events, first: first?.seq ?? 0n, last: reached.seq, hash: reached.hash, problems };
+    },
+  };
+}

@@ -1,0 +1,149 @@
+// The audit trail: a chain that only grows (migrations/0012_audit_chain.sql).
+import { type RawBuilder, sql } from 'kysely';
+import type { Anchor, ChainedEvent } from '../domain/audit-chain.ts';
+import type { Db } from './database.ts';
+
+export type AuditRecord = {
+  /** Its place in the chain, from 1. */
+  seq: bigint;
+  id: string;
+  occurredAt: Date;
+  type: string;
+  userId: string | null;
+  sessionId: string | null;
+  account: string | null;
+  detail: string | null;
+  actor: string | null;
+  target: string | null;
+  before: Record<string, unknown> | null;
+  after: Record<string, unknown> | null;
+  address: string;
+  userAgent: string;
+  requestId: string;
+  hash: Buffer;
+};
+
+/** Each is empty, or null, for any. */
+export type AuditFilter = { userId: string; actor: string; type: string; from: Date | null; until: Date | null };
+
+export type DroppedPartition = { dropped: string; events: string };
+
+export type AuditTrail = ReturnType<typeof createAuditTrail>;
+
+/** Of events that one lock of the chain's end moves. */
+const BATCH = 200;
+
+export function createAuditTrail(db: Db) {
+  async function recordUpTo(id: string, atMost: number): Promise<void> {
+    await sql`SELECT record_audit_events(${id}, ${atMost})`.execute(db);
+  }
+
+  return {
+    /** Moves an event from the outbox to the trail, once however often this runs, and others that wait with it. */
+    async record(id: string): Promise<void> {
+      // One that cannot be recorded must not hold up the others.
+      await recordUpTo(id, BATCH).catch(() => recordUpTo(id, 1));
+    },
+
+    async ensurePartitions(): Promise<void> {
+      await sql`SELECT ensure_audit_partitions()`.execute(db);
+    },
+
+    /** The end of the chain; 0 before the first event. */
+    async end(): Promise<{ seq: bigint; hash: Buffer }> {
+      const { rows } = await sql<{ seq: string; hash: Buffer }>`SELECT seq, hash FROM audit_chain`.execute(db);
+      const { seq = '0', hash = Buffer.alloc(0) } = rows[0] ?? {};
+      return { seq: BigInt(seq), hash };
+    },
+
+    async anchor(): Promise<Anchor> {
+      const { seq, hash } = await this.end();
+      return { seq, hash: hash.toString('hex') };
+    },
+
+    /** The first ones after a place. @param upTo the last place that is asked for */
+    async after(seq: bigint, upTo: bigint | null, filter: AuditFilter, atMost: number): Promise<AuditRecord[]> {
+      const { rows } = await sql<Row>`
+        SELECT * FROM audit_events
+        WHERE seq > ${seq} AND (${upTo}::bigint IS NULL OR seq <= ${upTo}) AND ${matches(filter)}
+        ORDER BY seq LIMIT ${atMost}
+      `.execute(db);
+      return rows.map(toRecord);
+    },
+
+    /** The last ones before a place. @param seq null for the newest of all */
+    async before(seq: bigint | null, filter: AuditFilter, atMost: number): Promise<AuditRecord[]> {
+      const { rows } = await sql<Row>`
+        SELECT * FROM audit_events WHERE (${seq}::bigint IS NULL OR seq < ${seq}) AND ${matches(filter)}
+        ORDER BY seq DESC LIMIT ${atMost}
+      `.execute(db);
+      return rows.map(toRecord);
+    },
+
+    /** As they are stored, in the order of their places, to be verified: also what is there twice. */
+    async *chained(atMost: number): AsyncIterable<ChainedEvent> {
+      let [seq, id] = ['0', ''];
+      for (;;) {
+        const { rows } = await sql<ChainedRow>`
+          SELECT seq, audit_time(recorded_at) AS "recordedAt", id::text, audit_time(occurred_at) AS "occurredAt", type,
+            user_id::text AS "userId", session_id::text AS "sessionId", account, detail, actor, target,
+            before::text, after::text, request_id AS "requestId", address, user_agent AS "userAgent",
+            origin_salt AS "originSalt", origin_digest AS "originDigest", previous_hash AS "previousHash", hash
+          FROM audit_events WHERE (seq, id::text) > (${seq}::bigint, ${id})
+          ORDER BY seq, id::text LIMIT ${atMost}
+        `.execute(db);
+        for (const row of rows) yield { ...row, seq: BigInt(row.seq) };
+        const last = rows.at(-1);
+        if (!last) return;
+        [seq, id] = [last.seq, last.id];
+      }
+    },
+
+    /** Whole months before a time, for good; for the owner of the schema alone. */
+    async drop(before: Date): Promise<DroppedPartition[]> {
+      const { rows } = await sql<DroppedPartition>`SELECT * FROM drop_audit_events(${before})`.execute(db);
+      return rows;
+    },
+  };
+}
+
+function matches({ userId, actor, type, from, until }: AuditFilter): RawBuilder<boolean> {
+  const conditions = [
+    ...(userId === '' ? [] : [sql<boolean>`user_id = ${userId}`]),
+    ...(actor === '' ? [] : [sql<boolean>`actor = ${actor}`]),
+    ...(type === '' ? [] : [sql<boolean>`type = ${type}`]),
+    ...(from ? [sql<boolean>`occurred_at >= ${from}`] : []),
+    ...(until ? [sql<boolean>`occurred_at < ${until}`] : []),
+  ];
+  return conditions.length === 0 ? sql<boolean>`true` : sql<boolean>`${sql.join(conditions, sql` AND `)}`;
+}
+
+type ChainedRow = Omit<ChainedEvent, 'seq'> & { seq: string };
+
+type Row = {
+  seq: string;
+  id: string;
+  occurred_at: Date;
+  type: string;
+  user_id: string | null;
+  session_id: string | null;
+  account: string | null;
+  detail: string | null;
+  actor: string | null;
+  target: string | null;
+  before: Record<string, unknown> | null;
+  after: Record<string, unknown> | null;
+  address: string;
+  user_agent: string;
+  request_id: string;
+  hash: Buffer;
+};
+
+function toRecord(row: Row): AuditRecord {
+  const { id, type, account, detail, actor, target, before, after, address, hash } = row;
+  return {
+    ...{ seq: BigInt(row.seq), id, occurredAt: row.occurred_at, type, userId: row.user_id, sessionId: row.session_id },
+    ...{ account, detail, actor, target, before, after, address, userAgent: row.user_agent },
+    ...{ requestId: row.request_id, hash },
+  };
+}

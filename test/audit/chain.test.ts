@@ -1,0 +1,235 @@
+// The chain of the audit trail, written by several workers at once, and what happens to it behind the service's back.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { startApp } from '../../src/app.ts';
+import { readConfig } from '../../src/config.ts';
+import { createLogger } from '../../src/log.ts';
+import { startTestApp, type TestApp } from '../support/app.ts';
+import { account, admin, auth, type Caller, viaFetch } from '../support/clients.ts';
+import { eventually } from '../support/eventually.ts';
+import { registered, type SignedIn, signedIn, signedInWith } from '../support/people.ts';
+import { runMain } from '../support/processes.ts';
+
+let app: TestApp;
+let call: Caller;
+let folder: string;
+let workers: { close(): Promise<void> }[];
+let lines: string[];
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'latchkey-audit-'));
+  lines = [];
+  app = await startTestApp({ AUDIT_ANCHOR_SECONDS: '1', AUDIT_ANCHOR_FILE: join(folder, 'anchors') });
+  call = viaFetch(app.url);
+  const log = createLogger('info', { write: (line) => void lines.push(line) });
+  workers = await Promise.all(
+    [1, 2].map(() => startApp(readConfig(app.environment), { api: false, worker: true }, log)),
+  );
+});
+afterAll(async () => {
+  await Promise.all(workers.map((worker) => worker.close()));
+  await app.close();
+  rmSync(folder, { recursive: true });
+});
+
+const recorded = () => eventually(async () => (await app.owner.query('SELECT FROM outbox')).rowCount === 0);
+const places = async () =>
+  (await app.owner.query('SELECT seq::int FROM audit_events ORDER BY seq')).rows.map(({ seq }) => seq as number);
+
+async function latchkey(...args: string[]) {
+  const { DATABASE_URL, MIGRATION_DATABASE_URL } = app.environment;
+  const running = runMain(['audit', ...args], { DATABASE_URL, MIGRATION_DATABASE_URL });
+  return { exit: await running.ended, output: running.output() };
+}
+
+test('three workers make one chain of it: every event once, without a gap', async () => {
+  await Promise.all(Array.from({ length: 60 }, () => registered(call)));
+  await recorded();
+  const seqs = await places();
+  expect(seqs.length).toBeGreaterThanOrEqual(60);
+  expect(seqs).toEqual(seqs.map((_, n) => n + 1));
+  const { exit, output } = await latchkey('verify');
+  expect(output).toMatch(new RegExp(`^events +${seqs.length}\n(.*\n)*the audit trail is whole\n$`));
+  expect(exit).toBe(0);
+});
+
+test('an event that cannot be recorded holds up no other', async () => {
+  await app.owner.query(
+    `INSERT INTO outbox (id, topic, payload, created_at)
+      VALUES ('00000000-0000-7000-8000-000000000000', 'audit', '{"type": "odd", "userId": "none"}', now())`,
+  );
+  const person = await registered(call);
+  await eventually(async () => {
+    const { rowCount } = await app.owner.query('SELECT FROM audit_events WHERE user_id = $1', [person.userId]);
+    return rowCount === 1;
+  });
+  await app.owner.query("DELETE FROM outbox WHERE payload ->> 'type' = 'odd'");
+});
+
+test('its end is written to the log and to a file, by which a rewritten chain is found out', async () => {
+  await registered(call);
+  await recorded();
+  await eventually(() => lines.some((line) => line.includes('audit anchor')));
+  const [seq] = (await places()).slice(-1);
+  const anchors = join(folder, 'anchors');
+  await eventually(async () => (await latchkey('verify', '--anchors', anchors)).exit === 0);
+  writeFileSync(join(folder, 'log'), lines.join(''));
+  expect((await latchkey('verify', '--anchors', join(folder, 'log'))).exit).toBe(0);
+  writeFileSync(join(folder, 'other'), `{"audit_seq":"${seq}","audit_hash":"${'0'.repeat(64)}"}\n`);
+  const other = await latchkey('verify', '--anchors', join(folder, 'other'));
+  expect(other.output).toContain(`${seq}`);
+  expect(other.output).toContain('is not what the anchor says');
+  expect(other.exit).toBe(1);
+  expect((await latchkey('verify', '--anchors', '/dev/null')).output).toContain('has no anchors');
+});
+
+describe('verify finds', () => {
+  beforeEach(async () => {
+    for (let n = 0; n < 3; n += 1) await registered(call);
+    await recorded();
+    await app.owner.query('DROP TABLE IF EXISTS before_all; CREATE TABLE before_all AS TABLE audit_events');
+  });
+  /** Does something to the third last event behind the service's back, and puts it right again. */
+  async function tampering(statement: string, ...more: string[]): Promise<{ at: number; output: string }> {
+    const at = (await places()).at(-3) as number;
+    for (const one of [statement, ...more]) await app.owner.query(one.replaceAll('$at', String(at)));
+    const { exit, output } = await latchkey('verify');
+    await app.owner.query('DELETE FROM audit_events; INSERT INTO audit_events TABLE before_all');
+    expect(exit).toBe(1);
+    expect((await latchkey('verify')).output).toContain('is whole');
+    return { at, output };
+  }
+
+  test.each([
+    ['a changed type', "UPDATE audit_events SET type = 'x' WHERE seq = $at"],
+    ['a changed time', "UPDATE audit_events SET occurred_at = occurred_at + interval '1 microsecond' WHERE seq = $at"],
+    ['a word that moves to the next field', 'UPDATE audit_events SET account = NULL, detail = account WHERE seq = $at'],
+    ['an empty text for none', "UPDATE audit_events SET detail = '' WHERE seq = $at"],
+    ['a before that was none', "UPDATE audit_events SET before = '{}' WHERE seq = $at"],
+    ['another request', "UPDATE audit_events SET request_id = request_id || 'x' WHERE seq = $at"],
+  ])('%s', async (_, statement) => {
+    const { at, output } = await tampering(statement);
+    expect(output).toMatch(new RegExp(`^${at} +was changed$`, 'm'));
+    expect(output).toContain('1 problems');
+  });
+
+  test('another address', async () => {
+    const { at, output } = await tampering("UPDATE audit_events SET address = '192.0.2.9' WHERE seq = $at");
+    expect(output).toMatch(new RegExp(`^${at} +had its address or user agent changed$`, 'm'));
+  });
+
+  test('an address that was wiped, though its user is there', async () => {
+    const wipe = "UPDATE audit_events SET address = '', user_agent = '', origin_salt = NULL WHERE seq = $at";
+    const { at, output } = await tampering(wipe);
+    expect(output).toMatch(new RegExp(`^${at} +was made to forget`, 'm'));
+  });
+
+  test('an event that is gone', async () => {
+    const { at, output } = await tampering('DELETE FROM audit_events WHERE seq = $at');
+    expect(output).toMatch(new RegExp(`^${at} +${at} is missing$`, 'm'));
+  });
+
+  test('two events that changed places', async () => {
+    const { at, output } = await tampering(
+      'UPDATE audit_events SET seq = -1 WHERE seq = $at',
+      'UPDATE audit_events SET seq = $at WHERE seq = $at + 1',
+      'UPDATE audit_events SET seq = $at + 1 WHERE seq = -1',
+    );
+    expect(output).toMatch(new RegExp(`^${at} +does not follow`, 'm'));
+  });
+
+  test('an event that is there twice', async () => {
+    const copy = `INSERT INTO audit_events SELECT (jsonb_populate_record(e, jsonb_build_object(
+      'id', gen_random_uuid(), 'recorded_at', recorded_at + interval '1 second'))).* FROM audit_events AS e WHERE seq = $at`;
+    const { at, output } = await tampering(copy);
+    expect(output).toMatch(new RegExp(`^${at} +is there twice$`, 'm'));
+  });
+
+  test('a chain that was cut off at its end, or at its beginning', async () => {
+    const end = await tampering('DELETE FROM audit_events WHERE seq >= $at');
+    expect(end.output).toMatch(new RegExp(`^${end.at} +the chain goes on to ${end.at + 2}`, 'm'));
+    const begin = await tampering('DELETE FROM audit_events WHERE seq < $at');
+    expect(begin.output).toMatch(new RegExp(`^1 +1 to ${begin.at - 1} are missing, and no event says`, 'm'));
+  });
+
+  test('an event that was changed with its hash: the next one does not follow any more', async () => {
+    const { at, output } = await tampering(
+      "UPDATE audit_events SET type = 'x', hash = sha256(previous_hash || 'anything') WHERE seq = $at",
+    );
+    expect(output).toMatch(new RegExp(`^${at + 1} +does not follow`, 'm'));
+  });
+});
+
+test('who is forgotten leaves the chain whole', async () => {
+  const person = await signedIn(call);
+  await call(account.deleteMe, {}, { bearer: person.accessToken });
+  await recorded();
+  await app.owner.query("UPDATE erasures SET deleted_at = deleted_at - interval '2 minutes'");
+  await eventually(async () => {
+    const { rows } = await app.owner.query('SELECT address FROM audit_events WHERE user_id = $1', [person.userId]);
+    return rows.every(({ address }) => address === '');
+  });
+  await recorded();
+  expect((await latchkey('verify')).output).toContain('is whole');
+});
+
+test('old months go, and the rest is still whole', async () => {
+  await recorded();
+  const month = new Date().toISOString().slice(0, 7).replace('-', '_');
+  await app.owner.query(`ALTER TABLE audit_events_${month} RENAME TO audit_events_2020_01`);
+  await app.owner.query('ALTER TABLE audit_events DETACH PARTITION audit_events_2020_01');
+  await app.owner.query(
+    "UPDATE audit_events_2020_01 SET recorded_at = '2020-01-05'::timestamptz + seq * interval '1 second'",
+  );
+  await app.owner.query(
+    "ALTER TABLE audit_events ATTACH PARTITION audit_events_2020_01 FOR VALUES FROM ('2020-01-01') TO ('2020-02-01')",
+  );
+  await app.owner.query('SELECT ensure_audit_partitions()');
+  const last = (await places()).at(-1) as number;
+  expect((await latchkey('drop', '--before', '2020-01-31')).output).toContain('no whole month');
+  const { output } = await latchkey('drop', '--before', '2020-02-01');
+  expect(output).toMatch(new RegExp(`^audit_events_2020_01 +${last}$`, 'm'));
+  expect(await places()).toEqual([last + 1]);
+  await registered(call);
+  await recorded();
+  expect((await latchkey('verify')).output).toContain('is whole');
+  expect((await latchkey('drop')).output).toContain('--before is required');
+  const { rows } = await app.owner.query("SELECT actor, before FROM audit_events WHERE type = 'audit_events_dropped'");
+  expect(rows).toMatchObject([{ actor: expect.stringMatching(/^operator:/), before: { count: last, lastSeq: last } }]);
+});
+
+describe('asked for over AdminService', () => {
+  let boss: SignedIn;
+  beforeAll(async () => {
+    boss = await signedInWith(app, call, ['admin']);
+  });
+  const query = (input: object) => call(admin.queryAuditEvents, input as never, { bearer: boss.accessToken });
+  type Event = { seq: string; type: string; userId: string };
+
+  test('the newest come first, by user, actor, type and time, in pages', async () => {
+    const person = await signedIn(call);
+    await call(auth.login, { email: person.email, password: 'a wrong pass phrase' });
+    await call(admin.disableUser, { userId: person.userId, reason: 'a test' }, { bearer: boss.accessToken });
+    await recorded();
+    const types = async (input: object) => ((await query(input)).body.events as Event[]).map(({ type }) => type);
+    const all = ['user_disabled', 'login_failed', 'login_succeeded', 'registered'];
+    expect(await types({ userId: person.userId })).toEqual(all);
+    expect(await types({ userId: person.userId, type: 'login_failed' })).toEqual(['login_failed']);
+    expect(await types({ actor: `user:${boss.userId}` })).toEqual(['user_disabled']);
+    const now = new Date().toISOString();
+    expect(await types({ userId: person.userId, from: now })).toEqual([]);
+    expect(await types({ userId: person.userId, until: now })).toEqual(all);
+    const first = await query({ userId: person.userId, pageSize: 3 });
+    const { nextPageToken } = first.body;
+    const second = await query({ userId: person.userId, pageSize: 3, pageToken: nextPageToken });
+    expect([...first.body.events, ...second.body.events].map(({ type }: Event) => type)).toEqual(all);
+    expect((await query({ pageToken: nextPageToken })).fields).toEqual(['page_token']);
+    expect((await query({ userId: 'x', type: 'X' })).fields?.toSorted()).toEqual(['type', 'user_id']);
+    expect(first.body.events[0]).toMatchObject({
+      ...{ actor: `user:${boss.userId}`, detail: 'a test', before: { sessions: 1 }, after: { sessions: 0 } },
+    });
+    const { output } = await latchkey('list', '--user', person.userId, '--type', 'user_disabled', '--json');
+    expect(JSON.parse(output)).toMatchObject([{ type: 'user_disabled', detail: 'a test' }]);
+  });
+});

@@ -1,0 +1,99 @@
+import { createClient } from '@connectrpc/connect';
+import { createGrpcTransport } from '@connectrpc/connect-node';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { AdminService } from '../../gen/auth/v1/admin_service_pb.ts';
+import { startTestApp, type TestApp } from '../support/app.ts';
+import { type Caller, viaFetch } from '../support/clients.ts';
+import { eventually } from '../support/eventually.ts';
+import { registered, type SignedIn, signedIn, signedInWith } from '../support/people.ts';
+
+let app: TestApp;
+let call: Caller;
+let boss: SignedIn;
+beforeAll(async () => {
+  app = await startTestApp();
+  call = viaFetch(app.url);
+  boss = await signedInWith(app, call, ['admin']);
+});
+afterAll(() => app.close());
+
+/** Collects what comes until it is stopped. */
+function stream(afterSeq: bigint, more: object = {}, bearer = boss.accessToken) {
+  const client = createClient(AdminService, createGrpcTransport({ baseUrl: app.url }));
+  const abort = new AbortController();
+  const seen: { seqs: bigint[]; cursor: bigint; error: unknown } = { seqs: [], cursor: afterSeq, error: null };
+  const ended = (async () => {
+    const options = { headers: { authorization: `Bearer ${bearer}` }, signal: abort.signal };
+    try {
+      for await (const { events, cursor } of client.streamAuditEvents({ afterSeq, ...more }, options)) {
+        seen.seqs.push(...events.map(({ seq }) => seq));
+        seen.cursor = cursor;
+      }
+    } catch (error) {
+      if (!abort.signal.aborted) seen.error = error;
+    }
+  })();
+  return {
+    seen,
+    async stop() {
+      abort.abort();
+      await ended;
+      return seen;
+    },
+    ended,
+  };
+}
+
+const last = async () => BigInt((await app.owner.query('SELECT seq FROM audit_chain')).rows[0].seq);
+
+test('tells what is there and what comes, each once and in order, also across a break', async () => {
+  await Promise.all(Array.from({ length: 130 }, () => registered(call)));
+  const first = stream(0n);
+  await eventually(() => first.seen.seqs.length > 100);
+  const { cursor, seqs } = await first.stop();
+  const second = stream(cursor);
+  await Promise.all(Array.from({ length: 20 }, () => registered(call)));
+  await eventually(async () => (await app.owner.query('SELECT FROM outbox')).rowCount === 0);
+  const end = await last();
+  await eventually(() => second.seen.cursor === end);
+  const all = [...seqs, ...(await second.stop()).seqs];
+  expect(all).toEqual(Array.from({ length: Number(end) }, (_, n) => BigInt(n + 1)));
+});
+
+test('filters, and its cursor passes over what was not asked for', async () => {
+  const person = await signedIn(call);
+  await eventually(async () => (await app.owner.query('SELECT FROM outbox')).rowCount === 0);
+  const mine = stream(0n, { userId: person.userId });
+  const end = await last();
+  await eventually(() => mine.seen.cursor >= end);
+  expect((await mine.stop()).seqs).toHaveLength(2);
+});
+
+test('is for administrators, as long as they are', async () => {
+  const person = await signedIn(call);
+  const refused = stream(0n, {}, person.accessToken);
+  await refused.ended;
+  expect(String(refused.seen.error)).toContain('permission_denied');
+  const other = await signedInWith(app, call, ['admin']);
+  const open = stream(await last(), {}, other.accessToken);
+  await eventually(async () => {
+    await app.owner.query("DELETE FROM user_roles WHERE user_id = $1 AND role = 'admin'", [other.userId]);
+    return true;
+  });
+  await registered(call);
+  await open.ended;
+  expect(String(open.seen.error)).toContain('unauthenticated');
+});
+
+test('ends when the service stops', async () => {
+  const short = await startTestApp();
+  const askShort = viaFetch(short.url);
+  const chief = await signedInWith(short, askShort, ['admin']);
+  const client = createClient(AdminService, createGrpcTransport({ baseUrl: short.url }));
+  const messages = client.streamAuditEvents({}, { headers: { authorization: `Bearer ${chief.accessToken}` } });
+  const iterator = messages[Symbol.asyncIterator]();
+  await iterator.next();
+  const startedAt = performance.now();
+  await short.close();
+  expect(performance.now() - startedAt).toBeLessThan(8_000);
+});
