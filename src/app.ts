@@ -10,6 +10,7 @@ import type { Deps } from './deps.ts';
 import { openMailer } from './jobs/mailer.ts';
 import { openQueueRedis, openQueues } from './jobs/queues.ts';
 import { startWorker } from './jobs/worker.ts';
+import { createApiKeys } from './keys/api-keys.ts';
 import { derivePurposeKeys } from './keys/purpose-keys.ts';
 import { createServiceKeys } from './keys/service-keys.ts';
 import { loadSigningKeys } from './keys/signing-keys.ts';
@@ -28,6 +29,7 @@ import { extAuthzRoutes } from './server/ext-authz.ts';
 import { createForwardAuthHandler } from './server/forward-auth.ts';
 import { createLeanRpc } from './server/lean/lean-rpc.ts';
 import { listen } from './server/listener.ts';
+import { createOAuthTokenHandler } from './server/oauth-token.ts';
 import { createPlainHttpHandler } from './server/plain-http.ts';
 import { createReadiness } from './server/readiness.ts';
 import { createRpcHandler } from './server/rpc.ts';
@@ -219,9 +221,11 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
   }
   const denials = createDenials({ store, now });
   const closing = new AbortController();
+  const apiKeys = createApiKeys(store.serviceAccounts);
   const deps: Deps = {
     store,
     denials,
+    apiKeys,
     limiter: traced('limiter', limiter),
     hasher: traced('hasher', hasher),
     verifier,
@@ -237,6 +241,7 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
       issuer: config.ISSUER,
       audiences: config.AUDIENCE,
       accessTtlSeconds: config.ACCESS_TOKEN_TTL_SECONDS,
+      serviceTokenTtlSeconds: config.SERVICE_TOKEN_TTL_SECONDS,
       sessionIdleSeconds: config.SESSION_IDLE_SECONDS,
       sessionMaxSeconds: config.SESSION_MAX_SECONDS,
       maxSessionsPerUser: config.MAX_SESSIONS_PER_USER,
@@ -251,7 +256,7 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
   const serviceKeys = createServiceKeys(config.SERVICE_KEYS);
   const clientAddress = createClientAddress(config.TRUSTED_PROXIES);
   const calls = { clientAddress, tracing };
-  const lean = createLeanRpc({ verifier, serviceKeys, denials, callLog, clientAddress });
+  const lean = createLeanRpc({ verifier, serviceKeys, apiKeys, denials, callLog, clientAddress });
   const standard = createStandardServices(readiness.check, config.GRPC_REFLECTION);
   const rpc = createRpcHandler({ ...deps, ...calls, serviceKeys }, callLog, [
     adminRoutes(deps),
@@ -279,6 +284,7 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
       createCorsHandler(config.CORS_ORIGINS),
       rpc,
       createForwardAuthHandler({ ...deps, ...calls }, callLog),
+      createOAuthTokenHandler({ ...deps, ...calls }, callLog),
       plainHttp,
       createUnknownGrpcMethodHandler(callLog, calls),
     ],

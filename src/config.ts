@@ -95,6 +95,7 @@ const fields = {
   SERVICE_KEYS: serviceKeys.prefault(''),
 
   ACCESS_TOKEN_TTL_SECONDS: number(30, MAX_ACCESS_TTL_SECONDS).default(900),
+  SERVICE_TOKEN_TTL_SECONDS: number(30, MAX_ACCESS_TTL_SECONDS).default(300),
   SESSION_IDLE_SECONDS: number(60, 366 * 86_400).default(7 * 86_400),
   SESSION_MAX_SECONDS: number(60, 5 * 366 * 86_400).default(90 * 86_400),
   // As many as ListSessions has room for.

@@ -2,6 +2,7 @@ import type { Denials } from './auth/denials.ts';
 import type { ChangeFeed } from './changes/change-feed.ts';
 import type { Watchers } from './changes/watchers.ts';
 import type { PasswordPolicy } from './domain/password.ts';
+import type { ApiKeys } from './keys/api-keys.ts';
 import type { PurposeKeys } from './keys/purpose-keys.ts';
 import type { SigningKeys } from './keys/signing-keys.ts';
 import type { Limiter } from './limits/limiter.ts';
@@ -16,6 +17,7 @@ type TokenSettings = {
   /** `aud` of access tokens; at least one. */
   audiences: string[];
   accessTtlSeconds: number;
+  serviceTokenTtlSeconds: number;
   /** How long a session lives without being used. */
   sessionIdleSeconds: number;
   /** How long it lives at the most. */
@@ -34,6 +36,7 @@ export type Deps = {
   watchers: Watchers;
   signingKeys: SigningKeys;
   denials: Denials;
+  apiKeys: ApiKeys;
   purposeKeys: PurposeKeys;
   passwordPolicy: PasswordPolicy;
   providers: Providers;

@@ -21,7 +21,7 @@ const USAGE = `usage: node src/main.ts <command>
   migrate --service-login   and make the database and the login that DATABASE_URL names
   mails                     show every mail there is in a browser
 
-  users, roles, audit, outbox
+  users, roles, services, audit, outbox
                             what operators do; "<command> --help" says more
 `;
 

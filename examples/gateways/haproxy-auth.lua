@@ -1,5 +1,5 @@
 -- `http-request lua.latchkey <what the route asks for>` sets txn.admitted, or answers 401 or 403. haproxy.cfg refuses the rest.
-local IDENTITY = { 'x-auth-user-id', 'x-auth-session-id', 'x-auth-roles' }
+local IDENTITY = { 'x-auth-user-id', 'x-auth-session-id', 'x-auth-service', 'x-auth-roles' }
 local REFUSAL = { 'www-authenticate', 'content-type', 'cache-control' }
 
 core.register_action('latchkey', { 'http-req' }, function(txn, requirement)
@@ -16,7 +16,8 @@ core.register_action('latchkey', { 'http-req' }, function(txn, requirement)
   })
   if answer.status == 200 then
     for _, name in ipairs(IDENTITY) do
-      txn.http:req_set_header(name, answer.headers[name][0])
+      local value = answer.headers[name][0]
+      if value == '' then txn.http:req_del_header(name) else txn.http:req_set_header(name, value) end
     end
     txn:set_var('txn.admitted', true)
   elseif answer.status == 401 or answer.status == 403 then

@@ -21,11 +21,14 @@ const orders = new Map<string, string[]>();
 
 const server = createServer((request, response) => {
   protect(request, response, () => {
-    const { userId, email } = principalOf(request);
-    const mine = orders.get(userId) ?? [];
-    if (request.method === 'POST') orders.set(userId, [...mine, `order ${mine.length + 1}`]);
+    const principal = principalOf(request);
+    // Another service that asks has a name instead.
+    const [id, who] =
+      principal.kind === 'user' ? [principal.userId, principal.email] : [principal.name, principal.name];
+    const mine = orders.get(id) ?? [];
+    if (request.method === 'POST') orders.set(id, [...mine, `order ${mine.length + 1}`]);
     response.setHeader('content-type', 'application/json');
-    response.end(JSON.stringify({ email, orders: orders.get(userId) ?? [] }));
+    response.end(JSON.stringify({ who, orders: orders.get(id) ?? [] }));
   });
 });
 

@@ -3,45 +3,40 @@ import { type Actor, actorName } from '../domain/actor.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit } from '../domain/effect.ts';
-import { InvalidValue, parseFields } from '../domain/parse-fields.ts';
+import { invalid, parseFields } from '../domain/parse-fields.ts';
 import { parseReason } from '../domain/reason.ts';
 import { parseRole } from '../domain/role.ts';
-import { parseUuid } from '../domain/uuid.ts';
+import { auditedGrant, type HolderInput, holderOf, holderParsers, unknownHolder } from './holder.ts';
 import { assertMayGrant } from './may.ts';
 
-export type GrantRoleInput = { actor: Actor; userId: string; role: string; reason: string; expiresAt: Date | null };
+export type GrantRoleInput = HolderInput & { actor: Actor; role: string; reason: string; expiresAt: Date | null };
 
-/** @throws AuthError USER_NOT_FOUND, ROLE_NOT_FOUND or GRANT_NOT_ALLOWED */
+/** @throws AuthError USER_NOT_FOUND, SERVICE_ACCOUNT_NOT_FOUND, ROLE_NOT_FOUND or GRANT_NOT_ALLOWED */
 export async function grantRole(
   deps: Pick<Deps, 'store' | 'changeFeed' | 'now'>,
   { actor, expiresAt, ...input }: GrantRoleInput,
   { origin }: Call,
 ): Promise<void> {
   const now = deps.now();
-  const fields = parseFields({
-    user_id: () => parseUuid(input.userId),
+  const { role, reason } = parseFields({
+    ...holderParsers(input),
     role: () => parseRole(input.role),
     reason: () => parseReason(input.reason),
-    expires_at: () => (expiresAt && expiresAt <= now ? notInThePast() : expiresAt),
+    expires_at: () => expiresAt && expiresAt <= now && invalid('must be in the future'),
   });
-  const { user_id: userId, role, reason } = fields;
-  const grant = { userId, role, reason, expiresAt };
+  const holder = holderOf(input);
   const granted = await deps.store.roles.grant(
-    grant,
+    { holder, role, reason, expiresAt },
     actor,
     now,
     (judged) => assertMayGrant(judged, role),
     (before) => [
       audit({
-        ...{ type: 'role_granted', actor: actorName(actor), userId, target: `role:${role}`, detail: reason, origin },
+        ...{ type: 'role_granted', actor: actorName(actor), ...auditedGrant(holder, role), detail: reason, origin },
         ...{ before, after: { role, expiresAt } },
       }),
     ],
   );
-  if (granted === 'unknown') throw new AuthError('USER_NOT_FOUND');
+  if (granted === 'unknown') throw new AuthError(unknownHolder(holder));
   await deps.changeFeed.catchUp();
-}
-
-function notInThePast(): never {
-  throw new InvalidValue('must be in the future');
 }

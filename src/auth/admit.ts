@@ -3,10 +3,10 @@ import type { Deps } from '../deps.ts';
 import type { Reason } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { InvalidValue, parseFields } from '../domain/parse-fields.ts';
-import type { UserPrincipal } from '../domain/principal.ts';
+import type { TokenPrincipal } from '../domain/principal.ts';
 import { parseRole } from '../domain/role.ts';
 import type { Verdict } from '../verifier/engine.ts';
-import type { Denials, Denied } from './denials.ts';
+import { type Denials, type Denied, deniedTo } from './denials.ts';
 
 const ROUTE_ACCESS = ['required', 'optional', 'public'] as const;
 
@@ -20,7 +20,7 @@ export type Requirement = {
   audience: string;
 };
 
-export type Admission = { admitted: true; principal: UserPrincipal | null } | { admitted: false; reason: Reason };
+export type Admission = { admitted: true; principal: TokenPrincipal | null } | { admitted: false; reason: Reason };
 
 const NOBODY: Admission = { admitted: true, principal: null };
 const NAMES = ['access', 'role', 'audience'];
@@ -79,8 +79,8 @@ function withoutToken({ access }: Requirement, token: string): Admission | null 
 /** Who lacks the role that the route asks for. */
 function deniedBy({ role }: Requirement, verdict: Verdict): Denied | null {
   if ('reason' in verdict || role === '') return null;
-  const { userId, roles } = verdict.decision.principal;
-  return roles.includes(role) ? null : { userId, role };
+  const { principal } = verdict.decision;
+  return principal.roles.includes(role) ? null : deniedTo(principal, role);
 }
 
 function conclude({ role }: Requirement, verdict: Verdict): Admission {

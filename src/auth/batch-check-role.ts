@@ -7,6 +7,7 @@ import { parseUuid } from '../domain/uuid.ts';
 import type { Verdict } from '../verifier/engine.ts';
 import { MAX_BATCH } from './batch-verify.ts';
 import { answerFor, answerForUser, type RoleAnswer } from './check-role.ts';
+import { deniedTo } from './denials.ts';
 
 /** By token or by user id. */
 export type RoleCheck = { role: string } & ({ accessToken: string } | { userId: string });
@@ -41,8 +42,8 @@ async function answerForVerdict(
   call: Call,
 ): Promise<RoleAnswer> {
   if ('reason' in verdict) return { allowed: false, reason: verdict.reason satisfies Reason };
-  const { userId, roles } = verdict.decision.principal;
-  return answerFor(deps, { userId, roles }, role, call);
+  const { principal } = verdict.decision;
+  return answerFor(deps, principal.roles, deniedTo(principal, role), call);
 }
 
 function parsersOf(check: RoleCheck, n: number): [string, () => string][] {

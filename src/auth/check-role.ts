@@ -4,6 +4,7 @@ import type { Call } from '../domain/call.ts';
 import { parseFields } from '../domain/parse-fields.ts';
 import { parseRole } from '../domain/role.ts';
 import { parseUuid } from '../domain/uuid.ts';
+import { type Denied, deniedTo } from './denials.ts';
 import { verify } from './verify.ts';
 
 /** By token or by user id; `credential` is the token of the call itself, examined when neither is given. */
@@ -18,7 +19,7 @@ export async function checkRole(deps: CheckRoleDeps, input: CheckRoleInput, call
   if (!('userId' in input)) {
     const { role } = parseFields({ role: () => parseRole(input.role) });
     const { principal } = await verify(deps, { ...input, audience: '' }, call);
-    return answerFor(deps, principal, role, call);
+    return answerFor(deps, principal.roles, deniedTo(principal, role), call);
   }
   const { role, user_id: userId } = parseFields({
     user_id: () => parseUuid(input.userId),
@@ -37,16 +38,16 @@ export async function answerForUser(
 ): Promise<RoleAnswer> {
   if (!holder) return { allowed: false, reason: 'USER_NOT_FOUND' };
   if (holder.disabled) return { allowed: false, reason: 'USER_DISABLED' };
-  return answerFor(deps, { userId, roles: holder.roles }, role, call);
+  return answerFor(deps, holder.roles, { subject: `user:${userId}`, role }, call);
 }
 
 export async function answerFor(
   { denials }: Pick<Deps, 'denials'>,
-  { userId, roles }: { userId: string; roles: string[] },
-  role: string,
+  roles: string[],
+  asked: Denied,
   { origin }: Call,
 ): Promise<RoleAnswer> {
-  if (roles.includes(role)) return { allowed: true };
-  await denials.note({ userId, role }, origin);
+  if (roles.includes(asked.role)) return { allowed: true };
+  await denials.note(asked, origin);
   return { allowed: false, reason: 'ROLE_NOT_GRANTED' };
 }

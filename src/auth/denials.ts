@@ -3,9 +3,15 @@
 import type { Deps } from '../deps.ts';
 import type { Origin } from '../domain/effect.ts';
 import { audit } from '../domain/effect.ts';
+import type { TokenPrincipal } from '../domain/principal.ts';
 
-/** Of a user. */
-export type Denied = { userId: string; role: string };
+/** To whom: as audit events name actors. */
+export type Denied = { subject: string; role: string };
+
+export function deniedTo(principal: TokenPrincipal, role: string): Denied {
+  const { kind } = principal;
+  return { subject: kind === 'user' ? `user:${principal.userId}` : `service:${principal.name}`, role };
+}
 
 export type Denials = {
   /** Whether the trail has it already, so that nothing more is to be done. */
@@ -22,16 +28,16 @@ export function createDenials({ store, now }: Pick<Deps, 'store' | 'now'>): Deni
   // In the order of their making, because a Map keeps the order of insertion.
   const noted = new Map<string, number>();
 
-  function isNoted({ userId, role }: Denied): boolean {
-    return (noted.get(`${userId} ${role}`) ?? 0) > now().getTime();
+  function isNoted({ subject, role }: Denied): boolean {
+    return (noted.get(`${subject} ${role}`) ?? 0) > now().getTime();
   }
 
   return {
     isNoted,
     async note(denied, origin) {
       if (isNoted(denied)) return;
-      const { userId, role } = denied;
-      const key = `${userId} ${role}`;
+      const { subject, role } = denied;
+      const key = `${subject} ${role}`;
       noted.delete(key);
       noted.set(key, now().getTime() + REMEMBERED_MS);
       for (const oldest of noted.keys()) {
@@ -39,7 +45,9 @@ export function createDenials({ store, now }: Pick<Deps, 'store' | 'now'>): Deni
         noted.delete(oldest);
       }
       try {
-        await store.outbox.write(now(), [audit({ type: 'role_denied', userId, target: `role:${role}`, origin })]);
+        const userId = /^user:(.+)$/.exec(subject)?.[1];
+        const who = userId === undefined ? { actor: subject } : { userId };
+        await store.outbox.write(now(), [audit({ type: 'role_denied', ...who, target: `role:${role}`, origin })]);
       } catch {
         // The next one tries again.
         noted.delete(key);

@@ -9,6 +9,7 @@ import { asOperator, type Operator } from './operator.ts';
 import { retryDeadLetters, showDeadLetters } from './outbox.ts';
 import { createOutput, type Output } from './output.ts';
 import { removeRole, setRole, showRoles } from './roles.ts';
+import { addKey, addService, dropKey, SERVICE_WORK, showKeys, showServices, workOnService } from './services.ts';
 import { UsageError } from './usage-error.ts';
 import { addUser, showUser, USER_WORK, workOnUser } from './users.ts';
 
@@ -92,6 +93,41 @@ ${COMMON}`,
         const implies = said.implies.split(',').filter((name) => name !== '');
         await setRole(operator, role, { ...said, implies }, output);
       } else if (verb === 'delete') await removeRole(operator, role, output);
+      else return false;
+      return true;
+    },
+  },
+  services: {
+    help: `services: accounts of services, and their keys
+  <service> is a name or an id. What changes something wants --reason "...", which the audit trail keeps.
+
+  services list
+  services create <name> [--description "..."] [--role reader]
+  services keys <service>
+  services create-key <service> --name "..." [--until 2030-01-31]     prints the key, once
+  services revoke-key <id of the key>
+  services grant <service> <role> [--until 2030-01-31T12:00:00Z]
+  services revoke <service> <role>
+  services disable <service>
+  services enable <service>
+  services delete <service>
+${COMMON}`,
+    async run(operator, [verb, service, role, ...rest], options, output) {
+      const said = textsOf(options, ['reason', 'until', 'name', 'role', 'description']);
+      if (verb === undefined || rest.length > 0) return false;
+      if (service === undefined) {
+        if (verb !== 'list') return false;
+        await showServices(operator, output);
+        return true;
+      }
+      const wantsRole = verb === 'grant' || verb === 'revoke';
+      if (wantsRole !== (role !== undefined)) return false;
+      const work = Object.hasOwn(SERVICE_WORK, verb) ? SERVICE_WORK[verb] : undefined;
+      if (work) await workOnService(operator, work, service, { ...said, role: role ?? '' }, output);
+      else if (verb === 'create') await addService(operator, service, said, output);
+      else if (verb === 'keys') await showKeys(operator, service, output);
+      else if (verb === 'create-key') await addKey(operator, service, said, output);
+      else if (verb === 'revoke-key') await dropKey(operator, service, said.reason, output);
       else return false;
       return true;
     },

@@ -23,7 +23,8 @@ export async function showUser({ deps }: Operator, user: string, output: Output)
 export async function addUser({ deps, actor, call }: Operator, email: string, options: UsersOptions, output: Output) {
   const { name: fullName, role, reason } = options;
   const userId = await createUser(deps, { actor, email, fullName, reason }, call);
-  if (role !== '') await grantRole(deps, { actor, userId, role, reason, expiresAt: null }, call);
+  const grant = { actor, userId, serviceAccountId: '', role, reason, expiresAt: null };
+  if (role !== '') await grantRole(deps, grant, call);
   output.say(`${email} has an account, and a mail with the link to set a password`);
   output.record(rowOf(await getUser(deps, { userId })));
 }
@@ -52,11 +53,12 @@ export const USER_WORK: Record<string, Work> = {
     return `had ${await endUserSessions(deps, { actor, userId, reason }, call)} sessions, which have ended`;
   },
   async grant({ deps, actor, call }, userId, { reason, role, until }) {
-    await grantRole(deps, { actor, userId, role, reason, expiresAt: parseTime('--until', until) }, call);
+    const grant = { actor, userId, serviceAccountId: '', role, reason, expiresAt: parseTime('--until', until) };
+    await grantRole(deps, grant, call);
     return `holds ${role}${until === '' ? '' : ` until ${until}`}`;
   },
   async revoke({ deps, actor, call }, userId, { reason, role }) {
-    await revokeRole(deps, { actor, userId, role, reason }, call);
+    await revokeRole(deps, { actor, userId, serviceAccountId: '', role, reason }, call);
     return `does not hold ${role} any more`;
   },
 };

@@ -1,10 +1,10 @@
 import { type ContextKey, createContextKey, type HandlerContext, type Interceptor } from '@connectrpc/connect';
 import { bearerToken } from '../domain/bearer-token.ts';
-import type { UserPrincipal } from '../domain/principal.ts';
+import type { TokenPrincipal } from '../domain/principal.ts';
 import type { Latchkey } from './latchkey.ts';
 import { refusedCall } from './refusal.ts';
 
-const principalKey: ContextKey<UserPrincipal | null> = createContextKey<UserPrincipal | null>(null);
+const principalKey: ContextKey<TokenPrincipal | null> = createContextKey<TokenPrincipal | null>(null);
 
 /** For `interceptors` of a Connect router or adapter: lets pass whom the token of the call speaks for. */
 export function connectInterceptor(latchkey: Pick<Latchkey, 'verify'>): Interceptor {
@@ -19,7 +19,7 @@ export function connectInterceptor(latchkey: Pick<Latchkey, 'verify'>): Intercep
 }
 
 /** Who makes a call of Connect. @throws when the interceptor is not in place */
-export function principalOfContext(context: Pick<HandlerContext, 'values'>): UserPrincipal {
+export function principalOfContext(context: Pick<HandlerContext, 'values'>): TokenPrincipal {
   const principal = context.values.get(principalKey);
   if (!principal) throw new Error('nothing has verified this call: is the interceptor in place?');
   return principal;

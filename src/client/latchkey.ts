@@ -4,11 +4,11 @@ import { timestampDate } from '@bufbuild/protobuf/wkt';
 import { Code, ConnectError, createClient, type Transport } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import { AuthService } from '../../gen/auth/v1/auth_service_pb.ts';
-import type { Principal as PrincipalMessage } from '../../gen/auth/v1/types_pb.ts';
+import { PrincipalKind, type Principal as PrincipalMessage } from '../../gen/auth/v1/types_pb.ts';
 import { VerifierService } from '../../gen/auth/v1/verifier_service_pb.ts';
 import { ErrorInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
 import { AuthError, type Reason } from '../domain/auth-error.ts';
-import type { UserPrincipal } from '../domain/principal.ts';
+import type { TokenPrincipal } from '../domain/principal.ts';
 import { createEngine, type Engine } from '../verifier/engine.ts';
 import { createRevocationView } from '../verifier/revocation-view.ts';
 import { followWatch } from './watch-follower.ts';
@@ -41,7 +41,7 @@ export type Latchkey = {
    * @throws AuthError CREDENTIALS_MISSING, TOKEN_INVALID, TOKEN_EXPIRED, AUDIENCE_MISMATCH, TOKEN_REVOKED, TOKEN_STALE; or
    *   DEPENDENCY_UNAVAILABLE when nobody can tell
    */
-  verify(token: string): Promise<UserPrincipal>;
+  verify(token: string): Promise<TokenPrincipal>;
   /**
    * Resolves when verify needs to ask nobody. Waits for a server that is away.
    * @throws AuthError when the server refuses the service key
@@ -81,7 +81,7 @@ export function createLatchkey(options: LatchkeyOptions): Latchkey {
     },
   });
 
-  async function ask(accessToken: string): Promise<UserPrincipal> {
+  async function ask(accessToken: string): Promise<TokenPrincipal> {
     if (whenStale === 'refuse') throw unavailable(new Error('what is known of revocations is too old'));
     try {
       const { principal } = await authService.verify({ accessToken, audience }, { timeoutMs: ASK_TIMEOUT_MS });
@@ -119,10 +119,15 @@ function transportTo(url: string, nodeOptions: SecureContextOptions, maxStalenes
   return createGrpcTransport({ baseUrl: url, nodeOptions, ...pings });
 }
 
-function toPrincipal(message: PrincipalMessage | undefined): UserPrincipal {
+function toPrincipal(message: PrincipalMessage | undefined): TokenPrincipal {
   if (!message?.issuedAt || !message.expiresAt) throw new ConnectError('no principal in the answer', Code.Internal);
   const { userId, sessionId, email, roles, issuedAt, expiresAt } = message;
   const times = { issuedAt: timestampDate(issuedAt), expiresAt: timestampDate(expiresAt) };
+  if (message.kind === PrincipalKind.SERVICE) {
+    const { serviceAccountId, service: name } = message;
+    // Which key it was for, only the token says.
+    return { kind: 'service', serviceAccountId, name, keyId: '', roles, ...times };
+  }
   return { kind: 'user', userId, sessionId, email, roles, ...times };
 }
 

@@ -1,9 +1,9 @@
-import type { UserPrincipal } from '../domain/principal.ts';
+import type { TokenPrincipal } from '../domain/principal.ts';
 
 /** By the request of node:http, or the metadata of a call of grpc-js. */
-const principals = new WeakMap<object, UserPrincipal>();
+const principals = new WeakMap<object, TokenPrincipal>();
 
-export function setPrincipal(of: object, principal: UserPrincipal): void {
+export function setPrincipal(of: object, principal: TokenPrincipal): void {
   principals.set(of, principal);
 }
 
@@ -12,7 +12,7 @@ export function setPrincipal(of: object, principal: UserPrincipal): void {
  * @param of the request of node:http, or `call.metadata` of grpc-js
  * @throws when nothing has verified it: a handler that was left unprotected must not answer
  */
-export function principalOf(of: object): UserPrincipal {
+export function principalOf(of: object): TokenPrincipal {
   const principal = principals.get(of);
   if (!principal) throw new Error('nothing has verified this request: is the middleware or interceptor in place?');
   return principal;

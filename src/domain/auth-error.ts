@@ -47,7 +47,10 @@ export type Reason =
   | 'ROLE_NOT_FOUND'
   | 'ROLE_CIRCLE'
   | 'ROLE_IN_USE'
-  | 'ROLE_NOT_HELD';
+  | 'ROLE_NOT_HELD'
+  | 'SERVICE_ACCOUNT_NOT_FOUND'
+  | 'SERVICE_NAME_TAKEN'
+  | 'API_KEY_NOT_FOUND';
 
 /** One bad field of a request. The description never repeats the value. */
 export type Violation = { field: string; description: string };

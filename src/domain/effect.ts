@@ -41,7 +41,14 @@ export type AuditType =
   | 'user_deleted'
   | 'user_unlocked'
   | 'new_password_required'
-  | 'sessions_ended';
+  | 'sessions_ended'
+  | 'service_account_created'
+  | 'service_account_disabled'
+  | 'service_account_enabled'
+  | 'service_account_deleted'
+  | 'api_key_created'
+  | 'api_key_revoked'
+  | 'service_token_issued';
 
 /** Holds no secret and no email: people appear by id, or by `account`, a keyed hash of an email. */
 export type AuditEvent = {

@@ -1,4 +1,4 @@
-/** Who a credential speaks for. */
+/** A person with a session, by an access token. */
 export type UserPrincipal = {
   kind: 'user';
   userId: string;
@@ -9,6 +9,26 @@ export type UserPrincipal = {
   expiresAt: Date;
 };
 
-type ServicePrincipal = { kind: 'service'; name: string };
+/** A service, by its key or its certificate. */
+export type ServicePrincipal = {
+  kind: 'service';
+  /** Of its service account; null for one that only configuration knows. */
+  serviceAccountId: string | null;
+  name: string;
+  roles: string[];
+};
 
+/** A service account, by an access token. */
+export type ServiceTokenPrincipal = ServicePrincipal & {
+  serviceAccountId: string;
+  /** The API key that the token was issued for. */
+  keyId: string;
+  issuedAt: Date;
+  expiresAt: Date;
+};
+
+/** Who an access token speaks for. */
+export type TokenPrincipal = UserPrincipal | ServiceTokenPrincipal;
+
+/** Who a credential speaks for. */
 export type Principal = UserPrincipal | ServicePrincipal;

@@ -21,7 +21,9 @@ import type { Principal } from '../domain/principal.ts';
 import { ADMIN_ROLE } from '../domain/role.ts';
 import type { ServiceKeys } from '../keys/service-keys.ts';
 
-export type AccessDeps = Pick<Deps, 'verifier' | 'limiter' | 'store' | 'now'> & { serviceKeys: ServiceKeys };
+export type AccessDeps = Pick<Deps, 'verifier' | 'limiter' | 'store' | 'apiKeys' | 'now'> & {
+  serviceKeys: ServiceKeys;
+};
 
 /** They tell nothing that is a secret, or as Verify nothing but what a token says; probes, tools and Envoy have no credentials. */
 const PUBLIC_SERVICES: DescService[] = [Health, ServerReflection, ServerReflectionAlpha, Authorization];
@@ -54,7 +56,7 @@ export async function authorize(
   if (access === Access.UNSPECIFIED) throw new AuthError('PERMISSION_DENIED');
   // Whatever token a service passes on: that one is its user's.
   const certified = access === Access.SERVICE ? peerService() : null;
-  if (certified !== null) return { kind: 'service', name: certified };
+  if (certified !== null) return byConfiguration(certified);
   if (bearer === '') throw new AuthError('CREDENTIALS_MISSING');
   const principal = await identify(deps, bearer, call);
   if (mayCall(principal, access)) return principal;
@@ -86,13 +88,20 @@ function auditFields(principal: Principal, what: string) {
 
 async function identify(deps: AccessDeps, credential: string, { signal }: Call): Promise<Principal> {
   const name = deps.serviceKeys.nameOf(credential);
-  if (name !== null) return { kind: 'service', name };
+  if (name !== null) return byConfiguration(name);
+  const holder = await deps.apiKeys.open(credential, signal);
+  if (holder) return { kind: 'service', ...holder };
   return (await deps.verifier.verify(credential, '', signal)).principal;
+}
+
+/** One that has no account, and so no roles. */
+function byConfiguration(name: string): Principal {
+  return { kind: 'service', serviceAccountId: null, name, roles: [] };
 }
 
 function mayCall(principal: Principal, access: Access): boolean {
   const isUser = principal.kind === 'user';
-  const isAdmin = isUser && principal.roles.includes(ADMIN_ROLE);
+  const isAdmin = principal.roles.includes(ADMIN_ROLE);
   switch (access) {
     case Access.USER:
       return isUser;

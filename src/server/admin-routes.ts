@@ -3,18 +3,30 @@ import type { JsonObject, MessageInitShape } from '@bufbuild/protobuf';
 import { timestampDate, timestampFromDate } from '@bufbuild/protobuf/wkt';
 import {
   AdminService,
+  type ApiKeySchema,
   type AuditEventSchema,
   type RoleGrantSchema,
+  type ServiceAccountSchema,
   type UserRecordSchema,
 } from '../../gen/auth/v1/admin_service_pb.ts';
+import {
+  deleteServiceAccount,
+  disableServiceAccount,
+  enableServiceAccount,
+} from '../admin/administer-service-account.ts';
 import { deleteUser, disableUser, enableUser, endUserSessions, requireNewPassword } from '../admin/administer-user.ts';
+import { createApiKey } from '../admin/create-api-key.ts';
+import { createServiceAccount } from '../admin/create-service-account.ts';
 import { createUser } from '../admin/create-user.ts';
 import { defineRole } from '../admin/define-role.ts';
 import { deleteRole } from '../admin/delete-role.ts';
 import { type GetUserInput, getUser } from '../admin/get-user.ts';
 import { grantRole } from '../admin/grant-role.ts';
+import { listApiKeys } from '../admin/list-api-keys.ts';
 import { listRoles } from '../admin/list-roles.ts';
+import { listServiceAccounts } from '../admin/list-service-accounts.ts';
 import { queryAuditEvents } from '../admin/query-audit-events.ts';
+import { revokeApiKey } from '../admin/revoke-api-key.ts';
 import { revokeRole } from '../admin/revoke-role.ts';
 import { searchUsers } from '../admin/search-users.ts';
 import { streamAuditEvents } from '../admin/stream-audit-events.ts';
@@ -22,6 +34,7 @@ import { unlockUser } from '../admin/unlock-user.ts';
 import type { Deps } from '../deps.ts';
 import type { AuditRecord } from '../store/audit-trail.ts';
 import type { RoleGrant } from '../store/roles.ts';
+import type { ApiKey, ServiceAccount } from '../store/service-accounts.ts';
 import type { FoundUser, UserRecord } from '../store/user-records.ts';
 import { actorOf, callOf } from './call-context.ts';
 import { userMessage } from './convert.ts';
@@ -93,6 +106,44 @@ export function adminRoutes(deps: Deps): Routes {
           return {};
         },
 
+        createServiceAccount: async (request, context) => {
+          const input = { ...request, actor: actorOf(context) };
+          return { serviceAccountId: await createServiceAccount(deps, input, callOf(context)) };
+        },
+
+        listServiceAccounts: async () => ({
+          serviceAccounts: (await listServiceAccounts(deps)).map(serviceAccountMessage),
+        }),
+
+        disableServiceAccount: async (request, context) => {
+          await disableServiceAccount(deps, { ...request, actor: actorOf(context) }, callOf(context));
+          return {};
+        },
+
+        enableServiceAccount: async (request, context) => {
+          await enableServiceAccount(deps, { ...request, actor: actorOf(context) }, callOf(context));
+          return {};
+        },
+
+        deleteServiceAccount: async (request, context) => {
+          await deleteServiceAccount(deps, { ...request, actor: actorOf(context) }, callOf(context));
+          return {};
+        },
+
+        createApiKey: async ({ expiresAt, ...request }, context) => {
+          const until = expiresAt ? timestampDate(expiresAt) : null;
+          const input = { ...request, expiresAt: until, actor: actorOf(context) };
+          const { id, key } = await createApiKey(deps, input, callOf(context));
+          return { apiKeyId: id, apiKey: key };
+        },
+
+        listApiKeys: async (request) => ({ apiKeys: (await listApiKeys(deps, request)).map(apiKeyMessage) }),
+
+        revokeApiKey: async (request, context) => {
+          await revokeApiKey(deps, { ...request, actor: actorOf(context) }, callOf(context));
+          return {};
+        },
+
         queryAuditEvents: async ({ from, until, ...request }) => {
           const times = { from: from ? timestampDate(from) : null, until: until ? timestampDate(until) : null };
           const { events, nextPageToken } = await queryAuditEvents(deps, { ...request, ...times });
@@ -151,6 +202,24 @@ function foundMessage({ user, disabledAt, hasPassword }: FoundUser) {
 function recordMessage(record: UserRecord): MessageInitShape<typeof UserRecordSchema> {
   const { sessions, grants, providers } = record;
   return { ...foundMessage(record), sessions, providers, grants: grants.map(grantMessage) };
+}
+
+function serviceAccountMessage(account: ServiceAccount): MessageInitShape<typeof ServiceAccountSchema> {
+  const { createdAt, disabledAt, grants, ...rest } = account;
+  return {
+    ...{ ...rest, createdAt: timestampFromDate(createdAt), grants: grants.map(grantMessage) },
+    ...(disabledAt && { disabledAt: timestampFromDate(disabledAt) }),
+  };
+}
+
+function apiKeyMessage(key: ApiKey): MessageInitShape<typeof ApiKeySchema> {
+  const { id, name, createdBy, createdAt, expiresAt, revokedAt, lastUsedAt } = key;
+  return {
+    ...{ id, name, createdBy, createdAt: timestampFromDate(createdAt) },
+    ...(expiresAt && { expiresAt: timestampFromDate(expiresAt) }),
+    ...(revokedAt && { revokedAt: timestampFromDate(revokedAt) }),
+    ...(lastUsedAt && { lastUsedAt: timestampFromDate(lastUsedAt) }),
+  };
 }
 
 function grantMessage({ grantedAt, expiresAt, ...grant }: RoleGrant): MessageInitShape<typeof RoleGrantSchema> {

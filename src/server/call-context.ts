@@ -19,8 +19,9 @@ export function callOf(context: Pick<HandlerContext, 'values' | 'signal'>): Call
 export function actorOf(context: HandlerContext): Actor {
   const { principal } = recordOf(context);
   if (!principal) throw new Error(`${context.method.name} was reached without a caller`);
-  if (principal.kind === 'service') return { kind: 'service', name: principal.name };
-  return { kind: 'user', userId: principal.userId, sessionId: principal.sessionId };
+  const { kind } = principal;
+  if (kind === 'service') return { kind, name: principal.name, serviceAccountId: principal.serviceAccountId };
+  return { kind, userId: principal.userId, sessionId: principal.sessionId };
 }
 
 /** The caller of a USER method; the guard let nobody else through. */

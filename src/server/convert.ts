@@ -9,7 +9,7 @@ import type { ListedSession } from '../account/list-sessions.ts';
 import type { RoleAnswer } from '../auth/check-role.ts';
 import type { StartedOAuth } from '../auth/start-oauth.ts';
 import type { Change } from '../domain/change.ts';
-import type { UserPrincipal } from '../domain/principal.ts';
+import type { TokenPrincipal } from '../domain/principal.ts';
 import type { Tokens } from '../domain/tokens.ts';
 import type { User } from '../domain/user.ts';
 import type { SigningKeys } from '../keys/signing-keys.ts';
@@ -53,13 +53,15 @@ export function tokensMessage(tokens: Tokens): MessageInitShape<typeof TokensSch
   };
 }
 
-export function principalMessage(principal: UserPrincipal): MessageInitShape<typeof PrincipalSchema> {
-  return {
-    ...principal,
-    kind: PrincipalKind.USER,
-    issuedAt: timestampFromDate(principal.issuedAt),
-    expiresAt: timestampFromDate(principal.expiresAt),
-  };
+export function principalMessage(principal: TokenPrincipal): MessageInitShape<typeof PrincipalSchema> {
+  const { issuedAt, expiresAt, roles } = principal;
+  const times = { issuedAt: timestampFromDate(issuedAt), expiresAt: timestampFromDate(expiresAt) };
+  if (principal.kind === 'service') {
+    const { serviceAccountId, name } = principal;
+    return { kind: PrincipalKind.SERVICE, serviceAccountId, service: name, roles, ...times };
+  }
+  const { userId, sessionId, email } = principal;
+  return { kind: PrincipalKind.USER, userId, sessionId, email, roles, ...times };
 }
 
 export function verdictMessage(verdict: Verdict): MessageInitShape<typeof VerdictSchema> {

@@ -10,9 +10,10 @@ import {
 import { type Admission, admit, parseRequirement, type Requirement } from '../auth/admit.ts';
 import type { Deps } from '../deps.ts';
 import { soleBearerToken } from '../domain/bearer-token.ts';
+import type { TokenPrincipal } from '../domain/principal.ts';
 import { callOf, recordOf } from './call-context.ts';
 import { ERRORS } from './errors.ts';
-import { challenge, IDENTITY_HEADERS, identityHeaders, refusalStatus } from './identity-headers.ts';
+import { challenge, identityHeaders, refusalStatus } from './identity-headers.ts';
 import type { Routes } from './routes.ts';
 
 type CheckAnswer = MessageInitShape<typeof CheckResponseSchema>;
@@ -49,21 +50,26 @@ export function sayAdmission(admission: Admission): CheckAnswer {
 }
 
 function sayAdmitted({ principal }: Extract<Admission, { admitted: true }>): CheckAnswer {
-  const headers = Object.entries(identityHeaders(principal)).map(([key, value]) => ({
-    header: { key, value },
-    appendAction: AppendAction.OVERWRITE_IF_EXISTS_OR_ADD,
-  }));
+  const said = Object.entries(identityHeaders(principal));
+  const headers = said
+    .filter(([, value]) => value !== '')
+    .map(([key, value]) => ({ header: { key, value }, appendAction: AppendAction.OVERWRITE_IF_EXISTS_OR_ADD }));
+  // What there is nothing to say of goes, whatever the client has said.
+  const headersToRemove = said.filter(([, value]) => value === '').map(([key]) => key);
   return {
     status: { code: 0 },
     httpResponse: {
       case: 'okResponse',
-      // Of nobody there is nothing to set; what the client has set goes.
-      value: principal ? { headers } : { headersToRemove: [...IDENTITY_HEADERS] },
+      value: { headers, headersToRemove },
     },
-    ...(principal && {
-      dynamicMetadata: { user_id: principal.userId, session_id: principal.sessionId, roles: principal.roles },
-    }),
+    ...(principal && { dynamicMetadata: metadataOf(principal) }),
   };
+}
+
+function metadataOf(principal: TokenPrincipal) {
+  const { roles } = principal;
+  if (principal.kind === 'service') return { service: principal.name, roles };
+  return { user_id: principal.userId, session_id: principal.sessionId, roles };
 }
 
 function sayRefused({ reason }: Extract<Admission, { admitted: false }>): CheckAnswer {

@@ -1,16 +1,18 @@
 // What gateways pass on of an admitted request, and what its caller hears of a refused one. The same over ext_authz and
 // forward auth.
 import type { Reason } from '../domain/auth-error.ts';
-import type { UserPrincipal } from '../domain/principal.ts';
+import type { TokenPrincipal } from '../domain/principal.ts';
 
 /** What a service behind a gateway may believe, because the gateway lets no client set it. */
-export const IDENTITY_HEADERS = ['x-auth-user-id', 'x-auth-session-id', 'x-auth-roles'] as const;
+const IDENTITY_HEADERS = ['x-auth-user-id', 'x-auth-session-id', 'x-auth-service', 'x-auth-roles'] as const;
 
 /** @returns of nobody empty ones, so that a gateway that copies them overwrites what the client has sent */
-export function identityHeaders(principal: UserPrincipal | null): Record<(typeof IDENTITY_HEADERS)[number], string> {
+export function identityHeaders(principal: TokenPrincipal | null): Record<(typeof IDENTITY_HEADERS)[number], string> {
+  const user = principal?.kind === 'user' ? principal : null;
   return {
-    'x-auth-user-id': principal?.userId ?? '',
-    'x-auth-session-id': principal?.sessionId ?? '',
+    'x-auth-user-id': user?.userId ?? '',
+    'x-auth-session-id': user?.sessionId ?? '',
+    'x-auth-service': principal?.kind === 'service' ? principal.name : '',
     'x-auth-roles': principal?.roles.join(',') ?? '',
   };
 }

@@ -21,6 +21,7 @@ import { batchVerify } from '../auth/batch-verify.ts';
 import { checkRole } from '../auth/check-role.ts';
 import { confirmReset } from '../auth/confirm-reset.ts';
 import { finishOAuth } from '../auth/finish-oauth.ts';
+import { issueServiceToken } from '../auth/issue-service-token.ts';
 import { login } from '../auth/login.ts';
 import { logout } from '../auth/logout.ts';
 import { refresh } from '../auth/refresh.ts';
@@ -101,6 +102,12 @@ export function routes(deps: RouteDeps): Routes {
       finishOAuth: async (request, context) => {
         const { tokens, user, isNew } = await finishOAuth(deps, request, callOf(context));
         return { tokens: tokensMessage(tokens), user: userMessage(user), newUser: isNew };
+      },
+
+      issueServiceToken: async (_, context) => {
+        const apiKey = bearerToken(context.requestHeader.get('authorization'));
+        const { accessToken, expiresAt } = await issueServiceToken(deps, { apiKey }, callOf(context));
+        return { accessToken, tokenType: 'Bearer', expiresAt: timestampFromDate(expiresAt) };
       },
 
       requestEmailVerification: async (request, context) => {

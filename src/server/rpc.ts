@@ -148,7 +148,9 @@ function guard(deps: RouteDeps): Interceptor {
     // The certificate of a proxy is not that of those whose calls it passes on.
     const peerService = () => (record.isForwarded ? null : serviceAt(record.peer));
     const credentials = { bearer, peerService };
-    if (peerService() !== null || deps.serviceKeys.nameOf(bearer) !== null) noteEndUser(record, request.header);
+    const isService =
+      deps.serviceKeys.nameOf(bearer) !== null || (await deps.apiKeys.open(bearer, request.signal)) !== null;
+    if (peerService() !== null || isService) noteEndUser(record, request.header);
     const call = callOf({ values: request.contextValues, signal: request.signal });
     record.principal = await authorize(deps, accessOf(request.method), credentials, record.method, call);
     if (!request.stream) await authorizeFields(deps, request.method.input, request.message, credentials, call);

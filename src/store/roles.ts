@@ -10,7 +10,10 @@ import { writeEffects } from './outbox.ts';
 /** `expiresAt` is null for good. `grantedBy` is as in audit events; empty for what came with the account or by SQL. */
 export type RoleGrant = { role: string; grantedAt: Date; grantedBy: string; reason: string; expiresAt: Date | null };
 
-export type NewGrant = Pick<RoleGrant, 'role' | 'reason' | 'expiresAt'> & { userId: string };
+/** Who holds a role: one of the two. */
+export type Holds = { userId: string } | { serviceAccountId: string };
+
+export type NewGrant = Pick<RoleGrant, 'role' | 'reason' | 'expiresAt'> & { holder: Holds };
 
 /** What the rule of who may grant what is judged by: as it stands, and as it stays until the change is committed. */
 export type Judged = {
@@ -80,6 +83,7 @@ export function createRoles(db: Db, newId: () => string) {
         if (!before) return 'unknown';
         const { rows } = await sql<{ used: boolean }>`
           SELECT EXISTS (SELECT FROM user_roles WHERE role = ${name})
+            OR EXISTS (SELECT FROM service_account_roles WHERE role = ${name})
             OR EXISTS (SELECT FROM role_implications WHERE implies = ${name})
             OR EXISTS (SELECT FROM roles WHERE granter = ${name} AND name <> ${name}) AS used
         `.execute(trx);
@@ -90,7 +94,7 @@ export function createRoles(db: Db, newId: () => string) {
       });
     },
 
-    /** Adds the grant, or gives it another reason and end. `unknown`: there is no such user. */
+    /** Adds the grant, or gives it another reason and end. `unknown`: there is no such holder. */
     async grant(
       grant: NewGrant,
       actor: Actor,
@@ -100,15 +104,16 @@ export function createRoles(db: Db, newId: () => string) {
     ): Promise<'done' | 'unknown'> {
       return db.transaction().execute(async (trx) => {
         decide(await judge(trx, actor, 'shared', now));
-        const { userId, role, reason, expiresAt } = grant;
-        if (!(await isUser(trx, userId))) return 'unknown';
-        const before = (await grantsOf(trx, userId)).find((one) => one.role === role) ?? null;
-        const made = { granted_by: actorName(actor), granted_at: now, reason, expires_at: expiresAt };
-        await trx
-          .insertInto('user_roles')
-          .values({ user_id: userId, role, ...made })
-          .onConflict((conflict) => conflict.columns(['user_id', 'role']).doUpdateSet(made))
-          .execute();
+        const { holder, role, reason, expiresAt } = grant;
+        const { table, column, id } = placeOf(holder);
+        if (!(await isThere(trx, holder))) return 'unknown';
+        const before = (await grantsOf(trx, holder)).find((one) => one.role === role) ?? null;
+        await sql`
+          INSERT INTO ${table} (${column}, role, granted_at, granted_by, reason, expires_at)
+          VALUES (${id}, ${role}, ${now}, ${actorName(actor)}, ${reason}, ${expiresAt})
+          ON CONFLICT (${column}, role) DO UPDATE SET granted_at = excluded.granted_at, granted_by = excluded.granted_by,
+            reason = excluded.reason, expires_at = excluded.expires_at
+        `.execute(trx);
         await writeEffects(trx, newId, now, effects(before));
         return 'done';
       });
@@ -116,7 +121,7 @@ export function createRoles(db: Db, newId: () => string) {
 
     /** `unheld`: they were not granted it; it may come with another one. */
     async revoke(
-      { userId, role }: { userId: string; role: string },
+      { holder, role }: { holder: Holds; role: string },
       actor: Actor,
       now: Date,
       decide: (judged: Judged) => void,
@@ -124,10 +129,11 @@ export function createRoles(db: Db, newId: () => string) {
     ): Promise<'done' | 'unknown' | 'unheld'> {
       return db.transaction().execute(async (trx) => {
         decide(await judge(trx, actor, 'shared', now));
-        if (!(await isUser(trx, userId))) return 'unknown';
-        const before = (await grantsOf(trx, userId)).find((one) => one.role === role);
+        const { table, column, id } = placeOf(holder);
+        if (!(await isThere(trx, holder))) return 'unknown';
+        const before = (await grantsOf(trx, holder)).find((one) => one.role === role);
         if (!before) return 'unheld';
-        await trx.deleteFrom('user_roles').where('user_id', '=', userId).where('role', '=', role).execute();
+        await sql`DELETE FROM ${table} WHERE ${column} = ${id} AND role = ${role}`.execute(trx);
         await writeEffects(trx, newId, now, effects(before));
         return 'done';
       });
@@ -158,14 +164,12 @@ async function definitions(db: Db): Promise<RoleDefinition[]> {
     .execute();
 }
 
-/** What a user was granted, with what has run out and was not removed yet. */
-export async function grantsOf(db: Db, userId: string): Promise<RoleGrant[]> {
-  const rows = await db
-    .selectFrom('user_roles')
-    .select(['role', 'granted_at', 'granted_by', 'reason', 'expires_at'])
-    .where('user_id', '=', userId)
-    .orderBy('role')
-    .execute();
+/** What somebody was granted, with what has run out and was not removed yet. */
+export async function grantsOf(db: Db, holder: Holds): Promise<RoleGrant[]> {
+  const { table, column, id } = placeOf(holder);
+  const { rows } = await sql<GrantRow>`
+    SELECT role, granted_at, granted_by, reason, expires_at FROM ${table} WHERE ${column} = ${id} ORDER BY role
+  `.execute(db);
   return rows.map((row) => ({
     role: row.role,
     grantedAt: row.granted_at,
@@ -175,16 +179,34 @@ export async function grantsOf(db: Db, userId: string): Promise<RoleGrant[]> {
   }));
 }
 
-/** Locks the row, so that parallel changes of one user's grants take turns. */
-async function isUser(trx: Db, id: string): Promise<boolean> {
-  const row = await trx.selectFrom('users').select('id').where('id', '=', id).forNoKeyUpdate().executeTakeFirst();
-  return row !== undefined;
+type GrantRow = { role: string; granted_at: Date; granted_by: string | null; reason: string; expires_at: Date | null };
+
+/** Where the grants of a holder are. */
+function placeOf(holder: Holds) {
+  return 'userId' in holder
+    ? { holders: sql.table('users'), table: sql.table('user_roles'), column: sql.ref('user_id'), id: holder.userId }
+    : {
+        holders: sql.table('service_accounts'),
+        table: sql.table('service_account_roles'),
+        column: sql.ref('service_account_id'),
+        id: holder.serviceAccountId,
+      };
+}
+
+/** Locks the row, so that parallel changes of one holder's grants take turns. */
+async function isThere(trx: Db, holder: Holds): Promise<boolean> {
+  const { holders, id } = placeOf(holder);
+  const { rows } = await sql`SELECT FROM ${holders} WHERE id = ${id} FOR NO KEY UPDATE`.execute(trx);
+  return rows.length > 0;
 }
 
 async function rolesOfActor(trx: Db, actor: Actor, now: Date): Promise<string[] | null> {
   if (actor.kind === 'operator') return null;
-  if (actor.kind === 'service') return [];
-  const { rows } = await sql<{ roles: string[] }>`SELECT roles_of_user(${actor.userId}, ${now}) AS roles`.execute(trx);
+  const roles =
+    actor.kind === 'user'
+      ? sql<string[]>`roles_of_user(${actor.userId}, ${now})`
+      : sql<string[]>`roles_of_service(${actor.serviceAccountId}, ${now})`;
+  const { rows } = await sql<{ roles: string[] }>`SELECT ${roles} AS roles`.execute(trx);
   return rows[0]?.roles ?? [];
 }
 

@@ -82,6 +82,26 @@ export type Schema = {
     address: Generated<string>;
     user_agent: Generated<string>;
   };
+  service_accounts: {
+    id: string;
+    name: string;
+    description: string;
+    created_at: Date;
+    created_by: string;
+    disabled_at: Date | null;
+    claims_epoch: Generated<number>;
+  };
+  api_keys: {
+    id: string;
+    service_account_id: string;
+    name: string;
+    hash: Buffer;
+    created_at: Date;
+    created_by: string;
+    expires_at: Date | null;
+    revoked_at: Date | null;
+    last_used_at: Date | null;
+  };
   signing_keys: {
     kid: string;
     algorithm: 'EdDSA';

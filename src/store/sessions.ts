@@ -220,7 +220,7 @@ export function createSessions(db: Db, newId: () => string, clock: () => Date) {
       });
     },
 
-    /** What has become of each session and its user since a token was signed for them; in their order. */
+    /** What has become of each session and its user, or key and its service, since a token was signed for them; in their order. */
     async standings(of: StandingOf[], now: Date, signal?: AbortSignal): Promise<Standing[]> {
       signal?.throwIfAborted();
       const roles = await db.selectFrom('roles').select(['name', 'epoch']).execute();
@@ -234,7 +234,15 @@ export function createSessions(db: Db, newId: () => string, clock: () => Date) {
         .where('ends_by', '>', now)
         .where('disabled_at', 'is', null)
         .execute();
-      const live = new Map(rows.map((row) => [row.id, row]));
+      const keys = await db
+        .selectFrom('api_keys')
+        .innerJoin('service_accounts', 'service_accounts.id', 'api_keys.service_account_id')
+        .select(['api_keys.id', 'service_account_id as user_id', 'claims_epoch'])
+        .where('api_keys.id', 'in', [...new Set(of.map(({ sessionId }) => sessionId))])
+        .where('revoked_at', 'is', null)
+        .where('disabled_at', 'is', null)
+        .execute();
+      const live = new Map([...rows, ...keys].map((row) => [row.id, row]));
       return of.map(({ sessionId, userId, epoch, roles: held, rolesEpoch }) => {
         const session = live.get(sessionId);
         if (!session || session.user_id !== userId) return 'ended';

@@ -9,6 +9,7 @@ import { createOAuthFlows, type OAuthFlows } from './oauth-flows.ts';
 import { createOutbox, type Outbox } from './outbox.ts';
 import { createResets, type Resets } from './resets.ts';
 import { createRoles, type Roles } from './roles.ts';
+import { createServiceAccounts, type ServiceAccounts } from './service-accounts.ts';
 import { createSessions, type Sessions } from './sessions.ts';
 import { createSigningKeyRows, type SigningKeyRows } from './signing-key-rows.ts';
 import { createUserRecords, type UserRecords } from './user-records.ts';
@@ -26,6 +27,7 @@ export type Store = {
   signingKeys: SigningKeyRows;
   roles: Roles;
   userRecords: UserRecords;
+  serviceAccounts: ServiceAccounts;
   changes: Changes;
 };
 
@@ -42,6 +44,7 @@ export function createStore(db: Db, newId: () => string, now: () => Date): Store
     signingKeys: createSigningKeyRows(db, now),
     roles: createRoles(db, newId),
     userRecords: createUserRecords(db, newId, now),
+    serviceAccounts: createServiceAccounts(db, newId, now),
     changes: createChanges(db),
   };
 }

@@ -40,7 +40,7 @@ export function createUserRecords(db: Db, newId: () => string, clock: () => Date
     return {
       ...toFound(row),
       sessions: (await stateOf(db, row.id, clock()))?.sessions ?? 0,
-      grants: await grantsOf(db, row.id),
+      grants: await grantsOf(db, { userId: row.id }),
       providers: providers.map(({ provider }) => provider),
     };
   }

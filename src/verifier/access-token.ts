@@ -1,19 +1,23 @@
 // The one form of access token that this service makes and accepts: RFC 9068, compact, canonical to the last bit.
 import { type KeyObject, verify as verifySignature } from 'node:crypto';
+import { isServiceName } from '../domain/service-name.ts';
 import { isUuid } from '../domain/uuid.ts';
 
 export type AccessClaims = {
   iss: string;
+  /** Of the user, or of the service account. */
   sub: string;
   aud: string[];
-  /** RFC 9068 section 2.2 asks for it; there is one client, the product itself. */
+  /** RFC 9068 section 2.2 asks for it: the product itself for people, and a service's name for the service. */
   client_id: string;
   /** Seconds since the epoch, as exp. */
   iat: number;
   exp: number;
   jti: string;
+  /** Of the session, or of the API key. */
   sid: string;
-  email: string;
+  /** Of people alone. */
+  email?: string;
   roles: string[];
   /** Counts the sets of claims the user's tokens have had: a lower one than the user's present one is stale. */
   epoch: number;
@@ -100,9 +104,8 @@ function areOurs(claims: AccessClaims, issuer: string, nowSeconds: number): bool
   const { iss, sub, aud, client_id, iat, exp, jti, sid, email, roles, epoch, roles_epoch } = claims;
   return (
     iss === issuer &&
-    client_id === CLIENT_ID &&
+    (client_id === CLIENT_ID ? typeof email === 'string' : isService(claims)) &&
     [sub, jti, sid].every((id) => typeof id === 'string' && isUuid(id)) &&
-    typeof email === 'string' &&
     [aud, roles].every((list) => Array.isArray(list) && list.every((item) => typeof item === 'string')) &&
     aud.length > 0 &&
     Number.isSafeInteger(epoch) &&
@@ -113,6 +116,10 @@ function areOurs(claims: AccessClaims, issuer: string, nowSeconds: number): bool
     exp > iat &&
     exp - iat <= MAX_ACCESS_TTL_SECONDS
   );
+}
+
+function isService({ client_id, email }: AccessClaims): boolean {
+  return typeof client_id === 'string' && isServiceName(client_id) && email === undefined;
 }
 
 function encode(text: string): string {

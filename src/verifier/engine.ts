@@ -1,7 +1,7 @@
 // The decision engine: the one place that says whom an access token speaks for. Owns the order of the checks. Free of I/O: what
 // it cannot tell from memory it says so, and never "yes". Servers and the client library use the same one.
 import type { Standing, StandingOf } from '../domain/change.ts';
-import type { UserPrincipal } from '../domain/principal.ts';
+import type { TokenPrincipal } from '../domain/principal.ts';
 import { type AccessClaims, keysByHeader, openAccessToken, type VerificationKey } from './access-token.ts';
 import type { RevocationView } from './revocation-view.ts';
 import { createTokenCache } from './token-cache.ts';
@@ -9,7 +9,10 @@ import { createTokenCache } from './token-cache.ts';
 /** An authentic token. The same object answers for the same text as long as it is in the cache. */
 export type VerifiedToken = {
   text: string;
-  principal: UserPrincipal;
+  principal: TokenPrincipal;
+  /** `sub` and `sid`: of a service, its account and its key. */
+  userId: string;
+  sessionId: string;
   audiences: string[];
   epoch: number;
   rolesEpoch: number;
@@ -23,7 +26,7 @@ export type RefusalReason = 'TOKEN_INVALID' | 'TOKEN_EXPIRED' | 'AUDIENCE_MISMAT
 /** A token that speaks for somebody now. */
 export type Decision = {
   token: VerifiedToken;
-  principal: UserPrincipal;
+  principal: TokenPrincipal;
   /** Until when a caller may keep this answer. */
   revalidateAt: Date;
 };
@@ -113,24 +116,23 @@ export function createEngine(options: EngineOptions): Engine {
 }
 
 /** What has to be known of a token's session, user and roles. */
-export function standingOf({ principal, epoch, rolesEpoch }: VerifiedToken): StandingOf {
-  const { sessionId, userId, roles } = principal;
-  return { sessionId, userId, epoch, roles, rolesEpoch };
+export function standingOf({ principal, userId, sessionId, epoch, rolesEpoch }: VerifiedToken): StandingOf {
+  return { sessionId, userId, epoch, roles: principal.roles, rolesEpoch };
+}
+
+function principalOf({ sub, sid, client_id: name, email, roles, iat, exp }: AccessClaims): TokenPrincipal {
+  const times = { issuedAt: new Date(iat * 1000), expiresAt: new Date(exp * 1000) };
+  if (email !== undefined) return { kind: 'user', userId: sub, sessionId: sid, email, roles, ...times };
+  return { kind: 'service', serviceAccountId: sub, keyId: sid, name, roles, ...times };
 }
 
 function toVerified(text: string, claims: AccessClaims): VerifiedToken {
   const expiresAtMs = claims.exp * 1000;
   return {
     text,
-    principal: {
-      kind: 'user',
-      userId: claims.sub,
-      sessionId: claims.sid,
-      email: claims.email,
-      roles: claims.roles,
-      issuedAt: new Date(claims.iat * 1000),
-      expiresAt: new Date(expiresAtMs),
-    },
+    principal: principalOf(claims),
+    userId: claims.sub,
+    sessionId: claims.sid,
     audiences: claims.aud,
     epoch: claims.epoch,
     rolesEpoch: claims.roles_epoch,

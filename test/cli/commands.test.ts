@@ -88,6 +88,26 @@ test('roles are defined, listed and deleted', async () => {
   expect((await json('roles', 'list')).map(({ name }: { name: string }) => name)).toEqual(['admin', 'reader', 'user']);
 });
 
+test('services are made, get roles and keys, and lose them', async () => {
+  const why = ['--reason', 'a test'];
+  const { id } = await json('services', 'create', 'billing', '--description', 'bills', '--role', 'user', ...why);
+  expect((await latchkey('services', 'list')).output).toMatch(
+    new RegExp(`^billing +user +- +operator:.* bills +${id}$`, 'm'),
+  );
+  const made = await json('services', 'create-key', 'billing', '--name', 'first', ...why);
+  const issue = () => call(auth.issueServiceToken, {}, { bearer: made.key });
+  expect((await issue()).code).toBe('ok');
+  await latchkey('services', 'grant', 'billing', 'admin', ...why);
+  expect((await call(admin.listRoles, {}, { bearer: made.key })).code).toBe('ok');
+  await latchkey('services', 'revoke', 'billing', 'admin', ...why);
+  expect(await json('services', 'keys', id)).toMatchObject([{ id: made.id, name: 'first', revoked_at: null }]);
+  expect((await latchkey('services', 'revoke-key', made.id, ...why)).output).toContain('opens nothing any more');
+  await eventually(async () => (await issue()).reason === 'TOKEN_INVALID', 1_000);
+  expect((await latchkey('services', 'disable', 'billing', ...why)).output).toBe('billing is disabled\n');
+  expect((await latchkey('services', 'delete', 'billing', ...why)).exit).toBe(0);
+  expect((await latchkey('services', 'keys', 'billing')).output).toBe('there is no service account billing\n');
+});
+
 describe('what is said wrongly', () => {
   test.each([
     [['users'], 2, 'users show <user>'],
@@ -125,7 +145,7 @@ describe('what is said wrongly', () => {
     });
     expect(await latchkey('--help')).toMatchObject({
       exit: 0,
-      output: expect.stringContaining('users, roles, audit, outbox'),
+      output: expect.stringContaining('users, roles, services, audit, outbox'),
     });
   });
 });

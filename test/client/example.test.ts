@@ -46,7 +46,7 @@ test('it knows its callers, and forgets them when they sign out', async () => {
   const person = await signedIn(call);
   const headers = { authorization: `Bearer ${person.accessToken}` };
   await fetch(url, { method: 'POST', headers });
-  expect(await (await fetch(url, { headers })).json()).toEqual({ email: person.email, orders: ['order 1'] });
+  expect(await (await fetch(url, { headers })).json()).toEqual({ who: person.email, orders: ['order 1'] });
   expect((await fetch(url)).status).toBe(401);
   await call(auth.logout, { refreshToken: person.refreshToken });
   await eventually(async () => (await fetch(url, { headers })).status === 401, 1_000);

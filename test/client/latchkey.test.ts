@@ -16,6 +16,7 @@ import {
   type LatchkeyOptions,
   principalOf,
   principalOfContext,
+  type TokenPrincipal,
 } from '../../src/client/client.ts';
 import { readConfig } from '../../src/config.ts';
 import { createLogger } from '../../src/log.ts';
@@ -38,9 +39,10 @@ function open(options: Partial<LatchkeyOptions> = {}): Latchkey {
   return latchkey;
 }
 
+const whoIs = (principal: TokenPrincipal) => (principal.kind === 'user' ? principal.userId : principal.name);
 const outcome = (latchkey: Latchkey, token: string) =>
   latchkey.verify(token).then(
-    ({ userId }) => userId,
+    (principal) => whoIs(principal),
     (error) => error.reason as string,
   );
 
@@ -153,7 +155,7 @@ describe('the three doors', () => {
         interceptors: [connectInterceptor(latchkey)],
         routes: (router) =>
           router.service(AccountService, {
-            getMe: (_, context) => ({ user: { id: principalOfContext(context).userId } }),
+            getMe: (_, context) => ({ user: { id: whoIs(principalOfContext(context)) } }),
           }),
       }),
     );
@@ -183,9 +185,9 @@ describe('the three doors', () => {
       { one: method('/x.Y/One', false), many: method('/x.Y/Many', true) },
       {
         one: (unary: grpc.ServerUnaryCall<Buffer, Buffer>, answer: grpc.sendUnaryData<Buffer>) =>
-          answer(null, Buffer.from(principalOf(unary.metadata).userId)),
+          answer(null, Buffer.from(whoIs(principalOf(unary.metadata)))),
         many: (stream: grpc.ServerWritableStream<Buffer, Buffer>) => {
-          stream.write(Buffer.from(principalOf(stream.metadata).userId));
+          stream.write(Buffer.from(whoIs(principalOf(stream.metadata))));
           stream.end();
         },
       },
@@ -231,7 +233,7 @@ describe('the three doors', () => {
   test('node:http: a middleware, and the principal by the request', async () => {
     const protect = httpMiddleware(latchkey);
     const url = await served((request, response) =>
-      protect(request, response, () => response.end(principalOf(request).userId)),
+      protect(request, response, () => response.end(whoIs(principalOf(request)))),
     );
     const get = (bearer?: string) => fetch(url, { headers: bearer ? { authorization: `Bearer ${bearer}` } : {} });
     expect(await (await get(person.accessToken)).text()).toBe(person.userId);

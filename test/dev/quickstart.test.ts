@@ -44,7 +44,10 @@ function paste(commands: string): string {
     .replaceAll('localhost:8080', `localhost:${port}`)
     .replaceAll('localhost:8025', `localhost:${mailboxPort}`)
     .replaceAll('.latchkey/dev', home);
-  const { stdout, stderr, status } = spawnSync('bash', ['-ec', here], { encoding: 'utf8', env: { PATH, HOME } });
+  const { stdout, stderr, status } = spawnSync('bash', ['-ec', here], {
+    encoding: 'utf8',
+    env: { PATH, HOME, LATCHKEY_HOME: home },
+  });
   expect(status, `${here}\n${stdout}\n${stderr}`).toBe(0);
   return stdout;
 }
@@ -69,6 +72,16 @@ describe('npm start', () => {
     const output = paste(commands.join('\n'));
     expect(output).toContain('"fullName":"Ada Lovelace"');
     expect(output).toContain('"principal":{"kind":"PRINCIPAL_KIND_USER"');
+  });
+
+  test('is administered as the README says, from the first administrator to a trail that is whole', () => {
+    const output = paste(block('The first administrator, .*'));
+    expect(output).toContain('chief@example.com has an account');
+    expect(output).toMatch(/^HTTP\/1.1 200 OK\r$/m);
+    expect(output).toMatch(/^x-auth-service: billing\r$/m);
+    expect(output).toMatch(/^x-auth-roles: invoices,user\r$/m);
+    expect(output).toContain('service_token_issued');
+    expect(output).toContain('the audit trail is whole');
   });
 
   test('does what the README says, command by command', async () => {

@@ -153,6 +153,7 @@ describe.each([
     expect(kind === 'okResponse' && value.headersToRemove).toEqual([
       'x-auth-user-id',
       'x-auth-session-id',
+      'x-auth-service',
       'x-auth-roles',
     ]);
     expect(answer.dynamicMetadata).toBeUndefined();

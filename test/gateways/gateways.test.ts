@@ -7,7 +7,7 @@ import { startTestApp, type TestApp } from '../support/app.ts';
 import { auth, type Caller, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { GATEWAYS, type Gateway, HAPROXY, portOf, serve, startGateway, startUpstream } from '../support/gateway.ts';
-import { bearer, type SignedIn, signedIn, visitors } from '../support/people.ts';
+import { bearer, type SignedIn, signedIn, tokenOfService, visitors } from '../support/people.ts';
 import { rawConnection } from '../support/raw.ts';
 
 let app: TestApp;
@@ -16,12 +16,14 @@ let person: SignedIn;
 let admin: SignedIn;
 let expired: string;
 let upstream: http.Server;
+let serviceToken: string;
 
 beforeAll(async () => {
   app = await startTestApp({ AUDIENCE: 'shop' });
   call = viaFetch(app.url);
   ({ person, admin, expired } = await visitors(app, call));
   upstream = await startUpstream();
+  serviceToken = await tokenOfService(app, call, 'billing', ['user']);
 });
 afterAll(async () => {
   upstream.closeAllConnections();
@@ -53,11 +55,19 @@ describe.each(GATEWAYS)('$name', (gateway) => {
         seen: response.ok ? ((await response.json()) as Record<string, string>) : {},
       };
     };
-    const spoofed = { 'x-auth-user-id': 'root', 'X-Auth-Roles': 'admin', 'x-auth-session-id': 'x' };
+    const spoofed = {
+      ...{ 'x-auth-user-id': 'root', 'X-Auth-Roles': 'admin', 'x-auth-session-id': 'x' },
+      'X-Auth-Service': 'root',
+    };
 
     const allowed = await get('/orders', { ...bearer(person.accessToken), ...spoofed });
     expect(allowed.seen).toMatchObject({ 'x-auth-user-id': person.userId, 'x-auth-roles': 'user' });
     expect(allowed.seen['x-auth-session-id']).toMatch(/^[0-9a-f-]{36}$/);
+    expect(allowed.seen['x-auth-service'] ?? '').toBe('');
+
+    const service = await get('/orders', { ...bearer(serviceToken), ...spoofed });
+    expect(service.seen).toMatchObject({ 'x-auth-service': 'billing', 'x-auth-roles': 'user' });
+    expect([service.seen['x-auth-user-id'] ?? '', service.seen['x-auth-session-id'] ?? '']).toEqual(['', '']);
 
     const missing = await get('/orders', spoofed);
     expect(missing.status).toBe(401);
@@ -82,7 +92,8 @@ describe.each(GATEWAYS)('$name', (gateway) => {
     const host = `host: ${new URL(url).host}`;
     const mine = `authorization: Bearer ${person.accessToken}`;
     const spoofed = ['X-AUTH-USER-ID: root', 'x_auth_user_id: root', 'x-auth_roles: admin', 'x_auth-roles: admin'];
-    const names = (seen: Record<string, string>) => Object.keys(seen).filter((name) => /auth[-_]/i.test(name));
+    const names = (seen: Record<string, string>) =>
+      Object.keys(seen).filter((name) => /auth[-_]/i.test(name) && seen[name] !== '');
     const open = await send(url, ['GET /public/ HTTP/1.1', host, ...spoofed]);
     expect([open[0], names(open[1])]).toEqual([200, []]);
     const odd = [...spoofed, 'Connection: authorization, X-Auth-User-Id, X-Auth-Roles', 'Upgrade: h2c'];

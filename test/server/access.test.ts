@@ -50,6 +50,9 @@ describe('who may call what', () => {
   });
   const deps = {
     serviceKeys: { nameOf: (key: string) => (key === 'service' ? 'gateway' : null) },
+    apiKeys: {
+      open: async (key: string) => (key.startsWith('lka') ? { name: 'robot', roles: key.split(' ').slice(1) } : null),
+    },
     verifier: {
       verify: async (token: string) => ({ principal: person(token.split(' ')), revalidateAt: new Date() }),
     },
@@ -66,6 +69,10 @@ describe('who may call what', () => {
     [Access.SERVICE, 'user', false],
     [Access.SERVICE, 'user admin', true],
     [Access.SERVICE, 'certificate', true],
+    [Access.USER, 'lka admin', false],
+    [Access.SERVICE, 'lka', true],
+    [Access.ADMIN, 'lka', false],
+    [Access.ADMIN, 'lka admin', true],
     [Access.ADMIN, 'user', false],
     [Access.ADMIN, 'service', false],
     [Access.ADMIN, 'user admin', true],

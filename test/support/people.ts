@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { apiKeyHash, newApiKey } from '../../src/domain/api-key.ts';
 import type { TestApp } from './app.ts';
 import { account, auth, type Caller } from './clients.ts';
 
@@ -52,6 +53,19 @@ export async function refreshed(call: Caller, person: SignedIn): Promise<SignedI
   if (code !== 'ok') throw new Error(`Refresh: ${code}`);
   const { accessToken, refreshToken } = body.tokens;
   return { ...person, accessToken, refreshToken };
+}
+
+/** Of a new service account with these roles. */
+export async function tokenOfService(app: TestApp, call: Caller, name: string, roles: string[]): Promise<string> {
+  const [account, key, apiKey] = [randomUUID(), randomUUID(), newApiKey()];
+  await app.owner.query("INSERT INTO service_accounts VALUES ($1, $2, '', now(), '')", [account, name]);
+  for (const role of roles) {
+    await app.owner.query('INSERT INTO service_account_roles VALUES ($1, $2, now())', [account, role]);
+  }
+  await app.owner.query("INSERT INTO api_keys VALUES ($1, $2, '', $3, now(), '')", [key, account, apiKeyHash(apiKey)]);
+  const { body, code } = await call(auth.issueServiceToken, {}, { bearer: apiKey });
+  if (code !== 'ok') throw new Error(`IssueServiceToken: ${code}`);
+  return body.accessToken;
 }
 
 export function bearer(token: string): { authorization: string } {

@@ -58,7 +58,7 @@ function issue(): Issued {
 }
 
 const whose = (verdict: ReturnType<ReturnType<typeof setUp>['verifier']['judge']>) =>
-  verdict && 'decision' in verdict ? verdict.decision.principal.userId : (verdict?.reason ?? 'untold');
+  verdict && 'decision' in verdict ? verdict.decision.token.userId : (verdict?.reason ?? 'untold');
 
 test('of 100,000 looks at mixed tokens, good, revoked and forged, each is about its own', () => {
   // A cache that holds a fifth of them, so that hits, misses and evictions mix.

@@ -15,7 +15,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file auth/v1/admin_service.proto.
  */
 export const file_auth_v1_admin_service: GenFile = /*@__PURE__*/
-  fileDesc("ChthdXRoL3YxL2FkbWluX3NlcnZpY2UucHJvdG8SB2F1dGgudjEiuQEKClVzZXJSZWNvcmQSGwoEdXNlchgBIAEoCzINLmF1dGgudjEuVXNlchIvCgtkaXNhYmxlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMaGFzX3Bhc3N3b3JkGAMgASgIEhAKCHNlc3Npb25zGAQgASgFEiIKBmdyYW50cxgFIAMoCzISLmF1dGgudjEuUm9sZUdyYW50EhEKCXByb3ZpZGVycxgGIAMoCSKdAQoJUm9sZUdyYW50EgwKBHJvbGUYASABKAkSLgoKZ3JhbnRlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKZ3JhbnRlZF9ieRgDIAEoCRIOCgZyZWFzb24YBCABKAkSLgoKZXhwaXJlc19hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiPAoOR2V0VXNlclJlcXVlc3QSEQoHdXNlcl9pZBgBIAEoCUgAEg8KBWVtYWlsGAIgASgJSABCBgoEdXNlciI0Cg9HZXRVc2VyUmVzcG9uc2USIQoEdXNlchgBIAEoCzITLmF1dGgudjEuVXNlclJlY29yZCKDAQoSU2VhcmNoVXNlcnNSZXF1ZXN0EhQKDGVtYWlsX3ByZWZpeBgBIAEoCRIMCgRyb2xlGAIgASgJEhUKCGRpc2FibGVkGAMgASgISACIAQESEQoJcGFnZV9zaXplGAQgASgFEhIKCnBhZ2VfdG9rZW4YBSABKAlCCwoJX2Rpc2FibGVkIlIKE1NlYXJjaFVzZXJzUmVzcG9uc2USIgoFdXNlcnMYASADKAsyEy5hdXRoLnYxLlVzZXJSZWNvcmQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIkUKEUNyZWF0ZVVzZXJSZXF1ZXN0Eg0KBWVtYWlsGAEgASgJEhEKCWZ1bGxfbmFtZRgCIAEoCRIOCgZyZWFzb24YAyABKAkiJQoSQ3JlYXRlVXNlclJlc3BvbnNlEg8KB3VzZXJfaWQYASABKAkiNQoSRGlzYWJsZVVzZXJSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIhUKE0Rpc2FibGVVc2VyUmVzcG9uc2UiNAoRRW5hYmxlVXNlclJlcXVlc3QSDwoHdXNlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiFAoSRW5hYmxlVXNlclJlc3BvbnNlIjQKEURlbGV0ZVVzZXJSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIhQKEkRlbGV0ZVVzZXJSZXNwb25zZSI8ChlSZXF1aXJlTmV3UGFzc3dvcmRSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIhwKGlJlcXVpcmVOZXdQYXNzd29yZFJlc3BvbnNlIjkKFkVuZFVzZXJTZXNzaW9uc1JlcXVlc3QSDwoHdXNlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiKAoXRW5kVXNlclNlc3Npb25zUmVzcG9uc2USDQoFZW5kZWQYASABKAUiRQoRVW5sb2NrVXNlclJlcXVlc3QSDwoHdXNlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkSDwoHYWRkcmVzcxgDIAEoCSIUChJVbmxvY2tVc2VyUmVzcG9uc2UiSwoEUm9sZRIMCgRuYW1lGAEgASgJEhMKC2Rlc2NyaXB0aW9uGAIgASgJEg8KB2ltcGxpZXMYAyADKAkSDwoHZ3JhbnRlchgEIAEoCSLhAgoKQXVkaXRFdmVudBILCgNzZXEYASABKAMSCgoCaWQYAiABKAkSLwoLb2NjdXJyZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBHR5cGUYBCABKAkSDwoHdXNlcl9pZBgFIAEoCRISCgpzZXNzaW9uX2lkGAYgASgJEg8KB2FjY291bnQYByABKAkSDgoGZGV0YWlsGAggASgJEg0KBWFjdG9yGAkgASgJEg4KBnRhcmdldBgKIAEoCRInCgZiZWZvcmUYCyABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EiYKBWFmdGVyGAwgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIPCgdhZGRyZXNzGA0gASgJEhIKCnVzZXJfYWdlbnQYDiABKAkSEgoKcmVxdWVzdF9pZBgPIAEoCRIMCgRoYXNoGBAgASgMIsMBChdRdWVyeUF1ZGl0RXZlbnRzUmVxdWVzdBIPCgd1c2VyX2lkGAEgASgJEg0KBWFjdG9yGAIgASgJEgwKBHR5cGUYAyABKAkSKAoEZnJvbRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKQoFdW50aWwYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCXBhZ2Vfc2l6ZRgGIAEoBRISCgpwYWdlX3Rva2VuGAcgASgJIlgKGFF1ZXJ5QXVkaXRFdmVudHNSZXNwb25zZRIjCgZldmVudHMYASADKAsyEy5hdXRoLnYxLkF1ZGl0RXZlbnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIlsKGFN0cmVhbUF1ZGl0RXZlbnRzUmVxdWVzdBIRCglhZnRlcl9zZXEYASABKAMSDwoHdXNlcl9pZBgCIAEoCRINCgVhY3RvchgDIAEoCRIMCgR0eXBlGAQgASgJIlAKGVN0cmVhbUF1ZGl0RXZlbnRzUmVzcG9uc2USIwoGZXZlbnRzGAEgAygLMhMuYXV0aC52MS5BdWRpdEV2ZW50Eg4KBmN1cnNvchgCIAEoAyISChBMaXN0Um9sZXNSZXF1ZXN0IjEKEUxpc3RSb2xlc1Jlc3BvbnNlEhwKBXJvbGVzGAEgAygLMg0uYXV0aC52MS5Sb2xlIjAKEURlZmluZVJvbGVSZXF1ZXN0EhsKBHJvbGUYASABKAsyDS5hdXRoLnYxLlJvbGUiFAoSRGVmaW5lUm9sZVJlc3BvbnNlIiEKEURlbGV0ZVJvbGVSZXF1ZXN0EgwKBG5hbWUYASABKAkiFAoSRGVsZXRlUm9sZVJlc3BvbnNlInEKEEdyYW50Um9sZVJlcXVlc3QSDwoHdXNlcl9pZBgBIAEoCRIMCgRyb2xlGAIgASgJEg4KBnJlYXNvbhgDIAEoCRIuCgpleHBpcmVzX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCITChFHcmFudFJvbGVSZXNwb25zZSJCChFSZXZva2VSb2xlUmVxdWVzdBIPCgd1c2VyX2lkGAEgASgJEgwKBHJvbGUYAiABKAkSDgoGcmVhc29uGAMgASgJIhQKElJldm9rZVJvbGVSZXNwb25zZTKlCgoMQWRtaW5TZXJ2aWNlEkIKB0dldFVzZXISFy5hdXRoLnYxLkdldFVzZXJSZXF1ZXN0GhguYXV0aC52MS5HZXRVc2VyUmVzcG9uc2UiBMjzGAQSTgoLU2VhcmNoVXNlcnMSGy5hdXRoLnYxLlNlYXJjaFVzZXJzUmVxdWVzdBocLmF1dGgudjEuU2VhcmNoVXNlcnNSZXNwb25zZSIEyPMYBBJLCgpDcmVhdGVVc2VyEhouYXV0aC52MS5DcmVhdGVVc2VyUmVxdWVzdBobLmF1dGgudjEuQ3JlYXRlVXNlclJlc3BvbnNlIgTI8xgEEk4KC0Rpc2FibGVVc2VyEhsuYXV0aC52MS5EaXNhYmxlVXNlclJlcXVlc3QaHC5hdXRoLnYxLkRpc2FibGVVc2VyUmVzcG9uc2UiBMjzGAQSSwoKRW5hYmxlVXNlchIaLmF1dGgudjEuRW5hYmxlVXNlclJlcXVlc3QaGy5hdXRoLnYxLkVuYWJsZVVzZXJSZXNwb25zZSIEyPMYBBJLCgpEZWxldGVVc2VyEhouYXV0aC52MS5EZWxldGVVc2VyUmVxdWVzdBobLmF1dGgudjEuRGVsZXRlVXNlclJlc3BvbnNlIgTI8xgEEmMKElJlcXVpcmVOZXdQYXNzd29yZBIiLmF1dGgudjEuUmVxdWlyZU5ld1Bhc3N3b3JkUmVxdWVzdBojLmF1dGgudjEuUmVxdWlyZU5ld1Bhc3N3b3JkUmVzcG9uc2UiBMjzGAQSWgoPRW5kVXNlclNlc3Npb25zEh8uYXV0aC52MS5FbmRVc2VyU2Vzc2lvbnNSZXF1ZXN0GiAuYXV0aC52MS5FbmRVc2VyU2Vzc2lvbnNSZXNwb25zZSIEyPMYBBJLCgpVbmxvY2tVc2VyEhouYXV0aC52MS5VbmxvY2tVc2VyUmVxdWVzdBobLmF1dGgudjEuVW5sb2NrVXNlclJlc3BvbnNlIgTI8xgEEkgKCUxpc3RSb2xlcxIZLmF1dGgudjEuTGlzdFJvbGVzUmVxdWVzdBoaLmF1dGgudjEuTGlzdFJvbGVzUmVzcG9uc2UiBMjzGAQSSwoKRGVmaW5lUm9sZRIaLmF1dGgudjEuRGVmaW5lUm9sZVJlcXVlc3QaGy5hdXRoLnYxLkRlZmluZVJvbGVSZXNwb25zZSIEyPMYBBJLCgpEZWxldGVSb2xlEhouYXV0aC52MS5EZWxldGVSb2xlUmVxdWVzdBobLmF1dGgudjEuRGVsZXRlUm9sZVJlc3BvbnNlIgTI8xgEEkgKCUdyYW50Um9sZRIZLmF1dGgudjEuR3JhbnRSb2xlUmVxdWVzdBoaLmF1dGgudjEuR3JhbnRSb2xlUmVzcG9uc2UiBMjzGAQSSwoKUmV2b2tlUm9sZRIaLmF1dGgudjEuUmV2b2tlUm9sZVJlcXVlc3QaGy5hdXRoLnYxLlJldm9rZVJvbGVSZXNwb25zZSIEyPMYBBJdChBRdWVyeUF1ZGl0RXZlbnRzEiAuYXV0aC52MS5RdWVyeUF1ZGl0RXZlbnRzUmVxdWVzdBohLmF1dGgudjEuUXVlcnlBdWRpdEV2ZW50c1Jlc3BvbnNlIgTI8xgEEmIKEVN0cmVhbUF1ZGl0RXZlbnRzEiEuYXV0aC52MS5TdHJlYW1BdWRpdEV2ZW50c1JlcXVlc3QaIi5hdXRoLnYxLlN0cmVhbUF1ZGl0RXZlbnRzUmVzcG9uc2UiBMjzGAQwAWIGcHJvdG8z", [file_auth_v1_options, file_auth_v1_types, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("ChthdXRoL3YxL2FkbWluX3NlcnZpY2UucHJvdG8SB2F1dGgudjEiuQEKClVzZXJSZWNvcmQSGwoEdXNlchgBIAEoCzINLmF1dGgudjEuVXNlchIvCgtkaXNhYmxlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMaGFzX3Bhc3N3b3JkGAMgASgIEhAKCHNlc3Npb25zGAQgASgFEiIKBmdyYW50cxgFIAMoCzISLmF1dGgudjEuUm9sZUdyYW50EhEKCXByb3ZpZGVycxgGIAMoCSKdAQoJUm9sZUdyYW50EgwKBHJvbGUYASABKAkSLgoKZ3JhbnRlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKZ3JhbnRlZF9ieRgDIAEoCRIOCgZyZWFzb24YBCABKAkSLgoKZXhwaXJlc19hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiPAoOR2V0VXNlclJlcXVlc3QSEQoHdXNlcl9pZBgBIAEoCUgAEg8KBWVtYWlsGAIgASgJSABCBgoEdXNlciI0Cg9HZXRVc2VyUmVzcG9uc2USIQoEdXNlchgBIAEoCzITLmF1dGgudjEuVXNlclJlY29yZCKDAQoSU2VhcmNoVXNlcnNSZXF1ZXN0EhQKDGVtYWlsX3ByZWZpeBgBIAEoCRIMCgRyb2xlGAIgASgJEhUKCGRpc2FibGVkGAMgASgISACIAQESEQoJcGFnZV9zaXplGAQgASgFEhIKCnBhZ2VfdG9rZW4YBSABKAlCCwoJX2Rpc2FibGVkIlIKE1NlYXJjaFVzZXJzUmVzcG9uc2USIgoFdXNlcnMYASADKAsyEy5hdXRoLnYxLlVzZXJSZWNvcmQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIkUKEUNyZWF0ZVVzZXJSZXF1ZXN0Eg0KBWVtYWlsGAEgASgJEhEKCWZ1bGxfbmFtZRgCIAEoCRIOCgZyZWFzb24YAyABKAkiJQoSQ3JlYXRlVXNlclJlc3BvbnNlEg8KB3VzZXJfaWQYASABKAkiNQoSRGlzYWJsZVVzZXJSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIhUKE0Rpc2FibGVVc2VyUmVzcG9uc2UiNAoRRW5hYmxlVXNlclJlcXVlc3QSDwoHdXNlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiFAoSRW5hYmxlVXNlclJlc3BvbnNlIjQKEURlbGV0ZVVzZXJSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIhQKEkRlbGV0ZVVzZXJSZXNwb25zZSI8ChlSZXF1aXJlTmV3UGFzc3dvcmRSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIhwKGlJlcXVpcmVOZXdQYXNzd29yZFJlc3BvbnNlIjkKFkVuZFVzZXJTZXNzaW9uc1JlcXVlc3QSDwoHdXNlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiKAoXRW5kVXNlclNlc3Npb25zUmVzcG9uc2USDQoFZW5kZWQYASABKAUiRQoRVW5sb2NrVXNlclJlcXVlc3QSDwoHdXNlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkSDwoHYWRkcmVzcxgDIAEoCSIUChJVbmxvY2tVc2VyUmVzcG9uc2UiSwoEUm9sZRIMCgRuYW1lGAEgASgJEhMKC2Rlc2NyaXB0aW9uGAIgASgJEg8KB2ltcGxpZXMYAyADKAkSDwoHZ3JhbnRlchgEIAEoCSLnAQoOU2VydmljZUFjY291bnQSCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCRITCgtkZXNjcmlwdGlvbhgDIAEoCRIuCgpjcmVhdGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgpjcmVhdGVkX2J5GAUgASgJEi8KC2Rpc2FibGVkX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVyb2xlcxgHIAMoCRIiCgZncmFudHMYCCADKAsyEi5hdXRoLnYxLlJvbGVHcmFudCJQChtDcmVhdGVTZXJ2aWNlQWNjb3VudFJlcXVlc3QSDAoEbmFtZRgBIAEoCRITCgtkZXNjcmlwdGlvbhgCIAEoCRIOCgZyZWFzb24YAyABKAkiOgocQ3JlYXRlU2VydmljZUFjY291bnRSZXNwb25zZRIaChJzZXJ2aWNlX2FjY291bnRfaWQYASABKAkiHAoaTGlzdFNlcnZpY2VBY2NvdW50c1JlcXVlc3QiUAobTGlzdFNlcnZpY2VBY2NvdW50c1Jlc3BvbnNlEjEKEHNlcnZpY2VfYWNjb3VudHMYASADKAsyFy5hdXRoLnYxLlNlcnZpY2VBY2NvdW50IkoKHERpc2FibGVTZXJ2aWNlQWNjb3VudFJlcXVlc3QSGgoSc2VydmljZV9hY2NvdW50X2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSIfCh1EaXNhYmxlU2VydmljZUFjY291bnRSZXNwb25zZSJJChtFbmFibGVTZXJ2aWNlQWNjb3VudFJlcXVlc3QSGgoSc2VydmljZV9hY2NvdW50X2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSIeChxFbmFibGVTZXJ2aWNlQWNjb3VudFJlc3BvbnNlIkkKG0RlbGV0ZVNlcnZpY2VBY2NvdW50UmVxdWVzdBIaChJzZXJ2aWNlX2FjY291bnRfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIh4KHERlbGV0ZVNlcnZpY2VBY2NvdW50UmVzcG9uc2Ui+AEKBkFwaUtleRIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEi4KCmNyZWF0ZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCmNyZWF0ZWRfYnkYBCABKAkSLgoKZXhwaXJlc19hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKcmV2b2tlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMbGFzdF91c2VkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJ/ChNDcmVhdGVBcGlLZXlSZXF1ZXN0EhoKEnNlcnZpY2VfYWNjb3VudF9pZBgBIAEoCRIMCgRuYW1lGAIgASgJEi4KCmV4cGlyZXNfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBnJlYXNvbhgEIAEoCSI7ChRDcmVhdGVBcGlLZXlSZXNwb25zZRISCgphcGlfa2V5X2lkGAEgASgJEg8KB2FwaV9rZXkYAiABKAkiMAoSTGlzdEFwaUtleXNSZXF1ZXN0EhoKEnNlcnZpY2VfYWNjb3VudF9pZBgBIAEoCSI4ChNMaXN0QXBpS2V5c1Jlc3BvbnNlEiEKCGFwaV9rZXlzGAEgAygLMg8uYXV0aC52MS5BcGlLZXkiOQoTUmV2b2tlQXBpS2V5UmVxdWVzdBISCgphcGlfa2V5X2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSIWChRSZXZva2VBcGlLZXlSZXNwb25zZSLhAgoKQXVkaXRFdmVudBILCgNzZXEYASABKAMSCgoCaWQYAiABKAkSLwoLb2NjdXJyZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBHR5cGUYBCABKAkSDwoHdXNlcl9pZBgFIAEoCRISCgpzZXNzaW9uX2lkGAYgASgJEg8KB2FjY291bnQYByABKAkSDgoGZGV0YWlsGAggASgJEg0KBWFjdG9yGAkgASgJEg4KBnRhcmdldBgKIAEoCRInCgZiZWZvcmUYCyABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EiYKBWFmdGVyGAwgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIPCgdhZGRyZXNzGA0gASgJEhIKCnVzZXJfYWdlbnQYDiABKAkSEgoKcmVxdWVzdF9pZBgPIAEoCRIMCgRoYXNoGBAgASgMIsMBChdRdWVyeUF1ZGl0RXZlbnRzUmVxdWVzdBIPCgd1c2VyX2lkGAEgASgJEg0KBWFjdG9yGAIgASgJEgwKBHR5cGUYAyABKAkSKAoEZnJvbRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKQoFdW50aWwYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCXBhZ2Vfc2l6ZRgGIAEoBRISCgpwYWdlX3Rva2VuGAcgASgJIlgKGFF1ZXJ5QXVkaXRFdmVudHNSZXNwb25zZRIjCgZldmVudHMYASADKAsyEy5hdXRoLnYxLkF1ZGl0RXZlbnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIlsKGFN0cmVhbUF1ZGl0RXZlbnRzUmVxdWVzdBIRCglhZnRlcl9zZXEYASABKAMSDwoHdXNlcl9pZBgCIAEoCRINCgVhY3RvchgDIAEoCRIMCgR0eXBlGAQgASgJIlAKGVN0cmVhbUF1ZGl0RXZlbnRzUmVzcG9uc2USIwoGZXZlbnRzGAEgAygLMhMuYXV0aC52MS5BdWRpdEV2ZW50Eg4KBmN1cnNvchgCIAEoAyISChBMaXN0Um9sZXNSZXF1ZXN0IjEKEUxpc3RSb2xlc1Jlc3BvbnNlEhwKBXJvbGVzGAEgAygLMg0uYXV0aC52MS5Sb2xlIjAKEURlZmluZVJvbGVSZXF1ZXN0EhsKBHJvbGUYASABKAsyDS5hdXRoLnYxLlJvbGUiFAoSRGVmaW5lUm9sZVJlc3BvbnNlIiEKEURlbGV0ZVJvbGVSZXF1ZXN0EgwKBG5hbWUYASABKAkiFAoSRGVsZXRlUm9sZVJlc3BvbnNlIo0BChBHcmFudFJvbGVSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSDAoEcm9sZRgCIAEoCRIOCgZyZWFzb24YAyABKAkSLgoKZXhwaXJlc19hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGgoSc2VydmljZV9hY2NvdW50X2lkGAUgASgJIhMKEUdyYW50Um9sZVJlc3BvbnNlIl4KEVJldm9rZVJvbGVSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSDAoEcm9sZRgCIAEoCRIOCgZyZWFzb24YAyABKAkSGgoSc2VydmljZV9hY2NvdW50X2lkGAQgASgJIhQKElJldm9rZVJvbGVSZXNwb25zZTKyEAoMQWRtaW5TZXJ2aWNlEkIKB0dldFVzZXISFy5hdXRoLnYxLkdldFVzZXJSZXF1ZXN0GhguYXV0aC52MS5HZXRVc2VyUmVzcG9uc2UiBMjzGAQSTgoLU2VhcmNoVXNlcnMSGy5hdXRoLnYxLlNlYXJjaFVzZXJzUmVxdWVzdBocLmF1dGgudjEuU2VhcmNoVXNlcnNSZXNwb25zZSIEyPMYBBJLCgpDcmVhdGVVc2VyEhouYXV0aC52MS5DcmVhdGVVc2VyUmVxdWVzdBobLmF1dGgudjEuQ3JlYXRlVXNlclJlc3BvbnNlIgTI8xgEEk4KC0Rpc2FibGVVc2VyEhsuYXV0aC52MS5EaXNhYmxlVXNlclJlcXVlc3QaHC5hdXRoLnYxLkRpc2FibGVVc2VyUmVzcG9uc2UiBMjzGAQSSwoKRW5hYmxlVXNlchIaLmF1dGgudjEuRW5hYmxlVXNlclJlcXVlc3QaGy5hdXRoLnYxLkVuYWJsZVVzZXJSZXNwb25zZSIEyPMYBBJLCgpEZWxldGVVc2VyEhouYXV0aC52MS5EZWxldGVVc2VyUmVxdWVzdBobLmF1dGgudjEuRGVsZXRlVXNlclJlc3BvbnNlIgTI8xgEEmMKElJlcXVpcmVOZXdQYXNzd29yZBIiLmF1dGgudjEuUmVxdWlyZU5ld1Bhc3N3b3JkUmVxdWVzdBojLmF1dGgudjEuUmVxdWlyZU5ld1Bhc3N3b3JkUmVzcG9uc2UiBMjzGAQSWgoPRW5kVXNlclNlc3Npb25zEh8uYXV0aC52MS5FbmRVc2VyU2Vzc2lvbnNSZXF1ZXN0GiAuYXV0aC52MS5FbmRVc2VyU2Vzc2lvbnNSZXNwb25zZSIEyPMYBBJLCgpVbmxvY2tVc2VyEhouYXV0aC52MS5VbmxvY2tVc2VyUmVxdWVzdBobLmF1dGgudjEuVW5sb2NrVXNlclJlc3BvbnNlIgTI8xgEEkgKCUxpc3RSb2xlcxIZLmF1dGgudjEuTGlzdFJvbGVzUmVxdWVzdBoaLmF1dGgudjEuTGlzdFJvbGVzUmVzcG9uc2UiBMjzGAQSSwoKRGVmaW5lUm9sZRIaLmF1dGgudjEuRGVmaW5lUm9sZVJlcXVlc3QaGy5hdXRoLnYxLkRlZmluZVJvbGVSZXNwb25zZSIEyPMYBBJLCgpEZWxldGVSb2xlEhouYXV0aC52MS5EZWxldGVSb2xlUmVxdWVzdBobLmF1dGgudjEuRGVsZXRlUm9sZVJlc3BvbnNlIgTI8xgEEkgKCUdyYW50Um9sZRIZLmF1dGgudjEuR3JhbnRSb2xlUmVxdWVzdBoaLmF1dGgudjEuR3JhbnRSb2xlUmVzcG9uc2UiBMjzGAQSSwoKUmV2b2tlUm9sZRIaLmF1dGgudjEuUmV2b2tlUm9sZVJlcXVlc3QaGy5hdXRoLnYxLlJldm9rZVJvbGVSZXNwb25zZSIEyPMYBBJpChRDcmVhdGVTZXJ2aWNlQWNjb3VudBIkLmF1dGgudjEuQ3JlYXRlU2VydmljZUFjY291bnRSZXF1ZXN0GiUuYXV0aC52MS5DcmVhdGVTZXJ2aWNlQWNjb3VudFJlc3BvbnNlIgTI8xgEEmYKE0xpc3RTZXJ2aWNlQWNjb3VudHMSIy5hdXRoLnYxLkxpc3RTZXJ2aWNlQWNjb3VudHNSZXF1ZXN0GiQuYXV0aC52MS5MaXN0U2VydmljZUFjY291bnRzUmVzcG9uc2UiBMjzGAQSbAoVRGlzYWJsZVNlcnZpY2VBY2NvdW50EiUuYXV0aC52MS5EaXNhYmxlU2VydmljZUFjY291bnRSZXF1ZXN0GiYuYXV0aC52MS5EaXNhYmxlU2VydmljZUFjY291bnRSZXNwb25zZSIEyPMYBBJpChRFbmFibGVTZXJ2aWNlQWNjb3VudBIkLmF1dGgudjEuRW5hYmxlU2VydmljZUFjY291bnRSZXF1ZXN0GiUuYXV0aC52MS5FbmFibGVTZXJ2aWNlQWNjb3VudFJlc3BvbnNlIgTI8xgEEmkKFERlbGV0ZVNlcnZpY2VBY2NvdW50EiQuYXV0aC52MS5EZWxldGVTZXJ2aWNlQWNjb3VudFJlcXVlc3QaJS5hdXRoLnYxLkRlbGV0ZVNlcnZpY2VBY2NvdW50UmVzcG9uc2UiBMjzGAQSUQoMQ3JlYXRlQXBpS2V5EhwuYXV0aC52MS5DcmVhdGVBcGlLZXlSZXF1ZXN0Gh0uYXV0aC52MS5DcmVhdGVBcGlLZXlSZXNwb25zZSIEyPMYBBJOCgtMaXN0QXBpS2V5cxIbLmF1dGgudjEuTGlzdEFwaUtleXNSZXF1ZXN0GhwuYXV0aC52MS5MaXN0QXBpS2V5c1Jlc3BvbnNlIgTI8xgEElEKDFJldm9rZUFwaUtleRIcLmF1dGgudjEuUmV2b2tlQXBpS2V5UmVxdWVzdBodLmF1dGgudjEuUmV2b2tlQXBpS2V5UmVzcG9uc2UiBMjzGAQSXQoQUXVlcnlBdWRpdEV2ZW50cxIgLmF1dGgudjEuUXVlcnlBdWRpdEV2ZW50c1JlcXVlc3QaIS5hdXRoLnYxLlF1ZXJ5QXVkaXRFdmVudHNSZXNwb25zZSIEyPMYBBJiChFTdHJlYW1BdWRpdEV2ZW50cxIhLmF1dGgudjEuU3RyZWFtQXVkaXRFdmVudHNSZXF1ZXN0GiIuYXV0aC52MS5TdHJlYW1BdWRpdEV2ZW50c1Jlc3BvbnNlIgTI8xgEMAFiBnByb3RvMw", [file_auth_v1_options, file_auth_v1_types, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * A user as administrators see them.
@@ -575,6 +575,465 @@ export const RoleSchema: GenMessage<Role> = /*@__PURE__*/
   messageDesc(file_auth_v1_admin_service, 20);
 
 /**
+ * @generated from message auth.v1.ServiceAccount
+ */
+export type ServiceAccount = Message<"auth.v1.ServiceAccount"> & {
+  /**
+   * UUID.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * Lower-case letters, digits and hyphens, at most 63, a letter first.
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * @generated from field: string description = 3;
+   */
+  description: string;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp created_at = 4;
+   */
+  createdAt?: Timestamp | undefined;
+
+  /**
+   * As RoleGrant.granted_by.
+   *
+   * @generated from field: string created_by = 5;
+   */
+  createdBy: string;
+
+  /**
+   * Not set while it may call.
+   *
+   * @generated from field: google.protobuf.Timestamp disabled_at = 6;
+   */
+  disabledAt?: Timestamp | undefined;
+
+  /**
+   * What the grants amount to now, sorted.
+   *
+   * @generated from field: repeated string roles = 7;
+   */
+  roles: string[];
+
+  /**
+   * @generated from field: repeated auth.v1.RoleGrant grants = 8;
+   */
+  grants: RoleGrant[];
+};
+
+/**
+ * Describes the message auth.v1.ServiceAccount.
+ * Use `create(ServiceAccountSchema)` to create a new message.
+ */
+export const ServiceAccountSchema: GenMessage<ServiceAccount> = /*@__PURE__*/
+  messageDesc(file_auth_v1_admin_service, 21);
+
+/**
+ * @generated from message auth.v1.CreateServiceAccountRequest
+ */
+export type CreateServiceAccountRequest = Message<"auth.v1.CreateServiceAccountRequest"> & {
+  /**
+   * As of ServiceAccount. Not `latchkey`.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * At most 500 characters.
+   *
+   * @generated from field: string description = 2;
+   */
+  description: string;
+
+  /**
+   * As of DisableUser.
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message auth.v1.CreateServiceAccountRequest.
+ * Use `create(CreateServiceAccountRequestSchema)` to create a new message.
+ */
+export const CreateServiceAccountRequestSchema: GenMessage<CreateServiceAccountRequest> = /*@__PURE__*/
+  messageDesc(file_auth_v1_admin_service, 22);
+
+/**
+ * @generated from message auth.v1.CreateServiceAccountResponse
+ */
+export type CreateServiceAccountResponse = Message<"auth.v1.CreateServiceAccountResponse"> & {
+  /**
+   * UUID.
+   *
+   * @generated from field: string service_account_id = 1;
+   */
+  serviceAccountId: string;
+};
+
+/**
+ * Describes the message auth.v1.CreateServiceAccountResponse.
+ * Use `create(CreateServiceAccountResponseSchema)` to create a new message.
+ */
+export const CreateServiceAccountResponseSchema: GenMessage<CreateServiceAccountResponse> = /*@__PURE__*/
+  messageDesc(file_auth_v1_admin_service, 23);
+
+/**
+ * @generated from message auth.v1.ListServiceAccountsRequest
+ */
+export type ListServiceAccountsRequest = Message<"auth.v1.ListServiceAccountsRequest"> & {
+};
+
+/**
+ * Describes the message auth.v1.ListServiceAccountsRequest.
+ * Use `create(ListServiceAccountsRequestSchema)` to create a new message.
+ */
+export const ListServiceAccountsRequestSchema: GenMessage<ListServiceAccountsRequest> = /*@__PURE__*/
+  messageDesc(file_auth_v1_admin_service, 24);
+
+/**
+ * @generated from message auth.v1.ListServiceAccountsResponse
+ */
+export type ListServiceAccountsResponse = Message<"auth.v1.ListServiceAccountsResponse"> & {
+  /**
+   * @generated from field: repeated auth.v1.ServiceAccount service_accounts = 1;
+   */
+  serviceAccounts: ServiceAccount[];
+};
+
+/**
+ * Describes the message auth.v1.ListServiceAccountsResponse.
+ * Use `create(ListServiceAccountsResponseSchema)` to create a new message.
+ */
+export const ListServiceAccountsResponseSchema: GenMessage<ListServiceAccountsResponse> = /*@__PURE__*/
+  messageDesc(file_auth_v1_admin_service, 25);
+
+/**
+ * @generated from message auth.v1.DisableServiceAccountRequest
+ */
+export type DisableServiceAccountRequest = Message<"auth.v1.DisableServiceAccountRequest"> & {
+  /**
+   * UUID.
+   *
+   * @generated from field: string service_account_id = 1;
+   */
+  serviceAccountId: string;
+
+  /**
+   * As of DisableUser.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message auth.v1.DisableServiceAccountRequest.
+ * Use `create(DisableServiceAccountRequestSchema)` to create a new message.
+ */
+export const DisableServiceAccountRequestSchema: GenMessage<DisableServiceAccountRequest> = /*@__PURE__*/
+  messageDesc(file_auth_v1_admin_service, 26);
+
+/**
+ * @generated from message auth.v1.DisableServiceAccountResponse
+ */
+export type DisableServiceAccountResponse = Message<"auth.v1.DisableServiceAccountResponse"> & {
+};
+
+/**
+ * Describes the message auth.v1.DisableServiceAccountResponse.
+ * Use `create(DisableServiceAccountResponseSchema)` to create a new message.
+ */
+export const DisableServiceAccountResponseSchema: GenMessage<DisableServiceAccountResponse> = /*@__PURE__*/
+  messageDesc(file_auth_v1_admin_service, 27);
+
+/**
+ * @generated from message auth.v1.EnableServiceAccountRequest
+ */
+export type EnableServiceAccountRequest = Message<"auth.v1.EnableServiceAccountRequest"> & {
+  /**
+   * UUID.
+   *
+   * @generated from field: string service_account_id = 1;
+   */
+  serviceAccountId: string;
+
+  /**
+   * As of DisableUser.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message auth.v1.EnableServiceAccountRequest.
+ * Use `create(EnableServiceAccountRequestSchema)` to create a new message.
+ */
+export const EnableServiceAccountRequestSchema: GenMessage<EnableServiceAccountRequest> = /*@__PURE__*/
+  messageDesc(file_auth_v1_admin_service, 28);
+
+/**
+ * @generated from message auth.v1.EnableServiceAccountResponse
+ */
+export type EnableServiceAccountResponse = Message<"auth.v1.EnableServiceAccountResponse"> & {
+};
+
+/**
+ * Describes the message auth.v1.EnableServiceAccountResponse.
+ * Use `create(EnableServiceAccountResponseSchema)` to create a new message.
+ */
+export const EnableServiceAccountResponseSchema: GenMessage<EnableServiceAccountResponse> = /*@__PURE__*/
+  messageDesc(file_auth_v1_admin_service, 29);
+
+/**
+ * @generated from message auth.v1.DeleteServiceAccountRequest
+ */
+export type DeleteServiceAccountRequest = Message<"auth.v1.DeleteServiceAccountRequest"> & {
+  /**
+   * UUID.
+   *
+   * @generated from field: string service_account_id = 1;
+   */
+  serviceAccountId: string;
+
+  /**
+   * As of DisableUser.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message auth.v1.DeleteServiceAccountRequest.
+ * Use `create(DeleteServiceAccountRequestSchema)` to create a new message.
+ */
+export const DeleteServiceAccountRequestSchema: GenMessage<DeleteServiceAccountRequest> = /*@__PURE__*/
+  messageDesc(file_auth_v1_admin_service, 30);
+
+/**
+ * @generated from message auth.v1.DeleteServiceAccountResponse
+ */
+export type DeleteServiceAccountResponse = Message<"auth.v1.DeleteServiceAccountResponse"> & {
+};
+
+/**
+ * Describes the message auth.v1.DeleteServiceAccountResponse.
+ * Use `create(DeleteServiceAccountResponseSchema)` to create a new message.
+ */
+export const DeleteServiceAccountResponseSchema: GenMessage<DeleteServiceAccountResponse> = /*@__PURE__*/
+  messageDesc(file_auth_v1_admin_service, 31);
+
+/**
+ * @generated from message auth.v1.ApiKey
+ */
+export type ApiKey = Message<"auth.v1.ApiKey"> & {
+  /**
+   * UUID.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp created_at = 3;
+   */
+  createdAt?: Timestamp | undefined;
+
+  /**
+   * As RoleGrant.granted_by.
+   *
+   * @generated from field: string created_by = 4;
+   */
+  createdBy: string;
+
+  /**
+   * Not set: never.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 5;
+   */
+  expiresAt?: Timestamp | undefined;
+
+  /**
+   * Not set while it is good.
+   *
+   * @generated from field: google.protobuf.Timestamp revoked_at = 6;
+   */
+  revokedAt?: Timestamp | undefined;
+
+  /**
+   * To the minute; not set before the first time.
+   *
+   * @generated from field: google.protobuf.Timestamp last_used_at = 7;
+   */
+  lastUsedAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message auth.v1.ApiKey.
+ * Use `create(ApiKeySchema)` to create a new message.
+ */
+export const ApiKeySchema: GenMessage<ApiKey> = /*@__PURE__*/
+  messageDesc(file_auth_v1_admin_service, 32);
+
+/**
+ * @generated from message auth.v1.CreateApiKeyRequest
+ */
+export type CreateApiKeyRequest = Message<"auth.v1.CreateApiKeyRequest"> & {
+  /**
+   * UUID.
+   *
+   * @generated from field: string service_account_id = 1;
+   */
+  serviceAccountId: string;
+
+  /**
+   * By which people tell it from others; at most 500 characters.
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * In the future; not set for never.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 3;
+   */
+  expiresAt?: Timestamp | undefined;
+
+  /**
+   * As of DisableUser.
+   *
+   * @generated from field: string reason = 4;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message auth.v1.CreateApiKeyRequest.
+ * Use `create(CreateApiKeyRequestSchema)` to create a new message.
+ */
+export const CreateApiKeyRequestSchema: GenMessage<CreateApiKeyRequest> = /*@__PURE__*/
+  messageDesc(file_auth_v1_admin_service, 33);
+
+/**
+ * @generated from message auth.v1.CreateApiKeyResponse
+ */
+export type CreateApiKeyResponse = Message<"auth.v1.CreateApiKeyResponse"> & {
+  /**
+   * UUID, to revoke it by.
+   *
+   * @generated from field: string api_key_id = 1;
+   */
+  apiKeyId: string;
+
+  /**
+   * Begins with `lka_`. Nobody can tell it a second time.
+   *
+   * @generated from field: string api_key = 2;
+   */
+  apiKey: string;
+};
+
+/**
+ * Describes the message auth.v1.CreateApiKeyResponse.
+ * Use `create(CreateApiKeyResponseSchema)` to create a new message.
+ */
+export const CreateApiKeyResponseSchema: GenMessage<CreateApiKeyResponse> = /*@__PURE__*/
+  messageDesc(file_auth_v1_admin_service, 34);
+
+/**
+ * @generated from message auth.v1.ListApiKeysRequest
+ */
+export type ListApiKeysRequest = Message<"auth.v1.ListApiKeysRequest"> & {
+  /**
+   * UUID.
+   *
+   * @generated from field: string service_account_id = 1;
+   */
+  serviceAccountId: string;
+};
+
+/**
+ * Describes the message auth.v1.ListApiKeysRequest.
+ * Use `create(ListApiKeysRequestSchema)` to create a new message.
+ */
+export const ListApiKeysRequestSchema: GenMessage<ListApiKeysRequest> = /*@__PURE__*/
+  messageDesc(file_auth_v1_admin_service, 35);
+
+/**
+ * @generated from message auth.v1.ListApiKeysResponse
+ */
+export type ListApiKeysResponse = Message<"auth.v1.ListApiKeysResponse"> & {
+  /**
+   * @generated from field: repeated auth.v1.ApiKey api_keys = 1;
+   */
+  apiKeys: ApiKey[];
+};
+
+/**
+ * Describes the message auth.v1.ListApiKeysResponse.
+ * Use `create(ListApiKeysResponseSchema)` to create a new message.
+ */
+export const ListApiKeysResponseSchema: GenMessage<ListApiKeysResponse> = /*@__PURE__*/
+  messageDesc(file_auth_v1_admin_service, 36);
+
+/**
+ * @generated from message auth.v1.RevokeApiKeyRequest
+ */
+export type RevokeApiKeyRequest = Message<"auth.v1.RevokeApiKeyRequest"> & {
+  /**
+   * UUID.
+   *
+   * @generated from field: string api_key_id = 1;
+   */
+  apiKeyId: string;
+
+  /**
+   * As of DisableUser.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message auth.v1.RevokeApiKeyRequest.
+ * Use `create(RevokeApiKeyRequestSchema)` to create a new message.
+ */
+export const RevokeApiKeyRequestSchema: GenMessage<RevokeApiKeyRequest> = /*@__PURE__*/
+  messageDesc(file_auth_v1_admin_service, 37);
+
+/**
+ * @generated from message auth.v1.RevokeApiKeyResponse
+ */
+export type RevokeApiKeyResponse = Message<"auth.v1.RevokeApiKeyResponse"> & {
+};
+
+/**
+ * Describes the message auth.v1.RevokeApiKeyResponse.
+ * Use `create(RevokeApiKeyResponseSchema)` to create a new message.
+ */
+export const RevokeApiKeyResponseSchema: GenMessage<RevokeApiKeyResponse> = /*@__PURE__*/
+  messageDesc(file_auth_v1_admin_service, 38);
+
+/**
  * Something that happened. Holds no secret and no email.
  *
  * @generated from message auth.v1.AuditEvent
@@ -687,7 +1146,7 @@ export type AuditEvent = Message<"auth.v1.AuditEvent"> & {
  * Use `create(AuditEventSchema)` to create a new message.
  */
 export const AuditEventSchema: GenMessage<AuditEvent> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 21);
+  messageDesc(file_auth_v1_admin_service, 39);
 
 /**
  * @generated from message auth.v1.QueryAuditEventsRequest
@@ -742,7 +1201,7 @@ export type QueryAuditEventsRequest = Message<"auth.v1.QueryAuditEventsRequest">
  * Use `create(QueryAuditEventsRequestSchema)` to create a new message.
  */
 export const QueryAuditEventsRequestSchema: GenMessage<QueryAuditEventsRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 22);
+  messageDesc(file_auth_v1_admin_service, 40);
 
 /**
  * @generated from message auth.v1.QueryAuditEventsResponse
@@ -764,7 +1223,7 @@ export type QueryAuditEventsResponse = Message<"auth.v1.QueryAuditEventsResponse
  * Use `create(QueryAuditEventsResponseSchema)` to create a new message.
  */
 export const QueryAuditEventsResponseSchema: GenMessage<QueryAuditEventsResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 23);
+  messageDesc(file_auth_v1_admin_service, 41);
 
 /**
  * @generated from message auth.v1.StreamAuditEventsRequest
@@ -800,7 +1259,7 @@ export type StreamAuditEventsRequest = Message<"auth.v1.StreamAuditEventsRequest
  * Use `create(StreamAuditEventsRequestSchema)` to create a new message.
  */
 export const StreamAuditEventsRequestSchema: GenMessage<StreamAuditEventsRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 24);
+  messageDesc(file_auth_v1_admin_service, 42);
 
 /**
  * @generated from message auth.v1.StreamAuditEventsResponse
@@ -826,7 +1285,7 @@ export type StreamAuditEventsResponse = Message<"auth.v1.StreamAuditEventsRespon
  * Use `create(StreamAuditEventsResponseSchema)` to create a new message.
  */
 export const StreamAuditEventsResponseSchema: GenMessage<StreamAuditEventsResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 25);
+  messageDesc(file_auth_v1_admin_service, 43);
 
 /**
  * @generated from message auth.v1.ListRolesRequest
@@ -839,7 +1298,7 @@ export type ListRolesRequest = Message<"auth.v1.ListRolesRequest"> & {
  * Use `create(ListRolesRequestSchema)` to create a new message.
  */
 export const ListRolesRequestSchema: GenMessage<ListRolesRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 26);
+  messageDesc(file_auth_v1_admin_service, 44);
 
 /**
  * @generated from message auth.v1.ListRolesResponse
@@ -856,7 +1315,7 @@ export type ListRolesResponse = Message<"auth.v1.ListRolesResponse"> & {
  * Use `create(ListRolesResponseSchema)` to create a new message.
  */
 export const ListRolesResponseSchema: GenMessage<ListRolesResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 27);
+  messageDesc(file_auth_v1_admin_service, 45);
 
 /**
  * @generated from message auth.v1.DefineRoleRequest
@@ -873,7 +1332,7 @@ export type DefineRoleRequest = Message<"auth.v1.DefineRoleRequest"> & {
  * Use `create(DefineRoleRequestSchema)` to create a new message.
  */
 export const DefineRoleRequestSchema: GenMessage<DefineRoleRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 28);
+  messageDesc(file_auth_v1_admin_service, 46);
 
 /**
  * @generated from message auth.v1.DefineRoleResponse
@@ -886,7 +1345,7 @@ export type DefineRoleResponse = Message<"auth.v1.DefineRoleResponse"> & {
  * Use `create(DefineRoleResponseSchema)` to create a new message.
  */
 export const DefineRoleResponseSchema: GenMessage<DefineRoleResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 29);
+  messageDesc(file_auth_v1_admin_service, 47);
 
 /**
  * @generated from message auth.v1.DeleteRoleRequest
@@ -903,7 +1362,7 @@ export type DeleteRoleRequest = Message<"auth.v1.DeleteRoleRequest"> & {
  * Use `create(DeleteRoleRequestSchema)` to create a new message.
  */
 export const DeleteRoleRequestSchema: GenMessage<DeleteRoleRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 30);
+  messageDesc(file_auth_v1_admin_service, 48);
 
 /**
  * @generated from message auth.v1.DeleteRoleResponse
@@ -916,7 +1375,7 @@ export type DeleteRoleResponse = Message<"auth.v1.DeleteRoleResponse"> & {
  * Use `create(DeleteRoleResponseSchema)` to create a new message.
  */
 export const DeleteRoleResponseSchema: GenMessage<DeleteRoleResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 31);
+  messageDesc(file_auth_v1_admin_service, 49);
 
 /**
  * @generated from message auth.v1.GrantRoleRequest
@@ -947,6 +1406,13 @@ export type GrantRoleRequest = Message<"auth.v1.GrantRoleRequest"> & {
    * @generated from field: google.protobuf.Timestamp expires_at = 4;
    */
   expiresAt?: Timestamp | undefined;
+
+  /**
+   * In place of user_id.
+   *
+   * @generated from field: string service_account_id = 5;
+   */
+  serviceAccountId: string;
 };
 
 /**
@@ -954,7 +1420,7 @@ export type GrantRoleRequest = Message<"auth.v1.GrantRoleRequest"> & {
  * Use `create(GrantRoleRequestSchema)` to create a new message.
  */
 export const GrantRoleRequestSchema: GenMessage<GrantRoleRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 32);
+  messageDesc(file_auth_v1_admin_service, 50);
 
 /**
  * @generated from message auth.v1.GrantRoleResponse
@@ -967,7 +1433,7 @@ export type GrantRoleResponse = Message<"auth.v1.GrantRoleResponse"> & {
  * Use `create(GrantRoleResponseSchema)` to create a new message.
  */
 export const GrantRoleResponseSchema: GenMessage<GrantRoleResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 33);
+  messageDesc(file_auth_v1_admin_service, 51);
 
 /**
  * @generated from message auth.v1.RevokeRoleRequest
@@ -991,6 +1457,13 @@ export type RevokeRoleRequest = Message<"auth.v1.RevokeRoleRequest"> & {
    * @generated from field: string reason = 3;
    */
   reason: string;
+
+  /**
+   * In place of user_id.
+   *
+   * @generated from field: string service_account_id = 4;
+   */
+  serviceAccountId: string;
 };
 
 /**
@@ -998,7 +1471,7 @@ export type RevokeRoleRequest = Message<"auth.v1.RevokeRoleRequest"> & {
  * Use `create(RevokeRoleRequestSchema)` to create a new message.
  */
 export const RevokeRoleRequestSchema: GenMessage<RevokeRoleRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 34);
+  messageDesc(file_auth_v1_admin_service, 52);
 
 /**
  * @generated from message auth.v1.RevokeRoleResponse
@@ -1011,13 +1484,14 @@ export type RevokeRoleResponse = Message<"auth.v1.RevokeRoleResponse"> & {
  * Use `create(RevokeRoleResponseSchema)` to create a new message.
  */
 export const RevokeRoleResponseSchema: GenMessage<RevokeRoleResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 35);
+  messageDesc(file_auth_v1_admin_service, 53);
 
 /**
- * For administrators: users, roles.
+ * For administrators: users, roles, service accounts, the audit trail.
  *
  * Every call needs `authorization: Bearer ...` with the access token of somebody
- * who holds the role `admin`, and can fail with CREDENTIALS_MISSING, the reasons
+ * who holds the role `admin`, or the API key of a service account that does, and
+ * can fail with CREDENTIALS_MISSING, the reasons
  * of AuthService.Verify, PERMISSION_DENIED, and those that AuthService names for
  * any call. Whatever a call changes is audited with who did it, to whom, why, and
  * how it was before and after.
@@ -1167,9 +1641,10 @@ export const AdminService: GenService<{
     output: typeof DeleteRoleResponseSchema;
   },
   /**
-   * Gives a user a role, or gives it another reason and end. Their older tokens
-   * are stale within a second.
-   * Errors: INVALID_ARGUMENT, USER_NOT_FOUND, ROLE_NOT_FOUND, GRANT_NOT_ALLOWED.
+   * Gives a user or a service account a role, or gives it another reason and end.
+   * Their older tokens are stale within a second.
+   * Errors: INVALID_ARGUMENT, USER_NOT_FOUND, SERVICE_ACCOUNT_NOT_FOUND,
+   * ROLE_NOT_FOUND, GRANT_NOT_ALLOWED.
    *
    * @generated from rpc auth.v1.AdminService.GrantRole
    */
@@ -1180,8 +1655,8 @@ export const AdminService: GenService<{
   },
   /**
    * Takes a role that was granted. What another one implies goes with that one.
-   * Errors: INVALID_ARGUMENT, USER_NOT_FOUND, ROLE_NOT_FOUND, GRANT_NOT_ALLOWED;
-   * ROLE_NOT_HELD when it was not granted.
+   * Errors: INVALID_ARGUMENT, USER_NOT_FOUND, SERVICE_ACCOUNT_NOT_FOUND,
+   * ROLE_NOT_FOUND, GRANT_NOT_ALLOWED; ROLE_NOT_HELD when it was not granted.
    *
    * @generated from rpc auth.v1.AdminService.RevokeRole
    */
@@ -1189,6 +1664,94 @@ export const AdminService: GenService<{
     methodKind: "unary";
     input: typeof RevokeRoleRequestSchema;
     output: typeof RevokeRoleResponseSchema;
+  },
+  /**
+   * A service that calls others, or this one, with keys of its own.
+   * Errors: INVALID_ARGUMENT, SERVICE_NAME_TAKEN.
+   *
+   * @generated from rpc auth.v1.AdminService.CreateServiceAccount
+   */
+  createServiceAccount: {
+    methodKind: "unary";
+    input: typeof CreateServiceAccountRequestSchema;
+    output: typeof CreateServiceAccountResponseSchema;
+  },
+  /**
+   * All service accounts, by name.
+   *
+   * @generated from rpc auth.v1.AdminService.ListServiceAccounts
+   */
+  listServiceAccounts: {
+    methodKind: "unary";
+    input: typeof ListServiceAccountsRequestSchema;
+    output: typeof ListServiceAccountsResponseSchema;
+  },
+  /**
+   * Its keys and tokens are good no more within a second.
+   * Errors: INVALID_ARGUMENT, SERVICE_ACCOUNT_NOT_FOUND, GRANT_NOT_ALLOWED.
+   *
+   * @generated from rpc auth.v1.AdminService.DisableServiceAccount
+   */
+  disableServiceAccount: {
+    methodKind: "unary";
+    input: typeof DisableServiceAccountRequestSchema;
+    output: typeof DisableServiceAccountResponseSchema;
+  },
+  /**
+   * Its keys are good again; tokens from before are not.
+   * Errors: as DisableServiceAccount.
+   *
+   * @generated from rpc auth.v1.AdminService.EnableServiceAccount
+   */
+  enableServiceAccount: {
+    methodKind: "unary";
+    input: typeof EnableServiceAccountRequestSchema;
+    output: typeof EnableServiceAccountResponseSchema;
+  },
+  /**
+   * For good, with its keys.
+   * Errors: as DisableServiceAccount.
+   *
+   * @generated from rpc auth.v1.AdminService.DeleteServiceAccount
+   */
+  deleteServiceAccount: {
+    methodKind: "unary";
+    input: typeof DeleteServiceAccountRequestSchema;
+    output: typeof DeleteServiceAccountResponseSchema;
+  },
+  /**
+   * A key for a service account, wherever a service's key or an administrator's
+   * token is asked for. It is in the answer and nowhere else.
+   * Errors: INVALID_ARGUMENT, SERVICE_ACCOUNT_NOT_FOUND, GRANT_NOT_ALLOWED.
+   *
+   * @generated from rpc auth.v1.AdminService.CreateApiKey
+   */
+  createApiKey: {
+    methodKind: "unary";
+    input: typeof CreateApiKeyRequestSchema;
+    output: typeof CreateApiKeyResponseSchema;
+  },
+  /**
+   * The keys of a service account, also those that are good no more.
+   * Errors: INVALID_ARGUMENT, SERVICE_ACCOUNT_NOT_FOUND.
+   *
+   * @generated from rpc auth.v1.AdminService.ListApiKeys
+   */
+  listApiKeys: {
+    methodKind: "unary";
+    input: typeof ListApiKeysRequestSchema;
+    output: typeof ListApiKeysResponseSchema;
+  },
+  /**
+   * It opens nothing any more within a second, and neither do its tokens.
+   * Errors: INVALID_ARGUMENT, API_KEY_NOT_FOUND, GRANT_NOT_ALLOWED.
+   *
+   * @generated from rpc auth.v1.AdminService.RevokeApiKey
+   */
+  revokeApiKey: {
+    methodKind: "unary";
+    input: typeof RevokeApiKeyRequestSchema;
+    output: typeof RevokeApiKeyResponseSchema;
   },
   /**
    * What has happened, the newest first, by whatever is asked for.

@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file auth/v1/auth_service.proto.
  */
 export const file_auth_v1_auth_service: GenFile = /*@__PURE__*/
-  fileDesc("ChphdXRoL3YxL2F1dGhfc2VydmljZS5wcm90bxIHYXV0aC52MSJFCg9SZWdpc3RlclJlcXVlc3QSDQoFZW1haWwYASABKAkSEAoIcGFzc3dvcmQYAiABKAkSEQoJZnVsbF9uYW1lGAMgASgJIi8KEFJlZ2lzdGVyUmVzcG9uc2USGwoEdXNlchgBIAEoCzINLmF1dGgudjEuVXNlciIvCgxMb2dpblJlcXVlc3QSDQoFZW1haWwYASABKAkSEAoIcGFzc3dvcmQYAiABKAkiTQoNTG9naW5SZXNwb25zZRIfCgZ0b2tlbnMYASABKAsyDy5hdXRoLnYxLlRva2VucxIbCgR1c2VyGAIgASgLMg0uYXV0aC52MS5Vc2VyIjsKDlJlZnJlc2hSZXF1ZXN0EhUKDXJlZnJlc2hfdG9rZW4YASABKAkSEgoKcmVxdWVzdF9pZBgCIAEoCSIyCg9SZWZyZXNoUmVzcG9uc2USHwoGdG9rZW5zGAEgASgLMg8uYXV0aC52MS5Ub2tlbnMiJgoNTG9nb3V0UmVxdWVzdBIVCg1yZWZyZXNoX3Rva2VuGAEgASgJIhAKDkxvZ291dFJlc3BvbnNlIjcKDVZlcmlmeVJlcXVlc3QSFAoMYWNjZXNzX3Rva2VuGAEgASgJEhAKCGF1ZGllbmNlGAIgASgJImoKDlZlcmlmeVJlc3BvbnNlEiUKCXByaW5jaXBhbBgBIAEoCzISLmF1dGgudjEuUHJpbmNpcGFsEjEKDXJldmFsaWRhdGVfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlwKEENoZWNrUm9sZVJlcXVlc3QSFgoMYWNjZXNzX3Rva2VuGAEgASgJSAASFwoHdXNlcl9pZBgCIAEoCUIE0PMYA0gAEgwKBHJvbGUYAyABKAlCCQoHc3ViamVjdCJFChFDaGVja1JvbGVSZXNwb25zZRIPCgdhbGxvd2VkGAEgASgIEh8KBnJlYXNvbhgCIAEoDjIPLmF1dGgudjEuUmVhc29uIiQKE1JlcXVlc3RSZXNldFJlcXVlc3QSDQoFZW1haWwYASABKAkiFgoUUmVxdWVzdFJlc2V0UmVzcG9uc2UiQAoTQ29uZmlybVJlc2V0UmVxdWVzdBITCgtyZXNldF90b2tlbhgBIAEoCRIUCgxuZXdfcGFzc3dvcmQYAiABKAkiFgoUQ29uZmlybVJlc2V0UmVzcG9uc2UiMAofUmVxdWVzdEVtYWlsVmVyaWZpY2F0aW9uUmVxdWVzdBINCgVlbWFpbBgBIAEoCSIiCiBSZXF1ZXN0RW1haWxWZXJpZmljYXRpb25SZXNwb25zZSIwChJWZXJpZnlFbWFpbFJlcXVlc3QSGgoSdmVyaWZpY2F0aW9uX3Rva2VuGAEgASgJIhUKE1ZlcmlmeUVtYWlsUmVzcG9uc2UiOwoRU3RhcnRPQXV0aFJlcXVlc3QSEAoIcHJvdmlkZXIYASABKAkSFAoMcmVkaXJlY3RfdXJpGAIgASgJIn8KElN0YXJ0T0F1dGhSZXNwb25zZRIZChFhdXRob3JpemF0aW9uX3VybBgBIAEoCRINCgVzdGF0ZRgCIAEoCRIPCgdiaW5kaW5nGAMgASgJEi4KCmV4cGlyZXNfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIncKEkZpbmlzaE9BdXRoUmVxdWVzdBINCgVzdGF0ZRgBIAEoCRIMCgRjb2RlGAIgASgJEg4KBmlzc3VlchgDIAEoCRINCgVlcnJvchgEIAEoCRIPCgdiaW5kaW5nGAUgASgJEhQKDHJlZGlyZWN0X3VyaRgGIAEoCSJlChNGaW5pc2hPQXV0aFJlc3BvbnNlEh8KBnRva2VucxgBIAEoCzIPLmF1dGgudjEuVG9rZW5zEhsKBHVzZXIYAiABKAsyDS5hdXRoLnYxLlVzZXISEAoIbmV3X3VzZXIYAyABKAgyrAcKC0F1dGhTZXJ2aWNlEkUKCFJlZ2lzdGVyEhguYXV0aC52MS5SZWdpc3RlclJlcXVlc3QaGS5hdXRoLnYxLlJlZ2lzdGVyUmVzcG9uc2UiBMjzGAESPAoFTG9naW4SFS5hdXRoLnYxLkxvZ2luUmVxdWVzdBoWLmF1dGgudjEuTG9naW5SZXNwb25zZSIEyPMYARJCCgdSZWZyZXNoEhcuYXV0aC52MS5SZWZyZXNoUmVxdWVzdBoYLmF1dGgudjEuUmVmcmVzaFJlc3BvbnNlIgTI8xgBEj8KBkxvZ291dBIWLmF1dGgudjEuTG9nb3V0UmVxdWVzdBoXLmF1dGgudjEuTG9nb3V0UmVzcG9uc2UiBMjzGAESPwoGVmVyaWZ5EhYuYXV0aC52MS5WZXJpZnlSZXF1ZXN0GhcuYXV0aC52MS5WZXJpZnlSZXNwb25zZSIEyPMYARJICglDaGVja1JvbGUSGS5hdXRoLnYxLkNoZWNrUm9sZVJlcXVlc3QaGi5hdXRoLnYxLkNoZWNrUm9sZVJlc3BvbnNlIgTI8xgBElEKDFJlcXVlc3RSZXNldBIcLmF1dGgudjEuUmVxdWVzdFJlc2V0UmVxdWVzdBodLmF1dGgudjEuUmVxdWVzdFJlc2V0UmVzcG9uc2UiBMjzGAESUQoMQ29uZmlybVJlc2V0EhwuYXV0aC52MS5Db25maXJtUmVzZXRSZXF1ZXN0Gh0uYXV0aC52MS5Db25maXJtUmVzZXRSZXNwb25zZSIEyPMYARJLCgpTdGFydE9BdXRoEhouYXV0aC52MS5TdGFydE9BdXRoUmVxdWVzdBobLmF1dGgudjEuU3RhcnRPQXV0aFJlc3BvbnNlIgTI8xgBEk4KC0ZpbmlzaE9BdXRoEhsuYXV0aC52MS5GaW5pc2hPQXV0aFJlcXVlc3QaHC5hdXRoLnYxLkZpbmlzaE9BdXRoUmVzcG9uc2UiBMjzGAESdQoYUmVxdWVzdEVtYWlsVmVyaWZpY2F0aW9uEiguYXV0aC52MS5SZXF1ZXN0RW1haWxWZXJpZmljYXRpb25SZXF1ZXN0GikuYXV0aC52MS5SZXF1ZXN0RW1haWxWZXJpZmljYXRpb25SZXNwb25zZSIEyPMYARJOCgtWZXJpZnlFbWFpbBIbLmF1dGgudjEuVmVyaWZ5RW1haWxSZXF1ZXN0GhwuYXV0aC52MS5WZXJpZnlFbWFpbFJlc3BvbnNlIgTI8xgBYgZwcm90bzM", [file_auth_v1_errors, file_auth_v1_options, file_auth_v1_types, file_google_protobuf_timestamp]);
+  fileDesc("ChphdXRoL3YxL2F1dGhfc2VydmljZS5wcm90bxIHYXV0aC52MSJFCg9SZWdpc3RlclJlcXVlc3QSDQoFZW1haWwYASABKAkSEAoIcGFzc3dvcmQYAiABKAkSEQoJZnVsbF9uYW1lGAMgASgJIi8KEFJlZ2lzdGVyUmVzcG9uc2USGwoEdXNlchgBIAEoCzINLmF1dGgudjEuVXNlciIvCgxMb2dpblJlcXVlc3QSDQoFZW1haWwYASABKAkSEAoIcGFzc3dvcmQYAiABKAkiTQoNTG9naW5SZXNwb25zZRIfCgZ0b2tlbnMYASABKAsyDy5hdXRoLnYxLlRva2VucxIbCgR1c2VyGAIgASgLMg0uYXV0aC52MS5Vc2VyIjsKDlJlZnJlc2hSZXF1ZXN0EhUKDXJlZnJlc2hfdG9rZW4YASABKAkSEgoKcmVxdWVzdF9pZBgCIAEoCSIyCg9SZWZyZXNoUmVzcG9uc2USHwoGdG9rZW5zGAEgASgLMg8uYXV0aC52MS5Ub2tlbnMiJgoNTG9nb3V0UmVxdWVzdBIVCg1yZWZyZXNoX3Rva2VuGAEgASgJIhAKDkxvZ291dFJlc3BvbnNlIjcKDVZlcmlmeVJlcXVlc3QSFAoMYWNjZXNzX3Rva2VuGAEgASgJEhAKCGF1ZGllbmNlGAIgASgJImoKDlZlcmlmeVJlc3BvbnNlEiUKCXByaW5jaXBhbBgBIAEoCzISLmF1dGgudjEuUHJpbmNpcGFsEjEKDXJldmFsaWRhdGVfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlwKEENoZWNrUm9sZVJlcXVlc3QSFgoMYWNjZXNzX3Rva2VuGAEgASgJSAASFwoHdXNlcl9pZBgCIAEoCUIE0PMYA0gAEgwKBHJvbGUYAyABKAlCCQoHc3ViamVjdCJFChFDaGVja1JvbGVSZXNwb25zZRIPCgdhbGxvd2VkGAEgASgIEh8KBnJlYXNvbhgCIAEoDjIPLmF1dGgudjEuUmVhc29uIiQKE1JlcXVlc3RSZXNldFJlcXVlc3QSDQoFZW1haWwYASABKAkiFgoUUmVxdWVzdFJlc2V0UmVzcG9uc2UiQAoTQ29uZmlybVJlc2V0UmVxdWVzdBITCgtyZXNldF90b2tlbhgBIAEoCRIUCgxuZXdfcGFzc3dvcmQYAiABKAkiFgoUQ29uZmlybVJlc2V0UmVzcG9uc2UiMAofUmVxdWVzdEVtYWlsVmVyaWZpY2F0aW9uUmVxdWVzdBINCgVlbWFpbBgBIAEoCSIiCiBSZXF1ZXN0RW1haWxWZXJpZmljYXRpb25SZXNwb25zZSIwChJWZXJpZnlFbWFpbFJlcXVlc3QSGgoSdmVyaWZpY2F0aW9uX3Rva2VuGAEgASgJIhUKE1ZlcmlmeUVtYWlsUmVzcG9uc2UiOwoRU3RhcnRPQXV0aFJlcXVlc3QSEAoIcHJvdmlkZXIYASABKAkSFAoMcmVkaXJlY3RfdXJpGAIgASgJIn8KElN0YXJ0T0F1dGhSZXNwb25zZRIZChFhdXRob3JpemF0aW9uX3VybBgBIAEoCRINCgVzdGF0ZRgCIAEoCRIPCgdiaW5kaW5nGAMgASgJEi4KCmV4cGlyZXNfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIhoKGElzc3VlU2VydmljZVRva2VuUmVxdWVzdCJ1ChlJc3N1ZVNlcnZpY2VUb2tlblJlc3BvbnNlEhQKDGFjY2Vzc190b2tlbhgBIAEoCRISCgp0b2tlbl90eXBlGAIgASgJEi4KCmV4cGlyZXNfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIncKEkZpbmlzaE9BdXRoUmVxdWVzdBINCgVzdGF0ZRgBIAEoCRIMCgRjb2RlGAIgASgJEg4KBmlzc3VlchgDIAEoCRINCgVlcnJvchgEIAEoCRIPCgdiaW5kaW5nGAUgASgJEhQKDHJlZGlyZWN0X3VyaRgGIAEoCSJlChNGaW5pc2hPQXV0aFJlc3BvbnNlEh8KBnRva2VucxgBIAEoCzIPLmF1dGgudjEuVG9rZW5zEhsKBHVzZXIYAiABKAsyDS5hdXRoLnYxLlVzZXISEAoIbmV3X3VzZXIYAyABKAgyjggKC0F1dGhTZXJ2aWNlEkUKCFJlZ2lzdGVyEhguYXV0aC52MS5SZWdpc3RlclJlcXVlc3QaGS5hdXRoLnYxLlJlZ2lzdGVyUmVzcG9uc2UiBMjzGAESPAoFTG9naW4SFS5hdXRoLnYxLkxvZ2luUmVxdWVzdBoWLmF1dGgudjEuTG9naW5SZXNwb25zZSIEyPMYARJCCgdSZWZyZXNoEhcuYXV0aC52MS5SZWZyZXNoUmVxdWVzdBoYLmF1dGgudjEuUmVmcmVzaFJlc3BvbnNlIgTI8xgBEj8KBkxvZ291dBIWLmF1dGgudjEuTG9nb3V0UmVxdWVzdBoXLmF1dGgudjEuTG9nb3V0UmVzcG9uc2UiBMjzGAESPwoGVmVyaWZ5EhYuYXV0aC52MS5WZXJpZnlSZXF1ZXN0GhcuYXV0aC52MS5WZXJpZnlSZXNwb25zZSIEyPMYARJICglDaGVja1JvbGUSGS5hdXRoLnYxLkNoZWNrUm9sZVJlcXVlc3QaGi5hdXRoLnYxLkNoZWNrUm9sZVJlc3BvbnNlIgTI8xgBElEKDFJlcXVlc3RSZXNldBIcLmF1dGgudjEuUmVxdWVzdFJlc2V0UmVxdWVzdBodLmF1dGgudjEuUmVxdWVzdFJlc2V0UmVzcG9uc2UiBMjzGAESUQoMQ29uZmlybVJlc2V0EhwuYXV0aC52MS5Db25maXJtUmVzZXRSZXF1ZXN0Gh0uYXV0aC52MS5Db25maXJtUmVzZXRSZXNwb25zZSIEyPMYARJLCgpTdGFydE9BdXRoEhouYXV0aC52MS5TdGFydE9BdXRoUmVxdWVzdBobLmF1dGgudjEuU3RhcnRPQXV0aFJlc3BvbnNlIgTI8xgBEk4KC0ZpbmlzaE9BdXRoEhsuYXV0aC52MS5GaW5pc2hPQXV0aFJlcXVlc3QaHC5hdXRoLnYxLkZpbmlzaE9BdXRoUmVzcG9uc2UiBMjzGAESYAoRSXNzdWVTZXJ2aWNlVG9rZW4SIS5hdXRoLnYxLklzc3VlU2VydmljZVRva2VuUmVxdWVzdBoiLmF1dGgudjEuSXNzdWVTZXJ2aWNlVG9rZW5SZXNwb25zZSIEyPMYAxJ1ChhSZXF1ZXN0RW1haWxWZXJpZmljYXRpb24SKC5hdXRoLnYxLlJlcXVlc3RFbWFpbFZlcmlmaWNhdGlvblJlcXVlc3QaKS5hdXRoLnYxLlJlcXVlc3RFbWFpbFZlcmlmaWNhdGlvblJlc3BvbnNlIgTI8xgBEk4KC1ZlcmlmeUVtYWlsEhsuYXV0aC52MS5WZXJpZnlFbWFpbFJlcXVlc3QaHC5hdXRoLnYxLlZlcmlmeUVtYWlsUmVzcG9uc2UiBMjzGAFiBnByb3RvMw", [file_auth_v1_errors, file_auth_v1_options, file_auth_v1_types, file_google_protobuf_timestamp]);
 
 /**
  * @generated from message auth.v1.RegisterRequest
@@ -511,6 +511,51 @@ export const StartOAuthResponseSchema: GenMessage<StartOAuthResponse> = /*@__PUR
   messageDesc(file_auth_v1_auth_service, 21);
 
 /**
+ * @generated from message auth.v1.IssueServiceTokenRequest
+ */
+export type IssueServiceTokenRequest = Message<"auth.v1.IssueServiceTokenRequest"> & {
+};
+
+/**
+ * Describes the message auth.v1.IssueServiceTokenRequest.
+ * Use `create(IssueServiceTokenRequestSchema)` to create a new message.
+ */
+export const IssueServiceTokenRequestSchema: GenMessage<IssueServiceTokenRequest> = /*@__PURE__*/
+  messageDesc(file_auth_v1_auth_service, 22);
+
+/**
+ * @generated from message auth.v1.IssueServiceTokenResponse
+ */
+export type IssueServiceTokenResponse = Message<"auth.v1.IssueServiceTokenResponse"> & {
+  /**
+   * A JWT as Tokens.access_token. `sub` is the account's UUID, `sid` the key's,
+   * `client_id` the name of the service; there is no `email`.
+   *
+   * @generated from field: string access_token = 1;
+   */
+  accessToken: string;
+
+  /**
+   * Always `Bearer` (RFC 6750).
+   *
+   * @generated from field: string token_type = 2;
+   */
+  tokenType: string;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp expires_at = 3;
+   */
+  expiresAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message auth.v1.IssueServiceTokenResponse.
+ * Use `create(IssueServiceTokenResponseSchema)` to create a new message.
+ */
+export const IssueServiceTokenResponseSchema: GenMessage<IssueServiceTokenResponse> = /*@__PURE__*/
+  messageDesc(file_auth_v1_auth_service, 23);
+
+/**
  * @generated from message auth.v1.FinishOAuthRequest
  */
 export type FinishOAuthRequest = Message<"auth.v1.FinishOAuthRequest"> & {
@@ -561,7 +606,7 @@ export type FinishOAuthRequest = Message<"auth.v1.FinishOAuthRequest"> & {
  * Use `create(FinishOAuthRequestSchema)` to create a new message.
  */
 export const FinishOAuthRequestSchema: GenMessage<FinishOAuthRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_auth_service, 22);
+  messageDesc(file_auth_v1_auth_service, 24);
 
 /**
  * @generated from message auth.v1.FinishOAuthResponse
@@ -590,7 +635,7 @@ export type FinishOAuthResponse = Message<"auth.v1.FinishOAuthResponse"> & {
  * Use `create(FinishOAuthResponseSchema)` to create a new message.
  */
 export const FinishOAuthResponseSchema: GenMessage<FinishOAuthResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_auth_service, 23);
+  messageDesc(file_auth_v1_auth_service, 25);
 
 /**
  * The front door: accounts, sessions, and the question "who is this, and may
@@ -748,6 +793,22 @@ export const AuthService: GenService<{
     methodKind: "unary";
     input: typeof FinishOAuthRequestSchema;
     output: typeof FinishOAuthResponseSchema;
+  },
+  /**
+   * Exchanges the API key of a service account for an access token, good for
+   * SERVICE_TOKEN_TTL_SECONDS, that Verify, gateways and the client library take
+   * like any other, with the service as its principal. It dies with its key, and
+   * is stale when the roles of the account change. The same for clients of OAuth
+   * 2.0: `POST /oauth/token` with the client_credentials grant.
+   * Errors: PERMISSION_DENIED for whoever calls with something else than an API
+   * key.
+   *
+   * @generated from rpc auth.v1.AuthService.IssueServiceToken
+   */
+  issueServiceToken: {
+    methodKind: "unary";
+    input: typeof IssueServiceTokenRequestSchema;
+    output: typeof IssueServiceTokenResponseSchema;
   },
   /**
    * Sends a link that proves the address of an account, if it has one and is not

@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file auth/v1/types.proto.
  */
 export const file_auth_v1_types: GenFile = /*@__PURE__*/
-  fileDesc("ChNhdXRoL3YxL3R5cGVzLnByb3RvEgdhdXRoLnYxIosBCgRVc2VyEgoKAmlkGAEgASgJEg0KBWVtYWlsGAIgASgJEhEKCWZ1bGxfbmFtZRgDIAEoCRIWCg5lbWFpbF92ZXJpZmllZBgEIAEoCBINCgVyb2xlcxgFIAMoCRIuCgpjcmVhdGVkX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKxAQoGVG9rZW5zEhQKDGFjY2Vzc190b2tlbhgBIAEoCRISCgp0b2tlbl90eXBlGAIgASgJEi4KCmV4cGlyZXNfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDXJlZnJlc2hfdG9rZW4YBCABKAkSNgoScmVmcmVzaF9leHBpcmVzX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLTAQoJUHJpbmNpcGFsEiQKBGtpbmQYASABKA4yFi5hdXRoLnYxLlByaW5jaXBhbEtpbmQSDwoHdXNlcl9pZBgCIAEoCRISCgpzZXNzaW9uX2lkGAMgASgJEg0KBWVtYWlsGAQgASgJEg0KBXJvbGVzGAUgAygJEi0KCWlzc3VlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKZXhwaXJlc19hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAqZAoNUHJpbmNpcGFsS2luZBIeChpQUklOQ0lQQUxfS0lORF9VTlNQRUNJRklFRBAAEhcKE1BSSU5DSVBBTF9LSU5EX1VTRVIQARIaChZQUklOQ0lQQUxfS0lORF9TRVJWSUNFEAJiBnByb3RvMw", [file_google_protobuf_timestamp]);
+  fileDesc("ChNhdXRoL3YxL3R5cGVzLnByb3RvEgdhdXRoLnYxIosBCgRVc2VyEgoKAmlkGAEgASgJEg0KBWVtYWlsGAIgASgJEhEKCWZ1bGxfbmFtZRgDIAEoCRIWCg5lbWFpbF92ZXJpZmllZBgEIAEoCBINCgVyb2xlcxgFIAMoCRIuCgpjcmVhdGVkX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKxAQoGVG9rZW5zEhQKDGFjY2Vzc190b2tlbhgBIAEoCRISCgp0b2tlbl90eXBlGAIgASgJEi4KCmV4cGlyZXNfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDXJlZnJlc2hfdG9rZW4YBCABKAkSNgoScmVmcmVzaF9leHBpcmVzX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKAAgoJUHJpbmNpcGFsEiQKBGtpbmQYASABKA4yFi5hdXRoLnYxLlByaW5jaXBhbEtpbmQSDwoHdXNlcl9pZBgCIAEoCRISCgpzZXNzaW9uX2lkGAMgASgJEg0KBWVtYWlsGAQgASgJEg0KBXJvbGVzGAUgAygJEi0KCWlzc3VlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKZXhwaXJlc19hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGgoSc2VydmljZV9hY2NvdW50X2lkGAggASgJEg8KB3NlcnZpY2UYCSABKAkqZAoNUHJpbmNpcGFsS2luZBIeChpQUklOQ0lQQUxfS0lORF9VTlNQRUNJRklFRBAAEhcKE1BSSU5DSVBBTF9LSU5EX1VTRVIQARIaChZQUklOQ0lQQUxfS0lORF9TRVJWSUNFEAJiBnByb3RvMw", [file_google_protobuf_timestamp]);
 
 /**
  * An account of a person.
@@ -140,7 +140,7 @@ export type Principal = Message<"auth.v1.Principal"> & {
   kind: PrincipalKind;
 
   /**
-   * The user's UUID.
+   * The user's UUID. This and the next two are empty for a service.
    *
    * @generated from field: string user_id = 2;
    */
@@ -176,6 +176,18 @@ export type Principal = Message<"auth.v1.Principal"> & {
    * @generated from field: google.protobuf.Timestamp expires_at = 7;
    */
   expiresAt?: Timestamp | undefined;
+
+  /**
+   * Of a service: the UUID of its account, and its name. Empty for a user.
+   *
+   * @generated from field: string service_account_id = 8;
+   */
+  serviceAccountId: string;
+
+  /**
+   * @generated from field: string service = 9;
+   */
+  service: string;
 };
 
 /**
@@ -204,7 +216,7 @@ export const PrincipalKind = {
   USER: 1,
 
   /**
-   * A service. No token speaks for one yet: services call with their key.
+   * A service account, by a token of AuthService.IssueServiceToken.
    *
    * @generated from enum value: PRINCIPAL_KIND_SERVICE = 2;
    */

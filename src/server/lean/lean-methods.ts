@@ -6,9 +6,10 @@ import { CheckRequestSchema, CheckResponseSchema } from '../../../gen/envoy/serv
 import { type Admission, admitFromMemory } from '../../auth/admit.ts';
 import { MAX_BATCH } from '../../auth/batch-verify.ts';
 import type { RoleAnswer } from '../../auth/check-role.ts';
-import type { Denials } from '../../auth/denials.ts';
+import { type Denials, deniedTo } from '../../auth/denials.ts';
 import type { Reason } from '../../domain/auth-error.ts';
 import { isRole } from '../../domain/role.ts';
+import type { ApiKeys } from '../../keys/api-keys.ts';
 import type { ServiceKeys } from '../../keys/service-keys.ts';
 import type { Decision, RefusalReason, Verdict } from '../../verifier/engine.ts';
 import type { Verifier } from '../../verifier/verifier.ts';
@@ -37,9 +38,14 @@ export type LeanMethod = {
   json(message: object, credential: string): Said | Refused | null;
 };
 
-export type LeanDeps = { verifier: Verifier; serviceKeys: ServiceKeys; denials: Pick<Denials, 'isNoted'> };
+export type LeanDeps = {
+  verifier: Verifier;
+  serviceKeys: ServiceKeys;
+  apiKeys: Pick<ApiKeys, 'known'>;
+  denials: Pick<Denials, 'isNoted'>;
+};
 
-export function leanMethods({ verifier, serviceKeys, denials }: LeanDeps): LeanMethod[] {
+export function leanMethods({ verifier, serviceKeys, apiKeys, denials }: LeanDeps): LeanMethod[] {
   const verify = (accessToken: string, audience: string, credential: string): Said | Refused | null => {
     const token = accessToken || credential;
     const verdict = token === '' ? null : verifier.judge(token, audience);
@@ -51,13 +57,14 @@ export function leanMethods({ verifier, serviceKeys, denials }: LeanDeps): LeanM
     const token = accessToken || credential;
     const verdict = token === '' ? null : verifier.judge(token, '');
     if (!verdict || 'reason' in verdict) return verdict;
-    const { userId, roles } = verdict.decision.principal;
-    if (roles.includes(role)) return sayRole({ allowed: true });
-    return denials.isNoted({ userId, role }) ? sayRole({ allowed: false, reason: 'ROLE_NOT_GRANTED' }) : null;
+    const { principal } = verdict.decision;
+    if (principal.roles.includes(role)) return sayRole({ allowed: true });
+    return denials.isNoted(deniedTo(principal, role)) ? sayRole({ allowed: false, reason: 'ROLE_NOT_GRANTED' }) : null;
   };
 
   const batchVerify = (tokens: string[], audience: string, credential: string): Said | null => {
-    if (tokens.length === 0 || tokens.length > MAX_BATCH || serviceKeys.nameOf(credential) === null) return null;
+    const isService = serviceKeys.nameOf(credential) !== null || apiKeys.known(credential) !== null;
+    if (tokens.length === 0 || tokens.length > MAX_BATCH || !isService) return null;
     const verdicts: Verdict[] = [];
     for (const token of tokens) {
       const verdict = verifier.judge(token, audience);

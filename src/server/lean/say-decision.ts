@@ -2,7 +2,7 @@
 // each token in the cache; only the time is new.
 import { create, toJson } from '@bufbuild/protobuf';
 import { PrincipalKind, PrincipalSchema } from '../../../gen/auth/v1/types_pb.ts';
-import type { UserPrincipal } from '../../domain/principal.ts';
+import type { TokenPrincipal } from '../../domain/principal.ts';
 import type { Decision, VerifiedToken } from '../../verifier/engine.ts';
 import { principalMessage } from '../convert.ts';
 import { lengthDelimitedSize, varintSize, writeLength, writeVarintField } from './wire.ts';
@@ -18,6 +18,8 @@ const EMAIL = 4;
 const ROLE = 5;
 const ISSUED_AT = 6;
 const EXPIRES_AT = 7;
+const SERVICE_ACCOUNT_ID = 8;
+const SERVICE = 9;
 /** Field numbers of google.protobuf.Timestamp. */
 const SECONDS = 1;
 const NANOS = 2;
@@ -60,29 +62,35 @@ function binaryPrincipal(token: VerifiedToken): Uint8Array {
 }
 
 /** By hand, for the sake of tokens that are seen once. */
-function renderPrincipal({ userId, sessionId, email, roles, issuedAt, expiresAt }: UserPrincipal): Buffer {
-  const texts: [field: number, text: string][] = [
-    [USER_ID, userId],
-    [SESSION_ID, sessionId],
-    [EMAIL, email],
-  ];
-  for (const role of roles) texts.push([ROLE, role]);
+function renderPrincipal(principal: TokenPrincipal): Buffer {
+  const { kind, roles, issuedAt, expiresAt } = principal;
+  const texts: [field: number, text: string][] = roles.map((role) => [ROLE, role]);
+  const more: [field: number, text: string][] = [];
+  if (kind === 'service') more.push([SERVICE_ACCOUNT_ID, principal.serviceAccountId], [SERVICE, principal.name]);
+  else texts.unshift([USER_ID, principal.userId], [SESSION_ID, principal.sessionId], [EMAIL, principal.email]);
   const times: [field: number, milliseconds: number][] = [
     [ISSUED_AT, issuedAt.getTime()],
     [EXPIRES_AT, expiresAt.getTime()],
   ];
   let size = 2;
-  for (const [, text] of texts) size += lengthDelimitedSize(Buffer.byteLength(text));
+  for (const [, text] of [...texts, ...more]) size += lengthDelimitedSize(Buffer.byteLength(text));
   for (const [, milliseconds] of times) size += lengthDelimitedSize(timestampSize(milliseconds));
   // Not from the pool, of which a token in the cache would keep a whole slab.
   const into = Buffer.allocUnsafeSlow(size);
-  let at = writeVarintField(into, 0, KIND, PrincipalKind.USER);
+  let at = writeVarintField(into, 0, KIND, kind === 'service' ? PrincipalKind.SERVICE : PrincipalKind.USER);
+  at = writeTexts(into, at, texts);
+  for (const [field, milliseconds] of times) at = writeTimestamp(into, at, field, milliseconds);
+  writeTexts(into, at, more);
+  return into;
+}
+
+function writeTexts(into: Buffer, start: number, texts: [field: number, text: string][]): number {
+  let at = start;
   for (const [field, text] of texts) {
     at = writeLength(into, at, field, Buffer.byteLength(text));
     at += into.write(text, at);
   }
-  for (const [field, milliseconds] of times) at = writeTimestamp(into, at, field, milliseconds);
-  return into;
+  return at;
 }
 
 function jsonPrincipal(token: VerifiedToken): string {

@@ -7,13 +7,14 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SERVICE_KEY, startTestApp, type TestApp } from '../../support/app.ts';
 import { auth, type Caller, verifierService, viaFetch } from '../../support/clients.ts';
 import { eventually } from '../../support/eventually.ts';
-import { type SignedIn, signedIn } from '../../support/people.ts';
+import { type SignedIn, signedIn, tokenOfService } from '../../support/people.ts';
 import { envelope } from '../../support/raw.ts';
 
 let app: TestApp;
 let call: Caller;
 let session: http2.ClientHttp2Session;
-const tokens: Record<'good' | 'other' | 'revoked' | 'stale' | 'expired' | 'admin', string> = Object.create(null);
+const tokens: Record<'good' | 'other' | 'revoked' | 'stale' | 'expired' | 'admin' | 'service', string> =
+  Object.create(null);
 
 beforeAll(async () => {
   app = await startTestApp({ AUDIENCE: 'shop,warehouse' });
@@ -37,6 +38,7 @@ beforeAll(async () => {
     stale: stale.accessToken,
     admin: (await call(auth.refresh, { refreshToken: admin.refreshToken })).body.tokens.accessToken,
   });
+  tokens.service = await tokenOfService(app, call, 'billing', ['user']);
   // Of a denial the audit trail is told first, by the general way.
   await call(auth.checkRole, { accessToken: tokens.good, role: 'admin' });
   app.freeze();
@@ -199,6 +201,8 @@ const CASES: [string, Case][] = [
       isOdd: true,
     },
   ],
+  ['Verify: of a service', { method: verify, input: () => ({ accessToken: tokens.service }) }],
+  ['CheckRole: of a service', { method: checkRole, input: () => ({ accessToken: tokens.service, role: 'user' }) }],
   ['CheckRole: held', { method: checkRole, input: () => ({ accessToken: tokens.good, role: 'user' }) }],
   ['CheckRole: not held', { method: checkRole, input: () => ({ accessToken: tokens.good, role: 'admin' }) }],
   [

@@ -1,0 +1,68 @@
+// What administrators do to a service account: as to a user, each is one change, asked for and audited in the same way.
+import type { Deps } from '../deps.ts';
+import { type Actor, actorName } from '../domain/actor.ts';
+import { AuthError } from '../domain/auth-error.ts';
+import type { Call } from '../domain/call.ts';
+import { type AuditType, audit } from '../domain/effect.ts';
+import { parseFields } from '../domain/parse-fields.ts';
+import { parseReason } from '../domain/reason.ts';
+import { parseUuid } from '../domain/uuid.ts';
+import type { ServiceAccountChange } from '../store/service-accounts.ts';
+import { assertMayAdminister } from './may.ts';
+
+export type AdministerServiceInput = { actor: Actor; serviceAccountId: string; reason: string };
+
+type AdministerDeps = Pick<Deps, 'store' | 'changeFeed' | 'now'>;
+
+const AUDITED_AS: Record<ServiceAccountChange, AuditType> = {
+  disable: 'service_account_disabled',
+  enable: 'service_account_enabled',
+  delete: 'service_account_deleted',
+};
+
+/** Keys and tokens are good no more, until it is enabled again; tokens from before stay what they are. */
+export function disableServiceAccount(deps: AdministerDeps, input: AdministerServiceInput, call: Call): Promise<void> {
+  return administer(deps, 'disable', input, call);
+}
+
+export function enableServiceAccount(deps: AdministerDeps, input: AdministerServiceInput, call: Call): Promise<void> {
+  return administer(deps, 'enable', input, call);
+}
+
+export function deleteServiceAccount(deps: AdministerDeps, input: AdministerServiceInput, call: Call): Promise<void> {
+  return administer(deps, 'delete', input, call);
+}
+
+/** @throws AuthError SERVICE_ACCOUNT_NOT_FOUND or GRANT_NOT_ALLOWED */
+async function administer(
+  { store, changeFeed, now }: AdministerDeps,
+  change: ServiceAccountChange,
+  { actor, ...input }: AdministerServiceInput,
+  { origin }: Call,
+): Promise<void> {
+  const { service_account_id: id, reason } = parseFields({
+    service_account_id: () => parseUuid(input.serviceAccountId),
+    reason: () => parseReason(input.reason),
+  });
+  const changed = await store.serviceAccounts.change(
+    id,
+    change,
+    actor,
+    now(),
+    assertMayAdminister,
+    ({ name, description, roles }) => [
+      audit({
+        ...{
+          type: AUDITED_AS[change],
+          actor: actorName(actor),
+          target: `service_account:${id}`,
+          detail: reason,
+          origin,
+        },
+        before: { name, description, roles },
+      }),
+    ],
+  );
+  if (!changed) throw new AuthError('SERVICE_ACCOUNT_NOT_FOUND');
+  await changeFeed.catchUp();
+}

@@ -1,0 +1,32 @@
+import type { Reason } from '../domain/auth-error.ts';
+import { invalid } from '../domain/parse-fields.ts';
+import { parseUuid } from '../domain/uuid.ts';
+import type { Holds } from '../store/roles.ts';
+
+/** Whom a role is given to or taken from: one of the two, the other one empty. */
+export type HolderInput = { userId: string; serviceAccountId: string };
+
+/** For parseFields. */
+export function holderParsers({ userId, serviceAccountId }: HolderInput) {
+  return {
+    user_id: () => (userId === '' && serviceAccountId !== '' ? '' : parseUuid(userId)),
+    service_account_id: () => {
+      if (serviceAccountId === '') return '';
+      return userId === '' ? parseUuid(serviceAccountId) : invalid('must be empty when there is a user_id');
+    },
+  };
+}
+
+export function holderOf({ userId, serviceAccountId }: HolderInput): Holds {
+  return serviceAccountId === '' ? { userId } : { serviceAccountId };
+}
+
+export function unknownHolder(holder: Holds): Reason {
+  return 'userId' in holder ? 'USER_NOT_FOUND' : 'SERVICE_ACCOUNT_NOT_FOUND';
+}
+
+/** What an audit event says of a role that was given or taken: a user is named for themselves. */
+export function auditedGrant(holder: Holds, role: string): { userId?: string; target: string } {
+  if ('userId' in holder) return { userId: holder.userId, target: `role:${role}` };
+  return { target: `role:${role} of service_account:${holder.serviceAccountId}` };
+}

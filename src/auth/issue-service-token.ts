@@ -1,0 +1,36 @@
+import type { Deps } from '../deps.ts';
+import { AuthError } from '../domain/auth-error.ts';
+import type { Call } from '../domain/call.ts';
+import { audit } from '../domain/effect.ts';
+
+export type ServiceToken = { accessToken: string; expiresAt: Date };
+
+/**
+ * A short access token for an API key, that whoever verifies tokens takes.
+ * @throws AuthError PERMISSION_DENIED for whoever calls with something else than the key of a service account
+ */
+export async function issueServiceToken(
+  deps: Pick<Deps, 'store' | 'apiKeys' | 'signingKeys' | 'verifier' | 'tokenSettings' | 'now' | 'newId'>,
+  { apiKey }: { apiKey: string },
+  { origin, signal }: Call,
+): Promise<ServiceToken> {
+  const holder = await deps.apiKeys.open(apiKey, signal);
+  if (!holder) throw new AuthError('PERMISSION_DENIED');
+  const { issuer, audiences, serviceTokenTtlSeconds } = deps.tokenSettings;
+  const { serviceAccountId, keyId, name, roles, claimsEpoch, rolesEpoch, until } = holder;
+  const now = deps.now();
+  const issuedAt = Math.floor(now.getTime() / 1000);
+  // Neither its roles nor its key are outlived by it.
+  const ends = until ? [Math.floor(until.getTime() / 1000)] : [];
+  const expiry = Math.min(issuedAt + serviceTokenTtlSeconds, ...ends);
+  const claims = {
+    ...{ iss: issuer, sub: serviceAccountId, aud: audiences, client_id: name, iat: issuedAt, exp: expiry },
+    ...{ jti: deps.newId(), sid: keyId, roles, epoch: claimsEpoch, roles_epoch: rolesEpoch },
+  };
+  const accessToken = await deps.signingKeys.sign(claims);
+  await deps.store.outbox.write(now, [
+    audit({ type: 'service_token_issued', actor: `service:${name}`, target: `api_key:${keyId}`, origin }),
+  ]);
+  deps.verifier.remember(accessToken, claims);
+  return { accessToken, expiresAt: new Date(expiry * 1000) };
+}

@@ -1,0 +1,140 @@
+// OAuth 2.0 for services that expect it: the client_credentials grant (RFC 6749, section 4.4), and the metadata by which clients
+// find it (RFC 8414). The client is a service account, its secret an API key.
+import { issueServiceToken } from '../auth/issue-service-token.ts';
+import type { Deps } from '../deps.ts';
+import { AuthError } from '../domain/auth-error.ts';
+import type { CallLog } from './call-log.ts';
+import { type CallDeps, type CallRecord, openCallRecord } from './call-record.ts';
+import { answerError } from './errors.ts';
+import { type Handler, type NodeRequest, type NodeResponse, sendJson } from './handler.ts';
+
+type TokenDeps = Parameters<typeof issueServiceToken>[0] & Pick<Deps, 'tokenSettings'>;
+
+/** `error` of RFC 6749, section 5.2. */
+type OAuthError = 'invalid_request' | 'invalid_client' | 'unsupported_grant_type';
+
+class TokenRefusal extends Error {
+  readonly error: OAuthError;
+  /** Whether the client has tried to authenticate by a header. */
+  readonly byHeader: boolean;
+
+  constructor(error: OAuthError, description: string, byHeader = false) {
+    super(description);
+    this.error = error;
+    this.byHeader = byHeader;
+  }
+}
+
+const TOKEN_PATH = '/oauth/token';
+const METADATA_PATH = '/.well-known/oauth-authorization-server';
+const MAX_BODY_BYTES = 8 * 1024;
+const TIMEOUT_MS = 5_000;
+
+export function createOAuthTokenHandler(deps: TokenDeps & CallDeps, callLog: CallLog): Handler {
+  const { issuer } = deps.tokenSettings;
+  const metadata = {
+    issuer,
+    token_endpoint: `${issuer}${TOKEN_PATH}`,
+    jwks_uri: `${issuer}/.well-known/jwks.json`,
+    grant_types_supported: ['client_credentials'],
+    response_types_supported: [],
+    token_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post'],
+  };
+
+  return (request, response) => {
+    const path = request.url?.split('?', 1)[0];
+    if (path === METADATA_PATH && (request.method === 'GET' || request.method === 'HEAD')) {
+      sendJson(response, 200, metadata, 'public, max-age=300');
+      return true;
+    }
+    if (path !== TOKEN_PATH || request.method !== 'POST') return false;
+    const record = openCallRecord(request, deps, 'oauth/token', 'http');
+    response.setHeader('x-request-id', record.requestId);
+    response.setHeader('pragma', 'no-cache');
+    response.once('close', () => callLog.write(record, response.writableFinished));
+    answer(deps, request, response, record).catch((error: unknown) => refuse(error, response, record));
+    return true;
+  };
+}
+
+async function answer(
+  deps: TokenDeps,
+  request: NodeRequest,
+  response: NodeResponse,
+  record: CallRecord,
+): Promise<void> {
+  const form = await readForm(request);
+  const grantType = only(form, 'grant_type');
+  if (grantType === '') throw new TokenRefusal('invalid_request', 'grant_type is missing');
+  if (grantType !== 'client_credentials') {
+    throw new TokenRefusal('unsupported_grant_type', 'there is client_credentials and no other');
+  }
+  const { id, secret, byHeader } = credentialsOf(request.headers.authorization ?? '', form);
+  const { address, userAgent, requestId } = record;
+  const call = { origin: { address, userAgent, requestId }, signal: AbortSignal.timeout(TIMEOUT_MS) };
+  const holder = await deps.apiKeys.open(secret, call.signal);
+  if (!holder || (id !== holder.name && id !== holder.serviceAccountId)) {
+    throw new TokenRefusal('invalid_client', 'this is no API key of this client', byHeader);
+  }
+  const { accessToken, expiresAt } = await issueServiceToken(deps, { apiKey: secret }, call);
+  record.code = 'ok';
+  record.principal = { kind: 'service', ...holder };
+  const expiresIn = Math.floor((expiresAt.getTime() - deps.now().getTime()) / 1000);
+  sendJson(response, 200, { access_token: accessToken, token_type: 'Bearer', expires_in: expiresIn });
+}
+
+/** By a header or in the form, and not both (section 2.3). */
+function credentialsOf(
+  authorization: string,
+  form: URLSearchParams,
+): { id: string; secret: string; byHeader: boolean } {
+  const inForm = { id: only(form, 'client_id'), secret: only(form, 'client_secret'), byHeader: false };
+  if (authorization === '') return inForm;
+  const [, basic] = /^Basic ([A-Za-z0-9+/]+=*)$/i.exec(authorization) ?? [];
+  if (basic === undefined) throw new TokenRefusal('invalid_client', 'authorization must be Basic', true);
+  if (inForm.secret !== '') throw new TokenRefusal('invalid_request', 'the secret is there twice');
+  const [id = '', secret = ''] = Buffer.from(basic, 'base64').toString().split(':', 2);
+  return { id: decoded(id), secret: decoded(secret), byHeader: true };
+}
+
+/** As forms encode it. */
+function decoded(text: string): string {
+  return new URLSearchParams(`x=${text}`).get('x') ?? '';
+}
+
+function only(form: URLSearchParams, name: string): string {
+  const values = form.getAll(name);
+  if (values.length > 1) throw new TokenRefusal('invalid_request', `${name} is there twice`);
+  return values[0] ?? '';
+}
+
+async function readForm(request: NodeRequest): Promise<URLSearchParams> {
+  const [type = ''] = (request.headers['content-type'] ?? '').split(';', 1);
+  if (type.trim().toLowerCase() !== 'application/x-www-form-urlencoded') {
+    throw new TokenRefusal('invalid_request', 'the content-type must be application/x-www-form-urlencoded');
+  }
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request) {
+    size += chunk.length;
+    if (size > MAX_BODY_BYTES) throw new TokenRefusal('invalid_request', 'the form is too large');
+    chunks.push(chunk);
+  }
+  return new URLSearchParams(Buffer.concat(chunks).toString());
+}
+
+function refuse(error: unknown, response: NodeResponse, record: CallRecord): void {
+  if (!(error instanceof TokenRefusal)) {
+    const failure = answerError(error, record);
+    const retryAfter = failure.metadata.get('retry-after');
+    if (retryAfter) response.setHeader('retry-after', retryAfter);
+    const isAway = error instanceof AuthError || record.reason === 'DEPENDENCY_UNAVAILABLE';
+    sendJson(response, isAway ? 503 : 500, { error: isAway ? 'temporarily_unavailable' : 'server_error' });
+    return;
+  }
+  record.code = error.error === 'invalid_client' ? 'unauthenticated' : 'invalid_argument';
+  record.reason = error.error === 'invalid_client' ? 'CREDENTIALS_INVALID' : 'INVALID_ARGUMENT';
+  if (error.byHeader) response.setHeader('www-authenticate', 'Basic realm="latchkey"');
+  const status = error.error === 'invalid_client' ? 401 : 400;
+  sendJson(response, status, { error: error.error, error_description: error.message });
+}

@@ -1,0 +1,216 @@
+import { sql } from 'kysely';
+import type { Actor } from '../domain/actor.ts';
+import type { Effect } from '../domain/effect.ts';
+import type { Db } from './database.ts';
+import { writeEffects } from './outbox.ts';
+import { grantsOf, type Judged, judge, type RoleGrant } from './roles.ts';
+import { rolesCountAt } from './users.ts';
+import { isForeignKeyViolation, isUniqueViolation } from './violation.ts';
+
+export type ServiceAccount = {
+  id: string;
+  name: string;
+  description: string;
+  createdAt: Date;
+  createdBy: string;
+  disabledAt: Date | null;
+  roles: string[];
+  grants: RoleGrant[];
+};
+
+export type ApiKey = {
+  id: string;
+  serviceAccountId: string;
+  name: string;
+  createdAt: Date;
+  createdBy: string;
+  expiresAt: Date | null;
+  revokedAt: Date | null;
+  lastUsedAt: Date | null;
+};
+
+/** Whom a key speaks for, and what its tokens are made from. */
+export type KeyHolder = {
+  keyId: string;
+  serviceAccountId: string;
+  name: string;
+  roles: string[];
+  claimsEpoch: number;
+  rolesEpoch: number;
+  /** When the first of its roles, or the key itself, runs out; null when neither does. */
+  until: Date | null;
+};
+
+export type ServiceAccountChange = 'disable' | 'enable' | 'delete';
+
+export type ServiceAccounts = ReturnType<typeof createServiceAccounts>;
+
+const LAST_USED_EVERY = '1 minute';
+
+export function createServiceAccounts(db: Db, newId: () => string, clock: () => Date) {
+  async function accounts(of: Db, id: string | null): Promise<ServiceAccount[]> {
+    const rows = await of
+      .selectFrom('service_accounts')
+      .selectAll()
+      .select(sql<string[]>`roles_of_service(id, ${clock()})`.as('roles'))
+      .$if(id !== null, (query) => query.where('id', '=', id))
+      .orderBy('name')
+      .execute();
+    const grants = await Promise.all(rows.map((row) => grantsOf(of, { serviceAccountId: row.id })));
+    return rows.map((row, n) => ({
+      ...{ id: row.id, name: row.name, description: row.description, roles: row.roles, grants: grants[n] ?? [] },
+      ...{ createdAt: row.created_at, createdBy: row.created_by, disabledAt: row.disabled_at },
+    }));
+  }
+
+  return {
+    all: () => accounts(db, null),
+
+    async byId(id: string): Promise<ServiceAccount | null> {
+      return (await accounts(db, id))[0] ?? null;
+    },
+
+    /** False when the name is taken. */
+    async create(
+      account: Pick<ServiceAccount, 'id' | 'name' | 'description' | 'createdBy'>,
+      now: Date,
+      effects: Effect[],
+    ): Promise<boolean> {
+      const { id, name, description, createdBy } = account;
+      const creating = db.transaction().execute(async (trx) => {
+        const row = { id, name, description, created_at: now, created_by: createdBy };
+        await trx.insertInto('service_accounts').values(row).execute();
+        await writeEffects(trx, newId, now, effects);
+        return true;
+      });
+      return creating.catch((error: unknown) => {
+        if (isUniqueViolation(error, 'service_accounts_name_key')) return false;
+        throw error;
+      });
+    },
+
+    /**
+     * Does it, unless it is so already; null when there is no such account.
+     * @param decide throws when it must not be
+     */
+    async change(
+      id: string,
+      change: ServiceAccountChange,
+      actor: Actor,
+      now: Date,
+      decide: (judged: Judged, itsRoles: string[]) => void,
+      effects: (before: ServiceAccount) => Effect[],
+    ): Promise<ServiceAccount | null> {
+      return db.transaction().execute(async (trx) => {
+        const judged = await judge(trx, actor, 'shared', now);
+        await trx.selectFrom('service_accounts').select('id').where('id', '=', id).forUpdate().execute();
+        const [before] = await accounts(trx, id);
+        if (!before) return null;
+        decide(judged, before.roles);
+        if (change === 'delete') await trx.deleteFrom('service_accounts').where('id', '=', id).execute();
+        else if ((change === 'disable') === (before.disabledAt !== null)) return before;
+        else {
+          const disabledAt = change === 'disable' ? now : null;
+          await trx.updateTable('service_accounts').set({ disabled_at: disabledAt }).where('id', '=', id).execute();
+        }
+        await writeEffects(trx, newId, now, effects(before));
+        return before;
+      });
+    },
+
+    async keysOf(serviceAccountId: string): Promise<ApiKey[]> {
+      const rows = await db
+        .selectFrom('api_keys')
+        .select(['id', 'service_account_id', 'name', 'created_at', 'created_by', 'expires_at', 'revoked_at'])
+        .select('last_used_at')
+        .where('service_account_id', '=', serviceAccountId)
+        .orderBy('created_at')
+        .execute();
+      return rows.map((row) => ({
+        ...{ id: row.id, serviceAccountId: row.service_account_id, name: row.name, createdAt: row.created_at },
+        ...{ createdBy: row.created_by, expiresAt: row.expires_at, revokedAt: row.revoked_at },
+        lastUsedAt: row.last_used_at,
+      }));
+    },
+
+    /** False when the account is gone. @param hash of the key, of which nothing else is kept */
+    async addKey(
+      key: Pick<ApiKey, 'id' | 'serviceAccountId' | 'name' | 'createdBy' | 'expiresAt'> & { hash: Buffer },
+      now: Date,
+      effects: Effect[],
+    ): Promise<boolean> {
+      const { id, serviceAccountId, name, hash, createdBy, expiresAt } = key;
+      const row = {
+        ...{ id, service_account_id: serviceAccountId, name, hash, created_at: now },
+        ...{ created_by: createdBy, expires_at: expiresAt },
+      };
+      const adding = db.transaction().execute(async (trx) => {
+        await trx.insertInto('api_keys').values(row).execute();
+        await writeEffects(trx, newId, now, effects);
+        return true;
+      });
+      return adding.catch((error: unknown) => {
+        if (isForeignKeyViolation(error, 'api_keys_service_account_id_fkey')) return false;
+        throw error;
+      });
+    },
+
+    /** Whose key it is; null when there is no such key. */
+    async ownerOfKey(id: string): Promise<ServiceAccount | null> {
+      const row = await db.selectFrom('api_keys').select('service_account_id').where('id', '=', id).executeTakeFirst();
+      return row ? this.byId(row.service_account_id) : null;
+    },
+
+    /** False when it was revoked before. */
+    async revokeKey(id: string, now: Date, effects: Effect[]): Promise<boolean> {
+      return db.transaction().execute(async (trx) => {
+        const revoked = await trx
+          .updateTable('api_keys')
+          .set({ revoked_at: now })
+          .where('id', '=', id)
+          .where('revoked_at', 'is', null)
+          .executeTakeFirst();
+        if (revoked.numUpdatedRows !== 1n) return false;
+        await writeEffects(trx, newId, now, effects);
+        return true;
+      });
+    },
+
+    /** Whom a key speaks for now, and notes that it was used; null for a key that is good no more. */
+    async useKey(hash: Buffer, signal?: AbortSignal): Promise<KeyHolder | null> {
+      signal?.throwIfAborted();
+      const now = clock();
+      const at = rolesCountAt(now);
+      const { rows } = await sql<KeyHolderRow>`
+        WITH used AS (
+          UPDATE api_keys SET last_used_at = ${now}
+          WHERE hash = ${hash}
+            AND (last_used_at IS NULL OR last_used_at < ${now}::timestamptz - ${LAST_USED_EVERY}::interval))
+        SELECT api_keys.id AS key_id, service_accounts.id, service_accounts.name, claims_epoch,
+          roles_of_service(service_accounts.id, ${at}) AS roles, (SELECT max(epoch) FROM roles) AS roles_epoch,
+          least(api_keys.expires_at, (
+            SELECT min(expires_at) FROM service_account_roles
+            WHERE service_account_id = service_accounts.id AND expires_at > ${at})) AS until
+        FROM api_keys JOIN service_accounts ON service_accounts.id = service_account_id
+        WHERE hash = ${hash} AND revoked_at IS NULL AND disabled_at IS NULL
+          AND (api_keys.expires_at IS NULL OR api_keys.expires_at > ${at})
+      `.execute(db);
+      const [row] = rows;
+      if (!row) return null;
+      return {
+        ...{ keyId: row.key_id, serviceAccountId: row.id, name: row.name, roles: row.roles, until: row.until },
+        ...{ claimsEpoch: row.claims_epoch, rolesEpoch: row.roles_epoch },
+      };
+    },
+  };
+}
+
+type KeyHolderRow = {
+  key_id: string;
+  id: string;
+  name: string;
+  claims_epoch: number;
+  roles: string[];
+  roles_epoch: number;
+  until: Date | null;
+};

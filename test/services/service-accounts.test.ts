@@ -1,0 +1,354 @@
+import { randomUUID } from 'node:crypto';
+import { createRemoteJWKSet, jwtVerify } from 'jose';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { createLatchkey } from '../../src/client/client.ts';
+import { startTestApp, type TestApp } from '../support/app.ts';
+import { account, admin, auth, type Caller, verifierService, viaFetch, viaGrpcJs } from '../support/clients.ts';
+import { eventually } from '../support/eventually.ts';
+import { registered, type SignedIn, signedIn, signedInWith } from '../support/people.ts';
+
+let app: TestApp;
+let call: Caller;
+let boss: SignedIn;
+beforeAll(async () => {
+  app = await startTestApp();
+  call = viaFetch(app.url);
+  boss = await signedInWith(app, call, ['admin']);
+});
+afterAll(() => app.close());
+
+const reason = 'a test';
+const ask: Caller = (method, input) => call(method, input, { bearer: boss.accessToken });
+const named = () => `robot-${randomUUID().slice(0, 8)}`;
+
+type Robot = { name: string; id: string; keyId: string; key: string };
+
+async function robot(roles: string[] = [], more: object = {}): Promise<Robot> {
+  const name = named();
+  const created = await ask(admin.createServiceAccount, { name, description: 'of a test', reason });
+  const id = created.body.serviceAccountId;
+  for (const role of roles) await ask(admin.grantRole, { serviceAccountId: id, role, reason });
+  const { body } = await ask(admin.createApiKey, { serviceAccountId: id, name: 'a key', reason, ...more });
+  return { name, id, keyId: body.apiKeyId, key: body.apiKey };
+}
+
+async function tokenOf({ key }: Robot): Promise<string> {
+  const { body, code } = await call(auth.issueServiceToken, {}, { bearer: key });
+  expect(code).toBe('ok');
+  return body.accessToken;
+}
+
+describe('a service account', () => {
+  test('is made, listed and named once', async () => {
+    const { name, id } = await robot(['user']);
+    const { body } = await ask(admin.listServiceAccounts, {});
+    expect(body.serviceAccounts.find((one: Robot) => one.id === id)).toMatchObject({
+      ...{ name, description: 'of a test', createdBy: `user:${boss.userId}`, roles: ['user'] },
+      grants: [{ role: 'user', reason }],
+    });
+    const again = await ask(admin.createServiceAccount, { name, reason });
+    expect(again).toMatchObject({ code: 'already_exists', reason: 'SERVICE_NAME_TAKEN' });
+    for (const bad of ['', 'latchkey', 'Robot', 'x'.repeat(64), '-x']) {
+      expect((await ask(admin.createServiceAccount, { name: bad, reason })).fields, bad).toEqual(['name']);
+    }
+  });
+
+  test('that is not there is not administered', async () => {
+    const serviceAccountId = randomUUID();
+    const methods = [
+      admin.disableServiceAccount,
+      admin.enableServiceAccount,
+      admin.deleteServiceAccount,
+      admin.listApiKeys,
+      admin.createApiKey,
+    ];
+    for (const method of methods) {
+      const { fields } = method.input;
+      const input = { serviceAccountId, ...(fields.some(({ name }) => name === 'reason') && { reason }) };
+      const named = fields.some((field) => field.name === 'name') ? { name: 'x' } : {};
+      expect((await ask(method, { ...input, ...named })).reason).toBe('SERVICE_ACCOUNT_NOT_FOUND');
+      expect((await ask(method, { ...input, ...named, serviceAccountId: 'x' })).fields).toEqual(['service_account_id']);
+    }
+    expect((await ask(admin.grantRole, { serviceAccountId, role: 'user', reason })).reason).toBe(
+      'SERVICE_ACCOUNT_NOT_FOUND',
+    );
+    const both = await ask(admin.grantRole, { serviceAccountId, userId: boss.userId, role: 'user', reason });
+    expect(both.fields).toEqual(['service_account_id']);
+    expect((await ask(admin.revokeApiKey, { apiKeyId: randomUUID(), reason })).reason).toBe('API_KEY_NOT_FOUND');
+  });
+
+  test('with roles that are not theirs to give, nobody gets a key of', async () => {
+    const root = `root-${randomUUID().slice(0, 8)}`;
+    await app.owner.query("INSERT INTO roles (name, description) VALUES ($1, '')", [root]);
+    await app.owner.query('UPDATE roles SET granter = name WHERE name = $1', [root]);
+    const mighty = await robot();
+    await app.owner.query('INSERT INTO service_account_roles VALUES ($1, $2, now())', [mighty.id, root]);
+    const input = { serviceAccountId: mighty.id, name: 'mine', reason };
+    expect((await ask(admin.createApiKey, input)).reason).toBe('GRANT_NOT_ALLOWED');
+    expect((await ask(admin.revokeApiKey, { apiKeyId: mighty.keyId, reason })).reason).toBe('GRANT_NOT_ALLOWED');
+    for (const method of [admin.disableServiceAccount, admin.deleteServiceAccount]) {
+      expect((await ask(method, { serviceAccountId: mighty.id, reason })).reason).toBe('GRANT_NOT_ALLOWED');
+    }
+  });
+});
+
+describe('an API key', () => {
+  test('is shown once, kept as a hash, and in no log', async () => {
+    const { key, keyId, id } = await robot();
+    expect(key).toMatch(/^lka_[\w-]{43}$/);
+    await call(auth.issueServiceToken, {}, { bearer: key });
+    const { body } = await ask(admin.listApiKeys, { serviceAccountId: id });
+    expect(body.apiKeys).toMatchObject([{ id: keyId, name: 'a key', createdBy: `user:${boss.userId}` }]);
+    expect(JSON.stringify(body)).not.toContain(key);
+    const { rows } = await app.owner.query('SELECT k::text AS row FROM api_keys AS k');
+    expect(rows.some(({ row }) => row.includes(key))).toBe(false);
+    await eventually(async () => (await app.owner.query('SELECT FROM outbox')).rowCount === 0);
+    const events = await app.owner.query('SELECT e::text AS row FROM audit_events AS e');
+    expect(events.rows.some(({ row }) => row.includes(key))).toBe(false);
+    expect(app.logs.some((line) => line.includes(key))).toBe(false);
+  });
+
+  test('is good wherever a service’s key is asked for, and for what its roles allow', async () => {
+    const [plain, chief, person] = [await robot(), await robot(['admin']), await signedIn(call)];
+    const checkRole = (bearer: string) => call(auth.checkRole, { userId: person.userId, role: 'user' }, { bearer });
+    const batch = { accessTokens: [person.accessToken] };
+    for (const { key } of [plain, chief]) {
+      expect((await checkRole(key)).body).toMatchObject({ allowed: true });
+      for (let n = 0; n < 2; n += 1) {
+        expect((await call(verifierService.batchVerify, batch, { bearer: key })).body.verdicts).toHaveLength(1);
+      }
+      expect((await call(account.getMe, {}, { bearer: key })).reason).toBe('PERMISSION_DENIED');
+    }
+    expect((await call(admin.listRoles, {}, { bearer: plain.key })).reason).toBe('PERMISSION_DENIED');
+    const renamed = await call(admin.disableUser, { userId: person.userId, reason }, { bearer: chief.key });
+    expect(renamed.code).toBe('ok');
+    const events = await eventually(async () => {
+      const { rows } = await app.owner.query("SELECT actor FROM audit_events WHERE type = 'user_disabled'");
+      return rows.length > 0 ? rows : null;
+    });
+    expect(events).toEqual([{ actor: `service:${chief.name}` }]);
+  });
+
+  test.each(['lka_', `lka_${'x'.repeat(43)}`, `lka_${'x'.repeat(44)}`, `LKA_${'x'.repeat(43)}`])(
+    'that nobody was given (%s) is refused',
+    async (bearer) => {
+      expect((await call(auth.issueServiceToken, {}, { bearer })).reason).toBe('TOKEN_INVALID');
+    },
+  );
+
+  test('dies within a second when it is revoked, or its account is disabled or deleted; and at its time', async () => {
+    const ends: [string, (of: Robot) => Promise<unknown>][] = [
+      ['revoked', ({ keyId }) => ask(admin.revokeApiKey, { apiKeyId: keyId, reason })],
+      ['disabled', ({ id }) => ask(admin.disableServiceAccount, { serviceAccountId: id, reason })],
+      ['deleted', ({ id }) => ask(admin.deleteServiceAccount, { serviceAccountId: id, reason })],
+    ];
+    for (const [what, end] of ends) {
+      const one = await robot();
+      const accessToken = await tokenOf(one);
+      await end(one);
+      const verified = await call(auth.verify, { accessToken });
+      expect([what, verified.reason]).toEqual([what, 'TOKEN_REVOKED']);
+      const key = () => call(auth.issueServiceToken, {}, { bearer: one.key });
+      await eventually(async () => (await key()).reason === 'TOKEN_INVALID', 1_000);
+      if (what === 'revoked') {
+        expect((await ask(admin.revokeApiKey, { apiKeyId: one.keyId, reason })).reason).toBe('API_KEY_NOT_FOUND');
+      }
+      if (what === 'disabled') {
+        await ask(admin.enableServiceAccount, { serviceAccountId: one.id, reason });
+        expect((await key()).code).toBe('ok');
+        expect((await call(auth.verify, { accessToken })).reason).toBe('TOKEN_REVOKED');
+      }
+    }
+    const expiresAt = new Date(Date.now() + 120_000).toISOString();
+    const short = await robot([], { expiresAt });
+    const { body } = await call(auth.issueServiceToken, {}, { bearer: short.key });
+    expect(Date.parse(body.expiresAt)).toBeLessThanOrEqual(Date.parse(expiresAt));
+    expect(
+      (
+        await ask(admin.createApiKey, {
+          serviceAccountId: short.id,
+          name: 'x',
+          reason,
+          expiresAt: '2020-01-01T00:00:00Z',
+        })
+      ).fields,
+    ).toEqual(['expires_at']);
+  });
+
+  test('tells when it was used last', async () => {
+    const one = await robot();
+    const lastUsed = async () =>
+      (await ask(admin.listApiKeys, { serviceAccountId: one.id })).body.apiKeys[0].lastUsedAt;
+    expect(await lastUsed()).toBeUndefined();
+    await tokenOf(one);
+    expect(Math.abs(Date.parse(await lastUsed()) - Date.now())).toBeLessThan(10_000);
+  });
+});
+
+describe('a service’s token', () => {
+  test('speaks for the service at every door', async () => {
+    const one = await robot(['user']);
+    const accessToken = await tokenOf(one);
+    const principal = { kind: 'PRINCIPAL_KIND_SERVICE', serviceAccountId: one.id, service: one.name, roles: ['user'] };
+    for (const way of [call, viaGrpcJs(app.url)]) {
+      const { body } = await way(auth.verify, { accessToken });
+      expect(body.principal).toMatchObject({ ...principal, userId: '', sessionId: '', email: '' });
+    }
+    const batch = await call(verifierService.batchVerify, { accessTokens: [accessToken] }, { bearer: one.key });
+    expect(batch.body.verdicts[0].principal).toMatchObject(principal);
+    expect((await call(auth.checkRole, { accessToken, role: 'user' })).body.allowed).toBe(true);
+    const authorization = `Bearer ${accessToken}`;
+    const forward = await fetch(`${app.url}/forward-auth?role=user`, { headers: { authorization } });
+    expect(forward.status).toBe(200);
+    expect(Object.fromEntries(forward.headers)).toMatchObject({
+      ...{ 'x-auth-service': one.name, 'x-auth-user-id': '', 'x-auth-session-id': '', 'x-auth-roles': 'user' },
+    });
+    const latchkey = createLatchkey({ url: app.url, serviceKey: one.key });
+    onTestFinished(() => latchkey.close());
+    await latchkey.ready();
+    expect(await latchkey.verify(accessToken)).toMatchObject({
+      kind: 'service',
+      name: one.name,
+      serviceAccountId: one.id,
+    });
+    const jwks = createRemoteJWKSet(new URL(`${app.url}/.well-known/jwks.json`));
+    const { payload } = await jwtVerify(accessToken, jwks, { typ: 'at+jwt' });
+    expect(payload).toMatchObject({ sub: one.id, sid: one.keyId, client_id: one.name, roles: ['user'] });
+    expect(payload.email).toBeUndefined();
+    expect((payload.exp ?? 0) - (payload.iat ?? 0)).toBe(300);
+  });
+
+  test('is a service’s credential, and gets no other token; nobody’s account', async () => {
+    const one = await robot();
+    const bearer = await tokenOf(one);
+    const person = await registered(call);
+    expect((await call(auth.checkRole, { userId: person.userId, role: 'user' }, { bearer })).code).toBe('ok');
+    expect((await call(auth.issueServiceToken, {}, { bearer })).reason).toBe('PERMISSION_DENIED');
+    expect((await call(account.getMe, {}, { bearer })).reason).toBe('PERMISSION_DENIED');
+    expect((await call(auth.issueServiceToken, {}, { bearer: boss.accessToken })).reason).toBe('PERMISSION_DENIED');
+  });
+
+  test('is stale when the roles of the service change, or what they imply', async () => {
+    const one = await robot();
+    const before = await tokenOf(one);
+    await ask(admin.grantRole, { serviceAccountId: one.id, role: 'user', reason });
+    expect((await call(auth.verify, { accessToken: before })).reason).toBe('TOKEN_STALE');
+    const role = `role-${randomUUID().slice(0, 8)}`;
+    await ask(admin.defineRole, { role: { name: role } });
+    await ask(admin.grantRole, { serviceAccountId: one.id, role, reason });
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    const held = await tokenOf(one);
+    expect((await call(auth.verify, { accessToken: held })).body.principal.roles).toEqual([role, 'user'].toSorted());
+    await ask(admin.defineRole, { role: { name: role, implies: ['user'] } });
+    expect((await call(auth.verify, { accessToken: held })).reason).toBe('TOKEN_STALE');
+    expect((await ask(admin.deleteRole, { name: role })).reason).toBe('ROLE_IN_USE');
+  });
+
+  test('is judged by Postgres when the view is too old, and never taken for more', async () => {
+    const old = await startTestApp({
+      REVOCATION_MAX_AGE_MS: '100',
+      REVOCATION_POLL_MS: '5000',
+      DATABASE_LISTEN_URL: 'none',
+    });
+    onTestFinished(() => old.close());
+    const askOld = viaFetch(old.url);
+    const chief = await signedInWith(old, askOld, ['admin']);
+    const id = (await askOld(admin.createServiceAccount, { name: 'robot', reason }, { bearer: chief.accessToken })).body
+      .serviceAccountId;
+    const { body } = await askOld(
+      admin.createApiKey,
+      { serviceAccountId: id, name: 'x', reason },
+      { bearer: chief.accessToken },
+    );
+    const { accessToken } = (await askOld(auth.issueServiceToken, {}, { bearer: body.apiKey })).body;
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect((await askOld(auth.verify, { accessToken })).code).toBe('ok');
+    await old.owner.query('UPDATE api_keys SET revoked_at = now()');
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect((await askOld(auth.verify, { accessToken })).reason).toBe('TOKEN_REVOKED');
+  });
+});
+
+describe('OAuth 2.0 client credentials', () => {
+  const post = (form: Record<string, string> | string, headers: Record<string, string> = {}) =>
+    fetch(`${app.url}/oauth/token`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/x-www-form-urlencoded', ...headers },
+      body: typeof form === 'string' ? form : new URLSearchParams(form).toString(),
+    });
+  const basic = (id: string, secret: string) => `Basic ${Buffer.from(`${id}:${secret}`).toString('base64')}`;
+  const grant = { grant_type: 'client_credentials' };
+
+  test('gives a token for a key, by either way to send it', async () => {
+    const one = await robot(['user']);
+    const ways = [
+      await post({ ...grant, client_id: one.name, client_secret: one.key }),
+      await post({ ...grant, client_id: one.id, client_secret: one.key }),
+      await post(grant, { authorization: basic(one.name, one.key) }),
+    ];
+    for (const response of ways) {
+      expect(response.status).toBe(200);
+      expect(response.headers.get('cache-control')).toBe('no-store');
+      const {
+        access_token: accessToken,
+        token_type: type,
+        expires_in: seconds,
+      } = (await response.json()) as {
+        access_token: string;
+        token_type: string;
+        expires_in: number;
+      };
+      expect([type, Math.abs(seconds - 300) <= 1]).toEqual(['Bearer', true]);
+      expect((await call(auth.verify, { accessToken })).body.principal.service).toBe(one.name);
+    }
+  });
+
+  test('is found by its metadata', async () => {
+    const metadata = await (await fetch(`${app.url}/.well-known/oauth-authorization-server`)).json();
+    expect(metadata).toMatchObject({
+      issuer: 'https://product.example',
+      token_endpoint: 'https://product.example/oauth/token',
+      grant_types_supported: ['client_credentials'],
+    });
+  });
+
+  test.each<[string, () => Promise<Response>, number, string]>([
+    [
+      'another client’s key',
+      async () => post({ ...grant, client_id: named(), client_secret: (await robot()).key }),
+      401,
+      'invalid_client',
+    ],
+    ['no key', () => post({ ...grant, client_id: 'x' }), 401, 'invalid_client'],
+    ['garbage', () => post(grant, { authorization: basic('x', '\u0000') }), 401, 'invalid_client'],
+    ['a bearer', () => post(grant, { authorization: 'Bearer x' }), 401, 'invalid_client'],
+    ['another grant', () => post({ grant_type: 'password' }), 400, 'unsupported_grant_type'],
+    ['no grant', () => post({}), 400, 'invalid_request'],
+    [
+      'a grant twice',
+      () => post('grant_type=client_credentials&grant_type=client_credentials'),
+      400,
+      'invalid_request',
+    ],
+    [
+      'a secret twice',
+      () => post({ ...grant, client_secret: 'x' }, { authorization: basic('x', 'x') }),
+      400,
+      'invalid_request',
+    ],
+    ['JSON', () => post('{}', { 'content-type': 'application/json' }), 400, 'invalid_request'],
+    ['a form of 9 KB', () => post({ ...grant, x: 'x'.repeat(9_000) }), 400, 'invalid_request'],
+  ])('refuses %s as RFC 6749 says', async (_, send, status, error) => {
+    const response = await send();
+    expect(response.status).toBe(status);
+    expect(await response.json()).toMatchObject({ error });
+    if (status === 401 && error === 'invalid_client') {
+      const challenge = response.headers.get('www-authenticate');
+      expect(challenge === null || challenge.startsWith('Basic')).toBe(true);
+    }
+  });
+
+  test('is a POST', async () => {
+    expect((await fetch(`${app.url}/oauth/token`)).status).toBe(404);
+  });
+});
