@@ -9,13 +9,14 @@ import type { Store } from '../store/store.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Tracing } from '../telemetry/tracing.ts';
 import { within } from '../within.ts';
+import { type HousekeepingDeps, startHousekeeping } from './housekeeping.ts';
 import { describe, UndeliverableMail } from './mailer.ts';
 import { QUEUE_PREFIX, type Queues, type RetryPolicy } from './queues.ts';
 import { startRelay } from './relay.ts';
 import { type MailDeps, sendMail } from './send-mail.ts';
 
 export type WorkerDeps = MailDeps & {
-  store: Pick<Store, 'changes' | 'auditTrail'>;
+  store: HousekeepingDeps['store'] & Pick<Store, 'auditTrail'>;
   /** How often the end of the audit trail's chain is written where the database cannot change it; 0 for never. */
   anchorEveryMs: number;
   /** Where, besides the log: lines are added to this file. Null for nowhere. */
@@ -23,7 +24,7 @@ export type WorkerDeps = MailDeps & {
   redis: Redis;
   queues: Queues;
   retry: RetryPolicy;
-  metrics: Pick<Metrics, 'jobEnded'>;
+  metrics: Pick<Metrics, 'jobEnded' | 'houseKept'>;
   tracing: Pick<Tracing, 'traced'>;
 };
 
@@ -35,10 +36,6 @@ export type Worker = {
 const MAIL_CONCURRENCY = 4;
 const AUDIT_CONCURRENCY = 16;
 const ERROR_LINE_EVERY_MS = 10_000;
-const PARTITION_CHECK_MS = 6 * 3600_000;
-/** Together more than a server can make. */
-const PRUNE_EVERY_MS = 5_000;
-const PRUNE_AT_ONCE = 10_000;
 
 /** @param onRedisError hears of a Redis that is away */
 export async function startWorker(
@@ -47,16 +44,7 @@ export async function startWorker(
   onRedisError: (error: Error) => void,
 ): Promise<Worker> {
   const { auditTrail, outbox } = deps.store;
-  const makePartitions = () => auditTrail.ensurePartitions();
-  await makePartitions();
-  const partitions = setInterval(() => {
-    makePartitions().catch((err: unknown) => log.error({ err }, 'audit partitions'));
-  }, PARTITION_CHECK_MS);
-  const pruning = setInterval(() => {
-    deps.store.changes.prune(PRUNE_AT_ONCE).catch((err: unknown) => log.warn({ err }, 'pruning changes'));
-    forget(deps.store).catch((err: unknown) => log.warn({ err }, 'forgetting users who are gone'));
-  }, PRUNE_EVERY_MS);
-
+  const stopHousekeeping = await startHousekeeping(deps, log);
   const anchoring =
     deps.anchorEveryMs === 0
       ? undefined
@@ -80,8 +68,7 @@ export async function startWorker(
 
   return {
     async close(graceMs) {
-      clearInterval(partitions);
-      clearInterval(pruning);
+      stopHousekeeping();
       clearInterval(anchoring);
       const finished = Promise.all([relay.close(), ...consumers.map((consumer) => consumer.close())]);
       // It would wait for a Redis that is away for as long as it is.
@@ -96,12 +83,6 @@ async function anchor({ store, anchorFile }: Pick<WorkerDeps, 'store' | 'anchorF
   log.info({ audit_seq: String(seq), audit_hash: hash }, 'audit anchor');
   if (anchorFile !== null)
     await appendFile(anchorFile, `${JSON.stringify({ audit_seq: String(seq), audit_hash: hash })}\n`);
-}
-
-async function forget({ users }: Pick<Store, 'users'>): Promise<void> {
-  let erased: number | null;
-  do erased = await users.eraseTraces(PRUNE_AT_ONCE);
-  while (erased !== null);
 }
 
 /** One attempt at a job. What fails for good is marked in the outbox, where an operator finds it. */

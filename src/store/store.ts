@@ -4,6 +4,7 @@ import { type AuditTrail, createAuditTrail } from './audit-trail.ts';
 import { type Changes, createChanges } from './changes.ts';
 import type { Db } from './database.ts';
 import { createEmailVerifications, type EmailVerifications } from './email-verifications.ts';
+import { createExpired, type Expired } from './expired.ts';
 import { createIdentities, type Identities } from './identities.ts';
 import { createOAuthFlows, type OAuthFlows } from './oauth-flows.ts';
 import { createOutbox, type Outbox } from './outbox.ts';
@@ -29,6 +30,7 @@ export type Store = {
   userRecords: UserRecords;
   serviceAccounts: ServiceAccounts;
   changes: Changes;
+  expired: Expired;
 };
 
 export function createStore(db: Db, newId: () => string, now: () => Date): Store {
@@ -46,5 +48,6 @@ export function createStore(db: Db, newId: () => string, now: () => Date): Store
     userRecords: createUserRecords(db, newId, now),
     serviceAccounts: createServiceAccounts(db, newId, now),
     changes: createChanges(db),
+    expired: createExpired(db),
   };
 }

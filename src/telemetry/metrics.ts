@@ -49,6 +49,8 @@ export function createMetrics(meter: Meter) {
   const refusals = count('latchkey.call.refusals', 'Calls that were refused, by reason', '{call}');
   const limits = count('latchkey.limit.decisions', 'Attempts that were counted, by limit', '{attempt}');
   const jobs = count('latchkey.jobs', 'Mails and audit events, by how an attempt at one ended', '{attempt}');
+  const kept = count('latchkey.housekeeping.runs', 'Pieces of housekeeping, by how they ended', '{run}');
+  const removed = count('latchkey.housekeeping.removed', 'What they have removed or forgotten', '{row}');
   const hashing = seconds('latchkey.hash.duration', 'How long a password was hashed', HASH_BUCKETS);
   const hashWaiting = seconds('latchkey.hash.wait.duration', 'How long it waited for that', HASH_BUCKETS);
   const hashQueue = level('latchkey.hash.tasks', 'Passwords that are hashed, and that wait for it', '{task}');
@@ -85,6 +87,11 @@ export function createMetrics(meter: Meter) {
 
     jobEnded(topic: Backlog['topic'], outcome: 'done' | 'failed' | 'dead'): void {
       jobs.add(1, { topic, outcome });
+    },
+
+    houseKept(task: string, outcome: 'done' | 'failed', rows: number): void {
+      kept.add(1, { task, outcome });
+      removed.add(rows, { task });
     },
 
     hashed(waitedMs: number, durationMs: number): void {

@@ -1,0 +1,72 @@
+// What keeps tables from growing for ever, and partitions ahead of time: small pieces of work, again and again, by every worker.
+import type { Logger } from 'pino';
+import { SWEPT, type Swept } from '../store/expired.ts';
+import type { Store } from '../store/store.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+
+export type HousekeepingDeps = {
+  store: Pick<Store, 'auditTrail' | 'changes' | 'expired' | 'users'>;
+  metrics: Pick<Metrics, 'houseKept'>;
+  now: () => Date;
+};
+
+const EVERY_MS = 5_000;
+const PARTITIONS_EVERY_MS = 6 * 3600_000;
+/** Together more than a server can make. */
+const CHANGES_AT_ONCE = 10_000;
+const TRACES_AT_ONCE = 10_000;
+/** Of each table: a million rows are looked at in less than an hour and a half. */
+const PAGE = 1_000;
+
+/** Returns how to stop. @throws when the partitions of the audit trail cannot be made */
+export async function startHousekeeping(deps: HousekeepingDeps, log: Logger): Promise<() => void> {
+  const { store, metrics, now } = deps;
+  const places = new Map<Swept, string | null>();
+
+  /** @param work returns how much it has removed */
+  async function keep(task: string, work: () => Promise<number>): Promise<void> {
+    try {
+      metrics.houseKept(task, 'done', await work());
+    } catch (err) {
+      metrics.houseKept(task, 'failed', 0);
+      log.warn({ err }, `housekeeping: ${task}`);
+    }
+  }
+
+  async function sweep(what: Swept): Promise<number> {
+    const { next, removed } = await store.expired.remove(what, places.get(what) ?? null, PAGE);
+    places.set(what, next);
+    return removed;
+  }
+
+  async function forget(): Promise<number> {
+    let all = 0;
+    for (;;) {
+      const erased = await store.users.eraseTraces(TRACES_AT_ONCE);
+      if (erased === null) return all;
+      all += erased;
+    }
+  }
+
+  const makePartitions = async () => {
+    await store.auditTrail.ensurePartitions();
+    return 0;
+  };
+  await makePartitions();
+  // One after the other: there is no hurry, and one connection is enough.
+  let isBusy = false;
+  const often = setInterval(async () => {
+    if (isBusy) return;
+    isBusy = true;
+    await keep('changes', () => store.changes.prune(CHANGES_AT_ONCE));
+    await keep('traces', forget);
+    await keep('grants', () => store.expired.removeGrants(now()));
+    for (const what of SWEPT) await keep(what, () => sweep(what));
+    isBusy = false;
+  }, EVERY_MS);
+  const seldom = setInterval(() => keep('audit_partitions', makePartitions), PARTITIONS_EVERY_MS);
+  return () => {
+    clearInterval(often);
+    clearInterval(seldom);
+  };
+}

@@ -1,0 +1,82 @@
+import { randomUUID } from 'node:crypto';
+import pg from 'pg';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startTestApp, type TestApp } from '../support/app.ts';
+import { auth, type Caller, viaFetch } from '../support/clients.ts';
+import { eventually } from '../support/eventually.ts';
+import { scrape, sumOf } from '../support/metrics.ts';
+import { isGood, registered, signedIn } from '../support/people.ts';
+
+let app: TestApp;
+let call: Caller;
+beforeAll(async () => {
+  app = await startTestApp({ METRICS_PORT: '0' });
+  call = viaFetch(app.url);
+});
+afterAll(() => app.close());
+
+const count = async (table: string) => (await app.owner.query(`SELECT FROM ${table}`)).rowCount;
+
+test('what is over for a week goes, page by page, and nothing else', async () => {
+  const { userId } = await registered(call);
+  const living = await signedIn(call);
+  await call(auth.requestReset, { email: living.email });
+  await eventually(async () => (await count('password_resets')) === 1);
+  const rows = 2_300;
+  const old = "now() - interval '8 days'";
+  const recent = "now() - interval '6 days'";
+  for (const [ended, expires] of [
+    ['NULL', old],
+    [old, "now() + interval '1 day'"],
+    [recent, 'now()'],
+    ['NULL', recent],
+  ]) {
+    await app.owner.query(
+      `INSERT INTO sessions (id, user_id, created_at, expires_at, ends_by, ended_at)
+        SELECT gen_random_uuid(), $1, now(), ${expires}, ${expires}, ${ended} FROM generate_series(1, ${rows / 2})`,
+      [userId],
+    );
+  }
+  await app.owner.query(
+    `INSERT INTO password_resets SELECT gen_random_uuid(), $1, 1, now(), ${old} FROM generate_series(1, 50)`,
+    [userId],
+  );
+  await app.owner.query(
+    `INSERT INTO email_verifications SELECT gen_random_uuid(), $1, '', '', 1, now(), ${old} FROM generate_series(1, 50)`,
+    [userId],
+  );
+  await app.owner.query(
+    `INSERT INTO oauth_flows SELECT gen_random_uuid(), 'x', 'x', NULL, now(), ${old} FROM generate_series(1, 50)`,
+  );
+  await app.owner.query(`INSERT INTO roles (name, description) VALUES ('short', ''), ('shorter', '')`);
+  await app.owner.query(
+    `INSERT INTO user_roles (user_id, role, granted_at, expires_at) VALUES ($1, 'short', now(), ${recent}), ($1, 'shorter', now(), ${old})`,
+    [userId],
+  );
+  await eventually(async () => (await count('sessions')) === rows + 1, 60_000);
+  expect([await count('password_resets'), await count('email_verifications'), await count('oauth_flows')]).toEqual([
+    1, 0, 0,
+  ]);
+  const { rows: grants } = await app.owner.query("SELECT role FROM user_roles WHERE role LIKE 'short%'");
+  expect(grants).toEqual([{ role: 'short' }]);
+  expect(await isGood(call, living.accessToken)).toBe(true);
+  const seen = await scrape(app.metricsPort);
+  expect(sumOf(seen, 'latchkey_housekeeping_removed_total', { task: 'sessions' })).toBe(rows);
+  expect(sumOf(seen, 'latchkey_housekeeping_runs_total', { task: 'oauth_flows', outcome: 'done' })).toBeGreaterThan(0);
+  // Nobody has to hear of what was over before.
+  const { rows: changes } = await app.owner.query("SELECT FROM changes WHERE kind = 'session_ended'");
+  expect(changes).toHaveLength(0);
+}, 90_000);
+
+test('the service can remove nothing else by it', async () => {
+  const service = new pg.Client({ connectionString: app.environment.DATABASE_URL });
+  await service.connect();
+  await expect(service.query("SELECT remove_expired('users', NULL, 10)")).rejects.toThrow('nothing of this name');
+  await expect(service.query("SELECT remove_expired('sessions; DROP TABLE users', NULL, 10)")).rejects.toThrow(
+    'nothing of',
+  );
+  expect((await service.query("SELECT * FROM remove_expired('sessions', $1, 10)", [randomUUID()])).rows).toHaveLength(
+    1,
+  );
+  await service.end();
+});
