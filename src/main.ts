@@ -4,6 +4,9 @@ import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { type App, type Parts, startApp } from './app.ts';
 import { NOUNS, OPERATOR_OPTIONS, runOperatorCommand } from './cli/commands.ts';
+import { examine } from './cli/doctor.ts';
+import { operatorEnvironment } from './cli/environment.ts';
+import { createOutput } from './cli/output.ts';
 import { UsageError } from './cli/usage-error.ts';
 import { processEnvironment, readConfig, readDatabaseConfig } from './config.ts';
 import { createLogger } from './log.ts';
@@ -20,6 +23,8 @@ const USAGE = `usage: node src/main.ts <command>
   migrate                   bring the schema up to date, as MIGRATION_DATABASE_URL
   migrate --service-login   and make the database and the login that DATABASE_URL names
   mails                     show every mail there is in a browser
+
+  doctor                    look at everything the service needs, and say how to mend what is wrong; --json, --dev
 
   users, roles, services, audit, outbox
                             what operators do; "<command> --help" says more
@@ -109,6 +114,12 @@ async function runMigrate(withServiceLogin: boolean): Promise<void> {
   createLogger(config.LOG_LEVEL).info({ migrations }, 'migrated');
 }
 
+async function runDoctor(options: { json?: boolean | undefined; dev?: boolean | undefined }): Promise<void> {
+  const output = createOutput(options.json === true, (text) => process.stdout.write(text));
+  const isWell = await examine(operatorEnvironment(options.dev === true), output);
+  if (!isWell) throw new OperatorError('something has failed');
+}
+
 function parseArguments() {
   try {
     return parseArgs({
@@ -141,6 +152,8 @@ async function run(): Promise<void> {
       return runUntilStopped({ api: false, worker: true });
     case 'migrate':
       return runMigrate(values['service-login'] ?? false);
+    case 'doctor':
+      return runDoctor(values);
     case 'mails':
       return runMails();
     default:

@@ -12,6 +12,8 @@ type Mail = {
 export type Mailer = {
   /** @throws UndeliverableMail when trying again cannot help; anything else when it may */
   send(mail: Mail): Promise<void>;
+  /** Whether the server answers and takes the login. @throws when not */
+  verify(): Promise<void>;
   close(): void;
 };
 
@@ -52,6 +54,9 @@ export function openMailer(url: string, from: string): Mailer {
       } catch (error) {
         throw isPermanent(error) ? new UndeliverableMail('refused for good', { cause: error }) : error;
       }
+    },
+    async verify() {
+      await transport.verify();
     },
     close: () => transport.close(),
   };

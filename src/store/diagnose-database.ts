@@ -1,0 +1,32 @@
+import { sql } from 'kysely';
+import type { Db } from './database.ts';
+import { isMigrated } from './migrate.ts';
+import { assertServiceRole } from './service-role.ts';
+
+export type DatabaseDiagnosis = {
+  version: string;
+  /** By its clock. */
+  now: Date;
+  isMigrated: boolean;
+  /** Why this login is not one for the service; null when it is. */
+  roleProblem: string | null;
+  /** Whether the partitions of the audit trail for next month are there. */
+  hasPartitions: boolean;
+};
+
+/** For an operator who wants to know what is wrong. @throws when it cannot be reached */
+export async function diagnoseDatabase(db: Db): Promise<DatabaseDiagnosis> {
+  const { rows } = await sql<{ version: string; now: Date; hasPartitions: boolean }>`
+    SELECT current_setting('server_version') AS version, clock_timestamp() AS now,
+      to_regclass('audit_events_' || to_char(now() AT TIME ZONE 'UTC' + interval '1 month', 'YYYY_MM')) IS NOT NULL
+        AS "hasPartitions"
+  `.execute(db);
+  const [found] = rows;
+  if (!found) throw new Error('Postgres has not answered');
+  const migrated = await isMigrated(db).catch(() => false);
+  const roleProblem = await assertServiceRole(db).then(
+    () => null,
+    (error: Error) => error.message,
+  );
+  return { ...found, isMigrated: migrated, roleProblem };
+}

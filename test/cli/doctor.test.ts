@@ -1,0 +1,68 @@
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import type { Environment } from '../../src/config.ts';
+import { startTestApp, type TestApp } from '../support/app.ts';
+import { openCertificates } from '../support/certificates.ts';
+import { runMain } from '../support/processes.ts';
+
+let app: TestApp;
+beforeAll(async () => {
+  app = await startTestApp();
+});
+afterAll(() => app.close());
+
+type Finding = { check: string; state: string; what: string; mend: string };
+
+async function doctor(changes: Environment = {}) {
+  const running = runMain(['doctor', '--json'], { ...app.environment, ...changes });
+  const exit = await running.ended;
+  const [line = '[]'] = running.output().split('\n');
+  const findings: Finding[] = JSON.parse(line);
+  return {
+    exit,
+    of: (check: string) => findings.filter((one) => one.check === check).map(({ state, what }) => `${state}: ${what}`),
+  };
+}
+
+test('finds that all is well, and says it as a table', async () => {
+  const running = runMain(['doctor'], app.environment);
+  expect(await running.ended).toBe(0);
+  for (const check of ['configuration', 'postgres', 'schema', 'database role', 'audit partitions', 'redis', 'smtp']) {
+    expect(running.output()).toMatch(new RegExp(`^${check} +ok `, 'm'));
+  }
+  expect(running.output()).toMatch(/^clock against Postgres +ok +differs by \d+ ms/m);
+});
+
+test('says all that is wrong with the configuration', async () => {
+  const { exit, of } = await doctor({ MASTER_KEY: 'short', PUBLIC_URL: 'x' });
+  expect(exit).toBe(1);
+  expect(of('configuration')).toHaveLength(2);
+});
+
+test('says what does not answer, and goes on with the rest', async () => {
+  const { exit, of } = await doctor({ REDIS_URL: 'redis://127.0.0.1:1', SMTP_URL: 'smtp://127.0.0.1:1' });
+  expect(exit).toBe(1);
+  expect([of('redis')[0], of('smtp')[0]]).toEqual([expect.stringMatching(/^failed/), expect.stringMatching(/^failed/)]);
+  expect(of('postgres')[0]).toMatch(/^ok/);
+  const away = await doctor({ DATABASE_URL: 'postgres://x:y@127.0.0.1:1/z' });
+  expect(away.of('postgres')[0]).toMatch(/^failed/);
+  expect(away.of('redis')[0]).toMatch(/^ok/);
+});
+
+test('says when the login is the owner’s, and when the schema is old', async () => {
+  const { of } = await doctor({ DATABASE_URL: app.environment.MIGRATION_DATABASE_URL });
+  expect(of('database role')[0]).toMatch(/^failed: DATABASE_URL connects as a role that can/);
+  await app.owner.query("UPDATE schema_migrations SET name = 'x' WHERE name LIKE '0014%'");
+  onTestFinished(async () => {
+    await app.owner.query("UPDATE schema_migrations SET name = '0014_housekeeping' WHERE name = 'x'");
+  });
+  expect((await doctor()).of('schema')[0]).toMatch(/^failed/);
+});
+
+test('says when a certificate is about to end', async () => {
+  const certificates = await openCertificates();
+  onTestFinished(() => certificates.remove());
+  const { certFile, keyFile } = certificates.make('localhost', 'DNS:localhost');
+  const { exit, of } = await doctor({ TLS_CERT_FILE: certFile, TLS_KEY_FILE: keyFile });
+  expect(exit).toBe(0);
+  expect(of('certificate')[0]).toMatch(/^warning: is good until/);
+});
