@@ -117,8 +117,20 @@ export async function startApp(config: Config, parts: Parts, log: Logger, now = 
   const signingKeys = await loadSigningKeys(store.signingKeys, purposeKeys.signingKeyEncryption);
 
   const base: Base = {
-    ...{ config, log, complain, metrics, tracing, traced, connect },
-    ...{ db, store, purposeKeys, signingKeys, graceMs, now, newId },
+    config,
+    log,
+    complain,
+    metrics,
+    tracing,
+    traced,
+    connect,
+    db,
+    store,
+    purposeKeys,
+    signingKeys,
+    graceMs,
+    now,
+    newId,
   };
   if (parts.worker) await startWorkerPart(base, started);
   const port = parts.api ? await startApiPart(base, started) : 0;

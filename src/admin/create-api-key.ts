@@ -47,7 +47,11 @@ export async function createApiKey(
     at,
     [
       audit({
-        ...{ type: 'api_key_created', actor: createdBy, target: `api_key:${id}`, detail: reason, origin },
+        type: 'api_key_created',
+        actor: createdBy,
+        target: `api_key:${id}`,
+        detail: reason,
+        origin,
         after: { serviceAccountId, name, expiresAt },
       }),
     ],

@@ -24,7 +24,11 @@ export async function createServiceAccount(
   const createdBy = actorName(actor);
   const created = await store.serviceAccounts.create({ id, name, description, createdBy }, now(), [
     audit({
-      ...{ type: 'service_account_created', actor: createdBy, target: `service_account:${id}`, detail: reason, origin },
+      type: 'service_account_created',
+      actor: createdBy,
+      target: `service_account:${id}`,
+      detail: reason,
+      origin,
       after: { name, description },
     }),
   ]);

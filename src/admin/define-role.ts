@@ -38,8 +38,12 @@ export async function defineRole(
     },
     (before) => [
       audit({
-        ...{ type: 'role_defined', actor: actorName(actor), target: `role:${role.name}`, origin },
-        ...{ before, after: role },
+        type: 'role_defined',
+        actor: actorName(actor),
+        target: `role:${role.name}`,
+        origin,
+        before,
+        after: role,
       }),
     ],
   );

@@ -32,8 +32,13 @@ export async function grantRole(
     (judged) => assertMayGrant(judged, role),
     (before) => [
       audit({
-        ...{ type: 'role_granted', actor: actorName(actor), ...auditedGrant(holder, role), detail: reason, origin },
-        ...{ before, after: { role, expiresAt } },
+        type: 'role_granted',
+        actor: actorName(actor),
+        ...auditedGrant(holder, role),
+        detail: reason,
+        origin,
+        before,
+        after: { role, expiresAt },
       }),
     ],
   );

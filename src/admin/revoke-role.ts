@@ -30,8 +30,13 @@ export async function revokeRole(
     (judged) => assertMayGrant(judged, role),
     (before) => [
       audit({
-        ...{ type: 'role_revoked', actor: actorName(actor), ...auditedGrant(holder, role), detail: reason, origin },
-        ...{ before, after: null },
+        type: 'role_revoked',
+        actor: actorName(actor),
+        ...auditedGrant(holder, role),
+        detail: reason,
+        origin,
+        before,
+        after: null,
       }),
     ],
   );

@@ -24,8 +24,17 @@ export async function issueServiceToken(
   const ends = until ? [Math.floor(until.getTime() / 1000)] : [];
   const expiry = Math.min(issuedAt + serviceTokenTtlSeconds, ...ends);
   const claims = {
-    ...{ iss: issuer, sub: serviceAccountId, aud: audiences, client_id: name, iat: issuedAt, exp: expiry },
-    ...{ jti: deps.newId(), sid: keyId, roles, epoch: claimsEpoch, roles_epoch: rolesEpoch },
+    iss: issuer,
+    sub: serviceAccountId,
+    aud: audiences,
+    client_id: name,
+    iat: issuedAt,
+    exp: expiry,
+    jti: deps.newId(),
+    sid: keyId,
+    roles,
+    epoch: claimsEpoch,
+    roles_epoch: rolesEpoch,
   };
   const accessToken = await deps.signingKeys.sign(claims);
   await deps.store.outbox.write(now, [

@@ -26,8 +26,15 @@ export async function listAuditEvents({ deps }: Operator, options: AuditOptions,
   const events = await deps.store.auditTrail.before(null, { userId: user, actor, type, ...times }, limit);
   output.rows(
     events.map((event) => ({
-      ...{ seq: String(event.seq), at: event.occurredAt, type: event.type, user: event.userId, actor: event.actor },
-      ...{ target: event.target, detail: event.detail, address: event.address, request: event.requestId },
+      seq: String(event.seq),
+      at: event.occurredAt,
+      type: event.type,
+      user: event.userId,
+      actor: event.actor,
+      target: event.target,
+      detail: event.detail,
+      address: event.address,
+      request: event.requestId,
     })),
     'no events',
   );

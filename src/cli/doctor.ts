@@ -65,7 +65,9 @@ async function examinePostgres({ DATABASE_URL: url }: Config): Promise<Finding[]
       hasPartitions
         ? ok('audit partitions', 'are made ahead')
         : {
-            ...{ check: 'audit partitions', state: 'warning' as const, what: 'next month has none yet' },
+            check: 'audit partitions',
+            state: 'warning' as const,
+            what: 'next month has none yet',
             mend: 'a worker makes them: does one run?',
           },
       clockFinding('clock against Postgres', Date.now() - now.getTime()),
@@ -112,7 +114,9 @@ async function persistenceFinding(redis: Redis): Promise<Finding> {
   if (isAppending) return ok(check, 'append only file');
   // What is lost with Redis comes again from the outbox; only limits begin anew.
   return {
-    ...{ check, state: 'warning', what: 'no append only file: a restart forgets how often was tried' },
+    check,
+    state: 'warning',
+    what: 'no append only file: a restart forgets how often was tried',
     mend: 'set appendonly yes',
   };
 }

@@ -8,8 +8,13 @@ export async function showDeadLetters({ deps }: Operator, output: Output): Promi
   const letters = await deps.store.outbox.deadLetters();
   output.rows(
     letters.map(({ id, topic, createdAt, deadAt, attempts, lastError, payload }) => ({
-      ...{ id, topic, created_at: createdAt, given_up_at: deadAt, attempts },
-      ...{ why: lastError, what: JSON.stringify(payload) },
+      id,
+      topic,
+      created_at: createdAt,
+      given_up_at: deadAt,
+      attempts,
+      why: lastError,
+      what: JSON.stringify(payload),
     })),
     'no dead letters',
   );

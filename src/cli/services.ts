@@ -22,7 +22,12 @@ export async function showServices({ deps }: Operator, output: Output): Promise<
   const accounts = await listServiceAccounts(deps);
   output.rows(
     accounts.map(({ id, name, roles, disabledAt, createdBy, description }) => ({
-      ...{ name, roles, disabled_at: disabledAt, created_by: createdBy, description, id },
+      name,
+      roles,
+      disabled_at: disabledAt,
+      created_by: createdBy,
+      description,
+      id,
     })),
     'no service accounts',
   );
@@ -52,7 +57,12 @@ export async function showKeys(operator: Operator, service: string, output: Outp
   const keys = await listApiKeys(operator.deps, { serviceAccountId: await idOf(operator, service) });
   output.rows(
     keys.map(({ id, name, createdAt, expiresAt, revokedAt, lastUsedAt }) => ({
-      ...{ id, name, created_at: createdAt, expires_at: expiresAt, revoked_at: revokedAt, last_used_at: lastUsedAt },
+      id,
+      name,
+      created_at: createdAt,
+      expires_at: expiresAt,
+      revoked_at: revokedAt,
+      last_used_at: lastUsedAt,
     })),
     'no keys',
   );

@@ -81,7 +81,16 @@ function rowOf({ user, disabledAt, hasPassword, sessions, grants, providers }: U
     return `${role}${by}${expiresAt ? ` until ${expiresAt.toISOString()}` : ''}`;
   });
   return {
-    ...{ id, email, name: fullName, email_verified: emailVerified, created_at: createdAt, disabled_at: disabledAt },
-    ...{ has_password: hasPassword, sessions, providers, roles, granted },
+    id,
+    email,
+    name: fullName,
+    email_verified: emailVerified,
+    created_at: createdAt,
+    disabled_at: disabledAt,
+    has_password: hasPassword,
+    sessions,
+    providers,
+    roles,
+    granted,
   };
 }

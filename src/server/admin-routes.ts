@@ -185,7 +185,15 @@ function eventMessage(event: AuditRecord): MessageInitShape<typeof AuditEventSch
   const texts = { userId: event.userId ?? '', sessionId: event.sessionId ?? '', account: event.account ?? '' };
   const what = { detail: event.detail ?? '', actor: event.actor ?? '', target: event.target ?? '' };
   return {
-    ...{ seq, id, type, occurredAt: timestampFromDate(occurredAt), ...texts, ...what, address, userAgent, requestId },
+    seq,
+    id,
+    type,
+    occurredAt: timestampFromDate(occurredAt),
+    ...texts,
+    ...what,
+    address,
+    userAgent,
+    requestId,
     ...(before && { before: before as JsonObject }),
     ...(after && { after: after as JsonObject }),
     hash: new Uint8Array(hash),
@@ -194,7 +202,8 @@ function eventMessage(event: AuditRecord): MessageInitShape<typeof AuditEventSch
 
 function foundMessage({ user, disabledAt, hasPassword }: FoundUser) {
   return {
-    ...{ user: userMessage(user), hasPassword },
+    user: userMessage(user),
+    hasPassword,
     ...(disabledAt && { disabledAt: timestampFromDate(disabledAt) }),
   };
 }
@@ -207,7 +216,9 @@ function recordMessage(record: UserRecord): MessageInitShape<typeof UserRecordSc
 function serviceAccountMessage(account: ServiceAccount): MessageInitShape<typeof ServiceAccountSchema> {
   const { createdAt, disabledAt, grants, ...rest } = account;
   return {
-    ...{ ...rest, createdAt: timestampFromDate(createdAt), grants: grants.map(grantMessage) },
+    ...rest,
+    createdAt: timestampFromDate(createdAt),
+    grants: grants.map(grantMessage),
     ...(disabledAt && { disabledAt: timestampFromDate(disabledAt) }),
   };
 }
@@ -215,7 +226,10 @@ function serviceAccountMessage(account: ServiceAccount): MessageInitShape<typeof
 function apiKeyMessage(key: ApiKey): MessageInitShape<typeof ApiKeySchema> {
   const { id, name, createdBy, createdAt, expiresAt, revokedAt, lastUsedAt } = key;
   return {
-    ...{ id, name, createdBy, createdAt: timestampFromDate(createdAt) },
+    id,
+    name,
+    createdBy,
+    createdAt: timestampFromDate(createdAt),
     ...(expiresAt && { expiresAt: timestampFromDate(expiresAt) }),
     ...(revokedAt && { revokedAt: timestampFromDate(revokedAt) }),
     ...(lastUsedAt && { lastUsedAt: timestampFromDate(lastUsedAt) }),

@@ -23,7 +23,10 @@ export function userMessage({ createdAt, disabled: _, ...user }: User): MessageI
 export function sessionMessage(session: ListedSession): MessageInitShape<typeof SessionSchema> {
   const { id, address, userAgent, isCurrent } = session;
   return {
-    ...{ id, address, userAgent, current: isCurrent },
+    id,
+    address,
+    userAgent,
+    current: isCurrent,
     createdAt: timestampFromDate(session.createdAt),
     lastUsedAt: timestampFromDate(session.lastUsedAt),
     expiresAt: timestampFromDate(session.expiresAt),

@@ -142,8 +142,21 @@ type Row = {
 function toRecord(row: Row): AuditRecord {
   const { id, type, account, detail, actor, target, before, after, address, hash } = row;
   return {
-    ...{ seq: BigInt(row.seq), id, occurredAt: row.occurred_at, type, userId: row.user_id, sessionId: row.session_id },
-    ...{ account, detail, actor, target, before, after, address, userAgent: row.user_agent },
-    ...{ requestId: row.request_id, hash },
+    seq: BigInt(row.seq),
+    id,
+    occurredAt: row.occurred_at,
+    type,
+    userId: row.user_id,
+    sessionId: row.session_id,
+    account,
+    detail,
+    actor,
+    target,
+    before,
+    after,
+    address,
+    userAgent: row.user_agent,
+    requestId: row.request_id,
+    hash,
   };
 }

@@ -19,8 +19,12 @@ export function createOAuthFlows(db: Db) {
     /** And removes some that are over, so that there are never many. False when the user who links is gone. */
     async open(flow: OAuthFlow, now: Date, expiresAt: Date): Promise<boolean> {
       const row = {
-        ...{ id: flow.id, provider: flow.provider, redirect_uri: flow.redirectUri, user_id: flow.userId },
-        ...{ created_at: now, expires_at: expiresAt },
+        id: flow.id,
+        provider: flow.provider,
+        redirect_uri: flow.redirectUri,
+        user_id: flow.userId,
+        created_at: now,
+        expires_at: expiresAt,
       };
       try {
         await db.insertInto('oauth_flows').values(row).execute();

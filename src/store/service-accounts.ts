@@ -58,8 +58,14 @@ export function createServiceAccounts(db: Db, newId: () => string, clock: () => 
       .execute();
     const grants = await Promise.all(rows.map((row) => grantsOf(of, { serviceAccountId: row.id })));
     return rows.map((row, n) => ({
-      ...{ id: row.id, name: row.name, description: row.description, roles: row.roles, grants: grants[n] ?? [] },
-      ...{ createdAt: row.created_at, createdBy: row.created_by, disabledAt: row.disabled_at },
+      id: row.id,
+      name: row.name,
+      description: row.description,
+      roles: row.roles,
+      grants: grants[n] ?? [],
+      createdAt: row.created_at,
+      createdBy: row.created_by,
+      disabledAt: row.disabled_at,
     }));
   }
 
@@ -127,8 +133,13 @@ export function createServiceAccounts(db: Db, newId: () => string, clock: () => 
         .orderBy('created_at')
         .execute();
       return rows.map((row) => ({
-        ...{ id: row.id, serviceAccountId: row.service_account_id, name: row.name, createdAt: row.created_at },
-        ...{ createdBy: row.created_by, expiresAt: row.expires_at, revokedAt: row.revoked_at },
+        id: row.id,
+        serviceAccountId: row.service_account_id,
+        name: row.name,
+        createdAt: row.created_at,
+        createdBy: row.created_by,
+        expiresAt: row.expires_at,
+        revokedAt: row.revoked_at,
         lastUsedAt: row.last_used_at,
       }));
     },
@@ -141,8 +152,13 @@ export function createServiceAccounts(db: Db, newId: () => string, clock: () => 
     ): Promise<boolean> {
       const { id, serviceAccountId, name, hash, createdBy, expiresAt } = key;
       const row = {
-        ...{ id, service_account_id: serviceAccountId, name, hash, created_at: now },
-        ...{ created_by: createdBy, expires_at: expiresAt },
+        id,
+        service_account_id: serviceAccountId,
+        name,
+        hash,
+        created_at: now,
+        created_by: createdBy,
+        expires_at: expiresAt,
       };
       const adding = db.transaction().execute(async (trx) => {
         await trx.insertInto('api_keys').values(row).execute();
@@ -198,8 +214,13 @@ export function createServiceAccounts(db: Db, newId: () => string, clock: () => 
       const [row] = rows;
       if (!row) return null;
       return {
-        ...{ keyId: row.key_id, serviceAccountId: row.id, name: row.name, roles: row.roles, until: row.until },
-        ...{ claimsEpoch: row.claims_epoch, rolesEpoch: row.roles_epoch },
+        keyId: row.key_id,
+        serviceAccountId: row.id,
+        name: row.name,
+        roles: row.roles,
+        until: row.until,
+        claimsEpoch: row.claims_epoch,
+        rolesEpoch: row.roles_epoch,
       };
     },
   };
