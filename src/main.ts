@@ -2,9 +2,8 @@
 import cluster from 'node:cluster';
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
-import { type App, type Parts, startApp } from './app.ts';
+import type { App, Parts } from './app.ts';
 import { NOUNS, OPERATOR_OPTIONS, runOperatorCommand } from './cli/commands.ts';
-import { examine } from './cli/doctor.ts';
 import { operatorEnvironment } from './cli/environment.ts';
 import { createOutput } from './cli/output.ts';
 import { UsageError } from './cli/usage-error.ts';
@@ -51,6 +50,8 @@ function stopSignal(): Promise<NodeJS.Signals> {
 }
 
 async function runUntilStopped(parts: Parts): Promise<void> {
+  // Only here: what operators do need not wait for all that serves calls.
+  const { startApp } = await import('./app.ts');
   const config = readConfig(processEnvironment());
   const stopped = stopSignal();
   const log = createLogger(config.LOG_LEVEL);
@@ -115,6 +116,7 @@ async function runMigrate(withServiceLogin: boolean): Promise<void> {
 }
 
 async function runDoctor(options: { json?: boolean | undefined; dev?: boolean | undefined }): Promise<void> {
+  const { examine } = await import('./cli/doctor.ts');
   const output = createOutput(options.json === true, (text) => process.stdout.write(text));
   const isWell = await examine(operatorEnvironment(options.dev === true), output);
   if (!isWell) throw new OperatorError('something has failed');
