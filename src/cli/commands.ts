@@ -5,6 +5,7 @@ import { OperatorError } from '../operator-error.ts';
 import { ERRORS } from '../server/errors.ts';
 import { dropAuditEvents, listAuditEvents, verifyAuditTrail } from './audit.ts';
 import { operatorEnvironment } from './environment.ts';
+import { importFile } from './import.ts';
 import { asOperator, type Operator } from './operator.ts';
 import { retryDeadLetters, showDeadLetters } from './outbox.ts';
 import { createOutput, type Output } from './output.ts';
@@ -62,12 +63,15 @@ export const NOUNS: Record<string, Noun> = {
   users require-new-password <user>                  the old one opens nothing; mails the link for another
   users end-sessions <user>
   users delete <user>                                for good
+  users import <file>                                a line each: {"email", "full_name", "email_verified", "password_hash"};
+                                                     may be repeated
 ${COMMON}`,
     async run(operator, [verb, user, role, ...rest], options, output) {
       if (verb === undefined || user === undefined || rest.length > 0) return false;
       const said = textsOf(options, ['reason', 'until', 'name', 'role']);
       if (verb === 'show' && role === undefined) await showUser(operator, user, output);
       else if (verb === 'create' && role === undefined) await addUser(operator, user, said, output);
+      else if (verb === 'import' && role === undefined) await importFile(operator, user, output);
       else {
         const work = Object.hasOwn(USER_WORK, verb) ? USER_WORK[verb] : undefined;
         const wantsRole = verb === 'grant' || verb === 'revoke';

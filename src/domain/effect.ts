@@ -36,6 +36,7 @@ export type AuditType =
   | 'role_deleted'
   | 'role_granted'
   | 'role_revoked'
+  | 'user_imported'
   | 'user_disabled'
   | 'user_enabled'
   | 'user_deleted'

@@ -1,6 +1,7 @@
 // The work itself: slow on purpose, some twenty milliseconds of a core each.
 import argon2, { type HashOptions } from 'argon2';
 import bcrypt from 'bcrypt';
+import { parseForeignHash } from './foreign-hash.ts';
 
 /** argon2id (RFC 9106). */
 export type Argon2Parameters = { memoryKib: number; iterations: number; parallelism: number };
@@ -21,6 +22,8 @@ export const workHere: HashWork = {
   hash: (password, parameters) => argon2.hash(password, argon2Options(parameters)),
 
   async compare(hash, password) {
+    const foreign = parseForeignHash(hash);
+    if (foreign) return foreign.compare(password);
     const [, rest] = BCRYPT.exec(hash) ?? [];
     if (!rest) return argon2.verify(hash, password);
     const fits = Buffer.byteLength(password) <= BCRYPT_MAX_BYTES;

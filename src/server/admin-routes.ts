@@ -22,6 +22,7 @@ import { defineRole } from '../admin/define-role.ts';
 import { deleteRole } from '../admin/delete-role.ts';
 import { type GetUserInput, getUser } from '../admin/get-user.ts';
 import { grantRole } from '../admin/grant-role.ts';
+import { importUsers } from '../admin/import-users.ts';
 import { listApiKeys } from '../admin/list-api-keys.ts';
 import { listRoles } from '../admin/list-roles.ts';
 import { listServiceAccounts } from '../admin/list-service-accounts.ts';
@@ -56,6 +57,12 @@ export function adminRoutes(deps: Deps): Routes {
         createUser: async (request, context) => ({
           userId: await createUser(deps, { ...request, actor: actorOf(context) }, callOf(context)),
         }),
+
+        async *importUsers(requests, context) {
+          for await (const { users } of requests) {
+            yield await importUsers(deps, { actor: actorOf(context), users }, callOf(context));
+          }
+        },
 
         disableUser: async (request, context) => {
           await disableUser(deps, { ...request, actor: actorOf(context) }, callOf(context));

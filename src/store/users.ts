@@ -173,6 +173,35 @@ export function createUsers(db: Db, newId: () => string, clock: () => Date) {
       });
     },
 
+    /** Those whose address has no account yet. Returns the ids of those that it made. @param effect of each */
+    async importAll(
+      users: (NewUser & { emailVerified: boolean })[],
+      now: Date,
+      effect: (user: NewUser) => Effect,
+    ): Promise<Set<string>> {
+      return db.transaction().execute(async (trx) => {
+        const rows = users.map(({ id, email, fullName, passwordHash, emailVerified }) => ({
+          id,
+          email,
+          full_name: fullName,
+          password_hash: passwordHash,
+          email_verified_at: emailVerified ? now : null,
+        }));
+        const { rows: made } = await sql<{ id: string }>`
+          INSERT INTO users (id, email, full_name, password_hash, email_verified_at, created_at)
+          SELECT id, email, full_name, password_hash, email_verified_at, ${now}
+          FROM jsonb_to_recordset(${JSON.stringify(rows)})
+            AS row (id uuid, email text, full_name text, password_hash text, email_verified_at timestamptz)
+          ON CONFLICT ON CONSTRAINT users_email_key DO NOTHING RETURNING id
+        `.execute(trx);
+        const ids = new Set(made.map(({ id }) => id));
+        const roles = made.map(({ id }) => ({ user_id: id, role: USER_ROLE, granted_at: now }));
+        if (roles.length > 0) await trx.insertInto('user_roles').values(roles).execute();
+        await writeEffects(trx, newId, now, users.filter(({ id }) => ids.has(id)).map(effect));
+        return ids;
+      });
+    },
+
     /** Null when there is no such account any more. */
     async rename(id: string, fullName: string, now: Date, effects: Effect[]): Promise<User | null> {
       return db.transaction().execute(async (trx) => {

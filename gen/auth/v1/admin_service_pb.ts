@@ -15,7 +15,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file auth/v1/admin_service.proto.
  */
 export const file_auth_v1_admin_service: GenFile = /*@__PURE__*/
-  fileDesc("ChthdXRoL3YxL2FkbWluX3NlcnZpY2UucHJvdG8SB2F1dGgudjEiuQEKClVzZXJSZWNvcmQSGwoEdXNlchgBIAEoCzINLmF1dGgudjEuVXNlchIvCgtkaXNhYmxlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMaGFzX3Bhc3N3b3JkGAMgASgIEhAKCHNlc3Npb25zGAQgASgFEiIKBmdyYW50cxgFIAMoCzISLmF1dGgudjEuUm9sZUdyYW50EhEKCXByb3ZpZGVycxgGIAMoCSKdAQoJUm9sZUdyYW50EgwKBHJvbGUYASABKAkSLgoKZ3JhbnRlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKZ3JhbnRlZF9ieRgDIAEoCRIOCgZyZWFzb24YBCABKAkSLgoKZXhwaXJlc19hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiPAoOR2V0VXNlclJlcXVlc3QSEQoHdXNlcl9pZBgBIAEoCUgAEg8KBWVtYWlsGAIgASgJSABCBgoEdXNlciI0Cg9HZXRVc2VyUmVzcG9uc2USIQoEdXNlchgBIAEoCzITLmF1dGgudjEuVXNlclJlY29yZCKDAQoSU2VhcmNoVXNlcnNSZXF1ZXN0EhQKDGVtYWlsX3ByZWZpeBgBIAEoCRIMCgRyb2xlGAIgASgJEhUKCGRpc2FibGVkGAMgASgISACIAQESEQoJcGFnZV9zaXplGAQgASgFEhIKCnBhZ2VfdG9rZW4YBSABKAlCCwoJX2Rpc2FibGVkIlIKE1NlYXJjaFVzZXJzUmVzcG9uc2USIgoFdXNlcnMYASADKAsyEy5hdXRoLnYxLlVzZXJSZWNvcmQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIkUKEUNyZWF0ZVVzZXJSZXF1ZXN0Eg0KBWVtYWlsGAEgASgJEhEKCWZ1bGxfbmFtZRgCIAEoCRIOCgZyZWFzb24YAyABKAkiJQoSQ3JlYXRlVXNlclJlc3BvbnNlEg8KB3VzZXJfaWQYASABKAkiNQoSRGlzYWJsZVVzZXJSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIhUKE0Rpc2FibGVVc2VyUmVzcG9uc2UiNAoRRW5hYmxlVXNlclJlcXVlc3QSDwoHdXNlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiFAoSRW5hYmxlVXNlclJlc3BvbnNlIjQKEURlbGV0ZVVzZXJSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIhQKEkRlbGV0ZVVzZXJSZXNwb25zZSI8ChlSZXF1aXJlTmV3UGFzc3dvcmRSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIhwKGlJlcXVpcmVOZXdQYXNzd29yZFJlc3BvbnNlIjkKFkVuZFVzZXJTZXNzaW9uc1JlcXVlc3QSDwoHdXNlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiKAoXRW5kVXNlclNlc3Npb25zUmVzcG9uc2USDQoFZW5kZWQYASABKAUiRQoRVW5sb2NrVXNlclJlcXVlc3QSDwoHdXNlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkSDwoHYWRkcmVzcxgDIAEoCSIUChJVbmxvY2tVc2VyUmVzcG9uc2UiSwoEUm9sZRIMCgRuYW1lGAEgASgJEhMKC2Rlc2NyaXB0aW9uGAIgASgJEg8KB2ltcGxpZXMYAyADKAkSDwoHZ3JhbnRlchgEIAEoCSLnAQoOU2VydmljZUFjY291bnQSCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCRITCgtkZXNjcmlwdGlvbhgDIAEoCRIuCgpjcmVhdGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgpjcmVhdGVkX2J5GAUgASgJEi8KC2Rpc2FibGVkX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVyb2xlcxgHIAMoCRIiCgZncmFudHMYCCADKAsyEi5hdXRoLnYxLlJvbGVHcmFudCJQChtDcmVhdGVTZXJ2aWNlQWNjb3VudFJlcXVlc3QSDAoEbmFtZRgBIAEoCRITCgtkZXNjcmlwdGlvbhgCIAEoCRIOCgZyZWFzb24YAyABKAkiOgocQ3JlYXRlU2VydmljZUFjY291bnRSZXNwb25zZRIaChJzZXJ2aWNlX2FjY291bnRfaWQYASABKAkiHAoaTGlzdFNlcnZpY2VBY2NvdW50c1JlcXVlc3QiUAobTGlzdFNlcnZpY2VBY2NvdW50c1Jlc3BvbnNlEjEKEHNlcnZpY2VfYWNjb3VudHMYASADKAsyFy5hdXRoLnYxLlNlcnZpY2VBY2NvdW50IkoKHERpc2FibGVTZXJ2aWNlQWNjb3VudFJlcXVlc3QSGgoSc2VydmljZV9hY2NvdW50X2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSIfCh1EaXNhYmxlU2VydmljZUFjY291bnRSZXNwb25zZSJJChtFbmFibGVTZXJ2aWNlQWNjb3VudFJlcXVlc3QSGgoSc2VydmljZV9hY2NvdW50X2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSIeChxFbmFibGVTZXJ2aWNlQWNjb3VudFJlc3BvbnNlIkkKG0RlbGV0ZVNlcnZpY2VBY2NvdW50UmVxdWVzdBIaChJzZXJ2aWNlX2FjY291bnRfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIh4KHERlbGV0ZVNlcnZpY2VBY2NvdW50UmVzcG9uc2Ui+AEKBkFwaUtleRIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEi4KCmNyZWF0ZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCmNyZWF0ZWRfYnkYBCABKAkSLgoKZXhwaXJlc19hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKcmV2b2tlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMbGFzdF91c2VkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJ/ChNDcmVhdGVBcGlLZXlSZXF1ZXN0EhoKEnNlcnZpY2VfYWNjb3VudF9pZBgBIAEoCRIMCgRuYW1lGAIgASgJEi4KCmV4cGlyZXNfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBnJlYXNvbhgEIAEoCSI7ChRDcmVhdGVBcGlLZXlSZXNwb25zZRISCgphcGlfa2V5X2lkGAEgASgJEg8KB2FwaV9rZXkYAiABKAkiMAoSTGlzdEFwaUtleXNSZXF1ZXN0EhoKEnNlcnZpY2VfYWNjb3VudF9pZBgBIAEoCSI4ChNMaXN0QXBpS2V5c1Jlc3BvbnNlEiEKCGFwaV9rZXlzGAEgAygLMg8uYXV0aC52MS5BcGlLZXkiOQoTUmV2b2tlQXBpS2V5UmVxdWVzdBISCgphcGlfa2V5X2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSIWChRSZXZva2VBcGlLZXlSZXNwb25zZSLhAgoKQXVkaXRFdmVudBILCgNzZXEYASABKAMSCgoCaWQYAiABKAkSLwoLb2NjdXJyZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBHR5cGUYBCABKAkSDwoHdXNlcl9pZBgFIAEoCRISCgpzZXNzaW9uX2lkGAYgASgJEg8KB2FjY291bnQYByABKAkSDgoGZGV0YWlsGAggASgJEg0KBWFjdG9yGAkgASgJEg4KBnRhcmdldBgKIAEoCRInCgZiZWZvcmUYCyABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EiYKBWFmdGVyGAwgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIPCgdhZGRyZXNzGA0gASgJEhIKCnVzZXJfYWdlbnQYDiABKAkSEgoKcmVxdWVzdF9pZBgPIAEoCRIMCgRoYXNoGBAgASgMIsMBChdRdWVyeUF1ZGl0RXZlbnRzUmVxdWVzdBIPCgd1c2VyX2lkGAEgASgJEg0KBWFjdG9yGAIgASgJEgwKBHR5cGUYAyABKAkSKAoEZnJvbRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKQoFdW50aWwYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCXBhZ2Vfc2l6ZRgGIAEoBRISCgpwYWdlX3Rva2VuGAcgASgJIlgKGFF1ZXJ5QXVkaXRFdmVudHNSZXNwb25zZRIjCgZldmVudHMYASADKAsyEy5hdXRoLnYxLkF1ZGl0RXZlbnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIlsKGFN0cmVhbUF1ZGl0RXZlbnRzUmVxdWVzdBIRCglhZnRlcl9zZXEYASABKAMSDwoHdXNlcl9pZBgCIAEoCRINCgVhY3RvchgDIAEoCRIMCgR0eXBlGAQgASgJIlAKGVN0cmVhbUF1ZGl0RXZlbnRzUmVzcG9uc2USIwoGZXZlbnRzGAEgAygLMhMuYXV0aC52MS5BdWRpdEV2ZW50Eg4KBmN1cnNvchgCIAEoAyISChBMaXN0Um9sZXNSZXF1ZXN0IjEKEUxpc3RSb2xlc1Jlc3BvbnNlEhwKBXJvbGVzGAEgAygLMg0uYXV0aC52MS5Sb2xlIjAKEURlZmluZVJvbGVSZXF1ZXN0EhsKBHJvbGUYASABKAsyDS5hdXRoLnYxLlJvbGUiFAoSRGVmaW5lUm9sZVJlc3BvbnNlIiEKEURlbGV0ZVJvbGVSZXF1ZXN0EgwKBG5hbWUYASABKAkiFAoSRGVsZXRlUm9sZVJlc3BvbnNlIo0BChBHcmFudFJvbGVSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSDAoEcm9sZRgCIAEoCRIOCgZyZWFzb24YAyABKAkSLgoKZXhwaXJlc19hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGgoSc2VydmljZV9hY2NvdW50X2lkGAUgASgJIhMKEUdyYW50Um9sZVJlc3BvbnNlIl4KEVJldm9rZVJvbGVSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSDAoEcm9sZRgCIAEoCRIOCgZyZWFzb24YAyABKAkSGgoSc2VydmljZV9hY2NvdW50X2lkGAQgASgJIhQKElJldm9rZVJvbGVSZXNwb25zZTKyEAoMQWRtaW5TZXJ2aWNlEkIKB0dldFVzZXISFy5hdXRoLnYxLkdldFVzZXJSZXF1ZXN0GhguYXV0aC52MS5HZXRVc2VyUmVzcG9uc2UiBMjzGAQSTgoLU2VhcmNoVXNlcnMSGy5hdXRoLnYxLlNlYXJjaFVzZXJzUmVxdWVzdBocLmF1dGgudjEuU2VhcmNoVXNlcnNSZXNwb25zZSIEyPMYBBJLCgpDcmVhdGVVc2VyEhouYXV0aC52MS5DcmVhdGVVc2VyUmVxdWVzdBobLmF1dGgudjEuQ3JlYXRlVXNlclJlc3BvbnNlIgTI8xgEEk4KC0Rpc2FibGVVc2VyEhsuYXV0aC52MS5EaXNhYmxlVXNlclJlcXVlc3QaHC5hdXRoLnYxLkRpc2FibGVVc2VyUmVzcG9uc2UiBMjzGAQSSwoKRW5hYmxlVXNlchIaLmF1dGgudjEuRW5hYmxlVXNlclJlcXVlc3QaGy5hdXRoLnYxLkVuYWJsZVVzZXJSZXNwb25zZSIEyPMYBBJLCgpEZWxldGVVc2VyEhouYXV0aC52MS5EZWxldGVVc2VyUmVxdWVzdBobLmF1dGgudjEuRGVsZXRlVXNlclJlc3BvbnNlIgTI8xgEEmMKElJlcXVpcmVOZXdQYXNzd29yZBIiLmF1dGgudjEuUmVxdWlyZU5ld1Bhc3N3b3JkUmVxdWVzdBojLmF1dGgudjEuUmVxdWlyZU5ld1Bhc3N3b3JkUmVzcG9uc2UiBMjzGAQSWgoPRW5kVXNlclNlc3Npb25zEh8uYXV0aC52MS5FbmRVc2VyU2Vzc2lvbnNSZXF1ZXN0GiAuYXV0aC52MS5FbmRVc2VyU2Vzc2lvbnNSZXNwb25zZSIEyPMYBBJLCgpVbmxvY2tVc2VyEhouYXV0aC52MS5VbmxvY2tVc2VyUmVxdWVzdBobLmF1dGgudjEuVW5sb2NrVXNlclJlc3BvbnNlIgTI8xgEEkgKCUxpc3RSb2xlcxIZLmF1dGgudjEuTGlzdFJvbGVzUmVxdWVzdBoaLmF1dGgudjEuTGlzdFJvbGVzUmVzcG9uc2UiBMjzGAQSSwoKRGVmaW5lUm9sZRIaLmF1dGgudjEuRGVmaW5lUm9sZVJlcXVlc3QaGy5hdXRoLnYxLkRlZmluZVJvbGVSZXNwb25zZSIEyPMYBBJLCgpEZWxldGVSb2xlEhouYXV0aC52MS5EZWxldGVSb2xlUmVxdWVzdBobLmF1dGgudjEuRGVsZXRlUm9sZVJlc3BvbnNlIgTI8xgEEkgKCUdyYW50Um9sZRIZLmF1dGgudjEuR3JhbnRSb2xlUmVxdWVzdBoaLmF1dGgudjEuR3JhbnRSb2xlUmVzcG9uc2UiBMjzGAQSSwoKUmV2b2tlUm9sZRIaLmF1dGgudjEuUmV2b2tlUm9sZVJlcXVlc3QaGy5hdXRoLnYxLlJldm9rZVJvbGVSZXNwb25zZSIEyPMYBBJpChRDcmVhdGVTZXJ2aWNlQWNjb3VudBIkLmF1dGgudjEuQ3JlYXRlU2VydmljZUFjY291bnRSZXF1ZXN0GiUuYXV0aC52MS5DcmVhdGVTZXJ2aWNlQWNjb3VudFJlc3BvbnNlIgTI8xgEEmYKE0xpc3RTZXJ2aWNlQWNjb3VudHMSIy5hdXRoLnYxLkxpc3RTZXJ2aWNlQWNjb3VudHNSZXF1ZXN0GiQuYXV0aC52MS5MaXN0U2VydmljZUFjY291bnRzUmVzcG9uc2UiBMjzGAQSbAoVRGlzYWJsZVNlcnZpY2VBY2NvdW50EiUuYXV0aC52MS5EaXNhYmxlU2VydmljZUFjY291bnRSZXF1ZXN0GiYuYXV0aC52MS5EaXNhYmxlU2VydmljZUFjY291bnRSZXNwb25zZSIEyPMYBBJpChRFbmFibGVTZXJ2aWNlQWNjb3VudBIkLmF1dGgudjEuRW5hYmxlU2VydmljZUFjY291bnRSZXF1ZXN0GiUuYXV0aC52MS5FbmFibGVTZXJ2aWNlQWNjb3VudFJlc3BvbnNlIgTI8xgEEmkKFERlbGV0ZVNlcnZpY2VBY2NvdW50EiQuYXV0aC52MS5EZWxldGVTZXJ2aWNlQWNjb3VudFJlcXVlc3QaJS5hdXRoLnYxLkRlbGV0ZVNlcnZpY2VBY2NvdW50UmVzcG9uc2UiBMjzGAQSUQoMQ3JlYXRlQXBpS2V5EhwuYXV0aC52MS5DcmVhdGVBcGlLZXlSZXF1ZXN0Gh0uYXV0aC52MS5DcmVhdGVBcGlLZXlSZXNwb25zZSIEyPMYBBJOCgtMaXN0QXBpS2V5cxIbLmF1dGgudjEuTGlzdEFwaUtleXNSZXF1ZXN0GhwuYXV0aC52MS5MaXN0QXBpS2V5c1Jlc3BvbnNlIgTI8xgEElEKDFJldm9rZUFwaUtleRIcLmF1dGgudjEuUmV2b2tlQXBpS2V5UmVxdWVzdBodLmF1dGgudjEuUmV2b2tlQXBpS2V5UmVzcG9uc2UiBMjzGAQSXQoQUXVlcnlBdWRpdEV2ZW50cxIgLmF1dGgudjEuUXVlcnlBdWRpdEV2ZW50c1JlcXVlc3QaIS5hdXRoLnYxLlF1ZXJ5QXVkaXRFdmVudHNSZXNwb25zZSIEyPMYBBJiChFTdHJlYW1BdWRpdEV2ZW50cxIhLmF1dGgudjEuU3RyZWFtQXVkaXRFdmVudHNSZXF1ZXN0GiIuYXV0aC52MS5TdHJlYW1BdWRpdEV2ZW50c1Jlc3BvbnNlIgTI8xgEMAFiBnByb3RvMw", [file_auth_v1_options, file_auth_v1_types, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("ChthdXRoL3YxL2FkbWluX3NlcnZpY2UucHJvdG8SB2F1dGgudjEiuQEKClVzZXJSZWNvcmQSGwoEdXNlchgBIAEoCzINLmF1dGgudjEuVXNlchIvCgtkaXNhYmxlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMaGFzX3Bhc3N3b3JkGAMgASgIEhAKCHNlc3Npb25zGAQgASgFEiIKBmdyYW50cxgFIAMoCzISLmF1dGgudjEuUm9sZUdyYW50EhEKCXByb3ZpZGVycxgGIAMoCSKdAQoJUm9sZUdyYW50EgwKBHJvbGUYASABKAkSLgoKZ3JhbnRlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKZ3JhbnRlZF9ieRgDIAEoCRIOCgZyZWFzb24YBCABKAkSLgoKZXhwaXJlc19hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiPAoOR2V0VXNlclJlcXVlc3QSEQoHdXNlcl9pZBgBIAEoCUgAEg8KBWVtYWlsGAIgASgJSABCBgoEdXNlciI0Cg9HZXRVc2VyUmVzcG9uc2USIQoEdXNlchgBIAEoCzITLmF1dGgudjEuVXNlclJlY29yZCKDAQoSU2VhcmNoVXNlcnNSZXF1ZXN0EhQKDGVtYWlsX3ByZWZpeBgBIAEoCRIMCgRyb2xlGAIgASgJEhUKCGRpc2FibGVkGAMgASgISACIAQESEQoJcGFnZV9zaXplGAQgASgFEhIKCnBhZ2VfdG9rZW4YBSABKAlCCwoJX2Rpc2FibGVkIlIKE1NlYXJjaFVzZXJzUmVzcG9uc2USIgoFdXNlcnMYASADKAsyEy5hdXRoLnYxLlVzZXJSZWNvcmQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIkUKEUNyZWF0ZVVzZXJSZXF1ZXN0Eg0KBWVtYWlsGAEgASgJEhEKCWZ1bGxfbmFtZRgCIAEoCRIOCgZyZWFzb24YAyABKAkiJQoSQ3JlYXRlVXNlclJlc3BvbnNlEg8KB3VzZXJfaWQYASABKAkiOgoSSW1wb3J0VXNlcnNSZXF1ZXN0EiQKBXVzZXJzGAEgAygLMhUuYXV0aC52MS5JbXBvcnRlZFVzZXIibAoMSW1wb3J0ZWRVc2VyEgsKA3JvdxgBIAEoAxINCgVlbWFpbBgCIAEoCRIRCglmdWxsX25hbWUYAyABKAkSFgoOZW1haWxfdmVyaWZpZWQYBCABKAgSFQoNcGFzc3dvcmRfaGFzaBgFIAEoCSJXChNJbXBvcnRVc2Vyc1Jlc3BvbnNlEhAKCGltcG9ydGVkGAEgAygDEhAKCGV4aXN0aW5nGAIgAygDEhwKA2JhZBgDIAMoCzIPLmF1dGgudjEuQmFkUm93IjkKBkJhZFJvdxILCgNyb3cYASABKAMSDQoFZmllbGQYAiABKAkSEwoLZGVzY3JpcHRpb24YAyABKAkiNQoSRGlzYWJsZVVzZXJSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIhUKE0Rpc2FibGVVc2VyUmVzcG9uc2UiNAoRRW5hYmxlVXNlclJlcXVlc3QSDwoHdXNlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiFAoSRW5hYmxlVXNlclJlc3BvbnNlIjQKEURlbGV0ZVVzZXJSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIhQKEkRlbGV0ZVVzZXJSZXNwb25zZSI8ChlSZXF1aXJlTmV3UGFzc3dvcmRSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIhwKGlJlcXVpcmVOZXdQYXNzd29yZFJlc3BvbnNlIjkKFkVuZFVzZXJTZXNzaW9uc1JlcXVlc3QSDwoHdXNlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiKAoXRW5kVXNlclNlc3Npb25zUmVzcG9uc2USDQoFZW5kZWQYASABKAUiRQoRVW5sb2NrVXNlclJlcXVlc3QSDwoHdXNlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkSDwoHYWRkcmVzcxgDIAEoCSIUChJVbmxvY2tVc2VyUmVzcG9uc2UiSwoEUm9sZRIMCgRuYW1lGAEgASgJEhMKC2Rlc2NyaXB0aW9uGAIgASgJEg8KB2ltcGxpZXMYAyADKAkSDwoHZ3JhbnRlchgEIAEoCSLnAQoOU2VydmljZUFjY291bnQSCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCRITCgtkZXNjcmlwdGlvbhgDIAEoCRIuCgpjcmVhdGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgpjcmVhdGVkX2J5GAUgASgJEi8KC2Rpc2FibGVkX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVyb2xlcxgHIAMoCRIiCgZncmFudHMYCCADKAsyEi5hdXRoLnYxLlJvbGVHcmFudCJQChtDcmVhdGVTZXJ2aWNlQWNjb3VudFJlcXVlc3QSDAoEbmFtZRgBIAEoCRITCgtkZXNjcmlwdGlvbhgCIAEoCRIOCgZyZWFzb24YAyABKAkiOgocQ3JlYXRlU2VydmljZUFjY291bnRSZXNwb25zZRIaChJzZXJ2aWNlX2FjY291bnRfaWQYASABKAkiHAoaTGlzdFNlcnZpY2VBY2NvdW50c1JlcXVlc3QiUAobTGlzdFNlcnZpY2VBY2NvdW50c1Jlc3BvbnNlEjEKEHNlcnZpY2VfYWNjb3VudHMYASADKAsyFy5hdXRoLnYxLlNlcnZpY2VBY2NvdW50IkoKHERpc2FibGVTZXJ2aWNlQWNjb3VudFJlcXVlc3QSGgoSc2VydmljZV9hY2NvdW50X2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSIfCh1EaXNhYmxlU2VydmljZUFjY291bnRSZXNwb25zZSJJChtFbmFibGVTZXJ2aWNlQWNjb3VudFJlcXVlc3QSGgoSc2VydmljZV9hY2NvdW50X2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSIeChxFbmFibGVTZXJ2aWNlQWNjb3VudFJlc3BvbnNlIkkKG0RlbGV0ZVNlcnZpY2VBY2NvdW50UmVxdWVzdBIaChJzZXJ2aWNlX2FjY291bnRfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIh4KHERlbGV0ZVNlcnZpY2VBY2NvdW50UmVzcG9uc2Ui+AEKBkFwaUtleRIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEi4KCmNyZWF0ZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCmNyZWF0ZWRfYnkYBCABKAkSLgoKZXhwaXJlc19hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKcmV2b2tlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMbGFzdF91c2VkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJ/ChNDcmVhdGVBcGlLZXlSZXF1ZXN0EhoKEnNlcnZpY2VfYWNjb3VudF9pZBgBIAEoCRIMCgRuYW1lGAIgASgJEi4KCmV4cGlyZXNfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBnJlYXNvbhgEIAEoCSI7ChRDcmVhdGVBcGlLZXlSZXNwb25zZRISCgphcGlfa2V5X2lkGAEgASgJEg8KB2FwaV9rZXkYAiABKAkiMAoSTGlzdEFwaUtleXNSZXF1ZXN0EhoKEnNlcnZpY2VfYWNjb3VudF9pZBgBIAEoCSI4ChNMaXN0QXBpS2V5c1Jlc3BvbnNlEiEKCGFwaV9rZXlzGAEgAygLMg8uYXV0aC52MS5BcGlLZXkiOQoTUmV2b2tlQXBpS2V5UmVxdWVzdBISCgphcGlfa2V5X2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSIWChRSZXZva2VBcGlLZXlSZXNwb25zZSLhAgoKQXVkaXRFdmVudBILCgNzZXEYASABKAMSCgoCaWQYAiABKAkSLwoLb2NjdXJyZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBHR5cGUYBCABKAkSDwoHdXNlcl9pZBgFIAEoCRISCgpzZXNzaW9uX2lkGAYgASgJEg8KB2FjY291bnQYByABKAkSDgoGZGV0YWlsGAggASgJEg0KBWFjdG9yGAkgASgJEg4KBnRhcmdldBgKIAEoCRInCgZiZWZvcmUYCyABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EiYKBWFmdGVyGAwgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIPCgdhZGRyZXNzGA0gASgJEhIKCnVzZXJfYWdlbnQYDiABKAkSEgoKcmVxdWVzdF9pZBgPIAEoCRIMCgRoYXNoGBAgASgMIsMBChdRdWVyeUF1ZGl0RXZlbnRzUmVxdWVzdBIPCgd1c2VyX2lkGAEgASgJEg0KBWFjdG9yGAIgASgJEgwKBHR5cGUYAyABKAkSKAoEZnJvbRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKQoFdW50aWwYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCXBhZ2Vfc2l6ZRgGIAEoBRISCgpwYWdlX3Rva2VuGAcgASgJIlgKGFF1ZXJ5QXVkaXRFdmVudHNSZXNwb25zZRIjCgZldmVudHMYASADKAsyEy5hdXRoLnYxLkF1ZGl0RXZlbnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIlsKGFN0cmVhbUF1ZGl0RXZlbnRzUmVxdWVzdBIRCglhZnRlcl9zZXEYASABKAMSDwoHdXNlcl9pZBgCIAEoCRINCgVhY3RvchgDIAEoCRIMCgR0eXBlGAQgASgJIlAKGVN0cmVhbUF1ZGl0RXZlbnRzUmVzcG9uc2USIwoGZXZlbnRzGAEgAygLMhMuYXV0aC52MS5BdWRpdEV2ZW50Eg4KBmN1cnNvchgCIAEoAyISChBMaXN0Um9sZXNSZXF1ZXN0IjEKEUxpc3RSb2xlc1Jlc3BvbnNlEhwKBXJvbGVzGAEgAygLMg0uYXV0aC52MS5Sb2xlIjAKEURlZmluZVJvbGVSZXF1ZXN0EhsKBHJvbGUYASABKAsyDS5hdXRoLnYxLlJvbGUiFAoSRGVmaW5lUm9sZVJlc3BvbnNlIiEKEURlbGV0ZVJvbGVSZXF1ZXN0EgwKBG5hbWUYASABKAkiFAoSRGVsZXRlUm9sZVJlc3BvbnNlIo0BChBHcmFudFJvbGVSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSDAoEcm9sZRgCIAEoCRIOCgZyZWFzb24YAyABKAkSLgoKZXhwaXJlc19hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGgoSc2VydmljZV9hY2NvdW50X2lkGAUgASgJIhMKEUdyYW50Um9sZVJlc3BvbnNlIl4KEVJldm9rZVJvbGVSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSDAoEcm9sZRgCIAEoCRIOCgZyZWFzb24YAyABKAkSGgoSc2VydmljZV9hY2NvdW50X2lkGAQgASgJIhQKElJldm9rZVJvbGVSZXNwb25zZTKGEQoMQWRtaW5TZXJ2aWNlEkIKB0dldFVzZXISFy5hdXRoLnYxLkdldFVzZXJSZXF1ZXN0GhguYXV0aC52MS5HZXRVc2VyUmVzcG9uc2UiBMjzGAQSTgoLU2VhcmNoVXNlcnMSGy5hdXRoLnYxLlNlYXJjaFVzZXJzUmVxdWVzdBocLmF1dGgudjEuU2VhcmNoVXNlcnNSZXNwb25zZSIEyPMYBBJLCgpDcmVhdGVVc2VyEhouYXV0aC52MS5DcmVhdGVVc2VyUmVxdWVzdBobLmF1dGgudjEuQ3JlYXRlVXNlclJlc3BvbnNlIgTI8xgEElIKC0ltcG9ydFVzZXJzEhsuYXV0aC52MS5JbXBvcnRVc2Vyc1JlcXVlc3QaHC5hdXRoLnYxLkltcG9ydFVzZXJzUmVzcG9uc2UiBMjzGAQoATABEk4KC0Rpc2FibGVVc2VyEhsuYXV0aC52MS5EaXNhYmxlVXNlclJlcXVlc3QaHC5hdXRoLnYxLkRpc2FibGVVc2VyUmVzcG9uc2UiBMjzGAQSSwoKRW5hYmxlVXNlchIaLmF1dGgudjEuRW5hYmxlVXNlclJlcXVlc3QaGy5hdXRoLnYxLkVuYWJsZVVzZXJSZXNwb25zZSIEyPMYBBJLCgpEZWxldGVVc2VyEhouYXV0aC52MS5EZWxldGVVc2VyUmVxdWVzdBobLmF1dGgudjEuRGVsZXRlVXNlclJlc3BvbnNlIgTI8xgEEmMKElJlcXVpcmVOZXdQYXNzd29yZBIiLmF1dGgudjEuUmVxdWlyZU5ld1Bhc3N3b3JkUmVxdWVzdBojLmF1dGgudjEuUmVxdWlyZU5ld1Bhc3N3b3JkUmVzcG9uc2UiBMjzGAQSWgoPRW5kVXNlclNlc3Npb25zEh8uYXV0aC52MS5FbmRVc2VyU2Vzc2lvbnNSZXF1ZXN0GiAuYXV0aC52MS5FbmRVc2VyU2Vzc2lvbnNSZXNwb25zZSIEyPMYBBJLCgpVbmxvY2tVc2VyEhouYXV0aC52MS5VbmxvY2tVc2VyUmVxdWVzdBobLmF1dGgudjEuVW5sb2NrVXNlclJlc3BvbnNlIgTI8xgEEkgKCUxpc3RSb2xlcxIZLmF1dGgudjEuTGlzdFJvbGVzUmVxdWVzdBoaLmF1dGgudjEuTGlzdFJvbGVzUmVzcG9uc2UiBMjzGAQSSwoKRGVmaW5lUm9sZRIaLmF1dGgudjEuRGVmaW5lUm9sZVJlcXVlc3QaGy5hdXRoLnYxLkRlZmluZVJvbGVSZXNwb25zZSIEyPMYBBJLCgpEZWxldGVSb2xlEhouYXV0aC52MS5EZWxldGVSb2xlUmVxdWVzdBobLmF1dGgudjEuRGVsZXRlUm9sZVJlc3BvbnNlIgTI8xgEEkgKCUdyYW50Um9sZRIZLmF1dGgudjEuR3JhbnRSb2xlUmVxdWVzdBoaLmF1dGgudjEuR3JhbnRSb2xlUmVzcG9uc2UiBMjzGAQSSwoKUmV2b2tlUm9sZRIaLmF1dGgudjEuUmV2b2tlUm9sZVJlcXVlc3QaGy5hdXRoLnYxLlJldm9rZVJvbGVSZXNwb25zZSIEyPMYBBJpChRDcmVhdGVTZXJ2aWNlQWNjb3VudBIkLmF1dGgudjEuQ3JlYXRlU2VydmljZUFjY291bnRSZXF1ZXN0GiUuYXV0aC52MS5DcmVhdGVTZXJ2aWNlQWNjb3VudFJlc3BvbnNlIgTI8xgEEmYKE0xpc3RTZXJ2aWNlQWNjb3VudHMSIy5hdXRoLnYxLkxpc3RTZXJ2aWNlQWNjb3VudHNSZXF1ZXN0GiQuYXV0aC52MS5MaXN0U2VydmljZUFjY291bnRzUmVzcG9uc2UiBMjzGAQSbAoVRGlzYWJsZVNlcnZpY2VBY2NvdW50EiUuYXV0aC52MS5EaXNhYmxlU2VydmljZUFjY291bnRSZXF1ZXN0GiYuYXV0aC52MS5EaXNhYmxlU2VydmljZUFjY291bnRSZXNwb25zZSIEyPMYBBJpChRFbmFibGVTZXJ2aWNlQWNjb3VudBIkLmF1dGgudjEuRW5hYmxlU2VydmljZUFjY291bnRSZXF1ZXN0GiUuYXV0aC52MS5FbmFibGVTZXJ2aWNlQWNjb3VudFJlc3BvbnNlIgTI8xgEEmkKFERlbGV0ZVNlcnZpY2VBY2NvdW50EiQuYXV0aC52MS5EZWxldGVTZXJ2aWNlQWNjb3VudFJlcXVlc3QaJS5hdXRoLnYxLkRlbGV0ZVNlcnZpY2VBY2NvdW50UmVzcG9uc2UiBMjzGAQSUQoMQ3JlYXRlQXBpS2V5EhwuYXV0aC52MS5DcmVhdGVBcGlLZXlSZXF1ZXN0Gh0uYXV0aC52MS5DcmVhdGVBcGlLZXlSZXNwb25zZSIEyPMYBBJOCgtMaXN0QXBpS2V5cxIbLmF1dGgudjEuTGlzdEFwaUtleXNSZXF1ZXN0GhwuYXV0aC52MS5MaXN0QXBpS2V5c1Jlc3BvbnNlIgTI8xgEElEKDFJldm9rZUFwaUtleRIcLmF1dGgudjEuUmV2b2tlQXBpS2V5UmVxdWVzdBodLmF1dGgudjEuUmV2b2tlQXBpS2V5UmVzcG9uc2UiBMjzGAQSXQoQUXVlcnlBdWRpdEV2ZW50cxIgLmF1dGgudjEuUXVlcnlBdWRpdEV2ZW50c1JlcXVlc3QaIS5hdXRoLnYxLlF1ZXJ5QXVkaXRFdmVudHNSZXNwb25zZSIEyPMYBBJiChFTdHJlYW1BdWRpdEV2ZW50cxIhLmF1dGgudjEuU3RyZWFtQXVkaXRFdmVudHNSZXF1ZXN0GiIuYXV0aC52MS5TdHJlYW1BdWRpdEV2ZW50c1Jlc3BvbnNlIgTI8xgEMAFiBnByb3RvMw", [file_auth_v1_options, file_auth_v1_types, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * A user as administrators see them.
@@ -287,6 +287,132 @@ export const CreateUserResponseSchema: GenMessage<CreateUserResponse> = /*@__PUR
   messageDesc(file_auth_v1_admin_service, 7);
 
 /**
+ * @generated from message auth.v1.ImportUsersRequest
+ */
+export type ImportUsersRequest = Message<"auth.v1.ImportUsersRequest"> & {
+  /**
+   * At most 100.
+   *
+   * @generated from field: repeated auth.v1.ImportedUser users = 1;
+   */
+  users: ImportedUser[];
+};
+
+/**
+ * Describes the message auth.v1.ImportUsersRequest.
+ * Use `create(ImportUsersRequestSchema)` to create a new message.
+ */
+export const ImportUsersRequestSchema: GenMessage<ImportUsersRequest> = /*@__PURE__*/
+  messageDesc(file_auth_v1_admin_service, 8);
+
+/**
+ * @generated from message auth.v1.ImportedUser
+ */
+export type ImportedUser = Message<"auth.v1.ImportedUser"> & {
+  /**
+   * By which the answer names it, such as the line of a file.
+   *
+   * @generated from field: int64 row = 1;
+   */
+  row: bigint;
+
+  /**
+   * As for AuthService.Register.
+   *
+   * @generated from field: string email = 2;
+   */
+  email: string;
+
+  /**
+   * @generated from field: string full_name = 3;
+   */
+  fullName: string;
+
+  /**
+   * @generated from field: bool email_verified = 4;
+   */
+  emailVerified: boolean;
+
+  /**
+   * argon2 (at most 256 MiB), bcrypt (at most cost 15), scrypt (PHC; at most 256
+   * MiB) or PBKDF2 (PHC, passlib or Django; at most 2,000,000 iterations). Empty
+   * for an account without a password.
+   *
+   * @generated from field: string password_hash = 5;
+   */
+  passwordHash: string;
+};
+
+/**
+ * Describes the message auth.v1.ImportedUser.
+ * Use `create(ImportedUserSchema)` to create a new message.
+ */
+export const ImportedUserSchema: GenMessage<ImportedUser> = /*@__PURE__*/
+  messageDesc(file_auth_v1_admin_service, 9);
+
+/**
+ * @generated from message auth.v1.ImportUsersResponse
+ */
+export type ImportUsersResponse = Message<"auth.v1.ImportUsersResponse"> & {
+  /**
+   * Rows that have an account now.
+   *
+   * @generated from field: repeated int64 imported = 1;
+   */
+  imported: bigint[];
+
+  /**
+   * Rows whose address had one before.
+   *
+   * @generated from field: repeated int64 existing = 2;
+   */
+  existing: bigint[];
+
+  /**
+   * @generated from field: repeated auth.v1.BadRow bad = 3;
+   */
+  bad: BadRow[];
+};
+
+/**
+ * Describes the message auth.v1.ImportUsersResponse.
+ * Use `create(ImportUsersResponseSchema)` to create a new message.
+ */
+export const ImportUsersResponseSchema: GenMessage<ImportUsersResponse> = /*@__PURE__*/
+  messageDesc(file_auth_v1_admin_service, 10);
+
+/**
+ * A row that was left out; one for each bad field.
+ *
+ * @generated from message auth.v1.BadRow
+ */
+export type BadRow = Message<"auth.v1.BadRow"> & {
+  /**
+   * @generated from field: int64 row = 1;
+   */
+  row: bigint;
+
+  /**
+   * @generated from field: string field = 2;
+   */
+  field: string;
+
+  /**
+   * What is wanted; never the value.
+   *
+   * @generated from field: string description = 3;
+   */
+  description: string;
+};
+
+/**
+ * Describes the message auth.v1.BadRow.
+ * Use `create(BadRowSchema)` to create a new message.
+ */
+export const BadRowSchema: GenMessage<BadRow> = /*@__PURE__*/
+  messageDesc(file_auth_v1_admin_service, 11);
+
+/**
  * @generated from message auth.v1.DisableUserRequest
  */
 export type DisableUserRequest = Message<"auth.v1.DisableUserRequest"> & {
@@ -310,7 +436,7 @@ export type DisableUserRequest = Message<"auth.v1.DisableUserRequest"> & {
  * Use `create(DisableUserRequestSchema)` to create a new message.
  */
 export const DisableUserRequestSchema: GenMessage<DisableUserRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 8);
+  messageDesc(file_auth_v1_admin_service, 12);
 
 /**
  * @generated from message auth.v1.DisableUserResponse
@@ -323,7 +449,7 @@ export type DisableUserResponse = Message<"auth.v1.DisableUserResponse"> & {
  * Use `create(DisableUserResponseSchema)` to create a new message.
  */
 export const DisableUserResponseSchema: GenMessage<DisableUserResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 9);
+  messageDesc(file_auth_v1_admin_service, 13);
 
 /**
  * @generated from message auth.v1.EnableUserRequest
@@ -349,7 +475,7 @@ export type EnableUserRequest = Message<"auth.v1.EnableUserRequest"> & {
  * Use `create(EnableUserRequestSchema)` to create a new message.
  */
 export const EnableUserRequestSchema: GenMessage<EnableUserRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 10);
+  messageDesc(file_auth_v1_admin_service, 14);
 
 /**
  * @generated from message auth.v1.EnableUserResponse
@@ -362,7 +488,7 @@ export type EnableUserResponse = Message<"auth.v1.EnableUserResponse"> & {
  * Use `create(EnableUserResponseSchema)` to create a new message.
  */
 export const EnableUserResponseSchema: GenMessage<EnableUserResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 11);
+  messageDesc(file_auth_v1_admin_service, 15);
 
 /**
  * @generated from message auth.v1.DeleteUserRequest
@@ -388,7 +514,7 @@ export type DeleteUserRequest = Message<"auth.v1.DeleteUserRequest"> & {
  * Use `create(DeleteUserRequestSchema)` to create a new message.
  */
 export const DeleteUserRequestSchema: GenMessage<DeleteUserRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 12);
+  messageDesc(file_auth_v1_admin_service, 16);
 
 /**
  * @generated from message auth.v1.DeleteUserResponse
@@ -401,7 +527,7 @@ export type DeleteUserResponse = Message<"auth.v1.DeleteUserResponse"> & {
  * Use `create(DeleteUserResponseSchema)` to create a new message.
  */
 export const DeleteUserResponseSchema: GenMessage<DeleteUserResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 13);
+  messageDesc(file_auth_v1_admin_service, 17);
 
 /**
  * @generated from message auth.v1.RequireNewPasswordRequest
@@ -427,7 +553,7 @@ export type RequireNewPasswordRequest = Message<"auth.v1.RequireNewPasswordReque
  * Use `create(RequireNewPasswordRequestSchema)` to create a new message.
  */
 export const RequireNewPasswordRequestSchema: GenMessage<RequireNewPasswordRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 14);
+  messageDesc(file_auth_v1_admin_service, 18);
 
 /**
  * @generated from message auth.v1.RequireNewPasswordResponse
@@ -440,7 +566,7 @@ export type RequireNewPasswordResponse = Message<"auth.v1.RequireNewPasswordResp
  * Use `create(RequireNewPasswordResponseSchema)` to create a new message.
  */
 export const RequireNewPasswordResponseSchema: GenMessage<RequireNewPasswordResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 15);
+  messageDesc(file_auth_v1_admin_service, 19);
 
 /**
  * @generated from message auth.v1.EndUserSessionsRequest
@@ -466,7 +592,7 @@ export type EndUserSessionsRequest = Message<"auth.v1.EndUserSessionsRequest"> &
  * Use `create(EndUserSessionsRequestSchema)` to create a new message.
  */
 export const EndUserSessionsRequestSchema: GenMessage<EndUserSessionsRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 16);
+  messageDesc(file_auth_v1_admin_service, 20);
 
 /**
  * @generated from message auth.v1.EndUserSessionsResponse
@@ -485,7 +611,7 @@ export type EndUserSessionsResponse = Message<"auth.v1.EndUserSessionsResponse">
  * Use `create(EndUserSessionsResponseSchema)` to create a new message.
  */
 export const EndUserSessionsResponseSchema: GenMessage<EndUserSessionsResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 17);
+  messageDesc(file_auth_v1_admin_service, 21);
 
 /**
  * @generated from message auth.v1.UnlockUserRequest
@@ -519,7 +645,7 @@ export type UnlockUserRequest = Message<"auth.v1.UnlockUserRequest"> & {
  * Use `create(UnlockUserRequestSchema)` to create a new message.
  */
 export const UnlockUserRequestSchema: GenMessage<UnlockUserRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 18);
+  messageDesc(file_auth_v1_admin_service, 22);
 
 /**
  * @generated from message auth.v1.UnlockUserResponse
@@ -532,7 +658,7 @@ export type UnlockUserResponse = Message<"auth.v1.UnlockUserResponse"> & {
  * Use `create(UnlockUserResponseSchema)` to create a new message.
  */
 export const UnlockUserResponseSchema: GenMessage<UnlockUserResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 19);
+  messageDesc(file_auth_v1_admin_service, 23);
 
 /**
  * @generated from message auth.v1.Role
@@ -572,7 +698,7 @@ export type Role = Message<"auth.v1.Role"> & {
  * Use `create(RoleSchema)` to create a new message.
  */
 export const RoleSchema: GenMessage<Role> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 20);
+  messageDesc(file_auth_v1_admin_service, 24);
 
 /**
  * @generated from message auth.v1.ServiceAccount
@@ -634,7 +760,7 @@ export type ServiceAccount = Message<"auth.v1.ServiceAccount"> & {
  * Use `create(ServiceAccountSchema)` to create a new message.
  */
 export const ServiceAccountSchema: GenMessage<ServiceAccount> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 21);
+  messageDesc(file_auth_v1_admin_service, 25);
 
 /**
  * @generated from message auth.v1.CreateServiceAccountRequest
@@ -667,7 +793,7 @@ export type CreateServiceAccountRequest = Message<"auth.v1.CreateServiceAccountR
  * Use `create(CreateServiceAccountRequestSchema)` to create a new message.
  */
 export const CreateServiceAccountRequestSchema: GenMessage<CreateServiceAccountRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 22);
+  messageDesc(file_auth_v1_admin_service, 26);
 
 /**
  * @generated from message auth.v1.CreateServiceAccountResponse
@@ -686,7 +812,7 @@ export type CreateServiceAccountResponse = Message<"auth.v1.CreateServiceAccount
  * Use `create(CreateServiceAccountResponseSchema)` to create a new message.
  */
 export const CreateServiceAccountResponseSchema: GenMessage<CreateServiceAccountResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 23);
+  messageDesc(file_auth_v1_admin_service, 27);
 
 /**
  * @generated from message auth.v1.ListServiceAccountsRequest
@@ -699,7 +825,7 @@ export type ListServiceAccountsRequest = Message<"auth.v1.ListServiceAccountsReq
  * Use `create(ListServiceAccountsRequestSchema)` to create a new message.
  */
 export const ListServiceAccountsRequestSchema: GenMessage<ListServiceAccountsRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 24);
+  messageDesc(file_auth_v1_admin_service, 28);
 
 /**
  * @generated from message auth.v1.ListServiceAccountsResponse
@@ -716,7 +842,7 @@ export type ListServiceAccountsResponse = Message<"auth.v1.ListServiceAccountsRe
  * Use `create(ListServiceAccountsResponseSchema)` to create a new message.
  */
 export const ListServiceAccountsResponseSchema: GenMessage<ListServiceAccountsResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 25);
+  messageDesc(file_auth_v1_admin_service, 29);
 
 /**
  * @generated from message auth.v1.DisableServiceAccountRequest
@@ -742,7 +868,7 @@ export type DisableServiceAccountRequest = Message<"auth.v1.DisableServiceAccoun
  * Use `create(DisableServiceAccountRequestSchema)` to create a new message.
  */
 export const DisableServiceAccountRequestSchema: GenMessage<DisableServiceAccountRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 26);
+  messageDesc(file_auth_v1_admin_service, 30);
 
 /**
  * @generated from message auth.v1.DisableServiceAccountResponse
@@ -755,7 +881,7 @@ export type DisableServiceAccountResponse = Message<"auth.v1.DisableServiceAccou
  * Use `create(DisableServiceAccountResponseSchema)` to create a new message.
  */
 export const DisableServiceAccountResponseSchema: GenMessage<DisableServiceAccountResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 27);
+  messageDesc(file_auth_v1_admin_service, 31);
 
 /**
  * @generated from message auth.v1.EnableServiceAccountRequest
@@ -781,7 +907,7 @@ export type EnableServiceAccountRequest = Message<"auth.v1.EnableServiceAccountR
  * Use `create(EnableServiceAccountRequestSchema)` to create a new message.
  */
 export const EnableServiceAccountRequestSchema: GenMessage<EnableServiceAccountRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 28);
+  messageDesc(file_auth_v1_admin_service, 32);
 
 /**
  * @generated from message auth.v1.EnableServiceAccountResponse
@@ -794,7 +920,7 @@ export type EnableServiceAccountResponse = Message<"auth.v1.EnableServiceAccount
  * Use `create(EnableServiceAccountResponseSchema)` to create a new message.
  */
 export const EnableServiceAccountResponseSchema: GenMessage<EnableServiceAccountResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 29);
+  messageDesc(file_auth_v1_admin_service, 33);
 
 /**
  * @generated from message auth.v1.DeleteServiceAccountRequest
@@ -820,7 +946,7 @@ export type DeleteServiceAccountRequest = Message<"auth.v1.DeleteServiceAccountR
  * Use `create(DeleteServiceAccountRequestSchema)` to create a new message.
  */
 export const DeleteServiceAccountRequestSchema: GenMessage<DeleteServiceAccountRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 30);
+  messageDesc(file_auth_v1_admin_service, 34);
 
 /**
  * @generated from message auth.v1.DeleteServiceAccountResponse
@@ -833,7 +959,7 @@ export type DeleteServiceAccountResponse = Message<"auth.v1.DeleteServiceAccount
  * Use `create(DeleteServiceAccountResponseSchema)` to create a new message.
  */
 export const DeleteServiceAccountResponseSchema: GenMessage<DeleteServiceAccountResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 31);
+  messageDesc(file_auth_v1_admin_service, 35);
 
 /**
  * @generated from message auth.v1.ApiKey
@@ -890,7 +1016,7 @@ export type ApiKey = Message<"auth.v1.ApiKey"> & {
  * Use `create(ApiKeySchema)` to create a new message.
  */
 export const ApiKeySchema: GenMessage<ApiKey> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 32);
+  messageDesc(file_auth_v1_admin_service, 36);
 
 /**
  * @generated from message auth.v1.CreateApiKeyRequest
@@ -930,7 +1056,7 @@ export type CreateApiKeyRequest = Message<"auth.v1.CreateApiKeyRequest"> & {
  * Use `create(CreateApiKeyRequestSchema)` to create a new message.
  */
 export const CreateApiKeyRequestSchema: GenMessage<CreateApiKeyRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 33);
+  messageDesc(file_auth_v1_admin_service, 37);
 
 /**
  * @generated from message auth.v1.CreateApiKeyResponse
@@ -956,7 +1082,7 @@ export type CreateApiKeyResponse = Message<"auth.v1.CreateApiKeyResponse"> & {
  * Use `create(CreateApiKeyResponseSchema)` to create a new message.
  */
 export const CreateApiKeyResponseSchema: GenMessage<CreateApiKeyResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 34);
+  messageDesc(file_auth_v1_admin_service, 38);
 
 /**
  * @generated from message auth.v1.ListApiKeysRequest
@@ -975,7 +1101,7 @@ export type ListApiKeysRequest = Message<"auth.v1.ListApiKeysRequest"> & {
  * Use `create(ListApiKeysRequestSchema)` to create a new message.
  */
 export const ListApiKeysRequestSchema: GenMessage<ListApiKeysRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 35);
+  messageDesc(file_auth_v1_admin_service, 39);
 
 /**
  * @generated from message auth.v1.ListApiKeysResponse
@@ -992,7 +1118,7 @@ export type ListApiKeysResponse = Message<"auth.v1.ListApiKeysResponse"> & {
  * Use `create(ListApiKeysResponseSchema)` to create a new message.
  */
 export const ListApiKeysResponseSchema: GenMessage<ListApiKeysResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 36);
+  messageDesc(file_auth_v1_admin_service, 40);
 
 /**
  * @generated from message auth.v1.RevokeApiKeyRequest
@@ -1018,7 +1144,7 @@ export type RevokeApiKeyRequest = Message<"auth.v1.RevokeApiKeyRequest"> & {
  * Use `create(RevokeApiKeyRequestSchema)` to create a new message.
  */
 export const RevokeApiKeyRequestSchema: GenMessage<RevokeApiKeyRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 37);
+  messageDesc(file_auth_v1_admin_service, 41);
 
 /**
  * @generated from message auth.v1.RevokeApiKeyResponse
@@ -1031,7 +1157,7 @@ export type RevokeApiKeyResponse = Message<"auth.v1.RevokeApiKeyResponse"> & {
  * Use `create(RevokeApiKeyResponseSchema)` to create a new message.
  */
 export const RevokeApiKeyResponseSchema: GenMessage<RevokeApiKeyResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 38);
+  messageDesc(file_auth_v1_admin_service, 42);
 
 /**
  * Something that happened. Holds no secret and no email.
@@ -1146,7 +1272,7 @@ export type AuditEvent = Message<"auth.v1.AuditEvent"> & {
  * Use `create(AuditEventSchema)` to create a new message.
  */
 export const AuditEventSchema: GenMessage<AuditEvent> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 39);
+  messageDesc(file_auth_v1_admin_service, 43);
 
 /**
  * @generated from message auth.v1.QueryAuditEventsRequest
@@ -1201,7 +1327,7 @@ export type QueryAuditEventsRequest = Message<"auth.v1.QueryAuditEventsRequest">
  * Use `create(QueryAuditEventsRequestSchema)` to create a new message.
  */
 export const QueryAuditEventsRequestSchema: GenMessage<QueryAuditEventsRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 40);
+  messageDesc(file_auth_v1_admin_service, 44);
 
 /**
  * @generated from message auth.v1.QueryAuditEventsResponse
@@ -1223,7 +1349,7 @@ export type QueryAuditEventsResponse = Message<"auth.v1.QueryAuditEventsResponse
  * Use `create(QueryAuditEventsResponseSchema)` to create a new message.
  */
 export const QueryAuditEventsResponseSchema: GenMessage<QueryAuditEventsResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 41);
+  messageDesc(file_auth_v1_admin_service, 45);
 
 /**
  * @generated from message auth.v1.StreamAuditEventsRequest
@@ -1259,7 +1385,7 @@ export type StreamAuditEventsRequest = Message<"auth.v1.StreamAuditEventsRequest
  * Use `create(StreamAuditEventsRequestSchema)` to create a new message.
  */
 export const StreamAuditEventsRequestSchema: GenMessage<StreamAuditEventsRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 42);
+  messageDesc(file_auth_v1_admin_service, 46);
 
 /**
  * @generated from message auth.v1.StreamAuditEventsResponse
@@ -1285,7 +1411,7 @@ export type StreamAuditEventsResponse = Message<"auth.v1.StreamAuditEventsRespon
  * Use `create(StreamAuditEventsResponseSchema)` to create a new message.
  */
 export const StreamAuditEventsResponseSchema: GenMessage<StreamAuditEventsResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 43);
+  messageDesc(file_auth_v1_admin_service, 47);
 
 /**
  * @generated from message auth.v1.ListRolesRequest
@@ -1298,7 +1424,7 @@ export type ListRolesRequest = Message<"auth.v1.ListRolesRequest"> & {
  * Use `create(ListRolesRequestSchema)` to create a new message.
  */
 export const ListRolesRequestSchema: GenMessage<ListRolesRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 44);
+  messageDesc(file_auth_v1_admin_service, 48);
 
 /**
  * @generated from message auth.v1.ListRolesResponse
@@ -1315,7 +1441,7 @@ export type ListRolesResponse = Message<"auth.v1.ListRolesResponse"> & {
  * Use `create(ListRolesResponseSchema)` to create a new message.
  */
 export const ListRolesResponseSchema: GenMessage<ListRolesResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 45);
+  messageDesc(file_auth_v1_admin_service, 49);
 
 /**
  * @generated from message auth.v1.DefineRoleRequest
@@ -1332,7 +1458,7 @@ export type DefineRoleRequest = Message<"auth.v1.DefineRoleRequest"> & {
  * Use `create(DefineRoleRequestSchema)` to create a new message.
  */
 export const DefineRoleRequestSchema: GenMessage<DefineRoleRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 46);
+  messageDesc(file_auth_v1_admin_service, 50);
 
 /**
  * @generated from message auth.v1.DefineRoleResponse
@@ -1345,7 +1471,7 @@ export type DefineRoleResponse = Message<"auth.v1.DefineRoleResponse"> & {
  * Use `create(DefineRoleResponseSchema)` to create a new message.
  */
 export const DefineRoleResponseSchema: GenMessage<DefineRoleResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 47);
+  messageDesc(file_auth_v1_admin_service, 51);
 
 /**
  * @generated from message auth.v1.DeleteRoleRequest
@@ -1362,7 +1488,7 @@ export type DeleteRoleRequest = Message<"auth.v1.DeleteRoleRequest"> & {
  * Use `create(DeleteRoleRequestSchema)` to create a new message.
  */
 export const DeleteRoleRequestSchema: GenMessage<DeleteRoleRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 48);
+  messageDesc(file_auth_v1_admin_service, 52);
 
 /**
  * @generated from message auth.v1.DeleteRoleResponse
@@ -1375,7 +1501,7 @@ export type DeleteRoleResponse = Message<"auth.v1.DeleteRoleResponse"> & {
  * Use `create(DeleteRoleResponseSchema)` to create a new message.
  */
 export const DeleteRoleResponseSchema: GenMessage<DeleteRoleResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 49);
+  messageDesc(file_auth_v1_admin_service, 53);
 
 /**
  * @generated from message auth.v1.GrantRoleRequest
@@ -1420,7 +1546,7 @@ export type GrantRoleRequest = Message<"auth.v1.GrantRoleRequest"> & {
  * Use `create(GrantRoleRequestSchema)` to create a new message.
  */
 export const GrantRoleRequestSchema: GenMessage<GrantRoleRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 50);
+  messageDesc(file_auth_v1_admin_service, 54);
 
 /**
  * @generated from message auth.v1.GrantRoleResponse
@@ -1433,7 +1559,7 @@ export type GrantRoleResponse = Message<"auth.v1.GrantRoleResponse"> & {
  * Use `create(GrantRoleResponseSchema)` to create a new message.
  */
 export const GrantRoleResponseSchema: GenMessage<GrantRoleResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 51);
+  messageDesc(file_auth_v1_admin_service, 55);
 
 /**
  * @generated from message auth.v1.RevokeRoleRequest
@@ -1471,7 +1597,7 @@ export type RevokeRoleRequest = Message<"auth.v1.RevokeRoleRequest"> & {
  * Use `create(RevokeRoleRequestSchema)` to create a new message.
  */
 export const RevokeRoleRequestSchema: GenMessage<RevokeRoleRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 52);
+  messageDesc(file_auth_v1_admin_service, 56);
 
 /**
  * @generated from message auth.v1.RevokeRoleResponse
@@ -1484,7 +1610,7 @@ export type RevokeRoleResponse = Message<"auth.v1.RevokeRoleResponse"> & {
  * Use `create(RevokeRoleResponseSchema)` to create a new message.
  */
 export const RevokeRoleResponseSchema: GenMessage<RevokeRoleResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 53);
+  messageDesc(file_auth_v1_admin_service, 57);
 
 /**
  * For administrators: users, roles, service accounts, the audit trail.
@@ -1536,6 +1662,21 @@ export const AdminService: GenService<{
     methodKind: "unary";
     input: typeof CreateUserRequestSchema;
     output: typeof CreateUserResponseSchema;
+  },
+  /**
+   * Accounts of another system, with their password hashes, which are replaced by
+   * our own when their owners first sign in. An answer to each message, in their
+   * order: what became of its rows. One whose address has an account stays as it
+   * is, so an import that broke off is begun again wherever one likes. Sends no
+   * mail. HTTP/2.
+   * Errors: INVALID_ARGUMENT (users: more than 100 in a message).
+   *
+   * @generated from rpc auth.v1.AdminService.ImportUsers
+   */
+  importUsers: {
+    methodKind: "bidi_streaming";
+    input: typeof ImportUsersRequestSchema;
+    output: typeof ImportUsersResponseSchema;
   },
   /**
    * The user may not sign in any more, by whatever door; sessions end, and access

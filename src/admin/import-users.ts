@@ -1,0 +1,89 @@
+import type { Deps } from '../deps.ts';
+import { accountHash } from '../domain/account-hash.ts';
+import { type Actor, actorName } from '../domain/actor.ts';
+import type { Call } from '../domain/call.ts';
+import { audit } from '../domain/effect.ts';
+import { parseEmail } from '../domain/email.ts';
+import { parseFullName } from '../domain/full-name.ts';
+import { InvalidValue, invalid, parseFields } from '../domain/parse-fields.ts';
+import { refuseHash } from '../passwords/foreign-hash.ts';
+import type { NewUser } from '../store/users.ts';
+
+export type ImportedUser = {
+  /** By which the caller knows it: the line of a file, for instance. */
+  row: bigint;
+  email: string;
+  fullName: string;
+  emailVerified: boolean;
+  /** Empty for an account without a password. */
+  passwordHash: string;
+};
+
+type BadRow = { row: bigint; field: string; description: string };
+
+export type ImportOutcome = {
+  imported: bigint[];
+  /** Their address had an account before: it stays as it is. */
+  existing: bigint[];
+  bad: BadRow[];
+};
+
+const MAX_ROWS = 100;
+
+/** All good rows of them, in one transaction; those that are there already stay as they are, so that it may be repeated. */
+export async function importUsers(
+  { store, purposeKeys, now, newId }: Pick<Deps, 'store' | 'now' | 'newId'> & { purposeKeys: AccountKeys | null },
+  { actor, users }: { actor: Actor; users: ImportedUser[] },
+  { origin }: Call,
+): Promise<ImportOutcome> {
+  parseFields({ users: () => users.length > MAX_ROWS && invalid(`must be at most ${MAX_ROWS} in a message`) });
+  const bad: BadRow[] = [];
+  const good = users.flatMap((user) => {
+    const parsed = parseRow(user, bad);
+    return parsed ? [{ row: user.row, user: { id: newId(), ...parsed } }] : [];
+  });
+  const made = await store.users.importAll(
+    good.map(({ user }) => user),
+    now(),
+    ({ id, email }) => {
+      const account = purposeKeys && { account: accountHash(email, purposeKeys.accountHash) };
+      return audit({ type: 'user_imported', actor: actorName(actor), userId: id, ...account, origin });
+    },
+  );
+  const isMade = ({ user }: (typeof good)[number]) => made.has(user.id);
+  return {
+    imported: good.filter(isMade).map(({ row }) => row),
+    existing: good.filter((one) => !isMade(one)).map(({ row }) => row),
+    bad,
+  };
+}
+
+type AccountKeys = Pick<Deps['purposeKeys'], 'accountHash'>;
+
+/** Null for a bad row, of which every bad field is noted. */
+function parseRow(
+  { row, ...user }: ImportedUser,
+  bad: BadRow[],
+): (Omit<NewUser, 'id'> & { emailVerified: boolean }) | null {
+  const before = bad.length;
+  const take = <T>(field: string, parse: () => T): T | null => {
+    try {
+      return parse();
+    } catch (error) {
+      if (!(error instanceof InvalidValue)) throw error;
+      bad.push({ row, field, description: error.message });
+      return null;
+    }
+  };
+  const email = take('email', () => parseEmail(user.email));
+  const fullName = take('full_name', () => parseFullName(user.fullName));
+  const passwordHash = take('password_hash', () => parseHash(user.passwordHash));
+  if (bad.length > before || email === null || fullName === null) return null;
+  return { email, fullName, passwordHash, emailVerified: user.emailVerified };
+}
+
+function parseHash(text: string): string | null {
+  if (text === '') return null;
+  const problem = refuseHash(text);
+  return problem === null ? text : invalid(problem);
+}
