@@ -37,14 +37,13 @@ export async function createApiKey(
     expires_at: () => expiresAt && expiresAt <= at && invalid('must be in the future'),
     reason: () => parseReason(input.reason),
   });
-  const account = await store.serviceAccounts.byId(serviceAccountId);
-  if (!account) throw new AuthError('SERVICE_ACCOUNT_NOT_FOUND');
-  // Whoever has the key has its roles.
-  assertMayAdminister(await store.roles.judged(actor, at), account.roles);
   const [id, key, createdBy] = [newId(), newApiKey(), actorName(actor)];
   const added = await store.serviceAccounts.addKey(
     { id, serviceAccountId, name, hash: apiKeyHash(key), createdBy, expiresAt },
+    actor,
     at,
+    // Whoever has the key has its roles.
+    assertMayAdminister,
     [
       audit({
         type: 'api_key_created',

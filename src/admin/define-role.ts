@@ -6,15 +6,14 @@ import { audit } from '../domain/effect.ts';
 import { InvalidValue, parseFields } from '../domain/parse-fields.ts';
 import { parseLine } from '../domain/reason.ts';
 import { ADMIN_ROLE, parseRole } from '../domain/role.ts';
-import { type RoleDefinition, wouldCircle } from '../domain/role-graph.ts';
+import { type RoleDefinition, wouldCircle, wouldFit } from '../domain/role-graph.ts';
 import { assertMayDefine } from './may.ts';
 
 export type DefineRoleInput = { actor: Actor; role: RoleDefinition };
 
-/** So many roles fit into a token. */
 const MAX_IMPLIED = 32;
 
-/** @throws AuthError ROLE_NOT_FOUND, ROLE_CIRCLE or GRANT_NOT_ALLOWED */
+/** @throws AuthError ROLE_NOT_FOUND, ROLE_CIRCLE, TOO_MANY_ROLES or GRANT_NOT_ALLOWED */
 export async function defineRole(
   deps: Pick<Deps, 'store' | 'changeFeed' | 'now'>,
   { actor, role: given }: DefineRoleInput,
@@ -24,17 +23,20 @@ export async function defineRole(
     name: () => parseRole(given.name),
     description: () => parseLine(given.description),
     implies: () => parseImplied(given.implies),
-    granter: () => parseRole(given.granter || ADMIN_ROLE),
+    granter: () => (given.granter === '' ? '' : parseRole(given.granter)),
   });
   await deps.store.roles.define(
     role,
     actor,
     deps.now(),
     (judged) => {
+      // Not said: as it was.
+      role.granter ||= judged.graph.get(role.name)?.granter ?? ADMIN_ROLE;
       const others = [...role.implies, role.granter].filter((name) => name !== role.name);
       if (!others.every((name) => judged.graph.has(name))) throw new AuthError('ROLE_NOT_FOUND');
       if (wouldCircle(judged.graph, role.name, role.implies)) throw new AuthError('ROLE_CIRCLE');
       assertMayDefine(judged, role);
+      if (!wouldFit(judged.graph, role)) throw new AuthError('TOO_MANY_ROLES');
     },
     (before) => [
       audit({

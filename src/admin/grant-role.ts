@@ -6,12 +6,13 @@ import { audit } from '../domain/effect.ts';
 import { invalid, parseFields } from '../domain/parse-fields.ts';
 import { parseReason } from '../domain/reason.ts';
 import { parseRole } from '../domain/role.ts';
+import { closureOf, fitsIntoToken } from '../domain/role-graph.ts';
 import { auditedGrant, type HolderInput, holderOf, holderParsers, unknownHolder } from './holder.ts';
 import { assertMayGrant } from './may.ts';
 
 export type GrantRoleInput = HolderInput & { actor: Actor; role: string; reason: string; expiresAt: Date | null };
 
-/** @throws AuthError USER_NOT_FOUND, SERVICE_ACCOUNT_NOT_FOUND, ROLE_NOT_FOUND or GRANT_NOT_ALLOWED */
+/** @throws AuthError USER_NOT_FOUND, SERVICE_ACCOUNT_NOT_FOUND, ROLE_NOT_FOUND, TOO_MANY_ROLES or GRANT_NOT_ALLOWED */
 export async function grantRole(
   deps: Pick<Deps, 'store' | 'changeFeed' | 'now'>,
   { actor, expiresAt, ...input }: GrantRoleInput,
@@ -29,7 +30,11 @@ export async function grantRole(
     { holder, role, reason, expiresAt },
     actor,
     now,
-    (judged) => assertMayGrant(judged, role),
+    (judged, held) => {
+      assertMayGrant(judged, role);
+      const all = [...held, role].flatMap((one) => [...closureOf(judged.graph, one)]);
+      if (!fitsIntoToken(all)) throw new AuthError('TOO_MANY_ROLES');
+    },
     (before) => [
       audit({
         type: 'role_granted',

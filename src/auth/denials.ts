@@ -20,16 +20,24 @@ export type Denials = {
   note(denied: Denied, origin: Origin): Promise<void>;
 };
 
-/** Denied again after this long, it is audited again. */
+/** After this long what is denied to somebody is audited again. */
 const REMEMBERED_MS = 15 * 60_000;
 const MAX_REMEMBERED = 10_000;
+/** Of one caller who asks for ever other roles. */
+const MAX_PER_SUBJECT = 20;
 
 export function createDenials({ store, now }: Pick<Deps, 'store' | 'now'>): Denials {
   // In the order of their making, because a Map keeps the order of insertion.
-  const noted = new Map<string, number>();
+  const subjects = new Map<string, { roles: Set<string>; until: number }>();
+
+  function recall(subject: string): Set<string> | null {
+    const found = subjects.get(subject);
+    return found && found.until > now().getTime() ? found.roles : null;
+  }
 
   function isNoted({ subject, role }: Denied): boolean {
-    return (noted.get(`${subject} ${role}`) ?? 0) > now().getTime();
+    const roles = recall(subject);
+    return roles !== null && (roles.has(role) || roles.size >= MAX_PER_SUBJECT);
   }
 
   return {
@@ -37,12 +45,15 @@ export function createDenials({ store, now }: Pick<Deps, 'store' | 'now'>): Deni
     async note(denied, origin) {
       if (isNoted(denied)) return;
       const { subject, role } = denied;
-      const key = `${subject} ${role}`;
-      noted.delete(key);
-      noted.set(key, now().getTime() + REMEMBERED_MS);
-      for (const oldest of noted.keys()) {
-        if (noted.size <= MAX_REMEMBERED) break;
-        noted.delete(oldest);
+      const roles = recall(subject) ?? new Set();
+      if (roles.size === 0) {
+        subjects.delete(subject);
+        subjects.set(subject, { roles, until: now().getTime() + REMEMBERED_MS });
+      }
+      roles.add(role);
+      for (const oldest of subjects.keys()) {
+        if (subjects.size <= MAX_REMEMBERED) break;
+        subjects.delete(oldest);
       }
       try {
         const userId = /^user:(.+)$/.exec(subject)?.[1];
@@ -50,7 +61,7 @@ export function createDenials({ store, now }: Pick<Deps, 'store' | 'now'>): Deni
         await store.outbox.write(now(), [audit({ type: 'role_denied', ...who, target: `role:${role}`, origin })]);
       } catch {
         // The next one tries again.
-        noted.delete(key);
+        roles.delete(role);
       }
     },
   };

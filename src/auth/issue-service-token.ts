@@ -14,7 +14,8 @@ export async function issueServiceToken(
   { apiKey }: { apiKey: string },
   { origin, signal }: Call,
 ): Promise<ServiceToken> {
-  const holder = await deps.apiKeys.open(apiKey, signal);
+  // Not what was believed a moment ago: the token would be stale when it is made.
+  const holder = await deps.apiKeys.ask(apiKey, signal);
   if (!holder) throw new AuthError('PERMISSION_DENIED');
   const { issuer, audiences, serviceTokenTtlSeconds } = deps.tokenSettings;
   const { serviceAccountId, keyId, name, roles, claimsEpoch, rolesEpoch, until } = holder;

@@ -46,12 +46,7 @@ export async function listAuditEvents({ deps }: Operator, options: AuditOptions,
  */
 export async function verifyAuditTrail({ deps }: Operator, anchorsFile: string, output: Output): Promise<void> {
   const verifier = createChainVerifier(anchorsFile === '' ? [] : readAnchors(anchorsFile));
-  // First the end: what comes meanwhile is behind it.
-  const end = await deps.store.auditTrail.end();
-  for await (const event of deps.store.auditTrail.chained(PAGE)) {
-    if (event.seq > end.seq) break;
-    verifier.add(event);
-  }
+  const end = await deps.store.auditTrail.read(PAGE, verifier.add);
   const { events, first, last, hash, problems } = verifier.finish(end);
   if (problems.length > 0) {
     output.rows(
@@ -68,6 +63,8 @@ export async function verifyAuditTrail({ deps }: Operator, anchorsFile: string, 
 export async function dropAuditEvents({ deps }: Operator, before: string, output: Output): Promise<void> {
   const time = parseTime('--before', before);
   if (!time) throw new OperatorError('--before is required: a day such as 2030-01-01');
+  const thisMonth = new Date(new Date().toISOString().slice(0, 7));
+  if (time > thisMonth) throw new OperatorError('--before must not be later than the first of this month');
   const dropped = await deps.store.auditTrail.drop(time);
   output.rows(
     dropped.map(({ dropped: partition, events }) => ({ partition, events })),
@@ -75,8 +72,16 @@ export async function dropAuditEvents({ deps }: Operator, before: string, output
   );
 }
 
+function readLines(file: string): string[] {
+  try {
+    return readFileSync(file, 'utf8').split('\n');
+  } catch {
+    throw new OperatorError(`${file} cannot be read`);
+  }
+}
+
 function readAnchors(file: string): Anchor[] {
-  const lines = readFileSync(file, 'utf8').split('\n');
+  const lines = readLines(file);
   const anchors = lines.flatMap((line) => {
     const [, seq, hash] = ANCHOR.exec(line) ?? [];
     return seq && hash && seq !== '0' ? [{ seq: BigInt(seq), hash }] : [];

@@ -5,6 +5,7 @@ import { v7 } from 'uuid';
 import type { Deps } from '../deps.ts';
 import type { Actor } from '../domain/actor.ts';
 import type { Call } from '../domain/call.ts';
+import { OperatorError } from '../operator-error.ts';
 import { openDatabase } from '../store/database.ts';
 import { createStore } from '../store/store.ts';
 
@@ -26,7 +27,22 @@ export async function asOperator<T>(databaseUrl: string, work: (operator: Operat
   return await work({
     // Nothing here waits for verifiers: they hear of it within a second.
     deps: { store, changeFeed: { catchUp: async () => {} }, now, newId },
-    actor: { kind: 'operator', name: userInfo().username },
+    actor: { kind: 'operator', name: loginName() },
     call: { origin, signal: new AbortController().signal },
   });
+}
+
+/** In a container there may be no name for the number. */
+function loginName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return `uid-${process.getuid?.()}`;
+  }
+}
+
+/** Before an account is made that is to have it. @param role empty for none @throws OperatorError when there is none */
+export async function assertRole({ store }: Operator['deps'], role: string): Promise<void> {
+  const roles = await store.roles.all();
+  if (role !== '' && !roles.some(({ name }) => name === role)) throw new OperatorError(`there is no role ${role}`);
 }

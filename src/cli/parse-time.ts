@@ -4,6 +4,7 @@ import { OperatorError } from '../operator-error.ts';
 export function parseTime(option: string, text: string): Date | null {
   if (text === '') return null;
   const time = new Date(text);
-  if (Number.isNaN(time.getTime())) throw new OperatorError(`${option} must be a time such as 2030-01-31T12:00:00Z`);
+  const year = time.getUTCFullYear();
+  if (!(year >= 1 && year <= 9999)) throw new OperatorError(`${option} must be a time such as 2030-01-31T12:00:00Z`);
   return time;
 }

@@ -12,7 +12,7 @@ import { listServiceAccounts } from '../admin/list-service-accounts.ts';
 import { revokeApiKey } from '../admin/revoke-api-key.ts';
 import { revokeRole } from '../admin/revoke-role.ts';
 import { OperatorError } from '../operator-error.ts';
-import type { Operator } from './operator.ts';
+import { assertRole, type Operator } from './operator.ts';
 import type { Output } from './output.ts';
 import { parseTime } from './parse-time.ts';
 
@@ -35,9 +35,11 @@ export async function showServices({ deps }: Operator, output: Output): Promise<
 
 export async function addService(operator: Operator, name: string, options: ServicesOptions, output: Output) {
   const { deps, actor, call } = operator;
-  const { description, reason, role } = options;
+  const { description, reason, role, until } = options;
+  const expiresAt = parseTime('--until', until);
+  await assertRole(deps, role);
   const serviceAccountId = await createServiceAccount(deps, { actor, name, description, reason }, call);
-  const grant = { actor, userId: '', serviceAccountId, role, reason, expiresAt: null };
+  const grant = { actor, userId: '', serviceAccountId, role, reason, expiresAt };
   if (role !== '') await grantRole(deps, grant, call);
   output.record({ id: serviceAccountId, name });
 }

@@ -5,7 +5,7 @@ import { getUser } from '../admin/get-user.ts';
 import { grantRole } from '../admin/grant-role.ts';
 import { revokeRole } from '../admin/revoke-role.ts';
 import type { UserRecord } from '../store/user-records.ts';
-import type { Operator } from './operator.ts';
+import { assertRole, type Operator } from './operator.ts';
 import type { Output, Row } from './output.ts';
 import { parseTime } from './parse-time.ts';
 
@@ -21,9 +21,11 @@ export async function showUser({ deps }: Operator, user: string, output: Output)
 }
 
 export async function addUser({ deps, actor, call }: Operator, email: string, options: UsersOptions, output: Output) {
-  const { name: fullName, role, reason } = options;
+  const { name: fullName, role, reason, until } = options;
+  const expiresAt = parseTime('--until', until);
+  await assertRole(deps, role);
   const userId = await createUser(deps, { actor, email, fullName, reason }, call);
-  const grant = { actor, userId, serviceAccountId: '', role, reason, expiresAt: null };
+  const grant = { actor, userId, serviceAccountId: '', role, reason, expiresAt };
   if (role !== '') await grantRole(deps, grant, call);
   output.say(`${email} has an account, and a mail with the link to set a password`);
   output.record(rowOf(await getUser(deps, { userId })));

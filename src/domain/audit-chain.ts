@@ -69,6 +69,10 @@ export function createChainVerifier(anchors: Anchor[]) {
 
   function checkPlace(event: ChainedEvent): void {
     const previousHash = event.previousHash.toString('hex');
+    if (event.seq < 1n) {
+      report(event.seq, 'is where no event can be');
+      return;
+    }
     first ??= { seq: event.seq, previousHash };
     if (!last) return;
     const expected = last.seq + 1n;
@@ -106,9 +110,9 @@ export function createChainVerifier(anchors: Anchor[]) {
       if (event.type === 'traces_erased') forgotten.add(event.target ?? '');
       if (event.type === 'audit_events_dropped') {
         const { lastSeq, lastHash } = JSON.parse(event.before ?? '{}');
-        dropped.set(BigInt(lastSeq ?? 0), String(lastHash));
+        if (Number.isSafeInteger(lastSeq)) dropped.set(BigInt(lastSeq), String(lastHash));
       }
-      last = { seq: event.seq, hash };
+      if (event.seq >= 1n) last = { seq: event.seq, hash };
     },
 
     /** @param end of the chain, as the database says */
@@ -121,6 +125,10 @@ export function createChainVerifier(anchors: Anchor[]) {
       const reached = last ?? { seq: 0n, hash: START };
       const begin = first?.previousHash ?? START;
       const isWhole = beginsAfter === 0n && begin === START;
+      const anchor = anchored.get(beginsAfter);
+      if (anchor !== undefined && anchor !== begin)
+        report(beginsAfter, 'was dropped, and the anchor says that it was another one');
+      anchored.delete(beginsAfter);
       if (!isWhole && dropped.get(beginsAfter) !== begin) {
         report(1n, `1 to ${beginsAfter} are missing, and no event says that they were dropped`);
       }

@@ -48,6 +48,7 @@ export type Reason =
   | 'ROLE_CIRCLE'
   | 'ROLE_IN_USE'
   | 'ROLE_NOT_HELD'
+  | 'TOO_MANY_ROLES'
   | 'SERVICE_ACCOUNT_NOT_FOUND'
   | 'SERVICE_NAME_TAKEN'
   | 'API_KEY_NOT_FOUND';

@@ -8,6 +8,8 @@ export type ApiKeys = {
   known(text: string): ServicePrincipal | null;
   /** Whom it speaks for; null for nobody. */
   open(text: string, signal?: AbortSignal): Promise<KeyHolder | null>;
+  /** The same as of now, whatever was believed. */
+  ask(text: string, signal?: AbortSignal): Promise<KeyHolder | null>;
 };
 
 const BELIEVED_MS = 500;
@@ -34,10 +36,13 @@ export function createApiKeys(
 
     async open(text, signal) {
       if (!isApiKey(text)) return null;
+      return recall(apiKeyHash(text).toString('base64')) ?? this.ask(text, signal);
+    },
+
+    async ask(text, signal) {
+      if (!isApiKey(text)) return null;
       const hash = apiKeyHash(text);
       const name = hash.toString('base64');
-      const recalled = recall(name);
-      if (recalled) return recalled;
       // From before it was asked: what is revoked meanwhile is not believed for longer.
       const until = clock() + BELIEVED_MS;
       const holder = await store.useKey(hash, signal);

@@ -1,6 +1,6 @@
 // As routes.ts, for AdminService.
 import type { JsonObject, MessageInitShape } from '@bufbuild/protobuf';
-import { timestampDate, timestampFromDate } from '@bufbuild/protobuf/wkt';
+import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import {
   AdminService,
   type ApiKeySchema,
@@ -38,7 +38,7 @@ import type { RoleGrant } from '../store/roles.ts';
 import type { ApiKey, ServiceAccount } from '../store/service-accounts.ts';
 import type { FoundUser, UserRecord } from '../store/user-records.ts';
 import { actorOf, callOf } from './call-context.ts';
-import { userMessage } from './convert.ts';
+import { timeOf, userMessage } from './convert.ts';
 import { MAX_BATCH_BYTES } from './max-bytes.ts';
 import type { Routes } from './routes.ts';
 
@@ -108,8 +108,13 @@ export function adminRoutes(deps: Deps): Routes {
         },
 
         grantRole: async ({ expiresAt, ...request }, context) => {
-          const until = expiresAt ? timestampDate(expiresAt) : null;
+          const until = timeOf('expires_at', expiresAt);
           await grantRole(deps, { ...request, actor: actorOf(context), expiresAt: until }, callOf(context));
+          return {};
+        },
+
+        revokeRole: async (request, context) => {
+          await revokeRole(deps, { ...request, actor: actorOf(context) }, callOf(context));
           return {};
         },
 
@@ -138,7 +143,7 @@ export function adminRoutes(deps: Deps): Routes {
         },
 
         createApiKey: async ({ expiresAt, ...request }, context) => {
-          const until = expiresAt ? timestampDate(expiresAt) : null;
+          const until = timeOf('expires_at', expiresAt);
           const input = { ...request, expiresAt: until, actor: actorOf(context) };
           const { id, key } = await createApiKey(deps, input, callOf(context));
           return { apiKeyId: id, apiKey: key };
@@ -152,7 +157,7 @@ export function adminRoutes(deps: Deps): Routes {
         },
 
         queryAuditEvents: async ({ from, until, ...request }) => {
-          const times = { from: from ? timestampDate(from) : null, until: until ? timestampDate(until) : null };
+          const times = { from: timeOf('from', from), until: timeOf('until', until) };
           const { events, nextPageToken } = await queryAuditEvents(deps, { ...request, ...times });
           return { events: events.map(eventMessage), nextPageToken };
         },
@@ -161,11 +166,6 @@ export function adminRoutes(deps: Deps): Routes {
           for await (const { events, cursor } of streamAuditEvents(deps, request, callOf(context))) {
             yield { events: events.map(eventMessage), cursor };
           }
-        },
-
-        revokeRole: async (request, context) => {
-          await revokeRole(deps, { ...request, actor: actorOf(context) }, callOf(context));
-          return {};
         },
       },
       // A page of users is larger than other answers.

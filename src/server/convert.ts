@@ -1,6 +1,6 @@
 // From domain words to messages.
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import { timestampFromDate } from '@bufbuild/protobuf/wkt';
+import { type Timestamp, timestampDate, timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type { IdentitySchema, SessionSchema } from '../../gen/auth/v1/account_service_pb.ts';
 import { Reason } from '../../gen/auth/v1/errors_pb.ts';
 import { PrincipalKind, type PrincipalSchema, type TokensSchema, type UserSchema } from '../../gen/auth/v1/types_pb.ts';
@@ -9,6 +9,7 @@ import type { ListedSession } from '../account/list-sessions.ts';
 import type { RoleAnswer } from '../auth/check-role.ts';
 import type { StartedOAuth } from '../auth/start-oauth.ts';
 import type { Change } from '../domain/change.ts';
+import { invalid, parseFields } from '../domain/parse-fields.ts';
 import type { TokenPrincipal } from '../domain/principal.ts';
 import type { Tokens } from '../domain/tokens.ts';
 import type { User } from '../domain/user.ts';
@@ -71,6 +72,19 @@ export function verdictMessage(verdict: Verdict): MessageInitShape<typeof Verdic
   if ('reason' in verdict) return { reason: Reason[verdict.reason] };
   const { principal, revalidateAt } = verdict.decision;
   return { principal: principalMessage(principal), revalidateAt: timestampFromDate(revalidateAt) };
+}
+
+/** Null when it is not set. @throws AuthError INVALID_ARGUMENT for what google.protobuf.Timestamp does not allow */
+export function timeOf(field: string, timestamp: Timestamp | undefined): Date | null {
+  if (!timestamp) return null;
+  const { [field]: time } = parseFields({
+    [field]: () => {
+      const date = timestampDate(timestamp);
+      const year = date.getUTCFullYear();
+      return year >= 1 && year <= 9999 ? date : invalid('must be a time between the years 1 and 9999');
+    },
+  });
+  return time as Date;
 }
 
 export function roleMessage(answer: RoleAnswer): { allowed: boolean; reason?: Reason } {

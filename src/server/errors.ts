@@ -95,10 +95,14 @@ export const ERRORS = {
     code: Code.FailedPrecondition,
     message: 'the role is held, implied by another one, the granter of one, or built in',
   },
-  ROLE_NOT_HELD: { code: Code.FailedPrecondition, message: 'the user was not granted the role' },
+  ROLE_NOT_HELD: { code: Code.FailedPrecondition, message: 'they were not granted the role' },
   SERVICE_ACCOUNT_NOT_FOUND: { code: Code.NotFound, message: 'there is no such service account' },
   SERVICE_NAME_TAKEN: { code: Code.AlreadyExists, message: 'a service account with this name exists' },
   API_KEY_NOT_FOUND: { code: Code.NotFound, message: 'there is no such API key that is good' },
+  TOO_MANY_ROLES: {
+    code: Code.FailedPrecondition,
+    message: 'the roles, with all that they imply, would not fit into a token',
+  },
   SERVICE_NOT_FOUND: { code: Code.NotFound, message: 'there is no such service here' },
 } satisfies Record<ProtoReason | Reason, Answer> & Record<Exclude<Reason, ProtoReason>, never>;
 

@@ -93,7 +93,8 @@ function credentialsOf(
   const [, basic] = /^Basic ([A-Za-z0-9+/]+=*)$/i.exec(authorization) ?? [];
   if (basic === undefined) throw new TokenRefusal('invalid_client', 'authorization must be Basic', true);
   if (inForm.secret !== '') throw new TokenRefusal('invalid_request', 'the secret is there twice');
-  const [id = '', secret = ''] = Buffer.from(basic, 'base64').toString().split(':', 2);
+  const [, id = '', secret = ''] = /^([^:]*):(.*)$/s.exec(Buffer.from(basic, 'base64').toString()) ?? [];
+  if (inForm.id !== '' && inForm.id !== decoded(id)) throw new TokenRefusal('invalid_request', 'there are two clients');
   return { id: decoded(id), secret: decoded(secret), byHeader: true };
 }
 

@@ -32,6 +32,8 @@ export type AuditTrail = ReturnType<typeof createAuditTrail>;
 
 /** Of events that one lock of the chain's end moves. */
 const BATCH = 200;
+/** Of all places that a column may hold. */
+const FIRST = '-9223372036854775808';
 
 export function createAuditTrail(db: Db) {
   async function recordUpTo(id: string, atMost: number): Promise<void> {
@@ -50,14 +52,10 @@ export function createAuditTrail(db: Db) {
     },
 
     /** The end of the chain; 0 before the first event. */
-    async end(): Promise<{ seq: bigint; hash: Buffer }> {
-      const { rows } = await sql<{ seq: string; hash: Buffer }>`SELECT seq, hash FROM audit_chain`.execute(db);
-      const { seq = '0', hash = Buffer.alloc(0) } = rows[0] ?? {};
-      return { seq: BigInt(seq), hash };
-    },
+    end: () => endOf(db),
 
     async anchor(): Promise<Anchor> {
-      const { seq, hash } = await this.end();
+      const { seq, hash } = await endOf(db);
       return { seq, hash: hash.toString('hex') };
     },
 
@@ -80,23 +78,32 @@ export function createAuditTrail(db: Db) {
       return rows.map(toRecord);
     },
 
-    /** As they are stored, in the order of their places, to be verified: also what is there twice. */
-    async *chained(atMost: number): AsyncIterable<ChainedEvent> {
-      let [seq, id] = ['0', ''];
-      for (;;) {
-        const { rows } = await sql<ChainedRow>`
-          SELECT seq, audit_time(recorded_at) AS "recordedAt", id::text, audit_time(occurred_at) AS "occurredAt", type,
-            user_id::text AS "userId", session_id::text AS "sessionId", account, detail, actor, target,
-            before::text, after::text, request_id AS "requestId", address, user_agent AS "userAgent",
-            origin_salt AS "originSalt", origin_digest AS "originDigest", previous_hash AS "previousHash", hash
-          FROM audit_events WHERE (seq, id::text) > (${seq}::bigint, ${id})
-          ORDER BY seq, id::text LIMIT ${atMost}
-        `.execute(db);
-        for (const row of rows) yield { ...row, seq: BigInt(row.seq) };
-        const last = rows.at(-1);
-        if (!last) return;
-        [seq, id] = [last.seq, last.id];
-      }
+    /**
+     * All of it as it is stored, in the order of the places, to be verified: also what is there twice, or where nothing can be.
+     * Returns the end of the chain at the same moment.
+     */
+    async read(atMost: number, onEvent: (event: ChainedEvent) => void): Promise<{ seq: bigint; hash: Buffer }> {
+      return db
+        .transaction()
+        .setIsolationLevel('repeatable read')
+        .execute(async (trx) => {
+          const end = await endOf(trx);
+          let [seq, id] = [FIRST, ''];
+          for (;;) {
+            const { rows } = await sql<ChainedRow>`
+              SELECT seq, audit_time(recorded_at) AS "recordedAt", id::text, audit_time(occurred_at) AS "occurredAt", type,
+                user_id::text AS "userId", session_id::text AS "sessionId", account, detail, actor, target,
+                before::text, after::text, request_id AS "requestId", address, user_agent AS "userAgent",
+                origin_salt AS "originSalt", origin_digest AS "originDigest", previous_hash AS "previousHash", hash
+              FROM audit_events WHERE (seq, id::text) > (${seq}::bigint, ${id})
+              ORDER BY seq, id::text LIMIT ${atMost}
+            `.execute(trx);
+            for (const row of rows) onEvent({ ...row, seq: BigInt(row.seq) });
+            const last = rows.at(-1);
+            if (!last) return end;
+            [seq, id] = [last.seq, last.id];
+          }
+        });
     },
 
     /** Whole months before a time, for good; for the owner of the schema alone. */
@@ -105,6 +112,12 @@ export function createAuditTrail(db: Db) {
       return rows;
     },
   };
+}
+
+async function endOf(db: Db): Promise<{ seq: bigint; hash: Buffer }> {
+  const { rows } = await sql<{ seq: string; hash: Buffer }>`SELECT seq, hash FROM audit_chain`.execute(db);
+  const { seq = '0', hash = Buffer.alloc(0) } = rows[0] ?? {};
+  return { seq: BigInt(seq), hash };
 }
 
 function matches({ userId, actor, type, from, until }: AuditFilter): RawBuilder<boolean> {

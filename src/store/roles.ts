@@ -99,15 +99,21 @@ export function createRoles(db: Db, newId: () => string) {
       grant: NewGrant,
       actor: Actor,
       now: Date,
-      decide: (judged: Judged) => void,
+      decide: (judged: Judged, held: string[]) => void,
       effects: (before: RoleGrant | null) => Effect[],
     ): Promise<'done' | 'unknown'> {
       return db.transaction().execute(async (trx) => {
-        decide(await judge(trx, actor, 'shared', now));
+        const judged = await judge(trx, actor, 'shared', now);
         const { holder, role, reason, expiresAt } = grant;
         const { table, column, id } = placeOf(holder);
-        if (!(await isThere(trx, holder))) return 'unknown';
-        const before = (await grantsOf(trx, holder)).find((one) => one.role === role) ?? null;
+        const isKnown = await isThere(trx, holder);
+        const grants = await grantsOf(trx, holder);
+        decide(
+          judged,
+          grants.map((one) => one.role),
+        );
+        if (!isKnown) return 'unknown';
+        const before = grants.find((one) => one.role === role) ?? null;
         await sql`
           INSERT INTO ${table} (${column}, role, granted_at, granted_by, reason, expires_at)
           VALUES (${id}, ${role}, ${now}, ${actorName(actor)}, ${reason}, ${expiresAt})

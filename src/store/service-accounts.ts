@@ -5,7 +5,7 @@ import type { Db } from './database.ts';
 import { writeEffects } from './outbox.ts';
 import { grantsOf, type Judged, judge, type RoleGrant } from './roles.ts';
 import { rolesCountAt } from './users.ts';
-import { isForeignKeyViolation, isUniqueViolation } from './violation.ts';
+import { isUniqueViolation } from './violation.ts';
 
 export type ServiceAccount = {
   id: string;
@@ -144,10 +144,16 @@ export function createServiceAccounts(db: Db, newId: () => string, clock: () => 
       }));
     },
 
-    /** False when the account is gone. @param hash of the key, of which nothing else is kept */
+    /**
+     * False when the account is gone.
+     * @param key of which nothing but the hash is kept
+     * @param decide throws when it must not be
+     */
     async addKey(
       key: Pick<ApiKey, 'id' | 'serviceAccountId' | 'name' | 'createdBy' | 'expiresAt'> & { hash: Buffer },
+      actor: Actor,
       now: Date,
+      decide: (judged: Judged, itsRoles: string[]) => void,
       effects: Effect[],
     ): Promise<boolean> {
       const { id, serviceAccountId, name, hash, createdBy, expiresAt } = key;
@@ -160,14 +166,17 @@ export function createServiceAccounts(db: Db, newId: () => string, clock: () => 
         created_by: createdBy,
         expires_at: expiresAt,
       };
-      const adding = db.transaction().execute(async (trx) => {
+      return db.transaction().execute(async (trx) => {
+        const judged = await judge(trx, actor, 'shared', now);
+        // Changes of its roles take turns with this.
+        const locked = trx.selectFrom('service_accounts').select('id').where('id', '=', serviceAccountId);
+        await locked.forNoKeyUpdate().execute();
+        const [account] = await accounts(trx, serviceAccountId);
+        if (!account) return false;
+        decide(judged, account.roles);
         await trx.insertInto('api_keys').values(row).execute();
         await writeEffects(trx, newId, now, effects);
         return true;
-      });
-      return adding.catch((error: unknown) => {
-        if (isForeignKeyViolation(error, 'api_keys_service_account_id_fkey')) return false;
-        throw error;
       });
     },
 
@@ -203,7 +212,7 @@ export function createServiceAccounts(db: Db, newId: () => string, clock: () => 
           WHERE hash = ${hash}
             AND (last_used_at IS NULL OR last_used_at < ${now}::timestamptz - ${LAST_USED_EVERY}::interval))
         SELECT api_keys.id AS key_id, service_accounts.id, service_accounts.name, claims_epoch,
-          roles_of_service(service_accounts.id, ${at}) AS roles, (SELECT max(epoch) FROM roles) AS roles_epoch,
+          roles_of_service(service_accounts.id, ${at}) AS roles, (SELECT epoch FROM roles_epoch) AS roles_epoch,
           least(api_keys.expires_at, (
             SELECT min(expires_at) FROM service_account_roles
             WHERE service_account_id = service_accounts.id AND expires_at > ${at})) AS until

@@ -117,7 +117,7 @@ export function createSessions(db: Db, newId: () => string, clock: () => Date) {
           SELECT ${newId()}, 'audit', ${JSON.stringify(event)}::jsonb || jsonb_build_object('userId', id), ${now}
           FROM rotated
         )
-        SELECT *, roles_of_user(id, ${rolesAt}) AS roles, (SELECT max(epoch) FROM roles) AS roles_epoch,
+        SELECT *, roles_of_user(id, ${rolesAt}) AS roles, (SELECT epoch FROM roles_epoch) AS roles_epoch,
           (SELECT min(user_roles.expires_at) FROM user_roles
             WHERE user_id = rotated.id AND user_roles.expires_at > ${rolesAt}) AS roles_until
         FROM rotated

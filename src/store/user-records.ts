@@ -10,7 +10,7 @@ import { grantsOf, type Judged, judge, type RoleGrant } from './roles.ts';
 import { toUser, userColumns } from './users.ts';
 
 /** What administrators change of a user, and audit events show. */
-export type UserState = { disabledAt: Date | null; hasPassword: boolean; sessions: number };
+export type UserState = { disabledAt: Date | null; hasPassword: boolean; passwordEpoch: number; sessions: number };
 
 export type FoundUser = { user: User } & Pick<UserState, 'disabledAt' | 'hasPassword'>;
 export type UserRecord = FoundUser & { sessions: number; grants: RoleGrant[]; providers: string[] };
@@ -140,7 +140,7 @@ async function endSessions(trx: Db, userId: string, now: Date): Promise<void> {
 async function stateOf(db: Db, id: string, now: Date): Promise<UserState | null> {
   const row = await db
     .selectFrom('users')
-    .select(['disabled_at', 'password_hash'])
+    .select(['disabled_at', 'password_hash', 'password_epoch'])
     .select((eb) =>
       eb
         .selectFrom('sessions')
@@ -153,7 +153,12 @@ async function stateOf(db: Db, id: string, now: Date): Promise<UserState | null>
     .where('id', '=', id)
     .executeTakeFirst();
   if (!row) return null;
-  return { disabledAt: row.disabled_at, hasPassword: row.password_hash !== null, sessions: Number(row.sessions) };
+  return {
+    disabledAt: row.disabled_at,
+    hasPassword: row.password_hash !== null,
+    passwordEpoch: row.password_epoch,
+    sessions: Number(row.sessions),
+  };
 }
 
 function toFound(row: Parameters<typeof toUser>[0] & { password_hash: string | null }): FoundUser {

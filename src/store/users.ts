@@ -62,7 +62,7 @@ export function holderColumns(now: Date) {
   return (builder: ExpressionBuilder<Schema, 'users'>) => [
     ...userColumns(at)(builder),
     'users.claims_epoch' as const,
-    sql<number>`(SELECT max(epoch) FROM roles)`.as('roles_epoch'),
+    sql<number>`(SELECT epoch FROM roles_epoch)`.as('roles_epoch'),
     sql<Date | null>`(
       SELECT min(expires_at) FROM user_roles WHERE user_id = users.id AND expires_at > ${at}
     )`.as('roles_until'),

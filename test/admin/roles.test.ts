@@ -44,9 +44,9 @@ describe('a role', () => {
     expect(await list()).toEqual([
       { name: writer, description: `who is ${writer}`, implies: [reader], granter: 'admin' },
     ]);
-    const other = { name: writer, description: 'another', implies: [], granter: 'user' };
+    const other = { name: writer, description: 'another', implies: [], granter: '' };
     await call(admin.defineRole, { role: other }, as(boss));
-    expect(await list()).toEqual([other]);
+    expect(await list()).toEqual([{ ...other, granter: 'admin' }]);
     expect((await call(admin.deleteRole, { name: writer }, as(boss))).code).toBe('ok');
     expect(await list()).toEqual([]);
     expect((await call(admin.deleteRole, { name: writer }, as(boss))).reason).toBe('ROLE_NOT_FOUND');
@@ -84,6 +84,7 @@ describe('a role', () => {
     const chief = await signedInWith(app, call, ['admin', writer]);
     expect((await define(editor, [], writer, chief)).code).toBe('ok');
     await app.owner.query('DELETE FROM user_roles WHERE role = $1', [writer]);
+    expect((await define(editor)).reason).toBe('GRANT_NOT_ALLOWED');
     const remove = async (name: string) => (await call(admin.deleteRole, { name }, as(boss))).reason;
     for (const name of [reader, writer, 'user', 'admin']) expect(await remove(name), name).toBe('ROLE_IN_USE');
     await define(writer);
@@ -140,7 +141,11 @@ describe('what is held', () => {
     expect(await holds(person.userId, writer)).toBe(false);
     const after = await call(auth.refresh, { refreshToken: tokens.refreshToken });
     expect(await rolesIn(after.body.tokens)).toEqual(['user']);
-    expect((await grant(person.userId, writer, { expiresAt })).fields).toEqual(['expires_at']);
+    for (const time of [expiresAt, '9999-12-31T23:59:59Z', '0001-01-01T00:00:00Z']) {
+      const { code, fields } = await grant(person.userId, writer, { expiresAt: time });
+      if (time.startsWith('9999')) expect(code).toBe('ok');
+      else expect(fields).toEqual(['expires_at']);
+    }
   });
 
   test('tokens are good until the second in which a role runs out', async () => {
@@ -159,6 +164,44 @@ describe('what is held', () => {
       expect(code).toBe('ok');
       expect(body.principal.roles.includes(writer)).toBe(Date.parse(body.principal.expiresAt) <= expiresAt.getTime());
     }
+  });
+});
+
+describe('roles that would not fit into a token', () => {
+  const long = (n: number) => `r${n}-${randomUUID()}-${'x'.repeat(20)}`;
+
+  test('are neither defined nor granted, and nobody is locked out', async () => {
+    const names = Array.from({ length: 30 }, (_, n) => long(n));
+    for (const name of names) expect((await define(name)).code).toBe('ok');
+    const one = long(30);
+    expect(await define(one, names)).toMatchObject({ code: 'failed_precondition', reason: 'TOO_MANY_ROLES' });
+    expect((await define(one, names.slice(0, 15))).code).toBe('ok');
+    const person = await signedIn(call);
+    expect((await grant(person.userId, one)).code).toBe('ok');
+    const more = await Promise.all(names.slice(15).map((name) => grant(person.userId, name)));
+    expect(more.map(({ reason }) => reason)).toContain('TOO_MANY_ROLES');
+    expect((await call(auth.login, { email: person.email, password: person.password })).code).toBe('ok');
+  });
+});
+
+describe('a role that is deleted', () => {
+  test('takes no count with it: tokens with another one are stale when that changes, and one made again is as good as new', async () => {
+    const { reader, writer, editor } = names;
+    await define(reader);
+    await define(writer, [reader]);
+    const person = await signedIn(call);
+    await grant(person.userId, writer);
+    await define(editor);
+    await define(editor, [reader]);
+    const holder = await refreshed(call, person);
+    await define(editor);
+    await call(admin.deleteRole, { name: editor }, as(boss));
+    await define(writer);
+    await eventually(async () => (await call(auth.verify, holder)).reason === 'TOKEN_STALE', 1_000);
+    await define(editor);
+    await grant(person.userId, editor);
+    const again = await refreshed(call, holder);
+    expect(await rolesIn(again)).toContain(editor);
   });
 });
 
@@ -235,6 +278,34 @@ describe('nobody gives what is not theirs to give', () => {
     expect((await grant(person.userId, names.writer)).reason).toBe('GRANT_NOT_ALLOWED');
     expect((await define(names.writer)).reason).toBe('GRANT_NOT_ALLOWED');
     expect(await holds(person.userId, root)).toBe(false);
+  });
+
+  test('nor makes other administrators powerless: who may give a role that there is stays as it is', async () => {
+    const [shield, lock] = [`shield-${randomUUID().slice(0, 8)}`, `lock-${randomUUID().slice(0, 8)}`];
+    const attacker = await signedInWith(app, call, ['admin']);
+    await define(shield, [], '', attacker);
+    await grant(attacker.userId, shield, {}, attacker);
+    const mine = await refreshed(call, attacker);
+    expect((await define(shield, [], shield, mine)).reason).toBe('GRANT_NOT_ALLOWED');
+    expect((await define(lock, [], shield, mine)).code).toBe('ok');
+    for (const role of ['user', 'admin']) {
+      expect((await define(role, role === 'admin' ? ['user', lock] : [lock], '', mine)).reason).toBe(
+        'GRANT_NOT_ALLOWED',
+      );
+    }
+    await grant(attacker.userId, lock, {}, mine);
+    // Whoever could give the one can give themselves the other, and so do this.
+    await grant(boss.userId, shield);
+    const chief = await refreshed(call, boss);
+    expect((await call(admin.disableUser, { userId: attacker.userId, reason: 'enough' }, as(chief))).code).toBe('ok');
+    await revoke(boss.userId, shield, chief);
+    boss = await refreshed(call, chief);
+  });
+
+  test('an edit that says nothing of the granter leaves it', async () => {
+    const mighty = await signedInWith(app, call, ['admin', root]);
+    expect((await define(root, [], '', mighty)).code).toBe('ok');
+    expect((await grant(boss.userId, root)).reason).toBe('GRANT_NOT_ALLOWED');
   });
 
   test('nor touches somebody who holds one', async () => {

@@ -108,8 +108,8 @@ test('DisableUser keeps somebody out by every door, at once; EnableUser lets the
   expect(await eventsOf(userId, 'user_disabled')).toEqual([
     {
       ...{ actor: `user:${boss.userId}`, detail: reason },
-      before: { disabledAt: null, hasPassword: true, sessions: 1 },
-      after: { disabledAt: expect.any(String), hasPassword: true, sessions: 0 },
+      before: { disabledAt: null, hasPassword: true, passwordEpoch: 1, sessions: 1 },
+      after: { disabledAt: expect.any(String), hasPassword: true, passwordEpoch: 1, sessions: 0 },
     },
   ]);
 });
@@ -137,6 +137,16 @@ test('RequireNewPassword closes the old one, and mails the link for another', as
   const resetToken = mail.link?.split('#token=')[1] ?? '';
   expect((await call(auth.confirmReset, { resetToken, newPassword: 'another pass phrase' })).code).toBe('ok');
   expect((await call(auth.login, { email, password: 'another pass phrase' })).code).toBe('ok');
+});
+
+test('RequireNewPassword of somebody who has none yet mails the link again', async () => {
+  const { email } = somebody();
+  const { body } = await ask(admin.createUser, { email, fullName: 'Lou', reason });
+  const links = () => app.mailbox.mails.filter((one) => one.to === email && one.subject === 'Set a new password');
+  await eventually(() => links().length === 1);
+  expect((await ask(admin.requireNewPassword, { userId: body.userId, reason })).code).toBe('ok');
+  await eventually(() => links().length === 2);
+  expect(await eventsOf(body.userId, 'new_password_required')).toHaveLength(1);
 });
 
 test('EndUserSessions ends all of them', async () => {

@@ -146,6 +146,12 @@ describe('verify finds', () => {
     expect(output).toMatch(new RegExp(`^${at} +is there twice$`, 'm'));
   });
 
+  test.each(['-5', '1000000'])('an event at a place that nobody has given: %s', async (place) => {
+    const copy = `INSERT INTO audit_events SELECT (jsonb_populate_record(e, jsonb_build_object(
+      'id', gen_random_uuid(), 'seq', ${place}))).* FROM audit_events AS e WHERE seq = $at`;
+    expect((await tampering(copy)).output).toMatch(place === '-5' ? /^-5 +is where no event can be$/m : /are missing/);
+  });
+
   test('a chain that was cut off at its end, or at its beginning', async () => {
     const end = await tampering('DELETE FROM audit_events WHERE seq >= $at');
     expect(end.output).toMatch(new RegExp(`^${end.at} +the chain goes on to ${end.at + 2}`, 'm'));
@@ -197,6 +203,36 @@ test('old months go, and the rest is still whole', async () => {
   expect((await latchkey('drop')).output).toContain('--before is required');
   const { rows } = await app.owner.query("SELECT actor, before FROM audit_events WHERE type = 'audit_events_dropped'");
   expect(rows).toMatchObject([{ actor: expect.stringMatching(/^operator:/), before: { count: last, lastSeq: last } }]);
+});
+
+test('the service cannot say what only the chain itself says, and the present month is not dropped', async () => {
+  for (const type of ['traces_erased', 'audit_events_dropped']) {
+    await app.owner.query(
+      `INSERT INTO outbox (id, topic, payload, created_at) VALUES (gen_random_uuid(), 'audit', $1, now())`,
+      [JSON.stringify({ type, before: { lastSeq: 'x' } })],
+    );
+  }
+  await eventually(async () => (await app.owner.query('SELECT FROM outbox WHERE dead_at IS NOT NULL')).rowCount === 2);
+  await app.owner.query('DELETE FROM outbox');
+  expect((await latchkey('drop', '--before', '2100-01-01')).output).toContain(
+    'not be later than the first of this month',
+  );
+  await expect(app.owner.query("SELECT drop_audit_events('2100-01-01')")).rejects.toThrow('not over yet');
+  expect((await latchkey('verify')).output).toContain('is whole');
+  expect((await latchkey('verify', '--anchors', '/nonexistent')).output).toBe('/nonexistent cannot be read\n');
+});
+
+test('what an administrator did to somebody who is gone is still where the administrator was', async () => {
+  const boss = await signedInWith(app, call, ['admin']);
+  const person = await signedIn(call);
+  await call(admin.deleteUser, { userId: person.userId, reason: 'a test' }, { bearer: boss.accessToken });
+  await recorded();
+  await app.owner.query("UPDATE erasures SET deleted_at = deleted_at - interval '2 minutes'");
+  await eventually(async () => (await app.owner.query('SELECT FROM erasures')).rowCount === 0);
+  const { rows } = await app.owner.query('SELECT type, address FROM audit_events WHERE user_id = $1 ORDER BY seq', [
+    person.userId,
+  ]);
+  expect(rows.filter(({ address }) => address !== '')).toEqual([{ type: 'user_deleted', address: '127.0.0.1' }]);
 });
 
 describe('asked for over AdminService', () => {

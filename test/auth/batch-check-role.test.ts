@@ -49,6 +49,15 @@ test('names every bad field of every check, and takes a thousand', async () => {
   expect((await ask([good], 'nonsense')).reason).toBe('TOKEN_INVALID');
 });
 
+test('a caller who asks for ever other roles does not fill the trail', async () => {
+  const person = await signedIn(call);
+  const roles = Array.from({ length: 60 }, (_, n) => `role-${n}`);
+  for (const role of roles) await call(auth.checkRole, { accessToken: person.accessToken, role });
+  await eventually(async () => (await app.owner.query('SELECT FROM outbox')).rowCount === 0);
+  const found = "SELECT FROM audit_events WHERE type = 'role_denied' AND user_id = $1";
+  expect((await app.owner.query(found, [person.userId])).rowCount).toBe(20);
+});
+
 test('a role that somebody lacks is in the audit trail: once in a quarter of an hour, however it was asked for', async () => {
   const person = await signedIn(call);
   const denials = async () => {

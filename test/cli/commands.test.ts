@@ -98,7 +98,7 @@ test('services are made, get roles and keys, and lose them', async () => {
   const issue = () => call(auth.issueServiceToken, {}, { bearer: made.key });
   expect((await issue()).code).toBe('ok');
   await latchkey('services', 'grant', 'billing', 'admin', ...why);
-  expect((await call(admin.listRoles, {}, { bearer: made.key })).code).toBe('ok');
+  await eventually(async () => (await call(admin.listRoles, {}, { bearer: made.key })).code === 'ok', 1_000);
   await latchkey('services', 'revoke', 'billing', 'admin', ...why);
   expect(await json('services', 'keys', id)).toMatchObject([{ id: made.id, name: 'first', revoked_at: null }]);
   expect((await latchkey('services', 'revoke-key', made.id, ...why)).output).toContain('opens nothing any more');
@@ -106,6 +106,15 @@ test('services are made, get roles and keys, and lose them', async () => {
   expect((await latchkey('services', 'disable', 'billing', ...why)).output).toBe('billing is disabled\n');
   expect((await latchkey('services', 'delete', 'billing', ...why)).exit).toBe(0);
   expect((await latchkey('services', 'keys', 'billing')).output).toBe('there is no service account billing\n');
+});
+
+test('an account is made with a role for a time, or not at all', async () => {
+  const [one, other] = [somebody().email, somebody().email];
+  const why = ['--name', 'x', '--reason', 'a test'];
+  await latchkey('users', 'create', one, '--role', 'admin', '--until', '2040-01-01', ...why);
+  expect((await json('users', 'show', one)).granted[0]).toContain('until 2040-01-01');
+  expect((await latchkey('users', 'create', other, '--role', 'pope', ...why)).output).toBe('there is no role pope\n');
+  expect((await latchkey('users', 'show', other)).output).toContain('USER_NOT_FOUND');
 });
 
 describe('what is said wrongly', () => {

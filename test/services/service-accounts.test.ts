@@ -236,7 +236,6 @@ describe('a service’s token', () => {
     const role = `role-${randomUUID().slice(0, 8)}`;
     await ask(admin.defineRole, { role: { name: role } });
     await ask(admin.grantRole, { serviceAccountId: one.id, role, reason });
-    await new Promise((resolve) => setTimeout(resolve, 600));
     const held = await tokenOf(one);
     expect((await call(auth.verify, { accessToken: held })).body.principal.roles).toEqual([role, 'user'].toSorted());
     await ask(admin.defineRole, { role: { name: role, implies: ['user'] } });
@@ -333,6 +332,12 @@ describe('OAuth 2.0 client credentials', () => {
     [
       'a secret twice',
       () => post({ ...grant, client_secret: 'x' }, { authorization: basic('x', 'x') }),
+      400,
+      'invalid_request',
+    ],
+    [
+      'two clients',
+      () => post({ ...grant, client_id: 'y' }, { authorization: basic('x', 'x') }),
       400,
       'invalid_request',
     ],

@@ -686,7 +686,8 @@ export type Role = Message<"auth.v1.Role"> & {
   implies: string[];
 
   /**
-   * The role that one must hold to give or take this one. `admin` when empty.
+   * The role that one must hold to give or take this one. When empty, as it was,
+   * and `admin` for a new one.
    *
    * @generated from field: string granter = 4;
    */
@@ -1758,9 +1759,11 @@ export const AdminService: GenService<{
   },
   /**
    * Adds a role, or makes it what is given. When what it implies changes, tokens
-   * of those who hold it are stale within a second.
+   * of those who hold it are stale within a second. Who may give a role that there
+   * is stays as it was: its granter, and that all who hold the granter may still
+   * give it. The command line may change that.
    * Errors: INVALID_ARGUMENT, ROLE_NOT_FOUND (implied, or the granter),
-   * ROLE_CIRCLE, GRANT_NOT_ALLOWED.
+   * ROLE_CIRCLE, TOO_MANY_ROLES, GRANT_NOT_ALLOWED.
    *
    * @generated from rpc auth.v1.AdminService.DefineRole
    */
@@ -1783,9 +1786,10 @@ export const AdminService: GenService<{
   },
   /**
    * Gives a user or a service account a role, or gives it another reason and end.
-   * Their older tokens are stale within a second.
+   * Their older tokens are stale within a second. Whoever has a key of a service
+   * account has its roles, also those that it gets later.
    * Errors: INVALID_ARGUMENT, USER_NOT_FOUND, SERVICE_ACCOUNT_NOT_FOUND,
-   * ROLE_NOT_FOUND, GRANT_NOT_ALLOWED.
+   * ROLE_NOT_FOUND, TOO_MANY_ROLES, GRANT_NOT_ALLOWED.
    *
    * @generated from rpc auth.v1.AdminService.GrantRole
    */

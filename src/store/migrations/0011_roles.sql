@@ -4,8 +4,14 @@ ALTER TABLE roles
   -- the role that one must hold to grant, revoke or redefine this one
   ADD COLUMN granter text NOT NULL DEFAULT 'admin' CONSTRAINT roles_granter_fkey REFERENCES roles (name),
   ADD COLUMN created_at timestamptz NOT NULL DEFAULT now(),
-  -- grows, over all roles, with each change of what a role implies; tokens carry the highest
+  -- of roles_epoch, when what it implies changed last: tokens with the role and a lower one carry old claims
   ADD COLUMN epoch integer NOT NULL DEFAULT 0;
+-- Counts the changes of what roles imply; tokens carry it. It never falls, whatever becomes of a role.
+CREATE TABLE roles_epoch (
+  is_only boolean CONSTRAINT roles_epoch_pkey PRIMARY KEY DEFAULT true CONSTRAINT roles_epoch_one CHECK (is_only),
+  epoch integer NOT NULL
+);
+INSERT INTO roles_epoch (epoch) VALUES (0);
 
 CREATE TABLE role_implications (
   role text NOT NULL CONSTRAINT role_implications_role_fkey REFERENCES roles (name) ON DELETE CASCADE,
@@ -63,9 +69,11 @@ BEGIN
   SELECT array_agg(DISTINCT role) INTO changed FROM (
     (TABLE role_walk EXCEPT TABLE role_closure) UNION ALL (TABLE role_closure EXCEPT TABLE role_walk)
   ) AS difference WHERE role IN (SELECT role FROM role_closure);
-  SELECT coalesce(max(epoch), 0) + 1 INTO next_epoch FROM roles;
-  UPDATE roles SET epoch = next_epoch WHERE name = ANY (changed);
-  INSERT INTO changes (kind, role, stale_below) SELECT 'role_changed', role, next_epoch FROM unnest(changed) AS role;
+  IF changed IS NOT NULL THEN
+    UPDATE roles_epoch SET epoch = epoch + 1 RETURNING epoch INTO next_epoch;
+    UPDATE roles SET epoch = next_epoch WHERE name = ANY (changed);
+    INSERT INTO changes (kind, role, stale_below) SELECT 'role_changed', role, next_epoch FROM unnest(changed) AS role;
+  END IF;
 
   DELETE FROM role_closure WHERE (role, implied) NOT IN (TABLE role_walk);
   INSERT INTO role_closure TABLE role_walk ON CONFLICT DO NOTHING;
@@ -117,6 +125,6 @@ ALTER TABLE audit_events
 CREATE INDEX audit_events_actor_idx ON audit_events (actor, occurred_at) WHERE actor IS NOT NULL;
 
 GRANT SELECT, INSERT, DELETE ON role_implications TO latchkey_service;
-GRANT SELECT ON role_closure TO latchkey_service;
+GRANT SELECT ON role_closure, roles_epoch TO latchkey_service;
 GRANT INSERT, UPDATE (description, granter), DELETE ON roles TO latchkey_service;
 GRANT UPDATE ON user_roles TO latchkey_service;

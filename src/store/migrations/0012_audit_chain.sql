@@ -112,6 +112,10 @@ BEGIN
       RETURNING id, created_at, payload)
     SELECT * FROM taken ORDER BY id
   LOOP
+    -- By these the chain tells what may be missing: nobody says them but what does it.
+    IF entry.payload ->> 'type' IN ('traces_erased', 'audit_events_dropped') THEN
+      RAISE EXCEPTION 'the service cannot say that';
+    END IF;
     PERFORM append_audit_event(entry.id, entry.created_at, entry.payload);
     recorded := recorded + 1;
   END LOOP;
@@ -121,19 +125,25 @@ $$;
 
 -- For the owner alone, as everything that makes the trail shorter: drops the partitions of whole months before a time, oldest
 -- first. The chain goes on with an event that says what went, by which the rest can still be proved.
-CREATE FUNCTION drop_audit_events(before timestamptz) RETURNS TABLE (dropped text, events bigint)
+CREATE FUNCTION drop_audit_events(until timestamptz) RETURNS TABLE (dropped text, events bigint)
 LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 DECLARE
   month record;
   went record;
 BEGIN
+  IF until > date_trunc('month', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' THEN
+    RAISE EXCEPTION 'the present month is not over yet';
+  END IF;
   PERFORM FROM audit_chain FOR UPDATE;
+  IF EXISTS (SELECT FROM audit_events_default WHERE recorded_at < until) THEN
+    RAISE EXCEPTION 'audit_events_default holds events of months to drop, and the rest could not be proved without them';
+  END IF;
   FOR month IN
     SELECT relid::regclass::text AS name FROM pg_partition_tree('audit_events')
     WHERE isleaf AND relid::regclass::text ~ '^audit_events_\d{4}_\d{2}$'
     ORDER BY 1
   LOOP
-    CONTINUE WHEN (to_date(right(month.name, 7), 'YYYY_MM') + interval '1 month') AT TIME ZONE 'UTC' > before;
+    CONTINUE WHEN (to_date(right(month.name, 7), 'YYYY_MM') + interval '1 month') AT TIME ZONE 'UTC' > until;
     EXECUTE format('SELECT count(*), min(seq), max(seq), (SELECT encode(hash, ''hex'') FROM %1$I ORDER BY seq DESC LIMIT 1) AS hash
       FROM %1$I', month.name) INTO went;
     IF went.count > 0 THEN
@@ -167,16 +177,18 @@ BEGIN
   END IF;
   UPDATE audit_events SET address = '', user_agent = '', origin_salt = NULL
     WHERE (recorded_at, seq) IN (
-      SELECT recorded_at, seq FROM audit_events WHERE user_id = gone AND origin_salt IS NOT NULL LIMIT at_most);
+      SELECT recorded_at, seq FROM audit_events
+      -- What somebody else did to them is where that one was.
+      WHERE user_id = gone AND actor IS NULL AND origin_salt IS NOT NULL LIMIT at_most);
   GET DIAGNOSTICS erased = ROW_COUNT;
+  -- By which the chain tells what was forgotten from what was wiped.
+  PERFORM FROM audit_chain FOR UPDATE;
+  PERFORM append_audit_event(gen_random_uuid(), now(), jsonb_build_object('type', 'traces_erased', 'target', 'user:' || gone));
   IF erased < at_most THEN
     DELETE FROM outbox WHERE topic = 'mail' AND payload ->> 'userId' = gone::text;
     UPDATE outbox SET payload = jsonb_set(payload, '{origin}', '{"address": "", "userAgent": "", "requestId": ""}')
       WHERE topic = 'audit' AND payload ->> 'userId' = gone::text;
     DELETE FROM erasures WHERE user_id = gone;
-    -- By which the chain tells what was forgotten from what was wiped.
-    INSERT INTO outbox (id, topic, payload, created_at)
-      VALUES (gen_random_uuid(), 'audit', jsonb_build_object('type', 'traces_erased', 'target', 'user:' || gone), now());
   END IF;
   RETURN erased;
 END
