@@ -18,7 +18,7 @@ let environment: Environment;
 
 beforeAll(async () => {
   mailbox = await openTestMailbox();
-  environment = await testEnvironment(mailbox, { SHUTDOWN_GRACE_SECONDS: '5' });
+  environment = await testEnvironment(mailbox, { SHUTDOWN_GRACE_SECONDS: '10' });
 });
 afterAll(() => mailbox.close());
 
@@ -46,7 +46,7 @@ describe('a stop under load', () => {
     await Promise.all(slowGrpc);
     expect(outcomes.every(({ code }) => code === 'ok')).toBe(true);
     expect(await server.ended).toBe(0);
-    expect(performance.now() - stoppedAt).toBeLessThan(6_000);
+    expect(performance.now() - stoppedAt).toBeLessThan(11_000);
     await idle.closed;
     await expect(fetch(`${server.url}/healthz`)).rejects.toThrow();
     expect(person.userId).toBeTruthy();

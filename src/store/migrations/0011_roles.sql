@@ -116,14 +116,6 @@ DROP TRIGGER user_roles_changed ON user_roles;
 CREATE TRIGGER user_roles_changed AFTER INSERT OR UPDATE OF user_id, role, expires_at OR DELETE ON user_roles
   FOR EACH ROW EXECUTE FUNCTION raise_claims_epoch_for_roles();
 
--- Who did it, to whom or what, and how that was before and after.
-ALTER TABLE audit_events
-  ADD COLUMN actor text,
-  ADD COLUMN target text,
-  ADD COLUMN before jsonb,
-  ADD COLUMN after jsonb;
-CREATE INDEX audit_events_actor_idx ON audit_events (actor, occurred_at) WHERE actor IS NOT NULL;
-
 GRANT SELECT, INSERT, DELETE ON role_implications TO latchkey_service;
 GRANT SELECT ON role_closure, roles_epoch TO latchkey_service;
 GRANT INSERT, UPDATE (description, granter), DELETE ON roles TO latchkey_service;

@@ -159,7 +159,10 @@ BEGIN
 END
 $$;
 
-CREATE OR REPLACE FUNCTION erase_traces(at_most integer) RETURNS integer
+-- Takes address and user agent out of up to so many events of a user who is gone. What else an event says stays: who, by an id
+-- that is nobody's any more; what; when. Returns how many events it changed, null when there is nobody to forget. The service
+-- cannot do that to users who are there.
+CREATE FUNCTION erase_traces(at_most integer) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
   gone uuid;
@@ -194,8 +197,8 @@ BEGIN
 END
 $$;
 
-REVOKE ALL ON FUNCTION append_audit_event, record_audit_events, drop_audit_events FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION record_audit_events TO latchkey_service;
+REVOKE ALL ON FUNCTION append_audit_event, record_audit_events, drop_audit_events, erase_traces FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION record_audit_events, erase_traces TO latchkey_service;
 GRANT SELECT ON audit_events, audit_chain TO latchkey_service;
 
 -- What was there before this migration begins the chain.
@@ -206,7 +209,7 @@ BEGIN
   FOR event IN SELECT * FROM events_before ORDER BY occurred_at, id LOOP
     PERFORM append_audit_event(event.id, event.occurred_at, jsonb_strip_nulls(jsonb_build_object(
       'type', event.type, 'userId', event.user_id, 'sessionId', event.session_id, 'account', event.account,
-      'detail', event.detail, 'actor', event.actor, 'target', event.target, 'before', event.before, 'after', event.after,
+      'detail', event.detail,
       'origin', jsonb_build_object('address', event.address, 'userAgent', event.user_agent, 'requestId', event.request_id))));
   END LOOP;
 END
