@@ -11,6 +11,7 @@ import { openMailer } from './jobs/mailer.ts';
 import { openQueueRedis, openQueues } from './jobs/queues.ts';
 import { startWorker } from './jobs/worker.ts';
 import { createApiKeys } from './keys/api-keys.ts';
+import { createKeyRotation } from './keys/key-rotation.ts';
 import { derivePurposeKeys } from './keys/purpose-keys.ts';
 import { createServiceKeys } from './keys/service-keys.ts';
 import { loadSigningKeys } from './keys/signing-keys.ts';
@@ -72,7 +73,7 @@ const LIMIT_TIMEOUT_MS = 1_000;
 const ERROR_LINE_EVERY_MS = 10_000;
 
 /** What both parts stand on. */
-type Base = Pick<Deps, 'store' | 'purposeKeys' | 'signingKeys' | 'now' | 'newId'> & {
+type Base = Pick<Deps, 'store' | 'purposeKeys' | 'signingKeys' | 'keyRotation' | 'now' | 'newId'> & {
   config: Config;
   log: Logger;
   /** For errors that come by the dozen: a line now and then. */
@@ -112,9 +113,11 @@ export async function startApp(config: Config, parts: Parts, log: Logger, now = 
   await assertServiceRole(db);
 
   const store = createStore(db, newId, now);
-  const purposeKeys = derivePurposeKeys(config.MASTER_KEY);
+  const purposeKeys = derivePurposeKeys(config.masterKeys);
+  const encryptionKeys = purposeKeys.signingKeyEncryption;
+  const keyRotation = createKeyRotation({ store: store.signingKeys, encryptionKeys, policy: config.keyPolicy, now });
   // By the worker too, which must not send tokens made with another MASTER_KEY.
-  const signingKeys = await loadSigningKeys(store.signingKeys, purposeKeys.signingKeyEncryption);
+  const signingKeys = await loadSigningKeys(store.signingKeys, keyRotation, encryptionKeys);
 
   const base: Base = {
     config,
@@ -128,6 +131,7 @@ export async function startApp(config: Config, parts: Parts, log: Logger, now = 
     store,
     purposeKeys,
     signingKeys,
+    keyRotation,
     graceMs,
     now,
     newId,
@@ -140,7 +144,7 @@ export async function startApp(config: Config, parts: Parts, log: Logger, now = 
 
 /** Mail and audit events. */
 async function startWorkerPart(base: Base, started: AsyncDisposableStack): Promise<void> {
-  const { config, log, complain, metrics, tracing, traced, store, purposeKeys, graceMs, now } = base;
+  const { config, log, complain, metrics, tracing, traced, store, purposeKeys, keyRotation, graceMs, now } = base;
   const retry = { maxAttempts: config.JOB_MAX_ATTEMPTS, backoffMs: config.JOB_BACKOFF_MS };
   const onQueueError = complain('Redis (queues)');
   const redis = openQueueRedis(config.REDIS_URL, onQueueError);
@@ -159,8 +163,9 @@ async function startWorkerPart(base: Base, started: AsyncDisposableStack): Promi
       retry,
       metrics,
       tracing: tracing ?? UNTRACED,
-      resetTokenKey: purposeKeys.resetTokens,
-      verificationTokenKey: purposeKeys.verificationTokens,
+      rotateKeys: keyRotation.advance,
+      resetTokenKeys: purposeKeys.resetTokens,
+      verificationTokenKeys: purposeKeys.verificationTokens,
       publicUrl: config.PUBLIC_URL,
       resetTtlSeconds: config.RESET_TTL_SECONDS,
       verificationTtlSeconds: config.VERIFICATION_TTL_SECONDS,
@@ -177,7 +182,7 @@ async function startWorkerPart(base: Base, started: AsyncDisposableStack): Promi
 /** Everything that answers calls. Returns the port. */
 async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<number> {
   const { config, log, complain, metrics, tracing, traced, connect } = base;
-  const { db, store, purposeKeys, signingKeys, graceMs, now, newId } = base;
+  const { db, store, purposeKeys, signingKeys, keyRotation, graceMs, now, newId } = base;
   const limitRedisOptions = { connectionName: 'latchkey-limits', ...impatient(LIMIT_TIMEOUT_MS) };
   const redis = openRedis(config.REDIS_URL, limitRedisOptions, complain('Redis (limits)'));
   started.defer(() => redis.disconnect());
@@ -205,6 +210,10 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
   );
   const view = createRevocationView();
   metrics.watchView(view);
+  const reloadKeys = async () => {
+    await signingKeys.reload();
+    verifier.useKeys(signingKeys.verificationKeys());
+  };
   const verifier = createVerifier({
     issuer: config.ISSUER,
     keys: signingKeys.verificationKeys(),
@@ -212,14 +221,11 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
     view,
     maxViewAgeMs: config.REVOCATION_MAX_AGE_MS,
     ask: (of, signal) => store.sessions.standings(of, now(), signal),
+    refreshKeys: reloadKeys,
     cacheBytes: config.TOKEN_CACHE_MB * 1024 * 1024,
     now,
   });
   metrics.watchTokenCache(verifier.cachedBytes);
-  const reloadKeys = async () => {
-    await signingKeys.reload();
-    verifier.useKeys(signingKeys.verificationKeys());
-  };
   const onFeedError = complain('the feed of revocations is behind');
   const changeFeed = await followChanges(
     // On a connection of its own: calls that wait for the others must not make it wait.
@@ -244,6 +250,7 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
     changeFeed,
     watchers: createWatchers({ changes: store.changes, feed: changeFeed, now }),
     signingKeys,
+    keyRotation,
     purposeKeys,
     requiresVerifiedEmail: config.REQUIRE_EMAIL_VERIFICATION === 'on',
     recentSignInSeconds: config.RECENT_SIGN_IN_SECONDS,
@@ -275,7 +282,7 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
     extAuthzRoutes(deps),
     ...standard.routes,
   ]);
-  const plainHttp = createPlainHttpHandler(signingKeys, readiness.check);
+  const plainHttp = createPlainHttpHandler(signingKeys, config.keyPolicy, readiness.check);
   const listener = await listen(
     {
       host: config.HOST,

@@ -24,7 +24,7 @@ export const databaseUrl = url('postgres:', 'postgresql:');
 export const redisUrl = url('redis:', 'rediss:');
 
 /** 32 bytes as base64, base64url or hex. */
-export const masterKey = z.string().transform((text, context) => {
+function parseMasterKey(text: string, context: z.core.$RefinementCtx): Buffer {
   const isHex = /^[0-9a-f]{64}$/i.test(text);
   const key = Buffer.from(text, isHex ? 'hex' : 'base64');
   const isEncoded = isHex || /^[A-Za-z0-9+/_-]{43}=?$/.test(text);
@@ -34,7 +34,9 @@ export const masterKey = z.string().transform((text, context) => {
     context.addIssue('is a sample, not a secret; make one with: openssl rand -base64 32');
   }
   return key;
-});
+}
+
+export const masterKey = z.string().transform(parseMasterKey);
 
 /** What stands between commas, without the spaces around it; none is an empty list. */
 const separated = z.string().transform((text) =>
@@ -43,6 +45,8 @@ const separated = z.string().transform((text) =>
     .map((item) => item.trim())
     .filter((item) => item !== ''),
 );
+
+export const masterKeys = separated.transform((items, context) => items.map((item) => parseMasterKey(item, context)));
 
 export const names = separated.refine((items) => items.length > 0, 'must name at least one');
 

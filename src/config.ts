@@ -8,6 +8,7 @@ import {
   identities,
   limit,
   masterKey,
+  masterKeys,
   names,
   networks,
   number,
@@ -17,6 +18,8 @@ import {
   url,
   webUrl,
 } from './config-values.ts';
+import type { KeyRing } from './domain/key-ring.ts';
+import type { KeyPolicy } from './domain/key-schedule.ts';
 import { LIMITS, type Limit, type LimitName } from './limits/limits.ts';
 import { providerSecrets, readProviders } from './oauth/provider-settings.ts';
 import type { ProviderSettings } from './oauth/providers.ts';
@@ -25,7 +28,7 @@ import type { TlsOptions } from './server/tls.ts';
 import { readTlsSettings } from './server/tls-settings.ts';
 import { readOtlpSettings } from './telemetry/otlp-settings.ts';
 import type { TelemetryOptions } from './telemetry/telemetry.ts';
-import { MAX_ACCESS_TTL_SECONDS } from './verifier/access-token.ts';
+import { LAST_TOKEN_MS, MAX_ACCESS_TTL_SECONDS } from './verifier/access-token.ts';
 
 /** Thrown with one line for each bad key. */
 export class ConfigError extends OperatorError {
@@ -39,24 +42,32 @@ export class ConfigError extends OperatorError {
 }
 
 export type Environment = Record<string, string | undefined>;
-export type Config = Omit<z.output<typeof schema>, 'DATABASE_LISTEN_URL' | 'GRPC_REFLECTION'> & {
-  telemetry: TelemetryOptions;
-  /** Where users may come from besides, by name. */
-  providers: Map<string, ProviderSettings>;
-  ISSUER: string;
-  limits: Record<LimitName, Limit>;
-  /** Null for cleartext. */
-  tls: TlsOptions | null;
-  /** Null: do not listen. */
-  DATABASE_LISTEN_URL: string | null;
-  /** Whether tools may ask which services there are, and what their messages look like. */
-  GRPC_REFLECTION: boolean;
+export type Config = Omit<z.output<typeof schema>, 'DATABASE_LISTEN_URL' | 'GRPC_REFLECTION' | KeySetting> &
+  KeyConfig & {
+    telemetry: TelemetryOptions;
+    /** Where users may come from besides, by name. */
+    providers: Map<string, ProviderSettings>;
+    ISSUER: string;
+    limits: Record<LimitName, Limit>;
+    /** Null for cleartext. */
+    tls: TlsOptions | null;
+    /** Null: do not listen. */
+    DATABASE_LISTEN_URL: string | null;
+    /** Whether tools may ask which services there are, and what their messages look like. */
+    GRPC_REFLECTION: boolean;
+  };
+/** How signing keys come and go, and what protects them. */
+export type KeyConfig = {
+  /** MASTER_KEY, and those that are accepted besides. */
+  masterKeys: KeyRing;
+  keyPolicy: KeyPolicy;
 };
 export type DatabaseConfig = z.output<typeof databaseSchema> & { MIGRATION_DATABASE_URL: string };
 
 /** These may be given as a file instead: `<KEY>_FILE` holds its path. */
 const SECRETS = [
   'MASTER_KEY',
+  'MASTER_KEY_ACCEPTED',
   'SERVICE_KEYS',
   'DATABASE_URL',
   'DATABASE_LISTEN_URL',
@@ -92,6 +103,13 @@ const fields = {
   GRPC_REFLECTION: z.enum(['on', 'off']).optional(),
 
   MASTER_KEY: masterKey,
+  MASTER_KEY_ACCEPTED: masterKeys.prefault(''),
+  SIGNING_ALGORITHM: z.enum(['EdDSA', 'ES256']).default('EdDSA'),
+  // Whoever verifies knows each key for an hour after it has signed, so that they are not many.
+  KEY_ROTATION_SECONDS: z
+    .union([z.literal('0').transform(Number), number(3_600, 10 * 366 * 86_400)])
+    .default(30 * 86_400),
+  KEY_PUBLISH_SECONDS: number(2, 30 * 86_400).default(3_600),
   SERVICE_KEYS: serviceKeys.prefault(''),
 
   ACCESS_TOKEN_TTL_SECONDS: number(30, MAX_ACCESS_TTL_SECONDS).default(900),
@@ -146,6 +164,15 @@ const databaseSchema = schema.pick({
   MIGRATION_DATABASE_URL: true,
 });
 
+const keySchema = schema.pick({
+  MASTER_KEY: true,
+  MASTER_KEY_ACCEPTED: true,
+  SIGNING_ALGORITHM: true,
+  KEY_ROTATION_SECONDS: true,
+  KEY_PUBLISH_SECONDS: true,
+});
+type KeySetting = keyof z.output<typeof keySchema>;
+
 /** @throws ConfigError */
 export function readConfig(environment: Environment): Config {
   const { values, problems } = readEnvironment(environment);
@@ -161,6 +188,7 @@ export function readConfig(environment: Environment): Config {
   const listenUrl = parsed.DATABASE_LISTEN_URL ?? parsed.DATABASE_URL;
   return {
     ...parsed,
+    ...keyConfigOf(parsed),
     ISSUER: parsed.ISSUER ?? parsed.PUBLIC_URL,
     DATABASE_LISTEN_URL: listenUrl === NO_LISTENING ? null : listenUrl,
     GRPC_REFLECTION: (parsed.GRPC_REFLECTION ?? (parsed.NODE_ENV === 'production' ? 'off' : 'on')) === 'on',
@@ -177,6 +205,26 @@ export function readDatabaseConfig(environment: Environment): DatabaseConfig {
   const parsed = parseValues(databaseSchema, values, problems);
   if (!parsed || problems.length > 0) throw new ConfigError(problems);
   return { ...parsed, MIGRATION_DATABASE_URL: parsed.MIGRATION_DATABASE_URL ?? parsed.DATABASE_URL };
+}
+
+/** What a command has to be told that changes signing keys. @throws ConfigError */
+export function readKeyConfig(environment: Environment): KeyConfig {
+  const { values, problems } = readEnvironment(environment);
+  const parsed = parseValues(keySchema, values, problems);
+  if (!parsed || problems.length > 0) throw new ConfigError(problems);
+  return keyConfigOf(parsed);
+}
+
+function keyConfigOf(parsed: z.output<typeof keySchema>): KeyConfig {
+  return {
+    masterKeys: [parsed.MASTER_KEY, ...parsed.MASTER_KEY_ACCEPTED],
+    keyPolicy: {
+      algorithm: parsed.SIGNING_ALGORITHM,
+      rotateEveryMs: parsed.KEY_ROTATION_SECONDS * 1000,
+      publishMs: parsed.KEY_PUBLISH_SECONDS * 1000,
+      keepMs: LAST_TOKEN_MS,
+    },
+  };
 }
 
 /** Null when anything is bad; what it is has been added to the problems. */

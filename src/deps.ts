@@ -3,6 +3,7 @@ import type { ChangeFeed } from './changes/change-feed.ts';
 import type { Watchers } from './changes/watchers.ts';
 import type { PasswordPolicy } from './domain/password.ts';
 import type { ApiKeys } from './keys/api-keys.ts';
+import type { KeyRotation } from './keys/key-rotation.ts';
 import type { PurposeKeys } from './keys/purpose-keys.ts';
 import type { SigningKeys } from './keys/signing-keys.ts';
 import type { Limiter } from './limits/limiter.ts';
@@ -35,6 +36,7 @@ export type Deps = {
   changeFeed: Pick<ChangeFeed, 'catchUp'>;
   watchers: Watchers;
   signingKeys: SigningKeys;
+  keyRotation: KeyRotation;
   denials: Denials;
   apiKeys: ApiKeys;
   purposeKeys: PurposeKeys;

@@ -25,7 +25,7 @@ const USAGE = `usage: node src/main.ts <command>
 
   doctor                    look at everything the service needs, and say how to mend what is wrong; --json, --dev
 
-  users, roles, services, audit, outbox
+  users, roles, services, keys, audit, outbox
                             what operators do; "<command> --help" says more
 `;
 

@@ -31,7 +31,7 @@ test('the README has each key, and the defaults that stand there', async () => {
   const { readFile } = await import('node:fs/promises');
   const readme = await readFile('README.md', 'utf8');
   const keys = Object.keys(readConfig(good)).filter(
-    (key) => !['limits', 'tls', 'telemetry', 'providers'].includes(key),
+    (key) => !['limits', 'tls', 'telemetry', 'providers', 'masterKeys', 'keyPolicy'].includes(key),
   );
   for (const key of keys) expect(readme, key).toContain(`\`${key}\``);
   const config = readConfig(good);
@@ -47,7 +47,8 @@ test('the README has each key, and the defaults that stand there', async () => {
     ARGON2_ITERATIONS: 2,
     ARGON2_PARALLELISM: 1,
     PASSWORD_MIN_LENGTH: 8,
-    MASTER_KEY: key,
+    masterKeys: [key],
+    keyPolicy: { algorithm: 'EdDSA', rotateEveryMs: 30 * 86_400_000, publishMs: 3_600_000 },
     limits: LIMITS,
   });
 });
@@ -86,7 +87,7 @@ describe('MASTER_KEY', () => {
   });
 
   test.each(['base64', 'base64url', 'hex'] as const)('is taken in %s', (encoding) => {
-    expect(readConfig({ ...good, MASTER_KEY: key.toString(encoding) }).MASTER_KEY).toEqual(key);
+    expect(readConfig({ ...good, MASTER_KEY: key.toString(encoding) }).masterKeys).toEqual([key]);
   });
 
   test('that is random is never taken for a sample', () => {
@@ -115,7 +116,7 @@ describe('secrets from files', () => {
   const { MASTER_KEY: _, ...rest } = good;
 
   test('are read, without the line end', () => {
-    expect(readConfig({ ...rest, MASTER_KEY_FILE: file }).MASTER_KEY).toEqual(key);
+    expect(readConfig({ ...rest, MASTER_KEY_FILE: file }).masterKeys).toEqual([key]);
     onTestFinished(() => rmSync(folder, { recursive: true }));
   });
 

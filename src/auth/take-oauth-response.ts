@@ -2,7 +2,7 @@ import type { Deps } from '../deps.ts';
 import { AuthError, type Reason } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit } from '../domain/effect.ts';
-import { flowSecrets, parseFlow } from '../domain/oauth-flow.ts';
+import { parseFlow } from '../domain/oauth-flow.ts';
 import { invalid, parseFields } from '../domain/parse-fields.ts';
 import { networkOf } from '../limits/network-of.ts';
 import { type ProviderIdentity, ProviderRefusal, ProviderUnavailable } from '../oauth/provider.ts';
@@ -44,10 +44,10 @@ export async function takeOAuthResponse(
   const { redirect_uri: cameBackTo } = parseFields({
     redirect_uri: () => input.redirectUri || invalid('must be where the browser came back to'),
   });
-  const id = parseFlow(input.state, input.binding, deps.purposeKeys.oauthFlows);
-  const flow = id && (await deps.store.oauthFlows.take(id, deps.now()));
+  const secrets = parseFlow(input.state, input.binding, deps.purposeKeys.oauthFlows);
+  const flow = secrets && (await deps.store.oauthFlows.take(secrets.id, deps.now()));
   const provider = flow && deps.providers.get(flow.provider);
-  if (!id || !provider || flow.userId !== (linking?.userId ?? null)) {
+  if (!flow || !provider || flow.userId !== (linking?.userId ?? null)) {
     await throttle(deps, [{ limit: 'FINISH_OAUTH_NETWORK', key: networkOf(call.origin.address) }], {}, call);
     throw new AuthError('OAUTH_STATE_INVALID');
   }
@@ -57,7 +57,7 @@ export async function takeOAuthResponse(
   if (input.error !== '' || input.code === '') return refuse('OAUTH_DENIED');
   // No two providers have one in common: another provider has answered (RFC 9700, 4.4.2.2).
   if (cameBackTo !== redirectUri) return refuse('OAUTH_RESPONSE_INVALID', new Error('another redirect URI'));
-  const { state, nonce, codeVerifier } = flowSecrets(id, deps.purposeKeys.oauthFlows);
+  const { state, nonce, codeVerifier } = secrets;
   const { code, issuer } = input;
   try {
     const identity = await provider.identify({ redirectUri, state, nonce, codeVerifier, code, issuer });

@@ -2,6 +2,7 @@ import { type Cursor, formatCursor, parseCursor } from '../changes/cursor.ts';
 import type { Deps } from '../deps.ts';
 import type { Call } from '../domain/call.ts';
 import type { Change } from '../domain/change.ts';
+import type { KeyRing } from '../domain/key-ring.ts';
 import { parseFields } from '../domain/parse-fields.ts';
 
 export type WatchInput = { cursor: string };
@@ -15,13 +16,13 @@ export async function* watch(
   input: WatchInput,
   { signal }: Call,
 ): AsyncIterable<Watched> {
-  const key = deps.purposeKeys.watchCursors;
-  const { cursor: from } = parseFields({ cursor: () => parseFrom(input.cursor, key) });
+  const keys = deps.purposeKeys.watchCursors;
+  const { cursor: from } = parseFields({ cursor: () => parseFrom(input.cursor, keys) });
   for await (const { changes, position } of deps.watchers.watch(from, signal)) {
-    yield { changes, cursor: position ? formatCursor(position, key) : '', asOf: position?.asOf ?? null };
+    yield { changes, cursor: position ? formatCursor(position, keys) : '', asOf: position?.asOf ?? null };
   }
 }
 
-function parseFrom(text: string, key: Buffer): Cursor | null {
-  return text === '' ? null : parseCursor(text, key);
+function parseFrom(text: string, keys: KeyRing): Cursor | null {
+  return text === '' ? null : parseCursor(text, keys);
 }

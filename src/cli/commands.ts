@@ -6,6 +6,7 @@ import { ERRORS } from '../server/errors.ts';
 import { dropAuditEvents, listAuditEvents, verifyAuditTrail } from './audit.ts';
 import { operatorEnvironment } from './environment.ts';
 import { importFile } from './import.ts';
+import { reencryptKeys, retireKey, rotateKeys, showSigningKeys } from './keys.ts';
 import { asOperator, type Operator } from './operator.ts';
 import { retryDeadLetters, showDeadLetters } from './outbox.ts';
 import { createOutput, type Output } from './output.ts';
@@ -136,6 +137,27 @@ ${COMMON}`,
       return true;
     },
   },
+  keys: {
+    help: `keys: what signs access tokens, and the master key that protects it
+  What changes something wants --reason "...", which the audit trail keeps, and MASTER_KEY as the service has it.
+
+  keys list
+  keys rotate            the published key signs from now on; tokens of the one before stay good.
+                         Workers do it by themselves, every KEY_ROTATION_SECONDS
+  keys retire <kid>      for a key that somebody else may have: what it signed is good no more, within a second
+  keys reencrypt         encrypts under MASTER_KEY what is encrypted under one of MASTER_KEY_ACCEPTED
+${COMMON}`,
+    async run(operator, [verb, kid, ...rest], options, output) {
+      const { reason } = textsOf(options, ['reason']);
+      if (rest.length > 0 || (verb === 'retire') !== (kid !== undefined)) return false;
+      if (verb === 'list') await showSigningKeys(operator, output);
+      else if (verb === 'rotate') await rotateKeys(operator, reason, output);
+      else if (verb === 'retire' && kid !== undefined) await retireKey(operator, kid, reason, output);
+      else if (verb === 'reencrypt') await reencryptKeys(operator, reason, output);
+      else return false;
+      return true;
+    },
+  },
   audit: {
     help: `audit: what has happened, and whether the trail of it is whole
 
@@ -173,20 +195,23 @@ ${COMMON}`,
 
 /** @throws UsageError, OperatorError */
 export async function runOperatorCommand(noun: Noun, words: string[], options: OperatorOptions): Promise<void> {
-  const config = readDatabaseConfig(operatorEnvironment(options.dev === true));
+  const environment = operatorEnvironment(options.dev === true);
+  const config = readDatabaseConfig(environment);
   const url = noun.isForOwner?.(words) ? config.MIGRATION_DATABASE_URL : config.DATABASE_URL;
   const output = createOutput(options.json === true, (text) => process.stdout.write(text));
   try {
-    const isDone = await asOperator(url, (operator) => noun.run(operator, words, options, output));
+    const isDone = await asOperator(url, environment, (operator) => noun.run(operator, words, options, output));
     if (!isDone) throw new UsageError(noun.help);
   } catch (error) {
     throw error instanceof AuthError ? new OperatorError(sentenceOf(error)) : error;
   }
 }
 
-function sentenceOf({ reason, violations }: AuthError): string {
+function sentenceOf({ reason, violations, retryAfterMs }: AuthError): string {
   const fields = violations.map(({ field, description }) => `${field} ${description}`).join('; ');
-  return fields === '' ? `${ERRORS[reason].message} (${reason})` : fields;
+  if (fields !== '') return fields;
+  const when = retryAfterMs === undefined ? '' : `; try again in ${Math.ceil(retryAfterMs / 1000)} seconds`;
+  return `${ERRORS[reason].message} (${reason})${when}`;
 }
 
 /** Empty where nothing was said. */

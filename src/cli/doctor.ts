@@ -1,13 +1,17 @@
 // `doctor`: looks at everything that the service needs, and says of what is wrong how to mend it.
-import { X509Certificate } from 'node:crypto';
+import { randomUUID, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Redis } from 'ioredis';
 import { type Config, ConfigError, type Environment, readConfig } from '../config.ts';
+import type { KeyRing } from '../domain/key-ring.ts';
 import { openMailer } from '../jobs/mailer.ts';
+import { decryptPrivateKey } from '../keys/key-encryption.ts';
+import { derivePurposeKeys } from '../keys/purpose-keys.ts';
 import { operatorMessage } from '../operator-error.ts';
 import { impatient, openRedis } from '../redis.ts';
 import { openDatabase } from '../store/database.ts';
 import { diagnoseDatabase } from '../store/diagnose-database.ts';
+import { createSigningKeyRows, type StoredSigningKey } from '../store/signing-key-rows.ts';
 import type { Output } from './output.ts';
 
 type State = 'ok' | 'warning' | 'failed';
@@ -50,10 +54,11 @@ function readOrReport(environment: Environment, findings: Finding[]): Config | n
   }
 }
 
-async function examinePostgres({ DATABASE_URL: url }: Config): Promise<Finding[]> {
+async function examinePostgres({ DATABASE_URL: url, masterKeys }: Config): Promise<Finding[]> {
   await using db = openDatabase({ url, poolSize: 1, statementTimeoutMs: TIMEOUT_MS }, () => {});
   try {
     const { version, now, isMigrated, roleProblem, hasPartitions } = await diagnoseDatabase(db);
+    const keys = isMigrated ? await createSigningKeyRows(db, randomUUID).usable() : [];
     return [
       ok('postgres', `answers, version ${version}`),
       isMigrated
@@ -70,11 +75,34 @@ async function examinePostgres({ DATABASE_URL: url }: Config): Promise<Finding[]
             what: 'next month has none yet',
             mend: 'a worker makes them: does one run?',
           },
+      keysFinding(keys, masterKeys),
       clockFinding('clock against Postgres', Date.now() - now.getTime()),
     ];
   } catch (error) {
     return [failure('postgres', error, 'is it running, and is DATABASE_URL right?')];
   }
+}
+
+function keysFinding(keys: StoredSigningKey[], masterKeys: KeyRing): Finding {
+  const check = 'signing keys';
+  if (keys.length === 0) return ok(check, 'none yet: the service makes them when it starts');
+  const encryptionKeys = derivePurposeKeys(masterKeys).signingKeyEncryption;
+  try {
+    const opened = keys.map(({ encryptedPrivateKey, kid }) =>
+      decryptPrivateKey(encryptedPrivateKey, kid, encryptionKeys),
+    );
+    const old = opened.filter(({ isCurrent }) => !isCurrent).length;
+    if (old > 0) {
+      const what = `${old} of ${keys.length} are encrypted under a key of MASTER_KEY_ACCEPTED`;
+      return { check, state: 'warning', what, mend: 'run keys reencrypt' };
+    }
+  } catch (error) {
+    return failure(check, error, 'set MASTER_KEY to the one they were made with, or add that to MASTER_KEY_ACCEPTED');
+  }
+  if (!keys.some(({ state }) => state === 'published')) {
+    return { check, state: 'warning', what: 'none is published to sign next', mend: 'a worker does it: does one run?' };
+  }
+  return ok(check, `${keys.length} open with MASTER_KEY`);
 }
 
 async function examineRedis({ REDIS_URL: url }: Config): Promise<Finding[]> {

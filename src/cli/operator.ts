@@ -2,22 +2,32 @@
 import { randomUUID } from 'node:crypto';
 import { userInfo } from 'node:os';
 import { v7 } from 'uuid';
+import { type Environment, readKeyConfig } from '../config.ts';
 import type { Deps } from '../deps.ts';
 import type { Actor } from '../domain/actor.ts';
 import type { Call } from '../domain/call.ts';
+import { createKeyRotation, type KeyRotation } from '../keys/key-rotation.ts';
+import { derivePurposeKeys } from '../keys/purpose-keys.ts';
 import { OperatorError } from '../operator-error.ts';
 import { openDatabase } from '../store/database.ts';
 import { createStore } from '../store/store.ts';
 
 export type Operator = {
   deps: Pick<Deps, 'store' | 'changeFeed' | 'now' | 'newId'>;
+  /** Needs the master key, which other commands do not. @throws ConfigError */
+  keyRotation(): KeyRotation;
   actor: Actor;
   call: Call;
 };
 
 const STATEMENT_TIMEOUT_MS = 10_000;
 
-export async function asOperator<T>(databaseUrl: string, work: (operator: Operator) => Promise<T>): Promise<T> {
+/** @param environment for what is needed besides the database */
+export async function asOperator<T>(
+  databaseUrl: string,
+  environment: Environment,
+  work: (operator: Operator) => Promise<T>,
+): Promise<T> {
   const options = { url: databaseUrl, poolSize: 1, statementTimeoutMs: STATEMENT_TIMEOUT_MS };
   await using db = openDatabase(options, () => {});
   const now = () => new Date();
@@ -27,6 +37,11 @@ export async function asOperator<T>(databaseUrl: string, work: (operator: Operat
   return await work({
     // Nothing here waits for verifiers: they hear of it within a second.
     deps: { store, changeFeed: { catchUp: async () => {} }, now, newId },
+    keyRotation() {
+      const { masterKeys, keyPolicy: policy } = readKeyConfig(environment);
+      const encryptionKeys = derivePurposeKeys(masterKeys).signingKeyEncryption;
+      return createKeyRotation({ store: store.signingKeys, encryptionKeys, policy, now });
+    },
     actor: { kind: 'operator', name: loginName() },
     call: { origin, signal: new AbortController().signal },
   });

@@ -97,8 +97,6 @@ export function createLatchkey(options: LatchkeyOptions): Latchkey {
       const verdict = engine?.engine.judge(token, audience);
       if (!verdict || 'undecided' in verdict) return ask(token);
       if ('decision' in verdict) return verdict.decision.principal;
-      // A key that this process has not heard of yet looks like a forgery; whether it is one, only a fresh view can tell.
-      if (verdict.reason === 'TOKEN_INVALID' && view.ageMs() > maxStalenessMs) return ask(token);
       throw new AuthError(verdict.reason);
     },
     async ready() {

@@ -11,7 +11,7 @@ import type {
   WatchResponse,
 } from '../../gen/auth/v1/verifier_service_pb.ts';
 import type { Change } from '../domain/change.ts';
-import { publicVerificationKey, type VerificationKey } from '../verifier/access-token.ts';
+import { isSigningAlgorithm, publicVerificationKey, type VerificationKey } from '../verifier/access-token.ts';
 import type { RevocationView } from '../verifier/revocation-view.ts';
 
 export type WatchFollower = {
@@ -107,12 +107,15 @@ function sentAt({ sentAt: time }: WatchResponse): number {
 }
 
 function verificationKeys({ keys }: KeysChanged): VerificationKey[] {
-  // A newer server may use algorithms that this library does not know yet; their tokens are for the server to judge.
-  return keys
-    .filter(({ algorithm }) => algorithm === 'EdDSA')
-    .map(({ kid, publicKey }) =>
-      publicVerificationKey(kid, createPublicKey({ key: Buffer.from(publicKey), format: 'der', type: 'spki' })),
+  // A newer server may use algorithms that this library does not know yet; their tokens are refused here.
+  return keys.flatMap(({ kid, algorithm, publicKey: spki }) => {
+    if (!isSigningAlgorithm(algorithm)) return [];
+    return publicVerificationKey(
+      kid,
+      algorithm,
+      createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' }),
     );
+  });
 }
 
 function toChange(change: ChangeMessage['change']): Change | null {

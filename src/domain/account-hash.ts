@@ -1,7 +1,8 @@
 import { createHmac } from 'node:crypto';
 import type { Email } from './email.ts';
+import type { KeyRing } from './key-ring.ts';
 
 /** Stands for an email where the email itself must not be kept: in limits and in audit events. 128 bits, base64url. */
-export function accountHash(email: Email, key: Buffer): string {
+export function accountHash(email: Email, [key]: KeyRing): string {
   return createHmac('sha256', key).update(email).digest().subarray(0, 16).toString('base64url');
 }

@@ -51,7 +51,9 @@ export type Reason =
   | 'TOO_MANY_ROLES'
   | 'SERVICE_ACCOUNT_NOT_FOUND'
   | 'SERVICE_NAME_TAKEN'
-  | 'API_KEY_NOT_FOUND';
+  | 'API_KEY_NOT_FOUND'
+  | 'SIGNING_KEY_NOT_FOUND'
+  | 'SIGNING_KEY_NOT_READY';
 
 /** One bad field of a request. The description never repeats the value. */
 export type Violation = { field: string; description: string };

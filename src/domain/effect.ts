@@ -49,7 +49,12 @@ export type AuditType =
   | 'service_account_deleted'
   | 'api_key_created'
   | 'api_key_revoked'
-  | 'service_token_issued';
+  | 'service_token_issued'
+  | 'signing_key_published'
+  | 'signing_key_activated'
+  | 'signing_key_retiring'
+  | 'signing_key_retired'
+  | 'signing_key_reencrypted';
 
 /** Holds no secret and no email: people appear by id, or by `account`, a keyed hash of an email. */
 export type AuditEvent = {

@@ -1,5 +1,6 @@
 // What belongs to one sign-in at a provider, all of it derived from its id: nothing of it is kept anywhere.
 import { createHmac, timingSafeEqual } from 'node:crypto';
+import type { KeyRing } from './key-ring.ts';
 import { openToken, sealToken, type TokenKind } from './sealed-token.ts';
 import { uuidFromBytes, uuidToBytes } from './uuid.ts';
 
@@ -16,21 +17,25 @@ export type FlowSecrets = {
   codeVerifier: string;
 };
 
-export function flowSecrets(id: string, key: Buffer): FlowSecrets {
+export function flowSecrets(id: string, [key]: KeyRing): FlowSecrets {
   const derive = (what: string) => createHmac('sha256', key).update(`${what} ${id}`).digest('base64url');
   return {
-    state: sealToken(STATE, uuidToBytes(id), key),
+    state: sealToken(STATE, uuidToBytes(id), [key]),
     binding: `lkb_${derive('binding')}`,
     nonce: derive('nonce'),
     codeVerifier: derive('code verifier'),
   };
 }
 
-/** The id of the flow, or null unless both were made by this deployment, for each other. */
-export function parseFlow(state: string, binding: string, key: Buffer): string | null {
-  const payload = openToken(STATE, state, key);
-  if (!payload) return null;
-  const id = uuidFromBytes(payload);
-  const [expected, given] = [Buffer.from(flowSecrets(id, key).binding), Buffer.from(binding)];
-  return expected.length === given.length && timingSafeEqual(expected, given) ? id : null;
+/** The flow, or null unless both were made by this deployment, for each other. */
+export function parseFlow(state: string, binding: string, keys: KeyRing): (FlowSecrets & { id: string }) | null {
+  for (const key of keys) {
+    const payload = openToken(STATE, state, [key]);
+    if (!payload) continue;
+    const id = uuidFromBytes(payload);
+    const secrets = flowSecrets(id, [key]);
+    const [expected, given] = [Buffer.from(secrets.binding), Buffer.from(binding)];
+    return expected.length === given.length && timingSafeEqual(expected, given) ? { ...secrets, id } : null;
+  }
+  return null;
 }

@@ -1,5 +1,6 @@
 // Where a list goes on. Authenticated, and bound to what was asked for: nobody goes on with another question.
 import { createHmac, timingSafeEqual } from 'node:crypto';
+import type { KeyRing } from './key-ring.ts';
 import { InvalidValue } from './parse-fields.ts';
 
 /** Of 128 bits. */
@@ -7,12 +8,12 @@ const MAC_CHARACTERS = 22;
 const MAX_CHARACTERS = 512;
 
 /** @param question the method and all that was asked for besides the page */
-export function formatPageToken(after: string, question: string, key: Buffer): string {
+export function formatPageToken(after: string, question: string, [key]: KeyRing): string {
   return mac(after, question, key) + Buffer.from(after).toString('base64url');
 }
 
 /** Where the page before ended; empty for the first page. @throws InvalidValue */
-export function parsePageToken(text: string, question: string, key: Buffer): string {
+export function parsePageToken(text: string, question: string, keys: KeyRing): string {
   if (text === '') return '';
   const [given, payload] = [text.slice(0, MAC_CHARACTERS), text.slice(MAC_CHARACTERS)];
   const after = Buffer.from(payload, 'base64url').toString();
@@ -20,7 +21,7 @@ export function parsePageToken(text: string, question: string, key: Buffer): str
     text.length <= MAX_CHARACTERS &&
     Buffer.from(after).toString('base64url') === payload &&
     Buffer.byteLength(given) === MAC_CHARACTERS &&
-    timingSafeEqual(Buffer.from(given), Buffer.from(mac(after, question, key)));
+    keys.some((key) => timingSafeEqual(Buffer.from(given), Buffer.from(mac(after, question, key))));
   if (!isOurs) throw new InvalidValue('must be empty or the next_page_token of the same question');
   return after;
 }

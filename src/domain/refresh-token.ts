@@ -1,3 +1,4 @@
+import type { KeyRing } from './key-ring.ts';
 import { openToken, sealToken, type TokenKind } from './sealed-token.ts';
 import { uuidFromBytes, uuidToBytes } from './uuid.ts';
 
@@ -6,14 +7,14 @@ export type RefreshToken = { sessionId: string; counter: number };
 
 const KIND: TokenKind = { prefix: 'lkr_', payloadBytes: 20 };
 
-export function formatRefreshToken(token: RefreshToken, key: Buffer): string {
+export function formatRefreshToken(token: RefreshToken, keys: KeyRing): string {
   const counter = Buffer.alloc(4);
   counter.writeUInt32BE(token.counter);
-  return sealToken(KIND, Buffer.concat([uuidToBytes(token.sessionId), counter]), key);
+  return sealToken(KIND, Buffer.concat([uuidToBytes(token.sessionId), counter]), keys);
 }
 
 /** Null for anything that this deployment has not made. */
-export function parseRefreshToken(text: string, key: Buffer): RefreshToken | null {
-  const payload = openToken(KIND, text, key);
+export function parseRefreshToken(text: string, keys: KeyRing): RefreshToken | null {
+  const payload = openToken(KIND, text, keys);
   return payload && { sessionId: uuidFromBytes(payload.subarray(0, 16)), counter: payload.readUInt32BE(16) };
 }

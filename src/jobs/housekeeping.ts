@@ -1,4 +1,5 @@
-// What keeps tables from growing for ever, and partitions ahead of time: small pieces of work, again and again, by every worker.
+// What keeps tables from growing for ever, partitions ahead of time and signing keys young: small pieces of work, again and
+// again, by every worker.
 import type { Logger } from 'pino';
 import { SWEPT, type Swept } from '../store/expired.ts';
 import type { Store } from '../store/store.ts';
@@ -6,6 +7,8 @@ import type { Metrics } from '../telemetry/metrics.ts';
 
 export type HousekeepingDeps = {
   store: Pick<Store, 'auditTrail' | 'changes' | 'expired' | 'users'>;
+  /** Changes which keys sign, when its time has come. Returns how many have changed. */
+  rotateKeys: () => Promise<number>;
   metrics: Pick<Metrics, 'houseKept'>;
   now: () => Date;
 };
@@ -20,10 +23,10 @@ const PAGE = 1_000;
 
 /** Returns how to stop. @throws when the partitions of the audit trail cannot be made */
 export async function startHousekeeping(deps: HousekeepingDeps, log: Logger): Promise<() => void> {
-  const { store, metrics, now } = deps;
+  const { store, rotateKeys, metrics, now } = deps;
   const places = new Map<Swept, string | null>();
 
-  /** @param work returns how much it has removed */
+  /** @param work returns how much it has removed, or of keys how many it has changed */
   async function keep(task: string, work: () => Promise<number>): Promise<void> {
     try {
       metrics.houseKept(task, 'done', await work());
@@ -58,6 +61,7 @@ export async function startHousekeeping(deps: HousekeepingDeps, log: Logger): Pr
   const often = setInterval(async () => {
     if (isBusy) return;
     isBusy = true;
+    await keep('signing_keys', rotateKeys);
     await keep('changes', () => store.changes.prune(CHANGES_AT_ONCE));
     await keep('traces', forget);
     await keep('grants', () => store.expired.removeGrants(now()));

@@ -2,6 +2,7 @@
 // token: the order holds no secret, and asking takes as long for an unknown account as for a known one.
 import type { MailOrder } from '../domain/effect.ts';
 import type { Email } from '../domain/email.ts';
+import type { KeyRing } from '../domain/key-ring.ts';
 import { formatMailedToken, RESET_TOKEN, VERIFICATION_TOKEN } from '../domain/mailed-token.ts';
 import type { MailRow } from '../store/outbox.ts';
 import type { Store } from '../store/store.ts';
@@ -22,8 +23,8 @@ import { confirmEmailChangeMail, verifyEmailMail } from './mails/verify-email.ts
 export type MailDeps = {
   store: Pick<Store, 'outbox' | 'resets' | 'emailVerifications' | 'identities' | 'users'>;
   mailer: Mailer;
-  resetTokenKey: Buffer;
-  verificationTokenKey: Buffer;
+  resetTokenKeys: KeyRing;
+  verificationTokenKeys: KeyRing;
   publicUrl: string;
   resetTtlSeconds: number;
   verificationTtlSeconds: number;
@@ -80,7 +81,7 @@ async function composeReset(deps: MailDeps, outboxId: string, email: Email, aske
   const expiresAt = expiry(deps, askedAt, deps.resetTtlSeconds);
   const reset = await deps.store.resets.open(outboxId, email, deps.now(), expiresAt);
   if (!reset) return null;
-  const token = formatMailedToken(RESET_TOKEN, reset.id, deps.resetTokenKey);
+  const token = formatMailedToken(RESET_TOKEN, reset.id, deps.resetTokenKeys);
   return { to: reset.email, ...passwordResetMail(deps.publicUrl, token, expiresAt) };
 }
 
@@ -109,7 +110,7 @@ async function composeEmailChange(
 }
 
 async function openVerification(
-  { store, publicUrl, verificationTokenKey, now }: MailDeps,
+  { store, publicUrl, verificationTokenKeys, now }: MailDeps,
   id: string,
   of: Parameters<MailDeps['store']['emailVerifications']['open']>[1],
   expiresAt: Date,
@@ -117,7 +118,7 @@ async function openVerification(
 ): Promise<Addressed | null> {
   const verification = await store.emailVerifications.open(id, of, now(), expiresAt);
   if (!verification) return null;
-  const token = formatMailedToken(VERIFICATION_TOKEN, verification.id, verificationTokenKey);
+  const token = formatMailedToken(VERIFICATION_TOKEN, verification.id, verificationTokenKeys);
   return { to: of.email, ...write(publicUrl, token, expiresAt) };
 }
 

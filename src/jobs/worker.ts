@@ -15,18 +15,19 @@ import { QUEUE_PREFIX, type Queues, type RetryPolicy } from './queues.ts';
 import { startRelay } from './relay.ts';
 import { type MailDeps, sendMail } from './send-mail.ts';
 
-export type WorkerDeps = MailDeps & {
-  store: HousekeepingDeps['store'] & Pick<Store, 'auditTrail'>;
-  /** How often the end of the audit trail's chain is written where the database cannot change it; 0 for never. */
-  anchorEveryMs: number;
-  /** Where, besides the log: lines are added to this file. Null for nowhere. */
-  anchorFile: string | null;
-  redis: Redis;
-  queues: Queues;
-  retry: RetryPolicy;
-  metrics: Pick<Metrics, 'jobEnded' | 'houseKept'>;
-  tracing: Pick<Tracing, 'traced'>;
-};
+export type WorkerDeps = MailDeps &
+  Pick<HousekeepingDeps, 'rotateKeys'> & {
+    store: HousekeepingDeps['store'] & Pick<Store, 'auditTrail'>;
+    /** How often the end of the audit trail's chain is written where the database cannot change it; 0 for never. */
+    anchorEveryMs: number;
+    /** Where, besides the log: lines are added to this file. Null for nowhere. */
+    anchorFile: string | null;
+    redis: Redis;
+    queues: Queues;
+    retry: RetryPolicy;
+    metrics: Pick<Metrics, 'jobEnded' | 'houseKept'>;
+    tracing: Pick<Tracing, 'traced'>;
+  };
 
 export type Worker = {
   /** Lets jobs under way finish, for so long; what is left is done by the next worker. */

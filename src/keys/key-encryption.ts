@@ -1,21 +1,43 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
+import type { KeyRing } from '../domain/key-ring.ts';
+import { OperatorError } from '../operator-error.ts';
 
 const IV_BYTES = 12;
 const TAG_BYTES = 16;
 
 /** AES-256-GCM; the key's id is authenticated with it, so that no row can take another row's key. */
-export function encryptPrivateKey(pkcs8: Buffer, kid: string, key: Buffer): Buffer {
+export function encryptPrivateKey(pkcs8: Buffer, kid: string, [key]: KeyRing): Buffer {
   const iv = randomBytes(IV_BYTES);
   const cipher = createCipheriv('aes-256-gcm', key, iv).setAAD(Buffer.from(kid));
   const sealed = Buffer.concat([cipher.update(pkcs8), cipher.final()]);
   return Buffer.concat([iv, cipher.getAuthTag(), sealed]);
 }
 
-/** @throws when the master key is another one, or the row was changed */
-export function decryptPrivateKey(encrypted: Buffer, kid: string, key: Buffer): Buffer {
+/**
+ * `isCurrent`: it is encrypted under the first of the keys.
+ * @throws OperatorError when all master keys are other ones, or the row was changed
+ */
+export function decryptPrivateKey(
+  encrypted: Buffer,
+  kid: string,
+  keys: KeyRing,
+): { pkcs8: Buffer; isCurrent: boolean } {
+  for (const key of keys) {
+    const pkcs8 = tryToDecrypt(encrypted, kid, key);
+    if (pkcs8) return { pkcs8, isCurrent: key === keys[0] };
+  }
+  throw new OperatorError(`signing key ${kid} does not open with this MASTER_KEY: it was encrypted under another one`);
+}
+
+function tryToDecrypt(encrypted: Buffer, kid: string, key: Buffer): Buffer | null {
   const iv = encrypted.subarray(0, IV_BYTES);
   const tag = encrypted.subarray(IV_BYTES, IV_BYTES + TAG_BYTES);
   const decipher = createDecipheriv('aes-256-gcm', key, iv, { authTagLength: TAG_BYTES });
   decipher.setAAD(Buffer.from(kid)).setAuthTag(tag);
-  return Buffer.concat([decipher.update(encrypted.subarray(IV_BYTES + TAG_BYTES)), decipher.final()]);
+  const pkcs8 = decipher.update(encrypted.subarray(IV_BYTES + TAG_BYTES));
+  try {
+    return Buffer.concat([pkcs8, decipher.final()]);
+  } catch {
+    return null;
+  }
 }

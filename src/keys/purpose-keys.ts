@@ -1,4 +1,5 @@
 import { hkdfSync } from 'node:crypto';
+import type { KeyRing } from '../domain/key-ring.ts';
 
 /** Each purpose's label is part of the derivation (RFC 5869): changing one ends everything made under it. */
 const LABELS = {
@@ -12,11 +13,13 @@ const LABELS = {
   pageTokens: 'latchkey/v1/page-token',
 };
 
-/** One 256-bit key for each purpose, so that what is made for one never passes for another. */
-export type PurposeKeys = Record<keyof typeof LABELS, Buffer>;
+/** 256-bit keys for each purpose alone, so that what is made for one never passes for another. */
+export type PurposeKeys = Record<keyof typeof LABELS, KeyRing>;
 
-export function derivePurposeKeys(masterKey: Buffer): PurposeKeys {
-  const derive = (label: string) => Buffer.from(hkdfSync('sha256', masterKey, '', label, 32));
+export function derivePurposeKeys(masterKeys: KeyRing): PurposeKeys {
+  const [first, ...others] = masterKeys;
+  const from = (masterKey: Buffer, label: string) => Buffer.from(hkdfSync('sha256', masterKey, '', label, 32));
+  const derive = (label: string): KeyRing => [from(first, label), ...others.map((other) => from(other, label))];
   return {
     refreshTokens: derive(LABELS.refreshTokens),
     resetTokens: derive(LABELS.resetTokens),

@@ -1,12 +1,15 @@
 // As routes.ts, for AdminService.
 import type { JsonObject, MessageInitShape } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
+import type { HandlerContext } from '@connectrpc/connect';
 import {
   AdminService,
   type ApiKeySchema,
   type AuditEventSchema,
   type RoleGrantSchema,
   type ServiceAccountSchema,
+  SigningKey_State,
+  type SigningKeySchema,
   type UserRecordSchema,
 } from '../../gen/auth/v1/admin_service_pb.ts';
 import {
@@ -26,13 +29,19 @@ import { importUsers } from '../admin/import-users.ts';
 import { listApiKeys } from '../admin/list-api-keys.ts';
 import { listRoles } from '../admin/list-roles.ts';
 import { listServiceAccounts } from '../admin/list-service-accounts.ts';
+import { listSigningKeys } from '../admin/list-signing-keys.ts';
 import { queryAuditEvents } from '../admin/query-audit-events.ts';
+import { retireSigningKey } from '../admin/retire-signing-key.ts';
 import { revokeApiKey } from '../admin/revoke-api-key.ts';
 import { revokeRole } from '../admin/revoke-role.ts';
+import { rotateSigningKeys } from '../admin/rotate-signing-keys.ts';
 import { searchUsers } from '../admin/search-users.ts';
 import { streamAuditEvents } from '../admin/stream-audit-events.ts';
 import { unlockUser } from '../admin/unlock-user.ts';
 import type { Deps } from '../deps.ts';
+import type { Actor } from '../domain/actor.ts';
+import type { Call } from '../domain/call.ts';
+import type { KeyState, SigningKeyRecord } from '../domain/key-schedule.ts';
 import type { AuditRecord } from '../store/audit-trail.ts';
 import type { RoleGrant } from '../store/roles.ts';
 import type { ApiKey, ServiceAccount } from '../store/service-accounts.ts';
@@ -43,6 +52,14 @@ import { MAX_BATCH_BYTES } from './max-bytes.ts';
 import type { Routes } from './routes.ts';
 
 export function adminRoutes(deps: Deps): Routes {
+  /** The handler of a verb that takes the fields of its request as they are, and answers nothing. */
+  function changing<Input extends { actor: Actor }>(verb: (deps: Deps, input: Input, call: Call) => Promise<void>) {
+    return async (request: Omit<Input, 'actor'>, context: HandlerContext) => {
+      await verb(deps, { ...request, actor: actorOf(context) } as Input, callOf(context));
+      return {};
+    };
+  }
+
   return (router) => {
     router.service(
       AdminService,
@@ -64,34 +81,19 @@ export function adminRoutes(deps: Deps): Routes {
           }
         },
 
-        disableUser: async (request, context) => {
-          await disableUser(deps, { ...request, actor: actorOf(context) }, callOf(context));
-          return {};
-        },
+        disableUser: changing(disableUser),
 
-        enableUser: async (request, context) => {
-          await enableUser(deps, { ...request, actor: actorOf(context) }, callOf(context));
-          return {};
-        },
+        enableUser: changing(enableUser),
 
-        deleteUser: async (request, context) => {
-          await deleteUser(deps, { ...request, actor: actorOf(context) }, callOf(context));
-          return {};
-        },
+        deleteUser: changing(deleteUser),
 
-        requireNewPassword: async (request, context) => {
-          await requireNewPassword(deps, { ...request, actor: actorOf(context) }, callOf(context));
-          return {};
-        },
+        requireNewPassword: changing(requireNewPassword),
 
         endUserSessions: async (request, context) => ({
           ended: await endUserSessions(deps, { ...request, actor: actorOf(context) }, callOf(context)),
         }),
 
-        unlockUser: async (request, context) => {
-          await unlockUser(deps, { ...request, actor: actorOf(context) }, callOf(context));
-          return {};
-        },
+        unlockUser: changing(unlockUser),
 
         listRoles: async () => ({ roles: await listRoles(deps) }),
 
@@ -113,10 +115,7 @@ export function adminRoutes(deps: Deps): Routes {
           return {};
         },
 
-        revokeRole: async (request, context) => {
-          await revokeRole(deps, { ...request, actor: actorOf(context) }, callOf(context));
-          return {};
-        },
+        revokeRole: changing(revokeRole),
 
         createServiceAccount: async (request, context) => {
           const input = { ...request, actor: actorOf(context) };
@@ -127,20 +126,11 @@ export function adminRoutes(deps: Deps): Routes {
           serviceAccounts: (await listServiceAccounts(deps)).map(serviceAccountMessage),
         }),
 
-        disableServiceAccount: async (request, context) => {
-          await disableServiceAccount(deps, { ...request, actor: actorOf(context) }, callOf(context));
-          return {};
-        },
+        disableServiceAccount: changing(disableServiceAccount),
 
-        enableServiceAccount: async (request, context) => {
-          await enableServiceAccount(deps, { ...request, actor: actorOf(context) }, callOf(context));
-          return {};
-        },
+        enableServiceAccount: changing(enableServiceAccount),
 
-        deleteServiceAccount: async (request, context) => {
-          await deleteServiceAccount(deps, { ...request, actor: actorOf(context) }, callOf(context));
-          return {};
-        },
+        deleteServiceAccount: changing(deleteServiceAccount),
 
         createApiKey: async ({ expiresAt, ...request }, context) => {
           const until = timeOf('expires_at', expiresAt);
@@ -151,10 +141,13 @@ export function adminRoutes(deps: Deps): Routes {
 
         listApiKeys: async (request) => ({ apiKeys: (await listApiKeys(deps, request)).map(apiKeyMessage) }),
 
-        revokeApiKey: async (request, context) => {
-          await revokeApiKey(deps, { ...request, actor: actorOf(context) }, callOf(context));
-          return {};
-        },
+        revokeApiKey: changing(revokeApiKey),
+
+        listSigningKeys: async () => ({ signingKeys: (await listSigningKeys(deps)).map(signingKeyMessage) }),
+
+        rotateSigningKeys: changing(rotateSigningKeys),
+
+        retireSigningKey: changing(retireSigningKey),
 
         queryAuditEvents: async ({ from, until, ...request }) => {
           const times = { from: timeOf('from', from), until: timeOf('until', until) };
@@ -240,6 +233,26 @@ function apiKeyMessage(key: ApiKey): MessageInitShape<typeof ApiKeySchema> {
     ...(expiresAt && { expiresAt: timestampFromDate(expiresAt) }),
     ...(revokedAt && { revokedAt: timestampFromDate(revokedAt) }),
     ...(lastUsedAt && { lastUsedAt: timestampFromDate(lastUsedAt) }),
+  };
+}
+
+const KEY_STATES: Record<KeyState, SigningKey_State> = {
+  published: SigningKey_State.PUBLISHED,
+  active: SigningKey_State.ACTIVE,
+  retiring: SigningKey_State.RETIRING,
+  retired: SigningKey_State.RETIRED,
+};
+
+function signingKeyMessage(key: SigningKeyRecord): MessageInitShape<typeof SigningKeySchema> {
+  const { kid, algorithm, state, publishedAt, activatedAt, retiringAt, retiredAt } = key;
+  return {
+    kid,
+    algorithm,
+    state: KEY_STATES[state],
+    publishedAt: timestampFromDate(publishedAt),
+    ...(activatedAt && { activatedAt: timestampFromDate(activatedAt) }),
+    ...(retiringAt && { retiringAt: timestampFromDate(retiringAt) }),
+    ...(retiredAt && { retiredAt: timestampFromDate(retiredAt) }),
   };
 }
 

@@ -103,6 +103,11 @@ export const ERRORS = {
     code: Code.FailedPrecondition,
     message: 'the roles, with all that they imply, would not fit into a token',
   },
+  SIGNING_KEY_NOT_FOUND: { code: Code.NotFound, message: 'there is no such signing key that is good' },
+  SIGNING_KEY_NOT_READY: {
+    code: Code.FailedPrecondition,
+    message: 'the next key has not been published for long enough: not everybody who verifies tokens can know it yet',
+  },
   SERVICE_NOT_FOUND: { code: Code.NotFound, message: 'there is no such service here' },
 } satisfies Record<ProtoReason | Reason, Answer> & Record<Exclude<Reason, ProtoReason>, never>;
 

@@ -1,15 +1,21 @@
 // What is served besides RPCs: JWKS and the probes.
+import type { KeyPolicy } from '../domain/key-schedule.ts';
 import type { SigningKeys } from '../keys/signing-keys.ts';
 import { type Handler, type NodeResponse, sendJson } from './handler.ts';
 
 export type Readiness = () => Promise<{ ready: boolean; problems: string[] }>;
 
-const JWKS_MAX_AGE_SECONDS = 300;
+const MAX_JWKS_AGE_SECONDS = 300;
 
-export function createPlainHttpHandler(signingKeys: Pick<SigningKeys, 'jwks'>, readiness: Readiness): Handler {
+export function createPlainHttpHandler(
+  signingKeys: Pick<SigningKeys, 'jwks'>,
+  { publishMs }: Pick<KeyPolicy, 'publishMs'>,
+  readiness: Readiness,
+): Handler {
+  // Whoever keeps it for as long as it says knows each key in half of the time before it signs.
+  const maxAge = Math.min(MAX_JWKS_AGE_SECONDS, Math.floor(publishMs / 2000));
   const routes: Record<string, (response: NodeResponse) => void> = {
-    '/.well-known/jwks.json': (response) =>
-      sendJson(response, 200, signingKeys.jwks(), `public, max-age=${JWKS_MAX_AGE_SECONDS}`),
+    '/.well-known/jwks.json': (response) => sendJson(response, 200, signingKeys.jwks(), `public, max-age=${maxAge}`),
     // Alive: this process answers.
     '/healthz': (response) => sendJson(response, 200, { status: 'ok' }),
     // Ready: it can do its work, and is not about to stop.

@@ -2,6 +2,7 @@
 import type { ColumnType, Generated } from 'kysely';
 import type { Effect } from '../domain/effect.ts';
 import type { Email } from '../domain/email.ts';
+import type { KeyState, SigningAlgorithm } from '../domain/key-schedule.ts';
 
 export type Schema = {
   users: {
@@ -104,10 +105,13 @@ export type Schema = {
   };
   signing_keys: {
     kid: string;
-    algorithm: 'EdDSA';
-    encrypted_private_key: Buffer;
-    state: 'active';
+    algorithm: SigningAlgorithm;
+    encrypted_private_key: Buffer | null;
+    state: KeyState;
     created_at: Date;
+    activated_at: Date | null;
+    retiring_at: Date | null;
+    retired_at: Date | null;
   };
   outbox: {
     id: string;

@@ -1,33 +1,128 @@
+// The keys that sign access tokens; triggers see to the order of their states and tell verifiers (migrations/0015_key_rotation.sql).
+import { sql } from 'kysely';
+import type { Effect } from '../domain/effect.ts';
+import type { SigningKeyRecord } from '../domain/key-schedule.ts';
 import type { Db } from './database.ts';
+import { writeEffects } from './outbox.ts';
 
-export type StoredSigningKey = { kid: string; algorithm: 'EdDSA'; encryptedPrivateKey: Buffer };
+export type NewSigningKey = Pick<SigningKeyRecord, 'kid' | 'algorithm'> & {
+  state: 'active' | 'published';
+  encryptedPrivateKey: Buffer;
+};
+
+/** A key that is good for something. */
+export type StoredSigningKey = SigningKeyRecord & { encryptedPrivateKey: Buffer };
+
+/** Carried out in this order. */
+export type KeyChange = {
+  retire: string[];
+  /** The one that signs now begins to retire. */
+  activate: string | null;
+  add: NewSigningKey[];
+  effects: Effect[];
+};
 
 export type SigningKeyRows = ReturnType<typeof createSigningKeyRows>;
 
-export function createSigningKeyRows(db: Db, now: () => Date) {
+export function createSigningKeyRows(db: Db, newId: () => string) {
   return {
-    async all(): Promise<StoredSigningKey[]> {
-      const rows = await db.selectFrom('signing_keys').selectAll().execute();
-      return rows.map((row) => ({
-        kid: row.kid,
-        algorithm: row.algorithm,
-        encryptedPrivateKey: row.encrypted_private_key,
-      }));
+    /** All that there are and were, in the order of their making. */
+    list: () => records(db),
+
+    /** Those that are good for something. */
+    usable: () => usable(db),
+
+    /** One change at a time. @param decide may throw */
+    async change(now: Date, decide: (keys: SigningKeyRecord[]) => Promise<KeyChange>): Promise<void> {
+      await db.transaction().execute(async (trx) => {
+        await takeTurns(trx);
+        const { retire, activate, add, effects } = await decide(await records(trx));
+        for (const kid of retire) {
+          const retired = { state: 'retired', retired_at: now, encrypted_private_key: null } as const;
+          await trx.updateTable('signing_keys').set(retired).where('kid', '=', kid).execute();
+        }
+        if (activate !== null) {
+          const before = { state: 'retiring', retiring_at: now } as const;
+          await trx.updateTable('signing_keys').set(before).where('state', '=', 'active').execute();
+          const next = { state: 'active', activated_at: now } as const;
+          await trx.updateTable('signing_keys').set(next).where('kid', '=', activate).execute();
+        }
+        for (const { kid, algorithm, state, encryptedPrivateKey } of add) {
+          const activatedAt = state === 'active' ? now : null;
+          await trx
+            .insertInto('signing_keys')
+            .values({
+              kid,
+              algorithm,
+              state,
+              encrypted_private_key: encryptedPrivateKey,
+              created_at: now,
+              activated_at: activatedAt,
+            })
+            .execute();
+        }
+        await writeEffects(trx, newId, now, effects);
+      });
     },
 
-    /** Adds the key if there is none yet; of several processes that try, one succeeds. */
-    async addFirst(key: StoredSigningKey): Promise<void> {
-      await db
-        .insertInto('signing_keys')
-        .values({
-          kid: key.kid,
-          algorithm: key.algorithm,
-          encrypted_private_key: key.encryptedPrivateKey,
-          state: 'active',
-          created_at: now(),
-        })
-        .onConflict((conflict) => conflict.doNothing())
-        .execute();
+    /**
+     * @param encrypted gives the same private key under another key; null for one that stays as it is
+     * @returns which have changed
+     */
+    async reencrypt(
+      now: Date,
+      encrypted: (key: StoredSigningKey) => Buffer | null,
+      effects: (kids: string[]) => Effect[],
+    ): Promise<string[]> {
+      return db.transaction().execute(async (trx) => {
+        await takeTurns(trx);
+        const kids: string[] = [];
+        for (const key of await usable(trx)) {
+          const other = encrypted(key);
+          if (!other) continue;
+          await trx
+            .updateTable('signing_keys')
+            .set({ encrypted_private_key: other })
+            .where('kid', '=', key.kid)
+            .execute();
+          kids.push(key.kid);
+        }
+        await writeEffects(trx, newId, now, effects(kids));
+        return kids;
+      });
     },
+  };
+}
+
+/** Until the commit. */
+async function takeTurns(trx: Db): Promise<void> {
+  await sql`SELECT pg_advisory_xact_lock(hashtext('latchkey signing keys'))`.execute(trx);
+}
+
+async function rowsOf(db: Db) {
+  // The first two were made at once.
+  const order = sql`created_at, activated_at NULLS LAST, kid`;
+  return db.selectFrom('signing_keys').selectAll().orderBy(order).execute();
+}
+
+async function records(db: Db): Promise<SigningKeyRecord[]> {
+  return (await rowsOf(db)).map(toRecord);
+}
+
+async function usable(db: Db): Promise<StoredSigningKey[]> {
+  return (await rowsOf(db)).flatMap((row) =>
+    row.encrypted_private_key ? [{ ...toRecord(row), encryptedPrivateKey: row.encrypted_private_key }] : [],
+  );
+}
+
+function toRecord(row: Awaited<ReturnType<typeof rowsOf>>[number]): SigningKeyRecord {
+  return {
+    kid: row.kid,
+    algorithm: row.algorithm,
+    state: row.state,
+    publishedAt: row.created_at,
+    activatedAt: row.activated_at,
+    retiringAt: row.retiring_at,
+    retiredAt: row.retired_at,
   };
 }

@@ -43,7 +43,7 @@ export function createStore(db: Db, newId: () => string, now: () => Date): Store
     oauthFlows: createOAuthFlows(db),
     outbox: createOutbox(db, newId),
     auditTrail: createAuditTrail(db),
-    signingKeys: createSigningKeyRows(db, now),
+    signingKeys: createSigningKeyRows(db, newId),
     roles: createRoles(db, newId),
     userRecords: createUserRecords(db, newId, now),
     serviceAccounts: createServiceAccounts(db, newId, now),

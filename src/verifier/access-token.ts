@@ -1,5 +1,6 @@
 // The one form of access token that this service makes and accepts: RFC 9068, compact, canonical to the last bit.
 import { type KeyObject, verify as verifySignature } from 'node:crypto';
+import type { SigningAlgorithm } from '../domain/key-schedule.ts';
 import { isServiceName } from '../domain/service-name.ts';
 import { isUuid } from '../domain/uuid.ts';
 
@@ -28,7 +29,7 @@ export type AccessClaims = {
 /** A key whose signatures are accepted. */
 export type VerificationKey = {
   kid: string;
-  algorithm: 'EdDSA';
+  algorithm: SigningAlgorithm;
   /** Whether this key has made this signature of these bytes. */
   hasSigned(content: Buffer, signature: Buffer): boolean;
 };
@@ -42,28 +43,42 @@ export const CLIENT_ID = 'latchkey';
 /** In characters. HTTP servers take headers of 8 KiB and more. */
 export const MAX_TOKEN_LENGTH = 4096;
 
-const ED25519_SIGNATURE_BYTES = 64;
+/** Of either algorithm: of ES256, r and s (RFC 7518 section 3.4). */
+const SIGNATURE_BYTES = 64;
 /** Clocks of processes differ by this much at the most. */
-export const MAX_CLOCK_SKEW_SECONDS = 60;
+const MAX_CLOCK_SKEW_SECONDS = 60;
+/** How long after the last token of a kind was made, as far as anybody knows, one of them may be good; in milliseconds. */
+export const LAST_TOKEN_MS = (MAX_ACCESS_TTL_SECONDS + 3 * MAX_CLOCK_SKEW_SECONDS) * 1000;
 
-export function accessTokenHeader(kid: string): { alg: string; kid: string; typ: string } {
-  return { alg: 'EdDSA', kid, typ: 'at+jwt' };
+export function accessTokenHeader(key: Pick<VerificationKey, 'kid' | 'algorithm'>): {
+  alg: string;
+  kid: string;
+  typ: string;
+} {
+  return { alg: key.algorithm, kid: key.kid, typ: 'at+jwt' };
 }
 
 /** The key for whoever has only its public half. */
-export function publicVerificationKey(kid: string, publicKey: KeyObject): VerificationKey {
+export function publicVerificationKey(kid: string, algorithm: SigningAlgorithm, publicKey: KeyObject): VerificationKey {
+  const [digest, key] =
+    algorithm === 'EdDSA' ? [null, publicKey] : ['sha256', { key: publicKey, dsaEncoding: 'ieee-p1363' as const }];
   return {
     kid,
-    algorithm: 'EdDSA',
-    hasSigned: (content, signature) => verifySignature(null, content, publicKey, signature),
+    algorithm,
+    hasSigned: (content, signature) => verifySignature(digest, content, key, signature),
   };
+}
+
+/** Of the algorithms that this release knows. */
+export function isSigningAlgorithm(text: string): text is SigningAlgorithm {
+  return text === 'EdDSA' || text === 'ES256';
 }
 
 /** Verification keys by the one header (base64url) under which each may appear: the header is compared, never parsed. */
 export type KeysByHeader = Map<string, VerificationKey>;
 
 export function keysByHeader(keys: VerificationKey[]): KeysByHeader {
-  return new Map(keys.map((key) => [encode(JSON.stringify(accessTokenHeader(key.kid))), key]));
+  return new Map(keys.map((key) => [encode(JSON.stringify(accessTokenHeader(key))), key]));
 }
 
 /** The claims of an authentic token; null whatever is wrong. Says nothing of expiry, audience or revocation. */
@@ -72,13 +87,22 @@ export function openAccessToken(token: string, keys: KeysByHeader, issuer: strin
   return claims && areOurs(claims, issuer, Math.floor(nowMs / 1000)) ? claims : null;
 }
 
+/** Whether it is of a form that a key which is not known here may have signed. */
+export function isOfUnknownKey(token: string, keys: KeysByHeader): boolean {
+  const [header = '', , , ...rest] = token.split('.', 4);
+  if (token.length > MAX_TOKEN_LENGTH || rest.length > 0 || keys.has(header)) return false;
+  const json = decodeCanonical(header)?.toString() ?? '';
+  const [, alg = '', kid = ''] = /^\{"alg":"(\w+)","kid":"([\w-]{43})","typ":"at\+jwt"\}$/.exec(json) ?? [];
+  return kid !== '' && isSigningAlgorithm(alg);
+}
+
 function readAuthenticClaims(token: string, keys: KeysByHeader): AccessClaims | null {
   if (token.length > MAX_TOKEN_LENGTH) return null;
   const [header = '', payload = '', signature = '', ...rest] = token.split('.');
   const key = keys.get(header);
   const json = decodeCanonical(payload);
   const signatureBytes = decodeCanonical(signature);
-  if (rest.length > 0 || !key || !json || signatureBytes?.length !== ED25519_SIGNATURE_BYTES) return null;
+  if (rest.length > 0 || !key || !json || signatureBytes?.length !== SIGNATURE_BYTES) return null;
   const signed = Buffer.from(token.slice(0, header.length + 1 + payload.length), 'latin1');
   if (!key.hasSigned(signed, signatureBytes)) return null;
   return parseCanonicalObject(json.toString());

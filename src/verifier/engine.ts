@@ -2,7 +2,13 @@
 // it cannot tell from memory it says so, and never "yes". Servers and the client library use the same one.
 import type { Standing, StandingOf } from '../domain/change.ts';
 import type { TokenPrincipal } from '../domain/principal.ts';
-import { type AccessClaims, keysByHeader, openAccessToken, type VerificationKey } from './access-token.ts';
+import {
+  type AccessClaims,
+  isOfUnknownKey,
+  keysByHeader,
+  openAccessToken,
+  type VerificationKey,
+} from './access-token.ts';
 import type { RevocationView } from './revocation-view.ts';
 import { createTokenCache } from './token-cache.ts';
 
@@ -36,9 +42,10 @@ export type Verdict = { decision: Decision } | { reason: RefusalReason };
 export type Engine = {
   /**
    * @param audience when not empty, the token must carry it
-   * @returns the token alone when all but its standing is fine, and the view is too old to tell that
+   * @returns the token alone when all but its standing is fine, and the view is too old to tell that; null in its place when
+   *   its key is not known, and may be one that has come since
    */
-  judge(text: string, audience: string): Verdict | { undecided: VerifiedToken };
+  judge(text: string, audience: string): Verdict | { undecided: VerifiedToken | null };
   /** The verdict on an undecided token, by whoever knows what has become of its session. */
   conclude(token: VerifiedToken, standing: Standing): Verdict;
   /** Spares this process the check of a token that it has signed itself. */
@@ -91,7 +98,10 @@ export function createEngine(options: EngineOptions): Engine {
     judge(text, audience) {
       const nowMs = now().getTime();
       const token = authentic(text, nowMs);
-      if (!token) return { reason: 'TOKEN_INVALID' };
+      if (!token) {
+        const mayBeNewer = view.ageMs() > maxViewAgeMs && isOfUnknownKey(text, keys);
+        return mayBeNewer ? { undecided: null } : { reason: 'TOKEN_INVALID' };
+      }
       if (token.expiresAtMs <= nowMs) return { reason: 'TOKEN_EXPIRED' };
       if (audience !== '' && !token.audiences.includes(audience)) return { reason: 'AUDIENCE_MISMATCH' };
       if (view.ageMs() > maxViewAgeMs) return { undecided: token };

@@ -1,6 +1,6 @@
 // What this process knows of sessions, users and roles whose tokens are good no more. Knows how old its knowledge is.
 import type { Change, Standing, StandingOf } from '../domain/change.ts';
-import { MAX_ACCESS_TTL_SECONDS, MAX_CLOCK_SKEW_SECONDS } from './access-token.ts';
+import { LAST_TOKEN_MS } from './access-token.ts';
 
 export type RevocationView = {
   apply(changes: Change[]): void;
@@ -15,9 +15,6 @@ export type RevocationView = {
 
 type UserEntry = { staleBelow: number; revokedBelow: number; dropAt: number };
 type RoleEntry = { staleBelow: number; dropAt: number };
-
-/** Counted from when the change is heard of, which is after it was made: by then every token it stops has expired. */
-const KEEP_MS = (MAX_ACCESS_TTL_SECONDS + 3 * MAX_CLOCK_SKEW_SECONDS) * 1000;
 
 /** @param clock monotonic, in milliseconds */
 export function createRevocationView(clock: () => number = () => performance.now()): RevocationView {
@@ -46,7 +43,8 @@ export function createRevocationView(clock: () => number = () => performance.now
 
   return {
     apply(changes) {
-      const dropAt = clock() + KEEP_MS;
+      // It is heard of after it was made: by then every token that it stops has expired.
+      const dropAt = clock() + LAST_TOKEN_MS;
       for (const change of changes) {
         if (change.kind === 'session_ended') {
           sessions.delete(change.sessionId);

@@ -20,18 +20,27 @@ export type Verifier = Omit<Engine, 'judge' | 'conclude'> & {
   verify(token: string, audience: string, signal?: AbortSignal): Promise<Decision>;
 };
 
-export type VerifierOptions = EngineOptions & { ask: AskStanding };
+export type VerifierOptions = EngineOptions & {
+  ask: AskStanding;
+  /** Brings `useKeys` what the state of record has. @throws when it cannot tell */
+  refreshKeys: () => Promise<void>;
+};
 
-export function createVerifier({ ask, ...options }: VerifierOptions): Verifier {
+export function createVerifier({ ask, refreshKeys, ...options }: VerifierOptions): Verifier {
   const { judge, conclude, ...rest } = createEngine(options);
 
   async function judgeAll(texts: string[], audience: string, signal?: AbortSignal): Promise<Verdict[]> {
-    const judged = texts.map((text) => judge(text, audience));
-    const undecided = judged.flatMap((one) => ('undecided' in one ? one.undecided : []));
+    const known = texts.map((text) => judge(text, audience));
+    const isDecided = known.every((one) => !('undecided' in one));
+    // Where the view is old, so are the keys: one may have come since, and one may be good for nothing any more.
+    if (!isDecided) await refreshKeys();
+    const judged = isDecided ? known : texts.map((text) => judge(text, audience));
+    const undecided = judged.flatMap((one) => ('undecided' in one ? (one.undecided ?? []) : []));
     const standings = undecided.length === 0 ? [] : await ask(undecided.map(standingOf), signal);
     let next = 0;
     return judged.map((one) => {
       if (!('undecided' in one)) return one;
+      if (!one.undecided) return { reason: 'TOKEN_INVALID' };
       const standing = standings[next++];
       if (!standing) throw new Error('the state of record has not answered for every session');
       return conclude(one.undecided, standing);

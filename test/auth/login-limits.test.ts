@@ -92,7 +92,7 @@ test('strangers elsewhere do not keep an owner out who signed in from here befor
   onTestFinished(() => redis.disconnect());
   const limiter = createLimiter(redis, config.limits, { onFallback: () => {} });
   await eventually(() => redis.status === 'ready');
-  const account = accountHash(parseEmail(owner.email), derivePurposeKeys(config.MASTER_KEY).accountHash);
+  const account = accountHash(parseEmail(owner.email), derivePurposeKeys(config.masterKeys).accountHash);
   for (let n = 0; n < 20; n += 1) await limiter.take('LOGIN_ACCOUNT', account);
 
   await signedIn(call, owner);

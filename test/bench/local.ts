@@ -1,6 +1,6 @@
 // Verification in the process itself, as the client library does it: `node local.ts <rounds>` prints a line of JSON a round.
 import { generateKeyPairSync, randomUUID, sign, verify } from 'node:crypto';
-import { privateVerificationKey } from '../../src/keys/private-verification-key.ts';
+import { ownVerificationKey } from '../../src/keys/own-verification-key.ts';
 import { accessTokenHeader } from '../../src/verifier/access-token.ts';
 import { createEngine } from '../../src/verifier/engine.ts';
 import { createRevocationView } from '../../src/verifier/revocation-view.ts';
@@ -8,11 +8,11 @@ import { createRevocationView } from '../../src/verifier/revocation-view.ts';
 const CACHED = 300_000;
 const FIRST_SEEN = 2_000;
 const { privateKey, publicKey } = generateKeyPairSync('ed25519');
-const kid = randomUUID();
+const key = ownVerificationKey(randomUUID(), 'EdDSA', privateKey, publicKey);
 const view = createRevocationView();
 const engine = createEngine({
   issuer: 'http://localhost',
-  keys: [privateVerificationKey(kid, privateKey)],
+  keys: [key],
   revalidateSeconds: 1,
   view,
   maxViewAgeMs: 600_000,
@@ -25,7 +25,7 @@ function issue(): string {
   const id = { sub: randomUUID(), jti: randomUUID(), sid: randomUUID() };
   const claims = { iss: 'http://localhost', aud: ['latchkey'], client_id: 'latchkey', iat, exp: iat + 3600, ...id };
   const payload = { ...claims, email: 'somebody@people.example', roles: ['user'], epoch: 1, roles_epoch: 0 };
-  const parts = [accessTokenHeader(kid), payload].map((part) =>
+  const parts = [accessTokenHeader(key), payload].map((part) =>
     Buffer.from(JSON.stringify(part)).toString('base64url'),
   );
   const signed = parts.join('.');

@@ -7,6 +7,7 @@ import { createGrpcTransport } from '@connectrpc/connect-node';
 import pg from 'pg';
 import { VerifierService } from '../../gen/auth/v1/verifier_service_pb.ts';
 import { readConfig } from '../../src/config.ts';
+import { createKeyRotation } from '../../src/keys/key-rotation.ts';
 import { derivePurposeKeys } from '../../src/keys/purpose-keys.ts';
 import { loadSigningKeys } from '../../src/keys/signing-keys.ts';
 import { openDatabase } from '../../src/store/database.ts';
@@ -26,10 +27,10 @@ const owner = new pg.Client({ connectionString: backends.ownerUrl });
 await owner.connect();
 const config = readConfig(backends.environment);
 const db = openDatabase({ url: config.DATABASE_URL, poolSize: 1, statementTimeoutMs: 5_000 }, () => {});
-const keys = await loadSigningKeys(
-  createSigningKeyRows(db, () => new Date()),
-  derivePurposeKeys(config.MASTER_KEY).signingKeyEncryption,
-);
+const rows = createSigningKeyRows(db, randomUUID);
+const encryptionKeys = derivePurposeKeys(config.masterKeys).signingKeyEncryption;
+const rotation = createKeyRotation({ store: rows, encryptionKeys, policy: config.keyPolicy, now: () => new Date() });
+const keys = await loadSigningKeys(rows, rotation, encryptionKeys);
 
 const userId = randomUUID();
 await owner.query("INSERT INTO users (id, email, full_name, created_at) VALUES ($1, 'x@people.example', 'X', now())", [

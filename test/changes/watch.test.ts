@@ -184,7 +184,7 @@ describe('a cursor', () => {
 test('a cursor of another history of the server is out of range', async () => {
   const watching = watch(app.url);
   await eventually(watching.isComplete);
-  const key = derivePurposeKeys(Buffer.from(app.environment.MASTER_KEY as string, 'base64')).watchCursors;
+  const key = derivePurposeKeys([Buffer.from(app.environment.MASTER_KEY as string, 'base64')]).watchCursors;
   const { snapshot, asOf } = parseCursor(watching.cursor(), key);
   const [history = '', seen = ''] = snapshot.split(' ');
   const [system, timeline, ...rest] = history.split('/');

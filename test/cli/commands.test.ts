@@ -154,7 +154,7 @@ describe('what is said wrongly', () => {
     });
     expect(await latchkey('--help')).toMatchObject({
       exit: 0,
-      output: expect.stringContaining('users, roles, services, audit, outbox'),
+      output: expect.stringContaining('users, roles, services, keys, audit, outbox'),
     });
   });
 });

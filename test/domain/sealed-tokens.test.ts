@@ -1,12 +1,15 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import type { KeyRing } from '../../src/domain/key-ring.ts';
 import { formatMailedToken, parseMailedToken, RESET_TOKEN, VERIFICATION_TOKEN } from '../../src/domain/mailed-token.ts';
+import { flowSecrets, parseFlow } from '../../src/domain/oauth-flow.ts';
+import { formatPageToken, parsePageToken } from '../../src/domain/page-token.ts';
 import { formatRefreshToken, parseRefreshToken } from '../../src/domain/refresh-token.ts';
 import { derivePurposeKeys } from '../../src/keys/purpose-keys.ts';
 
-const keys = derivePurposeKeys(randomBytes(32));
-const otherKeys = derivePurposeKeys(randomBytes(32));
+const keys = derivePurposeKeys([randomBytes(32)]);
+const otherKeys = derivePurposeKeys([randomBytes(32)]);
 
 test('a token says what it was made of', () => {
   fc.assert(
@@ -46,5 +49,26 @@ test('tokens of one kind, purpose or deployment never pass as another', () => {
   expect(parseRefreshToken(refresh, keys.resetTokens)).toBeNull();
   expect(parseRefreshToken(refresh, otherKeys.refreshTokens)).toBeNull();
   expect(parseMailedToken(RESET_TOKEN, reset, otherKeys.resetTokens)).toBeNull();
-  expect(new Set(Object.values(keys).map((key) => key.toString('hex'))).size).toBe(Object.keys(keys).length);
+  expect(new Set(Object.values(keys).map(([key]) => key.toString('hex'))).size).toBe(Object.keys(keys).length);
+});
+
+test('what another accepted key has made is taken, and nothing is made with it', () => {
+  const [old, both, next] = [
+    derivePurposeKeys([randomBytes(32)]),
+    derivePurposeKeys([randomBytes(32)]),
+    derivePurposeKeys([randomBytes(32)]),
+  ].map((each) => each.refreshTokens) as [KeyRing, KeyRing, KeyRing];
+  const ring: KeyRing = [...both, ...old];
+  const token = { sessionId: randomUUID(), counter: 3 };
+  expect(parseRefreshToken(formatRefreshToken(token, old), ring)).toEqual(token);
+  expect(parseRefreshToken(formatRefreshToken(token, ring), both)).toEqual(token);
+  expect(parseRefreshToken(formatRefreshToken(token, ring), old)).toBeNull();
+  expect(parseRefreshToken(formatRefreshToken(token, next), ring)).toBeNull();
+  const flow = flowSecrets(token.sessionId, old);
+  expect(parseFlow(flow.state, flow.binding, ring)).toEqual({ ...flow, id: token.sessionId });
+  // Two halves that were made with different keys are of two flows.
+  expect(parseFlow(flow.state, flowSecrets(token.sessionId, both).binding, ring)).toBeNull();
+  const page = formatPageToken('x', 'question', old);
+  expect(parsePageToken(page, 'question', ring)).toBe('x');
+  expect(() => parsePageToken(page, 'question', both)).toThrow();
 });

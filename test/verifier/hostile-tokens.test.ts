@@ -2,7 +2,8 @@
 import { createHmac, generateKeyPairSync, type KeyObject, randomUUID, sign as signBytes } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { privateVerificationKey } from '../../src/keys/private-verification-key.ts';
+import type { SigningAlgorithm } from '../../src/domain/key-schedule.ts';
+import { ownVerificationKey } from '../../src/keys/own-verification-key.ts';
 import {
   accessTokenHeader,
   MAX_TOKEN_LENGTH,
@@ -15,13 +16,23 @@ import { createVerifier, type VerifierOptions } from '../../src/verifier/verifie
 
 const NOW = new Date('2026-11-23T12:00:00Z');
 const SECONDS = NOW.getTime() / 1000;
-const ours = generateKeyPairSync('ed25519');
-const theirs = generateKeyPairSync('ed25519');
 const kid = 'key-1';
+
+type Pair = { publicKey: KeyObject; privateKey: KeyObject };
+type Signer = { algorithm: SigningAlgorithm; ours: Pair; theirs: Pair };
+const generateP256 = () => generateKeyPairSync('ec', { namedCurve: 'P-256' });
+const eddsa: Signer = {
+  algorithm: 'EdDSA',
+  ours: generateKeyPairSync('ed25519'),
+  theirs: generateKeyPairSync('ed25519'),
+};
+const es256: Signer = { algorithm: 'ES256', ours: generateP256(), theirs: generateP256() };
+const publicOf = ({ algorithm, ours }: Signer) => publicVerificationKey(kid, algorithm, ours.publicKey);
 /** As a client holds it, and as our own processes do. */
-const KEYS: [string, VerificationKey][] = [
-  ['by the public key', publicVerificationKey(kid, ours.publicKey)],
-  ['by the private key', privateVerificationKey(kid, ours.privateKey)],
+const KEYS: [string, Signer, VerificationKey][] = [
+  ['EdDSA, by the public key', eddsa, publicOf(eddsa)],
+  ['EdDSA, by the private key', eddsa, ownVerificationKey(kid, 'EdDSA', eddsa.ours.privateKey, eddsa.ours.publicKey)],
+  ['ES256', es256, ownVerificationKey(kid, 'ES256', es256.ours.privateKey, es256.ours.publicKey)],
 ];
 
 function verifierWith(key: VerificationKey, options: Partial<VerifierOptions> = {}) {
@@ -34,6 +45,7 @@ function verifierWith(key: VerificationKey, options: Partial<VerifierOptions> = 
     view,
     maxViewAgeMs: 60_000,
     ask: () => Promise.reject(new Error('asked')),
+    refreshKeys: () => Promise.reject(new Error('asked')),
     cacheBytes: 1024 * 1024,
     now: () => NOW,
     ...options,
@@ -57,20 +69,26 @@ const claims = {
 
 const base64url = (text: string) => Buffer.from(text).toString('base64url');
 
-/** A token with any bytes in it, rightly signed unless another key is given. */
-function token(
-  payload: string,
-  header = JSON.stringify(accessTokenHeader(kid)),
-  key: KeyObject = ours.privateKey,
-): string {
-  const signed = `${base64url(header)}.${base64url(payload)}`;
-  return `${signed}.${signBytes(null, Buffer.from(signed), key).toString('base64url')}`;
+/** Makes tokens with any bytes in them, rightly signed unless another key is given. */
+function tokensOf({ algorithm, ours }: Signer) {
+  return (
+    payload: string,
+    header = JSON.stringify(accessTokenHeader({ kid, algorithm })),
+    privateKey: KeyObject = ours.privateKey,
+  ): string => {
+    const signed = `${base64url(header)}.${base64url(payload)}`;
+    const key = { key: privateKey, dsaEncoding: 'ieee-p1363' as const };
+    const signature = signBytes(algorithm === 'EdDSA' ? null : 'sha256', Buffer.from(signed), key);
+    return `${signed}.${signature.toString('base64url')}`;
+  };
 }
 
-const good = token(JSON.stringify(claims));
 const outcome = (verdict: Verdict | null) => (verdict && 'reason' in verdict ? verdict.reason : 'accepted');
 
-describe.each(KEYS)('%s', (_, key) => {
+describe.each(KEYS)('%s', (_, signer, key) => {
+  const { algorithm, ours, theirs } = signer;
+  const token = tokensOf(signer);
+  const good = token(JSON.stringify(claims));
   // One for all cases, so that whatever is wrongly kept would show.
   const verifier = verifierWith(key);
   const refusal = (text: string) => outcome(verifier.judge(text, ''));
@@ -135,27 +153,28 @@ describe.each(KEYS)('%s', (_, key) => {
     const jwk = ours.publicKey.export({ format: 'jwk' });
     test.each([
       ['alg none', { alg: 'none', kid, typ: 'at+jwt' }],
+      ['the other algorithm', { alg: algorithm === 'EdDSA' ? 'ES256' : 'EdDSA', kid, typ: 'at+jwt' }],
       ['another algorithm', { alg: 'HS256', kid, typ: 'at+jwt' }],
-      ['no kid', { alg: 'EdDSA', typ: 'at+jwt' }],
-      ['an unknown kid', { alg: 'EdDSA', kid: 'other', typ: 'at+jwt' }],
-      ['an object as kid', { alg: 'EdDSA', kid: {}, typ: 'at+jwt' }],
-      ['typ JWT', { alg: 'EdDSA', kid, typ: 'JWT' }],
-      ['no typ', { alg: 'EdDSA', kid }],
-      ['typ in capitals', { alg: 'EdDSA', kid, typ: 'AT+JWT' }],
-      ['jwk', { ...accessTokenHeader(kid), jwk }],
-      ['jku', { ...accessTokenHeader(kid), jku: 'https://evil.example/jwks.json' }],
-      ['x5u', { ...accessTokenHeader(kid), x5u: 'https://evil.example/cert' }],
-      ['crit', { ...accessTokenHeader(kid), crit: ['exp'] }],
-      ['b64 false', { ...accessTokenHeader(kid), b64: false, crit: ['b64'] }],
-      ['zip', { ...accessTokenHeader(kid), zip: 'DEF' }],
-      ['another order', { typ: 'at+jwt', kid, alg: 'EdDSA' }],
+      ['no kid', { alg: algorithm, typ: 'at+jwt' }],
+      ['an unknown kid', { alg: algorithm, kid: 'other', typ: 'at+jwt' }],
+      ['an object as kid', { alg: algorithm, kid: {}, typ: 'at+jwt' }],
+      ['typ JWT', { alg: algorithm, kid, typ: 'JWT' }],
+      ['no typ', { alg: algorithm, kid }],
+      ['typ in capitals', { alg: algorithm, kid, typ: 'AT+JWT' }],
+      ['jwk', { ...accessTokenHeader({ kid, algorithm }), jwk }],
+      ['jku', { ...accessTokenHeader({ kid, algorithm }), jku: 'https://evil.example/jwks.json' }],
+      ['x5u', { ...accessTokenHeader({ kid, algorithm }), x5u: 'https://evil.example/cert' }],
+      ['crit', { ...accessTokenHeader({ kid, algorithm }), crit: ['exp'] }],
+      ['b64 false', { ...accessTokenHeader({ kid, algorithm }), b64: false, crit: ['b64'] }],
+      ['zip', { ...accessTokenHeader({ kid, algorithm }), zip: 'DEF' }],
+      ['another order', { typ: 'at+jwt', kid, alg: algorithm }],
     ])('with %s it is refused', (_, header) => {
       expect(refusal(token(json, JSON.stringify(header)))).toBe('TOKEN_INVALID');
     });
 
     test('a name of every object is no key', () => {
       for (const name of ['__proto__', 'constructor', 'toString']) {
-        expect(refusal(token(json, JSON.stringify(accessTokenHeader(name))))).toBe('TOKEN_INVALID');
+        expect(refusal(token(json, JSON.stringify(accessTokenHeader({ kid: name, algorithm }))))).toBe('TOKEN_INVALID');
         expect(refusal(`${name}.${good.split('.').slice(1).join('.')}`)).toBe('TOKEN_INVALID');
       }
     });
@@ -237,7 +256,7 @@ describe.each(KEYS)('%s', (_, key) => {
 });
 
 test('an answer is kept no longer than the token lives', () => {
-  const last = token(JSON.stringify({ ...claims, exp: SECONDS + 1 }));
-  const verdict = verifierWith(publicVerificationKey(kid, ours.publicKey), { revalidateSeconds: 60 }).judge(last, '');
+  const last = tokensOf(eddsa)(JSON.stringify({ ...claims, exp: SECONDS + 1 }));
+  const verdict = verifierWith(publicOf(eddsa), { revalidateSeconds: 60 }).judge(last, '');
   expect(verdict).toMatchObject({ decision: { revalidateAt: new Date((SECONDS + 1) * 1000) } });
 });

@@ -3,16 +3,17 @@ import { generateKeyPairSync, randomUUID, sign } from 'node:crypto';
 import v8 from 'node:v8';
 import vm from 'node:vm';
 import { expect, test } from 'vitest';
-import { privateVerificationKey } from '../../src/keys/private-verification-key.ts';
+import { ownVerificationKey } from '../../src/keys/own-verification-key.ts';
 import { decisionJson, decisionSize, writeDecision } from '../../src/server/lean/say-decision.ts';
 import { accessTokenHeader } from '../../src/verifier/access-token.ts';
 import { createRevocationView } from '../../src/verifier/revocation-view.ts';
 import { createTokenCache } from '../../src/verifier/token-cache.ts';
 import { createVerifier } from '../../src/verifier/verifier.ts';
 
-const { privateKey } = generateKeyPairSync('ed25519');
-const key = privateVerificationKey('k', privateKey);
-const otherKey = privateVerificationKey('other', generateKeyPairSync('ed25519').privateKey);
+const { privateKey, publicKey } = generateKeyPairSync('ed25519');
+const key = ownVerificationKey('k', 'EdDSA', privateKey, publicKey);
+const other = generateKeyPairSync('ed25519');
+const otherKey = ownVerificationKey('other', 'EdDSA', other.privateKey, other.publicKey);
 const ISSUED_AT = Math.floor(Date.now() / 1000) - 5;
 
 function setUp(cacheBytes: number) {
@@ -26,6 +27,7 @@ function setUp(cacheBytes: number) {
     view,
     maxViewAgeMs: 600_000,
     ask: () => Promise.reject(new Error('asked')),
+    refreshKeys: () => Promise.reject(new Error('asked')),
     cacheBytes,
     now: () => new Date(clock.now),
   });
@@ -50,7 +52,7 @@ function issue(): Issued {
     epoch: 1,
     roles_epoch: 0,
   };
-  const [header, payload] = [accessTokenHeader('k'), claims].map((part) =>
+  const [header, payload] = [accessTokenHeader(key), claims].map((part) =>
     Buffer.from(JSON.stringify(part)).toString('base64url'),
   );
   const signed = `${header}.${payload}`;

@@ -2,20 +2,20 @@
 // @generated from file auth/v1/admin_service.proto (package auth.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_auth_v1_options } from "./options_pb.ts";
 import type { User } from "./types_pb.ts";
 import { file_auth_v1_types } from "./types_pb.ts";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
-import type { JsonObject, Message } from "@bufbuild/protobuf";
+import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file auth/v1/admin_service.proto.
  */
 export const file_auth_v1_admin_service: GenFile = /*@__PURE__*/
-  fileDesc("ChthdXRoL3YxL2FkbWluX3NlcnZpY2UucHJvdG8SB2F1dGgudjEiuQEKClVzZXJSZWNvcmQSGwoEdXNlchgBIAEoCzINLmF1dGgudjEuVXNlchIvCgtkaXNhYmxlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMaGFzX3Bhc3N3b3JkGAMgASgIEhAKCHNlc3Npb25zGAQgASgFEiIKBmdyYW50cxgFIAMoCzISLmF1dGgudjEuUm9sZUdyYW50EhEKCXByb3ZpZGVycxgGIAMoCSKdAQoJUm9sZUdyYW50EgwKBHJvbGUYASABKAkSLgoKZ3JhbnRlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKZ3JhbnRlZF9ieRgDIAEoCRIOCgZyZWFzb24YBCABKAkSLgoKZXhwaXJlc19hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiPAoOR2V0VXNlclJlcXVlc3QSEQoHdXNlcl9pZBgBIAEoCUgAEg8KBWVtYWlsGAIgASgJSABCBgoEdXNlciI0Cg9HZXRVc2VyUmVzcG9uc2USIQoEdXNlchgBIAEoCzITLmF1dGgudjEuVXNlclJlY29yZCKDAQoSU2VhcmNoVXNlcnNSZXF1ZXN0EhQKDGVtYWlsX3ByZWZpeBgBIAEoCRIMCgRyb2xlGAIgASgJEhUKCGRpc2FibGVkGAMgASgISACIAQESEQoJcGFnZV9zaXplGAQgASgFEhIKCnBhZ2VfdG9rZW4YBSABKAlCCwoJX2Rpc2FibGVkIlIKE1NlYXJjaFVzZXJzUmVzcG9uc2USIgoFdXNlcnMYASADKAsyEy5hdXRoLnYxLlVzZXJSZWNvcmQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIkUKEUNyZWF0ZVVzZXJSZXF1ZXN0Eg0KBWVtYWlsGAEgASgJEhEKCWZ1bGxfbmFtZRgCIAEoCRIOCgZyZWFzb24YAyABKAkiJQoSQ3JlYXRlVXNlclJlc3BvbnNlEg8KB3VzZXJfaWQYASABKAkiOgoSSW1wb3J0VXNlcnNSZXF1ZXN0EiQKBXVzZXJzGAEgAygLMhUuYXV0aC52MS5JbXBvcnRlZFVzZXIibAoMSW1wb3J0ZWRVc2VyEgsKA3JvdxgBIAEoAxINCgVlbWFpbBgCIAEoCRIRCglmdWxsX25hbWUYAyABKAkSFgoOZW1haWxfdmVyaWZpZWQYBCABKAgSFQoNcGFzc3dvcmRfaGFzaBgFIAEoCSJXChNJbXBvcnRVc2Vyc1Jlc3BvbnNlEhAKCGltcG9ydGVkGAEgAygDEhAKCGV4aXN0aW5nGAIgAygDEhwKA2JhZBgDIAMoCzIPLmF1dGgudjEuQmFkUm93IjkKBkJhZFJvdxILCgNyb3cYASABKAMSDQoFZmllbGQYAiABKAkSEwoLZGVzY3JpcHRpb24YAyABKAkiNQoSRGlzYWJsZVVzZXJSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIhUKE0Rpc2FibGVVc2VyUmVzcG9uc2UiNAoRRW5hYmxlVXNlclJlcXVlc3QSDwoHdXNlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiFAoSRW5hYmxlVXNlclJlc3BvbnNlIjQKEURlbGV0ZVVzZXJSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIhQKEkRlbGV0ZVVzZXJSZXNwb25zZSI8ChlSZXF1aXJlTmV3UGFzc3dvcmRSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIhwKGlJlcXVpcmVOZXdQYXNzd29yZFJlc3BvbnNlIjkKFkVuZFVzZXJTZXNzaW9uc1JlcXVlc3QSDwoHdXNlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiKAoXRW5kVXNlclNlc3Npb25zUmVzcG9uc2USDQoFZW5kZWQYASABKAUiRQoRVW5sb2NrVXNlclJlcXVlc3QSDwoHdXNlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkSDwoHYWRkcmVzcxgDIAEoCSIUChJVbmxvY2tVc2VyUmVzcG9uc2UiSwoEUm9sZRIMCgRuYW1lGAEgASgJEhMKC2Rlc2NyaXB0aW9uGAIgASgJEg8KB2ltcGxpZXMYAyADKAkSDwoHZ3JhbnRlchgEIAEoCSLnAQoOU2VydmljZUFjY291bnQSCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCRITCgtkZXNjcmlwdGlvbhgDIAEoCRIuCgpjcmVhdGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgpjcmVhdGVkX2J5GAUgASgJEi8KC2Rpc2FibGVkX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVyb2xlcxgHIAMoCRIiCgZncmFudHMYCCADKAsyEi5hdXRoLnYxLlJvbGVHcmFudCJQChtDcmVhdGVTZXJ2aWNlQWNjb3VudFJlcXVlc3QSDAoEbmFtZRgBIAEoCRITCgtkZXNjcmlwdGlvbhgCIAEoCRIOCgZyZWFzb24YAyABKAkiOgocQ3JlYXRlU2VydmljZUFjY291bnRSZXNwb25zZRIaChJzZXJ2aWNlX2FjY291bnRfaWQYASABKAkiHAoaTGlzdFNlcnZpY2VBY2NvdW50c1JlcXVlc3QiUAobTGlzdFNlcnZpY2VBY2NvdW50c1Jlc3BvbnNlEjEKEHNlcnZpY2VfYWNjb3VudHMYASADKAsyFy5hdXRoLnYxLlNlcnZpY2VBY2NvdW50IkoKHERpc2FibGVTZXJ2aWNlQWNjb3VudFJlcXVlc3QSGgoSc2VydmljZV9hY2NvdW50X2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSIfCh1EaXNhYmxlU2VydmljZUFjY291bnRSZXNwb25zZSJJChtFbmFibGVTZXJ2aWNlQWNjb3VudFJlcXVlc3QSGgoSc2VydmljZV9hY2NvdW50X2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSIeChxFbmFibGVTZXJ2aWNlQWNjb3VudFJlc3BvbnNlIkkKG0RlbGV0ZVNlcnZpY2VBY2NvdW50UmVxdWVzdBIaChJzZXJ2aWNlX2FjY291bnRfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIh4KHERlbGV0ZVNlcnZpY2VBY2NvdW50UmVzcG9uc2Ui+AEKBkFwaUtleRIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEi4KCmNyZWF0ZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCmNyZWF0ZWRfYnkYBCABKAkSLgoKZXhwaXJlc19hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKcmV2b2tlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMbGFzdF91c2VkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJ/ChNDcmVhdGVBcGlLZXlSZXF1ZXN0EhoKEnNlcnZpY2VfYWNjb3VudF9pZBgBIAEoCRIMCgRuYW1lGAIgASgJEi4KCmV4cGlyZXNfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBnJlYXNvbhgEIAEoCSI7ChRDcmVhdGVBcGlLZXlSZXNwb25zZRISCgphcGlfa2V5X2lkGAEgASgJEg8KB2FwaV9rZXkYAiABKAkiMAoSTGlzdEFwaUtleXNSZXF1ZXN0EhoKEnNlcnZpY2VfYWNjb3VudF9pZBgBIAEoCSI4ChNMaXN0QXBpS2V5c1Jlc3BvbnNlEiEKCGFwaV9rZXlzGAEgAygLMg8uYXV0aC52MS5BcGlLZXkiOQoTUmV2b2tlQXBpS2V5UmVxdWVzdBISCgphcGlfa2V5X2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSIWChRSZXZva2VBcGlLZXlSZXNwb25zZSLhAgoKQXVkaXRFdmVudBILCgNzZXEYASABKAMSCgoCaWQYAiABKAkSLwoLb2NjdXJyZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBHR5cGUYBCABKAkSDwoHdXNlcl9pZBgFIAEoCRISCgpzZXNzaW9uX2lkGAYgASgJEg8KB2FjY291bnQYByABKAkSDgoGZGV0YWlsGAggASgJEg0KBWFjdG9yGAkgASgJEg4KBnRhcmdldBgKIAEoCRInCgZiZWZvcmUYCyABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EiYKBWFmdGVyGAwgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIPCgdhZGRyZXNzGA0gASgJEhIKCnVzZXJfYWdlbnQYDiABKAkSEgoKcmVxdWVzdF9pZBgPIAEoCRIMCgRoYXNoGBAgASgMIsMBChdRdWVyeUF1ZGl0RXZlbnRzUmVxdWVzdBIPCgd1c2VyX2lkGAEgASgJEg0KBWFjdG9yGAIgASgJEgwKBHR5cGUYAyABKAkSKAoEZnJvbRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKQoFdW50aWwYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCXBhZ2Vfc2l6ZRgGIAEoBRISCgpwYWdlX3Rva2VuGAcgASgJIlgKGFF1ZXJ5QXVkaXRFdmVudHNSZXNwb25zZRIjCgZldmVudHMYASADKAsyEy5hdXRoLnYxLkF1ZGl0RXZlbnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIlsKGFN0cmVhbUF1ZGl0RXZlbnRzUmVxdWVzdBIRCglhZnRlcl9zZXEYASABKAMSDwoHdXNlcl9pZBgCIAEoCRINCgVhY3RvchgDIAEoCRIMCgR0eXBlGAQgASgJIlAKGVN0cmVhbUF1ZGl0RXZlbnRzUmVzcG9uc2USIwoGZXZlbnRzGAEgAygLMhMuYXV0aC52MS5BdWRpdEV2ZW50Eg4KBmN1cnNvchgCIAEoAyISChBMaXN0Um9sZXNSZXF1ZXN0IjEKEUxpc3RSb2xlc1Jlc3BvbnNlEhwKBXJvbGVzGAEgAygLMg0uYXV0aC52MS5Sb2xlIjAKEURlZmluZVJvbGVSZXF1ZXN0EhsKBHJvbGUYASABKAsyDS5hdXRoLnYxLlJvbGUiFAoSRGVmaW5lUm9sZVJlc3BvbnNlIiEKEURlbGV0ZVJvbGVSZXF1ZXN0EgwKBG5hbWUYASABKAkiFAoSRGVsZXRlUm9sZVJlc3BvbnNlIo0BChBHcmFudFJvbGVSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSDAoEcm9sZRgCIAEoCRIOCgZyZWFzb24YAyABKAkSLgoKZXhwaXJlc19hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGgoSc2VydmljZV9hY2NvdW50X2lkGAUgASgJIhMKEUdyYW50Um9sZVJlc3BvbnNlIl4KEVJldm9rZVJvbGVSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSDAoEcm9sZRgCIAEoCRIOCgZyZWFzb24YAyABKAkSGgoSc2VydmljZV9hY2NvdW50X2lkGAQgASgJIhQKElJldm9rZVJvbGVSZXNwb25zZTKGEQoMQWRtaW5TZXJ2aWNlEkIKB0dldFVzZXISFy5hdXRoLnYxLkdldFVzZXJSZXF1ZXN0GhguYXV0aC52MS5HZXRVc2VyUmVzcG9uc2UiBMjzGAQSTgoLU2VhcmNoVXNlcnMSGy5hdXRoLnYxLlNlYXJjaFVzZXJzUmVxdWVzdBocLmF1dGgudjEuU2VhcmNoVXNlcnNSZXNwb25zZSIEyPMYBBJLCgpDcmVhdGVVc2VyEhouYXV0aC52MS5DcmVhdGVVc2VyUmVxdWVzdBobLmF1dGgudjEuQ3JlYXRlVXNlclJlc3BvbnNlIgTI8xgEElIKC0ltcG9ydFVzZXJzEhsuYXV0aC52MS5JbXBvcnRVc2Vyc1JlcXVlc3QaHC5hdXRoLnYxLkltcG9ydFVzZXJzUmVzcG9uc2UiBMjzGAQoATABEk4KC0Rpc2FibGVVc2VyEhsuYXV0aC52MS5EaXNhYmxlVXNlclJlcXVlc3QaHC5hdXRoLnYxLkRpc2FibGVVc2VyUmVzcG9uc2UiBMjzGAQSSwoKRW5hYmxlVXNlchIaLmF1dGgudjEuRW5hYmxlVXNlclJlcXVlc3QaGy5hdXRoLnYxLkVuYWJsZVVzZXJSZXNwb25zZSIEyPMYBBJLCgpEZWxldGVVc2VyEhouYXV0aC52MS5EZWxldGVVc2VyUmVxdWVzdBobLmF1dGgudjEuRGVsZXRlVXNlclJlc3BvbnNlIgTI8xgEEmMKElJlcXVpcmVOZXdQYXNzd29yZBIiLmF1dGgudjEuUmVxdWlyZU5ld1Bhc3N3b3JkUmVxdWVzdBojLmF1dGgudjEuUmVxdWlyZU5ld1Bhc3N3b3JkUmVzcG9uc2UiBMjzGAQSWgoPRW5kVXNlclNlc3Npb25zEh8uYXV0aC52MS5FbmRVc2VyU2Vzc2lvbnNSZXF1ZXN0GiAuYXV0aC52MS5FbmRVc2VyU2Vzc2lvbnNSZXNwb25zZSIEyPMYBBJLCgpVbmxvY2tVc2VyEhouYXV0aC52MS5VbmxvY2tVc2VyUmVxdWVzdBobLmF1dGgudjEuVW5sb2NrVXNlclJlc3BvbnNlIgTI8xgEEkgKCUxpc3RSb2xlcxIZLmF1dGgudjEuTGlzdFJvbGVzUmVxdWVzdBoaLmF1dGgudjEuTGlzdFJvbGVzUmVzcG9uc2UiBMjzGAQSSwoKRGVmaW5lUm9sZRIaLmF1dGgudjEuRGVmaW5lUm9sZVJlcXVlc3QaGy5hdXRoLnYxLkRlZmluZVJvbGVSZXNwb25zZSIEyPMYBBJLCgpEZWxldGVSb2xlEhouYXV0aC52MS5EZWxldGVSb2xlUmVxdWVzdBobLmF1dGgudjEuRGVsZXRlUm9sZVJlc3BvbnNlIgTI8xgEEkgKCUdyYW50Um9sZRIZLmF1dGgudjEuR3JhbnRSb2xlUmVxdWVzdBoaLmF1dGgudjEuR3JhbnRSb2xlUmVzcG9uc2UiBMjzGAQSSwoKUmV2b2tlUm9sZRIaLmF1dGgudjEuUmV2b2tlUm9sZVJlcXVlc3QaGy5hdXRoLnYxLlJldm9rZVJvbGVSZXNwb25zZSIEyPMYBBJpChRDcmVhdGVTZXJ2aWNlQWNjb3VudBIkLmF1dGgudjEuQ3JlYXRlU2VydmljZUFjY291bnRSZXF1ZXN0GiUuYXV0aC52MS5DcmVhdGVTZXJ2aWNlQWNjb3VudFJlc3BvbnNlIgTI8xgEEmYKE0xpc3RTZXJ2aWNlQWNjb3VudHMSIy5hdXRoLnYxLkxpc3RTZXJ2aWNlQWNjb3VudHNSZXF1ZXN0GiQuYXV0aC52MS5MaXN0U2VydmljZUFjY291bnRzUmVzcG9uc2UiBMjzGAQSbAoVRGlzYWJsZVNlcnZpY2VBY2NvdW50EiUuYXV0aC52MS5EaXNhYmxlU2VydmljZUFjY291bnRSZXF1ZXN0GiYuYXV0aC52MS5EaXNhYmxlU2VydmljZUFjY291bnRSZXNwb25zZSIEyPMYBBJpChRFbmFibGVTZXJ2aWNlQWNjb3VudBIkLmF1dGgudjEuRW5hYmxlU2VydmljZUFjY291bnRSZXF1ZXN0GiUuYXV0aC52MS5FbmFibGVTZXJ2aWNlQWNjb3VudFJlc3BvbnNlIgTI8xgEEmkKFERlbGV0ZVNlcnZpY2VBY2NvdW50EiQuYXV0aC52MS5EZWxldGVTZXJ2aWNlQWNjb3VudFJlcXVlc3QaJS5hdXRoLnYxLkRlbGV0ZVNlcnZpY2VBY2NvdW50UmVzcG9uc2UiBMjzGAQSUQoMQ3JlYXRlQXBpS2V5EhwuYXV0aC52MS5DcmVhdGVBcGlLZXlSZXF1ZXN0Gh0uYXV0aC52MS5DcmVhdGVBcGlLZXlSZXNwb25zZSIEyPMYBBJOCgtMaXN0QXBpS2V5cxIbLmF1dGgudjEuTGlzdEFwaUtleXNSZXF1ZXN0GhwuYXV0aC52MS5MaXN0QXBpS2V5c1Jlc3BvbnNlIgTI8xgEElEKDFJldm9rZUFwaUtleRIcLmF1dGgudjEuUmV2b2tlQXBpS2V5UmVxdWVzdBodLmF1dGgudjEuUmV2b2tlQXBpS2V5UmVzcG9uc2UiBMjzGAQSXQoQUXVlcnlBdWRpdEV2ZW50cxIgLmF1dGgudjEuUXVlcnlBdWRpdEV2ZW50c1JlcXVlc3QaIS5hdXRoLnYxLlF1ZXJ5QXVkaXRFdmVudHNSZXNwb25zZSIEyPMYBBJiChFTdHJlYW1BdWRpdEV2ZW50cxIhLmF1dGgudjEuU3RyZWFtQXVkaXRFdmVudHNSZXF1ZXN0GiIuYXV0aC52MS5TdHJlYW1BdWRpdEV2ZW50c1Jlc3BvbnNlIgTI8xgEMAFiBnByb3RvMw", [file_auth_v1_options, file_auth_v1_types, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("ChthdXRoL3YxL2FkbWluX3NlcnZpY2UucHJvdG8SB2F1dGgudjEiuQEKClVzZXJSZWNvcmQSGwoEdXNlchgBIAEoCzINLmF1dGgudjEuVXNlchIvCgtkaXNhYmxlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMaGFzX3Bhc3N3b3JkGAMgASgIEhAKCHNlc3Npb25zGAQgASgFEiIKBmdyYW50cxgFIAMoCzISLmF1dGgudjEuUm9sZUdyYW50EhEKCXByb3ZpZGVycxgGIAMoCSKdAQoJUm9sZUdyYW50EgwKBHJvbGUYASABKAkSLgoKZ3JhbnRlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKZ3JhbnRlZF9ieRgDIAEoCRIOCgZyZWFzb24YBCABKAkSLgoKZXhwaXJlc19hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiPAoOR2V0VXNlclJlcXVlc3QSEQoHdXNlcl9pZBgBIAEoCUgAEg8KBWVtYWlsGAIgASgJSABCBgoEdXNlciI0Cg9HZXRVc2VyUmVzcG9uc2USIQoEdXNlchgBIAEoCzITLmF1dGgudjEuVXNlclJlY29yZCKDAQoSU2VhcmNoVXNlcnNSZXF1ZXN0EhQKDGVtYWlsX3ByZWZpeBgBIAEoCRIMCgRyb2xlGAIgASgJEhUKCGRpc2FibGVkGAMgASgISACIAQESEQoJcGFnZV9zaXplGAQgASgFEhIKCnBhZ2VfdG9rZW4YBSABKAlCCwoJX2Rpc2FibGVkIlIKE1NlYXJjaFVzZXJzUmVzcG9uc2USIgoFdXNlcnMYASADKAsyEy5hdXRoLnYxLlVzZXJSZWNvcmQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIkUKEUNyZWF0ZVVzZXJSZXF1ZXN0Eg0KBWVtYWlsGAEgASgJEhEKCWZ1bGxfbmFtZRgCIAEoCRIOCgZyZWFzb24YAyABKAkiJQoSQ3JlYXRlVXNlclJlc3BvbnNlEg8KB3VzZXJfaWQYASABKAkiOgoSSW1wb3J0VXNlcnNSZXF1ZXN0EiQKBXVzZXJzGAEgAygLMhUuYXV0aC52MS5JbXBvcnRlZFVzZXIibAoMSW1wb3J0ZWRVc2VyEgsKA3JvdxgBIAEoAxINCgVlbWFpbBgCIAEoCRIRCglmdWxsX25hbWUYAyABKAkSFgoOZW1haWxfdmVyaWZpZWQYBCABKAgSFQoNcGFzc3dvcmRfaGFzaBgFIAEoCSJXChNJbXBvcnRVc2Vyc1Jlc3BvbnNlEhAKCGltcG9ydGVkGAEgAygDEhAKCGV4aXN0aW5nGAIgAygDEhwKA2JhZBgDIAMoCzIPLmF1dGgudjEuQmFkUm93IjkKBkJhZFJvdxILCgNyb3cYASABKAMSDQoFZmllbGQYAiABKAkSEwoLZGVzY3JpcHRpb24YAyABKAkiNQoSRGlzYWJsZVVzZXJSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIhUKE0Rpc2FibGVVc2VyUmVzcG9uc2UiNAoRRW5hYmxlVXNlclJlcXVlc3QSDwoHdXNlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiFAoSRW5hYmxlVXNlclJlc3BvbnNlIjQKEURlbGV0ZVVzZXJSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIhQKEkRlbGV0ZVVzZXJSZXNwb25zZSI8ChlSZXF1aXJlTmV3UGFzc3dvcmRSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIhwKGlJlcXVpcmVOZXdQYXNzd29yZFJlc3BvbnNlIjkKFkVuZFVzZXJTZXNzaW9uc1JlcXVlc3QSDwoHdXNlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiKAoXRW5kVXNlclNlc3Npb25zUmVzcG9uc2USDQoFZW5kZWQYASABKAUiRQoRVW5sb2NrVXNlclJlcXVlc3QSDwoHdXNlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkSDwoHYWRkcmVzcxgDIAEoCSIUChJVbmxvY2tVc2VyUmVzcG9uc2UiSwoEUm9sZRIMCgRuYW1lGAEgASgJEhMKC2Rlc2NyaXB0aW9uGAIgASgJEg8KB2ltcGxpZXMYAyADKAkSDwoHZ3JhbnRlchgEIAEoCSLnAQoOU2VydmljZUFjY291bnQSCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCRITCgtkZXNjcmlwdGlvbhgDIAEoCRIuCgpjcmVhdGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgpjcmVhdGVkX2J5GAUgASgJEi8KC2Rpc2FibGVkX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVyb2xlcxgHIAMoCRIiCgZncmFudHMYCCADKAsyEi5hdXRoLnYxLlJvbGVHcmFudCJQChtDcmVhdGVTZXJ2aWNlQWNjb3VudFJlcXVlc3QSDAoEbmFtZRgBIAEoCRITCgtkZXNjcmlwdGlvbhgCIAEoCRIOCgZyZWFzb24YAyABKAkiOgocQ3JlYXRlU2VydmljZUFjY291bnRSZXNwb25zZRIaChJzZXJ2aWNlX2FjY291bnRfaWQYASABKAkiHAoaTGlzdFNlcnZpY2VBY2NvdW50c1JlcXVlc3QiUAobTGlzdFNlcnZpY2VBY2NvdW50c1Jlc3BvbnNlEjEKEHNlcnZpY2VfYWNjb3VudHMYASADKAsyFy5hdXRoLnYxLlNlcnZpY2VBY2NvdW50IkoKHERpc2FibGVTZXJ2aWNlQWNjb3VudFJlcXVlc3QSGgoSc2VydmljZV9hY2NvdW50X2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSIfCh1EaXNhYmxlU2VydmljZUFjY291bnRSZXNwb25zZSJJChtFbmFibGVTZXJ2aWNlQWNjb3VudFJlcXVlc3QSGgoSc2VydmljZV9hY2NvdW50X2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSIeChxFbmFibGVTZXJ2aWNlQWNjb3VudFJlc3BvbnNlIkkKG0RlbGV0ZVNlcnZpY2VBY2NvdW50UmVxdWVzdBIaChJzZXJ2aWNlX2FjY291bnRfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIh4KHERlbGV0ZVNlcnZpY2VBY2NvdW50UmVzcG9uc2Ui+AEKBkFwaUtleRIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEi4KCmNyZWF0ZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCmNyZWF0ZWRfYnkYBCABKAkSLgoKZXhwaXJlc19hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKcmV2b2tlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMbGFzdF91c2VkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJ/ChNDcmVhdGVBcGlLZXlSZXF1ZXN0EhoKEnNlcnZpY2VfYWNjb3VudF9pZBgBIAEoCRIMCgRuYW1lGAIgASgJEi4KCmV4cGlyZXNfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBnJlYXNvbhgEIAEoCSI7ChRDcmVhdGVBcGlLZXlSZXNwb25zZRISCgphcGlfa2V5X2lkGAEgASgJEg8KB2FwaV9rZXkYAiABKAkiMAoSTGlzdEFwaUtleXNSZXF1ZXN0EhoKEnNlcnZpY2VfYWNjb3VudF9pZBgBIAEoCSI4ChNMaXN0QXBpS2V5c1Jlc3BvbnNlEiEKCGFwaV9rZXlzGAEgAygLMg8uYXV0aC52MS5BcGlLZXkiOQoTUmV2b2tlQXBpS2V5UmVxdWVzdBISCgphcGlfa2V5X2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSIWChRSZXZva2VBcGlLZXlSZXNwb25zZSKJAwoKU2lnbmluZ0tleRILCgNraWQYASABKAkSEQoJYWxnb3JpdGhtGAIgASgJEigKBXN0YXRlGAMgASgOMhkuYXV0aC52MS5TaWduaW5nS2V5LlN0YXRlEjAKDHB1Ymxpc2hlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMYWN0aXZhdGVkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtyZXRpcmluZ19hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKcmV0aXJlZF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAibAoFU3RhdGUSFQoRU1RBVEVfVU5TUEVDSUZJRUQQABITCg9TVEFURV9QVUJMSVNIRUQQARIQCgxTVEFURV9BQ1RJVkUQAhISCg5TVEFURV9SRVRJUklORxADEhEKDVNUQVRFX1JFVElSRUQQBCIYChZMaXN0U2lnbmluZ0tleXNSZXF1ZXN0IkQKF0xpc3RTaWduaW5nS2V5c1Jlc3BvbnNlEikKDHNpZ25pbmdfa2V5cxgBIAMoCzITLmF1dGgudjEuU2lnbmluZ0tleSIqChhSb3RhdGVTaWduaW5nS2V5c1JlcXVlc3QSDgoGcmVhc29uGAEgASgJIhsKGVJvdGF0ZVNpZ25pbmdLZXlzUmVzcG9uc2UiNgoXUmV0aXJlU2lnbmluZ0tleVJlcXVlc3QSCwoDa2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSIaChhSZXRpcmVTaWduaW5nS2V5UmVzcG9uc2Ui4QIKCkF1ZGl0RXZlbnQSCwoDc2VxGAEgASgDEgoKAmlkGAIgASgJEi8KC29jY3VycmVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgR0eXBlGAQgASgJEg8KB3VzZXJfaWQYBSABKAkSEgoKc2Vzc2lvbl9pZBgGIAEoCRIPCgdhY2NvdW50GAcgASgJEg4KBmRldGFpbBgIIAEoCRINCgVhY3RvchgJIAEoCRIOCgZ0YXJnZXQYCiABKAkSJwoGYmVmb3JlGAsgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBImCgVhZnRlchgMIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSDwoHYWRkcmVzcxgNIAEoCRISCgp1c2VyX2FnZW50GA4gASgJEhIKCnJlcXVlc3RfaWQYDyABKAkSDAoEaGFzaBgQIAEoDCLDAQoXUXVlcnlBdWRpdEV2ZW50c1JlcXVlc3QSDwoHdXNlcl9pZBgBIAEoCRINCgVhY3RvchgCIAEoCRIMCgR0eXBlGAMgASgJEigKBGZyb20YBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEikKBXVudGlsGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIRCglwYWdlX3NpemUYBiABKAUSEgoKcGFnZV90b2tlbhgHIAEoCSJYChhRdWVyeUF1ZGl0RXZlbnRzUmVzcG9uc2USIwoGZXZlbnRzGAEgAygLMhMuYXV0aC52MS5BdWRpdEV2ZW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJbChhTdHJlYW1BdWRpdEV2ZW50c1JlcXVlc3QSEQoJYWZ0ZXJfc2VxGAEgASgDEg8KB3VzZXJfaWQYAiABKAkSDQoFYWN0b3IYAyABKAkSDAoEdHlwZRgEIAEoCSJQChlTdHJlYW1BdWRpdEV2ZW50c1Jlc3BvbnNlEiMKBmV2ZW50cxgBIAMoCzITLmF1dGgudjEuQXVkaXRFdmVudBIOCgZjdXJzb3IYAiABKAMiEgoQTGlzdFJvbGVzUmVxdWVzdCIxChFMaXN0Um9sZXNSZXNwb25zZRIcCgVyb2xlcxgBIAMoCzINLmF1dGgudjEuUm9sZSIwChFEZWZpbmVSb2xlUmVxdWVzdBIbCgRyb2xlGAEgASgLMg0uYXV0aC52MS5Sb2xlIhQKEkRlZmluZVJvbGVSZXNwb25zZSIhChFEZWxldGVSb2xlUmVxdWVzdBIMCgRuYW1lGAEgASgJIhQKEkRlbGV0ZVJvbGVSZXNwb25zZSKNAQoQR3JhbnRSb2xlUmVxdWVzdBIPCgd1c2VyX2lkGAEgASgJEgwKBHJvbGUYAiABKAkSDgoGcmVhc29uGAMgASgJEi4KCmV4cGlyZXNfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhoKEnNlcnZpY2VfYWNjb3VudF9pZBgFIAEoCSITChFHcmFudFJvbGVSZXNwb25zZSJeChFSZXZva2VSb2xlUmVxdWVzdBIPCgd1c2VyX2lkGAEgASgJEgwKBHJvbGUYAiABKAkSDgoGcmVhc29uGAMgASgJEhoKEnNlcnZpY2VfYWNjb3VudF9pZBgEIAEoCSIUChJSZXZva2VSb2xlUmVzcG9uc2UyoxMKDEFkbWluU2VydmljZRJCCgdHZXRVc2VyEhcuYXV0aC52MS5HZXRVc2VyUmVxdWVzdBoYLmF1dGgudjEuR2V0VXNlclJlc3BvbnNlIgTI8xgEEk4KC1NlYXJjaFVzZXJzEhsuYXV0aC52MS5TZWFyY2hVc2Vyc1JlcXVlc3QaHC5hdXRoLnYxLlNlYXJjaFVzZXJzUmVzcG9uc2UiBMjzGAQSSwoKQ3JlYXRlVXNlchIaLmF1dGgudjEuQ3JlYXRlVXNlclJlcXVlc3QaGy5hdXRoLnYxLkNyZWF0ZVVzZXJSZXNwb25zZSIEyPMYBBJSCgtJbXBvcnRVc2VycxIbLmF1dGgudjEuSW1wb3J0VXNlcnNSZXF1ZXN0GhwuYXV0aC52MS5JbXBvcnRVc2Vyc1Jlc3BvbnNlIgTI8xgEKAEwARJOCgtEaXNhYmxlVXNlchIbLmF1dGgudjEuRGlzYWJsZVVzZXJSZXF1ZXN0GhwuYXV0aC52MS5EaXNhYmxlVXNlclJlc3BvbnNlIgTI8xgEEksKCkVuYWJsZVVzZXISGi5hdXRoLnYxLkVuYWJsZVVzZXJSZXF1ZXN0GhsuYXV0aC52MS5FbmFibGVVc2VyUmVzcG9uc2UiBMjzGAQSSwoKRGVsZXRlVXNlchIaLmF1dGgudjEuRGVsZXRlVXNlclJlcXVlc3QaGy5hdXRoLnYxLkRlbGV0ZVVzZXJSZXNwb25zZSIEyPMYBBJjChJSZXF1aXJlTmV3UGFzc3dvcmQSIi5hdXRoLnYxLlJlcXVpcmVOZXdQYXNzd29yZFJlcXVlc3QaIy5hdXRoLnYxLlJlcXVpcmVOZXdQYXNzd29yZFJlc3BvbnNlIgTI8xgEEloKD0VuZFVzZXJTZXNzaW9ucxIfLmF1dGgudjEuRW5kVXNlclNlc3Npb25zUmVxdWVzdBogLmF1dGgudjEuRW5kVXNlclNlc3Npb25zUmVzcG9uc2UiBMjzGAQSSwoKVW5sb2NrVXNlchIaLmF1dGgudjEuVW5sb2NrVXNlclJlcXVlc3QaGy5hdXRoLnYxLlVubG9ja1VzZXJSZXNwb25zZSIEyPMYBBJICglMaXN0Um9sZXMSGS5hdXRoLnYxLkxpc3RSb2xlc1JlcXVlc3QaGi5hdXRoLnYxLkxpc3RSb2xlc1Jlc3BvbnNlIgTI8xgEEksKCkRlZmluZVJvbGUSGi5hdXRoLnYxLkRlZmluZVJvbGVSZXF1ZXN0GhsuYXV0aC52MS5EZWZpbmVSb2xlUmVzcG9uc2UiBMjzGAQSSwoKRGVsZXRlUm9sZRIaLmF1dGgudjEuRGVsZXRlUm9sZVJlcXVlc3QaGy5hdXRoLnYxLkRlbGV0ZVJvbGVSZXNwb25zZSIEyPMYBBJICglHcmFudFJvbGUSGS5hdXRoLnYxLkdyYW50Um9sZVJlcXVlc3QaGi5hdXRoLnYxLkdyYW50Um9sZVJlc3BvbnNlIgTI8xgEEksKClJldm9rZVJvbGUSGi5hdXRoLnYxLlJldm9rZVJvbGVSZXF1ZXN0GhsuYXV0aC52MS5SZXZva2VSb2xlUmVzcG9uc2UiBMjzGAQSaQoUQ3JlYXRlU2VydmljZUFjY291bnQSJC5hdXRoLnYxLkNyZWF0ZVNlcnZpY2VBY2NvdW50UmVxdWVzdBolLmF1dGgudjEuQ3JlYXRlU2VydmljZUFjY291bnRSZXNwb25zZSIEyPMYBBJmChNMaXN0U2VydmljZUFjY291bnRzEiMuYXV0aC52MS5MaXN0U2VydmljZUFjY291bnRzUmVxdWVzdBokLmF1dGgudjEuTGlzdFNlcnZpY2VBY2NvdW50c1Jlc3BvbnNlIgTI8xgEEmwKFURpc2FibGVTZXJ2aWNlQWNjb3VudBIlLmF1dGgudjEuRGlzYWJsZVNlcnZpY2VBY2NvdW50UmVxdWVzdBomLmF1dGgudjEuRGlzYWJsZVNlcnZpY2VBY2NvdW50UmVzcG9uc2UiBMjzGAQSaQoURW5hYmxlU2VydmljZUFjY291bnQSJC5hdXRoLnYxLkVuYWJsZVNlcnZpY2VBY2NvdW50UmVxdWVzdBolLmF1dGgudjEuRW5hYmxlU2VydmljZUFjY291bnRSZXNwb25zZSIEyPMYBBJpChREZWxldGVTZXJ2aWNlQWNjb3VudBIkLmF1dGgudjEuRGVsZXRlU2VydmljZUFjY291bnRSZXF1ZXN0GiUuYXV0aC52MS5EZWxldGVTZXJ2aWNlQWNjb3VudFJlc3BvbnNlIgTI8xgEElEKDENyZWF0ZUFwaUtleRIcLmF1dGgudjEuQ3JlYXRlQXBpS2V5UmVxdWVzdBodLmF1dGgudjEuQ3JlYXRlQXBpS2V5UmVzcG9uc2UiBMjzGAQSTgoLTGlzdEFwaUtleXMSGy5hdXRoLnYxLkxpc3RBcGlLZXlzUmVxdWVzdBocLmF1dGgudjEuTGlzdEFwaUtleXNSZXNwb25zZSIEyPMYBBJRCgxSZXZva2VBcGlLZXkSHC5hdXRoLnYxLlJldm9rZUFwaUtleVJlcXVlc3QaHS5hdXRoLnYxLlJldm9rZUFwaUtleVJlc3BvbnNlIgTI8xgEEloKD0xpc3RTaWduaW5nS2V5cxIfLmF1dGgudjEuTGlzdFNpZ25pbmdLZXlzUmVxdWVzdBogLmF1dGgudjEuTGlzdFNpZ25pbmdLZXlzUmVzcG9uc2UiBMjzGAQSYAoRUm90YXRlU2lnbmluZ0tleXMSIS5hdXRoLnYxLlJvdGF0ZVNpZ25pbmdLZXlzUmVxdWVzdBoiLmF1dGgudjEuUm90YXRlU2lnbmluZ0tleXNSZXNwb25zZSIEyPMYBBJdChBSZXRpcmVTaWduaW5nS2V5EiAuYXV0aC52MS5SZXRpcmVTaWduaW5nS2V5UmVxdWVzdBohLmF1dGgudjEuUmV0aXJlU2lnbmluZ0tleVJlc3BvbnNlIgTI8xgEEl0KEFF1ZXJ5QXVkaXRFdmVudHMSIC5hdXRoLnYxLlF1ZXJ5QXVkaXRFdmVudHNSZXF1ZXN0GiEuYXV0aC52MS5RdWVyeUF1ZGl0RXZlbnRzUmVzcG9uc2UiBMjzGAQSYgoRU3RyZWFtQXVkaXRFdmVudHMSIS5hdXRoLnYxLlN0cmVhbUF1ZGl0RXZlbnRzUmVxdWVzdBoiLmF1dGgudjEuU3RyZWFtQXVkaXRFdmVudHNSZXNwb25zZSIEyPMYBDABYgZwcm90bzM", [file_auth_v1_options, file_auth_v1_types, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * A user as administrators see them.
@@ -1161,6 +1161,211 @@ export const RevokeApiKeyResponseSchema: GenMessage<RevokeApiKeyResponse> = /*@_
   messageDesc(file_auth_v1_admin_service, 42);
 
 /**
+ * A key that signs access tokens. Each goes through the states in their order.
+ *
+ * @generated from message auth.v1.SigningKey
+ */
+export type SigningKey = Message<"auth.v1.SigningKey"> & {
+  /**
+   * As in the header of tokens (RFC 7515 section 4.1.4): its thumbprint (RFC 7638).
+   *
+   * @generated from field: string kid = 1;
+   */
+  kid: string;
+
+  /**
+   * As `alg` in the header of tokens: `EdDSA` or `ES256`.
+   *
+   * @generated from field: string algorithm = 2;
+   */
+  algorithm: string;
+
+  /**
+   * @generated from field: auth.v1.SigningKey.State state = 3;
+   */
+  state: SigningKey_State;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp published_at = 4;
+   */
+  publishedAt?: Timestamp | undefined;
+
+  /**
+   * Not set, as those below, for what has not happened.
+   *
+   * @generated from field: google.protobuf.Timestamp activated_at = 5;
+   */
+  activatedAt?: Timestamp | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp retiring_at = 6;
+   */
+  retiringAt?: Timestamp | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp retired_at = 7;
+   */
+  retiredAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message auth.v1.SigningKey.
+ * Use `create(SigningKeySchema)` to create a new message.
+ */
+export const SigningKeySchema: GenMessage<SigningKey> = /*@__PURE__*/
+  messageDesc(file_auth_v1_admin_service, 43);
+
+/**
+ * @generated from enum auth.v1.SigningKey.State
+ */
+export const SigningKey_State = {
+  /**
+   * @generated from enum value: STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * In the JWKS and in what Watch tells, so that it is known when it signs.
+   *
+   * @generated from enum value: STATE_PUBLISHED = 1;
+   */
+  PUBLISHED: 1,
+
+  /**
+   * Signs.
+   *
+   * @generated from enum value: STATE_ACTIVE = 2;
+   */
+  ACTIVE: 2,
+
+  /**
+   * Signs no more. What it has signed is good, for as long as such a token lives.
+   *
+   * @generated from enum value: STATE_RETIRING = 3;
+   */
+  RETIRING: 3,
+
+  /**
+   * What it has signed is not good, and its private half is gone.
+   *
+   * @generated from enum value: STATE_RETIRED = 4;
+   */
+  RETIRED: 4,
+} as const;
+
+/**
+ * @generated from enum auth.v1.SigningKey.State
+ */
+export type SigningKey_State = (typeof SigningKey_State)[keyof typeof SigningKey_State] | UnknownEnum;
+
+/**
+ * Describes the enum auth.v1.SigningKey.State.
+ */
+export const SigningKey_StateSchema: GenEnum<SigningKey_State> = /*@__PURE__*/
+  enumDesc(file_auth_v1_admin_service, 43, 0);
+
+/**
+ * @generated from message auth.v1.ListSigningKeysRequest
+ */
+export type ListSigningKeysRequest = Message<"auth.v1.ListSigningKeysRequest"> & {
+};
+
+/**
+ * Describes the message auth.v1.ListSigningKeysRequest.
+ * Use `create(ListSigningKeysRequestSchema)` to create a new message.
+ */
+export const ListSigningKeysRequestSchema: GenMessage<ListSigningKeysRequest> = /*@__PURE__*/
+  messageDesc(file_auth_v1_admin_service, 44);
+
+/**
+ * @generated from message auth.v1.ListSigningKeysResponse
+ */
+export type ListSigningKeysResponse = Message<"auth.v1.ListSigningKeysResponse"> & {
+  /**
+   * @generated from field: repeated auth.v1.SigningKey signing_keys = 1;
+   */
+  signingKeys: SigningKey[];
+};
+
+/**
+ * Describes the message auth.v1.ListSigningKeysResponse.
+ * Use `create(ListSigningKeysResponseSchema)` to create a new message.
+ */
+export const ListSigningKeysResponseSchema: GenMessage<ListSigningKeysResponse> = /*@__PURE__*/
+  messageDesc(file_auth_v1_admin_service, 45);
+
+/**
+ * @generated from message auth.v1.RotateSigningKeysRequest
+ */
+export type RotateSigningKeysRequest = Message<"auth.v1.RotateSigningKeysRequest"> & {
+  /**
+   * As of DisableUser.
+   *
+   * @generated from field: string reason = 1;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message auth.v1.RotateSigningKeysRequest.
+ * Use `create(RotateSigningKeysRequestSchema)` to create a new message.
+ */
+export const RotateSigningKeysRequestSchema: GenMessage<RotateSigningKeysRequest> = /*@__PURE__*/
+  messageDesc(file_auth_v1_admin_service, 46);
+
+/**
+ * @generated from message auth.v1.RotateSigningKeysResponse
+ */
+export type RotateSigningKeysResponse = Message<"auth.v1.RotateSigningKeysResponse"> & {
+};
+
+/**
+ * Describes the message auth.v1.RotateSigningKeysResponse.
+ * Use `create(RotateSigningKeysResponseSchema)` to create a new message.
+ */
+export const RotateSigningKeysResponseSchema: GenMessage<RotateSigningKeysResponse> = /*@__PURE__*/
+  messageDesc(file_auth_v1_admin_service, 47);
+
+/**
+ * @generated from message auth.v1.RetireSigningKeyRequest
+ */
+export type RetireSigningKeyRequest = Message<"auth.v1.RetireSigningKeyRequest"> & {
+  /**
+   * As of SigningKey.
+   *
+   * @generated from field: string kid = 1;
+   */
+  kid: string;
+
+  /**
+   * As of DisableUser.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message auth.v1.RetireSigningKeyRequest.
+ * Use `create(RetireSigningKeyRequestSchema)` to create a new message.
+ */
+export const RetireSigningKeyRequestSchema: GenMessage<RetireSigningKeyRequest> = /*@__PURE__*/
+  messageDesc(file_auth_v1_admin_service, 48);
+
+/**
+ * @generated from message auth.v1.RetireSigningKeyResponse
+ */
+export type RetireSigningKeyResponse = Message<"auth.v1.RetireSigningKeyResponse"> & {
+};
+
+/**
+ * Describes the message auth.v1.RetireSigningKeyResponse.
+ * Use `create(RetireSigningKeyResponseSchema)` to create a new message.
+ */
+export const RetireSigningKeyResponseSchema: GenMessage<RetireSigningKeyResponse> = /*@__PURE__*/
+  messageDesc(file_auth_v1_admin_service, 49);
+
+/**
  * Something that happened. Holds no secret and no email.
  *
  * @generated from message auth.v1.AuditEvent
@@ -1273,7 +1478,7 @@ export type AuditEvent = Message<"auth.v1.AuditEvent"> & {
  * Use `create(AuditEventSchema)` to create a new message.
  */
 export const AuditEventSchema: GenMessage<AuditEvent> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 43);
+  messageDesc(file_auth_v1_admin_service, 50);
 
 /**
  * @generated from message auth.v1.QueryAuditEventsRequest
@@ -1328,7 +1533,7 @@ export type QueryAuditEventsRequest = Message<"auth.v1.QueryAuditEventsRequest">
  * Use `create(QueryAuditEventsRequestSchema)` to create a new message.
  */
 export const QueryAuditEventsRequestSchema: GenMessage<QueryAuditEventsRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 44);
+  messageDesc(file_auth_v1_admin_service, 51);
 
 /**
  * @generated from message auth.v1.QueryAuditEventsResponse
@@ -1350,7 +1555,7 @@ export type QueryAuditEventsResponse = Message<"auth.v1.QueryAuditEventsResponse
  * Use `create(QueryAuditEventsResponseSchema)` to create a new message.
  */
 export const QueryAuditEventsResponseSchema: GenMessage<QueryAuditEventsResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 45);
+  messageDesc(file_auth_v1_admin_service, 52);
 
 /**
  * @generated from message auth.v1.StreamAuditEventsRequest
@@ -1386,7 +1591,7 @@ export type StreamAuditEventsRequest = Message<"auth.v1.StreamAuditEventsRequest
  * Use `create(StreamAuditEventsRequestSchema)` to create a new message.
  */
 export const StreamAuditEventsRequestSchema: GenMessage<StreamAuditEventsRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 46);
+  messageDesc(file_auth_v1_admin_service, 53);
 
 /**
  * @generated from message auth.v1.StreamAuditEventsResponse
@@ -1412,7 +1617,7 @@ export type StreamAuditEventsResponse = Message<"auth.v1.StreamAuditEventsRespon
  * Use `create(StreamAuditEventsResponseSchema)` to create a new message.
  */
 export const StreamAuditEventsResponseSchema: GenMessage<StreamAuditEventsResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 47);
+  messageDesc(file_auth_v1_admin_service, 54);
 
 /**
  * @generated from message auth.v1.ListRolesRequest
@@ -1425,7 +1630,7 @@ export type ListRolesRequest = Message<"auth.v1.ListRolesRequest"> & {
  * Use `create(ListRolesRequestSchema)` to create a new message.
  */
 export const ListRolesRequestSchema: GenMessage<ListRolesRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 48);
+  messageDesc(file_auth_v1_admin_service, 55);
 
 /**
  * @generated from message auth.v1.ListRolesResponse
@@ -1442,7 +1647,7 @@ export type ListRolesResponse = Message<"auth.v1.ListRolesResponse"> & {
  * Use `create(ListRolesResponseSchema)` to create a new message.
  */
 export const ListRolesResponseSchema: GenMessage<ListRolesResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 49);
+  messageDesc(file_auth_v1_admin_service, 56);
 
 /**
  * @generated from message auth.v1.DefineRoleRequest
@@ -1459,7 +1664,7 @@ export type DefineRoleRequest = Message<"auth.v1.DefineRoleRequest"> & {
  * Use `create(DefineRoleRequestSchema)` to create a new message.
  */
 export const DefineRoleRequestSchema: GenMessage<DefineRoleRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 50);
+  messageDesc(file_auth_v1_admin_service, 57);
 
 /**
  * @generated from message auth.v1.DefineRoleResponse
@@ -1472,7 +1677,7 @@ export type DefineRoleResponse = Message<"auth.v1.DefineRoleResponse"> & {
  * Use `create(DefineRoleResponseSchema)` to create a new message.
  */
 export const DefineRoleResponseSchema: GenMessage<DefineRoleResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 51);
+  messageDesc(file_auth_v1_admin_service, 58);
 
 /**
  * @generated from message auth.v1.DeleteRoleRequest
@@ -1489,7 +1694,7 @@ export type DeleteRoleRequest = Message<"auth.v1.DeleteRoleRequest"> & {
  * Use `create(DeleteRoleRequestSchema)` to create a new message.
  */
 export const DeleteRoleRequestSchema: GenMessage<DeleteRoleRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 52);
+  messageDesc(file_auth_v1_admin_service, 59);
 
 /**
  * @generated from message auth.v1.DeleteRoleResponse
@@ -1502,7 +1707,7 @@ export type DeleteRoleResponse = Message<"auth.v1.DeleteRoleResponse"> & {
  * Use `create(DeleteRoleResponseSchema)` to create a new message.
  */
 export const DeleteRoleResponseSchema: GenMessage<DeleteRoleResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 53);
+  messageDesc(file_auth_v1_admin_service, 60);
 
 /**
  * @generated from message auth.v1.GrantRoleRequest
@@ -1547,7 +1752,7 @@ export type GrantRoleRequest = Message<"auth.v1.GrantRoleRequest"> & {
  * Use `create(GrantRoleRequestSchema)` to create a new message.
  */
 export const GrantRoleRequestSchema: GenMessage<GrantRoleRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 54);
+  messageDesc(file_auth_v1_admin_service, 61);
 
 /**
  * @generated from message auth.v1.GrantRoleResponse
@@ -1560,7 +1765,7 @@ export type GrantRoleResponse = Message<"auth.v1.GrantRoleResponse"> & {
  * Use `create(GrantRoleResponseSchema)` to create a new message.
  */
 export const GrantRoleResponseSchema: GenMessage<GrantRoleResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 55);
+  messageDesc(file_auth_v1_admin_service, 62);
 
 /**
  * @generated from message auth.v1.RevokeRoleRequest
@@ -1598,7 +1803,7 @@ export type RevokeRoleRequest = Message<"auth.v1.RevokeRoleRequest"> & {
  * Use `create(RevokeRoleRequestSchema)` to create a new message.
  */
 export const RevokeRoleRequestSchema: GenMessage<RevokeRoleRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 56);
+  messageDesc(file_auth_v1_admin_service, 63);
 
 /**
  * @generated from message auth.v1.RevokeRoleResponse
@@ -1611,10 +1816,10 @@ export type RevokeRoleResponse = Message<"auth.v1.RevokeRoleResponse"> & {
  * Use `create(RevokeRoleResponseSchema)` to create a new message.
  */
 export const RevokeRoleResponseSchema: GenMessage<RevokeRoleResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 57);
+  messageDesc(file_auth_v1_admin_service, 64);
 
 /**
- * For administrators: users, roles, service accounts, the audit trail.
+ * For administrators: users, roles, service accounts, signing keys, the audit trail.
  *
  * Every call needs `authorization: Bearer ...` with the access token of somebody
  * who holds the role `admin`, or the API key of a service account that does, and
@@ -1897,6 +2102,45 @@ export const AdminService: GenService<{
     methodKind: "unary";
     input: typeof RevokeApiKeyRequestSchema;
     output: typeof RevokeApiKeyResponseSchema;
+  },
+  /**
+   * The keys that sign access tokens, also those that did, the oldest first.
+   *
+   * @generated from rpc auth.v1.AdminService.ListSigningKeys
+   */
+  listSigningKeys: {
+    methodKind: "unary";
+    input: typeof ListSigningKeysRequestSchema;
+    output: typeof ListSigningKeysResponseSchema;
+  },
+  /**
+   * The published key signs from now on, and another one is published. What the
+   * one before has signed stays good. Workers do it by themselves, by default every
+   * 30 days.
+   * Errors: INVALID_ARGUMENT; SIGNING_KEY_NOT_READY while somebody who verifies
+   * tokens may not know the published key yet.
+   *
+   * @generated from rpc auth.v1.AdminService.RotateSigningKeys
+   */
+  rotateSigningKeys: {
+    methodKind: "unary";
+    input: typeof RotateSigningKeysRequestSchema;
+    output: typeof RotateSigningKeysResponseSchema;
+  },
+  /**
+   * For a key that somebody else may have: what it has signed is good no more
+   * within a second, and its private half is deleted. Refresh tokens stay good. If
+   * it signed, the published key does so from now on, although those who keep a
+   * JWKS may not know it yet. Those who verify by a JWKS alone know of it when they
+   * ask for that again.
+   * Errors: INVALID_ARGUMENT, SIGNING_KEY_NOT_FOUND (also for one that is retired).
+   *
+   * @generated from rpc auth.v1.AdminService.RetireSigningKey
+   */
+  retireSigningKey: {
+    methodKind: "unary";
+    input: typeof RetireSigningKeyRequestSchema;
+    output: typeof RetireSigningKeyResponseSchema;
   },
   /**
    * What has happened, the newest first, by whatever is asked for.

@@ -78,7 +78,7 @@ export type Tokens = Message<"auth.v1.Tokens"> & {
   /**
    * A JWT of RFC 9068. Send it as `authorization: Bearer ...`.
    *
-   * Header: `alg` EdDSA, `kid` of a key of `/.well-known/jwks.json`, `typ`
+   * Header: `alg` EdDSA or ES256, `kid` of a key of `/.well-known/jwks.json`, `typ`
    * at+jwt. Claims: `iss`, `aud` (a list), `sub` (the user's UUID), `sid` (the
    * session's), `email`, `roles`, `client_id` (latchkey), `jti`, `iat`, `exp`, and two
    * numbers by which Watch tells what is stale: `epoch` grows whenever the user's

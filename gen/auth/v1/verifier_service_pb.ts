@@ -431,7 +431,7 @@ export type PublicKey = Message<"auth.v1.PublicKey"> & {
   kid: string;
 
   /**
-   * As `alg` in the header of tokens (RFC 7518, RFC 8037): `EdDSA`.
+   * As `alg` in the header of tokens (RFC 7518, RFC 8037): `EdDSA` or `ES256`.
    *
    * @generated from field: string algorithm = 2;
    */

@@ -1,0 +1,21 @@
+import type { Deps } from '../deps.ts';
+import { type Actor, actorName } from '../domain/actor.ts';
+import type { Call } from '../domain/call.ts';
+import { invalid, parseFields } from '../domain/parse-fields.ts';
+import { parseReason } from '../domain/reason.ts';
+
+export type RetireSigningKeyInput = { actor: Actor; kid: string; reason: string };
+
+/** Within a second nothing that it has signed is good any more. @throws AuthError SIGNING_KEY_NOT_FOUND */
+export async function retireSigningKey(
+  { keyRotation, changeFeed }: Pick<Deps, 'keyRotation' | 'changeFeed'>,
+  { actor, ...input }: RetireSigningKeyInput,
+  { origin }: Call,
+): Promise<void> {
+  const { kid, reason } = parseFields({
+    kid: () => (/^[\w-]{43}$/.test(input.kid) ? input.kid : invalid('must be the kid of a key, of 43 characters')),
+    reason: () => parseReason(input.reason),
+  });
+  await keyRotation.remove(kid, { actor: actorName(actor), detail: reason, origin });
+  await changeFeed.catchUp();
+}

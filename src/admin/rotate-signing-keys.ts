@@ -1,0 +1,18 @@
+import type { Deps } from '../deps.ts';
+import { type Actor, actorName } from '../domain/actor.ts';
+import type { Call } from '../domain/call.ts';
+import { parseFields } from '../domain/parse-fields.ts';
+import { parseReason } from '../domain/reason.ts';
+
+export type RotateSigningKeysInput = { actor: Actor; reason: string };
+
+/** @throws AuthError SIGNING_KEY_NOT_READY */
+export async function rotateSigningKeys(
+  { keyRotation, changeFeed }: Pick<Deps, 'keyRotation' | 'changeFeed'>,
+  { actor, ...input }: RotateSigningKeysInput,
+  { origin }: Call,
+): Promise<void> {
+  const { reason } = parseFields({ reason: () => parseReason(input.reason) });
+  await keyRotation.rotate({ actor: actorName(actor), detail: reason, origin });
+  await changeFeed.catchUp();
+}

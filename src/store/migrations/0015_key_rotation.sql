@@ -1,0 +1,36 @@
+-- Signing keys come and go: published, so that verifiers know them before they sign; active; retiring, while what they signed is
+-- still good; retired (src/domain/key-schedule.ts says when).
+ALTER TABLE signing_keys
+  ADD COLUMN activated_at timestamptz,
+  ADD COLUMN retiring_at timestamptz,
+  ADD COLUMN retired_at timestamptz,
+  ALTER COLUMN encrypted_private_key DROP NOT NULL,
+  DROP CONSTRAINT signing_keys_algorithm,
+  ADD CONSTRAINT signing_keys_algorithm CHECK (algorithm IN ('EdDSA', 'ES256')),
+  DROP CONSTRAINT signing_keys_state,
+  ADD CONSTRAINT signing_keys_state CHECK (state IN ('published', 'active', 'retiring', 'retired'));
+UPDATE signing_keys SET activated_at = created_at;
+ALTER TABLE signing_keys
+  -- Nothing is left of a key that is good for nothing.
+  ADD CONSTRAINT signing_keys_secret CHECK ((state = 'retired') = (encrypted_private_key IS NULL)),
+  ADD CONSTRAINT signing_keys_times CHECK (CASE state
+    WHEN 'published' THEN num_nonnulls(activated_at, retiring_at, retired_at) = 0
+    WHEN 'active' THEN activated_at IS NOT NULL AND num_nonnulls(retiring_at, retired_at) = 0
+    WHEN 'retiring' THEN num_nonnulls(activated_at, retiring_at) = 2 AND retired_at IS NULL
+    ELSE retired_at IS NOT NULL END);
+CREATE UNIQUE INDEX signing_keys_one_published_idx ON signing_keys (state) WHERE state = 'published';
+
+CREATE FUNCTION check_signing_key_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF (OLD.state, NEW.state) NOT IN (
+    ('published', 'active'), ('published', 'retired'), ('active', 'retiring'), ('active', 'retired'), ('retiring', 'retired')
+  ) THEN
+    RAISE EXCEPTION 'signing key % is %, and cannot become %', OLD.kid, OLD.state, NEW.state;
+  END IF;
+  RETURN NEW;
+END
+$$;
+CREATE TRIGGER signing_keys_order BEFORE UPDATE OF state ON signing_keys FOR EACH ROW
+  WHEN (OLD.state <> NEW.state) EXECUTE FUNCTION check_signing_key_change();
+
+GRANT UPDATE (state, activated_at, retiring_at, retired_at, encrypted_private_key) ON signing_keys TO latchkey_service;

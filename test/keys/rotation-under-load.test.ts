@@ -1,0 +1,115 @@
+// Three processes whose keys rotate every few seconds while people sign in and refresh: whoever verifies their tokens, by
+// whatever means, refuses none of them.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createLocalJWKSet, decodeProtectedHeader, type JSONWebKeySet, type JWTVerifyGetKey, jwtVerify } from 'jose';
+import pg from 'pg';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createLatchkey, type Latchkey } from '../../src/client/latchkey.ts';
+import type { Environment } from '../../src/config.ts';
+import type { Mailbox } from '../../src/dev/mailbox.ts';
+import { openTestMailbox, SERVICE_KEY, testEnvironment } from '../support/app.ts';
+import { auth, type Caller, viaFetch } from '../support/clients.ts';
+import { eventually } from '../support/eventually.ts';
+import { type SignedIn, signedIn } from '../support/people.ts';
+import { type RunningProcess, runMain, serve } from '../support/processes.ts';
+
+const ROTATIONS = 6;
+const PUBLISH_SECONDS = 3;
+
+let mailbox: Mailbox;
+let environment: Environment;
+let servers: (RunningProcess & { url: string })[];
+let owner: pg.Pool;
+beforeAll(async () => {
+  mailbox = await openTestMailbox();
+  environment = await testEnvironment(mailbox, {
+    KEY_PUBLISH_SECONDS: String(PUBLISH_SECONDS),
+    TOKEN_CACHE_MB: '1',
+  });
+  servers = await Promise.all([serve(environment), serve(environment), serve(environment)]);
+  owner = new pg.Pool({ connectionString: environment.MIGRATION_DATABASE_URL, max: 1 });
+});
+afterAll(async () => {
+  for (const { child } of servers) child.kill('SIGKILL');
+  await Promise.all(servers.map(({ ended }) => ended));
+  await owner.end();
+  await mailbox.close();
+});
+
+/** Keeps the JWKS of one server for as long as that says, and asks for it at no other time. */
+function cachedJwks(url: string): JWTVerifyGetKey {
+  let kept: { keys: JWTVerifyGetKey; until: number } | null = null;
+  return async (header, token) => {
+    if (!kept || kept.until <= performance.now()) {
+      const response = await fetch(`${url}/.well-known/jwks.json`);
+      const maxAge = Number(/max-age=(\d+)/.exec(response.headers.get('cache-control') ?? '')?.[1]);
+      kept = {
+        keys: createLocalJWKSet((await response.json()) as JSONWebKeySet),
+        until: performance.now() + maxAge * 1000,
+      };
+    }
+    return kept.keys(header, token);
+  };
+}
+
+test('not one valid token is refused, wherever it is verified', async () => {
+  const calls = servers.map(({ url }) => viaFetch(url));
+  const locals = servers.map(({ url }) => createLatchkey({ url, serviceKey: SERVICE_KEY, whenStale: 'refuse' }));
+  await Promise.all(locals.map((latchkey) => latchkey.ready()));
+  const sets = servers.map(({ url }) => cachedJwks(url));
+  const seen = { tokens: 0, kids: new Set<string>() };
+  let goesOn = true;
+
+  async function everybodyTakes(accessToken: string): Promise<void> {
+    seen.tokens += 1;
+    seen.kids.add(decodeProtectedHeader(accessToken).kid as string);
+    const byCall = calls.map((call) => call(auth.verify, { accessToken }).then(({ code, reason }) => reason ?? code));
+    const byClient = locals.map((latchkey: Latchkey) => latchkey.verify(accessToken).then(() => 'ok'));
+    const byJwks = sets.map((set) => jwtVerify(accessToken, set).then(() => 'ok'));
+    expect(await Promise.all([...byCall, ...byClient, ...byJwks])).toEqual(Array(9).fill('ok'));
+  }
+
+  async function live(n: number): Promise<void> {
+    const of = (turn: number) => calls[turn % calls.length] as Caller;
+    let person: SignedIn = await signedIn(of(n));
+    const first = person.accessToken;
+    for (let turn = n; goesOn; turn += 1) {
+      await everybodyTakes(person.accessToken);
+      const answer = await of(turn)(auth.refresh, { refreshToken: person.refreshToken });
+      expect(answer.code, answer.reason).toBe('ok');
+      person = { ...person, ...answer.body.tokens };
+      // As good as on its first day, whatever has become of its key.
+      await everybodyTakes(first);
+    }
+  }
+
+  const lives = Promise.all([0, 1, 2].map(live));
+  for (let done = 0; done < ROTATIONS; ) {
+    // As operators do it, two at once; as long as the next key is not known to everybody they are refused.
+    const asked = [1, 2].map(() => runMain(['keys', 'rotate', '--reason', 'often'], environment).ended);
+    done += (await Promise.all(asked)).filter((exit) => exit === 0).length;
+    await Promise.race([lives, sleep(300)]);
+  }
+  await Promise.race([lives, sleep(1_000)]);
+  goesOn = false;
+  await lives;
+  for (const latchkey of locals) latchkey.close();
+  expect(seen.kids.size).toBeGreaterThan(ROTATIONS - 1);
+  expect(seen.tokens).toBeGreaterThan(50);
+
+  // And what must be refused is, within a second, by all who follow.
+  const [call] = calls as [Caller];
+  const person = await signedIn(call);
+  const kid = decodeProtectedHeader(person.accessToken).kid as string;
+  const asked = runMain(['keys', 'retire', kid, '--reason', 'lost'], environment);
+  expect(await asked.ended).toBe(0);
+  const since = performance.now();
+  for (const each of calls) {
+    await eventually(
+      async () => (await each(auth.verify, { accessToken: person.accessToken })).reason === 'TOKEN_INVALID',
+    );
+  }
+  expect(performance.now() - since).toBeLessThan(1_000);
+  const { rows } = await owner.query("SELECT count(*)::int AS keys FROM signing_keys WHERE state = 'active'");
+  expect(rows).toEqual([{ keys: 1 }]);
+});

@@ -1,0 +1,294 @@
+// The keys that sign access tokens, from the outside: what administrators, operators, verifiers and the clock do to them.
+import { createLocalJWKSet, decodeProtectedHeader, type JSONWebKeySet, jwtVerify } from 'jose';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { createLatchkey } from '../../src/client/latchkey.ts';
+import { SERVICE_KEY, startTestApp, type TestApp } from '../support/app.ts';
+import { admin, auth, type Caller, viaFetch } from '../support/clients.ts';
+import { eventually } from '../support/eventually.ts';
+import { isGood, refreshed, type SignedIn, signedIn, signedInWith } from '../support/people.ts';
+import { runMain } from '../support/processes.ts';
+
+const DAY_MS = 86_400_000;
+const WHY = { reason: 'a test' };
+
+let app: TestApp;
+let call: Caller;
+let boss: SignedIn;
+const as = ({ accessToken }: SignedIn) => ({ bearer: accessToken });
+type Key = { kid: string; algorithm: string; state: string };
+const keysOf = async (by = boss): Promise<Key[]> =>
+  (await call(admin.listSigningKeys, {}, as(by))).body.signingKeys.map(({ kid, algorithm, state }: Key) => ({
+    kid,
+    algorithm,
+    state: state.replace('STATE_', '').toLowerCase(),
+  }));
+const states = async (by = boss) => (await keysOf(by)).map(({ state }) => state);
+const kidOf = (token: string) => decodeProtectedHeader(token).kid;
+const jwks = async () => {
+  const response = await fetch(`${app.url}/.well-known/jwks.json`);
+  return { set: (await response.json()) as JSONWebKeySet, cacheControl: response.headers.get('cache-control') };
+};
+
+async function begin(environment: Record<string, string> = {}) {
+  app = await startTestApp(environment);
+  call = viaFetch(app.url);
+  boss = await signedInWith(app, call, ['admin']);
+}
+
+describe('rotation', () => {
+  beforeEach(() => begin());
+  afterEach(() => app.close());
+
+  test('the published key signs, and what the one before has signed stays good', async () => {
+    const [active, next] = await keysOf();
+    expect([active?.state, next?.state]).toEqual(['active', 'published']);
+    expect((await jwks()).set.keys.map(({ kid }) => kid)).toEqual([active?.kid, next?.kid]);
+    expect((await call(admin.rotateSigningKeys, WHY, as(boss))).body).toEqual({});
+    expect(await states()).toEqual(['retiring', 'active', 'published']);
+    const person = await signedIn(call);
+    expect(kidOf(person.accessToken)).toBe(next?.kid);
+    expect(kidOf(boss.accessToken)).toBe(active?.kid);
+    const { set } = await jwks();
+    expect(set.keys).toHaveLength(3);
+    for (const { accessToken } of [boss, person]) {
+      expect(await isGood(call, accessToken)).toBe(true);
+      const options = { issuer: 'https://product.example', audience: 'latchkey' };
+      await jwtVerify(accessToken, createLocalJWKSet(set), options);
+    }
+  });
+
+  test('waits until everybody can know the next key', async () => {
+    await call(admin.rotateSigningKeys, WHY, as(boss));
+    const refused = await call(admin.rotateSigningKeys, WHY, as(boss));
+    expect(refused).toMatchObject({ code: 'failed_precondition', reason: 'SIGNING_KEY_NOT_READY' });
+    expect(refused.retryAfterSeconds).toBeGreaterThan(3_590);
+    expect(refused.retryAfterSeconds).toBeLessThanOrEqual(3_600);
+    app.advance(3_601_000);
+    boss = await refreshed(call, boss);
+    expect((await call(admin.rotateSigningKeys, WHY, as(boss))).code).toBe('ok');
+    expect((await states()).slice(-2)).toEqual(['active', 'published']);
+  });
+
+  test('happens by itself after thirty days, and an hour after their last token keys are gone, with their secret', async () => {
+    const [active, next] = await keysOf();
+    app.advance(30 * DAY_MS + 1_000);
+    const person = await eventually(async () => {
+      const other = await signedIn(call);
+      return kidOf(other.accessToken) === next?.kid ? other : null;
+    }, 15_000);
+    app.advance(3_600_000 + 200_000);
+    boss = await signedInWith(app, call, ['admin']);
+    await eventually(async () => (await states())[0] === 'retired', 15_000);
+    const { rows } = await app.owner.query('SELECT encrypted_private_key FROM signing_keys WHERE kid = $1', [
+      active?.kid,
+    ]);
+    expect(rows).toEqual([{ encrypted_private_key: null }]);
+    expect((await jwks()).set.keys.map(({ kid }) => kid)).not.toContain(active?.kid);
+    expect(kidOf(person.accessToken)).toBe(next?.kid);
+    const events = await eventually(async () => {
+      const { rows: all } = await app.owner.query(
+        "SELECT type, actor, target, before, after FROM audit_events WHERE type LIKE 'signing_key%' ORDER BY seq",
+      );
+      return all.length > 5 ? all : null;
+    });
+    expect(events).toEqual([
+      {
+        type: 'signing_key_activated',
+        actor: null,
+        target: `signing_key:${active?.kid}`,
+        before: null,
+        after: { state: 'active' },
+      },
+      {
+        type: 'signing_key_published',
+        actor: null,
+        target: `signing_key:${next?.kid}`,
+        before: null,
+        after: { state: 'published' },
+      },
+      {
+        type: 'signing_key_retiring',
+        actor: null,
+        target: `signing_key:${active?.kid}`,
+        before: { state: 'active' },
+        after: { state: 'retiring' },
+      },
+      {
+        type: 'signing_key_activated',
+        actor: null,
+        target: `signing_key:${next?.kid}`,
+        before: { state: 'published' },
+        after: { state: 'active' },
+      },
+      expect.objectContaining({ type: 'signing_key_published' }),
+      expect.objectContaining({ type: 'signing_key_retired', target: `signing_key:${active?.kid}` }),
+    ]);
+  });
+
+  test('is for administrators, with a reason, and audited', async () => {
+    const person = await signedIn(call);
+    for (const [method, input] of [
+      [admin.listSigningKeys, {}],
+      [admin.rotateSigningKeys, WHY],
+      [admin.retireSigningKey, { kid: (await keysOf())[0]?.kid as string, ...WHY }],
+    ] as const) {
+      expect((await call(method, input, as(person))).reason).toBe('PERMISSION_DENIED');
+      expect((await call(method, input, { bearer: SERVICE_KEY })).reason).toBe('PERMISSION_DENIED');
+      expect((await call(method, input)).reason).toBe('CREDENTIALS_MISSING');
+    }
+    expect((await call(admin.rotateSigningKeys, {}, as(boss))).fields).toEqual(['reason']);
+    expect((await call(admin.retireSigningKey, { kid: '../x' }, as(boss))).fields).toEqual(['kid', 'reason']);
+    await call(admin.rotateSigningKeys, { reason: 'a laptop was lost' }, as(boss));
+    const event = await eventually(async () => {
+      const { rows } = await app.owner.query(
+        "SELECT actor, detail FROM audit_events WHERE type = 'signing_key_activated' AND actor IS NOT NULL",
+      );
+      return rows[0];
+    });
+    expect(event).toEqual({ actor: `user:${boss.userId}`, detail: 'a laptop was lost' });
+  });
+
+  test('many at once are one: the next key is not ready for the others', async () => {
+    const outcomes = await Promise.all(Array.from({ length: 10 }, () => call(admin.rotateSigningKeys, WHY, as(boss))));
+    expect(outcomes.filter(({ code }) => code === 'ok')).toHaveLength(1);
+    expect(new Set(outcomes.map(({ reason }) => reason))).toEqual(new Set([undefined, 'SIGNING_KEY_NOT_READY']));
+    expect(await states()).toEqual(['retiring', 'active', 'published']);
+  });
+});
+
+describe('a key that somebody else may have', () => {
+  beforeEach(() => begin());
+  afterEach(() => app.close());
+
+  test('is good for nothing within a second, wherever tokens are verified; refresh tokens are', async () => {
+    const person = await signedIn(call);
+    const latchkey = createLatchkey({ url: app.url, serviceKey: SERVICE_KEY });
+    try {
+      await latchkey.ready();
+      await latchkey.verify(person.accessToken);
+      expect(await isGood(call, person.accessToken)).toBe(true);
+      const [active, next] = await keysOf();
+      const at = performance.now();
+      expect((await call(admin.retireSigningKey, { kid: active?.kid as string, ...WHY }, as(boss))).code).toBe('ok');
+      expect((await call(auth.verify, { accessToken: person.accessToken })).reason).toBe('TOKEN_INVALID');
+      await eventually(() =>
+        latchkey.verify(person.accessToken).then(
+          () => false,
+          (error) => error.reason === 'TOKEN_INVALID',
+        ),
+      );
+      expect(performance.now() - at).toBeLessThan(1_000);
+      const again = await refreshed(call, person);
+      expect(kidOf(again.accessToken)).toBe(next?.kid);
+      expect(await isGood(call, again.accessToken)).toBe(true);
+      expect((await latchkey.verify(again.accessToken)).roles).toEqual(['user']);
+      boss = await refreshed(call, boss);
+      expect(await states()).toEqual(['retired', 'active', 'published']);
+      expect((await call(admin.retireSigningKey, { kid: active?.kid as string, ...WHY }, as(boss))).reason).toBe(
+        'SIGNING_KEY_NOT_FOUND',
+      );
+    } finally {
+      latchkey.close();
+    }
+  });
+
+  test('may be any: the one that is to come, one that signs no more, all of them', async () => {
+    await call(admin.rotateSigningKeys, WHY, as(boss));
+    for (const { kid } of (await keysOf()).toReversed()) {
+      expect((await call(admin.retireSigningKey, { kid, ...WHY }, as(boss))).code).toBe('ok');
+      boss = await refreshed(call, boss);
+    }
+    expect((await states()).toSorted()).toEqual(['active', 'published', 'retired', 'retired', 'retired']);
+    const { rows } = await app.owner.query('SELECT count(encrypted_private_key)::int AS secrets FROM signing_keys');
+    expect(rows).toEqual([{ secrets: 2 }]);
+  });
+});
+
+describe('ES256', () => {
+  beforeAll(() => begin({ SIGNING_ALGORITHM: 'ES256' }));
+  afterAll(() => app.close());
+
+  test('signs tokens that all who verify take', async () => {
+    const person = await signedIn(call);
+    expect(decodeProtectedHeader(person.accessToken)).toMatchObject({ alg: 'ES256', typ: 'at+jwt' });
+    expect(await isGood(call, person.accessToken)).toBe(true);
+    const { set, cacheControl } = await jwks();
+    expect(cacheControl).toBe('public, max-age=300');
+    expect(set.keys.map((key) => Object.keys(key).toSorted())).toEqual(
+      Array(2).fill(['alg', 'crv', 'kid', 'kty', 'use', 'x', 'y']),
+    );
+    await jwtVerify(person.accessToken, createLocalJWKSet(set), { algorithms: ['ES256'], typ: 'at+jwt' });
+    const latchkey = createLatchkey({ url: app.url, serviceKey: SERVICE_KEY });
+    await latchkey.ready();
+    expect(await latchkey.verify(person.accessToken)).toMatchObject({ userId: person.userId });
+    latchkey.close();
+  });
+});
+
+describe('in the database', () => {
+  beforeAll(() => begin());
+  afterAll(() => app.close());
+
+  test.each([
+    [
+      "UPDATE signing_keys SET state = 'published', activated_at = NULL WHERE state = 'active'",
+      /is active, and cannot become published/,
+    ],
+    ["UPDATE signing_keys SET state = 'retired', retired_at = now() WHERE state = 'active'", /signing_keys_secret/],
+    ["UPDATE signing_keys SET encrypted_private_key = NULL WHERE state = 'active'", /signing_keys_secret/],
+    [
+      "UPDATE signing_keys SET state = 'active', activated_at = now() WHERE state = 'published'",
+      /signing_keys_one_active_idx/,
+    ],
+    ["UPDATE signing_keys SET retiring_at = now() WHERE state = 'active'", /signing_keys_times/],
+  ])('%s is refused', async (statement, why) => {
+    await expect(app.owner.query(statement)).rejects.toThrow(why);
+  });
+
+  test('a retired key stays retired', async () => {
+    const [, next] = await keysOf();
+    await call(admin.retireSigningKey, { kid: next?.kid as string, ...WHY }, as(boss));
+    await expect(
+      app.owner.query(
+        "UPDATE signing_keys SET state = 'published', retired_at = NULL, encrypted_private_key = '' WHERE kid = $1",
+        [next?.kid],
+      ),
+    ).rejects.toThrow(/is retired, and cannot become published/);
+  });
+});
+
+describe('at the command line', () => {
+  beforeAll(() => begin());
+  afterAll(() => app.close());
+
+  async function latchkey(...args: string[]) {
+    const { DATABASE_URL, MASTER_KEY } = app.environment;
+    const running = runMain(args, { DATABASE_URL, MASTER_KEY });
+    return { exit: await running.ended, output: running.output() };
+  }
+
+  test('keys are listed, rotated and retired', async () => {
+    const [active] = await keysOf();
+    expect((await latchkey('keys', 'list')).output).toMatch(
+      /^KID +ALGORITHM +STATE .*\n\S{43} +EdDSA +active .*\n\S{43} +EdDSA +published /,
+    );
+    expect(await latchkey('keys', 'rotate', '--reason', 'spring')).toEqual({
+      exit: 0,
+      output: 'another key signs; tokens of the one before stay good\n',
+    });
+    expect(await latchkey('keys', 'rotate', '--reason', 'spring')).toMatchObject({
+      exit: 1,
+      output: expect.stringMatching(/SIGNING_KEY_NOT_READY\); try again in 3\d\d\d seconds\n$/),
+    });
+    await eventually(async () => (await states())[0] === 'retiring');
+    expect(await isGood(call, boss.accessToken)).toBe(true);
+    expect(await latchkey('keys', 'retire', active?.kid as string, '--reason', 'lost')).toMatchObject({ exit: 0 });
+    await eventually(async () => !(await isGood(call, boss.accessToken)));
+    expect((await latchkey('keys', 'rotate')).output).toMatch(/^reason /);
+    expect((await latchkey('keys', 'rotate', 'x', '--reason', 'y')).exit).toBe(2);
+    expect((await latchkey('keys', 'retire', '--reason', 'y')).exit).toBe(2);
+    const without = runMain(['keys', 'rotate', '--reason', 'x'], { DATABASE_URL: app.environment.DATABASE_URL });
+    expect(await without.ended).toBe(1);
+    expect(without.output()).toContain('MASTER_KEY is missing');
+  });
+});

@@ -1,0 +1,102 @@
+// A process that has not heard of changes for too long does not know the keys either: it asks before it says no, or yes.
+import { generateKeyPairSync, randomUUID, sign } from 'node:crypto';
+import { expect, test } from 'vitest';
+import { ownVerificationKey } from '../../src/keys/own-verification-key.ts';
+import { accessTokenHeader, type VerificationKey } from '../../src/verifier/access-token.ts';
+import { createVerifier } from '../../src/verifier/verifier.ts';
+
+const SECONDS = Math.floor(Date.now() / 1000);
+const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
+
+/** A key, and a token that it has signed. */
+function signer() {
+  const { privateKey, publicKey } = generateKeyPairSync('ed25519');
+  const kid = randomUUID().padEnd(43, '0');
+  const key = ownVerificationKey(kid, 'EdDSA', privateKey, publicKey);
+  const claims = {
+    iss: 'https://auth.example',
+    sub: randomUUID(),
+    aud: ['latchkey'],
+    client_id: 'latchkey',
+    iat: SECONDS - 10,
+    exp: SECONDS + 890,
+    jti: randomUUID(),
+    sid: randomUUID(),
+    email: 'ada@example.com',
+    roles: ['user'],
+    epoch: 1,
+    roles_epoch: 0,
+  };
+  const signed = `${encode(accessTokenHeader(key))}.${encode(claims)}`;
+  return { key, token: `${signed}.${sign(null, Buffer.from(signed), privateKey).toString('base64url')}` };
+}
+
+/** @param known keys of this process @param now those that there are; null while nobody can tell */
+function setUp(ageMs: number, known: VerificationKey[], now: VerificationKey[] | null) {
+  const asked = { keys: 0, standings: 0 };
+  const verifier = createVerifier({
+    issuer: 'https://auth.example',
+    keys: known,
+    revalidateSeconds: 1,
+    view: { ageMs: () => ageMs, standing: () => 'live' },
+    maxViewAgeMs: 5_000,
+    async ask(of) {
+      asked.standings += 1;
+      return of.map(() => 'live');
+    },
+    async refreshKeys() {
+      asked.keys += 1;
+      if (!now) throw new Error('Postgres is away');
+      verifier.useKeys(now);
+    },
+    cacheBytes: 1024 * 1024,
+    now: () => new Date(SECONDS * 1000),
+  });
+  return { verifier, asked };
+}
+
+const [one, two] = [signer(), signer()];
+
+test('a key that has come since is found', async () => {
+  const { verifier, asked } = setUp(6_000, [one.key], [one.key, two.key]);
+  expect(verifier.judge(two.token, '')).toBeNull();
+  await expect(verifier.verify(two.token, '')).resolves.toMatchObject({ principal: { kind: 'user' } });
+  expect(asked).toEqual({ keys: 1, standings: 1 });
+});
+
+test('a key that is good for nothing since is not believed, although its token is known and its session lives', async () => {
+  const { verifier, asked } = setUp(6_000, [one.key], [two.key]);
+  await expect(verifier.verify(one.token, '')).rejects.toMatchObject({ reason: 'TOKEN_INVALID' });
+  expect(asked.standings).toBe(0);
+});
+
+test('when nobody can tell, it is neither a yes nor a no', async () => {
+  const { verifier } = setUp(6_000, [one.key], null);
+  for (const { token } of [one, two]) await expect(verifier.verify(token, '')).rejects.toThrow('Postgres is away');
+});
+
+test('many at once ask once, and each gets its own verdict', async () => {
+  const { verifier, asked } = setUp(6_000, [one.key], [two.key]);
+  const verdicts = await verifier.judgeAll([one.token, two.token, 'junk'], '');
+  expect(verdicts.map((verdict) => ('reason' in verdict ? verdict.reason : 'ok'))).toEqual([
+    'TOKEN_INVALID',
+    'ok',
+    'TOKEN_INVALID',
+  ]);
+  expect(asked).toEqual({ keys: 1, standings: 1 });
+});
+
+test('who knows what there is asks nobody: not for an unknown key, and never for what is no token', async () => {
+  const fresh = setUp(100, [one.key], null);
+  await expect(fresh.verifier.verify(two.token, '')).rejects.toMatchObject({ reason: 'TOKEN_INVALID' });
+  const stale = setUp(6_000, [one.key], null);
+  const [header = ''] = two.token.split('.');
+  const none = encode({ alg: 'none', kid: 'k'.repeat(43), typ: 'at+jwt' });
+  for (const junk of ['x', '..', `${none}.e30.`, two.token.replace(header, `${header}=`), `${two.token}.x`]) {
+    await expect(stale.verifier.verify(junk, ''), junk).rejects.toMatchObject({ reason: 'TOKEN_INVALID' });
+  }
+  expect([fresh.asked, stale.asked]).toEqual([
+    { keys: 0, standings: 0 },
+    { keys: 0, standings: 0 },
+  ]);
+});
