@@ -26,6 +26,7 @@ import { adminRoutes } from './server/admin-routes.ts';
 import { createCallLog } from './server/call-log.ts';
 import { createClientAddress, isIn } from './server/client-address.ts';
 import { createCorsHandler } from './server/cors.ts';
+import { createCrowd } from './server/crowd.ts';
 import { extAuthzRoutes } from './server/ext-authz.ts';
 import { createForwardAuthHandler } from './server/forward-auth.ts';
 import { createLeanRpc } from './server/lean/lean-rpc.ts';
@@ -277,7 +278,8 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
   const calls = { clientAddress, tracing };
   const lean = createLeanRpc({ verifier, serviceKeys, apiKeys, denials, callLog, clientAddress });
   const standard = createStandardServices(readiness.check, config.GRPC_REFLECTION);
-  const rpc = createRpcHandler({ ...deps, ...calls, serviceKeys }, callLog, [
+  const crowd = createCrowd(callLog);
+  const rpc = createRpcHandler({ ...deps, ...calls, serviceKeys }, callLog, crowd, [
     adminRoutes(deps),
     extAuthzRoutes(deps),
     ...standard.routes,
@@ -303,7 +305,7 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
       createCorsHandler(config.CORS_ORIGINS),
       rpc,
       createForwardAuthHandler({ ...deps, ...calls }, callLog),
-      createOAuthTokenHandler({ ...deps, ...calls }, callLog),
+      createOAuthTokenHandler({ ...deps, ...calls }, callLog, crowd),
       plainHttp,
       createUnknownGrpcMethodHandler(callLog, calls),
     ],

@@ -44,24 +44,19 @@ async function administer(
     service_account_id: () => parseUuid(input.serviceAccountId),
     reason: () => parseReason(input.reason),
   });
+  const at = now();
   const changed = await store.serviceAccounts.change(
     id,
     change,
     actor,
-    now(),
+    at,
     assertMayAdminister,
-    ({ name, description, roles }) => [
-      audit({
-        ...{
-          type: AUDITED_AS[change],
-          actor: actorName(actor),
-          target: `service_account:${id}`,
-          detail: reason,
-          origin,
-        },
-        before: { name, description, roles },
-      }),
-    ],
+    ({ name, description, roles, disabledAt }) => {
+      const event = { type: AUDITED_AS[change], actor: actorName(actor), target: `service_account:${id}` };
+      const before = { name, description, roles, disabledAt };
+      const after = change === 'delete' ? null : { ...before, disabledAt: change === 'disable' ? at : null };
+      return [audit({ ...event, detail: reason, origin, before, after })];
+    },
   );
   if (!changed) throw new AuthError('SERVICE_ACCOUNT_NOT_FOUND');
   await changeFeed.catchUp();

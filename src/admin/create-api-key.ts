@@ -51,7 +51,8 @@ export async function createApiKey(
         target: `api_key:${id}`,
         detail: reason,
         origin,
-        after: { serviceAccountId, name, expiresAt },
+        before: null,
+        after: { serviceAccountId, name, expiresAt, revokedAt: null },
       }),
     ],
   );

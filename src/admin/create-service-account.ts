@@ -29,7 +29,8 @@ export async function createServiceAccount(
       target: `service_account:${id}`,
       detail: reason,
       origin,
-      after: { name, description },
+      before: null,
+      after: { name, description, roles: [], disabledAt: null },
     }),
   ]);
   if (!created) throw new AuthError('SERVICE_NAME_TAKEN');

@@ -7,6 +7,7 @@ import { parseEmail } from '../domain/email.ts';
 import { parseFullName } from '../domain/full-name.ts';
 import { parseFields } from '../domain/parse-fields.ts';
 import { parseReason } from '../domain/reason.ts';
+import { USER_ROLE } from '../domain/role.ts';
 
 export type CreateUserInput = { actor: Actor; email: string; fullName: string; reason: string };
 
@@ -26,7 +27,15 @@ export async function createUser(
   });
   const id = newId();
   const made = [
-    audit({ type: 'registered', actor: actorName(actor), userId: id, detail: reason, origin }),
+    audit({
+      type: 'registered',
+      actor: actorName(actor),
+      userId: id,
+      detail: reason,
+      origin,
+      before: null,
+      after: { hasPassword: false, roles: [USER_ROLE] },
+    }),
     mail({ template: 'password-reset', email }),
   ];
   const user = await store.users.create({ id, email, fullName: full_name, passwordHash: null }, now(), {

@@ -4,27 +4,29 @@ import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit } from '../domain/effect.ts';
 import { InvalidValue, parseFields } from '../domain/parse-fields.ts';
-import { parseLine } from '../domain/reason.ts';
+import { parseLine, parseReason } from '../domain/reason.ts';
 import { ADMIN_ROLE, parseRole } from '../domain/role.ts';
 import { type RoleDefinition, wouldCircle, wouldFit } from '../domain/role-graph.ts';
 import { assertMayDefine } from './may.ts';
 
-export type DefineRoleInput = { actor: Actor; role: RoleDefinition };
+export type DefineRoleInput = { actor: Actor; role: RoleDefinition; reason: string };
 
 const MAX_IMPLIED = 32;
 
 /** @throws AuthError ROLE_NOT_FOUND, ROLE_CIRCLE, TOO_MANY_ROLES or GRANT_NOT_ALLOWED */
 export async function defineRole(
   deps: Pick<Deps, 'store' | 'changeFeed' | 'now'>,
-  { actor, role: given }: DefineRoleInput,
+  { actor, role: given, ...input }: DefineRoleInput,
   { origin }: Call,
 ): Promise<void> {
-  const role: RoleDefinition = parseFields({
+  const { reason, ...parsed } = parseFields({
     name: () => parseRole(given.name),
     description: () => parseLine(given.description),
     implies: () => parseImplied(given.implies),
     granter: () => (given.granter === '' ? '' : parseRole(given.granter)),
+    reason: () => parseReason(input.reason),
   });
+  const role: RoleDefinition = parsed;
   await deps.store.roles.define(
     role,
     actor,
@@ -43,6 +45,7 @@ export async function defineRole(
         type: 'role_defined',
         actor: actorName(actor),
         target: `role:${role.name}`,
+        detail: reason,
         origin,
         before,
         after: role,

@@ -4,25 +4,39 @@ import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit } from '../domain/effect.ts';
 import { parseFields } from '../domain/parse-fields.ts';
+import { parseReason } from '../domain/reason.ts';
 import { ADMIN_ROLE, parseRole, USER_ROLE } from '../domain/role.ts';
 import { assertMayGrant } from './may.ts';
 
-export type DeleteRoleInput = { actor: Actor; name: string };
+export type DeleteRoleInput = { actor: Actor; name: string; reason: string };
 
 /** @throws AuthError ROLE_NOT_FOUND, ROLE_IN_USE or GRANT_NOT_ALLOWED */
 export async function deleteRole(
   deps: Pick<Deps, 'store' | 'now'>,
-  { actor, name: given }: DeleteRoleInput,
+  { actor, ...input }: DeleteRoleInput,
   { origin }: Call,
 ): Promise<void> {
-  const { name } = parseFields({ name: () => parseRole(given) });
+  const { name, reason } = parseFields({
+    name: () => parseRole(input.name),
+    reason: () => parseReason(input.reason),
+  });
   if ([USER_ROLE, ADMIN_ROLE].includes(name)) throw new AuthError('ROLE_IN_USE');
   const removed = await deps.store.roles.remove(
     name,
     actor,
     deps.now(),
     (judged) => assertMayGrant(judged, name),
-    (before) => [audit({ type: 'role_deleted', actor: actorName(actor), target: `role:${name}`, before, origin })],
+    (before) => [
+      audit({
+        type: 'role_deleted',
+        actor: actorName(actor),
+        target: `role:${name}`,
+        detail: reason,
+        origin,
+        before,
+        after: null,
+      }),
+    ],
   );
   if (removed === 'unknown') throw new AuthError('ROLE_NOT_FOUND');
   if (removed === 'used') throw new AuthError('ROLE_IN_USE');

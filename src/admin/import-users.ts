@@ -6,6 +6,7 @@ import { audit } from '../domain/effect.ts';
 import { parseEmail } from '../domain/email.ts';
 import { parseFullName } from '../domain/full-name.ts';
 import { InvalidValue, invalid, parseFields } from '../domain/parse-fields.ts';
+import { USER_ROLE } from '../domain/role.ts';
 import { refuseHash } from '../passwords/foreign-hash.ts';
 import type { NewUser } from '../store/users.ts';
 
@@ -45,9 +46,18 @@ export async function importUsers(
   const made = await store.users.importAll(
     good.map(({ user }) => user),
     now(),
-    ({ id, email }) => {
+    ({ id, email, passwordHash }) => {
       const account = purposeKeys && { account: accountHash(email, purposeKeys.accountHash) };
-      return audit({ type: 'user_imported', actor: actorName(actor), userId: id, ...account, origin });
+      const after = { hasPassword: passwordHash !== null, roles: [USER_ROLE] };
+      return audit({
+        type: 'user_imported',
+        actor: actorName(actor),
+        userId: id,
+        ...account,
+        origin,
+        before: null,
+        after,
+      });
     },
   );
   const isMade = ({ user }: (typeof good)[number]) => made.has(user.id);

@@ -1,7 +1,23 @@
 import type { Deps } from '../deps.ts';
+import { cutPage, parsePageSize } from '../domain/page-size.ts';
+import { formatPageToken, parsePageToken } from '../domain/page-token.ts';
+import { parseFields } from '../domain/parse-fields.ts';
 import type { ServiceAccount } from '../store/service-accounts.ts';
 
-/** All of them, by name. */
-export function listServiceAccounts({ store }: Pick<Deps, 'store'>): Promise<ServiceAccount[]> {
-  return store.serviceAccounts.all();
+export type ListServiceAccountsInput = { pageSize: number; pageToken: string };
+
+const QUESTION = 'ListServiceAccounts';
+
+/** By name. */
+export async function listServiceAccounts(
+  { store, purposeKeys }: Pick<Deps, 'store' | 'purposeKeys'>,
+  { pageSize, pageToken }: ListServiceAccountsInput,
+): Promise<{ serviceAccounts: ServiceAccount[]; nextPageToken: string }> {
+  const { page_size: size, page_token: after } = parseFields({
+    page_size: () => parsePageSize(pageSize),
+    page_token: () => parsePageToken(pageToken, QUESTION, purposeKeys.pageTokens),
+  });
+  const found = await store.serviceAccounts.list(after, size + 1);
+  const { page: serviceAccounts, goesOnAfter: last } = cutPage(found, size);
+  return { serviceAccounts, nextPageToken: last ? formatPageToken(last.name, QUESTION, purposeKeys.pageTokens) : '' };
 }

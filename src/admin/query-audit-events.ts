@@ -1,5 +1,5 @@
 import type { Deps } from '../deps.ts';
-import { parsePageSize } from '../domain/page-size.ts';
+import { cutPage, parsePageSize } from '../domain/page-size.ts';
 import { formatPageToken, parsePageToken } from '../domain/page-token.ts';
 import { parseFields } from '../domain/parse-fields.ts';
 import type { AuditFilter, AuditRecord } from '../store/audit-trail.ts';
@@ -19,7 +19,6 @@ export async function queryAuditEvents(
     page_token: () => parsePageToken(pageToken, question, purposeKeys.pageTokens),
   });
   const found = await store.auditTrail.before(before === '' ? null : BigInt(before), filter, size + 1);
-  const events = found.slice(0, size);
-  const last = found.length > size ? events.at(-1) : undefined;
+  const { page: events, goesOnAfter: last } = cutPage(found, size);
   return { events, nextPageToken: last ? formatPageToken(String(last.seq), question, purposeKeys.pageTokens) : '' };
 }

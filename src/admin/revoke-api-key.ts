@@ -23,8 +23,17 @@ export async function revokeApiKey(
   const owner = await store.serviceAccounts.ownerOfKey(id);
   if (!owner) throw new AuthError('API_KEY_NOT_FOUND');
   assertMayAdminister(await store.roles.judged(actor, now()), owner.roles);
-  const revoked = await store.serviceAccounts.revokeKey(id, now(), [
-    audit({ type: 'api_key_revoked', actor: actorName(actor), target: `api_key:${id}`, detail: reason, origin }),
+  const at = now();
+  const revoked = await store.serviceAccounts.revokeKey(id, at, (key) => [
+    audit({
+      type: 'api_key_revoked',
+      actor: actorName(actor),
+      target: `api_key:${id}`,
+      detail: reason,
+      origin,
+      before: { ...key, revokedAt: null },
+      after: { ...key, revokedAt: at },
+    }),
   ]);
   if (!revoked) throw new AuthError('API_KEY_NOT_FOUND');
   await changeFeed.catchUp();

@@ -1,5 +1,5 @@
 import type { Deps } from '../deps.ts';
-import { parsePageSize } from '../domain/page-size.ts';
+import { cutPage, parsePageSize } from '../domain/page-size.ts';
 import { formatPageToken, parsePageToken } from '../domain/page-token.ts';
 import { InvalidValue, parseFields } from '../domain/parse-fields.ts';
 import { parseRole } from '../domain/role.ts';
@@ -30,8 +30,7 @@ export async function searchUsers(
   });
   const { email_prefix: emailPrefix, role, page_size: size, page_token: after } = fields;
   const found = await store.userRecords.search({ emailPrefix, role, disabled }, after, size + 1);
-  const users = found.slice(0, size);
-  const last = found.length > size ? users.at(-1) : undefined;
+  const { page: users, goesOnAfter: last } = cutPage(found, size);
   const nextPageToken = last ? formatPageToken(last.user.id, question, purposeKeys.pageTokens) : '';
   return { users, nextPageToken };
 }

@@ -46,12 +46,10 @@ async function answerForVerdict(
   return answerFor(deps, principal.roles, deniedTo(principal, role), call);
 }
 
+/** For parseFields. */
 function parsersOf(check: RoleCheck, n: number): [string, () => string][] {
-  const byId = 'userId' in check ? ([[`checks[${n}].user_id`, () => parseUuid(check.userId)]] as const) : [];
-  return [
-    [`checks[${n}].role`, () => parseRole(check.role)],
-    ...byId.map(([name, parse]) => [name, parse] as [string, () => string]),
-  ];
+  const role: [string, () => string] = [`checks[${n}].role`, () => parseRole(check.role)];
+  return 'userId' in check ? [role, [`checks[${n}].user_id`, () => parseUuid(check.userId)]] : [role];
 }
 
 function parseCount(checks: RoleCheck[]): void {

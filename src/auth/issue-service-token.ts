@@ -2,21 +2,29 @@ import type { Deps } from '../deps.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit } from '../domain/effect.ts';
+import type { ServicePrincipal } from '../domain/principal.ts';
 
-export type ServiceToken = { accessToken: string; expiresAt: Date };
+export type IssueServiceTokenInput = {
+  apiKey: string;
+  /** Whose key it must be, by name or id; null for anybody's. */
+  client: string | null;
+};
+
+export type ServiceToken = { accessToken: string; expiresAt: Date; principal: ServicePrincipal };
 
 /**
  * A short access token for an API key, that whoever verifies tokens takes.
- * @throws AuthError PERMISSION_DENIED for whoever calls with something else than the key of a service account
+ * @throws AuthError PERMISSION_DENIED for anything else than the key of a service account, or than one of the client
  */
 export async function issueServiceToken(
   deps: Pick<Deps, 'store' | 'apiKeys' | 'signingKeys' | 'verifier' | 'tokenSettings' | 'now' | 'newId'>,
-  { apiKey }: { apiKey: string },
+  { apiKey, client }: IssueServiceTokenInput,
   { origin, signal }: Call,
 ): Promise<ServiceToken> {
   // Not what was believed a moment ago: the token would be stale when it is made.
   const holder = await deps.apiKeys.ask(apiKey, signal);
-  if (!holder) throw new AuthError('PERMISSION_DENIED');
+  const isTheirs = holder && (client === null || client === holder.name || client === holder.serviceAccountId);
+  if (!isTheirs) throw new AuthError('PERMISSION_DENIED');
   const { issuer, audiences, serviceTokenTtlSeconds } = deps.tokenSettings;
   const { serviceAccountId, keyId, name, roles, claimsEpoch, rolesEpoch, until } = holder;
   const now = deps.now();
@@ -42,5 +50,6 @@ export async function issueServiceToken(
     audit({ type: 'service_token_issued', actor: `service:${name}`, target: `api_key:${keyId}`, origin }),
   ]);
   deps.verifier.remember(accessToken, claims);
-  return { accessToken, expiresAt: new Date(expiry * 1000) };
+  const principal: ServicePrincipal = { kind: 'service', serviceAccountId, name, roles };
+  return { accessToken, expiresAt: new Date(expiry * 1000), principal };
 }

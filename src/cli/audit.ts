@@ -47,7 +47,7 @@ export async function listAuditEvents({ deps }: Operator, options: AuditOptions,
 export async function verifyAuditTrail({ deps }: Operator, anchorsFile: string, output: Output): Promise<void> {
   const verifier = createChainVerifier(anchorsFile === '' ? [] : readAnchors(anchorsFile));
   const end = await deps.store.auditTrail.read(PAGE, verifier.add);
-  const { events, first, last, hash, problems } = verifier.finish(end);
+  const { events, first, last, hash, drops, problems } = verifier.finish(end);
   if (problems.length > 0) {
     output.rows(
       problems.map(({ seq, problem }) => ({ event: String(seq), problem })),
@@ -55,8 +55,9 @@ export async function verifyAuditTrail({ deps }: Operator, anchorsFile: string, 
     );
     throw new OperatorError(`the audit trail is not whole: ${problems.length} problems`);
   }
-  output.record({ events, first: String(first), last: String(last), hash });
-  output.say('the audit trail is whole');
+  const dropped = drops.map(({ lastSeq, by, at }) => `up to ${lastSeq} by ${by} at ${at}`);
+  output.record({ events, first: String(first), last: String(last), hash, dropped });
+  output.say(dropped.length === 0 ? 'the audit trail is whole' : 'the audit trail is whole, but for what was dropped');
 }
 
 /** Whole months before a day. As the owner of the schema. */

@@ -84,6 +84,7 @@ ${COMMON}`,
   },
   roles: {
     help: `roles: what there is to grant, and what it implies
+  What changes something wants --reason "...", which the audit trail keeps.
 
   roles list
   roles define <role> --description "..." [--implies reader,writer] [--granter admin]
@@ -91,13 +92,13 @@ ${COMMON}`,
   roles delete <role>
 ${COMMON}`,
     async run(operator, [verb, role, ...rest], options, output) {
-      const said = textsOf(options, ['description', 'implies', 'granter']);
+      const said = textsOf(options, ['description', 'implies', 'granter', 'reason']);
       if (verb === 'list' && role === undefined) await showRoles(operator, output);
       else if (role === undefined || rest.length > 0) return false;
       else if (verb === 'define') {
         const implies = said.implies.split(',').filter((name) => name !== '');
         await setRole(operator, role, { ...said, implies }, output);
-      } else if (verb === 'delete') await removeRole(operator, role, output);
+      } else if (verb === 'delete') await removeRole(operator, role, said.reason, output);
       else return false;
       return true;
     },

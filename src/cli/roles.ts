@@ -5,7 +5,7 @@ import { listRoles } from '../admin/list-roles.ts';
 import type { Operator } from './operator.ts';
 import type { Output } from './output.ts';
 
-export type RolesOptions = { description: string; implies: string[]; granter: string };
+export type RolesOptions = { description: string; implies: string[]; granter: string; reason: string };
 
 export async function showRoles({ deps }: Operator, output: Output): Promise<void> {
   const roles = await listRoles(deps);
@@ -16,11 +16,13 @@ export async function showRoles({ deps }: Operator, output: Output): Promise<voi
 }
 
 export async function setRole({ deps, actor, call }: Operator, name: string, options: RolesOptions, output: Output) {
-  await defineRole(deps, { actor, role: { name, ...options } }, call);
+  const { reason, ...rest } = options;
+  await defineRole(deps, { actor, role: { name, ...rest }, reason }, call);
   output.say(`${name} is defined`);
 }
 
-export async function removeRole({ deps, actor, call }: Operator, name: string, output: Output): Promise<void> {
-  await deleteRole(deps, { actor, name }, call);
+export async function removeRole(operator: Operator, name: string, reason: string, output: Output): Promise<void> {
+  const { deps, actor, call } = operator;
+  await deleteRole(deps, { actor, name, reason }, call);
   output.say(`${name} is deleted`);
 }

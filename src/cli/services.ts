@@ -8,18 +8,21 @@ import { createApiKey } from '../admin/create-api-key.ts';
 import { createServiceAccount } from '../admin/create-service-account.ts';
 import { grantRole } from '../admin/grant-role.ts';
 import { listApiKeys } from '../admin/list-api-keys.ts';
-import { listServiceAccounts } from '../admin/list-service-accounts.ts';
 import { revokeApiKey } from '../admin/revoke-api-key.ts';
 import { revokeRole } from '../admin/revoke-role.ts';
+import { isUuid } from '../domain/uuid.ts';
 import { OperatorError } from '../operator-error.ts';
 import { assertRole, type Operator } from './operator.ts';
 import type { Output } from './output.ts';
 import { parseTime } from './parse-time.ts';
 
+/** More than anybody reads at once. */
+const MAX_LISTED = 10_000;
+
 export type ServicesOptions = { reason: string; until: string; name: string; role: string; description: string };
 
 export async function showServices({ deps }: Operator, output: Output): Promise<void> {
-  const accounts = await listServiceAccounts(deps);
+  const accounts = await deps.store.serviceAccounts.list('', MAX_LISTED);
   output.rows(
     accounts.map(({ id, name, roles, disabledAt, createdBy, description }) => ({
       name,
@@ -114,8 +117,9 @@ export async function workOnService(
 
 /** By name, or by id. */
 async function idOf({ deps }: Operator, service: string): Promise<string> {
-  const accounts = await listServiceAccounts(deps);
-  const found = accounts.find(({ id, name }) => name === service || id === service);
+  const { serviceAccounts } = deps.store;
+  const byId = isUuid(service) ? await serviceAccounts.byId(service) : null;
+  const found = byId ?? (await serviceAccounts.byName(service));
   if (!found) throw new OperatorError(`there is no service account ${service}`);
   return found.id;
 }

@@ -123,8 +123,7 @@ function toPrincipal(message: PrincipalMessage | undefined): TokenPrincipal {
   const times = { issuedAt: timestampDate(issuedAt), expiresAt: timestampDate(expiresAt) };
   if (message.kind === PrincipalKind.SERVICE) {
     const { serviceAccountId, service: name } = message;
-    // Which key it was for, only the token says.
-    return { kind: 'service', serviceAccountId, name, keyId: '', roles, ...times };
+    return { kind: 'service', serviceAccountId, name, roles, ...times };
   }
   return { kind: 'user', userId, sessionId, email, roles, ...times };
 }

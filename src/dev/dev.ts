@@ -16,7 +16,9 @@ import { progress } from './progress.ts';
 import { type DevSettings, PROGRAM_CACHE } from './settings.ts';
 
 const DATABASE = 'latchkey';
-const SERVICE_LOGIN = 'latchkey_dev';
+/** Postgres cuts longer names. */
+const MAX_NAME = 63;
+const SUFFIX = '_dev';
 
 export type RunningDev = { close(): Promise<void> };
 
@@ -82,10 +84,14 @@ function envFile(values: Environment): string {
     .join('\n');
 }
 
-/** A login on the same database that may do only what the service may do. */
+/**
+ * A login on the same database that may do only what the service may do. Logins are a whole server's: another database there, of
+ * another folder, has one of its own.
+ */
 function serviceLogin(ownerUrl: string, home: Home): string {
   const url = new URL(ownerUrl);
-  url.username = SERVICE_LOGIN;
+  const database = decodeURIComponent(url.pathname.slice(1)) || DATABASE;
+  url.username = encodeURIComponent(`${database.slice(0, MAX_NAME - SUFFIX.length)}${SUFFIX}`);
   url.password = home.secret('database-password', () => randomBytes(24).toString('hex'));
   return url.href;
 }

@@ -35,7 +35,17 @@ export type Anchor = { seq: bigint; hash: string };
 
 type ChainProblem = { seq: bigint; problem: string };
 
-export type ChainReport = { events: number; first: bigint; last: bigint; hash: string; problems: ChainProblem[] };
+/** Events that the chain says were dropped: up to which place, and by whom. Whoever can write the chain anew can say so, too. */
+type Drop = { lastSeq: bigint; by: string; at: string };
+
+export type ChainReport = {
+  events: number;
+  first: bigint;
+  last: bigint;
+  hash: string;
+  drops: Drop[];
+  problems: ChainProblem[];
+};
 
 const START = '0'.repeat(64);
 
@@ -61,6 +71,7 @@ export function createChainVerifier(anchors: Anchor[]) {
   const wiped: { seq: bigint; userId: Text }[] = [];
   /** By the place after which the chain goes on. */
   const dropped = new Map<bigint, string>();
+  const drops: Drop[] = [];
   let events = 0;
   let first: { seq: bigint; previousHash: string } | null = null;
   let last: { seq: bigint; hash: string } | null = null;
@@ -110,7 +121,10 @@ export function createChainVerifier(anchors: Anchor[]) {
       if (event.type === 'traces_erased') forgotten.add(event.target ?? '');
       if (event.type === 'audit_events_dropped') {
         const { lastSeq, lastHash } = JSON.parse(event.before ?? '{}');
-        if (Number.isSafeInteger(lastSeq)) dropped.set(BigInt(lastSeq), String(lastHash));
+        if (Number.isSafeInteger(lastSeq)) {
+          dropped.set(BigInt(lastSeq), String(lastHash));
+          drops.push({ lastSeq: BigInt(lastSeq), by: event.actor ?? '', at: event.recordedAt });
+        }
       }
       if (event.seq >= 1n) last = { seq: event.seq, hash };
     },
@@ -139,7 +153,7 @@ export function createChainVerifier(anchors: Anchor[]) {
         if (seq > beginsAfter) report(seq, 'has an anchor, and is missing');
       }
       problems.sort((one, other) => (one.seq < other.seq ? -1 : Number(one.seq > other.seq)));
-      return { events, first: first?.seq ?? 0n, last: reached.seq, hash: reached.hash, problems };
+      return { events, first: first?.seq ?? 0n, last: reached.seq, hash: reached.hash, drops, problems };
     },
   };
 }

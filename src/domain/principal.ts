@@ -21,8 +21,6 @@ export type ServicePrincipal = {
 /** A service account, by an access token. */
 export type ServiceTokenPrincipal = ServicePrincipal & {
   serviceAccountId: string;
-  /** The API key that the token was issued for. */
-  keyId: string;
   issuedAt: Date;
   expiresAt: Date;
 };

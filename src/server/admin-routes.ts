@@ -97,17 +97,14 @@ export function adminRoutes(deps: Deps): Routes {
 
         listRoles: async () => ({ roles: await listRoles(deps) }),
 
-        defineRole: async ({ role }, context) => {
+        defineRole: async ({ role, reason }, context) => {
           const { name = '', description = '', implies = [], granter = '' } = role ?? {};
-          const input = { actor: actorOf(context), role: { name, description, implies, granter } };
+          const input = { actor: actorOf(context), role: { name, description, implies, granter }, reason };
           await defineRole(deps, input, callOf(context));
           return {};
         },
 
-        deleteRole: async ({ name }, context) => {
-          await deleteRole(deps, { actor: actorOf(context), name }, callOf(context));
-          return {};
-        },
+        deleteRole: changing(deleteRole),
 
         grantRole: async ({ expiresAt, ...request }, context) => {
           const until = timeOf('expires_at', expiresAt);
@@ -122,9 +119,10 @@ export function adminRoutes(deps: Deps): Routes {
           return { serviceAccountId: await createServiceAccount(deps, input, callOf(context)) };
         },
 
-        listServiceAccounts: async () => ({
-          serviceAccounts: (await listServiceAccounts(deps)).map(serviceAccountMessage),
-        }),
+        listServiceAccounts: async (request) => {
+          const { serviceAccounts, nextPageToken } = await listServiceAccounts(deps, request);
+          return { serviceAccounts: serviceAccounts.map(serviceAccountMessage), nextPageToken };
+        },
 
         disableServiceAccount: changing(disableServiceAccount),
 

@@ -3,7 +3,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { codeToHttpStatus, errorToJsonBytes } from '@connectrpc/connect/protocol-connect';
 import { setTrailerStatus } from '@connectrpc/connect/protocol-grpc';
-import { rpcSystem } from '../telemetry/rpc-conventions.ts';
+import { type RpcSystem, rpcSystem } from '../telemetry/rpc-conventions.ts';
 import type { CallLog } from './call-log.ts';
 import { chooseRequestId } from './call-record.ts';
 import { codeName, ERRORS, refusal } from './errors.ts';
@@ -17,22 +17,18 @@ const RETRY_AFTER_MS = 1_000;
 const MAX_PIPELINED = 16;
 
 export type Crowd = {
-  /** Whether one more unary call may begin; when not, it has been answered. */
-  admit(method: string, request: NodeRequest, response: NodeResponse): boolean;
+  /** Whether one more call that does not last may begin; when not, it has been answered. */
+  admit(method: string, request: NodeRequest, response: NodeResponse, system?: RpcSystem): boolean;
 };
 
 export function createCrowd(callLog: Pick<CallLog, 'count'>): Crowd {
   let underWay = 0;
   return {
-    admit(method, request, response) {
+    admit(method, request, response, system = rpcSystem(request.headers['content-type'])) {
       if (underWay >= MAX_CALLS) {
         const requestId = chooseRequestId(request.headers['x-request-id']);
         const peer = () => peerOf(request.socket).address;
-        const call = {
-          method,
-          system: rpcSystem(request.headers['content-type']),
-          code: codeName(ERRORS.OVERLOADED.code),
-        };
+        const call = { method, system, code: codeName(ERRORS.OVERLOADED.code) };
         const ended = { ...call, reason: 'OVERLOADED' as const, startedAt: performance.now(), peer, requestId };
         callLog.count({ ...ended, header: () => '' });
         refuse(request, response, requestId);

@@ -5,6 +5,7 @@ import type { Deps } from '../deps.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { CallLog } from './call-log.ts';
 import { type CallDeps, type CallRecord, openCallRecord } from './call-record.ts';
+import type { Crowd } from './crowd.ts';
 import { answerError } from './errors.ts';
 import { type Handler, type NodeRequest, type NodeResponse, sendJson } from './handler.ts';
 
@@ -26,11 +27,13 @@ class TokenRefusal extends Error {
 }
 
 const TOKEN_PATH = '/oauth/token';
+/** As the log and the metrics have it. */
+const METHOD = 'oauth/token';
 const METADATA_PATH = '/.well-known/oauth-authorization-server';
 const MAX_BODY_BYTES = 8 * 1024;
 const TIMEOUT_MS = 5_000;
 
-export function createOAuthTokenHandler(deps: TokenDeps & CallDeps, callLog: CallLog): Handler {
+export function createOAuthTokenHandler(deps: TokenDeps & CallDeps, callLog: CallLog, crowd: Crowd): Handler {
   const { issuer } = deps.tokenSettings;
   const metadata = {
     issuer,
@@ -48,7 +51,8 @@ export function createOAuthTokenHandler(deps: TokenDeps & CallDeps, callLog: Cal
       return true;
     }
     if (path !== TOKEN_PATH || request.method !== 'POST') return false;
-    const record = openCallRecord(request, deps, 'oauth/token', 'http');
+    if (!crowd.admit(METHOD, request, response, 'http')) return true;
+    const record = openCallRecord(request, deps, METHOD, 'http');
     response.setHeader('x-request-id', record.requestId);
     response.setHeader('pragma', 'no-cache');
     response.once('close', () => callLog.write(record, response.writableFinished));
@@ -72,13 +76,16 @@ async function answer(
   const { id, secret, byHeader } = credentialsOf(request.headers.authorization ?? '', form);
   const { address, userAgent, requestId } = record;
   const call = { origin: { address, userAgent, requestId }, signal: AbortSignal.timeout(TIMEOUT_MS) };
-  const holder = await deps.apiKeys.open(secret, call.signal);
-  if (!holder || (id !== holder.name && id !== holder.serviceAccountId)) {
-    throw new TokenRefusal('invalid_client', 'this is no API key of this client', byHeader);
-  }
-  const { accessToken, expiresAt } = await issueServiceToken(deps, { apiKey: secret }, call);
+  const { accessToken, expiresAt, principal } = await issueServiceToken(
+    deps,
+    { apiKey: secret, client: id },
+    call,
+  ).catch((error: unknown) => {
+    const isRefused = error instanceof AuthError && error.reason === 'PERMISSION_DENIED';
+    throw isRefused ? new TokenRefusal('invalid_client', 'this is no API key of this client', byHeader) : error;
+  });
   record.code = 'ok';
-  record.principal = { kind: 'service', ...holder };
+  record.principal = principal;
   const expiresIn = Math.floor((expiresAt.getTime() - deps.now().getTime()) / 1000);
   sendJson(response, 200, { access_token: accessToken, token_type: 'Bearer', expires_in: expiresIn });
 }

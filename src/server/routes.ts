@@ -106,7 +106,7 @@ export function routes(deps: RouteDeps): Routes {
 
       issueServiceToken: async (_, context) => {
         const apiKey = bearerToken(context.requestHeader.get('authorization'));
-        const { accessToken, expiresAt } = await issueServiceToken(deps, { apiKey }, callOf(context));
+        const { accessToken, expiresAt } = await issueServiceToken(deps, { apiKey, client: null }, callOf(context));
         return { accessToken, tokenType: 'Bearer', expiresAt: timestampFromDate(expiresAt) };
       },
 

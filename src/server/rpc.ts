@@ -16,7 +16,7 @@ import { callOf, recordOf } from './call-context.ts';
 import type { CallLog } from './call-log.ts';
 import { type CallRecord, callRecordKey, openCallRecord, plainUserAgent } from './call-record.ts';
 import { plainAddress } from './client-address.ts';
-import { createCrowd } from './crowd.ts';
+import type { Crowd } from './crowd.ts';
 import { answerError } from './errors.ts';
 import { ANSWER_LASTS, type Handler, type NodeResponse, REQUEST_LASTS } from './handler.ts';
 import { inTime } from './in-time.ts';
@@ -35,9 +35,8 @@ const RETRY_AFTER_MS = 5_000;
 const LOOK_AGAIN_MS = 900;
 
 /** @param others what is served besides this service's own RPCs */
-export function createRpcHandler(deps: RouteDeps, callLog: CallLog, others: Routes[]): Handler {
+export function createRpcHandler(deps: RouteDeps, callLog: CallLog, crowd: Crowd, others: Routes[]): Handler {
   let publicStreams = 0;
-  const crowd = createCrowd(callLog);
   const router = createConnectRouter({
     readMaxBytes: MAX_MESSAGE_BYTES,
     writeMaxBytes: MAX_MESSAGE_BYTES,

@@ -3,7 +3,7 @@ import type { Effect } from '../domain/effect.ts';
 import type { Email } from '../domain/email.ts';
 import type { Db } from './database.ts';
 import { writeEffects } from './outbox.ts';
-import { lockUser } from './users.ts';
+import { lockUser } from './user-locks.ts';
 import { isUniqueViolation } from './violation.ts';
 
 export type EmailVerification = {

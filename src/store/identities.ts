@@ -4,7 +4,7 @@ import type { Email } from '../domain/email.ts';
 import { USER_ROLE } from '../domain/role.ts';
 import type { Db } from './database.ts';
 import { writeEffects } from './outbox.ts';
-import { lockPresent, lockUser, type Present } from './users.ts';
+import { lockPresent, lockUser, type Present } from './user-locks.ts';
 import { isUniqueViolation } from './violation.ts';
 
 export type Identity = { id: string; provider: string; issuer: string; createdAt: Date; lastUsedAt: Date };

@@ -1,6 +1,6 @@
 // Roles, what they imply, and who holds them. Definitions change one at a time; triggers keep the closure and tell verifiers
 // (migrations/0011_roles.sql).
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import { type Actor, actorName } from '../domain/actor.ts';
 import type { Effect } from '../domain/effect.ts';
 import type { RoleDefinition, RoleGraph } from '../domain/role-graph.ts';
@@ -15,7 +15,10 @@ export type Holds = { userId: string } | { serviceAccountId: string };
 
 export type NewGrant = Pick<RoleGrant, 'role' | 'reason' | 'expiresAt'> & { holder: Holds };
 
-/** What the rule of who may grant what is judged by: as it stands, and as it stays until the change is committed. */
+/**
+ * What the rule of who may grant what is judged by. Neither roles nor grants change before the commit, but that a grant runs
+ * out, or that somebody makes a change by SQL.
+ */
 export type Judged = {
   graph: RoleGraph;
   /** Null for an operator, who may everything. */
@@ -103,7 +106,8 @@ export function createRoles(db: Db, newId: () => string) {
       effects: (before: RoleGrant | null) => Effect[],
     ): Promise<'done' | 'unknown'> {
       return db.transaction().execute(async (trx) => {
-        const judged = await judge(trx, actor, 'shared', now);
+        // Two who take one another's right do it one after the other: the second has it no more.
+        const judged = await judge(trx, actor, 'exclusive', now);
         const { holder, role, reason, expiresAt } = grant;
         const { table, column, id } = placeOf(holder);
         const isKnown = await isThere(trx, holder);
@@ -134,7 +138,7 @@ export function createRoles(db: Db, newId: () => string) {
       effects: (before: RoleGrant) => Effect[],
     ): Promise<'done' | 'unknown' | 'unheld'> {
       return db.transaction().execute(async (trx) => {
-        decide(await judge(trx, actor, 'shared', now));
+        decide(await judge(trx, actor, 'exclusive', now));
         const { table, column, id } = placeOf(holder);
         if (!(await isThere(trx, holder))) return 'unknown';
         const before = (await grantsOf(trx, holder)).find((one) => one.role === role);
@@ -147,7 +151,7 @@ export function createRoles(db: Db, newId: () => string) {
   };
 }
 
-/** For use inside a transaction. Holds back other changes of definitions, or only waits for them, until the commit. */
+/** For use inside a transaction. Holds back other changes of roles and grants, or only waits for them, until the commit. */
 export async function judge(trx: Db, actor: Actor, lock: 'exclusive' | 'shared', now: Date): Promise<Judged> {
   const take = lock === 'exclusive' ? sql`pg_advisory_xact_lock` : sql`pg_advisory_xact_lock_shared`;
   await sql`SELECT ${take}(hashtext('latchkey roles'))`.execute(trx);
@@ -172,31 +176,56 @@ async function definitions(db: Db): Promise<RoleDefinition[]> {
 
 /** What somebody was granted, with what has run out and was not removed yet. */
 export async function grantsOf(db: Db, holder: Holds): Promise<RoleGrant[]> {
-  const { table, column, id } = placeOf(holder);
-  const { rows } = await sql<GrantRow>`
-    SELECT role, granted_at, granted_by, reason, expires_at FROM ${table} WHERE ${column} = ${id} ORDER BY role
-  `.execute(db);
-  return rows.map((row) => ({
-    role: row.role,
-    grantedAt: row.granted_at,
-    grantedBy: row.granted_by ?? '',
-    reason: row.reason,
-    expiresAt: row.expires_at,
-  }));
+  const place = placeOf(holder);
+  return (await grantsAt(db, place, [place.id])).get(place.id) ?? [];
 }
 
-type GrantRow = { role: string; granted_at: Date; granted_by: string | null; reason: string; expires_at: Date | null };
+/** The same of several service accounts, by id. */
+export function grantsOfServices(db: Db, serviceAccountIds: string[]): Promise<Map<string, RoleGrant[]>> {
+  return grantsAt(db, OF_SERVICES, serviceAccountIds);
+}
 
-/** Where the grants of a holder are. */
-function placeOf(holder: Holds) {
-  return 'userId' in holder
-    ? { holders: sql.table('users'), table: sql.table('user_roles'), column: sql.ref('user_id'), id: holder.userId }
-    : {
-        holders: sql.table('service_accounts'),
-        table: sql.table('service_account_roles'),
-        column: sql.ref('service_account_id'),
-        id: holder.serviceAccountId,
-      };
+async function grantsAt(db: Db, { table, column }: Place, ids: string[]): Promise<Map<string, RoleGrant[]>> {
+  const { rows } = await sql<GrantRow>`
+    SELECT ${column} AS holder, role, granted_at, granted_by, reason, expires_at
+    FROM ${table} WHERE ${column} = ANY(${ids}) ORDER BY role
+  `.execute(db);
+  const grants = rows.map((row) => ({
+    holder: row.holder,
+    grant: {
+      role: row.role,
+      grantedAt: row.granted_at,
+      grantedBy: row.granted_by ?? '',
+      reason: row.reason,
+      expiresAt: row.expires_at,
+    },
+  }));
+  const byHolder = Map.groupBy(grants, ({ holder }) => holder);
+  return new Map([...byHolder].map(([holder, theirs]) => [holder, theirs.map(({ grant }) => grant)]));
+}
+
+type GrantRow = {
+  holder: string;
+  role: string;
+  granted_at: Date;
+  granted_by: string | null;
+  reason: string;
+  expires_at: Date | null;
+};
+
+/** Where grants of one kind of holder are. */
+type Place = { holders: RawBuilder<unknown>; table: RawBuilder<unknown>; column: RawBuilder<unknown> };
+
+const OF_USERS: Place = { holders: sql.table('users'), table: sql.table('user_roles'), column: sql.ref('user_id') };
+const OF_SERVICES: Place = {
+  holders: sql.table('service_accounts'),
+  table: sql.table('service_account_roles'),
+  column: sql.ref('service_account_id'),
+};
+
+function placeOf(holder: Holds): Place & { id: string } {
+  if ('userId' in holder) return { ...OF_USERS, id: holder.userId };
+  return { ...OF_SERVICES, id: holder.serviceAccountId };
 }
 
 /** Locks the row, so that parallel changes of one holder's grants take turns. */

@@ -1,10 +1,11 @@
-import { sql } from 'kysely';
+import { type Selectable, sql } from 'kysely';
 import type { Actor } from '../domain/actor.ts';
 import type { Effect } from '../domain/effect.ts';
 import type { Db } from './database.ts';
 import { writeEffects } from './outbox.ts';
-import { grantsOf, type Judged, judge, type RoleGrant } from './roles.ts';
-import { rolesCountAt } from './users.ts';
+import { grantsOfServices, type Judged, judge, type RoleGrant } from './roles.ts';
+import type { Schema } from './schema.ts';
+import { rolesCountAt } from './user-columns.ts';
 import { isUniqueViolation } from './violation.ts';
 
 export type ServiceAccount = {
@@ -48,32 +49,25 @@ export type ServiceAccounts = ReturnType<typeof createServiceAccounts>;
 const LAST_USED_EVERY = '1 minute';
 
 export function createServiceAccounts(db: Db, newId: () => string, clock: () => Date) {
-  async function accounts(of: Db, id: string | null): Promise<ServiceAccount[]> {
-    const rows = await of
-      .selectFrom('service_accounts')
-      .selectAll()
-      .select(sql<string[]>`roles_of_service(id, ${clock()})`.as('roles'))
-      .$if(id !== null, (query) => query.where('id', '=', id))
-      .orderBy('name')
-      .execute();
-    const grants = await Promise.all(rows.map((row) => grantsOf(of, { serviceAccountId: row.id })));
-    return rows.map((row, n) => ({
-      id: row.id,
-      name: row.name,
-      description: row.description,
-      roles: row.roles,
-      grants: grants[n] ?? [],
-      createdAt: row.created_at,
-      createdBy: row.created_by,
-      disabledAt: row.disabled_at,
-    }));
+  const rowsOf = (of: Db) =>
+    of.selectFrom('service_accounts').selectAll().select(sql<string[]>`roles_of_service(id, ${clock()})`.as('roles'));
+
+  async function one(of: Db, column: 'id' | 'name', value: string): Promise<ServiceAccount | null> {
+    const row = await rowsOf(of).where(column, '=', value).executeTakeFirst();
+    return row ? toAccount(row, await grantsOfServices(of, [row.id])) : null;
   }
 
   return {
-    all: () => accounts(db, null),
+    byId: (id: string) => one(db, 'id', id),
+    byName: (name: string) => one(db, 'name', name),
 
-    async byId(id: string): Promise<ServiceAccount | null> {
-      return (await accounts(db, id))[0] ?? null;
+    /** By name. @param after the last name of the page before, or empty */
+    async list(after: string, atMost: number): Promise<ServiceAccount[]> {
+      const byName = sql`name COLLATE "C"`;
+      const rows = await rowsOf(db).where(sql<boolean>`${byName} > ${after}`).orderBy(byName).limit(atMost).execute();
+      const ids = rows.map(({ id }) => id);
+      const grants = await grantsOfServices(db, ids);
+      return rows.map((row) => toAccount(row, grants));
     },
 
     /** False when the name is taken. */
@@ -110,7 +104,7 @@ export function createServiceAccounts(db: Db, newId: () => string, clock: () => 
       return db.transaction().execute(async (trx) => {
         const judged = await judge(trx, actor, 'shared', now);
         await trx.selectFrom('service_accounts').select('id').where('id', '=', id).forUpdate().execute();
-        const [before] = await accounts(trx, id);
+        const before = await one(trx, 'id', id);
         if (!before) return null;
         decide(judged, before.roles);
         if (change === 'delete') await trx.deleteFrom('service_accounts').where('id', '=', id).execute();
@@ -171,7 +165,7 @@ export function createServiceAccounts(db: Db, newId: () => string, clock: () => 
         // Changes of its roles take turns with this.
         const locked = trx.selectFrom('service_accounts').select('id').where('id', '=', serviceAccountId);
         await locked.forNoKeyUpdate().execute();
-        const [account] = await accounts(trx, serviceAccountId);
+        const account = await one(trx, 'id', serviceAccountId);
         if (!account) return false;
         decide(judged, account.roles);
         await trx.insertInto('api_keys').values(row).execute();
@@ -187,16 +181,21 @@ export function createServiceAccounts(db: Db, newId: () => string, clock: () => 
     },
 
     /** False when it was revoked before. */
-    async revokeKey(id: string, now: Date, effects: Effect[]): Promise<boolean> {
+    async revokeKey(
+      id: string,
+      now: Date,
+      effects: (key: Pick<ApiKey, 'serviceAccountId' | 'name' | 'expiresAt'>) => Effect[],
+    ): Promise<boolean> {
       return db.transaction().execute(async (trx) => {
         const revoked = await trx
           .updateTable('api_keys')
           .set({ revoked_at: now })
           .where('id', '=', id)
           .where('revoked_at', 'is', null)
+          .returning(['service_account_id as serviceAccountId', 'name', 'expires_at as expiresAt'])
           .executeTakeFirst();
-        if (revoked.numUpdatedRows !== 1n) return false;
-        await writeEffects(trx, newId, now, effects);
+        if (!revoked) return false;
+        await writeEffects(trx, newId, now, effects(revoked));
         return true;
       });
     },
@@ -232,6 +231,21 @@ export function createServiceAccounts(db: Db, newId: () => string, clock: () => 
         rolesEpoch: row.roles_epoch,
       };
     },
+  };
+}
+
+type Row = Selectable<Schema['service_accounts']> & { roles: string[] };
+
+function toAccount(row: Row, grants: Map<string, RoleGrant[]>): ServiceAccount {
+  return {
+    id: row.id,
+    name: row.name,
+    description: row.description,
+    roles: row.roles,
+    grants: grants.get(row.id) ?? [],
+    createdAt: row.created_at,
+    createdBy: row.created_by,
+    disabledAt: row.disabled_at,
   };
 }
 

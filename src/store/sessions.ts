@@ -4,7 +4,8 @@ import type { AuditEvent, Effect } from '../domain/effect.ts';
 import type { SessionState } from '../domain/judge-refresh.ts';
 import type { Db } from './database.ts';
 import { writeEffects } from './outbox.ts';
-import { type Holder, holderColumns, lockUser, rolesCountAt, toHolder } from './users.ts';
+import { type Holder, holderColumns, rolesCountAt, toHolder } from './user-columns.ts';
+import { lockUser } from './user-locks.ts';
 
 /** A live session with the number of its current token: what tokens are made from. */
 export type Grant = Holder & {

@@ -7,7 +7,7 @@ import type { User } from '../domain/user.ts';
 import type { Db } from './database.ts';
 import { writeEffects } from './outbox.ts';
 import { grantsOf, type Judged, judge, type RoleGrant } from './roles.ts';
-import { toUser, userColumns } from './users.ts';
+import { toUser, userColumns } from './user-columns.ts';
 
 /** What administrators change of a user, and audit events show. */
 export type UserState = { disabledAt: Date | null; hasPassword: boolean; passwordEpoch: number; sessions: number };

@@ -1,22 +1,12 @@
-import { type ExpressionBuilder, sql } from 'kysely';
+import { sql } from 'kysely';
 import type { Effect } from '../domain/effect.ts';
 import type { Email } from '../domain/email.ts';
 import { USER_ROLE } from '../domain/role.ts';
 import type { User } from '../domain/user.ts';
 import type { Db } from './database.ts';
 import { writeEffects } from './outbox.ts';
-import type { Schema } from './schema.ts';
-
-/** An account with what its tokens say besides. */
-export type Holder = {
-  user: User;
-  /** Counts the sets of claims that the account's tokens have had. */
-  claimsEpoch: number;
-  /** Counts the changes of what roles imply. */
-  rolesEpoch: number;
-  /** When the first of the roles runs out; null when none does. */
-  rolesUntil: Date | null;
-};
+import { type Holder, holderColumns, toHolder, toUser, userColumns } from './user-columns.ts';
+import { lockPresent, lockUser, type Present, replacePassword } from './user-locks.ts';
 
 /** What signing in needs to know of an account. */
 export type Credentials = Holder & {
@@ -28,67 +18,6 @@ export type Credentials = Holder & {
 export type NewUser = { id: string; email: Email; fullName: string; passwordHash: string | null };
 
 export type Users = ReturnType<typeof createUsers>;
-
-const SHORTEST_TOKEN_MS = 1_000;
-
-type UserColumns = {
-  id: string;
-  email: Email;
-  full_name: string;
-  email_verified_at: Date | null;
-  disabled_at: Date | null;
-  created_at: Date;
-  roles: string[];
-};
-
-type HolderColumns = UserColumns & { claims_epoch: number; roles_epoch: number; roles_until: Date | null };
-
-/** For `select`, in any query that has `users` in it. */
-export function userColumns(at: Date) {
-  return (_: ExpressionBuilder<Schema, 'users'>) => [
-    'users.id' as const,
-    'users.email' as const,
-    'users.full_name' as const,
-    'users.email_verified_at' as const,
-    'users.disabled_at' as const,
-    'users.created_at' as const,
-    sql<string[]>`roles_of_user(users.id, ${at})`.as('roles'),
-  ];
-}
-
-/** What runs out within a second counts no more: no token is that short. */
-export function holderColumns(now: Date) {
-  const at = rolesCountAt(now);
-  return (builder: ExpressionBuilder<Schema, 'users'>) => [
-    ...userColumns(at)(builder),
-    'users.claims_epoch' as const,
-    sql<number>`(SELECT epoch FROM roles_epoch)`.as('roles_epoch'),
-    sql<Date | null>`(
-      SELECT min(expires_at) FROM user_roles WHERE user_id = users.id AND expires_at > ${at}
-    )`.as('roles_until'),
-  ];
-}
-
-export function rolesCountAt(now: Date): Date {
-  return new Date(now.getTime() + SHORTEST_TOKEN_MS);
-}
-
-export function toUser(row: UserColumns): User {
-  return {
-    id: row.id,
-    email: row.email,
-    fullName: row.full_name,
-    emailVerified: row.email_verified_at !== null,
-    roles: row.roles,
-    disabled: row.disabled_at !== null,
-    createdAt: row.created_at,
-  };
-}
-
-export function toHolder(row: HolderColumns): Holder {
-  const { claims_epoch: claimsEpoch, roles_epoch: rolesEpoch, roles_until: rolesUntil } = row;
-  return { user: toUser(row), claimsEpoch, rolesEpoch, rolesUntil };
-}
 
 export function createUsers(db: Db, newId: () => string, clock: () => Date) {
   async function credentials(column: 'email' | 'id', value: string, signal?: AbortSignal): Promise<Credentials | null> {
@@ -264,55 +193,4 @@ export function createUsers(db: Db, newId: () => string, clock: () => Date) {
       });
     },
   };
-}
-
-/**
- * For use inside a transaction: keeps changes of the password and sign-ins with the old one out until the commit. False when
- * the password is another one by now, or the account is disabled.
- */
-export async function lockUser(trx: Db, id: string, passwordEpoch: number): Promise<boolean> {
-  const locked = await trx
-    .selectFrom('users')
-    .select('id')
-    .where('id', '=', id)
-    .where('password_epoch', '=', passwordEpoch)
-    .where('disabled_at', 'is', null)
-    .forUpdate()
-    .executeTakeFirst();
-  return locked !== undefined;
-}
-
-/** Who asks for a change of their own account, and which password the account had when they showed that they are there. */
-export type Present = { userId: string; sessionId: string; passwordEpoch: number };
-
-/** As lockUser; false also when the session of who asks has ended. */
-export async function lockPresent(trx: Db, { userId, sessionId, passwordEpoch }: Present): Promise<boolean> {
-  if (!(await lockUser(trx, userId, passwordEpoch))) return false;
-  const session = await trx
-    .selectFrom('sessions')
-    .select('id')
-    .where('id', '=', sessionId)
-    .where('ended_at', 'is', null)
-    .executeTakeFirst();
-  return session !== undefined;
-}
-
-/** For use inside a transaction that has locked the user. Ends every session but the one to keep. */
-export async function replacePassword(
-  trx: Db,
-  change: { userId: string; passwordHash: string; keepSessionId: string | null },
-  now: Date,
-): Promise<void> {
-  await trx
-    .updateTable('users')
-    .set((eb) => ({ password_hash: change.passwordHash, password_epoch: eb('password_epoch', '+', 1) }))
-    .where('id', '=', change.userId)
-    .execute();
-  await trx
-    .updateTable('sessions')
-    .set({ ended_at: now })
-    .where('user_id', '=', change.userId)
-    .where('ended_at', 'is', null)
-    .$if(change.keepSessionId !== null, (query) => query.where('id', '!=', change.keepSessionId as string))
-    .execute();
 }

@@ -133,7 +133,7 @@ export function standingOf({ principal, userId, sessionId, epoch, rolesEpoch }: 
 function principalOf({ sub, sid, client_id: name, email, roles, iat, exp }: AccessClaims): TokenPrincipal {
   const times = { issuedAt: new Date(iat * 1000), expiresAt: new Date(exp * 1000) };
   if (email !== undefined) return { kind: 'user', userId: sub, sessionId: sid, email, roles, ...times };
-  return { kind: 'service', serviceAccountId: sub, keyId: sid, name, roles, ...times };
+  return { kind: 'service', serviceAccountId: sub, name, roles, ...times };
 }
 
 function toVerified(text: string, claims: AccessClaims): VerifiedToken {

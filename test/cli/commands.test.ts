@@ -77,14 +77,26 @@ describe('users', () => {
 });
 
 test('roles are defined, listed and deleted', async () => {
-  expect((await latchkey('roles', 'define', 'reader')).exit).toBe(0);
-  await latchkey('roles', 'define', 'writer', '--description', 'writes', '--implies', 'reader,user');
+  expect((await latchkey('roles', 'define', 'reader', '--reason', 'a test')).exit).toBe(0);
+  await latchkey(
+    'roles',
+    'define',
+    'writer',
+    '--description',
+    'writes',
+    '--implies',
+    'reader,user',
+    '--reason',
+    'a test',
+  );
   const { output } = await latchkey('roles', 'list');
   expect(output).toMatch(/^NAME +IMPLIES +GRANTER +DESCRIPTION\n/);
   expect(output).toMatch(/^writer +reader, user +admin +writes$/m);
-  expect((await latchkey('roles', 'define', 'reader', '--implies', 'writer')).output).toContain('ROLE_CIRCLE');
-  expect((await latchkey('roles', 'delete', 'reader')).output).toContain('ROLE_IN_USE');
-  await latchkey('roles', 'delete', 'writer');
+  expect((await latchkey('roles', 'define', 'reader', '--implies', 'writer', '--reason', 'a test')).output).toContain(
+    'ROLE_CIRCLE',
+  );
+  expect((await latchkey('roles', 'delete', 'reader', '--reason', 'a test')).output).toContain('ROLE_IN_USE');
+  await latchkey('roles', 'delete', 'writer', '--reason', 'a test');
   expect((await json('roles', 'list')).map(({ name }: { name: string }) => name)).toEqual(['admin', 'reader', 'user']);
 });
 

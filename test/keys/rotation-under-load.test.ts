@@ -13,8 +13,8 @@ import { eventually } from '../support/eventually.ts';
 import { type SignedIn, signedIn } from '../support/people.ts';
 import { type RunningProcess, runMain, serve } from '../support/processes.ts';
 
-const ROTATIONS = 6;
-const PUBLISH_SECONDS = 3;
+const ROTATIONS = 5;
+const PUBLISH_SECONDS = 2;
 
 let mailbox: Mailbox;
 let environment: Environment;

@@ -11,7 +11,9 @@ import { envelope, rawConnection, rawStream } from '../support/raw.ts';
 
 let app: TestApp;
 beforeAll(async () => {
-  app = await startTestApp({}, { api: true, worker: false });
+  // None of those that wait is let go by a limit.
+  const limits = { LIMIT_LOGIN_ACCOUNT: '100000/60', LIMIT_LOGIN_PAIR: '100000/60' };
+  app = await startTestApp(limits, { api: true, worker: false });
 });
 afterAll(() => app.close());
 
@@ -62,6 +64,8 @@ test('beyond a thousand calls under way each is told to come back, over every pr
     return call.closed;
   });
   const first = await Promise.race(calls);
+  const token = await fetch(`${app.url}/oauth/token`, { method: 'POST', body: 'grant_type=client_credentials' });
+  expect([token.status, token.headers.get('retry-after')]).toEqual([503, '1']);
   expect(first.headers['grpc-status']).toBe('14');
   const error = findTrailerError(
     new Headers(Object.entries(first.headers).filter(([name]) => !name.startsWith(':')) as [string, string][]),

@@ -41,7 +41,7 @@ async function tokenOf({ key }: Robot): Promise<string> {
 describe('a service account', () => {
   test('is made, listed and named once', async () => {
     const { name, id } = await robot(['user']);
-    const { body } = await ask(admin.listServiceAccounts, {});
+    const { body } = await ask(admin.listServiceAccounts, { pageSize: 100 });
     expect(body.serviceAccounts.find((one: Robot) => one.id === id)).toMatchObject({
       ...{ name, description: 'of a test', createdBy: `user:${boss.userId}`, roles: ['user'] },
       grants: [{ role: 'user', reason }],
@@ -51,6 +51,28 @@ describe('a service account', () => {
     for (const bad of ['', 'latchkey', 'Robot', 'x'.repeat(64), '-x']) {
       expect((await ask(admin.createServiceAccount, { name: bad, reason })).fields, bad).toEqual(['name']);
     }
+  });
+
+  test('is found page by page, by name, with its grants', async () => {
+    for (const roles of [['user'], [], ['admin']]) await robot(roles);
+    const found: { name: string; roles: string[]; grants: { role: string }[] }[] = [];
+    let pageToken = '';
+    do {
+      const { body } = await ask(admin.listServiceAccounts, { pageSize: 2, pageToken });
+      found.push(...body.serviceAccounts);
+      pageToken = body.nextPageToken;
+    } while (pageToken !== '');
+    const { rows } = await app.owner.query('SELECT name FROM service_accounts ORDER BY name COLLATE "C"');
+    expect(found.map(({ name }) => name)).toEqual(rows.map(({ name }) => name));
+    for (const { roles, grants } of found) {
+      expect(roles.filter((role) => role !== 'user')).toEqual(
+        grants.map(({ role }) => role).filter((role) => role !== 'user'),
+      );
+    }
+    expect((await ask(admin.listServiceAccounts, { pageSize: 101, pageToken: 'x' })).fields).toEqual([
+      'page_size',
+      'page_token',
+    ]);
   });
 
   test('that is not there is not administered', async () => {
@@ -234,13 +256,13 @@ describe('a service’s token', () => {
     await ask(admin.grantRole, { serviceAccountId: one.id, role: 'user', reason });
     expect((await call(auth.verify, { accessToken: before })).reason).toBe('TOKEN_STALE');
     const role = `role-${randomUUID().slice(0, 8)}`;
-    await ask(admin.defineRole, { role: { name: role } });
+    await ask(admin.defineRole, { role: { name: role }, reason });
     await ask(admin.grantRole, { serviceAccountId: one.id, role, reason });
     const held = await tokenOf(one);
     expect((await call(auth.verify, { accessToken: held })).body.principal.roles).toEqual([role, 'user'].toSorted());
-    await ask(admin.defineRole, { role: { name: role, implies: ['user'] } });
+    await ask(admin.defineRole, { role: { name: role, implies: ['user'] }, reason });
     expect((await call(auth.verify, { accessToken: held })).reason).toBe('TOKEN_STALE');
-    expect((await ask(admin.deleteRole, { name: role })).reason).toBe('ROLE_IN_USE');
+    expect((await ask(admin.deleteRole, { name: role, reason })).reason).toBe('ROLE_IN_USE');
   });
 
   test('is judged by Postgres when the view is too old, and never taken for more', async () => {

@@ -1,0 +1,77 @@
+// How accounts are read, in whatever query: the columns, and what they mean.
+import { type ExpressionBuilder, sql } from 'kysely';
+import type { Email } from '../domain/email.ts';
+import type { User } from '../domain/user.ts';
+import type { Schema } from './schema.ts';
+
+/** An account with what its tokens say besides. */
+export type Holder = {
+  user: User;
+  /** Counts the sets of claims that the account's tokens have had. */
+  claimsEpoch: number;
+  /** Counts the changes of what roles imply. */
+  rolesEpoch: number;
+  /** When the first of the roles runs out; null when none does. */
+  rolesUntil: Date | null;
+};
+
+const SHORTEST_TOKEN_MS = 1_000;
+
+type UserColumns = {
+  id: string;
+  email: Email;
+  full_name: string;
+  email_verified_at: Date | null;
+  disabled_at: Date | null;
+  created_at: Date;
+  roles: string[];
+};
+
+type HolderColumns = UserColumns & { claims_epoch: number; roles_epoch: number; roles_until: Date | null };
+
+/** For `select`, in any query that has `users` in it. */
+export function userColumns(at: Date) {
+  return (_: ExpressionBuilder<Schema, 'users'>) => [
+    'users.id' as const,
+    'users.email' as const,
+    'users.full_name' as const,
+    'users.email_verified_at' as const,
+    'users.disabled_at' as const,
+    'users.created_at' as const,
+    sql<string[]>`roles_of_user(users.id, ${at})`.as('roles'),
+  ];
+}
+
+/** What runs out within a second counts no more: no token is that short. */
+export function holderColumns(now: Date) {
+  const at = rolesCountAt(now);
+  return (builder: ExpressionBuilder<Schema, 'users'>) => [
+    ...userColumns(at)(builder),
+    'users.claims_epoch' as const,
+    sql<number>`(SELECT epoch FROM roles_epoch)`.as('roles_epoch'),
+    sql<Date | null>`(
+      SELECT min(expires_at) FROM user_roles WHERE user_id = users.id AND expires_at > ${at}
+    )`.as('roles_until'),
+  ];
+}
+
+export function rolesCountAt(now: Date): Date {
+  return new Date(now.getTime() + SHORTEST_TOKEN_MS);
+}
+
+export function toUser(row: UserColumns): User {
+  return {
+    id: row.id,
+    email: row.email,
+    fullName: row.full_name,
+    emailVerified: row.email_verified_at !== null,
+    roles: row.roles,
+    disabled: row.disabled_at !== null,
+    createdAt: row.created_at,
+  };
+}
+
+export function toHolder(row: HolderColumns): Holder {
+  const { claims_epoch: claimsEpoch, roles_epoch: rolesEpoch, roles_until: rolesUntil } = row;
+  return { user: toUser(row), claimsEpoch, rolesEpoch, rolesUntil };
+}
