@@ -14,7 +14,7 @@ import { createApiKeys } from './keys/api-keys.ts';
 import { createKeyRotation } from './keys/key-rotation.ts';
 import { derivePurposeKeys } from './keys/purpose-keys.ts';
 import { createServiceKeys } from './keys/service-keys.ts';
-import { loadSigningKeys } from './keys/signing-keys.ts';
+import { loadSigningKeys, type SigningKeys } from './keys/signing-keys.ts';
 import { createLimiter } from './limits/limiter.ts';
 import { createProviders } from './oauth/providers.ts';
 import { isCommonPassword } from './passwords/common-passwords.ts';
@@ -85,6 +85,8 @@ type Base = Pick<Deps, 'store' | 'purposeKeys' | 'signingKeys' | 'keyRotation' |
   /** A pool of the service's database, under a name for the metrics. */
   connect(name: string, poolSize: number): Db;
   db: Db;
+  /** Does to the signing keys what the time has come for. */
+  rotateKeys: () => Promise<number>;
   graceMs: number;
 };
 
@@ -116,9 +118,10 @@ export async function startApp(config: Config, parts: Parts, log: Logger, now = 
   const store = createStore(db, newId, now);
   const purposeKeys = derivePurposeKeys(config.masterKeys);
   const encryptionKeys = purposeKeys.signingKeyEncryption;
-  const keyRotation = createKeyRotation({ store: store.signingKeys, encryptionKeys, policy: config.keyPolicy, now });
+  const keyRotation = createKeyRotation({ store: store.signingKeys, encryptionKeys, now });
+  const rotateKeys = () => keyRotation.advance(config.keyPolicy);
   // By the worker too, which must not send tokens made with another MASTER_KEY.
-  const signingKeys = await loadSigningKeys(store.signingKeys, keyRotation, encryptionKeys);
+  const signingKeys = await loadSigningKeys(store.signingKeys, rotateKeys, encryptionKeys);
 
   const base: Base = {
     config,
@@ -133,6 +136,7 @@ export async function startApp(config: Config, parts: Parts, log: Logger, now = 
     purposeKeys,
     signingKeys,
     keyRotation,
+    rotateKeys,
     graceMs,
     now,
     newId,
@@ -145,7 +149,7 @@ export async function startApp(config: Config, parts: Parts, log: Logger, now = 
 
 /** Mail and audit events. */
 async function startWorkerPart(base: Base, started: AsyncDisposableStack): Promise<void> {
-  const { config, log, complain, metrics, tracing, traced, store, purposeKeys, keyRotation, graceMs, now } = base;
+  const { config, log, complain, metrics, tracing, traced, store, purposeKeys, rotateKeys, graceMs, now } = base;
   const retry = { maxAttempts: config.JOB_MAX_ATTEMPTS, backoffMs: config.JOB_BACKOFF_MS };
   const onQueueError = complain('Redis (queues)');
   const redis = openQueueRedis(config.REDIS_URL, onQueueError);
@@ -164,7 +168,7 @@ async function startWorkerPart(base: Base, started: AsyncDisposableStack): Promi
       retry,
       metrics,
       tracing: tracing ?? UNTRACED,
-      rotateKeys: keyRotation.advance,
+      rotateKeys,
       resetTokenKeys: purposeKeys.resetTokens,
       verificationTokenKeys: purposeKeys.verificationTokens,
       publicUrl: config.PUBLIC_URL,
@@ -241,6 +245,11 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
   const denials = createDenials({ store, now });
   const closing = new AbortController();
   const apiKeys = createApiKeys(store.serviceAccounts);
+  const sign: SigningKeys['sign'] = async (claims) => {
+    // A process that has heard of nothing for so long may hold a key that signs no more, or one that was stolen.
+    if (view.ageMs() > config.REVOCATION_MAX_AGE_MS) await reloadKeys();
+    return signingKeys.sign(claims);
+  };
   const deps: Deps = {
     store,
     denials,
@@ -250,7 +259,7 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
     verifier,
     changeFeed,
     watchers: createWatchers({ changes: store.changes, feed: changeFeed, now }),
-    signingKeys,
+    signingKeys: { ...signingKeys, sign },
     keyRotation,
     purposeKeys,
     requiresVerifiedEmail: config.REQUIRE_EMAIL_VERIFICATION === 'on',

@@ -19,7 +19,7 @@ import {
   webUrl,
 } from './config-values.ts';
 import type { KeyRing } from './domain/key-ring.ts';
-import type { KeyPolicy } from './domain/key-schedule.ts';
+import { type KeyPolicy, SIGNING_ALGORITHMS } from './domain/key-schedule.ts';
 import { LIMITS, type Limit, type LimitName } from './limits/limits.ts';
 import { providerSecrets, readProviders } from './oauth/provider-settings.ts';
 import type { ProviderSettings } from './oauth/providers.ts';
@@ -42,24 +42,31 @@ export class ConfigError extends OperatorError {
 }
 
 export type Environment = Record<string, string | undefined>;
-export type Config = Omit<z.output<typeof schema>, 'DATABASE_LISTEN_URL' | 'GRPC_REFLECTION' | KeySetting> &
-  KeyConfig & {
-    telemetry: TelemetryOptions;
-    /** Where users may come from besides, by name. */
-    providers: Map<string, ProviderSettings>;
-    ISSUER: string;
-    limits: Record<LimitName, Limit>;
-    /** Null for cleartext. */
-    tls: TlsOptions | null;
-    /** Null: do not listen. */
-    DATABASE_LISTEN_URL: string | null;
-    /** Whether tools may ask which services there are, and what their messages look like. */
-    GRPC_REFLECTION: boolean;
-  };
-/** How signing keys come and go, and what protects them. */
-export type KeyConfig = {
+/** What is given in another form below. */
+type Transformed =
+  | 'DATABASE_LISTEN_URL'
+  | 'GRPC_REFLECTION'
+  | 'MASTER_KEY'
+  | 'MASTER_KEY_ACCEPTED'
+  | 'SIGNING_ALGORITHM'
+  | 'KEY_ROTATION_SECONDS'
+  | 'KEY_PUBLISH_SECONDS';
+
+export type Config = Omit<z.output<typeof schema>, Transformed> & {
+  telemetry: TelemetryOptions;
+  /** Where users may come from besides, by name. */
+  providers: Map<string, ProviderSettings>;
+  ISSUER: string;
+  limits: Record<LimitName, Limit>;
+  /** Null for cleartext. */
+  tls: TlsOptions | null;
+  /** Null: do not listen. */
+  DATABASE_LISTEN_URL: string | null;
+  /** Whether tools may ask which services there are, and what their messages look like. */
+  GRPC_REFLECTION: boolean;
   /** MASTER_KEY, and those that are accepted besides. */
   masterKeys: KeyRing;
+  /** How signing keys come and go. */
   keyPolicy: KeyPolicy;
 };
 export type DatabaseConfig = z.output<typeof databaseSchema> & { MIGRATION_DATABASE_URL: string };
@@ -104,10 +111,10 @@ const fields = {
 
   MASTER_KEY: masterKey,
   MASTER_KEY_ACCEPTED: masterKeys.prefault(''),
-  SIGNING_ALGORITHM: z.enum(['EdDSA', 'ES256']).default('EdDSA'),
+  SIGNING_ALGORITHM: z.enum(SIGNING_ALGORITHMS).default('EdDSA'),
   // Whoever verifies knows each key for an hour after it has signed, so that they are not many.
-  KEY_ROTATION_SECONDS: z
-    .union([z.literal('0').transform(Number), number(3_600, 10 * 366 * 86_400)])
+  KEY_ROTATION_SECONDS: number(0, 10 * 366 * 86_400)
+    .refine((seconds) => seconds === 0 || seconds >= 3_600, 'must be 0, or an hour (3600) and more')
     .default(30 * 86_400),
   KEY_PUBLISH_SECONDS: number(2, 30 * 86_400).default(3_600),
   SERVICE_KEYS: serviceKeys.prefault(''),
@@ -164,14 +171,10 @@ const databaseSchema = schema.pick({
   MIGRATION_DATABASE_URL: true,
 });
 
-const keySchema = schema.pick({
+const masterKeySchema = schema.pick({
   MASTER_KEY: true,
   MASTER_KEY_ACCEPTED: true,
-  SIGNING_ALGORITHM: true,
-  KEY_ROTATION_SECONDS: true,
-  KEY_PUBLISH_SECONDS: true,
 });
-type KeySetting = keyof z.output<typeof keySchema>;
 
 /** @throws ConfigError */
 export function readConfig(environment: Environment): Config {
@@ -183,12 +186,20 @@ export function readConfig(environment: Environment): Config {
   const tls = parsed && readTlsSettings(parsed, problems);
   if (parsed) problems.push(...contradictions(parsed, values));
   if (!parsed || problems.length > 0) throw new ConfigError(problems);
+  const { MASTER_KEY, MASTER_KEY_ACCEPTED, SIGNING_ALGORITHM: algorithm, ...rest } = parsed;
+  const { KEY_ROTATION_SECONDS: rotationSeconds, KEY_PUBLISH_SECONDS: publishSeconds, ...settings } = rest;
   const { METRICS_HOST: host = parsed.HOST, METRICS_PORT: port } = parsed;
   const telemetry = { ...otlp, prometheus: port === undefined ? null : { host, port } };
   const listenUrl = parsed.DATABASE_LISTEN_URL ?? parsed.DATABASE_URL;
   return {
-    ...parsed,
-    ...keyConfigOf(parsed),
+    ...settings,
+    masterKeys: [MASTER_KEY, ...MASTER_KEY_ACCEPTED],
+    keyPolicy: {
+      algorithm,
+      rotateEveryMs: rotationSeconds * 1000,
+      publishMs: publishSeconds * 1000,
+      keepMs: LAST_TOKEN_MS,
+    },
     ISSUER: parsed.ISSUER ?? parsed.PUBLIC_URL,
     DATABASE_LISTEN_URL: listenUrl === NO_LISTENING ? null : listenUrl,
     GRPC_REFLECTION: (parsed.GRPC_REFLECTION ?? (parsed.NODE_ENV === 'production' ? 'off' : 'on')) === 'on',
@@ -208,23 +219,11 @@ export function readDatabaseConfig(environment: Environment): DatabaseConfig {
 }
 
 /** What a command has to be told that changes signing keys. @throws ConfigError */
-export function readKeyConfig(environment: Environment): KeyConfig {
+export function readMasterKeys(environment: Environment): KeyRing {
   const { values, problems } = readEnvironment(environment);
-  const parsed = parseValues(keySchema, values, problems);
+  const parsed = parseValues(masterKeySchema, values, problems);
   if (!parsed || problems.length > 0) throw new ConfigError(problems);
-  return keyConfigOf(parsed);
-}
-
-function keyConfigOf(parsed: z.output<typeof keySchema>): KeyConfig {
-  return {
-    masterKeys: [parsed.MASTER_KEY, ...parsed.MASTER_KEY_ACCEPTED],
-    keyPolicy: {
-      algorithm: parsed.SIGNING_ALGORITHM,
-      rotateEveryMs: parsed.KEY_ROTATION_SECONDS * 1000,
-      publishMs: parsed.KEY_PUBLISH_SECONDS * 1000,
-      keepMs: LAST_TOKEN_MS,
-    },
-  };
+  return [parsed.MASTER_KEY, ...parsed.MASTER_KEY_ACCEPTED];
 }
 
 /** Null when anything is bad; what it is has been added to the problems. */
@@ -290,6 +289,10 @@ function contradictions(parsed: z.output<typeof schema>, values: Environment): s
   }
   if (parsed.METRICS_PORT !== undefined && values.OTEL_SDK_DISABLED?.toLowerCase() === 'true') {
     found.push('METRICS_PORT and OTEL_SDK_DISABLED=true contradict each other');
+  }
+  // Whoever knows no key by then asks before they say no.
+  if (parsed.KEY_PUBLISH_SECONDS * 1000 < 2 * parsed.REVOCATION_MAX_AGE_MS) {
+    found.push('KEY_PUBLISH_SECONDS must be at least twice REVOCATION_MAX_AGE_MS');
   }
   if (parsed.METRICS_HOST !== undefined && parsed.METRICS_PORT === undefined) {
     found.push('METRICS_HOST means nothing without METRICS_PORT');

@@ -97,6 +97,34 @@ describe('MASTER_KEY', () => {
   });
 });
 
+describe('how signing keys come and go', () => {
+  const [one, two] = [randomBytes(32), randomBytes(32)];
+
+  test('other master keys are accepted besides, also from a file', () => {
+    const accepted = `${one.toString('base64')}, ${two.toString('hex')}`;
+    expect(readConfig({ ...good, MASTER_KEY_ACCEPTED: accepted }).masterKeys).toEqual([key, one, two]);
+    expect(JSON.stringify(readConfig({ ...good, MASTER_KEY_ACCEPTED: accepted }))).not.toContain('MASTER_KEY');
+    for (const bad of ['x', `${one.toString('base64')},short`, Buffer.alloc(32).toString('base64')]) {
+      expect(problemsOf({ ...good, MASTER_KEY_ACCEPTED: bad }), bad).toHaveLength(1);
+    }
+  });
+
+  test.each([
+    ['KEY_ROTATION_SECONDS', '5', 'KEY_ROTATION_SECONDS must be 0, or an hour (3600) and more'],
+    ['KEY_ROTATION_SECONDS', '-1', 'KEY_ROTATION_SECONDS '],
+    ['KEY_PUBLISH_SECONDS', '1', 'KEY_PUBLISH_SECONDS '],
+    ['KEY_PUBLISH_SECONDS', '9', 'KEY_PUBLISH_SECONDS must be at least twice REVOCATION_MAX_AGE_MS'],
+    ['SIGNING_ALGORITHM', 'HS256', 'SIGNING_ALGORITHM '],
+    ['SIGNING_ALGORITHM', 'none', 'SIGNING_ALGORITHM '],
+  ])('%s=%s is refused', (name, value, why) => {
+    expect(problemsOf({ ...good, [name]: value })[0]).toContain(why);
+  });
+
+  test('never by itself, if so wished', () => {
+    expect(readConfig({ ...good, KEY_ROTATION_SECONDS: '0' }).keyPolicy.rotateEveryMs).toBe(0);
+  });
+});
+
 test('production takes no sample passwords in URLs either', () => {
   const production = { ...good, NODE_ENV: 'production' };
   expect(problemsOf(production)).toEqual([]);

@@ -1,5 +1,5 @@
 import type { Deps } from '../deps.ts';
-import { accountHash } from '../domain/account-hash.ts';
+import { accountHashes } from '../domain/account-hash.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit, mail } from '../domain/effect.ts';
@@ -21,6 +21,6 @@ export async function deleteMe(
     mail({ template: 'account-deleted', userId, email: user.email }),
   ]);
   if (!removed) throw new AuthError('TOKEN_REVOKED');
-  const account = accountHash(user.email, deps.purposeKeys.accountHash);
-  await Promise.all([deps.changeFeed.catchUp(), deps.limiter.forgetPlaces(account)]);
+  const accounts = accountHashes(user.email, deps.purposeKeys.accountHash);
+  await Promise.all([deps.changeFeed.catchUp(), ...accounts.map((account) => deps.limiter.forgetPlaces(account))]);
 }

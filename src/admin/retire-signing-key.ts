@@ -6,7 +6,7 @@ import { parseReason } from '../domain/reason.ts';
 
 export type RetireSigningKeyInput = { actor: Actor; kid: string; reason: string };
 
-/** Within a second nothing that it has signed is good any more. @throws AuthError SIGNING_KEY_NOT_FOUND */
+/** Within a second nothing that it has signed is good any more, but where a JWKS is kept. @throws AuthError SIGNING_KEY_NOT_FOUND */
 export async function retireSigningKey(
   { keyRotation, changeFeed }: Pick<Deps, 'keyRotation' | 'changeFeed'>,
   { actor, ...input }: RetireSigningKeyInput,

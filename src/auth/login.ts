@@ -1,6 +1,6 @@
 // Every failure must look alike and take as long: the same limits, one look-up, one hash, one outbox row.
 import type { Deps } from '../deps.ts';
-import { accountHash } from '../domain/account-hash.ts';
+import { accountHash, accountHashes } from '../domain/account-hash.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit } from '../domain/effect.ts';
@@ -40,7 +40,11 @@ export async function login(deps: LoginDeps, input: LoginInput, call: Call): Pro
   });
   const account = accountHash(email, deps.purposeKeys.accountHash);
   const network = networkOf(call.origin.address);
-  const permit = await throttle(deps, await loginAttempts(deps, account, network), { account }, call);
+  const places = await Promise.all(
+    accountHashes(email, deps.purposeKeys.accountHash).map((hash) => limiter.knowsPlace(hash, network)),
+  );
+  const attempts = loginAttempts(account, network, places.includes(true));
+  const permit = await throttle(deps, attempts, { account }, call);
 
   const [credentials, matches] = await permit.unlessItThrows(async () => {
     const found = await store.users.credentialsByEmail(email, call.signal);
@@ -65,12 +69,12 @@ export async function login(deps: LoginDeps, input: LoginInput, call: Call): Pro
 }
 
 /** An owner at a network they signed in from before is not kept out by what strangers tried elsewhere. */
-async function loginAttempts({ limiter }: Pick<Deps, 'limiter'>, account: string, network: string): Promise<Attempt[]> {
+function loginAttempts(account: string, network: string, knowsPlace: boolean): Attempt[] {
   const attempts: Attempt[] = [
     { limit: 'LOGIN_PAIR', key: `${account}:${network}` },
     { limit: 'LOGIN_NETWORK', key: network },
   ];
-  if (!(await limiter.knowsPlace(account, network))) attempts.push({ limit: 'LOGIN_ACCOUNT', key: account });
+  if (!knowsPlace) attempts.push({ limit: 'LOGIN_ACCOUNT', key: account });
   return attempts;
 }
 

@@ -144,8 +144,9 @@ ${COMMON}`,
 
   keys list
   keys rotate            the published key signs from now on; tokens of the one before stay good.
-                         Workers do it by themselves, every KEY_ROTATION_SECONDS
-  keys retire <kid>      for a key that somebody else may have: what it signed is good no more, within a second
+                         Workers do it by themselves, every KEY_ROTATION_SECONDS, and publish the next one
+  keys retire <kid>      for a key that somebody else may have: what it signed is good no more, within a second;
+                         at those who verify by JWKS alone when they ask for that again (at most 300 seconds)
   keys reencrypt         encrypts under MASTER_KEY what is encrypted under one of MASTER_KEY_ACCEPTED
 ${COMMON}`,
     async run(operator, [verb, kid, ...rest], options, output) {

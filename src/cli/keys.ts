@@ -11,11 +11,12 @@ import type { Output } from './output.ts';
 export async function showSigningKeys({ deps }: Operator, output: Output): Promise<void> {
   const keys = await listSigningKeys(deps);
   output.rows(
-    keys.map(({ kid, algorithm, state, publishedAt, activatedAt, retiringAt, retiredAt }) => ({
+    keys.map(({ kid, algorithm, state, publishedAt, signsFrom, activatedAt, retiringAt, retiredAt }) => ({
       kid,
       algorithm,
       state,
       published_at: publishedAt,
+      signs_from: signsFrom,
       activated_at: activatedAt,
       retiring_at: retiringAt,
       retired_at: retiredAt,
@@ -33,7 +34,7 @@ export async function rotateKeys(operator: Operator, reason: string, output: Out
 export async function retireKey(operator: Operator, kid: string, reason: string, output: Output): Promise<void> {
   const { deps, actor, call } = operator;
   await retireSigningKey({ ...deps, keyRotation: operator.keyRotation() }, { actor, kid, reason }, call);
-  output.say(`${kid} is retired; no token that it has signed is good any more`);
+  output.say(`${kid} is retired; within a second no token that it has signed is good any more`);
 }
 
 /** Encrypts under MASTER_KEY what is encrypted under another one of MASTER_KEY_ACCEPTED. */

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { userInfo } from 'node:os';
 import { v7 } from 'uuid';
-import { type Environment, readKeyConfig } from '../config.ts';
+import { type Environment, readMasterKeys } from '../config.ts';
 import type { Deps } from '../deps.ts';
 import type { Actor } from '../domain/actor.ts';
 import type { Call } from '../domain/call.ts';
@@ -38,9 +38,8 @@ export async function asOperator<T>(
     // Nothing here waits for verifiers: they hear of it within a second.
     deps: { store, changeFeed: { catchUp: async () => {} }, now, newId },
     keyRotation() {
-      const { masterKeys, keyPolicy: policy } = readKeyConfig(environment);
-      const encryptionKeys = derivePurposeKeys(masterKeys).signingKeyEncryption;
-      return createKeyRotation({ store: store.signingKeys, encryptionKeys, policy, now });
+      const encryptionKeys = derivePurposeKeys(readMasterKeys(environment)).signingKeyEncryption;
+      return createKeyRotation({ store: store.signingKeys, encryptionKeys, now });
     },
     actor: { kind: 'operator', name: loginName() },
     call: { origin, signal: new AbortController().signal },

@@ -12,17 +12,20 @@ import { revokeApiKey } from '../admin/revoke-api-key.ts';
 import { revokeRole } from '../admin/revoke-role.ts';
 import { isUuid } from '../domain/uuid.ts';
 import { OperatorError } from '../operator-error.ts';
+import type { ServiceAccount } from '../store/service-accounts.ts';
 import { assertRole, type Operator } from './operator.ts';
 import type { Output } from './output.ts';
 import { parseTime } from './parse-time.ts';
 
-/** More than anybody reads at once. */
-const MAX_LISTED = 10_000;
+const PAGE = 1_000;
 
 export type ServicesOptions = { reason: string; until: string; name: string; role: string; description: string };
 
 export async function showServices({ deps }: Operator, output: Output): Promise<void> {
-  const accounts = await deps.store.serviceAccounts.list('', MAX_LISTED);
+  const accounts: ServiceAccount[] = [];
+  for (let page: ServiceAccount[] | null = null; page?.length !== 0; accounts.push(...page)) {
+    page = await deps.store.serviceAccounts.list(accounts.at(-1)?.name ?? '', PAGE);
+  }
   output.rows(
     accounts.map(({ id, name, roles, disabledAt, createdBy, description }) => ({
       name,

@@ -6,3 +6,8 @@ import type { KeyRing } from './key-ring.ts';
 export function accountHash(email: Email, [key]: KeyRing): string {
   return createHmac('sha256', key).update(email).digest().subarray(0, 16).toString('base64url');
 }
+
+/** By each of the keys: what was kept under one that goes is found until it does. */
+export function accountHashes(email: Email, keys: KeyRing): string[] {
+  return keys.map((key) => accountHash(email, [key]));
+}

@@ -32,11 +32,10 @@ export function decryptPrivateKey(
 function tryToDecrypt(encrypted: Buffer, kid: string, key: Buffer): Buffer | null {
   const iv = encrypted.subarray(0, IV_BYTES);
   const tag = encrypted.subarray(IV_BYTES, IV_BYTES + TAG_BYTES);
-  const decipher = createDecipheriv('aes-256-gcm', key, iv, { authTagLength: TAG_BYTES });
-  decipher.setAAD(Buffer.from(kid)).setAuthTag(tag);
-  const pkcs8 = decipher.update(encrypted.subarray(IV_BYTES + TAG_BYTES));
   try {
-    return Buffer.concat([pkcs8, decipher.final()]);
+    const decipher = createDecipheriv('aes-256-gcm', key, iv, { authTagLength: TAG_BYTES });
+    decipher.setAAD(Buffer.from(kid)).setAuthTag(tag);
+    return Buffer.concat([decipher.update(encrypted.subarray(IV_BYTES + TAG_BYTES)), decipher.final()]);
   } catch {
     return null;
   }

@@ -1,5 +1,4 @@
 // Changes which keys sign: what the time has come for, what an administrator asks for, and what cannot wait.
-
 import { AuthError } from '../domain/auth-error.ts';
 import { type AuditType, audit, type Effect, type Origin } from '../domain/effect.ts';
 import type { KeyRing } from '../domain/key-ring.ts';
@@ -21,7 +20,7 @@ type KeyChangeReason = { actor?: string; detail?: string; origin: Origin };
 
 export type KeyRotation = {
   /** Does what the time has come for; at first, makes the first keys. Returns how many keys have changed. */
-  advance(): Promise<number>;
+  advance(policy: KeyPolicy): Promise<number>;
   /** @throws AuthError SIGNING_KEY_NOT_READY */
   rotate(why: KeyChangeReason): Promise<void>;
   /** Whatever the key's state. @throws AuthError SIGNING_KEY_NOT_FOUND */
@@ -33,7 +32,6 @@ export type KeyRotation = {
 type KeyRotationDeps = {
   store: Pick<SigningKeyRows, 'list' | 'change' | 'reencrypt'>;
   encryptionKeys: KeyRing;
-  policy: KeyPolicy;
   now: () => Date;
 };
 
@@ -46,7 +44,7 @@ const AUDITED_AS: Record<KeyState, AuditType> = {
 /** Of what nobody has asked for. */
 const BY_ITSELF: KeyChangeReason = { origin: { address: '', userAgent: '', requestId: '' } };
 
-export function createKeyRotation({ store, encryptionKeys, policy, now }: KeyRotationDeps): KeyRotation {
+export function createKeyRotation({ store, encryptionKeys, now }: KeyRotationDeps): KeyRotation {
   /** Returns how many keys have changed. */
   async function change(
     decide: (keys: SigningKeyRecord[], at: Date) => KeyPlan,
@@ -55,35 +53,35 @@ export function createKeyRotation({ store, encryptionKeys, policy, now }: KeyRot
     const at = now();
     let changed = 0;
     await store.change(at, async (keys) => {
-      const { retire, activate, add } = decide(keys, at);
-      const made = await Promise.all(add.map((state) => newSigningKey(state, policy.algorithm, encryptionKeys)));
-      const effects = eventsOf(keys, { retire, activate, add: made }, why);
+      const { moves, add } = decide(keys, at);
+      const made = await Promise.all(add.map((wanted) => newSigningKey(wanted, encryptionKeys)));
+      const effects = eventsOf(keys, { moves, add: made }, why);
       changed = effects.length;
-      return { retire, activate, add: made, effects };
+      return { moves, add: made, effects };
     });
     return changed;
   }
 
   return {
-    async advance() {
+    async advance(policy) {
       // Most of the time nothing is due, and nobody need wait for anybody.
-      if (isNothing(dueChanges(await store.list(), policy, now()))) return 0;
+      const { moves, add } = dueChanges(await store.list(), policy, now());
+      if (moves.length === 0 && add.length === 0) return 0;
       return change((keys, at) => dueChanges(keys, policy, at), BY_ITSELF);
     },
 
     async rotate(why) {
       await change((keys, at) => {
-        const plan = rotation(keys, policy, at);
-        if ('from' in plan) {
-          throw new AuthError('SIGNING_KEY_NOT_READY', { retryAfterMs: plan.from.getTime() - at.getTime() });
-        }
-        return plan;
+        const plan = rotation(keys, at);
+        if (!('from' in plan)) return plan;
+        const details = plan.from ? { retryAfterMs: plan.from.getTime() - at.getTime() } : {};
+        throw new AuthError('SIGNING_KEY_NOT_READY', details);
       }, why);
     },
 
     async remove(kid, why) {
-      await change((keys) => {
-        const plan = removal(keys, kid);
+      await change((keys, at) => {
+        const plan = removal(keys, kid, at);
         if (!plan) throw new AuthError('SIGNING_KEY_NOT_FOUND');
         return plan;
       }, why);
@@ -102,33 +100,25 @@ export function createKeyRotation({ store, encryptionKeys, policy, now }: KeyRot
   };
 }
 
-function isNothing({ retire, activate, add }: KeyPlan): boolean {
-  return retire.length === 0 && activate === null && add.length === 0;
-}
-
 /** One for each key whose state changes. */
-function eventsOf(keys: SigningKeyRecord[], change: Omit<KeyChange, 'effects'>, why: KeyChangeReason): Effect[] {
-  const { retire, activate, add } = change;
-  const stateOf = (kid: string) => keys.find((key) => key.kid === kid)?.state ?? null;
-  const active = keys.find(({ state }) => state === 'active');
-  const states: [string, KeyState][] = [
-    ...retire.map((kid): [string, KeyState] => [kid, 'retired']),
-    ...(activate !== null && active && !retire.includes(active.kid)
-      ? [[active.kid, 'retiring'] as [string, KeyState]]
-      : []),
-    ...(activate === null ? [] : [[activate, 'active'] as [string, KeyState]]),
-    ...add.map(({ kid, state }): [string, KeyState] => [kid, state]),
-  ];
-  return states.map(([kid, state]) => {
-    const before = stateOf(kid);
-    return audit({
-      type: AUDITED_AS[state],
+function eventsOf(
+  keys: SigningKeyRecord[],
+  { moves, add }: Pick<KeyChange, 'moves' | 'add'>,
+  why: KeyChangeReason,
+): Effect[] {
+  const event = (kid: string, before: KeyState | null, after: KeyState) =>
+    audit({
+      type: AUDITED_AS[after],
       target: targetOf(kid),
       before: before && { state: before },
-      after: { state },
+      after: { state: after },
       ...why,
     });
-  });
+  const stateOf = (kid: string) => keys.find((key) => key.kid === kid)?.state ?? null;
+  return [
+    ...moves.map(({ kid, to }) => event(kid, stateOf(kid), to)),
+    ...add.map(({ kid, state }) => event(kid, null, state)),
+  ];
 }
 
 function targetOf(kid: string): string {

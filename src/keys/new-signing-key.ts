@@ -1,20 +1,18 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { calculateJwkThumbprint, exportJWK } from 'jose';
 import type { KeyRing } from '../domain/key-ring.ts';
-import type { SigningAlgorithm } from '../domain/key-schedule.ts';
+import type { KeyToAdd, SigningAlgorithm } from '../domain/key-schedule.ts';
 import type { NewSigningKey } from '../store/signing-key-rows.ts';
 import { encryptPrivateKey } from './key-encryption.ts';
 
 /** Its `kid` is its thumbprint (RFC 7638). */
-export async function newSigningKey(
-  state: NewSigningKey['state'],
-  algorithm: SigningAlgorithm,
-  encryptionKeys: KeyRing,
-): Promise<NewSigningKey> {
-  const { publicKey, privateKey } = generate(algorithm);
+export async function newSigningKey(wanted: KeyToAdd, encryptionKeys: KeyRing): Promise<NewSigningKey> {
+  const { publicKey, privateKey } = generate(wanted.algorithm);
   const kid = await calculateJwkThumbprint(await exportJWK(publicKey));
+  // At the command line that would look like an option.
+  if (kid.startsWith('-')) return newSigningKey(wanted, encryptionKeys);
   const pkcs8 = privateKey.export({ type: 'pkcs8', format: 'der' });
-  return { kid, algorithm, state, encryptedPrivateKey: encryptPrivateKey(pkcs8, kid, encryptionKeys) };
+  return { ...wanted, kid, encryptedPrivateKey: encryptPrivateKey(pkcs8, kid, encryptionKeys) };
 }
 
 function generate(algorithm: SigningAlgorithm) {

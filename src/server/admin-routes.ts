@@ -242,12 +242,13 @@ const KEY_STATES: Record<KeyState, SigningKey_State> = {
 };
 
 function signingKeyMessage(key: SigningKeyRecord): MessageInitShape<typeof SigningKeySchema> {
-  const { kid, algorithm, state, publishedAt, activatedAt, retiringAt, retiredAt } = key;
+  const { kid, algorithm, state, publishedAt, signsFrom, activatedAt, retiringAt, retiredAt } = key;
   return {
     kid,
     algorithm,
     state: KEY_STATES[state],
     publishedAt: timestampFromDate(publishedAt),
+    signsFrom: timestampFromDate(signsFrom),
     ...(activatedAt && { activatedAt: timestampFromDate(activatedAt) }),
     ...(retiringAt && { retiringAt: timestampFromDate(retiringAt) }),
     ...(retiredAt && { retiredAt: timestampFromDate(retiredAt) }),

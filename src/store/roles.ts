@@ -16,8 +16,8 @@ export type Holds = { userId: string } | { serviceAccountId: string };
 export type NewGrant = Pick<RoleGrant, 'role' | 'reason' | 'expiresAt'> & { holder: Holds };
 
 /**
- * What the rule of who may grant what is judged by. Neither roles nor grants change before the commit, but that a grant runs
- * out, or that somebody makes a change by SQL.
+ * What the rule of who may grant what is judged by. No administrator changes it before the commit; but a grant may run out, who
+ * holds it may delete their account, and an operator may do anything by SQL.
  */
 export type Judged = {
   graph: RoleGraph;
@@ -151,7 +151,7 @@ export function createRoles(db: Db, newId: () => string) {
   };
 }
 
-/** For use inside a transaction. Holds back other changes of roles and grants, or only waits for them, until the commit. */
+/** For use inside a transaction. Holds back what other administrators change, or only waits for it, until the commit. */
 export async function judge(trx: Db, actor: Actor, lock: 'exclusive' | 'shared', now: Date): Promise<Judged> {
   const take = lock === 'exclusive' ? sql`pg_advisory_xact_lock` : sql`pg_advisory_xact_lock_shared`;
   await sql`SELECT ${take}(hashtext('latchkey roles'))`.execute(trx);
@@ -239,9 +239,9 @@ async function rolesOfActor(trx: Db, actor: Actor, now: Date): Promise<string[] 
   if (actor.kind === 'operator') return null;
   const roles =
     actor.kind === 'user'
-      ? sql<string[]>`roles_of_user(${actor.userId}, ${now})`
-      : sql<string[]>`roles_of_service(${actor.serviceAccountId}, ${now})`;
-  const { rows } = await sql<{ roles: string[] }>`SELECT ${roles} AS roles`.execute(trx);
+      ? sql`roles_of_user(id, ${now}) AS roles FROM users WHERE id = ${actor.userId}`
+      : sql`roles_of_service(id, ${now}) AS roles FROM service_accounts WHERE id = ${actor.serviceAccountId}`;
+  const { rows } = await sql<{ roles: string[] }>`SELECT ${roles} AND disabled_at IS NULL`.execute(trx);
   return rows[0]?.roles ?? [];
 }
 

@@ -109,6 +109,7 @@ export type Schema = {
     encrypted_private_key: Buffer | null;
     state: KeyState;
     created_at: Date;
+    signs_from: Date;
     activated_at: Date | null;
     retiring_at: Date | null;
     retired_at: Date | null;

@@ -102,7 +102,7 @@ export function createServiceAccounts(db: Db, newId: () => string, clock: () => 
       effects: (before: ServiceAccount) => Effect[],
     ): Promise<ServiceAccount | null> {
       return db.transaction().execute(async (trx) => {
-        const judged = await judge(trx, actor, 'shared', now);
+        const judged = await judge(trx, actor, 'exclusive', now);
         await trx.selectFrom('service_accounts').select('id').where('id', '=', id).forUpdate().execute();
         const before = await one(trx, 'id', id);
         if (!before) return null;

@@ -1,28 +1,21 @@
 // The keys that sign access tokens; triggers see to the order of their states and tell verifiers (migrations/0015_key_rotation.sql).
 import { sql } from 'kysely';
 import type { Effect } from '../domain/effect.ts';
-import type { SigningKeyRecord } from '../domain/key-schedule.ts';
+import type { KeyMove, KeyToAdd, SigningKeyRecord } from '../domain/key-schedule.ts';
 import type { Db } from './database.ts';
 import { writeEffects } from './outbox.ts';
 
-export type NewSigningKey = Pick<SigningKeyRecord, 'kid' | 'algorithm'> & {
-  state: 'active' | 'published';
-  encryptedPrivateKey: Buffer;
-};
+export type NewSigningKey = KeyToAdd & { kid: string; encryptedPrivateKey: Buffer };
 
 /** A key that is good for something. */
 export type StoredSigningKey = SigningKeyRecord & { encryptedPrivateKey: Buffer };
 
-/** Carried out in this order. */
-export type KeyChange = {
-  retire: string[];
-  /** The one that signs now begins to retire. */
-  activate: string | null;
-  add: NewSigningKey[];
-  effects: Effect[];
-};
+/** First the moves in their order, then new keys. */
+export type KeyChange = { moves: KeyMove[]; add: NewSigningKey[]; effects: Effect[] };
 
 export type SigningKeyRows = ReturnType<typeof createSigningKeyRows>;
+
+const MOVED_AT = { active: 'activated_at', retiring: 'retiring_at', retired: 'retired_at' } as const;
 
 export function createSigningKeyRows(db: Db, newId: () => string) {
   return {
@@ -36,33 +29,28 @@ export function createSigningKeyRows(db: Db, newId: () => string) {
     async change(now: Date, decide: (keys: SigningKeyRecord[]) => Promise<KeyChange>): Promise<void> {
       await db.transaction().execute(async (trx) => {
         await takeTurns(trx);
-        const { retire, activate, add, effects } = await decide(await records(trx));
-        for (const kid of retire) {
-          const retired = { state: 'retired', retired_at: now, encrypted_private_key: null } as const;
-          await trx.updateTable('signing_keys').set(retired).where('kid', '=', kid).execute();
-        }
-        if (activate !== null) {
-          const before = { state: 'retiring', retiring_at: now } as const;
-          await trx.updateTable('signing_keys').set(before).where('state', '=', 'active').execute();
-          const next = { state: 'active', activated_at: now } as const;
-          await trx.updateTable('signing_keys').set(next).where('kid', '=', activate).execute();
-        }
-        for (const { kid, algorithm, state, encryptedPrivateKey } of add) {
-          const activatedAt = state === 'active' ? now : null;
+        const { moves, add, effects } = await decide(await records(trx));
+        for (const { kid, to } of moves) {
           await trx
-            .insertInto('signing_keys')
-            .values({
-              kid,
-              algorithm,
-              state,
-              encrypted_private_key: encryptedPrivateKey,
-              created_at: now,
-              activated_at: activatedAt,
-            })
+            .updateTable('signing_keys')
+            .set({ state: to, [MOVED_AT[to]]: now })
+            .$if(to === 'retired', (query) => query.set({ encrypted_private_key: null }))
+            .where('kid', '=', kid)
             .execute();
+        }
+        for (const { kid, algorithm, state, signsFrom, encryptedPrivateKey } of add) {
+          const times = { created_at: now, signs_from: signsFrom, activated_at: state === 'active' ? now : null };
+          const row = { kid, algorithm, state, encrypted_private_key: encryptedPrivateKey, ...times };
+          await trx.insertInto('signing_keys').values(row).execute();
         }
         await writeEffects(trx, newId, now, effects);
       });
+    },
+
+    /** Those that were retired 90 days ago. Returns how many. */
+    async removeRetired(): Promise<number> {
+      const { rows } = await sql<{ removed: number }>`SELECT remove_retired_keys() AS removed`.execute(db);
+      return rows[0]?.removed ?? 0;
     },
 
     /**
@@ -121,6 +109,7 @@ function toRecord(row: Awaited<ReturnType<typeof rowsOf>>[number]): SigningKeyRe
     algorithm: row.algorithm,
     state: row.state,
     publishedAt: row.created_at,
+    signsFrom: row.signs_from,
     activatedAt: row.activated_at,
     retiringAt: row.retiring_at,
     retiredAt: row.retired_at,

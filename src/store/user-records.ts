@@ -83,7 +83,8 @@ export function createUserRecords(db: Db, newId: () => string, clock: () => Date
       effects: (user: User, before: UserState, after: UserState | null) => Effect[],
     ): Promise<{ before: UserState; after: UserState | null } | null> {
       return db.transaction().execute(async (trx) => {
-        const judged = await judge(trx, actor, 'shared', now);
+        // Two who put one another out do it one after the other: the second is out.
+        const judged = await judge(trx, actor, 'exclusive', now);
         const row = await trx
           .selectFrom('users')
           .select(userColumns(now))

@@ -50,7 +50,11 @@ export function createMetrics(meter: Meter) {
   const limits = count('latchkey.limit.decisions', 'Attempts that were counted, by limit', '{attempt}');
   const jobs = count('latchkey.jobs', 'Mails and audit events, by how an attempt at one ended', '{attempt}');
   const kept = count('latchkey.housekeeping.runs', 'Pieces of housekeeping, by how they ended', '{run}');
-  const removed = count('latchkey.housekeeping.removed', 'What they have removed, forgotten or (signing keys) changed', '{row}');
+  const removed = count(
+    'latchkey.housekeeping.removed',
+    'What they have removed, forgotten or (signing keys) changed',
+    '{row}',
+  );
   const hashing = seconds('latchkey.hash.duration', 'How long a password was hashed', HASH_BUCKETS);
   const hashWaiting = seconds('latchkey.hash.wait.duration', 'How long it waited for that', HASH_BUCKETS);
   const hashQueue = level('latchkey.hash.tasks', 'Passwords that are hashed, and that wait for it', '{task}');

@@ -1,6 +1,6 @@
 // The one form of access token that this service makes and accepts: RFC 9068, compact, canonical to the last bit.
 import { type KeyObject, verify as verifySignature } from 'node:crypto';
-import type { SigningAlgorithm } from '../domain/key-schedule.ts';
+import { SIGNING_ALGORITHMS, type SigningAlgorithm } from '../domain/key-schedule.ts';
 import { isServiceName } from '../domain/service-name.ts';
 import { isUuid } from '../domain/uuid.ts';
 
@@ -60,21 +60,44 @@ export function accessTokenHeader(key: Pick<VerificationKey, 'kid' | 'algorithm'
 
 /** The key for whoever has only its public half. */
 export function publicVerificationKey(kid: string, algorithm: SigningAlgorithm, publicKey: KeyObject): VerificationKey {
-  const [digest, key] =
-    algorithm === 'EdDSA' ? [null, publicKey] : ['sha256', { key: publicKey, dsaEncoding: 'ieee-p1363' as const }];
+  if (algorithm === 'EdDSA') {
+    const hasSigned: VerificationKey['hasSigned'] = (content, signature) =>
+      verifySignature(null, content, publicKey, signature);
+    return { kid, algorithm, hasSigned };
+  }
+  const key = { key: publicKey, dsaEncoding: 'ieee-p1363' as const };
   return {
     kid,
     algorithm,
-    hasSigned: (content, signature) => verifySignature(digest, content, key, signature),
+    hasSigned: (content, signature) => isLowS(signature) && verifySignature('sha256', content, key, signature),
   };
+}
+
+/** Half of the order of P-256 (FIPS 186-5), rounded down. */
+const HALF_ORDER = Buffer.from('7fffffff800000007fffffffffffffffde737d56d38bcf4279dce5617e3192a8', 'hex');
+const ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
+const S_AT = 32;
+
+/**
+ * Of an ES256 signature (r, s) anybody can make another one, (r, n - s): only the lower of the two is ours, so that a token has
+ * one text.
+ */
+export function toLowS(signature: Buffer): Buffer {
+  if (isLowS(signature)) return signature;
+  const s = ORDER - BigInt(`0x${signature.subarray(S_AT).toString('hex')}`);
+  return Buffer.concat([signature.subarray(0, S_AT), Buffer.from(s.toString(16).padStart(64, '0'), 'hex')]);
+}
+
+function isLowS(signature: Buffer): boolean {
+  return Buffer.compare(signature.subarray(S_AT), HALF_ORDER) <= 0;
 }
 
 /** Of the algorithms that this release knows. */
 export function isSigningAlgorithm(text: string): text is SigningAlgorithm {
-  return text === 'EdDSA' || text === 'ES256';
+  return SIGNING_ALGORITHMS.some((algorithm) => algorithm === text);
 }
 
-/** Verification keys by the one header (base64url) under which each may appear: the header is compared, never parsed. */
+/** Verification keys by the one header (base64url) under which each may appear: to open a token it is compared, never parsed. */
 export type KeysByHeader = Map<string, VerificationKey>;
 
 export function keysByHeader(keys: VerificationKey[]): KeysByHeader {
@@ -87,13 +110,12 @@ export function openAccessToken(token: string, keys: KeysByHeader, issuer: strin
   return claims && areOurs(claims, issuer, Math.floor(nowMs / 1000)) ? claims : null;
 }
 
-/** Whether it is of a form that a key which is not known here may have signed. */
+/** Whether it has the form of a token whose key is not known here, perhaps one of an algorithm of a later release. */
 export function isOfUnknownKey(token: string, keys: KeysByHeader): boolean {
   const [header = '', , , ...rest] = token.split('.', 4);
   if (token.length > MAX_TOKEN_LENGTH || rest.length > 0 || keys.has(header)) return false;
   const json = decodeCanonical(header)?.toString() ?? '';
-  const [, alg = '', kid = ''] = /^\{"alg":"(\w+)","kid":"([\w-]{43})","typ":"at\+jwt"\}$/.exec(json) ?? [];
-  return kid !== '' && isSigningAlgorithm(alg);
+  return /^\{"alg":"[A-Z]\w+","kid":"[\w-]{43}","typ":"at\+jwt"\}$/.test(json);
 }
 
 function readAuthenticClaims(token: string, keys: KeysByHeader): AccessClaims | null {

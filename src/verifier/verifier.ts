@@ -30,11 +30,13 @@ export function createVerifier({ ask, refreshKeys, ...options }: VerifierOptions
   const { judge, conclude, ...rest } = createEngine(options);
 
   async function judgeAll(texts: string[], audience: string, signal?: AbortSignal): Promise<Verdict[]> {
-    const known = texts.map((text) => judge(text, audience));
-    const isDecided = known.every((one) => !('undecided' in one));
-    // Where the view is old, so are the keys: one may have come since, and one may be good for nothing any more.
-    if (!isDecided) await refreshKeys();
-    const judged = isDecided ? known : texts.map((text) => judge(text, audience));
+    let judged = texts.map((text) => judge(text, audience));
+    if (judged.some((one) => 'undecided' in one)) {
+      // Where the view is old, so are the keys: one may have come since, and one may be good for nothing any more.
+      await refreshKeys();
+      signal?.throwIfAborted();
+      judged = judged.map((one, n) => ('undecided' in one ? judge(texts[n] ?? '', audience) : one));
+    }
     const undecided = judged.flatMap((one) => ('undecided' in one ? (one.undecided ?? []) : []));
     const standings = undecided.length === 0 ? [] : await ask(undecided.map(standingOf), signal);
     let next = 0;

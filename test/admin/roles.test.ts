@@ -168,14 +168,24 @@ describe('what is held', () => {
   });
 });
 
-test('of two administrators who take one another’s role at the same moment, one is too late', async () => {
-  for (let n = 0; n < 5; n += 1) {
-    const [one, two] = [await signedInWith(app, call, ['admin']), await signedInWith(app, call, ['admin'])];
-    const outcomes = await Promise.all([revoke(one.userId, 'admin', two), revoke(two.userId, 'admin', one)]);
-    expect(outcomes.filter(({ code }) => code === 'ok')).toHaveLength(1);
-    expect([await holds(one.userId, 'admin'), await holds(two.userId, 'admin')].toSorted()).toEqual([false, true]);
-  }
-});
+const DEEDS = { disable: admin.disableUser, delete: admin.deleteUser } as const;
+test.each(['revoke', 'disable', 'delete'] as const)(
+  'of two administrators who %s one another at the same moment, one is too late',
+  async (deed) => {
+    const against = ({ userId }: SignedIn, by: SignedIn) =>
+      deed === 'revoke' ? revoke(userId, 'admin', by) : call(DEEDS[deed], { userId, reason: 'a test' }, as(by));
+    for (let n = 0; n < 5; n += 1) {
+      const [one, two] = [await signedInWith(app, call, ['admin']), await signedInWith(app, call, ['admin'])];
+      const outcomes = await Promise.all([against(one, two), against(two, one)]);
+      expect(outcomes.filter(({ code }) => code === 'ok')).toHaveLength(1);
+      const { rows } = await app.owner.query(
+        'SELECT FROM users JOIN user_roles ON user_id = id WHERE id = ANY($1) AND role = $2 AND disabled_at IS NULL',
+        [[one.userId, two.userId], 'admin'],
+      );
+      expect(rows).toHaveLength(1);
+    }
+  },
+);
 
 describe('roles that would not fit into a token', () => {
   const long = (n: number) => `r${n}-${randomUUID()}-${'x'.repeat(20)}`;

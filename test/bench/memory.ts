@@ -29,8 +29,8 @@ const config = readConfig(backends.environment);
 const db = openDatabase({ url: config.DATABASE_URL, poolSize: 1, statementTimeoutMs: 5_000 }, () => {});
 const rows = createSigningKeyRows(db, randomUUID);
 const encryptionKeys = derivePurposeKeys(config.masterKeys).signingKeyEncryption;
-const rotation = createKeyRotation({ store: rows, encryptionKeys, policy: config.keyPolicy, now: () => new Date() });
-const keys = await loadSigningKeys(rows, rotation, encryptionKeys);
+const rotation = createKeyRotation({ store: rows, encryptionKeys, now: () => new Date() });
+const keys = await loadSigningKeys(rows, () => rotation.advance(config.keyPolicy), encryptionKeys);
 
 const userId = randomUUID();
 await owner.query("INSERT INTO users (id, email, full_name, created_at) VALUES ($1, 'x@people.example', 'X', now())", [

@@ -1,13 +1,22 @@
 import { randomUUID } from 'node:crypto';
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
+import { decodeProtectedHeader } from 'jose';
+import { type Kysely, sql } from 'kysely';
+import { Migrator } from 'kysely/migration';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startApp } from '../../src/app.ts';
 import { readConfig } from '../../src/config.ts';
+import { newSigningKey } from '../../src/keys/new-signing-key.ts';
+import { derivePurposeKeys } from '../../src/keys/purpose-keys.ts';
 import { createLogger } from '../../src/log.ts';
+import { openDatabase } from '../../src/store/database.ts';
 import { migrateDatabase, prepareDatabase } from '../../src/store/prepare-database.ts';
 import { openTestMailbox, testEnvironment } from '../support/app.ts';
+import { viaFetch } from '../support/clients.ts';
 import { createTestDatabase, type TestDatabase } from '../support/databases.ts';
+import { eventually } from '../support/eventually.ts';
+import { signedIn } from '../support/people.ts';
 
 const MIGRATIONS = readdirSync('src/store/migrations')
   .map((file) => file.replace('.sql', ''))
@@ -24,6 +33,23 @@ beforeAll(async () => {
   await Promise.all([owner.connect(), service.connect()]);
 });
 afterAll(() => Promise.all([owner.end(), service.end()]));
+
+/** As an older release has left it. */
+async function migrateBefore(first: string, ownerUrl: string): Promise<void> {
+  const names = MIGRATIONS.filter((name) => name < first);
+  const up = (name: string) => async (db: Kysely<unknown>) => {
+    await sql.raw(readFileSync(`src/store/migrations/${name}.sql`, 'utf8')).execute(db);
+  };
+  await using db = openDatabase({ url: ownerUrl, poolSize: 1, statementTimeoutMs: 60_000 }, () => {});
+  const migrations = Object.fromEntries(names.map((name) => [name, { up: up(name) }]));
+  const tables = { migrationTableName: 'schema_migrations', migrationLockTableName: 'schema_migrations_lock' };
+  const { error } = await new Migrator({
+    db,
+    provider: { getMigrations: async () => migrations },
+    ...tables,
+  }).migrateToLatest();
+  if (error) throw error;
+}
 
 /** As the worker does it. */
 async function recordEvent(payload: object): Promise<void> {
@@ -54,6 +80,9 @@ describe('the role of the service', () => {
     ['hide that a role has changed', 'UPDATE roles SET epoch = 0'],
     ['say that nobody is to be forgotten', 'DELETE FROM erasures'],
     ['change a signing key', "UPDATE signing_keys SET kid = 'x'"],
+    ['make a signing key sign sooner', 'UPDATE signing_keys SET signs_from = now()'],
+    ['give a signing key another algorithm', "UPDATE signing_keys SET algorithm = 'ES256'"],
+    ['remove a signing key', 'DELETE FROM signing_keys'],
     ['say that a migration ran', 'DELETE FROM schema_migrations'],
   ])('cannot %s', async (_, statement) => {
     await expect(service.query(statement)).rejects.toThrow(/permission denied|must be owner/);
@@ -188,6 +217,33 @@ describe('the schema', () => {
 });
 
 describe('signing keys', () => {
+  test('of a database from before they rotated: the one that signs goes on, and gets a successor', async () => {
+    const fresh = await createTestDatabase('template0');
+    await migrateBefore('0015', fresh.ownerUrl);
+    const mailbox = await openTestMailbox();
+    const environment = { ...(await testEnvironment(mailbox)), DATABASE_URL: fresh.serviceUrl };
+    const config = readConfig(environment);
+    const encryptionKeys = derivePurposeKeys(config.masterKeys).signingKeyEncryption;
+    const old = await newSigningKey({ algorithm: 'EdDSA', signsFrom: new Date(), state: 'active' }, encryptionKeys);
+    const client = new pg.Client({ connectionString: fresh.ownerUrl });
+    await client.connect();
+    await client.query("INSERT INTO signing_keys VALUES ($1, 'EdDSA', $2, 'active', now() - interval '40 days')", [
+      old.kid,
+      old.encryptedPrivateKey,
+    ]);
+    await migrateDatabase(fresh.ownerUrl);
+    const app = await startApp(config, { api: true, worker: true }, createLogger('silent'));
+    const statesOf = async () => (await client.query('SELECT state FROM signing_keys ORDER BY created_at')).rows;
+    await eventually(async () => (await statesOf()).length === 2, 10_000);
+    // It is older than thirty days; but its successor has to be known first.
+    expect(await statesOf()).toEqual([{ state: 'active' }, { state: 'published' }]);
+    const { accessToken } = await signedIn(viaFetch(`http://127.0.0.1:${app.port}`));
+    expect(decodeProtectedHeader(accessToken).kid).toBe(old.kid);
+    await app.close();
+    await client.end();
+    await mailbox.close();
+  });
+
   test('of several processes that start at once there is one', async () => {
     const mailbox = await openTestMailbox();
     const environment = await testEnvironment(mailbox);

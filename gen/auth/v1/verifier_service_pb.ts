@@ -393,8 +393,8 @@ export const RoleChangedSchema: GenMessage<RoleChanged> = /*@__PURE__*/
   messageDesc(file_auth_v1_verifier_service, 12);
 
 /**
- * All keys that sign or have signed tokens that may still live. Tokens of any
- * other key are good no more: TOKEN_INVALID.
+ * All keys that sign, have signed tokens that may still live, or are to sign next:
+ * keep these too. Tokens of any other key are good no more: TOKEN_INVALID.
  *
  * @generated from message auth.v1.KeysChanged
  */

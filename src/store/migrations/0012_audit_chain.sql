@@ -162,7 +162,7 @@ $$;
 -- Takes address and user agent out of up to so many events of a user who is gone. What else an event says stays: who, by an id
 -- that is nobody's any more; what; when. Returns how many events it changed, null when there is nobody to forget. The service
 -- cannot do that to users who are there.
-CREATE FUNCTION erase_traces(at_most integer) RETURNS integer
+CREATE OR REPLACE FUNCTION erase_traces(at_most integer) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
   gone uuid;
