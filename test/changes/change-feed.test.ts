@@ -324,7 +324,7 @@ test('keys that change are read before the view says that it knows everything', 
   });
   order.length = 0;
   await owner.query(
-    "INSERT INTO signing_keys (kid, algorithm, encrypted_private_key, state, created_at) VALUES ('k', 'EdDSA', '', 'published', now())",
+    "INSERT INTO signing_keys (kid, algorithm, encrypted_private_key, state, created_at, signs_from) VALUES ('k', 'EdDSA', '', 'published', now(), now())",
   );
   await feed.catchUp();
   await owner.query("DELETE FROM signing_keys WHERE kid = 'k'");
