@@ -1,4 +1,5 @@
 // The one place where things are made, top to bottom, and closed in reverse.
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { v7 } from 'uuid';
 import { atMostEvery } from './at-most-every.ts';
@@ -70,6 +71,8 @@ export type App = {
 const FORCED_CLOSE_MS = 2_000;
 /** How long a call waits for Redis to count it. */
 const LIMIT_TIMEOUT_MS = 1_000;
+/** How long somebody who wants the JWKS waits for Postgres. */
+const KEYS_TIMEOUT_MS = 1_000;
 /** A Redis that is away says so with every attempt to reach it. */
 const ERROR_LINE_EVERY_MS = 10_000;
 
@@ -215,8 +218,11 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
   );
   const view = createRevocationView();
   metrics.watchView(view);
+  const onForeignKey = complain('a signing key that is to come does not open');
   const reloadKeys = async () => {
     await signingKeys.reload();
+    const problem = signingKeys.problem();
+    if (problem) onForeignKey(problem.error);
     verifier.useKeys(signingKeys.verificationKeys());
   };
   const verifier = createVerifier({
@@ -245,10 +251,19 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
   const denials = createDenials({ store, now });
   const closing = new AbortController();
   const apiKeys = createApiKeys(store.serviceAccounts);
+  // A process that has heard of nothing for so long may hold a key that signs no more, or one that was stolen.
+  const mayBeOld = () => view.ageMs() > config.REVOCATION_MAX_AGE_MS;
   const sign: SigningKeys['sign'] = async (claims) => {
-    // A process that has heard of nothing for so long may hold a key that signs no more, or one that was stolen.
-    if (view.ageMs() > config.REVOCATION_MAX_AGE_MS) await reloadKeys();
+    if (mayBeOld()) await reloadKeys();
     return signingKeys.sign(claims);
+  };
+  const areKeysCurrent = async () => {
+    if (!mayBeOld()) return true;
+    const reloaded = reloadKeys().then(
+      () => true,
+      () => false,
+    );
+    return Promise.race([reloaded, sleep(KEYS_TIMEOUT_MS, false)]);
   };
   const deps: Deps = {
     store,
@@ -279,7 +294,7 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
     now,
     newId,
   };
-  const readiness = createReadiness(() => isMigrated(db));
+  const readiness = createReadiness(() => isMigrated(db), signingKeys.problem);
   const callLog = createCallLog(log, metrics, tracing);
   started.defer(() => callLog.close());
   const serviceKeys = createServiceKeys(config.SERVICE_KEYS);
@@ -293,7 +308,7 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
     extAuthzRoutes(deps),
     ...standard.routes,
   ]);
-  const plainHttp = createPlainHttpHandler(signingKeys, config.keyPolicy, readiness.check);
+  const plainHttp = createPlainHttpHandler(signingKeys, areKeysCurrent, config.keyPolicy, readiness.check);
   const listener = await listen(
     {
       host: config.HOST,

@@ -1,8 +1,9 @@
 // What operators do, by noun and verb. Owns the words of the command line, and what --help says of them.
 import { readDatabaseConfig } from '../config.ts';
 import { AuthError } from '../domain/auth-error.ts';
-import { OperatorError } from '../operator-error.ts';
+import { OperatorError, operatorMessage } from '../operator-error.ts';
 import { ERRORS } from '../server/errors.ts';
+import { isDatabaseOutage } from '../store/outage.ts';
 import { dropAuditEvents, listAuditEvents, verifyAuditTrail } from './audit.ts';
 import { operatorEnvironment } from './environment.ts';
 import { importFile } from './import.ts';
@@ -197,15 +198,21 @@ ${COMMON}`,
 
 /** @throws UsageError, OperatorError */
 export async function runOperatorCommand(noun: Noun, words: string[], options: OperatorOptions): Promise<void> {
+  if (words.length === 0 && noun !== NOUNS.outbox) throw new UsageError(noun.help);
   const environment = operatorEnvironment(options.dev === true);
   const config = readDatabaseConfig(environment);
   const url = noun.isForOwner?.(words) ? config.MIGRATION_DATABASE_URL : config.DATABASE_URL;
   const output = createOutput(options.json === true, (text) => process.stdout.write(text));
   try {
     const isDone = await asOperator(url, environment, (operator) => noun.run(operator, words, options, output));
-    if (!isDone) throw new UsageError(noun.help);
+    if (!isDone) throw new UsageError(`not understood: ${words.join(' ')}\n\n${noun.help}`);
   } catch (error) {
-    throw error instanceof AuthError ? new OperatorError(sentenceOf(error)) : error;
+    if (error instanceof AuthError) throw new OperatorError(sentenceOf(error));
+    // What has a code is told by it.
+    if (isDatabaseOutage(error) && operatorMessage(error) === null) {
+      throw new OperatorError('Postgres does not answer in time: see DATABASE_URL, and whether it is well');
+    }
+    throw error;
   }
 }
 

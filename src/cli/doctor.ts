@@ -97,7 +97,11 @@ function keysFinding(keys: StoredSigningKey[], masterKeys: KeyRing): Finding {
       return { check, state: 'warning', what, mend: 'run keys reencrypt' };
     }
   } catch (error) {
-    return failure(check, error, 'set MASTER_KEY to the one they were made with, or add that to MASTER_KEY_ACCEPTED');
+    return failure(
+      check,
+      error,
+      'set MASTER_KEY to the one it was made with, or add that to MASTER_KEY_ACCEPTED; if some process made it by mistake, stop that and run keys retire',
+    );
   }
   if (!keys.some(({ state }) => state === 'published')) {
     return { check, state: 'warning', what: 'none is published to sign next', mend: 'a worker does it: does one run?' };

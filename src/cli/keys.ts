@@ -34,7 +34,9 @@ export async function rotateKeys(operator: Operator, reason: string, output: Out
 export async function retireKey(operator: Operator, kid: string, reason: string, output: Output): Promise<void> {
   const { deps, actor, call } = operator;
   await retireSigningKey({ ...deps, keyRotation: operator.keyRotation() }, { actor, kid, reason }, call);
-  output.say(`${kid} is retired; within a second no token that it has signed is good any more`);
+  output.say(
+    `${kid} is retired; within a second no token that it has signed is good any more, but where a JWKS is kept`,
+  );
 }
 
 /** Encrypts under MASTER_KEY what is encrypted under another one of MASTER_KEY_ACCEPTED. */

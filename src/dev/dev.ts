@@ -47,6 +47,7 @@ export async function startDev(settings: DevSettings): Promise<RunningDev> {
     SMTP_URL: mailbox?.smtpUrl,
     MAIL_FROM: 'no-reply@latchkey.example',
     MASTER_KEY: home.secret('master-key', randomKey),
+    MASTER_KEY_ACCEPTED: undefined,
     SERVICE_KEYS: `dev=${home.secret('service-key', randomKey)}`,
   };
   const where = {

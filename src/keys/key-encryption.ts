@@ -26,7 +26,21 @@ export function decryptPrivateKey(
     const pkcs8 = tryToDecrypt(encrypted, kid, key);
     if (pkcs8) return { pkcs8, isCurrent: key === keys[0] };
   }
-  throw new OperatorError(`signing key ${kid} does not open with this MASTER_KEY: it was encrypted under another one`);
+  throw foreignKeys([kid]);
+}
+
+export function foreignKeys(kids: string[]): OperatorError {
+  return new OperatorError(
+    `signing key ${kids.join(', ')} does not open with this MASTER_KEY: it was encrypted under another one`,
+  );
+}
+
+/** Whether one of the keys opens it. */
+export function isOurs(
+  { kid, encryptedPrivateKey }: { kid: string; encryptedPrivateKey: Buffer },
+  keys: KeyRing,
+): boolean {
+  return keys.some((key) => tryToDecrypt(encryptedPrivateKey, kid, key) !== null);
 }
 
 function tryToDecrypt(encrypted: Buffer, kid: string, key: Buffer): Buffer | null {

@@ -11,8 +11,9 @@ import {
   rotation,
   type SigningKeyRecord,
 } from '../domain/key-schedule.ts';
+import { OperatorError } from '../operator-error.ts';
 import type { KeyChange, SigningKeyRows } from '../store/signing-key-rows.ts';
-import { decryptPrivateKey, encryptPrivateKey } from './key-encryption.ts';
+import { decryptPrivateKey, encryptPrivateKey, isOurs } from './key-encryption.ts';
 import { newSigningKey } from './new-signing-key.ts';
 
 /** Who wants it, and why. */
@@ -30,7 +31,7 @@ export type KeyRotation = {
 };
 
 type KeyRotationDeps = {
-  store: Pick<SigningKeyRows, 'list' | 'change' | 'reencrypt'>;
+  store: Pick<SigningKeyRows, 'list' | 'usable' | 'change' | 'reencrypt'>;
   encryptionKeys: KeyRing;
   now: () => Date;
 };
@@ -45,11 +46,20 @@ const AUDITED_AS: Record<KeyState, AuditType> = {
 const BY_ITSELF: KeyChangeReason = { origin: { address: '', userAgent: '', requestId: '' } };
 
 export function createKeyRotation({ store, encryptionKeys, now }: KeyRotationDeps): KeyRotation {
+  /** Or there would soon be keys that nobody else opens. @throws OperatorError */
+  async function assertRightMasterKey(): Promise<void> {
+    const keys = await store.usable();
+    if (keys.length > 0 && !keys.some((key) => isOurs(key, encryptionKeys))) {
+      throw new OperatorError('no signing key opens with this MASTER_KEY: it is not the one of the service');
+    }
+  }
+
   /** Returns how many keys have changed. */
   async function change(
     decide: (keys: SigningKeyRecord[], at: Date) => KeyPlan,
     why: KeyChangeReason,
   ): Promise<number> {
+    await assertRightMasterKey();
     const at = now();
     let changed = 0;
     await store.change(at, async (keys) => {

@@ -14,7 +14,7 @@ import {
   toLowS,
   type VerificationKey,
 } from '../verifier/access-token.ts';
-import { decryptPrivateKey } from './key-encryption.ts';
+import { decryptPrivateKey, foreignKeys, isOurs } from './key-encryption.ts';
 import { ownVerificationKey } from './own-verification-key.ts';
 
 export type SigningKeys = {
@@ -24,9 +24,11 @@ export type SigningKeys = {
   /** For those who verify without asking; SubjectPublicKeyInfo in DER. */
   publicKeys(): { kid: string; algorithm: SigningAlgorithm; publicKey: Uint8Array<ArrayBuffer> }[];
   sign(claims: AccessClaims): Promise<string>;
+  /** What an operator has to mend: a key that does not open. Blind: tokens that it has signed may be about. */
+  problem(): { error: OperatorError; isBlind: boolean } | null;
   /**
    * Reads again which keys there are, as of when it was asked for or later.
-   * @throws AuthError DEPENDENCY_UNAVAILABLE when there is one that does not open
+   * @throws AuthError DEPENDENCY_UNAVAILABLE when one that may have signed tokens does not open
    */
   reload(): Promise<void>;
 };
@@ -50,16 +52,25 @@ export async function loadSigningKeys(
   encryptionKeys: KeyRing,
 ): Promise<SigningKeys> {
   let keys: SigningKey[] = [];
+  let foreign: StoredSigningKey[] = [];
   // In turn, so that what was read last is what counts.
   const reload = coalesced(async () => {
     const known = new Map(keys.map((key) => [key.kid, key]));
-    const open = async (stored: StoredSigningKey): Promise<SigningKey> => {
-      const key = known.get(stored.kid);
-      return key ? { ...key, state: stored.state } : openSigningKey(stored, encryptionKeys);
-    };
-    keys = await Promise.all((await store.usable()).map(open));
+    const stored = await store.usable();
+    foreign = stored.filter((key) => !known.has(key.kid) && !isOurs(key, encryptionKeys));
+    const opened = stored.filter((key) => !foreign.includes(key));
+    if (isBlind()) throw errorOf(foreign);
+    keys = await Promise.all(
+      opened.map(async (key) => ({
+        ...(known.get(key.kid) ?? (await openSigningKey(key, encryptionKeys))),
+        state: key.state,
+      })),
+    );
   });
+  // One that is only published has signed nothing yet, so this process can still tell of every token.
+  const isBlind = () => foreign.some(({ state }) => state !== 'published');
   await reload();
+  if (foreign.length > 0) throw errorOf(foreign);
   if (keys.length === 0) {
     await makeFirst();
     await reload();
@@ -77,8 +88,13 @@ export async function loadSigningKeys(
       if (token.length > MAX_TOKEN_LENGTH) throw new Error(`an access token of ${token.length} characters is too long`);
       return token;
     },
+    problem: () => (foreign.length > 0 ? { error: errorOf(foreign), isBlind: isBlind() } : null),
     reload: () => reload().catch(toUnavailable),
   };
+}
+
+function errorOf(foreign: StoredSigningKey[]): OperatorError {
+  return foreignKeys(foreign.map(({ kid }) => kid));
 }
 
 /** A key of another MASTER_KEY is for an operator to mend, and no defect: until then nobody can tell. */

@@ -16,22 +16,26 @@ const RETRY_AFTER_MS = 1_000;
 /** Over HTTP/1.1 nobody sends many requests before the answer to the first, but Node would serve them all. */
 const MAX_PIPELINED = 16;
 
+/** How something that is no RPC says it, in JSON. */
+type Refusal = { system: RpcSystem; body: string };
+
 export type Crowd = {
   /** Whether one more call that does not last may begin; when not, it has been answered. */
-  admit(method: string, request: NodeRequest, response: NodeResponse, system?: RpcSystem): boolean;
+  admit(method: string, request: NodeRequest, response: NodeResponse, as?: Refusal): boolean;
 };
 
 export function createCrowd(callLog: Pick<CallLog, 'count'>): Crowd {
   let underWay = 0;
   return {
-    admit(method, request, response, system = rpcSystem(request.headers['content-type'])) {
+    admit(method, request, response, as) {
       if (underWay >= MAX_CALLS) {
         const requestId = chooseRequestId(request.headers['x-request-id']);
         const peer = () => peerOf(request.socket).address;
+        const system = as?.system ?? rpcSystem(request.headers['content-type']);
         const call = { method, system, code: codeName(ERRORS.OVERLOADED.code) };
         const ended = { ...call, reason: 'OVERLOADED' as const, startedAt: performance.now(), peer, requestId };
         callLog.count({ ...ended, header: () => '' });
-        refuse(request, response, requestId);
+        refuse(request, response, requestId, as?.body);
         return false;
       }
       underWay += 1;
@@ -44,7 +48,7 @@ export function createCrowd(callLog: Pick<CallLog, 'count'>): Crowd {
 }
 
 /** By headers alone over gRPC, and before any of the body was read. */
-function refuse(request: NodeRequest, response: NodeResponse, requestId: string): void {
+function refuse(request: NodeRequest, response: NodeResponse, requestId: string, body?: string): void {
   const error = refusal('OVERLOADED', requestId, RETRY_AFTER_MS);
   const contentType = request.headers['content-type'] ?? '';
   response.setHeader('x-request-id', requestId);
@@ -61,7 +65,7 @@ function refuse(request: NodeRequest, response: NodeResponse, requestId: string)
   response.statusCode = codeToHttpStatus(error.code);
   response.setHeader('content-type', 'application/json');
   response.setHeader('retry-after', RETRY_AFTER_MS / 1000);
-  response.end(errorToJsonBytes(error, undefined));
+  response.end(body ?? errorToJsonBytes(error, undefined));
 }
 
 const unanswered = new WeakMap<object, number>();

@@ -29,6 +29,7 @@ class TokenRefusal extends Error {
 const TOKEN_PATH = '/oauth/token';
 /** As the log and the metrics have it. */
 const METHOD = 'oauth/token';
+const OVERLOADED = { system: 'http', body: JSON.stringify({ error: 'temporarily_unavailable' }) } as const;
 const METADATA_PATH = '/.well-known/oauth-authorization-server';
 const MAX_BODY_BYTES = 8 * 1024;
 const TIMEOUT_MS = 5_000;
@@ -51,7 +52,7 @@ export function createOAuthTokenHandler(deps: TokenDeps & CallDeps, callLog: Cal
       return true;
     }
     if (path !== TOKEN_PATH || request.method !== 'POST') return false;
-    if (!crowd.admit(METHOD, request, response, 'http')) return true;
+    if (!crowd.admit(METHOD, request, response, OVERLOADED)) return true;
     const record = openCallRecord(request, deps, METHOD, 'http');
     response.setHeader('x-request-id', record.requestId);
     response.setHeader('pragma', 'no-cache');

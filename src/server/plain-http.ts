@@ -7,15 +7,21 @@ export type Readiness = () => Promise<{ ready: boolean; problems: string[] }>;
 
 const MAX_JWKS_AGE_SECONDS = 300;
 
+/** @param areCurrent reads the keys again where they may be old; false when it cannot */
 export function createPlainHttpHandler(
   signingKeys: Pick<SigningKeys, 'jwks'>,
+  areCurrent: () => Promise<boolean>,
   { publishMs }: Pick<KeyPolicy, 'publishMs'>,
   readiness: Readiness,
 ): Handler {
   // Whoever keeps it for as long as it says knows each key in half of the time before it signs.
   const maxAge = Math.min(MAX_JWKS_AGE_SECONDS, Math.floor(publishMs / 2000));
   const routes: Record<string, (response: NodeResponse) => void> = {
-    '/.well-known/jwks.json': (response) => sendJson(response, 200, signingKeys.jwks(), `public, max-age=${maxAge}`),
+    // Rather old keys than none; but nobody is to keep them.
+    '/.well-known/jwks.json': (response) =>
+      void areCurrent().then((current) =>
+        sendJson(response, 200, signingKeys.jwks(), current ? `public, max-age=${maxAge}` : 'no-store'),
+      ),
     // Alive: this process answers.
     '/healthz': (response) => sendJson(response, 200, { status: 'ok' }),
     // Ready: it can do its work, and is not about to stop.

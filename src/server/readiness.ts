@@ -4,10 +4,13 @@ import type { Readiness } from './plain-http.ts';
 const SHARED_FOR_MS = 1_000;
 
 /**
- * Ready when Postgres answers with a schema as new as this release, and until the stop. A Redis that is away makes limits
+ * Ready when Postgres answers with a schema as new as this release and every key that signs opens, and until the stop. A Redis that is away makes limits
  * stricter and mail late, but no call fails for it, so it does not count. Probes within a second share one look.
  */
-export function createReadiness(isMigrated: () => Promise<boolean>): { check: Readiness; stop(): void } {
+export function createReadiness(
+  isMigrated: () => Promise<boolean>,
+  keyProblem: () => { error: Error; isBlind: boolean } | null,
+): { check: Readiness; stop(): void } {
   let stopping = false;
   let look: Promise<string | null> = Promise.resolve(null);
   let lookedAt = Number.NEGATIVE_INFINITY;
@@ -18,8 +21,9 @@ export function createReadiness(isMigrated: () => Promise<boolean>): { check: Re
         lookedAt = performance.now();
         look = databaseProblem(isMigrated);
       }
-      const problem = await look;
-      return { ready: problem === null, problems: problem === null ? [] : [problem] };
+      const keys = keyProblem();
+      const problems = [await look, keys?.isBlind ? keys.error.message : null].filter((problem) => problem !== null);
+      return { ready: problems.length === 0, problems };
     },
     stop() {
       stopping = true;

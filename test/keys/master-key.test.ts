@@ -1,10 +1,13 @@
 // Another master key while the service runs: two processes at a time, as a rolling deployment has them, and nothing that one
 // has made is refused by the other.
 import { randomBytes } from 'node:crypto';
+import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type App, startApp } from '../../src/app.ts';
 import { type Environment, readConfig } from '../../src/config.ts';
 import type { Mailbox } from '../../src/dev/mailbox.ts';
+import { newSigningKey } from '../../src/keys/new-signing-key.ts';
+import { derivePurposeKeys } from '../../src/keys/purpose-keys.ts';
 import { createLogger } from '../../src/log.ts';
 import { openTestMailbox, testEnvironment } from '../support/app.ts';
 import { account, auth, type Caller, viaFetch } from '../support/clients.ts';
@@ -95,4 +98,61 @@ test('what a key has made that is accepted no more is refused', async () => {
   // Its key was encrypted anew, and lives.
   expect(await isGood(alone.call, person.accessToken)).toBe(true);
   await alone.app.close();
+});
+
+test('the command line refuses a master key that is not the service’s, before it changes anything', async () => {
+  const database = { DATABASE_URL: environment.DATABASE_URL };
+  const keys = async () => JSON.parse((await latchkey({}, 'keys', 'list', '--json')).output);
+  const before = await keys();
+  const { kid } = before.find(({ state }: { state: string }) => state === 'active');
+  const wrong = { ...database, MASTER_KEY: randomBytes(32).toString('base64') };
+  for (const words of [['rotate'], ['retire', kid], ['reencrypt']]) {
+    const { exit, output } = await latchkey(wrong, 'keys', ...words, '--reason', 'the wrong shell');
+    expect(exit).toBe(1);
+    expect(output).toMatch(/does not open with this MASTER_KEY|no signing key opens with this MASTER_KEY/);
+  }
+  expect(await keys()).toEqual(before);
+});
+
+test('a key of another master key harms nobody until it signs, and then nobody is told what is not so', async () => {
+  const other = await testEnvironment(mailbox, { MASTER_KEY: OLD, REVOCATION_MAX_AGE_MS: '500' });
+  const lines: string[] = [];
+  const log = createLogger('info', { write: (line) => void lines.push(line) });
+  const app = await startApp(readConfig(other), { api: true, worker: false }, log);
+  const url = `http://127.0.0.1:${app.port}`;
+  const call = viaFetch(url);
+  const owner = new pg.Client({ connectionString: other.MIGRATION_DATABASE_URL });
+  await owner.connect();
+  const ring = derivePurposeKeys([Buffer.from(NEW, 'base64')]).signingKeyEncryption;
+  const foreign = await newSigningKey({ algorithm: 'EdDSA', signsFrom: new Date(), state: 'published' }, ring);
+  await owner.query(
+    "UPDATE signing_keys SET state = 'retired', retired_at = now(), encrypted_private_key = NULL WHERE state = 'published'",
+  );
+  await owner.query("INSERT INTO signing_keys VALUES ($1, 'EdDSA', $2, 'published', now(), now())", [
+    foreign.kid,
+    foreign.encryptedPrivateKey,
+  ]);
+  await eventually(() => lines.some((line) => line.includes(foreign.kid)));
+  const person = await signedIn(call);
+  expect(await isGood(call, person.accessToken)).toBe(true);
+  expect((await fetch(`${url}/readyz`)).status).toBe(200);
+
+  await owner.query("UPDATE signing_keys SET state = 'retiring', retiring_at = now() WHERE state = 'active'");
+  await owner.query("UPDATE signing_keys SET state = 'active', activated_at = now() WHERE kid = $1", [foreign.kid]);
+  await eventually(async () => (await fetch(`${url}/readyz`)).status === 503, 5_000);
+  const verified = await eventually(async () => {
+    const outcome = await call(auth.verify, { accessToken: person.accessToken });
+    return outcome.code === 'ok' ? null : outcome;
+  }, 5_000);
+  expect(verified).toMatchObject({ code: 'unavailable', reason: 'DEPENDENCY_UNAVAILABLE' });
+  expect((await call(auth.refresh, { refreshToken: person.refreshToken })).reason).toBe('DEPENDENCY_UNAVAILABLE');
+
+  // Once it is gone, all is as before.
+  await owner.query(
+    "UPDATE signing_keys SET state = 'retired', retired_at = now(), encrypted_private_key = NULL WHERE state = 'active'",
+  );
+  await eventually(async () => (await fetch(`${url}/readyz`)).status === 200, 5_000);
+  expect(await isGood(call, person.accessToken)).toBe(true);
+  await app.close();
+  await owner.end();
 });

@@ -3,6 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createLocalJWKSet, decodeProtectedHeader, type JSONWebKeySet, jwtVerify } from 'jose';
+import pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createLatchkey } from '../../src/client/latchkey.ts';
 import { readConfig } from '../../src/config.ts';
@@ -254,6 +255,7 @@ describe('a process that hears of changes late', () => {
     expect([await isGood(call, before.accessToken), await isGood(call, after.accessToken)]).toEqual([true, true]);
     await sleep(200);
     await rotation.remove(active?.kid as string, why);
+    expect((await jwks()).set.keys.map(({ kid }) => kid)).not.toContain(active?.kid);
     expect((await call(auth.verify, { accessToken: before.accessToken })).reason).toBe('TOKEN_INVALID');
     expect(await isGood(call, after.accessToken)).toBe(true);
     await sleep(200);
@@ -306,13 +308,34 @@ describe('in the database', () => {
     await expect(app.owner.query(statement)).rejects.toThrow(why);
   });
 
+  test('a retired key does not come back by way of being forgotten', async () => {
+    const service = new pg.Client({ connectionString: app.environment.DATABASE_URL });
+    await service.connect();
+    const standby = await eventually(async () => (await keysOf()).find(({ state }) => state === 'published'), 10_000);
+    const gone = [standby.kid];
+    await service.query(
+      "UPDATE signing_keys SET state = 'retired', retired_at = '2000-01-01', encrypted_private_key = NULL WHERE kid = ANY($1)",
+      [gone],
+    );
+    expect((await service.query('SELECT remove_retired_keys() AS removed')).rows).toEqual([{ removed: 0 }]);
+    await expect(service.query('UPDATE signing_keys SET blanked_at = now()')).rejects.toThrow(/permission denied/);
+    await expect(
+      service.query("UPDATE signing_keys SET retired_at = '1999-01-01' WHERE kid = ANY($1)", [gone]),
+    ).rejects.toThrow(/another time/);
+    await service.end();
+    await app.owner.query("UPDATE signing_keys SET blanked_at = now() - interval '91 days' WHERE kid = ANY($1)", [
+      gone,
+    ]);
+    await eventually(async () => !(await keysOf()).some(({ kid }) => kid === standby.kid), 15_000);
+  });
+
   test('a retired key stays retired', async () => {
-    const [, next] = await keysOf();
-    await call(admin.retireSigningKey, { kid: next?.kid as string, ...WHY }, as(boss));
+    const next = await eventually(async () => (await keysOf()).find(({ state }) => state === 'published'), 10_000);
+    await call(admin.retireSigningKey, { kid: next.kid, ...WHY }, as(boss));
     await expect(
       app.owner.query(
         "UPDATE signing_keys SET state = 'published', retired_at = NULL, encrypted_private_key = '' WHERE kid = $1",
-        [next?.kid],
+        [next.kid],
       ),
     ).rejects.toThrow(/is retired, and cannot become published/);
   });

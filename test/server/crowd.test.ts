@@ -66,6 +66,7 @@ test('beyond a thousand calls under way each is told to come back, over every pr
   const first = await Promise.race(calls);
   const token = await fetch(`${app.url}/oauth/token`, { method: 'POST', body: 'grant_type=client_credentials' });
   expect([token.status, token.headers.get('retry-after')]).toEqual([503, '1']);
+  expect(await token.json()).toEqual({ error: 'temporarily_unavailable' });
   expect(first.headers['grpc-status']).toBe('14');
   const error = findTrailerError(
     new Headers(Object.entries(first.headers).filter(([name]) => !name.startsWith(':')) as [string, string][]),

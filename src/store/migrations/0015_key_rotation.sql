@@ -6,6 +6,8 @@ ALTER TABLE signing_keys
   ADD COLUMN activated_at timestamptz,
   ADD COLUMN retiring_at timestamptz,
   ADD COLUMN retired_at timestamptz,
+  -- By the database's own clock, which nobody else writes: retired_at may say anything.
+  ADD COLUMN blanked_at timestamptz,
   ALTER COLUMN encrypted_private_key DROP NOT NULL,
   DROP CONSTRAINT signing_keys_algorithm,
   ADD CONSTRAINT signing_keys_algorithm CHECK (algorithm IN ('EdDSA', 'ES256')),
@@ -14,6 +16,7 @@ ALTER TABLE signing_keys
 UPDATE signing_keys SET signs_from = created_at, activated_at = created_at;
 ALTER TABLE signing_keys
   ALTER COLUMN signs_from SET NOT NULL,
+  ADD CONSTRAINT signing_keys_signs_from CHECK (signs_from BETWEEN created_at AND created_at + interval '31 days'),
   -- Nothing is left of a key that is good for nothing.
   ADD CONSTRAINT signing_keys_secret CHECK ((state = 'retired') = (encrypted_private_key IS NULL)),
   ADD CONSTRAINT signing_keys_times CHECK (CASE state
@@ -31,8 +34,12 @@ BEGIN
     RAISE EXCEPTION 'signing key % is %, and cannot become %', OLD.kid, OLD.state, NEW.state;
   END IF;
   IF (OLD.activated_at IS NOT NULL AND NEW.activated_at IS DISTINCT FROM OLD.activated_at)
-    OR (OLD.retiring_at IS NOT NULL AND NEW.retiring_at IS DISTINCT FROM OLD.retiring_at) THEN
+    OR (OLD.retiring_at IS NOT NULL AND NEW.retiring_at IS DISTINCT FROM OLD.retiring_at)
+    OR (OLD.retired_at IS NOT NULL AND NEW.retired_at IS DISTINCT FROM OLD.retired_at) THEN
     RAISE EXCEPTION 'what has happened to signing key % cannot have happened at another time', OLD.kid;
+  END IF;
+  IF NEW.state = 'retired' AND OLD.state <> 'retired' THEN
+    NEW.blanked_at := now();
   END IF;
   RETURN NEW;
 END
@@ -46,8 +53,8 @@ DECLARE
   removed integer := 0;
 BEGIN
   -- A DELETE of nothing is told to verifiers as well.
-  IF EXISTS (SELECT FROM signing_keys WHERE retired_at < now() - interval '90 days') THEN
-    DELETE FROM signing_keys WHERE retired_at < now() - interval '90 days';
+  IF EXISTS (SELECT FROM signing_keys WHERE blanked_at < now() - interval '90 days') THEN
+    DELETE FROM signing_keys WHERE blanked_at < now() - interval '90 days';
     GET DIAGNOSTICS removed = ROW_COUNT;
   END IF;
   RETURN removed;
