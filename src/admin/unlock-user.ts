@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import type { Deps } from '../deps.ts';
-import { accountHash } from '../domain/account-hash.ts';
+import { accountHash, accountHashes } from '../domain/account-hash.ts';
 import { type Actor, actorName } from '../domain/actor.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
@@ -8,6 +8,7 @@ import { audit } from '../domain/effect.ts';
 import { InvalidValue, parseFields } from '../domain/parse-fields.ts';
 import { parseReason } from '../domain/reason.ts';
 import { parseUuid } from '../domain/uuid.ts';
+import type { LimitName } from '../limits/limits.ts';
 import { networkOf } from '../limits/network-of.ts';
 import { assertMayAdminister } from './may.ts';
 
@@ -32,19 +33,31 @@ export async function unlockUser(
   const user = await store.users.byId(userId, signal);
   if (!user) throw new AuthError('USER_NOT_FOUND');
   assertMayAdminister(await store.roles.judged(actor, now()), user.roles);
-  const account = accountHash(user.email, purposeKeys.accountHash);
-  await Promise.all([
-    limiter.clear('LOGIN_ACCOUNT', account),
-    limiter.clear('REQUEST_RESET_ACCOUNT', account),
-    limiter.clear('REQUEST_VERIFICATION_ACCOUNT', account),
-    limiter.clear('CHANGE_PASSWORD_USER', userId),
-    limiter.clear('CHANGE_EMAIL_USER', userId),
-    ...(address === '' ? [] : [limiter.clear('LOGIN_PAIR', `${account}:${networkOf(address)}`)]),
+  const counts = accountHashes(user.email, purposeKeys.accountHash).flatMap((hash): Count[] => [
+    ['LOGIN_ACCOUNT', hash],
+    ['REQUEST_RESET_ACCOUNT', hash],
+    ['REQUEST_VERIFICATION_ACCOUNT', hash],
+    ...(address === '' ? [] : [['LOGIN_PAIR', `${hash}:${networkOf(address)}`] satisfies Count]),
   ]);
+  counts.push(['CHANGE_PASSWORD_USER', userId], ['CHANGE_EMAIL_USER', userId]);
+  const cleared = await Promise.all(
+    counts.map(async ([limit, key]) => ((await limiter.clear(limit, key)) ? [limit] : [])),
+  );
   await store.outbox.write(now(), [
-    audit({ type: 'user_unlocked', actor: actorName(actor), userId, account, detail: reason, origin }),
+    audit({
+      type: 'user_unlocked',
+      actor: actorName(actor),
+      userId,
+      account: accountHash(user.email, purposeKeys.accountHash),
+      detail: reason,
+      origin,
+      before: { counted: cleared.flat() },
+      after: { counted: [] },
+    }),
   ]);
 }
+
+type Count = [limit: LimitName, key: string];
 
 function parseAddress(text: string): string {
   if (text !== '' && isIP(text) === 0) throw new InvalidValue('must be empty or an IP address');

@@ -20,8 +20,8 @@ export type Taken = Count & {
 export type Limiter = {
   /** Counts one attempt, atomically, and tells whether it may go on. Never throws for a missing Redis. */
   take(name: LimitName, key: string): Promise<Taken>;
-  /** Forgets all that was counted. */
-  clear(name: LimitName, key: string): Promise<void>;
+  /** Forgets all that was counted. Returns whether anything was. */
+  clear(name: LimitName, key: string): Promise<boolean>;
   /** Remembers for 30 days that an account signed in from a network. */
   rememberPlace(account: string, network: string): Promise<void>;
   knowsPlace(account: string, network: string): Promise<boolean>;
@@ -100,7 +100,7 @@ export function createLimiter(
 
     async clear(name, key) {
       const { shared, fallback } = pairs.get(name) as Pair;
-      await viaRedis(
+      return viaRedis(
         () => shared.delete(key),
         () => fallback.delete(bucketOf(key)),
       );

@@ -167,6 +167,17 @@ test('UnlockUser lets an owner try again, also from where somebody tried', async
   expect((await call(auth.login, { email, password })).reason).toBe('RATE_LIMITED');
   expect((await ask(admin.unlockUser, { userId, reason, address: '127.0.0.1' })).code).toBe('ok');
   expect((await call(auth.login, { email, password })).code).toBe('ok');
+  const events = await eventually(async () => {
+    const { rows } = await app.owner.query(
+      "SELECT before, after FROM audit_events WHERE type = 'user_unlocked' AND user_id = $1 ORDER BY seq",
+      [userId],
+    );
+    return rows.length === 2 ? rows : null;
+  });
+  expect(events).toEqual([
+    { before: { counted: ['LOGIN_ACCOUNT'] }, after: { counted: [] } },
+    { before: { counted: ['LOGIN_PAIR'] }, after: { counted: [] } },
+  ]);
 });
 
 test('what is done to a user wants a reason and somebody to do it to', async () => {

@@ -1866,10 +1866,10 @@ export const RevokeRoleResponseSchema: GenMessage<RevokeRoleResponse> = /*@__PUR
  *
  * Every call needs `authorization: Bearer ...` with the access token of somebody
  * who holds the role `admin`, or the API key of a service account that does, and
- * can fail with CREDENTIALS_MISSING, the reasons
- * of AuthService.Verify, PERMISSION_DENIED, and those that AuthService names for
- * any call. Whatever a call changes is audited with who did it, to whom, why (an
- * import aside), and how it was before and after (counts of attempts aside).
+ * can fail with CREDENTIALS_MISSING, the reasons of AuthService.Verify,
+ * PERMISSION_DENIED, and those that AuthService names for any call. Whatever a call
+ * changes is audited with who did it, to whom, why (an import aside), and how it
+ * was before and after.
  *
  * Being an administrator is not being almighty: to give a role, to take it, or to
  * change anything of somebody who holds it, the caller must hold the role's
