@@ -302,7 +302,7 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
   const calls = { clientAddress, tracing };
   const lean = createLeanRpc({ verifier, serviceKeys, apiKeys, denials, callLog, clientAddress });
   const standard = createStandardServices(readiness.check, config.GRPC_REFLECTION);
-  const crowd = createCrowd(callLog);
+  const crowd = createCrowd(callLog, clientAddress);
   const rpc = createRpcHandler({ ...deps, ...calls, serviceKeys }, callLog, crowd, [
     adminRoutes(deps),
     extAuthzRoutes(deps),

@@ -5,11 +5,11 @@ import { type Actor, actorName } from '../domain/actor.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit } from '../domain/effect.ts';
+import { networkOf } from '../domain/network-of.ts';
 import { InvalidValue, parseFields } from '../domain/parse-fields.ts';
 import { parseReason } from '../domain/reason.ts';
 import { parseUuid } from '../domain/uuid.ts';
 import type { LimitName } from '../limits/limits.ts';
-import { networkOf } from '../limits/network-of.ts';
 import { assertMayAdminister } from './may.ts';
 
 export type UnlockUserInput = { actor: Actor; userId: string; reason: string; address: string };

@@ -4,9 +4,9 @@ import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit, mail } from '../domain/effect.ts';
 import { parseMailedToken, RESET_TOKEN } from '../domain/mailed-token.ts';
+import { networkOf } from '../domain/network-of.ts';
 import { parseFields } from '../domain/parse-fields.ts';
 import { parseNewPassword } from '../domain/password.ts';
-import { networkOf } from '../limits/network-of.ts';
 import { throttle } from './throttle.ts';
 
 export type ConfirmResetInput = { resetToken: string; newPassword: string };

@@ -5,10 +5,10 @@ import type { Call } from '../domain/call.ts';
 import { audit, mail } from '../domain/effect.ts';
 import { parseEmail } from '../domain/email.ts';
 import { parseFullName } from '../domain/full-name.ts';
+import { networkOf } from '../domain/network-of.ts';
 import { parseFields } from '../domain/parse-fields.ts';
 import { parseNewPassword } from '../domain/password.ts';
 import type { User } from '../domain/user.ts';
-import { networkOf } from '../limits/network-of.ts';
 import { type Attempt, throttle } from './throttle.ts';
 
 export type RegisterInput = { email: string; password: string; fullName: string };

@@ -3,9 +3,9 @@ import { accountHash } from '../domain/account-hash.ts';
 import type { Call } from '../domain/call.ts';
 import { type AuditType, audit, type MailOrder, mail } from '../domain/effect.ts';
 import { parseEmail } from '../domain/email.ts';
+import { networkOf } from '../domain/network-of.ts';
 import { parseFields } from '../domain/parse-fields.ts';
 import type { LimitName } from '../limits/limits.ts';
-import { networkOf } from '../limits/network-of.ts';
 import { throttle } from './throttle.ts';
 
 export type RequestMailInput = { email: string };

@@ -1,9 +1,9 @@
 import type { Deps } from '../deps.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
+import { networkOf } from '../domain/network-of.ts';
 import { flowSecrets } from '../domain/oauth-flow.ts';
 import { invalid, parseFields } from '../domain/parse-fields.ts';
-import { networkOf } from '../limits/network-of.ts';
 import { ProviderUnavailable } from '../oauth/provider.ts';
 import { throttle } from './throttle.ts';
 

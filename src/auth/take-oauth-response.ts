@@ -2,9 +2,9 @@ import type { Deps } from '../deps.ts';
 import { AuthError, type Reason } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit } from '../domain/effect.ts';
+import { networkOf } from '../domain/network-of.ts';
 import { parseFlow } from '../domain/oauth-flow.ts';
 import { invalid, parseFields } from '../domain/parse-fields.ts';
-import { networkOf } from '../limits/network-of.ts';
 import { type ProviderIdentity, ProviderRefusal, ProviderUnavailable } from '../oauth/provider.ts';
 import { throttle } from './throttle.ts';
 

@@ -3,15 +3,19 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { codeToHttpStatus, errorToJsonBytes } from '@connectrpc/connect/protocol-connect';
 import { setTrailerStatus } from '@connectrpc/connect/protocol-grpc';
+import { networkOf } from '../domain/network-of.ts';
 import { type RpcSystem, rpcSystem } from '../telemetry/rpc-conventions.ts';
 import type { CallLog } from './call-log.ts';
 import { chooseRequestId } from './call-record.ts';
+import type { ClientAddress } from './client-address.ts';
 import { codeName, ERRORS, refusal } from './errors.ts';
 import type { NodeRequest, NodeResponse } from './handler.ts';
 import { peerOf } from './peer.ts';
 
 /** Of one process. */
 const MAX_CALLS = 1_000;
+/** Of one network, so that nobody takes all places by holding calls open. */
+const MAX_CALLS_OF_NETWORK = MAX_CALLS / 2;
 const RETRY_AFTER_MS = 1_000;
 /** Over HTTP/1.1 nobody sends many requests before the answer to the first, but Node would serve them all. */
 const MAX_PIPELINED = 16;
@@ -24,11 +28,22 @@ export type Crowd = {
   admit(method: string, request: NodeRequest, response: NodeResponse, as?: Refusal): boolean;
 };
 
-export function createCrowd(callLog: Pick<CallLog, 'count'>): Crowd {
+export function createCrowd(callLog: Pick<CallLog, 'count'>, clientAddress: ClientAddress): Crowd {
   let underWay = 0;
+  const byNetwork = new Map<string, number>();
+
+  function add(network: string, calls: 1 | -1): void {
+    underWay += calls;
+    const left = (byNetwork.get(network) ?? 0) + calls;
+    if (left > 0) byNetwork.set(network, left);
+    else byNetwork.delete(network);
+  }
+
   return {
     admit(method, request, response, as) {
-      if (underWay >= MAX_CALLS) {
+      const { address } = peerOf(request.socket);
+      const network = networkOf(clientAddress(address, String(request.headers['x-forwarded-for'] ?? '')));
+      if (underWay >= MAX_CALLS || (byNetwork.get(network) ?? 0) >= MAX_CALLS_OF_NETWORK) {
         const requestId = chooseRequestId(request.headers['x-request-id']);
         const peer = () => peerOf(request.socket).address;
         const system = as?.system ?? rpcSystem(request.headers['content-type']);
@@ -38,10 +53,8 @@ export function createCrowd(callLog: Pick<CallLog, 'count'>): Crowd {
         refuse(request, response, requestId, as?.body);
         return false;
       }
-      underWay += 1;
-      response.once('close', () => {
-        underWay -= 1;
-      });
+      add(network, 1);
+      response.once('close', () => add(network, -1));
       return true;
     },
   };

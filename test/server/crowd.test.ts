@@ -12,7 +12,7 @@ import { envelope, rawConnection, rawStream } from '../support/raw.ts';
 let app: TestApp;
 beforeAll(async () => {
   // None of those that wait is let go by a limit.
-  const limits = { LIMIT_LOGIN_ACCOUNT: '100000/60', LIMIT_LOGIN_PAIR: '100000/60' };
+  const limits = { TRUSTED_PROXIES: '127.0.0.1', LIMIT_LOGIN_ACCOUNT: '100000/60', LIMIT_LOGIN_PAIR: '100000/60' };
   app = await startTestApp(limits, { api: true, worker: false });
 });
 afterAll(() => app.close());
@@ -37,6 +37,31 @@ test('a few at once are answered in their order', async () => {
   await eventually(() => some.received().split('CREDENTIALS_INVALID').length - 1 === 8);
   some.socket.destroy();
 });
+
+test('a stranger who holds as many calls open as they can keeps nobody else out', async () => {
+  const sessions = Array.from({ length: 12 }, () => http2.connect(app.url));
+  onTestFinished(() => {
+    for (const session of sessions) session.destroy();
+  });
+  for (const session of sessions) session.on('error', () => {});
+  const stranger = { 'x-forwarded-for': '203.0.113.1' };
+  const held = Array.from({ length: 1_150 }, (_, n) => {
+    const session = sessions[n % 12] as http2.ClientHttp2Session;
+    const call = rawStream(session, '/auth.v1.AuthService/Login', stranger);
+    call.stream.on('error', () => {});
+    call.stream.write(envelope(Buffer.alloc(1), 0, 40));
+    return call;
+  });
+  await Promise.race(held.map(({ closed }) => closed));
+  const login = (address: string) =>
+    viaFetch(app.url)(
+      auth.login,
+      { email: 'a@people.example', password: 'a wrong pass phrase' },
+      { headers: { 'x-forwarded-for': address } },
+    );
+  for (let n = 0; n < 20; n += 1) expect((await login('198.51.100.7')).reason).toBe('CREDENTIALS_INVALID');
+  expect((await login('203.0.113.1')).reason).toBe('OVERLOADED');
+}, 30_000);
 
 test('beyond a thousand calls under way each is told to come back, over every protocol; Verify goes on', async () => {
   const { accessToken } = await signedIn(viaFetch(app.url));

@@ -1,5 +1,3 @@
-import { isIPv6 } from 'node:net';
-
 /**
  * What limits count as one client: an IPv4 address, or the /64 that an IPv6 address is in, of which one customer has all.
  * @param address as the socket tells it
@@ -7,7 +5,7 @@ import { isIPv6 } from 'node:net';
 export function networkOf(address: string): string {
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address);
   if (mapped?.[1]) return mapped[1];
-  if (!isIPv6(address)) return address;
+  if (!address.includes(':')) return address;
   const [head = '', tail] = address.replace(/%.*$/, '').split('::');
   const before = groupsOf(head);
   const after = groupsOf(tail ?? '');
