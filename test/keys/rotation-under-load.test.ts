@@ -13,7 +13,8 @@ import { eventually } from '../support/eventually.ts';
 import { type SignedIn, signedIn } from '../support/people.ts';
 import { type RunningProcess, runMain, serve } from '../support/processes.ts';
 
-const ROTATIONS = 5;
+/** Every five seconds or so, when the worker has published the next key. */
+const ROTATIONS = 4;
 const PUBLISH_SECONDS = 2;
 
 let mailbox: Mailbox;
@@ -97,7 +98,7 @@ test('not one valid token is refused, wherever it is verified', async () => {
   await Promise.race([lives, sleep(1_000)]);
   goesOn = false;
   await lives;
-  expect(seen.kids.size).toBeGreaterThan(ROTATIONS - 1);
+  expect(seen.kids.size).toBeGreaterThanOrEqual(ROTATIONS);
   expect(seen.tokens).toBeGreaterThan(50);
 
   // And what must be refused is, within a second, by all who follow; what comes after it is not.
@@ -131,4 +132,4 @@ test('not one valid token is refused, wherever it is verified', async () => {
   for (const latchkey of locals) latchkey.close();
   const { rows } = await owner.query("SELECT count(*)::int AS keys FROM signing_keys WHERE state = 'active'");
   expect(rows).toEqual([{ keys: 1 }]);
-});
+}, 120_000);
