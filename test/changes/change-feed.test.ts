@@ -337,6 +337,11 @@ test('changes that stop no living token any more are removed, and no others; the
   await owner.query('DELETE FROM changes_horizons');
   const [old, slow, young] = [await person(), await person(), await person()];
   await owner.query(END, [old.sessionId]);
+  // Transactions of other databases of this server count as well.
+  await eventually(async () => {
+    const { rows } = await owner.query('SELECT xid < pg_snapshot_xmin(pg_current_snapshot()) AS settled FROM changes');
+    return rows[0].settled;
+  }, 20_000);
   // A transaction that began before the horizon, and commits after it.
   const client = await owner.connect();
   await client.query('BEGIN');
