@@ -1,5 +1,4 @@
 // The one place where things are made, top to bottom, and closed in reverse.
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { v7 } from 'uuid';
 import { atMostEvery } from './at-most-every.ts';
@@ -12,10 +11,11 @@ import { openMailer } from './jobs/mailer.ts';
 import { openQueueRedis, openQueues } from './jobs/queues.ts';
 import { startWorker } from './jobs/worker.ts';
 import { createApiKeys } from './keys/api-keys.ts';
+import { createCurrentKeys } from './keys/current-keys.ts';
 import { createKeyRotation } from './keys/key-rotation.ts';
 import { derivePurposeKeys } from './keys/purpose-keys.ts';
 import { createServiceKeys } from './keys/service-keys.ts';
-import { loadSigningKeys, type SigningKeys } from './keys/signing-keys.ts';
+import { loadSigningKeys } from './keys/signing-keys.ts';
 import { createLimiter } from './limits/limiter.ts';
 import { createProviders } from './oauth/providers.ts';
 import { isCommonPassword } from './passwords/common-passwords.ts';
@@ -71,8 +71,6 @@ export type App = {
 const FORCED_CLOSE_MS = 2_000;
 /** How long a call waits for Redis to count it. */
 const LIMIT_TIMEOUT_MS = 1_000;
-/** How long somebody who wants the JWKS waits for Postgres. */
-const KEYS_TIMEOUT_MS = 1_000;
 /** A Redis that is away says so with every attempt to reach it. */
 const ERROR_LINE_EVERY_MS = 10_000;
 
@@ -218,13 +216,12 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
   );
   const view = createRevocationView();
   metrics.watchView(view);
-  const onForeignKey = complain('a signing key that is to come does not open');
-  const reloadKeys = async () => {
-    await signingKeys.reload();
-    const problem = signingKeys.problem();
-    if (problem) onForeignKey(problem.error);
-    verifier.useKeys(signingKeys.verificationKeys());
-  };
+  const currentKeys = createCurrentKeys({
+    signingKeys,
+    mayBeOld: () => view.ageMs() > config.REVOCATION_MAX_AGE_MS,
+    onReload: () => verifier.useKeys(signingKeys.verificationKeys()),
+    onForeign: complain('a signing key that is to come does not open'),
+  });
   const verifier = createVerifier({
     issuer: config.ISSUER,
     keys: signingKeys.verificationKeys(),
@@ -232,7 +229,7 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
     view,
     maxViewAgeMs: config.REVOCATION_MAX_AGE_MS,
     ask: (of, signal) => store.sessions.standings(of, now(), signal),
-    refreshKeys: reloadKeys,
+    refreshKeys: currentKeys.reload,
     cacheBytes: config.TOKEN_CACHE_MB * 1024 * 1024,
     now,
   });
@@ -240,7 +237,13 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
   const onFeedError = complain('the feed of revocations is behind');
   const changeFeed = await followChanges(
     // On a connection of its own: calls that wait for the others must not make it wait.
-    { changes: createChanges(connect('changes', 1)), view, reloadKeys, pollMs: config.REVOCATION_POLL_MS, now },
+    {
+      changes: createChanges(connect('changes', 1)),
+      view,
+      reloadKeys: currentKeys.reload,
+      pollMs: config.REVOCATION_POLL_MS,
+      now,
+    },
     onFeedError,
   );
   started.defer(() => within(FORCED_CLOSE_MS, changeFeed.close()));
@@ -251,20 +254,6 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
   const denials = createDenials({ store, now });
   const closing = new AbortController();
   const apiKeys = createApiKeys(store.serviceAccounts);
-  // A process that has heard of nothing for so long may hold a key that signs no more, or one that was stolen.
-  const mayBeOld = () => view.ageMs() > config.REVOCATION_MAX_AGE_MS;
-  const sign: SigningKeys['sign'] = async (claims) => {
-    if (mayBeOld()) await reloadKeys();
-    return signingKeys.sign(claims);
-  };
-  const areKeysCurrent = async () => {
-    if (!mayBeOld()) return true;
-    const reloaded = reloadKeys().then(
-      () => true,
-      () => false,
-    );
-    return Promise.race([reloaded, sleep(KEYS_TIMEOUT_MS, false)]);
-  };
   const deps: Deps = {
     store,
     denials,
@@ -274,7 +263,7 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
     verifier,
     changeFeed,
     watchers: createWatchers({ changes: store.changes, feed: changeFeed, now }),
-    signingKeys: { ...signingKeys, sign },
+    signingKeys: { ...signingKeys, sign: currentKeys.sign },
     keyRotation,
     purposeKeys,
     requiresVerifiedEmail: config.REQUIRE_EMAIL_VERIFICATION === 'on',
@@ -308,7 +297,7 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
     extAuthzRoutes(deps),
     ...standard.routes,
   ]);
-  const plainHttp = createPlainHttpHandler(signingKeys, areKeysCurrent, config.keyPolicy, readiness.check);
+  const plainHttp = createPlainHttpHandler(signingKeys, currentKeys.areCurrent, config.keyPolicy, readiness.check);
   const listener = await listen(
     {
       host: config.HOST,

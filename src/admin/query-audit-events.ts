@@ -1,5 +1,5 @@
 import type { Deps } from '../deps.ts';
-import { cutPage, parsePageSize } from '../domain/page-size.ts';
+import { cutPage, parsePageSize } from '../domain/page.ts';
 import { formatPageToken, parsePageToken } from '../domain/page-token.ts';
 import { parseFields } from '../domain/parse-fields.ts';
 import type { AuditFilter, AuditRecord } from '../store/audit-trail.ts';

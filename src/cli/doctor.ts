@@ -5,7 +5,7 @@ import type { Redis } from 'ioredis';
 import { type Config, ConfigError, type Environment, readConfig } from '../config.ts';
 import type { KeyRing } from '../domain/key-ring.ts';
 import { openMailer } from '../jobs/mailer.ts';
-import { decryptPrivateKey } from '../keys/key-encryption.ts';
+import { foreignKeys, openPrivateKey } from '../keys/key-encryption.ts';
 import { derivePurposeKeys } from '../keys/purpose-keys.ts';
 import { operatorMessage } from '../operator-error.ts';
 import { impatient, openRedis } from '../redis.ts';
@@ -87,21 +87,17 @@ function keysFinding(keys: StoredSigningKey[], masterKeys: KeyRing): Finding {
   const check = 'signing keys';
   if (keys.length === 0) return ok(check, 'none yet: the service makes them when it starts');
   const encryptionKeys = derivePurposeKeys(masterKeys).signingKeyEncryption;
-  try {
-    const opened = keys.map(({ encryptedPrivateKey, kid }) =>
-      decryptPrivateKey(encryptedPrivateKey, kid, encryptionKeys),
-    );
-    const old = opened.filter(({ isCurrent }) => !isCurrent).length;
-    if (old > 0) {
-      const what = `${old} of ${keys.length} are encrypted under a key of MASTER_KEY_ACCEPTED`;
-      return { check, state: 'warning', what, mend: 'run keys reencrypt' };
-    }
-  } catch (error) {
-    return failure(
-      check,
-      error,
-      'set MASTER_KEY to the one it was made with, or add that to MASTER_KEY_ACCEPTED; if some process made it by mistake, stop that and run keys retire',
-    );
+  const opened = keys.map(({ kid, encryptedPrivateKey }) => openPrivateKey(encryptedPrivateKey, kid, encryptionKeys));
+  const foreign = keys.filter((_, n) => opened[n] === null).map(({ kid }) => kid);
+  if (foreign.length > 0) {
+    const mend = 'set MASTER_KEY to the one it was made with, or add that to MASTER_KEY_ACCEPTED';
+    const mistake = 'if some process made it by mistake, stop that and run keys retire';
+    return { check, state: 'failed', what: foreignKeys(foreign).message, mend: `${mend}; ${mistake}` };
+  }
+  const old = opened.filter((key) => !key?.isCurrent).length;
+  if (old > 0) {
+    const what = `${old} of ${keys.length} are encrypted under a key of MASTER_KEY_ACCEPTED`;
+    return { check, state: 'warning', what, mend: 'run keys reencrypt' };
   }
   if (!keys.some(({ state }) => state === 'published')) {
     return { check, state: 'warning', what: 'none is published to sign next', mend: 'a worker does it: does one run?' };

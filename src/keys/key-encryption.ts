@@ -13,37 +13,27 @@ export function encryptPrivateKey(pkcs8: Buffer, kid: string, [key]: KeyRing): B
   return Buffer.concat([iv, cipher.getAuthTag(), sealed]);
 }
 
-/**
- * `isCurrent`: it is encrypted under the first of the keys.
- * @throws OperatorError when all master keys are other ones, or the row was changed
- */
-export function decryptPrivateKey(
+/** Null when all master keys are other ones, or the row was changed. `isCurrent`: the first of the keys has encrypted it. */
+export function openPrivateKey(
   encrypted: Buffer,
   kid: string,
   keys: KeyRing,
-): { pkcs8: Buffer; isCurrent: boolean } {
+): { pkcs8: Buffer; isCurrent: boolean } | null {
   for (const key of keys) {
-    const pkcs8 = tryToDecrypt(encrypted, kid, key);
+    const pkcs8 = openWith(encrypted, kid, key);
     if (pkcs8) return { pkcs8, isCurrent: key === keys[0] };
   }
-  throw foreignKeys([kid]);
+  return null;
 }
 
+/** What an operator hears of keys that do not open. */
 export function foreignKeys(kids: string[]): OperatorError {
   return new OperatorError(
     `signing key ${kids.join(', ')} does not open with this MASTER_KEY: it was encrypted under another one`,
   );
 }
 
-/** Whether one of the keys opens it. */
-export function isOurs(
-  { kid, encryptedPrivateKey }: { kid: string; encryptedPrivateKey: Buffer },
-  keys: KeyRing,
-): boolean {
-  return keys.some((key) => tryToDecrypt(encryptedPrivateKey, kid, key) !== null);
-}
-
-function tryToDecrypt(encrypted: Buffer, kid: string, key: Buffer): Buffer | null {
+function openWith(encrypted: Buffer, kid: string, key: Buffer): Buffer | null {
   const iv = encrypted.subarray(0, IV_BYTES);
   const tag = encrypted.subarray(IV_BYTES, IV_BYTES + TAG_BYTES);
   try {

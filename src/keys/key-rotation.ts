@@ -12,8 +12,8 @@ import {
   type SigningKeyRecord,
 } from '../domain/key-schedule.ts';
 import { OperatorError } from '../operator-error.ts';
-import type { KeyChange, SigningKeyRows } from '../store/signing-key-rows.ts';
-import { decryptPrivateKey, encryptPrivateKey, isOurs } from './key-encryption.ts';
+import type { KeyChange, SigningKeyRows, StoredSigningKey } from '../store/signing-key-rows.ts';
+import { encryptPrivateKey, foreignKeys, openPrivateKey } from './key-encryption.ts';
 import { newSigningKey } from './new-signing-key.ts';
 
 /** Who wants it, and why. */
@@ -31,7 +31,7 @@ export type KeyRotation = {
 };
 
 type KeyRotationDeps = {
-  store: Pick<SigningKeyRows, 'list' | 'usable' | 'change' | 'reencrypt'>;
+  store: Pick<SigningKeyRows, 'list' | 'change' | 'reencrypt'>;
   encryptionKeys: KeyRing;
   now: () => Date;
 };
@@ -47,9 +47,9 @@ const BY_ITSELF: KeyChangeReason = { origin: { address: '', userAgent: '', reque
 
 export function createKeyRotation({ store, encryptionKeys, now }: KeyRotationDeps): KeyRotation {
   /** Or there would soon be keys that nobody else opens. @throws OperatorError */
-  async function assertRightMasterKey(): Promise<void> {
-    const keys = await store.usable();
-    if (keys.length > 0 && !keys.some((key) => isOurs(key, encryptionKeys))) {
+  function assertRightMasterKey(usable: StoredSigningKey[]): void {
+    const isRight = usable.some((key) => openPrivateKey(key.encryptedPrivateKey, key.kid, encryptionKeys));
+    if (usable.length > 0 && !isRight) {
       throw new OperatorError('no signing key opens with this MASTER_KEY: it is not the one of the service');
     }
   }
@@ -59,10 +59,10 @@ export function createKeyRotation({ store, encryptionKeys, now }: KeyRotationDep
     decide: (keys: SigningKeyRecord[], at: Date) => KeyPlan,
     why: KeyChangeReason,
   ): Promise<number> {
-    await assertRightMasterKey();
     const at = now();
     let changed = 0;
-    await store.change(at, async (keys) => {
+    await store.change(at, async (keys, usable) => {
+      assertRightMasterKey(usable);
       const { moves, add } = decide(keys, at);
       const made = await Promise.all(add.map((wanted) => newSigningKey(wanted, encryptionKeys)));
       const effects = eventsOf(keys, { moves, add: made }, why);
@@ -101,8 +101,9 @@ export function createKeyRotation({ store, encryptionKeys, now }: KeyRotationDep
       return store.reencrypt(
         now(),
         ({ kid, encryptedPrivateKey }) => {
-          const { pkcs8, isCurrent } = decryptPrivateKey(encryptedPrivateKey, kid, encryptionKeys);
-          return isCurrent ? null : encryptPrivateKey(pkcs8, kid, encryptionKeys);
+          const opened = openPrivateKey(encryptedPrivateKey, kid, encryptionKeys);
+          if (!opened) throw foreignKeys([kid]);
+          return opened.isCurrent ? null : encryptPrivateKey(opened.pkcs8, kid, encryptionKeys);
         },
         (kids) => kids.map((kid) => audit({ type: 'signing_key_reencrypted', target: targetOf(kid), ...why })),
       );

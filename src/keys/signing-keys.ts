@@ -14,7 +14,7 @@ import {
   toLowS,
   type VerificationKey,
 } from '../verifier/access-token.ts';
-import { decryptPrivateKey, foreignKeys, isOurs } from './key-encryption.ts';
+import { foreignKeys, openPrivateKey } from './key-encryption.ts';
 import { ownVerificationKey } from './own-verification-key.ts';
 
 export type SigningKeys = {
@@ -53,27 +53,27 @@ export async function loadSigningKeys(
 ): Promise<SigningKeys> {
   let keys: SigningKey[] = [];
   let foreign: StoredSigningKey[] = [];
-  // In turn, so that what was read last is what counts.
-  const reload = coalesced(async () => {
-    const known = new Map(keys.map((key) => [key.kid, key]));
-    const stored = await store.usable();
-    foreign = stored.filter((key) => !known.has(key.kid) && !isOurs(key, encryptionKeys));
-    const opened = stored.filter((key) => !foreign.includes(key));
-    if (isBlind()) throw errorOf(foreign);
-    keys = await Promise.all(
-      opened.map(async (key) => ({
-        ...(known.get(key.kid) ?? (await openSigningKey(key, encryptionKeys))),
-        state: key.state,
-      })),
-    );
-  });
-  // One that is only published has signed nothing yet, so this process can still tell of every token.
+  // One that is only published has signed nothing yet, so that this process can still tell of every token.
   const isBlind = () => foreign.some(({ state }) => state !== 'published');
-  await reload();
+  // In turn, so that what was read last is what counts.
+  const read = coalesced(async () => {
+    const known = new Map(keys.map((key) => [key.kid, key]));
+    const opened: SigningKey[] = [];
+    const unopened: StoredSigningKey[] = [];
+    for (const stored of await store.usable()) {
+      const key = known.get(stored.kid) ?? (await openSigningKey(stored, encryptionKeys));
+      if (key) opened.push({ ...key, state: stored.state });
+      else unopened.push(stored);
+    }
+    foreign = unopened;
+    if (isBlind()) throw errorOf(foreign);
+    keys = opened;
+  });
+  await read();
   if (foreign.length > 0) throw errorOf(foreign);
   if (keys.length === 0) {
     await makeFirst();
-    await reload();
+    await read();
   }
   return {
     verificationKeys: () => keys,
@@ -89,7 +89,7 @@ export async function loadSigningKeys(
       return token;
     },
     problem: () => (foreign.length > 0 ? { error: errorOf(foreign), isBlind: isBlind() } : null),
-    reload: () => reload().catch(toUnavailable),
+    reload: () => read().catch(toUnavailable),
   };
 }
 
@@ -110,10 +110,12 @@ function canonical(token: string, { algorithm }: VerificationKey): string {
   return token.slice(0, at) + toLowS(Buffer.from(token.slice(at), 'base64url')).toString('base64url');
 }
 
-async function openSigningKey(stored: StoredSigningKey, encryptionKeys: KeyRing): Promise<SigningKey> {
+/** Null for one of another MASTER_KEY. */
+async function openSigningKey(stored: StoredSigningKey, encryptionKeys: KeyRing): Promise<SigningKey | null> {
   const { kid, algorithm, state } = stored;
-  const { pkcs8 } = decryptPrivateKey(stored.encryptedPrivateKey, kid, encryptionKeys);
-  const privateKey = createPrivateKey({ key: pkcs8, type: 'pkcs8', format: 'der' });
+  const opened = openPrivateKey(stored.encryptedPrivateKey, kid, encryptionKeys);
+  if (!opened) return null;
+  const privateKey = createPrivateKey({ key: opened.pkcs8, type: 'pkcs8', format: 'der' });
   const publicKey = createPublicKey(privateKey);
   const spki = new Uint8Array(publicKey.export({ type: 'spki', format: 'der' }));
   const jwk = { ...(await exportJWK(publicKey)), kid, alg: algorithm, use: 'sig' };

@@ -45,6 +45,11 @@ export function chooseRequestId(suggested: unknown): string {
   return typeof suggested === 'string' && REQUEST_ID.test(suggested) ? suggested : randomUUID();
 }
 
+/** Where a call comes from, as far as its proxies are believed. */
+export function addressOf({ headers, socket }: NodeRequest, clientAddress: ClientAddress): string {
+  return clientAddress(peerOf(socket).address, String(headers['x-forwarded-for'] ?? ''));
+}
+
 export function openCallRecord(
   request: NodeRequest,
   { clientAddress, tracing }: CallDeps,
@@ -55,7 +60,7 @@ export function openCallRecord(
   const peer = peerOf(request.socket);
   return {
     requestId: chooseRequestId(request.headers['x-request-id']),
-    address: clientAddress(peer.address, header('x-forwarded-for')),
+    address: addressOf(request, clientAddress),
     userAgent: plainUserAgent(request.headers['user-agent'] ?? ''),
     startedAt: performance.now(),
     method,

@@ -6,11 +6,10 @@ import { setTrailerStatus } from '@connectrpc/connect/protocol-grpc';
 import { networkOf } from '../domain/network-of.ts';
 import { type RpcSystem, rpcSystem } from '../telemetry/rpc-conventions.ts';
 import type { CallLog } from './call-log.ts';
-import { chooseRequestId } from './call-record.ts';
+import { addressOf, chooseRequestId } from './call-record.ts';
 import type { ClientAddress } from './client-address.ts';
 import { codeName, ERRORS, refusal } from './errors.ts';
 import type { NodeRequest, NodeResponse } from './handler.ts';
-import { peerOf } from './peer.ts';
 
 /** Of one process. */
 const MAX_CALLS = 1_000;
@@ -41,14 +40,19 @@ export function createCrowd(callLog: Pick<CallLog, 'count'>, clientAddress: Clie
 
   return {
     admit(method, request, response, as) {
-      const { address } = peerOf(request.socket);
-      const network = networkOf(clientAddress(address, String(request.headers['x-forwarded-for'] ?? '')));
+      const address = addressOf(request, clientAddress);
+      const network = networkOf(address);
       if (underWay >= MAX_CALLS || (byNetwork.get(network) ?? 0) >= MAX_CALLS_OF_NETWORK) {
         const requestId = chooseRequestId(request.headers['x-request-id']);
-        const peer = () => peerOf(request.socket).address;
         const system = as?.system ?? rpcSystem(request.headers['content-type']);
         const call = { method, system, code: codeName(ERRORS.OVERLOADED.code) };
-        const ended = { ...call, reason: 'OVERLOADED' as const, startedAt: performance.now(), peer, requestId };
+        const ended = {
+          ...call,
+          reason: 'OVERLOADED' as const,
+          startedAt: performance.now(),
+          peer: () => address,
+          requestId,
+        };
         callLog.count({ ...ended, header: () => '' });
         refuse(request, response, requestId, as?.body);
         return false;

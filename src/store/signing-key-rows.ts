@@ -25,11 +25,14 @@ export function createSigningKeyRows(db: Db, newId: () => string) {
     /** Those that are good for something. */
     usable: () => usable(db),
 
-    /** One change at a time. @param decide may throw */
-    async change(now: Date, decide: (keys: SigningKeyRecord[]) => Promise<KeyChange>): Promise<void> {
+    /** One change at a time. @param decide is told all keys, and those that are good for something; may throw */
+    async change(
+      now: Date,
+      decide: (keys: SigningKeyRecord[], usable: StoredSigningKey[]) => Promise<KeyChange>,
+    ): Promise<void> {
       await db.transaction().execute(async (trx) => {
         await takeTurns(trx);
-        const { moves, add, effects } = await decide(await records(trx));
+        const { moves, add, effects } = await decide(await records(trx), await usable(trx));
         for (const { kid, to } of moves) {
           await trx
             .updateTable('signing_keys')

@@ -73,9 +73,9 @@ export function publicVerificationKey(kid: string, algorithm: SigningAlgorithm, 
   };
 }
 
-/** Half of the order of P-256 (FIPS 186-5), rounded down. */
-const HALF_ORDER = Buffer.from('7fffffff800000007fffffffffffffffde737d56d38bcf4279dce5617e3192a8', 'hex');
+/** Of P-256 (FIPS 186-5). */
 const ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
+const HALF_ORDER = bytesOf(ORDER / 2n);
 const S_AT = 32;
 
 /**
@@ -85,7 +85,12 @@ const S_AT = 32;
 export function toLowS(signature: Buffer): Buffer {
   if (isLowS(signature)) return signature;
   const s = ORDER - BigInt(`0x${signature.subarray(S_AT).toString('hex')}`);
-  return Buffer.concat([signature.subarray(0, S_AT), Buffer.from(s.toString(16).padStart(64, '0'), 'hex')]);
+  return Buffer.concat([signature.subarray(0, S_AT), bytesOf(s)]);
+}
+
+/** As 32 bytes. */
+function bytesOf(number: bigint): Buffer {
+  return Buffer.from(number.toString(16).padStart(64, '0'), 'hex');
 }
 
 function isLowS(signature: Buffer): boolean {

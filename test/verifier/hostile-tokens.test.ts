@@ -21,6 +21,7 @@ import {
 import type { Verdict } from '../../src/verifier/engine.ts';
 import { createRevocationView } from '../../src/verifier/revocation-view.ts';
 import { createVerifier, type VerifierOptions } from '../../src/verifier/verifier.ts';
+import { claimsOf } from '../support/claims.ts';
 
 const NOW = new Date('2026-11-23T12:00:00Z');
 const SECONDS = NOW.getTime() / 1000;
@@ -60,20 +61,7 @@ function verifierWith(key: VerificationKey, options: Partial<VerifierOptions> = 
   });
 }
 
-const claims = {
-  iss: 'https://auth.example',
-  sub: randomUUID(),
-  aud: ['latchkey'],
-  client_id: 'latchkey',
-  iat: SECONDS - 10,
-  exp: SECONDS + 890,
-  jti: randomUUID(),
-  sid: randomUUID(),
-  email: 'ada@example.com',
-  roles: ['user'],
-  epoch: 1,
-  roles_epoch: 0,
-};
+const claims = claimsOf(SECONDS - 10);
 
 const base64url = (text: string) => Buffer.from(text).toString('base64url');
 

@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import { ownVerificationKey } from '../../src/keys/own-verification-key.ts';
 import { accessTokenHeader, type VerificationKey } from '../../src/verifier/access-token.ts';
 import { createVerifier } from '../../src/verifier/verifier.ts';
+import { claimsOf } from '../support/claims.ts';
 
 const SECONDS = Math.floor(Date.now() / 1000);
 const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
@@ -13,20 +14,7 @@ function signer() {
   const { privateKey, publicKey } = generateKeyPairSync('ed25519');
   const kid = randomUUID().padEnd(43, '0');
   const key = ownVerificationKey(kid, 'EdDSA', privateKey, publicKey);
-  const claims = {
-    iss: 'https://auth.example',
-    sub: randomUUID(),
-    aud: ['latchkey'],
-    client_id: 'latchkey',
-    iat: SECONDS - 10,
-    exp: SECONDS + 890,
-    jti: randomUUID(),
-    sid: randomUUID(),
-    email: 'ada@example.com',
-    roles: ['user'],
-    epoch: 1,
-    roles_epoch: 0,
-  };
+  const claims = claimsOf(SECONDS - 10);
   const signed = `${encode(accessTokenHeader(key))}.${encode(claims)}`;
   return { key, token: `${signed}.${sign(null, Buffer.from(signed), privateKey).toString('base64url')}` };
 }

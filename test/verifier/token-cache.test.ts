@@ -1,5 +1,5 @@
 // The cache of verified tokens, alone and in the engine: bounded, and nobody gets another's answer from it.
-import { generateKeyPairSync, randomUUID, sign } from 'node:crypto';
+import { generateKeyPairSync, sign } from 'node:crypto';
 import v8 from 'node:v8';
 import vm from 'node:vm';
 import { expect, test } from 'vitest';
@@ -9,6 +9,7 @@ import { accessTokenHeader } from '../../src/verifier/access-token.ts';
 import { createRevocationView } from '../../src/verifier/revocation-view.ts';
 import { createTokenCache } from '../../src/verifier/token-cache.ts';
 import { createVerifier } from '../../src/verifier/verifier.ts';
+import { claimsOf } from '../support/claims.ts';
 
 const { privateKey, publicKey } = generateKeyPairSync('ed25519');
 const key = ownVerificationKey('k', 'EdDSA', privateKey, publicKey);
@@ -37,21 +38,8 @@ function setUp(cacheBytes: number) {
 type Issued = { token: string; userId: string; sessionId: string };
 
 function issue(): Issued {
-  const [userId, sessionId] = [randomUUID(), randomUUID()];
-  const claims = {
-    iss: 'https://auth.example',
-    sub: userId,
-    aud: ['latchkey'],
-    client_id: 'latchkey',
-    iat: ISSUED_AT,
-    exp: ISSUED_AT + 900,
-    jti: randomUUID(),
-    sid: sessionId,
-    email: `${userId}@people.example`,
-    roles: ['user'],
-    epoch: 1,
-    roles_epoch: 0,
-  };
+  const claims = claimsOf(ISSUED_AT);
+  const { sub: userId, sid: sessionId } = claims;
   const [header, payload] = [accessTokenHeader(key), claims].map((part) =>
     Buffer.from(JSON.stringify(part)).toString('base64url'),
   );
