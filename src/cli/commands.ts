@@ -210,7 +210,9 @@ export async function runOperatorCommand(noun: Noun, words: string[], options: O
     if (error instanceof AuthError) throw new OperatorError(sentenceOf(error));
     // What has a code is told by it.
     if (isDatabaseOutage(error) && operatorMessage(error) === null) {
-      throw new OperatorError('Postgres does not answer in time: see DATABASE_URL, and whether it is well');
+      throw new OperatorError(
+        'Postgres does not answer, or has ended the connection: see DATABASE_URL, and whether it is well',
+      );
     }
     throw error;
   }

@@ -35,7 +35,7 @@ export async function retireKey(operator: Operator, kid: string, reason: string,
   const { deps, actor, call } = operator;
   await retireSigningKey({ ...deps, keyRotation: operator.keyRotation() }, { actor, kid, reason }, call);
   output.say(
-    `${kid} is retired; within a second no token that it has signed is good any more, but where a JWKS is kept`,
+    `${kid} is retired; within a second no token that it has signed is good any more; who keeps the JWKS hears of it with the next one`,
   );
 }
 
