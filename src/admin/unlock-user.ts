@@ -5,7 +5,7 @@ import { type Actor, actorName } from '../domain/actor.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit } from '../domain/effect.ts';
-import { networkOf } from '../domain/network-of.ts';
+import { networkOf } from '../domain/networks.ts';
 import { InvalidValue, parseFields } from '../domain/parse-fields.ts';
 import { parseReason } from '../domain/reason.ts';
 import { parseUuid } from '../domain/uuid.ts';

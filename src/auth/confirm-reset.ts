@@ -4,7 +4,7 @@ import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit, mail } from '../domain/effect.ts';
 import { parseMailedToken, RESET_TOKEN } from '../domain/mailed-token.ts';
-import { networkOf } from '../domain/network-of.ts';
+import { networkOf } from '../domain/networks.ts';
 import { parseFields } from '../domain/parse-fields.ts';
 import { parseNewPassword } from '../domain/password.ts';
 import { throttle } from './throttle.ts';

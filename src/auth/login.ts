@@ -5,7 +5,7 @@ import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit } from '../domain/effect.ts';
 import { parseEmail } from '../domain/email.ts';
-import { networkOf } from '../domain/network-of.ts';
+import { networkOf } from '../domain/networks.ts';
 import { parseFields } from '../domain/parse-fields.ts';
 import { type Password, parsePresentedPassword } from '../domain/password.ts';
 import type { Tokens } from '../domain/tokens.ts';

@@ -3,7 +3,7 @@ import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit } from '../domain/effect.ts';
 import { judgeRefresh, type RefreshVerdict } from '../domain/judge-refresh.ts';
-import { networkOf } from '../domain/network-of.ts';
+import { networkOf } from '../domain/networks.ts';
 import { InvalidValue, parseFields } from '../domain/parse-fields.ts';
 import { parseRefreshToken, type RefreshToken } from '../domain/refresh-token.ts';
 import type { Tokens } from '../domain/tokens.ts';

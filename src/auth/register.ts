@@ -5,7 +5,7 @@ import type { Call } from '../domain/call.ts';
 import { audit, mail } from '../domain/effect.ts';
 import { parseEmail } from '../domain/email.ts';
 import { parseFullName } from '../domain/full-name.ts';
-import { networkOf } from '../domain/network-of.ts';
+import { networkOf } from '../domain/networks.ts';
 import { parseFields } from '../domain/parse-fields.ts';
 import { parseNewPassword } from '../domain/password.ts';
 import type { User } from '../domain/user.ts';

@@ -3,7 +3,7 @@ import { accountHash } from '../domain/account-hash.ts';
 import type { Call } from '../domain/call.ts';
 import { type AuditType, audit, type MailOrder, mail } from '../domain/effect.ts';
 import { parseEmail } from '../domain/email.ts';
-import { networkOf } from '../domain/network-of.ts';
+import { networkOf } from '../domain/networks.ts';
 import { parseFields } from '../domain/parse-fields.ts';
 import type { LimitName } from '../limits/limits.ts';
 import { throttle } from './throttle.ts';

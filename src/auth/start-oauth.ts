@@ -1,7 +1,7 @@
 import type { Deps } from '../deps.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
-import { networkOf } from '../domain/network-of.ts';
+import { networkOf } from '../domain/networks.ts';
 import { flowSecrets } from '../domain/oauth-flow.ts';
 import { invalid, parseFields } from '../domain/parse-fields.ts';
 import { ProviderUnavailable } from '../oauth/provider.ts';

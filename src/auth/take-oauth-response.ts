@@ -2,7 +2,7 @@ import type { Deps } from '../deps.ts';
 import { AuthError, type Reason } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit } from '../domain/effect.ts';
-import { networkOf } from '../domain/network-of.ts';
+import { networkOf } from '../domain/networks.ts';
 import { parseFlow } from '../domain/oauth-flow.ts';
 import { invalid, parseFields } from '../domain/parse-fields.ts';
 import { type ProviderIdentity, ProviderRefusal, ProviderUnavailable } from '../oauth/provider.ts';

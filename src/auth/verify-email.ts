@@ -3,7 +3,7 @@ import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit, type Effect, mail } from '../domain/effect.ts';
 import { parseMailedToken, VERIFICATION_TOKEN } from '../domain/mailed-token.ts';
-import { networkOf } from '../domain/network-of.ts';
+import { networkOf } from '../domain/networks.ts';
 import type { EmailVerification } from '../store/email-verifications.ts';
 import { throttle } from './throttle.ts';
 

@@ -3,7 +3,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { codeToHttpStatus, errorToJsonBytes } from '@connectrpc/connect/protocol-connect';
 import { setTrailerStatus } from '@connectrpc/connect/protocol-grpc';
-import { networkOf } from '../domain/network-of.ts';
+import { networkOf } from '../domain/networks.ts';
 import { type RpcSystem, rpcSystem } from '../telemetry/rpc-conventions.ts';
 import type { CallLog } from './call-log.ts';
 import { addressOf, chooseRequestId } from './call-record.ts';
