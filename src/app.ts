@@ -26,9 +26,10 @@ import { impatient, openRedis } from './redis.ts';
 import { adminRoutes } from './server/admin-routes.ts';
 import { createCallLog } from './server/call-log.ts';
 import { createClientAddress, isIn } from './server/client-address.ts';
+import { createConcurrencyLimit } from './server/concurrency-limit.ts';
 import { createCorsHandler } from './server/cors.ts';
-import { createCrowd } from './server/crowd.ts';
 import { extAuthzRoutes } from './server/ext-authz.ts';
+import { createFairSlots } from './server/fair-slots.ts';
 import { createForwardAuthHandler } from './server/forward-auth.ts';
 import { createLeanRpc } from './server/lean/lean-rpc.ts';
 import { listen } from './server/listener.ts';
@@ -73,6 +74,13 @@ const FORCED_CLOSE_MS = 2_000;
 const LIMIT_TIMEOUT_MS = 1_000;
 /** A Redis that is away says so with every attempt to reach it. */
 const ERROR_LINE_EVERY_MS = 10_000;
+
+/** Requests of one process whose body has not arrived; each holds 64 KiB at the most. */
+const MAX_WAITING = 1_000;
+/** How long a body may take to arrive while more than half of those are waiting. */
+const BODY_UNDER_PRESSURE_MS = 2_000;
+/** Streams of one process that callers without credentials hold open. */
+const MAX_PUBLIC_STREAMS = 1_000;
 
 /** What both parts stand on. */
 type Base = Pick<Deps, 'store' | 'purposeKeys' | 'signingKeys' | 'keyRotation' | 'now' | 'newId'> & {
@@ -291,8 +299,12 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
   const calls = { clientAddress, tracing };
   const lean = createLeanRpc({ verifier, serviceKeys, apiKeys, denials, callLog, clientAddress });
   const standard = createStandardServices(readiness.check, config.GRPC_REFLECTION);
-  const crowd = createCrowd(callLog, clientAddress);
-  const rpc = createRpcHandler({ ...deps, ...calls, serviceKeys }, callLog, crowd, [
+  const slots = {
+    concurrencyLimit: createConcurrencyLimit(),
+    waiting: createFairSlots({ capacity: MAX_WAITING, maxHoldUnderPressureMs: BODY_UNDER_PRESSURE_MS }),
+    publicStreams: createFairSlots({ capacity: MAX_PUBLIC_STREAMS, maxHoldUnderPressureMs: Number.POSITIVE_INFINITY }),
+  };
+  const rpc = createRpcHandler({ ...deps, ...calls, ...slots, serviceKeys }, callLog, [
     adminRoutes(deps),
     extAuthzRoutes(deps),
     ...standard.routes,
@@ -318,7 +330,7 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
       createCorsHandler(config.CORS_ORIGINS),
       rpc,
       createForwardAuthHandler({ ...deps, ...calls }, callLog),
-      createOAuthTokenHandler({ ...deps, ...calls }, callLog, crowd),
+      createOAuthTokenHandler({ ...deps, ...calls, ...slots }, callLog),
       plainHttp,
       createUnknownGrpcMethodHandler(callLog, calls),
     ],

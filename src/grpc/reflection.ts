@@ -61,9 +61,17 @@ export function reflectionRoutes(others: DescService[], details: DescFile[]): (r
 function describe(file: DescFile | undefined, sent: Set<DescFile>) {
   if (!file) return notFound();
   sent.delete(file);
-  const files = withDependencies(file, sent);
-  const fileDescriptorProto = files.map(({ proto }) => toBinary(FileDescriptorProtoSchema, proto));
+  const fileDescriptorProto = withDependencies(file, sent).map(encoded);
   return { case: 'fileDescriptorResponse' as const, value: { fileDescriptorProto } };
+}
+
+const encodedFiles = new WeakMap<DescFile, Uint8Array>();
+
+/** Once for each file: a caller without credentials may ask for all of them in every message. */
+function encoded(file: DescFile): Uint8Array {
+  const bytes = encodedFiles.get(file) ?? toBinary(FileDescriptorProtoSchema, file.proto);
+  encodedFiles.set(file, bytes);
+  return bytes;
 }
 
 function notFound() {

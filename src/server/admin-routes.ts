@@ -48,7 +48,7 @@ import type { ApiKey, ServiceAccount } from '../store/service-accounts.ts';
 import type { FoundUser, UserRecord } from '../store/user-records.ts';
 import { actorOf, callOf } from './call-context.ts';
 import { timeOf, userMessage } from './convert.ts';
-import { MAX_BATCH_BYTES } from './max-bytes.ts';
+import { BATCH_BOUNDS } from './message-bounds.ts';
 import type { Routes } from './routes.ts';
 
 export function adminRoutes(deps: Deps): Routes {
@@ -160,7 +160,7 @@ export function adminRoutes(deps: Deps): Routes {
         },
       },
       // A page of users is larger than other answers.
-      { writeMaxBytes: MAX_BATCH_BYTES },
+      { writeMaxBytes: BATCH_BOUNDS.maxBytes },
     );
   };
 }

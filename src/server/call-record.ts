@@ -5,6 +5,7 @@ import type { Reason } from '../domain/auth-error.ts';
 import type { Principal } from '../domain/principal.ts';
 import { type RpcSystem, rpcSystem } from '../telemetry/rpc-conventions.ts';
 import type { CallSpan, Tracing } from '../telemetry/tracing.ts';
+import { soleAuthorization } from './authorization.ts';
 import type { ClientAddress } from './client-address.ts';
 import type { NodeRequest } from './handler.ts';
 import { type Peer, peerOf } from './peer.ts';
@@ -24,6 +25,8 @@ export type CallRecord = {
   code: string;
   reason: Reason | '';
   peer: Peer;
+  /** The value of the one header of that name; empty without, null when there are several. */
+  authorization: string | null;
   /** Whether a proxy says that the call is somebody else's. */
   isForwarded: boolean;
   /** Who calls, once that is known. */
@@ -69,6 +72,7 @@ export function openCallRecord(
     code: '',
     reason: '',
     peer,
+    authorization: soleAuthorization(request.rawHeaders),
     isForwarded: header('x-forwarded-for') !== '' || header('forwarded') !== '',
     principal: null,
     error: undefined,

@@ -25,14 +25,16 @@ export class ChunkCountingHttp2Request extends Http2ServerRequest {
 
 export class ChunkCountingHttp1Request extends IncomingMessage {
   #chunks = 0;
-  #isDiscarded = false;
+  /** Bytes; null while the body is wanted. */
+  #leftToDiscard: number | null = null;
 
   /**
    * Takes the rest of the body and forgets it. Node does so with one that nobody has begun to read; who gave one up in its
    * middle left the connection stopped, and the next request on it would never be read.
+   * @param maxBytes beyond which the connection is closed
    */
-  discard(): void {
-    this.#isDiscarded = true;
+  discard(maxBytes: number): void {
+    this.#leftToDiscard = maxBytes;
     this.resume();
     this.socket?.resume();
   }
@@ -43,7 +45,9 @@ export class ChunkCountingHttp1Request extends IncomingMessage {
       this.socket.destroy();
       return false;
     }
-    if (chunk !== null && this.#isDiscarded) return true;
-    return super.push(chunk, encoding);
+    if (chunk === null || this.#leftToDiscard === null) return super.push(chunk, encoding);
+    this.#leftToDiscard -= (chunk as Buffer).length;
+    if (this.#leftToDiscard < 0) this.socket.destroy();
+    return true;
   }
 }

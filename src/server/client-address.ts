@@ -10,7 +10,7 @@ export function createClientAddress(trusted: BlockList): ClientAddress {
 
   return (peer, forwardedFor) => {
     let address = plainAddress(peer) ?? peer;
-    if (forwardedFor === '' || isIP(address) === 0) return address;
+    if (forwardedFor === '' || isIP(address) === 0 || !isTrusted(address)) return address;
     // From the right, for everybody may have written what stands further left.
     for (const entry of forwardedFor.split(',').reverse()) {
       const next = isTrusted(address) ? plainAddress(entry.trim()) : null;

@@ -22,6 +22,10 @@ export const ERRORS = {
     code: Code.Unauthenticated,
     message: 'send authorization: Bearer <access token, or the key of a service>',
   },
+  CREDENTIALS_AMBIGUOUS: {
+    code: Code.Unauthenticated,
+    message: 'the request has several authorization headers; send one',
+  },
   TOKEN_INVALID: { code: Code.Unauthenticated, message: 'this is no valid access token, nor the key of a service' },
   TOKEN_EXPIRED: { code: Code.Unauthenticated, message: 'the access token has expired' },
   TOKEN_REVOKED: { code: Code.Unauthenticated, message: 'the session of the access token has ended' },
@@ -46,11 +50,14 @@ export const ERRORS = {
   DEADLINE_EXCEEDED: { code: Code.DeadlineExceeded, message: 'the call took too long' },
   INTERNAL: { code: Code.Internal, message: 'internal error' },
   REQUEST_MALFORMED: { code: Code.InvalidArgument, message: 'the request is not a message of this method' },
-  MESSAGE_TOO_LARGE: { code: Code.ResourceExhausted, message: 'the message is larger than 64 KiB' },
+  MESSAGE_TOO_LARGE: {
+    code: Code.ResourceExhausted,
+    message: 'the message has too many bytes (64 KiB, batches 1 MiB), fields (1,000, batches 5,000) or levels (32)',
+  },
   UNIMPLEMENTED: {
     code: Code.Unimplemented,
     message:
-      'not served: use POST, and content-type application/json, application/proto or one of gRPC; for streams application/connect+json',
+      'not served: use POST, no compression, content-type application/json, application/proto or one of gRPC (for streams application/connect+json), and one message where the method takes one',
   },
   CURSOR_TOO_OLD: { code: Code.OutOfRange, message: 'the cursor is too old; watch again without one' },
   WATCHER_TOO_SLOW: { code: Code.ResourceExhausted, message: 'the changes were not read fast enough' },
@@ -132,12 +139,29 @@ export function refusal(reason: Reason, requestId: string, retryAfterMs?: number
 function asAuthError(error: unknown): AuthError {
   if (error instanceof AuthError) return error;
   if (isAbort(error)) return new AuthError('DEADLINE_EXCEEDED');
-  // Of gRPC's own services, which know no reasons.
-  if (error instanceof ConnectError && error.code === Code.NotFound) return new AuthError('SERVICE_NOT_FOUND');
+  const reason = error instanceof ConnectError ? reasonOfConnect(error) : null;
+  if (reason) return new AuthError(reason);
   if (isDatabaseOutage(error)) {
     return new AuthError('DEPENDENCY_UNAVAILABLE', { retryAfterMs: RETRY_AFTER_OUTAGE_MS, cause: error });
   }
   return new AuthError('INTERNAL', { cause: error });
+}
+
+/** Our own code throws AuthError: a ConnectError is about what the caller sent. Null for a defect. */
+function reasonOfConnect({ code, rawMessage }: ConnectError): Reason | null {
+  switch (code) {
+    // Of gRPC's own services, which know no reasons.
+    case Code.NotFound:
+      return 'SERVICE_NOT_FOUND';
+    case Code.Unimplemented:
+      return 'UNIMPLEMENTED';
+    case Code.ResourceExhausted:
+      return 'MESSAGE_TOO_LARGE';
+    case Code.InvalidArgument:
+      return 'REQUEST_MALFORMED';
+    default:
+      return rawMessage.startsWith('parse binary:') ? 'REQUEST_MALFORMED' : null;
+  }
 }
 
 /** The reason of an aborted signal: a deadline, the caller's or our own; or a caller who went away and hears nothing. */

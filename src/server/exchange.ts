@@ -1,6 +1,6 @@
 // One request and its answer in time: neither may stall, except where a stream is meant to last.
-import http2 from 'node:http2';
-import { ChunkCountingHttp1Request } from './chunks.ts';
+import http2, { type ServerHttp2Stream } from 'node:http2';
+import { areTooMany, ChunkCountingHttp1Request } from './chunks.ts';
 import { ANSWER_LASTS, type NodeRequest, type NodeResponse, REQUEST_LASTS } from './handler.ts';
 import { keepOpen } from './sessions.ts';
 
@@ -10,6 +10,8 @@ export const STALL_TIMEOUT_MS = 10_000;
 const EXCHANGE_TIMEOUT_MS = 20_000;
 /** How long the rest of a request may take that has its answer already. */
 export const UNREAD_GRACE_MS = 500;
+/** How much of it is read and dropped. */
+const MAX_DISCARDED_BYTES = 256 * 1024;
 
 /**
  * Ends an exchange whose request does not arrive in time (Connect would wait for it for ever), whose answer is not read, or
@@ -44,9 +46,22 @@ export function boundExchange(request: NodeRequest, response: NodeResponse): voi
     clearTimeout(exchangeTimer);
   });
   exchange.once('finish', () => {
-    if (request instanceof ChunkCountingHttp1Request) request.discard();
-    if (!isRead(request)) setTimeout(() => isRead(request) || abandon(), UNREAD_GRACE_MS).unref();
+    if (isRead(request)) return;
+    // What is not read takes up the window of the connection, which other calls on it need.
+    if (request instanceof ChunkCountingHttp1Request) request.discard(MAX_DISCARDED_BYTES);
+    else if ('stream' in request) discard(request.stream, abandon);
+    setTimeout(() => isRead(request) || abandon(), UNREAD_GRACE_MS).unref();
   });
+}
+
+function discard(stream: ServerHttp2Stream, abandon: () => void): void {
+  let [left, chunks] = [MAX_DISCARDED_BYTES, 0];
+  stream.on('data', (chunk: Buffer) => {
+    left -= chunk.length;
+    chunks += 1;
+    if (!areTooMany(chunks, stream) && left < 0) abandon();
+  });
+  stream.resume();
 }
 
 /** Over HTTP/1.1 Node reads and drops what nobody else reads, so it is enough that it has arrived. */

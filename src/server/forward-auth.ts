@@ -5,6 +5,7 @@ import { type Admission, admit, parseRequirement } from '../auth/admit.ts';
 import type { Deps } from '../deps.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import { soleBearerToken } from '../domain/bearer-token.ts';
+import { invalid, parseFields } from '../domain/parse-fields.ts';
 import type { CallLog } from './call-log.ts';
 import { type CallDeps, type CallRecord, openCallRecord } from './call-record.ts';
 import { answerError, codeName, ERRORS } from './errors.ts';
@@ -14,6 +15,8 @@ import { challenge, identityHeaders, refusalStatus } from './identity-headers.ts
 type ForwardAuthDeps = Pick<Deps, 'verifier' | 'denials'>;
 
 const PATH = '/forward-auth';
+/** It comes from the gateway's own configuration. */
+const MAX_QUERY_CHARACTERS = 1_024;
 /** How long a question may take; a gateway's client waits for it. */
 const TIMEOUT_MS = 5_000;
 
@@ -41,6 +44,9 @@ async function decide(
   request: NodeRequest,
   { address, userAgent, requestId }: CallRecord,
 ): Promise<Admission> {
+  parseFields({
+    query: () => query.length > MAX_QUERY_CHARACTERS && invalid(`must be at most ${MAX_QUERY_CHARACTERS} characters`),
+  });
   const requirement = parseRequirement(onlyOnce(new URLSearchParams(query)));
   // Node's own headers have the first of several.
   const { rawHeaders } = request;

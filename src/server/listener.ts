@@ -6,13 +6,13 @@ import { type AddressInfo, Server, type Socket } from 'node:net';
 import { ChunkCountingHttp1Request, ChunkCountingHttp2Request } from './chunks.ts';
 import { plainAddress } from './client-address.ts';
 import type { CertifiedService } from './client-certificate.ts';
-import { mayPipeline } from './crowd.ts';
 import { boundExchange, STALL_TIMEOUT_MS, UNREAD_GRACE_MS } from './exchange.ts';
 import { type Handler, type NodeRequest, type NodeResponse, sendJson } from './handler.ts';
 import { leanHttp1 } from './lean/http1-door.ts';
 import { leanHttp2, type OnStream } from './lean/http2-door.ts';
 import type { LeanRpc } from './lean/lean-rpc.ts';
 import { notePeer, peerOf } from './peer.ts';
+import { mayPipeline } from './pipelining.ts';
 import { readProxyHeader } from './proxy-protocol.ts';
 import { countResets, isOver, RESET_LIMITS } from './rapid-reset.ts';
 import { ageOf, createSessions, LAST_CALLS_MS, type Lifetime } from './sessions.ts';
@@ -47,6 +47,8 @@ const KEEP_ALIVE_MS = 75_000;
 /** How long an HTTP/1.1 connection is silent before the system asks whether somebody is there. */
 const TCP_KEEPALIVE_MS = 60_000;
 const MAX_HEADER_BYTES = 16 * 1024;
+/** Over HTTP/1.1; node:http2 has a bound of its own. */
+const MAX_HEADERS = 128;
 const MAX_STREAMS_PER_CONNECTION = 100;
 
 /**
@@ -66,7 +68,7 @@ export async function listen(options: ListenerOptions, lean: LeanRpc, handlers: 
   const onRequest = (request: NodeRequest, response: NodeResponse) => {
     boundExchange(request, response);
     // HTTP/1.1 has its own check; what HTTP/2 has in its settings binds a client only once it has seen them.
-    if (headerBytes(request.rawHeaders) > MAX_HEADER_BYTES)
+    if (headerBytes(request.rawHeaders) > MAX_HEADER_BYTES || request.rawHeaders.length > 2 * MAX_HEADERS)
       return sendJson(response, 431, { error: 'headers too large' });
     try {
       if (!handlers.some((handle) => handle(request, response))) sendJson(response, 404, { error: 'not found' });

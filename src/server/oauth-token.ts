@@ -3,13 +3,17 @@
 import { issueServiceToken } from '../auth/issue-service-token.ts';
 import type { Deps } from '../deps.ts';
 import { AuthError } from '../domain/auth-error.ts';
+import type { Call } from '../domain/call.ts';
 import type { CallLog } from './call-log.ts';
 import { type CallDeps, type CallRecord, openCallRecord } from './call-record.ts';
-import type { Crowd } from './crowd.ts';
+import type { ConcurrencyLimit } from './concurrency-limit.ts';
 import { answerError } from './errors.ts';
+import type { FairSlots } from './fair-slots.ts';
 import { type Handler, type NodeRequest, type NodeResponse, sendJson } from './handler.ts';
+import { receiveBody } from './receive-body.ts';
 
 type TokenDeps = Parameters<typeof issueServiceToken>[0] & Pick<Deps, 'tokenSettings'>;
+type SlotDeps = { concurrencyLimit: ConcurrencyLimit; waiting: FairSlots };
 
 /** `error` of RFC 6749, section 5.2. */
 type OAuthError = 'invalid_request' | 'invalid_client' | 'unsupported_grant_type';
@@ -29,12 +33,12 @@ class TokenRefusal extends Error {
 const TOKEN_PATH = '/oauth/token';
 /** As the log and the metrics have it. */
 const METHOD = 'oauth/token';
-const OVERLOADED = { system: 'http', body: JSON.stringify({ error: 'temporarily_unavailable' }) } as const;
 const METADATA_PATH = '/.well-known/oauth-authorization-server';
 const MAX_BODY_BYTES = 8 * 1024;
+const MAX_FORM_FIELDS = 32;
 const TIMEOUT_MS = 5_000;
 
-export function createOAuthTokenHandler(deps: TokenDeps & CallDeps, callLog: CallLog, crowd: Crowd): Handler {
+export function createOAuthTokenHandler(deps: TokenDeps & CallDeps & SlotDeps, callLog: CallLog): Handler {
   const { issuer } = deps.tokenSettings;
   const metadata = {
     issuer,
@@ -52,7 +56,6 @@ export function createOAuthTokenHandler(deps: TokenDeps & CallDeps, callLog: Cal
       return true;
     }
     if (path !== TOKEN_PATH || request.method !== 'POST') return false;
-    if (!crowd.admit(METHOD, request, response, OVERLOADED)) return true;
     const record = openCallRecord(request, deps, METHOD, 'http');
     response.setHeader('x-request-id', record.requestId);
     response.setHeader('pragma', 'no-cache');
@@ -63,20 +66,21 @@ export function createOAuthTokenHandler(deps: TokenDeps & CallDeps, callLog: Cal
 }
 
 async function answer(
-  deps: TokenDeps,
+  deps: TokenDeps & SlotDeps,
   request: NodeRequest,
   response: NodeResponse,
   record: CallRecord,
 ): Promise<void> {
-  const form = await readForm(request);
+  const call = callOf(record, response);
+  const body = await receiveForm(deps, request, record, call.signal);
+  response.once('close', deps.concurrencyLimit.acquire(record.address));
+  const form = parseForm(request, body);
   const grantType = only(form, 'grant_type');
   if (grantType === '') throw new TokenRefusal('invalid_request', 'grant_type is missing');
   if (grantType !== 'client_credentials') {
     throw new TokenRefusal('unsupported_grant_type', 'there is client_credentials and no other');
   }
-  const { id, secret, byHeader } = credentialsOf(request.headers.authorization ?? '', form);
-  const { address, userAgent, requestId } = record;
-  const call = { origin: { address, userAgent, requestId }, signal: AbortSignal.timeout(TIMEOUT_MS) };
+  const { id, secret, byHeader } = credentialsOf(record.authorization, form);
   const { accessToken, expiresAt, principal } = await issueServiceToken(
     deps,
     { apiKey: secret, client: id },
@@ -93,11 +97,12 @@ async function answer(
 
 /** By a header or in the form, and not both (section 2.3). */
 function credentialsOf(
-  authorization: string,
+  authorization: string | null,
   form: URLSearchParams,
 ): { id: string; secret: string; byHeader: boolean } {
   const inForm = { id: only(form, 'client_id'), secret: only(form, 'client_secret'), byHeader: false };
   if (authorization === '') return inForm;
+  if (authorization === null) throw new TokenRefusal('invalid_client', 'there are several authorization headers', true);
   const [, basic] = /^Basic ([A-Za-z0-9+/]+=*)$/i.exec(authorization) ?? [];
   if (basic === undefined) throw new TokenRefusal('invalid_client', 'authorization must be Basic', true);
   if (inForm.secret !== '') throw new TokenRefusal('invalid_request', 'the secret is there twice');
@@ -117,19 +122,38 @@ function only(form: URLSearchParams, name: string): string {
   return values[0] ?? '';
 }
 
-async function readForm(request: NodeRequest): Promise<URLSearchParams> {
+function callOf({ address, userAgent, requestId }: CallRecord, response: NodeResponse): Call {
+  const left = new AbortController();
+  response.once('close', () => left.abort());
+  const signal = AbortSignal.any([left.signal, AbortSignal.timeout(TIMEOUT_MS)]);
+  return { origin: { address, userAgent, requestId }, signal };
+}
+
+async function receiveForm(
+  { waiting }: SlotDeps,
+  request: NodeRequest,
+  { address, peer }: CallRecord,
+  signal: AbortSignal,
+): Promise<Buffer> {
+  const holder = { address, connection: peer };
+  try {
+    return await receiveBody(request, { waiting, holder, signal, maxBytes: MAX_BODY_BYTES });
+  } catch (error) {
+    const isTooLarge = error instanceof AuthError && error.reason === 'MESSAGE_TOO_LARGE';
+    throw isTooLarge ? new TokenRefusal('invalid_request', 'the form is too large') : error;
+  }
+}
+
+function parseForm(request: NodeRequest, body: Buffer): URLSearchParams {
   const [type = ''] = (request.headers['content-type'] ?? '').split(';', 1);
   if (type.trim().toLowerCase() !== 'application/x-www-form-urlencoded') {
     throw new TokenRefusal('invalid_request', 'the content-type must be application/x-www-form-urlencoded');
   }
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of request) {
-    size += chunk.length;
-    if (size > MAX_BODY_BYTES) throw new TokenRefusal('invalid_request', 'the form is too large');
-    chunks.push(chunk);
+  const text = body.toString();
+  if (text.split('&', MAX_FORM_FIELDS + 1).length > MAX_FORM_FIELDS) {
+    throw new TokenRefusal('invalid_request', 'the form has too many fields');
   }
-  return new URLSearchParams(Buffer.concat(chunks).toString());
+  return new URLSearchParams(text);
 }
 
 function refuse(error: unknown, response: NodeResponse, record: CallRecord): void {

@@ -48,7 +48,7 @@ import {
   userMessage,
   verdictMessage,
 } from './convert.ts';
-import { MAX_BATCH_BYTES } from './max-bytes.ts';
+import { BATCH_BOUNDS } from './message-bounds.ts';
 
 export type RouteDeps = Deps & CallDeps & { serviceKeys: ServiceKeys };
 
@@ -203,7 +203,7 @@ export function routes(deps: RouteDeps): Routes {
           }
         },
       },
-      { readMaxBytes: MAX_BATCH_BYTES, writeMaxBytes: MAX_BATCH_BYTES },
+      { readMaxBytes: BATCH_BOUNDS.maxBytes, writeMaxBytes: BATCH_BOUNDS.maxBytes },
     );
   };
 }

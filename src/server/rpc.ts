@@ -1,49 +1,69 @@
 // Connect for Node: gRPC, gRPC-Web and Connect for every RPC. Owns what is true of all calls: limits on size and time,
 // who may call, how failures look, the request id, the log line.
 import type { DescMethod } from '@bufbuild/protobuf';
-import { type ContextValues, createConnectRouter, createContextValues, type Interceptor } from '@connectrpc/connect';
-import type { UniversalHandler, UniversalServerRequest } from '@connectrpc/connect/protocol';
 import {
-  compressionGzip,
-  universalRequestFromNodeRequest,
-  universalResponseToNodeResponse,
-} from '@connectrpc/connect-node';
+  type ContextKey,
+  createConnectRouter,
+  createContextKey,
+  createContextValues,
+  type HandlerContext,
+  type Interceptor,
+} from '@connectrpc/connect';
+import type { UniversalHandler, UniversalServerRequest } from '@connectrpc/connect/protocol';
+import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from '@connectrpc/connect-node';
 import { Access } from '../../gen/auth/v1/options_pb.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import { bearerToken } from '../domain/bearer-token.ts';
-import { accessOf, authorize, authorizeFields } from './access.ts';
+import { accessOf, authorize, authorizeFields, type Credentials } from './access.ts';
 import { callOf, recordOf } from './call-context.ts';
 import type { CallLog } from './call-log.ts';
 import { type CallRecord, callRecordKey, openCallRecord, plainUserAgent } from './call-record.ts';
 import { plainAddress } from './client-address.ts';
-import type { Crowd } from './crowd.ts';
+import type { ConcurrencyLimit } from './concurrency-limit.ts';
 import { answerError } from './errors.ts';
+import type { FairSlots, Holder } from './fair-slots.ts';
 import { ANSWER_LASTS, type Handler, type NodeResponse, REQUEST_LASTS } from './handler.ts';
 import { inTime } from './in-time.ts';
-import { MAX_MESSAGE_BYTES } from './max-bytes.ts';
+import { MESSAGE_BOUNDS } from './message-bounds.ts';
 import { serviceAt } from './peer.ts';
 import { replaceRefusal } from './refusals.ts';
 import { type RouteDeps, type Routes, routes } from './routes.ts';
+import { createRpcBody, type RpcBody } from './rpc-body.ts';
 import { dropEndlessTimeout } from './timeouts.ts';
+
+/** What calls take slots of. */
+export type SlotDeps = {
+  concurrencyLimit: ConcurrencyLimit;
+  /** Of requests whose body has not arrived. */
+  waiting: FairSlots;
+  /** Of streams of callers without credentials. */
+  publicStreams: FairSlots;
+};
+type RpcDeps = RouteDeps & SlotDeps;
 
 /** How long a call may take, whatever its caller allows. */
 const CALL_TIMEOUT_MS = 10_000;
-/** Streams of callers whom nobody knows, which may last: so many hold no more memory than a process has. */
-const MAX_PUBLIC_STREAMS = 1_000;
 const RETRY_AFTER_MS = 5_000;
 /** How often the caller's right to a stream is looked at. */
 const LOOK_AGAIN_MS = 900;
+/** Headers by which each protocol announces a compressed request. */
+const ENCODINGS = ['grpc-encoding', 'content-encoding', 'connect-content-encoding'];
+
+type Exchange = { body: RpcBody; response: NodeResponse };
+const exchangeKey: ContextKey<Exchange | null> = createContextKey<Exchange | null>(null);
 
 /** @param others what is served besides this service's own RPCs */
-export function createRpcHandler(deps: RouteDeps, callLog: CallLog, crowd: Crowd, others: Routes[]): Handler {
-  let publicStreams = 0;
+export function createRpcHandler(deps: RpcDeps, callLog: CallLog, others: Routes[]): Handler {
   const router = createConnectRouter({
-    readMaxBytes: MAX_MESSAGE_BYTES,
-    writeMaxBytes: MAX_MESSAGE_BYTES,
-    acceptCompression: [compressionGzip],
+    readMaxBytes: MESSAGE_BOUNDS.maxBytes,
+    writeMaxBytes: MESSAGE_BOUNDS.maxBytes,
+    // Inflating costs a thousand times what sending does, and no client here sends or needs much text.
+    acceptCompression: [],
+    binaryOptions: { readUnknownFields: false },
     // `false` and `[]` are answers; without this, JSON leaves them out.
     jsonOptions: { alwaysEmitImplicit: true },
-    interceptors: [answerAllErrors, endInTime, boundPublicStreams(() => publicStreams), guard(deps)],
+    requestGate: (context) => admitRequest(deps, context),
+    interceptors: [answerAllErrors, endInTime, limitPublicStreams(deps), guard(deps)],
   });
   for (const add of [routes(deps), ...others]) add(router);
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
@@ -53,19 +73,14 @@ export function createRpcHandler(deps: RouteDeps, callLog: CallLog, crowd: Crowd
     if (!handler) return false;
     const method = `${handler.service.typeName}/${handler.method.name}`;
     const { methodKind } = handler.method;
-    if (methodKind === 'unary' && !crowd.admit(method, request, response)) return true;
     const record = openCallRecord(request, deps, method);
     if (methodKind !== 'unary') response.emit(ANSWER_LASTS);
     if (methodKind === 'bidi_streaming') response.emit(REQUEST_LASTS);
-    if (isPublicStream(handler.method)) {
-      publicStreams += 1;
-      response.once('close', () => {
-        publicStreams -= 1;
-      });
-    }
     response.setHeader('x-request-id', record.requestId);
     response.setHeader('cache-control', 'no-store');
-    const universal = universalRequestFromNodeRequest(request, response, undefined, valuesOf(record));
+    const body = createRpcBody(request, handler.method, deps.waiting);
+    const values = createContextValues().set(callRecordKey, record).set(exchangeKey, { body, response });
+    const universal = { ...universalRequestFromNodeRequest(request, response, undefined, values), body };
     dropEndlessTimeout(universal.header);
     response.once('close', () => callLog.write(record, response.writableFinished));
     const answer = () => serve(handler, universal, response, record);
@@ -93,8 +108,49 @@ async function serve(
   );
 }
 
-function valuesOf(record: CallRecord): ContextValues {
-  return createContextValues().set(callRecordKey, record);
+/**
+ * Runs before Connect decodes anything: the caller is authorized, the message arrives, the call gets its slot. In this order, so
+ * that a caller who may not call a method costs no more than the headers.
+ */
+async function admitRequest(deps: RpcDeps, context: HandlerContext): Promise<void> {
+  const record = recordOf(context);
+  try {
+    await inTime(context.signal, () => receive(deps, context, record));
+  } catch (error) {
+    throw answerError(error, record);
+  }
+}
+
+async function receive(deps: RpcDeps, context: HandlerContext, record: CallRecord): Promise<void> {
+  const { method, signal, values } = context;
+  const exchange = values.get(exchangeKey);
+  if (!exchange) throw new Error('the call has no exchange');
+  rejectCompression(context);
+  const { origin } = callOf(context);
+  record.principal = await authorize(deps, accessOf(method), credentialsOf(record), record.method, { origin, signal });
+  await exchange.body.receive(holderOf(record), signal);
+  signal.throwIfAborted();
+  // A stream lasts; those of strangers have slots of their own.
+  if (method.methodKind === 'unary') exchange.response.once('close', deps.concurrencyLimit.acquire(record.address));
+}
+
+/** @throws AuthError UNIMPLEMENTED, before any of the body is read */
+function rejectCompression({ requestHeader, responseHeader }: HandlerContext): void {
+  const isCompressed = ENCODINGS.some((name) => !['identity', null].includes(requestHeader.get(name)));
+  if (!isCompressed) return;
+  responseHeader.set('grpc-accept-encoding', 'identity');
+  throw new AuthError('UNIMPLEMENTED');
+}
+
+/** @throws AuthError CREDENTIALS_AMBIGUOUS */
+function credentialsOf({ authorization, isForwarded, peer }: CallRecord): Credentials {
+  if (authorization === null) throw new AuthError('CREDENTIALS_AMBIGUOUS');
+  // The certificate of a proxy is not that of those whose calls it passes on.
+  return { bearer: bearerToken(authorization), peerService: () => (isForwarded ? null : serviceAt(peer)) };
+}
+
+function holderOf({ address, peer }: CallRecord): Holder {
+  return { address, connection: peer };
 }
 
 const answerAllErrors: Interceptor = (next) => async (request) => {
@@ -125,28 +181,51 @@ const endInTime: Interceptor = (next) => (request) => {
   return inTime(signal, () => next({ ...request, signal }));
 };
 
-/** @param open how many there are, with this one */
-function boundPublicStreams(open: () => number): Interceptor {
-  return (next) => (request) => {
-    if (isPublicStream(request.method) && open() > MAX_PUBLIC_STREAMS) {
-      throw new AuthError('OVERLOADED', { retryAfterMs: RETRY_AFTER_MS });
-    }
-    return next(request);
+/** A stranger's stream may last, as long as its slot is not taken away. */
+function limitPublicStreams({ publicStreams }: SlotDeps): Interceptor {
+  return (next) => async (request) => {
+    if (!isPublicStream(request.method)) return next(request);
+    const evicted = Promise.withResolvers<never>();
+    evicted.promise.catch(() => {});
+    const error = new AuthError('OVERLOADED', { retryAfterMs: RETRY_AFTER_MS });
+    const release = publicStreams.acquire(holderOf(recordOf({ values: request.contextValues })), () =>
+      evicted.reject(error),
+    );
+    request.signal.addEventListener('abort', release);
+    const answer = await next(request);
+    return answer.stream ? { ...answer, message: untilRejected(answer.message, evicted.promise, release) } : answer;
   };
+}
+
+async function* untilRejected<T>(
+  messages: AsyncIterable<T>,
+  ended: Promise<never>,
+  onEnd: () => void,
+): AsyncIterable<T> {
+  const iterator = messages[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      const { done, value } = await Promise.race([iterator.next(), ended]);
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    onEnd();
+    // It may never come to an end: nobody waits for that.
+    void iterator.return?.();
+  }
 }
 
 function isPublicStream(method: DescMethod): boolean {
   return method.methodKind !== 'unary' && accessOf(method) === Access.PUBLIC;
 }
 
-/** After the body, which its sender may hold back for seconds: who may not call any more by then, may not. */
+/** After the body, which its sender may hold back for seconds: a caller whose right has ended by then may not go on. */
 function guard(deps: RouteDeps): Interceptor {
   return (next) => async (request) => {
     const record = recordOf({ values: request.contextValues });
-    const bearer = bearerToken(request.header.get('authorization'));
-    // The certificate of a proxy is not that of those whose calls it passes on.
-    const peerService = () => (record.isForwarded ? null : serviceAt(record.peer));
-    const credentials = { bearer, peerService };
+    const credentials = credentialsOf(record);
+    const { bearer, peerService } = credentials;
     const isService =
       deps.serviceKeys.nameOf(bearer) !== null || (await deps.apiKeys.open(bearer, request.signal)) !== null;
     if (peerService() !== null || isService) noteEndUser(record, request.header);

@@ -62,11 +62,17 @@ describe.each(WAYS)('over %s', (way) => {
           filled(method, '\u0000'),
           filled(method, 'x'.repeat(70_000)),
         ]) {
-          const { code, reason, fields = [], retryAfterSeconds } = await call(method, input, bearer ? { bearer } : {});
+          const {
+            code,
+            reason,
+            fields = [],
+            retryAfterSeconds,
+            message,
+          } = await call(method, input, bearer ? { bearer } : {});
           if (code === 'ok') continue;
           failures += 1;
           const known = ERRORS[reason as keyof typeof ERRORS];
-          expect(known, `${code} ${reason}`).toBeDefined();
+          expect(known, `${code} ${reason} ${message}`).toBeDefined();
           expect(code).toBe(codeName(known.code));
           expect(code).not.toMatch(/unknown|internal/);
           expect(fields.length > 0, `${reason} ${fields}`).toBe(reason === 'INVALID_ARGUMENT');

@@ -50,6 +50,6 @@ export async function serve(environment: Environment): Promise<RunningProcess & 
   const port = await eventually(() => {
     if (server.child.exitCode !== null) throw new Error(server.output());
     return /"port":(\d+)/.exec(server.output())?.[1];
-  }, 20_000);
+  }, 60_000);
   return { ...server, url: `http://127.0.0.1:${port}` };
 }

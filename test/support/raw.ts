@@ -31,6 +31,11 @@ export type RawAnswer = {
   rstCode: number;
 };
 
+/** `grpc-status`, wherever it came. */
+export function statusOf({ headers, trailers }: RawAnswer): string {
+  return String(trailers['grpc-status'] ?? headers['grpc-status']);
+}
+
 /** One HTTP/2 request; the stream stays open for more unless it is ended. */
 export function rawStream(session: http2.ClientHttp2Session, path: string, headers: http2.OutgoingHttpHeaders = {}) {
   const stream = session.request({

@@ -1,13 +1,21 @@
-// Brings requests of node:http to the lean path. One that it does not answer goes on as if nobody had touched it. That a
-// request arrives in time is node:http's own business.
+// Brings requests of node:http to the lean path. One that it does not answer goes on as if nobody had touched it.
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { soleAuthorization } from '../authorization.ts';
 import { peerOf } from '../peer.ts';
 import { createBody } from './body.ts';
-import type { LeanAnswer, LeanRpc } from './lean-rpc.ts';
-import { createPatrol } from './patrol.ts';
+import type { LeanAnswer, LeanCall, LeanRpc } from './lean-rpc.ts';
+import { createPatrol, WAIT_FOR_BODY_MS } from './patrol.ts';
 
-/** An answer that its caller may not read. */
-type Sent = { request: IncomingMessage; response: ServerResponse; since: number };
+/** A request that is looked after until its answer is read, or given up to others. */
+type Open = {
+  request: IncomingMessage;
+  response: ServerResponse;
+  /** When it began, or was answered. */
+  since: number;
+  /** Null once the answer is certain. */
+  giveUp: (() => void) | null;
+  isGivenUp: boolean;
+};
 
 /** How long an answer may take to be read. */
 const LINGER_MS = 10_000;
@@ -17,27 +25,18 @@ export function leanHttp1(
   lean: LeanRpc,
   goOn: (request: IncomingMessage, response: ServerResponse) => void,
 ): (request: IncomingMessage, response: ServerResponse) => void {
-  const patrol = createPatrol<Sent>(
-    ({ request, response }) => response.writableFinished || request.socket.destroyed,
-    ({ request, since }) => {
-      if (performance.now() - since > LINGER_MS) request.socket.destroy();
+  const patrol = createPatrol<Open>(
+    ({ request, response, isGivenUp }) => isGivenUp || response.writableFinished || request.socket.destroyed,
+    ({ request, since, giveUp }) => {
+      const age = performance.now() - since;
+      if (giveUp) {
+        if (age > WAIT_FOR_BODY_MS) giveUp();
+      } else if (age > LINGER_MS) request.socket.destroy();
     },
   );
 
   return (request, response) => {
-    const call = lean({
-      isHttp2: false,
-      method: request.method ?? '',
-      path: request.url ?? '',
-      host: request.headers.host ?? '',
-      header(name) {
-        const value = request.headers[name] ?? '';
-        return typeof value === 'string' ? value : null;
-      },
-      address() {
-        return peerOf(request.socket).address;
-      },
-    });
+    const call = begin(lean, request);
     if (!call) return goOn(request, response);
     const body = createBody(call.bodyLength);
 
@@ -47,15 +46,18 @@ export function leanHttp1(
       request.off('data', onData);
       const whole = missing === 0 ? body.bytes() : null;
       const answer = whole && call.answer(whole);
+      if (!answer) return giveUp();
+      one.giveUp = null;
       // Before its end Node would take the connection for one that is still busy with the request.
-      if (answer) request.on('end', () => finish(answer));
-      else giveUp();
+      request.on('end', () => finish(answer));
     };
     const finish = (answer: LeanAnswer) => {
+      one.since = performance.now();
       send(response, answer);
-      patrol({ request, response, since: performance.now() });
     };
     const giveUp = () => {
+      one.isGivenUp = true;
+      request.off('data', onData);
       // Back to where it was before anybody listened to its data.
       request.pause();
       request.on('readable', nothing);
@@ -64,8 +66,27 @@ export function leanHttp1(
       if (read) request.unshift(read);
       goOn(request, response);
     };
+    const one: Open = { request, response, since: performance.now(), giveUp, isGivenUp: false };
+    patrol(one);
     request.on('data', onData);
   };
+}
+
+function begin(lean: LeanRpc, request: IncomingMessage): LeanCall | null {
+  return lean({
+    isHttp2: false,
+    method: request.method ?? '',
+    path: request.url ?? '',
+    host: request.headers.host ?? '',
+    header(name) {
+      const value = request.headers[name] ?? '';
+      return typeof value === 'string' ? value : null;
+    },
+    authorization: () => soleAuthorization(request.rawHeaders),
+    address() {
+      return peerOf(request.socket).address;
+    },
+  });
 }
 
 function send(response: ServerResponse, { status, headers, body }: LeanAnswer): void {

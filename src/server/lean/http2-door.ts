@@ -6,11 +6,12 @@ import {
   type ServerHttp2Stream,
   type ServerStreamResponseOptions,
 } from 'node:http2';
+import { soleAuthorization } from '../authorization.ts';
 import { areTooMany } from '../chunks.ts';
 import { peerOf } from '../peer.ts';
 import { createBody } from './body.ts';
 import type { LeanAnswer, LeanCall, LeanRpc } from './lean-rpc.ts';
-import { createPatrol } from './patrol.ts';
+import { createPatrol, WAIT_FOR_BODY_MS } from './patrol.ts';
 
 export type OnStream = (
   stream: ServerHttp2Stream,
@@ -29,8 +30,6 @@ type Open = {
   isGivenUp: boolean;
 };
 
-/** A body usually comes with its headers. One that does not is waited for by those who know all about deadlines and stalls. */
-const WAIT_FOR_BODY_MS = 100;
 /** How long an answer may take to be read. */
 const LINGER_MS = 10_000;
 /** How long the rest of a request may take that has its answer already. */
@@ -56,7 +55,7 @@ export function leanHttp2(lean: LeanRpc, goOn: OnStream): OnStream {
   );
 
   return (stream, headers, flags, rawHeaders) => {
-    const call = begin(lean, stream, headers);
+    const call = begin(lean, stream, headers, rawHeaders);
     if (!call || stream.endAfterHeaders) return goOn(stream, headers, flags, rawHeaders);
     const body = createBody(call.bodyLength);
     let chunks = 0;
@@ -100,7 +99,12 @@ export function leanHttp2(lean: LeanRpc, goOn: OnStream): OnStream {
   };
 }
 
-function begin(lean: LeanRpc, stream: ServerHttp2Stream, headers: IncomingHttpHeaders): LeanCall | null {
+function begin(
+  lean: LeanRpc,
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  rawHeaders: string[],
+): LeanCall | null {
   return lean({
     isHttp2: true,
     method: headers[':method'] ?? '',
@@ -110,6 +114,7 @@ function begin(lean: LeanRpc, stream: ServerHttp2Stream, headers: IncomingHttpHe
       const value = headers[name] ?? '';
       return typeof value === 'string' ? value : null;
     },
+    authorization: () => soleAuthorization(rawHeaders),
     address() {
       return peerOf(stream.session?.socket).address;
     },

@@ -14,7 +14,7 @@ import type { ServiceKeys } from '../../keys/service-keys.ts';
 import type { Decision, RefusalReason, Verdict } from '../../verifier/engine.ts';
 import type { Verifier } from '../../verifier/verifier.ts';
 import { readCheck, sayAdmission } from '../ext-authz.ts';
-import { MAX_BATCH_BYTES, MAX_MESSAGE_BYTES } from '../max-bytes.ts';
+import { BATCH_BOUNDS, checkMessage, MESSAGE_BOUNDS, type MessageBounds } from '../message-bounds.ts';
 import { decisionJson, decisionSize, writeDecision } from './say-decision.ts';
 import { lengthDelimitedSize, readTexts, varintSize, writeLength, writeVarintField } from './wire.ts';
 
@@ -32,11 +32,16 @@ export type Refused = { reason: RefusalReason };
 export type LeanMethod = {
   /** `auth.v1.AuthService/Verify` */
   name: string;
-  maxBytes: number;
+  bounds: MessageBounds;
+  /** Before any of the body is read. Whoever may not call it from memory alone is answered by Connect. */
+  mayCall(credential: string): boolean;
   binary(message: Buffer, credential: string): Said | Refused | null;
   /** @param message what JSON.parse gave */
   json(message: object, credential: string): Said | Refused | null;
 };
+
+/** Each method has fewer fields; what comes more often than that is odd. */
+const MAX_TEXTS = 8;
 
 export type LeanDeps = {
   verifier: Verifier;
@@ -62,9 +67,11 @@ export function leanMethods({ verifier, serviceKeys, apiKeys, denials }: LeanDep
     return denials.isNoted(deniedTo(principal, role)) ? sayRole({ allowed: false, reason: 'ROLE_NOT_GRANTED' }) : null;
   };
 
-  const batchVerify = (tokens: string[], audience: string, credential: string): Said | null => {
-    const isService = serviceKeys.nameOf(credential) !== null || apiKeys.known(credential) !== null;
-    if (tokens.length === 0 || tokens.length > MAX_BATCH || !isService) return null;
+  const isService = (credential: string) =>
+    serviceKeys.nameOf(credential) !== null || apiKeys.known(credential) !== null;
+
+  const batchVerify = (tokens: string[], audience: string): Said | null => {
+    if (tokens.length === 0 || tokens.length > MAX_BATCH) return null;
     const verdicts: Verdict[] = [];
     for (const token of tokens) {
       const verdict = verifier.judge(token, audience);
@@ -77,10 +84,11 @@ export function leanMethods({ verifier, serviceKeys, apiKeys, denials }: LeanDep
   return [
     {
       name: 'auth.v1.AuthService/Verify',
-      maxBytes: MAX_MESSAGE_BYTES,
+      bounds: MESSAGE_BOUNDS,
+      mayCall: () => true,
       binary(message, credential) {
         const fields = ['', '', ''];
-        const isPlain = readTexts(message, (field, text) => {
+        const isPlain = readTexts(message, MAX_TEXTS, (field, text) => {
           if (field !== 1 && field !== 2) return false;
           fields[field] = text;
           return true;
@@ -94,10 +102,11 @@ export function leanMethods({ verifier, serviceKeys, apiKeys, denials }: LeanDep
     },
     {
       name: 'auth.v1.AuthService/CheckRole',
-      maxBytes: MAX_MESSAGE_BYTES,
+      bounds: MESSAGE_BOUNDS,
+      mayCall: () => true,
       binary(message, credential) {
         const fields = ['', '', '', ''];
-        const isPlain = readTexts(message, (field, text) => {
+        const isPlain = readTexts(message, MAX_TEXTS, (field, text) => {
           if (field !== 1 && field !== 3) return false;
           fields[field] = text;
           return true;
@@ -111,32 +120,37 @@ export function leanMethods({ verifier, serviceKeys, apiKeys, denials }: LeanDep
     },
     {
       name: 'auth.v1.VerifierService/BatchVerify',
-      maxBytes: MAX_BATCH_BYTES,
-      binary(message, credential) {
+      bounds: BATCH_BOUNDS,
+      mayCall: isService,
+      binary(message) {
         const tokens: string[] = [];
         let audience = '';
-        const isPlain = readTexts(message, (field, text) => {
+        const isPlain = readTexts(message, MAX_BATCH + 1, (field, text) => {
           if (field === 1) tokens.push(text);
           else if (field === 2) audience = text;
           else return false;
-          return tokens.length <= MAX_BATCH;
+          return true;
         });
-        return isPlain ? batchVerify(tokens, audience, credential) : null;
+        return isPlain ? batchVerify(tokens, audience) : null;
       },
-      json(message, credential) {
+      json(message) {
         const { accessTokens, ...others } = message as Record<string, unknown>;
         const fields = textFields(others, ['audience']);
         if (!fields || !Array.isArray(accessTokens) || !accessTokens.every((token) => typeof token === 'string'))
           return null;
-        return batchVerify(accessTokens, fields.audience ?? '', credential);
+        return batchVerify(accessTokens, fields.audience ?? '');
       },
     },
     {
       name: 'envoy.service.auth.v3.Authorization/Check',
-      maxBytes: MAX_MESSAGE_BYTES,
+      bounds: MESSAGE_BOUNDS,
+      mayCall: () => true,
       binary: (message) => {
         try {
-          const { requirement, token } = readCheck(fromBinary(CheckRequestSchema, message));
+          checkMessage(CheckRequestSchema, message, MESSAGE_BOUNDS.maxFields, false);
+          const { requirement, token } = readCheck(
+            fromBinary(CheckRequestSchema, message, { readUnknownFields: false }),
+          );
           const admission = admitFromMemory({ verifier, denials }, requirement, token);
           return admission && sayCheck(admission);
         } catch {

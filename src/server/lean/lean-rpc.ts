@@ -10,6 +10,7 @@ import type { CallLog } from '../call-log.ts';
 import { chooseRequestId } from '../call-record.ts';
 import type { ClientAddress } from '../client-address.ts';
 import { codeName, ERRORS, refusal } from '../errors.ts';
+import { checkJson } from '../message-bounds.ts';
 import { TIMEOUTS } from '../timeouts.ts';
 import { type LeanDeps, type LeanMethod, leanMethods, type Refused, type Said } from './lean-methods.ts';
 
@@ -22,6 +23,8 @@ type LeanHead = {
   host: string;
   /** Empty when it is missing, null when it comes more than once. */
   header(name: string): string | null;
+  /** As of soleAuthorization. */
+  authorization(): string | null;
   address(): string;
 };
 
@@ -76,9 +79,11 @@ export function createLeanRpc(deps: LeanDeps & { callLog: CallLog; clientAddress
     const version = head.header('connect-protocol-version');
     const timeout = head.header(protocol.timeout);
     const timeoutMs = timeout === '' ? Number.POSITIVE_INFINITY : TIMEOUTS[protocol.timeout](timeout ?? '');
-    const authorization = head.header('authorization');
+    const authorization = head.authorization();
     if ((encoding !== '' && encoding !== 'identity') || (version !== '' && version !== '1')) return null;
     if (!timeoutMs || authorization === null || head.host === '') return null;
+    const credential = bearerToken(authorization);
+    if (!method.mayCall(credential)) return null;
     // Pages want more headers.
     if (head.header('origin') !== '') return null;
     const startedAt = performance.now();
@@ -87,7 +92,7 @@ export function createLeanRpc(deps: LeanDeps & { callLog: CallLog; clientAddress
     const { header } = head;
     // gRPC tells the length in the body itself; of anything else it must be known.
     const announced = Number(head.header('content-length'));
-    if (isGrpc ? !head.isHttp2 : !(announced > 0 && announced <= method.maxBytes)) return null;
+    if (isGrpc ? !head.isHttp2 : !(announced > 0 && announced <= method.bounds.maxBytes)) return null;
 
     const peer = () => deps.clientAddress(head.address(), head.header('x-forwarded-for') ?? '');
     const refuse = (reason: Reason) => {
@@ -98,11 +103,10 @@ export function createLeanRpc(deps: LeanDeps & { callLog: CallLog; clientAddress
     };
 
     return {
-      bodyLength: isGrpc ? (start) => envelopeLength(start, method.maxBytes) : () => announced,
+      bodyLength: isGrpc ? (start) => envelopeLength(start, method.bounds.maxBytes) : () => announced,
 
       answer(body) {
         if (performance.now() - startedAt >= timeoutMs) return null;
-        const credential = bearerToken(authorization);
         const outcome = isJson ? fromJson(method, body, credential) : fromBinary(method, body, isGrpc, credential);
         if (!outcome) return null;
         if ('reason' in outcome) return refuse(outcome.reason);
@@ -140,6 +144,7 @@ function fromJson(method: LeanMethod, body: Buffer, credential: string): Said | 
   // What JSON.parse passes over: members that come twice, also under another spelling.
   if (text.includes('\\')) return null;
   try {
+    checkJson(body, method.bounds.maxFields);
     const message: unknown = JSON.parse(text);
     if (typeof message !== 'object' || message === null || Array.isArray(message)) return null;
     const names = Object.keys(message);

@@ -3,6 +3,8 @@
 // much as answering it.
 
 const LOOK_EVERY_MS = 50;
+/** A body usually comes with its headers. One that does not is left to the code that bounds what waits, and for how long. */
+export const WAIT_FOR_BODY_MS = 100;
 
 /**
  * @param isOver whether there is nothing to look after any more

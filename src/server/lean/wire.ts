@@ -6,12 +6,17 @@ const VARINT = 0;
 const LENGTH_DELIMITED = 2;
 
 /**
- * Calls `onField` with each field of a message in which every field is a text in ASCII.
+ * Calls `onField` with each field of a message in which every field is a text in ASCII, and of which there are at most so many.
  * @returns false for any other message, or as soon as onField does
  */
-export function readTexts(message: Buffer, onField: (field: number, text: string) => boolean): boolean {
+export function readTexts(
+  message: Buffer,
+  maxFields: number,
+  onField: (field: number, text: string) => boolean,
+): boolean {
   let at = 0;
-  while (at < message.length) {
+  for (let left = maxFields; at < message.length; left -= 1) {
+    if (left === 0) return false;
     const tag = message[at++] as number;
     if (tag >= 0x80 || (tag & 7) !== LENGTH_DELIMITED) return false;
     let length = 0;

@@ -1,0 +1,132 @@
+// What a request without credentials costs the main thread, whatever its bytes: CPU time of that thread, beside that of a call
+// with an empty message, which a busy machine makes dearer as well.
+import http2 from 'node:http2';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { gzipSync } from 'node:zlib';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { AccountService } from '../../gen/auth/v1/account_service_pb.ts';
+import { AdminService } from '../../gen/auth/v1/admin_service_pb.ts';
+import { AuthService } from '../../gen/auth/v1/auth_service_pb.ts';
+import { Access } from '../../gen/auth/v1/options_pb.ts';
+import { VerifierService } from '../../gen/auth/v1/verifier_service_pb.ts';
+import type { Mailbox } from '../../src/dev/mailbox.ts';
+import { accessOf } from '../../src/server/access.ts';
+import { openTestMailbox, testEnvironment } from '../support/app.ts';
+import { eventually } from '../support/eventually.ts';
+import { serve } from '../support/processes.ts';
+import { envelope, rawConnection, rawStream, statusOf } from '../support/raw.ts';
+import { costOf, PUBLIC_METHODS, worstOf } from '../support/strangers.ts';
+
+/** Or so many times what a call costs that says nothing. */
+const [MAX_MS, MAX_RATIO] = [2, 4];
+const CALLS = 12;
+const CLOSED_METHODS = [AuthService, AccountService, VerifierService, AdminService].flatMap(({ methods }) =>
+  methods.filter((method) => accessOf(method) !== Access.PUBLIC),
+);
+
+let mailbox: Mailbox;
+let server: Awaited<ReturnType<typeof serve>>;
+beforeAll(async () => {
+  mailbox = await openTestMailbox();
+  server = await serve(await testEnvironment(mailbox, { REVOCATION_POLL_MS: '5000', LOG_LEVEL: 'info' }));
+});
+afterAll(async () => {
+  server?.child.kill('SIGTERM');
+  await server?.ended;
+  await mailbox?.close();
+});
+const pid = () => server.child.pid as number;
+
+async function limit(): Promise<number> {
+  const ask = async () =>
+    void (await (await fetch(`${server.url}/auth.v1.AuthService/Login`, { method: 'POST' })).text());
+  return Math.max(MAX_MS, MAX_RATIO * (await costOf(pid(), CALLS, ask)));
+}
+
+function session(): http2.ClientHttp2Session {
+  const opened = http2.connect(server.url);
+  onTestFinished(() => opened.destroy());
+  return opened;
+}
+
+describe('a public method costs less than 2 ms', () => {
+  test.each(PUBLIC_METHODS.map((method) => [`${method.parent.typeName}/${method.name}`, method] as const))(
+    '%s',
+    async (_, method) => {
+      const { worst, plain } = await worstOf(pid(), server.url, method);
+      expect(worst.ms, worst.name).toBeLessThan(Math.max(MAX_MS, MAX_RATIO * plain.ms));
+    },
+    120_000,
+  );
+
+  test.each([
+    ['a form of many fields', '/oauth/token', 'application/x-www-form-urlencoded', 'a&'.repeat(4_000)],
+    ['a long grant', '/oauth/token', 'application/x-www-form-urlencoded', `grant_type=${'%41'.repeat(2_700)}`],
+    ['a query of many names', `/forward-auth?${'a&'.repeat(7_000)}`, '', ''],
+    [
+      'a query of many bad names',
+      `/forward-auth?${Array.from({ length: 1_500 }, (_, n) => `a${n}=1`).join('&')}`,
+      '',
+      '',
+    ],
+  ])('%s', async (_, path, contentType, body) => {
+    const headers = contentType ? { 'content-type': contentType } : {};
+    const ask = async () =>
+      void (await (await fetch(`${server.url}${path}`, { method: 'POST', headers, body })).text());
+    expect(await costOf(pid(), CALLS, ask)).toBeLessThan(await limit());
+  });
+});
+
+describe('a method that strangers may not call', () => {
+  test.each(CLOSED_METHODS.map((method) => [`${method.parent.typeName}/${method.name}`] as const))(
+    '%s is rejected by the headers, before any of the body comes',
+    async (path) => {
+      const client = session();
+      for (const headers of [{}, { authorization: 'Bearer nonsense' }]) {
+        const { closed, stream } = rawStream(client, `/${path}`, headers);
+        const answer = await closed;
+        expect(statusOf(answer)).toBe('16');
+        expect(stream.destroyed).toBe(true);
+      }
+    },
+  );
+
+  test('takes no more of the body than fits into the window, and holds it no longer than half a second', async () => {
+    const bomb = envelope(gzipSync(Buffer.alloc(1_048_512, Buffer.from([0x0a, 0]))), 1);
+    expect(bomb.length).toBeLessThan(1_200);
+    const client = session();
+    const ask = async () => {
+      const { stream, closed } = rawStream(client, '/auth.v1.VerifierService/BatchCheckRole', {
+        'grpc-encoding': 'gzip',
+      });
+      stream.end(bomb);
+      await closed;
+    };
+    expect(await costOf(pid(), CALLS, ask)).toBeLessThan(await limit());
+  });
+});
+
+test('a stranger who asks reflection over and over on one stream is answered at a walk', async () => {
+  const client = session();
+  // list_services, a thousand times.
+  const question = envelope(Buffer.from([0x3a, 0]));
+  const { stream } = rawStream(client, '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo');
+  stream.write(Buffer.concat(Array(1_000).fill(question)));
+  let answers = 0;
+  stream.on('data', () => {
+    answers += 1;
+  });
+  await eventually(() => answers >= 20, 20_000);
+  const before = answers;
+  await sleep(1_500);
+  expect(answers - before).toBeLessThan(30);
+  expect(stream.closed).toBe(false);
+});
+
+test('a body in hundreds of pieces costs less than 2 ms', async () => {
+  const head = `POST /auth.v1.AuthService/Login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n`;
+  const ask = async () => {
+    await rawConnection(Number(new URL(server.url).port), `${head}${'1\r\n \r\n'.repeat(500)}0\r\n\r\n`).closed;
+  };
+  expect(await costOf(pid(), CALLS, ask)).toBeLessThan(await limit());
+});

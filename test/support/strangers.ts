@@ -1,0 +1,82 @@
+// Calls without credentials, by every protocol, and what they cost the service's main thread.
+import http2 from 'node:http2';
+import type { DescMethod, DescService } from '@bufbuild/protobuf';
+import { AuthService } from '../../gen/auth/v1/auth_service_pb.ts';
+import { Access } from '../../gen/auth/v1/options_pb.ts';
+import { Authorization } from '../../gen/envoy/service/auth/v3/external_auth_pb.ts';
+import { ServerReflection } from '../../gen/grpc/reflection/v1/reflection_pb.ts';
+import { ServerReflection as ServerReflectionAlpha } from '../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
+import { Health } from '../../gen/health/v1/health_pb.ts';
+import { accessOf } from '../../src/server/access.ts';
+import { type Costly, costlyMessages } from './costly-messages.ts';
+import { mainThreadMs } from './main-thread.ts';
+import { envelope } from './raw.ts';
+
+const SERVICES: DescService[] = [AuthService, Health, ServerReflection, ServerReflectionAlpha, Authorization];
+export const PUBLIC_METHODS = SERVICES.flatMap(({ methods }) =>
+  methods.filter((method) => accessOf(method) === Access.PUBLIC),
+);
+
+type Call = { contentType: string; body: Buffer };
+export type Cost = { name: string; ms: number };
+
+/** How many calls are measured together, at the first look and for those that looked worst. */
+const [FEW, MANY] = [3, 12];
+const LOOKED_AT_AGAIN = 3;
+
+/** A message in every form that a protocol has for it. */
+function callsOf(method: DescMethod, { bytes, isJson }: Costly): Call[] {
+  const codec = isJson ? 'json' : 'proto';
+  const isUnary = method.methodKind === 'unary';
+  return [
+    { contentType: `application/grpc+${codec}`, body: envelope(bytes) },
+    { contentType: `application/grpc-web+${codec}`, body: envelope(bytes) },
+    { contentType: `application/${isUnary ? '' : 'connect+'}${codec}`, body: isUnary ? bytes : envelope(bytes) },
+  ];
+}
+
+/** The worst of all costly messages and protocols, and beside it a call with an empty message. */
+export async function worstOf(pid: number, url: string, method: DescMethod): Promise<{ worst: Cost; plain: Cost }> {
+  const session = http2.connect(url);
+  const cost = (call: Call, calls: number) => costOf(pid, calls, () => callOnce(session, method, call));
+  const looks: (Cost & { call: Call })[] = [];
+  for (const message of costlyMessages(method.input)) {
+    for (const call of callsOf(method, message)) {
+      looks.push({ name: `${message.name}, ${call.contentType}`, ms: await cost(call, FEW), call });
+    }
+  }
+  let worst: Cost = { name: '', ms: 0 };
+  for (const { name, call } of looks.toSorted((a, b) => b.ms - a.ms).slice(0, LOOKED_AT_AGAIN)) {
+    const ms = await cost(call, MANY);
+    if (ms > worst.ms) worst = { name, ms };
+  }
+  const [plain] = callsOf(method, { name: 'empty', bytes: Buffer.alloc(0), isJson: false });
+  const ms = await cost(plain as Call, MANY);
+  session.close();
+  return { worst, plain: { name: 'empty', ms } };
+}
+
+/** Milliseconds of the main thread a call. */
+export async function costOf(pid: number, calls: number, once: () => Promise<void>): Promise<number> {
+  const before = mainThreadMs(pid);
+  for (let n = 0; n < calls; n += 1) await once();
+  return (mainThreadMs(pid) - before) / calls;
+}
+
+/** Until the answer has begun and, of what is no stream, ended. */
+function callOnce(session: http2.ClientHttp2Session, method: DescMethod, { contentType, body }: Call): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stream = session.request({
+      ':method': 'POST',
+      ':path': `/${method.parent.typeName}/${method.name}`,
+      'content-type': contentType,
+      te: 'trailers',
+    });
+    stream.on('error', reject);
+    stream.on('close', resolve);
+    stream.on('data', () => {
+      if (method.methodKind !== 'unary') stream.close();
+    });
+    stream.end(body);
+  });
+}
