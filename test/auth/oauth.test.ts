@@ -546,9 +546,9 @@ describe('GitHub', () => {
 describe('linking', () => {
   /** With an address that is theirs for sure. */
   async function verified(): Promise<SignedIn> {
-    const person = await signedIn(call);
+    const person = await registered(call);
     await app.owner.query('UPDATE users SET email_verified_at = now() WHERE id = $1', [person.userId]);
-    return person;
+    return signedIn(call, person);
   }
 
   test('is for accounts with a verified address: nobody plants a way in at a stranger’s', async () => {
