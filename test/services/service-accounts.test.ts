@@ -224,6 +224,7 @@ describe('a service’s token', () => {
     expect(forward.status).toBe(200);
     expect(Object.fromEntries(forward.headers)).toMatchObject({
       ...{ 'x-auth-service': one.name, 'x-auth-user-id': '', 'x-auth-session-id': '', 'x-auth-roles': 'user' },
+      ...{ 'x-auth-email': '', 'x-auth-email-verified': '' },
     });
     const latchkey = createLatchkey({ url: app.url, serviceKey: one.key });
     onTestFinished(() => latchkey.close());
