@@ -66,7 +66,7 @@ function assertAudiences({ tokenSettings }: Pick<Deps, 'tokenSettings'>, session
   parseFields({ audiences: () => parseAudiences(audiences ?? [], theirs) });
 }
 
-/** So that the successor, which both answers hold, is for what either request asked for, and for no more. */
+/** Both answers hold the same successor. It is for no more than either request asked for. */
 async function narrow({ store }: Pick<Deps, 'store'>, session: Session, { audiences }: Asked): Promise<Session> {
   if (!audiences || audiences.length === session.audiences?.length) return session;
   const isDone = await store.sessions.narrow(session.sessionId, session.counter, audiences);
