@@ -1,6 +1,7 @@
 // How single values of the environment are read: their form, and what each says of one that is bad, without repeating it.
 import { BlockList, isIP } from 'node:net';
 import { z } from 'zod';
+import { OWN_AUDIENCE } from './domain/audience.ts';
 import type { Limit } from './limits/limits.ts';
 
 const MASTER_KEY_BYTES = 32;
@@ -9,6 +10,8 @@ const SERVICE_KEY_LENGTH = 32;
 const MIN_DIFFERENT_BYTES = 16;
 const SAMPLE = /change.?me|sample|example|secret|passw(or)?d|placeholder|your.?key|^postgres$|^latchkey$|^admin$/i;
 const IDENTITY = /^(spiffe:\/\/[a-z0-9._-]+(\/[A-Za-z0-9._-]+)+|[a-z0-9-]+(\.[a-z0-9-]+)*)$/;
+/** Of all audiences together: a token has room for so many, and no more. */
+const MAX_AUDIENCE_LENGTH = 500;
 /** Of passwords in URLs. */
 const SHORT = 12;
 
@@ -48,7 +51,13 @@ const separated = z.string().transform((text) =>
 
 export const masterKeys = separated.transform((items, context) => items.map((item) => parseMasterKey(item, context)));
 
-export const names = separated.refine((items) => items.length > 0, 'must name at least one');
+/** `aud` of access tokens; with Latchkey's own, whether or not the list has it. */
+export const audiences = separated
+  .refine(
+    (items) => items.every((item) => /^[\x21-\x7e]+$/.test(item)) && items.join().length <= MAX_AUDIENCE_LENGTH,
+    `must be names or URIs in printable ASCII, at most ${MAX_AUDIENCE_LENGTH} characters in all`,
+  )
+  .transform((items) => [...new Set([...items, OWN_AUDIENCE])]);
 
 /** `name=key,name=key`; the name goes into logs. */
 export const serviceKeys = separated.transform((entries, context) => {

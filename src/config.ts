@@ -3,13 +3,13 @@ import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import {
+  audiences,
   databaseUrl,
   hasWeakPassword,
   identities,
   limit,
   masterKey,
   masterKeys,
-  names,
   networks,
   number,
   origins,
@@ -94,7 +94,7 @@ const fields = {
   METRICS_PORT: number(0, 65_535).optional(),
   PUBLIC_URL: webUrl,
   ISSUER: webUrl.optional(),
-  AUDIENCE: names.default(['latchkey']),
+  AUDIENCE: audiences.prefault(''),
 
   DATABASE_URL: databaseUrl,
   MIGRATION_DATABASE_URL: databaseUrl.optional(),

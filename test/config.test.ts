@@ -53,6 +53,16 @@ test('the README has each key, and the defaults that stand there', async () => {
   });
 });
 
+test('AUDIENCE lists the audiences of the deployment, and Latchkey’s own is always among them', () => {
+  const audiences = (AUDIENCE: string) => readConfig({ ...good, AUDIENCE }).AUDIENCE;
+  expect(audiences('shop, https://api.example/v1,shop')).toEqual(['shop', 'https://api.example/v1', 'latchkey']);
+  expect(audiences('latchkey,shop')).toEqual(['latchkey', 'shop']);
+  expect(audiences('')).toEqual(['latchkey']);
+  for (const bad of ['two words', 'münchen', 'x'.repeat(501)]) {
+    expect(problemsOf({ ...good, AUDIENCE: bad })).toEqual([expect.stringMatching(/^AUDIENCE must be names or URIs/)]);
+  }
+});
+
 test('every bad key is reported at once, and no value', () => {
   const problems = problemsOf({
     ...good,

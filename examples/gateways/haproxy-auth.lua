@@ -1,5 +1,7 @@
 -- `http-request lua.latchkey <what the route asks for>` sets txn.admitted, or answers 401 or 403. haproxy.cfg refuses the rest.
-local IDENTITY = { 'x-auth-user-id', 'x-auth-session-id', 'x-auth-service', 'x-auth-roles' }
+local IDENTITY = {
+  'x-auth-user-id', 'x-auth-session-id', 'x-auth-email', 'x-auth-email-verified', 'x-auth-service', 'x-auth-roles',
+}
 local REFUSAL = { 'www-authenticate', 'content-type', 'cache-control' }
 
 core.register_action('latchkey', { 'http-req' }, function(txn, requirement)

@@ -7,12 +7,13 @@
 import { createServer } from 'node:http';
 import { createLatchkey, httpMiddleware, principalOf } from 'latchkey/client';
 
-const { LATCHKEY_URL = 'http://localhost:8080', LATCHKEY_KEY = '', PORT = '9000' } = process.env;
+const { LATCHKEY_URL = 'http://localhost:8080', LATCHKEY_KEY = '', AUDIENCE = '', PORT = '9000' } = process.env;
 
 const latchkey = createLatchkey({
   url: LATCHKEY_URL,
   serviceKey: LATCHKEY_KEY,
-  audience: 'latchkey',
+  // Where Latchkey has AUDIENCE=orders, the same here rejects tokens that are for other services alone. Empty takes all.
+  audience: AUDIENCE,
   onError: (error) => console.error('latchkey:', error instanceof Error ? error.message : error),
 });
 const protect = httpMiddleware(latchkey);
@@ -22,7 +23,7 @@ const orders = new Map<string, string[]>();
 const server = createServer((request, response) => {
   protect(request, response, () => {
     const principal = principalOf(request);
-    // Another service that asks has a name instead.
+    // Keyed by id: an email can change, and belong to another account later. A service has a name instead.
     const [id, who] =
       principal.kind === 'user' ? [principal.userId, principal.email] : [principal.name, principal.name];
     const mine = orders.get(id) ?? [];

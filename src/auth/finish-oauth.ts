@@ -1,12 +1,17 @@
 import type { Deps } from '../deps.ts';
 import { accountHash } from '../domain/account-hash.ts';
+import { parseAudiences } from '../domain/audience.ts';
 import type { Call } from '../domain/call.ts';
+import { parseFields } from '../domain/parse-fields.ts';
 import type { Tokens } from '../domain/tokens.ts';
 import type { User } from '../domain/user.ts';
 import { firstSignIn } from './first-sign-in.ts';
 import { issueTokens } from './issue-tokens.ts';
 import { openSession } from './open-session.ts';
 import { type OAuthResponse, refuseOAuth, takeOAuthResponse } from './take-oauth-response.ts';
+
+/** @param audiences empty for all */
+export type FinishOAuthInput = OAuthResponse & { audiences: string[] };
 
 export type SignedInByOAuth = { tokens: Tokens; user: User; isNew: boolean };
 
@@ -18,7 +23,10 @@ type FinishDeps = Pick<
 /**
  * @throws AuthError as takeOAuthResponse, as firstSignIn, and USER_DISABLED
  */
-export async function finishOAuth(deps: FinishDeps, input: OAuthResponse, call: Call): Promise<SignedInByOAuth> {
+export async function finishOAuth(deps: FinishDeps, input: FinishOAuthInput, call: Call): Promise<SignedInByOAuth> {
+  const { audiences } = parseFields({
+    audiences: () => parseAudiences(input.audiences, deps.tokenSettings.audiences),
+  });
   const taken = await takeOAuthResponse(deps, input, null, call);
   const { provider, identity } = taken;
   const known = await deps.store.identities.use(identity.issuer, identity.subject, deps.now());
@@ -32,7 +40,7 @@ export async function finishOAuth(deps: FinishDeps, input: OAuthResponse, call: 
       return refuseOAuth(deps, { provider, reason: 'USER_DISABLED', whose: { userId } }, call);
     }
     const account = accountHash(credentials.user.email, deps.purposeKeys.accountHash);
-    const grant = await openSession(deps, credentials, account, identityId, call);
+    const grant = await openSession(deps, { credentials, account, identityId, audiences }, call);
     if (grant) return { tokens: await issueTokens(deps, grant), user: credentials.user, isNew };
   }
   return refuseOAuth(deps, { provider, reason: 'OAUTH_STATE_INVALID', whose: { userId } }, call);

@@ -1,24 +1,29 @@
 import type { Deps } from '../deps.ts';
+import { chosenAudiences, parseAudiences } from '../domain/audience.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit } from '../domain/effect.ts';
+import { parseFields } from '../domain/parse-fields.ts';
 import type { ServicePrincipal } from '../domain/principal.ts';
 
 export type IssueServiceTokenInput = {
   apiKey: string;
   /** Whose key it must be, by name or id; null for anybody's. */
   client: string | null;
+  /** Empty for all. */
+  audiences: string[];
 };
 
 export type ServiceToken = { accessToken: string; expiresAt: Date; principal: ServicePrincipal };
 
 /**
  * A short access token for an API key, that whoever verifies tokens takes.
- * @throws AuthError PERMISSION_DENIED for anything else than the key of a service account, or than one of the client
+ * @throws AuthError PERMISSION_DENIED for anything else than the key of a service account, or than one of the client;
+ *   INVALID_ARGUMENT, for the holder of a key alone
  */
 export async function issueServiceToken(
   deps: Pick<Deps, 'store' | 'apiKeys' | 'signingKeys' | 'verifier' | 'tokenSettings' | 'now' | 'newId'>,
-  { apiKey, client }: IssueServiceTokenInput,
+  { apiKey, client, audiences: asked }: IssueServiceTokenInput,
   { origin, signal }: Call,
 ): Promise<ServiceToken> {
   // Not what was believed a moment ago: the token would be stale when it is made.
@@ -26,6 +31,7 @@ export async function issueServiceToken(
   const isTheirs = holder && (client === null || client === holder.name || client === holder.serviceAccountId);
   if (!isTheirs) throw new AuthError('PERMISSION_DENIED');
   const { issuer, audiences, serviceTokenTtlSeconds } = deps.tokenSettings;
+  const { audiences: choice } = parseFields({ audiences: () => parseAudiences(asked, audiences) });
   const { serviceAccountId, keyId, name, roles, claimsEpoch, rolesEpoch, until } = holder;
   const now = deps.now();
   const issuedAt = Math.floor(now.getTime() / 1000);
@@ -35,7 +41,7 @@ export async function issueServiceToken(
   const claims = {
     iss: issuer,
     sub: serviceAccountId,
-    aud: audiences,
+    aud: chosenAudiences(choice, audiences),
     client_id: name,
     iat: issuedAt,
     exp: expiry,

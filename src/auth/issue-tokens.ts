@@ -1,4 +1,5 @@
 import type { Deps } from '../deps.ts';
+import { chosenAudiences } from '../domain/audience.ts';
 import { formatRefreshToken } from '../domain/refresh-token.ts';
 import type { Tokens } from '../domain/tokens.ts';
 import type { Grant } from '../store/sessions.ts';
@@ -18,13 +19,14 @@ export async function issueTokens(
   const claims = {
     iss: issuer,
     sub: user.id,
-    aud: audiences,
+    aud: chosenAudiences(grant.audiences, audiences),
     client_id: CLIENT_ID,
     iat: issuedAt,
     exp: expiry,
     jti: deps.newId(),
     sid: sessionId,
     email: user.email,
+    email_verified: user.emailVerified,
     roles: user.roles,
     epoch: claimsEpoch,
     roles_epoch: rolesEpoch,

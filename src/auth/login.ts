@@ -1,6 +1,7 @@
 // Every failure must look alike and take as long: the same limits, one look-up, one hash, one outbox row.
 import type { Deps } from '../deps.ts';
 import { accountHash, accountHashes } from '../domain/account-hash.ts';
+import { parseAudiences } from '../domain/audience.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit } from '../domain/effect.ts';
@@ -15,7 +16,8 @@ import { issueTokens } from './issue-tokens.ts';
 import { openSession } from './open-session.ts';
 import { type Attempt, throttle } from './throttle.ts';
 
-export type LoginInput = { email: string; password: string };
+/** @param audiences empty for all */
+export type LoginInput = { email: string; password: string; audiences: string[] };
 
 type LoginDeps = Pick<
   Deps,
@@ -34,9 +36,10 @@ type LoginDeps = Pick<
 /** @throws AuthError CREDENTIALS_INVALID */
 export async function login(deps: LoginDeps, input: LoginInput, call: Call): Promise<{ tokens: Tokens; user: User }> {
   const { store, limiter, hasher } = deps;
-  const { email, password } = parseFields({
+  const { email, password, audiences } = parseFields({
     email: () => parseEmail(input.email),
     password: () => parsePresentedPassword(input.password),
+    audiences: () => parseAudiences(input.audiences, deps.tokenSettings.audiences),
   });
   const account = accountHash(email, deps.purposeKeys.accountHash);
   const network = networkOf(call.origin.address);
@@ -56,7 +59,8 @@ export async function login(deps: LoginDeps, input: LoginInput, call: Call): Pro
   const why = whyRefused(deps, credentials, matches);
   if (why !== null) return refuse(deps, account, credentials, why, call);
   // Where a second step would stand: the password was right, and nothing has been given out.
-  const grant = await permit.unlessItThrows(() => openSession(deps, credentials, account, null, call));
+  const signIn = { credentials, account, identityId: null, audiences };
+  const grant = await permit.unlessItThrows(() => openSession(deps, signIn, call));
   if (!grant) return refuse(deps, account, credentials, 'account changed meanwhile', call);
 
   const [tokens] = await Promise.all([

@@ -1,4 +1,5 @@
 import type { Deps } from '../deps.ts';
+import { type AudienceChoice, chosenAudiences, parseAudiences } from '../domain/audience.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit } from '../domain/effect.ts';
@@ -11,16 +12,23 @@ import type { Grant, Session } from '../store/sessions.ts';
 import { issueTokens } from './issue-tokens.ts';
 import { throttle } from './throttle.ts';
 
-export type RefreshInput = { refreshToken: string; requestId: string };
+/** @param audiences empty for those of the session */
+export type RefreshInput = { refreshToken: string; requestId: string; audiences: string[] };
+
+type Asked = { requestId: string; audiences: AudienceChoice };
 
 type RefreshDeps = Pick<
   Deps,
   'store' | 'changeFeed' | 'limiter' | 'signingKeys' | 'verifier' | 'purposeKeys' | 'tokenSettings' | 'now' | 'newId'
 >;
 
-/** @throws AuthError REFRESH_TOKEN_INVALID, REFRESH_TOKEN_REUSED, SESSION_EXPIRED or SESSION_ENDED */
+/** @throws AuthError REFRESH_TOKEN_INVALID, REFRESH_TOKEN_REUSED, SESSION_EXPIRED, SESSION_ENDED or AUDIENCES_REMOVED */
 export async function refresh(deps: RefreshDeps, input: RefreshInput, call: Call): Promise<Tokens> {
-  const { request_id: requestId } = parseFields({ request_id: () => parseRequestId(input.requestId) });
+  const { request_id: requestId, audiences } = parseFields({
+    request_id: () => parseRequestId(input.requestId),
+    audiences: () => parseAudiences(input.audiences, deps.tokenSettings.audiences),
+  });
+  const asked = { requestId, audiences };
   const token = parseRefreshToken(input.refreshToken, deps.purposeKeys.refreshTokens);
   if (!token) {
     await throttle(deps, [{ limit: 'REFRESH_NETWORK', key: networkOf(call.origin.address) }], {}, call);
@@ -29,24 +37,41 @@ export async function refresh(deps: RefreshDeps, input: RefreshInput, call: Call
   const { sessionId } = token;
   await throttle(deps, [{ limit: 'REFRESH_SESSION', key: sessionId }], { sessionId }, call);
 
-  const grant = (await rotate(deps, token, requestId, call)) ?? (await replay(deps, token, requestId, call));
+  const grant = (await rotate(deps, token, asked, call)) ?? (await replay(deps, token, asked, call));
   return issueTokens(deps, grant);
 }
 
-function rotate(deps: RefreshDeps, token: RefreshToken, requestId: string, { origin }: Call): Promise<Grant | null> {
+function rotate(deps: RefreshDeps, token: RefreshToken, asked: Asked, { origin }: Call): Promise<Grant | null> {
   const { sessionId, counter } = token;
-  const rotation = { sessionId, counter, requestId, idleSeconds: deps.tokenSettings.sessionIdleSeconds };
+  const { sessionIdleSeconds: idleSeconds, audiences: allAudiences } = deps.tokenSettings;
+  const rotation = { sessionId, counter, ...asked, idleSeconds, allAudiences };
   return deps.store.sessions.rotate(rotation, deps.now(), { type: 'refreshed', sessionId, origin });
 }
 
 /** The session as it stands, for a token that may still have the present successor; or the reason why it may not. */
-async function replay(deps: RefreshDeps, token: RefreshToken, requestId: string, call: Call): Promise<Session> {
+async function replay(deps: RefreshDeps, token: RefreshToken, asked: Asked, call: Call): Promise<Session> {
   const session = await deps.store.sessions.byId(token.sessionId, call.signal);
   if (!session) throw new AuthError('REFRESH_TOKEN_INVALID');
-  const verdict = judgeRefresh(session, token.counter, requestId, deps.now());
-  if (verdict === 'replay') return session;
+  const verdict = judgeRefresh(session, token.counter, asked.requestId, deps.now());
+  if (verdict === 'replay' || verdict === 'rotate') assertAudiences(deps, session, asked);
+  if (verdict === 'replay') return narrow(deps, session, asked);
   if (verdict === 'reuse') await endStolenSession(deps, session, call);
   throw new AuthError(REASONS[verdict], verdict === 'rotate' ? { retryAfterMs: 0 } : {});
+}
+
+/** A session never gets more audiences than it has. @throws AuthError INVALID_ARGUMENT or AUDIENCES_REMOVED */
+function assertAudiences({ tokenSettings }: Pick<Deps, 'tokenSettings'>, session: Session, { audiences }: Asked): void {
+  const theirs = chosenAudiences(session.audiences, tokenSettings.audiences);
+  if (theirs.length === 0) throw new AuthError('AUDIENCES_REMOVED');
+  parseFields({ audiences: () => parseAudiences(audiences ?? [], theirs) });
+}
+
+/** Both answers hold the same successor. It is for no more than either request asked for. */
+async function narrow({ store }: Pick<Deps, 'store'>, session: Session, { audiences }: Asked): Promise<Session> {
+  if (!audiences || audiences.length === session.audiences?.length) return session;
+  const isDone = await store.sessions.narrow(session.sessionId, session.counter, audiences);
+  if (!isDone) throw new AuthError(REASONS.rotate, { retryAfterMs: 0 });
+  return { ...session, audiences };
 }
 
 /** Committed before the caller hears of it: a throw inside the transaction would roll it back. */

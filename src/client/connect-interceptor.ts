@@ -1,16 +1,19 @@
 import { type ContextKey, createContextKey, type HandlerContext, type Interceptor } from '@connectrpc/connect';
-import { bearerToken } from '../domain/bearer-token.ts';
 import type { TokenPrincipal } from '../domain/principal.ts';
 import type { Latchkey } from './latchkey.ts';
+import { presentedToken } from './presented-token.ts';
 import { refusedCall } from './refusal.ts';
+import { joinRepeatedAuthorization } from './repeated-authorization.ts';
 
 const principalKey: ContextKey<TokenPrincipal | null> = createContextKey<TokenPrincipal | null>(null);
 
 /** For `interceptors` of a Connect router or adapter: lets pass whom the token of the call speaks for. */
 export function connectInterceptor(latchkey: Pick<Latchkey, 'verify'>): Interceptor {
+  joinRepeatedAuthorization();
   return (next) => async (request) => {
     try {
-      request.contextValues.set(principalKey, await latchkey.verify(bearerToken(request.header.get('authorization'))));
+      const token = presentedToken([request.header.get('authorization') ?? '']);
+      request.contextValues.set(principalKey, await latchkey.verify(token));
     } catch (error) {
       throw refusedCall(error);
     }

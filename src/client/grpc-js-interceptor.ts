@@ -6,21 +6,25 @@ import {
   ServerListenerBuilder,
   type status,
 } from '@grpc/grpc-js';
-import { bearerToken } from '../domain/bearer-token.ts';
 import type { Latchkey } from './latchkey.ts';
+import { presentedToken } from './presented-token.ts';
 import { setPrincipal } from './principal-of.ts';
 import { refusedCall } from './refusal.ts';
+import { joinRepeatedAuthorization } from './repeated-authorization.ts';
 
 const DETAILS = 'grpc-status-details-bin';
 
 /** For `interceptors` of a grpc-js Server: lets pass whom the token of the call speaks for. */
 export function grpcJsInterceptor(latchkey: Pick<Latchkey, 'verify'>): ServerInterceptor {
+  joinRepeatedAuthorization();
+  const verify = async (metadata: Metadata) =>
+    latchkey.verify(presentedToken(metadata.get('authorization').map(String)));
   return (_, call) =>
     new ServerInterceptingCall(call, {
       start(next) {
         const listener = new ServerListenerBuilder()
           .withOnReceiveMetadata((metadata, pass) => {
-            latchkey.verify(bearerToken(metadata.get('authorization').map(String).join())).then(
+            verify(metadata).then(
               (principal) => {
                 setPrincipal(metadata, principal);
                 pass(metadata);

@@ -1,9 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
-import { bearerToken } from '../domain/bearer-token.ts';
 import type { Latchkey } from './latchkey.ts';
+import { presentedToken } from './presented-token.ts';
 import { setPrincipal } from './principal-of.ts';
 import { type Refusal, refusalOf } from './refusal.ts';
+import { authorizationsIn } from './repeated-authorization.ts';
 
 /** `next` is called for whom the token speaks for; anybody else is answered with 401, or 503 when nobody can tell. */
 export type HttpMiddleware = (
@@ -14,8 +15,10 @@ export type HttpMiddleware = (
 
 /** For node:http, and what is built on it, such as Express or Connect's own middleware. */
 export function httpMiddleware(latchkey: Pick<Latchkey, 'verify'>): HttpMiddleware {
+  const verify = async ({ rawHeaders }: Parameters<HttpMiddleware>[0]) =>
+    latchkey.verify(presentedToken(authorizationsIn(rawHeaders)));
   return (request, response, next) => {
-    latchkey.verify(bearerToken(request.headers.authorization)).then(
+    verify(request).then(
       (principal) => {
         setPrincipal(request, principal);
         next();

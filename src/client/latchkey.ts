@@ -119,13 +119,13 @@ function transportTo(url: string, nodeOptions: SecureContextOptions, maxStalenes
 
 function toPrincipal(message: PrincipalMessage | undefined): TokenPrincipal {
   if (!message?.issuedAt || !message.expiresAt) throw new ConnectError('no principal in the answer', Code.Internal);
-  const { userId, sessionId, email, roles, issuedAt, expiresAt } = message;
+  const { userId, sessionId, email, emailVerified, roles, issuedAt, expiresAt } = message;
   const times = { issuedAt: timestampDate(issuedAt), expiresAt: timestampDate(expiresAt) };
   if (message.kind === PrincipalKind.SERVICE) {
     const { serviceAccountId, service: name } = message;
     return { kind: 'service', serviceAccountId, name, roles, ...times };
   }
-  return { kind: 'user', userId, sessionId, email, roles, ...times };
+  return { kind: 'user', userId, sessionId, email, emailVerified, roles, ...times };
 }
 
 /** A refusal by the server is one here; everything else means that nobody can tell. */

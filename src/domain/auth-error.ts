@@ -54,7 +54,8 @@ export type Reason =
   | 'SERVICE_NAME_TAKEN'
   | 'API_KEY_NOT_FOUND'
   | 'SIGNING_KEY_NOT_FOUND'
-  | 'SIGNING_KEY_NOT_READY';
+  | 'SIGNING_KEY_NOT_READY'
+  | 'AUDIENCES_REMOVED';
 
 /** One bad field of a request. The description never repeats the value. */
 export type Violation = { field: string; description: string };

@@ -3,7 +3,10 @@ export type UserPrincipal = {
   kind: 'user';
   userId: string;
   sessionId: string;
+  /** Can change, and belong to another account later: `userId` is the key. */
   email: string;
+  /** Whether mail to this address was shown to reach the user. */
+  emailVerified: boolean;
   roles: string[];
   issuedAt: Date;
   expiresAt: Date;

@@ -61,6 +61,9 @@ export function createOpenIdProvider({ issuer, clientId, clientSecret, scopes }:
       const claims = answer.claims();
       const algorithm = algorithmOf(answer.id_token ?? '');
       if (!claims || !ALGORITHMS.includes(algorithm)) throw new ProviderRefusal(`an id_token with ${algorithm}`);
+      // OpenID Connect Core 1.0, section 3.1.3.7. The library checks it only where there are several audiences.
+      if (claims.azp !== undefined && claims.azp !== clientId)
+        throw new ProviderRefusal('an id_token of another client');
       const { sub, email, email_verified: isVerified, name } = claims;
       // OpenID Connect Core 1.0, section 2.
       if (typeof sub !== 'string' || !/^[\x20-\x7e]{1,255}$/.test(sub)) throw new ProviderRefusal('no subject');

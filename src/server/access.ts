@@ -14,6 +14,7 @@ import { ServerReflection } from '../../gen/grpc/reflection/v1/reflection_pb.ts'
 import { ServerReflection as ServerReflectionAlpha } from '../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
 import { Health } from '../../gen/health/v1/health_pb.ts';
 import type { Deps } from '../deps.ts';
+import { OWN_AUDIENCE } from '../domain/audience.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit } from '../domain/effect.ts';
@@ -91,7 +92,7 @@ async function identify(deps: AccessDeps, credential: string, { signal }: Call):
   if (name !== null) return byConfiguration(name);
   const holder = await deps.apiKeys.open(credential, signal);
   if (holder) return { kind: 'service', ...holder };
-  return (await deps.verifier.verify(credential, '', signal)).principal;
+  return (await deps.verifier.verify(credential, OWN_AUDIENCE, signal)).principal;
 }
 
 /** One that has no account, and so no roles. */

@@ -64,8 +64,8 @@ export function principalMessage(principal: TokenPrincipal): MessageInitShape<ty
     const { serviceAccountId, name } = principal;
     return { kind: PrincipalKind.SERVICE, serviceAccountId, service: name, roles, ...times };
   }
-  const { userId, sessionId, email } = principal;
-  return { kind: PrincipalKind.USER, userId, sessionId, email, roles, ...times };
+  const { userId, sessionId, email, emailVerified } = principal;
+  return { kind: PrincipalKind.USER, userId, sessionId, email, emailVerified, roles, ...times };
 }
 
 export function verdictMessage(verdict: Verdict): MessageInitShape<typeof VerdictSchema> {

@@ -115,6 +115,10 @@ export const ERRORS = {
     code: Code.FailedPrecondition,
     message: 'the next key has not been published for long enough: not everybody who verifies tokens can know it yet',
   },
+  AUDIENCES_REMOVED: {
+    code: Code.Unauthenticated,
+    message: 'this deployment no longer has any audience of the session; sign in again',
+  },
   SERVICE_NOT_FOUND: { code: Code.NotFound, message: 'there is no such service here' },
 } satisfies Record<ProtoReason | Reason, Answer> & Record<Exclude<Reason, ProtoReason>, never>;
 

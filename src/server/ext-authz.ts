@@ -69,7 +69,8 @@ function sayAdmitted({ principal }: Extract<Admission, { admitted: true }>): Che
 function metadataOf(principal: TokenPrincipal) {
   const { roles } = principal;
   if (principal.kind === 'service') return { service: principal.name, roles };
-  return { user_id: principal.userId, session_id: principal.sessionId, roles };
+  const { userId, sessionId, email, emailVerified } = principal;
+  return { user_id: userId, session_id: sessionId, email, email_verified: emailVerified, roles };
 }
 
 function sayRefused({ reason }: Extract<Admission, { admitted: false }>): CheckAnswer {

@@ -4,7 +4,14 @@ import type { Reason } from '../domain/auth-error.ts';
 import type { TokenPrincipal } from '../domain/principal.ts';
 
 /** What a service behind a gateway may believe, because the gateway lets no client set it. */
-const IDENTITY_HEADERS = ['x-auth-user-id', 'x-auth-session-id', 'x-auth-service', 'x-auth-roles'] as const;
+const IDENTITY_HEADERS = [
+  'x-auth-user-id',
+  'x-auth-session-id',
+  'x-auth-email',
+  'x-auth-email-verified',
+  'x-auth-service',
+  'x-auth-roles',
+] as const;
 
 /** @returns of nobody empty ones, so that a gateway that copies them overwrites what the client has sent */
 export function identityHeaders(principal: TokenPrincipal | null): Record<(typeof IDENTITY_HEADERS)[number], string> {
@@ -12,6 +19,8 @@ export function identityHeaders(principal: TokenPrincipal | null): Record<(typeo
   return {
     'x-auth-user-id': user?.userId ?? '',
     'x-auth-session-id': user?.sessionId ?? '',
+    'x-auth-email': user?.email ?? '',
+    'x-auth-email-verified': user ? String(user.emailVerified) : '',
     'x-auth-service': principal?.kind === 'service' ? principal.name : '',
     'x-auth-roles': principal?.roles.join(',') ?? '',
   };

@@ -2,7 +2,7 @@
 // find it (RFC 8414). The client is a service account, its secret an API key.
 import { issueServiceToken } from '../auth/issue-service-token.ts';
 import type { Deps } from '../deps.ts';
-import { AuthError } from '../domain/auth-error.ts';
+import { AuthError, type Reason } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import type { CallLog } from './call-log.ts';
 import { type CallDeps, type CallRecord, openCallRecord } from './call-record.ts';
@@ -15,8 +15,8 @@ import { receiveBody } from './receive-body.ts';
 type TokenDeps = Parameters<typeof issueServiceToken>[0] & Pick<Deps, 'tokenSettings'>;
 type SlotDeps = { concurrencyLimit: ConcurrencyLimit; waiting: FairSlots };
 
-/** `error` of RFC 6749, section 5.2. */
-type OAuthError = 'invalid_request' | 'invalid_client' | 'unsupported_grant_type';
+/** `error` of RFC 6749, section 5.2, and RFC 8707, section 2. */
+type OAuthError = 'invalid_request' | 'invalid_client' | 'unsupported_grant_type' | 'invalid_target';
 
 class TokenRefusal extends Error {
   readonly error: OAuthError;
@@ -81,18 +81,34 @@ async function answer(
     throw new TokenRefusal('unsupported_grant_type', 'there is client_credentials and no other');
   }
   const { id, secret, byHeader } = credentialsOf(record.authorization, form);
-  const { accessToken, expiresAt, principal } = await issueServiceToken(
-    deps,
-    { apiKey: secret, client: id },
-    call,
-  ).catch((error: unknown) => {
-    const isRefused = error instanceof AuthError && error.reason === 'PERMISSION_DENIED';
-    throw isRefused ? new TokenRefusal('invalid_client', 'this is no API key of this client', byHeader) : error;
+  const input = { apiKey: secret, client: id, audiences: audiencesIn(form) };
+  const { accessToken, expiresAt, principal } = await issueServiceToken(deps, input, call).catch((error: unknown) => {
+    throw (error instanceof AuthError && refusalFor(error.reason, byHeader)) || error;
   });
   record.code = 'ok';
   record.principal = principal;
   const expiresIn = Math.floor((expiresAt.getTime() - deps.now().getTime()) / 1000);
   sendJson(response, 200, { access_token: accessToken, token_type: 'Bearer', expires_in: expiresIn });
+}
+
+function refusalFor(reason: Reason, byHeader: boolean): TokenRefusal | null {
+  switch (reason) {
+    case 'PERMISSION_DENIED':
+      return new TokenRefusal('invalid_client', 'this is no API key of this client', byHeader);
+    case 'INVALID_ARGUMENT':
+      return new TokenRefusal('invalid_target', 'resource and audience must be audiences of this deployment');
+    default:
+      return null;
+  }
+}
+
+/**
+ * For which services the token is wanted: `resource` of RFC 8707, and `audience`, which many clients send in its place. Either may
+ * come several times. A value is an audience exactly, also one that is a name and not a URI. Without a value, a parameter counts
+ * as omitted (RFC 6749, section 3.2).
+ */
+function audiencesIn(form: URLSearchParams): string[] {
+  return [...form.getAll('resource'), ...form.getAll('audience')].filter((value) => value !== '');
 }
 
 /** By a header or in the form, and not both (section 2.3). */

@@ -104,9 +104,10 @@ export function routes(deps: RouteDeps): Routes {
         return { tokens: tokensMessage(tokens), user: userMessage(user), newUser: isNew };
       },
 
-      issueServiceToken: async (_, context) => {
+      issueServiceToken: async ({ audiences }, context) => {
         const apiKey = bearerToken(context.requestHeader.get('authorization'));
-        const { accessToken, expiresAt } = await issueServiceToken(deps, { apiKey, client: null }, callOf(context));
+        const input = { apiKey, client: null, audiences };
+        const { accessToken, expiresAt } = await issueServiceToken(deps, input, callOf(context));
         return { accessToken, tokenType: 'Bearer', expiresAt: timestampFromDate(expiresAt) };
       },
 

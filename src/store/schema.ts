@@ -82,6 +82,7 @@ export type Schema = {
     identity_id: string | null;
     address: Generated<string>;
     user_agent: Generated<string>;
+    audiences: string[] | null;
   };
   service_accounts: {
     id: string;

@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import type { AudienceChoice } from '../domain/audience.ts';
 import type { Standing, StandingOf } from '../domain/change.ts';
 import type { AuditEvent, Effect } from '../domain/effect.ts';
 import type { SessionState } from '../domain/judge-refresh.ts';
@@ -13,6 +14,7 @@ export type Grant = Holder & {
   counter: number;
   /** When the session ends if it is not used. */
   expiresAt: Date;
+  audiences: AudienceChoice;
 };
 
 export type Session = Grant & SessionState;
@@ -29,12 +31,22 @@ export type NewSession = {
   place: Place;
   /** With which it is begun; null for a password. */
   identityId: string | null;
+  audiences: AudienceChoice;
 };
 
 /** For its owner to see. */
 export type SessionSummary = { id: string; createdAt: Date; lastUsedAt: Date; expiresAt: Date } & Place;
 
-export type Rotation = { sessionId: string; counter: number; requestId: string; idleSeconds: number };
+export type Rotation = {
+  sessionId: string;
+  counter: number;
+  requestId: string;
+  idleSeconds: number;
+  /** To which the session is narrowed; null leaves it as it is. */
+  audiences: AudienceChoice;
+  /** Those of the deployment. */
+  allAudiences: string[];
+};
 
 /** As many as an answer has room for. */
 const MAX_LISTED = 100;
@@ -71,6 +83,7 @@ export function createSessions(db: Db, newId: () => string, clock: () => Date) {
             address: session.place.address,
             user_agent: session.place.userAgent,
             identity_id: identityId,
+            audiences: session.audiences,
           })
           .execute();
         const ended = await trx
@@ -98,7 +111,7 @@ export function createSessions(db: Db, newId: () => string, clock: () => Date) {
 
     /**
      * Replaces the current token if it has this number: one conditional statement, so that of parallel calls one wins.
-     * Null when it is not the current token of a live session.
+     * Null when it is not the current token of a live session, or the session does not have the audiences.
      */
     async rotate(rotation: Rotation, now: Date, event: AuditEvent): Promise<Grant | null> {
       const rolesAt = rolesCountAt(now);
@@ -107,11 +120,14 @@ export function createSessions(db: Db, newId: () => string, clock: () => Date) {
           UPDATE sessions
           SET counter = counter + 1, rotated_at = ${now}, rotation_request_id = ${rotation.requestId},
             address = ${event.origin.address}, user_agent = ${event.origin.userAgent},
-            expires_at = least(${now}::timestamptz + make_interval(secs => ${rotation.idleSeconds}), ends_by)
+            expires_at = least(${now}::timestamptz + make_interval(secs => ${rotation.idleSeconds}), ends_by),
+            audiences = coalesce(${rotation.audiences}::text[], audiences)
           FROM users
           WHERE sessions.id = ${rotation.sessionId} AND counter = ${rotation.counter} AND ended_at IS NULL
             AND expires_at > ${now} AND users.id = user_id AND disabled_at IS NULL
-          RETURNING sessions.id AS session_id, counter, expires_at, users.id, email, full_name,
+            AND (audiences IS NULL OR coalesce(
+              ${rotation.audiences}::text[] <@ audiences, audiences && ${rotation.allAudiences}::text[]))
+          RETURNING sessions.id AS session_id, counter, expires_at, audiences, users.id, email, full_name,
             email_verified_at, disabled_at, users.created_at, claims_epoch
         ), audited AS (
           INSERT INTO outbox (id, topic, payload, created_at)
@@ -132,7 +148,7 @@ export function createSessions(db: Db, newId: () => string, clock: () => Date) {
         .selectFrom('sessions')
         .innerJoin('users', 'users.id', 'sessions.user_id')
         .select(holderColumns(clock()))
-        .select(['sessions.id as session_id', 'counter', 'expires_at'])
+        .select(['sessions.id as session_id', 'counter', 'expires_at', 'audiences'])
         .select(['rotated_at', 'rotation_request_id'])
         // A session of a disabled user has ended, whatever its own row says.
         .select((eb) => eb.fn.coalesce('ended_at', 'disabled_at').as('ended_at'))
@@ -145,6 +161,19 @@ export function createSessions(db: Db, newId: () => string, clock: () => Date) {
         rotationRequestId: row.rotation_request_id,
         endedAt: row.ended_at,
       };
+    },
+
+    /** Leaves the session these of its audiences. False unless it lives, its current token has this number, and it has them. */
+    async narrow(id: string, counter: number, audiences: string[]): Promise<boolean> {
+      const narrowed = await db
+        .updateTable('sessions')
+        .set({ audiences })
+        .where('id', '=', id)
+        .where('counter', '=', sql<string>`${counter}`)
+        .where('ended_at', 'is', null)
+        .where(sql<boolean>`(audiences IS NULL OR ${audiences}::text[] <@ audiences)`)
+        .executeTakeFirst();
+      return narrowed.numUpdatedRows === 1n;
     },
 
     /** False when it had ended before. */
@@ -264,13 +293,19 @@ async function hasIdentity(trx: Db, userId: string, id: string): Promise<boolean
   return row !== undefined;
 }
 
-type GrantRow = Parameters<typeof toHolder>[0] & { session_id: string; counter: string; expires_at: Date };
+type GrantRow = Parameters<typeof toHolder>[0] & {
+  session_id: string;
+  counter: string;
+  expires_at: Date;
+  audiences: string[] | null;
+};
 
 function toGrant(row: GrantRow): Grant {
   return {
     sessionId: row.session_id,
     counter: Number(row.counter),
     expiresAt: row.expires_at,
+    audiences: row.audiences,
     ...toHolder(row),
   };
 }

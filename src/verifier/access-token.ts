@@ -17,8 +17,9 @@ export type AccessClaims = {
   jti: string;
   /** Of the session, or of the API key. */
   sid: string;
-  /** Of people alone. */
+  /** Of people alone, as email_verified. */
   email?: string;
+  email_verified?: boolean;
   roles: string[];
   /** Counts the sets of claims the user's tokens have had: a lower one than the user's present one is stale. */
   epoch: number;
@@ -152,10 +153,10 @@ function parseCanonicalObject(json: string): AccessClaims | null {
 }
 
 function areOurs(claims: AccessClaims, issuer: string, nowSeconds: number): boolean {
-  const { iss, sub, aud, client_id, iat, exp, jti, sid, email, roles, epoch, roles_epoch } = claims;
+  const { iss, sub, aud, client_id, iat, exp, jti, sid, roles, epoch, roles_epoch } = claims;
   return (
     iss === issuer &&
-    (client_id === CLIENT_ID ? typeof email === 'string' : isService(claims)) &&
+    (client_id === CLIENT_ID ? isPerson(claims) : isService(claims)) &&
     [sub, jti, sid].every((id) => typeof id === 'string' && isUuid(id)) &&
     [aud, roles].every((list) => Array.isArray(list) && list.every((item) => typeof item === 'string')) &&
     aud.length > 0 &&
@@ -169,8 +170,13 @@ function areOurs(claims: AccessClaims, issuer: string, nowSeconds: number): bool
   );
 }
 
-function isService({ client_id, email }: AccessClaims): boolean {
-  return typeof client_id === 'string' && isServiceName(client_id) && email === undefined;
+function isPerson({ email, email_verified: isVerified }: AccessClaims): boolean {
+  return typeof email === 'string' && typeof isVerified === 'boolean';
+}
+
+function isService({ client_id, email, email_verified: isVerified }: AccessClaims): boolean {
+  const hasEmail = email !== undefined || isVerified !== undefined;
+  return typeof client_id === 'string' && isServiceName(client_id) && !hasEmail;
 }
 
 function encode(text: string): string {

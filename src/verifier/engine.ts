@@ -130,9 +130,10 @@ export function standingOf({ principal, userId, sessionId, epoch, rolesEpoch }: 
   return { sessionId, userId, epoch, roles: principal.roles, rolesEpoch };
 }
 
-function principalOf({ sub, sid, client_id: name, email, roles, iat, exp }: AccessClaims): TokenPrincipal {
+function principalOf(claims: AccessClaims): TokenPrincipal {
+  const { sub, sid, client_id: name, email, email_verified: emailVerified = false, roles, iat, exp } = claims;
   const times = { issuedAt: new Date(iat * 1000), expiresAt: new Date(exp * 1000) };
-  if (email !== undefined) return { kind: 'user', userId: sub, sessionId: sid, email, roles, ...times };
+  if (email !== undefined) return { kind: 'user', userId: sub, sessionId: sid, email, emailVerified, roles, ...times };
   return { kind: 'service', serviceAccountId: sub, name, roles, ...times };
 }
 

@@ -36,7 +36,8 @@ describe('the tokens', () => {
       requiredClaims: ['sub', 'client_id', 'iat', 'exp', 'jti', 'sid', 'roles'],
     });
     expect(protectedHeader).toEqual({ alg: 'EdDSA', typ: 'at+jwt', kid: jwks.keys[0]?.kid });
-    expect(payload).toMatchObject({ sub: person.userId, roles: ['user'], email: person.email });
+    expect(payload).toMatchObject({ sub: person.userId, roles: ['user'], email: person.email, email_verified: false });
+    expect(payload.aud).toEqual(['shop', 'warehouse', 'latchkey']);
     expect((payload.exp as number) - (payload.iat as number)).toBe(900);
     expect(new Date(expiresAt).getTime()).toBe((payload.exp as number) * 1000);
     expect(refreshToken).toMatch(/^lkr_[A-Za-z0-9_-]{70}$/);

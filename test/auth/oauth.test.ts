@@ -341,12 +341,20 @@ describe('a provider that misbehaves', () => {
 
   test('the forged answers of this test are good but for what each changes', async () => {
     expect((await answerWith({}, 'own key')).code).toBe('ok');
+    expect((await answerWith({ azp: CLIENT.id }, 'own key')).code).toBe('ok');
   });
 
   test.each<[string, object, Parameters<typeof answerWith>[1]]>([
     ['a foreign issuer', { iss: 'https://evil.example' }, 'own key'],
     ['another audience', { aud: 'another client' }, 'own key'],
-    ['several audiences and no azp', { aud: [CLIENT.id, 'another'], azp: 'another' }, 'own key'],
+    ['several audiences and no azp', { aud: [CLIENT.id, 'another'] }, 'own key'],
+    ['several audiences and the azp of another client', { aud: [CLIENT.id, 'another'], azp: 'another' }, 'own key'],
+    ['the azp of another client', { azp: 'another' }, 'own key'],
+    ['the azp of another client, and a list of one audience', { aud: [CLIENT.id], azp: 'another' }, 'own key'],
+    ['the azp of another client in other letters', { azp: CLIENT.id.toUpperCase() }, 'own key'],
+    ['an empty azp', { azp: '' }, 'own key'],
+    ['a null azp', { azp: null }, 'own key'],
+    ['a list as azp', { azp: [CLIENT.id] }, 'own key'],
     ['no nonce', { nonce: undefined }, 'own key'],
     ['another nonce', { nonce: 'x' }, 'own key'],
     ['no expiry', { exp: undefined }, 'own key'],
@@ -538,9 +546,9 @@ describe('GitHub', () => {
 describe('linking', () => {
   /** With an address that is theirs for sure. */
   async function verified(): Promise<SignedIn> {
-    const person = await signedIn(call);
+    const person = await registered(call);
     await app.owner.query('UPDATE users SET email_verified_at = now() WHERE id = $1', [person.userId]);
-    return person;
+    return signedIn(call, person);
   }
 
   test('is for accounts with a verified address: nobody plants a way in at a stranger’s', async () => {

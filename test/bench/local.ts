@@ -24,7 +24,8 @@ function issue(): string {
   const iat = Math.floor(Date.now() / 1000);
   const id = { sub: randomUUID(), jti: randomUUID(), sid: randomUUID() };
   const claims = { iss: 'http://localhost', aud: ['latchkey'], client_id: 'latchkey', iat, exp: iat + 3600, ...id };
-  const payload = { ...claims, email: 'somebody@people.example', roles: ['user'], epoch: 1, roles_epoch: 0 };
+  const person = { email: 'somebody@people.example', email_verified: true };
+  const payload = { ...claims, ...person, roles: ['user'], epoch: 1, roles_epoch: 0 };
   const parts = [accessTokenHeader(key), payload].map((part) =>
     Buffer.from(JSON.stringify(part)).toString('base64url'),
   );

@@ -45,8 +45,9 @@ const iat = Math.floor(Date.now() / 1000);
 const tokens: string[] = [];
 for (const sid of sessions) {
   const rest = { aud: ['latchkey'], client_id: 'latchkey', iat, exp: iat + 3600, jti: randomUUID() };
-  const person = { sub: userId, sid, email: 'x@people.example', roles: ['user'], epoch: 1, roles_epoch: 0 };
-  tokens.push(await keys.sign({ iss: config.ISSUER, ...rest, ...person }));
+  const person = { sub: userId, sid, email: 'x@people.example', email_verified: true };
+  const roles = { roles: ['user'], epoch: 1, roles_epoch: 0 };
+  tokens.push(await keys.sign({ iss: config.ISSUER, ...rest, ...person, ...roles }));
 }
 const report = (what: string) => console.log(`${what.padEnd(40)} ${rssMegabytes(server.pid).toFixed(0)} MB`);
 report('at the start');

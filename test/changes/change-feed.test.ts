@@ -82,11 +82,26 @@ describe('each change of the state of record', () => {
     ['a user who is deleted', 'DELETE FROM users WHERE id = $1', (of) => of.userId, 'ended'],
     ['a role that is granted', "INSERT INTO user_roles VALUES ($1, 'admin', now())", (of) => of.userId, 'stale'],
     ['an email that changes', "UPDATE users SET email = 'x' || email WHERE id = $1", (of) => of.userId, 'stale'],
+    [
+      'an email that is verified',
+      'UPDATE users SET email_verified_at = now() WHERE id = $1',
+      (of) => of.userId,
+      'stale',
+    ],
   ])('%s', async (_, statement, id, expected) => {
     const one = await person();
     const { view } = await follow();
     await owner.query(statement, [id(one)]);
     await eventually(() => standing(view, one) === expected, 1_000);
+  });
+
+  test('an email that is not verified any more', async () => {
+    const one = await person();
+    await owner.query('UPDATE users SET email_verified_at = now() WHERE id = $1', [one.userId]);
+    const { view } = await follow();
+    expect(standing(view, one, 2)).toBe('live');
+    await owner.query('UPDATE users SET email_verified_at = NULL WHERE id = $1', [one.userId]);
+    await eventually(() => standing(view, one, 2) === 'stale', 1_000);
   });
 
   test('a role that comes to imply another one, or does not any more; a new role is nobody’s yet', async () => {
@@ -115,10 +130,8 @@ describe('each change of the state of record', () => {
   test('and nothing else: a new account, a new session, another hash, a rotation', async () => {
     const { steps, feed } = await follow();
     const one = await person();
-    await owner.query(
-      "UPDATE users SET password_hash = 'x', full_name = 'y', email_verified_at = now() WHERE id = $1",
-      [one.userId],
-    );
+    await owner.query("UPDATE users SET password_hash = 'x', full_name = 'y' WHERE id = $1", [one.userId]);
+    await owner.query('UPDATE users SET email_verified_at = now() WHERE email_verified_at IS NOT NULL');
     await owner.query('UPDATE sessions SET counter = counter + 1 WHERE id = $1', [one.sessionId]);
     const made = randomUUID();
     const client = await owner.connect();

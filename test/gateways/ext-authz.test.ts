@@ -1,4 +1,5 @@
 // Envoy's ext_authz, with messages as Envoy sends them, over grpc-js as a client that is not ours.
+import { randomUUID } from 'node:crypto';
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import * as grpc from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -10,7 +11,7 @@ import {
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { auth, type Caller, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
-import { type SignedIn, signedIn } from '../support/people.ts';
+import { registered, type SignedIn, signedIn, tokenOfService } from '../support/people.ts';
 
 let app: TestApp;
 let call: Caller;
@@ -20,7 +21,9 @@ beforeAll(async () => {
   app = await startTestApp({ AUDIENCE: 'shop' });
   call = viaFetch(app.url);
   client = new grpc.Client(new URL(app.url).host, grpc.credentials.createInsecure());
-  person = await signedIn(call);
+  const known = await registered(call);
+  await app.owner.query('UPDATE users SET email_verified_at = now() WHERE id = $1', [known.userId]);
+  person = await signedIn(call, known);
 });
 afterAll(async () => {
   client.close();
@@ -102,10 +105,37 @@ describe.each([
   test('admits, sets who it is, and overwrites what the client has sent', async () => {
     const answer = await check(asEnvoy({ ...bearer(person.accessToken), 'x-auth-user-id': 'root' }), query);
     expect(answer.status?.code ?? 0).toBe(0);
-    expect(headersOf(answer)).toMatchObject({ 'x-auth-user-id': person.userId, 'x-auth-roles': 'user' });
+    expect(headersOf(answer)).toEqual({
+      ...{ 'x-auth-user-id': person.userId, 'x-auth-session-id': expect.any(String), 'x-auth-roles': 'user' },
+      ...{ 'x-auth-email': person.email, 'x-auth-email-verified': 'true' },
+    });
     const { case: kind, value } = answer.httpResponse;
-    expect(kind === 'okResponse' && value.headers.map(({ appendAction }) => appendAction)).toEqual([2, 2, 2]);
-    expect(answer.dynamicMetadata).toMatchObject({ user_id: person.userId, roles: ['user'] });
+    expect(kind === 'okResponse' && value.headers.map(({ appendAction }) => appendAction)).toEqual([2, 2, 2, 2, 2]);
+    expect(kind === 'okResponse' && value.headersToRemove).toEqual(['x-auth-service']);
+    expect(answer.dynamicMetadata).toEqual({
+      ...{ user_id: person.userId, session_id: expect.any(String), roles: ['user'] },
+      ...{ email: person.email, email_verified: true },
+    });
+  });
+
+  test('says of an email that is not verified that it is not', async () => {
+    const stranger = await signedIn(call);
+    const answer = await check(asEnvoy(bearer(stranger.accessToken)), query);
+    expect(headersOf(answer)).toMatchObject({ 'x-auth-email': stranger.email, 'x-auth-email-verified': 'false' });
+    expect(answer.dynamicMetadata).toMatchObject({ email: stranger.email, email_verified: false });
+  });
+
+  test('takes the email that a client claims away from a service', async () => {
+    const token = await tokenOfService(app, call, `billing-${randomUUID().slice(0, 8)}`, ['user']);
+    const answer = await check(asEnvoy({ ...bearer(token), 'x-auth-email': 'root@shop.example' }), query);
+    const { case: kind, value } = answer.httpResponse;
+    expect(kind === 'okResponse' && value.headersToRemove).toEqual([
+      'x-auth-user-id',
+      'x-auth-session-id',
+      'x-auth-email',
+      'x-auth-email-verified',
+    ]);
+    expect(Object.keys(answer.dynamicMetadata ?? {})).toEqual(['service', 'roles']);
   });
 
   test.each<[string, () => Request, number, number, string]>([
@@ -153,6 +183,8 @@ describe.each([
     expect(kind === 'okResponse' && value.headersToRemove).toEqual([
       'x-auth-user-id',
       'x-auth-session-id',
+      'x-auth-email',
+      'x-auth-email-verified',
       'x-auth-service',
       'x-auth-roles',
     ]);

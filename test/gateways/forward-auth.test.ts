@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { type Caller, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
-import { bearer, type SignedIn, signedIn, visitors } from '../support/people.ts';
+import { bearer, refreshed, type SignedIn, signedIn, visitors } from '../support/people.ts';
 import { rawConnection } from '../support/raw.ts';
 
 let app: TestApp;
@@ -36,10 +36,20 @@ describe('asked directly', () => {
     expect(headers).toMatchObject({
       'x-auth-user-id': person.userId,
       'x-auth-roles': 'user',
+      'x-auth-email': person.email,
+      'x-auth-email-verified': 'false',
       'cache-control': 'no-store',
     });
     expect(headers['x-auth-session-id']).toMatch(/^[0-9a-f-]{36}$/);
     expect(await response.text()).toBe('');
+  });
+
+  test('says whether the email is verified, from the next Refresh on', async () => {
+    const owner = await signedIn(call);
+    await app.owner.query('UPDATE users SET email_verified_at = now() WHERE id = $1', [owner.userId]);
+    await eventually(async () => (await ask('', bearer(owner.accessToken))).status === 401, 1_000);
+    const response = await ask('', bearer((await refreshed(call, owner)).accessToken));
+    expect(response.headers.get('x-auth-email-verified')).toBe('true');
   });
 
   test.each<[string, string, () => Record<string, string>, number, string, string]>([
@@ -107,11 +117,9 @@ describe('asked directly', () => {
     ['public', { authorization: 'Bearer x' }],
   ])('as nobody where access is %s', async (access, headers) => {
     const response = await ask(`?access=${access}`, headers);
-    expect([response.status, response.headers.get('x-auth-user-id'), response.headers.get('x-auth-roles')]).toEqual([
-      200,
-      '',
-      '',
-    ]);
+    const names = ['user-id', 'session-id', 'email', 'email-verified', 'service', 'roles'];
+    const said = names.map((name) => response.headers.get(`x-auth-${name}`));
+    expect([response.status, ...said]).toEqual([200, ...names.map(() => '')]);
   });
 
   test('all that a route asks for, together', async () => {

@@ -1,4 +1,5 @@
 // nginx, Caddy and HAProxy, the real ones, ask Latchkey before they pass requests on.
+import { randomUUID } from 'node:crypto';
 import type http from 'node:http';
 import http2 from 'node:http2';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
@@ -7,7 +8,7 @@ import { startTestApp, type TestApp } from '../support/app.ts';
 import { auth, type Caller, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { GATEWAYS, type Gateway, HAPROXY, portOf, serve, startGateway, startUpstream } from '../support/gateway.ts';
-import { bearer, type SignedIn, signedIn, tokenOfService, visitors } from '../support/people.ts';
+import { bearer, registered, type SignedIn, signedIn, somebody, tokenOfService, visitors } from '../support/people.ts';
 import { rawConnection } from '../support/raw.ts';
 
 let app: TestApp;
@@ -57,17 +58,20 @@ describe.each(GATEWAYS)('$name', (gateway) => {
     };
     const spoofed = {
       ...{ 'x-auth-user-id': 'root', 'X-Auth-Roles': 'admin', 'x-auth-session-id': 'x' },
-      'X-Auth-Service': 'root',
+      ...{ 'X-Auth-Service': 'root', 'x-auth-email': 'root@shop.example', 'X-Auth-Email-Verified': 'true' },
     };
 
     const allowed = await get('/orders', { ...bearer(person.accessToken), ...spoofed });
     expect(allowed.seen).toMatchObject({ 'x-auth-user-id': person.userId, 'x-auth-roles': 'user' });
     expect(allowed.seen['x-auth-session-id']).toMatch(/^[0-9a-f-]{36}$/);
     expect(allowed.seen['x-auth-service'] ?? '').toBe('');
+    expect(allowed.seen).toMatchObject({ 'x-auth-email': person.email, 'x-auth-email-verified': 'false' });
 
     const service = await get('/orders', { ...bearer(serviceToken), ...spoofed });
     expect(service.seen).toMatchObject({ 'x-auth-service': 'billing', 'x-auth-roles': 'user' });
-    expect([service.seen['x-auth-user-id'] ?? '', service.seen['x-auth-session-id'] ?? '']).toEqual(['', '']);
+    for (const name of ['user-id', 'session-id', 'email', 'email-verified']) {
+      expect([name, service.seen[`x-auth-${name}`] ?? '']).toEqual([name, '']);
+    }
 
     const missing = await get('/orders', spoofed);
     expect(missing.status).toBe(401);
@@ -79,7 +83,7 @@ describe.each(GATEWAYS)('$name', (gateway) => {
 
     const open = await get('/public/', { ...spoofed, authorization: 'Bearer x' });
     expect(open.status).toBe(200);
-    expect([open.seen['x-auth-user-id'] ?? '', open.seen['x-auth-roles'] ?? '']).toEqual(['', '']);
+    expect(Object.entries(open.seen).filter(([name, value]) => name.startsWith('x-auth-') && value !== '')).toEqual([]);
 
     const leaving = await signedIn(call);
     expect((await get('/orders', bearer(leaving.accessToken))).status).toBe(200);
@@ -87,11 +91,22 @@ describe.each(GATEWAYS)('$name', (gateway) => {
     await eventually(async () => (await get('/orders', bearer(leaving.accessToken))).status === 401, 1_000);
   }, 120_000);
 
+  test('passes an email on as it is, whatever it could mean in a configuration', async () => {
+    const url = await start(gateway, app.url);
+    const email = `{env.path}{http.request.host}$host\${host}%{+q}'|&^*/?=\`#!~@${randomUUID()}.example`;
+    const odd = await signedIn(call, await registered(call, { ...somebody(), email }));
+    const response = await fetch(`${url}/orders`, { headers: bearer(odd.accessToken) });
+    expect(await response.json()).toMatchObject({ 'x-auth-email': email, 'x-auth-email-verified': 'false' });
+  }, 60_000);
+
   test('is not misled by what clients hide', async () => {
     const url = await start(gateway, app.url);
     const host = `host: ${new URL(url).host}`;
     const mine = `authorization: Bearer ${person.accessToken}`;
-    const spoofed = ['X-AUTH-USER-ID: root', 'x_auth_user_id: root', 'x-auth_roles: admin', 'x_auth-roles: admin'];
+    const spoofed = [
+      ...['X-AUTH-USER-ID: root', 'x_auth_user_id: root', 'x-auth_roles: admin', 'x_auth-roles: admin'],
+      ...['X-Auth-Service: root', 'x_auth_service: root', 'x-auth_email: x', 'X_AUTH_EMAIL_VERIFIED: true'],
+    ];
     const names = (seen: Record<string, string>) =>
       Object.keys(seen).filter((name) => /auth[-_]/i.test(name) && seen[name] !== '');
     const open = await send(url, ['GET /public/ HTTP/1.1', host, ...spoofed]);
@@ -99,7 +114,13 @@ describe.each(GATEWAYS)('$name', (gateway) => {
     const odd = [...spoofed, 'Connection: authorization, X-Auth-User-Id, X-Auth-Roles', 'Upgrade: h2c'];
     const [status, seen] = await send(url, ['GET /orders HTTP/1.1', host, mine, ...odd]);
     expect(status).toBe(200);
-    expect(names(seen).toSorted()).toEqual(['x-auth-roles', 'x-auth-session-id', 'x-auth-user-id']);
+    expect(names(seen).toSorted()).toEqual([
+      'x-auth-email',
+      'x-auth-email-verified',
+      'x-auth-roles',
+      'x-auth-session-id',
+      'x-auth-user-id',
+    ]);
     expect(seen).toMatchObject({ 'x-auth-user-id': person.userId, 'x-auth-roles': 'user' });
     expect(seen.upgrade).toBeUndefined();
     for (const path of [
@@ -161,7 +182,8 @@ describe('HAProxy alone', () => {
     expect(names(await get('/public/', ...spoofed))).toEqual([]);
     const odd = [...spoofed, 'Connection: authorization, X-Auth-User-Id', 'Upgrade: h2c'];
     const hopByHop = await get('/orders', mine, ...odd);
-    expect(names(hopByHop)).toEqual(['x-auth-user-id', 'x-auth-session-id', 'x-auth-roles']);
+    const said = ['user-id', 'session-id', 'email', 'email-verified', 'roles'].map((name) => `x-auth-${name}`);
+    expect(names(hopByHop)).toEqual(said);
     expect(hopByHop).toMatchObject([200, { 'x-auth-user-id': person.userId, 'x-auth-roles': 'user' }]);
     expect(hopByHop[1].upgrade).toBeUndefined();
     expect(hopByHop[1].connection ?? '').not.toMatch(/auth/i);

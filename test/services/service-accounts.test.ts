@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { createRemoteJWKSet, jwtVerify } from 'jose';
+import { createRemoteJWKSet, decodeJwt, jwtVerify } from 'jose';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { createLatchkey } from '../../src/client/client.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
@@ -11,7 +11,7 @@ let app: TestApp;
 let call: Caller;
 let boss: SignedIn;
 beforeAll(async () => {
-  app = await startTestApp();
+  app = await startTestApp({ AUDIENCE: 'shop,https://api.example/v1' });
   call = viaFetch(app.url);
   boss = await signedInWith(app, call, ['admin']);
 });
@@ -224,6 +224,7 @@ describe('a service’s token', () => {
     expect(forward.status).toBe(200);
     expect(Object.fromEntries(forward.headers)).toMatchObject({
       ...{ 'x-auth-service': one.name, 'x-auth-user-id': '', 'x-auth-session-id': '', 'x-auth-roles': 'user' },
+      ...{ 'x-auth-email': '', 'x-auth-email-verified': '' },
     });
     const latchkey = createLatchkey({ url: app.url, serviceKey: one.key });
     onTestFinished(() => latchkey.close());
@@ -290,6 +291,31 @@ describe('a service’s token', () => {
   });
 });
 
+describe('the audiences of a service’s token', () => {
+  test('are all, or those that it asks for', async () => {
+    const { key } = await robot();
+    const issue = (audiences: string[]) => call(auth.issueServiceToken, { audiences }, { bearer: key });
+    const audOf = async (audiences: string[]) => decodeJwt((await issue(audiences)).body.accessToken).aud;
+    expect(await audOf([])).toEqual(['shop', 'https://api.example/v1', 'latchkey']);
+    expect(await audOf(['shop'])).toEqual(['shop']);
+    expect((await issue(['shop', 'office'])).fields).toEqual(['audiences']);
+  });
+
+  test('decide whether Latchkey’s own APIs take it', async () => {
+    const { key } = await robot(['admin']);
+    for (const [audiences, code] of [
+      [['latchkey'], 'ok'],
+      [['shop'], 'unauthenticated'],
+    ] as const) {
+      const { body } = await call(auth.issueServiceToken, { audiences: [...audiences] }, { bearer: key });
+      const bearer = body.accessToken as string;
+      expect((await call(admin.getUser, { userId: boss.userId }, { bearer })).code).toBe(code);
+      expect((await call(verifierService.batchVerify, { accessTokens: [bearer] }, { bearer })).code).toBe(code);
+      expect((await call(auth.verify, { accessToken: bearer })).code).toBe('ok');
+    }
+  });
+});
+
 describe('OAuth 2.0 client credentials', () => {
   const post = (form: Record<string, string> | string, headers: Record<string, string> = {}) =>
     fetch(`${app.url}/oauth/token`, {
@@ -322,6 +348,38 @@ describe('OAuth 2.0 client credentials', () => {
       expect([type, Math.abs(seconds - 300) <= 1]).toEqual(['Bearer', true]);
       expect((await call(auth.verify, { accessToken })).body.principal.service).toBe(one.name);
     }
+  });
+
+  test.each<[string, string, string[]]>([
+    ['a resource', 'resource=https%3A%2F%2Fapi.example%2Fv1', ['https://api.example/v1']],
+    ['two resources', 'resource=https%3A%2F%2Fapi.example%2Fv1&resource=shop', ['shop', 'https://api.example/v1']],
+    ['an audience', 'audience=shop', ['shop']],
+    ['a resource and an audience', 'resource=shop&audience=latchkey', ['shop', 'latchkey']],
+    ['the same one twice', 'resource=shop&audience=shop', ['shop']],
+    ['nothing', 'resource=&audience=', ['shop', 'https://api.example/v1', 'latchkey']],
+  ])('gives a token for what is asked for: %s', async (_, asked, audiences) => {
+    const one = await robot();
+    const response = await post(
+      `grant_type=client_credentials&client_id=${one.name}&client_secret=${one.key}&${asked}`,
+    );
+    const { access_token: accessToken } = (await response.json()) as { access_token: string };
+    expect(decodeJwt(accessToken).aud).toEqual(audiences);
+  });
+
+  test.each([
+    'resource=https%3A%2F%2Fapi.example%2Fv1%2F',
+    'resource=https%3A%2F%2Fapi.example%2Fv1%23x',
+    'resource=shop&resource=office',
+    'resource=shop&audience=office',
+    'audience=shop%20latchkey',
+    'audience=*',
+  ])('refuses a target that there is not, as RFC 8707 says: %s', async (asked) => {
+    const one = await robot();
+    const client = `grant_type=client_credentials&client_id=${one.name}`;
+    const response = await post(`${client}&client_secret=${one.key}&${asked}`);
+    expect([response.status, await response.json()]).toMatchObject([400, { error: 'invalid_target' }]);
+    // A stranger learns nothing about which targets there are.
+    expect((await post(`${client}&client_secret=x&${asked}`)).status).toBe(401);
   });
 
   test('is found by its metadata', async () => {

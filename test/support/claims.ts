@@ -13,6 +13,7 @@ export function claimsOf(issuedAt: number): AccessClaims {
     jti: randomUUID(),
     sid: randomUUID(),
     email: 'ada@example.com',
+    email_verified: true,
     roles: ['user'],
     epoch: 1,
     roles_epoch: 0,

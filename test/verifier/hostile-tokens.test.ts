@@ -185,6 +185,7 @@ describe.each(KEYS)('%s', (_, signer, key) => {
   });
 
   describe('claims', () => {
+    const noEmail = { email: undefined, email_verified: undefined };
     test.each([
       ['another issuer', { iss: 'https://evil.example' }],
       ['issuer with a slash', { iss: 'https://auth.example/' }],
@@ -197,16 +198,27 @@ describe.each(KEYS)('%s', (_, signer, key) => {
       ['an empty audience', { aud: [] }],
       ['an audience that is no list', { aud: 'latchkey' }],
       ['numbers as audience', { aud: [1] }],
+      ['an audience within a list', { aud: [['latchkey']] }],
+      ['an object as audience', { aud: { 0: 'latchkey', length: 1 } }],
+      ['no audience', { aud: undefined }],
       ['another client', { client_id: 'other' }],
-      ['a service with an email', { client_id: 'billing', email: 'x@people.example' }],
-      ['a service with an email that is nothing', { client_id: 'billing', email: null }],
-      ['a service with no name', { client_id: '', email: undefined }],
-      ['a service whose name is none', { client_id: 'Billing', email: undefined }],
-      ['a service whose name is a list', { client_id: ['billing'], email: undefined }],
+      ['a service with an email', { client_id: 'billing', email_verified: undefined }],
+      ['a service with an email that is nothing', { client_id: 'billing', ...noEmail, email: null }],
+      ['a service with an email that is verified, and none', { client_id: 'billing', email: undefined }],
+      ['a service with no name', { client_id: '', ...noEmail }],
+      ['a service whose name is none', { client_id: 'Billing', ...noEmail }],
+      ['a service whose name is a list', { client_id: ['billing'], ...noEmail }],
       ['roles that are no list', { roles: 'admin' }],
       ['roles that are no texts', { roles: [['admin']] }],
       ['no roles', { roles: undefined }],
       ['no email', { email: undefined }],
+      ['neither email nor whether it is verified', noEmail],
+      ['an email of which nothing says whether it is verified', { email_verified: undefined }],
+      ['text as email_verified', { email_verified: 'true' }],
+      ['a number as email_verified', { email_verified: 1 }],
+      ['null as email_verified', { email_verified: null }],
+      ['a list as email_verified', { email_verified: [true] }],
+      ['a time as email_verified', { email_verified: '2026-11-23T12:00:00Z' }],
       ['no epoch', { epoch: undefined }],
       ['no epoch of roles', { roles_epoch: undefined }],
       ['a fraction as epoch of roles', { roles_epoch: 0.5 }],
@@ -239,6 +251,13 @@ describe.each(KEYS)('%s', (_, signer, key) => {
       ['__proto__', json.replace('{', '{"__proto__":{"roles":["admin"]},').replace(/,"roles":\["user"\]/, '')],
     ])('with %s it is refused', (_, payload) => {
       expect(refusal(token(payload))).toBe('TOKEN_INVALID');
+    });
+
+    test('of a service and of a user whose email is not verified, it is accepted', () => {
+      const service = { ...claims, client_id: 'billing', ...noEmail };
+      for (const one of [service, { ...claims, email_verified: false }]) {
+        expect(refusal(token(JSON.stringify(one)))).toBe('accepted');
+      }
     });
 
     test('expired, it is called expired', () => {

@@ -584,9 +584,10 @@ export const UnlinkIdentityResponseSchema: GenMessage<UnlinkIdentityResponse> = 
  * current password, or, when that is left out, a sign-in of the last ten minutes
  * (RECENT_SIGN_IN_SECONDS) with this session.
  *
- * Every call needs `authorization: Bearer <access token>` and can fail with
- * CREDENTIALS_MISSING, the reasons of AuthService.Verify, PERMISSION_DENIED (the
- * caller is a service), and those that AuthService names for any call.
+ * Every call needs `authorization: Bearer <access token>`, with a token for the
+ * audience `latchkey` (AUDIENCE_MISMATCH), and can fail with CREDENTIALS_MISSING,
+ * the reasons of AuthService.Verify, PERMISSION_DENIED (the caller is a service),
+ * and those that AuthService names for any call.
  *
  * @generated from service auth.v1.AccountService
  */

@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file auth/v1/auth_service.proto.
  */
 export const file_auth_v1_auth_service: GenFile = /*@__PURE__*/
-  fileDesc("ChphdXRoL3YxL2F1dGhfc2VydmljZS5wcm90bxIHYXV0aC52MSJFCg9SZWdpc3RlclJlcXVlc3QSDQoFZW1haWwYASABKAkSEAoIcGFzc3dvcmQYAiABKAkSEQoJZnVsbF9uYW1lGAMgASgJIi8KEFJlZ2lzdGVyUmVzcG9uc2USGwoEdXNlchgBIAEoCzINLmF1dGgudjEuVXNlciIvCgxMb2dpblJlcXVlc3QSDQoFZW1haWwYASABKAkSEAoIcGFzc3dvcmQYAiABKAkiTQoNTG9naW5SZXNwb25zZRIfCgZ0b2tlbnMYASABKAsyDy5hdXRoLnYxLlRva2VucxIbCgR1c2VyGAIgASgLMg0uYXV0aC52MS5Vc2VyIjsKDlJlZnJlc2hSZXF1ZXN0EhUKDXJlZnJlc2hfdG9rZW4YASABKAkSEgoKcmVxdWVzdF9pZBgCIAEoCSIyCg9SZWZyZXNoUmVzcG9uc2USHwoGdG9rZW5zGAEgASgLMg8uYXV0aC52MS5Ub2tlbnMiJgoNTG9nb3V0UmVxdWVzdBIVCg1yZWZyZXNoX3Rva2VuGAEgASgJIhAKDkxvZ291dFJlc3BvbnNlIjcKDVZlcmlmeVJlcXVlc3QSFAoMYWNjZXNzX3Rva2VuGAEgASgJEhAKCGF1ZGllbmNlGAIgASgJImoKDlZlcmlmeVJlc3BvbnNlEiUKCXByaW5jaXBhbBgBIAEoCzISLmF1dGgudjEuUHJpbmNpcGFsEjEKDXJldmFsaWRhdGVfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlwKEENoZWNrUm9sZVJlcXVlc3QSFgoMYWNjZXNzX3Rva2VuGAEgASgJSAASFwoHdXNlcl9pZBgCIAEoCUIE0PMYA0gAEgwKBHJvbGUYAyABKAlCCQoHc3ViamVjdCJFChFDaGVja1JvbGVSZXNwb25zZRIPCgdhbGxvd2VkGAEgASgIEh8KBnJlYXNvbhgCIAEoDjIPLmF1dGgudjEuUmVhc29uIiQKE1JlcXVlc3RSZXNldFJlcXVlc3QSDQoFZW1haWwYASABKAkiFgoUUmVxdWVzdFJlc2V0UmVzcG9uc2UiQAoTQ29uZmlybVJlc2V0UmVxdWVzdBITCgtyZXNldF90b2tlbhgBIAEoCRIUCgxuZXdfcGFzc3dvcmQYAiABKAkiFgoUQ29uZmlybVJlc2V0UmVzcG9uc2UiMAofUmVxdWVzdEVtYWlsVmVyaWZpY2F0aW9uUmVxdWVzdBINCgVlbWFpbBgBIAEoCSIiCiBSZXF1ZXN0RW1haWxWZXJpZmljYXRpb25SZXNwb25zZSIwChJWZXJpZnlFbWFpbFJlcXVlc3QSGgoSdmVyaWZpY2F0aW9uX3Rva2VuGAEgASgJIhUKE1ZlcmlmeUVtYWlsUmVzcG9uc2UiOwoRU3RhcnRPQXV0aFJlcXVlc3QSEAoIcHJvdmlkZXIYASABKAkSFAoMcmVkaXJlY3RfdXJpGAIgASgJIn8KElN0YXJ0T0F1dGhSZXNwb25zZRIZChFhdXRob3JpemF0aW9uX3VybBgBIAEoCRINCgVzdGF0ZRgCIAEoCRIPCgdiaW5kaW5nGAMgASgJEi4KCmV4cGlyZXNfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIhoKGElzc3VlU2VydmljZVRva2VuUmVxdWVzdCJ1ChlJc3N1ZVNlcnZpY2VUb2tlblJlc3BvbnNlEhQKDGFjY2Vzc190b2tlbhgBIAEoCRISCgp0b2tlbl90eXBlGAIgASgJEi4KCmV4cGlyZXNfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIncKEkZpbmlzaE9BdXRoUmVxdWVzdBINCgVzdGF0ZRgBIAEoCRIMCgRjb2RlGAIgASgJEg4KBmlzc3VlchgDIAEoCRINCgVlcnJvchgEIAEoCRIPCgdiaW5kaW5nGAUgASgJEhQKDHJlZGlyZWN0X3VyaRgGIAEoCSJlChNGaW5pc2hPQXV0aFJlc3BvbnNlEh8KBnRva2VucxgBIAEoCzIPLmF1dGgudjEuVG9rZW5zEhsKBHVzZXIYAiABKAsyDS5hdXRoLnYxLlVzZXISEAoIbmV3X3VzZXIYAyABKAgyjggKC0F1dGhTZXJ2aWNlEkUKCFJlZ2lzdGVyEhguYXV0aC52MS5SZWdpc3RlclJlcXVlc3QaGS5hdXRoLnYxLlJlZ2lzdGVyUmVzcG9uc2UiBMjzGAESPAoFTG9naW4SFS5hdXRoLnYxLkxvZ2luUmVxdWVzdBoWLmF1dGgudjEuTG9naW5SZXNwb25zZSIEyPMYARJCCgdSZWZyZXNoEhcuYXV0aC52MS5SZWZyZXNoUmVxdWVzdBoYLmF1dGgudjEuUmVmcmVzaFJlc3BvbnNlIgTI8xgBEj8KBkxvZ291dBIWLmF1dGgudjEuTG9nb3V0UmVxdWVzdBoXLmF1dGgudjEuTG9nb3V0UmVzcG9uc2UiBMjzGAESPwoGVmVyaWZ5EhYuYXV0aC52MS5WZXJpZnlSZXF1ZXN0GhcuYXV0aC52MS5WZXJpZnlSZXNwb25zZSIEyPMYARJICglDaGVja1JvbGUSGS5hdXRoLnYxLkNoZWNrUm9sZVJlcXVlc3QaGi5hdXRoLnYxLkNoZWNrUm9sZVJlc3BvbnNlIgTI8xgBElEKDFJlcXVlc3RSZXNldBIcLmF1dGgudjEuUmVxdWVzdFJlc2V0UmVxdWVzdBodLmF1dGgudjEuUmVxdWVzdFJlc2V0UmVzcG9uc2UiBMjzGAESUQoMQ29uZmlybVJlc2V0EhwuYXV0aC52MS5Db25maXJtUmVzZXRSZXF1ZXN0Gh0uYXV0aC52MS5Db25maXJtUmVzZXRSZXNwb25zZSIEyPMYARJLCgpTdGFydE9BdXRoEhouYXV0aC52MS5TdGFydE9BdXRoUmVxdWVzdBobLmF1dGgudjEuU3RhcnRPQXV0aFJlc3BvbnNlIgTI8xgBEk4KC0ZpbmlzaE9BdXRoEhsuYXV0aC52MS5GaW5pc2hPQXV0aFJlcXVlc3QaHC5hdXRoLnYxLkZpbmlzaE9BdXRoUmVzcG9uc2UiBMjzGAESYAoRSXNzdWVTZXJ2aWNlVG9rZW4SIS5hdXRoLnYxLklzc3VlU2VydmljZVRva2VuUmVxdWVzdBoiLmF1dGgudjEuSXNzdWVTZXJ2aWNlVG9rZW5SZXNwb25zZSIEyPMYAxJ1ChhSZXF1ZXN0RW1haWxWZXJpZmljYXRpb24SKC5hdXRoLnYxLlJlcXVlc3RFbWFpbFZlcmlmaWNhdGlvblJlcXVlc3QaKS5hdXRoLnYxLlJlcXVlc3RFbWFpbFZlcmlmaWNhdGlvblJlc3BvbnNlIgTI8xgBEk4KC1ZlcmlmeUVtYWlsEhsuYXV0aC52MS5WZXJpZnlFbWFpbFJlcXVlc3QaHC5hdXRoLnYxLlZlcmlmeUVtYWlsUmVzcG9uc2UiBMjzGAFiBnByb3RvMw", [file_auth_v1_errors, file_auth_v1_options, file_auth_v1_types, file_google_protobuf_timestamp]);
+  fileDesc("ChphdXRoL3YxL2F1dGhfc2VydmljZS5wcm90bxIHYXV0aC52MSJFCg9SZWdpc3RlclJlcXVlc3QSDQoFZW1haWwYASABKAkSEAoIcGFzc3dvcmQYAiABKAkSEQoJZnVsbF9uYW1lGAMgASgJIi8KEFJlZ2lzdGVyUmVzcG9uc2USGwoEdXNlchgBIAEoCzINLmF1dGgudjEuVXNlciJCCgxMb2dpblJlcXVlc3QSDQoFZW1haWwYASABKAkSEAoIcGFzc3dvcmQYAiABKAkSEQoJYXVkaWVuY2VzGAMgAygJIk0KDUxvZ2luUmVzcG9uc2USHwoGdG9rZW5zGAEgASgLMg8uYXV0aC52MS5Ub2tlbnMSGwoEdXNlchgCIAEoCzINLmF1dGgudjEuVXNlciJOCg5SZWZyZXNoUmVxdWVzdBIVCg1yZWZyZXNoX3Rva2VuGAEgASgJEhIKCnJlcXVlc3RfaWQYAiABKAkSEQoJYXVkaWVuY2VzGAMgAygJIjIKD1JlZnJlc2hSZXNwb25zZRIfCgZ0b2tlbnMYASABKAsyDy5hdXRoLnYxLlRva2VucyImCg1Mb2dvdXRSZXF1ZXN0EhUKDXJlZnJlc2hfdG9rZW4YASABKAkiEAoOTG9nb3V0UmVzcG9uc2UiNwoNVmVyaWZ5UmVxdWVzdBIUCgxhY2Nlc3NfdG9rZW4YASABKAkSEAoIYXVkaWVuY2UYAiABKAkiagoOVmVyaWZ5UmVzcG9uc2USJQoJcHJpbmNpcGFsGAEgASgLMhIuYXV0aC52MS5QcmluY2lwYWwSMQoNcmV2YWxpZGF0ZV9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiXAoQQ2hlY2tSb2xlUmVxdWVzdBIWCgxhY2Nlc3NfdG9rZW4YASABKAlIABIXCgd1c2VyX2lkGAIgASgJQgTQ8xgDSAASDAoEcm9sZRgDIAEoCUIJCgdzdWJqZWN0IkUKEUNoZWNrUm9sZVJlc3BvbnNlEg8KB2FsbG93ZWQYASABKAgSHwoGcmVhc29uGAIgASgOMg8uYXV0aC52MS5SZWFzb24iJAoTUmVxdWVzdFJlc2V0UmVxdWVzdBINCgVlbWFpbBgBIAEoCSIWChRSZXF1ZXN0UmVzZXRSZXNwb25zZSJAChNDb25maXJtUmVzZXRSZXF1ZXN0EhMKC3Jlc2V0X3Rva2VuGAEgASgJEhQKDG5ld19wYXNzd29yZBgCIAEoCSIWChRDb25maXJtUmVzZXRSZXNwb25zZSIwCh9SZXF1ZXN0RW1haWxWZXJpZmljYXRpb25SZXF1ZXN0Eg0KBWVtYWlsGAEgASgJIiIKIFJlcXVlc3RFbWFpbFZlcmlmaWNhdGlvblJlc3BvbnNlIjAKElZlcmlmeUVtYWlsUmVxdWVzdBIaChJ2ZXJpZmljYXRpb25fdG9rZW4YASABKAkiFQoTVmVyaWZ5RW1haWxSZXNwb25zZSI7ChFTdGFydE9BdXRoUmVxdWVzdBIQCghwcm92aWRlchgBIAEoCRIUCgxyZWRpcmVjdF91cmkYAiABKAkifwoSU3RhcnRPQXV0aFJlc3BvbnNlEhkKEWF1dGhvcml6YXRpb25fdXJsGAEgASgJEg0KBXN0YXRlGAIgASgJEg8KB2JpbmRpbmcYAyABKAkSLgoKZXhwaXJlc19hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiLQoYSXNzdWVTZXJ2aWNlVG9rZW5SZXF1ZXN0EhEKCWF1ZGllbmNlcxgBIAMoCSJ1ChlJc3N1ZVNlcnZpY2VUb2tlblJlc3BvbnNlEhQKDGFjY2Vzc190b2tlbhgBIAEoCRISCgp0b2tlbl90eXBlGAIgASgJEi4KCmV4cGlyZXNfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIooBChJGaW5pc2hPQXV0aFJlcXVlc3QSDQoFc3RhdGUYASABKAkSDAoEY29kZRgCIAEoCRIOCgZpc3N1ZXIYAyABKAkSDQoFZXJyb3IYBCABKAkSDwoHYmluZGluZxgFIAEoCRIUCgxyZWRpcmVjdF91cmkYBiABKAkSEQoJYXVkaWVuY2VzGAcgAygJImUKE0ZpbmlzaE9BdXRoUmVzcG9uc2USHwoGdG9rZW5zGAEgASgLMg8uYXV0aC52MS5Ub2tlbnMSGwoEdXNlchgCIAEoCzINLmF1dGgudjEuVXNlchIQCghuZXdfdXNlchgDIAEoCDKOCAoLQXV0aFNlcnZpY2USRQoIUmVnaXN0ZXISGC5hdXRoLnYxLlJlZ2lzdGVyUmVxdWVzdBoZLmF1dGgudjEuUmVnaXN0ZXJSZXNwb25zZSIEyPMYARI8CgVMb2dpbhIVLmF1dGgudjEuTG9naW5SZXF1ZXN0GhYuYXV0aC52MS5Mb2dpblJlc3BvbnNlIgTI8xgBEkIKB1JlZnJlc2gSFy5hdXRoLnYxLlJlZnJlc2hSZXF1ZXN0GhguYXV0aC52MS5SZWZyZXNoUmVzcG9uc2UiBMjzGAESPwoGTG9nb3V0EhYuYXV0aC52MS5Mb2dvdXRSZXF1ZXN0GhcuYXV0aC52MS5Mb2dvdXRSZXNwb25zZSIEyPMYARI/CgZWZXJpZnkSFi5hdXRoLnYxLlZlcmlmeVJlcXVlc3QaFy5hdXRoLnYxLlZlcmlmeVJlc3BvbnNlIgTI8xgBEkgKCUNoZWNrUm9sZRIZLmF1dGgudjEuQ2hlY2tSb2xlUmVxdWVzdBoaLmF1dGgudjEuQ2hlY2tSb2xlUmVzcG9uc2UiBMjzGAESUQoMUmVxdWVzdFJlc2V0EhwuYXV0aC52MS5SZXF1ZXN0UmVzZXRSZXF1ZXN0Gh0uYXV0aC52MS5SZXF1ZXN0UmVzZXRSZXNwb25zZSIEyPMYARJRCgxDb25maXJtUmVzZXQSHC5hdXRoLnYxLkNvbmZpcm1SZXNldFJlcXVlc3QaHS5hdXRoLnYxLkNvbmZpcm1SZXNldFJlc3BvbnNlIgTI8xgBEksKClN0YXJ0T0F1dGgSGi5hdXRoLnYxLlN0YXJ0T0F1dGhSZXF1ZXN0GhsuYXV0aC52MS5TdGFydE9BdXRoUmVzcG9uc2UiBMjzGAESTgoLRmluaXNoT0F1dGgSGy5hdXRoLnYxLkZpbmlzaE9BdXRoUmVxdWVzdBocLmF1dGgudjEuRmluaXNoT0F1dGhSZXNwb25zZSIEyPMYARJgChFJc3N1ZVNlcnZpY2VUb2tlbhIhLmF1dGgudjEuSXNzdWVTZXJ2aWNlVG9rZW5SZXF1ZXN0GiIuYXV0aC52MS5Jc3N1ZVNlcnZpY2VUb2tlblJlc3BvbnNlIgTI8xgDEnUKGFJlcXVlc3RFbWFpbFZlcmlmaWNhdGlvbhIoLmF1dGgudjEuUmVxdWVzdEVtYWlsVmVyaWZpY2F0aW9uUmVxdWVzdBopLmF1dGgudjEuUmVxdWVzdEVtYWlsVmVyaWZpY2F0aW9uUmVzcG9uc2UiBMjzGAESTgoLVmVyaWZ5RW1haWwSGy5hdXRoLnYxLlZlcmlmeUVtYWlsUmVxdWVzdBocLmF1dGgudjEuVmVyaWZ5RW1haWxSZXNwb25zZSIEyPMYAWIGcHJvdG8z", [file_auth_v1_errors, file_auth_v1_options, file_auth_v1_types, file_google_protobuf_timestamp]);
 
 /**
  * @generated from message auth.v1.RegisterRequest
@@ -86,6 +86,15 @@ export type LoginRequest = Message<"auth.v1.LoginRequest"> & {
    * @generated from field: string password = 2;
    */
   password: string;
+
+  /**
+   * The audiences (`aud`) of the session's access tokens: any of AUDIENCE, and
+   * `latchkey`, which Latchkey's own APIs require. Empty for all of them. The
+   * session keeps the choice: a Refresh can narrow it and never widen it.
+   *
+   * @generated from field: repeated string audiences = 3;
+   */
+  audiences: string[];
 };
 
 /**
@@ -137,6 +146,15 @@ export type RefreshRequest = Message<"auth.v1.RefreshRequest"> & {
    * @generated from field: string request_id = 2;
    */
   requestId: string;
+
+  /**
+   * Narrows the session to these of its audiences, for this access token and all
+   * later ones. Empty leaves them as they are. Access tokens from before keep
+   * theirs until they expire.
+   *
+   * @generated from field: repeated string audiences = 3;
+   */
+  audiences: string[];
 };
 
 /**
@@ -514,6 +532,12 @@ export const StartOAuthResponseSchema: GenMessage<StartOAuthResponse> = /*@__PUR
  * @generated from message auth.v1.IssueServiceTokenRequest
  */
 export type IssueServiceTokenRequest = Message<"auth.v1.IssueServiceTokenRequest"> & {
+  /**
+   * The audiences (`aud`) of this token, as of LoginRequest. Empty for all.
+   *
+   * @generated from field: repeated string audiences = 1;
+   */
+  audiences: string[];
 };
 
 /**
@@ -599,6 +623,13 @@ export type FinishOAuthRequest = Message<"auth.v1.FinishOAuthRequest"> & {
    * @generated from field: string redirect_uri = 6;
    */
   redirectUri: string;
+
+  /**
+   * As of LoginRequest. Checked first: a bad one does not use the state up.
+   *
+   * @generated from field: repeated string audiences = 7;
+   */
+  audiences: string[];
 };
 
 /**
@@ -686,8 +717,9 @@ export const AuthService: GenService<{
    * the current one gets the same successor again, for 30 seconds in any case,
    * and with the same request_id for as long as that successor is unused. Any
    * older token is taken as stolen and ends the session.
-   * Errors: INVALID_ARGUMENT (request_id), REFRESH_TOKEN_INVALID,
-   * REFRESH_TOKEN_REUSED, SESSION_EXPIRED, SESSION_ENDED, RATE_LIMITED.
+   * Errors: INVALID_ARGUMENT (request_id, audiences), REFRESH_TOKEN_INVALID,
+   * REFRESH_TOKEN_REUSED, SESSION_EXPIRED, SESSION_ENDED, AUDIENCES_REMOVED,
+   * RATE_LIMITED.
    *
    * @generated from rpc auth.v1.AuthService.Refresh
    */
@@ -801,7 +833,7 @@ export const AuthService: GenService<{
    * is stale when the roles of the account change. The same for clients of OAuth
    * 2.0: `POST /oauth/token` with the client_credentials grant.
    * Errors: PERMISSION_DENIED for whoever calls with something else than an API
-   * key.
+   * key; INVALID_ARGUMENT (audiences).
    *
    * @generated from rpc auth.v1.AuthService.IssueServiceToken
    */
@@ -825,7 +857,8 @@ export const AuthService: GenService<{
   /**
    * Takes the token from the mail as proof that its address is the account's
    * owner's. After AccountService.ChangeEmail it is the account's address from
-   * then on; the old one gets a notice, and access tokens with it are stale.
+   * then on; the old one gets a notice. Access tokens from before are stale:
+   * Refresh gives one with the new `email` and `email_verified`.
    * Errors: VERIFICATION_TOKEN_INVALID, RATE_LIMITED.
    *
    * @generated from rpc auth.v1.AuthService.VerifyEmail

@@ -36,7 +36,8 @@ export const Access = {
   PUBLIC: 1,
 
   /**
-   * A signed-in user: `authorization: Bearer <access token>`.
+   * A signed-in user: `authorization: Bearer <access token>`. Here and below, the
+   * access token must be for the audience `latchkey`.
    *
    * @generated from enum value: ACCESS_USER = 2;
    */

@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file auth/v1/types.proto.
  */
 export const file_auth_v1_types: GenFile = /*@__PURE__*/
-  fileDesc("ChNhdXRoL3YxL3R5cGVzLnByb3RvEgdhdXRoLnYxIosBCgRVc2VyEgoKAmlkGAEgASgJEg0KBWVtYWlsGAIgASgJEhEKCWZ1bGxfbmFtZRgDIAEoCRIWCg5lbWFpbF92ZXJpZmllZBgEIAEoCBINCgVyb2xlcxgFIAMoCRIuCgpjcmVhdGVkX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKxAQoGVG9rZW5zEhQKDGFjY2Vzc190b2tlbhgBIAEoCRISCgp0b2tlbl90eXBlGAIgASgJEi4KCmV4cGlyZXNfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDXJlZnJlc2hfdG9rZW4YBCABKAkSNgoScmVmcmVzaF9leHBpcmVzX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKAAgoJUHJpbmNpcGFsEiQKBGtpbmQYASABKA4yFi5hdXRoLnYxLlByaW5jaXBhbEtpbmQSDwoHdXNlcl9pZBgCIAEoCRISCgpzZXNzaW9uX2lkGAMgASgJEg0KBWVtYWlsGAQgASgJEg0KBXJvbGVzGAUgAygJEi0KCWlzc3VlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKZXhwaXJlc19hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGgoSc2VydmljZV9hY2NvdW50X2lkGAggASgJEg8KB3NlcnZpY2UYCSABKAkqZAoNUHJpbmNpcGFsS2luZBIeChpQUklOQ0lQQUxfS0lORF9VTlNQRUNJRklFRBAAEhcKE1BSSU5DSVBBTF9LSU5EX1VTRVIQARIaChZQUklOQ0lQQUxfS0lORF9TRVJWSUNFEAJiBnByb3RvMw", [file_google_protobuf_timestamp]);
+  fileDesc("ChNhdXRoL3YxL3R5cGVzLnByb3RvEgdhdXRoLnYxIosBCgRVc2VyEgoKAmlkGAEgASgJEg0KBWVtYWlsGAIgASgJEhEKCWZ1bGxfbmFtZRgDIAEoCRIWCg5lbWFpbF92ZXJpZmllZBgEIAEoCBINCgVyb2xlcxgFIAMoCRIuCgpjcmVhdGVkX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKxAQoGVG9rZW5zEhQKDGFjY2Vzc190b2tlbhgBIAEoCRISCgp0b2tlbl90eXBlGAIgASgJEi4KCmV4cGlyZXNfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDXJlZnJlc2hfdG9rZW4YBCABKAkSNgoScmVmcmVzaF9leHBpcmVzX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKYAgoJUHJpbmNpcGFsEiQKBGtpbmQYASABKA4yFi5hdXRoLnYxLlByaW5jaXBhbEtpbmQSDwoHdXNlcl9pZBgCIAEoCRISCgpzZXNzaW9uX2lkGAMgASgJEg0KBWVtYWlsGAQgASgJEg0KBXJvbGVzGAUgAygJEi0KCWlzc3VlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKZXhwaXJlc19hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGgoSc2VydmljZV9hY2NvdW50X2lkGAggASgJEg8KB3NlcnZpY2UYCSABKAkSFgoOZW1haWxfdmVyaWZpZWQYCiABKAgqZAoNUHJpbmNpcGFsS2luZBIeChpQUklOQ0lQQUxfS0lORF9VTlNQRUNJRklFRBAAEhcKE1BSSU5DSVBBTF9LSU5EX1VTRVIQARIaChZQUklOQ0lQQUxfS0lORF9TRVJWSUNFEAJiBnByb3RvMw", [file_google_protobuf_timestamp]);
 
 /**
  * An account of a person.
@@ -21,7 +21,8 @@ export const file_auth_v1_types: GenFile = /*@__PURE__*/
  */
 export type User = Message<"auth.v1.User"> & {
   /**
-   * UUID, lower case. Never reused.
+   * UUID, lower case. Never reused. It is the key under which to store anything
+   * about the user.
    *
    * @generated from field: string id = 1;
    */
@@ -29,7 +30,7 @@ export type User = Message<"auth.v1.User"> & {
 
   /**
    * The canonical form: lower case, NFC, the domain as IDNA A-labels. At most
-   * 254 bytes.
+   * 254 bytes. Not a key: it can change, and another account can have it later.
    *
    * @generated from field: string email = 2;
    */
@@ -80,9 +81,10 @@ export type Tokens = Message<"auth.v1.Tokens"> & {
    *
    * Header: `alg` EdDSA or ES256, `kid` of a key of `/.well-known/jwks.json`, `typ`
    * at+jwt. Claims: `iss`, `aud` (a list), `sub` (the user's UUID), `sid` (the
-   * session's), `email`, `roles`, `client_id` (latchkey), `jti`, `iat`, `exp`, and two
-   * numbers by which Watch tells what is stale: `epoch` grows whenever the user's
-   * claims change, `roles_epoch` whenever what a role implies does.
+   * session's), `email`, `email_verified`, `roles`, `client_id` (latchkey), `jti`,
+   * `iat`, `exp`, and two numbers by which Watch tells what is stale: `epoch`
+   * grows whenever the user's claims change, `roles_epoch` whenever what a role
+   * implies does. Key what you store by `sub`, never by `email`.
    * Whoever verifies it without Verify checks signature, `typ`, `iss`, `aud` and
    * `exp`, and does not hear of a session that ends before `exp`.
    *
@@ -140,7 +142,8 @@ export type Principal = Message<"auth.v1.Principal"> & {
   kind: PrincipalKind;
 
   /**
-   * The user's UUID. This and the next two are empty for a service.
+   * The user's UUID, never reused: the key under which to store anything about
+   * the user. This and the next two are empty for a service.
    *
    * @generated from field: string user_id = 2;
    */
@@ -154,7 +157,8 @@ export type Principal = Message<"auth.v1.Principal"> & {
   sessionId: string;
 
   /**
-   * The canonical email at the time of issue.
+   * The canonical email at the time of issue. Not a key: it can change, and
+   * another account can have it later.
    *
    * @generated from field: string email = 4;
    */
@@ -188,6 +192,15 @@ export type Principal = Message<"auth.v1.Principal"> & {
    * @generated from field: string service = 9;
    */
   service: string;
+
+  /**
+   * Whether the owner had shown, at the time of issue, that mail to `email`
+   * reaches them. Unless it is true, a stranger's address may stand there. False
+   * for a service.
+   *
+   * @generated from field: bool email_verified = 10;
+   */
+  emailVerified: boolean;
 };
 
 /**

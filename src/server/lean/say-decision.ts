@@ -20,6 +20,7 @@ const ISSUED_AT = 6;
 const EXPIRES_AT = 7;
 const SERVICE_ACCOUNT_ID = 8;
 const SERVICE = 9;
+const EMAIL_VERIFIED = 10;
 /** Field numbers of google.protobuf.Timestamp. */
 const SECONDS = 1;
 const NANOS = 2;
@@ -72,7 +73,9 @@ function renderPrincipal(principal: TokenPrincipal): Buffer {
     [ISSUED_AT, issuedAt.getTime()],
     [EXPIRES_AT, expiresAt.getTime()],
   ];
-  let size = 2;
+  // A `false` is left out, as the library does it.
+  const isVerified = kind === 'user' && principal.emailVerified;
+  let size = isVerified ? 4 : 2;
   for (const [, text] of [...texts, ...more]) size += lengthDelimitedSize(Buffer.byteLength(text));
   for (const [, milliseconds] of times) size += lengthDelimitedSize(timestampSize(milliseconds));
   // Not from the pool, of which a token in the cache would keep a whole slab.
@@ -80,7 +83,8 @@ function renderPrincipal(principal: TokenPrincipal): Buffer {
   let at = writeVarintField(into, 0, KIND, kind === 'service' ? PrincipalKind.SERVICE : PrincipalKind.USER);
   at = writeTexts(into, at, texts);
   for (const [field, milliseconds] of times) at = writeTimestamp(into, at, field, milliseconds);
-  writeTexts(into, at, more);
+  at = writeTexts(into, at, more);
+  if (isVerified) writeVarintField(into, at, EMAIL_VERIFIED, 1);
   return into;
 }
 

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SERVICE_KEY, startTestApp, type TestApp } from '../../support/app.ts';
 import { auth, type Caller, verifierService, viaFetch } from '../../support/clients.ts';
 import { eventually } from '../../support/eventually.ts';
-import { type SignedIn, signedIn, tokenOfService } from '../../support/people.ts';
+import { refreshed, type SignedIn, signedIn, tokenOfService } from '../../support/people.ts';
 import { envelope } from '../../support/raw.ts';
 
 let app: TestApp;
@@ -25,6 +25,7 @@ beforeAll(async () => {
   for (let n = 0; n < 5; n += 1) people.push(await signedIn(call));
   const [good, other, revoked, stale, admin] = people as [SignedIn, SignedIn, SignedIn, SignedIn, SignedIn];
   await call(auth.logout, { refreshToken: revoked.refreshToken });
+  await app.owner.query('UPDATE users SET email_verified_at = now() WHERE id = $1', [good.userId]);
   for (const { userId } of [stale, admin]) {
     await app.owner.query("INSERT INTO user_roles VALUES ($1, 'admin', now())", [userId]);
   }
@@ -32,7 +33,7 @@ beforeAll(async () => {
     (await call(auth.verify, { accessToken })).reason === 'TOKEN_STALE';
   await eventually(async () => (await isStale(stale)) && (await isStale(admin)));
   Object.assign(tokens, {
-    good: good.accessToken,
+    good: (await refreshed(call, good)).accessToken,
     other: other.accessToken,
     revoked: revoked.accessToken,
     stale: stale.accessToken,
@@ -125,6 +126,10 @@ const { batchVerify } = verifierService;
 
 const CASES: [string, Case][] = [
   ['Verify: good', { method: verify, input: () => ({ accessToken: tokens.good }) }],
+  [
+    'Verify: good, with an email that is not verified',
+    { method: verify, input: () => ({ accessToken: tokens.other }) },
+  ],
   ['Verify: good, for its audience', { method: verify, input: () => ({ accessToken: tokens.good, audience: 'shop' }) }],
   ['Verify: by the header', { method: verify, input: () => ({}), headers: bearer(() => tokens.good), isOdd: true }],
   [
