@@ -6,13 +6,13 @@ type Values = Record<string, string | undefined>;
 
 /** Everything that ALLOW_CLEARTEXT can name. */
 export const CLEARTEXT_NAMES = ['smtp', 'redis', 'postgres', 'public-url', 'issuer', 'metrics', 'otlp'] as const;
-export type CleartextName = (typeof CLEARTEXT_NAMES)[number];
+type CleartextName = (typeof CLEARTEXT_NAMES)[number];
 
 const DATABASE_KEYS = ['DATABASE_URL', 'MIGRATION_DATABASE_URL', 'DATABASE_LISTEN_URL'];
 /** Parameters of SMTP_URL that neither weaken TLS nor skip the login. */
 const HARMLESS_SMTP_PARAMETERS = ['name', 'tls.servername'];
 const CONNECTION_PROBLEMS: Partial<Record<ConnectionSecurity, string>> = {
-  cleartext: 'allows a connection to Postgres in cleartext: add sslmode=verify-full',
+  cleartext: 'allows a connection to Postgres in cleartext: use sslmode=verify-full',
   unverified: 'does not verify the Postgres server: use sslmode=verify-full, and sslrootcert=<file> for a private CA',
   unusable: 'has TLS parameters that contradict each other, or names a file that cannot be read',
 };
