@@ -165,7 +165,7 @@ async function startWorkerPart(base: Base, started: AsyncDisposableStack): Promi
   started.defer(() => redis.disconnect());
   const queues = openQueues(config.REDIS_URL, retry, onQueueError);
   started.defer(() => within(FORCED_CLOSE_MS, queues.close()));
-  const mailer = openMailer(config.SMTP_URL, config.MAIL_FROM);
+  const mailer = openMailer(config.SMTP_URL, config.MAIL_FROM, config.mailSecurity);
   started.defer(() => mailer.close());
   metrics.watchOutbox(() => store.outbox.backlog(now()));
   const worker = await startWorker(
