@@ -1,6 +1,6 @@
+import { mailAttempts } from '../auth/mail-attempts.ts';
 import { type Attempt, throttle } from '../auth/throttle.ts';
 import type { Deps } from '../deps.ts';
-import { accountHash } from '../domain/account-hash.ts';
 import type { Call } from '../domain/call.ts';
 import { audit, mail } from '../domain/effect.ts';
 import { parseEmail } from '../domain/email.ts';
@@ -22,7 +22,7 @@ export async function changeEmail(
   parseFields({ new_email: () => (email === user.email ? invalid('is the address of this account') : email) });
   const attempts: Attempt[] = [
     { limit: 'CHANGE_EMAIL_USER', key: userId },
-    { limit: 'REQUEST_VERIFICATION_ACCOUNT', key: accountHash(email, deps.purposeKeys.accountHash) },
+    ...mailAttempts('REQUEST_VERIFICATION_ACCOUNT', email, deps.purposeKeys, call),
   ];
   await throttle(deps, attempts, { userId, sessionId }, call);
   await deps.store.outbox.write(deps.now(), [
