@@ -6,6 +6,7 @@ import { audit, mail } from '../domain/effect.ts';
 import { parseEmail } from '../domain/email.ts';
 import { invalid, parseFields } from '../domain/parse-fields.ts';
 import type { UserPrincipal } from '../domain/principal.ts';
+import { countChange } from './count-change.ts';
 import { type PresenceDeps, provePresence } from './prove-presence.ts';
 
 export type ChangeEmailInput = { principal: UserPrincipal; newEmail: string; currentPassword: string };
@@ -18,6 +19,7 @@ export async function changeEmail(
 ): Promise<void> {
   const { userId, sessionId } = input.principal;
   const { new_email: email } = parseFields({ new_email: () => parseEmail(input.newEmail) });
+  await countChange(deps, input.principal, call);
   const { user, passwordEpoch } = await provePresence(deps, input.principal, input.currentPassword, call);
   parseFields({ new_email: () => (email === user.email ? invalid('is the address of this account') : email) });
   const attempts: Attempt[] = [
