@@ -4,7 +4,7 @@ import type { Redis } from 'ioredis';
 import { RateLimiterMemory, RateLimiterRedis, type RateLimiterRes } from 'rate-limiter-flexible';
 import type { Limit } from './limits.ts';
 
-export type Counted = { count: number; msLeft: number };
+type Counted = { count: number; msLeft: number };
 
 export type Counter = {
   store: 'redis' | 'process';

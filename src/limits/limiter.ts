@@ -5,7 +5,7 @@ import { type Counter, processCounter, redisCounter } from './counters.ts';
 import { isBudget, type Limit, type LimitName } from './limits.ts';
 import { bucketsOf, type Taken, takeFrom } from './take-from.ts';
 
-export type Outcome = 'allowed' | 'refused' | 'exceeded';
+type Outcome = 'allowed' | 'refused' | 'exceeded';
 
 export type Limiter = {
   /**
