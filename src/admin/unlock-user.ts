@@ -39,6 +39,7 @@ export async function unlockUser(
       ['LOGIN_ACCOUNT', hash],
       ['REQUEST_RESET_ACCOUNT', mailbox],
       ['REQUEST_VERIFICATION_ACCOUNT', mailbox],
+      ['NOTICE_ACCOUNT', mailbox],
       ...(address === '' ? [] : [['LOGIN_PAIR', `${hash}:${networkOf(address)}`] satisfies Count]),
     ];
   });

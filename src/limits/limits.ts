@@ -22,15 +22,15 @@ export const LIMITS = {
   LOGIN_PAIR: { points: 5, windowSeconds: 900 },
   /** `<network>`: failed sign-ins from one network, whatever the account. */
   LOGIN_NETWORK: { points: 100, windowSeconds: 900 },
-  /** `all`: sign-ins begun, by Login and StartOAuth, failed or not. A hundred a second occupy two or three cores with hashing. */
+  /** `all`: sign-ins begun, by Login and StartOAuth, failed or not. A hundred a second, which two or three cores can hash. */
   GLOBAL_SIGN_INS: { points: 6000, windowSeconds: 60 },
   /** `<network>`: new accounts, and attempts at one. */
   REGISTER_NETWORK: { points: 60, windowSeconds: 3600 },
   /** `<mailbox>`: attempts to register an address. Each sends a mail where addresses must be verified, and its account can send more. */
   REGISTER_ACCOUNT: { points: 5, windowSeconds: 3600 },
-  /** `all`: attempts to register, and accounts opened by a first sign-in at a provider. Ten a second is a campaign's best minute. */
+  /** `all`: attempts to register, and accounts opened by a first sign-in at a provider. Ten a second, which few products reach. */
   GLOBAL_SIGN_UPS: { points: 600, windowSeconds: 60 },
-  /** `all`: mails that calls asked for. Twenty a second is near what a mail provider takes from one sender. */
+  /** `all`: mails that calls asked for. Twenty a second; a mail provider that accepts fewer is the reason to lower it. */
   GLOBAL_MAILS: { points: 1200, windowSeconds: 60 },
   /**
    * `<domain>:<widest network>`: mails that calls from one network (/24, /48) asked for to one recipient domain, of every kind.
@@ -40,7 +40,7 @@ export const LIMITS = {
   MAIL_DOMAIN: { points: 300, windowSeconds: 3600 },
   /** `<domain>`: the same from every network. A budget, which tightens MAIL_DOMAIN; only a big mail provider receives as many in a quiet hour. */
   GLOBAL_MAIL_DOMAIN: { points: 6000, windowSeconds: 3600 },
-  /** `<mailbox>`: changed passwords of accounts whose address nobody has verified: their notices may go to a stranger. */
+  /** `<mailbox>`: changed passwords of accounts with an unverified address, whose notices may go to a stranger. A reset verifies it. */
   NOTICE_ACCOUNT: { points: 10, windowSeconds: 3600 },
   /** `<network>`: refresh tokens that nobody was given. Genuine ones are not counted: a back end sends those of all its users. */
   REFRESH_NETWORK: { points: 100, windowSeconds: 900 },
