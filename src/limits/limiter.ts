@@ -9,7 +9,7 @@ type Outcome = 'allowed' | 'refused' | 'exceeded';
 
 export type Limiter = {
   /**
-   * Counts one attempt, atomically, and returns whether it may go on. Never throws for a missing Redis.
+   * Counts one attempt, atomically in each bucket, and returns whether it may go on. Never throws for a missing Redis.
    * @param key of a limit by network: the client's address, each network of which is counted
    * @param tightenedForMs for how long yet a budget is exceeded, which leaves a quarter of the points; 0 leaves them all
    */
