@@ -17,6 +17,7 @@ import { derivePurposeKeys } from './keys/purpose-keys.ts';
 import { createServiceKeys } from './keys/service-keys.ts';
 import { loadSigningKeys } from './keys/signing-keys.ts';
 import { createLimiter } from './limits/limiter.ts';
+import { createSessionUsers } from './limits/session-users.ts';
 import { createProviders } from './oauth/providers.ts';
 import { isCommonPassword } from './passwords/common-passwords.ts';
 import { createHashQueue } from './passwords/hash-queue.ts';
@@ -267,6 +268,7 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
     denials,
     apiKeys,
     limiter: traced('limiter', limiter),
+    sessionUsers: createSessionUsers(),
     hasher: traced('hasher', hasher),
     verifier,
     changeFeed,

@@ -1,11 +1,12 @@
+import { mailAttempts } from '../auth/mail-attempts.ts';
 import { type Attempt, throttle } from '../auth/throttle.ts';
 import type { Deps } from '../deps.ts';
-import { accountHash } from '../domain/account-hash.ts';
 import type { Call } from '../domain/call.ts';
 import { audit, mail } from '../domain/effect.ts';
 import { parseEmail } from '../domain/email.ts';
 import { invalid, parseFields } from '../domain/parse-fields.ts';
 import type { UserPrincipal } from '../domain/principal.ts';
+import { countChange } from './count-change.ts';
 import { type PresenceDeps, provePresence } from './prove-presence.ts';
 
 export type ChangeEmailInput = { principal: UserPrincipal; newEmail: string; currentPassword: string };
@@ -18,11 +19,12 @@ export async function changeEmail(
 ): Promise<void> {
   const { userId, sessionId } = input.principal;
   const { new_email: email } = parseFields({ new_email: () => parseEmail(input.newEmail) });
+  await countChange(deps, input.principal, call);
   const { user, passwordEpoch } = await provePresence(deps, input.principal, input.currentPassword, call);
   parseFields({ new_email: () => (email === user.email ? invalid('is the address of this account') : email) });
   const attempts: Attempt[] = [
     { limit: 'CHANGE_EMAIL_USER', key: userId },
-    { limit: 'REQUEST_VERIFICATION_ACCOUNT', key: accountHash(email, deps.purposeKeys.accountHash) },
+    ...mailAttempts('REQUEST_VERIFICATION_ACCOUNT', email, deps.purposeKeys, call),
   ];
   await throttle(deps, attempts, { userId, sessionId }, call);
   await deps.store.outbox.write(deps.now(), [

@@ -1,17 +1,19 @@
-import { throttle } from '../auth/throttle.ts';
+import { type Attempt, throttle } from '../auth/throttle.ts';
 import type { Deps } from '../deps.ts';
+import { mailboxHash } from '../domain/account-hash.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit, mail } from '../domain/effect.ts';
 import { InvalidValue, parseFields } from '../domain/parse-fields.ts';
 import { type Password, type PasswordPolicy, parseNewPassword, parsePresentedPassword } from '../domain/password.ts';
 import type { UserPrincipal } from '../domain/principal.ts';
+import type { Credentials } from '../store/users.ts';
 
 export type ChangePasswordInput = { principal: UserPrincipal; currentPassword: string; newPassword: string };
 
 /** @throws AuthError PASSWORD_WRONG when the current password is wrong, or was changed meanwhile */
 export async function changePassword(
-  deps: Pick<Deps, 'store' | 'changeFeed' | 'limiter' | 'hasher' | 'passwordPolicy' | 'now'>,
+  deps: Pick<Deps, 'store' | 'changeFeed' | 'limiter' | 'hasher' | 'passwordPolicy' | 'purposeKeys' | 'now'>,
   input: ChangePasswordInput,
   call: Call,
 ): Promise<void> {
@@ -23,7 +25,7 @@ export async function changePassword(
     current_password: () => parsePresentedPassword(input.currentPassword),
     new_password: () => parseOtherPassword(input, deps.passwordPolicy, [found.user.email, found.user.fullName]),
   });
-  const permit = await throttle(deps, [{ limit: 'CHANGE_PASSWORD_USER', key: userId }], { userId, sessionId }, call);
+  const permit = await throttle(deps, changeAttempts(deps, found.user), { userId, sessionId }, call);
   const matches = await permit.unlessItThrows(() => hasher.verify(found.passwordHash, current, call.signal));
   if (!matches) throw new AuthError('PASSWORD_WRONG');
 
@@ -35,6 +37,16 @@ export async function changePassword(
   ]);
   if (!changed) throw new AuthError('PASSWORD_WRONG');
   await deps.changeFeed.catchUp();
+}
+
+/** The notice of a success goes to the address, which is a stranger's choice until it is verified. */
+function changeAttempts(
+  { purposeKeys }: Pick<Deps, 'purposeKeys'>,
+  { id, email, emailVerified }: Credentials['user'],
+): Attempt[] {
+  const attempts: Attempt[] = [{ limit: 'CHANGE_PASSWORD_USER', key: id }];
+  if (!emailVerified) attempts.push({ limit: 'NOTICE_ACCOUNT', key: mailboxHash(email, purposeKeys.accountHash) });
+  return attempts;
 }
 
 function parseOtherPassword(input: ChangePasswordInput, policy: PasswordPolicy, context: string[]): Password {

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import type { Deps } from '../deps.ts';
-import { accountHash, accountHashes } from '../domain/account-hash.ts';
+import { accountHash, mailboxHash } from '../domain/account-hash.ts';
 import { type Actor, actorName } from '../domain/actor.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
@@ -33,13 +33,17 @@ export async function unlockUser(
   const user = await store.users.byId(userId, signal);
   if (!user) throw new AuthError('USER_NOT_FOUND');
   assertMayAdminister(await store.roles.judged(actor, now()), user.roles);
-  const counts = accountHashes(user.email, purposeKeys.accountHash).flatMap((hash): Count[] => [
-    ['LOGIN_ACCOUNT', hash],
-    ['REQUEST_RESET_ACCOUNT', hash],
-    ['REQUEST_VERIFICATION_ACCOUNT', hash],
-    ...(address === '' ? [] : [['LOGIN_PAIR', `${hash}:${networkOf(address)}`] satisfies Count]),
-  ]);
-  counts.push(['CHANGE_PASSWORD_USER', userId], ['CHANGE_EMAIL_USER', userId]);
+  const counts = purposeKeys.accountHash.flatMap((key): Count[] => {
+    const [hash, mailbox] = [accountHash(user.email, [key]), mailboxHash(user.email, [key])];
+    return [
+      ['LOGIN_ACCOUNT', hash],
+      ['REQUEST_RESET_ACCOUNT', mailbox],
+      ['REQUEST_VERIFICATION_ACCOUNT', mailbox],
+      ['NOTICE_ACCOUNT', mailbox],
+      ...(address === '' ? [] : [['LOGIN_PAIR', `${hash}:${networkOf(address)}`] satisfies Count]),
+    ];
+  });
+  counts.push(['CHANGE_PASSWORD_USER', userId], ['CHANGE_EMAIL_USER', userId], ['ACCOUNT_CHANGE_USER', userId]);
   const cleared = await Promise.all(
     counts.map(async ([limit, key]) => ((await limiter.clear(limit, key)) ? [limit] : [])),
   );

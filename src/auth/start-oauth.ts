@@ -1,11 +1,10 @@
 import type { Deps } from '../deps.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
-import { networkOf } from '../domain/networks.ts';
 import { flowSecrets } from '../domain/oauth-flow.ts';
 import { invalid, parseFields } from '../domain/parse-fields.ts';
 import { ProviderUnavailable } from '../oauth/provider.ts';
-import { throttle } from './throttle.ts';
+import { type Budget, throttle } from './throttle.ts';
 
 export type StartOAuthInput = { provider: string; redirectUri: string };
 
@@ -35,7 +34,8 @@ export async function startOAuth(
         ? input.redirectUri
         : invalid('must be on the list of the provider'),
   });
-  await throttle(deps, [{ limit: 'START_OAUTH_NETWORK', key: networkOf(call.origin.address) }], {}, call);
+  const within: Budget[] = userId === null ? [{ limit: 'GLOBAL_SIGN_INS' }] : [];
+  await throttle(deps, [{ limit: 'START_OAUTH_NETWORK', within }], {}, call);
   const id = deps.newId();
   const { state, binding, nonce, codeVerifier } = flowSecrets(id, deps.purposeKeys.oauthFlows);
   const url = await provider.authorizationUrl({ redirectUri, state, nonce, codeVerifier }).catch((cause: unknown) => {

@@ -3,7 +3,6 @@ import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit, type Effect, mail } from '../domain/effect.ts';
 import { parseMailedToken, VERIFICATION_TOKEN } from '../domain/mailed-token.ts';
-import { networkOf } from '../domain/networks.ts';
 import type { EmailVerification } from '../store/email-verifications.ts';
 import { throttle } from './throttle.ts';
 
@@ -18,7 +17,7 @@ export async function verifyEmail(
   const { store, now } = deps;
   const id = parseMailedToken(VERIFICATION_TOKEN, input.verificationToken, deps.purposeKeys.verificationTokens);
   if (!id) {
-    await throttle(deps, [{ limit: 'VERIFY_EMAIL_NETWORK', key: networkOf(call.origin.address) }], {}, call);
+    await throttle(deps, [{ limit: 'VERIFY_EMAIL_NETWORK' }], {}, call);
     throw new AuthError('VERIFICATION_TOKEN_INVALID');
   }
   await throttle(deps, [{ limit: 'VERIFY_EMAIL_TOKEN', key: id }], {}, call);

@@ -615,8 +615,9 @@ export const AccountService: GenService<{
     output: typeof ChangePasswordResponseSchema;
   },
   /**
-   * Changes what the owner may say of themselves.
-   * Errors: INVALID_ARGUMENT.
+   * Changes what the owner may say of themselves. A name that the account has
+   * already changes nothing.
+   * Errors: INVALID_ARGUMENT, RATE_LIMITED.
    *
    * @generated from rpc auth.v1.AccountService.UpdateMe
    */
@@ -638,7 +639,7 @@ export const AccountService: GenService<{
   },
   /**
    * Ends one of the caller's sessions, also this one, and with it its tokens.
-   * Errors: INVALID_ARGUMENT, SESSION_NOT_FOUND.
+   * Errors: INVALID_ARGUMENT, SESSION_NOT_FOUND, RATE_LIMITED.
    *
    * @generated from rpc auth.v1.AccountService.RevokeSession
    */
@@ -649,6 +650,7 @@ export const AccountService: GenService<{
   },
   /**
    * Ends all of the caller's sessions but this one.
+   * Errors: RATE_LIMITED.
    *
    * @generated from rpc auth.v1.AccountService.RevokeOtherSessions
    */
