@@ -1,6 +1,6 @@
 // API keys that this process has not seen valid. Owns what they may cost: those of one network are looked up together, in one
-// statement a second at the most. A key that was created a moment ago is found, and a genuine service gets its answer within that
-// second, however many keys strangers make up in its network.
+// statement a second at the most. A key that was created a moment ago is found. Beyond the keys of one statement each key has the
+// same chance, so that a genuine service gets through a flood from its network with a few tries.
 import { randomInt } from 'node:crypto';
 import { AuthError } from '../domain/auth-error.ts';
 import type { KeyHolder } from '../store/service-accounts.ts';
