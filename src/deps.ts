@@ -1,4 +1,5 @@
 import type { Denials } from './auth/denials.ts';
+import type { RoleReads } from './auth/role-reads.ts';
 import type { ChangeFeed } from './changes/change-feed.ts';
 import type { Watchers } from './changes/watchers.ts';
 import type { PasswordPolicy } from './domain/password.ts';
@@ -40,6 +41,7 @@ export type Deps = {
   signingKeys: SigningKeys;
   keyRotation: KeyRotation;
   denials: Denials;
+  roleReads: RoleReads;
   apiKeys: ApiKeys;
   purposeKeys: PurposeKeys;
   passwordPolicy: PasswordPolicy;
@@ -49,6 +51,8 @@ export type Deps = {
   /** For how long after a sign-in sensitive changes need no further proof. */
   recentSignInSeconds: number;
   tokenSettings: TokenSettings;
+  /** The longest lifetime of an API key. */
+  apiKeyMaxDays: number;
   /** Aborts when this process stops, for what would go on for ever. */
   closing: AbortSignal;
   now: () => Date;

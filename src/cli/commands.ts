@@ -108,10 +108,11 @@ ${COMMON}`,
     help: `services: accounts of services, and their keys
   <service> is a name or an id. What changes something wants --reason "...", which the audit trail keeps.
 
-  services list
+  services list                        with the first key of each that expires within 30 days
   services create <name> [--description "..."] [--role reader]
   services keys <service>
-  services create-key <service> --name "..." [--until 2030-01-31]     prints the key, once
+  services create-key <service> --name "..." [--until 2030-01-31]     prints the key, once; it expires in a year unless
+                                       --until is given, and API_KEY_MAX_DAYS from now at the latest
   services revoke-key <id of the key>
   services grant <service> <role> [--until 2030-01-31T12:00:00Z]
   services revoke <service> <role>

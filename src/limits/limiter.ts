@@ -16,6 +16,8 @@ export type Limiter = {
   take(name: LimitName, key: string, tightenedForMs?: number): Promise<Taken>;
   /** For how many milliseconds yet a budget is exceeded; 0 when it is not. */
   exceededForMs(name: LimitName, key: string): Promise<number>;
+  /** Whether any attempt is counted now. */
+  isCounted(name: LimitName, key: string): Promise<boolean>;
   /** Forgets all that was counted. Returns whether anything was. */
   clear(name: LimitName, key: string): Promise<boolean>;
   /** Remembers for 30 days that an account signed in from a network. */
@@ -86,6 +88,8 @@ export function createLimiter(
         const { count, msLeft } = await counter.read(key);
         return count > counter.room(1) ? msLeft : 0;
       }),
+
+    isCounted: (name, key) => viaCounter(name, async (counter) => (await counter.read(key)).count > 0),
 
     clear: (name, key) => viaCounter(name, (counter) => counter.clear(key)),
 

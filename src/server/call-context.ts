@@ -1,5 +1,5 @@
 import type { HandlerContext } from '@connectrpc/connect';
-import type { Actor } from '../domain/actor.ts';
+import { type Actor, actorName } from '../domain/actor.ts';
 import type { Call } from '../domain/call.ts';
 import type { UserPrincipal } from '../domain/principal.ts';
 import { type CallRecord, callRecordKey } from './call-record.ts';
@@ -15,12 +15,20 @@ export function callOf(context: Pick<HandlerContext, 'values' | 'signal'>): Call
   return { origin: { address, userAgent, requestId }, signal: context.signal };
 }
 
+/** The caller of a method or field that is not PUBLIC, as audit events name them. */
+export function callerOf(context: HandlerContext): string {
+  return actorName(actorOf(context));
+}
+
 /** The caller of an ADMIN method, who changes what is not theirs. */
 export function actorOf(context: HandlerContext): Actor {
   const { principal } = recordOf(context);
   if (!principal) throw new Error(`${context.method.name} was reached without a caller`);
   const { kind } = principal;
-  if (kind === 'service') return { kind, name: principal.name, serviceAccountId: principal.serviceAccountId };
+  if (kind === 'service') {
+    const { name, serviceAccountId, keyId } = principal;
+    return { kind, name, serviceAccountId, keyId };
+  }
   return { kind, userId: principal.userId, sessionId: principal.sessionId };
 }
 

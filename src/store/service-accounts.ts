@@ -25,10 +25,13 @@ export type ApiKey = {
   name: string;
   createdAt: Date;
   createdBy: string;
-  expiresAt: Date | null;
+  expiresAt: Date;
   revokedAt: Date | null;
   lastUsedAt: Date | null;
 };
+
+/** `service` names its account. */
+export type ExpiringKey = Pick<ApiKey, 'serviceAccountId' | 'name' | 'expiresAt'> & { service: string };
 
 /** Whom a key speaks for, and what its tokens are made from. */
 export type KeyHolder = {
@@ -38,8 +41,8 @@ export type KeyHolder = {
   roles: string[];
   claimsEpoch: number;
   rolesEpoch: number;
-  /** When the first of its roles, or the key itself, runs out; null when neither does. */
-  until: Date | null;
+  /** When the first of its roles, or the key itself, expires. */
+  until: Date;
 };
 
 export type ServiceAccountChange = 'disable' | 'enable' | 'delete';
@@ -73,11 +76,13 @@ export function createServiceAccounts(db: Db, newId: () => string, clock: () => 
     /** False when the name is taken. */
     async create(
       account: Pick<ServiceAccount, 'id' | 'name' | 'description' | 'createdBy'>,
+      actor: Actor,
       now: Date,
       effects: Effect[],
     ): Promise<boolean> {
       const { id, name, description, createdBy } = account;
       const creating = db.transaction().execute(async (trx) => {
+        await judge(trx, actor, 'shared', now);
         const row = { id, name, description, created_at: now, created_by: createdBy };
         await trx.insertInto('service_accounts').values(row).execute();
         await writeEffects(trx, newId, now, effects);
@@ -138,6 +143,21 @@ export function createServiceAccounts(db: Db, newId: () => string, clock: () => 
       }));
     },
 
+    /** Those that are valid now and not any more at a time, the first to expire first; of accounts that are not disabled. */
+    async keysThatExpireBy(time: Date): Promise<ExpiringKey[]> {
+      return db
+        .selectFrom('api_keys')
+        .innerJoin('service_accounts', 'service_accounts.id', 'service_account_id')
+        .select(['service_account_id as serviceAccountId', 'service_accounts.name as service'])
+        .select(['api_keys.name as name', 'expires_at as expiresAt'])
+        .where('revoked_at', 'is', null)
+        .where('disabled_at', 'is', null)
+        .where('expires_at', '>', clock())
+        .where('expires_at', '<=', time)
+        .orderBy('expires_at')
+        .execute();
+    },
+
     /**
      * False when the account is gone.
      * @param key of which nothing but the hash is kept
@@ -161,8 +181,8 @@ export function createServiceAccounts(db: Db, newId: () => string, clock: () => 
         expires_at: expiresAt,
       };
       return db.transaction().execute(async (trx) => {
-        const judged = await judge(trx, actor, 'shared', now);
         // Changes of its roles take turns with this.
+        const judged = await judge(trx, actor, 'exclusive', now);
         const locked = trx.selectFrom('service_accounts').select('id').where('id', '=', serviceAccountId);
         await locked.forNoKeyUpdate().execute();
         const account = await one(trx, 'id', serviceAccountId);
@@ -174,19 +194,27 @@ export function createServiceAccounts(db: Db, newId: () => string, clock: () => 
       });
     },
 
-    /** Whose key it is; null when there is no such key. */
-    async ownerOfKey(id: string): Promise<ServiceAccount | null> {
-      const row = await db.selectFrom('api_keys').select('service_account_id').where('id', '=', id).executeTakeFirst();
-      return row ? this.byId(row.service_account_id) : null;
-    },
-
-    /** False when it was revoked before. */
+    /**
+     * False when there is no such key, or it was revoked before.
+     * @param decide throws when it must not be
+     */
     async revokeKey(
       id: string,
+      actor: Actor,
       now: Date,
+      decide: (judged: Judged, rolesOfItsAccount: string[]) => void,
       effects: (key: Pick<ApiKey, 'serviceAccountId' | 'name' | 'expiresAt'>) => Effect[],
     ): Promise<boolean> {
       return db.transaction().execute(async (trx) => {
+        const judged = await judge(trx, actor, 'exclusive', now);
+        const key = await trx
+          .selectFrom('api_keys')
+          .select('service_account_id')
+          .where('id', '=', id)
+          .executeTakeFirst();
+        const account = key && (await one(trx, 'id', key.service_account_id));
+        if (!account) return false;
+        decide(judged, account.roles);
         const revoked = await trx
           .updateTable('api_keys')
           .set({ revoked_at: now })
@@ -200,36 +228,25 @@ export function createServiceAccounts(db: Db, newId: () => string, clock: () => 
       });
     },
 
-    /** Whom a key speaks for now, and notes that it was used; null for a key that is good no more. */
-    async useKey(hash: Buffer, signal?: AbortSignal): Promise<KeyHolder | null> {
-      signal?.throwIfAborted();
+    /** The services that keys speak for now, by hash in base64, and notes that the keys were used. Invalid keys are left out. */
+    async useKeys(hashes: Buffer[]): Promise<Map<string, KeyHolder>> {
       const now = clock();
       const at = rolesCountAt(now);
       const { rows } = await sql<KeyHolderRow>`
         WITH used AS (
           UPDATE api_keys SET last_used_at = ${now}
-          WHERE hash = ${hash}
+          WHERE hash = ANY(${hashes}::bytea[])
             AND (last_used_at IS NULL OR last_used_at < ${now}::timestamptz - ${LAST_USED_EVERY}::interval))
-        SELECT api_keys.id AS key_id, service_accounts.id, service_accounts.name, claims_epoch,
+        SELECT hash, api_keys.id AS key_id, service_accounts.id, service_accounts.name, claims_epoch,
           roles_of_service(service_accounts.id, ${at}) AS roles, (SELECT epoch FROM roles_epoch) AS roles_epoch,
           least(api_keys.expires_at, (
             SELECT min(expires_at) FROM service_account_roles
             WHERE service_account_id = service_accounts.id AND expires_at > ${at})) AS until
         FROM api_keys JOIN service_accounts ON service_accounts.id = service_account_id
-        WHERE hash = ${hash} AND revoked_at IS NULL AND disabled_at IS NULL
-          AND (api_keys.expires_at IS NULL OR api_keys.expires_at > ${at})
+        WHERE hash = ANY(${hashes}::bytea[]) AND revoked_at IS NULL AND disabled_at IS NULL
+          AND api_keys.expires_at > ${at}
       `.execute(db);
-      const [row] = rows;
-      if (!row) return null;
-      return {
-        keyId: row.key_id,
-        serviceAccountId: row.id,
-        name: row.name,
-        roles: row.roles,
-        until: row.until,
-        claimsEpoch: row.claims_epoch,
-        rolesEpoch: row.roles_epoch,
-      };
+      return new Map(rows.map((row) => [row.hash.toString('base64'), toKeyHolder(row)]));
     },
   };
 }
@@ -250,11 +267,24 @@ function toAccount(row: Row, grants: Map<string, RoleGrant[]>): ServiceAccount {
 }
 
 type KeyHolderRow = {
+  hash: Buffer;
   key_id: string;
   id: string;
   name: string;
   claims_epoch: number;
   roles: string[];
   roles_epoch: number;
-  until: Date | null;
+  until: Date;
 };
+
+function toKeyHolder(row: KeyHolderRow): KeyHolder {
+  return {
+    keyId: row.key_id,
+    serviceAccountId: row.id,
+    name: row.name,
+    roles: row.roles,
+    until: row.until,
+    claimsEpoch: row.claims_epoch,
+    rolesEpoch: row.roles_epoch,
+  };
+}
