@@ -21,6 +21,7 @@ import { createLimiter } from './limits/limiter.ts';
 import { createSessionUsers } from './limits/session-users.ts';
 import { createProviders } from './oauth/providers.ts';
 import { isCommonPassword } from './passwords/common-passwords.ts';
+import { followHashKinds } from './passwords/follow-hash-kinds.ts';
 import { createHashQueue } from './passwords/hash-queue.ts';
 import { openHashWorkshop } from './passwords/hash-workshop.ts';
 import { createHasher } from './passwords/hasher.ts';
@@ -215,7 +216,7 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
   metrics.watchHashQueue(hashQueue.tasks);
   const workshop = openHashWorkshop(config.HASH_CONCURRENCY, (err) => log.error({ err }, 'hashing'));
   started.defer(() => workshop.close());
-  const hasher = await createHasher(
+  const hasher = createHasher(
     {
       memoryKib: config.ARGON2_MEMORY_KIB,
       iterations: config.ARGON2_ITERATIONS,
@@ -224,6 +225,16 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
     hashQueue,
     workshop,
   );
+  const stopFollowing = await followHashKinds(hasher, {
+    read: store.users.samplesOfHashKinds,
+    onTooCostly: (kinds) =>
+      log.warn(
+        { hash_kinds: kinds.join(' ') },
+        'failed sign-ins to accounts with these password hashes take longer than others',
+      ),
+    onError: complain('the kinds of password hashes in use cannot be read'),
+  });
+  started.defer(stopFollowing);
   const view = createRevocationView();
   metrics.watchView(view);
   const currentKeys = createCurrentKeys({
@@ -274,6 +285,13 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
     limiter: traced('limiter', limiter),
     sessionUsers: createSessionUsers(),
     hasher: traced('hasher', hasher),
+    onUnreadableHash: (userId) => {
+      log.error(
+        { user_id: userId },
+        'the stored password hash of an account is unreadable: its owner needs a new password',
+      );
+      metrics.hashUnreadable();
+    },
     verifier,
     changeFeed,
     watchers: createWatchers({ changes: store.changes, feed: changeFeed, now }),

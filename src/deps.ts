@@ -35,6 +35,8 @@ export type Deps = {
   limiter: Limiter;
   sessionUsers: SessionUsers;
   hasher: Hasher;
+  /** Receives each attempt at an account whose stored password hash is unreadable. */
+  onUnreadableHash: (userId: string) => void;
   verifier: Verifier;
   changeFeed: Pick<ChangeFeed, 'catchUp'>;
   watchers: Watchers;

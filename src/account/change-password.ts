@@ -1,3 +1,4 @@
+import { comparePassword } from '../auth/compare-password.ts';
 import { type Attempt, throttle } from '../auth/throttle.ts';
 import type { Deps } from '../deps.ts';
 import { mailboxHash } from '../domain/account-hash.ts';
@@ -13,7 +14,10 @@ export type ChangePasswordInput = { principal: UserPrincipal; currentPassword: s
 
 /** @throws AuthError PASSWORD_WRONG when the current password is wrong, or was changed meanwhile */
 export async function changePassword(
-  deps: Pick<Deps, 'store' | 'changeFeed' | 'limiter' | 'hasher' | 'passwordPolicy' | 'purposeKeys' | 'now'>,
+  deps: Pick<
+    Deps,
+    'store' | 'changeFeed' | 'limiter' | 'hasher' | 'onUnreadableHash' | 'passwordPolicy' | 'purposeKeys' | 'now'
+  >,
   input: ChangePasswordInput,
   call: Call,
 ): Promise<void> {
@@ -26,8 +30,8 @@ export async function changePassword(
     new_password: () => parseOtherPassword(input, deps.passwordPolicy, [found.user.email, found.user.fullName]),
   });
   const permit = await throttle(deps, changeAttempts(deps, found.user), { userId, sessionId }, call);
-  const matches = await permit.unlessItThrows(() => hasher.verify(found.passwordHash, current, call.signal));
-  if (!matches) throw new AuthError('PASSWORD_WRONG');
+  const outcome = await permit.unlessItThrows(() => comparePassword(deps, found, current, call.signal));
+  if (outcome !== 'match') throw new AuthError('PASSWORD_WRONG');
 
   const passwordHash = await hasher.hash(next, call.signal);
   const change = { userId, passwordEpoch: found.passwordEpoch, passwordHash, keepSessionId: sessionId };
