@@ -20,7 +20,8 @@ import { loadSigningKeys } from './keys/signing-keys.ts';
 import { createLimiter } from './limits/limiter.ts';
 import { createSessionUsers } from './limits/session-users.ts';
 import { createProviders } from './oauth/providers.ts';
-import { isCommonPassword } from './passwords/common-passwords.ts';
+import { createBreachCheck } from './passwords/breached-passwords.ts';
+import { loadCommonPasswords } from './passwords/common-passwords.ts';
 import { followHashKinds } from './passwords/follow-hash-kinds.ts';
 import { createHashQueue } from './passwords/hash-queue.ts';
 import { openHashWorkshop } from './passwords/hash-workshop.ts';
@@ -301,7 +302,15 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
     requiresVerifiedEmail: config.REQUIRE_EMAIL_VERIFICATION === 'on',
     recentSignInSeconds: config.RECENT_SIGN_IN_SECONDS,
     providers: createProviders(config.providers),
-    passwordPolicy: { minLength: config.PASSWORD_MIN_LENGTH, isCommon: isCommonPassword },
+    passwordPolicy: {
+      minLength: config.PASSWORD_MIN_LENGTH,
+      isCommon: loadCommonPasswords(),
+      contextWords: config.PASSWORD_CONTEXT_WORDS,
+    },
+    isBreached: createBreachCheck(config.PASSWORD_BREACH_RANGES ?? null, (err) => {
+      log.error({ err }, 'a range file of breached passwords is unreadable: the password was not checked against it');
+      metrics.breachCheckFailed();
+    }),
     tokenSettings: {
       issuer: config.ISSUER,
       audiences: config.AUDIENCE,

@@ -1,4 +1,5 @@
 import { comparePassword } from '../auth/compare-password.ts';
+import { refuseBreached } from '../auth/refuse-breached.ts';
 import { type Attempt, throttle } from '../auth/throttle.ts';
 import type { Deps } from '../deps.ts';
 import { mailboxHash } from '../domain/account-hash.ts';
@@ -16,7 +17,15 @@ export type ChangePasswordInput = { principal: UserPrincipal; currentPassword: s
 export async function changePassword(
   deps: Pick<
     Deps,
-    'store' | 'changeFeed' | 'limiter' | 'hasher' | 'onUnreadableHash' | 'passwordPolicy' | 'purposeKeys' | 'now'
+    | 'store'
+    | 'changeFeed'
+    | 'limiter'
+    | 'hasher'
+    | 'onUnreadableHash'
+    | 'passwordPolicy'
+    | 'isBreached'
+    | 'purposeKeys'
+    | 'now'
   >,
   input: ChangePasswordInput,
   call: Call,
@@ -33,6 +42,7 @@ export async function changePassword(
   const outcome = await permit.unlessItThrows(() => comparePassword(deps, found, current, call.signal));
   if (outcome !== 'match') throw new AuthError('PASSWORD_WRONG');
 
+  await refuseBreached(deps, 'new_password', next);
   const passwordHash = await hasher.hash(next, call.signal);
   const change = { userId, passwordEpoch: found.passwordEpoch, passwordHash, keepSessionId: sessionId };
   const changed = await store.users.changePassword(change, deps.now(), [

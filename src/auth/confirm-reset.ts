@@ -7,13 +7,17 @@ import { parseMailedToken, RESET_TOKEN } from '../domain/mailed-token.ts';
 import { networkOf } from '../domain/networks.ts';
 import { parseFields } from '../domain/parse-fields.ts';
 import { parseNewPassword } from '../domain/password.ts';
+import { refuseBreached } from './refuse-breached.ts';
 import { throttle } from './throttle.ts';
 
 export type ConfirmResetInput = { resetToken: string; newPassword: string };
 
 /** @throws AuthError RESET_TOKEN_INVALID */
 export async function confirmReset(
-  deps: Pick<Deps, 'store' | 'changeFeed' | 'limiter' | 'hasher' | 'passwordPolicy' | 'purposeKeys' | 'now'>,
+  deps: Pick<
+    Deps,
+    'store' | 'changeFeed' | 'limiter' | 'hasher' | 'passwordPolicy' | 'isBreached' | 'purposeKeys' | 'now'
+  >,
   input: ConfirmResetInput,
   call: Call,
 ): Promise<void> {
@@ -31,6 +35,7 @@ export async function confirmReset(
     new_password: () => parseNewPassword(input.newPassword, deps.passwordPolicy, [reset.email, reset.fullName]),
   });
 
+  await refuseBreached(deps, 'new_password', password);
   const passwordHash = await hasher.hash(password, call.signal);
   const { userId } = reset;
   const redeemed = await store.resets.redeem(reset, passwordHash, now(), [

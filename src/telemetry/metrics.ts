@@ -62,8 +62,14 @@ export function createMetrics(meter: Meter) {
     'Attempts at accounts whose stored password hash is unreadable',
     '{attempt}',
   );
-  // Present from the start, so that an alert sees the first one.
+  const breachFailures = count(
+    'latchkey.breach_check.failures',
+    'New passwords that were not checked against breaches, because the file is unreadable',
+    '{password}',
+  );
+  // Present from the start, so that alerts see the first one.
   unreadable.add(0);
+  breachFailures.add(0);
   const hashQueue = level('latchkey.hash.tasks', 'Passwords that are hashed, and that wait for it', '{task}');
   const viewAge = gauge('latchkey.revocation_view.age', 'How old the knowledge of revocations is', 's');
   const viewEntries = level('latchkey.revocation_view.entries', 'Sessions and users that it holds', '{entry}');
@@ -115,6 +121,10 @@ export function createMetrics(meter: Meter) {
 
     hashUnreadable(): void {
       unreadable.add(1);
+    },
+
+    breachCheckFailed(): void {
+      breachFailures.add(1);
     },
 
     watchHashQueue(tasks: () => { running: number; waiting: number }): void {
