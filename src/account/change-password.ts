@@ -2,10 +2,11 @@ import { comparePassword } from '../auth/compare-password.ts';
 import { refuseBreached } from '../auth/refuse-breached.ts';
 import { type Attempt, throttle } from '../auth/throttle.ts';
 import type { Deps } from '../deps.ts';
-import { mailboxHash } from '../domain/account-hash.ts';
+import { accountHashes, mailboxHash } from '../domain/account-hash.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit, mail } from '../domain/effect.ts';
+import { networkOf } from '../domain/networks.ts';
 import { InvalidValue, parseFields } from '../domain/parse-fields.ts';
 import { type Password, type PasswordPolicy, parseNewPassword, parsePresentedPassword } from '../domain/password.ts';
 import type { UserPrincipal } from '../domain/principal.ts';
@@ -50,7 +51,12 @@ export async function changePassword(
     mail({ template: 'password-changed', userId, email: found.user.email }),
   ]);
   if (!changed) throw new AuthError('PASSWORD_WRONG');
-  await deps.changeFeed.catchUp();
+  const network = networkOf(call.origin.address);
+  const accounts = accountHashes(found.user.email, deps.purposeKeys.accountHash);
+  await Promise.all([
+    deps.changeFeed.catchUp(),
+    ...accounts.map((account) => deps.limiter.forgetNetworks(account, { allBut: network })),
+  ]);
 }
 
 /** The notice of a success goes to the address, which is a stranger's choice until it is verified. */

@@ -1,5 +1,5 @@
 import type { Deps } from '../deps.ts';
-import { accountHash } from '../domain/account-hash.ts';
+import { accountHash, accountHashes } from '../domain/account-hash.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit, mail } from '../domain/effect.ts';
@@ -44,8 +44,13 @@ export async function confirmReset(
   ]);
   if (!redeemed) throw new AuthError('RESET_TOKEN_INVALID');
 
-  // This is the owner: whatever strangers tried does not keep them out any more, nor from here.
+  // This is the owner. Strangers' attempts no longer keep them out, and networks that a thief signed in from are forgotten.
   const account = accountHash(reset.email, deps.purposeKeys.accountHash);
+  await Promise.all(
+    accountHashes(reset.email, deps.purposeKeys.accountHash).map((hash) =>
+      limiter.forgetNetworks(hash, { allBut: network }),
+    ),
+  );
   await Promise.all([
     deps.changeFeed.catchUp(),
     limiter.clear('LOGIN_ACCOUNT', account),
