@@ -1,11 +1,11 @@
 // Every failure must look alike and take as long: the same limits, one look-up, one hash, one outbox row.
 import type { Deps } from '../deps.ts';
-import { accountHash, accountHashes } from '../domain/account-hash.ts';
+import { accountHash, accountHashes, mailboxHash } from '../domain/account-hash.ts';
 import { parseAudiences } from '../domain/audience.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
-import { audit } from '../domain/effect.ts';
-import { parseEmail } from '../domain/email.ts';
+import { audit, type Effect, mail } from '../domain/effect.ts';
+import { type Email, parseEmail } from '../domain/email.ts';
 import { networkOf } from '../domain/networks.ts';
 import { parseFields } from '../domain/parse-fields.ts';
 import { type Password, parsePresentedPassword } from '../domain/password.ts';
@@ -15,8 +15,9 @@ import type { Outcome } from '../passwords/hash-work.ts';
 import type { Credentials } from '../store/users.ts';
 import { comparePassword } from './compare-password.ts';
 import { issueTokens } from './issue-tokens.ts';
+import { MAILS } from './mail-attempts.ts';
 import { openSession } from './open-session.ts';
-import { type Attempt, throttle } from './throttle.ts';
+import { type Attempt, spend, throttle } from './throttle.ts';
 
 /** @param audiences empty for all */
 export type LoginInput = { email: string; password: string; audiences: string[] };
@@ -50,7 +51,8 @@ export async function login(deps: LoginDeps, input: LoginInput, call: Call): Pro
   const places = await Promise.all(
     accountHashes(email, deps.purposeKeys.accountHash).map((hash) => limiter.knowsPlace(hash, network)),
   );
-  const attempts = loginAttempts(account, network, places.includes(true));
+  const offer = () => offerConfirmation(deps, email, call);
+  const attempts = loginAttempts(account, network, places.includes(true), offer);
   const permit = await throttle(deps, attempts, { account }, call);
 
   const [credentials, outcome] = await permit.unlessItThrows(async () => {
@@ -77,13 +79,26 @@ export async function login(deps: LoginDeps, input: LoginInput, call: Call): Pro
 }
 
 /** An owner at a network they signed in from before is not kept out by what strangers tried elsewhere. */
-function loginAttempts(account: string, network: string, knowsPlace: boolean): Attempt[] {
+function loginAttempts(
+  account: string,
+  network: string,
+  knowsPlace: boolean,
+  onFirstRefusal: () => Promise<Effect[]>,
+): Attempt[] {
   const attempts: Attempt[] = [
     { limit: 'LOGIN_PAIR', key: `${account}:${network}` },
     { limit: 'LOGIN_NETWORK', within: [{ limit: 'GLOBAL_SIGN_INS' }] },
   ];
-  if (!knowsPlace) attempts.push({ limit: 'LOGIN_ACCOUNT', key: account });
+  if (!knowsPlace) attempts.push({ limit: 'LOGIN_ACCOUNT', key: account, onFirstRefusal });
   return attempts;
+}
+
+/** A mail by which the owner can confirm a network. The worker looks up whether there is such an account. */
+async function offerConfirmation(deps: LoginDeps, email: Email, call: Call): Promise<Effect[]> {
+  const { allowed } = await deps.limiter.take('NETWORK_MAIL_ACCOUNT', mailboxHash(email, deps.purposeKeys.accountHash));
+  if (!allowed) return [];
+  await spend(deps, [MAILS], call);
+  return [mail({ template: 'confirm-network', email })];
 }
 
 /** For the audit trail alone. Null when the account may sign in with its password. */

@@ -10,3 +10,16 @@ CREATE FUNCTION password_hash_kind(hash text) RETURNS text LANGUAGE sql IMMUTABL
 $$;
 -- The kinds in use are found in it by a few probes.
 CREATE INDEX users_password_hash_kind_idx ON users (password_hash_kind(password_hash)) WHERE password_hash IS NOT NULL;
+
+-- Mailed proofs that a network is the owner's, where failed sign-ins from elsewhere hold new networks back. One for each account, so
+-- that nothing has to be swept.
+CREATE TABLE network_confirmations (
+  user_id uuid CONSTRAINT network_confirmations_pkey PRIMARY KEY
+    CONSTRAINT network_confirmations_user_id_fkey REFERENCES users (id) ON DELETE CASCADE,
+  -- the id of the outbox row that asked for it
+  id uuid NOT NULL CONSTRAINT network_confirmations_id_key UNIQUE,
+  password_epoch integer NOT NULL,
+  expires_at timestamptz NOT NULL,
+  used_at timestamptz
+);
+GRANT SELECT, INSERT, UPDATE ON network_confirmations TO latchkey_service;
