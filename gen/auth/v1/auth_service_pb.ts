@@ -32,8 +32,10 @@ export type RegisterRequest = Message<"auth.v1.RegisterRequest"> & {
   email: string;
 
   /**
-   * 8 to 256 code points. Not a well-known password, not the email, the name,
-   * or the product's name. No rules of composition.
+   * 8 to 256 code points. Neither a frequent password, a repetition, a run, keys
+   * side by side nor a date, nor made of the email, the name or a word of the
+   * deployment; where range files are configured, not known from a breach. No
+   * rules of composition.
    *
    * @generated from field: string password = 2;
    */
