@@ -20,7 +20,9 @@ import { loadSigningKeys } from './keys/signing-keys.ts';
 import { createLimiter } from './limits/limiter.ts';
 import { createSessionUsers } from './limits/session-users.ts';
 import { createProviders } from './oauth/providers.ts';
-import { isCommonPassword } from './passwords/common-passwords.ts';
+import { createBreachCheck } from './passwords/breached-passwords.ts';
+import { loadCommonPasswords } from './passwords/common-passwords.ts';
+import { followHashKinds } from './passwords/follow-hash-kinds.ts';
 import { createHashQueue } from './passwords/hash-queue.ts';
 import { openHashWorkshop } from './passwords/hash-workshop.ts';
 import { createHasher } from './passwords/hasher.ts';
@@ -182,6 +184,7 @@ async function startWorkerPart(base: Base, started: AsyncDisposableStack): Promi
       rotateKeys,
       resetTokenKeys: purposeKeys.resetTokens,
       verificationTokenKeys: purposeKeys.verificationTokens,
+      networkTokenKeys: purposeKeys.networkTokens,
       publicUrl: config.PUBLIC_URL,
       resetTtlSeconds: config.RESET_TTL_SECONDS,
       verificationTtlSeconds: config.VERIFICATION_TTL_SECONDS,
@@ -215,7 +218,7 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
   metrics.watchHashQueue(hashQueue.tasks);
   const workshop = openHashWorkshop(config.HASH_CONCURRENCY, (err) => log.error({ err }, 'hashing'));
   started.defer(() => workshop.close());
-  const hasher = await createHasher(
+  const hasher = createHasher(
     {
       memoryKib: config.ARGON2_MEMORY_KIB,
       iterations: config.ARGON2_ITERATIONS,
@@ -224,6 +227,16 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
     hashQueue,
     workshop,
   );
+  const stopFollowing = await followHashKinds(hasher, {
+    read: store.users.samplesOfHashKinds,
+    onTooCostly: (kinds) =>
+      log.warn(
+        { hash_kinds: kinds.join(' ') },
+        'failed sign-ins to accounts with these password hashes take longer than others',
+      ),
+    onError: complain('the kinds of password hashes in use cannot be read'),
+  });
+  started.defer(stopFollowing);
   const view = createRevocationView();
   metrics.watchView(view);
   const currentKeys = createCurrentKeys({
@@ -274,6 +287,13 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
     limiter: traced('limiter', limiter),
     sessionUsers: createSessionUsers(),
     hasher: traced('hasher', hasher),
+    onUnreadableHash: (userId) => {
+      log.error(
+        { user_id: userId },
+        'the stored password hash of an account is unreadable: its owner needs a new password',
+      );
+      metrics.hashUnreadable();
+    },
     verifier,
     changeFeed,
     watchers: createWatchers({ changes: store.changes, feed: changeFeed, now }),
@@ -283,7 +303,15 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
     requiresVerifiedEmail: config.REQUIRE_EMAIL_VERIFICATION === 'on',
     recentSignInSeconds: config.RECENT_SIGN_IN_SECONDS,
     providers: createProviders(config.providers),
-    passwordPolicy: { minLength: config.PASSWORD_MIN_LENGTH, isCommon: isCommonPassword },
+    passwordPolicy: {
+      minLength: config.PASSWORD_MIN_LENGTH,
+      isCommon: loadCommonPasswords(),
+      contextWords: config.PASSWORD_CONTEXT_WORDS,
+    },
+    isBreached: createBreachCheck(config.PASSWORD_BREACH_RANGES ?? null, (err) => {
+      log.error({ err }, 'a range file of breached passwords is unreadable: the password was not checked against it');
+      metrics.breachCheckFailed();
+    }),
     tokenSettings: {
       issuer: config.ISSUER,
       audiences: config.AUDIENCE,

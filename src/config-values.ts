@@ -1,4 +1,5 @@
 // How single values of the environment are read: their form, and what each says of one that is bad, without repeating it.
+import { statSync } from 'node:fs';
 import { BlockList, isIP } from 'node:net';
 import { z } from 'zod';
 import { OWN_AUDIENCE } from './domain/audience.ts';
@@ -69,6 +70,16 @@ export function closedList<const Word extends string>(words: readonly Word[]) {
     return items.filter(isKnown);
   });
 }
+
+/** `acme,rocket skates`; shorter ones stand in good passwords by chance. */
+export const contextWords = separated.refine(
+  (items) => items.every((item) => item.length >= 4 && item.length <= 100),
+  'must be words of 4 to 100 characters, separated by commas',
+);
+
+export const folder = z
+  .string()
+  .refine((path) => statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false, 'must be a folder that exists');
 
 /** `name=key,name=key`; the name goes into logs. */
 export const serviceKeys = separated.transform((entries, context) => {

@@ -6,7 +6,9 @@ import { CLEARTEXT_NAMES, cleartextProblems } from './cleartext.ts';
 import {
   audiences,
   closedList,
+  contextWords,
   databaseUrl,
+  folder,
   hasWeakPassword,
   identities,
   itemsOf,
@@ -145,6 +147,8 @@ const fields = {
   RECENT_SIGN_IN_SECONDS: number(30, 86_400).default(600),
 
   PASSWORD_MIN_LENGTH: number(8, 15).default(8),
+  PASSWORD_CONTEXT_WORDS: contextWords.prefault(''),
+  PASSWORD_BREACH_RANGES: folder.optional(),
   ARGON2_MEMORY_KIB: number(8, 4 * 1024 * 1024).default(19_456),
   ARGON2_ITERATIONS: number(1, 100).default(2),
   ARGON2_PARALLELISM: number(1, 16).default(1),

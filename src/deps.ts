@@ -2,7 +2,7 @@ import type { Denials } from './auth/denials.ts';
 import type { RoleReads } from './auth/role-reads.ts';
 import type { ChangeFeed } from './changes/change-feed.ts';
 import type { Watchers } from './changes/watchers.ts';
-import type { PasswordPolicy } from './domain/password.ts';
+import type { Password, PasswordPolicy } from './domain/password.ts';
 import type { ApiKeys } from './keys/api-keys.ts';
 import type { KeyRotation } from './keys/key-rotation.ts';
 import type { PurposeKeys } from './keys/purpose-keys.ts';
@@ -35,6 +35,8 @@ export type Deps = {
   limiter: Limiter;
   sessionUsers: SessionUsers;
   hasher: Hasher;
+  /** Receives each attempt at an account whose stored password hash is unreadable. */
+  onUnreadableHash: (userId: string) => void;
   verifier: Verifier;
   changeFeed: Pick<ChangeFeed, 'catchUp'>;
   watchers: Watchers;
@@ -45,6 +47,8 @@ export type Deps = {
   apiKeys: ApiKeys;
   purposeKeys: PurposeKeys;
   passwordPolicy: PasswordPolicy;
+  /** Whether a password is known from a breach. */
+  isBreached: (password: Password) => Promise<boolean>;
   providers: Providers;
   /** Whether an account may sign in only once its address is verified. */
   requiresVerifiedEmail: boolean;

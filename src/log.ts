@@ -24,6 +24,7 @@ const ALLOWED_FIELDS = new Set([
   'attempt',
   'audit_seq',
   'audit_hash',
+  'hash_kinds',
 ]);
 
 export function createLogger(level: string, destination?: DestinationStream): Logger {

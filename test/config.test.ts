@@ -63,6 +63,22 @@ test('AUDIENCE lists the audiences of the deployment, and Latchkey’s own is al
   }
 });
 
+test('the words and the folder that new passwords are checked against are checked themselves', () => {
+  expect(readConfig(good)).toMatchObject({ PASSWORD_CONTEXT_WORDS: [] });
+  expect(readConfig({ ...good, PASSWORD_CONTEXT_WORDS: 'acme, rocket skates ,' })).toMatchObject({
+    PASSWORD_CONTEXT_WORDS: ['acme', 'rocket skates'],
+  });
+  expect(problemsOf({ ...good, PASSWORD_CONTEXT_WORDS: 'acme,abc' })).toEqual([
+    'PASSWORD_CONTEXT_WORDS must be words of 4 to 100 characters, separated by commas',
+  ]);
+  expect(readConfig({ ...good, PASSWORD_BREACH_RANGES: tmpdir() })).toMatchObject({ PASSWORD_BREACH_RANGES: tmpdir() });
+  for (const path of [join(tmpdir(), 'there', 'is none'), import.meta.filename]) {
+    expect(problemsOf({ ...good, PASSWORD_BREACH_RANGES: path })).toEqual([
+      'PASSWORD_BREACH_RANGES must be a folder that exists',
+    ]);
+  }
+});
+
 test('every bad key is reported at once, and no value', () => {
   const problems = problemsOf({
     ...good,

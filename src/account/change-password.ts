@@ -1,9 +1,12 @@
+import { comparePassword } from '../auth/compare-password.ts';
+import { refuseBreached } from '../auth/refuse-breached.ts';
 import { type Attempt, throttle } from '../auth/throttle.ts';
 import type { Deps } from '../deps.ts';
-import { mailboxHash } from '../domain/account-hash.ts';
+import { accountHashes, mailboxHash } from '../domain/account-hash.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit, mail } from '../domain/effect.ts';
+import { networkOf } from '../domain/networks.ts';
 import { InvalidValue, parseFields } from '../domain/parse-fields.ts';
 import { type Password, type PasswordPolicy, parseNewPassword, parsePresentedPassword } from '../domain/password.ts';
 import type { UserPrincipal } from '../domain/principal.ts';
@@ -13,7 +16,18 @@ export type ChangePasswordInput = { principal: UserPrincipal; currentPassword: s
 
 /** @throws AuthError PASSWORD_WRONG when the current password is wrong, or was changed meanwhile */
 export async function changePassword(
-  deps: Pick<Deps, 'store' | 'changeFeed' | 'limiter' | 'hasher' | 'passwordPolicy' | 'purposeKeys' | 'now'>,
+  deps: Pick<
+    Deps,
+    | 'store'
+    | 'changeFeed'
+    | 'limiter'
+    | 'hasher'
+    | 'onUnreadableHash'
+    | 'passwordPolicy'
+    | 'isBreached'
+    | 'purposeKeys'
+    | 'now'
+  >,
   input: ChangePasswordInput,
   call: Call,
 ): Promise<void> {
@@ -26,9 +40,10 @@ export async function changePassword(
     new_password: () => parseOtherPassword(input, deps.passwordPolicy, [found.user.email, found.user.fullName]),
   });
   const permit = await throttle(deps, changeAttempts(deps, found.user), { userId, sessionId }, call);
-  const matches = await permit.unlessItThrows(() => hasher.verify(found.passwordHash, current, call.signal));
-  if (!matches) throw new AuthError('PASSWORD_WRONG');
+  const outcome = await permit.unlessItThrows(() => comparePassword(deps, found, current, call.signal));
+  if (outcome !== 'match') throw new AuthError('PASSWORD_WRONG');
 
+  await refuseBreached(deps, 'new_password', next);
   const passwordHash = await hasher.hash(next, call.signal);
   const change = { userId, passwordEpoch: found.passwordEpoch, passwordHash, keepSessionId: sessionId };
   const changed = await store.users.changePassword(change, deps.now(), [
@@ -36,7 +51,12 @@ export async function changePassword(
     mail({ template: 'password-changed', userId, email: found.user.email }),
   ]);
   if (!changed) throw new AuthError('PASSWORD_WRONG');
-  await deps.changeFeed.catchUp();
+  const network = networkOf(call.origin.address);
+  const accounts = accountHashes(found.user.email, deps.purposeKeys.accountHash);
+  await Promise.all([
+    deps.changeFeed.catchUp(),
+    ...accounts.map((account) => deps.limiter.forgetNetworks(account, { allBut: network })),
+  ]);
 }
 
 /** The notice of a success goes to the address, which is a stranger's choice until it is verified. */

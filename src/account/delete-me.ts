@@ -24,5 +24,8 @@ export async function deleteMe(
   ]);
   if (!removed) throw new AuthError('TOKEN_REVOKED');
   const accounts = accountHashes(user.email, deps.purposeKeys.accountHash);
-  await Promise.all([deps.changeFeed.catchUp(), ...accounts.map((account) => deps.limiter.forgetPlaces(account))]);
+  await Promise.all([
+    deps.changeFeed.catchUp(),
+    ...accounts.map((account) => deps.limiter.forgetNetworks(account, { allBut: null })),
+  ]);
 }

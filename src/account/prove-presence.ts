@@ -1,3 +1,4 @@
+import { comparePassword } from '../auth/compare-password.ts';
 import { throttle } from '../auth/throttle.ts';
 import type { Deps } from '../deps.ts';
 import { AuthError } from '../domain/auth-error.ts';
@@ -7,7 +8,10 @@ import { parsePresentedPassword } from '../domain/password.ts';
 import type { UserPrincipal } from '../domain/principal.ts';
 import type { Credentials } from '../store/users.ts';
 
-export type PresenceDeps = Pick<Deps, 'store' | 'limiter' | 'hasher' | 'recentSignInSeconds' | 'now'>;
+export type PresenceDeps = Pick<
+  Deps,
+  'store' | 'limiter' | 'hasher' | 'onUnreadableHash' | 'recentSignInSeconds' | 'now'
+>;
 
 /**
  * Before what a thief of an access token must not be able to do: the owner is there when they give the current password, or
@@ -33,8 +37,8 @@ export async function provePresence(
     current_password: () => parsePresentedPassword(currentPassword),
   });
   const permit = await throttle(deps, [{ limit: 'CHANGE_PASSWORD_USER', key: userId }], { userId, sessionId }, call);
-  const matches = await permit.unlessItThrows(() => deps.hasher.verify(found.passwordHash, password, call.signal));
-  if (!matches) throw new AuthError('PASSWORD_WRONG');
+  const outcome = await permit.unlessItThrows(() => comparePassword(deps, found, password, call.signal));
+  if (outcome !== 'match') throw new AuthError('PASSWORD_WRONG');
   await permit.giveBack();
   return found;
 }

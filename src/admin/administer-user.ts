@@ -1,5 +1,6 @@
 // What administrators do to a user: each of these is one change of the store, asked for and audited in the same way.
 import type { Deps } from '../deps.ts';
+import { accountHashes } from '../domain/account-hash.ts';
 import { type Actor, actorName } from '../domain/actor.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
@@ -31,10 +32,18 @@ export async function enableUser(deps: AdministerDeps, input: AdministerInput, c
   await administer(deps, 'enable', input, call);
 }
 
-export async function deleteUser(deps: AdministerDeps, input: AdministerInput, call: Call): Promise<void> {
-  await administer(deps, 'delete', input, call, ({ id, email }) => [
-    mail({ template: 'account-deleted', userId: id, email }),
-  ]);
+/** @param deps without a limiter the known networks run out by themselves, 30 days after their last sign-in */
+export async function deleteUser(
+  deps: AdministerDeps & Partial<Pick<Deps, 'limiter' | 'purposeKeys'>>,
+  input: AdministerInput,
+  call: Call,
+): Promise<void> {
+  let accounts: string[] = [];
+  await administer(deps, 'delete', input, call, ({ id, email }) => {
+    if (deps.purposeKeys) accounts = accountHashes(email, deps.purposeKeys.accountHash);
+    return [mail({ template: 'account-deleted', userId: id, email })];
+  });
+  await Promise.all(accounts.map((account) => deps.limiter?.forgetNetworks(account, { allBut: null })));
 }
 
 /** The mail has the link for a new one. */

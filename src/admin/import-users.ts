@@ -7,7 +7,7 @@ import { parseEmail } from '../domain/email.ts';
 import { parseFullName } from '../domain/full-name.ts';
 import { InvalidValue, invalid, parseFields } from '../domain/parse-fields.ts';
 import { USER_ROLE } from '../domain/role.ts';
-import { refuseHash } from '../passwords/foreign-hash.ts';
+import { refuseHash } from '../passwords/stored-hash.ts';
 import type { NewUser } from '../store/users.ts';
 
 export type ImportedUser = {

@@ -1,5 +1,5 @@
 import type { Deps } from '../deps.ts';
-import { accountHash } from '../domain/account-hash.ts';
+import { accountHash, accountHashes } from '../domain/account-hash.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit, mail } from '../domain/effect.ts';
@@ -7,13 +7,17 @@ import { parseMailedToken, RESET_TOKEN } from '../domain/mailed-token.ts';
 import { networkOf } from '../domain/networks.ts';
 import { parseFields } from '../domain/parse-fields.ts';
 import { parseNewPassword } from '../domain/password.ts';
+import { refuseBreached } from './refuse-breached.ts';
 import { throttle } from './throttle.ts';
 
 export type ConfirmResetInput = { resetToken: string; newPassword: string };
 
 /** @throws AuthError RESET_TOKEN_INVALID */
 export async function confirmReset(
-  deps: Pick<Deps, 'store' | 'changeFeed' | 'limiter' | 'hasher' | 'passwordPolicy' | 'purposeKeys' | 'now'>,
+  deps: Pick<
+    Deps,
+    'store' | 'changeFeed' | 'limiter' | 'hasher' | 'passwordPolicy' | 'isBreached' | 'purposeKeys' | 'now'
+  >,
   input: ConfirmResetInput,
   call: Call,
 ): Promise<void> {
@@ -31,6 +35,7 @@ export async function confirmReset(
     new_password: () => parseNewPassword(input.newPassword, deps.passwordPolicy, [reset.email, reset.fullName]),
   });
 
+  await refuseBreached(deps, 'new_password', password);
   const passwordHash = await hasher.hash(password, call.signal);
   const { userId } = reset;
   const redeemed = await store.resets.redeem(reset, passwordHash, now(), [
@@ -39,8 +44,13 @@ export async function confirmReset(
   ]);
   if (!redeemed) throw new AuthError('RESET_TOKEN_INVALID');
 
-  // This is the owner: whatever strangers tried does not keep them out any more, nor from here.
+  // This is the owner. Strangers' attempts no longer keep them out, and networks that a thief signed in from are forgotten.
   const account = accountHash(reset.email, deps.purposeKeys.accountHash);
+  await Promise.all(
+    accountHashes(reset.email, deps.purposeKeys.accountHash).map((hash) =>
+      limiter.forgetNetworks(hash, { allBut: network }),
+    ),
+  );
   await Promise.all([
     deps.changeFeed.catchUp(),
     limiter.clear('LOGIN_ACCOUNT', account),

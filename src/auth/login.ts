@@ -1,20 +1,23 @@
 // Every failure must look alike and take as long: the same limits, one look-up, one hash, one outbox row.
 import type { Deps } from '../deps.ts';
-import { accountHash, accountHashes } from '../domain/account-hash.ts';
+import { accountHash, accountHashes, mailboxHash } from '../domain/account-hash.ts';
 import { parseAudiences } from '../domain/audience.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
-import { audit } from '../domain/effect.ts';
-import { parseEmail } from '../domain/email.ts';
+import { audit, type Effect, mail } from '../domain/effect.ts';
+import { type Email, parseEmail } from '../domain/email.ts';
 import { networkOf } from '../domain/networks.ts';
 import { parseFields } from '../domain/parse-fields.ts';
 import { type Password, parsePresentedPassword } from '../domain/password.ts';
 import type { Tokens } from '../domain/tokens.ts';
 import type { User } from '../domain/user.ts';
+import type { Outcome } from '../passwords/hash-work.ts';
 import type { Credentials } from '../store/users.ts';
+import { comparePassword } from './compare-password.ts';
 import { issueTokens } from './issue-tokens.ts';
+import { MAILS } from './mail-attempts.ts';
 import { openSession } from './open-session.ts';
-import { type Attempt, throttle } from './throttle.ts';
+import { type Attempt, spend, throttle } from './throttle.ts';
 
 /** @param audiences empty for all */
 export type LoginInput = { email: string; password: string; audiences: string[] };
@@ -25,6 +28,7 @@ type LoginDeps = Pick<
   | 'limiter'
   | 'sessionUsers'
   | 'hasher'
+  | 'onUnreadableHash'
   | 'signingKeys'
   | 'verifier'
   | 'purposeKeys'
@@ -36,7 +40,7 @@ type LoginDeps = Pick<
 
 /** @throws AuthError CREDENTIALS_INVALID */
 export async function login(deps: LoginDeps, input: LoginInput, call: Call): Promise<{ tokens: Tokens; user: User }> {
-  const { store, limiter, hasher } = deps;
+  const { store, limiter } = deps;
   const { email, password, audiences } = parseFields({
     email: () => parseEmail(input.email),
     password: () => parsePresentedPassword(input.password),
@@ -47,17 +51,18 @@ export async function login(deps: LoginDeps, input: LoginInput, call: Call): Pro
   const places = await Promise.all(
     accountHashes(email, deps.purposeKeys.accountHash).map((hash) => limiter.knowsPlace(hash, network)),
   );
-  const attempts = loginAttempts(account, network, places.includes(true));
+  const offer = () => offerConfirmation(deps, email, call);
+  const attempts = loginAttempts(account, network, places.includes(true), offer);
   const permit = await throttle(deps, attempts, { account }, call);
 
-  const [credentials, matches] = await permit.unlessItThrows(async () => {
+  const [credentials, outcome] = await permit.unlessItThrows(async () => {
     const found = await store.users.credentialsByEmail(email, call.signal);
-    // A disabled account is as good as none: its password is not even compared, so nothing tells that it was right.
-    const hash = found && !found.user.disabled ? found.passwordHash : null;
-    return [found, await hasher.verify(hash, password, call.signal)];
+    // The password of an account that may not sign in is not compared, so that no answer shows that it was right.
+    const isComparable = found !== null && whyNotComparable(deps, found) === null;
+    return [found, await comparePassword(deps, isComparable ? found : null, password, call.signal)] as const;
   });
   if (!credentials) return refuse(deps, account, null, 'unknown account', call);
-  const why = whyRefused(deps, credentials, matches);
+  const why = whyNotComparable(deps, credentials) ?? whyNoMatch(outcome);
   if (why !== null) return refuse(deps, account, credentials, why, call);
   // Where a second step would stand: the password was right, and nothing has been given out.
   const signIn = { credentials, account, identityId: null, audiences };
@@ -74,25 +79,41 @@ export async function login(deps: LoginDeps, input: LoginInput, call: Call): Pro
 }
 
 /** An owner at a network they signed in from before is not kept out by what strangers tried elsewhere. */
-function loginAttempts(account: string, network: string, knowsPlace: boolean): Attempt[] {
+function loginAttempts(
+  account: string,
+  network: string,
+  knowsPlace: boolean,
+  onFirstRefusal: () => Promise<Effect[]>,
+): Attempt[] {
   const attempts: Attempt[] = [
     { limit: 'LOGIN_PAIR', key: `${account}:${network}` },
     { limit: 'LOGIN_NETWORK', within: [{ limit: 'GLOBAL_SIGN_INS' }] },
   ];
-  if (!knowsPlace) attempts.push({ limit: 'LOGIN_ACCOUNT', key: account });
+  if (!knowsPlace) attempts.push({ limit: 'LOGIN_ACCOUNT', key: account, onFirstRefusal });
   return attempts;
 }
 
-/** What the audit trail tells and the caller does not hear; null when nothing is wrong. */
-function whyRefused(
+/** A mail by which the owner can confirm a network. The worker looks up whether there is such an account. */
+async function offerConfirmation(deps: LoginDeps, email: Email, call: Call): Promise<Effect[]> {
+  const { allowed } = await deps.limiter.take('NETWORK_MAIL_ACCOUNT', mailboxHash(email, deps.purposeKeys.accountHash));
+  if (!allowed) return [];
+  await spend(deps, [MAILS], call);
+  return [mail({ template: 'confirm-network', email })];
+}
+
+/** For the audit trail alone. Null when the account may sign in with its password. */
+function whyNotComparable(
   { requiresVerifiedEmail }: Pick<Deps, 'requiresVerifiedEmail'>,
-  credentials: Credentials,
-  matches: boolean,
+  { user, passwordHash }: Credentials,
 ): string | null {
-  if (credentials.user.disabled) return 'account disabled';
-  if (!credentials.passwordHash) return 'account has no password';
-  if (!matches) return 'wrong password';
-  return requiresVerifiedEmail && !credentials.user.emailVerified ? 'email not verified' : null;
+  if (user.disabled) return 'account disabled';
+  if (passwordHash === null) return 'account has no password';
+  return requiresVerifiedEmail && !user.emailVerified ? 'email not verified' : null;
+}
+
+function whyNoMatch(outcome: Outcome): string | null {
+  if (outcome === 'match') return null;
+  return outcome === 'unreadable' ? 'password hash unreadable' : 'wrong password';
 }
 
 async function refuse(

@@ -9,6 +9,7 @@ import { parseFields } from '../domain/parse-fields.ts';
 import { parseNewPassword } from '../domain/password.ts';
 import type { User } from '../domain/user.ts';
 import { MAILS, mailAttempts } from './mail-attempts.ts';
+import { refuseBreached } from './refuse-breached.ts';
 import { type Attempt, type Budget, throttle } from './throttle.ts';
 
 export type RegisterInput = { email: string; password: string; fullName: string };
@@ -21,7 +22,15 @@ export type RegisterInput = { email: string; password: string; fullName: string 
 export async function register(
   deps: Pick<
     Deps,
-    'store' | 'limiter' | 'hasher' | 'passwordPolicy' | 'purposeKeys' | 'requiresVerifiedEmail' | 'now' | 'newId'
+    | 'store'
+    | 'limiter'
+    | 'hasher'
+    | 'passwordPolicy'
+    | 'isBreached'
+    | 'purposeKeys'
+    | 'requiresVerifiedEmail'
+    | 'now'
+    | 'newId'
   >,
   input: RegisterInput,
   call: Call,
@@ -36,6 +45,7 @@ export async function register(
   const account = accountHash(email, deps.purposeKeys.accountHash);
   await throttle(deps, registerAttempts(deps, email, call), { account }, call);
 
+  await refuseBreached(deps, 'password', password);
   const passwordHash = await deps.hasher.hash(password, signal);
   const id = deps.newId();
   const made = [audit({ type: 'registered', userId: id, account, origin })];

@@ -1,7 +1,7 @@
 import type { Deps } from '../deps.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
-import { audit } from '../domain/effect.ts';
+import { audit, type Effect } from '../domain/effect.ts';
 import type { BudgetName, LimitName, NetworkLimit } from '../limits/limits.ts';
 import type { Taken } from '../limits/take-from.ts';
 
@@ -15,6 +15,8 @@ export type Attempt = (
 ) & {
   /** They count the attempt when it may go on, and tighten its limit while one of them is exceeded. */
   within?: Budget[];
+  /** What the first refusal of a window does besides being audited. */
+  onFirstRefusal?: () => Promise<Effect[]>;
 };
 
 /** Attempts that were counted. */
@@ -50,7 +52,7 @@ export async function throttle(deps: ThrottleDeps, attempts: Attempt[], who: Who
       continue;
     }
     await giveBack();
-    if (one.isFirstRefusal) await auditRefusal(deps, attempt.limit, who, call);
+    if (one.isFirstRefusal) await auditRefusal(deps, attempt.limit, who, call, await attempt.onFirstRefusal?.());
     throw new AuthError('RATE_LIMITED', { retryAfterMs: one.retryAfterMs });
   }
   const budgets = attempts.flatMap(({ within = [] }) => within);
@@ -85,6 +87,12 @@ async function exceededForMs({ limiter }: ThrottleDeps, budgets: Budget[]): Prom
   return Math.max(0, ...each);
 }
 
-async function auditRefusal({ store, now }: ThrottleDeps, limit: LimitName, who: Who, { origin }: Call): Promise<void> {
-  await store.outbox.write(now(), [audit({ type: 'throttled', ...who, detail: limit, origin })]);
+async function auditRefusal(
+  { store, now }: ThrottleDeps,
+  limit: LimitName,
+  who: Who,
+  { origin }: Call,
+  others: Effect[] = [],
+): Promise<void> {
+  await store.outbox.write(now(), [audit({ type: 'throttled', ...who, detail: limit, origin }), ...others]);
 }

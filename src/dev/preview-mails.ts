@@ -1,6 +1,7 @@
 // `npm run mails`: every mail there is, in a browser, as HTML and as plain text.
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { confirmNetworkMail } from '../jobs/mails/confirm-network.ts';
 import { escapeHtml } from '../jobs/mails/escape-html.ts';
 import type { MailContent } from '../jobs/mails/layout.ts';
 import {
@@ -27,6 +28,7 @@ export const MAILS: Record<string, () => MailContent> = {
   'sign-in-method-removed': () => signInMethodRemovedMail(URL_OF_PRODUCT, 'google'),
   'verify-email': () => verifyEmailMail(URL_OF_PRODUCT, ...SAMPLE),
   'confirm-email-change': () => confirmEmailChangeMail(URL_OF_PRODUCT, ...SAMPLE),
+  'confirm-network': () => confirmNetworkMail(URL_OF_PRODUCT, ...SAMPLE),
   'email-taken': () => emailTakenMail(URL_OF_PRODUCT),
   'email-changed': () => emailChangedMail(URL_OF_PRODUCT),
   'account-deleted': () => accountDeletedMail(),

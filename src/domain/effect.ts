@@ -22,6 +22,7 @@ export type AuditType =
   | 'permission_denied'
   | 'register_refused'
   | 'verification_requested'
+  | 'network_confirmed'
   | 'email_verified'
   | 'email_change_requested'
   | 'email_changed'
@@ -85,6 +86,8 @@ export type MailOrder =
   | (Notice & { template: 'sign-in-method-added' | 'sign-in-method-removed'; provider: string })
   /** To an account's own address, unless it is verified. */
   | { template: 'verify-email'; email: string }
+  /** To an account whose owner may be held back at a new network by what strangers try. */
+  | { template: 'confirm-network'; email: string }
   /** To the address that an account is to have. */
   | {
       template: 'confirm-email-change';

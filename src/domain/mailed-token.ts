@@ -4,6 +4,8 @@ import { openToken, sealToken, type TokenKind } from './sealed-token.ts';
 import { uuidFromBytes, uuidToBytes } from './uuid.ts';
 
 export const RESET_TOKEN: TokenKind = { prefix: 'lkp_', payloadBytes: 16 };
+/** Confirms a network. */
+export const NETWORK_TOKEN: TokenKind = { prefix: 'lkn_', payloadBytes: 16 };
 export const VERIFICATION_TOKEN: TokenKind = { prefix: 'lkv_', payloadBytes: 16 };
 
 export function formatMailedToken(kind: TokenKind, id: string, keys: KeyRing): string {

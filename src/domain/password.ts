@@ -1,4 +1,5 @@
 import { InvalidValue } from './parse-fields.ts';
+import { countPieces, repeatedUnit } from './password-patterns.ts';
 
 declare const brand: unique symbol;
 /** NFC, of an acceptable length, without NUL. */
@@ -7,8 +8,10 @@ export type Password = string & { readonly [brand]: 'Password' };
 export type PasswordPolicy = {
   /** In code points; at least 8. */
   minLength: number;
-  /** Whether a password, in lower case, is among those that everyone tries first. */
+  /** Whether a text, in lower case, is among the passwords that are tried first, or among the words that those are made of. */
   isCommon: (lowerCase: string) => boolean;
+  /** The deployment's own words, such as its name. */
+  contextWords: string[];
 };
 
 const MAX_CODE_POINTS = 256;
@@ -19,8 +22,44 @@ const PRODUCT_NAME = 'latchkey';
 const MIN_CONTEXT_LENGTH = 4;
 /** Longer than any valid email or name; the context may not have been checked yet. */
 const MAX_CONTEXT_LENGTH = 300;
-/** Letters and digits that must be left when the words an attacker knows are taken out. */
+/** Pieces (countPieces) that must be left beside one known word, and in a password as a whole. */
 const MIN_REST = 4;
+const MIN_PIECES = 5;
+/** What people put before and behind a word. */
+const [MAX_PREFIX, MAX_SUFFIX] = [6, 12];
+/** No list has longer words. */
+const MAX_WORD = 64;
+/** Letters that others stand for. A mark or digit with two readings has one in each alphabet. */
+const LEET = [
+  {
+    '0': 'o',
+    '1': 'i',
+    '!': 'i',
+    '3': 'e',
+    '4': 'a',
+    '@': 'a',
+    '5': 's',
+    $: 's',
+    '7': 't',
+    '+': 't',
+    '8': 'b',
+    '9': 'g',
+  },
+  {
+    '0': 'o',
+    '1': 'l',
+    '|': 'l',
+    '3': 'e',
+    '4': 'a',
+    '@': 'a',
+    '5': 's',
+    $: 's',
+    '7': 't',
+    '6': 'g',
+    '(': 'c',
+    '2': 'z',
+  },
+].map((letters) => new Map(Object.entries(letters)));
 
 /**
  * A password as somebody typed it to sign in: only what hashing needs is checked.
@@ -50,10 +89,45 @@ export function parseNewPassword(text: string, policy: PasswordPolicy, context: 
     throw new InvalidValue(`must be at least ${policy.minLength} characters long`);
   }
   const lowerCase = password.toLowerCase();
-  if (policy.isCommon(lowerCase)) throw new InvalidValue('is one of the passwords that everyone tries first');
-  if (isBuiltFrom(lowerCase, context))
-    throw new InvalidValue("must not be made of the email, the name or this product's name");
+  if (isBuiltFrom(lowerCase, context)) {
+    throw new InvalidValue("must not be made of the email, the name or this product's name: choose other words");
+  }
+  if (isBuiltFrom(lowerCase, policy.contextWords)) {
+    throw new InvalidValue('must not be made of a word that everybody here knows: choose other words');
+  }
+  const problem = problemOf(lowerCase, policy);
+  if (problem !== null) throw new InvalidValue(problem);
   return password;
+}
+
+/** Null when it is not easily guessed. */
+function problemOf(lowerCase: string, policy: PasswordPolicy): string | null {
+  const unit = repeatedUnit(lowerCase);
+  if (unit !== null && [...unit].length < policy.minLength) {
+    return 'must not be a short text that is repeated: choose several words';
+  }
+  const core = unit ?? lowerCase;
+  if (countPieces(core) < MIN_PIECES) {
+    return 'must not be a repetition, a run such as 4567 or defg, a date, or keys side by side: choose several words';
+  }
+  return isCommonWord(core, policy) ? 'is one of the passwords that everyone tries first: choose several words' : null;
+}
+
+/** Whether it is one common word with little before or behind it, also where digits and marks stand for letters. */
+function isCommonWord(lowerCase: string, { isCommon }: PasswordPolicy): boolean {
+  if (lowerCase.length > MAX_PREFIX + MAX_WORD + MAX_SUFFIX) return false;
+  if (isCommon(lowerCase)) return true;
+  const spellings = spellingsOf(lowerCase);
+  const suffix = /[^\p{L}]*$/u.exec(lowerCase)?.[0] ?? '';
+  const prefix = /^[^\p{L}]*/u.exec(lowerCase)?.[0] ?? '';
+  for (let start = 0; start <= Math.min(prefix.length, MAX_PREFIX); start += 1) {
+    for (let cut = 0; cut <= Math.min(suffix.length, MAX_SUFFIX); cut += 1) {
+      const end = lowerCase.length - cut;
+      const isWord = end - start >= MIN_CONTEXT_LENGTH && spellings.some((one) => isCommon(one.slice(start, end)));
+      if (isWord && countPieces(lowerCase.slice(0, start) + lowerCase.slice(end)) < MIN_REST) return true;
+    }
+  }
+  return false;
 }
 
 /** Whether little is left of the password when the words of its context are taken out. */
@@ -64,6 +138,19 @@ function isBuiltFrom(lowerCase: string, context: string[]): boolean {
     .map((word) => word.toLowerCase())
     .filter((word) => word.length >= MIN_CONTEXT_LENGTH)
     .sort((a, b) => b.length - a.length);
-  const rest = words.reduce((left, word) => left.replaceAll(word, ''), lowerCase);
-  return rest !== lowerCase && rest.replace(/[^\p{L}\p{N}]/gu, '').length < MIN_REST;
+  return spellingsOf(lowerCase).some((spelling) => {
+    const isKnown = new Array<boolean>(spelling.length).fill(false);
+    for (const word of words) {
+      for (let at = spelling.indexOf(word); at >= 0; at = spelling.indexOf(word, at + word.length)) {
+        isKnown.fill(true, at, at + word.length);
+      }
+    }
+    const rest = Array.from({ length: spelling.length }, (_, at) => (isKnown[at] ? '' : lowerCase[at])).join('');
+    return rest !== lowerCase && countPieces(rest.replace(/[^\p{L}\p{N}]/gu, '')) < MIN_REST;
+  });
+}
+
+/** As it is, and with letters in place of the digits and marks that stand for them. */
+function spellingsOf(lowerCase: string): string[] {
+  return [lowerCase, ...LEET.map((letters) => [...lowerCase].map((one) => letters.get(one) ?? one).join(''))];
 }

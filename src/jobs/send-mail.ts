@@ -3,10 +3,11 @@
 import type { MailOrder } from '../domain/effect.ts';
 import type { Email } from '../domain/email.ts';
 import type { KeyRing } from '../domain/key-ring.ts';
-import { formatMailedToken, RESET_TOKEN, VERIFICATION_TOKEN } from '../domain/mailed-token.ts';
+import { formatMailedToken, NETWORK_TOKEN, RESET_TOKEN, VERIFICATION_TOKEN } from '../domain/mailed-token.ts';
 import type { MailRow } from '../store/outbox.ts';
 import type { Store } from '../store/store.ts';
 import { type Mailer, UndeliverableMail } from './mailer.ts';
+import { confirmNetworkMail } from './mails/confirm-network.ts';
 import type { MailContent } from './mails/layout.ts';
 import {
   accountDeletedMail,
@@ -21,15 +22,18 @@ import { passwordResetMail } from './mails/password-reset.ts';
 import { confirmEmailChangeMail, verifyEmailMail } from './mails/verify-email.ts';
 
 export type MailDeps = {
-  store: Pick<Store, 'outbox' | 'resets' | 'emailVerifications' | 'identities' | 'users'>;
+  store: Pick<Store, 'outbox' | 'resets' | 'emailVerifications' | 'networkConfirmations' | 'identities' | 'users'>;
   mailer: Mailer;
   resetTokenKeys: KeyRing;
   verificationTokenKeys: KeyRing;
+  networkTokenKeys: KeyRing;
   publicUrl: string;
   resetTtlSeconds: number;
   verificationTtlSeconds: number;
   now: () => Date;
 };
+
+const NETWORK_TOKEN_TTL_SECONDS = 3_600;
 
 type Addressed = MailContent & { to: string };
 
@@ -65,6 +69,8 @@ async function compose(deps: MailDeps, outboxId: string, { order, createdAt }: M
       return { to: order.email, ...signInMethodRemovedMail(deps.publicUrl, order.provider) };
     case 'verify-email':
       return composeVerification(deps, outboxId, order.email as Email, createdAt);
+    case 'confirm-network':
+      return composeNetworkConfirmation(deps, outboxId, order.email as Email, createdAt);
     case 'confirm-email-change':
       return composeEmailChange(deps, outboxId, order, createdAt);
     case 'email-taken':
@@ -91,6 +97,18 @@ async function composeVerification(deps: MailDeps, id: string, email: Email, ask
   if (!found || found.user.emailVerified) return null;
   const of = { userId: found.user.id, email, accountEmail: email, passwordEpoch: found.passwordEpoch };
   return openVerification(deps, id, of, expiresAt, verifyEmailMail);
+}
+
+async function composeNetworkConfirmation(
+  deps: MailDeps,
+  id: string,
+  email: Email,
+  askedAt: Date,
+): Promise<Addressed | null> {
+  const expiresAt = expiry(deps, askedAt, NETWORK_TOKEN_TTL_SECONDS);
+  if (!(await deps.store.networkConfirmations.open(id, email, deps.now(), expiresAt))) return null;
+  const token = formatMailedToken(NETWORK_TOKEN, id, deps.networkTokenKeys);
+  return { to: email, ...confirmNetworkMail(deps.publicUrl, token, expiresAt) };
 }
 
 /** Whether the address has an account, nobody but its owner hears. */

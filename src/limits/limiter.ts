@@ -23,8 +23,12 @@ export type Limiter = {
   /** Remembers for 30 days that an account signed in from a network. */
   rememberPlace(account: string, network: string): Promise<void>;
   knowsPlace(account: string, network: string): Promise<boolean>;
-  /** Of an account that is gone, so that the next holder of its address begins without. */
-  forgetPlaces(account: string): Promise<void>;
+  /**
+   * Forgets the known networks of an account: of one that is deleted, so that the next holder of its address begins without, or of
+   * one whose password has changed, because a thief may have signed in with the old one.
+   * @param allBut the network of the owner; null for none
+   */
+  forgetNetworks(account: string, of: { allBut: string | null }): Promise<void>;
 };
 
 const PLACE_PREFIX = 'latchkey:place';
@@ -33,6 +37,10 @@ const PLACE_TTL_SECONDS = 30 * 24 * 3600;
 const MAX_PLACES = 100;
 /** After a failure Redis is left alone for this long, so that a hanging one delays one call and not each. */
 const PAUSE_MS = 5_000;
+
+const FORGET_OTHERS = `for _, network in ipairs(redis.call('zrange', KEYS[1], 0, -1)) do
+  if network ~= ARGV[1] then redis.call('zrem', KEYS[1], network) end
+end`;
 
 export type LimiterOptions = {
   /** Hears of calls that Redis did not answer. */
@@ -118,10 +126,11 @@ export function createLimiter(
       );
     },
 
-    async forgetPlaces(account) {
-      await viaRedis(
-        () => redis.del(`${PLACE_PREFIX}:${account}`),
-        () => 0,
+    async forgetNetworks(account, { allBut }) {
+      const key = `${PLACE_PREFIX}:${account}`;
+      await viaRedis<unknown>(
+        () => (allBut === null ? redis.del(key) : redis.eval(FORGET_OTHERS, 1, key, allBut)),
+        () => null,
       );
     },
   };

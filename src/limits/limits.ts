@@ -64,6 +64,12 @@ export const LIMITS = {
   VERIFY_EMAIL_NETWORK: { points: 30, windowSeconds: 3600 },
   /** `<verification id>`: attempts with one verification token. */
   VERIFY_EMAIL_TOKEN: { points: 10, windowSeconds: 3600 },
+  /** `<mailbox>`: mails with which the owner of an account can confirm a network. */
+  NETWORK_MAIL_ACCOUNT: { points: 1, windowSeconds: 3600 },
+  /** `<network>`: invalid network tokens. */
+  CONFIRM_NETWORK_NETWORK: { points: 30, windowSeconds: 3600 },
+  /** `<confirmation id>`: attempts with one network token. */
+  CONFIRM_NETWORK_TOKEN: { points: 10, windowSeconds: 3600 },
   /** `<network>`: sign-ins begun at a provider. */
   START_OAUTH_NETWORK: { points: 100, windowSeconds: 900 },
   /** `<network>`: sign-ins at a provider that came back with something else than was given out. */

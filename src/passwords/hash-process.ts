@@ -13,7 +13,7 @@ try {
 process.on('message', async ({ id, task }: Order) => {
   const answer: Answer = await (task.kind === 'hash'
     ? workHere.hash(task.password, task.parameters)
-    : workHere.compare(task.hash, task.password)
+    : workHere.compare(task.comparison)
   ).then(
     (result) => ({ id, result }),
     (error: Error) => ({ id, error: error.message }),

@@ -3,17 +3,17 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { AuthError } from '../domain/auth-error.ts';
-import type { Argon2Parameters, HashWork } from './hash-work.ts';
+import type { Argon2Parameters, Comparison, HashWork, Outcome } from './hash-work.ts';
 
 type Task =
   | { kind: 'hash'; password: string; parameters: Argon2Parameters }
-  | { kind: 'compare'; hash: string; password: string };
+  | { kind: 'compare'; comparison: Comparison };
 export type Order = { id: number; task: Task };
-export type Answer = { id: number; result: string | boolean } | { id: number; error: string };
+export type Answer = { id: number; result: string } | { id: number; error: string };
 
 export type HashWorkshop = HashWork & { close(): void };
 
-type Pending = { order: Order; attempts: number; resolve(result: string | boolean): void; reject(error: Error): void };
+type Pending = { order: Order; attempts: number; resolve(result: string): void; reject(error: Error): void };
 
 const PROGRAM = fileURLToPath(new URL('hash-process.ts', import.meta.url));
 /** A task that was there when two processes died is what they died of. */
@@ -86,7 +86,7 @@ export function openHashWorkshop(threads: number, onDeath: (error: Error) => voi
     else task?.resolve(answer.result);
   }
 
-  function run(task: Task): Promise<string | boolean> {
+  function run(task: Task): Promise<string> {
     return new Promise((resolve, reject) => {
       const id = nextId++;
       const one: Pending = { order: { id, task }, attempts: 0, resolve, reject };
@@ -96,8 +96,8 @@ export function openHashWorkshop(threads: number, onDeath: (error: Error) => voi
   }
 
   return {
-    hash: (password, parameters) => run({ kind: 'hash', password, parameters }) as Promise<string>,
-    compare: (hash, password) => run({ kind: 'compare', hash, password }) as Promise<boolean>,
+    hash: (password, parameters) => run({ kind: 'hash', password, parameters }),
+    compare: (comparison) => run({ kind: 'compare', comparison }) as Promise<Outcome>,
     close() {
       closed = true;
       clearTimeout(timer);

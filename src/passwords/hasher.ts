@@ -1,50 +1,53 @@
-import { randomBytes } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import argon2 from 'argon2';
 import type { Password } from '../domain/password.ts';
+import { createFailureWork } from './failure-work.ts';
+import { decoysOf, kindOf, kindOfArgon2 } from './hash-kind.ts';
 import type { HashQueue } from './hash-queue.ts';
-import { type Argon2Parameters, argon2Options, type HashWork } from './hash-work.ts';
+import { type Argon2Parameters, argon2Options, type HashWork, type Outcome } from './hash-work.ts';
 
 export type Hasher = {
   /** A PHC string with a random salt. */
   hash(password: Password, signal?: AbortSignal): Promise<string>;
-  /** With null (no account, no password) it compares with a decoy, takes as long, and is false. */
-  verify(hash: string | null, password: Password, signal?: AbortSignal): Promise<boolean>;
+  /**
+   * Every outcome but a match takes the same time. With null (no account, no password) it is a mismatch.
+   * The signal ends the wait for a turn, and nothing after that: an attempt that was looked at must count.
+   */
+  verify(hash: string | null, password: Password, signal?: AbortSignal): Promise<Outcome>;
   /** Whether a hash was made in another way than `hash` would make it now. */
   isOutdated(hash: string): boolean;
+  /**
+   * Failures take the time of these kinds together, and of the configured one.
+   * @param samples a hash of each kind in use
+   * @returns the kinds that are too costly for that
+   */
+  useKinds(samples: string[]): string[];
 };
 
-/** The longest that a failure is drawn out, however slow a hash was. */
-const MAX_FLOOR_MS = 1_000;
-
-export async function createHasher(parameters: Argon2Parameters, queue: HashQueue, work: HashWork): Promise<Hasher> {
-  const decoy = await work.hash(randomBytes(32).toString('base64'), parameters);
-  const isOutdated = (hash: string) =>
-    !hash.startsWith('$argon2id$') || argon2.needsRehash(hash, argon2Options(parameters));
-  /**
-   * Hashes made in other ways take another time, which would tell that there is an account. So every failure takes as long
-   * as the slowest of them that this process has met.
-   */
-  let floorMs = 0;
+export function createHasher(parameters: Argon2Parameters, queue: HashQueue, work: HashWork): Hasher {
+  const failureWork = createFailureWork(kindOfArgon2(parameters));
 
   return {
     hash: (password, signal) => queue.run(() => work.hash(password, parameters), signal),
 
     async verify(hash, password, signal) {
-      let elapsedMs = 0;
-      const matches = await queue.run(async () => {
-        const startedAt = performance.now();
-        const result = await work.compare(hash ?? decoy, password);
-        elapsedMs = performance.now() - startedAt;
-        return result;
-      }, signal);
-      if (hash && isOutdated(hash)) floorMs = Math.max(floorMs, Math.min(elapsedMs, MAX_FLOOR_MS));
-      if (hash && matches) return true;
-      // Not cut short by the signal: the password has been looked at, and that must count.
-      await sleep(Math.max(0, floorMs - elapsedMs));
-      return false;
+      const kind = hash === null ? null : kindOf(hash);
+      // Written since the kinds were read.
+      if (kind) failureWork.add(kind);
+      const outcome = await queue.run(
+        () =>
+          work.compare({
+            password,
+            hash: kind && hash,
+            instead: kind ? decoysOf(kind) : [],
+            afterwards: failureWork.remaining(kind),
+          }),
+        signal,
+      );
+      return hash !== null && !kind ? 'unreadable' : outcome;
     },
 
-    isOutdated,
+    isOutdated: (hash) => !hash.startsWith('$argon2id$') || argon2.needsRehash(hash, argon2Options(parameters)),
+
+    useKinds: (samples) => failureWork.use(samples.flatMap((sample) => kindOf(sample) ?? [])),
   };
 }

@@ -65,6 +65,10 @@ export const ERRORS = {
     code: Code.FailedPrecondition,
     message: 'the verification token is not valid any more',
   },
+  NETWORK_TOKEN_INVALID: {
+    code: Code.FailedPrecondition,
+    message: 'invalid network token: it is used, expired or older than the password',
+  },
   RECENT_SIGN_IN_REQUIRED: {
     code: Code.FailedPrecondition,
     message: 'send the current password, or sign in again first',

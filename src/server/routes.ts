@@ -19,6 +19,7 @@ import { updateMe } from '../account/update-me.ts';
 import { batchCheckRole } from '../auth/batch-check-role.ts';
 import { batchVerify } from '../auth/batch-verify.ts';
 import { checkRole } from '../auth/check-role.ts';
+import { confirmNetwork } from '../auth/confirm-network.ts';
 import { confirmReset } from '../auth/confirm-reset.ts';
 import { finishOAuth } from '../auth/finish-oauth.ts';
 import { issueServiceToken } from '../auth/issue-service-token.ts';
@@ -116,6 +117,11 @@ export function routes(deps: RouteDeps): Routes {
 
       requestEmailVerification: async (request, context) => {
         await requestEmailVerification(deps, request, callOf(context));
+        return {};
+      },
+
+      confirmNetwork: async (request, context) => {
+        await confirmNetwork(deps, request, callOf(context));
         return {};
       },
 

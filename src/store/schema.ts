@@ -50,6 +50,13 @@ export type Schema = {
     expires_at: Date;
     used_at: Date | null;
   };
+  network_confirmations: {
+    user_id: string;
+    id: string;
+    password_epoch: number;
+    expires_at: Date;
+    used_at: Date | null;
+  };
   identities: {
     id: string;
     user_id: string;

@@ -6,6 +6,7 @@ import type { Db } from './database.ts';
 import { createEmailVerifications, type EmailVerifications } from './email-verifications.ts';
 import { createExpired, type Expired } from './expired.ts';
 import { createIdentities, type Identities } from './identities.ts';
+import { createNetworkConfirmations, type NetworkConfirmations } from './network-confirmations.ts';
 import { createOAuthFlows, type OAuthFlows } from './oauth-flows.ts';
 import { createOutbox, type Outbox } from './outbox.ts';
 import { createResets, type Resets } from './resets.ts';
@@ -22,6 +23,7 @@ export type Store = {
   resets: Resets;
   emailVerifications: EmailVerifications;
   identities: Identities;
+  networkConfirmations: NetworkConfirmations;
   oauthFlows: OAuthFlows;
   outbox: Outbox;
   auditTrail: AuditTrail;
@@ -40,6 +42,7 @@ export function createStore(db: Db, newId: () => string, now: () => Date): Store
     resets: createResets(db, newId),
     emailVerifications: createEmailVerifications(db, newId),
     identities: createIdentities(db, newId),
+    networkConfirmations: createNetworkConfirmations(db, newId),
     oauthFlows: createOAuthFlows(db),
     outbox: createOutbox(db, newId),
     auditTrail: createAuditTrail(db),

@@ -17,6 +17,9 @@ export type Credentials = Holder & {
   passwordEpoch: number;
 };
 
+/** Of hashes in use: more make no difference to how long failures take. */
+const MAX_HASH_KINDS = 100;
+
 export type NewUser = { id: string; email: Email; fullName: string; passwordHash: string | null };
 
 export type Users = ReturnType<typeof createUsers>;
@@ -175,6 +178,26 @@ export function createUsers(db: Db, newId: () => string, clock: () => Date) {
     async eraseTraces(atMost: number): Promise<number | null> {
       const { rows } = await sql<{ erased: number | null }>`SELECT erase_traces(${atMost}) AS erased`.execute(db);
       return rows[0]?.erased ?? null;
+    },
+
+    /** A stored hash of each kind in use: a few index probes, however many users there are. */
+    async samplesOfHashKinds(): Promise<string[]> {
+      const { rows } = await sql<{ sample: string }>`
+        WITH RECURSIVE kinds AS (
+          (SELECT password_hash_kind(password_hash) AS kind FROM users WHERE password_hash IS NOT NULL
+           ORDER BY password_hash_kind(password_hash) LIMIT 1)
+          UNION ALL
+          SELECT (SELECT password_hash_kind(password_hash) FROM users
+                  WHERE password_hash IS NOT NULL AND password_hash_kind(password_hash) > kinds.kind
+                  ORDER BY password_hash_kind(password_hash) LIMIT 1)
+          FROM kinds WHERE kinds.kind IS NOT NULL
+        )
+        SELECT sample FROM (SELECT kind FROM kinds LIMIT ${MAX_HASH_KINDS}) AS found CROSS JOIN LATERAL (
+          SELECT password_hash AS sample FROM users
+          WHERE password_hash IS NOT NULL AND password_hash_kind(password_hash) = found.kind LIMIT 1
+        ) AS one
+      `.execute(db);
+      return rows.map(({ sample }) => sample);
     },
 
     /** Keeps the same password under a newer hash, unless the password has changed meanwhile. */

@@ -57,6 +57,19 @@ export function createMetrics(meter: Meter) {
   );
   const hashing = seconds('latchkey.hash.duration', 'How long a password was hashed', HASH_BUCKETS);
   const hashWaiting = seconds('latchkey.hash.wait.duration', 'How long it waited for that', HASH_BUCKETS);
+  const unreadable = count(
+    'latchkey.hash.unreadable',
+    'Attempts at accounts whose stored password hash is unreadable',
+    '{attempt}',
+  );
+  const breachFailures = count(
+    'latchkey.breach_check.failures',
+    'New passwords that were not checked against breaches, because the file is unreadable',
+    '{password}',
+  );
+  // Present from the start, so that alerts see the first one.
+  unreadable.add(0);
+  breachFailures.add(0);
   const hashQueue = level('latchkey.hash.tasks', 'Passwords that are hashed, and that wait for it', '{task}');
   const viewAge = gauge('latchkey.revocation_view.age', 'How old the knowledge of revocations is', 's');
   const viewEntries = level('latchkey.revocation_view.entries', 'Sessions and users that it holds', '{entry}');
@@ -104,6 +117,14 @@ export function createMetrics(meter: Meter) {
     hashed(waitedMs: number, durationMs: number): void {
       hashWaiting.record(waitedMs / 1000);
       hashing.record(durationMs / 1000);
+    },
+
+    hashUnreadable(): void {
+      unreadable.add(1);
+    },
+
+    breachCheckFailed(): void {
+      breachFailures.add(1);
     },
 
     watchHashQueue(tasks: () => { running: number; waiting: number }): void {

@@ -2,7 +2,13 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { KeyRing } from '../../src/domain/key-ring.ts';
-import { formatMailedToken, parseMailedToken, RESET_TOKEN, VERIFICATION_TOKEN } from '../../src/domain/mailed-token.ts';
+import {
+  formatMailedToken,
+  NETWORK_TOKEN,
+  parseMailedToken,
+  RESET_TOKEN,
+  VERIFICATION_TOKEN,
+} from '../../src/domain/mailed-token.ts';
 import { flowSecrets, parseFlow } from '../../src/domain/oauth-flow.ts';
 import { formatPageToken, parsePageToken } from '../../src/domain/page-token.ts';
 import { formatRefreshToken, parseRefreshToken } from '../../src/domain/refresh-token.ts';
@@ -44,6 +50,11 @@ test('tokens of one kind, purpose or deployment never pass as another', () => {
   expect(parseMailedToken(VERIFICATION_TOKEN, verification, keys.verificationTokens)).toBe(id);
   expect(parseMailedToken(RESET_TOKEN, verification, keys.verificationTokens)).toBeNull();
   expect(parseMailedToken(VERIFICATION_TOKEN, reset, keys.resetTokens)).toBeNull();
+  const network = formatMailedToken(NETWORK_TOKEN, id, keys.networkTokens);
+  expect(parseMailedToken(NETWORK_TOKEN, network, keys.networkTokens)).toBe(id);
+  expect(parseMailedToken(NETWORK_TOKEN, reset, keys.networkTokens)).toBeNull();
+  expect(parseMailedToken(NETWORK_TOKEN, network.replace('lkn_', 'lkp_'), keys.resetTokens)).toBeNull();
+  expect(parseMailedToken(RESET_TOKEN, network.replace('lkn_', 'lkp_'), keys.resetTokens)).toBeNull();
   expect(parseMailedToken(RESET_TOKEN, refresh, keys.resetTokens)).toBeNull();
   expect(parseRefreshToken(reset, keys.refreshTokens)).toBeNull();
   expect(parseRefreshToken(refresh, keys.resetTokens)).toBeNull();

@@ -111,7 +111,11 @@ describe('with Redis', () => {
     await limiter.rememberPlace(account, '192.0.2.1');
     expect(await limiter.knowsPlace(account, '192.0.2.1')).toBe(true);
     expect(await limiter.knowsPlace(account, '192.0.2.2')).toBe(false);
-    await limiter.forgetPlaces(account);
+    await limiter.rememberPlace(account, '192.0.2.9');
+    await limiter.forgetNetworks(account, { allBut: '192.0.2.1' });
+    expect(await limiter.knowsPlace(account, '192.0.2.1')).toBe(true);
+    expect(await limiter.knowsPlace(account, '192.0.2.9')).toBe(false);
+    await limiter.forgetNetworks(account, { allBut: null });
     expect(await limiter.knowsPlace(account, '192.0.2.1')).toBe(false);
   });
 });

@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file auth/v1/auth_service.proto.
  */
 export const file_auth_v1_auth_service: GenFile = /*@__PURE__*/
-  fileDesc("ChphdXRoL3YxL2F1dGhfc2VydmljZS5wcm90bxIHYXV0aC52MSJFCg9SZWdpc3RlclJlcXVlc3QSDQoFZW1haWwYASABKAkSEAoIcGFzc3dvcmQYAiABKAkSEQoJZnVsbF9uYW1lGAMgASgJIi8KEFJlZ2lzdGVyUmVzcG9uc2USGwoEdXNlchgBIAEoCzINLmF1dGgudjEuVXNlciJCCgxMb2dpblJlcXVlc3QSDQoFZW1haWwYASABKAkSEAoIcGFzc3dvcmQYAiABKAkSEQoJYXVkaWVuY2VzGAMgAygJIk0KDUxvZ2luUmVzcG9uc2USHwoGdG9rZW5zGAEgASgLMg8uYXV0aC52MS5Ub2tlbnMSGwoEdXNlchgCIAEoCzINLmF1dGgudjEuVXNlciJOCg5SZWZyZXNoUmVxdWVzdBIVCg1yZWZyZXNoX3Rva2VuGAEgASgJEhIKCnJlcXVlc3RfaWQYAiABKAkSEQoJYXVkaWVuY2VzGAMgAygJIjIKD1JlZnJlc2hSZXNwb25zZRIfCgZ0b2tlbnMYASABKAsyDy5hdXRoLnYxLlRva2VucyImCg1Mb2dvdXRSZXF1ZXN0EhUKDXJlZnJlc2hfdG9rZW4YASABKAkiEAoOTG9nb3V0UmVzcG9uc2UiNwoNVmVyaWZ5UmVxdWVzdBIUCgxhY2Nlc3NfdG9rZW4YASABKAkSEAoIYXVkaWVuY2UYAiABKAkiagoOVmVyaWZ5UmVzcG9uc2USJQoJcHJpbmNpcGFsGAEgASgLMhIuYXV0aC52MS5QcmluY2lwYWwSMQoNcmV2YWxpZGF0ZV9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiXAoQQ2hlY2tSb2xlUmVxdWVzdBIWCgxhY2Nlc3NfdG9rZW4YASABKAlIABIXCgd1c2VyX2lkGAIgASgJQgTQ8xgFSAASDAoEcm9sZRgDIAEoCUIJCgdzdWJqZWN0IkUKEUNoZWNrUm9sZVJlc3BvbnNlEg8KB2FsbG93ZWQYASABKAgSHwoGcmVhc29uGAIgASgOMg8uYXV0aC52MS5SZWFzb24iJAoTUmVxdWVzdFJlc2V0UmVxdWVzdBINCgVlbWFpbBgBIAEoCSIWChRSZXF1ZXN0UmVzZXRSZXNwb25zZSJAChNDb25maXJtUmVzZXRSZXF1ZXN0EhMKC3Jlc2V0X3Rva2VuGAEgASgJEhQKDG5ld19wYXNzd29yZBgCIAEoCSIWChRDb25maXJtUmVzZXRSZXNwb25zZSIwCh9SZXF1ZXN0RW1haWxWZXJpZmljYXRpb25SZXF1ZXN0Eg0KBWVtYWlsGAEgASgJIiIKIFJlcXVlc3RFbWFpbFZlcmlmaWNhdGlvblJlc3BvbnNlIjAKElZlcmlmeUVtYWlsUmVxdWVzdBIaChJ2ZXJpZmljYXRpb25fdG9rZW4YASABKAkiFQoTVmVyaWZ5RW1haWxSZXNwb25zZSI7ChFTdGFydE9BdXRoUmVxdWVzdBIQCghwcm92aWRlchgBIAEoCRIUCgxyZWRpcmVjdF91cmkYAiABKAkifwoSU3RhcnRPQXV0aFJlc3BvbnNlEhkKEWF1dGhvcml6YXRpb25fdXJsGAEgASgJEg0KBXN0YXRlGAIgASgJEg8KB2JpbmRpbmcYAyABKAkSLgoKZXhwaXJlc19hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiLQoYSXNzdWVTZXJ2aWNlVG9rZW5SZXF1ZXN0EhEKCWF1ZGllbmNlcxgBIAMoCSJ1ChlJc3N1ZVNlcnZpY2VUb2tlblJlc3BvbnNlEhQKDGFjY2Vzc190b2tlbhgBIAEoCRISCgp0b2tlbl90eXBlGAIgASgJEi4KCmV4cGlyZXNfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIooBChJGaW5pc2hPQXV0aFJlcXVlc3QSDQoFc3RhdGUYASABKAkSDAoEY29kZRgCIAEoCRIOCgZpc3N1ZXIYAyABKAkSDQoFZXJyb3IYBCABKAkSDwoHYmluZGluZxgFIAEoCRIUCgxyZWRpcmVjdF91cmkYBiABKAkSEQoJYXVkaWVuY2VzGAcgAygJImUKE0ZpbmlzaE9BdXRoUmVzcG9uc2USHwoGdG9rZW5zGAEgASgLMg8uYXV0aC52MS5Ub2tlbnMSGwoEdXNlchgCIAEoCzINLmF1dGgudjEuVXNlchIQCghuZXdfdXNlchgDIAEoCDKOCAoLQXV0aFNlcnZpY2USRQoIUmVnaXN0ZXISGC5hdXRoLnYxLlJlZ2lzdGVyUmVxdWVzdBoZLmF1dGgudjEuUmVnaXN0ZXJSZXNwb25zZSIEyPMYARI8CgVMb2dpbhIVLmF1dGgudjEuTG9naW5SZXF1ZXN0GhYuYXV0aC52MS5Mb2dpblJlc3BvbnNlIgTI8xgBEkIKB1JlZnJlc2gSFy5hdXRoLnYxLlJlZnJlc2hSZXF1ZXN0GhguYXV0aC52MS5SZWZyZXNoUmVzcG9uc2UiBMjzGAESPwoGTG9nb3V0EhYuYXV0aC52MS5Mb2dvdXRSZXF1ZXN0GhcuYXV0aC52MS5Mb2dvdXRSZXNwb25zZSIEyPMYARI/CgZWZXJpZnkSFi5hdXRoLnYxLlZlcmlmeVJlcXVlc3QaFy5hdXRoLnYxLlZlcmlmeVJlc3BvbnNlIgTI8xgBEkgKCUNoZWNrUm9sZRIZLmF1dGgudjEuQ2hlY2tSb2xlUmVxdWVzdBoaLmF1dGgudjEuQ2hlY2tSb2xlUmVzcG9uc2UiBMjzGAESUQoMUmVxdWVzdFJlc2V0EhwuYXV0aC52MS5SZXF1ZXN0UmVzZXRSZXF1ZXN0Gh0uYXV0aC52MS5SZXF1ZXN0UmVzZXRSZXNwb25zZSIEyPMYARJRCgxDb25maXJtUmVzZXQSHC5hdXRoLnYxLkNvbmZpcm1SZXNldFJlcXVlc3QaHS5hdXRoLnYxLkNvbmZpcm1SZXNldFJlc3BvbnNlIgTI8xgBEksKClN0YXJ0T0F1dGgSGi5hdXRoLnYxLlN0YXJ0T0F1dGhSZXF1ZXN0GhsuYXV0aC52MS5TdGFydE9BdXRoUmVzcG9uc2UiBMjzGAESTgoLRmluaXNoT0F1dGgSGy5hdXRoLnYxLkZpbmlzaE9BdXRoUmVxdWVzdBocLmF1dGgudjEuRmluaXNoT0F1dGhSZXNwb25zZSIEyPMYARJgChFJc3N1ZVNlcnZpY2VUb2tlbhIhLmF1dGgudjEuSXNzdWVTZXJ2aWNlVG9rZW5SZXF1ZXN0GiIuYXV0aC52MS5Jc3N1ZVNlcnZpY2VUb2tlblJlc3BvbnNlIgTI8xgDEnUKGFJlcXVlc3RFbWFpbFZlcmlmaWNhdGlvbhIoLmF1dGgudjEuUmVxdWVzdEVtYWlsVmVyaWZpY2F0aW9uUmVxdWVzdBopLmF1dGgudjEuUmVxdWVzdEVtYWlsVmVyaWZpY2F0aW9uUmVzcG9uc2UiBMjzGAESTgoLVmVyaWZ5RW1haWwSGy5hdXRoLnYxLlZlcmlmeUVtYWlsUmVxdWVzdBocLmF1dGgudjEuVmVyaWZ5RW1haWxSZXNwb25zZSIEyPMYAWIGcHJvdG8z", [file_auth_v1_errors, file_auth_v1_options, file_auth_v1_types, file_google_protobuf_timestamp]);
+  fileDesc("ChphdXRoL3YxL2F1dGhfc2VydmljZS5wcm90bxIHYXV0aC52MSJFCg9SZWdpc3RlclJlcXVlc3QSDQoFZW1haWwYASABKAkSEAoIcGFzc3dvcmQYAiABKAkSEQoJZnVsbF9uYW1lGAMgASgJIi8KEFJlZ2lzdGVyUmVzcG9uc2USGwoEdXNlchgBIAEoCzINLmF1dGgudjEuVXNlciJCCgxMb2dpblJlcXVlc3QSDQoFZW1haWwYASABKAkSEAoIcGFzc3dvcmQYAiABKAkSEQoJYXVkaWVuY2VzGAMgAygJIk0KDUxvZ2luUmVzcG9uc2USHwoGdG9rZW5zGAEgASgLMg8uYXV0aC52MS5Ub2tlbnMSGwoEdXNlchgCIAEoCzINLmF1dGgudjEuVXNlciJOCg5SZWZyZXNoUmVxdWVzdBIVCg1yZWZyZXNoX3Rva2VuGAEgASgJEhIKCnJlcXVlc3RfaWQYAiABKAkSEQoJYXVkaWVuY2VzGAMgAygJIjIKD1JlZnJlc2hSZXNwb25zZRIfCgZ0b2tlbnMYASABKAsyDy5hdXRoLnYxLlRva2VucyImCg1Mb2dvdXRSZXF1ZXN0EhUKDXJlZnJlc2hfdG9rZW4YASABKAkiEAoOTG9nb3V0UmVzcG9uc2UiNwoNVmVyaWZ5UmVxdWVzdBIUCgxhY2Nlc3NfdG9rZW4YASABKAkSEAoIYXVkaWVuY2UYAiABKAkiagoOVmVyaWZ5UmVzcG9uc2USJQoJcHJpbmNpcGFsGAEgASgLMhIuYXV0aC52MS5QcmluY2lwYWwSMQoNcmV2YWxpZGF0ZV9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiXAoQQ2hlY2tSb2xlUmVxdWVzdBIWCgxhY2Nlc3NfdG9rZW4YASABKAlIABIXCgd1c2VyX2lkGAIgASgJQgTQ8xgFSAASDAoEcm9sZRgDIAEoCUIJCgdzdWJqZWN0IkUKEUNoZWNrUm9sZVJlc3BvbnNlEg8KB2FsbG93ZWQYASABKAgSHwoGcmVhc29uGAIgASgOMg8uYXV0aC52MS5SZWFzb24iJAoTUmVxdWVzdFJlc2V0UmVxdWVzdBINCgVlbWFpbBgBIAEoCSIWChRSZXF1ZXN0UmVzZXRSZXNwb25zZSJAChNDb25maXJtUmVzZXRSZXF1ZXN0EhMKC3Jlc2V0X3Rva2VuGAEgASgJEhQKDG5ld19wYXNzd29yZBgCIAEoCSIWChRDb25maXJtUmVzZXRSZXNwb25zZSIwCh9SZXF1ZXN0RW1haWxWZXJpZmljYXRpb25SZXF1ZXN0Eg0KBWVtYWlsGAEgASgJIiIKIFJlcXVlc3RFbWFpbFZlcmlmaWNhdGlvblJlc3BvbnNlIjAKElZlcmlmeUVtYWlsUmVxdWVzdBIaChJ2ZXJpZmljYXRpb25fdG9rZW4YASABKAkiFQoTVmVyaWZ5RW1haWxSZXNwb25zZSIuChVDb25maXJtTmV0d29ya1JlcXVlc3QSFQoNbmV0d29ya190b2tlbhgBIAEoCSIYChZDb25maXJtTmV0d29ya1Jlc3BvbnNlIjsKEVN0YXJ0T0F1dGhSZXF1ZXN0EhAKCHByb3ZpZGVyGAEgASgJEhQKDHJlZGlyZWN0X3VyaRgCIAEoCSJ/ChJTdGFydE9BdXRoUmVzcG9uc2USGQoRYXV0aG9yaXphdGlvbl91cmwYASABKAkSDQoFc3RhdGUYAiABKAkSDwoHYmluZGluZxgDIAEoCRIuCgpleHBpcmVzX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCItChhJc3N1ZVNlcnZpY2VUb2tlblJlcXVlc3QSEQoJYXVkaWVuY2VzGAEgAygJInUKGUlzc3VlU2VydmljZVRva2VuUmVzcG9uc2USFAoMYWNjZXNzX3Rva2VuGAEgASgJEhIKCnRva2VuX3R5cGUYAiABKAkSLgoKZXhwaXJlc19hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiigEKEkZpbmlzaE9BdXRoUmVxdWVzdBINCgVzdGF0ZRgBIAEoCRIMCgRjb2RlGAIgASgJEg4KBmlzc3VlchgDIAEoCRINCgVlcnJvchgEIAEoCRIPCgdiaW5kaW5nGAUgASgJEhQKDHJlZGlyZWN0X3VyaRgGIAEoCRIRCglhdWRpZW5jZXMYByADKAkiZQoTRmluaXNoT0F1dGhSZXNwb25zZRIfCgZ0b2tlbnMYASABKAsyDy5hdXRoLnYxLlRva2VucxIbCgR1c2VyGAIgASgLMg0uYXV0aC52MS5Vc2VyEhAKCG5ld191c2VyGAMgASgIMucICgtBdXRoU2VydmljZRJFCghSZWdpc3RlchIYLmF1dGgudjEuUmVnaXN0ZXJSZXF1ZXN0GhkuYXV0aC52MS5SZWdpc3RlclJlc3BvbnNlIgTI8xgBEjwKBUxvZ2luEhUuYXV0aC52MS5Mb2dpblJlcXVlc3QaFi5hdXRoLnYxLkxvZ2luUmVzcG9uc2UiBMjzGAESQgoHUmVmcmVzaBIXLmF1dGgudjEuUmVmcmVzaFJlcXVlc3QaGC5hdXRoLnYxLlJlZnJlc2hSZXNwb25zZSIEyPMYARI/CgZMb2dvdXQSFi5hdXRoLnYxLkxvZ291dFJlcXVlc3QaFy5hdXRoLnYxLkxvZ291dFJlc3BvbnNlIgTI8xgBEj8KBlZlcmlmeRIWLmF1dGgudjEuVmVyaWZ5UmVxdWVzdBoXLmF1dGgudjEuVmVyaWZ5UmVzcG9uc2UiBMjzGAESSAoJQ2hlY2tSb2xlEhkuYXV0aC52MS5DaGVja1JvbGVSZXF1ZXN0GhouYXV0aC52MS5DaGVja1JvbGVSZXNwb25zZSIEyPMYARJRCgxSZXF1ZXN0UmVzZXQSHC5hdXRoLnYxLlJlcXVlc3RSZXNldFJlcXVlc3QaHS5hdXRoLnYxLlJlcXVlc3RSZXNldFJlc3BvbnNlIgTI8xgBElEKDENvbmZpcm1SZXNldBIcLmF1dGgudjEuQ29uZmlybVJlc2V0UmVxdWVzdBodLmF1dGgudjEuQ29uZmlybVJlc2V0UmVzcG9uc2UiBMjzGAESSwoKU3RhcnRPQXV0aBIaLmF1dGgudjEuU3RhcnRPQXV0aFJlcXVlc3QaGy5hdXRoLnYxLlN0YXJ0T0F1dGhSZXNwb25zZSIEyPMYARJOCgtGaW5pc2hPQXV0aBIbLmF1dGgudjEuRmluaXNoT0F1dGhSZXF1ZXN0GhwuYXV0aC52MS5GaW5pc2hPQXV0aFJlc3BvbnNlIgTI8xgBEmAKEUlzc3VlU2VydmljZVRva2VuEiEuYXV0aC52MS5Jc3N1ZVNlcnZpY2VUb2tlblJlcXVlc3QaIi5hdXRoLnYxLklzc3VlU2VydmljZVRva2VuUmVzcG9uc2UiBMjzGAMSdQoYUmVxdWVzdEVtYWlsVmVyaWZpY2F0aW9uEiguYXV0aC52MS5SZXF1ZXN0RW1haWxWZXJpZmljYXRpb25SZXF1ZXN0GikuYXV0aC52MS5SZXF1ZXN0RW1haWxWZXJpZmljYXRpb25SZXNwb25zZSIEyPMYARJOCgtWZXJpZnlFbWFpbBIbLmF1dGgudjEuVmVyaWZ5RW1haWxSZXF1ZXN0GhwuYXV0aC52MS5WZXJpZnlFbWFpbFJlc3BvbnNlIgTI8xgBElcKDkNvbmZpcm1OZXR3b3JrEh4uYXV0aC52MS5Db25maXJtTmV0d29ya1JlcXVlc3QaHy5hdXRoLnYxLkNvbmZpcm1OZXR3b3JrUmVzcG9uc2UiBMjzGAFiBnByb3RvMw", [file_auth_v1_errors, file_auth_v1_options, file_auth_v1_types, file_google_protobuf_timestamp]);
 
 /**
  * @generated from message auth.v1.RegisterRequest
@@ -32,8 +32,10 @@ export type RegisterRequest = Message<"auth.v1.RegisterRequest"> & {
   email: string;
 
   /**
-   * 8 to 256 code points. Not a well-known password, not the email, the name,
-   * or the product's name. No rules of composition.
+   * 8 to 256 code points. Neither a frequent password, a repetition, a run, keys
+   * side by side nor a date, nor made of the email, the name or a word of the
+   * deployment; where range files are configured, not known from a breach. No
+   * rules of composition.
    *
    * @generated from field: string password = 2;
    */
@@ -467,6 +469,39 @@ export const VerifyEmailResponseSchema: GenMessage<VerifyEmailResponse> = /*@__P
   messageDesc(file_auth_v1_auth_service, 19);
 
 /**
+ * @generated from message auth.v1.ConfirmNetworkRequest
+ */
+export type ConfirmNetworkRequest = Message<"auth.v1.ConfirmNetworkRequest"> & {
+  /**
+   * From the link in the mail: what follows `#token=`. Works once, for an hour,
+   * and only while the account's password is as it was.
+   *
+   * @generated from field: string network_token = 1;
+   */
+  networkToken: string;
+};
+
+/**
+ * Describes the message auth.v1.ConfirmNetworkRequest.
+ * Use `create(ConfirmNetworkRequestSchema)` to create a new message.
+ */
+export const ConfirmNetworkRequestSchema: GenMessage<ConfirmNetworkRequest> = /*@__PURE__*/
+  messageDesc(file_auth_v1_auth_service, 20);
+
+/**
+ * @generated from message auth.v1.ConfirmNetworkResponse
+ */
+export type ConfirmNetworkResponse = Message<"auth.v1.ConfirmNetworkResponse"> & {
+};
+
+/**
+ * Describes the message auth.v1.ConfirmNetworkResponse.
+ * Use `create(ConfirmNetworkResponseSchema)` to create a new message.
+ */
+export const ConfirmNetworkResponseSchema: GenMessage<ConfirmNetworkResponse> = /*@__PURE__*/
+  messageDesc(file_auth_v1_auth_service, 21);
+
+/**
  * @generated from message auth.v1.StartOAuthRequest
  */
 export type StartOAuthRequest = Message<"auth.v1.StartOAuthRequest"> & {
@@ -490,7 +525,7 @@ export type StartOAuthRequest = Message<"auth.v1.StartOAuthRequest"> & {
  * Use `create(StartOAuthRequestSchema)` to create a new message.
  */
 export const StartOAuthRequestSchema: GenMessage<StartOAuthRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_auth_service, 20);
+  messageDesc(file_auth_v1_auth_service, 22);
 
 /**
  * @generated from message auth.v1.StartOAuthResponse
@@ -527,7 +562,7 @@ export type StartOAuthResponse = Message<"auth.v1.StartOAuthResponse"> & {
  * Use `create(StartOAuthResponseSchema)` to create a new message.
  */
 export const StartOAuthResponseSchema: GenMessage<StartOAuthResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_auth_service, 21);
+  messageDesc(file_auth_v1_auth_service, 23);
 
 /**
  * @generated from message auth.v1.IssueServiceTokenRequest
@@ -546,7 +581,7 @@ export type IssueServiceTokenRequest = Message<"auth.v1.IssueServiceTokenRequest
  * Use `create(IssueServiceTokenRequestSchema)` to create a new message.
  */
 export const IssueServiceTokenRequestSchema: GenMessage<IssueServiceTokenRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_auth_service, 22);
+  messageDesc(file_auth_v1_auth_service, 24);
 
 /**
  * @generated from message auth.v1.IssueServiceTokenResponse
@@ -578,7 +613,7 @@ export type IssueServiceTokenResponse = Message<"auth.v1.IssueServiceTokenRespon
  * Use `create(IssueServiceTokenResponseSchema)` to create a new message.
  */
 export const IssueServiceTokenResponseSchema: GenMessage<IssueServiceTokenResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_auth_service, 23);
+  messageDesc(file_auth_v1_auth_service, 25);
 
 /**
  * @generated from message auth.v1.FinishOAuthRequest
@@ -638,7 +673,7 @@ export type FinishOAuthRequest = Message<"auth.v1.FinishOAuthRequest"> & {
  * Use `create(FinishOAuthRequestSchema)` to create a new message.
  */
 export const FinishOAuthRequestSchema: GenMessage<FinishOAuthRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_auth_service, 24);
+  messageDesc(file_auth_v1_auth_service, 26);
 
 /**
  * @generated from message auth.v1.FinishOAuthResponse
@@ -667,7 +702,7 @@ export type FinishOAuthResponse = Message<"auth.v1.FinishOAuthResponse"> & {
  * Use `create(FinishOAuthResponseSchema)` to create a new message.
  */
 export const FinishOAuthResponseSchema: GenMessage<FinishOAuthResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_auth_service, 25);
+  messageDesc(file_auth_v1_auth_service, 27);
 
 /**
  * The front door: accounts, sessions, and the question "who is this, and may
@@ -871,6 +906,21 @@ export const AuthService: GenService<{
     methodKind: "unary";
     input: typeof VerifyEmailRequestSchema;
     output: typeof VerifyEmailResponseSchema;
+  },
+  /**
+   * Takes the token from the mail that the owner of an account gets when failed
+   * sign-ins from elsewhere hold back sign-ins from new networks. From then on
+   * the caller's network is known to the account, and Login from there is not
+   * held back. Signs nobody in. Call it when the user asks for it on your page,
+   * and not when the link is opened: scanners of mails open links.
+   * Errors: NETWORK_TOKEN_INVALID, RATE_LIMITED.
+   *
+   * @generated from rpc auth.v1.AuthService.ConfirmNetwork
+   */
+  confirmNetwork: {
+    methodKind: "unary";
+    input: typeof ConfirmNetworkRequestSchema;
+    output: typeof ConfirmNetworkResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_auth_v1_auth_service, 0);

@@ -3,8 +3,9 @@ import { pbkdf2Sync, scryptSync } from 'node:crypto';
 import argon2 from 'argon2';
 import bcrypt from 'bcrypt';
 import { expect, test } from 'vitest';
-import { refuseHash } from '../../src/passwords/foreign-hash.ts';
+import { kindOf } from '../../src/passwords/hash-kind.ts';
 import { workHere } from '../../src/passwords/hash-work.ts';
+import { refuseHash } from '../../src/passwords/stored-hash.ts';
 
 const password = 'a good pass phrase';
 const salt = Buffer.from('0123456789abcdef');
@@ -28,10 +29,13 @@ const HASHES: Record<string, string> = {
   'PBKDF2 of Django': `pbkdf2_sha256$1000$${salt}$${sha256.toString('base64')}`,
 };
 
+const outcomeOf = (hash: string, password: string) => workHere.compare({ hash, password, instead: [], afterwards: [] });
+
 test.each(Object.entries(HASHES))('%s is taken, matches its password and no other', async (_, hash) => {
   expect(refuseHash(hash)).toBeNull();
-  expect(await workHere.compare(hash, password)).toBe(true);
-  expect(await workHere.compare(hash, `${password} `)).toBe(false);
+  expect(await outcomeOf(hash, password)).toBe('match');
+  expect(await outcomeOf(hash, `${password} `)).toBe('mismatch');
+  expect(kindOf(hash)).not.toBeNull();
 });
 
 test('one that is known by heart: RFC 7914, section 12, and passlib’s own example', async () => {

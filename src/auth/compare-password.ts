@@ -1,0 +1,20 @@
+import type { Deps } from '../deps.ts';
+import type { Password } from '../domain/password.ts';
+import type { Outcome } from '../passwords/hash-work.ts';
+import type { Credentials } from '../store/users.ts';
+
+/**
+ * Takes the same time whatever the outcome, except for a match. An unreadable hash is a failure like any other to the caller, and
+ * reported to operators: the owner cannot sign in.
+ * @param credentials null when there is no account to compare with
+ */
+export async function comparePassword(
+  { hasher, onUnreadableHash }: Pick<Deps, 'hasher' | 'onUnreadableHash'>,
+  credentials: Credentials | null,
+  password: Password,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  const outcome = await hasher.verify(credentials?.passwordHash ?? null, password, signal);
+  if (outcome === 'unreadable' && credentials) onUnreadableHash(credentials.user.id);
+  return outcome;
+}

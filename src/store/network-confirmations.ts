@@ -1,0 +1,60 @@
+import { sql } from 'kysely';
+import type { Effect } from '../domain/effect.ts';
+import type { Email } from '../domain/email.ts';
+import type { Db } from './database.ts';
+import { writeEffects } from './outbox.ts';
+
+export type ConfirmedNetwork = { userId: string; email: Email };
+
+export type NetworkConfirmations = ReturnType<typeof createNetworkConfirmations>;
+
+/** One for each account at most: a later one replaces the one before. */
+export function createNetworkConfirmations(db: Db, newId: () => string) {
+  return {
+    /** Adds it once, however often it is called with the same id. False when there is no account that could sign in with a password. */
+    async open(id: string, email: Email, now: Date, expiresAt: Date): Promise<boolean> {
+      await sql`
+        INSERT INTO network_confirmations (user_id, id, password_epoch, expires_at)
+        SELECT id, ${id}, password_epoch, ${expiresAt} FROM users
+        WHERE email = ${email} AND disabled_at IS NULL AND password_hash IS NOT NULL
+        ON CONFLICT (user_id) DO UPDATE
+          SET id = excluded.id, password_epoch = excluded.password_epoch, expires_at = excluded.expires_at, used_at = NULL
+          WHERE network_confirmations.expires_at < excluded.expires_at
+      `.execute(db);
+      const opened = await db
+        .selectFrom('network_confirmations')
+        .select('id')
+        .where('id', '=', id)
+        .where('used_at', 'is', null)
+        .where('expires_at', '>', now)
+        .executeTakeFirst();
+      return opened !== undefined;
+    },
+
+    /** Of parallel calls one succeeds. Null when it is used or expired, or the password has changed. */
+    async redeem(
+      id: string,
+      now: Date,
+      effects: (confirmed: ConfirmedNetwork) => Effect[],
+    ): Promise<ConfirmedNetwork | null> {
+      return db.transaction().execute(async (trx) => {
+        const row = await trx
+          .updateTable('network_confirmations')
+          .from('users')
+          .set({ used_at: now })
+          .whereRef('users.id', '=', 'network_confirmations.user_id')
+          .whereRef('users.password_epoch', '=', 'network_confirmations.password_epoch')
+          .where('network_confirmations.id', '=', id)
+          .where('used_at', 'is', null)
+          .where('expires_at', '>', now)
+          .where('disabled_at', 'is', null)
+          .returning(['user_id', 'email'])
+          .executeTakeFirst();
+        if (!row) return null;
+        const confirmed = { userId: row.user_id, email: row.email };
+        await writeEffects(trx, newId, now, effects(confirmed));
+        return confirmed;
+      });
+    },
+  };
+}
