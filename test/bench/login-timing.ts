@@ -2,7 +2,7 @@
 // in one way or another. Failed sign-ins of each kind take turns, and each kind is compared with "unknown account": medians, and the
 // p-value of the Kolmogorov-Smirnov test. A small p (below 0.01) in one of some forty rows is chance; the same row again is a leak.
 // Register is compared likewise, where addresses must be verified.
-// npm run bench:login-timing [rounds]
+// npm run bench:login-timing [rounds] [part of a scenario's title]
 import { pbkdf2Sync, randomBytes, randomUUID, scryptSync } from 'node:crypto';
 import argon2 from 'argon2';
 import bcrypt from 'bcrypt';
@@ -18,6 +18,7 @@ import { kolmogorovSmirnov } from './kolmogorov-smirnov.ts';
 
 const WARM_UP_ROUNDS = 3;
 const rounds = Number(process.argv[2] ?? 150);
+const wanted = process.argv[3] ?? '';
 const password = 'the right pass phrase';
 const UNKNOWN = 'unknown account';
 
@@ -71,7 +72,7 @@ const backends = await startBackends();
 const db = openDatabase({ url: backends.ownerUrl, poolSize: 1, statementTimeoutMs: 5_000 }, () => {});
 console.log(`${rounds} rounds, in each of them one call of every kind in random order`);
 
-for (const { title, environment, hashes } of SCENARIOS) {
+for (const { title, environment, hashes } of SCENARIOS.filter(({ title }) => title.includes(wanted))) {
   await db.deleteFrom('users').execute();
   for (const [kind, hash] of Object.entries({ ...hashes, 'account disabled': CURRENT, 'no password (OAuth)': null })) {
     const disabledAt = kind === 'account disabled' ? new Date() : null;
