@@ -287,6 +287,7 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
       sessionMaxSeconds: config.SESSION_MAX_SECONDS,
       maxSessionsPerUser: config.MAX_SESSIONS_PER_USER,
     },
+    apiKeyMaxDays: config.API_KEY_MAX_DAYS,
     closing: closing.signal,
     now,
     newId,

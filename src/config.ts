@@ -121,6 +121,7 @@ const fields = {
 
   ACCESS_TOKEN_TTL_SECONDS: number(30, MAX_ACCESS_TTL_SECONDS).default(900),
   SERVICE_TOKEN_TTL_SECONDS: number(30, MAX_ACCESS_TTL_SECONDS).default(300),
+  API_KEY_MAX_DAYS: number(1, 3_660).default(366),
   SESSION_IDLE_SECONDS: number(60, 366 * 86_400).default(7 * 86_400),
   SESSION_MAX_SECONDS: number(60, 5 * 366 * 86_400).default(90 * 86_400),
   // As many as ListSessions has room for.
@@ -163,10 +164,11 @@ const fields = {
 
 const schema = z.object(fields);
 
-/** What a command that needs only the database has to be told. */
+/** The keys of commands that work on the database alone. */
 const databaseSchema = schema.pick({
   NODE_ENV: true,
   LOG_LEVEL: true,
+  API_KEY_MAX_DAYS: true,
   DATABASE_URL: true,
   MIGRATION_DATABASE_URL: true,
 });

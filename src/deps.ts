@@ -47,6 +47,8 @@ export type Deps = {
   /** For how long after a sign-in sensitive changes need no further proof. */
   recentSignInSeconds: number;
   tokenSettings: TokenSettings;
+  /** The longest lifetime of an API key. */
+  apiKeyMaxDays: number;
   /** Aborts when this process stops, for what would go on for ever. */
   closing: AbortSignal;
   now: () => Date;

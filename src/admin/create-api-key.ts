@@ -13,28 +13,33 @@ export type CreateApiKeyInput = {
   actor: Actor;
   serviceAccountId: string;
   name: string;
+  /** Null for the default: a year, or less where the configured maximum is less. */
   expiresAt: Date | null;
   reason: string;
 };
+
+const DEFAULT_DAYS = 365;
+const DAY_MS = 86_400_000;
 
 /**
  * The key is in the answer and nowhere else: only its hash is kept.
  * @throws AuthError SERVICE_ACCOUNT_NOT_FOUND or GRANT_NOT_ALLOWED
  */
 export async function createApiKey(
-  { store, now, newId }: Pick<Deps, 'store' | 'now' | 'newId'>,
-  { actor, expiresAt, ...input }: CreateApiKeyInput,
+  { store, apiKeyMaxDays, now, newId }: Pick<Deps, 'store' | 'apiKeyMaxDays' | 'now' | 'newId'>,
+  { actor, ...input }: CreateApiKeyInput,
   { origin }: Call,
-): Promise<{ id: string; key: string }> {
+): Promise<{ id: string; key: string; expiresAt: Date }> {
   const at = now();
   const {
     service_account_id: serviceAccountId,
     name,
+    expires_at: expiresAt,
     reason,
   } = parseFields({
     service_account_id: () => parseUuid(input.serviceAccountId),
     name: () => parseLine(input.name) || invalid('is required, to tell it from others'),
-    expires_at: () => expiresAt && expiresAt <= at && invalid('must be in the future'),
+    expires_at: () => parseExpiry(input.expiresAt, apiKeyMaxDays, at),
     reason: () => parseReason(input.reason),
   });
   const [id, key, createdBy] = [newId(), newApiKey(), actorName(actor)];
@@ -57,5 +62,12 @@ export async function createApiKey(
     ],
   );
   if (!added) throw new AuthError('SERVICE_ACCOUNT_NOT_FOUND');
-  return { id, key };
+  return { id, key, expiresAt };
+}
+
+function parseExpiry(wanted: Date | null, maxDays: number, now: Date): Date {
+  const inDays = (days: number) => new Date(now.getTime() + days * DAY_MS);
+  const expiresAt = wanted ?? inDays(Math.min(DEFAULT_DAYS, maxDays));
+  if (expiresAt <= now) return invalid('must be in the future');
+  return expiresAt > inDays(maxDays) ? invalid(`must be at most ${maxDays} days from now`) : expiresAt;
 }

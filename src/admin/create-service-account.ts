@@ -22,7 +22,7 @@ export async function createServiceAccount(
   });
   const id = newId();
   const createdBy = actorName(actor);
-  const created = await store.serviceAccounts.create({ id, name, description, createdBy }, now(), [
+  const created = await store.serviceAccounts.create({ id, name, description, createdBy }, actor, now(), [
     audit({
       type: 'service_account_created',
       actor: createdBy,

@@ -38,10 +38,8 @@ export async function createUser(
     }),
     mail({ template: 'password-reset', email }),
   ];
-  const user = await store.users.create({ id, email, fullName: full_name, passwordHash: null }, now(), {
-    made,
-    taken: [],
-  });
+  const account = { id, email, fullName: full_name, passwordHash: null };
+  const user = await store.users.create(account, now(), { made, taken: [] }, actor);
   if (!user) throw new AuthError('EMAIL_TAKEN');
   return id;
 }

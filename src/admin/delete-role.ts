@@ -5,7 +5,7 @@ import type { Call } from '../domain/call.ts';
 import { audit } from '../domain/effect.ts';
 import { parseFields } from '../domain/parse-fields.ts';
 import { parseReason } from '../domain/reason.ts';
-import { ADMIN_ROLE, parseRole, USER_ROLE } from '../domain/role.ts';
+import { BUILT_IN_ROLES, parseRole } from '../domain/role.ts';
 import { assertMayGrant } from './may.ts';
 
 export type DeleteRoleInput = { actor: Actor; name: string; reason: string };
@@ -20,7 +20,7 @@ export async function deleteRole(
     name: () => parseRole(input.name),
     reason: () => parseReason(input.reason),
   });
-  if ([USER_ROLE, ADMIN_ROLE].includes(name)) throw new AuthError('ROLE_IN_USE');
+  if (BUILT_IN_ROLES.includes(name)) throw new AuthError('ROLE_IN_USE');
   const removed = await deps.store.roles.remove(
     name,
     actor,

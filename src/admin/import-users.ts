@@ -45,6 +45,7 @@ export async function importUsers(
   });
   const made = await store.users.importAll(
     good.map(({ user }) => user),
+    actor,
     now(),
     ({ id, email, passwordHash }) => {
       const account = purposeKeys && { account: accountHash(email, purposeKeys.accountHash) };

@@ -1,5 +1,5 @@
 import type { Deps } from '../deps.ts';
-import { type Actor, actorName } from '../domain/actor.ts';
+import type { Actor } from '../domain/actor.ts';
 import type { Call } from '../domain/call.ts';
 import { invalid, parseFields } from '../domain/parse-fields.ts';
 import { parseReason } from '../domain/reason.ts';
@@ -16,6 +16,6 @@ export async function retireSigningKey(
     kid: () => (/^[\w-]{43}$/.test(input.kid) ? input.kid : invalid('must be the kid of a key, of 43 characters')),
     reason: () => parseReason(input.reason),
   });
-  await keyRotation.remove(kid, { actor: actorName(actor), detail: reason, origin });
+  await keyRotation.remove(kid, { actor, detail: reason, origin });
   await changeFeed.catchUp();
 }

@@ -20,11 +20,8 @@ export async function revokeApiKey(
     api_key_id: () => parseUuid(input.apiKeyId),
     reason: () => parseReason(input.reason),
   });
-  const owner = await store.serviceAccounts.ownerOfKey(id);
-  if (!owner) throw new AuthError('API_KEY_NOT_FOUND');
-  assertMayAdminister(await store.roles.judged(actor, now()), owner.roles);
   const at = now();
-  const revoked = await store.serviceAccounts.revokeKey(id, at, (key) => [
+  const revoked = await store.serviceAccounts.revokeKey(id, actor, at, assertMayAdminister, (key) => [
     audit({
       type: 'api_key_revoked',
       actor: actorName(actor),

@@ -1,5 +1,5 @@
 import type { Deps } from '../deps.ts';
-import { type Actor, actorName } from '../domain/actor.ts';
+import type { Actor } from '../domain/actor.ts';
 import type { Call } from '../domain/call.ts';
 import { parseFields } from '../domain/parse-fields.ts';
 import { parseReason } from '../domain/reason.ts';
@@ -13,6 +13,6 @@ export async function rotateSigningKeys(
   { origin }: Call,
 ): Promise<void> {
   const { reason } = parseFields({ reason: () => parseReason(input.reason) });
-  await keyRotation.rotate({ actor: actorName(actor), detail: reason, origin });
+  await keyRotation.rotate({ actor, detail: reason, origin });
   await changeFeed.catchUp();
 }

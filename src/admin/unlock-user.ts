@@ -8,6 +8,7 @@ import { audit } from '../domain/effect.ts';
 import { networkOf } from '../domain/networks.ts';
 import { InvalidValue, parseFields } from '../domain/parse-fields.ts';
 import { parseReason } from '../domain/reason.ts';
+import type { User } from '../domain/user.ts';
 import { parseUuid } from '../domain/uuid.ts';
 import type { LimitName } from '../limits/limits.ts';
 import { assertMayAdminister } from './may.ts';
@@ -32,29 +33,35 @@ export async function unlockUser(
   });
   const user = await store.users.byId(userId, signal);
   if (!user) throw new AuthError('USER_NOT_FOUND');
-  assertMayAdminister(await store.roles.judged(actor, now()), user.roles);
-  const counts = accountHashes(user.email, purposeKeys.accountHash).flatMap((hash): Count[] => [
+  const counts = countsOf(user, address, purposeKeys.accountHash);
+  const counted = await Promise.all(
+    counts.map(async ([limit, key]) => ((await limiter.isCounted(limit, key)) ? [limit] : [])),
+  );
+  const event = audit({
+    type: 'user_unlocked',
+    actor: actorName(actor),
+    userId,
+    account: accountHash(user.email, purposeKeys.accountHash),
+    detail: reason,
+    origin,
+    before: { counted: counted.flat() },
+    after: { counted: [] },
+  });
+  const noted = await store.userRecords.note(userId, actor, now(), assertMayAdminister, () => [event]);
+  if (!noted) throw new AuthError('USER_NOT_FOUND');
+  // Redis is no part of the transaction: nothing is forgotten before the actor's right to it is certain.
+  await Promise.all(counts.map(([limit, key]) => limiter.clear(limit, key)));
+}
+
+/** All that may keep the owner out. */
+function countsOf({ id, email }: User, address: string, keys: Parameters<typeof accountHashes>[1]): Count[] {
+  const counts = accountHashes(email, keys).flatMap((hash): Count[] => [
     ['LOGIN_ACCOUNT', hash],
     ['REQUEST_RESET_ACCOUNT', hash],
     ['REQUEST_VERIFICATION_ACCOUNT', hash],
     ...(address === '' ? [] : [['LOGIN_PAIR', `${hash}:${networkOf(address)}`] satisfies Count]),
   ]);
-  counts.push(['CHANGE_PASSWORD_USER', userId], ['CHANGE_EMAIL_USER', userId]);
-  const cleared = await Promise.all(
-    counts.map(async ([limit, key]) => ((await limiter.clear(limit, key)) ? [limit] : [])),
-  );
-  await store.outbox.write(now(), [
-    audit({
-      type: 'user_unlocked',
-      actor: actorName(actor),
-      userId,
-      account: accountHash(user.email, purposeKeys.accountHash),
-      detail: reason,
-      origin,
-      before: { counted: cleared.flat() },
-      after: { counted: [] },
-    }),
-  ]);
+  return [...counts, ['CHANGE_PASSWORD_USER', id], ['CHANGE_EMAIL_USER', id]];
 }
 
 type Count = [limit: LimitName, key: string];

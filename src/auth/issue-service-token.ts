@@ -36,8 +36,7 @@ export async function issueServiceToken(
   const now = deps.now();
   const issuedAt = Math.floor(now.getTime() / 1000);
   // Neither its roles nor its key are outlived by it.
-  const ends = until ? [Math.floor(until.getTime() / 1000)] : [];
-  const expiry = Math.min(issuedAt + serviceTokenTtlSeconds, ...ends);
+  const expiry = Math.min(issuedAt + serviceTokenTtlSeconds, Math.floor(until.getTime() / 1000));
   const claims = {
     iss: issuer,
     sub: serviceAccountId,
@@ -56,6 +55,6 @@ export async function issueServiceToken(
     audit({ type: 'service_token_issued', actor: `service:${name}`, target: `api_key:${keyId}`, origin }),
   ]);
   deps.verifier.remember(accessToken, claims);
-  const principal: ServicePrincipal = { kind: 'service', serviceAccountId, name, roles };
+  const principal: ServicePrincipal = { kind: 'service', serviceAccountId, keyId, name, roles };
   return { accessToken, expiresAt: new Date(expiry * 1000), principal };
 }

@@ -111,7 +111,8 @@ ${COMMON}`,
   services list
   services create <name> [--description "..."] [--role reader]
   services keys <service>
-  services create-key <service> --name "..." [--until 2030-01-31]     prints the key, once
+  services create-key <service> --name "..." [--until 2030-01-31]     prints the key, once; it expires in a year unless
+                                       --until is given, and API_KEY_MAX_DAYS from now at the latest
   services revoke-key <id of the key>
   services grant <service> <role> [--until 2030-01-31T12:00:00Z]
   services revoke <service> <role>

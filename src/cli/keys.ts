@@ -2,7 +2,6 @@
 import { listSigningKeys } from '../admin/list-signing-keys.ts';
 import { retireSigningKey } from '../admin/retire-signing-key.ts';
 import { rotateSigningKeys } from '../admin/rotate-signing-keys.ts';
-import { actorName } from '../domain/actor.ts';
 import { parseFields } from '../domain/parse-fields.ts';
 import { parseReason } from '../domain/reason.ts';
 import type { Operator } from './operator.ts';
@@ -43,7 +42,7 @@ export async function retireKey(operator: Operator, kid: string, reason: string,
 export async function reencryptKeys(operator: Operator, given: string, output: Output): Promise<void> {
   const { actor, call } = operator;
   const { reason } = parseFields({ reason: () => parseReason(given) });
-  const why = { actor: actorName(actor), detail: reason, origin: call.origin };
+  const why = { actor, detail: reason, origin: call.origin };
   const kids = await operator.keyRotation().reencrypt(why);
   output.rows(
     kids.map((kid) => ({ reencrypted: kid })),

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { userInfo } from 'node:os';
 import { v7 } from 'uuid';
-import { type Environment, readMasterKeys } from '../config.ts';
+import { type Environment, readDatabaseConfig, readMasterKeys } from '../config.ts';
 import type { Deps } from '../deps.ts';
 import type { Actor } from '../domain/actor.ts';
 import type { Call } from '../domain/call.ts';
@@ -13,7 +13,7 @@ import { openDatabase } from '../store/database.ts';
 import { createStore } from '../store/store.ts';
 
 export type Operator = {
-  deps: Pick<Deps, 'store' | 'changeFeed' | 'now' | 'newId'>;
+  deps: Pick<Deps, 'store' | 'changeFeed' | 'apiKeyMaxDays' | 'now' | 'newId'>;
   /** Needs the master key, which other commands do not. @throws ConfigError */
   keyRotation(): KeyRotation;
   actor: Actor;
@@ -33,10 +33,11 @@ export async function asOperator<T>(
   const now = () => new Date();
   const newId = () => v7();
   const store = createStore(db, newId, now);
+  const { API_KEY_MAX_DAYS: apiKeyMaxDays } = readDatabaseConfig(environment);
   const origin = { address: '', userAgent: 'latchkey', requestId: randomUUID() };
   return await work({
     // Nothing here waits for verifiers: they hear of it within a second.
-    deps: { store, changeFeed: { catchUp: async () => {} }, now, newId },
+    deps: { store, changeFeed: { catchUp: async () => {} }, apiKeyMaxDays, now, newId },
     keyRotation() {
       const encryptionKeys = derivePurposeKeys(readMasterKeys(environment)).signingKeyEncryption;
       return createKeyRotation({ store: store.signingKeys, encryptionKeys, now });

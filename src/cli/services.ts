@@ -56,8 +56,8 @@ export async function addKey(operator: Operator, service: string, options: Servi
   const { name, reason, until } = options;
   const serviceAccountId = await idOf(operator, service);
   const input = { actor, serviceAccountId, name, reason, expiresAt: parseTime('--until', until) };
-  const { id, key } = await createApiKey(deps, input, call);
-  output.record({ id, key });
+  const { id, key, expiresAt } = await createApiKey(deps, input, call);
+  output.record({ id, key, expires_at: expiresAt });
   output.say('Keep the key now: only its hash is stored.');
 }
 

@@ -1,8 +1,8 @@
 /** Who changes something that is not their own. */
 export type Actor =
   | { kind: 'user'; userId: string; sessionId: string }
-  /** Without an account it has no roles, and may nothing. */
-  | { kind: 'service'; name: string; serviceAccountId: string | null }
+  /** Without an account and its key it may change nothing. */
+  | { kind: 'service'; name: string; serviceAccountId: string | null; keyId: string | null }
   /** At the command line, with the database's password: nobody asks what they may. */
   | { kind: 'operator'; name: string };
 

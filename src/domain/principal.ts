@@ -17,12 +17,14 @@ export type ServicePrincipal = {
   kind: 'service';
   /** Of its service account; null for one that only configuration knows. */
   serviceAccountId: string | null;
+  /** Of its API key, which the call or its access token was made with; null without an account. */
+  keyId: string | null;
   name: string;
   roles: string[];
 };
 
 /** A service account, by an access token. */
-export type ServiceTokenPrincipal = ServicePrincipal & {
+export type ServiceTokenPrincipal = Omit<ServicePrincipal, 'keyId'> & {
   serviceAccountId: string;
   issuedAt: Date;
   expiresAt: Date;

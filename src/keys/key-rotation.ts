@@ -1,4 +1,5 @@
 // Changes which keys sign: what the time has come for, what an administrator asks for, and what cannot wait.
+import { type Actor, actorName } from '../domain/actor.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import { type AuditType, audit, type Effect, type Origin } from '../domain/effect.ts';
 import type { KeyRing } from '../domain/key-ring.ts';
@@ -17,7 +18,7 @@ import { encryptPrivateKey, foreignKeys, openPrivateKey } from './key-encryption
 import { newSigningKey } from './new-signing-key.ts';
 
 /** Who wants it, and why. */
-type KeyChangeReason = { actor?: string; detail?: string; origin: Origin };
+type KeyChangeReason = { actor: Actor | null; detail?: string; origin: Origin };
 
 export type KeyRotation = {
   /** Does what the time has come for; at first, makes the first keys. Returns how many keys have changed. */
@@ -43,7 +44,7 @@ const AUDITED_AS: Record<KeyState, AuditType> = {
   retired: 'signing_key_retired',
 };
 /** Of what nobody has asked for. */
-const BY_ITSELF: KeyChangeReason = { origin: { address: '', userAgent: '', requestId: '' } };
+const BY_ITSELF: KeyChangeReason = { actor: null, origin: { address: '', userAgent: '', requestId: '' } };
 
 export function createKeyRotation({ store, encryptionKeys, now }: KeyRotationDeps): KeyRotation {
   /** Or there would soon be keys that nobody else opens. @throws OperatorError */
@@ -61,7 +62,7 @@ export function createKeyRotation({ store, encryptionKeys, now }: KeyRotationDep
   ): Promise<number> {
     const at = now();
     let changed = 0;
-    await store.change(at, async (keys, usable) => {
+    await store.change(why.actor, at, async (keys, usable) => {
       assertRightMasterKey(usable);
       const { moves, add } = decide(keys, at);
       const made = await Promise.all(add.map((wanted) => newSigningKey(wanted, encryptionKeys)));
@@ -105,7 +106,8 @@ export function createKeyRotation({ store, encryptionKeys, now }: KeyRotationDep
           if (!opened) throw foreignKeys([kid]);
           return opened.isCurrent ? null : encryptPrivateKey(opened.pkcs8, kid, encryptionKeys);
         },
-        (kids) => kids.map((kid) => audit({ type: 'signing_key_reencrypted', target: targetOf(kid), ...why })),
+        (kids) =>
+          kids.map((kid) => audit({ type: 'signing_key_reencrypted', target: targetOf(kid), ...auditedReason(why) })),
       );
     },
   };
@@ -123,13 +125,17 @@ function eventsOf(
       target: targetOf(kid),
       before: before && { state: before },
       after: { state: after },
-      ...why,
+      ...auditedReason(why),
     });
   const stateOf = (kid: string) => keys.find((key) => key.kid === kid)?.state ?? null;
   return [
     ...moves.map(({ kid, to }) => event(kid, stateOf(kid), to)),
     ...add.map(({ kid, state }) => event(kid, null, state)),
   ];
+}
+
+function auditedReason({ actor, ...why }: KeyChangeReason) {
+  return { ...why, ...(actor && { actor: actorName(actor) }) };
 }
 
 function targetOf(kid: string): string {

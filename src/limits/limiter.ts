@@ -20,6 +20,8 @@ export type Taken = Count & {
 export type Limiter = {
   /** Counts one attempt, atomically, and tells whether it may go on. Never throws for a missing Redis. */
   take(name: LimitName, key: string): Promise<Taken>;
+  /** Whether any attempt is counted now. */
+  isCounted(name: LimitName, key: string): Promise<boolean>;
   /** Forgets all that was counted. Returns whether anything was. */
   clear(name: LimitName, key: string): Promise<boolean>;
   /** Remembers for 30 days that an account signed in from a network. */
@@ -96,6 +98,15 @@ export function createLimiter(
           return { ...taken, giveBack: async () => void (await fallback.reward(bucketOf(key))) };
         },
       );
+    },
+
+    async isCounted(name, key) {
+      const { shared, fallback } = pairs.get(name) as Pair;
+      const count = await viaRedis(
+        () => shared.get(key),
+        () => fallback.get(bucketOf(key)),
+      );
+      return count !== null;
     },
 
     async clear(name, key) {

@@ -92,12 +92,13 @@ async function identify(deps: AccessDeps, credential: string, { signal }: Call):
   if (name !== null) return byConfiguration(name);
   const holder = await deps.apiKeys.open(credential, signal);
   if (holder) return { kind: 'service', ...holder };
-  return (await deps.verifier.verify(credential, OWN_AUDIENCE, signal)).principal;
+  const { principal, token } = await deps.verifier.verify(credential, OWN_AUDIENCE, signal);
+  return principal.kind === 'service' ? { ...principal, keyId: token.sessionId } : principal;
 }
 
 /** One that has no account, and so no roles. */
 function byConfiguration(name: string): Principal {
-  return { kind: 'service', serviceAccountId: null, name, roles: [] };
+  return { kind: 'service', serviceAccountId: null, keyId: null, name, roles: [] };
 }
 
 function mayCall(principal: Principal, access: Access): boolean {

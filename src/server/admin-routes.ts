@@ -133,8 +133,8 @@ export function adminRoutes(deps: Deps): Routes {
         createApiKey: async ({ expiresAt, ...request }, context) => {
           const until = timeOf('expires_at', expiresAt);
           const input = { ...request, expiresAt: until, actor: actorOf(context) };
-          const { id, key } = await createApiKey(deps, input, callOf(context));
-          return { apiKeyId: id, apiKey: key };
+          const { id, key, expiresAt: end } = await createApiKey(deps, input, callOf(context));
+          return { apiKeyId: id, apiKey: key, expiresAt: timestampFromDate(end) };
         },
 
         listApiKeys: async (request) => ({ apiKeys: (await listApiKeys(deps, request)).map(apiKeyMessage) }),
@@ -228,7 +228,7 @@ function apiKeyMessage(key: ApiKey): MessageInitShape<typeof ApiKeySchema> {
     name,
     createdBy,
     createdAt: timestampFromDate(createdAt),
-    ...(expiresAt && { expiresAt: timestampFromDate(expiresAt) }),
+    expiresAt: timestampFromDate(expiresAt),
     ...(revokedAt && { revokedAt: timestampFromDate(revokedAt) }),
     ...(lastUsedAt && { lastUsedAt: timestampFromDate(lastUsedAt) }),
   };

@@ -20,7 +20,10 @@ export function actorOf(context: HandlerContext): Actor {
   const { principal } = recordOf(context);
   if (!principal) throw new Error(`${context.method.name} was reached without a caller`);
   const { kind } = principal;
-  if (kind === 'service') return { kind, name: principal.name, serviceAccountId: principal.serviceAccountId };
+  if (kind === 'service') {
+    const { name, serviceAccountId, keyId } = principal;
+    return { kind, name, serviceAccountId, keyId };
+  }
   return { kind, userId: principal.userId, sessionId: principal.sessionId };
 }
 

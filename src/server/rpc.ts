@@ -232,11 +232,20 @@ function guard(deps: RouteDeps): Interceptor {
     const call = callOf({ values: request.contextValues, signal: request.signal });
     record.principal = await authorize(deps, accessOf(request.method), credentials, record.method, call);
     if (!request.stream) await authorizeFields(deps, request.method.input, request.message, credentials, call);
-    const answer = await next(request);
-    if (!answer.stream) return answer;
     const mayGoOn = () => authorize(deps, accessOf(request.method), credentials, record.method, call);
-    return { ...answer, message: whileAllowed(answer.message, mayGoOn) };
+    const answer = await next(
+      request.stream ? { ...request, message: eachAllowed(request.message, mayGoOn) } : request,
+    );
+    return answer.stream ? { ...answer, message: whileAllowed(answer.message, mayGoOn) } : answer;
   };
+}
+
+/** Of a stream that a caller sends, the handler sees no message that the caller may not send any more. */
+async function* eachAllowed<T>(messages: AsyncIterable<T>, mayGoOn: () => Promise<unknown>): AsyncIterable<T> {
+  for await (const message of messages) {
+    await mayGoOn();
+    yield message;
+  }
 }
 
 /**

@@ -2,7 +2,9 @@
 // (migrations/0011_roles.sql).
 import { type RawBuilder, sql } from 'kysely';
 import { type Actor, actorName } from '../domain/actor.ts';
+import { AuthError } from '../domain/auth-error.ts';
 import type { Effect } from '../domain/effect.ts';
+import { ADMIN_ROLE } from '../domain/role.ts';
 import type { RoleDefinition, RoleGraph } from '../domain/role-graph.ts';
 import type { Db } from './database.ts';
 import { writeEffects } from './outbox.ts';
@@ -30,9 +32,6 @@ export type Roles = ReturnType<typeof createRoles>;
 export function createRoles(db: Db, newId: () => string) {
   return {
     all: () => definitions(db),
-
-    /** For what changes nothing here. */
-    judged: (actor: Actor, now: Date) => db.transaction().execute((trx) => judge(trx, actor, 'shared', now)),
 
     /**
      * Adds the role, or makes it what is given.
@@ -151,12 +150,61 @@ export function createRoles(db: Db, newId: () => string) {
   };
 }
 
-/** For use inside a transaction. Holds back what other administrators change, or only waits for it, until the commit. */
+/**
+ * Begins the transaction of every change that an administrator makes. Holds back what other administrators change, or only waits
+ * for it, until the commit. `shared` is for changes that touch no row of the actor.
+ * @throws AuthError as assertMayAct
+ */
 export async function judge(trx: Db, actor: Actor, lock: 'exclusive' | 'shared', now: Date): Promise<Judged> {
   const take = lock === 'exclusive' ? sql`pg_advisory_xact_lock` : sql`pg_advisory_xact_lock_shared`;
   await sql`SELECT ${take}(hashtext('latchkey roles'))`.execute(trx);
+  const actorRoles = await assertMayAct(trx, actor, now);
   const defined = await definitions(trx);
-  return { graph: new Map(defined.map((one) => [one.name, one])), actorRoles: await rolesOfActor(trx, actor, now) };
+  return { graph: new Map(defined.map((one) => [one.name, one])), actorRoles };
+}
+
+/**
+ * The call was authorized before this transaction began. Until the commit nobody ends the actor's session, revokes their key or
+ * disables them.
+ * @returns the roles that the actor holds; null for an operator
+ * @throws AuthError TOKEN_REVOKED, TOKEN_INVALID or PERMISSION_DENIED
+ */
+async function assertMayAct(trx: Db, actor: Actor, now: Date): Promise<string[] | null> {
+  if (actor.kind === 'operator') return null;
+  const isUser = actor.kind === 'user';
+  if (!(await (isUser ? lockSession(trx, actor, now) : lockKey(trx, actor, now)))) {
+    throw new AuthError(isUser ? 'TOKEN_REVOKED' : 'TOKEN_INVALID');
+  }
+  const roles = isUser
+    ? sql`roles_of_user(${actor.userId}, ${now})`
+    : sql`roles_of_service(${actor.serviceAccountId}, ${now})`;
+  // A statement of its own: its snapshot is of after the lock.
+  const { rows } = await sql<{ roles: string[] }>`SELECT ${roles} AS roles`.execute(trx);
+  const held = rows[0]?.roles ?? [];
+  if (!held.includes(ADMIN_ROLE)) throw new AuthError('PERMISSION_DENIED');
+  return held;
+}
+
+/** False when the session has ended, or its user is disabled or deleted. */
+async function lockSession(trx: Db, actor: Extract<Actor, { kind: 'user' }>, now: Date): Promise<boolean> {
+  const { rows } = await sql`
+    SELECT FROM users JOIN sessions ON user_id = users.id
+    WHERE users.id = ${actor.userId} AND sessions.id = ${actor.sessionId}
+      AND disabled_at IS NULL AND ended_at IS NULL AND ends_by > ${now}
+    FOR SHARE
+  `.execute(trx);
+  return rows.length > 0;
+}
+
+/** False when the key is revoked or has expired, or its account is disabled or deleted. */
+async function lockKey(trx: Db, actor: Extract<Actor, { kind: 'service' }>, now: Date): Promise<boolean> {
+  const { rows } = await sql`
+    SELECT FROM service_accounts JOIN api_keys ON service_account_id = service_accounts.id
+    WHERE service_accounts.id = ${actor.serviceAccountId} AND api_keys.id = ${actor.keyId}
+      AND disabled_at IS NULL AND revoked_at IS NULL AND expires_at > ${now}
+    FOR SHARE
+  `.execute(trx);
+  return rows.length > 0;
 }
 
 async function definitions(db: Db): Promise<RoleDefinition[]> {
@@ -233,16 +281,6 @@ async function isThere(trx: Db, holder: Holds): Promise<boolean> {
   const { holders, id } = placeOf(holder);
   const { rows } = await sql`SELECT FROM ${holders} WHERE id = ${id} FOR NO KEY UPDATE`.execute(trx);
   return rows.length > 0;
-}
-
-async function rolesOfActor(trx: Db, actor: Actor, now: Date): Promise<string[] | null> {
-  if (actor.kind === 'operator') return null;
-  const roles =
-    actor.kind === 'user'
-      ? sql`roles_of_user(id, ${now}) AS roles FROM users WHERE id = ${actor.userId}`
-      : sql`roles_of_service(id, ${now}) AS roles FROM service_accounts WHERE id = ${actor.serviceAccountId}`;
-  const { rows } = await sql<{ roles: string[] }>`SELECT ${roles} AND disabled_at IS NULL`.execute(trx);
-  return rows[0]?.roles ?? [];
 }
 
 function minus(all: string[], some: string[]): string[] {

@@ -100,7 +100,7 @@ export type Schema = {
     hash: Buffer;
     created_at: Date;
     created_by: string;
-    expires_at: Date | null;
+    expires_at: Date;
     revoked_at: Date | null;
     last_used_at: Date | null;
   };

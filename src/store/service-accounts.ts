@@ -25,7 +25,7 @@ export type ApiKey = {
   name: string;
   createdAt: Date;
   createdBy: string;
-  expiresAt: Date | null;
+  expiresAt: Date;
   revokedAt: Date | null;
   lastUsedAt: Date | null;
 };
@@ -38,8 +38,8 @@ export type KeyHolder = {
   roles: string[];
   claimsEpoch: number;
   rolesEpoch: number;
-  /** When the first of its roles, or the key itself, runs out; null when neither does. */
-  until: Date | null;
+  /** When the first of its roles, or the key itself, expires. */
+  until: Date;
 };
 
 export type ServiceAccountChange = 'disable' | 'enable' | 'delete';
@@ -73,11 +73,13 @@ export function createServiceAccounts(db: Db, newId: () => string, clock: () => 
     /** False when the name is taken. */
     async create(
       account: Pick<ServiceAccount, 'id' | 'name' | 'description' | 'createdBy'>,
+      actor: Actor,
       now: Date,
       effects: Effect[],
     ): Promise<boolean> {
       const { id, name, description, createdBy } = account;
       const creating = db.transaction().execute(async (trx) => {
+        await judge(trx, actor, 'shared', now);
         const row = { id, name, description, created_at: now, created_by: createdBy };
         await trx.insertInto('service_accounts').values(row).execute();
         await writeEffects(trx, newId, now, effects);
@@ -161,8 +163,8 @@ export function createServiceAccounts(db: Db, newId: () => string, clock: () => 
         expires_at: expiresAt,
       };
       return db.transaction().execute(async (trx) => {
-        const judged = await judge(trx, actor, 'shared', now);
         // Changes of its roles take turns with this.
+        const judged = await judge(trx, actor, 'exclusive', now);
         const locked = trx.selectFrom('service_accounts').select('id').where('id', '=', serviceAccountId);
         await locked.forNoKeyUpdate().execute();
         const account = await one(trx, 'id', serviceAccountId);
@@ -174,19 +176,27 @@ export function createServiceAccounts(db: Db, newId: () => string, clock: () => 
       });
     },
 
-    /** Whose key it is; null when there is no such key. */
-    async ownerOfKey(id: string): Promise<ServiceAccount | null> {
-      const row = await db.selectFrom('api_keys').select('service_account_id').where('id', '=', id).executeTakeFirst();
-      return row ? this.byId(row.service_account_id) : null;
-    },
-
-    /** False when it was revoked before. */
+    /**
+     * False when there is no such key, or it was revoked before.
+     * @param decide throws when it must not be
+     */
     async revokeKey(
       id: string,
+      actor: Actor,
       now: Date,
+      decide: (judged: Judged, rolesOfItsAccount: string[]) => void,
       effects: (key: Pick<ApiKey, 'serviceAccountId' | 'name' | 'expiresAt'>) => Effect[],
     ): Promise<boolean> {
       return db.transaction().execute(async (trx) => {
+        const judged = await judge(trx, actor, 'exclusive', now);
+        const key = await trx
+          .selectFrom('api_keys')
+          .select('service_account_id')
+          .where('id', '=', id)
+          .executeTakeFirst();
+        const account = key && (await one(trx, 'id', key.service_account_id));
+        if (!account) return false;
+        decide(judged, account.roles);
         const revoked = await trx
           .updateTable('api_keys')
           .set({ revoked_at: now })
@@ -217,7 +227,7 @@ export function createServiceAccounts(db: Db, newId: () => string, clock: () => 
             WHERE service_account_id = service_accounts.id AND expires_at > ${at})) AS until
         FROM api_keys JOIN service_accounts ON service_accounts.id = service_account_id
         WHERE hash = ${hash} AND revoked_at IS NULL AND disabled_at IS NULL
-          AND (api_keys.expires_at IS NULL OR api_keys.expires_at > ${at})
+          AND api_keys.expires_at > ${at}
       `.execute(db);
       const [row] = rows;
       if (!row) return null;
@@ -256,5 +266,5 @@ type KeyHolderRow = {
   claims_epoch: number;
   roles: string[];
   roles_epoch: number;
-  until: Date | null;
+  until: Date;
 };

@@ -1,9 +1,11 @@
 // The keys that sign access tokens; triggers see to the order of their states and tell verifiers (migrations/0015_key_rotation.sql).
 import { sql } from 'kysely';
+import type { Actor } from '../domain/actor.ts';
 import type { Effect } from '../domain/effect.ts';
 import type { KeyMove, KeyToAdd, SigningKeyRecord } from '../domain/key-schedule.ts';
 import type { Db } from './database.ts';
 import { writeEffects } from './outbox.ts';
+import { judge } from './roles.ts';
 
 export type NewSigningKey = KeyToAdd & { kid: string; encryptedPrivateKey: Buffer };
 
@@ -25,12 +27,18 @@ export function createSigningKeyRows(db: Db, newId: () => string) {
     /** Those that are good for something. */
     usable: () => usable(db),
 
-    /** One change at a time. @param decide is told all keys, and those that are good for something; may throw */
+    /**
+     * One change at a time.
+     * @param actor null for what the time has come for
+     * @param decide is told all keys, and those that are good for something; may throw
+     */
     async change(
+      actor: Actor | null,
       now: Date,
       decide: (keys: SigningKeyRecord[], usable: StoredSigningKey[]) => Promise<KeyChange>,
     ): Promise<void> {
       await db.transaction().execute(async (trx) => {
+        if (actor) await judge(trx, actor, 'shared', now);
         await takeTurns(trx);
         const { moves, add, effects } = await decide(await records(trx), await usable(trx));
         for (const { kid, to } of moves) {

@@ -101,6 +101,28 @@ export function createUserRecords(db: Db, newId: () => string, clock: () => Date
         return { before, after };
       });
     },
+
+    /**
+     * For what is done to a user and changes no row of theirs. Null when there is no such user.
+     * @param decide throws when it must not be
+     */
+    async note(
+      id: string,
+      actor: Actor,
+      now: Date,
+      decide: (judged: Judged, theirRoles: string[]) => void,
+      effects: (user: User) => Effect[],
+    ): Promise<User | null> {
+      return db.transaction().execute(async (trx) => {
+        const judged = await judge(trx, actor, 'shared', now);
+        const row = await trx.selectFrom('users').select(userColumns(now)).where('id', '=', id).executeTakeFirst();
+        if (!row) return null;
+        const user = toUser(row);
+        decide(judged, user.roles);
+        await writeEffects(trx, newId, now, effects(user));
+        return user;
+      });
+    },
   };
 }
 

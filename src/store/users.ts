@@ -1,10 +1,12 @@
 import { sql } from 'kysely';
+import type { Actor } from '../domain/actor.ts';
 import type { Effect } from '../domain/effect.ts';
 import type { Email } from '../domain/email.ts';
 import { USER_ROLE } from '../domain/role.ts';
 import type { User } from '../domain/user.ts';
 import type { Db } from './database.ts';
 import { writeEffects } from './outbox.ts';
+import { judge } from './roles.ts';
 import { type Holder, holderColumns, toHolder, toUser, userColumns } from './user-columns.ts';
 import { lockPresent, lockUser, type Present, replacePassword } from './user-locks.ts';
 
@@ -67,9 +69,16 @@ export function createUsers(db: Db, newId: () => string, clock: () => Date) {
     /**
      * Null when the email is taken: of parallel calls, one makes the account. Both take as long: the same statements.
      * @param effects of either outcome
+     * @param actor null for those who register themselves
      */
-    async create(user: NewUser, now: Date, effects: { made: Effect[]; taken: Effect[] }): Promise<User | null> {
+    async create(
+      user: NewUser,
+      now: Date,
+      effects: { made: Effect[]; taken: Effect[] },
+      actor: Actor | null = null,
+    ): Promise<User | null> {
       return db.transaction().execute(async (trx) => {
+        if (actor) await judge(trx, actor, 'shared', now);
         const row = await trx
           .insertInto('users')
           .values({
@@ -105,10 +114,12 @@ export function createUsers(db: Db, newId: () => string, clock: () => Date) {
     /** Those whose address has no account yet. Returns the ids of those that it made. @param effect of each */
     async importAll(
       users: (NewUser & { emailVerified: boolean })[],
+      actor: Actor,
       now: Date,
       effect: (user: NewUser) => Effect,
     ): Promise<Set<string>> {
       return db.transaction().execute(async (trx) => {
+        await judge(trx, actor, 'shared', now);
         const rows = users.map(({ id, email, fullName, passwordHash, emailVerified }) => ({
           id,
           email,

@@ -244,7 +244,8 @@ describe('a process that hears of changes late', () => {
       now: () => new Date(),
     });
     // Another process does it: this one is told nothing.
-    const why = { actor: 'operator:test', detail: 'a test', origin: { address: '', userAgent: '', requestId: '' } };
+    const actor = { kind: 'operator', name: 'test' } as const;
+    const why = { actor, detail: 'a test', origin: { address: '', userAgent: '', requestId: '' } };
     const [active, next] = await keysOf();
     const before = await signedIn(call);
     expect(kidOf(before.accessToken)).toBe(active?.kid);

@@ -62,7 +62,11 @@ export async function tokenOfService(app: TestApp, call: Caller, name: string, r
   for (const role of roles) {
     await app.owner.query('INSERT INTO service_account_roles VALUES ($1, $2, now())', [account, role]);
   }
-  await app.owner.query("INSERT INTO api_keys VALUES ($1, $2, '', $3, now(), '')", [key, account, apiKeyHash(apiKey)]);
+  await app.owner.query("INSERT INTO api_keys VALUES ($1, $2, '', $3, now(), '', now() + interval '1 day')", [
+    key,
+    account,
+    apiKeyHash(apiKey),
+  ]);
   const { body, code } = await call(auth.issueServiceToken, {}, { bearer: apiKey });
   if (code !== 'ok') throw new Error(`IssueServiceToken: ${code}`);
   return body.accessToken;
