@@ -24,10 +24,10 @@ export type ServiceToken = { accessToken: string; expiresAt: Date; principal: Se
 export async function issueServiceToken(
   deps: Pick<Deps, 'store' | 'apiKeys' | 'signingKeys' | 'verifier' | 'tokenSettings' | 'now' | 'newId'>,
   { apiKey, client, audiences: asked }: IssueServiceTokenInput,
-  { origin, signal }: Call,
+  call: Call,
 ): Promise<ServiceToken> {
   // Not what was believed a moment ago: the token would be stale when it is made.
-  const holder = await deps.apiKeys.ask(apiKey, signal);
+  const holder = await deps.apiKeys.ask(apiKey, call);
   const isTheirs = holder && (client === null || client === holder.name || client === holder.serviceAccountId);
   if (!isTheirs) throw new AuthError('PERMISSION_DENIED');
   const { issuer, audiences, serviceTokenTtlSeconds } = deps.tokenSettings;
@@ -52,7 +52,7 @@ export async function issueServiceToken(
   };
   const accessToken = await deps.signingKeys.sign(claims);
   await deps.store.outbox.write(now, [
-    audit({ type: 'service_token_issued', actor: `service:${name}`, target: `api_key:${keyId}`, origin }),
+    audit({ type: 'service_token_issued', actor: `service:${name}`, target: `api_key:${keyId}`, origin: call.origin }),
   ]);
   deps.verifier.remember(accessToken, claims);
   const principal: ServicePrincipal = { kind: 'service', serviceAccountId, keyId, name, roles };

@@ -108,7 +108,7 @@ ${COMMON}`,
     help: `services: accounts of services, and their keys
   <service> is a name or an id. What changes something wants --reason "...", which the audit trail keeps.
 
-  services list
+  services list                        with the first key of each that expires within 30 days
   services create <name> [--description "..."] [--role reader]
   services keys <service>
   services create-key <service> --name "..." [--until 2030-01-31]     prints the key, once; it expires in a year unless

@@ -9,10 +9,12 @@ import { foreignKeys, openPrivateKey } from '../keys/key-encryption.ts';
 import { derivePurposeKeys } from '../keys/purpose-keys.ts';
 import { operatorMessage } from '../operator-error.ts';
 import { impatient, openRedis } from '../redis.ts';
-import { openDatabase } from '../store/database.ts';
+import { type Db, openDatabase } from '../store/database.ts';
 import { diagnoseDatabase } from '../store/diagnose-database.ts';
+import { createServiceAccounts } from '../store/service-accounts.ts';
 import { createSigningKeyRows, type StoredSigningKey } from '../store/signing-key-rows.ts';
 import type { Output } from './output.ts';
+import { KEY_EXPIRY_NOTICE_MS } from './services.ts';
 
 type State = 'ok' | 'warning' | 'failed';
 /** `mend` says how; empty when nothing is wrong. */
@@ -76,6 +78,7 @@ async function examinePostgres({ DATABASE_URL: url, masterKeys }: Config): Promi
             mend: 'a worker makes them: does one run?',
           },
       keysFinding(keys, masterKeys),
+      ...(isMigrated ? [await apiKeysFinding(db)] : []),
       clockFinding('clock against Postgres', Date.now() - now.getTime()),
     ];
   } catch (error) {
@@ -103,6 +106,23 @@ function keysFinding(keys: StoredSigningKey[], masterKeys: KeyRing): Finding {
     return { check, state: 'warning', what: 'none is published to sign next', mend: 'a worker does it: does one run?' };
   }
   return ok(check, `${keys.length} open with MASTER_KEY`);
+}
+
+async function apiKeysFinding(db: Db): Promise<Finding> {
+  const check = 'API keys';
+  const now = () => new Date();
+  const soon = new Date(now().getTime() + KEY_EXPIRY_NOTICE_MS);
+  const keys = await createServiceAccounts(db, randomUUID, now).keysThatExpireBy(soon);
+  const [first] = keys;
+  if (!first) return ok(check, 'none expires within 30 days');
+  const { service, name, expiresAt } = first;
+  const what = `${keys.length} expire within 30 days, the first at ${expiresAt.toISOString()}: "${name}" of ${service}`;
+  return {
+    check,
+    state: 'warning',
+    what,
+    mend: 'run services create-key, give the service the new key, and revoke the old one',
+  };
 }
 
 async function examineRedis({ REDIS_URL: url }: Config): Promise<Finding[]> {

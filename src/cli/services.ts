@@ -18,6 +18,8 @@ import type { Output } from './output.ts';
 import { parseTime } from './parse-time.ts';
 
 const PAGE = 1_000;
+/** So long before a key expires, `services list` and `doctor` name it. */
+export const KEY_EXPIRY_NOTICE_MS = 30 * 86_400_000;
 
 export type ServicesOptions = { reason: string; until: string; name: string; role: string; description: string };
 
@@ -26,11 +28,15 @@ export async function showServices({ deps }: Operator, output: Output): Promise<
   for (let page: ServiceAccount[] | null = null; page?.length !== 0; accounts.push(...page)) {
     page = await deps.store.serviceAccounts.list(accounts.at(-1)?.name ?? '', PAGE);
   }
+  const soon = new Date(deps.now().getTime() + KEY_EXPIRY_NOTICE_MS);
+  const expiring = Map.groupBy(await deps.store.serviceAccounts.keysThatExpireBy(soon), (key) => key.serviceAccountId);
   output.rows(
     accounts.map(({ id, name, roles, disabledAt, createdBy, description }) => ({
       name,
       roles,
       disabled_at: disabledAt,
+      // The first key to expire within the time of notice.
+      key_expires_at: expiring.get(id)?.[0]?.expiresAt ?? null,
       created_by: createdBy,
       description,
       id,

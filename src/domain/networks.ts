@@ -25,6 +25,11 @@ export function networkOf(address: string): string {
   return networksOf(address)[0];
 }
 
+/** The widest of them. */
+export function widestNetworkOf(address: string): string {
+  return networksOf(address).at(-1) as string;
+}
+
 /** An embedded IPv4 part counts as two groups; it lies beyond the first 64 bits, so its value does not matter. */
 function groupsOf(text: string): number[] {
   if (text === '') return [];

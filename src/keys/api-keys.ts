@@ -1,58 +1,86 @@
-// The API keys of service accounts. Owns how long it is believed that a key is good: a revoked one must not be a second longer.
+// The API keys of service accounts. Owns how long it is believed that a key is valid: a revoked one is believed for no second longer.
 import { apiKeyHash, isApiKey } from '../domain/api-key.ts';
+import type { Call } from '../domain/call.ts';
+import { widestNetworkOf } from '../domain/networks.ts';
 import type { ServicePrincipal } from '../domain/principal.ts';
 import type { KeyHolder, ServiceAccounts } from '../store/service-accounts.ts';
+import { createUnknownKeys } from './unknown-keys.ts';
 
 export type ApiKeys = {
-  /** Whom it speaks for, from memory alone; null when that takes asking, or for nobody. */
+  /** The service that it speaks for, from memory alone; null when that takes a look-up, or for an invalid key. */
   known(text: string): ServicePrincipal | null;
-  /** Whom it speaks for; null for nobody. */
-  open(text: string, signal?: AbortSignal): Promise<KeyHolder | null>;
+  /** The service that it speaks for; null for an invalid key. @throws AuthError OVERLOADED, as UnknownKeys */
+  open(text: string, call: Call): Promise<KeyHolder | null>;
   /** The same as of now, whatever was believed. */
-  ask(text: string, signal?: AbortSignal): Promise<KeyHolder | null>;
+  ask(text: string, call: Call): Promise<KeyHolder | null>;
 };
 
 const BELIEVED_MS = 500;
-const MAX_REMEMBERED = 1_000;
+const MAX_REMEMBERED = 10_000;
 
 /** @param clock monotonic, in milliseconds */
 export function createApiKeys(
-  store: Pick<ServiceAccounts, 'useKey'>,
+  store: Pick<ServiceAccounts, 'useKeys'>,
   clock: () => number = () => performance.now(),
 ): ApiKeys {
-  // By hash; in the order of their making, because a Map keeps the order of insertion.
+  // By hash; in the order of their last look-up, because a Map keeps the order of insertion.
   const remembered = new Map<string, { holder: KeyHolder; until: number }>();
+  /** Look-ups under way that `open` shares. */
+  const opening = new Map<string, Promise<KeyHolder | null>>();
+  const lookUpUnknown = createUnknownKeys(read, clock);
+
+  async function read(hashes: Buffer[]): Promise<Map<string, KeyHolder>> {
+    // From before the statement: a key that is revoked meanwhile is not believed for longer.
+    const until = clock() + BELIEVED_MS;
+    const holders = await store.useKeys(hashes);
+    for (const name of hashes.map(nameOf)) {
+      const holder = holders.get(name);
+      remembered.delete(name);
+      if (holder) remembered.set(name, { holder, until });
+    }
+    for (const oldest of remembered.keys()) {
+      if (remembered.size <= MAX_REMEMBERED) break;
+      remembered.delete(oldest);
+    }
+    return holders;
+  }
 
   function recall(name: string): KeyHolder | null {
     const found = remembered.get(name);
     return found && found.until > clock() ? found.holder : null;
   }
 
+  /** A key that was valid a moment ago costs a statement of its own: strangers have none. */
+  async function lookUp(hash: Buffer, { origin, signal }: Call): Promise<KeyHolder | null> {
+    signal.throwIfAborted();
+    const name = nameOf(hash);
+    if (!remembered.has(name)) return lookUpUnknown(hash, widestNetworkOf(origin.address));
+    return (await read([hash])).get(name) ?? null;
+  }
+
   return {
     known(text) {
-      const holder = isApiKey(text) ? recall(apiKeyHash(text).toString('base64')) : null;
+      const holder = isApiKey(text) ? recall(nameOf(apiKeyHash(text))) : null;
       return holder && { kind: 'service', ...holder };
     },
 
-    async open(text, signal) {
-      if (!isApiKey(text)) return null;
-      return recall(apiKeyHash(text).toString('base64')) ?? this.ask(text, signal);
-    },
-
-    async ask(text, signal) {
+    async open(text, call) {
       if (!isApiKey(text)) return null;
       const hash = apiKeyHash(text);
-      const name = hash.toString('base64');
-      // From before it was asked: what is revoked meanwhile is not believed for longer.
-      const until = clock() + BELIEVED_MS;
-      const holder = await store.useKey(hash, signal);
-      remembered.delete(name);
-      if (holder) remembered.set(name, { holder, until });
-      for (const oldest of remembered.keys()) {
-        if (remembered.size <= MAX_REMEMBERED) break;
-        remembered.delete(oldest);
-      }
-      return holder;
+      const name = nameOf(hash);
+      const known = recall(name);
+      if (known) return known;
+      const shared = opening.get(name) ?? lookUp(hash, call).finally(() => opening.delete(name));
+      opening.set(name, shared);
+      return shared;
+    },
+
+    async ask(text, call) {
+      return isApiKey(text) ? lookUp(apiKeyHash(text), call) : null;
     },
   };
+}
+
+function nameOf(hash: Buffer): string {
+  return hash.toString('base64');
 }

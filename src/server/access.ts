@@ -87,12 +87,12 @@ function auditFields(principal: Principal, what: string) {
   return { userId: principal.userId, sessionId: principal.sessionId, detail: what };
 }
 
-async function identify(deps: AccessDeps, credential: string, { signal }: Call): Promise<Principal> {
+async function identify(deps: AccessDeps, credential: string, call: Call): Promise<Principal> {
   const name = deps.serviceKeys.nameOf(credential);
   if (name !== null) return byConfiguration(name);
-  const holder = await deps.apiKeys.open(credential, signal);
+  const holder = await deps.apiKeys.open(credential, call);
   if (holder) return { kind: 'service', ...holder };
-  const { principal, token } = await deps.verifier.verify(credential, OWN_AUDIENCE, signal);
+  const { principal, token } = await deps.verifier.verify(credential, OWN_AUDIENCE, call.signal);
   return principal.kind === 'service' ? { ...principal, keyId: token.sessionId } : principal;
 }
 

@@ -227,7 +227,8 @@ function guard(deps: RouteDeps): Interceptor {
     const credentials = credentialsOf(record);
     const { bearer, peerService } = credentials;
     const isService =
-      deps.serviceKeys.nameOf(bearer) !== null || (await deps.apiKeys.open(bearer, request.signal)) !== null;
+      deps.serviceKeys.nameOf(bearer) !== null ||
+      (await deps.apiKeys.open(bearer, callOf({ values: request.contextValues, signal: request.signal }))) !== null;
     if (peerService() !== null || isService) noteEndUser(record, request.header);
     const call = callOf({ values: request.contextValues, signal: request.signal });
     record.principal = await authorize(deps, accessOf(request.method), credentials, record.method, call);

@@ -30,6 +30,9 @@ export type ApiKey = {
   lastUsedAt: Date | null;
 };
 
+/** `service` names its account. */
+export type ExpiringKey = Pick<ApiKey, 'serviceAccountId' | 'name' | 'expiresAt'> & { service: string };
+
 /** Whom a key speaks for, and what its tokens are made from. */
 export type KeyHolder = {
   keyId: string;
@@ -140,6 +143,21 @@ export function createServiceAccounts(db: Db, newId: () => string, clock: () => 
       }));
     },
 
+    /** Those that are valid now and not any more at a time, the first to expire first; of accounts that are not disabled. */
+    async keysThatExpireBy(time: Date): Promise<ExpiringKey[]> {
+      return db
+        .selectFrom('api_keys')
+        .innerJoin('service_accounts', 'service_accounts.id', 'service_account_id')
+        .select(['service_account_id as serviceAccountId', 'service_accounts.name as service'])
+        .select(['api_keys.name as name', 'expires_at as expiresAt'])
+        .where('revoked_at', 'is', null)
+        .where('disabled_at', 'is', null)
+        .where('expires_at', '>', clock())
+        .where('expires_at', '<=', time)
+        .orderBy('expires_at')
+        .execute();
+    },
+
     /**
      * False when the account is gone.
      * @param key of which nothing but the hash is kept
@@ -210,36 +228,25 @@ export function createServiceAccounts(db: Db, newId: () => string, clock: () => 
       });
     },
 
-    /** Whom a key speaks for now, and notes that it was used; null for a key that is good no more. */
-    async useKey(hash: Buffer, signal?: AbortSignal): Promise<KeyHolder | null> {
-      signal?.throwIfAborted();
+    /** The services that keys speak for now, by hash in base64, and notes that the keys were used. Invalid keys are left out. */
+    async useKeys(hashes: Buffer[]): Promise<Map<string, KeyHolder>> {
       const now = clock();
       const at = rolesCountAt(now);
       const { rows } = await sql<KeyHolderRow>`
         WITH used AS (
           UPDATE api_keys SET last_used_at = ${now}
-          WHERE hash = ${hash}
+          WHERE hash = ANY(${hashes}::bytea[])
             AND (last_used_at IS NULL OR last_used_at < ${now}::timestamptz - ${LAST_USED_EVERY}::interval))
-        SELECT api_keys.id AS key_id, service_accounts.id, service_accounts.name, claims_epoch,
+        SELECT hash, api_keys.id AS key_id, service_accounts.id, service_accounts.name, claims_epoch,
           roles_of_service(service_accounts.id, ${at}) AS roles, (SELECT epoch FROM roles_epoch) AS roles_epoch,
           least(api_keys.expires_at, (
             SELECT min(expires_at) FROM service_account_roles
             WHERE service_account_id = service_accounts.id AND expires_at > ${at})) AS until
         FROM api_keys JOIN service_accounts ON service_accounts.id = service_account_id
-        WHERE hash = ${hash} AND revoked_at IS NULL AND disabled_at IS NULL
+        WHERE hash = ANY(${hashes}::bytea[]) AND revoked_at IS NULL AND disabled_at IS NULL
           AND api_keys.expires_at > ${at}
       `.execute(db);
-      const [row] = rows;
-      if (!row) return null;
-      return {
-        keyId: row.key_id,
-        serviceAccountId: row.id,
-        name: row.name,
-        roles: row.roles,
-        until: row.until,
-        claimsEpoch: row.claims_epoch,
-        rolesEpoch: row.roles_epoch,
-      };
+      return new Map(rows.map((row) => [row.hash.toString('base64'), toKeyHolder(row)]));
     },
   };
 }
@@ -260,6 +267,7 @@ function toAccount(row: Row, grants: Map<string, RoleGrant[]>): ServiceAccount {
 }
 
 type KeyHolderRow = {
+  hash: Buffer;
   key_id: string;
   id: string;
   name: string;
@@ -268,3 +276,15 @@ type KeyHolderRow = {
   roles_epoch: number;
   until: Date;
 };
+
+function toKeyHolder(row: KeyHolderRow): KeyHolder {
+  return {
+    keyId: row.key_id,
+    serviceAccountId: row.id,
+    name: row.name,
+    roles: row.roles,
+    until: row.until,
+    claimsEpoch: row.claims_epoch,
+    rolesEpoch: row.roles_epoch,
+  };
+}

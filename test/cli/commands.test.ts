@@ -97,14 +97,19 @@ test('roles are defined, listed and deleted', async () => {
   );
   expect((await latchkey('roles', 'delete', 'reader', '--reason', 'a test')).output).toContain('ROLE_IN_USE');
   await latchkey('roles', 'delete', 'writer', '--reason', 'a test');
-  expect((await json('roles', 'list')).map(({ name }: { name: string }) => name)).toEqual(['admin', 'reader', 'user']);
+  expect((await json('roles', 'list')).map(({ name }: { name: string }) => name)).toEqual([
+    ...['admin', 'latchkey.on-behalf-of', 'latchkey.roles.read', 'reader', 'user'],
+  ]);
+  expect((await latchkey('roles', 'delete', 'latchkey.roles.read', '--reason', 'a test')).output).toContain(
+    'ROLE_IN_USE',
+  );
 });
 
 test('services are made, get roles and keys, and lose them', async () => {
   const why = ['--reason', 'a test'];
   const { id } = await json('services', 'create', 'billing', '--description', 'bills', '--role', 'user', ...why);
   expect((await latchkey('services', 'list')).output).toMatch(
-    new RegExp(`^billing +user +- +operator:.* bills +${id}$`, 'm'),
+    new RegExp(`^billing +user +- +- +operator:.* bills +${id}$`, 'm'),
   );
   const made = await json('services', 'create-key', 'billing', '--name', 'first', ...why);
   const issue = () => call(auth.issueServiceToken, {}, { bearer: made.key });

@@ -58,6 +58,26 @@ test('says when the login is the owner’s, and when the schema is old', async (
   expect((await doctor()).of('schema')[0]).toMatch(/^failed/);
 });
 
+test('says which API key expires within 30 days', async () => {
+  expect((await doctor()).of('API keys')).toEqual(['ok: none expires within 30 days']);
+  await app.owner.query("INSERT INTO service_accounts VALUES (gen_random_uuid(), 'billing', '', now(), '')");
+  const add = (name: string, end: string, revoked: string) =>
+    app.owner.query(
+      `INSERT INTO api_keys SELECT gen_random_uuid(), id, $1::text, sha256($1::text::bytea), now(), '', now() + $2::interval, ${revoked}
+        FROM service_accounts`,
+      [name, end],
+    );
+  await add('of a year', '1 year', 'NULL');
+  await add('revoked', '1 day', 'now()');
+  await add('expired', '-1 day', 'NULL');
+  expect((await doctor()).of('API keys')).toEqual(['ok: none expires within 30 days']);
+  await add('second', '29 days', 'NULL');
+  await add('first', '28 days', 'NULL');
+  const { exit, of } = await doctor();
+  expect(exit).toBe(0);
+  expect(of('API keys')[0]).toMatch(/^warning: 2 expire within 30 days, the first at .*: "first" of billing$/);
+});
+
 test('says when a certificate is about to end', async () => {
   const certificates = await openCertificates();
   onTestFinished(() => certificates.remove());

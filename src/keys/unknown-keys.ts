@@ -1,0 +1,118 @@
+// API keys that this process has not seen valid. Owns what they may cost: those of one network are looked up together, in one
+// statement a second at the most. A key that was created a moment ago is found, and a genuine service gets its answer within that
+// second, however many keys strangers make up in its network.
+import { randomInt } from 'node:crypto';
+import { AuthError } from '../domain/auth-error.ts';
+import type { KeyHolder } from '../store/service-accounts.ts';
+
+/** By their hash in base64; invalid keys are left out. */
+export type ReadKeys = (hashes: Buffer[]) => Promise<Map<string, KeyHolder>>;
+
+/** @throws AuthError OVERLOADED while too many keys of the network wait */
+export type UnknownKeys = (hash: Buffer, network: string) => Promise<KeyHolder | null>;
+
+const EVERY_MS = 1_000;
+/** Of one network: the keys of one statement, and so the calls that wait for it. */
+const MAX_WAITING = 256;
+/** Networks beyond these share one turn. */
+const MAX_NETWORKS = 10_000;
+const OTHERS = 'others';
+
+/** @param clock monotonic, in milliseconds */
+export function createUnknownKeys(readKeys: ReadKeys, clock: () => number): UnknownKeys {
+  const read = oneAtATime(readKeys);
+  // In the order of their last use, because a Map keeps the order of insertion.
+  const networks = new Map<string, Network>();
+
+  return (hash, name) => {
+    for (const [idleName, idle] of networks) {
+      if (!idle.isIdle()) break;
+      networks.delete(idleName);
+    }
+    const used = networks.has(name) || networks.size < MAX_NETWORKS ? name : OTHERS;
+    const network = networks.get(used) ?? openNetwork(read, clock);
+    networks.delete(used);
+    networks.set(used, network);
+    return network.lookUp(hash);
+  };
+}
+
+/** Networks whose turns come while a statement runs share the next one. */
+function oneAtATime(read: ReadKeys): ReadKeys {
+  let running: Promise<unknown> = Promise.resolve();
+  let next: { hashes: Buffer[]; found: ReturnType<ReadKeys> } | null = null;
+  return (hashes) => {
+    if (next) {
+      next.hashes.push(...hashes);
+      return next.found;
+    }
+    const all = [...hashes];
+    const found = running.then(() => {
+      next = null;
+      return read(all);
+    });
+    running = found.catch(() => {});
+    next = { hashes: all, found };
+    return found;
+  };
+}
+
+type Network = {
+  lookUp(hash: Buffer): Promise<KeyHolder | null>;
+  /** Whether forgetting it changes nothing. */
+  isIdle(): boolean;
+};
+
+type Waiting = PromiseWithResolvers<KeyHolder | null> & { hash: Buffer; name: string };
+
+function openNetwork(read: ReadKeys, clock: () => number): Network {
+  let waiting: Waiting[] = [];
+  /** Since the last statement. */
+  let arrived = 0;
+  let isReading = false;
+  let nextAt = 0;
+
+  async function readAll(): Promise<void> {
+    const taken = waiting;
+    waiting = [];
+    arrived = 0;
+    const beganAt = clock();
+    const holders = await read(taken.map(({ hash }) => hash)).catch((error: unknown) => {
+      for (const one of taken) one.reject(error);
+      return null;
+    });
+    for (const one of taken) one.resolve(holders?.get(one.name) ?? null);
+    // Valid keys alone do not use up the second.
+    nextAt = taken.every(({ name }) => holders?.has(name)) ? 0 : beganAt + EVERY_MS;
+    isReading = false;
+    if (waiting.length > 0) readSoon();
+  }
+
+  function readSoon(): void {
+    if (isReading) return;
+    isReading = true;
+    setTimeout(() => void readAll(), Math.max(0, nextAt - clock()));
+  }
+
+  /** Each key that arrives within the second has the same chance: a flood does not take every place by being first. */
+  function admit(one: Waiting): void {
+    arrived += 1;
+    const place = arrived <= MAX_WAITING ? waiting.length : randomInt(arrived);
+    const rejected = place < MAX_WAITING ? waiting[place] : one;
+    if (place < MAX_WAITING) waiting[place] = one;
+    rejected?.reject(new AuthError('OVERLOADED', { retryAfterMs: EVERY_MS }));
+  }
+
+  return {
+    async lookUp(hash) {
+      const name = hash.toString('base64');
+      const same = waiting.find((one) => one.name === name);
+      if (same) return same.promise;
+      const one: Waiting = { hash, name, ...Promise.withResolvers<KeyHolder | null>() };
+      admit(one);
+      readSoon();
+      return one.promise;
+    },
+    isIdle: () => !isReading && nextAt <= clock(),
+  };
+}
