@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import { v7 } from 'uuid';
 import { atMostEvery } from './at-most-every.ts';
 import { createDenials } from './auth/denials.ts';
+import { createRoleReads } from './auth/role-reads.ts';
 import { followChanges } from './changes/change-feed.ts';
 import { createWatchers } from './changes/watchers.ts';
 import type { Config } from './config.ts';
@@ -260,11 +261,14 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
     started.defer(() => within(FORCED_CLOSE_MS, listening.close()));
   }
   const denials = createDenials({ store, now });
+  const roleReads = createRoleReads({ store, now });
+  started.defer(() => within(FORCED_CLOSE_MS, roleReads.close()));
   const closing = new AbortController();
   const apiKeys = createApiKeys(store.serviceAccounts);
   const deps: Deps = {
     store,
     denials,
+    roleReads,
     apiKeys,
     limiter: traced('limiter', limiter),
     hasher: traced('hasher', hasher),

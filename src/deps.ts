@@ -1,4 +1,5 @@
 import type { Denials } from './auth/denials.ts';
+import type { RoleReads } from './auth/role-reads.ts';
 import type { ChangeFeed } from './changes/change-feed.ts';
 import type { Watchers } from './changes/watchers.ts';
 import type { PasswordPolicy } from './domain/password.ts';
@@ -38,6 +39,7 @@ export type Deps = {
   signingKeys: SigningKeys;
   keyRotation: KeyRotation;
   denials: Denials;
+  roleReads: RoleReads;
   apiKeys: ApiKeys;
   purposeKeys: PurposeKeys;
   passwordPolicy: PasswordPolicy;

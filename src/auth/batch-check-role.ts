@@ -12,10 +12,10 @@ import { deniedTo } from './denials.ts';
 /** By token or by user id. */
 export type RoleCheck = { role: string } & ({ accessToken: string } | { userId: string });
 
-/** An answer to each, in their order. A token that is not good is a "no" with the reason that Verify has. */
+/** An answer to each, in their order. `reader` is the caller, as audit events name actors. A token that is not good is a "no" with the reason that Verify has. */
 export async function batchCheckRole(
-  deps: Pick<Deps, 'verifier' | 'store' | 'denials'>,
-  { checks }: { checks: RoleCheck[] },
+  deps: Pick<Deps, 'verifier' | 'store' | 'denials' | 'roleReads'>,
+  { checks, reader }: { checks: RoleCheck[]; reader: string },
   call: Call,
 ): Promise<RoleAnswer[]> {
   parseFields({ checks: () => parseCount(checks) });
@@ -29,7 +29,7 @@ export async function batchCheckRole(
   let next = 0;
   return Promise.all(
     checks.map((check) => {
-      if ('userId' in check) return answerForUser(deps, check, holders.get(check.userId) ?? null, call);
+      if ('userId' in check) return answerForUser(deps, { ...check, reader }, holders.get(check.userId) ?? null, call);
       return answerForVerdict(deps, verdicts[next++] as Verdict, check.role, call);
     }),
   );

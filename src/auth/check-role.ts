@@ -5,14 +5,21 @@ import { parseFields } from '../domain/parse-fields.ts';
 import { parseRole } from '../domain/role.ts';
 import { parseUuid } from '../domain/uuid.ts';
 import { type Denied, deniedTo } from './denials.ts';
+import type { RoleRead } from './role-reads.ts';
 import { verify } from './verify.ts';
 
-/** By token or by user id; `credential` is the token of the call itself, examined when neither is given. */
-export type CheckRoleInput = { role: string; credential: string } & ({ accessToken: string } | { userId: string });
+/**
+ * By token or by user id; `credential` is the token of the call itself, examined when neither is given. `reader` is the caller, as
+ * audit events name actors.
+ */
+export type CheckRoleInput = { role: string; credential: string } & (
+  | { accessToken: string }
+  | { userId: string; reader: string }
+);
 
 export type RoleAnswer = { allowed: true } | { allowed: false; reason: Reason };
 
-type CheckRoleDeps = Pick<Deps, 'verifier' | 'store' | 'denials'>;
+type CheckRoleDeps = Pick<Deps, 'verifier' | 'store' | 'denials' | 'roleReads'>;
 
 /** @throws AuthError as verify, by token */
 export async function checkRole(deps: CheckRoleDeps, input: CheckRoleInput, call: Call): Promise<RoleAnswer> {
@@ -26,19 +33,21 @@ export async function checkRole(deps: CheckRoleDeps, input: CheckRoleInput, call
     role: () => parseRole(input.role),
   });
   const holders = await deps.store.users.rolesOf([userId], call.signal);
-  return answerForUser(deps, { userId, role }, holders.get(userId) ?? null, call);
+  return answerForUser(deps, { userId, role, reader: input.reader }, holders.get(userId) ?? null, call);
 }
 
 /** @param holder what the state of record knows of the user; null: nothing */
 export async function answerForUser(
-  deps: Pick<Deps, 'denials'>,
-  { userId, role }: { userId: string; role: string },
+  deps: Pick<Deps, 'denials' | 'roleReads'>,
+  { userId, role, reader }: RoleRead,
   holder: { roles: string[]; disabled: boolean } | null,
   call: Call,
 ): Promise<RoleAnswer> {
   if (!holder) return { allowed: false, reason: 'USER_NOT_FOUND' };
   if (holder.disabled) return { allowed: false, reason: 'USER_DISABLED' };
-  return answerFor(deps, holder.roles, { subject: `user:${userId}`, role }, call);
+  const answer = await answerFor(deps, holder.roles, { subject: `user:${userId}`, role }, call);
+  if (answer.allowed) deps.roleReads.note({ userId, role, reader });
+  return answer;
 }
 
 export async function answerFor(

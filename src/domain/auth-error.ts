@@ -64,6 +64,8 @@ type Details = {
   violations?: Violation[];
   /** When the same call may succeed, in milliseconds from now. */
   retryAfterMs?: number;
+  /** The role that the caller lacks. */
+  requiredRole?: string | undefined;
   /** For the log only; a caller never sees it. */
   cause?: unknown;
 };
@@ -73,6 +75,7 @@ export class AuthError extends Error {
   readonly reason: Reason;
   readonly violations: Violation[];
   readonly retryAfterMs: number | undefined;
+  readonly requiredRole: string | undefined;
 
   constructor(reason: Reason, details: Details = {}) {
     super(reason, { cause: details.cause });
@@ -80,5 +83,6 @@ export class AuthError extends Error {
     this.reason = reason;
     this.violations = details.violations ?? [];
     this.retryAfterMs = details.retryAfterMs;
+    this.requiredRole = details.requiredRole;
   }
 }

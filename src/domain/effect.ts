@@ -32,6 +32,7 @@ export type AuditType =
   | 'identity_refused'
   | 'identity_unlinked'
   | 'role_denied'
+  | 'roles_read'
   | 'role_defined'
   | 'role_deleted'
   | 'role_granted'

@@ -1,5 +1,5 @@
 import type { HandlerContext } from '@connectrpc/connect';
-import type { Actor } from '../domain/actor.ts';
+import { type Actor, actorName } from '../domain/actor.ts';
 import type { Call } from '../domain/call.ts';
 import type { UserPrincipal } from '../domain/principal.ts';
 import { type CallRecord, callRecordKey } from './call-record.ts';
@@ -13,6 +13,11 @@ export function recordOf(context: Pick<HandlerContext, 'values'>): CallRecord {
 export function callOf(context: Pick<HandlerContext, 'values' | 'signal'>): Call {
   const { address, userAgent, requestId } = recordOf(context);
   return { origin: { address, userAgent, requestId }, signal: context.signal };
+}
+
+/** The caller of a method or field that is not PUBLIC, as audit events name them. */
+export function callerOf(context: HandlerContext): string {
+  return actorName(actorOf(context));
 }
 
 /** The caller of an ADMIN method, who changes what is not theirs. */

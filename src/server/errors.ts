@@ -174,9 +174,12 @@ function isAbort(error: unknown): boolean {
   return error instanceof DOMException && (error.name === 'TimeoutError' || error.name === 'AbortError');
 }
 
-function toConnectError({ reason, violations, retryAfterMs }: AuthError, requestId: string): ConnectError {
+function toConnectError(
+  { reason, violations, retryAfterMs, requiredRole }: AuthError,
+  requestId: string,
+): ConnectError {
   const { code, message } = ERRORS[reason];
-  const error = new ConnectError(message, code);
+  const error = new ConnectError(requiredRole ? `${message}: it requires the role ${requiredRole}` : message, code);
   const metadata = { request_id: requestId };
   error.details.push(detail(ErrorInfoSchema, { reason, domain: ERROR_DOMAIN, metadata }));
   if (violations.length > 0) error.details.push(detail(BadRequestSchema, { fieldViolations: violations }));

@@ -35,7 +35,7 @@ import { watch } from '../auth/watch.ts';
 import type { Deps } from '../deps.ts';
 import { bearerToken } from '../domain/bearer-token.ts';
 import type { ServiceKeys } from '../keys/service-keys.ts';
-import { callOf, userOf } from './call-context.ts';
+import { callerOf, callOf, userOf } from './call-context.ts';
 import type { CallDeps } from './call-record.ts';
 import {
   changeMessage,
@@ -82,7 +82,10 @@ export function routes(deps: RouteDeps): Routes {
 
       checkRole: async ({ subject, role }, context) => {
         const credential = bearerToken(context.requestHeader.get('authorization'));
-        const whose = subject.case === 'userId' ? { userId: subject.value } : { accessToken: subject.value ?? '' };
+        const whose =
+          subject.case === 'userId'
+            ? { userId: subject.value, reader: callerOf(context) }
+            : { accessToken: subject.value ?? '' };
         const answer = await checkRole(deps, { ...whose, role, credential }, callOf(context));
         return roleMessage(answer);
       },
@@ -189,7 +192,8 @@ export function routes(deps: RouteDeps): Routes {
           const input = checks.map(({ subject, role }) =>
             subject.case === 'userId' ? { role, userId: subject.value } : { role, accessToken: subject.value ?? '' },
           );
-          return { answers: (await batchCheckRole(deps, { checks: input }, callOf(context))).map(roleMessage) };
+          const batch = { checks: input, reader: callerOf(context) };
+          return { answers: (await batchCheckRole(deps, batch, callOf(context))).map(roleMessage) };
         },
 
         async *watch(request, context) {

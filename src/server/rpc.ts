@@ -1,6 +1,6 @@
 // Connect for Node: gRPC, gRPC-Web and Connect for every RPC. Owns what is true of all calls: limits on size and time,
 // who may call, how failures look, the request id, the log line.
-import type { DescMethod } from '@bufbuild/protobuf';
+import type { DescMethod, Message } from '@bufbuild/protobuf';
 import {
   type ContextKey,
   createConnectRouter,
@@ -14,7 +14,7 @@ import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from
 import { Access } from '../../gen/auth/v1/options_pb.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import { bearerToken } from '../domain/bearer-token.ts';
-import { accessOf, authorize, authorizeFields, type Credentials } from './access.ts';
+import { accessOf, authorize, authorizeFields, type Credentials, maySpeakForOthers } from './access.ts';
 import { callOf, recordOf } from './call-context.ts';
 import type { CallLog } from './call-log.ts';
 import { type CallRecord, callRecordKey, openCallRecord, plainUserAgent } from './call-record.ts';
@@ -44,6 +44,7 @@ type RpcDeps = RouteDeps & SlotDeps;
 /** How long a call may take, whatever its caller allows. */
 const CALL_TIMEOUT_MS = 10_000;
 const RETRY_AFTER_MS = 5_000;
+const CLIENT_HEADERS = ['x-client-address', 'x-client-user-agent'];
 /** How often the caller's right to a stream is looked at. */
 const LOOK_AGAIN_MS = 900;
 /** Headers by which each protocol announces a compressed request. */
@@ -225,34 +226,37 @@ function guard(deps: RouteDeps): Interceptor {
   return (next) => async (request) => {
     const record = recordOf({ values: request.contextValues });
     const credentials = credentialsOf(record);
-    const { bearer, peerService } = credentials;
-    const isService =
-      deps.serviceKeys.nameOf(bearer) !== null ||
-      (await deps.apiKeys.open(bearer, callOf({ values: request.contextValues, signal: request.signal }))) !== null;
-    if (peerService() !== null || isService) noteEndUser(record, request.header);
-    const call = callOf({ values: request.contextValues, signal: request.signal });
-    record.principal = await authorize(deps, accessOf(request.method), credentials, record.method, call);
-    if (!request.stream) await authorizeFields(deps, request.method.input, request.message, credentials, call);
+    const context = { values: request.contextValues, signal: request.signal };
+    const namesClient = CLIENT_HEADERS.some((name) => request.header.has(name));
+    if (namesClient && (await maySpeakForOthers(deps, credentials, record.method, callOf(context)))) {
+      noteEndUser(record, request.header);
+    }
+    const call = callOf(context);
+    const { input } = request.method;
     const mayGoOn = () => authorize(deps, accessOf(request.method), credentials, record.method, call);
+    const maySend = async (message: Message) => {
+      const caller = await mayGoOn();
+      const ofFields = await authorizeFields(deps, input, message, credentials, call);
+      record.principal = caller ?? ofFields;
+    };
+    if (request.stream) record.principal = await mayGoOn();
+    else await maySend(request.message);
     const answer = await next(
-      request.stream ? { ...request, message: eachAllowed(request.message, mayGoOn) } : request,
+      request.stream ? { ...request, message: eachAllowed(request.message, maySend) } : request,
     );
     return answer.stream ? { ...answer, message: whileAllowed(answer.message, mayGoOn) } : answer;
   };
 }
 
 /** Of a stream that a caller sends, the handler sees no message that the caller may not send any more. */
-async function* eachAllowed<T>(messages: AsyncIterable<T>, mayGoOn: () => Promise<unknown>): AsyncIterable<T> {
+async function* eachAllowed<T>(messages: AsyncIterable<T>, maySend: (message: T) => Promise<void>): AsyncIterable<T> {
   for await (const message of messages) {
-    await mayGoOn();
+    await maySend(message);
     yield message;
   }
 }
 
-/**
- * A service that calls for its users may say where they are, so that limits by network count them and not the service. Of
- * anybody else these headers change nothing.
- */
+/** A service that calls for its users names their client, so that limits by network count them and not the service. */
 function noteEndUser(record: CallRecord, headers: Headers): void {
   const [address, userAgent] = [headers.get('x-client-address'), headers.get('x-client-user-agent')];
   if (address !== null) {

@@ -12,7 +12,7 @@ import type { UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file auth/v1/options.proto.
  */
 export const file_auth_v1_options: GenFile = /*@__PURE__*/
-  fileDesc("ChVhdXRoL3YxL29wdGlvbnMucHJvdG8SB2F1dGgudjEqagoGQWNjZXNzEhYKEkFDQ0VTU19VTlNQRUNJRklFRBAAEhEKDUFDQ0VTU19QVUJMSUMQARIPCgtBQ0NFU1NfVVNFUhACEhIKDkFDQ0VTU19TRVJWSUNFEAMSEAoMQUNDRVNTX0FETUlOEAQ6UwoMZmllbGRfYWNjZXNzEh0uZ29vZ2xlLnByb3RvYnVmLkZpZWxkT3B0aW9ucxi6jgMgASgOMg8uYXV0aC52MS5BY2Nlc3NSC2ZpZWxkQWNjZXNzOkkKBmFjY2VzcxIeLmdvb2dsZS5wcm90b2J1Zi5NZXRob2RPcHRpb25zGLmOAyABKA4yDy5hdXRoLnYxLkFjY2Vzc1IGYWNjZXNzYgZwcm90bzM", [file_google_protobuf_descriptor]);
+  fileDesc("ChVhdXRoL3YxL29wdGlvbnMucHJvdG8SB2F1dGgudjEqgwEKBkFjY2VzcxIWChJBQ0NFU1NfVU5TUEVDSUZJRUQQABIRCg1BQ0NFU1NfUFVCTElDEAESDwoLQUNDRVNTX1VTRVIQAhISCg5BQ0NFU1NfU0VSVklDRRADEhAKDEFDQ0VTU19BRE1JThAEEhcKE0FDQ0VTU19ST0xFU19SRUFERVIQBTpTCgxmaWVsZF9hY2Nlc3MSHS5nb29nbGUucHJvdG9idWYuRmllbGRPcHRpb25zGLqOAyABKA4yDy5hdXRoLnYxLkFjY2Vzc1ILZmllbGRBY2Nlc3M6SQoGYWNjZXNzEh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMYuY4DIAEoDjIPLmF1dGgudjEuQWNjZXNzUgZhY2Nlc3NiBnByb3RvMw", [file_google_protobuf_descriptor]);
 
 /**
  * Who may call an RPC, or set a field. An RPC that does not declare it cannot be
@@ -57,6 +57,15 @@ export const Access = {
    * @generated from enum value: ACCESS_ADMIN = 4;
    */
   ADMIN: 4,
+
+  /**
+   * A service that holds the role `latchkey.roles.read`. A service account gets it
+   * by a grant; keys of SERVICE_KEYS and certificates have it. Administrators may,
+   * too.
+   *
+   * @generated from enum value: ACCESS_ROLES_READER = 5;
+   */
+  ROLES_READER: 5,
 } as const;
 
 /**
