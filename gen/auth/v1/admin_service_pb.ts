@@ -1880,6 +1880,11 @@ export const RevokeRoleResponseSchema: GenMessage<RevokeRoleResponse> = /*@__PUR
  * changes is audited with who did it, to whom, why (an import aside), and how it
  * was before and after.
  *
+ * Permission is checked again in the transaction of each change, and for each
+ * message of a stream. A caller who has been disabled meanwhile, or whose session
+ * has ended, gets TOKEN_REVOKED; one whose API key is no longer valid,
+ * TOKEN_INVALID; one who has lost the role, PERMISSION_DENIED.
+ *
  * Being an administrator is not being almighty: to give a role, to take it, or to
  * change anything of somebody who holds it, the caller must hold the role's
  * granter, and the granter of each role that it implies (GRANT_NOT_ALLOWED).
@@ -2125,7 +2130,7 @@ export const AdminService: GenService<{
   },
   /**
    * A key for a service account, wherever a service's key or an administrator's
-   * token is asked for. It is in the answer and nowhere else.
+   * token is asked for. It is in the answer and nowhere else, and it expires.
    * Errors: INVALID_ARGUMENT, SERVICE_ACCOUNT_NOT_FOUND, GRANT_NOT_ALLOWED.
    *
    * @generated from rpc auth.v1.AdminService.CreateApiKey

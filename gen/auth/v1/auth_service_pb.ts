@@ -758,9 +758,11 @@ export const AuthService: GenService<{
   /**
    * Tells whether a user holds a role.
    * By access_token: for whoever holds the token; tells the roles of its issue.
-   * By user_id: for services and administrators only; tells the roles of now.
+   * By user_id: for services with the role `latchkey.roles.read` and for
+   * administrators; tells the roles of now.
    * A "no" for want of the role is audited, for each user and role once in a
-   * quarter of an hour.
+   * quarter of an hour. Each "yes" by user_id is counted, in one audit event for
+   * each caller and quarter of an hour.
    * Errors: INVALID_ARGUMENT; by access_token those of Verify; by user_id
    * CREDENTIALS_MISSING, PERMISSION_DENIED, or those of Verify for the caller's
    * own token.

@@ -133,7 +133,10 @@ export const Reason = {
   RESET_TOKEN_INVALID: 13,
 
   /**
-   * PERMISSION_DENIED. The caller is known and may not do this.
+   * PERMISSION_DENIED. The caller is known and may not do this. The message names
+   * the role that it requires, where that is not `admin`. For a service that sends
+   * `x-client-address` or `x-client-user-agent` the role is
+   * `latchkey.on-behalf-of`.
    *
    * @generated from enum value: REASON_PERMISSION_DENIED = 14;
    */
@@ -170,7 +173,8 @@ export const Reason = {
   RATE_LIMITED: 18,
 
   /**
-   * UNAVAILABLE. More password work is waiting than can be done in time.
+   * UNAVAILABLE. More password work is waiting than can be done in time, or more
+   * unknown API keys of the caller's network than are looked up in a second.
    * RetryInfo says when to come back.
    *
    * @generated from enum value: REASON_OVERLOADED = 19;
