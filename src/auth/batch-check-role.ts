@@ -12,7 +12,10 @@ import { deniedTo } from './denials.ts';
 /** By token or by user id. */
 export type RoleCheck = { role: string } & ({ accessToken: string } | { userId: string });
 
-/** An answer to each, in their order. `reader` is the caller, as audit events name actors. A token that is not good is a "no" with the reason that Verify has. */
+/**
+ * An answer to each, in their order. An invalid token is a "no" with the reason that Verify has.
+ * @param input `reader` is the caller, as audit events name actors
+ */
 export async function batchCheckRole(
   deps: Pick<Deps, 'verifier' | 'store' | 'denials' | 'roleReads'>,
   { checks, reader }: { checks: RoleCheck[]; reader: string },

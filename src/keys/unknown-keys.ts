@@ -95,7 +95,7 @@ function openNetwork(read: ReadKeys, clock: () => number): Network {
   }
 
   /** Each key that arrives within the second has the same chance: a flood does not take every place by being first. */
-  function admit(one: Waiting): void {
+  function accept(one: Waiting): void {
     arrived += 1;
     const place = arrived <= MAX_WAITING ? waiting.length : randomInt(arrived);
     const rejected = place < MAX_WAITING ? waiting[place] : one;
@@ -109,7 +109,7 @@ function openNetwork(read: ReadKeys, clock: () => number): Network {
       const same = waiting.find((one) => one.name === name);
       if (same) return same.promise;
       const one: Waiting = { hash, name, ...Promise.withResolvers<KeyHolder | null>() };
-      admit(one);
+      accept(one);
       readSoon();
       return one.promise;
     },

@@ -143,17 +143,21 @@ function partsOf(desc: DescMessage, message: Message, field: DescField): Message
 
 const restricted = new Map<DescMessage, boolean>();
 
-/** Whether the message, or one in it, has a field that not everybody may set. */
+/** Whether the message, or one at any depth in it, has a field that not everybody may set. */
 function isRestricted(desc: DescMessage): boolean {
   const known = restricted.get(desc);
   if (known !== undefined) return known;
-  // For messages that contain themselves.
-  restricted.set(desc, false);
-  const is = desc.fields.some(
-    (field) => hasOption(field, field_access) || (field.message && isRestricted(field.message)),
-  );
-  restricted.set(desc, is);
-  return is;
+  const fields = messagesIn(desc).flatMap((one) => one.fields);
+  const found = fields.some((field) => hasOption(field, field_access));
+  restricted.set(desc, found);
+  return found;
+}
+
+/** The message and all that it may contain, each once: messages may contain themselves. */
+function messagesIn(desc: DescMessage): DescMessage[] {
+  const found = new Set([desc]);
+  for (const one of found) for (const { message } of one.fields) if (message) found.add(message);
+  return [...found];
 }
 
 function auditFields(principal: Principal, what: string) {
