@@ -279,7 +279,7 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
     keyRotation,
     purposeKeys,
     requiresVerifiedEmail: config.REQUIRE_EMAIL_VERIFICATION === 'on',
-    recentSignInSeconds: config.RECENT_SIGN_IN_SECONDS,
+    reauthenticationSeconds: config.REAUTHENTICATION_SECONDS,
     providers: createProviders(config.providers),
     passwordPolicy: { minLength: config.PASSWORD_MIN_LENGTH, isCommon: isCommonPassword },
     tokenSettings: {

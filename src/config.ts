@@ -135,7 +135,7 @@ const fields = {
   AUDIT_ANCHOR_SECONDS: number(0, 86_400).default(3_600),
   AUDIT_ANCHOR_FILE: z.string().optional(),
   REQUIRE_EMAIL_VERIFICATION: z.enum(['on', 'off']).default('off'),
-  RECENT_SIGN_IN_SECONDS: number(30, 86_400).default(600),
+  REAUTHENTICATION_SECONDS: number(30, 86_400).default(600),
 
   PASSWORD_MIN_LENGTH: number(8, 15).default(8),
   ARGON2_MEMORY_KIB: number(8, 4 * 1024 * 1024).default(19_456),

@@ -6,19 +6,19 @@ import { audit, mail } from '../domain/effect.ts';
 import { parseEmail } from '../domain/email.ts';
 import { invalid, parseFields } from '../domain/parse-fields.ts';
 import type { UserPrincipal } from '../domain/principal.ts';
-import { type PresenceDeps, provePresence } from './prove-presence.ts';
+import { assertReauthenticated, type ReauthenticationDeps } from './assert-reauthenticated.ts';
 
 export type ChangeEmailInput = { principal: UserPrincipal; newEmail: string; currentPassword: string };
 
 /** Nothing changes until the mail to the new address is answered. Whether it has an account, this caller does not hear. */
 export async function changeEmail(
-  deps: PresenceDeps & Pick<Deps, 'limiter' | 'purposeKeys'>,
+  deps: ReauthenticationDeps & Pick<Deps, 'limiter' | 'purposeKeys'>,
   input: ChangeEmailInput,
   call: Call,
 ): Promise<void> {
   const { userId, sessionId } = input.principal;
   const { new_email: email } = parseFields({ new_email: () => parseEmail(input.newEmail) });
-  const { user, passwordEpoch } = await provePresence(deps, input.principal, input.currentPassword, call);
+  const { user, passwordEpoch } = await assertReauthenticated(deps, input.principal, input.currentPassword, call);
   parseFields({ new_email: () => (email === user.email ? invalid('is the address of this account') : email) });
   const attempts: Attempt[] = [
     { limit: 'CHANGE_EMAIL_USER', key: userId },

@@ -1,4 +1,4 @@
-import { throttle } from '../auth/throttle.ts';
+import { issueTokens } from '../auth/issue-tokens.ts';
 import type { Deps } from '../deps.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
@@ -6,35 +6,45 @@ import { audit, mail } from '../domain/effect.ts';
 import { InvalidValue, parseFields } from '../domain/parse-fields.ts';
 import { type Password, type PasswordPolicy, parseNewPassword, parsePresentedPassword } from '../domain/password.ts';
 import type { UserPrincipal } from '../domain/principal.ts';
+import type { Tokens } from '../domain/tokens.ts';
+import { type CheckPasswordDeps, checkCurrentPassword } from './check-current-password.ts';
 
 export type ChangePasswordInput = { principal: UserPrincipal; currentPassword: string; newPassword: string };
 
+type ChangePasswordDeps = CheckPasswordDeps &
+  Pick<Deps, 'changeFeed' | 'passwordPolicy' | 'signingKeys' | 'verifier' | 'purposeKeys' | 'tokenSettings' | 'newId'>;
+
 /** @throws AuthError PASSWORD_WRONG when the current password is wrong, or was changed meanwhile */
 export async function changePassword(
-  deps: Pick<Deps, 'store' | 'changeFeed' | 'limiter' | 'hasher' | 'passwordPolicy' | 'now'>,
+  deps: ChangePasswordDeps,
   input: ChangePasswordInput,
   call: Call,
-): Promise<void> {
+): Promise<Tokens> {
   const { store, hasher } = deps;
   const { userId, sessionId } = input.principal;
+  const { address, userAgent } = call.origin;
   const found = await store.users.credentialsById(userId, call.signal);
   if (!found) throw new AuthError('TOKEN_REVOKED');
-  const { current_password: current, new_password: next } = parseFields({
+  const { new_password: next } = parseFields({
     current_password: () => parsePresentedPassword(input.currentPassword),
     new_password: () => parseOtherPassword(input, deps.passwordPolicy, [found.user.email, found.user.fullName]),
   });
-  const permit = await throttle(deps, [{ limit: 'CHANGE_PASSWORD_USER', key: userId }], { userId, sessionId }, call);
-  const matches = await permit.unlessItThrows(() => hasher.verify(found.passwordHash, current, call.signal));
-  if (!matches) throw new AuthError('PASSWORD_WRONG');
+  await checkCurrentPassword(deps, input.principal, found.passwordHash, input.currentPassword, call);
 
   const passwordHash = await hasher.hash(next, call.signal);
-  const change = { userId, passwordEpoch: found.passwordEpoch, passwordHash, keepSessionId: sessionId };
-  const changed = await store.users.changePassword(change, deps.now(), [
-    audit({ type: 'password_changed', userId, sessionId, origin: call.origin }),
-    mail({ template: 'password-changed', userId, email: found.user.email }),
-  ]);
-  if (!changed) throw new AuthError('PASSWORD_WRONG');
+  const idleSeconds = deps.tokenSettings.sessionIdleSeconds;
+  const grant = await store.users.changePassword(
+    { userId, sessionId, passwordEpoch: found.passwordEpoch },
+    { passwordHash, sessionId, idleSeconds, place: { address, userAgent } },
+    deps.now(),
+    [
+      audit({ type: 'password_changed', userId, sessionId, origin: call.origin }),
+      mail({ template: 'password-changed', userId, email: found.user.email }),
+    ],
+  );
+  if (!grant) throw new AuthError('PASSWORD_WRONG');
   await deps.changeFeed.catchUp();
+  return issueTokens(deps, grant);
 }
 
 function parseOtherPassword(input: ChangePasswordInput, policy: PasswordPolicy, context: string[]): Password {

@@ -4,18 +4,18 @@ import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit, mail } from '../domain/effect.ts';
 import type { UserPrincipal } from '../domain/principal.ts';
-import { type PresenceDeps, provePresence } from './prove-presence.ts';
+import { assertReauthenticated, type ReauthenticationDeps } from './assert-reauthenticated.ts';
 
 export type DeleteMeInput = { principal: UserPrincipal; currentPassword: string };
 
 /** For good, with everything but the audit trail, which knows the account by its id alone. */
 export async function deleteMe(
-  deps: PresenceDeps & Pick<Deps, 'changeFeed' | 'purposeKeys'>,
+  deps: ReauthenticationDeps & Pick<Deps, 'changeFeed' | 'purposeKeys'>,
   input: DeleteMeInput,
   call: Call,
 ): Promise<void> {
   const { userId, sessionId } = input.principal;
-  const { user, passwordEpoch } = await provePresence(deps, input.principal, input.currentPassword, call);
+  const { user, passwordEpoch } = await assertReauthenticated(deps, input.principal, input.currentPassword, call);
   const removed = await deps.store.users.remove({ userId, sessionId, passwordEpoch }, deps.now(), [
     audit({ type: 'account_deleted', userId, sessionId, origin: call.origin }),
     mail({ template: 'account-deleted', userId, email: user.email }),

@@ -1,17 +1,25 @@
 import type { Deps } from '../deps.ts';
+import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit } from '../domain/effect.ts';
 import type { UserPrincipal } from '../domain/principal.ts';
+import { assertReauthenticated, type ReauthenticationDeps } from './assert-reauthenticated.ts';
+
+export type RevokeOtherSessionsInput = { principal: UserPrincipal; currentPassword: string };
 
 /** Returns how many it ended. */
 export async function revokeOtherSessions(
-  deps: Pick<Deps, 'store' | 'changeFeed' | 'now'>,
-  { userId, sessionId: allBut }: UserPrincipal,
-  { origin }: Call,
+  deps: ReauthenticationDeps & Pick<Deps, 'changeFeed'>,
+  { principal, currentPassword }: RevokeOtherSessionsInput,
+  call: Call,
 ): Promise<number> {
-  const ended = await deps.store.sessions.endOfUser(userId, { allBut }, deps.now(), (ids) =>
-    ids.map((sessionId) => audit({ type: 'session_revoked', userId, sessionId, origin })),
+  const { userId, sessionId: allBut } = principal;
+  const { passwordEpoch } = await assertReauthenticated(deps, principal, currentPassword, call);
+  const present = { userId, sessionId: allBut, passwordEpoch };
+  const ended = await deps.store.sessions.endOfUser(present, { allBut }, deps.now(), (ids) =>
+    ids.map((sessionId) => audit({ type: 'session_revoked', userId, sessionId, origin: call.origin })),
   );
+  if (ended === null) throw new AuthError('TOKEN_REVOKED');
   if (ended > 0) await deps.changeFeed.catchUp();
   return ended;
 }

@@ -5,20 +5,31 @@ import { audit } from '../domain/effect.ts';
 import { parseFields } from '../domain/parse-fields.ts';
 import type { UserPrincipal } from '../domain/principal.ts';
 import { parseUuid } from '../domain/uuid.ts';
+import { assertReauthenticated, type ReauthenticationDeps } from './assert-reauthenticated.ts';
 
-export type RevokeSessionInput = { principal: UserPrincipal; sessionId: string };
+export type RevokeSessionInput = { principal: UserPrincipal; sessionId: string; currentPassword: string };
 
-/** @throws AuthError SESSION_NOT_FOUND, also for a session of somebody else, and for one that has ended */
+/**
+ * A session may always end itself: that is a sign-out.
+ * @throws AuthError SESSION_NOT_FOUND, also for a session of somebody else, and for one that has ended
+ */
 export async function revokeSession(
-  deps: Pick<Deps, 'store' | 'changeFeed' | 'now'>,
-  input: RevokeSessionInput,
-  { origin }: Call,
+  deps: ReauthenticationDeps & Pick<Deps, 'changeFeed'>,
+  { principal, currentPassword, ...input }: RevokeSessionInput,
+  call: Call,
 ): Promise<void> {
-  const { userId } = input.principal;
+  const { store, now } = deps;
+  const { userId, sessionId } = principal;
   const { session_id: only } = parseFields({ session_id: () => parseUuid(input.sessionId) });
-  const ended = await deps.store.sessions.endOfUser(userId, { only }, deps.now(), (ids) =>
-    ids.map((sessionId) => audit({ type: 'session_revoked', userId, sessionId, origin })),
-  );
-  if (ended === 0) throw new AuthError('SESSION_NOT_FOUND');
+  const revoked = audit({ type: 'session_revoked', userId, sessionId: only, origin: call.origin });
+  if (only === sessionId) {
+    if (!(await store.sessions.end(only, now(), [revoked]))) throw new AuthError('SESSION_NOT_FOUND');
+  } else {
+    const { passwordEpoch } = await assertReauthenticated(deps, principal, currentPassword, call);
+    const present = { userId, sessionId, passwordEpoch };
+    const ended = await store.sessions.endOfUser(present, { only }, now(), (ids) => (ids.length > 0 ? [revoked] : []));
+    if (ended === null) throw new AuthError('TOKEN_REVOKED');
+    if (ended === 0) throw new AuthError('SESSION_NOT_FOUND');
+  }
   await deps.changeFeed.catchUp();
 }

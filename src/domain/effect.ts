@@ -16,6 +16,8 @@ export type AuditType =
   | 'refreshed'
   | 'refresh_reuse_detected'
   | 'logged_out'
+  | 'reauthenticated'
+  | 'reauthentication_failed'
   | 'password_changed'
   | 'reset_requested'
   | 'reset_done'

@@ -65,9 +65,10 @@ export const ERRORS = {
     code: Code.FailedPrecondition,
     message: 'the verification token is not valid any more',
   },
-  RECENT_SIGN_IN_REQUIRED: {
+  REAUTHENTICATION_REQUIRED: {
     code: Code.FailedPrecondition,
-    message: 'send the current password, or sign in again first',
+    message:
+      'send the current password, here or to AccountService.Reauthenticate; without a password, sign in again by StartOAuth with reauthenticate, or set a password by RequestReset',
   },
   SESSION_NOT_FOUND: { code: Code.NotFound, message: 'the user has no such session' },
   OAUTH_STATE_INVALID: {

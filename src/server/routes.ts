@@ -11,6 +11,7 @@ import { finishLinkIdentity } from '../account/finish-link-identity.ts';
 import { getMe } from '../account/get-me.ts';
 import { listIdentities } from '../account/list-identities.ts';
 import { listSessions } from '../account/list-sessions.ts';
+import { reauthenticate } from '../account/reauthenticate.ts';
 import { revokeOtherSessions } from '../account/revoke-other-sessions.ts';
 import { revokeSession } from '../account/revoke-session.ts';
 import { startLinkIdentity } from '../account/start-link-identity.ts';
@@ -130,8 +131,12 @@ export function routes(deps: RouteDeps): Routes {
 
       changePassword: async ({ currentPassword, newPassword }, context) => {
         const input = { principal: userOf(context), currentPassword, newPassword };
-        await changePassword(deps, input, callOf(context));
-        return {};
+        return { tokens: tokensMessage(await changePassword(deps, input, callOf(context))) };
+      },
+
+      reauthenticate: async ({ currentPassword }, context) => {
+        const input = { principal: userOf(context), currentPassword };
+        return { tokens: tokensMessage(await reauthenticate(deps, input, callOf(context))) };
       },
 
       updateMe: async ({ fullName }, context) => ({
@@ -142,13 +147,13 @@ export function routes(deps: RouteDeps): Routes {
         sessions: (await listSessions(deps, userOf(context), callOf(context))).map(sessionMessage),
       }),
 
-      revokeSession: async ({ sessionId }, context) => {
-        await revokeSession(deps, { principal: userOf(context), sessionId }, callOf(context));
+      revokeSession: async ({ sessionId, currentPassword }, context) => {
+        await revokeSession(deps, { principal: userOf(context), sessionId, currentPassword }, callOf(context));
         return {};
       },
 
-      revokeOtherSessions: async (_, context) => ({
-        revoked: await revokeOtherSessions(deps, userOf(context), callOf(context)),
+      revokeOtherSessions: async ({ currentPassword }, context) => ({
+        revoked: await revokeOtherSessions(deps, { principal: userOf(context), currentPassword }, callOf(context)),
       }),
 
       changeEmail: async ({ newEmail, currentPassword }, context) => {

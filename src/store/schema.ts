@@ -64,6 +64,7 @@ export type Schema = {
     provider: string;
     redirect_uri: string;
     user_id: string | null;
+    reauthenticate: Generated<boolean>;
     created_at: Date;
     expires_at: Date;
     used_at: Date | null;
@@ -80,6 +81,8 @@ export type Schema = {
     ends_by: Date;
     ended_at: Date | null;
     identity_id: string | null;
+    reauthenticated_at: Date | null;
+    provider_authenticated_at: Date | null;
     address: Generated<string>;
     user_agent: Generated<string>;
     audiences: string[] | null;

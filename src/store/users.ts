@@ -7,8 +7,9 @@ import type { User } from '../domain/user.ts';
 import type { Db } from './database.ts';
 import { writeEffects } from './outbox.ts';
 import { judge } from './roles.ts';
+import { type Grant, type Renewal, renewSession } from './sessions.ts';
 import { type Holder, holderColumns, toHolder, toUser, userColumns } from './user-columns.ts';
-import { lockPresent, lockUser, type Present, replacePassword } from './user-locks.ts';
+import { lockPresent, type Present, replacePassword } from './user-locks.ts';
 
 /** What signing in needs to know of an account. */
 export type Credentials = Holder & {
@@ -188,19 +189,22 @@ export function createUsers(db: Db, newId: () => string, clock: () => Date) {
     },
 
     /**
-     * Sets another password and ends the account's sessions. False when the password has changed meanwhile.
-     * @param keepSessionId the one session that goes on
+     * Sets another password and ends the account's sessions, but for the one that asks, which gets another refresh token. Null
+     * when the password has changed meanwhile, or that session has ended.
      */
     async changePassword(
-      change: { userId: string; passwordEpoch: number; passwordHash: string; keepSessionId: string },
+      present: Present,
+      { passwordHash, ...renewal }: Renewal & { passwordHash: string },
       now: Date,
       effects: Effect[],
-    ): Promise<boolean> {
+    ): Promise<Grant | null> {
       return db.transaction().execute(async (trx) => {
-        if (!(await lockUser(trx, change.userId, change.passwordEpoch))) return false;
-        await replacePassword(trx, change, now);
+        if (!(await lockPresent(trx, present))) return null;
+        const grant = await renewSession(trx, renewal, now);
+        if (!grant) return null;
+        await replacePassword(trx, { userId: present.userId, passwordHash, keepSessionId: present.sessionId }, now);
         await writeEffects(trx, newId, now, effects);
-        return true;
+        return grant;
       });
     },
   };

@@ -23,6 +23,15 @@ export async function signedIn(call: Caller, person?: Person & { userId: string 
   return { ...known, accessToken: body.tokens.accessToken, refreshToken: body.tokens.refreshToken };
 }
 
+/** With the tokens of a session in which the password was given again. */
+export async function reauthenticated(call: Caller, person: SignedIn): Promise<SignedIn> {
+  const { password: currentPassword, accessToken: bearer } = person;
+  const { body, code } = await call(account.reauthenticate, { currentPassword }, { bearer });
+  if (code !== 'ok') throw new Error(`Reauthenticate: ${code}`);
+  const { accessToken, refreshToken } = body.tokens;
+  return { ...person, accessToken, refreshToken };
+}
+
 /** Whether an access token is good at this moment. */
 export async function isGood(call: Caller, accessToken: string): Promise<boolean> {
   return (await call(account.getMe, {}, { bearer: accessToken })).code === 'ok';

@@ -1,0 +1,34 @@
+import { type Permit, throttle } from '../auth/throttle.ts';
+import type { Deps } from '../deps.ts';
+import { AuthError } from '../domain/auth-error.ts';
+import type { Call } from '../domain/call.ts';
+import { audit } from '../domain/effect.ts';
+import { parseFields } from '../domain/parse-fields.ts';
+import { parsePresentedPassword } from '../domain/password.ts';
+import type { UserPrincipal } from '../domain/principal.ts';
+
+export type CheckPasswordDeps = Pick<Deps, 'store' | 'limiter' | 'hasher' | 'now'>;
+
+/**
+ * Compares the password of a signed-in user, a few times in a quarter of an hour.
+ * @returns the attempt, for a caller that counts failures alone to take back
+ * @throws AuthError PASSWORD_WRONG
+ */
+export async function checkCurrentPassword(
+  deps: CheckPasswordDeps,
+  { userId, sessionId }: Pick<UserPrincipal, 'userId' | 'sessionId'>,
+  passwordHash: string | null,
+  currentPassword: string,
+  call: Call,
+): Promise<Permit> {
+  const { current_password: password } = parseFields({
+    current_password: () => parsePresentedPassword(currentPassword),
+  });
+  const permit = await throttle(deps, [{ limit: 'CHANGE_PASSWORD_USER', key: userId }], { userId, sessionId }, call);
+  const matches = await permit.unlessItThrows(() => deps.hasher.verify(passwordHash, password, call.signal));
+  if (matches) return permit;
+  await deps.store.outbox.write(deps.now(), [
+    audit({ type: 'reauthentication_failed', userId, sessionId, origin: call.origin }),
+  ]);
+  throw new AuthError('PASSWORD_WRONG');
+}
