@@ -1,12 +1,12 @@
 import { sql } from 'kysely';
-import type { Actor } from '../domain/actor.ts';
+import { type Actor, actorName } from '../domain/actor.ts';
 import type { Effect } from '../domain/effect.ts';
 import type { Email } from '../domain/email.ts';
 import { USER_ROLE } from '../domain/role.ts';
 import type { User } from '../domain/user.ts';
 import type { Db } from './database.ts';
 import { writeEffects } from './outbox.ts';
-import { judge } from './roles.ts';
+import { type Judged, judge } from './roles.ts';
 import { type Grant, type Renewal, renewSession } from './sessions.ts';
 import { type Holder, holderColumns, toHolder, toUser, userColumns } from './user-columns.ts';
 import { lockPresent, type Present, replacePassword } from './user-locks.ts';
@@ -19,6 +19,16 @@ export type Credentials = Holder & {
 };
 
 export type NewUser = { id: string; email: Email; fullName: string; passwordHash: string | null };
+
+/** How an administrator opens an account. */
+type Opening = {
+  actor: Actor;
+  /** Besides `user`. */
+  roles: string[];
+  reason: string;
+  /** Throws when it must not be. */
+  decide: (judged: Judged) => void;
+};
 
 export type Users = ReturnType<typeof createUsers>;
 
@@ -70,16 +80,17 @@ export function createUsers(db: Db, newId: () => string, clock: () => Date) {
     /**
      * Null when the email is taken: of parallel calls, one makes the account. Both take as long: the same statements.
      * @param effects of either outcome
-     * @param actor null for those who register themselves
+     * @param opening null for those who register themselves
      */
     async create(
       user: NewUser,
       now: Date,
       effects: { made: Effect[]; taken: Effect[] },
-      actor: Actor | null = null,
+      opening: Opening | null = null,
     ): Promise<User | null> {
       return db.transaction().execute(async (trx) => {
-        if (actor) await judge(trx, actor, 'shared', now);
+        if (opening)
+          opening.decide(await judge(trx, opening.actor, opening.roles.length > 0 ? 'exclusive' : 'shared', now));
         const row = await trx
           .insertInto('users')
           .values({
@@ -102,6 +113,18 @@ export function createUsers(db: Db, newId: () => string, clock: () => Date) {
               .where('id', '=', user.id),
           )
           .execute();
+        if (row && opening && opening.roles.length > 0) {
+          const grant = {
+            user_id: user.id,
+            granted_at: now,
+            granted_by: actorName(opening.actor),
+            reason: opening.reason,
+          };
+          await trx
+            .insertInto('user_roles')
+            .values(opening.roles.map((role) => ({ ...grant, role })))
+            .execute();
+        }
         await writeEffects(trx, newId, now, row ? effects.made : effects.taken);
         const made = await trx
           .selectFrom('users')

@@ -48,13 +48,13 @@ export async function visitors(
   return { person, admin: await signedInWith(app, call, ['admin']), expired };
 }
 
-/** Somebody who holds these roles besides. */
+/** Somebody who holds these roles besides, and has given the password again. */
 export async function signedInWith(app: TestApp, call: Caller, roles: string[]): Promise<SignedIn> {
   const person = await signedIn(call);
   for (const role of roles) {
     await app.owner.query('INSERT INTO user_roles VALUES ($1, $2, now())', [person.userId, role]);
   }
-  return refreshed(call, person);
+  return reauthenticated(call, await refreshed(call, person));
 }
 
 export async function refreshed(call: Caller, person: SignedIn): Promise<SignedIn> {
