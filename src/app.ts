@@ -181,6 +181,7 @@ async function startWorkerPart(base: Base, started: AsyncDisposableStack): Promi
       rotateKeys,
       resetTokenKeys: purposeKeys.resetTokens,
       verificationTokenKeys: purposeKeys.verificationTokens,
+      undoTokenKeys: purposeKeys.undoTokens,
       publicUrl: config.PUBLIC_URL,
       resetTtlSeconds: config.RESET_TTL_SECONDS,
       verificationTtlSeconds: config.VERIFICATION_TTL_SECONDS,

@@ -1,6 +1,7 @@
 import { type Attempt, throttle } from '../auth/throttle.ts';
 import type { Deps } from '../deps.ts';
 import { accountHash } from '../domain/account-hash.ts';
+import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit, mail } from '../domain/effect.ts';
 import { parseEmail } from '../domain/email.ts';
@@ -10,9 +11,12 @@ import { assertReauthenticated, type ReauthenticationDeps } from './assert-reaut
 
 export type ChangeEmailInput = { principal: UserPrincipal; newEmail: string; currentPassword: string };
 
-/** Nothing changes until the mail to the new address is answered. Whether it has an account, this caller does not hear. */
+/**
+ * Nothing changes until the mail to the new address is answered. Whether it has an account, this caller does not hear. The old
+ * address gets a link at once that stops the change.
+ */
 export async function changeEmail(
-  deps: ReauthenticationDeps & Pick<Deps, 'limiter' | 'purposeKeys'>,
+  deps: ReauthenticationDeps & Pick<Deps, 'limiter' | 'purposeKeys' | 'newId'>,
   input: ChangeEmailInput,
   call: Call,
 ): Promise<void> {
@@ -25,8 +29,11 @@ export async function changeEmail(
     { limit: 'REQUEST_VERIFICATION_ACCOUNT', key: accountHash(email, deps.purposeKeys.accountHash) },
   ];
   await throttle(deps, attempts, { userId, sessionId }, call);
-  await deps.store.outbox.write(deps.now(), [
+  const changeId = deps.newId();
+  const asked = await deps.store.emailChanges.ask(changeId, { userId, sessionId, passwordEpoch }, deps.now(), [
     audit({ type: 'email_change_requested', userId, sessionId, origin: call.origin }),
-    mail({ template: 'confirm-email-change', userId, email, accountEmail: user.email, passwordEpoch }),
+    mail({ template: 'email-change-requested', userId, email: user.email, changeId }),
+    mail({ template: 'confirm-email-change', userId, email, accountEmail: user.email, passwordEpoch, changeId }),
   ]);
+  if (!asked) throw new AuthError('TOKEN_REVOKED');
 }

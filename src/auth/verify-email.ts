@@ -30,10 +30,10 @@ export async function verifyEmail(
   await deps.changeFeed.catchUp();
 }
 
-function effectsOf({ userId, email, accountEmail }: EmailVerification, { origin }: Call): Effect[] {
-  if (email === accountEmail) return [audit({ type: 'email_verified', userId, origin })];
+function effectsOf({ userId, accountEmail, changeId }: EmailVerification, { origin }: Call): Effect[] {
+  if (changeId === null) return [audit({ type: 'email_verified', userId, origin })];
   return [
     audit({ type: 'email_changed', userId, origin }),
-    mail({ template: 'email-changed', userId, email: accountEmail }),
+    mail({ template: 'email-changed', userId, email: accountEmail, changeId }),
   ];
 }

@@ -1,11 +1,11 @@
 // `npm run mails`: every mail there is, in a browser, as HTML and as plain text.
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { emailChangedMail, emailChangeRequestedMail, emailChangeUndoneMail } from '../jobs/mails/email-change.ts';
 import { escapeHtml } from '../jobs/mails/escape-html.ts';
 import type { MailContent } from '../jobs/mails/layout.ts';
 import {
   accountDeletedMail,
-  emailChangedMail,
   emailTakenMail,
   passwordChangedMail,
   passwordResetDoneMail,
@@ -28,7 +28,9 @@ export const MAILS: Record<string, () => MailContent> = {
   'verify-email': () => verifyEmailMail(URL_OF_PRODUCT, ...SAMPLE),
   'confirm-email-change': () => confirmEmailChangeMail(URL_OF_PRODUCT, ...SAMPLE),
   'email-taken': () => emailTakenMail(URL_OF_PRODUCT),
-  'email-changed': () => emailChangedMail(URL_OF_PRODUCT),
+  'email-change-requested': () => emailChangeRequestedMail(URL_OF_PRODUCT, SAMPLE[0]),
+  'email-changed': () => emailChangedMail(URL_OF_PRODUCT, SAMPLE[0]),
+  'email-change-undone': () => emailChangeUndoneMail(URL_OF_PRODUCT),
   'account-deleted': () => accountDeletedMail(),
 };
 

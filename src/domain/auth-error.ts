@@ -55,7 +55,9 @@ export type Reason =
   | 'API_KEY_NOT_FOUND'
   | 'SIGNING_KEY_NOT_FOUND'
   | 'SIGNING_KEY_NOT_READY'
-  | 'AUDIENCES_REMOVED';
+  | 'AUDIENCES_REMOVED'
+  | 'UNDO_TOKEN_INVALID'
+  | 'VERIFICATION_OWNER_REQUIRED';
 
 /** One bad field of a request. The description never repeats the value. */
 export type Violation = { field: string; description: string };

@@ -5,6 +5,7 @@ import { uuidFromBytes, uuidToBytes } from './uuid.ts';
 
 export const RESET_TOKEN: TokenKind = { prefix: 'lkp_', payloadBytes: 16 };
 export const VERIFICATION_TOKEN: TokenKind = { prefix: 'lkv_', payloadBytes: 16 };
+export const UNDO_TOKEN: TokenKind = { prefix: 'lku_', payloadBytes: 16 };
 
 export function formatMailedToken(kind: TokenKind, id: string, keys: KeyRing): string {
   return sealToken(kind, uuidToBytes(id), keys);

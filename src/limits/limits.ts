@@ -39,6 +39,10 @@ export const LIMITS = {
   VERIFY_EMAIL_NETWORK: { points: 30, windowSeconds: 3600 },
   /** `<verification id>`: attempts with one verification token. */
   VERIFY_EMAIL_TOKEN: { points: 10, windowSeconds: 3600 },
+  /** `<network>`: tokens that undo a change of an address, and that nobody was sent. */
+  UNDO_EMAIL_CHANGE_NETWORK: { points: 30, windowSeconds: 3600 },
+  /** `<change id>`: attempts with one such token. */
+  UNDO_EMAIL_CHANGE_TOKEN: { points: 10, windowSeconds: 3600 },
   /** `<network>`: sign-ins begun at a provider. */
   START_OAUTH_NETWORK: { points: 100, windowSeconds: 900 },
   /** `<network>`: sign-ins at a provider that came back with something else than was given out. */

@@ -120,6 +120,15 @@ export const ERRORS = {
     code: Code.Unauthenticated,
     message: 'this deployment no longer has any audience of the session; sign in again',
   },
+  UNDO_TOKEN_INVALID: {
+    code: Code.FailedPrecondition,
+    message: 'the undo token is invalid, used or expired, or the account is deleted',
+  },
+  VERIFICATION_OWNER_REQUIRED: {
+    code: Code.FailedPrecondition,
+    message:
+      "confirm as the account's owner: with an access token of the account, its password, or the binding that Register returned",
+  },
   SERVICE_NOT_FOUND: { code: Code.NotFound, message: 'there is no such service here' },
 } satisfies Record<ProtoReason | Reason, Answer> & Record<Exclude<Reason, ProtoReason>, never>;
 

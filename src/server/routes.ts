@@ -30,6 +30,7 @@ import { register } from '../auth/register.ts';
 import { requestEmailVerification } from '../auth/request-email-verification.ts';
 import { requestReset } from '../auth/request-reset.ts';
 import { startOAuth } from '../auth/start-oauth.ts';
+import { undoEmailChange } from '../auth/undo-email-change.ts';
 import { verify } from '../auth/verify.ts';
 import { verifyEmail } from '../auth/verify-email.ts';
 import { watch } from '../auth/watch.ts';
@@ -122,6 +123,11 @@ export function routes(deps: RouteDeps): Routes {
 
       verifyEmail: async (request, context) => {
         await verifyEmail(deps, request, callOf(context));
+        return {};
+      },
+
+      undoEmailChange: async (request, context) => {
+        await undoEmailChange(deps, request, callOf(context));
         return {};
       },
     });

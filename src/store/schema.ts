@@ -45,10 +45,20 @@ export type Schema = {
     user_id: string;
     email: Email;
     account_email: Email;
+    email_change_id: string | null;
     password_epoch: number;
     created_at: Date;
     expires_at: Date;
     used_at: Date | null;
+  };
+  email_changes: {
+    id: string;
+    user_id: string;
+    old_email: Email;
+    old_email_verified_at: Date | null;
+    asked_at: Date;
+    changed_at: Date | null;
+    ended_at: Date | null;
   };
   identities: {
     id: string;

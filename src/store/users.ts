@@ -91,18 +91,14 @@ export function createUsers(db: Db, newId: () => string, clock: () => Date) {
       return db.transaction().execute(async (trx) => {
         if (opening)
           opening.decide(await judge(trx, opening.actor, opening.roles.length > 0 ? 'exclusive' : 'shared', now));
-        const row = await trx
-          .insertInto('users')
-          .values({
-            id: user.id,
-            email: user.email,
-            full_name: user.fullName,
-            password_hash: user.passwordHash,
-            created_at: now,
-          })
-          .onConflict((conflict) => conflict.constraint('users_email_key').doNothing())
-          .returning('id')
-          .executeTakeFirst();
+        const { email, fullName, passwordHash } = user;
+        const { rows: inserted } = await sql`
+          INSERT INTO users (id, email, full_name, password_hash, created_at)
+          SELECT ${user.id}::uuid, ${email}, ${fullName}, ${passwordHash}, ${now}::timestamptz
+          WHERE NOT email_reserved(${email}, NULL, ${now})
+          ON CONFLICT ON CONSTRAINT users_email_key DO NOTHING RETURNING id
+        `.execute(trx);
+        const isMade = inserted.length > 0;
         await trx
           .insertInto('user_roles')
           .columns(['user_id', 'role', 'granted_at'])
@@ -113,7 +109,7 @@ export function createUsers(db: Db, newId: () => string, clock: () => Date) {
               .where('id', '=', user.id),
           )
           .execute();
-        if (row && opening && opening.roles.length > 0) {
+        if (isMade && opening && opening.roles.length > 0) {
           const grant = {
             user_id: user.id,
             granted_at: now,
@@ -125,7 +121,7 @@ export function createUsers(db: Db, newId: () => string, clock: () => Date) {
             .values(opening.roles.map((role) => ({ ...grant, role })))
             .execute();
         }
-        await writeEffects(trx, newId, now, row ? effects.made : effects.taken);
+        await writeEffects(trx, newId, now, isMade ? effects.made : effects.taken);
         const made = await trx
           .selectFrom('users')
           .select(userColumns(now))
@@ -156,6 +152,7 @@ export function createUsers(db: Db, newId: () => string, clock: () => Date) {
           SELECT id, email, full_name, password_hash, email_verified_at, ${now}
           FROM jsonb_to_recordset(${JSON.stringify(rows)})
             AS row (id uuid, email text, full_name text, password_hash text, email_verified_at timestamptz)
+          WHERE NOT email_reserved(email, NULL, ${now})
           ON CONFLICT ON CONSTRAINT users_email_key DO NOTHING RETURNING id
         `.execute(trx);
         const ids = new Set(made.map(({ id }) => id));

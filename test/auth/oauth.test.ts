@@ -163,6 +163,15 @@ describe('StartOAuth', () => {
 });
 
 describe('a first sign-in', () => {
+  test('opens no account with an address that another account may get back', async () => {
+    const person = await registered(call);
+    await app.owner.query('INSERT INTO email_changes VALUES (gen_random_uuid(), $1, $2, NULL, now(), now(), NULL)', [
+      person.userId,
+      acme.account.email,
+    ]);
+    expect((await signIn()).reason).toBe('ACCOUNT_NOT_LINKED');
+  });
+
   test('makes an account with a verified address and no password; the next ones find it, whatever the address', async () => {
     const first = await signIn();
     expect(first.body).toMatchObject({

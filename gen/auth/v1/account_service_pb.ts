@@ -744,7 +744,8 @@ export const AccountService: GenService<{
   /**
    * Asks for another email address: a mail goes there, and AuthService.VerifyEmail
    * with its token makes the change. If the address has an account, its owner
-   * hears of it instead; the answer is the same. Requires re-authentication.
+   * hears of it instead; the answer is the same. The old address gets a link at once
+   * that stops the change (AuthService.UndoEmailChange). Requires re-authentication.
    * Errors: INVALID_ARGUMENT, REAUTHENTICATION_REQUIRED, PASSWORD_WRONG,
    * RATE_LIMITED, OVERLOADED.
    *

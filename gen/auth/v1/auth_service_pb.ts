@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file auth/v1/auth_service.proto.
  */
 export const file_auth_v1_auth_service: GenFile = /*@__PURE__*/
-  fileDesc("ChphdXRoL3YxL2F1dGhfc2VydmljZS5wcm90bxIHYXV0aC52MSJFCg9SZWdpc3RlclJlcXVlc3QSDQoFZW1haWwYASABKAkSEAoIcGFzc3dvcmQYAiABKAkSEQoJZnVsbF9uYW1lGAMgASgJIi8KEFJlZ2lzdGVyUmVzcG9uc2USGwoEdXNlchgBIAEoCzINLmF1dGgudjEuVXNlciJCCgxMb2dpblJlcXVlc3QSDQoFZW1haWwYASABKAkSEAoIcGFzc3dvcmQYAiABKAkSEQoJYXVkaWVuY2VzGAMgAygJIk0KDUxvZ2luUmVzcG9uc2USHwoGdG9rZW5zGAEgASgLMg8uYXV0aC52MS5Ub2tlbnMSGwoEdXNlchgCIAEoCzINLmF1dGgudjEuVXNlciJOCg5SZWZyZXNoUmVxdWVzdBIVCg1yZWZyZXNoX3Rva2VuGAEgASgJEhIKCnJlcXVlc3RfaWQYAiABKAkSEQoJYXVkaWVuY2VzGAMgAygJIjIKD1JlZnJlc2hSZXNwb25zZRIfCgZ0b2tlbnMYASABKAsyDy5hdXRoLnYxLlRva2VucyImCg1Mb2dvdXRSZXF1ZXN0EhUKDXJlZnJlc2hfdG9rZW4YASABKAkiEAoOTG9nb3V0UmVzcG9uc2UiNwoNVmVyaWZ5UmVxdWVzdBIUCgxhY2Nlc3NfdG9rZW4YASABKAkSEAoIYXVkaWVuY2UYAiABKAkiagoOVmVyaWZ5UmVzcG9uc2USJQoJcHJpbmNpcGFsGAEgASgLMhIuYXV0aC52MS5QcmluY2lwYWwSMQoNcmV2YWxpZGF0ZV9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiXAoQQ2hlY2tSb2xlUmVxdWVzdBIWCgxhY2Nlc3NfdG9rZW4YASABKAlIABIXCgd1c2VyX2lkGAIgASgJQgTQ8xgFSAASDAoEcm9sZRgDIAEoCUIJCgdzdWJqZWN0IkUKEUNoZWNrUm9sZVJlc3BvbnNlEg8KB2FsbG93ZWQYASABKAgSHwoGcmVhc29uGAIgASgOMg8uYXV0aC52MS5SZWFzb24iJAoTUmVxdWVzdFJlc2V0UmVxdWVzdBINCgVlbWFpbBgBIAEoCSIWChRSZXF1ZXN0UmVzZXRSZXNwb25zZSJAChNDb25maXJtUmVzZXRSZXF1ZXN0EhMKC3Jlc2V0X3Rva2VuGAEgASgJEhQKDG5ld19wYXNzd29yZBgCIAEoCSIWChRDb25maXJtUmVzZXRSZXNwb25zZSIwCh9SZXF1ZXN0RW1haWxWZXJpZmljYXRpb25SZXF1ZXN0Eg0KBWVtYWlsGAEgASgJIiIKIFJlcXVlc3RFbWFpbFZlcmlmaWNhdGlvblJlc3BvbnNlIjAKElZlcmlmeUVtYWlsUmVxdWVzdBIaChJ2ZXJpZmljYXRpb25fdG9rZW4YASABKAkiFQoTVmVyaWZ5RW1haWxSZXNwb25zZSJTChFTdGFydE9BdXRoUmVxdWVzdBIQCghwcm92aWRlchgBIAEoCRIUCgxyZWRpcmVjdF91cmkYAiABKAkSFgoOcmVhdXRoZW50aWNhdGUYAyABKAgifwoSU3RhcnRPQXV0aFJlc3BvbnNlEhkKEWF1dGhvcml6YXRpb25fdXJsGAEgASgJEg0KBXN0YXRlGAIgASgJEg8KB2JpbmRpbmcYAyABKAkSLgoKZXhwaXJlc19hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiLQoYSXNzdWVTZXJ2aWNlVG9rZW5SZXF1ZXN0EhEKCWF1ZGllbmNlcxgBIAMoCSJ1ChlJc3N1ZVNlcnZpY2VUb2tlblJlc3BvbnNlEhQKDGFjY2Vzc190b2tlbhgBIAEoCRISCgp0b2tlbl90eXBlGAIgASgJEi4KCmV4cGlyZXNfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIooBChJGaW5pc2hPQXV0aFJlcXVlc3QSDQoFc3RhdGUYASABKAkSDAoEY29kZRgCIAEoCRIOCgZpc3N1ZXIYAyABKAkSDQoFZXJyb3IYBCABKAkSDwoHYmluZGluZxgFIAEoCRIUCgxyZWRpcmVjdF91cmkYBiABKAkSEQoJYXVkaWVuY2VzGAcgAygJImUKE0ZpbmlzaE9BdXRoUmVzcG9uc2USHwoGdG9rZW5zGAEgASgLMg8uYXV0aC52MS5Ub2tlbnMSGwoEdXNlchgCIAEoCzINLmF1dGgudjEuVXNlchIQCghuZXdfdXNlchgDIAEoCDKOCAoLQXV0aFNlcnZpY2USRQoIUmVnaXN0ZXISGC5hdXRoLnYxLlJlZ2lzdGVyUmVxdWVzdBoZLmF1dGgudjEuUmVnaXN0ZXJSZXNwb25zZSIEyPMYARI8CgVMb2dpbhIVLmF1dGgudjEuTG9naW5SZXF1ZXN0GhYuYXV0aC52MS5Mb2dpblJlc3BvbnNlIgTI8xgBEkIKB1JlZnJlc2gSFy5hdXRoLnYxLlJlZnJlc2hSZXF1ZXN0GhguYXV0aC52MS5SZWZyZXNoUmVzcG9uc2UiBMjzGAESPwoGTG9nb3V0EhYuYXV0aC52MS5Mb2dvdXRSZXF1ZXN0GhcuYXV0aC52MS5Mb2dvdXRSZXNwb25zZSIEyPMYARI/CgZWZXJpZnkSFi5hdXRoLnYxLlZlcmlmeVJlcXVlc3QaFy5hdXRoLnYxLlZlcmlmeVJlc3BvbnNlIgTI8xgBEkgKCUNoZWNrUm9sZRIZLmF1dGgudjEuQ2hlY2tSb2xlUmVxdWVzdBoaLmF1dGgudjEuQ2hlY2tSb2xlUmVzcG9uc2UiBMjzGAESUQoMUmVxdWVzdFJlc2V0EhwuYXV0aC52MS5SZXF1ZXN0UmVzZXRSZXF1ZXN0Gh0uYXV0aC52MS5SZXF1ZXN0UmVzZXRSZXNwb25zZSIEyPMYARJRCgxDb25maXJtUmVzZXQSHC5hdXRoLnYxLkNvbmZpcm1SZXNldFJlcXVlc3QaHS5hdXRoLnYxLkNvbmZpcm1SZXNldFJlc3BvbnNlIgTI8xgBEksKClN0YXJ0T0F1dGgSGi5hdXRoLnYxLlN0YXJ0T0F1dGhSZXF1ZXN0GhsuYXV0aC52MS5TdGFydE9BdXRoUmVzcG9uc2UiBMjzGAESTgoLRmluaXNoT0F1dGgSGy5hdXRoLnYxLkZpbmlzaE9BdXRoUmVxdWVzdBocLmF1dGgudjEuRmluaXNoT0F1dGhSZXNwb25zZSIEyPMYARJgChFJc3N1ZVNlcnZpY2VUb2tlbhIhLmF1dGgudjEuSXNzdWVTZXJ2aWNlVG9rZW5SZXF1ZXN0GiIuYXV0aC52MS5Jc3N1ZVNlcnZpY2VUb2tlblJlc3BvbnNlIgTI8xgDEnUKGFJlcXVlc3RFbWFpbFZlcmlmaWNhdGlvbhIoLmF1dGgudjEuUmVxdWVzdEVtYWlsVmVyaWZpY2F0aW9uUmVxdWVzdBopLmF1dGgudjEuUmVxdWVzdEVtYWlsVmVyaWZpY2F0aW9uUmVzcG9uc2UiBMjzGAESTgoLVmVyaWZ5RW1haWwSGy5hdXRoLnYxLlZlcmlmeUVtYWlsUmVxdWVzdBocLmF1dGgudjEuVmVyaWZ5RW1haWxSZXNwb25zZSIEyPMYAWIGcHJvdG8z", [file_auth_v1_errors, file_auth_v1_options, file_auth_v1_types, file_google_protobuf_timestamp]);
+  fileDesc("ChphdXRoL3YxL2F1dGhfc2VydmljZS5wcm90bxIHYXV0aC52MSJFCg9SZWdpc3RlclJlcXVlc3QSDQoFZW1haWwYASABKAkSEAoIcGFzc3dvcmQYAiABKAkSEQoJZnVsbF9uYW1lGAMgASgJIi8KEFJlZ2lzdGVyUmVzcG9uc2USGwoEdXNlchgBIAEoCzINLmF1dGgudjEuVXNlciJCCgxMb2dpblJlcXVlc3QSDQoFZW1haWwYASABKAkSEAoIcGFzc3dvcmQYAiABKAkSEQoJYXVkaWVuY2VzGAMgAygJIk0KDUxvZ2luUmVzcG9uc2USHwoGdG9rZW5zGAEgASgLMg8uYXV0aC52MS5Ub2tlbnMSGwoEdXNlchgCIAEoCzINLmF1dGgudjEuVXNlciJOCg5SZWZyZXNoUmVxdWVzdBIVCg1yZWZyZXNoX3Rva2VuGAEgASgJEhIKCnJlcXVlc3RfaWQYAiABKAkSEQoJYXVkaWVuY2VzGAMgAygJIjIKD1JlZnJlc2hSZXNwb25zZRIfCgZ0b2tlbnMYASABKAsyDy5hdXRoLnYxLlRva2VucyImCg1Mb2dvdXRSZXF1ZXN0EhUKDXJlZnJlc2hfdG9rZW4YASABKAkiEAoOTG9nb3V0UmVzcG9uc2UiNwoNVmVyaWZ5UmVxdWVzdBIUCgxhY2Nlc3NfdG9rZW4YASABKAkSEAoIYXVkaWVuY2UYAiABKAkiagoOVmVyaWZ5UmVzcG9uc2USJQoJcHJpbmNpcGFsGAEgASgLMhIuYXV0aC52MS5QcmluY2lwYWwSMQoNcmV2YWxpZGF0ZV9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiXAoQQ2hlY2tSb2xlUmVxdWVzdBIWCgxhY2Nlc3NfdG9rZW4YASABKAlIABIXCgd1c2VyX2lkGAIgASgJQgTQ8xgFSAASDAoEcm9sZRgDIAEoCUIJCgdzdWJqZWN0IkUKEUNoZWNrUm9sZVJlc3BvbnNlEg8KB2FsbG93ZWQYASABKAgSHwoGcmVhc29uGAIgASgOMg8uYXV0aC52MS5SZWFzb24iJAoTUmVxdWVzdFJlc2V0UmVxdWVzdBINCgVlbWFpbBgBIAEoCSIWChRSZXF1ZXN0UmVzZXRSZXNwb25zZSJAChNDb25maXJtUmVzZXRSZXF1ZXN0EhMKC3Jlc2V0X3Rva2VuGAEgASgJEhQKDG5ld19wYXNzd29yZBgCIAEoCSIWChRDb25maXJtUmVzZXRSZXNwb25zZSIwCh9SZXF1ZXN0RW1haWxWZXJpZmljYXRpb25SZXF1ZXN0Eg0KBWVtYWlsGAEgASgJIiIKIFJlcXVlc3RFbWFpbFZlcmlmaWNhdGlvblJlc3BvbnNlIjAKElZlcmlmeUVtYWlsUmVxdWVzdBIaChJ2ZXJpZmljYXRpb25fdG9rZW4YASABKAkiFQoTVmVyaWZ5RW1haWxSZXNwb25zZSIsChZVbmRvRW1haWxDaGFuZ2VSZXF1ZXN0EhIKCnVuZG9fdG9rZW4YASABKAkiGQoXVW5kb0VtYWlsQ2hhbmdlUmVzcG9uc2UiUwoRU3RhcnRPQXV0aFJlcXVlc3QSEAoIcHJvdmlkZXIYASABKAkSFAoMcmVkaXJlY3RfdXJpGAIgASgJEhYKDnJlYXV0aGVudGljYXRlGAMgASgIIn8KElN0YXJ0T0F1dGhSZXNwb25zZRIZChFhdXRob3JpemF0aW9uX3VybBgBIAEoCRINCgVzdGF0ZRgCIAEoCRIPCgdiaW5kaW5nGAMgASgJEi4KCmV4cGlyZXNfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIi0KGElzc3VlU2VydmljZVRva2VuUmVxdWVzdBIRCglhdWRpZW5jZXMYASADKAkidQoZSXNzdWVTZXJ2aWNlVG9rZW5SZXNwb25zZRIUCgxhY2Nlc3NfdG9rZW4YASABKAkSEgoKdG9rZW5fdHlwZRgCIAEoCRIuCgpleHBpcmVzX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKKAQoSRmluaXNoT0F1dGhSZXF1ZXN0Eg0KBXN0YXRlGAEgASgJEgwKBGNvZGUYAiABKAkSDgoGaXNzdWVyGAMgASgJEg0KBWVycm9yGAQgASgJEg8KB2JpbmRpbmcYBSABKAkSFAoMcmVkaXJlY3RfdXJpGAYgASgJEhEKCWF1ZGllbmNlcxgHIAMoCSJlChNGaW5pc2hPQXV0aFJlc3BvbnNlEh8KBnRva2VucxgBIAEoCzIPLmF1dGgudjEuVG9rZW5zEhsKBHVzZXIYAiABKAsyDS5hdXRoLnYxLlVzZXISEAoIbmV3X3VzZXIYAyABKAgy6ggKC0F1dGhTZXJ2aWNlEkUKCFJlZ2lzdGVyEhguYXV0aC52MS5SZWdpc3RlclJlcXVlc3QaGS5hdXRoLnYxLlJlZ2lzdGVyUmVzcG9uc2UiBMjzGAESPAoFTG9naW4SFS5hdXRoLnYxLkxvZ2luUmVxdWVzdBoWLmF1dGgudjEuTG9naW5SZXNwb25zZSIEyPMYARJCCgdSZWZyZXNoEhcuYXV0aC52MS5SZWZyZXNoUmVxdWVzdBoYLmF1dGgudjEuUmVmcmVzaFJlc3BvbnNlIgTI8xgBEj8KBkxvZ291dBIWLmF1dGgudjEuTG9nb3V0UmVxdWVzdBoXLmF1dGgudjEuTG9nb3V0UmVzcG9uc2UiBMjzGAESPwoGVmVyaWZ5EhYuYXV0aC52MS5WZXJpZnlSZXF1ZXN0GhcuYXV0aC52MS5WZXJpZnlSZXNwb25zZSIEyPMYARJICglDaGVja1JvbGUSGS5hdXRoLnYxLkNoZWNrUm9sZVJlcXVlc3QaGi5hdXRoLnYxLkNoZWNrUm9sZVJlc3BvbnNlIgTI8xgBElEKDFJlcXVlc3RSZXNldBIcLmF1dGgudjEuUmVxdWVzdFJlc2V0UmVxdWVzdBodLmF1dGgudjEuUmVxdWVzdFJlc2V0UmVzcG9uc2UiBMjzGAESUQoMQ29uZmlybVJlc2V0EhwuYXV0aC52MS5Db25maXJtUmVzZXRSZXF1ZXN0Gh0uYXV0aC52MS5Db25maXJtUmVzZXRSZXNwb25zZSIEyPMYARJLCgpTdGFydE9BdXRoEhouYXV0aC52MS5TdGFydE9BdXRoUmVxdWVzdBobLmF1dGgudjEuU3RhcnRPQXV0aFJlc3BvbnNlIgTI8xgBEk4KC0ZpbmlzaE9BdXRoEhsuYXV0aC52MS5GaW5pc2hPQXV0aFJlcXVlc3QaHC5hdXRoLnYxLkZpbmlzaE9BdXRoUmVzcG9uc2UiBMjzGAESYAoRSXNzdWVTZXJ2aWNlVG9rZW4SIS5hdXRoLnYxLklzc3VlU2VydmljZVRva2VuUmVxdWVzdBoiLmF1dGgudjEuSXNzdWVTZXJ2aWNlVG9rZW5SZXNwb25zZSIEyPMYAxJ1ChhSZXF1ZXN0RW1haWxWZXJpZmljYXRpb24SKC5hdXRoLnYxLlJlcXVlc3RFbWFpbFZlcmlmaWNhdGlvblJlcXVlc3QaKS5hdXRoLnYxLlJlcXVlc3RFbWFpbFZlcmlmaWNhdGlvblJlc3BvbnNlIgTI8xgBEk4KC1ZlcmlmeUVtYWlsEhsuYXV0aC52MS5WZXJpZnlFbWFpbFJlcXVlc3QaHC5hdXRoLnYxLlZlcmlmeUVtYWlsUmVzcG9uc2UiBMjzGAESWgoPVW5kb0VtYWlsQ2hhbmdlEh8uYXV0aC52MS5VbmRvRW1haWxDaGFuZ2VSZXF1ZXN0GiAuYXV0aC52MS5VbmRvRW1haWxDaGFuZ2VSZXNwb25zZSIEyPMYAWIGcHJvdG8z", [file_auth_v1_errors, file_auth_v1_options, file_auth_v1_types, file_google_protobuf_timestamp]);
 
 /**
  * @generated from message auth.v1.RegisterRequest
@@ -467,6 +467,38 @@ export const VerifyEmailResponseSchema: GenMessage<VerifyEmailResponse> = /*@__P
   messageDesc(file_auth_v1_auth_service, 19);
 
 /**
+ * @generated from message auth.v1.UndoEmailChangeRequest
+ */
+export type UndoEmailChangeRequest = Message<"auth.v1.UndoEmailChangeRequest"> & {
+  /**
+   * From the link in the mail: what follows `#token=`. Works once.
+   *
+   * @generated from field: string undo_token = 1;
+   */
+  undoToken: string;
+};
+
+/**
+ * Describes the message auth.v1.UndoEmailChangeRequest.
+ * Use `create(UndoEmailChangeRequestSchema)` to create a new message.
+ */
+export const UndoEmailChangeRequestSchema: GenMessage<UndoEmailChangeRequest> = /*@__PURE__*/
+  messageDesc(file_auth_v1_auth_service, 20);
+
+/**
+ * @generated from message auth.v1.UndoEmailChangeResponse
+ */
+export type UndoEmailChangeResponse = Message<"auth.v1.UndoEmailChangeResponse"> & {
+};
+
+/**
+ * Describes the message auth.v1.UndoEmailChangeResponse.
+ * Use `create(UndoEmailChangeResponseSchema)` to create a new message.
+ */
+export const UndoEmailChangeResponseSchema: GenMessage<UndoEmailChangeResponse> = /*@__PURE__*/
+  messageDesc(file_auth_v1_auth_service, 21);
+
+/**
  * @generated from message auth.v1.StartOAuthRequest
  */
 export type StartOAuthRequest = Message<"auth.v1.StartOAuthRequest"> & {
@@ -500,7 +532,7 @@ export type StartOAuthRequest = Message<"auth.v1.StartOAuthRequest"> & {
  * Use `create(StartOAuthRequestSchema)` to create a new message.
  */
 export const StartOAuthRequestSchema: GenMessage<StartOAuthRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_auth_service, 20);
+  messageDesc(file_auth_v1_auth_service, 22);
 
 /**
  * @generated from message auth.v1.StartOAuthResponse
@@ -537,7 +569,7 @@ export type StartOAuthResponse = Message<"auth.v1.StartOAuthResponse"> & {
  * Use `create(StartOAuthResponseSchema)` to create a new message.
  */
 export const StartOAuthResponseSchema: GenMessage<StartOAuthResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_auth_service, 21);
+  messageDesc(file_auth_v1_auth_service, 23);
 
 /**
  * @generated from message auth.v1.IssueServiceTokenRequest
@@ -556,7 +588,7 @@ export type IssueServiceTokenRequest = Message<"auth.v1.IssueServiceTokenRequest
  * Use `create(IssueServiceTokenRequestSchema)` to create a new message.
  */
 export const IssueServiceTokenRequestSchema: GenMessage<IssueServiceTokenRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_auth_service, 22);
+  messageDesc(file_auth_v1_auth_service, 24);
 
 /**
  * @generated from message auth.v1.IssueServiceTokenResponse
@@ -588,7 +620,7 @@ export type IssueServiceTokenResponse = Message<"auth.v1.IssueServiceTokenRespon
  * Use `create(IssueServiceTokenResponseSchema)` to create a new message.
  */
 export const IssueServiceTokenResponseSchema: GenMessage<IssueServiceTokenResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_auth_service, 23);
+  messageDesc(file_auth_v1_auth_service, 25);
 
 /**
  * @generated from message auth.v1.FinishOAuthRequest
@@ -648,7 +680,7 @@ export type FinishOAuthRequest = Message<"auth.v1.FinishOAuthRequest"> & {
  * Use `create(FinishOAuthRequestSchema)` to create a new message.
  */
 export const FinishOAuthRequestSchema: GenMessage<FinishOAuthRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_auth_service, 24);
+  messageDesc(file_auth_v1_auth_service, 26);
 
 /**
  * @generated from message auth.v1.FinishOAuthResponse
@@ -677,7 +709,7 @@ export type FinishOAuthResponse = Message<"auth.v1.FinishOAuthResponse"> & {
  * Use `create(FinishOAuthResponseSchema)` to create a new message.
  */
 export const FinishOAuthResponseSchema: GenMessage<FinishOAuthResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_auth_service, 25);
+  messageDesc(file_auth_v1_auth_service, 27);
 
 /**
  * The front door: accounts, sessions, and the question "who is this, and may
@@ -880,6 +912,24 @@ export const AuthService: GenService<{
     methodKind: "unary";
     input: typeof VerifyEmailRequestSchema;
     output: typeof VerifyEmailResponseSchema;
+  },
+  /**
+   * Undoes a change of an account's address with the token that the former address
+   * received: stops it while it is pending, and takes it back for 7 days after it was
+   * made. The account has its former address again, verified as it was. Every session
+   * ends, the password is void (a mail to the restored address has the link for a new
+   * one), identities that were linked since 7 days before the change are unlinked, and
+   * tokens that were mailed are void, as are later changes. A disabled account stays
+   * disabled. Until then the former address is reserved: no other account can have
+   * it.
+   * Errors: UNDO_TOKEN_INVALID, RATE_LIMITED.
+   *
+   * @generated from rpc auth.v1.AuthService.UndoEmailChange
+   */
+  undoEmailChange: {
+    methodKind: "unary";
+    input: typeof UndoEmailChangeRequestSchema;
+    output: typeof UndoEmailChangeResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_auth_v1_auth_service, 0);
