@@ -8,14 +8,18 @@ import { parseFullName } from '../domain/full-name.ts';
 import { networkOf } from '../domain/networks.ts';
 import { parseFields } from '../domain/parse-fields.ts';
 import { parseNewPassword } from '../domain/password.ts';
+import { registrationBinding } from '../domain/registration-binding.ts';
 import type { User } from '../domain/user.ts';
 import { type Attempt, throttle } from './throttle.ts';
 
 export type RegisterInput = { email: string; password: string; fullName: string };
 
+/** The binding is for the browser that registers: VerifyEmail takes it as proof of that. */
+export type Registered = { user: User | null; binding: string };
+
 /**
- * Where addresses must be verified, nobody hears whether one has an account: the answer is null for new and for taken ones, and
- * the mail tells the owner.
+ * Where addresses must be verified, nobody hears whether one has an account: new and taken ones get no user and a binding, which
+ * for a taken one is worth nothing. The mail tells the owner.
  * @throws AuthError EMAIL_TAKEN elsewhere
  */
 export async function register(
@@ -25,7 +29,7 @@ export async function register(
   >,
   input: RegisterInput,
   call: Call,
-): Promise<User | null> {
+): Promise<Registered> {
   const { origin, signal } = call;
   const { requiresVerifiedEmail, store } = deps;
   const { email, password, full_name } = parseFields({
@@ -47,7 +51,8 @@ export async function register(
     taken.push(mail({ template: 'email-taken', email }));
   }
   const user = await store.users.create({ id, email, fullName: full_name, passwordHash }, deps.now(), { made, taken });
-  if (requiresVerifiedEmail) return null;
+  const binding = registrationBinding(id, deps.purposeKeys.registrations);
+  if (requiresVerifiedEmail) return { user: null, binding };
   if (!user) throw new AuthError('EMAIL_TAKEN');
-  return user;
+  return { user, binding };
 }

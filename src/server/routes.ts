@@ -37,6 +37,7 @@ import { watch } from '../auth/watch.ts';
 import type { Deps } from '../deps.ts';
 import { bearerToken } from '../domain/bearer-token.ts';
 import type { ServiceKeys } from '../keys/service-keys.ts';
+import { identifyUser } from './access.ts';
 import { callerOf, callOf, userOf } from './call-context.ts';
 import type { CallDeps } from './call-record.ts';
 import {
@@ -60,8 +61,8 @@ export function routes(deps: RouteDeps): Routes {
   return (router) => {
     router.service(AuthService, {
       register: async (request, context) => {
-        const user = await register(deps, request, callOf(context));
-        return user ? { user: userMessage(user) } : {};
+        const { user, binding } = await register(deps, request, callOf(context));
+        return { binding, ...(user && { user: userMessage(user) }) };
       },
 
       login: async (request, context) => {
@@ -122,7 +123,9 @@ export function routes(deps: RouteDeps): Routes {
       },
 
       verifyEmail: async (request, context) => {
-        await verifyEmail(deps, request, callOf(context));
+        const call = callOf(context);
+        const caller = await identifyUser(deps, bearerToken(context.requestHeader.get('authorization')), call);
+        await verifyEmail(deps, { ...request, caller }, call);
         return {};
       },
 
