@@ -684,8 +684,8 @@ export const AccountService: GenService<{
   /**
    * Sets a new password. Ends every other session of the account and notifies the
    * owner by mail. The caller's own session goes on with new tokens, and counts as
-   * re-authenticated; of the refresh token from before, and of an answer that got
-   * lost, the same is true as of Reauthenticate (with the new password).
+   * re-authenticated. As with Reauthenticate, the refresh token from before is dead. A
+   * client that did not receive the answer calls Reauthenticate with the new password.
    * Errors: INVALID_ARGUMENT, PASSWORD_WRONG, RATE_LIMITED, OVERLOADED.
    *
    * @generated from rpc auth.v1.AccountService.ChangePassword

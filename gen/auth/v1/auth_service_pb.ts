@@ -783,7 +783,8 @@ export const AuthService: GenService<{
    * Safe to retry: a lost answer does not sign anybody out. The token before
    * the current one gets the same successor again, for 30 seconds in any case,
    * and with the same request_id for as long as that successor is unused. Any
-   * older token is taken as stolen and ends the session.
+   * older token is taken as stolen and ends the session, and so is the token from
+   * before a Reauthenticate or ChangePassword.
    * Errors: INVALID_ARGUMENT (request_id, audiences), REFRESH_TOKEN_INVALID,
    * REFRESH_TOKEN_REUSED, SESSION_EXPIRED, SESSION_ENDED, AUDIENCES_REMOVED,
    * RATE_LIMITED.
