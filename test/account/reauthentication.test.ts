@@ -30,7 +30,7 @@ const refresh = (refreshToken: string) => call(auth.refresh, { refreshToken });
 async function verified(): Promise<SignedIn> {
   const person = await signedIn(call);
   await app.owner.query('UPDATE users SET email_verified_at = now() WHERE id = $1', [person.userId]);
-  return person;
+  return refreshed(call, person);
 }
 
 /** The session of another sign-in. */

@@ -12,7 +12,7 @@ import { openRedis } from '../../src/redis.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { account, admin, auth, type Caller, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
-import { isGood, registered, type SignedIn, signedIn, signedInWith, somebody } from '../support/people.ts';
+import { isGood, refreshed, registered, type SignedIn, signedIn, signedInWith, somebody } from '../support/people.ts';
 
 const DAY_MS = 86_400_000;
 const REQUESTED = 'Your email address is about to change';
@@ -100,8 +100,9 @@ describe('a pending change', () => {
 
 describe('a change that was made', () => {
   test('is undone: the address is back, sessions and the password are gone, and both addresses are told', async () => {
-    const before = await signedIn(call);
-    await app.owner.query('UPDATE users SET email_verified_at = now() WHERE id = $1', [before.userId]);
+    const unverified = await signedIn(call);
+    await app.owner.query('UPDATE users SET email_verified_at = now() WHERE id = $1', [unverified.userId]);
+    const before = await refreshed(call, unverified);
     const { token, person } = await changed(before);
     expect(await tokenTo(before.email, CHANGED)).toBe(token);
     expect(await undo(token)).toEqual({ code: 'ok', body: {} });

@@ -36,9 +36,9 @@ const named = () => `robot-${randomUUID().slice(0, 8)}`;
 async function importing(bearer: string, messages: object[][], between = async () => {}): Promise<string> {
   const client = createClient(AdminService, createGrpcTransport({ baseUrl: app.url }));
   async function* requests() {
-    for (const users of messages) {
+    for (const [n, users] of messages.entries()) {
+      if (n > 0) await between();
       yield { users: users as never };
-      await between();
     }
   }
   try {

@@ -9,7 +9,7 @@ import { account, auth, type Caller, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { type GitHub, json, startGitHub } from '../support/github.ts';
 import { browse, CLIENT, KEY_ID, type OpenIdServer, startOpenIdServer } from '../support/openid-provider.ts';
-import { isGood, registered, type SignedIn, signedIn, somebody } from '../support/people.ts';
+import { isGood, refreshed, registered, type SignedIn, signedIn, somebody } from '../support/people.ts';
 
 const REDIRECTS: Record<string, string> = {
   acme: 'https://product.example/callback/acme',
@@ -571,7 +571,8 @@ describe('re-authentication by a sign-in at the provider', () => {
     const person = await signedIn(call);
     await app.owner.query('UPDATE users SET email_verified_at = now() WHERE id = $1', [person.userId]);
     const linking = { provider: 'acme', redirectUri: REDIRECT, currentPassword: person.password, reauthenticate: true };
-    const { body } = await call(account.startLinkIdentity, linking, { bearer: person.accessToken });
+    const { accessToken: bearer } = await refreshed(call, person);
+    const { body } = await call(account.startLinkIdentity, linking, { bearer });
     expect(new URL(body.authorizationUrl).searchParams.get('max_age')).toBe('0');
   });
 
