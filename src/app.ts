@@ -18,6 +18,7 @@ import { derivePurposeKeys } from './keys/purpose-keys.ts';
 import { createServiceKeys } from './keys/service-keys.ts';
 import { loadSigningKeys } from './keys/signing-keys.ts';
 import { createLimiter } from './limits/limiter.ts';
+import { createSessionUsers } from './limits/session-users.ts';
 import { createProviders } from './oauth/providers.ts';
 import { isCommonPassword } from './passwords/common-passwords.ts';
 import { createHashQueue } from './passwords/hash-queue.ts';
@@ -166,7 +167,7 @@ async function startWorkerPart(base: Base, started: AsyncDisposableStack): Promi
   started.defer(() => redis.disconnect());
   const queues = openQueues(config.REDIS_URL, retry, onQueueError);
   started.defer(() => within(FORCED_CLOSE_MS, queues.close()));
-  const mailer = openMailer(config.SMTP_URL, config.MAIL_FROM);
+  const mailer = openMailer(config.SMTP_URL, config.MAIL_FROM, config.mailSecurity);
   started.defer(() => mailer.close());
   metrics.watchOutbox(() => store.outbox.backlog(now()));
   const worker = await startWorker(
@@ -272,6 +273,7 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
     roleReads,
     apiKeys,
     limiter: traced('limiter', limiter),
+    sessionUsers: createSessionUsers(),
     hasher: traced('hasher', hasher),
     verifier,
     changeFeed,

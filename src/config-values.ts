@@ -41,13 +41,15 @@ function parseMasterKey(text: string, context: z.core.$RefinementCtx): Buffer {
 
 export const masterKey = z.string().transform(parseMasterKey);
 
-/** What stands between commas, without the spaces around it; none is an empty list. */
-const separated = z.string().transform((text) =>
-  text
+/** The items between commas, without the spaces around them; none is an empty list. */
+export function itemsOf(text: string): string[] {
+  return text
     .split(',')
     .map((item) => item.trim())
-    .filter((item) => item !== ''),
-);
+    .filter((item) => item !== '');
+}
+
+const separated = z.string().transform(itemsOf);
 
 export const masterKeys = separated.transform((items, context) => items.map((item) => parseMasterKey(item, context)));
 
@@ -58,6 +60,15 @@ export const audiences = separated
     `must be names or URIs in printable ASCII, at most ${MAX_AUDIENCE_LENGTH} characters in all`,
   )
   .transform((items) => [...new Set([...items, OWN_AUDIENCE])]);
+
+/** Words of a list that is known beforehand. */
+export function closedList<const Word extends string>(words: readonly Word[]) {
+  return separated.transform((items, context): Word[] => {
+    const isKnown = (item: string): item is Word => (words as readonly string[]).includes(item);
+    if (!items.every(isKnown)) context.addIssue(`must be a list of these words: ${words.join(', ')}`);
+    return items.filter(isKnown);
+  });
+}
 
 /** `name=key,name=key`; the name goes into logs. */
 export const serviceKeys = separated.transform((entries, context) => {

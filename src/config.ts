@@ -2,11 +2,14 @@
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
+import { CLEARTEXT_NAMES, cleartextProblems } from './cleartext.ts';
 import {
   audiences,
+  closedList,
   databaseUrl,
   hasWeakPassword,
   identities,
+  itemsOf,
   limit,
   masterKey,
   masterKeys,
@@ -20,6 +23,7 @@ import {
 } from './config-values.ts';
 import type { KeyRing } from './domain/key-ring.ts';
 import { type KeyPolicy, SIGNING_ALGORITHMS } from './domain/key-schedule.ts';
+import type { MailSecurity } from './jobs/mailer.ts';
 import { LIMITS, type Limit, type LimitName } from './limits/limits.ts';
 import { providerSecrets, readProviders } from './oauth/provider-settings.ts';
 import type { ProviderSettings } from './oauth/providers.ts';
@@ -44,6 +48,7 @@ export class ConfigError extends OperatorError {
 export type Environment = Record<string, string | undefined>;
 /** What is given in another form below. */
 type Transformed =
+  | 'ALLOW_CLEARTEXT'
   | 'DATABASE_LISTEN_URL'
   | 'GRPC_REFLECTION'
   | 'MASTER_KEY'
@@ -57,6 +62,7 @@ export type Config = Omit<z.output<typeof schema>, Transformed> & {
   /** Where users may come from besides, by name. */
   providers: Map<string, ProviderSettings>;
   ISSUER: string;
+  mailSecurity: MailSecurity;
   limits: Record<LimitName, Limit>;
   /** Null for cleartext. */
   tls: TlsOptions | null;
@@ -103,6 +109,7 @@ const fields = {
   DATABASE_STATEMENT_TIMEOUT_MS: number(100, 60_000).default(5_000),
   REDIS_URL: redisUrl,
   SMTP_URL: url('smtp:', 'smtps:'),
+  ALLOW_CLEARTEXT: closedList(CLEARTEXT_NAMES).prefault(''),
   MAIL_FROM: z.email('must be an address such as no-reply@example.com'),
   JOB_MAX_ATTEMPTS: number(1, 50).default(10),
   JOB_BACKOFF_MS: number(1, 600_000).default(2_000),
@@ -171,6 +178,7 @@ const databaseSchema = schema.pick({
   API_KEY_MAX_DAYS: true,
   DATABASE_URL: true,
   MIGRATION_DATABASE_URL: true,
+  ALLOW_CLEARTEXT: true,
 });
 
 const masterKeySchema = schema.pick({
@@ -188,7 +196,8 @@ export function readConfig(environment: Environment): Config {
   const tls = parsed && readTlsSettings(parsed, problems);
   if (parsed) problems.push(...contradictions(parsed, values));
   if (!parsed || problems.length > 0) throw new ConfigError(problems);
-  const { MASTER_KEY, MASTER_KEY_ACCEPTED, SIGNING_ALGORITHM: algorithm, ...rest } = parsed;
+  const { MASTER_KEY, MASTER_KEY_ACCEPTED, SIGNING_ALGORITHM: algorithm, ALLOW_CLEARTEXT, ...rest } = parsed;
+  const isMailProtected = parsed.NODE_ENV === 'production' && !ALLOW_CLEARTEXT.includes('smtp');
   const { KEY_ROTATION_SECONDS: rotationSeconds, KEY_PUBLISH_SECONDS: publishSeconds, ...settings } = rest;
   const { METRICS_HOST: host = parsed.HOST, METRICS_PORT: port } = parsed;
   const telemetry = { ...otlp, prometheus: port === undefined ? null : { host, port } };
@@ -203,6 +212,7 @@ export function readConfig(environment: Environment): Config {
       keepMs: LAST_TOKEN_MS,
     },
     ISSUER: parsed.ISSUER ?? parsed.PUBLIC_URL,
+    mailSecurity: isMailProtected ? 'required' : 'opportunistic',
     DATABASE_LISTEN_URL: listenUrl === NO_LISTENING ? null : listenUrl,
     GRPC_REFLECTION: (parsed.GRPC_REFLECTION ?? (parsed.NODE_ENV === 'production' ? 'off' : 'on')) === 'on',
     tls,
@@ -261,7 +271,9 @@ export function readEnvironment(environment: Environment): { values: Environment
       problems.push(`${key}_FILE cannot be read (${(error as NodeJS.ErrnoException).code})`);
     }
   }
-  if (values.NODE_ENV === 'production') problems.push(...weakPasswords(values));
+  if (values.NODE_ENV === 'production') {
+    problems.push(...weakPasswords(values), ...cleartextProblems(values, itemsOf(values.ALLOW_CLEARTEXT ?? '')));
+  }
   return { values, problems };
 }
 

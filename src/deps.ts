@@ -8,6 +8,7 @@ import type { KeyRotation } from './keys/key-rotation.ts';
 import type { PurposeKeys } from './keys/purpose-keys.ts';
 import type { SigningKeys } from './keys/signing-keys.ts';
 import type { Limiter } from './limits/limiter.ts';
+import type { SessionUsers } from './limits/session-users.ts';
 import type { Providers } from './oauth/provider.ts';
 import type { Hasher } from './passwords/hasher.ts';
 import type { Store } from './store/store.ts';
@@ -32,6 +33,7 @@ type TokenSettings = {
 export type Deps = {
   store: Store;
   limiter: Limiter;
+  sessionUsers: SessionUsers;
   hasher: Hasher;
   verifier: Verifier;
   changeFeed: Pick<ChangeFeed, 'catchUp'>;

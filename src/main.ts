@@ -11,6 +11,7 @@ import { processEnvironment, readConfig, readDatabaseConfig } from './config.ts'
 import { createLogger } from './log.ts';
 import { OperatorError, operatorMessage } from './operator-error.ts';
 import { migrateDatabase, prepareDatabase } from './store/prepare-database.ts';
+import { isInRange, supportedRange } from './supported-node.mjs';
 import { parseWorkers, superviseWorkers } from './workers.ts';
 
 const USAGE = `usage: node src/main.ts <command>
@@ -138,7 +139,15 @@ function parseArguments() {
   }
 }
 
+/** An older one has holes in its HTTP/2 that a stranger can use: docs/decisions/node-release.md. */
+function assertSupportedNode(): void {
+  const [given, range] = [process.versions.node, supportedRange()];
+  if (isInRange(given, range)) return;
+  throw new OperatorError(`Latchkey needs Node ${range}, for its security fixes of HTTP/2; this is Node ${given}`);
+}
+
 async function run(): Promise<void> {
+  assertSupportedNode();
   const { values, positionals } = parseArguments();
   const [command = '', ...rest] = positionals;
   const noun = Object.hasOwn(NOUNS, command) ? NOUNS[command] : undefined;

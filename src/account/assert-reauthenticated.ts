@@ -23,7 +23,8 @@ export async function assertReauthenticated(
   const found = await deps.store.users.credentialsById(userId, call.signal);
   if (!found) throw new AuthError('TOKEN_REVOKED');
   if (currentPassword !== '') {
-    const permit = await checkCurrentPassword(deps, principal, found.passwordHash, currentPassword, call);
+    const given = { passwordHash: found.passwordHash, currentPassword };
+    const permit = await checkCurrentPassword(deps, principal, given, call);
     await permit.giveBack();
     return found;
   }

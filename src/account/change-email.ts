@@ -1,6 +1,7 @@
+import { mailAttempts } from '../auth/mail-attempts.ts';
 import { type Attempt, throttle } from '../auth/throttle.ts';
 import type { Deps } from '../deps.ts';
-import { accountHash } from '../domain/account-hash.ts';
+import { mailboxHash } from '../domain/account-hash.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit, mail } from '../domain/effect.ts';
@@ -8,6 +9,7 @@ import { parseEmail } from '../domain/email.ts';
 import { invalid, parseFields } from '../domain/parse-fields.ts';
 import type { UserPrincipal } from '../domain/principal.ts';
 import { assertReauthenticated, type ReauthenticationDeps } from './assert-reauthenticated.ts';
+import { countChange } from './count-change.ts';
 
 export type ChangeEmailInput = { principal: UserPrincipal; newEmail: string; currentPassword: string };
 
@@ -22,12 +24,16 @@ export async function changeEmail(
 ): Promise<void> {
   const { userId, sessionId } = input.principal;
   const { new_email: email } = parseFields({ new_email: () => parseEmail(input.newEmail) });
+  await countChange(deps, input.principal, call);
   const { user, passwordEpoch } = await assertReauthenticated(deps, input.principal, input.currentPassword, call);
   parseFields({ new_email: () => (email === user.email ? invalid('is the address of this account') : email) });
   const attempts: Attempt[] = [
     { limit: 'CHANGE_EMAIL_USER', key: userId },
-    { limit: 'REQUEST_VERIFICATION_ACCOUNT', key: accountHash(email, deps.purposeKeys.accountHash) },
+    ...mailAttempts('REQUEST_VERIFICATION_ACCOUNT', email, deps.purposeKeys, call),
   ];
+  // The notice goes to the old address, which is a stranger's choice until it is verified.
+  const notice = mailboxHash(user.email, deps.purposeKeys.accountHash);
+  if (!user.emailVerified) attempts.push({ limit: 'NOTICE_ACCOUNT', key: notice });
   await throttle(deps, attempts, { userId, sessionId }, call);
   const changeId = deps.newId();
   const asked = await deps.store.emailChanges.ask(changeId, { userId, sessionId, passwordEpoch }, deps.now(), [

@@ -1,18 +1,34 @@
 import { issueTokens } from '../auth/issue-tokens.ts';
+
+import type { Attempt } from '../auth/throttle.ts';
+
 import type { Deps } from '../deps.ts';
+import { mailboxHash } from '../domain/account-hash.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit, mail } from '../domain/effect.ts';
 import { InvalidValue, parseFields } from '../domain/parse-fields.ts';
 import { type Password, type PasswordPolicy, parseNewPassword, parsePresentedPassword } from '../domain/password.ts';
 import type { UserPrincipal } from '../domain/principal.ts';
+
 import type { Tokens } from '../domain/tokens.ts';
+import type { Credentials } from '../store/users.ts';
 import { type CheckPasswordDeps, checkCurrentPassword } from './check-current-password.ts';
 
 export type ChangePasswordInput = { principal: UserPrincipal; currentPassword: string; newPassword: string };
 
 type ChangePasswordDeps = CheckPasswordDeps &
-  Pick<Deps, 'changeFeed' | 'passwordPolicy' | 'signingKeys' | 'verifier' | 'purposeKeys' | 'tokenSettings' | 'newId'>;
+  Pick<
+    Deps,
+    | 'changeFeed'
+    | 'passwordPolicy'
+    | 'signingKeys'
+    | 'sessionUsers'
+    | 'verifier'
+    | 'purposeKeys'
+    | 'tokenSettings'
+    | 'newId'
+  >;
 
 /** @throws AuthError PASSWORD_WRONG when the current password is wrong, or was changed meanwhile */
 export async function changePassword(
@@ -29,7 +45,9 @@ export async function changePassword(
     current_password: () => parsePresentedPassword(input.currentPassword),
     new_password: () => parseOtherPassword(input, deps.passwordPolicy, [found.user.email, found.user.fullName]),
   });
-  await checkCurrentPassword(deps, input.principal, found.passwordHash, input.currentPassword, call);
+  const attempts = changeAttempts(deps, found.user);
+  const given = { passwordHash: found.passwordHash, currentPassword: input.currentPassword, attempts };
+  await checkCurrentPassword(deps, input.principal, given, call);
 
   const passwordHash = await hasher.hash(next, call.signal);
   const idleSeconds = deps.tokenSettings.sessionIdleSeconds;
@@ -45,6 +63,16 @@ export async function changePassword(
   if (!grant) throw new AuthError('PASSWORD_WRONG');
   await deps.changeFeed.catchUp();
   return issueTokens(deps, grant);
+}
+
+/** The notice of a success goes to the address, which is a stranger's choice until it is verified. */
+function changeAttempts(
+  { purposeKeys }: Pick<Deps, 'purposeKeys'>,
+  { id, email, emailVerified }: Credentials['user'],
+): Attempt[] {
+  const attempts: Attempt[] = [{ limit: 'CHANGE_PASSWORD_USER', key: id }];
+  if (!emailVerified) attempts.push({ limit: 'NOTICE_ACCOUNT', key: mailboxHash(email, purposeKeys.accountHash) });
+  return attempts;
 }
 
 function parseOtherPassword(input: ChangePasswordInput, policy: PasswordPolicy, context: string[]): Password {

@@ -1,4 +1,4 @@
-import { type Permit, throttle } from '../auth/throttle.ts';
+import { type Attempt, type Permit, throttle } from '../auth/throttle.ts';
 import type { Deps } from '../deps.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
@@ -9,6 +9,13 @@ import type { UserPrincipal } from '../domain/principal.ts';
 
 export type CheckPasswordDeps = Pick<Deps, 'store' | 'limiter' | 'hasher' | 'now'>;
 
+type Given = {
+  passwordHash: string | null;
+  currentPassword: string;
+  /** What it counts as, where that is more than an attempt at the password. */
+  attempts?: Attempt[];
+};
+
 /**
  * Compares the password of a signed-in user, a few times in a quarter of an hour.
  * @returns the attempt, for a caller that counts failures alone to take back
@@ -17,14 +24,13 @@ export type CheckPasswordDeps = Pick<Deps, 'store' | 'limiter' | 'hasher' | 'now
 export async function checkCurrentPassword(
   deps: CheckPasswordDeps,
   { userId, sessionId }: Pick<UserPrincipal, 'userId' | 'sessionId'>,
-  passwordHash: string | null,
-  currentPassword: string,
+  { passwordHash, currentPassword, attempts = [{ limit: 'CHANGE_PASSWORD_USER', key: userId }] }: Given,
   call: Call,
 ): Promise<Permit> {
   const { current_password: password } = parseFields({
     current_password: () => parsePresentedPassword(currentPassword),
   });
-  const permit = await throttle(deps, [{ limit: 'CHANGE_PASSWORD_USER', key: userId }], { userId, sessionId }, call);
+  const permit = await throttle(deps, attempts, { userId, sessionId }, call);
   const matches = await permit.unlessItThrows(() => deps.hasher.verify(passwordHash, password, call.signal));
   if (matches) return permit;
   await deps.store.outbox.write(deps.now(), [

@@ -5,6 +5,7 @@ import type { Call } from '../domain/call.ts';
 import { audit, mail } from '../domain/effect.ts';
 import type { UserPrincipal } from '../domain/principal.ts';
 import { assertReauthenticated, type ReauthenticationDeps } from './assert-reauthenticated.ts';
+import { countChange } from './count-change.ts';
 
 export type DeleteMeInput = { principal: UserPrincipal; currentPassword: string };
 
@@ -15,6 +16,7 @@ export async function deleteMe(
   call: Call,
 ): Promise<void> {
   const { userId, sessionId } = input.principal;
+  await countChange(deps, input.principal, call);
   const { user, passwordEpoch } = await assertReauthenticated(deps, input.principal, input.currentPassword, call);
   const removed = await deps.store.users.remove({ userId, sessionId, passwordEpoch }, deps.now(), [
     audit({ type: 'account_deleted', userId, sessionId, origin: call.origin }),

@@ -4,6 +4,7 @@ import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit, mail } from '../domain/effect.ts';
 import type { UserPrincipal } from '../domain/principal.ts';
+import { countChange } from './count-change.ts';
 
 export type FinishLinkIdentityInput = OAuthResponse & { principal: UserPrincipal };
 
@@ -15,6 +16,7 @@ export async function finishLinkIdentity(
 ): Promise<void> {
   const { userId, sessionId } = input.principal;
   const linking = { userId, sessionId };
+  await countChange(deps, input.principal, call);
   const { provider, identity } = await takeOAuthResponse(deps, input, linking, call);
   const { issuer, subject } = identity;
   const added = { id: deps.newId(), provider, issuer, subject };

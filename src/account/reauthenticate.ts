@@ -6,12 +6,14 @@ import { audit } from '../domain/effect.ts';
 import type { UserPrincipal } from '../domain/principal.ts';
 import type { Tokens } from '../domain/tokens.ts';
 import { type CheckPasswordDeps, checkCurrentPassword } from './check-current-password.ts';
+import { countChange } from './count-change.ts';
 
 export type ReauthenticateInput = { principal: UserPrincipal; currentPassword: string };
 
 /** @throws AuthError PASSWORD_WRONG; TOKEN_REVOKED when the session has ended, or the password was changed meanwhile */
 export async function reauthenticate(
-  deps: CheckPasswordDeps & Pick<Deps, 'signingKeys' | 'verifier' | 'purposeKeys' | 'tokenSettings' | 'newId'>,
+  deps: CheckPasswordDeps &
+    Pick<Deps, 'signingKeys' | 'sessionUsers' | 'verifier' | 'purposeKeys' | 'tokenSettings' | 'newId'>,
   { principal, currentPassword }: ReauthenticateInput,
   call: Call,
 ): Promise<Tokens> {
@@ -19,7 +21,9 @@ export async function reauthenticate(
   const { address, userAgent } = call.origin;
   const found = await deps.store.users.credentialsById(userId, call.signal);
   if (!found) throw new AuthError('TOKEN_REVOKED');
-  const permit = await checkCurrentPassword(deps, principal, found.passwordHash, currentPassword, call);
+  await countChange(deps, principal, call);
+  const given = { passwordHash: found.passwordHash, currentPassword };
+  const permit = await checkCurrentPassword(deps, principal, given, call);
   const grant = await deps.store.sessions.reauthenticate(
     { userId, sessionId, passwordEpoch: found.passwordEpoch },
     { sessionId, idleSeconds: deps.tokenSettings.sessionIdleSeconds, place: { address, userAgent } },

@@ -1,3 +1,4 @@
+import { throttle } from '../auth/throttle.ts';
 import type { Deps } from '../deps.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
@@ -14,6 +15,7 @@ export async function revokeOtherSessions(
   call: Call,
 ): Promise<number> {
   const { userId, sessionId: allBut } = principal;
+  await throttle(deps, [{ limit: 'REVOCATION_SESSION', key: allBut }], { userId, sessionId: allBut }, call);
   const { passwordEpoch } = await assertReauthenticated(deps, principal, currentPassword, call);
   const present = { userId, sessionId: allBut, passwordEpoch };
   const ended = await deps.store.sessions.endOfUser(present, { allBut }, deps.now(), (ids) =>

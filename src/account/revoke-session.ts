@@ -1,3 +1,4 @@
+import { throttle } from '../auth/throttle.ts';
 import type { Deps } from '../deps.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
@@ -21,6 +22,7 @@ export async function revokeSession(
   const { store, now } = deps;
   const { userId, sessionId } = principal;
   const { session_id: only } = parseFields({ session_id: () => parseUuid(input.sessionId) });
+  await throttle(deps, [{ limit: 'REVOCATION_SESSION', key: sessionId }], { userId, sessionId }, call);
   const revoked = audit({ type: 'session_revoked', userId, sessionId: only, origin: call.origin });
   if (only === sessionId) {
     if (!(await store.sessions.end(only, now(), [revoked]))) throw new AuthError('SESSION_NOT_FOUND');

@@ -3,6 +3,7 @@ import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import type { UserPrincipal } from '../domain/principal.ts';
 import { assertReauthenticated, type ReauthenticationDeps } from './assert-reauthenticated.ts';
+import { countChange } from './count-change.ts';
 
 export type StartLinkIdentityInput = StartOAuthInput & { principal: UserPrincipal; currentPassword: string };
 
@@ -12,6 +13,7 @@ export async function startLinkIdentity(
   input: StartLinkIdentityInput,
   call: Call,
 ): Promise<StartedOAuth> {
+  await countChange(deps, input.principal, call);
   const { user } = await assertReauthenticated(deps, input.principal, input.currentPassword, call);
   // It may be a stranger's address, whose owner would not know of this way in.
   if (!user.emailVerified) throw new AuthError('ACCOUNT_NOT_LINKED');

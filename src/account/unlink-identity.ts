@@ -6,6 +6,7 @@ import { parseFields } from '../domain/parse-fields.ts';
 import type { UserPrincipal } from '../domain/principal.ts';
 import { parseUuid } from '../domain/uuid.ts';
 import { assertReauthenticated, type ReauthenticationDeps } from './assert-reauthenticated.ts';
+import { countChange } from './count-change.ts';
 
 export type UnlinkIdentityInput = { principal: UserPrincipal; identityId: string; currentPassword: string };
 
@@ -20,6 +21,7 @@ export async function unlinkIdentity(
 ): Promise<void> {
   const { userId, sessionId } = input.principal;
   const { identity_id: id } = parseFields({ identity_id: () => parseUuid(input.identityId) });
+  await countChange(deps, input.principal, call);
   const { user, passwordEpoch } = await assertReauthenticated(deps, input.principal, input.currentPassword, call);
   const present = { userId, sessionId, passwordEpoch };
   const usable = [...deps.providers.keys()];

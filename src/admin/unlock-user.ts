@@ -1,10 +1,11 @@
 import { isIP } from 'node:net';
 import type { Deps } from '../deps.ts';
-import { accountHash, accountHashes } from '../domain/account-hash.ts';
+import { accountHash, mailboxHash } from '../domain/account-hash.ts';
 import { type Actor, actorName } from '../domain/actor.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit } from '../domain/effect.ts';
+import type { KeyRing } from '../domain/key-ring.ts';
 import { networkOf } from '../domain/networks.ts';
 import { InvalidValue, parseFields } from '../domain/parse-fields.ts';
 import { parseReason } from '../domain/reason.ts';
@@ -54,14 +55,18 @@ export async function unlockUser(
 }
 
 /** All that may keep the owner out. */
-function countsOf({ id, email }: User, address: string, keys: Parameters<typeof accountHashes>[1]): Count[] {
-  const counts = accountHashes(email, keys).flatMap((hash): Count[] => [
-    ['LOGIN_ACCOUNT', hash],
-    ['REQUEST_RESET_ACCOUNT', hash],
-    ['REQUEST_VERIFICATION_ACCOUNT', hash],
-    ...(address === '' ? [] : [['LOGIN_PAIR', `${hash}:${networkOf(address)}`] satisfies Count]),
-  ]);
-  return [...counts, ['CHANGE_PASSWORD_USER', id], ['CHANGE_EMAIL_USER', id]];
+function countsOf({ id, email }: User, address: string, keys: KeyRing): Count[] {
+  const counts = keys.flatMap((key): Count[] => {
+    const [hash, mailbox] = [accountHash(email, [key]), mailboxHash(email, [key])];
+    return [
+      ['LOGIN_ACCOUNT', hash],
+      ['REQUEST_RESET_ACCOUNT', mailbox],
+      ['REQUEST_VERIFICATION_ACCOUNT', mailbox],
+      ['NOTICE_ACCOUNT', mailbox],
+      ...(address === '' ? [] : [['LOGIN_PAIR', `${hash}:${networkOf(address)}`] satisfies Count]),
+    ];
+  });
+  return [...counts, ['CHANGE_PASSWORD_USER', id], ['CHANGE_EMAIL_USER', id], ['ACCOUNT_CHANGE_USER', id]];
 }
 
 type Count = [limit: LimitName, key: string];

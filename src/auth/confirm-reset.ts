@@ -21,7 +21,7 @@ export async function confirmReset(
   const network = networkOf(call.origin.address);
   const resetId = parseMailedToken(RESET_TOKEN, input.resetToken, deps.purposeKeys.resetTokens);
   if (!resetId) {
-    await throttle(deps, [{ limit: 'CONFIRM_RESET_NETWORK', key: network }], {}, call);
+    await throttle(deps, [{ limit: 'CONFIRM_RESET_NETWORK' }], {}, call);
     throw new AuthError('RESET_TOKEN_INVALID');
   }
   await throttle(deps, [{ limit: 'CONFIRM_RESET_TOKEN', key: resetId }], {}, call);

@@ -17,7 +17,16 @@ export type SignedInByOAuth = { tokens: Tokens; user: User; isNew: boolean };
 
 type FinishDeps = Pick<
   Deps,
-  'store' | 'limiter' | 'providers' | 'signingKeys' | 'verifier' | 'purposeKeys' | 'tokenSettings' | 'now' | 'newId'
+  | 'store'
+  | 'limiter'
+  | 'sessionUsers'
+  | 'providers'
+  | 'signingKeys'
+  | 'verifier'
+  | 'purposeKeys'
+  | 'tokenSettings'
+  | 'now'
+  | 'newId'
 >;
 
 /**

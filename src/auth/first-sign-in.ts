@@ -8,6 +8,7 @@ import { InvalidValue } from '../domain/parse-fields.ts';
 import type { NewIdentity, UsedIdentity } from '../store/identities.ts';
 import type { Credentials } from '../store/users.ts';
 import { refuseOAuth, type TakenOAuth } from './take-oauth-response.ts';
+import { spend } from './throttle.ts';
 
 /** `isNew`: its account was opened by this. */
 export type SignedInIdentity = UsedIdentity & { isNew: boolean };
@@ -17,7 +18,7 @@ export type SignedInIdentity = UsedIdentity & { isNew: boolean };
  * @throws AuthError PROVIDER_EMAIL_UNVERIFIED, ACCOUNT_NOT_LINKED, TOO_MANY_IDENTITIES or USER_DISABLED
  */
 export async function firstSignIn(
-  deps: Pick<Deps, 'store' | 'purposeKeys' | 'now' | 'newId'>,
+  deps: Pick<Deps, 'store' | 'limiter' | 'purposeKeys' | 'now' | 'newId'>,
   { provider, identity: { issuer, subject, verifiedEmail, name } }: TakenOAuth,
   call: Call,
 ): Promise<SignedInIdentity> {
@@ -68,18 +69,20 @@ async function linkTo(
 
 /** Null when the address or the identity has an account by now. */
 async function openAccount(
-  deps: Pick<Deps, 'store' | 'purposeKeys' | 'now' | 'newId'>,
+  deps: Pick<Deps, 'store' | 'limiter' | 'purposeKeys' | 'now' | 'newId'>,
   email: Email,
   fullName: string,
   identity: NewIdentity,
-  { origin }: Call,
+  call: Call,
 ): Promise<SignedInIdentity | null> {
   const userId = deps.newId();
   const account = accountHash(email, deps.purposeKeys.accountHash);
-  const registered = audit({ type: 'registered', userId, account, detail: identity.provider, origin });
+  const registered = audit({ type: 'registered', userId, account, detail: identity.provider, origin: call.origin });
   const user = { id: userId, email, fullName };
   const isMade = await deps.store.identities.createUser(user, identity, deps.now(), [registered]);
-  return isMade ? { id: identity.id, userId, isNew: true } : null;
+  if (!isMade) return null;
+  await spend(deps, [{ limit: 'GLOBAL_SIGN_UPS' }], call);
+  return { id: identity.id, userId, isNew: true };
 }
 
 /** Null for an address that no account could have. */

@@ -7,7 +7,7 @@ import { CLIENT_ID } from '../verifier/access-token.ts';
 
 /** The tokens of a session as it stands: the same refresh token however often it is called, a new access token each time. */
 export async function issueTokens(
-  deps: Pick<Deps, 'signingKeys' | 'verifier' | 'purposeKeys' | 'tokenSettings' | 'now' | 'newId'>,
+  deps: Pick<Deps, 'sessionUsers' | 'signingKeys' | 'verifier' | 'purposeKeys' | 'tokenSettings' | 'now' | 'newId'>,
   grant: Grant,
 ): Promise<Tokens> {
   const { issuer, audiences, accessTtlSeconds } = deps.tokenSettings;
@@ -33,6 +33,7 @@ export async function issueTokens(
   };
   const accessToken = await deps.signingKeys.sign(claims);
   deps.verifier.remember(accessToken, claims);
+  deps.sessionUsers.remember(sessionId, user.id);
   return {
     accessToken,
     expiresAt: new Date(expiry * 1000),

@@ -23,6 +23,7 @@ type LoginDeps = Pick<
   Deps,
   | 'store'
   | 'limiter'
+  | 'sessionUsers'
   | 'hasher'
   | 'signingKeys'
   | 'verifier'
@@ -76,7 +77,7 @@ export async function login(deps: LoginDeps, input: LoginInput, call: Call): Pro
 function loginAttempts(account: string, network: string, knowsPlace: boolean): Attempt[] {
   const attempts: Attempt[] = [
     { limit: 'LOGIN_PAIR', key: `${account}:${network}` },
-    { limit: 'LOGIN_NETWORK', key: network },
+    { limit: 'LOGIN_NETWORK', within: [{ limit: 'GLOBAL_SIGN_INS' }] },
   ];
   if (!knowsPlace) attempts.push({ limit: 'LOGIN_ACCOUNT', key: account });
   return attempts;

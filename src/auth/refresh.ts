@@ -4,7 +4,6 @@ import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit } from '../domain/effect.ts';
 import { judgeRefresh, type RefreshVerdict } from '../domain/judge-refresh.ts';
-import { networkOf } from '../domain/networks.ts';
 import { InvalidValue, parseFields } from '../domain/parse-fields.ts';
 import { parseRefreshToken, type RefreshToken } from '../domain/refresh-token.ts';
 import type { Tokens } from '../domain/tokens.ts';
@@ -19,7 +18,16 @@ type Asked = { requestId: string; audiences: AudienceChoice };
 
 type RefreshDeps = Pick<
   Deps,
-  'store' | 'changeFeed' | 'limiter' | 'signingKeys' | 'verifier' | 'purposeKeys' | 'tokenSettings' | 'now' | 'newId'
+  | 'store'
+  | 'changeFeed'
+  | 'limiter'
+  | 'sessionUsers'
+  | 'signingKeys'
+  | 'verifier'
+  | 'purposeKeys'
+  | 'tokenSettings'
+  | 'now'
+  | 'newId'
 >;
 
 /** @throws AuthError REFRESH_TOKEN_INVALID, REFRESH_TOKEN_REUSED, SESSION_EXPIRED, SESSION_ENDED or AUDIENCES_REMOVED */
@@ -31,14 +39,37 @@ export async function refresh(deps: RefreshDeps, input: RefreshInput, call: Call
   const asked = { requestId, audiences };
   const token = parseRefreshToken(input.refreshToken, deps.purposeKeys.refreshTokens);
   if (!token) {
-    await throttle(deps, [{ limit: 'REFRESH_NETWORK', key: networkOf(call.origin.address) }], {}, call);
+    await throttle(deps, [{ limit: 'REFRESH_NETWORK' }], {}, call);
     throw new AuthError('REFRESH_TOKEN_INVALID');
   }
   const { sessionId } = token;
   await throttle(deps, [{ limit: 'REFRESH_SESSION', key: sessionId }], { sessionId }, call);
 
-  const grant = (await rotate(deps, token, asked, call)) ?? (await replay(deps, token, asked, call));
+  const grant = await countedByUser(deps, sessionId, call, async () => {
+    return (await rotate(deps, token, asked, call)) ?? (await replay(deps, token, asked, call));
+  });
   return issueTokens(deps, grant);
+}
+
+/**
+ * A refusal comes before the rotation, so the client keeps a current token: after it, a retry past the grace would look like
+ * theft. Only the rotation reads whose session it is, so a session that is new to this process goes on once and then counts.
+ */
+async function countedByUser(
+  deps: RefreshDeps,
+  sessionId: string,
+  call: Call,
+  rotateOrReplay: () => Promise<Grant>,
+): Promise<Grant> {
+  const userId = deps.sessionUsers.userOf(sessionId);
+  if (userId !== null) {
+    const permit = await throttle(deps, [{ limit: 'REFRESH_USER', key: userId }], { userId, sessionId }, call);
+    return permit.unlessItThrows(rotateOrReplay);
+  }
+  const grant = await rotateOrReplay();
+  const late = await deps.limiter.take('REFRESH_USER', grant.user.id);
+  if (!late.allowed) await late.giveBack();
+  return grant;
 }
 
 function rotate(deps: RefreshDeps, token: RefreshToken, asked: Asked, { origin }: Call): Promise<Grant | null> {

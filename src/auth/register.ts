@@ -1,16 +1,16 @@
 import type { Deps } from '../deps.ts';
-import { accountHash } from '../domain/account-hash.ts';
+import { accountHash, mailboxHash } from '../domain/account-hash.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit, mail } from '../domain/effect.ts';
-import { parseEmail } from '../domain/email.ts';
+import { type Email, parseEmail } from '../domain/email.ts';
 import { parseFullName } from '../domain/full-name.ts';
-import { networkOf } from '../domain/networks.ts';
 import { parseFields } from '../domain/parse-fields.ts';
 import { parseNewPassword } from '../domain/password.ts';
 import { registrationBinding } from '../domain/registration-binding.ts';
 import type { User } from '../domain/user.ts';
-import { type Attempt, throttle } from './throttle.ts';
+import { MAILS, mailAttempts } from './mail-attempts.ts';
+import { type Attempt, type Budget, throttle } from './throttle.ts';
 
 export type RegisterInput = { email: string; password: string; fullName: string };
 
@@ -38,9 +38,7 @@ export async function register(
     full_name: () => parseFullName(input.fullName),
   });
   const account = accountHash(email, deps.purposeKeys.accountHash);
-  const attempts: Attempt[] = [{ limit: 'REGISTER_NETWORK', key: networkOf(origin.address) }];
-  if (requiresVerifiedEmail) attempts.push({ limit: 'REGISTER_ACCOUNT', key: account });
-  await throttle(deps, attempts, { account }, call);
+  await throttle(deps, registerAttempts(deps, email, call), { account }, call);
 
   const passwordHash = await deps.hasher.hash(password, signal);
   const id = deps.newId();
@@ -55,4 +53,23 @@ export async function register(
   if (requiresVerifiedEmail) return { user: null, binding };
   if (!user) throw new AuthError('EMAIL_TAKEN');
   return { user, binding };
+}
+
+/** Each sends a mail where addresses must be verified. */
+function registerAttempts(
+  { purposeKeys, requiresVerifiedEmail }: Pick<Deps, 'purposeKeys' | 'requiresVerifiedEmail'>,
+  email: Email,
+  call: Call,
+): Attempt[] {
+  const signUps: Budget = { limit: 'GLOBAL_SIGN_UPS' };
+  if (!requiresVerifiedEmail) {
+    return [
+      { limit: 'REGISTER_NETWORK', within: [signUps] },
+      { limit: 'REGISTER_ACCOUNT', key: mailboxHash(email, purposeKeys.accountHash) },
+    ];
+  }
+  return [
+    { limit: 'REGISTER_NETWORK', within: [signUps, MAILS] },
+    ...mailAttempts('REGISTER_ACCOUNT', email, purposeKeys, call),
+  ];
 }

@@ -4,7 +4,7 @@ import { type RequestMailDeps, type RequestMailInput, requestMail } from './requ
 const VERIFICATION = {
   template: 'verify-email',
   auditAs: 'verification_requested',
-  accountLimit: 'REQUEST_VERIFICATION_ACCOUNT',
+  mailboxLimit: 'REQUEST_VERIFICATION_ACCOUNT',
   networkLimit: 'REQUEST_VERIFICATION_NETWORK',
 } as const;
 

@@ -4,7 +4,7 @@ import { type RequestMailDeps, type RequestMailInput, requestMail } from './requ
 const RESET = {
   template: 'password-reset',
   auditAs: 'reset_requested',
-  accountLimit: 'REQUEST_RESET_ACCOUNT',
+  mailboxLimit: 'REQUEST_RESET_ACCOUNT',
   networkLimit: 'REQUEST_RESET_NETWORK',
 } as const;
 

@@ -1,11 +1,10 @@
 import type { Deps } from '../deps.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
-import { networkOf } from '../domain/networks.ts';
 import { flowSecrets } from '../domain/oauth-flow.ts';
 import { invalid, parseFields } from '../domain/parse-fields.ts';
 import { ProviderUnavailable } from '../oauth/provider.ts';
-import { throttle } from './throttle.ts';
+import { type Budget, throttle } from './throttle.ts';
 
 export type StartOAuthInput = { provider: string; redirectUri: string; reauthenticate: boolean };
 
@@ -40,7 +39,8 @@ export async function startOAuth(
       invalid('is not possible with this provider; an account without a password sets one by RequestReset'),
   });
   const { reauthenticate } = input;
-  await throttle(deps, [{ limit: 'START_OAUTH_NETWORK', key: networkOf(call.origin.address) }], {}, call);
+  const within: Budget[] = userId === null ? [{ limit: 'GLOBAL_SIGN_INS' }] : [];
+  await throttle(deps, [{ limit: 'START_OAUTH_NETWORK', within }], {}, call);
   const id = deps.newId();
   const { state, binding, nonce, codeVerifier } = flowSecrets(id, deps.purposeKeys.oauthFlows);
   const request = { redirectUri, state, nonce, codeVerifier, reauthenticate };

@@ -2,7 +2,6 @@ import type { Deps } from '../deps.ts';
 import { AuthError, type Reason } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit } from '../domain/effect.ts';
-import { networkOf } from '../domain/networks.ts';
 import { parseFlow } from '../domain/oauth-flow.ts';
 import { invalid, parseFields } from '../domain/parse-fields.ts';
 import { type ProviderIdentity, ProviderRefusal, ProviderUnavailable } from '../oauth/provider.ts';
@@ -51,7 +50,7 @@ export async function takeOAuthResponse(
   const flow = secrets && (await deps.store.oauthFlows.take(secrets.id, deps.now()));
   const provider = flow && deps.providers.get(flow.provider);
   if (!flow || !provider || flow.userId !== (linking?.userId ?? null)) {
-    await throttle(deps, [{ limit: 'FINISH_OAUTH_NETWORK', key: networkOf(call.origin.address) }], {}, call);
+    await throttle(deps, [{ limit: 'FINISH_OAUTH_NETWORK' }], {}, call);
     throw new AuthError('OAUTH_STATE_INVALID');
   }
   const { redirectUri } = flow;

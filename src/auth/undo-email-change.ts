@@ -4,7 +4,6 @@ import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit, type Effect, mail } from '../domain/effect.ts';
 import { parseMailedToken, UNDO_TOKEN } from '../domain/mailed-token.ts';
-import { networkOf } from '../domain/networks.ts';
 import type { UndoneChange } from '../store/email-changes.ts';
 import { throttle } from './throttle.ts';
 
@@ -19,7 +18,7 @@ export async function undoEmailChange(
   const { purposeKeys, limiter } = deps;
   const id = parseMailedToken(UNDO_TOKEN, undoToken, purposeKeys.undoTokens);
   if (!id) {
-    await throttle(deps, [{ limit: 'UNDO_EMAIL_CHANGE_NETWORK', key: networkOf(call.origin.address) }], {}, call);
+    await throttle(deps, [{ limit: 'UNDO_EMAIL_CHANGE_NETWORK' }], {}, call);
     throw new AuthError('UNDO_TOKEN_INVALID');
   }
   await throttle(deps, [{ limit: 'UNDO_EMAIL_CHANGE_TOKEN', key: id }], {}, call);

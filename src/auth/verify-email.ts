@@ -3,11 +3,12 @@ import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit, type Effect, mail } from '../domain/effect.ts';
 import { parseMailedToken, VERIFICATION_TOKEN } from '../domain/mailed-token.ts';
-import { networkOf } from '../domain/networks.ts';
+
 import { parseFields } from '../domain/parse-fields.ts';
 import { parsePresentedPassword } from '../domain/password.ts';
 import type { UserPrincipal } from '../domain/principal.ts';
 import { isRegistrationBinding } from '../domain/registration-binding.ts';
+
 import type { EmailVerification } from '../store/email-verifications.ts';
 import { throttle } from './throttle.ts';
 
@@ -30,7 +31,7 @@ export async function verifyEmail(deps: VerifyEmailDeps, input: VerifyEmailInput
   const { store, now } = deps;
   const id = parseMailedToken(VERIFICATION_TOKEN, input.verificationToken, deps.purposeKeys.verificationTokens);
   if (!id) {
-    await throttle(deps, [{ limit: 'VERIFY_EMAIL_NETWORK', key: networkOf(call.origin.address) }], {}, call);
+    await throttle(deps, [{ limit: 'VERIFY_EMAIL_NETWORK' }], {}, call);
     throw new AuthError('VERIFICATION_TOKEN_INVALID');
   }
   const permit = await throttle(deps, [{ limit: 'VERIFY_EMAIL_TOKEN', key: id }], {}, call);

@@ -169,8 +169,8 @@ async function persistenceFinding(redis: Redis): Promise<Finding> {
   };
 }
 
-async function examineSmtp({ SMTP_URL: url, MAIL_FROM: from }: Config): Promise<Finding> {
-  const mailer = openMailer(url, from);
+async function examineSmtp({ SMTP_URL: url, MAIL_FROM: from, mailSecurity }: Config): Promise<Finding> {
+  const mailer = openMailer(url, from, mailSecurity);
   try {
     await mailer.verify();
     return ok('smtp', 'answers, and takes the login');

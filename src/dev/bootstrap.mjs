@@ -3,37 +3,72 @@
 // which is why it is plain JavaScript without a dependency.
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { isInRange, supportedRange } from '../supported-node.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
 const wanted = readFileSync(join(root, '.node-version'), 'utf8').trim();
+/** Has Node's packages with their integrity; `npm run pin-node` writes it. */
+const pins = join(root, 'src/dev/node/package-lock.json');
 
 const node = findNode();
 const env = { ...process.env, PATH: `${dirname(node)}${delimiter}${process.env.PATH}` };
 installDependencies();
 run(process.argv.slice(2));
 
-/** The Node that runs this, if it is new enough; otherwise one from the npm registry, in a folder that git ignores. */
+/** The Node that runs this, if it is new enough; otherwise the pinned one, in a folder that git ignores. */
 function findNode() {
-  if (Number(process.versions.node.split('.')[0]) >= Number(wanted.split('.')[0])) return process.execPath;
-  const folder = join(root, '.latchkey', `node-${wanted}`);
+  if (isInRange(process.versions.node, supportedRange())) return process.execPath;
   const name = `node-${process.platform}-${process.arch}`;
+  const { version, integrity } = JSON.parse(readFileSync(pins, 'utf8')).packages[`node_modules/${name}`] ?? {};
+  if (version !== wanted || !integrity) {
+    console.error(
+      `Latchkey needs Node ${supportedRange()}, and this is ${process.versions.node}. The npm registry has no`,
+    );
+    console.error(`Node ${wanted} for ${process.platform}-${process.arch}: install one from https://nodejs.org.`);
+    process.exit(1);
+  }
+  const folder = join(root, '.latchkey', `node-${wanted}`);
   const binary = join(folder, 'node_modules', name, 'bin', 'node');
-  if (existsSync(binary)) return binary;
-  console.log(`This Node is ${process.versions.node}. Bringing Node ${wanted} ...`);
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, 'package.json'), '{ "private": true }\n');
-  npm(process.execPath, process.env, [
-    'install',
-    '--prefix',
-    folder,
-    '--no-save',
-    '--no-package-lock',
-    `${name}@${wanted}`,
-  ]);
+  const lock = lockOf(name, version, integrity);
+  // The lock beside the binary is the one that it was verified with.
+  const isVerified = existsSync(binary) && readIfThere(join(folder, 'package-lock.json')) === lock;
+  if (!isVerified) installNode(folder, lock);
   return binary;
+}
+
+/** Required and not optional, so that npm fails when the content is another one. */
+function lockOf(name, version, integrity) {
+  const packages = {
+    '': { dependencies: { [name]: version } },
+    [`node_modules/${name}`]: { version, integrity },
+  };
+  return `${JSON.stringify({ lockfileVersion: 3, requires: true, packages }, null, 2)}\n`;
+}
+
+/** npm compares what it has downloaded with the integrity in the lock before it unpacks anything. */
+function installNode(folder, lock) {
+  console.log(`This Node is ${process.versions.node}. Bringing Node ${wanted} ...`);
+  const unverified = `${folder}.${process.pid}`;
+  mkdirSync(unverified, { recursive: true });
+  writeFileSync(join(unverified, 'package.json'), JSON.stringify(JSON.parse(lock).packages['']));
+  writeFileSync(join(unverified, 'package-lock.json'), lock);
+  if (!npm(process.execPath, process.env, ['ci', '--ignore-scripts', '--prefix', unverified])) {
+    rmSync(unverified, { recursive: true, force: true });
+    console.error(
+      `Node ${wanted} was not installed. If npm names EINTEGRITY above, what it got is not what is pinned in`,
+    );
+    console.error('src/dev/node/package-lock.json: do not use it, and find out who has changed which.');
+    process.exit(1);
+  }
+  rmSync(folder, { recursive: true, force: true });
+  renameSync(unverified, folder);
+}
+
+function readIfThere(file) {
+  return existsSync(file) ? readFileSync(file, 'utf8') : null;
 }
 
 function installDependencies() {
@@ -42,10 +77,11 @@ function installDependencies() {
   const stamp = join(root, 'node_modules', '.latchkey-installed');
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === state) return;
   console.log('Installing dependencies ...');
-  npm(node, env, ['ci']);
+  if (!npm(node, env, ['ci'])) process.exit(1);
   writeFileSync(stamp, state);
 }
 
+/** Returns whether it has succeeded. */
 function npm(withNode, environment, args) {
   const cli = process.env.npm_execpath;
   const quiet = ['--no-audit', '--no-fund', '--no-update-notifier', '--loglevel=error'];
@@ -54,8 +90,8 @@ function npm(withNode, environment, args) {
   if (result.error) throw result.error;
   if (result.status !== 0) {
     console.error(`npm ${args[0]} failed; what it says above is why. Is the npm registry reachable?`);
-    process.exit(1);
   }
+  return result.status === 0;
 }
 
 /** The child is in the terminal's process group, so it hears Ctrl-C itself; signals sent to this process are passed on. */

@@ -3,6 +3,8 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { supplyChainProblems } from './supply-chain.ts';
 
 const BIN = 'node_modules/.bin';
 
@@ -55,4 +57,7 @@ const report = (name: string, passed: boolean) => {
 };
 for (const [name, command, args] of CHECKS) report(name, passes(command, args));
 report('generated code in step', isGeneratedCodeInStep());
+const loose = supplyChainProblems(fileURLToPath(new URL('../../', import.meta.url)));
+for (const problem of loose) console.log(problem);
+report('everything that is downloaded is pinned', loose.length === 0);
 process.exitCode = failed > 0 ? 1 : 0;

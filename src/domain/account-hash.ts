@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto';
-import type { Email } from './email.ts';
+import { type Email, mailboxOf } from './email.ts';
 import type { KeyRing } from './key-ring.ts';
 
 /** Stands for an email where the email itself must not be kept: in limits and in audit events. 128 bits, base64url. */
@@ -10,4 +10,9 @@ export function accountHash(email: Email, [key]: KeyRing): string {
 /** By each of the keys: what was kept under one that goes is found until it does. */
 export function accountHashes(email: Email, keys: KeyRing): string[] {
   return keys.map((key) => accountHash(email, [key]));
+}
+
+/** Stands for the mailbox of an email, whatever the tag. */
+export function mailboxHash(email: Email, keys: KeyRing): string {
+  return accountHash(mailboxOf(email), keys);
 }

@@ -32,6 +32,15 @@ export function parseEmail(text: string): Email {
   return email as Email;
 }
 
+/** Whose mailbox an address names: the address without its `+tag` (RFC 5233). Addresses stay distinct; limits on mail count this. */
+export function mailboxOf(email: Email): Email {
+  return email.replace(/\+[^@]*/, '') as Email;
+}
+
+export function domainOf(email: Email): string {
+  return email.slice(email.lastIndexOf('@') + 1);
+}
+
 /** UTS 46 processing by the platform's URL parser; the result is a host name of A-labels. */
 function toAsciiDomain(domain: string): string {
   const ascii = NOT_A_HOST.test(domain) ? '' : (URL.parse(`http://${domain}`)?.hostname ?? '');

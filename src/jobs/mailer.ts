@@ -1,4 +1,5 @@
 import { createTransport } from 'nodemailer';
+import type SMTPConnection from 'nodemailer/lib/smtp-connection';
 
 type Mail = {
   /** The same for each attempt at the same mail: `<id@domain>` lets a mailbox drop a repeated one. */
@@ -20,12 +21,17 @@ export type Mailer = {
 /** This mail cannot be delivered, however often it is tried. */
 export class UndeliverableMail extends Error {}
 
+/** `required`: over TLS with a verified server, and with the login of the URL if it has one. `opportunistic`: as offered. */
+export type MailSecurity = 'required' | 'opportunistic';
+
 const CONNECT_TIMEOUT_MS = 10_000;
 const SOCKET_TIMEOUT_MS = 20_000;
 const MAX_CONNECTIONS = 4;
 
-/** @param url `smtp://user:password@host:587` (STARTTLS where offered) or `smtps://...` */
-export function openMailer(url: string, from: string): Mailer {
+/** @param url `smtp://user:password@host:587` (STARTTLS) or `smtps://...` */
+export function openMailer(url: string, from: string, security: MailSecurity): Mailer {
+  const { username = '', password = '' } = URL.parse(url) ?? {};
+  const protection = { requireTLS: true, forceAuth: `${username}${password}` !== '', customAuth: { PLAIN: logIn } };
   const transport = createTransport({
     url,
     pool: true,
@@ -36,6 +42,7 @@ export function openMailer(url: string, from: string): Mailer {
     socketTimeout: SOCKET_TIMEOUT_MS,
     disableFileAccess: true,
     disableUrlAccess: true,
+    ...(security === 'required' && protection),
   });
   const domain = from.slice(from.lastIndexOf('@') + 1);
 
@@ -60,6 +67,19 @@ export function openMailer(url: string, from: string): Mailer {
     },
     close: () => transport.close(),
   };
+}
+
+/**
+ * AUTH PLAIN (RFC 4616), which nodemailer falls back to when the server offers no method at all. A server that takes no
+ * login must not get the password, and mail that is sent without one may be lost as spam.
+ */
+async function logIn({ auth, authMethods, sendCommand }: SMTPConnection.CustomAuthenticationContext): Promise<void> {
+  if (authMethods.length === 0) {
+    throw new Error('SMTP_URL has a user and a password, but the SMTP server offers no AUTH');
+  }
+  const { user, pass } = auth.credentials;
+  const response = await sendCommand(`AUTH PLAIN ${Buffer.from(`\0${user}\0${pass}`).toString('base64')}`);
+  if (response.status !== 235) throw new Error(`the SMTP server refuses the login of SMTP_URL: ${response.text}`);
 }
 
 /**

@@ -1,25 +1,21 @@
 // Counts attempts. In Redis while it answers; while it does not, in this process, by half the points, which is stricter
 // for one process and still closed. Keys hold no email and no secret.
-import { createHash } from 'node:crypto';
 import type { Redis } from 'ioredis';
-import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible';
-import type { Limit, LimitName } from './limits.ts';
+import { type Counter, processCounter, redisCounter } from './counters.ts';
+import { isBudget, type Limit, type LimitName } from './limits.ts';
+import { bucketsOf, type Taken, takeFrom } from './take-from.ts';
 
-type Count = {
-  allowed: boolean;
-  retryAfterMs: number;
-  /** Whether this is the first attempt over the limit in this window. */
-  isFirstRefusal: boolean;
-};
-
-export type Taken = Count & {
-  /** Takes the attempt back, where it was counted. One that cannot be taken back now runs out with its window. */
-  giveBack(): Promise<void>;
-};
+type Outcome = 'allowed' | 'refused' | 'exceeded';
 
 export type Limiter = {
-  /** Counts one attempt, atomically, and tells whether it may go on. Never throws for a missing Redis. */
-  take(name: LimitName, key: string): Promise<Taken>;
+  /**
+   * Counts one attempt, atomically in each bucket, and returns whether it may go on. Never throws for a missing Redis.
+   * @param key of a limit by network: the client's address, each network of which is counted
+   * @param tightenedForMs for how long yet a budget is exceeded, which leaves a quarter of the points; 0 leaves them all
+   */
+  take(name: LimitName, key: string, tightenedForMs?: number): Promise<Taken>;
+  /** For how many milliseconds yet a budget is exceeded; 0 when it is not. */
+  exceededForMs(name: LimitName, key: string): Promise<number>;
   /** Whether any attempt is counted now. */
   isCounted(name: LimitName, key: string): Promise<boolean>;
   /** Forgets all that was counted. Returns whether anything was. */
@@ -31,26 +27,18 @@ export type Limiter = {
   forgetPlaces(account: string): Promise<void>;
 };
 
-const PREFIX = 'latchkey:limit';
 const PLACE_PREFIX = 'latchkey:place';
 const PLACE_TTL_SECONDS = 30 * 24 * 3600;
 /** Of one account. */
 const MAX_PLACES = 100;
-/** Bounds the memory of the fallback; keys that share a bucket share a limit. */
-const FALLBACK_BUCKETS = 65_536;
 /** After a failure Redis is left alone for this long, so that a hanging one delays one call and not each. */
 const PAUSE_MS = 5_000;
-
-/** Not of a window that is over: that would be credit for the next one. */
-const GIVE_BACK = `if tonumber(redis.call('get', KEYS[1]) or 0) > 0 then return redis.call('decr', KEYS[1]) end`;
-
-type Pair = { shared: RateLimiterRedis; fallback: RateLimiterMemory };
 
 export type LimiterOptions = {
   /** Hears of calls that Redis did not answer. */
   onFallback: (error: unknown) => void;
-  /** Hears of each attempt; `process` is where it was counted while Redis is away. */
-  onTaken?: (name: LimitName, outcome: 'allowed' | 'refused', store: 'redis' | 'process') => void;
+  /** Receives each attempt; `process` is where it was counted while Redis does not answer. */
+  onTaken?: (name: LimitName, outcome: Outcome, store: Counter['store']) => void;
 };
 
 export function createLimiter(
@@ -58,13 +46,11 @@ export function createLimiter(
   limits: Record<LimitName, Limit>,
   { onFallback, onTaken }: LimiterOptions,
 ): Limiter {
-  const pairs = new Map<string, Pair>(
-    Object.entries(limits).map(([name, { points, windowSeconds }]) => {
-      const options = { keyPrefix: `${PREFIX}:${name}`, duration: windowSeconds };
-      const shared = new RateLimiterRedis({ ...options, points, storeClient: redis, rejectIfRedisNotReady: true });
-      const fallback = new RateLimiterMemory({ ...options, points: Math.max(1, Math.floor(points / 2)) });
-      return [name, { shared, fallback }];
-    }),
+  const counters = new Map(
+    Object.entries(limits).map(([name, limit]) => [
+      name,
+      { shared: redisCounter(redis, name, limit), own: processCounter(name, limit) },
+    ]),
   );
 
   let pauseUntil = 0;
@@ -80,42 +66,32 @@ export function createLimiter(
     }
   }
 
+  function viaCounter<T>(name: LimitName, use: (counter: Counter) => Promise<T>): Promise<T> {
+    const { shared, own } = counters.get(name) as { shared: Counter; own: Counter };
+    return viaRedis(
+      () => use(shared),
+      () => use(own),
+    );
+  }
+
   return {
-    async take(name, key) {
-      const { shared, fallback } = pairs.get(name) as Pair;
-      return viaRedis(
-        async () => {
-          const taken = await consume(shared, key);
-          onTaken?.(name, taken.allowed ? 'allowed' : 'refused', 'redis');
-          return {
-            ...taken,
-            giveBack: async () => void (await redis.eval(GIVE_BACK, 1, shared.getKey(key)).catch(() => {})),
-          };
-        },
-        async () => {
-          const taken = await consume(fallback, bucketOf(key));
-          onTaken?.(name, taken.allowed ? 'allowed' : 'refused', 'process');
-          return { ...taken, giveBack: async () => void (await fallback.reward(bucketOf(key))) };
-        },
-      );
-    },
+    take: (name, key, tightenedForMs = 0) =>
+      viaCounter(name, async (counter) => {
+        const taken = await takeFrom(counter, bucketsOf(name, key), tightenedForMs);
+        const refusal = isBudget(name) ? 'exceeded' : 'refused';
+        onTaken?.(name, taken.allowed ? 'allowed' : refusal, counter.store);
+        return taken;
+      }),
 
-    async isCounted(name, key) {
-      const { shared, fallback } = pairs.get(name) as Pair;
-      const count = await viaRedis(
-        () => shared.get(key),
-        () => fallback.get(bucketOf(key)),
-      );
-      return count !== null;
-    },
+    exceededForMs: (name, key) =>
+      viaCounter(name, async (counter) => {
+        const { count, msLeft } = await counter.read(key);
+        return count > counter.room(1) ? msLeft : 0;
+      }),
 
-    async clear(name, key) {
-      const { shared, fallback } = pairs.get(name) as Pair;
-      return viaRedis(
-        () => shared.delete(key),
-        () => fallback.delete(bucketOf(key)),
-      );
-    },
+    isCounted: (name, key) => viaCounter(name, async (counter) => (await counter.read(key)).count > 0),
+
+    clear: (name, key) => viaCounter(name, (counter) => counter.clear(key)),
 
     async rememberPlace(account, network) {
       const [key, now] = [`${PLACE_PREFIX}:${account}`, secondsNow()];
@@ -151,22 +127,6 @@ export function createLimiter(
   };
 }
 
-/** The library rejects with the count when the limit is passed, and with an error when its store fails. */
-async function consume(counter: RateLimiterRedis | RateLimiterMemory, key: string): Promise<Count> {
-  try {
-    await counter.consume(key);
-    return { allowed: true, retryAfterMs: 0, isFirstRefusal: false };
-  } catch (refusal) {
-    if (!(refusal instanceof RateLimiterRes)) throw refusal;
-    const isFirstRefusal = refusal.consumedPoints === counter.points + 1;
-    return { allowed: false, retryAfterMs: refusal.msBeforeNext, isFirstRefusal };
-  }
-}
-
 function secondsNow(): number {
   return Math.floor(Date.now() / 1000);
-}
-
-function bucketOf(key: string): string {
-  return String(createHash('sha256').update(key).digest().readUInt32BE() % FALLBACK_BUCKETS);
 }

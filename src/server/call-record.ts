@@ -49,7 +49,7 @@ export function chooseRequestId(suggested: unknown): string {
 }
 
 /** Where a call comes from, as far as its proxies are believed. */
-export function addressOf({ headers, socket }: NodeRequest, clientAddress: ClientAddress): string {
+function addressOf({ headers, socket }: NodeRequest, clientAddress: ClientAddress): string {
   return clientAddress(peerOf(socket).address, String(headers['x-forwarded-for'] ?? ''));
 }
 

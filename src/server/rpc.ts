@@ -32,7 +32,7 @@ import { createRpcBody, type RpcBody } from './rpc-body.ts';
 import { dropEndlessTimeout } from './timeouts.ts';
 
 /** What calls take slots of. */
-export type SlotDeps = {
+type SlotDeps = {
   concurrencyLimit: ConcurrencyLimit;
   /** Of requests whose body has not arrived. */
   waiting: FairSlots;

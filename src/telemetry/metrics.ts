@@ -84,8 +84,11 @@ export function createMetrics(meter: Meter) {
       if (reason !== '') refusals.add(1, { [ATTR_RPC_METHOD]: rpc, reason });
     },
 
-    /** @param store where it was counted: `process` while Redis is away */
-    limitTaken(limit: string, outcome: 'allowed' | 'refused', store: 'redis' | 'process'): void {
+    /**
+     * @param outcome `exceeded` for an attempt that goes on beyond a budget of the whole deployment
+     * @param store where it was counted: `process` while Redis does not answer
+     */
+    limitTaken(limit: string, outcome: 'allowed' | 'refused' | 'exceeded', store: 'redis' | 'process'): void {
       limits.add(1, { limit, outcome, store });
     },
 

@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { generateKeyPair, SignJWT } from 'jose';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { openRedis } from '../../src/redis.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { account, auth, type Caller, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
@@ -184,6 +185,16 @@ describe('a first sign-in', () => {
     acme.account = { ...acme.account, email: somebody().email };
     const second = await signIn();
     expect(second.body).toMatchObject({ newUser: false, user: { id: first.body.user.id, email } });
+  });
+
+  test('counts as a sign-up in the budgets, and each one as a sign-in', async () => {
+    const redis = openRedis(app.environment.REDIS_URL ?? '', {}, () => {});
+    onTestFinished(() => redis.disconnect());
+    const budgets = ['GLOBAL_SIGN_INS', 'GLOBAL_SIGN_UPS'].map((name) => `latchkey:limit:${name}:all`);
+    await redis.del(...budgets);
+    expect((await signIn()).body.newUser).toBe(true);
+    expect((await signIn()).body.newUser).toBe(false);
+    expect(await redis.mget(...budgets)).toEqual(['2', '1']);
   });
 
   test('needs an address that the provider has verified', async () => {

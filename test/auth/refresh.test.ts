@@ -1,9 +1,12 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { startApp } from '../../src/app.ts';
+import { readConfig } from '../../src/config.ts';
 import { REPLAY_GRACE_MS } from '../../src/domain/judge-refresh.ts';
+import { createLogger } from '../../src/log.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { auth, type Caller, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
-import { isGood, signedIn } from '../support/people.ts';
+import { isGood, registered, signedIn } from '../support/people.ts';
 
 let app: TestApp;
 let call: Caller;
@@ -104,6 +107,70 @@ describe('reuse', () => {
     await next(await next(person.refreshToken));
     await refresh(person.refreshToken);
     expect(await isGood(call, other.accessToken)).toBe(true);
+  });
+});
+
+describe('a user who refreshes too often', () => {
+  let limited: TestApp;
+  let caller: Caller;
+  beforeAll(async () => {
+    limited = await startTestApp({ LIMIT_REFRESH_USER: '4/3' });
+    caller = viaFetch(limited.url);
+  });
+  afterAll(() => limited.close());
+
+  test('is refused before the rotation: nothing is lost, and the same token works later', async () => {
+    const person = await registered(caller);
+    const [phone, laptop] = [await signedIn(caller, person), await signedIn(caller, person)];
+    const another = await signedIn(caller);
+    const counters = async () => {
+      const { rows } = await limited.owner.query('SELECT counter FROM sessions WHERE user_id = $1', [person.userId]);
+      return rows.map(({ counter }) => Number(counter)).toSorted();
+    };
+    const use = (refreshToken: string) => caller(auth.refresh, { refreshToken });
+    let token = phone.refreshToken;
+    for (let n = 0; n < 3; n += 1) token = (await use(token)).body.tokens.refreshToken;
+    const second = (await use(laptop.refreshToken)).body.tokens.refreshToken;
+    for (const refused of [token, second, token]) {
+      const outcome = await use(refused);
+      expect(outcome).toMatchObject({ code: 'resource_exhausted', reason: 'RATE_LIMITED' });
+      expect(outcome.retryAfterSeconds).toBeLessThanOrEqual(3);
+    }
+    expect((await use(another.refreshToken)).code).toBe('ok');
+    expect(await counters()).toEqual([2, 4]);
+    // Later than any lost answer is given again.
+    limited.advance(REPLAY_GRACE_MS + 1_000);
+    await new Promise((resolve) => setTimeout(resolve, 3_200));
+    for (const kept of [token, second]) expect((await use(kept)).code).toBe('ok');
+    expect(await counters()).toEqual([3, 5]);
+  });
+
+  test('has used up nothing by refreshes that fail', async () => {
+    const person = await signedIn(caller);
+    const stolen = await signedIn(caller, person);
+    await caller(auth.logout, { refreshToken: stolen.refreshToken });
+    for (let n = 0; n < 10; n += 1) {
+      expect((await caller(auth.refresh, { refreshToken: stolen.refreshToken })).reason).toBe('SESSION_ENDED');
+    }
+    expect((await caller(auth.refresh, { refreshToken: person.refreshToken })).code).toBe('ok');
+  });
+
+  test('is counted by a process that has not met the session before', async () => {
+    const person = await registered(caller);
+    const sessions = [];
+    for (let n = 0; n < 6; n += 1) sessions.push(await signedIn(caller, person));
+    const config = readConfig(limited.environment);
+    const other = await startApp(config, { api: true, worker: false }, createLogger('info', { write: () => {} }));
+    onTestFinished(() => other.close());
+    const elsewhere = viaFetch(`http://127.0.0.1:${other.port}`);
+    const first = sessions.slice(0, 4);
+    for (const { refreshToken } of first) {
+      expect((await elsewhere(auth.refresh, { refreshToken })).code).toBe('ok');
+    }
+    for (const { refreshToken } of first) {
+      expect((await elsewhere(auth.refresh, { refreshToken })).reason).toBe('RATE_LIMITED');
+    }
+    expect((await caller(auth.refresh, { refreshToken: sessions[4]?.refreshToken ?? '' })).reason).toBe('RATE_LIMITED');
   });
 });
 

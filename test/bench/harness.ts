@@ -33,7 +33,14 @@ export async function startBackends(): Promise<Backends> {
   const service = new URL(owner);
   service.username = 'bench_service';
   await prepareDatabase(owner.href, service.href);
-  const limits = ['LOGIN_ACCOUNT', 'LOGIN_PAIR', 'LOGIN_NETWORK', 'REGISTER_NETWORK', 'REFRESH_SESSION'];
+  const limits = [
+    'LOGIN_ACCOUNT',
+    'LOGIN_PAIR',
+    'LOGIN_NETWORK',
+    'REGISTER_NETWORK',
+    'REFRESH_SESSION',
+    'REFRESH_USER',
+  ];
   return {
     folder,
     ownerUrl: owner.href,

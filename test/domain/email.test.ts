@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { parseEmail } from '../../src/domain/email.ts';
+import { domainOf, mailboxOf, parseEmail } from '../../src/domain/email.ts';
 import { InvalidValue } from '../../src/domain/parse-fields.ts';
 
 test.each([
@@ -100,4 +100,16 @@ test('any text is taken or refused, and nothing else happens', () => {
     }),
     { numRuns: 3_000 },
   );
+});
+
+test.each([
+  ['ada@example.com', 'ada@example.com'],
+  ['ada+1@example.com', 'ada@example.com'],
+  ['Ada+a+b@Example.com', 'ada@example.com'],
+  ['ada+@example.com', 'ada@example.com'],
+  ['+a@example.com', '@example.com'],
+  ['a.d.a-1@example.com', 'a.d.a-1@example.com'],
+])('%s goes to the mailbox %s', (text, mailbox) => {
+  expect(mailboxOf(parseEmail(text))).toBe(mailbox);
+  expect(domainOf(parseEmail(text))).toBe('example.com');
 });

@@ -7,7 +7,11 @@ import { impatient, openRedis } from '../../src/redis.ts';
 import { createTestRedis } from '../support/databases.ts';
 import { eventually } from '../support/eventually.ts';
 
-const limits = { ...LIMITS, LOGIN_PAIR: { points: 6, windowSeconds: 2 } };
+const limits = {
+  ...LIMITS,
+  LOGIN_PAIR: { points: 6, windowSeconds: 2 },
+  GLOBAL_MAIL_DOMAIN: { points: 3, windowSeconds: 2 },
+};
 
 async function open(url: string): Promise<{ limiter: Limiter; redis: Redis; fallbacks: unknown[] }> {
   const redis = openRedis(url, impatient(500), () => {});
@@ -72,6 +76,35 @@ describe('with Redis', () => {
     expect((await takeMany(limiter, key, 20)).allowed).toBe(6);
   });
 
+  test('leaves a quarter of the points while a budget is exceeded, and counts no refusal of that kind', async () => {
+    const key = randomUUID();
+    const tightened = async () => (await limiter.take('LOGIN_PAIR', key, 1_000)).allowed;
+    expect([await tightened(), await tightened(), await tightened(), await tightened()]).toEqual([
+      true,
+      true,
+      false,
+      false,
+    ]);
+    expect((await limiter.take('LOGIN_PAIR', key, 100)).retryAfterMs).toBeLessThanOrEqual(100);
+    expect((await takeMany(limiter, key, 20)).allowed).toBe(4);
+  });
+
+  test('a budget is exceeded from the first attempt beyond it until its window is over, at every process', async () => {
+    const other = await open(urlOf(redis));
+    await eventually(() => other.redis.status === 'ready');
+    const key = randomUUID();
+    for (let n = 0; n < 3; n += 1) await limiter.take('GLOBAL_MAIL_DOMAIN', key);
+    expect(await other.limiter.exceededForMs('GLOBAL_MAIL_DOMAIN', key)).toBe(0);
+    expect(await limiter.take('GLOBAL_MAIL_DOMAIN', key)).toMatchObject({ allowed: false, isFirstRefusal: true });
+    expect(await limiter.take('GLOBAL_MAIL_DOMAIN', key)).toMatchObject({ allowed: false, isFirstRefusal: false });
+    const left = await other.limiter.exceededForMs('GLOBAL_MAIL_DOMAIN', key);
+    expect(left).toBeGreaterThan(0);
+    expect(left).toBeLessThanOrEqual(2_000);
+    expect(await eventually(async () => (await other.limiter.exceededForMs('GLOBAL_MAIL_DOMAIN', key)) === 0)).toBe(
+      true,
+    );
+  });
+
   test('remembers where an account signed in from', async () => {
     const account = randomUUID();
     expect(await limiter.knowsPlace(account, '192.0.2.1')).toBe(false);
@@ -99,6 +132,27 @@ describe('without Redis', () => {
     expect(allowed).toBe(3);
     await Promise.all(taken.slice(0, 3).map((one) => one.giveBack()));
     expect((await takeMany(limiter, key, 5)).allowed).toBe(1);
+  });
+
+  test('a finished window gets nothing back', async () => {
+    const { limiter } = await open('redis://127.0.0.1:1');
+    const key = randomUUID();
+    const { taken } = await takeMany(limiter, key, 3);
+    await limiter.clear('LOGIN_PAIR', key);
+    await Promise.all(taken.map((one) => one.giveBack()));
+    expect((await takeMany(limiter, key, 20)).allowed).toBe(3);
+  });
+
+  test('the networks of an address and budgets are counted too', async () => {
+    const { limiter } = await open('redis://127.0.0.1:1');
+    const from = async (n: number) => (await limiter.take('VERIFY_EMAIL_NETWORK', `2001:db8:${n}::1`)).allowed;
+    expect(
+      await Promise.all(Array.from({ length: 100 }, () => from(1))).then((all) => all.filter(Boolean)),
+    ).toHaveLength(15);
+    expect(await from(2)).toBe(true);
+    for (let n = 0; n < 2; n += 1) await limiter.take('GLOBAL_MAIL_DOMAIN', 'example.com');
+    expect(await limiter.exceededForMs('GLOBAL_MAIL_DOMAIN', 'example.com')).toBeGreaterThan(0);
+    expect(await limiter.exceededForMs('GLOBAL_MAIL_DOMAIN', 'example.org')).toBe(0);
   });
 });
 

@@ -1,4 +1,5 @@
 // Each limit of the table is in force where it should be: so many attempts, and not one more.
+import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LIMITS } from '../../src/limits/limits.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
@@ -36,6 +37,11 @@ const CASES: Record<string, (call: Caller, app: TestApp) => Promise<(n: number) 
     const { refreshToken } = await signedIn(call);
     return () => call(auth.refresh, { refreshToken });
   },
+  REFRESH_USER: async (call) => {
+    const person = await registered(call);
+    const sessions = [await signedIn(call, person), await signedIn(call, person)];
+    return (n) => call(auth.refresh, { refreshToken: sessions[n % 2]?.refreshToken ?? '' });
+  },
   REQUEST_RESET_ACCOUNT: async (call) => {
     const { email } = somebody();
     return () => call(auth.requestReset, { email });
@@ -60,6 +66,12 @@ const CASES: Record<string, (call: Caller, app: TestApp) => Promise<(n: number) 
     const mail = await eventually(() => app.mailbox.mails.find(({ to }) => to === email));
     return () => call(auth.verifyEmail, { verificationToken: mail.link?.split('#token=')[1] ?? '' });
   },
+  MAIL_DOMAIN: async (call) => () => call(auth.requestReset, { email: somebody().email }),
+  NOTICE_ACCOUNT: async (call) => {
+    const { accessToken } = await signedIn(call);
+    const change = { currentPassword: 'wrong one', newPassword: 'a new pass phrase' };
+    return () => call(account.changePassword, change, { bearer: accessToken });
+  },
   START_OAUTH_NETWORK: async (call) => () => call(auth.startOAuth, { provider: 'github', redirectUri: REDIRECT }),
   FINISH_OAUTH_NETWORK: async (call) => (n) =>
     call(auth.finishOAuth, { state: `lks_${n}`, code: 'x', binding: 'x', redirectUri: REDIRECT }),
@@ -79,11 +91,20 @@ const CASES: Record<string, (call: Caller, app: TestApp) => Promise<(n: number) 
     const change = { currentPassword: 'wrong one', newPassword: 'a new pass phrase' };
     return () => call(account.changePassword, change, { bearer: accessToken });
   },
+  ACCOUNT_CHANGE_USER: async (call) => {
+    const { accessToken } = await signedIn(call);
+    return (n) => call(account.updateMe, { fullName: `Grace ${n}` }, { bearer: accessToken });
+  },
+  REVOCATION_SESSION: async (call) => {
+    const { accessToken } = await signedIn(call);
+    return () => call(account.revokeSession, { sessionId: randomUUID() }, { bearer: accessToken });
+  },
 };
 
 test('no limit of the table is forgotten here', () => {
+  const budgets = Object.keys(LIMITS).filter((name) => name.startsWith('GLOBAL_')); // they refuse no call; budgets.test.ts
   const others = ['DENIED_AUDIT']; // refuses no call; test/auth/check-role.test.ts
-  expect([...Object.keys(CASES), ...others].toSorted()).toEqual(Object.keys(LIMITS).toSorted());
+  expect([...Object.keys(CASES), ...budgets, ...others].toSorted()).toEqual(Object.keys(LIMITS).toSorted());
 });
 
 describe.each(Object.keys(CASES))('%s', (name) => {

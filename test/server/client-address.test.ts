@@ -64,7 +64,7 @@ async function opened(
 describe('limits by network', () => {
   test('count clients and not their proxy', async () => {
     const call = viaFetch(behindProxy.url);
-    expect(await opened(call, 12, (n) => ({ 'x-forwarded-for': `203.0.113.${n}` }))).toBe(12);
+    expect(await opened(call, 12, (n) => ({ 'x-forwarded-for': `203.0.${n}.113` }))).toBe(12);
     expect(await opened(call, 8, (n) => ({ 'x-forwarded-for': `1.2.3.${n}, 198.51.100.7` }))).toBe(5);
   });
 

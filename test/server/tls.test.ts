@@ -108,6 +108,16 @@ describe('the handshake', () => {
     ).rejects.toThrow();
   });
 
+  test('only with authenticated encryption and forward secrecy', async () => {
+    const offer = (ciphers: string) => shake({ maxVersion: 'TLSv1.2', ciphers });
+    for (const suite of ['ECDHE-ECDSA-AES128-GCM-SHA256', 'ECDHE-ECDSA-CHACHA20-POLY1305']) {
+      expect((await offer(suite)).getCipher().name).toBe(suite);
+    }
+    for (const suite of ['ECDHE-ECDSA-AES128-SHA', 'ECDHE-ECDSA-AES256-SHA384', 'AES128-GCM-SHA256']) {
+      await expect(offer(suite), suite).rejects.toThrow();
+    }
+  });
+
   test('cleartext is cut off, and harms nobody', async () => {
     for (const bytes of [
       'GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n',

@@ -23,6 +23,8 @@ export type Cost = { name: string; ms: number };
 /** How many calls are measured together, at the first look and for those that looked worst. */
 const [FEW, MANY] = [3, 12];
 const LOOKED_AT_AGAIN = 3;
+/** On one connection: a client that resets more of them in a while is cut off. */
+const MAX_STREAMS = 120;
 
 /** A message in every form that a protocol has for it. */
 function callsOf(method: DescMethod, { bytes, isJson }: Costly): Call[] {
@@ -37,8 +39,17 @@ function callsOf(method: DescMethod, { bytes, isJson }: Costly): Call[] {
 
 /** The worst of all costly messages and protocols, and beside it a call with an empty message. */
 export async function worstOf(pid: number, url: string, method: DescMethod): Promise<{ worst: Cost; plain: Cost }> {
-  const session = http2.connect(url);
-  const cost = (call: Call, calls: number) => costOf(pid, calls, () => callOnce(session, method, call));
+  let session = http2.connect(url);
+  let streams = 0;
+  const cost = async (call: Call, calls: number) => {
+    streams += calls;
+    if (streams > MAX_STREAMS) {
+      session.close();
+      [session, streams] = [http2.connect(url), calls];
+      await callOnce(session, method, call);
+    }
+    return costOf(pid, calls, () => callOnce(session, method, call));
+  };
   const looks: (Cost & { call: Call })[] = [];
   for (const message of costlyMessages(method.input)) {
     for (const call of callsOf(method, message)) {

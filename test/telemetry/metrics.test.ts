@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
@@ -14,7 +15,12 @@ let app: TestApp;
 let call: Caller;
 
 beforeAll(async () => {
-  app = await startTestApp({ METRICS_PORT: '0', LIMIT_LOGIN_ACCOUNT: '2/900', REVOCATION_POLL_MS: '200' });
+  app = await startTestApp({
+    METRICS_PORT: '0',
+    LIMIT_LOGIN_ACCOUNT: '2/900',
+    LIMIT_GLOBAL_MAIL_DOMAIN: '2/900',
+    REVOCATION_POLL_MS: '200',
+  });
   call = viaFetch(app.url);
 });
 afterAll(() => app.close());
@@ -101,6 +107,16 @@ test('the outbox shows what was sent, what waits and what was given up', async (
   await app.owner.query('DELETE FROM outbox');
 });
 
+test('an exceeded budget shows from the first attempt beyond it', async () => {
+  const budget = { limit: 'GLOBAL_MAIL_DOMAIN', store: 'redis' };
+  const ask = () => call(auth.requestReset, { email: `${randomUUID()}@metrics.example` });
+  for (let n = 0; n < 2; n += 1) await ask();
+  expect(await look('latchkey_limit_decisions_total', { ...budget, outcome: 'exceeded' })).toBe(undefined);
+  expect((await ask()).code).toBe('ok');
+  expect(await look('latchkey_limit_decisions_total', { ...budget, outcome: 'exceeded' })).toBe(1);
+  await eventually(async () => (await app.owner.query('SELECT FROM outbox')).rowCount === 0);
+});
+
 test('the process tells of itself', async () => {
   const samples = await scrape(app.metricsPort);
   expect(sumOf(samples, 'latchkey_revocation_view_age')).toBeLessThan(1);
@@ -168,6 +184,7 @@ test('without Redis the attempts are counted by the process, and the page says s
   const [port, metricsPort] = [await find('port'), await find('metrics_port')];
   await viaFetch(`http://127.0.0.1:${port}`)(auth.register, somebody());
   const decisions = await scrape(Number(metricsPort));
-  expect(sumOf(decisions, 'latchkey_limit_decisions_total', { store: 'process' })).toBe(1);
+  const byNetwork = { limit: 'REGISTER_NETWORK', store: 'process' };
+  expect(sumOf(decisions, 'latchkey_limit_decisions_total', byNetwork)).toBe(1);
   expect(sumOf(decisions, 'latchkey_limit_decisions_total', { store: 'redis' })).toBe(undefined);
 });

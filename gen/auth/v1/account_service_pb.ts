@@ -696,8 +696,9 @@ export const AccountService: GenService<{
     output: typeof ChangePasswordResponseSchema;
   },
   /**
-   * Changes what the owner may say of themselves.
-   * Errors: INVALID_ARGUMENT.
+   * Changes what the owner may say of themselves. A name that the account has
+   * already changes nothing.
+   * Errors: INVALID_ARGUMENT, RATE_LIMITED.
    *
    * @generated from rpc auth.v1.AccountService.UpdateMe
    */

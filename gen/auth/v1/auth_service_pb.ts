@@ -784,7 +784,8 @@ export const AuthService: GenService<{
    * the current one gets the same successor again, for 30 seconds in any case,
    * and with the same request_id for as long as that successor is unused. Any
    * older token is taken as stolen and ends the session, and so is the token from
-   * before a Reauthenticate or ChangePassword.
+   * before a Reauthenticate or ChangePassword. RATE_LIMITED leaves the token as it is:
+   * the same one works later.
    * Errors: INVALID_ARGUMENT (request_id, audiences), REFRESH_TOKEN_INVALID,
    * REFRESH_TOKEN_REUSED, SESSION_EXPIRED, SESSION_ENDED, AUDIENCES_REMOVED,
    * RATE_LIMITED.

@@ -1,0 +1,30 @@
+import { mailboxHash } from '../domain/account-hash.ts';
+import type { Call } from '../domain/call.ts';
+import { domainOf, type Email } from '../domain/email.ts';
+import { networksOf } from '../domain/networks.ts';
+import type { PurposeKeys } from '../keys/purpose-keys.ts';
+import type { LimitName } from '../limits/limits.ts';
+import type { Attempt, Budget } from './throttle.ts';
+
+export type MailboxLimit = Extract<LimitName, 'REGISTER_ACCOUNT' | `REQUEST_${string}_ACCOUNT`>;
+
+/** The budget of every mail that a call causes. */
+export const MAILS: Budget = { limit: 'GLOBAL_MAILS' };
+
+/** The attempts that a mail counts as when the caller has chosen its address. */
+export function mailAttempts(
+  limit: MailboxLimit,
+  email: Email,
+  { accountHash: keys }: Pick<PurposeKeys, 'accountHash'>,
+  { origin }: Call,
+): Attempt[] {
+  const domain = domainOf(email);
+  return [
+    { limit, key: mailboxHash(email, keys) },
+    {
+      limit: 'MAIL_DOMAIN',
+      key: `${domain}:${networksOf(origin.address).at(-1)}`,
+      within: [MAILS, { limit: 'GLOBAL_MAIL_DOMAIN', key: domain }],
+    },
+  ];
+}

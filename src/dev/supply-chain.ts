@@ -1,0 +1,58 @@
+// What of the supply chain can be checked from this folder alone: that everything which is downloaded is pinned by its content.
+import { readFileSync } from 'node:fs';
+import { isInRange } from '../supported-node.mjs';
+
+type Lock = { packages: Record<string, { version?: string; resolved?: string; integrity?: string }> };
+
+const REGISTRY = 'https://registry.npmjs.org/';
+const INTEGRITY = /^sha512-[A-Za-z0-9+/]{86}==$/;
+const DIGEST = /@sha256:[0-9a-f]{64}$/;
+/** Where a Dockerfile or a compose file names an image. */
+const REFERENCE = /^\s*(?:FROM(?:\s+--\S+)*|COPY\s+--from=|image:)\s*(\S+)(?:\s+AS\s+(\S+))?/i;
+
+/** One line for each thing that is not pinned. @param root the folder of package.json, with a slash at its end */
+export function supplyChainProblems(root: string): string[] {
+  const read = (file: string) => readFileSync(`${root}${file}`, 'utf8');
+  const { engines } = JSON.parse(read('package.json')) as { engines: { node: string } };
+  const nodeLock = JSON.parse(read('src/dev/node/package-lock.json')) as Lock;
+  return [
+    ...lockProblems(JSON.parse(read('package-lock.json'))).map((problem) => `package-lock.json: ${problem}`),
+    ...lockProblems(nodeLock).map((problem) => `src/dev/node/package-lock.json: ${problem}`),
+    ...nodeProblems(read('.node-version').trim(), engines.node, nodeLock),
+    ...imageProblems(read('Dockerfile')).map((problem) => `Dockerfile: ${problem}`),
+    ...imageProblems(read('docker-compose.yml'), ['latchkey']).map((problem) => `docker-compose.yml: ${problem}`),
+  ];
+}
+
+/** A lock without `resolved` takes the package from the configured registry; its integrity holds either way. */
+export function lockProblems({ packages }: Lock): string[] {
+  return Object.entries(packages)
+    .filter(([path]) => path !== '')
+    .flatMap(([path, { integrity = '', resolved = REGISTRY }]) => [
+      ...(INTEGRITY.test(integrity) ? [] : [`${path} has no sha512 integrity`]),
+      ...(resolved.startsWith(REGISTRY) ? [] : [`${path} does not come from ${REGISTRY}`]),
+    ]);
+}
+
+/** The release of .node-version must be supported, and the one whose packages are pinned. */
+export function nodeProblems(version: string, range: string, { packages }: Lock): string[] {
+  const pinned = Object.entries(packages).filter(([path]) => path !== '');
+  const others = pinned.filter(([, entry]) => entry.version !== version).map(([path]) => path);
+  return [
+    ...(isInRange(version, range) ? [] : [`.node-version: ${version} is not in the range of package.json, ${range}`]),
+    ...others.map((path) => `src/dev/node/package-lock.json: ${path} is not ${version}: npm run pin-node`),
+  ];
+}
+
+/** @param ours images that are built here */
+export function imageProblems(text: string, ours: string[] = []): string[] {
+  const local = new Set(ours);
+  const problems: string[] = [];
+  for (const line of text.split('\n')) {
+    const [, image, stage] = REFERENCE.exec(line) ?? [];
+    if (!image) continue;
+    if (!local.has(image) && !DIGEST.test(image)) problems.push(`${image} has no digest`);
+    if (stage) local.add(stage);
+  }
+  return problems;
+}

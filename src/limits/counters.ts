@@ -1,0 +1,66 @@
+// Counts in windows that start with the first attempt: in Redis for every process, or in this one. Neither decides anything.
+import { createHash } from 'node:crypto';
+import type { Redis } from 'ioredis';
+import { RateLimiterMemory, RateLimiterRedis, type RateLimiterRes } from 'rate-limiter-flexible';
+import type { Limit } from './limits.ts';
+
+type Counted = { count: number; msLeft: number };
+
+export type Counter = {
+  store: 'redis' | 'process';
+  /** How many attempts a window has room for: its points times the factor, rounded up; at least one. */
+  room(factor: number): number;
+  /** Adds one, atomically. */
+  add(key: string): Promise<Counted>;
+  read(key: string): Promise<Counted>;
+  takeBack(key: string): Promise<void>;
+  /** Returns whether anything was counted. */
+  clear(key: string): Promise<boolean>;
+};
+
+const PREFIX = 'latchkey:limit';
+/** Bounds the memory of the fallback; keys that share a bucket share a limit. */
+const FALLBACK_BUCKETS = 65_536;
+/** The library only counts: the limiter compares, because the room of one key can change within a window. */
+const points = Number.MAX_SAFE_INTEGER;
+const NOTHING: Counted = { count: 0, msLeft: 0 };
+
+/** An attempt of a finished window would be credit for the next one. */
+const TAKE_BACK = `if tonumber(redis.call('get', KEYS[1]) or 0) > 0 then return redis.call('decr', KEYS[1]) end`;
+
+export function redisCounter(redis: Redis, name: string, limit: Limit): Counter {
+  const options = { keyPrefix: `${PREFIX}:${name}`, duration: limit.windowSeconds, points };
+  const counter = new RateLimiterRedis({ ...options, storeClient: redis, rejectIfRedisNotReady: true });
+  return {
+    store: 'redis',
+    room: (factor) => Math.ceil(limit.points * factor),
+    add: async (key) => toCounted(await counter.consume(key)),
+    read: async (key) => toCounted(await counter.get(key)),
+    takeBack: async (key) => void (await redis.eval(TAKE_BACK, 1, counter.getKey(key)).catch(() => {})),
+    clear: (key) => counter.delete(key),
+  };
+}
+
+/** Has room for half as many, because other processes count for themselves. */
+export function processCounter(name: string, limit: Limit): Counter {
+  const counter = new RateLimiterMemory({ keyPrefix: `${PREFIX}:${name}`, duration: limit.windowSeconds, points });
+  const read = async (key: string) => toCounted(await counter.get(bucketOf(key)));
+  return {
+    store: 'process',
+    room: (factor) => Math.max(1, Math.floor(Math.ceil(limit.points * factor) / 2)),
+    add: async (key) => toCounted(await counter.consume(bucketOf(key))),
+    read,
+    takeBack: async (key) => {
+      if ((await read(key)).count > 0) await counter.reward(bucketOf(key));
+    },
+    clear: (key) => counter.delete(bucketOf(key)),
+  };
+}
+
+function toCounted(result: RateLimiterRes | null): Counted {
+  return result ? { count: result.consumedPoints, msLeft: result.msBeforeNext } : NOTHING;
+}
+
+function bucketOf(key: string): string {
+  return String(createHash('sha256').update(key).digest().readUInt32BE() % FALLBACK_BUCKETS);
+}

@@ -1,0 +1,23 @@
+/** Remembers whose a session is, so that REFRESH_USER can refuse a refresh before anything is written. */
+export type SessionUsers = {
+  remember(sessionId: string, userId: string): void;
+  /** Null when this process has issued no tokens of the session lately. */
+  userOf(sessionId: string): string | null;
+};
+
+/** About 10 MB. */
+const MAX_SESSIONS = 50_000;
+
+export function createSessionUsers(maxSessions = MAX_SESSIONS): SessionUsers {
+  /** The one that was used last comes last. */
+  const users = new Map<string, string>();
+  return {
+    remember(sessionId, userId) {
+      users.delete(sessionId);
+      users.set(sessionId, userId);
+      const [oldest] = users.size > maxSessions ? users.keys() : [];
+      if (oldest !== undefined) users.delete(oldest);
+    },
+    userOf: (sessionId) => users.get(sessionId) ?? null,
+  };
+}

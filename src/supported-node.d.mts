@@ -1,0 +1,2 @@
+export function supportedRange(): string;
+export function isInRange(version: string, range: string): boolean;

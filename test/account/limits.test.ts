@@ -1,0 +1,105 @@
+// Every RPC that changes an account is limited, whatever comes of the call.
+import { randomUUID } from 'node:crypto';
+import type { JsonValue } from '@bufbuild/protobuf';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startTestApp, type TestApp } from '../support/app.ts';
+import { account, type Caller, viaFetch } from '../support/clients.ts';
+import { eventually } from '../support/eventually.ts';
+import { type SignedIn, signedIn, somebody } from '../support/people.ts';
+
+const READ_ONLY = ['GetMe', 'ListSessions', 'ListIdentities'];
+const REDIRECT = 'https://product.example/callback';
+
+/** A call of each other method that is valid in its form. The owner does not prove presence, so the account stays. */
+const CALLS: Record<string, (n: number) => JsonValue> = {
+  ChangePassword: (n) => ({ currentPassword: `wrong ${n}`, newPassword: 'a new pass phrase' }),
+  UpdateMe: (n) => ({ fullName: `Grace ${n}` }),
+  RevokeSession: () => ({ sessionId: randomUUID() }),
+  RevokeOtherSessions: () => ({}),
+  ChangeEmail: () => ({ newEmail: somebody().email }),
+  StartLinkIdentity: () => ({ provider: 'github', redirectUri: REDIRECT }),
+  FinishLinkIdentity: (n) => ({ state: `lks_${n}`, code: 'x', binding: 'x', redirectUri: REDIRECT }),
+  UnlinkIdentity: () => ({ identityId: randomUUID() }),
+  DeleteMe: () => ({}),
+};
+
+let app: TestApp;
+let call: Caller;
+beforeAll(async () => {
+  app = await startTestApp({
+    OAUTH_PROVIDERS: 'github',
+    OAUTH_GITHUB_REDIRECT_URIS: REDIRECT,
+    OAUTH_GITHUB_CLIENT_ID: 'x',
+    OAUTH_GITHUB_CLIENT_SECRET: 'x',
+    RECENT_SIGN_IN_SECONDS: '30',
+    LIMIT_CHANGE_PASSWORD_USER: '4/900',
+    LIMIT_ACCOUNT_CHANGE_USER: '4/900',
+    LIMIT_REVOCATION_SESSION: '4/900',
+    // These count by network, and are not what this test is about.
+    LIMIT_START_OAUTH_NETWORK: '1000/60',
+    LIMIT_FINISH_OAUTH_NETWORK: '1000/60',
+  });
+  call = viaFetch(app.url);
+});
+afterAll(() => app.close());
+
+const methods = Object.values(account).filter(({ name }) => !READ_ONLY.includes(name));
+
+/** Somebody whose sign-in is not recent any more. */
+async function signedInBefore(): Promise<SignedIn> {
+  const person = await signedIn(call);
+  app.advance(31_000);
+  return person;
+}
+
+test.each(methods)('$name is limited for one user, and for nobody else', async (method) => {
+  const input = CALLS[method.name];
+  if (!input) throw new Error(`${method.name} is new: give it a limit, and a call here; or name it as one that reads`);
+  const [person, other] = [await signedInBefore(), await signedInBefore()];
+  const reasons: (string | undefined)[] = [];
+  for (let n = 0; n < 6; n += 1) reasons.push((await call(method, input(n), { bearer: person.accessToken })).reason);
+  expect(reasons.slice(0, 4)).not.toContain('RATE_LIMITED');
+  expect(reasons.slice(4)).toEqual(['RATE_LIMITED', 'RATE_LIMITED']);
+  expect((await call(method, input(6), { bearer: other.accessToken })).reason).not.toBe('RATE_LIMITED');
+});
+
+test.each(READ_ONLY)('%s is not limited and writes nothing', async (name) => {
+  const method = Object.values(account).find((one) => one.name === name);
+  if (!method) throw new Error(`there is no ${name}`);
+  const { accessToken } = await signedIn(call);
+  const events = async () => (await app.owner.query('SELECT count(*)::int AS n FROM audit_events')).rows[0].n;
+  await eventually(async () => (await app.owner.query('SELECT FROM outbox')).rowCount === 0);
+  const before = await events();
+  for (let n = 0; n < 10; n += 1) expect((await call(method, {}, { bearer: accessToken })).code).toBe('ok');
+  expect((await app.owner.query('SELECT FROM outbox')).rowCount).toBe(0);
+  expect(await events()).toBe(before);
+});
+
+test('who has used up the changes of an account cannot keep its owner from ending sessions', async () => {
+  const owner = await signedIn(call);
+  const thief = await signedIn(call, owner);
+  for (let n = 0; n < 6; n += 1) {
+    await call(account.updateMe, { fullName: `Thief ${n}` }, { bearer: thief.accessToken });
+    await call(account.revokeSession, { sessionId: randomUUID() }, { bearer: thief.accessToken });
+  }
+  const ended = await call(account.revokeOtherSessions, {}, { bearer: owner.accessToken });
+  expect(ended.body).toEqual({ revoked: 1 });
+});
+
+test('a name that does not change is written nowhere', async () => {
+  const { accessToken, userId } = await signedIn(call);
+  const update = (fullName: string) => call(account.updateMe, { fullName }, { bearer: accessToken });
+  expect((await update('Ada Lovelace')).body.user.fullName).toBe('Ada Lovelace');
+  const version = async () => (await app.owner.query('SELECT xmin FROM users WHERE id = $1', [userId])).rows[0].xmin;
+  const before = await version();
+  for (const same of ['Ada Lovelace', ' Ada Lovelace ', 'Ada Lovelace']) {
+    const { body } = await update(same);
+    expect(body.user).toMatchObject({ id: userId, fullName: 'Ada Lovelace' });
+  }
+  expect(await version()).toBe(before);
+  await eventually(async () => (await app.owner.query('SELECT FROM outbox')).rowCount === 0);
+  const { rows } = await app.owner.query("SELECT 1 FROM audit_events WHERE type = 'profile_changed' AND user_id = $1", [
+    userId,
+  ]);
+  expect(rows).toHaveLength(1);
+});

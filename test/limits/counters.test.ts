@@ -1,0 +1,13 @@
+import { expect, test } from 'vitest';
+import { processCounter } from '../../src/limits/counters.ts';
+
+test('however many keys there are, a process counts them in so many buckets', async () => {
+  const counter = processCounter('REFRESH_NETWORK', { points: 100, windowSeconds: 900 });
+  for (let n = 0; n < 300_000; n += 1) await counter.add(`key ${n}`);
+  // A key that was never counted finds the count of those that share its bucket, of which there are 65,536.
+  const fresh = await Promise.all(Array.from({ length: 200 }, (_, n) => counter.read(`fresh key ${n}`)));
+  expect(fresh.filter(({ count }) => count > 0).length).toBeGreaterThan(180);
+  const mean = fresh.reduce((sum, { count }) => sum + count, 0) / fresh.length;
+  expect(mean).toBeGreaterThan(3.5);
+  expect(mean).toBeLessThan(6);
+}, 60_000);
