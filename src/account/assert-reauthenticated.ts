@@ -1,3 +1,4 @@
+import type { Attempt } from '../auth/throttle.ts';
 import type { Deps } from '../deps.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
@@ -11,6 +12,7 @@ export type ReauthenticationDeps = CheckPasswordDeps & Pick<Deps, 'reauthenticat
 /**
  * Stands before every change that a thief of an access token must not be able to make.
  * @param currentPassword empty when the session was re-authenticated before
+ * @param attempts that the password counts as, where not as one of the user's
  * @throws AuthError REAUTHENTICATION_REQUIRED, PASSWORD_WRONG, or TOKEN_REVOKED for a session that has ended
  */
 export async function assertReauthenticated(
@@ -18,12 +20,13 @@ export async function assertReauthenticated(
   principal: UserPrincipal,
   currentPassword: string,
   call: Call,
+  attempts?: Attempt[],
 ): Promise<Credentials> {
   const { userId, sessionId, issuedAt } = principal;
   const found = await deps.store.users.credentialsById(userId, call.signal);
   if (!found) throw new AuthError('TOKEN_REVOKED');
   if (currentPassword !== '') {
-    const given = { passwordHash: found.passwordHash, currentPassword };
+    const given = { passwordHash: found.passwordHash, currentPassword, ...(attempts && { attempts }) };
     const permit = await checkCurrentPassword(deps, principal, given, call);
     await permit.giveBack();
     return found;

@@ -16,7 +16,10 @@ export async function revokeOtherSessions(
 ): Promise<number> {
   const { userId, sessionId: allBut } = principal;
   await throttle(deps, [{ limit: 'REVOCATION_SESSION', key: allBut }], { userId, sessionId: allBut }, call);
-  const { passwordEpoch } = await assertReauthenticated(deps, principal, currentPassword, call);
+  const { passwordEpoch } = await assertReauthenticated(deps, principal, currentPassword, call, [
+    // A thief in another session must not use up what the owner needs to end it.
+    { limit: 'CHANGE_PASSWORD_USER', key: allBut },
+  ]);
   const present = { userId, sessionId: allBut, passwordEpoch };
   const ended = await deps.store.sessions.endOfUser(present, { allBut }, deps.now(), (ids) =>
     ids.map((sessionId) => audit({ type: 'session_revoked', userId, sessionId, origin: call.origin })),

@@ -27,7 +27,10 @@ export async function revokeSession(
   if (only === sessionId) {
     if (!(await store.sessions.end(only, now(), [revoked]))) throw new AuthError('SESSION_NOT_FOUND');
   } else {
-    const { passwordEpoch } = await assertReauthenticated(deps, principal, currentPassword, call);
+    const { passwordEpoch } = await assertReauthenticated(deps, principal, currentPassword, call, [
+      // A thief in another session must not use up what the owner needs to end it.
+      { limit: 'CHANGE_PASSWORD_USER', key: sessionId },
+    ]);
     const present = { userId, sessionId, passwordEpoch };
     const ended = await store.sessions.endOfUser(present, { only }, now(), (ids) => (ids.length > 0 ? [revoked] : []));
     if (ended === null) throw new AuthError('TOKEN_REVOKED');

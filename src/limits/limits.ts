@@ -74,7 +74,7 @@ export const LIMITS = {
   FINISH_OAUTH_NETWORK: { points: 30, windowSeconds: 900 },
   /** `<user id>`: changes of the email address, each of which sends a mail. */
   CHANGE_EMAIL_USER: { points: 5, windowSeconds: 3600 },
-  /** `<user id>`: changes of the password, each of which sends a mail, and attempts at one. */
+  /** `<user id>`: changes of the password, and attempts at it; `<session id>` to end other sessions, which a thief in one of them must not prevent. */
   CHANGE_PASSWORD_USER: { points: 5, windowSeconds: 900 },
   /** `<user id>`: calls of AccountService that change something, other than ChangePassword and the revocation of sessions. */
   ACCOUNT_CHANGE_USER: { points: 60, windowSeconds: 900 },
