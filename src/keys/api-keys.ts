@@ -25,8 +25,8 @@ export function createApiKeys(
 ): ApiKeys {
   // By hash; in the order of their last look-up, because a Map keeps the order of insertion.
   const remembered = new Map<string, { holder: KeyHolder; until: number }>();
-  /** Look-ups under way that `open` shares. */
-  const opening = new Map<string, Promise<KeyHolder | null>>();
+  /** Look-ups of remembered keys, which the calls of `open` share. */
+  const refreshing = new Map<string, ReturnType<typeof read>>();
   const lookUpUnknown = createUnknownKeys(read, clock);
 
   async function read(hashes: Buffer[]): Promise<Map<string, KeyHolder>> {
@@ -51,11 +51,18 @@ export function createApiKeys(
   }
 
   /** A key that was valid a moment ago costs a statement of its own: strangers have none. */
-  async function lookUp(hash: Buffer, { origin, signal }: Call): Promise<KeyHolder | null> {
+  async function lookUp(hash: Buffer, { origin, signal }: Call, isFresh: boolean): Promise<KeyHolder | null> {
     signal.throwIfAborted();
     const name = nameOf(hash);
-    if (!remembered.has(name)) return lookUpUnknown(hash, widestNetworkOf(origin.address));
-    return (await read([hash])).get(name) ?? null;
+    if (!remembered.has(name)) return lookUpUnknown(hash, widestNetworkOf(origin.address), isFresh);
+    const found = isFresh ? read([hash]) : (refreshing.get(name) ?? refresh(hash, name));
+    return (await found).get(name) ?? null;
+  }
+
+  function refresh(hash: Buffer, name: string): ReturnType<typeof read> {
+    const found = read([hash]).finally(() => refreshing.delete(name));
+    refreshing.set(name, found);
+    return found;
   }
 
   return {
@@ -67,16 +74,11 @@ export function createApiKeys(
     async open(text, call) {
       if (!isApiKey(text)) return null;
       const hash = apiKeyHash(text);
-      const name = nameOf(hash);
-      const known = recall(name);
-      if (known) return known;
-      const shared = opening.get(name) ?? lookUp(hash, call).finally(() => opening.delete(name));
-      opening.set(name, shared);
-      return shared;
+      return recall(nameOf(hash)) ?? lookUp(hash, call, false);
     },
 
     async ask(text, call) {
-      return isApiKey(text) ? lookUp(apiKeyHash(text), call) : null;
+      return isApiKey(text) ? lookUp(apiKeyHash(text), call, true) : null;
     },
   };
 }

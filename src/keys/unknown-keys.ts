@@ -1,6 +1,6 @@
 // API keys that this process has not seen valid. Owns what they may cost: those of one network are looked up together, in one
-// statement a second at the most. A key that was created a moment ago is found, and a genuine service gets its answer within that
-// second, however many keys strangers make up in its network.
+// statement a second at the most. A key that was created a moment ago is found. Beyond the keys of one statement each key has the
+// same chance, so that a genuine service gets through a flood from its network with a few tries.
 import { randomInt } from 'node:crypto';
 import { AuthError } from '../domain/auth-error.ts';
 import type { KeyHolder } from '../store/service-accounts.ts';
@@ -8,12 +8,17 @@ import type { KeyHolder } from '../store/service-accounts.ts';
 /** By their hash in base64; invalid keys are left out. */
 export type ReadKeys = (hashes: Buffer[]) => Promise<Map<string, KeyHolder>>;
 
-/** @throws AuthError OVERLOADED while too many keys of the network wait */
-export type UnknownKeys = (hash: Buffer, network: string) => Promise<KeyHolder | null>;
+/**
+ * @param isFresh whether the statement must begin after the call; otherwise one that runs already will do
+ * @throws AuthError OVERLOADED while too many calls of the network wait
+ */
+export type UnknownKeys = (hash: Buffer, network: string, isFresh: boolean) => Promise<KeyHolder | null>;
 
 const EVERY_MS = 1_000;
-/** Of one network: the keys of one statement, and so the calls that wait for it. */
+/** Of one network: the keys of one statement. */
 const MAX_WAITING = 256;
+/** Of one network: the calls that wait for a key that others wait for, too. */
+const MAX_SHARING = 1_000;
 /** Networks beyond these share one turn. */
 const MAX_NETWORKS = 10_000;
 const OTHERS = 'others';
@@ -24,7 +29,7 @@ export function createUnknownKeys(readKeys: ReadKeys, clock: () => number): Unkn
   // In the order of their last use, because a Map keeps the order of insertion.
   const networks = new Map<string, Network>();
 
-  return (hash, name) => {
+  return (hash, name, isFresh) => {
     for (const [idleName, idle] of networks) {
       if (!idle.isIdle()) break;
       networks.delete(idleName);
@@ -33,7 +38,7 @@ export function createUnknownKeys(readKeys: ReadKeys, clock: () => number): Unkn
     const network = networks.get(used) ?? openNetwork(read, clock);
     networks.delete(used);
     networks.set(used, network);
-    return network.lookUp(hash);
+    return network.lookUp(hash, isFresh);
   };
 }
 
@@ -58,7 +63,7 @@ function oneAtATime(read: ReadKeys): ReadKeys {
 }
 
 type Network = {
-  lookUp(hash: Buffer): Promise<KeyHolder | null>;
+  lookUp(hash: Buffer, isFresh: boolean): Promise<KeyHolder | null>;
   /** Whether forgetting it changes nothing. */
   isIdle(): boolean;
 };
@@ -67,15 +72,17 @@ type Waiting = PromiseWithResolvers<KeyHolder | null> & { hash: Buffer; name: st
 
 function openNetwork(read: ReadKeys, clock: () => number): Network {
   let waiting: Waiting[] = [];
+  let reading: Waiting[] = [];
   /** Since the last statement. */
-  let arrived = 0;
+  let [arrived, sharing] = [0, 0];
   let isReading = false;
   let nextAt = 0;
 
   async function readAll(): Promise<void> {
     const taken = waiting;
+    reading = taken;
     waiting = [];
-    arrived = 0;
+    [arrived, sharing] = [0, 0];
     const beganAt = clock();
     const holders = await read(taken.map(({ hash }) => hash)).catch((error: unknown) => {
       for (const one of taken) one.reject(error);
@@ -85,6 +92,7 @@ function openNetwork(read: ReadKeys, clock: () => number): Network {
     // Valid keys alone do not use up the second.
     nextAt = taken.every(({ name }) => holders?.has(name)) ? 0 : beganAt + EVERY_MS;
     isReading = false;
+    reading = [];
     if (waiting.length > 0) readSoon();
   }
 
@@ -94,20 +102,30 @@ function openNetwork(read: ReadKeys, clock: () => number): Network {
     setTimeout(() => void readAll(), Math.max(0, nextAt - clock()));
   }
 
+  /** @throws AuthError OVERLOADED */
+  function share(one: Waiting): Waiting['promise'] {
+    sharing += 1;
+    if (sharing > MAX_SHARING) throw overloaded();
+    return one.promise;
+  }
+
   /** Each key that arrives within the second has the same chance: a flood does not take every place by being first. */
   function accept(one: Waiting): void {
     arrived += 1;
     const place = arrived <= MAX_WAITING ? waiting.length : randomInt(arrived);
     const rejected = place < MAX_WAITING ? waiting[place] : one;
     if (place < MAX_WAITING) waiting[place] = one;
-    rejected?.reject(new AuthError('OVERLOADED', { retryAfterMs: EVERY_MS }));
+    rejected?.reject(overloaded());
   }
 
   return {
-    async lookUp(hash) {
+    async lookUp(hash, isFresh) {
       const name = hash.toString('base64');
-      const same = waiting.find((one) => one.name === name);
-      if (same) return same.promise;
+      const isSame = (one: Waiting) => one.name === name;
+      const running = isFresh ? undefined : reading.find(isSame);
+      if (running) return running.promise;
+      const same = waiting.find(isSame);
+      if (same) return share(same);
       const one: Waiting = { hash, name, ...Promise.withResolvers<KeyHolder | null>() };
       accept(one);
       readSoon();
@@ -115,4 +133,8 @@ function openNetwork(read: ReadKeys, clock: () => number): Network {
     },
     isIdle: () => !isReading && nextAt <= clock(),
   };
+}
+
+function overloaded(): AuthError {
+  return new AuthError('OVERLOADED', { retryAfterMs: EVERY_MS });
 }

@@ -7,6 +7,7 @@ import { type RpcSystem, rpcSystem } from '../telemetry/rpc-conventions.ts';
 import type { CallSpan, Tracing } from '../telemetry/tracing.ts';
 import { soleAuthorization } from './authorization.ts';
 import type { ClientAddress } from './client-address.ts';
+import type { Holder } from './fair-slots.ts';
 import type { NodeRequest } from './handler.ts';
 import { type Peer, peerOf } from './peer.ts';
 
@@ -77,6 +78,11 @@ export function openCallRecord(
     principal: null,
     error: undefined,
   };
+}
+
+/** Who holds the slots that a call takes. */
+export function holderOf({ address, peer }: Pick<CallRecord, 'address' | 'peer'>): Holder {
+  return { address, connection: peer };
 }
 
 export function plainUserAgent(text: string): string {

@@ -10,8 +10,8 @@ export const STALL_TIMEOUT_MS = 10_000;
 const EXCHANGE_TIMEOUT_MS = 20_000;
 /** How long the rest of a request may take that has its answer already. */
 export const UNREAD_GRACE_MS = 500;
-/** How much of it is read and dropped. */
-const MAX_DISCARDED_BYTES = 256 * 1024;
+/** How much of it is read and dropped. Over HTTP/1.1 the end of it is the end of the connection, and costs clients the answer. */
+const MAX_DISCARDED_BYTES = { http1: 2 * 1024 * 1024, http2: 256 * 1024 };
 
 /**
  * Ends an exchange whose request does not arrive in time (Connect would wait for it for ever), whose answer is not read, or
@@ -48,14 +48,14 @@ export function boundExchange(request: NodeRequest, response: NodeResponse): voi
   exchange.once('finish', () => {
     if (isRead(request)) return;
     // What is not read takes up the window of the connection, which other calls on it need.
-    if (request instanceof ChunkCountingHttp1Request) request.discard(MAX_DISCARDED_BYTES);
+    if (request instanceof ChunkCountingHttp1Request) request.discard(MAX_DISCARDED_BYTES.http1);
     else if ('stream' in request) discard(request.stream, abandon);
     setTimeout(() => isRead(request) || abandon(), UNREAD_GRACE_MS).unref();
   });
 }
 
 function discard(stream: ServerHttp2Stream, abandon: () => void): void {
-  let [left, chunks] = [MAX_DISCARDED_BYTES, 0];
+  let [left, chunks] = [MAX_DISCARDED_BYTES.http2, 0];
   stream.on('data', (chunk: Buffer) => {
     left -= chunk.length;
     chunks += 1;

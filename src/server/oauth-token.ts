@@ -5,7 +5,7 @@ import type { Deps } from '../deps.ts';
 import { AuthError, type Reason } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import type { CallLog } from './call-log.ts';
-import { type CallDeps, type CallRecord, openCallRecord } from './call-record.ts';
+import { type CallDeps, type CallRecord, holderOf, openCallRecord } from './call-record.ts';
 import type { ConcurrencyLimit } from './concurrency-limit.ts';
 import { answerError } from './errors.ts';
 import type { FairSlots } from './fair-slots.ts';
@@ -148,12 +148,11 @@ function callOf({ address, userAgent, requestId }: CallRecord, response: NodeRes
 async function receiveForm(
   { waiting }: SlotDeps,
   request: NodeRequest,
-  { address, peer }: CallRecord,
+  record: CallRecord,
   signal: AbortSignal,
 ): Promise<Buffer> {
-  const holder = { address, connection: peer };
   try {
-    return await receiveBody(request, { waiting, holder, signal, maxBytes: MAX_BODY_BYTES });
+    return await receiveBody(request, { waiting, holder: holderOf(record), signal, maxBytes: MAX_BODY_BYTES });
   } catch (error) {
     const isTooLarge = error instanceof AuthError && error.reason === 'MESSAGE_TOO_LARGE';
     throw isTooLarge ? new TokenRefusal('invalid_request', 'the form is too large') : error;

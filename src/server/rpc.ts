@@ -1,6 +1,6 @@
 // Connect for Node: gRPC, gRPC-Web and Connect for every RPC. Owns what is true of all calls: limits on size and time,
 // who may call, how failures look, the request id, the log line.
-import type { DescMethod, Message } from '@bufbuild/protobuf';
+import type { Message } from '@bufbuild/protobuf';
 import {
   type ContextKey,
   createConnectRouter,
@@ -11,21 +11,21 @@ import {
 } from '@connectrpc/connect';
 import type { UniversalHandler, UniversalServerRequest } from '@connectrpc/connect/protocol';
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from '@connectrpc/connect-node';
-import { Access } from '../../gen/auth/v1/options_pb.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import { bearerToken } from '../domain/bearer-token.ts';
 import { accessOf, authorize, authorizeFields, type Credentials, maySpeakForOthers } from './access.ts';
 import { callOf, recordOf } from './call-context.ts';
 import type { CallLog } from './call-log.ts';
-import { type CallRecord, callRecordKey, openCallRecord, plainUserAgent } from './call-record.ts';
+import { type CallRecord, callRecordKey, holderOf, openCallRecord, plainUserAgent } from './call-record.ts';
 import { plainAddress } from './client-address.ts';
 import type { ConcurrencyLimit } from './concurrency-limit.ts';
 import { answerError } from './errors.ts';
-import type { FairSlots, Holder } from './fair-slots.ts';
+import type { FairSlots } from './fair-slots.ts';
 import { ANSWER_LASTS, type Handler, type NodeResponse, REQUEST_LASTS } from './handler.ts';
 import { inTime } from './in-time.ts';
 import { MESSAGE_BOUNDS } from './message-bounds.ts';
 import { serviceAt } from './peer.ts';
+import { limitPublicStreams } from './public-streams.ts';
 import { replaceRefusal } from './refusals.ts';
 import { type RouteDeps, type Routes, routes } from './routes.ts';
 import { createRpcBody, type RpcBody } from './rpc-body.ts';
@@ -43,7 +43,6 @@ type RpcDeps = RouteDeps & SlotDeps;
 
 /** How long a call may take, whatever its caller allows. */
 const CALL_TIMEOUT_MS = 10_000;
-const RETRY_AFTER_MS = 5_000;
 const CLIENT_HEADERS = ['x-client-address', 'x-client-user-agent'];
 /** How often the caller's right to a stream is looked at. */
 const LOOK_AGAIN_MS = 900;
@@ -64,7 +63,7 @@ export function createRpcHandler(deps: RpcDeps, callLog: CallLog, others: Routes
     // `false` and `[]` are answers; without this, JSON leaves them out.
     jsonOptions: { alwaysEmitImplicit: true },
     requestGate: (context) => admitRequest(deps, context),
-    interceptors: [answerAllErrors, endInTime, limitPublicStreams(deps), guard(deps)],
+    interceptors: [answerAllErrors, endInTime, limitPublicStreams(deps.publicStreams), guard(deps)],
   });
   for (const add of [routes(deps), ...others]) add(router);
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
@@ -150,10 +149,6 @@ function credentialsOf({ authorization, isForwarded, peer }: CallRecord): Creden
   return { bearer: bearerToken(authorization), peerService: () => (isForwarded ? null : serviceAt(peer)) };
 }
 
-function holderOf({ address, peer }: CallRecord): Holder {
-  return { address, connection: peer };
-}
-
 const answerAllErrors: Interceptor = (next) => async (request) => {
   const record = recordOf({ values: request.contextValues });
   try {
@@ -181,45 +176,6 @@ const endInTime: Interceptor = (next) => (request) => {
   const signal = AbortSignal.any([request.signal, AbortSignal.timeout(CALL_TIMEOUT_MS)]);
   return inTime(signal, () => next({ ...request, signal }));
 };
-
-/** A stranger's stream may last, as long as its slot is not taken away. */
-function limitPublicStreams({ publicStreams }: SlotDeps): Interceptor {
-  return (next) => async (request) => {
-    if (!isPublicStream(request.method)) return next(request);
-    const evicted = Promise.withResolvers<never>();
-    evicted.promise.catch(() => {});
-    const error = new AuthError('OVERLOADED', { retryAfterMs: RETRY_AFTER_MS });
-    const release = publicStreams.acquire(holderOf(recordOf({ values: request.contextValues })), () =>
-      evicted.reject(error),
-    );
-    request.signal.addEventListener('abort', release);
-    const answer = await next(request);
-    return answer.stream ? { ...answer, message: untilRejected(answer.message, evicted.promise, release) } : answer;
-  };
-}
-
-async function* untilRejected<T>(
-  messages: AsyncIterable<T>,
-  ended: Promise<never>,
-  onEnd: () => void,
-): AsyncIterable<T> {
-  const iterator = messages[Symbol.asyncIterator]();
-  try {
-    for (;;) {
-      const { done, value } = await Promise.race([iterator.next(), ended]);
-      if (done) return;
-      yield value;
-    }
-  } finally {
-    onEnd();
-    // It may never come to an end: nobody waits for that.
-    void iterator.return?.();
-  }
-}
-
-function isPublicStream(method: DescMethod): boolean {
-  return method.methodKind !== 'unary' && accessOf(method) === Access.PUBLIC;
-}
 
 /** After the body, which its sender may hold back for seconds: a caller whose right has ended by then may not go on. */
 function guard(deps: RouteDeps): Interceptor {

@@ -181,6 +181,15 @@ test('a flood costs one statement a second of a bounded size, and what is beyond
   expect(Math.max(...statements)).toBeLessThanOrEqual(256);
 });
 
+test('one unknown key, sent by a thousand calls and more, holds a bounded number of them', async () => {
+  await open(newApiKey());
+  const key = newApiKey();
+  const outcomes = await Promise.all(Array.from({ length: 3_000 }, () => open(key).catch(reasonOf)));
+  expect(outcomes.filter((outcome) => outcome === null)).toHaveLength(1_001);
+  expect(outcomes.filter((outcome) => outcome === 'OVERLOADED')).toHaveLength(1_999);
+  expect(statements).toEqual([1, 1]);
+});
+
 test('thousands of networks at once share statements, one at a time', async () => {
   const key = await newKey();
   const networks = Array.from({ length: 9_000 }, (_, n) => from(`10.${n >> 8}.${n & 255}.1`));

@@ -183,7 +183,8 @@ describe('each "yes" about a user by their id is counted', () => {
   });
 
   test('also of the last minutes before a stop', async () => {
-    const other = await startTestApp();
+    // No worker takes the event out of the outbox.
+    const other = await startTestApp({}, { api: true, worker: false });
     const way = viaFetch(other.url);
     const { userId } = await registered(way);
     for (let n = 0; n < 3; n += 1) await way(auth.checkRole, { userId, role: 'user' }, { bearer: SERVICE_KEY });
