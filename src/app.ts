@@ -185,6 +185,7 @@ async function startWorkerPart(base: Base, started: AsyncDisposableStack): Promi
       resetTokenKeys: purposeKeys.resetTokens,
       verificationTokenKeys: purposeKeys.verificationTokens,
       networkTokenKeys: purposeKeys.networkTokens,
+      undoTokenKeys: purposeKeys.undoTokens,
       publicUrl: config.PUBLIC_URL,
       resetTtlSeconds: config.RESET_TTL_SECONDS,
       verificationTtlSeconds: config.VERIFICATION_TTL_SECONDS,
@@ -301,7 +302,7 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
     keyRotation,
     purposeKeys,
     requiresVerifiedEmail: config.REQUIRE_EMAIL_VERIFICATION === 'on',
-    recentSignInSeconds: config.RECENT_SIGN_IN_SECONDS,
+    reauthenticationSeconds: config.REAUTHENTICATION_SECONDS,
     providers: createProviders(config.providers),
     passwordPolicy: {
       minLength: config.PASSWORD_MIN_LENGTH,

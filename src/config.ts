@@ -144,7 +144,7 @@ const fields = {
   AUDIT_ANCHOR_SECONDS: number(0, 86_400).default(3_600),
   AUDIT_ANCHOR_FILE: z.string().optional(),
   REQUIRE_EMAIL_VERIFICATION: z.enum(['on', 'off']).default('off'),
-  RECENT_SIGN_IN_SECONDS: number(30, 86_400).default(600),
+  REAUTHENTICATION_SECONDS: number(30, 86_400).default(600),
 
   PASSWORD_MIN_LENGTH: number(8, 15).default(8),
   PASSWORD_CONTEXT_WORDS: contextWords.prefault(''),

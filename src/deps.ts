@@ -52,8 +52,8 @@ export type Deps = {
   providers: Providers;
   /** Whether an account may sign in only once its address is verified. */
   requiresVerifiedEmail: boolean;
-  /** For how long after a sign-in sensitive changes need no further proof. */
-  recentSignInSeconds: number;
+  /** For how long a re-authentication counts. */
+  reauthenticationSeconds: number;
   tokenSettings: TokenSettings;
   /** The longest lifetime of an API key. */
   apiKeyMaxDays: number;

@@ -29,18 +29,19 @@ async function everythingHappens(email: string): Promise<void> {
   const person = { ...somebody(), email };
   const passwords = [person.password, 'the wrong one, typed', 'the second pass phrase'];
   secrets.push(...passwords, SERVICE_KEY);
-  await call(auth.register, person);
+  secrets.push((await call(auth.register, person)).body.binding);
   await call(auth.login, { email, password: passwords[1] as string });
   const { tokens } = (await call(auth.login, { email, password: person.password })).body;
   const refreshed = (await call(auth.refresh, { refreshToken: tokens.refreshToken, requestId: 'r1' })).body.tokens;
   secrets.push(tokens.accessToken, tokens.refreshToken, refreshed.accessToken, refreshed.refreshToken);
   await call(auth.verify, { accessToken: `${tokens.accessToken}x` });
   await call(auth.checkRole, { userId: 'nobody', role: 'user' }, { bearer: SERVICE_KEY });
-  await call(
-    account.changePassword,
-    { currentPassword: person.password, newPassword: passwords[2] as string },
-    { bearer: refreshed.accessToken },
-  );
+  const bearer = refreshed.accessToken;
+  const again = await call(account.reauthenticate, { currentPassword: person.password }, { bearer });
+  const change = { currentPassword: person.password, newPassword: passwords[2] as string };
+  const changed = await call(account.changePassword, change, { bearer });
+  for (const { body } of [again, changed]) secrets.push(body.tokens.accessToken, body.tokens.refreshToken);
+  await call(account.changeEmail, { newEmail: `new-${email}` }, { bearer: changed.body.tokens.accessToken });
   await call(auth.requestReset, { email });
   await call(auth.confirmReset, { resetToken: `lkp_${'x'.repeat(64)}`, newPassword: passwords[2] as string });
   await call(auth.refresh, { refreshToken: `${refreshed.refreshToken}x` });
@@ -102,7 +103,7 @@ test('Postgres, Redis with its queues, and the log hold no password and no token
   expect(secrets.length).toBeGreaterThan(10);
   for (const [where, content] of Object.entries({ postgres, redis, log })) {
     for (const secret of secrets) expect(content.includes(tellTale(secret)), `${where}: ${secret}`).toBe(false);
-    expect(content, where).not.toMatch(/lk[rp]_[A-Za-z0-9_-]{20}/);
+    expect(content, where).not.toMatch(/lk[rpvug]_[A-Za-z0-9_-]{20}/);
   }
   expect(redis).not.toContain('@people.example');
   expect(log).not.toContain('@people.example');

@@ -1,34 +1,45 @@
 import { mailAttempts } from '../auth/mail-attempts.ts';
 import { type Attempt, throttle } from '../auth/throttle.ts';
 import type { Deps } from '../deps.ts';
+import { mailboxHash } from '../domain/account-hash.ts';
+import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit, mail } from '../domain/effect.ts';
 import { parseEmail } from '../domain/email.ts';
 import { invalid, parseFields } from '../domain/parse-fields.ts';
 import type { UserPrincipal } from '../domain/principal.ts';
+import { assertReauthenticated, type ReauthenticationDeps } from './assert-reauthenticated.ts';
 import { countChange } from './count-change.ts';
-import { type PresenceDeps, provePresence } from './prove-presence.ts';
 
 export type ChangeEmailInput = { principal: UserPrincipal; newEmail: string; currentPassword: string };
 
-/** Nothing changes until the mail to the new address is answered. Whether it has an account, this caller does not hear. */
+/**
+ * Nothing changes until the mail to the new address is answered. Whether it has an account, this caller does not hear. The old
+ * address gets a link at once that stops the change.
+ */
 export async function changeEmail(
-  deps: PresenceDeps & Pick<Deps, 'limiter' | 'purposeKeys'>,
+  deps: ReauthenticationDeps & Pick<Deps, 'limiter' | 'purposeKeys' | 'newId'>,
   input: ChangeEmailInput,
   call: Call,
 ): Promise<void> {
   const { userId, sessionId } = input.principal;
   const { new_email: email } = parseFields({ new_email: () => parseEmail(input.newEmail) });
   await countChange(deps, input.principal, call);
-  const { user, passwordEpoch } = await provePresence(deps, input.principal, input.currentPassword, call);
+  const { user, passwordEpoch } = await assertReauthenticated(deps, input.principal, input.currentPassword, call);
   parseFields({ new_email: () => (email === user.email ? invalid('is the address of this account') : email) });
   const attempts: Attempt[] = [
     { limit: 'CHANGE_EMAIL_USER', key: userId },
     ...mailAttempts('REQUEST_VERIFICATION_ACCOUNT', email, deps.purposeKeys, call),
   ];
+  // The notice goes to the old address, which is a stranger's choice until it is verified.
+  const notice = mailboxHash(user.email, deps.purposeKeys.accountHash);
+  if (!user.emailVerified) attempts.push({ limit: 'NOTICE_ACCOUNT', key: notice });
   await throttle(deps, attempts, { userId, sessionId }, call);
-  await deps.store.outbox.write(deps.now(), [
+  const changeId = deps.newId();
+  const asked = await deps.store.emailChanges.ask(changeId, { userId, sessionId, passwordEpoch }, deps.now(), [
     audit({ type: 'email_change_requested', userId, sessionId, origin: call.origin }),
-    mail({ template: 'confirm-email-change', userId, email, accountEmail: user.email, passwordEpoch }),
+    mail({ template: 'email-change-requested', userId, email: user.email, changeId }),
+    mail({ template: 'confirm-email-change', userId, email, accountEmail: user.email, passwordEpoch, changeId }),
   ]);
+  if (!asked) throw new AuthError('TOKEN_REVOKED');
 }

@@ -1,6 +1,6 @@
-import { comparePassword } from '../auth/compare-password.ts';
+import { issueTokens } from '../auth/issue-tokens.ts';
 import { refuseBreached } from '../auth/refuse-breached.ts';
-import { type Attempt, throttle } from '../auth/throttle.ts';
+import type { Attempt } from '../auth/throttle.ts';
 import type { Deps } from '../deps.ts';
 import { accountHashes, mailboxHash } from '../domain/account-hash.ts';
 import { AuthError } from '../domain/auth-error.ts';
@@ -10,53 +10,65 @@ import { networkOf } from '../domain/networks.ts';
 import { InvalidValue, parseFields } from '../domain/parse-fields.ts';
 import { type Password, type PasswordPolicy, parseNewPassword, parsePresentedPassword } from '../domain/password.ts';
 import type { UserPrincipal } from '../domain/principal.ts';
+
+import type { Tokens } from '../domain/tokens.ts';
 import type { Credentials } from '../store/users.ts';
+import { type CheckPasswordDeps, checkCurrentPassword } from './check-current-password.ts';
 
 export type ChangePasswordInput = { principal: UserPrincipal; currentPassword: string; newPassword: string };
 
-/** @throws AuthError PASSWORD_WRONG when the current password is wrong, or was changed meanwhile */
-export async function changePassword(
-  deps: Pick<
+type ChangePasswordDeps = CheckPasswordDeps &
+  Pick<
     Deps,
-    | 'store'
     | 'changeFeed'
-    | 'limiter'
-    | 'hasher'
-    | 'onUnreadableHash'
     | 'passwordPolicy'
     | 'isBreached'
+    | 'signingKeys'
+    | 'sessionUsers'
+    | 'verifier'
     | 'purposeKeys'
-    | 'now'
-  >,
+    | 'tokenSettings'
+    | 'newId'
+  >;
+
+/** @throws AuthError PASSWORD_WRONG when the current password is wrong, or was changed meanwhile */
+export async function changePassword(
+  deps: ChangePasswordDeps,
   input: ChangePasswordInput,
   call: Call,
-): Promise<void> {
+): Promise<Tokens> {
   const { store, hasher } = deps;
   const { userId, sessionId } = input.principal;
+  const { address, userAgent } = call.origin;
   const found = await store.users.credentialsById(userId, call.signal);
   if (!found) throw new AuthError('TOKEN_REVOKED');
-  const { current_password: current, new_password: next } = parseFields({
+  const { new_password: next } = parseFields({
     current_password: () => parsePresentedPassword(input.currentPassword),
     new_password: () => parseOtherPassword(input, deps.passwordPolicy, [found.user.email, found.user.fullName]),
   });
-  const permit = await throttle(deps, changeAttempts(deps, found.user), { userId, sessionId }, call);
-  const outcome = await permit.unlessItThrows(() => comparePassword(deps, found, current, call.signal));
-  if (outcome !== 'match') throw new AuthError('PASSWORD_WRONG');
+  const attempts = changeAttempts(deps, found.user);
+  const given = { credentials: found, currentPassword: input.currentPassword, attempts };
+  await checkCurrentPassword(deps, input.principal, given, call);
 
   await refuseBreached(deps, 'new_password', next);
   const passwordHash = await hasher.hash(next, call.signal);
-  const change = { userId, passwordEpoch: found.passwordEpoch, passwordHash, keepSessionId: sessionId };
-  const changed = await store.users.changePassword(change, deps.now(), [
-    audit({ type: 'password_changed', userId, sessionId, origin: call.origin }),
-    mail({ template: 'password-changed', userId, email: found.user.email }),
-  ]);
-  if (!changed) throw new AuthError('PASSWORD_WRONG');
-  const network = networkOf(call.origin.address);
+  const idleSeconds = deps.tokenSettings.sessionIdleSeconds;
+  const grant = await store.users.changePassword(
+    { userId, sessionId, passwordEpoch: found.passwordEpoch },
+    { passwordHash, sessionId, idleSeconds, place: { address, userAgent } },
+    deps.now(),
+    [
+      audit({ type: 'password_changed', userId, sessionId, origin: call.origin }),
+      mail({ template: 'password-changed', userId, email: found.user.email }),
+    ],
+  );
+  if (!grant) throw new AuthError('PASSWORD_WRONG');
   const accounts = accountHashes(found.user.email, deps.purposeKeys.accountHash);
   await Promise.all([
     deps.changeFeed.catchUp(),
-    ...accounts.map((account) => deps.limiter.forgetNetworks(account, { allBut: network })),
+    ...accounts.map((account) => deps.limiter.forgetNetworks(account, { allBut: networkOf(address) })),
   ]);
+  return issueTokens(deps, grant);
 }
 
 /** The notice of a success goes to the address, which is a stranger's choice until it is verified. */

@@ -4,20 +4,20 @@ import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit, mail } from '../domain/effect.ts';
 import type { UserPrincipal } from '../domain/principal.ts';
+import { assertReauthenticated, type ReauthenticationDeps } from './assert-reauthenticated.ts';
 import { countChange } from './count-change.ts';
-import { type PresenceDeps, provePresence } from './prove-presence.ts';
 
 export type DeleteMeInput = { principal: UserPrincipal; currentPassword: string };
 
 /** For good, with everything but the audit trail, which knows the account by its id alone. */
 export async function deleteMe(
-  deps: PresenceDeps & Pick<Deps, 'changeFeed' | 'purposeKeys'>,
+  deps: ReauthenticationDeps & Pick<Deps, 'changeFeed' | 'purposeKeys'>,
   input: DeleteMeInput,
   call: Call,
 ): Promise<void> {
   const { userId, sessionId } = input.principal;
   await countChange(deps, input.principal, call);
-  const { user, passwordEpoch } = await provePresence(deps, input.principal, input.currentPassword, call);
+  const { user, passwordEpoch } = await assertReauthenticated(deps, input.principal, input.currentPassword, call);
   const removed = await deps.store.users.remove({ userId, sessionId, passwordEpoch }, deps.now(), [
     audit({ type: 'account_deleted', userId, sessionId, origin: call.origin }),
     mail({ template: 'account-deleted', userId, email: user.email }),

@@ -22,7 +22,7 @@ export async function finishLinkIdentity(
   const added = { id: deps.newId(), provider, issuer, subject };
   // After the provider has answered, which takes a while: the session may have ended, and the password changed.
   const found = await deps.store.users.credentialsById(userId, call.signal);
-  const isLive = await deps.store.sessions.startedAt(sessionId, call.signal);
+  const isLive = await deps.store.sessions.authenticationOf(userId, sessionId, call.signal);
   if (!found || !isLive) throw new AuthError('TOKEN_REVOKED');
   const { email } = found.user;
   const user = { id: userId, email, passwordEpoch: found.passwordEpoch, isOnlyOfIssuer: false };

@@ -1,19 +1,30 @@
 import { throttle } from '../auth/throttle.ts';
 import type { Deps } from '../deps.ts';
+import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit } from '../domain/effect.ts';
 import type { UserPrincipal } from '../domain/principal.ts';
+import { assertReauthenticated, type ReauthenticationDeps } from './assert-reauthenticated.ts';
+
+export type RevokeOtherSessionsInput = { principal: UserPrincipal; currentPassword: string };
 
 /** Returns how many it ended. */
 export async function revokeOtherSessions(
-  deps: Pick<Deps, 'store' | 'changeFeed' | 'limiter' | 'now'>,
-  { userId, sessionId: allBut }: UserPrincipal,
+  deps: ReauthenticationDeps & Pick<Deps, 'changeFeed'>,
+  { principal, currentPassword }: RevokeOtherSessionsInput,
   call: Call,
 ): Promise<number> {
+  const { userId, sessionId: allBut } = principal;
   await throttle(deps, [{ limit: 'REVOCATION_SESSION', key: allBut }], { userId, sessionId: allBut }, call);
-  const ended = await deps.store.sessions.endOfUser(userId, { allBut }, deps.now(), (ids) =>
+  const { passwordEpoch } = await assertReauthenticated(deps, principal, currentPassword, call, [
+    // A thief in another session must not use up what the owner needs to end it.
+    { limit: 'CHANGE_PASSWORD_USER', key: allBut },
+  ]);
+  const present = { userId, sessionId: allBut, passwordEpoch };
+  const ended = await deps.store.sessions.endOfUser(present, { allBut }, deps.now(), (ids) =>
     ids.map((sessionId) => audit({ type: 'session_revoked', userId, sessionId, origin: call.origin })),
   );
+  if (ended === null) throw new AuthError('TOKEN_REVOKED');
   if (ended > 0) await deps.changeFeed.catchUp();
   return ended;
 }

@@ -6,21 +6,35 @@ import { audit } from '../domain/effect.ts';
 import { parseFields } from '../domain/parse-fields.ts';
 import type { UserPrincipal } from '../domain/principal.ts';
 import { parseUuid } from '../domain/uuid.ts';
+import { assertReauthenticated, type ReauthenticationDeps } from './assert-reauthenticated.ts';
 
-export type RevokeSessionInput = { principal: UserPrincipal; sessionId: string };
+export type RevokeSessionInput = { principal: UserPrincipal; sessionId: string; currentPassword: string };
 
-/** @throws AuthError SESSION_NOT_FOUND, also for a session of somebody else, and for one that has ended */
+/**
+ * A session may always end itself: that is a sign-out.
+ * @throws AuthError SESSION_NOT_FOUND, also for a session of somebody else, and for one that has ended
+ */
 export async function revokeSession(
-  deps: Pick<Deps, 'store' | 'changeFeed' | 'limiter' | 'now'>,
-  input: RevokeSessionInput,
+  deps: ReauthenticationDeps & Pick<Deps, 'changeFeed'>,
+  { principal, currentPassword, ...input }: RevokeSessionInput,
   call: Call,
 ): Promise<void> {
-  const { userId, sessionId: current } = input.principal;
+  const { store, now } = deps;
+  const { userId, sessionId } = principal;
   const { session_id: only } = parseFields({ session_id: () => parseUuid(input.sessionId) });
-  await throttle(deps, [{ limit: 'REVOCATION_SESSION', key: current }], { userId, sessionId: current }, call);
-  const ended = await deps.store.sessions.endOfUser(userId, { only }, deps.now(), (ids) =>
-    ids.map((sessionId) => audit({ type: 'session_revoked', userId, sessionId, origin: call.origin })),
-  );
-  if (ended === 0) throw new AuthError('SESSION_NOT_FOUND');
+  await throttle(deps, [{ limit: 'REVOCATION_SESSION', key: sessionId }], { userId, sessionId }, call);
+  const revoked = audit({ type: 'session_revoked', userId, sessionId: only, origin: call.origin });
+  if (only === sessionId) {
+    if (!(await store.sessions.end(only, now(), [revoked]))) throw new AuthError('SESSION_NOT_FOUND');
+  } else {
+    const { passwordEpoch } = await assertReauthenticated(deps, principal, currentPassword, call, [
+      // A thief in another session must not use up what the owner needs to end it.
+      { limit: 'CHANGE_PASSWORD_USER', key: sessionId },
+    ]);
+    const present = { userId, sessionId, passwordEpoch };
+    const ended = await store.sessions.endOfUser(present, { only }, now(), (ids) => (ids.length > 0 ? [revoked] : []));
+    if (ended === null) throw new AuthError('TOKEN_REVOKED');
+    if (ended === 0) throw new AuthError('SESSION_NOT_FOUND');
+  }
   await deps.changeFeed.catchUp();
 }

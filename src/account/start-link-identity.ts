@@ -2,19 +2,19 @@ import { type StartedOAuth, type StartOAuthDeps, type StartOAuthInput, startOAut
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import type { UserPrincipal } from '../domain/principal.ts';
+import { assertReauthenticated, type ReauthenticationDeps } from './assert-reauthenticated.ts';
 import { countChange } from './count-change.ts';
-import { type PresenceDeps, provePresence } from './prove-presence.ts';
 
 export type StartLinkIdentityInput = StartOAuthInput & { principal: UserPrincipal; currentPassword: string };
 
-/** Another way into the account wants its owner's presence. */
+/** Another way into the account requires re-authentication. */
 export async function startLinkIdentity(
-  deps: StartOAuthDeps & PresenceDeps,
+  deps: StartOAuthDeps & ReauthenticationDeps,
   input: StartLinkIdentityInput,
   call: Call,
 ): Promise<StartedOAuth> {
   await countChange(deps, input.principal, call);
-  const { user } = await provePresence(deps, input.principal, input.currentPassword, call);
+  const { user } = await assertReauthenticated(deps, input.principal, input.currentPassword, call);
   // It may be a stranger's address, whose owner would not know of this way in.
   if (!user.emailVerified) throw new AuthError('ACCOUNT_NOT_LINKED');
   return startOAuth(deps, input, input.principal.userId, call);

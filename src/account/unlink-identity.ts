@@ -5,8 +5,8 @@ import { audit, mail } from '../domain/effect.ts';
 import { parseFields } from '../domain/parse-fields.ts';
 import type { UserPrincipal } from '../domain/principal.ts';
 import { parseUuid } from '../domain/uuid.ts';
+import { assertReauthenticated, type ReauthenticationDeps } from './assert-reauthenticated.ts';
 import { countChange } from './count-change.ts';
-import { type PresenceDeps, provePresence } from './prove-presence.ts';
 
 export type UnlinkIdentityInput = { principal: UserPrincipal; identityId: string; currentPassword: string };
 
@@ -15,14 +15,14 @@ export type UnlinkIdentityInput = { principal: UserPrincipal; identityId: string
  * @throws AuthError IDENTITY_NOT_FOUND; LAST_SIGN_IN_METHOD when nobody could sign in any more
  */
 export async function unlinkIdentity(
-  deps: PresenceDeps & Pick<Deps, 'changeFeed' | 'providers'>,
+  deps: ReauthenticationDeps & Pick<Deps, 'changeFeed' | 'providers'>,
   input: UnlinkIdentityInput,
   call: Call,
 ): Promise<void> {
   const { userId, sessionId } = input.principal;
   const { identity_id: id } = parseFields({ identity_id: () => parseUuid(input.identityId) });
   await countChange(deps, input.principal, call);
-  const { user, passwordEpoch } = await provePresence(deps, input.principal, input.currentPassword, call);
+  const { user, passwordEpoch } = await assertReauthenticated(deps, input.principal, input.currentPassword, call);
   const present = { userId, sessionId, passwordEpoch };
   const usable = [...deps.providers.keys()];
   const unlinked = await deps.store.identities.unlink(present, id, usable, deps.now(), ({ provider }) => [

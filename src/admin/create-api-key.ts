@@ -1,5 +1,5 @@
 import type { Deps } from '../deps.ts';
-import { type Actor, actorName } from '../domain/actor.ts';
+import { type Actor, actorName, requireReauthentication } from '../domain/actor.ts';
 import { apiKeyHash, newApiKey } from '../domain/api-key.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
@@ -26,10 +26,11 @@ const DAY_MS = 86_400_000;
  * @throws AuthError SERVICE_ACCOUNT_NOT_FOUND or GRANT_NOT_ALLOWED
  */
 export async function createApiKey(
-  { store, apiKeyMaxDays, now, newId }: Pick<Deps, 'store' | 'apiKeyMaxDays' | 'now' | 'newId'>,
+  deps: Pick<Deps, 'store' | 'apiKeyMaxDays' | 'reauthenticationSeconds' | 'now' | 'newId'>,
   { actor, ...input }: CreateApiKeyInput,
   { origin }: Call,
 ): Promise<{ id: string; key: string; expiresAt: Date }> {
+  const { store, apiKeyMaxDays, now, newId } = deps;
   const at = now();
   const {
     service_account_id: serviceAccountId,
@@ -45,7 +46,7 @@ export async function createApiKey(
   const [id, key, createdBy] = [newId(), newApiKey(), actorName(actor)];
   const added = await store.serviceAccounts.addKey(
     { id, serviceAccountId, name, hash: apiKeyHash(key), createdBy, expiresAt },
-    actor,
+    requireReauthentication(actor, deps.reauthenticationSeconds),
     at,
     // Whoever has the key has its roles.
     assertMayAdminister,

@@ -1,45 +1,61 @@
 import type { Deps } from '../deps.ts';
-import { type Actor, actorName } from '../domain/actor.ts';
+import { type Actor, actorName, requireReauthentication } from '../domain/actor.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit, mail } from '../domain/effect.ts';
 import { parseEmail } from '../domain/email.ts';
 import { parseFullName } from '../domain/full-name.ts';
-import { parseFields } from '../domain/parse-fields.ts';
+import { InvalidValue, parseFields } from '../domain/parse-fields.ts';
 import { parseReason } from '../domain/reason.ts';
-import { USER_ROLE } from '../domain/role.ts';
+import { parseRole, USER_ROLE } from '../domain/role.ts';
+import { closureOf, fitsIntoToken } from '../domain/role-graph.ts';
+import type { Judged } from '../store/roles.ts';
+import { assertMayGrant } from './may.ts';
 
-export type CreateUserInput = { actor: Actor; email: string; fullName: string; reason: string };
+export type CreateUserInput = { actor: Actor; email: string; fullName: string; roles: string[]; reason: string };
+
+const MAX_ROLES = 32;
 
 /**
  * An account without a password; its owner gets the link to set one. Returns its id.
- * @throws AuthError EMAIL_TAKEN
+ * @throws AuthError EMAIL_TAKEN; for roles as grantRole
  */
 export async function createUser(
-  { store, now, newId }: Pick<Deps, 'store' | 'now' | 'newId'>,
-  { actor, ...input }: CreateUserInput,
+  { store, reauthenticationSeconds, now, newId }: Pick<Deps, 'store' | 'reauthenticationSeconds' | 'now' | 'newId'>,
+  { actor: given, ...input }: CreateUserInput,
   { origin }: Call,
 ): Promise<string> {
-  const { email, full_name, reason } = parseFields({
+  const { email, full_name, roles, reason } = parseFields({
     email: () => parseEmail(input.email),
     full_name: () => parseFullName(input.fullName),
+    roles: () => parseRoles(input.roles),
     reason: () => parseReason(input.reason),
   });
+  const actor = roles.length > 0 ? requireReauthentication(given, reauthenticationSeconds) : given;
   const id = newId();
+  const event = { actor: actorName(actor), userId: id, detail: reason, origin, before: null };
   const made = [
-    audit({
-      type: 'registered',
-      actor: actorName(actor),
-      userId: id,
-      detail: reason,
-      origin,
-      before: null,
-      after: { hasPassword: false, roles: [USER_ROLE] },
-    }),
+    audit({ ...event, type: 'registered', after: { hasPassword: false, roles: [USER_ROLE] } }),
+    ...roles.map((role) =>
+      audit({ ...event, type: 'role_granted', target: `role:${role}`, after: { role, expiresAt: null } }),
+    ),
     mail({ template: 'password-reset', email }),
   ];
   const account = { id, email, fullName: full_name, passwordHash: null };
-  const user = await store.users.create(account, now(), { made, taken: [] }, actor);
+  const opening = { actor, roles, reason, decide: (judged: Judged) => assertMayGrantAll(judged, roles) };
+  const user = await store.users.create(account, now(), { made, taken: [] }, opening);
   if (!user) throw new AuthError('EMAIL_TAKEN');
   return id;
+}
+
+function assertMayGrantAll(judged: Judged, roles: string[]): void {
+  for (const role of roles) assertMayGrant(judged, role);
+  const all = [USER_ROLE, ...roles].flatMap((role) => [...closureOf(judged.graph, role)]);
+  if (!fitsIntoToken(all)) throw new AuthError('TOO_MANY_ROLES');
+}
+
+/** Besides `user`, which every account holds. */
+function parseRoles(names: string[]): string[] {
+  if (names.length > MAX_ROLES) throw new InvalidValue(`must be at most ${MAX_ROLES}`);
+  return [...new Set(names.map(parseRole))].filter((name) => name !== USER_ROLE);
 }

@@ -1,5 +1,5 @@
 import type { Deps } from '../deps.ts';
-import { type Actor, actorName } from '../domain/actor.ts';
+import { type Actor, actorName, requireReauthentication } from '../domain/actor.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit } from '../domain/effect.ts';
@@ -15,7 +15,7 @@ const MAX_IMPLIED = 32;
 
 /** @throws AuthError ROLE_NOT_FOUND, ROLE_CIRCLE, TOO_MANY_ROLES or GRANT_NOT_ALLOWED */
 export async function defineRole(
-  deps: Pick<Deps, 'store' | 'changeFeed' | 'now'>,
+  deps: Pick<Deps, 'store' | 'changeFeed' | 'reauthenticationSeconds' | 'now'>,
   { actor, role: given, ...input }: DefineRoleInput,
   { origin }: Call,
 ): Promise<void> {
@@ -29,7 +29,8 @@ export async function defineRole(
   const role: RoleDefinition = parsed;
   await deps.store.roles.define(
     role,
-    actor,
+    // Another role may come to imply it, so that it is given without a grant.
+    requireReauthentication(actor, deps.reauthenticationSeconds),
     deps.now(),
     (judged) => {
       // Not said: as it was.

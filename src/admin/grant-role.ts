@@ -1,5 +1,5 @@
 import type { Deps } from '../deps.ts';
-import { type Actor, actorName } from '../domain/actor.ts';
+import { type Actor, actorName, requireReauthentication } from '../domain/actor.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit } from '../domain/effect.ts';
@@ -14,7 +14,7 @@ export type GrantRoleInput = HolderInput & { actor: Actor; role: string; reason:
 
 /** @throws AuthError USER_NOT_FOUND, SERVICE_ACCOUNT_NOT_FOUND, ROLE_NOT_FOUND, TOO_MANY_ROLES or GRANT_NOT_ALLOWED */
 export async function grantRole(
-  deps: Pick<Deps, 'store' | 'changeFeed' | 'now'>,
+  deps: Pick<Deps, 'store' | 'changeFeed' | 'reauthenticationSeconds' | 'now'>,
   { actor, expiresAt, ...input }: GrantRoleInput,
   { origin }: Call,
 ): Promise<void> {
@@ -28,7 +28,7 @@ export async function grantRole(
   const holder = holderOf(input);
   const granted = await deps.store.roles.grant(
     { holder, role, reason, expiresAt },
-    actor,
+    requireReauthentication(actor, deps.reauthenticationSeconds),
     now,
     (judged, held) => {
       assertMayGrant(judged, role);

@@ -1,6 +1,6 @@
 import type { Deps } from '../deps.ts';
 import { accountHash } from '../domain/account-hash.ts';
-import { type Actor, actorName } from '../domain/actor.ts';
+import { type Actor, actorName, requireReauthentication } from '../domain/actor.ts';
 import type { Call } from '../domain/call.ts';
 import { audit } from '../domain/effect.ts';
 import { parseEmail } from '../domain/email.ts';
@@ -33,10 +33,11 @@ const MAX_ROWS = 100;
 
 /** All good rows of them, in one transaction; those that are there already stay as they are, so that it may be repeated. */
 export async function importUsers(
-  { store, purposeKeys, now, newId }: Pick<Deps, 'store' | 'now' | 'newId'> & { purposeKeys: AccountKeys | null },
+  deps: Pick<Deps, 'store' | 'reauthenticationSeconds' | 'now' | 'newId'> & { purposeKeys: AccountKeys | null },
   { actor, users }: { actor: Actor; users: ImportedUser[] },
   { origin }: Call,
 ): Promise<ImportOutcome> {
+  const { store, purposeKeys, now, newId } = deps;
   parseFields({ users: () => users.length > MAX_ROWS && invalid(`must be at most ${MAX_ROWS} in a message`) });
   const bad: BadRow[] = [];
   const good = users.flatMap((user) => {
@@ -45,7 +46,7 @@ export async function importUsers(
   });
   const made = await store.users.importAll(
     good.map(({ user }) => user),
-    actor,
+    requireReauthentication(actor, deps.reauthenticationSeconds),
     now(),
     ({ id, email, passwordHash }) => {
       const account = purposeKeys && { account: accountHash(email, purposeKeys.accountHash) };

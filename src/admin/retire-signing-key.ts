@@ -1,5 +1,5 @@
 import type { Deps } from '../deps.ts';
-import type { Actor } from '../domain/actor.ts';
+import { type Actor, requireReauthentication } from '../domain/actor.ts';
 import type { Call } from '../domain/call.ts';
 import { invalid, parseFields } from '../domain/parse-fields.ts';
 import { parseReason } from '../domain/reason.ts';
@@ -8,7 +8,11 @@ export type RetireSigningKeyInput = { actor: Actor; kid: string; reason: string 
 
 /** Within a second nothing that it has signed is good any more, but where a JWKS is kept. @throws AuthError SIGNING_KEY_NOT_FOUND */
 export async function retireSigningKey(
-  { keyRotation, changeFeed }: Pick<Deps, 'keyRotation' | 'changeFeed'>,
+  {
+    keyRotation,
+    changeFeed,
+    reauthenticationSeconds,
+  }: Pick<Deps, 'keyRotation' | 'changeFeed' | 'reauthenticationSeconds'>,
   { actor, ...input }: RetireSigningKeyInput,
   { origin }: Call,
 ): Promise<void> {
@@ -16,6 +20,10 @@ export async function retireSigningKey(
     kid: () => (/^[\w-]{43}$/.test(input.kid) ? input.kid : invalid('must be the kid of a key, of 43 characters')),
     reason: () => parseReason(input.reason),
   });
-  await keyRotation.remove(kid, { actor, detail: reason, origin });
+  await keyRotation.remove(kid, {
+    actor: requireReauthentication(actor, reauthenticationSeconds),
+    detail: reason,
+    origin,
+  });
   await changeFeed.catchUp();
 }

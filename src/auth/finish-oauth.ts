@@ -49,7 +49,8 @@ export async function finishOAuth(deps: FinishDeps, input: FinishOAuthInput, cal
       return refuseOAuth(deps, { provider, reason: 'USER_DISABLED', whose: { userId } }, call);
     }
     const account = accountHash(credentials.user.email, deps.purposeKeys.accountHash);
-    const grant = await openSession(deps, { credentials, account, identityId, audiences }, call);
+    const by = { id: identityId, authenticatedAt: identity.authenticatedAt };
+    const grant = await openSession(deps, { credentials, account, identity: by, audiences }, call);
     if (grant) return { tokens: await issueTokens(deps, grant), user: credentials.user, isNew };
   }
   return refuseOAuth(deps, { provider, reason: 'OAUTH_STATE_INVALID', whose: { userId } }, call);

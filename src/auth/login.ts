@@ -65,7 +65,7 @@ export async function login(deps: LoginDeps, input: LoginInput, call: Call): Pro
   const why = whyNotComparable(deps, credentials) ?? whyNoMatch(outcome);
   if (why !== null) return refuse(deps, account, credentials, why, call);
   // Where a second step would stand: the password was right, and nothing has been given out.
-  const signIn = { credentials, account, identityId: null, audiences };
+  const signIn = { credentials, account, identity: null, audiences };
   const grant = await permit.unlessItThrows(() => openSession(deps, signIn, call));
   if (!grant) return refuse(deps, account, credentials, 'account changed meanwhile', call);
 

@@ -2,22 +2,22 @@ import type { Deps } from '../deps.ts';
 import type { AudienceChoice } from '../domain/audience.ts';
 import type { Call } from '../domain/call.ts';
 import { audit } from '../domain/effect.ts';
-import type { Grant } from '../store/sessions.ts';
+import type { Grant, NewSession } from '../store/sessions.ts';
 import type { Credentials } from '../store/users.ts';
 
 type SignIn = {
   credentials: Credentials;
   /** Of the address, as audit events name it. */
   account: string;
-  /** The identity of the sign-in; null for a password. */
-  identityId: string | null;
+  /** With which they sign in; null for a password. */
+  identity: NewSession['identity'];
   audiences: AudienceChoice;
 };
 
 /** Null when the account changed since its credentials were read. */
 export async function openSession(
   deps: Pick<Deps, 'store' | 'tokenSettings' | 'now' | 'newId'>,
-  { credentials, account, identityId, audiences }: SignIn,
+  { credentials, account, identity, audiences }: SignIn,
   { origin }: Call,
 ): Promise<Grant | null> {
   const { passwordEpoch, passwordHash: _, ...holder } = credentials;
@@ -29,7 +29,7 @@ export async function openSession(
   const expiresAt = new Date(now.getTime() + Math.min(sessionIdleSeconds, sessionMaxSeconds) * 1000);
   const succeeded = audit({ type: 'login_succeeded', userId: user.id, sessionId, account, origin });
   const place = { address: origin.address, userAgent: origin.userAgent };
-  const session = { id: sessionId, userId: user.id, passwordEpoch, expiresAt, endsBy, place, identityId, audiences };
+  const session = { id: sessionId, userId: user.id, passwordEpoch, expiresAt, endsBy, place, identity, audiences };
   const surplus = (id: string) =>
     audit({ type: 'session_revoked', userId: user.id, sessionId: id, detail: 'too many sessions', origin });
   const opened = await deps.store.sessions.open(session, maxSessionsPerUser, now, (endedIds) => [

@@ -7,6 +7,7 @@ import { type Email, parseEmail } from '../domain/email.ts';
 import { parseFullName } from '../domain/full-name.ts';
 import { parseFields } from '../domain/parse-fields.ts';
 import { parseNewPassword } from '../domain/password.ts';
+import { registrationBinding } from '../domain/registration-binding.ts';
 import type { User } from '../domain/user.ts';
 import { MAILS, mailAttempts } from './mail-attempts.ts';
 import { refuseBreached } from './refuse-breached.ts';
@@ -14,9 +15,12 @@ import { type Attempt, type Budget, throttle } from './throttle.ts';
 
 export type RegisterInput = { email: string; password: string; fullName: string };
 
+/** The binding is for the browser that registers: VerifyEmail takes it as proof of that. */
+export type Registered = { user: User | null; binding: string };
+
 /**
- * Where addresses must be verified, nobody hears whether one has an account: the answer is null for new and for taken ones, and
- * the mail tells the owner.
+ * Where addresses must be verified, nobody hears whether one has an account: new and taken ones get no user and a binding, which
+ * for a taken one is worth nothing. The mail tells the owner.
  * @throws AuthError EMAIL_TAKEN elsewhere
  */
 export async function register(
@@ -34,7 +38,7 @@ export async function register(
   >,
   input: RegisterInput,
   call: Call,
-): Promise<User | null> {
+): Promise<Registered> {
   const { origin, signal } = call;
   const { requiresVerifiedEmail, store } = deps;
   const { email, password, full_name } = parseFields({
@@ -55,9 +59,10 @@ export async function register(
     taken.push(mail({ template: 'email-taken', email }));
   }
   const user = await store.users.create({ id, email, fullName: full_name, passwordHash }, deps.now(), { made, taken });
-  if (requiresVerifiedEmail) return null;
+  const binding = registrationBinding(id, deps.purposeKeys.registrations);
+  if (requiresVerifiedEmail) return { user: null, binding };
   if (!user) throw new AuthError('EMAIL_TAKEN');
-  return user;
+  return { user, binding };
 }
 
 /** Each sends a mail where addresses must be verified. */

@@ -6,7 +6,7 @@ import { invalid, parseFields } from '../domain/parse-fields.ts';
 import { ProviderUnavailable } from '../oauth/provider.ts';
 import { type Budget, throttle } from './throttle.ts';
 
-export type StartOAuthInput = { provider: string; redirectUri: string };
+export type StartOAuthInput = { provider: string; redirectUri: string; reauthenticate: boolean };
 
 export type StartedOAuth = { authorizationUrl: string; state: string; binding: string; expiresAt: Date };
 
@@ -33,16 +33,22 @@ export async function startOAuth(
       provider.redirectUris.includes(input.redirectUri)
         ? input.redirectUri
         : invalid('must be on the list of the provider'),
+    reauthenticate: () =>
+      !input.reauthenticate ||
+      provider.canReauthenticate ||
+      invalid('is not possible with this provider; an account without a password sets one by RequestReset'),
   });
+  const { reauthenticate } = input;
   const within: Budget[] = userId === null ? [{ limit: 'GLOBAL_SIGN_INS' }] : [];
   await throttle(deps, [{ limit: 'START_OAUTH_NETWORK', within }], {}, call);
   const id = deps.newId();
   const { state, binding, nonce, codeVerifier } = flowSecrets(id, deps.purposeKeys.oauthFlows);
-  const url = await provider.authorizationUrl({ redirectUri, state, nonce, codeVerifier }).catch((cause: unknown) => {
+  const request = { redirectUri, state, nonce, codeVerifier, reauthenticate };
+  const url = await provider.authorizationUrl(request).catch((cause: unknown) => {
     throw cause instanceof ProviderUnavailable ? new AuthError('PROVIDER_UNAVAILABLE', { cause }) : cause;
   });
   const expiresAt = new Date(deps.now().getTime() + FLOW_TTL_MS);
-  const flow = { id, provider: input.provider, redirectUri, userId };
+  const flow = { id, provider: input.provider, redirectUri, userId, reauthenticate };
   if (!(await deps.store.oauthFlows.open(flow, deps.now(), expiresAt))) throw new AuthError('TOKEN_REVOKED');
   return { authorizationUrl: url.href, state, binding, expiresAt };
 }

@@ -19,6 +19,9 @@ export type OAuthResponse = {
 
 export type TakenOAuth = { provider: string; identity: ProviderIdentity };
 
+/** By how much the provider's clock may differ from ours. */
+const CLOCK_SKEW_MS = 60_000;
+
 type Refused = {
   provider: string;
   reason: Reason;
@@ -62,12 +65,26 @@ export async function takeOAuthResponse(
     const identity = await provider.identify({ redirectUri, state, nonce, codeVerifier, code, issuer });
     // Providers take their time: nobody is to be signed in whom nobody hears of any more.
     call.signal.throwIfAborted();
-    return { provider: flow.provider, identity };
+    const authenticatedAt = plausible(identity.authenticatedAt, deps.now());
+    if (flow.reauthenticate && !isSince(flow.startedAt, authenticatedAt)) {
+      return refuse('OAUTH_RESPONSE_INVALID', new Error('the user has not authenticated since the flow began'));
+    }
+    return { provider: flow.provider, identity: { ...identity, authenticatedAt } };
   } catch (cause) {
     if (cause instanceof ProviderRefusal) return refuse('OAUTH_RESPONSE_INVALID', cause);
     if (cause instanceof ProviderUnavailable) return refuse('PROVIDER_UNAVAILABLE', cause);
     throw cause;
   }
+}
+
+/** A time that is further ahead than clocks differ says nothing. */
+function plausible(time: Date | null, now: Date): Date | null {
+  if (time === null || time.getTime() > now.getTime() + CLOCK_SKEW_MS) return null;
+  return time > now ? now : time;
+}
+
+function isSince(start: Date, time: Date | null): boolean {
+  return time !== null && time.getTime() >= start.getTime() - CLOCK_SKEW_MS;
 }
 
 /** The audit trail hears of it before the caller does. */

@@ -3,36 +3,73 @@ import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit, type Effect, mail } from '../domain/effect.ts';
 import { parseMailedToken, VERIFICATION_TOKEN } from '../domain/mailed-token.ts';
+import { parseFields } from '../domain/parse-fields.ts';
+import { parsePresentedPassword } from '../domain/password.ts';
+import type { UserPrincipal } from '../domain/principal.ts';
+import { isRegistrationBinding } from '../domain/registration-binding.ts';
 import type { EmailVerification } from '../store/email-verifications.ts';
+import { comparePassword } from './compare-password.ts';
 import { throttle } from './throttle.ts';
 
-export type VerifyEmailInput = { verificationToken: string };
+/** Besides the token one of the others: whoever reads the mail need not be who opened the account. */
+export type VerifyEmailInput = {
+  verificationToken: string;
+  /** Who calls, by the access token of the call; null for nobody. */
+  caller: UserPrincipal | null;
+  password: string;
+  binding: string;
+};
 
-/** @throws AuthError VERIFICATION_TOKEN_INVALID, also when another account has got the address meanwhile */
-export async function verifyEmail(
-  deps: Pick<Deps, 'store' | 'changeFeed' | 'limiter' | 'purposeKeys' | 'now'>,
-  input: VerifyEmailInput,
-  call: Call,
-): Promise<void> {
+type VerifyEmailDeps = Pick<
+  Deps,
+  'store' | 'changeFeed' | 'limiter' | 'hasher' | 'onUnreadableHash' | 'purposeKeys' | 'now'
+>;
+
+/**
+ * A token is used up by success alone.
+ * @throws AuthError VERIFICATION_OWNER_REQUIRED; VERIFICATION_TOKEN_INVALID, also when another account has got the address meanwhile
+ */
+export async function verifyEmail(deps: VerifyEmailDeps, input: VerifyEmailInput, call: Call): Promise<void> {
   const { store, now } = deps;
   const id = parseMailedToken(VERIFICATION_TOKEN, input.verificationToken, deps.purposeKeys.verificationTokens);
   if (!id) {
     await throttle(deps, [{ limit: 'VERIFY_EMAIL_NETWORK' }], {}, call);
     throw new AuthError('VERIFICATION_TOKEN_INVALID');
   }
-  await throttle(deps, [{ limit: 'VERIFY_EMAIL_TOKEN', key: id }], {}, call);
+  const permit = await throttle(deps, [{ limit: 'VERIFY_EMAIL_TOKEN', key: id }], {}, call);
   const verification = await store.emailVerifications.byId(id, now(), call.signal);
   if (!verification) throw new AuthError('VERIFICATION_TOKEN_INVALID');
+  if (!(await permit.unlessItThrows(() => isOwner(deps, verification, input, call)))) {
+    throw new AuthError('VERIFICATION_OWNER_REQUIRED');
+  }
   const isDone = await store.emailVerifications.redeem(verification, now(), effectsOf(verification, call));
   if (!isDone) throw new AuthError('VERIFICATION_TOKEN_INVALID');
   // Tokens carry the address.
   await deps.changeFeed.catchUp();
 }
 
-function effectsOf({ userId, email, accountEmail }: EmailVerification, { origin }: Call): Effect[] {
-  if (email === accountEmail) return [audit({ type: 'email_verified', userId, origin })];
+async function isOwner(
+  deps: VerifyEmailDeps,
+  { userId, changeId }: EmailVerification,
+  { caller, password, binding }: VerifyEmailInput,
+  call: Call,
+): Promise<boolean> {
+  if (caller?.userId === userId) return true;
+  // It shows who opened the account. To change its address takes who has it now.
+  if (changeId === null && isRegistrationBinding(binding, userId, deps.purposeKeys.registrations)) return true;
+  if (password === '') return false;
+  const presented = parseFields({ password: () => parsePresentedPassword(password) });
+  const found = await deps.store.users.credentialsById(userId, call.signal);
+  if ((await comparePassword(deps, found, presented.password, call.signal)) === 'match') return true;
+  const failed = audit({ type: 'reauthentication_failed', userId, detail: 'VerifyEmail', origin: call.origin });
+  await deps.store.outbox.write(deps.now(), [failed]);
+  return false;
+}
+
+function effectsOf({ userId, accountEmail, changeId }: EmailVerification, { origin }: Call): Effect[] {
+  if (changeId === null) return [audit({ type: 'email_verified', userId, origin })];
   return [
     audit({ type: 'email_changed', userId, origin }),
-    mail({ template: 'email-changed', userId, email: accountEmail }),
+    mail({ template: 'email-changed', userId, email: accountEmail, changeId }),
   ];
 }

@@ -13,7 +13,7 @@ import { openDatabase } from '../store/database.ts';
 import { createStore } from '../store/store.ts';
 
 export type Operator = {
-  deps: Pick<Deps, 'store' | 'changeFeed' | 'apiKeyMaxDays' | 'now' | 'newId'>;
+  deps: Pick<Deps, 'store' | 'changeFeed' | 'apiKeyMaxDays' | 'reauthenticationSeconds' | 'now' | 'newId'>;
   /** Needs the master key, which other commands do not. @throws ConfigError */
   keyRotation(): KeyRotation;
   actor: Actor;
@@ -37,7 +37,8 @@ export async function asOperator<T>(
   const origin = { address: '', userAgent: 'latchkey', requestId: randomUUID() };
   return await work({
     // Nothing here waits for verifiers: they hear of it within a second.
-    deps: { store, changeFeed: { catchUp: async () => {} }, apiKeyMaxDays, now, newId },
+    // Operators have no session to re-authenticate.
+    deps: { store, changeFeed: { catchUp: async () => {} }, apiKeyMaxDays, reauthenticationSeconds: 0, now, newId },
     keyRotation() {
       const encryptionKeys = derivePurposeKeys(readMasterKeys(environment)).signingKeyEncryption;
       return createKeyRotation({ store: store.signingKeys, encryptionKeys, now });

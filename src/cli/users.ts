@@ -24,7 +24,7 @@ export async function addUser({ deps, actor, call }: Operator, email: string, op
   const { name: fullName, role, reason, until } = options;
   const expiresAt = parseTime('--until', until);
   await assertRole(deps, role);
-  const userId = await createUser(deps, { actor, email, fullName, reason }, call);
+  const userId = await createUser(deps, { actor, email, fullName, roles: [], reason }, call);
   const grant = { actor, userId, serviceAccountId: '', role, reason, expiresAt };
   if (role !== '') await grantRole(deps, grant, call);
   output.say(`${email} has an account, and a mail with the link to set a password`);

@@ -21,17 +21,40 @@ export function mailPage({ to, subject, text, html }: ReceivedMail): string {
   );
 }
 
-/** Stands in for the product's own page; the token stays in the browser. */
-export function resetPage(apiUrl: string): string {
-  const command = `curl ${apiUrl}/auth.v1.AuthService/ConfirmReset -H 'content-type: application/json' -d '{"resetToken":"TOKEN","newPassword":"a new pass phrase"}'`;
+type Call = { title: string; method: string; request: Record<string, string> };
+
+/** What the pages do that links in mails lead to. */
+const CALLS: Record<string, Call> = {
+  '/reset-password': {
+    title: 'Set a new password',
+    method: 'ConfirmReset',
+    request: { resetToken: 'TOKEN', newPassword: 'a new pass phrase' },
+  },
+  '/verify-email': {
+    title: 'Confirm your email address',
+    method: 'VerifyEmail',
+    request: { verificationToken: 'TOKEN', password: 'of the account' },
+  },
+  '/undo-email-change': {
+    title: 'Undo the change of your email address',
+    method: 'UndoEmailChange',
+    request: { undoToken: 'TOKEN' },
+  },
+};
+
+/** Stands in for the product's own page; the token stays in the browser. Null for a path that no mail leads to. */
+export function productPage(path: string, apiUrl: string): string | null {
+  const call = Object.hasOwn(CALLS, path) ? CALLS[path] : undefined;
+  if (!call) return null;
+  const command = `curl ${apiUrl}/auth.v1.AuthService/${call.method} -H 'content-type: application/json' -d '${JSON.stringify(call.request)}'`;
   return page(
-    'Set a new password',
+    call.title,
     `<p>Your product's own page stands here: PUBLIC_URL says where. It would make this call:</p>
     <pre id="command">${escapeHtml(command)}</pre>
     <script>
       const token = new URLSearchParams(location.hash.slice(1)).get('token') ?? '';
       const command = document.getElementById('command');
-      if (/^lkp_[A-Za-z0-9_-]+$/.test(token)) command.textContent = command.textContent.replace('TOKEN', token);
+      if (/^lk[puv]_[A-Za-z0-9_-]+$/.test(token)) command.textContent = command.textContent.replace('TOKEN', token);
     </script>`,
   );
 }

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import PostalMime from 'postal-mime';
 import { SMTPServer } from 'smtp-server';
-import { listPage, mailPage, resetPage } from './mailbox-pages.ts';
+import { listPage, mailPage, productPage } from './mailbox-pages.ts';
 import type { ReceivedMail } from './received-mail.ts';
 
 export type Mailbox = {
@@ -50,12 +50,13 @@ export async function openMailbox({ port, apiUrl, onMail }: MailboxOptions): Pro
     // A page of somebody else's, whose name leads here, gets nothing to read.
     if (!/^(localhost|127\.0\.0\.1)(:\d+)?$/.test(request.headers.host ?? ''))
       return void response.writeHead(403).end();
-    const path = request.url?.split('?', 1)[0];
+    const path = request.url?.split('?', 1)[0] ?? '';
+    const productsOwn = productPage(path, apiUrl);
     const mail = mails.find(({ number }) => path === `/mails/${number}`);
     if (path === '/') send(response, 'text/html', listPage(mails));
     else if (mail) send(response, 'text/html', mailPage(mail));
     else if (path === '/api/mails') send(response, 'application/json', JSON.stringify(mails));
-    else if (path === '/reset-password') send(response, 'text/html', resetPage(apiUrl));
+    else if (productsOwn !== null) send(response, 'text/html', productsOwn);
     else response.writeHead(404).end();
   });
 

@@ -2,11 +2,11 @@
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { confirmNetworkMail } from '../jobs/mails/confirm-network.ts';
+import { emailChangedMail, emailChangeRequestedMail, emailChangeUndoneMail } from '../jobs/mails/email-change.ts';
 import { escapeHtml } from '../jobs/mails/escape-html.ts';
 import type { MailContent } from '../jobs/mails/layout.ts';
 import {
   accountDeletedMail,
-  emailChangedMail,
   emailTakenMail,
   passwordChangedMail,
   passwordResetDoneMail,
@@ -30,7 +30,9 @@ export const MAILS: Record<string, () => MailContent> = {
   'confirm-email-change': () => confirmEmailChangeMail(URL_OF_PRODUCT, ...SAMPLE),
   'confirm-network': () => confirmNetworkMail(URL_OF_PRODUCT, ...SAMPLE),
   'email-taken': () => emailTakenMail(URL_OF_PRODUCT),
-  'email-changed': () => emailChangedMail(URL_OF_PRODUCT),
+  'email-change-requested': () => emailChangeRequestedMail(URL_OF_PRODUCT, SAMPLE[0]),
+  'email-changed': () => emailChangedMail(URL_OF_PRODUCT, SAMPLE[0]),
+  'email-change-undone': () => emailChangeUndoneMail(URL_OF_PRODUCT),
   'account-deleted': () => accountDeletedMail(),
 };
 

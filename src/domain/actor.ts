@@ -1,10 +1,22 @@
 /** Who changes something that is not their own. */
 export type Actor =
-  | { kind: 'user'; userId: string; sessionId: string }
+  | {
+      kind: 'user';
+      userId: string;
+      sessionId: string;
+      tokenIssuedAt: Date;
+      /** The change requires that the session was re-authenticated within so many seconds. */
+      reauthenticatedWithin?: number;
+    }
   /** Without an account and its key it may change nothing. */
   | { kind: 'service'; name: string; serviceAccountId: string | null; keyId: string | null }
   /** At the command line, with the database's password: nobody asks what they may. */
   | { kind: 'operator'; name: string };
+
+/** For changes that a thief of an access token must not make. Services and operators have no password to give. */
+export function requireReauthentication(actor: Actor, withinSeconds: number): Actor {
+  return actor.kind === 'user' ? { ...actor, reauthenticatedWithin: withinSeconds } : actor;
+}
 
 /** As audit events name them: `user:<id>`, `service:<name>`, `operator:<login>`. */
 export function actorName(actor: Actor): string {

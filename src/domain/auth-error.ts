@@ -33,7 +33,7 @@ export type Reason =
   | 'SERVICE_NOT_FOUND'
   | 'VERIFICATION_TOKEN_INVALID'
   | 'NETWORK_TOKEN_INVALID'
-  | 'RECENT_SIGN_IN_REQUIRED'
+  | 'REAUTHENTICATION_REQUIRED'
   | 'SESSION_NOT_FOUND'
   | 'OAUTH_STATE_INVALID'
   | 'OAUTH_DENIED'
@@ -56,7 +56,9 @@ export type Reason =
   | 'API_KEY_NOT_FOUND'
   | 'SIGNING_KEY_NOT_FOUND'
   | 'SIGNING_KEY_NOT_READY'
-  | 'AUDIENCES_REMOVED';
+  | 'AUDIENCES_REMOVED'
+  | 'UNDO_TOKEN_INVALID'
+  | 'VERIFICATION_OWNER_REQUIRED';
 
 /** One bad field of a request. The description never repeats the value. */
 export type Violation = { field: string; description: string };

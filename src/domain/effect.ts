@@ -16,6 +16,8 @@ export type AuditType =
   | 'refreshed'
   | 'refresh_reuse_detected'
   | 'logged_out'
+  | 'reauthenticated'
+  | 'reauthentication_failed'
   | 'password_changed'
   | 'reset_requested'
   | 'reset_done'
@@ -26,6 +28,7 @@ export type AuditType =
   | 'email_verified'
   | 'email_change_requested'
   | 'email_changed'
+  | 'email_change_undone'
   | 'profile_changed'
   | 'session_revoked'
   | 'account_deleted'
@@ -96,11 +99,14 @@ export type MailOrder =
       /** Of the account when it was asked for: what has changed since makes it void. */
       accountEmail: string;
       passwordEpoch: number;
+      changeId: string;
     }
   /** To the owner of an address with which somebody wanted another account. */
   | { template: 'email-taken'; email: string }
+  /** To the address that an account has, and then had, with the link that undoes the change. */
+  | (Notice & { template: 'email-change-requested' | 'email-changed'; changeId: string })
   /** To the address that an account had. */
-  | (Notice & { template: 'email-changed' | 'account-deleted' });
+  | (Notice & { template: 'email-change-undone' | 'account-deleted' });
 
 export type Effect = { topic: 'audit'; payload: AuditEvent } | { topic: 'mail'; payload: MailOrder };
 

@@ -7,6 +7,7 @@ export const RESET_TOKEN: TokenKind = { prefix: 'lkp_', payloadBytes: 16 };
 /** Confirms a network. */
 export const NETWORK_TOKEN: TokenKind = { prefix: 'lkn_', payloadBytes: 16 };
 export const VERIFICATION_TOKEN: TokenKind = { prefix: 'lkv_', payloadBytes: 16 };
+export const UNDO_TOKEN: TokenKind = { prefix: 'lku_', payloadBytes: 16 };
 
 export function formatMailedToken(kind: TokenKind, id: string, keys: KeyRing): string {
   return sealToken(kind, uuidToBytes(id), keys);

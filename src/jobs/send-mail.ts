@@ -3,15 +3,21 @@
 import type { MailOrder } from '../domain/effect.ts';
 import type { Email } from '../domain/email.ts';
 import type { KeyRing } from '../domain/key-ring.ts';
-import { formatMailedToken, NETWORK_TOKEN, RESET_TOKEN, VERIFICATION_TOKEN } from '../domain/mailed-token.ts';
+import {
+  formatMailedToken,
+  NETWORK_TOKEN,
+  RESET_TOKEN,
+  UNDO_TOKEN,
+  VERIFICATION_TOKEN,
+} from '../domain/mailed-token.ts';
 import type { MailRow } from '../store/outbox.ts';
 import type { Store } from '../store/store.ts';
 import { type Mailer, UndeliverableMail } from './mailer.ts';
 import { confirmNetworkMail } from './mails/confirm-network.ts';
+import { emailChangedMail, emailChangeRequestedMail, emailChangeUndoneMail } from './mails/email-change.ts';
 import type { MailContent } from './mails/layout.ts';
 import {
   accountDeletedMail,
-  emailChangedMail,
   emailTakenMail,
   passwordChangedMail,
   passwordResetDoneMail,
@@ -22,11 +28,15 @@ import { passwordResetMail } from './mails/password-reset.ts';
 import { confirmEmailChangeMail, verifyEmailMail } from './mails/verify-email.ts';
 
 export type MailDeps = {
-  store: Pick<Store, 'outbox' | 'resets' | 'emailVerifications' | 'networkConfirmations' | 'identities' | 'users'>;
+  store: Pick<
+    Store,
+    'outbox' | 'resets' | 'emailVerifications' | 'emailChanges' | 'networkConfirmations' | 'identities' | 'users'
+  >;
   mailer: Mailer;
   resetTokenKeys: KeyRing;
   verificationTokenKeys: KeyRing;
   networkTokenKeys: KeyRing;
+  undoTokenKeys: KeyRing;
   publicUrl: string;
   resetTtlSeconds: number;
   verificationTtlSeconds: number;
@@ -76,7 +86,11 @@ async function compose(deps: MailDeps, outboxId: string, { order, createdAt }: M
     case 'email-taken':
       return { to: order.email, ...emailTakenMail(deps.publicUrl) };
     case 'email-changed':
-      return { to: order.email, ...emailChangedMail(deps.publicUrl) };
+      return { to: order.email, ...emailChangedMail(deps.publicUrl, undoTokenOf(deps, order.changeId)) };
+    case 'email-change-requested':
+      return { to: order.email, ...emailChangeRequestedMail(deps.publicUrl, undoTokenOf(deps, order.changeId)) };
+    case 'email-change-undone':
+      return { to: order.email, ...emailChangeUndoneMail(deps.publicUrl) };
     case 'account-deleted':
       return { to: order.email, ...accountDeletedMail() };
   }
@@ -95,7 +109,8 @@ async function composeVerification(deps: MailDeps, id: string, email: Email, ask
   const expiresAt = expiry(deps, askedAt, deps.verificationTtlSeconds);
   const found = await deps.store.users.credentialsByEmail(email);
   if (!found || found.user.emailVerified) return null;
-  const of = { userId: found.user.id, email, accountEmail: email, passwordEpoch: found.passwordEpoch };
+  const { user, passwordEpoch } = found;
+  const of = { userId: user.id, email, accountEmail: email, passwordEpoch, changeId: null };
   return openVerification(deps, id, of, expiresAt, verifyEmailMail);
 }
 
@@ -119,12 +134,15 @@ async function composeEmailChange(
   askedAt: Date,
 ): Promise<Addressed | null> {
   const expiresAt = expiry(deps, askedAt, deps.verificationTtlSeconds);
-  const { userId, passwordEpoch } = order;
+  const { userId, passwordEpoch, changeId } = order;
   const [email, accountEmail] = [order.email as Email, order.accountEmail as Email];
   const owner = await deps.store.users.byEmail(email);
   // It may be theirs by now, by another mail that they had asked for.
-  if (owner) return owner.id === userId ? null : { to: email, ...emailTakenMail(deps.publicUrl) };
-  return openVerification(deps, id, { userId, email, accountEmail, passwordEpoch }, expiresAt, confirmEmailChangeMail);
+  if (owner?.id === userId) return null;
+  const isTaken = owner !== null || (await deps.store.emailChanges.isReserved(email, userId, deps.now()));
+  if (isTaken) return { to: email, ...emailTakenMail(deps.publicUrl) };
+  const of = { userId, email, accountEmail, passwordEpoch, changeId };
+  return openVerification(deps, id, of, expiresAt, confirmEmailChangeMail);
 }
 
 async function openVerification(
@@ -138,6 +156,10 @@ async function openVerification(
   if (!verification) return null;
   const token = formatMailedToken(VERIFICATION_TOKEN, verification.id, verificationTokenKeys);
   return { to: of.email, ...write(publicUrl, token, expiresAt) };
+}
+
+function undoTokenOf({ undoTokenKeys }: Pick<MailDeps, 'undoTokenKeys'>, changeId: string): string {
+  return formatMailedToken(UNDO_TOKEN, changeId, undoTokenKeys);
 }
 
 /** Of a token that runs from when it was asked for. @throws UndeliverableMail when that is over */

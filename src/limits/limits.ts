@@ -70,13 +70,17 @@ export const LIMITS = {
   CONFIRM_NETWORK_NETWORK: { points: 30, windowSeconds: 3600 },
   /** `<confirmation id>`: attempts with one network token. */
   CONFIRM_NETWORK_TOKEN: { points: 10, windowSeconds: 3600 },
+  /** `<network>`: tokens that undo a change of an address, and that nobody was sent. */
+  UNDO_EMAIL_CHANGE_NETWORK: { points: 30, windowSeconds: 3600 },
+  /** `<change id>`: attempts with one such token. */
+  UNDO_EMAIL_CHANGE_TOKEN: { points: 10, windowSeconds: 3600 },
   /** `<network>`: sign-ins begun at a provider. */
   START_OAUTH_NETWORK: { points: 100, windowSeconds: 900 },
   /** `<network>`: sign-ins at a provider that came back with something else than was given out. */
   FINISH_OAUTH_NETWORK: { points: 30, windowSeconds: 900 },
   /** `<user id>`: changes of the email address, each of which sends a mail. */
   CHANGE_EMAIL_USER: { points: 5, windowSeconds: 3600 },
-  /** `<user id>`: changes of the password, each of which sends a mail, and attempts at one. */
+  /** `<user id>`: changes of the password, and attempts at it; `<session id>` to end other sessions, which a thief in one of them must not prevent. */
   CHANGE_PASSWORD_USER: { points: 5, windowSeconds: 900 },
   /** `<user id>`: calls of AccountService that change something, other than ChangePassword and the revocation of sessions. */
   ACCOUNT_CHANGE_USER: { points: 60, windowSeconds: 900 },

@@ -39,6 +39,8 @@ export function createGitHubProvider({ clientId, clientSecret, url, apiUrl }: Gi
   }
 
   return {
+    canReauthenticate: false,
+
     async authorizationUrl({ redirectUri, state, codeVerifier }) {
       const authorization = new URL(`${url}/login/oauth/authorize`);
       authorization.search = new URLSearchParams({
@@ -57,7 +59,8 @@ export function createGitHubProvider({ clientId, clientSecret, url, apiUrl }: Gi
       const { id, name, login } = await ask('/user', accessToken, user);
       const all = await ask('/user/emails', accessToken, emails);
       const primary = all.find((one) => one.primary && one.verified);
-      return { issuer: url, subject: String(id), verifiedEmail: primary?.email ?? null, name: name || login || '' };
+      const verifiedEmail = primary?.email ?? null;
+      return { issuer: url, subject: String(id), verifiedEmail, name: name || login || '', authenticatedAt: null };
     },
   };
 

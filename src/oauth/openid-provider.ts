@@ -35,7 +35,9 @@ export function createOpenIdProvider({ issuer, clientId, clientSecret, scopes }:
   }
 
   return {
-    async authorizationUrl({ redirectUri, state, nonce, codeVerifier }: AuthorizationRequest) {
+    canReauthenticate: true,
+
+    async authorizationUrl({ redirectUri, state, nonce, codeVerifier, reauthenticate }: AuthorizationRequest) {
       return client.buildAuthorizationUrl(await discover(), {
         redirect_uri: redirectUri,
         scope: scopes,
@@ -43,6 +45,8 @@ export function createOpenIdProvider({ issuer, clientId, clientSecret, scopes }:
         nonce,
         code_challenge: await client.calculatePKCECodeChallenge(codeVerifier),
         code_challenge_method: 'S256',
+        // It makes `auth_time` a claim that the id_token must have (OpenID Connect Core 1.0, section 2).
+        ...(reauthenticate && { max_age: '0' }),
       });
     },
 
@@ -64,7 +68,7 @@ export function createOpenIdProvider({ issuer, clientId, clientSecret, scopes }:
       // OpenID Connect Core 1.0, section 3.1.3.7. The library checks it only where there are several audiences.
       if (claims.azp !== undefined && claims.azp !== clientId)
         throw new ProviderRefusal('an id_token of another client');
-      const { sub, email, email_verified: isVerified, name } = claims;
+      const { sub, email, email_verified: isVerified, name, auth_time: authTime } = claims;
       // OpenID Connect Core 1.0, section 2.
       if (typeof sub !== 'string' || !/^[\x20-\x7e]{1,255}$/.test(sub)) throw new ProviderRefusal('no subject');
       return {
@@ -72,9 +76,16 @@ export function createOpenIdProvider({ issuer, clientId, clientSecret, scopes }:
         subject: sub,
         verifiedEmail: isVerified === true && typeof email === 'string' ? email : null,
         name: typeof name === 'string' ? name : '',
+        authenticatedAt: typeof authTime === 'number' ? timeOf(authTime) : null,
       };
     },
   };
+}
+
+/** @param seconds since 1970; null for what is no time */
+function timeOf(seconds: number): Date | null {
+  const time = new Date(seconds * 1000);
+  return Number.isNaN(time.getTime()) ? null : time;
 }
 
 function algorithmOf(idToken: string): string {

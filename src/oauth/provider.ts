@@ -9,18 +9,27 @@ export type ProviderIdentity = {
   verifiedEmail: string | null;
   /** Empty when the provider does not say. */
   name: string;
+  /** When the user authenticated; null when the provider does not say. */
+  authenticatedAt: Date | null;
 };
 
-export type AuthorizationRequest = { redirectUri: string; state: string; nonce: string; codeVerifier: string };
+type Flow = { redirectUri: string; state: string; nonce: string; codeVerifier: string };
+
+export type AuthorizationRequest = Flow & {
+  /** Whether the provider must authenticate the user anew. */
+  reauthenticate: boolean;
+};
 
 /** What the browser has brought back. */
-type AuthorizationResponse = AuthorizationRequest & {
+type AuthorizationResponse = Flow & {
   code: string;
   /** RFC 9207; empty when there was none. */
   issuer: string;
 };
 
 export type Provider = {
+  /** Whether it can be asked to authenticate the user anew, and says when it did. */
+  canReauthenticate: boolean;
   /** @throws ProviderUnavailable */
   authorizationUrl(request: AuthorizationRequest): Promise<URL>;
   /** @throws ProviderUnavailable, ProviderRefusal */

@@ -20,7 +20,7 @@ import { OWN_AUDIENCE } from '../domain/audience.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit } from '../domain/effect.ts';
-import type { Principal, ServicePrincipal } from '../domain/principal.ts';
+import type { Principal, ServicePrincipal, UserPrincipal } from '../domain/principal.ts';
 import { ADMIN_ROLE, ON_BEHALF_OF_ROLE, ROLES_READ_ROLE } from '../domain/role.ts';
 import type { ServiceKeys } from '../keys/service-keys.ts';
 
@@ -163,6 +163,15 @@ function messagesIn(desc: DescMessage): DescMessage[] {
 function auditFields(principal: Principal, what: string) {
   if (principal.kind === 'service') return { detail: `${what} by service ${principal.name}` };
   return { userId: principal.userId, sessionId: principal.sessionId, detail: what };
+}
+
+/**
+ * The user who calls a PUBLIC method, if their access token is sent with it; null for nobody, and for a service that calls for users.
+ * @throws AuthError as the verifier does
+ */
+export async function identifyUser(deps: AccessDeps, bearer: string, call: Call): Promise<UserPrincipal | null> {
+  const principal = bearer === '' ? null : await identify(deps, bearer, call);
+  return principal?.kind === 'user' ? principal : null;
 }
 
 async function identify(deps: AccessDeps, credential: string, call: Call): Promise<Principal> {

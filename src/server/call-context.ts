@@ -29,7 +29,8 @@ export function actorOf(context: HandlerContext): Actor {
     const { name, serviceAccountId, keyId } = principal;
     return { kind, name, serviceAccountId, keyId };
   }
-  return { kind, userId: principal.userId, sessionId: principal.sessionId };
+  const { userId, sessionId, issuedAt } = principal;
+  return { kind, userId, sessionId, tokenIssuedAt: issuedAt };
 }
 
 /** The caller of a USER method; the guard let nobody else through. */

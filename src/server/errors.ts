@@ -69,9 +69,10 @@ export const ERRORS = {
     code: Code.FailedPrecondition,
     message: 'invalid network token: it is used, expired or older than the password',
   },
-  RECENT_SIGN_IN_REQUIRED: {
+  REAUTHENTICATION_REQUIRED: {
     code: Code.FailedPrecondition,
-    message: 'send the current password, or sign in again first',
+    message:
+      'send the current password, here or to AccountService.Reauthenticate; without a password, sign in again by StartOAuth with reauthenticate, or set a password by RequestReset',
   },
   SESSION_NOT_FOUND: { code: Code.NotFound, message: 'the user has no such session' },
   OAUTH_STATE_INVALID: {
@@ -122,6 +123,15 @@ export const ERRORS = {
   AUDIENCES_REMOVED: {
     code: Code.Unauthenticated,
     message: 'this deployment no longer has any audience of the session; sign in again',
+  },
+  UNDO_TOKEN_INVALID: {
+    code: Code.FailedPrecondition,
+    message: 'the undo token is invalid, used or expired, or the account is deleted',
+  },
+  VERIFICATION_OWNER_REQUIRED: {
+    code: Code.FailedPrecondition,
+    message:
+      "confirm as the account's owner: with an access token of the account, its password, or the binding that Register returned",
   },
   SERVICE_NOT_FOUND: { code: Code.NotFound, message: 'there is no such service here' },
 } satisfies Record<ProtoReason | Reason, Answer> & Record<Exclude<Reason, ProtoReason>, never>;

@@ -11,6 +11,7 @@ import { finishLinkIdentity } from '../account/finish-link-identity.ts';
 import { getMe } from '../account/get-me.ts';
 import { listIdentities } from '../account/list-identities.ts';
 import { listSessions } from '../account/list-sessions.ts';
+import { reauthenticate } from '../account/reauthenticate.ts';
 import { revokeOtherSessions } from '../account/revoke-other-sessions.ts';
 import { revokeSession } from '../account/revoke-session.ts';
 import { startLinkIdentity } from '../account/start-link-identity.ts';
@@ -30,12 +31,14 @@ import { register } from '../auth/register.ts';
 import { requestEmailVerification } from '../auth/request-email-verification.ts';
 import { requestReset } from '../auth/request-reset.ts';
 import { startOAuth } from '../auth/start-oauth.ts';
+import { undoEmailChange } from '../auth/undo-email-change.ts';
 import { verify } from '../auth/verify.ts';
 import { verifyEmail } from '../auth/verify-email.ts';
 import { watch } from '../auth/watch.ts';
 import type { Deps } from '../deps.ts';
 import { bearerToken } from '../domain/bearer-token.ts';
 import type { ServiceKeys } from '../keys/service-keys.ts';
+import { identifyUser } from './access.ts';
 import { callerOf, callOf, userOf } from './call-context.ts';
 import type { CallDeps } from './call-record.ts';
 import {
@@ -59,8 +62,8 @@ export function routes(deps: RouteDeps): Routes {
   return (router) => {
     router.service(AuthService, {
       register: async (request, context) => {
-        const user = await register(deps, request, callOf(context));
-        return user ? { user: userMessage(user) } : {};
+        const { user, binding } = await register(deps, request, callOf(context));
+        return { binding, ...(user && { user: userMessage(user) }) };
       },
 
       login: async (request, context) => {
@@ -126,7 +129,14 @@ export function routes(deps: RouteDeps): Routes {
       },
 
       verifyEmail: async (request, context) => {
-        await verifyEmail(deps, request, callOf(context));
+        const call = callOf(context);
+        const caller = await identifyUser(deps, bearerToken(context.requestHeader.get('authorization')), call);
+        await verifyEmail(deps, { ...request, caller }, call);
+        return {};
+      },
+
+      undoEmailChange: async (request, context) => {
+        await undoEmailChange(deps, request, callOf(context));
         return {};
       },
     });
@@ -136,8 +146,12 @@ export function routes(deps: RouteDeps): Routes {
 
       changePassword: async ({ currentPassword, newPassword }, context) => {
         const input = { principal: userOf(context), currentPassword, newPassword };
-        await changePassword(deps, input, callOf(context));
-        return {};
+        return { tokens: tokensMessage(await changePassword(deps, input, callOf(context))) };
+      },
+
+      reauthenticate: async ({ currentPassword }, context) => {
+        const input = { principal: userOf(context), currentPassword };
+        return { tokens: tokensMessage(await reauthenticate(deps, input, callOf(context))) };
       },
 
       updateMe: async ({ fullName }, context) => ({
@@ -148,13 +162,13 @@ export function routes(deps: RouteDeps): Routes {
         sessions: (await listSessions(deps, userOf(context), callOf(context))).map(sessionMessage),
       }),
 
-      revokeSession: async ({ sessionId }, context) => {
-        await revokeSession(deps, { principal: userOf(context), sessionId }, callOf(context));
+      revokeSession: async ({ sessionId, currentPassword }, context) => {
+        await revokeSession(deps, { principal: userOf(context), sessionId, currentPassword }, callOf(context));
         return {};
       },
 
-      revokeOtherSessions: async (_, context) => ({
-        revoked: await revokeOtherSessions(deps, userOf(context), callOf(context)),
+      revokeOtherSessions: async ({ currentPassword }, context) => ({
+        revoked: await revokeOtherSessions(deps, { principal: userOf(context), currentPassword }, callOf(context)),
       }),
 
       changeEmail: async ({ newEmail, currentPassword }, context) => {

@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import type { Effect } from '../domain/effect.ts';
 import type { Email } from '../domain/email.ts';
 import type { Db } from './database.ts';
+import { isReserved, makeChange } from './email-changes.ts';
 import { writeEffects } from './outbox.ts';
 import { lockUser } from './user-locks.ts';
 import { isUniqueViolation } from './violation.ts';
@@ -14,6 +15,8 @@ export type EmailVerification = {
   /** Of the account, now; another one when the address is to change. */
   accountEmail: Email;
   passwordEpoch: number;
+  /** Of the change; null when the account's own address is proved. */
+  changeId: string | null;
 };
 
 export type EmailVerifications = ReturnType<typeof createEmailVerifications>;
@@ -36,6 +39,7 @@ export function createEmailVerifications(db: Db, newId: () => string) {
         'email_verifications.email',
         'account_email',
         'users.password_epoch',
+        'email_change_id',
       ])
       .where('email_verifications.id', '=', id)
       .where('used_at', 'is', null)
@@ -49,6 +53,7 @@ export function createEmailVerifications(db: Db, newId: () => string) {
       email: row.email,
       accountEmail: row.account_email,
       passwordEpoch: row.password_epoch,
+      changeId: row.email_change_id,
     };
   }
 
@@ -58,13 +63,22 @@ export function createEmailVerifications(db: Db, newId: () => string) {
     /** Adds it once, however often it is called with the same id. Null when the account is not any more what it was. */
     async open(
       id: string,
-      of: { userId: string; email: Email; accountEmail: Email; passwordEpoch: number },
+      of: Omit<EmailVerification, 'id'>,
       now: Date,
       expiresAt: Date,
     ): Promise<EmailVerification | null> {
       await db
         .insertInto('email_verifications')
-        .columns(['id', 'user_id', 'email', 'account_email', 'password_epoch', 'created_at', 'expires_at'])
+        .columns([
+          'id',
+          'user_id',
+          'email',
+          'account_email',
+          'email_change_id',
+          'password_epoch',
+          'created_at',
+          'expires_at',
+        ])
         .expression((eb) =>
           eb
             .selectFrom('users')
@@ -73,6 +87,7 @@ export function createEmailVerifications(db: Db, newId: () => string) {
               'users.id as user_id',
               user.val(of.email).as('email'),
               'users.email as account_email',
+              sql<string | null>`${of.changeId}::uuid`.as('email_change_id'),
               'password_epoch',
               user.val(now).as('created_at'),
               user.val(expiresAt).as('expires_at'),
@@ -89,7 +104,7 @@ export function createEmailVerifications(db: Db, newId: () => string) {
 
     /** Of parallel calls one succeeds. False also when another account has got the address meanwhile. */
     async redeem(
-      { id, userId, email, accountEmail, passwordEpoch }: EmailVerification,
+      { id, userId, email, accountEmail, passwordEpoch, changeId }: EmailVerification,
       now: Date,
       effects: Effect[],
     ): Promise<boolean> {
@@ -103,6 +118,10 @@ export function createEmailVerifications(db: Db, newId: () => string) {
           .where('expires_at', '>', now)
           .executeTakeFirst();
         if (used.numUpdatedRows !== 1n) return false;
+        if (changeId !== null) {
+          const isFree = !(await isReserved(trx, email, userId, now));
+          if (!isFree || !(await makeChange(trx, changeId, email, now))) return false;
+        }
         const verifiedAt = email === accountEmail ? sql<Date>`coalesce(email_verified_at, ${now})` : now;
         const verified = await trx
           .updateTable('users')

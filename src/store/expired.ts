@@ -2,7 +2,7 @@
 import { sql } from 'kysely';
 import type { Db } from './database.ts';
 
-export const SWEPT = ['sessions', 'password_resets', 'email_verifications', 'oauth_flows'] as const;
+export const SWEPT = ['sessions', 'password_resets', 'email_verifications', 'email_changes', 'oauth_flows'] as const;
 
 export type Swept = (typeof SWEPT)[number];
 

@@ -3,6 +3,7 @@ import type { Effect } from '../domain/effect.ts';
 import type { Email } from '../domain/email.ts';
 import { USER_ROLE } from '../domain/role.ts';
 import type { Db } from './database.ts';
+import { isReserved } from './email-changes.ts';
 import { writeEffects } from './outbox.ts';
 import { lockPresent, lockUser, type Present } from './user-locks.ts';
 import { isUniqueViolation } from './violation.ts';
@@ -77,6 +78,7 @@ export function createIdentities(db: Db, newId: () => string) {
       effects: Effect[],
     ): Promise<boolean> {
       const creating = db.transaction().execute(async (trx) => {
+        if (await isReserved(trx, user.email, null, now)) return false;
         await trx
           .insertInto('users')
           .values({ id: user.id, email: user.email, full_name: user.fullName, email_verified_at: now, created_at: now })

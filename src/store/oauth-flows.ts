@@ -7,6 +7,8 @@ export type OAuthFlow = {
   redirectUri: string;
   /** Who links an identity; null for a sign-in. */
   userId: string | null;
+  /** Whether the provider must authenticate the user anew. */
+  reauthenticate: boolean;
 };
 
 export type OAuthFlows = ReturnType<typeof createOAuthFlows>;
@@ -23,6 +25,7 @@ export function createOAuthFlows(db: Db) {
         provider: flow.provider,
         redirect_uri: flow.redirectUri,
         user_id: flow.userId,
+        reauthenticate: flow.reauthenticate,
         created_at: now,
         expires_at: expiresAt,
       };
@@ -48,16 +51,18 @@ export function createOAuthFlows(db: Db) {
     },
 
     /** Null unless it is unused and not over: of parallel calls one gets it. */
-    async take(id: string, now: Date): Promise<OAuthFlow | null> {
+    async take(id: string, now: Date): Promise<(OAuthFlow & { startedAt: Date }) | null> {
       const row = await db
         .updateTable('oauth_flows')
         .set({ used_at: now })
         .where('id', '=', id)
         .where('used_at', 'is', null)
         .where('expires_at', '>', now)
-        .returning(['id', 'provider', 'redirect_uri', 'user_id'])
+        .returning(['id', 'provider', 'redirect_uri', 'user_id', 'reauthenticate', 'created_at'])
         .executeTakeFirst();
-      return row ? { id: row.id, provider: row.provider, redirectUri: row.redirect_uri, userId: row.user_id } : null;
+      if (!row) return null;
+      const { redirect_uri: redirectUri, user_id: userId, created_at: startedAt, ...rest } = row;
+      return { ...rest, redirectUri, userId, startedAt };
     },
   };
 }

@@ -4,10 +4,12 @@ import { type RawBuilder, sql } from 'kysely';
 import { type Actor, actorName } from '../domain/actor.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Effect } from '../domain/effect.ts';
+import { isReauthenticated } from '../domain/reauthentication.ts';
 import { ADMIN_ROLE } from '../domain/role.ts';
 import type { RoleDefinition, RoleGraph } from '../domain/role-graph.ts';
 import type { Db } from './database.ts';
 import { writeEffects } from './outbox.ts';
+import { authenticationOf } from './sessions.ts';
 
 /** `expiresAt` is null for good. `grantedBy` is as in audit events; empty for what came with the account or by SQL. */
 export type RoleGrant = { role: string; grantedAt: Date; grantedBy: string; reason: string; expiresAt: Date | null };
@@ -167,7 +169,7 @@ export async function judge(trx: Db, actor: Actor, lock: 'exclusive' | 'shared',
  * The call was authorized before this transaction began. Until the commit nobody ends the actor's session, revokes their key or
  * disables them.
  * @returns the roles that the actor holds; null for an operator
- * @throws AuthError TOKEN_REVOKED, TOKEN_INVALID or PERMISSION_DENIED
+ * @throws AuthError TOKEN_REVOKED, TOKEN_INVALID, REAUTHENTICATION_REQUIRED or PERMISSION_DENIED
  */
 async function assertMayAct(trx: Db, actor: Actor, now: Date): Promise<string[] | null> {
   if (actor.kind === 'operator') return null;
@@ -175,6 +177,7 @@ async function assertMayAct(trx: Db, actor: Actor, now: Date): Promise<string[] 
   if (!(await (isUser ? lockSession(trx, actor, now) : lockKey(trx, actor, now)))) {
     throw new AuthError(isUser ? 'TOKEN_REVOKED' : 'TOKEN_INVALID');
   }
+  if (isUser) await assertReauthenticated(trx, actor, now);
   const roles = isUser
     ? sql`roles_of_user(${actor.userId}, ${now})`
     : sql`roles_of_service(${actor.serviceAccountId}, ${now})`;
@@ -183,6 +186,15 @@ async function assertMayAct(trx: Db, actor: Actor, now: Date): Promise<string[] 
   const held = rows[0]?.roles ?? [];
   if (!held.includes(ADMIN_ROLE)) throw new AuthError('PERMISSION_DENIED');
   return held;
+}
+
+async function assertReauthenticated(trx: Db, actor: Extract<Actor, { kind: 'user' }>, now: Date): Promise<void> {
+  const { userId, sessionId, tokenIssuedAt, reauthenticatedWithin } = actor;
+  if (reauthenticatedWithin === undefined) return;
+  const authentication = await authenticationOf(trx, userId, sessionId);
+  if (!authentication || !isReauthenticated(authentication, tokenIssuedAt, now, reauthenticatedWithin)) {
+    throw new AuthError('REAUTHENTICATION_REQUIRED');
+  }
 }
 
 /** False when the session has ended, or its user is disabled or deleted. */

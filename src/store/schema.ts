@@ -45,6 +45,7 @@ export type Schema = {
     user_id: string;
     email: Email;
     account_email: Email;
+    email_change_id: string | null;
     password_epoch: number;
     created_at: Date;
     expires_at: Date;
@@ -56,6 +57,15 @@ export type Schema = {
     password_epoch: number;
     expires_at: Date;
     used_at: Date | null;
+  };
+  email_changes: {
+    id: string;
+    user_id: string;
+    old_email: Email;
+    old_email_verified_at: Date | null;
+    asked_at: Date;
+    changed_at: Date | null;
+    ended_at: Date | null;
   };
   identities: {
     id: string;
@@ -71,6 +81,7 @@ export type Schema = {
     provider: string;
     redirect_uri: string;
     user_id: string | null;
+    reauthenticate: Generated<boolean>;
     created_at: Date;
     expires_at: Date;
     used_at: Date | null;
@@ -87,6 +98,8 @@ export type Schema = {
     ends_by: Date;
     ended_at: Date | null;
     identity_id: string | null;
+    reauthenticated_at: Date | null;
+    provider_authenticated_at: Date | null;
     address: Generated<string>;
     user_agent: Generated<string>;
     audiences: string[] | null;

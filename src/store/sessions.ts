@@ -3,10 +3,11 @@ import type { AudienceChoice } from '../domain/audience.ts';
 import type { Standing, StandingOf } from '../domain/change.ts';
 import type { AuditEvent, Effect } from '../domain/effect.ts';
 import type { SessionState } from '../domain/judge-refresh.ts';
+import type { Authentication } from '../domain/reauthentication.ts';
 import type { Db } from './database.ts';
 import { writeEffects } from './outbox.ts';
 import { type Holder, holderColumns, rolesCountAt, toHolder } from './user-columns.ts';
-import { lockUser } from './user-locks.ts';
+import { lockPresent, lockUser, type Present } from './user-locks.ts';
 
 /** A live session with the number of its current token: what tokens are made from. */
 export type Grant = Holder & {
@@ -29,10 +30,13 @@ export type NewSession = {
   expiresAt: Date;
   endsBy: Date;
   place: Place;
-  /** With which it is begun; null for a password. */
-  identityId: string | null;
+  /** With which it is begun, and when the user authenticated there, as far as the provider says; null for a password. */
+  identity: { id: string; authenticatedAt: Date | null } | null;
   audiences: AudienceChoice;
 };
+
+/** A session whose user has given the password again. */
+export type Renewal = { sessionId: string; idleSeconds: number; place: Place };
 
 /** For its owner to see. */
 export type SessionSummary = { id: string; createdAt: Date; lastUsedAt: Date; expiresAt: Date } & Place;
@@ -70,8 +74,8 @@ export function createSessions(db: Db, newId: () => string, clock: () => Date) {
     ): Promise<boolean> {
       return db.transaction().execute(async (trx) => {
         if (!(await lockUser(trx, session.userId, session.passwordEpoch))) return false;
-        const { identityId } = session;
-        if (identityId !== null && !(await hasIdentity(trx, session.userId, identityId))) return false;
+        const { identity } = session;
+        if (identity && !(await hasIdentity(trx, session.userId, identity.id))) return false;
         await trx
           .insertInto('sessions')
           .values({
@@ -82,7 +86,8 @@ export function createSessions(db: Db, newId: () => string, clock: () => Date) {
             ends_by: session.endsBy,
             address: session.place.address,
             user_agent: session.place.userAgent,
-            identity_id: identityId,
+            identity_id: identity?.id ?? null,
+            provider_authenticated_at: identity?.authenticatedAt ?? null,
             audiences: session.audiences,
           })
           .execute();
@@ -144,23 +149,23 @@ export function createSessions(db: Db, newId: () => string, clock: () => Date) {
 
     async byId(id: string, signal?: AbortSignal): Promise<Session | null> {
       signal?.throwIfAborted();
-      const row = await db
-        .selectFrom('sessions')
-        .innerJoin('users', 'users.id', 'sessions.user_id')
-        .select(holderColumns(clock()))
-        .select(['sessions.id as session_id', 'counter', 'expires_at', 'audiences'])
-        .select(['rotated_at', 'rotation_request_id'])
-        // A session of a disabled user has ended, whatever its own row says.
-        .select((eb) => eb.fn.coalesce('ended_at', 'disabled_at').as('ended_at'))
-        .where('sessions.id', '=', id)
-        .executeTakeFirst();
-      if (!row) return null;
-      return {
-        ...toGrant(row),
-        rotatedAt: row.rotated_at,
-        rotationRequestId: row.rotation_request_id,
-        endedAt: row.ended_at,
-      };
+      return sessionById(db, id, clock());
+    },
+
+    /** Null when the session has ended, or its user may not sign in. */
+    async authenticationOf(userId: string, sessionId: string, signal?: AbortSignal): Promise<Authentication | null> {
+      signal?.throwIfAborted();
+      return authenticationOf(db, userId, sessionId);
+    },
+
+    /** Notes that the user has given the password, and replaces the refresh token. Null when they may not any more. */
+    async reauthenticate(present: Present, renewal: Renewal, now: Date, effects: Effect[]): Promise<Grant | null> {
+      return db.transaction().execute(async (trx) => {
+        if (!(await lockPresent(trx, present))) return null;
+        const grant = await renewSession(trx, renewal, now);
+        if (grant) await writeEffects(trx, newId, now, effects);
+        return grant;
+      });
     },
 
     /** Leaves the session these of its audiences. False unless it lives, its current token has this number, and it has them. */
@@ -214,32 +219,20 @@ export function createSessions(db: Db, newId: () => string, clock: () => Date) {
       }));
     },
 
-    /** When its user signed in; null when it has ended. */
-    async startedAt(id: string, signal?: AbortSignal): Promise<Date | null> {
-      signal?.throwIfAborted();
-      const row = await db
-        .selectFrom('sessions')
-        .select('created_at')
-        .where('id', '=', id)
-        .where('ended_at', 'is', null)
-        .executeTakeFirst();
-      return row?.created_at ?? null;
-    },
-
-    /** Ends one session of a user, or all but one. Returns how many. */
+    /** Ends one session of a user, or all but one. Returns how many; null when the user may not do it any more. */
     async endOfUser(
-      userId: string,
+      present: Present,
       which: { only: string } | { allBut: string },
       now: Date,
       effects: (ended: string[]) => Effect[],
-    ): Promise<number> {
+    ): Promise<number | null> {
       return db.transaction().execute(async (trx) => {
         // Whoever ends several of a user's sessions takes turns.
-        await trx.selectFrom('users').select('id').where('id', '=', userId).forNoKeyUpdate().execute();
+        if (!(await lockPresent(trx, present))) return null;
         const ended = await trx
           .updateTable('sessions')
           .set({ ended_at: now })
-          .where('user_id', '=', userId)
+          .where('user_id', '=', present.userId)
           .where('ended_at', 'is', null)
           .where('expires_at', '>', now)
           .where('id', 'only' in which ? '=' : '!=', 'only' in which ? which.only : which.allBut)
@@ -280,6 +273,64 @@ export function createSessions(db: Db, newId: () => string, clock: () => Date) {
         return isStale ? 'stale' : 'live';
       });
     },
+  };
+}
+
+/**
+ * For use inside a transaction that has locked the user. The counter passes over one token, which nobody gets: so the token
+ * that was current is not the predecessor of the new one, which a replay would give to whoever has copied it.
+ */
+export async function renewSession(
+  trx: Db,
+  { sessionId, idleSeconds, place }: Renewal,
+  now: Date,
+): Promise<Grant | null> {
+  const { numAffectedRows } = await sql`
+    UPDATE sessions
+    SET counter = counter + 2, rotated_at = ${now}, rotation_request_id = '', reauthenticated_at = ${now},
+      address = ${place.address}, user_agent = ${place.userAgent},
+      expires_at = least(${now}::timestamptz + make_interval(secs => ${idleSeconds}), ends_by)
+    WHERE id = ${sessionId} AND ended_at IS NULL AND expires_at > ${now}
+  `.execute(trx);
+  return numAffectedRows === 1n ? sessionById(trx, sessionId, now) : null;
+}
+
+/** For use inside a transaction too. Null when the session has ended, or its user may not sign in. */
+export async function authenticationOf(db: Db, userId: string, sessionId: string): Promise<Authentication | null> {
+  const row = await db
+    .selectFrom('sessions')
+    .innerJoin('users', 'users.id', 'sessions.user_id')
+    .select(['password_hash', 'reauthenticated_at', 'provider_authenticated_at'])
+    .where('sessions.id', '=', sessionId)
+    .where('user_id', '=', userId)
+    .where('ended_at', 'is', null)
+    .where('disabled_at', 'is', null)
+    .executeTakeFirst();
+  if (!row) return null;
+  return {
+    hasPassword: row.password_hash !== null,
+    reauthenticatedAt: row.reauthenticated_at,
+    providerAuthenticatedAt: row.provider_authenticated_at,
+  };
+}
+
+async function sessionById(db: Db, id: string, now: Date): Promise<Session | null> {
+  const row = await db
+    .selectFrom('sessions')
+    .innerJoin('users', 'users.id', 'sessions.user_id')
+    .select(holderColumns(now))
+    .select(['sessions.id as session_id', 'counter', 'expires_at', 'audiences'])
+    .select(['rotated_at', 'rotation_request_id'])
+    // A session of a disabled user has ended, whatever its own row says.
+    .select((eb) => eb.fn.coalesce('ended_at', 'disabled_at').as('ended_at'))
+    .where('sessions.id', '=', id)
+    .executeTakeFirst();
+  if (!row) return null;
+  return {
+    ...toGrant(row),
+    rotatedAt: row.rotated_at,
+    rotationRequestId: row.rotation_request_id,
+    endedAt: row.ended_at,
   };
 }
 

@@ -3,6 +3,7 @@
 import { type AuditTrail, createAuditTrail } from './audit-trail.ts';
 import { type Changes, createChanges } from './changes.ts';
 import type { Db } from './database.ts';
+import { createEmailChanges, type EmailChanges } from './email-changes.ts';
 import { createEmailVerifications, type EmailVerifications } from './email-verifications.ts';
 import { createExpired, type Expired } from './expired.ts';
 import { createIdentities, type Identities } from './identities.ts';
@@ -22,6 +23,7 @@ export type Store = {
   sessions: Sessions;
   resets: Resets;
   emailVerifications: EmailVerifications;
+  emailChanges: EmailChanges;
   identities: Identities;
   networkConfirmations: NetworkConfirmations;
   oauthFlows: OAuthFlows;
@@ -41,6 +43,7 @@ export function createStore(db: Db, newId: () => string, now: () => Date): Store
     sessions: createSessions(db, newId, now),
     resets: createResets(db, newId),
     emailVerifications: createEmailVerifications(db, newId),
+    emailChanges: createEmailChanges(db, newId),
     identities: createIdentities(db, newId),
     networkConfirmations: createNetworkConfirmations(db, newId),
     oauthFlows: createOAuthFlows(db),

@@ -1,14 +1,15 @@
 import { sql } from 'kysely';
-import type { Actor } from '../domain/actor.ts';
+import { type Actor, actorName } from '../domain/actor.ts';
 import type { Effect } from '../domain/effect.ts';
 import type { Email } from '../domain/email.ts';
 import { USER_ROLE } from '../domain/role.ts';
 import type { User } from '../domain/user.ts';
 import type { Db } from './database.ts';
 import { writeEffects } from './outbox.ts';
-import { judge } from './roles.ts';
+import { type Judged, judge } from './roles.ts';
+import { type Grant, type Renewal, renewSession } from './sessions.ts';
 import { type Holder, holderColumns, toHolder, toUser, userColumns } from './user-columns.ts';
-import { lockPresent, lockUser, type Present, replacePassword } from './user-locks.ts';
+import { lockPresent, type Present, replacePassword } from './user-locks.ts';
 
 /** What signing in needs to know of an account. */
 export type Credentials = Holder & {
@@ -21,6 +22,16 @@ export type Credentials = Holder & {
 const MAX_HASH_KINDS = 100;
 
 export type NewUser = { id: string; email: Email; fullName: string; passwordHash: string | null };
+
+/** How an administrator opens an account. */
+type Opening = {
+  actor: Actor;
+  /** Besides `user`. */
+  roles: string[];
+  reason: string;
+  /** Throws when it must not be. */
+  decide: (judged: Judged) => void;
+};
 
 export type Users = ReturnType<typeof createUsers>;
 
@@ -72,28 +83,25 @@ export function createUsers(db: Db, newId: () => string, clock: () => Date) {
     /**
      * Null when the email is taken: of parallel calls, one makes the account. Both take as long: the same statements.
      * @param effects of either outcome
-     * @param actor null for those who register themselves
+     * @param opening null for those who register themselves
      */
     async create(
       user: NewUser,
       now: Date,
       effects: { made: Effect[]; taken: Effect[] },
-      actor: Actor | null = null,
+      opening: Opening | null = null,
     ): Promise<User | null> {
       return db.transaction().execute(async (trx) => {
-        if (actor) await judge(trx, actor, 'shared', now);
-        const row = await trx
-          .insertInto('users')
-          .values({
-            id: user.id,
-            email: user.email,
-            full_name: user.fullName,
-            password_hash: user.passwordHash,
-            created_at: now,
-          })
-          .onConflict((conflict) => conflict.constraint('users_email_key').doNothing())
-          .returning('id')
-          .executeTakeFirst();
+        if (opening)
+          opening.decide(await judge(trx, opening.actor, opening.roles.length > 0 ? 'exclusive' : 'shared', now));
+        const { email, fullName, passwordHash } = user;
+        const { rows: inserted } = await sql`
+          INSERT INTO users (id, email, full_name, password_hash, created_at)
+          SELECT ${user.id}::uuid, ${email}, ${fullName}, ${passwordHash}, ${now}::timestamptz
+          WHERE NOT email_reserved(${email}, NULL, ${now})
+          ON CONFLICT ON CONSTRAINT users_email_key DO NOTHING RETURNING id
+        `.execute(trx);
+        const isMade = inserted.length > 0;
         await trx
           .insertInto('user_roles')
           .columns(['user_id', 'role', 'granted_at'])
@@ -104,7 +112,19 @@ export function createUsers(db: Db, newId: () => string, clock: () => Date) {
               .where('id', '=', user.id),
           )
           .execute();
-        await writeEffects(trx, newId, now, row ? effects.made : effects.taken);
+        if (isMade && opening && opening.roles.length > 0) {
+          const grant = {
+            user_id: user.id,
+            granted_at: now,
+            granted_by: actorName(opening.actor),
+            reason: opening.reason,
+          };
+          await trx
+            .insertInto('user_roles')
+            .values(opening.roles.map((role) => ({ ...grant, role })))
+            .execute();
+        }
+        await writeEffects(trx, newId, now, isMade ? effects.made : effects.taken);
         const made = await trx
           .selectFrom('users')
           .select(userColumns(now))
@@ -135,6 +155,7 @@ export function createUsers(db: Db, newId: () => string, clock: () => Date) {
           SELECT id, email, full_name, password_hash, email_verified_at, ${now}
           FROM jsonb_to_recordset(${JSON.stringify(rows)})
             AS row (id uuid, email text, full_name text, password_hash text, email_verified_at timestamptz)
+          WHERE NOT email_reserved(email, NULL, ${now})
           ON CONFLICT ON CONSTRAINT users_email_key DO NOTHING RETURNING id
         `.execute(trx);
         const ids = new Set(made.map(({ id }) => id));
@@ -211,19 +232,22 @@ export function createUsers(db: Db, newId: () => string, clock: () => Date) {
     },
 
     /**
-     * Sets another password and ends the account's sessions. False when the password has changed meanwhile.
-     * @param keepSessionId the one session that goes on
+     * Sets another password and ends the account's sessions, but for the one that asks, which gets another refresh token. Null
+     * when the password has changed meanwhile, or that session has ended.
      */
     async changePassword(
-      change: { userId: string; passwordEpoch: number; passwordHash: string; keepSessionId: string },
+      present: Present,
+      { passwordHash, ...renewal }: Renewal & { passwordHash: string },
       now: Date,
       effects: Effect[],
-    ): Promise<boolean> {
+    ): Promise<Grant | null> {
       return db.transaction().execute(async (trx) => {
-        if (!(await lockUser(trx, change.userId, change.passwordEpoch))) return false;
-        await replacePassword(trx, change, now);
+        if (!(await lockPresent(trx, present))) return null;
+        const grant = await renewSession(trx, renewal, now);
+        if (!grant) return null;
+        await replacePassword(trx, { userId: present.userId, passwordHash, keepSessionId: present.sessionId }, now);
         await writeEffects(trx, newId, now, effects);
-        return true;
+        return grant;
       });
     },
   };

@@ -18,9 +18,9 @@ test('sets the password, ends the other sessions, keeps this one, and tells the 
   const person = await registered(call);
   const [here, there] = [await signedIn(call, person), await signedIn(call, person)];
   const change = { currentPassword: person.password, newPassword: NEW };
-  expect((await call(account.changePassword, change, { bearer: here.accessToken })).code).toBe('ok');
+  const { body } = await call(account.changePassword, change, { bearer: here.accessToken });
   expect(await isGood(call, here.accessToken)).toBe(true);
-  expect((await call(auth.refresh, { refreshToken: here.refreshToken })).code).toBe('ok');
+  expect((await call(auth.refresh, { refreshToken: body.tokens.refreshToken })).code).toBe('ok');
   expect(await isGood(call, there.accessToken)).toBe(false);
   expect((await call(auth.login, { email: person.email, password: person.password })).reason).toBe(
     'CREDENTIALS_INVALID',

@@ -13,6 +13,7 @@ const REDIRECT = 'https://product.example/callback';
 /** A call of each other method that is valid in its form. The owner does not prove presence, so the account stays. */
 const CALLS: Record<string, (n: number) => JsonValue> = {
   ChangePassword: (n) => ({ currentPassword: `wrong ${n}`, newPassword: 'a new pass phrase' }),
+  Reauthenticate: (n) => ({ currentPassword: `wrong ${n}` }),
   UpdateMe: (n) => ({ fullName: `Grace ${n}` }),
   RevokeSession: () => ({ sessionId: randomUUID() }),
   RevokeOtherSessions: () => ({}),
@@ -31,7 +32,7 @@ beforeAll(async () => {
     OAUTH_GITHUB_REDIRECT_URIS: REDIRECT,
     OAUTH_GITHUB_CLIENT_ID: 'x',
     OAUTH_GITHUB_CLIENT_SECRET: 'x',
-    RECENT_SIGN_IN_SECONDS: '30',
+    REAUTHENTICATION_SECONDS: '30',
     LIMIT_CHANGE_PASSWORD_USER: '4/900',
     LIMIT_ACCOUNT_CHANGE_USER: '4/900',
     LIMIT_REVOCATION_SESSION: '4/900',
@@ -75,14 +76,18 @@ test.each(READ_ONLY)('%s is not limited and writes nothing', async (name) => {
   expect(await events()).toBe(before);
 });
 
-test('who has used up the changes of an account cannot keep its owner from ending sessions', async () => {
+test('who has used up the changes and the guesses of an account cannot keep its owner from ending sessions', async () => {
   const owner = await signedIn(call);
   const thief = await signedIn(call, owner);
   for (let n = 0; n < 6; n += 1) {
     await call(account.updateMe, { fullName: `Thief ${n}` }, { bearer: thief.accessToken });
     await call(account.revokeSession, { sessionId: randomUUID() }, { bearer: thief.accessToken });
+    await call(account.reauthenticate, { currentPassword: `guess ${n}` }, { bearer: thief.accessToken });
+    const guess = { currentPassword: `guess ${n}`, newPassword: 'a new pass phrase' };
+    await call(account.changePassword, guess, { bearer: thief.accessToken });
   }
-  const ended = await call(account.revokeOtherSessions, {}, { bearer: owner.accessToken });
+  const proof = { currentPassword: owner.password };
+  const ended = await call(account.revokeOtherSessions, proof, { bearer: owner.accessToken });
   expect(ended.body).toEqual({ revoked: 1 });
 });
 

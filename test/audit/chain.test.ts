@@ -169,7 +169,7 @@ describe('verify finds', () => {
 
 test('who is forgotten leaves the chain whole', async () => {
   const person = await signedIn(call);
-  await call(account.deleteMe, {}, { bearer: person.accessToken });
+  await call(account.deleteMe, { currentPassword: person.password }, { bearer: person.accessToken });
   await recorded();
   await app.owner.query("UPDATE erasures SET deleted_at = deleted_at - interval '2 minutes'");
   await eventually(async () => {

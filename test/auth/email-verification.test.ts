@@ -2,10 +2,10 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { startApp } from '../../src/app.ts';
 import { readConfig } from '../../src/config.ts';
 import { createLogger } from '../../src/log.ts';
-import { startTestApp, type TestApp } from '../support/app.ts';
+import { SERVICE_KEY, startTestApp, type TestApp } from '../support/app.ts';
 import { account, auth, type Caller, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
-import { isGood, refreshed, registered, signedIn, somebody } from '../support/people.ts';
+import { isGood, refreshed, registered, type SignedIn, signedIn, somebody } from '../support/people.ts';
 
 let app: TestApp;
 let strict: TestApp;
@@ -33,7 +33,8 @@ async function tokenFor(
   return (await mailTo(of, email, subject, count)).link?.split('#token=')[1] ?? '';
 }
 
-const verify = (verificationToken: string, of: Caller = call) => of(auth.verifyEmail, { verificationToken });
+const verify = (verificationToken: string, proof: { password?: string; binding?: string }, of: Caller = call) =>
+  of(auth.verifyEmail, { verificationToken, ...proof });
 const isVerified = async (of: TestApp, email: string) =>
   (await of.owner.query('SELECT email_verified_at FROM users WHERE email = $1', [email])).rows[0].email_verified_at !==
   null;
@@ -46,9 +47,12 @@ describe('a verification', () => {
     expect(mail.link).toMatch(/^https:\/\/product\.example\/verify-email#token=lkv_[A-Za-z0-9_-]{64}$/);
     const token = await tokenFor(app, person.email);
     expect(await isVerified(app, person.email)).toBe(false);
-    const outcomes = await Promise.all(Array.from({ length: 8 }, () => verify(token)));
+    const outcomes = await Promise.all(Array.from({ length: 8 }, () => verify(token, person)));
     expect(outcomes.filter(({ code }) => code === 'ok')).toHaveLength(1);
-    expect(await verify(token)).toMatchObject({ code: 'failed_precondition', reason: 'VERIFICATION_TOKEN_INVALID' });
+    expect(await verify(token, person)).toMatchObject({
+      code: 'failed_precondition',
+      reason: 'VERIFICATION_TOKEN_INVALID',
+    });
     // The process that has answered rejects the old claim at once, and the next token has the new one.
     expect((await call(account.getMe, {}, { bearer: person.accessToken })).reason).toBe('TOKEN_STALE');
     const { accessToken } = await refreshed(call, person);
@@ -83,7 +87,7 @@ describe('a verification', () => {
     ['garbage', async () => `lkv_${'A'.repeat(64)}`],
   ])('is not made by %s', async (_, make) => {
     const person = await registered(call);
-    expect((await verify(await make(person.email))).reason).toBe('VERIFICATION_TOKEN_INVALID');
+    expect((await verify(await make(person.email), person)).reason).toBe('VERIFICATION_TOKEN_INVALID');
   });
 
   test('expires, and dies with a newer password, another address and a disabled account', async () => {
@@ -101,8 +105,118 @@ describe('a verification', () => {
       await call(auth.requestEmailVerification, { email: person.email });
       const token = await tokenFor(app, person.email);
       await change(person.userId);
-      expect([what, (await verify(token)).reason]).toEqual([what, 'VERIFICATION_TOKEN_INVALID']);
+      expect([what, (await verify(token, person)).reason]).toEqual([what, 'VERIFICATION_TOKEN_INVALID']);
     }
+  });
+});
+
+describe('a verification shows that the account is the reader’s', () => {
+  /** A stranger opens an account with the address of somebody else, and knows its password. */
+  async function opened(of: Caller = call, where = app) {
+    const person = somebody();
+    const { body } = await of(auth.register, person);
+    await of(auth.requestEmailVerification, { email: person.email });
+    return { ...person, binding: body.binding as string, token: await tokenFor(where, person.email) };
+  }
+
+  test('the link alone proves nothing, and neither does what belongs to somebody else; the token stays valid', async () => {
+    const [victim, other] = [await opened(), await opened()];
+    const stranger = await signedIn(call);
+    for (const proof of [
+      {},
+      { binding: other.binding },
+      { binding: `lkg_${'A'.repeat(43)}` },
+      { binding: `${victim.binding} ` },
+      { password: 'a wrong pass phrase' },
+      { password: victim.email },
+    ]) {
+      expect(await verify(victim.token, proof)).toMatchObject({
+        code: 'failed_precondition',
+        reason: 'VERIFICATION_OWNER_REQUIRED',
+      });
+    }
+    const signedInAs = { bearer: stranger.accessToken };
+    const outcome = await call(auth.verifyEmail, { verificationToken: victim.token }, signedInAs);
+    expect(outcome.reason).toBe('VERIFICATION_OWNER_REQUIRED');
+    expect(outcome.message).toContain('password');
+    expect(await isVerified(app, victim.email)).toBe(false);
+    expect((await verify(victim.token, { password: victim.password })).code).toBe('ok');
+  });
+
+  test.each<[string, (person: Awaited<ReturnType<typeof opened>>) => ReturnType<Caller>]>([
+    ['the password', ({ token, password }) => verify(token, { password })],
+    ['the browser that registered', ({ token, binding }) => verify(token, { binding })],
+    [
+      'the account’s session',
+      async ({ token, ...person }) => {
+        const { accessToken } = await signedIn(call, { ...person, userId: '' });
+        return call(auth.verifyEmail, { verificationToken: token }, { bearer: accessToken });
+      },
+    ],
+    [
+      'the password, through a back end that calls for its users',
+      ({ token, password }) => call(auth.verifyEmail, { verificationToken: token, password }, { bearer: SERVICE_KEY }),
+    ],
+  ])('by %s', async (_, confirm) => {
+    const person = await opened();
+    expect(await confirm(person)).toEqual({ code: 'ok', body: {} });
+    expect(await isVerified(app, person.email)).toBe(true);
+  });
+
+  test('the victim of a stranger sets a new password instead, after which the stranger has nothing', async () => {
+    const victim = await opened();
+    await call(auth.requestReset, { email: victim.email });
+    const resetToken = (await mailTo(app, victim.email, 'Set a new password')).link?.split('#token=')[1] ?? '';
+    await call(auth.confirmReset, { resetToken, newPassword: 'a brand new pass phrase' });
+    expect(await isVerified(app, victim.email)).toBe(true);
+    expect((await call(auth.login, { email: victim.email, password: victim.password })).code).toBe('unauthenticated');
+    expect((await verify(victim.token, { binding: victim.binding })).reason).toBe('VERIFICATION_TOKEN_INVALID');
+  });
+
+  test('a binding of a taken address is worth nothing', async () => {
+    const strictly: Caller = (...input) => viaFetch(strict.url)(...input);
+    const person = somebody();
+    const mine = (await strictly(auth.register, person)).body.binding;
+    const theirs = (await strictly(auth.register, { ...somebody(), email: person.email })).body.binding;
+    const token = await tokenFor(strict, person.email);
+    expect((await verify(token, { binding: theirs }, strictly)).reason).toBe('VERIFICATION_OWNER_REQUIRED');
+    expect((await verify(token, { binding: mine }, strictly)).code).toBe('ok');
+  });
+
+  test('guesses at a password are few for each token, and are audited', async () => {
+    const few = await startTestApp({ LIMIT_VERIFY_EMAIL_TOKEN: '3/900' });
+    onTestFinished(() => few.close());
+    const ask = viaFetch(few.url);
+    const person = await opened(ask, few);
+    const guesses = [];
+    for (let n = 0; n < 5; n += 1) guesses.push((await verify(person.token, { password: `a guess ${n}` }, ask)).reason);
+    const required = 'VERIFICATION_OWNER_REQUIRED';
+    expect(guesses).toEqual([required, required, required, 'RATE_LIMITED', 'RATE_LIMITED']);
+    await eventually(async () => {
+      const events = await few.owner.query("SELECT FROM audit_events WHERE type = 'reauthentication_failed'");
+      return events.rowCount === 3;
+    });
+  });
+
+  test('a new address is confirmed by the session or the password, and not by who registered once', async () => {
+    const person = await opened();
+    const session = await signedIn(call, { ...person, userId: '' });
+    const next = somebody().email;
+    const input = { newEmail: next, currentPassword: person.password };
+    expect((await call(account.changeEmail, input, { bearer: session.accessToken })).code).toBe('ok');
+    const token = await tokenFor(app, next, 'Confirm your new email address');
+    for (const proof of [{}, { binding: person.binding }, { password: 'a wrong pass phrase' }]) {
+      expect((await verify(token, proof)).reason).toBe('VERIFICATION_OWNER_REQUIRED');
+    }
+    expect((await call(auth.verifyEmail, { verificationToken: token }, { bearer: session.accessToken })).code).toBe(
+      'ok',
+    );
+  });
+
+  test('a bad access token is told as everywhere', async () => {
+    const person = await opened();
+    const outcome = await call(auth.verifyEmail, { verificationToken: person.token }, { bearer: 'x' });
+    expect(outcome.reason).toBe('TOKEN_INVALID');
   });
 });
 
@@ -113,8 +227,10 @@ describe('where addresses must be verified', () => {
     const person = somebody();
     const first = await strictly(auth.register, person);
     const again = await strictly(auth.register, { ...somebody(), email: person.email });
-    expect(first).toEqual({ code: 'ok', body: {} });
-    expect(again).toEqual(first);
+    const binding = expect.stringMatching(/^lkg_[A-Za-z0-9_-]{43}$/);
+    expect(first).toEqual({ code: 'ok', body: { binding } });
+    expect(again).toEqual({ code: 'ok', body: { binding } });
+    expect(again.body.binding).not.toBe(first.body.binding);
     await mailTo(strict, person.email, 'Confirm your email address');
     const taken = await mailTo(strict, person.email, 'You have an account already');
     expect(taken.text).not.toContain(person.fullName);
@@ -131,12 +247,12 @@ describe('where addresses must be verified', () => {
     const ask = viaFetch(strictest.url);
     const [person, victim] = [somebody(), somebody()];
     await ask(auth.register, person);
-    await verify(await tokenFor(strictest, person.email), ask);
-    const { accessToken } = await signedIn(ask, { ...person, userId: '' });
+    await verify(await tokenFor(strictest, person.email), person, ask);
+    const { accessToken, password: currentPassword } = await signedIn(ask, { ...person, userId: '' });
     const outcomes = [
       await ask(auth.requestEmailVerification, { email: victim.email }),
-      await ask(account.changeEmail, { newEmail: victim.email }, { bearer: accessToken }),
-      await ask(account.changeEmail, { newEmail: victim.email }, { bearer: accessToken }),
+      await ask(account.changeEmail, { newEmail: victim.email, currentPassword }, { bearer: accessToken }),
+      await ask(account.changeEmail, { newEmail: victim.email, currentPassword }, { bearer: accessToken }),
       await ask(auth.requestEmailVerification, { email: victim.email }),
       // Who owns the address can register all the same.
       await ask(auth.register, victim),
@@ -162,7 +278,7 @@ describe('where addresses must be verified', () => {
     const unverified = await strictly(auth.login, { email, password });
     expect(unverified).toEqual(await strictly(auth.login, { email, password: 'a wrong pass phrase' }));
     expect(unverified.reason).toBe('CREDENTIALS_INVALID');
-    await verify(await tokenFor(strict, email), strictly);
+    await verify(await tokenFor(strict, email), person, strictly);
     expect((await strictly(auth.login, { email, password })).code).toBe('ok');
   });
 
@@ -180,16 +296,16 @@ describe('where addresses must be verified', () => {
 });
 
 describe('another address', () => {
-  const change = (bearer: string, newEmail: string, currentPassword = '') =>
+  const change = ({ accessToken: bearer, password: currentPassword }: SignedIn, newEmail: string) =>
     call(account.changeEmail, { newEmail, currentPassword }, { bearer });
 
   test('is the account’s once its mail was answered; the old one hears of it, and old tokens are stale', async () => {
     const person = await signedIn(call);
     const { email: next } = somebody();
-    expect(await change(person.accessToken, next.toUpperCase())).toEqual({ code: 'ok', body: {} });
+    expect(await change(person, next.toUpperCase())).toEqual({ code: 'ok', body: {} });
     const token = await tokenFor(app, next, 'Confirm your new email address');
     expect((await call(auth.login, { email: person.email, password: person.password })).code).toBe('ok');
-    expect(await verify(token)).toEqual({ code: 'ok', body: {} });
+    expect(await verify(token, person)).toEqual({ code: 'ok', body: {} });
     await mailTo(app, person.email, 'Your email address was changed');
     expect((await call(auth.login, { email: person.email, password: person.password })).code).toBe('unauthenticated');
     expect((await call(auth.login, { email: next, password: person.password })).body.user).toMatchObject({
@@ -202,7 +318,7 @@ describe('another address', () => {
       email: next,
       emailVerified: true,
     });
-    expect((await verify(token)).reason).toBe('VERIFICATION_TOKEN_INVALID');
+    expect((await verify(token, person)).reason).toBe('VERIFICATION_TOKEN_INVALID');
   });
 
   test('makes what was mailed to the old one void', async () => {
@@ -210,8 +326,8 @@ describe('another address', () => {
     await call(auth.requestReset, { email: person.email });
     const resetToken = (await mailTo(app, person.email, 'Set a new password')).link?.split('#token=')[1] ?? '';
     const { email: next } = somebody();
-    await change(person.accessToken, next);
-    await verify(await tokenFor(app, next, 'Confirm your new email address'));
+    await change(person, next);
+    await verify(await tokenFor(app, next, 'Confirm your new email address'), person);
     const reset = await call(auth.confirmReset, { resetToken, newPassword: 'a brand new pass phrase' });
     expect(reset.reason).toBe('RESET_TOKEN_INVALID');
   });
@@ -222,7 +338,7 @@ describe('another address', () => {
     const person = await signedIn(viaFetch(late.url));
     const asked = await viaFetch(late.url)(
       account.changeEmail,
-      { newEmail: somebody().email },
+      { newEmail: somebody().email, currentPassword: person.password },
       { bearer: person.accessToken },
     );
     expect(asked.code).toBe('ok');
@@ -231,15 +347,15 @@ describe('another address', () => {
     const worker = await startApp(config, { api: false, worker: true }, createLogger('silent'));
     onTestFinished(() => worker.close());
     await eventually(async () => (await late.owner.query('SELECT FROM outbox')).rowCount === 0);
-    expect(late.mailbox.mails).toEqual([]);
+    expect(late.mailbox.mails.map(({ to }) => to)).toEqual([person.email]);
     expect((await late.owner.query('SELECT FROM email_verifications')).rowCount).toBe(0);
   });
 
   test('that is theirs by now, by another mail, is no news', async () => {
     const person = await signedIn(call);
     const next = somebody().email;
-    await change(person.accessToken, next);
-    await verify(await tokenFor(app, next, 'Confirm your new email address'));
+    await change(person, next);
+    await verify(await tokenFor(app, next, 'Confirm your new email address'), person);
     await app.owner.query(
       `INSERT INTO outbox (id, topic, payload, created_at) VALUES (gen_random_uuid(), 'mail', $1, now())`,
       [
@@ -255,7 +371,7 @@ describe('another address', () => {
 
   test('that has an account is not told to the caller, but to its owner', async () => {
     const [person, other] = [await signedIn(call), await registered(call)];
-    expect(await change(person.accessToken, other.email)).toEqual({ code: 'ok', body: {} });
+    expect(await change(person, other.email)).toEqual({ code: 'ok', body: {} });
     await mailTo(app, other.email, 'You have an account already');
     expect(app.mailbox.mails.filter(({ to, subject }) => to === other.email && subject.startsWith('Confirm'))).toEqual(
       [],
@@ -265,16 +381,15 @@ describe('another address', () => {
   test('that gets an account meanwhile is that account’s', async () => {
     const person = await signedIn(call);
     const other = somebody();
-    await change(person.accessToken, other.email);
+    await change(person, other.email);
     const token = await tokenFor(app, other.email, 'Confirm your new email address');
     await registered(call, other);
-    expect((await verify(token)).reason).toBe('VERIFICATION_TOKEN_INVALID');
+    expect((await verify(token, person)).reason).toBe('VERIFICATION_TOKEN_INVALID');
     expect(await isGood(call, person.accessToken)).toBe(true);
   });
 
   test('must be one, and another one', async () => {
     const person = await signedIn(call);
-    for (const bad of ['x', '', person.email])
-      expect((await change(person.accessToken, bad)).fields).toEqual(['new_email']);
+    for (const bad of ['x', '', person.email]) expect((await change(person, bad)).fields).toEqual(['new_email']);
   });
 });

@@ -10,7 +10,7 @@ import { account, auth, type Caller, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { type GitHub, json, startGitHub } from '../support/github.ts';
 import { browse, CLIENT, KEY_ID, type OpenIdServer, startOpenIdServer } from '../support/openid-provider.ts';
-import { isGood, registered, type SignedIn, signedIn, somebody } from '../support/people.ts';
+import { isGood, refreshed, registered, type SignedIn, signedIn, somebody } from '../support/people.ts';
 
 const REDIRECTS: Record<string, string> = {
   acme: 'https://product.example/callback/acme',
@@ -65,15 +65,16 @@ afterEach(() => {
 
 type Started = { authorizationUrl: string; state: string; binding: string };
 
-async function start(provider = 'acme', redirectUri = REDIRECTS[provider] as string): Promise<Started> {
-  const { code, body } = await call(auth.startOAuth, { provider, redirectUri });
+async function start(provider = 'acme', reauthenticate = false): Promise<Started> {
+  const redirectUri = REDIRECTS[provider] as string;
+  const { code, body } = await call(auth.startOAuth, { provider, redirectUri, reauthenticate });
   expect(code).toBe('ok');
   return body;
 }
 
 /** Through the provider and back. */
-async function granted(provider = 'acme') {
-  const started = await start(provider);
+async function granted(provider = 'acme', reauthenticate = false) {
+  const started = await start(provider, reauthenticate);
   const redirectUri = REDIRECTS[provider] as string;
   const query = await browse(started.authorizationUrl, redirectUri);
   expect(query.get('state')).toBe(started.state);
@@ -87,7 +88,49 @@ async function granted(provider = 'acme') {
 }
 
 const finish = (input: object) => call(auth.finishOAuth, input as never);
-const signIn = async (provider = 'acme') => finish(await granted(provider));
+const signIn = async (provider = 'acme', reauthenticate = false) => finish(await granted(provider, reauthenticate));
+
+/** Answers the token endpoint with an id_token of these claims, signed as told. */
+async function answerWith(
+  claims: object,
+  how: 'own key' | 'client secret' | 'foreign key' | 'none',
+  reauthenticate = false,
+) {
+  const { privateKey } = how === 'foreign key' ? await generateKeyPair('RS256') : acme;
+  const started = await start('acme', reauthenticate);
+  const nonce = new URL(started.authorizationUrl).searchParams.get('nonce');
+  const now = Math.floor(Date.now() / 1000);
+  const good = {
+    iss: acme.issuer,
+    aud: CLIENT.id,
+    sub: 'x',
+    nonce,
+    iat: now,
+    exp: now + 60,
+    email: somebody().email,
+    email_verified: true,
+  };
+  const token = new SignJWT(JSON.parse(JSON.stringify({ ...good, ...claims })));
+  const secret = new TextEncoder().encode(CLIENT.secret);
+  const idToken =
+    how === 'client secret'
+      ? await token.setProtectedHeader({ alg: 'HS256' }).sign(secret)
+      : how === 'none'
+        ? `${Buffer.from('{"alg":"none"}').toString('base64url')}.${Buffer.from(JSON.stringify({ ...good, ...claims })).toString('base64url')}.`
+        : await token.setProtectedHeader({ alg: 'RS256', kid: KEY_ID }).sign(privateKey);
+  acme.intercept = (request, response) => {
+    const path = request.url ?? '';
+    if (path.startsWith('/token')) {
+      request.resume();
+      response.setHeader('content-type', 'application/json');
+      response.end(JSON.stringify({ access_token: 'x', token_type: 'Bearer', id_token: idToken }));
+      return true;
+    }
+    return false;
+  };
+  const { state, binding } = started;
+  return finish({ state, binding, code: 'x', issuer: acme.issuer, redirectUri: REDIRECT });
+}
 
 describe('StartOAuth', () => {
   test('sends to the provider, with PKCE, state and nonce', async () => {
@@ -121,6 +164,15 @@ describe('StartOAuth', () => {
 });
 
 describe('a first sign-in', () => {
+  test('opens no account with an address that another account may get back', async () => {
+    const person = await registered(call);
+    await app.owner.query('INSERT INTO email_changes VALUES (gen_random_uuid(), $1, $2, NULL, now(), now(), NULL)', [
+      person.userId,
+      acme.account.email,
+    ]);
+    expect((await signIn()).reason).toBe('ACCOUNT_NOT_LINKED');
+  });
+
   test('makes an account with a verified address and no password; the next ones find it, whatever the address', async () => {
     const first = await signIn();
     expect(first.body).toMatchObject({
@@ -274,7 +326,9 @@ describe('the state', () => {
 
   test('lasts ten minutes', async () => {
     const response = await granted();
-    app.advance(601_000);
+    await app.owner.query(
+      "UPDATE oauth_flows SET expires_at = expires_at - interval '601 seconds' WHERE used_at IS NULL",
+    );
     expect((await finish(response)).reason).toBe('OAUTH_STATE_INVALID');
   });
 
@@ -311,44 +365,6 @@ describe('a provider that misbehaves', () => {
     expect((await finish(first)).code).toBe('ok');
     expect((await finish({ ...second, code: first.code })).reason).toBe('OAUTH_RESPONSE_INVALID');
   });
-
-  /** Answers the token endpoint with an id_token of these claims, signed as told. */
-  async function answerWith(claims: object, how: 'own key' | 'client secret' | 'foreign key' | 'none') {
-    const { privateKey } = how === 'foreign key' ? await generateKeyPair('RS256') : acme;
-    const started = await start();
-    const nonce = new URL(started.authorizationUrl).searchParams.get('nonce');
-    const now = Math.floor(Date.now() / 1000);
-    const good = {
-      iss: acme.issuer,
-      aud: CLIENT.id,
-      sub: 'x',
-      nonce,
-      iat: now,
-      exp: now + 60,
-      email: somebody().email,
-      email_verified: true,
-    };
-    const token = new SignJWT(JSON.parse(JSON.stringify({ ...good, ...claims })));
-    const secret = new TextEncoder().encode(CLIENT.secret);
-    const idToken =
-      how === 'client secret'
-        ? await token.setProtectedHeader({ alg: 'HS256' }).sign(secret)
-        : how === 'none'
-          ? `${Buffer.from('{"alg":"none"}').toString('base64url')}.${Buffer.from(JSON.stringify({ ...good, ...claims })).toString('base64url')}.`
-          : await token.setProtectedHeader({ alg: 'RS256', kid: KEY_ID }).sign(privateKey);
-    acme.intercept = (request, response) => {
-      const path = request.url ?? '';
-      if (path.startsWith('/token')) {
-        request.resume();
-        response.setHeader('content-type', 'application/json');
-        response.end(JSON.stringify({ access_token: 'x', token_type: 'Bearer', id_token: idToken }));
-        return true;
-      }
-      return false;
-    };
-    const { state, binding } = started;
-    return finish({ state, binding, code: 'x', issuer: acme.issuer, redirectUri: REDIRECT });
-  }
 
   test('the forged answers of this test are good but for what each changes', async () => {
     expect((await answerWith({}, 'own key')).code).toBe('ok');
@@ -554,6 +570,76 @@ describe('GitHub', () => {
   });
 });
 
+describe('re-authentication by a sign-in at the provider', () => {
+  const sensitive = ({ accessToken }: { accessToken: string }) =>
+    call(account.revokeOtherSessions, {}, { bearer: accessToken });
+  const seconds = (ahead: number) => Math.floor(Date.now() / 1000) + ahead;
+
+  test('asks the provider to authenticate the user anew, also to link an identity', async () => {
+    const { authorizationUrl } = await start('acme', true);
+    expect(new URL(authorizationUrl).searchParams.get('max_age')).toBe('0');
+    expect(new URL((await start()).authorizationUrl).searchParams.has('max_age')).toBe(false);
+    const person = await signedIn(call);
+    await app.owner.query('UPDATE users SET email_verified_at = now() WHERE id = $1', [person.userId]);
+    const linking = { provider: 'acme', redirectUri: REDIRECT, currentPassword: person.password, reauthenticate: true };
+    const { accessToken: bearer } = await refreshed(call, person);
+    const { body } = await call(account.startLinkIdentity, linking, { bearer });
+    expect(new URL(body.authorizationUrl).searchParams.get('max_age')).toBe('0');
+  });
+
+  test('serves an account without a password, for as long as the time that the provider has said is recent', async () => {
+    const { tokens } = (await signIn('acme', true)).body;
+    expect((await sensitive(tokens)).code).toBe('ok');
+    await app.owner.query(
+      "UPDATE sessions SET provider_authenticated_at = provider_authenticated_at - interval '2 days' WHERE id = $1",
+      [(await call(auth.verify, { accessToken: tokens.accessToken })).body.principal.sessionId],
+    );
+    expect((await sensitive(tokens)).reason).toBe('REAUTHENTICATION_REQUIRED');
+  });
+
+  test('is none when the provider was not asked and says nothing: then a password has to be set first', async () => {
+    const { body } = await answerWith({ sub: randomUUID() }, 'own key');
+    const outcome = await sensitive(body.tokens);
+    expect(outcome.reason).toBe('REAUTHENTICATION_REQUIRED');
+    expect(outcome.message).toContain('RequestReset');
+  });
+
+  test('counts from the time of the authentication and not of the sign-in', async () => {
+    const old = await answerWith({ sub: randomUUID(), auth_time: seconds(-100_000) }, 'own key');
+    expect((await sensitive(old.body.tokens)).reason).toBe('REAUTHENTICATION_REQUIRED');
+    const recent = await answerWith({ sub: randomUUID(), auth_time: seconds(-10) }, 'own key');
+    expect((await sensitive(recent.body.tokens)).code).toBe('ok');
+  });
+
+  test.each([
+    ['no time', undefined],
+    ['a time before the flow began', -120],
+    ['a time that has not come yet', 3_600],
+  ])('that was asked for is refused with %s', async (_, ahead) => {
+    const claims = { sub: randomUUID(), ...(ahead !== undefined && { auth_time: seconds(ahead) }) };
+    expect((await answerWith(claims, 'own key', true)).reason).toBe('OAUTH_RESPONSE_INVALID');
+  });
+
+  test.each([['text'], [-1], [1e300], [null]])('takes %s for no time', async (authTime) => {
+    const outcome = await answerWith({ sub: randomUUID(), auth_time: authTime }, 'own key');
+    if (outcome.code === 'ok') {
+      expect((await sensitive(outcome.body.tokens)).reason).toBe('REAUTHENTICATION_REQUIRED');
+    } else expect(outcome.reason).toBe('OAUTH_RESPONSE_INVALID');
+  });
+
+  test('does not serve an account with a password', async () => {
+    const { user, tokens } = (await signIn('acme', true)).body;
+    await app.owner.query("UPDATE users SET password_hash = 'x' WHERE id = $1", [user.id]);
+    expect((await sensitive(tokens)).reason).toBe('REAUTHENTICATION_REQUIRED');
+  });
+
+  test('is not possible with GitHub, which says so at once', async () => {
+    const redirectUri = REDIRECTS.github as string;
+    const outcome = await call(auth.startOAuth, { provider: 'github', redirectUri, reauthenticate: true });
+    expect(outcome.fields).toEqual(['reauthenticate']);
+  });
+});
+
 describe('linking', () => {
   /** With an address that is theirs for sure. */
   async function verified(): Promise<SignedIn> {
@@ -564,7 +650,11 @@ describe('linking', () => {
 
   test('is for accounts with a verified address: nobody plants a way in at a stranger’s', async () => {
     const person = await signedIn(call);
-    const begun = await call(account.startLinkIdentity, { provider: 'acme', redirectUri: REDIRECT }, as(person));
+    const begun = await call(
+      account.startLinkIdentity,
+      { provider: 'acme', redirectUri: REDIRECT, currentPassword: person.password },
+      as(person),
+    );
     expect(begun.reason).toBe('ACCOUNT_NOT_LINKED');
   });
 
@@ -580,7 +670,11 @@ describe('linking', () => {
   const identities = async (person: SignedIn) => (await call(account.listIdentities, {}, as(person))).body.identities;
 
   async function link(person: SignedIn) {
-    const begun = await call(account.startLinkIdentity, { provider: 'acme', redirectUri: REDIRECT }, as(person));
+    const begun = await call(
+      account.startLinkIdentity,
+      { provider: 'acme', redirectUri: REDIRECT, currentPassword: person.password },
+      as(person),
+    );
     const query = await browse(begun.body.authorizationUrl, REDIRECT);
     const { state, binding } = begun.body;
     const [code, issuer] = [query.get('code') ?? '', query.get('iss') ?? ''];
@@ -605,7 +699,7 @@ describe('linking', () => {
   });
 
   test('a way in that is closed is none: the last one that works stays', async () => {
-    const { body } = await signIn();
+    const { body } = await signIn('acme', true);
     const person = { ...somebody(), userId: body.user.id, ...body.tokens } as SignedIn;
     await app.owner.query(
       "INSERT INTO identities VALUES (gen_random_uuid(), $1, 'former', 'https://former.example', 'x', now(), now())",
@@ -634,21 +728,23 @@ describe('linking', () => {
   test('beginning it while the account goes is no defect', async () => {
     for (let round = 0; round < 5; round += 1) {
       const person = await verified();
-      const start = { provider: 'acme', redirectUri: REDIRECT };
+      const start = { provider: 'acme', redirectUri: REDIRECT, currentPassword: person.password };
       const begun = Array.from({ length: 8 }, () => call(account.startLinkIdentity, start, as(person)));
-      const gone = call(account.deleteMe, {}, as(person));
+      const gone = call(account.deleteMe, { currentPassword: person.password }, as(person));
       for (const { reason } of await Promise.all(begun)) expect([undefined, 'TOKEN_REVOKED']).toContain(reason);
       expect((await gone).code).toBe('ok');
     }
   });
 
   test('the last way in stays; with a password it may go', async () => {
-    const { body } = await signIn();
+    const { body } = await signIn('acme', true);
     const person = { ...somebody(), userId: body.user.id, ...body.tokens } as SignedIn;
     const [only] = await identities(person);
     const unlink = (identityId: string) => call(account.unlinkIdentity, { identityId }, as(person));
     expect(await unlink(only.id)).toMatchObject({ code: 'failed_precondition', reason: 'LAST_SIGN_IN_METHOD' });
     await app.owner.query("UPDATE users SET password_hash = 'x' WHERE id = $1", [person.userId]);
+    expect((await unlink(only.id)).reason).toBe('REAUTHENTICATION_REQUIRED');
+    await app.owner.query('UPDATE sessions SET reauthenticated_at = now() WHERE user_id = $1', [person.userId]);
     expect((await unlink(only.id)).code).toBe('ok');
     expect((await unlink(only.id)).reason).toBe('IDENTITY_NOT_FOUND');
     expect(await identities(person)).toEqual([]);
@@ -694,7 +790,7 @@ describe('linking', () => {
       const [identity] = await identities(person);
       const responses = await Promise.all(Array.from({ length: 4 }, () => granted()));
       const ways = responses.map((response) => finish(response));
-      await call(account.unlinkIdentity, { identityId: identity.id }, as(person));
+      await call(account.unlinkIdentity, { identityId: identity.id, currentPassword: person.password }, as(person));
       await Promise.all(ways);
       const live = 'SELECT FROM sessions WHERE identity_id = $1 AND ended_at IS NULL';
       expect((await app.owner.query(live, [identity.id])).rowCount).toBe(0);
@@ -705,19 +801,10 @@ describe('linking', () => {
     const { body } = await signIn();
     const [theirs] = await identities({ accessToken: body.tokens.accessToken } as SignedIn);
     const person = await signedIn(call);
-    expect((await call(account.unlinkIdentity, { identityId: theirs.id }, as(person))).reason).toBe(
-      'IDENTITY_NOT_FOUND',
-    );
-  });
-
-  test('wants the owner’s presence', async () => {
-    const person = await verified();
-    app.advance(601_000);
-    const { tokens } = (await call(auth.refresh, { refreshToken: person.refreshToken })).body;
-    const ask = (currentPassword: string) =>
-      call(account.startLinkIdentity, { provider: 'acme', redirectUri: REDIRECT, currentPassword }, as(tokens));
-    expect((await ask('')).reason).toBe('RECENT_SIGN_IN_REQUIRED');
-    expect((await ask(person.password)).code).toBe('ok');
+    expect(
+      (await call(account.unlinkIdentity, { identityId: theirs.id, currentPassword: person.password }, as(person)))
+        .reason,
+    ).toBe('IDENTITY_NOT_FOUND');
   });
 });
 

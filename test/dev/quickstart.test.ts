@@ -109,7 +109,14 @@ describe('npm start', () => {
     expect(list).toContain('grace@example.com');
     const [, page] = /href="(\/mails\/\d+)"/.exec(list) ?? [];
     expect(await (await fetch(mailbox + page)).text()).toContain('all mails');
-    expect(await (await fetch(`${mailbox}/reset-password`)).text()).toContain('ConfirmReset');
+    const pages = {
+      'reset-password': 'ConfirmReset',
+      'verify-email': 'VerifyEmail',
+      'undo-email-change': 'UndoEmailChange',
+    };
+    for (const [page, method] of Object.entries(pages)) {
+      expect(await (await fetch(`${mailbox}/${page}`)).text()).toContain(method);
+    }
     expect((await fetch(`${mailbox}//`)).status).toBe(404);
   });
 

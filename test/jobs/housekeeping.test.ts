@@ -45,6 +45,13 @@ test('what is over for a week goes, page by page, and nothing else', async () =>
     `INSERT INTO email_verifications SELECT gen_random_uuid(), $1, '', '', 1, now(), ${old} FROM generate_series(1, 50)`,
     [userId],
   );
+  const undoable = "now() - interval '13 days'";
+  await app.owner.query(
+    `INSERT INTO email_changes
+      SELECT gen_random_uuid(), $1, '', NULL, now() - interval '1 year', changed_at, NULL
+      FROM generate_series(1, 25), unnest(ARRAY[now() - interval '15 days', ${undoable}]) AS changed_at`,
+    [userId],
+  );
   await app.owner.query(
     `INSERT INTO oauth_flows SELECT gen_random_uuid(), 'x', 'x', NULL, now(), ${old} FROM generate_series(1, 50)`,
   );
@@ -57,6 +64,7 @@ test('what is over for a week goes, page by page, and nothing else', async () =>
   expect([await count('password_resets'), await count('email_verifications'), await count('oauth_flows')]).toEqual([
     1, 0, 0,
   ]);
+  await eventually(async () => (await count('email_changes')) === 25, 30_000);
   const { rows: grants } = await app.owner.query("SELECT role FROM user_roles WHERE role LIKE 'short%'");
   expect(grants).toEqual([{ role: 'short' }]);
   expect(await isGood(call, living.accessToken)).toBe(true);

@@ -86,8 +86,15 @@ const CASES: Record<string, (call: Caller, app: TestApp) => Promise<(n: number) 
   FINISH_OAUTH_NETWORK: async (call) => (n) =>
     call(auth.finishOAuth, { state: `lks_${n}`, code: 'x', binding: 'x', redirectUri: REDIRECT }),
   CHANGE_EMAIL_USER: async (call) => {
-    const { accessToken } = await signedIn(call);
-    return () => call(account.changeEmail, { newEmail: somebody().email }, { bearer: accessToken });
+    const { accessToken, password: currentPassword } = await signedIn(call);
+    return () => call(account.changeEmail, { newEmail: somebody().email, currentPassword }, { bearer: accessToken });
+  },
+  UNDO_EMAIL_CHANGE_NETWORK: async (call) => (n) => call(auth.undoEmailChange, { undoToken: `lku_${n}` }),
+  UNDO_EMAIL_CHANGE_TOKEN: async (call, app) => {
+    const { email, accessToken, password: currentPassword } = await signedIn(call);
+    await call(account.changeEmail, { newEmail: somebody().email, currentPassword }, { bearer: accessToken });
+    const mail = await eventually(() => app.mailbox.mails.find(({ to }) => to === email));
+    return () => call(auth.undoEmailChange, { undoToken: mail.link?.split('#token=')[1] ?? '' });
   },
   CHANGE_PASSWORD_USER: async (call) => {
     const { accessToken } = await signedIn(call);

@@ -23,6 +23,15 @@ export async function signedIn(call: Caller, person?: Person & { userId: string 
   return { ...known, accessToken: body.tokens.accessToken, refreshToken: body.tokens.refreshToken };
 }
 
+/** With the tokens of a session in which the password was given again. */
+export async function reauthenticated(call: Caller, person: SignedIn): Promise<SignedIn> {
+  const { password: currentPassword, accessToken: bearer } = person;
+  const { body, code } = await call(account.reauthenticate, { currentPassword }, { bearer });
+  if (code !== 'ok') throw new Error(`Reauthenticate: ${code}`);
+  const { accessToken, refreshToken } = body.tokens;
+  return { ...person, accessToken, refreshToken };
+}
+
 /** Whether an access token is good at this moment. */
 export async function isGood(call: Caller, accessToken: string): Promise<boolean> {
   return (await call(account.getMe, {}, { bearer: accessToken })).code === 'ok';
@@ -39,13 +48,13 @@ export async function visitors(
   return { person, admin: await signedInWith(app, call, ['admin']), expired };
 }
 
-/** Somebody who holds these roles besides. */
+/** Somebody who holds these roles besides, and has given the password again. */
 export async function signedInWith(app: TestApp, call: Caller, roles: string[]): Promise<SignedIn> {
   const person = await signedIn(call);
   for (const role of roles) {
     await app.owner.query('INSERT INTO user_roles VALUES ($1, $2, now())', [person.userId, role]);
   }
-  return refreshed(call, person);
+  return reauthenticated(call, await refreshed(call, person));
 }
 
 export async function refreshed(call: Caller, person: SignedIn): Promise<SignedIn> {

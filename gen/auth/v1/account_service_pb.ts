@@ -5,7 +5,7 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_auth_v1_options } from "./options_pb.ts";
-import type { User } from "./types_pb.ts";
+import type { Tokens, User } from "./types_pb.ts";
 import { file_auth_v1_types } from "./types_pb.ts";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file auth/v1/account_service.proto.
  */
 export const file_auth_v1_account_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch1hdXRoL3YxL2FjY291bnRfc2VydmljZS5wcm90bxIHYXV0aC52MSIOCgxHZXRNZVJlcXVlc3QiLAoNR2V0TWVSZXNwb25zZRIbCgR1c2VyGAEgASgLMg0uYXV0aC52MS5Vc2VyIkcKFUNoYW5nZVBhc3N3b3JkUmVxdWVzdBIYChBjdXJyZW50X3Bhc3N3b3JkGAEgASgJEhQKDG5ld19wYXNzd29yZBgCIAEoCSIYChZDaGFuZ2VQYXNzd29yZFJlc3BvbnNlIiQKD1VwZGF0ZU1lUmVxdWVzdBIRCglmdWxsX25hbWUYASABKAkiLwoQVXBkYXRlTWVSZXNwb25zZRIbCgR1c2VyGAEgASgLMg0uYXV0aC52MS5Vc2VyIhUKE0xpc3RTZXNzaW9uc1JlcXVlc3QiOgoUTGlzdFNlc3Npb25zUmVzcG9uc2USIgoIc2Vzc2lvbnMYASADKAsyEC5hdXRoLnYxLlNlc3Npb24i3QEKB1Nlc3Npb24SCgoCaWQYASABKAkSLgoKY3JlYXRlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMbGFzdF91c2VkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpleHBpcmVzX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdhZGRyZXNzGAUgASgJEhIKCnVzZXJfYWdlbnQYBiABKAkSDwoHY3VycmVudBgHIAEoCCIqChRSZXZva2VTZXNzaW9uUmVxdWVzdBISCgpzZXNzaW9uX2lkGAEgASgJIhcKFVJldm9rZVNlc3Npb25SZXNwb25zZSIcChpSZXZva2VPdGhlclNlc3Npb25zUmVxdWVzdCIuChtSZXZva2VPdGhlclNlc3Npb25zUmVzcG9uc2USDwoHcmV2b2tlZBgBIAEoBSJBChJDaGFuZ2VFbWFpbFJlcXVlc3QSEQoJbmV3X2VtYWlsGAEgASgJEhgKEGN1cnJlbnRfcGFzc3dvcmQYAiABKAkiFQoTQ2hhbmdlRW1haWxSZXNwb25zZSIrCg9EZWxldGVNZVJlcXVlc3QSGAoQY3VycmVudF9wYXNzd29yZBgBIAEoCSISChBEZWxldGVNZVJlc3BvbnNlIhcKFUxpc3RJZGVudGl0aWVzUmVxdWVzdCI/ChZMaXN0SWRlbnRpdGllc1Jlc3BvbnNlEiUKCmlkZW50aXRpZXMYASADKAsyES5hdXRoLnYxLklkZW50aXR5IpoBCghJZGVudGl0eRIKCgJpZBgBIAEoCRIQCghwcm92aWRlchgCIAEoCRIOCgZpc3N1ZXIYAyABKAkSLgoKY3JlYXRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMbGFzdF91c2VkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJcChhTdGFydExpbmtJZGVudGl0eVJlcXVlc3QSEAoIcHJvdmlkZXIYASABKAkSFAoMcmVkaXJlY3RfdXJpGAIgASgJEhgKEGN1cnJlbnRfcGFzc3dvcmQYAyABKAkihgEKGVN0YXJ0TGlua0lkZW50aXR5UmVzcG9uc2USGQoRYXV0aG9yaXphdGlvbl91cmwYASABKAkSDQoFc3RhdGUYAiABKAkSDwoHYmluZGluZxgDIAEoCRIuCgpleHBpcmVzX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJ+ChlGaW5pc2hMaW5rSWRlbnRpdHlSZXF1ZXN0Eg0KBXN0YXRlGAEgASgJEgwKBGNvZGUYAiABKAkSDgoGaXNzdWVyGAMgASgJEg0KBWVycm9yGAQgASgJEg8KB2JpbmRpbmcYBSABKAkSFAoMcmVkaXJlY3RfdXJpGAYgASgJIhwKGkZpbmlzaExpbmtJZGVudGl0eVJlc3BvbnNlIkYKFVVubGlua0lkZW50aXR5UmVxdWVzdBITCgtpZGVudGl0eV9pZBgBIAEoCRIYChBjdXJyZW50X3Bhc3N3b3JkGAIgASgJIhgKFlVubGlua0lkZW50aXR5UmVzcG9uc2UyjwgKDkFjY291bnRTZXJ2aWNlEjwKBUdldE1lEhUuYXV0aC52MS5HZXRNZVJlcXVlc3QaFi5hdXRoLnYxLkdldE1lUmVzcG9uc2UiBMjzGAISVwoOQ2hhbmdlUGFzc3dvcmQSHi5hdXRoLnYxLkNoYW5nZVBhc3N3b3JkUmVxdWVzdBofLmF1dGgudjEuQ2hhbmdlUGFzc3dvcmRSZXNwb25zZSIEyPMYAhJFCghVcGRhdGVNZRIYLmF1dGgudjEuVXBkYXRlTWVSZXF1ZXN0GhkuYXV0aC52MS5VcGRhdGVNZVJlc3BvbnNlIgTI8xgCElEKDExpc3RTZXNzaW9ucxIcLmF1dGgudjEuTGlzdFNlc3Npb25zUmVxdWVzdBodLmF1dGgudjEuTGlzdFNlc3Npb25zUmVzcG9uc2UiBMjzGAISVAoNUmV2b2tlU2Vzc2lvbhIdLmF1dGgudjEuUmV2b2tlU2Vzc2lvblJlcXVlc3QaHi5hdXRoLnYxLlJldm9rZVNlc3Npb25SZXNwb25zZSIEyPMYAhJmChNSZXZva2VPdGhlclNlc3Npb25zEiMuYXV0aC52MS5SZXZva2VPdGhlclNlc3Npb25zUmVxdWVzdBokLmF1dGgudjEuUmV2b2tlT3RoZXJTZXNzaW9uc1Jlc3BvbnNlIgTI8xgCEk4KC0NoYW5nZUVtYWlsEhsuYXV0aC52MS5DaGFuZ2VFbWFpbFJlcXVlc3QaHC5hdXRoLnYxLkNoYW5nZUVtYWlsUmVzcG9uc2UiBMjzGAISVwoOTGlzdElkZW50aXRpZXMSHi5hdXRoLnYxLkxpc3RJZGVudGl0aWVzUmVxdWVzdBofLmF1dGgudjEuTGlzdElkZW50aXRpZXNSZXNwb25zZSIEyPMYAhJgChFTdGFydExpbmtJZGVudGl0eRIhLmF1dGgudjEuU3RhcnRMaW5rSWRlbnRpdHlSZXF1ZXN0GiIuYXV0aC52MS5TdGFydExpbmtJZGVudGl0eVJlc3BvbnNlIgTI8xgCEmMKEkZpbmlzaExpbmtJZGVudGl0eRIiLmF1dGgudjEuRmluaXNoTGlua0lkZW50aXR5UmVxdWVzdBojLmF1dGgudjEuRmluaXNoTGlua0lkZW50aXR5UmVzcG9uc2UiBMjzGAISVwoOVW5saW5rSWRlbnRpdHkSHi5hdXRoLnYxLlVubGlua0lkZW50aXR5UmVxdWVzdBofLmF1dGgudjEuVW5saW5rSWRlbnRpdHlSZXNwb25zZSIEyPMYAhJFCghEZWxldGVNZRIYLmF1dGgudjEuRGVsZXRlTWVSZXF1ZXN0GhkuYXV0aC52MS5EZWxldGVNZVJlc3BvbnNlIgTI8xgCYgZwcm90bzM", [file_auth_v1_options, file_auth_v1_types, file_google_protobuf_timestamp]);
+  fileDesc("Ch1hdXRoL3YxL2FjY291bnRfc2VydmljZS5wcm90bxIHYXV0aC52MSIOCgxHZXRNZVJlcXVlc3QiLAoNR2V0TWVSZXNwb25zZRIbCgR1c2VyGAEgASgLMg0uYXV0aC52MS5Vc2VyIkcKFUNoYW5nZVBhc3N3b3JkUmVxdWVzdBIYChBjdXJyZW50X3Bhc3N3b3JkGAEgASgJEhQKDG5ld19wYXNzd29yZBgCIAEoCSI5ChZDaGFuZ2VQYXNzd29yZFJlc3BvbnNlEh8KBnRva2VucxgBIAEoCzIPLmF1dGgudjEuVG9rZW5zIjEKFVJlYXV0aGVudGljYXRlUmVxdWVzdBIYChBjdXJyZW50X3Bhc3N3b3JkGAEgASgJIjkKFlJlYXV0aGVudGljYXRlUmVzcG9uc2USHwoGdG9rZW5zGAEgASgLMg8uYXV0aC52MS5Ub2tlbnMiJAoPVXBkYXRlTWVSZXF1ZXN0EhEKCWZ1bGxfbmFtZRgBIAEoCSIvChBVcGRhdGVNZVJlc3BvbnNlEhsKBHVzZXIYASABKAsyDS5hdXRoLnYxLlVzZXIiFQoTTGlzdFNlc3Npb25zUmVxdWVzdCI6ChRMaXN0U2Vzc2lvbnNSZXNwb25zZRIiCghzZXNzaW9ucxgBIAMoCzIQLmF1dGgudjEuU2Vzc2lvbiLdAQoHU2Vzc2lvbhIKCgJpZBgBIAEoCRIuCgpjcmVhdGVkX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxsYXN0X3VzZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmV4cGlyZXNfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB2FkZHJlc3MYBSABKAkSEgoKdXNlcl9hZ2VudBgGIAEoCRIPCgdjdXJyZW50GAcgASgIIkQKFFJldm9rZVNlc3Npb25SZXF1ZXN0EhIKCnNlc3Npb25faWQYASABKAkSGAoQY3VycmVudF9wYXNzd29yZBgCIAEoCSIXChVSZXZva2VTZXNzaW9uUmVzcG9uc2UiNgoaUmV2b2tlT3RoZXJTZXNzaW9uc1JlcXVlc3QSGAoQY3VycmVudF9wYXNzd29yZBgBIAEoCSIuChtSZXZva2VPdGhlclNlc3Npb25zUmVzcG9uc2USDwoHcmV2b2tlZBgBIAEoBSJBChJDaGFuZ2VFbWFpbFJlcXVlc3QSEQoJbmV3X2VtYWlsGAEgASgJEhgKEGN1cnJlbnRfcGFzc3dvcmQYAiABKAkiFQoTQ2hhbmdlRW1haWxSZXNwb25zZSIrCg9EZWxldGVNZVJlcXVlc3QSGAoQY3VycmVudF9wYXNzd29yZBgBIAEoCSISChBEZWxldGVNZVJlc3BvbnNlIhcKFUxpc3RJZGVudGl0aWVzUmVxdWVzdCI/ChZMaXN0SWRlbnRpdGllc1Jlc3BvbnNlEiUKCmlkZW50aXRpZXMYASADKAsyES5hdXRoLnYxLklkZW50aXR5IpoBCghJZGVudGl0eRIKCgJpZBgBIAEoCRIQCghwcm92aWRlchgCIAEoCRIOCgZpc3N1ZXIYAyABKAkSLgoKY3JlYXRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMbGFzdF91c2VkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJ0ChhTdGFydExpbmtJZGVudGl0eVJlcXVlc3QSEAoIcHJvdmlkZXIYASABKAkSFAoMcmVkaXJlY3RfdXJpGAIgASgJEhgKEGN1cnJlbnRfcGFzc3dvcmQYAyABKAkSFgoOcmVhdXRoZW50aWNhdGUYBCABKAgihgEKGVN0YXJ0TGlua0lkZW50aXR5UmVzcG9uc2USGQoRYXV0aG9yaXphdGlvbl91cmwYASABKAkSDQoFc3RhdGUYAiABKAkSDwoHYmluZGluZxgDIAEoCRIuCgpleHBpcmVzX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJ+ChlGaW5pc2hMaW5rSWRlbnRpdHlSZXF1ZXN0Eg0KBXN0YXRlGAEgASgJEgwKBGNvZGUYAiABKAkSDgoGaXNzdWVyGAMgASgJEg0KBWVycm9yGAQgASgJEg8KB2JpbmRpbmcYBSABKAkSFAoMcmVkaXJlY3RfdXJpGAYgASgJIhwKGkZpbmlzaExpbmtJZGVudGl0eVJlc3BvbnNlIkYKFVVubGlua0lkZW50aXR5UmVxdWVzdBITCgtpZGVudGl0eV9pZBgBIAEoCRIYChBjdXJyZW50X3Bhc3N3b3JkGAIgASgJIhgKFlVubGlua0lkZW50aXR5UmVzcG9uc2Uy6AgKDkFjY291bnRTZXJ2aWNlEjwKBUdldE1lEhUuYXV0aC52MS5HZXRNZVJlcXVlc3QaFi5hdXRoLnYxLkdldE1lUmVzcG9uc2UiBMjzGAISVwoOUmVhdXRoZW50aWNhdGUSHi5hdXRoLnYxLlJlYXV0aGVudGljYXRlUmVxdWVzdBofLmF1dGgudjEuUmVhdXRoZW50aWNhdGVSZXNwb25zZSIEyPMYAhJXCg5DaGFuZ2VQYXNzd29yZBIeLmF1dGgudjEuQ2hhbmdlUGFzc3dvcmRSZXF1ZXN0Gh8uYXV0aC52MS5DaGFuZ2VQYXNzd29yZFJlc3BvbnNlIgTI8xgCEkUKCFVwZGF0ZU1lEhguYXV0aC52MS5VcGRhdGVNZVJlcXVlc3QaGS5hdXRoLnYxLlVwZGF0ZU1lUmVzcG9uc2UiBMjzGAISUQoMTGlzdFNlc3Npb25zEhwuYXV0aC52MS5MaXN0U2Vzc2lvbnNSZXF1ZXN0Gh0uYXV0aC52MS5MaXN0U2Vzc2lvbnNSZXNwb25zZSIEyPMYAhJUCg1SZXZva2VTZXNzaW9uEh0uYXV0aC52MS5SZXZva2VTZXNzaW9uUmVxdWVzdBoeLmF1dGgudjEuUmV2b2tlU2Vzc2lvblJlc3BvbnNlIgTI8xgCEmYKE1Jldm9rZU90aGVyU2Vzc2lvbnMSIy5hdXRoLnYxLlJldm9rZU90aGVyU2Vzc2lvbnNSZXF1ZXN0GiQuYXV0aC52MS5SZXZva2VPdGhlclNlc3Npb25zUmVzcG9uc2UiBMjzGAISTgoLQ2hhbmdlRW1haWwSGy5hdXRoLnYxLkNoYW5nZUVtYWlsUmVxdWVzdBocLmF1dGgudjEuQ2hhbmdlRW1haWxSZXNwb25zZSIEyPMYAhJXCg5MaXN0SWRlbnRpdGllcxIeLmF1dGgudjEuTGlzdElkZW50aXRpZXNSZXF1ZXN0Gh8uYXV0aC52MS5MaXN0SWRlbnRpdGllc1Jlc3BvbnNlIgTI8xgCEmAKEVN0YXJ0TGlua0lkZW50aXR5EiEuYXV0aC52MS5TdGFydExpbmtJZGVudGl0eVJlcXVlc3QaIi5hdXRoLnYxLlN0YXJ0TGlua0lkZW50aXR5UmVzcG9uc2UiBMjzGAISYwoSRmluaXNoTGlua0lkZW50aXR5EiIuYXV0aC52MS5GaW5pc2hMaW5rSWRlbnRpdHlSZXF1ZXN0GiMuYXV0aC52MS5GaW5pc2hMaW5rSWRlbnRpdHlSZXNwb25zZSIEyPMYAhJXCg5VbmxpbmtJZGVudGl0eRIeLmF1dGgudjEuVW5saW5rSWRlbnRpdHlSZXF1ZXN0Gh8uYXV0aC52MS5VbmxpbmtJZGVudGl0eVJlc3BvbnNlIgTI8xgCEkUKCERlbGV0ZU1lEhguYXV0aC52MS5EZWxldGVNZVJlcXVlc3QaGS5hdXRoLnYxLkRlbGV0ZU1lUmVzcG9uc2UiBMjzGAJiBnByb3RvMw", [file_auth_v1_options, file_auth_v1_types, file_google_protobuf_timestamp]);
 
 /**
  * @generated from message auth.v1.GetMeRequest
@@ -75,6 +75,10 @@ export const ChangePasswordRequestSchema: GenMessage<ChangePasswordRequest> = /*
  * @generated from message auth.v1.ChangePasswordResponse
  */
 export type ChangePasswordResponse = Message<"auth.v1.ChangePasswordResponse"> & {
+  /**
+   * @generated from field: auth.v1.Tokens tokens = 1;
+   */
+  tokens?: Tokens | undefined;
 };
 
 /**
@@ -83,6 +87,42 @@ export type ChangePasswordResponse = Message<"auth.v1.ChangePasswordResponse"> &
  */
 export const ChangePasswordResponseSchema: GenMessage<ChangePasswordResponse> = /*@__PURE__*/
   messageDesc(file_auth_v1_account_service, 3);
+
+/**
+ * @generated from message auth.v1.ReauthenticateRequest
+ */
+export type ReauthenticateRequest = Message<"auth.v1.ReauthenticateRequest"> & {
+  /**
+   * Required.
+   *
+   * @generated from field: string current_password = 1;
+   */
+  currentPassword: string;
+};
+
+/**
+ * Describes the message auth.v1.ReauthenticateRequest.
+ * Use `create(ReauthenticateRequestSchema)` to create a new message.
+ */
+export const ReauthenticateRequestSchema: GenMessage<ReauthenticateRequest> = /*@__PURE__*/
+  messageDesc(file_auth_v1_account_service, 4);
+
+/**
+ * @generated from message auth.v1.ReauthenticateResponse
+ */
+export type ReauthenticateResponse = Message<"auth.v1.ReauthenticateResponse"> & {
+  /**
+   * @generated from field: auth.v1.Tokens tokens = 1;
+   */
+  tokens?: Tokens | undefined;
+};
+
+/**
+ * Describes the message auth.v1.ReauthenticateResponse.
+ * Use `create(ReauthenticateResponseSchema)` to create a new message.
+ */
+export const ReauthenticateResponseSchema: GenMessage<ReauthenticateResponse> = /*@__PURE__*/
+  messageDesc(file_auth_v1_account_service, 5);
 
 /**
  * @generated from message auth.v1.UpdateMeRequest
@@ -101,7 +141,7 @@ export type UpdateMeRequest = Message<"auth.v1.UpdateMeRequest"> & {
  * Use `create(UpdateMeRequestSchema)` to create a new message.
  */
 export const UpdateMeRequestSchema: GenMessage<UpdateMeRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_account_service, 4);
+  messageDesc(file_auth_v1_account_service, 6);
 
 /**
  * @generated from message auth.v1.UpdateMeResponse
@@ -118,7 +158,7 @@ export type UpdateMeResponse = Message<"auth.v1.UpdateMeResponse"> & {
  * Use `create(UpdateMeResponseSchema)` to create a new message.
  */
 export const UpdateMeResponseSchema: GenMessage<UpdateMeResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_account_service, 5);
+  messageDesc(file_auth_v1_account_service, 7);
 
 /**
  * @generated from message auth.v1.ListSessionsRequest
@@ -131,7 +171,7 @@ export type ListSessionsRequest = Message<"auth.v1.ListSessionsRequest"> & {
  * Use `create(ListSessionsRequestSchema)` to create a new message.
  */
 export const ListSessionsRequestSchema: GenMessage<ListSessionsRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_account_service, 6);
+  messageDesc(file_auth_v1_account_service, 8);
 
 /**
  * @generated from message auth.v1.ListSessionsResponse
@@ -148,7 +188,7 @@ export type ListSessionsResponse = Message<"auth.v1.ListSessionsResponse"> & {
  * Use `create(ListSessionsResponseSchema)` to create a new message.
  */
 export const ListSessionsResponseSchema: GenMessage<ListSessionsResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_account_service, 7);
+  messageDesc(file_auth_v1_account_service, 9);
 
 /**
  * A sign-in on some device.
@@ -208,7 +248,7 @@ export type Session = Message<"auth.v1.Session"> & {
  * Use `create(SessionSchema)` to create a new message.
  */
 export const SessionSchema: GenMessage<Session> = /*@__PURE__*/
-  messageDesc(file_auth_v1_account_service, 8);
+  messageDesc(file_auth_v1_account_service, 10);
 
 /**
  * @generated from message auth.v1.RevokeSessionRequest
@@ -220,6 +260,13 @@ export type RevokeSessionRequest = Message<"auth.v1.RevokeSessionRequest"> & {
    * @generated from field: string session_id = 1;
    */
   sessionId: string;
+
+  /**
+   * May be empty after a re-authentication.
+   *
+   * @generated from field: string current_password = 2;
+   */
+  currentPassword: string;
 };
 
 /**
@@ -227,7 +274,7 @@ export type RevokeSessionRequest = Message<"auth.v1.RevokeSessionRequest"> & {
  * Use `create(RevokeSessionRequestSchema)` to create a new message.
  */
 export const RevokeSessionRequestSchema: GenMessage<RevokeSessionRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_account_service, 9);
+  messageDesc(file_auth_v1_account_service, 11);
 
 /**
  * @generated from message auth.v1.RevokeSessionResponse
@@ -240,12 +287,18 @@ export type RevokeSessionResponse = Message<"auth.v1.RevokeSessionResponse"> & {
  * Use `create(RevokeSessionResponseSchema)` to create a new message.
  */
 export const RevokeSessionResponseSchema: GenMessage<RevokeSessionResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_account_service, 10);
+  messageDesc(file_auth_v1_account_service, 12);
 
 /**
  * @generated from message auth.v1.RevokeOtherSessionsRequest
  */
 export type RevokeOtherSessionsRequest = Message<"auth.v1.RevokeOtherSessionsRequest"> & {
+  /**
+   * May be empty after a re-authentication.
+   *
+   * @generated from field: string current_password = 1;
+   */
+  currentPassword: string;
 };
 
 /**
@@ -253,7 +306,7 @@ export type RevokeOtherSessionsRequest = Message<"auth.v1.RevokeOtherSessionsReq
  * Use `create(RevokeOtherSessionsRequestSchema)` to create a new message.
  */
 export const RevokeOtherSessionsRequestSchema: GenMessage<RevokeOtherSessionsRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_account_service, 11);
+  messageDesc(file_auth_v1_account_service, 13);
 
 /**
  * @generated from message auth.v1.RevokeOtherSessionsResponse
@@ -272,7 +325,7 @@ export type RevokeOtherSessionsResponse = Message<"auth.v1.RevokeOtherSessionsRe
  * Use `create(RevokeOtherSessionsResponseSchema)` to create a new message.
  */
 export const RevokeOtherSessionsResponseSchema: GenMessage<RevokeOtherSessionsResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_account_service, 12);
+  messageDesc(file_auth_v1_account_service, 14);
 
 /**
  * @generated from message auth.v1.ChangeEmailRequest
@@ -286,7 +339,7 @@ export type ChangeEmailRequest = Message<"auth.v1.ChangeEmailRequest"> & {
   newEmail: string;
 
   /**
-   * May be empty within ten minutes of the sign-in.
+   * May be empty after a re-authentication.
    *
    * @generated from field: string current_password = 2;
    */
@@ -298,7 +351,7 @@ export type ChangeEmailRequest = Message<"auth.v1.ChangeEmailRequest"> & {
  * Use `create(ChangeEmailRequestSchema)` to create a new message.
  */
 export const ChangeEmailRequestSchema: GenMessage<ChangeEmailRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_account_service, 13);
+  messageDesc(file_auth_v1_account_service, 15);
 
 /**
  * @generated from message auth.v1.ChangeEmailResponse
@@ -311,14 +364,14 @@ export type ChangeEmailResponse = Message<"auth.v1.ChangeEmailResponse"> & {
  * Use `create(ChangeEmailResponseSchema)` to create a new message.
  */
 export const ChangeEmailResponseSchema: GenMessage<ChangeEmailResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_account_service, 14);
+  messageDesc(file_auth_v1_account_service, 16);
 
 /**
  * @generated from message auth.v1.DeleteMeRequest
  */
 export type DeleteMeRequest = Message<"auth.v1.DeleteMeRequest"> & {
   /**
-   * May be empty within ten minutes of the sign-in.
+   * May be empty after a re-authentication.
    *
    * @generated from field: string current_password = 1;
    */
@@ -330,7 +383,7 @@ export type DeleteMeRequest = Message<"auth.v1.DeleteMeRequest"> & {
  * Use `create(DeleteMeRequestSchema)` to create a new message.
  */
 export const DeleteMeRequestSchema: GenMessage<DeleteMeRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_account_service, 15);
+  messageDesc(file_auth_v1_account_service, 17);
 
 /**
  * @generated from message auth.v1.DeleteMeResponse
@@ -343,7 +396,7 @@ export type DeleteMeResponse = Message<"auth.v1.DeleteMeResponse"> & {
  * Use `create(DeleteMeResponseSchema)` to create a new message.
  */
 export const DeleteMeResponseSchema: GenMessage<DeleteMeResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_account_service, 16);
+  messageDesc(file_auth_v1_account_service, 18);
 
 /**
  * @generated from message auth.v1.ListIdentitiesRequest
@@ -356,7 +409,7 @@ export type ListIdentitiesRequest = Message<"auth.v1.ListIdentitiesRequest"> & {
  * Use `create(ListIdentitiesRequestSchema)` to create a new message.
  */
 export const ListIdentitiesRequestSchema: GenMessage<ListIdentitiesRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_account_service, 17);
+  messageDesc(file_auth_v1_account_service, 19);
 
 /**
  * @generated from message auth.v1.ListIdentitiesResponse
@@ -373,7 +426,7 @@ export type ListIdentitiesResponse = Message<"auth.v1.ListIdentitiesResponse"> &
  * Use `create(ListIdentitiesResponseSchema)` to create a new message.
  */
 export const ListIdentitiesResponseSchema: GenMessage<ListIdentitiesResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_account_service, 18);
+  messageDesc(file_auth_v1_account_service, 20);
 
 /**
  * An account at another provider.
@@ -416,7 +469,7 @@ export type Identity = Message<"auth.v1.Identity"> & {
  * Use `create(IdentitySchema)` to create a new message.
  */
 export const IdentitySchema: GenMessage<Identity> = /*@__PURE__*/
-  messageDesc(file_auth_v1_account_service, 19);
+  messageDesc(file_auth_v1_account_service, 21);
 
 /**
  * @generated from message auth.v1.StartLinkIdentityRequest
@@ -433,11 +486,18 @@ export type StartLinkIdentityRequest = Message<"auth.v1.StartLinkIdentityRequest
   redirectUri: string;
 
   /**
-   * May be empty within ten minutes of the sign-in.
+   * May be empty after a re-authentication.
    *
    * @generated from field: string current_password = 3;
    */
   currentPassword: string;
+
+  /**
+   * As of AuthService.StartOAuth.
+   *
+   * @generated from field: bool reauthenticate = 4;
+   */
+  reauthenticate: boolean;
 };
 
 /**
@@ -445,7 +505,7 @@ export type StartLinkIdentityRequest = Message<"auth.v1.StartLinkIdentityRequest
  * Use `create(StartLinkIdentityRequestSchema)` to create a new message.
  */
 export const StartLinkIdentityRequestSchema: GenMessage<StartLinkIdentityRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_account_service, 20);
+  messageDesc(file_auth_v1_account_service, 22);
 
 /**
  * @generated from message auth.v1.StartLinkIdentityResponse
@@ -479,7 +539,7 @@ export type StartLinkIdentityResponse = Message<"auth.v1.StartLinkIdentityRespon
  * Use `create(StartLinkIdentityResponseSchema)` to create a new message.
  */
 export const StartLinkIdentityResponseSchema: GenMessage<StartLinkIdentityResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_account_service, 21);
+  messageDesc(file_auth_v1_account_service, 23);
 
 /**
  * @generated from message auth.v1.FinishLinkIdentityRequest
@@ -523,7 +583,7 @@ export type FinishLinkIdentityRequest = Message<"auth.v1.FinishLinkIdentityReque
  * Use `create(FinishLinkIdentityRequestSchema)` to create a new message.
  */
 export const FinishLinkIdentityRequestSchema: GenMessage<FinishLinkIdentityRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_account_service, 22);
+  messageDesc(file_auth_v1_account_service, 24);
 
 /**
  * @generated from message auth.v1.FinishLinkIdentityResponse
@@ -536,7 +596,7 @@ export type FinishLinkIdentityResponse = Message<"auth.v1.FinishLinkIdentityResp
  * Use `create(FinishLinkIdentityResponseSchema)` to create a new message.
  */
 export const FinishLinkIdentityResponseSchema: GenMessage<FinishLinkIdentityResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_account_service, 23);
+  messageDesc(file_auth_v1_account_service, 25);
 
 /**
  * @generated from message auth.v1.UnlinkIdentityRequest
@@ -550,7 +610,7 @@ export type UnlinkIdentityRequest = Message<"auth.v1.UnlinkIdentityRequest"> & {
   identityId: string;
 
   /**
-   * May be empty within ten minutes of the sign-in.
+   * May be empty after a re-authentication.
    *
    * @generated from field: string current_password = 2;
    */
@@ -562,7 +622,7 @@ export type UnlinkIdentityRequest = Message<"auth.v1.UnlinkIdentityRequest"> & {
  * Use `create(UnlinkIdentityRequestSchema)` to create a new message.
  */
 export const UnlinkIdentityRequestSchema: GenMessage<UnlinkIdentityRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_account_service, 24);
+  messageDesc(file_auth_v1_account_service, 26);
 
 /**
  * @generated from message auth.v1.UnlinkIdentityResponse
@@ -575,14 +635,18 @@ export type UnlinkIdentityResponse = Message<"auth.v1.UnlinkIdentityResponse"> &
  * Use `create(UnlinkIdentityResponseSchema)` to create a new message.
  */
 export const UnlinkIdentityResponseSchema: GenMessage<UnlinkIdentityResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_account_service, 25);
+  messageDesc(file_auth_v1_account_service, 27);
 
 /**
  * What signed-in users do with their own account.
  *
- * What a thief of an access token must not do wants the owner's presence: the
- * current password, or, when that is left out, a sign-in of the last ten minutes
- * (RECENT_SIGN_IN_SECONDS) with this session.
+ * An access token alone never takes an account: sensitive calls require
+ * re-authentication. An account with a password gives it, in the call's own
+ * `current_password` or by Reauthenticate. An account without one signs in again at
+ * its provider (AuthService.StartOAuth with `reauthenticate`), or sets a password
+ * first (AuthService.RequestReset). A re-authentication counts for ten minutes
+ * (REAUTHENTICATION_SECONDS), in its session alone, and for access tokens that were
+ * issued since.
  *
  * Every call needs `authorization: Bearer <access token>`, with a token for the
  * audience `latchkey` (AUDIENCE_MISMATCH), and can fail with CREDENTIALS_MISSING,
@@ -603,8 +667,25 @@ export const AccountService: GenService<{
     output: typeof GetMeResponseSchema;
   },
   /**
-   * Sets a new password. Ends every other session of the account and tells the
-   * owner by mail; the caller's own session goes on.
+   * Re-authenticates this session by the password: sensitive calls need no password
+   * for ten minutes (REAUTHENTICATION_SECONDS). Returns new tokens; send those from
+   * then on. The refresh token from before is dead at once: its use counts as theft
+   * and ends the session. A client that did not receive the answer calls
+   * Reauthenticate again with its access token, and does not Refresh.
+   * Errors: INVALID_ARGUMENT, PASSWORD_WRONG, RATE_LIMITED, OVERLOADED.
+   *
+   * @generated from rpc auth.v1.AccountService.Reauthenticate
+   */
+  reauthenticate: {
+    methodKind: "unary";
+    input: typeof ReauthenticateRequestSchema;
+    output: typeof ReauthenticateResponseSchema;
+  },
+  /**
+   * Sets a new password. Ends every other session of the account and notifies the
+   * owner by mail. The caller's own session goes on with new tokens, and counts as
+   * re-authenticated. As with Reauthenticate, the refresh token from before is dead. A
+   * client that did not receive the answer calls Reauthenticate with the new password.
    * Errors: INVALID_ARGUMENT, PASSWORD_WRONG, RATE_LIMITED, OVERLOADED.
    *
    * @generated from rpc auth.v1.AccountService.ChangePassword
@@ -638,8 +719,10 @@ export const AccountService: GenService<{
     output: typeof ListSessionsResponseSchema;
   },
   /**
-   * Ends one of the caller's sessions, also this one, and with it its tokens.
-   * Errors: INVALID_ARGUMENT, SESSION_NOT_FOUND, RATE_LIMITED.
+   * Ends one of the caller's sessions and its tokens. Another session than this one
+   * requires re-authentication.
+   * Errors: INVALID_ARGUMENT, SESSION_NOT_FOUND, REAUTHENTICATION_REQUIRED,
+   * PASSWORD_WRONG, RATE_LIMITED, OVERLOADED.
    *
    * @generated from rpc auth.v1.AccountService.RevokeSession
    */
@@ -649,8 +732,8 @@ export const AccountService: GenService<{
     output: typeof RevokeSessionResponseSchema;
   },
   /**
-   * Ends all of the caller's sessions but this one.
-   * Errors: RATE_LIMITED.
+   * Ends all of the caller's sessions but this one. Requires re-authentication.
+   * Errors: REAUTHENTICATION_REQUIRED, PASSWORD_WRONG, RATE_LIMITED, OVERLOADED.
    *
    * @generated from rpc auth.v1.AccountService.RevokeOtherSessions
    */
@@ -662,8 +745,9 @@ export const AccountService: GenService<{
   /**
    * Asks for another email address: a mail goes there, and AuthService.VerifyEmail
    * with its token makes the change. If the address has an account, its owner
-   * hears of it instead; the answer is the same. Wants the owner's presence.
-   * Errors: INVALID_ARGUMENT, RECENT_SIGN_IN_REQUIRED, PASSWORD_WRONG,
+   * hears of it instead; the answer is the same. The old address gets a link at once
+   * that stops the change (AuthService.UndoEmailChange). Requires re-authentication.
+   * Errors: INVALID_ARGUMENT, REAUTHENTICATION_REQUIRED, PASSWORD_WRONG,
    * RATE_LIMITED, OVERLOADED.
    *
    * @generated from rpc auth.v1.AccountService.ChangeEmail
@@ -685,9 +769,9 @@ export const AccountService: GenService<{
   },
   /**
    * As AuthService.StartOAuth, to link an identity to the account, whose address
-   * must be verified. Wants the owner's presence.
+   * must be verified. Requires re-authentication.
    * Errors: INVALID_ARGUMENT, ACCOUNT_NOT_LINKED, PROVIDER_UNAVAILABLE,
-   * RECENT_SIGN_IN_REQUIRED, PASSWORD_WRONG, RATE_LIMITED, OVERLOADED.
+   * REAUTHENTICATION_REQUIRED, PASSWORD_WRONG, RATE_LIMITED, OVERLOADED.
    *
    * @generated from rpc auth.v1.AccountService.StartLinkIdentity
    */
@@ -711,10 +795,10 @@ export const AccountService: GenService<{
   },
   /**
    * Nobody signs in to the account with this identity any more, and the other
-   * sessions that were begun with it end. Tells the owner by mail. Wants the
-   * owner's presence.
+   * sessions that were begun with it end. Tells the owner by mail. Requires
+   * re-authentication.
    * Errors: INVALID_ARGUMENT, IDENTITY_NOT_FOUND, LAST_SIGN_IN_METHOD,
-   * RECENT_SIGN_IN_REQUIRED, PASSWORD_WRONG, RATE_LIMITED, OVERLOADED.
+   * REAUTHENTICATION_REQUIRED, PASSWORD_WRONG, RATE_LIMITED, OVERLOADED.
    *
    * @generated from rpc auth.v1.AccountService.UnlinkIdentity
    */
@@ -726,8 +810,8 @@ export const AccountService: GenService<{
   /**
    * Deletes the account for good, with its sessions and all personal data. Audit
    * events stay, and know it by its id alone: addresses and user agents go once
-   * the last mail to the owner is out. Wants the owner's presence.
-   * Errors: RECENT_SIGN_IN_REQUIRED, PASSWORD_WRONG, RATE_LIMITED, OVERLOADED.
+   * the last mail to the owner is out. Requires re-authentication.
+   * Errors: REAUTHENTICATION_REQUIRED, PASSWORD_WRONG, RATE_LIMITED, OVERLOADED.
    *
    * @generated from rpc auth.v1.AccountService.DeleteMe
    */

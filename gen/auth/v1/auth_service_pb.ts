@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file auth/v1/auth_service.proto.
  */
 export const file_auth_v1_auth_service: GenFile = /*@__PURE__*/
-  fileDesc("ChphdXRoL3YxL2F1dGhfc2VydmljZS5wcm90bxIHYXV0aC52MSJFCg9SZWdpc3RlclJlcXVlc3QSDQoFZW1haWwYASABKAkSEAoIcGFzc3dvcmQYAiABKAkSEQoJZnVsbF9uYW1lGAMgASgJIi8KEFJlZ2lzdGVyUmVzcG9uc2USGwoEdXNlchgBIAEoCzINLmF1dGgudjEuVXNlciJCCgxMb2dpblJlcXVlc3QSDQoFZW1haWwYASABKAkSEAoIcGFzc3dvcmQYAiABKAkSEQoJYXVkaWVuY2VzGAMgAygJIk0KDUxvZ2luUmVzcG9uc2USHwoGdG9rZW5zGAEgASgLMg8uYXV0aC52MS5Ub2tlbnMSGwoEdXNlchgCIAEoCzINLmF1dGgudjEuVXNlciJOCg5SZWZyZXNoUmVxdWVzdBIVCg1yZWZyZXNoX3Rva2VuGAEgASgJEhIKCnJlcXVlc3RfaWQYAiABKAkSEQoJYXVkaWVuY2VzGAMgAygJIjIKD1JlZnJlc2hSZXNwb25zZRIfCgZ0b2tlbnMYASABKAsyDy5hdXRoLnYxLlRva2VucyImCg1Mb2dvdXRSZXF1ZXN0EhUKDXJlZnJlc2hfdG9rZW4YASABKAkiEAoOTG9nb3V0UmVzcG9uc2UiNwoNVmVyaWZ5UmVxdWVzdBIUCgxhY2Nlc3NfdG9rZW4YASABKAkSEAoIYXVkaWVuY2UYAiABKAkiagoOVmVyaWZ5UmVzcG9uc2USJQoJcHJpbmNpcGFsGAEgASgLMhIuYXV0aC52MS5QcmluY2lwYWwSMQoNcmV2YWxpZGF0ZV9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiXAoQQ2hlY2tSb2xlUmVxdWVzdBIWCgxhY2Nlc3NfdG9rZW4YASABKAlIABIXCgd1c2VyX2lkGAIgASgJQgTQ8xgFSAASDAoEcm9sZRgDIAEoCUIJCgdzdWJqZWN0IkUKEUNoZWNrUm9sZVJlc3BvbnNlEg8KB2FsbG93ZWQYASABKAgSHwoGcmVhc29uGAIgASgOMg8uYXV0aC52MS5SZWFzb24iJAoTUmVxdWVzdFJlc2V0UmVxdWVzdBINCgVlbWFpbBgBIAEoCSIWChRSZXF1ZXN0UmVzZXRSZXNwb25zZSJAChNDb25maXJtUmVzZXRSZXF1ZXN0EhMKC3Jlc2V0X3Rva2VuGAEgASgJEhQKDG5ld19wYXNzd29yZBgCIAEoCSIWChRDb25maXJtUmVzZXRSZXNwb25zZSIwCh9SZXF1ZXN0RW1haWxWZXJpZmljYXRpb25SZXF1ZXN0Eg0KBWVtYWlsGAEgASgJIiIKIFJlcXVlc3RFbWFpbFZlcmlmaWNhdGlvblJlc3BvbnNlIjAKElZlcmlmeUVtYWlsUmVxdWVzdBIaChJ2ZXJpZmljYXRpb25fdG9rZW4YASABKAkiFQoTVmVyaWZ5RW1haWxSZXNwb25zZSIuChVDb25maXJtTmV0d29ya1JlcXVlc3QSFQoNbmV0d29ya190b2tlbhgBIAEoCSIYChZDb25maXJtTmV0d29ya1Jlc3BvbnNlIjsKEVN0YXJ0T0F1dGhSZXF1ZXN0EhAKCHByb3ZpZGVyGAEgASgJEhQKDHJlZGlyZWN0X3VyaRgCIAEoCSJ/ChJTdGFydE9BdXRoUmVzcG9uc2USGQoRYXV0aG9yaXphdGlvbl91cmwYASABKAkSDQoFc3RhdGUYAiABKAkSDwoHYmluZGluZxgDIAEoCRIuCgpleHBpcmVzX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCItChhJc3N1ZVNlcnZpY2VUb2tlblJlcXVlc3QSEQoJYXVkaWVuY2VzGAEgAygJInUKGUlzc3VlU2VydmljZVRva2VuUmVzcG9uc2USFAoMYWNjZXNzX3Rva2VuGAEgASgJEhIKCnRva2VuX3R5cGUYAiABKAkSLgoKZXhwaXJlc19hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiigEKEkZpbmlzaE9BdXRoUmVxdWVzdBINCgVzdGF0ZRgBIAEoCRIMCgRjb2RlGAIgASgJEg4KBmlzc3VlchgDIAEoCRINCgVlcnJvchgEIAEoCRIPCgdiaW5kaW5nGAUgASgJEhQKDHJlZGlyZWN0X3VyaRgGIAEoCRIRCglhdWRpZW5jZXMYByADKAkiZQoTRmluaXNoT0F1dGhSZXNwb25zZRIfCgZ0b2tlbnMYASABKAsyDy5hdXRoLnYxLlRva2VucxIbCgR1c2VyGAIgASgLMg0uYXV0aC52MS5Vc2VyEhAKCG5ld191c2VyGAMgASgIMucICgtBdXRoU2VydmljZRJFCghSZWdpc3RlchIYLmF1dGgudjEuUmVnaXN0ZXJSZXF1ZXN0GhkuYXV0aC52MS5SZWdpc3RlclJlc3BvbnNlIgTI8xgBEjwKBUxvZ2luEhUuYXV0aC52MS5Mb2dpblJlcXVlc3QaFi5hdXRoLnYxLkxvZ2luUmVzcG9uc2UiBMjzGAESQgoHUmVmcmVzaBIXLmF1dGgudjEuUmVmcmVzaFJlcXVlc3QaGC5hdXRoLnYxLlJlZnJlc2hSZXNwb25zZSIEyPMYARI/CgZMb2dvdXQSFi5hdXRoLnYxLkxvZ291dFJlcXVlc3QaFy5hdXRoLnYxLkxvZ291dFJlc3BvbnNlIgTI8xgBEj8KBlZlcmlmeRIWLmF1dGgudjEuVmVyaWZ5UmVxdWVzdBoXLmF1dGgudjEuVmVyaWZ5UmVzcG9uc2UiBMjzGAESSAoJQ2hlY2tSb2xlEhkuYXV0aC52MS5DaGVja1JvbGVSZXF1ZXN0GhouYXV0aC52MS5DaGVja1JvbGVSZXNwb25zZSIEyPMYARJRCgxSZXF1ZXN0UmVzZXQSHC5hdXRoLnYxLlJlcXVlc3RSZXNldFJlcXVlc3QaHS5hdXRoLnYxLlJlcXVlc3RSZXNldFJlc3BvbnNlIgTI8xgBElEKDENvbmZpcm1SZXNldBIcLmF1dGgudjEuQ29uZmlybVJlc2V0UmVxdWVzdBodLmF1dGgudjEuQ29uZmlybVJlc2V0UmVzcG9uc2UiBMjzGAESSwoKU3RhcnRPQXV0aBIaLmF1dGgudjEuU3RhcnRPQXV0aFJlcXVlc3QaGy5hdXRoLnYxLlN0YXJ0T0F1dGhSZXNwb25zZSIEyPMYARJOCgtGaW5pc2hPQXV0aBIbLmF1dGgudjEuRmluaXNoT0F1dGhSZXF1ZXN0GhwuYXV0aC52MS5GaW5pc2hPQXV0aFJlc3BvbnNlIgTI8xgBEmAKEUlzc3VlU2VydmljZVRva2VuEiEuYXV0aC52MS5Jc3N1ZVNlcnZpY2VUb2tlblJlcXVlc3QaIi5hdXRoLnYxLklzc3VlU2VydmljZVRva2VuUmVzcG9uc2UiBMjzGAMSdQoYUmVxdWVzdEVtYWlsVmVyaWZpY2F0aW9uEiguYXV0aC52MS5SZXF1ZXN0RW1haWxWZXJpZmljYXRpb25SZXF1ZXN0GikuYXV0aC52MS5SZXF1ZXN0RW1haWxWZXJpZmljYXRpb25SZXNwb25zZSIEyPMYARJOCgtWZXJpZnlFbWFpbBIbLmF1dGgudjEuVmVyaWZ5RW1haWxSZXF1ZXN0GhwuYXV0aC52MS5WZXJpZnlFbWFpbFJlc3BvbnNlIgTI8xgBElcKDkNvbmZpcm1OZXR3b3JrEh4uYXV0aC52MS5Db25maXJtTmV0d29ya1JlcXVlc3QaHy5hdXRoLnYxLkNvbmZpcm1OZXR3b3JrUmVzcG9uc2UiBMjzGAFiBnByb3RvMw", [file_auth_v1_errors, file_auth_v1_options, file_auth_v1_types, file_google_protobuf_timestamp]);
+  fileDesc("ChphdXRoL3YxL2F1dGhfc2VydmljZS5wcm90bxIHYXV0aC52MSJFCg9SZWdpc3RlclJlcXVlc3QSDQoFZW1haWwYASABKAkSEAoIcGFzc3dvcmQYAiABKAkSEQoJZnVsbF9uYW1lGAMgASgJIkAKEFJlZ2lzdGVyUmVzcG9uc2USGwoEdXNlchgBIAEoCzINLmF1dGgudjEuVXNlchIPCgdiaW5kaW5nGAIgASgJIkIKDExvZ2luUmVxdWVzdBINCgVlbWFpbBgBIAEoCRIQCghwYXNzd29yZBgCIAEoCRIRCglhdWRpZW5jZXMYAyADKAkiTQoNTG9naW5SZXNwb25zZRIfCgZ0b2tlbnMYASABKAsyDy5hdXRoLnYxLlRva2VucxIbCgR1c2VyGAIgASgLMg0uYXV0aC52MS5Vc2VyIk4KDlJlZnJlc2hSZXF1ZXN0EhUKDXJlZnJlc2hfdG9rZW4YASABKAkSEgoKcmVxdWVzdF9pZBgCIAEoCRIRCglhdWRpZW5jZXMYAyADKAkiMgoPUmVmcmVzaFJlc3BvbnNlEh8KBnRva2VucxgBIAEoCzIPLmF1dGgudjEuVG9rZW5zIiYKDUxvZ291dFJlcXVlc3QSFQoNcmVmcmVzaF90b2tlbhgBIAEoCSIQCg5Mb2dvdXRSZXNwb25zZSI3Cg1WZXJpZnlSZXF1ZXN0EhQKDGFjY2Vzc190b2tlbhgBIAEoCRIQCghhdWRpZW5jZRgCIAEoCSJqCg5WZXJpZnlSZXNwb25zZRIlCglwcmluY2lwYWwYASABKAsyEi5hdXRoLnYxLlByaW5jaXBhbBIxCg1yZXZhbGlkYXRlX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJcChBDaGVja1JvbGVSZXF1ZXN0EhYKDGFjY2Vzc190b2tlbhgBIAEoCUgAEhcKB3VzZXJfaWQYAiABKAlCBNDzGAVIABIMCgRyb2xlGAMgASgJQgkKB3N1YmplY3QiRQoRQ2hlY2tSb2xlUmVzcG9uc2USDwoHYWxsb3dlZBgBIAEoCBIfCgZyZWFzb24YAiABKA4yDy5hdXRoLnYxLlJlYXNvbiIkChNSZXF1ZXN0UmVzZXRSZXF1ZXN0Eg0KBWVtYWlsGAEgASgJIhYKFFJlcXVlc3RSZXNldFJlc3BvbnNlIkAKE0NvbmZpcm1SZXNldFJlcXVlc3QSEwoLcmVzZXRfdG9rZW4YASABKAkSFAoMbmV3X3Bhc3N3b3JkGAIgASgJIhYKFENvbmZpcm1SZXNldFJlc3BvbnNlIjAKH1JlcXVlc3RFbWFpbFZlcmlmaWNhdGlvblJlcXVlc3QSDQoFZW1haWwYASABKAkiIgogUmVxdWVzdEVtYWlsVmVyaWZpY2F0aW9uUmVzcG9uc2UiUwoSVmVyaWZ5RW1haWxSZXF1ZXN0EhoKEnZlcmlmaWNhdGlvbl90b2tlbhgBIAEoCRIQCghwYXNzd29yZBgCIAEoCRIPCgdiaW5kaW5nGAMgASgJIhUKE1ZlcmlmeUVtYWlsUmVzcG9uc2UiLgoVQ29uZmlybU5ldHdvcmtSZXF1ZXN0EhUKDW5ldHdvcmtfdG9rZW4YASABKAkiGAoWQ29uZmlybU5ldHdvcmtSZXNwb25zZSIsChZVbmRvRW1haWxDaGFuZ2VSZXF1ZXN0EhIKCnVuZG9fdG9rZW4YASABKAkiGQoXVW5kb0VtYWlsQ2hhbmdlUmVzcG9uc2UiUwoRU3RhcnRPQXV0aFJlcXVlc3QSEAoIcHJvdmlkZXIYASABKAkSFAoMcmVkaXJlY3RfdXJpGAIgASgJEhYKDnJlYXV0aGVudGljYXRlGAMgASgIIn8KElN0YXJ0T0F1dGhSZXNwb25zZRIZChFhdXRob3JpemF0aW9uX3VybBgBIAEoCRINCgVzdGF0ZRgCIAEoCRIPCgdiaW5kaW5nGAMgASgJEi4KCmV4cGlyZXNfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIi0KGElzc3VlU2VydmljZVRva2VuUmVxdWVzdBIRCglhdWRpZW5jZXMYASADKAkidQoZSXNzdWVTZXJ2aWNlVG9rZW5SZXNwb25zZRIUCgxhY2Nlc3NfdG9rZW4YASABKAkSEgoKdG9rZW5fdHlwZRgCIAEoCRIuCgpleHBpcmVzX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKKAQoSRmluaXNoT0F1dGhSZXF1ZXN0Eg0KBXN0YXRlGAEgASgJEgwKBGNvZGUYAiABKAkSDgoGaXNzdWVyGAMgASgJEg0KBWVycm9yGAQgASgJEg8KB2JpbmRpbmcYBSABKAkSFAoMcmVkaXJlY3RfdXJpGAYgASgJEhEKCWF1ZGllbmNlcxgHIAMoCSJlChNGaW5pc2hPQXV0aFJlc3BvbnNlEh8KBnRva2VucxgBIAEoCzIPLmF1dGgudjEuVG9rZW5zEhsKBHVzZXIYAiABKAsyDS5hdXRoLnYxLlVzZXISEAoIbmV3X3VzZXIYAyABKAgywwkKC0F1dGhTZXJ2aWNlEkUKCFJlZ2lzdGVyEhguYXV0aC52MS5SZWdpc3RlclJlcXVlc3QaGS5hdXRoLnYxLlJlZ2lzdGVyUmVzcG9uc2UiBMjzGAESPAoFTG9naW4SFS5hdXRoLnYxLkxvZ2luUmVxdWVzdBoWLmF1dGgudjEuTG9naW5SZXNwb25zZSIEyPMYARJCCgdSZWZyZXNoEhcuYXV0aC52MS5SZWZyZXNoUmVxdWVzdBoYLmF1dGgudjEuUmVmcmVzaFJlc3BvbnNlIgTI8xgBEj8KBkxvZ291dBIWLmF1dGgudjEuTG9nb3V0UmVxdWVzdBoXLmF1dGgudjEuTG9nb3V0UmVzcG9uc2UiBMjzGAESPwoGVmVyaWZ5EhYuYXV0aC52MS5WZXJpZnlSZXF1ZXN0GhcuYXV0aC52MS5WZXJpZnlSZXNwb25zZSIEyPMYARJICglDaGVja1JvbGUSGS5hdXRoLnYxLkNoZWNrUm9sZVJlcXVlc3QaGi5hdXRoLnYxLkNoZWNrUm9sZVJlc3BvbnNlIgTI8xgBElEKDFJlcXVlc3RSZXNldBIcLmF1dGgudjEuUmVxdWVzdFJlc2V0UmVxdWVzdBodLmF1dGgudjEuUmVxdWVzdFJlc2V0UmVzcG9uc2UiBMjzGAESUQoMQ29uZmlybVJlc2V0EhwuYXV0aC52MS5Db25maXJtUmVzZXRSZXF1ZXN0Gh0uYXV0aC52MS5Db25maXJtUmVzZXRSZXNwb25zZSIEyPMYARJLCgpTdGFydE9BdXRoEhouYXV0aC52MS5TdGFydE9BdXRoUmVxdWVzdBobLmF1dGgudjEuU3RhcnRPQXV0aFJlc3BvbnNlIgTI8xgBEk4KC0ZpbmlzaE9BdXRoEhsuYXV0aC52MS5GaW5pc2hPQXV0aFJlcXVlc3QaHC5hdXRoLnYxLkZpbmlzaE9BdXRoUmVzcG9uc2UiBMjzGAESYAoRSXNzdWVTZXJ2aWNlVG9rZW4SIS5hdXRoLnYxLklzc3VlU2VydmljZVRva2VuUmVxdWVzdBoiLmF1dGgudjEuSXNzdWVTZXJ2aWNlVG9rZW5SZXNwb25zZSIEyPMYAxJ1ChhSZXF1ZXN0RW1haWxWZXJpZmljYXRpb24SKC5hdXRoLnYxLlJlcXVlc3RFbWFpbFZlcmlmaWNhdGlvblJlcXVlc3QaKS5hdXRoLnYxLlJlcXVlc3RFbWFpbFZlcmlmaWNhdGlvblJlc3BvbnNlIgTI8xgBEk4KC1ZlcmlmeUVtYWlsEhsuYXV0aC52MS5WZXJpZnlFbWFpbFJlcXVlc3QaHC5hdXRoLnYxLlZlcmlmeUVtYWlsUmVzcG9uc2UiBMjzGAESVwoOQ29uZmlybU5ldHdvcmsSHi5hdXRoLnYxLkNvbmZpcm1OZXR3b3JrUmVxdWVzdBofLmF1dGgudjEuQ29uZmlybU5ldHdvcmtSZXNwb25zZSIEyPMYARJaCg9VbmRvRW1haWxDaGFuZ2USHy5hdXRoLnYxLlVuZG9FbWFpbENoYW5nZVJlcXVlc3QaIC5hdXRoLnYxLlVuZG9FbWFpbENoYW5nZVJlc3BvbnNlIgTI8xgBYgZwcm90bzM", [file_auth_v1_errors, file_auth_v1_options, file_auth_v1_types, file_google_protobuf_timestamp]);
 
 /**
  * @generated from message auth.v1.RegisterRequest
@@ -66,6 +66,15 @@ export type RegisterResponse = Message<"auth.v1.RegisterResponse"> & {
    * @generated from field: auth.v1.User user = 1;
    */
   user?: User | undefined;
+
+  /**
+   * For VerifyEmail from this browser. Keep it where this browser alone can send it
+   * from, such as an HttpOnly cookie. For an address that had an account it looks the
+   * same and is worth nothing.
+   *
+   * @generated from field: string binding = 2;
+   */
+  binding: string;
 };
 
 /**
@@ -441,11 +450,26 @@ export const RequestEmailVerificationResponseSchema: GenMessage<RequestEmailVeri
 export type VerifyEmailRequest = Message<"auth.v1.VerifyEmailRequest"> & {
   /**
    * From the link in the mail: what follows `#token=`. Works once, for
-   * VERIFICATION_TTL_SECONDS, and only while the account's address and password are as they were.
+   * VERIFICATION_TTL_SECONDS, and only while the account's address and password are as they were. Only
+   * success uses it up.
    *
    * @generated from field: string verification_token = 1;
    */
   verificationToken: string;
+
+  /**
+   * The account's. May be empty when another proof is sent.
+   *
+   * @generated from field: string password = 2;
+   */
+  password: string;
+
+  /**
+   * From Register. May be empty when another proof is sent.
+   *
+   * @generated from field: string binding = 3;
+   */
+  binding: string;
 };
 
 /**
@@ -502,6 +526,38 @@ export const ConfirmNetworkResponseSchema: GenMessage<ConfirmNetworkResponse> = 
   messageDesc(file_auth_v1_auth_service, 21);
 
 /**
+ * @generated from message auth.v1.UndoEmailChangeRequest
+ */
+export type UndoEmailChangeRequest = Message<"auth.v1.UndoEmailChangeRequest"> & {
+  /**
+   * From the link in the mail: what follows `#token=`. Works once.
+   *
+   * @generated from field: string undo_token = 1;
+   */
+  undoToken: string;
+};
+
+/**
+ * Describes the message auth.v1.UndoEmailChangeRequest.
+ * Use `create(UndoEmailChangeRequestSchema)` to create a new message.
+ */
+export const UndoEmailChangeRequestSchema: GenMessage<UndoEmailChangeRequest> = /*@__PURE__*/
+  messageDesc(file_auth_v1_auth_service, 22);
+
+/**
+ * @generated from message auth.v1.UndoEmailChangeResponse
+ */
+export type UndoEmailChangeResponse = Message<"auth.v1.UndoEmailChangeResponse"> & {
+};
+
+/**
+ * Describes the message auth.v1.UndoEmailChangeResponse.
+ * Use `create(UndoEmailChangeResponseSchema)` to create a new message.
+ */
+export const UndoEmailChangeResponseSchema: GenMessage<UndoEmailChangeResponse> = /*@__PURE__*/
+  messageDesc(file_auth_v1_auth_service, 23);
+
+/**
  * @generated from message auth.v1.StartOAuthRequest
  */
 export type StartOAuthRequest = Message<"auth.v1.StartOAuthRequest"> & {
@@ -518,6 +574,16 @@ export type StartOAuthRequest = Message<"auth.v1.StartOAuthRequest"> & {
    * @generated from field: string redirect_uri = 2;
    */
   redirectUri: string;
+
+  /**
+   * Whether the provider must authenticate the user anew (`max_age=0`, OpenID Connect
+   * Core 1.0 section 3.1.2.1). FinishOAuth then requires that the provider says when
+   * it did (`auth_time`), and the session counts as re-authenticated if the account
+   * has no password. GitHub cannot do this.
+   *
+   * @generated from field: bool reauthenticate = 3;
+   */
+  reauthenticate: boolean;
 };
 
 /**
@@ -525,7 +591,7 @@ export type StartOAuthRequest = Message<"auth.v1.StartOAuthRequest"> & {
  * Use `create(StartOAuthRequestSchema)` to create a new message.
  */
 export const StartOAuthRequestSchema: GenMessage<StartOAuthRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_auth_service, 22);
+  messageDesc(file_auth_v1_auth_service, 24);
 
 /**
  * @generated from message auth.v1.StartOAuthResponse
@@ -562,7 +628,7 @@ export type StartOAuthResponse = Message<"auth.v1.StartOAuthResponse"> & {
  * Use `create(StartOAuthResponseSchema)` to create a new message.
  */
 export const StartOAuthResponseSchema: GenMessage<StartOAuthResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_auth_service, 23);
+  messageDesc(file_auth_v1_auth_service, 25);
 
 /**
  * @generated from message auth.v1.IssueServiceTokenRequest
@@ -581,7 +647,7 @@ export type IssueServiceTokenRequest = Message<"auth.v1.IssueServiceTokenRequest
  * Use `create(IssueServiceTokenRequestSchema)` to create a new message.
  */
 export const IssueServiceTokenRequestSchema: GenMessage<IssueServiceTokenRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_auth_service, 24);
+  messageDesc(file_auth_v1_auth_service, 26);
 
 /**
  * @generated from message auth.v1.IssueServiceTokenResponse
@@ -613,7 +679,7 @@ export type IssueServiceTokenResponse = Message<"auth.v1.IssueServiceTokenRespon
  * Use `create(IssueServiceTokenResponseSchema)` to create a new message.
  */
 export const IssueServiceTokenResponseSchema: GenMessage<IssueServiceTokenResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_auth_service, 25);
+  messageDesc(file_auth_v1_auth_service, 27);
 
 /**
  * @generated from message auth.v1.FinishOAuthRequest
@@ -673,7 +739,7 @@ export type FinishOAuthRequest = Message<"auth.v1.FinishOAuthRequest"> & {
  * Use `create(FinishOAuthRequestSchema)` to create a new message.
  */
 export const FinishOAuthRequestSchema: GenMessage<FinishOAuthRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_auth_service, 26);
+  messageDesc(file_auth_v1_auth_service, 28);
 
 /**
  * @generated from message auth.v1.FinishOAuthResponse
@@ -702,7 +768,7 @@ export type FinishOAuthResponse = Message<"auth.v1.FinishOAuthResponse"> & {
  * Use `create(FinishOAuthResponseSchema)` to create a new message.
  */
 export const FinishOAuthResponseSchema: GenMessage<FinishOAuthResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_auth_service, 27);
+  messageDesc(file_auth_v1_auth_service, 29);
 
 /**
  * The front door: accounts, sessions, and the question "who is this, and may
@@ -752,8 +818,9 @@ export const AuthService: GenService<{
    * Safe to retry: a lost answer does not sign anybody out. The token before
    * the current one gets the same successor again, for 30 seconds in any case,
    * and with the same request_id for as long as that successor is unused. Any
-   * older token is taken as stolen and ends the session. RATE_LIMITED leaves the
-   * token as it is: the same one works later.
+   * older token is taken as stolen and ends the session, and so is the token from
+   * before a Reauthenticate or ChangePassword. RATE_LIMITED leaves the token as it is:
+   * the same one works later.
    * Errors: INVALID_ARGUMENT (request_id, audiences), REFRESH_TOKEN_INVALID,
    * REFRESH_TOKEN_REUSED, SESSION_EXPIRED, SESSION_ENDED, AUDIENCES_REMOVED,
    * RATE_LIMITED.
@@ -894,11 +961,21 @@ export const AuthService: GenService<{
     output: typeof RequestEmailVerificationResponseSchema;
   },
   /**
-   * Takes the token from the mail as proof that its address is the account's
-   * owner's. After AccountService.ChangeEmail it is the account's address from
-   * then on; the old one gets a notice. Access tokens from before are stale:
-   * Refresh gives one with the new `email` and `email_verified`.
-   * Errors: VERIFICATION_TOKEN_INVALID, RATE_LIMITED.
+   * Takes the token from the mail as proof that mail to the address reaches the
+   * account's owner. Whoever reads the mail may be somebody else than whoever opened
+   * the account, so the caller also shows that the account is theirs, by one of:
+   *   - the account's access token, as this call's own `authorization: Bearer ...`;
+   *   - the account's password;
+   *   - the binding that Register returned (not after AccountService.ChangeEmail).
+   * An account that has none of these, as one that an administrator has opened,
+   * proves its address by ConfirmReset.
+   *
+   * After AccountService.ChangeEmail it is the account's address from then on. The
+   * old one gets a notice. Access tokens from before are stale: Refresh gives one with
+   * the new `email` and `email_verified`.
+   * Errors: INVALID_ARGUMENT (password), VERIFICATION_TOKEN_INVALID,
+   * VERIFICATION_OWNER_REQUIRED, RATE_LIMITED, OVERLOADED; the reasons of Verify for
+   * a bad token of the call's own.
    *
    * @generated from rpc auth.v1.AuthService.VerifyEmail
    */
@@ -921,6 +998,24 @@ export const AuthService: GenService<{
     methodKind: "unary";
     input: typeof ConfirmNetworkRequestSchema;
     output: typeof ConfirmNetworkResponseSchema;
+  },
+  /**
+   * Undoes a change of an account's address with the token that the former address
+   * received: stops it while it is pending, and takes it back for 7 days after it was
+   * made. The account has its former address again, verified as it was. Every session
+   * ends, the password is void (a mail to the restored address has the link for a new
+   * one), identities that were linked since 7 days before the change are unlinked, and
+   * tokens that were mailed are void, as are later changes. A disabled account stays
+   * disabled. Until then the former address is reserved: no other account can have
+   * it.
+   * Errors: UNDO_TOKEN_INVALID, RATE_LIMITED.
+   *
+   * @generated from rpc auth.v1.AuthService.UndoEmailChange
+   */
+  undoEmailChange: {
+    methodKind: "unary";
+    input: typeof UndoEmailChangeRequestSchema;
+    output: typeof UndoEmailChangeResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_auth_v1_auth_service, 0);

@@ -29,14 +29,6 @@ export function emailTakenMail(publicUrl: string): MailContent {
   ]);
 }
 
-export function emailChangedMail(publicUrl: string): MailContent {
-  return layout('Your email address was changed', [
-    'Hello,',
-    'your account has another email address from now on; mails go there, and you sign in with it.',
-    `If it was not you, get in touch at once: ${publicUrl}`,
-  ]);
-}
-
 /** @param provider as configuration names it, such as `google` */
 export function signInMethodAddedMail(publicUrl: string, provider: string): MailContent {
   return layout('A new way to sign in to your account', [

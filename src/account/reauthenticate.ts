@@ -1,0 +1,35 @@
+import { issueTokens } from '../auth/issue-tokens.ts';
+import type { Deps } from '../deps.ts';
+import { AuthError } from '../domain/auth-error.ts';
+import type { Call } from '../domain/call.ts';
+import { audit } from '../domain/effect.ts';
+import type { UserPrincipal } from '../domain/principal.ts';
+import type { Tokens } from '../domain/tokens.ts';
+import { type CheckPasswordDeps, checkCurrentPassword } from './check-current-password.ts';
+import { countChange } from './count-change.ts';
+
+export type ReauthenticateInput = { principal: UserPrincipal; currentPassword: string };
+
+/** @throws AuthError PASSWORD_WRONG; TOKEN_REVOKED when the session has ended, or the password was changed meanwhile */
+export async function reauthenticate(
+  deps: CheckPasswordDeps &
+    Pick<Deps, 'signingKeys' | 'sessionUsers' | 'verifier' | 'purposeKeys' | 'tokenSettings' | 'newId'>,
+  { principal, currentPassword }: ReauthenticateInput,
+  call: Call,
+): Promise<Tokens> {
+  const { userId, sessionId } = principal;
+  const { address, userAgent } = call.origin;
+  const found = await deps.store.users.credentialsById(userId, call.signal);
+  if (!found) throw new AuthError('TOKEN_REVOKED');
+  await countChange(deps, principal, call);
+  const permit = await checkCurrentPassword(deps, principal, { credentials: found, currentPassword }, call);
+  const grant = await deps.store.sessions.reauthenticate(
+    { userId, sessionId, passwordEpoch: found.passwordEpoch },
+    { sessionId, idleSeconds: deps.tokenSettings.sessionIdleSeconds, place: { address, userAgent } },
+    deps.now(),
+    [audit({ type: 'reauthenticated', userId, sessionId, origin: call.origin })],
+  );
+  if (!grant) throw new AuthError('TOKEN_REVOKED');
+  await permit.giveBack();
+  return issueTokens(deps, grant);
+}

@@ -1,0 +1,42 @@
+import type { Deps } from '../deps.ts';
+import { accountHashes } from '../domain/account-hash.ts';
+import { AuthError } from '../domain/auth-error.ts';
+import type { Call } from '../domain/call.ts';
+import { audit, type Effect, mail } from '../domain/effect.ts';
+import { parseMailedToken, UNDO_TOKEN } from '../domain/mailed-token.ts';
+import type { UndoneChange } from '../store/email-changes.ts';
+import { throttle } from './throttle.ts';
+
+export type UndoEmailChangeInput = { undoToken: string };
+
+/** @throws AuthError UNDO_TOKEN_INVALID */
+export async function undoEmailChange(
+  deps: Pick<Deps, 'store' | 'changeFeed' | 'limiter' | 'purposeKeys' | 'now'>,
+  { undoToken }: UndoEmailChangeInput,
+  call: Call,
+): Promise<void> {
+  const { purposeKeys, limiter } = deps;
+  const id = parseMailedToken(UNDO_TOKEN, undoToken, purposeKeys.undoTokens);
+  if (!id) {
+    await throttle(deps, [{ limit: 'UNDO_EMAIL_CHANGE_NETWORK' }], {}, call);
+    throw new AuthError('UNDO_TOKEN_INVALID');
+  }
+  await throttle(deps, [{ limit: 'UNDO_EMAIL_CHANGE_TOKEN', key: id }], {}, call);
+  const undone = await deps.store.emailChanges.undo(id, deps.now(), (change) => effectsOf(change, call));
+  if (!undone) throw new AuthError('UNDO_TOKEN_INVALID');
+  // A thief has signed in from somewhere, too.
+  const addresses = undone.replaced ? [undone.restored, undone.replaced] : [undone.restored];
+  const accounts = addresses.flatMap((email) => accountHashes(email, purposeKeys.accountHash));
+  await Promise.all([
+    deps.changeFeed.catchUp(),
+    ...accounts.map((account) => limiter.forgetNetworks(account, { allBut: null })),
+  ]);
+}
+
+function effectsOf({ userId, restored, replaced }: UndoneChange, { origin }: Call): Effect[] {
+  return [
+    audit({ type: 'email_change_undone', userId, origin }),
+    mail({ template: 'password-reset', email: restored }),
+    ...(replaced ? [mail({ template: 'email-change-undone', userId, email: replaced })] : []),
+  ];
+}

@@ -1,0 +1,257 @@
+// An access token alone never takes an account: sensitive calls require the password, in the call or a moment ago in this session.
+import type { DescMethodUnary, JsonValue } from '@bufbuild/protobuf';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { REPLAY_GRACE_MS } from '../../src/domain/judge-refresh.ts';
+import { startTestApp, type TestApp } from '../support/app.ts';
+import { account, auth, type Caller, viaFetch } from '../support/clients.ts';
+import { eventually } from '../support/eventually.ts';
+import { isGood, reauthenticated, refreshed, type SignedIn, signedIn, somebody } from '../support/people.ts';
+
+const REDIRECT = 'https://product.example/callback';
+const NEW = 'a changed pass phrase';
+
+let app: TestApp;
+let call: Caller;
+beforeAll(async () => {
+  app = await startTestApp({
+    REAUTHENTICATION_SECONDS: '600',
+    OAUTH_PROVIDERS: 'github',
+    OAUTH_GITHUB_REDIRECT_URIS: REDIRECT,
+    OAUTH_GITHUB_CLIENT_ID: 'x',
+    OAUTH_GITHUB_CLIENT_SECRET: 'x',
+  });
+  call = viaFetch(app.url);
+});
+afterAll(() => app.close());
+
+const as = ({ accessToken }: { accessToken: string }) => ({ bearer: accessToken });
+const refresh = (refreshToken: string) => call(auth.refresh, { refreshToken });
+
+async function verified(): Promise<SignedIn> {
+  const person = await signedIn(call);
+  await app.owner.query('UPDATE users SET email_verified_at = now() WHERE id = $1', [person.userId]);
+  return refreshed(call, person);
+}
+
+/** The session of another sign-in. */
+async function otherSessionOf(person: SignedIn): Promise<string> {
+  const other = await signedIn(call, person);
+  const { body } = await call(account.listSessions, {}, as(other));
+  return body.sessions.find(({ current }: { current: boolean }) => current).id;
+}
+
+async function identityOf({ userId }: SignedIn): Promise<string> {
+  const { rows } = await app.owner.query(
+    "INSERT INTO identities VALUES (gen_random_uuid(), $1, 'github', 'https://x', gen_random_uuid(), now(), now()) RETURNING id",
+    [userId],
+  );
+  return rows[0].id;
+}
+
+type Prepare = (person: SignedIn) => JsonValue | Promise<JsonValue>;
+type Sensitive = [name: string, method: DescMethodUnary, input: Prepare];
+
+/** Each call that a thief of an access token would make. */
+const SENSITIVE: Sensitive[] = [
+  ['ChangeEmail', account.changeEmail, () => ({ newEmail: somebody().email })],
+  ['RevokeSession', account.revokeSession, async (person) => ({ sessionId: await otherSessionOf(person) })],
+  ['RevokeOtherSessions', account.revokeOtherSessions, () => ({})],
+  ['StartLinkIdentity', account.startLinkIdentity, () => ({ provider: 'github', redirectUri: REDIRECT })],
+  ['UnlinkIdentity', account.unlinkIdentity, async (person) => ({ identityId: await identityOf(person) })],
+  ['DeleteMe', account.deleteMe, () => ({})],
+];
+
+describe.each(SENSITIVE)('%s', (_, method, input) => {
+  test('is rejected just after a sign-in without the password, with another one and with an empty one', async () => {
+    const person = await verified();
+    const request = (await input(person)) as object;
+    const outcome = await call(method, request as JsonValue, as(person));
+    expect(outcome).toMatchObject({ code: 'failed_precondition', reason: 'REAUTHENTICATION_REQUIRED' });
+    expect(outcome.message).toContain('Reauthenticate');
+    const wrong = { ...request, currentPassword: 'a wrong pass phrase' };
+    expect(await call(method, wrong, as(person))).toMatchObject({
+      code: 'permission_denied',
+      reason: 'PASSWORD_WRONG',
+    });
+  });
+
+  test('is accepted with the password', async () => {
+    const person = await verified();
+    const request = { ...((await input(person)) as object), currentPassword: person.password };
+    expect((await call(method, request, as(person))).code).toBe('ok');
+  });
+
+  test('is accepted for ten minutes after a re-authentication, in that session alone', async () => {
+    const [person, later] = [await verified(), await verified()];
+    const request = await input(person);
+    const other = await signedIn(call, person);
+    const here = await reauthenticated(call, person);
+    expect((await call(method, request, as(other))).reason).toBe('REAUTHENTICATION_REQUIRED');
+    expect((await call(method, request, as(here))).code).toBe('ok');
+    const late = await reauthenticated(call, later);
+    const lateRequest = await input(late);
+    app.advance(601_000);
+    expect((await call(method, lateRequest, as(late))).reason).toBe('REAUTHENTICATION_REQUIRED');
+  });
+});
+
+test('a thief with an access token of this minute changes nothing and takes nothing', async () => {
+  const person = await verified();
+  const thief = as(person);
+  const theirs = somebody().email;
+  const other = await signedIn(call, person);
+  for (const [name, method, input] of SENSITIVE) {
+    for (const currentPassword of ['', person.email, 'password']) {
+      const request = { ...((await input(person)) as object), currentPassword };
+      expect((await call(method, request, thief)).code, name).not.toBe('ok');
+    }
+  }
+  const guess = { currentPassword: 'a guess', newPassword: NEW };
+  expect((await call(account.changePassword, guess, thief)).reason).toBe('PASSWORD_WRONG');
+  expect((await call(account.changePassword, { newPassword: NEW }, thief)).fields).toContain('current_password');
+  expect((await call(account.reauthenticate, {}, thief)).fields).toEqual(['current_password']);
+  expect((await call(account.reauthenticate, { currentPassword: 'a guess' }, thief)).reason).toBe('PASSWORD_WRONG');
+  expect((await call(auth.verifyEmail, { verificationToken: `lkv_${'A'.repeat(64)}` }, thief)).reason).toBe(
+    'VERIFICATION_TOKEN_INVALID',
+  );
+  await call(auth.requestReset, { email: theirs }, thief);
+  await call(auth.requestReset, { email: person.email }, thief);
+  await eventually(() => app.mailbox.mails.some(({ to, subject }) => to === person.email && /password/.test(subject)));
+  await eventually(async () => (await app.owner.query('SELECT FROM outbox')).rowCount === 0);
+  expect(app.mailbox.mails.filter(({ to }) => to === theirs)).toEqual([]);
+  const { rows } = await app.owner.query('SELECT email, password_epoch FROM users WHERE id = $1', [person.userId]);
+  expect(rows).toEqual([{ email: person.email, password_epoch: 1 }]);
+  expect(await isGood(call, other.accessToken)).toBe(true);
+  await signedIn(call, person);
+});
+
+describe('Reauthenticate', () => {
+  test('is audited, whether it succeeds or not', async () => {
+    const person = await signedIn(call);
+    await call(account.reauthenticate, { currentPassword: 'a wrong pass phrase' }, as(person));
+    await reauthenticated(call, person);
+    const types = await eventually(async () => {
+      const { rows } = await app.owner.query(
+        "SELECT type, session_id FROM audit_events WHERE user_id = $1 AND type LIKE 'reauth%' ORDER BY seq",
+        [person.userId],
+      );
+      return rows.length === 2 ? rows.map(({ type }) => type) : null;
+    });
+    expect(types).toEqual(['reauthentication_failed', 'reauthenticated']);
+  });
+
+  test('does not help who has copied an access token before', async () => {
+    const person = await signedIn(call);
+    app.advance(2_000);
+    const here = await reauthenticated(call, person);
+    expect((await call(account.revokeOtherSessions, {}, as(person))).reason).toBe('REAUTHENTICATION_REQUIRED');
+    const next = await refreshed(call, here);
+    expect((await call(account.revokeOtherSessions, {}, as(next))).code).toBe('ok');
+  });
+
+  test('counts failures: after five the right password has to wait as well', async () => {
+    const strict = await startTestApp({ LIMIT_CHANGE_PASSWORD_USER: '5/900' });
+    const ask = viaFetch(strict.url);
+    const person = await signedIn(ask);
+    const attempt = (currentPassword: string) => ask(account.reauthenticate, { currentPassword }, as(person));
+    for (let n = 0; n < 8; n += 1) expect((await attempt(person.password)).code).toBe('ok');
+    const wrong = await Promise.all(Array.from({ length: 12 }, () => attempt('a wrong pass phrase')));
+    expect(wrong.filter(({ reason }) => reason === 'PASSWORD_WRONG')).toHaveLength(5);
+    expect((await attempt(person.password)).reason).toBe('RATE_LIMITED');
+    await strict.close();
+  });
+
+  test('fails for an account without a password, and for a session that has ended', async () => {
+    const person = await signedIn(call);
+    await app.owner.query('UPDATE users SET password_hash = NULL WHERE id = $1', [person.userId]);
+    const attempt = (one: SignedIn) => call(account.reauthenticate, { currentPassword: one.password }, as(one));
+    expect((await attempt(person)).reason).toBe('PASSWORD_WRONG');
+    const gone = await signedIn(call);
+    await call(auth.logout, { refreshToken: gone.refreshToken });
+    expect((await attempt(gone)).reason).toBe('TOKEN_REVOKED');
+  });
+});
+
+const RENEWALS: [name: string, renew: (person: SignedIn) => ReturnType<Caller>][] = [
+  ['Reauthenticate', (person) => call(account.reauthenticate, { currentPassword: person.password }, as(person))],
+  [
+    'ChangePassword',
+    (person) => call(account.changePassword, { currentPassword: person.password, newPassword: NEW }, as(person)),
+  ],
+];
+
+describe.each(RENEWALS)('after %s', (_, renew) => {
+  test('the session goes on with new tokens', async () => {
+    const person = await signedIn(call);
+    const { tokens } = (await renew(person)).body;
+    expect(tokens.tokenType).toBe('Bearer');
+    expect(tokens.refreshToken).not.toBe(person.refreshToken);
+    const [before, after] = await Promise.all(
+      [person.accessToken, tokens.accessToken].map((accessToken) => call(auth.verify, { accessToken })),
+    );
+    expect(after?.body.principal.sessionId).toBe(before?.body.principal.sessionId);
+    expect((await refresh(tokens.refreshToken)).code).toBe('ok');
+  });
+
+  test('the old refresh token is dead at once, also within the time of a replay, and its use ends the session', async () => {
+    const person = await signedIn(call);
+    const { tokens } = (await renew(person)).body;
+    const stolen = await refresh(person.refreshToken);
+    expect(stolen).toMatchObject({ code: 'unauthenticated', reason: 'REFRESH_TOKEN_REUSED' });
+    expect(stolen.body).toBeUndefined();
+    expect(await isGood(call, tokens.accessToken)).toBe(false);
+  });
+
+  test('the predecessor of the old one, with the request that made it, gets nothing either', async () => {
+    const person = await signedIn(call);
+    const first = await call(auth.refresh, { refreshToken: person.refreshToken, requestId: 'lost' });
+    await renew({ ...person, accessToken: first.body.tokens.accessToken });
+    const stolen = await call(auth.refresh, { refreshToken: person.refreshToken, requestId: 'lost' });
+    expect(stolen.reason).toBe('REFRESH_TOKEN_REUSED');
+  });
+
+  test('a lost answer of the next refresh is given again as ever', async () => {
+    const person = await signedIn(call);
+    const { tokens } = (await renew(person)).body;
+    const next = await refresh(tokens.refreshToken);
+    app.advance(REPLAY_GRACE_MS - 5_000);
+    expect((await refresh(tokens.refreshToken)).body.tokens.refreshToken).toBe(next.body.tokens.refreshToken);
+  });
+
+  test('whose answer was lost, the access token and the password give new tokens', async () => {
+    const person = await signedIn(call);
+    await renew(person);
+    const password =
+      (await call(auth.login, { email: person.email, password: NEW })).code === 'ok' ? NEW : person.password;
+    const again = await reauthenticated(call, { ...person, password });
+    expect((await refresh(again.refreshToken)).code).toBe('ok');
+  });
+
+  test('the session counts as re-authenticated', async () => {
+    const { tokens } = (await renew(await signedIn(call))).body;
+    expect((await call(account.revokeOtherSessions, {}, as(tokens))).code).toBe('ok');
+  });
+});
+
+test('of parallel re-authentications and refreshes none leaves two refresh tokens that work', async () => {
+  for (let round = 0; round < 5; round += 1) {
+    const person = await signedIn(call);
+    const outcomes = await Promise.all([
+      ...Array.from({ length: 4 }, () =>
+        call(account.reauthenticate, { currentPassword: person.password }, as(person)),
+      ),
+      refresh(person.refreshToken),
+    ]);
+    const tokens = new Set(outcomes.flatMap(({ body }) => body?.tokens.refreshToken ?? []));
+    const used = await Promise.all([...tokens].map((token) => refresh(token)));
+    expect(new Set(used.flatMap(({ body }) => body?.tokens.refreshToken ?? [])).size).toBeLessThanOrEqual(1);
+  }
+});
+
+test('a session may always end itself', async () => {
+  const person = await signedIn(call);
+  const { body } = await call(account.listSessions, {}, as(person));
+  const { id } = body.sessions.find(({ current }: { current: boolean }) => current);
+  expect((await call(account.revokeSession, { sessionId: id }, as(person))).code).toBe('ok');
+  expect(await isGood(call, person.accessToken)).toBe(false);
+});

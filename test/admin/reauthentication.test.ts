@@ -1,0 +1,218 @@
+// What gives power to others requires that the administrator has given the password within ten minutes, in this session.
+import { randomUUID } from 'node:crypto';
+import { createClient } from '@connectrpc/connect';
+import { createGrpcTransport } from '@connectrpc/connect-node';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { AdminService } from '../../gen/auth/v1/admin_service_pb.ts';
+import { startTestApp, type TestApp } from '../support/app.ts';
+import { admin, auth, type Caller, type Outcome, viaFetch } from '../support/clients.ts';
+import { eventually } from '../support/eventually.ts';
+import {
+  reauthenticated,
+  refreshed,
+  registered,
+  type SignedIn,
+  signedIn,
+  signedInWith,
+  somebody,
+  tokenOfService,
+} from '../support/people.ts';
+
+const reason = 'a test';
+let app: TestApp;
+let call: Caller;
+let boss: SignedIn;
+beforeAll(async () => {
+  app = await startTestApp({ REAUTHENTICATION_SECONDS: '600' });
+  call = viaFetch(app.url);
+  boss = await signedInWith(app, call, ['admin']);
+});
+afterAll(() => app.close());
+
+const as = ({ accessToken }: Pick<SignedIn, 'accessToken'>) => ({ bearer: accessToken });
+const named = () => `robot-${randomUUID().slice(0, 8)}`;
+
+/** Sends messages on one stream, one after the answer to the one before. */
+async function importing(bearer: string, messages: object[][], between = async () => {}): Promise<string> {
+  const client = createClient(AdminService, createGrpcTransport({ baseUrl: app.url }));
+  async function* requests() {
+    for (const [n, users] of messages.entries()) {
+      if (n > 0) await between();
+      yield { users: users as never };
+    }
+  }
+  try {
+    for await (const _ of client.importUsers(requests(), { headers: { authorization: `Bearer ${bearer}` } }));
+    return 'ok';
+  } catch (error) {
+    return String(error);
+  }
+}
+
+async function robotOf(by: SignedIn): Promise<string> {
+  const { body } = await call(admin.createServiceAccount, { name: named(), reason }, as(by));
+  return body.serviceAccountId;
+}
+
+type Doing = (by: Pick<SignedIn, 'accessToken'>) => Promise<Pick<Outcome, 'code' | 'reason'>>;
+const DOINGS: [name: string, prepare: () => Promise<Doing>][] = [
+  [
+    'GrantRole',
+    async () => {
+      const { userId } = await registered(call);
+      return (by) => call(admin.grantRole, { userId, role: 'admin', reason }, as(by));
+    },
+  ],
+  [
+    'DefineRole',
+    async () => {
+      const role = { name: named(), implies: ['admin'] };
+      return (by) => call(admin.defineRole, { role, reason }, as(by));
+    },
+  ],
+  [
+    'CreateUser with a role',
+    async () => {
+      const user = { email: somebody().email, fullName: 'Lou', roles: ['admin'], reason };
+      return (by) => call(admin.createUser, user, as(by));
+    },
+  ],
+  [
+    'CreateApiKey',
+    async () => {
+      const serviceAccountId = await robotOf(boss);
+      return (by) => call(admin.createApiKey, { serviceAccountId, name: 'a key', reason }, as(by));
+    },
+  ],
+  [
+    'RetireSigningKey',
+    async () => {
+      // A worker publishes the next one within seconds.
+      const kid = await eventually(async () => {
+        const { rows } = await app.owner.query("SELECT kid FROM signing_keys WHERE state = 'published'");
+        return rows[0]?.kid;
+      }, 15_000);
+      return (by) => call(admin.retireSigningKey, { kid, reason }, as(by));
+    },
+  ],
+  [
+    'ImportUsers',
+    async () => {
+      const user = { row: 1n, email: somebody().email, fullName: 'Lou', emailVerified: false, passwordHash: '' };
+      return async ({ accessToken }) => {
+        const outcome = await importing(accessToken, [[user]]);
+        return outcome === 'ok'
+          ? { code: 'ok' }
+          : { code: 'failed', reason: /current password/.exec(outcome)?.[0] ?? '' };
+      };
+    },
+  ],
+];
+const isRefused = ({ code, reason: why = '' }: Pick<Outcome, 'code' | 'reason'>) =>
+  code !== 'ok' && /REAUTHENTICATION_REQUIRED|current password/.test(why);
+
+describe.each(DOINGS)('%s', (_, prepare) => {
+  test('is refused with an access token alone, however recent the sign-in, and changes nothing', async () => {
+    const doing = await prepare();
+    const fresh = await signedIn(call, boss);
+    expect(await doing(fresh)).toSatisfy(isRefused);
+    expect((await doing(await reauthenticated(call, fresh))).code).toBe('ok');
+  });
+
+  test('is refused ten minutes after the password was given', async () => {
+    const doing = await prepare();
+    const late = await reauthenticated(call, await signedIn(call, boss));
+    app.advance(601_000);
+    const next = await refreshed(call, late);
+    expect(await doing(next)).toSatisfy(isRefused);
+    boss = await reauthenticated(call, next);
+    expect((await doing(boss)).code).toBe('ok');
+  });
+});
+
+test('a re-authentication counts in its session alone', async () => {
+  const other = await signedIn(call, boss);
+  await reauthenticated(call, await signedIn(call, boss));
+  const { userId } = await registered(call);
+  expect((await call(admin.grantRole, { userId, role: 'admin', reason }, as(other))).reason).toBe(
+    'REAUTHENTICATION_REQUIRED',
+  );
+});
+
+test('an import goes on for as long as the re-authentication counts, and not a message longer', async () => {
+  const by = await reauthenticated(call, await signedIn(call, boss));
+  const row = () => ({ row: 1n, email: somebody().email, fullName: 'Lou', emailVerified: false, passwordHash: '' });
+  const [first, second] = [row(), row()];
+  const outcome = await importing(by.accessToken, [[first], [second]], async () => {
+    await eventually(async () => (await app.owner.query('SELECT FROM users WHERE email = $1', [first.email])).rowCount);
+    app.advance(601_000);
+  });
+  expect(outcome).toContain('current password');
+  expect((await app.owner.query('SELECT FROM users WHERE email = $1', [second.email])).rowCount).toBe(0);
+  boss = await reauthenticated(call, await signedIn(call, boss));
+});
+
+test('service accounts have no password to give', async () => {
+  const accessToken = await tokenOfService(app, call, named(), ['admin']);
+  const { userId } = await registered(call);
+  expect((await call(admin.grantRole, { userId, role: 'admin', reason }, { bearer: accessToken })).code).toBe('ok');
+});
+
+test('an administrator without a password re-authenticates at the provider', async () => {
+  const person = await signedInWith(app, call, ['admin']);
+  const other = await signedIn(call, person);
+  const { userId } = await registered(call);
+  const grant = () => call(admin.grantRole, { userId, role: 'admin', reason }, as(other));
+  await app.owner.query('UPDATE users SET password_hash = NULL WHERE id = $1', [person.userId]);
+  expect((await grant()).reason).toBe('REAUTHENTICATION_REQUIRED');
+  await app.owner.query('UPDATE sessions SET provider_authenticated_at = created_at WHERE user_id = $1', [
+    person.userId,
+  ]);
+  expect((await grant()).code).toBe('ok');
+});
+
+describe('CreateUser', () => {
+  const create = (roles: string[], by = boss) =>
+    call(admin.createUser, { email: somebody().email, fullName: 'Lou', roles, reason }, as(by));
+
+  test('gives roles as GrantRole does, audited', async () => {
+    const { body } = await create(['admin', 'user', 'admin']);
+    const { userId } = body;
+    const found = await call(admin.getUser, { userId }, as(boss));
+    expect(found.body.user.user.roles).toEqual(['admin', 'user']);
+    expect(found.body.user.grants.find(({ role }: { role: string }) => role === 'admin')).toMatchObject({
+      grantedBy: `user:${boss.userId}`,
+      reason,
+    });
+    const events = await eventually(async () => {
+      const { rows } = await app.owner.query(
+        'SELECT type, target, actor FROM audit_events WHERE user_id = $1 ORDER BY seq',
+        [userId],
+      );
+      return rows.length === 2 ? rows : null;
+    });
+    expect(events).toEqual([
+      { type: 'registered', target: null, actor: `user:${boss.userId}` },
+      { type: 'role_granted', target: 'role:admin', actor: `user:${boss.userId}` },
+    ]);
+  });
+
+  test('makes no account when a role may not be given', async () => {
+    const name = named();
+    expect((await call(admin.defineRole, { role: { name }, reason }, as(boss))).code).toBe('ok');
+    await app.owner.query('UPDATE roles SET granter = name WHERE name = $1', [name]);
+    const count = async () => (await app.owner.query('SELECT FROM users')).rowCount;
+    const before = await count();
+    expect((await create([name])).reason).toBe('GRANT_NOT_ALLOWED');
+    expect((await create(['nothing'])).reason).toBe('ROLE_NOT_FOUND');
+    expect((await create(['Not A Role'])).fields).toEqual(['roles']);
+    expect(await count()).toBe(before);
+  });
+
+  test('without a role requires no re-authentication', async () => {
+    const fresh = await signedIn(call, boss);
+    expect((await create([], fresh)).code).toBe('ok');
+    expect((await create(['user'], fresh)).code).toBe('ok');
+    expect((await call(auth.verify, { accessToken: fresh.accessToken })).code).toBe('ok');
+  });
+});
