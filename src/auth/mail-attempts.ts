@@ -1,7 +1,7 @@
 import { mailboxHash } from '../domain/account-hash.ts';
 import type { Call } from '../domain/call.ts';
 import { domainOf, type Email } from '../domain/email.ts';
-import { networksOf } from '../domain/networks.ts';
+import { widestNetworkOf } from '../domain/networks.ts';
 import type { PurposeKeys } from '../keys/purpose-keys.ts';
 import type { LimitName } from '../limits/limits.ts';
 import type { Attempt, Budget } from './throttle.ts';
@@ -23,7 +23,7 @@ export function mailAttempts(
     { limit, key: mailboxHash(email, keys) },
     {
       limit: 'MAIL_DOMAIN',
-      key: `${domain}:${networksOf(origin.address).at(-1)}`,
+      key: `${domain}:${widestNetworkOf(origin.address)}`,
       within: [MAILS, { limit: 'GLOBAL_MAIL_DOMAIN', key: domain }],
     },
   ];
