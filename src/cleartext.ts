@@ -18,7 +18,7 @@ const CONNECTION_PROBLEMS: Partial<Record<ConnectionSecurity, string>> = {
 };
 
 /**
- * One line for each connection that is not protected. A value that is no URL at all is the business of its own check.
+ * One line for each connection that is not protected. A value that is not a URL is reported by its own check.
  * @param allowed the words of ALLOW_CLEARTEXT
  */
 export function cleartextProblems(values: Values, allowed: string[]): string[] {

@@ -14,8 +14,8 @@ import { countChange } from './count-change.ts';
 export type ChangeEmailInput = { principal: UserPrincipal; newEmail: string; currentPassword: string };
 
 /**
- * Nothing changes until the mail to the new address is answered. Whether it has an account, this caller does not hear. The old
- * address gets a link at once that stops the change.
+ * Nothing changes until the mail to the new address is answered. The answer does not show whether that address has an account.
+ * The old address gets a link at once that stops the change.
  */
 export async function changeEmail(
   deps: ReauthenticationDeps & Pick<Deps, 'limiter' | 'purposeKeys' | 'newId'>,

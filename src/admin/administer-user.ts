@@ -49,7 +49,7 @@ export async function deleteUser(
 /** The mail has the link for a new one. */
 export async function requireNewPassword(deps: AdministerDeps, input: AdministerInput, call: Call): Promise<void> {
   await administer(deps, 'require_new_password', input, call, ({ email }) => [
-    mail({ template: 'password-reset', email }),
+    mail({ template: 'password-reset', email, cause: 'password-void' }),
   ]);
 }
 

@@ -39,7 +39,7 @@ export async function createUser(
     ...roles.map((role) =>
       audit({ ...event, type: 'role_granted', target: `role:${role}`, after: { role, expiresAt: null } }),
     ),
-    mail({ template: 'password-reset', email }),
+    mail({ template: 'password-reset', email, cause: 'new-account' }),
   ];
   const account = { id, email, fullName: full_name, passwordHash: null };
   const opening = { actor, roles, reason, decide: (judged: Judged) => assertMayGrantAll(judged, roles) };

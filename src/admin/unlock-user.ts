@@ -50,11 +50,11 @@ export async function unlockUser(
   });
   const noted = await store.userRecords.note(userId, actor, now(), assertMayAdminister, () => [event]);
   if (!noted) throw new AuthError('USER_NOT_FOUND');
-  // Redis is no part of the transaction: nothing is forgotten before the actor's right to it is certain.
+  // The counts are cleared after the commit, because Redis is not part of the transaction.
   await Promise.all(counts.map(([limit, key]) => limiter.clear(limit, key)));
 }
 
-/** All that may keep the owner out. */
+/** The counts by account and by user. */
 function countsOf({ id, email }: User, address: string, keys: KeyRing): Count[] {
   const counts = keys.flatMap((key): Count[] => {
     const [hash, mailbox] = [accountHash(email, [key]), mailboxHash(email, [key])];
@@ -63,10 +63,12 @@ function countsOf({ id, email }: User, address: string, keys: KeyRing): Count[] 
       ['REQUEST_RESET_ACCOUNT', mailbox],
       ['REQUEST_VERIFICATION_ACCOUNT', mailbox],
       ['NOTICE_ACCOUNT', mailbox],
+      ['NETWORK_MAIL_ACCOUNT', mailbox],
       ...(address === '' ? [] : [['LOGIN_PAIR', `${hash}:${networkOf(address)}`] satisfies Count]),
     ];
   });
-  return [...counts, ['CHANGE_PASSWORD_USER', id], ['CHANGE_EMAIL_USER', id], ['ACCOUNT_CHANGE_USER', id]];
+  const limits = ['CHANGE_PASSWORD_USER', 'CHANGE_EMAIL_USER', 'ACCOUNT_CHANGE_USER', 'REFRESH_USER'] as const;
+  return [...counts, ...limits.map((limit): Count => [limit, id])];
 }
 
 type Count = [limit: LimitName, key: string];

@@ -8,7 +8,7 @@ import type { ServicePrincipal } from '../domain/principal.ts';
 
 export type IssueServiceTokenInput = {
   apiKey: string;
-  /** Whose key it must be, by name or id; null for anybody's. */
+  /** The required owner of the key, by name or id; null accepts any. */
   client: string | null;
   /** Empty for all. */
   audiences: string[];

@@ -8,7 +8,7 @@ import type { Attempt, Budget } from './throttle.ts';
 
 export type MailboxLimit = Extract<LimitName, 'REGISTER_ACCOUNT' | `REQUEST_${string}_ACCOUNT`>;
 
-/** The budget of every mail that a call causes. */
+/** The budget of mails to addresses that callers choose. */
 export const MAILS: Budget = { limit: 'GLOBAL_MAILS' };
 
 /** The attempts that a mail counts as when the caller has chosen its address. */

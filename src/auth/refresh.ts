@@ -67,8 +67,7 @@ async function countedByUser(
     return permit.unlessItThrows(rotateOrReplay);
   }
   const grant = await rotateOrReplay();
-  const late = await deps.limiter.take('REFRESH_USER', grant.user.id);
-  if (!late.allowed) await late.giveBack();
+  await deps.limiter.take('REFRESH_USER', grant.user.id);
   return grant;
 }
 

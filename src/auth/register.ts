@@ -19,8 +19,8 @@ export type RegisterInput = { email: string; password: string; fullName: string 
 export type Registered = { user: User | null; binding: string };
 
 /**
- * Where addresses must be verified, nobody hears whether one has an account: new and taken ones get no user and a binding, which
- * for a taken one is worth nothing. The mail tells the owner.
+ * Where addresses must be verified, the answer does not show whether one has an account: new and taken ones get no user and a
+ * binding, which for a taken one proves nothing. The mail informs the owner.
  * @throws AuthError EMAIL_TAKEN elsewhere
  */
 export async function register(

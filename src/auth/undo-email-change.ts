@@ -4,6 +4,7 @@ import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit, type Effect, mail } from '../domain/effect.ts';
 import { parseMailedToken, UNDO_TOKEN } from '../domain/mailed-token.ts';
+import { networkOf } from '../domain/networks.ts';
 import type { UndoneChange } from '../store/email-changes.ts';
 import { throttle } from './throttle.ts';
 
@@ -29,14 +30,15 @@ export async function undoEmailChange(
   const accounts = addresses.flatMap((email) => accountHashes(email, purposeKeys.accountHash));
   await Promise.all([
     deps.changeFeed.catchUp(),
-    ...accounts.map((account) => limiter.forgetNetworks(account, { allBut: null })),
+    ...accounts.map((account) => limiter.forgetNetworks(account, { allBut: networkOf(call.origin.address) })),
   ]);
 }
 
-function effectsOf({ userId, restored, replaced }: UndoneChange, { origin }: Call): Effect[] {
+function effectsOf({ userId, restored, replaced, unlinked }: UndoneChange, { origin }: Call): Effect[] {
   return [
     audit({ type: 'email_change_undone', userId, origin }),
-    mail({ template: 'password-reset', email: restored }),
+    ...unlinked.map((provider) => audit({ type: 'identity_unlinked', userId, detail: provider, origin })),
+    mail({ template: 'password-reset', email: restored, cause: 'password-void' }),
     ...(replaced ? [mail({ template: 'email-change-undone', userId, email: replaced })] : []),
   ];
 }

@@ -164,7 +164,7 @@ async function persistenceFinding(redis: Redis): Promise<Finding> {
   return {
     check,
     state: 'warning',
-    what: 'no append only file: a restart forgets how often was tried',
+    what: 'no append only file: a restart loses the counts of attempts',
     mend: 'set appendonly yes',
   };
 }

@@ -35,6 +35,11 @@ const CALLS: Record<string, Call> = {
     method: 'VerifyEmail',
     request: { verificationToken: 'TOKEN', password: 'of the account' },
   },
+  '/confirm-network': {
+    title: 'Sign in from a new place',
+    method: 'ConfirmNetwork',
+    request: { networkToken: 'TOKEN' },
+  },
   '/undo-email-change': {
     title: 'Undo the change of your email address',
     method: 'UndoEmailChange',
@@ -54,7 +59,7 @@ export function productPage(path: string, apiUrl: string): string | null {
     <script>
       const token = new URLSearchParams(location.hash.slice(1)).get('token') ?? '';
       const command = document.getElementById('command');
-      if (/^lk[puv]_[A-Za-z0-9_-]+$/.test(token)) command.textContent = command.textContent.replace('TOKEN', token);
+      if (/^lk[npuv]_[A-Za-z0-9_-]+$/.test(token)) command.textContent = command.textContent.replace('TOKEN', token);
     </script>`,
   );
 }

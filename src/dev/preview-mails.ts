@@ -22,6 +22,8 @@ const SAMPLE = ['lkx_a-sample-of-a-token', new Date(Date.now() + 3600_000)] as c
 /** By the template's name. */
 export const MAILS: Record<string, () => MailContent> = {
   'password-reset': () => passwordResetMail(URL_OF_PRODUCT, ...SAMPLE),
+  'password-reset (new account)': () => passwordResetMail(URL_OF_PRODUCT, ...SAMPLE, 'new-account'),
+  'password-reset (password void)': () => passwordResetMail(URL_OF_PRODUCT, ...SAMPLE, 'password-void'),
   'password-changed': () => passwordChangedMail(URL_OF_PRODUCT),
   'password-reset-done': () => passwordResetDoneMail(URL_OF_PRODUCT, ['google']),
   'sign-in-method-added': () => signInMethodAddedMail(URL_OF_PRODUCT, 'google'),

@@ -8,7 +8,7 @@ export type Actor =
       /** The change requires that the session was re-authenticated within so many seconds. */
       reauthenticatedWithin?: number;
     }
-  /** Without an account and its key it may change nothing. */
+  /** Without an account and its key, the service is denied every change. */
   | { kind: 'service'; name: string; serviceAccountId: string | null; keyId: string | null }
   /** At the command line, with the database's password: nobody asks what they may. */
   | { kind: 'operator'; name: string };

@@ -14,7 +14,7 @@ export type AudienceChoice = string[] | null;
 export function parseAudiences(asked: string[], all: string[]): AudienceChoice {
   if (asked.length === 0) return null;
   if (!asked.every((one) => all.includes(one)))
-    throw new InvalidValue('must hold only audiences that would be given without it');
+    throw new InvalidValue('must hold only audiences of this deployment, and of the session');
   return all.filter((one) => asked.includes(one));
 }
 

@@ -81,9 +81,13 @@ export type AuditEvent = {
 /** To the address that the account had at the moment: a thief may have given it another one by the time of sending. */
 type Notice = { userId: string; email: string };
 
+/** Why an account has no password that its owner could sign in with. */
+export type ResetCause = 'new-account' | 'password-void';
+
 /** A mail to write; the worker looks up whom it goes to, and makes any token when it sends. */
 export type MailOrder =
-  | { template: 'password-reset'; email: string }
+  /** Without `cause` the owner has asked for it. */
+  | { template: 'password-reset'; email: string; cause?: ResetCause }
   | (Notice & { template: 'password-changed' | 'password-reset-done' })
   /** The provider as configuration names it. */
   | (Notice & { template: 'sign-in-method-added' | 'sign-in-method-removed'; provider: string })

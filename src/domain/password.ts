@@ -25,7 +25,7 @@ const MAX_CONTEXT_LENGTH = 300;
 /** Pieces (countPieces) that must be left beside one known word, and in a password as a whole. */
 const MIN_REST = 4;
 const MIN_PIECES = 5;
-/** What people put before and behind a word. */
+/** The longest prefix and suffix around a word. */
 const [MAX_PREFIX, MAX_SUFFIX] = [6, 12];
 /** No list has longer words. */
 const MAX_WORD = 64;
@@ -93,7 +93,7 @@ export function parseNewPassword(text: string, policy: PasswordPolicy, context: 
     throw new InvalidValue("must not be made of the email, the name or this product's name: choose other words");
   }
   if (isBuiltFrom(lowerCase, policy.contextWords)) {
-    throw new InvalidValue('must not be made of a word that everybody here knows: choose other words');
+    throw new InvalidValue("must not be made of one of this deployment's own words: choose other words");
   }
   const problem = problemOf(lowerCase, policy);
   if (problem !== null) throw new InvalidValue(problem);

@@ -1,8 +1,8 @@
-// Tells the browser that has registered an account from any other. Derived from the account's id, and kept nowhere.
+// Identifies the browser that registered an account. Derived from the account's id, and stored nowhere.
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import type { KeyRing } from './key-ring.ts';
 
-/** @param userId of the account, or the id that it would have got: nobody can tell which */
+/** @param userId of the account, or the id that it would have got: the two look the same */
 export function registrationBinding(userId: string, [key]: KeyRing): string {
   return `lkg_${createHmac('sha256', key).update(userId).digest('base64url')}`;
 }

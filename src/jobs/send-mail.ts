@@ -60,7 +60,7 @@ export async function sendMail(deps: MailDeps, outboxId: string): Promise<void> 
 async function compose(deps: MailDeps, outboxId: string, { order, createdAt }: MailRow): Promise<Addressed | null> {
   switch (order.template) {
     case 'password-reset':
-      return composeReset(deps, outboxId, order.email as Email, createdAt);
+      return composeReset(deps, outboxId, order, createdAt);
     case 'password-changed':
       return { to: order.email, ...passwordChangedMail(deps.publicUrl) };
     case 'password-reset-done': {
@@ -97,12 +97,17 @@ async function compose(deps: MailDeps, outboxId: string, { order, createdAt }: M
 }
 
 /** The reset's id is the row's, so that a second attempt sends the same token; its time runs from when it was asked for. */
-async function composeReset(deps: MailDeps, outboxId: string, email: Email, askedAt: Date): Promise<Addressed | null> {
+async function composeReset(
+  deps: MailDeps,
+  outboxId: string,
+  { email, cause }: Extract<MailOrder, { template: 'password-reset' }>,
+  askedAt: Date,
+): Promise<Addressed | null> {
   const expiresAt = expiry(deps, askedAt, deps.resetTtlSeconds);
-  const reset = await deps.store.resets.open(outboxId, email, deps.now(), expiresAt);
+  const reset = await deps.store.resets.open(outboxId, email as Email, deps.now(), expiresAt);
   if (!reset) return null;
   const token = formatMailedToken(RESET_TOKEN, reset.id, deps.resetTokenKeys);
-  return { to: reset.email, ...passwordResetMail(deps.publicUrl, token, expiresAt) };
+  return { to: reset.email, ...passwordResetMail(deps.publicUrl, token, expiresAt, cause) };
 }
 
 async function composeVerification(deps: MailDeps, id: string, email: Email, askedAt: Date): Promise<Addressed | null> {

@@ -11,7 +11,7 @@ export type ApiKeys = {
   known(text: string): ServicePrincipal | null;
   /** The service that it speaks for; null for an invalid key. @throws AuthError OVERLOADED, as UnknownKeys */
   open(text: string, call: Call): Promise<KeyHolder | null>;
-  /** The same as of now, whatever was believed. */
+  /** The same as of now, without the cache. */
   ask(text: string, call: Call): Promise<KeyHolder | null>;
 };
 

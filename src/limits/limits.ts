@@ -33,7 +33,7 @@ export const LIMITS = {
   /** `all`: mails that calls asked for. Twenty a second; a mail provider that accepts fewer is the reason to lower it. */
   GLOBAL_MAILS: { points: 1200, windowSeconds: 60 },
   /**
-   * `<domain>:<widest network>`: mails that calls from one network (/24, /48) asked for to one recipient domain, of every kind.
+   * `<domain>:<widest network>`: mails to an address that a caller from one network (/24, /48) has chosen, to one recipient domain.
    * Stops a stranger who floods a company, or a domain that accepts every address, where no mailbox gets many. The network is
    * part of the key because all users of a big mail provider share its domain: one stranger must not use up their share.
    */
@@ -70,7 +70,7 @@ export const LIMITS = {
   CONFIRM_NETWORK_NETWORK: { points: 30, windowSeconds: 3600 },
   /** `<confirmation id>`: attempts with one network token. */
   CONFIRM_NETWORK_TOKEN: { points: 10, windowSeconds: 3600 },
-  /** `<network>`: tokens that undo a change of an address, and that nobody was sent. */
+  /** `<network>`: invalid undo tokens. */
   UNDO_EMAIL_CHANGE_NETWORK: { points: 30, windowSeconds: 3600 },
   /** `<change id>`: attempts with one such token. */
   UNDO_EMAIL_CHANGE_TOKEN: { points: 10, windowSeconds: 3600 },

@@ -12,7 +12,7 @@ export type FailureWork = {
 };
 
 /**
- * Of all kinds beyond the configured one together, roughly: a costly imported hash must not let strangers use up the machine by
+ * The limit for all kinds beyond the configured one together, roughly: a costly imported hash must not let strangers use up the machine by
  * signing in to accounts that do not exist.
  */
 const MAX_EXTRA_MS = 1_000;
@@ -43,7 +43,8 @@ export function createFailureWork(configured: HashKind): FailureWork {
   return {
     use,
     add(kind) {
-      if (kind.work > (families.get(kind.family) ?? 0)) use([...inUse, kind]);
+      const isKnown = inUse.some(({ family, work }) => family === kind.family && work >= kind.work);
+      if (!isKnown && kind.work > (families.get(kind.family) ?? 0)) use([...inUse, kind]);
     },
     remaining(done) {
       return [...families].flatMap(([family, work]) =>

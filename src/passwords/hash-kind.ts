@@ -66,7 +66,7 @@ function random(bytes: number): string {
   return randomBytes(bytes).toString('base64').replace(/=+$/, '');
 }
 
-/** Roughly, on a core of a server: enough to tell a hash that everybody can wait for from one that nobody should. */
+/** Roughly, on a core of a server: separates acceptable hashes from too costly ones. */
 export function estimateMs({ family, work }: HashKind): number {
   const [, memoryKib, iterations] = /^\$argon2\w+\$v=19\$m=(\d+),t=(\d+),/.exec(family) ?? [];
   if (memoryKib !== undefined) return Number(memoryKib) * Number(iterations) * 0.0007;

@@ -24,7 +24,7 @@ export const ERRORS = {
   },
   CREDENTIALS_AMBIGUOUS: {
     code: Code.Unauthenticated,
-    message: 'the request has several authorization headers; send one',
+    message: 'the request has several authorization headers, or one with several values; send one',
   },
   TOKEN_INVALID: { code: Code.Unauthenticated, message: 'this is no valid access token, nor the key of a service' },
   TOKEN_EXPIRED: { code: Code.Unauthenticated, message: 'the access token has expired' },
@@ -72,7 +72,7 @@ export const ERRORS = {
   REAUTHENTICATION_REQUIRED: {
     code: Code.FailedPrecondition,
     message:
-      'send the current password, here or to AccountService.Reauthenticate; without a password, sign in again by StartOAuth with reauthenticate, or set a password by RequestReset',
+      'call AccountService.Reauthenticate with the current password, or send it here where the request has current_password; without a password, sign in again by StartOAuth with reauthenticate, or set a password by RequestReset',
   },
   SESSION_NOT_FOUND: { code: Code.NotFound, message: 'the user has no such session' },
   OAUTH_STATE_INVALID: {
@@ -107,7 +107,7 @@ export const ERRORS = {
     code: Code.FailedPrecondition,
     message: 'the role is held, implied by another one, the granter of one, or built in',
   },
-  ROLE_NOT_HELD: { code: Code.FailedPrecondition, message: 'they were not granted the role' },
+  ROLE_NOT_HELD: { code: Code.FailedPrecondition, message: 'the user or service was not granted this role' },
   SERVICE_ACCOUNT_NOT_FOUND: { code: Code.NotFound, message: 'there is no such service account' },
   SERVICE_NAME_TAKEN: { code: Code.AlreadyExists, message: 'a service account with this name exists' },
   API_KEY_NOT_FOUND: { code: Code.NotFound, message: 'there is no such API key that is good' },

@@ -1,5 +1,6 @@
-// Slots for requests that wait: for the rest of their body, or for ever, as a stranger's stream does. Whoever asks gets one. When
+// Slots for requests that wait: for the rest of their body, or for ever, as a stranger's stream does. Each request gets one. When
 // none is left, the network that holds most of them loses its oldest, so that no network takes the slots of another.
+import { AuthError } from '../domain/auth-error.ts';
 import { networksOf } from '../domain/networks.ts';
 
 export type Holder = {
@@ -29,6 +30,7 @@ type Slot = { since: number; onEvicted: () => void };
 type Node = { key: unknown; parent: Node | null; inUse: number; children: Map<unknown, Node>; slots: Set<Slot> };
 
 const SWEEP_EVERY_MS = 250;
+export const RETRY_AFTER_MS = 1_000;
 
 export function createFairSlots({ capacity, maxHoldUnderPressureMs }: FairSlotsOptions): FairSlots {
   const root = createNode('', null);
@@ -74,6 +76,21 @@ export function createFairSlots({ capacity, maxHoldUnderPressureMs }: FairSlotsO
     },
     inUse: () => root.inUse,
   };
+}
+
+/**
+ * The result of some work, for which the request holds a slot as long as it takes.
+ * @throws AuthError OVERLOADED when the slot is taken away
+ */
+export async function whileWaiting<T>(slots: FairSlots, holder: Holder, work: Promise<T>): Promise<T> {
+  const evicted = Promise.withResolvers<never>();
+  const error = new AuthError('OVERLOADED', { retryAfterMs: RETRY_AFTER_MS });
+  const release = slots.acquire(holder, () => evicted.reject(error));
+  try {
+    return await Promise.race([work, evicted.promise]);
+  } finally {
+    release();
+  }
 }
 
 function createNode(key: unknown, parent: Node | null): Node {

@@ -1,6 +1,6 @@
 // The body of a request, read whole before anything is done with it. While it arrives it holds slots of those that wait.
 import { AuthError } from '../domain/auth-error.ts';
-import type { FairSlots, Holder } from './fair-slots.ts';
+import { type FairSlots, type Holder, RETRY_AFTER_MS } from './fair-slots.ts';
 import type { NodeRequest } from './handler.ts';
 
 export type ReceiveOptions = {
@@ -16,7 +16,6 @@ export type ReceiveOptions = {
 
 /** A slot of those that wait is for so much of a body; a larger one takes several. */
 const SLOT_BYTES = 64 * 1024;
-const RETRY_AFTER_MS = 1_000;
 
 /** @throws AuthError MESSAGE_TOO_LARGE, OVERLOADED, or as `inspect` does; the signal's reason */
 export function receiveBody(request: NodeRequest, options: ReceiveOptions): Promise<Buffer> {
@@ -27,12 +26,14 @@ export function receiveBody(request: NodeRequest, options: ReceiveOptions): Prom
     const chunks: Buffer[] = [];
     const slots: (() => void)[] = [];
     let size = 0;
+    let isOver = false;
 
     const joined = () => {
       if (chunks.length > 1) chunks.splice(0, chunks.length, Buffer.concat(chunks));
       return chunks[0] ?? Buffer.alloc(0);
     };
     const stop = () => {
+      isOver = true;
       request.off('data', onData);
       request.off('end', onEnd);
       signal.removeEventListener('abort', onAbort);
@@ -43,8 +44,13 @@ export function receiveBody(request: NodeRequest, options: ReceiveOptions): Prom
       request.pause();
       reject(error);
     };
-    const takeSlot = () =>
-      slots.push(waiting.acquire(holder, () => fail(new AuthError('OVERLOADED', { retryAfterMs: RETRY_AFTER_MS }))));
+    const takeSlot = () => {
+      const onEvicted = () => fail(new AuthError('OVERLOADED', { retryAfterMs: RETRY_AFTER_MS }));
+      const giveBack = waiting.acquire(holder, onEvicted);
+      // Taking a slot can cost this very request another one.
+      if (isOver) giveBack();
+      else slots.push(giveBack);
+    };
     const onAbort = () => fail(signal.reason);
     const onData = (chunk: Buffer) => {
       chunks.push(chunk);

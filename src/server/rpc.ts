@@ -20,7 +20,7 @@ import { type CallRecord, callRecordKey, holderOf, openCallRecord, plainUserAgen
 import { plainAddress } from './client-address.ts';
 import type { ConcurrencyLimit } from './concurrency-limit.ts';
 import { answerError } from './errors.ts';
-import type { FairSlots } from './fair-slots.ts';
+import { type FairSlots, whileWaiting } from './fair-slots.ts';
 import { ANSWER_LASTS, type Handler, type NodeResponse, REQUEST_LASTS } from './handler.ts';
 import { inTime } from './in-time.ts';
 import { MESSAGE_BOUNDS } from './message-bounds.ts';
@@ -127,7 +127,8 @@ async function receive(deps: RpcDeps, context: HandlerContext, record: CallRecor
   if (!exchange) throw new Error('the call has no exchange');
   rejectCompression(context);
   const { origin } = callOf(context);
-  record.principal = await authorize(deps, accessOf(method), credentialsOf(record), record.method, { origin, signal });
+  const caller = authorize(deps, accessOf(method), credentialsOf(record), record.method, { origin, signal });
+  record.principal = await whileWaiting(deps.waiting, holderOf(record), caller);
   await exchange.body.receive(holderOf(record), signal);
   signal.throwIfAborted();
   // A stream lasts; those of strangers have slots of their own.

@@ -6,8 +6,15 @@ import { writeEffects } from './outbox.ts';
 import { lockPresent, type Present } from './user-locks.ts';
 import { isUniqueViolation } from './violation.ts';
 
-/** What was undone: the address that the account has again, and the one that it had until now, when that was another one. */
-export type UndoneChange = { userId: string; restored: Email; replaced: Email | null };
+export type UndoneChange = {
+  userId: string;
+  /** The address that the account has again. */
+  restored: Email;
+  /** The one that it had until now; null when that is the same. */
+  replaced: Email | null;
+  /** Providers of the identities that were unlinked. */
+  unlinked: string[];
+};
 
 export type EmailChanges = ReturnType<typeof createEmailChanges>;
 
@@ -46,10 +53,11 @@ export function createEmailChanges(db: Db, newId: () => string) {
           UPDATE email_changes SET ended_at = ${now}
           WHERE user_id = ${userId} AND ended_at IS NULL AND (asked_at >= ${askedAt} OR old_email = ${restored})
         `.execute(trx);
-        await sql`
+        const { rows: unlinked } = await sql<{ provider: string }>`
           DELETE FROM identities USING users
           WHERE user_id = users.id AND users.id = ${userId} AND identities.created_at > users.created_at
             AND identities.created_at > ${askedAt}::timestamptz - ${SUSPECT_BEFORE}::interval
+          RETURNING provider
         `.execute(trx);
         await sql`
           UPDATE users SET email = ${restored}, password_hash = NULL, password_epoch = password_epoch + 1,
@@ -57,7 +65,8 @@ export function createEmailChanges(db: Db, newId: () => string) {
           WHERE id = ${userId}
         `.execute(trx);
         await sql`UPDATE sessions SET ended_at = ${now} WHERE user_id = ${userId} AND ended_at IS NULL`.execute(trx);
-        const undone = { userId, restored, replaced: account.email === restored ? null : account.email };
+        const replaced = account.email === restored ? null : account.email;
+        const undone = { userId, restored, replaced, unlinked: unlinked.map(({ provider }) => provider) };
         await writeEffects(trx, newId, now, effects(undone));
         return undone;
       });
@@ -98,8 +107,8 @@ async function endChange(trx: Db, id: string, now: Date) {
 }
 
 /**
- * For use inside the transaction that changes the address. False when the change was undone meanwhile. An account that goes back
- * to an address of before is done with what came after: nothing that was mailed to those addresses undoes it any more.
+ * For use inside the transaction that changes the address. False when the change was undone meanwhile. When an account goes back
+ * to a former address, the later changes end: the links mailed to those addresses are void.
  */
 export async function makeChange(trx: Db, id: string, to: Email, now: Date): Promise<boolean> {
   const made = await trx

@@ -19,6 +19,9 @@ export type EmailVerification = {
   changeId: string | null;
 };
 
+/** Thrown inside the transaction, so that it is rolled back. */
+class NotRedeemable extends Error {}
+
 export type EmailVerifications = ReturnType<typeof createEmailVerifications>;
 
 export function createEmailVerifications(db: Db, newId: () => string) {
@@ -42,6 +45,10 @@ export function createEmailVerifications(db: Db, newId: () => string) {
         'email_change_id',
       ])
       .where('email_verifications.id', '=', id)
+      // Another address is proved for a change alone; rows from before changes were recorded are void.
+      .where((eb) =>
+        eb.or([eb('email_change_id', 'is not', null), eb('email_verifications.email', '=', eb.ref('account_email'))]),
+      )
       .where('used_at', 'is', null)
       .where('expires_at', '>', now)
       .where('disabled_at', 'is', null)
@@ -102,7 +109,10 @@ export function createEmailVerifications(db: Db, newId: () => string) {
       return byId(id, now);
     },
 
-    /** Of parallel calls one succeeds. False also when another account has got the address meanwhile. */
+    /**
+     * Of parallel calls one succeeds. False also when another account has got the address meanwhile: then nothing has changed, and the
+     * token is unused.
+     */
     async redeem(
       { id, userId, email, accountEmail, passwordEpoch, changeId }: EmailVerification,
       now: Date,
@@ -120,7 +130,7 @@ export function createEmailVerifications(db: Db, newId: () => string) {
         if (used.numUpdatedRows !== 1n) return false;
         if (changeId !== null) {
           const isFree = !(await isReserved(trx, email, userId, now));
-          if (!isFree || !(await makeChange(trx, changeId, email, now))) return false;
+          if (!isFree || !(await makeChange(trx, changeId, email, now))) throw new NotRedeemable();
         }
         const verifiedAt = email === accountEmail ? sql<Date>`coalesce(email_verified_at, ${now})` : now;
         const verified = await trx
@@ -134,12 +144,12 @@ export function createEmailVerifications(db: Db, newId: () => string) {
           .where('id', '=', userId)
           .where('email', '=', accountEmail)
           .executeTakeFirst();
-        if (verified.numUpdatedRows !== 1n) return false;
+        if (verified.numUpdatedRows !== 1n) throw new NotRedeemable();
         await writeEffects(trx, newId, now, effects);
         return true;
       });
       return redeeming.catch((error: unknown) => {
-        if (isUniqueViolation(error, 'users_email_key')) return false;
+        if (error instanceof NotRedeemable || isUniqueViolation(error, 'users_email_key')) return false;
         throw error;
       });
     },

@@ -29,8 +29,8 @@ export function createSigningKeyRows(db: Db, newId: () => string) {
 
     /**
      * One change at a time.
-     * @param actor null for what the time has come for
-     * @param decide is told all keys, and those that are good for something; may throw
+     * @param actor null for a scheduled change
+     * @param decide receives all keys and the usable ones; can throw
      */
     async change(
       actor: Actor | null,

@@ -77,6 +77,28 @@ describe('a public method costs less than 2 ms', () => {
   });
 });
 
+describe('an attempt to register that is costly to judge', () => {
+  const words = Array.from({ length: 60 }, (_, n) => `ab${n}cd`).join(' ');
+  test.each([
+    ['a walk over the keyboard', 'qwertyuiop'.repeat(25)],
+    ['digits that stand for letters', `!!!!!!${'p4ssw0rd1'.repeat(7)}!!!!!!!!!!!!`],
+    ['a letter with marks', `a${'\u0301'.repeat(255)}`],
+    ['ligatures that normalise to many letters', 'ﷺ'.repeat(256)],
+    ['years', '1999'.repeat(64)],
+    ['what the name is made of', `${words.slice(0, 200)}x`],
+  ])('%s', async (_, password) => {
+    const body = JSON.stringify({
+      email: `a.b-c@${'abcd.'.repeat(45)}example`,
+      password,
+      fullName: words.slice(0, 190),
+    });
+    const headers = { 'content-type': 'application/json' };
+    const url = `${server.url}/auth.v1.AuthService/Register`;
+    const ask = async () => void (await (await fetch(url, { method: 'POST', headers, body })).text());
+    expect(await costOf(pid(), CALLS, ask)).toBeLessThan(await limit());
+  });
+});
+
 describe('a method that strangers may not call', () => {
   test.each(CLOSED_METHODS.map((method) => [`${method.parent.typeName}/${method.name}`] as const))(
     '%s is rejected by the headers, before any of the body comes',

@@ -862,7 +862,7 @@ export const AuthService: GenService<{
    * Tells whether a user holds a role.
    * By access_token: for whoever holds the token; tells the roles of its issue.
    * By user_id: for services with the role `latchkey.roles.read` and for
-   * administrators; tells the roles of now.
+   * administrators; returns the current roles.
    * A "no" for want of the role is audited, for each user and role once in a
    * quarter of an hour. Each "yes" by user_id is counted, in one audit event for
    * each caller and quarter of an hour.

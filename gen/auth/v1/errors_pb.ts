@@ -312,7 +312,8 @@ export const Reason = {
   /**
    * UNAUTHENTICATED. The code is not good, or what the provider answers to it does
    * not prove who this is: a foreign issuer or audience, another nonce, a bad
-   * signature, no subject, no authentication of now where one was asked for. The log
+   * signature, no subject, not a fresh authentication although one was
+   * requested. The log
    * says which.
    *
    * @generated from enum value: REASON_OAUTH_RESPONSE_INVALID = 36;

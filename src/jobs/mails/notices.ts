@@ -33,7 +33,7 @@ export function emailTakenMail(publicUrl: string): MailContent {
 export function signInMethodAddedMail(publicUrl: string, provider: string): MailContent {
   return layout('A new way to sign in to your account', [
     'Hello,',
-    `from now on your account can be signed in to with an account at another provider: ${provider}.`,
+    `you can now also sign in to your account with ${provider}.`,
     `If it was not you, sign in, remove it, and set a new password: ${publicUrl}`,
   ]);
 }

@@ -15,7 +15,7 @@ export function verifyEmailMail(publicUrl: string, token: string, expiresAt: Dat
 export function confirmEmailChangeMail(publicUrl: string, token: string, expiresAt: Date): MailContent {
   return layout('Confirm your new email address', [
     'Hello,',
-    'an account is to have this email address from now on. If you requested this, please confirm the address:',
+    'someone asked to use this address for their account. If it was you, please confirm it:',
     { label: 'Use this address', href: `${publicUrl}/verify-email#token=${token}` },
     'Open the link where you are signed in to the account. Elsewhere you are asked for its password.',
     worksOnceUntil(expiresAt),

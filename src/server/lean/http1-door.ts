@@ -1,4 +1,4 @@
-// Brings requests of node:http to the lean path. One that it does not answer goes on as if nobody had touched it.
+// Brings requests of node:http to the lean path. Requests that it does not answer go on unchanged.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { soleAuthorization } from '../authorization.ts';
 import { peerOf } from '../peer.ts';

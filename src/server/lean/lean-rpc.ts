@@ -56,6 +56,8 @@ type Protocol = {
   timeout: keyof typeof TIMEOUTS;
 };
 
+/** Headers with which a call is left to Connect. */
+const MORE_WORK = ['origin', 'x-client-address', 'x-client-user-agent'];
 const ENVELOPE_BYTES = 5;
 const MAX_MEMBERS = 2;
 const GRPC: Protocol = { encoding: 'grpc-encoding', timeout: 'grpc-timeout' };
@@ -84,8 +86,8 @@ export function createLeanRpc(deps: LeanDeps & { callLog: CallLog; clientAddress
     if (!timeoutMs || authorization === null || head.host === '') return null;
     const credential = bearerToken(authorization);
     if (!method.mayCall(credential)) return null;
-    // Pages want more headers.
-    if (head.header('origin') !== '') return null;
+    // Pages want more headers; and whether a caller may name the client of its own is for the other path to check.
+    if (MORE_WORK.some((name) => head.header(name) !== '')) return null;
     const startedAt = performance.now();
     const isGrpc = protocol === GRPC;
     const system = isGrpc ? 'grpc' : 'connectrpc';
