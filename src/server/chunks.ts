@@ -3,8 +3,8 @@
 import { IncomingMessage } from 'node:http';
 import { constants, Http2ServerRequest, type ServerHttp2Stream } from 'node:http2';
 
-/** Many times what the largest body needs in pieces of any usual size. */
-const MAX_CHUNKS = 4_096;
+/** The largest body, a batch of 1 MiB, in pieces of 1 KiB; usual pieces are larger. */
+const MAX_CHUNKS = 1_024;
 
 /** Whether that is too many. Their sender is not served any further. */
 export function areTooMany(chunks: number, stream: ServerHttp2Stream): boolean {
