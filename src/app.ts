@@ -81,8 +81,10 @@ const ERROR_LINE_EVERY_MS = 10_000;
 
 /** Requests of one process whose body has not arrived; each holds 64 KiB at the most. */
 const MAX_WAITING = 1_000;
-/** How long a body may take to arrive while more than half of those are waiting. */
-const BODY_UNDER_PRESSURE_MS = 2_000;
+/** Answers of one process that have not been read; each holds 64 KiB at the most, of a batch 1 MiB. */
+const MAX_UNREAD = 1_000;
+/** How long a body may take to arrive, or an answer to be read, while more than half of those are waiting. */
+const WAIT_UNDER_PRESSURE_MS = 2_000;
 /** Streams of one process that callers without credentials hold open. */
 const MAX_PUBLIC_STREAMS = 1_000;
 
@@ -337,7 +339,8 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
   const standard = createStandardServices(readiness.check, config.GRPC_REFLECTION);
   const slots = {
     concurrencyLimit: createConcurrencyLimit(),
-    waiting: createFairSlots({ capacity: MAX_WAITING, maxHoldUnderPressureMs: BODY_UNDER_PRESSURE_MS }),
+    waiting: createFairSlots({ capacity: MAX_WAITING, maxHoldUnderPressureMs: WAIT_UNDER_PRESSURE_MS }),
+    unread: createFairSlots({ capacity: MAX_UNREAD, maxHoldUnderPressureMs: WAIT_UNDER_PRESSURE_MS }),
     publicStreams: createFairSlots({ capacity: MAX_PUBLIC_STREAMS, maxHoldUnderPressureMs: Number.POSITIVE_INFINITY }),
   };
   const rpc = createRpcHandler({ ...deps, ...calls, ...slots, serviceKeys }, callLog, [

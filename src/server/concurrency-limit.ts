@@ -1,12 +1,13 @@
 // How many calls are served at once: each takes some 20 KB and most of a millisecond. A slot belongs to a call whose message has
-// arrived; what still waits for it holds one of another kind (fair-slots.ts).
+// arrived, until its answer is made. A call that waits for its message, or for its caller to read the answer, holds a slot of
+// another kind (fair-slots.ts).
 import { AuthError } from '../domain/auth-error.ts';
 import { networksOf } from '../domain/networks.ts';
 
 export type ConcurrencyLimit = {
   /**
    * @param address of the client
-   * @returns gives the slot back
+   * @returns gives the slot back; it may be called again, to no effect
    * @throws AuthError OVERLOADED
    */
   acquire(address: string): () => void;
@@ -37,7 +38,11 @@ export function createConcurrencyLimit(): ConcurrencyLimit {
       const isFull = networks.some((network) => (byNetwork.get(network) ?? 0) >= MAX_CALLS_OF_NETWORK);
       if (inUse >= MAX_CALLS || isFull) throw new AuthError('OVERLOADED', { retryAfterMs: RETRY_AFTER_MS });
       add(networks, 1);
-      return () => add(networks, -1);
+      let isHeld = true;
+      return () => {
+        if (isHeld) add(networks, -1);
+        isHeld = false;
+      };
     },
   };
 }

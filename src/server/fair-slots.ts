@@ -2,6 +2,7 @@
 // none is left, the network that holds most of them loses its oldest, so that no network takes the slots of another.
 import { AuthError } from '../domain/auth-error.ts';
 import { networksOf } from '../domain/networks.ts';
+import type { NodeResponse } from './handler.ts';
 
 export type Holder = {
   /** IP address of the client. */
@@ -91,6 +92,19 @@ export async function whileWaiting<T>(slots: FairSlots, holder: Holder, work: Pr
   } finally {
     release();
   }
+}
+
+/** Holds a slot until the answer is read. The answer is given up when the slot is taken away. */
+export function holdUntilRead(slots: FairSlots, holder: Holder, response: NodeResponse): void {
+  if (isClosed(response)) return;
+  response.once(
+    'close',
+    slots.acquire(holder, () => response.destroy()),
+  );
+}
+
+function isClosed(response: NodeResponse): boolean {
+  return 'stream' in response ? !response.stream || response.stream.destroyed : response.destroyed;
 }
 
 function createNode(key: unknown, parent: Node | null): Node {

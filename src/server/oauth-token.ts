@@ -1,6 +1,6 @@
 // OAuth 2.0 for services that expect it: the client_credentials grant (RFC 6749, section 4.4), and the metadata by which clients
 // find it (RFC 8414). The client is a service account, its secret an API key.
-import { issueServiceToken } from '../auth/issue-service-token.ts';
+import { issueServiceToken, type ServiceToken } from '../auth/issue-service-token.ts';
 import type { Deps } from '../deps.ts';
 import { AuthError, type Reason } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
@@ -8,12 +8,12 @@ import type { CallLog } from './call-log.ts';
 import { type CallDeps, type CallRecord, holderOf, openCallRecord } from './call-record.ts';
 import type { ConcurrencyLimit } from './concurrency-limit.ts';
 import { answerError } from './errors.ts';
-import type { FairSlots } from './fair-slots.ts';
+import { type FairSlots, holdUntilRead } from './fair-slots.ts';
 import { type Handler, type NodeRequest, type NodeResponse, sendJson } from './handler.ts';
 import { receiveBody } from './receive-body.ts';
 
 type TokenDeps = Parameters<typeof issueServiceToken>[0] & Pick<Deps, 'tokenSettings'>;
-type SlotDeps = { concurrencyLimit: ConcurrencyLimit; waiting: FairSlots };
+type SlotDeps = { concurrencyLimit: ConcurrencyLimit; waiting: FairSlots; unread: FairSlots };
 
 /** `error` of RFC 6749, section 5.2, and RFC 8707, section 2. */
 type OAuthError = 'invalid_request' | 'invalid_client' | 'unsupported_grant_type' | 'invalid_target';
@@ -60,7 +60,9 @@ export function createOAuthTokenHandler(deps: TokenDeps & CallDeps & SlotDeps, c
     response.setHeader('x-request-id', record.requestId);
     response.setHeader('pragma', 'no-cache');
     response.once('close', () => callLog.write(record, response.writableFinished));
-    answer(deps, request, response, record).catch((error: unknown) => refuse(error, response, record));
+    answer(deps, request, response, record)
+      .catch((error: unknown) => refuse(error, response, record))
+      .finally(() => holdUntilRead(deps.unread, holderOf(record), response));
     return true;
   };
 }
@@ -73,22 +75,31 @@ async function answer(
 ): Promise<void> {
   const call = callOf(record, response);
   const body = await receiveForm(deps, request, record, call.signal);
-  response.once('close', deps.concurrencyLimit.acquire(record.address));
   const form = parseForm(request, body);
+  const release = deps.concurrencyLimit.acquire(record.address);
+  const { accessToken, expiresAt, principal } = await issue(deps, form, record.authorization, call).finally(release);
+  record.code = 'ok';
+  record.principal = principal;
+  const expiresIn = Math.floor((expiresAt.getTime() - deps.now().getTime()) / 1000);
+  sendJson(response, 200, { access_token: accessToken, token_type: 'Bearer', expires_in: expiresIn });
+}
+
+async function issue(
+  deps: TokenDeps,
+  form: URLSearchParams,
+  authorization: string | null,
+  call: Call,
+): Promise<ServiceToken> {
   const grantType = only(form, 'grant_type');
   if (grantType === '') throw new TokenRefusal('invalid_request', 'grant_type is missing');
   if (grantType !== 'client_credentials') {
     throw new TokenRefusal('unsupported_grant_type', 'there is client_credentials and no other');
   }
-  const { id, secret, byHeader } = credentialsOf(record.authorization, form);
+  const { id, secret, byHeader } = credentialsOf(authorization, form);
   const input = { apiKey: secret, client: id, audiences: audiencesIn(form) };
-  const { accessToken, expiresAt, principal } = await issueServiceToken(deps, input, call).catch((error: unknown) => {
+  return issueServiceToken(deps, input, call).catch((error: unknown) => {
     throw (error instanceof AuthError && refusalFor(error.reason, byHeader)) || error;
   });
-  record.code = 'ok';
-  record.principal = principal;
-  const expiresIn = Math.floor((expiresAt.getTime() - deps.now().getTime()) / 1000);
-  sendJson(response, 200, { access_token: accessToken, token_type: 'Bearer', expires_in: expiresIn });
 }
 
 function refusalFor(reason: Reason, byHeader: boolean): TokenRefusal | null {

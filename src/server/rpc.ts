@@ -9,7 +9,7 @@ import {
   type HandlerContext,
   type Interceptor,
 } from '@connectrpc/connect';
-import type { UniversalHandler, UniversalServerRequest } from '@connectrpc/connect/protocol';
+import type { UniversalServerRequest, UniversalServerResponse } from '@connectrpc/connect/protocol';
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from '@connectrpc/connect-node';
 import { AuthError } from '../domain/auth-error.ts';
 import { bearerToken } from '../domain/bearer-token.ts';
@@ -20,7 +20,7 @@ import { type CallRecord, callRecordKey, holderOf, openCallRecord, plainUserAgen
 import { plainAddress } from './client-address.ts';
 import type { ConcurrencyLimit } from './concurrency-limit.ts';
 import { answerError } from './errors.ts';
-import { type FairSlots, whileWaiting } from './fair-slots.ts';
+import { type FairSlots, holdUntilRead, whileWaiting } from './fair-slots.ts';
 import { ANSWER_LASTS, type Handler, type NodeResponse, REQUEST_LASTS } from './handler.ts';
 import { inTime } from './in-time.ts';
 import { MESSAGE_BOUNDS } from './message-bounds.ts';
@@ -36,6 +36,8 @@ type SlotDeps = {
   concurrencyLimit: ConcurrencyLimit;
   /** Of requests whose body has not arrived. */
   waiting: FairSlots;
+  /** Of answers that have not been read. */
+  unread: FairSlots;
   /** Of streams of callers without credentials. */
   publicStreams: FairSlots;
 };
@@ -49,7 +51,11 @@ const LOOK_AGAIN_MS = 900;
 /** Headers by which each protocol announces a compressed request. */
 const ENCODINGS = ['grpc-encoding', 'content-encoding', 'connect-content-encoding'];
 
-type Exchange = { body: RpcBody; response: NodeResponse };
+type Exchange = {
+  body: RpcBody;
+  /** Gives the call's slot back; null while it has none. */
+  release: (() => void) | null;
+};
 const exchangeKey: ContextKey<Exchange | null> = createContextKey<Exchange | null>(null);
 
 /** @param others what is served besides this service's own RPCs */
@@ -79,11 +85,16 @@ export function createRpcHandler(deps: RpcDeps, callLog: CallLog, others: Routes
     response.setHeader('x-request-id', record.requestId);
     response.setHeader('cache-control', 'no-store');
     const body = createRpcBody(request, handler.method, deps.waiting);
-    const values = createContextValues().set(callRecordKey, record).set(exchangeKey, { body, response });
+    const exchange: Exchange = { body, release: null };
+    const values = createContextValues().set(callRecordKey, record).set(exchangeKey, exchange);
     const universal = { ...universalRequestFromNodeRequest(request, response, undefined, values), body };
     dropEndlessTimeout(universal.header);
     response.once('close', () => callLog.write(record, response.writableFinished));
-    const answer = () => serve(handler, universal, response, record);
+    const answer = async () => {
+      const made = await handler(universal).finally(() => exchange.release?.());
+      if (methodKind === 'unary') holdUntilRead(deps.unread, holderOf(record), response);
+      await write(made, universal, response, record);
+    };
     (record.span ? record.span.run(answer) : answer()).catch((error: unknown) => {
       // Writing to a caller who went away is no defect.
       if (!request.destroyed && !response.destroyed) answerError(error, record);
@@ -93,13 +104,12 @@ export function createRpcHandler(deps: RpcDeps, callLog: CallLog, others: Routes
   };
 }
 
-async function serve(
-  handler: UniversalHandler,
+async function write(
+  answer: UniversalServerResponse,
   request: UniversalServerRequest,
   response: NodeResponse,
   record: CallRecord,
 ): Promise<void> {
-  const answer = await handler(request);
   const wasRefused = record.code === '';
   const contentType = request.header.get('content-type') ?? '';
   await universalResponseToNodeResponse(
@@ -132,7 +142,7 @@ async function receive(deps: RpcDeps, context: HandlerContext, record: CallRecor
   await exchange.body.receive(holderOf(record), signal);
   signal.throwIfAborted();
   // A stream lasts; those of strangers have slots of their own.
-  if (method.methodKind === 'unary') exchange.response.once('close', deps.concurrencyLimit.acquire(record.address));
+  if (method.methodKind === 'unary') exchange.release = deps.concurrencyLimit.acquire(record.address);
 }
 
 /** @throws AuthError UNIMPLEMENTED, before any of the body is read */

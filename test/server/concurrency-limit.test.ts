@@ -1,5 +1,6 @@
 // More at once than a process can hold: the surplus is told to come back, and the rest goes on.
 import http2 from 'node:http2';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { findTrailerError } from '@connectrpc/connect/protocol-grpc';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { ErrorInfoSchema, RetryInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
@@ -106,7 +107,8 @@ test('beyond a thousand calls under way each is told to come back, over every pr
     return call.closed;
   });
   const first = await Promise.race(calls);
-  const token = await fetch(`${app.url}/oauth/token`, { method: 'POST', body: 'grant_type=client_credentials' });
+  const form = new URLSearchParams({ grant_type: 'client_credentials' });
+  const token = await fetch(`${app.url}/oauth/token`, { method: 'POST', body: form });
   expect([token.status, token.headers.get('retry-after')]).toEqual([503, '1']);
   expect(await token.json()).toEqual({ error: 'temporarily_unavailable' });
   expect(statusOf(first)).toBe('14');
@@ -132,3 +134,20 @@ test('beyond a thousand calls under way each is told to come back, over every pr
   expect(refused).toBeGreaterThanOrEqual(150);
   expect((await viaFetch(app.url)(auth.login, { email, password })).reason).toBe('CREDENTIALS_INVALID');
 }, 60_000);
+
+test('strangers who do not read their answers keep nobody out', async () => {
+  const sessions = Array.from({ length: 12 }, () => http2.connect(app.url, { settings: { initialWindowSize: 0 } }));
+  onTestFinished(() => {
+    for (const session of sessions) session.destroy();
+  });
+  for (const session of sessions) session.on('error', () => {});
+  for (let n = 0; n < 1_100; n += 1) {
+    const headers = { 'x-forwarded-for': `203.0.${n % 2}.1`, 'content-type': 'application/json' };
+    const session = sessions[n % sessions.length] as http2.ClientHttp2Session;
+    rawStream(session, '/auth.v1.AuthService/Login', headers).stream.end('{}');
+  }
+  for (let n = 0; n < 10; n += 1) {
+    await sleep(100);
+    expect((await loginFrom('198.51.100.7')).reason).toBe('CREDENTIALS_INVALID');
+  }
+}, 30_000);
