@@ -3,8 +3,12 @@ import { type Email, mailboxOf } from './email.ts';
 import type { KeyRing } from './key-ring.ts';
 
 /** Stands for an email where the email itself must not be kept: in limits and in audit events. 128 bits, base64url. */
-export function accountHash(email: Email, [key]: KeyRing): string {
-  return createHmac('sha256', key).update(email).digest().subarray(0, 16).toString('base64url');
+export function accountHash(email: Email, keys: KeyRing): string {
+  return hash(email, keys);
+}
+
+function hash(text: string, [key]: KeyRing): string {
+  return createHmac('sha256', key).update(text).digest().subarray(0, 16).toString('base64url');
 }
 
 /** By each of the keys: what was kept under one that goes is found until it does. */
@@ -12,7 +16,7 @@ export function accountHashes(email: Email, keys: KeyRing): string[] {
   return keys.map((key) => accountHash(email, [key]));
 }
 
-/** Stands for the mailbox of an email, whatever the tag. */
+/** The same of `mailboxOf`, for limits on mail. */
 export function mailboxHash(email: Email, keys: KeyRing): string {
-  return accountHash(mailboxOf(email), keys);
+  return hash(mailboxOf(email), keys);
 }

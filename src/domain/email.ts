@@ -32,9 +32,12 @@ export function parseEmail(text: string): Email {
   return email as Email;
 }
 
-/** Whose mailbox an address names: the address without its `+tag` (RFC 5233). Addresses stay distinct; limits on mail count this. */
-export function mailboxOf(email: Email): Email {
-  return email.replace(/\+[^@]*/, '') as Email;
+/**
+ * What limits on mail count an address as: all addresses of a mailbox with a `+tag` (RFC 5233) as one, and the one without a tag
+ * as another, so that a stranger who tries tags uses up nothing of its owner's.
+ */
+export function mailboxOf(email: Email): string {
+  return email.replace(/\+[^@]*/, '+');
 }
 
 export function domainOf(email: Email): string {

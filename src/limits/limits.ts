@@ -7,8 +7,9 @@ export type Limit = { points: number; windowSeconds: number };
  * A key is `latchkey:limit:<NAME>:` and the text in angle brackets. All are counted before any hashing; the failed
  * sign-ins give the point back after a success.
  * - `<account>`: the keyed hash of the canonical email.
- * - `<mailbox>`: the same of the email without its `+tag`, because a+1@example.com and a+2@example.com are one mailbox. Other
- *   habits of providers (dots, other separators) are not followed.
+ * - `<mailbox>`: the same for all addresses of a mailbox that have a `+tag`, because a+1@example.com and a+2@example.com are one
+ *   mailbox. The address without a tag counts for itself, so that tags of strangers use up nothing of it. Other habits of
+ *   providers (dots, other separators) are not followed.
  * - `<network>`: each network that the client's address lies in has a bucket of its own. The IPv4 address and the /64 of IPv6
  *   have the points, the /56 has 5/4 of them, the /24 and the /48 have 3/2 (rounded up). Pairs count the narrowest alone.
  *
