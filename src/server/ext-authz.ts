@@ -36,13 +36,18 @@ export function extAuthzRoutes(deps: Pick<Deps, 'verifier' | 'denials'>): Routes
 export function readCheck({ attributes }: CheckRequest): { requirement: Requirement; token: string } {
   const requirement = parseRequirement(attributes?.contextExtensions ?? {});
   const http = attributes?.request?.http;
+  const named = Object.entries(http?.headers ?? {}).filter(([name]) => isAuthorization(name));
   // With `encode_raw_headers` they come in the second form.
-  const raw = http?.headerMap?.headers.filter(({ key }) => key.toLowerCase() === 'authorization') ?? [];
+  const raw = http?.headerMap?.headers.filter(({ key }) => isAuthorization(key)) ?? [];
   const values = [
-    http?.headers.authorization,
-    ...raw.map(({ value, rawValue }) => value || Buffer.from(rawValue).toString()),
+    ...named.map(([, value]) => value),
+    ...raw.flatMap(({ value, rawValue }) => [value, Buffer.from(rawValue).toString()].filter((text) => text !== '')),
   ];
-  return { requirement, token: soleBearerToken(values.filter((value) => value !== undefined)) };
+  return { requirement, token: soleBearerToken(values) };
+}
+
+function isAuthorization(name: string): boolean {
+  return name.length === 13 && name.toLowerCase() === 'authorization';
 }
 
 export function sayAdmission(admission: Admission): CheckAnswer {

@@ -208,6 +208,20 @@ describe.each([
     expect((await check(twice, query)).status?.code).toBe(16);
   });
 
+  test('with a second one, however it is spelt or sent', async () => {
+    const good = `Bearer ${person.accessToken}`;
+    const rawValue = Buffer.from('Bearer x');
+    for (const http of [
+      { headers: { authorization: good, Authorization: 'Bearer x' } },
+      { headers: { authorization: good }, headerMap: { headers: [{ key: 'AUTHORIZATION', rawValue }] } },
+      { headers: {}, headerMap: { headers: [{ key: 'authorization', value: good, rawValue }] } },
+    ]) {
+      const request = asEnvoy({});
+      Object.assign(request.attributes?.request?.http ?? {}, http);
+      expect((await check(request, query)).status?.code).toBe(16);
+    }
+  });
+
   test.each([{ roel: 'admin' }, { role: '' }, { access: 'open' }, { audience: '' }])(
     'a route that is configured badly is an error, and lets nobody pass: %j',
     async (extensions) => {
