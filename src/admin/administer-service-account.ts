@@ -1,6 +1,6 @@
 // What administrators do to a service account: as to a user, each is one change, asked for and audited in the same way.
 import type { Deps } from '../deps.ts';
-import { type Actor, actorName } from '../domain/actor.ts';
+import { type Actor, actorName, requireReauthentication } from '../domain/actor.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { type AuditType, audit } from '../domain/effect.ts';
@@ -12,7 +12,7 @@ import { assertMayAdminister } from './may.ts';
 
 export type AdministerServiceInput = { actor: Actor; serviceAccountId: string; reason: string };
 
-type AdministerDeps = Pick<Deps, 'store' | 'changeFeed' | 'now'>;
+type AdministerDeps = Pick<Deps, 'store' | 'changeFeed' | 'reauthenticationSeconds' | 'now'>;
 
 const AUDITED_AS: Record<ServiceAccountChange, AuditType> = {
   disable: 'service_account_disabled',
@@ -33,9 +33,12 @@ export function deleteServiceAccount(deps: AdministerDeps, input: AdministerServ
   return administer(deps, 'delete', input, call);
 }
 
+/** They give power to somebody again, or cannot be taken back. */
+const REAUTHENTICATED: ServiceAccountChange[] = ['enable', 'delete'];
+
 /** @throws AuthError SERVICE_ACCOUNT_NOT_FOUND or GRANT_NOT_ALLOWED */
 async function administer(
-  { store, changeFeed, now }: AdministerDeps,
+  { store, changeFeed, reauthenticationSeconds, now }: AdministerDeps,
   change: ServiceAccountChange,
   { actor, ...input }: AdministerServiceInput,
   { origin }: Call,
@@ -48,7 +51,7 @@ async function administer(
   const changed = await store.serviceAccounts.change(
     id,
     change,
-    actor,
+    REAUTHENTICATED.includes(change) ? requireReauthentication(actor, reauthenticationSeconds) : actor,
     at,
     assertMayAdminister,
     ({ name, description, roles, disabledAt }) => {

@@ -1,7 +1,7 @@
 // What administrators do to a user: each of these is one change of the store, asked for and audited in the same way.
 import type { Deps } from '../deps.ts';
 import { accountHashes } from '../domain/account-hash.ts';
-import { type Actor, actorName } from '../domain/actor.ts';
+import { type Actor, actorName, requireReauthentication } from '../domain/actor.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { type AuditType, audit, type Effect, mail } from '../domain/effect.ts';
@@ -14,7 +14,7 @@ import { assertMayAdminister } from './may.ts';
 
 export type AdministerInput = { actor: Actor; userId: string; reason: string };
 
-type AdministerDeps = Pick<Deps, 'store' | 'changeFeed' | 'now'>;
+type AdministerDeps = Pick<Deps, 'store' | 'changeFeed' | 'reauthenticationSeconds' | 'now'>;
 
 const AUDITED_AS: Record<UserChange, AuditType> = {
   disable: 'user_disabled',
@@ -58,9 +58,12 @@ export async function endUserSessions(deps: AdministerDeps, input: AdministerInp
   return (await administer(deps, 'end_sessions', input, call)).before.sessions;
 }
 
+/** They give power to somebody again, or cannot be taken back. */
+const REAUTHENTICATED: UserChange[] = ['enable', 'delete'];
+
 /** @throws AuthError USER_NOT_FOUND or GRANT_NOT_ALLOWED */
 async function administer(
-  { store, changeFeed, now }: AdministerDeps,
+  { store, changeFeed, reauthenticationSeconds, now }: AdministerDeps,
   change: UserChange,
   input: AdministerInput,
   { origin }: Call,
@@ -74,7 +77,7 @@ async function administer(
   const changed = await store.userRecords.change(
     userId,
     change,
-    input.actor,
+    REAUTHENTICATED.includes(change) ? requireReauthentication(input.actor, reauthenticationSeconds) : input.actor,
     now(),
     assertMayAdminister,
     (user, before, after) => [audit({ ...event, before, after }), ...mails(user)],

@@ -55,7 +55,8 @@ async function robotOf(by: SignedIn): Promise<string> {
 }
 
 type Doing = (by: Pick<SignedIn, 'accessToken'>) => Promise<Pick<Outcome, 'code' | 'reason'>>;
-const DOINGS: [name: string, prepare: () => Promise<Doing>][] = [
+type Preparation = [name: string, prepare: () => Promise<Doing>];
+const DOINGS: Preparation[] = [
   [
     'GrantRole',
     async () => {
@@ -84,6 +85,24 @@ const DOINGS: [name: string, prepare: () => Promise<Doing>][] = [
       return (by) => call(admin.createApiKey, { serviceAccountId, name: 'a key', reason }, as(by));
     },
   ],
+  ...(['enableUser', 'deleteUser'] as const).map(
+    (name): Preparation => [
+      name,
+      async () => {
+        const { userId } = await registered(call);
+        return (by) => call(admin[name], { userId, reason }, as(by));
+      },
+    ],
+  ),
+  ...(['enableServiceAccount', 'deleteServiceAccount'] as const).map(
+    (name): Preparation => [
+      name,
+      async () => {
+        const serviceAccountId = await robotOf(boss);
+        return (by) => call(admin[name], { serviceAccountId, reason }, as(by));
+      },
+    ],
+  ),
   [
     'RetireSigningKey',
     async () => {

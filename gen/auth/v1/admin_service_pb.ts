@@ -1895,7 +1895,8 @@ export const RevokeRoleResponseSchema: GenMessage<RevokeRoleResponse> = /*@__PUR
  * What gives power to others, or takes it from everybody, requires that the session
  * of an administrator was re-authenticated within ten minutes
  * (AccountService.Reauthenticate, REAUTHENTICATION_SECONDS): GrantRole, DefineRole,
- * CreateUser with roles, CreateApiKey, ImportUsers (for each message) and
+ * CreateUser with roles, EnableUser, DeleteUser, EnableServiceAccount,
+ * DeleteServiceAccount, CreateApiKey, ImportUsers (for each message) and
  * RetireSigningKey. Service accounts have no password and are exempt, as are
  * operators at the command line.
  *
@@ -1971,7 +1972,7 @@ export const AdminService: GenService<{
   },
   /**
    * The user may sign in again.
-   * Errors: as DisableUser.
+   * Errors: as DisableUser, and REAUTHENTICATION_REQUIRED.
    *
    * @generated from rpc auth.v1.AdminService.EnableUser
    */
@@ -1982,7 +1983,7 @@ export const AdminService: GenService<{
   },
   /**
    * As AccountService.DeleteMe.
-   * Errors: as DisableUser.
+   * Errors: as DisableUser, and REAUTHENTICATION_REQUIRED.
    *
    * @generated from rpc auth.v1.AdminService.DeleteUser
    */
@@ -2124,7 +2125,7 @@ export const AdminService: GenService<{
   },
   /**
    * Its keys are good again; tokens from before are not.
-   * Errors: as DisableServiceAccount.
+   * Errors: as DisableServiceAccount, and REAUTHENTICATION_REQUIRED.
    *
    * @generated from rpc auth.v1.AdminService.EnableServiceAccount
    */
@@ -2135,7 +2136,7 @@ export const AdminService: GenService<{
   },
   /**
    * For good, with its keys.
-   * Errors: as DisableServiceAccount.
+   * Errors: as DisableServiceAccount, and REAUTHENTICATION_REQUIRED.
    *
    * @generated from rpc auth.v1.AdminService.DeleteServiceAccount
    */
