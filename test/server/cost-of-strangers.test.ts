@@ -19,7 +19,7 @@ import { costOf, PUBLIC_METHODS, worstOf } from '../support/strangers.ts';
 
 /** Or so many times what a call costs that says nothing. */
 const [MAX_MS, MAX_RATIO] = [2, 4];
-const CALLS = 12;
+const [LOOKS, CALLS] = [4, 12];
 const CLOSED_METHODS = [AuthService, AccountService, VerifierService, AdminService].flatMap(({ methods }) =>
   methods.filter((method) => accessOf(method) !== Access.PUBLIC),
 );
@@ -37,10 +37,17 @@ afterAll(async () => {
 });
 const pid = () => server.child.pid as number;
 
+/** The least of a few looks: what else the machine does, and the first compilation of a path, only add to the cost. */
+async function least(ask: () => Promise<void>): Promise<number> {
+  const looks: number[] = [];
+  for (let n = 0; n < LOOKS; n += 1) looks.push(await costOf(pid(), CALLS, ask));
+  return Math.min(...looks);
+}
+
 async function limit(): Promise<number> {
   const ask = async () =>
     void (await (await fetch(`${server.url}/auth.v1.AuthService/Login`, { method: 'POST' })).text());
-  return Math.max(MAX_MS, MAX_RATIO * (await costOf(pid(), CALLS, ask)));
+  return Math.max(MAX_MS, MAX_RATIO * (await least(ask)));
 }
 
 function session(): http2.ClientHttp2Session {
@@ -73,7 +80,7 @@ describe('a public method costs less than 2 ms', () => {
     const headers = contentType ? { 'content-type': contentType } : {};
     const ask = async () =>
       void (await (await fetch(`${server.url}${path}`, { method: 'POST', headers, body })).text());
-    expect(await costOf(pid(), CALLS, ask)).toBeLessThan(await limit());
+    expect(await least(ask)).toBeLessThan(await limit());
   });
 });
 
@@ -90,12 +97,13 @@ describe('an attempt to register that is costly to judge', () => {
     const body = JSON.stringify({
       email: `a.b-c@${'abcd.'.repeat(45)}example`,
       password,
-      fullName: words.slice(0, 190),
+      // Nobody has such a name: what is measured is the judgement, and not a new account.
+      fullName: `${words.slice(0, 190)}\0`,
     });
     const headers = { 'content-type': 'application/json' };
     const url = `${server.url}/auth.v1.AuthService/Register`;
     const ask = async () => void (await (await fetch(url, { method: 'POST', headers, body })).text());
-    expect(await costOf(pid(), CALLS, ask)).toBeLessThan(await limit());
+    expect(await least(ask)).toBeLessThan(await limit());
   });
 });
 
@@ -124,7 +132,7 @@ describe('a method that strangers may not call', () => {
       stream.end(bomb);
       await closed;
     };
-    expect(await costOf(pid(), CALLS, ask)).toBeLessThan(await limit());
+    expect(await least(ask)).toBeLessThan(await limit());
   });
 });
 
@@ -150,5 +158,5 @@ test('a body in a thousand pieces costs less than 2 ms', async () => {
   const ask = async () => {
     await rawConnection(Number(new URL(server.url).port), `${head}${'1\r\n \r\n'.repeat(1_000)}0\r\n\r\n`).closed;
   };
-  expect(await costOf(pid(), CALLS, ask)).toBeLessThan(await limit());
+  expect(await least(ask)).toBeLessThan(await limit());
 });

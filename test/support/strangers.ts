@@ -20,7 +20,7 @@ export const PUBLIC_METHODS = SERVICES.flatMap(({ methods }) =>
 type Call = { contentType: string; body: Buffer };
 export type Cost = { name: string; ms: number };
 
-/** How many calls are measured together, at the first look and for those that looked worst. */
+/** How many calls are measured together, at the first look and, twice, for those that looked worst: noise only adds. */
 const [FEW, MANY] = [3, 12];
 const LOOKED_AT_AGAIN = 3;
 /** On one connection: a client that resets more of them in a while is cut off. */
@@ -58,7 +58,7 @@ export async function worstOf(pid: number, url: string, method: DescMethod): Pro
   }
   let worst: Cost = { name: '', ms: 0 };
   for (const { name, call } of looks.toSorted((a, b) => b.ms - a.ms).slice(0, LOOKED_AT_AGAIN)) {
-    const ms = await cost(call, MANY);
+    const ms = Math.min(await cost(call, MANY), await cost(call, MANY));
     if (ms > worst.ms) worst = { name, ms };
   }
   const [plain] = callsOf(method, { name: 'empty', bytes: Buffer.alloc(0), isJson: false });
