@@ -2,7 +2,7 @@ import type { Attempt } from '../auth/throttle.ts';
 import type { Deps } from '../deps.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
-import type { UserPrincipal } from '../domain/principal.ts';
+import type { UserCaller } from '../domain/principal.ts';
 import { isReauthenticated } from '../domain/reauthentication.ts';
 import type { Credentials } from '../store/users.ts';
 import { type CheckPasswordDeps, checkCurrentPassword } from './check-current-password.ts';
@@ -17,12 +17,12 @@ export type ReauthenticationDeps = CheckPasswordDeps & Pick<Deps, 'reauthenticat
  */
 export async function assertReauthenticated(
   deps: ReauthenticationDeps,
-  principal: UserPrincipal,
+  principal: UserCaller,
   currentPassword: string,
   call: Call,
   attempts?: Attempt[],
 ): Promise<Credentials> {
-  const { userId, sessionId, issuedAt } = principal;
+  const { userId, sessionId, refreshCounter } = principal;
   const found = await deps.store.users.credentialsById(userId, call.signal);
   if (!found) throw new AuthError('TOKEN_REVOKED');
   if (currentPassword !== '') {
@@ -33,7 +33,7 @@ export async function assertReauthenticated(
   }
   const authentication = await deps.store.sessions.authenticationOf(userId, sessionId, call.signal);
   if (!authentication) throw new AuthError('TOKEN_REVOKED');
-  if (!isReauthenticated(authentication, issuedAt, deps.now(), deps.reauthenticationSeconds)) {
+  if (!isReauthenticated(authentication, refreshCounter, deps.now(), deps.reauthenticationSeconds)) {
     throw new AuthError('REAUTHENTICATION_REQUIRED');
   }
   return found;

@@ -7,11 +7,11 @@ import type { Call } from '../domain/call.ts';
 import { audit, mail } from '../domain/effect.ts';
 import { parseEmail } from '../domain/email.ts';
 import { invalid, parseFields } from '../domain/parse-fields.ts';
-import type { UserPrincipal } from '../domain/principal.ts';
+import type { UserCaller } from '../domain/principal.ts';
 import { assertReauthenticated, type ReauthenticationDeps } from './assert-reauthenticated.ts';
 import { countChange } from './count-change.ts';
 
-export type ChangeEmailInput = { principal: UserPrincipal; newEmail: string; currentPassword: string };
+export type ChangeEmailInput = { principal: UserCaller; newEmail: string; currentPassword: string };
 
 /**
  * Nothing changes until the mail to the new address is answered. The answer does not show whether that address has an account.

@@ -9,13 +9,13 @@ import { audit, mail } from '../domain/effect.ts';
 import { networkOf } from '../domain/networks.ts';
 import { InvalidValue, parseFields } from '../domain/parse-fields.ts';
 import { type Password, type PasswordPolicy, parseNewPassword, parsePresentedPassword } from '../domain/password.ts';
-import type { UserPrincipal } from '../domain/principal.ts';
+import type { UserCaller } from '../domain/principal.ts';
 
 import type { Tokens } from '../domain/tokens.ts';
 import type { Credentials } from '../store/users.ts';
 import { type CheckPasswordDeps, checkCurrentPassword } from './check-current-password.ts';
 
-export type ChangePasswordInput = { principal: UserPrincipal; currentPassword: string; newPassword: string };
+export type ChangePasswordInput = { principal: UserCaller; currentPassword: string; newPassword: string };
 
 type ChangePasswordDeps = CheckPasswordDeps &
   Pick<

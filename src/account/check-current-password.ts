@@ -6,7 +6,7 @@ import type { Call } from '../domain/call.ts';
 import { audit } from '../domain/effect.ts';
 import { parseFields } from '../domain/parse-fields.ts';
 import { parsePresentedPassword } from '../domain/password.ts';
-import type { UserPrincipal } from '../domain/principal.ts';
+import type { UserCaller } from '../domain/principal.ts';
 import type { Credentials } from '../store/users.ts';
 
 export type CheckPasswordDeps = Pick<Deps, 'store' | 'limiter' | 'hasher' | 'onUnreadableHash' | 'now'>;
@@ -25,7 +25,7 @@ type Given = {
  */
 export async function checkCurrentPassword(
   deps: CheckPasswordDeps,
-  { userId, sessionId }: Pick<UserPrincipal, 'userId' | 'sessionId'>,
+  { userId, sessionId }: Pick<UserCaller, 'userId' | 'sessionId'>,
   { credentials, currentPassword, attempts = [{ limit: 'CHANGE_PASSWORD_USER', key: userId }] }: Given,
   call: Call,
 ): Promise<Permit> {

@@ -1,7 +1,7 @@
 import { throttle } from '../auth/throttle.ts';
 import type { Deps } from '../deps.ts';
 import type { Call } from '../domain/call.ts';
-import type { UserPrincipal } from '../domain/principal.ts';
+import type { UserCaller } from '../domain/principal.ts';
 
 /**
  * Before any change that users make to their account, so that one of them cannot fill the audit trail.
@@ -9,7 +9,7 @@ import type { UserPrincipal } from '../domain/principal.ts';
  */
 export async function countChange(
   deps: Pick<Deps, 'limiter' | 'store' | 'now'>,
-  { userId, sessionId }: UserPrincipal,
+  { userId, sessionId }: UserCaller,
   call: Call,
 ): Promise<void> {
   await throttle(deps, [{ limit: 'ACCOUNT_CHANGE_USER', key: userId }], { userId, sessionId }, call);

@@ -3,10 +3,10 @@ import type { Deps } from '../deps.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit, mail } from '../domain/effect.ts';
-import type { UserPrincipal } from '../domain/principal.ts';
+import type { UserCaller } from '../domain/principal.ts';
 import { countChange } from './count-change.ts';
 
-export type FinishLinkIdentityInput = OAuthResponse & { principal: UserPrincipal };
+export type FinishLinkIdentityInput = OAuthResponse & { principal: UserCaller };
 
 /** @throws AuthError as takeOAuthResponse, also when another user has begun it; IDENTITY_TAKEN, TOO_MANY_IDENTITIES */
 export async function finishLinkIdentity(

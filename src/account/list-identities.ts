@@ -1,11 +1,11 @@
 import type { Deps } from '../deps.ts';
 import type { Call } from '../domain/call.ts';
-import type { UserPrincipal } from '../domain/principal.ts';
+import type { UserCaller } from '../domain/principal.ts';
 import type { Identity } from '../store/identities.ts';
 
 export function listIdentities(
   { store }: Pick<Deps, 'store'>,
-  { userId }: UserPrincipal,
+  { userId }: UserCaller,
   { signal }: Call,
 ): Promise<Identity[]> {
   return store.identities.ofUser(userId, signal);

@@ -3,12 +3,12 @@ import type { Deps } from '../deps.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit } from '../domain/effect.ts';
-import type { UserPrincipal } from '../domain/principal.ts';
+import type { UserCaller } from '../domain/principal.ts';
 import type { Tokens } from '../domain/tokens.ts';
 import { type CheckPasswordDeps, checkCurrentPassword } from './check-current-password.ts';
 import { countChange } from './count-change.ts';
 
-export type ReauthenticateInput = { principal: UserPrincipal; currentPassword: string };
+export type ReauthenticateInput = { principal: UserCaller; currentPassword: string };
 
 /** @throws AuthError PASSWORD_WRONG; TOKEN_REVOKED when the session has ended, or the password was changed meanwhile */
 export async function reauthenticate(

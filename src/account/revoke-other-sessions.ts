@@ -3,10 +3,10 @@ import type { Deps } from '../deps.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit } from '../domain/effect.ts';
-import type { UserPrincipal } from '../domain/principal.ts';
+import type { UserCaller } from '../domain/principal.ts';
 import { assertReauthenticated, type ReauthenticationDeps } from './assert-reauthenticated.ts';
 
-export type RevokeOtherSessionsInput = { principal: UserPrincipal; currentPassword: string };
+export type RevokeOtherSessionsInput = { principal: UserCaller; currentPassword: string };
 
 /** Returns how many it ended. */
 export async function revokeOtherSessions(

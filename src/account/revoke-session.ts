@@ -4,11 +4,11 @@ import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit } from '../domain/effect.ts';
 import { parseFields } from '../domain/parse-fields.ts';
-import type { UserPrincipal } from '../domain/principal.ts';
+import type { UserCaller } from '../domain/principal.ts';
 import { parseUuid } from '../domain/uuid.ts';
 import { assertReauthenticated, type ReauthenticationDeps } from './assert-reauthenticated.ts';
 
-export type RevokeSessionInput = { principal: UserPrincipal; sessionId: string; currentPassword: string };
+export type RevokeSessionInput = { principal: UserCaller; sessionId: string; currentPassword: string };
 
 /**
  * A session may always end itself: that is a sign-out.

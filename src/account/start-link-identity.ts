@@ -1,11 +1,11 @@
 import { type StartedOAuth, type StartOAuthDeps, type StartOAuthInput, startOAuth } from '../auth/start-oauth.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
-import type { UserPrincipal } from '../domain/principal.ts';
+import type { UserCaller } from '../domain/principal.ts';
 import { assertReauthenticated, type ReauthenticationDeps } from './assert-reauthenticated.ts';
 import { countChange } from './count-change.ts';
 
-export type StartLinkIdentityInput = StartOAuthInput & { principal: UserPrincipal; currentPassword: string };
+export type StartLinkIdentityInput = StartOAuthInput & { principal: UserCaller; currentPassword: string };
 
 /** Another way into the account requires re-authentication. */
 export async function startLinkIdentity(

@@ -3,12 +3,12 @@ import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit, mail } from '../domain/effect.ts';
 import { parseFields } from '../domain/parse-fields.ts';
-import type { UserPrincipal } from '../domain/principal.ts';
+import type { UserCaller } from '../domain/principal.ts';
 import { parseUuid } from '../domain/uuid.ts';
 import { assertReauthenticated, type ReauthenticationDeps } from './assert-reauthenticated.ts';
 import { countChange } from './count-change.ts';
 
-export type UnlinkIdentityInput = { principal: UserPrincipal; identityId: string; currentPassword: string };
+export type UnlinkIdentityInput = { principal: UserCaller; identityId: string; currentPassword: string };
 
 /**
  * Ends the sessions that were begun with it, but not the one that asks.

@@ -4,11 +4,11 @@ import type { Call } from '../domain/call.ts';
 import { audit } from '../domain/effect.ts';
 import { parseFullName } from '../domain/full-name.ts';
 import { parseFields } from '../domain/parse-fields.ts';
-import type { UserPrincipal } from '../domain/principal.ts';
+import type { UserCaller } from '../domain/principal.ts';
 import type { User } from '../domain/user.ts';
 import { countChange } from './count-change.ts';
 
-export type UpdateMeInput = { principal: UserPrincipal; fullName: string };
+export type UpdateMeInput = { principal: UserCaller; fullName: string };
 
 /** A name that the account has already is written nowhere. */
 export async function updateMe(

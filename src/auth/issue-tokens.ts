@@ -27,6 +27,7 @@ export async function issueTokens(
     sid: sessionId,
     email: user.email,
     email_verified: user.emailVerified,
+    refresh_counter: counter,
     roles: user.roles,
     epoch: claimsEpoch,
     roles_epoch: rolesEpoch,

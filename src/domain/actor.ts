@@ -4,7 +4,8 @@ export type Actor =
       kind: 'user';
       userId: string;
       sessionId: string;
-      tokenIssuedAt: Date;
+      /** The number of the session's refresh token when the access token of the call was made. */
+      refreshCounter: number;
       /** The change requires that the session was re-authenticated within so many seconds. */
       reauthenticatedWithin?: number;
     }

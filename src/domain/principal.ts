@@ -33,5 +33,11 @@ export type ServiceTokenPrincipal = Omit<ServicePrincipal, 'keyId'> & {
 /** Who an access token speaks for. */
 export type TokenPrincipal = UserPrincipal | ServiceTokenPrincipal;
 
+/** A person who calls Latchkey itself. */
+export type UserCaller = UserPrincipal & {
+  /** The number of the session's refresh token when the access token was made. */
+  refreshCounter: number;
+};
+
 /** Who a credential speaks for. */
-export type Principal = UserPrincipal | ServicePrincipal;
+export type Principal = UserCaller | ServicePrincipal;

@@ -3,26 +3,24 @@ export type Authentication = {
   hasPassword: boolean;
   /** When the password was given last in this session, after the sign-in. */
   reauthenticatedAt: Date | null;
+  /** The number of the refresh token that was given out then. */
+  reauthenticatedCounter: number;
   /** When the user authenticated at the provider that the session was begun with; null when the provider does not say. */
   providerAuthenticatedAt: Date | null;
 };
 
 /**
  * Whether a session may make sensitive changes. Where the account has a password, a sign-in alone never suffices.
- * @param tokenIssuedAt of the caller's access token: a token that was copied before the re-authentication does not gain by it
+ * @param refreshCounter of the caller's access token. A token that was copied before the re-authentication, or made with a refresh
+ *   token that was, has a lower one and gains nothing by it
  */
 export function isReauthenticated(
-  { hasPassword, reauthenticatedAt, providerAuthenticatedAt }: Authentication,
-  tokenIssuedAt: Date,
+  { hasPassword, reauthenticatedAt, reauthenticatedCounter, providerAuthenticatedAt }: Authentication,
+  refreshCounter: number,
   now: Date,
   windowSeconds: number,
 ): boolean {
   const isRecent = (time: Date | null) => time !== null && now.getTime() - time.getTime() <= windowSeconds * 1000;
-  // Tokens say the second alone.
-  const isTokenNewer = reauthenticatedAt !== null && seconds(tokenIssuedAt) >= seconds(reauthenticatedAt);
+  const isTokenNewer = refreshCounter >= reauthenticatedCounter;
   return (isTokenNewer && isRecent(reauthenticatedAt)) || (!hasPassword && isRecent(providerAuthenticatedAt));
-}
-
-function seconds(time: Date): number {
-  return Math.floor(time.getTime() / 1000);
 }

@@ -180,7 +180,8 @@ async function identify(deps: AccessDeps, credential: string, call: Call): Promi
   const holder = await deps.apiKeys.open(credential, call);
   if (holder) return { kind: 'service', ...holder };
   const { principal, token } = await deps.verifier.verify(credential, OWN_AUDIENCE, call.signal);
-  return principal.kind === 'service' ? { ...principal, keyId: token.sessionId } : principal;
+  if (principal.kind === 'service') return { ...principal, keyId: token.sessionId };
+  return { ...principal, refreshCounter: token.refreshCounter };
 }
 
 /** The service that calls; null for users and strangers. */

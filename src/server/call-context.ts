@@ -1,7 +1,7 @@
 import type { HandlerContext } from '@connectrpc/connect';
 import { type Actor, actorName } from '../domain/actor.ts';
 import type { Call } from '../domain/call.ts';
-import type { UserPrincipal } from '../domain/principal.ts';
+import type { UserCaller } from '../domain/principal.ts';
 import { type CallRecord, callRecordKey } from './call-record.ts';
 
 export function recordOf(context: Pick<HandlerContext, 'values'>): CallRecord {
@@ -29,12 +29,12 @@ export function actorOf(context: HandlerContext): Actor {
     const { name, serviceAccountId, keyId } = principal;
     return { kind, name, serviceAccountId, keyId };
   }
-  const { userId, sessionId, issuedAt } = principal;
-  return { kind, userId, sessionId, tokenIssuedAt: issuedAt };
+  const { userId, sessionId, refreshCounter } = principal;
+  return { kind, userId, sessionId, refreshCounter };
 }
 
 /** The caller of a USER method; the guard let nobody else through. */
-export function userOf(context: HandlerContext): UserPrincipal {
+export function userOf(context: HandlerContext): UserCaller {
   const { principal } = recordOf(context);
   if (principal?.kind !== 'user') throw new Error(`${context.method.name} was reached without a user`);
   return principal;

@@ -74,6 +74,11 @@ export const ERRORS = {
     message:
       'call AccountService.Reauthenticate with the current password, or send it here where the request has current_password; without a password, sign in again by StartOAuth with reauthenticate, or set a password by RequestReset',
   },
+  EMAIL_CHANGED_RECENTLY: {
+    code: Code.FailedPrecondition,
+    message:
+      'the address was changed within the last 7 days, and its former owner can undo that; delete the account later',
+  },
   SESSION_NOT_FOUND: { code: Code.NotFound, message: 'the user has no such session' },
   OAUTH_STATE_INVALID: {
     code: Code.FailedPrecondition,

@@ -86,6 +86,15 @@ export async function isReserved(db: Db, email: Email, userId: string | null, no
   return rows[0]?.reserved ?? false;
 }
 
+/** Whether the account has another address that the owner of the former one can still undo. For use inside a transaction too. */
+export async function isUndoable(db: Db, userId: string, now: Date): Promise<boolean> {
+  const { rows } = await sql`
+    SELECT FROM email_changes WHERE user_id = ${userId} AND changed_at IS NOT NULL AND ended_at IS NULL
+      AND undo_ends_at(asked_at, changed_at) > ${now} LIMIT 1
+  `.execute(db);
+  return rows.length > 0;
+}
+
 /** Before the change's own row, as everywhere: first the user. Also of a disabled account. */
 async function lockAccountOf(trx: Db, changeId: string): Promise<{ userId: string; email: Email } | null> {
   const { rows } = await sql<{ userId: string; email: Email }>`

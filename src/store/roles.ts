@@ -189,10 +189,10 @@ async function assertMayAct(trx: Db, actor: Actor, now: Date): Promise<string[] 
 }
 
 async function assertReauthenticated(trx: Db, actor: Extract<Actor, { kind: 'user' }>, now: Date): Promise<void> {
-  const { userId, sessionId, tokenIssuedAt, reauthenticatedWithin } = actor;
+  const { userId, sessionId, refreshCounter, reauthenticatedWithin } = actor;
   if (reauthenticatedWithin === undefined) return;
   const authentication = await authenticationOf(trx, userId, sessionId);
-  if (!authentication || !isReauthenticated(authentication, tokenIssuedAt, now, reauthenticatedWithin)) {
+  if (!authentication || !isReauthenticated(authentication, refreshCounter, now, reauthenticatedWithin)) {
     throw new AuthError('REAUTHENTICATION_REQUIRED');
   }
 }

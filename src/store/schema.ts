@@ -99,6 +99,8 @@ export type Schema = {
     ended_at: Date | null;
     identity_id: string | null;
     reauthenticated_at: Date | null;
+    /** bigint: pg gives it as text. */
+    reauthenticated_counter: Generated<string>;
     provider_authenticated_at: Date | null;
     address: Generated<string>;
     user_agent: Generated<string>;

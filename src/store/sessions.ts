@@ -288,6 +288,7 @@ export async function renewSession(
   const { numAffectedRows } = await sql`
     UPDATE sessions
     SET counter = counter + 2, rotated_at = ${now}, rotation_request_id = '', reauthenticated_at = ${now},
+      reauthenticated_counter = counter + 2,
       address = ${place.address}, user_agent = ${place.userAgent},
       expires_at = least(${now}::timestamptz + make_interval(secs => ${idleSeconds}), ends_by)
     WHERE id = ${sessionId} AND ended_at IS NULL AND expires_at > ${now}
@@ -300,7 +301,7 @@ export async function authenticationOf(db: Db, userId: string, sessionId: string
   const row = await db
     .selectFrom('sessions')
     .innerJoin('users', 'users.id', 'sessions.user_id')
-    .select(['password_hash', 'reauthenticated_at', 'provider_authenticated_at'])
+    .select(['password_hash', 'reauthenticated_at', 'reauthenticated_counter', 'provider_authenticated_at'])
     .where('sessions.id', '=', sessionId)
     .where('user_id', '=', userId)
     .where('ended_at', 'is', null)
@@ -310,6 +311,7 @@ export async function authenticationOf(db: Db, userId: string, sessionId: string
   return {
     hasPassword: row.password_hash !== null,
     reauthenticatedAt: row.reauthenticated_at,
+    reauthenticatedCounter: Number(row.reauthenticated_counter),
     providerAuthenticatedAt: row.provider_authenticated_at,
   };
 }

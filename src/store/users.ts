@@ -5,6 +5,7 @@ import type { Email } from '../domain/email.ts';
 import { USER_ROLE } from '../domain/role.ts';
 import type { User } from '../domain/user.ts';
 import type { Db } from './database.ts';
+import { isUndoable } from './email-changes.ts';
 import { writeEffects } from './outbox.ts';
 import { type Judged, judge } from './roles.ts';
 import { type Grant, type Renewal, renewSession } from './sessions.ts';
@@ -32,6 +33,9 @@ type Opening = {
   /** Throws when it must not be. */
   decide: (judged: Judged) => void;
 };
+
+/** Thrown inside the transaction, so that it is rolled back. */
+class SessionHasEnded extends Error {}
 
 export type Users = ReturnType<typeof createUsers>;
 
@@ -185,13 +189,17 @@ export function createUsers(db: Db, newId: () => string, clock: () => Date) {
       });
     },
 
-    /** With its sessions and all else that belongs to it; audit events know it by its id alone. False when they may not any more. */
-    async remove(present: Present, now: Date, effects: Effect[]): Promise<boolean> {
+    /**
+     * With its sessions and all else that belongs to it; audit events know it by its id alone. `gone`: the caller's session has ended.
+     * `undoable`: the owner of a former address can still undo its change.
+     */
+    async remove(present: Present, now: Date, effects: Effect[]): Promise<'done' | 'gone' | 'undoable'> {
       return db.transaction().execute(async (trx) => {
-        if (!(await lockPresent(trx, present))) return false;
+        if (!(await lockPresent(trx, present))) return 'gone';
+        if (await isUndoable(trx, present.userId, now)) return 'undoable';
         await sql`SELECT delete_user(${present.userId})`.execute(trx);
         await writeEffects(trx, newId, now, effects);
-        return true;
+        return 'done';
       });
     },
 
@@ -241,13 +249,18 @@ export function createUsers(db: Db, newId: () => string, clock: () => Date) {
       now: Date,
       effects: Effect[],
     ): Promise<Grant | null> {
-      return db.transaction().execute(async (trx) => {
+      const changing = db.transaction().execute(async (trx) => {
         if (!(await lockPresent(trx, present))) return null;
-        const grant = await renewSession(trx, renewal, now);
-        if (!grant) return null;
+        // First: the grant has the claims of after it.
         await replacePassword(trx, { userId: present.userId, passwordHash, keepSessionId: present.sessionId }, now);
+        const grant = await renewSession(trx, renewal, now);
+        if (!grant) throw new SessionHasEnded();
         await writeEffects(trx, newId, now, effects);
         return grant;
+      });
+      return changing.catch((error: unknown) => {
+        if (error instanceof SessionHasEnded) return null;
+        throw error;
       });
     },
   };

@@ -17,9 +17,11 @@ export type AccessClaims = {
   jti: string;
   /** Of the session, or of the API key. */
   sid: string;
-  /** Of people alone, as email_verified. */
+  /** Of people alone, as email_verified and refresh_counter. */
   email?: string;
   email_verified?: boolean;
+  /** The number of the session's refresh token: a token from before a re-authentication has a lower one. */
+  refresh_counter?: number;
   roles: string[];
   /** Counts the sets of claims the user's tokens have had: a lower one than the user's present one is stale. */
   epoch: number;
@@ -170,13 +172,13 @@ function areOurs(claims: AccessClaims, issuer: string, nowSeconds: number): bool
   );
 }
 
-function isPerson({ email, email_verified: isVerified }: AccessClaims): boolean {
-  return typeof email === 'string' && typeof isVerified === 'boolean';
+function isPerson({ email, email_verified: isVerified, refresh_counter: counter }: AccessClaims): boolean {
+  return typeof email === 'string' && typeof isVerified === 'boolean' && Number.isSafeInteger(counter);
 }
 
-function isService({ client_id, email, email_verified: isVerified }: AccessClaims): boolean {
-  const hasEmail = email !== undefined || isVerified !== undefined;
-  return typeof client_id === 'string' && isServiceName(client_id) && !hasEmail;
+function isService({ client_id, email, email_verified, refresh_counter }: AccessClaims): boolean {
+  const isOfPerson = [email, email_verified, refresh_counter].some((claim) => claim !== undefined);
+  return typeof client_id === 'string' && isServiceName(client_id) && !isOfPerson;
 }
 
 function encode(text: string): string {

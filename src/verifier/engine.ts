@@ -22,6 +22,8 @@ export type VerifiedToken = {
   audiences: string[];
   epoch: number;
   rolesEpoch: number;
+  /** Of a service 0. */
+  refreshCounter: number;
   expiresAtMs: number;
   /** Where those who answer keep how they say this principal, so that it need not be said anew for each call. */
   rendered: { binary: Uint8Array | null; json: string | null };
@@ -147,6 +149,7 @@ function toVerified(text: string, claims: AccessClaims): VerifiedToken {
     audiences: claims.aud,
     epoch: claims.epoch,
     rolesEpoch: claims.roles_epoch,
+    refreshCounter: claims.refresh_counter ?? 0,
     expiresAtMs,
     rendered: { binary: null, json: null },
   };

@@ -54,7 +54,11 @@ describe('who may call what', () => {
       open: async (key: string) => (key.startsWith('lka') ? { name: 'robot', roles: key.split(' ').slice(1) } : null),
     },
     verifier: {
-      verify: async (token: string) => ({ principal: person(token.split(' ')), revalidateAt: new Date() }),
+      verify: async (token: string) => ({
+        principal: person(token.split(' ')),
+        revalidateAt: new Date(),
+        token: { refreshCounter: 1, sessionId: '' },
+      }),
     },
     limiter: { take: async () => ({ allowed: true }) },
     store: { outbox: { write: async () => {} } },

@@ -14,6 +14,7 @@ export function claimsOf(issuedAt: number): AccessClaims {
     sid: randomUUID(),
     email: 'ada@example.com',
     email_verified: true,
+    refresh_counter: 1,
     roles: ['user'],
     epoch: 1,
     roles_epoch: 0,

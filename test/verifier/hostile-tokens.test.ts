@@ -185,7 +185,7 @@ describe.each(KEYS)('%s', (_, signer, key) => {
   });
 
   describe('claims', () => {
-    const noEmail = { email: undefined, email_verified: undefined };
+    const noEmail = { email: undefined, email_verified: undefined, refresh_counter: undefined };
     test.each([
       ['another issuer', { iss: 'https://evil.example' }],
       ['issuer with a slash', { iss: 'https://auth.example/' }],

@@ -684,8 +684,8 @@ export const AccountService: GenService<{
   /**
    * Sets a new password. Ends every other session of the account and notifies the
    * owner by mail. The caller's own session goes on with new tokens, and counts as
-   * re-authenticated. As with Reauthenticate, the refresh token from before is dead. A
-   * client that did not receive the answer calls Reauthenticate with the new password.
+   * re-authenticated. Every token from before is dead, also this session's. A client
+   * that did not receive the answer signs in with the new password.
    * Errors: INVALID_ARGUMENT, PASSWORD_WRONG, RATE_LIMITED, OVERLOADED.
    *
    * @generated from rpc auth.v1.AccountService.ChangePassword
@@ -810,8 +810,10 @@ export const AccountService: GenService<{
   /**
    * Deletes the account for good, with its sessions and all personal data. Audit
    * events stay, and know it by its id alone: addresses and user agents go once
-   * the last mail to the owner is out. Requires re-authentication.
-   * Errors: REAUTHENTICATION_REQUIRED, PASSWORD_WRONG, RATE_LIMITED, OVERLOADED.
+   * the last mail to the owner is out. Requires re-authentication. Not within 7
+   * days after a change of the address, which its former owner can undo.
+   * Errors: REAUTHENTICATION_REQUIRED, PASSWORD_WRONG, EMAIL_CHANGED_RECENTLY,
+   * RATE_LIMITED, OVERLOADED.
    *
    * @generated from rpc auth.v1.AccountService.DeleteMe
    */

@@ -83,8 +83,9 @@ export type Tokens = Message<"auth.v1.Tokens"> & {
    * at+jwt. Claims: `iss`, `aud` (a list), `sub` (the user's UUID), `sid` (the
    * session's), `email`, `email_verified`, `roles`, `client_id` (latchkey), `jti`,
    * `iat`, `exp`, and two numbers by which Watch tells what is stale: `epoch`
-   * grows whenever the user's claims change, `roles_epoch` whenever what a role
-   * implies does. Key what you store by `sub`, never by `email`.
+   * grows whenever the user's claims or password change, `roles_epoch` whenever what
+   * a role implies does. `refresh_counter` counts the session's refresh tokens:
+   * Latchkey's sensitive calls reject a token from before the re-authentication. Key what you store by `sub`, never by `email`.
    * Whoever verifies it without Verify checks signature, `typ`, `iss`, `aud` and
    * `exp`, and does not hear of a session that ends before `exp`.
    *

@@ -2,6 +2,8 @@
 ALTER TABLE sessions
   -- when the password was given last, after the sign-in
   ADD COLUMN reauthenticated_at timestamptz,
+  -- the number of the refresh token that was given out then: access tokens with a lower one do not gain by it
+  ADD COLUMN reauthenticated_counter bigint NOT NULL DEFAULT 0,
   -- when the user authenticated at the identity provider that the session was begun with, as the provider says
   ADD COLUMN provider_authenticated_at timestamptz;
 
