@@ -19,11 +19,11 @@ import { confirmEmailChangeMail, verifyEmailMail } from '../jobs/mails/verify-em
 const URL_OF_PRODUCT = 'https://product.example';
 const SAMPLE = ['lkx_a-sample-of-a-token', new Date(Date.now() + 3600_000)] as const;
 
-/** By the template's name. */
+/** By the template's name, and its variant where it has one. */
 export const MAILS: Record<string, () => MailContent> = {
   'password-reset': () => passwordResetMail(URL_OF_PRODUCT, ...SAMPLE),
-  'password-reset (new account)': () => passwordResetMail(URL_OF_PRODUCT, ...SAMPLE, 'new-account'),
-  'password-reset (password void)': () => passwordResetMail(URL_OF_PRODUCT, ...SAMPLE, 'password-void'),
+  'password-reset-new-account': () => passwordResetMail(URL_OF_PRODUCT, ...SAMPLE, 'new-account'),
+  'password-reset-password-void': () => passwordResetMail(URL_OF_PRODUCT, ...SAMPLE, 'password-void'),
   'password-changed': () => passwordChangedMail(URL_OF_PRODUCT),
   'password-reset-done': () => passwordResetDoneMail(URL_OF_PRODUCT, ['google']),
   'sign-in-method-added': () => signInMethodAddedMail(URL_OF_PRODUCT, 'google'),
