@@ -38,7 +38,7 @@ export const ERRORS = {
   },
   SESSION_EXPIRED: { code: Code.Unauthenticated, message: 'the session has expired' },
   SESSION_ENDED: { code: Code.Unauthenticated, message: 'the session has ended' },
-  RESET_TOKEN_INVALID: { code: Code.FailedPrecondition, message: 'the reset token is not valid any more' },
+  RESET_TOKEN_INVALID: { code: Code.FailedPrecondition, message: 'the reset token is no longer valid' },
   PASSWORD_WRONG: { code: Code.PermissionDenied, message: 'the current password is wrong' },
   PERMISSION_DENIED: { code: Code.PermissionDenied, message: 'the caller may not do this' },
   ROLE_NOT_GRANTED: { code: Code.PermissionDenied, message: 'the user does not hold the role' },
@@ -63,7 +63,7 @@ export const ERRORS = {
   WATCHER_TOO_SLOW: { code: Code.ResourceExhausted, message: 'the changes were not read fast enough' },
   VERIFICATION_TOKEN_INVALID: {
     code: Code.FailedPrecondition,
-    message: 'the verification token is not valid any more',
+    message: 'the verification token is no longer valid',
   },
   NETWORK_TOKEN_INVALID: {
     code: Code.FailedPrecondition,

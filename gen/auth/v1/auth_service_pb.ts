@@ -835,7 +835,7 @@ export const AuthService: GenService<{
   /**
    * Ends the session of a refresh token, and with it the session's access
    * tokens. Any token of the session will do, also a replaced one. Succeeds for
-   * a token that is not valid any more, or never was: there is nothing to end
+   * a token that is no longer valid, or never was: there is nothing to end
    * (RFC 7009 section 2.2).
    * Errors: INVALID_ARGUMENT when there is none.
    *
