@@ -117,7 +117,7 @@ async function runMigrate(withServiceLogin: boolean): Promise<void> {
 }
 
 async function runDoctor(options: { json?: boolean | undefined; dev?: boolean | undefined }): Promise<void> {
-  const { examine } = await import('./cli/doctor.ts');
+  const { examine } = await import('./cli/doctor/examine.ts');
   const output = createOutput(options.json === true, (text) => process.stdout.write(text));
   const isWell = await examine(operatorEnvironment(options.dev === true), output);
   if (!isWell) throw new OperatorError('something has failed');

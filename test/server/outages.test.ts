@@ -1,8 +1,6 @@
 // What happens when Postgres or Redis hangs, dies, or comes back: no call is answered with "yes", none for ever, and the
 // service is as good as new afterwards.
 import { mkdtempSync, rmSync } from 'node:fs';
-import type { AddressInfo } from 'node:net';
-import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
@@ -14,63 +12,11 @@ import type { Mailbox } from '../../src/dev/mailbox.ts';
 import { createLogger } from '../../src/log.ts';
 import { prepareDatabase } from '../../src/store/prepare-database.ts';
 import { openTestMailbox, testEnvironment } from '../support/app.ts';
+import { type Cable, layCable, through } from '../support/cable.ts';
 import { auth, type Caller, viaFetch } from '../support/clients.ts';
 import { createTestRedis } from '../support/databases.ts';
 import { eventually } from '../support/eventually.ts';
 import { registered, signedIn, somebody } from '../support/people.ts';
-
-/** Stands between the service and one of its dependencies, and can swallow, cut and refuse. */
-type Cable = {
-  port: number;
-  mode: 'open' | 'silent' | 'cut';
-  cutAll(): void;
-  /** The connections of now carry nothing any more, for good; new ones do. */
-  swallowAll(): void;
-  close(): Promise<void>;
-};
-
-async function layCable(targetPort: number): Promise<Cable> {
-  const sockets = new Set<Socket>();
-  const swallowed = new WeakSet<Socket>();
-  const server: Server = createServer((near) => {
-    if (cable.mode === 'cut') return void near.destroy();
-    const far = connect(targetPort, '127.0.0.1');
-    for (const [from, to] of [
-      [near, far],
-      [far, near],
-    ] as const) {
-      sockets.add(from);
-      from.on('data', (chunk) => cable.mode === 'open' && !swallowed.has(from) && to.write(chunk));
-      from.on('error', () => to.destroy());
-      from.on('close', () => {
-        sockets.delete(from);
-        to.destroy();
-      });
-    }
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const cable: Cable = {
-    port: (server.address() as AddressInfo).port,
-    mode: 'open',
-    cutAll: () => {
-      for (const socket of sockets) socket.destroy();
-    },
-    swallowAll: () => {
-      for (const socket of sockets) swallowed.add(socket);
-    },
-    close: async () => {
-      cable.cutAll();
-      await new Promise((resolve) => server.close(resolve));
-    },
-  };
-  return cable;
-}
-
-function through(url: string, port: number): string {
-  const changed = new URL(url);
-  changed.port = String(port);
-  return changed.href;
-}
 
 let folder: string;
 let postgres: Awaited<ReturnType<typeof startEmbeddedPostgres>>;

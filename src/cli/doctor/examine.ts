@@ -1,0 +1,33 @@
+// `doctor`: looks at everything that the service needs, and names the remedy of each fault.
+import { type Config, ConfigError, type Environment, readConfig } from '../../config.ts';
+import type { Output } from '../output.ts';
+import { examineCertificate } from './examine-certificate.ts';
+import { examinePostgres } from './examine-postgres.ts';
+import { examineRedis } from './examine-redis.ts';
+import { examineSmtp } from './examine-smtp.ts';
+import { type Finding, ok } from './finding.ts';
+
+/** Returns whether nothing has failed. */
+export async function examine(environment: Environment, output: Output): Promise<boolean> {
+  const findings: Finding[] = [];
+  const config = readOrReport(environment, findings);
+  if (config) {
+    findings.push(...(await examinePostgres(config)), ...(await examineRedis(config)), await examineSmtp(config));
+    if (config.tls) findings.push(examineCertificate(config.tls.certFile));
+  }
+  output.rows(findings, '');
+  return findings.every(({ state }) => state !== 'failed');
+}
+
+function readOrReport(environment: Environment, findings: Finding[]): Config | null {
+  try {
+    const config = readConfig(environment);
+    findings.push(ok('configuration', `NODE_ENV=${config.NODE_ENV}`));
+    return config;
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    const mend = 'README.md has the table of keys';
+    findings.push(...error.problems.map((what): Finding => ({ check: 'configuration', state: 'failed', what, mend })));
+    return null;
+  }
+}
