@@ -44,9 +44,12 @@ import { createRpcHandler } from './server/rpc.ts';
 import { createStandardServices } from './server/standard-services.ts';
 import { createUnknownGrpcMethodHandler } from './server/unknown-grpc-method.ts';
 import { createChanges } from './store/changes.ts';
-import { type Db, databaseOf, openPool, poolUse } from './store/database.ts';
+import { type Db, databaseOf } from './store/database.ts';
+import { createDatabaseClock } from './store/database-clock.ts';
 import { listenForChanges } from './store/listen.ts';
 import { isMigrated } from './store/migrate.ts';
+import { createPrimaryGuard, type PrimaryGuard } from './store/primary-guard.ts';
+import { openPrimaryPool } from './store/primary-pool.ts';
 import { assertServiceRole } from './store/service-role.ts';
 import { createStore } from './store/store.ts';
 import type { Metrics } from './telemetry/metrics.ts';
@@ -100,12 +103,14 @@ type Base = Pick<Deps, 'store' | 'purposeKeys' | 'signingKeys' | 'keyRotation' |
   /** A pool of the service's database, under a name for the metrics. */
   connect(name: string, poolSize: number): Db;
   db: Db;
+  guard: PrimaryGuard;
   /** Does to the signing keys what the time has come for. */
   rotateKeys: () => Promise<number>;
   graceMs: number;
 };
 
-export async function startApp(config: Config, parts: Parts, log: Logger, now = () => new Date()): Promise<App> {
+/** @param clock instead of Postgres's */
+export async function startApp(config: Config, parts: Parts, log: Logger, clock?: () => Date): Promise<App> {
   // What has been made is closed again if something after it fails.
   await using started = new AsyncDisposableStack();
   const newId = () => v7();
@@ -118,13 +123,21 @@ export async function startApp(config: Config, parts: Parts, log: Logger, now = 
   const { metrics, tracing } = telemetry;
   const { traced } = tracing ?? UNTRACED;
 
+  const databaseClock = createDatabaseClock();
+  const now = clock ?? databaseClock.now;
+  metrics.watchClock(databaseClock.aheadMs);
+  const guard = createPrimaryGuard({
+    onTakeOver: ({ timeline, hasLost }) =>
+      log.warn({ timeline, transactions_lost: hasLost }, 'another Postgres server is the primary now'),
+    onClock: databaseClock.observe,
+  });
   const connect = (name: string, poolSize: number) => {
     const onError = (err: Error) => log.warn({ err }, 'Postgres connection lost');
-    const options = { url: config.DATABASE_URL, poolSize, statementTimeoutMs: config.DATABASE_STATEMENT_TIMEOUT_MS };
-    const pool = openPool(options, onError);
+    const statementTimeoutMs = config.DATABASE_STATEMENT_TIMEOUT_MS;
+    const pool = openPrimaryPool({ url: config.DATABASE_URL, poolSize, statementTimeoutMs, guard }, onError);
     const database = databaseOf(pool, tracing?.query);
     started.defer(() => within(FORCED_CLOSE_MS, database.destroy()));
-    metrics.watchPool(name, () => poolUse(pool));
+    metrics.watchPool(name, pool.use);
     return database;
   };
   const db = connect('calls', config.DATABASE_POOL_SIZE);
@@ -147,6 +160,7 @@ export async function startApp(config: Config, parts: Parts, log: Logger, now = 
     traced,
     connect,
     db,
+    guard,
     store,
     purposeKeys,
     signingKeys,
@@ -203,7 +217,7 @@ async function startWorkerPart(base: Base, started: AsyncDisposableStack): Promi
 
 /** Everything that answers calls. Returns the port. */
 async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<number> {
-  const { config, log, complain, metrics, tracing, traced, connect } = base;
+  const { config, log, complain, metrics, tracing, traced, connect, guard } = base;
   const { db, store, purposeKeys, signingKeys, keyRotation, graceMs, now, newId } = base;
   const limitRedisOptions = { connectionName: 'latchkey-limits', ...impatient(LIMIT_TIMEOUT_MS) };
   const redis = openRedis(config.REDIS_URL, limitRedisOptions, complain('Redis (limits)'));
@@ -261,10 +275,11 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
   });
   metrics.watchTokenCache(verifier.cachedBytes);
   const onFeedError = complain('the feed of revocations is behind');
+  // On a connection of its own: calls that wait for the others must not make it wait.
+  const changes = createChanges(connect('changes', 1));
   const changeFeed = await followChanges(
-    // On a connection of its own: calls that wait for the others must not make it wait.
     {
-      changes: createChanges(connect('changes', 1)),
+      changes,
       view,
       reloadKeys: currentKeys.reload,
       pollMs: config.REVOCATION_POLL_MS,
@@ -274,7 +289,13 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
   );
   started.defer(() => within(FORCED_CLOSE_MS, changeFeed.close()));
   if (config.DATABASE_LISTEN_URL !== null) {
-    const listening = listenForChanges(config.DATABASE_LISTEN_URL, changeFeed.wake, onFeedError);
+    const listening = listenForChanges({
+      url: config.DATABASE_LISTEN_URL,
+      guard,
+      notify: changes.notify,
+      onChange: changeFeed.wake,
+      onError: onFeedError,
+    });
     started.defer(() => within(FORCED_CLOSE_MS, listening.close()));
   }
   const denials = createDenials({ store, now });

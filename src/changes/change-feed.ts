@@ -7,6 +7,8 @@ import type { RevocationView } from '../verifier/revocation-view.ts';
 /** One step of the feed: what is new, and how far it has come. */
 export type Step = {
   changes: Change[];
+  /** All that is in force. The steps before were of another history of the server, or too long ago. */
+  isWhole: boolean;
   snapshot: Snapshot;
   /** All that had been committed by then has been told. */
   asOf: Date;
@@ -26,14 +28,14 @@ export type ChangeFeed = {
 
 export type FeedDeps = {
   changes: Pick<Changes, 'inForce' | 'since'>;
-  view: Pick<RevocationView, 'apply' | 'confirm'>;
+  view: Pick<RevocationView, 'reset' | 'apply' | 'confirm'>;
   reloadKeys: () => Promise<void>;
   pollMs: number;
   now: () => Date;
 };
 
 /** `readAt` is monotonic. */
-type Read = ChangesRead & { isWhole: boolean; readAt: number; asOf: Date };
+type Read = Step & { readAt: number };
 
 const CATCH_UP_MS = 500;
 /** From a place that is older nobody goes on: changes are kept for two hours. */
@@ -43,7 +45,7 @@ export const RESUMABLE_MS = 3600_000;
 export async function followChanges(deps: FeedDeps, onError: (error: unknown) => void): Promise<ChangeFeed> {
   const { changes, view, reloadKeys, now } = deps;
   const subscribers = new Set<(step: Step) => void>();
-  let position: Step = { ...(await advance(await timed(readAll))), changes: [] };
+  let position: Step = { ...(await advance(await timed(readAll))), changes: [], isWhole: false };
   let closed = false;
   let waiting: (() => void)[] = [];
   /** A notification that comes during a round may be of something that the round has not seen. */
@@ -68,9 +70,11 @@ export async function followChanges(deps: FeedDeps, onError: (error: unknown) =>
   async function advance(read: Read): Promise<Step> {
     // Before the view says that it knows everything.
     if (read.isWhole || read.changes.some(({ kind }) => kind === 'keys_changed')) await reloadKeys();
+    // An event that was lost with a failed primary must not stop tokens of today.
+    if (read.isWhole) view.reset();
     view.apply(read.changes);
     view.confirm(read.readAt);
-    return { changes: read.changes, snapshot: read.snapshot, asOf: read.asOf };
+    return { changes: read.changes, isWhole: read.isWhole, snapshot: read.snapshot, asOf: read.asOf };
   }
 
   async function round(): Promise<void> {
@@ -79,7 +83,7 @@ export async function followChanges(deps: FeedDeps, onError: (error: unknown) =>
     isWoken = false;
     try {
       const step = await advance(await timed(readOn));
-      position = { ...step, changes: [] };
+      position = { ...step, changes: [], isWhole: false };
       for (const tell of subscribers) tell(step);
     } catch (error) {
       onError(error);

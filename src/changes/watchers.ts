@@ -85,9 +85,12 @@ function collect(feed: WatchersDeps['feed']) {
   let count = 0;
   let position: Step = feed.position();
   let isTooSlow = false;
+  let hasEnded = false;
   let wake = () => {};
   const stop = feed.subscribe((step) => {
     position = step;
+    hasEnded ||= step.isWhole;
+    if (step.isWhole) return wake();
     if (step.changes.length === 0) return;
     // However much comes at once: only who has been behind before is slow.
     isTooSlow ||= count > MAX_PENDING;
@@ -100,7 +103,8 @@ function collect(feed: WatchersDeps['feed']) {
   return {
     /** What is new, at once if there is something; after a while in any case. */
     async next(end: AbortSignal): Promise<{ changes: Change[]; position: Step }> {
-      if (count === 0) await somethingNew(end);
+      if (count === 0 && !hasEnded) await somethingNew(end);
+      if (hasEnded) throw new AuthError('CURSOR_TOO_OLD');
       if (isTooSlow) throw new AuthError('WATCHER_TOO_SLOW', { retryAfterMs: 0 });
       const news = pending.flat();
       pending = [];

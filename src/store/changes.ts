@@ -85,6 +85,11 @@ export function createChanges(db: Db) {
       return { changes: toChanges(rows.slice(0, atMost)), next: rows[atMost]?.id ?? null };
     },
 
+    /** For whoever listens on the channel, as a sign of life. */
+    async notify(channel: string): Promise<void> {
+      await sql`SELECT pg_notify(${channel}, '')`.execute(db);
+    },
+
     /** Removes some of those that stop no token any more. */
     async prune(atMost: number): Promise<number> {
       const { rows } = await sql<{ pruned: string }>`SELECT prune_changes(${atMost}) AS pruned`.execute(db);

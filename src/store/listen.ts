@@ -1,51 +1,104 @@
-// Hears the NOTIFY of a change. Needs a connection to Postgres itself: a pooler in transaction mode does not pass it on.
-import pg from 'pg';
+// Receives the NOTIFY of a revocation event. Needs a connection to Postgres itself: a pooler in transaction mode does not
+// pass it on.
+import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { clientClass, createHosts, type PrimaryClient } from './client.ts';
+import type { PrimaryGuard } from './primary-guard.ts';
 
 export type Listening = { close(): Promise<void> };
+
+export type ListenOptions = {
+  /** With one host or several. */
+  url: string;
+  guard: PrimaryGuard;
+  /** Sends a NOTIFY on this channel by another connection to the primary. */
+  notify: (channel: string) => Promise<void>;
+  onChange: () => void;
+  onError: (error: Error) => void;
+  heartbeatMs?: number;
+};
 
 const CHANNEL = 'latchkey_changes';
 const CONNECT_TIMEOUT_MS = 5_000;
 const RECONNECT_MS = 1_000;
+/** Twice that bounds how long a connection is kept that receives nothing. */
+const HEARTBEAT_MS = 3_000;
 
 /**
  * Calls `onChange` for each notification, and whenever it has connected, because one may have been missed. Reconnects for
- * ever; that nothing is heard meanwhile is for the caller's own polling to make good.
+ * ever. The caller's own polling makes good what is missed meanwhile.
  */
-export function listenForChanges(url: string, onChange: () => void, onError: (error: Error) => void): Listening {
-  let closed = false;
-  let client: pg.Client | null = null;
-  let timer: NodeJS.Timeout | undefined;
+export function listenForChanges(options: ListenOptions): Listening {
+  const { guard, notify, onChange, onError, heartbeatMs = HEARTBEAT_MS } = options;
+  const hosts = createHosts(options.url);
+  const Client = clientClass(hosts.url, guard.distrust);
+  const ownChannel = `latchkey_heartbeat_${randomBytes(8).toString('hex')}`;
+  const closing = new AbortController();
+  let client: PrimaryClient | undefined;
 
-  function connect(): void {
-    const connecting = new pg.Client({
+  async function connect(url: string): Promise<PrimaryClient> {
+    const connecting = new Client({
       connectionString: url,
       application_name: 'latchkey-listen',
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+      query_timeout: CONNECT_TIMEOUT_MS,
       keepAlive: true,
     });
+    connecting.on('error', () => {});
     client = connecting;
-    const lost = (error: Error) => {
-      if (closed || client !== connecting) return;
-      client = null;
-      onError(error);
-      connecting.end().catch(() => {});
-      timer = setTimeout(connect, RECONNECT_MS);
-    };
-    connecting.on('error', lost);
-    connecting.on('end', () => lost(new Error('Connection terminated')));
-    connecting.on('notification', onChange);
-    connecting
-      .connect()
-      .then(() => connecting.query(`LISTEN ${CHANNEL}`))
-      .then(onChange, lost);
+    await connecting.connect();
+    await guard.check(connecting);
+    await connecting.query(`LISTEN ${CHANNEL}`);
+    await connecting.query(`LISTEN ${ownChannel}`);
+    return connecting;
   }
 
-  connect();
+  /** Resolves with the reason why the connection is of no use. */
+  async function follow(connection: PrimaryClient): Promise<Error> {
+    const lost = Promise.withResolvers<Error>();
+    connection.on('error', lost.resolve);
+    connection.on('end', () => lost.resolve(new Error('Connection terminated')));
+    let isBeating = true;
+    connection.on('notification', ({ channel }) => {
+      if (channel === CHANNEL) onChange();
+      else isBeating = true;
+    });
+    onChange();
+    const ended = new AbortController();
+    void (async () => {
+      while (!ended.signal.aborted) {
+        isBeating = false;
+        // The other connection may fail while this one is fine, and has errors of its own to report.
+        const isSent = await notify(ownChannel).then(
+          () => true,
+          () => false,
+        );
+        await sleep(heartbeatMs, undefined, { signal: ended.signal }).catch(() => {});
+        if (isSent && !isBeating) lost.resolve(new Error('a heartbeat NOTIFY did not arrive'));
+      }
+    })();
+    return lost.promise.finally(() => ended.abort());
+  }
+
+  const ended = (async () => {
+    while (!closing.signal.aborted) {
+      const url = hosts.url();
+      const reason = await connect(url).then(follow, (error: Error) => {
+        hosts.failed(url);
+        return error;
+      });
+      client?.closeAtOnce();
+      if (closing.signal.aborted) return;
+      onError(reason);
+      await sleep(RECONNECT_MS, undefined, { signal: closing.signal }).catch(() => {});
+    }
+  })();
+
   return {
     async close() {
-      closed = true;
-      clearTimeout(timer);
-      await client?.end();
+      closing.abort();
+      client?.closeAtOnce();
+      await ended;
     },
   };
 }

@@ -1,12 +1,12 @@
 import pg from 'pg';
+import { NotPrimaryError } from './primary-guard.ts';
 
 /**
- * SQLSTATE classes and codes that say "not now" instead of "wrong": connection exceptions (but for a message of ours that makes
- * no sense), insufficient resources,
- * operator intervention (shutdown, cancelled, statement time-out), lock time-out, read-only server (a failover),
- * serialization failure and deadlock.
+ * SQLSTATE classes and codes of faults that pass: connection exceptions (but for protocol_violation, which is a message of
+ * ours), insufficient resources, operator intervention (shutdown, cancelled, statement time-out), lock time-out, a server
+ * that is read-only or in recovery (a failover), serialization failure and deadlock.
  */
-const TRANSIENT_SQLSTATE = /^(?:08(?!P01)|53|57|25006|40001|40P01|55P03)/;
+const TRANSIENT_SQLSTATE = /^(?:08(?!P01)|53|57|25006|40001|40P01|55000|55P03)/;
 const NETWORK_CODES = new Set([
   'ECONNREFUSED',
   'ECONNRESET',
@@ -23,6 +23,7 @@ const CONNECTION_MESSAGES =
 
 /** Whether a thrown error means that the database could not answer, so that the same call may succeed later. */
 export function isDatabaseOutage(error: unknown): boolean {
+  if (error instanceof NotPrimaryError) return true;
   if (error instanceof pg.DatabaseError) return TRANSIENT_SQLSTATE.test(error.code ?? '');
   if (error instanceof AggregateError) return error.errors.some(isDatabaseOutage);
   if (!(error instanceof Error)) return false;

@@ -8,8 +8,8 @@ import {
   ATTR_RPC_SYSTEM_NAME,
   METRIC_RPC_SERVER_CALL_DURATION,
 } from '@opentelemetry/semantic-conventions';
-import type { PoolUse } from '../store/database.ts';
 import type { Backlog } from '../store/outbox.ts';
+import type { PoolUse } from '../store/primary-pool.ts';
 import { type RpcSystem, statusCode } from './rpc-conventions.ts';
 
 /** A call that has been answered, or given up. */
@@ -72,6 +72,11 @@ export function createMetrics(meter: Meter) {
   breachFailures.add(0);
   const hashQueue = level('latchkey.hash.tasks', 'Passwords that are hashed, and that wait for it', '{task}');
   const viewAge = gauge('latchkey.revocation_view.age', 'How old the knowledge of revocations is', 's');
+  const clockDifference = gauge(
+    'latchkey.clock.difference',
+    "How far this machine's clock is ahead of Postgres's",
+    's',
+  );
   const viewEntries = level('latchkey.revocation_view.entries', 'Sessions and users that it holds', '{entry}');
   const cacheSize = level('latchkey.token_cache.size', 'What verified tokens take', 'By');
   const connections = level('latchkey.connections', 'Connections of clients', '{connection}');
@@ -136,6 +141,11 @@ export function createMetrics(meter: Meter) {
     watchView(view: { ageMs(): number; size(): number }): void {
       read(viewAge, () => view.ageMs() / 1000);
       read(viewEntries, () => view.size());
+    },
+
+    /** @param aheadMs of the machine's clock against Postgres's */
+    watchClock(aheadMs: () => number): void {
+      read(clockDifference, () => aheadMs() / 1000);
     },
 
     watchTokenCache(bytes: () => number): void {

@@ -3,6 +3,8 @@ import type { Change, Standing, StandingOf } from '../domain/change.ts';
 import { LAST_TOKEN_MS } from './access-token.ts';
 
 export type RevocationView = {
+  /** Forgets everything: the history that it was part of has ended. */
+  reset(): void;
   apply(changes: Change[]): void;
   /** @param at when this was true: all that had been committed by then has been applied (monotonic, milliseconds) */
   confirm(at: number): void;
@@ -42,6 +44,11 @@ export function createRevocationView(clock: () => number = () => performance.now
   }
 
   return {
+    reset() {
+      for (const entries of [sessions, users, roles]) entries.clear();
+      confirmedAt = Number.NEGATIVE_INFINITY;
+    },
+
     apply(changes) {
       // It is heard of after it was made: by then every token that it stops has expired.
       const dropAt = clock() + LAST_TOKEN_MS;

@@ -6,7 +6,8 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { type ChangeFeed, followChanges, type Step } from '../../src/changes/change-feed.ts';
 import { type Changes, createChanges } from '../../src/store/changes.ts';
 import { type Db, openDatabase } from '../../src/store/database.ts';
-import { listenForChanges } from '../../src/store/listen.ts';
+import { type Listening, listenForChanges } from '../../src/store/listen.ts';
+import { createPrimaryGuard } from '../../src/store/primary-guard.ts';
 import { createRevocationView, type RevocationView } from '../../src/verifier/revocation-view.ts';
 import { createTestDatabase, type TestDatabase } from '../support/databases.ts';
 import { eventually } from '../support/eventually.ts';
@@ -38,6 +39,16 @@ async function follow(
   feed.subscribe((step) => steps.push(step));
   onTestFinished(() => feed.close());
   return { feed, view, steps, errors };
+}
+
+function listen(feed: ChangeFeed, onError: (error: Error) => void = () => {}): Listening {
+  return listenForChanges({
+    url: database.serviceUrl,
+    guard: createPrimaryGuard(),
+    notify: changes.notify,
+    onChange: feed.wake,
+    onError,
+  });
 }
 
 /** A user with a session, and the connection that may end it. */
@@ -223,7 +234,7 @@ describe('the order of commits', () => {
 test('NOTIFY wakes it long before the poll', async () => {
   const one = await person();
   const { view, feed } = await follow({ pollMs: 60_000 });
-  const listening = listenForChanges(database.serviceUrl, feed.wake, () => {});
+  const listening = listen(feed);
   onTestFinished(() => listening.close());
   await sleep(300);
   await owner.query(END, [one.sessionId]);
@@ -234,7 +245,7 @@ test('a listener whose connection is cut comes back, and misses nothing', async 
   const one = await person();
   const { view, feed } = await follow({ pollMs: 60_000 });
   const lost: Error[] = [];
-  const listening = listenForChanges(database.serviceUrl, feed.wake, (error) => lost.push(error));
+  const listening = listen(feed, (error) => lost.push(error));
   onTestFinished(() => listening.close());
   await sleep(300);
   await owner.query(
@@ -323,6 +334,7 @@ test('keys that change are read before the view says that it knows everything', 
   const inner = createRevocationView();
   const { feed } = await follow({
     view: {
+      reset: inner.reset,
       apply: inner.apply,
       confirm: (at) => {
         order.push('confirmed');

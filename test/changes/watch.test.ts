@@ -262,7 +262,7 @@ test('one that does not read is given up, and the others hear everything', async
 
 test('nothing is buffered without bound for one that reads too slowly', async () => {
   const listeners = new Set<(step: Step) => void>();
-  const position: Step = { changes: [], snapshot: '1:1:', asOf: new Date() };
+  const position: Step = { changes: [], isWhole: false, snapshot: '1:1:', asOf: new Date() };
   const watchers = createWatchers({
     changes: { page: async () => ({ changes: [], next: null }) },
     feed: {
@@ -286,7 +286,7 @@ test('nothing is buffered without bound for one that reads too slowly', async ()
 
 test('much that comes at once makes nobody slow', async () => {
   const all = Array.from({ length: 10_001 }, (_, n) => ({ kind: 'session_ended' as const, sessionId: String(n) }));
-  const position: Step = { changes: [], snapshot: 'x 1:1:', asOf: new Date() };
+  const position: Step = { changes: [], isWhole: false, snapshot: 'x 1:1:', asOf: new Date() };
   let tell: (step: Step) => void = () => {};
   const watchers = createWatchers({
     changes: { page: async () => ({ changes: [], next: null }) },
@@ -320,7 +320,7 @@ test('a watcher that stalls does not hold what it has not read yet', async () =>
     "INSERT INTO changes (kind, session_id) SELECT 'session_ended', gen_random_uuid() FROM generate_series(1, 5000)",
   );
   const pages: number[] = [];
-  const position: Step = { changes: [], snapshot: 'x 1:1:', asOf: new Date() };
+  const position: Step = { changes: [], isWhole: false, snapshot: 'x 1:1:', asOf: new Date() };
   const db = openDatabase(
     { url: busy.environment.DATABASE_URL as string, poolSize: 1, statementTimeoutMs: 5_000 },
     () => {},

@@ -1,0 +1,15 @@
+// Several hosts in one URL, as libpq takes them: postgres://user:password@a:5432,b:5432/name. Node's URL and pg take one.
+
+/** The one thing that may be asked for: the service works on the primary alone. */
+export const PRIMARY_ATTRIBUTES = ['read-write', 'primary'];
+
+/** A URL for each host, in their order, with everything else the same. */
+export function hostUrls(url: string): string[] {
+  const [, before = '', hosts = '', after = ''] = /^([a-z]+:\/\/(?:[^@/?#]*@)?)([^/?#]*)(.*)$/is.exec(url) ?? [];
+  return hosts.split(',').map((host) => before + host + after);
+}
+
+/** Without `target_session_attrs`, which is always read-write here. */
+export function withoutSessionAttributes(url: string): string {
+  return url.replace(/([?&])target_session_attrs=[^&#]*&?/g, '$1').replace(/[?&]$/, '');
+}

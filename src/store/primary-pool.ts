@@ -1,0 +1,113 @@
+// A pool whose connections lead to the writable primary: each is checked when it is made, and again before use where the
+// last check is old.
+import type { PostgresPool } from 'kysely';
+import pg from 'pg';
+import { clientClass, createHosts, type PrimaryClient } from './client.ts';
+import { createPrimaryGuard, type PrimaryGuard } from './primary-guard.ts';
+
+export type PoolOptions = {
+  /** With one host or several. */
+  url: string;
+  /** Connections at the most. */
+  poolSize: number;
+  /** The longest that one statement may run, in milliseconds. */
+  statementTimeoutMs: number;
+  /** Shared by the pools of a process; without one the pool has its own. */
+  guard?: PrimaryGuard;
+};
+
+/** The number of connections in use and idle, and of calls that wait for one. */
+export type PoolUse = { used: number; idle: number; pending: number; max: number };
+
+export type PrimaryPool = PostgresPool & {
+  /** @throws NotPrimaryError, or the error of the last host that was tried */
+  connect(): Promise<pg.PoolClient>;
+  use(): PoolUse;
+};
+
+const CONNECT_TIMEOUT_MS = 5_000;
+/** Where there is another host to try. */
+const HOST_TIMEOUT_MS = 2_000;
+const LOCK_TIMEOUT_MS = 2_000;
+const IDLE_IN_TRANSACTION_TIMEOUT_MS = 5_000;
+/** Past the server's own time-out the connection itself must be dead. */
+const DEAD_CONNECTION_MARGIN_MS = 2_000;
+/** A server that is not the primary is not asked again for each call that waits. */
+const REJECTED_FOR_MS = 100;
+/** As pg-pool throws it when every connection stays in use. */
+const POOL_EXHAUSTED_MESSAGE = 'timeout exceeded when trying to connect';
+
+/** @param onError as for openDatabase */
+export function openPrimaryPool(options: PoolOptions, onError: (error: Error) => void): PrimaryPool {
+  const guard = options.guard ?? createPrimaryGuard();
+  const hosts = createHosts(options.url);
+  const pool = new pg.Pool({
+    connectionString: hosts.url(),
+    max: options.poolSize,
+    application_name: 'latchkey',
+    keepAlive: true,
+    connectionTimeoutMillis: hosts.count > 1 ? HOST_TIMEOUT_MS : CONNECT_TIMEOUT_MS,
+    statement_timeout: options.statementTimeoutMs,
+    query_timeout: options.statementTimeoutMs + DEAD_CONNECTION_MARGIN_MS,
+    lock_timeout: Math.min(LOCK_TIMEOUT_MS, options.statementTimeoutMs),
+    idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_TIMEOUT_MS,
+    Client: clientClass(hosts.url, guard.distrust),
+  });
+  pool.on('error', onError);
+  // The pool listens while a connection is idle only; one that breaks between two statements would end the process.
+  pool.on('connect', (client) => client.on('error', onError));
+  const idle = new Set<pg.PoolClient>();
+  pool.on('acquire', (client) => idle.delete(client));
+  pool.on('release', (_error, client) => idle.add(client));
+  pool.on('remove', (client) => idle.delete(client));
+  let rejection: { error: unknown; until: number } | null = null;
+
+  /** The others lead to the same dead end, and calls would find that out one after the other. */
+  function dropIdle(): void {
+    for (const client of idle) (client as PrimaryClient & pg.PoolClient).closeAtOnce();
+  }
+
+  /** Null when the connection is closed because it no longer leads to the primary. @throws when it never has */
+  async function checked(client: pg.PoolClient): Promise<pg.PoolClient | null> {
+    if (!guard.isDue(client)) return client;
+    const wasPrimary = guard.hasPassed(client);
+    try {
+      await guard.check(client);
+      return client;
+    } catch (error) {
+      client.release(true);
+      if (!wasPrimary) throw error;
+      dropIdle();
+      return null;
+    }
+  }
+
+  async function connect(): Promise<pg.PoolClient> {
+    const start = performance.now();
+    if (rejection && start < rejection.until) throw rejection.error;
+    for (let hostsLeft = hosts.count; ; ) {
+      const url = hosts.url();
+      try {
+        const client = await checked(await pool.connect());
+        if (client) return client;
+      } catch (error) {
+        if ((error as Error).message === POOL_EXHAUSTED_MESSAGE) throw error;
+        hosts.failed(url);
+        hostsLeft -= 1;
+        if (hostsLeft > 0 && performance.now() - start < CONNECT_TIMEOUT_MS) continue;
+        rejection = { error, until: performance.now() + REJECTED_FOR_MS };
+        throw error;
+      }
+    }
+  }
+
+  return {
+    connect,
+    end: () => pool.end(),
+    options: pool.options,
+    use() {
+      const { totalCount, idleCount, waitingCount } = pool;
+      return { used: totalCount - idleCount, idle: idleCount, pending: waitingCount, max: options.poolSize };
+    },
+  };
+}
