@@ -127,8 +127,8 @@ export async function startApp(config: Config, parts: Parts, log: Logger, clock?
   const now = clock ?? databaseClock.now;
   metrics.watchClock(databaseClock.aheadMs);
   const guard = createPrimaryGuard({
-    onTakeOver: ({ timeline, hasLost }) =>
-      log.warn({ timeline, transactions_lost: hasLost }, 'another Postgres server is the primary now'),
+    onTakeOver: ({ timeline, lostWalBytes }) =>
+      log.warn({ timeline, lost_wal_bytes: lostWalBytes }, 'another Postgres server is the primary now'),
     onClock: databaseClock.observe,
   });
   const connect = (name: string, poolSize: number) => {

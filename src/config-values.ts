@@ -4,6 +4,7 @@ import { BlockList, isIP } from 'node:net';
 import { z } from 'zod';
 import { OWN_AUDIENCE } from './domain/audience.ts';
 import type { Limit } from './limits/limits.ts';
+import { asksForPrimary, hostUrls, PRIMARY_ATTRIBUTES } from './store/host-urls.ts';
 
 const MASTER_KEY_BYTES = 32;
 const SERVICE_KEY_LENGTH = 32;
@@ -24,7 +25,17 @@ export function url(...protocols: string[]) {
 }
 
 export const webUrl = url('http:', 'https:').transform((text) => text.replace(/\/+$/, ''));
-export const databaseUrl = url('postgres:', 'postgresql:');
+/** With one host or several. */
+export const databaseUrl = z
+  .string()
+  .refine(
+    (text) => hostUrls(text).every((one) => ['postgres:', 'postgresql:'].includes(URL.parse(one)?.protocol ?? '')),
+    'must be a URL that begins with postgres:// or postgresql://',
+  )
+  .refine(
+    asksForPrimary,
+    `must ask for the primary: target_session_attrs is ${PRIMARY_ATTRIBUTES.join(' or ')}, or left out`,
+  );
 export const redisUrl = url('redis:', 'rediss:');
 
 /** 32 bytes as base64, base64url or hex. */
@@ -127,6 +138,6 @@ export const limit = z.string().transform((text, context): Limit => {
 
 /** Of a URL. One without a password is fine: there are other ways to prove who one is. */
 export function hasWeakPassword(text: string): boolean {
-  const password = URL.parse(text)?.password ?? '';
+  const password = URL.parse(hostUrls(text)[0] ?? '')?.password ?? '';
   return password !== '' && (password.length < SHORT || SAMPLE.test(password));
 }

@@ -25,6 +25,9 @@ const ALLOWED_FIELDS = new Set([
   'audit_seq',
   'audit_hash',
   'hash_kinds',
+  'timeline',
+  'lost_wal_bytes',
+  'clock_ahead_ms',
 ]);
 
 export function createLogger(level: string, destination?: DestinationStream): Logger {

@@ -1,4 +1,5 @@
 import { isDatabaseOutage } from '../store/outage.ts';
+import { NotPrimaryError } from '../store/primary-guard.ts';
 import type { Readiness } from './plain-http.ts';
 
 const SHARED_FOR_MS = 1_000;
@@ -35,6 +36,7 @@ async function databaseProblem(isMigrated: () => Promise<boolean>): Promise<stri
   try {
     return (await isMigrated()) ? null : 'migrations have not run';
   } catch (error) {
+    if (error instanceof NotPrimaryError) return error.message;
     return isDatabaseOutage(error) ? 'Postgres does not answer' : 'Postgres refuses';
   }
 }

@@ -2,6 +2,7 @@
 // (pg-connection-string's README): here require, too, verifies the server's certificate and name.
 import pg from 'pg';
 import { isLoopback } from '../loopback.ts';
+import { hostUrls } from './host-urls.ts';
 
 export type ConnectionSecurity =
   /** A Unix socket, or an address of this machine. */
@@ -16,7 +17,15 @@ export type ConnectionSecurity =
 /** Their names promise cleartext where the server has no TLS, and pg may follow them one day. */
 const FALLS_BACK = ['disable', 'allow', 'prefer'];
 
+/** @param url with one host or several: the least protected one counts */
 export function connectionSecurity(url: string): ConnectionSecurity {
+  const found = hostUrls(url).map(securityOfHost);
+  return FROM_WORST.find((one) => found.includes(one)) ?? 'unusable';
+}
+
+const FROM_WORST: ConnectionSecurity[] = ['unusable', 'cleartext', 'unverified', 'verified', 'local'];
+
+function securityOfHost(url: string): ConnectionSecurity {
   const parameters = parametersOf(url);
   if (parameters === null) return 'unusable';
   const { host, ssl, sslmodes } = parameters;

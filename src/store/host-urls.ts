@@ -9,6 +9,11 @@ export function hostUrls(url: string): string[] {
   return hosts.split(',').map((host) => before + host + after);
 }
 
+export function asksForPrimary(url: string): boolean {
+  const asked = /[?&]target_session_attrs=([^&#]*)/.exec(url)?.[1];
+  return asked === undefined || PRIMARY_ATTRIBUTES.includes(asked);
+}
+
 /** Without `target_session_attrs`, which is always read-write here. */
 export function withoutSessionAttributes(url: string): string {
   return url.replace(/([?&])target_session_attrs=[^&#]*&?/g, '$1').replace(/[?&]$/, '');

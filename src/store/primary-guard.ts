@@ -9,8 +9,8 @@ export class NotPrimaryError extends OperatorError {
   override name = 'NotPrimaryError';
 }
 
-/** `hasLost`: transactions that this process has seen are not there. */
-export type TakeOver = { timeline: number; hasLost: boolean };
+/** `lostWalBytes`: log that this process has seen and the new primary does not have. */
+export type TakeOver = { timeline: number; lostWalBytes: number };
 
 export type PrimaryGuardOptions = {
   onTakeOver?: (takeOver: TakeOver) => void;
@@ -65,7 +65,7 @@ export function createPrimaryGuard({ onTakeOver, onClock }: PrimaryGuardOptions 
       note(found, isFirstToSee);
       checkedAt.set(client, before);
       if (isFirstToSee && found.position) {
-        onTakeOver?.({ timeline: found.position.timeline, hasLost: judgement.hasLost });
+        onTakeOver?.({ timeline: found.position.timeline, lostWalBytes: judgement.lostWalBytes });
       }
     },
 

@@ -6,6 +6,8 @@ export type ServerState = {
   systemIdentifier: string;
   /** The end of its write-ahead log; null in recovery. */
   position: WalPosition | null;
+  /** Where its own log began when it was promoted; null when it was not, or has been restarted since. */
+  promotedAt: bigint | null;
   startedAt: number;
   isReadOnly: boolean;
   /** Milliseconds since 1970, by its clock. */
@@ -18,28 +20,33 @@ export type WalPosition = { timeline: number; lsn: bigint };
 export type SeenPrimary = Pick<ServerState, 'systemIdentifier' | 'startedAt'> & { position: WalPosition };
 
 export type Judgement =
-  /** `hasLost`: it lacks transactions that had been committed before it took over. */
-  { isPrimary: true; tookOver: boolean; hasLost: boolean } | { isPrimary: false; problem: string };
+  /** `lostWalBytes`: log that this process has seen and the server does not have. */
+  { isPrimary: true; tookOver: boolean; lostWalBytes: number } | { isPrimary: false; problem: string };
 
 const READ_STATE = `
   SELECT system_identifier::text AS "systemIdentifier",
     CASE WHEN NOT pg_is_in_recovery() THEN left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) END AS timeline,
     CASE WHEN NOT pg_is_in_recovery() THEN (pg_current_wal_insert_lsn() - '0/0')::text END AS lsn,
+    CASE WHEN NOT pg_is_in_recovery() THEN (pg_last_wal_replay_lsn() - '0/0')::text END AS "promotedAt",
     extract(epoch FROM pg_postmaster_start_time())::float8 * 1000 AS "startedAt",
     current_setting('transaction_read_only') = 'on' AS "isReadOnly",
     extract(epoch FROM clock_timestamp())::float8 * 1000 AS now
   FROM pg_control_system()`;
 
-type Row = Omit<ServerState, 'position'> & { timeline: string | null; lsn: string | null };
+type Row = Omit<ServerState, 'position' | 'promotedAt'> & Record<'timeline' | 'lsn' | 'promotedAt', string | null>;
 
 export async function readServerState(client: pg.ClientBase, timeoutMs: number): Promise<ServerState> {
   const query = { text: READ_STATE, query_timeout: timeoutMs };
   const { rows } = await client.query<Row>(query);
   const [row] = rows;
   if (!row) throw new Error('Postgres returned no row about itself');
-  const { timeline, lsn, ...rest } = row;
+  const { timeline, lsn, promotedAt, ...rest } = row;
   const isPrimary = timeline !== null && lsn !== null;
-  return { ...rest, position: isPrimary ? { timeline: Number.parseInt(timeline, 16), lsn: BigInt(lsn) } : null };
+  return {
+    ...rest,
+    position: isPrimary ? { timeline: Number.parseInt(timeline, 16), lsn: BigInt(lsn) } : null,
+    promotedAt: promotedAt === null ? null : BigInt(promotedAt),
+  };
 }
 
 /**
@@ -51,16 +58,23 @@ export function judgeServer(found: ServerState, seen: SeenPrimary | null): Judge
   const { position } = found;
   if (!position) return { isPrimary: false, problem: 'it is in recovery: a standby, or a primary that is starting' };
   if (found.isReadOnly) return { isPrimary: false, problem: 'it is read-only (default_transaction_read_only)' };
-  if (!seen) return { isPrimary: true, tookOver: false, hasLost: false };
-  if (found.systemIdentifier !== seen.systemIdentifier) return { isPrimary: true, tookOver: true, hasLost: true };
-  const hasLost = position.lsn < seen.position.lsn;
-  if (position.timeline > seen.position.timeline) return { isPrimary: true, tookOver: true, hasLost };
+  if (!seen) return { isPrimary: true, tookOver: false, lostWalBytes: 0 };
+  if (found.systemIdentifier !== seen.systemIdentifier) return { isPrimary: true, tookOver: true, lostWalBytes: 0 };
+  if (position.timeline > seen.position.timeline) {
+    const lostWalBytes = bytesBetween(found.promotedAt ?? position.lsn, seen.position.lsn);
+    return { isPrimary: true, tookOver: true, lostWalBytes };
+  }
   if (position.timeline < seen.position.timeline) {
     const timelines = `timeline ${position.timeline}, and timeline ${seen.position.timeline} has been seen`;
     return { isPrimary: false, problem: `it is a former primary: on ${timelines}` };
   }
-  if (!hasLost) return { isPrimary: true, tookOver: false, hasLost };
-  if (found.startedAt > seen.startedAt) return { isPrimary: true, tookOver: true, hasLost };
-  const lag = seen.position.lsn - position.lsn;
-  return { isPrimary: false, problem: `it is ${lag} bytes of log behind what has been seen` };
+  const missing = bytesBetween(position.lsn, seen.position.lsn);
+  if (missing === 0) return { isPrimary: true, tookOver: false, lostWalBytes: 0 };
+  if (found.startedAt > seen.startedAt) return { isPrimary: true, tookOver: true, lostWalBytes: missing };
+  return { isPrimary: false, problem: `it lacks ${missing} bytes of log that have been seen` };
+}
+
+/** 0 when the first is not before the second. */
+function bytesBetween(first: bigint, second: bigint): number {
+  return first < second ? Number(second - first) : 0;
 }
