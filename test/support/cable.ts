@@ -1,11 +1,23 @@
 import type { AddressInfo } from 'node:net';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
-/** A TCP proxy. Stands between the service and one of its dependencies, and can swallow, cut and refuse. */
+/** A TCP proxy. Stands between the service and one of its dependencies, and can swallow, cut, refuse, delay and redirect. */
 export type Cable = {
   port: number;
+  /** Where new connections lead; those that exist stay where they are. */
+  target: number;
   mode: 'open' | 'silent' | 'cut';
+  /** How long each piece takes to arrive, in milliseconds; null for no delay. Pieces stay in order. */
+  latencyMs: (() => number) | null;
+  /** How much one direction of one connection carries; Infinity for no bound. */
+  bytesPerSecond: number;
+  /** Whether a connection ends at the first byte of its answer, which is then lost. */
+  losesAnswer: () => boolean;
   cutAll(): void;
+  /** The connection that has lasted longest. False when there is none. */
+  cutOldest(): boolean;
+  /** The service receives the end of each connection, and what it sends still arrives. */
+  halfCloseAll(): void;
   /** The connections of now carry nothing any more, for good; new ones do. */
   swallowAll(): void;
   close(): Promise<void>;
@@ -13,16 +25,22 @@ export type Cable = {
 
 export async function layCable(targetPort: number): Promise<Cable> {
   const sockets = new Set<Socket>();
+  /** The sides that face the service, oldest first. */
+  const nearSides = new Set<Socket>();
   const swallowed = new WeakSet<Socket>();
   const server: Server = createServer((near) => {
     if (cable.mode === 'cut') return void near.destroy();
-    const far = connect(targetPort, '127.0.0.1');
+    const far = connect(cable.target, '127.0.0.1');
+    nearSides.add(near);
+    near.on('close', () => nearSides.delete(near));
+    far.once('data', () => cable.losesAnswer() && near.destroy());
     for (const [from, to] of [
       [near, far],
       [far, near],
     ] as const) {
       sockets.add(from);
-      from.on('data', (chunk) => cable.mode === 'open' && !swallowed.has(from) && to.write(chunk));
+      const send = inOrder(cable, (chunk) => to.destroyed || to.write(chunk));
+      from.on('data', (chunk) => cable.mode === 'open' && !swallowed.has(from) && send(chunk));
       from.on('error', () => to.destroy());
       from.on('close', () => {
         sockets.delete(from);
@@ -33,9 +51,20 @@ export async function layCable(targetPort: number): Promise<Cable> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const cable: Cable = {
     port: (server.address() as AddressInfo).port,
+    target: targetPort,
     mode: 'open',
+    latencyMs: null,
+    bytesPerSecond: Number.POSITIVE_INFINITY,
+    losesAnswer: () => false,
     cutAll: () => {
       for (const socket of sockets) socket.destroy();
+    },
+    cutOldest: () => {
+      const [oldest] = nearSides;
+      return oldest?.destroy() !== undefined;
+    },
+    halfCloseAll: () => {
+      for (const near of nearSides) near.end();
     },
     swallowAll: () => {
       for (const socket of sockets) swallowed.add(socket);
@@ -46,6 +75,19 @@ export async function layCable(targetPort: number): Promise<Cable> {
     },
   };
   return cable;
+}
+
+/** Each piece arrives after the one before it, with the cable's latency and at the cable's rate. */
+function inOrder(cable: Pick<Cable, 'latencyMs' | 'bytesPerSecond'>, write: (chunk: Buffer) => void) {
+  let lastAt = 0;
+  return (chunk: Buffer) => {
+    const now = performance.now();
+    const carriedIn = (chunk.length / cable.bytesPerSecond) * 1000;
+    const at = Math.max(now + (cable.latencyMs?.() ?? 0), lastAt) + carriedIn;
+    if (at <= now) return write(chunk);
+    lastAt = at;
+    setTimeout(() => write(chunk), at - now);
+  };
 }
 
 /** The URL of the same service behind a cable. */

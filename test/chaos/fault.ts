@@ -1,0 +1,43 @@
+import type { Deployment, Shape } from './deployment.ts';
+import type { Load } from './load.ts';
+
+export type FaultContext = {
+  deployment: Deployment;
+  /** For faults that are a load of their own. */
+  load: Load;
+  /** Adds a sentence to the row. */
+  note(sentence: string): void;
+  /** Runs when the row ends, whether or not the fault was healed. */
+  afterwards(cleanUp: () => Promise<void>): void;
+};
+
+export type Fault = {
+  /** By which one row is run, such as `postgres-crashed`. */
+  name: string;
+  /** One sentence for the table. */
+  does: string;
+  /** Where it differs from one Redis and a direct connection to Postgres. */
+  shape?: Partial<Shape>;
+  inject(context: FaultContext): Promise<void>;
+  heal(context: FaultContext): Promise<void>;
+  /** How long the fault lasts at least; the command line can make it longer. */
+  holdSeconds?: number;
+  /** How long all effects may take after the recovery. */
+  settleSeconds?: number;
+  /** The longest time for which a revoked token may be accepted. One second where it is not given. */
+  revocationBoundMs?: number;
+  /** Servers that cannot reach Postgres while the fault lasts: after five seconds they accept no token. */
+  withoutPostgres?: ('serve-1' | 'serve-2')[];
+  /** Committed transactions are lost by the nature of the fault. */
+  losesCommittedData?: boolean;
+  /** The next row gets a new deployment. */
+  destroys?: boolean;
+  /** Why it cannot be run here, or null. */
+  whyNot?(): Promise<string | null> | string | null;
+};
+
+const DEFAULT_SHAPE: Shape = { redis: 'standalone', postgres: 'direct' };
+
+export function shapeOf(fault: Fault): Shape {
+  return { ...DEFAULT_SHAPE, ...fault.shape };
+}

@@ -1,0 +1,134 @@
+// One row of the table: one fault under load, and everything that was wrong afterwards.
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Deployment } from './deployment.ts';
+import type { Fault, FaultContext } from './fault.ts';
+import { compare, type Findings } from './findings.ts';
+import { brokenLinks, untilRecovered, untilSettled } from './recovery.ts';
+import { type RunningLoad, startLoad } from './running-load.ts';
+import { describeLoss, type Interval, wrongAnswers } from './verdict.ts';
+
+export type Row = Findings & {
+  fault: string;
+  does: string;
+  acknowledged: number;
+  wrong: string[];
+  worstRevocationMs: number;
+  /** Null where the service has not recovered. */
+  recoveryMs: number | null;
+  /** Until all effects were done. */
+  settledMs: number;
+  /** The most that a process has grown. */
+  grownMegabytes: number;
+  notes: string[];
+  /** Why it was not run. */
+  skipped: string | null;
+  isClean: boolean;
+  /** The deployment can be used for the next row. */
+  isIntact: boolean;
+};
+
+const WARM_MS = 2_000;
+const AFTER_MS = 2_000;
+const HOLD_SECONDS = 6;
+const SETTLE_SECONDS = 30;
+const GROWTH_BOUND_MB = 150;
+
+/** @param holdSeconds the least for which the fault lasts */
+export async function runRow(fault: Fault, deployment: Deployment, holdSeconds = 0): Promise<Row> {
+  const { nodes, postgres, mailSink } = deployment;
+  const [{ seq: auditSince }] = await postgres.primary.query('SELECT seq FROM audit_chain');
+  mailSink.mails.length = 0;
+  const running = await startLoad(deployment);
+  const notes: string[] = [];
+  const cleanUps: (() => Promise<void>)[] = [];
+  const context: FaultContext = {
+    deployment,
+    load: running.load,
+    note: (sentence) => void notes.push(sentence),
+    afterwards: (cleanUp) => void cleanUps.push(cleanUp),
+  };
+  try {
+    await sleep(WARM_MS);
+    await postgres.untilInStep();
+    const sizes = nodes.map((node) => node.residentMegabytes());
+    const inForce = await holdFault(fault, context, holdSeconds);
+    const recoveryMs = await untilRecovered(running.load, running.stalenessMs);
+    await sleep(AFTER_MS);
+    await running.end();
+    const settled = await untilSettled(postgres, 1000 * (fault.settleSeconds ?? SETTLE_SECONDS));
+    const grownMegabytes = Math.max(0, ...nodes.map((node, n) => node.residentMegabytes() - (sizes[n] ?? 0)));
+    const findings = await compare({ ledger: running.ledger, postgres, mailSink, auditSince });
+    const troubles = [
+      ...(recoveryMs === null ? ['the service has not recovered'] : []),
+      ...(settled.left > 0 ? [`${settled.left} effects still wait after ${Math.round(settled.tookMs / 1000)} s`] : []),
+      ...(grownMegabytes > GROWTH_BOUND_MB ? [`a process has grown by ${grownMegabytes} MB`] : []),
+      ...nodes.filter((node) => !node.isRunning()).map(({ name }) => `${name} has ended`),
+      ...(await brokenLinks(postgres)),
+    ];
+    if (settled.dead > 0) notes.push(`${settled.dead} dead letters`);
+    return judge(fault, running, {
+      findings,
+      troubles,
+      notes,
+      inForce,
+      recoveryMs,
+      settledMs: settled.tookMs,
+      grownMegabytes,
+    });
+  } finally {
+    await running.end();
+    for (const cleanUp of cleanUps.toReversed()) await cleanUp();
+  }
+}
+
+/** Injects and heals the fault. Returns the time for which it was in force. */
+async function holdFault(fault: Fault, context: FaultContext, holdSeconds: number): Promise<Interval> {
+  await fault.inject(context);
+  const from = performance.now();
+  await sleep(1000 * Math.max(holdSeconds, fault.holdSeconds ?? HOLD_SECONDS));
+  const until = performance.now();
+  await fault.heal(context);
+  return { from, until };
+}
+
+type Observed = Pick<Row, 'notes' | 'recoveryMs' | 'settledMs' | 'grownMegabytes'> & {
+  findings: Findings;
+  troubles: string[];
+  inForce: Interval;
+};
+
+function judge(fault: Fault, { ledger }: RunningLoad, observed: Observed): Row {
+  const { findings, troubles, notes, inForce, ...measured } = observed;
+  const wrong = [...wrongAnswers(ledger, fault, inForce), ...troubles];
+  if (fault.losesCommittedData) notes.push(...describeLoss(findings.lost, ledger));
+  const mustBeEmpty = [findings.duplicated, findings.invented, wrong, fault.losesCommittedData ? [] : findings.lost];
+  return {
+    fault: fault.name,
+    does: fault.does,
+    acknowledged: ledger.operations.filter((operation) => operation.isAcknowledged).length,
+    ...findings,
+    ...measured,
+    wrong,
+    worstRevocationMs: Math.max(0, ...ledger.lateAcceptances.map(({ afterMs }) => afterMs)),
+    notes,
+    skipped: null,
+    isClean: mustBeEmpty.every((list) => list.length === 0),
+    isIntact: !fault.destroys && troubles.length === 0,
+  };
+}
+
+export function skippedRow({ name, does }: Fault, skipped: string): Row {
+  return { ...emptyRow(name, does), skipped, isClean: true };
+}
+
+/** A row that could not be run to its end. */
+export function failedRow({ name, does }: Fault, error: unknown): Row {
+  const sentence = error instanceof Error ? error.message : String(error);
+  return { ...emptyRow(name, does), wrong: [`the row ended early: ${sentence.trim()}`] };
+}
+
+function emptyRow(fault: string, does: string): Row {
+  const nothing = { acknowledged: 0, lost: [], duplicated: [], invented: [], wrong: [], notes: [], skipped: null };
+  const measured = { worstRevocationMs: 0, recoveryMs: null, settledMs: 0, grownMegabytes: 0 };
+  return { fault, does, ...nothing, ...measured, isClean: false, isIntact: false };
+}

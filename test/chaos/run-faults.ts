@@ -1,0 +1,44 @@
+// Runs rows one after the other. A deployment is kept for the next row while its shape fits and no row has damaged it.
+import { type Deployment, startDeployment } from './deployment.ts';
+import { type Fault, shapeOf } from './fault.ts';
+import { failedRow, type Row, runRow, skippedRow } from './row.ts';
+
+export type FaultRunner = {
+  run(fault: Fault, holdSeconds?: number): Promise<Row>;
+  stop(): Promise<void>;
+};
+
+export function createFaultRunner(): FaultRunner {
+  let deployment: Deployment | null = null;
+
+  async function stop(): Promise<void> {
+    const former = deployment;
+    deployment = null;
+    await former?.stop();
+  }
+
+  async function deploymentFor(fault: Fault): Promise<Deployment> {
+    const shape = shapeOf(fault);
+    const isFitting = deployment?.shape.redis === shape.redis && deployment.shape.postgres === shape.postgres;
+    if (deployment && isFitting) return deployment;
+    await stop();
+    deployment = await startDeployment(shape);
+    return deployment;
+  }
+
+  return {
+    stop,
+    async run(fault, holdSeconds) {
+      const reason = await fault.whyNot?.();
+      if (reason) return skippedRow(fault, reason);
+      try {
+        const row = await runRow(fault, await deploymentFor(fault), holdSeconds);
+        if (!row.isIntact) await stop();
+        return row;
+      } catch (error) {
+        await stop();
+        return failedRow(fault, error);
+      }
+    },
+  };
+}
