@@ -46,7 +46,7 @@ import { createUnknownGrpcMethodHandler } from './server/unknown-grpc-method.ts'
 import { createChanges } from './store/changes.ts';
 import { type Db, databaseOf, openPool, poolUse } from './store/database.ts';
 import { listenForChanges } from './store/listen.ts';
-import { isMigrated } from './store/migrate.ts';
+import { schemaProblem } from './store/migration-history.ts';
 import { assertServiceRole } from './store/service-role.ts';
 import { createStore } from './store/store.ts';
 import type { Metrics } from './telemetry/metrics.ts';
@@ -329,7 +329,7 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
     now,
     newId,
   };
-  const readiness = createReadiness(() => isMigrated(db), signingKeys.problem);
+  const readiness = createReadiness(() => schemaProblem(db), signingKeys.problem);
   const callLog = createCallLog(log, metrics, tracing);
   started.defer(() => callLog.close());
   const serviceKeys = createServiceKeys(config.SERVICE_KEYS);

@@ -112,8 +112,11 @@ async function runMails(): Promise<void> {
 async function runMigrate(withServiceLogin: boolean): Promise<void> {
   const config = readDatabaseConfig(processEnvironment());
   const { MIGRATION_DATABASE_URL: ownerUrl, DATABASE_URL: serviceUrl } = config;
-  const migrations = withServiceLogin ? await prepareDatabase(ownerUrl, serviceUrl) : await migrateDatabase(ownerUrl);
-  createLogger(config.LOG_LEVEL).info({ migrations }, 'migrated');
+  const result = withServiceLogin ? await prepareDatabase(ownerUrl, serviceUrl) : await migrateDatabase(ownerUrl);
+  const { applied, newer } = result;
+  const log = createLogger(config.LOG_LEVEL);
+  if (newer.length > 0) log.warn({ migrations: newer }, 'a newer release has migrated the database; nothing was done');
+  else log.info({ migrations: applied }, 'migrated');
 }
 
 async function runDoctor(options: { json?: boolean | undefined; dev?: boolean | undefined }): Promise<void> {
