@@ -9,7 +9,7 @@ import { createOutput } from './cli/output.ts';
 import { UsageError } from './cli/usage-error.ts';
 import { processEnvironment, readConfig, readDatabaseConfig } from './config.ts';
 import { createLogger } from './log.ts';
-import { OperatorError, operatorMessage } from './operator-error.ts';
+import { defectMessage, OperatorError, operatorMessage } from './operator-error.ts';
 import { migrateDatabase, prepareDatabase } from './store/prepare-database.ts';
 import { isInRange, supportedRange } from './supported-node.mjs';
 import { parseWorkers, superviseWorkers } from './workers.ts';
@@ -178,11 +178,7 @@ async function run(): Promise<void> {
 /** What the operator can mend is said in a sentence; a defect shows where it is. */
 function report(error: unknown): void {
   if (error instanceof UsageError) process.stderr.write(error.message);
-  else {
-    const sentence = operatorMessage(error);
-    const defect = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    process.stderr.write(`${sentence ?? defect}\n`);
-  }
+  else process.stderr.write(`${operatorMessage(error) ?? defectMessage(error)}\n`);
 }
 
 try {
