@@ -47,7 +47,7 @@ import { createChanges } from './store/changes.ts';
 import { type Db, databaseOf } from './store/database.ts';
 import { createDatabaseClock } from './store/database-clock.ts';
 import { listenForChanges } from './store/listen.ts';
-import { isMigrated } from './store/migrate.ts';
+import { schemaProblem } from './store/migration-history.ts';
 import { createPrimaryGuard, type PrimaryGuard } from './store/primary-guard.ts';
 import { openPrimaryPool } from './store/primary-pool.ts';
 import { assertServiceRole } from './store/service-role.ts';
@@ -350,7 +350,7 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
     now,
     newId,
   };
-  const readiness = createReadiness(() => isMigrated(db), signingKeys.problem);
+  const readiness = createReadiness(() => schemaProblem(db), signingKeys.problem);
   const callLog = createCallLog(log, metrics, tracing);
   started.defer(() => callLog.close());
   const serviceKeys = createServiceKeys(config.SERVICE_KEYS);

@@ -1,4 +1,5 @@
 import { type DestinationStream, type Logger, pino } from 'pino';
+import { conditionOf } from './store/condition-name.ts';
 
 /** What may appear in a log line. Anything else that is handed to the logger is left out. */
 const ALLOWED_FIELDS = new Set([
@@ -49,16 +50,18 @@ function allowedFields(fields: Record<string, unknown>): Record<string, unknown>
 }
 
 /**
- * An error without the values that drivers put into theirs: of a Postgres error its SQLSTATE and constraint, of an SMTP
+ * An error without the values that drivers put into theirs: of a Postgres error its SQLSTATE, condition and constraint, of an SMTP
  * server's answer its code (the text repeats addresses), of any other its own code and its text without credentials.
  */
 function describeError(error: unknown): Record<string, unknown> {
   if (!(error instanceof Error)) return { type: typeof error };
   const { code, constraint, severity, response, responseCode } = error as unknown as Record<string, unknown>;
+  const condition = conditionOf(error);
   const tellsValues = severity !== undefined || response !== undefined;
   return {
     type: error.name,
     ...(code !== undefined && { code: String(code) }),
+    ...(condition !== null && { condition }),
     ...(constraint !== undefined && { constraint: String(constraint) }),
     ...(error.cause !== undefined && { cause: describeError(error.cause) }),
     ...(responseCode !== undefined && { response_code: String(responseCode) }),

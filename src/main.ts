@@ -9,7 +9,7 @@ import { createOutput } from './cli/output.ts';
 import { UsageError } from './cli/usage-error.ts';
 import { processEnvironment, readConfig, readDatabaseConfig } from './config.ts';
 import { createLogger } from './log.ts';
-import { OperatorError, operatorMessage } from './operator-error.ts';
+import { defectMessage, OperatorError, operatorMessage } from './operator-error.ts';
 import { migrateDatabase, prepareDatabase } from './store/prepare-database.ts';
 import { isInRange, supportedRange } from './supported-node.mjs';
 import { parseWorkers, superviseWorkers } from './workers.ts';
@@ -112,8 +112,11 @@ async function runMails(): Promise<void> {
 async function runMigrate(withServiceLogin: boolean): Promise<void> {
   const config = readDatabaseConfig(processEnvironment());
   const { MIGRATION_DATABASE_URL: ownerUrl, DATABASE_URL: serviceUrl } = config;
-  const migrations = withServiceLogin ? await prepareDatabase(ownerUrl, serviceUrl) : await migrateDatabase(ownerUrl);
-  createLogger(config.LOG_LEVEL).info({ migrations }, 'migrated');
+  const result = withServiceLogin ? await prepareDatabase(ownerUrl, serviceUrl) : await migrateDatabase(ownerUrl);
+  const { applied, newer } = result;
+  const log = createLogger(config.LOG_LEVEL);
+  if (newer.length > 0) log.warn({ migrations: newer }, 'a newer release has migrated the database; nothing was done');
+  else log.info({ migrations: applied }, 'migrated');
 }
 
 async function runDoctor(options: { json?: boolean | undefined; dev?: boolean | undefined }): Promise<void> {
@@ -175,11 +178,7 @@ async function run(): Promise<void> {
 /** What the operator can mend is said in a sentence; a defect shows where it is. */
 function report(error: unknown): void {
   if (error instanceof UsageError) process.stderr.write(error.message);
-  else {
-    const sentence = operatorMessage(error);
-    const defect = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    process.stderr.write(`${sentence ?? defect}\n`);
-  }
+  else process.stderr.write(`${operatorMessage(error) ?? defectMessage(error)}\n`);
 }
 
 try {

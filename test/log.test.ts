@@ -22,7 +22,7 @@ test('errors tell their kind and their place, without the values that drivers pu
     code: '23505',
     detail: 'a@b.example',
   });
-  expect(logged({ err: failure }).err).toMatchObject({ type: 'Error', code: '23505' });
+  expect(logged({ err: failure }).err).toMatchObject({ type: 'Error', code: '23505', condition: 'unique_violation' });
   expect(JSON.stringify(logged({ err: failure }))).not.toContain('a@b.example');
   const url = new Error('cannot connect to postgres://user:hunter2@db/x', { cause: new Error('redis://:hunter2@r') });
   expect(logged({ err: url }).err).toMatchObject({ message: 'cannot connect to postgres://***@db/x' });

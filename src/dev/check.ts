@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { migrationProblems } from './migration-changes.ts';
 import { supplyChainProblems } from './supply-chain.ts';
 
 const BIN = 'node_modules/.bin';
@@ -57,7 +58,11 @@ const report = (name: string, passed: boolean) => {
 };
 for (const [name, command, args] of CHECKS) report(name, passes(command, args));
 report('generated code in step', isGeneratedCodeInStep());
-const loose = supplyChainProblems(fileURLToPath(new URL('../../', import.meta.url)));
-for (const problem of loose) console.log(problem);
-report('everything that is downloaded is pinned', loose.length === 0);
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const reportProblems = (name: string, problems: string[]) => {
+  for (const problem of problems) console.log(problem);
+  report(name, problems.length === 0);
+};
+reportProblems('everything that is downloaded is pinned', supplyChainProblems(root));
+reportProblems('committed migrations are unchanged', migrationProblems(root));
 process.exitCode = failed > 0 ? 1 : 0;

@@ -1,5 +1,5 @@
-// What the audit trail's chain has to be, computed outside the database that keeps it. migrations/0012_audit_chain.sql computes the
-// same when it adds an event.
+// The audit trail's chain, computed outside the database that keeps it. append_audit_event in
+// migrations/0001_baseline.sql computes the same when it adds an event.
 import { createHash } from 'node:crypto';
 
 /** A field as the database's text of it; null for none. */

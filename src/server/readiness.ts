@@ -9,7 +9,7 @@ const SHARED_FOR_MS = 1_000;
  * stricter and mail late, but no call fails for it, so it does not count. Probes within a second share one look.
  */
 export function createReadiness(
-  isMigrated: () => Promise<boolean>,
+  schemaProblem: () => Promise<string | null>,
   keyProblem: () => { error: Error; isBlind: boolean } | null,
 ): { check: Readiness; stop(): void } {
   let stopping = false;
@@ -20,7 +20,7 @@ export function createReadiness(
       if (stopping) return { ready: false, problems: ['stopping'] };
       if (performance.now() - lookedAt > SHARED_FOR_MS) {
         lookedAt = performance.now();
-        look = databaseProblem(isMigrated);
+        look = databaseProblem(schemaProblem);
       }
       const keys = keyProblem();
       const problems = [await look, keys?.isBlind ? keys.error.message : null].filter((problem) => problem !== null);
@@ -32,9 +32,9 @@ export function createReadiness(
   };
 }
 
-async function databaseProblem(isMigrated: () => Promise<boolean>): Promise<string | null> {
+async function databaseProblem(schemaProblem: () => Promise<string | null>): Promise<string | null> {
   try {
-    return (await isMigrated()) ? null : 'migrations have not run';
+    return await schemaProblem();
   } catch (error) {
     if (error instanceof NotPrimaryError) return error.message;
     return isDatabaseOutage(error) ? 'Postgres does not answer' : 'Postgres refuses';

@@ -1,4 +1,4 @@
-// The audit trail: a chain that only grows (migrations/0012_audit_chain.sql).
+// The audit trail: a chain that only grows (migrations/0001_baseline.sql).
 import { type RawBuilder, sql } from 'kysely';
 import type { Anchor, ChainedEvent } from '../domain/audit-chain.ts';
 import type { Db } from './database.ts';

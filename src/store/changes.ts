@@ -1,4 +1,4 @@
-// The feed of what verifiers must hear of; triggers write it (migrations/0006_changes.sql).
+// The revocation feed that verifiers receive; triggers write it (migrations/0001_baseline.sql).
 import { sql } from 'kysely';
 import type { Change } from '../domain/change.ts';
 import type { Db } from './database.ts';

@@ -1,13 +1,14 @@
 import { sql } from 'kysely';
 import type { Db } from './database.ts';
-import { isMigrated } from './migrate.ts';
+import { schemaProblem } from './migration-history.ts';
 import { assertServiceRole } from './service-role.ts';
 
 export type DatabaseDiagnosis = {
   version: string;
   /** By its clock. */
   now: Date;
-  isMigrated: boolean;
+  /** Why the service cannot use the schema; null when it can. */
+  schemaProblem: string | null;
   /** Why this login is not one for the service; null when it is. */
   roleProblem: string | null;
   /** Whether the partitions of the audit trail for next month are there. */
@@ -23,10 +24,10 @@ export async function diagnoseDatabase(db: Db): Promise<DatabaseDiagnosis> {
   `.execute(db);
   const [found] = rows;
   if (!found) throw new Error('Postgres has not answered');
-  const migrated = await isMigrated(db).catch(() => false);
+  const problem = await schemaProblem(db).catch((error: Error) => error.message);
   const roleProblem = await assertServiceRole(db).then(
     () => null,
     (error: Error) => error.message,
   );
-  return { ...found, isMigrated: migrated, roleProblem };
+  return { ...found, schemaProblem: problem, roleProblem };
 }

@@ -1,4 +1,4 @@
-// What is over and done with, in tables that would grow for ever (migrations/0014_housekeeping.sql).
+// Removes expired rows, in tables that would grow for ever (remove_expired in migrations/0001_baseline.sql).
 import { sql } from 'kysely';
 import type { Db } from './database.ts';
 

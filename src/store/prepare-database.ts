@@ -1,29 +1,31 @@
 // From an empty server to what the service can start on. Needs the owner of the schema.
 import pg from 'pg';
 import { type Db, openDatabase } from './database.ts';
-import { migrate } from './migrate.ts';
+import { type MigrateResult, migrate } from './migrate.ts';
 import { createServiceLogin } from './service-role.ts';
 
 const STATEMENT_TIMEOUT_MS = 10 * 60_000;
 /** SQLSTATE invalid_catalog_name */
 const NO_SUCH_DATABASE = '3D000';
+/** SQLSTATE duplicate_database, and unique_violation where two are created at the same moment */
+const CREATED_MEANWHILE = new Set(['42P04', '23505']);
 
-/** Runs the migrations. Returns the names of those that ran. */
-export async function migrateDatabase(ownerUrl: string): Promise<string[]> {
+/** Runs the migrations, and grants the service its privileges. */
+export async function migrateDatabase(ownerUrl: string): Promise<MigrateResult> {
   await using db = openAsOwner(ownerUrl);
   return migrate(db);
 }
 
-/** Makes the database if it is missing, runs the migrations, and makes the login of serviceUrl or renews its password. */
-export async function prepareDatabase(ownerUrl: string, serviceUrl: string): Promise<string[]> {
+/** Creates the database if it is missing, runs the migrations, and creates the login of serviceUrl or renews its password. */
+export async function prepareDatabase(ownerUrl: string, serviceUrl: string): Promise<MigrateResult> {
   await createDatabaseIfMissing(ownerUrl);
   await using db = openAsOwner(ownerUrl);
-  const ran = await migrate(db);
+  const result = await migrate(db);
   const { username, password } = new URL(serviceUrl);
   if (username !== new URL(ownerUrl).username) {
     await createServiceLogin(db, decodeURIComponent(username), decodeURIComponent(password));
   }
-  return ran;
+  return result;
 }
 
 /** @throws unless the server answers and lets this login in */
@@ -55,6 +57,8 @@ async function createDatabase(url: string): Promise<void> {
   await client.connect();
   try {
     await client.query(`CREATE DATABASE ${pg.escapeIdentifier(name)}`);
+  } catch (error) {
+    if (!CREATED_MEANWHILE.has((error as pg.DatabaseError).code ?? '')) throw error;
   } finally {
     await client.end();
   }

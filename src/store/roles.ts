@@ -1,5 +1,5 @@
-// Roles, what they imply, and who holds them. Definitions change one at a time; triggers keep the closure and tell verifiers
-// (migrations/0011_roles.sql).
+// Roles, what they imply, and who holds them. Definitions change one at a time; triggers maintain the closure and
+// write revocation events (migrations/0001_baseline.sql).
 import { type RawBuilder, sql } from 'kysely';
 import { type Actor, actorName } from '../domain/actor.ts';
 import { AuthError } from '../domain/auth-error.ts';

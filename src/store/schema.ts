@@ -147,5 +147,5 @@ export type Schema = {
     last_error: string | null;
     dead_at: Date | null;
   };
-  schema_migrations: { name: string; timestamp: string };
+  schema_migrations: { name: string; sha256: string; applied_at: Generated<Date> };
 };

@@ -2,6 +2,9 @@
 import { sql } from 'kysely';
 import { OperatorError } from '../operator-error.ts';
 import type { Db } from './database.ts';
+import { SERVICE_ROLE } from './grants.ts';
+import { withMigrationLock } from './migration-lock.ts';
+import { retryRoleRace } from './role-race.ts';
 
 const TIMEOUTS = { statement_timeout: '10s', lock_timeout: '2s', idle_in_transaction_session_timeout: '10s' };
 
@@ -24,15 +27,30 @@ export async function assertServiceRole(db: Db): Promise<void> {
   );
 }
 
-/** Makes a login that may do what the service may do, or gives an existing one that right and this password. */
+/** Creates the role unless the cluster has it; an administrator can create it for an owner without CREATEROLE. */
+export async function ensureServiceRole(db: Db): Promise<void> {
+  await retryRoleRace(async () => {
+    if (!(await roleExists(db, SERVICE_ROLE))) await sql`CREATE ROLE ${sql.id(SERVICE_ROLE)} NOLOGIN`.execute(db);
+  });
+}
+
+/** Creates a login that is a member of the service's role, or gives an existing one that membership and this password. */
 export async function createServiceLogin(db: Db, name: string, password: string): Promise<void> {
+  await retryRoleRace(() => withMigrationLock(db, (transaction) => createLogin(transaction, name, password)));
+}
+
+async function createLogin(db: Db, name: string, password: string): Promise<void> {
   const login = sql.id(name);
-  const { rows } = await sql`SELECT FROM pg_roles WHERE rolname = ${name}`.execute(db);
-  const verb = sql.raw(rows.length === 0 ? 'CREATE' : 'ALTER');
+  const verb = sql.raw((await roleExists(db, name)) ? 'ALTER' : 'CREATE');
   await sql`${verb} ROLE ${login} LOGIN PASSWORD ${sql.lit(password)}`.execute(db);
-  await sql`GRANT latchkey_service TO ${login}`.execute(db);
+  await sql`GRANT ${sql.id(SERVICE_ROLE)} TO ${login}`.execute(db);
   // The service sets its own at the start of each connection; a pooler may pass over those, and then these hold.
   for (const [setting, value] of Object.entries(TIMEOUTS)) {
     await sql`ALTER ROLE ${login} SET ${sql.id(setting)} = ${sql.lit(value)}`.execute(db);
   }
+}
+
+async function roleExists(db: Db, name: string): Promise<boolean> {
+  const { rows } = await sql`SELECT FROM pg_roles WHERE rolname = ${name}`.execute(db);
+  return rows.length > 0;
 }

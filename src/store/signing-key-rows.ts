@@ -1,4 +1,5 @@
-// The keys that sign access tokens; triggers see to the order of their states and tell verifiers (migrations/0015_key_rotation.sql).
+// The keys that sign access tokens. Triggers enforce the order of their states and write revocation events
+// (migrations/0001_baseline.sql).
 import { sql } from 'kysely';
 import type { Actor } from '../domain/actor.ts';
 import type { Effect } from '../domain/effect.ts';

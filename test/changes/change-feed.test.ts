@@ -175,7 +175,7 @@ describe('each change of the state of record', () => {
   test.each(['sessions', 'users', 'user_roles', 'roles', 'role_implications', 'signing_keys'])(
     '%s cannot be emptied without a word',
     async (table) => {
-      await expect(owner.query(`TRUNCATE ${table} CASCADE`)).rejects.toThrow('verifiers would not hear');
+      await expect(owner.query(`TRUNCATE ${table} CASCADE`)).rejects.toThrow('would not revoke tokens');
     },
   );
 

@@ -51,11 +51,16 @@ test('says what does not answer, and goes on with the rest', async () => {
 test('says when the login is the owner’s, and when the schema is old', async () => {
   const { of } = await doctor({ DATABASE_URL: app.environment.MIGRATION_DATABASE_URL });
   expect(of('database role')[0]).toMatch(/^failed: DATABASE_URL connects as a role that can/);
-  await app.owner.query("UPDATE schema_migrations SET name = 'x' WHERE name LIKE '0014%'");
+  const { rows } = await app.owner.query("DELETE FROM schema_migrations WHERE name = '0001_baseline' RETURNING sha256");
   onTestFinished(async () => {
-    await app.owner.query("UPDATE schema_migrations SET name = '0014_housekeeping' WHERE name = 'x'");
+    await app.owner.query(
+      "INSERT INTO schema_migrations VALUES ('0001_baseline', $1) ON CONFLICT (name) DO UPDATE SET sha256 = $1",
+      [rows[0].sha256],
+    );
   });
-  expect((await doctor()).of('schema')[0]).toMatch(/^failed/);
+  expect((await doctor()).of('schema')[0]).toMatch(/^failed: migrations have not run: 0001_baseline/);
+  await app.owner.query("INSERT INTO schema_migrations VALUES ('0001_baseline', repeat('0', 64))");
+  expect((await doctor()).of('schema')[0]).toMatch(/^failed: migration 0001_baseline was changed after it was applied/);
 });
 
 test('says which API key expires within 30 days', async () => {

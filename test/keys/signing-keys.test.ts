@@ -307,7 +307,7 @@ describe('in the database', () => {
       /signing_keys_one_active_idx/,
     ],
     ["UPDATE signing_keys SET retiring_at = now() WHERE state = 'active'", /signing_keys_times/],
-    ["UPDATE signing_keys SET activated_at = now() WHERE state = 'active'", /cannot have happened at another time/],
+    ["UPDATE signing_keys SET activated_at = now() WHERE state = 'active'", /times of past changes/],
   ])('%s is refused', async (statement, why) => {
     await expect(app.owner.query(statement)).rejects.toThrow(why);
   });
@@ -325,7 +325,7 @@ describe('in the database', () => {
     await expect(service.query('UPDATE signing_keys SET blanked_at = now()')).rejects.toThrow(/permission denied/);
     await expect(
       service.query("UPDATE signing_keys SET retired_at = '1999-01-01' WHERE kid = ANY($1)", [gone]),
-    ).rejects.toThrow(/another time/);
+    ).rejects.toThrow(/times of past changes/);
     await service.end();
     await app.owner.query("UPDATE signing_keys SET blanked_at = now() - interval '91 days' WHERE kid = ANY($1)", [
       gone,

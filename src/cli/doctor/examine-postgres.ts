@@ -13,13 +13,13 @@ import { clockFinding, type Finding, failure, ok, TIMEOUT_MS } from './finding.t
 export async function examinePostgres({ DATABASE_URL: url, masterKeys }: Config): Promise<Finding[]> {
   await using db = openDatabase({ url, poolSize: 1, statementTimeoutMs: TIMEOUT_MS }, () => {});
   try {
-    const { version, now, isMigrated, roleProblem, hasPartitions } = await diagnoseDatabase(db);
-    const keys = isMigrated ? await createSigningKeyRows(db, randomUUID).usable() : [];
+    const { version, now, schemaProblem, roleProblem, hasPartitions } = await diagnoseDatabase(db);
+    const keys = schemaProblem === null ? await createSigningKeyRows(db, randomUUID).usable() : [];
     return [
       ok('postgres', `answers, version ${version}`),
-      isMigrated
-        ? ok('schema', 'is as new as this release')
-        : { check: 'schema', state: 'failed', what: 'is older than this release', mend: 'run migrate' },
+      schemaProblem === null
+        ? ok('schema', 'has every migration of this release, unchanged')
+        : { check: 'schema', state: 'failed', what: schemaProblem, mend: 'run migrate; it says what else is needed' },
       roleProblem === null
         ? ok('database role', 'may do what the service may, and no more')
         : { check: 'database role', state: 'failed', what: roleProblem, mend: 'README.md, "Database roles"' },
@@ -32,7 +32,7 @@ export async function examinePostgres({ DATABASE_URL: url, masterKeys }: Config)
             mend: 'a worker makes them: does one run?',
           },
       keysFinding(keys, masterKeys),
-      ...(isMigrated ? [await apiKeysFinding(db)] : []),
+      ...(schemaProblem === null ? [await apiKeysFinding(db)] : []),
       clockFinding('clock against Postgres', Date.now() - now.getTime()),
     ];
   } catch (error) {
