@@ -27,6 +27,7 @@ import { createHashQueue } from './passwords/hash-queue.ts';
 import { openHashWorkshop } from './passwords/hash-workshop.ts';
 import { createHasher } from './passwords/hasher.ts';
 import { impatient, openRedis } from './redis.ts';
+import { reportProcess } from './report-process.ts';
 import { adminRoutes } from './server/admin-routes.ts';
 import { createCallLog } from './server/call-log.ts';
 import { createClientAddress, isIn } from './server/client-address.ts';
@@ -45,11 +46,12 @@ import { createStandardServices } from './server/standard-services.ts';
 import { createUnknownGrpcMethodHandler } from './server/unknown-grpc-method.ts';
 import { createChanges } from './store/changes.ts';
 import { type Db, databaseOf } from './store/database.ts';
-import { createDatabaseClock } from './store/database-clock.ts';
+import { createDatabaseClock, type DatabaseClock } from './store/database-clock.ts';
+import { createDatabaseCheck } from './store/database-problems.ts';
 import { listenForChanges } from './store/listen.ts';
-import { schemaProblem } from './store/migration-history.ts';
 import { createPrimaryGuard, type PrimaryGuard } from './store/primary-guard.ts';
 import { openPrimaryPool } from './store/primary-pool.ts';
+import { createProcesses } from './store/processes.ts';
 import { assertServiceRole } from './store/service-role.ts';
 import { createStore } from './store/store.ts';
 import type { Metrics } from './telemetry/metrics.ts';
@@ -104,6 +106,7 @@ type Base = Pick<Deps, 'store' | 'purposeKeys' | 'signingKeys' | 'keyRotation' |
   connect(name: string, poolSize: number): Db;
   db: Db;
   guard: PrimaryGuard;
+  clockAheadMs: DatabaseClock['aheadMs'];
   /** Does to the signing keys what the time has come for. */
   rotateKeys: () => Promise<number>;
   graceMs: number;
@@ -161,6 +164,7 @@ export async function startApp(config: Config, parts: Parts, log: Logger, clock?
     connect,
     db,
     guard,
+    clockAheadMs: databaseClock.aheadMs,
     store,
     purposeKeys,
     signingKeys,
@@ -170,6 +174,9 @@ export async function startApp(config: Config, parts: Parts, log: Logger, clock?
     now,
     newId,
   };
+  const report = { processes: createProcesses(db), id: newId(), parts, clockAheadMs: base.clockAheadMs };
+  const stopReporting = reportProcess(report, log);
+  started.defer(() => within(FORCED_CLOSE_MS, stopReporting()));
   if (parts.worker) await startWorkerPart(base, started);
   const port = parts.api ? await startApiPart(base, started) : 0;
   const running = started.move();
@@ -217,7 +224,7 @@ async function startWorkerPart(base: Base, started: AsyncDisposableStack): Promi
 
 /** Everything that answers calls. Returns the port. */
 async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<number> {
-  const { config, log, complain, metrics, tracing, traced, connect, guard } = base;
+  const { config, log, complain, metrics, tracing, traced, connect, guard, clockAheadMs } = base;
   const { db, store, purposeKeys, signingKeys, keyRotation, graceMs, now, newId } = base;
   const limitRedisOptions = { connectionName: 'latchkey-limits', ...impatient(LIMIT_TIMEOUT_MS) };
   const redis = openRedis(config.REDIS_URL, limitRedisOptions, complain('Redis (limits)'));
@@ -326,7 +333,7 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
     purposeKeys,
     requiresVerifiedEmail: config.REQUIRE_EMAIL_VERIFICATION === 'on',
     reauthenticationSeconds: config.REAUTHENTICATION_SECONDS,
-    providers: createProviders(config.providers),
+    providers: createProviders(config.providers, clockAheadMs),
     passwordPolicy: {
       minLength: config.PASSWORD_MIN_LENGTH,
       isCommon: loadCommonPasswords(),
@@ -350,7 +357,11 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
     now,
     newId,
   };
-  const readiness = createReadiness(() => schemaProblem(db), signingKeys.problem);
+  const readiness = createReadiness({
+    databaseProblems: createDatabaseCheck(db),
+    keyProblem: signingKeys.problem,
+    clockAheadMs,
+  });
   const callLog = createCallLog(log, metrics, tracing);
   started.defer(() => callLog.close());
   const serviceKeys = createServiceKeys(config.SERVICE_KEYS);

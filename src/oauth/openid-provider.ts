@@ -7,22 +7,36 @@ export type OpenIdOptions = { issuer: string; clientId: string; clientSecret: st
 
 /** After this long what the provider says of itself is asked for again. */
 const DISCOVERY_TTL_MS = 3600_000;
+/** Well below the tolerance that the library has for a provider's clock. */
+const MAX_SKEW_CHANGE_SECONDS = 5;
 /** Nothing symmetric: whoever knows the client's secret could make those. */
 const ALGORITHMS = ['RS256', 'PS256', 'ES256', 'ES384', 'EdDSA', 'Ed25519'];
 
-export function createOpenIdProvider({ issuer, clientId, clientSecret, scopes }: OpenIdOptions): Provider {
-  let known: { configuration: client.Configuration; at: number } | null = null;
+/** @param clockAheadMs how far this machine's clock is ahead of the right time */
+export function createOpenIdProvider(
+  { issuer, clientId, clientSecret, scopes }: OpenIdOptions,
+  clockAheadMs: () => number,
+): Provider {
+  let known: { configuration: client.Configuration; at: number; skewSeconds: number } | null = null;
 
   async function discover(): Promise<client.Configuration> {
-    if (known && performance.now() - known.at < DISCOVERY_TTL_MS) return known.configuration;
+    const skewSeconds = -Math.round(clockAheadMs() / 1000);
+    const isRight = known && Math.abs(known.skewSeconds - skewSeconds) <= MAX_SKEW_CHANGE_SECONDS;
+    if (known && isRight && performance.now() - known.at < DISCOVERY_TTL_MS) return known.configuration;
     const isLocal = URL.parse(issuer)?.protocol === 'http:';
     const configuration = await asProvider(() =>
-      client.discovery(new URL(issuer), clientId, clientSecret, undefined, {
-        // The library would trust the connection that an id_token came by; its signature is looked at here. Cleartext is spoken
-        // to loopback alone: configuration sees to that.
-        execute: [client.enableNonRepudiationChecks, ...(isLocal ? [client.allowInsecureRequests] : [])],
-        [client.customFetch]: guardedFetch,
-      }),
+      client.discovery(
+        new URL(issuer),
+        clientId,
+        { client_secret: clientSecret, [client.clockSkew]: skewSeconds },
+        undefined,
+        {
+          // The library would trust the connection that an id_token came by; its signature is looked at here. Cleartext is spoken
+          // to loopback alone: configuration sees to that.
+          execute: [client.enableNonRepudiationChecks, ...(isLocal ? [client.allowInsecureRequests] : [])],
+          [client.customFetch]: guardedFetch,
+        },
+      ),
     ).catch((error: unknown) => {
       // A discovery that makes no sense is nobody's answer.
       throw new ProviderUnavailable('discovery', { cause: error });
@@ -30,7 +44,7 @@ export function createOpenIdProvider({ issuer, clientId, clientSecret, scopes }:
     const { authorization_endpoint: authorization, token_endpoint: token } = configuration.serverMetadata();
     const isUrl = (text: unknown) => typeof text === 'string' && /^https?:$/.test(URL.parse(text)?.protocol ?? '');
     if (![authorization, token].every(isUrl)) throw new ProviderUnavailable('discovery names no endpoints');
-    known = { configuration, at: performance.now() };
+    known = { configuration, at: performance.now(), skewSeconds };
     return configuration;
   }
 

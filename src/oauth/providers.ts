@@ -5,11 +5,14 @@ import type { Providers, RedirectUris } from './provider.ts';
 export type ProviderSettings = RedirectUris &
   (({ kind: 'openid' } & OpenIdOptions) | ({ kind: 'github' } & GitHubOptions));
 
-/** @param settings by name */
-export function createProviders(settings: Map<string, ProviderSettings>): Providers {
+/**
+ * @param settings by name
+ * @param clockAheadMs how far this machine's clock is ahead of the right time
+ */
+export function createProviders(settings: Map<string, ProviderSettings>, clockAheadMs: () => number): Providers {
   return new Map(
     [...settings].map(([name, one]) => {
-      const provider = one.kind === 'github' ? createGitHubProvider(one) : createOpenIdProvider(one);
+      const provider = one.kind === 'github' ? createGitHubProvider(one) : createOpenIdProvider(one, clockAheadMs);
       return [name, { ...provider, redirectUris: one.redirectUris }];
     }),
   );

@@ -1,29 +1,43 @@
-import { isDatabaseOutage } from '../store/outage.ts';
-import { NotPrimaryError } from '../store/primary-guard.ts';
 import type { Readiness } from './plain-http.ts';
 
+export type ReadinessDeps = {
+  /** Resolves with a sentence for each problem; does not throw. */
+  databaseProblems: () => Promise<string[]>;
+  /** A signing key that cannot be decrypted. */
+  keyProblem: () => { error: Error; isBlind: boolean } | null;
+  /** How far the machine's clock is ahead of Postgres's. */
+  clockAheadMs: () => number;
+};
+
 const SHARED_FOR_MS = 1_000;
+/** Certificates and logs still go by the machine's clock. */
+const MAX_CLOCK_DIFFERENCE_MS = 60_000;
 
 /**
- * Ready when Postgres answers with a schema as new as this release and every key that signs opens, and until the stop. A Redis that is away makes limits
- * stricter and mail late, but no call fails for it, so it does not count. Probes within a second share one look.
+ * Ready when Postgres can be written to and has the schema of this release, every key that has signed can be decrypted, and
+ * the clock is right; until the stop. Probes within a second share one look. A Redis that is unavailable makes limits
+ * stricter and mail late, but no call fails for it, so it does not count.
  */
-export function createReadiness(
-  schemaProblem: () => Promise<string | null>,
-  keyProblem: () => { error: Error; isBlind: boolean } | null,
-): { check: Readiness; stop(): void } {
+export function createReadiness({ databaseProblems, keyProblem, clockAheadMs }: ReadinessDeps): {
+  check: Readiness;
+  stop(): void;
+} {
   let stopping = false;
-  let look: Promise<string | null> = Promise.resolve(null);
+  let look: Promise<string[]> = Promise.resolve([]);
   let lookedAt = Number.NEGATIVE_INFINITY;
   return {
     async check() {
       if (stopping) return { ready: false, problems: ['stopping'] };
       if (performance.now() - lookedAt > SHARED_FOR_MS) {
         lookedAt = performance.now();
-        look = databaseProblem(schemaProblem);
+        look = databaseProblems();
       }
       const keys = keyProblem();
-      const problems = [await look, keys?.isBlind ? keys.error.message : null].filter((problem) => problem !== null);
+      const problems = [
+        ...(await look),
+        ...(keys?.isBlind ? [keys.error.message] : []),
+        ...clockProblems(clockAheadMs()),
+      ];
       return { ready: problems.length === 0, problems };
     },
     stop() {
@@ -32,11 +46,8 @@ export function createReadiness(
   };
 }
 
-async function databaseProblem(schemaProblem: () => Promise<string | null>): Promise<string | null> {
-  try {
-    return await schemaProblem();
-  } catch (error) {
-    if (error instanceof NotPrimaryError) return error.message;
-    return isDatabaseOutage(error) ? 'Postgres does not answer' : 'Postgres refuses';
-  }
+function clockProblems(aheadMs: number): string[] {
+  if (Math.abs(aheadMs) <= MAX_CLOCK_DIFFERENCE_MS) return [];
+  const seconds = Math.round(Math.abs(aheadMs) / 1000);
+  return [`the clock of this machine is ${seconds} s ${aheadMs > 0 ? 'ahead of' : 'behind'} Postgres's`];
 }

@@ -25,6 +25,8 @@ const TABLE_GRANTS: Record<string, string[]> = {
   api_keys: ['SELECT', 'INSERT', 'UPDATE', 'DELETE'],
   signing_keys: ['SELECT', 'INSERT'],
   outbox: ['SELECT', 'INSERT', 'UPDATE', 'DELETE'],
+  processes: ['SELECT', 'INSERT', 'UPDATE', 'DELETE'],
+  write_probes: ['INSERT'],
   changes: ['SELECT'],
   audit_events: ['SELECT'],
   audit_chain: ['SELECT'],

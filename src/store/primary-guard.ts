@@ -10,7 +10,7 @@ export class NotPrimaryError extends OperatorError {
 }
 
 /** `lostWalBytes`: log that this process has seen and the new primary does not have. */
-export type TakeOver = { timeline: number; lostWalBytes: number };
+type TakeOver = { timeline: number; lostWalBytes: number };
 
 export type PrimaryGuardOptions = {
   onTakeOver?: (takeOver: TakeOver) => void;

@@ -147,5 +147,15 @@ export type Schema = {
     last_error: string | null;
     dead_at: Date | null;
   };
+  processes: {
+    id: string;
+    api: boolean;
+    worker: boolean;
+    release: string;
+    host: string;
+    started_at: Generated<Date>;
+    seen_at: Generated<Date>;
+    clock_ahead_ms: number;
+  };
   schema_migrations: { name: string; sha256: string; applied_at: Generated<Date> };
 };

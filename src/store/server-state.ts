@@ -14,7 +14,7 @@ export type ServerState = {
   now: number;
 };
 
-export type WalPosition = { timeline: number; lsn: bigint };
+type WalPosition = { timeline: number; lsn: bigint };
 
 /** The newest state of a primary that this process has seen. */
 export type SeenPrimary = Pick<ServerState, 'systemIdentifier' | 'startedAt'> & { position: WalPosition };

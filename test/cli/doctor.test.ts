@@ -38,6 +38,47 @@ test('says all that is wrong with the configuration', async () => {
   expect(of('configuration')).toHaveLength(2);
 });
 
+test('reports what waits for a worker, what is dead, and which processes run', async () => {
+  const quiet = await doctor();
+  expect(quiet.of('outbox, mail')[0]).toMatch(/^ok: 0 waiting/);
+  expect(quiet.of('worker')[0]).toMatch(/^ok: last seen \d+ s ago/);
+  expect(quiet.of('releases')[0]).toMatch(/^ok: 1 processes run \d+\.\d+\.\d+$/);
+  await app.owner.query(
+    "INSERT INTO outbox (id, topic, payload, created_at, dead_at) VALUES (gen_random_uuid(), 'mail', '{}', now(), now())",
+  );
+  await app.owner.query(
+    "INSERT INTO processes (id, api, worker, release, host, clock_ahead_ms) VALUES (gen_random_uuid(), true, false, '9.9.9', 'other', -7000)",
+  );
+  onTestFinished(async () => {
+    await app.owner.query("DELETE FROM outbox WHERE dead_at IS NOT NULL; DELETE FROM processes WHERE host = 'other'");
+  });
+  const { of } = await doctor();
+  expect(of('outbox, mail')[0]).toMatch(/^warning: 0 waiting, .*; 1 dead$/);
+  expect(of('releases')[0]).toMatch(/^warning: 2 processes run 0\.1\.0 and 9\.9\.9$/);
+  expect(of('clocks of the processes')[0]).toMatch(/^warning: differ from Postgres's: other by -7 s$/);
+});
+
+test('says when the database is read-only, and when privileges are missing', async () => {
+  const { rows } = await app.owner.query('SELECT current_database() AS name');
+  const database = rows[0].name;
+  await app.owner.query(`ALTER DATABASE ${database} SET default_transaction_read_only = on`);
+  const readOnly = await doctor();
+  await app.owner.query(`ALTER DATABASE ${database} RESET default_transaction_read_only`);
+  expect(readOnly.of('postgres')[0]).toMatch(/^failed: Postgres cannot be written to: it is read-only/);
+  await app.owner.query('REVOKE INSERT ON sessions FROM latchkey_service');
+  onTestFinished(async () => {
+    await app.owner.query('GRANT INSERT ON sessions TO latchkey_service');
+  });
+  const { exit, of } = await doctor();
+  expect(exit).toBe(1);
+  expect(of('database role')[0]).toBe('failed: privileges are missing: INSERT on sessions');
+  const readiness = await fetch(`${app.url}/readyz`);
+  expect([readiness.status, await readiness.json()]).toEqual([
+    503,
+    expect.objectContaining({ problems: ['privileges are missing: INSERT on sessions'] }),
+  ]);
+});
+
 test('says what does not answer, and goes on with the rest', async () => {
   const { exit, of } = await doctor({ REDIS_URL: 'redis://127.0.0.1:1', SMTP_URL: 'smtp://127.0.0.1:1' });
   expect(exit).toBe(1);

@@ -4,45 +4,60 @@ import type { KeyRing } from '../../domain/key-ring.ts';
 import { foreignKeys, openPrivateKey } from '../../keys/key-encryption.ts';
 import { derivePurposeKeys } from '../../keys/purpose-keys.ts';
 import { type Db, openDatabase } from '../../store/database.ts';
-import { diagnoseDatabase } from '../../store/diagnose-database.ts';
+import { type DatabaseDiagnosis, diagnoseDatabase } from '../../store/diagnose-database.ts';
 import { createServiceAccounts } from '../../store/service-accounts.ts';
 import { createSigningKeyRows, type StoredSigningKey } from '../../store/signing-key-rows.ts';
 import { KEY_EXPIRY_NOTICE_MS } from '../services.ts';
+import { examineOperation } from './examine-operation.ts';
 import { clockFinding, type Finding, failure, ok, TIMEOUT_MS } from './finding.ts';
 
 export async function examinePostgres({ DATABASE_URL: url, masterKeys }: Config): Promise<Finding[]> {
   await using db = openDatabase({ url, poolSize: 1, statementTimeoutMs: TIMEOUT_MS }, () => {});
   try {
-    const { version, now, schemaProblem, roleProblem, hasPartitions } = await diagnoseDatabase(db);
-    const keys = schemaProblem === null ? await createSigningKeyRows(db, randomUUID).usable() : [];
-    return [
-      ok('postgres', `answers, version ${version}`),
-      schemaProblem === null
-        ? ok('schema', 'has every migration of this release, unchanged')
-        : { check: 'schema', state: 'failed', what: schemaProblem, mend: 'run migrate; it says what else is needed' },
-      roleProblem === null
-        ? ok('database role', 'may do what the service may, and no more')
-        : { check: 'database role', state: 'failed', what: roleProblem, mend: 'README.md, "Database roles"' },
-      hasPartitions
-        ? ok('audit partitions', 'are made ahead')
-        : {
-            check: 'audit partitions',
-            state: 'warning' as const,
-            what: 'next month has none yet',
-            mend: 'a worker makes them: does one run?',
-          },
-      keysFinding(keys, masterKeys),
-      ...(schemaProblem === null ? [await apiKeysFinding(db)] : []),
-      clockFinding('clock against Postgres', Date.now() - now.getTime()),
-    ];
+    const { now, schemaProblem, ...diagnosis } = await diagnoseDatabase(db);
+    const clock = clockFinding('clock against Postgres', Date.now() - now.getTime());
+    const database = [...databaseFindings({ now, schemaProblem, ...diagnosis }), clock];
+    if (schemaProblem !== null) return database;
+    const keys = await createSigningKeyRows(db, randomUUID).usable();
+    return [...database, keysFinding(keys, masterKeys), await apiKeysFinding(db), ...(await examineOperation(db))];
   } catch (error) {
-    return [failure('postgres', error, 'is it running, and is DATABASE_URL right?')];
+    const mend = 'does it run, is DATABASE_URL right, and does it lead to the primary?';
+    return [failure('postgres', error, mend)];
   }
+}
+
+function databaseFindings(diagnosis: DatabaseDiagnosis): Finding[] {
+  const { version, schemaProblem, roleProblem, writeProblem, hasPartitions } = diagnosis;
+  return [
+    ok('postgres', `the primary answers, version ${version}`),
+    schemaProblem === null
+      ? ok('schema', 'has every migration of this release, unchanged')
+      : { check: 'schema', state: 'failed', what: schemaProblem, mend: 'run migrate; it says what else is needed' },
+    roleProblem === null
+      ? ok('database role', 'has the privileges of the service, and no more')
+      : {
+          check: 'database role',
+          state: 'failed',
+          what: roleProblem,
+          mend: 'run migrate; README.md, "Database roles"',
+        },
+    writeProblem === null
+      ? ok('database writes', 'a row was written and rolled back')
+      : { check: 'database writes', state: 'failed', what: writeProblem, mend: 'docs/operations.md, "Postgres"' },
+    hasPartitions
+      ? ok('audit partitions', 'exist for next month')
+      : {
+          check: 'audit partitions',
+          state: 'warning',
+          what: 'next month has none yet',
+          mend: 'a worker creates them: does one run?',
+        },
+  ];
 }
 
 function keysFinding(keys: StoredSigningKey[], masterKeys: KeyRing): Finding {
   const check = 'signing keys';
-  if (keys.length === 0) return ok(check, 'none yet: the service makes them when it starts');
+  if (keys.length === 0) return ok(check, 'none yet: the service creates them when it starts');
   const encryptionKeys = derivePurposeKeys(masterKeys).signingKeyEncryption;
   const opened = keys.map(({ kid, encryptedPrivateKey }) => openPrivateKey(encryptedPrivateKey, kid, encryptionKeys));
   const foreign = keys.filter((_, n) => opened[n] === null).map(({ kid }) => kid);

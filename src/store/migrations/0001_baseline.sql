@@ -9,6 +9,7 @@
 --   Outbox                   outbox
 --   Revocation feed          changes, and the triggers that write it
 --   Audit trail              audit_events, audit_chain
+--   Operation                processes, write_probes
 --   Deletion                 erasures, and the functions that remove expired rows
 
 
@@ -409,6 +410,35 @@ CREATE TABLE outbox (
 ) WITH (fillfactor = 80);
 CREATE INDEX outbox_due_idx ON outbox (relayed_at NULLS FIRST, id) WHERE dead_at IS NULL;
 CREATE INDEX outbox_dead_idx ON outbox (dead_at) WHERE dead_at IS NOT NULL;
+
+
+-- Operation ------------------------------------------------------------------------------------------------------------
+
+-- Every process of the service that has run lately, for operators.
+CREATE TABLE processes (
+  id uuid CONSTRAINT processes_pkey PRIMARY KEY,
+  api boolean NOT NULL,
+  worker boolean NOT NULL,
+  release text NOT NULL,
+  host text NOT NULL,
+  started_at timestamptz NOT NULL DEFAULT now(),
+  seen_at timestamptz NOT NULL DEFAULT now(),
+  -- how far the clock of its machine is ahead of the database's
+  clock_ahead_ms integer NOT NULL
+);
+
+-- Has no rows that are visible. An insert that is rolled back takes up space like any other, so it fails where the disk is full.
+CREATE UNLOGGED TABLE write_probes (filler bytea NOT NULL);
+
+-- Inserts and rolls back, for readiness.
+CREATE FUNCTION probe_write(filler bytea) RETURNS void LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+BEGIN
+  INSERT INTO write_probes VALUES (filler);
+  RAISE EXCEPTION USING ERRCODE = 'LK000';
+EXCEPTION WHEN SQLSTATE 'LK000' THEN
+  NULL;
+END
+$$;
 
 
 -- Revocation feed ------------------------------------------------------------------------------------------------------

@@ -1,0 +1,55 @@
+// The processes of the service that have run lately. Each one reports itself.
+import { sql } from 'kysely';
+import type { Db } from './database.ts';
+
+export type ProcessReport = {
+  id: string;
+  api: boolean;
+  worker: boolean;
+  release: string;
+  host: string;
+  clockAheadMs: number;
+};
+
+export type SeenProcess = ProcessReport & {
+  /** How long ago its last report was. */
+  seenSecondsAgo: number;
+};
+
+export type Processes = ReturnType<typeof createProcesses>;
+
+/** By the database's clock. */
+const KEPT = sql`interval '1 day'`;
+
+export function createProcesses(db: Db) {
+  return {
+    /** Also forgets those that have been silent for a day. */
+    async report({ id, api, worker, release, host, clockAheadMs }: ProcessReport): Promise<void> {
+      const clock_ahead_ms = Math.max(-(2 ** 31), Math.min(Math.round(clockAheadMs), 2 ** 31 - 1));
+      await db
+        .with('silent', (cte) => cte.deleteFrom('processes').where('seen_at', '<', sql<Date>`now() - ${KEPT}`))
+        .insertInto('processes')
+        .values({ id, api, worker, release, host, clock_ahead_ms })
+        .onConflict((conflict) => conflict.column('id').doUpdateSet({ seen_at: sql`now()`, clock_ahead_ms }))
+        .execute();
+    },
+
+    /** The one that stops reports it, so that operators do not look for it. */
+    async remove(id: string): Promise<void> {
+      await db.deleteFrom('processes').where('id', '=', id).execute();
+    },
+
+    /** The one that was seen last first. */
+    async seen(): Promise<SeenProcess[]> {
+      const rows = await db
+        .selectFrom('processes')
+        .selectAll()
+        .select(sql<number>`extract(epoch FROM now() - seen_at)::float8`.as('seconds'))
+        .orderBy('seen_at', 'desc')
+        .execute();
+      return rows.map(({ id, api, worker, release, host, clock_ahead_ms, seconds }) => {
+        return { id, api, worker, release, host, clockAheadMs: clock_ahead_ms, seenSecondsAgo: seconds };
+      });
+    },
+  };
+}
