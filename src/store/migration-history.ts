@@ -4,7 +4,7 @@ import { sql } from 'kysely';
 import type { Db } from './database.ts';
 import { type Migration, releaseMigrations } from './migration-files.ts';
 
-export type AppliedMigration = Pick<Migration, 'name' | 'sha256'>;
+type AppliedMigration = Pick<Migration, 'name' | 'sha256'>;
 
 export type MigrationHistory = {
   /** Why this release must not use the database; null when it can, after the pending migrations. */
@@ -18,7 +18,7 @@ const MADE_BEFORE_THE_FIRST_RELEASE =
   'this database was made before the first release, and its schema cannot be upgraded: ' +
   'delete .latchkey/dev (npm start), or give "migrate" an empty database';
 
-export function compareHistory(release: Migration[], applied: AppliedMigration[]): MigrationHistory {
+function compareHistory(release: Migration[], applied: AppliedMigration[]): MigrationHistory {
   const hashes = new Map(applied.map(({ name, sha256 }) => [name, sha256]));
   const pending = release.filter(({ name }) => !hashes.has(name));
   const known = new Set(release.map(({ name }) => name));
