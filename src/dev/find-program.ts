@@ -67,7 +67,8 @@ async function unpack(packageName: string, folder: string, home: string): Promis
   }
 }
 
-function libraryFolders(home: string): string[] {
+/** Folders of libraries in an unpacked package. */
+export function libraryFolders(home: string): string[] {
   const folders = [join(home, 'usr/lib'), join(home, 'lib')];
   const below = (folder: string) => entries(folder).map((name) => join(folder, name));
   const multiarch = folders.flatMap(below).filter((folder) => folder.endsWith('-linux-gnu'));

@@ -12,6 +12,7 @@ import { type Migration, readMigrations } from '../../src/store/migration-files.
 import { readHistory, schemaProblem } from '../../src/store/migration-history.ts';
 import { withMigrationLock } from '../../src/store/migration-lock.ts';
 import { createTestDatabase, createTestRedis, type TestDatabase } from '../support/databases.ts';
+import { eventually } from '../support/eventually.ts';
 import { runMain } from '../support/processes.ts';
 
 const RELEASE = await readMigrations(new URL('../../src/store/migrations/', import.meta.url));
@@ -136,6 +137,31 @@ describe('a migrate that waits for another', () => {
       );
     });
     expect(await migrate(db)).toEqual({ applied: [], newer: [] });
+  });
+});
+
+describe('a user from the dump of another cluster', () => {
+  test('gets a new epoch with a role, also in the transaction whose number the dump has as the one of the insert', async () => {
+    const id = randomUUID();
+    await owner.query("INSERT INTO users (id, email, full_name, created_at) VALUES ($1, $2, 'x', now())", [
+      id,
+      `${id}@x.example`,
+    ]);
+    const epochs = await eventually(async () => {
+      // The update takes the number at which its snapshot ends.
+      await owner.query(
+        'UPDATE users SET created_xid = (pg_snapshot_xmax(pg_current_snapshot())::text::bigint + 1)::text::xid8, claims_epoch = 1',
+      );
+      await owner.query('BEGIN');
+      const { rows } = await owner.query('SELECT created_xid = pg_current_xact_id() AS same FROM users WHERE id = $1', [
+        id,
+      ]);
+      await owner.query("INSERT INTO user_roles (user_id, role, granted_at) VALUES ($1, 'user', now())", [id]);
+      const { rows: users } = await owner.query('SELECT claims_epoch FROM users WHERE id = $1', [id]);
+      await owner.query('ROLLBACK');
+      return rows[0].same && users;
+    });
+    expect(epochs).toEqual([{ claims_epoch: 2 }]);
   });
 });
 

@@ -562,9 +562,11 @@ BEGIN
   IF TG_OP = 'DELETE' AND OLD.expires_at <= now() - interval '1 minute' THEN
     RETURN NULL;
   END IF;
-  -- A user that this same transaction inserted has no tokens yet.
+  -- A user that this same transaction inserted has no tokens yet. In a restored dump created_xid is a number of another
+  -- cluster, which this one can assign again; xmin is this cluster's.
   UPDATE users SET claims_epoch = claims_epoch + 1
-    WHERE id IN (OLD.user_id, NEW.user_id) AND created_xid IS DISTINCT FROM pg_current_xact_id();
+    WHERE id IN (OLD.user_id, NEW.user_id)
+      AND (created_xid IS DISTINCT FROM pg_current_xact_id() OR xmin <> pg_current_xact_id()::xid);
   RETURN NULL;
 END
 $$;
