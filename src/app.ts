@@ -26,7 +26,10 @@ import { followHashKinds } from './passwords/follow-hash-kinds.ts';
 import { createHashQueue } from './passwords/hash-queue.ts';
 import { openHashWorkshop } from './passwords/hash-workshop.ts';
 import { createHasher } from './passwords/hasher.ts';
-import { impatient, openRedis } from './redis.ts';
+import { assertRedis } from './redis/assert-redis.ts';
+import { impatient, openRedis } from './redis/open-redis.ts';
+import { redisProblems } from './redis/redis-health.ts';
+import { LIMIT_COMMANDS, QUEUE_COMMANDS } from './redis/required-commands.ts';
 import { adminRoutes } from './server/admin-routes.ts';
 import { createCallLog } from './server/call-log.ts';
 import { createClientAddress, isIn } from './server/client-address.ts';
@@ -156,6 +159,7 @@ export async function startApp(config: Config, parts: Parts, log: Logger, now = 
     now,
     newId,
   };
+  await assertRedis(config.REDIS_URL, [...(parts.api ? LIMIT_COMMANDS : []), ...(parts.worker ? QUEUE_COMMANDS : [])]);
   if (parts.worker) await startWorkerPart(base, started);
   const port = parts.api ? await startApiPart(base, started) : 0;
   const running = started.move();
@@ -329,7 +333,11 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
     now,
     newId,
   };
-  const readiness = createReadiness(() => isMigrated(db), signingKeys.problem);
+  const readiness = createReadiness(
+    () => isMigrated(db),
+    signingKeys.problem,
+    () => redisProblems(redis),
+  );
   const callLog = createCallLog(log, metrics, tracing);
   started.defer(() => callLog.close());
   const serviceKeys = createServiceKeys(config.SERVICE_KEYS);

@@ -4,6 +4,7 @@ import { BlockList, isIP } from 'node:net';
 import { z } from 'zod';
 import { OWN_AUDIENCE } from './domain/audience.ts';
 import type { Limit } from './limits/limits.ts';
+import { parseRedisUrl, REDIS_URL_FORMS } from './redis/parse-redis-url.ts';
 
 const MASTER_KEY_BYTES = 32;
 const SERVICE_KEY_LENGTH = 32;
@@ -25,7 +26,7 @@ export function url(...protocols: string[]) {
 
 export const webUrl = url('http:', 'https:').transform((text) => text.replace(/\/+$/, ''));
 export const databaseUrl = url('postgres:', 'postgresql:');
-export const redisUrl = url('redis:', 'rediss:');
+export const redisUrl = z.string().refine((text) => parseRedisUrl(text) !== null, REDIS_URL_FORMS);
 
 /** 32 bytes as base64, base64url or hex. */
 function parseMasterKey(text: string, context: z.core.$RefinementCtx): Buffer {
@@ -127,6 +128,7 @@ export const limit = z.string().transform((text, context): Limit => {
 
 /** Of a URL. One without a password is fine: there are other ways to prove who one is. */
 export function hasWeakPassword(text: string): boolean {
-  const password = URL.parse(text)?.password ?? '';
-  return password !== '' && (password.length < SHORT || SAMPLE.test(password));
+  const redis = parseRedisUrl(text);
+  const passwords = redis ? [redis.password, redis.sentinelPassword] : [URL.parse(text)?.password ?? ''];
+  return passwords.some((password) => password !== '' && (password.length < SHORT || SAMPLE.test(password)));
 }

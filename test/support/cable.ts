@@ -8,10 +8,13 @@ export type Cable = {
   cutAll(): void;
   /** The connections of now carry nothing any more, for good; new ones do. */
   swallowAll(): void;
+  /** New connections lead to another port, as behind a name that changes. Open ones stay where they are. */
+  redirect(port: number): void;
   close(): Promise<void>;
 };
 
-export async function layCable(targetPort: number): Promise<Cable> {
+export async function layCable(firstTargetPort: number): Promise<Cable> {
+  let targetPort = firstTargetPort;
   const sockets = new Set<Socket>();
   const swallowed = new WeakSet<Socket>();
   const server: Server = createServer((near) => {
@@ -39,6 +42,9 @@ export async function layCable(targetPort: number): Promise<Cable> {
     },
     swallowAll: () => {
       for (const socket of sockets) swallowed.add(socket);
+    },
+    redirect: (port) => {
+      targetPort = port;
     },
     close: async () => {
       cable.cutAll();
