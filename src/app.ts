@@ -26,7 +26,10 @@ import { followHashKinds } from './passwords/follow-hash-kinds.ts';
 import { createHashQueue } from './passwords/hash-queue.ts';
 import { openHashWorkshop } from './passwords/hash-workshop.ts';
 import { createHasher } from './passwords/hasher.ts';
-import { impatient, openRedis } from './redis.ts';
+import { assertRedis } from './redis/assert-redis.ts';
+import { impatient, openRedis } from './redis/open-redis.ts';
+import { redisProblems } from './redis/redis-health.ts';
+import { LIMIT_COMMANDS, QUEUE_COMMANDS } from './redis/required-commands.ts';
 import { reportProcess } from './report-process.ts';
 import { adminRoutes } from './server/admin-routes.ts';
 import { createCallLog } from './server/call-log.ts';
@@ -174,6 +177,7 @@ export async function startApp(config: Config, parts: Parts, log: Logger, clock?
     now,
     newId,
   };
+  await assertRedis(config.REDIS_URL, [...(parts.api ? LIMIT_COMMANDS : []), ...(parts.worker ? QUEUE_COMMANDS : [])]);
   const report = { processes: createProcesses(db), id: newId(), parts, clockAheadMs: base.clockAheadMs };
   const stopReporting = reportProcess(report, log);
   started.defer(() => within(FORCED_CLOSE_MS, stopReporting()));
@@ -361,6 +365,7 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
     databaseProblems: createDatabaseCheck(db),
     keyProblem: signingKeys.problem,
     clockAheadMs,
+    redisProblems: () => redisProblems(redis),
   });
   const callLog = createCallLog(log, metrics, tracing);
   started.defer(() => callLog.close());

@@ -1,5 +1,6 @@
 // Production refuses connections that others can read or answer, unless ALLOW_CLEARTEXT names them.
 import { isLoopback } from './loopback.ts';
+import { parseRedisUrl } from './redis/parse-redis-url.ts';
 import { type ConnectionSecurity, connectionSecurity } from './store/connection-security.ts';
 
 type Values = Record<string, string | undefined>;
@@ -47,12 +48,10 @@ function postgresProblem(key: string, url: string | undefined): string | null {
   return problem ? `${key} ${problem}` : null;
 }
 
-/** ioredis looks for the exact `rediss://`: it takes any other spelling of the protocol for cleartext. */
 function redisProblem(text: string | undefined): string | null {
-  const url = URL.parse(text ?? '');
-  if (url?.protocol !== 'redis:' && url?.protocol !== 'rediss:') return null;
-  if (text?.startsWith('rediss://') || isLoopback(url.hostname)) return null;
-  return 'REDIS_URL connects to Redis in cleartext: begin it with rediss://';
+  const address = parseRedisUrl(text ?? '');
+  if (!address || address.isEncrypted || address.hosts.every(({ host }) => isLoopback(host))) return null;
+  return 'REDIS_URL connects to Redis in cleartext: begin it with rediss:// (or rediss+sentinel://, rediss+cluster://)';
 }
 
 /** STARTTLS itself shows when the mailer connects; here is what could switch it off. */

@@ -4,6 +4,7 @@ import { BlockList, isIP } from 'node:net';
 import { z } from 'zod';
 import { OWN_AUDIENCE } from './domain/audience.ts';
 import type { Limit } from './limits/limits.ts';
+import { parseRedisUrl, REDIS_URL_FORMS } from './redis/parse-redis-url.ts';
 import { asksForPrimary, hostUrls, PRIMARY_ATTRIBUTES } from './store/host-urls.ts';
 
 const MASTER_KEY_BYTES = 32;
@@ -36,7 +37,7 @@ export const databaseUrl = z
     asksForPrimary,
     `must ask for the primary: target_session_attrs is ${PRIMARY_ATTRIBUTES.join(' or ')}, or left out`,
   );
-export const redisUrl = url('redis:', 'rediss:');
+export const redisUrl = z.string().refine((text) => parseRedisUrl(text) !== null, REDIS_URL_FORMS);
 
 /** 32 bytes as base64, base64url or hex. */
 function parseMasterKey(text: string, context: z.core.$RefinementCtx): Buffer {
@@ -138,6 +139,9 @@ export const limit = z.string().transform((text, context): Limit => {
 
 /** Of a URL. One without a password is fine: there are other ways to prove who one is. */
 export function hasWeakPassword(text: string): boolean {
-  const password = URL.parse(hostUrls(text)[0] ?? '')?.password ?? '';
-  return password !== '' && (password.length < SHORT || SAMPLE.test(password));
+  const redis = parseRedisUrl(text);
+  const passwords = redis
+    ? [redis.password, redis.sentinelPassword]
+    : [URL.parse(hostUrls(text)[0] ?? '')?.password ?? ''];
+  return passwords.some((password) => password !== '' && (password.length < SHORT || SAMPLE.test(password)));
 }

@@ -75,5 +75,6 @@ function describeError(error: unknown): Record<string, unknown> {
 }
 
 function withoutCredentials(text: string): string {
-  return text.replace(/\/\/[^/@\s]*@/g, '//***@').slice(0, 300);
+  const hidden = text.replace(/\/\/[^/@\s]*@/g, '//***@').replace(/(password=)[^&\s]*/g, '$1***');
+  return hidden.slice(0, 300);
 }

@@ -97,7 +97,7 @@ test('Postgres, Redis with its queues, and the log hold no password and no token
   const [postgres, redis, log] = [await allOfPostgres(), await allOfRedis(), app.logs.join('')];
 
   expect(postgres).toContain('for-good@people.example');
-  expect(redis).toContain('latchkey:queue:mail');
+  expect(redis).toContain('{latchkey}:queue:mail');
   expect(redis).toContain('latchkey:limit:LOGIN_PAIR');
   expect(log).toContain('auth.v1.AuthService/ConfirmReset');
   expect(secrets.length).toBeGreaterThan(10);

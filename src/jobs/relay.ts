@@ -9,6 +9,8 @@ export type Relay = {
 };
 
 const POLL_MS = 200;
+/** After a failure, so that rows are not taken and put back all the time. */
+const RETRY_MS = 1_000;
 const BATCH = 200;
 /** After this long a job is looked for, and added again if Redis has lost it. */
 const RELAY_AGAIN_MS = 60_000;
@@ -21,9 +23,9 @@ export function startRelay(deps: RelayDeps, onError: (error: unknown) => void): 
     while (!stop.signal.aborted) {
       const moved = await relayBatch(deps).catch((error: unknown) => {
         onError(error);
-        return 0;
+        return null;
       });
-      if (moved < BATCH) await pause(POLL_MS, stop.signal);
+      if (moved !== BATCH) await pause(moved === null ? RETRY_MS : POLL_MS, stop.signal);
     }
   })();
   return {

@@ -1,9 +1,9 @@
 // Everything that happens later: the relay, the mails, the audit trail.
 import { appendFile } from 'node:fs/promises';
-import { type ConnectionOptions, type Job, Worker as QueueWorker, UnrecoverableError } from 'bullmq';
-import type { Redis } from 'ioredis';
+import { type Job, UnrecoverableError } from 'bullmq';
 import type { Logger } from 'pino';
 import { atMostEvery } from '../at-most-every.ts';
+import type { RedisClient } from '../redis/open-redis.ts';
 import type { OutboxRef } from '../store/outbox.ts';
 import type { Store } from '../store/store.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
@@ -11,7 +11,7 @@ import type { Tracing } from '../telemetry/tracing.ts';
 import { within } from '../within.ts';
 import { type HousekeepingDeps, startHousekeeping } from './housekeeping.ts';
 import { describe, UndeliverableMail } from './mailer.ts';
-import { QUEUE_PREFIX, type Queues, type RetryPolicy } from './queues.ts';
+import { openConsumer, type Queues, type RetryPolicy } from './queues.ts';
 import { startRelay } from './relay.ts';
 import { type MailDeps, sendMail } from './send-mail.ts';
 
@@ -22,7 +22,7 @@ export type WorkerDeps = MailDeps &
     anchorEveryMs: number;
     /** Where, besides the log: lines are added to this file. Null for nowhere. */
     anchorFile: string | null;
-    redis: Redis;
+    redis: RedisClient;
     queues: Queues;
     retry: RetryPolicy;
     metrics: Pick<Metrics, 'jobEnded' | 'houseKept'>;
@@ -54,11 +54,13 @@ export async function startWorker(
         }, deps.anchorEveryMs);
 
   const consume = (topic: OutboxRef['topic'], concurrency: number, carryOut: (id: string) => Promise<void>) =>
-    new QueueWorker(topic, (job) => attempt(deps, log, topic, job, carryOut), {
-      connection: deps.redis as ConnectionOptions,
-      prefix: QUEUE_PREFIX,
+    openConsumer({
+      redis: deps.redis,
+      topic,
       concurrency,
-    }).on('error', onRedisError);
+      carryOut: (job) => attempt(deps, log, topic, job, carryOut),
+      onError: onRedisError,
+    });
   const jobs = deps.tracing.traced('job', {
     mail: (id: string) => sendMail(deps, id),
     audit: (id: string) => auditTrail.record(id),

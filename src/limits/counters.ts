@@ -1,6 +1,6 @@
 // Counts in windows that start with the first attempt: in Redis for every process, or in this one. Neither decides anything.
 import { createHash } from 'node:crypto';
-import type { Redis } from 'ioredis';
+import type { Cluster, Redis } from 'ioredis';
 import { RateLimiterMemory, RateLimiterRedis, type RateLimiterRes } from 'rate-limiter-flexible';
 import type { Limit } from './limits.ts';
 
@@ -28,7 +28,7 @@ const NOTHING: Counted = { count: 0, msLeft: 0 };
 /** An attempt of a finished window would be credit for the next one. */
 const TAKE_BACK = `if tonumber(redis.call('get', KEYS[1]) or 0) > 0 then return redis.call('decr', KEYS[1]) end`;
 
-export function redisCounter(redis: Redis, name: string, limit: Limit): Counter {
+export function redisCounter(redis: Redis | Cluster, name: string, limit: Limit): Counter {
   const options = { keyPrefix: `${PREFIX}:${name}`, duration: limit.windowSeconds, points };
   const counter = new RateLimiterRedis({ ...options, storeClient: redis, rejectIfRedisNotReady: true });
   return {

@@ -1,6 +1,6 @@
 // Counts attempts. In Redis while it answers; while it does not, in this process, by half the points, which is stricter
 // for one process and still closed. Keys hold no email and no secret.
-import type { Redis } from 'ioredis';
+import type { Cluster, Redis } from 'ioredis';
 import { type Counter, processCounter, redisCounter } from './counters.ts';
 import { isBudget, type Limit, type LimitName } from './limits.ts';
 import { bucketsOf, type Taken, takeFrom } from './take-from.ts';
@@ -50,7 +50,7 @@ export type LimiterOptions = {
 };
 
 export function createLimiter(
-  redis: Redis,
+  redis: Redis | Cluster,
   limits: Record<LimitName, Limit>,
   { onFallback, onTaken }: LimiterOptions,
 ): Limiter {

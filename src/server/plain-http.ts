@@ -3,7 +3,12 @@ import type { KeyPolicy } from '../domain/key-schedule.ts';
 import type { SigningKeys } from '../keys/signing-keys.ts';
 import { type Handler, type NodeResponse, sendJson } from './handler.ts';
 
-export type Readiness = () => Promise<{ ready: boolean; problems: string[] }>;
+export type Readiness = () => Promise<{
+  ready: boolean;
+  problems: string[];
+  /** The service is ready without it, and does less. */
+  degraded: string[];
+}>;
 
 const MAX_JWKS_AGE_SECONDS = 300;
 
@@ -26,8 +31,8 @@ export function createPlainHttpHandler(
     '/healthz': (response) => sendJson(response, 200, { status: 'ok' }),
     // Ready: it can do its work, and is not about to stop.
     '/readyz': (response) =>
-      void readiness().then(({ ready, problems }) =>
-        sendJson(response, ready ? 200 : 503, { status: ready ? 'ready' : 'not ready', problems }),
+      void readiness().then(({ ready, problems, degraded }) =>
+        sendJson(response, ready ? 200 : 503, { status: ready ? 'ready' : 'not ready', problems, degraded }),
       ),
   };
 

@@ -5,6 +5,8 @@ export type ReadinessDeps = {
   databaseProblems: () => Promise<string[]>;
   /** A signing key that cannot be decrypted. */
   keyProblem: () => { error: Error; isBlind: boolean } | null;
+  /** Resolves with a sentence for each restriction of Redis; does not throw. */
+  redisProblems: () => Promise<string[]>;
   /** How far the machine's clock is ahead of Postgres's. */
   clockAheadMs: () => number;
 };
@@ -16,21 +18,23 @@ const MAX_CLOCK_DIFFERENCE_MS = 60_000;
 /**
  * Ready when Postgres can be written to and has the schema of this release, every key that has signed can be decrypted, and
  * the clock is right; until the stop. Probes within a second share one look. A Redis that is unavailable makes limits
- * stricter and mail late, but no call fails for it, so it does not count.
+ * stricter and mail late, but no call fails for it, so it makes the service degraded and no more.
  */
-export function createReadiness({ databaseProblems, keyProblem, clockAheadMs }: ReadinessDeps): {
+export function createReadiness({ databaseProblems, keyProblem, clockAheadMs, redisProblems }: ReadinessDeps): {
   check: Readiness;
   stop(): void;
 } {
   let stopping = false;
   let look: Promise<string[]> = Promise.resolve([]);
+  let degraded: Promise<string[]> = Promise.resolve([]);
   let lookedAt = Number.NEGATIVE_INFINITY;
   return {
     async check() {
-      if (stopping) return { ready: false, problems: ['stopping'] };
+      if (stopping) return { ready: false, problems: ['stopping'], degraded: [] };
       if (performance.now() - lookedAt > SHARED_FOR_MS) {
         lookedAt = performance.now();
         look = databaseProblems();
+        degraded = redisProblems();
       }
       const keys = keyProblem();
       const problems = [
@@ -38,7 +42,7 @@ export function createReadiness({ databaseProblems, keyProblem, clockAheadMs }: 
         ...(keys?.isBlind ? [keys.error.message] : []),
         ...clockProblems(clockAheadMs()),
       ];
-      return { ready: problems.length === 0, problems };
+      return { ready: problems.length === 0, problems, degraded: await degraded };
     },
     stop() {
       stopping = true;

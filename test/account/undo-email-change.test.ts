@@ -8,7 +8,7 @@ import { accountHash } from '../../src/domain/account-hash.ts';
 import type { Email } from '../../src/domain/email.ts';
 import { formatMailedToken, VERIFICATION_TOKEN } from '../../src/domain/mailed-token.ts';
 import { derivePurposeKeys } from '../../src/keys/purpose-keys.ts';
-import { openRedis } from '../../src/redis.ts';
+import { openRedis } from '../../src/redis/open-redis.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { account, admin, auth, type Caller, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';

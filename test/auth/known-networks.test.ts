@@ -1,8 +1,7 @@
 // Networks that an account has signed in from: there an owner is not held back by what strangers tried elsewhere.
 import { randomUUID } from 'node:crypto';
-import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { openRedis } from '../../src/redis.ts';
+import { openRedis, type RedisClient } from '../../src/redis/open-redis.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { account, admin, auth, type Caller, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
@@ -10,7 +9,7 @@ import { type Person, registered, type SignedIn, signedInWith, somebody } from '
 
 let app: TestApp;
 let call: Caller;
-let redis: Redis;
+let redis: RedisClient;
 let boss: SignedIn;
 
 beforeAll(async () => {

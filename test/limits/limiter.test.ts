@@ -3,7 +3,7 @@ import type { Redis } from 'ioredis';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { createLimiter, type Limiter } from '../../src/limits/limiter.ts';
 import { LIMITS } from '../../src/limits/limits.ts';
-import { impatient, openRedis } from '../../src/redis.ts';
+import { impatient, openRedis } from '../../src/redis/open-redis.ts';
 import { createTestRedis } from '../support/databases.ts';
 import { eventually } from '../support/eventually.ts';
 
@@ -14,7 +14,7 @@ const limits = {
 };
 
 async function open(url: string): Promise<{ limiter: Limiter; redis: Redis; fallbacks: unknown[] }> {
-  const redis = openRedis(url, impatient(500), () => {});
+  const redis = openRedis(url, impatient(500), () => {}) as Redis;
   onTestFinished(() => redis.disconnect());
   const fallbacks: unknown[] = [];
   return { limiter: createLimiter(redis, limits, { onFallback: (error) => fallbacks.push(error) }), redis, fallbacks };

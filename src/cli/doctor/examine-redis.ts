@@ -1,48 +1,129 @@
-import type { Redis } from 'ioredis';
 import type { Config } from '../../config.ts';
-import { impatient, openRedis } from '../../redis.ts';
+import { deniedCommands, wrongForm } from '../../redis/assert-redis.ts';
+import { impatient, openRedis, type RedisClient } from '../../redis/open-redis.ts';
+import { infoOf, isDenied, isFull, type ServerState, serverStates, serversOf } from '../../redis/redis-health.ts';
+import { LIMIT_COMMANDS, QUEUE_COMMANDS } from '../../redis/required-commands.ts';
+import { within } from '../../within.ts';
 import { clockFinding, type Finding, failure, ok, TIMEOUT_MS } from './finding.ts';
 
+const NEARLY_FULL = 0.8;
+const MIB = 1024 * 1024;
+
 export async function examineRedis({ REDIS_URL: url }: Config): Promise<Finding[]> {
-  const redis = openRedis(url, { ...impatient(TIMEOUT_MS), enableOfflineQueue: true }, () => {});
+  let cause: Error | null = null;
+  const redis = openRedis(url, { ...impatient(TIMEOUT_MS), enableOfflineQueue: true }, (error) => {
+    cause ??= error;
+  });
   try {
-    const [seconds, microseconds] = (await redis.time()).map(Number) as [number, number];
+    const form = await wrongForm(url);
+    if (form !== null) return [failed('redis', form, 'change REDIS_URL')];
+    await untilReady(redis);
+    const states = await serverStates(redis);
     return [
-      ok('redis', 'answers'),
-      await evictionFinding(redis),
+      ok('redis', states.length > 1 ? `answers, ${states.length} primaries` : 'answers'),
+      roleFinding(states),
+      await commandsFinding(url),
+      memoryFinding(states),
+      await evictionFinding(redis, states),
       await persistenceFinding(redis),
-      clockFinding('clock against Redis', Date.now() - (seconds * 1000 + microseconds / 1000)),
+      await redisClockFinding(redis),
     ];
   } catch (error) {
-    return [
-      failure('redis', error, 'is it running, and is REDIS_URL right? Without it limits are stricter and mail is late'),
-    ];
+    const mend = 'is it running, and is REDIS_URL right? Without it limits are stricter and mail is late';
+    return [failure('redis', cause ?? error, mend)];
   } finally {
     redis.disconnect();
   }
 }
 
-/** BullMQ's keys must not be evicted, and neither must counts of attempts. */
-async function evictionFinding(redis: Redis): Promise<Finding> {
-  const check = 'redis eviction';
-  const [, policy = ''] = (await redis.config('GET', 'maxmemory-policy').catch(() => [])) as string[];
-  if (policy === 'noeviction') return ok(check, policy);
-  const mend = 'set maxmemory-policy noeviction';
-  if (policy === '')
-    return { check, state: 'warning', what: 'CONFIG is not allowed here', mend: `make sure of it: ${mend}` };
-  return { check, state: 'failed', what: `${policy}: counts and jobs may vanish`, mend };
+async function untilReady(redis: RedisClient): Promise<void> {
+  await within(TIMEOUT_MS, new Promise((resolve) => redis.once('ready', resolve)));
+  if (redis.status !== 'ready') throw new Error(`no answer within ${TIMEOUT_MS / 1000} seconds`);
 }
 
-async function persistenceFinding(redis: Redis): Promise<Finding> {
+function failed(check: string, what: string, mend: string): Finding {
+  return { check, state: 'failed', what, mend };
+}
+
+function unchecked(check: string, command: string, mend: string): Finding {
+  return { check, state: 'warning', what: `not checked: this login may not run ${command}`, mend };
+}
+
+function roleFinding(states: ServerState[]): Finding {
+  const check = 'redis role';
+  if (states.every(({ isPrimary }) => isPrimary)) return ok(check, 'primary');
+  return failed(check, 'a replica, which takes no writes', 'let REDIS_URL name the primary, or the Sentinels');
+}
+
+async function commandsFinding(url: string): Promise<Finding> {
+  const check = 'redis rights';
+  const denied = await deniedCommands(url, [...LIMIT_COMMANDS, ...QUEUE_COMMANDS]);
+  return denied === null
+    ? ok(check, 'every command is allowed')
+    : failed(check, denied, 'serve and worker do not start');
+}
+
+function memoryFinding(states: ServerState[]): Finding {
+  const check = 'redis memory';
+  const mend = 'raise maxmemory: a full Redis counts no attempts and takes no mail';
+  const fullest = states.toSorted((a, b) => share(b) - share(a))[0]?.memory;
+  if (!fullest || states.some(({ memory }) => memory === null)) return unchecked(check, 'INFO', 'look at used_memory');
+  const { usedBytes, limitBytes } = fullest;
+  const used = `${Math.round(usedBytes / MIB)} MiB in use`;
+  if (limitBytes === 0) return ok(check, `${used}, no limit`);
+  const what = `${used} of ${Math.round(limitBytes / MIB)} MiB`;
+  if (states.some(isFull)) return failed(check, `full: ${what}`, mend);
+  return usedBytes > limitBytes * NEARLY_FULL ? { check, state: 'warning', what, mend } : ok(check, what);
+}
+
+function share({ memory }: ServerState): number {
+  return memory && memory.limitBytes > 0 ? memory.usedBytes / memory.limitBytes : 0;
+}
+
+/** BullMQ's keys must not be evicted, and neither must counts of attempts. */
+async function evictionFinding(redis: RedisClient, states: ServerState[]): Promise<Finding> {
+  const check = 'redis eviction';
+  const mend = 'set maxmemory-policy noeviction';
+  const policies = await Promise.all(
+    serversOf(redis).map(
+      async (server, n) => states[n]?.memory?.policy ?? (await configOf(server, 'maxmemory-policy')),
+    ),
+  );
+  const evicting = policies.find((policy) => policy !== null && policy !== 'noeviction');
+  if (evicting) return failed(check, `${evicting}: counts and jobs may vanish`, mend);
+  return policies.includes(null)
+    ? unchecked(check, 'INFO or CONFIG', `make sure of it: ${mend}`)
+    : ok(check, 'noeviction');
+}
+
+async function persistenceFinding(redis: RedisClient): Promise<Finding> {
   const check = 'redis persistence';
-  const info = await redis.info('persistence').catch(() => '');
-  const isAppending = /^aof_enabled:1/m.test(info);
-  if (isAppending) return ok(check, 'append only file');
+  const appending = await Promise.all(
+    serversOf(redis).map(async (server) => (await infoOf(server, 'persistence'))?.get('aof_enabled')),
+  );
+  if (appending.includes(undefined)) return unchecked(check, 'INFO', 'make sure of it: set appendonly yes');
+  if (appending.every((enabled) => enabled === '1')) return ok(check, 'append only file');
   // What is lost with Redis comes again from the outbox; only limits begin anew.
-  return {
-    check,
-    state: 'warning',
-    what: 'no append only file: a restart loses the counts of attempts',
-    mend: 'set appendonly yes',
-  };
+  const what = 'no append only file: a restart loses the counts of attempts';
+  return { check, state: 'warning', what, mend: 'set appendonly yes' };
+}
+
+async function redisClockFinding(redis: RedisClient): Promise<Finding> {
+  const check = 'clock against Redis';
+  try {
+    const [seconds, microseconds] = (await redis.time()).map(Number) as [number, number];
+    return clockFinding(check, Date.now() - (seconds * 1000 + microseconds / 1000));
+  } catch (error) {
+    if (!isDenied(error)) throw error;
+    return unchecked(check, 'TIME', 'let NTP set the clocks of both machines');
+  }
+}
+
+/** Null where the login may not read it. */
+async function configOf(server: ReturnType<typeof serversOf>[number], name: string): Promise<string | null> {
+  const [, value = ''] = (await server.config('GET', name).catch((error: unknown) => {
+    if (isDenied(error)) return [];
+    throw error;
+  })) as string[];
+  return value === '' ? null : value;
 }

@@ -1,0 +1,116 @@
+import type { Redis } from 'ioredis';
+
+/** A command with the arguments that it needs at least, for a key of each pattern that the service uses. */
+export type RequiredCommand = readonly [name: string, ...args: string[]];
+
+const LIMIT = 'latchkey:limit:probe';
+const PLACE = 'latchkey:place:probe';
+const QUEUE = '{latchkey}:queue:probe';
+
+/** Besides MULTI and EXEC: for counting attempts and for known networks. */
+export const LIMIT_COMMANDS: readonly RequiredCommand[] = [
+  ['eval', 'return 1', '1', LIMIT],
+  ['evalsha', '0'.repeat(40), '1', LIMIT],
+  ['set', LIMIT, '1'],
+  ['incrby', LIMIT, '1'],
+  ['decr', LIMIT],
+  ['get', LIMIT],
+  ['pttl', LIMIT],
+  ['expire', LIMIT, '1'],
+  ['del', LIMIT],
+  ['zadd', PLACE, '1', 'x'],
+  ['zscore', PLACE, 'x'],
+  ['zrange', PLACE, '0', '0'],
+  ['zrem', PLACE, 'x'],
+  ['zremrangebyscore', PLACE, '0', '0'],
+  ['zremrangebyrank', PLACE, '0', '0'],
+  ['expire', PLACE, '1'],
+  ['del', PLACE],
+];
+
+/** Besides MULTI and EXEC: for BullMQ's blocking read, its scripts, and the commands inside those. */
+export const QUEUE_COMMANDS: readonly RequiredCommand[] = [
+  ['eval', 'return 1', '1', QUEUE],
+  ['evalsha', '0'.repeat(40), '1', QUEUE],
+  ['bzpopmin', QUEUE, '1'],
+  ...[
+    'get',
+    'incr',
+    'pttl',
+    'persist',
+    'exists',
+    'del',
+    'smembers',
+    'scard',
+    'zcard',
+    'zpopmin',
+    'hgetall',
+    'llen',
+  ].map((name) => [name, QUEUE] as const),
+  ['set', QUEUE, '1'],
+  ['pexpire', QUEUE, '1'],
+  ['hset', QUEUE, 'x', '1'],
+  ['hmset', QUEUE, 'x', '1'],
+  ['hget', QUEUE, 'x'],
+  ['hmget', QUEUE, 'x'],
+  ['hdel', QUEUE, 'x'],
+  ['hexists', QUEUE, 'x'],
+  ['hincrby', QUEUE, 'x', '1'],
+  ['lpush', QUEUE, 'x'],
+  ['rpush', QUEUE, 'x'],
+  ['lrange', QUEUE, '0', '0'],
+  ['lrem', QUEUE, '0', 'x'],
+  ['ltrim', QUEUE, '0', '0'],
+  ['rpoplpush', QUEUE, QUEUE],
+  ['sadd', QUEUE, 'x'],
+  ['srem', QUEUE, 'x'],
+  ['zadd', QUEUE, '1', 'x'],
+  ['zrem', QUEUE, 'x'],
+  ['zscore', QUEUE, 'x'],
+  ['zrange', QUEUE, '0', '0'],
+  ['zrangebyscore', QUEUE, '0', '0'],
+  ['zrevrange', QUEUE, '0', '0'],
+  ['zrevrangebyscore', QUEUE, '0', '0'],
+  ['zremrangebyscore', QUEUE, '0', '0'],
+  ['zremrangebyrank', QUEUE, '0', '0'],
+  ['xadd', QUEUE, '*', 'x', '1'],
+  ['xtrim', QUEUE, 'MAXLEN', '1'],
+];
+
+/** Answers to a command that the login may not run, or that the service has taken away. */
+export const DENIED = /^NOPERM|unknown command/i;
+const KEY_DENIED = /access (?:a key|one of the keys)/i;
+
+/**
+ * The commands that a login may not run. They are queued in a transaction that ends with the connection and never runs:
+ * the server checks the rights as it queues a command.
+ * @param redis a connection for this alone, which the caller closes
+ */
+export async function missingCommands(redis: Redis, required: readonly RequiredCommand[]): Promise<string[]> {
+  const missing = async ([name, ...args]: RequiredCommand) => {
+    const error = await errorOf(redis.call(name, ...args));
+    return error && DENIED.test(error.message) ? [nameOf(error, name, args)] : [];
+  };
+  // Without a transaction EXEC does nothing, and without MULTI the commands would run.
+  const [exec, multi] = [await missing(['exec']), await missing(['multi'])];
+  if (multi.length > 0) return [...exec, ...multi];
+  const found = await Promise.all(required.map(missing));
+  return [...new Set([...exec, ...found.flat()])];
+}
+
+function nameOf({ message }: Error, name: string, args: string[]): string {
+  if (!KEY_DENIED.test(message)) return name;
+  const key = args.find((arg) => arg.endsWith(':probe')) ?? '';
+  return `keys ${key.replace(/probe$/, '*')}`;
+}
+
+/** @throws what is no answer of the server */
+async function errorOf(reply: Promise<unknown>): Promise<Error | null> {
+  return reply.then(
+    () => null,
+    (error: Error) => {
+      if (error.name === 'ReplyError') return error;
+      throw error;
+    },
+  );
+}

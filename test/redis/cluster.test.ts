@@ -1,0 +1,68 @@
+// A cluster of three primaries: each count is at the node of its slot, and the queues are in one slot.
+import { expect, onTestFinished, test } from 'vitest';
+import { createLimiter } from '../../src/limits/limiter.ts';
+import { LIMITS } from '../../src/limits/limits.ts';
+import { impatient, openRedis } from '../../src/redis/open-redis.ts';
+import { startTestApp } from '../support/app.ts';
+import { auth, viaFetch } from '../support/clients.ts';
+import { eventually } from '../support/eventually.ts';
+import { type Person, registered } from '../support/people.ts';
+import { moveSlot, type RedisServer, startRedisCluster } from '../support/redis-servers.ts';
+
+const urlOf = (nodes: RedisServer[]) => `redis+cluster://${nodes.map(({ port }) => `127.0.0.1:${port}`).join()}`;
+
+test('mail arrives, also while the slot of the queues moves to another node', async () => {
+  const nodes = await startRedisCluster();
+  const app = await startTestApp({ REDIS_URL: urlOf(nodes) });
+  onTestFinished(() => app.close());
+  const call = viaFetch(app.url);
+  const people: Person[] = [];
+  for (let n = 0; n < 4; n += 1) people.push(await registered(call));
+  const slot = Number(await nodes[0]?.admin.call('cluster', 'keyslot', '{latchkey}:queue:mail:wait'));
+  const home = nodes[Math.floor(slot / 5461)] as RedisServer;
+  const next = nodes.find((node) => node !== home) as RedisServer;
+  const mailed = (from: number, to: number) =>
+    people.slice(from, to).every(({ email }) => app.mailbox.mails.some((mail) => mail.to === email));
+  const ask = (from: number, to: number) =>
+    Promise.all(people.slice(from, to).map(({ email }) => call(auth.requestReset, { email })));
+
+  await ask(0, 2);
+  await eventually(() => mailed(0, 2), 15_000);
+  const moved = moveSlot(slot, home, next, nodes);
+  await ask(2, 3);
+  await moved;
+  await ask(3, 4);
+  await eventually(() => mailed(2, 4), 30_000);
+  expect(await next.admin.keys('{latchkey}:queue:mail:*')).not.toEqual([]);
+  await eventually(async () => (await app.owner.query('SELECT FROM outbox')).rowCount === 0, 15_000);
+  expect(await (await fetch(`${app.url}/readyz`)).json()).toMatchObject({ status: 'ready', degraded: [] });
+}, 120_000);
+
+test('every command of the limits works in a cluster', async () => {
+  const nodes = await startRedisCluster();
+  const redis = openRedis(urlOf(nodes), impatient(1_000), () => {});
+  onTestFinished(() => redis.disconnect());
+  await eventually(() => redis.status === 'ready');
+  const fallbacks: unknown[] = [];
+  const limits = { ...LIMITS, LOGIN_PAIR: { points: 2, windowSeconds: 60 } };
+  const limiter = createLimiter(redis, limits, { onFallback: (error) => fallbacks.push(error) });
+  for (let n = 0; n < 20; n += 1) {
+    const key = `person-${n}`;
+    await (await limiter.take('LOGIN_PAIR', key)).giveBack();
+    const allowed = [1, 2, 3].map(async () => (await limiter.take('LOGIN_PAIR', key)).allowed);
+    expect(await Promise.all(allowed)).toEqual([true, true, false]);
+    expect(await limiter.isCounted('LOGIN_PAIR', key)).toBe(true);
+    expect(await limiter.clear('LOGIN_PAIR', key)).toBe(true);
+    expect(await limiter.exceededForMs('GLOBAL_MAILS', key)).toBe(0);
+    await limiter.rememberPlace(key, '192.0.2.1');
+    await limiter.rememberPlace(key, '192.0.2.2');
+    await limiter.forgetNetworks(key, { allBut: '192.0.2.1' });
+    expect([await limiter.knowsPlace(key, '192.0.2.1'), await limiter.knowsPlace(key, '192.0.2.2')]).toEqual([
+      true,
+      false,
+    ]);
+  }
+  await limiter.take('REGISTER_NETWORK', '2001:db8::1');
+  expect(fallbacks).toEqual([]);
+  for (const { admin } of nodes) expect(await admin.dbsize()).toBeGreaterThan(0);
+}, 90_000);

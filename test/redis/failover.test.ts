@@ -1,0 +1,42 @@
+// A replica is promoted, and the former primary becomes its replica and still answers: connections must end, not stay.
+import { expect, onTestFinished, test } from 'vitest';
+import { startTestApp } from '../support/app.ts';
+import { layCable } from '../support/cable.ts';
+import { auth, viaFetch } from '../support/clients.ts';
+import { eventually } from '../support/eventually.ts';
+import { registered } from '../support/people.ts';
+import { startRedisPair } from '../support/redis-servers.ts';
+
+test('after a failover whose name follows late, attempts are counted at the new primary and mail goes on', async () => {
+  const [primary, replica] = await startRedisPair();
+  const cable = await layCable(primary.port);
+  onTestFinished(() => cable.close());
+  const app = await startTestApp({ REDIS_URL: `redis://127.0.0.1:${cable.port}` });
+  onTestFinished(() => app.close());
+  const call = viaFetch(app.url);
+  const mailsTo = (email: string) => app.mailbox.mails.filter(({ to }) => to === email).length;
+  const before = await registered(call);
+  await call(auth.requestReset, { email: before.email });
+  await eventually(() => mailsTo(before.email) === 1);
+
+  await replica.admin.replicaof('NO', 'ONE');
+  await primary.admin.replicaof('127.0.0.1', replica.port);
+  const during = await registered(call);
+  expect((await call(auth.requestReset, { email: during.email })).code).toBe('ok');
+  expect((await fetch(`${app.url}/readyz`)).status).toBe(200);
+  await eventually(async () => JSON.stringify(await (await fetch(`${app.url}/readyz`)).json()).includes('replica'));
+  cable.target = replica.port;
+
+  await eventually(() => mailsTo(during.email) === 1, 15_000);
+  const after = await registered(call);
+  await call(auth.requestReset, { email: after.email });
+  await eventually(() => mailsTo(after.email) === 1, 10_000);
+  await replica.admin.flushall();
+  await eventually(async () => {
+    await call(auth.login, { email: after.email, password: 'wrong one' });
+    return (await replica.admin.keys('latchkey:limit:LOGIN_PAIR:*')).length > 0;
+  }, 15_000);
+  await eventually(async () => (await app.owner.query('SELECT FROM outbox')).rowCount === 0, 15_000);
+  const { rows } = await app.owner.query("SELECT count(*)::int AS n FROM audit_events WHERE type = 'registered'");
+  expect(rows[0].n).toBe(3);
+}, 90_000);
