@@ -2,8 +2,13 @@
 import { statSync } from 'node:fs';
 import { BlockList, isIP } from 'node:net';
 import { z } from 'zod';
+import { hasUnencodedLogin, UNENCODED_LOGIN } from './connection-url.ts';
 import { OWN_AUDIENCE } from './domain/audience.ts';
+import { parseEmail } from './domain/email.ts';
+import { InvalidValue } from './domain/parse-fields.ts';
+import type { Sender } from './jobs/mailer.ts';
 import type { Limit } from './limits/limits.ts';
+import { isLoopback } from './loopback.ts';
 
 const MASTER_KEY_BYTES = 32;
 const SERVICE_KEY_LENGTH = 32;
@@ -18,14 +23,57 @@ const SHORT = 12;
 
 export const number = (least: number, most: number) => z.coerce.number().int().min(least).max(most);
 
-export function url(...protocols: string[]) {
+function url(...protocols: string[]) {
   const isUrl = (text: string) => protocols.includes(URL.parse(text)?.protocol ?? '');
   return z.string().refine(isUrl, `must be a URL that begins with ${protocols.map((p) => `${p}//`).join(' or ')}`);
 }
 
+/** A URL with a login. @param orElse a word that stands for no connection */
+function connectionUrl(protocols: string[], orElse?: string) {
+  return z.string().superRefine((text, context) => {
+    if (text === orElse) return;
+    if (hasUnencodedLogin(text)) context.addIssue(UNENCODED_LOGIN);
+    else if (!url(...protocols).safeParse(text).success) {
+      const beginnings = protocols.map((protocol) => `${protocol}//`).join(' or ');
+      context.addIssue(`must be a URL that begins with ${beginnings}${orElse === undefined ? '' : `, or ${orElse}`}`);
+    }
+  });
+}
+
 export const webUrl = url('http:', 'https:').transform((text) => text.replace(/\/+$/, ''));
-export const databaseUrl = url('postgres:', 'postgresql:');
-export const redisUrl = url('redis:', 'rediss:');
+const POSTGRES = ['postgres:', 'postgresql:'];
+export const databaseUrl = connectionUrl(POSTGRES);
+export const databaseUrlOr = (word: string) => connectionUrl(POSTGRES, word);
+export const redisUrl = connectionUrl(['redis:', 'rediss:']);
+export const smtpUrl = connectionUrl(['smtp:', 'smtps:']);
+
+const MAX_DISPLAY_NAME = 100;
+
+/** `no-reply@example.com` or `Acme Accounts <no-reply@example.com>` */
+export const sender = z.string().transform((text, context): Sender => {
+  const [, quoted, plain = '', inBrackets] =
+    /^\s*(?:"((?:[^"\\]|\\.)*)"|([^"<>]*?))\s*<([^<>]*)>\s*$/s.exec(text) ?? [];
+  const name = quoted?.replace(/\\(.)/gs, '$1') ?? plain;
+  if (/\p{C}/u.test(name) || name.length > MAX_DISPLAY_NAME) {
+    context.addIssue(`must have a display name of at most ${MAX_DISPLAY_NAME} characters, without control characters`);
+  }
+  try {
+    return { name, address: parseEmail(inBrackets ?? text.trim()) };
+  } catch (error) {
+    if (!(error instanceof InvalidValue)) throw error;
+    context.addIssue('must be an address such as no-reply@example.com or Acme Accounts <no-reply@example.com>');
+    return z.NEVER;
+  }
+});
+
+/** What RFC 5321 takes in EHLO: a host name, or an address in brackets. */
+export const heloName = z
+  .string()
+  .max(255)
+  .regex(
+    /^(?:(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}|\[\d{1,3}(?:\.\d{1,3}){3}\]|\[IPv6:[0-9a-f:.]+\])$/i,
+    'must be a host name such as mail.example.com, or an address in brackets such as [192.0.2.7]',
+  );
 
 /** 32 bytes as base64, base64url or hex. */
 function parseMasterKey(text: string, context: z.core.$RefinementCtx): Buffer {
@@ -118,6 +166,14 @@ export const identities = separated.refine(
   (items) => items.every((item) => IDENTITY.test(item)),
   'must be SPIFFE IDs and DNS names such as spiffe://example.org/orders,billing.internal',
 );
+
+/** The name in EHLO that belongs to a deployment's URL: a host name, or an address in brackets. */
+export function heloNameOf(publicUrl: string): string {
+  const { hostname } = new URL(publicUrl);
+  if (isLoopback(hostname)) return 'localhost';
+  const address = hostname.replace(/^\[|\]$/g, '');
+  return { 0: hostname, 4: `[${address}]`, 6: `[IPv6:${address}]` }[isIP(address)] as string;
+}
 
 export const limit = z.string().transform((text, context): Limit => {
   const [, points, windowSeconds] = /^([1-9]\d{0,8})\/([1-9]\d{0,6})$/.exec(text) ?? [];

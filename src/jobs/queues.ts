@@ -2,19 +2,13 @@
 import { type ConnectionOptions, Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { impatient, openRedis } from '../redis.ts';
-import type { OutboxRef } from '../store/outbox.ts';
+import type { OutboxRef, Topic } from '../store/outbox.ts';
 
-type Topic = OutboxRef['topic'];
-
-export type RetryPolicy = {
-  /** Attempts at one job before it is a dead letter. */
-  maxAttempts: number;
-  /** The wait before the second attempt, in milliseconds; it doubles with each one. */
-  backoffMs: number;
-};
+/** As BullMQ carries it. */
+export type OutboxJob = { outboxId: string; attempts: number };
 
 export type Queues = {
-  /** Adds one job a row, with the row's id; a row whose job is still there is not added again. */
+  /** Adds one job for each attempt at a row. An attempt whose job is still there is not added again. */
   add(rows: OutboxRef[]): Promise<void>;
   close(): Promise<void>;
 };
@@ -28,7 +22,7 @@ export function openQueueRedis(url: string, onError: (error: Error) => void): Re
   return openRedis(url, { connectionName: 'latchkey-queue', maxRetriesPerRequest: null }, onError);
 }
 
-export function openQueues(url: string, retry: RetryPolicy, onError: (error: Error) => void): Queues {
+export function openQueues(url: string, onError: (error: Error) => void): Queues {
   // The relay must hear of a Redis that is away, and puts the rows back.
   const options = { connectionName: 'latchkey-relay', ...impatient(COMMAND_TIMEOUT_MS) };
   const connection = openRedis(url, options, onError);
@@ -37,9 +31,8 @@ export function openQueues(url: string, retry: RetryPolicy, onError: (error: Err
       connection: connection as ConnectionOptions,
       prefix: QUEUE_PREFIX,
       defaultJobOptions: {
-        attempts: retry.maxAttempts,
-        backoff: { type: 'exponential', delay: retry.backoffMs, jitter: 0.2 },
-        // The outbox row is the record; a finished job must not stand in the way of the next one with its id.
+        // The outbox row is the record, and has the schedule of further attempts.
+        attempts: 1,
         removeOnComplete: true,
         removeOnFail: true,
       },
@@ -50,8 +43,7 @@ export function openQueues(url: string, retry: RetryPolicy, onError: (error: Err
     async add(rows) {
       for (const [topic, queue] of Object.entries(queues)) {
         const jobs = rows.filter((row) => row.topic === topic);
-        if (jobs.length > 0)
-          await queue.addBulk(jobs.map(({ id }) => ({ name: topic, data: {}, opts: { jobId: id } })));
+        if (jobs.length > 0) await queue.addBulk(jobs.map(toJob));
       }
     },
     async close() {
@@ -59,4 +51,8 @@ export function openQueues(url: string, retry: RetryPolicy, onError: (error: Err
       await Promise.all(Object.values(queues).map((queue) => queue.close()));
     },
   };
+}
+
+function toJob({ id, topic, attempts }: OutboxRef) {
+  return { name: topic, data: { outboxId: id, attempts } satisfies OutboxJob, opts: { jobId: `${id}.${attempts}` } };
 }
