@@ -190,13 +190,12 @@ export async function startApp(config: Config, parts: Parts, log: Logger, clock?
 /** Mail and audit events. */
 async function startWorkerPart(base: Base, started: AsyncDisposableStack): Promise<void> {
   const { config, log, complain, metrics, tracing, traced, store, purposeKeys, rotateKeys, graceMs, now } = base;
-  const retry = { maxAttempts: config.JOB_MAX_ATTEMPTS, backoffMs: config.JOB_BACKOFF_MS };
   const onQueueError = complain('Redis (queues)');
   const redis = openQueueRedis(config.REDIS_URL, onQueueError);
   started.defer(() => redis.disconnect());
-  const queues = openQueues(config.REDIS_URL, retry, onQueueError);
+  const queues = openQueues(config.REDIS_URL, onQueueError);
   started.defer(() => within(FORCED_CLOSE_MS, queues.close()));
-  const mailer = openMailer(config.SMTP_URL, config.MAIL_FROM, config.mailSecurity);
+  const mailer = openMailer(config.mailer);
   started.defer(() => mailer.close());
   metrics.watchOutbox(() => store.outbox.backlog(now()));
   const worker = await startWorker(
@@ -205,7 +204,8 @@ async function startWorkerPart(base: Base, started: AsyncDisposableStack): Promi
       redis,
       queues,
       mailer: traced('mailer', mailer),
-      retry,
+      backoffMs: config.JOB_BACKOFF_MS,
+      mailRetryForMs: config.MAIL_RETRY_FOR_SECONDS * 1000,
       metrics,
       tracing: tracing ?? UNTRACED,
       rotateKeys,

@@ -2,8 +2,13 @@
 import { statSync } from 'node:fs';
 import { BlockList, isIP } from 'node:net';
 import { z } from 'zod';
+import { hasUnencodedLogin, UNENCODED_LOGIN } from './connection-url.ts';
 import { OWN_AUDIENCE } from './domain/audience.ts';
+import { parseEmail } from './domain/email.ts';
+import { InvalidValue } from './domain/parse-fields.ts';
+import type { Sender } from './jobs/mailer.ts';
 import type { Limit } from './limits/limits.ts';
+import { isLoopback } from './loopback.ts';
 import { parseRedisUrl, REDIS_URL_FORMS } from './redis/parse-redis-url.ts';
 import { asksForPrimary, hostUrls, PRIMARY_ATTRIBUTES } from './store/host-urls.ts';
 
@@ -20,24 +25,72 @@ const SHORT = 12;
 
 export const number = (least: number, most: number) => z.coerce.number().int().min(least).max(most);
 
-export function url(...protocols: string[]) {
-  const isUrl = (text: string) => protocols.includes(URL.parse(text)?.protocol ?? '');
-  return z.string().refine(isUrl, `must be a URL that begins with ${protocols.map((p) => `${p}//`).join(' or ')}`);
+function protocolProblem(text: string, protocols: string[]): string | null {
+  if (protocols.includes(URL.parse(text)?.protocol ?? '')) return null;
+  return `must be a URL that begins with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}`;
 }
 
-export const webUrl = url('http:', 'https:').transform((text) => text.replace(/\/+$/, ''));
-/** With one host or several. */
-export const databaseUrl = z
+/** Of a URL with one host or several. */
+function databaseProblem(text: string): string | null {
+  const [problem] = hostUrls(text).flatMap((one) => protocolProblem(one, ['postgres:', 'postgresql:']) ?? []);
+  if (problem !== undefined) return problem;
+  if (asksForPrimary(text)) return null;
+  return `must ask for the primary: target_session_attrs is ${PRIMARY_ATTRIBUTES.join(' or ')}, or left out`;
+}
+
+/**
+ * A URL with a login.
+ * @param problemOf a sentence for a URL of another form, or null
+ * @param orElse a word that stands for no connection
+ */
+function connectionUrl(problemOf: (text: string) => string | null, orElse?: string) {
+  return z.string().superRefine((text, context) => {
+    if (text === orElse) return;
+    const problem = hasUnencodedLogin(text) ? UNENCODED_LOGIN : problemOf(text);
+    if (problem !== null) context.addIssue(orElse === undefined ? problem : `${problem}, or ${orElse}`);
+  });
+}
+
+export const webUrl = z
   .string()
-  .refine(
-    (text) => hostUrls(text).every((one) => ['postgres:', 'postgresql:'].includes(URL.parse(one)?.protocol ?? '')),
-    'must be a URL that begins with postgres:// or postgresql://',
-  )
-  .refine(
-    asksForPrimary,
-    `must ask for the primary: target_session_attrs is ${PRIMARY_ATTRIBUTES.join(' or ')}, or left out`,
+  .superRefine((text, context) => {
+    const problem = protocolProblem(text, ['http:', 'https:']);
+    if (problem !== null) context.addIssue(problem);
+  })
+  .transform((text) => text.replace(/\/+$/, ''));
+
+export const databaseUrl = connectionUrl(databaseProblem);
+export const databaseUrlOr = (word: string) => connectionUrl(databaseProblem, word);
+export const redisUrl = connectionUrl((text) => (parseRedisUrl(text) ? null : REDIS_URL_FORMS));
+export const smtpUrl = connectionUrl((text) => protocolProblem(text, ['smtp:', 'smtps:']));
+
+const MAX_DISPLAY_NAME = 100;
+
+/** `no-reply@example.com` or `Acme Accounts <no-reply@example.com>` */
+export const sender = z.string().transform((text, context): Sender => {
+  const [, quoted, plain = '', inBrackets] =
+    /^\s*(?:"((?:[^"\\]|\\.)*)"|([^"<>]*?))\s*<([^<>]*)>\s*$/s.exec(text) ?? [];
+  const name = quoted?.replace(/\\(.)/gs, '$1') ?? plain;
+  if (/\p{C}/u.test(name) || name.length > MAX_DISPLAY_NAME) {
+    context.addIssue(`must have a display name of at most ${MAX_DISPLAY_NAME} characters, without control characters`);
+  }
+  try {
+    return { name, address: parseEmail(inBrackets ?? text.trim()) };
+  } catch (error) {
+    if (!(error instanceof InvalidValue)) throw error;
+    context.addIssue('must be an address such as no-reply@example.com or Acme Accounts <no-reply@example.com>');
+    return z.NEVER;
+  }
+});
+
+/** What RFC 5321 takes in EHLO: a host name, or an address in brackets. */
+export const heloName = z
+  .string()
+  .max(255)
+  .regex(
+    /^(?:(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}|\[\d{1,3}(?:\.\d{1,3}){3}\]|\[IPv6:[0-9a-f:.]+\])$/i,
+    'must be a host name such as mail.example.com, or an address in brackets such as [192.0.2.7]',
   );
-export const redisUrl = z.string().refine((text) => parseRedisUrl(text) !== null, REDIS_URL_FORMS);
 
 /** 32 bytes as base64, base64url or hex. */
 function parseMasterKey(text: string, context: z.core.$RefinementCtx): Buffer {
@@ -130,6 +183,14 @@ export const identities = separated.refine(
   (items) => items.every((item) => IDENTITY.test(item)),
   'must be SPIFFE IDs and DNS names such as spiffe://example.org/orders,billing.internal',
 );
+
+/** The name in EHLO that belongs to a deployment's URL: a host name, or an address in brackets. */
+export function heloNameOf(publicUrl: string): string {
+  const { hostname } = new URL(publicUrl);
+  if (isLoopback(hostname)) return 'localhost';
+  const address = hostname.replace(/^\[|\]$/g, '');
+  return { 0: hostname, 4: `[${address}]`, 6: `[IPv6:${address}]` }[isIP(address)] as string;
+}
 
 export const limit = z.string().transform((text, context): Limit => {
   const [, points, windowSeconds] = /^([1-9]\d{0,8})\/([1-9]\d{0,6})$/.exec(text) ?? [];

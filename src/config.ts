@@ -8,8 +8,11 @@ import {
   closedList,
   contextWords,
   databaseUrl,
+  databaseUrlOr,
   folder,
   hasWeakPassword,
+  heloName,
+  heloNameOf,
   identities,
   itemsOf,
   limit,
@@ -19,13 +22,14 @@ import {
   number,
   origins,
   redisUrl,
+  sender,
   serviceKeys,
-  url,
+  smtpUrl,
   webUrl,
 } from './config-values.ts';
 import type { KeyRing } from './domain/key-ring.ts';
 import { type KeyPolicy, SIGNING_ALGORITHMS } from './domain/key-schedule.ts';
-import type { MailSecurity } from './jobs/mailer.ts';
+import type { MailerSettings } from './jobs/mailer.ts';
 import { LIMITS, type Limit, type LimitName } from './limits/limits.ts';
 import { providerSecrets, readProviders } from './oauth/provider-settings.ts';
 import type { ProviderSettings } from './oauth/providers.ts';
@@ -64,7 +68,8 @@ export type Config = Omit<z.output<typeof schema>, Transformed> & {
   /** Where users may come from besides, by name. */
   providers: Map<string, ProviderSettings>;
   ISSUER: string;
-  mailSecurity: MailSecurity;
+  /** How mail is sent, by SMTP_URL, MAIL_FROM and SMTP_HELO_NAME. */
+  mailer: MailerSettings;
   limits: Record<LimitName, Limit>;
   /** Null for cleartext. */
   tls: TlsOptions | null;
@@ -106,14 +111,15 @@ const fields = {
 
   DATABASE_URL: databaseUrl,
   MIGRATION_DATABASE_URL: databaseUrl.optional(),
-  DATABASE_LISTEN_URL: z.union([z.literal(NO_LISTENING), databaseUrl]).optional(),
+  DATABASE_LISTEN_URL: databaseUrlOr(NO_LISTENING).optional(),
   DATABASE_POOL_SIZE: number(1, 1000).default(10),
   DATABASE_STATEMENT_TIMEOUT_MS: number(100, 60_000).default(5_000),
   REDIS_URL: redisUrl,
-  SMTP_URL: url('smtp:', 'smtps:'),
+  SMTP_URL: smtpUrl,
+  SMTP_HELO_NAME: heloName.optional(),
   ALLOW_CLEARTEXT: closedList(CLEARTEXT_NAMES).prefault(''),
-  MAIL_FROM: z.email('must be an address such as no-reply@example.com'),
-  JOB_MAX_ATTEMPTS: number(1, 50).default(10),
+  MAIL_FROM: sender,
+  MAIL_RETRY_FOR_SECONDS: number(0, 30 * 86_400).default(3 * 86_400),
   JOB_BACKOFF_MS: number(1, 600_000).default(2_000),
 
   GRPC_REFLECTION: z.enum(['on', 'off']).optional(),
@@ -216,7 +222,12 @@ export function readConfig(environment: Environment): Config {
       keepMs: LAST_TOKEN_MS,
     },
     ISSUER: parsed.ISSUER ?? parsed.PUBLIC_URL,
-    mailSecurity: isMailProtected ? 'required' : 'opportunistic',
+    mailer: {
+      url: parsed.SMTP_URL,
+      from: parsed.MAIL_FROM,
+      security: isMailProtected ? 'required' : 'opportunistic',
+      heloName: parsed.SMTP_HELO_NAME ?? heloNameOf(parsed.PUBLIC_URL),
+    },
     DATABASE_LISTEN_URL: listenUrl === NO_LISTENING ? null : listenUrl,
     GRPC_REFLECTION: (parsed.GRPC_REFLECTION ?? (parsed.NODE_ENV === 'production' ? 'off' : 'on')) === 'on',
     tls,

@@ -161,9 +161,9 @@ test('SMTP_URL has no parameter that could turn off TLS or the login', () => {
   for (const query of ['', '?name=id.product.example', '?tls.servername=mail.product.example']) {
     expect(problemsOf({ ...safe, SMTP_URL: at(query) }), query).toEqual([]);
   }
-  expect(readConfig(safe).mailSecurity).toBe('required');
-  expect(readConfig({ ...safe, ALLOW_CLEARTEXT: 'smtp' }).mailSecurity).toBe('opportunistic');
-  expect(readConfig({ ...safe, NODE_ENV: 'development' }).mailSecurity).toBe('opportunistic');
+  expect(readConfig(safe).mailer.security).toBe('required');
+  expect(readConfig({ ...safe, ALLOW_CLEARTEXT: 'smtp' }).mailer.security).toBe('opportunistic');
+  expect(readConfig({ ...safe, NODE_ENV: 'development' }).mailer.security).toBe('opportunistic');
 });
 
 test('metrics and telemetry stay on this machine or go by TLS', () => {

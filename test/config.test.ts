@@ -31,7 +31,7 @@ test('the README has each key, and the defaults that stand there', async () => {
   const { readFile } = await import('node:fs/promises');
   const readme = await readFile('README.md', 'utf8');
   const keys = Object.keys(readConfig(good)).filter(
-    (key) => !['limits', 'tls', 'telemetry', 'providers', 'masterKeys', 'keyPolicy', 'mailSecurity'].includes(key),
+    (key) => !['limits', 'tls', 'telemetry', 'providers', 'masterKeys', 'keyPolicy', 'mailer'].includes(key),
   );
   for (const key of keys) expect(readme, key).toContain(`\`${key}\``);
   const config = readConfig(good);
@@ -48,6 +48,7 @@ test('the README has each key, and the defaults that stand there', async () => {
     ARGON2_PARALLELISM: 1,
     PASSWORD_MIN_LENGTH: 8,
     masterKeys: [key],
+    MAIL_RETRY_FOR_SECONDS: 259_200,
     keyPolicy: { algorithm: 'EdDSA', rotateEveryMs: 30 * 86_400_000, publishMs: 3_600_000 },
     limits: LIMITS,
   });
@@ -96,6 +97,65 @@ test('every bad key is reported at once, and no value', () => {
   );
   expect(problems.join('\n')).not.toContain('hunter2');
   expect(problems).toContain('REDIS_URL is missing');
+});
+
+describe('mail', () => {
+  test.each([
+    ['no-reply@product.example', { name: '', address: 'no-reply@product.example' }],
+    ['Acme Accounts <no-reply@bücher.example>', { name: 'Acme Accounts', address: 'no-reply@xn--bcher-kva.example' }],
+    ['"Acme, \\"Inc.\\"" <no-reply@acme.example>', { name: 'Acme, "Inc."', address: 'no-reply@acme.example' }],
+    ['Zoë <no-reply@acme.example>', { name: 'Zoë', address: 'no-reply@acme.example' }],
+    ['<no-reply@acme.example>', { name: '', address: 'no-reply@acme.example' }],
+  ])('comes from %s', (MAIL_FROM, from) => {
+    expect(readConfig({ ...good, MAIL_FROM }).mailer.from).toEqual(from);
+  });
+
+  test.each([
+    'nobody',
+    'a@b',
+    'A <a@product.example> B',
+    'A <a@product.example>, B <b@product.example>',
+    'A <a@product.example\r\nBcc: b@product.example>',
+    'A\r\nBcc: b@product.example <a@product.example>',
+    `${'x'.repeat(101)} <a@product.example>`,
+  ])('does not come from %j', (MAIL_FROM) => {
+    expect(problemsOf({ ...good, MAIL_FROM })).toEqual([expect.stringMatching(/^MAIL_FROM must /)]);
+  });
+
+  test.each([
+    ['https://id.product.example/app', 'id.product.example'],
+    ['https://bücher.example', 'xn--bcher-kva.example'],
+    ['http://127.0.0.1:3000', 'localhost'],
+    ['https://192.0.2.7', '[192.0.2.7]'],
+    ['https://[2001:db8::7]', '[IPv6:2001:db8::7]'],
+  ])('is sent by a client that is named after %s', (PUBLIC_URL, name) => {
+    expect(readConfig({ ...good, PUBLIC_URL }).mailer.heloName).toBe(name);
+    const SMTP_HELO_NAME = 'mail.product.example';
+    expect(readConfig({ ...good, PUBLIC_URL, SMTP_HELO_NAME }).mailer.heloName).toBe(SMTP_HELO_NAME);
+  });
+
+  test.each(['mail', 'a b.example', 'mail.example\r\nRSET', '[x]', '-.example'])('has no client named %j', (name) => {
+    expect(problemsOf({ ...good, SMTP_HELO_NAME: name })).toHaveLength(1);
+  });
+});
+
+test.each([
+  ['SMTP_URL', 'smtp://mailer:hunter/2@mail'],
+  ['REDIS_URL', 'redis://:hunter#2@cache'],
+  ['DATABASE_URL', 'postgres://service:hunter?2@db/latchkey'],
+  ['MIGRATION_DATABASE_URL', 'postgres://owner:hunter@2@db/latchkey'],
+  ['DATABASE_LISTEN_URL', 'postgres://service:hunter%2@db/latchkey'],
+])('%s says when its password is not percent-encoded, and does not repeat it', (key, url) => {
+  const problems = problemsOf({ ...good, [key]: url });
+  expect(problems).toEqual([expect.stringMatching(new RegExp(`^${key} has a character .*percent-encode it`))]);
+  expect(problems[0]).not.toContain('hunter');
+});
+
+test('DATABASE_LISTEN_URL may be none', () => {
+  expect(readConfig({ ...good, DATABASE_LISTEN_URL: 'none' }).DATABASE_LISTEN_URL).toBeNull();
+  expect(problemsOf({ ...good, DATABASE_LISTEN_URL: 'nothing' })).toEqual([
+    'DATABASE_LISTEN_URL must be a URL that begins with postgres:// or postgresql://, or none',
+  ]);
 });
 
 describe('MASTER_KEY', () => {

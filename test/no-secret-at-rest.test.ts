@@ -17,7 +17,7 @@ beforeAll(async () => {
   smtp = await startStubbornSmtp((address) =>
     address.startsWith('for-good') ? 550 : address.startsWith('delivered') ? 250 : 451,
   );
-  app = await startTestApp({ SMTP_URL: smtp.url, JOB_MAX_ATTEMPTS: '20', JOB_BACKOFF_MS: '300' });
+  app = await startTestApp({ SMTP_URL: smtp.url, MAIL_RETRY_FOR_SECONDS: '600', JOB_BACKOFF_MS: '300' });
   call = callers(app.url)['Connect, JSON, HTTP/1.1'] as Caller;
 });
 afterAll(async () => {

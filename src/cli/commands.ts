@@ -9,7 +9,7 @@ import { operatorEnvironment } from './environment.ts';
 import { importFile } from './import.ts';
 import { reencryptKeys, retireKey, rotateKeys, showSigningKeys } from './keys.ts';
 import { asOperator, type Operator } from './operator.ts';
-import { retryDeadLetters, showDeadLetters } from './outbox.ts';
+import { retryOutbox, showOutbox } from './outbox.ts';
 import { createOutput, type Output } from './output.ts';
 import { removeRole, setRole, showRoles } from './roles.ts';
 import { addKey, addService, dropKey, SERVICE_WORK, showKeys, showServices, workOnService } from './services.ts';
@@ -34,6 +34,8 @@ export const OPERATOR_OPTIONS = {
   before: { type: 'string' },
   limit: { type: 'string' },
   anchors: { type: 'string' },
+  dead: { type: 'boolean' },
+  waiting: { type: 'boolean' },
 } as const;
 
 export type OperatorOptions = { [name in keyof typeof OPERATOR_OPTIONS]?: string | boolean | undefined };
@@ -182,15 +184,19 @@ ${COMMON}`,
     },
   },
   outbox: {
-    help: `outbox: mails and audit events that were given up
+    help: `outbox: mails and audit events that wait for a worker, and dead letters, which were given up
 
-  outbox list
-  outbox retry <id|all>
+  outbox list [--dead] [--waiting] [--limit 100]
+                                       age, attempts, next attempt and last error of each; both states when not said
+  outbox retry <id>                    due now; a dead letter gets a new round of attempts
+  outbox retry all [--dead] [--waiting]
 ${COMMON}`,
-    async run(operator, [verb = 'list', which, ...rest], _, output) {
-      if (verb === 'list' && which === undefined) await showDeadLetters(operator, output);
+    async run(operator, [verb = 'list', which, ...rest], options, output) {
+      const { limit } = textsOf(options, ['limit']);
+      const filter = { dead: options.dead === true, waiting: options.waiting === true, limit };
+      if (verb === 'list' && which === undefined) await showOutbox(operator, filter, output);
       else if (verb === 'retry' && which !== undefined && rest.length === 0) {
-        await retryDeadLetters(operator, which, output);
+        await retryOutbox(operator, which, filter, output);
       } else return false;
       return true;
     },

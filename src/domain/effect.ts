@@ -59,7 +59,10 @@ export type AuditType =
   | 'signing_key_activated'
   | 'signing_key_retiring'
   | 'signing_key_retired'
-  | 'signing_key_reencrypted';
+  | 'signing_key_reencrypted'
+  | 'mail_sent'
+  | 'mail_expired'
+  | 'mail_failed';
 
 /** Holds no secret and no email: people appear by id, or by `account`, a keyed hash of an email. */
 export type AuditEvent = {
@@ -113,6 +116,8 @@ export type MailOrder =
   | (Notice & { template: 'email-change-undone' | 'account-deleted' });
 
 export type Effect = { topic: 'audit'; payload: AuditEvent } | { topic: 'mail'; payload: MailOrder };
+
+export type MailTemplate = MailOrder['template'];
 
 export function audit(event: AuditEvent): Effect {
   return { topic: 'audit', payload: event };

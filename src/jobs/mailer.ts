@@ -1,5 +1,9 @@
+// The one way out for mail: a pool of SMTP connections, with the time-outs of RFC 5321 and a name that servers accept.
+import { connect } from 'node:net';
 import { createTransport } from 'nodemailer';
 import type SMTPConnection from 'nodemailer/lib/smtp-connection';
+import type SMTPPool from 'nodemailer/lib/smtp-pool';
+import { isPermanent, UndeliverableMail } from './smtp-answer.ts';
 
 type Mail = {
   /** The same for each attempt at the same mail: `<id@domain>` lets a mailbox drop a repeated one. */
@@ -10,63 +14,130 @@ type Mail = {
   html: string;
 };
 
+export type SentMail = {
+  messageId: string;
+  /** The server's answer to the message. */
+  response: string;
+};
+
 export type Mailer = {
-  /** @throws UndeliverableMail when trying again cannot help; anything else when it may */
-  send(mail: Mail): Promise<void>;
-  /** Whether the server answers and takes the login. @throws when not */
-  verify(): Promise<void>;
+  /**
+   * @param signal ends the connection of this mail
+   * @throws UndeliverableMail when trying again cannot help; anything else when it may
+   */
+  send(mail: Mail, signal: AbortSignal): Promise<SentMail>;
   close(): void;
 };
 
-/** This mail cannot be delivered, however often it is tried. */
-export class UndeliverableMail extends Error {}
-
-/** `required`: over TLS with a verified server, and with the login of the URL if it has one. `opportunistic`: as offered. */
+/** `required`: only over TLS, to a server whose certificate is verified. `opportunistic`: TLS where it is offered. */
 export type MailSecurity = 'required' | 'opportunistic';
 
-const CONNECT_TIMEOUT_MS = 10_000;
-const SOCKET_TIMEOUT_MS = 20_000;
-const MAX_CONNECTIONS = 4;
+export type Sender = {
+  /** Empty for none. */
+  name: string;
+  /** Its domain in A-labels. */
+  address: string;
+};
 
-/** @param url `smtp://user:password@host:587` (STARTTLS) or `smtps://...` */
-export function openMailer(url: string, from: string, security: MailSecurity): Mailer {
-  const { username = '', password = '' } = URL.parse(url) ?? {};
-  const protection = { requireTLS: true, forceAuth: `${username}${password}` !== '', customAuth: { PLAIN: logIn } };
+export type MailerSettings = {
+  /** `smtp://user:password@host:587` (STARTTLS) or `smtps://...` */
+  url: string;
+  from: Sender;
+  security: MailSecurity;
+  /** This client's name in EHLO. */
+  heloName: string;
+};
+
+/** For the name and each address of the host, before the connection stands. */
+const CONNECT_TIMEOUT_MS = 30_000;
+/** Of a host with several addresses, before the next one is tried. */
+const ADDRESS_TIMEOUT_MS = 5_000;
+/** RFC 5321 section 4.5.3.2.1. */
+const GREETING_TIMEOUT_MS = 5 * 60_000;
+/** RFC 5321 section 4.5.3.2.6, after the final dot. It exceeds those of all other commands, which nodemailer does not tell apart. */
+const ANSWER_TIMEOUT_MS = 10 * 60_000;
+/** An idle connection is closed before a firewall could forget it without a word. */
+const IDLE_TIMEOUT_MS = 30_000;
+export const MAX_CONNECTIONS = 4;
+
+export function openMailer(settings: MailerSettings): Mailer {
+  const { from } = settings;
   const transport = createTransport({
-    url,
+    ...connectionOptions(settings),
     pool: true,
     maxConnections: MAX_CONNECTIONS,
-    connectionTimeout: CONNECT_TIMEOUT_MS,
-    greetingTimeout: CONNECT_TIMEOUT_MS,
-    dnsTimeout: CONNECT_TIMEOUT_MS,
-    socketTimeout: SOCKET_TIMEOUT_MS,
+    idleTimeout: IDLE_TIMEOUT_MS,
+    getSocket: connectSoon,
     disableFileAccess: true,
     disableUrlAccess: true,
-    ...(security === 'required' && protection),
-  });
-  const domain = from.slice(from.lastIndexOf('@') + 1);
+  } as SMTPPool.Options);
+  const domain = from.address.slice(from.address.lastIndexOf('@') + 1);
 
   return {
-    async send({ id, to, ...content }) {
+    async send({ id, to, ...content }, signal) {
       const message = {
-        from: { name: '', address: from },
-        // An object, never a string to be parsed: an address is data.
+        // Objects, never strings to be parsed: an address is data.
+        from,
         to: { name: '', address: to },
         messageId: `<${id}@${domain}>`,
         headers: { 'Auto-Submitted': 'auto-generated' }, // RFC 3834
+        signal,
         ...content,
       };
       try {
-        await transport.sendMail(message);
+        const { response } = await transport.sendMail(message);
+        return { messageId: message.messageId, response };
       } catch (error) {
-        throw isPermanent(error) ? new UndeliverableMail('refused for good', { cause: error }) : error;
+        throw isPermanent(error) ? new UndeliverableMail('rejected permanently', { cause: error }) : error;
       }
-    },
-    async verify() {
-      await transport.verify();
     },
     close: () => transport.close(),
   };
+}
+
+/** Everything that concerns a single connection. */
+export function connectionOptions({
+  url,
+  security,
+  heloName,
+}: MailerSettings): SMTPConnection.Options & { url: string } {
+  const { username = '', password = '' } = URL.parse(url) ?? {};
+  return {
+    url,
+    name: heloName,
+    // The greeting, too, must arrive within it.
+    connectionTimeout: CONNECT_TIMEOUT_MS + GREETING_TIMEOUT_MS,
+    greetingTimeout: GREETING_TIMEOUT_MS,
+    socketTimeout: ANSWER_TIMEOUT_MS,
+    ...(security === 'required' && { requireTLS: true }),
+    // A login that the server does not take is an error, not a reason to send without one.
+    ...(`${username}${password}` !== '' && { forceAuth: true, customAuth: { PLAIN: logIn } }),
+  } as SMTPConnection.Options & { url: string };
+}
+
+/** Connects within half a minute: the long time-outs are for a server that has accepted the connection. */
+function connectSoon(
+  { host = 'localhost', port, secure }: SMTPConnection.Options,
+  callback: (error: Error | null, socketOptions?: { connection: ReturnType<typeof connect> }) => void,
+): void {
+  const socket = connect({
+    host,
+    port: Number(port) || (secure ? 465 : 587),
+    autoSelectFamilyAttemptTimeout: ADDRESS_TIMEOUT_MS,
+  });
+  const late = setTimeout(() => {
+    const message = `no connection to the SMTP server within ${CONNECT_TIMEOUT_MS / 1000} seconds`;
+    socket.destroy(Object.assign(new Error(message), { code: 'ETIMEDOUT' }));
+  }, CONNECT_TIMEOUT_MS);
+  const onError = (error: Error) => {
+    clearTimeout(late);
+    callback(error instanceof AggregateError ? error.errors[0] : error);
+  };
+  socket.once('error', onError).once('connect', () => {
+    clearTimeout(late);
+    socket.off('error', onError);
+    callback(null, { connection: socket });
+  });
 }
 
 /**
@@ -79,22 +150,5 @@ async function logIn({ auth, authMethods, sendCommand }: SMTPConnection.CustomAu
   }
   const { user, pass } = auth.credentials;
   const response = await sendCommand(`AUTH PLAIN ${Buffer.from(`\0${user}\0${pass}`).toString('base64')}`);
-  if (response.status !== 235) throw new Error(`the SMTP server refuses the login of SMTP_URL: ${response.text}`);
-}
-
-/**
- * A 5xx answer to the recipient or to the message (RFC 5321 section 4.2.1). One to anything else, such as the login or the
- * sender, is a matter of configuration, which can be mended.
- */
-function isPermanent(error: unknown): boolean {
-  const { command, responseCode } = error as { command?: unknown; responseCode?: unknown };
-  return (command === 'RCPT TO' || command === 'DATA') && Number(responseCode) >= 500;
-}
-
-/** What went wrong, with what the server said: for the operator who looks at a dead letter, not for the log. */
-export function describe(error: unknown): string {
-  if (!(error instanceof Error)) return 'unknown error';
-  const { code, response } = error as { code?: unknown; response?: unknown };
-  const text = [code, response ?? error.message].filter((part) => part !== undefined).join(': ');
-  return error.cause === undefined ? text : `${text} (${describe(error.cause)})`;
+  if (response.status !== 235) throw new Error(`the SMTP server rejects the login of SMTP_URL: ${response.text}`);
 }

@@ -1,19 +1,13 @@
 // BullMQ on Redis carries ids of outbox rows, nothing else: what a job is about stays in Postgres.
 import { type ConnectionOptions, type Job, Queue, Worker } from 'bullmq';
 import { impatient, openRedis, patient, type RedisClient } from '../redis/open-redis.ts';
-import type { OutboxRef } from '../store/outbox.ts';
+import type { OutboxRef, Topic } from '../store/outbox.ts';
 
-type Topic = OutboxRef['topic'];
-
-export type RetryPolicy = {
-  /** Attempts at one job before it is a dead letter. */
-  maxAttempts: number;
-  /** The wait before the second attempt, in milliseconds; it doubles with each one. */
-  backoffMs: number;
-};
+/** As BullMQ carries it. */
+export type OutboxJob = { outboxId: string; attempts: number };
 
 export type Queues = {
-  /** Adds one job a row, with the row's id; a row whose job is still there is not added again. */
+  /** Adds one job for each attempt at a row. An attempt whose job is still there is not added again. */
   add(rows: OutboxRef[]): Promise<void>;
   close(): Promise<void>;
 };
@@ -46,13 +40,13 @@ export type ConsumerOptions = {
   redis: RedisClient;
   topic: Topic;
   concurrency: number;
-  carryOut: (job: Job) => Promise<void>;
+  carryOut: (job: OutboxJob) => Promise<void>;
   onError: (error: Error) => void;
 };
 
 /** Carries out the jobs of a topic until it is closed. */
 export function openConsumer({ redis, topic, concurrency, carryOut, onError }: ConsumerOptions): Worker {
-  return new PromptWorker(topic, carryOut, {
+  return new PromptWorker(topic, ({ data }: Job<OutboxJob>) => carryOut(data), {
     connection: redis as ConnectionOptions,
     prefix: PREFIX,
     concurrency,
@@ -66,7 +60,7 @@ export function openConsumer({ redis, topic, concurrency, carryOut, onError }: C
   }).on('error', onError);
 }
 
-export function openQueues(url: string, retry: RetryPolicy, onError: (error: Error) => void): Queues {
+export function openQueues(url: string, onError: (error: Error) => void): Queues {
   // The relay receives an error from a Redis that does not answer, and puts the rows back.
   const options = { connectionName: 'latchkey-relay', ...impatient(COMMAND_TIMEOUT_MS) };
   const connection = openRedis(url, options, onError);
@@ -76,9 +70,8 @@ export function openQueues(url: string, retry: RetryPolicy, onError: (error: Err
       prefix: PREFIX,
       ...SKIP_CHECKS,
       defaultJobOptions: {
-        attempts: retry.maxAttempts,
-        backoff: { type: 'exponential', delay: retry.backoffMs, jitter: 0.2 },
-        // The outbox row is the record; a finished job must not stand in the way of the next one with its id.
+        // The outbox row is the record, and has the schedule of further attempts.
+        attempts: 1,
         removeOnComplete: true,
         removeOnFail: true,
       },
@@ -91,8 +84,7 @@ export function openQueues(url: string, retry: RetryPolicy, onError: (error: Err
       if (connection.status !== 'ready') throw new Error('Redis does not answer');
       for (const [topic, queue] of Object.entries(queues)) {
         const jobs = rows.filter((row) => row.topic === topic);
-        if (jobs.length > 0)
-          await queue.addBulk(jobs.map(({ id }) => ({ name: topic, data: {}, opts: { jobId: id } })));
+        if (jobs.length > 0) await queue.addBulk(jobs.map(toJob));
       }
     },
     async close() {
@@ -100,4 +92,8 @@ export function openQueues(url: string, retry: RetryPolicy, onError: (error: Err
       await Promise.all(Object.values(queues).map((queue) => queue.close()));
     },
   };
+}
+
+function toJob({ id, topic, attempts }: OutboxRef) {
+  return { name: topic, data: { outboxId: id, attempts } satisfies OutboxJob, opts: { jobId: `${id}.${attempts}` } };
 }

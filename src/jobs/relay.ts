@@ -1,6 +1,6 @@
-// Moves outbox rows to the queues. A row whose job has not finished after a while is handed over again; the job's id is
-// the row's, so that does nothing unless Redis has lost it.
-import type { Outbox } from '../store/outbox.ts';
+// Moves outbox rows to the queues when they are due. A row whose job has not finished after a while is handed over again; the
+// job's id names row and attempt, so that does nothing unless Redis has lost it.
+import type { Outbox, Topic } from '../store/outbox.ts';
 import type { Queues } from './queues.ts';
 
 export type Relay = {
@@ -15,13 +15,16 @@ const BATCH = 200;
 /** After this long a job is looked for, and added again if Redis has lost it. */
 const RELAY_AGAIN_MS = 60_000;
 
-export type RelayDeps = { outbox: Pick<Outbox, 'takeDue' | 'putBack'>; queues: Pick<Queues, 'add'>; now: () => Date };
+/** Each has its own share of a round: a backlog of events does not delay mails. */
+const TOPICS: Topic[] = ['mail', 'audit'];
+
+export type RelayDeps = { outbox: Pick<Outbox, 'takeDue' | 'putBack'>; queues: Pick<Queues, 'add'> };
 
 export function startRelay(deps: RelayDeps, onError: (error: unknown) => void): Relay {
   const stop = new AbortController();
   const ended = (async () => {
     while (!stop.signal.aborted) {
-      const moved = await relayBatch(deps).catch((error: unknown) => {
+      const moved = await relayRound(deps).catch((error: unknown) => {
         onError(error);
         return null;
       });
@@ -36,10 +39,15 @@ export function startRelay(deps: RelayDeps, onError: (error: unknown) => void): 
   };
 }
 
-/** @returns how many rows it moved */
-async function relayBatch({ outbox, queues, now }: RelayDeps): Promise<number> {
-  const at = now();
-  const rows = await outbox.takeDue(at, new Date(at.getTime() - RELAY_AGAIN_MS), BATCH);
+/** @returns how many rows of one topic it moved at most */
+async function relayRound(deps: RelayDeps): Promise<number> {
+  let most = 0;
+  for (const topic of TOPICS) most = Math.max(most, await relayBatch(deps, topic));
+  return most;
+}
+
+async function relayBatch({ outbox, queues }: RelayDeps, topic: Topic): Promise<number> {
+  const rows = await outbox.takeDue(topic, RELAY_AGAIN_MS, BATCH);
   if (rows.length === 0) return 0;
   try {
     await queues.add(rows);

@@ -1,21 +1,22 @@
 // Everything that happens later: the relay, the mails, the audit trail.
 import { appendFile } from 'node:fs/promises';
-import { type Job, UnrecoverableError } from 'bullmq';
 import type { Logger } from 'pino';
 import { atMostEvery } from '../at-most-every.ts';
 import type { RedisClient } from '../redis/open-redis.ts';
-import type { OutboxRef } from '../store/outbox.ts';
+import { isDatabaseOutage } from '../store/outage.ts';
+import type { Topic } from '../store/outbox.ts';
 import type { Store } from '../store/store.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Tracing } from '../telemetry/tracing.ts';
 import { within } from '../within.ts';
 import { type HousekeepingDeps, startHousekeeping } from './housekeeping.ts';
-import { describe, UndeliverableMail } from './mailer.ts';
-import { openConsumer, type Queues, type RetryPolicy } from './queues.ts';
+import { createMailAttempts, type MailAttemptsDeps } from './mail-attempts.ts';
+import { MAX_CONNECTIONS } from './mailer.ts';
+import { type OutboxJob, openConsumer, type Queues } from './queues.ts';
 import { startRelay } from './relay.ts';
-import { type MailDeps, sendMail } from './send-mail.ts';
+import { describe } from './smtp-answer.ts';
 
-export type WorkerDeps = MailDeps &
+export type WorkerDeps = MailAttemptsDeps &
   Pick<HousekeepingDeps, 'rotateKeys'> & {
     store: HousekeepingDeps['store'] & Pick<Store, 'auditTrail'>;
     /** How often the end of the audit trail's chain is written where the database cannot change it; 0 for never. */
@@ -24,18 +25,21 @@ export type WorkerDeps = MailDeps &
     anchorFile: string | null;
     redis: RedisClient;
     queues: Queues;
-    retry: RetryPolicy;
     metrics: Pick<Metrics, 'jobEnded' | 'houseKept'>;
     tracing: Pick<Tracing, 'traced'>;
   };
 
 export type Worker = {
-  /** Lets jobs under way finish, for so long; what is left is done by the next worker. */
+  /** Lets jobs under way finish, for so long. The next worker does the rest. */
   close(graceMs: number): Promise<void>;
 };
 
-const MAIL_CONCURRENCY = 4;
 const AUDIT_CONCURRENCY = 16;
+/** For an event that Postgres rejects, and does not merely fail to record now. */
+const AUDIT_ATTEMPTS = 5;
+const MAX_AUDIT_WAIT_MS = 60_000;
+/** For Redis to be told that jobs have ended, past the grace. */
+const LAST_WORD_MS = 1_000;
 const ERROR_LINE_EVERY_MS = 10_000;
 
 /** @param onRedisError hears of a Redis that is away */
@@ -53,29 +57,27 @@ export async function startWorker(
           anchor(deps, log).catch((err: unknown) => log.warn({ err }, 'anchoring the audit trail'));
         }, deps.anchorEveryMs);
 
-  const consume = (topic: OutboxRef['topic'], concurrency: number, carryOut: (id: string) => Promise<void>) =>
-    openConsumer({
-      redis: deps.redis,
-      topic,
-      concurrency,
-      carryOut: (job) => attempt(deps, log, topic, job, carryOut),
-      onError: onRedisError,
-    });
+  const consume = (topic: Topic, concurrency: number, carryOut: (job: OutboxJob) => Promise<void>) =>
+    openConsumer({ redis: deps.redis, topic, concurrency, carryOut, onError: onRedisError });
+  const mails = createMailAttempts(deps, log);
   const jobs = deps.tracing.traced('job', {
-    mail: (id: string) => sendMail(deps, id),
-    audit: (id: string) => auditTrail.record(id),
+    mail: ({ outboxId }: OutboxJob) => mails.attempt(outboxId),
+    audit: (job: OutboxJob) => attemptAudit(deps, log, job, auditTrail.record),
   });
-  const consumers = [consume('mail', MAIL_CONCURRENCY, jobs.mail), consume('audit', AUDIT_CONCURRENCY, jobs.audit)];
+  const consumers = [consume('mail', MAX_CONNECTIONS, jobs.mail), consume('audit', AUDIT_CONCURRENCY, jobs.audit)];
   const onRelayError = atMostEvery(ERROR_LINE_EVERY_MS, (err) => log.warn({ err }, 'outbox relay'));
-  const relay = startRelay({ outbox, queues: deps.queues, now: deps.now }, onRelayError);
+  const relay = startRelay({ outbox, queues: deps.queues }, onRelayError);
 
   return {
     async close(graceMs) {
       stopHousekeeping();
       clearInterval(anchoring);
+      const endsAt = performance.now() + graceMs;
       const finished = Promise.all([relay.close(), ...consumers.map((consumer) => consumer.close())]);
+      await mails.close(graceMs);
       // It would wait for a Redis that is away for as long as it is.
-      await within(deps.redis.status === 'ready' ? graceMs : 0, finished);
+      const leftMs = Math.max(endsAt - performance.now(), LAST_WORD_MS);
+      await within(deps.redis.status === 'ready' ? leftMs : 0, finished);
     },
   };
 }
@@ -88,27 +90,23 @@ async function anchor({ store, anchorFile }: Pick<WorkerDeps, 'store' | 'anchorF
     await appendFile(anchorFile, `${JSON.stringify({ audit_seq: String(seq), audit_hash: hash })}\n`);
 }
 
-/** One attempt at a job. What fails for good is marked in the outbox, where an operator finds it. */
-async function attempt(
-  { store, retry, metrics, now }: WorkerDeps,
+/** One attempt at an event. It is never given up because Postgres is away. */
+async function attemptAudit(
+  { store, backoffMs, metrics }: WorkerDeps,
   log: Logger,
-  topic: OutboxRef['topic'],
-  job: Job,
-  carryOut: (id: string) => Promise<void>,
+  { outboxId, attempts }: OutboxJob,
+  record: (id: string) => Promise<void>,
 ): Promise<void> {
-  const id = job.id as string;
-  const number = job.attemptsMade + 1;
   try {
-    await carryOut(id);
-    metrics.jobEnded(topic, 'done');
+    await record(outboxId);
+    metrics.jobEnded('audit', 'done');
   } catch (error) {
-    const isDead = error instanceof UndeliverableMail || number >= retry.maxAttempts;
-    metrics.jobEnded(topic, isDead ? 'dead' : 'failed');
-    await store.outbox.noteFailure(id, describe(error), isDead ? now() : null);
-    const fields = { outbox_id: id, topic, attempt: number, err: error };
-    if (!isDead) log.warn(fields, 'job failed, will be tried again');
-    else log.error(fields, 'job failed for good: dead letter');
-    // What is thrown is kept in Redis until the job ends; the outbox has the text.
-    throw isDead ? new UnrecoverableError('dead letter') : new Error('attempt failed');
+    const isDead = !isDatabaseOutage(error) && attempts + 1 >= AUDIT_ATTEMPTS;
+    metrics.jobEnded('audit', isDead ? 'dead' : 'failed');
+    const waitMs = Math.min(backoffMs * 2 ** attempts, MAX_AUDIT_WAIT_MS);
+    const fields = { outbox_id: outboxId, topic: 'audit', attempt: attempts + 1, err: error };
+    if (!isDead) log.warn(fields, 'audit event not recorded, will be tried again');
+    else log.error(fields, 'audit event rejected by Postgres: dead letter');
+    await store.outbox.noteFailure(outboxId, describe(error), isDead ? null : waitMs);
   }
 }

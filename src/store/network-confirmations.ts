@@ -11,8 +11,11 @@ export type NetworkConfirmations = ReturnType<typeof createNetworkConfirmations>
 /** One for each account at most: a later one replaces the one before. */
 export function createNetworkConfirmations(db: Db, newId: () => string) {
   return {
-    /** Adds it once, however often it is called with the same id. False when there is no account that could sign in with a password. */
-    async open(id: string, email: Email, now: Date, expiresAt: Date): Promise<boolean> {
+    /**
+     * Adds it once, however often it is called with the same id. Returns the account's id, null when there is no account that
+     * could sign in with a password.
+     */
+    async open(id: string, email: Email, now: Date, expiresAt: Date): Promise<string | null> {
       await sql`
         INSERT INTO network_confirmations (user_id, id, password_epoch, expires_at)
         SELECT id, ${id}, password_epoch, ${expiresAt} FROM users
@@ -23,12 +26,12 @@ export function createNetworkConfirmations(db: Db, newId: () => string) {
       `.execute(db);
       const opened = await db
         .selectFrom('network_confirmations')
-        .select('id')
+        .select('user_id')
         .where('id', '=', id)
         .where('used_at', 'is', null)
         .where('expires_at', '>', now)
         .executeTakeFirst();
-      return opened !== undefined;
+      return opened?.user_id ?? null;
     },
 
     /** Of parallel calls one succeeds. Null when it is used or expired, or the password has changed. */

@@ -1,21 +1,15 @@
 // The effects of committed changes. Writers add rows in the transaction of the change; the worker takes them away when
-// the effect is done.
-import { sql } from 'kysely';
-import type { Effect, MailOrder } from '../domain/effect.ts';
+// the effect is done. Postgres's clock decides what is due: processes may differ about the time.
+import { type RawBuilder, sql } from 'kysely';
+import type { Effect } from '../domain/effect.ts';
 import type { Db } from './database.ts';
 
-export type OutboxRef = { id: string; topic: Effect['topic'] };
-export type MailRow = { order: MailOrder; createdAt: Date };
-export type DeadLetter = OutboxRef & {
-  createdAt: Date;
-  deadAt: Date;
-  attempts: number;
-  lastError: string;
-  payload: unknown;
-};
+export type Topic = Effect['topic'];
+/** `attempts`: those that have begun before. */
+export type OutboxRef = { id: string; topic: Topic; attempts: number };
 
-/** What waits for the worker, and what it has given up. */
-export type Backlog = { topic: Effect['topic']; waiting: number; dead: number; oldestSeconds: number };
+/** How much waits for the worker, and how much it has given up. */
+export type Backlog = { topic: Topic; waiting: number; dead: number; oldestSeconds: number };
 
 export type Outbox = ReturnType<typeof createOutbox>;
 
@@ -34,60 +28,59 @@ export async function writeEffects(db: Db, newId: () => string, now: Date, effec
   `.execute(db);
 }
 
+/** So many milliseconds from now, by Postgres's clock. */
+export function inMs(milliseconds: number): RawBuilder<Date> {
+  return sql<Date>`now() + make_interval(secs => ${milliseconds / 1000}::float8)`;
+}
+
+export function shortened(error: string): string {
+  return error.slice(0, MAX_ERROR_LENGTH);
+}
+
 export function createOutbox(db: Db, newId: () => string) {
   return {
     /** For effects of calls that change nothing else. */
     write: (now: Date, effects: Effect[]) => writeEffects(db, newId, now, effects),
 
     /**
-     * Takes rows that were never handed to the queue, or so long ago that the queue must have lost them.
+     * Takes rows of a topic whose time has come, and schedules them again for the case that the queue loses them.
      * Several relays may call it at once; each row goes to one of them.
      */
-    async takeDue(now: Date, relayedBefore: Date, limit: number): Promise<OutboxRef[]> {
+    async takeDue(topic: Topic, againInMs: number, limit: number): Promise<OutboxRef[]> {
       return db
         .updateTable('outbox')
-        .set({ relayed_at: now })
+        .set({ next_attempt_at: inMs(againInMs) })
         .where('id', 'in', (eb) =>
           eb
             .selectFrom('outbox')
             .select('id')
+            .where('topic', '=', topic)
             .where('dead_at', 'is', null)
-            .where(eb.or([eb('relayed_at', 'is', null), eb('relayed_at', '<', relayedBefore)]))
+            .where('next_attempt_at', '<=', sql<Date>`now()`)
+            .orderBy('next_attempt_at')
             .orderBy('id')
             .limit(limit)
             .forUpdate()
             .skipLocked(),
         )
-        .returning(['id', 'topic'])
+        .returning(['id', 'topic', 'attempts'])
         .execute();
     },
 
-    /** Puts rows back that could not be handed to the queue. */
+    /** Makes rows due that could not be handed to the queue. */
     async putBack(ids: string[]): Promise<void> {
-      await db.updateTable('outbox').set({ relayed_at: null }).where('id', 'in', ids).execute();
+      await db.updateTable('outbox').set({ next_attempt_at: sql<Date>`now()` }).where('id', 'in', ids).execute();
     },
 
-    /** Null when the mail has been sent already, or given up. */
-    async mail(id: string): Promise<MailRow | null> {
-      const row = await db
-        .selectFrom('outbox')
-        .select(['payload', 'created_at'])
-        .where('id', '=', id)
-        .where('topic', '=', 'mail')
-        .where('dead_at', 'is', null)
-        .executeTakeFirst();
-      return row ? { order: row.payload as MailOrder, createdAt: row.created_at } : null;
-    },
-
-    async done(id: string): Promise<void> {
-      await db.deleteFrom('outbox').where('id', '=', id).execute();
-    },
-
-    /** @param now when set, the row is given up for good */
-    async noteFailure(id: string, error: string, now: Date | null): Promise<void> {
+    /** @param waitMs until the next attempt; null when the row is given up for good */
+    async noteFailure(id: string, error: string, waitMs: number | null): Promise<void> {
       await db
         .updateTable('outbox')
-        .set((eb) => ({ attempts: eb('attempts', '+', 1), last_error: error.slice(0, MAX_ERROR_LENGTH), dead_at: now }))
+        .set((eb) => ({
+          attempts: eb('attempts', '+', 1),
+          last_error: shortened(error),
+          ...(waitMs === null ? { dead_at: sql<Date>`now()` } : { next_attempt_at: inMs(waitMs) }),
+        }))
         .where('id', '=', id)
         .execute();
     },
@@ -102,35 +95,6 @@ export function createOutbox(db: Db, newId: () => string) {
         GROUP BY topic
       `.execute(db);
       return rows;
-    },
-
-    async deadLetters(): Promise<DeadLetter[]> {
-      const rows = await db
-        .selectFrom('outbox')
-        .selectAll()
-        .where('dead_at', 'is not', null)
-        .orderBy('dead_at')
-        .execute();
-      return rows.map((row) => ({
-        id: row.id,
-        topic: row.topic,
-        createdAt: row.created_at,
-        deadAt: row.dead_at as Date,
-        attempts: row.attempts,
-        lastError: row.last_error ?? '',
-        payload: row.payload,
-      }));
-    },
-
-    /** Gives a dead letter another round of attempts. False if there is none with this id. */
-    async revive(id: string): Promise<boolean> {
-      const revived = await db
-        .updateTable('outbox')
-        .set({ dead_at: null, relayed_at: null, attempts: 0 })
-        .where('id', '=', id)
-        .where('dead_at', 'is not', null)
-        .executeTakeFirst();
-      return revived.numUpdatedRows === 1n;
     },
   };
 }

@@ -142,7 +142,9 @@ export type Schema = {
     topic: Effect['topic'];
     payload: ColumnType<unknown, string, never>;
     created_at: Date;
-    relayed_at: Date | null;
+    next_attempt_at: Generated<Date>;
+    first_attempt_at: Date | null;
+    claimed_until: Date | null;
     attempts: Generated<number>;
     last_error: string | null;
     dead_at: Date | null;

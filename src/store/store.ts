@@ -7,9 +7,11 @@ import { createEmailChanges, type EmailChanges } from './email-changes.ts';
 import { createEmailVerifications, type EmailVerifications } from './email-verifications.ts';
 import { createExpired, type Expired } from './expired.ts';
 import { createIdentities, type Identities } from './identities.ts';
+import { createMailOrders, type MailOrders } from './mail-orders.ts';
 import { createNetworkConfirmations, type NetworkConfirmations } from './network-confirmations.ts';
 import { createOAuthFlows, type OAuthFlows } from './oauth-flows.ts';
 import { createOutbox, type Outbox } from './outbox.ts';
+import { createOutboxEntries, type OutboxEntries } from './outbox-entries.ts';
 import { createResets, type Resets } from './resets.ts';
 import { createRoles, type Roles } from './roles.ts';
 import { createServiceAccounts, type ServiceAccounts } from './service-accounts.ts';
@@ -28,6 +30,8 @@ export type Store = {
   networkConfirmations: NetworkConfirmations;
   oauthFlows: OAuthFlows;
   outbox: Outbox;
+  outboxEntries: OutboxEntries;
+  mailOrders: MailOrders;
   auditTrail: AuditTrail;
   signingKeys: SigningKeyRows;
   roles: Roles;
@@ -48,6 +52,8 @@ export function createStore(db: Db, newId: () => string, now: () => Date): Store
     networkConfirmations: createNetworkConfirmations(db, newId),
     oauthFlows: createOAuthFlows(db),
     outbox: createOutbox(db, newId),
+    outboxEntries: createOutboxEntries(db),
+    mailOrders: createMailOrders(db, newId),
     auditTrail: createAuditTrail(db),
     signingKeys: createSigningKeyRows(db, newId),
     roles: createRoles(db, newId),

@@ -1,7 +1,8 @@
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import type { Environment } from '../../src/config.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { openCertificates } from '../support/certificates.ts';
+import { startMoodySmtp } from '../support/moody-smtp.ts';
 import { runMain } from '../support/processes.ts';
 
 let app: TestApp;
@@ -131,4 +132,43 @@ test('says when a certificate is about to end', async () => {
   const { exit, of } = await doctor({ TLS_CERT_FILE: certFile, TLS_KEY_FILE: keyFile });
   expect(exit).toBe(0);
   expect(of('certificate')[0]).toMatch(/^warning: is good until/);
+});
+
+describe('the SMTP server', () => {
+  const login = (url: string) => url.replace('//', '//mailer:kd84hs02mzpq77@').replace('127.0.0.1', 'localhost');
+
+  test('is shown with its greeting, TLS, AUTH, and the name that it was given', async () => {
+    const certificates = await openCertificates();
+    const authority = certificates.make('authority', 'DNS:authority');
+    const starttls = certificates.make('localhost', 'DNS:localhost', authority);
+    const smtp = await startMoodySmtp({ starttls, authMethods: ['PLAIN', 'LOGIN'] });
+    onTestFinished(async () => {
+      certificates.remove();
+      await smtp.close();
+    });
+    const changes = { SMTP_URL: login(smtp.url), NODE_EXTRA_CA_CERTS: authority.certFile };
+    const { of } = await doctor(changes);
+    expect(of('smtp')).toEqual([
+      'ok: greeting "220 mx.moody.example ESMTP"; TLS by TLSv1.3; AUTH PLAIN LOGIN offered; login accepted; EHLO product.example',
+    ]);
+    expect(smtp.helos).toEqual(['product.example', 'product.example']);
+    smtp.change({ starttls, authMethods: ['PLAIN'], isLoginWrong: true });
+    const wrong = await doctor({ ...changes, SMTP_HELO_NAME: 'id.product.example' });
+    expect(wrong.exit).toBe(1);
+    expect(wrong.of('smtp')[0]).toMatch(
+      /^failed: EAUTH: 535 5\.7\.8 bad credentials; greeting .* EHLO id\.product\.example$/,
+    );
+    const stranger = await doctor({ SMTP_URL: login(smtp.url) });
+    expect(stranger.of('smtp')[0]).toMatch(/^failed: .*certificate.*; greeting "220 mx/);
+  }, 60_000);
+
+  test('that offers no AUTH for the login of SMTP_URL is a failure', async () => {
+    const smtp = await startMoodySmtp();
+    onTestFinished(() => smtp.close());
+    const { exit, of } = await doctor({ SMTP_URL: login(smtp.url) });
+    expect(exit).toBe(1);
+    expect(of('smtp')[0]).toMatch(
+      /^failed: EAUTH: SMTP_URL has a user and a password, but .*; no TLS; no AUTH offered;/,
+    );
+  });
 });

@@ -21,7 +21,7 @@ beforeAll(async () => {
     return refusal && times <= refusal.times ? refusal.code : 250;
   };
   smtp = await startStubbornSmtp(answer, (address, times) => times <= (lostAnswers.get(address) ?? 0));
-  app = await startTestApp({ SMTP_URL: smtp.url, JOB_MAX_ATTEMPTS: '3', JOB_BACKOFF_MS: '400' });
+  app = await startTestApp({ SMTP_URL: smtp.url, MAIL_RETRY_FOR_SECONDS: '2', JOB_BACKOFF_MS: '300' });
   call = viaFetch(app.url);
 });
 afterAll(async () => {
@@ -57,8 +57,8 @@ describe('a mail', () => {
   test('that is refused every time ends as a dead letter that says why', async () => {
     const person = await askForReset({ code: 451, times: 99 });
     const dead = await eventually(() => deadFor(person));
-    expect(askedFor(person)).toBe(3);
-    expect(dead).toMatchObject({ attempts: 3 });
+    expect(askedFor(person)).toBeGreaterThan(2);
+    expect(dead.attempts).toBe(askedFor(person));
     expect(dead.last_error).toContain('451');
   });
 
@@ -72,7 +72,7 @@ describe('a mail', () => {
   test('that got through to the server is not sent again', async () => {
     const person = await askForReset({ code: 451, times: 1 });
     const [mail] = await eventually(() => (deliveredTo(person).length > 0 ? deliveredTo(person) : null));
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
     expect(deliveredTo(person)).toHaveLength(1);
     expect(mail?.messageId).toMatch(/^<[0-9a-f-]{36}@product\.example>$/);
   });
@@ -98,7 +98,7 @@ test('an operator sees dead letters, and can have them tried again', async () =>
   const list = outbox();
   expect(await list.ended).toBe(0);
   expect(list.output()).toContain(dead.id);
-  expect(list.output()).toMatch(/refused for good \(EENVELOPE: 550 /);
+  expect(list.output()).toMatch(/rejected permanently \(EENVELOPE: 550 /);
 
   const retry = outbox('retry', dead.id);
   expect(await retry.ended).toBe(0);
@@ -106,7 +106,7 @@ test('an operator sees dead letters, and can have them tried again', async () =>
   expect(await deadFor(person)).toBeUndefined();
   const again = outbox('retry', dead.id);
   expect(await again.ended).toBe(1);
-  expect(again.output()).toContain('is not a dead letter');
+  expect(again.output()).toContain('is not in the outbox');
 });
 
 test('nothing of this is in the log but ids and codes', () => {

@@ -55,7 +55,7 @@ const QUICK: Environment = {
   LIMIT_GLOBAL_MAILS: '1000000/60',
   LIMIT_GLOBAL_MAIL_DOMAIN: '1000000/60',
   JOB_BACKOFF_MS: '50',
-  JOB_MAX_ATTEMPTS: '3',
+  MAIL_RETRY_FOR_SECONDS: '2',
 };
 
 /** An environment on databases of its own, whose mail goes to the mailbox. */

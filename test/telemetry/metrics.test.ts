@@ -99,9 +99,9 @@ test('the outbox shows what was sent, what waits and what was given up', async (
   await eventually(async () => (await app.owner.query('SELECT FROM outbox')).rowCount === 0);
   expect(await look('latchkey_jobs_total', { topic: 'mail', outcome: 'done' })).toBeGreaterThan(0);
   expect(await look('latchkey_jobs_total', { topic: 'audit', outcome: 'done' })).toBeGreaterThan(0);
-  await app.owner.query(`INSERT INTO outbox (id, topic, payload, created_at, relayed_at, dead_at) VALUES
+  await app.owner.query(`INSERT INTO outbox (id, topic, payload, created_at, next_attempt_at, dead_at) VALUES
     (gen_random_uuid(), 'mail', '{}', now() - interval '5 minutes', now() + interval '1 hour', NULL),
-    (gen_random_uuid(), 'mail', '{}', now() - interval '1 day', NULL, now())`);
+    (gen_random_uuid(), 'mail', '{}', now() - interval '1 day', now(), now())`);
   expect(await look('latchkey_outbox_entries', { topic: 'mail', state: 'waiting' })).toBe(1);
   expect(await look('latchkey_outbox_entries', { topic: 'mail', state: 'dead' })).toBe(1);
   expect(await look('latchkey_outbox_oldest_age', { topic: 'mail' })).toBeCloseTo(300, -1);

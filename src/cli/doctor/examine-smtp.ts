@@ -1,15 +1,45 @@
 import type { Config } from '../../config.ts';
-import { openMailer } from '../../jobs/mailer.ts';
-import { type Finding, failure, ok } from './finding.ts';
+import { inspectSmtp, type SmtpSession } from '../../jobs/inspect-smtp.ts';
+import { describe } from '../../jobs/smtp-answer.ts';
+import type { Finding } from './finding.ts';
 
-export async function examineSmtp({ SMTP_URL: url, MAIL_FROM: from, mailSecurity }: Config): Promise<Finding> {
-  const mailer = openMailer(url, from, mailSecurity);
-  try {
-    await mailer.verify();
-    return ok('smtp', 'answers, and takes the login');
-  } catch (error) {
-    return failure('smtp', error, 'are SMTP_URL, its login and its port right?');
-  } finally {
-    mailer.close();
+/** The worker waits longer; a person does not. */
+const SMTP_TIMEOUT_MS = 30_000;
+
+export async function examineSmtp({ mailer }: Config): Promise<Finding> {
+  const session = await inspectSmtp(mailer, SMTP_TIMEOUT_MS);
+  const seen = partsOf(session).join('; ');
+  if (session.error === null) return { check: 'smtp', state: 'ok', what: seen, mend: '' };
+  const error = describe(session.error).split('\n', 1)[0];
+  return {
+    check: 'smtp',
+    state: 'failed',
+    what: session.greeting === '' ? `${error}; EHLO ${session.heloName} was not sent` : `${error}; ${seen}`,
+    mend: remedyFor(session),
+  };
+}
+
+function partsOf({ greeting, tls, authMethods, login, heloName }: SmtpSession): string[] {
+  const logins = { none: 'no login in SMTP_URL', accepted: 'login accepted', 'not tried': 'login not accepted' };
+  return [
+    `greeting "${greeting}"`,
+    tls === null ? 'no TLS' : `TLS by ${tls}`,
+    authMethods.length === 0 ? 'no AUTH offered' : `AUTH ${authMethods.join(' ')} offered`,
+    logins[login],
+    `EHLO ${heloName}`,
+  ];
+}
+
+function remedyFor({ greeting, authMethods, login, error }: SmtpSession): string {
+  const { code } = error as { code?: string };
+  if (greeting === '')
+    return 'are the host and the port of SMTP_URL right, and does a firewall let the connection through?';
+  if (code === 'ETLS' || code === 'ESOCKET') {
+    return 'does the server offer STARTTLS, with a certificate for this name? NODE_EXTRA_CA_CERTS adds a private CA';
   }
+  if (login === 'not tried' && authMethods.length === 0) {
+    return 'use the port and the protocol where the server offers AUTH (587, or smtps:// on 465), or remove the login';
+  }
+  if (code === 'EAUTH') return 'are the user and the password of SMTP_URL right, and percent-encoded?';
+  return 'does the server accept this client and its EHLO name? SMTP_HELO_NAME sets another one';
 }

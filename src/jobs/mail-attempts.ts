@@ -1,0 +1,181 @@
+// Attempts at mails. Postgres keeps the schedule and says which worker holds a mail; BullMQ only spreads the attempts over
+// the workers. A mail that the server has accepted is never tried again because something else was slow.
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import type { AuditEvent, AuditType } from '../domain/effect.ts';
+import type { ClaimedMail } from '../store/mail-orders.ts';
+import type { Store } from '../store/store.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import { within } from '../within.ts';
+import { type Addressed, type ComposeDeps, composeMail, ExpiredMail, isUrgent } from './compose-mail.ts';
+import type { Mailer, SentMail } from './mailer.ts';
+import { answerOf, describe, UndeliverableMail, withoutAddresses } from './smtp-answer.ts';
+
+export type MailAttemptsDeps = ComposeDeps & {
+  store: Pick<Store, 'mailOrders' | 'outbox'>;
+  mailer: Pick<Mailer, 'send'>;
+  /** The wait after the first attempt, in milliseconds; it doubles with each one. */
+  backoffMs: number;
+  /** A mail that has failed for so long, in milliseconds, becomes a dead letter. */
+  mailRetryForMs: number;
+  metrics: Pick<Metrics, 'jobEnded'>;
+};
+
+export type MailAttempts = {
+  /** One attempt. Does nothing when the mail is sent or given up, or when another worker holds it. */
+  attempt(outboxId: string): Promise<void>;
+  /** Lets attempts finish for so long, then ends their connections. Those mails are due at once for the next worker. */
+  close(graceMs: number): Promise<void>;
+};
+
+/** A worker that does not renew its claim for so long has died. */
+const HOLD_MS = 60_000;
+const RENEW_MS = 20_000;
+/** More than all time-outs of one SMTP session together: for a server that sends a few bytes now and then. */
+const MAX_ATTEMPT_MS = 40 * 60_000;
+const MAX_WAIT_MS = 3_600_000;
+/** For mails that are of no use after an hour. */
+const MAX_URGENT_WAIT_MS = 5 * 60_000;
+/** How long Postgres may be away before a mail that was sent is forgotten, and sent again. */
+const RECORD_FOR_MS = 10 * 60_000;
+const RECORD_AGAIN_MS = 1_000;
+/** For the statements that follow the end of the connections. */
+const RELEASE_MS = 3_000;
+
+export function createMailAttempts(deps: MailAttemptsDeps, log: Logger): MailAttempts {
+  const stop = new AbortController();
+  const underWay = new Set<Promise<void>>();
+  let isClosing = false;
+
+  return {
+    async attempt(outboxId) {
+      if (isClosing) return deps.store.outbox.putBack([outboxId]);
+      const attempting = attemptMail(deps, log, outboxId, stop.signal);
+      underWay.add(attempting);
+      try {
+        await attempting;
+      } finally {
+        underWay.delete(attempting);
+      }
+    },
+    async close(graceMs) {
+      isClosing = true;
+      const finished = Promise.allSettled(underWay);
+      await within(graceMs, finished);
+      stop.abort();
+      await within(RELEASE_MS, finished);
+    },
+  };
+}
+
+async function attemptMail(deps: MailAttemptsDeps, log: Logger, outboxId: string, stop: AbortSignal): Promise<void> {
+  const { mailOrders } = deps.store;
+  const claimed = await mailOrders.claim(outboxId, HOLD_MS);
+  if (claimed === null) return;
+  const renewal = setInterval(() => {
+    mailOrders
+      .renew(claimed, HOLD_MS)
+      .catch((err: unknown) => log.warn({ err, outbox_id: outboxId }, 'claim of a mail'));
+  }, RENEW_MS);
+  try {
+    const mail = await composeMail(deps, claimed);
+    if (mail === null) await drop(deps, log, claimed);
+    else {
+      const sent = await deps.mailer.send(
+        { id: outboxId, ...mail },
+        AbortSignal.any([stop, AbortSignal.timeout(MAX_ATTEMPT_MS)]),
+      );
+      await noteSent({ deps, log, stop }, claimed, mail, sent);
+    }
+  } catch (error) {
+    if (stop.aborted) await mailOrders.release(claimed);
+    else await noteFailed(deps, log, claimed, error);
+  } finally {
+    clearInterval(renewal);
+  }
+}
+
+/** The account no longer exists, or no longer needs the mail. */
+async function drop({ store, metrics, now }: MailAttemptsDeps, log: Logger, claimed: ClaimedMail): Promise<void> {
+  await store.mailOrders.finish(claimed, now(), null);
+  metrics.jobEnded('mail', 'done');
+  log.info(fieldsOf(claimed), 'mail not sent: the account no longer exists, or no longer needs it');
+}
+
+async function noteSent(
+  { deps, log, stop }: { deps: MailAttemptsDeps; log: Logger; stop: AbortSignal },
+  claimed: ClaimedMail,
+  { userId }: Addressed,
+  sent: SentMail,
+): Promise<void> {
+  const { messageId } = sent;
+  const response = withoutAddresses(sent.response);
+  const at = deps.now();
+  const event = eventOf('mail_sent', claimed, userId, { messageId, response });
+  await untilRecorded(() => deps.store.mailOrders.finish(claimed, at, event), stop);
+  deps.metrics.jobEnded('mail', 'done');
+  const user = userId !== undefined && { user_id: userId };
+  log.info({ ...fieldsOf(claimed), ...user, message_id: messageId, smtp_answer: response }, 'mail sent');
+}
+
+async function noteFailed(deps: MailAttemptsDeps, log: Logger, claimed: ClaimedMail, error: unknown): Promise<void> {
+  const { store, metrics, now } = deps;
+  const [why, answered] = [describe(error), answerOf(error)];
+  const answer = answered?.answer ?? null;
+  const told = answered && { smtp_command: answered.command, smtp_answer: answer };
+  const fields = { ...fieldsOf(claimed), ...told, err: error };
+  const userId = 'userId' in claimed.order ? claimed.order.userId : undefined;
+  const event = (type: AuditType) => eventOf(type, claimed, userId, { attempts: claimed.attempt, response: answer });
+  if (error instanceof ExpiredMail) {
+    await store.mailOrders.giveUp(claimed, why, now(), event('mail_expired'));
+    metrics.jobEnded('mail', 'dead');
+    log.error(fields, 'mail not sent: its token expired before it could be; dead letter');
+    return;
+  }
+  if (error instanceof UndeliverableMail) {
+    await store.mailOrders.giveUp(claimed, why, now(), event('mail_failed'));
+    metrics.jobEnded('mail', 'dead');
+    log.error(fields, 'mail rejected permanently: dead letter');
+    return;
+  }
+  const waitMs = waitAfter(claimed, deps.backoffMs);
+  const schedule = { error: why, waitMs, retryForMs: deps.mailRetryForMs };
+  const isGivenUp = await store.mailOrders.postpone(claimed, schedule, now(), event('mail_failed'));
+  metrics.jobEnded('mail', isGivenUp ? 'dead' : 'failed');
+  if (isGivenUp) log.error(fields, 'mail failed for as long as MAIL_RETRY_FOR_SECONDS allows: dead letter');
+  else log.warn({ ...fields, retry_ms: waitMs }, 'mail not sent, will be tried again');
+}
+
+/** With a tenth more or less, so that mails which failed together do not come back together. */
+function waitAfter({ attempt, order }: ClaimedMail, backoffMs: number): number {
+  const ceiling = isUrgent(order) ? MAX_URGENT_WAIT_MS : MAX_WAIT_MS;
+  return Math.round(Math.min(backoffMs * 2 ** (attempt - 1), ceiling) * (0.9 + 0.2 * Math.random()));
+}
+
+/** The server has the mail: while Postgres is away, it must not be forgotten that it was sent. */
+async function untilRecorded(record: () => Promise<void>, stop: AbortSignal): Promise<void> {
+  const deadline = performance.now() + RECORD_FOR_MS;
+  for (;;) {
+    try {
+      return await record();
+    } catch (error) {
+      if (performance.now() > deadline || stop.aborted) throw error;
+      await sleep(RECORD_AGAIN_MS, undefined, { signal: stop }).catch(() => {});
+    }
+  }
+}
+
+function fieldsOf({ id, attempt, order }: ClaimedMail): object {
+  return { outbox_id: id, topic: 'mail', template: order.template, attempt };
+}
+
+function eventOf(type: AuditType, { id, order }: ClaimedMail, userId: string | undefined, after: object): AuditEvent {
+  return {
+    type,
+    ...(userId !== undefined && { userId }),
+    detail: order.template,
+    target: `mail:${id}`,
+    after,
+    origin: { address: '', userAgent: '', requestId: '' },
+  };
+}

@@ -1,0 +1,53 @@
+// Judges an SMTP server's answers: whether trying again can help, and how they are written down without addresses.
+
+/** This mail cannot be delivered, however often it is tried. */
+export class UndeliverableMail extends Error {}
+
+/** Long enough for a queue id and a reason. */
+const MAX_ANSWER_LENGTH = 200;
+
+/**
+ * Enhanced codes (RFC 3463) of 5xx answers to a recipient or a message that may be taken later all the same. X.2.0 to X.2.2:
+ * a mailbox over its quota or rate, disabled or full, as Office 365 and Gmail answer. X.1.7 and X.1.8: the sender's address.
+ * X.7.*: the sender's login, its rights to relay and its reputation. Sender and login are configuration, which can be mended.
+ */
+const PASSING = /^5\.(?:2\.[012]|1\.[78]|7\.\d+)$/;
+/** RFC 5321: storage exceeded. RFC 4954: authentication required, or its mechanism or encryption too weak. */
+const PASSING_CODES = [552, 530, 534, 535, 538];
+
+/**
+ * A 5xx answer to the recipient or to the message (RFC 5321 section 4.2.1). One to any other command concerns the session,
+ * the login or the sender. 503 says that the session was in the wrong state.
+ */
+export function isPermanent(error: unknown): boolean {
+  const { command, responseCode, response } = error as Record<string, unknown>;
+  const code = Number(responseCode);
+  if ((command !== 'RCPT TO' && command !== 'DATA') || !(code >= 500) || code === 503) return false;
+  const enhanced = /^\d{3}[ -](\d\.\d{1,3}\.\d{1,3})\b/.exec(String(response))?.[1];
+  return enhanced === undefined ? !PASSING_CODES.includes(code) : !PASSING.test(enhanced);
+}
+
+/** The answer on one line, shortened, without addresses: for logs and audit events. */
+export function withoutAddresses(answer: string): string {
+  return answer
+    .replace(/[^\s<>"'(),;:=[\]]*@[^\s<>"'(),;]*/g, '***')
+    .replace(/[\s\p{C}]+/gu, ' ')
+    .trim()
+    .slice(0, MAX_ANSWER_LENGTH);
+}
+
+/** The failure with the server's answer: for the operator who looks at the outbox, not for the log. */
+export function describe(error: unknown): string {
+  if (!(error instanceof Error)) return 'unknown error';
+  const { code, response } = error as { code?: unknown; response?: unknown };
+  const text = [code, response ?? error.message].filter((part) => part !== undefined).join(': ');
+  return error.cause === undefined ? text : `${text} (${describe(error.cause)})`;
+}
+
+/** The server's answer, and the command that it answers; of the cause if the error has none. Null when there was no answer. */
+export function answerOf(error: unknown): { command: string; answer: string } | null {
+  if (!(error instanceof Error)) return null;
+  const { command, response } = error as { command?: unknown; response?: unknown };
+  if (typeof response !== 'string') return answerOf(error.cause);
+  return { command: String(command), answer: withoutAddresses(response) };
+}

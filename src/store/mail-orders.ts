@@ -1,0 +1,94 @@
+// Mails in the outbox, from the claim of a worker to the outcome. Each attempt has a number, by which the outcome of an
+// attempt is told from that of a later one: a worker that lost its claim changes nothing.
+import { sql } from 'kysely';
+import { type AuditEvent, audit, type MailOrder } from '../domain/effect.ts';
+import type { Db } from './database.ts';
+import { inMs, shortened, writeEffects } from './outbox.ts';
+
+/** An order that this process has claimed. */
+export type ClaimedMail = { id: string; attempt: number; order: MailOrder; createdAt: Date };
+export type Claim = Pick<ClaimedMail, 'id' | 'attempt'>;
+
+export type MailOrders = ReturnType<typeof createMailOrders>;
+
+export function createMailOrders(db: Db, newId: () => string) {
+  const own = (trx: Db, { id, attempt }: Claim) =>
+    trx.updateTable('outbox').where('id', '=', id).where('attempts', '=', attempt).where('dead_at', 'is', null);
+
+  return {
+    /** Null when the mail is sent or given up, or when another worker holds it. */
+    async claim(id: string, holdMs: number): Promise<ClaimedMail | null> {
+      const until = inMs(holdMs);
+      const row = await db
+        .updateTable('outbox')
+        .set((eb) => ({
+          attempts: eb('attempts', '+', 1),
+          first_attempt_at: sql<Date>`coalesce(first_attempt_at, now())`,
+          claimed_until: until,
+          next_attempt_at: until,
+        }))
+        .where('id', '=', id)
+        .where('topic', '=', 'mail')
+        .where('dead_at', 'is', null)
+        .where((eb) => eb.or([eb('claimed_until', 'is', null), eb('claimed_until', '<', sql<Date>`now()`)]))
+        .returning(['attempts', 'payload', 'created_at'])
+        .executeTakeFirst();
+      return row ? { id, attempt: row.attempts, order: row.payload as MailOrder, createdAt: row.created_at } : null;
+    },
+
+    async renew(claim: Claim, holdMs: number): Promise<void> {
+      const until = inMs(holdMs);
+      await own(db, claim).set({ claimed_until: until, next_attempt_at: until }).execute();
+    },
+
+    /** Ends an attempt that did not come to an end of its own: the mail is due at once. */
+    async release(claim: Claim): Promise<void> {
+      await own(db, claim).set({ claimed_until: null, next_attempt_at: sql<Date>`now()` }).execute();
+    },
+
+    /** Takes the mail away, with the event that says so. @param event null when there was nothing to send */
+    async finish({ id }: Claim, now: Date, event: AuditEvent | null): Promise<void> {
+      await db.transaction().execute(async (trx) => {
+        const { numDeletedRows } = await trx.deleteFrom('outbox').where('id', '=', id).executeTakeFirst();
+        if (event !== null && numDeletedRows > 0n) await writeEffects(trx, newId, now, [audit(event)]);
+      });
+    },
+
+    /**
+     * Schedules the next attempt, or gives the mail up when it has been tried for long enough.
+     * @param event for a mail that is given up
+     * @returns whether it is given up
+     */
+    async postpone(
+      claim: Claim,
+      { error, waitMs, retryForMs }: { error: string; waitMs: number; retryForMs: number },
+      now: Date,
+      event: AuditEvent,
+    ): Promise<boolean> {
+      return db.transaction().execute(async (trx) => {
+        const row = await own(trx, claim)
+          .set({
+            claimed_until: null,
+            last_error: shortened(error),
+            next_attempt_at: inMs(waitMs),
+            dead_at: sql<Date>`CASE WHEN first_attempt_at <= ${inMs(-retryForMs)} THEN now() END`,
+          })
+          .returning('dead_at')
+          .executeTakeFirst();
+        const isGivenUp = row !== undefined && row.dead_at !== null;
+        if (isGivenUp) await writeEffects(trx, newId, now, [audit(event)]);
+        return isGivenUp;
+      });
+    },
+
+    /** Keeps the mail as a dead letter. */
+    async giveUp(claim: Claim, error: string, now: Date, event: AuditEvent): Promise<void> {
+      await db.transaction().execute(async (trx) => {
+        const { numUpdatedRows } = await own(trx, claim)
+          .set({ claimed_until: null, last_error: shortened(error), dead_at: sql<Date>`now()` })
+          .executeTakeFirst();
+        if (numUpdatedRows > 0n) await writeEffects(trx, newId, now, [audit(event)]);
+      });
+    },
+  };
+}
