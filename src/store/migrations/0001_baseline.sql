@@ -401,15 +401,21 @@ CREATE TABLE outbox (
   topic text NOT NULL CONSTRAINT outbox_topic CHECK (topic IN ('audit', 'mail')),
   payload jsonb NOT NULL,
   created_at timestamptz NOT NULL,
-  -- the last time that the row was put into the queue
-  relayed_at timestamptz,
   attempts integer NOT NULL DEFAULT 0,
   last_error text,
   -- the time at which the worker gave up; the row is kept for an operator
-  dead_at timestamptz
+  dead_at timestamptz,
+  -- The time at which the row is handed to the queue (again): a claim, and a row that is in the queue, push it ahead. The schedule
+  -- is here and not in Redis, which may lose everything.
+  next_attempt_at timestamptz NOT NULL DEFAULT now(),
+  -- the retries of a mail are counted from here
+  first_attempt_at timestamptz,
+  -- While a worker sends the mail, no other one does.
+  claimed_until timestamptz
 ) WITH (fillfactor = 80);
-CREATE INDEX outbox_due_idx ON outbox (relayed_at NULLS FIRST, id) WHERE dead_at IS NULL;
-CREATE INDEX outbox_dead_idx ON outbox (dead_at) WHERE dead_at IS NOT NULL;
+-- By topic, so that mails do not wait behind a backlog of events. `outbox list` reads it too.
+CREATE INDEX outbox_due_idx ON outbox (topic, next_attempt_at, id) WHERE dead_at IS NULL;
+CREATE INDEX outbox_dead_idx ON outbox (dead_at, id) WHERE dead_at IS NOT NULL;
 
 
 -- Operation ------------------------------------------------------------------------------------------------------------
