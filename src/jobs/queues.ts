@@ -1,4 +1,5 @@
 // BullMQ on Redis carries ids of outbox rows, nothing else: what a job is about stays in Postgres.
+import { createHash } from 'node:crypto';
 import { type ConnectionOptions, Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { impatient, openRedis } from '../redis.ts';
@@ -13,14 +14,21 @@ export type RetryPolicy = {
   backoffMs: number;
 };
 
+/** Outbox rows that are recorded in one transaction. */
+export type AuditBatch = { ids: string[] };
+
 export type Queues = {
-  /** Adds one job a row, with the row's id; a row whose job is still there is not added again. */
+  /**
+   * Adds one job a mail, with the row's id, and one job for all audit events. Rows whose job is still there are not added again.
+   */
   add(rows: OutboxRef[]): Promise<void>;
   close(): Promise<void>;
 };
 
 /** All keys in Redis begin with it. */
 export const QUEUE_PREFIX = 'latchkey:queue';
+/** A quarter of a minute; afterwards the relay adds the rows again. */
+const AUDIT_RETRY = { attempts: 5, backoff: { type: 'exponential', delay: 1_000 } };
 const COMMAND_TIMEOUT_MS = 5_000;
 
 /** A connection for BullMQ's workers, whose blocking commands wait as long as they want. */
@@ -44,19 +52,24 @@ export function openQueues(url: string, retry: RetryPolicy, onError: (error: Err
         removeOnFail: true,
       },
     }).on('error', onError);
-  const queues: Record<Topic, Queue> = { audit: open('audit'), mail: open('mail') };
+  const queues = { audit: open('audit') as Queue<AuditBatch>, mail: open('mail') };
 
   return {
     async add(rows) {
-      for (const [topic, queue] of Object.entries(queues)) {
-        const jobs = rows.filter((row) => row.topic === topic);
-        if (jobs.length > 0)
-          await queue.addBulk(jobs.map(({ id }) => ({ name: topic, data: {}, opts: { jobId: id } })));
-      }
+      const mails = rows.filter(({ topic }) => topic === 'mail');
+      await queues.mail.addBulk(mails.map(({ id }) => ({ name: 'mail', data: {}, opts: { jobId: id } })));
+      const events = rows.filter(({ topic }) => topic === 'audit').map(({ id }) => id);
+      if (events.length === 0) return;
+      await queues.audit.add('audit', { ids: events }, { ...AUDIT_RETRY, jobId: nameOf(events) });
     },
     async close() {
       connection.disconnect();
       await Promise.all(Object.values(queues).map((queue) => queue.close()));
     },
   };
+}
+
+/** The same for the same rows. */
+function nameOf(ids: string[]): string {
+  return createHash('sha256').update(ids.toSorted().join()).digest('hex');
 }

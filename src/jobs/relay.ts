@@ -1,6 +1,7 @@
 // Moves outbox rows to the queues. A row whose job has not finished after a while is handed over again; the job's id is
 // the row's, so that does nothing unless Redis has lost it.
-import type { Outbox } from '../store/outbox.ts';
+import type { Outbox, OutboxRef } from '../store/outbox.ts';
+import { AUDIT_BATCH } from './audit-recorder.ts';
 import type { Queues } from './queues.ts';
 
 export type Relay = {
@@ -9,11 +10,31 @@ export type Relay = {
 };
 
 const POLL_MS = 200;
-const BATCH = 200;
+const MAIL_BATCH = 200;
 /** After this long a job is looked for, and added again if Redis has lost it. */
 const RELAY_AGAIN_MS = 60_000;
 
-export type RelayDeps = { outbox: Pick<Outbox, 'takeDue' | 'putBack'>; queues: Pick<Queues, 'add'>; now: () => Date };
+export type RelayDeps = {
+  topic: OutboxRef['topic'];
+  /** Rows that one round moves at the most. While there are more, the next round follows at once. */
+  batch: number;
+  outbox: Pick<Outbox, 'takeDue' | 'putBack'>;
+  queues: Pick<Queues, 'add'>;
+  now: () => Date;
+};
+
+/** One relay a topic, so that a backlog of audit events does not hold up mails, nor the reverse. */
+export function startRelays(deps: Omit<RelayDeps, 'topic' | 'batch'>, onError: (error: unknown) => void): Relay {
+  const relays = [
+    startRelay({ ...deps, topic: 'mail', batch: MAIL_BATCH }, onError),
+    startRelay({ ...deps, topic: 'audit', batch: AUDIT_BATCH }, onError),
+  ];
+  return {
+    async close() {
+      await Promise.all(relays.map((relay) => relay.close()));
+    },
+  };
+}
 
 export function startRelay(deps: RelayDeps, onError: (error: unknown) => void): Relay {
   const stop = new AbortController();
@@ -23,7 +44,7 @@ export function startRelay(deps: RelayDeps, onError: (error: unknown) => void): 
         onError(error);
         return 0;
       });
-      if (moved < BATCH) await pause(POLL_MS, stop.signal);
+      if (moved < deps.batch) await pause(POLL_MS, stop.signal);
     }
   })();
   return {
@@ -35,9 +56,9 @@ export function startRelay(deps: RelayDeps, onError: (error: unknown) => void): 
 }
 
 /** @returns how many rows it moved */
-async function relayBatch({ outbox, queues, now }: RelayDeps): Promise<number> {
+async function relayBatch({ topic, batch, outbox, queues, now }: RelayDeps): Promise<number> {
   const at = now();
-  const rows = await outbox.takeDue(at, new Date(at.getTime() - RELAY_AGAIN_MS), BATCH);
+  const rows = await outbox.takeDue(topic, at, new Date(at.getTime() - RELAY_AGAIN_MS), batch);
   if (rows.length === 0) return 0;
   try {
     await queues.add(rows);

@@ -9,10 +9,11 @@ import type { Store } from '../store/store.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Tracing } from '../telemetry/tracing.ts';
 import { within } from '../within.ts';
+import { recordAuditEvents } from './audit-recorder.ts';
 import { type HousekeepingDeps, startHousekeeping } from './housekeeping.ts';
 import { describe, UndeliverableMail } from './mailer.ts';
-import { QUEUE_PREFIX, type Queues, type RetryPolicy } from './queues.ts';
-import { startRelay } from './relay.ts';
+import { type AuditBatch, QUEUE_PREFIX, type Queues, type RetryPolicy } from './queues.ts';
+import { startRelays } from './relay.ts';
 import { type MailDeps, sendMail } from './send-mail.ts';
 
 export type WorkerDeps = MailDeps &
@@ -35,7 +36,8 @@ export type Worker = {
 };
 
 const MAIL_CONCURRENCY = 4;
-const AUDIT_CONCURRENCY = 16;
+/** The second batch is fetched while the first is recorded; more would only wait for the end of the chain. */
+const AUDIT_CONCURRENCY = 2;
 const ERROR_LINE_EVERY_MS = 10_000;
 
 /** @param onRedisError hears of a Redis that is away */
@@ -44,7 +46,6 @@ export async function startWorker(
   log: Logger,
   onRedisError: (error: Error) => void,
 ): Promise<Worker> {
-  const { auditTrail, outbox } = deps.store;
   const stopHousekeeping = await startHousekeeping(deps, log);
   const anchoring =
     deps.anchorEveryMs === 0
@@ -53,25 +54,29 @@ export async function startWorker(
           anchor(deps, log).catch((err: unknown) => log.warn({ err }, 'anchoring the audit trail'));
         }, deps.anchorEveryMs);
 
-  const consume = (topic: OutboxRef['topic'], concurrency: number, carryOut: (id: string) => Promise<void>) =>
-    new QueueWorker(topic, (job) => attempt(deps, log, topic, job, carryOut), {
+  const consume = (topic: OutboxRef['topic'], concurrency: number, carryOut: (job: Job) => Promise<void>) =>
+    new QueueWorker(topic, carryOut, {
       connection: deps.redis as ConnectionOptions,
       prefix: QUEUE_PREFIX,
       concurrency,
     }).on('error', onRedisError);
   const jobs = deps.tracing.traced('job', {
     mail: (id: string) => sendMail(deps, id),
-    audit: (id: string) => auditTrail.record(id),
+    audit: (job: Job<AuditBatch>) => recordAuditEvents(deps, log, job),
   });
-  const consumers = [consume('mail', MAIL_CONCURRENCY, jobs.mail), consume('audit', AUDIT_CONCURRENCY, jobs.audit)];
+  const consumers = [
+    consume('mail', MAIL_CONCURRENCY, (job) => attempt(deps, log, 'mail', job, jobs.mail)),
+    consume('audit', AUDIT_CONCURRENCY, jobs.audit),
+  ];
   const onRelayError = atMostEvery(ERROR_LINE_EVERY_MS, (err) => log.warn({ err }, 'outbox relay'));
-  const relay = startRelay({ outbox, queues: deps.queues, now: deps.now }, onRelayError);
+  const { outbox } = deps.store;
+  const relay = startRelays({ outbox, queues: deps.queues, now: deps.now }, onRelayError);
 
   return {
     async close(graceMs) {
       stopHousekeeping();
       clearInterval(anchoring);
-      const finished = Promise.all([relay.close(), ...consumers.map((consumer) => consumer.close())]);
+      const finished = Promise.all([relay, ...consumers].map((part) => part.close()));
       // It would wait for a Redis that is away for as long as it is.
       await within(deps.redis.status === 'ready' ? graceMs : 0, finished);
     },

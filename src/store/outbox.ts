@@ -43,7 +43,7 @@ export function createOutbox(db: Db, newId: () => string) {
      * Takes rows that were never handed to the queue, or so long ago that the queue must have lost them.
      * Several relays may call it at once; each row goes to one of them.
      */
-    async takeDue(now: Date, relayedBefore: Date, limit: number): Promise<OutboxRef[]> {
+    async takeDue(topic: Effect['topic'], now: Date, relayedBefore: Date, limit: number): Promise<OutboxRef[]> {
       return db
         .updateTable('outbox')
         .set({ relayed_at: now })
@@ -51,6 +51,7 @@ export function createOutbox(db: Db, newId: () => string) {
           eb
             .selectFrom('outbox')
             .select('id')
+            .where('topic', '=', topic)
             .where('dead_at', 'is', null)
             .where(eb.or([eb('relayed_at', 'is', null), eb('relayed_at', '<', relayedBefore)]))
             .orderBy('id')
@@ -89,6 +90,15 @@ export function createOutbox(db: Db, newId: () => string) {
         .updateTable('outbox')
         .set((eb) => ({ attempts: eb('attempts', '+', 1), last_error: error.slice(0, MAX_ERROR_LENGTH), dead_at: now }))
         .where('id', '=', id)
+        .execute();
+    },
+
+    /** For rows that failed together, by no fault of theirs: they are tried again. */
+    async noteDelay(ids: string[], error: string): Promise<void> {
+      await db
+        .updateTable('outbox')
+        .set((eb) => ({ attempts: eb('attempts', '+', 1), last_error: error.slice(0, MAX_ERROR_LENGTH) }))
+        .where('id', 'in', ids)
         .execute();
     },
 
