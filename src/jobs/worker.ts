@@ -36,8 +36,8 @@ export type Worker = {
 };
 
 const MAIL_CONCURRENCY = 4;
-/** The second batch is fetched while the first is recorded; more would only wait for the end of the chain. */
-const AUDIT_CONCURRENCY = 2;
+/** A second batch would only wait for the end of the chain, and hold a connection of the pool meanwhile. */
+const AUDIT_CONCURRENCY = 1;
 const ERROR_LINE_EVERY_MS = 10_000;
 
 /** @param onRedisError hears of a Redis that is away */

@@ -109,7 +109,7 @@ for (let n = 0; n < STEADY_SECONDS * 10; n += 1) {
   await fill(STEADY_PER_SECOND / 10);
   const now = await waiting();
   most = { events: Math.max(most.events, now.events), oldestMs: Math.max(most.oldestMs, now.oldestMs) };
-  await sleep(next - performance.now());
+  await sleep(Math.max(0, next - performance.now()));
 }
 console.log(
   `${STEADY_PER_SECOND} events/s for ${STEADY_SECONDS} s: at most ${most.events} wait, the oldest ${most.oldestMs.toFixed(0)} ms`,

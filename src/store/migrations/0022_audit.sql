@@ -60,7 +60,9 @@ DROP FUNCTION record_audit_events(uuid, integer);
 -- were recorded before, so that a repetition changes nothing. Returns how many it moved. One event that the trail cannot hold
 -- fails all of them. The service can add to the trail in this way and no other.
 CREATE FUNCTION record_audit_events(wanted uuid[]) RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
+-- Here too, because a pooler may pass over the setting of the connection: waiting for the chain must not hold its connections.
+SET lock_timeout = '2s' AS $$
 DECLARE
   tail audit_chain;
   entry record;
@@ -95,3 +97,5 @@ GRANT EXECUTE ON FUNCTION record_audit_events TO latchkey_service;
 -- The relay takes the rows of each topic for itself.
 DROP INDEX outbox_due_idx;
 CREATE INDEX outbox_due_idx ON outbox (topic, relayed_at NULLS FIRST, id) WHERE dead_at IS NULL;
+
+ALTER FUNCTION erase_traces SET lock_timeout = '2s';
