@@ -10,7 +10,8 @@ import { createLatchkey, httpMiddleware, principalOf } from 'latchkey/client';
 const { LATCHKEY_URL = 'http://localhost:8080', LATCHKEY_KEY = '', AUDIENCE = '', PORT = '9000' } = process.env;
 
 const latchkey = createLatchkey({
-  url: LATCHKEY_URL,
+  // Several servers of one deployment, separated by commas: when one fails, the next one is followed.
+  url: LATCHKEY_URL.split(','),
   serviceKey: LATCHKEY_KEY,
   // Where Latchkey has AUDIENCE=orders, the same here rejects tokens that are for other services alone. Empty takes all.
   audience: AUDIENCE,

@@ -1,37 +1,40 @@
 // Verifies access tokens in the process that receives them: with the server's own engine, on what its Watch stream tells.
 import type { SecureContextOptions } from 'node:tls';
 import { timestampDate } from '@bufbuild/protobuf/wkt';
-import { Code, ConnectError, createClient, type Transport } from '@connectrpc/connect';
-import { createGrpcTransport } from '@connectrpc/connect-node';
-import { AuthService } from '../../gen/auth/v1/auth_service_pb.ts';
+import { Code, ConnectError, type Transport } from '@connectrpc/connect';
 import { PrincipalKind, type Principal as PrincipalMessage } from '../../gen/auth/v1/types_pb.ts';
-import { VerifierService } from '../../gen/auth/v1/verifier_service_pb.ts';
 import { ErrorInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
 import { AuthError, type Reason } from '../domain/auth-error.ts';
 import type { TokenPrincipal } from '../domain/principal.ts';
 import { createEngine, type Engine } from '../verifier/engine.ts';
 import { createRevocationView } from '../verifier/revocation-view.ts';
+import { connectServers, firstAnswer } from './servers.ts';
 import { followWatch } from './watch-follower.ts';
 
 export type LatchkeyOptions = {
-  /** Of the server, such as `http://localhost:8080`. */
-  url: string;
+  /**
+   * Of the server, such as `http://localhost:8080`, or of several servers of one deployment. The first is followed; when it fails the
+   * next one is, at once.
+   */
+  url: string | readonly string[];
   /** VerifierService asks for a service's key, or for its certificate. */
   serviceKey?: string;
   /** Of https: whom to trust besides the usual authorities, and the certificate to show; PEM. */
   tls?: Pick<SecureContextOptions, 'ca' | 'cert' | 'key'>;
   /** When set, tokens must have been issued for it (`aud`). */
   audience?: string;
-  /** How old the knowledge of revocations may be to be believed, in milliseconds. 5,000 by default. */
+  /** How old the knowledge of revocations may be while a server is followed, in milliseconds. 5,000 by default. */
   maxStalenessMs?: number;
-  /** Beyond that: ask the server about each token (the default), or refuse. */
+  /** The same while the stream has ended or is late, so that nothing new arrives. 1,000 by default. */
+  maxStalenessDisconnectedMs?: number;
+  /** Beyond that: ask a server about each token (the default), or refuse. */
   whenStale?: 'ask' | 'refuse';
   /** Bound of the cache of verified tokens. 64 MiB by default. */
   cacheBytes?: number;
   /** Hears why the stream was interrupted; it is resumed in any case. */
   onError?: (error: unknown) => void;
-  /** In place of gRPC over HTTP/2 to the URL. */
-  transport?: Transport;
+  /** Makes the transport to a URL, in place of gRPC over HTTP/2. */
+  transport?: (url: string) => Transport;
 };
 
 export type Latchkey = {
@@ -53,22 +56,22 @@ export type Latchkey = {
 };
 
 const MAX_STALENESS_MS = 5_000;
+const MAX_STALENESS_DISCONNECTED_MS = 1_000;
 const CACHE_BYTES = 64 * 1024 * 1024;
 const ASK_TIMEOUT_MS = 2_000;
 const RETRY_AFTER_MS = 1_000;
+const NEVER = Number.POSITIVE_INFINITY;
 
 /** @throws TypeError when the URL is none */
 export function createLatchkey(options: LatchkeyOptions): Latchkey {
-  if (!/^https?:$/.test(URL.parse(options.url)?.protocol ?? ''))
-    throw new TypeError('url must begin with http:// or https://');
-  const { audience = '', maxStalenessMs = MAX_STALENESS_MS, whenStale = 'ask' } = options;
-  const transport = options.transport ?? transportTo(options.url, options.tls ?? {}, maxStalenessMs);
-  const authService = createClient(AuthService, transport);
+  const { audience = '', whenStale = 'ask', maxStalenessMs = MAX_STALENESS_MS } = options;
+  const { maxStalenessDisconnectedMs = MAX_STALENESS_DISCONNECTED_MS } = options;
+  const servers = connectServers([options.url].flat(), options.tls ?? {}, options.transport);
   const view = createRevocationView();
   let engine: { issuer: string; engine: Engine } | null = null;
 
   const follower = followWatch({
-    client: createClient(VerifierService, transport),
+    servers,
     headers: options.serviceKey === undefined ? {} : { authorization: `Bearer ${options.serviceKey}` },
     view,
     maxStalenessMs,
@@ -76,15 +79,25 @@ export function createLatchkey(options: LatchkeyOptions): Latchkey {
     onKeys(keys, issuer) {
       if (engine?.issuer === issuer) return engine.engine.useKeys(keys);
       const cacheBytes = options.cacheBytes ?? CACHE_BYTES;
-      const settings = { issuer, keys, view, cacheBytes, maxViewAgeMs: maxStalenessMs, revalidateSeconds: 0 };
+      const settings = { issuer, keys, view: trusted, cacheBytes, maxViewAgeMs: maxStalenessMs, revalidateSeconds: 0 };
       engine = { issuer, engine: createEngine({ ...settings, now: () => new Date() }) };
     },
   });
 
+  /** What is older than can be believed now, is not known at all. */
+  const trusted = {
+    standing: view.standing,
+    ageMs: () => (follower.isFollowing() || view.ageMs() <= maxStalenessDisconnectedMs ? view.ageMs() : NEVER),
+  };
+
   async function ask(accessToken: string): Promise<TokenPrincipal> {
     if (whenStale === 'refuse') throw unavailable(new Error('what is known of revocations is too old'));
     try {
-      const { principal } = await authService.verify({ accessToken, audience }, { timeoutMs: ASK_TIMEOUT_MS });
+      const followed = follower.serverIndex();
+      const { principal } = await firstAnswer(
+        [...servers.slice(followed), ...servers.slice(0, followed)],
+        ({ auth }, signal) => auth.verify({ accessToken, audience }, { timeoutMs: ASK_TIMEOUT_MS, signal }),
+      );
       return toPrincipal(principal);
     } catch (error) {
       throw toAuthError(error);
@@ -109,12 +122,6 @@ export function createLatchkey(options: LatchkeyOptions): Latchkey {
     stalenessMs: () => view.ageMs(),
     close: () => follower.close(),
   };
-}
-
-/** With pings, so that a connection that has died without a word is not used for ever. */
-function transportTo(url: string, nodeOptions: SecureContextOptions, maxStalenessMs: number): Transport {
-  const pings = { pingIntervalMs: maxStalenessMs, pingTimeoutMs: maxStalenessMs / 2 };
-  return createGrpcTransport({ baseUrl: url, nodeOptions, ...pings });
 }
 
 function toPrincipal(message: PrincipalMessage | undefined): TokenPrincipal {

@@ -1,27 +1,27 @@
-// Follows a server's Watch stream: keeps a view of revocations and the keys, knows how old that knowledge is, and when the
-// stream ends, for whatever reason, goes on from where it was.
+// Follows the Watch stream of one of several servers: keeps a view of revocations and the keys, and knows how much that view can be
+// trusted. When the stream ends, errs or falls silent, it goes on at the next server from where it was.
 import { createPublicKey } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { timestampMs } from '@bufbuild/protobuf/wkt';
-import { type Client, Code, ConnectError } from '@connectrpc/connect';
-import type {
-  Change as ChangeMessage,
-  KeysChanged,
-  VerifierService,
-  WatchResponse,
-} from '../../gen/auth/v1/verifier_service_pb.ts';
+import { Code, ConnectError } from '@connectrpc/connect';
+import type { Change as ChangeMessage, KeysChanged, WatchResponse } from '../../gen/auth/v1/verifier_service_pb.ts';
 import type { Change } from '../domain/change.ts';
 import { isSigningAlgorithm, publicVerificationKey, type VerificationKey } from '../verifier/access-token.ts';
 import type { RevocationView } from '../verifier/revocation-view.ts';
+import type { Server } from './servers.ts';
 
 export type WatchFollower = {
   /** Resolves when the view is complete for the first time; rejects when the server says that it never will be. */
   ready: Promise<void>;
+  /** Whether a stream brings what is new, and its last message is not late. */
+  isFollowing(): boolean;
+  /** The index of the server that is followed, or is to be followed next. */
+  serverIndex(): number;
   close(): void;
 };
 
 export type WatchFollowerDeps = {
-  client: Pick<Client<typeof VerifierService>, 'watch'>;
+  servers: Pick<Server, 'verifier' | 'disconnect'>[];
   headers: Record<string, string>;
   view: Pick<RevocationView, 'apply' | 'confirm' | 'ageMs'>;
   onKeys(keys: VerificationKey[], issuer: string): void;
@@ -30,43 +30,59 @@ export type WatchFollowerDeps = {
   onError(error: unknown): void;
 };
 
+/** A server sends something each second. */
+const LATE_AFTER_MS = 1_500;
+const SILENT_AFTER_MS = 2_000;
+/** The same, before a stream has brought the view up to date: a server may have much to read. */
+const NO_ANSWER_AFTER_MS = 5_000;
+/** Not all clients of a server that has gone at the same moment. */
+const SPREAD_MS = 50;
 const FIRST_DELAY_MS = 100;
 const MAX_DELAY_MS = 5_000;
 /** The cursor cannot be used, here or ever: begin again. */
 const BEGIN_AGAIN = [Code.OutOfRange, Code.InvalidArgument];
-/** Trying again does not help unless somebody changes something. */
+/** Trying again does not help before an operator changes something. */
 const HOPELESS = [Code.Unauthenticated, Code.PermissionDenied, Code.Unimplemented];
 
 export function followWatch(deps: WatchFollowerDeps): WatchFollower {
-  const { client, headers, view, onKeys, maxStalenessMs, onError } = deps;
+  const { servers, headers, view, onKeys, maxStalenessMs, onError } = deps;
   const closing = new AbortController();
   const ready = Promise.withResolvers<void>();
-  // Who does not wait for it hears of it by onError.
+  // A caller who does not wait for it learns the error from onError.
   ready.promise.catch(() => {});
   let cursor = '';
-  let delayMs = FIRST_DELAY_MS;
+  let index = 0;
+  /** Attempts since a stream last lived. */
+  let failures = 0;
+  let isUpToDate = false;
+  let lastMessageAt = 0;
 
-  async function watchOnce(): Promise<void> {
-    const silence = new AbortController();
+  async function watchOnce(server: WatchFollowerDeps['servers'][number]): Promise<void> {
+    const silence = watchSilence(() => server.disconnect());
     const signal = AbortSignal.any([closing.signal, silence.signal]);
-    const giveUp = () => silence.abort(new Error('the server has said nothing for too long'));
-    const watchdog = setTimeout(giveUp, maxStalenessMs);
     // The least that a message took from the server's clock to ours; what one takes longer, it is late.
     let leastDelay = Number.POSITIVE_INFINITY;
     try {
-      for await (const message of client.watch({ cursor }, { headers, signal })) {
-        watchdog.refresh();
-        leastDelay = Math.min(leastDelay, performance.now() - sentAt(message));
+      for await (const message of server.verifier.watch({ cursor }, { headers, signal })) {
+        lastMessageAt = performance.now();
+        leastDelay = Math.min(leastDelay, lastMessageAt - sentAt(message));
         for (const { change } of message.changes) apply(change);
-        if (message.cursor === '' || !message.asOf) continue;
-        cursor = message.cursor;
-        delayMs = FIRST_DELAY_MS;
-        view.confirm(timestampMs(message.asOf) + leastDelay);
-        ready.resolve();
-        if (view.ageMs() > maxStalenessMs) throw new Error('the server is too far behind');
+        if (message.cursor !== '' && message.asOf) {
+          cursor = message.cursor;
+          view.confirm(timestampMs(message.asOf) + leastDelay);
+          ready.resolve();
+          if (view.ageMs() > maxStalenessMs) throw new Error('the server is too far behind');
+          // A stream that ends after its first message is not a success: the next attempt waits longer.
+          if (isUpToDate) failures = 0;
+          isUpToDate = true;
+        }
+        silence.restart(isUpToDate ? SILENT_AFTER_MS : NO_ANSWER_AFTER_MS);
       }
+    } catch (error) {
+      throw silence.signal.aborted ? silence.signal.reason : error;
     } finally {
-      clearTimeout(watchdog);
+      isUpToDate = false;
+      silence.stop();
     }
   }
 
@@ -79,7 +95,7 @@ export function followWatch(deps: WatchFollowerDeps): WatchFollower {
   void (async () => {
     while (!closing.signal.aborted) {
       try {
-        await watchOnce();
+        await watchOnce(servers[index] as Server);
       } catch (error) {
         if (closing.signal.aborted) return;
         const { code } = ConnectError.from(error);
@@ -87,18 +103,45 @@ export function followWatch(deps: WatchFollowerDeps): WatchFollower {
         if (HOPELESS.includes(code)) ready.reject(error);
         onError(error);
       }
-      // Not all clients of a server that has gone at the same moment.
-      await sleep(delayMs * (0.5 + Math.random()), undefined, { signal: closing.signal }).catch(() => {});
-      delayMs = Math.min(delayMs * 2, MAX_DELAY_MS);
+      index = (index + 1) % servers.length;
+      failures += 1;
+      await sleep(delayMs(failures, servers.length), undefined, { signal: closing.signal }).catch(() => {});
     }
   })();
 
   return {
     ready: ready.promise,
+    isFollowing: () => isUpToDate && performance.now() - lastMessageAt < LATE_AFTER_MS,
+    serverIndex: () => index,
     close() {
       closing.abort();
       ready.reject(new Error('closed'));
     },
+  };
+}
+
+/** None to speak of before another server that has not been tried; it grows when all have failed. */
+function delayMs(failures: number, servers: number): number {
+  const rounds = Math.floor(failures / servers);
+  if (rounds === 0) return SPREAD_MS * Math.random();
+  return Math.min(FIRST_DELAY_MS * 2 ** (rounds - 1), MAX_DELAY_MS) * (0.5 + Math.random());
+}
+
+/** @param onSilence is called, and the signal aborted, when it was not restarted in time */
+function watchSilence(onSilence: () => void) {
+  const silence = new AbortController();
+  const end = () => {
+    silence.abort(new Error('the server has been silent for too long'));
+    onSilence();
+  };
+  let timer = setTimeout(end, NO_ANSWER_AFTER_MS);
+  return {
+    signal: silence.signal,
+    restart(afterMs: number) {
+      clearTimeout(timer);
+      timer = setTimeout(end, afterMs);
+    },
+    stop: () => clearTimeout(timer),
   };
 }
 

@@ -1,13 +1,18 @@
 // BullMQ on Redis carries ids of outbox rows, nothing else: what a job is about stays in Postgres.
+import { createHash } from 'node:crypto';
 import { type ConnectionOptions, type Job, Queue, Worker } from 'bullmq';
 import { impatient, openRedis, patient, type RedisClient } from '../redis/open-redis.ts';
 import type { OutboxRef, Topic } from '../store/outbox.ts';
 
-/** As BullMQ carries it. */
-export type OutboxJob = { outboxId: string; attempts: number };
+/** One attempt at a mail. */
+export type MailJob = { outboxId: string };
+/** Outbox rows that are recorded in one transaction. */
+export type AuditJob = { ids: string[] };
 
 export type Queues = {
-  /** Adds one job for each attempt at a row. An attempt whose job is still there is not added again. */
+  /**
+   * Adds one job for each attempt at a mail, and one for all audit events together. A job that is still there is not added again.
+   */
   add(rows: OutboxRef[]): Promise<void>;
   close(): Promise<void>;
 };
@@ -23,6 +28,8 @@ const LOCK_MS = 10_000;
 const STALLED_CHECK_MS = 3_000;
 /** Besides the checks at the start, BullMQ's own checks would need INFO, and end in a busy loop without it. */
 const SKIP_CHECKS = { skipVersionCheck: true };
+/** A quarter of a minute. Afterwards the relay adds the rows again. */
+const AUDIT_RETRY = { attempts: 5, backoff: { type: 'exponential', delay: 1_000 } };
 
 /** A connection for BullMQ's workers, which make more like it for their blocking reads. */
 export function openQueueRedis(url: string, onError: (error: Error) => void): RedisClient {
@@ -36,17 +43,17 @@ class PromptWorker extends Worker {
   }
 }
 
-export type ConsumerOptions = {
+type ConsumerOptions<Data> = {
   redis: RedisClient;
   topic: Topic;
   concurrency: number;
-  carryOut: (job: OutboxJob) => Promise<void>;
+  carryOut: (job: Job<Data>) => Promise<void>;
   onError: (error: Error) => void;
 };
 
 /** Carries out the jobs of a topic until it is closed. */
-export function openConsumer({ redis, topic, concurrency, carryOut, onError }: ConsumerOptions): Worker {
-  return new PromptWorker(topic, ({ data }: Job<OutboxJob>) => carryOut(data), {
+export function openConsumer<Data>({ redis, topic, concurrency, carryOut, onError }: ConsumerOptions<Data>): Worker {
+  return new PromptWorker(topic, carryOut, {
     connection: redis as ConnectionOptions,
     prefix: PREFIX,
     concurrency,
@@ -70,22 +77,23 @@ export function openQueues(url: string, onError: (error: Error) => void): Queues
       prefix: PREFIX,
       ...SKIP_CHECKS,
       defaultJobOptions: {
-        // The outbox row is the record, and has the schedule of further attempts.
+        // The outbox row is the record, and has the schedule of further attempts at a mail.
         attempts: 1,
         removeOnComplete: true,
         removeOnFail: true,
       },
     }).on('error', onError);
-  const queues: Record<Topic, Queue> = { audit: open('audit'), mail: open('mail') };
+  const queues = { audit: open('audit') as Queue<AuditJob>, mail: open('mail') as Queue<MailJob> };
 
   return {
     async add(rows) {
       // BullMQ would wait for the first connection without end.
       if (connection.status !== 'ready') throw new Error('Redis does not answer');
-      for (const [topic, queue] of Object.entries(queues)) {
-        const jobs = rows.filter((row) => row.topic === topic);
-        if (jobs.length > 0) await queue.addBulk(jobs.map(toJob));
-      }
+      const mails = rows.filter(({ topic }) => topic === 'mail');
+      if (mails.length > 0) await queues.mail.addBulk(mails.map(mailJob));
+      const events = rows.filter(({ topic }) => topic === 'audit').map(({ id }) => id);
+      if (events.length === 0) return;
+      await queues.audit.add('audit', { ids: events }, { ...AUDIT_RETRY, jobId: nameOf(events) });
     },
     async close() {
       connection.disconnect();
@@ -94,6 +102,11 @@ export function openQueues(url: string, onError: (error: Error) => void): Queues
   };
 }
 
-function toJob({ id, topic, attempts }: OutboxRef) {
-  return { name: topic, data: { outboxId: id, attempts } satisfies OutboxJob, opts: { jobId: `${id}.${attempts}` } };
+function mailJob({ id, attempts }: OutboxRef) {
+  return { name: 'mail', data: { outboxId: id }, opts: { jobId: `${id}.${attempts}` } };
+}
+
+/** The same for the same rows. */
+function nameOf(ids: string[]): string {
+  return createHash('sha256').update(ids.toSorted().join()).digest('hex');
 }

@@ -1,6 +1,9 @@
 // Moves outbox rows to the queues when they are due. A row whose job has not finished after a while is handed over again; the
 // job's id names row and attempt, so that does nothing unless Redis has lost it.
 import type { Outbox, Topic } from '../store/outbox.ts';
+
+import { AUDIT_BATCH } from './audit-recorder.ts';
+
 import type { Queues } from './queues.ts';
 
 export type Relay = {
@@ -11,24 +14,40 @@ export type Relay = {
 const POLL_MS = 200;
 /** After a failure, so that rows are not taken and put back all the time. */
 const RETRY_MS = 1_000;
-const BATCH = 200;
+const MAIL_BATCH = 200;
 /** After this long a job is looked for, and added again if Redis has lost it. */
 const RELAY_AGAIN_MS = 60_000;
 
-/** Each has its own share of a round: a backlog of events does not delay mails. */
-const TOPICS: Topic[] = ['mail', 'audit'];
+export type RelayDeps = {
+  topic: Topic;
+  /** Rows that one round moves at the most. While there are more, the next round follows at once. */
+  batch: number;
+  outbox: Pick<Outbox, 'takeDue' | 'putBack'>;
+  queues: Pick<Queues, 'add'>;
+};
 
-export type RelayDeps = { outbox: Pick<Outbox, 'takeDue' | 'putBack'>; queues: Pick<Queues, 'add'> };
+/** One relay for each topic, so that neither a backlog of audit events delays mails, nor the reverse. */
+export function startRelays(deps: Omit<RelayDeps, 'topic' | 'batch'>, onError: (error: unknown) => void): Relay {
+  const relays = [
+    startRelay({ ...deps, topic: 'mail', batch: MAIL_BATCH }, onError),
+    startRelay({ ...deps, topic: 'audit', batch: AUDIT_BATCH }, onError),
+  ];
+  return {
+    async close() {
+      await Promise.all(relays.map((relay) => relay.close()));
+    },
+  };
+}
 
 export function startRelay(deps: RelayDeps, onError: (error: unknown) => void): Relay {
   const stop = new AbortController();
   const ended = (async () => {
     while (!stop.signal.aborted) {
-      const moved = await relayRound(deps).catch((error: unknown) => {
+      const moved = await relayBatch(deps).catch((error: unknown) => {
         onError(error);
         return null;
       });
-      if (moved !== BATCH) await pause(moved === null ? RETRY_MS : POLL_MS, stop.signal);
+      if (moved !== deps.batch) await pause(moved === null ? RETRY_MS : POLL_MS, stop.signal);
     }
   })();
   return {
@@ -39,15 +58,9 @@ export function startRelay(deps: RelayDeps, onError: (error: unknown) => void): 
   };
 }
 
-/** @returns how many rows of one topic it moved at most */
-async function relayRound(deps: RelayDeps): Promise<number> {
-  let most = 0;
-  for (const topic of TOPICS) most = Math.max(most, await relayBatch(deps, topic));
-  return most;
-}
-
-async function relayBatch({ outbox, queues }: RelayDeps, topic: Topic): Promise<number> {
-  const rows = await outbox.takeDue(topic, RELAY_AGAIN_MS, BATCH);
+/** @returns how many rows it moved */
+async function relayBatch({ topic, batch, outbox, queues }: RelayDeps): Promise<number> {
+  const rows = await outbox.takeDue(topic, RELAY_AGAIN_MS, batch);
   if (rows.length === 0) return 0;
   try {
     await queues.add(rows);

@@ -1,20 +1,19 @@
 // Everything that happens later: the relay, the mails, the audit trail.
 import { appendFile } from 'node:fs/promises';
+import type { Job } from 'bullmq';
 import type { Logger } from 'pino';
 import { atMostEvery } from '../at-most-every.ts';
 import type { RedisClient } from '../redis/open-redis.ts';
-import { isDatabaseOutage } from '../store/outage.ts';
-import type { Topic } from '../store/outbox.ts';
 import type { Store } from '../store/store.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Tracing } from '../telemetry/tracing.ts';
 import { within } from '../within.ts';
+import { recordAuditEvents } from './audit-recorder.ts';
 import { type HousekeepingDeps, startHousekeeping } from './housekeeping.ts';
 import { createMailAttempts, type MailAttemptsDeps } from './mail-attempts.ts';
 import { MAX_CONNECTIONS } from './mailer.ts';
-import { type OutboxJob, openConsumer, type Queues } from './queues.ts';
-import { startRelay } from './relay.ts';
-import { describe } from './smtp-answer.ts';
+import { type AuditJob, type MailJob, openConsumer, type Queues } from './queues.ts';
+import { startRelays } from './relay.ts';
 
 export type WorkerDeps = MailAttemptsDeps &
   Pick<HousekeepingDeps, 'rotateKeys'> & {
@@ -34,10 +33,8 @@ export type Worker = {
   close(graceMs: number): Promise<void>;
 };
 
-const AUDIT_CONCURRENCY = 16;
-/** For an event that Postgres rejects, and does not merely fail to record now. */
-const AUDIT_ATTEMPTS = 5;
-const MAX_AUDIT_WAIT_MS = 60_000;
+/** A second batch would only wait for the end of the chain, and hold a connection of the pool meanwhile. */
+const AUDIT_CONCURRENCY = 1;
 /** For Redis to be told that jobs have ended, past the grace. */
 const LAST_WORD_MS = 1_000;
 const ERROR_LINE_EVERY_MS = 10_000;
@@ -48,7 +45,6 @@ export async function startWorker(
   log: Logger,
   onRedisError: (error: Error) => void,
 ): Promise<Worker> {
-  const { auditTrail, outbox } = deps.store;
   const stopHousekeeping = await startHousekeeping(deps, log);
   const anchoring =
     deps.anchorEveryMs === 0
@@ -57,23 +53,25 @@ export async function startWorker(
           anchor(deps, log).catch((err: unknown) => log.warn({ err }, 'anchoring the audit trail'));
         }, deps.anchorEveryMs);
 
-  const consume = (topic: Topic, concurrency: number, carryOut: (job: OutboxJob) => Promise<void>) =>
-    openConsumer({ redis: deps.redis, topic, concurrency, carryOut, onError: onRedisError });
+  const consumer = { redis: deps.redis, onError: onRedisError };
   const mails = createMailAttempts(deps, log);
   const jobs = deps.tracing.traced('job', {
-    mail: ({ outboxId }: OutboxJob) => mails.attempt(outboxId),
-    audit: (job: OutboxJob) => attemptAudit(deps, log, job, auditTrail.record),
+    mail: ({ data }: Job<MailJob>) => mails.attempt(data.outboxId),
+    audit: (job: Job<AuditJob>) => recordAuditEvents(deps, log, job),
   });
-  const consumers = [consume('mail', MAX_CONNECTIONS, jobs.mail), consume('audit', AUDIT_CONCURRENCY, jobs.audit)];
+  const consumers = [
+    openConsumer({ ...consumer, topic: 'mail', concurrency: MAX_CONNECTIONS, carryOut: jobs.mail }),
+    openConsumer({ ...consumer, topic: 'audit', concurrency: AUDIT_CONCURRENCY, carryOut: jobs.audit }),
+  ];
   const onRelayError = atMostEvery(ERROR_LINE_EVERY_MS, (err) => log.warn({ err }, 'outbox relay'));
-  const relay = startRelay({ outbox, queues: deps.queues }, onRelayError);
+  const relay = startRelays({ outbox: deps.store.outbox, queues: deps.queues }, onRelayError);
 
   return {
     async close(graceMs) {
       stopHousekeeping();
       clearInterval(anchoring);
       const endsAt = performance.now() + graceMs;
-      const finished = Promise.all([relay.close(), ...consumers.map((consumer) => consumer.close())]);
+      const finished = Promise.all([relay, ...consumers].map((part) => part.close()));
       await mails.close(graceMs);
       // It would wait for a Redis that is away for as long as it is.
       const leftMs = Math.max(endsAt - performance.now(), LAST_WORD_MS);
@@ -88,25 +86,4 @@ async function anchor({ store, anchorFile }: Pick<WorkerDeps, 'store' | 'anchorF
   log.info({ audit_seq: String(seq), audit_hash: hash }, 'audit anchor');
   if (anchorFile !== null)
     await appendFile(anchorFile, `${JSON.stringify({ audit_seq: String(seq), audit_hash: hash })}\n`);
-}
-
-/** One attempt at an event. It is never given up because Postgres is away. */
-async function attemptAudit(
-  { store, backoffMs, metrics }: WorkerDeps,
-  log: Logger,
-  { outboxId, attempts }: OutboxJob,
-  record: (id: string) => Promise<void>,
-): Promise<void> {
-  try {
-    await record(outboxId);
-    metrics.jobEnded('audit', 'done');
-  } catch (error) {
-    const isDead = !isDatabaseOutage(error) && attempts + 1 >= AUDIT_ATTEMPTS;
-    metrics.jobEnded('audit', isDead ? 'dead' : 'failed');
-    const waitMs = Math.min(backoffMs * 2 ** attempts, MAX_AUDIT_WAIT_MS);
-    const fields = { outbox_id: outboxId, topic: 'audit', attempt: attempts + 1, err: error };
-    if (!isDead) log.warn(fields, 'audit event not recorded, will be tried again');
-    else log.error(fields, 'audit event rejected by Postgres: dead letter');
-    await store.outbox.noteFailure(outboxId, describe(error), isDead ? null : waitMs);
-  }
 }

@@ -30,21 +30,29 @@ export type DroppedPartition = { dropped: string; events: string };
 
 export type AuditTrail = ReturnType<typeof createAuditTrail>;
 
-/** Of events that one lock of the chain's end moves. */
-const BATCH = 200;
 /** Of all places that a column may hold. */
 const FIRST = '-9223372036854775808';
 
-export function createAuditTrail(db: Db) {
-  async function recordUpTo(id: string, atMost: number): Promise<void> {
-    await sql`SELECT record_audit_events(${id}, ${atMost})`.execute(db);
-  }
+/** Postgres rejects the event itself, and would reject it at each attempt. */
+export class UnrecordableEvent extends Error {}
 
+/** Classes of SQLSTATE: data exception, integrity constraint violation, program limit exceeded, RAISE in PL/pgSQL. */
+const FAULTS_OF_AN_EVENT = ['22', '23', '54', 'P0'];
+
+export function createAuditTrail(db: Db) {
   return {
-    /** Moves an event from the outbox to the trail, once however often this runs, and others that wait with it. */
-    async record(id: string): Promise<void> {
-      // One that cannot be recorded must not hold up the others.
-      await recordUpTo(id, BATCH).catch(() => recordUpTo(id, 1));
+    /**
+     * Moves events from the outbox to the trail in one transaction. An event is moved once, however often this runs. Returns how
+     * many it moved.
+     * @throws UnrecordableEvent when the trail cannot hold one of them: then none is moved
+     */
+    async record(ids: string[]): Promise<number> {
+      try {
+        const { rows } = await sql<{ recorded: number }>`SELECT record_audit_events(${ids}) AS recorded`.execute(db);
+        return rows[0]?.recorded ?? 0;
+      } catch (error) {
+        throw isOfTheEvent(error) ? new UnrecordableEvent((error as Error).message, { cause: error }) : error;
+      }
     },
 
     async ensurePartitions(): Promise<void> {
@@ -129,6 +137,11 @@ function matches({ userId, actor, type, from, until }: AuditFilter): RawBuilder<
     ...(until ? [sql<boolean>`occurred_at < ${until}`] : []),
   ];
   return conditions.length === 0 ? sql<boolean>`true` : sql<boolean>`${sql.join(conditions, sql` AND `)}`;
+}
+
+function isOfTheEvent(error: unknown): boolean {
+  const { code } = error as { code?: unknown };
+  return typeof code === 'string' && FAULTS_OF_AN_EVENT.includes(code.slice(0, 2));
 }
 
 type ChainedRow = Omit<ChainedEvent, 'seq'> & { seq: string };

@@ -50,7 +50,7 @@ const SERVICE_FUNCTIONS = [
 ];
 
 /** Only the owner calls these. */
-const OWNER_FUNCTIONS = ['append_audit_event', 'drop_audit_events'];
+const OWNER_FUNCTIONS = ['append_audit_event', 'chain_audit_event', 'drop_audit_events'];
 
 /** Grants every privilege on the list, and takes from PUBLIC the functions that run as the owner. */
 export async function applyGrants(db: Db): Promise<void> {

@@ -85,6 +85,15 @@ export function createOutbox(db: Db, newId: () => string) {
         .execute();
     },
 
+    /** For rows that failed together, by no fault of theirs: they are tried again. */
+    async noteDelay(ids: string[], error: string): Promise<void> {
+      await db
+        .updateTable('outbox')
+        .set((eb) => ({ attempts: eb('attempts', '+', 1), last_error: shortened(error) }))
+        .where('id', 'in', ids)
+        .execute();
+    },
+
     /** How much there is of each topic, and how long the oldest that is not dead has waited. */
     async backlog(now: Date): Promise<Backlog[]> {
       const { rows } = await sql<Backlog>`

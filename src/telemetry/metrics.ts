@@ -110,8 +110,8 @@ export function createMetrics(meter: Meter) {
       limits.add(1, { limit, outcome, store });
     },
 
-    jobEnded(topic: Backlog['topic'], outcome: 'done' | 'failed' | 'dead'): void {
-      jobs.add(1, { topic, outcome });
+    jobEnded(topic: Backlog['topic'], outcome: 'done' | 'failed' | 'dead', count = 1): void {
+      jobs.add(count, { topic, outcome });
     },
 
     houseKept(task: string, outcome: 'done' | 'failed', rows: number): void {

@@ -109,7 +109,11 @@ describe('without the server', () => {
     const start = () => startApp(readConfig(environment), { api: true, worker: false }, createLogger('silent'));
     const first = await start();
     environment.PORT = String(first.port);
-    const latchkey = open({ url: `http://127.0.0.1:${first.port}`, maxStalenessMs: 2_000 });
+    const latchkey = open({
+      url: `http://127.0.0.1:${first.port}`,
+      maxStalenessMs: 2_000,
+      maxStalenessDisconnectedMs: 2_000,
+    });
     await latchkey.ready();
     const [person, other] = [await signedIn(call), await signedIn(call)];
     expect(await outcome(latchkey, person.accessToken)).toBe(person.userId);

@@ -38,7 +38,7 @@ async function recordEvent(payload: object): Promise<void> {
     id,
     payload,
   ]);
-  await service.query('SELECT record_audit_events($1, 10)', [id]);
+  await service.query('SELECT record_audit_events($1)', [[id]]);
 }
 
 describe('the role of the service', () => {

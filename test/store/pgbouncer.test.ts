@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { startApp } from '../../src/app.ts';
@@ -13,7 +14,7 @@ import { type OwnedProcess, startOwned, untilItAnswers } from '../../src/dev/own
 import { createLogger } from '../../src/log.ts';
 import { connectOnce } from '../../src/store/prepare-database.ts';
 import { openTestMailbox, testEnvironment } from '../support/app.ts';
-import { auth, viaFetch } from '../support/clients.ts';
+import { auth, type Caller, viaFetch } from '../support/clients.ts';
 import { createTestDatabase, type TestDatabase } from '../support/databases.ts';
 import { eventually } from '../support/eventually.ts';
 import { signedIn } from '../support/people.ts';
@@ -97,6 +98,39 @@ describe.each([
     await eventually(() => mailbox.mails.some(({ to }) => to === people[5]?.email));
   }, 60_000);
 });
+
+test('while the end of the audit chain is locked, revocations arrive and calls are answered', async () => {
+  const environment = await testEnvironment(mailbox, {
+    DATABASE_URL: pooledUrl,
+    DATABASE_LISTEN_URL: 'none',
+    REVOCATION_POLL_MS: '200',
+    REVOCATION_MAX_AGE_MS: '60000',
+    MASTER_KEY,
+  });
+  const start = (api: boolean) =>
+    startApp(readConfig({ ...environment, PORT: '0' }), { api, worker: !api }, createLogger('silent'));
+  const parts = await Promise.all([start(true), start(true), start(false), start(false)]);
+  onTestFinished(async () => void (await Promise.all(parts.map((part) => part.close()))));
+  // Another process than that of the Logout: its feed brings the revocation, through the pooler.
+  const [call, other] = parts.map(({ port }) => viaFetch(`http://127.0.0.1:${port}`)) as [Caller, Caller];
+  const events = async () => (await owner.query("SELECT FROM outbox WHERE topic = 'audit'")).rowCount;
+  await owner.query('BEGIN');
+  await owner.query('SELECT FROM audit_chain FOR UPDATE');
+  let latest = 0;
+  for (let n = 0; n < 12; n += 1) {
+    const { accessToken, refreshToken } = await signedIn(call);
+    expect((await call(auth.logout, { refreshToken })).code).toBe('ok');
+    const since = performance.now();
+    await eventually(async () => (await other(auth.verify, { accessToken })).reason === 'TOKEN_REVOKED', 5_000);
+    latest = Math.max(latest, performance.now() - since);
+    await sleep(500);
+  }
+  console.log(`while the chain was locked a revoked token was accepted for ${latest.toFixed(0)} ms at the most`);
+  expect(latest).toBeLessThan(2_000);
+  expect(await events()).toBeGreaterThanOrEqual(36);
+  await owner.query('COMMIT');
+  await eventually(async () => (await events()) === 0, 30_000);
+}, 120_000);
 
 test('the time-outs of the login hold, although the pooler passes over those of the connection', async () => {
   const client = new pg.Client({ connectionString: pooledUrl, statement_timeout: 1 });

@@ -753,14 +753,16 @@ LANGUAGE sql IMMUTABLE AS $$ SELECT coalesce(octet_length(field) || ':' || field
 CREATE FUNCTION audit_time(at timestamptz) RETURNS text
 LANGUAGE sql IMMUTABLE AS $$ SELECT to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') $$;
 
--- Appends one event to the chain. The caller must hold the lock on audit_chain's row.
-CREATE FUNCTION append_audit_event(id uuid, occurred_at timestamptz, payload jsonb) RETURNS void
+-- Adds one event after the given end of the chain and returns the new end. The caller has locked the row of audit_chain, and
+-- stores the new end there.
+CREATE FUNCTION chain_audit_event(tail audit_chain, id uuid, occurred_at timestamptz, payload jsonb) RETURNS audit_chain
 LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 DECLARE
   event audit_events;
 BEGIN
-  SELECT audit_chain.seq + 1, greatest(audit_chain.recorded_at, clock_timestamp()), audit_chain.hash
-    INTO event.seq, event.recorded_at, event.previous_hash FROM audit_chain;
+  event.seq := tail.seq + 1;
+  event.recorded_at := greatest(tail.recorded_at, clock_timestamp());
+  event.previous_hash := tail.hash;
   event.id := id;
   event.occurred_at := occurred_at;
   event.type := payload ->> 'type';
@@ -786,37 +788,56 @@ BEGIN
     audit_field(event.after::text), audit_field(event.request_id),
     audit_field(encode(event.origin_digest, 'hex'))), 'UTF8'));
   INSERT INTO audit_events VALUES (event.*);
-  UPDATE audit_chain SET seq = event.seq, hash = event.hash, recorded_at = event.recorded_at;
+  tail.seq := event.seq;
+  tail.hash := event.hash;
+  tail.recorded_at := event.recorded_at;
+  RETURN tail;
 END
 $$;
 
--- Moves events from the outbox to the end of the chain: the wanted one, and the oldest of the others, so that many share one
--- lock. Returns their number; 0 when the wanted one is done. The service cannot add to the trail in any other way.
-CREATE FUNCTION record_audit_events(wanted uuid, at_most integer) RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+-- Adds one event at the end of the chain; for use with audit_chain's row locked.
+CREATE FUNCTION append_audit_event(id uuid, occurred_at timestamptz, payload jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 DECLARE
+  tail audit_chain;
+BEGIN
+  SELECT * INTO tail FROM audit_chain;
+  tail := chain_audit_event(tail, id, occurred_at, payload);
+  UPDATE audit_chain SET seq = tail.seq, hash = tail.hash, recorded_at = tail.recorded_at;
+END
+$$;
+
+-- Moves these events from the outbox to the end of the chain, in the order of their ids. Events that are no longer in the outbox
+-- were recorded before, so that a repetition changes nothing. Returns how many it moved. One event that the trail cannot hold
+-- fails all of them. The service can add to the trail in this way and no other.
+CREATE FUNCTION record_audit_events(wanted uuid[]) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
+-- Here too, because a pooler may pass over the setting of the connection: waiting for the chain must not hold its connections.
+SET lock_timeout = '2s' AS $$
+DECLARE
+  tail audit_chain;
   entry record;
   recorded integer := 0;
 BEGIN
-  IF NOT EXISTS (SELECT FROM outbox WHERE id = wanted AND topic = 'audit') THEN
+  IF NOT EXISTS (SELECT FROM outbox WHERE id = ANY (wanted) AND topic = 'audit') THEN
     RETURN 0;
   END IF;
-  PERFORM FROM audit_chain FOR UPDATE;
+  SELECT * INTO tail FROM audit_chain FOR UPDATE;
   FOR entry IN
     WITH taken AS (
-      DELETE FROM outbox WHERE id IN (
-        SELECT id FROM outbox WHERE topic = 'audit' AND (dead_at IS NULL OR id = wanted)
-        ORDER BY id <> wanted, id LIMIT at_most FOR UPDATE SKIP LOCKED)
-      RETURNING id, created_at, payload)
+      DELETE FROM outbox WHERE id = ANY (wanted) AND topic = 'audit' RETURNING id, created_at, payload)
     SELECT * FROM taken ORDER BY id
   LOOP
     -- These events explain gaps in the chain. Only the functions that make the gaps may write them.
     IF entry.payload ->> 'type' IN ('traces_erased', 'audit_events_dropped') THEN
       RAISE EXCEPTION 'the service cannot record events of type %', entry.payload ->> 'type';
     END IF;
-    PERFORM append_audit_event(entry.id, entry.created_at, entry.payload);
+    tail := chain_audit_event(tail, entry.id, entry.created_at, entry.payload);
     recorded := recorded + 1;
   END LOOP;
+  IF recorded > 0 THEN
+    UPDATE audit_chain SET seq = tail.seq, hash = tail.hash, recorded_at = tail.recorded_at;
+  END IF;
   RETURN recorded;
 END
 $$;
@@ -883,7 +904,7 @@ CREATE TRIGGER users_erased AFTER DELETE ON users FOR EACH ROW EXECUTE FUNCTION 
 -- account has, the type and the time. Returns the number of changed events, null when no erasure is due. The service cannot
 -- erase the traces of existing users.
 CREATE FUNCTION erase_traces(at_most integer) RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '2s' AS $$
 DECLARE
   gone uuid;
   erased integer;
