@@ -1,6 +1,12 @@
 // Everything that happens later: the relay, the mails, the audit trail.
 import { appendFile } from 'node:fs/promises';
-import { type ConnectionOptions, type Job, Worker as QueueWorker, UnrecoverableError } from 'bullmq';
+import {
+  type ConnectionOptions,
+  type Job,
+  Worker as QueueWorker,
+  UnrecoverableError,
+  type WorkerOptions,
+} from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import { atMostEvery } from '../at-most-every.ts';
@@ -35,9 +41,14 @@ export type Worker = {
   close(graceMs: number): Promise<void>;
 };
 
-const MAIL_CONCURRENCY = 4;
-/** A second batch would only wait for the end of the chain, and hold a connection of the pool meanwhile. */
-const AUDIT_CONCURRENCY = 1;
+const MAIL_CONSUMER = { concurrency: 4 };
+const AUDIT_CONSUMER = {
+  /** A second batch would only wait for the end of the chain, and hold a connection of the pool meanwhile. */
+  concurrency: 1,
+  /** So that the batch of a worker that was killed is soon another's. */
+  lockDuration: 10_000,
+  stalledInterval: 5_000,
+};
 const ERROR_LINE_EVERY_MS = 10_000;
 
 /** @param onRedisError hears of a Redis that is away */
@@ -54,19 +65,19 @@ export async function startWorker(
           anchor(deps, log).catch((err: unknown) => log.warn({ err }, 'anchoring the audit trail'));
         }, deps.anchorEveryMs);
 
-  const consume = (topic: OutboxRef['topic'], concurrency: number, carryOut: (job: Job) => Promise<void>) =>
+  const consume = (topic: OutboxRef['topic'], options: Partial<WorkerOptions>, carryOut: (job: Job) => Promise<void>) =>
     new QueueWorker(topic, carryOut, {
       connection: deps.redis as ConnectionOptions,
       prefix: QUEUE_PREFIX,
-      concurrency,
+      ...options,
     }).on('error', onRedisError);
   const jobs = deps.tracing.traced('job', {
     mail: (id: string) => sendMail(deps, id),
     audit: (job: Job<AuditBatch>) => recordAuditEvents(deps, log, job),
   });
   const consumers = [
-    consume('mail', MAIL_CONCURRENCY, (job) => attempt(deps, log, 'mail', job, jobs.mail)),
-    consume('audit', AUDIT_CONCURRENCY, jobs.audit),
+    consume('mail', MAIL_CONSUMER, (job) => attempt(deps, log, 'mail', job, jobs.mail)),
+    consume('audit', AUDIT_CONSUMER, jobs.audit),
   ];
   const onRelayError = atMostEvery(ERROR_LINE_EVERY_MS, (err) => log.warn({ err }, 'outbox relay'));
   const { outbox } = deps.store;
