@@ -102,7 +102,6 @@ test('the batch of a worker that was killed is recorded by another, soon', async
   locking.release();
   const next = await startApp(readConfig(other.environment), { api: false, worker: true }, createLogger('silent'));
   onTestFinished(() => next.close());
-  // Without the lock that its job still holds in Redis it would take half a second.
   await eventually(async () => (await waiting(other)) === 0, 29_000);
   expect(await recorded(ids, other)).toHaveLength(300);
 }, 90_000);
