@@ -1,6 +1,9 @@
 // How a worker moves audit events from the outbox to the trail: by the batch, each once, none lost to the fault of another.
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { startApp } from '../../src/app.ts';
+import { processEnvironment, readConfig } from '../../src/config.ts';
 import { startRelays } from '../../src/jobs/relay.ts';
+import { createLogger } from '../../src/log.ts';
 import { createAuditTrail } from '../../src/store/audit-trail.ts';
 import { openDatabase } from '../../src/store/database.ts';
 import { createOutbox, type OutboxRef } from '../../src/store/outbox.ts';
@@ -80,6 +83,28 @@ test('while the end of the chain is locked events wait, and none becomes a dead 
   await eventually(async () => (await waiting()) === 0, 30_000);
   expect(await recorded(ids)).toHaveLength(100);
 }, 60_000);
+
+test('the batch of a worker that was killed is recorded by another, soon', async () => {
+  const other = await startTestApp({}, { api: false, worker: false });
+  onTestFinished(() => other.close());
+  const killed = runMain(['worker'], { PATH: processEnvironment().PATH, ...other.environment });
+  const locking = await other.owner.connect();
+  await locking.query('BEGIN');
+  await locking.query('SELECT FROM audit_chain FOR UPDATE');
+  const ids = await writeAuditEvents(other.owner, 300);
+  const isWaiting = `FROM pg_stat_activity WHERE datname = current_database()
+    AND wait_event_type = 'Lock' AND query LIKE '%record_audit_events%'`;
+  await eventually(async () => (await other.owner.query(`SELECT ${isWaiting}`)).rowCount === 1, 30_000);
+  killed.child.kill('SIGKILL');
+  // Its statement would otherwise be completed without it.
+  await other.owner.query(`SELECT pg_terminate_backend(pid) ${isWaiting}`);
+  await locking.query('COMMIT');
+  locking.release();
+  const next = await startApp(readConfig(other.environment), { api: false, worker: true }, createLogger('silent'));
+  onTestFinished(() => next.close());
+  await eventually(async () => (await waiting(other)) === 0, 29_000);
+  expect(await recorded(ids, other)).toHaveLength(300);
+}, 90_000);
 
 test('a batch that is tried again and again, by several at once, is recorded once', async () => {
   const other = await startTestApp({}, { api: false, worker: false });
