@@ -88,11 +88,19 @@ async function attemptMail(deps: MailAttemptsDeps, log: Logger, outboxId: string
       await noteSent({ deps, log, stop }, claimed, mail, sent);
     }
   } catch (error) {
-    if (stop.aborted) await mailOrders.release(claimed);
-    else await noteFailed(deps, log, claimed, error);
+    const noted = stop.aborted ? noteInterrupted(deps, log, claimed) : noteFailed(deps, log, claimed, error);
+    await noted.catch((err: unknown) => {
+      const message = 'the outcome of an attempt cannot be recorded: the mail is tried again when its claim has lapsed';
+      log.warn({ ...fieldsOf(claimed), err }, message);
+    });
   } finally {
     clearInterval(renewal);
   }
+}
+
+async function noteInterrupted({ store }: MailAttemptsDeps, log: Logger, claimed: ClaimedMail): Promise<void> {
+  await store.mailOrders.release(claimed);
+  log.info(fieldsOf(claimed), 'mail not sent before this worker stopped: it is due at once for the next one');
 }
 
 /** The account no longer exists, or no longer needs the mail. */

@@ -29,18 +29,23 @@ export function isPermanent(error: unknown): boolean {
 
 /** The answer on one line, shortened, without addresses: for logs and audit events. */
 export function withoutAddresses(answer: string): string {
-  return answer
+  return withoutTokens(answer)
     .replace(/[^\s<>"'(),;:=[\]]*@[^\s<>"'(),;]*/g, '***')
     .replace(/[\s\p{C}]+/gu, ' ')
     .trim()
     .slice(0, MAX_ANSWER_LENGTH);
 }
 
+/** Spam filters may quote a link of the message, and links hold tokens. */
+function withoutTokens(answer: string): string {
+  return answer.replace(/(https?:\/\/[^\s#?]*[#?])\S*/gi, '$1***').replace(/\blk[a-z]_[\w-]+/g, '***');
+}
+
 /** The failure with the server's answer: for the operator who looks at the outbox, not for the log. */
 export function describe(error: unknown): string {
   if (!(error instanceof Error)) return 'unknown error';
   const { code, response } = error as { code?: unknown; response?: unknown };
-  const text = [code, response ?? error.message].filter((part) => part !== undefined).join(': ');
+  const text = withoutTokens([code, response ?? error.message].filter((part) => part !== undefined).join(': '));
   return error.cause === undefined ? text : `${text} (${describe(error.cause)})`;
 }
 

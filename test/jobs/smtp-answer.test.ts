@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { answerOf, isPermanent, withoutAddresses } from '../../src/jobs/smtp-answer.ts';
+import { answerOf, describe as describeFailure, isPermanent, withoutAddresses } from '../../src/jobs/smtp-answer.ts';
 
 /** As nodemailer reports it. */
 function rejection(command: string, response: string): Error {
@@ -51,11 +51,14 @@ describe('a mail may be taken later', () => {
   });
 });
 
-test('an answer is written down on one line, shortened, and without addresses', () => {
+test('an answer is written down on one line, shortened, without addresses and without tokens', () => {
   expect(withoutAddresses('250 2.1.5 <ada+x@people.example>: queued as 4Yk2')).toBe('250 2.1.5 <***>: queued as 4Yk2');
   expect(withoutAddresses('550-5.1.1 one\n550 5.1.1 "ada lovelace"@people.example\u001b[2J')).not.toMatch(/@|\p{C}/u);
   expect(withoutAddresses('550 ada@bücher.example ist voll')).toBe('550 *** ist voll');
   expect(withoutAddresses('x'.repeat(1000))).toHaveLength(200);
+  const quoted = '554 5.7.1 listed: https://product.example/reset-password#token=lkp_abc-def lkp_abc-def';
+  expect(withoutAddresses(quoted)).toBe('554 5.7.1 listed: https://product.example/reset-password#*** ***');
+  expect(describeFailure(rejection('DATA', quoted))).not.toContain('abc-def');
   const cause = rejection('RCPT TO', '550 5.1.1 <ada@people.example> unknown');
   expect(answerOf(new Error('rejected', { cause }))).toEqual({
     command: 'RCPT TO',
