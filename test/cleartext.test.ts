@@ -133,8 +133,9 @@ describe('Redis', () => {
   test.each([
     'redis://cache',
     'REDIS://cache',
-    // ioredis takes it for cleartext.
     'REDISS://cache',
+    'redis+sentinel://localhost,sentinel.internal/main',
+    'redis+cluster://127.0.0.1:7000,10.0.0.1:7000',
     'redis://127.0.0.1.evil.example',
     'redis:///0?host=cache',
     'redis://[2001:db8::1]',
@@ -142,12 +143,13 @@ describe('Redis', () => {
     expect(problemsOf({ ...safe, REDIS_URL: url })).toHaveLength(1);
   });
 
-  test.each(['rediss://cache', 'redis://localhost', 'redis://127.0.0.1:6379/2', 'redis://[::1]:6379'])(
-    'is accepted at %s',
-    (url) => {
-      expect(problemsOf({ ...safe, REDIS_URL: url })).toEqual([]);
-    },
-  );
+  test.each([
+    ...['rediss://cache', 'redis://localhost', 'redis://127.0.0.1:6379/2', 'redis://[::1]:6379'],
+    ...['rediss+sentinel://a,b/main', 'redis+sentinel://localhost,127.0.0.1:1/main'],
+    ...['rediss+cluster://a,b', 'redis+cluster://127.0.0.1:7000,127.0.0.1:7001'],
+  ])('is accepted at %s', (url) => {
+    expect(problemsOf({ ...safe, REDIS_URL: url })).toEqual([]);
+  });
 });
 
 test('SMTP_URL has no parameter that could turn off TLS or the login', () => {

@@ -221,6 +221,21 @@ test('production takes no sample passwords in URLs either', () => {
     'DATABASE_URL has a password that is short or a sample',
     'REDIS_URL has a password that is short or a sample',
   ]);
+  const long = randomBytes(16).toString('hex');
+  for (const [url, weak] of [
+    [`redis+cluster://:${long}@a,b`, 0],
+    ['redis+cluster://:short@a,b', 1],
+    [`redis+sentinel://:${long}@a,b/main?sentinel_password=${long}`, 0],
+    [`redis+sentinel://:${long}@a,b/main?sentinel_password=short`, 1],
+  ] as const) {
+    expect(problemsOf({ ...production, REDIS_URL: url }), url).toHaveLength(weak);
+  }
+});
+
+test('a Redis URL without a known form is told the forms, and how to write a password', () => {
+  expect(problemsOf({ ...good, REDIS_URL: 'redis://:hunter/2@cache' })).toEqual([
+    expect.stringMatching(/^REDIS_URL must be redis:\/\/.* as %2F /),
+  ]);
 });
 
 describe('secrets from files', () => {

@@ -27,6 +27,8 @@ test('errors tell their kind and their place, without the values that drivers pu
   const url = new Error('cannot connect to postgres://user:hunter2@db/x', { cause: new Error('redis://:hunter2@r') });
   expect(logged({ err: url }).err).toMatchObject({ message: 'cannot connect to postgres://***@db/x' });
   expect(JSON.stringify(logged({ err: url }))).not.toContain('hunter2');
+  const sentinel = new Error('no answer from redis+sentinel://:hunter2@a,b/main?sentinel_password=hunter2&x');
+  expect(JSON.stringify(logged({ err: sentinel }))).not.toContain('hunter2');
   const refused = Object.assign(new Error('550 <a@b.example>'), { response: '550 <a@b.example>', responseCode: 550 });
   expect(JSON.stringify(logged({ err: new Error('x', { cause: refused }) }))).not.toContain('a@b.example');
 });

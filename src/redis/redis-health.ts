@@ -17,7 +17,7 @@ export async function redisProblems(redis: RedisClient): Promise<string[]> {
   if (redis.status !== 'ready') return [DOES_NOT_ANSWER];
   try {
     const states = await serverStates(redis);
-    return [...new Set(states.flatMap(problemsOf))];
+    return states.length === 0 ? [DOES_NOT_ANSWER] : [...new Set(states.flatMap(problemsOf))];
   } catch {
     return [DOES_NOT_ANSWER];
   }

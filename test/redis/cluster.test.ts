@@ -7,7 +7,13 @@ import { startTestApp } from '../support/app.ts';
 import { auth, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { type Person, registered } from '../support/people.ts';
-import { moveSlot, type RedisServer, startRedisCluster } from '../support/redis-servers.ts';
+import { addClusterReplica, moveSlot, type RedisServer, startRedisCluster } from '../support/redis-servers.ts';
+
+/** The slot of all queues, and the node that has it. */
+async function queuesOf(nodes: RedisServer[]): Promise<{ slot: number; home: RedisServer }> {
+  const slot = Number(await nodes[0]?.admin.call('cluster', 'keyslot', '{latchkey}:queue:mail:wait'));
+  return { slot, home: nodes[Math.floor(slot / 5461)] as RedisServer };
+}
 
 const urlOf = (nodes: RedisServer[]) => `redis+cluster://${nodes.map(({ port }) => `127.0.0.1:${port}`).join()}`;
 
@@ -18,8 +24,7 @@ test('mail arrives, also while the slot of the queues moves to another node', as
   const call = viaFetch(app.url);
   const people: Person[] = [];
   for (let n = 0; n < 4; n += 1) people.push(await registered(call));
-  const slot = Number(await nodes[0]?.admin.call('cluster', 'keyslot', '{latchkey}:queue:mail:wait'));
-  const home = nodes[Math.floor(slot / 5461)] as RedisServer;
+  const { slot, home } = await queuesOf(nodes);
   const next = nodes.find((node) => node !== home) as RedisServer;
   const mailed = (from: number, to: number) =>
     people.slice(from, to).every(({ email }) => app.mailbox.mails.some((mail) => mail.to === email));
@@ -36,6 +41,23 @@ test('mail arrives, also while the slot of the queues moves to another node', as
   expect(await next.admin.keys('{latchkey}:queue:mail:*')).not.toEqual([]);
   await eventually(async () => (await app.owner.query('SELECT FROM outbox')).rowCount === 0, 15_000);
   expect(await (await fetch(`${app.url}/readyz`)).json()).toMatchObject({ status: 'ready', degraded: [] });
+}, 120_000);
+
+test('mail arrives after the node of the queues has vanished and its replica was promoted', async () => {
+  const nodes = await startRedisCluster();
+  const { home } = await queuesOf(nodes);
+  const replica = await addClusterReplica(home);
+  const app = await startTestApp({ REDIS_URL: urlOf(nodes) });
+  onTestFinished(() => app.close());
+  const call = viaFetch(app.url);
+  const [before, after] = [await registered(call), await registered(call)];
+  const isMailed = ({ email }: Person) => app.mailbox.mails.some(({ to }) => to === email);
+  await call(auth.requestReset, { email: before.email });
+  await eventually(() => isMailed(before), 15_000);
+  home.freeze();
+  expect((await call(auth.requestReset, { email: after.email })).code).toBe('ok');
+  await eventually(async () => (await replica.admin.info('replication')).includes('role:master'), 30_000);
+  await eventually(() => isMailed(after), 30_000);
 }, 120_000);
 
 test('every command of the limits works in a cluster', async () => {

@@ -1,11 +1,15 @@
 // A replica is promoted, and the former primary becomes its replica and still answers: connections must end, not stay.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import { freePort } from '../../src/dev/free-port.ts';
 import { startTestApp } from '../support/app.ts';
 import { layCable } from '../support/cable.ts';
 import { auth, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { registered } from '../support/people.ts';
-import { startRedisPair } from '../support/redis-servers.ts';
+import { startRedisPair, startRedisServer } from '../support/redis-servers.ts';
 
 test('after a failover whose name follows late, attempts are counted at the new primary and mail goes on', async () => {
   const [primary, replica] = await startRedisPair();
@@ -40,3 +44,29 @@ test('after a failover whose name follows late, attempts are counted at the new 
   const { rows } = await app.owner.query("SELECT count(*)::int AS n FROM audit_events WHERE type = 'registered'");
   expect(rows[0].n).toBe(3);
 }, 90_000);
+
+test('a server that is still loading its data is waited for', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'latchkey-loading-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const settings = [`dir ${folder}`, 'enable-debug-command yes'];
+  const first = await startRedisServer(settings);
+  const cable = await layCable(first.port);
+  onTestFinished(() => cable.close());
+  const app = await startTestApp({ REDIS_URL: `redis://127.0.0.1:${cable.port}` });
+  onTestFinished(() => app.close());
+  const call = viaFetch(app.url);
+  const person = await registered(call);
+  await first.admin.call('debug', 'populate', '40000');
+  await first.admin.save();
+  await first.kill();
+
+  const port = await freePort();
+  // Each key takes 200 microseconds to load.
+  const loading = [...settings, 'key-load-delay 200', 'loading-process-events-interval-bytes 1024'];
+  const second = startRedisServer(loading, undefined, port);
+  cable.redirect(port);
+  await call(auth.requestReset, { email: person.email });
+  await eventually(() => app.logs.some((line) => line.includes('LOADING')), 30_000);
+  await second;
+  await eventually(() => app.mailbox.mails.find(({ to }) => to === person.email), 30_000);
+}, 120_000);

@@ -43,6 +43,18 @@ test('mails and audit events are delivered within 20 seconds after every connect
   expect(rows.map((row) => row.user_id)).toEqual(people.map(({ userId }) => userId).toSorted());
 }, 180_000);
 
+test('attempts are counted in Redis again within 20 seconds after every connection was swallowed', async () => {
+  const { server, cable, call } = await startBehindCable();
+  const person = await registered(call);
+  cable.swallowAll();
+  const swallowedAt = performance.now();
+  await eventually(async () => {
+    await call(auth.login, { email: person.email, password: 'wrong one' });
+    return (await server.admin.keys('latchkey:limit:LOGIN_PAIR:*')).length > 0;
+  }, 60_000);
+  expect(performance.now() - swallowedAt).toBeLessThan(20_000);
+}, 90_000);
+
 test('idle connections stay as they are', async () => {
   const { server, app, call } = await startBehindCable();
   await registered(call);

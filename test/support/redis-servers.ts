@@ -18,21 +18,30 @@ export type RedisServer = {
   url: string;
   /** As a login that may do everything. */
   admin: Redis;
-  /** Without a farewell. */
+} & RedisProcess;
+
+type RedisProcess = {
+  /** Ends it without a farewell. */
   kill(): Promise<void>;
+  /** Stops it as a machine that vanishes: connections stay open and carry nothing. */
+  freeze(): void;
 };
 
 /** Besides the default: a password of each server and Sentinel, and TLS with a certificate of this authority. */
 export type Access = { password: string; authority: Pair; server: Pair };
 
-/** Stops with the test. @param settings lines of redis.conf */
-export async function startRedisServer(settings: string[] = [], access?: Access): Promise<RedisServer> {
-  const port = await freePort();
+/** Stops with the test. Resolves when it has loaded its data. @param settings lines of redis.conf */
+export async function startRedisServer(
+  settings: string[] = [],
+  access?: Access,
+  givenPort?: number,
+): Promise<RedisServer> {
+  const port = givenPort ?? (await freePort());
   const admin = connectTo(port, access);
-  const kill = await startProgram(port, settings, [], access);
+  const program = await startProgram(port, settings, [], access);
   onTestFinished(() => admin.disconnect());
   await eventually(async () => (await admin.ping()) === 'PONG', 30_000);
-  return { port, url: `redis://127.0.0.1:${port}`, admin, kill };
+  return { port, url: `redis://127.0.0.1:${port}`, admin, ...program };
 }
 
 /** A primary and its replica, in step. */
@@ -74,10 +83,11 @@ export async function startSentinels(
   return ports;
 }
 
+const CLUSTER_SETTINGS = ['cluster-enabled yes', 'cluster-node-timeout 2000'];
+
 /** Three primaries with a third of the slots each. */
 export async function startRedisCluster(access?: Access): Promise<RedisServer[]> {
-  const settings = ['cluster-enabled yes', 'cluster-node-timeout 2000'];
-  const start = () => startRedisServer(settings, access);
+  const start = () => startRedisServer(CLUSTER_SETTINGS, access);
   const nodes = [await start(), await start(), await start()];
   const [first] = nodes as [RedisServer];
   const ranges = ['0-5460', '5461-10922', '10923-16383'].map((range) => range.split('-'));
@@ -92,6 +102,18 @@ export async function startRedisCluster(access?: Access): Promise<RedisServer[]>
     }, 30_000);
   }
   return nodes;
+}
+
+/** A replica of one node, which the others promote when that node is gone. */
+export async function addClusterReplica(primary: RedisServer): Promise<RedisServer> {
+  const replica = await startRedisServer(CLUSTER_SETTINGS);
+  const id = String(await primary.admin.call('cluster', 'myid'));
+  await replica.admin.call('cluster', 'meet', '127.0.0.1', String(primary.port));
+  // Unknown until they have met.
+  await eventually(() => replica.admin.call('cluster', 'replicate', id).catch(() => null), 30_000);
+  await eventually(async () => (await replica.admin.info('replication')).includes('master_link_status:up'), 30_000);
+  await eventually(async () => String(await replica.admin.call('cluster', 'info')).includes('cluster_size:3'), 30_000);
+  return replica;
 }
 
 /** Moves a slot with its keys from one node of a cluster to another, as resharding does. */
@@ -122,13 +144,8 @@ function accessSettings(port: number, { password, authority, server }: Access): 
   ];
 }
 
-/** Sentinels and nodes of a cluster write into their configuration and beside it. Returns what ends the program at once. */
-async function startProgram(
-  port: number,
-  settings: string[],
-  args: string[],
-  access?: Access,
-): Promise<() => Promise<void>> {
+/** Sentinels and nodes of a cluster write into their configuration and beside it. */
+async function startProgram(port: number, settings: string[], args: string[], access?: Access): Promise<RedisProcess> {
   const { path, libraryPath } = await findRedis(processEnvironment().PATH ?? '', PROGRAM_CACHE);
   const folder = mkdtempSync(join(tmpdir(), 'latchkey-redis-'));
   const file = join(folder, 'redis.conf');
@@ -147,5 +164,5 @@ async function startProgram(
     await kill();
     rmSync(folder, { recursive: true, force: true });
   });
-  return kill;
+  return { kill, freeze: () => void program.child.kill('SIGSTOP') };
 }
