@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Db } from './database.ts';
+import { missingGrants } from './grants.ts';
 import { schemaProblem } from './migration-history.ts';
 import { assertServiceRole } from './service-role.ts';
 
@@ -26,8 +27,15 @@ export async function diagnoseDatabase(db: Db): Promise<DatabaseDiagnosis> {
   if (!found) throw new Error('Postgres has not answered');
   const problem = await schemaProblem(db).catch((error: Error) => error.message);
   const roleProblem = await assertServiceRole(db).then(
-    () => null,
+    () => grantsProblem(db),
     (error: Error) => error.message,
   );
   return { ...found, schemaProblem: problem, roleProblem };
+}
+
+async function grantsProblem(db: Db): Promise<string | null> {
+  const missing = await missingGrants(db);
+  if (missing.length === 0) return null;
+  const others = missing.length > 1 ? `, and ${missing.length - 1} other privileges` : '';
+  return `DATABASE_URL connects as a role that lacks ${missing[0]}${others}: run migrate, and see that latchkey_service is granted to it`;
 }

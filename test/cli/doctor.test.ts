@@ -63,6 +63,19 @@ test('says when the login is the owner’s, and when the schema is old', async (
   expect((await doctor()).of('schema')[0]).toMatch(/^failed: migration 0001_baseline was changed after it was applied/);
 });
 
+test('says which privileges the login lacks', async () => {
+  await app.owner.query('REVOKE SELECT ON audit_chain FROM latchkey_service');
+  onTestFinished(async () => void (await app.owner.query('GRANT SELECT ON audit_chain TO latchkey_service')));
+  expect((await doctor()).of('database role')[0]).toMatch(
+    /^failed: DATABASE_URL .* lacks SELECT on audit_chain: run migrate/,
+  );
+  await app.owner.query('REVOKE EXECUTE ON FUNCTION prune_changes FROM latchkey_service');
+  onTestFinished(
+    async () => void (await app.owner.query('GRANT EXECUTE ON FUNCTION prune_changes TO latchkey_service')),
+  );
+  expect((await doctor()).of('database role')[0]).toMatch(/lacks EXECUTE on prune_changes, and 1 other privileges/);
+});
+
 test('says which API key expires within 30 days', async () => {
   expect((await doctor()).of('API keys')).toEqual(['ok: none expires within 30 days']);
   await app.owner.query("INSERT INTO service_accounts VALUES (gen_random_uuid(), 'billing', '', now(), '')");
