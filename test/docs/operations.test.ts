@@ -41,6 +41,7 @@ let folder: string;
 let tools: PostgresTools;
 let mailbox: Mailbox;
 let base: Environment;
+let newServer: DebianPostgres;
 let old: Service & { server: DebianPostgres };
 
 type Service = { app: App; call: Caller; environment: Environment };
@@ -61,7 +62,7 @@ beforeAll(async () => {
 }, 240_000);
 afterAll(async () => {
   await old?.app.close();
-  await old?.server.stop();
+  await Promise.all([old?.server.stop(), newServer?.stop()]);
   await mailbox?.close();
   rmSync(folder, { recursive: true, force: true });
 });
@@ -177,6 +178,7 @@ describe('a dump', () => {
     const late = await signedIn(old.call);
 
     const server = await startDebianPostgres(tools, join(folder, 'new'));
+    newServer = server;
     const environment = await environmentOn(server.url);
     const output = await type(environment, 'Restore into a new cluster');
     expect(output).toMatch(/^schema +ok/m);
@@ -197,9 +199,22 @@ describe('a dump', () => {
       expect(await type(environment, 'audit', 'node src/main.ts audit verify')).toContain('the audit trail is whole');
     } finally {
       await restored.app.close();
-      await server.stop();
     }
   }, 240_000);
+
+  test('that was restored with privileges, which fail because the role is missing, is repaired by migrate', async () => {
+    const environment = await environmentOn(newServer.url);
+    await query(environment, 'DROP OWNED BY latchkey_service');
+    const careless = `
+      psql "$SERVER_URL" --command='DROP DATABASE latchkey' --command='DROP ROLE latchkey' --command='DROP ROLE latchkey_service'
+      createdb --maintenance-db="$SERVER_URL" latchkey
+      pg_restore --no-owner --dbname="$MIGRATION_DATABASE_URL" latchkey.dump || echo 'pg_restore failed'
+      node src/main.ts migrate --service-login
+      node src/main.ts doctor`;
+    const output = await type(environment, 'careless', careless);
+    expect(output).toMatch(/role "latchkey_service" does not exist.*pg_restore failed/s);
+    expect(output).toMatch(/^database role +ok/m);
+  }, 120_000);
 });
 
 describe('a moment', () => {

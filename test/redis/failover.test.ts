@@ -64,7 +64,7 @@ test('a server that is still loading its data is waited for', async () => {
   // Each key takes 200 microseconds to load.
   const loading = [...settings, 'key-load-delay 200', 'loading-process-events-interval-bytes 1024'];
   const second = startRedisServer(loading, undefined, port);
-  cable.redirect(port);
+  cable.target = port;
   await call(auth.requestReset, { email: person.email });
   await eventually(() => app.logs.some((line) => line.includes('LOADING')), 30_000);
   await second;

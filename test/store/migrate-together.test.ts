@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/dev/embedded-postgres.ts';
+import { prepareDatabase } from '../../src/store/prepare-database.ts';
 import { runMain } from '../support/processes.ts';
 
 const PROCESSES = 6;
@@ -65,6 +66,13 @@ test('without it: the role and the schema are created once, and all succeed', as
   const results = await together(Array(PROCESSES).fill('one'));
   expect(results.filter(({ exit }) => exit !== 0)).toEqual([]);
   expect(results.filter(({ output }) => output.includes('0001_baseline'))).toHaveLength(1);
+}, 120_000);
+
+test('within one process, where they start at the same moment: one runs the migrations, and all succeed', async () => {
+  const { MIGRATION_DATABASE_URL: owner = '', DATABASE_URL: service = '' } = environment('one');
+  const results = await Promise.all(Array.from({ length: PROCESSES }, () => prepareDatabase(owner, service)));
+  expect(results.filter(({ applied }) => applied.length > 0)).toHaveLength(1);
+  await expectUsable('one');
 }, 120_000);
 
 test('on two databases of one cluster, which share their roles: all succeed', async () => {

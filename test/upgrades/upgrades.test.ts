@@ -1,0 +1,140 @@
+// Every release's data works after an upgrade, and the old release works on the new schema, beside the new one.
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { type Environment, processEnvironment } from '../../src/config.ts';
+import type { Mailbox } from '../../src/dev/mailbox.ts';
+import { openDatabase } from '../../src/store/database.ts';
+import { missingGrants } from '../../src/store/grants.ts';
+import { schemaProblem } from '../../src/store/migration-history.ts';
+import { prepareDatabase } from '../../src/store/prepare-database.ts';
+import { openTestMailbox, testEnvironment } from '../support/app.ts';
+import { auth, type Caller, viaFetch } from '../support/clients.ts';
+import { createTestDatabase } from '../support/databases.ts';
+import { eventually } from '../support/eventually.ts';
+import { type SignedIn, signedIn } from '../support/people.ts';
+import { type RunningProcess, run, runMain, serve } from '../support/processes.ts';
+import { type ReleaseDump, releaseDumps, restoreDump } from './release-dump.ts';
+
+const DUMPS = releaseDumps();
+const ROUNDS = 12;
+
+test('there is a dump to upgrade from', () => {
+  expect(DUMPS.length).toBeGreaterThan(0);
+});
+
+describe.each(DUMPS)('from release $release', (dump) => {
+  let mailbox: Mailbox;
+  let environment: Environment;
+
+  beforeAll(async () => {
+    mailbox = await openTestMailbox();
+    const { ownerUrl, serviceUrl } = await createTestDatabase('template0');
+    environment = await testEnvironment(mailbox, {
+      ...{ DATABASE_URL: serviceUrl, MIGRATION_DATABASE_URL: ownerUrl, MASTER_KEY: dump.masterKey },
+    });
+    await restoreDump(dump.release, ownerUrl);
+    await prepareDatabase(ownerUrl, serviceUrl);
+  });
+  afterAll(() => mailbox.close());
+
+  test('the schema is the present one, and the service has its privileges', async () => {
+    await using db = openDatabase(
+      { url: environment.DATABASE_URL as string, poolSize: 1, statementTimeoutMs: 10_000 },
+      () => {},
+    );
+    expect(await schemaProblem(db)).toBeNull();
+    expect(await missingGrants(db)).toEqual([]);
+  });
+
+  test('beside the old release, on the new schema, each serves under load, and sees what the other revokes', async (context) => {
+    const folder = checkOut(dump.revision);
+    if (folder === null) return context.skip(`commit ${dump.revision} is not in this clone`);
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const servers = [await serve(environment), await serveIn(folder, environment)];
+    try {
+      const [present, old] = servers.map(({ url }) => viaFetch(url)) as [Caller, Caller];
+      await Promise.all([present, old].map((call) => expectOldData(call, dump)));
+      await Promise.all([load(present, old), load(old, present)]);
+    } finally {
+      for (const { child } of servers) child.kill('SIGTERM');
+      expect(await Promise.all(servers.map(({ ended }) => ended))).toEqual([0, 0]);
+    }
+  }, 180_000);
+
+  test('the sessions, roles, keys, mails and audit events of then work now', async () => {
+    const server = await serve(environment);
+    const worker = runMain(['worker'], environment);
+    try {
+      const call = viaFetch(server.url);
+      await expectOldData(call, dump);
+      const { code, body } = await call(auth.refresh, { refreshToken: dump.ada.refreshToken });
+      expect(code).toBe('ok');
+      expect((await call(auth.verify, { accessToken: body.tokens.accessToken })).body.principal).toMatchObject({
+        userId: dump.ada.userId,
+        roles: ['clerk', 'staff', 'user'],
+      });
+      await eventually(() => mailbox.mails.some(({ to }) => to === dump.ada.email), 60_000);
+      await expectWholeTrail(environment);
+    } finally {
+      for (const { child } of [server, worker]) child.kill('SIGTERM');
+      await Promise.all([server.ended, worker.ended]);
+    }
+  }, 120_000);
+});
+
+/** Everything that can be repeated at several processes. */
+async function expectOldData(call: Caller, { ada, grace, chief, apiKey }: ReleaseDump): Promise<void> {
+  expect((await call(auth.login, ada)).code).toBe('ok');
+  expect((await call(auth.refresh, { refreshToken: grace.refreshToken })).reason).toBe('SESSION_ENDED');
+  const chiefs = (await call(auth.login, chief)).body.tokens.accessToken;
+  expect((await call(auth.checkRole, { accessToken: chiefs, role: 'admin' })).body).toMatchObject({ allowed: true });
+  const service = (await call(auth.issueServiceToken, {}, { bearer: apiKey })).body;
+  const { body } = await call(auth.checkRole, { userId: ada.userId, role: 'staff' }, { bearer: service.accessToken });
+  expect(body).toMatchObject({ allowed: true });
+}
+
+/** People sign in at one release and use their sessions at both; what one ends, the other rejects. */
+async function load(here: Caller, there: Caller): Promise<void> {
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const person = await signedIn(here);
+    const { code, body } = await there(auth.refresh, { refreshToken: person.refreshToken });
+    expect(code).toBe('ok');
+    const { accessToken, refreshToken } = body.tokens as SignedIn;
+    const isValid = async (call: Caller) => (await call(auth.verify, { accessToken })).code === 'ok';
+    expect([await isValid(here), await isValid(there)]).toEqual([true, true]);
+    expect((await here(auth.logout, { refreshToken })).code).toBe('ok');
+    await eventually(async () => !(await isValid(there)));
+  }
+}
+
+async function expectWholeTrail(environment: Environment): Promise<void> {
+  const { ended, output } = runMain(['audit', 'verify'], environment);
+  expect(await ended, output()).toBe(0);
+  expect(output()).toContain('the audit trail is whole');
+}
+
+/** The tree of a commit with this one's dependencies, or null where the clone does not have it. */
+function checkOut(revision: string): string | null {
+  if (spawnSync('git', ['cat-file', '-e', `${revision}^{commit}`]).status !== 0) return null;
+  const folder = mkdtempSync(join(tmpdir(), 'latchkey-release-'));
+  const archive = execFileSync('git', ['archive', revision, 'src', 'gen', 'package.json'], {
+    maxBuffer: 256 * 1024 * 1024,
+  });
+  execFileSync('tar', ['-x', '-C', folder], { input: archive });
+  symlinkSync(resolve('node_modules'), join(folder, 'node_modules'));
+  return folder;
+}
+
+async function serveIn(folder: string, environment: Environment): Promise<RunningProcess & { url: string }> {
+  const { PATH = '' } = processEnvironment();
+  const main = join(folder, 'src/main.ts');
+  const server = run(process.execPath, [main, 'serve'], { PATH, ...environment });
+  const port = await eventually(() => {
+    if (server.child.exitCode !== null) throw new Error(server.output());
+    return /"port":(\d+)/.exec(server.output())?.[1];
+  }, 60_000);
+  return { ...server, url: `http://127.0.0.1:${port}` };
+}
