@@ -12,6 +12,8 @@ const KNOWN: Record<string, string> = {
   ENOTFOUND: 'there is no such host: is the URL right?',
   '28P01': 'Postgres refuses the password of this login',
   '28000': 'Postgres refuses this login',
+  '57P03': 'Postgres is starting, stopping or in recovery: try again when it is ready',
+  '53300': 'Postgres has no connection left: raise its max_connections, or lower DATABASE_POOL_SIZE',
   '3D000': 'there is no such database: "migrate --service-login" makes it',
   '42501': 'this Postgres login may not do that: MIGRATION_DATABASE_URL wants the owner of the schema, with CREATEROLE',
 };

@@ -4,6 +4,8 @@ import type { Outbox } from '../store/outbox.ts';
 import type { Queues } from './queues.ts';
 
 export type Relay = {
+  /** When the last round began (monotonic, milliseconds). */
+  lastTurnAt(): number;
   /** Resolves when the round under way is over. */
   close(): Promise<void>;
 };
@@ -17,8 +19,10 @@ export type RelayDeps = { outbox: Pick<Outbox, 'takeDue' | 'putBack'>; queues: P
 
 export function startRelay(deps: RelayDeps, onError: (error: unknown) => void): Relay {
   const stop = new AbortController();
+  let lastTurnAt = performance.now();
   const ended = (async () => {
     while (!stop.signal.aborted) {
+      lastTurnAt = performance.now();
       const moved = await relayBatch(deps).catch((error: unknown) => {
         onError(error);
         return 0;
@@ -27,6 +31,7 @@ export function startRelay(deps: RelayDeps, onError: (error: unknown) => void): 
     }
   })();
   return {
+    lastTurnAt: () => lastTurnAt,
     async close() {
       stop.abort();
       await ended;

@@ -30,6 +30,8 @@ export type WorkerDeps = MailDeps &
   };
 
 export type Worker = {
+  /** When the relay's last round began (monotonic, milliseconds). */
+  lastTurnAt(): number;
   /** Lets jobs under way finish, for so long; what is left is done by the next worker. */
   close(graceMs: number): Promise<void>;
 };
@@ -68,6 +70,7 @@ export async function startWorker(
   const relay = startRelay({ outbox, queues: deps.queues, now: deps.now }, onRelayError);
 
   return {
+    lastTurnAt: relay.lastTurnAt,
     async close(graceMs) {
       stopHousekeeping();
       clearInterval(anchoring);
