@@ -67,8 +67,10 @@ async function endsWith(running: RunningProcess, mark: string, [victim, signal]:
   expect(textOf(`/proc/${tree.npm}/cmdline`)).toContain('npm');
   process.kill(tree[victim], signal);
   await eventually(() => survivors(tree, mark).length === 0, 20_000).catch(() => {
-    const left = survivors(tree, mark).map((pid) => textOf(`/proc/${pid}/cmdline`).replaceAll('\0', ' '));
-    throw new Error(`these are left:\n${left.join('\n')}\n${running.output()}`);
+    const left = survivors(tree, mark);
+    const commands = left.map((pid) => textOf(`/proc/${pid}/cmdline`).replaceAll('\0', ' '));
+    for (const pid of left) process.kill(pid, 'SIGKILL');
+    throw new Error(`these are left:\n${commands.join('\n')}\n${running.output()}`);
   });
 }
 
