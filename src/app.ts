@@ -1,6 +1,7 @@
 // The one place where things are made, top to bottom, and closed in reverse.
 import type { Logger } from 'pino';
 import { v7 } from 'uuid';
+import { listenProblem } from './assert-ports-free.ts';
 import { atMostEvery } from './at-most-every.ts';
 import { createDenials } from './auth/denials.ts';
 import { createRoleReads } from './auth/role-reads.ts';
@@ -47,6 +48,7 @@ import { createReadiness } from './server/readiness.ts';
 import { createRpcHandler } from './server/rpc.ts';
 import { createStandardServices } from './server/standard-services.ts';
 import { createUnknownGrpcMethodHandler } from './server/unknown-grpc-method.ts';
+import { openWorkerProbes } from './server/worker-probes.ts';
 import { createChanges } from './store/changes.ts';
 import { type Db, databaseOf } from './store/database.ts';
 import { createDatabaseClock, type DatabaseClock } from './store/database-clock.ts';
@@ -76,6 +78,10 @@ export type App = {
   port: number;
   /** Where Prometheus asks; 0 without. */
   metricsPort: number;
+  /** Where the probes of a worker are answered; 0 without. */
+  healthPort: number;
+  /** Probes report from now on that the service stops. Calls are still answered. */
+  stopServing(): void;
   /** Finishes what is under way, for as long as the configured grace, and closes everything. */
   close(): Promise<void>;
 };
@@ -84,6 +90,13 @@ export type App = {
 const FORCED_CLOSE_MS = 2_000;
 /** How long a call waits for Redis to count it. */
 const LIMIT_TIMEOUT_MS = 1_000;
+/** How long a probe waits for Redis. */
+const PROBE_TIMEOUT_MS = 1_000;
+/**
+ * What one round of the outbox relay may take besides its three statements while Postgres and Redis are unavailable: connecting
+ * three times, and two commands of Redis.
+ */
+const LONGEST_WAITS_MS = 35_000;
 /** A Redis that is away says so with every attempt to reach it. */
 const ERROR_LINE_EVERY_MS = 10_000;
 
@@ -124,7 +137,9 @@ export async function startApp(config: Config, parts: Parts, log: Logger, clock?
 
   const complain = (about: string) => atMostEvery(ERROR_LINE_EVERY_MS, (err: unknown) => log.warn({ err }, about));
 
-  const telemetry = await startTelemetry(config.telemetry, complain('telemetry'));
+  const telemetry = await startTelemetry(config.telemetry, complain('telemetry')).catch((error) => {
+    throw listenProblem({ key: 'METRICS_PORT', host: '', port: 0, ...config.telemetry.prometheus }, error);
+  });
   started.defer(() => within(FORCED_CLOSE_MS, telemetry.close()));
   const { metrics, tracing } = telemetry;
   const { traced } = tracing ?? UNTRACED;
@@ -181,14 +196,33 @@ export async function startApp(config: Config, parts: Parts, log: Logger, clock?
   const report = { processes: createProcesses(db), id: newId(), parts, clockAheadMs: base.clockAheadMs };
   const stopReporting = reportProcess(report, log);
   started.defer(() => within(FORCED_CLOSE_MS, stopReporting()));
-  if (parts.worker) await startWorkerPart(base, started);
-  const port = parts.api ? await startApiPart(base, started) : 0;
+  const worker = parts.worker ? await startWorkerPart(base, started) : null;
+  const api = parts.api ? await startApiPart(base, started) : null;
+  // Beside the API there is no need for them: it answers the same probes.
+  const probes = worker && !api ? await startWorkerProbes(base, worker, started) : null;
   const running = started.move();
-  return { port, metricsPort: telemetry.port, close: () => running.disposeAsync() };
+  return {
+    port: api?.port ?? 0,
+    metricsPort: telemetry.port,
+    healthPort: probes?.port ?? 0,
+    stopServing() {
+      api?.stopServing();
+      probes?.stopServing();
+    },
+    close: () => running.disposeAsync(),
+  };
 }
 
+type RunningWorker = {
+  lastTurnAt(): number;
+  isRedisReady(): Promise<boolean>;
+  redisProblems(): Promise<string[]>;
+};
+/** A part that probes ask about. */
+type Probed = { port: number; stopServing(): void };
+
 /** Mail and audit events. */
-async function startWorkerPart(base: Base, started: AsyncDisposableStack): Promise<void> {
+async function startWorkerPart(base: Base, started: AsyncDisposableStack): Promise<RunningWorker> {
   const { config, log, complain, metrics, tracing, traced, store, purposeKeys, rotateKeys, graceMs, now } = base;
   const onQueueError = complain('Redis (queues)');
   const redis = openQueueRedis(config.REDIS_URL, onQueueError);
@@ -224,10 +258,58 @@ async function startWorkerPart(base: Base, started: AsyncDisposableStack): Promi
     onQueueError,
   );
   started.defer(() => worker.close(graceMs));
+  return {
+    lastTurnAt: worker.lastTurnAt,
+    redisProblems: () => redisProblems(redis),
+    async isRedisReady() {
+      let answers = false;
+      const ping = async () => {
+        answers = (await redis.ping()) === 'PONG';
+      };
+      if (redis.status === 'ready')
+        await within(
+          PROBE_TIMEOUT_MS,
+          ping().catch(() => {}),
+        );
+      return answers;
+    },
+  };
 }
 
-/** Everything that answers calls. Returns the port. */
-async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<number> {
+/** Null without HEALTH_PORT. */
+async function startWorkerProbes(
+  { config, db, signingKeys, clockAheadMs }: Base,
+  worker: RunningWorker,
+  started: AsyncDisposableStack,
+): Promise<Probed | null> {
+  const { HOST: host, HEALTH_PORT: port, DATABASE_STATEMENT_TIMEOUT_MS: statementMs } = config;
+  if (port === undefined) return null;
+  const readiness = createReadiness({
+    databaseProblems: createDatabaseCheck(db),
+    keyProblem: signingKeys.problem,
+    clockAheadMs,
+    redisProblems: worker.redisProblems,
+  });
+  const probes = await openWorkerProbes({
+    host,
+    port,
+    lastTurnAt: worker.lastTurnAt,
+    longestTurnMs: LONGEST_WAITS_MS + 3 * statementMs,
+    async readiness() {
+      const [{ problems, degraded }, redisAnswers] = await Promise.all([readiness.check(), worker.isRedisReady()]);
+      const all = redisAnswers ? problems : [...problems, 'Redis does not answer'];
+      return { ready: all.length === 0, problems: all, degraded };
+    },
+  }).catch((error) => {
+    throw listenProblem({ key: 'HEALTH_PORT', host, port }, error);
+  });
+  started.defer(() => probes.close());
+  started.defer(readiness.stop);
+  return { port: probes.port, stopServing: readiness.stop };
+}
+
+/** Everything that answers calls. */
+async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<Probed> {
   const { config, log, complain, metrics, tracing, traced, connect, guard, clockAheadMs } = base;
   const { db, store, purposeKeys, signingKeys, keyRotation, graceMs, now, newId } = base;
   const limitRedisOptions = { connectionName: 'latchkey-limits', ...impatient(LIMIT_TIMEOUT_MS) };
@@ -410,14 +492,18 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
       plainHttp,
       createUnknownGrpcMethodHandler(callLog, calls),
     ],
-  );
+  ).catch((error) => {
+    throw listenProblem({ key: 'PORT', host: config.HOST, port: config.PORT }, error);
+  });
   metrics.watchConnections(listener.connections);
   started.defer(() => listener.close(graceMs));
   started.defer(() => deps.watchers.close());
   started.defer(() => closing.abort());
-  started.defer(() => {
+  const stopServing = () => {
     readiness.stop();
     standard.stop();
-  });
-  return listener.port;
+  };
+  started.defer(standard.close);
+  started.defer(stopServing);
+  return { port: listener.port, stopServing };
 }

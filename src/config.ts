@@ -57,6 +57,7 @@ type Transformed =
   | 'ALLOW_CLEARTEXT'
   | 'DATABASE_LISTEN_URL'
   | 'GRPC_REFLECTION'
+  | 'SHUTDOWN_DELAY_SECONDS'
   | 'MASTER_KEY'
   | 'MASTER_KEY_ACCEPTED'
   | 'SIGNING_ALGORITHM'
@@ -77,6 +78,8 @@ export type Config = Omit<z.output<typeof schema>, Transformed> & {
   DATABASE_LISTEN_URL: string | null;
   /** Whether tools may ask which services there are, and what their messages look like. */
   GRPC_REFLECTION: boolean;
+  /** How long calls are answered after the service has reported that it stops. */
+  SHUTDOWN_DELAY_SECONDS: number;
   /** MASTER_KEY, and those that are accepted besides. */
   masterKeys: KeyRing;
   /** How signing keys come and go. */
@@ -97,6 +100,8 @@ const SECRETS = [
 ];
 /** As DATABASE_LISTEN_URL: nothing listens, and the feed of changes is polled alone. */
 const NO_LISTENING = 'none';
+/** Load balancers that probe every second or two have noticed by then. */
+const PRODUCTION_DELAY_SECONDS = 5;
 
 const fields = {
   NODE_ENV: z.enum(['development', 'production', 'test']).default('development'),
@@ -105,6 +110,7 @@ const fields = {
   PORT: number(0, 65_535).default(8080),
   METRICS_HOST: z.string().optional(),
   METRICS_PORT: number(0, 65_535).optional(),
+  HEALTH_PORT: number(0, 65_535).optional(),
   PUBLIC_URL: webUrl,
   ISSUER: webUrl.optional(),
   AUDIENCE: audiences.prefault(''),
@@ -176,6 +182,7 @@ const fields = {
   MAX_CONNECTION_AGE_GRACE_SECONDS: number(1, 86_400).default(300),
   KEEPALIVE_SECONDS: number(1, 7_200).default(30),
   KEEPALIVE_TIMEOUT_SECONDS: number(1, 600).default(20),
+  SHUTDOWN_DELAY_SECONDS: number(0, 300).optional(),
   SHUTDOWN_GRACE_SECONDS: number(0, 300).default(10),
 };
 
@@ -207,7 +214,8 @@ export function readConfig(environment: Environment): Config {
   if (parsed) problems.push(...contradictions(parsed, values));
   if (!parsed || problems.length > 0) throw new ConfigError(problems);
   const { MASTER_KEY, MASTER_KEY_ACCEPTED, SIGNING_ALGORITHM: algorithm, ALLOW_CLEARTEXT, ...rest } = parsed;
-  const isMailProtected = parsed.NODE_ENV === 'production' && !ALLOW_CLEARTEXT.includes('smtp');
+  const isProduction = parsed.NODE_ENV === 'production';
+  const isMailProtected = isProduction && !ALLOW_CLEARTEXT.includes('smtp');
   const { KEY_ROTATION_SECONDS: rotationSeconds, KEY_PUBLISH_SECONDS: publishSeconds, ...settings } = rest;
   const { METRICS_HOST: host = parsed.HOST, METRICS_PORT: port } = parsed;
   const telemetry = { ...otlp, prometheus: port === undefined ? null : { host, port } };
@@ -229,7 +237,8 @@ export function readConfig(environment: Environment): Config {
       heloName: parsed.SMTP_HELO_NAME ?? heloNameOf(parsed.PUBLIC_URL),
     },
     DATABASE_LISTEN_URL: listenUrl === NO_LISTENING ? null : listenUrl,
-    GRPC_REFLECTION: (parsed.GRPC_REFLECTION ?? (parsed.NODE_ENV === 'production' ? 'off' : 'on')) === 'on',
+    GRPC_REFLECTION: (parsed.GRPC_REFLECTION ?? (isProduction ? 'off' : 'on')) === 'on',
+    SHUTDOWN_DELAY_SECONDS: parsed.SHUTDOWN_DELAY_SECONDS ?? (isProduction ? PRODUCTION_DELAY_SECONDS : 0),
     tls,
     limits,
     telemetry,

@@ -16,6 +16,7 @@ const ALLOWED_FIELDS = new Set([
   'service',
   'port',
   'metrics_port',
+  'health_port',
   'pid',
   'workers',
   'signal',

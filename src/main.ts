@@ -3,13 +3,16 @@ import cluster from 'node:cluster';
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import type { App, Parts } from './app.ts';
+import { assertPortsFree, type PortSetting } from './assert-ports-free.ts';
 import { NOUNS, OPERATOR_OPTIONS, runOperatorCommand } from './cli/commands.ts';
 import { operatorEnvironment } from './cli/environment.ts';
 import { createOutput } from './cli/output.ts';
 import { UsageError } from './cli/usage-error.ts';
-import { processEnvironment, readConfig, readDatabaseConfig } from './config.ts';
+import { type Config, processEnvironment, readConfig, readDatabaseConfig } from './config.ts';
 import { createLogger } from './log.ts';
 import { defectMessage, OperatorError, operatorMessage } from './operator-error.ts';
+import { listenForStop, unlessStopped } from './stop-signal.ts';
+import { isDatabaseOutage } from './store/outage.ts';
 import { migrateDatabase, prepareDatabase } from './store/prepare-database.ts';
 import { isInRange, supportedRange } from './supported-node.mjs';
 import { parseWorkers, superviseWorkers } from './workers.ts';
@@ -30,41 +33,48 @@ const USAGE = `usage: node src/main.ts <command>
                             what operators do; "<command> --help" says more
 `;
 
-const SAME_REQUEST_MS = 1_000;
+const NO_DATABASE = 'Postgres does not answer: is it running, and is DATABASE_URL right?';
 const MAX_PORT = 65_535;
 const MAILS_PORT = 8026;
-/** What closing may take besides the grace. */
+/** What closing may take besides the delay and the grace. */
 const CLOSING_MS = 10_000;
 
-/** Resolves when a signal asks for the end. A later one, from somebody who does not want to wait, ends at once. */
-function stopSignal(): Promise<NodeJS.Signals> {
-  return new Promise((resolve) => {
-    let askedAt = 0;
-    const stop = (signal: NodeJS.Signals) => {
-      // Ctrl-C below npm arrives several times at once.
-      if (askedAt > 0 && performance.now() - askedAt > SAME_REQUEST_MS) process.exit(1);
-      askedAt ||= performance.now();
-      resolve(signal);
-    };
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop);
-  });
-}
-
 async function runUntilStopped(parts: Parts): Promise<void> {
+  const stop = listenForStop();
   // Only here: what operators do need not wait for all that serves calls.
   const { startApp } = await import('./app.ts');
   const config = readConfig(processEnvironment());
-  const stopped = stopSignal();
   const log = createLogger(config.LOG_LEVEL);
-  const app: App = await startApp(config, parts, log);
-  const { port, metricsPort } = app;
-  log.info({ ...(port && { port }), ...(metricsPort && { metrics_port: metricsPort }) }, 'started');
-  log.info({ signal: await stopped }, 'stopping');
+  if (cluster.isPrimary) await assertPortsFree(portsOf(config, parts));
+  const app: App | null = await unlessStopped(stop, startApp(config, parts, log));
+  if (!app) return log.info({ signal: await stop.requested }, 'stopped before the start was complete');
+  const { port, metricsPort, healthPort } = app;
+  const ports = {
+    ...(port && { port }),
+    ...(metricsPort && { metrics_port: metricsPort }),
+    ...(healthPort && { health_port: healthPort }),
+  };
+  log.info(ports, 'started');
+  log.info({ signal: await stop.requested }, 'stopping');
+  app.stopServing();
+  // A worker takes no calls, so nothing has to notice first.
+  if (parts.api) await stop.delay(config.SHUTDOWN_DELAY_SECONDS * 1000);
   await app.close();
   log.info('stopped');
 }
 
+/** The ports that one process of this configuration listens on. */
+function portsOf({ HOST, PORT, HEALTH_PORT, telemetry }: Config, { api }: Parts): PortSetting[] {
+  const { prometheus } = telemetry;
+  return [
+    ...(api ? [{ key: 'PORT', host: HOST, port: PORT }] : []),
+    ...(prometheus ? [{ key: 'METRICS_PORT', ...prometheus }] : []),
+    ...(!api && HEALTH_PORT !== undefined ? [{ key: 'HEALTH_PORT', host: HOST, port: HEALTH_PORT }] : []),
+  ];
+}
+
 async function runWorkers(count: number): Promise<void> {
+  const stop = listenForStop();
   const environment = processEnvironment();
   // What is wrong with it is said once, and not by each worker.
   const config = readConfig(environment);
@@ -75,6 +85,12 @@ async function runWorkers(count: number): Promise<void> {
   if (lastPort > MAX_PORT || (firstPort && port >= firstPort && port <= lastPort)) {
     throw new OperatorError(`METRICS_PORT must be the first of ${count} ports that are free, one for each worker`);
   }
+  const { prometheus } = config.telemetry;
+  const pages = prometheus && firstPort ? Array.from({ length: count }, (_, place) => firstPort + place) : [];
+  await assertPortsFree([
+    { key: 'PORT', host: config.HOST, port },
+    ...pages.map((page) => ({ key: 'METRICS_PORT', host: prometheus?.host ?? config.HOST, port: page })),
+  ]);
   await superviseWorkers(
     {
       count,
@@ -83,30 +99,31 @@ async function runWorkers(count: number): Promise<void> {
         // Each tells of itself alone.
         ...(firstPort && { METRICS_PORT: String(firstPort + place) }),
       }),
-      killAfterMs: config.SHUTDOWN_GRACE_SECONDS * 1000 + CLOSING_MS,
+      killAfterMs: (config.SHUTDOWN_DELAY_SECONDS + config.SHUTDOWN_GRACE_SECONDS) * 1000 + CLOSING_MS,
     },
     createLogger(config.LOG_LEVEL),
-    stopSignal(),
+    stop,
   );
 }
 
 async function runDev(): Promise<void> {
+  const stop = listenForStop();
   // Not in production's image, and neither is what they need.
   const { startDev } = await import('./dev/dev.ts');
+  const { stopAllOwned } = await import('./dev/owned-process.ts');
   const { readDevSettings } = await import('./dev/settings.ts');
-  const stopped = stopSignal();
-  const dev = await startDev(readDevSettings(processEnvironment()));
-  await stopped;
+  const dev = await unlessStopped(stop, startDev(readDevSettings(processEnvironment())));
+  await stop.requested;
   console.log('  stopping ...');
-  await dev.close();
+  await (dev ? dev.close() : stopAllOwned());
 }
 
 async function runMails(): Promise<void> {
   const { previewMails } = await import('./dev/preview-mails.ts');
-  const stopped = stopSignal();
+  const stop = listenForStop();
   const { url } = await previewMails(MAILS_PORT);
   console.log(`  Every mail there is: ${url}\n\n  Ctrl-C ends it.`);
-  await stopped;
+  await stop.requested;
 }
 
 async function runMigrate(withServiceLogin: boolean): Promise<void> {
@@ -178,7 +195,10 @@ async function run(): Promise<void> {
 /** What the operator can mend is said in a sentence; a defect shows where it is. */
 function report(error: unknown): void {
   if (error instanceof UsageError) process.stderr.write(error.message);
-  else process.stderr.write(`${operatorMessage(error) ?? defectMessage(error)}\n`);
+  else {
+    const outage = error instanceof Error && isDatabaseOutage(error) ? `${error.message}\n${NO_DATABASE}` : null;
+    process.stderr.write(`${operatorMessage(error) ?? outage ?? defectMessage(error)}\n`);
+  }
 }
 
 try {

@@ -4,6 +4,7 @@ import cluster, { type Worker } from 'node:cluster';
 import { availableParallelism } from 'node:os';
 import type { Logger } from 'pino';
 import { OperatorError } from './operator-error.ts';
+import type { StopSignal } from './stop-signal.ts';
 
 export type Supervision = {
   /** How many are to run. */
@@ -36,7 +37,7 @@ export function parseWorkers(text: string): number {
 export async function superviseWorkers(
   { count, environment, killAfterMs }: Supervision,
   log: Logger,
-  stopped: Promise<NodeJS.Signals>,
+  stopSignal: StopSignal,
 ): Promise<void> {
   /** With the place of each. */
   const running = new Map<Worker, number>();
@@ -70,7 +71,8 @@ export async function superviseWorkers(
       if (worker.process.pid === undefined && running.has(worker)) onEnd(worker, startedAt, { err: error });
     });
     worker.once('exit', (code, signal) => {
-      hasFailed ||= stopping && code !== 0;
+      // One that has only begun to start does not catch the signal yet.
+      hasFailed ||= stopping && code !== 0 && signal !== 'SIGTERM';
       if (running.has(worker)) onEnd(worker, startedAt, { pid: worker.process.pid, code: signal ?? code });
     });
   }
@@ -95,21 +97,24 @@ export async function superviseWorkers(
     timers.add(timer);
   }
 
+  function signalAll(signal: 'SIGTERM' | 'SIGKILL'): void {
+    for (const worker of running.keys()) worker.process.kill(signal);
+  }
+
   function stop(hasFailedToStart: boolean): void {
     if (stopping) return;
     stopping = true;
     hasFailed = hasFailedToStart;
     for (const timer of timers) clearTimeout(timer);
-    for (const worker of running.keys()) worker.process.kill('SIGTERM');
-    const kill = setTimeout(() => {
-      for (const worker of running.keys()) worker.process.kill('SIGKILL');
-    }, killAfterMs);
-    kill.unref();
+    signalAll('SIGTERM');
+    // Each worker decides by itself what a later signal shortens.
+    stopSignal.onRepeat(() => signalAll('SIGTERM'));
+    setTimeout(() => signalAll('SIGKILL'), killAfterMs).unref();
     if (running.size === 0) allEnded.resolve();
   }
 
   for (let n = 0; n < count; n += 1) start();
-  void stopped.then((signal) => {
+  void stopSignal.requested.then((signal) => {
     log.info({ signal }, 'stopping');
     stop(false);
   });

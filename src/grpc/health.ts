@@ -6,38 +6,47 @@ import { Health, HealthCheckResponse_ServingStatus as Status } from '../../gen/h
 export type HealthOptions = {
   /** Full names of the services. The empty name, which stands for the whole server, need not be among them. */
   services: string[];
+  /** Names that serve for as long as the process runs, also during a stop. */
+  alwaysServing: string[];
   /** Must not throw, and may be asked often. */
   isServing(): Promise<boolean>;
 };
 
 export type HealthService = {
   routes(router: ConnectRouter): void;
-  /** From now on nothing serves. Those who watch hear it, and their streams end. */
+  /** Reports NOT_SERVING from now on. Watchers receive it, and their streams stay open. */
   stop(): void;
+  /** Ends the streams of watchers. */
+  close(): void;
 };
 
 /** How long a change may take to be told. */
 const LOOK_EVERY_MS = 1_000;
 
-export function createHealth({ services, isServing }: HealthOptions): HealthService {
-  const known = new Set(['', ...services]);
+export function createHealth({ services, alwaysServing, isServing }: HealthOptions): HealthService {
+  const always = new Set(alwaysServing);
+  const known = new Set(['', ...services, ...alwaysServing]);
   const stopping = new AbortController();
+  const closing = new AbortController();
 
-  async function statusNow(): Promise<Status> {
+  async function statusNow(service: string): Promise<Status> {
+    if (always.has(service)) return Status.SERVING;
     const serves = !stopping.signal.aborted && (await isServing());
     return serves && !stopping.signal.aborted ? Status.SERVING : Status.NOT_SERVING;
   }
 
   async function* watch(service: string, signal: AbortSignal) {
-    const end = AbortSignal.any([signal, stopping.signal]);
+    const end = AbortSignal.any([signal, closing.signal]);
+    const endOrStop = AbortSignal.any([end, stopping.signal]);
     let told: Status | null = null;
     while (!signal.aborted) {
       // No service is added while the process runs, so an unknown one stays that.
-      const status = known.has(service) ? await statusNow() : Status.SERVICE_UNKNOWN;
+      const status = known.has(service) ? await statusNow(service) : Status.SERVICE_UNKNOWN;
       if (status !== told) yield { status };
       told = status;
-      if (stopping.signal.aborted) return;
-      await sleep(LOOK_EVERY_MS, undefined, { signal: end }).catch(() => {});
+      if (closing.signal.aborted) return;
+      const wake = stopping.signal.aborted ? end : endOrStop;
+      await sleep(LOOK_EVERY_MS, undefined, { signal: wake }).catch(() => {});
     }
   }
 
@@ -46,15 +55,19 @@ export function createHealth({ services, isServing }: HealthOptions): HealthServ
       router.service(Health, {
         async check({ service }) {
           if (!known.has(service)) throw new ConnectError('there is no such service here', Code.NotFound);
-          return { status: await statusNow() };
+          return { status: await statusNow(service) };
         },
         watch: ({ service }, { signal }) => watch(service, signal),
         async list() {
-          const status = await statusNow();
-          return { statuses: Object.fromEntries([...known].map((name) => [name, { status }])) };
+          const named = async (name: string) => [name, { status: await statusNow(name) }] as const;
+          return { statuses: Object.fromEntries(await Promise.all([...known].map(named))) };
         },
       });
     },
     stop: () => stopping.abort(),
+    close() {
+      stopping.abort();
+      closing.abort();
+    },
   };
 }

@@ -7,6 +7,8 @@ import { AUDIT_BATCH } from './audit-recorder.ts';
 import type { Queues } from './queues.ts';
 
 export type Relay = {
+  /** When the last round began (monotonic, milliseconds). */
+  lastTurnAt(): number;
   /** Resolves when the round under way is over. */
   close(): Promise<void>;
 };
@@ -33,6 +35,7 @@ export function startRelays(deps: Omit<RelayDeps, 'topic' | 'batch'>, onError: (
     startRelay({ ...deps, topic: 'audit', batch: AUDIT_BATCH }, onError),
   ];
   return {
+    lastTurnAt: () => Math.min(...relays.map((relay) => relay.lastTurnAt())),
     async close() {
       await Promise.all(relays.map((relay) => relay.close()));
     },
@@ -41,8 +44,10 @@ export function startRelays(deps: Omit<RelayDeps, 'topic' | 'batch'>, onError: (
 
 export function startRelay(deps: RelayDeps, onError: (error: unknown) => void): Relay {
   const stop = new AbortController();
+  let lastTurnAt = performance.now();
   const ended = (async () => {
     while (!stop.signal.aborted) {
+      lastTurnAt = performance.now();
       const moved = await relayBatch(deps).catch((error: unknown) => {
         onError(error);
         return null;
@@ -51,6 +56,7 @@ export function startRelay(deps: RelayDeps, onError: (error: unknown) => void): 
     }
   })();
   return {
+    lastTurnAt: () => lastTurnAt,
     async close() {
       stop.abort();
       await ended;

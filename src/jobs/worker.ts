@@ -29,6 +29,8 @@ export type WorkerDeps = MailAttemptsDeps &
   };
 
 export type Worker = {
+  /** When the relay's last round began (monotonic, milliseconds). */
+  lastTurnAt(): number;
   /** Lets jobs under way finish, for so long. The next worker does the rest. */
   close(graceMs: number): Promise<void>;
 };
@@ -67,6 +69,7 @@ export async function startWorker(
   const relay = startRelays({ outbox: deps.store.outbox, queues: deps.queues }, onRelayError);
 
   return {
+    lastTurnAt: relay.lastTurnAt,
     async close(graceMs) {
       stopHousekeeping();
       clearInterval(anchoring);

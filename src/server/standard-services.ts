@@ -16,15 +16,22 @@ const SERVICES: DescService[] = [AuthService, AccountService, VerifierService, A
 
 export type StandardServices = {
   routes: Routes[];
-  /** Says that this server does not serve any more. */
+  /** Health reports NOT_SERVING from now on. */
   stop(): void;
+  /** Ends the streams of those who watch health. */
+  close(): void;
 };
+
+/** Probes of orchestrators: `liveness` serves for as long as the process runs, `readiness` as the empty name does. */
+const LIVENESS = 'liveness';
+const READINESS = 'readiness';
 
 export function createStandardServices(readiness: Readiness, hasReflection: boolean): StandardServices {
   const health = createHealth({
-    services: SERVICES.map(({ typeName }) => typeName),
+    services: [...SERVICES.map(({ typeName }) => typeName), READINESS],
+    alwaysServing: [LIVENESS],
     isServing: async () => (await readiness()).ready,
   });
   const reflection = hasReflection ? [reflectionRoutes([...SERVICES, Health], [file_google_rpc_error_details])] : [];
-  return { routes: [health.routes, ...reflection], stop: health.stop };
+  return { routes: [health.routes, ...reflection], stop: health.stop, close: health.close };
 }

@@ -1,6 +1,8 @@
 // What a newcomer does: npm start, and the commands of the banner and of the README as they are printed.
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
@@ -170,6 +172,23 @@ describe('npm start with what there is already', () => {
     await running.ended;
     await smtp.close();
     rmSync(own, { recursive: true, force: true });
+  });
+
+  test.each(['PORT', 'METRICS_PORT', 'MAILBOX_PORT'])('finds %s in use before it starts anything', async (key) => {
+    const taken = createServer().listen(0, '127.0.0.1');
+    await once(taken, 'listening');
+    const { port: takenPort } = taken.address() as AddressInfo;
+    const fresh = mkdtempSync(join(tmpdir(), 'latchkey-port-'));
+    const environment = { PATH, HOME, LATCHKEY_HOME: fresh, PORT: '0', MAILBOX_PORT: '0', [key]: String(takenPort) };
+    const running = run('npm', ['start', '--loglevel=error'], environment, true);
+    expect(await running.ended).toBe(1);
+    expect(running.output()).toContain(
+      `port ${takenPort} of 127.0.0.1 is in use: stop the program that listens there, or set ${key} to a free port\n`,
+    );
+    expect(running.output()).not.toContain('Postgres ...');
+    expect(readdirSync(fresh)).toEqual([]);
+    taken.close();
+    rmSync(fresh, { recursive: true });
   });
 
   test('says in a sentence what is wrong with it', async () => {

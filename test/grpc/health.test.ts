@@ -21,6 +21,8 @@ const OURS = [
   'auth.v1.VerifierService',
   'auth.v1.AdminService',
   'envoy.service.auth.v3.Authorization',
+  'liveness',
+  'readiness',
 ];
 const clientOf = (url: string) => createClient(Health, createGrpcTransport({ baseUrl: url }));
 
@@ -145,7 +147,7 @@ test('without Postgres nothing serves; with it again, all does; a Redis that is 
   await watching;
 });
 
-test('a stop is told at once, and ends the watch', async () => {
+test('a stop is reported at once, and its end ends the watch', async () => {
   const other = await startTestApp({}, { api: true, worker: false });
   const heard: Status[] = [];
   const watching = (async () => {
@@ -159,9 +161,43 @@ test('a stop is told at once, and ends the watch', async () => {
   expect(performance.now() - stoppedAt).toBeLessThan(3_000);
 });
 
+test('until the end of a stop its calls and streams are answered: not ready, and alive', async () => {
+  const other = await startTestApp({}, { api: true, worker: false });
+  const client = clientOf(other.url);
+  const watch = (service: string) => {
+    const watcher = { heard: [] as Status[], isOpen: true };
+    (async () => {
+      for await (const { status } of client.watch({ service })) watcher.heard.push(status);
+    })()
+      .catch(() => {})
+      .finally(() => {
+        watcher.isOpen = false;
+      });
+    return watcher;
+  };
+  const watchers = ['', 'auth.v1.AuthService', 'readiness', 'liveness'].map(watch);
+  await eventually(() => watchers.every(({ heard }) => heard.length === 1));
+  other.stopServing();
+  await eventually(() => watchers.filter(({ heard }) => heard.length === 2).length === 3);
+  // Longer than it takes to look again.
+  await new Promise((resolve) => setTimeout(resolve, 1_500));
+  const changed = { heard: [Status.SERVING, Status.NOT_SERVING], isOpen: true };
+  expect(watchers).toEqual([changed, changed, changed, { heard: [Status.SERVING], isOpen: true }]);
+  const check = async (service: string) => (await client.check({ service })).status;
+  expect(await Promise.all(['', 'readiness', 'liveness'].map(check))).toEqual([
+    Status.NOT_SERVING,
+    Status.NOT_SERVING,
+    Status.SERVING,
+  ]);
+  expect(await (await fetch(`${other.url}/readyz`)).json()).toEqual({ status: 'not ready', problems: ['stopping'] });
+  expect((await fetch(`${other.url}/healthz`)).status).toBe(200);
+  await other.close();
+  await eventually(() => watchers.every(({ isOpen }) => !isOpen));
+});
+
 test('a look that takes long does not call a server healthy that has stopped meanwhile', async () => {
   const slow = Promise.withResolvers<boolean>();
-  const health = createHealth({ services: [], isServing: () => slow.promise });
+  const health = createHealth({ services: [], alwaysServing: [], isServing: () => slow.promise });
   // biome-ignore lint/suspicious/noExplicitAny: the implementation, as a router gets it
   let implementation: any;
   // biome-ignore lint/suspicious/noExplicitAny: as above

@@ -4,14 +4,15 @@ import { createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { AuthService } from '../../gen/auth/v1/auth_service_pb.ts';
+import { VerifierService } from '../../gen/auth/v1/verifier_service_pb.ts';
 import type { Environment } from '../../src/config.ts';
 import type { Mailbox } from '../../src/dev/mailbox.ts';
-import { openTestMailbox, testEnvironment } from '../support/app.ts';
+import { openTestMailbox, SERVICE_KEY, testEnvironment } from '../support/app.ts';
 import { auth, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { signedIn, somebody } from '../support/people.ts';
 import { runMain, serve } from '../support/processes.ts';
-import { envelope, rawConnection, rawStream } from '../support/raw.ts';
+import { envelope, rawConnection, rawStream, statusOf } from '../support/raw.ts';
 
 let mailbox: Mailbox;
 let environment: Environment;
@@ -99,6 +100,97 @@ describe('a stop under load', () => {
     expect(await server.ended).toBe(0);
     await holding.closed;
     expect(performance.now() - stoppedAt).toBeLessThan(4_000);
+  });
+});
+
+describe('the delay of a stop', () => {
+  const verify = (url: string) =>
+    fetch(`${url}/auth.v1.AuthService/Verify`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: '{"accessToken":"x"}',
+    });
+
+  test('reports at once that the service stops, and goes on answering calls on old and new connections', async () => {
+    const server = await serve({ ...environment, SHUTDOWN_DELAY_SECONDS: '3' });
+    const session = http2.connect(server.url);
+    session.on('error', () => {});
+    onTestFinished(() => session.destroy());
+    let goneAway = false;
+    session.once('goaway', () => {
+      goneAway = true;
+    });
+    const client = createClient(VerifierService, createGrpcTransport({ baseUrl: server.url }));
+    let streamEndedAt = 0;
+    const headers = { authorization: `Bearer ${SERVICE_KEY}` };
+    const following = (async () => {
+      for await (const _ of client.watch({}, { headers }));
+    })()
+      .catch(() => {})
+      .finally(() => {
+        streamEndedAt = performance.now();
+      });
+    await eventually(async () => (await verify(server.url)).status === 401);
+    await sleep(300);
+
+    const stoppedAt = performance.now();
+    server.child.kill('SIGTERM');
+    await eventually(async () => (await fetch(`${server.url}/readyz`)).status === 503);
+    let answered = 0;
+    while (performance.now() - stoppedAt < 2_500) {
+      expect((await verify(server.url)).status).toBe(401);
+      const { stream, closed } = rawStream(session, '/auth.v1.AuthService/Verify');
+      stream.end(envelope(Buffer.from([10, 1, 120])));
+      expect(statusOf(await closed)).toBe('16');
+      answered += 1;
+      await sleep(50);
+    }
+    expect({ answered: answered > 5, goneAway, streamEndedAt }).toEqual({
+      answered: true,
+      goneAway: false,
+      streamEndedAt: 0,
+    });
+    expect(await server.ended).toBe(0);
+    await following;
+    expect(streamEndedAt - stoppedAt).toBeGreaterThan(2_500);
+  });
+
+  test('ends at a second signal, and the process ends in order', async () => {
+    const server = await serve({ ...environment, SHUTDOWN_DELAY_SECONDS: '300' });
+    server.child.kill('SIGTERM');
+    await eventually(() => server.output().includes('"msg":"stopping"'));
+    // The same Ctrl-C can arrive several times.
+    server.child.kill('SIGTERM');
+    await sleep(1_500);
+    expect(server.child.exitCode).toBe(null);
+    server.child.kill('SIGTERM');
+    expect(await server.ended).toBe(0);
+    expect(server.output()).toContain('"msg":"stopped"');
+  });
+
+  test('is followed by the grace, which another signal ends with exit code 1', async () => {
+    const server = await serve({ ...environment, SHUTDOWN_DELAY_SECONDS: '1', SHUTDOWN_GRACE_SECONDS: '300' });
+    const head =
+      'POST /auth.v1.AuthService/Login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n';
+    rawConnection(Number(new URL(server.url).port), head);
+    await sleep(200);
+    server.child.kill('SIGTERM');
+    await eventually(() =>
+      fetch(`${server.url}/healthz`).then(
+        () => false,
+        () => true,
+      ),
+    );
+    await sleep(1_000);
+    server.child.kill('SIGTERM');
+    expect(await server.ended).toBe(1);
+  });
+
+  test('is not the worker’s', async () => {
+    const worker = runMain(['worker'], { ...environment, SHUTDOWN_DELAY_SECONDS: '300' });
+    await eventually(() => worker.output().includes('"msg":"started"'), 30_000);
+    worker.child.kill('SIGTERM');
+    expect(await worker.ended).toBe(0);
   });
 });
 

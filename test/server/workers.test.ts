@@ -109,6 +109,21 @@ test('a stop lets calls in flight finish at every worker', async () => {
   expect(await server.ended).toBe(0);
 }, 60_000);
 
+test('a stop with a delay reaches every worker, and a second signal ends the delay of each', async () => {
+  const server = await serveWith('2', { SHUTDOWN_DELAY_SECONDS: '300', SHUTDOWN_GRACE_SECONDS: '0' });
+  server.child.kill('SIGTERM');
+  await eventually(async () => {
+    // Connections go to the workers in turn.
+    const probes = Array.from({ length: 4 }, () => fetch(`${server.url}/readyz`, { headers: { connection: 'close' } }));
+    return (await Promise.all(probes)).every(({ status }) => status === 503);
+  });
+  await sleep(1_500);
+  expect(workersOf(server)).toHaveLength(2);
+  expect((await fetch(`${server.url}/healthz`)).status).toBe(200);
+  server.child.kill('SIGTERM');
+  expect(await server.ended).toBe(0);
+}, 60_000);
+
 test('what cannot start is not tried for ever', async () => {
   const server = runMain(['serve', '--workers', '2'], { ...environment, DATABASE_URL: 'postgres://x@127.0.0.1:1/x' });
   expect(await server.ended).toBe(1);

@@ -1,0 +1,56 @@
+// Turns signals into requests to stop. The first begins the stop, and each later one shortens it.
+import cluster from 'node:cluster';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+export type StopSignal = {
+  /** Resolves with the first signal. */
+  requested: Promise<NodeJS.Signals>;
+  /** Waits this long. A later signal ends the wait. */
+  delay(milliseconds: number): Promise<void>;
+  /** Does this at later signals, which otherwise end the process at once with exit code 1. */
+  onRepeat(action: () => void): void;
+};
+
+/** Ctrl-C below npm arrives several times: from the terminal, from npm and from its child. */
+const SAME_REQUEST_MS = 1_000;
+
+export function listenForStop(): StopSignal {
+  const requested = Promise.withResolvers<NodeJS.Signals>();
+  const exit = () => process.exit(1);
+  let repeat: () => void = exit;
+  let acceptedAt = Number.NEGATIVE_INFINITY;
+  let isRequested = false;
+
+  function accept(signal: NodeJS.Signals): void {
+    if (performance.now() - acceptedAt < SAME_REQUEST_MS) return;
+    acceptedAt = performance.now();
+    if (isRequested) repeat();
+    isRequested = true;
+    requested.resolve(signal);
+  }
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, accept);
+  // The channel to bootstrap.mjs closes when that process ends, even if it was killed. In a worker node:cluster does the same.
+  if (cluster.isPrimary && process.send) {
+    if (process.connected) process.once('disconnect', () => accept('SIGHUP'));
+    else accept('SIGHUP');
+  }
+
+  return {
+    requested: requested.promise,
+    async delay(milliseconds) {
+      if (milliseconds === 0) return;
+      const hurry = new AbortController();
+      repeat = () => hurry.abort();
+      await sleep(milliseconds, undefined, { signal: hurry.signal }).catch(() => {});
+      repeat = exit;
+    },
+    onRepeat(action) {
+      repeat = action;
+    },
+  };
+}
+
+/** The result of a start, or null when a stop was requested first. */
+export async function unlessStopped<T>(stop: StopSignal, start: Promise<T>): Promise<T | null> {
+  return Promise.race([stop.requested.then(() => null), start]);
+}

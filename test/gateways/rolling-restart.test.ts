@@ -1,0 +1,148 @@
+// Two replicas behind a real Envoy are replaced one after the other, under a steady load, and no call is lost.
+import http from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import type { Environment } from '../../src/config.ts';
+import { freePort } from '../../src/dev/free-port.ts';
+import type { Mailbox } from '../../src/dev/mailbox.ts';
+import { openTestMailbox, testEnvironment } from '../support/app.ts';
+import { viaFetch } from '../support/clients.ts';
+import { socketAddress, startEnvoy } from '../support/envoy.ts';
+import { eventually } from '../support/eventually.ts';
+import { signedIn } from '../support/people.ts';
+import { type RunningProcess, runMain } from '../support/processes.ts';
+
+const CALLERS = 8;
+const PAUSE_MS = 10;
+const EXTENSIONS = 'type.googleapis.com/envoy.extensions';
+const ALLOW_ALL = { '@type': `${EXTENSIONS}.filters.http.ext_authz.v3.ExtAuthzPerRoute`, disabled: true };
+
+let mailbox: Mailbox;
+let environment: Environment;
+beforeAll(async () => {
+  mailbox = await openTestMailbox();
+  environment = await testEnvironment(mailbox, { SHUTDOWN_DELAY_SECONDS: '2', SHUTDOWN_GRACE_SECONDS: '5' });
+});
+afterAll(() => mailbox.close());
+
+/** Checks each request with Latchkey, but for calls of Latchkey itself, which it passes on. Never tries a second time. */
+function envoyConfiguration(port: number, replicas: number[]): object {
+  const authorization = {
+    '@type': `${EXTENSIONS}.filters.http.ext_authz.v3.ExtAuthz`,
+    transport_api_version: 'V3',
+    status_on_error: { code: 'ServiceUnavailable' },
+    grpc_service: { envoy_grpc: { cluster_name: 'latchkey' }, timeout: '2s' },
+  };
+  const routes = [
+    {
+      match: { prefix: '/auth.v1.' },
+      route: { cluster: 'latchkey' },
+      typed_per_filter_config: { 'envoy.filters.http.ext_authz': ALLOW_ALL },
+    },
+    { match: { prefix: '/' }, direct_response: { status: 200 } },
+  ];
+  const manager = {
+    '@type': `${EXTENSIONS}.filters.network.http_connection_manager.v3.HttpConnectionManager`,
+    stat_prefix: 'ingress',
+    route_config: { virtual_hosts: [{ name: 'all', domains: ['*'], routes }] },
+    http_filters: [
+      { name: 'envoy.filters.http.ext_authz', typed_config: authorization },
+      {
+        name: 'envoy.filters.http.router',
+        typed_config: { '@type': `${EXTENSIONS}.filters.http.router.v3.Router` },
+      },
+    ],
+  };
+  const filters = [{ name: 'envoy.filters.network.http_connection_manager', typed_config: manager }];
+  const cluster = {
+    name: 'latchkey',
+    type: 'STATIC',
+    typed_extension_protocol_options: {
+      'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
+        '@type': `${EXTENSIONS}.upstreams.http.v3.HttpProtocolOptions`,
+        explicit_http_config: { http2_protocol_options: { max_concurrent_streams: 100 } },
+      },
+    },
+    health_checks: [
+      {
+        ...{ timeout: '1s', interval: '0.5s', no_traffic_interval: '0.5s' },
+        ...{ unhealthy_threshold: 1, healthy_threshold: 1, grpc_health_check: { service_name: 'readiness' } },
+      },
+    ],
+    load_assignment: {
+      cluster_name: 'latchkey',
+      endpoints: [{ lb_endpoints: replicas.map((replica) => ({ endpoint: { address: socketAddress(replica) } })) }],
+    },
+  };
+  return {
+    static_resources: {
+      listeners: [{ address: socketAddress(port), filter_chains: [{ filters }] }],
+      clusters: [cluster],
+    },
+  };
+}
+
+/** Calls until it is stopped, over connections that stay open. @returns how often each status was the answer */
+function steadyLoad(port: number, accessToken: string) {
+  const agent = new http.Agent({ keepAlive: true, maxSockets: CALLERS });
+  const statuses: Record<string, number> = {};
+  let isOver = false;
+  const request = (method: string, path: string, headers: http.OutgoingHttpHeaders, body: string) =>
+    new Promise<string>((resolve) => {
+      const sent = http.request({ agent, host: '127.0.0.1', port, method, path, headers }, (response) => {
+        response.resume();
+        response.once('end', () => resolve(`${method} ${response.statusCode}`));
+      });
+      sent.once('error', (error) => resolve(`${method} ${error.message}`));
+      sent.end(body);
+    });
+  const json = { 'content-type': 'application/json' };
+  const caller = async () => {
+    while (!isOver) {
+      for (const status of [
+        await request('GET', '/orders', { authorization: `Bearer ${accessToken}` }, ''),
+        await request('POST', '/auth.v1.AuthService/Verify', json, JSON.stringify({ accessToken })),
+      ]) {
+        statuses[status] = (statuses[status] ?? 0) + 1;
+      }
+      await sleep(PAUSE_MS);
+    }
+  };
+  const callers = Array.from({ length: CALLERS }, caller);
+  return async () => {
+    isOver = true;
+    await Promise.all(callers);
+    agent.destroy();
+    return statuses;
+  };
+}
+
+test('a rolling restart of two replicas behind Envoy with health checks loses no call', async () => {
+  const [port, adminPort, ...ports] = [await freePort(), await freePort(), await freePort(), await freePort()];
+  const replicas = new Map<number, RunningProcess>();
+  const start = (replica: number) => replicas.set(replica, runMain(['serve'], { ...environment, PORT: `${replica}` }));
+  ports.forEach(start);
+  onTestFinished(() => {
+    for (const { child } of replicas.values()) child.kill('SIGKILL');
+  });
+  await startEnvoy(envoyConfiguration(port, ports), adminPort);
+  const isHealthy = async (replica: number) =>
+    (await (await fetch(`http://127.0.0.1:${adminPort}/clusters`)).text()).includes(
+      `127.0.0.1:${replica}::health_flags::healthy`,
+    );
+  for (const replica of ports) await eventually(() => isHealthy(replica), 60_000);
+  const { accessToken } = await signedIn(viaFetch(`http://127.0.0.1:${port}`));
+
+  const stopLoad = steadyLoad(port, accessToken);
+  for (const replica of ports) {
+    const running = replicas.get(replica) as RunningProcess;
+    running.child.kill('SIGTERM');
+    expect(await running.ended).toBe(0);
+    start(replica);
+    await eventually(() => isHealthy(replica), 60_000);
+  }
+  await sleep(500);
+  const statuses = await stopLoad();
+  expect(Object.keys(statuses).toSorted()).toEqual(['GET 200', 'POST 200']);
+  expect(statuses['GET 200']).toBeGreaterThan(300);
+}, 180_000);
