@@ -2,14 +2,18 @@
 import { parseArgs } from 'node:util';
 import type { Fault } from './fault.ts';
 import { FAULTS } from './faults/catalogue.ts';
+import { chooseOldRevision } from './releases.ts';
 import type { Row } from './row.ts';
 import { createFaultRunner } from './run-faults.ts';
+import { runSelfTest } from './self-test.ts';
 import { cells, markdownTable, remarks, remarksList } from './table.ts';
 
 const USAGE = `usage: npm run chaos -- [options] [fault ...]
 
   --list          the names of the faults, and what each does
   --seconds <n>   how long each fault lasts at least
+  --old <rev>     the revision that rolling-upgrade begins with
+  --self-test     plants bugs and checks that each is found
   --json          one JSON object a row
 `;
 
@@ -19,6 +23,8 @@ const { values, positionals } = parseArgs({
     list: { type: 'boolean' },
     seconds: { type: 'string' },
     json: { type: 'boolean' },
+    old: { type: 'string' },
+    'self-test': { type: 'boolean' },
     help: { type: 'boolean', short: 'h' },
   },
 });
@@ -43,7 +49,7 @@ async function runAll(faults: Fault[]): Promise<Row[]> {
       const row = await runner.run(fault, values.seconds === undefined ? undefined : Number(values.seconds));
       rows.push(row);
       if (values.json) console.log(JSON.stringify(row));
-      else console.error([cells(row).join('  '), ...remarks(row).map((remark) => `    ${remark}`)].join('\n'));
+      else console.error([cells(row).join('  '), ...remarks(row), ...interruptions(row)].join('\n    '));
     }
     return rows;
   } finally {
@@ -51,9 +57,19 @@ async function runAll(faults: Fault[]): Promise<Row[]> {
   }
 }
 
+function interruptions(row: Row): string[] {
+  return row.interruptions.length === 0 ? [] : [`repeated after: ${row.interruptions.join('; ')}`];
+}
+
 async function main(): Promise<void> {
   if (values.help) return console.log(USAGE);
   if (values.list) return console.log(FAULTS.map(({ name, does }) => `${name.padEnd(28)} ${does}`).join('\n'));
+  if (values['self-test']) {
+    const unnoticed = await runSelfTest((sentence) => console.error(sentence));
+    process.exitCode = unnoticed.length === 0 ? 0 : 1;
+    return;
+  }
+  if (values.old !== undefined) chooseOldRevision(values.old);
   const rows = await runAll(chosenFaults(positionals));
   if (!values.json) console.log(`${markdownTable(rows)}\n\n${remarksList(rows)}`);
   process.exitCode = rows.every((row) => row.isClean) ? 0 : 1;

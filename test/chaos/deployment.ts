@@ -3,20 +3,22 @@ import { randomBytes } from 'node:crypto';
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { Environment } from '../../src/config.ts';
 import { LIMITS } from '../../src/limits/limits.ts';
-import { prepareDatabase } from '../../src/store/prepare-database.ts';
 import { type MailSink, openMailSink } from './mail-sink.ts';
+import { ROOT, runCommand } from './operator.ts';
 import { createPooler, type Pooler } from './pooler.ts';
 import { createPair, type PostgresPair } from './postgres-pair.ts';
-import { type RedisGroup, type RedisKind, startRedis } from './redis-servers.ts';
-import { type Cables, createNode, type ServiceNode } from './service-node.ts';
+import { type RedisGroup, type RedisKind, startRedis } from './redis-group.ts';
+import { oldRevision, unpackRevision } from './releases.ts';
+import { createNode, type Dependency, type ServiceNode } from './service-node.ts';
 
 export type Shape = {
   redis: RedisKind;
   /** Through PgBouncer, by one URL, or by one URL with two hosts. */
   postgres: 'direct' | 'pooled' | 'two-hosts';
+  /** The release that the row begins with. */
+  release: 'present' | 'old';
 };
 
 export type Deployment = {
@@ -30,92 +32,107 @@ export type Deployment = {
   servers: [ServiceNode, ServiceNode];
   workers: [ServiceNode, ServiceNode];
   nodes: ServiceNode[];
-  /** Runs an operator's command to its end and returns its output. */
+  /** For an operator's commands: past the cables, and with the owner of the schema. */
   environment: Environment;
   serviceKey: string;
   stop(): Promise<void>;
 };
 
-/** The checkout that runs this. */
-export const ROOT = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
 const LOGIN = 'chaos_service';
 
 export async function startDeployment(shape: Shape): Promise<Deployment> {
-  const folder = mkdtempSync(join(tmpdir(), 'latchkey-chaos-'));
-  chmodSync(folder, 0o755);
-  const stops: (() => Promise<void>)[] = [async () => rmSync(folder, { recursive: true, force: true })];
-  const stop = async () => {
-    for (const one of stops.splice(0).toReversed()) await one();
+  await using stack = new AsyncDisposableStack();
+  const folder = temporaryFolder(stack);
+  const backends = await startBackends(shape, folder, stack);
+  const { postgres, redis, pooler, mailSink, loginUrl } = backends;
+  const { port: postgresPort } = postgres.primary;
+  const targets = {
+    postgres: postgresPort,
+    standby: postgres.standby?.port ?? postgresPort,
+    pooler: pooler?.port ?? 0,
+    redis: redis.servers[0]?.port ?? 0,
+    smtp: mailSink.port,
   };
-  try {
-    const mailSink = await openMailSink();
-    stops.push(() => mailSink.close());
-    const redis = await startRedis(shape.redis, folder);
-    stops.push(() => redis.stop());
-    const postgres = await createPair(folder);
-    stops.push(() => postgres.stop());
-    const password = randomBytes(24).toString('base64url');
-    const loginUrl = (port: number) => `postgres://${LOGIN}:${password}@127.0.0.1:${port}/latchkey`;
-    await prepareDatabase(postgres.primary.url('latchkey'), loginUrl(postgres.primary.port));
-    if (shape.postgres === 'two-hosts') await postgres.addStandby();
-    const { port: postgresPort } = postgres.primary;
-    const pooler =
-      shape.postgres === 'pooled' ? await createPooler(join(folder, 'pooler'), LOGIN, password, postgresPort) : null;
-    await pooler?.start();
-    if (pooler) stops.push(() => pooler.kill());
-
-    const serviceKey = randomBytes(32).toString('hex');
-    const common = commonEnvironment(serviceKey);
-    const environment = (cables: Cables): Environment => ({
-      ...common,
-      ...databaseUrls(shape, cables, loginUrl),
-      REDIS_URL: redis.url(cables.redis.port),
-      SMTP_URL: `smtp://127.0.0.1:${cables.smtp.port}`,
-    });
-    const targets = {
-      postgres: postgresPort,
-      standby: postgres.standby?.port ?? postgresPort,
-      pooler: pooler?.port ?? 0,
-      redis: redis.servers[0]?.port ?? 0,
-      smtp: mailSink.port,
-    };
-    const node = (kind: 'serve' | 'worker', n: number) =>
-      createNode({ name: `${kind}-${n}`, kind, root: ROOT, targets, environment });
-    const servers: Deployment['servers'] = [await node('serve', 1), await node('serve', 2)];
-    const workers: Deployment['workers'] = [await node('worker', 1), await node('worker', 2)];
-    const nodes = [...servers, ...workers];
-    stops.push(async () => void (await Promise.all(nodes.map((one) => one.close()))));
-    await Promise.all(nodes.map((one) => one.start()));
-    const direct = {
-      DATABASE_URL: loginUrl(postgresPort),
-      REDIS_URL: redis.url(targets.redis),
-      SMTP_URL: `smtp://127.0.0.1:${mailSink.port}`,
-    };
-    return {
-      shape,
-      folder,
-      postgres,
-      redis,
-      pooler,
-      mailSink,
-      servers,
-      workers,
-      nodes,
-      environment: { ...common, ...direct },
-      serviceKey,
-      stop,
-    };
-  } catch (error) {
-    await stop();
-    throw error;
-  }
+  const serviceKey = randomBytes(32).toString('hex');
+  const common = commonEnvironment(serviceKey);
+  const onPorts = (ports: Record<Dependency, number>): Environment => ({
+    ...common,
+    ...databaseUrls(shape, ports, loginUrl),
+    REDIS_URL: redis.url(ports.redis),
+    SMTP_URL: `smtp://127.0.0.1:${ports.smtp}`,
+  });
+  const environment = {
+    ...onPorts(targets),
+    DATABASE_URL: loginUrl(postgresPort),
+    MIGRATION_DATABASE_URL: postgres.primary.url('latchkey'),
+  };
+  const root = await rootOf(shape, folder);
+  await runCommand({ environment, root }, 'migrate', '--service-login');
+  await pooler?.start();
+  const { servers, workers } = await startNodes({ root, targets, environment: onPorts }, stack);
+  const owned = stack.move();
+  const stop = () => owned.disposeAsync();
+  const nodes = [...servers, ...workers];
+  return { shape, folder, postgres, redis, pooler, mailSink, servers, workers, nodes, environment, serviceKey, stop };
 }
 
-function databaseUrls(shape: Shape, cables: Cables, loginUrl: (port: number) => string): Environment {
-  const direct = loginUrl(cables.postgres.port);
-  if (shape.postgres === 'pooled') return { DATABASE_URL: loginUrl(cables.pooler.port), DATABASE_LISTEN_URL: direct };
+function temporaryFolder(stack: AsyncDisposableStack): string {
+  const folder = mkdtempSync(join(tmpdir(), 'latchkey-chaos-'));
+  chmodSync(folder, 0o755);
+  const remove = () => rmSync(folder, { recursive: true, force: true });
+  process.once('exit', remove);
+  stack.defer(() => {
+    process.off('exit', remove);
+    remove();
+  });
+  return folder;
+}
+
+async function startBackends(shape: Shape, folder: string, stack: AsyncDisposableStack) {
+  const mailSink = stack.adopt(await openMailSink(), (sink) => sink.close());
+  const redis = stack.adopt(await startRedis(shape.redis, folder), (group) => group.stop());
+  const postgres = stack.adopt(await createPair(folder), (pair) => pair.stop());
+  if (shape.postgres === 'two-hosts') await postgres.addStandby();
+  const password = randomBytes(24).toString('base64url');
+  const loginUrl = (port: number) => `postgres://${LOGIN}:${password}@127.0.0.1:${port}/latchkey`;
+  const pooler =
+    shape.postgres === 'pooled'
+      ? await createPooler(join(folder, 'pooler'), LOGIN, password, postgres.primary.port)
+      : null;
+  stack.defer(async () => pooler?.kill());
+  return { mailSink, redis, postgres, pooler, loginUrl };
+}
+
+async function rootOf({ release }: Shape, folder: string): Promise<string> {
+  if (release === 'present') return ROOT;
+  const revision = await oldRevision();
+  if (revision === null) throw new Error('there is no older revision to begin with');
+  return unpackRevision(revision, folder);
+}
+
+type NodeParts = Pick<Parameters<typeof createNode>[0], 'targets' | 'environment'> & { root: string };
+
+async function startNodes(
+  { root, ...parts }: NodeParts,
+  stack: AsyncDisposableStack,
+): Promise<Pick<Deployment, 'servers' | 'workers'>> {
+  const create = async (kind: 'serve' | 'worker', n: number) =>
+    stack.adopt(await createNode({ ...parts, name: `${kind}-${n}`, kind }), (node) => node.close());
+  const servers: Deployment['servers'] = [await create('serve', 1), await create('serve', 2)];
+  const workers: Deployment['workers'] = [await create('worker', 1), await create('worker', 2)];
+  await Promise.all([...servers, ...workers].map((node) => node.start({ root })));
+  return { servers, workers };
+}
+
+function databaseUrls(
+  shape: Shape,
+  ports: Record<Dependency, number>,
+  loginUrl: (port: number) => string,
+): Environment {
+  const direct = loginUrl(ports.postgres);
+  if (shape.postgres === 'pooled') return { DATABASE_URL: loginUrl(ports.pooler), DATABASE_LISTEN_URL: direct };
   if (shape.postgres === 'direct') return { DATABASE_URL: direct };
-  const hosts = `127.0.0.1:${cables.postgres.port},127.0.0.1:${cables.standby.port}`;
+  const hosts = `127.0.0.1:${ports.postgres},127.0.0.1:${ports.standby}`;
   return { DATABASE_URL: `${direct.replace(/127\.0\.0\.1:\d+/, hosts)}?target_session_attrs=read-write` };
 }
 
@@ -135,6 +152,7 @@ function commonEnvironment(serviceKey: string): Environment {
     REAUTHENTICATION_SECONDS: '3600',
     SHUTDOWN_GRACE_SECONDS: '5',
     SHUTDOWN_DELAY_SECONDS: '1',
+    MAX_CONNECTIONS_PER_PEER: '5000',
     ...Object.fromEntries(Object.keys(LIMITS).map((name) => [`LIMIT_${name}`, '1000000/60'])),
   };
 }

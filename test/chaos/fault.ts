@@ -16,7 +16,7 @@ export type Fault = {
   name: string;
   /** One sentence for the table. */
   does: string;
-  /** Where it differs from one Redis and a direct connection to Postgres. */
+  /** Where it differs from one Redis, a direct connection to Postgres and the present release. */
   shape?: Partial<Shape>;
   inject(context: FaultContext): Promise<void>;
   heal(context: FaultContext): Promise<void>;
@@ -36,7 +36,7 @@ export type Fault = {
   whyNot?(): Promise<string | null> | string | null;
 };
 
-const DEFAULT_SHAPE: Shape = { redis: 'standalone', postgres: 'direct' };
+const DEFAULT_SHAPE: Shape = { redis: 'standalone', postgres: 'direct', release: 'present' };
 
 export function shapeOf(fault: Fault): Shape {
   return { ...DEFAULT_SHAPE, ...fault.shape };

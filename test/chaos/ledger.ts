@@ -1,5 +1,6 @@
 // The record of one row: each operation that a client carried out, each attempt at it, and each answer that no client may get.
 import { randomUUID } from 'node:crypto';
+import { createTally, type Tally } from './tally.ts';
 
 export type Kind = 'Register' | 'Login' | 'Refresh' | 'Logout' | 'RequestReset' | 'ChangePassword' | 'GrantRole';
 
@@ -31,19 +32,16 @@ export type Ledger = {
   lateAcceptances: LateAcceptance[];
   begin(kind: Kind, facts: { email: string; userId?: string; sessionId?: string }): Operation;
   newRequestId(): string;
-  /** An answer that a client who does everything right must not get, with how often it came. */
-  wrong: Map<string, number>;
-  noteWrong(sentence: string): void;
+  /** Answers that a client who does everything right must not get. */
+  wrong: Tally;
+  /** Answers after which a client may repeat its call. */
+  interruptions: Tally;
   /** Answers that say that a session or an account no longer is what the client was told. */
-  signedOut: Map<string, number>;
-  noteSignedOut(sentence: string): void;
+  signedOut: Tally;
 };
 
 export function createLedger(): Ledger {
   const prefix = `chaos.${randomUUID().slice(0, 8)}.`;
-  const count = (into: Map<string, number>) => (sentence: string) =>
-    void into.set(sentence, (into.get(sentence) ?? 0) + 1);
-  const [wrong, signedOut] = [new Map<string, number>(), new Map<string, number>()];
   const operations: Operation[] = [];
   let requests = 0;
   return {
@@ -51,10 +49,9 @@ export function createLedger(): Ledger {
     operations,
     acceptances: [],
     lateAcceptances: [],
-    wrong,
-    signedOut,
-    noteWrong: count(wrong),
-    noteSignedOut: count(signedOut),
+    wrong: createTally(),
+    interruptions: createTally(),
+    signedOut: createTally(),
     newRequestId: () => `${prefix}${++requests}`,
     begin(kind, facts) {
       const operation: Operation = { kind, ...facts, attempts: [], isAcknowledged: false };

@@ -38,6 +38,7 @@ export async function attempt(
   const answer = await callOnce(port, { ...call, requestId, alone: isLossy });
   record.outcome = outcomeOf(answer);
   if (answer.code === 'ok') operation.isAcknowledged = true;
+  else if (isTemporary(answer)) ledger.interruptions.note(`${answer.code} ${answer.reason}`);
   return answer;
 }
 
@@ -84,8 +85,8 @@ const SIGNED_OUT = [
 
 export function noteUnexpected(ledger: Ledger, what: string, { code, reason }: Pick<Answer, 'code' | 'reason'>): void {
   const sentence = `${what}: ${code} ${reason}`;
-  if (SIGNED_OUT.includes(reason)) ledger.noteSignedOut(sentence);
-  else ledger.noteWrong(sentence);
+  if (SIGNED_OUT.includes(reason)) ledger.signedOut.note(sentence);
+  else ledger.wrong.note(sentence);
 }
 
 function outcomeOf(answer: Answer): Outcome {

@@ -1,16 +1,18 @@
 // Commands that an operator types.
 import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { type Deployment, ROOT } from './deployment.ts';
+import type { Environment } from '../../src/config.ts';
 
 const run = promisify(execFile);
+/** The checkout that this file belongs to. */
+export const ROOT = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
+
+type Place = { environment: Environment; root?: string };
 
 /** Runs `node src/main.ts ...` beside the deployment. Returns the lines that it printed. */
-export async function runCommand(
-  { environment }: Pick<Deployment, 'environment'>,
-  ...args: string[]
-): Promise<string[]> {
+export async function runCommand({ environment, root = ROOT }: Place, ...args: string[]): Promise<string[]> {
   const env = environment as NodeJS.ProcessEnv;
-  const { stdout } = await run(process.execPath, [`${ROOT}/src/main.ts`, ...args], { env });
+  const { stdout } = await run(process.execPath, [`${root}/src/main.ts`, ...args], { env });
   return stdout.split('\n').filter((line) => line !== '');
 }

@@ -66,7 +66,7 @@ export async function createPair(folder: string): Promise<PostgresPair> {
       standby = former;
     },
     async untilInStep() {
-      if (standby) await untilInStep(primary, standby);
+      if (standby?.isRunning()) await untilInStep(primary, standby);
     },
     async stop() {
       for (const server of known) {

@@ -37,8 +37,9 @@ function probesOf({ ledger, servers, local }: Load, accessToken: string): Probe[
       });
       if (answer.code === 'ok') return 'accepted' as const;
       if (ENDED.includes(answer.reason)) return 'rejected' as const;
-      if (!isTemporary(answer)) noteUnexpected(ledger, `Verify of an ended token at ${name}`, answer);
-      return 'undecided' as const;
+      if (isTemporary(answer)) return 'undecided' as const;
+      noteUnexpected(ledger, `Verify of an ended token at ${name}`, answer);
+      return 'rejected' as const;
     },
   }));
   const atLocal = {

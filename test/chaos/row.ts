@@ -12,6 +12,8 @@ export type Row = Findings & {
   does: string;
   acknowledged: number;
   wrong: string[];
+  /** Answers after which clients repeated their calls. */
+  interruptions: string[];
   worstRevocationMs: number;
   /** Null where the service has not recovered. */
   recoveryMs: number | null;
@@ -100,7 +102,7 @@ type Observed = Pick<Row, 'notes' | 'recoveryMs' | 'settledMs' | 'grownMegabytes
 function judge(fault: Fault, { ledger }: RunningLoad, observed: Observed): Row {
   const { findings, troubles, notes, inForce, ...measured } = observed;
   const wrong = [...wrongAnswers(ledger, fault, inForce), ...troubles];
-  if (fault.losesCommittedData) notes.push(...describeLoss(findings.lost, ledger));
+  if (fault.losesCommittedData) notes.push(...describeLoss(ledger));
   const mustBeEmpty = [findings.duplicated, findings.invented, wrong, fault.losesCommittedData ? [] : findings.lost];
   return {
     fault: fault.name,
@@ -109,6 +111,7 @@ function judge(fault: Fault, { ledger }: RunningLoad, observed: Observed): Row {
     ...findings,
     ...measured,
     wrong,
+    interruptions: ledger.interruptions.sentences(),
     worstRevocationMs: Math.max(0, ...ledger.lateAcceptances.map(({ afterMs }) => afterMs)),
     notes,
     skipped: null,
@@ -128,7 +131,16 @@ export function failedRow({ name, does }: Fault, error: unknown): Row {
 }
 
 function emptyRow(fault: string, does: string): Row {
-  const nothing = { acknowledged: 0, lost: [], duplicated: [], invented: [], wrong: [], notes: [], skipped: null };
+  const nothing = {
+    acknowledged: 0,
+    lost: [],
+    duplicated: [],
+    invented: [],
+    wrong: [],
+    interruptions: [],
+    notes: [],
+    skipped: null,
+  };
   const measured = { worstRevocationMs: 0, recoveryMs: null, settledMs: 0, grownMegabytes: 0 };
   return { fault, does, ...nothing, ...measured, isClean: false, isIntact: false };
 }

@@ -1,4 +1,5 @@
 // Runs rows one after the other. A deployment is kept for the next row while its shape fits and no row has damaged it.
+import { isDeepStrictEqual } from 'node:util';
 import { type Deployment, startDeployment } from './deployment.ts';
 import { type Fault, shapeOf } from './fault.ts';
 import { failedRow, type Row, runRow, skippedRow } from './row.ts';
@@ -19,8 +20,7 @@ export function createFaultRunner(): FaultRunner {
 
   async function deploymentFor(fault: Fault): Promise<Deployment> {
     const shape = shapeOf(fault);
-    const isFitting = deployment?.shape.redis === shape.redis && deployment.shape.postgres === shape.postgres;
-    if (deployment && isFitting) return deployment;
+    if (deployment && isDeepStrictEqual(deployment.shape, shape)) return deployment;
     await stop();
     deployment = await startDeployment(shape);
     return deployment;

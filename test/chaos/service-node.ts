@@ -4,9 +4,10 @@ import type { Environment } from '../../src/config.ts';
 import { freePort } from '../../src/dev/free-port.ts';
 import { type Cable, layCable } from '../support/cable.ts';
 import { eventually } from '../support/eventually.ts';
+import { ROOT } from './operator.ts';
 import { type Program, startProgram } from './program.ts';
 
-type Dependency = 'postgres' | 'standby' | 'pooler' | 'redis' | 'smtp';
+export type Dependency = 'postgres' | 'standby' | 'pooler' | 'redis' | 'smtp';
 export type Cables = Record<Dependency, Cable>;
 
 export type ServiceNode = {
@@ -32,21 +33,21 @@ export type ServiceNode = {
 
 type Changes = {
   environment?: Environment;
-  /** Where src/main.ts of the release to run lies. */
+  /** Where src/main.ts of another release lies. */
   root?: string;
 };
 
 type Parts = {
   name: string;
   kind: 'serve' | 'worker';
-  root: string;
   targets: Record<Dependency, number>;
-  environment: (cables: Cables) => Environment;
+  /** With these ports of its cables. */
+  environment: (ports: Record<Dependency, number>) => Environment;
 };
 
 const START_TIMEOUT_MS = 60_000;
 
-export async function createNode({ name, kind, root, targets, environment }: Parts): Promise<ServiceNode> {
+export async function createNode({ name, kind, targets, environment }: Parts): Promise<ServiceNode> {
   const port = kind === 'serve' ? await freePort() : 0;
   const pairs = Object.entries(targets).map(async ([to, target]) => [to, await layCable(target)] as const);
   const cables = Object.fromEntries(await Promise.all(pairs)) as Cables;
@@ -65,8 +66,8 @@ export async function createNode({ name, kind, root, targets, environment }: Par
     async start(changes = {}) {
       if (isRunning()) return;
       earlier += program?.output() ?? '';
-      const env = { ...environment(cables), PORT: String(port), ...changes.environment };
-      program = startProgram(process.execPath, [`${changes.root ?? root}/src/main.ts`, kind], { environment: env });
+      const env = { ...environment(portsOf(cables)), PORT: String(port), ...changes.environment };
+      program = startProgram(process.execPath, [`${changes.root ?? ROOT}/src/main.ts`, kind], { environment: env });
       const started = program;
       await eventually(() => {
         if (started.hasExited()) throw new Error(`${name} did not start:\n${started.output().slice(-2_000)}`);
@@ -84,6 +85,11 @@ export async function createNode({ name, kind, root, targets, environment }: Par
       await Promise.all([...Object.values(cables), front, lossy].map((cable) => cable.close()));
     },
   };
+}
+
+function portsOf(cables: Cables): Record<Dependency, number> {
+  const ports = Object.entries(cables).map(([name, { port }]) => [name, port]);
+  return Object.fromEntries(ports);
 }
 
 function residentMegabytes(pid: number): number {

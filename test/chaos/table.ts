@@ -1,6 +1,6 @@
 // The table of a run, as Markdown.
 import type { Row } from './row.ts';
-import { tally } from './verdict.ts';
+import { createTally } from './tally.ts';
 
 const HEAD = [
   'fault',
@@ -36,7 +36,9 @@ export function cells(row: Row): string[] {
 /** Everything that a row says besides its numbers. */
 export function remarks(row: Row): string[] {
   const kinds = ['lost', 'duplicated', 'invented', 'wrong'] as const;
-  const found = kinds.filter((kind) => row[kind].length > 0).map((kind) => `${kind}: ${tally(row[kind])}`);
+  const found = kinds
+    .filter((kind) => row[kind].length > 0)
+    .map((kind) => `${kind}: ${createTally(row[kind]).sentences().join('; ')}`);
   return [...(row.skipped === null ? [] : [`not run: ${row.skipped}`]), ...found, ...row.notes];
 }
 

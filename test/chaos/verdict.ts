@@ -16,8 +16,8 @@ export function wrongAnswers(ledger: Ledger, fault: Expected, inForce: Interval)
   // A logout that the failover has lost leaves its token valid.
   const late = losesCommittedData ? [] : lateVerifiers(ledger, revocationBoundMs);
   return [
-    ...counted(ledger.wrong),
-    ...(losesCommittedData ? [] : counted(ledger.signedOut)),
+    ...ledger.wrong.sentences(),
+    ...(losesCommittedData ? [] : ledger.signedOut.sentences()),
     ...late,
     ...blindAcceptances(ledger, withoutPostgres, inForce),
   ];
@@ -41,24 +41,12 @@ function blindAcceptances({ acceptances }: Ledger, servers: string[], { from, un
   });
 }
 
-/** For a row whose fault loses committed transactions: what was lost and how clients noticed. */
-export function describeLoss(lost: string[], { signedOut, lateAcceptances }: Ledger): string[] {
-  const revived = new Set(
-    lateAcceptances.filter(({ afterMs }) => afterMs > REVOCATION_BOUND_MS).map(({ verifier }) => verifier),
-  );
+/** For a row whose fault loses committed transactions: how clients noticed. */
+export function describeLoss({ signedOut, lateAcceptances }: Ledger): string[] {
+  const late = lateAcceptances.filter(({ afterMs }) => afterMs > REVOCATION_BOUND_MS);
+  const revived = new Set(late.map(({ verifier }) => verifier));
   return [
-    `lost: ${tally(lost) || 'nothing'}`,
-    `clients noticed by: ${counted(signedOut).join('; ') || 'no answer'}`,
+    `clients noticed by: ${signedOut.sentences().join('; ') || 'no answer'}`,
     ...(revived.size === 0 ? [] : [`tokens whose logout was lost were accepted by ${[...revived].join(', ')}`]),
   ];
-}
-
-function counted(sentences: Map<string, number>): string[] {
-  return [...sentences].map(([sentence, count]) => (count === 1 ? sentence : `${sentence} (${count} times)`));
-}
-
-export function tally(sentences: string[]): string {
-  const counts = new Map<string, number>();
-  for (const sentence of sentences) counts.set(sentence, (counts.get(sentence) ?? 0) + 1);
-  return counted(counts).join('; ');
 }

@@ -1,31 +1,18 @@
 // The Redis of a deployment: one server, a replica pair with a Sentinel, or a Cluster of three.
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Redis } from 'ioredis';
 import { processEnvironment } from '../../src/config.ts';
 import { findRedis } from '../../src/dev/embedded-redis.ts';
-import type { Program as FoundProgram } from '../../src/dev/find-program.ts';
-import { freePort } from '../../src/dev/free-port.ts';
 import { PROGRAM_CACHE } from '../../src/dev/settings.ts';
 import { eventually } from '../support/eventually.ts';
-import { type Program, startProgram } from './program.ts';
+import { createRedisServer, type RedisServer } from './redis-server.ts';
 
 export type RedisKind = 'standalone' | 'sentinel' | 'cluster';
-
-type RedisServer = {
-  port: number;
-  start(): Promise<void>;
-  kill(): Promise<void>;
-  freeze(): void;
-  thaw(): void;
-  /** Sends one command as the administrator. */
-  command(name: string, ...args: (string | number)[]): Promise<unknown>;
-};
 
 export type RedisGroup = {
   kind: RedisKind;
   servers: RedisServer[];
+  password: string;
   /** For REDIS_URL. @param port of the cable; used where the service connects to one server alone */
   url(port: number): string;
   stop(): Promise<void>;
@@ -37,18 +24,19 @@ const CLUSTER_SLOTS = 16_384;
 export async function startRedis(kind: RedisKind, folder: string): Promise<RedisGroup> {
   const program = await findRedis(processEnvironment().PATH ?? '', PROGRAM_CACHE);
   const password = randomBytes(24).toString('base64url');
-  const build = (name: string, lines: string[], sentinel = false) =>
-    createRedisServer({ program, password, folder: join(folder, name), lines, sentinel });
+  const build: Build = (name, lines, isSentinel = false) =>
+    createRedisServer({ program, password: isSentinel ? null : password, folder: join(folder, name), lines });
   if (kind === 'standalone') return startStandalone(await build('redis', []), password);
   return kind === 'sentinel' ? startSentinel(build, password) : startCluster(build, password);
 }
 
-type Build = (name: string, lines: string[], sentinel?: boolean) => Promise<RedisServer>;
+type Build = (name: string, lines: string[], isSentinel?: boolean) => Promise<RedisServer>;
 
 async function startStandalone(server: RedisServer, password: string): Promise<RedisGroup> {
   await server.start();
   return {
     kind: 'standalone',
+    password,
     servers: [server],
     url: (port) => `redis://:${password}@127.0.0.1:${port}`,
     stop: () => server.kill(),
@@ -79,6 +67,7 @@ async function startSentinel(build: Build, password: string): Promise<RedisGroup
   );
   return {
     kind: 'sentinel',
+    password,
     servers,
     url: () => `redis+sentinel://:${password}@127.0.0.1:${sentinel.port}/${MASTER_NAME}`,
     stop: () => killAll(servers),
@@ -101,6 +90,7 @@ async function startCluster(build: Build, password: string): Promise<RedisGroup>
   }
   return {
     kind: 'cluster',
+    password,
     servers,
     url: () => `redis+cluster://:${password}@${servers.map(({ port }) => `127.0.0.1:${port}`).join(',')}`,
     stop: () => killAll(servers),
@@ -109,57 +99,4 @@ async function startCluster(build: Build, password: string): Promise<RedisGroup>
 
 async function killAll(servers: RedisServer[]): Promise<void> {
   await Promise.all(servers.map((server) => server.kill()));
-}
-
-type Parts = { program: FoundProgram; password: string; folder: string; lines: string[]; sentinel: boolean };
-
-async function createRedisServer({ program, password, folder, lines, sentinel }: Parts): Promise<RedisServer> {
-  const port = await freePort();
-  const url = `redis://:${password}@127.0.0.1:${port}`;
-  const file = join(folder, 'redis.conf');
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const common = [`port ${port}`, 'bind 127.0.0.1', `requirepass ${password}`, `dir ${folder}`, ...lines];
-  const storage = [
-    `masterauth ${password}`,
-    'save ""',
-    'appendonly no',
-    'repl-diskless-sync-delay 0',
-    'maxmemory-policy noeviction',
-  ];
-  writeFileSync(file, `${[...common, ...(sentinel ? [] : storage)].join('\n')}\n`, { mode: 0o600 });
-  let running: Program | null = null;
-
-  const command = async (name: string, ...args: (string | number)[]) => {
-    const client = new Redis(url, {
-      lazyConnect: true,
-      retryStrategy: () => null,
-      connectTimeout: 1_000,
-      commandTimeout: 10_000,
-    });
-    client.on('error', () => {});
-    try {
-      await client.connect();
-      return await client.call(name, ...args);
-    } finally {
-      client.disconnect();
-    }
-  };
-  return {
-    port,
-    command,
-    async start() {
-      const environment = program.libraryPath ? { LD_LIBRARY_PATH: program.libraryPath } : {};
-      const started = startProgram(program.path, [file, ...(sentinel ? ['--sentinel'] : [])], { environment });
-      running = started;
-      await eventually(async () => {
-        if (started.hasExited()) throw new Error(`Redis did not start:\n${started.output()}`);
-        return command('PING').catch(() => null);
-      }, 30_000);
-    },
-    async kill() {
-      await running?.end('SIGKILL');
-    },
-    freeze: () => running?.signalAll('SIGSTOP'),
-    thaw: () => running?.signalAll('SIGCONT'),
-  };
 }
