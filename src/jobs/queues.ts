@@ -4,7 +4,7 @@ import type { Redis } from 'ioredis';
 import { impatient, openRedis } from '../redis.ts';
 import type { OutboxRef, Topic } from '../store/outbox.ts';
 
-/** As BullMQ carries it. */
+/** The data of a job in BullMQ. */
 export type OutboxJob = { outboxId: string; attempts: number };
 
 export type Queues = {

@@ -39,8 +39,8 @@ const AUDIT_CONCURRENCY = 16;
 /** For an event that Postgres rejects, and does not merely fail to record now. */
 const AUDIT_ATTEMPTS = 5;
 const MAX_AUDIT_WAIT_MS = 60_000;
-/** For Redis to be told that jobs have ended, past the grace. */
-const LAST_WORD_MS = 1_000;
+/** Past the grace, for the commands that end jobs in Redis. */
+const END_JOBS_MS = 1_000;
 const ERROR_LINE_EVERY_MS = 10_000;
 
 /** @param onRedisError hears of a Redis that is away */
@@ -81,7 +81,7 @@ export async function startWorker(
       const finished = Promise.all([relay.close(), ...consumers.map((consumer) => consumer.close())]);
       await mails.close(graceMs);
       // It would wait for a Redis that is away for as long as it is.
-      const leftMs = Math.max(endsAt - performance.now(), LAST_WORD_MS);
+      const leftMs = Math.max(endsAt - performance.now(), END_JOBS_MS);
       await within(deps.redis.status === 'ready' ? leftMs : 0, finished);
     },
   };
@@ -95,7 +95,7 @@ async function anchor({ store, anchorFile }: Pick<WorkerDeps, 'store' | 'anchorF
     await appendFile(anchorFile, `${JSON.stringify({ audit_seq: String(seq), audit_hash: hash })}\n`);
 }
 
-/** One attempt at an event. It is never given up because Postgres is away. */
+/** One attempt at an event. It is never given up because Postgres is unavailable. */
 async function attemptAudit(
   { store, backoffMs, metrics }: WorkerDeps,
   log: Logger,
