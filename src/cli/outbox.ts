@@ -25,7 +25,7 @@ export async function showOutbox({ deps }: Operator, filter: OutboxFilter, outpu
 
 /**
  * @param which an id, or `all`
- * @throws OperatorError when there is none with this id, or when a worker is at it
+ * @throws OperatorError when there is none with this id, or when a worker holds it
  */
 export async function retryOutbox(
   { deps }: Operator,

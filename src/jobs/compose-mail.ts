@@ -53,7 +53,7 @@ const WITH_SHORT_LIVED_TOKEN: MailTemplate[] = [
 ];
 
 /** `userId` where the account is known. */
-export type Addressed = MailContent & { to: string; userId?: string };
+type Addressed = MailContent & { to: string; userId?: string };
 
 /** Whether the mail is of use for about an hour only. */
 export function isUrgent({ template }: MailOrder): boolean {

@@ -6,7 +6,7 @@ import { connectionOptions, type MailerSettings } from './mailer.ts';
 import { withoutAddresses } from './smtp-answer.ts';
 
 export type SmtpSession = {
-  /** Empty where the session did not come so far, as with all of these. */
+  /** Empty when there was none. */
   greeting: string;
   /** This client's name, as EHLO gave it. */
   heloName: string;
@@ -71,7 +71,7 @@ function noteOffers(session: SmtpSession, connection: SMTPConnection): void {
   session.authMethods = methods.split(/\s+/).filter((method) => method !== '');
 }
 
-/** As nodemailer calls a logger; it passes each answer with `tnx: 'server'`. */
+/** A logger for nodemailer, which logs each answer of the server with `tnx: 'server'`. */
 function serverLines(onLine: (line: string) => void) {
   const log = (entry: { tnx?: string }, line: unknown) => {
     if (entry.tnx === 'server') onLine(withoutAddresses(String(line)));

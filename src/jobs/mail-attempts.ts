@@ -7,7 +7,7 @@ import type { ClaimedMail } from '../store/mail-orders.ts';
 import type { Store } from '../store/store.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { within } from '../within.ts';
-import { type Addressed, type ComposeDeps, composeMail, ExpiredMail, isUrgent } from './compose-mail.ts';
+import { type ComposeDeps, composeMail, ExpiredMail, isUrgent } from './compose-mail.ts';
 import type { Mailer, SentMail } from './mailer.ts';
 import { answerOf, describe, UndeliverableMail, withoutAddresses } from './smtp-answer.ts';
 
@@ -28,6 +28,9 @@ export type MailAttempts = {
   close(graceMs: number): Promise<void>;
 };
 
+/** The account is known when the mail is written, at the latest. */
+type About = { claimed: ClaimedMail; userId: string | undefined };
+
 /** A worker that does not renew its claim for so long has died. */
 const HOLD_MS = 60_000;
 const RENEW_MS = 20_000;
@@ -36,7 +39,7 @@ const MAX_ATTEMPT_MS = 40 * 60_000;
 const MAX_WAIT_MS = 3_600_000;
 /** For mails that are of no use after an hour. */
 const MAX_URGENT_WAIT_MS = 5 * 60_000;
-/** How long Postgres may be away before a mail that was sent is forgotten, and sent again. */
+/** When Postgres is unavailable for longer, a mail that was sent counts as failed, and is sent again. */
 const RECORD_FOR_MS = 10 * 60_000;
 const RECORD_AGAIN_MS = 1_000;
 /** For the statements that follow the end of the connections. */
@@ -77,63 +80,62 @@ async function attemptMail(deps: MailAttemptsDeps, log: Logger, outboxId: string
       .renew(claimed, HOLD_MS)
       .catch((err: unknown) => log.warn({ err, outbox_id: outboxId }, 'claim of a mail'));
   }, RENEW_MS);
+  const about: About = { claimed, userId: 'userId' in claimed.order ? claimed.order.userId : undefined };
   try {
     const mail = await composeMail(deps, claimed);
-    if (mail === null) await drop(deps, log, claimed);
+    if (mail === null) await drop(deps, log, about);
     else {
-      const sent = await deps.mailer.send(
-        { id: outboxId, ...mail },
-        AbortSignal.any([stop, AbortSignal.timeout(MAX_ATTEMPT_MS)]),
-      );
-      await noteSent({ deps, log, stop }, claimed, mail, sent);
+      const { userId, ...addressed } = mail;
+      about.userId = userId;
+      const signal = AbortSignal.any([stop, AbortSignal.timeout(MAX_ATTEMPT_MS)]);
+      const sent = await deps.mailer.send({ id: outboxId, ...addressed }, signal);
+      await noteSent({ deps, log, stop }, about, sent);
     }
   } catch (error) {
-    const noted = stop.aborted ? noteInterrupted(deps, log, claimed) : noteFailed(deps, log, claimed, error);
+    const noted = stop.aborted ? noteInterrupted(deps, log, about) : noteFailed(deps, log, about, error);
     await noted.catch((err: unknown) => {
       const message = 'the outcome of an attempt cannot be recorded: the mail is tried again when its claim has lapsed';
-      log.warn({ ...fieldsOf(claimed), err }, message);
+      log.warn({ ...fieldsOf(about), err }, message);
     });
   } finally {
     clearInterval(renewal);
   }
 }
 
-async function noteInterrupted({ store }: MailAttemptsDeps, log: Logger, claimed: ClaimedMail): Promise<void> {
-  await store.mailOrders.release(claimed);
-  log.info(fieldsOf(claimed), 'mail not sent before this worker stopped: it is due at once for the next one');
+async function noteInterrupted({ store }: MailAttemptsDeps, log: Logger, about: About): Promise<void> {
+  await store.mailOrders.release(about.claimed);
+  log.info(fieldsOf(about), 'mail not sent before this worker stopped: it is due at once for the next one');
 }
 
 /** The account no longer exists, or no longer needs the mail. */
-async function drop({ store, metrics, now }: MailAttemptsDeps, log: Logger, claimed: ClaimedMail): Promise<void> {
-  await store.mailOrders.finish(claimed, now(), null);
+async function drop({ store, metrics, now }: MailAttemptsDeps, log: Logger, about: About): Promise<void> {
+  await store.mailOrders.finish(about.claimed, now(), null);
   metrics.jobEnded('mail', 'done');
-  log.info(fieldsOf(claimed), 'mail not sent: the account no longer exists, or no longer needs it');
+  log.info(fieldsOf(about), 'mail not sent: the account no longer exists, or no longer needs it');
 }
 
 async function noteSent(
   { deps, log, stop }: { deps: MailAttemptsDeps; log: Logger; stop: AbortSignal },
-  claimed: ClaimedMail,
-  { userId }: Addressed,
+  about: About,
   sent: SentMail,
 ): Promise<void> {
   const { messageId } = sent;
   const response = withoutAddresses(sent.response);
   const at = deps.now();
-  const event = eventOf('mail_sent', claimed, userId, { messageId, response });
-  await untilRecorded(() => deps.store.mailOrders.finish(claimed, at, event), stop);
+  const event = eventOf('mail_sent', about, { messageId, response });
+  await untilRecorded(() => deps.store.mailOrders.finish(about.claimed, at, event), stop);
   deps.metrics.jobEnded('mail', 'done');
-  const user = userId !== undefined && { user_id: userId };
-  log.info({ ...fieldsOf(claimed), ...user, message_id: messageId, smtp_answer: response }, 'mail sent');
+  log.info({ ...fieldsOf(about), message_id: messageId, smtp_answer: response }, 'mail sent');
 }
 
-async function noteFailed(deps: MailAttemptsDeps, log: Logger, claimed: ClaimedMail, error: unknown): Promise<void> {
+async function noteFailed(deps: MailAttemptsDeps, log: Logger, about: About, error: unknown): Promise<void> {
   const { store, metrics, now } = deps;
+  const { claimed } = about;
   const [why, answered] = [describe(error), answerOf(error)];
   const answer = answered?.answer ?? null;
   const told = answered && { smtp_command: answered.command, smtp_answer: answer };
-  const fields = { ...fieldsOf(claimed), ...told, err: error };
-  const userId = 'userId' in claimed.order ? claimed.order.userId : undefined;
-  const event = (type: AuditType) => eventOf(type, claimed, userId, { attempts: claimed.attempt, response: answer });
+  const fields = { ...fieldsOf(about), ...told, err: error };
+  const event = (type: AuditType) => eventOf(type, about, { attempts: claimed.attempt, response: answer });
   if (error instanceof ExpiredMail) {
     await store.mailOrders.giveUp(claimed, why, now(), event('mail_expired'));
     metrics.jobEnded('mail', 'dead');
@@ -160,7 +162,7 @@ function waitAfter({ attempt, order }: ClaimedMail, backoffMs: number): number {
   return Math.round(Math.min(backoffMs * 2 ** (attempt - 1), ceiling) * (0.9 + 0.2 * Math.random()));
 }
 
-/** The server has the mail: while Postgres is away, it must not be forgotten that it was sent. */
+/** The server has accepted the mail, so that another attempt would repeat it. */
 async function untilRecorded(record: () => Promise<void>, stop: AbortSignal): Promise<void> {
   const deadline = performance.now() + RECORD_FOR_MS;
   for (;;) {
@@ -173,11 +175,12 @@ async function untilRecorded(record: () => Promise<void>, stop: AbortSignal): Pr
   }
 }
 
-function fieldsOf({ id, attempt, order }: ClaimedMail): object {
-  return { outbox_id: id, topic: 'mail', template: order.template, attempt };
+function fieldsOf({ claimed: { id, attempt, order }, userId }: About): object {
+  const user = userId !== undefined && { user_id: userId };
+  return { outbox_id: id, topic: 'mail', template: order.template, attempt, ...user };
 }
 
-function eventOf(type: AuditType, { id, order }: ClaimedMail, userId: string | undefined, after: object): AuditEvent {
+function eventOf(type: AuditType, { claimed: { id, order }, userId }: About, after: object): AuditEvent {
   return {
     type,
     ...(userId !== undefined && { userId }),

@@ -48,13 +48,13 @@ export type MailerSettings = {
   heloName: string;
 };
 
-/** For the name and each address of the host, before the connection stands. */
+/** Covers the look-up of the host's name and a connection to any of its addresses. */
 const CONNECT_TIMEOUT_MS = 30_000;
-/** Of a host with several addresses, before the next one is tried. */
+/** When one address of the host does not answer, the next one is tried after this long. */
 const ADDRESS_TIMEOUT_MS = 5_000;
 /** RFC 5321 section 4.5.3.2.1. */
 const GREETING_TIMEOUT_MS = 5 * 60_000;
-/** RFC 5321 section 4.5.3.2.6, after the final dot. It exceeds those of all other commands, which nodemailer does not tell apart. */
+/** RFC 5321 section 4.5.3.2.6, after the final dot. nodemailer has one time-out for all commands, and this is the longest. */
 const ANSWER_TIMEOUT_MS = 10 * 60_000;
 /** An idle connection is closed before a firewall could forget it without a word. */
 const IDLE_TIMEOUT_MS = 30_000;

@@ -37,8 +37,8 @@ export type Worker = {
 
 /** A second batch would only wait for the end of the chain, and hold a connection of the pool meanwhile. */
 const AUDIT_CONCURRENCY = 1;
-/** For Redis to be told that jobs have ended, past the grace. */
-const LAST_WORD_MS = 1_000;
+/** Past the grace, for the commands that end jobs in Redis. */
+const END_JOBS_MS = 1_000;
 const ERROR_LINE_EVERY_MS = 10_000;
 
 /** @param onRedisError hears of a Redis that is away */
@@ -77,7 +77,7 @@ export async function startWorker(
       const finished = Promise.all([relay, ...consumers].map((part) => part.close()));
       await mails.close(graceMs);
       // It would wait for a Redis that is away for as long as it is.
-      const leftMs = Math.max(endsAt - performance.now(), LAST_WORD_MS);
+      const leftMs = Math.max(endsAt - performance.now(), END_JOBS_MS);
       await within(deps.redis.status === 'ready' ? leftMs : 0, finished);
     },
   };

@@ -36,9 +36,13 @@ export function createMailOrders(db: Db, newId: () => string) {
       return row ? { id, attempt: row.attempts, order: row.payload as MailOrder, createdAt: row.created_at } : null;
     },
 
+    /** Does nothing when the attempt has ended. */
     async renew(claim: Claim, holdMs: number): Promise<void> {
       const until = inMs(holdMs);
-      await own(db, claim).set({ claimed_until: until, next_attempt_at: until }).execute();
+      await own(db, claim)
+        .set({ claimed_until: until, next_attempt_at: until })
+        .where('claimed_until', 'is not', null)
+        .execute();
     },
 
     /** Ends an attempt that did not come to an end of its own: the mail is due at once. */

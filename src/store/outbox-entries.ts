@@ -16,7 +16,7 @@ export type OutboxEntry = {
   lastError: string | null;
   /** Null for a dead letter. */
   nextAttemptAt: Date | null;
-  /** Whether a worker is at it now. */
+  /** Whether a worker holds it now. */
   isClaimed: boolean;
   deadAt: Date | null;
   payload: unknown;
@@ -34,7 +34,7 @@ const COLUMNS = sql`
   dead_at AS "deadAt", payload
 `;
 const REVIVED = sql`dead_at = NULL, attempts = 0, first_attempt_at = NULL, claimed_until = NULL, next_attempt_at = now()`;
-/** A worker that is at it keeps it. */
+/** A worker that holds it keeps it. */
 const IS_UNCLAIMED = sql`(claimed_until IS NULL OR claimed_until < now())`;
 
 export function createOutboxEntries(db: Db) {
@@ -58,7 +58,7 @@ export function createOutboxEntries(db: Db) {
 
     /**
      * Makes one due now. One that was given up gets a new round of attempts.
-     * Returns how it was before, `sending` when a worker is at it, null when there is none with this id.
+     * Returns how it was before, `sending` when a worker holds it, null when there is none with this id.
      */
     async retry(id: string): Promise<OutboxState | 'sending' | null> {
       return db.transaction().execute(async (trx) => {

@@ -1,5 +1,5 @@
 // How an attempt at a mail ends: sent, tried again, given up, expired, or with nothing to send. Each leaves a log line, and the
-// last word on a mail leaves an audit event.
+// outcome of a mail leaves an audit event.
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { startApp } from '../../src/app.ts';
@@ -192,7 +192,12 @@ test('a mail that is rejected permanently is given up at once, with an audit eve
   expect(row).toMatchObject({ attempts: 1, last_error: expect.stringContaining('550 5.1.1') });
   const events = () => eventsAbout(person.mailId);
   await eventually(async () => (await events()).length === 1, SOON_MS);
-  expect((await events())[0]).toMatchObject({ type: 'mail_failed', detail: 'password-reset' });
+  expect((await events())[0]).toMatchObject({
+    type: 'mail_failed',
+    user_id: person.userId,
+    detail: 'password-reset',
+    after: { attempts: 1, response: '550 5.1.1 no such user' },
+  });
   expect(linesAbout(person.mailId)).toMatchObject([{ level: 'error', msg: 'mail rejected permanently: dead letter' }]);
 });
 

@@ -156,7 +156,7 @@ test('a mail whose worker was killed is sent when the claim has lapsed, and the 
   smtp.change({});
   await startWorker();
   await new Promise((resolve) => setTimeout(resolve, 1_500));
-  expect(await rowFor(email), 'nobody touches a mail that is claimed').toMatchObject({ attempts: 1 });
+  expect(await rowFor(email), 'no other worker touches a mail that is claimed').toMatchObject({ attempts: 1 });
   await app.owner.query("UPDATE outbox SET claimed_until = now() - interval '1 s', next_attempt_at = now()");
   smtp.change({ answers: { RCPT: '451 4.3.0 later' } });
   await eventually(async () => ((await rowFor(email))?.attempts ?? 0) >= 2, SOON_MS);
