@@ -21,7 +21,7 @@ let mailbox: Mailbox;
 let environment: Environment;
 beforeAll(async () => {
   mailbox = await openTestMailbox();
-  environment = await testEnvironment(mailbox, { SHUTDOWN_DELAY_SECONDS: '2', SHUTDOWN_GRACE_SECONDS: '5' });
+  environment = await testEnvironment(mailbox, { SHUTDOWN_DELAY_SECONDS: '3', SHUTDOWN_GRACE_SECONDS: '5' });
 });
 afterAll(() => mailbox.close());
 
@@ -31,12 +31,12 @@ function envoyConfiguration(port: number, replicas: number[]): object {
     '@type': `${EXTENSIONS}.filters.http.ext_authz.v3.ExtAuthz`,
     transport_api_version: 'V3',
     status_on_error: { code: 'ServiceUnavailable' },
-    grpc_service: { envoy_grpc: { cluster_name: 'latchkey' }, timeout: '2s' },
+    grpc_service: { envoy_grpc: { cluster_name: 'latchkey' }, timeout: '15s' },
   };
   const routes = [
     {
       match: { prefix: '/auth.v1.' },
-      route: { cluster: 'latchkey' },
+      route: { cluster: 'latchkey', timeout: '15s' },
       typed_per_filter_config: { 'envoy.filters.http.ext_authz': ALLOW_ALL },
     },
     { match: { prefix: '/' }, direct_response: { status: 200 } },
@@ -65,7 +65,7 @@ function envoyConfiguration(port: number, replicas: number[]): object {
     },
     health_checks: [
       {
-        ...{ timeout: '1s', interval: '0.5s', no_traffic_interval: '0.5s' },
+        ...{ timeout: '5s', interval: '0.5s', no_traffic_interval: '0.5s' },
         ...{ unhealthy_threshold: 1, healthy_threshold: 1, grpc_health_check: { service_name: 'readiness' } },
       },
     ],
