@@ -213,11 +213,7 @@ export async function startApp(config: Config, parts: Parts, log: Logger, clock?
   };
 }
 
-type RunningWorker = {
-  lastTurnAt(): number;
-  isRedisReady(): Promise<boolean>;
-  redisProblems(): Promise<string[]>;
-};
+type RunningWorker = { lastTurnAt(): number; isRedisReady(): Promise<boolean> };
 /** A part that probes ask about. */
 type Probed = { port: number; stopServing(): void };
 
@@ -260,7 +256,6 @@ async function startWorkerPart(base: Base, started: AsyncDisposableStack): Promi
   started.defer(() => worker.close(graceMs));
   return {
     lastTurnAt: worker.lastTurnAt,
-    redisProblems: () => redisProblems(redis),
     async isRedisReady() {
       let answers = false;
       const ping = async () => {
@@ -288,7 +283,8 @@ async function startWorkerProbes(
     databaseProblems: createDatabaseCheck(db),
     keyProblem: signingKeys.problem,
     clockAheadMs,
-    redisProblems: worker.redisProblems,
+    // A worker is not ready without Redis.
+    redisProblems: async () => [],
   });
   const probes = await openWorkerProbes({
     host,
@@ -296,9 +292,9 @@ async function startWorkerProbes(
     lastTurnAt: worker.lastTurnAt,
     longestTurnMs: LONGEST_WAITS_MS + 3 * statementMs,
     async readiness() {
-      const [{ problems, degraded }, redisAnswers] = await Promise.all([readiness.check(), worker.isRedisReady()]);
+      const [{ problems }, redisAnswers] = await Promise.all([readiness.check(), worker.isRedisReady()]);
       const all = redisAnswers ? problems : [...problems, 'Redis does not answer'];
-      return { ready: all.length === 0, problems: all, degraded };
+      return { ready: all.length === 0, problems: all, degraded: [] };
     },
   }).catch((error) => {
     throw listenProblem({ key: 'HEALTH_PORT', host, port }, error);

@@ -1,6 +1,7 @@
 // BullMQ on Redis carries ids of outbox rows, nothing else: what a job is about stays in Postgres.
 import { createHash } from 'node:crypto';
-import { type ConnectionOptions, type Job, Queue, Worker } from 'bullmq';
+import { once } from 'node:events';
+import { type ConnectionOptions, type Job, Queue, RedisConnection, Worker } from 'bullmq';
 import { impatient, openRedis, patient, type RedisClient } from '../redis/open-redis.ts';
 import type { OutboxRef, Topic } from '../store/outbox.ts';
 
@@ -22,7 +23,6 @@ const PREFIX = '{latchkey}:queue';
 const COMMAND_TIMEOUT_MS = 2_500;
 /** A blocking read ends after this long, so that a connection which stays silent for longer must be dead. */
 const BLOCK_SECONDS = 2;
-const SILENCE_MS = 5_000;
 /** A job of a worker that has lost its connection is taken again after the lock and at most two checks. */
 const LOCK_MS = 10_000;
 const STALLED_CHECK_MS = 3_000;
@@ -30,10 +30,12 @@ const STALLED_CHECK_MS = 3_000;
 const SKIP_CHECKS = { skipVersionCheck: true };
 /** A quarter of a minute. Afterwards the relay adds the rows again. */
 const AUDIT_RETRY = { attempts: 5, backoff: { type: 'exponential', delay: 1_000 } };
+// The version that BullMQ assumes then. With an older one it would round each wait up to whole seconds.
+RedisConnection.minimumVersion = '6.2.0';
 
 /** A connection for BullMQ's workers, which make more like it for their blocking reads. */
 export function openQueueRedis(url: string, onError: (error: Error) => void): RedisClient {
-  return openRedis(url, { connectionName: 'latchkey-queue', ...patient(SILENCE_MS) }, onError);
+  return openRedis(url, { connectionName: 'latchkey-queue', ...patient() }, onError);
 }
 
 /** BullMQ blocks for up to ten seconds where a job waits for its next attempt. */
@@ -88,7 +90,9 @@ export function openQueues(url: string, onError: (error: Error) => void): Queues
   return {
     async add(rows) {
       // BullMQ would wait for the first connection without end.
-      if (connection.status !== 'ready') throw new Error('Redis does not answer');
+      if (connection.status !== 'ready') {
+        await once(connection, 'ready', { signal: AbortSignal.timeout(COMMAND_TIMEOUT_MS) });
+      }
       const mails = rows.filter(({ topic }) => topic === 'mail');
       if (mails.length > 0) await queues.mail.addBulk(mails.map(mailJob));
       const events = rows.filter(({ topic }) => topic === 'audit').map(({ id }) => id);

@@ -11,6 +11,8 @@ const MAX_RECONNECT_DELAY_MS = 2_000;
 const CALM_MS = 10_000;
 const CONNECT_TIMEOUT_MS = 2_000;
 const KEEPALIVE_MS = 5_000;
+/** A connection on which an answer is overdue for this long is made anew. Blocking commands must be shorter. */
+const SILENCE_MS = 5_000;
 
 /** The server is no primary, or not yet: the address leads to another one soon. Redis 6 has the word inside the text. */
 const NOT_PRIMARY = /(?:^|\s-)(?:READONLY|LOADING|MASTERDOWN|UNBLOCKED)\b/;
@@ -21,19 +23,20 @@ const REJECTED = /(?:^|\s-)(?:OOM|MISCONF|NOREPLICAS|NOPERM|NOAUTH|BUSY)\b/;
 export function openRedis(url: string, options: Options, onError: (error: Error) => void): RedisClient {
   const address = parseRedisUrl(url);
   if (!address) throw new OperatorError(`REDIS_URL ${REDIS_URL_FORMS}`);
-  const paced = withPace({ ...loginOf(address), connectTimeout: CONNECT_TIMEOUT_MS, ...options });
+  const paced = withPace({
+    ...loginOf(address),
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    socketTimeout: SILENCE_MS,
+    ...options,
+  });
   const client = address.kind === 'cluster' ? openCluster(address, paced, onError) : new Redis(placeOf(address, paced));
   return client.on('error', onError);
 }
 
-/**
- * For commands that a caller waits for: a Redis that does not answer is an error at once, and nothing queues up for it.
- * A connection that stays silent for twice that long is made anew.
- */
+/** For commands that a caller waits for: a Redis that does not answer is an error at once, and nothing queues up for it. */
 export function impatient(commandTimeoutMs: number): Options {
   return {
     commandTimeout: commandTimeoutMs,
-    socketTimeout: commandTimeoutMs * 2,
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
@@ -42,9 +45,8 @@ export function impatient(commandTimeoutMs: number): Options {
 }
 
 /** For commands that must succeed some time: they are sent again until a server carries them out. */
-export function patient(silenceMs: number): Options {
+export function patient(): Options {
   return {
-    socketTimeout: silenceMs,
     maxRetriesPerRequest: null,
     reconnectOnError: ({ message }) => (NOT_PRIMARY.test(message) || REJECTED.test(message) ? 2 : false),
   };

@@ -140,7 +140,7 @@ test.each([
   };
   const relays = startRelays({ outbox, queues }, (error) => expect(error).toBeUndefined());
   await eventually(() => added.length > 0);
-  expect(added).toEqual([{ id: ids[0], topic }]);
+  expect(added).toEqual([{ id: ids[0], topic, attempts: 0 }]);
   blocked.resolve();
   await relays.close();
 });

@@ -46,8 +46,8 @@ async function probe(path: string, port = app.healthPort) {
 }
 
 const ALIVE = { status: 200, body: { status: 'ok' } };
-const READY = { status: 200, body: { status: 'ready', problems: [] } };
-const notReady = (...problems: string[]) => ({ status: 503, body: { status: 'not ready', problems } });
+const READY = { status: 200, body: { status: 'ready', problems: [], degraded: [] } };
+const notReady = (...problems: string[]) => ({ status: 503, body: { status: 'not ready', problems, degraded: [] } });
 
 test('a worker is alive and ready, and answers nothing else', async () => {
   expect(await probe('/healthz?verbose')).toEqual(ALIVE);

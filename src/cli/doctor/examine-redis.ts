@@ -1,12 +1,18 @@
 import type { Config } from '../../config.ts';
 import { deniedCommands, wrongForm } from '../../redis/assert-redis.ts';
 import { impatient, openRedis, type RedisClient } from '../../redis/open-redis.ts';
+import { parseRedisUrl } from '../../redis/parse-redis-url.ts';
 import { infoOf, isDenied, isFull, type ServerState, serverStates, serversOf } from '../../redis/redis-health.ts';
 import { LIMIT_COMMANDS, QUEUE_COMMANDS } from '../../redis/required-commands.ts';
 import { within } from '../../within.ts';
 import { clockFinding, type Finding, failure, ok, TIMEOUT_MS } from './finding.ts';
 
 const NEARLY_FULL = 0.8;
+const ANSWERS = {
+  server: () => 'answers',
+  sentinel: () => 'answers, as the primary that the Sentinels name',
+  cluster: (primaries: number) => `answers, a cluster of ${primaries} primaries`,
+};
 const MIB = 1024 * 1024;
 
 export async function examineRedis({ REDIS_URL: url }: Config): Promise<Finding[]> {
@@ -20,7 +26,7 @@ export async function examineRedis({ REDIS_URL: url }: Config): Promise<Finding[
     await untilReady(redis);
     const states = await serverStates(redis);
     return [
-      ok('redis', states.length > 1 ? `answers, ${states.length} primaries` : 'answers'),
+      ok('redis', ANSWERS[parseRedisUrl(url)?.kind ?? 'server'](states.length)),
       roleFinding(states),
       await commandsFinding(url),
       memoryFinding(states),
