@@ -58,6 +58,7 @@ test('a code that is not on the list is named by its SQLSTATE, and an error of a
 
 describe('an operator reads the condition and the remedy', () => {
   test.each([
+    ['read_only_sql_transaction', /the URL must lead to the primary/],
     ['disk_full', /the disk of the Postgres server is full/],
     ['too_many_connections', /lower DATABASE_POOL_SIZE, or raise max_connections/],
     ['lock_not_available', /another transaction locks the table/],
@@ -68,7 +69,7 @@ describe('an operator reads the condition and the remedy', () => {
     expect(message).toMatch(remedy);
   });
 
-  test('read_only_sql_transaction, from migrate on a server that cannot be written to', async () => {
+  test('a sentence without a stack, from migrate on a server that cannot be written to', async () => {
     await owner.query(
       `ALTER DATABASE ${new URL(database.ownerUrl).pathname.slice(1)} SET default_transaction_read_only = on`,
     );
@@ -77,7 +78,8 @@ describe('an operator reads the condition and the remedy', () => {
       `ALTER DATABASE ${new URL(database.ownerUrl).pathname.slice(1)} RESET default_transaction_read_only`,
     );
     expect(exit).toBe(1);
-    expect(output).toMatch(/read-only transaction \(read_only_sql_transaction\)\n.*must lead to the primary\n$/);
+    expect(output).toContain('read-only');
+    expect(output).not.toMatch(/^\s+at /m);
   });
 
   test('insufficient_privilege, from migrate as a login that owns nothing', async () => {

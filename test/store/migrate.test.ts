@@ -11,6 +11,7 @@ import { migrate } from '../../src/store/migrate.ts';
 import { type Migration, readMigrations } from '../../src/store/migration-files.ts';
 import { readHistory, schemaProblem } from '../../src/store/migration-history.ts';
 import { withMigrationLock } from '../../src/store/migration-lock.ts';
+import { startTestApp } from '../support/app.ts';
 import { createTestDatabase, createTestRedis, type TestDatabase } from '../support/databases.ts';
 import { eventually } from '../support/eventually.ts';
 import { runMain } from '../support/processes.ts';
@@ -64,6 +65,22 @@ describe('the history of a database', () => {
     const { exit, output } = await command(['migrate']);
     expect({ exit, lines: output.trim().split('\n').length }).toEqual({ exit: 1, lines: 1 });
     expect(output).toContain('migration 0001_baseline was changed after it was applied to this database');
+  });
+
+  test('that differs makes a process not ready, with the name of the file', async () => {
+    const app = await startTestApp({}, { api: true, worker: false });
+    onTestFinished(() => app.close());
+    const readiness = async () => {
+      const response = await fetch(`${app.url}/readyz`);
+      return { status: response.status, text: await response.text() };
+    };
+    expect((await readiness()).status).toBe(200);
+    await app.owner.query("UPDATE schema_migrations SET sha256 = repeat('0', 64)");
+    const { text } = await eventually(async () => {
+      const seen = await readiness();
+      return seen.status === 503 ? seen : null;
+    });
+    expect(text).toContain('migration 0001_baseline was changed after it was applied to this database');
   });
 
   test('of a newer release is fine to serve, and an older migrate leaves it alone and logs it', async () => {
