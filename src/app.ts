@@ -314,7 +314,7 @@ async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<
   // So that the first calls are counted there; without it they are counted here.
   await within(LIMIT_TIMEOUT_MS, new Promise((resolve) => redis.once('ready', resolve)));
   const onFallback = complain('Redis does not answer: limits are counted in this process');
-  const limiter = createLimiter(redis, config.limits, { onFallback, onTaken: metrics.limitTaken });
+  const limiter = createLimiter(redis, config.limits, { onFallback, onTaken: metrics.limitTaken, now });
   const hashQueue = createHashQueue({
     concurrency: config.HASH_CONCURRENCY,
     maxWaiting: config.HASH_QUEUE_LENGTH,

@@ -80,7 +80,7 @@ export function createLatchkey(options: LatchkeyOptions): Latchkey {
       if (engine?.issuer === issuer) return engine.engine.useKeys(keys);
       const cacheBytes = options.cacheBytes ?? CACHE_BYTES;
       const settings = { issuer, keys, view: trusted, cacheBytes, maxViewAgeMs: maxStalenessMs, revalidateSeconds: 0 };
-      engine = { issuer, engine: createEngine({ ...settings, now: () => new Date() }) };
+      engine = { issuer, engine: createEngine({ ...settings, now: () => new Date(follower.now()) }) };
     },
   });
 

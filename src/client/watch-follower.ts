@@ -17,13 +17,15 @@ export type WatchFollower = {
   isFollowing(): boolean;
   /** The index of the server that is followed, or is to be followed next. */
   serverIndex(): number;
+  /** Milliseconds since 1970 by the server's clock; by this machine's before the first message. */
+  now(): number;
   close(): void;
 };
 
 export type WatchFollowerDeps = {
   servers: Pick<Server, 'verifier' | 'disconnect'>[];
   headers: Record<string, string>;
-  view: Pick<RevocationView, 'apply' | 'confirm' | 'ageMs'>;
+  view: Pick<RevocationView, 'reset' | 'apply' | 'confirm' | 'ageMs'>;
   onKeys(keys: VerificationKey[], issuer: string): void;
   /** A stream that leaves the view older than this is given up for another. */
   maxStalenessMs: number;
@@ -56,16 +58,21 @@ export function followWatch(deps: WatchFollowerDeps): WatchFollower {
   let failures = 0;
   let isUpToDate = false;
   let lastMessageAt = 0;
+  /** The monotonic clock here minus the server's clock, and the time that the fastest message took. */
+  let clockOffset: number | null = null;
 
   async function watchOnce(server: WatchFollowerDeps['servers'][number]): Promise<void> {
     const silence = watchSilence(() => server.disconnect());
     const signal = AbortSignal.any([closing.signal, silence.signal]);
     // The least that a message took from the server's clock to ours; what one takes longer, it is late.
     let leastDelay = Number.POSITIVE_INFINITY;
+    // Without a cursor the server sends all that is in force. What was known before may be of a history that has ended.
+    if (cursor === '') view.reset();
     try {
       for await (const message of server.verifier.watch({ cursor }, { headers, signal })) {
         lastMessageAt = performance.now();
         leastDelay = Math.min(leastDelay, lastMessageAt - sentAt(message));
+        clockOffset = leastDelay;
         for (const { change } of message.changes) apply(change);
         if (message.cursor !== '' && message.asOf) {
           cursor = message.cursor;
@@ -113,6 +120,7 @@ export function followWatch(deps: WatchFollowerDeps): WatchFollower {
     ready: ready.promise,
     isFollowing: () => isUpToDate && performance.now() - lastMessageAt < LATE_AFTER_MS,
     serverIndex: () => index,
+    now: () => (clockOffset === null ? Date.now() : performance.now() - clockOffset),
     close() {
       closing.abort();
       ready.reject(new Error('closed'));

@@ -47,13 +47,16 @@ export type LimiterOptions = {
   onFallback: (error: unknown) => void;
   /** Receives each attempt; `process` is where it was counted while Redis does not answer. */
   onTaken?: (name: LimitName, outcome: Outcome, store: Counter['store']) => void;
+  /** By the clock that all processes share. */
+  now?: () => Date;
 };
 
 export function createLimiter(
   redis: Redis | Cluster,
   limits: Record<LimitName, Limit>,
-  { onFallback, onTaken }: LimiterOptions,
+  { onFallback, onTaken, now = () => new Date() }: LimiterOptions,
 ): Limiter {
+  const secondsNow = () => Math.floor(now().getTime() / 1000);
   const counters = new Map(
     Object.entries(limits).map(([name, limit]) => [
       name,
@@ -134,8 +137,4 @@ export function createLimiter(
       );
     },
   };
-}
-
-function secondsNow(): number {
-  return Math.floor(Date.now() / 1000);
 }
