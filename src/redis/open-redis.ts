@@ -23,12 +23,8 @@ const REJECTED = /(?:^|\s-)(?:OOM|MISCONF|NOREPLICAS|NOPERM|NOAUTH|BUSY)\b/;
 export function openRedis(url: string, options: Options, onError: (error: Error) => void): RedisClient {
   const address = parseRedisUrl(url);
   if (!address) throw new OperatorError(`REDIS_URL ${REDIS_URL_FORMS}`);
-  const paced = withPace({
-    ...loginOf(address),
-    connectTimeout: CONNECT_TIMEOUT_MS,
-    socketTimeout: SILENCE_MS,
-    ...options,
-  });
+  const timeouts = { connectTimeout: CONNECT_TIMEOUT_MS, socketTimeout: SILENCE_MS };
+  const paced = withPace({ ...loginOf(address), ...timeouts, ...options }, onError);
   const client = address.kind === 'cluster' ? openCluster(address, paced, onError) : new Redis(placeOf(address, paced));
   return client.on('error', onError);
 }
@@ -96,7 +92,7 @@ function openCluster({ hosts }: RedisAddress, options: Options, onError: (error:
 }
 
 /** Reconnects quickly at first, and more and more slowly where the server answers but rejects commands. */
-function withPace(options: Options): Options {
+function withPace(options: Options, onError: (error: Error) => void): Options {
   const { reconnectOnError } = options;
   let rejectedAt = Number.NEGATIVE_INFINITY;
   let isRejected = false;
@@ -112,7 +108,11 @@ function withPace(options: Options): Options {
     ...(reconnectOnError && {
       reconnectOnError: (error) => {
         const action = reconnectOnError(error);
-        if (action) [isRejected, rejectedAt] = [true, performance.now()];
+        if (action) {
+          [isRejected, rejectedAt] = [true, performance.now()];
+          // The caller of a command that is sent again never sees this.
+          onError(error);
+        }
         return action;
       },
     }),

@@ -76,6 +76,7 @@ test('a Redis that becomes full while jobs are under way does not lose one, and 
   const [before, startedAt] = [await received(), performance.now()];
   await new Promise((resolve) => setTimeout(resolve, 5_000));
   expect((await received()) - before).toBeLessThan((performance.now() - startedAt) / 2);
+  expect(app.logs.some((line) => line.includes('OOM'))).toBe(true);
   await server.admin.config('SET', 'maxmemory', '0');
   await eventually(async () => (await app.owner.query('SELECT FROM outbox')).rowCount === 0, 60_000);
   const { rows } = await app.owner.query("SELECT count(*)::int AS n FROM audit_events WHERE type = 'registered'");
