@@ -10,6 +10,8 @@ import { createKeyRotation, type KeyRotation } from '../keys/key-rotation.ts';
 import { derivePurposeKeys } from '../keys/purpose-keys.ts';
 import { OperatorError } from '../operator-error.ts';
 import { openDatabase } from '../store/database.ts';
+import { createDatabaseClock } from '../store/database-clock.ts';
+import { createPrimaryGuard } from '../store/primary-guard.ts';
 import { createStore } from '../store/store.ts';
 
 export type Operator = {
@@ -28,9 +30,13 @@ export async function asOperator<T>(
   environment: Environment,
   work: (operator: Operator) => Promise<T>,
 ): Promise<T> {
-  const options = { url: databaseUrl, poolSize: 1, statementTimeoutMs: STATEMENT_TIMEOUT_MS };
+  const clock = createDatabaseClock();
+  const guard = createPrimaryGuard({ onClock: clock.observe });
+  const options = { url: databaseUrl, poolSize: 1, statementTimeoutMs: STATEMENT_TIMEOUT_MS, guard };
   await using db = openDatabase(options, () => {});
-  const now = () => new Date();
+  // Reads the clock, and reports a database that does not answer before the work begins.
+  await db.connection().execute(async () => {});
+  const { now } = clock;
   const newId = () => v7();
   const store = createStore(db, newId, now);
   const { API_KEY_MAX_DAYS: apiKeyMaxDays } = readDatabaseConfig(environment);

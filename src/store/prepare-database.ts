@@ -1,6 +1,7 @@
 // From an empty server to what the service can start on. Needs the owner of the schema.
 import pg from 'pg';
 import { type Db, openDatabase } from './database.ts';
+import { hostUrls, withoutSessionAttributes } from './host-urls.ts';
 import { type MigrateResult, migrate } from './migrate.ts';
 import { createServiceLogin } from './service-role.ts';
 
@@ -21,8 +22,8 @@ export async function prepareDatabase(ownerUrl: string, serviceUrl: string): Pro
   await createDatabaseIfMissing(ownerUrl);
   await using db = openAsOwner(ownerUrl);
   const result = await migrate(db);
-  const { username, password } = new URL(serviceUrl);
-  if (username !== new URL(ownerUrl).username) {
+  const { username, password } = firstHost(serviceUrl);
+  if (username !== firstHost(ownerUrl).username) {
     await createServiceLogin(db, decodeURIComponent(username), decodeURIComponent(password));
   }
   return result;
@@ -40,7 +41,24 @@ function openAsOwner(url: string): Db {
   return openDatabase({ url, poolSize: 1, statementTimeoutMs: STATEMENT_TIMEOUT_MS }, () => {});
 }
 
+/** The login is the same at each host. */
+function firstHost(url: string): URL {
+  return new URL(hostUrls(url)[0] ?? url);
+}
+
+/** At the first host that allows it: a standby does not. */
 async function createDatabaseIfMissing(url: string): Promise<void> {
+  const urls = hostUrls(withoutSessionAttributes(url));
+  for (const [n, hostUrl] of urls.entries()) {
+    try {
+      return await createAtHost(hostUrl);
+    } catch (error) {
+      if (n === urls.length - 1) throw error;
+    }
+  }
+}
+
+async function createAtHost(url: string): Promise<void> {
   try {
     await connectOnce(url);
   } catch (error) {

@@ -140,6 +140,10 @@ test('several hosts in one URL: the service finds the primary by itself', async 
   const { username, password } = several;
   const hosts = [pair.standby, pair.primary].map((server) => `127.0.0.1:${server?.port}`).join();
   const url = `postgres://${username}:${password}@${hosts}/latchkey?target_session_attrs=read-write`;
+  const owner = new URL(pair.primary.url('latchkey'));
+  const ownerUrl = `postgres://${owner.username}:${owner.password}@${hosts}/another_database`;
+  const created = await prepareDatabase(ownerUrl, url.replace('/latchkey?', '/another_database?'));
+  expect(created.applied).toContain('0001_baseline');
   const node = await startNode({ DATABASE_URL: url });
   const person = await signedIn(node.call);
   await switchOver();
@@ -187,7 +191,7 @@ test('a server that is made read-only is not ready, and is again afterwards', as
     const readiness = await node.readiness();
     return readiness.status === 503 ? readiness : null;
   });
-  expect(problems.join()).toMatch(/read-only/);
+  expect(problems.join()).toMatch(/read.only/);
   expect((await node.call(auth.register, somebody())).reason).toBe('DEPENDENCY_UNAVAILABLE');
   await pair.primary.query('ALTER SYSTEM RESET default_transaction_read_only');
   await pair.primary.query('SELECT pg_reload_conf()');
