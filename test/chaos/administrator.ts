@@ -23,5 +23,5 @@ export async function createAdministrator(load: Load, postgres: Pick<PostgresPai
   await postgres.primary.query("INSERT INTO user_roles VALUES ($1, 'admin', now())", [user.id]);
   const { tokens } = await call(auth.login, person);
   const renewed = await call(account.reauthenticate, { currentPassword: person.password }, tokens.accessToken);
-  return { bearer: () => renewed.tokens.accessToken };
+  return { accessToken: renewed.tokens.accessToken };
 }

@@ -1,7 +1,9 @@
 // `npm run chaos`: breaks a real deployment in many ways under load, and compares what it has with what it has acknowledged.
 import { parseArgs } from 'node:util';
+import { OperatorError } from '../../src/operator-error.ts';
+import { writeDocumentation } from './documentation.ts';
 import type { Fault } from './fault.ts';
-import { FAULTS } from './faults/catalogue.ts';
+import { FAULTS, faultNamed } from './faults/catalogue.ts';
 import { chooseOldRevision } from './releases.ts';
 import type { Row } from './row.ts';
 import { createFaultRunner } from './run-faults.ts';
@@ -13,32 +15,29 @@ const USAGE = `usage: npm run chaos -- [options] [fault ...]
   --list          the names of the faults, and what each does
   --seconds <n>   how long each fault lasts at least
   --old <rev>     the revision that rolling-upgrade begins with
-  --self-test     plants bugs and checks that each is found
   --json          one JSON object a row
+  --write-docs    writes the table into docs/chaos.md
+  --self-test     plants bugs and checks that each is found
 `;
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    list: { type: 'boolean' },
-    seconds: { type: 'string' },
-    json: { type: 'boolean' },
-    old: { type: 'string' },
-    'self-test': { type: 'boolean' },
-    help: { type: 'boolean', short: 'h' },
-  },
-});
+const OPTIONS = {
+  list: { type: 'boolean' },
+  seconds: { type: 'string' },
+  old: { type: 'string' },
+  json: { type: 'boolean' },
+  'write-docs': { type: 'boolean' },
+  'self-test': { type: 'boolean' },
+  help: { type: 'boolean', short: 'h' },
+} as const;
 
-function chosenFaults(names: string[]): Fault[] {
-  if (names.length === 0) return FAULTS;
-  return names.map((name) => {
-    const fault = FAULTS.find((one) => one.name === name);
-    if (!fault) throw new Error(`there is no fault "${name}"; --list shows those there are`);
-    return fault;
-  });
+/** @throws OperatorError */
+function parseSeconds(text: string): number {
+  const seconds = Number(text);
+  if (!Number.isInteger(seconds) || seconds < 0 || seconds > 600) throw new OperatorError('--seconds must be 0 to 600');
+  return seconds;
 }
 
-async function runAll(faults: Fault[]): Promise<Row[]> {
+async function runAll(faults: Fault[], holdSeconds: number, report: (row: Row) => void): Promise<Row[]> {
   const runner = createFaultRunner();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.once(signal, () => void runner.stop().finally(() => process.exit(130)));
@@ -46,10 +45,9 @@ async function runAll(faults: Fault[]): Promise<Row[]> {
   const rows: Row[] = [];
   try {
     for (const fault of faults) {
-      const row = await runner.run(fault, values.seconds === undefined ? undefined : Number(values.seconds));
+      const row = await runner.run(fault, holdSeconds);
       rows.push(row);
-      if (values.json) console.log(JSON.stringify(row));
-      else console.error([cells(row).join('  '), ...remarks(row), ...interruptions(row)].join('\n    '));
+      report(row);
     }
     return rows;
   } finally {
@@ -57,23 +55,36 @@ async function runAll(faults: Fault[]): Promise<Row[]> {
   }
 }
 
-function interruptions(row: Row): string[] {
-  return row.interruptions.length === 0 ? [] : [`repeated after: ${row.interruptions.join('; ')}`];
+function reportJson(row: Row): void {
+  console.log(JSON.stringify(row));
 }
 
-async function main(): Promise<void> {
-  if (values.help) return console.log(USAGE);
-  if (values.list) return console.log(FAULTS.map(({ name, does }) => `${name.padEnd(28)} ${does}`).join('\n'));
-  if (values['self-test']) {
-    const unnoticed = await runSelfTest((sentence) => console.error(sentence));
-    process.exitCode = unnoticed.length === 0 ? 0 : 1;
-    return;
+/** While the table is not there yet. */
+function reportProgress(row: Row): void {
+  const repeated = row.interruptions.length === 0 ? [] : [`repeated after: ${row.interruptions.join('; ')}`];
+  console.error([cells(row).join('  '), ...remarks(row), ...repeated].join('\n    '));
+}
+
+/** @returns whether everything is well */
+async function main(): Promise<boolean> {
+  const { values, positionals } = parseArgs({ allowPositionals: true, options: OPTIONS });
+  if (values.help || values.list) {
+    console.log(values.help ? USAGE : FAULTS.map(({ name, does }) => `${name.padEnd(26)} ${does}`).join('\n'));
+    return true;
   }
+  if (values['self-test']) return (await runSelfTest((sentence) => console.error(sentence))).length === 0;
   if (values.old !== undefined) chooseOldRevision(values.old);
-  const rows = await runAll(chosenFaults(positionals));
+  const faults = positionals.length === 0 ? FAULTS : positionals.map(faultNamed);
+  const report = values.json ? reportJson : reportProgress;
+  const rows = await runAll(faults, parseSeconds(values.seconds ?? '0'), report);
   if (!values.json) console.log(`${markdownTable(rows)}\n\n${remarksList(rows)}`);
-  process.exitCode = rows.every((row) => row.isClean) ? 0 : 1;
+  if (values['write-docs']) writeDocumentation(rows);
+  return rows.every((row) => row.isClean);
 }
 
-await main();
-process.exit();
+try {
+  process.exit((await main()) ? 0 : 1);
+} catch (error) {
+  console.error(error instanceof OperatorError ? error.message : error);
+  process.exit(2);
+}

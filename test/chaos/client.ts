@@ -6,10 +6,12 @@ import { ErrorInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
 export type Answer = {
   /** `ok`, the gRPC code's name, or `none` where no answer came. */
   code: string;
-  /** Of ErrorInfo; of no answer the cause. */
+  /** The reason in ErrorInfo, or why no answer came. */
   reason: string;
   // biome-ignore lint/suspicious/noExplicitAny: answers of every method
   body?: any;
+  /** The message of a failure. */
+  message?: string;
   /** False when the service cannot have received the call. */
   isSent: boolean;
 };
@@ -19,7 +21,7 @@ export type Request = {
   input: JsonValue;
   requestId: string;
   bearer?: string;
-  /** Over a connection of its own. */
+  /** On a connection of its own, which no firewall can have forgotten. */
   alone?: boolean;
 };
 
@@ -64,16 +66,16 @@ export function callOnce(port: number, { method, input, requestId, bearer, alone
   });
 }
 
-type JsonFailure = { code?: string; details?: { type: string; value: string }[] };
+type JsonFailure = { code?: string; message?: string; details?: { type: string; value: string }[] };
 
 function toAnswer(status: number, text: string): Answer {
   try {
     const body = JSON.parse(text);
     if (status === 200) return { code: 'ok', reason: '', body, isSent: true };
-    const { code = `HTTP ${status}`, details = [] } = body as JsonFailure;
+    const { code = `HTTP ${status}`, message = '', details = [] } = body as JsonFailure;
     const info = details.find(({ type }) => type === 'google.rpc.ErrorInfo');
     const reason = info ? fromBinary(ErrorInfoSchema, Buffer.from(info.value, 'base64')).reason : 'no reason';
-    return { code, reason, isSent: true };
+    return { code, reason, message, isSent: true };
   } catch {
     return { code: `HTTP ${status}`, reason: 'not an answer of the service', isSent: true };
   }

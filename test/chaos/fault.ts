@@ -16,7 +16,7 @@ export type Fault = {
   name: string;
   /** One sentence for the table. */
   does: string;
-  /** Where it differs from one Redis, a direct connection to Postgres and the present release. */
+  /** The default is one Redis, a direct connection to Postgres, and the present release. */
   shape?: Partial<Shape>;
   inject(context: FaultContext): Promise<void>;
   heal(context: FaultContext): Promise<void>;
@@ -35,6 +35,12 @@ export type Fault = {
   /** Why it cannot be run here, or null. */
   whyNot?(): Promise<string | null> | string | null;
 };
+
+/** For faults that do not say otherwise. */
+export const HOLD_SECONDS = 6;
+// The relay looks after a minute for a job that was lost.
+export const SETTLE_SECONDS = 90;
+export const REVOCATION_BOUND_MS = 1_000;
 
 const DEFAULT_SHAPE: Shape = { redis: 'standalone', postgres: 'direct', release: 'present' };
 

@@ -12,7 +12,7 @@ type Effects = {
   audit: string;
   /** Carrying it out again has no second effect. */
   once: boolean;
-  /** Of the mail that it sends. */
+  /** The subject of the mail that it sends. */
   subject?: RegExp;
 };
 

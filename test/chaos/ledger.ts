@@ -32,6 +32,8 @@ export type Ledger = {
   lateAcceptances: LateAcceptance[];
   begin(kind: Kind, facts: { email: string; userId?: string; sessionId?: string }): Operation;
   newRequestId(): string;
+  /** Some answer was INTERNAL, whose cause is in the log. */
+  hasDefects(): boolean;
   /** Answers that a client who does everything right must not get. */
   wrong: Tally;
   /** Answers after which a client may repeat its call. */
@@ -43,13 +45,15 @@ export type Ledger = {
 export function createLedger(): Ledger {
   const prefix = `chaos.${randomUUID().slice(0, 8)}.`;
   const operations: Operation[] = [];
+  const wrong = createTally();
   let requests = 0;
   return {
     prefix,
     operations,
     acceptances: [],
     lateAcceptances: [],
-    wrong: createTally(),
+    wrong,
+    hasDefects: () => wrong.sentences().some((sentence) => sentence.includes('INTERNAL')),
     interruptions: createTally(),
     signedOut: createTally(),
     newRequestId: () => `${prefix}${++requests}`,

@@ -19,7 +19,13 @@ export type Load = {
   beside(work: Promise<void>): void;
 };
 
-export type Call = { method: DescMethodUnary; input: JsonValue; bearer?: string };
+export type Call = {
+  method: DescMethodUnary;
+  input: JsonValue;
+  bearer?: string;
+  /** On a connection that is kept (the default), on one whose answer may be lost, or on a new one. */
+  way?: 'kept' | 'lossy' | 'fresh';
+};
 
 const REPEAT_AFTER_MS = 250;
 
@@ -27,35 +33,25 @@ const REPEAT_AFTER_MS = 250;
 export async function attempt(
   { ledger }: Pick<Load, 'ledger'>,
   operation: Operation,
-  endpoint: Pick<Endpoint, 'port' | 'lossyPort'>,
-  call: Call,
-  isLossy = false,
+  { endpoint, way = 'kept', ...call }: Call & { endpoint: Endpoint },
 ): Promise<Answer> {
   const requestId = ledger.newRequestId();
   const record: Operation['attempts'][number] = { requestId, outcome: 'unknown' };
   operation.attempts.push(record);
-  const port = isLossy ? endpoint.lossyPort : endpoint.port;
-  const answer = await callOnce(port, { ...call, requestId, alone: isLossy });
+  const port = way === 'lossy' ? endpoint.lossyPort : endpoint.port;
+  const answer = await callOnce(port, { ...call, requestId, alone: way !== 'kept' });
   record.outcome = outcomeOf(answer);
   if (answer.code === 'ok') operation.isAcknowledged = true;
   else if (isTemporary(answer)) ledger.interruptions.note(`${answer.code} ${answer.reason}`);
   return answer;
 }
 
-/**
- * Repeats an operation, at either server, until it gets an answer that is not temporary.
- * @param isLossy whether answers may be lost on their way
- * @returns null where the row ended first
- */
-export async function carryThrough(
-  load: Load,
-  operation: Operation,
-  call: Call,
-  isLossy = false,
-): Promise<Answer | null> {
+/** Repeats an operation, at either server, until it gets an answer that is not temporary; null where the row ended first. */
+export async function carryThrough(load: Load, operation: Operation, call: Call): Promise<Answer | null> {
   const first = Math.floor(Math.random() * 2);
   for (let n = 0; !load.isOver(); n += 1) {
-    const answer = await attempt(load, operation, load.servers[(first + n) % 2] as Endpoint, call, isLossy);
+    const endpoint = load.servers[(first + n) % 2] as Endpoint;
+    const answer = await attempt(load, operation, { ...call, endpoint });
     if (!isTemporary(answer)) return answer;
     await sleep(REPEAT_AFTER_MS);
   }
@@ -83,8 +79,15 @@ const SIGNED_OUT = [
   'USER_NOT_FOUND',
 ];
 
-export function noteUnexpected(ledger: Ledger, what: string, { code, reason }: Pick<Answer, 'code' | 'reason'>): void {
-  const sentence = `${what}: ${code} ${reason}`;
+/** Reasons that say too little. */
+const EXPLAINED = ['no reason', 'INVALID_ARGUMENT', 'REQUEST_MALFORMED'];
+
+export function noteUnexpected(
+  ledger: Ledger,
+  what: string,
+  { code, reason, message = '' }: Pick<Answer, 'code' | 'reason' | 'message'>,
+): void {
+  const sentence = `${what}: ${code} ${reason}${EXPLAINED.includes(reason) ? ` "${message}"` : ''}`;
   if (SIGNED_OUT.includes(reason)) ledger.signedOut.note(sentence);
   else ledger.wrong.note(sentence);
 }

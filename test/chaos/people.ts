@@ -9,8 +9,8 @@ import { watchRevocation } from './revocation.ts';
 type Tokens = { accessToken: string; refreshToken: string };
 type Person = { email: string; password: string; userId: string };
 type Session = Person & Tokens & { sessionId: string };
-/** Who may grant roles, and a token that shows it. */
-export type Administrator = { bearer(): string };
+/** The person who grants roles. */
+export type Administrator = { accessToken: string };
 
 export const GRANTED_ROLE = 'latchkey.roles.read';
 const PAUSE_MS = 150;
@@ -66,12 +66,13 @@ async function signIn(load: Load, person: Person): Promise<Session | null> {
   return { ...person, accessToken, refreshToken, sessionId };
 }
 
-/** With a request_id, so that a repetition after a lost answer gets the same successor. */
+/** A repetition sends the same request_id, and so gets the same successor. */
 async function refresh(load: Load, session: Session, isLossy: boolean): Promise<Session | null> {
   const { email, userId, sessionId, refreshToken } = session;
   const operation = load.ledger.begin('Refresh', { email, userId, sessionId });
+  const way = isLossy ? 'lossy' : 'kept';
   const input = { refreshToken, requestId: randomUUID() };
-  const body = expectOk(load, operation, await carryThrough(load, operation, { method: auth.refresh, input }, isLossy));
+  const body = expectOk(load, operation, await carryThrough(load, operation, { method: auth.refresh, input, way }));
   return body && { ...session, accessToken: body.tokens.accessToken, refreshToken: body.tokens.refreshToken };
 }
 
@@ -116,7 +117,7 @@ async function replacePassword(load: Load): Promise<void> {
   if (!answer) return;
   // An earlier attempt, whose answer was lost, has changed it: its token and its password are no longer valid.
   const isRepeated = operation.attempts.some(({ outcome }) => outcome === 'unknown');
-  const isDone = isRepeated && ['PASSWORD_WRONG', 'TOKEN_REVOKED'].includes(answer.reason);
+  const isDone = isRepeated && ['PASSWORD_WRONG', 'TOKEN_REVOKED', 'TOKEN_STALE'].includes(answer.reason);
   if (isDone) operation.isAcknowledged = (await signIn(load, { ...person, password: newPassword })) !== null;
   else expectOk(load, operation, answer);
   if (operation.isAcknowledged) watchRevocation(load, other.accessToken, performance.now());
@@ -133,7 +134,7 @@ async function receiveRole(load: Load, administrator: Administrator): Promise<vo
   const answer = await carryThrough(load, operation, {
     method: admin.grantRole,
     input,
-    bearer: administrator.bearer(),
+    bearer: administrator.accessToken,
   });
   if (expectOk(load, operation, answer)) watchRevocation(load, session.accessToken, performance.now());
 }

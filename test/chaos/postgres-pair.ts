@@ -47,7 +47,10 @@ export async function createPair(folder: string): Promise<PostgresPair> {
       standby = await copyAsStandby(primary, join(folder, `postgres-${known.size + 1}`), replication.port);
       known.add(standby);
       await standby.start();
-      await eventually(async () => (await primary.query('SELECT FROM pg_stat_replication')).length === 1, 30_000);
+      await eventually(
+        async () => (await primary.query('SELECT FROM pg_stat_replication', [], 'postgres')).length === 1,
+        30_000,
+      );
       return standby;
     },
     async promoteStandby() {

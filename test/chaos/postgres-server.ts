@@ -14,7 +14,7 @@ export type PostgresServer = {
   port: number;
   folder: string;
   pid(): number;
-  /** As the owner of everything. */
+  /** Connects as the owner of everything. */
   url(database: string): string;
   start(options?: StartOptions): Promise<void>;
   /** `SIGINT` is a fast shutdown, `SIGQUIT` an immediate one, `SIGKILL` a crash. */

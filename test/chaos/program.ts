@@ -18,7 +18,7 @@ export type Program = {
 type ProgramOptions = {
   environment?: Environment;
   input?: string;
-  /** As another user where this process is root. */
+  /** Runs it as another user where this process is root. */
   unprivileged?: boolean;
   /** Stands before the command, such as `unshare`. */
   prefix?: string[];

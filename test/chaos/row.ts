@@ -1,8 +1,9 @@
 // One row of the table: one fault under load, and everything that was wrong afterwards.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Deployment } from './deployment.ts';
-import type { Fault, FaultContext } from './fault.ts';
+import { type Fault, type FaultContext, HOLD_SECONDS, SETTLE_SECONDS } from './fault.ts';
 import { compare, type Findings } from './findings.ts';
+import { loggedErrors } from './logged-errors.ts';
 import { brokenLinks, untilRecovered, untilSettled } from './recovery.ts';
 import { type RunningLoad, startLoad } from './running-load.ts';
 import { describeLoss, type Interval, wrongAnswers } from './verdict.ts';
@@ -31,8 +32,6 @@ export type Row = Findings & {
 
 const WARM_MS = 2_000;
 const AFTER_MS = 2_000;
-const HOLD_SECONDS = 6;
-const SETTLE_SECONDS = 30;
 const GROWTH_BOUND_MB = 150;
 
 /** @param holdSeconds the least for which the fault lasts */
@@ -40,6 +39,7 @@ export async function runRow(fault: Fault, deployment: Deployment, holdSeconds =
   const { nodes, postgres, mailSink } = deployment;
   const [{ seq: auditSince }] = await postgres.primary.query('SELECT seq FROM audit_chain');
   mailSink.mails.length = 0;
+  const startedAt = new Date();
   const running = await startLoad(deployment);
   const notes: string[] = [];
   const cleanUps: (() => Promise<void>)[] = [];
@@ -67,10 +67,11 @@ export async function runRow(fault: Fault, deployment: Deployment, holdSeconds =
       ...nodes.filter((node) => !node.isRunning()).map(({ name }) => `${name} has ended`),
       ...(await brokenLinks(postgres)),
     ];
-    if (settled.dead > 0) notes.push(`${settled.dead} dead letters`);
+    if (running.ledger.hasDefects()) notes.push(...loggedErrors(nodes, startedAt));
     return judge(fault, running, {
       findings,
       troubles,
+      deadLetters: settled.dead,
       notes,
       inForce,
       recoveryMs,
@@ -96,12 +97,14 @@ async function holdFault(fault: Fault, context: FaultContext, holdSeconds: numbe
 type Observed = Pick<Row, 'notes' | 'recoveryMs' | 'settledMs' | 'grownMegabytes'> & {
   findings: Findings;
   troubles: string[];
+  deadLetters: number;
   inForce: Interval;
 };
 
 function judge(fault: Fault, { ledger }: RunningLoad, observed: Observed): Row {
-  const { findings, troubles, notes, inForce, ...measured } = observed;
+  const { findings, troubles, deadLetters, notes, inForce, ...measured } = observed;
   const wrong = [...wrongAnswers(ledger, fault, inForce), ...troubles];
+  if (deadLetters > 0) notes.push(`${deadLetters} dead letters`);
   if (fault.losesCommittedData) notes.push(...describeLoss(ledger));
   const mustBeEmpty = [findings.duplicated, findings.invented, wrong, fault.losesCommittedData ? [] : findings.lost];
   return {
@@ -116,7 +119,7 @@ function judge(fault: Fault, { ledger }: RunningLoad, observed: Observed): Row {
     notes,
     skipped: null,
     isClean: mustBeEmpty.every((list) => list.length === 0),
-    isIntact: !fault.destroys && troubles.length === 0,
+    isIntact: !fault.destroys && troubles.length === 0 && deadLetters === 0,
   };
 }
 

@@ -4,6 +4,8 @@ import { type Deployment, startDeployment } from './deployment.ts';
 import { type Fault, shapeOf } from './fault.ts';
 import { failedRow, type Row, runRow, skippedRow } from './row.ts';
 
+const ROW_TIMEOUT_MS = 10 * 60_000;
+
 export type FaultRunner = {
   run(fault: Fault, holdSeconds?: number): Promise<Row>;
   stop(): Promise<void>;
@@ -32,7 +34,7 @@ export function createFaultRunner(): FaultRunner {
       const reason = await fault.whyNot?.();
       if (reason) return skippedRow(fault, reason);
       try {
-        const row = await runRow(fault, await deploymentFor(fault), holdSeconds);
+        const row = await inTime(deploymentFor(fault).then((one) => runRow(fault, one, holdSeconds)));
         if (!row.isIntact) await stop();
         return row;
       } catch (error) {
@@ -41,4 +43,12 @@ export function createFaultRunner(): FaultRunner {
       }
     },
   };
+}
+
+/** A row that hangs must not hold up the others. */
+async function inTime<T>(row: Promise<T>): Promise<T> {
+  const tooLate = Promise.withResolvers<never>();
+  const timer = setTimeout(() => tooLate.reject(new Error('it took too long')), ROW_TIMEOUT_MS);
+  row.catch(() => {});
+  return Promise.race([row, tooLate.promise]).finally(() => clearTimeout(timer));
 }

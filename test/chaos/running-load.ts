@@ -10,7 +10,7 @@ import type { ServiceNode } from './service-node.ts';
 export type RunningLoad = {
   load: Load;
   ledger: Ledger;
-  /** Of the local verifier. */
+  /** The age of what the local verifier knows. */
   stalenessMs(): number;
   /** Lets clients finish what they began. */
   end(): Promise<void>;

@@ -20,7 +20,7 @@ export type ServiceNode = {
   lossy: Cable;
   /** @param changes to its environment, until the next start */
   start(changes?: Changes): Promise<void>;
-  /** As a supervisor stops it. */
+  /** Sends SIGTERM and waits for the end. */
   stop(): Promise<void>;
   kill(): Promise<void>;
   freeze(): void;
@@ -33,7 +33,7 @@ export type ServiceNode = {
 
 type Changes = {
   environment?: Environment;
-  /** Where src/main.ts of another release lies. */
+  /** The folder of another release. */
   root?: string;
 };
 
@@ -41,7 +41,7 @@ type Parts = {
   name: string;
   kind: 'serve' | 'worker';
   targets: Record<Dependency, number>;
-  /** With these ports of its cables. */
+  /** @param ports of its cables */
   environment: (ports: Record<Dependency, number>) => Environment;
 };
 

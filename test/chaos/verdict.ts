@@ -1,11 +1,10 @@
 // Which answers of a row were wrong, and what a loss of committed data looked like from outside.
-import type { Fault } from './fault.ts';
+import { type Fault, REVOCATION_BOUND_MS } from './fault.ts';
 import type { Ledger } from './ledger.ts';
 
 /** On the clock of `performance.now()`. */
 export type Interval = { from: number; until: number };
 
-const REVOCATION_BOUND_MS = 1_000;
 /** Knowledge of revocations is believed for five seconds, and a call is under way for a moment. */
 const BELIEVED_MS = 5_500;
 

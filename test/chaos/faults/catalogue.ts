@@ -1,4 +1,6 @@
 // Every fault, grouped by what it befalls.
+import { OperatorError } from '../../../src/operator-error.ts';
+import { combined } from '../combined.ts';
 import type { Fault } from '../fault.ts';
 import { clockFaults } from './clocks.ts';
 import { failoverFaults } from './failover.ts';
@@ -13,7 +15,7 @@ import { releaseFaults } from './releases.ts';
 import { smtpFaults } from './smtp.ts';
 
 /** Those of one shape of a deployment stand together, so that it is kept from row to row. */
-export const FAULTS: Fault[] = [
+const SINGLE: Fault[] = [
   ...processFaults,
   ...networkFaults,
   ...clockFaults,
@@ -26,3 +28,22 @@ export const FAULTS: Fault[] = [
   ...redisFaults,
   ...releaseFaults,
 ];
+
+const COMBINED = [
+  'serve-killed+redis-flushed',
+  'worker-killed+smtp-dropping',
+  'postgres-crashed+redis-killed',
+  'packet-loss+postgres-restarted',
+];
+
+export const FAULTS: Fault[] = [...SINGLE, ...COMBINED.map(faultNamed)];
+
+/** @param name of one fault, or of several that are joined by `+` @throws OperatorError where there is none */
+export function faultNamed(name: string): Fault {
+  const faults = name.split('+').map((one) => {
+    const fault = SINGLE.find((candidate) => candidate.name === one);
+    if (!fault) throw new OperatorError(`there is no fault "${one}": --list shows those that there are`);
+    return fault;
+  });
+  return faults.length === 1 ? (faults[0] as Fault) : combined(faults);
+}

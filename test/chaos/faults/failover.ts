@@ -101,8 +101,6 @@ export const failoverFaults: Fault[] = [
     inject: loseLatestCommits,
     heal: leadAllToPrimary,
     losesCommittedData: true,
-    // Jobs that were done after the moment of the copy are found to be open a minute later.
-    settleSeconds: 90,
     destroys: true,
   },
   {
@@ -112,8 +110,6 @@ export const failoverFaults: Fault[] = [
     inject: restoreOlderCopy,
     heal: leadAllToPrimary,
     losesCommittedData: true,
-    // Jobs that were done after the moment of the copy are found to be open a minute later.
-    settleSeconds: 90,
     destroys: true,
   },
   synchronousStandbyGone(),

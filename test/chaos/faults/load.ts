@@ -11,7 +11,6 @@ const STORM = { rounds: 12, callsEach: 100, everyMs: 500 };
 const IDLE_CONNECTIONS = 2_000;
 const SLOW_READERS = 100;
 const BACKLOG = 20_000;
-/** With a description that the answer does not repeat, and that fills the buffers of a connection that is not read. */
 const CALLS_OF_A_SLOW_READER = 200;
 
 /** Sign-ins with wrong passwords, and with none of the load's accounts. */
@@ -93,7 +92,6 @@ export const loadFaults: Fault[] = [
     holdSeconds: 0,
     inject: storm,
     heal: async () => {},
-    settleSeconds: 60,
   },
   {
     name: 'idle-connections',

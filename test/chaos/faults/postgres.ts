@@ -161,7 +161,6 @@ export const postgresFaults: Fault[] = [
     does: 'other clients take every connection that Postgres has',
     inject: takeAllConnections,
     heal: (context) => terminate(context, HOARDER),
-    withoutPostgres: ['serve-1', 'serve-2'],
     revocationBoundMs: 5_500,
   },
 ];

@@ -14,8 +14,6 @@ export const processFaults: Fault[] = [
     does: 'both worker processes are killed in the middle of their jobs',
     inject: async ({ deployment }) => void (await Promise.all(deployment.workers.map((worker) => worker.kill()))),
     heal: async ({ deployment }) => void (await Promise.all(deployment.workers.map((worker) => worker.start()))),
-    // The queue finds jobs of a dead worker after half a minute.
-    settleSeconds: 90,
   },
   {
     name: 'serve-stopped',
@@ -28,7 +26,6 @@ export const processFaults: Fault[] = [
     does: 'one worker process hangs (SIGSTOP) for six seconds and goes on',
     inject: async ({ deployment }) => deployment.workers[0].freeze(),
     heal: async ({ deployment }) => deployment.workers[0].thaw(),
-    settleSeconds: 90,
   },
   {
     name: 'rolling-restart',
@@ -48,7 +45,6 @@ export const processFaults: Fault[] = [
     holdSeconds: 2,
     inject: async ({ deployment }) => void (await Promise.all(deployment.nodes.map((node) => node.kill()))),
     heal: async ({ deployment }) => void (await Promise.all(deployment.nodes.map((node) => node.start()))),
-    settleSeconds: 90,
   },
   {
     name: 'serve-killed-repeatedly',

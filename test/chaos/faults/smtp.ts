@@ -32,25 +32,21 @@ export const smtpFaults: Fault[] = [
     does: 'the mail server accepts no connection',
     inject: setCables('cut'),
     heal: setCables('open'),
-    settleSeconds: 60,
   },
   {
     name: 'smtp-hanging',
     does: 'the mail server accepts connections and sends no greeting',
     ...mood('hanging'),
-    settleSeconds: 90,
   },
   {
     name: 'smtp-slow',
     does: 'the mail server takes two seconds to accept each message',
     ...mood('slow'),
-    settleSeconds: 90,
   },
   {
     name: 'smtp-4xx',
     does: 'the mail server rejects every recipient for now (451)',
     ...mood('4xx'),
-    settleSeconds: 60,
   },
   {
     name: 'smtp-5xx',
@@ -62,13 +58,11 @@ export const smtpFaults: Fault[] = [
         `"outbox retry all": ${(await runCommand(context.deployment, 'outbox', 'retry', 'all')).length} lines`,
       );
     },
-    settleSeconds: 60,
   },
   {
     name: 'smtp-dropping',
     does: 'the mail server receives each message and ends the connection in place of an answer',
     ...mood('dropping'),
-    settleSeconds: 60,
   },
   {
     name: 'smtp-silent',

@@ -1,0 +1,22 @@
+import type { ServiceNode } from './service-node.ts';
+
+/** The level of an error in the logs. */
+const ERROR = 50;
+const MOST = 5;
+
+/** Each message that the processes have logged as an error since then, once. */
+export function loggedErrors(nodes: Pick<ServiceNode, 'output'>[], since: Date): string[] {
+  const lines = nodes.flatMap((node) => node.output().split('\n'));
+  const messages = lines.map((line) => messageOf(line, since)).filter((message) => message !== null);
+  return [...new Set(messages)].slice(0, MOST).map((message) => `logged: ${message}`);
+}
+
+function messageOf(line: string, since: Date): string | null {
+  try {
+    const { level, time, msg, err } = JSON.parse(line);
+    if (level < ERROR || new Date(time) < since) return null;
+    return [msg, err?.code, err?.message].filter(Boolean).join(': ').slice(0, 300);
+  } catch {
+    return null;
+  }
+}
