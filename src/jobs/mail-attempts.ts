@@ -92,8 +92,8 @@ async function attemptMail(deps: MailAttemptsDeps, log: Logger, outboxId: string
       await noteSent({ deps, log, stop }, about, sent);
     }
   } catch (error) {
-    const noted = stop.aborted ? noteInterrupted(deps, log, about) : noteFailed(deps, log, about, error);
-    await noted.catch((err: unknown) => {
+    const note = () => (stop.aborted ? noteInterrupted(deps, log, about) : noteFailed(deps, log, about, error));
+    await untilRecorded(note, stop).catch((err: unknown) => {
       const message = 'the outcome of an attempt cannot be recorded: the mail is tried again when its claim has lapsed';
       log.warn({ ...fieldsOf(about), err }, message);
     });
@@ -162,7 +162,7 @@ function waitAfter({ attempt, order }: ClaimedMail, backoffMs: number): number {
   return Math.round(Math.min(backoffMs * 2 ** (attempt - 1), ceiling) * (0.9 + 0.2 * Math.random()));
 }
 
-/** The server has accepted the mail, so that another attempt would repeat it. */
+/** Another attempt would repeat a mail that was sent, or wait until the claim lapses. */
 async function untilRecorded(record: () => Promise<void>, stop: AbortSignal): Promise<void> {
   const deadline = performance.now() + RECORD_FOR_MS;
   for (;;) {

@@ -28,8 +28,8 @@ const LOCK_MS = 10_000;
 const STALLED_CHECK_MS = 3_000;
 /** Besides the checks at the start, BullMQ's own checks would need INFO, and end in a busy loop without it. */
 const SKIP_CHECKS = { skipVersionCheck: true };
-/** A quarter of a minute. Afterwards the relay adds the rows again. */
-const AUDIT_RETRY = { attempts: 5, backoff: { type: 'exponential', delay: 1_000 } };
+/** While Postgres does not answer. Afterwards the relay adds the rows again. */
+const RETRY = { attempts: 30, backoff: { type: 'fixed', delay: 2_000 } };
 // The version that BullMQ assumes then. With an older one it would round each wait up to whole seconds.
 RedisConnection.minimumVersion = '6.2.0';
 
@@ -80,7 +80,7 @@ export function openQueues(url: string, onError: (error: Error) => void): Queues
       ...SKIP_CHECKS,
       defaultJobOptions: {
         // The outbox row is the record, and has the schedule of further attempts at a mail.
-        attempts: 1,
+        ...RETRY,
         removeOnComplete: true,
         removeOnFail: true,
       },
@@ -97,7 +97,7 @@ export function openQueues(url: string, onError: (error: Error) => void): Queues
       if (mails.length > 0) await queues.mail.addBulk(mails.map(mailJob));
       const events = rows.filter(({ topic }) => topic === 'audit').map(({ id }) => id);
       if (events.length === 0) return;
-      await queues.audit.add('audit', { ids: events }, { ...AUDIT_RETRY, jobId: nameOf(events) });
+      await queues.audit.add('audit', { ids: events }, { jobId: nameOf(events) });
     },
     async close() {
       connection.disconnect();
