@@ -9,6 +9,7 @@ import { type Db, openDatabase } from '../../src/store/database.ts';
 import { type Listening, listenForChanges } from '../../src/store/listen.ts';
 import { createPrimaryGuard } from '../../src/store/primary-guard.ts';
 import { createRevocationView, type RevocationView } from '../../src/verifier/revocation-view.ts';
+import { layCable, through } from '../support/cable.ts';
 import { createTestDatabase, type TestDatabase } from '../support/databases.ts';
 import { eventually } from '../support/eventually.ts';
 
@@ -41,13 +42,14 @@ async function follow(
   return { feed, view, steps, errors };
 }
 
-function listen(feed: ChangeFeed, onError: (error: Error) => void = () => {}): Listening {
+function listen(feed: ChangeFeed, onError: (error: Error) => void = () => {}, url = database.serviceUrl): Listening {
   return listenForChanges({
-    url: database.serviceUrl,
+    url,
     guard: createPrimaryGuard(),
     notify: changes.notify,
     onChange: feed.wake,
     onError,
+    heartbeatMs: 500,
   });
 }
 
@@ -254,6 +256,33 @@ test('a listener whose connection is cut comes back, and misses nothing', async 
   await owner.query(END, [one.sessionId]);
   await eventually(() => standing(view, one) === 'ended', 5_000);
   expect(lost).not.toEqual([]);
+});
+
+test('a listener whose connection goes silent is made anew, and hears again', async () => {
+  const one = await person();
+  const { view, feed } = await follow({ pollMs: 60_000 });
+  const cable = await layCable(Number(new URL(database.serviceUrl).port));
+  onTestFinished(() => cable.close());
+  const lost: Error[] = [];
+  const listening = listen(feed, (error) => lost.push(error), through(database.serviceUrl, cable.port));
+  onTestFinished(() => listening.close());
+  await sleep(500);
+  cable.swallowAll();
+  await eventually(() => lost.length > 0, 5_000);
+  expect(lost[0]?.message).toBe('a heartbeat NOTIFY did not arrive');
+  await sleep(1_500);
+  await owner.query(END, [one.sessionId]);
+  await eventually(() => standing(view, one) === 'ended', 2_000);
+});
+
+test('a listener that leads elsewhere is made anew', async () => {
+  const other = await createTestDatabase();
+  const { feed } = await follow({ pollMs: 60_000 });
+  const lost: Error[] = [];
+  const listening = listen(feed, (error) => lost.push(error), other.serviceUrl);
+  onTestFinished(() => listening.close());
+  await eventually(() => lost.length > 1, 10_000);
+  expect(lost[0]?.message).toBe('a heartbeat NOTIFY did not arrive');
 });
 
 test('while Postgres does not answer the view grows old, and afterwards it goes on where it was', async () => {

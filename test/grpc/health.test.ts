@@ -189,7 +189,11 @@ test('until the end of a stop its calls and streams are answered: not ready, and
     Status.NOT_SERVING,
     Status.SERVING,
   ]);
-  expect(await (await fetch(`${other.url}/readyz`)).json()).toEqual({ status: 'not ready', problems: ['stopping'] });
+  expect(await (await fetch(`${other.url}/readyz`)).json()).toEqual({
+    status: 'not ready',
+    problems: ['stopping'],
+    degraded: [],
+  });
   expect((await fetch(`${other.url}/healthz`)).status).toBe(200);
   await other.close();
   await eventually(() => watchers.every(({ isOpen }) => !isOpen));
