@@ -1,6 +1,6 @@
 // A real primary and its standby, and a name that leads to one of them: what the service answers while another server than
 // the primary answers, and how soon it recovers.
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -198,3 +198,29 @@ test('a server that is made read-only is not ready, and is again afterwards', as
   await eventually(async () => (await node.readiness()).status === 200);
   await registersFiftyTimes(node.call);
 }, 120_000);
+
+test.skipIf(process.getuid?.() !== 0)(
+  'a server whose disk is full is not ready, and the condition is named',
+  async () => {
+    const disk = join(folder, 'small-disk');
+    mkdirSync(disk);
+    const node = await startNode();
+    await pair.primary.stop('SIGINT');
+    const options = 'size=8m,uid=65534,gid=65534,mode=0700';
+    await pair.primary.start({ mount: `mount -t tmpfs -o ${options} tmpfs ${disk}` });
+    await pair.primary.query(`CREATE TABLESPACE small LOCATION '${disk}'`);
+    await pair.primary.query('ALTER TABLE write_probes SET TABLESPACE small');
+    await pair.primary.query('CREATE TABLE filler (filler text) TABLESPACE small');
+    await eventually(async () => (await node.readiness()).status === 200, 20_000);
+    const fill = "INSERT INTO filler SELECT repeat('x', 1000) FROM generate_series(1, 100000)";
+    await expect(pair.primary.query(fill)).rejects.toMatchObject({ code: '53100' });
+    const { problems } = await eventually(async () => {
+      const readiness = await node.readiness();
+      return readiness.status === 503 ? readiness : null;
+    }, 20_000);
+    expect(problems).toEqual(['Postgres answers with an error: disk_full']);
+    await pair.primary.query('DROP TABLE filler');
+    await eventually(async () => (await node.readiness()).status === 200, 20_000);
+  },
+  120_000,
+);
