@@ -43,7 +43,7 @@ function databaseFindings(diagnosis: DatabaseDiagnosis): Finding[] {
         },
     writeProblem === null
       ? ok('database writes', 'a row was written and rolled back')
-      : { check: 'database writes', state: 'failed', what: writeProblem, mend: 'docs/operations.md, "Postgres"' },
+      : { check: 'database writes', state: 'failed', what: writeProblem, mend: 'README.md, "Postgres failovers"' },
     hasPartitions
       ? ok('audit partitions', 'exist for next month')
       : {
