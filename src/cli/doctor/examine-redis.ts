@@ -43,9 +43,11 @@ export async function examineRedis({ REDIS_URL: url }: Config): Promise<Finding[
 }
 
 async function untilReady(redis: RedisClient): Promise<void> {
+  const isReady = () => redis.status === 'ready';
+  if (isReady()) return;
   const settled = new Promise((resolve) => redis.once('ready', resolve).once('close', resolve));
   await within(TIMEOUT_MS, settled);
-  if (redis.status !== 'ready') throw new Error('no answer');
+  if (!isReady()) throw new Error('no answer');
 }
 
 function failed(check: string, what: string, mend: string): Finding {
