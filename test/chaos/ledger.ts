@@ -53,7 +53,7 @@ export function createLedger(): Ledger {
     acceptances: [],
     lateAcceptances: [],
     wrong,
-    hasDefects: () => wrong.sentences().some((sentence) => sentence.includes('INTERNAL')),
+    hasDefects: () => wrong.sentences().some((sentence) => /INTERNAL|no reason/.test(sentence)),
     interruptions: createTally(),
     signedOut: createTally(),
     newRequestId: () => `${prefix}${++requests}`,

@@ -1,7 +1,6 @@
 import type { ServiceNode } from './service-node.ts';
 
-/** The level of an error in the logs. */
-const ERROR = 50;
+const LEVELS = ['error', 'fatal'];
 const MOST = 5;
 
 /** Each message that the processes have logged as an error since then, once. */
@@ -14,7 +13,7 @@ export function loggedErrors(nodes: Pick<ServiceNode, 'output'>[], since: Date):
 function messageOf(line: string, since: Date): string | null {
   try {
     const { level, time, msg, err } = JSON.parse(line);
-    if (level < ERROR || new Date(time) < since) return null;
+    if (!LEVELS.includes(level) || new Date(time) < since) return null;
     return [msg, err?.code, err?.message].filter(Boolean).join(': ').slice(0, 300);
   } catch {
     return null;

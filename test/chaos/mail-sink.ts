@@ -24,6 +24,8 @@ export type MailSink = {
   port: number;
   mood: Mood;
   mails: SinkMail[];
+  /** Ends the connections of now, as a server that is restarted does. */
+  dropConnections(): void;
   close(): Promise<void>;
 };
 
@@ -68,6 +70,9 @@ export async function openMailSink(): Promise<MailSink> {
     port: ((smtp.server as Server).address() as AddressInfo).port,
     mood: 'accepting',
     mails: [],
+    dropConnections: () => {
+      for (const socket of sockets) socket.destroy();
+    },
     close: () => new Promise((resolve) => smtp.close(() => resolve())),
   };
   return sink;

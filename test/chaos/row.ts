@@ -130,7 +130,7 @@ export function skippedRow({ name, does }: Fault, skipped: string): Row {
 /** A row that could not be run to its end. */
 export function failedRow({ name, does }: Fault, error: unknown): Row {
   const sentence = error instanceof Error ? error.message : String(error);
-  return { ...emptyRow(name, does), wrong: [`the row ended early: ${sentence.trim()}`] };
+  return { ...emptyRow(name, does), wrong: [`the row ended early: ${sentence.trim().replaceAll(/\s+/g, ' ')}`] };
 }
 
 function emptyRow(fault: string, does: string): Row {

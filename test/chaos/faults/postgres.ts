@@ -38,7 +38,9 @@ async function asWriter(url: string, statement: string): Promise<void> {
 
 async function terminate({ deployment }: FaultContext, user: string): Promise<void> {
   const { primary } = deployment.postgres;
-  await primary.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1', [user], 'postgres');
+  const statement = 'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1';
+  // Connections that are being refused take the administrator's places for a moment.
+  await eventually(() => primary.query(statement, [user], 'postgres').catch(() => null), 30_000);
 }
 
 /** Takes connections until the server has no more. */

@@ -13,6 +13,8 @@ function mood(name: Mood): Pick<Fault, 'inject' | 'heal'> {
     },
     heal: async ({ deployment }) => {
       deployment.mailSink.mood = 'accepting';
+      // A client may wait for minutes for an answer that a server which hung has forgotten.
+      if (name === 'hanging') deployment.mailSink.dropConnections();
     },
   };
 }
@@ -66,11 +68,11 @@ export const smtpFaults: Fault[] = [
   },
   {
     name: 'smtp-silent',
-    does: 'the network swallows what is sent to the mail server',
+    does: 'the network swallows what is sent to the mail server, and resets the connections when it is back',
     inject: setCables('silent'),
     heal: async (context) => {
       await setCables('open')(context);
+      for (const { cables } of context.deployment.workers) cables.smtp.cutAll();
     },
-    settleSeconds: 120,
   },
 ];
