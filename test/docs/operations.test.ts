@@ -2,7 +2,7 @@
 // Debian's tools.
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -132,11 +132,15 @@ async function type(environment: Environment, title: string, commands = block(ti
   return output;
 }
 
-async function query(environment: Environment, text: string): Promise<Record<string, unknown>[]> {
+async function query(
+  environment: Environment,
+  text: string,
+  values: unknown[] = [],
+): Promise<Record<string, unknown>[]> {
   const client = new pg.Client({ connectionString: environment.MIGRATION_DATABASE_URL });
   await client.connect();
   try {
-    return (await client.query(text)).rows;
+    return (await client.query(text, values)).rows;
   } finally {
     await client.end();
   }
@@ -231,7 +235,9 @@ describe('a moment', () => {
     await old.call(auth.logout, { refreshToken: ended.refreshToken });
     expect(await refresh(old.call, ended)).toBe('SESSION_ENDED');
     const [{ wal } = {}] = await query(old.environment, 'SELECT pg_walfile_name(pg_switch_wal()) AS wal');
-    await eventually(() => readdirSync(join(folder, 'backup/wal')).includes(String(wal)), 60_000);
+    // A file that is in the archive may not be whole yet.
+    const archived = 'SELECT last_archived_wal >= $1 AS done FROM pg_stat_archiver';
+    await eventually(async () => (await query(old.environment, archived, [wal]))[0]?.done, 60_000);
 
     const port = await freePort();
     const commands = block('Restore to a moment')
