@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Deployment } from './deployment.ts';
 import { type Fault, type FaultContext, HOLD_SECONDS, SETTLE_SECONDS } from './fault.ts';
 import { compare, type Findings } from './findings.ts';
-import { loggedErrors } from './logged-errors.ts';
+import { countLogged, loggedErrors } from './logs.ts';
 import { brokenLinks, untilRecovered, untilSettled } from './recovery.ts';
 import { type RunningLoad, startLoad } from './running-load.ts';
 import { describeLoss, type Interval, wrongAnswers } from './verdict.ts';
@@ -67,6 +67,7 @@ export async function runRow(fault: Fault, deployment: Deployment, holdSeconds =
       ...nodes.filter((node) => !node.isRunning()).map(({ name }) => `${name} has ended`),
       ...(await brokenLinks(postgres)),
     ];
+    if (fault.evidence) notes.push(`${countLogged(nodes, startedAt, fault.evidence)} lines of the logs show it`);
     if (running.ledger.hasDefects()) notes.push(...loggedErrors(nodes, startedAt));
     return judge(fault, running, {
       findings,
