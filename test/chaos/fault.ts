@@ -28,6 +28,8 @@ export type Fault = {
   revocationBoundMs?: number;
   /** Servers that cannot reach Postgres while the fault lasts: after five seconds they accept no token. */
   withoutPostgres?: ('serve-1' | 'serve-2')[];
+  /** Lines of the log that show that the service met the fault. */
+  evidence?: RegExp;
   /** Committed transactions are lost by the nature of the fault. */
   losesCommittedData?: boolean;
   /** The next row gets a new deployment. */

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Deployment } from './deployment.ts';
 import { type Fault, type FaultContext, HOLD_SECONDS, SETTLE_SECONDS } from './fault.ts';
 import { compare, type Findings } from './findings.ts';
-import { loggedErrors } from './logged-errors.ts';
+import { countLogged, loggedErrors } from './logs.ts';
 import { brokenLinks, untilRecovered, untilSettled } from './recovery.ts';
 import { type RunningLoad, startLoad } from './running-load.ts';
 import { describeLoss, type Interval, wrongAnswers } from './verdict.ts';
@@ -51,37 +51,41 @@ export async function runRow(fault: Fault, deployment: Deployment, holdSeconds =
   };
   try {
     await sleep(WARM_MS);
-    await postgres.untilInStep();
     const sizes = nodes.map((node) => node.residentMegabytes());
     const inForce = await holdFault(fault, context, holdSeconds);
     const recoveryMs = await untilRecovered(running.load, running.stalenessMs);
     await sleep(AFTER_MS);
     await running.end();
-    const settled = await untilSettled(postgres, 1000 * (fault.settleSeconds ?? SETTLE_SECONDS));
-    const grownMegabytes = Math.max(0, ...nodes.map((node, n) => node.residentMegabytes() - (sizes[n] ?? 0)));
-    const findings = await compare({ ledger: running.ledger, postgres, mailSink, auditSince });
-    const troubles = [
-      ...(recoveryMs === null ? ['the service has not recovered'] : []),
-      ...(settled.left > 0 ? [`${settled.left} effects still wait after ${Math.round(settled.tookMs / 1000)} s`] : []),
-      ...(grownMegabytes > GROWTH_BOUND_MB ? [`a process has grown by ${grownMegabytes} MB`] : []),
-      ...nodes.filter((node) => !node.isRunning()).map(({ name }) => `${name} has ended`),
-      ...(await brokenLinks(postgres)),
-    ];
-    if (running.ledger.hasDefects()) notes.push(...loggedErrors(nodes, startedAt));
-    return judge(fault, running, {
-      findings,
-      troubles,
-      deadLetters: settled.dead,
-      notes,
-      inForce,
-      recoveryMs,
-      settledMs: settled.tookMs,
-      grownMegabytes,
-    });
+    const observed = await observe(fault, context, { auditSince, startedAt, sizes, recoveryMs });
+    return judge(fault, running, { inForce, notes, ...observed });
   } finally {
     await running.end();
     for (const cleanUp of cleanUps.toReversed()) await cleanUp();
   }
+}
+
+type Before = { auditSince: string; startedAt: Date; sizes: number[]; recoveryMs: number | null };
+
+/** Looks at everything once the load has ended. */
+async function observe(
+  fault: Fault,
+  { deployment, load: { ledger }, note }: FaultContext,
+  { auditSince, startedAt, sizes, recoveryMs }: Before,
+): Promise<Omit<Observed, 'inForce' | 'notes'>> {
+  const { nodes, postgres, mailSink } = deployment;
+  const settled = await untilSettled(postgres, 1000 * (fault.settleSeconds ?? SETTLE_SECONDS));
+  const grownMegabytes = Math.max(0, ...nodes.map((node, n) => node.residentMegabytes() - (sizes[n] ?? 0)));
+  const findings = await compare({ ledger, postgres, mailSink, auditSince });
+  const troubles = [
+    ...(recoveryMs === null ? ['the service has not recovered'] : []),
+    ...(settled.left > 0 ? [`${settled.left} effects still wait after ${Math.round(settled.tookMs / 1000)} s`] : []),
+    ...(grownMegabytes > GROWTH_BOUND_MB ? [`a process has grown by ${grownMegabytes} MB`] : []),
+    ...nodes.filter((node) => !node.isRunning()).map(({ name }) => `${name} has ended`),
+    ...(await brokenLinks(postgres)),
+  ];
+  if (fault.evidence) note(`${countLogged(nodes, startedAt, fault.evidence)} lines of the logs show it`);
+  if (ledger.hasDefects()) for (const message of loggedErrors(nodes, startedAt)) note(message);
+  return { findings, troubles, deadLetters: settled.dead, recoveryMs, settledMs: settled.tookMs, grownMegabytes };
 }
 
 /** Injects and heals the fault. Returns the time for which it was in force. */

@@ -131,6 +131,7 @@ export const postgresFaults: Fault[] = [
   },
   {
     name: 'backends-terminated',
+    evidence: /57P01|admin_shutdown|terminated/,
     does: 'an administrator terminates every connection of the service (57P01), six times',
     holdSeconds: 1,
     inject: async (context) => {
@@ -142,24 +143,28 @@ export const postgresFaults: Fault[] = [
     heal: async () => {},
   },
   setting(
-    { name: 'postgres-read-only', does: 'Postgres accepts no writes (default_transaction_read_only)' },
+    {
+      name: 'postgres-read-only',
+      does: 'Postgres accepts no writes (default_transaction_read_only)',
+      evidence: /25006|read_only/,
+    },
     'default_transaction_read_only',
     'on',
   ),
   {
     name: 'disk-full',
+    evidence: /53100|disk_full/,
     does: 'the disk with the tables is full (53100) for six seconds',
     whyNot: () => (process.getuid?.() === 0 ? null : 'it mounts a small disk, which only root may do'),
     inject: fillDisk,
     heal: async (context) => {
-      const refusals = context.deployment.nodes.map((node) => node.output().match(/53100|disk_full/g)?.length ?? 0);
-      context.note(`the logs name the full disk ${refusals.reduce((sum, count) => sum + count)} times`);
       await onServer(context, `rm ${disk(context)}/filler`);
     },
     destroys: true,
   },
   {
     name: 'out-of-connections',
+    evidence: /53300|too_many_connections/,
     does: 'other clients take every connection that Postgres has',
     inject: takeAllConnections,
     heal: (context) => terminate(context, HOARDER),

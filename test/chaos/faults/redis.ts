@@ -71,6 +71,7 @@ export const redisFaults: Fault[] = [
   },
   {
     name: 'redis-full',
+    evidence: /OOM/,
     does: 'Redis has no memory left and rejects writes',
     ...configured({ maxmemory: '1' }, { maxmemory: '0' }),
     ...AFTER_LOST_JOBS,
@@ -86,6 +87,7 @@ export const redisFaults: Fault[] = [
   },
   {
     name: 'redis-read-only',
+    evidence: /READONLY/,
     does: 'Redis is made a replica and answers READONLY to writes',
     inject: async (context) => void (await first(context).command('REPLICAOF', '127.0.0.1', 1)),
     heal: async (context) => void (await first(context).command('REPLICAOF', 'NO', 'ONE')),

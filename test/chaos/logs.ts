@@ -3,6 +3,17 @@ import type { ServiceNode } from './service-node.ts';
 const LEVELS = ['error', 'fatal'];
 const MOST = 5;
 
+/** How many lines the processes have logged since then that match. */
+export function countLogged(nodes: Pick<ServiceNode, 'output'>[], since: Date, pattern: RegExp): number {
+  const lines = nodes.flatMap((node) => node.output().split('\n'));
+  return lines.filter((line) => pattern.test(line) && isSince(line, since)).length;
+}
+
+function isSince(line: string, since: Date): boolean {
+  const time = /"time":"([^"]+)"/.exec(line)?.[1];
+  return time !== undefined && new Date(time) >= since;
+}
+
 /** Each message that the processes have logged as an error since then, once. */
 export function loggedErrors(nodes: Pick<ServiceNode, 'output'>[], since: Date): string[] {
   const lines = nodes.flatMap((node) => node.output().split('\n'));
