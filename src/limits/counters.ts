@@ -58,7 +58,11 @@ export function processCounter(name: string, limit: Limit): Counter {
 }
 
 function toCounted(result: RateLimiterRes | null): Counted {
-  return result ? { count: result.consumedPoints, msLeft: result.msBeforeNext } : NOTHING;
+  if (!result) return NOTHING;
+  const { consumedPoints: count, msBeforeNext: msLeft } = result;
+  // A connection that breaks within a transaction of Redis can leave an answer without numbers.
+  if (!Number.isFinite(count) || !Number.isFinite(msLeft)) throw new Error('Redis has returned no count');
+  return { count, msLeft };
 }
 
 function bucketOf(key: string): string {

@@ -12,6 +12,7 @@ import { freePort } from '../../src/dev/free-port.ts';
 import type { Mailbox } from '../../src/dev/mailbox.ts';
 import { type OwnedProcess, startOwned, untilItAnswers } from '../../src/dev/owned-process.ts';
 import { createLogger } from '../../src/log.ts';
+import { isDatabaseOutage } from '../../src/store/outage.ts';
 import { connectOnce } from '../../src/store/prepare-database.ts';
 import { openTestMailbox, testEnvironment } from '../support/app.ts';
 import { auth, type Caller, viaFetch } from '../support/clients.ts';
@@ -138,4 +139,16 @@ test('the time-outs of the login hold, although the pooler passes over those of 
   const { rows } = await client.query('SHOW statement_timeout');
   await client.end();
   expect(rows).toEqual([{ statement_timeout: '10s' }]);
+});
+
+test('a server that the pooler has lost is an outage, and a message that makes no sense is not', async () => {
+  // As PgBouncer sends it when its server has crashed: without the name of a routine.
+  const lost = Object.assign(new pg.DatabaseError('server conn crashed?', 0, 'error'), { code: '08P01' });
+  expect(isDatabaseOutage(lost)).toBe(true);
+  const client = new pg.Client({ connectionString: database.serviceUrl });
+  await client.connect();
+  const wrong = await client.query('SELECT $1::text', []).catch((error: unknown) => error);
+  await client.end();
+  expect(wrong).toMatchObject({ code: '08P01' });
+  expect(isDatabaseOutage(wrong)).toBe(false);
 });
