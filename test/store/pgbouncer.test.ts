@@ -147,7 +147,7 @@ test('a server that the pooler has lost is an outage, and a message that makes n
   expect(isDatabaseOutage(lost)).toBe(true);
   const client = new pg.Client({ connectionString: database.serviceUrl });
   await client.connect();
-  const wrong = await client.query('SELECT $1::text', []).catch((error: unknown) => error);
+  const wrong = await client.query('SELECT $1::text', ['one', 'too many']).catch((error: unknown) => error);
   await client.end();
   expect(wrong).toMatchObject({ code: '08P01' });
   expect(isDatabaseOutage(wrong)).toBe(false);
