@@ -23,7 +23,7 @@ const FINISH_MS = 20_000;
 
 export async function startLoad({ servers, serviceKey, postgres }: Deployment): Promise<RunningLoad> {
   const ledger = createLedger();
-  const local = createLatchkey({ url: `http://127.0.0.1:${servers[0].front.port}`, serviceKey });
+  const local = createLatchkey({ url: servers.map(({ front }) => `http://127.0.0.1:${front.port}`), serviceKey });
   const beside: Promise<void>[] = [];
   let [isStopping, isOver] = [false, false];
   const load: Load = {
