@@ -6,7 +6,8 @@ export default defineConfig({
     globalSetup: 'test/support/global-setup.ts',
     reporters: ['default', './test/support/count-reporter.ts'],
     pool: 'forks',
-    maxWorkers: 2,
+    // One more than two cores: half of the time a test waits for a server, a timeout or a process that starts.
+    maxWorkers: 3,
     testTimeout: 30_000,
     hookTimeout: 60_000,
   },

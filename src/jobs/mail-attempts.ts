@@ -32,8 +32,8 @@ export type MailAttempts = {
 type About = { claimed: ClaimedMail; userId: string | undefined };
 
 /** A worker that does not renew its claim for so long has died. */
-const HOLD_MS = 60_000;
-const RENEW_MS = 20_000;
+const HOLD_MS = 30_000;
+const RENEW_MS = 10_000;
 /** More than all time-outs of one SMTP session together: for a server that sends a few bytes now and then. */
 const MAX_ATTEMPT_MS = 40 * 60_000;
 const MAX_WAIT_MS = 3_600_000;

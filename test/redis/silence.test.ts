@@ -65,7 +65,7 @@ test('idle connections stay as they are', async () => {
   expect(await received()).toBe(before);
 }, 60_000);
 
-test('a job of a worker that vanished is taken by another one within 20 seconds', async () => {
+test('a mail of a worker that vanished is sent by another one when its claim has lapsed', async () => {
   const { server, app, call } = await startBehindCable({ api: true, worker: false });
   const smtp = await layCable(Number(new URL(app.environment.SMTP_URL as string).port));
   onTestFinished(() => smtp.close());
@@ -81,5 +81,5 @@ test('a job of a worker that vanished is taken by another one within 20 seconds'
   const next = await startApp(readConfig(app.environment), { api: false, worker: true }, createLogger('silent'));
   onTestFinished(() => next.close());
   await eventually(() => app.mailbox.mails.find(({ to }) => to === person.email), 60_000);
-  expect(performance.now() - killedAt).toBeLessThan(20_000);
+  expect(performance.now() - killedAt).toBeLessThan(50_000);
 }, 120_000);
