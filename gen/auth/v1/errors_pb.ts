@@ -183,7 +183,8 @@ export const Reason = {
 
   /**
    * UNAVAILABLE. Something that Latchkey needs, such as its database, does not
-   * answer. Nothing was decided; retry.
+   * answer, or another server than the writable primary answers in its place.
+   * Nothing was decided; retry.
    *
    * @generated from enum value: REASON_DEPENDENCY_UNAVAILABLE = 20;
    */
@@ -247,8 +248,10 @@ export const Reason = {
   TOKEN_STALE: 27,
 
   /**
-   * OUT_OF_RANGE. What happened since the cursor is not known any more. Watch
-   * again without one.
+   * OUT_OF_RANGE. The events since the cursor are not known: it is more than an
+   * hour old, or the database has been restarted, restored, or replaced by its
+   * standby since. Forget all revocations that were received, and watch again
+   * without a cursor. A stream under way ends with it, too.
    *
    * @generated from enum value: REASON_CURSOR_TOO_OLD = 28;
    */
