@@ -55,7 +55,7 @@ test('reports what waits for a worker, what is dead, and which processes run', a
   const quiet = await doctor();
   expect(quiet.of('outbox, mail')[0]).toMatch(/^ok: 0 waiting/);
   expect(quiet.of('worker')[0]).toMatch(/^ok: last seen \d+ s ago/);
-  expect(quiet.of('releases')[0]).toMatch(/^ok: 1 processes run \d+\.\d+\.\d+$/);
+  expect(quiet.of('releases')[0]).toMatch(/^ok: 1 process runs \d+\.\d+\.\d+$/);
   await app.owner.query(
     "INSERT INTO outbox (id, topic, payload, created_at, dead_at) VALUES (gen_random_uuid(), 'mail', '{}', now(), now())",
   );

@@ -37,11 +37,13 @@ function workerFinding(seen: SeenProcess[]): Finding {
 function releasesFinding(running: SeenProcess[]): Finding {
   const check = 'releases';
   const releases = [...new Set(running.map(({ release }) => release))].toSorted();
-  if (releases.length <= 1) return ok(check, `${running.length} processes run ${releases[0] ?? 'nothing yet'}`);
+  const processes = running.length === 1 ? '1 process runs' : `${running.length} processes run`;
+  if (releases.length <= 1)
+    return ok(check, releases[0] ? `${processes} ${releases[0]}` : 'no process has been seen lately');
   return {
     check,
     state: 'warning',
-    what: `${running.length} processes run ${releases.join(' and ')}`,
+    what: `${processes} ${releases.join(' and ')}`,
     mend: 'fine during a rolling upgrade; otherwise stop the old ones',
   };
 }
