@@ -242,7 +242,8 @@ describe('a moment', () => {
     const port = await freePort();
     const commands = block('Restore to a moment')
       .replace(/2026-\S+ \S+\+00/, String(moment))
-      .replace('-p 5432', `-p ${port}`);
+      // The folder of Debian's package is not for every user.
+      .replace('-p 5432', `-p ${port} -k ${folder}`);
     await type(old.environment, 'Restore to a moment', commands);
     const environment = await environmentOn(Object.assign(new URL(old.server.url), { port }).href);
     try {
