@@ -1,6 +1,7 @@
 // A program of a deployment: it ends with the harness, and takes signals that a supervisor would not send.
 import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import type { Environment } from '../../src/config.ts';
 import { wrapUnprivileged } from '../../src/dev/owned-process.ts';
 
@@ -24,6 +25,8 @@ type ProgramOptions = {
   prefix?: string[];
 };
 
+/** Spares each start the compilation of the service. */
+const NODE_COMPILE_CACHE = resolve('.latchkey/compile-cache');
 const SETPRIV = '/usr/bin/setpriv';
 const KEPT_OUTPUT = 200_000;
 const KILL_AFTER_MS = 20_000;
@@ -33,7 +36,11 @@ export function startProgram(command: string, args: string[], options: ProgramOp
   const [, ...privileges] = unprivileged ? wrapUnprivileged() : [];
   const dieWithParent = existsSync(SETPRIV) ? [SETPRIV, ...privileges, '--pdeathsig=KILL'] : [];
   const [program = command, ...rest] = [...prefix, ...dieWithParent, command, ...args];
-  const child = spawn(program, rest, { detached: true, env: environment as NodeJS.ProcessEnv, stdio: 'pipe' });
+  const child = spawn(program, rest, {
+    detached: true,
+    env: { NODE_COMPILE_CACHE, ...environment } as NodeJS.ProcessEnv,
+    stdio: 'pipe',
+  });
   let output = '';
   const keep = (chunk: Buffer) => {
     output = (output + chunk.toString()).slice(-KEPT_OUTPUT);

@@ -31,7 +31,7 @@ const setHash = (userId: string, hash: string | null) =>
 async function freshProcess(): Promise<{ app: App; call: Caller; logs: string[] }> {
   const logs: string[] = [];
   const log = createLogger('info', { write: (line) => void logs.push(line) });
-  const environment = { ...app.environment, METRICS_PORT: undefined };
+  const environment = { ...app.environment, METRICS_PORT: undefined, LIMIT_LOGIN_PAIR: '1000/60' };
   const other = await startApp(readConfig(environment), { api: true, worker: false }, log);
   onTestFinished(() => other.close());
   return { app: other, call: viaFetch(`http://127.0.0.1:${other.port}`), logs };
@@ -93,14 +93,20 @@ test('after parameters were raised or lowered, the first failures of a fresh pro
   const person = await registered(call);
   // Some hundred times as costly as what is configured.
   await setHash(person.userId, await argon2.hash(person.password, { memoryCost: 65_536, timeCost: 3, parallelism: 1 }));
-  const { call: callFresh } = await freshProcess();
-  const unknown = await failureMs(callFresh, somebody().email);
-  const known = await failureMs(callFresh, person.email);
-  const quick = await failureMs(callFresh, (await registered(callFresh)).email);
-  for (const other of [unknown, quick]) {
-    expect(other / known).toBeGreaterThan(0.4);
-    expect(other / known).toBeLessThan(2.5);
+  // The least of several looks: other programs take their share of the machine.
+  const looks: { unknown: number; known: number; quick: number }[] = [];
+  for (let n = 0; n < 4; n += 1) {
+    const { call: callFresh } = await freshProcess();
+    const unknown = await failureMs(callFresh, somebody().email);
+    const known = await failureMs(callFresh, person.email);
+    looks.push({ unknown, known, quick: await failureMs(callFresh, (await registered(callFresh)).email) });
   }
+  const least = (which: 'unknown' | 'known' | 'quick') => Math.min(...looks.map((look) => look[which]));
+  for (const other of [least('unknown'), least('quick')]) {
+    expect(other / least('known')).toBeGreaterThan(0.4);
+    expect(other / least('known')).toBeLessThan(2.5);
+  }
+  const { call: callFresh } = await freshProcess();
   await signedIn(callFresh, person);
 });
 

@@ -1,5 +1,6 @@
 // The service as an operator runs it: processes of their own, stopped by signals.
 import { type ChildProcess, spawn } from 'node:child_process';
+import { resolve } from 'node:path';
 import type { Environment } from '../../src/config.ts';
 import { eventually } from './eventually.ts';
 
@@ -9,6 +10,9 @@ export type RunningProcess = {
   /** The exit code, or the signal that ended it. */
   ended: Promise<number | string>;
 };
+
+/** Spares each process that a test starts the compilation of the service. */
+const NODE_COMPILE_CACHE = resolve('.latchkey/compile-cache');
 
 /** What a test has left running ends with its file. */
 const running = new Set<() => void>();
@@ -25,7 +29,7 @@ export function runMain(args: string[], environment: Environment): RunningProces
 export function run(command: string, args: string[], environment: Environment, inOwnGroup = false): RunningProcess {
   const child = spawn(command, args, {
     detached: inOwnGroup,
-    env: environment as NodeJS.ProcessEnv,
+    env: { NODE_COMPILE_CACHE, ...environment } as NodeJS.ProcessEnv,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';
