@@ -3,7 +3,7 @@
 import type { PostgresPool } from 'kysely';
 import pg from 'pg';
 import { clientClass, createHosts, type PrimaryClient } from './client.ts';
-import { createPrimaryGuard, type PrimaryGuard } from './primary-guard.ts';
+import { createPrimaryGuard, NotPrimaryError, type PrimaryGuard } from './primary-guard.ts';
 
 export type PoolOptions = {
   /** With one host or several. */
@@ -84,7 +84,7 @@ export function openPrimaryPool(options: PoolOptions, onError: (error: Error) =>
 
   async function connect(): Promise<pg.PoolClient> {
     const start = performance.now();
-    if (rejection && start < rejection.until) throw rejection.error;
+    if (rejection && start < rejection.until && pool.idleCount === 0) throw rejection.error;
     for (let hostsLeft = hosts.count; ; ) {
       const url = hosts.url();
       try {
@@ -95,7 +95,8 @@ export function openPrimaryPool(options: PoolOptions, onError: (error: Error) =>
         hosts.failed(url);
         hostsLeft -= 1;
         if (hostsLeft > 0 && performance.now() - start < CONNECT_TIMEOUT_MS) continue;
-        rejection = { error, until: performance.now() + REJECTED_FOR_MS };
+        // Another error, such as a server without a free connection, says nothing about the calls that wait.
+        if (error instanceof NotPrimaryError) rejection = { error, until: performance.now() + REJECTED_FOR_MS };
         throw error;
       }
     }
