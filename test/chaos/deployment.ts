@@ -148,7 +148,6 @@ function commonEnvironment(serviceKey: string): Environment {
     ARGON2_MEMORY_KIB: '256',
     ARGON2_ITERATIONS: '1',
     JOB_BACKOFF_MS: '200',
-    JOB_MAX_ATTEMPTS: '30',
     REAUTHENTICATION_SECONDS: '3600',
     SHUTDOWN_GRACE_SECONDS: '5',
     SHUTDOWN_DELAY_SECONDS: '1',
