@@ -117,6 +117,8 @@ export const postgresFaults: Fault[] = [
     name: 'postgres-crashed',
     does: 'every process of Postgres is killed, and it recovers from its log',
     holdSeconds: 1,
+    // What was committed last reaches verifiers after the recovery, and they believe what they know for five seconds.
+    revocationBoundMs: 5_500,
     inject: ({ deployment }) => deployment.postgres.primary.stop('SIGKILL'),
     heal: ({ deployment }) => deployment.postgres.primary.start(),
   },
