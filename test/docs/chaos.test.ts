@@ -15,7 +15,8 @@ test('there are at least forty faults, each with a name of its own and a sentenc
 });
 
 test('the table has a row for every fault', () => {
-  expect(FAULTS.map(({ name }) => name).filter((name) => !text.includes(`| ${name} |`))).toEqual([]);
+  const rows = new Set([...text.matchAll(/^\| ([a-z0-9+-]+) +\|/gm)].map((match) => match[1]));
+  expect(FAULTS.map(({ name }) => name).filter((name) => !rows.has(name))).toEqual([]);
 });
 
 test('the document shows every option', () => {
