@@ -32,7 +32,10 @@ function protocolProblem(text: string, protocols: string[]): string | null {
 
 /** Of a URL with one host or several. */
 function databaseProblem(text: string): string | null {
-  const [problem] = hostUrls(text).flatMap((one) => protocolProblem(one, ['postgres:', 'postgresql:']) ?? []);
+  const urls = hostUrls(text);
+  if (urls.length > 1 && !urls.every((one) => URL.parse(one)?.host))
+    return 'must name a host before and after each comma';
+  const [problem] = urls.flatMap((one) => protocolProblem(one, ['postgres:', 'postgresql:']) ?? []);
   if (problem !== undefined) return problem;
   if (asksForPrimary(text)) return null;
   return `must ask for the primary: target_session_attrs is ${PRIMARY_ATTRIBUTES.join(' or ')}, or left out`;

@@ -243,6 +243,16 @@ test('production takes no sample passwords in URLs either', () => {
   }
 });
 
+test.each<[string, RegExp | null]>([
+  ['postgres://me:long-and-random-1@a:5432,b/latchkey', null],
+  ['postgres://me:long,and-random-1@[::1]:5432,b/latchkey?sslmode=require&target_session_attrs=primary', null],
+  ['postgres://me:long-and-random-1@a,,b/latchkey', /a host before and after each comma/],
+  ['postgres://me:long-and-random-1@a,/latchkey', /a host before and after each comma/],
+  ['postgres://me:long-and-random-1@a,b/latchkey?target_session_attrs=any', /must ask for the primary/],
+])('several Postgres hosts: %s', (DATABASE_URL, problem) => {
+  expect(problemsOf({ ...good, DATABASE_URL })).toEqual(problem ? [expect.stringMatching(problem)] : []);
+});
+
 test('a Redis URL without a known form is rejected with the forms', () => {
   expect(problemsOf({ ...good, REDIS_URL: 'redis+sentinel://one:26379' })).toEqual([
     expect.stringMatching(/^REDIS_URL must be redis:\/\//),
