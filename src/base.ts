@@ -1,4 +1,4 @@
-// What both parts of the service are made of; src/app.ts makes it.
+// The things that both parts of the service are made of. src/app.ts constructs them.
 import type { Logger } from 'pino';
 import type { Config } from './config.ts';
 import type { Deps } from './deps.ts';

@@ -112,7 +112,7 @@ async function persistenceFinding(redis: RedisClient): Promise<Finding> {
   );
   if (appending.includes(undefined)) return unchecked(check, 'INFO', 'make sure of it: set appendonly yes');
   if (appending.every((enabled) => enabled === '1')) return ok(check, 'append only file');
-  // What is lost with Redis comes again from the outbox; only limits begin anew.
+  // The outbox hands over again the jobs that Redis loses. Only the counts of attempts are lost.
   const what = 'no append only file: a restart loses the counts of attempts';
   return { check, state: 'warning', what, mend: 'set appendonly yes' };
 }
