@@ -99,7 +99,7 @@ test('Postgres, Redis with its queues, and the log hold no password and no token
   expect(postgres).toContain('for-good@people.example');
   expect(redis).toContain('{latchkey}:queue:mail');
   expect(redis).toContain('latchkey:limit:LOGIN_PAIR');
-  expect(log).toContain('auth.v1.AuthService/ConfirmReset');
+  expect(log).toContain('latchkey.auth.v1.AuthService/ConfirmReset');
   expect(secrets.length).toBeGreaterThan(10);
   for (const [where, content] of Object.entries({ postgres, redis, log })) {
     for (const secret of secrets) expect(content.includes(tellTale(secret)), `${where}: ${secret}`).toBe(false);

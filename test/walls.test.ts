@@ -14,7 +14,7 @@ const FORBIDDEN: [room: string, imported: string][] = [
   ['verifier', '../log.ts'],
   ['verifier', '@connectrpc/connect'],
   ['store', '../verifier/verifier.ts'],
-  ['store', '../../gen/auth/v1/types_pb.ts'],
+  ['store', '../../gen/latchkey/auth/v1/types_pb.ts'],
   ['limits', '../store/store.ts'],
   ['passwords', '../verifier/verifier.ts'],
   ['keys', '../auth/login.ts'],
@@ -49,7 +49,7 @@ const FORBIDDEN: [room: string, imported: string][] = [
   ['telemetry', '../server/call-log.ts'],
   ['telemetry', '../config.ts'],
   ['.', 'pg'],
-  ['.', '../gen/auth/v1/types_pb.ts'],
+  ['.', '../gen/latchkey/auth/v1/types_pb.ts'],
 ];
 
 let folder: string;

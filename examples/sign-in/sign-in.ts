@@ -13,7 +13,7 @@ let origin = '';
 const sessions = new Map<string, { user: { fullName: string; email: string }; tokens: { refreshToken: string } }>();
 
 async function call(method: string, request: object) {
-  const response = await fetch(`${latchkey}/auth.v1.AuthService/${method}`, {
+  const response = await fetch(`${latchkey}/latchkey.auth.v1.AuthService/${method}`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify(request),

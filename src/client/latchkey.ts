@@ -2,8 +2,8 @@
 import type { SecureContextOptions } from 'node:tls';
 import { timestampDate } from '@bufbuild/protobuf/wkt';
 import { Code, ConnectError, type Transport } from '@connectrpc/connect';
-import { PrincipalKind, type Principal as PrincipalMessage } from '../../gen/auth/v1/types_pb.ts';
 import { ErrorInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
+import { PrincipalKind, type Principal as PrincipalMessage } from '../../gen/latchkey/auth/v1/types_pb.ts';
 import { AuthError, type Reason } from '../domain/auth-error.ts';
 import type { TokenPrincipal } from '../domain/principal.ts';
 import { createEngine, type Engine } from '../verifier/engine.ts';

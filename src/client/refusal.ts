@@ -28,7 +28,7 @@ export function refusalOf(error: unknown): Refusal {
 export function refusedCall(error: unknown): ConnectError {
   const { reason, isUnavailable, message, retryAfterSeconds } = refusalOf(error);
   const refused = new ConnectError(message, isUnavailable ? Code.Unavailable : Code.Unauthenticated);
-  refused.details.push({ desc: ErrorInfoSchema, value: { reason, domain: 'latchkey' } });
+  refused.details.push({ desc: ErrorInfoSchema, value: { reason, domain: 'latchkey.dev' } });
   if (isUnavailable) refused.metadata.set('retry-after', String(retryAfterSeconds));
   return refused;
 }

@@ -3,9 +3,9 @@
 import type { SecureContextOptions } from 'node:tls';
 import { type Client, Code, ConnectError, createClient, type Transport } from '@connectrpc/connect';
 import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node';
-import { AuthService } from '../../gen/auth/v1/auth_service_pb.ts';
-import { VerifierService } from '../../gen/auth/v1/verifier_service_pb.ts';
 import { ErrorInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
+import { AuthService } from '../../gen/latchkey/auth/v1/auth_service_pb.ts';
+import { VerifierService } from '../../gen/latchkey/auth/v1/verifier_service_pb.ts';
 
 export type Server = {
   auth: Pick<Client<typeof AuthService>, 'verify'>;

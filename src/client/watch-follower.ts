@@ -4,7 +4,11 @@ import { createPublicKey } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { timestampMs } from '@bufbuild/protobuf/wkt';
 import { Code, ConnectError } from '@connectrpc/connect';
-import type { Change as ChangeMessage, KeysChanged, WatchResponse } from '../../gen/auth/v1/verifier_service_pb.ts';
+import type {
+  Change as ChangeMessage,
+  KeysChanged,
+  WatchResponse,
+} from '../../gen/latchkey/auth/v1/verifier_service_pb.ts';
 import type { Change } from '../domain/change.ts';
 import { isSigningAlgorithm, publicVerificationKey, type VerificationKey } from '../verifier/access-token.ts';
 import type { RevocationView } from '../verifier/revocation-view.ts';

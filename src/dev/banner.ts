@@ -3,7 +3,7 @@
 export function banner(apiUrl: string, caFile: string | null, mailboxUrl: string | null, home: string | null): string {
   const curl = caFile === null ? 'curl -s' : `curl -s --cacert ${caFile}`;
   const call = (method: string) =>
-    `${curl} ${apiUrl.replace('http://', '')}/auth.v1.AuthService/${method} -H 'content-type: application/json'`;
+    `${curl} ${apiUrl.replace('http://', '')}/latchkey.auth.v1.AuthService/${method} -H 'content-type: application/json'`;
   return `
   Latchkey serves Connect, gRPC, gRPC-Web and HTTP/1.1 on ${apiUrl}
   ${mailboxUrl ? `Mail arrives in ${mailboxUrl}` : 'Mail goes to SMTP_URL'}

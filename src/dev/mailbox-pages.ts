@@ -51,7 +51,7 @@ const CALLS: Record<string, Call> = {
 export function productPage(path: string, apiUrl: string): string | null {
   const call = Object.hasOwn(CALLS, path) ? CALLS[path] : undefined;
   if (!call) return null;
-  const command = `curl ${apiUrl}/auth.v1.AuthService/${call.method} -H 'content-type: application/json' -d '${JSON.stringify(call.request)}'`;
+  const command = `curl ${apiUrl}/latchkey.auth.v1.AuthService/${call.method} -H 'content-type: application/json' -d '${JSON.stringify(call.request)}'`;
   return page(
     call.title,
     `<p>Your product's own page stands here: PUBLIC_URL says where. It would make this call:</p>

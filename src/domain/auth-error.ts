@@ -1,4 +1,4 @@
-/** Why a call failed. `Reason` in proto/auth/v1/errors.proto says what each one means. */
+/** Why a call failed. `Reason` in proto/latchkey/auth/v1/errors.proto says what each one means. */
 export type Reason =
   | 'INVALID_ARGUMENT'
   | 'EMAIL_TAKEN'

@@ -82,11 +82,20 @@ function failure(errorCode: Code, errorMessage: string) {
   return { case: 'errorResponse' as const, value: { errorCode, errorMessage } };
 }
 
-/** @param seen those that are left out; it has them all afterwards */
+/**
+ * Each file stands before the files that it imports.
+ * @param seen files that are left out; it has all of the answer's files afterwards
+ */
 function withDependencies(file: DescFile, seen: Set<DescFile>): DescFile[] {
-  if (seen.has(file)) return [];
-  seen.add(file);
-  return [file, ...file.dependencies.flatMap((dependency) => withDependencies(dependency, seen))];
+  const importedFirst: DescFile[] = [];
+  const add = (next: DescFile) => {
+    if (seen.has(next)) return;
+    seen.add(next);
+    next.dependencies.forEach(add);
+    importedFirst.push(next);
+  };
+  add(file);
+  return importedFirst.reverse();
 }
 
 function createIndex(roots: DescFile[]) {

@@ -10,11 +10,11 @@ import {
   type Message,
 } from '@bufbuild/protobuf';
 import { type ReflectMessage, reflect } from '@bufbuild/protobuf/reflect';
-import { Access, access as accessOption, field_access } from '../../gen/auth/v1/options_pb.ts';
 import { Authorization } from '../../gen/envoy/service/auth/v3/external_auth_pb.ts';
 import { ServerReflection } from '../../gen/grpc/reflection/v1/reflection_pb.ts';
 import { ServerReflection as ServerReflectionAlpha } from '../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
 import { Health } from '../../gen/health/v1/health_pb.ts';
+import { Access, access as accessOption, field_access } from '../../gen/latchkey/auth/v1/options_pb.ts';
 import type { Deps } from '../deps.ts';
 import { OWN_AUDIENCE } from '../domain/audience.ts';
 import { AuthError } from '../domain/auth-error.ts';

@@ -11,7 +11,7 @@ import {
   SigningKey_State,
   type SigningKeySchema,
   type UserRecordSchema,
-} from '../../gen/auth/v1/admin_service_pb.ts';
+} from '../../gen/latchkey/auth/v1/admin_service_pb.ts';
 import {
   deleteServiceAccount,
   disableServiceAccount,

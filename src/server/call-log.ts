@@ -36,9 +36,9 @@ export type CallLog = {
 type Tally = { method: string; code: string; reason: Reason | ''; calls: number; sumMs: number; maxMs: number };
 
 const COUNTED_METHODS = new Set([
-  'auth.v1.AuthService/Verify',
-  'auth.v1.AuthService/CheckRole',
-  'auth.v1.VerifierService/BatchVerify',
+  'latchkey.auth.v1.AuthService/Verify',
+  'latchkey.auth.v1.AuthService/CheckRole',
+  'latchkey.auth.v1.VerifierService/BatchVerify',
   'envoy.service.auth.v3.Authorization/Check',
   'forward-auth',
 ]);

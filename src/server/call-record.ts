@@ -17,7 +17,7 @@ export type CallRecord = {
   userAgent: string;
   /** performance.now() */
   startedAt: number;
-  /** `auth.v1.AuthService/Login`; empty when nothing of this name is served. */
+  /** `latchkey.auth.v1.AuthService/Login`; empty when nothing of this name is served. */
   method: string;
   system: RpcSystem;
   /** Null when nobody wants traces. */

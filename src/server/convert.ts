@@ -1,10 +1,15 @@
 // From domain words to messages.
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { type Timestamp, timestampDate, timestampFromDate } from '@bufbuild/protobuf/wkt';
-import type { IdentitySchema, SessionSchema } from '../../gen/auth/v1/account_service_pb.ts';
-import { Reason } from '../../gen/auth/v1/errors_pb.ts';
-import { PrincipalKind, type PrincipalSchema, type TokensSchema, type UserSchema } from '../../gen/auth/v1/types_pb.ts';
-import type { ChangeSchema, VerdictSchema } from '../../gen/auth/v1/verifier_service_pb.ts';
+import type { IdentitySchema, SessionSchema } from '../../gen/latchkey/auth/v1/account_service_pb.ts';
+import { Reason } from '../../gen/latchkey/auth/v1/errors_pb.ts';
+import {
+  PrincipalKind,
+  type PrincipalSchema,
+  type TokensSchema,
+  type UserSchema,
+} from '../../gen/latchkey/auth/v1/types_pb.ts';
+import type { ChangeSchema, VerdictSchema } from '../../gen/latchkey/auth/v1/verifier_service_pb.ts';
 import type { ListedSession } from '../account/list-sessions.ts';
 import type { RoleAnswer } from '../auth/check-role.ts';
 import type { StartedOAuth } from '../auth/start-oauth.ts';

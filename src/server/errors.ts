@@ -1,14 +1,14 @@
 // How a failure looks on the wire: the one table from reasons to gRPC codes, and google.rpc details (AIP-193).
 import type { DescMessage, MessageInitShape } from '@bufbuild/protobuf';
 import { Code, ConnectError } from '@connectrpc/connect';
-import type { Reason as ReasonEnum } from '../../gen/auth/v1/errors_pb.ts';
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
+import type { Reason as ReasonEnum } from '../../gen/latchkey/auth/v1/errors_pb.ts';
 import { AuthError, type Reason } from '../domain/auth-error.ts';
 import { isDatabaseOutage } from '../store/outage.ts';
 import type { CallRecord } from './call-record.ts';
 
 /** `ErrorInfo.domain` of every error. */
-const ERROR_DOMAIN = 'latchkey';
+const ERROR_DOMAIN = 'latchkey.dev';
 
 type ProtoReason = Exclude<keyof typeof ReasonEnum, 'UNSPECIFIED'>;
 type Answer = { code: Code; message: string };

@@ -2,7 +2,7 @@
 // make a decoder create an object each. The check itself takes one pass and stops at the first excess.
 import { type DescField, type DescMessage, type DescMethod, ScalarType } from '@bufbuild/protobuf';
 import { WireType } from '@bufbuild/protobuf/wire';
-import { VerifierService } from '../../gen/auth/v1/verifier_service_pb.ts';
+import { VerifierService } from '../../gen/latchkey/auth/v1/verifier_service_pb.ts';
 import { AuthError } from '../domain/auth-error.ts';
 
 export type MessageBounds = {

@@ -1,7 +1,7 @@
 // Streams of callers without credentials: they last for as long as their slots are theirs.
 import type { DescMethod } from '@bufbuild/protobuf';
 import type { Interceptor } from '@connectrpc/connect';
-import { Access } from '../../gen/auth/v1/options_pb.ts';
+import { Access } from '../../gen/latchkey/auth/v1/options_pb.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import { accessOf } from './access.ts';
 import { recordOf } from './call-context.ts';

@@ -1,9 +1,9 @@
 // Which verb serves which RPC. Translates messages to the verbs' words and back; decides nothing.
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type { ConnectRouter } from '@connectrpc/connect';
-import { AccountService } from '../../gen/auth/v1/account_service_pb.ts';
-import { AuthService } from '../../gen/auth/v1/auth_service_pb.ts';
-import { VerifierService } from '../../gen/auth/v1/verifier_service_pb.ts';
+import { AccountService } from '../../gen/latchkey/auth/v1/account_service_pb.ts';
+import { AuthService } from '../../gen/latchkey/auth/v1/auth_service_pb.ts';
+import { VerifierService } from '../../gen/latchkey/auth/v1/verifier_service_pb.ts';
 import { changeEmail } from '../account/change-email.ts';
 import { changePassword } from '../account/change-password.ts';
 import { deleteMe } from '../account/delete-me.ts';

@@ -2,7 +2,7 @@
 // form that the protocol asks for, and within the bounds of the method.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DescMethod } from '@bufbuild/protobuf';
-import { Access } from '../../gen/auth/v1/options_pb.ts';
+import { Access } from '../../gen/latchkey/auth/v1/options_pb.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import { accessOf } from './access.ts';
 import type { FairSlots, Holder } from './fair-slots.ts';

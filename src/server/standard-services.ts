@@ -1,12 +1,12 @@
 // What gRPC's tools and probes expect of every server: health and reflection.
 import type { DescService } from '@bufbuild/protobuf';
-import { AccountService } from '../../gen/auth/v1/account_service_pb.ts';
-import { AdminService } from '../../gen/auth/v1/admin_service_pb.ts';
-import { AuthService } from '../../gen/auth/v1/auth_service_pb.ts';
-import { VerifierService } from '../../gen/auth/v1/verifier_service_pb.ts';
 import { Authorization } from '../../gen/envoy/service/auth/v3/external_auth_pb.ts';
 import { file_google_rpc_error_details } from '../../gen/google/rpc/error_details_pb.ts';
 import { Health } from '../../gen/health/v1/health_pb.ts';
+import { AccountService } from '../../gen/latchkey/auth/v1/account_service_pb.ts';
+import { AdminService } from '../../gen/latchkey/auth/v1/admin_service_pb.ts';
+import { AuthService } from '../../gen/latchkey/auth/v1/auth_service_pb.ts';
+import { VerifierService } from '../../gen/latchkey/auth/v1/verifier_service_pb.ts';
 import { createHealth } from '../grpc/health.ts';
 import { reflectionRoutes } from '../grpc/reflection.ts';
 import type { Readiness } from './plain-http.ts';

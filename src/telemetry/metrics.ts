@@ -14,7 +14,7 @@ import { type RpcSystem, statusCode } from './rpc-conventions.ts';
 
 /** A call that has been answered, or given up. */
 export type EndedCall = {
-  /** `auth.v1.AuthService/Login`; empty for one that is not served. */
+  /** `latchkey.auth.v1.AuthService/Login`; empty for one that is not served. */
   method: string;
   system: RpcSystem;
   /** A gRPC code's name, such as `unauthenticated`. */

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { AdminService } from '../../gen/auth/v1/admin_service_pb.ts';
+import { AdminService } from '../../gen/latchkey/auth/v1/admin_service_pb.ts';
 import { accountHash } from '../../src/domain/account-hash.ts';
 import type { Email } from '../../src/domain/email.ts';
 import { formatMailedToken, VERIFICATION_TOKEN } from '../../src/domain/mailed-token.ts';

@@ -6,7 +6,7 @@ import { createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import bcrypt from 'bcrypt';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import { AdminService, type ImportUsersResponse } from '../../gen/auth/v1/admin_service_pb.ts';
+import { AdminService, type ImportUsersResponse } from '../../gen/latchkey/auth/v1/admin_service_pb.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { auth, type Caller, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { AdminService } from '../../gen/auth/v1/admin_service_pb.ts';
+import { AdminService } from '../../gen/latchkey/auth/v1/admin_service_pb.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { admin, auth, type Caller, type Outcome, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';

@@ -1,7 +1,7 @@
 import { createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { AdminService } from '../../gen/auth/v1/admin_service_pb.ts';
+import { AdminService } from '../../gen/latchkey/auth/v1/admin_service_pb.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { type Caller, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';

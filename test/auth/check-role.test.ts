@@ -52,7 +52,7 @@ test('by user id is for services and administrators', async () => {
     );
     return rows.length > 0 ? rows : null;
   });
-  expect(events).toEqual([{ detail: 'auth.v1.CheckRoleRequest.user_id' }]);
+  expect(events).toEqual([{ detail: 'latchkey.auth.v1.CheckRoleRequest.user_id' }]);
 });
 
 test('one caller cannot fill the audit trail with refusals', async () => {

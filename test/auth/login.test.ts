@@ -79,7 +79,7 @@ describe('failures', () => {
     ];
     const answers = await Promise.all(
       attempts.map(async (attempt) => {
-        const response = await fetch(`${app.url}/auth.v1.AuthService/Login`, {
+        const response = await fetch(`${app.url}/latchkey.auth.v1.AuthService/Login`, {
           method: 'POST',
           headers: { 'content-type': 'application/json', 'x-request-id': 'same' },
           body: JSON.stringify(attempt),

@@ -131,7 +131,7 @@ test('a call that was allowed when it began is not any more when its body comes 
   const person = await registered(call);
   const session = await signedIn(call, person);
   const body = JSON.stringify({ currentPassword: person.password, newPassword: 'set by a ghost' });
-  const request = http.request(`${app.url}/auth.v1.AccountService/ChangePassword`, {
+  const request = http.request(`${app.url}/latchkey.auth.v1.AccountService/ChangePassword`, {
     method: 'POST',
     headers: {
       'content-type': 'application/json',

@@ -7,9 +7,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { create, type DescMessage, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import pg from 'pg';
-import { VerifyRequestSchema } from '../../gen/auth/v1/auth_service_pb.ts';
-import { BatchVerifyRequestSchema } from '../../gen/auth/v1/verifier_service_pb.ts';
 import { CheckRequestSchema } from '../../gen/envoy/service/auth/v3/external_auth_pb.ts';
+import { VerifyRequestSchema } from '../../gen/latchkey/auth/v1/auth_service_pb.ts';
+import { BatchVerifyRequestSchema } from '../../gen/latchkey/auth/v1/verifier_service_pb.ts';
 import { auth, viaFetch } from '../support/clients.ts';
 import { envelope } from '../support/raw.ts';
 import {
@@ -59,7 +59,7 @@ function grpcBody<Desc extends DescMessage>(schema: Desc, input: MessageInitShap
   return envelope(toBinary(schema, create(schema, input)));
 }
 
-const PATH = '/auth.v1.AuthService/Verify';
+const PATH = '/latchkey.auth.v1.AuthService/Verify';
 const GRPC = { 'content-type': 'application/grpc', te: 'trailers', 'grpc-timeout': '5S' };
 const overHttp2 = { http1: false, connections: 4, streams: 25 };
 const overHttp1 = { http1: true, connections: 16, streams: 1 };
@@ -115,7 +115,7 @@ async function verifyRates(): Promise<Map<string, Rate[]>> {
   const binary = { ...json, body: grpc.body.subarray(5), headers: { 'content-type': 'application/proto' } };
   const accessTokens = Array.from({ length: BATCH }, () => accessToken);
   const batch = {
-    path: '/auth.v1.VerifierService/BatchVerify',
+    path: '/latchkey.auth.v1.VerifierService/BatchVerify',
     body: grpcBody(BatchVerifyRequestSchema, { accessTokens }),
     headers: { ...GRPC, authorization: `Bearer ${SERVICE_KEY}` },
     ...overHttp2,

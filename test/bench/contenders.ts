@@ -4,12 +4,12 @@ import http2 from 'node:http2';
 import type { AddressInfo, Server } from 'node:net';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
 import * as grpc from '@grpc/grpc-js';
-import { AuthService } from '../../gen/auth/v1/auth_service_pb.ts';
+import { AuthService } from '../../gen/latchkey/auth/v1/auth_service_pb.ts';
 
 /** As long as an answer of Verify. */
 const ANSWER = Buffer.alloc(160, 0x41);
 const ENVELOPE = Buffer.concat([Buffer.from([0, 0, 0, 0, ANSWER.length]), ANSWER]);
-const PATH = '/auth.v1.AuthService/Verify';
+const PATH = '/latchkey.auth.v1.AuthService/Verify';
 
 const listening: Record<string, () => Promise<number>> = {
   /** An empty unary handler of grpc-js, which neither reads nor writes a message. */

@@ -33,9 +33,9 @@ const BOMB = envelope(gzipSync(repeated([0x0a, 0], 524_256)), 1);
 /** Each begins a flood and returns what ends it. */
 const FLOODS: Record<string, () => () => void> = {
   'a gzip bomb to BatchCheckRole, 10 a second': () =>
-    everySoOften(100, 1, '/auth.v1.VerifierService/BatchCheckRole', BOMB, { 'grpc-encoding': 'gzip' }),
+    everySoOften(100, 1, '/latchkey.auth.v1.VerifierService/BatchCheckRole', BOMB, { 'grpc-encoding': 'gzip' }),
   'the same, 100 at once every second': () =>
-    everySoOften(1_000, 100, '/auth.v1.VerifierService/BatchCheckRole', BOMB, { 'grpc-encoding': 'gzip' }),
+    everySoOften(1_000, 100, '/latchkey.auth.v1.VerifierService/BatchCheckRole', BOMB, { 'grpc-encoding': 'gzip' }),
   '32,000 empty headers to Check, 50 a second': () =>
     everySoOften(
       20,
@@ -44,8 +44,8 @@ const FLOODS: Record<string, () => () => void> = {
       envelope(nested([1, 4, 2], repeated([0x1a, 0], 31_000))),
     ),
   '20,000 unknown fields to Login, 50 a second': () =>
-    everySoOften(20, 1, '/auth.v1.AuthService/Login', envelope(repeated([0xf8, 1, 0], 20_000))),
-  '1,000 calls whose bodies never arrive': () => held('/auth.v1.AuthService/Login', false),
+    everySoOften(20, 1, '/latchkey.auth.v1.AuthService/Login', envelope(repeated([0xf8, 1, 0], 20_000))),
+  '1,000 calls whose bodies never arrive': () => held('/latchkey.auth.v1.AuthService/Login', false),
   '1,000 streams of Health/Watch': () => held('/grpc.health.v1.Health/Watch', true),
 };
 

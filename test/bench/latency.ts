@@ -2,7 +2,7 @@
 // the milliseconds of each call, from when it was due.
 import http2 from 'node:http2';
 import { create, toBinary } from '@bufbuild/protobuf';
-import { VerifyRequestSchema } from '../../gen/auth/v1/auth_service_pb.ts';
+import { VerifyRequestSchema } from '../../gen/latchkey/auth/v1/auth_service_pb.ts';
 import { envelope } from '../support/raw.ts';
 
 const [url = '', accessToken = '', rate = '1000', seconds = '5'] = process.argv.slice(2);
@@ -21,7 +21,7 @@ await new Promise<void>((resolve) => {
       const dueAt = startedAt + (sent * 1000) / Number(rate);
       const stream = sessions[sent % sessions.length]?.request({
         ':method': 'POST',
-        ':path': '/auth.v1.AuthService/Verify',
+        ':path': '/latchkey.auth.v1.AuthService/Verify',
         'content-type': 'application/grpc',
         te: 'trailers',
       });

@@ -5,7 +5,7 @@ import { randomUUID } from 'node:crypto';
 import { createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import pg from 'pg';
-import { VerifierService } from '../../gen/auth/v1/verifier_service_pb.ts';
+import { VerifierService } from '../../gen/latchkey/auth/v1/verifier_service_pb.ts';
 import { readConfig } from '../../src/config.ts';
 import { createKeyRotation } from '../../src/keys/key-rotation.ts';
 import { derivePurposeKeys } from '../../src/keys/purpose-keys.ts';

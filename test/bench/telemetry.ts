@@ -3,7 +3,7 @@
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { create, toBinary } from '@bufbuild/protobuf';
-import { VerifyRequestSchema } from '../../gen/auth/v1/auth_service_pb.ts';
+import { VerifyRequestSchema } from '../../gen/latchkey/auth/v1/auth_service_pb.ts';
 import type { Environment } from '../../src/config.ts';
 import { envelope } from '../support/raw.ts';
 import { h2load, LOAD_CORE, median, pin, type Rate, SERVER_CORE, serve, signIn, startBackends } from './harness.ts';
@@ -36,7 +36,7 @@ const door = await serve(backends.environment, SERVER_CORE);
 const { accessToken } = await signIn(door.url);
 await door.stop();
 const load = {
-  path: '/auth.v1.AuthService/Verify',
+  path: '/latchkey.auth.v1.AuthService/Verify',
   body: envelope(toBinary(VerifyRequestSchema, create(VerifyRequestSchema, { accessToken }))),
   headers: { 'content-type': 'application/grpc', te: 'trailers' },
   http1: false,

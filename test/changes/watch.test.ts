@@ -7,7 +7,11 @@ import { Code, type ConnectError, createClient, type Transport } from '@connectr
 import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from '@connectrpc/connect-node';
 import * as grpc from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { VerifierService, WatchRequestSchema, type WatchResponse } from '../../gen/auth/v1/verifier_service_pb.ts';
+import {
+  VerifierService,
+  WatchRequestSchema,
+  type WatchResponse,
+} from '../../gen/latchkey/auth/v1/verifier_service_pb.ts';
 import { startApp } from '../../src/app.ts';
 import type { Step } from '../../src/changes/change-feed.ts';
 import { formatCursor, parseCursor } from '../../src/changes/cursor.ts';
@@ -125,7 +129,7 @@ test('grpc-js reads it too', async () => {
   const metadata = new grpc.Metadata();
   metadata.set('authorization', `Bearer ${SERVICE_KEY}`);
   const stream = client.makeServerStreamRequest(
-    '/auth.v1.VerifierService/Watch',
+    '/latchkey.auth.v1.VerifierService/Watch',
     (request: object) => Buffer.from(toBinary(WatchRequestSchema, create(WatchRequestSchema, request))),
     (bytes) => bytes,
     {},
@@ -247,7 +251,7 @@ test('one that does not read is given up, and the others hear everything', async
   onTestFinished(() => session.destroy());
   const stream = session.request({
     ':method': 'POST',
-    ':path': '/auth.v1.VerifierService/Watch',
+    ':path': '/latchkey.auth.v1.VerifierService/Watch',
     'content-type': 'application/grpc',
     authorization: `Bearer ${SERVICE_KEY}`,
   });

@@ -5,7 +5,7 @@ import { createContextValues } from '@connectrpc/connect';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
 import * as grpc from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { AccountService } from '../../gen/auth/v1/account_service_pb.ts';
+import { AccountService } from '../../gen/latchkey/auth/v1/account_service_pb.ts';
 import { startApp } from '../../src/app.ts';
 import {
   connectInterceptor,

@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
 import * as grpc from '@grpc/grpc-js';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import { AccountService } from '../../gen/auth/v1/account_service_pb.ts';
+import { AccountService } from '../../gen/latchkey/auth/v1/account_service_pb.ts';
 import {
   connectInterceptor,
   createLatchkey,
@@ -47,7 +47,7 @@ const several = (): Record<string, string[]> => ({
 type Received = { status: number; body: string; grpcStatus: unknown };
 type Send = (url: string, authorization: string[]) => Promise<Received>;
 
-const PATH = '/auth.v1.AccountService/GetMe';
+const PATH = '/latchkey.auth.v1.AccountService/GetMe';
 
 const overHttp1: Send = (url, authorization) =>
   new Promise((resolve, reject) => {

@@ -35,7 +35,7 @@ function envoyConfiguration(port: number, replicas: number[]): object {
   };
   const routes = [
     {
-      match: { prefix: '/auth.v1.' },
+      match: { prefix: '/latchkey.auth.v1.' },
       route: { cluster: 'latchkey', timeout: '15s' },
       typed_per_filter_config: { 'envoy.filters.http.ext_authz': ALLOW_ALL },
     },
@@ -101,7 +101,7 @@ function steadyLoad(port: number, accessToken: string) {
     while (!isOver) {
       for (const status of [
         await request('GET', '/orders', { authorization: `Bearer ${accessToken}` }, ''),
-        await request('POST', '/auth.v1.AuthService/Verify', json, JSON.stringify({ accessToken })),
+        await request('POST', '/latchkey.auth.v1.AuthService/Verify', json, JSON.stringify({ accessToken })),
       ]) {
         statuses[status] = (statuses[status] ?? 0) + 1;
       }

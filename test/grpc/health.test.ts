@@ -16,10 +16,10 @@ beforeAll(async () => {
 afterAll(() => app.close());
 
 const OURS = [
-  'auth.v1.AuthService',
-  'auth.v1.AccountService',
-  'auth.v1.VerifierService',
-  'auth.v1.AdminService',
+  'latchkey.auth.v1.AuthService',
+  'latchkey.auth.v1.AccountService',
+  'latchkey.auth.v1.VerifierService',
+  'latchkey.auth.v1.AdminService',
   'envoy.service.auth.v3.Authorization',
   'liveness',
   'readiness',
@@ -44,14 +44,14 @@ test.each([
 
 test('a service that is not here is not found, and to its watchers unknown', async () => {
   const client = clientOf(app.url);
-  const error = await client.check({ service: 'auth.v1.Nothing' }).catch((failure) => failure);
+  const error = await client.check({ service: 'latchkey.auth.v1.Nothing' }).catch((failure) => failure);
   expect(error.code).toBe(Code.NotFound);
-  expect(error.findDetails(ErrorInfoSchema)).toMatchObject([{ reason: 'SERVICE_NOT_FOUND', domain: 'latchkey' }]);
+  expect(error.findDetails(ErrorInfoSchema)).toMatchObject([{ reason: 'SERVICE_NOT_FOUND', domain: 'latchkey.dev' }]);
   const abort = new AbortController();
   let isOpen = true;
   const heard: Status[] = [];
   const watching = (async () => {
-    for await (const { status } of client.watch({ service: 'auth.v1.Nothing' }, { signal: abort.signal }))
+    for await (const { status } of client.watch({ service: 'latchkey.auth.v1.Nothing' }, { signal: abort.signal }))
       heard.push(status);
   })().catch(() => {
     isOpen = false;
@@ -88,7 +88,7 @@ test('a watcher that hears nothing for long is not cut off, over gRPC and over g
 
 test.each([
   ['grpc.health.v1.Health/Watch', {}],
-  ['auth.v1.VerifierService/Watch', { authorization: `Bearer ${SERVICE_KEY}` }],
+  ['latchkey.auth.v1.VerifierService/Watch', { authorization: `Bearer ${SERVICE_KEY}` }],
 ])('%s past the deadline of its caller has not ended well', async (method, headers) => {
   const session = http2.connect(app.url);
   onTestFinished(() => session.destroy());
@@ -175,7 +175,7 @@ test('until the end of a stop its calls and streams are answered: not ready, and
       });
     return watcher;
   };
-  const watchers = ['', 'auth.v1.AuthService', 'readiness', 'liveness'].map(watch);
+  const watchers = ['', 'latchkey.auth.v1.AuthService', 'readiness', 'liveness'].map(watch);
   await eventually(() => watchers.every(({ heard }) => heard.length === 1));
   other.stopServing();
   await eventually(() => watchers.filter(({ heard }) => heard.length === 2).length === 3);

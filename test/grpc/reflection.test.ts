@@ -16,10 +16,10 @@ import { somebody } from '../support/people.ts';
 const PATH = processEnvironment().PATH ?? '';
 const run = promisify(execFile);
 const SERVICES = [
-  'auth.v1.AuthService',
-  'auth.v1.AccountService',
-  'auth.v1.VerifierService',
-  'auth.v1.AdminService',
+  'latchkey.auth.v1.AuthService',
+  'latchkey.auth.v1.AccountService',
+  'latchkey.auth.v1.VerifierService',
+  'latchkey.auth.v1.AdminService',
   'envoy.service.auth.v3.Authorization',
   'grpc.health.v1.Health',
   'grpc.reflection.v1.ServerReflection',
@@ -62,15 +62,15 @@ describe.each([
   });
 
   test.each([
-    'auth.v1.AuthService',
-    'auth.v1.AuthService.Login',
-    'auth.v1.Principal',
-    'auth.v1.Principal.email',
-    'auth.v1.CheckRoleRequest.subject',
-    'auth.v1.Reason',
-    'auth.v1.REASON_TOKEN_STALE',
-    'auth.v1.access',
-    'auth.v1.SessionEnded',
+    'latchkey.auth.v1.AuthService',
+    'latchkey.auth.v1.AuthService.Login',
+    'latchkey.auth.v1.Principal',
+    'latchkey.auth.v1.Principal.email',
+    'latchkey.auth.v1.CheckRoleRequest.subject',
+    'latchkey.auth.v1.Reason',
+    'latchkey.auth.v1.REASON_TOKEN_STALE',
+    'latchkey.auth.v1.access',
+    'latchkey.auth.v1.SessionEnded',
     'google.protobuf.Timestamp',
     'grpc.health.v1.HealthCheckResponse.ServingStatus',
     'grpc.health.v1.HealthCheckResponse.SERVING',
@@ -84,14 +84,14 @@ describe.each([
 
   test('sends a file that others need once in a stream, and one that is asked for each time', async () => {
     const answers = await ask(
-      { case: 'fileContainingSymbol', value: 'auth.v1.AuthService' },
-      { case: 'fileContainingSymbol', value: 'auth.v1.VerifierService' },
-      { case: 'fileContainingSymbol', value: 'auth.v1.VerifierService' },
+      { case: 'fileContainingSymbol', value: 'latchkey.auth.v1.AuthService' },
+      { case: 'fileContainingSymbol', value: 'latchkey.auth.v1.VerifierService' },
+      { case: 'fileContainingSymbol', value: 'latchkey.auth.v1.VerifierService' },
     );
     const [first, second, third] = answers.map((answer) => filesOf(answer).map(({ name }) => name));
-    expect(first).toContain('auth/v1/types.proto');
-    expect(second).not.toContain('auth/v1/types.proto');
-    expect(third).toEqual(['auth/v1/verifier_service.proto']);
+    expect(first).toContain('latchkey/auth/v1/types.proto');
+    expect(second).not.toContain('latchkey/auth/v1/types.proto');
+    expect(third).toEqual(['latchkey/auth/v1/verifier_service.proto']);
   });
 
   test('knows files by name, and extensions by number', async () => {
@@ -109,12 +109,12 @@ describe.each([
         extensionNumber: value?.extensionNumber[0] ?? 0,
       } as never,
     });
-    expect(filesOf(extension)[0]?.name).toBe('auth/v1/options.proto');
+    expect(filesOf(extension)[0]?.name).toBe('latchkey/auth/v1/options.proto');
   });
 
   test('says what it does not know, and goes on', async () => {
     const answers = await ask(
-      { case: 'fileContainingSymbol', value: 'auth.v1.Nothing' },
+      { case: 'fileContainingSymbol', value: 'latchkey.auth.v1.Nothing' },
       { case: 'fileByFilename', value: '../../../etc/passwd' },
       { case: 'fileContainingSymbol', value: '__proto__' },
       { case: 'allExtensionNumbersOfType', value: 'x' },
@@ -131,7 +131,7 @@ test('buf curl needs no proto files', async () => {
   const { email, password, fullName } = somebody();
   const buf = (...args: string[]) => run('node_modules/.bin/buf', ['curl', '--http2-prior-knowledge', ...args]);
   const { stdout: methods } = await buf('--list-methods', app.url);
-  expect(methods).toContain('auth.v1.AuthService/Verify');
+  expect(methods).toContain('latchkey.auth.v1.AuthService/Verify');
   const input = JSON.stringify({ email, password, fullName });
   for (const [protocol, method] of [
     ['grpc', 'Register'],
@@ -141,7 +141,7 @@ test('buf curl needs no proto files', async () => {
     const data = method === 'Register' ? input : JSON.stringify({ email, password });
     const { stdout } = await buf(
       ...['--protocol', protocol as string, '--reflect-protocol', 'grpc-v1', '--data', data],
-      `${app.url}/auth.v1.AuthService/${method}`,
+      `${app.url}/latchkey.auth.v1.AuthService/${method}`,
     );
     expect(JSON.parse(stdout).user.email).toBe(email);
   }
@@ -154,8 +154,15 @@ test.skipIf(onPath(['grpcurl'], PATH) === null)('grpcurl lists, describes and ca
   const target = new URL(app.url).host;
   const { stdout: list } = await run(program, ['-plaintext', target, 'list']);
   expect(list.trim().split('\n').toSorted()).toEqual(SERVICES.toSorted());
-  const { stdout: described } = await run(program, ['-plaintext', target, 'describe', 'auth.v1.AuthService.Login']);
-  expect(described).toContain('rpc Login ( .auth.v1.LoginRequest ) returns ( .auth.v1.LoginResponse )');
+  const { stdout: described } = await run(program, [
+    '-plaintext',
+    target,
+    'describe',
+    'latchkey.auth.v1.AuthService.Login',
+  ]);
+  expect(described).toContain(
+    'rpc Login ( .latchkey.auth.v1.LoginRequest ) returns ( .latchkey.auth.v1.LoginResponse )',
+  );
   const { stdout } = await run(program, ['-plaintext', target, 'grpc.health.v1.Health/Check']);
   expect(JSON.parse(stdout)).toEqual({ status: 'SERVING' });
 });

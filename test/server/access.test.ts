@@ -1,11 +1,11 @@
 import { Code } from '@connectrpc/connect';
 import { describe, expect, test } from 'vitest';
-import { AccountService } from '../../gen/auth/v1/account_service_pb.ts';
-import { AdminService } from '../../gen/auth/v1/admin_service_pb.ts';
-import { AuthService } from '../../gen/auth/v1/auth_service_pb.ts';
-import { Reason, ReasonSchema } from '../../gen/auth/v1/errors_pb.ts';
-import { Access } from '../../gen/auth/v1/options_pb.ts';
-import { VerifierService } from '../../gen/auth/v1/verifier_service_pb.ts';
+import { AccountService } from '../../gen/latchkey/auth/v1/account_service_pb.ts';
+import { AdminService } from '../../gen/latchkey/auth/v1/admin_service_pb.ts';
+import { AuthService } from '../../gen/latchkey/auth/v1/auth_service_pb.ts';
+import { Reason, ReasonSchema } from '../../gen/latchkey/auth/v1/errors_pb.ts';
+import { Access } from '../../gen/latchkey/auth/v1/options_pb.ts';
+import { VerifierService } from '../../gen/latchkey/auth/v1/verifier_service_pb.ts';
 import { bearerToken } from '../../src/domain/bearer-token.ts';
 import { accessOf, authorize } from '../../src/server/access.ts';
 import { codeName, ERRORS } from '../../src/server/errors.ts';
@@ -114,7 +114,7 @@ describe('the table of errors', () => {
 
   test('agrees with the comments of the proto, which are its manual', async () => {
     const { readFile } = await import('node:fs/promises');
-    const proto = await readFile('proto/auth/v1/errors.proto', 'utf8');
+    const proto = await readFile('proto/latchkey/auth/v1/errors.proto', 'utf8');
     for (const name of Object.keys(ERRORS) as (keyof typeof ERRORS)[]) {
       const comment = new RegExp(`((?:  //.*\\n)+)  REASON_${name} =`).exec(proto)?.[1] ?? '';
       const code = codeName(ERRORS[name].code).toUpperCase();

@@ -19,7 +19,7 @@ beforeAll(async () => {
 afterAll(() => app.close());
 
 const BODY = '{"email":"a@people.example","password":"a wrong pass phrase"}';
-const LOGIN = `POST /auth.v1.AuthService/Login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${BODY.length}\r\n\r\n${BODY}`;
+const LOGIN = `POST /latchkey.auth.v1.AuthService/Login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${BODY.length}\r\n\r\n${BODY}`;
 
 test('ten thousand requests on one HTTP/1.1 connection, before any was answered, end it', async () => {
   const { accessToken } = await signedIn(viaFetch(app.url));
@@ -48,7 +48,7 @@ function stall(count: number, address: (n: number) => string, port = new URL(app
   for (const session of sessions) session.on('error', () => {});
   return Array.from({ length: count }, (_, n) => {
     const session = sessions[n % sessions.length] as http2.ClientHttp2Session;
-    const call = rawStream(session, '/auth.v1.AuthService/Login', { 'x-forwarded-for': address(n) });
+    const call = rawStream(session, '/latchkey.auth.v1.AuthService/Login', { 'x-forwarded-for': address(n) });
     call.stream.on('error', () => {});
     call.stream.write(envelope(Buffer.alloc(1), 0, 40));
     return call;
@@ -102,7 +102,7 @@ test('beyond a thousand calls under way each is told to come back, over every pr
     ...Buffer.from('a wrong pass phrase!'),
   ]);
   const calls = Array.from({ length: 1_150 }, (_, n) => {
-    const call = rawStream(sessions[n % 12] as http2.ClientHttp2Session, '/auth.v1.AuthService/Login');
+    const call = rawStream(sessions[n % 12] as http2.ClientHttp2Session, '/latchkey.auth.v1.AuthService/Login');
     call.stream.end(envelope(message));
     return call.closed;
   });
@@ -144,7 +144,7 @@ test('strangers who do not read their answers keep nobody out', async () => {
   for (let n = 0; n < 1_100; n += 1) {
     const headers = { 'x-forwarded-for': `203.0.${n % 2}.1`, 'content-type': 'application/json' };
     const session = sessions[n % sessions.length] as http2.ClientHttp2Session;
-    rawStream(session, '/auth.v1.AuthService/Login', headers).stream.end('{}');
+    rawStream(session, '/latchkey.auth.v1.AuthService/Login', headers).stream.end('{}');
   }
   for (let n = 0; n < 10; n += 1) {
     await sleep(100);

@@ -7,7 +7,7 @@ import { Code, ConnectError, createClient } from '@connectrpc/connect';
 import { createConnectTransport } from '@connectrpc/connect-node';
 import * as grpc from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { AuthService, VerifyRequestSchema, VerifyResponseSchema } from '../../gen/auth/v1/auth_service_pb.ts';
+import { AuthService, VerifyRequestSchema, VerifyResponseSchema } from '../../gen/latchkey/auth/v1/auth_service_pb.ts';
 import type { Environment } from '../../src/config.ts';
 import { freePort } from '../../src/dev/free-port.ts';
 import type { Mailbox } from '../../src/dev/mailbox.ts';
@@ -67,7 +67,7 @@ describe('the age of a connection', () => {
         });
         request.once('error', reject).end(body);
       });
-    for (const path of ['/auth.v1.AuthService/Verify', '/auth.v1.AuthService/Login']) {
+    for (const path of ['/latchkey.auth.v1.AuthService/Verify', '/latchkey.auth.v1.AuthService/Login']) {
       expect(await ask(path, '{"accessToken":"x"}')).toBe('keep-alive');
       await sleep(1_200);
       expect(await ask(path, '{"accessToken":"x"}')).toBe('close');
@@ -248,7 +248,7 @@ function viaGrpcJsRoundRobin(ports: readonly number[]) {
   return (accessToken: string) =>
     new Promise<void>((resolve, reject) => {
       client.makeUnaryRequest(
-        '/auth.v1.AuthService/Verify',
+        '/latchkey.auth.v1.AuthService/Verify',
         (request: Uint8Array) => Buffer.from(request),
         (bytes) => fromBinary(VerifyResponseSchema, bytes),
         toBinary(VerifyRequestSchema, create(VerifyRequestSchema, { accessToken })),

@@ -46,8 +46,8 @@ afterAll(async () => {
   await app.close();
 });
 
-const LOGIN = '/auth.v1.AuthService/Login';
-const VERIFY = '/auth.v1.AuthService/Verify';
+const LOGIN = '/latchkey.auth.v1.AuthService/Login';
+const VERIFY = '/latchkey.auth.v1.AuthService/Verify';
 
 function preflight(origin: string, path = LOGIN) {
   const headers = { origin, 'access-control-request-method': 'POST', 'access-control-request-headers': 'content-type' };

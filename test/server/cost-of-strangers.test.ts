@@ -4,11 +4,11 @@ import http2 from 'node:http2';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { AccountService } from '../../gen/auth/v1/account_service_pb.ts';
-import { AdminService } from '../../gen/auth/v1/admin_service_pb.ts';
-import { AuthService } from '../../gen/auth/v1/auth_service_pb.ts';
-import { Access } from '../../gen/auth/v1/options_pb.ts';
-import { VerifierService } from '../../gen/auth/v1/verifier_service_pb.ts';
+import { AccountService } from '../../gen/latchkey/auth/v1/account_service_pb.ts';
+import { AdminService } from '../../gen/latchkey/auth/v1/admin_service_pb.ts';
+import { AuthService } from '../../gen/latchkey/auth/v1/auth_service_pb.ts';
+import { Access } from '../../gen/latchkey/auth/v1/options_pb.ts';
+import { VerifierService } from '../../gen/latchkey/auth/v1/verifier_service_pb.ts';
 import type { Mailbox } from '../../src/dev/mailbox.ts';
 import { accessOf } from '../../src/server/access.ts';
 import { openTestMailbox, testEnvironment } from '../support/app.ts';
@@ -46,7 +46,7 @@ async function least(ask: () => Promise<void>): Promise<number> {
 
 async function limit(): Promise<number> {
   const ask = async () =>
-    void (await (await fetch(`${server.url}/auth.v1.AuthService/Login`, { method: 'POST' })).text());
+    void (await (await fetch(`${server.url}/latchkey.auth.v1.AuthService/Login`, { method: 'POST' })).text());
   return Math.max(MAX_MS, MAX_RATIO * (await least(ask)));
 }
 
@@ -101,7 +101,7 @@ describe('an attempt to register that is costly to judge', () => {
       fullName: `${words.slice(0, 190)}\0`,
     });
     const headers = { 'content-type': 'application/json' };
-    const url = `${server.url}/auth.v1.AuthService/Register`;
+    const url = `${server.url}/latchkey.auth.v1.AuthService/Register`;
     const ask = async () => void (await (await fetch(url, { method: 'POST', headers, body })).text());
     expect(await least(ask)).toBeLessThan(await limit());
   });
@@ -126,7 +126,7 @@ describe('a method that strangers may not call', () => {
     expect(bomb.length).toBeLessThan(1_200);
     const client = session();
     const ask = async () => {
-      const { stream, closed } = rawStream(client, '/auth.v1.VerifierService/BatchCheckRole', {
+      const { stream, closed } = rawStream(client, '/latchkey.auth.v1.VerifierService/BatchCheckRole', {
         'grpc-encoding': 'gzip',
       });
       stream.end(bomb);
@@ -154,7 +154,7 @@ test('a stranger who asks reflection over and over on one stream is answered at 
 });
 
 test('a body in a thousand pieces costs less than 2 ms', async () => {
-  const head = `POST /auth.v1.AuthService/Login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n`;
+  const head = `POST /latchkey.auth.v1.AuthService/Login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n`;
   const ask = async () => {
     await rawConnection(Number(new URL(server.url).port), `${head}${'1\r\n \r\n'.repeat(1_000)}0\r\n\r\n`).closed;
   };

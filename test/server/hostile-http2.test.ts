@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Client, createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { AuthService } from '../../gen/auth/v1/auth_service_pb.ts';
+import { AuthService } from '../../gen/latchkey/auth/v1/auth_service_pb.ts';
 import type { Mailbox } from '../../src/dev/mailbox.ts';
 import { openTestMailbox, testEnvironment } from '../support/app.ts';
 import { viaFetch } from '../support/clients.ts';
@@ -82,7 +82,7 @@ describe.each([
   );
 });
 
-test.each(['/auth.v1.AuthService/Login', '/grpc.health.v1.Health/Check'])(
+test.each(['/latchkey.auth.v1.AuthService/Login', '/grpc.health.v1.Health/Check'])(
   'of thousands of streams of %s that are reset at once few are served',
   async (path) => {
     const labels = { rpc_method: path.slice(1) };

@@ -2,14 +2,14 @@
 import http2 from 'node:http2';
 import type { DescMethod, DescService } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { AccountService } from '../../gen/auth/v1/account_service_pb.ts';
-import { AdminService } from '../../gen/auth/v1/admin_service_pb.ts';
-import { AuthService } from '../../gen/auth/v1/auth_service_pb.ts';
-import { VerifierService } from '../../gen/auth/v1/verifier_service_pb.ts';
 import { Authorization } from '../../gen/envoy/service/auth/v3/external_auth_pb.ts';
 import { ServerReflection } from '../../gen/grpc/reflection/v1/reflection_pb.ts';
 import { ServerReflection as ServerReflectionAlpha } from '../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
 import { Health } from '../../gen/health/v1/health_pb.ts';
+import { AccountService } from '../../gen/latchkey/auth/v1/account_service_pb.ts';
+import { AdminService } from '../../gen/latchkey/auth/v1/admin_service_pb.ts';
+import { AuthService } from '../../gen/latchkey/auth/v1/auth_service_pb.ts';
+import { VerifierService } from '../../gen/latchkey/auth/v1/verifier_service_pb.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';

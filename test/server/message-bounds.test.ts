@@ -2,10 +2,13 @@ import { create, type DescMessage, toBinary, toJsonString } from '@bufbuild/prot
 import { anyPack } from '@bufbuild/protobuf/wkt';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { ImportUsersRequestSchema } from '../../gen/auth/v1/admin_service_pb.ts';
-import { LoginRequestSchema } from '../../gen/auth/v1/auth_service_pb.ts';
-import { BatchCheckRoleRequestSchema, BatchVerifyRequestSchema } from '../../gen/auth/v1/verifier_service_pb.ts';
 import { CheckRequestSchema } from '../../gen/envoy/service/auth/v3/external_auth_pb.ts';
+import { ImportUsersRequestSchema } from '../../gen/latchkey/auth/v1/admin_service_pb.ts';
+import { LoginRequestSchema } from '../../gen/latchkey/auth/v1/auth_service_pb.ts';
+import {
+  BatchCheckRoleRequestSchema,
+  BatchVerifyRequestSchema,
+} from '../../gen/latchkey/auth/v1/verifier_service_pb.ts';
 import { checkMessage } from '../../src/server/message-bounds.ts';
 
 const check = (desc: DescMessage, bytes: Uint8Array, maxFields = 1_000) => reasonOf(desc, bytes, maxFields, false);

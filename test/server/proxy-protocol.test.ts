@@ -81,7 +81,7 @@ describe('on the port', () => {
   afterAll(() => app.close());
 
   const ASK =
-    'POST /auth.v1.AuthService/Login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}';
+    'POST /latchkey.auth.v1.AuthService/Login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}';
   const logged = (address: string) => eventually(() => app.logs.some((line) => line.includes(`"peer":"${address}"`)));
 
   test('HTTP/1.1, in one piece and byte by byte', async () => {
@@ -105,7 +105,7 @@ describe('on the port', () => {
     const session = http2.connect('http://localhost', { createConnection: () => socket });
     onTestFinished(() => session.destroy());
     const headers = { 'content-type': 'application/json', 'x-forwarded-for': '1.2.3.4' };
-    const stream = session.request({ ':method': 'POST', ':path': '/auth.v1.AuthService/Login', ...headers });
+    const stream = session.request({ ':method': 'POST', ':path': '/latchkey.auth.v1.AuthService/Login', ...headers });
     stream.end('{}');
     await new Promise((resolve) => stream.once('response', resolve));
     await logged('203.0.113.10');
@@ -171,7 +171,7 @@ test('before TLS', async () => {
   const secure = connectTls({ socket, ca: cert, servername: 'localhost' });
   const body = '{}';
   secure.write(
-    `POST /auth.v1.AuthService/Login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+    `POST /latchkey.auth.v1.AuthService/Login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
   );
   await eventually(() => app.logs.some((line) => line.includes('"peer":"203.0.113.9"')));
   secure.destroy();

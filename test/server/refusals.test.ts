@@ -6,7 +6,7 @@ import { eventually } from '../support/eventually.ts';
 import { envelope, rawStream } from '../support/raw.ts';
 
 let app: TestApp;
-const LOGIN = '/auth.v1.AuthService/Login';
+const LOGIN = '/latchkey.auth.v1.AuthService/Login';
 const SECRET = 'hunter2-hunter2';
 
 beforeAll(async () => {
@@ -61,7 +61,7 @@ describe('gRPC', () => {
 test('a gRPC method that does not exist', async () => {
   const session = http2.connect(app.url);
   onTestFinished(() => session.destroy());
-  const { stream, closed } = rawStream(session, '/auth.v1.NoService/Nothing');
+  const { stream, closed } = rawStream(session, '/latchkey.auth.v1.NoService/Nothing');
   stream.end(envelope(Buffer.alloc(0)));
   const { headers } = await closed;
   expect(headers).toMatchObject({ ':status': 200, 'grpc-status': '12', 'content-type': 'application/grpc' });
@@ -99,7 +99,7 @@ test('each refusal has its line in the log, under the name of its method', () =>
   const lines = app.logs.map((line) => JSON.parse(line));
   expect(lines.length).toBeGreaterThan(10);
   for (const line of lines) {
-    expect(['auth.v1.AuthService/Login', '']).toContain(line.method);
+    expect(['latchkey.auth.v1.AuthService/Login', '']).toContain(line.method);
     expect(line.code).toMatch(/^[a-z_]+$/);
   }
   expect(lines.map(({ reason }) => reason)).toContain('MESSAGE_TOO_LARGE');

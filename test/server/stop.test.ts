@@ -3,8 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
-import { AuthService } from '../../gen/auth/v1/auth_service_pb.ts';
-import { VerifierService } from '../../gen/auth/v1/verifier_service_pb.ts';
+import { AuthService } from '../../gen/latchkey/auth/v1/auth_service_pb.ts';
+import { VerifierService } from '../../gen/latchkey/auth/v1/verifier_service_pb.ts';
 import type { Environment } from '../../src/config.ts';
 import type { Mailbox } from '../../src/dev/mailbox.ts';
 import { openTestMailbox, SERVICE_KEY, testEnvironment } from '../support/app.ts';
@@ -82,7 +82,7 @@ describe('a stop under load', () => {
     const session = http2.connect(server.url);
     session.on('error', () => {});
     onTestFinished(() => session.destroy());
-    const { stream } = rawStream(session, '/auth.v1.AuthService/Verify');
+    const { stream } = rawStream(session, '/latchkey.auth.v1.AuthService/Verify');
     stream.write(envelope(Buffer.from([10, 1, 120])));
     await sleep(300);
     const stoppedAt = performance.now();
@@ -94,7 +94,7 @@ describe('a stop under load', () => {
   test('cuts off who holds on, when the grace is over', async () => {
     const server = await serve({ ...environment, SHUTDOWN_GRACE_SECONDS: '1' });
     const head =
-      'POST /auth.v1.AuthService/Login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n';
+      'POST /latchkey.auth.v1.AuthService/Login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n';
     const holding = rawConnection(Number(new URL(server.url).port), head);
     await sleep(200);
     const stoppedAt = performance.now();
@@ -107,7 +107,7 @@ describe('a stop under load', () => {
 
 describe('the delay of a stop', () => {
   const verify = (url: string) =>
-    fetch(`${url}/auth.v1.AuthService/Verify`, {
+    fetch(`${url}/latchkey.auth.v1.AuthService/Verify`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: '{"accessToken":"x"}',
@@ -141,7 +141,7 @@ describe('the delay of a stop', () => {
     let answered = 0;
     while (performance.now() - stoppedAt < 2_500) {
       expect((await verify(server.url)).status).toBe(401);
-      const { stream, closed } = rawStream(session, '/auth.v1.AuthService/Verify');
+      const { stream, closed } = rawStream(session, '/latchkey.auth.v1.AuthService/Verify');
       stream.end(envelope(Buffer.from([10, 1, 120])));
       expect(statusOf(await closed)).toBe('16');
       answered += 1;
@@ -173,7 +173,7 @@ describe('the delay of a stop', () => {
   test('is followed by the grace, which another signal ends with exit code 1', async () => {
     const server = await serve({ ...environment, SHUTDOWN_DELAY_SECONDS: '1', SHUTDOWN_GRACE_SECONDS: '300' });
     const head =
-      'POST /auth.v1.AuthService/Login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n';
+      'POST /latchkey.auth.v1.AuthService/Login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n';
     rawConnection(Number(new URL(server.url).port), head);
     await sleep(200);
     server.child.kill('SIGTERM');

@@ -10,7 +10,7 @@ import { envelope, grpcHeadersFrame, HTTP2_PREFACE, http2Frame, rawConnection, r
 
 let app: TestApp;
 let call: Caller;
-const LOGIN = '/auth.v1.AuthService/Login';
+const LOGIN = '/latchkey.auth.v1.AuthService/Login';
 beforeAll(async () => {
   app = await startTestApp({ MAX_CONNECTIONS_PER_PEER: '50' });
   call = viaFetch(app.url);
@@ -101,7 +101,7 @@ describe('size', () => {
     expect((await closed).rstCode).toBe(http2.constants.NGHTTP2_ENHANCE_YOUR_CALM);
   });
 
-  test.each([LOGIN, '/auth.v1.AuthService/Verify'])(
+  test.each([LOGIN, '/latchkey.auth.v1.AuthService/Verify'])(
     'and of a client in too much haste to know the limit: %s',
     async (path) => {
       const { stream, closed } = rawStream(http2Session(), path, { 'x-long': 'x'.repeat(20_000) });
@@ -168,7 +168,7 @@ describe('answers that nobody takes', () => {
     session.on('error', () => {});
     onTestFinished(() => session.destroy());
     const startedAt = performance.now();
-    const streams = Array.from({ length: 20 }, () => rawStream(session, '/auth.v1.AuthService/Register'));
+    const streams = Array.from({ length: 20 }, () => rawStream(session, '/latchkey.auth.v1.AuthService/Register'));
     for (const { stream } of streams) stream.end(envelope(Buffer.alloc(0)));
     const jwks = rawStream(session, '/.well-known/jwks.json', { ':method': 'GET' });
     jwks.stream.end();
@@ -192,7 +192,7 @@ describe('answers that nobody takes', () => {
       const { headers, trailers } = await closed;
       expect(trailers['grpc-status'] ?? headers['grpc-status']).toBe('8');
     }
-    const { stream, closed } = rawStream(session, '/auth.v1.AuthService/Verify');
+    const { stream, closed } = rawStream(session, '/latchkey.auth.v1.AuthService/Verify');
     stream.end(envelope(Buffer.from([10, 1, 120])));
     const { headers, trailers } = await closed;
     expect(trailers['grpc-status'] ?? headers['grpc-status']).toBe('16');
@@ -236,13 +236,13 @@ describe('nonsense', () => {
   });
 
   test('a method that does not exist is not found', async () => {
-    const response = await fetch(`${app.url}/auth.v1.AuthService/BecomeAdmin`, { method: 'POST' });
+    const response = await fetch(`${app.url}/latchkey.auth.v1.AuthService/BecomeAdmin`, { method: 'POST' });
     expect(response.status).toBe(404);
   });
 
   test.each(['Login', 'Verify', 'Refresh', 'ConfirmReset'])('%s cannot be reached by GET', async (method) => {
     const message = encodeURIComponent('{"email":"a@b.example","password":"x","accessToken":"x"}');
-    const response = await fetch(`${app.url}/auth.v1.AuthService/${method}?encoding=json&message=${message}`);
+    const response = await fetch(`${app.url}/latchkey.auth.v1.AuthService/${method}?encoding=json&message=${message}`);
     expect(response.status).toBe(405);
   });
 
@@ -259,7 +259,7 @@ describe('nonsense', () => {
 });
 
 describe('a body in pieces of one byte', () => {
-  test.each([LOGIN, '/auth.v1.AuthService/Verify', '/auth.v1.VerifierService/BatchVerify'])(
+  test.each([LOGIN, '/latchkey.auth.v1.AuthService/Verify', '/latchkey.auth.v1.VerifierService/BatchVerify'])(
     'over HTTP/2 to %s ends the connection when there are too many',
     async (path) => {
       const open = (pieces: number) => {
@@ -275,7 +275,7 @@ describe('a body in pieces of one byte', () => {
     },
   );
 
-  test.each([LOGIN, '/auth.v1.AuthService/Verify', '/.well-known/jwks.json'])(
+  test.each([LOGIN, '/latchkey.auth.v1.AuthService/Verify', '/.well-known/jwks.json'])(
     'over HTTP/1.1 to %s ends the connection when there are too many',
     async (path) => {
       const open = (pieces: number) => {
@@ -290,7 +290,7 @@ describe('a body in pieces of one byte', () => {
   );
 
   test('is answered when it is small', async () => {
-    for (const path of [LOGIN, '/auth.v1.AuthService/Verify']) {
+    for (const path of [LOGIN, '/latchkey.auth.v1.AuthService/Verify']) {
       const { stream, closed } = rawStream(http2Session(), path);
       const body = envelope(Buffer.concat([Buffer.from([10, 100]), Buffer.alloc(100, 65)]));
       for (let at = 0; at < body.length; at += 1) stream.write(body.subarray(at, at + 1));

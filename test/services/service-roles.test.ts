@@ -101,7 +101,7 @@ describe('the roles of a user by their id', () => {
     await batchById(key);
     await eventually(async () => {
       const { rows } = await app.owner.query("SELECT detail FROM audit_events WHERE type = 'permission_denied'");
-      return rows.some(({ detail }) => detail === `auth.v1.RoleCheck.user_id by service ${name}`);
+      return rows.some(({ detail }) => detail === `latchkey.auth.v1.RoleCheck.user_id by service ${name}`);
     });
   });
 });

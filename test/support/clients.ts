@@ -4,11 +4,11 @@ import { type DescMethodUnary, fromBinary, fromJson, type JsonValue, toBinary, t
 import { Code, ConnectError, type Transport } from '@connectrpc/connect';
 import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from '@connectrpc/connect-node';
 import * as grpc from '@grpc/grpc-js';
-import { AccountService } from '../../gen/auth/v1/account_service_pb.ts';
-import { AdminService } from '../../gen/auth/v1/admin_service_pb.ts';
-import { AuthService } from '../../gen/auth/v1/auth_service_pb.ts';
-import { VerifierService } from '../../gen/auth/v1/verifier_service_pb.ts';
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
+import { AccountService } from '../../gen/latchkey/auth/v1/account_service_pb.ts';
+import { AdminService } from '../../gen/latchkey/auth/v1/admin_service_pb.ts';
+import { AuthService } from '../../gen/latchkey/auth/v1/auth_service_pb.ts';
+import { VerifierService } from '../../gen/latchkey/auth/v1/verifier_service_pb.ts';
 import { codeName } from '../../src/server/errors.ts';
 
 /** What a call came to, whatever the protocol. */
@@ -74,10 +74,11 @@ function viaConnect(transport: Transport): Caller {
   };
 }
 
-/** The quickest way for tests that are not about protocols. */
-export function viaFetch(url: string): Caller {
+/** The quickest way for tests that are not about protocols. A server of an old release may have another proto package. */
+export function viaFetch(url: string, protoPackage?: string): Caller {
   return async (method, input, options = {}) => {
-    const response = await fetch(`${url}/${method.parent.typeName}/${method.name}`, {
+    const service = protoPackage ? `${protoPackage}.${method.parent.name}` : method.parent.typeName;
+    const response = await fetch(`${url}/${service}/${method.name}`, {
       method: 'POST',
       headers: { 'content-type': 'application/json', ...headersOf(options) },
       body: JSON.stringify(input),

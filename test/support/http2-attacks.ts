@@ -3,8 +3,8 @@ import { constants as h2 } from 'node:http2';
 import * as f from './frames.ts';
 import { envelope, HTTP2_PREFACE, http2Frame } from './raw.ts';
 
-const VERIFY = '/auth.v1.AuthService/Verify';
-const LOGIN = '/auth.v1.AuthService/Login';
+const VERIFY = '/latchkey.auth.v1.AuthService/Verify';
+const LOGIN = '/latchkey.auth.v1.AuthService/Login';
 
 /**
  * Whether this is how HTTP/2 has the server answer.

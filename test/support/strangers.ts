@@ -1,12 +1,12 @@
 // Calls without credentials, by every protocol, and what they cost the service's main thread.
 import http2 from 'node:http2';
 import type { DescMethod, DescService } from '@bufbuild/protobuf';
-import { AuthService } from '../../gen/auth/v1/auth_service_pb.ts';
-import { Access } from '../../gen/auth/v1/options_pb.ts';
 import { Authorization } from '../../gen/envoy/service/auth/v3/external_auth_pb.ts';
 import { ServerReflection } from '../../gen/grpc/reflection/v1/reflection_pb.ts';
 import { ServerReflection as ServerReflectionAlpha } from '../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
 import { Health } from '../../gen/health/v1/health_pb.ts';
+import { AuthService } from '../../gen/latchkey/auth/v1/auth_service_pb.ts';
+import { Access } from '../../gen/latchkey/auth/v1/options_pb.ts';
 import { accessOf } from '../../src/server/access.ts';
 import { type Costly, costlyMessages } from './costly-messages.ts';
 import { mainThreadMs } from './main-thread.ts';

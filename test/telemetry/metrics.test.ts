@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import { AuthService } from '../../gen/auth/v1/auth_service_pb.ts';
+import { AuthService } from '../../gen/latchkey/auth/v1/auth_service_pb.ts';
 import { openTestMailbox, startTestApp, type TestApp, testEnvironment } from '../support/app.ts';
 import { auth, type Caller, viaFetch, viaGrpcJs } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
@@ -46,8 +46,10 @@ test('calls are counted by method, system and status, whichever way they are ans
   await viaGrpcJs(app.url)(auth.verify, { accessToken });
   await call(auth.verify, { accessToken: 'x' });
   await fetch(`${app.url}/forward-auth`, { headers: { authorization: `Bearer ${accessToken}` } });
-  const verify = 'auth.v1.AuthService/Verify';
-  expect(await callsOf('auth.v1.AuthService/Login', { rpc_system_name: 'connectrpc', rpc_status_code: 'ok' })).toBe(1);
+  const verify = 'latchkey.auth.v1.AuthService/Verify';
+  expect(
+    await callsOf('latchkey.auth.v1.AuthService/Login', { rpc_system_name: 'connectrpc', rpc_status_code: 'ok' }),
+  ).toBe(1);
   expect(await callsOf(verify, { rpc_system_name: 'connectrpc', rpc_status_code: 'ok' })).toBe(1);
   expect(await callsOf(verify, { rpc_system_name: 'grpc', rpc_status_code: 'OK' })).toBe(1);
   expect(await callsOf(verify, { rpc_status_code: 'unauthenticated' })).toBe(1);
@@ -57,9 +59,9 @@ test('calls are counted by method, system and status, whichever way they are ans
 
 test('a refusal is no error of the server; what is not served has no name of the caller', async () => {
   await call(auth.login, { email: 'nobody@people.example', password: 'a wrong pass phrase' });
-  expect(await callsOf('auth.v1.AuthService/Login', { rpc_status_code: 'unauthenticated', error_type: '' })).toBe(
-    undefined,
-  );
+  expect(
+    await callsOf('latchkey.auth.v1.AuthService/Login', { rpc_status_code: 'unauthenticated', error_type: '' }),
+  ).toBe(undefined);
   const { code } = await viaGrpcJs(app.url)(
     { ...auth.verify, name: 'Unheard', parent: auth.verify.parent } as typeof auth.verify,
     {},
@@ -76,7 +78,7 @@ test('a caller who goes away is counted as such', async () => {
   const gone = client.login({ email: 'a@people.example', password: 'a wrong pass phrase' }, { signal: away.signal });
   setTimeout(() => away.abort(), 500);
   await gone.catch(() => {});
-  await eventually(() => callsOf('auth.v1.AuthService/Login', { rpc_status_code: 'CANCELLED' }));
+  await eventually(() => callsOf('latchkey.auth.v1.AuthService/Login', { rpc_status_code: 'CANCELLED' }));
   await eventually(() => app.logs.some((line) => line.includes('AuthService/Login","code":"canceled"')));
 });
 

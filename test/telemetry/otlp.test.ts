@@ -89,11 +89,11 @@ test('a call is a span of its caller, and what it waits for are spans in it, wit
   await eventually(() => ours().filter(({ kind }) => kind === SERVER).length === 3);
 
   const [login, good, bad] = ours().filter(({ kind }) => kind === SERVER) as [Span, Span, Span];
-  expect(login.name).toBe('auth.v1.AuthService/Login');
+  expect(login.name).toBe('latchkey.auth.v1.AuthService/Login');
   for (const span of [login, good, bad]) expect(span.parentSpanId).toBe(PARENT);
   expect(attributesOf(login)).toEqual({
     'rpc.system.name': 'connectrpc',
-    'rpc.method': 'auth.v1.AuthService/Login',
+    'rpc.method': 'latchkey.auth.v1.AuthService/Login',
     'rpc.status_code': 'ok',
   });
   expect(attributesOf(good)).toMatchObject({ 'rpc.system.name': 'grpc', 'rpc.status_code': 'OK' });
@@ -123,7 +123,7 @@ test('a call whose caller does not sample is not told, and neither are those of 
   );
   await viaFetch(server.url)(auth.register, somebody(), { headers: { traceparent: `00-${TRACE}-${PARENT}-00` } });
   await viaFetch(server.url)(auth.register, somebody());
-  await eventually(() => spansOf(received).some(({ name }) => name === 'auth.v1.AuthService/Register'));
+  await eventually(() => spansOf(received).some(({ name }) => name === 'latchkey.auth.v1.AuthService/Register'));
   expect(spansOf(received).filter(({ traceId }) => traceId === TRACE)).toEqual([]);
   // The polls of the feed, for instance.
   const roots = spansOf(received).filter(({ parentSpanId }) => !parentSpanId);

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import pg from 'pg';
+import { AuthService } from '../../gen/latchkey/auth/v1/auth_service_pb.ts';
 import { type App, type Parts, startApp } from '../../src/app.ts';
 import { type Environment, processEnvironment, readConfig } from '../../src/config.ts';
 import { findRedis, startEmbeddedRedis } from '../../src/dev/embedded-redis.ts';
@@ -54,6 +55,7 @@ async function dumpRelease(release: string): Promise<void> {
   const dump: ReleaseDump = {
     release,
     revision: git('rev-parse', 'HEAD'),
+    protoPackage: AuthService.typeName.replace(/\.AuthService$/, ''),
     masterKey: environment.MASTER_KEY as string,
     ...sample,
   };
@@ -86,7 +88,7 @@ function environmentOn(serverUrl: string, redisUrl: string, mailbox: Mailbox): E
   };
 }
 
-type Sample = Omit<ReleaseDump, 'release' | 'revision' | 'masterKey'>;
+type Sample = Omit<ReleaseDump, 'release' | 'revision' | 'protoPackage' | 'masterKey'>;
 
 async function fill(environment: Environment, owner: pg.Client): Promise<Sample> {
   const sample = await running(environment, { api: true, worker: true }, async (call) => {

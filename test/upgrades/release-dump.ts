@@ -7,6 +7,8 @@ export type ReleaseDump = {
   release: string;
   /** The commit whose code made the database; it serves beside the present one. */
   revision: string;
+  /** The proto package of its services. */
+  protoPackage: string;
   masterKey: string;
   /** Signed in; the refresh token is the current one of the session. Holds the role `clerk`. */
   ada: Account & { refreshToken: string };

@@ -53,11 +53,12 @@ describe.each(DUMPS)('from release $release', (dump) => {
     const folder = checkOut(dump.revision);
     if (folder === null) return context.skip(`commit ${dump.revision} is not in this clone`);
     onTestFinished(() => rmSync(folder, { recursive: true }));
-    const servers = [await serve(environment), await serveIn(folder, environment)];
+    const [present, old] = [await serve(environment), await serveIn(folder, environment)];
+    const servers = [present, old];
     try {
-      const [present, old] = servers.map(({ url }) => viaFetch(url)) as [Caller, Caller];
-      await Promise.all([present, old].map((call) => expectOldData(call, dump)));
-      await Promise.all([load(present, old), load(old, present)]);
+      const callers = [viaFetch(present.url), viaFetch(old.url, dump.protoPackage)] as const;
+      await Promise.all(callers.map((call) => expectOldData(call, dump)));
+      await Promise.all([load(callers[0], callers[1]), load(callers[1], callers[0])]);
     } finally {
       for (const { child } of servers) child.kill('SIGTERM');
       expect(await Promise.all(servers.map(({ ended }) => ended))).toEqual([0, 0]);

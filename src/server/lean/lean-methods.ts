@@ -1,8 +1,8 @@
 // What the lean path can answer: from memory, at once, without waiting for anything. Each `answer` gives null for what it
 // does not recognise or cannot tell, and Connect's way then answers the same call as if nothing had been tried.
 import { create, fromBinary, toBinary, toJsonString } from '@bufbuild/protobuf';
-import { Reason as ReasonEnum } from '../../../gen/auth/v1/errors_pb.ts';
 import { CheckRequestSchema, CheckResponseSchema } from '../../../gen/envoy/service/auth/v3/external_auth_pb.ts';
+import { Reason as ReasonEnum } from '../../../gen/latchkey/auth/v1/errors_pb.ts';
 import { type Admission, admitFromMemory } from '../../auth/admit.ts';
 import { MAX_BATCH } from '../../auth/batch-verify.ts';
 import type { RoleAnswer } from '../../auth/check-role.ts';
@@ -30,7 +30,7 @@ export type Refused = { reason: RefusalReason };
 
 /** @param credential the token of the call's own `authorization: Bearer ...`, or empty */
 export type LeanMethod = {
-  /** `auth.v1.AuthService/Verify` */
+  /** `latchkey.auth.v1.AuthService/Verify` */
   name: string;
   bounds: MessageBounds;
   /** Before any of the body is read. Whoever may not call it from memory alone is answered by Connect. */
@@ -83,7 +83,7 @@ export function leanMethods({ verifier, serviceKeys, apiKeys, denials }: LeanDep
 
   return [
     {
-      name: 'auth.v1.AuthService/Verify',
+      name: 'latchkey.auth.v1.AuthService/Verify',
       bounds: MESSAGE_BOUNDS,
       mayCall: () => true,
       binary(message, credential) {
@@ -101,7 +101,7 @@ export function leanMethods({ verifier, serviceKeys, apiKeys, denials }: LeanDep
       },
     },
     {
-      name: 'auth.v1.AuthService/CheckRole',
+      name: 'latchkey.auth.v1.AuthService/CheckRole',
       bounds: MESSAGE_BOUNDS,
       mayCall: () => true,
       binary(message, credential) {
@@ -119,7 +119,7 @@ export function leanMethods({ verifier, serviceKeys, apiKeys, denials }: LeanDep
       },
     },
     {
-      name: 'auth.v1.VerifierService/BatchVerify',
+      name: 'latchkey.auth.v1.VerifierService/BatchVerify',
       bounds: BATCH_BOUNDS,
       mayCall: isService,
       binary(message) {

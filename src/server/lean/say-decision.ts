@@ -1,7 +1,7 @@
 // How a decision is said: VerifyResponse, and with the same two fields a Verdict. The principal is put into bytes once for
 // each token in the cache; only the time is new.
 import { create, toJson } from '@bufbuild/protobuf';
-import { PrincipalKind, PrincipalSchema } from '../../../gen/auth/v1/types_pb.ts';
+import { PrincipalKind, PrincipalSchema } from '../../../gen/latchkey/auth/v1/types_pb.ts';
 import type { TokenPrincipal } from '../../domain/principal.ts';
 import type { Decision, VerifiedToken } from '../../verifier/engine.ts';
 import { principalMessage } from '../convert.ts';

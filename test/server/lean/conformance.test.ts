@@ -382,7 +382,7 @@ test('a large body of many members costs no more than reading it', async () => {
     `[${'1,'.repeat(100_000)}1]`,
     JSON.stringify(Object.fromEntries([...Array(20_000).keys()].map((n) => [`k${n}`, 1]))),
   ]) {
-    const url = `${app.url}/auth.v1.VerifierService/BatchVerify`;
+    const url = `${app.url}/latchkey.auth.v1.VerifierService/BatchVerify`;
     await fetch(url, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
   }
   expect(performance.now() - startedAt).toBeLessThan(1_500);
@@ -390,7 +390,7 @@ test('a large body of many members costs no more than reading it', async () => {
 
 describe('in its own time', () => {
   const headers = { 'content-type': 'application/grpc', te: 'trailers', 'x-request-id': 'slow' };
-  const path = '/auth.v1.AuthService/Verify';
+  const path = '/latchkey.auth.v1.AuthService/Verify';
   const pieces = async (bytes: Uint8Array, sizes: number[], pauseMs: number) => {
     const stream = session.request({ ':method': 'POST', ':path': path, ...headers });
     const all: http2.IncomingHttpHeaders = {};
