@@ -2,28 +2,28 @@
 
 import type { Logger } from 'pino';
 import { v7 } from 'uuid';
-import { startApiPart } from './api-part.ts';
-import { listenProblem } from './assert-ports-free.ts';
-import { atMostEvery } from './at-most-every.ts';
-import { type Base, FORCED_CLOSE_MS } from './base.ts';
-import type { Config } from './config.ts';
+import { startApiPart } from './app/api-part.ts';
+import { type Base, FORCED_CLOSE_MS } from './app/base.ts';
+import { reportProcess } from './app/report-process.ts';
+import { startWorkerPart, startWorkerProbes } from './app/worker-part.ts';
+import { atMostEvery } from './async/at-most-every.ts';
+import { within } from './async/within.ts';
+import type { Config } from './config/config.ts';
 import { createKeyRotation } from './keys/key-rotation.ts';
 import { derivePurposeKeys } from './keys/purpose-keys.ts';
 import { loadSigningKeys } from './keys/signing-keys.ts';
+import { listenProblem } from './process/assert-ports-free.ts';
 import { assertRedis } from './redis/assert-redis.ts';
 import { LIMIT_COMMANDS, QUEUE_COMMANDS } from './redis/required-commands.ts';
-import { reportProcess } from './report-process.ts';
-import { databaseOf } from './store/database.ts';
-import { createDatabaseClock } from './store/database-clock.ts';
-import { createPrimaryGuard } from './store/primary-guard.ts';
-import { openPrimaryPool } from './store/primary-pool.ts';
-import { createProcesses } from './store/processes.ts';
-import { assertServiceRole } from './store/service-role.ts';
+import { databaseOf } from './store/postgres/database.ts';
+import { createDatabaseClock } from './store/postgres/database-clock.ts';
+import { createPrimaryGuard } from './store/postgres/primary-guard.ts';
+import { openPrimaryPool } from './store/postgres/primary-pool.ts';
+import { createProcesses } from './store/postgres/processes.ts';
+import { assertServiceRole } from './store/postgres/service-role.ts';
 import { createStore } from './store/store.ts';
 import { startTelemetry } from './telemetry/telemetry.ts';
 import { UNTRACED } from './telemetry/tracing.ts';
-import { within } from './within.ts';
-import { startWorkerPart, startWorkerProbes } from './worker-part.ts';
 
 export type Parts = {
   /** Answers calls. */

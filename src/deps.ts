@@ -1,7 +1,5 @@
-import type { Denials } from './auth/denials.ts';
-import type { RoleReads } from './auth/role-reads.ts';
-import type { ChangeFeed } from './changes/change-feed.ts';
-import type { Watchers } from './changes/watchers.ts';
+import type { Denials } from './authorization/denials.ts';
+import type { RoleReads } from './authorization/role-reads.ts';
 import type { Password, PasswordPolicy } from './domain/password.ts';
 import type { ApiKeys } from './keys/api-keys.ts';
 import type { KeyRotation } from './keys/key-rotation.ts';
@@ -11,6 +9,8 @@ import type { Limiter } from './limits/limiter.ts';
 import type { SessionUsers } from './limits/session-users.ts';
 import type { Providers } from './oauth/provider.ts';
 import type { Hasher } from './passwords/hasher.ts';
+import type { ChangeFeed } from './revocation-feed/revocation-feed.ts';
+import type { Watchers } from './revocation-feed/watchers.ts';
 import type { Store } from './store/store.ts';
 import type { Verifier } from './verifier/verifier.ts';
 

@@ -3,19 +3,19 @@ import cluster from 'node:cluster';
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import type { App, Parts } from './app.ts';
-import { assertPortsFree, type PortSetting } from './assert-ports-free.ts';
 import { NOUNS, OPERATOR_OPTIONS, runOperatorCommand } from './cli/commands.ts';
 import { operatorEnvironment } from './cli/environment.ts';
 import { createOutput } from './cli/output.ts';
 import { UsageError } from './cli/usage-error.ts';
-import { type Config, processEnvironment, readConfig, readDatabaseConfig } from './config.ts';
-import { createLogger } from './log.ts';
-import { defectMessage, OperatorError, operatorMessage } from './operator-error.ts';
-import { listenForStop, unlessStopped } from './stop-signal.ts';
-import { isDatabaseOutage } from './store/outage.ts';
-import { migrateDatabase, prepareDatabase } from './store/prepare-database.ts';
-import { isInRange, supportedRange } from './supported-node.mjs';
-import { parseWorkers, superviseWorkers } from './workers.ts';
+import { type Config, processEnvironment, readConfig, readDatabaseConfig } from './config/config.ts';
+import { assertPortsFree, type PortSetting } from './process/assert-ports-free.ts';
+import { createLogger } from './process/log.ts';
+import { defectMessage, OperatorError, operatorMessage } from './process/operator-error.ts';
+import { listenForStop, unlessStopped } from './process/stop-signal.ts';
+import { isInRange, supportedRange } from './process/supported-node.mjs';
+import { parseWorkers, superviseWorkers } from './process/workers.ts';
+import { isDatabaseOutage } from './store/postgres/outage.ts';
+import { migrateDatabase, prepareDatabase } from './store/postgres/prepare-database.ts';
 
 const USAGE = `usage: node src/main.ts <command>
 

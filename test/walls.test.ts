@@ -1,94 +1,99 @@
-// The plan of the house, held by lint: what a room must not reach.
-import { spawnSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+// The imports of src follow the table of layers: a room imports from the layers below it alone.
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize } from 'node:path';
+import { expect, test } from 'vitest';
+import { LAYERS, ONLY, RESERVED } from '../src/dev/layers.ts';
 
-const ROOMS = readdirSync('src', { withFileTypes: true }).filter((entry) => entry.isDirectory());
-const FORBIDDEN: [room: string, imported: string][] = [
-  ...ROOMS.filter(({ name }) => name !== 'telemetry').map(({ name }): [string, string] => [name, '@opentelemetry/api']),
-  ['domain', './../store/store.ts'],
-  ['domain', 'node:fs'],
-  ['verifier', '../store/store.ts'],
-  ['verifier', '../log.ts'],
-  ['verifier', '@connectrpc/connect'],
-  ['store', '../verifier/verifier.ts'],
-  ['store', '../../gen/latchkey/auth/v1/types_pb.ts'],
-  ['limits', '../store/store.ts'],
-  ['passwords', '../verifier/verifier.ts'],
-  ['keys', '../auth/login.ts'],
-  ['changes', '../auth/login.ts'],
-  ['changes', 'kysely'],
-  ['verifier', '../changes/change-feed.ts'],
-  ['store', '../changes/change-feed.ts'],
-  ['auth', '../server/rpc.ts'],
-  ['auth', 'kysely'],
-  ['auth', '../redis/open-redis.ts'],
-  ['redis', '../limits/limiter.ts'],
-  ['redis', '../jobs/queues.ts'],
-  ['account', '../jobs/worker.ts'],
-  ['account', '../admin/grant-role.ts'],
-  ['admin', '../server/rpc.ts'],
-  ['admin', 'kysely'],
-  ['cli', 'pg'],
-  ['cli', '@connectrpc/connect'],
-  ['server', '../cli/users.ts'],
-  ['jobs', '../auth/login.ts'],
-  ['server', 'pg'],
-  ['server', '../limits/limiter.ts'],
-  ['client', '../server/errors.ts'],
-  ['client', '../log.ts'],
-  ['server', '../client/latchkey.ts'],
-  ['dev', '@connectrpc/connect'],
-  ['grpc', '../server/errors.ts'],
-  ['oauth', '../store/store.ts'],
-  ['oauth', '../auth/login.ts'],
-  ['server', '../oauth/providers.ts'],
-  ['store', '../telemetry/metrics.ts'],
-  ['telemetry', '../server/call-log.ts'],
-  ['telemetry', '../config.ts'],
-  ['.', 'pg'],
-  ['.', '../gen/latchkey/auth/v1/types_pb.ts'],
-];
+const IMPORTED = /(?:^(?:import|export)\b[^;'"=]*?\bfrom\s+|^import\s+|\bimport\()['"]([^'"\n]+)['"]/gm;
+const DEPTHS = new Map(LAYERS.flatMap((rooms, depth) => rooms.map(({ name }) => [name, depth] as const)));
 
-let folder: string;
-let report: { location: { path: string }; category: string }[];
+/** The longest name that fits, or null for a file that belongs to no room. */
+function roomOf(path: string): string | null {
+  const names = [...DEPTHS.keys()].filter((name) => path === `src/${name}` || path.startsWith(`src/${name}/`));
+  return names.toSorted((a, b) => b.length - a.length)[0] ?? null;
+}
 
-/** One sample file for each line above, linted together under this project's rules. */
-beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'latchkey-walls-'));
-  copyFileSync('biome.json', join(folder, 'biome.json'));
-  symlinkSync(resolve('node_modules'), join(folder, 'node_modules'));
-  FORBIDDEN.forEach(([room, imported], n) => {
-    write(sample(room, n), `import { x } from '${imported}';\n\nexport const y = x;\n`);
+/** A sentence for each import that the table forbids. */
+function problemsOf(path: string, text: string): string[] {
+  const room = roomOf(path);
+  if (room === null) return [`${path} belongs to no room of src/dev/layers.ts`];
+  const imported = [...text.matchAll(IMPORTED)].map(([, name = '']) => name);
+  return imported.flatMap((name) => {
+    const problem = name.startsWith('.')
+      ? fileProblem(room, normalize(join(dirname(path), name)))
+      : packageProblem(room, name);
+    return problem === null ? [] : [`${path} imports ${name}: ${problem}`];
   });
-  write('src/auth/environment.ts', 'export const y = process.env.X;\n');
-  const args = ['lint', '--vcs-enabled=false', '--max-diagnostics=none', '--reporter=json', 'src'];
-  const { stdout } = spawnSync(resolve('node_modules/.bin/biome'), args, { cwd: folder, encoding: 'utf8' });
-  report = JSON.parse(stdout).diagnostics;
+}
+
+function fileProblem(room: string, target: string): string | null {
+  if (!target.startsWith('src/')) return packageProblem(room, target);
+  const other = roomOf(target);
+  if (other === room) return null;
+  if (other === null) return 'it belongs to no room';
+  if (ONLY[room] && !ONLY[room].includes(other)) return `${room} imports ${ONLY[room].join(', ')} alone`;
+  return (DEPTHS.get(other) ?? 0) < (DEPTHS.get(room) ?? 0) ? null : `${other} is not below ${room}`;
+}
+
+function packageProblem(room: string, name: string): string | null {
+  if (room === 'domain') return ONLY.domain?.includes(name) ? null : 'domain imports its own folder alone';
+  const isOf = (reserved: string) =>
+    name === reserved || name.startsWith(reserved.endsWith('/') ? reserved : `${reserved}/`);
+  const rule = RESERVED.find(({ packages }) => packages.some(isOf));
+  return !rule || rule.rooms.includes(room) ? null : `only ${rule.rooms.join(', ')} may`;
+}
+
+const files = readdirSync('src', { recursive: true, encoding: 'utf8' })
+  .filter((name) => /\.m?[jt]s$/.test(name))
+  .map((name) => join('src', name));
+
+test('every import goes to a layer below', () => {
+  expect(files.flatMap((path) => problemsOf(path, readFileSync(path, 'utf8')))).toEqual([]);
 });
-afterAll(() => rmSync(folder, { recursive: true }));
 
-function write(file: string, code: string): void {
-  mkdirSync(dirname(join(folder, file)), { recursive: true });
-  writeFileSync(join(folder, file), code);
-}
+test('every room of the table exists', () => {
+  const used = new Set(files.map(roomOf));
+  expect([...DEPTHS.keys()].filter((name) => !used.has(name))).toEqual([]);
+});
 
-function sample(room: string, n: number): string {
-  return join('src', room, `sample-${n}.ts`);
-}
+test('every reserved package is imported by each room that may', () => {
+  const idle = RESERVED.flatMap(({ packages, rooms }) =>
+    rooms.filter((room) => {
+      const texts = files.filter((path) => roomOf(path) === room).map((path) => readFileSync(path, 'utf8'));
+      return !texts.some((text) => packages.some((name) => text.includes(`'${name}`) || text.includes(`/${name}`)));
+    }),
+  );
+  expect(idle).toEqual([]);
+});
 
-const rulesBroken = (file: string) =>
-  report.filter(({ location }) => location.path === file).map(({ category }) => category);
+test.each([
+  ['src/domain/sample.ts', '../store/store.ts'],
+  ['src/domain/sample.ts', 'node:fs'],
+  ['src/domain/sample.ts', 'uuid'],
+  ['src/verifier/sample.ts', '../store/store.ts'],
+  ['src/store/sample.ts', '../verifier/../revocation-feed/watchers.ts'],
+  ['src/store/postgres/sample.ts', '../store.ts'],
+  ['src/limits/sample.ts', '../redis/open-redis.ts'],
+  ['src/auth/sample.ts', '../server/rpc/rpc.ts'],
+  ['src/auth/sample.ts', 'kysely'],
+  ['src/auth/sample.ts', 'kysely/helpers/postgres'],
+  ['src/account/sample.ts', '../jobs/../cli/users.ts'],
+  ['src/server/transport/sample.ts', '../calls/call-log.ts'],
+  ['src/server/transport/sample.ts', '@connectrpc/connect'],
+  ['src/server/calls/sample.ts', '../rpc/rpc.ts'],
+  ['src/client/sample.ts', '../process/log.ts'],
+  ['src/cli/sample.ts', '../../gen/latchkey/auth/v1/types_pb.ts'],
+  ['src/process/sample.ts', '@opentelemetry/api'],
+  ['src/app.ts', './main.ts'],
+  ['src/sample.ts', './app.ts'],
+])('%s must not import %s', (path, name) => {
+  expect(problemsOf(path, `import { x } from '${name}';\n`)).toHaveLength(1);
+});
 
-test.each(FORBIDDEN.map(([room, imported], n) => [room, imported, n] as const))(
-  '%s must not import %s',
-  (room, _, n) => {
-    expect(rulesBroken(sample(room, n))).toContain('lint/style/noRestrictedImports');
-  },
-);
-
-test('the environment is read in one place', () => {
-  expect(rulesBroken('src/auth/environment.ts')).toContain('lint/style/noProcessEnv');
+test.each([
+  "import '../store/store.ts';",
+  "export { x } from '../store/store.ts';",
+  "await import('../store/store.ts');",
+])('sees %s', (line) => {
+  expect(problemsOf('src/domain/sample.ts', `import { a } from './role.ts';\n${line}\n`)).toHaveLength(1);
 });

@@ -1,5 +1,5 @@
 import { issueTokens } from '../auth/issue-tokens.ts';
-import { refuseBreached } from '../auth/refuse-breached.ts';
+import { refuseBreached } from '../auth/reject-breached.ts';
 import type { Attempt } from '../auth/throttle.ts';
 import type { Deps } from '../deps.ts';
 import { accountHashes, mailboxHash } from '../domain/account-hash.ts';

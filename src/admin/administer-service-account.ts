@@ -1,14 +1,14 @@
 // What administrators do to a service account: as to a user, each is one change, asked for and audited in the same way.
 import type { Deps } from '../deps.ts';
 import { type Actor, actorName, requireReauthentication } from '../domain/actor.ts';
+import { parseReason } from '../domain/admin-reason.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { type AuditType, audit } from '../domain/effect.ts';
 import { parseFields } from '../domain/parse-fields.ts';
-import { parseReason } from '../domain/reason.ts';
 import { parseUuid } from '../domain/uuid.ts';
 import type { ServiceAccountChange } from '../store/service-accounts.ts';
-import { assertMayAdminister } from './may.ts';
+import { assertMayAdminister } from './authorize-admin.ts';
 
 export type AdministerServiceInput = { actor: Actor; serviceAccountId: string; reason: string };
 

@@ -2,15 +2,15 @@
 import type { Deps } from '../deps.ts';
 import { accountHashes } from '../domain/account-hash.ts';
 import { type Actor, actorName, requireReauthentication } from '../domain/actor.ts';
+import { parseReason } from '../domain/admin-reason.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { type AuditType, audit, type Effect, mail } from '../domain/effect.ts';
 import { parseFields } from '../domain/parse-fields.ts';
-import { parseReason } from '../domain/reason.ts';
 import type { User } from '../domain/user.ts';
 import { parseUuid } from '../domain/uuid.ts';
 import type { UserChange } from '../store/user-records.ts';
-import { assertMayAdminister } from './may.ts';
+import { assertMayAdminister } from './authorize-admin.ts';
 
 export type AdministerInput = { actor: Actor; userId: string; reason: string };
 

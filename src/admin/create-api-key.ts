@@ -1,13 +1,13 @@
 import type { Deps } from '../deps.ts';
 import { type Actor, actorName, requireReauthentication } from '../domain/actor.ts';
+import { parseLine, parseReason } from '../domain/admin-reason.ts';
 import { apiKeyHash, newApiKey } from '../domain/api-key.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit } from '../domain/effect.ts';
 import { invalid, parseFields } from '../domain/parse-fields.ts';
-import { parseLine, parseReason } from '../domain/reason.ts';
 import { parseUuid } from '../domain/uuid.ts';
-import { assertMayAdminister } from './may.ts';
+import { assertMayAdminister } from './authorize-admin.ts';
 
 export type CreateApiKeyInput = {
   actor: Actor;

@@ -1,10 +1,10 @@
 import type { Deps } from '../deps.ts';
 import { type Actor, actorName } from '../domain/actor.ts';
+import { parseLine, parseReason } from '../domain/admin-reason.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit } from '../domain/effect.ts';
 import { parseFields } from '../domain/parse-fields.ts';
-import { parseLine, parseReason } from '../domain/reason.ts';
 import { parseServiceName } from '../domain/service-name.ts';
 
 export type CreateServiceAccountInput = { actor: Actor; name: string; description: string; reason: string };

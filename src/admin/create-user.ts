@@ -1,16 +1,16 @@
 import type { Deps } from '../deps.ts';
 import { type Actor, actorName, requireReauthentication } from '../domain/actor.ts';
+import { parseReason } from '../domain/admin-reason.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit, mail } from '../domain/effect.ts';
 import { parseEmail } from '../domain/email.ts';
 import { parseFullName } from '../domain/full-name.ts';
 import { InvalidValue, parseFields } from '../domain/parse-fields.ts';
-import { parseReason } from '../domain/reason.ts';
 import { parseRole, USER_ROLE } from '../domain/role.ts';
 import { closureOf, fitsIntoToken } from '../domain/role-graph.ts';
 import type { Judged } from '../store/roles.ts';
-import { assertMayGrant } from './may.ts';
+import { assertMayGrant } from './authorize-admin.ts';
 
 export type CreateUserInput = { actor: Actor; email: string; fullName: string; roles: string[]; reason: string };
 

@@ -1,13 +1,13 @@
 import type { Deps } from '../deps.ts';
 import { type Actor, actorName, requireReauthentication } from '../domain/actor.ts';
+import { parseLine, parseReason } from '../domain/admin-reason.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit } from '../domain/effect.ts';
 import { InvalidValue, parseFields } from '../domain/parse-fields.ts';
-import { parseLine, parseReason } from '../domain/reason.ts';
 import { ADMIN_ROLE, parseRole } from '../domain/role.ts';
 import { type RoleDefinition, wouldCircle, wouldFit } from '../domain/role-graph.ts';
-import { assertMayDefine } from './may.ts';
+import { assertMayDefine } from './authorize-admin.ts';
 
 export type DefineRoleInput = { actor: Actor; role: RoleDefinition; reason: string };
 

@@ -1,12 +1,12 @@
 import type { Deps } from '../deps.ts';
 import { type Actor, actorName } from '../domain/actor.ts';
+import { parseReason } from '../domain/admin-reason.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit } from '../domain/effect.ts';
 import { parseFields } from '../domain/parse-fields.ts';
-import { parseReason } from '../domain/reason.ts';
 import { BUILT_IN_ROLES, parseRole } from '../domain/role.ts';
-import { assertMayGrant } from './may.ts';
+import { assertMayGrant } from './authorize-admin.ts';
 
 export type DeleteRoleInput = { actor: Actor; name: string; reason: string };
 

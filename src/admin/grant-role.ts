@@ -1,14 +1,14 @@
 import type { Deps } from '../deps.ts';
 import { type Actor, actorName, requireReauthentication } from '../domain/actor.ts';
+import { parseReason } from '../domain/admin-reason.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit } from '../domain/effect.ts';
 import { invalid, parseFields } from '../domain/parse-fields.ts';
-import { parseReason } from '../domain/reason.ts';
 import { parseRole } from '../domain/role.ts';
 import { closureOf, fitsIntoToken } from '../domain/role-graph.ts';
-import { auditedGrant, type HolderInput, holderOf, holderParsers, unknownHolder } from './holder.ts';
-import { assertMayGrant } from './may.ts';
+import { assertMayGrant } from './authorize-admin.ts';
+import { auditedGrant, type HolderInput, holderOf, holderParsers, unknownHolder } from './role-holder.ts';
 
 export type GrantRoleInput = HolderInput & { actor: Actor; role: string; reason: string; expiresAt: Date | null };
 

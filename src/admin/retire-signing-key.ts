@@ -1,8 +1,8 @@
 import type { Deps } from '../deps.ts';
 import { type Actor, requireReauthentication } from '../domain/actor.ts';
+import { parseReason } from '../domain/admin-reason.ts';
 import type { Call } from '../domain/call.ts';
 import { invalid, parseFields } from '../domain/parse-fields.ts';
-import { parseReason } from '../domain/reason.ts';
 
 export type RetireSigningKeyInput = { actor: Actor; kid: string; reason: string };
 

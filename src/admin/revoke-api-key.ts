@@ -1,12 +1,12 @@
 import type { Deps } from '../deps.ts';
 import { type Actor, actorName } from '../domain/actor.ts';
+import { parseReason } from '../domain/admin-reason.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit } from '../domain/effect.ts';
 import { parseFields } from '../domain/parse-fields.ts';
-import { parseReason } from '../domain/reason.ts';
 import { parseUuid } from '../domain/uuid.ts';
-import { assertMayAdminister } from './may.ts';
+import { assertMayAdminister } from './authorize-admin.ts';
 
 export type RevokeApiKeyInput = { actor: Actor; apiKeyId: string; reason: string };
 

@@ -1,8 +1,8 @@
 import type { Deps } from '../deps.ts';
 import type { Actor } from '../domain/actor.ts';
+import { parseReason } from '../domain/admin-reason.ts';
 import type { Call } from '../domain/call.ts';
 import { parseFields } from '../domain/parse-fields.ts';
-import { parseReason } from '../domain/reason.ts';
 
 export type RotateSigningKeysInput = { actor: Actor; reason: string };
 

@@ -2,17 +2,17 @@ import { isIP } from 'node:net';
 import type { Deps } from '../deps.ts';
 import { accountHash, mailboxHash } from '../domain/account-hash.ts';
 import { type Actor, actorName } from '../domain/actor.ts';
+import { parseReason } from '../domain/admin-reason.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit } from '../domain/effect.ts';
 import type { KeyRing } from '../domain/key-ring.ts';
 import { networkOf } from '../domain/networks.ts';
 import { InvalidValue, parseFields } from '../domain/parse-fields.ts';
-import { parseReason } from '../domain/reason.ts';
 import type { User } from '../domain/user.ts';
 import { parseUuid } from '../domain/uuid.ts';
 import type { LimitName } from '../limits/limits.ts';
-import { assertMayAdminister } from './may.ts';
+import { assertMayAdminister } from './authorize-admin.ts';
 
 export type UnlockUserInput = { actor: Actor; userId: string; reason: string; address: string };
 

@@ -1,3 +1,4 @@
+import { deniedTo } from '../authorization/denials.ts';
 import type { Deps } from '../deps.ts';
 import type { Reason } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
@@ -7,7 +8,6 @@ import { parseUuid } from '../domain/uuid.ts';
 import type { Verdict } from '../verifier/engine.ts';
 import { MAX_BATCH } from './batch-verify.ts';
 import { answerFor, answerForUser, type RoleAnswer } from './check-role.ts';
-import { deniedTo } from './denials.ts';
 
 /** By token or by user id. */
 export type RoleCheck = { role: string } & ({ accessToken: string } | { userId: string });

@@ -7,7 +7,7 @@ import { parseMailedToken, RESET_TOKEN } from '../domain/mailed-token.ts';
 import { networkOf } from '../domain/networks.ts';
 import { parseFields } from '../domain/parse-fields.ts';
 import { parseNewPassword } from '../domain/password.ts';
-import { refuseBreached } from './refuse-breached.ts';
+import { refuseBreached } from './reject-breached.ts';
 import { throttle } from './throttle.ts';
 
 export type ConfirmResetInput = { resetToken: string; newPassword: string };

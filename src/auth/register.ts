@@ -10,7 +10,7 @@ import { parseNewPassword } from '../domain/password.ts';
 import { registrationBinding } from '../domain/registration-binding.ts';
 import type { User } from '../domain/user.ts';
 import { MAILS, mailAttempts } from './mail-attempts.ts';
-import { refuseBreached } from './refuse-breached.ts';
+import { refuseBreached } from './reject-breached.ts';
 import { type Attempt, type Budget, throttle } from './throttle.ts';
 
 export type RegisterInput = { email: string; password: string; fullName: string };

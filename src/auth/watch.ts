@@ -1,9 +1,9 @@
-import { type Cursor, formatCursor, parseCursor } from '../changes/cursor.ts';
 import type { Deps } from '../deps.ts';
 import type { Call } from '../domain/call.ts';
-import type { Change } from '../domain/change.ts';
 import type { KeyRing } from '../domain/key-ring.ts';
 import { parseFields } from '../domain/parse-fields.ts';
+import type { Change } from '../domain/revocation-event.ts';
+import { type Cursor, formatCursor, parseCursor } from '../revocation-feed/cursor.ts';
 
 export type WatchInput = { cursor: string };
 

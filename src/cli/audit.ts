@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { type Anchor, createChainVerifier } from '../domain/audit-chain.ts';
 import { isUuid } from '../domain/uuid.ts';
-import { OperatorError } from '../operator-error.ts';
+import { OperatorError } from '../process/operator-error.ts';
 import type { Operator } from './operator.ts';
 import type { Output } from './output.ts';
 import { parseTime } from './parse-time.ts';

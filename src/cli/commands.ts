@@ -1,9 +1,9 @@
 // What operators do, by noun and verb. Owns the words of the command line, and what --help says of them.
-import { readDatabaseConfig } from '../config.ts';
+import { readDatabaseConfig } from '../config/config.ts';
 import { AuthError } from '../domain/auth-error.ts';
-import { OperatorError, operatorMessage } from '../operator-error.ts';
-import { ERRORS } from '../server/errors.ts';
-import { isDatabaseOutage } from '../store/outage.ts';
+import { OperatorError, operatorMessage } from '../process/operator-error.ts';
+import { ERRORS } from '../server/calls/errors.ts';
+import { isDatabaseOutage } from '../store/postgres/outage.ts';
 import { dropAuditEvents, listAuditEvents, verifyAuditTrail } from './audit.ts';
 import { operatorEnvironment } from './environment.ts';
 import { importFile } from './import.ts';

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseEnv } from 'node:util';
-import { type Environment, processEnvironment } from '../config.ts';
-import { OperatorError } from '../operator-error.ts';
+import { type Environment, processEnvironment } from '../config/config.ts';
+import { OperatorError } from '../process/operator-error.ts';
 
 /** @param ofDev of the service that `npm start` runs from this folder, as it has left it there */
 export function operatorEnvironment(ofDev: boolean): Environment {

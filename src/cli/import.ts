@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { z } from 'zod';
 import { type ImportedUser, importUsers } from '../admin/import-users.ts';
-import { OperatorError } from '../operator-error.ts';
+import { OperatorError } from '../process/operator-error.ts';
 import type { Operator } from './operator.ts';
 import type { Output, Row } from './output.ts';
 

@@ -2,8 +2,8 @@
 import { listSigningKeys } from '../admin/list-signing-keys.ts';
 import { retireSigningKey } from '../admin/retire-signing-key.ts';
 import { rotateSigningKeys } from '../admin/rotate-signing-keys.ts';
+import { parseReason } from '../domain/admin-reason.ts';
 import { parseFields } from '../domain/parse-fields.ts';
-import { parseReason } from '../domain/reason.ts';
 import type { Operator } from './operator.ts';
 import type { Output } from './output.ts';
 

@@ -2,16 +2,16 @@
 import { randomUUID } from 'node:crypto';
 import { userInfo } from 'node:os';
 import { v7 } from 'uuid';
-import { type Environment, readDatabaseConfig, readMasterKeys } from '../config.ts';
+import { type Environment, readDatabaseConfig, readMasterKeys } from '../config/config.ts';
 import type { Deps } from '../deps.ts';
 import type { Actor } from '../domain/actor.ts';
 import type { Call } from '../domain/call.ts';
 import { createKeyRotation, type KeyRotation } from '../keys/key-rotation.ts';
 import { derivePurposeKeys } from '../keys/purpose-keys.ts';
-import { OperatorError } from '../operator-error.ts';
-import { openDatabase } from '../store/database.ts';
-import { createDatabaseClock } from '../store/database-clock.ts';
-import { createPrimaryGuard } from '../store/primary-guard.ts';
+import { OperatorError } from '../process/operator-error.ts';
+import { openDatabase } from '../store/postgres/database.ts';
+import { createDatabaseClock } from '../store/postgres/database-clock.ts';
+import { createPrimaryGuard } from '../store/postgres/primary-guard.ts';
 import { createStore } from '../store/store.ts';
 
 export type Operator = {

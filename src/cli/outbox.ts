@@ -1,6 +1,6 @@
 // `outbox`: mails and audit events that wait for the worker, and those that were given up.
 import { isUuid } from '../domain/uuid.ts';
-import { OperatorError } from '../operator-error.ts';
+import { OperatorError } from '../process/operator-error.ts';
 import type { OutboxEntry } from '../store/outbox-entries.ts';
 import type { Operator } from './operator.ts';
 import type { Output } from './output.ts';

@@ -1,4 +1,4 @@
-import { OperatorError } from '../operator-error.ts';
+import { OperatorError } from '../process/operator-error.ts';
 
 /** Null for none. @param option for the message */
 export function parseTime(option: string, text: string): Date | null {

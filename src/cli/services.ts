@@ -11,7 +11,7 @@ import { listApiKeys } from '../admin/list-api-keys.ts';
 import { revokeApiKey } from '../admin/revoke-api-key.ts';
 import { revokeRole } from '../admin/revoke-role.ts';
 import { isUuid } from '../domain/uuid.ts';
-import { OperatorError } from '../operator-error.ts';
+import { OperatorError } from '../process/operator-error.ts';
 import type { ServiceAccount } from '../store/service-accounts.ts';
 import { assertRole, type Operator } from './operator.ts';
 import type { Output } from './output.ts';

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { isInRange, supportedRange } from '../supported-node.mjs';
+import { isInRange, supportedRange } from '../process/supported-node.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
 const wanted = readFileSync(join(root, '.node-version'), 'utf8').trim();

@@ -14,7 +14,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { connectOnce } from '../store/prepare-database.ts';
+import { connectOnce } from '../store/postgres/prepare-database.ts';
 import { freePort } from './free-port.ts';
 import { runOwned, startOwned, untilItAnswers, wrapUnprivileged } from './owned-process.ts';
 

@@ -1,7 +1,7 @@
 // A private Redis (or Valkey) of the system, on a port and with a password of its own, that keeps nothing.
 import { randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
-import { OperatorError } from '../operator-error.ts';
+import { OperatorError } from '../process/operator-error.ts';
 import { fromDebian, onPath, type Program } from './find-program.ts';
 import { freePort } from './free-port.ts';
 import { startOwned, untilItAnswers } from './owned-process.ts';

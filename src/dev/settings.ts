@@ -1,9 +1,9 @@
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
-import type { PortSetting } from '../assert-ports-free.ts';
-import { ConfigError, type Environment, parseValues, readEnvironment } from '../config.ts';
-import { databaseUrl, number } from '../config-values.ts';
+import { ConfigError, type Environment, parseValues, readEnvironment } from '../config/config.ts';
+import { databaseUrl, number } from '../config/values.ts';
+import type { PortSetting } from '../process/assert-ports-free.ts';
 
 /** What `npm start` needs to know before there is a configuration. */
 export type DevSettings = {

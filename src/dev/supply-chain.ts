@@ -1,6 +1,6 @@
 // What of the supply chain can be checked from this folder alone: that everything which is downloaded is pinned by its content.
 import { readFileSync } from 'node:fs';
-import { isInRange } from '../supported-node.mjs';
+import { isInRange } from '../process/supported-node.mjs';
 
 type Lock = { packages: Record<string, { version?: string; resolved?: string; integrity?: string }> };
 

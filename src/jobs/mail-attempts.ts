@@ -2,11 +2,11 @@
 // the workers. A mail that the server has accepted is never tried again because something else was slow.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import { within } from '../async/within.ts';
 import type { AuditEvent, AuditType } from '../domain/effect.ts';
 import type { ClaimedMail } from '../store/mail-orders.ts';
 import type { Store } from '../store/store.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
-import { within } from '../within.ts';
 import { type ComposeDeps, composeMail, ExpiredMail, isUrgent } from './compose-mail.ts';
 import type { Mailer, SentMail } from './mailer.ts';
 import { answerOf, describe, UndeliverableMail, withoutAddresses } from './smtp-answer.ts';

@@ -2,12 +2,12 @@
 import { appendFile } from 'node:fs/promises';
 import type { Job } from 'bullmq';
 import type { Logger } from 'pino';
-import { atMostEvery } from '../at-most-every.ts';
+import { atMostEvery } from '../async/at-most-every.ts';
+import { within } from '../async/within.ts';
 import type { RedisClient } from '../redis/open-redis.ts';
 import type { Store } from '../store/store.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Tracing } from '../telemetry/tracing.ts';
-import { within } from '../within.ts';
 import { recordAuditEvents } from './audit-recorder.ts';
 import { type HousekeepingDeps, startHousekeeping } from './housekeeping.ts';
 import { createMailAttempts, type MailAttemptsDeps } from './mail-attempts.ts';

@@ -12,7 +12,7 @@ import {
   rotation,
   type SigningKeyRecord,
 } from '../domain/key-schedule.ts';
-import { OperatorError } from '../operator-error.ts';
+import { OperatorError } from '../process/operator-error.ts';
 import type { KeyChange, SigningKeyRows, StoredSigningKey } from '../store/signing-key-rows.ts';
 import { encryptPrivateKey, foreignKeys, openPrivateKey } from './key-encryption.ts';
 import { newSigningKey } from './new-signing-key.ts';

@@ -1,11 +1,11 @@
 // The keys that sign access tokens, as this process has them in memory: kept in Postgres, encrypted under the master key.
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
 import { exportJWK, type JWK, SignJWT } from 'jose';
-import { coalesced } from '../coalesced.ts';
+import { coalesced } from '../async/single-flight.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { KeyRing } from '../domain/key-ring.ts';
 import type { KeyState, SigningAlgorithm } from '../domain/key-schedule.ts';
-import { OperatorError } from '../operator-error.ts';
+import { OperatorError } from '../process/operator-error.ts';
 import type { SigningKeyRows, StoredSigningKey } from '../store/signing-key-rows.ts';
 import {
   type AccessClaims,

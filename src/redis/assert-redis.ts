@@ -1,5 +1,5 @@
 import { Redis } from 'ioredis';
-import { OperatorError } from '../operator-error.ts';
+import { OperatorError } from '../process/operator-error.ts';
 import { loginOf, type Options, placeOf } from './open-redis.ts';
 import { parseRedisUrl, REDIS_URL_FORMS, type RedisAddress } from './parse-redis-url.ts';
 import { missingCommands, type RequiredCommand } from './required-commands.ts';

@@ -1,7 +1,7 @@
 // The audit trail: a chain that only grows (migrations/0001_baseline.sql).
 import { type RawBuilder, sql } from 'kysely';
 import type { Anchor, ChainedEvent } from '../domain/audit-chain.ts';
-import type { Db } from './database.ts';
+import type { Db } from './postgres/database.ts';
 
 export type AuditRecord = {
   /** Its place in the chain, from 1. */

@@ -1,10 +1,10 @@
 import { sql } from 'kysely';
 import type { Effect } from '../domain/effect.ts';
 import type { Email } from '../domain/email.ts';
-import type { Db } from './database.ts';
 import { writeEffects } from './outbox.ts';
+import type { Db } from './postgres/database.ts';
+import { isUniqueViolation } from './postgres/violation.ts';
 import { lockPresent, type Present } from './user-locks.ts';
-import { isUniqueViolation } from './violation.ts';
 
 export type UndoneChange = {
   userId: string;

@@ -1,11 +1,11 @@
 import { sql } from 'kysely';
 import type { Effect } from '../domain/effect.ts';
 import type { Email } from '../domain/email.ts';
-import type { Db } from './database.ts';
 import { isReserved, makeChange } from './email-changes.ts';
 import { writeEffects } from './outbox.ts';
+import type { Db } from './postgres/database.ts';
+import { isUniqueViolation } from './postgres/violation.ts';
 import { lockUser } from './user-locks.ts';
-import { isUniqueViolation } from './violation.ts';
 
 export type EmailVerification = {
   id: string;

@@ -1,6 +1,6 @@
 // Removes expired rows, in tables that would grow for ever (remove_expired in migrations/0001_baseline.sql).
 import { sql } from 'kysely';
-import type { Db } from './database.ts';
+import type { Db } from './postgres/database.ts';
 
 export const SWEPT = ['sessions', 'password_resets', 'email_verifications', 'email_changes', 'oauth_flows'] as const;
 

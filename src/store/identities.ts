@@ -2,11 +2,11 @@ import { sql } from 'kysely';
 import type { Effect } from '../domain/effect.ts';
 import type { Email } from '../domain/email.ts';
 import { USER_ROLE } from '../domain/role.ts';
-import type { Db } from './database.ts';
 import { isReserved } from './email-changes.ts';
 import { writeEffects } from './outbox.ts';
+import type { Db } from './postgres/database.ts';
+import { isUniqueViolation } from './postgres/violation.ts';
 import { lockPresent, lockUser, type Present } from './user-locks.ts';
-import { isUniqueViolation } from './violation.ts';
 
 export type Identity = { id: string; provider: string; issuer: string; createdAt: Date; lastUsedAt: Date };
 

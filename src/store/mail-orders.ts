@@ -2,8 +2,8 @@
 // attempt is told from that of a later one: a worker that lost its claim changes nothing.
 import { sql } from 'kysely';
 import { type AuditEvent, audit, type MailOrder } from '../domain/effect.ts';
-import type { Db } from './database.ts';
 import { inMs, shortened, writeEffects } from './outbox.ts';
+import type { Db } from './postgres/database.ts';
 
 /** An order that this process has claimed. */
 export type ClaimedMail = { id: string; attempt: number; order: MailOrder; createdAt: Date };

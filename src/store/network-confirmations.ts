@@ -1,8 +1,8 @@
 import { sql } from 'kysely';
 import type { Effect } from '../domain/effect.ts';
 import type { Email } from '../domain/email.ts';
-import type { Db } from './database.ts';
 import { writeEffects } from './outbox.ts';
+import type { Db } from './postgres/database.ts';
 
 export type ConfirmedNetwork = { userId: string; email: Email };
 

@@ -1,5 +1,5 @@
-import type { Db } from './database.ts';
-import { isForeignKeyViolation } from './violation.ts';
+import type { Db } from './postgres/database.ts';
+import { isForeignKeyViolation } from './postgres/violation.ts';
 
 export type OAuthFlow = {
   id: string;

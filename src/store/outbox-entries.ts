@@ -1,7 +1,7 @@
 // The outbox as an operator sees it: what waits, what was given up, and how to have either tried at once.
 import { sql } from 'kysely';
-import type { Db } from './database.ts';
 import type { Topic } from './outbox.ts';
+import type { Db } from './postgres/database.ts';
 
 export type OutboxState = 'waiting' | 'dead';
 

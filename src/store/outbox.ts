@@ -2,7 +2,7 @@
 // the effect is done. Postgres's clock decides what is due: processes may differ about the time.
 import { type RawBuilder, sql } from 'kysely';
 import type { Effect } from '../domain/effect.ts';
-import type { Db } from './database.ts';
+import type { Db } from './postgres/database.ts';
 
 export type Topic = Effect['topic'];
 /** `attempts`: those that have begun before. */

@@ -1,7 +1,7 @@
 import type { Effect } from '../domain/effect.ts';
 import type { Email } from '../domain/email.ts';
-import type { Db } from './database.ts';
 import { writeEffects } from './outbox.ts';
+import type { Db } from './postgres/database.ts';
 import { lockUser, replacePassword } from './user-locks.ts';
 
 export type Reset = { id: string; userId: string; email: Email; fullName: string; passwordEpoch: number };

@@ -7,8 +7,8 @@ import type { Effect } from '../domain/effect.ts';
 import { isReauthenticated } from '../domain/reauthentication.ts';
 import { ADMIN_ROLE } from '../domain/role.ts';
 import type { RoleDefinition, RoleGraph } from '../domain/role-graph.ts';
-import type { Db } from './database.ts';
 import { writeEffects } from './outbox.ts';
+import type { Db } from './postgres/database.ts';
 import { authenticationOf } from './sessions.ts';
 
 /** `expiresAt` is null for good. `grantedBy` is as in audit events; empty for what came with the account or by SQL. */

@@ -1,12 +1,12 @@
 import { type Selectable, sql } from 'kysely';
 import type { Actor } from '../domain/actor.ts';
 import type { Effect } from '../domain/effect.ts';
-import type { Db } from './database.ts';
 import { writeEffects } from './outbox.ts';
+import type { Db } from './postgres/database.ts';
+import type { Schema } from './postgres/schema.ts';
+import { isUniqueViolation } from './postgres/violation.ts';
 import { grantsOfServices, type Judged, judge, type RoleGrant } from './roles.ts';
-import type { Schema } from './schema.ts';
 import { rolesCountAt } from './user-columns.ts';
-import { isUniqueViolation } from './violation.ts';
 
 export type ServiceAccount = {
   id: string;

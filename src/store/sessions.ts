@@ -1,11 +1,11 @@
 import { sql } from 'kysely';
 import type { AudienceChoice } from '../domain/audience.ts';
-import type { Standing, StandingOf } from '../domain/change.ts';
 import type { AuditEvent, Effect } from '../domain/effect.ts';
 import type { SessionState } from '../domain/judge-refresh.ts';
 import type { Authentication } from '../domain/reauthentication.ts';
-import type { Db } from './database.ts';
+import type { Standing, StandingOf } from '../domain/revocation-event.ts';
 import { writeEffects } from './outbox.ts';
+import type { Db } from './postgres/database.ts';
 import { type Holder, holderColumns, rolesCountAt, toHolder } from './user-columns.ts';
 import { lockPresent, lockUser, type Present } from './user-locks.ts';
 

@@ -4,8 +4,8 @@ import { sql } from 'kysely';
 import type { Actor } from '../domain/actor.ts';
 import type { Effect } from '../domain/effect.ts';
 import type { KeyMove, KeyToAdd, SigningKeyRecord } from '../domain/key-schedule.ts';
-import type { Db } from './database.ts';
 import { writeEffects } from './outbox.ts';
+import type { Db } from './postgres/database.ts';
 import { judge } from './roles.ts';
 
 export type NewSigningKey = KeyToAdd & { kid: string; encryptedPrivateKey: Buffer };

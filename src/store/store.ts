@@ -1,8 +1,6 @@
 // The state of record. Each method is one transaction; effects given to it commit with it or not at all. A signal keeps a
 // query from beginning for a caller who has gone; one that runs is bounded by the statement time-out.
 import { type AuditTrail, createAuditTrail } from './audit-trail.ts';
-import { type Changes, createChanges } from './changes.ts';
-import type { Db } from './database.ts';
 import { createEmailChanges, type EmailChanges } from './email-changes.ts';
 import { createEmailVerifications, type EmailVerifications } from './email-verifications.ts';
 import { createExpired, type Expired } from './expired.ts';
@@ -12,7 +10,9 @@ import { createNetworkConfirmations, type NetworkConfirmations } from './network
 import { createOAuthFlows, type OAuthFlows } from './oauth-flows.ts';
 import { createOutbox, type Outbox } from './outbox.ts';
 import { createOutboxEntries, type OutboxEntries } from './outbox-entries.ts';
+import type { Db } from './postgres/database.ts';
 import { createResets, type Resets } from './resets.ts';
+import { type Changes, createChanges } from './revocation-events.ts';
 import { createRoles, type Roles } from './roles.ts';
 import { createServiceAccounts, type ServiceAccounts } from './service-accounts.ts';
 import { createSessions, type Sessions } from './sessions.ts';

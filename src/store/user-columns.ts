@@ -2,7 +2,7 @@
 import { type ExpressionBuilder, sql } from 'kysely';
 import type { Email } from '../domain/email.ts';
 import type { User } from '../domain/user.ts';
-import type { Schema } from './schema.ts';
+import type { Schema } from './postgres/schema.ts';
 
 /** An account with what its tokens say besides. */
 export type Holder = {

@@ -1,5 +1,5 @@
 // What transactions begin with that change an account: nobody else changes it meanwhile, and it is still what was judged.
-import type { Db } from './database.ts';
+import type { Db } from './postgres/database.ts';
 
 /**
  * For use inside a transaction: keeps changes of the password and sign-ins with the old one out until the commit. False when

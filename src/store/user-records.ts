@@ -4,8 +4,8 @@ import type { Actor } from '../domain/actor.ts';
 import type { Effect } from '../domain/effect.ts';
 import type { Email } from '../domain/email.ts';
 import type { User } from '../domain/user.ts';
-import type { Db } from './database.ts';
 import { writeEffects } from './outbox.ts';
+import type { Db } from './postgres/database.ts';
 import { grantsOf, type Judged, judge, type RoleGrant } from './roles.ts';
 import { toUser, userColumns } from './user-columns.ts';
 

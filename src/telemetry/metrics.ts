@@ -9,7 +9,7 @@ import {
   METRIC_RPC_SERVER_CALL_DURATION,
 } from '@opentelemetry/semantic-conventions';
 import type { Backlog } from '../store/outbox.ts';
-import type { PoolUse } from '../store/primary-pool.ts';
+import type { PoolUse } from '../store/postgres/primary-pool.ts';
 import { type RpcSystem, statusCode } from './rpc-conventions.ts';
 
 /** A call that has been answered, or given up. */

@@ -1,7 +1,8 @@
 // The decision engine: the one place that says whom an access token speaks for. Owns the order of the checks. Free of I/O: what
 // it cannot tell from memory it says so, and never "yes". Servers and the client library use the same one.
-import type { Standing, StandingOf } from '../domain/change.ts';
+
 import type { TokenPrincipal } from '../domain/principal.ts';
+import type { Standing, StandingOf } from '../domain/revocation-event.ts';
 import {
   type AccessClaims,
   isOfUnknownKey,

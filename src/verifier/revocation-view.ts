@@ -1,5 +1,5 @@
 // What this process knows of sessions, users and roles whose tokens are good no more. Knows how old its knowledge is.
-import type { Change, Standing, StandingOf } from '../domain/change.ts';
+import type { Change, Standing, StandingOf } from '../domain/revocation-event.ts';
 import { LAST_TOKEN_MS } from './access-token.ts';
 
 export type RevocationView = {

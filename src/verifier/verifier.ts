@@ -1,7 +1,7 @@
 // The engine with somebody to ask: where the view of revocations is too old to tell, the state of record decides. When that
 // cannot answer either, it is an error and never a "yes".
 import { AuthError } from '../domain/auth-error.ts';
-import type { Standing, StandingOf } from '../domain/change.ts';
+import type { Standing, StandingOf } from '../domain/revocation-event.ts';
 import { createEngine, type Decision, type Engine, type EngineOptions, standingOf, type Verdict } from './engine.ts';
 
 /** Asks the state of record about many at once, and answers in their order. @throws when it cannot tell */

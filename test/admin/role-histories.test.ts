@@ -5,7 +5,7 @@ import pg from 'pg';
 import { v7 } from 'uuid';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { batchCheckRole } from '../../src/auth/batch-check-role.ts';
-import { openDatabase } from '../../src/store/database.ts';
+import { openDatabase } from '../../src/store/postgres/database.ts';
 import { createStore, type Store } from '../../src/store/store.ts';
 import { createTestDatabase } from '../support/databases.ts';
 

@@ -1,12 +1,12 @@
 // How a worker moves audit events from the outbox to the trail: by the batch, each once, none lost to the fault of another.
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { startApp } from '../../src/app.ts';
-import { processEnvironment, readConfig } from '../../src/config.ts';
+import { processEnvironment, readConfig } from '../../src/config/config.ts';
 import { startRelays } from '../../src/jobs/relay.ts';
-import { createLogger } from '../../src/log.ts';
+import { createLogger } from '../../src/process/log.ts';
 import { createAuditTrail } from '../../src/store/audit-trail.ts';
-import { openDatabase } from '../../src/store/database.ts';
 import { createOutbox, type OutboxRef } from '../../src/store/outbox.ts';
+import { openDatabase } from '../../src/store/postgres/database.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { writeAuditEvents } from '../support/audit-events.ts';
 import { eventually } from '../support/eventually.ts';

@@ -82,7 +82,7 @@ test('strangers elsewhere do not keep an owner out who signed in from here befor
   await signedIn(call, owner);
   // What strangers do from other addresses, as far as this account's limit goes.
   const { createLimiter } = await import('../../src/limits/limiter.ts');
-  const { readConfig } = await import('../../src/config.ts');
+  const { readConfig } = await import('../../src/config/config.ts');
   const { openRedis } = await import('../../src/redis/open-redis.ts');
   const { accountHash } = await import('../../src/domain/account-hash.ts');
   const { derivePurposeKeys } = await import('../../src/keys/purpose-keys.ts');

@@ -4,12 +4,12 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ConnectionOptions, Queue, Worker } from 'bullmq';
 import pg from 'pg';
-import { processEnvironment, readConfig } from '../../src/config.ts';
+import { processEnvironment, readConfig } from '../../src/config/config.ts';
 import { openQueueRedis } from '../../src/jobs/queues.ts';
 import { startRelay } from '../../src/jobs/relay.ts';
 import { createAuditTrail } from '../../src/store/audit-trail.ts';
-import { openDatabase } from '../../src/store/database.ts';
 import { createOutbox } from '../../src/store/outbox.ts';
+import { openDatabase } from '../../src/store/postgres/database.ts';
 import { runMain } from '../support/processes.ts';
 import { rssMegabytes, startBackends } from './harness.ts';
 

@@ -5,11 +5,11 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { type Environment, processEnvironment } from '../../src/config.ts';
+import { type Environment, processEnvironment } from '../../src/config/config.ts';
 import { startEmbeddedPostgres } from '../../src/dev/embedded-postgres.ts';
 import { findRedis, startEmbeddedRedis } from '../../src/dev/embedded-redis.ts';
 import { PROGRAM_CACHE } from '../../src/dev/settings.ts';
-import { prepareDatabase } from '../../src/store/prepare-database.ts';
+import { prepareDatabase } from '../../src/store/postgres/prepare-database.ts';
 import { auth, viaFetch } from '../support/clients.ts';
 import { findProgram } from '../support/program.ts';
 

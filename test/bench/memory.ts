@@ -6,11 +6,11 @@ import { createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import pg from 'pg';
 import { VerifierService } from '../../gen/latchkey/auth/v1/verifier_service_pb.ts';
-import { readConfig } from '../../src/config.ts';
+import { readConfig } from '../../src/config/config.ts';
 import { createKeyRotation } from '../../src/keys/key-rotation.ts';
 import { derivePurposeKeys } from '../../src/keys/purpose-keys.ts';
 import { loadSigningKeys } from '../../src/keys/signing-keys.ts';
-import { openDatabase } from '../../src/store/database.ts';
+import { openDatabase } from '../../src/store/postgres/database.ts';
 import { createSigningKeyRows } from '../../src/store/signing-key-rows.ts';
 import { rssMegabytes, SERVICE_KEY, serve, startBackends } from './harness.ts';
 

@@ -1,6 +1,6 @@
 // How many hashes a core makes when it does nothing else: `node raw-argon2.ts <seconds>`.
 import argon2 from 'argon2';
-import { readConfig } from '../../src/config.ts';
+import { readConfig } from '../../src/config/config.ts';
 
 const sample = readConfig({
   PUBLIC_URL: 'http://x',

@@ -4,7 +4,7 @@ import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { VerifyRequestSchema } from '../../gen/latchkey/auth/v1/auth_service_pb.ts';
-import type { Environment } from '../../src/config.ts';
+import type { Environment } from '../../src/config/config.ts';
 import { envelope } from '../support/raw.ts';
 import { h2load, LOAD_CORE, median, pin, type Rate, SERVER_CORE, serve, signIn, startBackends } from './harness.ts';
 

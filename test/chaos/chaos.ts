@@ -1,6 +1,6 @@
 // `npm run chaos`: breaks a real deployment in many ways under load, and compares what it has with what it has acknowledged.
 import { parseArgs } from 'node:util';
-import { OperatorError } from '../../src/operator-error.ts';
+import { OperatorError } from '../../src/process/operator-error.ts';
 import { writeDocumentation } from './documentation.ts';
 import type { Fault } from './fault.ts';
 import { FAULTS, faultNamed } from './faults/catalogue.ts';

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Environment } from '../../src/config.ts';
+import type { Environment } from '../../src/config/config.ts';
 import { LIMITS } from '../../src/limits/limits.ts';
 import { type MailSink, openMailSink } from './mail-sink.ts';
 import { ROOT, runCommand } from './operator.ts';

@@ -2,7 +2,7 @@
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { freePort } from '../../src/dev/free-port.ts';
-import { connectOnce } from '../../src/store/prepare-database.ts';
+import { connectOnce } from '../../src/store/postgres/prepare-database.ts';
 import { eventually } from '../support/eventually.ts';
 import { findProgram } from '../support/program.ts';
 import { type Program, startProgram } from './program.ts';

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createChainVerifier } from '../../src/domain/audit-chain.ts';
 import { createAuditTrail } from '../../src/store/audit-trail.ts';
-import { openDatabase } from '../../src/store/database.ts';
+import { openDatabase } from '../../src/store/postgres/database.ts';
 import { auth } from '../support/clients.ts';
 import { callOnce } from './client.ts';
 import type { Kind } from './ledger.ts';

@@ -1,7 +1,7 @@
 // The Redis of a deployment: one server, a replica pair with a Sentinel, or a Cluster of three.
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { processEnvironment } from '../../src/config.ts';
+import { processEnvironment } from '../../src/config/config.ts';
 import { findRedis } from '../../src/dev/embedded-redis.ts';
 import { PROGRAM_CACHE } from '../../src/dev/settings.ts';
 import { eventually } from '../support/eventually.ts';

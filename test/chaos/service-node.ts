@@ -1,6 +1,6 @@
 // One `serve` or `worker` process, each of its dependencies behind a cable of its own.
 import { readFileSync } from 'node:fs';
-import type { Environment } from '../../src/config.ts';
+import type { Environment } from '../../src/config/config.ts';
 import { freePort } from '../../src/dev/free-port.ts';
 import { type Cable, layCable } from '../support/cable.ts';
 import { eventually } from '../support/eventually.ts';

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { examine } from '../../src/cli/doctor/examine.ts';
 import { createOutput } from '../../src/cli/output.ts';
-import type { Environment } from '../../src/config.ts';
+import type { Environment } from '../../src/config/config.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { openCertificates } from '../support/certificates.ts';
 import { startMoodySmtp } from '../support/moody-smtp.ts';

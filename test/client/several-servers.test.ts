@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createConnectTransport } from '@connectrpc/connect-node';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { createLatchkey, type Latchkey } from '../../src/client/client.ts';
-import type { Environment } from '../../src/config.ts';
+import type { Environment } from '../../src/config/config.ts';
 import type { Mailbox } from '../../src/dev/mailbox.ts';
 import { openTestMailbox, SERVICE_KEY, testEnvironment } from '../support/app.ts';
 import { layCable, through } from '../support/cable.ts';

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, expect, onTestFinished, test } from 'vitest';
-import { processEnvironment } from '../../src/config.ts';
+import { processEnvironment } from '../../src/config/config.ts';
 import { migrationProblems } from '../../src/dev/migration-changes.ts';
 
 const FOLDER = 'src/store/migrations';

@@ -6,7 +6,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { processEnvironment } from '../../src/config.ts';
+import { processEnvironment } from '../../src/config/config.ts';
 import { onPath } from '../../src/dev/find-program.ts';
 import { freePort } from '../../src/dev/free-port.ts';
 import { auth, viaFetch } from '../support/clients.ts';

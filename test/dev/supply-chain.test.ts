@@ -15,9 +15,9 @@ import {
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { processEnvironment } from '../../src/config.ts';
+import { processEnvironment } from '../../src/config/config.ts';
 import { imageProblems, lockProblems, nodeProblems, supplyChainProblems } from '../../src/dev/supply-chain.ts';
-import { isInRange, supportedRange } from '../../src/supported-node.mjs';
+import { isInRange, supportedRange } from '../../src/process/supported-node.mjs';
 
 const INTEGRITY = `sha512-${'A'.repeat(86)}==`;
 const DIGEST = `@sha256:${'a'.repeat(64)}`;
@@ -121,7 +121,7 @@ describe('npm start under an older Node', () => {
   function checkout() {
     const folder = temporaryFolder();
     writeFutureManifest(folder);
-    for (const file of ['.node-version', 'src/supported-node.mjs', 'src/dev/bootstrap.mjs', 'src/dev/node']) {
+    for (const file of ['.node-version', 'src/process/supported-node.mjs', 'src/dev/bootstrap.mjs', 'src/dev/node']) {
       cpSync(file, join(folder, file), { recursive: true });
     }
     // Without dependencies: they are not what this is about.

@@ -6,7 +6,7 @@ import { delimiter, dirname, join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { Reason } from '../../gen/latchkey/auth/v1/errors_pb.ts';
-import { type Environment, processEnvironment } from '../../src/config.ts';
+import { type Environment, processEnvironment } from '../../src/config/config.ts';
 import { onPath } from '../../src/dev/find-program.ts';
 import { freePort } from '../../src/dev/free-port.ts';
 import { createTestRedis } from '../support/databases.ts';

@@ -97,9 +97,9 @@ const headersOf = (answer: CheckResponse): Record<string, string> => {
 const httpStatus = (answer: CheckResponse): number =>
   answer.httpResponse.case === 'deniedResponse' ? Number(answer.httpResponse.value.status?.code) : 200;
 
-// The second way is Connect's, which the lean path leaves to it because of the query.
+// The second way is Connect's, which the fast path leaves to it because of the query.
 describe.each([
-  ['lean', ''],
+  ['fast', ''],
   ['Connect', '?'],
 ])('by the way of %s', (_, query) => {
   test('admits, sets who it is, and overwrites what the client has sent', async () => {
@@ -242,9 +242,9 @@ test('both ways answer the same bytes', async () => {
     asEnvoy({}, { access: 'optional' }),
     asEnvoy({}),
   ]) {
-    const [lean, connect] = [await check(request), await check(request, '?')];
+    const [fast, connect] = [await check(request), await check(request, '?')];
     const bytes = (answer: CheckResponse) => Buffer.from(toBinary(CheckResponseSchema, answer)).toString('hex');
-    expect(bytes(lean)).toBe(bytes(connect));
+    expect(bytes(fast)).toBe(bytes(connect));
   }
 });
 

@@ -2,12 +2,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { type App, startApp } from '../../src/app.ts';
-import { readConfig } from '../../src/config.ts';
+import { readConfig } from '../../src/config/config.ts';
 import type { Mailbox } from '../../src/dev/mailbox.ts';
 import { startRelays } from '../../src/jobs/relay.ts';
-import { createLogger } from '../../src/log.ts';
-import { openWorkerProbes } from '../../src/server/worker-probes.ts';
-import { openDatabase } from '../../src/store/database.ts';
+import { createLogger } from '../../src/process/log.ts';
+import { openWorkerProbes } from '../../src/server/endpoints/worker-probes.ts';
+import { openDatabase } from '../../src/store/postgres/database.ts';
 import { createStore } from '../../src/store/store.ts';
 import { openTestMailbox, testEnvironment } from '../support/app.ts';
 import { type Cable, layCable, through } from '../support/cable.ts';

@@ -5,7 +5,7 @@ import { createLocalJWKSet, decodeProtectedHeader, type JSONWebKeySet, type JWTV
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createLatchkey, type Latchkey } from '../../src/client/latchkey.ts';
-import type { Environment } from '../../src/config.ts';
+import type { Environment } from '../../src/config/config.ts';
 import type { Mailbox } from '../../src/dev/mailbox.ts';
 import { openTestMailbox, SERVICE_KEY, testEnvironment } from '../support/app.ts';
 import { auth, type Caller, viaFetch } from '../support/clients.ts';

@@ -6,10 +6,10 @@ import { createLocalJWKSet, decodeProtectedHeader, type JSONWebKeySet, jwtVerify
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createLatchkey } from '../../src/client/latchkey.ts';
-import { readConfig } from '../../src/config.ts';
+import { readConfig } from '../../src/config/config.ts';
 import { createKeyRotation } from '../../src/keys/key-rotation.ts';
 import { derivePurposeKeys } from '../../src/keys/purpose-keys.ts';
-import { databaseOf } from '../../src/store/database.ts';
+import { databaseOf } from '../../src/store/postgres/database.ts';
 import { createSigningKeyRows } from '../../src/store/signing-key-rows.ts';
 import { SERVICE_KEY, startTestApp, type TestApp } from '../support/app.ts';
 import { admin, auth, type Caller, viaFetch } from '../support/clients.ts';

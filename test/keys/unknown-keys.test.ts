@@ -6,7 +6,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { apiKeyHash, newApiKey } from '../../src/domain/api-key.ts';
 import { AuthError } from '../../src/domain/auth-error.ts';
 import { type ApiKeys, createApiKeys } from '../../src/keys/api-keys.ts';
-import { type Db, openDatabase } from '../../src/store/database.ts';
+import { type Db, openDatabase } from '../../src/store/postgres/database.ts';
 import { createServiceAccounts } from '../../src/store/service-accounts.ts';
 import { createTestDatabase } from '../support/databases.ts';
 

@@ -2,8 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import { expect, onTestFinished, test } from 'vitest';
 import { startApp } from '../../src/app.ts';
-import { type Environment, readConfig } from '../../src/config.ts';
-import { createLogger } from '../../src/log.ts';
+import { type Environment, readConfig } from '../../src/config/config.ts';
+import { createLogger } from '../../src/process/log.ts';
 import { SERVICE_KEY, startTestApp, type TestApp } from '../support/app.ts';
 import { auth, type Caller, type Outcome, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';

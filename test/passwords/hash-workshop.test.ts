@@ -3,7 +3,7 @@ import { closeSync, openSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import type { HashWork } from '../../src/passwords/hash-work.ts';
-import { openHashWorkshop } from '../../src/passwords/hash-workshop.ts';
+import { openHashWorkshop } from '../../src/passwords/hashing-process.ts';
 import { eventually } from '../support/eventually.ts';
 
 const QUICK = { memoryKib: 256, iterations: 1, parallelism: 1 };

@@ -1,6 +1,6 @@
 // A Redis over its maxmemory, and one that evicts: limits go on in the process, mail waits, and doctor and readiness say so.
 import { expect, onTestFinished, test } from 'vitest';
-import type { Environment } from '../../src/config.ts';
+import type { Environment } from '../../src/config/config.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { layCable, through } from '../support/cable.ts';
 import { auth, viaFetch } from '../support/clients.ts';

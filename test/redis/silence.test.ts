@@ -2,8 +2,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import { type Parts, startApp } from '../../src/app.ts';
-import { readConfig } from '../../src/config.ts';
-import { createLogger } from '../../src/log.ts';
+import { readConfig } from '../../src/config/config.ts';
+import { createLogger } from '../../src/process/log.ts';
 import { startTestApp } from '../support/app.ts';
 import { layCable, through } from '../support/cable.ts';
 import { auth, viaFetch } from '../support/clients.ts';

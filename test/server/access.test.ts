@@ -7,8 +7,8 @@ import { Reason, ReasonSchema } from '../../gen/latchkey/auth/v1/errors_pb.ts';
 import { Access } from '../../gen/latchkey/auth/v1/options_pb.ts';
 import { VerifierService } from '../../gen/latchkey/auth/v1/verifier_service_pb.ts';
 import { bearerToken } from '../../src/domain/bearer-token.ts';
-import { accessOf, authorize } from '../../src/server/access.ts';
-import { codeName, ERRORS } from '../../src/server/errors.ts';
+import { codeName, ERRORS } from '../../src/server/calls/errors.ts';
+import { accessOf, authorize } from '../../src/server/rpc/access.ts';
 
 const methods = [
   ...AuthService.methods,

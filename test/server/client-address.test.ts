@@ -1,7 +1,7 @@
 // Where a call comes from: behind proxies, behind services that call for their users, and for those who only pretend.
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { readConfig } from '../../src/config.ts';
-import { createClientAddress } from '../../src/server/client-address.ts';
+import { readConfig } from '../../src/config/config.ts';
+import { createClientAddress } from '../../src/server/transport/client-address.ts';
 import { SERVICE_KEY, startTestApp, type TestApp } from '../support/app.ts';
 import { auth, type Caller, callers, viaFetch } from '../support/clients.ts';
 import { somebody } from '../support/people.ts';

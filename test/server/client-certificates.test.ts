@@ -10,9 +10,9 @@ import { AccountService } from '../../gen/latchkey/auth/v1/account_service_pb.ts
 import { AuthService } from '../../gen/latchkey/auth/v1/auth_service_pb.ts';
 import { VerifierService } from '../../gen/latchkey/auth/v1/verifier_service_pb.ts';
 import { createLatchkey } from '../../src/client/client.ts';
-import { readConfig } from '../../src/config.ts';
-import { identityOf } from '../../src/server/client-certificate.ts';
-import { serviceAt } from '../../src/server/peer.ts';
+import { readConfig } from '../../src/config/config.ts';
+import { identityOf } from '../../src/server/transport/client-certificate.ts';
+import { serviceAt } from '../../src/server/transport/peer.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { type Certificates, openCertificates, type Pair } from '../support/certificates.ts';
 import { eventually } from '../support/eventually.ts';

@@ -8,7 +8,7 @@ import { createConnectTransport } from '@connectrpc/connect-node';
 import * as grpc from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { AuthService, VerifyRequestSchema, VerifyResponseSchema } from '../../gen/latchkey/auth/v1/auth_service_pb.ts';
-import type { Environment } from '../../src/config.ts';
+import type { Environment } from '../../src/config/config.ts';
 import { freePort } from '../../src/dev/free-port.ts';
 import type { Mailbox } from '../../src/dev/mailbox.ts';
 import { openTestMailbox, startTestApp, type TestApp, testEnvironment } from '../support/app.ts';

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import { processEnvironment, readConfig } from '../../src/config.ts';
+import { processEnvironment, readConfig } from '../../src/config/config.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { viaFetch } from '../support/clients.ts';
 import { type SignedIn, signedIn } from '../support/people.ts';
@@ -90,7 +90,7 @@ test.each([
   }
 });
 
-test('answers and errors can be read, also those of the lean path', async () => {
+test('answers and errors can be read, also those of the fast path', async () => {
   for (const body of [{ accessToken: person.accessToken }, { accessToken: 'x' }, {}]) {
     const headers = { origin: 'https://app.example', 'content-type': 'application/json' };
     const response = await fetch(app.url + VERIFY, { method: 'POST', headers, body: JSON.stringify(body) });

@@ -10,7 +10,7 @@ import { AuthService } from '../../gen/latchkey/auth/v1/auth_service_pb.ts';
 import { Access } from '../../gen/latchkey/auth/v1/options_pb.ts';
 import { VerifierService } from '../../gen/latchkey/auth/v1/verifier_service_pb.ts';
 import type { Mailbox } from '../../src/dev/mailbox.ts';
-import { accessOf } from '../../src/server/access.ts';
+import { accessOf } from '../../src/server/rpc/access.ts';
 import { openTestMailbox, testEnvironment } from '../support/app.ts';
 import { eventually } from '../support/eventually.ts';
 import { serve } from '../support/processes.ts';

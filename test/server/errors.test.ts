@@ -9,7 +9,7 @@ import { AccountService } from '../../gen/latchkey/auth/v1/account_service_pb.ts
 import { AdminService } from '../../gen/latchkey/auth/v1/admin_service_pb.ts';
 import { AuthService } from '../../gen/latchkey/auth/v1/auth_service_pb.ts';
 import { VerifierService } from '../../gen/latchkey/auth/v1/verifier_service_pb.ts';
-import { codeName, ERRORS } from '../../src/server/errors.ts';
+import { codeName, ERRORS } from '../../src/server/calls/errors.ts';
 import { SERVICE_KEY, startTestApp, type TestApp } from '../support/app.ts';
 import { type Caller, callers } from '../support/clients.ts';
 import { signedIn } from '../support/people.ts';

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { networksOf } from '../../src/domain/networks.ts';
-import { createFairSlots } from '../../src/server/fair-slots.ts';
+import { createFairSlots } from '../../src/server/calls/fair-slots.ts';
 
 function slotsOf(capacity: number, maxHoldUnderPressureMs = Number.POSITIVE_INFINITY) {
   const slots = createFairSlots({ capacity, maxHoldUnderPressureMs });

@@ -9,7 +9,7 @@ import {
   BatchCheckRoleRequestSchema,
   BatchVerifyRequestSchema,
 } from '../../gen/latchkey/auth/v1/verifier_service_pb.ts';
-import { checkMessage } from '../../src/server/message-bounds.ts';
+import { checkMessage } from '../../src/server/calls/message-bounds.ts';
 
 const check = (desc: DescMessage, bytes: Uint8Array, maxFields = 1_000) => reasonOf(desc, bytes, maxFields, false);
 const checkJson = (text: string, maxFields = 1_000) => reasonOf(LoginRequestSchema, Buffer.from(text), maxFields, true);

@@ -5,7 +5,7 @@ import { connect } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { parseProxyHeader } from '../../src/server/proxy-protocol.ts';
+import { parseProxyHeader } from '../../src/server/transport/proxy-protocol.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { openCertificates } from '../support/certificates.ts';
 import { eventually } from '../support/eventually.ts';

@@ -5,7 +5,7 @@ import { createGrpcTransport } from '@connectrpc/connect-node';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { AuthService } from '../../gen/latchkey/auth/v1/auth_service_pb.ts';
 import { VerifierService } from '../../gen/latchkey/auth/v1/verifier_service_pb.ts';
-import type { Environment } from '../../src/config.ts';
+import type { Environment } from '../../src/config/config.ts';
 import type { Mailbox } from '../../src/dev/mailbox.ts';
 import { openTestMailbox, SERVICE_KEY, testEnvironment } from '../support/app.ts';
 import { auth, viaFetch } from '../support/clients.ts';

@@ -2,8 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { createRoleReads } from '../../src/auth/role-reads.ts';
-import { openDatabase } from '../../src/store/database.ts';
+import { createRoleReads } from '../../src/authorization/role-reads.ts';
+import { openDatabase } from '../../src/store/postgres/database.ts';
 import { createStore } from '../../src/store/store.ts';
 import { SERVICE_KEY, startTestApp, type TestApp } from '../support/app.ts';
 import { admin, auth, type Caller, verifierService, viaFetch, viaGrpcJs } from '../support/clients.ts';

@@ -2,8 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { operatorMessage } from '../../src/operator-error.ts';
-import { CONDITION_NAMES, conditionOf } from '../../src/store/condition-name.ts';
+import { CONDITION_NAMES, conditionOf } from '../../src/process/condition-name.ts';
+import { operatorMessage } from '../../src/process/operator-error.ts';
 import { createTestDatabase, type TestDatabase } from '../support/databases.ts';
 import { runMain } from '../support/processes.ts';
 

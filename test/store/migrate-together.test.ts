@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/dev/embedded-postgres.ts';
-import { prepareDatabase } from '../../src/store/prepare-database.ts';
+import { prepareDatabase } from '../../src/store/postgres/prepare-database.ts';
 import { runMain } from '../support/processes.ts';
 
 const PROCESSES = 6;

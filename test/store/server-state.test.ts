@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { createDatabaseClock } from '../../src/store/database-clock.ts';
-import { hostUrls } from '../../src/store/host-urls.ts';
-import { judgeServer, type SeenPrimary, type ServerState } from '../../src/store/server-state.ts';
+import { createDatabaseClock } from '../../src/store/postgres/database-clock.ts';
+import { hostUrls } from '../../src/store/postgres/host-urls.ts';
+import { judgeServer, type SeenPrimary, type ServerState } from '../../src/store/postgres/server-state.ts';
 
 const primary: ServerState = {
   systemIdentifier: '7',

@@ -2,9 +2,9 @@
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { type App, type Parts, startApp } from '../../src/app.ts';
-import { type Environment, readConfig } from '../../src/config.ts';
+import { type Environment, readConfig } from '../../src/config/config.ts';
 import { type Mailbox, openMailbox } from '../../src/dev/mailbox.ts';
-import { createLogger } from '../../src/log.ts';
+import { createLogger } from '../../src/process/log.ts';
 import { createTestDatabase, createTestRedis } from './databases.ts';
 
 export type TestApp = App & {

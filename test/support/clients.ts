@@ -9,7 +9,7 @@ import { AccountService } from '../../gen/latchkey/auth/v1/account_service_pb.ts
 import { AdminService } from '../../gen/latchkey/auth/v1/admin_service_pb.ts';
 import { AuthService } from '../../gen/latchkey/auth/v1/auth_service_pb.ts';
 import { VerifierService } from '../../gen/latchkey/auth/v1/verifier_service_pb.ts';
-import { codeName } from '../../src/server/errors.ts';
+import { codeName } from '../../src/server/calls/errors.ts';
 
 /** What a call came to, whatever the protocol. */
 export type Outcome = {

@@ -4,13 +4,13 @@ import { execFile } from 'node:child_process';
 import { chownSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import type { Environment } from '../../src/config.ts';
-import { processEnvironment } from '../../src/config.ts';
+import type { Environment } from '../../src/config/config.ts';
+import { processEnvironment } from '../../src/config/config.ts';
 import { fromDebian, libraryFolders } from '../../src/dev/find-program.ts';
 import { freePort } from '../../src/dev/free-port.ts';
 import { startOwned, untilItAnswers, wrapUnprivileged } from '../../src/dev/owned-process.ts';
 import { PROGRAM_CACHE } from '../../src/dev/settings.ts';
-import { connectOnce } from '../../src/store/prepare-database.ts';
+import { connectOnce } from '../../src/store/postgres/prepare-database.ts';
 
 export type DebianPostgres = {
   /** As the owner of everything, to the database `postgres`. */

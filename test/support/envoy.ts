@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { onTestFinished } from 'vitest';
-import { type Environment, processEnvironment } from '../../src/config.ts';
+import { type Environment, processEnvironment } from '../../src/config/config.ts';
 import { fromDebian } from '../../src/dev/find-program.ts';
 import { startOwned, untilItAnswers } from '../../src/dev/owned-process.ts';
 import { PROGRAM_CACHE } from '../../src/dev/settings.ts';

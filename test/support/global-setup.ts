@@ -4,11 +4,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
-import { processEnvironment } from '../../src/config.ts';
+import { processEnvironment } from '../../src/config/config.ts';
 import { startEmbeddedPostgres } from '../../src/dev/embedded-postgres.ts';
 import { findRedis, startEmbeddedRedis } from '../../src/dev/embedded-redis.ts';
 import { PROGRAM_CACHE } from '../../src/dev/settings.ts';
-import { prepareDatabase } from '../../src/store/prepare-database.ts';
+import { prepareDatabase } from '../../src/store/postgres/prepare-database.ts';
 import { REDIS_DATABASES, SERVICE_LOGIN, TEMPLATE } from './names.ts';
 
 declare module 'vitest' {

@@ -1,7 +1,7 @@
 // The service as an operator runs it: processes of their own, stopped by signals.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { resolve } from 'node:path';
-import type { Environment } from '../../src/config.ts';
+import type { Environment } from '../../src/config/config.ts';
 import { eventually } from './eventually.ts';
 
 export type RunningProcess = {

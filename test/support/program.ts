@@ -1,5 +1,5 @@
 import { basename } from 'node:path';
-import { processEnvironment } from '../../src/config.ts';
+import { processEnvironment } from '../../src/config/config.ts';
 import { fromDebian, onPath, type Program } from '../../src/dev/find-program.ts';
 import { PROGRAM_CACHE } from '../../src/dev/settings.ts';
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { onTestFinished } from 'vitest';
-import { processEnvironment } from '../../src/config.ts';
+import { processEnvironment } from '../../src/config/config.ts';
 import { findRedis } from '../../src/dev/embedded-redis.ts';
 import { freePort } from '../../src/dev/free-port.ts';
 import { PROGRAM_CACHE } from '../../src/dev/settings.ts';

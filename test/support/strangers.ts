@@ -7,7 +7,7 @@ import { ServerReflection as ServerReflectionAlpha } from '../../gen/grpc/reflec
 import { Health } from '../../gen/health/v1/health_pb.ts';
 import { AuthService } from '../../gen/latchkey/auth/v1/auth_service_pb.ts';
 import { Access } from '../../gen/latchkey/auth/v1/options_pb.ts';
-import { accessOf } from '../../src/server/access.ts';
+import { accessOf } from '../../src/server/rpc/access.ts';
 import { type Costly, costlyMessages } from './costly-messages.ts';
 import { mainThreadMs } from './main-thread.ts';
 import { envelope } from './raw.ts';

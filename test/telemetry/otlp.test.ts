@@ -3,7 +3,7 @@ import http from 'node:http';
 import http2 from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import type { Environment } from '../../src/config.ts';
+import type { Environment } from '../../src/config/config.ts';
 import type { Mailbox } from '../../src/dev/mailbox.ts';
 import { openTestMailbox, testEnvironment } from '../support/app.ts';
 import { auth, viaFetch, viaGrpcJs } from '../support/clients.ts';

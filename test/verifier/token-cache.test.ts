@@ -4,7 +4,7 @@ import v8 from 'node:v8';
 import vm from 'node:vm';
 import { expect, test } from 'vitest';
 import { ownVerificationKey } from '../../src/keys/own-verification-key.ts';
-import { decisionJson, decisionSize, writeDecision } from '../../src/server/lean/say-decision.ts';
+import { decisionJson, decisionSize, writeDecision } from '../../src/server/fast-path/encode-decision.ts';
 import { accessTokenHeader } from '../../src/verifier/access-token.ts';
 import { createRevocationView } from '../../src/verifier/revocation-view.ts';
 import { createTokenCache } from '../../src/verifier/token-cache.ts';

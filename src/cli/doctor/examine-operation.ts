@@ -1,8 +1,8 @@
 // The state of the running deployment, as Postgres has it: what waits for a worker, and which processes have been seen.
 import { randomUUID } from 'node:crypto';
-import type { Db } from '../../store/database.ts';
 import { type Backlog, createOutbox } from '../../store/outbox.ts';
-import { createProcesses, type SeenProcess } from '../../store/processes.ts';
+import type { Db } from '../../store/postgres/database.ts';
+import { createProcesses, type SeenProcess } from '../../store/postgres/processes.ts';
 import { type Finding, ok } from './finding.ts';
 
 /** Three reports. */

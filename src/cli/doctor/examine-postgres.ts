@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import type { Config } from '../../config.ts';
+import type { Config } from '../../config/config.ts';
 import type { KeyRing } from '../../domain/key-ring.ts';
 import { foreignKeys, openPrivateKey } from '../../keys/key-encryption.ts';
 import { derivePurposeKeys } from '../../keys/purpose-keys.ts';
-import { type Db, openDatabase } from '../../store/database.ts';
-import { type DatabaseDiagnosis, diagnoseDatabase } from '../../store/diagnose-database.ts';
+import { type Db, openDatabase } from '../../store/postgres/database.ts';
+import { type DatabaseDiagnosis, diagnoseDatabase } from '../../store/postgres/diagnose-database.ts';
 import { createServiceAccounts } from '../../store/service-accounts.ts';
 import { createSigningKeyRows, type StoredSigningKey } from '../../store/signing-key-rows.ts';
 import { KEY_EXPIRY_NOTICE_MS } from '../services.ts';

@@ -1,10 +1,10 @@
-import type { Config } from '../../config.ts';
+import { within } from '../../async/within.ts';
+import type { Config } from '../../config/config.ts';
 import { deniedCommands, wrongForm } from '../../redis/assert-redis.ts';
 import { impatient, openRedis, type RedisClient } from '../../redis/open-redis.ts';
 import { parseRedisUrl } from '../../redis/parse-redis-url.ts';
 import { infoOf, isDenied, isFull, type ServerState, serverStates, serversOf } from '../../redis/redis-health.ts';
 import { LIMIT_COMMANDS, QUEUE_COMMANDS } from '../../redis/required-commands.ts';
-import { within } from '../../within.ts';
 import { clockFinding, type Finding, failure, ok, TIMEOUT_MS } from './finding.ts';
 
 const NEARLY_FULL = 0.8;

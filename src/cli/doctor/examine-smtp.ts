@@ -1,4 +1,4 @@
-import type { Config } from '../../config.ts';
+import type { Config } from '../../config/config.ts';
 import { inspectSmtp, type SmtpSession } from '../../jobs/inspect-smtp.ts';
 import { describe } from '../../jobs/smtp-answer.ts';
 import type { Finding } from './finding.ts';

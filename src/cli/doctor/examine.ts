@@ -1,5 +1,5 @@
 // `doctor`: looks at everything that the service needs, and names the remedy of each fault.
-import { type Config, ConfigError, type Environment, readConfig } from '../../config.ts';
+import { type Config, ConfigError, type Environment, readConfig } from '../../config/config.ts';
 import type { Output } from '../output.ts';
 import { examineCertificate } from './examine-certificate.ts';
 import { examinePostgres } from './examine-postgres.ts';

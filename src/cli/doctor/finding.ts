@@ -1,5 +1,5 @@
 // The result of one look of `doctor`, and the findings that several looks share.
-import { operatorMessage } from '../../operator-error.ts';
+import { operatorMessage } from '../../process/operator-error.ts';
 
 type State = 'ok' | 'warning' | 'failed';
 /** `mend` is the remedy; empty when nothing is wrong. */

@@ -1,5 +1,5 @@
 // Every fault, grouped by what it befalls.
-import { OperatorError } from '../../../src/operator-error.ts';
+import { OperatorError } from '../../../src/process/operator-error.ts';
 import { combined } from '../combined.ts';
 import type { Fault } from '../fault.ts';
 import { clockFaults } from './clocks.ts';

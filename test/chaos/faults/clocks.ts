@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Environment } from '../../../src/config.ts';
+import type { Environment } from '../../../src/config/config.ts';
 import { fromDebian } from '../../../src/dev/find-program.ts';
 import { PROGRAM_CACHE } from '../../../src/dev/settings.ts';
 import type { Fault, FaultContext } from '../fault.ts';

@@ -1,0 +1,256 @@
+// The part of the service that answers calls.
+
+import { within } from '../async/within.ts';
+import { createDenials } from '../authorization/denials.ts';
+import { createRoleReads } from '../authorization/role-reads.ts';
+import type { Deps } from '../deps.ts';
+import { createApiKeys } from '../keys/api-keys.ts';
+import { createCurrentKeys } from '../keys/current-keys.ts';
+import { createServiceKeys } from '../keys/service-keys.ts';
+import { createLimiter } from '../limits/limiter.ts';
+import { createSessionUsers } from '../limits/session-users.ts';
+import { createProviders } from '../oauth/providers.ts';
+import { createBreachCheck } from '../passwords/breached-passwords.ts';
+import { loadCommonPasswords } from '../passwords/common-passwords.ts';
+import { followHashKinds } from '../passwords/follow-hash-kinds.ts';
+import { createHashQueue } from '../passwords/hash-queue.ts';
+import { createHasher } from '../passwords/hasher.ts';
+import { openHashWorkshop } from '../passwords/hashing-process.ts';
+import { listenProblem } from '../process/assert-ports-free.ts';
+import { impatient, openRedis } from '../redis/open-redis.ts';
+import { redisProblems } from '../redis/redis-health.ts';
+import { followChanges } from '../revocation-feed/revocation-feed.ts';
+import { createWatchers } from '../revocation-feed/watchers.ts';
+import { createCallLog } from '../server/calls/call-log.ts';
+import { createConcurrencyLimit } from '../server/calls/concurrency-limit.ts';
+import { createFairSlots } from '../server/calls/fair-slots.ts';
+import { createCorsHandler } from '../server/endpoints/cors.ts';
+import { createPlainHttpHandler } from '../server/endpoints/jwks-and-probes.ts';
+import { createOAuthTokenHandler } from '../server/endpoints/oauth-token.ts';
+import { createReadiness } from '../server/endpoints/readiness.ts';
+import { createFastPath } from '../server/fast-path/fast-path.ts';
+import { extAuthzRoutes } from '../server/gateway/ext-authz.ts';
+import { createForwardAuthHandler } from '../server/gateway/forward-auth.ts';
+import { adminRoutes } from '../server/rpc/admin-routes.ts';
+import { createRpcHandler } from '../server/rpc/rpc.ts';
+import { createStandardServices } from '../server/rpc/standard-services.ts';
+import { createUnknownGrpcMethodHandler } from '../server/rpc/unknown-grpc-method.ts';
+import { createClientAddress, isIn } from '../server/transport/client-address.ts';
+import { listen } from '../server/transport/listener.ts';
+import { createDatabaseCheck } from '../store/postgres/database-problems.ts';
+import { listenForChanges } from '../store/postgres/listen.ts';
+import { createChanges } from '../store/revocation-events.ts';
+import { createRevocationView } from '../verifier/revocation-view.ts';
+import { createVerifier } from '../verifier/verifier.ts';
+import { type Base, FORCED_CLOSE_MS, type Probed } from './base.ts';
+
+/** How long a call waits for Redis to count it. */
+const LIMIT_TIMEOUT_MS = 1_000;
+/** Requests of one process whose body has not arrived; each holds 64 KiB at the most. */
+const MAX_WAITING = 1_000;
+/** Answers of one process that have not been read; each holds 64 KiB at the most, of a batch 1 MiB. */
+const MAX_UNREAD = 1_000;
+/** How long a body may take to arrive, or an answer to be read, while more than half of those are waiting. */
+const WAIT_UNDER_PRESSURE_MS = 2_000;
+/** Streams of one process that callers without credentials hold open. */
+const MAX_PUBLIC_STREAMS = 1_000;
+
+/** Everything that answers calls. */
+export async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<Probed> {
+  const { config, log, complain, metrics, tracing, traced, connect, guard, clockAheadMs } = base;
+  const { db, store, purposeKeys, signingKeys, keyRotation, graceMs, now, newId } = base;
+  const limitRedisOptions = { connectionName: 'latchkey-limits', ...impatient(LIMIT_TIMEOUT_MS) };
+  const redis = openRedis(config.REDIS_URL, limitRedisOptions, complain('Redis (limits)'));
+  started.defer(() => redis.disconnect());
+  // So that the first calls are counted there; without it they are counted here.
+  await within(LIMIT_TIMEOUT_MS, new Promise((resolve) => redis.once('ready', resolve)));
+  const onFallback = complain('Redis does not answer: limits are counted in this process');
+  const limiter = createLimiter(redis, config.limits, { onFallback, onTaken: metrics.limitTaken, now });
+  const hashQueue = createHashQueue({
+    concurrency: config.HASH_CONCURRENCY,
+    maxWaiting: config.HASH_QUEUE_LENGTH,
+    maxWaitMs: config.HASH_QUEUE_WAIT_MS,
+    onDone: metrics.hashed,
+  });
+  metrics.watchHashQueue(hashQueue.tasks);
+  const workshop = openHashWorkshop(config.HASH_CONCURRENCY, (err) => log.error({ err }, 'hashing'));
+  started.defer(() => workshop.close());
+  const hasher = createHasher(
+    {
+      memoryKib: config.ARGON2_MEMORY_KIB,
+      iterations: config.ARGON2_ITERATIONS,
+      parallelism: config.ARGON2_PARALLELISM,
+    },
+    hashQueue,
+    workshop,
+  );
+  const stopFollowing = await followHashKinds(hasher, {
+    read: store.users.samplesOfHashKinds,
+    onTooCostly: (kinds) =>
+      log.warn(
+        { hash_kinds: kinds.join(' ') },
+        'failed sign-ins to accounts with these password hashes take longer than others',
+      ),
+    onError: complain('the kinds of password hashes in use cannot be read'),
+  });
+  started.defer(stopFollowing);
+  const view = createRevocationView();
+  metrics.watchView(view);
+  const currentKeys = createCurrentKeys({
+    signingKeys,
+    mayBeOld: () => view.ageMs() > config.REVOCATION_MAX_AGE_MS,
+    onReload: () => verifier.useKeys(signingKeys.verificationKeys()),
+    onForeign: complain('a signing key that is to come does not open'),
+  });
+  const verifier = createVerifier({
+    issuer: config.ISSUER,
+    keys: signingKeys.verificationKeys(),
+    revalidateSeconds: config.VERIFY_REVALIDATE_SECONDS,
+    view,
+    maxViewAgeMs: config.REVOCATION_MAX_AGE_MS,
+    ask: (of, signal) => store.sessions.standings(of, now(), signal),
+    refreshKeys: currentKeys.reload,
+    cacheBytes: config.TOKEN_CACHE_MB * 1024 * 1024,
+    now,
+  });
+  metrics.watchTokenCache(verifier.cachedBytes);
+  const onFeedError = complain('the feed of revocations is behind');
+  // On a connection of its own: calls that wait for the others must not make it wait.
+  const changes = createChanges(connect('changes', 1));
+  const changeFeed = await followChanges(
+    {
+      changes,
+      view,
+      reloadKeys: currentKeys.reload,
+      pollMs: config.REVOCATION_POLL_MS,
+      now,
+    },
+    onFeedError,
+  );
+  started.defer(() => within(FORCED_CLOSE_MS, changeFeed.close()));
+  if (config.DATABASE_LISTEN_URL !== null) {
+    const listening = listenForChanges({
+      url: config.DATABASE_LISTEN_URL,
+      guard,
+      notify: changes.notify,
+      onChange: changeFeed.wake,
+      onError: onFeedError,
+    });
+    started.defer(() => within(FORCED_CLOSE_MS, listening.close()));
+  }
+  const denials = createDenials({ store, now });
+  const roleReads = createRoleReads({ store, now });
+  started.defer(() => within(FORCED_CLOSE_MS, roleReads.close()));
+  const closing = new AbortController();
+  const apiKeys = createApiKeys(store.serviceAccounts);
+  const deps: Deps = {
+    store,
+    denials,
+    roleReads,
+    apiKeys,
+    limiter: traced('limiter', limiter),
+    sessionUsers: createSessionUsers(),
+    hasher: traced('hasher', hasher),
+    onUnreadableHash: (userId) => {
+      log.error(
+        { user_id: userId },
+        'the stored password hash of an account is unreadable: its owner needs a new password',
+      );
+      metrics.hashUnreadable();
+    },
+    verifier,
+    changeFeed,
+    watchers: createWatchers({ changes: store.changes, feed: changeFeed, now }),
+    signingKeys: { ...signingKeys, sign: currentKeys.sign },
+    keyRotation,
+    purposeKeys,
+    requiresVerifiedEmail: config.REQUIRE_EMAIL_VERIFICATION === 'on',
+    reauthenticationSeconds: config.REAUTHENTICATION_SECONDS,
+    providers: createProviders(config.providers, clockAheadMs),
+    passwordPolicy: {
+      minLength: config.PASSWORD_MIN_LENGTH,
+      isCommon: loadCommonPasswords(),
+      contextWords: config.PASSWORD_CONTEXT_WORDS,
+    },
+    isBreached: createBreachCheck(config.PASSWORD_BREACH_RANGES ?? null, (err) => {
+      log.error({ err }, 'a range file of breached passwords is unreadable: the password was not checked against it');
+      metrics.breachCheckFailed();
+    }),
+    tokenSettings: {
+      issuer: config.ISSUER,
+      audiences: config.AUDIENCE,
+      accessTtlSeconds: config.ACCESS_TOKEN_TTL_SECONDS,
+      serviceTokenTtlSeconds: config.SERVICE_TOKEN_TTL_SECONDS,
+      sessionIdleSeconds: config.SESSION_IDLE_SECONDS,
+      sessionMaxSeconds: config.SESSION_MAX_SECONDS,
+      maxSessionsPerUser: config.MAX_SESSIONS_PER_USER,
+    },
+    apiKeyMaxDays: config.API_KEY_MAX_DAYS,
+    closing: closing.signal,
+    now,
+    newId,
+  };
+  const readiness = createReadiness({
+    databaseProblems: createDatabaseCheck(db),
+    keyProblem: signingKeys.problem,
+    clockAheadMs,
+    redisProblems: () => redisProblems(redis),
+  });
+  const callLog = createCallLog(log, metrics, tracing);
+  started.defer(() => callLog.close());
+  const serviceKeys = createServiceKeys(config.SERVICE_KEYS);
+  const clientAddress = createClientAddress(config.TRUSTED_PROXIES);
+  const calls = { clientAddress, tracing };
+  const fastPath = createFastPath({ verifier, serviceKeys, apiKeys, denials, callLog, clientAddress });
+  const standard = createStandardServices(readiness.check, config.GRPC_REFLECTION);
+  const slots = {
+    concurrencyLimit: createConcurrencyLimit(),
+    waiting: createFairSlots({ capacity: MAX_WAITING, maxHoldUnderPressureMs: WAIT_UNDER_PRESSURE_MS }),
+    unread: createFairSlots({ capacity: MAX_UNREAD, maxHoldUnderPressureMs: WAIT_UNDER_PRESSURE_MS }),
+    publicStreams: createFairSlots({ capacity: MAX_PUBLIC_STREAMS, maxHoldUnderPressureMs: Number.POSITIVE_INFINITY }),
+  };
+  const rpc = createRpcHandler({ ...deps, ...calls, ...slots, serviceKeys }, callLog, [
+    adminRoutes(deps),
+    extAuthzRoutes(deps),
+    ...standard.routes,
+  ]);
+  const plainHttp = createPlainHttpHandler(signingKeys, currentKeys.areCurrent, config.keyPolicy, readiness.check);
+  const listener = await listen(
+    {
+      host: config.HOST,
+      port: config.PORT,
+      maxConnectionsPerPeer: config.MAX_CONNECTIONS_PER_PEER,
+      lifetime: {
+        maxAgeMs: config.MAX_CONNECTION_AGE_SECONDS * 1000,
+        graceMs: config.MAX_CONNECTION_AGE_GRACE_SECONDS * 1000,
+        pingEveryMs: config.KEEPALIVE_SECONDS * 1000,
+        pingTimeoutMs: config.KEEPALIVE_TIMEOUT_SECONDS * 1000,
+      },
+      tls: config.tls,
+      isProxy: config.PROXY_PROTOCOL === 'on' ? (address) => isIn(config.TRUSTED_PROXIES, address) : () => false,
+      onTlsProblem: (err) => log.error({ err }, 'the certificate was not renewed'),
+    },
+    fastPath,
+    [
+      createCorsHandler(config.CORS_ORIGINS),
+      rpc,
+      createForwardAuthHandler({ ...deps, ...calls }, callLog),
+      createOAuthTokenHandler({ ...deps, ...calls, ...slots }, callLog),
+      plainHttp,
+      createUnknownGrpcMethodHandler(callLog, calls),
+    ],
+  ).catch((error) => {
+    throw listenProblem({ key: 'PORT', host: config.HOST, port: config.PORT }, error);
+  });
+  metrics.watchConnections(listener.connections);
+  started.defer(() => listener.close(graceMs));
+  started.defer(() => deps.watchers.close());
+  started.defer(() => closing.abort());
+  const stopServing = () => {
+    readiness.stop();
+    standard.stop();
+  };
+  started.defer(standard.close);
+  started.defer(stopServing);
+  return { port: listener.port, stopServing };
+}

@@ -1,0 +1,41 @@
+// Tells operators which processes run, of which release, and how their clocks differ.
+import { hostname } from 'node:os';
+import type { Logger } from 'pino';
+import { atMostEvery } from '../async/at-most-every.ts';
+import { RELEASE } from '../process/release.ts';
+import type { Processes } from '../store/postgres/processes.ts';
+
+export type ReportDeps = {
+  processes: Processes;
+  id: string;
+  parts: { api: boolean; worker: boolean };
+  clockAheadMs: () => number;
+};
+
+const REPORT_EVERY_MS = 10_000;
+const CLOCK_WARNING_MS = 5_000;
+const CLOCK_LINE_EVERY_MS = 60_000;
+
+/** @returns how to stop */
+export function reportProcess({ processes, id, parts, clockAheadMs }: ReportDeps, log: Logger): () => Promise<void> {
+  const warn = atMostEvery(CLOCK_LINE_EVERY_MS, (aheadMs: number) =>
+    log.warn({ clock_ahead_ms: Math.round(aheadMs) }, "the clock of this machine differs from Postgres's"),
+  );
+  const onError = atMostEvery(CLOCK_LINE_EVERY_MS, (err: unknown) =>
+    log.warn({ err }, 'this process cannot be reported'),
+  );
+  const report = () => {
+    const aheadMs = clockAheadMs();
+    if (Math.abs(aheadMs) > CLOCK_WARNING_MS) warn(aheadMs);
+    return processes.report({ id, ...parts, release: RELEASE, host: hostname(), clockAheadMs: aheadMs }).catch(onError);
+  };
+  let last = report();
+  const timer = setInterval(() => {
+    last = report();
+  }, REPORT_EVERY_MS);
+  return async () => {
+    clearInterval(timer);
+    await last;
+    await processes.remove(id).catch(() => {});
+  };
+}

@@ -1,0 +1,109 @@
+// The part of the service that sends mail and records audit events.
+
+import { within } from '../async/within.ts';
+import { openMailer } from '../jobs/mailer.ts';
+import { openQueueRedis, openQueues } from '../jobs/queues.ts';
+import { startWorker } from '../jobs/worker.ts';
+import { listenProblem } from '../process/assert-ports-free.ts';
+import { createReadiness } from '../server/endpoints/readiness.ts';
+import { openWorkerProbes } from '../server/endpoints/worker-probes.ts';
+import { createDatabaseCheck } from '../store/postgres/database-problems.ts';
+import { UNTRACED } from '../telemetry/tracing.ts';
+import { type Base, FORCED_CLOSE_MS, type Probed } from './base.ts';
+
+/** How long a probe waits for Redis. */
+const PROBE_TIMEOUT_MS = 1_000;
+/**
+ * What one round of the outbox relay may take besides its three statements while Postgres and Redis are unavailable: connecting
+ * three times, and two commands of Redis.
+ */
+const LONGEST_WAITS_MS = 35_000;
+
+export type RunningWorker = { lastTurnAt(): number; isRedisReady(): Promise<boolean> };
+
+/** Mail and audit events. */
+export async function startWorkerPart(base: Base, started: AsyncDisposableStack): Promise<RunningWorker> {
+  const { config, log, complain, metrics, tracing, traced, store, purposeKeys, rotateKeys, graceMs, now } = base;
+  const onQueueError = complain('Redis (queues)');
+  const redis = openQueueRedis(config.REDIS_URL, onQueueError);
+  started.defer(() => redis.disconnect());
+  const queues = openQueues(config.REDIS_URL, onQueueError);
+  started.defer(() => within(FORCED_CLOSE_MS, queues.close()));
+  const mailer = openMailer(config.mailer);
+  started.defer(() => mailer.close());
+  metrics.watchOutbox(() => store.outbox.backlog(now()));
+  const worker = await startWorker(
+    {
+      store,
+      redis,
+      queues,
+      mailer: traced('mailer', mailer),
+      backoffMs: config.JOB_BACKOFF_MS,
+      mailRetryForMs: config.MAIL_RETRY_FOR_SECONDS * 1000,
+      metrics,
+      tracing: tracing ?? UNTRACED,
+      rotateKeys,
+      resetTokenKeys: purposeKeys.resetTokens,
+      verificationTokenKeys: purposeKeys.verificationTokens,
+      networkTokenKeys: purposeKeys.networkTokens,
+      undoTokenKeys: purposeKeys.undoTokens,
+      publicUrl: config.PUBLIC_URL,
+      resetTtlSeconds: config.RESET_TTL_SECONDS,
+      verificationTtlSeconds: config.VERIFICATION_TTL_SECONDS,
+      anchorEveryMs: config.AUDIT_ANCHOR_SECONDS * 1000,
+      anchorFile: config.AUDIT_ANCHOR_FILE ?? null,
+      now,
+    },
+    log,
+    onQueueError,
+  );
+  started.defer(() => worker.close(graceMs));
+  return {
+    lastTurnAt: worker.lastTurnAt,
+    async isRedisReady() {
+      let answers = false;
+      const ping = async () => {
+        answers = (await redis.ping()) === 'PONG';
+      };
+      if (redis.status === 'ready')
+        await within(
+          PROBE_TIMEOUT_MS,
+          ping().catch(() => {}),
+        );
+      return answers;
+    },
+  };
+}
+
+/** Null without HEALTH_PORT. */
+export async function startWorkerProbes(
+  { config, db, signingKeys, clockAheadMs }: Base,
+  worker: RunningWorker,
+  started: AsyncDisposableStack,
+): Promise<Probed | null> {
+  const { HOST: host, HEALTH_PORT: port, DATABASE_STATEMENT_TIMEOUT_MS: statementMs } = config;
+  if (port === undefined) return null;
+  const readiness = createReadiness({
+    databaseProblems: createDatabaseCheck(db),
+    keyProblem: signingKeys.problem,
+    clockAheadMs,
+    // A worker is not ready without Redis.
+    redisProblems: async () => [],
+  });
+  const probes = await openWorkerProbes({
+    host,
+    port,
+    lastTurnAt: worker.lastTurnAt,
+    longestTurnMs: LONGEST_WAITS_MS + 3 * statementMs,
+    async readiness() {
+      const [{ problems }, redisAnswers] = await Promise.all([readiness.check(), worker.isRedisReady()]);
+      const all = redisAnswers ? problems : [...problems, 'Redis does not answer'];
+      return { ready: all.length === 0, problems: all, degraded: [] };
+    },
+  }).catch((error) => {
+    throw listenProblem({ key: 'HEALTH_PORT', host, port }, error);
+  });
+  started.defer(() => probes.close());
+  started.defer(readiness.stop);
+  return { port: probes.port, stopServing: readiness.stop };
+}

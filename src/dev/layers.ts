@@ -1,0 +1,81 @@
+// The house plan as a table: test/walls.test.ts holds the imports against it, and docs/architecture.md is generated from it.
+
+/** A folder of src, or a file directly in src, and the one thing that it owns. */
+type Room = { name: string; owns: string };
+
+/** The lowest first. A room imports from layers below its own, and from nothing in its own layer or above. */
+export const LAYERS: Room[][] = [
+  [
+    { name: 'domain', owns: 'rules and values: pure functions and types' },
+    { name: 'async', owns: 'small tools for concurrency: time-outs, single flight' },
+    { name: 'process', owns: 'the operating system process: log, signals, worker processes, release' },
+  ],
+  [
+    { name: 'verifier', owns: 'the decision about an access token: form, signature, revocation status' },
+    { name: 'limits', owns: 'rate limits, counted in Redis or in this process' },
+    { name: 'passwords', owns: 'password hashes and password rules' },
+    { name: 'oauth', owns: 'identity providers: OpenID Connect and GitHub' },
+    { name: 'redis', owns: 'connections to Redis and what Redis must allow' },
+    { name: 'grpc', owns: 'gRPC health and reflection' },
+    { name: 'store/postgres', owns: 'connections to Postgres, migrations, privileges, primary checks' },
+    {
+      name: 'server/transport',
+      owns: 'sockets: TLS, PROXY protocol, HTTP/1.1 and HTTP/2 connections and their limits',
+    },
+  ],
+  [
+    { name: 'store', owns: 'the tables: all SQL, a file a table' },
+    { name: 'client', owns: 'the client library: typed clients, interceptors, local verification' },
+  ],
+  [
+    { name: 'keys', owns: 'signing keys, keys derived for one purpose, API keys, service keys' },
+    { name: 'revocation-feed', owns: 'revocation events: follows them in Postgres and serves them to Watch' },
+    { name: 'authorization', owns: 'the audit trail of denied roles and of roles that callers read' },
+    { name: 'telemetry', owns: 'OpenTelemetry: metrics and traces' },
+  ],
+  [
+    { name: 'deps.ts', owns: 'the list of what use cases can take' },
+    { name: 'jobs', owns: 'work after the answer: outbox relay, queues, mail, audit events, housekeeping' },
+    { name: 'server/calls', owns: 'what every call carries: record, deadline, slot, log line, errors' },
+  ],
+  [
+    { name: 'auth', owns: 'use cases of AuthService and VerifierService' },
+    { name: 'admin', owns: 'use cases of AdminService' },
+    { name: 'config', owns: 'the environment, read and checked' },
+  ],
+  [
+    { name: 'account', owns: 'use cases of AccountService' },
+    { name: 'cli', owns: 'the commands for operators' },
+    { name: 'server/endpoints', owns: 'plain HTTP: OAuth endpoints, JWKS, probes, CORS' },
+  ],
+  [{ name: 'server/rpc', owns: 'Connect: routes, access, messages' }],
+  [{ name: 'server/gateway', owns: 'ext_authz and forward auth for gateways' }],
+  [{ name: 'server/fast-path', owns: 'Verify and related calls, answered from memory before Connect' }],
+  [{ name: 'app', owns: 'the parts of the service, constructed from their settings' }],
+  [{ name: 'app.ts', owns: 'the construction of everything, and its closing in reverse' }],
+  [{ name: 'dev', owns: 'npm start: embedded Postgres, Redis and mailbox; the checks' }],
+  [{ name: 'main.ts', owns: "the command line's entry" }],
+];
+
+/** Packages, and modules of Node, that only some rooms import. A trailing `/` stands for all packages of a scope. */
+export const RESERVED: { packages: string[]; rooms: string[] }[] = [
+  { packages: ['kysely', 'pg'], rooms: ['store', 'store/postgres'] },
+  { packages: ['@opentelemetry/'], rooms: ['telemetry'] },
+  {
+    packages: ['@connectrpc/', '@bufbuild/', '@grpc/', 'gen/'],
+    rooms: ['server/calls', 'server/endpoints', 'server/rpc', 'server/gateway', 'server/fast-path', 'client', 'grpc'],
+  },
+  { packages: ['ioredis'], rooms: ['redis', 'limits', 'dev'] },
+  { packages: ['bullmq', 'nodemailer'], rooms: ['jobs'] },
+  { packages: ['jose'], rooms: ['keys'] },
+  { packages: ['argon2', 'bcrypt'], rooms: ['passwords'] },
+];
+
+/** Rooms that import less than the layers below: they are published alone, or could be. `domain` does no input or output. */
+export const ONLY: Record<string, string[]> = {
+  domain: ['node:crypto', 'node:net'],
+  verifier: ['domain'],
+  client: ['domain', 'verifier'],
+  grpc: [],
+  'server/transport': ['domain', 'async'],
+};

@@ -1,0 +1,108 @@
+// Hashing in a process of its own, at low priority: a storm of sign-ins takes the cores that nobody else wants, and delays
+// no other call. A process that dies is replaced, and what it was doing is done again.
+import { type ChildProcess, fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { AuthError } from '../domain/auth-error.ts';
+import type { Argon2Parameters, Comparison, HashWork, Outcome } from './hash-work.ts';
+
+type Task =
+  | { kind: 'hash'; password: string; parameters: Argon2Parameters }
+  | { kind: 'compare'; comparison: Comparison };
+export type Order = { id: number; task: Task };
+export type Answer = { id: number; result: string } | { id: number; error: string };
+
+export type HashWorkshop = HashWork & { close(): void };
+
+type Pending = { order: Order; attempts: number; resolve(result: string): void; reject(error: Error): void };
+
+const PROGRAM = fileURLToPath(new URL('hashing-main.ts', import.meta.url));
+/** A task that was there when two processes died is what they died of. */
+const MAX_ATTEMPTS = 2;
+const FIRST_DELAY_MS = 50;
+const MAX_DELAY_MS = 5_000;
+/** A process that has lived this long was fine. */
+const HEALTHY_AFTER_MS = 10_000;
+const RETRY_AFTER_MS = 1_000;
+
+/** @param threads tasks that run at once */
+export function openHashWorkshop(threads: number, onDeath: (error: Error) => void): HashWorkshop {
+  const pending = new Map<number, Pending>();
+  let nextId = 0;
+  let delayMs = FIRST_DELAY_MS;
+  let timer: NodeJS.Timeout | undefined;
+  let closed = false;
+  let child = start();
+
+  /** Null when it could not be started; another attempt follows, as after a death. */
+  function start(): ChildProcess | null {
+    const startedAt = performance.now();
+    const env = { UV_THREADPOOL_SIZE: String(threads) };
+    try {
+      const started = fork(PROGRAM, { env, execArgv: [], stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+      started.on('message', (answer: Answer) => settle(answer));
+      started.on('error', (error) => {
+        // Without a process there is no exit to wait for.
+        if (started.pid === undefined) startLater(error, startedAt);
+      });
+      started.once('exit', (code, signal) => {
+        if (started.pid !== undefined) startLater(new Error(`it has died (${signal ?? code})`), startedAt);
+      });
+      return started;
+    } catch (error) {
+      startLater(error, startedAt);
+      return null;
+    }
+  }
+
+  function startLater(cause: unknown, startedAt: number): void {
+    if (closed) return;
+    onDeath(new Error('there is no hashing process', { cause }));
+    delayMs = performance.now() - startedAt > HEALTHY_AFTER_MS ? FIRST_DELAY_MS : Math.min(delayMs * 2, MAX_DELAY_MS);
+    timer = setTimeout(restart, delayMs);
+  }
+
+  function restart(): void {
+    child = start();
+    for (const [id, task] of pending) {
+      if (task.attempts < MAX_ATTEMPTS) send(task);
+      else {
+        pending.delete(id);
+        task.reject(new AuthError('OVERLOADED', { retryAfterMs: RETRY_AFTER_MS }));
+      }
+    }
+  }
+
+  function send(task: Pending): void {
+    // Without a process it waits for the next one, which gets all that is pending.
+    if (!child?.connected) return;
+    task.attempts += 1;
+    child.send(task.order, () => {});
+  }
+
+  function settle(answer: Answer): void {
+    const task = pending.get(answer.id);
+    pending.delete(answer.id);
+    if ('error' in answer) task?.reject(new Error(answer.error));
+    else task?.resolve(answer.result);
+  }
+
+  function run(task: Task): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const id = nextId++;
+      const one: Pending = { order: { id, task }, attempts: 0, resolve, reject };
+      pending.set(id, one);
+      send(one);
+    });
+  }
+
+  return {
+    hash: (password, parameters) => run({ kind: 'hash', password, parameters }),
+    compare: (comparison) => run({ kind: 'compare', comparison }) as Promise<Outcome>,
+    close() {
+      closed = true;
+      clearTimeout(timer);
+      child?.kill('SIGKILL');
+      for (const { reject } of pending.values()) reject(new AuthError('OVERLOADED', { retryAfterMs: RETRY_AFTER_MS }));
+    },
+  };
+}

@@ -1,0 +1,152 @@
+// What is told of calls when they end: to the log, the metrics and the traces, with no token, email or password in it. The log has
+// a line a call, except of those that gateways make about every request: these are counted, and summed up every ten seconds; of
+// their refusals the first ten of a second have a line each, so that an operator sees why without drowning.
+import type { Logger } from 'pino';
+import type { Reason } from '../../domain/auth-error.ts';
+import type { EndedCall, Metrics } from '../../telemetry/metrics.ts';
+import type { RpcSystem } from '../../telemetry/rpc-conventions.ts';
+import type { ReadHeader, Tracing } from '../../telemetry/tracing.ts';
+import type { CallRecord } from './call-record.ts';
+
+/** A call of a counted method. */
+type CountedCall = {
+  method: string;
+  system: RpcSystem;
+  /** A gRPC code's name, such as `unauthenticated`. */
+  code: string;
+  reason: Reason | '';
+  /** performance.now() */
+  startedAt: number;
+  /** Asked for a line only: to learn it from a socket takes a while. */
+  peer: () => string;
+  requestId: string;
+};
+
+/** One that was answered from memory, before there was a record of it. */
+type FastCall = CountedCall & { header: ReadHeader };
+
+export type CallLog = {
+  /** @param wasWritten whether all that was to be written went out; so it did, too, when a caller left before there was an answer */
+  write(record: CallRecord, wasWritten: boolean): void;
+  count(call: FastCall): void;
+  /** Sums up what has been counted until now. */
+  close(): void;
+};
+
+type Tally = { method: string; code: string; reason: Reason | ''; calls: number; sumMs: number; maxMs: number };
+
+const COUNTED_METHODS = new Set([
+  'latchkey.auth.v1.AuthService/Verify',
+  'latchkey.auth.v1.AuthService/CheckRole',
+  'latchkey.auth.v1.VerifierService/BatchVerify',
+  'envoy.service.auth.v3.Authorization/Check',
+  'forward-auth',
+]);
+
+const SUM_UP_EVERY_MS = 10_000;
+const REFUSALS_PER_SECOND = 10;
+const CALLER_WENT_AWAY = 'canceled';
+
+export function createCallLog(
+  log: Logger,
+  metrics: Pick<Metrics, 'callEnded'>,
+  tracing: Pick<Tracing, 'tell'> | null,
+): CallLog {
+  const tallies = new Map<string, Tally>();
+  let second = 0;
+  let linesInSecond = 0;
+  const timer = setInterval(sumUp, SUM_UP_EVERY_MS).unref();
+
+  function sumUp(): void {
+    for (const { method, code, reason, calls, sumMs, maxMs } of tallies.values()) {
+      log.info(
+        {
+          method,
+          code,
+          ...(reason && { reason }),
+          calls,
+          duration_ms: round(sumMs / calls),
+          max_duration_ms: round(maxMs),
+        },
+        'calls',
+      );
+    }
+    tallies.clear();
+  }
+
+  function mayWriteLine(now: number): boolean {
+    const thisSecond = Math.floor(now / 1000);
+    if (thisSecond !== second) [second, linesInSecond] = [thisSecond, 0];
+    linesInSecond += 1;
+    return linesInSecond <= REFUSALS_PER_SECOND;
+  }
+
+  function addUp({ method, code, reason, peer, requestId }: CountedCall, durationMs: number): void {
+    const key = reason === '' ? method : method + reason;
+    let tally = tallies.get(key);
+    if (!tally) {
+      tally = { method, code, reason, calls: 0, sumMs: 0, maxMs: 0 };
+      tallies.set(key, tally);
+    }
+    tally.calls += 1;
+    tally.sumMs += durationMs;
+    if (durationMs > tally.maxMs) tally.maxMs = durationMs;
+    if (reason !== '' && mayWriteLine(performance.now())) {
+      const fields = {
+        method,
+        code,
+        reason,
+        duration_ms: round(durationMs),
+        peer: peer(),
+        request_id: requestId,
+      };
+      log.info(fields, 'call');
+    }
+  }
+
+  return {
+    write(record, wasWritten) {
+      const { method, system, reason, principal, address, requestId, startedAt, error, span } = record;
+      const durationMs = performance.now() - startedAt;
+      const wasAnswered = wasWritten && record.code !== '';
+      const code = wasAnswered ? record.code : CALLER_WENT_AWAY;
+      const ended: EndedCall = { method, system, code, reason: wasAnswered ? reason : '', durationMs };
+      metrics.callEnded(ended);
+      span?.end(ended);
+      const isPlain = wasAnswered && error === undefined;
+      if (isPlain && COUNTED_METHODS.has(method)) return addUp({ ...record, peer: () => address }, durationMs);
+      const fields = {
+        method,
+        code,
+        ...(ended.reason && { reason: ended.reason }),
+        duration_ms: round(durationMs),
+        peer: address,
+        request_id: requestId,
+        ...(span?.traceId && { trace_id: span.traceId }),
+        ...(principal?.kind === 'user' && { user_id: principal.userId }),
+        ...(principal?.kind === 'service' && { service: principal.name }),
+        ...(error !== undefined && { err: error }),
+      };
+      if (reason === 'INTERNAL') log.error(fields, 'call');
+      else if (error !== undefined) log.warn(fields, 'call');
+      else log.info(fields, 'call');
+    },
+
+    count(call) {
+      const { method, system, code, reason, startedAt, header } = call;
+      const ended: EndedCall = { method, system, code, reason, durationMs: performance.now() - startedAt };
+      addUp(call, ended.durationMs);
+      metrics.callEnded(ended);
+      tracing?.tell(ended, startedAt, header);
+    },
+
+    close() {
+      clearInterval(timer);
+      sumUp();
+    },
+  };
+}
+
+function round(milliseconds: number): number {
+  return Math.round(milliseconds * 100) / 100;
+}

@@ -1,0 +1,33 @@
+// Cross-origin calls of pages: answered for the origins that are allowed, by the Fetch standard. Who is not a browser is not
+// concerned.
+import { cors } from '@connectrpc/connect';
+import type { Handler } from '../transport/handler.ts';
+
+const MAX_AGE_SECONDS = 7200;
+const ALLOWED_METHODS = ['POST', 'GET'].join(', ');
+const ALLOWED_HEADERS = [...cors.allowedHeaders, 'Authorization', 'X-Request-Id'].join(', ');
+const EXPOSED_HEADERS = [...cors.exposedHeaders, 'X-Request-Id', 'Retry-After', 'WWW-Authenticate'].join(', ');
+
+/** Answers preflights; to all other requests it adds what the page's browser wants to see, and leaves them to others. */
+export function createCorsHandler(origins: string[]): Handler {
+  const allowed = new Set(origins);
+  return (request, response) => {
+    if (allowed.size === 0) return false;
+    const { origin = '', 'access-control-request-method': preflight } = request.headers;
+    // A cache must not give one origin's answer to another.
+    response.setHeader('vary', 'Origin');
+    if (allowed.has(origin)) {
+      response.setHeader('access-control-allow-origin', origin);
+      response.setHeader('access-control-expose-headers', EXPOSED_HEADERS);
+    }
+    if (request.method !== 'OPTIONS' || preflight === undefined) return false;
+    if (allowed.has(origin)) {
+      response.setHeader('access-control-allow-methods', ALLOWED_METHODS);
+      response.setHeader('access-control-allow-headers', ALLOWED_HEADERS);
+      response.setHeader('access-control-max-age', MAX_AGE_SECONDS);
+    }
+    response.statusCode = 204;
+    response.end();
+    return true;
+  };
+}

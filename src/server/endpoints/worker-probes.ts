@@ -1,0 +1,66 @@
+// The probes of `worker`, which has no API: /healthz and /readyz on HEALTH_PORT, in the form that `serve` answers them.
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { sendJson } from '../transport/handler.ts';
+import type { Readiness } from './jwks-and-probes.ts';
+
+export type WorkerProbes = { port: number; close(): void };
+
+export type WorkerProbeOptions = {
+  host: string;
+  /** 0 for any free one. */
+  port: number;
+  /** When the outbox relay last began a round (monotonic, milliseconds). */
+  lastTurnAt(): number;
+  /** The longest that a round can take while a dependency is unavailable. */
+  longestTurnMs: number;
+  readiness: Readiness;
+};
+
+const TIMEOUT_MS = 10_000;
+const MAX_CONNECTIONS = 64;
+
+/** @throws when it cannot listen there */
+export async function openWorkerProbes({ host, port, ...probed }: WorkerProbeOptions): Promise<WorkerProbes> {
+  const routes: Record<string, (response: http.ServerResponse) => void | Promise<void>> = {
+    '/healthz': (response) => sendLiveness(response, probed),
+    '/readyz': async (response) => {
+      const { ready, problems, degraded } = await probed.readiness();
+      sendJson(response, ready ? 200 : 503, { status: ready ? 'ready' : 'not ready', problems, degraded });
+    },
+  };
+  const server = http.createServer((request, response) => {
+    const path = request.url?.split('?', 1)[0] ?? '';
+    const route = Object.hasOwn(routes, path) ? routes[path] : undefined;
+    response.shouldKeepAlive = false;
+    if (!route) sendJson(response, 404, { error: 'not found' });
+    else if (request.method === 'GET' || request.method === 'HEAD') void route(response);
+    else sendJson(response, 405, { error: 'method not allowed' });
+  });
+  server.requestTimeout = TIMEOUT_MS;
+  server.headersTimeout = TIMEOUT_MS;
+  server.maxConnections = MAX_CONNECTIONS;
+  server.setTimeout(TIMEOUT_MS, (socket) => socket.destroy());
+  await new Promise<void>((resolve, reject) => server.once('error', reject).listen({ host, port }, resolve));
+  return {
+    port: (server.address() as AddressInfo).port,
+    close() {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}
+
+/** Does not look at Postgres or Redis: a restart of the worker would mend neither. */
+function sendLiveness(
+  response: http.ServerResponse,
+  { lastTurnAt, longestTurnMs }: Pick<WorkerProbeOptions, 'lastTurnAt' | 'longestTurnMs'>,
+): void {
+  const silentMs = performance.now() - lastTurnAt();
+  if (silentMs <= longestTurnMs) {
+    sendJson(response, 200, { status: 'ok' });
+    return;
+  }
+  const problem = `the outbox relay has been in one round for ${Math.round(silentMs / 1000)} s`;
+  sendJson(response, 503, { status: 'stuck', problems: [problem] });
+}

@@ -1,0 +1,128 @@
+// How a decision is said: VerifyResponse, and with the same two fields a Verdict. The principal is put into bytes once for
+// each token in the cache; only the time is new.
+import { create, toJson } from '@bufbuild/protobuf';
+import { PrincipalKind, PrincipalSchema } from '../../../gen/latchkey/auth/v1/types_pb.ts';
+import type { TokenPrincipal } from '../../domain/principal.ts';
+import type { Decision, VerifiedToken } from '../../verifier/engine.ts';
+import { principalMessage } from '../rpc/messages.ts';
+import { lengthDelimitedSize, varintSize, writeLength, writeVarintField } from './protobuf-wire.ts';
+
+/** Field numbers of VerifyResponse and Verdict. */
+const PRINCIPAL = 1;
+const REVALIDATE_AT = 2;
+/** Field numbers of Principal. */
+const KIND = 1;
+const USER_ID = 2;
+const SESSION_ID = 3;
+const EMAIL = 4;
+const ROLE = 5;
+const ISSUED_AT = 6;
+const EXPIRES_AT = 7;
+const SERVICE_ACCOUNT_ID = 8;
+const SERVICE = 9;
+const EMAIL_VERIFIED = 10;
+/** Field numbers of google.protobuf.Timestamp. */
+const SECONDS = 1;
+const NANOS = 2;
+
+export function decisionSize({ token, revalidateAt }: Decision): number {
+  return (
+    lengthDelimitedSize(binaryPrincipal(token).length) + lengthDelimitedSize(timestampSize(revalidateAt.getTime()))
+  );
+}
+
+/** @returns where it goes on */
+export function writeDecision(into: Buffer, at: number, { token, revalidateAt }: Decision): number {
+  const principal = binaryPrincipal(token);
+  const milliseconds = revalidateAt.getTime();
+  let next = writeLength(into, at, PRINCIPAL, principal.length);
+  into.set(principal, next);
+  next += principal.length;
+  return writeTimestamp(into, next, REVALIDATE_AT, milliseconds);
+}
+
+export function decisionJson({ token, revalidateAt }: Decision): string {
+  return `{"principal":${jsonPrincipal(token)},"revalidateAt":"${isoTime(revalidateAt)}"}`;
+}
+
+/** Many answers of one millisecond say the same time. */
+let lastTime = { milliseconds: Number.NaN, text: '' };
+
+function isoTime(time: Date): string {
+  const milliseconds = time.getTime();
+  if (milliseconds !== lastTime.milliseconds) {
+    // Fractions that are zero are left out, as the library does it.
+    lastTime = { milliseconds, text: time.toISOString().replace('.000Z', 'Z') };
+  }
+  return lastTime.text;
+}
+
+function binaryPrincipal(token: VerifiedToken): Uint8Array {
+  token.rendered.binary ??= renderPrincipal(token.principal);
+  return token.rendered.binary;
+}
+
+/** By hand, for the sake of tokens that are seen once. */
+function renderPrincipal(principal: TokenPrincipal): Buffer {
+  const { kind, roles, issuedAt, expiresAt } = principal;
+  const texts: [field: number, text: string][] = roles.map((role) => [ROLE, role]);
+  const more: [field: number, text: string][] = [];
+  if (kind === 'service') more.push([SERVICE_ACCOUNT_ID, principal.serviceAccountId], [SERVICE, principal.name]);
+  else texts.unshift([USER_ID, principal.userId], [SESSION_ID, principal.sessionId], [EMAIL, principal.email]);
+  const times: [field: number, milliseconds: number][] = [
+    [ISSUED_AT, issuedAt.getTime()],
+    [EXPIRES_AT, expiresAt.getTime()],
+  ];
+  // A `false` is left out, as the library does it.
+  const isVerified = kind === 'user' && principal.emailVerified;
+  let size = isVerified ? 4 : 2;
+  for (const [, text] of [...texts, ...more]) size += lengthDelimitedSize(Buffer.byteLength(text));
+  for (const [, milliseconds] of times) size += lengthDelimitedSize(timestampSize(milliseconds));
+  // Not from the pool, of which a token in the cache would keep a whole slab.
+  const into = Buffer.allocUnsafeSlow(size);
+  let at = writeVarintField(into, 0, KIND, kind === 'service' ? PrincipalKind.SERVICE : PrincipalKind.USER);
+  at = writeTexts(into, at, texts);
+  for (const [field, milliseconds] of times) at = writeTimestamp(into, at, field, milliseconds);
+  at = writeTexts(into, at, more);
+  if (isVerified) writeVarintField(into, at, EMAIL_VERIFIED, 1);
+  return into;
+}
+
+function writeTexts(into: Buffer, start: number, texts: [field: number, text: string][]): number {
+  let at = start;
+  for (const [field, text] of texts) {
+    at = writeLength(into, at, field, Buffer.byteLength(text));
+    at += into.write(text, at);
+  }
+  return at;
+}
+
+function jsonPrincipal(token: VerifiedToken): string {
+  token.rendered.json ??= inAscii(
+    JSON.stringify(
+      toJson(PrincipalSchema, create(PrincipalSchema, principalMessage(token.principal)), { alwaysEmitImplicit: true }),
+    ),
+  );
+  return token.rendered.json;
+}
+
+/** Of what is not ASCII the escapes, which say the same. */
+function inAscii(json: string): string {
+  return json.replace(/[^\x20-\x7e]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
+function writeTimestamp(into: Buffer, at: number, field: number, milliseconds: number): number {
+  const length = writeLength(into, at, field, timestampSize(milliseconds));
+  const next = writeVarintField(into, length, SECONDS, Math.floor(milliseconds / 1000));
+  const nanos = nanosOf(milliseconds);
+  return nanos === 0 ? next : writeVarintField(into, next, NANOS, nanos);
+}
+
+function timestampSize(milliseconds: number): number {
+  const nanos = nanosOf(milliseconds);
+  return 1 + varintSize(Math.floor(milliseconds / 1000)) + (nanos === 0 ? 0 : 1 + varintSize(nanos));
+}
+
+function nanosOf(milliseconds: number): number {
+  return (milliseconds % 1000) * 1_000_000;
+}

@@ -1,0 +1,236 @@
+// What the fast path can answer: from memory, at once, without waiting for anything. Each `answer` gives null for what it
+// does not recognise or cannot tell, and Connect's way then answers the same call as if nothing had been tried.
+import { create, fromBinary, toBinary, toJsonString } from '@bufbuild/protobuf';
+import { CheckRequestSchema, CheckResponseSchema } from '../../../gen/envoy/service/auth/v3/external_auth_pb.ts';
+import { Reason as ReasonEnum } from '../../../gen/latchkey/auth/v1/errors_pb.ts';
+import { MAX_BATCH } from '../../auth/batch-verify.ts';
+import type { RoleAnswer } from '../../auth/check-role.ts';
+import { type Denials, deniedTo } from '../../authorization/denials.ts';
+import type { Reason } from '../../domain/auth-error.ts';
+import { isRole } from '../../domain/role.ts';
+import type { ApiKeys } from '../../keys/api-keys.ts';
+import type { ServiceKeys } from '../../keys/service-keys.ts';
+import type { Decision, RefusalReason, Verdict } from '../../verifier/engine.ts';
+import type { Verifier } from '../../verifier/verifier.ts';
+import { BATCH_BOUNDS, checkMessage, MESSAGE_BOUNDS, type MessageBounds } from '../calls/message-bounds.ts';
+import { type Admission, admitFromMemory } from '../gateway/authorize-request.ts';
+import { readCheck, sayAdmission } from '../gateway/ext-authz.ts';
+import { decisionJson, decisionSize, writeDecision } from './encode-decision.ts';
+import { lengthDelimitedSize, readTexts, varintSize, writeLength, writeVarintField } from './protobuf-wire.ts';
+
+/** An answer that can be put into bytes in two ways. */
+export type Said = {
+  size(): number;
+  write(into: Buffer, at: number): void;
+  json(): string;
+  /** Of an answer that is a "no", for the log. */
+  denial?: Reason;
+};
+export type Refused = { reason: RefusalReason };
+
+/** @param credential the token of the call's own `authorization: Bearer ...`, or empty */
+export type FastMethod = {
+  /** `latchkey.auth.v1.AuthService/Verify` */
+  name: string;
+  bounds: MessageBounds;
+  /** Before any of the body is read. Whoever may not call it from memory alone is answered by Connect. */
+  mayCall(credential: string): boolean;
+  binary(message: Buffer, credential: string): Said | Refused | null;
+  /** @param message what JSON.parse gave */
+  json(message: object, credential: string): Said | Refused | null;
+};
+
+/** Each method has fewer fields; what comes more often than that is odd. */
+const MAX_TEXTS = 8;
+
+export type FastPathDeps = {
+  verifier: Verifier;
+  serviceKeys: ServiceKeys;
+  apiKeys: Pick<ApiKeys, 'known'>;
+  denials: Pick<Denials, 'isNoted'>;
+};
+
+export function fastMethods({ verifier, serviceKeys, apiKeys, denials }: FastPathDeps): FastMethod[] {
+  const verify = (accessToken: string, audience: string, credential: string): Said | Refused | null => {
+    const token = accessToken || credential;
+    const verdict = token === '' ? null : verifier.judge(token, audience);
+    return verdict && ('reason' in verdict ? verdict : encodeDecision(verdict.decision));
+  };
+
+  const checkRole = (accessToken: string, role: string, credential: string): Said | Refused | null => {
+    if (!isRole(role)) return null;
+    const token = accessToken || credential;
+    const verdict = token === '' ? null : verifier.judge(token, '');
+    if (!verdict || 'reason' in verdict) return verdict;
+    const { principal } = verdict.decision;
+    if (principal.roles.includes(role)) return sayRole({ allowed: true });
+    return denials.isNoted(deniedTo(principal, role)) ? sayRole({ allowed: false, reason: 'ROLE_NOT_GRANTED' }) : null;
+  };
+
+  const isService = (credential: string) =>
+    serviceKeys.nameOf(credential) !== null || apiKeys.known(credential) !== null;
+
+  const batchVerify = (tokens: string[], audience: string): Said | null => {
+    if (tokens.length === 0 || tokens.length > MAX_BATCH) return null;
+    const verdicts: Verdict[] = [];
+    for (const token of tokens) {
+      const verdict = verifier.judge(token, audience);
+      if (!verdict) return null;
+      verdicts.push(verdict);
+    }
+    return sayVerdicts(verdicts);
+  };
+
+  return [
+    {
+      name: 'latchkey.auth.v1.AuthService/Verify',
+      bounds: MESSAGE_BOUNDS,
+      mayCall: () => true,
+      binary(message, credential) {
+        const fields = ['', '', ''];
+        const isPlain = readTexts(message, MAX_TEXTS, (field, text) => {
+          if (field !== 1 && field !== 2) return false;
+          fields[field] = text;
+          return true;
+        });
+        return isPlain ? verify(fields[1] as string, fields[2] as string, credential) : null;
+      },
+      json(message, credential) {
+        const fields = textFields(message, ['accessToken', 'audience']);
+        return fields && verify(fields.accessToken ?? '', fields.audience ?? '', credential);
+      },
+    },
+    {
+      name: 'latchkey.auth.v1.AuthService/CheckRole',
+      bounds: MESSAGE_BOUNDS,
+      mayCall: () => true,
+      binary(message, credential) {
+        const fields = ['', '', '', ''];
+        const isPlain = readTexts(message, MAX_TEXTS, (field, text) => {
+          if (field !== 1 && field !== 3) return false;
+          fields[field] = text;
+          return true;
+        });
+        return isPlain ? checkRole(fields[1] as string, fields[3] as string, credential) : null;
+      },
+      json(message, credential) {
+        const fields = textFields(message, ['accessToken', 'role']);
+        return fields && checkRole(fields.accessToken ?? '', fields.role ?? '', credential);
+      },
+    },
+    {
+      name: 'latchkey.auth.v1.VerifierService/BatchVerify',
+      bounds: BATCH_BOUNDS,
+      mayCall: isService,
+      binary(message) {
+        const tokens: string[] = [];
+        let audience = '';
+        const isPlain = readTexts(message, MAX_BATCH + 1, (field, text) => {
+          if (field === 1) tokens.push(text);
+          else if (field === 2) audience = text;
+          else return false;
+          return true;
+        });
+        return isPlain ? batchVerify(tokens, audience) : null;
+      },
+      json(message) {
+        const { accessTokens, ...others } = message as Record<string, unknown>;
+        const fields = textFields(others, ['audience']);
+        if (!fields || !Array.isArray(accessTokens) || !accessTokens.every((token) => typeof token === 'string'))
+          return null;
+        return batchVerify(accessTokens, fields.audience ?? '');
+      },
+    },
+    {
+      name: 'envoy.service.auth.v3.Authorization/Check',
+      bounds: MESSAGE_BOUNDS,
+      mayCall: () => true,
+      binary: (message) => {
+        try {
+          checkMessage(CheckRequestSchema, message, MESSAGE_BOUNDS.maxFields, false);
+          const { requirement, token } = readCheck(
+            fromBinary(CheckRequestSchema, message, { readUnknownFields: false }),
+          );
+          const admission = admitFromMemory({ verifier, denials }, requirement, token);
+          return admission && sayCheck(admission);
+        } catch {
+          // What is wrong with it, Connect's way says.
+          return null;
+        }
+      },
+      json: () => null,
+    },
+  ];
+}
+
+/** By the library, for its messages are Envoy's and large: there is no hand-written form to keep in step. */
+function sayCheck(admission: Admission): Said {
+  const message = create(CheckResponseSchema, sayAdmission(admission));
+  const bytes = toBinary(CheckResponseSchema, message);
+  return {
+    size: () => bytes.length,
+    write: (into, at) => into.set(bytes, at),
+    json: () => toJsonString(CheckResponseSchema, message, { alwaysEmitImplicit: true }),
+    ...(!admission.admitted && { denial: admission.reason }),
+  };
+}
+
+function encodeDecision(decision: Decision): Said {
+  return {
+    size: () => decisionSize(decision),
+    write: (into, at) => void writeDecision(into, at, decision),
+    json: () => decisionJson(decision),
+  };
+}
+
+/** CheckRoleResponse: allowed = 1, reason = 2. */
+function sayRole(answer: RoleAnswer): Said {
+  const reason = answer.allowed ? 0 : ReasonEnum[answer.reason];
+  return {
+    size: () => (answer.allowed ? 2 : 1 + varintSize(reason)),
+    write: (into, at) => {
+      if (answer.allowed) writeVarintField(into, at, 1, 1);
+      else writeVarintField(into, at, 2, reason);
+    },
+    json: () =>
+      answer.allowed
+        ? '{"allowed":true,"reason":"REASON_UNSPECIFIED"}'
+        : `{"allowed":false,"reason":"REASON_${answer.reason}"}`,
+  };
+}
+
+/** BatchVerifyResponse: verdicts = 1; each a Verdict: principal = 1, revalidate_at = 2, reason = 3. */
+function sayVerdicts(verdicts: Verdict[]): Said {
+  const sizeOf = (verdict: Verdict) =>
+    'reason' in verdict ? 1 + varintSize(ReasonEnum[verdict.reason]) : decisionSize(verdict.decision);
+  return {
+    size: () => verdicts.reduce((sum, verdict) => sum + lengthDelimitedSize(sizeOf(verdict)), 0),
+    write(into, start) {
+      let at = start;
+      for (const verdict of verdicts) {
+        at = writeLength(into, at, 1, sizeOf(verdict));
+        at =
+          'reason' in verdict
+            ? writeVarintField(into, at, 3, ReasonEnum[verdict.reason])
+            : writeDecision(into, at, verdict.decision);
+      }
+    },
+    json() {
+      const each = verdicts.map((verdict) =>
+        'reason' in verdict
+          ? `{"reason":"REASON_${verdict.reason}"}`
+          : `${decisionJson(verdict.decision).slice(0, -1)},"reason":"REASON_UNSPECIFIED"}`,
+      );
+      return `{"verdicts":[${each.join(',')}]}`;
+    },
+  };
+}
+
+/** Null unless it is an object with none but these members, all of them texts. */
+function textFields<Name extends string>(value: object, names: Name[]): { [name in Name]?: string } | null {
+  if (Array.isArray(value)) return null;
+  for (const [name, text] of Object.entries(value)) {
+    if (typeof text !== 'string' || !(names as string[]).includes(name)) return null;
+  }
+  return value as { [name in Name]?: string };
+}

@@ -1,0 +1,267 @@
+// As routes.ts, for AdminService.
+import type { JsonObject, MessageInitShape } from '@bufbuild/protobuf';
+import { timestampFromDate } from '@bufbuild/protobuf/wkt';
+import type { HandlerContext } from '@connectrpc/connect';
+import {
+  AdminService,
+  type ApiKeySchema,
+  type AuditEventSchema,
+  type RoleGrantSchema,
+  type ServiceAccountSchema,
+  SigningKey_State,
+  type SigningKeySchema,
+  type UserRecordSchema,
+} from '../../../gen/latchkey/auth/v1/admin_service_pb.ts';
+import {
+  deleteServiceAccount,
+  disableServiceAccount,
+  enableServiceAccount,
+} from '../../admin/administer-service-account.ts';
+import {
+  deleteUser,
+  disableUser,
+  enableUser,
+  endUserSessions,
+  requireNewPassword,
+} from '../../admin/administer-user.ts';
+import { createApiKey } from '../../admin/create-api-key.ts';
+import { createServiceAccount } from '../../admin/create-service-account.ts';
+import { createUser } from '../../admin/create-user.ts';
+import { defineRole } from '../../admin/define-role.ts';
+import { deleteRole } from '../../admin/delete-role.ts';
+import { type GetUserInput, getUser } from '../../admin/get-user.ts';
+import { grantRole } from '../../admin/grant-role.ts';
+import { importUsers } from '../../admin/import-users.ts';
+import { listApiKeys } from '../../admin/list-api-keys.ts';
+import { listRoles } from '../../admin/list-roles.ts';
+import { listServiceAccounts } from '../../admin/list-service-accounts.ts';
+import { listSigningKeys } from '../../admin/list-signing-keys.ts';
+import { queryAuditEvents } from '../../admin/query-audit-events.ts';
+import { retireSigningKey } from '../../admin/retire-signing-key.ts';
+import { revokeApiKey } from '../../admin/revoke-api-key.ts';
+import { revokeRole } from '../../admin/revoke-role.ts';
+import { rotateSigningKeys } from '../../admin/rotate-signing-keys.ts';
+import { searchUsers } from '../../admin/search-users.ts';
+import { streamAuditEvents } from '../../admin/stream-audit-events.ts';
+import { unlockUser } from '../../admin/unlock-user.ts';
+import type { Deps } from '../../deps.ts';
+import type { Actor } from '../../domain/actor.ts';
+import type { Call } from '../../domain/call.ts';
+import type { KeyState, SigningKeyRecord } from '../../domain/key-schedule.ts';
+import type { AuditRecord } from '../../store/audit-trail.ts';
+import type { RoleGrant } from '../../store/roles.ts';
+import type { ApiKey, ServiceAccount } from '../../store/service-accounts.ts';
+import type { FoundUser, UserRecord } from '../../store/user-records.ts';
+import { BATCH_BOUNDS } from '../calls/message-bounds.ts';
+import { actorOf, callOf } from './call-context.ts';
+import { timeOf, userMessage } from './messages.ts';
+import type { Routes } from './routes.ts';
+
+export function adminRoutes(deps: Deps): Routes {
+  /** The handler of a verb that takes the fields of its request as they are, and answers nothing. */
+  function changing<Input extends { actor: Actor }>(verb: (deps: Deps, input: Input, call: Call) => Promise<void>) {
+    return async (request: Omit<Input, 'actor'>, context: HandlerContext) => {
+      await verb(deps, { ...request, actor: actorOf(context) } as Input, callOf(context));
+      return {};
+    };
+  }
+
+  return (router) => {
+    router.service(
+      AdminService,
+      {
+        getUser: async ({ user }) => ({ user: recordMessage(await getUser(deps, whoIs(user))) }),
+
+        searchUsers: async ({ disabled = null, ...request }) => {
+          const { users, nextPageToken } = await searchUsers(deps, { ...request, disabled });
+          return { users: users.map(foundMessage), nextPageToken };
+        },
+
+        createUser: async (request, context) => ({
+          userId: await createUser(deps, { ...request, actor: actorOf(context) }, callOf(context)),
+        }),
+
+        async *importUsers(requests, context) {
+          for await (const { users } of requests) {
+            yield await importUsers(deps, { actor: actorOf(context), users }, callOf(context));
+          }
+        },
+
+        disableUser: changing(disableUser),
+
+        enableUser: changing(enableUser),
+
+        deleteUser: changing(deleteUser),
+
+        requireNewPassword: changing(requireNewPassword),
+
+        endUserSessions: async (request, context) => ({
+          ended: await endUserSessions(deps, { ...request, actor: actorOf(context) }, callOf(context)),
+        }),
+
+        unlockUser: changing(unlockUser),
+
+        listRoles: async () => ({ roles: await listRoles(deps) }),
+
+        defineRole: async ({ role, reason }, context) => {
+          const { name = '', description = '', implies = [], granter = '' } = role ?? {};
+          const input = { actor: actorOf(context), role: { name, description, implies, granter }, reason };
+          await defineRole(deps, input, callOf(context));
+          return {};
+        },
+
+        deleteRole: changing(deleteRole),
+
+        grantRole: async ({ expiresAt, ...request }, context) => {
+          const until = timeOf('expires_at', expiresAt);
+          await grantRole(deps, { ...request, actor: actorOf(context), expiresAt: until }, callOf(context));
+          return {};
+        },
+
+        revokeRole: changing(revokeRole),
+
+        createServiceAccount: async (request, context) => {
+          const input = { ...request, actor: actorOf(context) };
+          return { serviceAccountId: await createServiceAccount(deps, input, callOf(context)) };
+        },
+
+        listServiceAccounts: async (request) => {
+          const { serviceAccounts, nextPageToken } = await listServiceAccounts(deps, request);
+          return { serviceAccounts: serviceAccounts.map(serviceAccountMessage), nextPageToken };
+        },
+
+        disableServiceAccount: changing(disableServiceAccount),
+
+        enableServiceAccount: changing(enableServiceAccount),
+
+        deleteServiceAccount: changing(deleteServiceAccount),
+
+        createApiKey: async ({ expiresAt, ...request }, context) => {
+          const until = timeOf('expires_at', expiresAt);
+          const input = { ...request, expiresAt: until, actor: actorOf(context) };
+          const { id, key, expiresAt: end } = await createApiKey(deps, input, callOf(context));
+          return { apiKeyId: id, apiKey: key, expiresAt: timestampFromDate(end) };
+        },
+
+        listApiKeys: async (request) => ({ apiKeys: (await listApiKeys(deps, request)).map(apiKeyMessage) }),
+
+        revokeApiKey: changing(revokeApiKey),
+
+        listSigningKeys: async () => ({ signingKeys: (await listSigningKeys(deps)).map(signingKeyMessage) }),
+
+        rotateSigningKeys: changing(rotateSigningKeys),
+
+        retireSigningKey: changing(retireSigningKey),
+
+        queryAuditEvents: async ({ from, until, ...request }) => {
+          const times = { from: timeOf('from', from), until: timeOf('until', until) };
+          const { events, nextPageToken } = await queryAuditEvents(deps, { ...request, ...times });
+          return { events: events.map(eventMessage), nextPageToken };
+        },
+
+        async *streamAuditEvents(request, context) {
+          for await (const { events, cursor } of streamAuditEvents(deps, request, callOf(context))) {
+            yield { events: events.map(eventMessage), cursor };
+          }
+        },
+      },
+      // A page of users is larger than other answers.
+      { writeMaxBytes: BATCH_BOUNDS.maxBytes },
+    );
+  };
+}
+
+function whoIs(
+  user: { case: 'userId' | 'email'; value: string } | { case: undefined; value?: undefined },
+): GetUserInput {
+  switch (user.case) {
+    case 'userId':
+      return { userId: user.value };
+    case 'email':
+      return { email: user.value };
+    default:
+      return null;
+  }
+}
+
+function eventMessage(event: AuditRecord): MessageInitShape<typeof AuditEventSchema> {
+  const { seq, id, type, occurredAt, before, after, address, userAgent, requestId, hash } = event;
+  const texts = { userId: event.userId ?? '', sessionId: event.sessionId ?? '', account: event.account ?? '' };
+  const what = { detail: event.detail ?? '', actor: event.actor ?? '', target: event.target ?? '' };
+  return {
+    seq,
+    id,
+    type,
+    occurredAt: timestampFromDate(occurredAt),
+    ...texts,
+    ...what,
+    address,
+    userAgent,
+    requestId,
+    ...(before && { before: before as JsonObject }),
+    ...(after && { after: after as JsonObject }),
+    hash: new Uint8Array(hash),
+  };
+}
+
+function foundMessage({ user, disabledAt, hasPassword }: FoundUser) {
+  return {
+    user: userMessage(user),
+    hasPassword,
+    ...(disabledAt && { disabledAt: timestampFromDate(disabledAt) }),
+  };
+}
+
+function recordMessage(record: UserRecord): MessageInitShape<typeof UserRecordSchema> {
+  const { sessions, grants, providers } = record;
+  return { ...foundMessage(record), sessions, providers, grants: grants.map(grantMessage) };
+}
+
+function serviceAccountMessage(account: ServiceAccount): MessageInitShape<typeof ServiceAccountSchema> {
+  const { createdAt, disabledAt, grants, ...rest } = account;
+  return {
+    ...rest,
+    createdAt: timestampFromDate(createdAt),
+    grants: grants.map(grantMessage),
+    ...(disabledAt && { disabledAt: timestampFromDate(disabledAt) }),
+  };
+}
+
+function apiKeyMessage(key: ApiKey): MessageInitShape<typeof ApiKeySchema> {
+  const { id, name, createdBy, createdAt, expiresAt, revokedAt, lastUsedAt } = key;
+  return {
+    id,
+    name,
+    createdBy,
+    createdAt: timestampFromDate(createdAt),
+    expiresAt: timestampFromDate(expiresAt),
+    ...(revokedAt && { revokedAt: timestampFromDate(revokedAt) }),
+    ...(lastUsedAt && { lastUsedAt: timestampFromDate(lastUsedAt) }),
+  };
+}
+
+const KEY_STATES: Record<KeyState, SigningKey_State> = {
+  published: SigningKey_State.PUBLISHED,
+  active: SigningKey_State.ACTIVE,
+  retiring: SigningKey_State.RETIRING,
+  retired: SigningKey_State.RETIRED,
+};
+
+function signingKeyMessage(key: SigningKeyRecord): MessageInitShape<typeof SigningKeySchema> {
+  const { kid, algorithm, state, publishedAt, signsFrom, activatedAt, retiringAt, retiredAt } = key;
+  return {
+    kid,
+    algorithm,
+    state: KEY_STATES[state],
+    publishedAt: timestampFromDate(publishedAt),
+    signsFrom: timestampFromDate(signsFrom),
+    ...(activatedAt && { activatedAt: timestampFromDate(activatedAt) }),
+    ...(retiringAt && { retiringAt: timestampFromDate(retiringAt) }),
+    ...(retiredAt && { retiredAt: timestampFromDate(retiredAt) }),
+  };
+}
+
+function grantMessage({ grantedAt, expiresAt, ...grant }: RoleGrant): MessageInitShape<typeof RoleGrantSchema> {
+  const until = expiresAt && { expiresAt: timestampFromDate(expiresAt) };
+  return { ...grant, grantedAt: timestampFromDate(grantedAt), ...until };
+}

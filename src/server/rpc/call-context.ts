@@ -1,0 +1,41 @@
+import type { HandlerContext } from '@connectrpc/connect';
+import { type Actor, actorName } from '../../domain/actor.ts';
+import type { Call } from '../../domain/call.ts';
+import type { UserCaller } from '../../domain/principal.ts';
+import { type CallRecord, callRecordKey } from '../calls/call-record.ts';
+
+export function recordOf(context: Pick<HandlerContext, 'values'>): CallRecord {
+  const record = context.values.get(callRecordKey);
+  if (!record) throw new Error('the call has no record');
+  return record;
+}
+
+export function callOf(context: Pick<HandlerContext, 'values' | 'signal'>): Call {
+  const { address, userAgent, requestId } = recordOf(context);
+  return { origin: { address, userAgent, requestId }, signal: context.signal };
+}
+
+/** The caller of a method or field that is not PUBLIC, as audit events name them. */
+export function callerOf(context: HandlerContext): string {
+  return actorName(actorOf(context));
+}
+
+/** The caller of an ADMIN method, who changes what is not theirs. */
+export function actorOf(context: HandlerContext): Actor {
+  const { principal } = recordOf(context);
+  if (!principal) throw new Error(`${context.method.name} was reached without a caller`);
+  const { kind } = principal;
+  if (kind === 'service') {
+    const { name, serviceAccountId, keyId } = principal;
+    return { kind, name, serviceAccountId, keyId };
+  }
+  const { userId, sessionId, refreshCounter } = principal;
+  return { kind, userId, sessionId, refreshCounter };
+}
+
+/** The caller of a USER method; the guard let nobody else through. */
+export function userOf(context: HandlerContext): UserCaller {
+  const { principal } = recordOf(context);
+  if (principal?.kind !== 'user') throw new Error(`${context.method.name} was reached without a user`);
+  return principal;
+}

@@ -1,0 +1,51 @@
+// Streams of callers without credentials: they last for as long as their slots are theirs.
+import type { DescMethod } from '@bufbuild/protobuf';
+import type { Interceptor } from '@connectrpc/connect';
+import { Access } from '../../../gen/latchkey/auth/v1/options_pb.ts';
+import { AuthError } from '../../domain/auth-error.ts';
+import { holderOf } from '../calls/call-record.ts';
+import type { FairSlots } from '../calls/fair-slots.ts';
+import { accessOf } from './access.ts';
+import { recordOf } from './call-context.ts';
+
+const RETRY_AFTER_MS = 5_000;
+
+/** Ends a stream with OVERLOADED when its slot is taken away. */
+export function limitPublicStreams(publicStreams: FairSlots): Interceptor {
+  return (next) => async (request) => {
+    if (!isPublicStream(request.method)) return next(request);
+    request.signal.throwIfAborted();
+    const evicted = Promise.withResolvers<never>();
+    evicted.promise.catch(() => {});
+    const error = new AuthError('OVERLOADED', { retryAfterMs: RETRY_AFTER_MS });
+    const release = publicStreams.acquire(holderOf(recordOf({ values: request.contextValues })), () =>
+      evicted.reject(error),
+    );
+    request.signal.addEventListener('abort', release);
+    const answer = await next(request);
+    return answer.stream ? { ...answer, message: untilRejected(answer.message, evicted.promise, release) } : answer;
+  };
+}
+
+async function* untilRejected<T>(
+  messages: AsyncIterable<T>,
+  ended: Promise<never>,
+  onEnd: () => void,
+): AsyncIterable<T> {
+  const iterator = messages[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      const { done, value } = await Promise.race([iterator.next(), ended]);
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    onEnd();
+    // It may never come to an end: nobody waits for that.
+    void iterator.return?.();
+  }
+}
+
+function isPublicStream(method: DescMethod): boolean {
+  return method.methodKind !== 'unary' && accessOf(method) === Access.PUBLIC;
+}

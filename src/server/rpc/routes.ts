@@ -1,0 +1,234 @@
+// Which verb serves which RPC. Translates messages to the verbs' words and back; decides nothing.
+import { timestampFromDate } from '@bufbuild/protobuf/wkt';
+import type { ConnectRouter } from '@connectrpc/connect';
+import { AccountService } from '../../../gen/latchkey/auth/v1/account_service_pb.ts';
+import { AuthService } from '../../../gen/latchkey/auth/v1/auth_service_pb.ts';
+import { VerifierService } from '../../../gen/latchkey/auth/v1/verifier_service_pb.ts';
+import { changeEmail } from '../../account/change-email.ts';
+import { changePassword } from '../../account/change-password.ts';
+import { deleteMe } from '../../account/delete-me.ts';
+import { finishLinkIdentity } from '../../account/finish-link-identity.ts';
+import { getMe } from '../../account/get-me.ts';
+import { listIdentities } from '../../account/list-identities.ts';
+import { listSessions } from '../../account/list-sessions.ts';
+import { reauthenticate } from '../../account/reauthenticate.ts';
+import { revokeOtherSessions } from '../../account/revoke-other-sessions.ts';
+import { revokeSession } from '../../account/revoke-session.ts';
+import { startLinkIdentity } from '../../account/start-link-identity.ts';
+import { unlinkIdentity } from '../../account/unlink-identity.ts';
+import { updateMe } from '../../account/update-me.ts';
+import { batchCheckRole } from '../../auth/batch-check-role.ts';
+import { batchVerify } from '../../auth/batch-verify.ts';
+import { checkRole } from '../../auth/check-role.ts';
+import { confirmNetwork } from '../../auth/confirm-network.ts';
+import { confirmReset } from '../../auth/confirm-reset.ts';
+import { finishOAuth } from '../../auth/finish-oauth.ts';
+import { issueServiceToken } from '../../auth/issue-service-token.ts';
+import { login } from '../../auth/login.ts';
+import { logout } from '../../auth/logout.ts';
+import { refresh } from '../../auth/refresh.ts';
+import { register } from '../../auth/register.ts';
+import { requestEmailVerification } from '../../auth/request-email-verification.ts';
+import { requestReset } from '../../auth/request-reset.ts';
+import { startOAuth } from '../../auth/start-oauth.ts';
+import { undoEmailChange } from '../../auth/undo-email-change.ts';
+import { verify } from '../../auth/verify.ts';
+import { verifyEmail } from '../../auth/verify-email.ts';
+import { watch } from '../../auth/watch.ts';
+import type { Deps } from '../../deps.ts';
+import { bearerToken } from '../../domain/bearer-token.ts';
+import type { ServiceKeys } from '../../keys/service-keys.ts';
+import type { CallDeps } from '../calls/call-record.ts';
+import { BATCH_BOUNDS } from '../calls/message-bounds.ts';
+import { identifyUser } from './access.ts';
+import { callerOf, callOf, userOf } from './call-context.ts';
+import {
+  changeMessage,
+  identityMessage,
+  principalMessage,
+  roleMessage,
+  sessionMessage,
+  startedMessage,
+  tokensMessage,
+  userMessage,
+  verdictMessage,
+} from './messages.ts';
+
+export type RouteDeps = Deps & CallDeps & { serviceKeys: ServiceKeys };
+
+export type Routes = (router: ConnectRouter) => void;
+
+export function routes(deps: RouteDeps): Routes {
+  return (router) => {
+    router.service(AuthService, {
+      register: async (request, context) => {
+        const { user, binding } = await register(deps, request, callOf(context));
+        return { binding, ...(user && { user: userMessage(user) }) };
+      },
+
+      login: async (request, context) => {
+        const { tokens, user } = await login(deps, request, callOf(context));
+        return { tokens: tokensMessage(tokens), user: userMessage(user) };
+      },
+
+      refresh: async (request, context) => ({ tokens: tokensMessage(await refresh(deps, request, callOf(context))) }),
+
+      logout: async (request, context) => {
+        await logout(deps, request, callOf(context));
+        return {};
+      },
+
+      verify: async ({ accessToken, audience }, context) => {
+        const input = { accessToken, audience, credential: bearerToken(context.requestHeader.get('authorization')) };
+        const { principal, revalidateAt } = await verify(deps, input, callOf(context));
+        return { principal: principalMessage(principal), revalidateAt: timestampFromDate(revalidateAt) };
+      },
+
+      checkRole: async ({ subject, role }, context) => {
+        const credential = bearerToken(context.requestHeader.get('authorization'));
+        const whose =
+          subject.case === 'userId'
+            ? { userId: subject.value, reader: callerOf(context) }
+            : { accessToken: subject.value ?? '' };
+        const answer = await checkRole(deps, { ...whose, role, credential }, callOf(context));
+        return roleMessage(answer);
+      },
+
+      requestReset: async (request, context) => {
+        await requestReset(deps, request, callOf(context));
+        return {};
+      },
+
+      confirmReset: async (request, context) => {
+        await confirmReset(deps, request, callOf(context));
+        return {};
+      },
+
+      startOAuth: async (request, context) => startedMessage(await startOAuth(deps, request, null, callOf(context))),
+
+      finishOAuth: async (request, context) => {
+        const { tokens, user, isNew } = await finishOAuth(deps, request, callOf(context));
+        return { tokens: tokensMessage(tokens), user: userMessage(user), newUser: isNew };
+      },
+
+      issueServiceToken: async ({ audiences }, context) => {
+        const apiKey = bearerToken(context.requestHeader.get('authorization'));
+        const input = { apiKey, client: null, audiences };
+        const { accessToken, expiresAt } = await issueServiceToken(deps, input, callOf(context));
+        return { accessToken, tokenType: 'Bearer', expiresAt: timestampFromDate(expiresAt) };
+      },
+
+      requestEmailVerification: async (request, context) => {
+        await requestEmailVerification(deps, request, callOf(context));
+        return {};
+      },
+
+      confirmNetwork: async (request, context) => {
+        await confirmNetwork(deps, request, callOf(context));
+        return {};
+      },
+
+      verifyEmail: async (request, context) => {
+        const call = callOf(context);
+        const caller = await identifyUser(deps, bearerToken(context.requestHeader.get('authorization')), call);
+        await verifyEmail(deps, { ...request, caller }, call);
+        return {};
+      },
+
+      undoEmailChange: async (request, context) => {
+        await undoEmailChange(deps, request, callOf(context));
+        return {};
+      },
+    });
+
+    router.service(AccountService, {
+      getMe: async (_, context) => ({ user: userMessage(await getMe(deps, userOf(context), callOf(context))) }),
+
+      changePassword: async ({ currentPassword, newPassword }, context) => {
+        const input = { principal: userOf(context), currentPassword, newPassword };
+        return { tokens: tokensMessage(await changePassword(deps, input, callOf(context))) };
+      },
+
+      reauthenticate: async ({ currentPassword }, context) => {
+        const input = { principal: userOf(context), currentPassword };
+        return { tokens: tokensMessage(await reauthenticate(deps, input, callOf(context))) };
+      },
+
+      updateMe: async ({ fullName }, context) => ({
+        user: userMessage(await updateMe(deps, { principal: userOf(context), fullName }, callOf(context))),
+      }),
+
+      listSessions: async (_, context) => ({
+        sessions: (await listSessions(deps, userOf(context), callOf(context))).map(sessionMessage),
+      }),
+
+      revokeSession: async ({ sessionId, currentPassword }, context) => {
+        await revokeSession(deps, { principal: userOf(context), sessionId, currentPassword }, callOf(context));
+        return {};
+      },
+
+      revokeOtherSessions: async ({ currentPassword }, context) => ({
+        revoked: await revokeOtherSessions(deps, { principal: userOf(context), currentPassword }, callOf(context)),
+      }),
+
+      changeEmail: async ({ newEmail, currentPassword }, context) => {
+        await changeEmail(deps, { principal: userOf(context), newEmail, currentPassword }, callOf(context));
+        return {};
+      },
+
+      listIdentities: async (_, context) => ({
+        identities: (await listIdentities(deps, userOf(context), callOf(context))).map(identityMessage),
+      }),
+
+      startLinkIdentity: async (request, context) => {
+        const input = { ...request, principal: userOf(context) };
+        return startedMessage(await startLinkIdentity(deps, input, callOf(context)));
+      },
+
+      finishLinkIdentity: async (request, context) => {
+        await finishLinkIdentity(deps, { ...request, principal: userOf(context) }, callOf(context));
+        return {};
+      },
+
+      unlinkIdentity: async ({ identityId, currentPassword }, context) => {
+        await unlinkIdentity(deps, { principal: userOf(context), identityId, currentPassword }, callOf(context));
+        return {};
+      },
+
+      deleteMe: async ({ currentPassword }, context) => {
+        await deleteMe(deps, { principal: userOf(context), currentPassword }, callOf(context));
+        return {};
+      },
+    });
+
+    router.service(
+      VerifierService,
+      {
+        batchVerify: async (request, context) => ({
+          verdicts: (await batchVerify(deps, request, callOf(context))).map(verdictMessage),
+        }),
+
+        batchCheckRole: async ({ checks }, context) => {
+          const input = checks.map(({ subject, role }) =>
+            subject.case === 'userId' ? { role, userId: subject.value } : { role, accessToken: subject.value ?? '' },
+          );
+          const batch = { checks: input, reader: callerOf(context) };
+          return { answers: (await batchCheckRole(deps, batch, callOf(context))).map(roleMessage) };
+        },
+
+        async *watch(request, context) {
+          const { signingKeys, tokenSettings } = deps;
+          for await (const { changes, cursor, asOf } of watch(deps, request, callOf(context))) {
+            yield {
+              changes: changes.map((change) => changeMessage(change, signingKeys, tokenSettings.issuer)),
+              cursor,
+              ...(asOf && { asOf: timestampFromDate(asOf) }),
+              sentAt: timestampFromDate(deps.now()),
+            };
+          }
+        },
+      },
+      { readMaxBytes: BATCH_BOUNDS.maxBytes, writeMaxBytes: BATCH_BOUNDS.maxBytes },
+    );
+  };
+}

@@ -1,0 +1,109 @@
+// What an RPC's caller sends, handed to Connect only once it is known to be cheap to decode: message by message, each whole, in the
+// form that the protocol asks for, and within the bounds of the method.
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { DescMethod } from '@bufbuild/protobuf';
+import { Access } from '../../../gen/latchkey/auth/v1/options_pb.ts';
+import { AuthError } from '../../domain/auth-error.ts';
+import type { FairSlots, Holder } from '../calls/fair-slots.ts';
+import { checkMessage, type MessageBounds, messageBounds } from '../calls/message-bounds.ts';
+import { receiveBody } from '../calls/receive-body.ts';
+import type { NodeRequest } from '../transport/handler.ts';
+import { accessOf } from './access.ts';
+
+export type RpcBody = AsyncIterable<Uint8Array> & {
+  /**
+   * Waits for the message, where the method takes one; a stream of them is read as it goes on.
+   * @throws AuthError REQUEST_MALFORMED, MESSAGE_TOO_LARGE, OVERLOADED, or UNIMPLEMENTED for more or fewer messages than one
+   */
+  receive(holder: Holder, signal: AbortSignal): Promise<void>;
+};
+
+/** Flags, then the length of the message in four bytes: gRPC's form, and that of Connect's streams. */
+const ENVELOPE_BYTES = 5;
+/** A stranger's stream gets so many messages through at once, and one in so many milliseconds after that. */
+const BURST = 20;
+const PACE_MS = 100;
+
+export function createRpcBody(request: NodeRequest, method: DescMethod, waiting: FairSlots): RpcBody {
+  const contentType = request.headers['content-type'] ?? '';
+  const isEnveloped = /^application\/(grpc|connect\+)/.test(contentType);
+  const bounds = messageBounds(method);
+  const check = (message: Buffer) =>
+    checkMessage(method.input, message, bounds.maxFields, contentType.includes('json'));
+  let received: Buffer | null = null;
+
+  async function receive(holder: Holder, signal: AbortSignal): Promise<void> {
+    const prefix = isEnveloped ? ENVELOPE_BYTES : 0;
+    const options = { waiting, holder, signal, maxBytes: prefix + bounds.maxBytes };
+    if (!isEnveloped) {
+      received = await receiveBody(request, options);
+      return check(received);
+    }
+    const inspect = createInspector(bounds);
+    received = await receiveBody(request, { ...options, inspect });
+    if (received.length === 0) throw new AuthError('UNIMPLEMENTED');
+    if (received.length < ENVELOPE_BYTES || received.length < lengthOf(received, bounds)) malformed();
+    check(received.subarray(ENVELOPE_BYTES));
+  }
+
+  async function* messages(): AsyncIterable<Uint8Array> {
+    const isPaced = accessOf(method) === Access.PUBLIC;
+    let count = 0;
+    for await (const envelope of envelopes(request, bounds)) {
+      check(envelope.subarray(ENVELOPE_BYTES));
+      if (isPaced && ++count > BURST) await sleep(PACE_MS);
+      yield envelope;
+    }
+  }
+
+  async function* message(): AsyncIterable<Uint8Array> {
+    if (received) yield received;
+  }
+
+  const takesOne = method.methodKind === 'unary' || method.methodKind === 'server_streaming';
+  return {
+    receive: takesOne ? receive : async () => {},
+    [Symbol.asyncIterator]: () => (takesOne ? message() : messages())[Symbol.asyncIterator](),
+  };
+}
+
+/** Ends the reading as soon as it is known that this is not one message. */
+function createInspector(bounds: MessageBounds): (size: number, arrived: () => Buffer) => void {
+  let expected = 0;
+  return (size, arrived) => {
+    if (expected === 0 && size >= ENVELOPE_BYTES) expected = lengthOf(arrived(), bounds);
+    if (expected > 0 && size > expected) throw new AuthError('UNIMPLEMENTED');
+  };
+}
+
+/** Of the envelope with its message. @throws AuthError REQUEST_MALFORMED or MESSAGE_TOO_LARGE */
+function lengthOf(start: Buffer, { maxBytes }: MessageBounds): number {
+  // A flag says that the message is compressed, or none.
+  if (start[0] !== 0) malformed();
+  const length = start.readUInt32BE(1);
+  if (length > maxBytes) throw new AuthError('MESSAGE_TOO_LARGE');
+  return ENVELOPE_BYTES + length;
+}
+
+async function* envelopes(request: NodeRequest, bounds: MessageBounds): AsyncIterable<Buffer> {
+  let parts: Buffer[] = [];
+  let [size, needed] = [0, ENVELOPE_BYTES];
+  for await (const chunk of request) {
+    parts.push(chunk);
+    size += chunk.length;
+    // Put together only when an envelope may be whole: it may come byte by byte.
+    while (size >= needed) {
+      const joined = parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts);
+      needed = lengthOf(joined, bounds);
+      const isWhole = size >= needed;
+      if (isWhole) yield joined.subarray(0, needed);
+      parts = [isWhole ? joined.subarray(needed) : joined];
+      if (isWhole) [size, needed] = [size - needed, ENVELOPE_BYTES];
+    }
+  }
+  if (size > 0) malformed();
+}
+
+function malformed(): never {
+  throw new AuthError('REQUEST_MALFORMED');
+}

@@ -1,0 +1,37 @@
+// What gRPC's tools and probes expect of every server: health and reflection.
+import type { DescService } from '@bufbuild/protobuf';
+import { Authorization } from '../../../gen/envoy/service/auth/v3/external_auth_pb.ts';
+import { file_google_rpc_error_details } from '../../../gen/google/rpc/error_details_pb.ts';
+import { Health } from '../../../gen/health/v1/health_pb.ts';
+import { AccountService } from '../../../gen/latchkey/auth/v1/account_service_pb.ts';
+import { AdminService } from '../../../gen/latchkey/auth/v1/admin_service_pb.ts';
+import { AuthService } from '../../../gen/latchkey/auth/v1/auth_service_pb.ts';
+import { VerifierService } from '../../../gen/latchkey/auth/v1/verifier_service_pb.ts';
+import { createHealth } from '../../grpc/health.ts';
+import { reflectionRoutes } from '../../grpc/reflection.ts';
+import type { Readiness } from '../endpoints/jwks-and-probes.ts';
+import type { Routes } from './routes.ts';
+
+const SERVICES: DescService[] = [AuthService, AccountService, VerifierService, AdminService, Authorization];
+
+export type StandardServices = {
+  routes: Routes[];
+  /** Health reports NOT_SERVING from now on. */
+  stop(): void;
+  /** Ends the streams of those who watch health. */
+  close(): void;
+};
+
+/** Probes of orchestrators: `liveness` serves for as long as the process runs, `readiness` as the empty name does. */
+const LIVENESS = 'liveness';
+const READINESS = 'readiness';
+
+export function createStandardServices(readiness: Readiness, hasReflection: boolean): StandardServices {
+  const health = createHealth({
+    services: [...SERVICES.map(({ typeName }) => typeName), READINESS],
+    alwaysServing: [LIVENESS],
+    isServing: async () => (await readiness()).ready,
+  });
+  const reflection = hasReflection ? [reflectionRoutes([...SERVICES, Health], [file_google_rpc_error_details])] : [];
+  return { routes: [health.routes, ...reflection], stop: health.stop, close: health.close };
+}

@@ -1,0 +1,41 @@
+import { sql } from 'kysely';
+import { conditionOf } from '../../process/condition-name.ts';
+import type { Db } from './database.ts';
+import { grantsProblem, probeWrite } from './database-problems.ts';
+import { missingGrants } from './grants.ts';
+import { schemaProblem } from './migration-history.ts';
+import { assertServiceRole } from './service-role.ts';
+
+export type DatabaseDiagnosis = {
+  version: string;
+  /** By its clock. */
+  now: Date;
+  /** Why the service cannot use the schema; null when it can. */
+  schemaProblem: string | null;
+  /** Why this login is not one for the service; null when it is. */
+  roleProblem: string | null;
+  /** Why a write failed; null when one was made, and rolled back. */
+  writeProblem: string | null;
+  /** Whether the partitions of the audit trail for next month exist. */
+  hasPartitions: boolean;
+};
+
+/** For an operator who looks for a fault. @throws when Postgres does not answer, or is not the primary */
+export async function diagnoseDatabase(db: Db): Promise<DatabaseDiagnosis> {
+  const { rows } = await sql<{ version: string; now: Date; hasPartitions: boolean }>`
+    SELECT current_setting('server_version') AS version, clock_timestamp() AS now,
+      to_regclass('audit_events_' || to_char(now() AT TIME ZONE 'UTC' + interval '1 month', 'YYYY_MM')) IS NOT NULL
+        AS "hasPartitions"
+  `.execute(db);
+  const [found] = rows;
+  if (!found) throw new Error('Postgres has not answered');
+  const schema = await schemaProblem(db).catch(describe);
+  const role = await assertServiceRole(db).then(async () => grantsProblem(await missingGrants(db)), describe);
+  const write = await probeWrite(db).then(() => null, describe);
+  return { ...found, schemaProblem: schema, roleProblem: role, writeProblem: write };
+}
+
+function describe(error: Error): string {
+  const condition = conditionOf(error);
+  return condition === null ? error.message : `${condition}: ${error.message}`;
+}

@@ -1,0 +1,73 @@
+// Brings the schema to the state of migrations/*.sql. Needs the schema's owner; everything else runs as the service.
+import { sql } from 'kysely';
+import { OperatorError } from '../../process/operator-error.ts';
+import type { Db } from './database.ts';
+import { applyGrants } from './grants.ts';
+import { type Migration, releaseMigrations } from './migration-files.ts';
+import { type MigrationHistory, readHistory } from './migration-history.ts';
+import { withMigrationLock } from './migration-lock.ts';
+import { ensureServiceRole } from './service-role.ts';
+
+export type MigrateOptions = {
+  /** Those of this release, unless a test gives others. */
+  migrations?: Migration[];
+  /** How long to wait for another `migrate`. */
+  lockWaitMs?: number;
+};
+
+export type MigrateResult = {
+  /** Names of the migrations that ran. */
+  applied: string[];
+  /** Names of migrations that a newer release has applied. Where there are any, nothing was done. */
+  newer: string[];
+};
+
+/**
+ * Runs the pending migrations in one transaction, and grants the service its privileges. Several processes may call it at
+ * once: one works, the others wait for it.
+ * @throws OperatorError when the database has another history than this release
+ */
+export async function migrate(db: Db, options: MigrateOptions = {}): Promise<MigrateResult> {
+  const migrations = options.migrations ?? (await releaseMigrations());
+  const { newer } = await usableHistory(db, migrations);
+  if (newer.length > 0) return { applied: [], newer };
+  // In a transaction of its own: roles belong to the cluster, and another database's `migrate` would wait for this one's.
+  await ensureServiceRole(db);
+  return withMigrationLock(
+    db,
+    async (transaction) => {
+      const history = await usableHistory(transaction, migrations);
+      if (history.newer.length > 0) return { applied: [], newer: history.newer };
+      await createHistoryTable(transaction);
+      for (const migration of history.pending) await apply(transaction, migration);
+      await applyGrants(transaction);
+      return { applied: history.pending.map(({ name }) => name), newer: [] };
+    },
+    options.lockWaitMs,
+  );
+}
+
+async function usableHistory(db: Db, migrations: Migration[]): Promise<MigrationHistory> {
+  const history = await readHistory(db, migrations);
+  if (history.problem !== null) throw new OperatorError(history.problem);
+  return history;
+}
+
+async function createHistoryTable(db: Db): Promise<void> {
+  await sql`
+    CREATE TABLE IF NOT EXISTS schema_migrations (
+      name text CONSTRAINT schema_migrations_pkey PRIMARY KEY,
+      sha256 text NOT NULL CONSTRAINT schema_migrations_sha256_form CHECK (sha256 ~ '^[0-9a-f]{64}$'),
+      applied_at timestamptz NOT NULL DEFAULT now()
+    )`.execute(db);
+}
+
+async function apply(db: Db, { name, text, sha256 }: Migration): Promise<void> {
+  try {
+    await sql.raw(text).execute(db);
+  } catch (error) {
+    if (error instanceof Error) error.message = `migration ${name}: ${error.message}`;
+    throw error;
+  }
+  await db.insertInto('schema_migrations').values({ name, sha256 }).execute();
+}

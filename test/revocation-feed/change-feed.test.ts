@@ -1,0 +1,426 @@
+// The feed on a real Postgres: every change reaches every follower, in whatever order the transactions commit.
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { type ChangeFeed, followChanges, type Step } from '../../src/revocation-feed/revocation-feed.ts';
+import { type Db, openDatabase } from '../../src/store/postgres/database.ts';
+import { type Listening, listenForChanges } from '../../src/store/postgres/listen.ts';
+import { createPrimaryGuard } from '../../src/store/postgres/primary-guard.ts';
+import { type Changes, createChanges } from '../../src/store/revocation-events.ts';
+import { createRevocationView, type RevocationView } from '../../src/verifier/revocation-view.ts';
+import { layCable, through } from '../support/cable.ts';
+import { createTestDatabase, type TestDatabase } from '../support/databases.ts';
+import { eventually } from '../support/eventually.ts';
+
+let database: TestDatabase;
+let db: Db;
+let owner: pg.Pool;
+let changes: Changes;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  db = openDatabase({ url: database.serviceUrl, poolSize: 4, statementTimeoutMs: 5_000 }, () => {});
+  owner = new pg.Pool({ connectionString: database.ownerUrl, max: 10 });
+  changes = createChanges(db);
+});
+afterAll(async () => {
+  await db.destroy();
+  await owner.end();
+});
+
+async function follow(
+  overrides: Partial<Parameters<typeof followChanges>[0]> = {},
+): Promise<{ feed: ChangeFeed; view: RevocationView; steps: Step[]; errors: unknown[] }> {
+  const view = createRevocationView();
+  const errors: unknown[] = [];
+  const deps = { changes, view, reloadKeys: async () => {}, pollMs: 50, now: () => new Date(), ...overrides };
+  const feed = await followChanges(deps, (error) => errors.push(error));
+  const steps: Step[] = [];
+  feed.subscribe((step) => steps.push(step));
+  onTestFinished(() => feed.close());
+  return { feed, view, steps, errors };
+}
+
+function listen(feed: ChangeFeed, onError: (error: Error) => void = () => {}, url = database.serviceUrl): Listening {
+  return listenForChanges({
+    url,
+    guard: createPrimaryGuard(),
+    notify: changes.notify,
+    onChange: feed.wake,
+    onError,
+    heartbeatMs: 500,
+  });
+}
+
+/** A user with a session, and the connection that may end it. */
+async function person(): Promise<{ userId: string; sessionId: string }> {
+  const [userId, sessionId] = [randomUUID(), randomUUID()];
+  await owner.query('INSERT INTO users (id, email, full_name, created_at) VALUES ($1, $2, $3, now())', [
+    userId,
+    `${userId}@people.example`,
+    'Somebody',
+  ]);
+  await owner.query(
+    "INSERT INTO sessions (id, user_id, created_at, expires_at, ends_by) VALUES ($1, $2, now(), now() + interval '1 day', now() + interval '1 day')",
+    [sessionId, userId],
+  );
+  return { userId, sessionId };
+}
+
+const END = 'UPDATE sessions SET ended_at = now() WHERE id = $1';
+const standing = (view: RevocationView, { userId, sessionId }: { userId: string; sessionId: string }, epoch = 1) =>
+  view.standing({ sessionId, userId, epoch, roles: ['user'], rolesEpoch: 1_000 });
+
+test('what was ended before the start is known at the start', async () => {
+  const [one, other] = [await person(), await person()];
+  await owner.query(END, [one.sessionId]);
+  const { view } = await follow();
+  expect(standing(view, one)).toBe('ended');
+  expect(standing(view, other)).toBe('live');
+  expect(view.ageMs()).toBeLessThan(1_000);
+});
+
+describe('each change of the state of record', () => {
+  test.each<[string, string, (of: { userId: string; sessionId: string }) => string, string]>([
+    ['a session that ends', END, (of) => of.sessionId, 'ended'],
+    [
+      'a session whose end is moved into the past',
+      'UPDATE sessions SET expires_at = now(), ends_by = now() WHERE id = $1',
+      (of) => of.sessionId,
+      'ended',
+    ],
+    ['a session that is removed', 'DELETE FROM sessions WHERE id = $1', (of) => of.sessionId, 'ended'],
+    ['a user who is disabled', 'UPDATE users SET disabled_at = now() WHERE id = $1', (of) => of.userId, 'ended'],
+    ['a user who is deleted', 'DELETE FROM users WHERE id = $1', (of) => of.userId, 'ended'],
+    ['a role that is granted', "INSERT INTO user_roles VALUES ($1, 'admin', now())", (of) => of.userId, 'stale'],
+    ['an email that changes', "UPDATE users SET email = 'x' || email WHERE id = $1", (of) => of.userId, 'stale'],
+    [
+      'an email that is verified',
+      'UPDATE users SET email_verified_at = now() WHERE id = $1',
+      (of) => of.userId,
+      'stale',
+    ],
+  ])('%s', async (_, statement, id, expected) => {
+    const one = await person();
+    const { view } = await follow();
+    await owner.query(statement, [id(one)]);
+    await eventually(() => standing(view, one) === expected, 1_000);
+  });
+
+  test('an email that is not verified any more', async () => {
+    const one = await person();
+    await owner.query('UPDATE users SET email_verified_at = now() WHERE id = $1', [one.userId]);
+    const { view } = await follow();
+    expect(standing(view, one, 2)).toBe('live');
+    await owner.query('UPDATE users SET email_verified_at = NULL WHERE id = $1', [one.userId]);
+    await eventually(() => standing(view, one, 2) === 'stale', 1_000);
+  });
+
+  test('a role that comes to imply another one, or does not any more; a new role is nobody’s yet', async () => {
+    const { view, feed, steps } = await follow();
+    await owner.query("INSERT INTO roles (name, description) VALUES ('reader', ''), ('writer', '')");
+    await feed.catchUp();
+    expect(steps.flatMap((step) => step.changes)).toEqual([]);
+    const of = (roles: string[], rolesEpoch: number) =>
+      view.standing({ sessionId: '', userId: '', epoch: 1, roles, rolesEpoch });
+    const epoch = async () => (await owner.query('SELECT max(epoch) AS epoch FROM roles')).rows[0].epoch;
+    await owner.query("INSERT INTO role_implications VALUES ('user', 'reader')");
+    await feed.catchUp();
+    const first = await epoch();
+    // The administrator is a user, too.
+    expect([of(['user'], first - 1), of(['admin'], first - 1), of(['writer'], first - 1)]).toEqual([
+      'stale',
+      'stale',
+      'live',
+    ]);
+    expect(of(['user'], first)).toBe('live');
+    await owner.query("DELETE FROM role_implications WHERE implies = 'reader'");
+    await feed.catchUp();
+    expect([of(['user'], first), of(['user'], await epoch())]).toEqual(['stale', 'live']);
+  });
+
+  test('and nothing else: a new account, a new session, another hash, a rotation', async () => {
+    const { steps, feed } = await follow();
+    const one = await person();
+    await owner.query("UPDATE users SET password_hash = 'x', full_name = 'y' WHERE id = $1", [one.userId]);
+    await owner.query('UPDATE users SET email_verified_at = now() WHERE email_verified_at IS NOT NULL');
+    await owner.query('UPDATE sessions SET counter = counter + 1 WHERE id = $1', [one.sessionId]);
+    const made = randomUUID();
+    const client = await owner.connect();
+    await client.query('BEGIN');
+    await client.query("INSERT INTO users (id, email, full_name, created_at) VALUES ($1, $2, 'x', now())", [
+      made,
+      `${made}@x.example`,
+    ]);
+    await client.query("INSERT INTO user_roles VALUES ($1, 'user', now())", [made]);
+    await client.query('COMMIT');
+    client.release();
+    await feed.catchUp();
+    expect(steps.flatMap((step) => step.changes)).toEqual([]);
+  });
+
+  test('a role that is taken away after another change of the user in the same transaction', async () => {
+    const one = await person();
+    await owner.query("INSERT INTO user_roles VALUES ($1, 'admin', now())", [one.userId]);
+    const { view, feed } = await follow();
+    const client = await owner.connect();
+    await client.query('BEGIN');
+    await client.query("UPDATE users SET full_name = 'Demoted' WHERE id = $1", [one.userId]);
+    await client.query("DELETE FROM user_roles WHERE user_id = $1 AND role = 'admin'", [one.userId]);
+    await client.query('COMMIT');
+    client.release();
+    await feed.catchUp();
+    expect(standing(view, one, 2)).toBe('stale');
+  });
+
+  test.each(['sessions', 'users', 'user_roles', 'roles', 'role_implications', 'signing_keys'])(
+    '%s cannot be emptied without a word',
+    async (table) => {
+      await expect(owner.query(`TRUNCATE ${table} CASCADE`)).rejects.toThrow('would not revoke tokens');
+    },
+  );
+
+  test('rolled back it was none', async () => {
+    const one = await person();
+    const { view, feed } = await follow();
+    const client = await owner.connect();
+    await client.query('BEGIN');
+    await client.query(END, [one.sessionId]);
+    await client.query('ROLLBACK');
+    client.release();
+    await feed.catchUp();
+    expect(standing(view, one)).toBe('live');
+  });
+});
+
+describe('the order of commits', () => {
+  test('a transaction that began first and commits last is not skipped', async () => {
+    const [early, late] = [await person(), await person()];
+    const { view, feed } = await follow({ pollMs: 60_000 });
+    const slow = await owner.connect();
+    await slow.query('BEGIN');
+    await slow.query(END, [early.sessionId]);
+    await owner.query(END, [late.sessionId]);
+    await feed.catchUp();
+    expect([standing(view, early), standing(view, late)]).toEqual(['live', 'ended']);
+    await slow.query('COMMIT');
+    slow.release();
+    await feed.catchUp();
+    expect(standing(view, early)).toBe('ended');
+  });
+
+  test('of many transactions at once, committed in any order, each is told once and none is skipped', async () => {
+    const people = await Promise.all(Array.from({ length: 200 }, person));
+    const { steps, view, feed } = await follow({ pollMs: 1 });
+    let next = 0;
+    await Promise.all(
+      Array.from({ length: 9 }, async () => {
+        const client = await owner.connect();
+        for (let one = people[next++]; one; one = people[next++]) {
+          await client.query('BEGIN');
+          await client.query(END, [one.sessionId]);
+          await sleep(Math.random() * 8);
+          await client.query('COMMIT');
+        }
+        client.release();
+      }),
+    );
+    await feed.catchUp();
+    const told = steps.flatMap((step) => step.changes.map((change) => ('sessionId' in change ? change.sessionId : '')));
+    expect(told.toSorted()).toEqual(people.map(({ sessionId }) => sessionId).toSorted());
+    expect(people.every((one) => standing(view, one) === 'ended')).toBe(true);
+  });
+});
+
+test('NOTIFY wakes it long before the poll', async () => {
+  const one = await person();
+  const { view, feed } = await follow({ pollMs: 60_000 });
+  const listening = listen(feed);
+  onTestFinished(() => listening.close());
+  await sleep(300);
+  await owner.query(END, [one.sessionId]);
+  await eventually(() => standing(view, one) === 'ended', 1_000);
+});
+
+test('a listener whose connection is cut comes back, and misses nothing', async () => {
+  const one = await person();
+  const { view, feed } = await follow({ pollMs: 60_000 });
+  const lost: Error[] = [];
+  const listening = listen(feed, (error) => lost.push(error));
+  onTestFinished(() => listening.close());
+  await sleep(300);
+  await owner.query(
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'latchkey-listen'",
+  );
+  await owner.query(END, [one.sessionId]);
+  await eventually(() => standing(view, one) === 'ended', 5_000);
+  expect(lost).not.toEqual([]);
+});
+
+test('a listener whose connection goes silent is made anew, and hears again', async () => {
+  const one = await person();
+  const { view, feed } = await follow({ pollMs: 60_000 });
+  const cable = await layCable(Number(new URL(database.serviceUrl).port));
+  onTestFinished(() => cable.close());
+  const lost: Error[] = [];
+  const listening = listen(feed, (error) => lost.push(error), through(database.serviceUrl, cable.port));
+  onTestFinished(() => listening.close());
+  await sleep(500);
+  cable.swallowAll();
+  await eventually(() => lost.length > 0, 5_000);
+  expect(lost[0]?.message).toBe('a heartbeat NOTIFY did not arrive');
+  await sleep(1_500);
+  await owner.query(END, [one.sessionId]);
+  await eventually(() => standing(view, one) === 'ended', 2_000);
+});
+
+test('a listener that leads elsewhere is made anew', async () => {
+  const other = await createTestDatabase();
+  const { feed } = await follow({ pollMs: 60_000 });
+  const lost: Error[] = [];
+  const listening = listen(feed, (error) => lost.push(error), other.serviceUrl);
+  onTestFinished(() => listening.close());
+  await eventually(() => lost.length > 1, 10_000);
+  expect(lost[0]?.message).toBe('a heartbeat NOTIFY did not arrive');
+});
+
+test('while Postgres does not answer the view grows old, and afterwards it goes on where it was', async () => {
+  const [one, other] = [await person(), await person()];
+  await owner.query(END, [one.sessionId]);
+  let isAway = false;
+  const since = (snapshot: string) => (isAway ? Promise.reject(new Error('away')) : changes.since(snapshot));
+  const { view, errors, steps } = await follow({ changes: { inForce: changes.inForce, since } });
+  isAway = true;
+  await eventually(() => errors.length > 0);
+  await owner.query(END, [other.sessionId]);
+  await sleep(300);
+  expect(view.ageMs()).toBeGreaterThan(250);
+  expect(standing(view, other)).toBe('live');
+  isAway = false;
+  await eventually(() => standing(view, other) === 'ended');
+  expect(steps.flatMap((step) => step.changes)).toEqual([{ kind: 'session_ended', sessionId: other.sessionId }]);
+  expect(view.ageMs()).toBeLessThan(250);
+});
+
+test('a server with another history is read anew', async () => {
+  const one = await person();
+  let isPromoted = false;
+  const elsewhere = (snapshot: string) => snapshot.replace('/', '/other/');
+  const { view, steps, feed } = await follow({
+    changes: {
+      inForce: changes.inForce,
+      since: (snapshot) => changes.since(isPromoted ? elsewhere(snapshot) : snapshot),
+    },
+    pollMs: 60_000,
+  });
+  isPromoted = true;
+  await owner.query(END, [one.sessionId]);
+  await feed.catchUp();
+  expect(standing(view, one)).toBe('ended');
+  // The whole, and not only what is new.
+  expect(steps.at(-1)?.changes.length).toBeGreaterThan(1);
+});
+
+test('who has heard nothing for longer than changes are kept reads everything anew', async () => {
+  let ahead = 0;
+  let reloads = 0;
+  const { feed } = await follow({
+    now: () => new Date(Date.now() + ahead),
+    reloadKeys: async () => {
+      reloads += 1;
+    },
+    pollMs: 60_000,
+  });
+  await feed.catchUp();
+  expect(reloads).toBe(1);
+  ahead = 3_700_000;
+  await feed.catchUp();
+  expect(reloads).toBe(2);
+});
+
+test('changes restored from the dump of another server are in force, and are not told over and over', async () => {
+  const one = await person();
+  await owner.query("INSERT INTO changes (xid, kind, session_id) VALUES ('999999999999', 'session_ended', $1)", [
+    one.sessionId,
+  ]);
+  const { view, steps, feed } = await follow();
+  expect(standing(view, one)).toBe('ended');
+  await feed.catchUp();
+  await feed.catchUp();
+  expect(steps.flatMap((step) => step.changes)).toEqual([]);
+  await owner.query("UPDATE changes SET changed_at = now() - interval '3 hours' WHERE xid = '999999999999'");
+  // What that server had settled says nothing of the transactions of this one.
+  await owner.query(`INSERT INTO changes_horizons VALUES
+    (now() - interval '3 hours', '888888888888', (SELECT system_identifier FROM pg_control_system())),
+    (now() - interval '4 hours', '1000000', 1)`);
+  await owner.query(END, [(await person()).sessionId]);
+  expect(await changes.prune(10)).toBe(1);
+});
+
+test('keys that change are read before the view says that it knows everything', async () => {
+  const order: string[] = [];
+  const inner = createRevocationView();
+  const { feed } = await follow({
+    view: {
+      reset: inner.reset,
+      apply: inner.apply,
+      confirm: (at) => {
+        order.push('confirmed');
+        inner.confirm(at);
+      },
+    },
+    reloadKeys: async () => {
+      await sleep(20);
+      order.push('reloaded');
+    },
+    pollMs: 60_000,
+  });
+  order.length = 0;
+  await owner.query(
+    "INSERT INTO signing_keys (kid, algorithm, encrypted_private_key, state, created_at, signs_from) VALUES ('k', 'EdDSA', '', 'published', now(), now())",
+  );
+  await feed.catchUp();
+  await owner.query("DELETE FROM signing_keys WHERE kid = 'k'");
+  await feed.catchUp();
+  expect(order).toEqual(['reloaded', 'confirmed', 'reloaded', 'confirmed']);
+});
+
+test('changes that stop no living token any more are removed, and no others; the service can remove no others', async () => {
+  await owner.query('DELETE FROM changes');
+  await owner.query('DELETE FROM changes_horizons');
+  const [old, slow, young] = [await person(), await person(), await person()];
+  await owner.query(END, [old.sessionId]);
+  // Transactions of other databases of this server count as well.
+  await eventually(async () => {
+    const { rows } = await owner.query('SELECT xid < pg_snapshot_xmin(pg_current_snapshot()) AS settled FROM changes');
+    return rows[0].settled;
+  }, 20_000);
+  // A transaction that began before the horizon, and commits after it.
+  const client = await owner.connect();
+  await client.query('BEGIN');
+  await client.query(END, [slow.sessionId]);
+  expect(await changes.prune(10)).toBe(0);
+  await client.query('COMMIT');
+  client.release();
+  await owner.query(END, [young.sessionId]);
+  await owner.query("UPDATE changes_horizons SET seen_at = seen_at - interval '119 minutes'");
+  expect(await changes.prune(10)).toBe(0);
+  await owner.query(
+    "UPDATE changes_horizons SET seen_at = seen_at - interval '2 minutes' WHERE seen_at < now() - interval '1 hour'",
+  );
+  expect(await changes.prune(10)).toBe(1);
+  expect(await changes.prune(10)).toBe(0);
+  const { rows } = await owner.query('SELECT session_id FROM changes ORDER BY id');
+  expect(rows.map(({ session_id: id }) => id)).toEqual([slow.sessionId, young.sessionId]);
+  const service = new pg.Client({ connectionString: database.serviceUrl });
+  await service.connect();
+  for (const statement of [
+    'DELETE FROM changes',
+    'UPDATE changes SET kind = kind',
+    "INSERT INTO changes (kind) VALUES ('keys_changed')",
+  ]) {
+    await expect(service.query(statement)).rejects.toThrow('permission denied');
+  }
+  await service.end();
+});

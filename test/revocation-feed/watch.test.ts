@@ -1,0 +1,360 @@
+// Watch as its clients see it: a snapshot, then everything in order, from any server and from any cursor.
+import http2 from 'node:http2';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { create, toBinary } from '@bufbuild/protobuf';
+import { timestampDate } from '@bufbuild/protobuf/wkt';
+import { Code, type ConnectError, createClient, type Transport } from '@connectrpc/connect';
+import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from '@connectrpc/connect-node';
+import * as grpc from '@grpc/grpc-js';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import {
+  VerifierService,
+  WatchRequestSchema,
+  type WatchResponse,
+} from '../../gen/latchkey/auth/v1/verifier_service_pb.ts';
+import { startApp } from '../../src/app.ts';
+import { readConfig } from '../../src/config/config.ts';
+import { derivePurposeKeys } from '../../src/keys/purpose-keys.ts';
+import { createLogger } from '../../src/process/log.ts';
+import { formatCursor, parseCursor } from '../../src/revocation-feed/cursor.ts';
+import type { Step } from '../../src/revocation-feed/revocation-feed.ts';
+import { createWatchers } from '../../src/revocation-feed/watchers.ts';
+import { openDatabase } from '../../src/store/postgres/database.ts';
+import { createChanges } from '../../src/store/revocation-events.ts';
+import { SERVICE_KEY, startTestApp, type TestApp } from '../support/app.ts';
+import { auth, type Caller, viaFetch } from '../support/clients.ts';
+import { eventually } from '../support/eventually.ts';
+import { signedIn } from '../support/people.ts';
+import { envelope } from '../support/raw.ts';
+
+let app: TestApp;
+let call: Caller;
+/** Watches from the first test to the last. */
+let early: Watching & { since: number };
+beforeAll(async () => {
+  app = await startTestApp();
+  call = viaFetch(app.url);
+  early = { ...follow(app.url), since: performance.now() };
+});
+afterAll(async () => {
+  early.stop();
+  await app.close();
+});
+
+type Watching = {
+  /** `ended <session>`, `changed <user>` or `keys <kids>`, as they came. */
+  told: string[];
+  messages: WatchResponse[];
+  cursor(): string;
+  isComplete(): boolean;
+  /** How it ended: `done`, or the code. */
+  ended: Promise<string>;
+  stop(): void;
+};
+
+/** Until the end of the test. */
+function watch(url: string, cursor = '', bearer = SERVICE_KEY, transport?: Transport): Watching {
+  const watching = follow(url, cursor, bearer, transport);
+  onTestFinished(() => watching.stop());
+  return watching;
+}
+
+function follow(url: string, cursor = '', bearer = SERVICE_KEY, transport?: Transport): Watching {
+  const client = createClient(VerifierService, transport ?? createGrpcTransport({ baseUrl: url }));
+  const abort = new AbortController();
+  const messages: WatchResponse[] = [];
+  const told: string[] = [];
+  const ended = (async () => {
+    try {
+      const headers = { authorization: `Bearer ${bearer}` };
+      for await (const message of client.watch({ cursor }, { signal: abort.signal, headers })) {
+        messages.push(message);
+        for (const { change } of message.changes) {
+          if (change.case === 'sessionEnded') told.push(`ended ${change.value.sessionId}`);
+          if (change.case === 'userChanged') told.push(`changed ${change.value.userId}`);
+          if (change.case === 'keysChanged') told.push(`keys ${change.value.keys.map(({ kid }) => kid)}`);
+        }
+      }
+      return 'done';
+    } catch (error) {
+      return Code[(error as ConnectError).code] as string;
+    }
+  })();
+  const last = () => messages.findLast((message) => message.cursor !== '');
+  return {
+    told,
+    messages,
+    cursor: () => last()?.cursor ?? '',
+    isComplete: () => last() !== undefined,
+    ended,
+    stop: () => abort.abort(),
+  };
+}
+
+async function signedOut(): Promise<{ sessionId: string; userId: string; accessToken: string }> {
+  const person = await signedIn(call);
+  const { principal } = (await call(auth.verify, { accessToken: person.accessToken })).body;
+  await call(auth.logout, { refreshToken: person.refreshToken });
+  return { ...person, sessionId: principal.sessionId };
+}
+
+const transports: [string, () => Transport][] = [
+  ['gRPC', () => createGrpcTransport({ baseUrl: app.url })],
+  ['gRPC-Web, HTTP/1.1', () => createGrpcWebTransport({ baseUrl: app.url, httpVersion: '1.1' })],
+  ['Connect, HTTP/2', () => createConnectTransport({ baseUrl: app.url, httpVersion: '2' })],
+  [
+    'Connect, JSON, HTTP/1.1',
+    () => createConnectTransport({ baseUrl: app.url, httpVersion: '1.1', useBinaryFormat: false }),
+  ],
+];
+
+test.each(transports)('tells the keys, what was before, and what comes, over %s', async (_, transport) => {
+  const before = await signedOut();
+  const watching = watch(app.url, '', SERVICE_KEY, transport());
+  await eventually(watching.isComplete);
+  expect(watching.told[0]).toMatch(/^keys \S+/);
+  expect(watching.told).toContain(`ended ${before.sessionId}`);
+  const [first, second] = [await signedOut(), await signedOut()];
+  await app.owner.query('UPDATE users SET disabled_at = now() WHERE id = $1', [first.userId]);
+  await eventually(() => watching.told.includes(`changed ${first.userId}`));
+  expect(watching.told.slice(-3)).toEqual([
+    `ended ${first.sessionId}`,
+    `ended ${second.sessionId}`,
+    `changed ${first.userId}`,
+  ]);
+});
+
+test('grpc-js reads it too', async () => {
+  const client = new grpc.Client(new URL(app.url).host, grpc.credentials.createInsecure());
+  const metadata = new grpc.Metadata();
+  metadata.set('authorization', `Bearer ${SERVICE_KEY}`);
+  const stream = client.makeServerStreamRequest(
+    '/latchkey.auth.v1.VerifierService/Watch',
+    (request: object) => Buffer.from(toBinary(WatchRequestSchema, create(WatchRequestSchema, request))),
+    (bytes) => bytes,
+    {},
+    metadata,
+  );
+  let messages = 0;
+  stream.on('data', () => {
+    messages += 1;
+  });
+  stream.on('error', () => {});
+  await eventually(() => messages >= 3);
+  stream.cancel();
+  client.close();
+});
+
+test('says at least once a second how far it has come', async () => {
+  const watching = watch(app.url);
+  await eventually(watching.isComplete);
+  const seen = watching.messages.length;
+  await sleep(3_300);
+  const beats = watching.messages.slice(seen);
+  expect(beats.length).toBeGreaterThanOrEqual(3);
+  const times = beats.map(({ asOf }) => (asOf ? timestampDate(asOf).getTime() : 0));
+  expect(times).toEqual(times.toSorted((a, b) => a - b));
+  expect(Date.now() - (times.at(-1) ?? 0)).toBeLessThan(2_500);
+});
+
+describe('a cursor', () => {
+  test('goes on where it was, at another server, and misses nothing of the time between', async () => {
+    const other = await startApp(readConfig(app.environment), { api: true, worker: false }, createLogger('silent'));
+    onTestFinished(() => other.close());
+    const watching = watch(app.url);
+    await eventually(watching.isComplete);
+    const seen = await signedOut();
+    await eventually(() => watching.told.includes(`ended ${seen.sessionId}`));
+    const at = watching.messages.length;
+    await eventually(() => watching.messages.slice(at).some(({ cursor }) => cursor !== ''));
+    watching.stop();
+    const cursor = watching.cursor();
+    const missed = await signedOut();
+    const resumed = watch(`http://127.0.0.1:${other.port}`, cursor);
+    await eventually(resumed.isComplete);
+    // Perhaps twice, by the catching up and by the feed.
+    expect([...new Set(resumed.told)]).toEqual([`ended ${missed.sessionId}`]);
+    const later = await signedOut();
+    await eventually(() => resumed.told.includes(`ended ${later.sessionId}`));
+  });
+
+  test.each([
+    ['of nobody', 'x'],
+    ['that is long', 'x'.repeat(60_000)],
+    ['of many bytes a character', 'ü'.repeat(30)],
+  ])('%s is a bad request', async (_, cursor) => {
+    expect(await watch(app.url, cursor).ended).toBe('InvalidArgument');
+  });
+
+  test('with one character changed is a bad request', async () => {
+    const watching = watch(app.url);
+    await eventually(watching.isComplete);
+    const cursor = watching.cursor();
+    for (const at of [0, 21, 22, 30, cursor.length - 2]) {
+      const changed = cursor.slice(0, at) + (cursor[at] === 'A' ? 'B' : 'A') + cursor.slice(at + 1);
+      expect(await watch(app.url, changed).ended).toBe('InvalidArgument');
+    }
+  });
+});
+
+test('a cursor of another history of the server is out of range', async () => {
+  const watching = watch(app.url);
+  await eventually(watching.isComplete);
+  const key = derivePurposeKeys([Buffer.from(app.environment.MASTER_KEY as string, 'base64')]).watchCursors;
+  const { snapshot, asOf } = parseCursor(watching.cursor(), key);
+  const [history = '', seen = ''] = snapshot.split(' ');
+  const [system, timeline, ...rest] = history.split('/');
+  expect(timeline).toMatch(/^[0-9A-F]{8}$/);
+  const promoted = [system, '000000FF', ...rest].join('/');
+  expect(await watch(app.url, formatCursor({ snapshot: `${promoted} ${seen}`, asOf }, key)).ended).toBe('OutOfRange');
+});
+
+test('a cursor that is too old is out of range', async () => {
+  const old = await startTestApp();
+  onTestFinished(() => old.close());
+  const watching = watch(old.url);
+  await eventually(watching.isComplete);
+  watching.stop();
+  old.advance(3601_000);
+  expect(await watch(old.url, watching.cursor()).ended).toBe('OutOfRange');
+});
+
+test('services and administrators may watch, and nobody else', async () => {
+  const person = await signedIn(call);
+  expect(await watch(app.url, '', person.accessToken).ended).toBe('PermissionDenied');
+  expect(await watch(app.url, '', 'x').ended).toBe('Unauthenticated');
+});
+
+test('an administrator whose session ends hears no more', async () => {
+  const person = await signedIn(call);
+  await app.owner.query("INSERT INTO user_roles VALUES ($1, 'admin', now())", [person.userId]);
+  const { tokens } = (await call(auth.refresh, { refreshToken: person.refreshToken })).body;
+  const watching = watch(app.url, '', tokens.accessToken);
+  await eventually(watching.isComplete);
+  await call(auth.logout, { refreshToken: tokens.refreshToken });
+  expect(await watching.ended).toBe('Unauthenticated');
+});
+
+test('a server that stops ends it without an error, at once', async () => {
+  const other = await startTestApp();
+  const watching = watch(other.url);
+  await eventually(watching.isComplete);
+  const stoppedAt = performance.now();
+  await Promise.all([other.close(), watching.ended]);
+  expect(await watching.ended).toBe('done');
+  expect(performance.now() - stoppedAt).toBeLessThan(3_000);
+});
+
+test('one that does not read is given up, and the others hear everything', async () => {
+  const session = http2.connect(app.url, { settings: { initialWindowSize: 0 } });
+  session.on('error', () => {});
+  onTestFinished(() => session.destroy());
+  const stream = session.request({
+    ':method': 'POST',
+    ':path': '/latchkey.auth.v1.VerifierService/Watch',
+    'content-type': 'application/grpc',
+    authorization: `Bearer ${SERVICE_KEY}`,
+  });
+  stream.on('error', () => {});
+  stream.end(envelope(new Uint8Array()));
+  const reader = watch(app.url);
+  await eventually(reader.isComplete);
+  await new Promise((resolve) => stream.once('close', resolve));
+  const person = await signedOut();
+  await eventually(() => reader.told.includes(`ended ${person.sessionId}`));
+}, 40_000);
+
+test('nothing is buffered without bound for one that reads too slowly', async () => {
+  const listeners = new Set<(step: Step) => void>();
+  const position: Step = { changes: [], isWhole: false, snapshot: '1:1:', asOf: new Date() };
+  const watchers = createWatchers({
+    changes: { page: async () => ({ changes: [], next: null }) },
+    feed: {
+      position: () => position,
+      subscribe(onStep) {
+        listeners.add(onStep);
+        return () => listeners.delete(onStep);
+      },
+    },
+    now: () => new Date(),
+  });
+  const iterator = watchers.watch(null, new AbortController().signal)[Symbol.asyncIterator]();
+  await iterator.next();
+  for (let n = 0; n < 10_002; n += 1) {
+    for (const tell of listeners) tell({ ...position, changes: [{ kind: 'session_ended', sessionId: String(n) }] });
+  }
+  await iterator.next();
+  await expect(iterator.next()).rejects.toMatchObject({ reason: 'WATCHER_TOO_SLOW' });
+  expect(listeners.size).toBe(0);
+});
+
+test('much that comes at once makes nobody slow', async () => {
+  const all = Array.from({ length: 10_001 }, (_, n) => ({ kind: 'session_ended' as const, sessionId: String(n) }));
+  const position: Step = { changes: [], isWhole: false, snapshot: 'x 1:1:', asOf: new Date() };
+  let tell: (step: Step) => void = () => {};
+  const watchers = createWatchers({
+    changes: { page: async () => ({ changes: [], next: null }) },
+    feed: {
+      position: () => position,
+      subscribe(onStep) {
+        tell = onStep;
+        return () => {};
+      },
+    },
+    now: () => new Date(),
+  });
+  const abort = new AbortController();
+  let heard = 0;
+  const reading = (async () => {
+    for await (const { changes } of watchers.watch(null, abort.signal)) {
+      heard += changes.length;
+      if (heard > all.length) abort.abort();
+    }
+  })();
+  await sleep(50);
+  tell({ ...position, changes: all });
+  await reading;
+  expect(heard).toBe(1 + all.length);
+});
+
+test('a watcher that stalls does not hold what it has not read yet', async () => {
+  const busy = await startTestApp();
+  onTestFinished(() => busy.close());
+  await busy.owner.query(
+    "INSERT INTO changes (kind, session_id) SELECT 'session_ended', gen_random_uuid() FROM generate_series(1, 5000)",
+  );
+  const pages: number[] = [];
+  const position: Step = { changes: [], isWhole: false, snapshot: 'x 1:1:', asOf: new Date() };
+  const db = openDatabase(
+    { url: busy.environment.DATABASE_URL as string, poolSize: 1, statementTimeoutMs: 5_000 },
+    () => {},
+  );
+  onTestFinished(() => db.destroy());
+  const changes = createChanges(db);
+  const watchers = createWatchers({
+    changes: {
+      async page(...where) {
+        const page = await changes.page(...where);
+        pages.push(page?.changes.length ?? 0);
+        return page;
+      },
+    },
+    feed: { position: () => position, subscribe: () => () => {} },
+    now: () => new Date(),
+  });
+  const told = new Set<string>();
+  for await (const { changes: some, position: complete } of watchers.watch(null, new AbortController().signal)) {
+    for (const change of some) if ('sessionId' in change) told.add(change.sessionId);
+    // Nothing more is read than is taken.
+    expect(pages.reduce((sum, count) => sum + count, 0) - told.size).toBeLessThanOrEqual(2_000);
+    if (complete) break;
+  }
+  expect(told.size).toBe(5_000);
+  expect(pages.length).toBeGreaterThan(1);
+});
+
+test('lasts longer than a call may', async () => {
+  await sleep(Math.max(0, 22_000 - (performance.now() - early.since)));
+  const person = await signedOut();
+  await eventually(() => early.told.includes(`ended ${person.sessionId}`));
+}, 40_000);
