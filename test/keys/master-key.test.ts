@@ -109,7 +109,9 @@ test('the command line refuses a master key that is not the service’s, before 
   for (const words of [['rotate'], ['retire', kid], ['reencrypt']]) {
     const { exit, output } = await latchkey(wrong, 'keys', ...words, '--reason', 'the wrong shell');
     expect(exit).toBe(1);
-    expect(output).toMatch(/cannot be decrypted with this MASTER_KEY|no signing key can be decrypted with this MASTER_KEY/);
+    expect(output).toMatch(
+      /cannot be decrypted with this MASTER_KEY|no signing key can be decrypted with this MASTER_KEY/,
+    );
   }
   expect(await keys()).toEqual(before);
 });
