@@ -1,7 +1,7 @@
 // The keys that sign access tokens, as this process has them in memory: kept in Postgres, encrypted under the master key.
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
 import { exportJWK, type JWK, SignJWT } from 'jose';
-import { coalesced } from '../async/single-flight.ts';
+import { singleFlight } from '../async/single-flight.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { KeyRing } from '../domain/key-ring.ts';
 import type { KeyState, SigningAlgorithm } from '../domain/key-schedule.ts';
@@ -56,7 +56,7 @@ export async function loadSigningKeys(
   // One that is only published has signed nothing yet, so that this process can still tell of every token.
   const isBlind = () => foreign.some(({ state }) => state !== 'published');
   // In turn, so that what was read last is what counts.
-  const read = coalesced(async () => {
+  const read = singleFlight(async () => {
     const known = new Map(keys.map((key) => [key.kid, key]));
     const opened: SigningKey[] = [];
     const unopened: StoredSigningKey[] = [];
