@@ -1,7 +1,6 @@
 // Follows the Watch stream of one of several servers, and keeps the revocation view and the keys up to date. When the stream ends,
 // fails or falls silent, it continues at the next server from the same cursor.
 import { createPublicKey } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { timestampMs } from '@bufbuild/protobuf/wkt';
 import { Code, ConnectError } from '@connectrpc/connect';
 import type {
@@ -9,6 +8,8 @@ import type {
   KeysChanged,
   WatchResponse,
 } from '../../gen/latchkey/auth/v1/verifier_service_pb.ts';
+import { backoffMs } from '../async/backoff.ts';
+import { pause } from '../async/pause.ts';
 import type { Change } from '../domain/revocation-event.ts';
 import { isSigningAlgorithm, publicVerificationKey, type VerificationKey } from '../verifier/access-token.ts';
 import type { RevocationView } from '../verifier/revocation-view.ts';
@@ -43,8 +44,7 @@ const SILENT_AFTER_MS = 2_000;
 const NO_ANSWER_AFTER_MS = 5_000;
 /** Spreads the clients of a server that has stopped. */
 const SPREAD_MS = 50;
-const FIRST_DELAY_MS = 100;
-const MAX_DELAY_MS = 5_000;
+const RECONNECT = { firstMs: 100, maxMs: 5_000 };
 /** The server cannot resume from the cursor. */
 const CURSOR_REJECTED = [Code.OutOfRange, Code.InvalidArgument];
 /** A retry fails until an operator changes the configuration. */
@@ -114,7 +114,7 @@ export function followWatch(deps: WatchFollowerDeps): WatchFollower {
       }
       index = (index + 1) % servers.length;
       failures += 1;
-      await sleep(delayMs(failures, servers.length), undefined, { signal: closing.signal }).catch(() => {});
+      await pause(delayMs(failures, servers.length), closing.signal);
     }
   })();
 
@@ -146,7 +146,7 @@ function createReady() {
 function delayMs(failures: number, servers: number): number {
   const rounds = Math.floor(failures / servers);
   if (rounds === 0) return SPREAD_MS * Math.random();
-  return Math.min(FIRST_DELAY_MS * 2 ** (rounds - 1), MAX_DELAY_MS) * (0.5 + Math.random());
+  return backoffMs(RECONNECT, rounds - 1) * (0.5 + Math.random());
 }
 
 /** @param onSilence called when no message came in time; the signal is aborted too */
