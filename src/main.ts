@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 // The entry of the command line. It parses the words, runs the command and turns errors into exit codes: 1, or 2 for a usage error.
 import { parseCommandLine } from './cli/parse-command-line.ts';
 import { UsageError } from './cli/usage-error.ts';

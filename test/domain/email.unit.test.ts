@@ -1,0 +1,116 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { domainOf, mailboxOf, parseEmail } from '../../src/domain/email.ts';
+import { InvalidValue } from '../../src/domain/parse-fields.ts';
+import { anyCharacter } from '../support/any-character.ts';
+
+test.each([
+  ['Ada@Example.COM', 'ada@example.com'],
+  ['a.b+c_d=e@example.com', 'a.b+c_d=e@example.com'],
+  ['post@münchen.example', 'post@xn--mnchen-3ya.example'],
+  ['post@mu\u0308nchen.example', 'post@xn--mnchen-3ya.example'],
+  ['x@EXAMPLE。com', 'x@example.com'],
+  ['\u212aelvin@example.com', 'kelvin@example.com'],
+  ["o'neil@sub.example.co", "o'neil@sub.example.co"],
+])('%s stands for %s', (text, email) => {
+  expect(parseEmail(text)).toBe(email);
+});
+
+test.each([
+  [''],
+  ['nobody'],
+  ['@example.com'],
+  ['a@'],
+  ['a@localhost'],
+  ['a@b@example.com'],
+  ['"a b"@example.com'],
+  ['a(comment)@example.com'],
+  ['a..b@example.com'],
+  ['.a@example.com'],
+  ['a.@example.com'],
+  [' a@example.com'],
+  ['a@example.com '],
+  ['a@example.com\n'],
+  ['a@example.com\r\nBcc: b@example.com'],
+  ['a,b@example.com'],
+  ['a@example.com,b@example.com'],
+  ['<a@example.com>'],
+  ['Ada <a@example.com>'],
+  ['a\u0000@example.com'],
+  ['a\u200b@example.com'],
+  ['a@exa\u200bmple.com'],
+  ['a@exa\u00admple.com'],
+  ['a@example.com\u0000'],
+  ['a@\u0001example.com'],
+  ['a@exam\tple.com'],
+  ['ü@example.com'],
+  ['a@[127.0.0.1]'],
+  ['a@127.0.0.1'],
+  ['a@0x7f.1'],
+  ['a@2130706433'],
+  ['a@example.123'],
+  ['a@-example.com'],
+  ['a@example-.com'],
+  ['a@exa_mple.com'],
+  ['a@example.com:25'],
+  ['a@example.com/x'],
+  ['a@example.com?x'],
+  ['a@example.com#x'],
+  ['a@user:pass@example.com'],
+  ['a@%65xample.com'],
+  ['a@example..com'],
+  [`${'a'.repeat(65)}@example.com`],
+  [`a@${'b'.repeat(64)}.com`],
+  [`a@${'b.'.repeat(126)}com`],
+  ['a@\ud800.com'],
+])('%j is not an address', (text) => {
+  expect(() => parseEmail(text)).toThrow(InvalidValue);
+});
+
+test('what is taken is in one form: taken again it stays as it is, and no two spellings of a form differ', () => {
+  const local = fc.stringMatching(/^[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,20}$/);
+  const domain = fc.stringMatching(/^[a-zA-Zäöüß0-9.-]{1,30}$/);
+  let taken = 0;
+  fc.assert(
+    fc.property(local, domain, (name, host) => {
+      let email: string;
+      try {
+        email = parseEmail(`${name}@${host}.example`);
+      } catch (error) {
+        expect(error).toBeInstanceOf(InvalidValue);
+        return;
+      }
+      taken += 1;
+      expect(parseEmail(email)).toBe(email);
+      expect(parseEmail(`${name.toUpperCase()}@${host}.EXAMPLE`)).toBe(email);
+      expect(email).toMatch(/^[\x21-\x7e]+$/);
+    }),
+    { numRuns: 2_000 },
+  );
+  expect(taken).toBeGreaterThan(100);
+});
+
+test('any text is taken or refused, and nothing else happens', () => {
+  fc.assert(
+    fc.property(fc.string({ unit: anyCharacter, maxLength: 300 }), (text) => {
+      try {
+        expect(parseEmail(text).split('@')).toHaveLength(2);
+      } catch (error) {
+        expect(error).toBeInstanceOf(InvalidValue);
+      }
+    }),
+    { numRuns: 3_000 },
+  );
+});
+
+test.each([
+  ['ada@example.com', 'ada@example.com'],
+  ['ada+1@example.com', 'ada+@example.com'],
+  ['Ada+a+b@Example.com', 'ada+@example.com'],
+  ['ada+@example.com', 'ada+@example.com'],
+  ['+a@example.com', '+@example.com'],
+  ['a.d.a-1@example.com', 'a.d.a-1@example.com'],
+])('%s counts as %s where mails are limited', (text, mailbox) => {
+  expect(mailboxOf(parseEmail(text))).toBe(mailbox);
+  expect(domainOf(parseEmail(text))).toBe('example.com');
+});

@@ -1,0 +1,298 @@
+// Everything that jose, with every option set, still takes; and what attackers of JWTs have tried (RFC 8725).
+import {
+  createHmac,
+  generateKeyPairSync,
+  type KeyObject,
+  randomUUID,
+  sign as signBytes,
+  verify as verifyBytes,
+} from 'node:crypto';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { SigningAlgorithm } from '../../src/domain/key-schedule.ts';
+import { ownVerificationKey } from '../../src/keys/own-verification-key.ts';
+import {
+  accessTokenHeader,
+  MAX_TOKEN_LENGTH,
+  publicVerificationKey,
+  toLowS,
+  type VerificationKey,
+} from '../../src/verifier/access-token.ts';
+import type { Verdict } from '../../src/verifier/engine.ts';
+import { createRevocationView } from '../../src/verifier/revocation-view.ts';
+import { createVerifier, type VerifierOptions } from '../../src/verifier/verifier.ts';
+import { anyCharacter } from '../support/any-character.ts';
+import { claimsOf } from '../support/claims.ts';
+
+const NOW = new Date('2026-11-23T12:00:00Z');
+const SECONDS = NOW.getTime() / 1000;
+const kid = 'key-1';
+
+type Pair = { publicKey: KeyObject; privateKey: KeyObject };
+type Signer = { algorithm: SigningAlgorithm; ours: Pair; theirs: Pair };
+const generateP256 = () => generateKeyPairSync('ec', { namedCurve: 'P-256' });
+const eddsa: Signer = {
+  algorithm: 'EdDSA',
+  ours: generateKeyPairSync('ed25519'),
+  theirs: generateKeyPairSync('ed25519'),
+};
+const es256: Signer = { algorithm: 'ES256', ours: generateP256(), theirs: generateP256() };
+const publicOf = ({ algorithm, ours }: Signer) => publicVerificationKey(kid, algorithm, ours.publicKey);
+/** As a client holds it, and as our own processes do. */
+const KEYS: [string, Signer, VerificationKey][] = [
+  ['EdDSA, by the public key', eddsa, publicOf(eddsa)],
+  ['EdDSA, by the private key', eddsa, ownVerificationKey(kid, 'EdDSA', eddsa.ours.privateKey, eddsa.ours.publicKey)],
+  ['ES256', es256, ownVerificationKey(kid, 'ES256', es256.ours.privateKey, es256.ours.publicKey)],
+];
+
+function verifierWith(key: VerificationKey, options: Partial<VerifierOptions> = {}) {
+  const view = createRevocationView();
+  view.confirm(performance.now());
+  return createVerifier({
+    issuer: 'https://auth.example',
+    keys: [key],
+    revalidateSeconds: 1,
+    view,
+    maxViewAgeMs: 60_000,
+    ask: () => Promise.reject(new Error('asked')),
+    refreshKeys: () => Promise.reject(new Error('asked')),
+    cacheBytes: 1024 * 1024,
+    now: () => NOW,
+    ...options,
+  });
+}
+
+const claims = claimsOf(SECONDS - 10);
+
+const base64url = (text: string) => Buffer.from(text).toString('base64url');
+
+/** Makes tokens with any bytes in them, rightly signed unless another key is given. */
+function tokensOf({ algorithm, ours }: Signer) {
+  return (
+    payload: string,
+    header = JSON.stringify(accessTokenHeader({ kid, algorithm })),
+    privateKey: KeyObject = ours.privateKey,
+  ): string => {
+    const signed = `${base64url(header)}.${base64url(payload)}`;
+    const key = { key: privateKey, dsaEncoding: 'ieee-p1363' as const };
+    const signature = signBytes(algorithm === 'EdDSA' ? null : 'sha256', Buffer.from(signed), key);
+    return `${signed}.${(algorithm === 'EdDSA' ? signature : toLowS(signature)).toString('base64url')}`;
+  };
+}
+
+const outcome = (verdict: Verdict | null) => (verdict && 'reason' in verdict ? verdict.reason : 'accepted');
+
+describe.each(KEYS)('%s', (_, signer, key) => {
+  const { algorithm, ours, theirs } = signer;
+  const token = tokensOf(signer);
+  const good = token(JSON.stringify(claims));
+  // One for all cases, so that whatever is wrongly kept would show.
+  const verifier = verifierWith(key);
+  const refusal = (text: string) => outcome(verifier.judge(text, ''));
+
+  test('a good one is accepted, however often', () => {
+    for (let n = 0; n < 3; n += 1) {
+      expect(verifier.judge(good, 'latchkey')).toMatchObject({
+        decision: { principal: { userId: claims.sub, sessionId: claims.sid } },
+      });
+    }
+  });
+
+  describe('form', () => {
+    test.each([
+      ['nothing', ''],
+      ['dots', '..'],
+      ['a newline after it', `${good}\n`],
+      ['a space before it', ` ${good}`],
+      ['padding', `${good}=`],
+      ['a fourth part', `${good}.`],
+      ['no signature', `${good.split('.').slice(0, 2).join('.')}.`],
+      ['a cut signature', good.slice(0, -1)],
+      ['a NUL', `${good}\0`],
+      ['base64 instead of base64url', good.replaceAll('-', '+').replaceAll('_', '/').replace(/$/, '==')],
+      ['8 MB', token(JSON.stringify({ ...claims, email: 'x'.repeat(8_000_000) }))],
+      ['a little too much', token(JSON.stringify({ ...claims, email: 'x'.repeat(MAX_TOKEN_LENGTH) }))],
+    ])('with %s it is refused', (_, text) => {
+      expect(refusal(text)).toBe('TOKEN_INVALID');
+    });
+
+    test('with another last character of the signature, whose unused bits no decoder looks at, it is refused', () => {
+      const accepted = [];
+      for (const character of 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_') {
+        const text = good.slice(0, -1) + character;
+        if (text !== good && refusal(text) !== 'TOKEN_INVALID') accepted.push(text);
+      }
+      expect(accepted).toEqual([]);
+    });
+
+    test('with any one character changed it is refused', () => {
+      fc.assert(
+        fc.property(
+          fc.nat(good.length - 1),
+          fc.string({ unit: anyCharacter, minLength: 1, maxLength: 1 }),
+          (at, other) => {
+            const changed = good.slice(0, at) + other + good.slice(at + 1);
+            if (changed !== good) expect(refusal(changed)).toBe('TOKEN_INVALID');
+          },
+        ),
+        { numRuns: 1_000 },
+      );
+    });
+
+    test('any text is refused', () => {
+      fc.assert(
+        fc.property(fc.string({ unit: anyCharacter }), (text) => {
+          expect(refusal(text)).toBe('TOKEN_INVALID');
+        }),
+        { numRuns: 500 },
+      );
+    });
+  });
+
+  describe('header', () => {
+    const json = JSON.stringify(claims);
+    const jwk = ours.publicKey.export({ format: 'jwk' });
+    test.each([
+      ['alg none', { alg: 'none', kid, typ: 'at+jwt' }],
+      ['the other algorithm', { alg: algorithm === 'EdDSA' ? 'ES256' : 'EdDSA', kid, typ: 'at+jwt' }],
+      ['another algorithm', { alg: 'HS256', kid, typ: 'at+jwt' }],
+      ['no kid', { alg: algorithm, typ: 'at+jwt' }],
+      ['an unknown kid', { alg: algorithm, kid: 'other', typ: 'at+jwt' }],
+      ['an object as kid', { alg: algorithm, kid: {}, typ: 'at+jwt' }],
+      ['typ JWT', { alg: algorithm, kid, typ: 'JWT' }],
+      ['no typ', { alg: algorithm, kid }],
+      ['typ in capitals', { alg: algorithm, kid, typ: 'AT+JWT' }],
+      ['jwk', { ...accessTokenHeader({ kid, algorithm }), jwk }],
+      ['jku', { ...accessTokenHeader({ kid, algorithm }), jku: 'https://evil.example/jwks.json' }],
+      ['x5u', { ...accessTokenHeader({ kid, algorithm }), x5u: 'https://evil.example/cert' }],
+      ['crit', { ...accessTokenHeader({ kid, algorithm }), crit: ['exp'] }],
+      ['b64 false', { ...accessTokenHeader({ kid, algorithm }), b64: false, crit: ['b64'] }],
+      ['zip', { ...accessTokenHeader({ kid, algorithm }), zip: 'DEF' }],
+      ['another order', { typ: 'at+jwt', kid, alg: algorithm }],
+    ])('with %s it is refused', (_, header) => {
+      expect(refusal(token(json, JSON.stringify(header)))).toBe('TOKEN_INVALID');
+    });
+
+    test('a name of every object is no key', () => {
+      for (const name of ['__proto__', 'constructor', 'toString']) {
+        expect(refusal(token(json, JSON.stringify(accessTokenHeader({ kid: name, algorithm }))))).toBe('TOKEN_INVALID');
+        expect(refusal(`${name}.${good.split('.').slice(1).join('.')}`)).toBe('TOKEN_INVALID');
+      }
+    });
+
+    test('signed with another key, or with our public key as a secret, it is refused', () => {
+      expect(refusal(token(json, undefined, theirs.privateKey))).toBe('TOKEN_INVALID');
+      const signed = good.slice(0, good.lastIndexOf('.'));
+      const secret = ours.publicKey.export({ type: 'spki', format: 'pem' });
+      const mac = createHmac('sha256', secret).update(signed).digest('base64url');
+      expect(refusal(`${signed}.${mac}`)).toBe('TOKEN_INVALID');
+    });
+  });
+
+  describe('claims', () => {
+    const noEmail = { email: undefined, email_verified: undefined, refresh_counter: undefined };
+    test.each([
+      ['another issuer', { iss: 'https://evil.example' }],
+      ['issuer with a slash', { iss: 'https://auth.example/' }],
+      ['no issuer', { iss: undefined }],
+      ['a subject that is no UUID', { sub: 'root' }],
+      ['a number as subject', { sub: 1 }],
+      ['an array as subject', { sub: [claims.sub] }],
+      ['no session', { sid: undefined }],
+      ['no id', { jti: undefined }],
+      ['an empty audience', { aud: [] }],
+      ['an audience that is no list', { aud: 'latchkey' }],
+      ['numbers as audience', { aud: [1] }],
+      ['an audience within a list', { aud: [['latchkey']] }],
+      ['an object as audience', { aud: { 0: 'latchkey', length: 1 } }],
+      ['no audience', { aud: undefined }],
+      ['another client', { client_id: 'other' }],
+      ['a service with an email', { client_id: 'billing', email_verified: undefined }],
+      ['a service with an email that is nothing', { client_id: 'billing', ...noEmail, email: null }],
+      ['a service with an email that is verified, and none', { client_id: 'billing', email: undefined }],
+      ['a service with no name', { client_id: '', ...noEmail }],
+      ['a service whose name is none', { client_id: 'Billing', ...noEmail }],
+      ['a service whose name is a list', { client_id: ['billing'], ...noEmail }],
+      ['roles that are no list', { roles: 'admin' }],
+      ['roles that are no texts', { roles: [['admin']] }],
+      ['no roles', { roles: undefined }],
+      ['no email', { email: undefined }],
+      ['neither email nor whether it is verified', noEmail],
+      ['an email of which nothing says whether it is verified', { email_verified: undefined }],
+      ['text as email_verified', { email_verified: 'true' }],
+      ['a number as email_verified', { email_verified: 1 }],
+      ['null as email_verified', { email_verified: null }],
+      ['a list as email_verified', { email_verified: [true] }],
+      ['a time as email_verified', { email_verified: '2026-11-23T12:00:00Z' }],
+      ['no epoch', { epoch: undefined }],
+      ['no epoch of roles', { roles_epoch: undefined }],
+      ['a fraction as epoch of roles', { roles_epoch: 0.5 }],
+      ['text as epoch', { epoch: '1' }],
+      ['no expiry', { exp: undefined }],
+      ['text as expiry', { exp: String(SECONDS + 100) }],
+      ['a fraction as expiry', { exp: SECONDS + 0.5 }],
+      ['a far expiry', { exp: SECONDS + 1e9 }],
+      ['expiry before issue', { exp: SECONDS - 20 }],
+      ['no time of issue', { iat: undefined }],
+      ['a time of issue to come', { iat: SECONDS + 61, exp: SECONDS + 100 }],
+      ['a negative time', { iat: -1, exp: 1 }],
+    ])('with %s it is refused', (what, change) => {
+      const expected = what === 'a negative time' ? 'TOKEN_EXPIRED' : 'TOKEN_INVALID';
+      expect(refusal(token(JSON.stringify({ ...claims, ...change })))).toBe(expected);
+    });
+
+    const json = JSON.stringify(claims);
+    test.each([
+      ['a member twice', json.replace('{', '{"roles":["admin"],')],
+      ['1e999 as expiry', json.replace(/"exp":\d+/, '"exp":1e999')],
+      ['an exponent', json.replace(/"exp":\d+/, '"exp":18e8')],
+      ['white space', JSON.stringify(claims, null, 1)],
+      ['escaped letters', json.replace('"sub"', '"s\\u0075b"')],
+      ['no JSON', 'nothing'],
+      ['an array', JSON.stringify([claims])],
+      ['null', 'null'],
+      ['bytes that are no UTF-8', Buffer.from([0xff, 0xfe]).toString('latin1')],
+      ['a byte order mark', `\ufeff${json}`],
+      ['__proto__', json.replace('{', '{"__proto__":{"roles":["admin"]},').replace(/,"roles":\["user"\]/, '')],
+    ])('with %s it is refused', (_, payload) => {
+      expect(refusal(token(payload))).toBe('TOKEN_INVALID');
+    });
+
+    test('of a service and of a user whose email is not verified, it is accepted', () => {
+      const service = { ...claims, client_id: 'billing', ...noEmail };
+      for (const one of [service, { ...claims, email_verified: false }]) {
+        expect(refusal(token(JSON.stringify(one)))).toBe('accepted');
+      }
+    });
+
+    test('expired, it is called expired', () => {
+      expect(refusal(token(JSON.stringify({ ...claims, iat: SECONDS - 900, exp: SECONDS })))).toBe('TOKEN_EXPIRED');
+    });
+
+    test('an issue up to a minute ahead is a clock that differs', () => {
+      expect(refusal(token(JSON.stringify({ ...claims, iat: SECONDS + 60 })))).toBe('accepted');
+    });
+  });
+});
+
+test('of an ES256 signature anybody can make another one, which is refused: a token has one text', () => {
+  const verifier = verifierWith(publicOf(es256));
+  const order = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
+  for (let n = 0; n < 50; n += 1) {
+    const text = tokensOf(es256)(JSON.stringify({ ...claims, jti: randomUUID() }));
+    expect(outcome(verifier.judge(text, ''))).toBe('accepted');
+    const at = text.lastIndexOf('.') + 1;
+    const signature = Buffer.from(text.slice(at), 'base64url');
+    const s = order - BigInt(`0x${signature.subarray(32).toString('hex')}`);
+    const other = Buffer.concat([signature.subarray(0, 32), Buffer.from(s.toString(16).padStart(64, '0'), 'hex')]);
+    const key = { key: es256.ours.publicKey, dsaEncoding: 'ieee-p1363' as const };
+    expect(verifyBytes('sha256', Buffer.from(text.slice(0, at - 1)), key, other)).toBe(true);
+    expect(outcome(verifier.judge(text.slice(0, at) + other.toString('base64url'), ''))).toBe('TOKEN_INVALID');
+  }
+});
+
+test('an answer is kept no longer than the token lives', () => {
+  const last = tokensOf(eddsa)(JSON.stringify({ ...claims, exp: SECONDS + 1 }));
+  const verdict = verifierWith(publicOf(eddsa), { revalidateSeconds: 60 }).judge(last, '');
+  expect(verdict).toMatchObject({ decision: { revalidateAt: new Date((SECONDS + 1) * 1000) } });
+});
