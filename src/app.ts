@@ -24,6 +24,7 @@ import { assertServiceRole } from './store/postgres/service-role.ts';
 import { createStore } from './store/store.ts';
 import { startTelemetry } from './telemetry/telemetry.ts';
 import { UNTRACED } from './telemetry/tracing.ts';
+import { createRevocationView } from './verifier/revocation-view.ts';
 
 export type Parts = {
   /** Answers calls. */
@@ -90,7 +91,14 @@ export async function startApp(config: Config, parts: Parts, log: Logger, clock?
   const keyRotation = createKeyRotation({ store: store.signingKeys, encryptionKeys, now });
   const rotateKeys = () => keyRotation.advance(config.keyPolicy);
   // By the worker too, which must not send tokens made with another MASTER_KEY.
-  const signingKeys = await loadSigningKeys(store.signingKeys, rotateKeys, encryptionKeys);
+  const view = createRevocationView();
+  const signingKeys = await loadSigningKeys({
+    store: store.signingKeys,
+    createFirst: rotateKeys,
+    encryptionKeys,
+    areStale: () => view.ageMs() > config.REVOCATION_MAX_AGE_MS,
+    onUndecryptable: complain('a pending signing key cannot be decrypted with MASTER_KEY'),
+  });
 
   const base: Base = {
     config,
@@ -106,6 +114,7 @@ export async function startApp(config: Config, parts: Parts, log: Logger, clock?
     store,
     purposeKeys,
     signingKeys,
+    view,
     keyRotation,
     rotateKeys,
     graceMs,

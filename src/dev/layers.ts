@@ -53,6 +53,7 @@ export const LAYERS: Room[][] = [
   [{ name: 'server/fast-path', owns: 'Verify and related calls, answered from memory before Connect' }],
   [{ name: 'app', owns: 'the parts of the service, constructed from their settings' }],
   [{ name: 'app.ts', owns: 'the construction of everything, and its closing in reverse' }],
+  [{ name: 'dev/reference', owns: 'the pages of docs/reference, generated from the code' }],
   [{ name: 'dev', owns: 'npm start: embedded Postgres, Redis and mailbox; the checks' }],
   [{ name: 'main.ts', owns: "the command line's entry" }],
 ];
@@ -63,7 +64,16 @@ export const RESERVED: { packages: string[]; rooms: string[] }[] = [
   { packages: ['@opentelemetry/'], rooms: ['telemetry'] },
   {
     packages: ['@connectrpc/', '@bufbuild/', '@grpc/', 'gen/'],
-    rooms: ['server/calls', 'server/endpoints', 'server/rpc', 'server/gateway', 'server/fast-path', 'client', 'grpc'],
+    rooms: [
+      'server/calls',
+      'server/endpoints',
+      'server/rpc',
+      'server/gateway',
+      'server/fast-path',
+      'client',
+      'grpc',
+      'dev/reference',
+    ],
   },
   { packages: ['ioredis'], rooms: ['redis', 'limits', 'dev'] },
   { packages: ['bullmq', 'nodemailer'], rooms: ['jobs'] },

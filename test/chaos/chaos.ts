@@ -16,7 +16,7 @@ const USAGE = `usage: npm run chaos -- [options] [fault ...]
   --seconds <n>   how long each fault lasts at least
   --old <rev>     the revision that rolling-upgrade begins with
   --json          one JSON object a row
-  --write-docs    writes the table into docs/chaos.md
+  --write-docs    writes the table into docs/guides/chaos.md
   --self-test     plants bugs and checks that each is found
 `;
 

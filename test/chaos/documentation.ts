@@ -1,4 +1,4 @@
-// Puts the table of a run into docs/chaos.md.
+// Puts the table of a run into docs/guides/chaos.md.
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, totalmem } from 'node:os';
@@ -7,7 +7,7 @@ import { ROOT } from './operator.ts';
 import type { Row } from './row.ts';
 import { markdownTable, remarksList } from './table.ts';
 
-const DOCUMENT = join(ROOT, 'docs/chaos.md');
+const DOCUMENT = join(ROOT, 'docs/guides/chaos.md');
 const BEGIN = '<!-- begin: npm run chaos -- --write-docs -->';
 const END = '<!-- end -->';
 

@@ -1,10 +1,10 @@
-// docs/chaos.md has a row for every fault of `npm run chaos`, and every option.
+// docs/guides/chaos.md has a row for every fault of `npm run chaos`, and every option.
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { FAULTS } from '../chaos/faults/catalogue.ts';
 
-const text = readFileSync('docs/chaos.md', 'utf8');
+const text = readFileSync('docs/guides/chaos.md', 'utf8');
 const chaos = (...args: string[]) =>
   spawnSync(process.execPath, ['test/chaos/chaos.ts', ...args], { encoding: 'utf8' });
 

@@ -1,6 +1,6 @@
-// The cookbook as a person would type it: every command, in one bash beside `npm start`, and what it says comes back.
+// The cookbook as a reader types it: every command of a page, in one bash beside `npm start`, prints the output that the page shows.
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
@@ -15,12 +15,17 @@ import { type RunningProcess, run } from '../support/processes.ts';
 import { findProgram } from '../support/program.ts';
 
 type Tool = 'grpcurl' | 'buf curl' | 'curl' | 'shell' | 'log';
-/** Commands, and what the lines below them say they print and exit with. */
+/** Commands, with the output and the exit code that the page shows below them. */
 type Step = { commands: string; prints: string; exits: number };
-type Block = { section: string; tool: Tool; text: string; steps: Step[] };
+type Block = { page: string; section: string; tool: Tool; text: string; steps: Step[] };
 
-const BOOK = readFileSync('docs/cookbook.md', 'utf8');
-const BLOCKS = blocksOf(BOOK);
+/** The last page starts the service again, with TLS. */
+const PAGES = [
+  ...['health-and-reflection', 'auth-service', 'account-service', 'verifier-service', 'gateways', 'admin-service'],
+  ...['denied-calls', 'connections'],
+];
+const TEXTS = new Map(PAGES.map((page) => [page, readFileSync(`docs/cookbook/${page}.md`, 'utf8')]));
+const BLOCKS = [...TEXTS].flatMap(([page, text]) => blocksOf(page, text));
 const TOOLS: Tool[] = ['grpcurl', 'buf curl', 'curl'];
 const { PATH = '', HOME = '' } = processEnvironment();
 const hasGrpcurl = onPath(['grpcurl'], PATH) !== null;
@@ -50,11 +55,9 @@ beforeAll(async () => {
     ...(openssl.libraryPath && { LD_LIBRARY_PATH: openssl.libraryPath }),
   };
   await start('npm start');
-  shell = openShell();
 }, 60_000);
 
 afterAll(async () => {
-  shell?.close();
   await stop();
   rmSync(home, { recursive: true, force: true });
 });
@@ -82,7 +85,7 @@ function here(text: string): string {
     .replaceAll('.latchkey/dev', home);
 }
 
-/** One bash for all commands, so that variables stay. */
+/** One bash for all commands of a page, so that variables stay. */
 function openShell() {
   const loop = [
     'exec 2>&1',
@@ -105,7 +108,7 @@ function openShell() {
       commandPipe.write(`${commands}\0`);
       const [, output = '', failures = ''] = await eventually(() => {
         if (child.exitCode !== null) throw new Error(`the shell has ended: ${received}`);
-        // What `timeout` has ended may say so a little later.
+        // A command that `timeout` has ended can print a little later.
         return /^(.*?)\0([\d ]*)\0/s.exec(received);
       }, 25_000);
       return { output, failures: failures.split(' ').filter(Boolean).map(Number) };
@@ -114,13 +117,13 @@ function openShell() {
   };
 }
 
-function blocksOf(book: string): Block[] {
+function blocksOf(page: string, book: string): Block[] {
   let section = '';
   const found: Block[] = [];
   for (const [, heading, language, text = ''] of book.matchAll(/^#+ (.*)$|^```(.+)\n([\s\S]*?)^```$/gm)) {
     if (heading) section = heading;
-    else if (language === 'sh') found.push({ section, tool: toolOf(text), text, steps: stepsOf(text) });
-    else found.push({ section, tool: 'log', text, steps: [] });
+    else if (language === 'sh') found.push({ page, section, tool: toolOf(text), text, steps: stepsOf(text) });
+    else found.push({ page, section, tool: 'log', text, steps: [] });
   }
   return found;
 }
@@ -140,7 +143,7 @@ function stepsOf(text: string): Step[] {
   });
 }
 
-/** The first part of what should stand there in this order, however it is spaced, and does not; null when all of it does. */
+/** The first expected part that the output lacks, or null. Parts are compared in order, without white space. */
 function missing(output: string, shape: string): string | null {
   const bare = (text: string) => text.replace(/\s/g, '');
   let rest = bare(output);
@@ -152,9 +155,16 @@ function missing(output: string, shape: string): string | null {
   return null;
 }
 
-describe('what it covers', () => {
-  test('every method that is served, with each tool', async () => {
+describe('the pages', () => {
+  test('there is a list entry for each page', () => {
+    const files = readdirSync('docs/cookbook').filter((name) => name !== 'README.md');
+    expect(files.toSorted()).toEqual(PAGES.map((page) => `${page}.md`).toSorted());
+  });
+
+  test('cover every served method with each tool', async () => {
+    const shell = openShell();
     const { output } = await shell.type(here('npx buf curl --list-methods http://localhost:8080'));
+    shell.close();
     const served = output.match(/^[\w.]+\/\w+$/gm) ?? [];
     expect(served.length).toBeGreaterThan(15);
     for (const method of served.filter((name) => !name.startsWith('grpc.reflection.v1alpha.'))) {
@@ -171,7 +181,7 @@ describe('what it covers', () => {
     expect(served).toEqual(expect.arrayContaining(sections));
   });
 
-  test('what each block is for: one tool, and an answer', () => {
+  test('each block uses one tool and shows an answer', () => {
     expect(BLOCKS.length).toBeGreaterThan(50);
     for (const { tool, text, steps } of BLOCKS) {
       if (!TOOLS.includes(tool)) continue;
@@ -180,16 +190,16 @@ describe('what it covers', () => {
         text,
       ).toBe(true);
       if (tool === 'curl') expect(text).not.toMatch(/grpcurl|buf curl/);
-      // Over grpcurl's blocks a machine without it passes: nothing may hang on them.
+      // A machine without grpcurl skips its blocks, so no other block may depend on them.
       if (tool === 'grpcurl') expect(text).not.toMatch(/\w+=\$\(|npx/);
       for (const { prints } of steps) expect(prints).not.toMatch(/^[.\s]+$/);
     }
   });
 
-  test('every refusal that a section names, as it looks', () => {
-    const sections = BOOK.split(/^#+ /m).slice(1);
+  test('each section shows every error that it names', () => {
+    const sections = [...TEXTS.values()].flatMap((text) => text.split(/^#+ /m).slice(1));
     const named = sections.flatMap((section) => {
-      const [, sentence = ''] = /Refused: (.*?)\.\s/s.exec(section) ?? [];
+      const [, sentence = ''] = /Errors: (.*?)\.\s/s.exec(section) ?? [];
       return [...sentence.matchAll(/`([A-Z_]+)`/g)].map(([, reason = '']) => ({ section, reason }));
     });
     expect(named.length).toBeGreaterThan(15);
@@ -200,8 +210,13 @@ describe('what it covers', () => {
   });
 });
 
-describe('does what it says', () => {
-  for (const { section, tool, text, steps } of BLOCKS) {
+describe.each(PAGES)('%s', (current) => {
+  beforeAll(() => {
+    shell = openShell();
+  });
+  afterAll(() => shell.close());
+
+  for (const { section, tool, text, steps } of BLOCKS.filter(({ page }) => page === current)) {
     test.skipIf(tool === 'grpcurl' && !hasGrpcurl)(`${section}: ${tool}`, async () => {
       if (tool === 'log') return void (await eventually(() => missing(server.output(), text) === null));
       for (const { commands, prints, exits } of steps) {

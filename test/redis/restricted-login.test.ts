@@ -17,7 +17,7 @@ const namesOf = (commands: readonly RequiredCommand[]) => [...new Set(commands.m
 
 /** The rights in the documentation. */
 const DOCUMENTED = /^ACL SETUSER latchkey on >password (?<keys>(?:~\S+ )+)(?<commands>.*)$/m.exec(
-  readFileSync('docs/redis.md', 'utf8'),
+  readFileSync('docs/guides/redis.md', 'utf8'),
 )?.groups;
 const documented = (kind: 'keys' | 'commands') =>
   (DOCUMENTED?.[kind] ?? '')

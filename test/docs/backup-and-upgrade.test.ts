@@ -1,4 +1,4 @@
-// docs/operations.md as an operator types it: backup, restore, point in time, upgrade and rollback, on real servers with
+// docs/guides/backup-and-upgrade.md as an operator types it: backup, restore, point in time, upgrade and rollback, on real servers with
 // Debian's tools.
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -34,7 +34,7 @@ import {
 import { eventually } from '../support/eventually.ts';
 import { registered, type SignedIn, signedIn } from '../support/people.ts';
 
-const BOOK = readFileSync('docs/operations.md', 'utf8');
+const BOOK = readFileSync('docs/guides/backup-and-upgrade.md', 'utf8');
 const typed = new Set<string>();
 
 let folder: string;

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 
-const page = readFileSync('docs/security-model.md', 'utf8');
+const page = readFileSync('docs/concepts/security-model.md', 'utf8');
 /** Number, what it is about, status, how: the rows of ASVS. */
 const rows = page
   .split('\n')
