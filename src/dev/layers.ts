@@ -7,9 +7,9 @@ type Room = { name: string; owns: string };
 export const LAYERS: Room[][] = [
   [
     { name: 'domain', owns: 'rules and values: pure functions and types' },
-    { name: 'async', owns: 'small tools for concurrency: time-outs, single flight' },
-    { name: 'process', owns: 'the operating system process: log, signals, worker processes, release' },
+    { name: 'async', owns: 'small tools for concurrency: pauses, time-outs, backoff, rate gates, single flight' },
   ],
+  [{ name: 'process', owns: 'the operating system process: log, signals, worker processes, release' }],
   [
     { name: 'verifier', owns: 'the decision about an access token: form, signature, revocation status' },
     { name: 'limits', owns: 'rate limits, counted in Redis or in this process' },
@@ -85,7 +85,7 @@ export const RESERVED: { packages: string[]; rooms: string[] }[] = [
 export const ONLY: Record<string, string[]> = {
   domain: ['node:crypto', 'node:net'],
   verifier: ['domain'],
-  client: ['domain', 'verifier'],
+  client: ['domain', 'async', 'verifier'],
   grpc: [],
   'server/transport': ['domain', 'async'],
 };
