@@ -268,6 +268,9 @@ describe('asked for over AdminService', () => {
     });
     const { output } = await latchkey('list', '--user', person.userId, '--type', 'user_disabled', '--json');
     expect(JSON.parse(output)).toMatchObject([{ type: 'user_disabled', detail: 'a test' }]);
-    expect(await latchkey('list', '--type', 'no_such_type')).toMatchObject({ exitCode: 1 });
+    expect(await latchkey('list', '--type', 'no_such_type')).toMatchObject({
+      exit: 1,
+      output: expect.stringContaining('--type must be'),
+    });
   });
 });
