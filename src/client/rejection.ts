@@ -1,10 +1,10 @@
-// The error that a caller receives whose request is rejected, for Connect, grpc-js and HTTP alike.
+// How a rejected request is answered, the same for Connect, grpc-js and node:http.
 import { Code, ConnectError } from '@connectrpc/connect';
 import { ErrorInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import { ERROR_DOMAIN, ERROR_REASONS, type Reason } from '../domain/error-reason.ts';
 
-export type Refusal = { reason: Reason; isUnavailable: boolean; message: string; retryAfterSeconds: number };
+export type Rejection = { reason: Reason; isUnavailable: boolean; message: string; retryAfterSeconds: number };
 
 const MESSAGES: Partial<Record<Reason, string>> = {
   CREDENTIALS_MISSING: 'missing credentials; send authorization: Bearer <access token>',
@@ -15,8 +15,8 @@ const MESSAGES: Partial<Record<Reason, string>> = {
   DEPENDENCY_UNAVAILABLE: 'the access token cannot be verified now; retry later',
 };
 
-/** Every failure rejects the request. One without a reason means that verification is unavailable. */
-export function refusalOf(error: unknown): Refusal {
+/** An unexpected error rejects the request too, as DEPENDENCY_UNAVAILABLE. */
+export function rejectionOf(error: unknown): Rejection {
   const reason = error instanceof AuthError ? error.reason : 'DEPENDENCY_UNAVAILABLE';
   const isUnavailable = reason === 'DEPENDENCY_UNAVAILABLE';
   const message = MESSAGES[reason] ?? 'invalid access token';
@@ -24,11 +24,10 @@ export function refusalOf(error: unknown): Refusal {
   return { reason, isUnavailable, message, retryAfterSeconds: Math.max(1, Math.ceil(retryAfterMs / 1000)) };
 }
 
-/** For the doors of RPCs. */
-export function refusedCall(error: unknown): ConnectError {
-  const { reason, isUnavailable, message, retryAfterSeconds } = refusalOf(error);
-  const refused = new ConnectError(message, isUnavailable ? Code.Unavailable : Code.Unauthenticated);
-  refused.details.push({ desc: ErrorInfoSchema, value: { reason, domain: ERROR_DOMAIN } });
-  if (isUnavailable) refused.metadata.set('retry-after', String(retryAfterSeconds));
-  return refused;
+export function rejectedCall(error: unknown): ConnectError {
+  const { reason, isUnavailable, message, retryAfterSeconds } = rejectionOf(error);
+  const rejected = new ConnectError(message, isUnavailable ? Code.Unavailable : Code.Unauthenticated);
+  rejected.details.push({ desc: ErrorInfoSchema, value: { reason, domain: ERROR_DOMAIN } });
+  if (isUnavailable) rejected.metadata.set('retry-after', String(retryAfterSeconds));
+  return rejected;
 }
