@@ -1,6 +1,7 @@
 // `audit`: lists the events of the audit trail and verifies their hash chain.
 import { readFileSync } from 'node:fs';
 import { type Anchor, createChainVerifier } from '../domain/audit-chain.ts';
+import { isAuditType } from '../domain/audit-event-types.ts';
 import { isUuid } from '../domain/uuid.ts';
 import { OperatorError } from '../process/operator-error.ts';
 import type { Command } from './command.ts';
@@ -51,7 +52,10 @@ export const AUDIT_COMMANDS: Command[] = [
 
 async function listAuditEvents({ deps }: Operator, options: ListOptions, output: Output): Promise<void> {
   const { user, actor, type } = options;
-  if (user !== '' && !isUuid(user)) throw new OperatorError('--user must be the id of a user');
+  if (user !== '' && !isUuid(user)) throw new OperatorError('--user must be the ID of a user');
+  if (type !== '' && !isAuditType(type)) {
+    throw new OperatorError('--type must be an audit event type, such as role_granted');
+  }
   const limit = options.limit === '' ? LISTED : Number(options.limit);
   if (!Number.isInteger(limit) || limit < 1 || limit > MAX_LISTED) {
     throw new OperatorError(`--limit must be 1 to ${MAX_LISTED}`);
