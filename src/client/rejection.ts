@@ -1,9 +1,9 @@
-// What the three doors share: what a caller hears who is refused.
+// How a rejected request is answered, the same for Connect, grpc-js and node:http.
 import { Code, ConnectError } from '@connectrpc/connect';
 import { ErrorInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
 import { AuthError, type Reason } from '../domain/auth-error.ts';
 
-export type Refusal = { reason: Reason; isUnavailable: boolean; message: string; retryAfterSeconds: number };
+export type Rejection = { reason: Reason; isUnavailable: boolean; message: string; retryAfterSeconds: number };
 
 const MESSAGES: Partial<Record<Reason, string>> = {
   CREDENTIALS_MISSING: 'send authorization: Bearer <token>',
@@ -13,8 +13,8 @@ const MESSAGES: Partial<Record<Reason, string>> = {
   AUDIENCE_MISMATCH: 'the access token is for another audience',
 };
 
-/** Whatever went wrong, it is a "no". */
-export function refusalOf(error: unknown): Refusal {
+/** An unexpected error rejects the request too, as DEPENDENCY_UNAVAILABLE. */
+export function rejectionOf(error: unknown): Rejection {
   const reason = error instanceof AuthError ? error.reason : 'DEPENDENCY_UNAVAILABLE';
   const isUnavailable = reason === 'DEPENDENCY_UNAVAILABLE';
   const message = isUnavailable
@@ -24,11 +24,10 @@ export function refusalOf(error: unknown): Refusal {
   return { reason, isUnavailable, message, retryAfterSeconds: Math.max(1, Math.ceil(retryAfterMs / 1000)) };
 }
 
-/** For the doors of RPCs. */
-export function refusedCall(error: unknown): ConnectError {
-  const { reason, isUnavailable, message, retryAfterSeconds } = refusalOf(error);
-  const refused = new ConnectError(message, isUnavailable ? Code.Unavailable : Code.Unauthenticated);
-  refused.details.push({ desc: ErrorInfoSchema, value: { reason, domain: 'latchkey.dev' } });
-  if (isUnavailable) refused.metadata.set('retry-after', String(retryAfterSeconds));
-  return refused;
+export function rejectedCall(error: unknown): ConnectError {
+  const { reason, isUnavailable, message, retryAfterSeconds } = rejectionOf(error);
+  const rejected = new ConnectError(message, isUnavailable ? Code.Unavailable : Code.Unauthenticated);
+  rejected.details.push({ desc: ErrorInfoSchema, value: { reason, domain: 'latchkey.dev' } });
+  if (isUnavailable) rejected.metadata.set('retry-after', String(retryAfterSeconds));
+  return rejected;
 }
