@@ -1,6 +1,7 @@
 // `@latchkey/client`: typed clients of all services, and verification of access tokens in your own service without a call for each.
 // Published alone, so it imports the rooms `domain` and `verifier` and no other.
-export { AuthError, type Reason } from '../domain/auth-error.ts';
+export { AuthError } from '../domain/auth-error.ts';
+export type { Reason } from '../domain/error-reason.ts';
 export type { ServiceTokenPrincipal, TokenPrincipal, UserPrincipal } from '../domain/principal.ts';
 export { type Clients, type ClientsOptions, createClients } from './clients.ts';
 export { connectInterceptor, principalOfContext } from './connect-interceptor.ts';
