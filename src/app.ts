@@ -6,8 +6,8 @@ import { startApiPart } from './app/api-part.ts';
 import { type Base, FORCED_CLOSE_MS } from './app/base.ts';
 import { reportProcess } from './app/report-process.ts';
 import { startWorkerPart, startWorkerProbes } from './app/worker-part.ts';
-import { atMostEvery } from './async/at-most-every.ts';
-import { within } from './async/within.ts';
+import { atMostEvery } from './async/rate-gate.ts';
+import { waitAtMost } from './async/wait-at-most.ts';
 import type { Config } from './config/config.ts';
 import { createKeyRotation } from './keys/key-rotation.ts';
 import { derivePurposeKeys } from './keys/purpose-keys.ts';
@@ -24,6 +24,7 @@ import { assertServiceRole } from './store/postgres/service-role.ts';
 import { createStore } from './store/store.ts';
 import { startTelemetry } from './telemetry/telemetry.ts';
 import { UNTRACED } from './telemetry/tracing.ts';
+import { createRevocationView } from './verifier/revocation-view.ts';
 
 export type Parts = {
   /** Answers calls. */
@@ -60,7 +61,7 @@ export async function startApp(config: Config, parts: Parts, log: Logger, clock?
   const telemetry = await startTelemetry(config.telemetry, complain('telemetry')).catch((error) => {
     throw listenProblem({ key: 'METRICS_PORT', host: '', port: 0, ...config.telemetry.prometheus }, error);
   });
-  started.defer(() => within(FORCED_CLOSE_MS, telemetry.close()));
+  started.defer(() => waitAtMost(FORCED_CLOSE_MS, telemetry.close()));
   const { metrics, tracing } = telemetry;
   const { traced } = tracing ?? UNTRACED;
 
@@ -77,7 +78,7 @@ export async function startApp(config: Config, parts: Parts, log: Logger, clock?
     const statementTimeoutMs = config.DATABASE_STATEMENT_TIMEOUT_MS;
     const pool = openPrimaryPool({ url: config.DATABASE_URL, poolSize, statementTimeoutMs, guard }, onError);
     const database = databaseOf(pool, tracing?.query);
-    started.defer(() => within(FORCED_CLOSE_MS, database.destroy()));
+    started.defer(() => waitAtMost(FORCED_CLOSE_MS, database.destroy()));
     metrics.watchPool(name, pool.use);
     return database;
   };
@@ -90,7 +91,14 @@ export async function startApp(config: Config, parts: Parts, log: Logger, clock?
   const keyRotation = createKeyRotation({ store: store.signingKeys, encryptionKeys, now });
   const rotateKeys = () => keyRotation.advance(config.keyPolicy);
   // By the worker too, which must not send tokens made with another MASTER_KEY.
-  const signingKeys = await loadSigningKeys(store.signingKeys, rotateKeys, encryptionKeys);
+  const view = createRevocationView();
+  const signingKeys = await loadSigningKeys({
+    store: store.signingKeys,
+    createFirst: rotateKeys,
+    encryptionKeys,
+    areStale: () => view.ageMs() > config.REVOCATION_MAX_AGE_MS,
+    onUndecryptable: complain('a pending signing key cannot be decrypted with MASTER_KEY'),
+  });
 
   const base: Base = {
     config,
@@ -106,6 +114,7 @@ export async function startApp(config: Config, parts: Parts, log: Logger, clock?
     store,
     purposeKeys,
     signingKeys,
+    view,
     keyRotation,
     rotateKeys,
     graceMs,
@@ -115,7 +124,7 @@ export async function startApp(config: Config, parts: Parts, log: Logger, clock?
   await assertRedis(config.REDIS_URL, [...(parts.api ? LIMIT_COMMANDS : []), ...(parts.worker ? QUEUE_COMMANDS : [])]);
   const report = { processes: createProcesses(db), id: newId(), parts, clockAheadMs: base.clockAheadMs };
   const stopReporting = reportProcess(report, log);
-  started.defer(() => within(FORCED_CLOSE_MS, stopReporting()));
+  started.defer(() => waitAtMost(FORCED_CLOSE_MS, stopReporting()));
   const worker = parts.worker ? await startWorkerPart(base, started) : null;
   const api = parts.api ? await startApiPart(base, started) : null;
   // Beside the API there is no need for them: it answers the same probes.

@@ -1,11 +1,10 @@
 // The part of the service that answers calls.
 
-import { within } from '../async/within.ts';
+import { waitAtMost } from '../async/wait-at-most.ts';
 import { createDenials } from '../authorization/denials.ts';
 import { createRoleReads } from '../authorization/role-reads.ts';
 import type { Deps } from '../deps.ts';
 import { createApiKeys } from '../keys/api-keys.ts';
-import { createCurrentKeys } from '../keys/current-keys.ts';
 import { createServiceKeys } from '../keys/service-keys.ts';
 import { createLimiter } from '../limits/limiter.ts';
 import { createSessionUsers } from '../limits/session-users.ts';
@@ -15,7 +14,7 @@ import { loadCommonPasswords } from '../passwords/common-passwords.ts';
 import { followHashKinds } from '../passwords/follow-hash-kinds.ts';
 import { createHashQueue } from '../passwords/hash-queue.ts';
 import { createHasher } from '../passwords/hasher.ts';
-import { openHashWorkshop } from '../passwords/hashing-process.ts';
+import { startHashingProcess } from '../passwords/hashing-process.ts';
 import { listenProblem } from '../process/assert-ports-free.ts';
 import { impatient, openRedis } from '../redis/open-redis.ts';
 import { redisProblems } from '../redis/redis-health.ts';
@@ -40,7 +39,6 @@ import { listen } from '../server/transport/listener.ts';
 import { createDatabaseCheck } from '../store/postgres/database-problems.ts';
 import { listenForChanges } from '../store/postgres/listen.ts';
 import { createChanges } from '../store/revocation-events.ts';
-import { createRevocationView } from '../verifier/revocation-view.ts';
 import { createVerifier } from '../verifier/verifier.ts';
 import { type Base, FORCED_CLOSE_MS, type Probed } from './base.ts';
 
@@ -58,12 +56,12 @@ const MAX_PUBLIC_STREAMS = 1_000;
 /** Everything that answers calls. */
 export async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<Probed> {
   const { config, log, complain, metrics, tracing, traced, connect, guard, clockAheadMs } = base;
-  const { db, store, purposeKeys, signingKeys, keyRotation, graceMs, now, newId } = base;
+  const { db, store, purposeKeys, signingKeys, view, keyRotation, graceMs, now, newId } = base;
   const limitRedisOptions = { connectionName: 'latchkey-limits', ...impatient(LIMIT_TIMEOUT_MS) };
   const redis = openRedis(config.REDIS_URL, limitRedisOptions, complain('Redis (limits)'));
   started.defer(() => redis.disconnect());
   // So that the first calls are counted there; without it they are counted here.
-  await within(LIMIT_TIMEOUT_MS, new Promise((resolve) => redis.once('ready', resolve)));
+  await waitAtMost(LIMIT_TIMEOUT_MS, new Promise((resolve) => redis.once('ready', resolve)));
   const onFallback = complain('Redis does not answer: limits are counted in this process');
   const limiter = createLimiter(redis, config.limits, { onFallback, onTaken: metrics.limitTaken, now });
   const hashQueue = createHashQueue({
@@ -73,8 +71,8 @@ export async function startApiPart(base: Base, started: AsyncDisposableStack): P
     onDone: metrics.hashed,
   });
   metrics.watchHashQueue(hashQueue.tasks);
-  const workshop = openHashWorkshop(config.HASH_CONCURRENCY, (err) => log.error({ err }, 'hashing'));
-  started.defer(() => workshop.close());
+  const hashing = startHashingProcess(config.HASH_CONCURRENCY, (err) => log.error({ err }, 'hashing'));
+  started.defer(() => hashing.close());
   const hasher = createHasher(
     {
       memoryKib: config.ARGON2_MEMORY_KIB,
@@ -82,7 +80,7 @@ export async function startApiPart(base: Base, started: AsyncDisposableStack): P
       parallelism: config.ARGON2_PARALLELISM,
     },
     hashQueue,
-    workshop,
+    hashing,
   );
   const stopFollowing = await followHashKinds(hasher, {
     read: store.users.samplesOfHashKinds,
@@ -94,14 +92,7 @@ export async function startApiPart(base: Base, started: AsyncDisposableStack): P
     onError: complain('the kinds of password hashes in use cannot be read'),
   });
   started.defer(stopFollowing);
-  const view = createRevocationView();
   metrics.watchView(view);
-  const currentKeys = createCurrentKeys({
-    signingKeys,
-    mayBeOld: () => view.ageMs() > config.REVOCATION_MAX_AGE_MS,
-    onReload: () => verifier.useKeys(signingKeys.verificationKeys()),
-    onForeign: complain('a signing key that is to come does not open'),
-  });
   const verifier = createVerifier({
     issuer: config.ISSUER,
     keys: signingKeys.verificationKeys(),
@@ -109,10 +100,11 @@ export async function startApiPart(base: Base, started: AsyncDisposableStack): P
     view,
     maxViewAgeMs: config.REVOCATION_MAX_AGE_MS,
     ask: (of, signal) => store.sessions.standings(of, now(), signal),
-    refreshKeys: currentKeys.reload,
+    refreshKeys: signingKeys.reload,
     cacheBytes: config.TOKEN_CACHE_MB * 1024 * 1024,
     now,
   });
+  signingKeys.onReload(verifier.useKeys);
   metrics.watchTokenCache(verifier.cachedBytes);
   const onFeedError = complain('the feed of revocations is behind');
   // On a connection of its own: calls that wait for the others must not make it wait.
@@ -121,13 +113,13 @@ export async function startApiPart(base: Base, started: AsyncDisposableStack): P
     {
       changes,
       view,
-      reloadKeys: currentKeys.reload,
+      reloadKeys: signingKeys.reload,
       pollMs: config.REVOCATION_POLL_MS,
       now,
     },
     onFeedError,
   );
-  started.defer(() => within(FORCED_CLOSE_MS, changeFeed.close()));
+  started.defer(() => waitAtMost(FORCED_CLOSE_MS, changeFeed.close()));
   if (config.DATABASE_LISTEN_URL !== null) {
     const listening = listenForChanges({
       url: config.DATABASE_LISTEN_URL,
@@ -136,11 +128,11 @@ export async function startApiPart(base: Base, started: AsyncDisposableStack): P
       onChange: changeFeed.wake,
       onError: onFeedError,
     });
-    started.defer(() => within(FORCED_CLOSE_MS, listening.close()));
+    started.defer(() => waitAtMost(FORCED_CLOSE_MS, listening.close()));
   }
   const denials = createDenials({ store, now });
   const roleReads = createRoleReads({ store, now });
-  started.defer(() => within(FORCED_CLOSE_MS, roleReads.close()));
+  started.defer(() => waitAtMost(FORCED_CLOSE_MS, roleReads.close()));
   const closing = new AbortController();
   const apiKeys = createApiKeys(store.serviceAccounts);
   const deps: Deps = {
@@ -161,7 +153,7 @@ export async function startApiPart(base: Base, started: AsyncDisposableStack): P
     verifier,
     changeFeed,
     watchers: createWatchers({ changes: store.changes, feed: changeFeed, now }),
-    signingKeys: { ...signingKeys, sign: currentKeys.sign },
+    signingKeys,
     keyRotation,
     purposeKeys,
     requiresVerifiedEmail: config.REQUIRE_EMAIL_VERIFICATION === 'on',
@@ -214,7 +206,7 @@ export async function startApiPart(base: Base, started: AsyncDisposableStack): P
     extAuthzRoutes(deps),
     ...standard.routes,
   ]);
-  const plainHttp = createPlainHttpHandler(signingKeys, currentKeys.areCurrent, config.keyPolicy, readiness.check);
+  const plainHttp = createPlainHttpHandler(signingKeys, config.keyPolicy, readiness.check);
   const listener = await listen(
     {
       host: config.HOST,

@@ -7,6 +7,7 @@ import type { DatabaseClock } from '../store/postgres/database-clock.ts';
 import type { PrimaryGuard } from '../store/postgres/primary-guard.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Tracing } from '../telemetry/tracing.ts';
+import type { RevocationView } from '../verifier/revocation-view.ts';
 
 export type Base = Pick<Deps, 'store' | 'purposeKeys' | 'signingKeys' | 'keyRotation' | 'now' | 'newId'> & {
   config: Config;
@@ -23,6 +24,7 @@ export type Base = Pick<Deps, 'store' | 'purposeKeys' | 'signingKeys' | 'keyRota
   clockAheadMs: DatabaseClock['aheadMs'];
   /** Does to the signing keys what the time has come for. */
   rotateKeys: () => Promise<number>;
+  view: RevocationView;
   graceMs: number;
 };
 

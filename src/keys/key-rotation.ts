@@ -14,8 +14,8 @@ import {
 } from '../domain/key-schedule.ts';
 import { OperatorError } from '../process/operator-error.ts';
 import type { KeyChange, SigningKeyRows, StoredSigningKey } from '../store/signing-key-rows.ts';
-import { encryptPrivateKey, foreignKeys, openPrivateKey } from './key-encryption.ts';
 import { newSigningKey } from './new-signing-key.ts';
+import { decryptPrivateKey, encryptPrivateKey, otherMasterKeyError } from './private-key-encryption.ts';
 
 /** Who wants it, and why. */
 type KeyChangeReason = { actor: Actor | null; detail?: string; origin: Origin };
@@ -49,9 +49,9 @@ const BY_ITSELF: KeyChangeReason = { actor: null, origin: { address: '', userAge
 export function createKeyRotation({ store, encryptionKeys, now }: KeyRotationDeps): KeyRotation {
   /** Or there would soon be keys that nobody else opens. @throws OperatorError */
   function assertRightMasterKey(usable: StoredSigningKey[]): void {
-    const isRight = usable.some((key) => openPrivateKey(key.encryptedPrivateKey, key.kid, encryptionKeys));
+    const isRight = usable.some((key) => decryptPrivateKey(key.encryptedPrivateKey, key.kid, encryptionKeys));
     if (usable.length > 0 && !isRight) {
-      throw new OperatorError('no signing key opens with this MASTER_KEY: it is not the one of the service');
+      throw new OperatorError('no signing key can be decrypted with this MASTER_KEY: the service uses another one');
     }
   }
 
@@ -102,8 +102,8 @@ export function createKeyRotation({ store, encryptionKeys, now }: KeyRotationDep
       return store.reencrypt(
         now(),
         ({ kid, encryptedPrivateKey }) => {
-          const opened = openPrivateKey(encryptedPrivateKey, kid, encryptionKeys);
-          if (!opened) throw foreignKeys([kid]);
+          const opened = decryptPrivateKey(encryptedPrivateKey, kid, encryptionKeys);
+          if (!opened) throw otherMasterKeyError([kid]);
           return opened.isCurrent ? null : encryptPrivateKey(opened.pkcs8, kid, encryptionKeys);
         },
         (kids) =>

@@ -3,7 +3,7 @@ import { calculateJwkThumbprint, exportJWK } from 'jose';
 import type { KeyRing } from '../domain/key-ring.ts';
 import type { KeyToAdd, SigningAlgorithm } from '../domain/key-schedule.ts';
 import type { NewSigningKey } from '../store/signing-key-rows.ts';
-import { encryptPrivateKey } from './key-encryption.ts';
+import { encryptPrivateKey } from './private-key-encryption.ts';
 
 /** Its `kid` is its thumbprint (RFC 7638). */
 export async function newSigningKey(wanted: KeyToAdd, encryptionKeys: KeyRing): Promise<NewSigningKey> {

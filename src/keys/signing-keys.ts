@@ -1,123 +1,124 @@
-// The keys that sign access tokens, as this process has them in memory: kept in Postgres, encrypted under the master key.
-import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
-import { exportJWK, type JWK, SignJWT } from 'jose';
-import { coalesced } from '../async/single-flight.ts';
+// The folder keys owns signing keys, keys derived for one purpose, API keys and service keys. It must not decide what the bearer of
+// a key may do. This file holds the signing keys in memory. Postgres stores them, encrypted under the master key.
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { JWK } from 'jose';
+import { singleFlight } from '../async/single-flight.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { KeyRing } from '../domain/key-ring.ts';
-import type { KeyState, SigningAlgorithm } from '../domain/key-schedule.ts';
+import type { SigningAlgorithm } from '../domain/key-schedule.ts';
 import { OperatorError } from '../process/operator-error.ts';
 import type { SigningKeyRows, StoredSigningKey } from '../store/signing-key-rows.ts';
-import {
-  type AccessClaims,
-  accessTokenHeader,
-  MAX_TOKEN_LENGTH,
-  toLowS,
-  type VerificationKey,
-} from '../verifier/access-token.ts';
-import { foreignKeys, openPrivateKey } from './key-encryption.ts';
-import { ownVerificationKey } from './own-verification-key.ts';
+import type { AccessClaims, VerificationKey } from '../verifier/access-token.ts';
+import { otherMasterKeyError } from './private-key-encryption.ts';
+import { decryptSigningKey, type SigningKey, signAccessToken } from './signing-key.ts';
 
 export type SigningKeys = {
   verificationKeys(): VerificationKey[];
-  /** RFC 7517: public members only. With the key that is to sign next. */
+  /** RFC 7517, public members only. Includes the key that signs next. */
   jwks(): { keys: JWK[] };
-  /** For those who verify without asking; SubjectPublicKeyInfo in DER. */
+  /** For local verifiers: SubjectPublicKeyInfo in DER. */
   publicKeys(): { kid: string; algorithm: SigningAlgorithm; publicKey: Uint8Array<ArrayBuffer> }[];
-  sign(claims: AccessClaims): Promise<string>;
-  /** What an operator has to mend: a key that does not open. Blind: tokens that it has signed may be about. */
-  problem(): { error: OperatorError; isBlind: boolean } | null;
   /**
-   * Reads again which keys there are, as of when it was asked for or later.
-   * @throws AuthError DEPENDENCY_UNAVAILABLE when one that may have signed tokens does not open
+   * Reloads stale keys first: the active one could be retired or stolen.
+   * @throws AuthError as reload
+   */
+  sign(claims: AccessClaims): Promise<string>;
+  /**
+   * The keys that cannot be decrypted with this MASTER_KEY; null when there are none. `mayHaveSigned` is true when valid tokens can
+   * carry their signatures.
+   */
+  problem(): { error: OperatorError; mayHaveSigned: boolean } | null;
+  /**
+   * Reads the keys from Postgres, as of this call or later.
+   * @throws AuthError DEPENDENCY_UNAVAILABLE when a key that may have signed tokens cannot be decrypted
    */
   reload(): Promise<void>;
+  /** Reloads stale keys. False when that fails or takes longer than a second. */
+  areCurrent(): Promise<boolean>;
+  /** Calls the listener after each reload. */
+  onReload(listener: (keys: VerificationKey[]) => void): void;
 };
 
-type SigningKey = VerificationKey & {
-  state: KeyState;
-  privateKey: KeyObject;
-  jwk: JWK;
-  spki: Uint8Array<ArrayBuffer>;
+export type SigningKeysOptions = {
+  store: Pick<SigningKeyRows, 'usable'>;
+  /** Called when the table is empty. */
+  createFirst: () => Promise<unknown>;
+  encryptionKeys: KeyRing;
+  /** Whether the keys may have changed since the last reload without a revocation event that reached this process. */
+  areStale: () => boolean;
+  /** Receives the error of a reload that could not decrypt a pending key. */
+  onUndecryptable: (error: OperatorError) => void;
 };
 
 const RETRY_AFTER_MS = 1_000;
+const CURRENT_TIMEOUT_MS = 1_000;
 
-/**
- * @param makeFirst for when there are none
- * @throws OperatorError when none of the master keys opens them
- */
-export async function loadSigningKeys(
-  store: Pick<SigningKeyRows, 'usable'>,
-  makeFirst: () => Promise<unknown>,
-  encryptionKeys: KeyRing,
-): Promise<SigningKeys> {
+/** @throws OperatorError when a key cannot be decrypted with this MASTER_KEY */
+export async function loadSigningKeys(options: SigningKeysOptions): Promise<SigningKeys> {
+  const { store, createFirst, encryptionKeys, areStale, onUndecryptable } = options;
+  const listeners: ((keys: VerificationKey[]) => void)[] = [];
   let keys: SigningKey[] = [];
-  let foreign: StoredSigningKey[] = [];
-  // One that is only published has signed nothing yet, so that this process can still tell of every token.
-  const isBlind = () => foreign.some(({ state }) => state !== 'published');
-  // In turn, so that what was read last is what counts.
-  const read = coalesced(async () => {
+  let undecryptable: StoredSigningKey[] = [];
+  // A published key has signed nothing yet.
+  const mayHaveSigned = () => undecryptable.some(({ state }) => state !== 'published');
+  // One read at a time, so that the newest read wins.
+  const read = singleFlight(async () => {
     const known = new Map(keys.map((key) => [key.kid, key]));
-    const opened: SigningKey[] = [];
-    const unopened: StoredSigningKey[] = [];
+    const decrypted: SigningKey[] = [];
+    const failed: StoredSigningKey[] = [];
     for (const stored of await store.usable()) {
-      const key = known.get(stored.kid) ?? (await openSigningKey(stored, encryptionKeys));
-      if (key) opened.push({ ...key, state: stored.state });
-      else unopened.push(stored);
+      const key = known.get(stored.kid) ?? (await decryptSigningKey(stored, encryptionKeys));
+      if (key) decrypted.push({ ...key, state: stored.state });
+      else failed.push(stored);
     }
-    foreign = unopened;
-    if (isBlind()) throw errorOf(foreign);
-    keys = opened;
+    undecryptable = failed;
+    if (mayHaveSigned()) throw errorOf(undecryptable);
+    keys = decrypted;
   });
   await read();
-  if (foreign.length > 0) throw errorOf(foreign);
+  if (undecryptable.length > 0) throw errorOf(undecryptable);
   if (keys.length === 0) {
-    await makeFirst();
+    await createFirst();
     await read();
   }
+
+  async function reload(): Promise<void> {
+    await read().catch(toUnavailable);
+    if (undecryptable.length > 0) onUndecryptable(errorOf(undecryptable));
+    for (const listener of listeners) listener(keys);
+  }
+
   return {
     verificationKeys: () => keys,
     jwks: () => ({ keys: keys.map((key) => key.jwk) }),
     publicKeys: () => keys.map(({ kid, algorithm, spki }) => ({ kid, algorithm, publicKey: spki })),
     async sign(claims) {
+      if (areStale()) await reload();
       const active = keys.find(({ state }) => state === 'active');
-      if (!active) throw new Error('there is no signing key');
-      const header = accessTokenHeader(active);
-      const token = canonical(await new SignJWT(claims).setProtectedHeader(header).sign(active.privateKey), active);
-      // Rather no token than one that every verifier refuses.
-      if (token.length > MAX_TOKEN_LENGTH) throw new Error(`an access token of ${token.length} characters is too long`);
-      return token;
+      if (!active) throw new Error('there is no active signing key');
+      return signAccessToken(claims, active);
     },
-    problem: () => (foreign.length > 0 ? { error: errorOf(foreign), isBlind: isBlind() } : null),
-    reload: () => read().catch(toUnavailable),
+    problem: () =>
+      undecryptable.length > 0 ? { error: errorOf(undecryptable), mayHaveSigned: mayHaveSigned() } : null,
+    reload,
+    async areCurrent() {
+      if (!areStale()) return true;
+      const reloaded = reload().then(
+        () => true,
+        () => false,
+      );
+      return Promise.race([reloaded, sleep(CURRENT_TIMEOUT_MS, false)]);
+    },
+    onReload: (listener) => void listeners.push(listener),
   };
 }
 
-function errorOf(foreign: StoredSigningKey[]): OperatorError {
-  return foreignKeys(foreign.map(({ kid }) => kid));
+function errorOf(undecryptable: StoredSigningKey[]): OperatorError {
+  return otherMasterKeyError(undecryptable.map(({ kid }) => kid));
 }
 
-/** A key of another MASTER_KEY is for an operator to mend, and no defect: until then nobody can tell. */
+/** An operator must correct MASTER_KEY. Until then calls can be retried, so the error is no internal one. */
 function toUnavailable(error: unknown): never {
   if (!(error instanceof OperatorError)) throw error;
   throw new AuthError('DEPENDENCY_UNAVAILABLE', { retryAfterMs: RETRY_AFTER_MS, cause: error });
-}
-
-/** In the one text that is accepted. */
-function canonical(token: string, { algorithm }: VerificationKey): string {
-  if (algorithm === 'EdDSA') return token;
-  const at = token.lastIndexOf('.') + 1;
-  return token.slice(0, at) + toLowS(Buffer.from(token.slice(at), 'base64url')).toString('base64url');
-}
-
-/** Null for one of another MASTER_KEY. */
-async function openSigningKey(stored: StoredSigningKey, encryptionKeys: KeyRing): Promise<SigningKey | null> {
-  const { kid, algorithm, state } = stored;
-  const opened = openPrivateKey(stored.encryptedPrivateKey, kid, encryptionKeys);
-  if (!opened) return null;
-  const privateKey = createPrivateKey({ key: opened.pkcs8, type: 'pkcs8', format: 'der' });
-  const publicKey = createPublicKey(privateKey);
-  const spki = new Uint8Array(publicKey.export({ type: 'spki', format: 'der' }));
-  const jwk = { ...(await exportJWK(publicKey)), kid, alg: algorithm, use: 'sig' };
-  return { ...ownVerificationKey(kid, algorithm, privateKey, publicKey), state, privateKey, jwk, spki };
 }

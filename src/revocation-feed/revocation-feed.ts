@@ -1,5 +1,6 @@
 // Follows what verifiers must hear of: reads it from Postgres, keeps this process's view of revocations and its keys up to
 // date, and passes it on to those who follow this process. NOTIFY wakes it; a short poll is the safety net.
+import { pause } from '../async/pause.ts';
 import type { Change } from '../domain/revocation-event.ts';
 import type { Changes, ChangesRead, Snapshot } from '../store/revocation-events.ts';
 import type { RevocationView } from '../verifier/revocation-view.ts';
@@ -48,9 +49,8 @@ export async function followChanges(deps: FeedDeps, onError: (error: unknown) =>
   let position: Step = { ...(await advance(await timed(readAll))), changes: [], isWhole: false };
   let closed = false;
   let waiting: (() => void)[] = [];
-  /** A notification that comes during a round may be of something that the round has not seen. */
-  let isWoken = false;
-  let endPause = () => {};
+  /** Aborted by a notification. One that comes during a round may announce something that the round has not read. */
+  let woken = new AbortController();
 
   async function timed(read: () => Promise<ChangesRead & { isWhole: boolean }>): Promise<Read> {
     const [readAt, asOf] = [performance.now(), now()];
@@ -80,7 +80,7 @@ export async function followChanges(deps: FeedDeps, onError: (error: unknown) =>
   async function round(): Promise<void> {
     const answered = waiting;
     waiting = [];
-    isWoken = false;
+    woken = new AbortController();
     try {
       const step = await advance(await timed(readOn));
       position = { ...step, changes: [], isWhole: false };
@@ -93,27 +93,12 @@ export async function followChanges(deps: FeedDeps, onError: (error: unknown) =>
 
   const ended = (async () => {
     while (!closed) {
-      await pause();
+      await pause(deps.pollMs, woken.signal);
       if (!closed) await round();
     }
   })();
 
-  function wake(): void {
-    isWoken = true;
-    endPause();
-  }
-
-  /** Until the next poll, or until somebody wakes it. */
-  function pause(): Promise<void> {
-    if (isWoken) return Promise.resolve();
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, deps.pollMs);
-      endPause = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
-  }
+  const wake = () => woken.abort();
 
   return {
     position: () => position,

@@ -1,6 +1,6 @@
 // Those who follow the feed from outside: each gets what is in force or what is new since its cursor, then every step. One
 // that does not keep up is dropped; nothing is buffered for it without bound.
-import { setTimeout as sleep } from 'node:timers/promises';
+import { pause } from '../async/pause.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Change } from '../domain/revocation-event.ts';
 import type { Changes, ChangesPage } from '../store/revocation-events.ts';
@@ -117,7 +117,7 @@ function collect(feed: WatchersDeps['feed']) {
   async function somethingNew(end: AbortSignal): Promise<void> {
     const woken = new AbortController();
     wake = () => woken.abort();
-    await sleep(HEARTBEAT_MS, undefined, { signal: AbortSignal.any([end, woken.signal]) }).catch(() => {});
+    await pause(HEARTBEAT_MS, AbortSignal.any([end, woken.signal]));
   }
 }
 

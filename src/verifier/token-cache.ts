@@ -17,7 +17,7 @@ export type TokenCache<T extends Cached> = {
  * than a text of 500 characters. It is only a key. The whole text is compared before anything is answered.
  */
 const KEY_LENGTH = 24;
-/** What a token takes besides its text, measured (test/verifier/token-cache.test.ts): its claims, the rendered answers, the entry. */
+/** What a token takes besides its text, measured (test/verifier/token-cache-load.test.ts): its claims, the rendered answers, the entry. */
 const OVERHEAD_BYTES = 2_450;
 
 /**

@@ -30,7 +30,13 @@ const db = openDatabase({ url: config.DATABASE_URL, poolSize: 1, statementTimeou
 const rows = createSigningKeyRows(db, randomUUID);
 const encryptionKeys = derivePurposeKeys(config.masterKeys).signingKeyEncryption;
 const rotation = createKeyRotation({ store: rows, encryptionKeys, now: () => new Date() });
-const keys = await loadSigningKeys(rows, () => rotation.advance(config.keyPolicy), encryptionKeys);
+const keys = await loadSigningKeys({
+  store: rows,
+  createFirst: () => rotation.advance(config.keyPolicy),
+  encryptionKeys,
+  areStale: () => false,
+  onUndecryptable: () => {},
+});
 
 const userId = randomUUID();
 await owner.query("INSERT INTO users (id, email, full_name, created_at) VALUES ($1, 'x@people.example', 'X', now())", [

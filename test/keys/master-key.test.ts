@@ -83,7 +83,7 @@ test('old, both, new: each step beside the one before, and nobody is signed out'
     before = after;
   }
   await before.app.close();
-  await expect(start({ MASTER_KEY: OLD })).rejects.toThrow(/does not open with this MASTER_KEY/);
+  await expect(start({ MASTER_KEY: OLD })).rejects.toThrow(/cannot be decrypted with this MASTER_KEY/);
 });
 
 test('what a key has made that is accepted no more is refused', async () => {
@@ -109,7 +109,9 @@ test('the command line refuses a master key that is not the service’s, before 
   for (const words of [['rotate'], ['retire', kid], ['reencrypt']]) {
     const { exit, output } = await latchkey(wrong, 'keys', ...words, '--reason', 'the wrong shell');
     expect(exit).toBe(1);
-    expect(output).toMatch(/does not open with this MASTER_KEY|no signing key opens with this MASTER_KEY/);
+    expect(output).toMatch(
+      /cannot be decrypted with this MASTER_KEY|no signing key can be decrypted with this MASTER_KEY/,
+    );
   }
   expect(await keys()).toEqual(before);
 });

@@ -251,7 +251,7 @@ describe('signing keys', () => {
       { api: false, worker: true },
     ]) {
       await expect(startApp(readConfig(other), parts, createLogger('silent'))).rejects.toThrow(
-        /does not open with this MASTER_KEY/,
+        /cannot be decrypted with this MASTER_KEY/,
       );
     }
     await mailbox.close();

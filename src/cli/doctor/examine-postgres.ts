@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Config } from '../../config/config.ts';
 import type { KeyRing } from '../../domain/key-ring.ts';
-import { foreignKeys, openPrivateKey } from '../../keys/key-encryption.ts';
+import { decryptPrivateKey, otherMasterKeyError } from '../../keys/private-key-encryption.ts';
 import { derivePurposeKeys } from '../../keys/purpose-keys.ts';
 import { type Db, openDatabase } from '../../store/postgres/database.ts';
 import { type DatabaseDiagnosis, diagnoseDatabase } from '../../store/postgres/diagnose-database.ts';
@@ -59,12 +59,14 @@ function keysFinding(keys: StoredSigningKey[], masterKeys: KeyRing): Finding {
   const check = 'signing keys';
   if (keys.length === 0) return ok(check, 'none yet: the service creates them when it starts');
   const encryptionKeys = derivePurposeKeys(masterKeys).signingKeyEncryption;
-  const opened = keys.map(({ kid, encryptedPrivateKey }) => openPrivateKey(encryptedPrivateKey, kid, encryptionKeys));
+  const opened = keys.map(({ kid, encryptedPrivateKey }) =>
+    decryptPrivateKey(encryptedPrivateKey, kid, encryptionKeys),
+  );
   const foreign = keys.filter((_, n) => opened[n] === null).map(({ kid }) => kid);
   if (foreign.length > 0) {
     const mend = 'set MASTER_KEY to the one it was made with, or add that to MASTER_KEY_ACCEPTED';
     const mistake = 'if some process made it by mistake, stop that and run keys retire';
-    return { check, state: 'failed', what: foreignKeys(foreign).message, mend: `${mend}; ${mistake}` };
+    return { check, state: 'failed', what: otherMasterKeyError(foreign).message, mend: `${mend}; ${mistake}` };
   }
   const old = opened.filter((key) => !key?.isCurrent).length;
   if (old > 0) {

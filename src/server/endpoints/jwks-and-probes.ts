@@ -12,10 +12,8 @@ export type Readiness = () => Promise<{
 
 const MAX_JWKS_AGE_SECONDS = 300;
 
-/** @param areCurrent reads the keys again where they may be old; false when it cannot */
 export function createPlainHttpHandler(
-  signingKeys: Pick<SigningKeys, 'jwks'>,
-  areCurrent: () => Promise<boolean>,
+  signingKeys: Pick<SigningKeys, 'jwks' | 'areCurrent'>,
   { publishMs }: Pick<KeyPolicy, 'publishMs'>,
   readiness: Readiness,
 ): Handler {
@@ -24,9 +22,11 @@ export function createPlainHttpHandler(
   const routes: Record<string, (response: NodeResponse) => void> = {
     // Rather old keys than none; but nobody is to keep them.
     '/.well-known/jwks.json': (response) =>
-      void areCurrent().then((current) =>
-        sendJson(response, 200, signingKeys.jwks(), current ? `public, max-age=${maxAge}` : 'no-store'),
-      ),
+      void signingKeys
+        .areCurrent()
+        .then((current) =>
+          sendJson(response, 200, signingKeys.jwks(), current ? `public, max-age=${maxAge}` : 'no-store'),
+        ),
     // Alive: this process answers.
     '/healthz': (response) => sendJson(response, 200, { status: 'ok' }),
     // Ready: it can do its work, and is not about to stop.

@@ -4,7 +4,7 @@ export type ReadinessDeps = {
   /** Resolves with a sentence for each problem; does not throw. */
   databaseProblems: () => Promise<string[]>;
   /** A signing key that cannot be decrypted. */
-  keyProblem: () => { error: Error; isBlind: boolean } | null;
+  keyProblem: () => { error: Error; mayHaveSigned: boolean } | null;
   /** Resolves with a sentence for each restriction of Redis; does not throw. */
   redisProblems: () => Promise<string[]>;
   /** How far the machine's clock is ahead of Postgres's. */
@@ -39,7 +39,7 @@ export function createReadiness({ databaseProblems, keyProblem, clockAheadMs, re
       const keys = keyProblem();
       const problems = [
         ...(await look),
-        ...(keys?.isBlind ? [keys.error.message] : []),
+        ...(keys?.mayHaveSigned ? [keys.error.message] : []),
         ...clockProblems(clockAheadMs()),
       ];
       return { ready: problems.length === 0, problems, degraded: await degraded };

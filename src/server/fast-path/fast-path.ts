@@ -88,7 +88,7 @@ export function createFastPath(deps: FastPathDeps & { callLog: CallLog; clientAd
           : answerConnect('application/proto', toBytes(outcome, 0), requestId);
       },
 
-      refuseCut: (body) => refuse(body ? 'REQUEST_MALFORMED' : 'UNIMPLEMENTED'),
+      rejectTruncated: (body) => refuse(body ? 'REQUEST_MALFORMED' : 'UNIMPLEMENTED'),
     };
   };
 }

@@ -1,15 +1,15 @@
-// Bodies in pieces of a few bytes: each piece costs as much as a good part of a call, and thousands of them, which come in one
-// read of the socket, would hold up all other calls.
+// Limits the number of pieces of a body. Each piece costs nearly as much as a call, and thousands of pieces of a few bytes in one
+// read of the socket would delay all other calls.
 import { IncomingMessage } from 'node:http';
 import { constants, Http2ServerRequest, type ServerHttp2Stream } from 'node:http2';
 
-/** The largest body, a batch of 1 MiB, in pieces of 1 KiB; usual pieces are larger. */
+/** Enough for the largest body, a batch of 1 MiB, in pieces of 1 KiB. Usual pieces are larger. */
 const MAX_CHUNKS = 1_024;
 
-/** Whether that is too many. Their sender is not served any further. */
-export function areTooMany(chunks: number, stream: ServerHttp2Stream): boolean {
+/** Closes the connection of a body with more chunks than allowed. @returns whether it did */
+export function exceedsChunkLimit(chunks: number, stream: ServerHttp2Stream): boolean {
   if (chunks <= MAX_CHUNKS) return false;
-  stream.session?.destroy(new Error('a body in too many pieces'), constants.NGHTTP2_ENHANCE_YOUR_CALM);
+  stream.session?.destroy(new Error('the body has too many pieces'), constants.NGHTTP2_ENHANCE_YOUR_CALM);
   return true;
 }
 
@@ -18,20 +18,20 @@ export class ChunkCountingHttp2Request extends Http2ServerRequest {
 
   override push(chunk: unknown, encoding?: BufferEncoding): boolean {
     this.#chunks += 1;
-    if (chunk !== null && areTooMany(this.#chunks, this.stream)) return false;
+    if (chunk !== null && exceedsChunkLimit(this.#chunks, this.stream)) return false;
     return super.push(chunk, encoding);
   }
 }
 
 export class ChunkCountingHttp1Request extends IncomingMessage {
   #chunks = 0;
-  /** Bytes; null while the body is wanted. */
+  /** Bytes; null until the body is discarded. */
   #leftToDiscard: number | null = null;
 
   /**
-   * Takes the rest of the body and forgets it. Node does so with one that nobody has begun to read; who gave one up in its
-   * middle left the connection stopped, and the next request on it would never be read.
-   * @param maxBytes beyond which the connection is closed
+   * Reads and drops the rest of the body. Node does this only for a body that has not been read at all. A body that is
+   * abandoned halfway would stop the connection, and its next request would never be read.
+   * @param maxBytes the connection is closed after more than this
    */
   discard(maxBytes: number): void {
     this.#leftToDiscard = maxBytes;

@@ -1,8 +1,8 @@
-// Where a call comes from. Behind proxies the socket tells the last of them only; what they tell of the others is believed as far
-// as it was told by one that is trusted.
+// The address of the client of a call. Behind proxies, the socket shows only the last one. `x-forwarded-for` is believed as far as
+// trusted proxies have written it.
 import { type BlockList, isIP } from 'node:net';
 
-/** @param forwardedFor of `x-forwarded-for`: the client, then each proxy but the last */
+/** @param forwardedFor value of `x-forwarded-for`: the client, then each proxy except the last */
 export type ClientAddress = (peer: string, forwardedFor: string) => string;
 
 export function createClientAddress(trusted: BlockList): ClientAddress {
@@ -11,7 +11,7 @@ export function createClientAddress(trusted: BlockList): ClientAddress {
   return (peer, forwardedFor) => {
     let address = plainAddress(peer) ?? peer;
     if (forwardedFor === '' || isIP(address) === 0 || !isTrusted(address)) return address;
-    // From the right, for everybody may have written what stands further left.
+    // From the right: an untrusted client can have written any entry further left.
     for (const entry of forwardedFor.split(',').reverse()) {
       const next = isTrusted(address) ? plainAddress(entry.trim()) : null;
       if (next === null) return address;
@@ -21,22 +21,22 @@ export function createClientAddress(trusted: BlockList): ClientAddress {
   };
 }
 
-/** @param address also in the IPv6 form of an IPv4 address */
+/** @param address IPv4, IPv6, or IPv4 in its IPv6 form */
 export function isIn(networks: BlockList, address: string): boolean {
   const plain = plainAddress(address) ?? '';
   return isIP(plain) !== 0 && networks.check(plain, isIP(plain) === 6 ? 'ipv6' : 'ipv4');
 }
 
-/** Without a port, brackets or the IPv6 form of an IPv4 address; null for what is no address. */
+/** The address without port, brackets or the IPv6 form of an IPv4 address. Null for any other text. */
 export function plainAddress(text: string): string | null {
   const [, bracketed, dotted] = /^(?:\[([^\]]+)\](?::\d+)?|(\d+\.\d+\.\d+\.\d+):\d+)$/.exec(text) ?? [];
   const bare = bracketed ?? dotted ?? text;
-  // A zone means something on one machine alone, and may be as long as one likes.
+  // A zone has a meaning on one machine only, and its length is unlimited.
   if (isIP(bare) === 0 || bare.includes('%')) return null;
   return isIP(bare) === 6 ? (embeddedIPv4(bare) ?? bare) : bare;
 }
 
-/** Of `::ffff:203.0.113.9` in any spelling; null for any other address. */
+/** The IPv4 address in `::ffff:203.0.113.9`, in any spelling. Null for any other address. */
 function embeddedIPv4(address: string): string | null {
   const canonical = URL.parse(`http://[${address}]`)?.hostname ?? '';
   const [, high, low] = /^\[::ffff:([\da-f]+):([\da-f]+)\]$/.exec(canonical) ?? [];

@@ -1,16 +1,16 @@
-// Which service a client's certificate speaks for.
+// The service that a client's certificate names.
 import type { TLSSocket } from 'node:tls';
 
-/** As Node writes subject alternative names: by comma, and in quotes, as JSON, where a name holds something odd. */
+/** Node's form of subject alternative names: separated by commas, with unusual names quoted as JSON. */
 const NAME = /(?:^|, )(DNS|URI):("(?:[^"\\]|\\.)*"|[^,"]*)|(?:^|, )[^:,"]+:(?:"(?:[^"\\]|\\.)*"|[^,"]*)/gy;
 
-/** A service by its certificate, for as long as that is valid. */
+/** A service named by a certificate that is valid until a time. */
 export type CertifiedService = { name: string; until: Date };
 
 /**
- * The first of these identities that the certificate names: a SPIFFE ID (the certificate must have no other URI, as an X.509-SVID)
- * or a DNS name.
- * @param socket whose certificate has been verified
+ * The first of these identities that the certificate names: a DNS name or a SPIFFE ID. A certificate with a SPIFFE ID must have no
+ * other URI (X.509-SVID).
+ * @param socket its certificate must have been verified
  */
 export function certifiedService(socket: TLSSocket, identities: string[]): CertifiedService | null {
   const certificate = socket.getPeerX509Certificate();
@@ -20,11 +20,12 @@ export function certifiedService(socket: TLSSocket, identities: string[]): Certi
 
 export function identityOf(alternativeNames: string, identities: string[]): string | null {
   const names = [...alternativeNames.matchAll(NAME)];
-  // All of it must have been understood, or a name could hide another.
+  // Every part must match, or one name could hide another.
   if (names.reduce((length, [text]) => length + text.length, 0) !== alternativeNames.length) return null;
-  const of = (kind: string) => names.flatMap(([, its, name]) => (its === kind && name !== undefined ? [name] : []));
-  const uris = of('URI');
-  const dns = of('DNS').map((name) => name.toLowerCase());
+  const namesOfKind = (kind: string) =>
+    names.flatMap(([, itsKind, name]) => (itsKind === kind && name !== undefined ? [name] : []));
+  const uris = namesOfKind('URI');
+  const dns = namesOfKind('DNS').map((name) => name.toLowerCase());
   const isNamed = (identity: string) =>
     identity.startsWith('spiffe://') ? uris.length === 1 && uris[0] === identity : dns.includes(identity);
   return identities.find(isNamed) ?? null;

@@ -1,14 +1,14 @@
-/** A body as it arrives. */
+/** A body that is still arriving. */
 export type Body = {
-  /** @returns how many bytes are missing for all that is known; negative when this has to be answered by Connect */
+  /** @returns the number of bytes still missing; negative when Connect must answer this request */
   add(chunk: Buffer): number;
-  /** What has arrived, in one piece; null for nothing. */
+  /** All bytes received so far, in one piece; null for none. */
   bytes(): Buffer | null;
 };
 
-/** @param lengthOf the length of the whole as far as its beginning tells */
+/** @param lengthOf computes the length of the whole body from its start */
 export function createBody(lengthOf: (start: Buffer) => number): Body {
-  // Put together only when something depends on it: a body may come byte by byte.
+  // Joined only when needed: a body may arrive byte by byte.
   let chunks: Buffer[] = [];
   let arrived = 0;
   let expected = 0;

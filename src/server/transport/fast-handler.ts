@@ -1,15 +1,14 @@
-// The seam between a connection and the fast path: a request's head and body go in, an answer comes out.
+// The interface between a connection and the fast path: the head and the body of a request go in, a response comes out.
 
 /** The parts of a request that arrive before its body. */
 type FastHead = {
   isHttp2: boolean;
   method: string;
   path: string;
-  /** The name by which the caller knows this server. */
   host: string;
-  /** Empty when it is missing, null when it comes more than once. */
+  /** Empty without the header, null for several headers of this name. */
   header(name: string): string | null;
-  /** As of soleAuthorization. */
+  /** As soleAuthorization returns it. */
   authorization(): string | null;
   address(): string;
 };
@@ -18,20 +17,20 @@ export type FastAnswer = {
   status: number;
   /** Names and values in turn. */
   headers: string[];
-  /** A text, in ASCII, goes out in one piece with its headers over HTTP/1.1. */
+  /** HTTP/1.1 sends an ASCII text in one piece with the headers. */
   body: Buffer | string | null;
-  /** gRPC's, which follow the body. */
+  /** The trailers of gRPC, after the body. */
   trailers: Record<string, string> | null;
 };
 
 export type FastCall = {
-  /** The length of the whole body as far as its beginning tells; negative when this has to be answered by Connect. */
+  /** The length of the whole body, computed from its start. Negative when Connect must answer this request. */
   bodyLength(start: Buffer): number;
-  /** Null when this has to be answered by Connect. */
+  /** Null when Connect must answer this request. */
   answer(body: Buffer): FastAnswer | null;
-  /** The answer to a body that ends before it is whole: nobody else can read it any more. */
-  refuseCut(body: Buffer | null): FastAnswer;
+  /** The response to a body that ends too early: Connect could not read it again. */
+  rejectTruncated(body: Buffer | null): FastAnswer;
 };
 
-/** Null for what is not answered here. */
+/** Returns null for requests that the fast path does not answer. */
 export type FastHandler = (head: FastHead) => FastCall | null;

@@ -1,43 +1,40 @@
-// Brings requests of node:http to the fastPath path. Requests that it does not answer go on unchanged.
+// Passes requests of node:http to the fast path. Requests that it does not answer continue unchanged.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { soleAuthorization } from './authorization.ts';
 import { createBody } from './fast-body.ts';
 import type { FastAnswer, FastCall, FastHandler } from './fast-handler.ts';
 import { peerOf } from './peer.ts';
-import { createPatrol, WAIT_FOR_BODY_MS } from './sweeper.ts';
+import { createSweeper, READ_TIMEOUT_MS, WAIT_FOR_BODY_MS } from './sweeper.ts';
 
-/** A request that is looked after until its answer is read, or given up to others. */
-type Open = {
+/** A request that is tracked until its response is read, or until it is handed over. */
+type Tracked = {
   request: IncomingMessage;
   response: ServerResponse;
-  /** When it began, or was answered. */
+  /** performance.now() at its start, then at its response. */
   since: number;
-  /** Null once the answer is certain. */
-  giveUp: (() => void) | null;
-  isGivenUp: boolean;
+  /** Null once the response is certain. */
+  handOver: (() => void) | null;
+  isHandedOver: boolean;
 };
 
-/** How long an answer may take to be read. */
-const LINGER_MS = 10_000;
-
-/** @param goOn what answers all other requests */
+/** @param serve answers all other requests */
 export function fastHttp1(
   fastPath: FastHandler,
-  goOn: (request: IncomingMessage, response: ServerResponse) => void,
+  serve: (request: IncomingMessage, response: ServerResponse) => void,
 ): (request: IncomingMessage, response: ServerResponse) => void {
-  const patrol = createPatrol<Open>(
-    ({ request, response, isGivenUp }) => isGivenUp || response.writableFinished || request.socket.destroyed,
-    ({ request, since, giveUp }) => {
+  const track = createSweeper<Tracked>(
+    ({ request, response, isHandedOver }) => isHandedOver || response.writableFinished || request.socket.destroyed,
+    ({ request, since, handOver }) => {
       const age = performance.now() - since;
-      if (giveUp) {
-        if (age > WAIT_FOR_BODY_MS) giveUp();
-      } else if (age > LINGER_MS) request.socket.destroy();
+      if (handOver) {
+        if (age > WAIT_FOR_BODY_MS) handOver();
+      } else if (age > READ_TIMEOUT_MS) request.socket.destroy();
     },
   );
 
   return (request, response) => {
     const call = begin(fastPath, request);
-    if (!call) return goOn(request, response);
+    if (!call) return serve(request, response);
     const body = createBody(call.bodyLength);
 
     const onData = (chunk: Buffer) => {
@@ -46,28 +43,28 @@ export function fastHttp1(
       request.off('data', onData);
       const whole = missing === 0 ? body.bytes() : null;
       const answer = whole && call.answer(whole);
-      if (!answer) return giveUp();
-      one.giveUp = null;
-      // Before its end Node would take the connection for one that is still busy with the request.
+      if (!answer) return handOver();
+      tracked.handOver = null;
+      // Before the end of the request, Node would count its connection as busy.
       request.on('end', () => finish(answer));
     };
     const finish = (answer: FastAnswer) => {
-      one.since = performance.now();
+      tracked.since = performance.now();
       send(response, answer);
     };
-    const giveUp = () => {
-      one.isGivenUp = true;
+    const handOver = () => {
+      tracked.isHandedOver = true;
       request.off('data', onData);
-      // Back to where it was before anybody listened to its data.
+      // Restores the state from before the first listener.
       request.pause();
-      request.on('readable', nothing);
-      request.off('readable', nothing);
+      request.on('readable', ignore);
+      request.off('readable', ignore);
       const read = body.bytes();
       if (read) request.unshift(read);
-      goOn(request, response);
+      serve(request, response);
     };
-    const one: Open = { request, response, since: performance.now(), giveUp, isGivenUp: false };
-    patrol(one);
+    const tracked: Tracked = { request, response, since: performance.now(), handOver, isHandedOver: false };
+    track(tracked);
     request.on('data', onData);
   };
 }
@@ -95,4 +92,4 @@ function send(response: ServerResponse, { status, headers, body }: FastAnswer): 
   else response.end(body);
 }
 
-const nothing = () => {};
+function ignore(): void {}

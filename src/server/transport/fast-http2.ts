@@ -1,5 +1,5 @@
-// Brings requests of node:http2 to the fastPath path: by the core stream API, which costs half of what its requests and
-// responses do. A stream that the fastPath path does not answer goes on to them as if nobody had touched it.
+// Passes streams of node:http2 to the fast path, by the core stream API: node:http2's requests and responses cost twice as much.
+// A stream that the fast path does not answer continues to them unchanged.
 import {
   constants,
   type IncomingHttpHeaders,
@@ -7,11 +7,12 @@ import {
   type ServerStreamResponseOptions,
 } from 'node:http2';
 import { soleAuthorization } from './authorization.ts';
-import { areTooMany } from './body-limits.ts';
+import { exceedsChunkLimit } from './body-limits.ts';
 import { createBody } from './fast-body.ts';
 import type { FastAnswer, FastCall, FastHandler } from './fast-handler.ts';
 import { peerOf } from './peer.ts';
-import { createPatrol, WAIT_FOR_BODY_MS } from './sweeper.ts';
+import { UNREAD_GRACE_MS } from './request-timeouts.ts';
+import { createSweeper, READ_TIMEOUT_MS, WAIT_FOR_BODY_MS } from './sweeper.ts';
 
 export type OnStream = (
   stream: ServerHttp2Stream,
@@ -20,34 +21,30 @@ export type OnStream = (
   rawHeaders: string[],
 ) => void;
 
-/** A stream that is looked after until it is closed, or given up to others. */
-type Open = {
+/** A stream that is tracked until it is closed, or until it is handed over. */
+type Tracked = {
   stream: ServerHttp2Stream;
-  /** When it began, or was answered. */
+  /** performance.now() at its start, then at its response. */
   since: number;
   /** Null once it is answered. */
-  giveUp: (() => void) | null;
-  isGivenUp: boolean;
+  handOver: (() => void) | null;
+  isHandedOver: boolean;
 };
 
-/** How long an answer may take to be read. */
-const LINGER_MS = 10_000;
-/** How long the rest of a request may take that has its answer already. */
-const UNREAD_GRACE_MS = 500;
-// No date: it costs as much as all other headers together, and nothing here may be cached. (`sendDate` is not in the types.)
+// Without a date, which costs as much as all other headers together: no response here may be cached. (`sendDate` is not in the types.)
 const PLAIN: ServerStreamResponseOptions & { sendDate: boolean } = { sendDate: false };
 const ALONE = { ...PLAIN, endStream: true };
 const WITH_TRAILERS = { ...PLAIN, waitForTrailers: true };
 
-/** @param goOn what answers all other streams */
-export function fastHttp2(fastPath: FastHandler, goOn: OnStream): OnStream {
-  const patrol = createPatrol<Open>(
-    ({ stream, isGivenUp }) => stream.destroyed || isGivenUp,
-    ({ stream, since, giveUp }) => {
+/** @param serve answers all other streams */
+export function fastHttp2(fastPath: FastHandler, serve: OnStream): OnStream {
+  const track = createSweeper<Tracked>(
+    ({ stream, isHandedOver }) => stream.destroyed || isHandedOver,
+    ({ stream, since, handOver }) => {
       const age = performance.now() - since;
-      if (giveUp) {
-        if (age > WAIT_FOR_BODY_MS) giveUp();
-      } else if (age > (stream.writableFinished ? UNREAD_GRACE_MS : LINGER_MS)) {
+      if (handOver) {
+        if (age > WAIT_FOR_BODY_MS) handOver();
+      } else if (age > (stream.writableFinished ? UNREAD_GRACE_MS : READ_TIMEOUT_MS)) {
         stream.close(constants.NGHTTP2_CANCEL);
         stream.destroy();
       }
@@ -56,43 +53,43 @@ export function fastHttp2(fastPath: FastHandler, goOn: OnStream): OnStream {
 
   return (stream, headers, flags, rawHeaders) => {
     const call = begin(fastPath, stream, headers, rawHeaders);
-    if (!call || stream.endAfterHeaders) return goOn(stream, headers, flags, rawHeaders);
+    if (!call || stream.endAfterHeaders) return serve(stream, headers, flags, rawHeaders);
     const body = createBody(call.bodyLength);
     let chunks = 0;
 
     const onData = (chunk: Buffer) => {
       chunks += 1;
-      if (areTooMany(chunks, stream)) return;
+      if (exceedsChunkLimit(chunks, stream)) return;
       const missing = body.add(chunk);
       if (missing > 0) return;
       const whole = missing === 0 ? body.bytes() : null;
       const answer = whole && call.answer(whole);
       if (answer) finish(answer);
-      else giveUp();
+      else handOver();
     };
     const onEnd = () => {
-      // Also emitted for a stream that its caller has reset.
-      if (!stream.aborted) finish(call.refuseCut(body.bytes()));
+      // Also emitted after the client has reset the stream.
+      if (!stream.aborted) finish(call.rejectTruncated(body.bytes()));
     };
     const finish = (answer: FastAnswer) => {
-      one.since = performance.now();
-      one.giveUp = null;
+      tracked.since = performance.now();
+      tracked.handOver = null;
       stream.off('data', onData);
       stream.off('end', onEnd);
       send(stream, answer);
     };
-    const giveUp = () => {
-      one.isGivenUp = true;
+    const handOver = () => {
+      tracked.isHandedOver = true;
       stream.off('data', onData);
       stream.off('end', onEnd);
       stream.off('error', ignore);
       stopFlowing(stream);
       const read = body.bytes();
       if (read) stream.unshift(read);
-      goOn(stream, headers, flags, rawHeaders);
+      serve(stream, headers, flags, rawHeaders);
     };
-    const one: Open = { stream, since: performance.now(), giveUp, isGivenUp: false };
-    patrol(one);
+    const tracked: Tracked = { stream, since: performance.now(), handOver, isHandedOver: false };
+    track(tracked);
     stream.on('data', onData);
     stream.on('end', onEnd);
     stream.on('error', ignore);
@@ -139,7 +136,7 @@ function send(stream: ServerHttp2Stream, { status, headers, body, trailers }: Fa
 
 function ignore(): void {}
 
-/** Puts a stream back to where it was before anybody listened to its data. */
+/** Restores the state from before the first listener. */
 function stopFlowing(stream: ServerHttp2Stream): void {
   stream.pause();
   stream.on('readable', ignore);

@@ -4,12 +4,12 @@ import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 export type NodeRequest = IncomingMessage | Http2ServerRequest;
 export type NodeResponse = ServerResponse | Http2ServerResponse;
 
-/** Emitted on a response that is a stream without an end. It may last; only when its reader stalls is it given up. */
+/** Emitted on a response that is a stream without an end. It ends only when its reader stalls. */
 export const ANSWER_LASTS = Symbol('answer lasts');
-/** The same of a request. */
+/** Emitted on the response to a request that is a stream without an end. */
 export const REQUEST_LASTS = Symbol('request lasts');
 
-/** Answers a request, or says by `false` that it is not one of its own. */
+/** Answers a request. Returns false when another handler must answer it. */
 export type Handler = (request: NodeRequest, response: NodeResponse) => boolean;
 
 export function sendJson(response: NodeResponse, status: number, body: unknown, cacheControl = 'no-store'): void {

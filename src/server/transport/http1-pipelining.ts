@@ -1,13 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
-/** Over HTTP/1.1 no client sends many requests before the answer to the first, but Node would serve them all. */
+/** No usual HTTP/1.1 client sends many requests before the first response, but Node would serve them all. */
 const MAX_UNANSWERED = 16;
 
 const unanswered = new WeakMap<object, number>();
 
-/** Whether one more request of this HTTP/1.1 connection may be served; when not, the connection has been closed. */
-export function mayPipeline({ socket }: IncomingMessage, response: ServerResponse): boolean {
-  // Node goes on with the requests of the same read.
+/** Whether the HTTP/1.1 connection may have one more request served. Closes the connection when it may not. */
+export function isWithinPipelineLimit({ socket }: IncomingMessage, response: ServerResponse): boolean {
+  // Node continues with requests from the same read after the connection is closed.
   if (socket.destroyed) return false;
   const count = (unanswered.get(socket) ?? 0) + 1;
   if (count > MAX_UNANSWERED) {

@@ -1,79 +1,78 @@
-// One port for HTTP/1.1 and HTTP/2, told apart by the first bytes, or with TLS by ALPN. Owns the connections: how many, how long
-// they may stall, and how they end.
+// One port for HTTP/1.1 and HTTP/2, distinguished by the first bytes of a connection, or by ALPN with TLS. This folder owns
+// connections: their number, their limits and their end. It must not depend on RPCs or on what a request asks for.
 import http from 'node:http';
 import http2 from 'node:http2';
 import { type AddressInfo, Server, type Socket } from 'node:net';
 import { ChunkCountingHttp1Request, ChunkCountingHttp2Request } from './body-limits.ts';
 import { plainAddress } from './client-address.ts';
 import type { CertifiedService } from './client-certificate.ts';
-import { sniff } from './detect-protocol.ts';
+import { detectProtocol } from './detect-protocol.ts';
 import type { FastHandler } from './fast-handler.ts';
 import { fastHttp1 } from './fast-http1.ts';
 import { fastHttp2, type OnStream } from './fast-http2.ts';
 import { type Handler, type NodeRequest, type NodeResponse, sendJson } from './handler.ts';
-import { mayPipeline } from './http1-pipelining.ts';
-import { ageOf, createSessions, LAST_CALLS_MS, type Lifetime } from './http2-connections.ts';
-import { notePeer, peerOf } from './peer.ts';
+import { isWithinPipelineLimit } from './http1-pipelining.ts';
+import { ageOf, createHttp2Connections, LAST_CALLS_MS, type Lifetime } from './http2-connections.ts';
+import { peerOf, setPeer } from './peer.ts';
 import { readProxyHeader } from './proxy-protocol.ts';
-import { countResets, isOver, RESET_LIMITS } from './rapid-reset.ts';
-import { boundExchange, STALL_TIMEOUT_MS, UNREAD_GRACE_MS } from './request-timeouts.ts';
-import { openTls, type TlsOptions } from './tls.ts';
+import { countResets, isStreamClosed, RESET_LIMITS } from './rapid-reset.ts';
+import { enforceRequestTimeouts, STALL_TIMEOUT_MS, UNREAD_GRACE_MS } from './request-timeouts.ts';
+import { createTlsServer, type TlsOptions } from './tls.ts';
 
 export type ListenerOptions = {
   host: string;
   /** Null for cleartext. */
   tls: TlsOptions | null;
-  /** Hears why a new certificate is not used. */
+  /** Receives the reason why a new certificate cannot be used. */
   onTlsProblem: (error: Error) => void;
-  /** 0 for any free one. */
+  /** 0 for any free port. */
   port: number;
-  /** Connections from one address at the most. */
   maxConnectionsPerPeer: number;
   lifetime: Lifetime;
-  /** Whether connections from there begin with a header of the PROXY protocol. */
+  /** Whether connections from this address begin with a PROXY protocol header. */
   isProxy(address: string): boolean;
 };
 
 export type Listener = {
   port: number;
-  /** How many connections are open. */
+  /** The number of open connections. */
   connections(): number;
-  /** Takes no more connections, lets calls in flight finish, and cuts off what is left after the grace. */
+  /** Stops accepting connections, lets calls in flight finish, and closes the remaining connections after the grace. */
   close(graceMs: number): Promise<void>;
 };
 
-/** Longer than load balancers keep an idle connection, so that they and not we are the ones to close it. */
+/** Longer than load balancers keep an idle connection, so that they close it first. */
 const KEEP_ALIVE_MS = 75_000;
-/** How long an HTTP/1.1 connection is silent before the system asks whether somebody is there. */
+/** Silence on an HTTP/1.1 connection before the operating system probes the other end. */
 const TCP_KEEPALIVE_MS = 60_000;
 const MAX_HEADER_BYTES = 16 * 1024;
-/** Over HTTP/1.1; node:http2 has a bound of its own. */
+/** Over HTTP/1.1. node:http2 has its own limit. */
 const MAX_HEADERS = 128;
 const MAX_STREAMS_PER_CONNECTION = 100;
 
 /**
- * @param fastPath asked first, at half the cost of the handlers
- * @param handlers asked in turn for everything else
+ * @param fastPath tried first; it costs half of what the handlers do
+ * @param handlers tried in turn for all other requests
  */
 export async function listen(options: ListenerOptions, fastPath: FastHandler, handlers: Handler[]): Promise<Listener> {
   let closing = false;
   const sockets = new Set<Socket>();
   const peers = new Map<string, number>();
-  const sessions = createSessions(options.lifetime);
-  /** Of HTTP/1.1 connections: when they are to take no more requests (monotonic). */
+  const http2Connections = createHttp2Connections(options.lifetime);
+  /** Monotonic time after which an HTTP/1.1 connection takes no further requests. */
   const retireAt = new WeakMap<Socket, number>();
-  /** Connections that have not said yet what they speak. */
-  const undecided = new Map<string, Socket>();
+  /** Connections whose protocol is not detected yet. */
+  const undetected = new Map<string, Socket>();
 
   const onRequest = (request: NodeRequest, response: NodeResponse) => {
-    boundExchange(request, response);
-    // HTTP/1.1 has its own check; what HTTP/2 has in its settings binds a client only once it has seen them.
+    enforceRequestTimeouts(request, response);
+    // Node checks HTTP/1.1. The settings of HTTP/2 bind a client only after it has received them.
     if (headerBytes(request.rawHeaders) > MAX_HEADER_BYTES || request.rawHeaders.length > 2 * MAX_HEADERS)
       return sendJson(response, 431, { error: 'headers too large' });
     try {
       if (!handlers.some((handle) => handle(request, response))) sendJson(response, 404, { error: 'not found' });
     } catch {
-      // Connect throws for a request without an authority, or with one that no URL can have.
+      // Connect throws for a request whose authority is missing or invalid in a URL.
       sendJson(response, 400, { error: 'bad request' });
     }
   };
@@ -87,7 +86,7 @@ export async function listen(options: ListenerOptions, fastPath: FastHandler, ha
     },
     onRequest,
   );
-  // What Node does to make requests and responses of streams, which the fastPath path spares itself.
+  // Node's own listener makes a request and a response of each stream. The fast path saves that cost.
   const [serveStream] = h2.listeners('stream') as OnStream[];
   h2.removeAllListeners('stream');
   const serveAsRequest: OnStream = (stream, ...rest) => {
@@ -96,7 +95,7 @@ export async function listen(options: ListenerOptions, fastPath: FastHandler, ha
   };
   const serveFast = fastHttp2(fastPath, serveAsRequest);
   h2.on('stream', (stream, headers, flags, rawHeaders) => {
-    if (isOver(stream)) {
+    if (isStreamClosed(stream)) {
       stream.on('error', () => {});
       stream.destroy();
       return;
@@ -104,18 +103,18 @@ export async function listen(options: ListenerOptions, fastPath: FastHandler, ha
     const serve = headerBytes(rawHeaders) > MAX_HEADER_BYTES ? serveAsRequest : serveFast;
     serve(stream, headers, flags, rawHeaders);
   });
-  h2.on('session', sessions.add);
+  h2.on('session', http2Connections.add);
 
   const tls =
     options.tls &&
-    openTls(
+    createTlsServer(
       options.tls,
-      (socket, service) => speak(socket, socket.alpnProtocol === 'h2', service),
+      (socket, service) => serveConnection(socket, socket.alpnProtocol === 'h2', service),
       options.onTlsProblem,
     );
 
   const answerHttp1 = fastHttp1(fastPath, (request, response) => {
-    if (mayPipeline(request, response)) onRequest(request, response);
+    if (isWithinPipelineLimit(request, response)) onRequest(request, response);
   });
   const h1 = http.createServer(
     {
@@ -131,27 +130,27 @@ export async function listen(options: ListenerOptions, fastPath: FastHandler, ha
       answerHttp1(request, response);
     },
   );
-  // The HTTP/1.1 server listens; its own handler of new connections gets those that turn out to speak HTTP/1.1.
-  const [speakHttp1] = h1.listeners('connection');
+  // The HTTP/1.1 server accepts all connections. Its own listener receives only those that are HTTP/1.1.
+  const [serveHttp1] = h1.listeners('connection');
   h1.removeAllListeners('connection');
   h1.on('connection', (socket: Socket) => {
-    const [address, name] = [socket.remoteAddress ?? '', nameOf(socket)];
+    const [address, key] = [socket.remoteAddress ?? '', connectionKey(socket)];
     socket.on('error', () => socket.destroy());
-    // It has ended before it was accepted, and nobody could tell whose it was.
+    // The client disconnected before this, so its address is unavailable.
     if (address === '') return void socket.destroy();
     sockets.add(socket);
-    undecided.set(name, socket);
+    undetected.set(key, socket);
     socket.on('close', () => {
       sockets.delete(socket);
-      if (undecided.get(name) === socket) undecided.delete(name);
+      if (undetected.get(key) === socket) undetected.delete(key);
     });
-    if (!options.isProxy(address)) admit(socket, address);
-    else readProxyHeader(socket, STALL_TIMEOUT_MS, (source) => admit(socket, source ?? address));
+    if (!options.isProxy(address)) accept(socket, address);
+    else readProxyHeader(socket, STALL_TIMEOUT_MS, (source) => accept(socket, source ?? address));
   });
 
-  /** Unless this client has too many already. */
-  function admit(socket: Socket, told: string): void {
-    const address = plainAddress(told) ?? told;
+  /** Closes the connection of a client that has too many. */
+  function accept(socket: Socket, source: string): void {
+    const address = plainAddress(source) ?? source;
     const connections = (peers.get(address) ?? 0) + 1;
     if (connections > options.maxConnectionsPerPeer) {
       socket.destroy();
@@ -163,25 +162,25 @@ export async function listen(options: ListenerOptions, fastPath: FastHandler, ha
       if (left > 0) peers.set(address, left);
       else peers.delete(address);
     });
-    notePeer(socket, { address, service: null });
-    if (tls) tls.accept(socket);
-    else sniff(socket, STALL_TIMEOUT_MS, (isHttp2) => speak(socket, isHttp2, null));
+    setPeer(socket, { address, service: null });
+    if (tls) tls.handshake(socket);
+    else detectProtocol(socket, STALL_TIMEOUT_MS, (isHttp2) => serveConnection(socket, isHttp2, null));
   }
 
-  /** @param socket the one that was accepted, or TLS on it */
-  function speak(socket: Socket, isHttp2: boolean, service: CertifiedService | null): void {
-    const name = nameOf(socket);
-    notePeer(socket, { address: peerOf(undecided.get(name)).address, service });
-    undecided.delete(name);
+  /** @param socket the accepted socket, or TLS on it */
+  function serveConnection(socket: Socket, isHttp2: boolean, service: CertifiedService | null): void {
+    const key = connectionKey(socket);
+    setPeer(socket, { address: peerOf(undetected.get(key)).address, service });
+    undetected.delete(key);
     if (!isHttp2) {
       const age = ageOf(options.lifetime);
       retireAt.set(socket, performance.now() + age);
-      if (age < Number.POSITIVE_INFINITY) endAfter(socket, age + options.lifetime.graceMs);
+      if (age < Number.POSITIVE_INFINITY) destroyAfter(socket, age + options.lifetime.graceMs);
       socket.setKeepAlive(true, TCP_KEEPALIVE_MS);
-      speakHttp1?.call(h1, socket);
+      serveHttp1?.call(h1, socket);
       return;
     }
-    // An HTTP/1.1 client may end its side and wait for the answer; over HTTP/2 that is the end.
+    // An HTTP/1.1 client may end its side and wait for the response. An HTTP/2 client has then disconnected.
     socket.allowHalfOpen = false;
     h2.emit('connection', socket);
   }
@@ -197,13 +196,13 @@ export async function listen(options: ListenerOptions, fastPath: FastHandler, ha
     async close(graceMs) {
       closing = true;
       tls?.close();
-      // Not http's own close, which cuts off idle connections at once: a request may be on its way.
+      // http's own close would close idle connections at once, and with them requests that the client has just sent.
       const closed = new Promise<void>((resolve) => Server.prototype.close.call(h1, () => resolve()));
-      // What they have sent may not have been read yet; soon it will have been.
+      // First bytes that were already received are read within this time.
       const silent = setTimeout(() => {
-        for (const socket of undecided.values()) socket.destroy();
+        for (const socket of undetected.values()) socket.destroy();
       }, UNREAD_GRACE_MS);
-      sessions.drain();
+      http2Connections.drain();
       const stoppedAt = performance.now();
       const sweep = setInterval(() => {
         if (performance.now() - stoppedAt > LAST_CALLS_MS) h1.closeIdleConnections();
@@ -219,14 +218,13 @@ export async function listen(options: ListenerOptions, fastPath: FastHandler, ha
   };
 }
 
-/** With all that is on it, such as a stream. */
-function endAfter(socket: Socket, milliseconds: number): void {
+function destroyAfter(socket: Socket, milliseconds: number): void {
   const timer = setTimeout(() => socket.destroy(), milliseconds);
   socket.once('close', () => clearTimeout(timer));
 }
 
-/** The same for a connection and for TLS on it. */
-function nameOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): string {
+/** Equal for a socket and for TLS on it. */
+function connectionKey({ remoteAddress, remotePort, localAddress, localPort }: Socket): string {
   return `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`;
 }
 

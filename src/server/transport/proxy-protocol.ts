@@ -1,30 +1,28 @@
-// The PROXY protocol, versions 1 and 2, as HAProxy's specification has it (proxy-protocol.txt): where a connection comes from, told by
-// the proxy before anything else.
+// The PROXY protocol, versions 1 and 2 (HAProxy's proxy-protocol.txt): a proxy sends the client's address as the first bytes of a
+// connection.
 import { isIP, type Socket } from 'node:net';
 
-/** What the beginning of a connection tells. */
 type Header =
   | { kind: 'incomplete' }
   | { kind: 'malformed' }
-  /** The source is null when the proxy speaks for itself, as its health checks do, and empty when it does not know it. */
+  /** The source is null for the proxy's own connection, such as a health check, and empty when the proxy does not have it. */
   | { kind: 'complete'; source: string | null; length: number };
 
 const V2_SIGNATURE = Buffer.from('0d0a0d0a000d0a515549540a', 'hex');
 const V2_FIXED_BYTES = 16;
-/** With room for extensions, which are passed over. */
+/** Includes room for extensions, which are ignored. */
 const V2_MAX_BYTES = 2_048;
 const V1_MAX_BYTES = 107;
 const TCP_OVER_IPV4 = 0x11;
 const TCP_OVER_IPV6 = 0x21;
-/** How many bytes an address has, of which the source's come first. */
+/** Bytes of one address. The source comes first. */
 const V2_ADDRESS_BYTES: Record<number, number> = { [TCP_OVER_IPV4]: 4, [TCP_OVER_IPV6]: 16 };
 const INCOMPLETE = { kind: 'incomplete' } as const;
 const MALFORMED = { kind: 'malformed' } as const;
 
 /**
- * Reads the header off a connection, and leaves the rest to be read. Destroys one that does not begin with a header, or not in
- * time.
- * @param onSource gets the client's address, empty when the proxy does not know it, or null when the proxy speaks for itself
+ * Reads the header of a connection and leaves the rest unread. Destroys a connection without a valid header in time.
+ * @param onSource receives the client's address; empty when the proxy does not have it, null for the proxy's own connection
  */
 export function readProxyHeader(socket: Socket, timeoutMs: number, onSource: (source: string | null) => void): void {
   const destroy = () => socket.destroy();
@@ -63,8 +61,8 @@ function parseV1(start: Buffer): Header {
   const length = end + 2;
   if (/^PROXY UNKNOWN( |$)/.test(line)) return { kind: 'complete', source: '', length };
   const [, version, source = '', target = ''] = /^PROXY TCP([46]) (\S+) (\S+) \d{1,5} \d{1,5}$/.exec(line) ?? [];
-  const isGood = isIP(source) === Number(version) && isIP(target) === Number(version);
-  return isGood ? { kind: 'complete', source, length } : MALFORMED;
+  const isValid = isIP(source) === Number(version) && isIP(target) === Number(version);
+  return isValid ? { kind: 'complete', source, length } : MALFORMED;
 }
 
 function parseV2(start: Buffer): Header {

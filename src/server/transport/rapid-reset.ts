@@ -1,15 +1,15 @@
-// Streams that a client opens only to reset them (CVE-2023-44487). Each costs as much as a call, and thousands fit into one read of
-// the socket, all of which Node serves before it closes the connection for them.
+// Streams that a client opens only to reset them (CVE-2023-44487). Each costs as much as a call. Thousands fit into one read of
+// the socket, and Node serves all of them before it closes the connection.
 import { constants, type ServerHttp2Stream } from 'node:http2';
 
-/** Of node:http2, which by default allows a thousand at once. */
+/** Options of node:http2, which allows a thousand resets at once by default. */
 export const RESET_LIMITS = { streamResetBurst: 200, streamResetRate: 200 };
-/** In one turn of the event loop: twice what a client may have open, for one that gives up all its calls at once. */
+/** In one turn of the event loop. Twice the number of open streams, for a client that cancels all its calls at once. */
 const MAX_RESETS_A_TURN = 200;
 
 const resets = new WeakMap<object, number>();
 
-/** Watches a stream that is about to be served. Not those of the fast path, which cost too little to be worth it. */
+/** Counts resets of a stream that is about to be served. Streams of the fast path cost too little to be counted. */
 export function countResets(stream: ServerHttp2Stream): void {
   const { session } = stream;
   stream.once('close', () => {
@@ -21,7 +21,6 @@ export function countResets(stream: ServerHttp2Stream): void {
   });
 }
 
-/** Whether nobody waits for an answer on it any more. */
-export function isOver(stream: ServerHttp2Stream): boolean {
+export function isStreamClosed(stream: ServerHttp2Stream): boolean {
   return stream.closed || stream.destroyed || !stream.session || stream.session.destroyed;
 }

@@ -1,44 +1,46 @@
-// Looks after what may last too long, at no cost for what is over in a moment, as nearly everything is. A timer for each, or
-// a list that keeps each until its end, makes it outlive the young generation of the garbage collector, and that costs as
-// much as answering it.
+// Timeouts for requests that last too long, at no cost for the others. A timer for each request, or a list that holds it until
+// its end, would keep it alive past the young generation of the garbage collector, which costs as much as answering it.
 
-const LOOK_EVERY_MS = 50;
-/** A body usually comes with its headers. One that does not is left to the code that bounds what waits, and for how long. */
+const SWEEP_EVERY_MS = 50;
+/** A body usually arrives with its headers. The code with the limits on waiting requests takes over one that does not. */
 export const WAIT_FOR_BODY_MS = 100;
+/** Time that a client has to read a response of the fast path. */
+export const READ_TIMEOUT_MS = 10_000;
 
 /**
- * @param isOver whether there is nothing to look after any more
- * @param look called every now and then until it is over
+ * @param isFinished whether the item needs no further check
+ * @param check called repeatedly until the item is finished
+ * @returns adds an item
  */
-export function createPatrol<T>(isOver: (one: T) => boolean, look: (one: T) => void): (one: T) => void {
-  let fresh: T[] = [];
+export function createSweeper<T>(isFinished: (item: T) => boolean, check: (item: T) => void): (item: T) => void {
+  let recent: T[] = [];
   const lasting = new Set<T>();
-  let isLookDue = false;
+  let isSweepDue = false;
 
-  function sift(): void {
-    for (const one of fresh) {
-      if (!isOver(one)) lasting.add(one);
+  function keepUnfinished(): void {
+    for (const item of recent) {
+      if (!isFinished(item)) lasting.add(item);
     }
-    fresh = [];
-    if (!isLookDue) lookLater();
+    recent = [];
+    if (!isSweepDue) scheduleSweep();
   }
 
-  function lookAtAll(): void {
-    for (const one of lasting) {
-      if (isOver(one)) lasting.delete(one);
-      else look(one);
+  function sweep(): void {
+    for (const item of lasting) {
+      if (isFinished(item)) lasting.delete(item);
+      else check(item);
     }
-    lookLater();
+    scheduleSweep();
   }
 
-  function lookLater(): void {
-    isLookDue = lasting.size > 0;
-    if (isLookDue) setTimeout(lookAtAll, LOOK_EVERY_MS);
+  function scheduleSweep(): void {
+    isSweepDue = lasting.size > 0;
+    if (isSweepDue) setTimeout(sweep, SWEEP_EVERY_MS);
   }
 
-  return (one) => {
-    // What is written by now goes out before the second one.
-    if (fresh.length === 0) setImmediate(() => setImmediate(sift));
-    fresh.push(one);
+  return (item) => {
+    // A response that is written now has been sent by the second setImmediate.
+    if (recent.length === 0) setImmediate(() => setImmediate(keepUnfinished));
+    recent.push(item);
   };
 }

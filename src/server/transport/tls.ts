@@ -1,4 +1,4 @@
-// TLS on the port of everything else: the certificate from files, which may change while the server runs.
+// TLS on the one port. The certificate comes from files, which may change while the server runs.
 import { constants, createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
@@ -8,46 +8,46 @@ import { type CertifiedService, certifiedService } from './client-certificate.ts
 export type TlsOptions = {
   certFile: string;
   keyFile: string;
-  /** Whose certificates clients may show; null for those of nobody. */
+  /** Client certificates; null when none are accepted. */
   clients: {
     caFile: string;
     isRequired: boolean;
-    /** SPIFFE IDs and DNS names of the services among them. */
+    /** SPIFFE IDs and DNS names of services. */
     services: string[];
   } | null;
 };
 
-export type TlsDoor = {
-  /** Shakes hands on a connection that was just accepted. */
-  accept(socket: Socket): void;
+export type TlsServer = {
+  /** Starts the handshake on a new connection. */
+  handshake(socket: Socket): void;
   close(): void;
 };
 
 const HANDSHAKE_TIMEOUT_MS = 10_000;
-const LOOK_EVERY_MS = 2_000;
-/** Authenticated encryption with forward secrecy alone (RFC 9325 section 4.2); Node's default also has CBC and static RSA. */
+const RELOAD_EVERY_MS = 2_000;
+/** Only authenticated encryption with forward secrecy (RFC 9325 section 4.2). Node's default also has CBC and static RSA. */
 const CIPHERS = [
   ...['TLS_AES_256_GCM_SHA384', 'TLS_CHACHA20_POLY1305_SHA256', 'TLS_AES_128_GCM_SHA256'],
   ...['ECDHE+AESGCM', 'ECDHE+CHACHA20'],
 ].join(':');
 
 /**
- * @param onSecure gets each connection once the handshake is done, with the service that its certificate names; `alpnProtocol` says
- *   what it speaks
- * @param onProblem hears why files that changed are not used; the certificate of before is, as long as that lasts
- * @throws when there is no usable certificate at the start
+ * @param onSecure receives each connection after its handshake, with the service that its certificate names. `alpnProtocol` is its
+ *   protocol
+ * @param onProblem receives the reason why changed files cannot be used; the previous certificate stays in use
+ * @throws without a usable certificate at the start
  */
-export function openTls(
+export function createTlsServer(
   options: TlsOptions,
   onSecure: (socket: TLSSocket, service: CertifiedService | null) => void,
   onProblem: (error: Error) => void,
-): TlsDoor {
+): TlsServer {
   const { clients } = options;
   let used = readTlsFiles(options);
   const always = {
     minVersion: 'TLSv1.2',
     ciphers: CIPHERS,
-    // A session that is resumed would bring back a certificate that is not looked at again.
+    // A resumed session would bring back a certificate that is not verified again.
     ...(clients && { secureOptions: constants.SSL_OP_NO_TICKET }),
   } as const;
   let problem = '';
@@ -61,12 +61,12 @@ export function openTls(
   server.on('secureConnection', (socket) => {
     if (!clients || !socket.getPeerX509Certificate()) return onSecure(socket, null);
     if (socket.authorized) return onSecure(socket, certifiedService(socket, clients.services));
-    // To go on as nobody would hide that its certificate has expired.
+    // Treating the client as anonymous would hide that its certificate has expired.
     socket.destroy();
   });
   server.on('tlsClientError', (_, socket) => socket.destroy());
 
-  // By their content: what mounts secrets swaps links, of which the system tells nothing reliable.
+  // Compared by content: Kubernetes swaps links when it mounts secrets, and file events for these are unreliable.
   const timer = setInterval(() => {
     try {
       const found = readTlsFiles(options);
@@ -79,11 +79,11 @@ export function openTls(
       if (message !== problem) onProblem(error as Error);
       problem = message;
     }
-  }, LOOK_EVERY_MS).unref();
+  }, RELOAD_EVERY_MS).unref();
 
   return {
-    accept(socket) {
-      // Whoever goes away before the end of the handshake is gone.
+    handshake(socket) {
+      // A client that ends its side during the handshake has disconnected.
       socket.allowHalfOpen = false;
       server.emit('connection', socket);
     },
@@ -93,15 +93,15 @@ export function openTls(
 
 type Contents = { cert: string; key: string; ca?: string };
 
-/** @throws unless all can be read, and the key is that of the certificate */
+/** @throws when a file cannot be read, or the key does not belong to the certificate */
 export function readTlsFiles({ certFile, keyFile, clients }: TlsOptions): Contents {
   const contents: Contents = { cert: readFileSync(certFile, 'utf8'), key: readFileSync(keyFile, 'utf8') };
   if (clients) contents.ca = readFileSync(clients.caFile, 'utf8');
   createSecureContext(contents);
-  // Which takes an empty file for none at all.
+  // createSecureContext accepts an empty file.
   if (!new X509Certificate(contents.cert).checkPrivateKey(createPrivateKey(contents.key)))
-    throw new Error('the key is not that of the certificate');
-  // Which passes over authorities that are none.
+    throw new Error('the private key does not belong to the certificate');
+  // createSecureContext ignores certificate authorities that it cannot parse.
   if (contents.ca !== undefined) new X509Certificate(contents.ca);
   return contents;
 }

@@ -1,0 +1,49 @@
+import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
+import { exportJWK, type JWK, SignJWT } from 'jose';
+import type { KeyRing } from '../domain/key-ring.ts';
+import type { KeyState } from '../domain/key-schedule.ts';
+import type { StoredSigningKey } from '../store/signing-key-rows.ts';
+import {
+  type AccessClaims,
+  accessTokenHeader,
+  MAX_TOKEN_LENGTH,
+  toLowS,
+  type VerificationKey,
+} from '../verifier/access-token.ts';
+import { ownVerificationKey } from './own-verification-key.ts';
+import { decryptPrivateKey } from './private-key-encryption.ts';
+
+export type SigningKey = VerificationKey & {
+  state: KeyState;
+  privateKey: KeyObject;
+  jwk: JWK;
+  /** SubjectPublicKeyInfo in DER. */
+  spki: Uint8Array<ArrayBuffer>;
+};
+
+/** Null for a key that was encrypted under another master key. */
+export async function decryptSigningKey(stored: StoredSigningKey, encryptionKeys: KeyRing): Promise<SigningKey | null> {
+  const { kid, algorithm, state } = stored;
+  const decrypted = decryptPrivateKey(stored.encryptedPrivateKey, kid, encryptionKeys);
+  if (!decrypted) return null;
+  const privateKey = createPrivateKey({ key: decrypted.pkcs8, type: 'pkcs8', format: 'der' });
+  const publicKey = createPublicKey(privateKey);
+  const spki = new Uint8Array(publicKey.export({ type: 'spki', format: 'der' }));
+  const jwk = { ...(await exportJWK(publicKey)), kid, alg: algorithm, use: 'sig' };
+  return { ...ownVerificationKey(kid, algorithm, privateKey, publicKey), state, privateKey, jwk, spki };
+}
+
+export async function signAccessToken(claims: AccessClaims, key: SigningKey): Promise<string> {
+  const signed = await new SignJWT(claims).setProtectedHeader(accessTokenHeader(key)).sign(key.privateKey);
+  const token = canonical(signed, key);
+  // Every verifier rejects a longer token.
+  if (token.length > MAX_TOKEN_LENGTH) throw new Error(`an access token of ${token.length} characters is too long`);
+  return token;
+}
+
+/** Verifiers accept only the lower of the two S values of an ES256 signature. */
+function canonical(token: string, { algorithm }: VerificationKey): string {
+  if (algorithm === 'EdDSA') return token;
+  const at = token.lastIndexOf('.') + 1;
+  return token.slice(0, at) + toLowS(Buffer.from(token.slice(at), 'base64url')).toString('base64url');
+}

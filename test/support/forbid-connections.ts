@@ -1,0 +1,15 @@
+// Set-up of the project `unit`: its tests open no connection, do not listen and start no process, so each attempt throws.
+import { ChildProcess } from 'node:child_process';
+import { Server, Socket } from 'node:net';
+
+/** The error of every attempt, which names the remedy. */
+export const NOT_A_UNIT_TEST =
+  'a unit test connects to nothing and starts nothing: name the file *.test.ts without `.unit`, and it is an integration test';
+
+function forbid(): never {
+  throw new Error(NOT_A_UNIT_TEST);
+}
+
+Socket.prototype.connect = forbid;
+Server.prototype.listen = forbid;
+Reflect.set(ChildProcess.prototype, 'spawn', forbid);
