@@ -1,4 +1,5 @@
-// The command line. Each command reads its configuration from the environment; README.md has the table.
+#!/usr/bin/env node
+// The command line. Each command reads its configuration from the environment; docs/reference/configuration.md has the table.
 import cluster from 'node:cluster';
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';

@@ -90,20 +90,24 @@ describe('npm start', () => {
     if (onPath(['grpcurl'], PATH)) expect(pasteBlock('README.md', 'grpcurl')).toContain('SERVING');
   });
 
-  test('is administered as the guide shows, from the first administrator to a complete audit trail', () => {
-    const output = pasteBlock(ADMINISTRATION, 'The first administrator, who receives a mail to set a password');
-    expect(output).toContain('chief@example.com has an account');
-    expect(output).toMatch(/"okResponse":.*"key": "x-auth-service",\s+"value": "billing"/s);
-    expect(output).toContain('another key signs; tokens of the one before stay good');
-    expect(output).toMatch(/ retiring .* active /s);
-    expect(output).toMatch(/^HTTP\/1.1 200 OK\r$/m);
-    expect(output).toMatch(/^x-auth-service: billing\r$/m);
-    expect(output).toMatch(/^x-auth-roles: invoices,user\r$/m);
-    expect(output).toContain('service_token_issued');
-    expect(output).toContain('the audit trail is whole');
-    pasteBlock(ADMINISTRATION, 'A role for a service');
-    expect(paste('npm run -s latchkey -- services list --json --dev')).toContain('latchkey.roles.read');
-  }, ADMINISTRATION_TIMEOUT_MS);
+  test(
+    'is administered as the guide shows, from the first administrator to a complete audit trail',
+    () => {
+      const output = pasteBlock(ADMINISTRATION, 'The first administrator, who receives a mail to set a password');
+      expect(output).toContain('chief@example.com has an account');
+      expect(output).toMatch(/"okResponse":.*"key": "x-auth-service",\s+"value": "billing"/s);
+      expect(output).toContain('another key signs; tokens of the one before stay good');
+      expect(output).toMatch(/ retiring .* active /s);
+      expect(output).toMatch(/^HTTP\/1.1 200 OK\r$/m);
+      expect(output).toMatch(/^x-auth-service: billing\r$/m);
+      expect(output).toMatch(/^x-auth-roles: invoices,user\r$/m);
+      expect(output).toContain('service_token_issued');
+      expect(output).toContain('the audit trail is whole');
+      pasteBlock(ADMINISTRATION, 'A role for a service');
+      expect(paste('npm run -s latchkey -- services list --json --dev')).toContain('latchkey.roles.read');
+    },
+    ADMINISTRATION_TIMEOUT_MS,
+  );
 
   test('does what the tutorial shows, command by command', async () => {
     const titles = [
