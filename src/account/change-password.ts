@@ -20,7 +20,7 @@ export type ChangePasswordInput = { principal: UserCaller; currentPassword: stri
 type ChangePasswordDeps = CheckPasswordDeps &
   Pick<
     Deps,
-    | 'changeFeed'
+    | 'revocationFeed'
     | 'passwordPolicy'
     | 'isBreached'
     | 'signingKeys'
@@ -65,7 +65,7 @@ export async function changePassword(
   if (!grant) throw new AuthError('PASSWORD_WRONG');
   const accounts = accountHashes(found.user.email, deps.purposeKeys.accountHash);
   await Promise.all([
-    deps.changeFeed.catchUp(),
+    deps.revocationFeed.catchUp(),
     ...accounts.map((account) => deps.limiter.forgetNetworks(account, { allBut: networkOf(address) })),
   ]);
   return issueTokens(deps, grant);

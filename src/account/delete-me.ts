@@ -14,7 +14,7 @@ export type DeleteMeInput = { principal: UserCaller; currentPassword: string };
  * @throws AuthError EMAIL_CHANGED_RECENTLY
  */
 export async function deleteMe(
-  deps: ReauthenticationDeps & Pick<Deps, 'changeFeed' | 'purposeKeys'>,
+  deps: ReauthenticationDeps & Pick<Deps, 'revocationFeed' | 'purposeKeys'>,
   input: DeleteMeInput,
   call: Call,
 ): Promise<void> {
@@ -30,7 +30,7 @@ export async function deleteMe(
   if (removed === 'undoable') throw new AuthError('EMAIL_CHANGED_RECENTLY');
   const accounts = accountHashes(user.email, deps.purposeKeys.accountHash);
   await Promise.all([
-    deps.changeFeed.catchUp(),
+    deps.revocationFeed.catchUp(),
     ...accounts.map((account) => deps.limiter.forgetNetworks(account, { allBut: null })),
   ]);
 }

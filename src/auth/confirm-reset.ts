@@ -16,7 +16,7 @@ export type ConfirmResetInput = { resetToken: string; newPassword: string };
 export async function confirmReset(
   deps: Pick<
     Deps,
-    'store' | 'changeFeed' | 'limiter' | 'hasher' | 'passwordPolicy' | 'isBreached' | 'purposeKeys' | 'now'
+    'store' | 'revocationFeed' | 'limiter' | 'hasher' | 'passwordPolicy' | 'isBreached' | 'purposeKeys' | 'now'
   >,
   input: ConfirmResetInput,
   call: Call,
@@ -52,7 +52,7 @@ export async function confirmReset(
     ),
   );
   await Promise.all([
-    deps.changeFeed.catchUp(),
+    deps.revocationFeed.catchUp(),
     limiter.clear('LOGIN_ACCOUNT', account),
     limiter.rememberPlace(account, network),
   ]);

@@ -11,7 +11,7 @@ export type LogoutInput = { refreshToken: string };
  * @throws AuthError INVALID_ARGUMENT without one
  */
 export async function logout(
-  deps: Pick<Deps, 'store' | 'changeFeed' | 'purposeKeys' | 'now'>,
+  deps: Pick<Deps, 'store' | 'revocationFeed' | 'purposeKeys' | 'now'>,
   input: LogoutInput,
   { origin, signal }: Call,
 ): Promise<void> {
@@ -23,7 +23,7 @@ export async function logout(
   await deps.store.sessions.end(sessionId, deps.now(), [
     audit({ type: 'logged_out', userId: user.id, sessionId, origin }),
   ]);
-  await deps.changeFeed.catchUp();
+  await deps.revocationFeed.catchUp();
 }
 
 /** Who means to sign out and names nothing must not believe that it is done. */

@@ -19,7 +19,7 @@ type Asked = { requestId: string; audiences: AudienceChoice };
 type RefreshDeps = Pick<
   Deps,
   | 'store'
-  | 'changeFeed'
+  | 'revocationFeed'
   | 'limiter'
   | 'sessionUsers'
   | 'signingKeys'
@@ -106,13 +106,13 @@ async function narrow({ store }: Pick<Deps, 'store'>, session: Session, { audien
 
 /** Committed before the caller hears of it: a throw inside the transaction would roll it back. */
 async function endStolenSession(
-  { store, changeFeed, now }: Pick<Deps, 'store' | 'changeFeed' | 'now'>,
+  { store, revocationFeed, now }: Pick<Deps, 'store' | 'revocationFeed' | 'now'>,
   { sessionId, user }: Session,
   { origin }: Call,
 ): Promise<void> {
   const detected = audit({ type: 'refresh_reuse_detected', userId: user.id, sessionId, origin });
   await store.sessions.end(sessionId, now(), [detected]);
-  await changeFeed.catchUp();
+  await revocationFeed.catchUp();
 }
 
 const REASONS = {

@@ -1,8 +1,10 @@
 import type { Deps } from '../deps.ts';
 import { accountHash } from '../domain/account-hash.ts';
+import type { AuditType } from '../domain/audit-event.ts';
 import type { Call } from '../domain/call.ts';
-import { type AuditType, audit, type MailOrder, mail } from '../domain/effect.ts';
+import { audit, mail } from '../domain/effect.ts';
 import { parseEmail } from '../domain/email.ts';
+import type { MailOrder } from '../domain/mail-order.ts';
 import { parseFields } from '../domain/parse-fields.ts';
 import type { NetworkLimit } from '../limits/limits.ts';
 import { MAILS, type MailboxLimit, mailAttempts } from './mail-attempts.ts';

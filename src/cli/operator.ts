@@ -15,7 +15,7 @@ import { createPrimaryGuard } from '../store/postgres/primary-guard.ts';
 import { createStore } from '../store/store.ts';
 
 export type Operator = {
-  deps: Pick<Deps, 'store' | 'changeFeed' | 'apiKeyMaxDays' | 'reauthenticationSeconds' | 'now' | 'newId'>;
+  deps: Pick<Deps, 'store' | 'revocationFeed' | 'apiKeyMaxDays' | 'reauthenticationSeconds' | 'now' | 'newId'>;
   /** Needs the master key, which other commands do not. @throws ConfigError */
   keyRotation(): KeyRotation;
   actor: Actor;
@@ -44,7 +44,7 @@ export async function asOperator<T>(
   return await work({
     // Nothing here waits for verifiers: they hear of it within a second.
     // Operators have no session to re-authenticate.
-    deps: { store, changeFeed: { catchUp: async () => {} }, apiKeyMaxDays, reauthenticationSeconds: 0, now, newId },
+    deps: { store, revocationFeed: { catchUp: async () => {} }, apiKeyMaxDays, reauthenticationSeconds: 0, now, newId },
     keyRotation() {
       const encryptionKeys = derivePurposeKeys(readMasterKeys(environment)).signingKeyEncryption;
       return createKeyRotation({ store: store.signingKeys, encryptionKeys, now });

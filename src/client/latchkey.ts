@@ -86,7 +86,7 @@ export function createLatchkey(options: LatchkeyOptions): Latchkey {
 
   /** What is older than can be believed now, is not known at all. */
   const trusted = {
-    standing: view.standing,
+    statusOf: view.statusOf,
     ageMs: () => (follower.isFollowing() || view.ageMs() <= maxStalenessDisconnectedMs ? view.ageMs() : NEVER),
   };
 

@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { within } from '../async/within.ts';
-import type { AuditEvent, AuditType } from '../domain/effect.ts';
+import type { AuditEvent, AuditType } from '../domain/audit-event.ts';
 import type { ClaimedMail } from '../store/mail-orders.ts';
 import type { Store } from '../store/store.ts';
 import type { Metrics } from '../telemetry/metrics.ts';

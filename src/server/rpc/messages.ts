@@ -15,7 +15,7 @@ import type { RoleAnswer } from '../../auth/check-role.ts';
 import type { StartedOAuth } from '../../auth/start-oauth.ts';
 import { invalid, parseFields } from '../../domain/parse-fields.ts';
 import type { TokenPrincipal } from '../../domain/principal.ts';
-import type { Change } from '../../domain/revocation-event.ts';
+import type { RevocationEvent } from '../../domain/revocation-event.ts';
 import type { Tokens } from '../../domain/tokens.ts';
 import type { User } from '../../domain/user.ts';
 import type { SigningKeys } from '../../keys/signing-keys.ts';
@@ -98,7 +98,7 @@ export function roleMessage(answer: RoleAnswer): { allowed: boolean; reason?: Re
 
 /** @param keys as they are now; that they changed is all that the change itself says */
 export function changeMessage(
-  change: Change,
+  change: RevocationEvent,
   keys: Pick<SigningKeys, 'publicKeys'>,
   issuer: string,
 ): MessageInitShape<typeof ChangeSchema> {
