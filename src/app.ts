@@ -6,8 +6,8 @@ import { startApiPart } from './app/api-part.ts';
 import { type Base, FORCED_CLOSE_MS } from './app/base.ts';
 import { reportProcess } from './app/report-process.ts';
 import { startWorkerPart, startWorkerProbes } from './app/worker-part.ts';
-import { atMostEvery } from './async/at-most-every.ts';
-import { within } from './async/within.ts';
+import { atMostEvery } from './async/rate-gate.ts';
+import { waitAtMost } from './async/wait-at-most.ts';
 import type { Config } from './config/config.ts';
 import { createKeyRotation } from './keys/key-rotation.ts';
 import { derivePurposeKeys } from './keys/purpose-keys.ts';
@@ -61,7 +61,7 @@ export async function startApp(config: Config, parts: Parts, log: Logger, clock?
   const telemetry = await startTelemetry(config.telemetry, complain('telemetry')).catch((error) => {
     throw listenProblem({ key: 'METRICS_PORT', host: '', port: 0, ...config.telemetry.prometheus }, error);
   });
-  started.defer(() => within(FORCED_CLOSE_MS, telemetry.close()));
+  started.defer(() => waitAtMost(FORCED_CLOSE_MS, telemetry.close()));
   const { metrics, tracing } = telemetry;
   const { traced } = tracing ?? UNTRACED;
 
@@ -78,7 +78,7 @@ export async function startApp(config: Config, parts: Parts, log: Logger, clock?
     const statementTimeoutMs = config.DATABASE_STATEMENT_TIMEOUT_MS;
     const pool = openPrimaryPool({ url: config.DATABASE_URL, poolSize, statementTimeoutMs, guard }, onError);
     const database = databaseOf(pool, tracing?.query);
-    started.defer(() => within(FORCED_CLOSE_MS, database.destroy()));
+    started.defer(() => waitAtMost(FORCED_CLOSE_MS, database.destroy()));
     metrics.watchPool(name, pool.use);
     return database;
   };
@@ -124,7 +124,7 @@ export async function startApp(config: Config, parts: Parts, log: Logger, clock?
   await assertRedis(config.REDIS_URL, [...(parts.api ? LIMIT_COMMANDS : []), ...(parts.worker ? QUEUE_COMMANDS : [])]);
   const report = { processes: createProcesses(db), id: newId(), parts, clockAheadMs: base.clockAheadMs };
   const stopReporting = reportProcess(report, log);
-  started.defer(() => within(FORCED_CLOSE_MS, stopReporting()));
+  started.defer(() => waitAtMost(FORCED_CLOSE_MS, stopReporting()));
   const worker = parts.worker ? await startWorkerPart(base, started) : null;
   const api = parts.api ? await startApiPart(base, started) : null;
   // Beside the API there is no need for them: it answers the same probes.

@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { pause } from '../async/pause.ts';
 import type { Deps } from '../deps.ts';
 import type { AuditRecord } from '../domain/audit-event.ts';
 import type { Call } from '../domain/call.ts';
@@ -41,6 +41,6 @@ export async function* streamAuditEvents(
       saidAt = performance.now();
       yield { events, cursor };
     }
-    if (!isBehind) await sleep(POLL_MS, undefined, { signal: ended }).catch(() => {});
+    if (!isBehind) await pause(POLL_MS, ended);
   }
 }

@@ -1,6 +1,6 @@
 // The part of the service that answers calls.
 
-import { within } from '../async/within.ts';
+import { waitAtMost } from '../async/wait-at-most.ts';
 import { createDenials } from '../authorization/denials.ts';
 import { createRoleReads } from '../authorization/role-reads.ts';
 import type { Deps } from '../deps.ts';
@@ -14,7 +14,7 @@ import { loadCommonPasswords } from '../passwords/common-passwords.ts';
 import { followHashKinds } from '../passwords/follow-hash-kinds.ts';
 import { createHashQueue } from '../passwords/hash-queue.ts';
 import { createHasher } from '../passwords/hasher.ts';
-import { openHashWorkshop } from '../passwords/hashing-process.ts';
+import { startHashingProcess } from '../passwords/hashing-process.ts';
 import { listenProblem } from '../process/assert-ports-free.ts';
 import { impatient, openRedis } from '../redis/open-redis.ts';
 import { redisProblems } from '../redis/redis-health.ts';
@@ -61,7 +61,7 @@ export async function startApiPart(base: Base, started: AsyncDisposableStack): P
   const redis = openRedis(config.REDIS_URL, limitRedisOptions, complain('Redis (limits)'));
   started.defer(() => redis.disconnect());
   // So that the first calls are counted there; without it they are counted here.
-  await within(LIMIT_TIMEOUT_MS, new Promise((resolve) => redis.once('ready', resolve)));
+  await waitAtMost(LIMIT_TIMEOUT_MS, new Promise((resolve) => redis.once('ready', resolve)));
   const onFallback = complain('Redis does not answer: limits are counted in this process');
   const limiter = createLimiter(redis, config.limits, { onFallback, onTaken: metrics.limitTaken, now });
   const hashQueue = createHashQueue({
@@ -71,8 +71,8 @@ export async function startApiPart(base: Base, started: AsyncDisposableStack): P
     onDone: metrics.hashed,
   });
   metrics.watchHashQueue(hashQueue.tasks);
-  const workshop = openHashWorkshop(config.HASH_CONCURRENCY, (err) => log.error({ err }, 'hashing'));
-  started.defer(() => workshop.close());
+  const hashing = startHashingProcess(config.HASH_CONCURRENCY, (err) => log.error({ err }, 'hashing'));
+  started.defer(() => hashing.close());
   const hasher = createHasher(
     {
       memoryKib: config.ARGON2_MEMORY_KIB,
@@ -80,7 +80,7 @@ export async function startApiPart(base: Base, started: AsyncDisposableStack): P
       parallelism: config.ARGON2_PARALLELISM,
     },
     hashQueue,
-    workshop,
+    hashing,
   );
   const stopFollowing = await followHashKinds(hasher, {
     read: store.users.samplesOfHashKinds,
@@ -119,7 +119,7 @@ export async function startApiPart(base: Base, started: AsyncDisposableStack): P
     },
     onFeedError,
   );
-  started.defer(() => within(FORCED_CLOSE_MS, revocationFeed.close()));
+  started.defer(() => waitAtMost(FORCED_CLOSE_MS, revocationFeed.close()));
   if (config.DATABASE_LISTEN_URL !== null) {
     const listening = listenForNotifications({
       url: config.DATABASE_LISTEN_URL,
@@ -128,11 +128,11 @@ export async function startApiPart(base: Base, started: AsyncDisposableStack): P
       onChange: revocationFeed.wake,
       onError: onFeedError,
     });
-    started.defer(() => within(FORCED_CLOSE_MS, listening.close()));
+    started.defer(() => waitAtMost(FORCED_CLOSE_MS, listening.close()));
   }
   const denials = createDenials({ store, now });
   const roleReads = createRoleReads({ store, now });
-  started.defer(() => within(FORCED_CLOSE_MS, roleReads.close()));
+  started.defer(() => waitAtMost(FORCED_CLOSE_MS, roleReads.close()));
   const closing = new AbortController();
   const apiKeys = createApiKeys(store.serviceAccounts);
   const deps: Deps = {

@@ -1,7 +1,7 @@
 // Tells operators which processes run, of which release, and how their clocks differ.
 import { hostname } from 'node:os';
 import type { Logger } from 'pino';
-import { atMostEvery } from '../async/at-most-every.ts';
+import { atMostEvery } from '../async/rate-gate.ts';
 import { RELEASE } from '../process/release.ts';
 import type { Processes } from '../store/postgres/processes.ts';
 

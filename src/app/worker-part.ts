@@ -1,6 +1,6 @@
 // The part of the service that sends mail and records audit events.
 
-import { within } from '../async/within.ts';
+import { waitAtMost } from '../async/wait-at-most.ts';
 import { openMailer } from '../jobs/mailer.ts';
 import { openQueueRedis, openQueues } from '../jobs/queues.ts';
 import { startWorker } from '../jobs/worker.ts';
@@ -28,7 +28,7 @@ export async function startWorkerPart(base: Base, started: AsyncDisposableStack)
   const redis = openQueueRedis(config.REDIS_URL, onQueueError);
   started.defer(() => redis.disconnect());
   const queues = openQueues(config.REDIS_URL, onQueueError);
-  started.defer(() => within(FORCED_CLOSE_MS, queues.close()));
+  started.defer(() => waitAtMost(FORCED_CLOSE_MS, queues.close()));
   const mailer = openMailer(config.mailer);
   started.defer(() => mailer.close());
   metrics.watchOutbox(() => store.outbox.backlog(now()));
@@ -66,7 +66,7 @@ export async function startWorkerPart(base: Base, started: AsyncDisposableStack)
         answers = (await redis.ping()) === 'PONG';
       };
       if (redis.status === 'ready')
-        await within(
+        await waitAtMost(
           PROBE_TIMEOUT_MS,
           ping().catch(() => {}),
         );

@@ -1,8 +1,8 @@
 /**
- * Makes `work` run once at a time. Who asks while it runs shares the run after it, with all others who do: what they get was
- * begun after they asked.
+ * Runs `work` once at a time. A caller that comes during a run shares the next run with all other waiting callers, so that its
+ * result was begun after its call.
  */
-export function coalesced(work: () => Promise<void>): () => Promise<void> {
+export function singleFlight(work: () => Promise<void>): () => Promise<void> {
   let running: Promise<void> = Promise.resolve();
   let next: Promise<void> | null = null;
   return () => {

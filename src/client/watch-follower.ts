@@ -1,7 +1,6 @@
 // Follows the Watch stream of one of several servers: keeps a view of revocations and the keys, and knows how much that view can be
 // trusted. When the stream ends, errs or falls silent, it goes on at the next server from where it was.
 import { createPublicKey } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { timestampMs } from '@bufbuild/protobuf/wkt';
 import { Code, ConnectError } from '@connectrpc/connect';
 import type {
@@ -9,6 +8,8 @@ import type {
   KeysChanged,
   WatchResponse,
 } from '../../gen/latchkey/auth/v1/verifier_service_pb.ts';
+import { backoffMs } from '../async/backoff.ts';
+import { pause } from '../async/pause.ts';
 import type { RevocationEvent } from '../domain/revocation-event.ts';
 import { isSigningAlgorithm, publicVerificationKey, type VerificationKey } from '../verifier/access-token.ts';
 import type { RevocationView } from '../verifier/revocation-view.ts';
@@ -43,8 +44,7 @@ const SILENT_AFTER_MS = 2_000;
 const NO_ANSWER_AFTER_MS = 5_000;
 /** Not all clients of a server that has gone at the same moment. */
 const SPREAD_MS = 50;
-const FIRST_DELAY_MS = 100;
-const MAX_DELAY_MS = 5_000;
+const RECONNECT = { firstMs: 100, maxMs: 5_000 };
 /** The cursor cannot be used, here or ever: begin again. */
 const BEGIN_AGAIN = [Code.OutOfRange, Code.InvalidArgument];
 /** Trying again does not help before an operator changes something. */
@@ -116,7 +116,7 @@ export function followWatch(deps: WatchFollowerDeps): WatchFollower {
       }
       index = (index + 1) % servers.length;
       failures += 1;
-      await sleep(delayMs(failures, servers.length), undefined, { signal: closing.signal }).catch(() => {});
+      await pause(delayMs(failures, servers.length), closing.signal);
     }
   })();
 
@@ -136,7 +136,7 @@ export function followWatch(deps: WatchFollowerDeps): WatchFollower {
 function delayMs(failures: number, servers: number): number {
   const rounds = Math.floor(failures / servers);
   if (rounds === 0) return SPREAD_MS * Math.random();
-  return Math.min(FIRST_DELAY_MS * 2 ** (rounds - 1), MAX_DELAY_MS) * (0.5 + Math.random());
+  return backoffMs(RECONNECT, rounds - 1) * (0.5 + Math.random());
 }
 
 /** @param onSilence is called, and the signal aborted, when it was not restarted in time */

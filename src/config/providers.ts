@@ -1,5 +1,6 @@
 // What configuration says of providers: OAUTH_PROVIDERS names them, OAUTH_<NAME>_... says the rest of each.
 import type { ProviderSettings } from '../oauth/providers.ts';
+import { itemsOf } from './values.ts';
 
 type Values = Record<string, string | undefined>;
 
@@ -54,7 +55,7 @@ function readRedirectUris(
   others: Map<string, ProviderSettings>,
   problems: string[],
 ): string[] {
-  const uris = separated(text);
+  const uris = itemsOf(text);
   // What the provider is told is the normal form without a query; anything else would never match.
   if (!uris.every((uri) => URL.parse(uri)?.href === uri && !/[#*?]/.test(uri))) {
     problems.push(
@@ -68,14 +69,7 @@ function readRedirectUris(
 }
 
 function namesOf({ OAUTH_PROVIDERS: text = '' }: Values): string[] {
-  return separated(text);
-}
-
-function separated(text: string): string[] {
-  return text
-    .split(',')
-    .map((item) => item.trim())
-    .filter((item) => item !== '');
+  return itemsOf(text);
 }
 
 /** Cleartext is for tests on this machine. */

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { migrationProblems } from './migration-changes.ts';
+import { referenceProblems } from './reference/pages.ts';
 import { supplyChainProblems } from './supply-chain.ts';
 
 const BIN = 'node_modules/.bin';
@@ -63,6 +64,7 @@ const reportProblems = (name: string, problems: string[]) => {
   for (const problem of problems) console.log(problem);
   report(name, problems.length === 0);
 };
+reportProblems('reference pages in step', referenceProblems(root));
 reportProblems('everything that is downloaded is pinned', supplyChainProblems(root));
 reportProblems('committed migrations are unchanged', migrationProblems(root));
 process.exitCode = failed > 0 ? 1 : 0;

@@ -7,9 +7,9 @@ type Room = { name: string; owns: string };
 export const LAYERS: Room[][] = [
   [
     { name: 'domain', owns: 'rules and values: pure functions and types' },
-    { name: 'async', owns: 'small tools for concurrency: time-outs, single flight' },
-    { name: 'process', owns: 'the operating system process: log, signals, worker processes, release' },
+    { name: 'async', owns: 'small tools for concurrency: pauses, time-outs, backoff, rate gates, single flight' },
   ],
+  [{ name: 'process', owns: 'the operating system process: log, signals, worker processes, release' }],
   [
     { name: 'verifier', owns: 'the decision about an access token: form, signature, revocation status' },
     { name: 'limits', owns: 'rate limits, counted in Redis or in this process' },
@@ -53,6 +53,7 @@ export const LAYERS: Room[][] = [
   [{ name: 'server/fast-path', owns: 'Verify and related calls, answered from memory before Connect' }],
   [{ name: 'app', owns: 'the parts of the service, constructed from their settings' }],
   [{ name: 'app.ts', owns: 'the construction of everything, and its closing in reverse' }],
+  [{ name: 'dev/reference', owns: 'the pages of docs/reference, generated from the code' }],
   [{ name: 'dev', owns: 'npm start: embedded Postgres, Redis and mailbox; the checks' }],
   [{ name: 'main.ts', owns: "the command line's entry" }],
 ];
@@ -63,7 +64,16 @@ export const RESERVED: { packages: string[]; rooms: string[] }[] = [
   { packages: ['@opentelemetry/'], rooms: ['telemetry'] },
   {
     packages: ['@connectrpc/', '@bufbuild/', '@grpc/', 'gen/'],
-    rooms: ['server/calls', 'server/endpoints', 'server/rpc', 'server/gateway', 'server/fast-path', 'client', 'grpc'],
+    rooms: [
+      'server/calls',
+      'server/endpoints',
+      'server/rpc',
+      'server/gateway',
+      'server/fast-path',
+      'client',
+      'grpc',
+      'dev/reference',
+    ],
   },
   { packages: ['ioredis'], rooms: ['redis', 'limits', 'dev'] },
   { packages: ['bullmq', 'nodemailer'], rooms: ['jobs'] },
@@ -75,7 +85,7 @@ export const RESERVED: { packages: string[]; rooms: string[] }[] = [
 export const ONLY: Record<string, string[]> = {
   domain: ['node:crypto', 'node:net'],
   verifier: ['domain'],
-  client: ['domain', 'verifier'],
+  client: ['domain', 'async', 'verifier'],
   grpc: [],
   'server/transport': ['domain', 'async'],
 };

@@ -1,8 +1,9 @@
 // Attempts at mails. Postgres keeps the schedule and says which worker holds a mail; BullMQ only spreads the attempts over
 // the workers. A mail that the server has accepted is never tried again because something else was slow.
-import { setTimeout as sleep } from 'node:timers/promises';
+
 import type { Logger } from 'pino';
-import { within } from '../async/within.ts';
+import { pause } from '../async/pause.ts';
+import { waitAtMost } from '../async/wait-at-most.ts';
 import type { AuditEvent, AuditType } from '../domain/audit-event.ts';
 import type { ClaimedMail } from '../store/mail-orders.ts';
 import type { Store } from '../store/store.ts';
@@ -64,9 +65,9 @@ export function createMailAttempts(deps: MailAttemptsDeps, log: Logger): MailAtt
     async close(graceMs) {
       isClosing = true;
       const finished = Promise.allSettled(underWay);
-      await within(graceMs, finished);
+      await waitAtMost(graceMs, finished);
       stop.abort();
-      await within(RELEASE_MS, finished);
+      await waitAtMost(RELEASE_MS, finished);
     },
   };
 }
@@ -170,7 +171,7 @@ async function untilRecorded(record: () => Promise<void>, stop: AbortSignal): Pr
       return await record();
     } catch (error) {
       if (performance.now() > deadline || stop.aborted) throw error;
-      await sleep(RECORD_AGAIN_MS, undefined, { signal: stop }).catch(() => {});
+      await pause(RECORD_AGAIN_MS, stop);
     }
   }
 }

@@ -1,9 +1,8 @@
 // Moves outbox rows to the queues when they are due. A row whose job has not finished after a while is handed over again; the
 // job's id names row and attempt, so that does nothing unless Redis has lost it.
+import { pause } from '../async/pause.ts';
 import type { Outbox, Topic } from '../store/outbox.ts';
-
 import { AUDIT_BATCH } from './audit-recorder.ts';
-
 import type { Queues } from './queues.ts';
 
 export type Relay = {
@@ -75,17 +74,4 @@ async function relayBatch({ topic, batch, outbox, queues }: RelayDeps): Promise<
     throw error;
   }
   return rows.length;
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => {
-    const done = () => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener('abort', done);
-  });
 }

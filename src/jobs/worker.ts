@@ -2,8 +2,8 @@
 import { appendFile } from 'node:fs/promises';
 import type { Job } from 'bullmq';
 import type { Logger } from 'pino';
-import { atMostEvery } from '../async/at-most-every.ts';
-import { within } from '../async/within.ts';
+import { atMostEvery } from '../async/rate-gate.ts';
+import { waitAtMost } from '../async/wait-at-most.ts';
 import type { RedisClient } from '../redis/open-redis.ts';
 import type { Store } from '../store/store.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
@@ -78,7 +78,7 @@ export async function startWorker(
       await mails.close(graceMs);
       // It would wait for a Redis that is away for as long as it is.
       const leftMs = Math.max(endsAt - performance.now(), END_JOBS_MS);
-      await within(deps.redis.status === 'ready' ? leftMs : 0, finished);
+      await waitAtMost(deps.redis.status === 'ready' ? leftMs : 0, finished);
     },
   };
 }

@@ -2,7 +2,7 @@
 // a key may do. This file holds the signing keys in memory. Postgres stores them, encrypted under the master key.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { JWK } from 'jose';
-import { coalesced } from '../async/single-flight.ts';
+import { singleFlight } from '../async/single-flight.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { KeyRing } from '../domain/key-ring.ts';
 import type { SigningAlgorithm } from '../domain/key-schedule.ts';
@@ -62,7 +62,7 @@ export async function loadSigningKeys(options: SigningKeysOptions): Promise<Sign
   // A published key has signed nothing yet.
   const mayHaveSigned = () => undecryptable.some(({ state }) => state !== 'published');
   // One read at a time, so that the newest read wins.
-  const read = coalesced(async () => {
+  const read = singleFlight(async () => {
     const known = new Map(keys.map((key) => [key.kid, key]));
     const decrypted: SigningKey[] = [];
     const failed: StoredSigningKey[] = [];

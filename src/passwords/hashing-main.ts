@@ -1,4 +1,4 @@
-// The process in which passwords are hashed (hash-workshop.ts starts it). Nobody waits for it but those who sign in: on a core
+// The process in which passwords are hashed (hashing-process.ts starts it). Nobody waits for it but those who sign in: on a core
 // that others want it runs last.
 import { constants, setPriority } from 'node:os';
 import { workHere } from './hash-work.ts';

@@ -2,6 +2,7 @@
 // no other call. A process that dies is replaced, and what it was doing is done again.
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { backoffMs } from '../async/backoff.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Argon2Parameters, Comparison, HashWork, Outcome } from './hash-work.ts';
 
@@ -11,24 +12,23 @@ type Task =
 export type Order = { id: number; task: Task };
 export type Answer = { id: number; result: string } | { id: number; error: string };
 
-export type HashWorkshop = HashWork & { close(): void };
+export type HashingProcess = HashWork & { close(): void };
 
 type Pending = { order: Order; attempts: number; resolve(result: string): void; reject(error: Error): void };
 
 const PROGRAM = fileURLToPath(new URL('hashing-main.ts', import.meta.url));
 /** A task that was there when two processes died is what they died of. */
 const MAX_ATTEMPTS = 2;
-const FIRST_DELAY_MS = 50;
-const MAX_DELAY_MS = 5_000;
+const RESTART = { firstMs: 50, maxMs: 5_000 };
 /** A process that has lived this long was fine. */
 const HEALTHY_AFTER_MS = 10_000;
 const RETRY_AFTER_MS = 1_000;
 
 /** @param threads tasks that run at once */
-export function openHashWorkshop(threads: number, onDeath: (error: Error) => void): HashWorkshop {
+export function startHashingProcess(threads: number, onDeath: (error: Error) => void): HashingProcess {
   const pending = new Map<number, Pending>();
   let nextId = 0;
-  let delayMs = FIRST_DELAY_MS;
+  let failures = 0;
   let timer: NodeJS.Timeout | undefined;
   let closed = false;
   let child = start();
@@ -57,8 +57,8 @@ export function openHashWorkshop(threads: number, onDeath: (error: Error) => voi
   function startLater(cause: unknown, startedAt: number): void {
     if (closed) return;
     onDeath(new Error('there is no hashing process', { cause }));
-    delayMs = performance.now() - startedAt > HEALTHY_AFTER_MS ? FIRST_DELAY_MS : Math.min(delayMs * 2, MAX_DELAY_MS);
-    timer = setTimeout(restart, delayMs);
+    failures = performance.now() - startedAt > HEALTHY_AFTER_MS ? 0 : failures + 1;
+    timer = setTimeout(restart, backoffMs(RESTART, failures));
   }
 
   function restart(): void {

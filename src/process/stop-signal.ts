@@ -1,6 +1,6 @@
 // Turns signals into requests to stop. The first begins the stop, and each later one shortens it.
 import cluster from 'node:cluster';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { pause } from '../async/pause.ts';
 
 export type StopSignal = {
   /** Resolves with the first signal. */
@@ -41,7 +41,7 @@ export function listenForStop(): StopSignal {
       if (milliseconds === 0) return;
       const hurry = new AbortController();
       repeat = () => hurry.abort();
-      await sleep(milliseconds, undefined, { signal: hurry.signal }).catch(() => {});
+      await pause(milliseconds, hurry.signal);
       repeat = exit;
     },
     onRepeat(action) {

@@ -3,6 +3,7 @@
 import cluster, { type Worker } from 'node:cluster';
 import { availableParallelism } from 'node:os';
 import type { Logger } from 'pino';
+import { backoffMs } from '../async/backoff.ts';
 import { OperatorError } from './operator-error.ts';
 import type { StopSignal } from './stop-signal.ts';
 
@@ -15,8 +16,7 @@ export type Supervision = {
   killAfterMs: number;
 };
 
-const FIRST_DELAY_MS = 100;
-const MAX_DELAY_MS = 30_000;
+const RESTART = { firstMs: 100, maxMs: 30_000 };
 /** A worker that has lived this long was fine. */
 const HEALTHY_AFTER_MS = 60_000;
 
@@ -46,7 +46,7 @@ export async function superviseWorkers(
   let stopping = false;
   let hasEverListened = false;
   let hasFailed = false;
-  let delayMs = FIRST_DELAY_MS;
+  let failures = 0;
 
   function start(): void {
     if (stopping) return;
@@ -88,7 +88,8 @@ export async function superviseWorkers(
       stop(true);
       return;
     }
-    delayMs = performance.now() - startedAt > HEALTHY_AFTER_MS ? FIRST_DELAY_MS : Math.min(delayMs * 2, MAX_DELAY_MS);
+    failures = performance.now() - startedAt > HEALTHY_AFTER_MS ? 0 : failures + 1;
+    const delayMs = backoffMs(RESTART, failures);
     log.error({ ...how, duration_ms: delayMs }, 'a worker has died; the next one starts soon');
     const timer = setTimeout(() => {
       timers.delete(timer);

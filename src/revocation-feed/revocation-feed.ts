@@ -1,6 +1,7 @@
 // The folder revocation-feed owns the way of revocation events from Postgres to this process and to its watchers. It must not
 // decide about tokens. This file reads the events, updates the revocation view and the keys, and passes each step to subscribers.
 // NOTIFY wakes it; a short poll covers lost notifications.
+import { pause } from '../async/pause.ts';
 import type { RevocationEvent } from '../domain/revocation-event.ts';
 import type { EventsRead, RevocationEvents, Snapshot } from '../store/revocation-events.ts';
 import type { RevocationView } from '../verifier/revocation-view.ts';
@@ -52,9 +53,8 @@ export async function followRevocationEvents(
   let position: FeedStep = { ...(await advance(await timed(readAll))), events: [], isComplete: false };
   let closed = false;
   let catchingUp: (() => void)[] = [];
-  /** A notification that arrives during a round may be of an event that the round did not read. */
-  let isWoken = false;
-  let endPause = () => {};
+  /** Aborted by a notification. One that arrives during a round may be of an event that the round did not read. */
+  let woken = new AbortController();
 
   async function timed(read: () => Promise<EventsRead & { isComplete: boolean }>): Promise<TimedRead> {
     const [readAt, asOf] = [performance.now(), now()];
@@ -84,7 +84,7 @@ export async function followRevocationEvents(
   async function round(): Promise<void> {
     const resolves = catchingUp;
     catchingUp = [];
-    isWoken = false;
+    woken = new AbortController();
     try {
       const step = await advance(await timed(readNew));
       position = { ...step, events: [], isComplete: false };
@@ -97,27 +97,12 @@ export async function followRevocationEvents(
 
   const ended = (async () => {
     while (!closed) {
-      await pause();
+      await pause(deps.pollMs, woken.signal);
       if (!closed) await round();
     }
   })();
 
-  function wake(): void {
-    isWoken = true;
-    endPause();
-  }
-
-  /** Until the next poll or wake. */
-  function pause(): Promise<void> {
-    if (isWoken) return Promise.resolve();
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, deps.pollMs);
-      endPause = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
-  }
+  const wake = () => woken.abort();
 
   return {
     position: () => position,

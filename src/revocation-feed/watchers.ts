@@ -1,6 +1,6 @@
 // Watchers outside this process. Each receives all events in force, or the events since its cursor, and then every step. A watcher
 // that reads too slowly is disconnected: its buffer is bounded.
-import { setTimeout as sleep } from 'node:timers/promises';
+import { pause } from '../async/pause.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { RevocationEvent } from '../domain/revocation-event.ts';
 import type { EventsPage, RevocationEvents } from '../store/revocation-events.ts';
@@ -117,7 +117,7 @@ function collect(feed: WatchersDeps['feed']) {
   async function nextStep(end: AbortSignal): Promise<void> {
     const woken = new AbortController();
     wake = () => woken.abort();
-    await sleep(HEARTBEAT_MS, undefined, { signal: AbortSignal.any([end, woken.signal]) }).catch(() => {});
+    await pause(HEARTBEAT_MS, AbortSignal.any([end, woken.signal]));
   }
 }
 

@@ -1,25 +1,25 @@
 import { expect, test } from 'vitest';
-import { coalesced } from '../../src/async/single-flight.ts';
+import { singleFlight } from '../../src/async/single-flight.ts';
 
-/** Work that ends when it is told to. */
+/** Work that the test ends. */
 function setUp() {
   const runs: PromiseWithResolvers<void>[] = [];
-  const ask = coalesced(() => {
+  const call = singleFlight(() => {
     const run = Promise.withResolvers<void>();
     runs.push(run);
     return run.promise;
   });
-  return { runs, ask };
+  return { runs, call };
 }
 
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
-test('who asks while it runs gets a run that was begun after they asked, and shares it', async () => {
-  const { runs, ask } = setUp();
-  const first = ask();
+test('callers that come during a run share one run that begins after it', async () => {
+  const { runs, call } = setUp();
+  const first = call();
   await settled();
   expect(runs).toHaveLength(1);
-  const [second, third] = [ask(), ask()];
+  const [second, third] = [call(), call()];
   await settled();
   expect(runs).toHaveLength(1);
   runs[0]?.resolve();
@@ -37,14 +37,14 @@ test('who asks while it runs gets a run that was begun after they asked, and sha
   expect(runs).toHaveLength(2);
 });
 
-test('a run that fails fails for those who shared it, and nobody else', async () => {
-  const { runs, ask } = setUp();
-  const [one, two] = [ask(), ask()];
+test('a failed run fails for the callers that share it, and for no others', async () => {
+  const { runs, call } = setUp();
+  const [one, two] = [call(), call()];
   await settled();
-  const three = ask();
-  runs[0]?.reject(new Error('away'));
-  await expect(one).rejects.toThrow('away');
-  await expect(two).rejects.toThrow('away');
+  const three = call();
+  runs[0]?.reject(new Error('unavailable'));
+  await expect(one).rejects.toThrow('unavailable');
+  await expect(two).rejects.toThrow('unavailable');
   await settled();
   runs[1]?.resolve();
   await expect(three).resolves.toBeUndefined();

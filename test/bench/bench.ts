@@ -183,7 +183,7 @@ async function storm(url: string, email: string, seconds: number): Promise<numbe
 /** Hashing has one core for itself; everything else, the callers and Postgres too, shares the other. */
 async function loginRates() {
   const server = await serve({ ...environment, HASH_CONCURRENCY: '1' }, SERVER_CORE);
-  for (const pid of childrenOf(server.pid, 'hash-process')) pin(pid, LOAD_CORE);
+  for (const pid of childrenOf(server.pid, 'hashing-main')) pin(pid, LOAD_CORE);
   const { email } = await signIn(server.url);
   const [logins, raw]: [number[], number[]] = [[], []];
   for (let round = -1; round < rounds; round += 1) {

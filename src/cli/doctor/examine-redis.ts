@@ -1,4 +1,4 @@
-import { within } from '../../async/within.ts';
+import { waitAtMost } from '../../async/wait-at-most.ts';
 import type { Config } from '../../config/config.ts';
 import { deniedCommands, wrongForm } from '../../redis/assert-redis.ts';
 import { impatient, openRedis, type RedisClient } from '../../redis/open-redis.ts';
@@ -46,7 +46,7 @@ async function untilReady(redis: RedisClient): Promise<void> {
   const isReady = () => redis.status === 'ready';
   if (isReady()) return;
   const settled = new Promise((resolve) => redis.once('ready', resolve).once('close', resolve));
-  await within(TIMEOUT_MS, settled);
+  await waitAtMost(TIMEOUT_MS, settled);
   if (!isReady()) throw new Error('no answer');
 }
 

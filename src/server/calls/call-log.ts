@@ -2,6 +2,7 @@
 // a line a call, except of those that gateways make about every request: these are counted, and summed up every ten seconds; of
 // their refusals the first ten of a second have a line each, so that an operator sees why without drowning.
 import type { Logger } from 'pino';
+import { rateGate } from '../../async/rate-gate.ts';
 import type { Reason } from '../../domain/auth-error.ts';
 import type { EndedCall, Metrics } from '../../telemetry/metrics.ts';
 import type { RpcSystem } from '../../telemetry/rpc-conventions.ts';
@@ -53,8 +54,7 @@ export function createCallLog(
   tracing: Pick<Tracing, 'tell'> | null,
 ): CallLog {
   const tallies = new Map<string, Tally>();
-  let second = 0;
-  let linesInSecond = 0;
+  const mayWriteLine = rateGate({ passes: REFUSALS_PER_SECOND, windowMs: 1_000 });
   const timer = setInterval(sumUp, SUM_UP_EVERY_MS).unref();
 
   function sumUp(): void {
@@ -74,13 +74,6 @@ export function createCallLog(
     tallies.clear();
   }
 
-  function mayWriteLine(now: number): boolean {
-    const thisSecond = Math.floor(now / 1000);
-    if (thisSecond !== second) [second, linesInSecond] = [thisSecond, 0];
-    linesInSecond += 1;
-    return linesInSecond <= REFUSALS_PER_SECOND;
-  }
-
   function addUp({ method, code, reason, peer, requestId }: CountedCall, durationMs: number): void {
     const key = reason === '' ? method : method + reason;
     let tally = tallies.get(key);
@@ -91,7 +84,7 @@ export function createCallLog(
     tally.calls += 1;
     tally.sumMs += durationMs;
     if (durationMs > tally.maxMs) tally.maxMs = durationMs;
-    if (reason !== '' && mayWriteLine(performance.now())) {
+    if (reason !== '' && mayWriteLine()) {
       const fields = {
         method,
         code,

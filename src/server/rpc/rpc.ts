@@ -11,6 +11,7 @@ import {
 } from '@connectrpc/connect';
 import type { UniversalServerRequest, UniversalServerResponse } from '@connectrpc/connect/protocol';
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from '@connectrpc/connect-node';
+import { untilAborted } from '../../async/until-aborted.ts';
 import { AuthError } from '../../domain/auth-error.ts';
 import { bearerToken } from '../../domain/bearer-token.ts';
 import type { CallLog } from '../calls/call-log.ts';
@@ -26,7 +27,6 @@ import { serviceAt } from '../transport/peer.ts';
 import { accessOf, authorize, authorizeFields, type Credentials, maySpeakForOthers } from './access.ts';
 import { callOf, recordOf } from './call-context.ts';
 import { replaceRefusal } from './connect-rejections.ts';
-import { inTime } from './in-time.ts';
 import { limitPublicStreams } from './public-streams.ts';
 import { type RouteDeps, type Routes, routes } from './routes.ts';
 import { createRpcBody, type RpcBody } from './rpc-body.ts';
@@ -125,7 +125,7 @@ async function write(
 async function admitRequest(deps: RpcDeps, context: HandlerContext): Promise<void> {
   const record = recordOf(context);
   try {
-    await inTime(context.signal, () => receive(deps, context, record));
+    await untilAborted(context.signal, () => receive(deps, context, record));
   } catch (error) {
     throw answerError(error, record);
   }
@@ -185,7 +185,7 @@ const endInTime: Interceptor = (next) => (request) => {
   // A stream lasts as long as its caller wants.
   if (request.stream) return next(request);
   const signal = AbortSignal.any([request.signal, AbortSignal.timeout(CALL_TIMEOUT_MS)]);
-  return inTime(signal, () => next({ ...request, signal }));
+  return untilAborted(signal, () => next({ ...request, signal }));
 };
 
 /** After the body, which its sender may hold back for seconds: a caller whose right has ended by then may not go on. */

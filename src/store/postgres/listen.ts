@@ -1,7 +1,7 @@
 // Receives the NOTIFY of a revocation event. Needs a connection to Postgres itself: a pooler in transaction mode does not
 // pass it on.
 import { randomBytes } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { pause } from '../../async/pause.ts';
 import { clientClass, createHosts, type PrimaryClient } from './client.ts';
 import type { PrimaryGuard } from './primary-guard.ts';
 
@@ -73,7 +73,7 @@ export function listenForNotifications(options: ListenOptions): Listening {
           () => true,
           () => false,
         );
-        await sleep(heartbeatMs, undefined, { signal: ended.signal }).catch(() => {});
+        await pause(heartbeatMs, ended.signal);
         if (isSent && !isBeating) lost.resolve(new Error('a heartbeat NOTIFY did not arrive'));
       }
     })();
@@ -90,7 +90,7 @@ export function listenForNotifications(options: ListenOptions): Listening {
       client?.closeAtOnce();
       if (closing.signal.aborted) return;
       onError(reason);
-      await sleep(RECONNECT_MS, undefined, { signal: closing.signal }).catch(() => {});
+      await pause(RECONNECT_MS, closing.signal);
     }
   })();
 

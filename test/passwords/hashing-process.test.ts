@@ -3,7 +3,7 @@ import { closeSync, openSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import type { HashWork } from '../../src/passwords/hash-work.ts';
-import { openHashWorkshop } from '../../src/passwords/hashing-process.ts';
+import { startHashingProcess } from '../../src/passwords/hashing-process.ts';
 import { eventually } from '../support/eventually.ts';
 
 const QUICK = { memoryKib: 256, iterations: 1, parallelism: 1 };
@@ -11,9 +11,9 @@ const SLOW = { memoryKib: 65_536, iterations: 6, parallelism: 1 };
 
 function open(threads = 1) {
   const deaths: Error[] = [];
-  const workshop = openHashWorkshop(threads, (error) => deaths.push(error));
-  onTestFinished(() => workshop.close());
-  return { workshop, deaths };
+  const hashing = startHashingProcess(threads, (error) => deaths.push(error));
+  onTestFinished(() => hashing.close());
+  return { hashing, deaths };
 }
 
 /** The processes that this one has started to hash. */
@@ -21,31 +21,31 @@ function hashProcesses(): number[] {
   const table = execFileSync('ps', ['-o', 'pid=,args=', '--ppid', String(process.pid)], { encoding: 'utf8' });
   return table
     .split('\n')
-    .filter((line) => line.includes('hash-process'))
+    .filter((line) => line.includes('hashing-main'))
     .map((line) => Number.parseInt(line, 10));
 }
 
-const compare = (workshop: HashWork, hash: string, password: string) =>
-  workshop.compare({ hash, password, instead: [], afterwards: [] });
+const compare = (hashing: HashWork, hash: string, password: string) =>
+  hashing.compare({ hash, password, instead: [], afterwards: [] });
 
 test('hashes and compares as if it were here', async () => {
-  const { workshop } = open();
-  const hash = await workshop.hash('a good pass phrase', QUICK);
+  const { hashing } = open();
+  const hash = await hashing.hash('a good pass phrase', QUICK);
   expect(hash).toMatch(/^\$argon2id\$/);
-  expect(await compare(workshop, hash, 'a good pass phrase')).toBe('match');
-  expect(await compare(workshop, hash, 'another')).toBe('mismatch');
+  expect(await compare(hashing, hash, 'a good pass phrase')).toBe('match');
+  expect(await compare(hashing, hash, 'another')).toBe('mismatch');
 });
 
 test('any text is a password', async () => {
-  const { workshop } = open();
+  const { hashing } = open();
   for (const password of ['\ud83d\ude00 ümläut', '\u2028', '"}', '\\u0000', 'x'.repeat(10_000)]) {
-    expect(await compare(workshop, await workshop.hash(password, QUICK), password)).toBe('match');
+    expect(await compare(hashing, await hashing.hash(password, QUICK), password)).toBe('match');
   }
 });
 
 test('a stored text that is no hash is an outcome, and the process goes on', async () => {
-  const { workshop, deaths } = open();
-  const whole = await workshop.hash('x', QUICK);
+  const { hashing, deaths } = open();
+  const whole = await hashing.hash('x', QUICK);
   const texts = [
     '',
     'no hash',
@@ -66,14 +66,14 @@ test('a stored text that is no hash is an outcome, and the process goes on', asy
     '$'.repeat(100_000),
     `$argon2id$v=19$m=256,t=1,p=1$${'A'.repeat(1_000_000)}`,
   ];
-  for (const text of texts) expect(await compare(workshop, text, 'x'), text.slice(0, 80)).toBe('unreadable');
-  expect(await compare(workshop, whole, 'x')).toBe('match');
+  for (const text of texts) expect(await compare(hashing, text, 'x'), text.slice(0, 80)).toBe('unreadable');
+  expect(await compare(hashing, whole, 'x')).toBe('match');
   expect(deaths).toEqual([]);
 });
 
 test('runs behind everything else', async () => {
-  const { workshop } = open();
-  await workshop.hash('x', QUICK);
+  const { hashing } = open();
+  await hashing.hash('x', QUICK);
   const [pid] = hashProcesses();
   // The nineteenth field of stat (proc(5)), counted behind the name.
   const nice = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ')[16];
@@ -81,14 +81,14 @@ test('runs behind everything else', async () => {
 });
 
 test('a process that is killed is replaced, and what it was doing is done again', async () => {
-  const { workshop, deaths } = open(2);
-  await workshop.hash('x', QUICK);
-  const hashes = Promise.all(Array.from({ length: 6 }, (_, n) => workshop.hash(`password ${n}`, SLOW)));
+  const { hashing, deaths } = open(2);
+  await hashing.hash('x', QUICK);
+  const hashes = Promise.all(Array.from({ length: 6 }, (_, n) => hashing.hash(`password ${n}`, SLOW)));
   await sleep(100);
   const [pid] = hashProcesses();
   process.kill(pid as number, 'SIGKILL');
-  const later = workshop.hash('asked while there was none', QUICK);
-  expect(await Promise.all((await hashes).map((hash, n) => compare(workshop, hash, `password ${n}`)))).not.toContain(
+  const later = hashing.hash('asked while there was none', QUICK);
+  expect(await Promise.all((await hashes).map((hash, n) => compare(hashing, hash, `password ${n}`)))).not.toContain(
     'mismatch',
   );
   expect(await later).toMatch(/^\$argon2id\$/);
@@ -96,29 +96,29 @@ test('a process that is killed is replaced, and what it was doing is done again'
 });
 
 test('a task that kills every process is given up', async () => {
-  const { workshop } = open();
-  await workshop.hash('x', QUICK);
-  const doomed = workshop.hash('x', { ...SLOW, iterations: 400 });
+  const { hashing } = open();
+  await hashing.hash('x', QUICK);
+  const doomed = hashing.hash('x', { ...SLOW, iterations: 400 });
   const killing = setInterval(() => {
     for (const pid of hashProcesses()) process.kill(pid, 'SIGKILL');
   }, 250);
   await expect(doomed).rejects.toMatchObject({ reason: 'OVERLOADED' });
   clearInterval(killing);
-  expect(await workshop.hash('x', QUICK)).toMatch(/^\$argon2id\$/);
+  expect(await hashing.hash('x', QUICK)).toMatch(/^\$argon2id\$/);
 });
 
 test('none is left when it is closed', async () => {
-  const { workshop } = open();
-  await workshop.hash('x', QUICK);
-  const waiting = workshop.hash('x', { ...SLOW, iterations: 400 });
-  workshop.close();
+  const { hashing } = open();
+  await hashing.hash('x', QUICK);
+  const waiting = hashing.hash('x', { ...SLOW, iterations: 400 });
+  hashing.close();
   await expect(waiting).rejects.toMatchObject({ reason: 'OVERLOADED' });
   await eventually(() => hashProcesses().length === 0);
 });
 
 test('a process that cannot be started is tried again', async () => {
-  const { workshop, deaths } = open();
-  await workshop.hash('x', QUICK);
+  const { hashing, deaths } = open();
+  await hashing.hash('x', QUICK);
   const [pid] = hashProcesses();
   const free = useUpFiles();
   onTestFinished(free);
@@ -126,7 +126,7 @@ test('a process that cannot be started is tried again', async () => {
   await sleep(600);
   free();
   expect(deaths.length).toBeGreaterThan(1);
-  expect(await workshop.hash('x', QUICK)).toMatch(/^\$argon2id\$/);
+  expect(await hashing.hash('x', QUICK)).toMatch(/^\$argon2id\$/);
 });
 
 /** Opens files until there are no more to be had. Returns how to close them. */

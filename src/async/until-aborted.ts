@@ -1,9 +1,8 @@
 /**
- * The work's result, unless the signal aborts first. Connect aborts the signal when a deadline passes and goes on waiting;
- * the caller must hear at once.
+ * Returns the result of the work, unless the signal aborts first. The work itself goes on.
  * @throws the signal's reason
  */
-export async function inTime<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+export async function untilAborted<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
   signal.throwIfAborted();
   const aborted = Promise.withResolvers<never>();
   const abort = () => aborted.reject(signal.reason);

@@ -1,0 +1,4 @@
+// The last step of `npm run generate`: writes the pages of docs/reference.
+import { writeReference } from './pages.ts';
+
+writeReference(process.cwd());

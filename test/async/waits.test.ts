@@ -1,0 +1,47 @@
+import { expect, test } from 'vitest';
+import { pause } from '../../src/async/pause.ts';
+import { untilAborted } from '../../src/async/until-aborted.ts';
+import { waitAtMost } from '../../src/async/wait-at-most.ts';
+
+const FOREVER = new Promise<never>(() => {});
+const LONG_MS = 60_000;
+
+async function millisecondsOf(work: () => Promise<unknown>): Promise<number> {
+  const startedAt = performance.now();
+  await work();
+  return performance.now() - startedAt;
+}
+
+test('a pause lasts as long as it should', async () => {
+  expect(await millisecondsOf(() => pause(50, new AbortController().signal))).toBeGreaterThan(45);
+});
+
+test('a pause ends when its signal aborts, and at once when the signal is aborted already', async () => {
+  const abort = new AbortController();
+  setTimeout(() => abort.abort(), 20);
+  expect(await millisecondsOf(() => pause(LONG_MS, abort.signal))).toBeLessThan(LONG_MS);
+  expect(await millisecondsOf(() => pause(LONG_MS, abort.signal))).toBeLessThan(LONG_MS);
+});
+
+test('a bounded wait ends with the work, fails with the work, and gives up after its time', async () => {
+  await waitAtMost(LONG_MS, Promise.resolve());
+  await expect(waitAtMost(LONG_MS, Promise.reject(new Error('broken')))).rejects.toThrow('broken');
+  expect(await millisecondsOf(() => waitAtMost(50, FOREVER))).toBeGreaterThan(45);
+});
+
+test('work under a signal returns its result, or fails with the reason of the abort', async () => {
+  const abort = new AbortController();
+  expect(await untilAborted(abort.signal, async () => 'done')).toBe('done');
+  const hanging = untilAborted(abort.signal, () => FOREVER);
+  abort.abort(new Error('deadline'));
+  await expect(hanging).rejects.toThrow('deadline');
+});
+
+test('an aborted signal prevents the work', async () => {
+  let hasBegun = false;
+  const work = untilAborted(AbortSignal.abort(new Error('deadline')), async () => {
+    hasBegun = true;
+  });
+  await expect(work).rejects.toThrow('deadline');
+  expect(hasBegun).toBe(false);
+});

@@ -1,0 +1,83 @@
+// The pages of docs/reference are generated from the code, hold all of it, and are in step with it.
+import { describe, expect, test } from 'vitest';
+import { apiPages } from '../../src/dev/reference/api-pages.ts';
+import { PACKAGE, readContract } from '../../src/dev/reference/contract.ts';
+import { anchor, escapeTags, firstSentence, linkNames, table } from '../../src/dev/reference/markdown.ts';
+import { referencePages, referenceProblems } from '../../src/dev/reference/pages.ts';
+import { ERRORS } from '../../src/server/calls/errors.ts';
+
+const contract = readContract('.');
+const pages = new Map(referencePages('.').map(({ path, text }) => [path.replace('docs/reference/', ''), text]));
+
+test('the pages are in step with the code', () => {
+  expect(referenceProblems('.')).toEqual([]);
+});
+
+test('each RPC has a heading on the page of its service, with its URL, access and comment', () => {
+  const methods = contract.files.flatMap(({ services }) => services.flatMap((service) => service.methods));
+  expect(methods.length).toBeGreaterThan(50);
+  const texts = [...pages.values()].join('\n');
+  for (const method of methods) {
+    expect(texts).toContain(`\n## ${method.name}\n`);
+    expect(texts).toContain(`\`POST /${PACKAGE}.${method.parent.name}/${method.name}\`. Access: [`);
+    expect(contract.commentOf(method)).not.toBe('');
+  }
+});
+
+test('each reason has a heading and a row', () => {
+  for (const reason of Object.keys(ERRORS)) {
+    expect(pages.get('errors.md')).toContain(`\n## ${reason}\n`);
+    expect(pages.get('errors.md')).toContain(`| [${reason}](#${reason.toLowerCase()}) |`);
+  }
+});
+
+test('each link leads to a heading of a generated page', () => {
+  const anchors = new Set(
+    [...pages].flatMap(([path, text]) =>
+      [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) => `${path}#${anchor(heading)}`),
+    ),
+  );
+  const broken = [...pages].flatMap(([path, text]) =>
+    [...text.matchAll(/\]\(([\w-]+\.md)?#([\w-]+)\)/g)]
+      .map(([, file, name]) => `${file ?? path}#${name}`)
+      .filter((target) => !anchors.has(target)),
+  );
+  expect(broken).toEqual([]);
+});
+
+test('a page shows the fields of a message, and names of reasons are links', () => {
+  const page = apiPages(contract, new Map([['TOKEN_STALE', 'errors.md#token_stale']])).find(
+    ({ path }) => path === 'auth-service.md',
+  );
+  expect(page?.text).toContain('| `access_token` | `string` |');
+  expect(page?.text).toContain('[TOKEN_STALE](errors.md#token_stale)');
+});
+
+describe('Markdown', () => {
+  test('a table is not padded, keeps a row on its line and escapes bars', () => {
+    expect(table(['A', 'Long'], [['x', 'one\n  two | three']])).toBe(
+      '| A | Long |\n|---|---|\n| x | one two \\| three |',
+    );
+  });
+
+  test('tags are escaped outside of code', () => {
+    expect(escapeTags('Bearer <token>, `Bearer <token>`')).toBe('Bearer &lt;token>, `Bearer <token>`');
+  });
+
+  test('names that have a target become links outside of code', () => {
+    const targets = new Map([['PORT', 'x.md#port']]);
+    expect(linkNames('PORT, HEALTH_PORT and `PORT`.', targets)).toBe('[PORT](x.md#port), HEALTH_PORT and `PORT`.');
+  });
+
+  test('an anchor is the one of GitHub', () => {
+    expect(anchor('users grant <user> `TOKEN_STALE`')).toBe('users-grant-user-token_stale');
+  });
+
+  test.each([
+    ['Ends a session. And more.', 'Ends a session.'],
+    ['Ends e-mail at example.com\nfor good. More.', 'Ends e-mail at example.com for good.'],
+    ['No full stop', 'No full stop'],
+  ])('the first sentence of %j', (text, sentence) => {
+    expect(firstSentence(text)).toBe(sentence);
+  });
+});
