@@ -3,7 +3,7 @@ import type { Deps } from '../deps.ts';
 import { accountHashes } from '../domain/account-hash.ts';
 import { type Actor, actorName, requireReauthentication } from '../domain/actor.ts';
 import { parseReason } from '../domain/admin-reason.ts';
-import type { AuditType } from '../domain/audit-event.ts';
+import type { AuditType } from '../domain/audit-event-types.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit, type Effect, mail } from '../domain/effect.ts';

@@ -1,6 +1,6 @@
 import type { Deps } from '../deps.ts';
 import { accountHash } from '../domain/account-hash.ts';
-import type { AuditType } from '../domain/audit-event.ts';
+import type { AuditType } from '../domain/audit-event-types.ts';
 import type { Call } from '../domain/call.ts';
 import { audit, mail } from '../domain/effect.ts';
 import { parseEmail } from '../domain/email.ts';
