@@ -4,6 +4,7 @@ import { Code, ConnectError } from '@connectrpc/connect';
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from '../../../gen/google/rpc/error_details_pb.ts';
 import type { Reason as ReasonEnum } from '../../../gen/latchkey/auth/v1/errors_pb.ts';
 import { AuthError, type Reason } from '../../domain/auth-error.ts';
+import { RETRY_SOON_MS } from '../../domain/retry-after.ts';
 import { isDatabaseOutage } from '../../store/postgres/outage.ts';
 import type { CallRecord } from './call-record.ts';
 
@@ -141,7 +142,6 @@ export const ERRORS = {
   SERVICE_NOT_FOUND: { code: Code.NotFound, message: 'there is no such service here' },
 } satisfies Record<ProtoReason | Reason, Answer> & Record<Exclude<Reason, ProtoReason>, never>;
 
-const RETRY_AFTER_OUTAGE_MS = 1000;
 const ABORT_CODES = new Set([Code.DeadlineExceeded, Code.Canceled, Code.Aborted]);
 
 /** Notes in the record how the call failed, and gives what the caller may see of it. */
@@ -165,7 +165,7 @@ function asAuthError(error: unknown): AuthError {
   const reason = error instanceof ConnectError ? reasonOfConnect(error) : null;
   if (reason) return new AuthError(reason);
   if (isDatabaseOutage(error)) {
-    return new AuthError('DEPENDENCY_UNAVAILABLE', { retryAfterMs: RETRY_AFTER_OUTAGE_MS, cause: error });
+    return new AuthError('DEPENDENCY_UNAVAILABLE', { retryAfterMs: RETRY_SOON_MS, cause: error });
   }
   return new AuthError('INTERNAL', { cause: error });
 }
