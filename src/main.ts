@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 // The command line. Each command reads its configuration from the environment; README.md has the table.
 import cluster from 'node:cluster';
 import { availableParallelism } from 'node:os';

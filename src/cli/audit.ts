@@ -1,6 +1,7 @@
 // `audit`: what has happened, and whether the trail of it is whole.
 import { readFileSync } from 'node:fs';
 import { type Anchor, createChainVerifier } from '../domain/audit-chain.ts';
+import { isAuditType } from '../domain/audit-event-types.ts';
 import { isUuid } from '../domain/uuid.ts';
 import { OperatorError } from '../process/operator-error.ts';
 import type { Operator } from './operator.ts';
@@ -18,6 +19,8 @@ const ANCHOR = /"audit_seq":"(\d{1,18})","audit_hash":"([0-9a-f]{64})"/;
 export async function listAuditEvents({ deps }: Operator, options: AuditOptions, output: Output): Promise<void> {
   const { user, actor, type } = options;
   if (user !== '' && !isUuid(user)) throw new OperatorError('--user must be the id of a user');
+  if (type !== '' && !isAuditType(type))
+    throw new OperatorError('--type must be an audit event type, such as role_granted');
   const limit = options.limit === '' ? 50 : Number(options.limit);
   if (!Number.isInteger(limit) || limit < 1 || limit > MAX_LISTED) {
     throw new OperatorError(`--limit must be 1 to ${MAX_LISTED}`);

@@ -1,8 +1,8 @@
 // What operators do, by noun and verb. Owns the words of the command line, and what --help says of them.
 import { readDatabaseConfig } from '../config/config.ts';
 import { AuthError } from '../domain/auth-error.ts';
+import { ERROR_REASONS } from '../domain/error-reason.ts';
 import { OperatorError, operatorMessage } from '../process/operator-error.ts';
-import { ERRORS } from '../server/calls/errors.ts';
 import { isDatabaseOutage } from '../store/postgres/outage.ts';
 import { dropAuditEvents, listAuditEvents, verifyAuditTrail } from './audit.ts';
 import { operatorEnvironment } from './environment.ts';
@@ -229,7 +229,7 @@ function sentenceOf({ reason, violations, retryAfterMs }: AuthError): string {
   const fields = violations.map(({ field, description }) => `${field} ${description}`).join('; ');
   if (fields !== '') return fields;
   const when = retryAfterMs === undefined ? '' : `; try again in ${Math.ceil(retryAfterMs / 1000)} seconds`;
-  return `${ERRORS[reason].message} (${reason})${when}`;
+  return `${ERROR_REASONS[reason].message} (${reason})${when}`;
 }
 
 /** Empty where nothing was said. */

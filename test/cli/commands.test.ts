@@ -71,7 +71,7 @@ describe('users', () => {
     expect((await latchkey('users', 'delete', email, ...why)).exit).toBe(0);
     expect(await latchkey('users', 'show', email)).toEqual({
       exit: 1,
-      output: 'there is no such user (USER_NOT_FOUND)\n',
+      output: 'user not found (USER_NOT_FOUND)\n',
     });
   });
 });

@@ -2,8 +2,8 @@
 // protocol: record, log line, deadline, slots, message limits, errors. It must not depend on a protocol's library or on a use case.
 import { randomUUID } from 'node:crypto';
 import { type ContextKey, createContextKey } from '@connectrpc/connect';
-import type { Reason } from '../../domain/auth-error.ts';
 import { bearerToken } from '../../domain/bearer-token.ts';
+import type { Reason } from '../../domain/error-reason.ts';
 import type { Principal } from '../../domain/principal.ts';
 import { type RpcSystem, rpcSystem } from '../../telemetry/rpc-conventions.ts';
 import type { CallSpan, Tracing } from '../../telemetry/tracing.ts';

@@ -2,8 +2,9 @@
 // is a service account, and its secret is an API key.
 import { issueServiceToken, type ServiceToken } from '../../auth/issue-service-token.ts';
 import type { Deps } from '../../deps.ts';
-import { AuthError, type Reason } from '../../domain/auth-error.ts';
+import { AuthError } from '../../domain/auth-error.ts';
 import type { Call } from '../../domain/call.ts';
+import type { Reason } from '../../domain/error-reason.ts';
 import type { CallLog } from '../calls/call-log.ts';
 import { type CallDeps, type CallRecord, openCallRecord, slotHolder } from '../calls/call-record.ts';
 import type { ConcurrencyLimit } from '../calls/concurrency-limit.ts';

@@ -1,12 +1,12 @@
 // Answers the few RPCs that gateways call for every request, before Connect: from memory, in one step, with the same bytes. This
 // folder owns the decoding and encoding of these RPCs. It must not decide about tokens or roles, or use node:http and node:http2.
 import { isAscii } from 'node:buffer';
-import type { Reason } from '../../domain/auth-error.ts';
 import { bearerToken } from '../../domain/bearer-token.ts';
+import { ERROR_REASONS, type Reason } from '../../domain/error-reason.ts';
 import type { CallLog } from '../calls/call-log.ts';
 import { chooseRequestId } from '../calls/call-record.ts';
 import { TIMEOUTS } from '../calls/deadlines.ts';
-import { codeName, ERRORS, refusal } from '../calls/errors.ts';
+import { refusal } from '../calls/errors.ts';
 import { checkJson } from '../calls/message-bounds.ts';
 import { connectError, grpcError } from '../calls/write-error.ts';
 import type { ClientAddress } from '../transport/client-address.ts';
@@ -62,7 +62,7 @@ export function createFastPath(deps: FastPathDeps & { callLog: CallLog; clientAd
     const peer = () => deps.clientAddress(head.address(), head.header('x-forwarded-for') ?? '');
     const reject = (reason: Reason) => {
       const requestId = chooseRequestId(head.header('x-request-id'));
-      const code = codeName(ERRORS[reason].code);
+      const { code } = ERROR_REASONS[reason];
       deps.callLog.count({ method: method.name, system, startedAt, peer, reason, requestId, code, header });
       return isGrpc ? rejectGrpc(reason, requestId) : rejectConnect(reason, requestId);
     };

@@ -6,8 +6,8 @@ import { Reason as ReasonEnum } from '../../../gen/latchkey/auth/v1/errors_pb.ts
 import { MAX_BATCH } from '../../auth/batch-verify.ts';
 import type { RoleAnswer } from '../../auth/check-role.ts';
 import { type Denials, deniedTo } from '../../authorization/denials.ts';
-import type { Reason } from '../../domain/auth-error.ts';
 import { tokenToVerify } from '../../domain/bearer-token.ts';
+import type { Reason } from '../../domain/error-reason.ts';
 import { meets } from '../../domain/requirement.ts';
 import { isRole } from '../../domain/role.ts';
 import type { ApiKeys } from '../../keys/api-keys.ts';

@@ -8,8 +8,8 @@ import {
   type CheckResponseSchema,
 } from '../../../gen/envoy/service/auth/v3/external_auth_pb.ts';
 import type { Deps } from '../../deps.ts';
-import type { Reason } from '../../domain/auth-error.ts';
 import { soleBearerToken } from '../../domain/bearer-token.ts';
+import type { Reason } from '../../domain/error-reason.ts';
 import type { TokenPrincipal } from '../../domain/principal.ts';
 import { callOf, recordOf } from '../rpc/call-context.ts';
 import type { Routes } from '../rpc/routes.ts';

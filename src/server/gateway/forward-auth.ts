@@ -2,10 +2,11 @@
 // the client's headers. The gateway's configuration puts the requirement of the route into the query.
 import type { Deps } from '../../deps.ts';
 import { soleBearerToken } from '../../domain/bearer-token.ts';
+import { ERROR_REASONS } from '../../domain/error-reason.ts';
 import { invalid, parseFields } from '../../domain/parse-fields.ts';
 import type { CallLog } from '../calls/call-log.ts';
 import { type CallDeps, type CallRecord, openCallRecord } from '../calls/call-record.ts';
-import { answerError, codeName, ERRORS } from '../calls/errors.ts';
+import { answerError } from '../calls/errors.ts';
 import { sendHttpError } from '../calls/write-error.ts';
 import { type Handler, type NodeRequest, type NodeResponse, sendJson } from '../transport/handler.ts';
 import { type Authorization, authorizeRequest, parseRequirement } from './authorize-request.ts';
@@ -76,7 +77,7 @@ function answer(authorization: Authorization, response: NodeResponse, record: Ca
   }
   const { reason } = authorization;
   record.reason = reason;
-  record.code = codeName(ERRORS[reason].code);
+  record.code = ERROR_REASONS[reason].code;
   const { status, challenge, body } = rejection(reason);
   response.setHeader('www-authenticate', challenge);
   sendJson(response, status, body);

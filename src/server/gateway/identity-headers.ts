@@ -1,7 +1,6 @@
 // The headers that a gateway adds to an allowed request, and the response to a rejected one. The same for ext_authz and forward auth.
-import type { Reason } from '../../domain/auth-error.ts';
+import { ERROR_REASONS, type Reason } from '../../domain/error-reason.ts';
 import type { TokenPrincipal } from '../../domain/principal.ts';
-import { ERRORS } from '../calls/errors.ts';
 
 /** A service behind a gateway can trust these headers: the gateway lets no client set them. */
 const IDENTITY_HEADERS = [
@@ -33,7 +32,7 @@ export function rejection(reason: Reason): {
   body: { reason: Reason; message: string };
 } {
   const status = reason === 'ROLE_NOT_GRANTED' ? 403 : 401;
-  return { status, challenge: challenge(reason), body: { reason, message: ERRORS[reason].message } };
+  return { status, challenge: challenge(reason), body: { reason, message: ERROR_REASONS[reason].message } };
 }
 
 /** `WWW-Authenticate` (RFC 6750 section 3). */

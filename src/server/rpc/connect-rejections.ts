@@ -3,7 +3,8 @@
 import { Code, type ConnectError } from '@connectrpc/connect';
 import type { UniversalServerResponse } from '@connectrpc/connect/protocol';
 import { trailerFlag, trailerParse } from '@connectrpc/connect/protocol-grpc-web';
-import { AuthError, type Reason } from '../../domain/auth-error.ts';
+import { AuthError } from '../../domain/auth-error.ts';
+import type { Reason } from '../../domain/error-reason.ts';
 import type { CallRecord } from '../calls/call-record.ts';
 import { answerError } from '../calls/errors.ts';
 import { connectError, grpcError, grpcWebError } from '../calls/write-error.ts';
