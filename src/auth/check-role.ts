@@ -1,8 +1,8 @@
 import { type Denied, deniedTo } from '../authorization/denials.ts';
 import type { RoleRead } from '../authorization/role-reads.ts';
 import type { Deps } from '../deps.ts';
-import type { Reason } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
+import type { Reason } from '../domain/error-reason.ts';
 import { parseFields } from '../domain/parse-fields.ts';
 import { parseRole } from '../domain/role.ts';
 import { parseUuid } from '../domain/uuid.ts';

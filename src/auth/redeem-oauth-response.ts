@@ -1,7 +1,8 @@
 import type { Deps } from '../deps.ts';
-import { AuthError, type Reason } from '../domain/auth-error.ts';
+import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit } from '../domain/effect.ts';
+import type { Reason } from '../domain/error-reason.ts';
 import { parseFlow } from '../domain/oauth-flow.ts';
 import { invalid, parseFields } from '../domain/parse-fields.ts';
 import { type ProviderIdentity, ProviderRejection, ProviderUnavailable } from '../oauth/provider.ts';

@@ -1,7 +1,8 @@
 import type { Deps } from '../deps.ts';
 import { accountHash } from '../domain/account-hash.ts';
+import type { AuditType } from '../domain/audit-event-types.ts';
 import type { Call } from '../domain/call.ts';
-import { type AuditType, audit, type MailOrder, mail } from '../domain/effect.ts';
+import { audit, type MailOrder, mail } from '../domain/effect.ts';
 import { parseEmail } from '../domain/email.ts';
 import { parseFields } from '../domain/parse-fields.ts';
 import type { NetworkLimit } from '../limits/limits.ts';

@@ -10,6 +10,11 @@ const DIGEST = /@sha256:[0-9a-f]{64}$/;
 /** Where a Dockerfile or a compose file names an image. */
 const REFERENCE = /^\s*(?:FROM(?:\s+--\S+)*|COPY\s+--from=|image:)\s*(\S+)(?:\s+AS\s+(\S+))?/i;
 
+/** An action of a workflow: only a commit pins it. */
+const ACTION = /^\s*(?:- )?uses:\s*(\S+)/;
+const COMMIT = /@[0-9a-f]{40}$/;
+const WORKFLOW = '.github/workflows/ci.yml';
+
 /** One line for each thing that is not pinned. @param root the folder of package.json, with a slash at its end */
 export function supplyChainProblems(root: string): string[] {
   const read = (file: string) => readFileSync(`${root}${file}`, 'utf8');
@@ -21,6 +26,10 @@ export function supplyChainProblems(root: string): string[] {
     ...nodeProblems(read('.node-version').trim(), engines.node, nodeLock),
     ...imageProblems(read('Dockerfile')).map((problem) => `Dockerfile: ${problem}`),
     ...imageProblems(read('docker-compose.yml'), ['latchkey']).map((problem) => `docker-compose.yml: ${problem}`),
+    ...imageProblems(read('.devcontainer/Dockerfile')).map((problem) => `.devcontainer/Dockerfile: ${problem}`),
+    ...[...imageProblems(read(WORKFLOW)), ...actionProblems(read(WORKFLOW))].map(
+      (problem) => `${WORKFLOW}: ${problem}`,
+    ),
   ];
 }
 
@@ -55,4 +64,9 @@ export function imageProblems(text: string, ours: string[] = []): string[] {
     if (stage) local.add(stage);
   }
   return problems;
+}
+
+export function actionProblems(text: string): string[] {
+  const actions = text.split('\n').flatMap((line) => ACTION.exec(line)?.[1] ?? []);
+  return actions.filter((action) => !COMMIT.test(action)).map((action) => `${action} is not pinned to a commit`);
 }

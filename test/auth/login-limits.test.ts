@@ -28,7 +28,7 @@ describe.each([
     expect(outcomes.filter(({ reason }) => reason === 'CREDENTIALS_INVALID')).toHaveLength(5);
     const limited = outcomes.filter(({ reason }) => reason === 'RATE_LIMITED');
     expect(limited).toHaveLength(495);
-    expect(limited[0]).toMatchObject({ code: 'resource_exhausted', message: 'too many attempts' });
+    expect(limited[0]).toMatchObject({ code: 'resource_exhausted', message: 'too many attempts; retry later' });
     expect(limited[0]?.retryAfterSeconds).toBeGreaterThan(880);
     expect(limited[0]?.retryAfterSeconds).toBeLessThanOrEqual(900);
     expect(limited[0]?.retryAfterHeader).toBe(limited[0]?.retryAfterSeconds);

@@ -16,7 +16,13 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { processEnvironment } from '../../src/config/config.ts';
-import { imageProblems, lockProblems, nodeProblems, supplyChainProblems } from '../../src/dev/supply-chain.ts';
+import {
+  actionProblems,
+  imageProblems,
+  lockProblems,
+  nodeProblems,
+  supplyChainProblems,
+} from '../../src/dev/supply-chain.ts';
 import { isInRange, supportedRange } from '../../src/process/supported-node.mjs';
 
 const INTEGRITY = `sha512-${'A'.repeat(86)}==`;
@@ -65,6 +71,14 @@ describe('what is downloaded', () => {
       ...['COPY --from=node:24 /a /b', '    image: redis:8', 'image: latchkey', 'image: redis@sha512:abc'],
     ]) {
       expect(imageProblems(text), text).toHaveLength(1);
+    }
+  });
+
+  test('is not pinned by an action without a commit', () => {
+    const commit = 'a'.repeat(40);
+    expect(actionProblems(`      - uses: actions/checkout@${commit} # v7\n        uses: a/b@${commit}\n`)).toEqual([]);
+    for (const action of ['actions/checkout', 'actions/checkout@v7', 'a/b@aaaaaaa', `a/b@${commit}0`]) {
+      expect(actionProblems(`      - uses: ${action}`), action).toHaveLength(1);
     }
   });
 
