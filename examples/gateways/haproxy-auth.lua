@@ -1,4 +1,4 @@
--- `http-request lua.latchkey <what the route asks for>` sets txn.admitted, or answers 401 or 403. haproxy.cfg refuses the rest.
+-- `http-request lua.latchkey <requirement of the route>` sets txn.allowed, or answers 401 or 403. haproxy.cfg rejects every other request.
 local IDENTITY = {
   'x-auth-user-id', 'x-auth-session-id', 'x-auth-email', 'x-auth-email-verified', 'x-auth-service', 'x-auth-roles',
 }
@@ -10,9 +10,9 @@ core.register_action('latchkey', { 'http-req' }, function(txn, requirement)
     url = 'http://latchkey/forward-auth?' .. requirement,
     dst = 'abns@latchkey',
     headers = {
-      -- Latchkey refuses several, as nobody can tell which of them the service would look at: two tell it enough.
+      -- Latchkey rejects several values, because the service could read any of them. Two are enough to make it reject.
       authorization = { sent[0], sent[1] },
-      -- It would not be used again.
+      -- This connection is not reused.
       connection = { 'close' },
     },
   })
@@ -21,7 +21,7 @@ core.register_action('latchkey', { 'http-req' }, function(txn, requirement)
       local value = answer.headers[name][0]
       if value == '' then txn.http:req_del_header(name) else txn.http:req_set_header(name, value) end
     end
-    txn:set_var('txn.admitted', true)
+    txn:set_var('txn.allowed', true)
   elseif answer.status == 401 or answer.status == 403 then
     local reply = txn:reply({ status = answer.status, body = answer.body })
     for _, name in ipairs(REFUSAL) do

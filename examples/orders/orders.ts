@@ -1,11 +1,11 @@
-// A small service behind Latchkey: it verifies the access tokens of its callers by itself, without a call for each, and hears
-// of a sign-out within a second. Run it beside `npm start`:
+// A small service behind Latchkey: it verifies the access tokens of its callers itself, without a call for each, and rejects them
+// within a second of a sign-out. Run it beside `npm start`:
 //
 //   npm run build
 //   LATCHKEY_KEY=$(cat .latchkey/dev/service-key) npm run example
 //   curl localhost:9000/orders -H "authorization: Bearer $ACCESS"
 import { createServer } from 'node:http';
-import { createLatchkey, httpMiddleware, principalOf } from 'latchkey/client';
+import { createLatchkey, httpMiddleware, principalOf } from '@latchkey/client';
 
 const { LATCHKEY_URL = 'http://localhost:8080', LATCHKEY_KEY = '', AUDIENCE = '', PORT = '9000' } = process.env;
 
@@ -13,7 +13,7 @@ const latchkey = createLatchkey({
   // Several servers of one deployment, separated by commas: when one fails, the next one is followed.
   url: LATCHKEY_URL.split(','),
   serviceKey: LATCHKEY_KEY,
-  // Where Latchkey has AUDIENCE=orders, the same here rejects tokens that are for other services alone. Empty takes all.
+  // Where Latchkey has AUDIENCE=orders, the same value rejects tokens that are for other services. Empty accepts every audience.
   audience: AUDIENCE,
   onError: (error) => console.error('latchkey:', error instanceof Error ? error.message : error),
 });
@@ -35,7 +35,7 @@ const server = createServer((request, response) => {
 });
 
 await latchkey.ready().catch((error) => {
-  console.error(`Latchkey does not take LATCHKEY_KEY: ${error.reason}`);
+  console.error(`Latchkey rejects LATCHKEY_KEY: ${error.reason}`);
   process.exit(1);
 });
 server.listen(Number(PORT), () => {

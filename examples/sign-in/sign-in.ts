@@ -1,4 +1,4 @@
-// A web page that people sign in to with an account at another provider. This server keeps the tokens; the browser gets a
+// A website whose users sign in with an account at an identity provider. This server keeps the tokens, and the browser receives a
 // cookie. Run it with: npm run example:sign-in
 import { randomUUID } from 'node:crypto';
 import http from 'node:http';
@@ -9,7 +9,7 @@ const provider = process.env.PROVIDER ?? 'google';
 const PREFIX = '__Host-';
 let origin = '';
 
-/** Who is signed in, by the browser's cookie. A product would keep them where they outlive the process. */
+/** The signed-in users by the browser's cookie. A product stores them outside the process. */
 const sessions = new Map<string, { user: { fullName: string; email: string }; tokens: { refreshToken: string } }>();
 
 async function call(method: string, request: object) {
@@ -36,7 +36,7 @@ const pages: Record<string, (url: URL, cookies: Map<string, string>, response: h
 
     '/sign-in': async (_, __, response) => {
       const { authorizationUrl, binding } = await call('StartOAuth', { provider, redirectUri: `${origin}/callback` });
-      // It comes back with this browser and no other.
+      // Binds the sign-in to this browser.
       setCookie(response, 'binding', binding, 600);
       response.writeHead(302, { location: authorizationUrl }).end();
     },

@@ -2,9 +2,10 @@
 import type { Deps } from '../deps.ts';
 import { type Actor, actorName, requireReauthentication } from '../domain/actor.ts';
 import { parseReason } from '../domain/admin-reason.ts';
+import type { AuditType } from '../domain/audit-event-types.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
-import { type AuditType, audit } from '../domain/effect.ts';
+import { audit } from '../domain/effect.ts';
 import { parseFields } from '../domain/parse-fields.ts';
 import { parseUuid } from '../domain/uuid.ts';
 import type { ServiceAccountChange } from '../store/service-accounts.ts';

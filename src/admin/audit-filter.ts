@@ -1,16 +1,17 @@
+import { isAuditType } from '../domain/audit-event-types.ts';
 import { InvalidValue, invalid } from '../domain/parse-fields.ts';
 import { parseUuid } from '../domain/uuid.ts';
 import type { AuditFilter } from '../store/audit-trail.ts';
 
-const TYPE = /^[a-z_]{1,64}$/;
 const MAX_ACTOR = 200;
+const UNKNOWN_TYPE = 'must be an audit event type, such as role_granted';
 
 /** For parseFields. */
 export function auditFilterParsers(filter: AuditFilter) {
   return {
     user_id: () => (filter.userId === '' ? '' : parseUuid(filter.userId)),
     actor: () => parseActor(filter.actor),
-    type: () => (filter.type === '' || TYPE.test(filter.type) ? filter.type : invalid('must be a type of events')),
+    type: () => (filter.type === '' || isAuditType(filter.type) ? filter.type : invalid(UNKNOWN_TYPE)),
   };
 }
 

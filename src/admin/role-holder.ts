@@ -1,4 +1,4 @@
-import type { Reason } from '../domain/auth-error.ts';
+import type { Reason } from '../domain/error-reason.ts';
 import { invalid } from '../domain/parse-fields.ts';
 import { parseUuid } from '../domain/uuid.ts';
 import type { Holds } from '../store/roles.ts';

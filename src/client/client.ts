@@ -1,8 +1,11 @@
-// `latchkey/client`: verifies access tokens in your own service, without a call for each. See README.md, "In your service".
-export { AuthError, type Reason } from '../domain/auth-error.ts';
+// `@latchkey/client`: typed clients of all services, and verification of access tokens in your own service without a call for each.
+// Published alone, so it imports the rooms `domain` and `verifier` and no other.
+export { AuthError } from '../domain/auth-error.ts';
+export type { Reason } from '../domain/error-reason.ts';
 export type { ServiceTokenPrincipal, TokenPrincipal, UserPrincipal } from '../domain/principal.ts';
+export { type Clients, type ClientsOptions, createClients } from './clients.ts';
 export { connectInterceptor, principalOfContext } from './connect-interceptor.ts';
-export { grpcJsInterceptor } from './grpc-js-interceptor.ts';
 export { type HttpMiddleware, httpMiddleware } from './http-middleware.ts';
 export { createLatchkey, type Latchkey, type LatchkeyOptions } from './latchkey.ts';
 export { principalOf } from './principal-of.ts';
+export { reasonOf } from './reason-of.ts';

@@ -2,12 +2,12 @@ import { type ContextKey, createContextKey, type HandlerContext, type Intercepto
 import type { TokenPrincipal } from '../domain/principal.ts';
 import type { Latchkey } from './latchkey.ts';
 import { presentedToken } from './presented-token.ts';
-import { refusedCall } from './refusal.ts';
+import { rejectedCall } from './rejection.ts';
 import { joinRepeatedAuthorization } from './repeated-authorization.ts';
 
 const principalKey: ContextKey<TokenPrincipal | null> = createContextKey<TokenPrincipal | null>(null);
 
-/** For `interceptors` of a Connect router or adapter: lets pass whom the token of the call speaks for. */
+/** For `interceptors` of a Connect router or adapter. Rejects each call that presents no valid access token. */
 export function connectInterceptor(latchkey: Pick<Latchkey, 'verify'>): Interceptor {
   joinRepeatedAuthorization();
   return (next) => async (request) => {
@@ -15,15 +15,16 @@ export function connectInterceptor(latchkey: Pick<Latchkey, 'verify'>): Intercep
       const token = presentedToken([request.header.get('authorization') ?? '']);
       request.contextValues.set(principalKey, await latchkey.verify(token));
     } catch (error) {
-      throw refusedCall(error);
+      throw rejectedCall(error);
     }
     return next(request);
   };
 }
 
-/** Who makes a call of Connect. @throws when the interceptor is not in place */
+/** The caller of a Connect call. @throws Error when no interceptor has verified the call */
 export function principalOfContext(context: Pick<HandlerContext, 'values'>): TokenPrincipal {
   const principal = context.values.get(principalKey);
-  if (!principal) throw new Error('nothing has verified this call: is the interceptor in place?');
+  if (!principal)
+    throw new Error('this call was not verified: add connectInterceptor to the interceptors of the router');
   return principal;
 }

@@ -1,3 +1,4 @@
+// `@latchkey/client/grpc-js`, an entry of its own: a service without grpc-js need not install it.
 import { setTrailerStatus } from '@connectrpc/connect/protocol-grpc';
 import {
   Metadata,
@@ -9,12 +10,12 @@ import {
 import type { Latchkey } from './latchkey.ts';
 import { presentedToken } from './presented-token.ts';
 import { setPrincipal } from './principal-of.ts';
-import { refusedCall } from './refusal.ts';
+import { rejectedCall } from './rejection.ts';
 import { joinRepeatedAuthorization } from './repeated-authorization.ts';
 
 const DETAILS = 'grpc-status-details-bin';
 
-/** For `interceptors` of a grpc-js Server: lets pass whom the token of the call speaks for. */
+/** For `interceptors` of a grpc-js Server. Rejects each call that presents no valid access token. */
 export function grpcJsInterceptor(latchkey: Pick<Latchkey, 'verify'>): ServerInterceptor {
   joinRepeatedAuthorization();
   const verify = async (metadata: Metadata) =>
@@ -38,12 +39,12 @@ export function grpcJsInterceptor(latchkey: Pick<Latchkey, 'verify'>): ServerInt
     });
 }
 
-/** With the same details as over Connect. */
+/** The details are the same as over Connect. */
 function toStatus(error: unknown) {
-  const refused = refusedCall(error);
+  const rejected = rejectedCall(error);
   const trailers = new Headers();
-  setTrailerStatus(trailers, refused);
+  setTrailerStatus(trailers, rejected);
   const metadata = new Metadata();
   metadata.set(DETAILS, Buffer.from(trailers.get(DETAILS) ?? '', 'base64'));
-  return { code: refused.code as number as status, details: refused.rawMessage, metadata };
+  return { code: rejected.code as number as status, details: rejected.rawMessage, metadata };
 }

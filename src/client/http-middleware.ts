@@ -3,17 +3,17 @@ import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import type { Latchkey } from './latchkey.ts';
 import { presentedToken } from './presented-token.ts';
 import { setPrincipal } from './principal-of.ts';
-import { type Refusal, refusalOf } from './refusal.ts';
+import { type Rejection, rejectionOf } from './rejection.ts';
 import { authorizationsIn } from './repeated-authorization.ts';
 
-/** `next` is called for whom the token speaks for; anybody else is answered with 401, or 503 when nobody can tell. */
+/** Calls `next` when the access token is valid. Otherwise answers with 401, or with 503 when the token cannot be verified now. */
 export type HttpMiddleware = (
   request: IncomingMessage | Http2ServerRequest,
   response: ServerResponse | Http2ServerResponse,
   next: () => void,
 ) => void;
 
-/** For node:http, and what is built on it, such as Express or Connect's own middleware. */
+/** For node:http and frameworks that are built on it, such as Express. */
 export function httpMiddleware(latchkey: Pick<Latchkey, 'verify'>): HttpMiddleware {
   const verify = async ({ rawHeaders }: Parameters<HttpMiddleware>[0]) =>
     latchkey.verify(presentedToken(authorizationsIn(rawHeaders)));
@@ -23,14 +23,14 @@ export function httpMiddleware(latchkey: Pick<Latchkey, 'verify'>): HttpMiddlewa
         setPrincipal(request, principal);
         next();
       },
-      (error: unknown) => refuse(response, refusalOf(error)),
+      (error: unknown) => reject(response, rejectionOf(error)),
     );
   };
 }
 
-/** RFC 6750 section 3. */
-function refuse(response: ServerResponse | Http2ServerResponse, refusal: Refusal): void {
-  const { reason, isUnavailable, message, retryAfterSeconds } = refusal;
+/** The challenge follows RFC 6750 section 3. */
+function reject(response: ServerResponse | Http2ServerResponse, rejection: Rejection): void {
+  const { reason, isUnavailable, message, retryAfterSeconds } = rejection;
   const challenge =
     reason === 'CREDENTIALS_MISSING' ? 'Bearer' : `Bearer error="invalid_token", error_description="${message}"`;
   if (isUnavailable) response.setHeader('retry-after', String(retryAfterSeconds));

@@ -1,56 +1,57 @@
-// Verifies access tokens in the process that receives them: with the server's own engine, on what its Watch stream tells.
+// Verifies access tokens in the process that receives them, with the server's own decision engine and the revocation events of its
+// Watch stream. Asks a server only when those events are too old.
 import type { SecureContextOptions } from 'node:tls';
 import { timestampDate } from '@bufbuild/protobuf/wkt';
 import { Code, ConnectError, type Transport } from '@connectrpc/connect';
-import { ErrorInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
 import { PrincipalKind, type Principal as PrincipalMessage } from '../../gen/latchkey/auth/v1/types_pb.ts';
-import { AuthError, type Reason } from '../domain/auth-error.ts';
+import { AuthError } from '../domain/auth-error.ts';
 import type { TokenPrincipal } from '../domain/principal.ts';
 import { createEngine, type Engine } from '../verifier/engine.ts';
 import { createRevocationView } from '../verifier/revocation-view.ts';
+import { reasonOf } from './reason-of.ts';
 import { connectServers, firstAnswer } from './servers.ts';
 import { followWatch } from './watch-follower.ts';
 
 export type LatchkeyOptions = {
   /**
-   * Of the server, such as `http://localhost:8080`, or of several servers of one deployment. The first is followed; when it fails the
-   * next one is, at once.
+   * URL of a server, such as `http://localhost:8080`, or of several servers of one deployment. The library follows the first server,
+   * and changes to the next one as soon as that fails.
    */
   url: string | readonly string[];
-  /** VerifierService asks for a service's key, or for its certificate. */
+  /** One of SERVICE_KEYS, or an API key. A server that checks client certificates requires none. */
   serviceKey?: string;
-  /** Of https: whom to trust besides the usual authorities, and the certificate to show; PEM. */
+  /** For https: certificate authorities to trust, and the client certificate with its key; PEM. */
   tls?: Pick<SecureContextOptions, 'ca' | 'cert' | 'key'>;
-  /** When set, tokens must have been issued for it (`aud`). */
+  /** When set, the `aud` claim of a token must contain it. */
   audience?: string;
-  /** How old the knowledge of revocations may be while a server is followed, in milliseconds. 5,000 by default. */
+  /** Oldest revocation data to trust while a server is followed, in milliseconds. Default 5,000. */
   maxStalenessMs?: number;
-  /** The same while the stream has ended or is late, so that nothing new arrives. 1,000 by default. */
+  /** The same while the stream has ended or is late, in milliseconds. Default 1,000. */
   maxStalenessDisconnectedMs?: number;
-  /** Beyond that: ask a server about each token (the default), or refuse. */
-  whenStale?: 'ask' | 'refuse';
-  /** Bound of the cache of verified tokens. 64 MiB by default. */
+  /** Beyond those ages: `ask` a server about each token (default), or `reject` each token. */
+  whenStale?: 'ask' | 'reject';
+  /** Largest size of the cache of verified tokens, in bytes. Default 64 MiB. */
   cacheBytes?: number;
-  /** Hears why the stream was interrupted; it is resumed in any case. */
+  /** Receives each error of the stream. The library connects again in any case. */
   onError?: (error: unknown) => void;
-  /** Makes the transport to a URL, in place of gRPC over HTTP/2. */
+  /** Creates the transport to a URL, instead of gRPC over HTTP/2. */
   transport?: (url: string) => Transport;
 };
 
 export type Latchkey = {
   /**
-   * Whom a token speaks for. From memory, in microseconds; asks the server only when that is too old.
-   * @param token of `authorization: Bearer ...`, without the scheme
+   * Answers from memory, in microseconds. Asks a server only when the revocation data is too old.
+   * @param token the value of `authorization: Bearer ...`, without the scheme
    * @throws AuthError CREDENTIALS_MISSING, TOKEN_INVALID, TOKEN_EXPIRED, AUDIENCE_MISMATCH, TOKEN_REVOKED, TOKEN_STALE; or
-   *   DEPENDENCY_UNAVAILABLE when nobody can tell
+   *   DEPENDENCY_UNAVAILABLE when the token cannot be verified now
    */
   verify(token: string): Promise<TokenPrincipal>;
   /**
-   * Resolves when verify needs to ask nobody. Waits for a server that is away.
-   * @throws AuthError when the server refuses the service key
+   * Resolves when `verify` can answer from memory. Waits for a server that is unavailable.
+   * @throws AuthError when the server rejects the service key
    */
   ready(): Promise<void>;
-  /** How old the knowledge of revocations is, in milliseconds; Infinity before there is any. */
+  /** Age of the revocation data in milliseconds; Infinity before the first data. */
   stalenessMs(): number;
   close(): void;
 };
@@ -62,7 +63,7 @@ const ASK_TIMEOUT_MS = 2_000;
 const RETRY_AFTER_MS = 1_000;
 const NEVER = Number.POSITIVE_INFINITY;
 
-/** @throws TypeError when the URL is none */
+/** @throws TypeError when a URL is invalid */
 export function createLatchkey(options: LatchkeyOptions): Latchkey {
   const { audience = '', whenStale = 'ask', maxStalenessMs = MAX_STALENESS_MS } = options;
   const { maxStalenessDisconnectedMs = MAX_STALENESS_DISCONNECTED_MS } = options;
@@ -84,14 +85,14 @@ export function createLatchkey(options: LatchkeyOptions): Latchkey {
     },
   });
 
-  /** What is older than can be believed now, is not known at all. */
+  /** Data that is too old counts as no data. */
   const trusted = {
     standing: view.standing,
     ageMs: () => (follower.isFollowing() || view.ageMs() <= maxStalenessDisconnectedMs ? view.ageMs() : NEVER),
   };
 
   async function ask(accessToken: string): Promise<TokenPrincipal> {
-    if (whenStale === 'refuse') throw unavailable(new Error('what is known of revocations is too old'));
+    if (whenStale === 'reject') throw unavailable(new Error('the revocation data is too old'));
     try {
       const followed = follower.serverIndex();
       const { principal } = await firstAnswer(
@@ -125,7 +126,7 @@ export function createLatchkey(options: LatchkeyOptions): Latchkey {
 }
 
 function toPrincipal(message: PrincipalMessage | undefined): TokenPrincipal {
-  if (!message?.issuedAt || !message.expiresAt) throw new ConnectError('no principal in the answer', Code.Internal);
+  if (!message?.issuedAt || !message.expiresAt) throw new ConnectError('the answer has no principal', Code.Internal);
   const { userId, sessionId, email, emailVerified, roles, issuedAt, expiresAt } = message;
   const times = { issuedAt: timestampDate(issuedAt), expiresAt: timestampDate(expiresAt) };
   if (message.kind === PrincipalKind.SERVICE) {
@@ -135,12 +136,12 @@ function toPrincipal(message: PrincipalMessage | undefined): TokenPrincipal {
   return { kind: 'user', userId, sessionId, email, emailVerified, roles, ...times };
 }
 
-/** A refusal by the server is one here; everything else means that nobody can tell. */
+/** A rejection by the server stays one. Every other error means that the token cannot be verified now. */
 function toAuthError(error: unknown): AuthError {
   const failure = ConnectError.from(error);
-  const [info] = failure.findDetails(ErrorInfoSchema);
-  if ([Code.Unauthenticated, Code.PermissionDenied].includes(failure.code) && info)
-    return new AuthError(info.reason as Reason, { cause: failure });
+  const reason = reasonOf(failure);
+  if ([Code.Unauthenticated, Code.PermissionDenied].includes(failure.code) && reason !== null)
+    return new AuthError(reason, { cause: failure });
   return unavailable(failure);
 }
 

@@ -2,10 +2,10 @@ import { AuthError } from '../domain/auth-error.ts';
 import { bearerToken } from '../domain/bearer-token.ts';
 
 /**
- * The token that a request presents; empty without one.
- * @param authorizations the values of its `authorization` headers
- * @throws AuthError TOKEN_INVALID for another scheme and for several values, also in one header: services differ in which one
- *   they look at
+ * @param authorizations the values of a request's `authorization` headers
+ * @returns the access token, or an empty string when the request has no `authorization` header
+ * @throws AuthError TOKEN_INVALID for another scheme, and for several values, also in one header: a gateway and a service could
+ *   each check a different one
  */
 export function presentedToken(authorizations: string[]): string {
   const [first = '', ...more] = authorizations;

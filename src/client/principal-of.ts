@@ -1,6 +1,6 @@
 import type { TokenPrincipal } from '../domain/principal.ts';
 
-/** By the request of node:http, or the metadata of a call of grpc-js. */
+/** The key is a request of node:http, or the metadata of a grpc-js call. */
 const principals = new WeakMap<object, TokenPrincipal>();
 
 export function setPrincipal(of: object, principal: TokenPrincipal): void {
@@ -8,12 +8,13 @@ export function setPrincipal(of: object, principal: TokenPrincipal): void {
 }
 
 /**
- * Who makes a request, which the middleware or the interceptor has let pass.
+ * The caller of a request that the middleware or the interceptor has verified.
  * @param of the request of node:http, or `call.metadata` of grpc-js
- * @throws when nothing has verified it: a handler that was left unprotected must not answer
+ * @throws Error when the request was not verified, so that an unprotected handler cannot answer
  */
 export function principalOf(of: object): TokenPrincipal {
   const principal = principals.get(of);
-  if (!principal) throw new Error('nothing has verified this request: is the middleware or interceptor in place?');
+  if (!principal)
+    throw new Error('this request was not verified: add httpMiddleware or grpcJsInterceptor in front of the handler');
   return principal;
 }

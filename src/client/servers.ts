@@ -1,5 +1,5 @@
-// The servers that a client knows, with a connection to each. Owns their failures: a call is answered by the first server that
-// can, and a connection that carries nothing is replaced.
+// Connections to the servers of one deployment. Owns their failures: the first server that can answers a call, and a silent
+// connection is replaced. Decides nothing about tokens.
 import type { SecureContextOptions } from 'node:tls';
 import { type Client, Code, ConnectError, createClient, type Transport } from '@connectrpc/connect';
 import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node';
@@ -10,66 +10,81 @@ import { VerifierService } from '../../gen/latchkey/auth/v1/verifier_service_pb.
 export type Server = {
   auth: Pick<Client<typeof AuthService>, 'verify'>;
   verifier: Pick<Client<typeof VerifierService>, 'watch'>;
-  /** Ends the connection, and whatever is under way on it. The next call makes a new one. */
+  /** Ends the connection and the calls on it. The next call makes a new connection. */
   disconnect(): void;
 };
 
-/** A connection that a firewall has forgotten is noticed after both together. */
+/** A connection that a firewall dropped silently is detected after the sum of the two. */
 const PING_INTERVAL_MS = 5_000;
 const PING_TIMEOUT_MS = 2_500;
-/** A server that has not answered by then may be gone: the next one is called beside it. */
+/** A server that has not answered by then may be unreachable, so the next server is called as well. */
 const HEDGE_AFTER_MS = 500;
 const ANSWERS = [Code.Unauthenticated, Code.PermissionDenied, Code.InvalidArgument];
 
-/** @throws TypeError when one is not a URL */
+export type Connection = { transport: Transport; disconnect(): void };
+
+/** @throws TypeError when the URL is not one of http or https */
+export function connect(url: string, tls: SecureContextOptions): Connection {
+  assertHttpUrl(url);
+  const pings = { pingIntervalMs: PING_INTERVAL_MS, pingTimeoutMs: PING_TIMEOUT_MS };
+  const sessionManager = new Http2SessionManager(url, pings, tls);
+  const reason = () => new ConnectError('the server has been silent for too long', Code.Unavailable);
+  return {
+    transport: createGrpcTransport({ baseUrl: url, sessionManager }),
+    disconnect: () => sessionManager.abort(reason()),
+  };
+}
+
+/** @throws TypeError when there is no URL, or one is not of http or https */
 export function connectServers(
   urls: string[],
   tls: SecureContextOptions,
   transportTo?: (url: string) => Transport,
 ): Server[] {
   if (urls.length === 0) throw new TypeError('url must name at least one server');
-  return urls.map((url) => {
-    if (!/^https?:$/.test(URL.parse(url)?.protocol ?? ''))
-      throw new TypeError('url must begin with http:// or https://');
-    if (transportTo) return serverOf(transportTo(url), () => {});
-    const pings = { pingIntervalMs: PING_INTERVAL_MS, pingTimeoutMs: PING_TIMEOUT_MS };
-    const sessionManager = new Http2SessionManager(url, pings, tls);
-    const reason = () => new ConnectError('the server has been silent for too long', Code.Unavailable);
-    return serverOf(createGrpcTransport({ baseUrl: url, sessionManager }), () => sessionManager.abort(reason()));
-  });
+  urls.forEach(assertHttpUrl);
+  return urls.map((url) =>
+    serverOf(transportTo ? { transport: transportTo(url), disconnect() {} } : connect(url, tls)),
+  );
 }
 
-function serverOf(transport: Transport, disconnect: () => void): Server {
+function assertHttpUrl(url: string): void {
+  if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol))
+    throw new TypeError('url must begin with http:// or https://');
+}
+
+function serverOf({ transport, disconnect }: Connection): Server {
   return { auth: createClient(AuthService, transport), verifier: createClient(VerifierService, transport), disconnect };
 }
 
 /**
- * Calls the servers in their order until one answers: the next one when a server has failed, and beside it when it is slow.
+ * Calls the servers in their order until one answers: the next server when one has failed, and in parallel when one is slow.
  * A rejection of the request is an answer.
  */
-export function firstAnswer<T>(
+export async function firstAnswer<T>(
   servers: Server[],
   call: (server: Server, signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  const over = new AbortController();
-  const result = Promise.withResolvers<T>();
+  const finished = new AbortController();
   let called = 0;
   let failed = 0;
-  const callNext = () => {
-    const server = servers[called];
-    if (!server || over.signal.aborted) return;
-    called += 1;
-    const timer = setTimeout(callNext, HEDGE_AFTER_MS).unref();
-    call(server, over.signal)
-      .then(result.resolve, (error: unknown) => {
-        failed += 1;
-        if (isAnswer(error) || failed === servers.length) result.reject(error);
-        else callNext();
-      })
-      .finally(() => clearTimeout(timer));
-  };
-  callNext();
-  return result.promise.finally(() => over.abort());
+  const answer = new Promise<T>((resolve, reject) => {
+    const callNext = () => {
+      const server = servers[called];
+      if (!server || finished.signal.aborted) return;
+      called += 1;
+      const timer = setTimeout(callNext, HEDGE_AFTER_MS).unref();
+      call(server, finished.signal)
+        .then(resolve, (error: unknown) => {
+          failed += 1;
+          if (isAnswer(error) || failed === servers.length) reject(error);
+          else callNext();
+        })
+        .finally(() => clearTimeout(timer));
+    };
+    callNext();
+  });
+  return answer.finally(() => finished.abort());
 }
 
 function isAnswer(error: unknown): boolean {

@@ -1,5 +1,5 @@
-// Follows the Watch stream of one of several servers: keeps a view of revocations and the keys, and knows how much that view can be
-// trusted. When the stream ends, errs or falls silent, it goes on at the next server from where it was.
+// Follows the Watch stream of one of several servers, and keeps the revocation view and the keys up to date. When the stream ends,
+// fails or falls silent, it continues at the next server from the same cursor.
 import { createPublicKey } from 'node:crypto';
 import { timestampMs } from '@bufbuild/protobuf/wkt';
 import { Code, ConnectError } from '@connectrpc/connect';
@@ -16,13 +16,13 @@ import type { RevocationView } from '../verifier/revocation-view.ts';
 import type { Server } from './servers.ts';
 
 export type WatchFollower = {
-  /** Resolves when the view is complete for the first time; rejects when the server says that it never will be. */
+  /** Resolves when the view is complete for the first time. Rejects when the server rejects the credential or serves no Watch. */
   ready: Promise<void>;
-  /** Whether a stream brings what is new, and its last message is not late. */
+  /** Whether a stream is up to date and its last message was in time. */
   isFollowing(): boolean;
-  /** The index of the server that is followed, or is to be followed next. */
+  /** Index of the server that is followed, or comes next. */
   serverIndex(): number;
-  /** Milliseconds since 1970 by the server's clock; by this machine's before the first message. */
+  /** Milliseconds since 1970 by the server's clock. Before the first message, by this machine's clock. */
   now(): number;
   close(): void;
 };
@@ -32,45 +32,43 @@ export type WatchFollowerDeps = {
   headers: Record<string, string>;
   view: Pick<RevocationView, 'reset' | 'apply' | 'confirm' | 'ageMs'>;
   onKeys(keys: VerificationKey[], issuer: string): void;
-  /** A stream that leaves the view older than this is given up for another. */
+  /** The follower leaves a stream that keeps the view older than this. */
   maxStalenessMs: number;
   onError(error: unknown): void;
 };
 
-/** A server sends something each second. */
+/** A server sends a message each second. */
 const LATE_AFTER_MS = 1_500;
 const SILENT_AFTER_MS = 2_000;
-/** The same, before a stream has brought the view up to date: a server may have much to read. */
+/** The same before the stream is up to date: the server may have to read a long list first. */
 const NO_ANSWER_AFTER_MS = 5_000;
-/** Not all clients of a server that has gone at the same moment. */
+/** Spreads the clients of a server that has stopped. */
 const SPREAD_MS = 50;
 const RECONNECT = { firstMs: 100, maxMs: 5_000 };
-/** The cursor cannot be used, here or ever: begin again. */
-const BEGIN_AGAIN = [Code.OutOfRange, Code.InvalidArgument];
-/** Trying again does not help before an operator changes something. */
-const HOPELESS = [Code.Unauthenticated, Code.PermissionDenied, Code.Unimplemented];
+/** The server cannot resume from the cursor. */
+const CURSOR_REJECTED = [Code.OutOfRange, Code.InvalidArgument];
+/** A retry fails until an operator changes the configuration. */
+const PERMANENT = [Code.Unauthenticated, Code.PermissionDenied, Code.Unimplemented];
 
 export function followWatch(deps: WatchFollowerDeps): WatchFollower {
   const { servers, headers, view, onKeys, maxStalenessMs, onError } = deps;
   const closing = new AbortController();
-  const ready = Promise.withResolvers<void>();
-  // A caller who does not wait for it learns the error from onError.
-  ready.promise.catch(() => {});
+  const ready = createReady();
   let cursor = '';
   let index = 0;
-  /** Attempts since a stream last lived. */
+  /** Attempts since a stream was up to date. */
   let failures = 0;
   let isUpToDate = false;
   let lastMessageAt = 0;
-  /** The monotonic clock here minus the server's clock, and the time that the fastest message took. */
+  /** This process's monotonic clock minus the server's clock, plus the time that the fastest message took. */
   let clockOffset: number | null = null;
 
   async function watchOnce(server: WatchFollowerDeps['servers'][number]): Promise<void> {
     const silence = watchSilence(() => server.disconnect());
     const signal = AbortSignal.any([closing.signal, silence.signal]);
-    // The least that a message took from the server's clock to ours; what one takes longer, it is late.
+    // The smallest difference between a message's arrival and its time of sending. A message above it is late by the difference.
     let leastDelay = Number.POSITIVE_INFINITY;
-    // Without a cursor the server sends all that is in force. What was known before may be of a history that has ended.
+    // Without a cursor the server sends every revocation in force. Earlier data may belong to a database that was replaced.
     if (cursor === '') view.reset();
     try {
       for await (const message of server.verifier.watch({ cursor }, { headers, signal })) {
@@ -83,7 +81,7 @@ export function followWatch(deps: WatchFollowerDeps): WatchFollower {
           view.confirm(timestampMs(message.asOf) + leastDelay);
           ready.resolve();
           if (view.ageMs() > maxStalenessMs) throw new Error('the server is too far behind');
-          // A stream that ends after its first message is not a success: the next attempt waits longer.
+          // Only a second message counts as success, so that streams that end at once are retried less and less often.
           if (isUpToDate) failures = 0;
           isUpToDate = true;
         }
@@ -110,8 +108,8 @@ export function followWatch(deps: WatchFollowerDeps): WatchFollower {
       } catch (error) {
         if (closing.signal.aborted) return;
         const { code } = ConnectError.from(error);
-        if (BEGIN_AGAIN.includes(code)) cursor = '';
-        if (HOPELESS.includes(code)) ready.reject(error);
+        if (CURSOR_REJECTED.includes(code)) cursor = '';
+        if (PERMANENT.includes(code)) ready.reject(error);
         onError(error);
       }
       index = (index + 1) % servers.length;
@@ -132,14 +130,26 @@ export function followWatch(deps: WatchFollowerDeps): WatchFollower {
   };
 }
 
-/** None to speak of before another server that has not been tried; it grows when all have failed. */
+/** A rejection is also reported by onError, so callers may ignore the promise. */
+function createReady() {
+  let resolve: () => void = () => {};
+  let reject: (error: unknown) => void = () => {};
+  const promise = new Promise<void>((onResolved, onRejected) => {
+    resolve = onResolved;
+    reject = onRejected;
+  });
+  promise.catch(() => {});
+  return { promise, resolve, reject };
+}
+
+/** Almost none before a server that was not tried yet. It grows once all servers have failed. */
 function delayMs(failures: number, servers: number): number {
   const rounds = Math.floor(failures / servers);
   if (rounds === 0) return SPREAD_MS * Math.random();
   return backoffMs(RECONNECT, rounds - 1) * (0.5 + Math.random());
 }
 
-/** @param onSilence is called, and the signal aborted, when it was not restarted in time */
+/** @param onSilence called when no message came in time; the signal is aborted too */
 function watchSilence(onSilence: () => void) {
   const silence = new AbortController();
   const end = () => {

@@ -1,4 +1,5 @@
 // What a state change does besides: it is written to the outbox in the same transaction, and the worker carries it out.
+import type { AuditType } from './audit-event-types.ts';
 
 /** Where a call came from, for audit events. */
 export type Origin = {
@@ -7,62 +8,6 @@ export type Origin = {
   userAgent: string;
   requestId: string;
 };
-
-export type AuditType =
-  | 'registered'
-  | 'login_succeeded'
-  | 'login_failed'
-  | 'throttled'
-  | 'refreshed'
-  | 'refresh_reuse_detected'
-  | 'logged_out'
-  | 'reauthenticated'
-  | 'reauthentication_failed'
-  | 'password_changed'
-  | 'reset_requested'
-  | 'reset_done'
-  | 'permission_denied'
-  | 'register_refused'
-  | 'verification_requested'
-  | 'network_confirmed'
-  | 'email_verified'
-  | 'email_change_requested'
-  | 'email_changed'
-  | 'email_change_undone'
-  | 'profile_changed'
-  | 'session_revoked'
-  | 'account_deleted'
-  | 'identity_linked'
-  | 'identity_refused'
-  | 'identity_unlinked'
-  | 'role_denied'
-  | 'roles_read'
-  | 'role_defined'
-  | 'role_deleted'
-  | 'role_granted'
-  | 'role_revoked'
-  | 'user_imported'
-  | 'user_disabled'
-  | 'user_enabled'
-  | 'user_deleted'
-  | 'user_unlocked'
-  | 'new_password_required'
-  | 'sessions_ended'
-  | 'service_account_created'
-  | 'service_account_disabled'
-  | 'service_account_enabled'
-  | 'service_account_deleted'
-  | 'api_key_created'
-  | 'api_key_revoked'
-  | 'service_token_issued'
-  | 'signing_key_published'
-  | 'signing_key_activated'
-  | 'signing_key_retiring'
-  | 'signing_key_retired'
-  | 'signing_key_reencrypted'
-  | 'mail_sent'
-  | 'mail_expired'
-  | 'mail_failed';
 
 /** Holds no secret and no email: people appear by id, or by `account`, a keyed hash of an email. */
 export type AuditEvent = {

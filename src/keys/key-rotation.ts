@@ -1,7 +1,8 @@
 // Changes which keys sign: what the time has come for, what an administrator asks for, and what cannot wait.
 import { type Actor, actorName } from '../domain/actor.ts';
+import type { AuditType } from '../domain/audit-event-types.ts';
 import { AuthError } from '../domain/auth-error.ts';
-import { type AuditType, audit, type Effect, type Origin } from '../domain/effect.ts';
+import { audit, type Effect, type Origin } from '../domain/effect.ts';
 import type { KeyRing } from '../domain/key-ring.ts';
 import {
   dueChanges,

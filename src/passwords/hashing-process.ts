@@ -1,7 +1,7 @@
 // Hashing in a process of its own, at low priority: a storm of sign-ins takes the cores that nobody else wants, and delays
 // no other call. A process that dies is replaced, and what it was doing is done again.
 import { type ChildProcess, fork } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
+import { extname, join } from 'node:path';
 import { backoffMs } from '../async/backoff.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Argon2Parameters, Comparison, HashWork, Outcome } from './hash-work.ts';
@@ -16,7 +16,8 @@ export type HashingProcess = HashWork & { close(): void };
 
 type Pending = { order: Order; attempts: number; resolve(result: string): void; reject(error: Error): void };
 
-const PROGRAM = fileURLToPath(new URL('hashing-main.ts', import.meta.url));
+// Compiled in a published package, so the extension is that of this file.
+const PROGRAM = join(import.meta.dirname, `hashing-main${extname(import.meta.filename)}`);
 /** A task that was there when two processes died is what they died of. */
 const MAX_ATTEMPTS = 2;
 const RESTART = { firstMs: 50, maxMs: 5_000 };

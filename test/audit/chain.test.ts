@@ -262,10 +262,15 @@ describe('asked for over AdminService', () => {
     expect([...first.body.events, ...second.body.events].map(({ type }: Event) => type)).toEqual(all);
     expect((await query({ pageToken: nextPageToken })).fields).toEqual(['page_token']);
     expect((await query({ userId: 'x', type: 'X' })).fields?.toSorted()).toEqual(['type', 'user_id']);
+    expect(await query({ type: 'no_such_type' })).toMatchObject({ reason: 'INVALID_ARGUMENT', fields: ['type'] });
     expect(first.body.events[0]).toMatchObject({
       ...{ actor: `user:${boss.userId}`, detail: 'a test', before: { sessions: 1 }, after: { sessions: 0 } },
     });
     const { output } = await latchkey('list', '--user', person.userId, '--type', 'user_disabled', '--json');
     expect(JSON.parse(output)).toMatchObject([{ type: 'user_disabled', detail: 'a test' }]);
+    expect(await latchkey('list', '--type', 'no_such_type')).toMatchObject({
+      exit: 1,
+      output: expect.stringContaining('--type must be'),
+    });
   });
 });

@@ -10,7 +10,6 @@ import { startApp } from '../../src/app.ts';
 import {
   connectInterceptor,
   createLatchkey,
-  grpcJsInterceptor,
   httpMiddleware,
   type Latchkey,
   type LatchkeyOptions,
@@ -18,6 +17,7 @@ import {
   principalOfContext,
   type TokenPrincipal,
 } from '../../src/client/client.ts';
+import { grpcJsInterceptor } from '../../src/client/grpc-js-interceptor.ts';
 import { readConfig } from '../../src/config/config.ts';
 import { createLogger } from '../../src/process/log.ts';
 import { SERVICE_KEY, startTestApp, type TestApp } from '../support/app.ts';
@@ -82,7 +82,7 @@ test('a token must be for the audience, when one is asked for', async () => {
 
 test('hears of the end of a session within a second', async () => {
   const person = await signedIn(call);
-  const latchkey = open({ whenStale: 'refuse' });
+  const latchkey = open({ whenStale: 'reject' });
   await latchkey.ready();
   expect(await outcome(latchkey, person.accessToken)).toBe(person.userId);
   await call(auth.logout, { refreshToken: person.refreshToken });
@@ -132,7 +132,7 @@ describe('without the server', () => {
   }, 60_000);
 
   test('asks nobody when it is told to refuse', async () => {
-    const latchkey = open({ url: 'http://127.0.0.1:1', whenStale: 'refuse' });
+    const latchkey = open({ url: 'http://127.0.0.1:1', whenStale: 'reject' });
     const { accessToken } = await signedIn(call);
     expect(await outcome(latchkey, accessToken)).toBe('DEPENDENCY_UNAVAILABLE');
   });
@@ -248,7 +248,7 @@ describe('the three doors', () => {
     expect(refused.headers.get('www-authenticate')).toContain('error="invalid_token"');
     expect(await refused.json()).toMatchObject({ reason: 'TOKEN_INVALID' });
     expect((await get()).headers.get('www-authenticate')).toBe('Bearer');
-    expect(() => principalOf({})).toThrow('middleware');
+    expect(() => principalOf({})).toThrow('httpMiddleware');
   });
 
   test('node:http: 503 when nobody can tell', async () => {

@@ -10,11 +10,11 @@ import { AccountService } from '../../gen/latchkey/auth/v1/account_service_pb.ts
 import {
   connectInterceptor,
   createLatchkey,
-  grpcJsInterceptor,
   httpMiddleware,
   type Latchkey,
   principalOf,
 } from '../../src/client/client.ts';
+import { grpcJsInterceptor } from '../../src/client/grpc-js-interceptor.ts';
 import { SERVICE_KEY, startTestApp, type TestApp } from '../support/app.ts';
 import { viaFetch } from '../support/clients.ts';
 import { signedIn } from '../support/people.ts';

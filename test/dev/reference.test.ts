@@ -4,7 +4,7 @@ import { apiPages } from '../../src/dev/reference/api-pages.ts';
 import { PACKAGE, readContract } from '../../src/dev/reference/contract.ts';
 import { anchor, escapeTags, firstSentence, linkNames, table } from '../../src/dev/reference/markdown.ts';
 import { referencePages, referenceProblems } from '../../src/dev/reference/pages.ts';
-import { ERRORS } from '../../src/server/calls/errors.ts';
+import { ERROR_REASONS } from '../../src/domain/error-reason.ts';
 
 const contract = readContract('.');
 const pages = new Map(referencePages('.').map(({ path, text }) => [path.replace('docs/reference/', ''), text]));
@@ -25,7 +25,7 @@ test('each RPC has a heading on the page of its service, with its URL, access an
 });
 
 test('each reason has a heading and a row', () => {
-  for (const reason of Object.keys(ERRORS)) {
+  for (const reason of Object.keys(ERROR_REASONS)) {
     expect(pages.get('errors.md')).toContain(`\n## ${reason}\n`);
     expect(pages.get('errors.md')).toContain(`| [${reason}](#${reason.toLowerCase()}) |`);
   }

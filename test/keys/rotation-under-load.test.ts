@@ -59,7 +59,7 @@ function cachedJwks(url: string): JWTVerifyGetKey {
 
 test('not one valid token is refused, wherever it is verified', async () => {
   const calls = servers.map(({ url }) => viaFetch(url));
-  const locals = servers.map(({ url }) => createLatchkey({ url, serviceKey: SERVICE_KEY, whenStale: 'refuse' }));
+  const locals = servers.map(({ url }) => createLatchkey({ url, serviceKey: SERVICE_KEY, whenStale: 'reject' }));
   await Promise.all(locals.map((latchkey) => latchkey.ready()));
   const sets = servers.map(({ url }) => cachedJwks(url));
   const seen = { tokens: 0, kids: new Set<string>() };

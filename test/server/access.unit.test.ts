@@ -1,13 +1,10 @@
-import { Code } from '@connectrpc/connect';
 import { describe, expect, test } from 'vitest';
 import { AccountService } from '../../gen/latchkey/auth/v1/account_service_pb.ts';
 import { AdminService } from '../../gen/latchkey/auth/v1/admin_service_pb.ts';
 import { AuthService } from '../../gen/latchkey/auth/v1/auth_service_pb.ts';
-import { Reason, ReasonSchema } from '../../gen/latchkey/auth/v1/errors_pb.ts';
 import { Access } from '../../gen/latchkey/auth/v1/options_pb.ts';
 import { VerifierService } from '../../gen/latchkey/auth/v1/verifier_service_pb.ts';
 import { bearerToken } from '../../src/domain/bearer-token.ts';
-import { codeName, ERRORS } from '../../src/server/calls/errors.ts';
 import { accessOf, authorize } from '../../src/server/rpc/access.ts';
 
 const methods = [
@@ -102,31 +99,6 @@ test.each([
   ['', ''],
 ])('authorization: %s carries %j', (value, token) => {
   expect(bearerToken(value)).toBe(token);
-});
-
-describe('the table of errors', () => {
-  const names = ReasonSchema.values.map(({ localName }) => localName).filter((name) => name !== 'UNSPECIFIED');
-
-  test('has a row for each reason of the proto and no other', () => {
-    expect(Object.keys(ERRORS).toSorted()).toEqual(names.toSorted());
-    expect(names).toEqual(Object.keys(Reason).filter((name) => name !== 'UNSPECIFIED'));
-  });
-
-  test('agrees with the comments of the proto, which are its manual', async () => {
-    const { readFile } = await import('node:fs/promises');
-    const proto = await readFile('proto/latchkey/auth/v1/errors.proto', 'utf8');
-    for (const name of Object.keys(ERRORS) as (keyof typeof ERRORS)[]) {
-      const comment = new RegExp(`((?:  //.*\\n)+)  REASON_${name} =`).exec(proto)?.[1] ?? '';
-      const code = codeName(ERRORS[name].code).toUpperCase();
-      expect(comment, name).toMatch(new RegExp(`\\b${code}\\b`));
-    }
-  });
-
-  test('never says UNKNOWN, and INTERNAL for our own defects alone', () => {
-    const codes = Object.values(ERRORS).map(({ code }) => code);
-    expect(codes).not.toContain(Code.Unknown);
-    expect(codes.filter((code) => code === Code.Internal)).toHaveLength(1);
-  });
 });
 
 test('no request has a field that its caller must not set', () => {

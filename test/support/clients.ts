@@ -1,7 +1,8 @@
 // Real clients of every protocol behind one function, so that one table of cases can run over all of them.
 import { execFile } from 'node:child_process';
 import { type DescMethodUnary, fromBinary, fromJson, type JsonValue, toBinary, toJson } from '@bufbuild/protobuf';
-import { Code, ConnectError, type Transport } from '@connectrpc/connect';
+import { type Code, ConnectError, type Transport } from '@connectrpc/connect';
+import { codeFromString, codeToString } from '@connectrpc/connect/protocol-connect';
 import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from '@connectrpc/connect-node';
 import * as grpc from '@grpc/grpc-js';
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
@@ -9,7 +10,6 @@ import { AccountService } from '../../gen/latchkey/auth/v1/account_service_pb.ts
 import { AdminService } from '../../gen/latchkey/auth/v1/admin_service_pb.ts';
 import { AuthService } from '../../gen/latchkey/auth/v1/auth_service_pb.ts';
 import { VerifierService } from '../../gen/latchkey/auth/v1/verifier_service_pb.ts';
-import { codeName } from '../../src/server/calls/errors.ts';
 
 /** What a call came to, whatever the protocol. */
 export type Outcome = {
@@ -138,7 +138,7 @@ function outcomeOf(error: ConnectError): Outcome {
   const [bad] = error.findDetails(BadRequestSchema);
   const [retry] = error.findDetails(RetryInfoSchema);
   return {
-    code: codeName(error.code),
+    code: codeToString(error.code),
     message: error.rawMessage,
     ...(info && { reason: info.reason }),
     ...(bad && { fields: bad.fieldViolations.map((violation) => violation.field) }),
@@ -150,8 +150,7 @@ function outcomeOf(error: ConnectError): Outcome {
 type JsonError = { code: string; message: string; details?: { type: string; value: string }[] };
 
 function outcomeOfJson(body: JsonError): Outcome {
-  const code = Object.values(Code).find((value) => typeof value === 'number' && codeName(value) === body.code) as Code;
-  const error = new ConnectError(body.message ?? '', code);
+  const error = new ConnectError(body.message ?? '', codeFromString(body.code));
   error.details.push(
     ...(body.details ?? []).map(({ type, value }) => ({ type, value: new Uint8Array(Buffer.from(value, 'base64')) })),
   );

@@ -1,18 +1,19 @@
 // The page of error reasons: documentation from errors.proto, codes and messages from the table that writes the errors.
-import { codeToHttpStatus } from '@connectrpc/connect/protocol-connect';
-import { codeName, ERRORS } from '../../server/calls/errors.ts';
+import type { Code } from '@connectrpc/connect';
+import { codeFromString, codeToHttpStatus } from '@connectrpc/connect/protocol-connect';
+import { ERROR_REASONS, type Reason } from '../../domain/error-reason.ts';
 import type { Contract } from './contract.ts';
 import { anchor, code, escapeTags, linkNames, paragraphs, table } from './markdown.ts';
 import type { Page } from './page.ts';
-
-type Reason = keyof typeof ERRORS;
 
 /** @param links where configuration keys and reasons are documented, by name */
 export function errorsPage({ files, commentOf }: Contract, links: Map<string, string>): Page {
   const reasons = files.flatMap(({ enums }) => enums).find(({ name }) => name === 'Reason');
   if (!reasons) throw new Error('errors.proto has no enum Reason');
   const prose = (text: string) => linkNames(escapeTags(text), links);
-  const names = reasons.values.map(({ localName }) => localName).filter((name): name is Reason => name in ERRORS);
+  const names = reasons.values
+    .map(({ localName }) => localName)
+    .filter((name): name is Reason => name in ERROR_REASONS);
   const meaningOf = (name: Reason) => {
     const value = reasons.values.find(({ localName }) => localName === name);
     return prose(value ? commentOf(value).replace(/^[A-Z_]+\.\s+/, '') : '');
@@ -27,13 +28,13 @@ export function errorsPage({ files, commentOf }: Contract, links: Map<string, st
         names.map((name) => [
           `[${name}](#${anchor(name)})`,
           grpcCode(name),
-          String(codeToHttpStatus(ERRORS[name].code)),
-          escapeTags(ERRORS[name].message),
+          String(httpStatus(name)),
+          escapeTags(ERROR_REASONS[name].message),
         ]),
       ),
       ...names.flatMap((name) => [
         `## ${name}`,
-        `${code(grpcCode(name))}, HTTP ${codeToHttpStatus(ERRORS[name].code)}: "${escapeTags(ERRORS[name].message)}".`,
+        `${code(grpcCode(name))}, HTTP ${httpStatus(name)}: "${escapeTags(ERROR_REASONS[name].message)}".`,
         meaningOf(name),
       ]),
     ),
@@ -41,5 +42,9 @@ export function errorsPage({ files, commentOf }: Contract, links: Map<string, st
 }
 
 function grpcCode(name: Reason): string {
-  return codeName(ERRORS[name].code).toUpperCase();
+  return ERROR_REASONS[name].code.toUpperCase();
+}
+
+function httpStatus(name: Reason): number {
+  return codeToHttpStatus(codeFromString(ERROR_REASONS[name].code) as Code);
 }

@@ -3,7 +3,7 @@
 // their refusals the first ten of a second have a line each, so that an operator sees why without drowning.
 import type { Logger } from 'pino';
 import { rateGate } from '../../async/rate-gate.ts';
-import type { Reason } from '../../domain/auth-error.ts';
+import type { Reason } from '../../domain/error-reason.ts';
 import type { EndedCall, Metrics } from '../../telemetry/metrics.ts';
 import type { RpcSystem } from '../../telemetry/rpc-conventions.ts';
 import type { ReadHeader, Tracing } from '../../telemetry/tracing.ts';

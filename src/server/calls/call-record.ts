@@ -1,7 +1,7 @@
 // What is known of one call while it runs.
 import { randomUUID } from 'node:crypto';
 import { type ContextKey, createContextKey } from '@connectrpc/connect';
-import type { Reason } from '../../domain/auth-error.ts';
+import type { Reason } from '../../domain/error-reason.ts';
 import type { Principal } from '../../domain/principal.ts';
 import { type RpcSystem, rpcSystem } from '../../telemetry/rpc-conventions.ts';
 import type { CallSpan, Tracing } from '../../telemetry/tracing.ts';

@@ -2,8 +2,9 @@
 // find it (RFC 8414). The client is a service account, its secret an API key.
 import { issueServiceToken, type ServiceToken } from '../../auth/issue-service-token.ts';
 import type { Deps } from '../../deps.ts';
-import { AuthError, type Reason } from '../../domain/auth-error.ts';
+import { AuthError } from '../../domain/auth-error.ts';
 import type { Call } from '../../domain/call.ts';
+import type { Reason } from '../../domain/error-reason.ts';
 import type { CallLog } from '../calls/call-log.ts';
 import { type CallDeps, type CallRecord, holderOf, openCallRecord } from '../calls/call-record.ts';
 import type { ConcurrencyLimit } from '../calls/concurrency-limit.ts';

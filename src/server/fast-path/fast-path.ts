@@ -4,12 +4,12 @@ import { isAscii } from 'node:buffer';
 import type { ConnectError } from '@connectrpc/connect';
 import { codeToHttpStatus, errorToJsonBytes } from '@connectrpc/connect/protocol-connect';
 import { setTrailerStatus } from '@connectrpc/connect/protocol-grpc';
-import type { Reason } from '../../domain/auth-error.ts';
 import { bearerToken } from '../../domain/bearer-token.ts';
+import { ERROR_REASONS, type Reason } from '../../domain/error-reason.ts';
 import type { CallLog } from '../calls/call-log.ts';
 import { chooseRequestId } from '../calls/call-record.ts';
 import { TIMEOUTS } from '../calls/deadlines.ts';
-import { codeName, ERRORS, refusal } from '../calls/errors.ts';
+import { refusal } from '../calls/errors.ts';
 import { checkJson } from '../calls/message-bounds.ts';
 import type { ClientAddress } from '../transport/client-address.ts';
 import type { FastAnswer, FastHandler } from '../transport/fast-handler.ts';
@@ -64,7 +64,7 @@ export function createFastPath(deps: FastPathDeps & { callLog: CallLog; clientAd
     const peer = () => deps.clientAddress(head.address(), head.header('x-forwarded-for') ?? '');
     const refuse = (reason: Reason) => {
       const requestId = chooseRequestId(head.header('x-request-id'));
-      const code = codeName(ERRORS[reason].code);
+      const { code } = ERROR_REASONS[reason];
       deps.callLog.count({ method: method.name, system, startedAt, peer, reason, requestId, code, header });
       return isGrpc ? refuseGrpc(reason, requestId) : refuseConnect(reason, requestId);
     };

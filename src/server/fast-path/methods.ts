@@ -6,7 +6,7 @@ import { Reason as ReasonEnum } from '../../../gen/latchkey/auth/v1/errors_pb.ts
 import { MAX_BATCH } from '../../auth/batch-verify.ts';
 import type { RoleAnswer } from '../../auth/check-role.ts';
 import { type Denials, deniedTo } from '../../authorization/denials.ts';
-import type { Reason } from '../../domain/auth-error.ts';
+import type { Reason } from '../../domain/error-reason.ts';
 import { isRole } from '../../domain/role.ts';
 import type { ApiKeys } from '../../keys/api-keys.ts';
 import type { ServiceKeys } from '../../keys/service-keys.ts';

@@ -2,8 +2,8 @@
 
 import { type Denials, type Denied, deniedTo } from '../../authorization/denials.ts';
 import type { Deps } from '../../deps.ts';
-import type { Reason } from '../../domain/auth-error.ts';
 import type { Call } from '../../domain/call.ts';
+import type { Reason } from '../../domain/error-reason.ts';
 import { InvalidValue, parseFields } from '../../domain/parse-fields.ts';
 import type { TokenPrincipal } from '../../domain/principal.ts';
 import { parseRole } from '../../domain/role.ts';

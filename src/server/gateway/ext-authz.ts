@@ -9,8 +9,8 @@ import {
 } from '../../../gen/envoy/service/auth/v3/external_auth_pb.ts';
 import type { Deps } from '../../deps.ts';
 import { soleBearerToken } from '../../domain/bearer-token.ts';
+import { ERROR_REASONS } from '../../domain/error-reason.ts';
 import type { TokenPrincipal } from '../../domain/principal.ts';
-import { ERRORS } from '../calls/errors.ts';
 import { callOf, recordOf } from '../rpc/call-context.ts';
 import type { Routes } from '../rpc/routes.ts';
 import { type Admission, admit, parseRequirement, type Requirement } from './authorize-request.ts';
@@ -92,7 +92,7 @@ function sayRefused({ reason }: Extract<Admission, { admitted: false }>): CheckA
       value: {
         status: { code: status },
         headers: Object.entries(headers).map(([key, value]) => ({ header: { key, value } })),
-        body: JSON.stringify({ reason, message: ERRORS[reason].message }),
+        body: JSON.stringify({ reason, message: ERROR_REASONS[reason].message }),
       },
     },
   };

@@ -4,10 +4,11 @@ import { codeToHttpStatus } from '@connectrpc/connect/protocol-connect';
 import type { Deps } from '../../deps.ts';
 import { AuthError } from '../../domain/auth-error.ts';
 import { soleBearerToken } from '../../domain/bearer-token.ts';
+import { ERROR_REASONS } from '../../domain/error-reason.ts';
 import { invalid, parseFields } from '../../domain/parse-fields.ts';
 import type { CallLog } from '../calls/call-log.ts';
 import { type CallDeps, type CallRecord, openCallRecord } from '../calls/call-record.ts';
-import { answerError, codeName, ERRORS } from '../calls/errors.ts';
+import { answerError } from '../calls/errors.ts';
 import { type Handler, type NodeRequest, type NodeResponse, sendJson } from '../transport/handler.ts';
 import { type Admission, admit, parseRequirement } from './authorize-request.ts';
 import { challenge, identityHeaders, refusalStatus } from './identity-headers.ts';
@@ -75,9 +76,9 @@ function answer(admission: Admission, response: NodeResponse, record: CallRecord
   }
   const { reason } = admission;
   record.reason = reason;
-  record.code = codeName(ERRORS[reason].code);
+  record.code = ERROR_REASONS[reason].code;
   response.setHeader('www-authenticate', challenge(reason));
-  sendJson(response, refusalStatus(reason), { reason, message: ERRORS[reason].message });
+  sendJson(response, refusalStatus(reason), { reason, message: ERROR_REASONS[reason].message });
 }
 
 function fail(error: unknown, response: NodeResponse, record: CallRecord): void {

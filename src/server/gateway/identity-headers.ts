@@ -1,6 +1,6 @@
 // What gateways pass on of an admitted request, and what its caller hears of a refused one. The same over ext_authz and
 // forward auth.
-import type { Reason } from '../../domain/auth-error.ts';
+import type { Reason } from '../../domain/error-reason.ts';
 import type { TokenPrincipal } from '../../domain/principal.ts';
 
 /** What a service behind a gateway may believe, because the gateway lets no client set it. */

@@ -5,7 +5,8 @@ import { encodeEnvelope, type UniversalServerResponse } from '@connectrpc/connec
 import { codeToHttpStatus, errorToJsonBytes } from '@connectrpc/connect/protocol-connect';
 import { setTrailerStatus } from '@connectrpc/connect/protocol-grpc';
 import { trailerFlag, trailerParse, trailerSerialize } from '@connectrpc/connect/protocol-grpc-web';
-import { AuthError, type Reason } from '../../domain/auth-error.ts';
+import { AuthError } from '../../domain/auth-error.ts';
+import type { Reason } from '../../domain/error-reason.ts';
 import type { CallRecord } from '../calls/call-record.ts';
 import { answerError } from '../calls/errors.ts';
 

@@ -10,32 +10,33 @@ import type { UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file latchkey/auth/v1/errors.proto.
  */
 export const file_latchkey_auth_v1_errors: GenFile = /*@__PURE__*/
-  fileDesc("Ch1sYXRjaGtleS9hdXRoL3YxL2Vycm9ycy5wcm90bxIQbGF0Y2hrZXkuYXV0aC52MSqnDgoGUmVhc29uEhYKElJFQVNPTl9VTlNQRUNJRklFRBAAEhsKF1JFQVNPTl9JTlZBTElEX0FSR1VNRU5UEAESFgoSUkVBU09OX0VNQUlMX1RBS0VOEAISHgoaUkVBU09OX0NSRURFTlRJQUxTX0lOVkFMSUQQAxIeChpSRUFTT05fQ1JFREVOVElBTFNfTUlTU0lORxAEEhgKFFJFQVNPTl9UT0tFTl9JTlZBTElEEAUSGAoUUkVBU09OX1RPS0VOX0VYUElSRUQQBhIYChRSRUFTT05fVE9LRU5fUkVWT0tFRBAHEhwKGFJFQVNPTl9BVURJRU5DRV9NSVNNQVRDSBAIEiAKHFJFQVNPTl9SRUZSRVNIX1RPS0VOX0lOVkFMSUQQCRIfChtSRUFTT05fUkVGUkVTSF9UT0tFTl9SRVVTRUQQChIaChZSRUFTT05fU0VTU0lPTl9FWFBJUkVEEAsSGAoUUkVBU09OX1NFU1NJT05fRU5ERUQQDBIeChpSRUFTT05fUkVTRVRfVE9LRU5fSU5WQUxJRBANEhwKGFJFQVNPTl9QRVJNSVNTSU9OX0RFTklFRBAOEhsKF1JFQVNPTl9ST0xFX05PVF9HUkFOVEVEEA8SGQoVUkVBU09OX1VTRVJfTk9UX0ZPVU5EEBASGAoUUkVBU09OX1VTRVJfRElTQUJMRUQQERIXChNSRUFTT05fUkFURV9MSU1JVEVEEBISFQoRUkVBU09OX09WRVJMT0FERUQQExIhCh1SRUFTT05fREVQRU5ERU5DWV9VTkFWQUlMQUJMRRAUEhwKGFJFQVNPTl9ERUFETElORV9FWENFRURFRBAVEhMKD1JFQVNPTl9JTlRFUk5BTBAWEhkKFVJFQVNPTl9QQVNTV09SRF9XUk9ORxAXEhwKGFJFQVNPTl9SRVFVRVNUX01BTEZPUk1FRBAYEhwKGFJFQVNPTl9NRVNTQUdFX1RPT19MQVJHRRAZEhgKFFJFQVNPTl9VTklNUExFTUVOVEVEEBoSFgoSUkVBU09OX1RPS0VOX1NUQUxFEBsSGQoVUkVBU09OX0NVUlNPUl9UT09fT0xEEBwSGwoXUkVBU09OX1dBVENIRVJfVE9PX1NMT1cQHRIcChhSRUFTT05fU0VSVklDRV9OT1RfRk9VTkQQHhIlCiFSRUFTT05fVkVSSUZJQ0FUSU9OX1RPS0VOX0lOVkFMSUQQHxIkCiBSRUFTT05fUkVBVVRIRU5USUNBVElPTl9SRVFVSVJFRBAgEhwKGFJFQVNPTl9TRVNTSU9OX05PVF9GT1VORBAhEh4KGlJFQVNPTl9PQVVUSF9TVEFURV9JTlZBTElEECISFwoTUkVBU09OX09BVVRIX0RFTklFRBAjEiEKHVJFQVNPTl9PQVVUSF9SRVNQT05TRV9JTlZBTElEECQSHwobUkVBU09OX1BST1ZJREVSX1VOQVZBSUxBQkxFECUSJAogUkVBU09OX1BST1ZJREVSX0VNQUlMX1VOVkVSSUZJRUQQJhIdChlSRUFTT05fQUNDT1VOVF9OT1RfTElOS0VEECcSGQoVUkVBU09OX0lERU5USVRZX1RBS0VOECgSHQoZUkVBU09OX0lERU5USVRZX05PVF9GT1VORBApEh4KGlJFQVNPTl9MQVNUX1NJR05fSU5fTUVUSE9EECoSHgoaUkVBU09OX1RPT19NQU5ZX0lERU5USVRJRVMQKxIcChhSRUFTT05fR1JBTlRfTk9UX0FMTE9XRUQQLBIZChVSRUFTT05fUk9MRV9OT1RfRk9VTkQQLRIWChJSRUFTT05fUk9MRV9DSVJDTEUQLhIWChJSRUFTT05fUk9MRV9JTl9VU0UQLxIYChRSRUFTT05fUk9MRV9OT1RfSEVMRBAwEiQKIFJFQVNPTl9TRVJWSUNFX0FDQ09VTlRfTk9UX0ZPVU5EEDESHQoZUkVBU09OX1NFUlZJQ0VfTkFNRV9UQUtFThAyEhwKGFJFQVNPTl9BUElfS0VZX05PVF9GT1VORBAzEhkKFVJFQVNPTl9UT09fTUFOWV9ST0xFUxA0EiAKHFJFQVNPTl9TSUdOSU5HX0tFWV9OT1RfRk9VTkQQNRIgChxSRUFTT05fU0lHTklOR19LRVlfTk9UX1JFQURZEDYSHQoZUkVBU09OX1VORE9fVE9LRU5fSU5WQUxJRBA3EiYKIlJFQVNPTl9WRVJJRklDQVRJT05fT1dORVJfUkVRVUlSRUQQOBIcChhSRUFTT05fQVVESUVOQ0VTX1JFTU9WRUQQPBIgChxSRUFTT05fQ1JFREVOVElBTFNfQU1CSUdVT1VTEEASIAocUkVBU09OX05FVFdPUktfVE9LRU5fSU5WQUxJRBBGEiEKHVJFQVNPTl9FTUFJTF9DSEFOR0VEX1JFQ0VOVExZED1CVQoUZGV2LmxhdGNoa2V5LmF1dGgudjFQAVoobGF0Y2hrZXkuZGV2L2dlbi9sYXRjaGtleS9hdXRoL3YxO2F1dGh2MaoCEExhdGNoa2V5LkF1dGguVjFiBnByb3RvMw");
+  fileDesc("Ch1sYXRjaGtleS9hdXRoL3YxL2Vycm9ycy5wcm90bxIQbGF0Y2hrZXkuYXV0aC52MSqnDgoGUmVhc29uEhYKElJFQVNPTl9VTlNQRUNJRklFRBAAEhsKF1JFQVNPTl9JTlZBTElEX0FSR1VNRU5UEAESFgoSUkVBU09OX0VNQUlMX1RBS0VOEAISHgoaUkVBU09OX0NSRURFTlRJQUxTX0lOVkFMSUQQAxIeChpSRUFTT05fQ1JFREVOVElBTFNfTUlTU0lORxAEEhgKFFJFQVNPTl9UT0tFTl9JTlZBTElEEAUSGAoUUkVBU09OX1RPS0VOX0VYUElSRUQQBhIYChRSRUFTT05fVE9LRU5fUkVWT0tFRBAHEhwKGFJFQVNPTl9BVURJRU5DRV9NSVNNQVRDSBAIEiAKHFJFQVNPTl9SRUZSRVNIX1RPS0VOX0lOVkFMSUQQCRIfChtSRUFTT05fUkVGUkVTSF9UT0tFTl9SRVVTRUQQChIaChZSRUFTT05fU0VTU0lPTl9FWFBJUkVEEAsSGAoUUkVBU09OX1NFU1NJT05fRU5ERUQQDBIeChpSRUFTT05fUkVTRVRfVE9LRU5fSU5WQUxJRBANEhwKGFJFQVNPTl9QRVJNSVNTSU9OX0RFTklFRBAOEhsKF1JFQVNPTl9ST0xFX05PVF9HUkFOVEVEEA8SGQoVUkVBU09OX1VTRVJfTk9UX0ZPVU5EEBASGAoUUkVBU09OX1VTRVJfRElTQUJMRUQQERIXChNSRUFTT05fUkFURV9MSU1JVEVEEBISFQoRUkVBU09OX09WRVJMT0FERUQQExIhCh1SRUFTT05fREVQRU5ERU5DWV9VTkFWQUlMQUJMRRAUEhwKGFJFQVNPTl9ERUFETElORV9FWENFRURFRBAVEhMKD1JFQVNPTl9JTlRFUk5BTBAWEhkKFVJFQVNPTl9QQVNTV09SRF9XUk9ORxAXEhwKGFJFQVNPTl9SRVFVRVNUX01BTEZPUk1FRBAYEhwKGFJFQVNPTl9NRVNTQUdFX1RPT19MQVJHRRAZEhgKFFJFQVNPTl9VTklNUExFTUVOVEVEEBoSFgoSUkVBU09OX1RPS0VOX1NUQUxFEBsSGQoVUkVBU09OX0NVUlNPUl9UT09fT0xEEBwSGwoXUkVBU09OX1dBVENIRVJfVE9PX1NMT1cQHRIcChhSRUFTT05fU0VSVklDRV9OT1RfRk9VTkQQHhIlCiFSRUFTT05fVkVSSUZJQ0FUSU9OX1RPS0VOX0lOVkFMSUQQHxIkCiBSRUFTT05fUkVBVVRIRU5USUNBVElPTl9SRVFVSVJFRBAgEhwKGFJFQVNPTl9TRVNTSU9OX05PVF9GT1VORBAhEh4KGlJFQVNPTl9PQVVUSF9TVEFURV9JTlZBTElEECISFwoTUkVBU09OX09BVVRIX0RFTklFRBAjEiEKHVJFQVNPTl9PQVVUSF9SRVNQT05TRV9JTlZBTElEECQSHwobUkVBU09OX1BST1ZJREVSX1VOQVZBSUxBQkxFECUSJAogUkVBU09OX1BST1ZJREVSX0VNQUlMX1VOVkVSSUZJRUQQJhIdChlSRUFTT05fQUNDT1VOVF9OT1RfTElOS0VEECcSGQoVUkVBU09OX0lERU5USVRZX1RBS0VOECgSHQoZUkVBU09OX0lERU5USVRZX05PVF9GT1VORBApEh4KGlJFQVNPTl9MQVNUX1NJR05fSU5fTUVUSE9EECoSHgoaUkVBU09OX1RPT19NQU5ZX0lERU5USVRJRVMQKxIcChhSRUFTT05fR1JBTlRfTk9UX0FMTE9XRUQQLBIZChVSRUFTT05fUk9MRV9OT1RfRk9VTkQQLRIWChJSRUFTT05fUk9MRV9DSVJDTEUQLhIWChJSRUFTT05fUk9MRV9JTl9VU0UQLxIYChRSRUFTT05fUk9MRV9OT1RfSEVMRBAwEiQKIFJFQVNPTl9TRVJWSUNFX0FDQ09VTlRfTk9UX0ZPVU5EEDESHQoZUkVBU09OX1NFUlZJQ0VfTkFNRV9UQUtFThAyEhwKGFJFQVNPTl9BUElfS0VZX05PVF9GT1VORBAzEhkKFVJFQVNPTl9UT09fTUFOWV9ST0xFUxA0EiAKHFJFQVNPTl9TSUdOSU5HX0tFWV9OT1RfRk9VTkQQNRIgChxSRUFTT05fU0lHTklOR19LRVlfTk9UX1JFQURZEDYSHQoZUkVBU09OX1VORE9fVE9LRU5fSU5WQUxJRBA3EiYKIlJFQVNPTl9WRVJJRklDQVRJT05fT1dORVJfUkVRVUlSRUQQOBIcChhSRUFTT05fQVVESUVOQ0VTX1JFTU9WRUQQPBIhCh1SRUFTT05fRU1BSUxfQ0hBTkdFRF9SRUNFTlRMWRA9EiAKHFJFQVNPTl9DUkVERU5USUFMU19BTUJJR1VPVVMQQBIgChxSRUFTT05fTkVUV09SS19UT0tFTl9JTlZBTElEEEZCVQoUZGV2LmxhdGNoa2V5LmF1dGgudjFQAVoobGF0Y2hrZXkuZGV2L2dlbi9sYXRjaGtleS9hdXRoL3YxO2F1dGh2MaoCEExhdGNoa2V5LkF1dGguVjFiBnByb3RvMw");
 
 /**
- * Why a call failed: the public vocabulary of failure.
+ * The reasons for which a call can fail.
  *
- * Every failed call carries a `google.rpc.ErrorInfo` whose `reason` is one of
- * these names without the prefix `REASON_`, whose `domain` is `latchkey.dev`, and
- * whose metadata holds `request_id`. The gRPC code stands behind each name.
- * Beside it:
- *   - `google.rpc.BadRequest` with one violation for each bad field (the value
- *     is never echoed), when the reason is INVALID_ARGUMENT;
- *   - `google.rpc.RetryInfo`, and a `retry-after` header in seconds, whenever
- *     the same call may succeed later.
+ * Every failed call carries a `google.rpc.ErrorInfo`. Its `reason` is one of these
+ * names without the prefix `REASON_`, its `domain` is `latchkey.dev`, and its
+ * metadata holds `request_id`. The comment of each name begins with the gRPC code.
+ * Further details:
+ *   - `google.rpc.BadRequest` with one violation for each invalid field, when the
+ *     reason is INVALID_ARGUMENT. The description never repeats the value.
+ *   - `google.rpc.RetryInfo`, and a `retry-after` header in seconds, when the same
+ *     call can succeed later.
  *
  * @generated from enum latchkey.auth.v1.Reason
  */
 export const Reason = {
   /**
-   * No failure; in CheckRoleResponse: allowed.
+   * No failure. In role checks: allowed.
    *
    * @generated from enum value: REASON_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
-   * INVALID_ARGUMENT. At least one field is bad; BadRequest names all of them.
+   * INVALID_ARGUMENT. At least one field is invalid. BadRequest names every invalid
+   * field.
    *
    * @generated from enum value: REASON_INVALID_ARGUMENT = 1;
    */
@@ -49,93 +50,96 @@ export const Reason = {
   EMAIL_TAKEN: 2,
 
   /**
-   * UNAUTHENTICATED. Email and password do not open an account: unknown
-   * account, wrong password, disabled account. Which, is not told.
+   * UNAUTHENTICATED. Unknown account, wrong password or disabled account. All three
+   * have the same answer.
    *
    * @generated from enum value: REASON_CREDENTIALS_INVALID = 3;
    */
   CREDENTIALS_INVALID: 3,
 
   /**
-   * UNAUTHENTICATED. The RPC needs `authorization: Bearer ...`; there is none.
+   * UNAUTHENTICATED. The RPC requires `authorization: Bearer ...`, and the request
+   * has none.
    *
    * @generated from enum value: REASON_CREDENTIALS_MISSING = 4;
    */
   CREDENTIALS_MISSING: 4,
 
   /**
-   * UNAUTHENTICATED. Not an authentic access token of this deployment. Nothing
-   * more is told.
+   * UNAUTHENTICATED. The credential is neither an authentic access token of this
+   * deployment nor a valid service key. The answer gives no further cause.
    *
    * @generated from enum value: REASON_TOKEN_INVALID = 5;
    */
   TOKEN_INVALID: 5,
 
   /**
-   * UNAUTHENTICATED. Authentic, but past its expiry. Refresh.
+   * UNAUTHENTICATED. The access token is authentic and has expired. Refresh it.
    *
    * @generated from enum value: REASON_TOKEN_EXPIRED = 6;
    */
   TOKEN_EXPIRED: 6,
 
   /**
-   * UNAUTHENTICATED. Authentic, but its session has ended or its user may not
-   * sign in any more. Sign in again.
+   * UNAUTHENTICATED. The access token is authentic, but its session has ended or
+   * its user is disabled or deleted. Sign in again.
    *
    * @generated from enum value: REASON_TOKEN_REVOKED = 7;
    */
   TOKEN_REVOKED: 7,
 
   /**
-   * UNAUTHENTICATED. Authentic, but not issued for the audience asked for; of the
-   * caller's own token: not for `latchkey`, which Latchkey's own APIs require.
+   * UNAUTHENTICATED. The access token is authentic, but was not issued for the
+   * requested audience. For the caller's own token that audience is `latchkey`,
+   * which Latchkey's own APIs require.
    *
    * @generated from enum value: REASON_AUDIENCE_MISMATCH = 8;
    */
   AUDIENCE_MISMATCH: 8,
 
   /**
-   * UNAUTHENTICATED. Not a refresh token of this deployment.
+   * UNAUTHENTICATED. The refresh token is not one of this deployment. Sign in again.
    *
    * @generated from enum value: REASON_REFRESH_TOKEN_INVALID = 9;
    */
   REFRESH_TOKEN_INVALID: 9,
 
   /**
-   * UNAUTHENTICATED. A refresh token that had been replaced was used again:
-   * somebody else may hold it, so its session has ended. Sign in again.
+   * UNAUTHENTICATED. A refresh token was used after it had been replaced. It may be
+   * stolen, so its session was revoked. Sign in again.
    *
    * @generated from enum value: REASON_REFRESH_TOKEN_REUSED = 10;
    */
   REFRESH_TOKEN_REUSED: 10,
 
   /**
-   * UNAUTHENTICATED. The session was idle or has lasted too long.
+   * UNAUTHENTICATED. The session was idle for too long or has reached its maximum
+   * age. Sign in again.
    *
    * @generated from enum value: REASON_SESSION_EXPIRED = 11;
    */
   SESSION_EXPIRED: 11,
 
   /**
-   * UNAUTHENTICATED. The session has ended: signed out, password changed or
-   * reset, account disabled.
+   * UNAUTHENTICATED. The session has ended, for example by a sign-out, a changed or
+   * reset password, or a disabled account. Sign in again.
    *
    * @generated from enum value: REASON_SESSION_ENDED = 12;
    */
   SESSION_ENDED: 12,
 
   /**
-   * FAILED_PRECONDITION. The reset token is unknown, used, expired, or older
-   * than the password. Ask for a new one.
+   * FAILED_PRECONDITION. The reset token is unknown, used, expired, or older than
+   * the current password. Request a new one.
    *
    * @generated from enum value: REASON_RESET_TOKEN_INVALID = 13;
    */
   RESET_TOKEN_INVALID: 13,
 
   /**
-   * PERMISSION_DENIED. The caller is known and may not do this. The message names
-   * the role that it requires, where that is not `admin`. For a service that sends
-   * `x-client-address` or `x-client-user-agent` the role is
+   * PERMISSION_DENIED. The caller is authenticated and lacks permission. The message
+   * names the role that the call requires, unless that is `admin`. A service that
+   * sends `x-client-address` or `x-client-user-agent` requires
    * `latchkey.on-behalf-of`.
    *
    * @generated from enum value: REASON_PERMISSION_DENIED = 14;
@@ -143,148 +147,150 @@ export const Reason = {
   PERMISSION_DENIED: 14,
 
   /**
-   * Only in CheckRoleResponse: the user does not hold the role.
-   * (PERMISSION_DENIED, should it ever be an error.)
+   * PERMISSION_DENIED. The user or service does not hold the role. CheckRole and
+   * BatchCheckRole return it in the response. Gateways deny the request with it.
    *
    * @generated from enum value: REASON_ROLE_NOT_GRANTED = 15;
    */
   ROLE_NOT_GRANTED: 15,
 
   /**
-   * Only in CheckRoleResponse: there is no such user. (NOT_FOUND)
+   * NOT_FOUND. No user has this id or email. CheckRole and BatchCheckRole return it
+   * in the response, AdminService as an error.
    *
    * @generated from enum value: REASON_USER_NOT_FOUND = 16;
    */
   USER_NOT_FOUND: 16,
 
   /**
-   * PERMISSION_DENIED. In CheckRoleResponse: the user is disabled, and whatever
-   * roles they hold do not count. Of FinishOAuth: they may not sign in.
+   * PERMISSION_DENIED. The user is disabled. CheckRole and BatchCheckRole return it
+   * in the response, because the roles of a disabled user have no effect.
+   * FinishOAuth returns it as an error.
    *
    * @generated from enum value: REASON_USER_DISABLED = 17;
    */
   USER_DISABLED: 17,
 
   /**
-   * RESOURCE_EXHAUSTED. Too many attempts. RetryInfo says when to come back.
+   * RESOURCE_EXHAUSTED. Too many attempts. RetryInfo holds the time to wait.
    *
    * @generated from enum value: REASON_RATE_LIMITED = 18;
    */
   RATE_LIMITED: 18,
 
   /**
-   * UNAVAILABLE. More password work is waiting than can be done in time, or more
-   * unknown API keys of the caller's network than are looked up in a second.
-   * RetryInfo says when to come back.
+   * UNAVAILABLE. The server has too many calls in flight, in all or from the
+   * caller's network, too much password work waiting, or too many unknown API keys
+   * to look up. RetryInfo holds the time to wait.
    *
    * @generated from enum value: REASON_OVERLOADED = 19;
    */
   OVERLOADED: 19,
 
   /**
-   * UNAVAILABLE. Something that Latchkey needs, such as its database, does not
-   * answer, or another server than the writable primary answers in its place.
-   * Nothing was decided; retry.
+   * UNAVAILABLE. A dependency of Latchkey, such as its database, is unavailable, or
+   * a database that is not the writable primary answers in its place. The call has
+   * no result. Retry it.
    *
    * @generated from enum value: REASON_DEPENDENCY_UNAVAILABLE = 20;
    */
   DEPENDENCY_UNAVAILABLE: 20,
 
   /**
-   * DEADLINE_EXCEEDED. The call took longer than the caller, or the server's
-   * own limit for a call, allows.
+   * DEADLINE_EXCEEDED. The call exceeded the caller's deadline or the server's limit
+   * of 10 seconds.
    *
    * @generated from enum value: REASON_DEADLINE_EXCEEDED = 21;
    */
   DEADLINE_EXCEEDED: 21,
 
   /**
-   * INTERNAL. A defect of Latchkey. The log holds it under the request id.
+   * INTERNAL. A defect of Latchkey. The log holds the cause under the request id.
    *
    * @generated from enum value: REASON_INTERNAL = 22;
    */
   INTERNAL: 22,
 
   /**
-   * PERMISSION_DENIED. The current password, asked for once more before a
-   * change, is wrong.
+   * PERMISSION_DENIED. The current password, which confirms a change, is wrong.
    *
    * @generated from enum value: REASON_PASSWORD_WRONG = 23;
    */
   PASSWORD_WRONG: 23,
 
   /**
-   * INVALID_ARGUMENT. The bytes are not a message of this method: bad JSON, bad
-   * protobuf, a bad envelope.
+   * INVALID_ARGUMENT. The bytes are not a message of this method: invalid JSON,
+   * protobuf or envelope.
    *
    * @generated from enum value: REASON_REQUEST_MALFORMED = 24;
    */
   REQUEST_MALFORMED: 24,
 
   /**
-   * RESOURCE_EXHAUSTED. The message has more than 64 KiB (a batch: 1 MiB), more
-   * than 1,000 fields, list elements and map entries in all (a batch: 5,000), or
-   * nests deeper than 32 levels. Do not retry it.
+   * RESOURCE_EXHAUSTED. The message is larger than 64 KiB, has more than 1,000
+   * fields, list elements and map entries in all, or nests deeper than 32 levels.
+   * The methods of VerifierService accept 1 MiB and 5,000. Do not retry the call.
    *
    * @generated from enum value: REASON_MESSAGE_TOO_LARGE = 25;
    */
   MESSAGE_TOO_LARGE: 25,
 
   /**
-   * UNIMPLEMENTED. The way of calling is not served: another HTTP method or
-   * content type, a compressed request, or more or fewer messages than one where
-   * the method takes one.
+   * UNIMPLEMENTED. The server does not support this kind of request: another HTTP
+   * method or content type, a compressed request, or a number of messages other than
+   * one where the method takes one.
    *
    * @generated from enum value: REASON_UNIMPLEMENTED = 26;
    */
   UNIMPLEMENTED: 26,
 
   /**
-   * UNAUTHENTICATED. Authentic, but the claims it carries, such as the roles, are
-   * not the user's any more. Refresh: the next token has the new ones.
+   * UNAUTHENTICATED. The access token is authentic, but the user's claims, such as
+   * the roles, have changed since. Refresh it: the next token has the new claims.
    *
    * @generated from enum value: REASON_TOKEN_STALE = 27;
    */
   TOKEN_STALE: 27,
 
   /**
-   * OUT_OF_RANGE. The events since the cursor are not known: it is more than an
-   * hour old, or the database has been restarted, restored, or replaced by its
-   * standby since. Forget all revocations that were received, and watch again
-   * without a cursor. A stream under way ends with it, too.
+   * OUT_OF_RANGE. The events since the cursor are unknown: the cursor is more than
+   * an hour old, or the database was restarted, restored or replaced by its standby.
+   * Discard all revocations received and watch again without a cursor. A running
+   * stream can end with this reason too.
    *
    * @generated from enum value: REASON_CURSOR_TOO_OLD = 28;
    */
   CURSOR_TOO_OLD: 28,
 
   /**
-   * RESOURCE_EXHAUSTED. A watcher did not read as fast as changes came. Watch
-   * again from the last cursor.
+   * RESOURCE_EXHAUSTED. The client read the stream more slowly than events occurred.
+   * Watch again from the last cursor.
    *
    * @generated from enum value: REASON_WATCHER_TOO_SLOW = 29;
    */
   WATCHER_TOO_SLOW: 29,
 
   /**
-   * NOT_FOUND. The health of a service was asked for that is not served here.
+   * NOT_FOUND. `grpc.health.v1.Health/Check` of a service that this server does not
+   * have.
    *
    * @generated from enum value: REASON_SERVICE_NOT_FOUND = 30;
    */
   SERVICE_NOT_FOUND: 30,
 
   /**
-   * FAILED_PRECONDITION. The verification token is unknown, used, expired, or
-   * the account's address or password is another one by now. Ask for a new one.
+   * FAILED_PRECONDITION. The verification token is unknown, used or expired, or the
+   * account's email or password has changed since. Request a new one.
    *
    * @generated from enum value: REASON_VERIFICATION_TOKEN_INVALID = 31;
    */
   VERIFICATION_TOKEN_INVALID: 31,
 
   /**
-   * FAILED_PRECONDITION. The call requires re-authentication: send the current
-   * password, here or to AccountService.Reauthenticate. An account without a
-   * password signs in again at its provider with `reauthenticate`, or sets a password
-   * first (RequestReset); with GitHub only the latter is possible.
+   * FAILED_PRECONDITION. The call requires re-authentication. Send the current
+   * password, in `current_password` or to AccountService.Reauthenticate. For an
+   * account without a password, sign in again at its provider with `reauthenticate`
+   * (GitHub does not support this), or set a password with RequestReset.
    *
    * @generated from enum value: REASON_REAUTHENTICATION_REQUIRED = 32;
    */
@@ -299,40 +305,38 @@ export const Reason = {
 
   /**
    * FAILED_PRECONDITION. The state is unknown, used, older than ten minutes, or was
-   * begun by another browser. Begin again.
+   * created for another browser. Start the sign-in again.
    *
    * @generated from enum value: REASON_OAUTH_STATE_INVALID = 34;
    */
   OAUTH_STATE_INVALID: 34,
 
   /**
-   * PERMISSION_DENIED. The user, or the provider, did not grant the sign-in.
+   * PERMISSION_DENIED. The user or the identity provider denied the sign-in.
    *
    * @generated from enum value: REASON_OAUTH_DENIED = 35;
    */
   OAUTH_DENIED: 35,
 
   /**
-   * UNAUTHENTICATED. The code is not good, or what the provider answers to it does
-   * not prove who this is: a foreign issuer or audience, another nonce, a bad
-   * signature, no subject, not a fresh authentication although one was
-   * requested. The log
-   * says which.
+   * UNAUTHENTICATED. The code is invalid, or the provider's response does not prove
+   * the user's identity: wrong issuer, audience, nonce or signature, no subject, or
+   * no fresh authentication where one was requested. The log holds the cause.
    *
    * @generated from enum value: REASON_OAUTH_RESPONSE_INVALID = 36;
    */
   OAUTH_RESPONSE_INVALID: 36,
 
   /**
-   * ABORTED. The provider does not answer, or not in a way that says anything.
-   * Begin again: a FinishOAuth cannot succeed any more.
+   * ABORTED. The identity provider is unavailable or its response is unusable. The
+   * state is used up: start the sign-in again.
    *
    * @generated from enum value: REASON_PROVIDER_UNAVAILABLE = 37;
    */
   PROVIDER_UNAVAILABLE: 37,
 
   /**
-   * FAILED_PRECONDITION. A first sign-in needs an address that the provider has
+   * FAILED_PRECONDITION. A first sign-in requires an email that the provider has
    * verified. Verify one there.
    *
    * @generated from enum value: REASON_PROVIDER_EMAIL_UNVERIFIED = 38;
@@ -340,9 +344,10 @@ export const Reason = {
   PROVIDER_EMAIL_UNVERIFIED: 38,
 
   /**
-   * FAILED_PRECONDITION. An account has the address, and it may be a stranger's: it
-   * is not verified, or has a password. Set a new password (which verifies it),
-   * sign in with that, and link the provider.
+   * FAILED_PRECONDITION. Sign-in: an account with this email exists that may belong
+   * to another person, because its email is unverified or it has a password. Set a
+   * new password (which verifies the email), sign in with it, and link the provider.
+   * Linking: the email of the caller's own account is unverified.
    *
    * @generated from enum value: REASON_ACCOUNT_NOT_LINKED = 39;
    */
@@ -363,24 +368,23 @@ export const Reason = {
   IDENTITY_NOT_FOUND: 41,
 
   /**
-   * FAILED_PRECONDITION. It is the last way into the account. Set a password first
-   * (RequestReset), or link another identity.
+   * FAILED_PRECONDITION. The identity is the only way to sign in to the account. Set
+   * a password first (RequestReset), or link another identity.
    *
    * @generated from enum value: REASON_LAST_SIGN_IN_METHOD = 42;
    */
   LAST_SIGN_IN_METHOD: 42,
 
   /**
-   * FAILED_PRECONDITION. The account has 100 identities, which is as many as it may
-   * have. Unlink one.
+   * FAILED_PRECONDITION. The account has the maximum of 100 identities. Unlink one.
    *
    * @generated from enum value: REASON_TOO_MANY_IDENTITIES = 43;
    */
   TOO_MANY_IDENTITIES: 43,
 
   /**
-   * PERMISSION_DENIED. The caller does not hold the granter of the role, of one
-   * that it implies, or of one that the user in question holds.
+   * PERMISSION_DENIED. The caller lacks the granter of the role, of a role that it
+   * implies, or of a role that the user or service in question holds.
    *
    * @generated from enum value: REASON_GRANT_NOT_ALLOWED = 44;
    */
@@ -394,21 +398,22 @@ export const Reason = {
   ROLE_NOT_FOUND: 45,
 
   /**
-   * FAILED_PRECONDITION. Roles would imply one another in a circle.
+   * FAILED_PRECONDITION. The roles would imply one another in a circle.
    *
    * @generated from enum value: REASON_ROLE_CIRCLE = 46;
    */
   ROLE_CIRCLE: 46,
 
   /**
-   * FAILED_PRECONDITION. The role is held, implied, a granter, or built in.
+   * FAILED_PRECONDITION. The role is built in, held, implied by another role, or the
+   * granter of another role.
    *
    * @generated from enum value: REASON_ROLE_IN_USE = 47;
    */
   ROLE_IN_USE: 47,
 
   /**
-   * FAILED_PRECONDITION. The user was not granted the role.
+   * FAILED_PRECONDITION. The role was not granted directly to the user or service.
    *
    * @generated from enum value: REASON_ROLE_NOT_HELD = 48;
    */
@@ -436,47 +441,47 @@ export const Reason = {
   API_KEY_NOT_FOUND: 51,
 
   /**
-   * FAILED_PRECONDITION. The roles that somebody would hold, with all that they
-   * imply, do not fit into a token.
+   * FAILED_PRECONDITION. The roles of a user or service, with all roles that they
+   * imply, would not fit into a token.
    *
    * @generated from enum value: REASON_TOO_MANY_ROLES = 52;
    */
   TOO_MANY_ROLES: 52,
 
   /**
-   * NOT_FOUND. There is no signing key with this `kid`, or it is retired.
+   * NOT_FOUND. No signing key has this `kid`, or the key was retired before.
    *
    * @generated from enum value: REASON_SIGNING_KEY_NOT_FOUND = 53;
    */
   SIGNING_KEY_NOT_FOUND: 53,
 
   /**
-   * FAILED_PRECONDITION. The key that is to sign next has not been published for
-   * long enough; RetryInfo says when it has.
+   * FAILED_PRECONDITION. The next signing key was published too recently, so some
+   * verifiers may not have fetched it. RetryInfo holds the time to wait.
    *
    * @generated from enum value: REASON_SIGNING_KEY_NOT_READY = 54;
    */
   SIGNING_KEY_NOT_READY: 54,
 
   /**
-   * FAILED_PRECONDITION. The undo token is unknown, used or expired (7 days after the
-   * change), an earlier change was undone, or the account is deleted.
+   * FAILED_PRECONDITION. The undo token is unknown, used or expired (7 days after
+   * the change), an earlier change was undone, or the account was deleted.
    *
    * @generated from enum value: REASON_UNDO_TOKEN_INVALID = 55;
    */
   UNDO_TOKEN_INVALID: 55,
 
   /**
-   * FAILED_PRECONDITION. The verification token is valid, but the caller has not
-   * shown that the account is theirs. Send the access token of its session, its
-   * password, or the binding of Register. The token stays valid.
+   * FAILED_PRECONDITION. The verification token is valid, but the call lacks a proof
+   * that the caller owns the account. Send an access token of the account, its
+   * password, or the binding that Register returned. The token stays valid.
    *
    * @generated from enum value: REASON_VERIFICATION_OWNER_REQUIRED = 56;
    */
   VERIFICATION_OWNER_REQUIRED: 56,
 
   /**
-   * UNAUTHENTICATED. The session is for chosen audiences, and the deployment no
+   * UNAUTHENTICATED. The session was limited to audiences, and the configuration no
    * longer has any of them. Sign in again.
    *
    * @generated from enum value: REASON_AUDIENCES_REMOVED = 60;
@@ -484,8 +489,17 @@ export const Reason = {
   AUDIENCES_REMOVED: 60,
 
   /**
+   * FAILED_PRECONDITION. The account's email was changed within the last 7 days, and
+   * the owner of the former email can undo the change. Delete the account later, or
+   * with AdminService.DeleteUser.
+   *
+   * @generated from enum value: REASON_EMAIL_CHANGED_RECENTLY = 61;
+   */
+  EMAIL_CHANGED_RECENTLY: 61,
+
+  /**
    * UNAUTHENTICATED. The request has several `authorization` headers, or one with
-   * several values. Send one.
+   * several values. Send exactly one.
    *
    * @generated from enum value: REASON_CREDENTIALS_AMBIGUOUS = 64;
    */
@@ -493,33 +507,24 @@ export const Reason = {
 
   /**
    * FAILED_PRECONDITION. The network token is unknown, used or expired, or the
-   * account's password is another one by now. A later mail has a new one.
+   * account's password has changed since. Use the newest e-mail.
    *
    * @generated from enum value: REASON_NETWORK_TOKEN_INVALID = 70;
    */
   NETWORK_TOKEN_INVALID: 70,
-
-  /**
-   * FAILED_PRECONDITION. The account's address was changed within the last 7 days,
-   * and the owner of the former one can undo that. The account can be deleted
-   * afterwards, or by an administrator.
-   *
-   * @generated from enum value: REASON_EMAIL_CHANGED_RECENTLY = 61;
-   */
-  EMAIL_CHANGED_RECENTLY: 61,
 } as const;
 
 /**
- * Why a call failed: the public vocabulary of failure.
+ * The reasons for which a call can fail.
  *
- * Every failed call carries a `google.rpc.ErrorInfo` whose `reason` is one of
- * these names without the prefix `REASON_`, whose `domain` is `latchkey.dev`, and
- * whose metadata holds `request_id`. The gRPC code stands behind each name.
- * Beside it:
- *   - `google.rpc.BadRequest` with one violation for each bad field (the value
- *     is never echoed), when the reason is INVALID_ARGUMENT;
- *   - `google.rpc.RetryInfo`, and a `retry-after` header in seconds, whenever
- *     the same call may succeed later.
+ * Every failed call carries a `google.rpc.ErrorInfo`. Its `reason` is one of these
+ * names without the prefix `REASON_`, its `domain` is `latchkey.dev`, and its
+ * metadata holds `request_id`. The comment of each name begins with the gRPC code.
+ * Further details:
+ *   - `google.rpc.BadRequest` with one violation for each invalid field, when the
+ *     reason is INVALID_ARGUMENT. The description never repeats the value.
+ *   - `google.rpc.RetryInfo`, and a `retry-after` header in seconds, when the same
+ *     call can succeed later.
  *
  * @generated from enum latchkey.auth.v1.Reason
  */

@@ -1,0 +1,108 @@
+// `npm run build`: the two packages that are published, each complete in its own folder. `dist/latchkey` is the service with its
+// command line, `dist/client` the client library. Node strips no types below node_modules, so both are compiled. A folder given as
+// argument takes the place of `dist`.
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+type Manifest = Record<string, unknown>;
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const [GIVEN] = process.argv.slice(2);
+const DIST = resolve(GIVEN ?? join(ROOT, 'dist'));
+const { version, license, engines, dependencies, description } = JSON.parse(
+  readFileSync(join(ROOT, 'package.json'), 'utf8'),
+);
+const SHARED: Manifest = { version, license, type: 'module' };
+
+/** Files of the service that the compiler leaves out. */
+const SERVICE_FILES = ['src/store/migrations', 'src/process/supported-node.mjs'];
+/** `dev` and `mails` need packages that no server has; they run from a clone of the repository. */
+const ONLY_IN_A_CLONE = 'src/dev';
+
+const CLIENT_DEPENDENCIES = ['@bufbuild/protobuf', '@connectrpc/connect', '@connectrpc/connect-node'];
+/** A service that uses grpc-js has it already, and its interceptor must be of the same copy. */
+const CLIENT_PEERS = ['@grpc/grpc-js'];
+
+const service: Manifest = {
+  name: 'latchkey',
+  description,
+  ...SHARED,
+  engines,
+  bin: { latchkey: 'src/main.js' },
+  exports: { './package.json': './package.json' },
+  dependencies,
+};
+
+const client: Manifest = {
+  name: '@latchkey/client',
+  description: 'The client library of Latchkey: typed clients, interceptors, and local verification of access tokens',
+  ...SHARED,
+  engines: { node: '>=20.10.0' },
+  sideEffects: false,
+  exports: {
+    '.': entry('src/client/client'),
+    './grpc-js': entry('src/client/grpc-js-interceptor'),
+    './proto/*': entry('gen/latchkey/auth/v1/*_pb'),
+    './package.json': './package.json',
+  },
+  dependencies: rangesOf(CLIENT_DEPENDENCIES),
+  peerDependencies: rangesOf(CLIENT_PEERS),
+  peerDependenciesMeta: Object.fromEntries(CLIENT_PEERS.map((name) => [name, { optional: true }])),
+};
+
+for (const folder of ['latchkey', 'client']) rmSync(join(DIST, folder), { recursive: true, force: true });
+compile('latchkey', ['src/main.ts', 'src/passwords/hashing-main.ts'], false);
+rmSync(join(DIST, 'latchkey', ONLY_IN_A_CLONE), { recursive: true });
+for (const file of SERVICE_FILES) cpSync(join(ROOT, file), join(DIST, 'latchkey', file), { recursive: true });
+complete('latchkey', service, join(ROOT, 'README.md'));
+compile('client', ['src/client/client.ts', 'src/client/grpc-js-interceptor.ts'], true);
+complete('client', client, join(ROOT, 'src/client/README.md'));
+if (!GIVEN) linkClient();
+
+function compile(folder: string, files: string[], declaration: boolean): void {
+  const config = {
+    extends: join(ROOT, 'tsconfig.json'),
+    compilerOptions: {
+      noEmit: false,
+      outDir: join(DIST, folder),
+      rootDir: ROOT,
+      declaration,
+      rewriteRelativeImportExtensions: true,
+      typeRoots: [join(ROOT, 'node_modules/@types')],
+    },
+    include: [],
+    files: files.map((file) => join(ROOT, file)),
+  };
+  mkdirSync(DIST, { recursive: true });
+  const path = join(DIST, `tsconfig.${folder}.json`);
+  writeFileSync(path, JSON.stringify(config));
+  const { status } = spawnSync(join(ROOT, 'node_modules/.bin/tsc'), ['-p', path], { stdio: 'inherit' });
+  rmSync(path);
+  if (status !== 0) process.exit(status ?? 1);
+}
+
+function complete(folder: string, manifest: Manifest, readme: string): void {
+  const home = join(DIST, folder);
+  writeFileSync(join(home, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
+  cpSync(readme, join(home, 'README.md'));
+  cpSync(join(ROOT, 'LICENSE'), join(home, 'LICENSE'));
+}
+
+function entry(path: string): Manifest {
+  return { types: `./${path}.d.ts`, default: `./${path}.js` };
+}
+
+/** A library takes every compatible release; the service pins the releases that it was tested with. */
+function rangesOf(names: string[]): Record<string, string> {
+  return Object.fromEntries(names.map((name) => [name, `^${dependencies[name]}`]));
+}
+
+/** The examples import the library by its name. */
+function linkClient(): void {
+  const link = join(ROOT, 'node_modules/@latchkey/client');
+  mkdirSync(dirname(link), { recursive: true });
+  rmSync(link, { force: true });
+  symlinkSync('../../dist/client', link, 'dir');
+}
