@@ -51,6 +51,7 @@ export const LAYERS: Room[][] = [
   [{ name: 'server/rpc', owns: 'Connect: routes, access, messages' }],
   [{ name: 'server/gateway', owns: 'ext_authz and forward auth for gateways' }],
   [{ name: 'server/fast-path', owns: 'Verify and related calls, answered from memory before Connect' }],
+  [{ name: 'server/server.ts', owns: 'the order in which a request passes through the server' }],
   [{ name: 'app', owns: 'the parts of the service, constructed from their settings' }],
   [{ name: 'app.ts', owns: 'the construction of everything, and its closing in reverse' }],
   [{ name: 'dev', owns: 'npm start: embedded Postgres, Redis and mailbox; the checks; generated documentation' }],

@@ -2,6 +2,7 @@
 // it cannot tell from memory it says so, and never "yes". Servers and the client library use the same one.
 
 import type { TokenPrincipal } from '../domain/principal.ts';
+import { isForAudience } from '../domain/requirement.ts';
 import type { Standing, StandingOf } from '../domain/revocation-event.ts';
 import {
   type AccessClaims,
@@ -106,7 +107,7 @@ export function createEngine(options: EngineOptions): Engine {
         return mayBeNewer ? { undecided: null } : { reason: 'TOKEN_INVALID' };
       }
       if (token.expiresAtMs <= nowMs) return { reason: 'TOKEN_EXPIRED' };
-      if (audience !== '' && !token.audiences.includes(audience)) return { reason: 'AUDIENCE_MISMATCH' };
+      if (!isForAudience(token.audiences, audience)) return { reason: 'AUDIENCE_MISMATCH' };
       if (view.ageMs() > maxViewAgeMs) return { undecided: token };
       return conclude(token, view.standing(standingOf(token)));
     },
