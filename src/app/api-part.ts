@@ -6,7 +6,9 @@ import { createRoleReads } from '../authorization/role-reads.ts';
 import type { Deps } from '../deps.ts';
 import { createApiKeys } from '../keys/api-keys.ts';
 import { createServiceKeys } from '../keys/service-keys.ts';
+import { createKnownNetworks } from '../limits/known-networks.ts';
 import { createLimiter } from '../limits/limiter.ts';
+import { createRedisFallback } from '../limits/redis-fallback.ts';
 import { createSessionUsers } from '../limits/session-users.ts';
 import { createProviders } from '../oauth/providers.ts';
 import { createBreachCheck } from '../passwords/breached-passwords.ts';
@@ -18,40 +20,22 @@ import { startHashingProcess } from '../passwords/hashing-process.ts';
 import { listenProblem } from '../process/assert-ports-free.ts';
 import { impatient, openRedis } from '../redis/open-redis.ts';
 import { redisProblems } from '../redis/redis-health.ts';
-import { followChanges } from '../revocation-feed/revocation-feed.ts';
+import { followRevocationEvents } from '../revocation-feed/revocation-feed.ts';
 import { createWatchers } from '../revocation-feed/watchers.ts';
 import { createCallLog } from '../server/calls/call-log.ts';
-import { createConcurrencyLimit } from '../server/calls/concurrency-limit.ts';
-import { createFairSlots } from '../server/calls/fair-slots.ts';
-import { createCorsHandler } from '../server/endpoints/cors.ts';
-import { createPlainHttpHandler } from '../server/endpoints/jwks-and-probes.ts';
-import { createOAuthTokenHandler } from '../server/endpoints/oauth-token.ts';
+import { createJwksAndProbesHandler } from '../server/endpoints/jwks-and-probes.ts';
 import { createReadiness } from '../server/endpoints/readiness.ts';
-import { createFastPath } from '../server/fast-path/fast-path.ts';
-import { extAuthzRoutes } from '../server/gateway/ext-authz.ts';
-import { createForwardAuthHandler } from '../server/gateway/forward-auth.ts';
-import { adminRoutes } from '../server/rpc/admin-routes.ts';
-import { createRpcHandler } from '../server/rpc/rpc.ts';
 import { createStandardServices } from '../server/rpc/standard-services.ts';
-import { createUnknownGrpcMethodHandler } from '../server/rpc/unknown-grpc-method.ts';
+import { startServer } from '../server/server.ts';
 import { createClientAddress, isIn } from '../server/transport/client-address.ts';
-import { listen } from '../server/transport/listener.ts';
 import { createDatabaseCheck } from '../store/postgres/database-problems.ts';
-import { listenForChanges } from '../store/postgres/listen.ts';
-import { createChanges } from '../store/revocation-events.ts';
+import { listenForNotifications } from '../store/postgres/listen.ts';
+import { createRevocationEvents } from '../store/revocation-events.ts';
 import { createVerifier } from '../verifier/verifier.ts';
 import { type Base, FORCED_CLOSE_MS, type Probed } from './base.ts';
 
 /** How long a call waits for Redis to count it. */
 const LIMIT_TIMEOUT_MS = 1_000;
-/** Requests of one process whose body has not arrived; each holds 64 KiB at the most. */
-const MAX_WAITING = 1_000;
-/** Answers of one process that have not been read; each holds 64 KiB at the most, of a batch 1 MiB. */
-const MAX_UNREAD = 1_000;
-/** How long a body may take to arrive, or an answer to be read, while more than half of those are waiting. */
-const WAIT_UNDER_PRESSURE_MS = 2_000;
-/** Streams of one process that callers without credentials hold open. */
-const MAX_PUBLIC_STREAMS = 1_000;
 
 /** Everything that answers calls. */
 export async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<Probed> {
@@ -62,8 +46,9 @@ export async function startApiPart(base: Base, started: AsyncDisposableStack): P
   started.defer(() => redis.disconnect());
   // So that the first calls are counted there; without it they are counted here.
   await waitAtMost(LIMIT_TIMEOUT_MS, new Promise((resolve) => redis.once('ready', resolve)));
-  const onFallback = complain('Redis does not answer: limits are counted in this process');
-  const limiter = createLimiter(redis, config.limits, { onFallback, onTaken: metrics.limitTaken, now });
+  const fallback = createRedisFallback(complain('Redis does not answer: limits are counted in this process'));
+  const limiter = createLimiter({ redis, fallback, limits: config.limits, onTaken: metrics.limitTaken });
+  const knownNetworks = createKnownNetworks({ redis, fallback, now });
   const hashQueue = createHashQueue({
     concurrency: config.passwords.hashQueue.concurrency,
     maxWaiting: config.passwords.hashQueue.maxWaiting,
@@ -91,7 +76,7 @@ export async function startApiPart(base: Base, started: AsyncDisposableStack): P
     revalidateSeconds: config.verifier.revalidateSeconds,
     view,
     maxViewAgeMs: config.verifier.maxViewAgeMs,
-    ask: (of, signal) => store.sessions.standings(of, now(), signal),
+    readStatuses: (tokens, signal) => store.sessions.revocationStatuses(tokens, now(), signal),
     refreshKeys: signingKeys.reload,
     cacheBytes: config.verifier.cacheBytes,
     now,
@@ -100,10 +85,10 @@ export async function startApiPart(base: Base, started: AsyncDisposableStack): P
   metrics.watchTokenCache(verifier.cachedBytes);
   const onFeedError = complain('the feed of revocations is behind');
   // On a connection of its own: calls that wait for the others must not make it wait.
-  const changes = createChanges(connect('changes', 1));
-  const changeFeed = await followChanges(
+  const revocationEvents = createRevocationEvents(connect('changes', 1));
+  const revocationFeed = await followRevocationEvents(
     {
-      changes,
+      revocationEvents,
       view,
       reloadKeys: signingKeys.reload,
       pollMs: config.verifier.pollMs,
@@ -111,13 +96,13 @@ export async function startApiPart(base: Base, started: AsyncDisposableStack): P
     },
     onFeedError,
   );
-  started.defer(() => waitAtMost(FORCED_CLOSE_MS, changeFeed.close()));
+  started.defer(() => waitAtMost(FORCED_CLOSE_MS, revocationFeed.close()));
   if (config.database.listenUrl !== null) {
-    const listening = listenForChanges({
+    const listening = listenForNotifications({
       url: config.database.listenUrl,
       guard,
-      notify: changes.notify,
-      onChange: changeFeed.wake,
+      notify: revocationEvents.notify,
+      onChange: revocationFeed.wake,
       onError: onFeedError,
     });
     started.defer(() => waitAtMost(FORCED_CLOSE_MS, listening.close()));
@@ -133,6 +118,7 @@ export async function startApiPart(base: Base, started: AsyncDisposableStack): P
     roleReads,
     apiKeys,
     limiter: traced('limiter', limiter),
+    knownNetworks: traced('known networks', knownNetworks),
     sessionUsers: createSessionUsers(),
     hasher: traced('hasher', hasher),
     onUnreadableHash: (userId) => {
@@ -143,8 +129,8 @@ export async function startApiPart(base: Base, started: AsyncDisposableStack): P
       metrics.hashUnreadable();
     },
     verifier,
-    changeFeed,
-    watchers: createWatchers({ changes: store.changes, feed: changeFeed, now }),
+    revocationFeed,
+    watchers: createWatchers({ revocationEvents: store.revocationEvents, feed: revocationFeed, now }),
     signingKeys,
     keyRotation,
     purposeKeys,
@@ -176,23 +162,14 @@ export async function startApiPart(base: Base, started: AsyncDisposableStack): P
   started.defer(() => callLog.close());
   const serviceKeys = createServiceKeys(config.keys.serviceKeys);
   const clientAddress = createClientAddress(config.http.trustedProxies);
-  const calls = { clientAddress, tracing };
-  const fastPath = createFastPath({ verifier, serviceKeys, apiKeys, denials, callLog, clientAddress });
   const standard = createStandardServices(readiness.check, config.http.hasReflection);
-  const slots = {
-    concurrencyLimit: createConcurrencyLimit(),
-    waiting: createFairSlots({ capacity: MAX_WAITING, maxHoldUnderPressureMs: WAIT_UNDER_PRESSURE_MS }),
-    unread: createFairSlots({ capacity: MAX_UNREAD, maxHoldUnderPressureMs: WAIT_UNDER_PRESSURE_MS }),
-    publicStreams: createFairSlots({ capacity: MAX_PUBLIC_STREAMS, maxHoldUnderPressureMs: Number.POSITIVE_INFINITY }),
-  };
-  const rpc = createRpcHandler({ ...deps, ...calls, ...slots, serviceKeys }, callLog, [
-    adminRoutes(deps),
-    extAuthzRoutes(deps),
-    ...standard.routes,
-  ]);
-  const plainHttp = createPlainHttpHandler(signingKeys, config.keys.policy, readiness.check);
-  const listener = await listen(
-    {
+  const jwksAndProbes = createJwksAndProbesHandler(signingKeys, config.keys.policy, readiness.check);
+  const serverDeps = { ...deps, clientAddress, tracing, serviceKeys, callLog };
+  const listener = await startServer(serverDeps, {
+    corsOrigins: config.http.corsOrigins,
+    standardServices: standard.routes,
+    jwksAndProbes,
+    listener: {
       host: config.http.host,
       port: config.http.port,
       maxConnectionsPerPeer: config.http.maxConnectionsPerPeer,
@@ -201,16 +178,7 @@ export async function startApiPart(base: Base, started: AsyncDisposableStack): P
       isProxy: config.http.usesProxyProtocol ? (address) => isIn(config.http.trustedProxies, address) : () => false,
       onTlsProblem: (err) => log.error({ err }, 'the certificate was not renewed'),
     },
-    fastPath,
-    [
-      createCorsHandler(config.http.corsOrigins),
-      rpc,
-      createForwardAuthHandler({ ...deps, ...calls }, callLog),
-      createOAuthTokenHandler({ ...deps, ...calls, ...slots }, callLog),
-      plainHttp,
-      createUnknownGrpcMethodHandler(callLog, calls),
-    ],
-  ).catch((error) => {
+  }).catch((error) => {
     throw listenProblem({ key: 'PORT', host: config.http.host, port: config.http.port }, error);
   });
   metrics.watchConnections(listener.connections);

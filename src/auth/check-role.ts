@@ -4,13 +4,14 @@ import type { Deps } from '../deps.ts';
 import type { Call } from '../domain/call.ts';
 import type { Reason } from '../domain/error-reason.ts';
 import { parseFields } from '../domain/parse-fields.ts';
+import { meets, type Subject } from '../domain/requirement.ts';
 import { parseRole } from '../domain/role.ts';
 import { parseUuid } from '../domain/uuid.ts';
 import { verify } from './verify.ts';
 
 /**
- * By token or by user id; `credential` is the token of the call itself, examined when neither is given. `reader` is the caller, as
- * audit events name actors.
+ * `credential` is the token that authorizes the call, which is examined when accessToken is empty. `reader` is the caller in the form
+ * of an audit event's actor.
  */
 export type CheckRoleInput = { role: string; credential: string } & (
   | { accessToken: string }
@@ -21,12 +22,12 @@ export type RoleAnswer = { allowed: true } | { allowed: false; reason: Reason };
 
 type CheckRoleDeps = Pick<Deps, 'verifier' | 'store' | 'denials' | 'roleReads'>;
 
-/** @throws AuthError as verify, by token */
+/** @throws AuthError as verify does, for a check by token */
 export async function checkRole(deps: CheckRoleDeps, input: CheckRoleInput, call: Call): Promise<RoleAnswer> {
   if (!('userId' in input)) {
     const { role } = parseFields({ role: () => parseRole(input.role) });
     const { principal } = await verify(deps, { ...input, audience: '' }, call);
-    return answerFor(deps, principal.roles, deniedTo(principal, role), call);
+    return answerFor(deps, principal, deniedTo(principal, role), call);
   }
   const { role, user_id: userId } = parseFields({
     user_id: () => parseUuid(input.userId),
@@ -36,7 +37,7 @@ export async function checkRole(deps: CheckRoleDeps, input: CheckRoleInput, call
   return answerForUser(deps, { userId, role, reader: input.reader }, holders.get(userId) ?? null, call);
 }
 
-/** @param holder what the state of record knows of the user; null: nothing */
+/** @param holder the user's roles and state in Postgres, or null when the user does not exist */
 export async function answerForUser(
   deps: Pick<Deps, 'denials' | 'roleReads'>,
   { userId, role, reader }: RoleRead,
@@ -45,18 +46,19 @@ export async function answerForUser(
 ): Promise<RoleAnswer> {
   if (!holder) return { allowed: false, reason: 'USER_NOT_FOUND' };
   if (holder.disabled) return { allowed: false, reason: 'USER_DISABLED' };
-  const answer = await answerFor(deps, holder.roles, { subject: `user:${userId}`, role }, call);
+  const user: Subject = { kind: 'user', roles: holder.roles };
+  const answer = await answerFor(deps, user, { subject: `user:${userId}`, role }, call);
   if (answer.allowed) deps.roleReads.note({ userId, role, reader });
   return answer;
 }
 
 export async function answerFor(
   { denials }: Pick<Deps, 'denials'>,
-  roles: string[],
+  subject: Subject,
   asked: Denied,
   { origin }: Call,
 ): Promise<RoleAnswer> {
-  if (roles.includes(asked.role)) return { allowed: true };
+  if (meets({ role: asked.role }, subject)) return { allowed: true };
   await denials.note(asked, origin);
   return { allowed: false, reason: 'ROLE_NOT_GRANTED' };
 }

@@ -28,11 +28,11 @@ function problemsOf(environment: Environment): string[] {
   }
 }
 
-test('the README has each key', async () => {
+test('the reference page has each key', async () => {
   const { readFile } = await import('node:fs/promises');
-  const readme = await readFile('README.md', 'utf8');
+  const page = await readFile('docs/reference/configuration.md', 'utf8');
   const isSingle = ({ name }: { name: string }) => !/^(LIMIT|OAUTH|OTEL|LATCHKEY)_|^MAILBOX_PORT$/.test(name);
-  for (const { name } of CONFIGURATION.filter(isSingle)) expect(readme, name).toContain(`\`${name}\``);
+  for (const { name } of CONFIGURATION.filter(isSingle)) expect(page, name).toContain(`\`${name}\``);
 });
 
 test('the defaults are the documented ones', () => {

@@ -5,9 +5,9 @@ import { API, type Environment, type Keys, parseKeys } from '../key.ts';
 export const LIMIT_PREFIX = 'LIMIT_';
 
 export const LIMIT_KEYS: Keys = Object.fromEntries(
-  Object.entries(LIMITS).map(([name, { points, windowSeconds }]) => [
+  Object.entries(LIMITS).map(([name, { points, windowSeconds, counts }]) => [
     `${LIMIT_PREFIX}${name}`,
-    { format: limit, default: `${points}/${windowSeconds}`, usedBy: API, help: `The rate limit ${name}.` },
+    { format: limit, default: `${points}/${windowSeconds}`, usedBy: API, help: counts },
   ]),
 );
 
