@@ -5,6 +5,7 @@ import type { ApiKeys } from './keys/api-keys.ts';
 import type { KeyRotation } from './keys/key-rotation.ts';
 import type { PurposeKeys } from './keys/purpose-keys.ts';
 import type { SigningKeys } from './keys/signing-keys.ts';
+import type { KnownNetworks } from './limits/known-networks.ts';
 import type { Limiter } from './limits/limiter.ts';
 import type { SessionUsers } from './limits/session-users.ts';
 import type { Providers } from './oauth/provider.ts';
@@ -29,10 +30,11 @@ type TokenSettings = {
   maxSessionsPerUser: number;
 };
 
-/** What verbs use. Each takes a `Pick` of it; src/app.ts makes it. */
+/** Everything that use cases can take. Each takes a `Pick` of it. src/app.ts constructs it. */
 export type Deps = {
   store: Store;
   limiter: Limiter;
+  knownNetworks: KnownNetworks;
   sessionUsers: SessionUsers;
   hasher: Hasher;
   /** Receives each attempt at an account whose stored password hash is unreadable. */

@@ -1,4 +1,6 @@
-import type { Attempt } from '../auth/throttle.ts';
+// The folder account owns the use cases of AccountService: changes that users make to their own account. It must not act on an account
+// other than the caller's.
+import type { Attempt } from '../auth/enforce-limits.ts';
 import type { Deps } from '../deps.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
@@ -7,20 +9,25 @@ import { isReauthenticated } from '../domain/reauthentication.ts';
 import type { Credentials } from '../store/users.ts';
 import { type CheckPasswordDeps, checkCurrentPassword } from './check-current-password.ts';
 
+type ReauthenticationProof = {
+  principal: UserCaller;
+  /** Empty when the session was re-authenticated before. */
+  currentPassword: string;
+  /** The limits on the password. By default the attempts of the user. */
+  attempts?: Attempt[];
+};
+
 export type ReauthenticationDeps = CheckPasswordDeps & Pick<Deps, 'reauthenticationSeconds'>;
 
 /**
- * Stands before every change that a thief of an access token must not be able to make.
- * @param currentPassword empty when the session was re-authenticated before
- * @param attempts that the password counts as, where not as one of the user's
+ * Requires the current password or a recent re-authentication, for each change that the thief of an access token must not be able to
+ * make.
  * @throws AuthError REAUTHENTICATION_REQUIRED, PASSWORD_WRONG, or TOKEN_REVOKED for a session that has ended
  */
 export async function assertReauthenticated(
   deps: ReauthenticationDeps,
-  principal: UserCaller,
-  currentPassword: string,
+  { principal, currentPassword, attempts }: ReauthenticationProof,
   call: Call,
-  attempts?: Attempt[],
 ): Promise<Credentials> {
   const { userId, sessionId, refreshCounter } = principal;
   const found = await deps.store.users.credentialsById(userId, call.signal);

@@ -1,5 +1,5 @@
+import { type Attempt, enforceLimits } from '../auth/enforce-limits.ts';
 import { mailAttempts } from '../auth/mail-attempts.ts';
-import { type Attempt, throttle } from '../auth/throttle.ts';
 import type { Deps } from '../deps.ts';
 import { mailboxHash } from '../domain/account-hash.ts';
 import { AuthError } from '../domain/auth-error.ts';
@@ -14,8 +14,8 @@ import { countChange } from './count-change.ts';
 export type ChangeEmailInput = { principal: UserCaller; newEmail: string; currentPassword: string };
 
 /**
- * Nothing changes until the mail to the new address is answered. The answer does not show whether that address has an account.
- * The old address gets a link at once that stops the change.
+ * Requests a change, which takes effect when the owner of the new address confirms it. The response does not show whether that address
+ * has an account. The old address receives a link that stops the change.
  */
 export async function changeEmail(
   deps: ReauthenticationDeps & Pick<Deps, 'limiter' | 'purposeKeys' | 'newId'>,
@@ -25,21 +25,21 @@ export async function changeEmail(
   const { userId, sessionId } = input.principal;
   const { new_email: email } = parseFields({ new_email: () => parseEmail(input.newEmail) });
   await countChange(deps, input.principal, call);
-  const { user, passwordEpoch } = await assertReauthenticated(deps, input.principal, input.currentPassword, call);
+  const { user, passwordEpoch } = await assertReauthenticated(deps, input, call);
   parseFields({ new_email: () => (email === user.email ? invalid('is the address of this account') : email) });
   const attempts: Attempt[] = [
     { limit: 'CHANGE_EMAIL_USER', key: userId },
     ...mailAttempts('REQUEST_VERIFICATION_ACCOUNT', email, deps.purposeKeys, call),
   ];
-  // The notice goes to the old address, which is a stranger's choice until it is verified.
+  // The notice goes to the old address, which can belong to a stranger until it is verified.
   const notice = mailboxHash(user.email, deps.purposeKeys.accountHash);
   if (!user.emailVerified) attempts.push({ limit: 'NOTICE_ACCOUNT', key: notice });
-  await throttle(deps, attempts, { userId, sessionId }, call);
+  await enforceLimits(deps, { attempts, userId, sessionId }, call);
   const changeId = deps.newId();
-  const asked = await deps.store.emailChanges.ask(changeId, { userId, sessionId, passwordEpoch }, deps.now(), [
+  const isRequested = await deps.store.emailChanges.ask(changeId, { userId, sessionId, passwordEpoch }, deps.now(), [
     audit({ type: 'email_change_requested', userId, sessionId, origin: call.origin }),
     mail({ template: 'email-change-requested', userId, email: user.email, changeId }),
     mail({ template: 'confirm-email-change', userId, email, accountEmail: user.email, passwordEpoch, changeId }),
   ]);
-  if (!asked) throw new AuthError('TOKEN_REVOKED');
+  if (!isRequested) throw new AuthError('TOKEN_REVOKED');
 }

@@ -1,6 +1,6 @@
+import type { Attempt } from '../auth/enforce-limits.ts';
 import { issueTokens } from '../auth/issue-tokens.ts';
-import { refuseBreached } from '../auth/reject-breached.ts';
-import type { Attempt } from '../auth/throttle.ts';
+import { rejectBreached } from '../auth/reject-breached.ts';
 import type { Deps } from '../deps.ts';
 import { accountHashes, mailboxHash } from '../domain/account-hash.ts';
 import { AuthError } from '../domain/auth-error.ts';
@@ -10,7 +10,6 @@ import { networkOf } from '../domain/networks.ts';
 import { InvalidValue, parseFields } from '../domain/parse-fields.ts';
 import { type Password, type PasswordPolicy, parseNewPassword, parsePresentedPassword } from '../domain/password.ts';
 import type { UserCaller } from '../domain/principal.ts';
-
 import type { Tokens } from '../domain/tokens.ts';
 import type { Credentials } from '../store/users.ts';
 import { type CheckPasswordDeps, checkCurrentPassword } from './check-current-password.ts';
@@ -21,6 +20,7 @@ type ChangePasswordDeps = CheckPasswordDeps &
   Pick<
     Deps,
     | 'changeFeed'
+    | 'knownNetworks'
     | 'passwordPolicy'
     | 'isBreached'
     | 'signingKeys'
@@ -31,7 +31,7 @@ type ChangePasswordDeps = CheckPasswordDeps &
     | 'newId'
   >;
 
-/** @throws AuthError PASSWORD_WRONG when the current password is wrong, or was changed meanwhile */
+/** @throws AuthError PASSWORD_WRONG when the current password is wrong or has just been changed */
 export async function changePassword(
   deps: ChangePasswordDeps,
   input: ChangePasswordInput,
@@ -42,16 +42,16 @@ export async function changePassword(
   const { address, userAgent } = call.origin;
   const found = await store.users.credentialsById(userId, call.signal);
   if (!found) throw new AuthError('TOKEN_REVOKED');
-  const { new_password: next } = parseFields({
+  const { new_password: newPassword } = parseFields({
     current_password: () => parsePresentedPassword(input.currentPassword),
-    new_password: () => parseOtherPassword(input, deps.passwordPolicy, [found.user.email, found.user.fullName]),
+    new_password: () => parseDifferentPassword(input, deps.passwordPolicy, [found.user.email, found.user.fullName]),
   });
   const attempts = changeAttempts(deps, found.user);
   const given = { credentials: found, currentPassword: input.currentPassword, attempts };
   await checkCurrentPassword(deps, input.principal, given, call);
 
-  await refuseBreached(deps, 'new_password', next);
-  const passwordHash = await hasher.hash(next, call.signal);
+  await rejectBreached(deps, 'new_password', newPassword);
+  const passwordHash = await hasher.hash(newPassword, call.signal);
   const idleSeconds = deps.tokenSettings.sessionIdleSeconds;
   const grant = await store.users.changePassword(
     { userId, sessionId, passwordEpoch: found.passwordEpoch },
@@ -66,12 +66,12 @@ export async function changePassword(
   const accounts = accountHashes(found.user.email, deps.purposeKeys.accountHash);
   await Promise.all([
     deps.changeFeed.catchUp(),
-    ...accounts.map((account) => deps.limiter.forgetNetworks(account, { allBut: networkOf(address) })),
+    ...accounts.map((account) => deps.knownNetworks.forget(account, { allBut: networkOf(address) })),
   ]);
   return issueTokens(deps, grant);
 }
 
-/** The notice of a success goes to the address, which is a stranger's choice until it is verified. */
+/** The notice of a success goes to the address of the account, which can belong to a stranger until it is verified. */
 function changeAttempts(
   { purposeKeys }: Pick<Deps, 'purposeKeys'>,
   { id, email, emailVerified }: Credentials['user'],
@@ -81,8 +81,7 @@ function changeAttempts(
   return attempts;
 }
 
-function parseOtherPassword(input: ChangePasswordInput, policy: PasswordPolicy, context: string[]): Password {
-  if (input.newPassword === input.currentPassword)
-    throw new InvalidValue('must be another one than the current password');
+function parseDifferentPassword(input: ChangePasswordInput, policy: PasswordPolicy, context: string[]): Password {
+  if (input.newPassword === input.currentPassword) throw new InvalidValue('must differ from the current password');
   return parseNewPassword(input.newPassword, policy, context);
 }

@@ -1,10 +1,10 @@
-import { throttle } from '../auth/throttle.ts';
+import { enforceLimits } from '../auth/enforce-limits.ts';
 import type { Deps } from '../deps.ts';
 import type { Call } from '../domain/call.ts';
 import type { UserCaller } from '../domain/principal.ts';
 
 /**
- * Before any change that users make to their account, so that one of them cannot fill the audit trail.
+ * Counts a change that users make to their account, so that one user cannot fill the audit trail.
  * @throws AuthError RATE_LIMITED
  */
 export async function countChange(
@@ -12,5 +12,5 @@ export async function countChange(
   { userId, sessionId }: UserCaller,
   call: Call,
 ): Promise<void> {
-  await throttle(deps, [{ limit: 'ACCOUNT_CHANGE_USER', key: userId }], { userId, sessionId }, call);
+  await enforceLimits(deps, { attempts: [{ limit: 'ACCOUNT_CHANGE_USER', key: userId }], userId, sessionId }, call);
 }

@@ -10,27 +10,27 @@ import { countChange } from './count-change.ts';
 export type DeleteMeInput = { principal: UserCaller; currentPassword: string };
 
 /**
- * For good, with everything but the audit trail, which knows the account by its id alone.
+ * Deletes the account permanently. The audit trail keeps the id of the account and no personal data.
  * @throws AuthError EMAIL_CHANGED_RECENTLY
  */
 export async function deleteMe(
-  deps: ReauthenticationDeps & Pick<Deps, 'changeFeed' | 'purposeKeys'>,
+  deps: ReauthenticationDeps & Pick<Deps, 'changeFeed' | 'knownNetworks' | 'purposeKeys'>,
   input: DeleteMeInput,
   call: Call,
 ): Promise<void> {
   const { userId, sessionId } = input.principal;
   await countChange(deps, input.principal, call);
-  const { user, passwordEpoch } = await assertReauthenticated(deps, input.principal, input.currentPassword, call);
-  const removed = await deps.store.users.remove({ userId, sessionId, passwordEpoch }, deps.now(), [
+  const { user, passwordEpoch } = await assertReauthenticated(deps, input, call);
+  const outcome = await deps.store.users.remove({ userId, sessionId, passwordEpoch }, deps.now(), [
     audit({ type: 'account_deleted', userId, sessionId, origin: call.origin }),
     mail({ template: 'account-deleted', userId, email: user.email }),
   ]);
-  if (removed === 'gone') throw new AuthError('TOKEN_REVOKED');
-  // A thief who has given the account another address would take the owner's way back with it.
-  if (removed === 'undoable') throw new AuthError('EMAIL_CHANGED_RECENTLY');
+  if (outcome === 'gone') throw new AuthError('TOKEN_REVOKED');
+  // Deletion would destroy the owner's way back after a thief has changed the address.
+  if (outcome === 'undoable') throw new AuthError('EMAIL_CHANGED_RECENTLY');
   const accounts = accountHashes(user.email, deps.purposeKeys.accountHash);
   await Promise.all([
     deps.changeFeed.catchUp(),
-    ...accounts.map((account) => deps.limiter.forgetNetworks(account, { allBut: null })),
+    ...accounts.map((account) => deps.knownNetworks.forget(account, { allBut: null })),
   ]);
 }

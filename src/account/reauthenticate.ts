@@ -10,7 +10,7 @@ import { countChange } from './count-change.ts';
 
 export type ReauthenticateInput = { principal: UserCaller; currentPassword: string };
 
-/** @throws AuthError PASSWORD_WRONG; TOKEN_REVOKED when the session has ended, or the password was changed meanwhile */
+/** @throws AuthError PASSWORD_WRONG, or TOKEN_REVOKED when the session has ended or the password has just been changed */
 export async function reauthenticate(
   deps: CheckPasswordDeps &
     Pick<Deps, 'signingKeys' | 'sessionUsers' | 'verifier' | 'purposeKeys' | 'tokenSettings' | 'newId'>,

@@ -1,4 +1,4 @@
-import { throttle } from '../auth/throttle.ts';
+import { enforceLimits } from '../auth/enforce-limits.ts';
 import type { Deps } from '../deps.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
@@ -8,18 +8,24 @@ import { assertReauthenticated, type ReauthenticationDeps } from './assert-reaut
 
 export type RevokeOtherSessionsInput = { principal: UserCaller; currentPassword: string };
 
-/** Returns how many it ended. */
+/** Returns the number of sessions that it revoked. */
 export async function revokeOtherSessions(
   deps: ReauthenticationDeps & Pick<Deps, 'changeFeed'>,
   { principal, currentPassword }: RevokeOtherSessionsInput,
   call: Call,
 ): Promise<number> {
   const { userId, sessionId: allBut } = principal;
-  await throttle(deps, [{ limit: 'REVOCATION_SESSION', key: allBut }], { userId, sessionId: allBut }, call);
-  const { passwordEpoch } = await assertReauthenticated(deps, principal, currentPassword, call, [
-    // A thief in another session must not use up what the owner needs to end it.
-    { limit: 'CHANGE_PASSWORD_USER', key: allBut },
-  ]);
+  await enforceLimits(
+    deps,
+    { attempts: [{ limit: 'REVOCATION_SESSION', key: allBut }], userId, sessionId: allBut },
+    call,
+  );
+  const { passwordEpoch } = await assertReauthenticated(
+    deps,
+    // Counted by session, so that a thief in another session cannot use up the attempts that the owner needs to end it.
+    { principal, currentPassword, attempts: [{ limit: 'CHANGE_PASSWORD_USER', key: allBut }] },
+    call,
+  );
   const present = { userId, sessionId: allBut, passwordEpoch };
   const ended = await deps.store.sessions.endOfUser(present, { allBut }, deps.now(), (ids) =>
     ids.map((sessionId) => audit({ type: 'session_revoked', userId, sessionId, origin: call.origin })),

@@ -1,4 +1,4 @@
-import { throttle } from '../auth/throttle.ts';
+import { enforceLimits } from '../auth/enforce-limits.ts';
 import type { Deps } from '../deps.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
@@ -11,8 +11,8 @@ import { assertReauthenticated, type ReauthenticationDeps } from './assert-reaut
 export type RevokeSessionInput = { principal: UserCaller; sessionId: string; currentPassword: string };
 
 /**
- * A session may always end itself: that is a sign-out.
- * @throws AuthError SESSION_NOT_FOUND, also for a session of somebody else, and for one that has ended
+ * Revokes one session. A session can always revoke itself, which is a sign-out.
+ * @throws AuthError SESSION_NOT_FOUND, also for a session of another user and for an ended session
  */
 export async function revokeSession(
   deps: ReauthenticationDeps & Pick<Deps, 'changeFeed'>,
@@ -22,15 +22,17 @@ export async function revokeSession(
   const { store, now } = deps;
   const { userId, sessionId } = principal;
   const { session_id: only } = parseFields({ session_id: () => parseUuid(input.sessionId) });
-  await throttle(deps, [{ limit: 'REVOCATION_SESSION', key: sessionId }], { userId, sessionId }, call);
+  await enforceLimits(deps, { attempts: [{ limit: 'REVOCATION_SESSION', key: sessionId }], userId, sessionId }, call);
   const revoked = audit({ type: 'session_revoked', userId, sessionId: only, origin: call.origin });
   if (only === sessionId) {
     if (!(await store.sessions.end(only, now(), [revoked]))) throw new AuthError('SESSION_NOT_FOUND');
   } else {
-    const { passwordEpoch } = await assertReauthenticated(deps, principal, currentPassword, call, [
-      // A thief in another session must not use up what the owner needs to end it.
-      { limit: 'CHANGE_PASSWORD_USER', key: sessionId },
-    ]);
+    const { passwordEpoch } = await assertReauthenticated(
+      deps,
+      // Counted by session, so that a thief in another session cannot use up the attempts that the owner needs to end it.
+      { principal, currentPassword, attempts: [{ limit: 'CHANGE_PASSWORD_USER', key: sessionId }] },
+      call,
+    );
     const present = { userId, sessionId, passwordEpoch };
     const ended = await store.sessions.endOfUser(present, { only }, now(), (ids) => (ids.length > 0 ? [revoked] : []));
     if (ended === null) throw new AuthError('TOKEN_REVOKED');

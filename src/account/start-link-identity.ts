@@ -7,15 +7,15 @@ import { countChange } from './count-change.ts';
 
 export type StartLinkIdentityInput = StartOAuthInput & { principal: UserCaller; currentPassword: string };
 
-/** Another way into the account requires re-authentication. */
+/** Requires re-authentication, because it adds a way to sign in. */
 export async function startLinkIdentity(
   deps: StartOAuthDeps & ReauthenticationDeps,
   input: StartLinkIdentityInput,
   call: Call,
 ): Promise<StartedOAuth> {
   await countChange(deps, input.principal, call);
-  const { user } = await assertReauthenticated(deps, input.principal, input.currentPassword, call);
-  // It may be a stranger's address, whose owner would not know of this way in.
+  const { user } = await assertReauthenticated(deps, input, call);
+  // An unverified address can belong to a stranger, who would not learn of the new way to sign in.
   if (!user.emailVerified) throw new AuthError('ACCOUNT_NOT_LINKED');
   return startOAuth(deps, input, input.principal.userId, call);
 }

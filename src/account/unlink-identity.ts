@@ -11,8 +11,8 @@ import { countChange } from './count-change.ts';
 export type UnlinkIdentityInput = { principal: UserCaller; identityId: string; currentPassword: string };
 
 /**
- * Ends the sessions that were begun with it, but not the one that asks.
- * @throws AuthError IDENTITY_NOT_FOUND; LAST_SIGN_IN_METHOD when nobody could sign in any more
+ * Revokes the other sessions that were started with the identity.
+ * @throws AuthError IDENTITY_NOT_FOUND, or LAST_SIGN_IN_METHOD when no way to sign in would remain
  */
 export async function unlinkIdentity(
   deps: ReauthenticationDeps & Pick<Deps, 'changeFeed' | 'providers'>,
@@ -22,15 +22,15 @@ export async function unlinkIdentity(
   const { userId, sessionId } = input.principal;
   const { identity_id: id } = parseFields({ identity_id: () => parseUuid(input.identityId) });
   await countChange(deps, input.principal, call);
-  const { user, passwordEpoch } = await assertReauthenticated(deps, input.principal, input.currentPassword, call);
+  const { user, passwordEpoch } = await assertReauthenticated(deps, input, call);
   const present = { userId, sessionId, passwordEpoch };
-  const usable = [...deps.providers.keys()];
-  const unlinked = await deps.store.identities.unlink(present, id, usable, deps.now(), ({ provider }) => [
+  const configured = [...deps.providers.keys()];
+  const outcome = await deps.store.identities.unlink(present, id, configured, deps.now(), ({ provider }) => [
     audit({ type: 'identity_unlinked', userId, sessionId, detail: provider, origin: call.origin }),
     mail({ template: 'sign-in-method-removed', userId, email: user.email, provider }),
   ]);
-  if (unlinked === 'changed') throw new AuthError('TOKEN_REVOKED');
-  if (unlinked === 'unknown') throw new AuthError('IDENTITY_NOT_FOUND');
-  if (unlinked === 'last') throw new AuthError('LAST_SIGN_IN_METHOD');
+  if (outcome === 'changed') throw new AuthError('TOKEN_REVOKED');
+  if (outcome === 'unknown') throw new AuthError('IDENTITY_NOT_FOUND');
+  if (outcome === 'last') throw new AuthError('LAST_SIGN_IN_METHOD');
   await deps.changeFeed.catchUp();
 }

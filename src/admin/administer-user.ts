@@ -33,9 +33,9 @@ export async function enableUser(deps: AdministerDeps, input: AdministerInput, c
   await administer(deps, 'enable', input, call);
 }
 
-/** @param deps without a limiter the known networks run out by themselves, 30 days after their last sign-in */
+/** @param deps without knownNetworks they expire by themselves, 30 days after their last sign-in */
 export async function deleteUser(
-  deps: AdministerDeps & Partial<Pick<Deps, 'limiter' | 'purposeKeys'>>,
+  deps: AdministerDeps & Partial<Pick<Deps, 'knownNetworks' | 'purposeKeys'>>,
   input: AdministerInput,
   call: Call,
 ): Promise<void> {
@@ -44,7 +44,7 @@ export async function deleteUser(
     if (deps.purposeKeys) accounts = accountHashes(email, deps.purposeKeys.accountHash);
     return [mail({ template: 'account-deleted', userId: id, email })];
   });
-  await Promise.all(accounts.map((account) => deps.limiter?.forgetNetworks(account, { allBut: null })));
+  await Promise.all(accounts.map((account) => deps.knownNetworks?.forget(account, { allBut: null })));
 }
 
 /** The mail has the link for a new one. */

@@ -6,7 +6,9 @@ import { createRoleReads } from '../authorization/role-reads.ts';
 import type { Deps } from '../deps.ts';
 import { createApiKeys } from '../keys/api-keys.ts';
 import { createServiceKeys } from '../keys/service-keys.ts';
+import { createKnownNetworks } from '../limits/known-networks.ts';
 import { createLimiter } from '../limits/limiter.ts';
+import { createRedisFallback } from '../limits/redis-fallback.ts';
 import { createSessionUsers } from '../limits/session-users.ts';
 import { createProviders } from '../oauth/providers.ts';
 import { createBreachCheck } from '../passwords/breached-passwords.ts';
@@ -62,8 +64,9 @@ export async function startApiPart(base: Base, started: AsyncDisposableStack): P
   started.defer(() => redis.disconnect());
   // So that the first calls are counted there; without it they are counted here.
   await waitAtMost(LIMIT_TIMEOUT_MS, new Promise((resolve) => redis.once('ready', resolve)));
-  const onFallback = complain('Redis does not answer: limits are counted in this process');
-  const limiter = createLimiter(redis, config.limits, { onFallback, onTaken: metrics.limitTaken, now });
+  const fallback = createRedisFallback(complain('Redis does not answer: limits are counted in this process'));
+  const limiter = createLimiter({ redis, fallback, limits: config.limits, onTaken: metrics.limitTaken });
+  const knownNetworks = createKnownNetworks({ redis, fallback, now });
   const hashQueue = createHashQueue({
     concurrency: config.HASH_CONCURRENCY,
     maxWaiting: config.HASH_QUEUE_LENGTH,
@@ -141,6 +144,7 @@ export async function startApiPart(base: Base, started: AsyncDisposableStack): P
     roleReads,
     apiKeys,
     limiter: traced('limiter', limiter),
+    knownNetworks: traced('known networks', knownNetworks),
     sessionUsers: createSessionUsers(),
     hasher: traced('hasher', hasher),
     onUnreadableHash: (userId) => {

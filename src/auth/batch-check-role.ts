@@ -9,12 +9,12 @@ import type { Verdict } from '../verifier/engine.ts';
 import { MAX_BATCH } from './batch-verify.ts';
 import { answerFor, answerForUser, type RoleAnswer } from './check-role.ts';
 
-/** By token or by user id. */
 export type RoleCheck = { role: string } & ({ accessToken: string } | { userId: string });
 
 /**
- * An answer to each, in their order. An invalid token is a "no" with the reason that Verify has.
- * @param input `reader` is the caller, as audit events name actors
+ * Returns one answer for each check, in the order of the checks. An invalid token is not allowed, with the reason that Verify
+ * returns for it.
+ * @param input `reader` is the caller in the form of an audit event's actor
  */
 export async function batchCheckRole(
   deps: Pick<Deps, 'verifier' | 'store' | 'denials' | 'roleReads'>,
@@ -49,7 +49,6 @@ async function answerForVerdict(
   return answerFor(deps, principal.roles, deniedTo(principal, role), call);
 }
 
-/** For parseFields. */
 function parsersOf(check: RoleCheck, n: number): [string, () => string][] {
   const role: [string, () => string] = [`checks[${n}].role`, () => parseRole(check.role)];
   return 'userId' in check ? [role, [`checks[${n}].user_id`, () => parseUuid(check.userId)]] : [role];

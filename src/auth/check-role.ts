@@ -9,8 +9,8 @@ import { parseUuid } from '../domain/uuid.ts';
 import { verify } from './verify.ts';
 
 /**
- * By token or by user id; `credential` is the token of the call itself, examined when neither is given. `reader` is the caller, as
- * audit events name actors.
+ * `credential` is the token that authorizes the call, which is examined when accessToken is empty. `reader` is the caller in the form
+ * of an audit event's actor.
  */
 export type CheckRoleInput = { role: string; credential: string } & (
   | { accessToken: string }
@@ -21,7 +21,7 @@ export type RoleAnswer = { allowed: true } | { allowed: false; reason: Reason };
 
 type CheckRoleDeps = Pick<Deps, 'verifier' | 'store' | 'denials' | 'roleReads'>;
 
-/** @throws AuthError as verify, by token */
+/** @throws AuthError as verify does, for a check by token */
 export async function checkRole(deps: CheckRoleDeps, input: CheckRoleInput, call: Call): Promise<RoleAnswer> {
   if (!('userId' in input)) {
     const { role } = parseFields({ role: () => parseRole(input.role) });
@@ -36,7 +36,7 @@ export async function checkRole(deps: CheckRoleDeps, input: CheckRoleInput, call
   return answerForUser(deps, { userId, role, reader: input.reader }, holders.get(userId) ?? null, call);
 }
 
-/** @param holder what the state of record knows of the user; null: nothing */
+/** @param holder the user's roles and state in Postgres, or null when the user does not exist */
 export async function answerForUser(
   deps: Pick<Deps, 'denials' | 'roleReads'>,
   { userId, role, reader }: RoleRead,

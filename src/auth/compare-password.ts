@@ -4,9 +4,9 @@ import type { Outcome } from '../passwords/hash-work.ts';
 import type { Credentials } from '../store/users.ts';
 
 /**
- * Takes the same time whatever the outcome, except for a match. An unreadable hash is a failure like any other to the caller, and
- * reported to operators: the owner cannot sign in.
- * @param credentials null when there is no account to compare with
+ * Takes the same time for every outcome except a match. An unreadable hash looks like any other failure to the caller. Operators
+ * receive a report, because the owner of the account cannot sign in.
+ * @param credentials null when there is no account
  */
 export async function comparePassword(
   { hasher, onUnreadableHash }: Pick<Deps, 'hasher' | 'onUnreadableHash'>,

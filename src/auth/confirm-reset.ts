@@ -7,8 +7,8 @@ import { parseMailedToken, RESET_TOKEN } from '../domain/mailed-token.ts';
 import { networkOf } from '../domain/networks.ts';
 import { parseFields } from '../domain/parse-fields.ts';
 import { parseNewPassword } from '../domain/password.ts';
-import { refuseBreached } from './reject-breached.ts';
-import { throttle } from './throttle.ts';
+import { enforceLimits } from './enforce-limits.ts';
+import { rejectBreached } from './reject-breached.ts';
 
 export type ConfirmResetInput = { resetToken: string; newPassword: string };
 
@@ -16,26 +16,34 @@ export type ConfirmResetInput = { resetToken: string; newPassword: string };
 export async function confirmReset(
   deps: Pick<
     Deps,
-    'store' | 'changeFeed' | 'limiter' | 'hasher' | 'passwordPolicy' | 'isBreached' | 'purposeKeys' | 'now'
+    | 'store'
+    | 'changeFeed'
+    | 'limiter'
+    | 'knownNetworks'
+    | 'hasher'
+    | 'passwordPolicy'
+    | 'isBreached'
+    | 'purposeKeys'
+    | 'now'
   >,
   input: ConfirmResetInput,
   call: Call,
 ): Promise<void> {
-  const { store, limiter, hasher, now } = deps;
+  const { store, knownNetworks, hasher, now } = deps;
   const network = networkOf(call.origin.address);
   const resetId = parseMailedToken(RESET_TOKEN, input.resetToken, deps.purposeKeys.resetTokens);
   if (!resetId) {
-    await throttle(deps, [{ limit: 'CONFIRM_RESET_NETWORK' }], {}, call);
+    await enforceLimits(deps, { attempts: [{ limit: 'CONFIRM_RESET_NETWORK' }] }, call);
     throw new AuthError('RESET_TOKEN_INVALID');
   }
-  await throttle(deps, [{ limit: 'CONFIRM_RESET_TOKEN', key: resetId }], {}, call);
+  await enforceLimits(deps, { attempts: [{ limit: 'CONFIRM_RESET_TOKEN', key: resetId }] }, call);
   const reset = await store.resets.byId(resetId, now(), call.signal);
   if (!reset) throw new AuthError('RESET_TOKEN_INVALID');
   const { new_password: password } = parseFields({
     new_password: () => parseNewPassword(input.newPassword, deps.passwordPolicy, [reset.email, reset.fullName]),
   });
 
-  await refuseBreached(deps, 'new_password', password);
+  await rejectBreached(deps, 'new_password', password);
   const passwordHash = await hasher.hash(password, call.signal);
   const { userId } = reset;
   const redeemed = await store.resets.redeem(reset, passwordHash, now(), [
@@ -44,16 +52,16 @@ export async function confirmReset(
   ]);
   if (!redeemed) throw new AuthError('RESET_TOKEN_INVALID');
 
-  // This is the owner. Strangers' attempts no longer keep them out, and networks that a thief signed in from are forgotten.
+  // The caller has proved to be the owner: attempts of strangers must not block them, and a thief's networks are forgotten.
   const account = accountHash(reset.email, deps.purposeKeys.accountHash);
   await Promise.all(
     accountHashes(reset.email, deps.purposeKeys.accountHash).map((hash) =>
-      limiter.forgetNetworks(hash, { allBut: network }),
+      knownNetworks.forget(hash, { allBut: network }),
     ),
   );
   await Promise.all([
     deps.changeFeed.catchUp(),
-    limiter.clear('LOGIN_ACCOUNT', account),
-    limiter.rememberPlace(account, network),
+    deps.limiter.clear('LOGIN_ACCOUNT', account),
+    knownNetworks.remember(account, network),
   ]);
 }

@@ -8,9 +8,9 @@ import type { User } from '../domain/user.ts';
 import { firstSignIn } from './first-sign-in.ts';
 import { issueTokens } from './issue-tokens.ts';
 import { openSession } from './open-session.ts';
-import { type OAuthResponse, refuseOAuth, takeOAuthResponse } from './take-oauth-response.ts';
+import { type OAuthResponse, redeemOAuthResponse, rejectOAuth } from './redeem-oauth-response.ts';
 
-/** @param audiences empty for all */
+/** @param audiences empty for all audiences */
 export type FinishOAuthInput = OAuthResponse & { audiences: string[] };
 
 export type SignedInByOAuth = { tokens: Tokens; user: User; isNew: boolean };
@@ -29,29 +29,27 @@ type FinishDeps = Pick<
   | 'newId'
 >;
 
-/**
- * @throws AuthError as takeOAuthResponse, as firstSignIn, and USER_DISABLED
- */
+/** @throws AuthError as redeemOAuthResponse and firstSignIn do, and USER_DISABLED */
 export async function finishOAuth(deps: FinishDeps, input: FinishOAuthInput, call: Call): Promise<SignedInByOAuth> {
   const { audiences } = parseFields({
     audiences: () => parseAudiences(input.audiences, deps.tokenSettings.audiences),
   });
-  const taken = await takeOAuthResponse(deps, input, null, call);
-  const { provider, identity } = taken;
+  const proven = await redeemOAuthResponse(deps, input, null, call);
+  const { provider, identity } = proven;
   const known = await deps.store.identities.use(identity.issuer, identity.subject, deps.now());
-  const found = known ? { ...known, isNew: false } : await firstSignIn(deps, taken, call);
+  const found = known ? { ...known, isNew: false } : await firstSignIn(deps, proven, call);
   const { id: identityId, userId, isNew } = found;
-  // Once more when the password, the address or the identity has changed meanwhile.
+  // One retry, because the password, the address or the identity may have changed since they were read.
   for (let attempt = 0; attempt < 2; attempt += 1) {
     const credentials = await deps.store.users.credentialsById(userId, call.signal);
     if (!credentials) break;
     if (credentials.user.disabled) {
-      return refuseOAuth(deps, { provider, reason: 'USER_DISABLED', whose: { userId } }, call);
+      return rejectOAuth(deps, { provider, reason: 'USER_DISABLED', subject: { userId } }, call);
     }
     const account = accountHash(credentials.user.email, deps.purposeKeys.accountHash);
-    const by = { id: identityId, authenticatedAt: identity.authenticatedAt };
-    const grant = await openSession(deps, { credentials, account, identity: by, audiences }, call);
+    const usedIdentity = { id: identityId, authenticatedAt: identity.authenticatedAt };
+    const grant = await openSession(deps, { credentials, account, identity: usedIdentity, audiences }, call);
     if (grant) return { tokens: await issueTokens(deps, grant), user: credentials.user, isNew };
   }
-  return refuseOAuth(deps, { provider, reason: 'OAUTH_STATE_INVALID', whose: { userId } }, call);
+  return rejectOAuth(deps, { provider, reason: 'OAUTH_STATE_INVALID', subject: { userId } }, call);
 }

@@ -7,40 +7,41 @@ import { parseFullName } from '../domain/full-name.ts';
 import { InvalidValue } from '../domain/parse-fields.ts';
 import type { NewIdentity, UsedIdentity } from '../store/identities.ts';
 import type { Credentials } from '../store/users.ts';
-import { refuseOAuth, type TakenOAuth } from './take-oauth-response.ts';
-import { spend } from './throttle.ts';
+import { spendBudgets } from './enforce-limits.ts';
+import { type ProvenIdentity, rejectOAuth } from './redeem-oauth-response.ts';
 
-/** `isNew`: its account was opened by this. */
+/** `isNew` when this sign-in created the account. */
 export type SignedInIdentity = UsedIdentity & { isNew: boolean };
 
 /**
- * An identity that nobody has: of a new account, or of the one whose address both sides have verified and that has no password.
+ * Signs in with an identity that no account has. Links it to the account that has no password and the address that both sides
+ * have verified, or creates an account.
  * @throws AuthError PROVIDER_EMAIL_UNVERIFIED, ACCOUNT_NOT_LINKED, TOO_MANY_IDENTITIES or USER_DISABLED
  */
 export async function firstSignIn(
   deps: Pick<Deps, 'store' | 'limiter' | 'purposeKeys' | 'now' | 'newId'>,
-  { provider, identity: { issuer, subject, verifiedEmail, name } }: TakenOAuth,
+  { provider, identity: { issuer, subject, verifiedEmail, name } }: ProvenIdentity,
   call: Call,
 ): Promise<SignedInIdentity> {
-  const email = verifiedEmail === null ? null : asEmail(verifiedEmail);
-  if (email === null) return refuseOAuth(deps, { provider, reason: 'PROVIDER_EMAIL_UNVERIFIED' }, call);
+  const email = verifiedEmail === null ? null : emailOrNull(verifiedEmail);
+  if (email === null) return rejectOAuth(deps, { provider, reason: 'PROVIDER_EMAIL_UNVERIFIED' }, call);
   const identity = { id: deps.newId(), provider, issuer, subject };
-  // Of two first sign-ins at once one makes the account or the link; the other one then finds it.
+  // Of two concurrent first sign-ins one creates the account or the link. The other one then finds it.
   for (let attempt = 0; attempt < 2; attempt += 1) {
     const other = attempt > 0 && (await deps.store.identities.use(issuer, subject, deps.now()));
     if (other) return { ...other, isNew: false };
     const existing = await deps.store.users.credentialsByEmail(email);
     const found = existing
-      ? await linkTo(deps, existing, identity, call)
-      : await openAccount(deps, email, asName(name, email), identity, call);
+      ? await linkToAccount(deps, existing, identity, call)
+      : await createAccount(deps, email, fullNameOf(name, email), identity, call);
     if (found) return found;
   }
   const account = accountHash(email, deps.purposeKeys.accountHash);
-  return refuseOAuth(deps, { provider, reason: 'ACCOUNT_NOT_LINKED', whose: { account } }, call);
+  return rejectOAuth(deps, { provider, reason: 'ACCOUNT_NOT_LINKED', subject: { account } }, call);
 }
 
-/** Null when the identity, or the account, is not any more as it was. */
-async function linkTo(
+/** Null when the identity or the account has changed since it was read. */
+async function linkToAccount(
   deps: Pick<Deps, 'store' | 'purposeKeys' | 'now'>,
   { user, passwordHash, passwordEpoch }: Credentials,
   identity: NewIdentity,
@@ -48,11 +49,11 @@ async function linkTo(
 ): Promise<SignedInIdentity | null> {
   const { provider } = identity;
   const { id: userId, email } = user;
-  const whose = { userId, account: accountHash(email, deps.purposeKeys.accountHash) };
-  if (user.disabled) return refuseOAuth(deps, { provider, reason: 'USER_DISABLED', whose }, call);
-  // Whoever opened it may know its password, and the click that verified it may have been another person's.
+  const subject = { userId, account: accountHash(email, deps.purposeKeys.accountHash) };
+  if (user.disabled) return rejectOAuth(deps, { provider, reason: 'USER_DISABLED', subject }, call);
+  // The person who opened the account may know its password, and the owner of the address may have verified it by mistake.
   if (!user.emailVerified || passwordHash !== null) {
-    return refuseOAuth(deps, { provider, reason: 'ACCOUNT_NOT_LINKED', whose }, call);
+    return rejectOAuth(deps, { provider, reason: 'ACCOUNT_NOT_LINKED', subject }, call);
   }
   const linked = await deps.store.identities.link(
     { id: userId, email, passwordEpoch, isOnlyOfIssuer: true },
@@ -63,12 +64,12 @@ async function linkTo(
       mail({ template: 'sign-in-method-added', userId, email, provider }),
     ],
   );
-  if (linked === 'many') return refuseOAuth(deps, { provider, reason: 'TOO_MANY_IDENTITIES', whose }, call);
+  if (linked === 'many') return rejectOAuth(deps, { provider, reason: 'TOO_MANY_IDENTITIES', subject }, call);
   return linked === 'done' ? { id: identity.id, userId, isNew: false } : null;
 }
 
-/** Null when the address or the identity has an account by now. */
-async function openAccount(
+/** Null when the address or the identity has an account meanwhile. */
+async function createAccount(
   deps: Pick<Deps, 'store' | 'limiter' | 'purposeKeys' | 'now' | 'newId'>,
   email: Email,
   fullName: string,
@@ -79,14 +80,14 @@ async function openAccount(
   const account = accountHash(email, deps.purposeKeys.accountHash);
   const registered = audit({ type: 'registered', userId, account, detail: identity.provider, origin: call.origin });
   const user = { id: userId, email, fullName };
-  const isMade = await deps.store.identities.createUser(user, identity, deps.now(), [registered]);
-  if (!isMade) return null;
-  await spend(deps, [{ limit: 'GLOBAL_SIGN_UPS' }], call);
+  const isCreated = await deps.store.identities.createUser(user, identity, deps.now(), [registered]);
+  if (!isCreated) return null;
+  await spendBudgets(deps, [{ limit: 'GLOBAL_SIGN_UPS' }], call);
   return { id: identity.id, userId, isNew: true };
 }
 
-/** Null for an address that no account could have. */
-function asEmail(text: string): Email | null {
+/** Null for an address that no account can have. */
+function emailOrNull(text: string): Email | null {
   try {
     return parseEmail(text);
   } catch (error) {
@@ -95,8 +96,8 @@ function asEmail(text: string): Email | null {
   }
 }
 
-/** What the provider calls them, or what stands before the @, if either is a name. */
-function asName(name: string, email: Email): string {
+/** The first valid name: the provider's name for the user, the local part of the address, or the whole address. */
+function fullNameOf(name: string, email: Email): string {
   for (const text of [name, email.slice(0, email.indexOf('@'))]) {
     try {
       return parseFullName(text);

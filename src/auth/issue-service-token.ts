@@ -8,34 +8,33 @@ import type { ServicePrincipal } from '../domain/principal.ts';
 
 export type IssueServiceTokenInput = {
   apiKey: string;
-  /** The required owner of the key, by name or id; null accepts any. */
+  /** The service account that must own the key, by name or id. Null accepts any. */
   client: string | null;
-  /** Empty for all. */
+  /** Empty for all audiences. */
   audiences: string[];
 };
 
 export type ServiceToken = { accessToken: string; expiresAt: Date; principal: ServicePrincipal };
 
 /**
- * A short access token for an API key, that whoever verifies tokens takes.
- * @throws AuthError PERMISSION_DENIED for anything else than the key of a service account, or than one of the client;
- *   INVALID_ARGUMENT, for the holder of a key alone
+ * Exchanges the API key of a service account for a short-lived access token.
+ * @throws AuthError PERMISSION_DENIED without a valid API key of the client. INVALID_ARGUMENT only for the bearer of a valid key
  */
 export async function issueServiceToken(
   deps: Pick<Deps, 'store' | 'apiKeys' | 'signingKeys' | 'verifier' | 'tokenSettings' | 'now' | 'newId'>,
-  { apiKey, client, audiences: asked }: IssueServiceTokenInput,
+  { apiKey, client, audiences: requested }: IssueServiceTokenInput,
   call: Call,
 ): Promise<ServiceToken> {
-  // Not what was believed a moment ago: the token would be stale when it is made.
-  const holder = await deps.apiKeys.ask(apiKey, call);
-  const isTheirs = holder && (client === null || client === holder.name || client === holder.serviceAccountId);
-  if (!isTheirs) throw new AuthError('PERMISSION_DENIED');
+  // Read from Postgres, because a token with cached roles could be stale when it is issued.
+  const account = await deps.apiKeys.ask(apiKey, call);
+  const isClient = account && (client === null || client === account.name || client === account.serviceAccountId);
+  if (!isClient) throw new AuthError('PERMISSION_DENIED');
   const { issuer, audiences, serviceTokenTtlSeconds } = deps.tokenSettings;
-  const { audiences: choice } = parseFields({ audiences: () => parseAudiences(asked, audiences) });
-  const { serviceAccountId, keyId, name, roles, claimsEpoch, rolesEpoch, until } = holder;
+  const { audiences: choice } = parseFields({ audiences: () => parseAudiences(requested, audiences) });
+  const { serviceAccountId, keyId, name, roles, claimsEpoch, rolesEpoch, until } = account;
   const now = deps.now();
   const issuedAt = Math.floor(now.getTime() / 1000);
-  // Neither its roles nor its key are outlived by it.
+  // A token must expire before its API key and its role grants do.
   const expiry = Math.min(issuedAt + serviceTokenTtlSeconds, Math.floor(until.getTime() / 1000));
   const claims = {
     iss: issuer,

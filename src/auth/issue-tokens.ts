@@ -5,7 +5,7 @@ import type { Tokens } from '../domain/tokens.ts';
 import type { Grant } from '../store/sessions.ts';
 import { CLIENT_ID } from '../verifier/access-token.ts';
 
-/** The tokens of a session as it stands: the same refresh token however often it is called, a new access token each time. */
+/** Issues the current refresh token of a session, which is the same in each call, and a new access token. */
 export async function issueTokens(
   deps: Pick<Deps, 'sessionUsers' | 'signingKeys' | 'verifier' | 'purposeKeys' | 'tokenSettings' | 'now' | 'newId'>,
   grant: Grant,
@@ -13,7 +13,7 @@ export async function issueTokens(
   const { issuer, audiences, accessTtlSeconds } = deps.tokenSettings;
   const { sessionId, counter, user, claimsEpoch, rolesEpoch, rolesUntil } = grant;
   const issuedAt = Math.floor(deps.now().getTime() / 1000);
-  // No role outlives its grant in a token.
+  // A token must expire before any role grant in it does.
   const ends = [grant.expiresAt, ...(rolesUntil ? [rolesUntil] : [])].map((end) => Math.floor(end.getTime() / 1000));
   const expiry = Math.min(issuedAt + accessTtlSeconds, ...ends);
   const claims = {

@@ -1,4 +1,4 @@
-// Every failure must look alike and take as long: the same limits, one look-up, one hash, one outbox row.
+// Every failure must look the same and take the same time: the same limits, one look-up, one hash, one outbox row.
 import type { Deps } from '../deps.ts';
 import { accountHash, accountHashes, mailboxHash } from '../domain/account-hash.ts';
 import { parseAudiences } from '../domain/audience.ts';
@@ -14,18 +14,19 @@ import type { User } from '../domain/user.ts';
 import type { Outcome } from '../passwords/hash-work.ts';
 import type { Credentials } from '../store/users.ts';
 import { comparePassword } from './compare-password.ts';
+import { type Attempt, enforceLimits, spendBudgets } from './enforce-limits.ts';
 import { issueTokens } from './issue-tokens.ts';
 import { MAILS } from './mail-attempts.ts';
 import { openSession } from './open-session.ts';
-import { type Attempt, spend, throttle } from './throttle.ts';
 
-/** @param audiences empty for all */
+/** @param audiences empty for all audiences */
 export type LoginInput = { email: string; password: string; audiences: string[] };
 
 type LoginDeps = Pick<
   Deps,
   | 'store'
   | 'limiter'
+  | 'knownNetworks'
   | 'sessionUsers'
   | 'hasher'
   | 'onUnreadableHash'
@@ -40,7 +41,7 @@ type LoginDeps = Pick<
 
 /** @throws AuthError CREDENTIALS_INVALID */
 export async function login(deps: LoginDeps, input: LoginInput, call: Call): Promise<{ tokens: Tokens; user: User }> {
-  const { store, limiter } = deps;
+  const { store, knownNetworks } = deps;
   const { email, password, audiences } = parseFields({
     email: () => parseEmail(input.email),
     password: () => parsePresentedPassword(input.password),
@@ -48,61 +49,61 @@ export async function login(deps: LoginDeps, input: LoginInput, call: Call): Pro
   });
   const account = accountHash(email, deps.purposeKeys.accountHash);
   const network = networkOf(call.origin.address);
-  const places = await Promise.all(
-    accountHashes(email, deps.purposeKeys.accountHash).map((hash) => limiter.knowsPlace(hash, network)),
+  const known = await Promise.all(
+    accountHashes(email, deps.purposeKeys.accountHash).map((hash) => knownNetworks.isKnown(hash, network)),
   );
   const offer = () => offerConfirmation(deps, email, call);
-  const attempts = loginAttempts(account, network, places.includes(true), offer);
-  const permit = await throttle(deps, attempts, { account }, call);
+  const attempts = loginAttempts(account, network, known.includes(true), offer);
+  const permit = await enforceLimits(deps, { attempts, account }, call);
 
-  const [credentials, outcome] = await permit.unlessItThrows(async () => {
+  const [credentials, outcome] = await permit.giveBackOnError(async () => {
     const found = await store.users.credentialsByEmail(email, call.signal);
-    // The password of an account that may not sign in is not compared, so that no answer shows that it was right.
-    const isComparable = found !== null && whyNotComparable(deps, found) === null;
+    // The password of an account that may not sign in is not compared, so that no response shows whether it was right.
+    const isComparable = found !== null && blockCause(deps, found) === null;
     return [found, await comparePassword(deps, isComparable ? found : null, password, call.signal)] as const;
   });
-  if (!credentials) return refuse(deps, account, null, 'unknown account', call);
-  const why = whyNotComparable(deps, credentials) ?? whyNoMatch(outcome);
-  if (why !== null) return refuse(deps, account, credentials, why, call);
-  // Where a second step would stand: the password was right, and nothing has been given out.
+  if (!credentials) return rejectLogin(deps, { account, credentials, cause: 'unknown account' }, call);
+  const cause = blockCause(deps, credentials) ?? mismatchCause(outcome);
+  if (cause !== null) return rejectLogin(deps, { account, credentials, cause }, call);
+  // A second factor belongs here: the password was right, and no token has been issued.
   const signIn = { credentials, account, identity: null, audiences };
-  const grant = await permit.unlessItThrows(() => openSession(deps, signIn, call));
-  if (!grant) return refuse(deps, account, credentials, 'account changed meanwhile', call);
+  const grant = await permit.giveBackOnError(() => openSession(deps, signIn, call));
+  if (!grant) return rejectLogin(deps, { account, credentials, cause: 'account changed meanwhile' }, call);
 
   const [tokens] = await Promise.all([
     issueTokens(deps, grant),
     permit.giveBack(),
-    limiter.rememberPlace(account, network),
+    knownNetworks.remember(account, network),
     upgradeHash(deps, credentials, password, call.signal),
   ]);
   return { tokens, user: credentials.user };
 }
 
-/** An owner at a network they signed in from before is not kept out by what strangers tried elsewhere. */
+/** On a known network, attempts of strangers elsewhere do not block the owner. */
 function loginAttempts(
   account: string,
   network: string,
-  knowsPlace: boolean,
-  onFirstRefusal: () => Promise<Effect[]>,
+  isKnownNetwork: boolean,
+  onFirstRejection: () => Promise<Effect[]>,
 ): Attempt[] {
   const attempts: Attempt[] = [
     { limit: 'LOGIN_PAIR', key: `${account}:${network}` },
-    { limit: 'LOGIN_NETWORK', within: [{ limit: 'GLOBAL_SIGN_INS' }] },
+    { limit: 'LOGIN_NETWORK', budgets: [{ limit: 'GLOBAL_SIGN_INS' }] },
   ];
-  if (!knowsPlace) attempts.push({ limit: 'LOGIN_ACCOUNT', key: account, onFirstRefusal });
+  if (!isKnownNetwork) attempts.push({ limit: 'LOGIN_ACCOUNT', key: account, onFirstRejection });
   return attempts;
 }
 
-/** A mail by which the owner can confirm a network. The worker looks up whether there is such an account. */
+/** Orders an e-mail with which the owner can confirm a network. The worker looks the account up. */
 async function offerConfirmation(deps: LoginDeps, email: Email, call: Call): Promise<Effect[]> {
   const { allowed } = await deps.limiter.take('NETWORK_MAIL_ACCOUNT', mailboxHash(email, deps.purposeKeys.accountHash));
   if (!allowed) return [];
-  await spend(deps, [MAILS], call);
+  await spendBudgets(deps, [MAILS], call);
   return [mail({ template: 'confirm-network', email })];
 }
 
-/** For the audit trail alone. Null when the account may sign in with its password. */
-function whyNotComparable(
+/** The reason why the account cannot sign in with its password, for the audit trail only. Null when it can. */
+function blockCause(
   { requiresVerifiedEmail }: Pick<Deps, 'requiresVerifiedEmail'>,
   { user, passwordHash }: Credentials,
 ): string | null {
@@ -111,19 +112,17 @@ function whyNotComparable(
   return requiresVerifiedEmail && !user.emailVerified ? 'email not verified' : null;
 }
 
-function whyNoMatch(outcome: Outcome): string | null {
+function mismatchCause(outcome: Outcome): string | null {
   if (outcome === 'match') return null;
   return outcome === 'unreadable' ? 'password hash unreadable' : 'wrong password';
 }
 
-async function refuse(
+async function rejectLogin(
   deps: Pick<Deps, 'store' | 'now'>,
-  account: string,
-  credentials: Credentials | null,
-  why: string,
+  { account, credentials, cause }: { account: string; credentials: Credentials | null; cause: string },
   { origin }: Call,
 ): Promise<never> {
-  const event = { type: 'login_failed', account, detail: why, origin } as const;
+  const event = { type: 'login_failed', account, detail: cause, origin } as const;
   await deps.store.outbox.write(deps.now(), [audit(credentials ? { ...event, userId: credentials.user.id } : event)]);
   throw new AuthError('CREDENTIALS_INVALID');
 }
@@ -138,6 +137,6 @@ async function upgradeHash(
   try {
     await store.users.upgradeHash(user.id, passwordHash, await hasher.hash(password, signal));
   } catch {
-    // The old hash still does, and the next sign-in tries again; this one has succeeded.
+    // The old hash is still valid, and the next sign-in tries again. This sign-in has succeeded.
   }
 }

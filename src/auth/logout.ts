@@ -7,15 +7,16 @@ import { parseRefreshToken } from '../domain/refresh-token.ts';
 export type LogoutInput = { refreshToken: string };
 
 /**
- * Any token of the session will do: to end a session early harms nobody. Where there is none, there is nothing to do.
- * @throws AuthError INVALID_ARGUMENT without one
+ * Accepts any refresh token of the session, replaced ones too, because ending a session early does no harm. Succeeds also when no
+ * session has the token.
+ * @throws AuthError INVALID_ARGUMENT without a token
  */
 export async function logout(
   deps: Pick<Deps, 'store' | 'changeFeed' | 'purposeKeys' | 'now'>,
   input: LogoutInput,
   { origin, signal }: Call,
 ): Promise<void> {
-  parseFields({ refresh_token: () => parseSomething(input.refreshToken) });
+  parseFields({ refresh_token: () => parseNonEmpty(input.refreshToken) });
   const token = parseRefreshToken(input.refreshToken, deps.purposeKeys.refreshTokens);
   const session = token && (await deps.store.sessions.byId(token.sessionId, signal));
   if (!session) return;
@@ -26,8 +27,8 @@ export async function logout(
   await deps.changeFeed.catchUp();
 }
 
-/** Who means to sign out and names nothing must not believe that it is done. */
-function parseSomething(text: string): string {
+/** A client that signs out without a token must not believe that it has succeeded. */
+function parseNonEmpty(text: string): string {
   if (text === '') throw new InvalidValue('is required');
   return text;
 }

@@ -4,14 +4,14 @@ import { domainOf, type Email } from '../domain/email.ts';
 import { widestNetworkOf } from '../domain/networks.ts';
 import type { PurposeKeys } from '../keys/purpose-keys.ts';
 import type { LimitName } from '../limits/limits.ts';
-import type { Attempt, Budget } from './throttle.ts';
+import type { Attempt, Budget } from './enforce-limits.ts';
 
 export type MailboxLimit = Extract<LimitName, 'REGISTER_ACCOUNT' | `REQUEST_${string}_ACCOUNT`>;
 
-/** The budget of mails to addresses that callers choose. */
+/** The budget of e-mails to addresses that callers choose. */
 export const MAILS: Budget = { limit: 'GLOBAL_MAILS' };
 
-/** The attempts that a mail counts as when the caller has chosen its address. */
+/** The limits on an e-mail to an address that the caller has chosen. */
 export function mailAttempts(
   limit: MailboxLimit,
   email: Email,
@@ -24,7 +24,7 @@ export function mailAttempts(
     {
       limit: 'MAIL_DOMAIN',
       key: `${domain}:${widestNetworkOf(origin.address)}`,
-      within: [MAILS, { limit: 'GLOBAL_MAIL_DOMAIN', key: domain }],
+      budgets: [MAILS, { limit: 'GLOBAL_MAIL_DOMAIN', key: domain }],
     },
   ];
 }

@@ -7,9 +7,9 @@ import type { Credentials } from '../store/users.ts';
 
 type SignIn = {
   credentials: Credentials;
-  /** Of the address, as audit events name it. */
+  /** The hash of the address, for the audit event. */
   account: string;
-  /** With which they sign in; null for a password. */
+  /** The identity that the user signed in with, or null for a password. */
   identity: NewSession['identity'];
   audiences: AudienceChoice;
 };
@@ -20,8 +20,8 @@ export async function openSession(
   { credentials, account, identity, audiences }: SignIn,
   { origin }: Call,
 ): Promise<Grant | null> {
-  const { passwordEpoch, passwordHash: _, ...holder } = credentials;
-  const { user } = holder;
+  const { passwordEpoch, passwordHash: _, ...rest } = credentials;
+  const { user } = rest;
   const { sessionIdleSeconds, sessionMaxSeconds, maxSessionsPerUser } = deps.tokenSettings;
   const now = deps.now();
   const sessionId = deps.newId();
@@ -30,11 +30,11 @@ export async function openSession(
   const succeeded = audit({ type: 'login_succeeded', userId: user.id, sessionId, account, origin });
   const place = { address: origin.address, userAgent: origin.userAgent };
   const session = { id: sessionId, userId: user.id, passwordEpoch, expiresAt, endsBy, place, identity, audiences };
-  const surplus = (id: string) =>
+  const auditSurplus = (id: string) =>
     audit({ type: 'session_revoked', userId: user.id, sessionId: id, detail: 'too many sessions', origin });
   const opened = await deps.store.sessions.open(session, maxSessionsPerUser, now, (endedIds) => [
     succeeded,
-    ...endedIds.map(surplus),
+    ...endedIds.map(auditSurplus),
   ]);
-  return opened ? { sessionId, counter: 1, expiresAt, audiences, ...holder } : null;
+  return opened ? { sessionId, counter: 1, expiresAt, audiences, ...rest } : null;
 }

@@ -8,13 +8,13 @@ import { InvalidValue, parseFields } from '../domain/parse-fields.ts';
 import { parseRefreshToken, type RefreshToken } from '../domain/refresh-token.ts';
 import type { Tokens } from '../domain/tokens.ts';
 import type { Grant, Session } from '../store/sessions.ts';
+import { enforceLimits } from './enforce-limits.ts';
 import { issueTokens } from './issue-tokens.ts';
-import { throttle } from './throttle.ts';
 
-/** @param audiences empty for those of the session */
+/** @param audiences empty for the audiences of the session */
 export type RefreshInput = { refreshToken: string; requestId: string; audiences: string[] };
 
-type Asked = { requestId: string; audiences: AudienceChoice };
+type RefreshRequest = { requestId: string; audiences: AudienceChoice };
 
 type RefreshDeps = Pick<
   Deps,
@@ -36,24 +36,24 @@ export async function refresh(deps: RefreshDeps, input: RefreshInput, call: Call
     request_id: () => parseRequestId(input.requestId),
     audiences: () => parseAudiences(input.audiences, deps.tokenSettings.audiences),
   });
-  const asked = { requestId, audiences };
+  const request = { requestId, audiences };
   const token = parseRefreshToken(input.refreshToken, deps.purposeKeys.refreshTokens);
   if (!token) {
-    await throttle(deps, [{ limit: 'REFRESH_NETWORK' }], {}, call);
+    await enforceLimits(deps, { attempts: [{ limit: 'REFRESH_NETWORK' }] }, call);
     throw new AuthError('REFRESH_TOKEN_INVALID');
   }
   const { sessionId } = token;
-  await throttle(deps, [{ limit: 'REFRESH_SESSION', key: sessionId }], { sessionId }, call);
+  await enforceLimits(deps, { attempts: [{ limit: 'REFRESH_SESSION', key: sessionId }], sessionId }, call);
 
   const grant = await countedByUser(deps, sessionId, call, async () => {
-    return (await rotate(deps, token, asked, call)) ?? (await replay(deps, token, asked, call));
+    return (await rotate(deps, token, request, call)) ?? (await replay(deps, token, request, call));
   });
   return issueTokens(deps, grant);
 }
 
 /**
- * A refusal comes before the rotation, so the client keeps a current token: after it, a retry past the grace would look like
- * theft. Only the rotation reads whose session it is, so a session that is new to this process goes on once and then counts.
+ * Rejects before the rotation, so that the client keeps a current token: after a rotation, a retry past the grace period would look
+ * like theft. Only the rotation reads the user of a session, so the first refresh that this process sees is counted afterwards.
  */
 async function countedByUser(
   deps: RefreshDeps,
@@ -63,48 +63,65 @@ async function countedByUser(
 ): Promise<Grant> {
   const userId = deps.sessionUsers.userOf(sessionId);
   if (userId !== null) {
-    const permit = await throttle(deps, [{ limit: 'REFRESH_USER', key: userId }], { userId, sessionId }, call);
-    return permit.unlessItThrows(rotateOrReplay);
+    const permit = await enforceLimits(
+      deps,
+      { attempts: [{ limit: 'REFRESH_USER', key: userId }], userId, sessionId },
+      call,
+    );
+    return permit.giveBackOnError(rotateOrReplay);
   }
   const grant = await rotateOrReplay();
   await deps.limiter.take('REFRESH_USER', grant.user.id);
   return grant;
 }
 
-function rotate(deps: RefreshDeps, token: RefreshToken, asked: Asked, { origin }: Call): Promise<Grant | null> {
+function rotate(
+  deps: RefreshDeps,
+  token: RefreshToken,
+  request: RefreshRequest,
+  { origin }: Call,
+): Promise<Grant | null> {
   const { sessionId, counter } = token;
   const { sessionIdleSeconds: idleSeconds, audiences: allAudiences } = deps.tokenSettings;
-  const rotation = { sessionId, counter, ...asked, idleSeconds, allAudiences };
+  const rotation = { sessionId, counter, ...request, idleSeconds, allAudiences };
   return deps.store.sessions.rotate(rotation, deps.now(), { type: 'refreshed', sessionId, origin });
 }
 
-/** The session as it stands, for a token that may still have the present successor; or the reason why it may not. */
-async function replay(deps: RefreshDeps, token: RefreshToken, asked: Asked, call: Call): Promise<Session> {
+/** Returns the session when a retry may receive the current refresh token again. @throws AuthError otherwise */
+async function replay(deps: RefreshDeps, token: RefreshToken, request: RefreshRequest, call: Call): Promise<Session> {
   const session = await deps.store.sessions.byId(token.sessionId, call.signal);
   if (!session) throw new AuthError('REFRESH_TOKEN_INVALID');
-  const verdict = judgeRefresh(session, token.counter, asked.requestId, deps.now());
-  if (verdict === 'replay' || verdict === 'rotate') assertAudiences(deps, session, asked);
-  if (verdict === 'replay') return narrow(deps, session, asked);
+  const verdict = judgeRefresh(session, token.counter, request.requestId, deps.now());
+  if (verdict === 'replay' || verdict === 'rotate') assertAudiences(deps, session, request);
+  if (verdict === 'replay') return narrow(deps, session, request);
   if (verdict === 'reuse') await endStolenSession(deps, session, call);
   throw new AuthError(REASONS[verdict], verdict === 'rotate' ? { retryAfterMs: 0 } : {});
 }
 
 /** A session never gets more audiences than it has. @throws AuthError INVALID_ARGUMENT or AUDIENCES_REMOVED */
-function assertAudiences({ tokenSettings }: Pick<Deps, 'tokenSettings'>, session: Session, { audiences }: Asked): void {
-  const theirs = chosenAudiences(session.audiences, tokenSettings.audiences);
-  if (theirs.length === 0) throw new AuthError('AUDIENCES_REMOVED');
-  parseFields({ audiences: () => parseAudiences(audiences ?? [], theirs) });
+function assertAudiences(
+  { tokenSettings }: Pick<Deps, 'tokenSettings'>,
+  session: Session,
+  { audiences }: RefreshRequest,
+): void {
+  const allowed = chosenAudiences(session.audiences, tokenSettings.audiences);
+  if (allowed.length === 0) throw new AuthError('AUDIENCES_REMOVED');
+  parseFields({ audiences: () => parseAudiences(audiences ?? [], allowed) });
 }
 
-/** Both answers hold the same successor. It is for no more than either request asked for. */
-async function narrow({ store }: Pick<Deps, 'store'>, session: Session, { audiences }: Asked): Promise<Session> {
+/** Both responses contain the same refresh token, so it gets only the audiences that both requests named. */
+async function narrow(
+  { store }: Pick<Deps, 'store'>,
+  session: Session,
+  { audiences }: RefreshRequest,
+): Promise<Session> {
   if (!audiences || audiences.length === session.audiences?.length) return session;
   const isDone = await store.sessions.narrow(session.sessionId, session.counter, audiences);
   if (!isDone) throw new AuthError(REASONS.rotate, { retryAfterMs: 0 });
   return { ...session, audiences };
 }
 
-/** Committed before the caller hears of it: a throw inside the transaction would roll it back. */
+/** Commits before the caller throws, because an error inside the transaction would roll the revocation back. */
 async function endStolenSession(
   { store, changeFeed, now }: Pick<Deps, 'store' | 'changeFeed' | 'now'>,
   { sessionId, user }: Session,
@@ -120,11 +137,10 @@ const REASONS = {
   ended: 'SESSION_ENDED',
   expired: 'SESSION_EXPIRED',
   invalid: 'REFRESH_TOKEN_INVALID',
-  // The row changed between the two statements, as when an account is enabled again. Nothing is lost by a retry.
+  // The row changed between the two statements, for example because the account was enabled. The client can retry.
   rotate: 'DEPENDENCY_UNAVAILABLE',
 } as const satisfies Record<Exclude<RefreshVerdict, 'replay'>, string>;
 
-/** Names an attempt; it is compared, never shown. */
 function parseRequestId(text: string): string {
   if (!/^[\x20-\x7e]{0,128}$/.test(text)) throw new InvalidValue('must be at most 128 printable ASCII characters');
   return text;

@@ -9,19 +9,19 @@ import { parseFields } from '../domain/parse-fields.ts';
 import { parseNewPassword } from '../domain/password.ts';
 import { registrationBinding } from '../domain/registration-binding.ts';
 import type { User } from '../domain/user.ts';
+import { type Attempt, type Budget, enforceLimits } from './enforce-limits.ts';
 import { MAILS, mailAttempts } from './mail-attempts.ts';
-import { refuseBreached } from './reject-breached.ts';
-import { type Attempt, type Budget, throttle } from './throttle.ts';
+import { rejectBreached } from './reject-breached.ts';
 
 export type RegisterInput = { email: string; password: string; fullName: string };
 
-/** The binding is for the browser that registers: VerifyEmail takes it as proof of that. */
+/** The browser that registers keeps the binding. VerifyEmail accepts it as proof that the same browser opened the account. */
 export type Registered = { user: User | null; binding: string };
 
 /**
- * Where addresses must be verified, the answer does not show whether one has an account: new and taken ones get no user and a
- * binding, which for a taken one proves nothing. The mail informs the owner.
- * @throws AuthError EMAIL_TAKEN elsewhere
+ * Where addresses must be verified, the response does not show whether an address has an account. New and taken addresses get a
+ * binding and no user. The binding of a taken address proves nothing. The e-mail informs the owner.
+ * @throws AuthError EMAIL_TAKEN where addresses need not be verified
  */
 export async function register(
   deps: Pick<
@@ -47,9 +47,9 @@ export async function register(
     full_name: () => parseFullName(input.fullName),
   });
   const account = accountHash(email, deps.purposeKeys.accountHash);
-  await throttle(deps, registerAttempts(deps, email, call), { account }, call);
+  await enforceLimits(deps, { attempts: registerAttempts(deps, email, call), account }, call);
 
-  await refuseBreached(deps, 'password', password);
+  await rejectBreached(deps, 'password', password);
   const passwordHash = await deps.hasher.hash(password, signal);
   const id = deps.newId();
   const made = [audit({ type: 'registered', userId: id, account, origin })];
@@ -65,7 +65,6 @@ export async function register(
   return { user, binding };
 }
 
-/** Each sends a mail where addresses must be verified. */
 function registerAttempts(
   { purposeKeys, requiresVerifiedEmail }: Pick<Deps, 'purposeKeys' | 'requiresVerifiedEmail'>,
   email: Email,
@@ -74,12 +73,12 @@ function registerAttempts(
   const signUps: Budget = { limit: 'GLOBAL_SIGN_UPS' };
   if (!requiresVerifiedEmail) {
     return [
-      { limit: 'REGISTER_NETWORK', within: [signUps] },
+      { limit: 'REGISTER_NETWORK', budgets: [signUps] },
       { limit: 'REGISTER_ACCOUNT', key: mailboxHash(email, purposeKeys.accountHash) },
     ];
   }
   return [
-    { limit: 'REGISTER_NETWORK', within: [signUps, MAILS] },
+    { limit: 'REGISTER_NETWORK', budgets: [signUps, MAILS] },
     ...mailAttempts('REGISTER_ACCOUNT', email, purposeKeys, call),
   ];
 }

@@ -6,8 +6,8 @@ import { audit, type MailOrder, mail } from '../domain/effect.ts';
 import { parseEmail } from '../domain/email.ts';
 import { parseFields } from '../domain/parse-fields.ts';
 import type { NetworkLimit } from '../limits/limits.ts';
+import { enforceLimits } from './enforce-limits.ts';
 import { MAILS, type MailboxLimit, mailAttempts } from './mail-attempts.ts';
-import { throttle } from './throttle.ts';
 
 export type RequestMailInput = { email: string };
 export type RequestMailDeps = Pick<Deps, 'store' | 'limiter' | 'purposeKeys' | 'now'>;
@@ -19,7 +19,7 @@ type Requested = {
   networkLimit: NetworkLimit;
 };
 
-/** Does the same whoever asks: whether there is such an account, only the worker will look. */
+/** Does the same for every address, so that the response does not show whether it has an account. The worker looks the account up. */
 export async function requestMail(
   deps: RequestMailDeps,
   { template, auditAs, mailboxLimit, networkLimit }: Requested,
@@ -29,7 +29,7 @@ export async function requestMail(
   const { email } = parseFields({ email: () => parseEmail(input.email) });
   const account = accountHash(email, deps.purposeKeys.accountHash);
   const attempts = mailAttempts(mailboxLimit, email, deps.purposeKeys, call);
-  await throttle(deps, [...attempts, { limit: networkLimit, within: [MAILS] }], { account }, call);
+  await enforceLimits(deps, { attempts: [...attempts, { limit: networkLimit, budgets: [MAILS] }], account }, call);
   await deps.store.outbox.write(deps.now(), [
     audit({ type: auditAs, account, origin: call.origin }),
     mail({ template, email }),

@@ -4,7 +4,7 @@ import type { Call } from '../domain/call.ts';
 import { flowSecrets } from '../domain/oauth-flow.ts';
 import { invalid, parseFields } from '../domain/parse-fields.ts';
 import { ProviderUnavailable } from '../oauth/provider.ts';
-import { type Budget, throttle } from './throttle.ts';
+import { type Budget, enforceLimits } from './enforce-limits.ts';
 
 export type StartOAuthInput = { provider: string; redirectUri: string; reauthenticate: boolean };
 
@@ -15,8 +15,8 @@ export type StartOAuthDeps = Pick<Deps, 'store' | 'limiter' | 'providers' | 'pur
 const FLOW_TTL_MS = 600_000;
 
 /**
- * @param userId who links an identity; null for a sign-in
- * @throws AuthError PROVIDER_UNAVAILABLE; TOKEN_REVOKED when the user is gone
+ * @param userId the user who links an identity, or null for a sign-in
+ * @throws AuthError PROVIDER_UNAVAILABLE, or TOKEN_REVOKED when the user no longer exists
  */
 export async function startOAuth(
   deps: StartOAuthDeps,
@@ -25,22 +25,22 @@ export async function startOAuth(
   call: Call,
 ): Promise<StartedOAuth> {
   const { provider } = parseFields({
-    provider: () => deps.providers.get(input.provider) ?? invalid('must be one that is configured'),
+    provider: () => deps.providers.get(input.provider) ?? invalid('must be a configured provider'),
   });
   const { redirect_uri: redirectUri } = parseFields({
-    // Exactly: a prefix or a pattern would let codes go astray.
+    // An exact match: a prefix or a pattern could send codes to an attacker (RFC 9700, section 4.1).
     redirect_uri: () =>
       provider.redirectUris.includes(input.redirectUri)
         ? input.redirectUri
-        : invalid('must be on the list of the provider'),
+        : invalid('must be one of the redirect URIs configured for the provider'),
     reauthenticate: () =>
       !input.reauthenticate ||
       provider.canReauthenticate ||
-      invalid('is not possible with this provider; an account without a password sets one by RequestReset'),
+      invalid('is not possible with this provider; an account without a password can set one with RequestReset'),
   });
   const { reauthenticate } = input;
-  const within: Budget[] = userId === null ? [{ limit: 'GLOBAL_SIGN_INS' }] : [];
-  await throttle(deps, [{ limit: 'START_OAUTH_NETWORK', within }], {}, call);
+  const budgets: Budget[] = userId === null ? [{ limit: 'GLOBAL_SIGN_INS' }] : [];
+  await enforceLimits(deps, { attempts: [{ limit: 'START_OAUTH_NETWORK', budgets }] }, call);
   const id = deps.newId();
   const { state, binding, nonce, codeVerifier } = flowSecrets(id, deps.purposeKeys.oauthFlows);
   const request = { redirectUri, state, nonce, codeVerifier, reauthenticate };

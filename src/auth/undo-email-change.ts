@@ -6,31 +6,31 @@ import { audit, type Effect, mail } from '../domain/effect.ts';
 import { parseMailedToken, UNDO_TOKEN } from '../domain/mailed-token.ts';
 import { networkOf } from '../domain/networks.ts';
 import type { UndoneChange } from '../store/email-changes.ts';
-import { throttle } from './throttle.ts';
+import { enforceLimits } from './enforce-limits.ts';
 
 export type UndoEmailChangeInput = { undoToken: string };
 
 /** @throws AuthError UNDO_TOKEN_INVALID */
 export async function undoEmailChange(
-  deps: Pick<Deps, 'store' | 'changeFeed' | 'limiter' | 'purposeKeys' | 'now'>,
+  deps: Pick<Deps, 'store' | 'changeFeed' | 'limiter' | 'knownNetworks' | 'purposeKeys' | 'now'>,
   { undoToken }: UndoEmailChangeInput,
   call: Call,
 ): Promise<void> {
-  const { purposeKeys, limiter } = deps;
+  const { purposeKeys, knownNetworks } = deps;
   const id = parseMailedToken(UNDO_TOKEN, undoToken, purposeKeys.undoTokens);
   if (!id) {
-    await throttle(deps, [{ limit: 'UNDO_EMAIL_CHANGE_NETWORK' }], {}, call);
+    await enforceLimits(deps, { attempts: [{ limit: 'UNDO_EMAIL_CHANGE_NETWORK' }] }, call);
     throw new AuthError('UNDO_TOKEN_INVALID');
   }
-  await throttle(deps, [{ limit: 'UNDO_EMAIL_CHANGE_TOKEN', key: id }], {}, call);
+  await enforceLimits(deps, { attempts: [{ limit: 'UNDO_EMAIL_CHANGE_TOKEN', key: id }] }, call);
   const undone = await deps.store.emailChanges.undo(id, deps.now(), (change) => effectsOf(change, call));
   if (!undone) throw new AuthError('UNDO_TOKEN_INVALID');
-  // A thief has signed in from somewhere, too.
+  // The networks of a thief who signed in must not remain known.
   const addresses = undone.replaced ? [undone.restored, undone.replaced] : [undone.restored];
   const accounts = addresses.flatMap((email) => accountHashes(email, purposeKeys.accountHash));
   await Promise.all([
     deps.changeFeed.catchUp(),
-    ...accounts.map((account) => limiter.forgetNetworks(account, { allBut: networkOf(call.origin.address) })),
+    ...accounts.map((account) => knownNetworks.forget(account, { allBut: networkOf(call.origin.address) })),
   ]);
 }
 

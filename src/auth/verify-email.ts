@@ -9,12 +9,12 @@ import type { UserPrincipal } from '../domain/principal.ts';
 import { isRegistrationBinding } from '../domain/registration-binding.ts';
 import type { EmailVerification } from '../store/email-verifications.ts';
 import { comparePassword } from './compare-password.ts';
-import { throttle } from './throttle.ts';
+import { enforceLimits } from './enforce-limits.ts';
 
-/** Besides the token one of the others: whoever reads the mail need not be who opened the account. */
+/** Requires the token and one of the other three: the reader of the e-mail can be another person than the one who opened the account. */
 export type VerifyEmailInput = {
   verificationToken: string;
-  /** Who calls, by the access token of the call; null for nobody. */
+  /** The user of the access token that authorizes the call, or null. */
   caller: UserPrincipal | null;
   password: string;
   binding: string;
@@ -26,20 +26,19 @@ type VerifyEmailDeps = Pick<
 >;
 
 /**
- * A token is used up by success alone.
- * @throws AuthError VERIFICATION_OWNER_REQUIRED; VERIFICATION_TOKEN_INVALID, also when another account has got the address meanwhile
- */
+ * Only success uses the token up.
+ * @throws AuthError VERIFICATION_OWNER_REQUIRED, or VERIFICATION_TOKEN_INVALID, also when another account has taken the address */
 export async function verifyEmail(deps: VerifyEmailDeps, input: VerifyEmailInput, call: Call): Promise<void> {
   const { store, now } = deps;
   const id = parseMailedToken(VERIFICATION_TOKEN, input.verificationToken, deps.purposeKeys.verificationTokens);
   if (!id) {
-    await throttle(deps, [{ limit: 'VERIFY_EMAIL_NETWORK' }], {}, call);
+    await enforceLimits(deps, { attempts: [{ limit: 'VERIFY_EMAIL_NETWORK' }] }, call);
     throw new AuthError('VERIFICATION_TOKEN_INVALID');
   }
-  const permit = await throttle(deps, [{ limit: 'VERIFY_EMAIL_TOKEN', key: id }], {}, call);
+  const permit = await enforceLimits(deps, { attempts: [{ limit: 'VERIFY_EMAIL_TOKEN', key: id }] }, call);
   const verification = await store.emailVerifications.byId(id, now(), call.signal);
   if (!verification) throw new AuthError('VERIFICATION_TOKEN_INVALID');
-  if (!(await permit.unlessItThrows(() => isOwner(deps, verification, input, call)))) {
+  if (!(await permit.giveBackOnError(() => isOwner(deps, verification, input, call)))) {
     throw new AuthError('VERIFICATION_OWNER_REQUIRED');
   }
   const isDone = await store.emailVerifications.redeem(verification, now(), effectsOf(verification, call));
@@ -55,7 +54,7 @@ async function isOwner(
   call: Call,
 ): Promise<boolean> {
   if (caller?.userId === userId) return true;
-  // It shows who opened the account. To change its address takes who has it now.
+  // The binding proves who opened the account. A change of the address requires its current owner.
   if (changeId === null && isRegistrationBinding(binding, userId, deps.purposeKeys.registrations)) return true;
   if (password === '') return false;
   const presented = parseFields({ password: () => parsePresentedPassword(password) });

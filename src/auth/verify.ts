@@ -3,7 +3,7 @@ import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import type { Decision } from '../verifier/engine.ts';
 
-/** @param credential the token of the call itself, examined when no other is given */
+/** @param credential the token that authorizes the call, which is examined when accessToken is empty */
 export type VerifyInput = { accessToken: string; audience: string; credential: string };
 
 /** @throws AuthError TOKEN_INVALID, TOKEN_EXPIRED, AUDIENCE_MISMATCH, TOKEN_REVOKED, TOKEN_STALE or CREDENTIALS_MISSING */

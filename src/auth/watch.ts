@@ -7,22 +7,22 @@ import { type Cursor, formatCursor, parseCursor } from '../revocation-feed/curso
 
 export type WatchInput = { cursor: string };
 
-/** `cursor` and `asOf` once the snapshot is complete. */
-export type Watched = { changes: Change[]; cursor: string; asOf: Date | null };
+/** `cursor` is empty and `asOf` null until the snapshot is complete. */
+export type WatchMessage = { changes: Change[]; cursor: string; asOf: Date | null };
 
 /** @throws AuthError CURSOR_TOO_OLD or WATCHER_TOO_SLOW */
 export async function* watch(
   deps: Pick<Deps, 'watchers' | 'purposeKeys'>,
   input: WatchInput,
   { signal }: Call,
-): AsyncIterable<Watched> {
+): AsyncIterable<WatchMessage> {
   const keys = deps.purposeKeys.watchCursors;
-  const { cursor: from } = parseFields({ cursor: () => parseFrom(input.cursor, keys) });
-  for await (const { changes, position } of deps.watchers.watch(from, signal)) {
+  const { cursor } = parseFields({ cursor: () => parseOptionalCursor(input.cursor, keys) });
+  for await (const { changes, position } of deps.watchers.watch(cursor, signal)) {
     yield { changes, cursor: position ? formatCursor(position, keys) : '', asOf: position?.asOf ?? null };
   }
 }
 
-function parseFrom(text: string, keys: KeyRing): Cursor | null {
+function parseOptionalCursor(text: string, keys: KeyRing): Cursor | null {
   return text === '' ? null : parseCursor(text, keys);
 }

@@ -4,7 +4,10 @@ import { parseEnv } from 'node:util';
 import { type Environment, processEnvironment } from '../config/config.ts';
 import { OperatorError } from '../process/operator-error.ts';
 
-/** @param ofDev of the service that `npm start` runs from this folder, as it has left it there */
+/**
+ * The environment of this process.
+ * @param ofDev adds the settings that a running `npm start` has written to this folder
+ */
 export function operatorEnvironment(ofDev: boolean): Environment {
   const environment = processEnvironment();
   if (!ofDev) return environment;
@@ -12,6 +15,6 @@ export function operatorEnvironment(ofDev: boolean): Environment {
   try {
     return { ...environment, ...parseEnv(readFileSync(file, 'utf8')) };
   } catch {
-    throw new OperatorError(`there is no ${file}: is "npm start" running, and this its folder?`);
+    throw new OperatorError(`${file} does not exist: is "npm start" running in this folder?`);
   }
 }

@@ -1,4 +1,4 @@
-// `users import`: a file with a JSON object a line.
+// `users import`: reads a file with one JSON object a line.
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { z } from 'zod';
@@ -7,7 +7,8 @@ import { OperatorError } from '../process/operator-error.ts';
 import type { Operator } from './operator.ts';
 import type { Output, Row } from './output.ts';
 
-const AT_ONCE = 100;
+const BATCH_SIZE = 100;
+const NOT_A_USER = 'must be a JSON object with email, full_name, email_verified and password_hash';
 const line = z.strictObject({
   email: z.string(),
   full_name: z.string(),
@@ -15,17 +16,19 @@ const line = z.strictObject({
   password_hash: z.string().default(''),
 });
 
-/** @throws OperatorError when there were bad lines, after it has said which */
+/** @throws OperatorError after it has printed the lines that were not imported */
 export async function importFile({ deps, actor, call }: Operator, file: string, output: Output): Promise<void> {
-  const bad: Row[] = [];
+  const problems: Row[] = [];
   let [imported, existing] = [0, 0];
   let users: ImportedUser[] = [];
   const flush = async () => {
-    const done = await importUsers({ ...deps, purposeKeys: null }, { actor, users }, call);
+    const result = await importUsers({ ...deps, purposeKeys: null }, { actor, users }, call);
     users = [];
-    imported += done.imported.length;
-    existing += done.existing.length;
-    bad.push(...done.bad.map(({ row, field, description }) => ({ line: String(row), field, problem: description })));
+    imported += result.imported.length;
+    existing += result.existing.length;
+    problems.push(
+      ...result.bad.map(({ row, field, description }) => ({ line: String(row), field, problem: description })),
+    );
   };
   let number = 0n;
   for await (const text of createInterface({ input: createReadStream(file), crlfDelay: Number.POSITIVE_INFINITY })) {
@@ -33,19 +36,15 @@ export async function importFile({ deps, actor, call }: Operator, file: string, 
     if (text.trim() === '') continue;
     const user = parseLine(text);
     if (user) users.push({ row: number, ...user });
-    else
-      bad.push({
-        line: String(number),
-        field: '',
-        problem: 'is no JSON object with email, full_name, email_verified and password_hash',
-      });
-    if (users.length === AT_ONCE) await flush();
+    else problems.push({ line: String(number), field: '', problem: NOT_A_USER });
+    if (users.length === BATCH_SIZE) await flush();
   }
   if (users.length > 0) await flush();
-  if (bad.length > 0) output.rows(bad, '');
-  output.say(`${imported} imported, ${existing} had an account already, ${bad.length} problems`);
-  if (bad.length > 0)
-    throw new OperatorError('mend these lines and import the file again: the others stay as they are');
+  if (problems.length > 0) output.rows(problems, '');
+  output.message(`${imported} imported, ${existing} had an account already, ${problems.length} problems`);
+  if (problems.length > 0) {
+    throw new OperatorError('correct these lines and import the file again: imported accounts stay as they are');
+  }
 }
 
 function parseLine(text: string): Omit<ImportedUser, 'row'> | null {

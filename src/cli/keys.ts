@@ -1,13 +1,57 @@
-// `keys`: what signs access tokens, and the master key that protects it.
+// `keys`: the signing keys of access tokens, and the master key that encrypts them.
 import { listSigningKeys } from '../admin/list-signing-keys.ts';
 import { retireSigningKey } from '../admin/retire-signing-key.ts';
 import { rotateSigningKeys } from '../admin/rotate-signing-keys.ts';
 import { parseReason } from '../domain/admin-reason.ts';
 import { parseFields } from '../domain/parse-fields.ts';
+import type { Command } from './command.ts';
 import type { Operator } from './operator.ts';
+import { operatorCommand, REASON } from './operator-command.ts';
 import type { Output } from './output.ts';
 
-export async function showSigningKeys({ deps }: Operator, output: Output): Promise<void> {
+const MASTER_KEY = 'Requires the MASTER_KEY of the service.';
+
+export const KEY_COMMANDS: Command[] = [
+  operatorCommand({
+    path: 'keys list',
+    summary: 'Lists the signing keys and their states.',
+    run: (operator, { output }) => showSigningKeys(operator, output),
+  }),
+  operatorCommand({
+    path: 'keys rotate',
+    summary: 'Signs with the published key from now on. Tokens of the previous key stay valid.',
+    details: `Workers rotate by themselves every KEY_ROTATION_SECONDS and publish the next key. ${MASTER_KEY}`,
+    options: REASON,
+    async run(operator, { options: { reason }, output }) {
+      const { deps, actor, call } = operator;
+      await rotateSigningKeys({ ...deps, keyRotation: operator.keyRotation() }, { actor, reason }, call);
+      output.message('The published key signs now. Tokens of the previous key stay valid.');
+    },
+  }),
+  operatorCommand({
+    path: 'keys retire',
+    summary: 'Rejects every token that a signing key has signed, for a key that may have been stolen.',
+    details: `Latchkey rejects the tokens within one second. Verifiers that only use the JWKS follow when they next refresh it (at most 300 seconds). ${MASTER_KEY}`,
+    arguments: { kid: 'ID of the signing key' },
+    options: REASON,
+    async run(operator, { args: { kid }, options: { reason }, output }) {
+      const { deps, actor, call } = operator;
+      await retireSigningKey({ ...deps, keyRotation: operator.keyRotation() }, { actor, kid, reason }, call);
+      output.message(
+        `${kid} is retired. Its tokens are rejected within 1 second; verifiers that only use the JWKS follow when they next refresh it (at most 300 seconds).`,
+      );
+    },
+  }),
+  operatorCommand({
+    path: 'keys reencrypt',
+    summary: 'Encrypts under MASTER_KEY the signing keys that are encrypted under a key of MASTER_KEY_ACCEPTED.',
+    details: 'Requires MASTER_KEY and MASTER_KEY_ACCEPTED of the service.',
+    options: REASON,
+    run: (operator, { options: { reason }, output }) => reencryptKeys(operator, reason, output),
+  }),
+];
+
+async function showSigningKeys({ deps }: Operator, output: Output): Promise<void> {
   const keys = await listSigningKeys(deps);
   output.rows(
     keys.map(({ kid, algorithm, state, publishedAt, signsFrom, activatedAt, retiringAt, retiredAt }) => ({
@@ -20,30 +64,14 @@ export async function showSigningKeys({ deps }: Operator, output: Output): Promi
       retiring_at: retiringAt,
       retired_at: retiredAt,
     })),
-    'no signing keys: the service makes them when it starts',
+    'no signing keys: the service creates them when it starts',
   );
 }
 
-export async function rotateKeys(operator: Operator, reason: string, output: Output): Promise<void> {
-  const { deps, actor, call } = operator;
-  await rotateSigningKeys({ ...deps, keyRotation: operator.keyRotation() }, { actor, reason }, call);
-  output.say('another key signs; tokens of the one before stay good');
-}
-
-export async function retireKey(operator: Operator, kid: string, reason: string, output: Output): Promise<void> {
-  const { deps, actor, call } = operator;
-  await retireSigningKey({ ...deps, keyRotation: operator.keyRotation() }, { actor, kid, reason }, call);
-  output.say(
-    `${kid} is retired; within a second no token that it has signed is good any more; who keeps the JWKS hears of it with the next one`,
-  );
-}
-
-/** Encrypts under MASTER_KEY what is encrypted under another one of MASTER_KEY_ACCEPTED. */
-export async function reencryptKeys(operator: Operator, given: string, output: Output): Promise<void> {
+async function reencryptKeys(operator: Operator, reasonText: string, output: Output): Promise<void> {
   const { actor, call } = operator;
-  const { reason } = parseFields({ reason: () => parseReason(given) });
-  const why = { actor, detail: reason, origin: call.origin };
-  const kids = await operator.keyRotation().reencrypt(why);
+  const { reason } = parseFields({ reason: () => parseReason(reasonText) });
+  const kids = await operator.keyRotation().reencrypt({ actor, detail: reason, origin: call.origin });
   output.rows(
     kids.map((kid) => ({ reencrypted: kid })),
     'every key is encrypted under MASTER_KEY',

@@ -1,4 +1,4 @@
-// Who works at the command line: with the database's own login, and with the verbs that administrators have.
+// The operator at the command line, who connects with the login of the database and runs the use cases of administrators.
 import { randomUUID } from 'node:crypto';
 import { userInfo } from 'node:os';
 import { v7 } from 'uuid';
@@ -16,7 +16,7 @@ import { createStore } from '../store/store.ts';
 
 export type Operator = {
   deps: Pick<Deps, 'store' | 'changeFeed' | 'apiKeyMaxDays' | 'reauthenticationSeconds' | 'now' | 'newId'>;
-  /** Needs the master key, which other commands do not. @throws ConfigError */
+  /** Requires MASTER_KEY. @throws ConfigError */
   keyRotation(): KeyRotation;
   actor: Actor;
   call: Call;
@@ -24,7 +24,7 @@ export type Operator = {
 
 const STATEMENT_TIMEOUT_MS = 10_000;
 
-/** @param environment for what is needed besides the database */
+/** Connects, runs `work` and disconnects. @param environment settings other than the database */
 export async function asOperator<T>(
   databaseUrl: string,
   environment: Environment,
@@ -42,8 +42,7 @@ export async function asOperator<T>(
   const { API_KEY_MAX_DAYS: apiKeyMaxDays } = readDatabaseConfig(environment);
   const origin = { address: '', userAgent: 'latchkey', requestId: randomUUID() };
   return await work({
-    // Nothing here waits for verifiers: they hear of it within a second.
-    // Operators have no session to re-authenticate.
+    // Commands do not wait for verifiers, which follow within a second. Operators have no session to re-authenticate.
     deps: { store, changeFeed: { catchUp: async () => {} }, apiKeyMaxDays, reauthenticationSeconds: 0, now, newId },
     keyRotation() {
       const encryptionKeys = derivePurposeKeys(readMasterKeys(environment)).signingKeyEncryption;
@@ -54,7 +53,7 @@ export async function asOperator<T>(
   });
 }
 
-/** In a container there may be no name for the number. */
+/** In a container the user ID may have no name. */
 function loginName(): string {
   try {
     return userInfo().username;
@@ -63,8 +62,8 @@ function loginName(): string {
   }
 }
 
-/** Before an account is made that is to have it. @param role empty for none @throws OperatorError when there is none */
+/** @param role empty for none @throws OperatorError when the role does not exist */
 export async function assertRole({ store }: Operator['deps'], role: string): Promise<void> {
   const roles = await store.roles.all();
-  if (role !== '' && !roles.some(({ name }) => name === role)) throw new OperatorError(`there is no role ${role}`);
+  if (role !== '' && !roles.some(({ name }) => name === role)) throw new OperatorError(`role ${role} does not exist`);
 }

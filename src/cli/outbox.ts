@@ -1,40 +1,62 @@
-// `outbox`: mails and audit events that wait for the worker, and those that were given up.
+// `outbox`: e-mails and audit events that wait for a worker, and dead letters, whose attempts have all failed.
 import { isUuid } from '../domain/uuid.ts';
 import { OperatorError } from '../process/operator-error.ts';
 import type { OutboxEntry } from '../store/outbox-entries.ts';
+import type { Command } from './command.ts';
 import type { Operator } from './operator.ts';
+import { operatorCommand } from './operator-command.ts';
 import type { Output } from './output.ts';
 
-/** Neither: both. */
-export type OutboxFilter = { dead: boolean; waiting: boolean; limit: string };
+/** With neither flag the filter includes both states. */
+type Filter = { dead: boolean; waiting: boolean };
 
 const LISTED = 100;
 const MAX_LISTED = 10_000;
 
-/** Dead letters first, the last one given up first; then mails and events that wait, by their next attempt. */
-export async function showOutbox({ deps }: Operator, filter: OutboxFilter, output: Output): Promise<void> {
+const STATES = {
+  dead: { help: 'dead letters only' },
+  waiting: { help: 'waiting entries only' },
+} as const;
+
+export const OUTBOX_COMMANDS: Command[] = [
+  operatorCommand({
+    path: 'outbox list',
+    summary: 'Lists the entries with their age, attempts, next attempt and last error.',
+    options: {
+      ...STATES,
+      limit: { value: 'number', help: `number of entries, 1 to ${MAX_LISTED} (default: ${LISTED})` },
+    },
+    isDefault: true,
+    run: (operator, { options, output }) => showOutbox(operator, options, output),
+  }),
+  operatorCommand({
+    path: 'outbox retry',
+    summary: 'Makes entries due now. A dead letter gets a new round of attempts.',
+    arguments: { entry: 'ID of an entry, or "all"' },
+    options: STATES,
+    run: (operator, { args, options, output }) => retryOutbox(operator, args.entry, options, output),
+  }),
+];
+
+/** Dead letters first, the latest failure first. Then waiting entries by their next attempt. */
+async function showOutbox({ deps }: Operator, filter: Filter & { limit: string }, output: Output): Promise<void> {
   const { outboxEntries } = deps.store;
   const limit = parseLimit(filter.limit);
   const dead = includesDead(filter) ? await outboxEntries.dead(limit) : [];
   const waiting = includesWaiting(filter)
     ? [...(await outboxEntries.waiting('mail', limit)), ...(await outboxEntries.waiting('audit', limit))]
     : [];
-  output.rows([...dead, ...waiting].slice(0, limit).map(toRow), 'nothing in the outbox');
-  if (dead.length + waiting.length >= limit) output.say(`the first ${limit}; --limit shows more`);
+  output.rows([...dead, ...waiting].slice(0, limit).map(toRow), 'the outbox is empty');
+  if (dead.length + waiting.length >= limit) output.message(`These are the first ${limit}; --limit shows more.`);
 }
 
 /**
- * @param which an id, or `all`
- * @throws OperatorError when there is none with this id, or when a worker holds it
+ * @param entry an ID, or `all`
+ * @throws OperatorError when no entry has this ID, or when a worker holds it
  */
-export async function retryOutbox(
-  { deps }: Operator,
-  which: string,
-  filter: OutboxFilter,
-  output: Output,
-): Promise<void> {
+async function retryOutbox({ deps }: Operator, entry: string, filter: Filter, output: Output): Promise<void> {
   const { outboxEntries } = deps.store;
-  if (which === 'all') {
+  if (entry === 'all') {
     const dead = includesDead(filter) ? await outboxEntries.retryDead() : 0;
     const waiting = includesWaiting(filter)
       ? (await outboxEntries.retryWaiting('mail')) + (await outboxEntries.retryWaiting('audit'))
@@ -42,17 +64,17 @@ export async function retryOutbox(
     output.record({ dead_letters_revived: dead, due_now: waiting });
     return;
   }
-  const state = isUuid(which) ? await outboxEntries.retry(which) : null;
-  if (state === null) throw new OperatorError(`${which} is not in the outbox`);
-  if (state === 'sending') throw new OperatorError(`${which} is being sent by a worker at this moment`);
-  output.say(state === 'dead' ? `${which} gets a new round of attempts` : `${which} is due now`);
+  const state = isUuid(entry) ? await outboxEntries.retry(entry) : null;
+  if (state === null) throw new OperatorError(`${entry} is not in the outbox`);
+  if (state === 'sending') throw new OperatorError(`a worker is sending ${entry} at this moment`);
+  output.message(state === 'dead' ? `${entry} gets a new round of attempts` : `${entry} is due now`);
 }
 
-function includesDead({ dead, waiting }: OutboxFilter): boolean {
+function includesDead({ dead, waiting }: Filter): boolean {
   return dead || !waiting;
 }
 
-function includesWaiting({ dead, waiting }: OutboxFilter): boolean {
+function includesWaiting({ dead, waiting }: Filter): boolean {
   return waiting || !dead;
 }
 

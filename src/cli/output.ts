@@ -1,18 +1,18 @@
-// What a command says: a table for people, JSON for programs.
+// The output of a command: a table for people, JSON for programs.
 
 type Cell = string | number | boolean | Date | null;
 export type Row = Record<string, Cell | Cell[]>;
 
 export type Output = {
-  /** @param none what to say when there are no rows */
+  /** @param none the text for people when there are no rows */
   rows(rows: Row[], none: string): void;
-  /** One thing, a line for each of its fields. */
+  /** One object, with one line for each field. */
   record(record: Row): void;
-  /** For people alone; programs go by the exit code. */
-  say(sentence: string): void;
+  /** For people only. Programs use the exit code. */
+  message(sentence: string): void;
 };
 
-/** @param write gets whole lines */
+/** @param write receives whole lines */
 export function createOutput(asJson: boolean, write: (text: string) => void): Output {
   return {
     rows(rows, none) {
@@ -25,7 +25,7 @@ export function createOutput(asJson: boolean, write: (text: string) => void): Ou
       const width = Math.max(...Object.keys(record).map((name) => name.length));
       for (const [name, value] of Object.entries(record)) write(`${name.padEnd(width)}  ${toText(value)}\n`);
     },
-    say(sentence) {
+    message(sentence) {
       if (!asJson) write(`${sentence}\n`);
     },
   };
@@ -50,6 +50,6 @@ function toText(value: Row[string] | undefined): string {
   if (value === null || value === undefined || value === '') return '-';
   if (value instanceof Date) return value.toISOString();
   if (Array.isArray(value)) return value.length === 0 ? '-' : value.map(toText).join(', ');
-  // What somebody else has written must not talk to the terminal.
+  // Text of other users must not control the terminal.
   return String(value).replace(/\p{C}/gu, '');
 }

@@ -1,4 +1,4 @@
-// `services`: accounts of services, and their keys.
+// `services`: service accounts and their API keys.
 import {
   deleteServiceAccount,
   disableServiceAccount,
@@ -13,17 +13,126 @@ import { revokeRole } from '../admin/revoke-role.ts';
 import { isUuid } from '../domain/uuid.ts';
 import { OperatorError } from '../process/operator-error.ts';
 import type { ServiceAccount } from '../store/service-accounts.ts';
+import type { Command } from './command.ts';
 import { assertRole, type Operator } from './operator.ts';
+import { operatorCommand, REASON } from './operator-command.ts';
 import type { Output } from './output.ts';
 import { parseTime } from './parse-time.ts';
 
 const PAGE = 1_000;
-/** So long before a key expires, `services list` and `doctor` name it. */
+/** `services list` and `doctor` name an API key this long before it expires. */
 export const KEY_EXPIRY_NOTICE_MS = 30 * 86_400_000;
 
-export type ServicesOptions = { reason: string; until: string; name: string; role: string; description: string };
+const SERVICE = { service: 'name or ID of the service account' } as const;
+const UNTIL = { until: { value: 'time', help: 'end of the grant, such as 2030-01-31T12:00:00Z' } } as const;
 
-export async function showServices({ deps }: Operator, output: Output): Promise<void> {
+export const SERVICE_COMMANDS: Command[] = [
+  operatorCommand({
+    path: 'services list',
+    summary: 'Lists service accounts, with the first API key of each that expires within 30 days.',
+    run: (operator, { output }) => showServices(operator, output),
+  }),
+  operatorCommand({
+    path: 'services create',
+    summary: 'Creates a service account.',
+    arguments: { name: 'name of the service account' },
+    options: {
+      description: { value: 'text', help: 'purpose of the service account' },
+      role: { value: 'role', help: 'role to grant' },
+      ...UNTIL,
+      ...REASON,
+    },
+    run: addService,
+  }),
+  operatorCommand({
+    path: 'services keys',
+    summary: 'Lists the API keys of a service account.',
+    arguments: SERVICE,
+    run: (operator, { args, output }) => showKeys(operator, args.service, output),
+  }),
+  operatorCommand({
+    path: 'services create-key',
+    summary: 'Creates an API key and prints it once.',
+    details: 'Without --until the key expires in 365 days, or in API_KEY_MAX_DAYS if that is less.',
+    arguments: SERVICE,
+    options: {
+      name: { value: 'name', isRequired: true, help: 'name of the key' },
+      until: { value: 'time', help: 'expiry of the key, such as 2030-01-31' },
+      ...REASON,
+    },
+    run: addKey,
+  }),
+  operatorCommand({
+    path: 'services revoke-key',
+    summary: 'Revokes an API key and its tokens within one second.',
+    arguments: { key: 'ID of the API key' },
+    options: REASON,
+    async run({ deps, actor, call }, { args, options: { reason }, output }) {
+      await revokeApiKey(deps, { actor, apiKeyId: args.key, reason }, call);
+      output.message(`${args.key} is revoked`);
+    },
+  }),
+  operatorCommand({
+    path: 'services grant',
+    summary: 'Grants a role to a service account.',
+    arguments: { ...SERVICE, role: 'name of the role' },
+    options: { ...UNTIL, ...REASON },
+    run: (operator, { args, options: { until, reason }, output }) =>
+      changeService(operator, args.service, output, async (serviceAccountId) => {
+        const expiresAt = parseTime('--until', until);
+        const grant = { actor: operator.actor, userId: '', serviceAccountId, role: args.role, reason, expiresAt };
+        await grantRole(operator.deps, grant, operator.call);
+        return `now has the role ${args.role}${until === '' ? '' : ` until ${until}`}`;
+      }),
+  }),
+  operatorCommand({
+    path: 'services revoke',
+    summary: 'Revokes a role from a service account.',
+    arguments: { ...SERVICE, role: 'name of the role' },
+    options: REASON,
+    run: (operator, { args, options: { reason }, output }) =>
+      changeService(operator, args.service, output, async (serviceAccountId) => {
+        const grant = { actor: operator.actor, userId: '', serviceAccountId, role: args.role, reason };
+        await revokeRole(operator.deps, grant, operator.call);
+        return `no longer has the role ${args.role}`;
+      }),
+  }),
+  changeCommand('disable', 'Rejects the API keys and tokens of a service account.', disableServiceAccount),
+  changeCommand('enable', 'Accepts the API keys of a disabled service account again.', enableServiceAccount),
+  changeCommand('delete', 'Deletes a service account and its API keys permanently.', deleteServiceAccount),
+];
+
+type Change = (
+  deps: Operator['deps'],
+  input: { actor: Operator['actor']; serviceAccountId: string; reason: string },
+  call: Operator['call'],
+) => Promise<unknown>;
+
+/** A command that takes a service account and a reason. */
+function changeCommand(name: string, summary: string, change: Change): Command {
+  return operatorCommand({
+    path: `services ${name}`,
+    summary,
+    arguments: SERVICE,
+    options: REASON,
+    run: (operator, { args, options: { reason }, output }) =>
+      changeService(operator, args.service, output, async (serviceAccountId) => {
+        await change(operator.deps, { actor: operator.actor, serviceAccountId, reason }, operator.call);
+        return `is ${name}d`;
+      }),
+  });
+}
+
+async function changeService(
+  operator: Operator,
+  service: string,
+  output: Output,
+  change: (serviceAccountId: string) => Promise<string>,
+): Promise<void> {
+  output.message(`${service} ${await change(await idOf(operator, service))}`);
+}
+
+async function showServices({ deps }: Operator, output: Output): Promise<void> {
   const accounts: ServiceAccount[] = [];
   for (let page: ServiceAccount[] | null = null; page?.length !== 0; accounts.push(...page)) {
     page = await deps.store.serviceAccounts.list(accounts.at(-1)?.name ?? '', PAGE);
@@ -35,7 +144,6 @@ export async function showServices({ deps }: Operator, output: Output): Promise<
       name,
       roles,
       disabled_at: disabledAt,
-      // The first key to expire within the time of notice.
       key_expires_at: expiring.get(id)?.[0]?.expiresAt ?? null,
       created_by: createdBy,
       description,
@@ -45,29 +153,39 @@ export async function showServices({ deps }: Operator, output: Output): Promise<
   );
 }
 
-export async function addService(operator: Operator, name: string, options: ServicesOptions, output: Output) {
-  const { deps, actor, call } = operator;
+type NewService = {
+  args: { name: string };
+  options: { description: string; role: string; until: string; reason: string };
+  output: Output;
+};
+
+async function addService({ deps, actor, call }: Operator, { args, options, output }: NewService): Promise<void> {
   const { description, reason, role, until } = options;
   const expiresAt = parseTime('--until', until);
   await assertRole(deps, role);
-  const serviceAccountId = await createServiceAccount(deps, { actor, name, description, reason }, call);
+  const serviceAccountId = await createServiceAccount(deps, { actor, name: args.name, description, reason }, call);
   const grant = { actor, userId: '', serviceAccountId, role, reason, expiresAt };
   if (role !== '') await grantRole(deps, grant, call);
-  output.record({ id: serviceAccountId, name });
+  output.record({ id: serviceAccountId, name: args.name });
 }
 
-/** Prints the key, which nobody can tell again. */
-export async function addKey(operator: Operator, service: string, options: ServicesOptions, output: Output) {
+type NewKey = {
+  args: { service: string };
+  options: { name: string; until: string; reason: string };
+  output: Output;
+};
+
+async function addKey(operator: Operator, { args, options, output }: NewKey): Promise<void> {
   const { deps, actor, call } = operator;
   const { name, reason, until } = options;
-  const serviceAccountId = await idOf(operator, service);
+  const serviceAccountId = await idOf(operator, args.service);
   const input = { actor, serviceAccountId, name, reason, expiresAt: parseTime('--until', until) };
   const { id, key, expiresAt } = await createApiKey(deps, input, call);
   output.record({ id, key, expires_at: expiresAt });
-  output.say('Keep the key now: only its hash is stored.');
+  output.message('Store the key now: only its hash is kept here.');
 }
 
-export async function showKeys(operator: Operator, service: string, output: Output): Promise<void> {
+async function showKeys(operator: Operator, service: string, output: Output): Promise<void> {
   const keys = await listApiKeys(operator.deps, { serviceAccountId: await idOf(operator, service) });
   output.rows(
     keys.map(({ id, name, createdAt, expiresAt, revokedAt, lastUsedAt }) => ({
@@ -82,53 +200,10 @@ export async function showKeys(operator: Operator, service: string, output: Outp
   );
 }
 
-export async function dropKey({ deps, actor, call }: Operator, apiKeyId: string, reason: string, output: Output) {
-  await revokeApiKey(deps, { actor, apiKeyId, reason }, call);
-  output.say(`${apiKeyId} opens nothing any more`);
-}
-
-type Work = (operator: Operator, serviceAccountId: string, options: ServicesOptions) => Promise<string>;
-
-/** By the word of the command; each gives the sentence for what it has done. */
-export const SERVICE_WORK: Record<string, Work> = {
-  async disable({ deps, actor, call }, serviceAccountId, { reason }) {
-    await disableServiceAccount(deps, { actor, serviceAccountId, reason }, call);
-    return 'is disabled';
-  },
-  async enable({ deps, actor, call }, serviceAccountId, { reason }) {
-    await enableServiceAccount(deps, { actor, serviceAccountId, reason }, call);
-    return 'may call';
-  },
-  async delete({ deps, actor, call }, serviceAccountId, { reason }) {
-    await deleteServiceAccount(deps, { actor, serviceAccountId, reason }, call);
-    return 'is deleted';
-  },
-  async grant({ deps, actor, call }, serviceAccountId, { reason, role, until }) {
-    const grant = { actor, userId: '', serviceAccountId, role, reason, expiresAt: parseTime('--until', until) };
-    await grantRole(deps, grant, call);
-    return `holds ${role}${until === '' ? '' : ` until ${until}`}`;
-  },
-  async revoke({ deps, actor, call }, serviceAccountId, { reason, role }) {
-    await revokeRole(deps, { actor, userId: '', serviceAccountId, role, reason }, call);
-    return `does not hold ${role} any more`;
-  },
-};
-
-export async function workOnService(
-  operator: Operator,
-  work: Work,
-  service: string,
-  options: ServicesOptions,
-  output: Output,
-): Promise<void> {
-  output.say(`${service} ${await work(operator, await idOf(operator, service), options)}`);
-}
-
-/** By name, or by id. */
 async function idOf({ deps }: Operator, service: string): Promise<string> {
   const { serviceAccounts } = deps.store;
   const byId = isUuid(service) ? await serviceAccounts.byId(service) : null;
-  const found = byId ?? (await serviceAccounts.byName(service));
-  if (!found) throw new OperatorError(`there is no service account ${service}`);
-  return found.id;
+  const account = byId ?? (await serviceAccounts.byName(service));
+  if (!account) throw new OperatorError(`service account ${service} does not exist`);
+  return account.id;
 }

@@ -1,2 +1,2 @@
-/** The command line was not understood; the message is what can be said. */
+/** An error in the command line. The message includes the usage, and the process exits with 2. */
 export class UsageError extends Error {}

@@ -1,79 +1,153 @@
-// `users`: what administrators do over AdminService, for operators; and the first administrator.
+// `users`: the use cases of AdminService for user accounts, and the creation of the first administrator.
 import { deleteUser, disableUser, enableUser, endUserSessions, requireNewPassword } from '../admin/administer-user.ts';
 import { createUser } from '../admin/create-user.ts';
 import { getUser } from '../admin/get-user.ts';
 import { grantRole } from '../admin/grant-role.ts';
 import { revokeRole } from '../admin/revoke-role.ts';
 import type { UserRecord } from '../store/user-records.ts';
+import type { Command } from './command.ts';
+import { importFile } from './import.ts';
 import { assertRole, type Operator } from './operator.ts';
+import { operatorCommand, REASON } from './operator-command.ts';
 import type { Output, Row } from './output.ts';
 import { parseTime } from './parse-time.ts';
 
-export type UsersOptions = { reason: string; until: string; name: string; role: string };
+type Account = { id: string; email: string };
 
-/** By id, or by address. */
-function whoIs(user: string) {
-  return user.includes('@') ? { email: user } : { userId: user };
+const USER = { user: 'ID or e-mail address of the user' } as const;
+const UNTIL = { until: { value: 'time', help: 'end of the grant, such as 2030-01-31T12:00:00Z' } } as const;
+
+export const USER_COMMANDS: Command[] = [
+  operatorCommand({
+    path: 'users show',
+    summary: 'Shows an account with its roles, sessions and identity providers.',
+    arguments: USER,
+    run: async ({ deps }, { args, output }) => output.record(rowOf(await getUser(deps, identify(args.user)))),
+  }),
+  operatorCommand({
+    path: 'users create',
+    summary: 'Creates an account and e-mails a link to set the password.',
+    arguments: { email: 'e-mail address of the user' },
+    options: {
+      name: { value: 'name', isRequired: true, help: 'full name of the user' },
+      role: { value: 'role', help: 'role to grant' },
+      ...UNTIL,
+      ...REASON,
+    },
+    run: addUser,
+  }),
+  operatorCommand({
+    path: 'users grant',
+    summary: 'Grants a role to a user.',
+    arguments: { ...USER, role: 'name of the role' },
+    options: { ...UNTIL, ...REASON },
+    run: (operator, { args, options: { until, reason }, output }) =>
+      changeUser(operator, args.user, output, async ({ id }) => {
+        const expiresAt = parseTime('--until', until);
+        const grant = { actor: operator.actor, userId: id, serviceAccountId: '', role: args.role, reason, expiresAt };
+        await grantRole(operator.deps, grant, operator.call);
+        return `now has the role ${args.role}${until === '' ? '' : ` until ${until}`}`;
+      }),
+  }),
+  operatorCommand({
+    path: 'users revoke',
+    summary: 'Revokes a role from a user.',
+    arguments: { ...USER, role: 'name of the role' },
+    options: REASON,
+    run: (operator, { args, options: { reason }, output }) =>
+      changeUser(operator, args.user, output, async ({ id }) => {
+        const grant = { actor: operator.actor, userId: id, serviceAccountId: '', role: args.role, reason };
+        await revokeRole(operator.deps, grant, operator.call);
+        return `no longer has the role ${args.role}`;
+      }),
+  }),
+  changeCommand(
+    'disable',
+    'Ends the sessions of a user and rejects sign-ins until "users enable".',
+    async (...input) => {
+      await disableUser(...input);
+      return 'is disabled';
+    },
+  ),
+  changeCommand('enable', 'Allows a disabled user to sign in again.', async (...input) => {
+    await enableUser(...input);
+    return 'is enabled';
+  }),
+  changeCommand(
+    'require-new-password',
+    'Invalidates the password of a user and e-mails a link to set a new one.',
+    async (...input) => {
+      await requireNewPassword(...input);
+      return 'receives an e-mail with the link to set a new password';
+    },
+  ),
+  changeCommand('end-sessions', 'Ends every session of a user.', async (...input) => {
+    return `had ${await endUserSessions(...input)} sessions, which have been ended`;
+  }),
+  changeCommand('delete', 'Deletes an account permanently.', async (...input) => {
+    await deleteUser(...input);
+    return 'is deleted';
+  }),
+  operatorCommand({
+    path: 'users import',
+    summary: 'Imports accounts from a file. A repeated import skips accounts that exist.',
+    details:
+      'Each line is a JSON object with email, full_name, and where known email_verified and password_hash. Lines with an error are reported; the others are imported.',
+    arguments: { file: 'path of the file' },
+    run: (operator, { args, output }) => importFile(operator, args.file, output),
+  }),
+];
+
+type Change = (
+  deps: Operator['deps'],
+  input: { actor: Operator['actor']; userId: string; reason: string },
+  call: Operator['call'],
+) => Promise<string>;
+
+/** A command that takes a user and a reason. @param change returns the predicate of the sentence that is printed */
+function changeCommand(name: string, summary: string, change: Change): Command {
+  return operatorCommand({
+    path: `users ${name}`,
+    summary,
+    arguments: USER,
+    options: REASON,
+    run: (operator, { args, options: { reason }, output }) =>
+      changeUser(operator, args.user, output, ({ id: userId }) =>
+        change(operator.deps, { actor: operator.actor, userId, reason }, operator.call),
+      ),
+  });
 }
 
-export async function showUser({ deps }: Operator, user: string, output: Output): Promise<void> {
-  output.record(rowOf(await getUser(deps, whoIs(user))));
+async function changeUser(
+  { deps }: Operator,
+  user: string,
+  output: Output,
+  change: (account: Account) => Promise<string>,
+): Promise<void> {
+  const { user: account } = await getUser(deps, identify(user));
+  output.message(`${account.email} ${await change(account)}`);
 }
 
-export async function addUser({ deps, actor, call }: Operator, email: string, options: UsersOptions, output: Output) {
+type NewUser = {
+  args: { email: string };
+  options: { name: string; role: string; until: string; reason: string };
+  output: Output;
+};
+
+async function addUser({ deps, actor, call }: Operator, { args, options, output }: NewUser): Promise<void> {
+  const { email } = args;
   const { name: fullName, role, reason, until } = options;
   const expiresAt = parseTime('--until', until);
   await assertRole(deps, role);
   const userId = await createUser(deps, { actor, email, fullName, roles: [], reason }, call);
   const grant = { actor, userId, serviceAccountId: '', role, reason, expiresAt };
   if (role !== '') await grantRole(deps, grant, call);
-  output.say(`${email} has an account, and a mail with the link to set a password`);
+  output.message(`${email} has an account and receives an e-mail with the link to set a password`);
   output.record(rowOf(await getUser(deps, { userId })));
 }
 
-type Work = (operator: Operator, userId: string, options: UsersOptions) => Promise<string>;
-
-/** By the word of the command; each gives the sentence for what it has done. */
-export const USER_WORK: Record<string, Work> = {
-  async disable({ deps, actor, call }, userId, { reason }) {
-    await disableUser(deps, { actor, userId, reason }, call);
-    return 'is disabled';
-  },
-  async enable({ deps, actor, call }, userId, { reason }) {
-    await enableUser(deps, { actor, userId, reason }, call);
-    return 'may sign in';
-  },
-  async delete({ deps, actor, call }, userId, { reason }) {
-    await deleteUser(deps, { actor, userId, reason }, call);
-    return 'is deleted';
-  },
-  async 'require-new-password'({ deps, actor, call }, userId, { reason }) {
-    await requireNewPassword(deps, { actor, userId, reason }, call);
-    return 'gets a mail with the link to set a new password';
-  },
-  async 'end-sessions'({ deps, actor, call }, userId, { reason }) {
-    return `had ${await endUserSessions(deps, { actor, userId, reason }, call)} sessions, which have ended`;
-  },
-  async grant({ deps, actor, call }, userId, { reason, role, until }) {
-    const grant = { actor, userId, serviceAccountId: '', role, reason, expiresAt: parseTime('--until', until) };
-    await grantRole(deps, grant, call);
-    return `holds ${role}${until === '' ? '' : ` until ${until}`}`;
-  },
-  async revoke({ deps, actor, call }, userId, { reason, role }) {
-    await revokeRole(deps, { actor, userId, serviceAccountId: '', role, reason }, call);
-    return `does not hold ${role} any more`;
-  },
-};
-
-export async function workOnUser(
-  operator: Operator,
-  work: Work,
-  user: string,
-  options: UsersOptions,
-  output: Output,
-): Promise<void> {
-  const { user: found } = await getUser(operator.deps, whoIs(user));
-  output.say(`${found.email} ${await work(operator, found.id, options)}`);
+function identify(user: string) {
+  return user.includes('@') ? { email: user } : { userId: user };
 }
 
 function rowOf({ user, disabledAt, hasPassword, sessions, grants, providers }: UserRecord): Row {

@@ -55,6 +55,7 @@ export const LAYERS: Room[][] = [
   [{ name: 'app.ts', owns: 'the construction of everything, and its closing in reverse' }],
   [{ name: 'dev/reference', owns: 'the pages of docs/reference, generated from the code' }],
   [{ name: 'dev', owns: 'npm start: embedded Postgres, Redis and mailbox; the checks' }],
+  [{ name: 'programs.ts', owns: 'the programs that run until a signal stops them' }],
   [{ name: 'main.ts', owns: "the command line's entry" }],
 ];
 

@@ -1,16 +1,16 @@
-// Counts in windows that start with the first attempt: in Redis for every process, or in this one. Neither decides anything.
+// Counts in windows that begin with the first attempt: in Redis for all processes, or in this process. Counters decide nothing.
 import { createHash } from 'node:crypto';
 import type { Cluster, Redis } from 'ioredis';
 import { RateLimiterMemory, RateLimiterRedis, type RateLimiterRes } from 'rate-limiter-flexible';
-import type { Limit } from './limits.ts';
+import { KEY_PREFIX, type Limit, pointsWithoutRedis } from './limits.ts';
 
 type Counted = { count: number; msLeft: number };
 
 export type Counter = {
   store: 'redis' | 'process';
-  /** How many attempts a window has room for: its points times the factor, rounded up; at least one. */
-  room(factor: number): number;
-  /** Adds one, atomically. */
+  /** Attempts that a window allows: the points of the limit times the factor, rounded up, at least one. */
+  capacity(factor: number): number;
+  /** Adds one attempt, atomically. */
   add(key: string): Promise<Counted>;
   read(key: string): Promise<Counted>;
   takeBack(key: string): Promise<void>;
@@ -18,22 +18,21 @@ export type Counter = {
   clear(key: string): Promise<boolean>;
 };
 
-const PREFIX = 'latchkey:limit';
-/** Bounds the memory of the fallback; keys that share a bucket share a limit. */
+/** Bounds the memory of the fallback. Keys that share a bucket share a limit. */
 const FALLBACK_BUCKETS = 65_536;
-/** The library only counts: the limiter compares, because the room of one key can change within a window. */
+/** The library counts only. The limiter compares, because the capacity of a key can change within a window. */
 const points = Number.MAX_SAFE_INTEGER;
 const NOTHING: Counted = { count: 0, msLeft: 0 };
 
-/** An attempt of a finished window would be credit for the next one. */
+/** An attempt of a finished window must not become credit in the next one. */
 const TAKE_BACK = `if tonumber(redis.call('get', KEYS[1]) or 0) > 0 then return redis.call('decr', KEYS[1]) end`;
 
 export function redisCounter(redis: Redis | Cluster, name: string, limit: Limit): Counter {
-  const options = { keyPrefix: `${PREFIX}:${name}`, duration: limit.windowSeconds, points };
+  const options = { keyPrefix: `${KEY_PREFIX}:${name}`, duration: limit.windowSeconds, points };
   const counter = new RateLimiterRedis({ ...options, storeClient: redis, rejectIfRedisNotReady: true });
   return {
     store: 'redis',
-    room: (factor) => Math.ceil(limit.points * factor),
+    capacity: (factor) => Math.ceil(limit.points * factor),
     add: async (key) => toCounted(await counter.consume(key)),
     read: async (key) => toCounted(await counter.get(key)),
     takeBack: async (key) => void (await redis.eval(TAKE_BACK, 1, counter.getKey(key)).catch(() => {})),
@@ -41,13 +40,12 @@ export function redisCounter(redis: Redis | Cluster, name: string, limit: Limit)
   };
 }
 
-/** Has room for half as many, because other processes count for themselves. */
 export function processCounter(name: string, limit: Limit): Counter {
-  const counter = new RateLimiterMemory({ keyPrefix: `${PREFIX}:${name}`, duration: limit.windowSeconds, points });
+  const counter = new RateLimiterMemory({ keyPrefix: `${KEY_PREFIX}:${name}`, duration: limit.windowSeconds, points });
   const read = async (key: string) => toCounted(await counter.get(bucketOf(key)));
   return {
     store: 'process',
-    room: (factor) => Math.max(1, Math.floor(Math.ceil(limit.points * factor) / 2)),
+    capacity: (factor) => pointsWithoutRedis(Math.ceil(limit.points * factor)),
     add: async (key) => toCounted(await counter.consume(bucketOf(key))),
     read,
     takeBack: async (key) => {
@@ -60,7 +58,7 @@ export function processCounter(name: string, limit: Limit): Counter {
 function toCounted(result: RateLimiterRes | null): Counted {
   if (!result) return NOTHING;
   const { consumedPoints: count, msBeforeNext: msLeft } = result;
-  // A connection that breaks within a transaction of Redis can leave an answer without numbers.
+  // A connection that breaks within a Redis transaction can return a result without numbers.
   if (!Number.isFinite(count) || !Number.isFinite(msLeft)) throw new Error('Redis has returned no count');
   return { count, msLeft };
 }

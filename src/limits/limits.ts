@@ -1,100 +1,269 @@
-/** So many in a window that starts with the first one. */
+// The folder limits owns rate limits and the memory of known networks, counted in Redis or in this process. It must not decide
+// which calls are limited, nor answer them. This file is the table of all limits.
+
+/** Attempts in a window that begins with the first one. */
 export type Limit = { points: number; windowSeconds: number };
 
+type LimitEntry = Limit & {
+  /** The format of the key, behind `latchkey:limit:<NAME>:`. Each `<part>` is explained in KEY_PARTS. */
+  key: string;
+  /** The attempts that the limit counts, for the reference page. */
+  counts: string;
+};
+
+/** The parts of keys. Keys contain no e-mail address and no secret. */
+export const KEY_PARTS: Record<string, string> = {
+  account: 'The keyed hash of the canonical e-mail address.',
+  mailbox:
+    'The keyed hash of the mailbox. All addresses of a mailbox that have a +tag share one key, because a+1@example.com and a+2@example.com reach the same mailbox. The address without a tag has its own key, so that tags chosen by strangers use up none of its attempts. Other conventions of mail providers (dots, other separators) are not followed.',
+  network:
+    "A network of the client's address. Each network that contains the address has its own bucket: the IPv4 address and the /64 of IPv6 with the points of the limit, the /56 with 5/4 of them, the /24 and the /48 with 3/2 (rounded up). Keys with a second part use the narrowest network only.",
+  'widest network': "The /24 (IPv4) or /48 (IPv6) of the client's address.",
+  domain: 'The domain of the e-mail address.',
+  'user id': 'The id of the user.',
+  'session id': 'The id of the session.',
+  'reset id': 'The id in the reset token.',
+  'verification id': 'The id in the verification token.',
+  'confirmation id': 'The id in the network token.',
+  'change id': 'The id in the undo token.',
+  caller: 'The id of the user, or the name of the service.',
+};
+
 /**
- * Every limit, by the name that configuration (`LIMIT_<NAME>=points/seconds`), audit events and keys share.
+ * Every limit, by the name that configuration (`LIMIT_<NAME>=points/seconds`), audit events and keys share. Limits are checked
+ * before any password is hashed. A successful sign-in gives the points of the limits on failed sign-ins back.
  *
- * A key is `latchkey:limit:<NAME>:` and the text in angle brackets. All are counted before any hashing; the failed
- * sign-ins give the point back after a success.
- * - `<account>`: the keyed hash of the canonical email.
- * - `<mailbox>`: the same for all addresses of a mailbox that have a `+tag`, because a+1@example.com and a+2@example.com are one
- *   mailbox. The address without a tag counts for itself, so that tags of strangers use up nothing of it. Other habits of
- *   providers (dots, other separators) are not followed.
- * - `<network>`: each network that the client's address lies in has a bucket of its own. The IPv4 address and the /64 of IPv6
- *   have the points, the /56 has 5/4 of them, the /24 and the /48 have 3/2 (rounded up). Pairs count the narrowest alone.
- *
- * `GLOBAL_...` are budgets of the whole deployment. They refuse nothing: while one is exceeded, each network has a quarter of
- * its points in the limits that belong to it, so that a network that behaves goes on and one that sprays is stopped sooner.
+ * `GLOBAL_...` are budgets of the whole deployment. An exceeded budget rejects nothing by itself: while it is exceeded, each network
+ * has a quarter of its points in the limits that belong to the budget. A well-behaved network continues, and an attacking one is
+ * stopped sooner.
  */
 export const LIMITS = {
-  /** `<account>`: failed sign-ins from networks the account has not signed in from lately, so that strangers use up only the strangers' share. */
-  LOGIN_ACCOUNT: { points: 5, windowSeconds: 900 },
-  /** `<account>:<network>`: failed sign-ins of one account from one network. */
-  LOGIN_PAIR: { points: 5, windowSeconds: 900 },
-  /** `<network>`: failed sign-ins from one network, whatever the account. */
-  LOGIN_NETWORK: { points: 100, windowSeconds: 900 },
-  /** `all`: sign-ins begun, by Login and StartOAuth, failed or not. A hundred a second, which two or three cores can hash. */
-  GLOBAL_SIGN_INS: { points: 6000, windowSeconds: 60 },
-  /** `<network>`: new accounts, and attempts at one. */
-  REGISTER_NETWORK: { points: 60, windowSeconds: 3600 },
-  /** `<mailbox>`: attempts to register an address. Each sends a mail where addresses must be verified, and its account can send more. */
-  REGISTER_ACCOUNT: { points: 5, windowSeconds: 3600 },
-  /** `all`: attempts to register, and accounts opened by a first sign-in at a provider. Ten a second, which few products reach. */
-  GLOBAL_SIGN_UPS: { points: 600, windowSeconds: 60 },
-  /** `all`: mails that calls asked for. Twenty a second; a mail provider that accepts fewer is the reason to lower it. */
-  GLOBAL_MAILS: { points: 1200, windowSeconds: 60 },
-  /**
-   * `<domain>:<widest network>`: mails to an address that a caller from one network (/24, /48) has chosen, to one recipient domain.
-   * Stops a stranger who floods a company, or a domain that accepts every address, where no mailbox gets many. The network is
-   * part of the key because all users of a big mail provider share its domain: one stranger must not use up their share.
-   */
-  MAIL_DOMAIN: { points: 300, windowSeconds: 3600 },
-  /** `<domain>`: the same from every network. A budget, which tightens MAIL_DOMAIN; only a big mail provider receives as many in a quiet hour. */
-  GLOBAL_MAIL_DOMAIN: { points: 6000, windowSeconds: 3600 },
-  /** `<mailbox>`: changed passwords of accounts with an unverified address, whose notices may go to a stranger. A reset verifies it. */
-  NOTICE_ACCOUNT: { points: 10, windowSeconds: 3600 },
-  /** `<network>`: refresh tokens that nobody was given. Genuine ones are not counted: a back end sends those of all its users. */
-  REFRESH_NETWORK: { points: 100, windowSeconds: 900 },
-  /** `<session id>`: refreshes of one session. */
-  REFRESH_SESSION: { points: 300, windowSeconds: 60 },
-  /** `<user id>`: refreshes of one user that succeed, in all sessions. A hundred devices that start at once have room. */
-  REFRESH_USER: { points: 600, windowSeconds: 60 },
-  /** `<mailbox>`: reset mails to one mailbox. */
-  REQUEST_RESET_ACCOUNT: { points: 3, windowSeconds: 3600 },
-  /** `<network>`: reset mails asked for from one network. */
-  REQUEST_RESET_NETWORK: { points: 30, windowSeconds: 3600 },
-  /** `<network>`: reset tokens that nobody was sent. */
-  CONFIRM_RESET_NETWORK: { points: 30, windowSeconds: 3600 },
-  /** `<reset id>`: attempts with one reset token. */
-  CONFIRM_RESET_TOKEN: { points: 10, windowSeconds: 3600 },
-  /** `<mailbox>`: mails to one mailbox for the verification of its address, by ChangeEmail too. */
-  REQUEST_VERIFICATION_ACCOUNT: { points: 3, windowSeconds: 3600 },
-  /** `<network>`: verification mails asked for from one network. */
-  REQUEST_VERIFICATION_NETWORK: { points: 30, windowSeconds: 3600 },
-  /** `<network>`: verification tokens that nobody was sent. */
-  VERIFY_EMAIL_NETWORK: { points: 30, windowSeconds: 3600 },
-  /** `<verification id>`: attempts with one verification token. */
-  VERIFY_EMAIL_TOKEN: { points: 10, windowSeconds: 3600 },
-  /** `<mailbox>`: mails with which the owner of an account can confirm a network. */
-  NETWORK_MAIL_ACCOUNT: { points: 1, windowSeconds: 3600 },
-  /** `<network>`: invalid network tokens. */
-  CONFIRM_NETWORK_NETWORK: { points: 30, windowSeconds: 3600 },
-  /** `<confirmation id>`: attempts with one network token. */
-  CONFIRM_NETWORK_TOKEN: { points: 10, windowSeconds: 3600 },
-  /** `<network>`: invalid undo tokens. */
-  UNDO_EMAIL_CHANGE_NETWORK: { points: 30, windowSeconds: 3600 },
-  /** `<change id>`: attempts with one such token. */
-  UNDO_EMAIL_CHANGE_TOKEN: { points: 10, windowSeconds: 3600 },
-  /** `<network>`: sign-ins begun at a provider. */
-  START_OAUTH_NETWORK: { points: 100, windowSeconds: 900 },
-  /** `<network>`: sign-ins at a provider that came back with something else than was given out. */
-  FINISH_OAUTH_NETWORK: { points: 30, windowSeconds: 900 },
-  /** `<user id>`: changes of the email address, each of which sends a mail. */
-  CHANGE_EMAIL_USER: { points: 5, windowSeconds: 3600 },
-  /** `<user id>`: changes of the password, and attempts at it; `<session id>` to end other sessions, which a thief in one of them must not prevent. */
-  CHANGE_PASSWORD_USER: { points: 5, windowSeconds: 900 },
-  /** `<user id>`: calls of AccountService that change something, other than ChangePassword and the revocation of sessions. */
-  ACCOUNT_CHANGE_USER: { points: 60, windowSeconds: 900 },
-  /** `<session id>`: revocations that one session asks for, so that a thief's session cannot use up the owner's. */
-  REVOCATION_SESSION: { points: 60, windowSeconds: 900 },
-  /** `<user id>` or `<service>`: refusals of one caller that are audited; the calls beyond are refused all the same. */
-  DENIED_AUDIT: { points: 20, windowSeconds: 900 },
-} satisfies Record<string, Limit>;
+  LOGIN_ACCOUNT: {
+    points: 5,
+    windowSeconds: 900,
+    key: '<account>',
+    counts:
+      'Failed sign-ins to one account from networks that it has not signed in from recently. Strangers cannot use up the attempts of the owner.',
+  },
+  LOGIN_PAIR: {
+    points: 5,
+    windowSeconds: 900,
+    key: '<account>:<network>',
+    counts: 'Failed sign-ins to one account from one network.',
+  },
+  LOGIN_NETWORK: {
+    points: 100,
+    windowSeconds: 900,
+    key: '<network>',
+    counts: 'Failed sign-ins from one network, to any account.',
+  },
+  GLOBAL_SIGN_INS: {
+    points: 6000,
+    windowSeconds: 60,
+    key: 'all',
+    counts: 'Started sign-ins (Login and StartOAuth). The default is 100 a second, which two or three cores can hash.',
+  },
+  REGISTER_NETWORK: {
+    points: 60,
+    windowSeconds: 3600,
+    key: '<network>',
+    counts: 'Attempts to register from one network, including successful ones.',
+  },
+  REGISTER_ACCOUNT: {
+    points: 5,
+    windowSeconds: 3600,
+    key: '<mailbox>',
+    counts:
+      'Attempts to register addresses of one mailbox. Each sends an e-mail where addresses must be verified, and its account can send more.',
+  },
+  GLOBAL_SIGN_UPS: {
+    points: 600,
+    windowSeconds: 60,
+    key: 'all',
+    counts:
+      'Attempts to register, and accounts created by a first sign-in at an identity provider. The default is 10 a second, which few products reach.',
+  },
+  GLOBAL_MAILS: {
+    points: 1200,
+    windowSeconds: 60,
+    key: 'all',
+    counts: 'E-mails that calls requested. The default is 20 a second. Lower it if your mail provider accepts fewer.',
+  },
+  MAIL_DOMAIN: {
+    points: 300,
+    windowSeconds: 3600,
+    key: '<domain>:<widest network>',
+    counts:
+      'E-mails to one recipient domain that callers of one network requested. Stops a stranger who floods a company, or a domain that accepts every address, where each single mailbox receives few. The network is part of the key because all users of a big mail provider share its domain.',
+  },
+  GLOBAL_MAIL_DOMAIN: {
+    points: 6000,
+    windowSeconds: 3600,
+    key: '<domain>',
+    counts:
+      'E-mails to one recipient domain that callers of any network requested. A budget that tightens MAIL_DOMAIN. Only a big mail provider receives as many in an ordinary hour.',
+  },
+  NOTICE_ACCOUNT: {
+    points: 10,
+    windowSeconds: 3600,
+    key: '<mailbox>',
+    counts:
+      'Password changes of accounts with an unverified address, whose notices can reach a stranger. A password reset verifies the address.',
+  },
+  REFRESH_NETWORK: {
+    points: 100,
+    windowSeconds: 900,
+    key: '<network>',
+    counts:
+      'Invalid refresh tokens from one network. Valid ones are not counted, because a back end sends those of all its users.',
+  },
+  REFRESH_SESSION: {
+    points: 300,
+    windowSeconds: 60,
+    key: '<session id>',
+    counts: 'Refreshes of one session.',
+  },
+  REFRESH_USER: {
+    points: 600,
+    windowSeconds: 60,
+    key: '<user id>',
+    counts: 'Successful refreshes of one user, in all sessions. A hundred devices can start at once.',
+  },
+  REQUEST_RESET_ACCOUNT: {
+    points: 3,
+    windowSeconds: 3600,
+    key: '<mailbox>',
+    counts: 'Reset e-mails to one mailbox.',
+  },
+  REQUEST_RESET_NETWORK: {
+    points: 30,
+    windowSeconds: 3600,
+    key: '<network>',
+    counts: 'Reset e-mails that one network requested.',
+  },
+  CONFIRM_RESET_NETWORK: {
+    points: 30,
+    windowSeconds: 3600,
+    key: '<network>',
+    counts: 'Invalid reset tokens from one network.',
+  },
+  CONFIRM_RESET_TOKEN: {
+    points: 10,
+    windowSeconds: 3600,
+    key: '<reset id>',
+    counts: 'Attempts with one reset token.',
+  },
+  REQUEST_VERIFICATION_ACCOUNT: {
+    points: 3,
+    windowSeconds: 3600,
+    key: '<mailbox>',
+    counts: 'E-mails to one mailbox that verify its address, including those of ChangeEmail.',
+  },
+  REQUEST_VERIFICATION_NETWORK: {
+    points: 30,
+    windowSeconds: 3600,
+    key: '<network>',
+    counts: 'Verification e-mails that one network requested.',
+  },
+  VERIFY_EMAIL_NETWORK: {
+    points: 30,
+    windowSeconds: 3600,
+    key: '<network>',
+    counts: 'Invalid verification tokens from one network.',
+  },
+  VERIFY_EMAIL_TOKEN: {
+    points: 10,
+    windowSeconds: 3600,
+    key: '<verification id>',
+    counts: 'Attempts with one verification token.',
+  },
+  NETWORK_MAIL_ACCOUNT: {
+    points: 1,
+    windowSeconds: 3600,
+    key: '<mailbox>',
+    counts: 'E-mails with which the owner of an account can confirm a network.',
+  },
+  CONFIRM_NETWORK_NETWORK: {
+    points: 30,
+    windowSeconds: 3600,
+    key: '<network>',
+    counts: 'Invalid network tokens from one network.',
+  },
+  CONFIRM_NETWORK_TOKEN: {
+    points: 10,
+    windowSeconds: 3600,
+    key: '<confirmation id>',
+    counts: 'Attempts with one network token.',
+  },
+  UNDO_EMAIL_CHANGE_NETWORK: {
+    points: 30,
+    windowSeconds: 3600,
+    key: '<network>',
+    counts: 'Invalid undo tokens from one network.',
+  },
+  UNDO_EMAIL_CHANGE_TOKEN: {
+    points: 10,
+    windowSeconds: 3600,
+    key: '<change id>',
+    counts: 'Attempts with one undo token.',
+  },
+  START_OAUTH_NETWORK: {
+    points: 100,
+    windowSeconds: 900,
+    key: '<network>',
+    counts: 'Sign-ins at an identity provider that one network started.',
+  },
+  FINISH_OAUTH_NETWORK: {
+    points: 30,
+    windowSeconds: 900,
+    key: '<network>',
+    counts: 'Sign-ins at an identity provider that returned with a state or a flow other than the issued one.',
+  },
+  CHANGE_EMAIL_USER: {
+    points: 5,
+    windowSeconds: 3600,
+    key: '<user id>',
+    counts: 'Changes of the e-mail address of one user. Each sends an e-mail.',
+  },
+  CHANGE_PASSWORD_USER: {
+    points: 5,
+    windowSeconds: 900,
+    key: '<user id>',
+    counts:
+      'Password changes of one user, and attempts at the current password. RevokeSession and RevokeOtherSessions use the session id as the key, so that a thief in one session cannot prevent the owner from ending it.',
+  },
+  ACCOUNT_CHANGE_USER: {
+    points: 60,
+    windowSeconds: 900,
+    key: '<user id>',
+    counts: 'Changes of one user through AccountService, except ChangePassword and the revocation of sessions.',
+  },
+  REVOCATION_SESSION: {
+    points: 60,
+    windowSeconds: 900,
+    key: '<session id>',
+    counts:
+      "Revocations that one session requested, so that a thief's session cannot use up the attempts of the owner.",
+  },
+  DENIED_AUDIT: {
+    points: 20,
+    windowSeconds: 900,
+    key: '<caller>',
+    counts: 'Denied calls of one caller that are audited. Further calls are denied as well, without an audit event.',
+  },
+} satisfies Record<string, LimitEntry>;
 
 export type LimitName = keyof typeof LIMITS;
 export type BudgetName = Extract<LimitName, `GLOBAL_${string}`>;
 export type NetworkLimit = Extract<LimitName, `${string}_NETWORK`>;
 
+export const KEY_PREFIX = 'latchkey:limit';
+
 export function isBudget(name: LimitName): name is BudgetName {
   return name.startsWith('GLOBAL_');
+}
+
+/** Attempts that one process allows while Redis is unavailable: half of them, because other processes count for themselves. */
+export function pointsWithoutRedis(points: number): number {
+  return Math.max(1, Math.floor(points / 2));
 }

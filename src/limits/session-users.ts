@@ -1,7 +1,7 @@
-/** Remembers whose a session is, so that REFRESH_USER can refuse a refresh before anything is written. */
+/** Remembers the user of each session, so that REFRESH_USER can reject a refresh before anything is written. */
 export type SessionUsers = {
   remember(sessionId: string, userId: string): void;
-  /** Null when this process has issued no tokens of the session lately. */
+  /** Null when this process has not issued tokens of the session recently. */
   userOf(sessionId: string): string | null;
 };
 
@@ -9,7 +9,7 @@ export type SessionUsers = {
 const MAX_SESSIONS = 50_000;
 
 export function createSessionUsers(maxSessions = MAX_SESSIONS): SessionUsers {
-  /** The one that was used last comes last. */
+  /** The session that was used last is the last entry. */
   const users = new Map<string, string>();
   return {
     remember(sessionId, userId) {

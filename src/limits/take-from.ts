@@ -2,22 +2,22 @@ import { networksOf } from '../domain/networks.ts';
 import type { Counter } from './counters.ts';
 import type { LimitName } from './limits.ts';
 
-export type Taken = {
+export type TakeResult = {
   allowed: boolean;
   retryAfterMs: number;
-  /** Whether this is the first attempt over the limit in this window. */
-  isFirstRefusal: boolean;
-  /** Takes the attempt back, where it was counted. One that cannot be taken back now runs out with its window. */
+  /** Whether this is the first attempt of the window beyond the limit. */
+  isFirstRejection: boolean;
+  /** Returns the point of the attempt. If the counter cannot be reached, the point expires with its window. */
   giveBack(): Promise<void>;
 };
 
-/** A bucket has its limit's points times the factor. */
+/** A bucket has the points of its limit times the factor. */
 type Bucket = { key: string; factor: number };
 
-/** The part that an exceeded budget leaves of a bucket. */
+/** The share of a bucket that remains while a budget is exceeded. */
 const TIGHTENED = 1 / 4;
 
-/** A limit by network has a bucket for each network of an address. Wider ones have more points: more people share them. */
+/** A limit by network has a bucket for each network of an address. Wider networks have more points: more people share them. */
 export function bucketsOf(name: LimitName, key: string): Bucket[] {
   if (!name.endsWith('_NETWORK')) return [{ key, factor: 1 }];
   return networksOf(key).map((network, tier, { length }) => ({
@@ -26,21 +26,21 @@ export function bucketsOf(name: LimitName, key: string): Bucket[] {
   }));
 }
 
-/** Counts an attempt in each bucket, and in none when one of them is full. */
-export async function takeFrom(counter: Counter, buckets: Bucket[], tightenedForMs: number): Promise<Taken> {
+/** Counts an attempt in each bucket, or in none of them when one is full. */
+export async function takeFrom(counter: Counter, buckets: Bucket[], tightenedForMs: number): Promise<TakeResult> {
   const counted: string[] = [];
   const giveBack = async () => void (await Promise.all(counted.map((key) => counter.takeBack(key))));
   for (const { key, factor } of buckets) {
-    const whole = counter.room(factor);
-    const left = tightenedForMs > 0 ? Math.ceil(whole * TIGHTENED) : whole;
+    const full = counter.capacity(factor);
+    const capacity = tightenedForMs > 0 ? Math.ceil(full * TIGHTENED) : full;
     const { count, msLeft } = await counter.add(key);
-    // When only the budget is in the way, the bucket loses nothing: after the budget's window it has its own points.
-    const isTightened = count > left && count <= whole;
-    if (count <= left || isTightened) counted.push(key);
-    if (count <= left) continue;
+    // A rejection that only the budget causes takes no point: after the budget's window the bucket has all its own points.
+    const isTightened = count > capacity && count <= full;
+    if (count <= capacity || isTightened) counted.push(key);
+    if (count <= capacity) continue;
     await giveBack();
     const retryAfterMs = isTightened ? Math.min(tightenedForMs, msLeft) : msLeft;
-    return { allowed: false, retryAfterMs, isFirstRefusal: count === whole + 1, giveBack: async () => {} };
+    return { allowed: false, retryAfterMs, isFirstRejection: count === full + 1, giveBack: async () => {} };
   }
-  return { allowed: true, retryAfterMs: 0, isFirstRefusal: false, giveBack };
+  return { allowed: true, retryAfterMs: 0, isFirstRejection: false, giveBack };
 }

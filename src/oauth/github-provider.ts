@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { guardedFetch } from './guarded-fetch.ts';
-import { type Provider, ProviderRefusal, ProviderUnavailable } from './provider.ts';
+import { type Provider, ProviderRejection, ProviderUnavailable } from './provider.ts';
 
 export type GitHubOptions = {
   clientId: string;
@@ -28,13 +28,13 @@ export function createGitHubProvider({ clientId, clientSecret, url, apiUrl }: Gi
     const response = await guardedFetch(`${apiUrl}${path}`, { headers });
     const isLimited = response.headers.get('x-ratelimit-remaining') === '0' || response.headers.has('retry-after');
     if (isLimited && response.status === 403) throw new ProviderUnavailable(`${path}: a limit`);
-    if (response.status === 401 || response.status === 403) throw new ProviderRefusal(`${path}: ${response.status}`);
+    if (response.status === 401 || response.status === 403) throw new ProviderRejection(`${path}: ${response.status}`);
     if (response.status !== 200) throw new ProviderUnavailable(`${path}: ${response.status}`);
     const answer = await response.json().catch((cause) => {
       throw new ProviderUnavailable(`${path} is no JSON`, { cause });
     });
     const parsed = form.safeParse(answer);
-    if (!parsed.success) throw new ProviderRefusal(`${path} has another form`);
+    if (!parsed.success) throw new ProviderRejection(`${path} has another form`);
     return parsed.data;
   }
 
@@ -80,7 +80,7 @@ export function createGitHubProvider({ clientId, clientSecret, url, apiUrl }: Gi
       .safeParse(answer);
     if (!parsed.success) {
       const said = z.object({ error: z.string() }).safeParse(answer);
-      throw new ProviderRefusal(`no token: ${said.data?.error ?? ''}`);
+      throw new ProviderRejection(`no token: ${said.data?.error ?? ''}`);
     }
     return parsed.data.access_token;
   }

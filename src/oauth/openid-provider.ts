@@ -1,7 +1,7 @@
 // Any provider of OpenID Connect, found by its issuer.
 import * as client from 'openid-client';
 import { guardedFetch } from './guarded-fetch.ts';
-import { type AuthorizationRequest, type Provider, ProviderRefusal, ProviderUnavailable } from './provider.ts';
+import { type AuthorizationRequest, type Provider, ProviderRejection, ProviderUnavailable } from './provider.ts';
 
 export type OpenIdOptions = { issuer: string; clientId: string; clientSecret: string; scopes: string };
 
@@ -78,13 +78,13 @@ export function createOpenIdProvider(
       );
       const claims = answer.claims();
       const algorithm = algorithmOf(answer.id_token ?? '');
-      if (!claims || !ALGORITHMS.includes(algorithm)) throw new ProviderRefusal(`an id_token with ${algorithm}`);
+      if (!claims || !ALGORITHMS.includes(algorithm)) throw new ProviderRejection(`an id_token with ${algorithm}`);
       // OpenID Connect Core 1.0, section 3.1.3.7. The library checks it only where there are several audiences.
       if (claims.azp !== undefined && claims.azp !== clientId)
-        throw new ProviderRefusal('an id_token of another client');
+        throw new ProviderRejection('an id_token of another client');
       const { sub, email, email_verified: isVerified, name, auth_time: authTime } = claims;
       // OpenID Connect Core 1.0, section 2.
-      if (typeof sub !== 'string' || !/^[\x20-\x7e]{1,255}$/.test(sub)) throw new ProviderRefusal('no subject');
+      if (typeof sub !== 'string' || !/^[\x20-\x7e]{1,255}$/.test(sub)) throw new ProviderRejection('no subject');
       return {
         issuer: configuration.serverMetadata().issuer,
         subject: sub,
@@ -123,6 +123,6 @@ async function asProvider<T>(ask: () => Promise<T>): Promise<T> {
     const isOurs = said?.status === 429 || said?.error === 'invalid_client';
     if (isOurs)
       throw new ProviderUnavailable(`the provider refuses this client: ${said.status} ${said.error}`, { cause });
-    throw new ProviderRefusal(`the answer does not prove anything: ${said?.error ?? ''}`, { cause });
+    throw new ProviderRejection(`the answer does not prove anything: ${said?.error ?? ''}`, { cause });
   }
 }

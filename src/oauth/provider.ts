@@ -32,7 +32,7 @@ export type Provider = {
   canReauthenticate: boolean;
   /** @throws ProviderUnavailable */
   authorizationUrl(request: AuthorizationRequest): Promise<URL>;
-  /** @throws ProviderUnavailable, ProviderRefusal */
+  /** @throws ProviderUnavailable, ProviderRejection */
   identify(response: AuthorizationResponse): Promise<ProviderIdentity>;
 };
 
@@ -48,4 +48,4 @@ export type RedirectUris = {
 export class ProviderUnavailable extends Error {}
 
 /** What it has answered does not prove who this is. */
-export class ProviderRefusal extends Error {}
+export class ProviderRejection extends Error {}

@@ -82,6 +82,7 @@ test('strangers elsewhere do not keep an owner out who signed in from here befor
   await signedIn(call, owner);
   // What strangers do from other addresses, as far as this account's limit goes.
   const { createLimiter } = await import('../../src/limits/limiter.ts');
+  const { createRedisFallback } = await import('../../src/limits/redis-fallback.ts');
   const { readConfig } = await import('../../src/config/config.ts');
   const { openRedis } = await import('../../src/redis/open-redis.ts');
   const { accountHash } = await import('../../src/domain/account-hash.ts');
@@ -90,7 +91,7 @@ test('strangers elsewhere do not keep an owner out who signed in from here befor
   const config = readConfig(app.environment);
   const redis = openRedis(config.REDIS_URL, {}, () => {});
   onTestFinished(() => redis.disconnect());
-  const limiter = createLimiter(redis, config.limits, { onFallback: () => {} });
+  const limiter = createLimiter({ redis, fallback: createRedisFallback(() => {}), limits: config.limits });
   await eventually(() => redis.status === 'ready');
   const account = accountHash(parseEmail(owner.email), derivePurposeKeys(config.masterKeys).accountHash);
   for (let n = 0; n < 20; n += 1) await limiter.take('LOGIN_ACCOUNT', account);

@@ -78,7 +78,7 @@ test('shows what waits and what is dead, and has either tried at once', async ()
   await isDelivered(dead.email);
   await eventually(async () => (await app.owner.query('SELECT FROM outbox')).rowCount === 0, SOON_MS);
   expect(await outbox('retry', dead.id)).toEqual({ exit: 1, output: `${dead.id} is not in the outbox\n` });
-  expect((await outbox()).output).toBe('nothing in the outbox\n');
+  expect((await outbox()).output).toBe('the outbox is empty\n');
 }, 90_000);
 
 test('has all of a state tried at once', async () => {

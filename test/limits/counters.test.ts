@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
 import { processCounter } from '../../src/limits/counters.ts';
 
-test('however many keys there are, a process counts them in so many buckets', async () => {
+test('a process counts any number of keys in 65,536 buckets', async () => {
   const counter = processCounter('REFRESH_NETWORK', { points: 100, windowSeconds: 900 });
   for (let n = 0; n < 300_000; n += 1) await counter.add(`key ${n}`);
-  // A key that was never counted finds the count of those that share its bucket, of which there are 65,536.
+  // A key that was never counted has the count of the keys that share its bucket.
   const fresh = await Promise.all(Array.from({ length: 200 }, (_, n) => counter.read(`fresh key ${n}`)));
   expect(fresh.filter(({ count }) => count > 0).length).toBeGreaterThan(180);
   const mean = fresh.reduce((sum, { count }) => sum + count, 0) / fresh.length;

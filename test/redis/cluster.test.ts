@@ -1,7 +1,9 @@
 // A cluster of three primaries: each count is at the node of its slot, and the queues are in one slot.
 import { expect, onTestFinished, test } from 'vitest';
+import { createKnownNetworks } from '../../src/limits/known-networks.ts';
 import { createLimiter } from '../../src/limits/limiter.ts';
 import { LIMITS } from '../../src/limits/limits.ts';
+import { createRedisFallback } from '../../src/limits/redis-fallback.ts';
 import { impatient, openRedis } from '../../src/redis/open-redis.ts';
 import { startTestApp } from '../support/app.ts';
 import { auth, viaFetch } from '../support/clients.ts';
@@ -67,7 +69,9 @@ test('every command of the limits works in a cluster', async () => {
   await eventually(() => redis.status === 'ready');
   const fallbacks: unknown[] = [];
   const limits = { ...LIMITS, LOGIN_PAIR: { points: 2, windowSeconds: 60 } };
-  const limiter = createLimiter(redis, limits, { onFallback: (error) => fallbacks.push(error) });
+  const fallback = createRedisFallback((error) => fallbacks.push(error));
+  const limiter = createLimiter({ redis, fallback, limits });
+  const knownNetworks = createKnownNetworks({ redis, fallback, now: () => new Date() });
   for (let n = 0; n < 20; n += 1) {
     const key = `person-${n}`;
     await (await limiter.take('LOGIN_PAIR', key)).giveBack();
@@ -76,10 +80,10 @@ test('every command of the limits works in a cluster', async () => {
     expect(await limiter.isCounted('LOGIN_PAIR', key)).toBe(true);
     expect(await limiter.clear('LOGIN_PAIR', key)).toBe(true);
     expect(await limiter.exceededForMs('GLOBAL_MAILS', key)).toBe(0);
-    await limiter.rememberPlace(key, '192.0.2.1');
-    await limiter.rememberPlace(key, '192.0.2.2');
-    await limiter.forgetNetworks(key, { allBut: '192.0.2.1' });
-    expect([await limiter.knowsPlace(key, '192.0.2.1'), await limiter.knowsPlace(key, '192.0.2.2')]).toEqual([
+    await knownNetworks.remember(key, '192.0.2.1');
+    await knownNetworks.remember(key, '192.0.2.2');
+    await knownNetworks.forget(key, { allBut: '192.0.2.1' });
+    expect([await knownNetworks.isKnown(key, '192.0.2.1'), await knownNetworks.isKnown(key, '192.0.2.2')]).toEqual([
       true,
       false,
     ]);

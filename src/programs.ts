@@ -1,0 +1,114 @@
+// The programs that run until a signal stops them: the API, its worker processes, the worker, `npm start` and the preview of e-mails.
+import cluster from 'node:cluster';
+import { availableParallelism } from 'node:os';
+import type { App, Parts } from './app.ts';
+import type { Programs } from './cli/command.ts';
+import { type Config, processEnvironment, readConfig } from './config/config.ts';
+import { assertPortsFree, type PortSetting } from './process/assert-ports-free.ts';
+import { createLogger } from './process/log.ts';
+import { OperatorError } from './process/operator-error.ts';
+import { listenForStop, unlessStopped } from './process/stop-signal.ts';
+import { parseWorkers, superviseWorkers } from './process/workers.ts';
+
+const MAX_PORT = 65_535;
+const MAILS_PORT = 8026;
+/** Time for closing connections, in addition to the delay and the grace period of a stop. */
+const CLOSING_MS = 10_000;
+
+export const PROGRAMS: Programs = {
+  serve(workers) {
+    if (workers !== '' && cluster.isPrimary) return serveInWorkers(parseWorkers(workers));
+    return runService({ api: true, worker: false });
+  },
+  worker: () => runService({ api: false, worker: true }),
+
+  async dev() {
+    const stop = listenForStop();
+    // The production image has neither these files nor the packages that they import.
+    const { startDev } = await import('./dev/dev.ts');
+    const { stopAllOwned } = await import('./dev/owned-process.ts');
+    const { readDevSettings } = await import('./dev/settings.ts');
+    const dev = await unlessStopped(stop, startDev(readDevSettings(processEnvironment())));
+    await stop.requested;
+    console.log('  stopping ...');
+    await (dev ? dev.close() : stopAllOwned());
+  },
+
+  async mails() {
+    const { previewMails } = await import('./dev/preview-mails.ts');
+    const stop = listenForStop();
+    const { url } = await previewMails(MAILS_PORT);
+    console.log(`  Every e-mail: ${url}\n\n  Ctrl-C stops it.`);
+    await stop.requested;
+  },
+};
+
+async function runService(parts: Parts): Promise<void> {
+  const stop = listenForStop();
+  // A late import: commands for operators start without loading the service.
+  const { startApp } = await import('./app.ts');
+  const config = readConfig(processEnvironment());
+  const log = createLogger(config.LOG_LEVEL);
+  if (cluster.isPrimary) await assertPortsFree(portsOf(config, parts));
+  const app: App | null = await unlessStopped(stop, startApp(config, parts, log));
+  if (!app) return log.info({ signal: await stop.requested }, 'stopped before the start was complete');
+  const { port, metricsPort, healthPort } = app;
+  const ports = {
+    ...(port && { port }),
+    ...(metricsPort && { metrics_port: metricsPort }),
+    ...(healthPort && { health_port: healthPort }),
+  };
+  log.info(ports, 'started');
+  log.info({ signal: await stop.requested }, 'stopping');
+  app.stopServing();
+  // The delay is for load balancers, which do not watch a worker.
+  if (parts.api) await stop.delay(config.SHUTDOWN_DELAY_SECONDS * 1000);
+  await app.close();
+  log.info('stopped');
+}
+
+/** The ports that one process of this configuration listens on. */
+function portsOf({ HOST, PORT, HEALTH_PORT, telemetry }: Config, { api }: Parts): PortSetting[] {
+  const { prometheus } = telemetry;
+  return [
+    ...(api ? [{ key: 'PORT', host: HOST, port: PORT }] : []),
+    ...(prometheus ? [{ key: 'METRICS_PORT', ...prometheus }] : []),
+    ...(!api && HEALTH_PORT !== undefined ? [{ key: 'HEALTH_PORT', host: HOST, port: HEALTH_PORT }] : []),
+  ];
+}
+
+async function serveInWorkers(count: number): Promise<void> {
+  const stop = listenForStop();
+  const environment = processEnvironment();
+  // Configuration errors are reported once, before any worker process starts.
+  const config = readConfig(environment);
+  const hashesPerWorker = Math.max(1, Math.floor(availableParallelism() / count));
+  const firstMetricsPort = config.METRICS_PORT;
+  await assertPortsFree(portsOfWorkers(config, count));
+  await superviseWorkers(
+    {
+      count,
+      environment: (place) => ({
+        HASH_CONCURRENCY: environment.HASH_CONCURRENCY || String(hashesPerWorker),
+        ...(firstMetricsPort && { METRICS_PORT: String(firstMetricsPort + place) }),
+      }),
+      killAfterMs: (config.SHUTDOWN_DELAY_SECONDS + config.SHUTDOWN_GRACE_SECONDS) * 1000 + CLOSING_MS,
+    },
+    createLogger(config.LOG_LEVEL),
+    stop,
+  );
+}
+
+/** One port for all API processes, and one port for the metrics of each. */
+function portsOfWorkers({ HOST, PORT, METRICS_PORT: first, telemetry }: Config, count: number): PortSetting[] {
+  const last = first ? first + count - 1 : 0;
+  if (last > MAX_PORT || (first && PORT >= first && PORT <= last)) {
+    throw new OperatorError(`METRICS_PORT must be the first of ${count} free ports, one for each worker process`);
+  }
+  const { prometheus } = telemetry;
+  const pages = prometheus && first ? Array.from({ length: count }, (_, place) => first + place) : [];
+  return [
+    { key: 'PORT', host: HOST, port: PORT },
+    ...pages.map((page) => ({ key: 'METRICS_PORT', host: prometheus?.host ?? HOST, port: page })),
+  ];
+}
