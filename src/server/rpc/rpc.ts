@@ -84,6 +84,8 @@ export function createRpcHandler(deps: RpcDeps, callLog: CallLog, others: Routes
     if (methodKind === 'bidi_streaming') response.emit(REQUEST_LASTS);
     response.setHeader('x-request-id', record.requestId);
     response.setHeader('cache-control', 'no-store');
+    const { allowedMethods } = handler;
+    if (!allowedMethods.includes(request.method ?? '')) response.setHeader('allow', allowedMethods.join(', '));
     const body = createRpcBody(request, handler.method, deps.waiting);
     const exchange: Exchange = { body, release: null };
     const values = createContextValues().set(callRecordKey, record).set(exchangeKey, exchange);
