@@ -20,40 +20,22 @@ import { startHashingProcess } from '../passwords/hashing-process.ts';
 import { listenProblem } from '../process/assert-ports-free.ts';
 import { impatient, openRedis } from '../redis/open-redis.ts';
 import { redisProblems } from '../redis/redis-health.ts';
-import { followChanges } from '../revocation-feed/revocation-feed.ts';
+import { followRevocationEvents } from '../revocation-feed/revocation-feed.ts';
 import { createWatchers } from '../revocation-feed/watchers.ts';
 import { createCallLog } from '../server/calls/call-log.ts';
-import { createConcurrencyLimit } from '../server/calls/concurrency-limit.ts';
-import { createFairSlots } from '../server/calls/fair-slots.ts';
-import { createCorsHandler } from '../server/endpoints/cors.ts';
-import { createPlainHttpHandler } from '../server/endpoints/jwks-and-probes.ts';
-import { createOAuthTokenHandler } from '../server/endpoints/oauth-token.ts';
+import { createJwksAndProbesHandler } from '../server/endpoints/jwks-and-probes.ts';
 import { createReadiness } from '../server/endpoints/readiness.ts';
-import { createFastPath } from '../server/fast-path/fast-path.ts';
-import { extAuthzRoutes } from '../server/gateway/ext-authz.ts';
-import { createForwardAuthHandler } from '../server/gateway/forward-auth.ts';
-import { adminRoutes } from '../server/rpc/admin-routes.ts';
-import { createRpcHandler } from '../server/rpc/rpc.ts';
 import { createStandardServices } from '../server/rpc/standard-services.ts';
-import { createUnknownGrpcMethodHandler } from '../server/rpc/unknown-grpc-method.ts';
+import { startServer } from '../server/server.ts';
 import { createClientAddress, isIn } from '../server/transport/client-address.ts';
-import { listen } from '../server/transport/listener.ts';
 import { createDatabaseCheck } from '../store/postgres/database-problems.ts';
-import { listenForChanges } from '../store/postgres/listen.ts';
-import { createChanges } from '../store/revocation-events.ts';
+import { listenForNotifications } from '../store/postgres/listen.ts';
+import { createRevocationEvents } from '../store/revocation-events.ts';
 import { createVerifier } from '../verifier/verifier.ts';
 import { type Base, FORCED_CLOSE_MS, type Probed } from './base.ts';
 
 /** How long a call waits for Redis to count it. */
 const LIMIT_TIMEOUT_MS = 1_000;
-/** Requests of one process whose body has not arrived; each holds 64 KiB at the most. */
-const MAX_WAITING = 1_000;
-/** Answers of one process that have not been read; each holds 64 KiB at the most, of a batch 1 MiB. */
-const MAX_UNREAD = 1_000;
-/** How long a body may take to arrive, or an answer to be read, while more than half of those are waiting. */
-const WAIT_UNDER_PRESSURE_MS = 2_000;
-/** Streams of one process that callers without credentials hold open. */
-const MAX_PUBLIC_STREAMS = 1_000;
 
 /** Everything that answers calls. */
 export async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<Probed> {
@@ -102,7 +84,7 @@ export async function startApiPart(base: Base, started: AsyncDisposableStack): P
     revalidateSeconds: config.VERIFY_REVALIDATE_SECONDS,
     view,
     maxViewAgeMs: config.REVOCATION_MAX_AGE_MS,
-    ask: (of, signal) => store.sessions.standings(of, now(), signal),
+    readStatuses: (tokens, signal) => store.sessions.revocationStatuses(tokens, now(), signal),
     refreshKeys: signingKeys.reload,
     cacheBytes: config.TOKEN_CACHE_MB * 1024 * 1024,
     now,
@@ -111,10 +93,10 @@ export async function startApiPart(base: Base, started: AsyncDisposableStack): P
   metrics.watchTokenCache(verifier.cachedBytes);
   const onFeedError = complain('the feed of revocations is behind');
   // On a connection of its own: calls that wait for the others must not make it wait.
-  const changes = createChanges(connect('changes', 1));
-  const changeFeed = await followChanges(
+  const revocationEvents = createRevocationEvents(connect('changes', 1));
+  const revocationFeed = await followRevocationEvents(
     {
-      changes,
+      revocationEvents,
       view,
       reloadKeys: signingKeys.reload,
       pollMs: config.REVOCATION_POLL_MS,
@@ -122,13 +104,13 @@ export async function startApiPart(base: Base, started: AsyncDisposableStack): P
     },
     onFeedError,
   );
-  started.defer(() => waitAtMost(FORCED_CLOSE_MS, changeFeed.close()));
+  started.defer(() => waitAtMost(FORCED_CLOSE_MS, revocationFeed.close()));
   if (config.DATABASE_LISTEN_URL !== null) {
-    const listening = listenForChanges({
+    const listening = listenForNotifications({
       url: config.DATABASE_LISTEN_URL,
       guard,
-      notify: changes.notify,
-      onChange: changeFeed.wake,
+      notify: revocationEvents.notify,
+      onChange: revocationFeed.wake,
       onError: onFeedError,
     });
     started.defer(() => waitAtMost(FORCED_CLOSE_MS, listening.close()));
@@ -155,8 +137,8 @@ export async function startApiPart(base: Base, started: AsyncDisposableStack): P
       metrics.hashUnreadable();
     },
     verifier,
-    changeFeed,
-    watchers: createWatchers({ changes: store.changes, feed: changeFeed, now }),
+    revocationFeed,
+    watchers: createWatchers({ revocationEvents: store.revocationEvents, feed: revocationFeed, now }),
     signingKeys,
     keyRotation,
     purposeKeys,
@@ -196,23 +178,14 @@ export async function startApiPart(base: Base, started: AsyncDisposableStack): P
   started.defer(() => callLog.close());
   const serviceKeys = createServiceKeys(config.SERVICE_KEYS);
   const clientAddress = createClientAddress(config.TRUSTED_PROXIES);
-  const calls = { clientAddress, tracing };
-  const fastPath = createFastPath({ verifier, serviceKeys, apiKeys, denials, callLog, clientAddress });
   const standard = createStandardServices(readiness.check, config.GRPC_REFLECTION);
-  const slots = {
-    concurrencyLimit: createConcurrencyLimit(),
-    waiting: createFairSlots({ capacity: MAX_WAITING, maxHoldUnderPressureMs: WAIT_UNDER_PRESSURE_MS }),
-    unread: createFairSlots({ capacity: MAX_UNREAD, maxHoldUnderPressureMs: WAIT_UNDER_PRESSURE_MS }),
-    publicStreams: createFairSlots({ capacity: MAX_PUBLIC_STREAMS, maxHoldUnderPressureMs: Number.POSITIVE_INFINITY }),
-  };
-  const rpc = createRpcHandler({ ...deps, ...calls, ...slots, serviceKeys }, callLog, [
-    adminRoutes(deps),
-    extAuthzRoutes(deps),
-    ...standard.routes,
-  ]);
-  const plainHttp = createPlainHttpHandler(signingKeys, config.keyPolicy, readiness.check);
-  const listener = await listen(
-    {
+  const jwksAndProbes = createJwksAndProbesHandler(signingKeys, config.keyPolicy, readiness.check);
+  const serverDeps = { ...deps, clientAddress, tracing, serviceKeys, callLog };
+  const listener = await startServer(serverDeps, {
+    corsOrigins: config.CORS_ORIGINS,
+    standardServices: standard.routes,
+    jwksAndProbes,
+    listener: {
       host: config.HOST,
       port: config.PORT,
       maxConnectionsPerPeer: config.MAX_CONNECTIONS_PER_PEER,
@@ -226,16 +199,7 @@ export async function startApiPart(base: Base, started: AsyncDisposableStack): P
       isProxy: config.PROXY_PROTOCOL === 'on' ? (address) => isIn(config.TRUSTED_PROXIES, address) : () => false,
       onTlsProblem: (err) => log.error({ err }, 'the certificate was not renewed'),
     },
-    fastPath,
-    [
-      createCorsHandler(config.CORS_ORIGINS),
-      rpc,
-      createForwardAuthHandler({ ...deps, ...calls }, callLog),
-      createOAuthTokenHandler({ ...deps, ...calls, ...slots }, callLog),
-      plainHttp,
-      createUnknownGrpcMethodHandler(callLog, calls),
-    ],
-  ).catch((error) => {
+  }).catch((error) => {
     throw listenProblem({ key: 'PORT', host: config.HOST, port: config.PORT }, error);
   });
   metrics.watchConnections(listener.connections);

@@ -46,7 +46,7 @@ async function answerForVerdict(
 ): Promise<RoleAnswer> {
   if ('reason' in verdict) return { allowed: false, reason: verdict.reason satisfies Reason };
   const { principal } = verdict.decision;
-  return answerFor(deps, principal.roles, deniedTo(principal, role), call);
+  return answerFor(deps, principal, deniedTo(principal, role), call);
 }
 
 function parsersOf(check: RoleCheck, n: number): [string, () => string][] {

@@ -4,6 +4,7 @@ import type { Deps } from '../deps.ts';
 import type { Call } from '../domain/call.ts';
 import type { Reason } from '../domain/error-reason.ts';
 import { parseFields } from '../domain/parse-fields.ts';
+import { meets, type Subject } from '../domain/requirement.ts';
 import { parseRole } from '../domain/role.ts';
 import { parseUuid } from '../domain/uuid.ts';
 import { verify } from './verify.ts';
@@ -26,7 +27,7 @@ export async function checkRole(deps: CheckRoleDeps, input: CheckRoleInput, call
   if (!('userId' in input)) {
     const { role } = parseFields({ role: () => parseRole(input.role) });
     const { principal } = await verify(deps, { ...input, audience: '' }, call);
-    return answerFor(deps, principal.roles, deniedTo(principal, role), call);
+    return answerFor(deps, principal, deniedTo(principal, role), call);
   }
   const { role, user_id: userId } = parseFields({
     user_id: () => parseUuid(input.userId),
@@ -45,18 +46,19 @@ export async function answerForUser(
 ): Promise<RoleAnswer> {
   if (!holder) return { allowed: false, reason: 'USER_NOT_FOUND' };
   if (holder.disabled) return { allowed: false, reason: 'USER_DISABLED' };
-  const answer = await answerFor(deps, holder.roles, { subject: `user:${userId}`, role }, call);
+  const user: Subject = { kind: 'user', roles: holder.roles };
+  const answer = await answerFor(deps, user, { subject: `user:${userId}`, role }, call);
   if (answer.allowed) deps.roleReads.note({ userId, role, reader });
   return answer;
 }
 
 export async function answerFor(
   { denials }: Pick<Deps, 'denials'>,
-  roles: string[],
+  subject: Subject,
   asked: Denied,
   { origin }: Call,
 ): Promise<RoleAnswer> {
-  if (roles.includes(asked.role)) return { allowed: true };
+  if (meets({ role: asked.role }, subject)) return { allowed: true };
   await denials.note(asked, origin);
   return { allowed: false, reason: 'ROLE_NOT_GRANTED' };
 }

@@ -1,5 +1,6 @@
 import type { Deps } from '../deps.ts';
 import { AuthError } from '../domain/auth-error.ts';
+import { tokenToVerify } from '../domain/bearer-token.ts';
 import type { Call } from '../domain/call.ts';
 import type { Decision } from '../verifier/engine.ts';
 
@@ -8,7 +9,7 @@ export type VerifyInput = { accessToken: string; audience: string; credential: s
 
 /** @throws AuthError TOKEN_INVALID, TOKEN_EXPIRED, AUDIENCE_MISMATCH, TOKEN_REVOKED, TOKEN_STALE or CREDENTIALS_MISSING */
 export async function verify(deps: Pick<Deps, 'verifier'>, input: VerifyInput, { signal }: Call): Promise<Decision> {
-  const token = input.accessToken || input.credential;
+  const token = tokenToVerify(input);
   if (token === '') throw new AuthError('CREDENTIALS_MISSING');
   return deps.verifier.verify(token, input.audience, signal);
 }

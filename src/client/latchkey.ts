@@ -6,6 +6,7 @@ import { Code, ConnectError, type Transport } from '@connectrpc/connect';
 import { PrincipalKind, type Principal as PrincipalMessage } from '../../gen/latchkey/auth/v1/types_pb.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { TokenPrincipal } from '../domain/principal.ts';
+import { RETRY_SOON_MS } from '../domain/retry-after.ts';
 import { createEngine, type Engine } from '../verifier/engine.ts';
 import { createRevocationView } from '../verifier/revocation-view.ts';
 import { reasonOf } from './reason-of.ts';
@@ -60,7 +61,6 @@ const MAX_STALENESS_MS = 5_000;
 const MAX_STALENESS_DISCONNECTED_MS = 1_000;
 const CACHE_BYTES = 64 * 1024 * 1024;
 const ASK_TIMEOUT_MS = 2_000;
-const RETRY_AFTER_MS = 1_000;
 const NEVER = Number.POSITIVE_INFINITY;
 
 /** @throws TypeError when a URL is invalid */
@@ -87,7 +87,7 @@ export function createLatchkey(options: LatchkeyOptions): Latchkey {
 
   /** Data that is too old counts as no data. */
   const trusted = {
-    standing: view.standing,
+    statusOf: view.statusOf,
     ageMs: () => (follower.isFollowing() || view.ageMs() <= maxStalenessDisconnectedMs ? view.ageMs() : NEVER),
   };
 
@@ -146,5 +146,5 @@ function toAuthError(error: unknown): AuthError {
 }
 
 function unavailable(cause: Error): AuthError {
-  return new AuthError('DEPENDENCY_UNAVAILABLE', { retryAfterMs: RETRY_AFTER_MS, cause });
+  return new AuthError('DEPENDENCY_UNAVAILABLE', { retryAfterMs: RETRY_SOON_MS, cause });
 }

@@ -14,7 +14,7 @@ export type SessionState = {
 export type RefreshVerdict = 'rotate' | 'replay' | 'reuse' | 'ended' | 'expired' | 'invalid';
 
 /** How long the immediate predecessor gets the same successor again, whoever asks. */
-export const REPLAY_GRACE_MS = 30_000;
+const REPLAY_GRACE_MS = 30_000;
 
 /**
  * What a genuine refresh token is worth. The current one rotates. Its immediate predecessor is a lost answer or a race

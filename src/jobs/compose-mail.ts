@@ -1,8 +1,8 @@
 // Writes the e-mail of one order. The worker looks the account up and creates the token, not the call that requested the e-mail.
 // So the order contains no secret, and the call takes the same time for unknown and known accounts.
-import type { MailOrder, MailTemplate } from '../domain/effect.ts';
 import type { Email } from '../domain/email.ts';
 import type { KeyRing } from '../domain/key-ring.ts';
+import type { MailOrder, MailTemplate } from '../domain/mail-order.ts';
 import {
   formatMailedToken,
   NETWORK_TOKEN,

@@ -6,6 +6,7 @@ import { singleFlight } from '../async/single-flight.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { KeyRing } from '../domain/key-ring.ts';
 import type { SigningAlgorithm } from '../domain/key-schedule.ts';
+import { RETRY_SOON_MS } from '../domain/retry-after.ts';
 import { OperatorError } from '../process/operator-error.ts';
 import type { SigningKeyRows, StoredSigningKey } from '../store/signing-key-rows.ts';
 import type { AccessClaims, VerificationKey } from '../verifier/access-token.ts';
@@ -50,7 +51,6 @@ export type SigningKeysOptions = {
   onUndecryptable: (error: OperatorError) => void;
 };
 
-const RETRY_AFTER_MS = 1_000;
 const CURRENT_TIMEOUT_MS = 1_000;
 
 /** @throws OperatorError when a key cannot be decrypted with this MASTER_KEY */
@@ -120,5 +120,5 @@ function errorOf(undecryptable: StoredSigningKey[]): OperatorError {
 /** An operator must correct MASTER_KEY. Until then calls can be retried, so the error is no internal one. */
 function toUnavailable(error: unknown): never {
   if (!(error instanceof OperatorError)) throw error;
-  throw new AuthError('DEPENDENCY_UNAVAILABLE', { retryAfterMs: RETRY_AFTER_MS, cause: error });
+  throw new AuthError('DEPENDENCY_UNAVAILABLE', { retryAfterMs: RETRY_SOON_MS, cause: error });
 }

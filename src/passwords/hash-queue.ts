@@ -1,5 +1,6 @@
 // Bounds the password work of this process: how much runs at once, how much may wait, and for how long.
 import { AuthError } from '../domain/auth-error.ts';
+import { RETRY_SOON_MS } from '../domain/retry-after.ts';
 
 export type HashQueueOptions = {
   /** Tasks that run at once. */
@@ -19,8 +20,6 @@ export type HashQueue = {
 };
 
 type Waiter = { start: () => void };
-
-const RETRY_AFTER_MS = 1000;
 
 export function createHashQueue({ concurrency, maxWaiting, maxWaitMs, onDone }: HashQueueOptions): HashQueue {
   const waiting = new Set<Waiter>();
@@ -80,5 +79,5 @@ export function createHashQueue({ concurrency, maxWaiting, maxWaitMs, onDone }: 
 }
 
 function overloaded(): AuthError {
-  return new AuthError('OVERLOADED', { retryAfterMs: RETRY_AFTER_MS });
+  return new AuthError('OVERLOADED', { retryAfterMs: RETRY_SOON_MS });
 }

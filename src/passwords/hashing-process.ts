@@ -4,6 +4,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { extname, join } from 'node:path';
 import { backoffMs } from '../async/backoff.ts';
 import { AuthError } from '../domain/auth-error.ts';
+import { RETRY_SOON_MS } from '../domain/retry-after.ts';
 import type { Argon2Parameters, Comparison, HashWork, Outcome } from './hash-work.ts';
 
 type Task =
@@ -23,7 +24,6 @@ const MAX_ATTEMPTS = 2;
 const RESTART = { firstMs: 50, maxMs: 5_000 };
 /** A process that has lived this long was fine. */
 const HEALTHY_AFTER_MS = 10_000;
-const RETRY_AFTER_MS = 1_000;
 
 /** @param threads tasks that run at once */
 export function startHashingProcess(threads: number, onDeath: (error: Error) => void): HashingProcess {
@@ -68,7 +68,7 @@ export function startHashingProcess(threads: number, onDeath: (error: Error) => 
       if (task.attempts < MAX_ATTEMPTS) send(task);
       else {
         pending.delete(id);
-        task.reject(new AuthError('OVERLOADED', { retryAfterMs: RETRY_AFTER_MS }));
+        task.reject(new AuthError('OVERLOADED', { retryAfterMs: RETRY_SOON_MS }));
       }
     }
   }
@@ -103,7 +103,7 @@ export function startHashingProcess(threads: number, onDeath: (error: Error) => 
       closed = true;
       clearTimeout(timer);
       child?.kill('SIGKILL');
-      for (const { reject } of pending.values()) reject(new AuthError('OVERLOADED', { retryAfterMs: RETRY_AFTER_MS }));
+      for (const { reject } of pending.values()) reject(new AuthError('OVERLOADED', { retryAfterMs: RETRY_SOON_MS }));
     },
   };
 }

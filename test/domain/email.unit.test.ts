@@ -90,6 +90,28 @@ test('what is taken is in one form: taken again it stays as it is, and no two sp
   expect(taken).toBeGreaterThan(100);
 });
 
+/** An address of this many bytes. */
+function addressOf(bytes: number): string {
+  const domain = `${`${'d'.repeat(63)}.`.repeat(2)}${'d'.repeat(bytes - 64 - 1 - 2 * 64 - 4)}.com`;
+  return `${'a'.repeat(64)}@${domain}`;
+}
+
+test('an address has at most 254 bytes', () => {
+  expect(parseEmail(addressOf(254))).toHaveLength(254);
+  expect(() => parseEmail(addressOf(255))).toThrow('must be at most 254 bytes long');
+});
+
+test('an address has at most 254 bytes after its domain has become A-labels', () => {
+  const domain = `${'ü.'.repeat(31)}com`;
+  expect(parseEmail(`ab@${domain}`)).toHaveLength(254);
+  expect(() => parseEmail(`abc@${domain}`)).toThrow('must be at most 254 bytes long');
+});
+
+test('the name before the @ has at most 64 bytes', () => {
+  expect(parseEmail(`${'a'.repeat(64)}@example.com`)).toHaveLength(76);
+  expect(() => parseEmail(`${'a'.repeat(65)}@example.com`)).toThrow('must have at most 64 bytes before the @');
+});
+
 test('any text is taken or refused, and nothing else happens', () => {
   fc.assert(
     fc.property(fc.string({ unit: anyCharacter, maxLength: 300 }), (text) => {

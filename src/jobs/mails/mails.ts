@@ -1,7 +1,7 @@
 // Every e-mail, by its template. No e-mail contains words that a stranger could have chosen, such as the name of the account: we would
 // send them to another person. Links carry their token in the fragment, which browsers send to no server, and opening a link changes
 // nothing.
-import type { MailTemplate, ResetCause } from '../../domain/effect.ts';
+import type { MailTemplate, ResetCause } from '../../domain/mail-order.ts';
 import { confirmNetworkMail } from './confirm-network.ts';
 import { emailChangedMail, emailChangeRequestedMail, emailChangeUndoneMail } from './email-change.ts';
 import type { MailContent } from './layout.ts';

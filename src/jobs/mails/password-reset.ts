@@ -1,4 +1,4 @@
-import type { ResetCause } from '../../domain/effect.ts';
+import type { ResetCause } from '../../domain/mail-order.ts';
 import { layout, linkValidUntil, type MailContent } from './layout.ts';
 import type { MailFacts } from './mails.ts';
 

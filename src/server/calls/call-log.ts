@@ -1,6 +1,6 @@
-// What is told of calls when they end: to the log, the metrics and the traces, with no token, email or password in it. The log has
-// a line a call, except of those that gateways make about every request: these are counted, and summed up every ten seconds; of
-// their refusals the first ten of a second have a line each, so that an operator sees why without drowning.
+// Reports finished calls to the log, the metrics and the traces, without tokens, emails or passwords. Each call has a log line,
+// except calls that gateways make for every request: these are counted and logged as sums every ten seconds. The first ten of
+// their rejections in each second have a line of their own, so that an operator sees the reason.
 import type { Logger } from 'pino';
 import { rateGate } from '../../async/rate-gate.ts';
 import type { Reason } from '../../domain/error-reason.ts';
@@ -18,19 +18,19 @@ type CountedCall = {
   reason: Reason | '';
   /** performance.now() */
   startedAt: number;
-  /** Asked for a line only: to learn it from a socket takes a while. */
+  /** Called only for a log line: reading it from a socket is slow. */
   peer: () => string;
   requestId: string;
 };
 
-/** One that was answered from memory, before there was a record of it. */
+/** A call of the fast path, which has no record. */
 type FastCall = CountedCall & { header: ReadHeader };
 
 export type CallLog = {
-  /** @param wasWritten whether all that was to be written went out; so it did, too, when a caller left before there was an answer */
+  /** @param wasWritten whether the whole response was sent; also true when the client left before there was a response */
   write(record: CallRecord, wasWritten: boolean): void;
   count(call: FastCall): void;
-  /** Sums up what has been counted until now. */
+  /** Logs the remaining sums. */
   close(): void;
 };
 
@@ -44,9 +44,9 @@ const COUNTED_METHODS = new Set([
   'forward-auth',
 ]);
 
-const SUM_UP_EVERY_MS = 10_000;
-const REFUSALS_PER_SECOND = 10;
-const CALLER_WENT_AWAY = 'canceled';
+const FLUSH_EVERY_MS = 10_000;
+const MAX_REJECTION_LINES_PER_SECOND = 10;
+const CLIENT_DISCONNECTED = 'canceled';
 
 export function createCallLog(
   log: Logger,
@@ -54,10 +54,10 @@ export function createCallLog(
   tracing: Pick<Tracing, 'tell'> | null,
 ): CallLog {
   const tallies = new Map<string, Tally>();
-  const mayWriteLine = rateGate({ passes: REFUSALS_PER_SECOND, windowMs: 1_000 });
-  const timer = setInterval(sumUp, SUM_UP_EVERY_MS).unref();
+  const mayLogRejection = rateGate({ passes: MAX_REJECTION_LINES_PER_SECOND, windowMs: 1_000 });
+  const timer = setInterval(flush, FLUSH_EVERY_MS).unref();
 
-  function sumUp(): void {
+  function flush(): void {
     for (const { method, code, reason, calls, sumMs, maxMs } of tallies.values()) {
       log.info(
         {
@@ -74,7 +74,7 @@ export function createCallLog(
     tallies.clear();
   }
 
-  function addUp({ method, code, reason, peer, requestId }: CountedCall, durationMs: number): void {
+  function aggregate({ method, code, reason, peer, requestId }: CountedCall, durationMs: number): void {
     const key = reason === '' ? method : method + reason;
     let tally = tallies.get(key);
     if (!tally) {
@@ -84,7 +84,7 @@ export function createCallLog(
     tally.calls += 1;
     tally.sumMs += durationMs;
     if (durationMs > tally.maxMs) tally.maxMs = durationMs;
-    if (reason !== '' && mayWriteLine()) {
+    if (reason !== '' && mayLogRejection()) {
       const fields = {
         method,
         code,
@@ -102,12 +102,12 @@ export function createCallLog(
       const { method, system, reason, principal, address, requestId, startedAt, error, span } = record;
       const durationMs = performance.now() - startedAt;
       const wasAnswered = wasWritten && record.code !== '';
-      const code = wasAnswered ? record.code : CALLER_WENT_AWAY;
+      const code = wasAnswered ? record.code : CLIENT_DISCONNECTED;
       const ended: EndedCall = { method, system, code, reason: wasAnswered ? reason : '', durationMs };
       metrics.callEnded(ended);
       span?.end(ended);
       const isPlain = wasAnswered && error === undefined;
-      if (isPlain && COUNTED_METHODS.has(method)) return addUp({ ...record, peer: () => address }, durationMs);
+      if (isPlain && COUNTED_METHODS.has(method)) return aggregate({ ...record, peer: () => address }, durationMs);
       const fields = {
         method,
         code,
@@ -128,14 +128,14 @@ export function createCallLog(
     count(call) {
       const { method, system, code, reason, startedAt, header } = call;
       const ended: EndedCall = { method, system, code, reason, durationMs: performance.now() - startedAt };
-      addUp(call, ended.durationMs);
+      aggregate(call, ended.durationMs);
       metrics.callEnded(ended);
       tracing?.tell(ended, startedAt, header);
     },
 
     close() {
       clearInterval(timer);
-      sumUp();
+      flush();
     },
   };
 }

@@ -1,6 +1,8 @@
-// What is known of one call while it runs.
+// The record of one call: who makes it, from where, and its result. This folder owns what all calls share, whatever their
+// protocol: record, log line, deadline, slots, message limits, errors. It must not depend on a protocol's library or on a use case.
 import { randomUUID } from 'node:crypto';
 import { type ContextKey, createContextKey } from '@connectrpc/connect';
+import { bearerToken } from '../../domain/bearer-token.ts';
 import type { Reason } from '../../domain/error-reason.ts';
 import type { Principal } from '../../domain/principal.ts';
 import { type RpcSystem, rpcSystem } from '../../telemetry/rpc-conventions.ts';
@@ -9,7 +11,7 @@ import { soleAuthorization } from '../transport/authorization.ts';
 import type { ClientAddress } from '../transport/client-address.ts';
 import type { NodeRequest } from '../transport/handler.ts';
 import { type Peer, peerOf } from '../transport/peer.ts';
-import type { Holder } from './fair-slots.ts';
+import type { SlotHolder } from './fair-slots.ts';
 
 export type CallRecord = {
   requestId: string;
@@ -17,26 +19,29 @@ export type CallRecord = {
   userAgent: string;
   /** performance.now() */
   startedAt: number;
-  /** `latchkey.auth.v1.AuthService/Login`; empty when nothing of this name is served. */
+  /** `latchkey.auth.v1.AuthService/Login`; empty for an unknown method. */
   method: string;
   system: RpcSystem;
-  /** Null when nobody wants traces. */
+  /** Null while tracing is off. */
   span: CallSpan | null;
-  /** A gRPC code's name, such as `unauthenticated`; empty until the call was answered. */
+  /** A gRPC code's name, such as `unauthenticated`; empty until the call is answered. */
   code: string;
   reason: Reason | '';
   peer: Peer;
-  /** The value of the one header of that name; empty without, null when there are several. */
+  /** As soleAuthorization returns it. */
   authorization: string | null;
-  /** Whether a proxy says that the call is somebody else's. */
+  /** The token of `authorization: Bearer ...`; empty without one. */
+  bearer: string;
+  /** Whether a proxy passes on the call of another client. */
   isForwarded: boolean;
-  /** Who calls, once that is known. */
+  /** The caller as the credentials of the call identify it, and when they were checked (performance.now()). Null before. */
+  identified: { principal: Principal; at: number } | null;
+  /** The caller of a method or field that is not public. */
   principal: Principal | null;
-  /** Only of our own defects and of dependencies that failed. */
+  /** Set only for defects of this service and for failed dependencies. */
   error: unknown;
 };
 
-/** What it takes to know of a call. */
 export type CallDeps = { clientAddress: ClientAddress; tracing: Tracing | null };
 
 export const callRecordKey: ContextKey<CallRecord | null> = createContextKey<CallRecord | null>(null);
@@ -44,14 +49,9 @@ export const callRecordKey: ContextKey<CallRecord | null> = createContextKey<Cal
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,64}$/;
 const MAX_USER_AGENT = 200;
 
-/** What the caller suggests is used if it is an id; else a new one is made. */
+/** The request id of the client if it is valid, or a new one. */
 export function chooseRequestId(suggested: unknown): string {
   return typeof suggested === 'string' && REQUEST_ID.test(suggested) ? suggested : randomUUID();
-}
-
-/** Where a call comes from, as far as its proxies are believed. */
-function addressOf({ headers, socket }: NodeRequest, clientAddress: ClientAddress): string {
-  return clientAddress(peerOf(socket).address, String(headers['x-forwarded-for'] ?? ''));
 }
 
 export function openCallRecord(
@@ -62,9 +62,10 @@ export function openCallRecord(
 ): CallRecord {
   const header = (name: string) => String(request.headers[name] ?? '');
   const peer = peerOf(request.socket);
+  const authorization = soleAuthorization(request.rawHeaders);
   return {
     requestId: chooseRequestId(request.headers['x-request-id']),
-    address: addressOf(request, clientAddress),
+    address: clientAddress(peer.address, header('x-forwarded-for')),
     userAgent: plainUserAgent(request.headers['user-agent'] ?? ''),
     startedAt: performance.now(),
     method,
@@ -73,15 +74,17 @@ export function openCallRecord(
     code: '',
     reason: '',
     peer,
-    authorization: soleAuthorization(request.rawHeaders),
+    authorization,
+    bearer: bearerToken(authorization),
     isForwarded: header('x-forwarded-for') !== '' || header('forwarded') !== '',
+    identified: null,
     principal: null,
     error: undefined,
   };
 }
 
-/** Who holds the slots that a call takes. */
-export function holderOf({ address, peer }: Pick<CallRecord, 'address' | 'peer'>): Holder {
+/** The holder of the slots that a call acquires. */
+export function slotHolder({ address, peer }: Pick<CallRecord, 'address' | 'peer'>): SlotHolder {
   return { address, connection: peer };
 }
 

@@ -1,13 +1,14 @@
-// How many calls are served at once: each takes some 20 KB and most of a millisecond. A slot belongs to a call whose message has
-// arrived, until its answer is made. A call that waits for its message, or for its caller to read the answer, holds a slot of
-// another kind (fair-slots.ts).
+// Limits the number of calls served at once: each takes some 20 KB and most of a millisecond. A call holds a slot from the arrival
+// of its message until its response is made. While it waits for its message, or for its client to read the response, it holds a
+// slot of fair-slots.ts.
 import { AuthError } from '../../domain/auth-error.ts';
 import { networksOf } from '../../domain/networks.ts';
+import { RETRY_SOON_MS } from '../../domain/retry-after.ts';
 
 export type ConcurrencyLimit = {
   /**
    * @param address of the client
-   * @returns gives the slot back; it may be called again, to no effect
+   * @returns releases the slot; further calls have no effect
    * @throws AuthError OVERLOADED
    */
   acquire(address: string): () => void;
@@ -17,7 +18,6 @@ export type ConcurrencyLimit = {
 const MAX_CALLS = 1_000;
 /** Of one network, however wide, so that no network takes all slots. */
 const MAX_CALLS_OF_NETWORK = MAX_CALLS / 2;
-const RETRY_AFTER_MS = 1_000;
 
 export function createConcurrencyLimit(): ConcurrencyLimit {
   let inUse = 0;
@@ -36,7 +36,7 @@ export function createConcurrencyLimit(): ConcurrencyLimit {
     acquire(address) {
       const networks = networksOf(address);
       const isFull = networks.some((network) => (byNetwork.get(network) ?? 0) >= MAX_CALLS_OF_NETWORK);
-      if (inUse >= MAX_CALLS || isFull) throw new AuthError('OVERLOADED', { retryAfterMs: RETRY_AFTER_MS });
+      if (inUse >= MAX_CALLS || isFull) throw new AuthError('OVERLOADED', { retryAfterMs: RETRY_SOON_MS });
       add(networks, 1);
       let isHeld = true;
       return () => {

@@ -1,11 +1,11 @@
-// The deadlines that callers send with a call, as gRPC and Connect write them.
+// The deadlines that clients send with a call, in the formats of gRPC and Connect.
 
-/** Each gives milliseconds; null for what is no time. */
+/** Each parser returns milliseconds, or null for invalid text. */
 export const TIMEOUTS = { 'grpc-timeout': parseGrpcTimeout, 'connect-timeout-ms': parseConnectTimeout };
 
-/** Milliseconds in gRPC's units. */
+/** gRPC's units, in milliseconds. */
 const UNITS: Record<string, number> = { H: 3_600_000, M: 60_000, S: 1_000, m: 1, u: 1e-3, n: 1e-6 };
-/** What a timer can wait for. One for longer would end at once. */
+/** The maximum of a timer. A longer timer would end at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 function parseGrpcTimeout(text: string): number | null {
@@ -18,7 +18,7 @@ function parseConnectTimeout(text: string): number | null {
   return /^\d{1,10}$/.test(text) ? Number(text) : null;
 }
 
-/** Takes away a deadline of more than 24 days, which is as good as none. */
+/** Removes a deadline of more than 24 days: no timer can wait that long. */
 export function dropEndlessTimeout(headers: Headers): void {
   for (const [name, parse] of Object.entries(TIMEOUTS)) {
     const milliseconds = parse(headers.get(name) ?? '') ?? 0;

@@ -6,10 +6,10 @@ import { codeFromString } from '@connectrpc/connect/protocol-connect';
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from '../../../gen/google/rpc/error_details_pb.ts';
 import { AuthError } from '../../domain/auth-error.ts';
 import { ERROR_DOMAIN, ERROR_REASONS, type Reason } from '../../domain/error-reason.ts';
+import { RETRY_SOON_MS } from '../../domain/retry-after.ts';
 import { isDatabaseOutage } from '../../store/postgres/outage.ts';
 import type { CallRecord } from './call-record.ts';
 
-const RETRY_AFTER_OUTAGE_MS = 1000;
 const ABORT_CODES = new Set([Code.DeadlineExceeded, Code.Canceled, Code.Aborted]);
 
 /** Records how the call failed. Returns the error that the caller receives, which holds no cause. */
@@ -33,7 +33,7 @@ function asAuthError(error: unknown): AuthError {
   const reason = error instanceof ConnectError ? reasonOfConnect(error) : null;
   if (reason) return new AuthError(reason);
   if (isDatabaseOutage(error)) {
-    return new AuthError('DEPENDENCY_UNAVAILABLE', { retryAfterMs: RETRY_AFTER_OUTAGE_MS, cause: error });
+    return new AuthError('DEPENDENCY_UNAVAILABLE', { retryAfterMs: RETRY_SOON_MS, cause: error });
   }
   return new AuthError('INTERNAL', { cause: error });
 }

@@ -1,37 +1,38 @@
-// Slots for requests that wait: for the rest of their body, or for ever, as a stranger's stream does. Each request gets one. When
-// none is left, the network that holds most of them loses its oldest, so that no network takes the slots of another.
+// Slots for requests that wait: for the rest of their body, for a reader of the response, or without end, as public streams do.
+// Every request acquires one. Without a free slot, the network that holds the most loses its oldest, so that no network can take
+// the slots of another.
 import { AuthError } from '../../domain/auth-error.ts';
 import { networksOf } from '../../domain/networks.ts';
+import { RETRY_SOON_MS } from '../../domain/retry-after.ts';
 import type { NodeResponse } from '../transport/handler.ts';
 
-export type Holder = {
+export type SlotHolder = {
   /** IP address of the client. */
   address: string;
-  /** The same object for everything on one connection. */
+  /** The same object for all requests on one connection. */
   connection: object;
 };
 
 export type FairSlots = {
   /**
-   * @param onEvicted called when the slot is taken away
-   * @returns gives the slot back; does nothing once it is taken away
+   * @param onEvicted called when another request takes the slot
+   * @returns releases the slot; has no effect after an eviction
    */
-  acquire(holder: Holder, onEvicted: () => void): () => void;
+  acquire(holder: SlotHolder, onEvicted: () => void): () => void;
   inUse(): number;
 };
 
 export type FairSlotsOptions = {
   capacity: number;
-  /** How long a slot may be held while more than half of them are in use, in milliseconds. */
+  /** Maximum time that a slot is held while more than half of them are in use, in milliseconds. */
   maxHoldUnderPressureMs: number;
 };
 
 type Slot = { since: number; onEvicted: () => void };
-/** A network, with the narrower networks in it; at the end of each branch a connection, with its slots. */
+/** A network with the narrower networks in it. Each leaf is a connection with its slots. */
 type Node = { key: unknown; parent: Node | null; inUse: number; children: Map<unknown, Node>; slots: Set<Slot> };
 
 const SWEEP_EVERY_MS = 250;
-export const RETRY_AFTER_MS = 1_000;
 
 export function createFairSlots({ capacity, maxHoldUnderPressureMs }: FairSlotsOptions): FairSlots {
   const root = createNode('', null);
@@ -80,12 +81,12 @@ export function createFairSlots({ capacity, maxHoldUnderPressureMs }: FairSlotsO
 }
 
 /**
- * The result of some work, for which the request holds a slot as long as it takes.
- * @throws AuthError OVERLOADED when the slot is taken away
+ * The result of some work, for which the request holds a slot until it ends.
+ * @throws AuthError OVERLOADED when the slot is evicted
  */
-export async function whileWaiting<T>(slots: FairSlots, holder: Holder, work: Promise<T>): Promise<T> {
+export async function whileWaiting<T>(slots: FairSlots, holder: SlotHolder, work: Promise<T>): Promise<T> {
   const evicted = Promise.withResolvers<never>();
-  const error = new AuthError('OVERLOADED', { retryAfterMs: RETRY_AFTER_MS });
+  const error = new AuthError('OVERLOADED', { retryAfterMs: RETRY_SOON_MS });
   const release = slots.acquire(holder, () => evicted.reject(error));
   try {
     return await Promise.race([work, evicted.promise]);
@@ -94,8 +95,8 @@ export async function whileWaiting<T>(slots: FairSlots, holder: Holder, work: Pr
   }
 }
 
-/** Holds a slot until the answer is read. The answer is given up when the slot is taken away. */
-export function holdUntilRead(slots: FairSlots, holder: Holder, response: NodeResponse): void {
+/** Holds a slot until the response is read. An eviction closes the response. */
+export function holdUntilRead(slots: FairSlots, holder: SlotHolder, response: NodeResponse): void {
   if (isClosed(response)) return;
   response.once(
     'close',
@@ -117,7 +118,7 @@ function childOf(parent: Node, key: unknown): Node {
   return child;
 }
 
-/** Of a connection and all networks that it is in; empty ones are forgotten. */
+/** Counts for a connection and all its networks. Removes empty nodes. */
 function addInUse(leaf: Node, slots: 1 | -1): void {
   for (let node: Node | null = leaf; node; node = node.parent) {
     node.inUse += slots;
@@ -125,7 +126,7 @@ function addInUse(leaf: Node, slots: 1 | -1): void {
   }
 }
 
-/** The first of several that are equally large. */
+/** The first of several equally large ones. */
 function largest(nodes: Iterable<Node>): Node {
   let found: Node | null = null;
   for (const node of nodes) if (!found || node.inUse > found.inUse) found = node;

@@ -1,5 +1,5 @@
-// Bounds on what a message is made of, checked on its bytes before anything is built from them: a few bytes a field are enough to
-// make a decoder create an object each. The check itself takes one pass and stops at the first excess.
+// Limits on the fields of a message, checked on its bytes before decoding: a decoder creates an object for every few bytes. The
+// check takes one pass and stops at the first excess.
 import { type DescField, type DescMessage, type DescMethod, ScalarType } from '@bufbuild/protobuf';
 import { WireType } from '@bufbuild/protobuf/wire';
 import { VerifierService } from '../../../gen/latchkey/auth/v1/verifier_service_pb.ts';
@@ -8,16 +8,16 @@ import { AuthError } from '../../domain/auth-error.ts';
 export type MessageBounds = {
   /** Of one message, in either direction. */
   maxBytes: number;
-  /** Fields, list elements and map entries of a message with all the messages inside it; members and elements of JSON. */
+  /** Fields, list elements and map entries of a message and all messages inside it. For JSON: members and elements. */
   maxFields: number;
 };
 
 export const MESSAGE_BOUNDS: MessageBounds = { maxBytes: 64 * 1024, maxFields: 1_000 };
-/** A batch of 1,000 has up to three fields an element. */
+/** A batch of 1,000 elements with up to three fields each. */
 export const BATCH_BOUNDS: MessageBounds = { maxBytes: 1024 * 1024, maxFields: 5_000 };
-/** Envoy nests metadata: a level of google.protobuf.Struct takes three messages. */
+/** Envoy nests metadata: one level of google.protobuf.Struct takes three messages. */
 const MAX_DEPTH = 32;
-/** In a row. JSON has numbers of 64 bits in texts, and the work of parsing one grows with the square of its digits. */
+/** Consecutive digits. The work of parsing a 64-bit number in JSON grows with the square of its digits. */
 const MAX_DIGITS = 1_024;
 const MAX_VARINT_BYTES = 10;
 
@@ -26,7 +26,7 @@ export function messageBounds(method: DescMethod): MessageBounds {
 }
 
 /**
- * Checks the encoding of a message: the form, how deep it nests, and how many fields it has.
+ * Checks the encoding, nesting depth and number of fields of a message.
  * @throws AuthError MESSAGE_TOO_LARGE or REQUEST_MALFORMED
  */
 export function checkMessage(desc: DescMessage, bytes: Uint8Array, maxFields: number, isJson: boolean): void {
@@ -34,16 +34,19 @@ export function checkMessage(desc: DescMessage, bytes: Uint8Array, maxFields: nu
   else checkProtobuf(shapeOf(desc), bytes, { at: 0, left: maxFields }, bytes.length, 1);
 }
 
-/** What a message may hold, by field number. */
+/** The fields of a message by number. */
 type Shape = Map<number, Field>;
 type Field = {
   wireTypes: WireType[];
-  /** Of a message; looked up late, for messages may hold themselves. */
+  /** The shape of a message field. Resolved late because messages can contain themselves. */
   inner: (() => Shape) | null;
   isPackable: boolean;
 };
-/** Where the check has come to, and how many fields may follow. */
-type Progress = { at: number; left: number };
+type Progress = {
+  at: number;
+  /** Number of fields still allowed. */
+  left: number;
+};
 
 const shapes = new WeakMap<DescMessage, Shape>();
 
@@ -82,7 +85,7 @@ function scalarField(scalar: ScalarType, isList: boolean): Field {
   return { wireTypes: isPackable ? [wireType, WireType.LengthDelimited] : [wireType], inner: null, isPackable };
 }
 
-/** Of all others it is a varint. */
+/** All other types are varints. */
 const WIRE_TYPES: Partial<Record<ScalarType, WireType>> = {
   [ScalarType.STRING]: WireType.LengthDelimited,
   [ScalarType.BYTES]: WireType.LengthDelimited,
@@ -110,13 +113,13 @@ function checkProtobuf(shape: Shape, bytes: Uint8Array, progress: Progress, end:
     const next = progress.at + length;
     if (next > end) throw new AuthError('REQUEST_MALFORMED');
     if (field?.inner) checkProtobuf(field.inner(), bytes, progress, next, depth + 1);
-    // An element of a packed list takes a byte or more.
+    // Each element of a packed list takes at least one byte.
     else if (field?.isPackable) progress.left -= length;
     progress.at = next;
   }
 }
 
-/** Of 32 bits; all tags and lengths are. */
+/** Reads a varint of 32 bits, such as a tag or a length. */
 function readVarint(bytes: Uint8Array, progress: Progress, end: number): number {
   let value = 0;
   for (let shift = 0; shift < 35; shift += 7) {
@@ -128,7 +131,7 @@ function readVarint(bytes: Uint8Array, progress: Progress, end: number): number 
   return malformed();
 }
 
-/** Groups are rejected: no message here has one. */
+/** Groups are rejected: no message has one. */
 function skipScalar(bytes: Uint8Array, progress: Progress, end: number, wireType: WireType): void {
   if (wireType === WireType.Bit64) progress.at += 8;
   else if (wireType === WireType.Bit32) progress.at += 4;
@@ -145,7 +148,7 @@ const [QUOTE, BACKSLASH, COMMA] = [0x22, 0x5c, 0x2c];
 const [OPEN_BRACKET, CLOSE_BRACKET, OPEN_BRACE, CLOSE_BRACE] = [0x5b, 0x5d, 0x7b, 0x7d];
 
 /**
- * Whether the bytes are JSON is for the parser to find out, once they are known to be cheap to parse.
+ * Checks only that the bytes are cheap to parse. The parser checks that they are JSON.
  * @throws AuthError MESSAGE_TOO_LARGE or REQUEST_MALFORMED
  */
 export function checkJson(bytes: Uint8Array, maxFields: number): void {

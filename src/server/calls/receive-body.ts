@@ -1,20 +1,20 @@
-// The body of a request, read whole before anything is done with it. While it arrives it holds slots of those that wait.
+// Reads the whole body of a request before it is used. An arriving body holds one or more of the `waiting` slots.
 import { AuthError } from '../../domain/auth-error.ts';
+import { RETRY_SOON_MS } from '../../domain/retry-after.ts';
 import type { NodeRequest } from '../transport/handler.ts';
-import { type FairSlots, type Holder, RETRY_AFTER_MS } from './fair-slots.ts';
+import type { FairSlots, SlotHolder } from './fair-slots.ts';
 
 export type ReceiveOptions = {
   waiting: FairSlots;
-  holder: Holder;
-  /** Aborts when the caller leaves, or its time is over. */
+  holder: SlotHolder;
+  /** Aborts when the client disconnects or the deadline passes. */
   signal: AbortSignal;
-  /** In bytes. */
   maxBytes: number;
-  /** Called with each piece that arrives: how many bytes there are, and the bytes. Throws to end the reading. */
+  /** Called for each piece with the number of bytes so far and the bytes. A throw ends the reading. */
   inspect?: (size: number, arrived: () => Buffer) => void;
 };
 
-/** A slot of those that wait is for so much of a body; a larger one takes several. */
+/** A body holds one slot for every 64 KiB. */
 const SLOT_BYTES = 64 * 1024;
 
 /** @throws AuthError MESSAGE_TOO_LARGE, OVERLOADED, or as `inspect` does; the signal's reason */
@@ -26,30 +26,30 @@ export function receiveBody(request: NodeRequest, options: ReceiveOptions): Prom
     const chunks: Buffer[] = [];
     const slots: (() => void)[] = [];
     let size = 0;
-    let isOver = false;
+    let isFinished = false;
 
     const joined = () => {
       if (chunks.length > 1) chunks.splice(0, chunks.length, Buffer.concat(chunks));
       return chunks[0] ?? Buffer.alloc(0);
     };
     const stop = () => {
-      isOver = true;
+      isFinished = true;
       request.off('data', onData);
       request.off('end', onEnd);
       signal.removeEventListener('abort', onAbort);
-      for (const giveBack of slots) giveBack();
+      for (const release of slots) release();
     };
     const fail = (error: unknown) => {
       stop();
       request.pause();
       reject(error);
     };
-    const takeSlot = () => {
-      const onEvicted = () => fail(new AuthError('OVERLOADED', { retryAfterMs: RETRY_AFTER_MS }));
-      const giveBack = waiting.acquire(holder, onEvicted);
-      // Taking a slot can cost this very request another one.
-      if (isOver) giveBack();
-      else slots.push(giveBack);
+    const acquireSlot = () => {
+      const onEvicted = () => fail(new AuthError('OVERLOADED', { retryAfterMs: RETRY_SOON_MS }));
+      const release = waiting.acquire(holder, onEvicted);
+      // Acquiring a slot can evict another slot of this same request.
+      if (isFinished) release();
+      else slots.push(release);
     };
     const onAbort = () => fail(signal.reason);
     const onData = (chunk: Buffer) => {
@@ -61,14 +61,14 @@ export function receiveBody(request: NodeRequest, options: ReceiveOptions): Prom
       } catch (error) {
         return fail(error);
       }
-      if (size > slots.length * SLOT_BYTES) takeSlot();
+      if (size > slots.length * SLOT_BYTES) acquireSlot();
     };
     const onEnd = () => {
       stop();
       resolve(joined());
     };
     signal.addEventListener('abort', onAbort);
-    takeSlot();
+    acquireSlot();
     request.on('data', onData);
     request.on('end', onEnd);
   });

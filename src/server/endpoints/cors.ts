@@ -1,5 +1,4 @@
-// Cross-origin calls of pages: answered for the origins that are allowed, by the Fetch standard. Who is not a browser is not
-// concerned.
+// Cross-origin calls of web pages (Fetch standard), for the allowed origins. Other clients ignore these headers.
 import { cors } from '@connectrpc/connect';
 import type { Handler } from '../transport/handler.ts';
 
@@ -8,13 +7,13 @@ const ALLOWED_METHODS = ['POST', 'GET'].join(', ');
 const ALLOWED_HEADERS = [...cors.allowedHeaders, 'Authorization', 'X-Request-Id'].join(', ');
 const EXPOSED_HEADERS = [...cors.exposedHeaders, 'X-Request-Id', 'Retry-After', 'WWW-Authenticate'].join(', ');
 
-/** Answers preflights; to all other requests it adds what the page's browser wants to see, and leaves them to others. */
+/** Answers preflight requests. Adds the headers that browsers require to all other requests. */
 export function createCorsHandler(origins: string[]): Handler {
   const allowed = new Set(origins);
   return (request, response) => {
     if (allowed.size === 0) return false;
     const { origin = '', 'access-control-request-method': preflight } = request.headers;
-    // A cache must not give one origin's answer to another.
+    // A cache must not return the response for one origin to another.
     response.setHeader('vary', 'Origin');
     if (allowed.has(origin)) {
       response.setHeader('access-control-allow-origin', origin);

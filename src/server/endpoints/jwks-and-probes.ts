@@ -1,4 +1,4 @@
-// What is served besides RPCs: JWKS and the probes.
+// JWKS and the probes. This folder owns plain HTTP endpoints beside RPCs. It must not depend on Connect's routes.
 import type { KeyPolicy } from '../../domain/key-schedule.ts';
 import type { SigningKeys } from '../../keys/signing-keys.ts';
 import { type Handler, type NodeResponse, sendJson } from '../transport/handler.ts';
@@ -6,30 +6,30 @@ import { type Handler, type NodeResponse, sendJson } from '../transport/handler.
 export type Readiness = () => Promise<{
   ready: boolean;
   problems: string[];
-  /** The service is ready without it, and does less. */
+  /** Problems that limit the service but leave it ready. */
   degraded: string[];
 }>;
 
 const MAX_JWKS_AGE_SECONDS = 300;
 
-export function createPlainHttpHandler(
+export function createJwksAndProbesHandler(
   signingKeys: Pick<SigningKeys, 'jwks' | 'areCurrent'>,
   { publishMs }: Pick<KeyPolicy, 'publishMs'>,
   readiness: Readiness,
 ): Handler {
-  // Whoever keeps it for as long as it says knows each key in half of the time before it signs.
+  // A client that respects this age receives each new key within half of the time before the key signs.
   const maxAge = Math.min(MAX_JWKS_AGE_SECONDS, Math.floor(publishMs / 2000));
   const routes: Record<string, (response: NodeResponse) => void> = {
-    // Rather old keys than none; but nobody is to keep them.
+    // Serves stale keys rather than none, but forbids caching them.
     '/.well-known/jwks.json': (response) =>
       void signingKeys
         .areCurrent()
         .then((current) =>
           sendJson(response, 200, signingKeys.jwks(), current ? `public, max-age=${maxAge}` : 'no-store'),
         ),
-    // Alive: this process answers.
+    // The process responds.
     '/healthz': (response) => sendJson(response, 200, { status: 'ok' }),
-    // Ready: it can do its work, and is not about to stop.
+    // The service works, and it is not stopping.
     '/readyz': (response) =>
       void readiness().then(({ ready, problems, degraded }) =>
         sendJson(response, ready ? 200 : 503, { status: ready ? 'ready' : 'not ready', problems, degraded }),

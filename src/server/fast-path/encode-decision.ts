@@ -1,5 +1,5 @@
-// How a decision is said: VerifyResponse, and with the same two fields a Verdict. The principal is put into bytes once for
-// each token in the cache; only the time is new.
+// Encodes a decision as VerifyResponse, and with the same two fields as Verdict. The bytes of the principal are kept with each token
+// in the cache. Only the time is written again.
 import { create, toJson } from '@bufbuild/protobuf';
 import { PrincipalKind, PrincipalSchema } from '../../../gen/latchkey/auth/v1/types_pb.ts';
 import type { TokenPrincipal } from '../../domain/principal.ts';
@@ -31,7 +31,7 @@ export function decisionSize({ token, revalidateAt }: Decision): number {
   );
 }
 
-/** @returns where it goes on */
+/** @returns the next offset */
 export function writeDecision(into: Buffer, at: number, { token, revalidateAt }: Decision): number {
   const principal = binaryPrincipal(token);
   const milliseconds = revalidateAt.getTime();
@@ -45,25 +45,25 @@ export function decisionJson({ token, revalidateAt }: Decision): string {
   return `{"principal":${jsonPrincipal(token)},"revalidateAt":"${isoTime(revalidateAt)}"}`;
 }
 
-/** Many answers of one millisecond say the same time. */
+/** Many responses within one millisecond contain the same time. */
 let lastTime = { milliseconds: Number.NaN, text: '' };
 
 function isoTime(time: Date): string {
   const milliseconds = time.getTime();
   if (milliseconds !== lastTime.milliseconds) {
-    // Fractions that are zero are left out, as the library does it.
+    // The library leaves out zero fractions.
     lastTime = { milliseconds, text: time.toISOString().replace('.000Z', 'Z') };
   }
   return lastTime.text;
 }
 
 function binaryPrincipal(token: VerifiedToken): Uint8Array {
-  token.rendered.binary ??= renderPrincipal(token.principal);
+  token.rendered.binary ??= encodePrincipal(token.principal);
   return token.rendered.binary;
 }
 
-/** By hand, for the sake of tokens that are seen once. */
-function renderPrincipal(principal: TokenPrincipal): Buffer {
+/** By hand, because a token that is seen only once also needs speed. */
+function encodePrincipal(principal: TokenPrincipal): Buffer {
   const { kind, roles, issuedAt, expiresAt } = principal;
   const texts: [field: number, text: string][] = roles.map((role) => [ROLE, role]);
   const more: [field: number, text: string][] = [];
@@ -73,12 +73,12 @@ function renderPrincipal(principal: TokenPrincipal): Buffer {
     [ISSUED_AT, issuedAt.getTime()],
     [EXPIRES_AT, expiresAt.getTime()],
   ];
-  // A `false` is left out, as the library does it.
+  // The library leaves out `false`.
   const isVerified = kind === 'user' && principal.emailVerified;
   let size = isVerified ? 4 : 2;
   for (const [, text] of [...texts, ...more]) size += lengthDelimitedSize(Buffer.byteLength(text));
   for (const [, milliseconds] of times) size += lengthDelimitedSize(timestampSize(milliseconds));
-  // Not from the pool, of which a token in the cache would keep a whole slab.
+  // Not from Node's buffer pool: a cached token would keep a whole slab of it in memory.
   const into = Buffer.allocUnsafeSlow(size);
   let at = writeVarintField(into, 0, KIND, kind === 'service' ? PrincipalKind.SERVICE : PrincipalKind.USER);
   at = writeTexts(into, at, texts);
@@ -98,7 +98,7 @@ function writeTexts(into: Buffer, start: number, texts: [field: number, text: st
 }
 
 function jsonPrincipal(token: VerifiedToken): string {
-  token.rendered.json ??= inAscii(
+  token.rendered.json ??= escapeNonAscii(
     JSON.stringify(
       toJson(PrincipalSchema, create(PrincipalSchema, principalMessage(token.principal)), { alwaysEmitImplicit: true }),
     ),
@@ -106,8 +106,8 @@ function jsonPrincipal(token: VerifiedToken): string {
   return token.rendered.json;
 }
 
-/** Of what is not ASCII the escapes, which say the same. */
-function inAscii(json: string): string {
+/** The same JSON with escapes for characters outside ASCII. */
+function escapeNonAscii(json: string): string {
   return json.replace(/[^\x20-\x7e]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 

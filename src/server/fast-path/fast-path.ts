@@ -1,9 +1,6 @@
-// The few RPCs that a gateway asks about every request, answered before Connect's router: from memory, in one step, with the
-// same bytes. Knows nothing of node:http or node:http2: src/server/transport brings requests in and answers out.
+// Answers the few RPCs that gateways call for every request, before Connect: from memory, in one step, with the same bytes. This
+// folder owns the decoding and encoding of these RPCs. It must not decide about tokens or roles, or use node:http and node:http2.
 import { isAscii } from 'node:buffer';
-import type { ConnectError } from '@connectrpc/connect';
-import { codeToHttpStatus, errorToJsonBytes } from '@connectrpc/connect/protocol-connect';
-import { setTrailerStatus } from '@connectrpc/connect/protocol-grpc';
 import { bearerToken } from '../../domain/bearer-token.ts';
 import { ERROR_REASONS, type Reason } from '../../domain/error-reason.ts';
 import type { CallLog } from '../calls/call-log.ts';
@@ -11,9 +8,10 @@ import { chooseRequestId } from '../calls/call-record.ts';
 import { TIMEOUTS } from '../calls/deadlines.ts';
 import { refusal } from '../calls/errors.ts';
 import { checkJson } from '../calls/message-bounds.ts';
+import { connectError, grpcError } from '../calls/write-error.ts';
 import type { ClientAddress } from '../transport/client-address.ts';
 import type { FastAnswer, FastHandler } from '../transport/fast-handler.ts';
-import { type FastMethod, type FastPathDeps, fastMethods, type Refused, type Said } from './methods.ts';
+import { type FastMethod, type FastPathDeps, fastMethods, type Rejected, type Reply } from './methods.ts';
 
 type Protocol = {
   /** Names of request headers. */
@@ -21,8 +19,8 @@ type Protocol = {
   timeout: keyof typeof TIMEOUTS;
 };
 
-/** Headers with which a call is left to Connect. */
-const MORE_WORK = ['origin', 'x-client-address', 'x-client-user-agent'];
+/** Connect answers calls with these headers. */
+const HEADERS_FOR_CONNECT = ['origin', 'x-client-address', 'x-client-user-agent'];
 const ENVELOPE_BYTES = 5;
 const MAX_MEMBERS = 2;
 const GRPC: Protocol = { encoding: 'grpc-encoding', timeout: 'grpc-timeout' };
@@ -51,22 +49,22 @@ export function createFastPath(deps: FastPathDeps & { callLog: CallLog; clientAd
     if (!timeoutMs || authorization === null || head.host === '') return null;
     const credential = bearerToken(authorization);
     if (!method.mayCall(credential)) return null;
-    // Pages want more headers; and whether a caller may name the client of its own is for the other path to check.
-    if (MORE_WORK.some((name) => head.header(name) !== '')) return null;
+    // Pages need CORS headers, and only Connect checks whether a caller may name its client.
+    if (HEADERS_FOR_CONNECT.some((name) => head.header(name) !== '')) return null;
     const startedAt = performance.now();
     const isGrpc = protocol === GRPC;
     const system = isGrpc ? 'grpc' : 'connectrpc';
     const { header } = head;
-    // gRPC tells the length in the body itself; of anything else it must be known.
+    // The body of gRPC contains its length. Other protocols must announce it.
     const announced = Number(head.header('content-length'));
     if (isGrpc ? !head.isHttp2 : !(announced > 0 && announced <= method.bounds.maxBytes)) return null;
 
     const peer = () => deps.clientAddress(head.address(), head.header('x-forwarded-for') ?? '');
-    const refuse = (reason: Reason) => {
+    const reject = (reason: Reason) => {
       const requestId = chooseRequestId(head.header('x-request-id'));
       const { code } = ERROR_REASONS[reason];
       deps.callLog.count({ method: method.name, system, startedAt, peer, reason, requestId, code, header });
-      return isGrpc ? refuseGrpc(reason, requestId) : refuseConnect(reason, requestId);
+      return isGrpc ? rejectGrpc(reason, requestId) : rejectConnect(reason, requestId);
     };
 
     return {
@@ -76,10 +74,10 @@ export function createFastPath(deps: FastPathDeps & { callLog: CallLog; clientAd
         if (performance.now() - startedAt >= timeoutMs) return null;
         const outcome = isJson ? fromJson(method, body, credential) : fromBinary(method, body, isGrpc, credential);
         if (!outcome) return null;
-        if ('reason' in outcome) return refuse(outcome.reason);
+        if ('reason' in outcome) return reject(outcome.reason);
         const reason = outcome.denial ?? '';
         const suggestedId = head.header('x-request-id');
-        // A call that succeeds is counted and not logged, so an id of ours would lead nowhere.
+        // A successful call is counted but not logged, so a new request id would be useless.
         const requestId = suggestedId === '' && reason === '' ? '' : chooseRequestId(suggestedId);
         deps.callLog.count({ method: method.name, system, startedAt, peer, reason, requestId, code: 'ok', header });
         if (isGrpc) return answerGrpc(outcome, requestId);
@@ -88,7 +86,7 @@ export function createFastPath(deps: FastPathDeps & { callLog: CallLog; clientAd
           : answerConnect('application/proto', toBytes(outcome, 0), requestId);
       },
 
-      rejectTruncated: (body) => refuse(body ? 'REQUEST_MALFORMED' : 'UNIMPLEMENTED'),
+      rejectTruncated: (body) => reject(body ? 'REQUEST_MALFORMED' : 'UNIMPLEMENTED'),
     };
   };
 }
@@ -100,22 +98,22 @@ function envelopeLength(start: Buffer, maxBytes: number): number {
   return start[0] !== 0 || length > maxBytes ? -1 : ENVELOPE_BYTES + length;
 }
 
-function fromBinary(method: FastMethod, body: Buffer, isGrpc: boolean, credential: string): Said | Refused | null {
+function fromBinary(method: FastMethod, body: Buffer, isGrpc: boolean, credential: string): Reply | Rejected | null {
   if (!isGrpc) return method.binary(body, credential);
   return method.binary(body.subarray(ENVELOPE_BYTES), credential);
 }
 
-function fromJson(method: FastMethod, body: Buffer, credential: string): Said | Refused | null {
+function fromJson(method: FastMethod, body: Buffer, credential: string): Reply | Rejected | null {
   if (!isAscii(body)) return null;
   const text = body.toString('latin1');
-  // What JSON.parse passes over: members that come twice, also under another spelling.
+  // JSON.parse accepts repeated members, also with another spelling of the name.
   if (text.includes('\\')) return null;
   try {
     checkJson(body, method.bounds.maxFields);
     const message: unknown = JSON.parse(text);
     if (typeof message !== 'object' || message === null || Array.isArray(message)) return null;
     const names = Object.keys(message);
-    // Each is looked for in the whole text, so there must be few; no message here has more.
+    // Each name is searched in the whole text. No message of the fast path has more.
     if (names.length > MAX_MEMBERS) return null;
     return names.every((name) => isOnce(text, `"${name}"`)) ? method.json(message, credential) : null;
   } catch {
@@ -128,9 +126,9 @@ function isOnce(text: string, part: string): boolean {
 }
 
 /** @param reserve bytes before the message */
-function toBytes(said: Said, reserve: number): Buffer {
-  const bytes = Buffer.allocUnsafe(reserve + said.size());
-  said.write(bytes, reserve);
+function toBytes(reply: Reply, reserve: number): Buffer {
+  const bytes = Buffer.allocUnsafe(reserve + reply.size());
+  reply.write(bytes, reserve);
   return bytes;
 }
 
@@ -142,8 +140,8 @@ function withRequestId(headers: string[], requestId: string): string[] {
 
 const GRPC_HEADERS = ['content-type', 'application/grpc+proto'];
 
-function answerGrpc(said: Said, requestId: string): FastAnswer {
-  const body = toBytes(said, ENVELOPE_BYTES);
+function answerGrpc(reply: Reply, requestId: string): FastAnswer {
+  const body = toBytes(reply, ENVELOPE_BYTES);
   body[0] = 0;
   body.writeUInt32BE(body.length - ENVELOPE_BYTES, 1);
   return { status: 200, headers: withRequestId(GRPC_HEADERS, requestId), body, trailers: OK_TRAILERS };
@@ -154,16 +152,18 @@ function answerConnect(contentType: string, body: Buffer | string, requestId: st
   return { status: 200, headers: withRequestId(headers, requestId), body, trailers: null };
 }
 
-/** Headers alone carry the status when there is nothing else ("Trailers-Only"). */
-function refuseGrpc(reason: Reason, requestId: string): FastAnswer {
-  const status = new Headers();
-  setTrailerStatus(status, refusal(reason, requestId));
-  const headers = withRequestId([...GRPC_HEADERS, ...[...status].flat()], requestId);
-  return { status: 200, headers, body: null, trailers: null };
+function rejectGrpc(reason: Reason, requestId: string): FastAnswer {
+  const { status, headers } = grpcError(refusal(reason, requestId));
+  return {
+    status,
+    headers: withRequestId([...GRPC_HEADERS, ...headers.flat()], requestId),
+    body: null,
+    trailers: null,
+  };
 }
 
-function refuseConnect(reason: Reason, requestId: string): FastAnswer {
-  const error: ConnectError = refusal(reason, requestId);
-  const body = Buffer.from(errorToJsonBytes(error, undefined)).toString();
-  return { ...answerConnect('application/json', body, requestId), status: codeToHttpStatus(error.code) };
+function rejectConnect(reason: Reason, requestId: string): FastAnswer {
+  const { status, headers, body } = connectError(refusal(reason, requestId));
+  const all = withRequestId(['cache-control', 'no-store', ...headers.flat()], requestId);
+  return { status, headers: all, body: body && Buffer.from(body).toString('latin1'), trailers: null };
 }

@@ -1,46 +1,48 @@
-// What the fast path can answer: from memory, at once, without waiting for anything. Each `answer` gives null for what it
-// does not recognise or cannot tell, and Connect's way then answers the same call as if nothing had been tried.
+// The RPCs of the fast path, answered from memory without waiting. Each returns null for a message that it does not recognise or
+// cannot answer. Connect then answers the same call.
 import { create, fromBinary, toBinary, toJsonString } from '@bufbuild/protobuf';
 import { CheckRequestSchema, CheckResponseSchema } from '../../../gen/envoy/service/auth/v3/external_auth_pb.ts';
 import { Reason as ReasonEnum } from '../../../gen/latchkey/auth/v1/errors_pb.ts';
 import { MAX_BATCH } from '../../auth/batch-verify.ts';
 import type { RoleAnswer } from '../../auth/check-role.ts';
 import { type Denials, deniedTo } from '../../authorization/denials.ts';
+import { tokenToVerify } from '../../domain/bearer-token.ts';
 import type { Reason } from '../../domain/error-reason.ts';
+import { meets } from '../../domain/requirement.ts';
 import { isRole } from '../../domain/role.ts';
 import type { ApiKeys } from '../../keys/api-keys.ts';
 import type { ServiceKeys } from '../../keys/service-keys.ts';
 import type { Decision, RefusalReason, Verdict } from '../../verifier/engine.ts';
 import type { Verifier } from '../../verifier/verifier.ts';
 import { BATCH_BOUNDS, checkMessage, MESSAGE_BOUNDS, type MessageBounds } from '../calls/message-bounds.ts';
-import { type Admission, admitFromMemory } from '../gateway/authorize-request.ts';
-import { readCheck, sayAdmission } from '../gateway/ext-authz.ts';
+import { type Authorization, authorizeFromMemory } from '../gateway/authorize-request.ts';
+import { checkResponse, readCheck } from '../gateway/ext-authz.ts';
 import { decisionJson, decisionSize, writeDecision } from './encode-decision.ts';
 import { lengthDelimitedSize, readTexts, varintSize, writeLength, writeVarintField } from './protobuf-wire.ts';
 
-/** An answer that can be put into bytes in two ways. */
-export type Said = {
+/** A response that can be encoded in binary and in JSON. */
+export type Reply = {
   size(): number;
   write(into: Buffer, at: number): void;
   json(): string;
-  /** Of an answer that is a "no", for the log. */
+  /** The reason of a negative answer, for the log. */
   denial?: Reason;
 };
-export type Refused = { reason: RefusalReason };
+export type Rejected = { reason: RefusalReason };
 
 /** @param credential the token of the call's own `authorization: Bearer ...`, or empty */
 export type FastMethod = {
   /** `latchkey.auth.v1.AuthService/Verify` */
   name: string;
   bounds: MessageBounds;
-  /** Before any of the body is read. Whoever may not call it from memory alone is answered by Connect. */
+  /** Checked from memory before any of the body is read. Connect answers callers for which this is false. */
   mayCall(credential: string): boolean;
-  binary(message: Buffer, credential: string): Said | Refused | null;
-  /** @param message what JSON.parse gave */
-  json(message: object, credential: string): Said | Refused | null;
+  binary(message: Buffer, credential: string): Reply | Rejected | null;
+  /** @param message the result of JSON.parse */
+  json(message: object, credential: string): Reply | Rejected | null;
 };
 
-/** Each method has fewer fields; what comes more often than that is odd. */
+/** More than any method has: a message with more fields repeats some. */
 const MAX_TEXTS = 8;
 
 export type FastPathDeps = {
@@ -51,26 +53,27 @@ export type FastPathDeps = {
 };
 
 export function fastMethods({ verifier, serviceKeys, apiKeys, denials }: FastPathDeps): FastMethod[] {
-  const verify = (accessToken: string, audience: string, credential: string): Said | Refused | null => {
-    const token = accessToken || credential;
+  const verify = (accessToken: string, audience: string, credential: string): Reply | Rejected | null => {
+    const token = tokenToVerify({ accessToken, credential });
     const verdict = token === '' ? null : verifier.judge(token, audience);
     return verdict && ('reason' in verdict ? verdict : encodeDecision(verdict.decision));
   };
 
-  const checkRole = (accessToken: string, role: string, credential: string): Said | Refused | null => {
+  const checkRole = (accessToken: string, role: string, credential: string): Reply | Rejected | null => {
     if (!isRole(role)) return null;
-    const token = accessToken || credential;
+    const token = tokenToVerify({ accessToken, credential });
     const verdict = token === '' ? null : verifier.judge(token, '');
     if (!verdict || 'reason' in verdict) return verdict;
     const { principal } = verdict.decision;
-    if (principal.roles.includes(role)) return sayRole({ allowed: true });
-    return denials.isNoted(deniedTo(principal, role)) ? sayRole({ allowed: false, reason: 'ROLE_NOT_GRANTED' }) : null;
+    if (meets({ role }, principal)) return encodeRole({ allowed: true });
+    const isAudited = denials.isNoted(deniedTo(principal, role));
+    return isAudited ? encodeRole({ allowed: false, reason: 'ROLE_NOT_GRANTED' }) : null;
   };
 
   const isService = (credential: string) =>
     serviceKeys.nameOf(credential) !== null || apiKeys.known(credential) !== null;
 
-  const batchVerify = (tokens: string[], audience: string): Said | null => {
+  const batchVerify = (tokens: string[], audience: string): Reply | null => {
     if (tokens.length === 0 || tokens.length > MAX_BATCH) return null;
     const verdicts: Verdict[] = [];
     for (const token of tokens) {
@@ -78,7 +81,7 @@ export function fastMethods({ verifier, serviceKeys, apiKeys, denials }: FastPat
       if (!verdict) return null;
       verdicts.push(verdict);
     }
-    return sayVerdicts(verdicts);
+    return encodeVerdicts(verdicts);
   };
 
   return [
@@ -151,10 +154,10 @@ export function fastMethods({ verifier, serviceKeys, apiKeys, denials }: FastPat
           const { requirement, token } = readCheck(
             fromBinary(CheckRequestSchema, message, { readUnknownFields: false }),
           );
-          const admission = admitFromMemory({ verifier, denials }, requirement, token);
-          return admission && sayCheck(admission);
+          const authorization = authorizeFromMemory({ verifier, denials }, requirement, token);
+          return authorization && encodeCheck(authorization);
         } catch {
-          // What is wrong with it, Connect's way says.
+          // Connect returns the error.
           return null;
         }
       },
@@ -163,19 +166,19 @@ export function fastMethods({ verifier, serviceKeys, apiKeys, denials }: FastPat
   ];
 }
 
-/** By the library, for its messages are Envoy's and large: there is no hand-written form to keep in step. */
-function sayCheck(admission: Admission): Said {
-  const message = create(CheckResponseSchema, sayAdmission(admission));
+/** Encoded by the library: Envoy's messages are large and not ours to change. */
+function encodeCheck(authorization: Authorization): Reply {
+  const message = create(CheckResponseSchema, checkResponse(authorization));
   const bytes = toBinary(CheckResponseSchema, message);
   return {
     size: () => bytes.length,
     write: (into, at) => into.set(bytes, at),
     json: () => toJsonString(CheckResponseSchema, message, { alwaysEmitImplicit: true }),
-    ...(!admission.admitted && { denial: admission.reason }),
+    ...(!authorization.allowed && { denial: authorization.reason }),
   };
 }
 
-function encodeDecision(decision: Decision): Said {
+function encodeDecision(decision: Decision): Reply {
   return {
     size: () => decisionSize(decision),
     write: (into, at) => void writeDecision(into, at, decision),
@@ -184,7 +187,7 @@ function encodeDecision(decision: Decision): Said {
 }
 
 /** CheckRoleResponse: allowed = 1, reason = 2. */
-function sayRole(answer: RoleAnswer): Said {
+function encodeRole(answer: RoleAnswer): Reply {
   const reason = answer.allowed ? 0 : ReasonEnum[answer.reason];
   return {
     size: () => (answer.allowed ? 2 : 1 + varintSize(reason)),
@@ -199,8 +202,8 @@ function sayRole(answer: RoleAnswer): Said {
   };
 }
 
-/** BatchVerifyResponse: verdicts = 1; each a Verdict: principal = 1, revalidate_at = 2, reason = 3. */
-function sayVerdicts(verdicts: Verdict[]): Said {
+/** BatchVerifyResponse: verdicts = 1. Verdict: principal = 1, revalidate_at = 2, reason = 3. */
+function encodeVerdicts(verdicts: Verdict[]): Reply {
   const sizeOf = (verdict: Verdict) =>
     'reason' in verdict ? 1 + varintSize(ReasonEnum[verdict.reason]) : decisionSize(verdict.decision);
   return {
@@ -226,7 +229,7 @@ function sayVerdicts(verdicts: Verdict[]): Said {
   };
 }
 
-/** Null unless it is an object with none but these members, all of them texts. */
+/** Null unless it is an object with only these members, all of them texts. */
 function textFields<Name extends string>(value: object, names: Name[]): { [name in Name]?: string } | null {
   if (Array.isArray(value)) return null;
   for (const [name, text] of Object.entries(value)) {

@@ -1,13 +1,13 @@
-// Protobuf's wire format by hand, for the few messages that are read and written tens of thousands of times a second. Reads
-// only what is plainly right; what is odd in any way is left to the library.
+// Protobuf's wire format by hand, for the few messages that are read and written tens of thousands of times a second. It reads only
+// the plain form of a message. The library reads all others.
 import { isAscii } from 'node:buffer';
 
 const VARINT = 0;
 const LENGTH_DELIMITED = 2;
 
 /**
- * Calls `onField` with each field of a message in which every field is a text in ASCII, and of which there are at most so many.
- * @returns false for any other message, or as soon as onField does
+ * Calls `onField` with each field of a message whose fields are all ASCII texts, and at most `maxFields`.
+ * @returns false for any other message, or once onField returns false
  */
 export function readTexts(
   message: Buffer,
@@ -40,7 +40,7 @@ export function varintSize(value: number): number {
   return size;
 }
 
-/** @returns where it goes on */
+/** @returns the next offset */
 function writeVarint(into: Buffer, at: number, value: number): number {
   let rest = value;
   let next = at;
@@ -52,19 +52,19 @@ function writeVarint(into: Buffer, at: number, value: number): number {
   return next;
 }
 
-/** Of a field number below 16. @returns where it goes on */
+/** For field numbers below 16. @returns the next offset */
 export function writeVarintField(into: Buffer, at: number, field: number, value: number): number {
   into[at] = (field << 3) | VARINT;
   return writeVarint(into, at + 1, value);
 }
 
-/** What comes before a text, bytes or a message. Of a field number below 16. @returns where it goes on */
+/** Writes the tag and length of a text, bytes or a message. For field numbers below 16. @returns the next offset */
 export function writeLength(into: Buffer, at: number, field: number, length: number): number {
   into[at] = (field << 3) | LENGTH_DELIMITED;
   return writeVarint(into, at + 1, length);
 }
 
-/** The size of a field of so many bytes, whose number is below 16. */
+/** The size of a field with content of this length. For field numbers below 16. */
 export function lengthDelimitedSize(length: number): number {
   return 1 + varintSize(length) + length;
 }

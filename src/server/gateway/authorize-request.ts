@@ -1,19 +1,19 @@
-// A gateway's question about one request: may it pass, and as whom?
-
+// Decides whether a gateway's request may pass, and as which principal. This folder owns the two protocols of gateways, ext_authz and
+// forward auth. It must not verify tokens or decide about roles by itself.
 import { type Denials, type Denied, deniedTo } from '../../authorization/denials.ts';
 import type { Deps } from '../../deps.ts';
 import type { Call } from '../../domain/call.ts';
 import type { Reason } from '../../domain/error-reason.ts';
 import { InvalidValue, parseFields } from '../../domain/parse-fields.ts';
 import type { TokenPrincipal } from '../../domain/principal.ts';
+import { meets } from '../../domain/requirement.ts';
 import { parseRole } from '../../domain/role.ts';
 import type { Verdict } from '../../verifier/engine.ts';
 
 const ROUTE_ACCESS = ['required', 'optional', 'public'] as const;
 
-/** What a route asks for. */
-export type Requirement = {
-  /** `optional`: without a token as nobody, with a bad one not at all. `public`: always as nobody. */
+export type RouteRequirement = {
+  /** `optional`: anonymous without a token, rejected with an invalid one. `public`: always anonymous. */
   access: (typeof ROUTE_ACCESS)[number];
   /** Empty for any. */
   role: string;
@@ -21,77 +21,71 @@ export type Requirement = {
   audience: string;
 };
 
-export type Admission = { admitted: true; principal: TokenPrincipal | null } | { admitted: false; reason: Reason };
+export type Authorization = { allowed: true; principal: TokenPrincipal | null } | { allowed: false; reason: Reason };
 
-const NOBODY: Admission = { admitted: true, principal: null };
+const ANONYMOUS: Authorization = { allowed: true, principal: null };
 const NAMES = ['access', 'role', 'audience'];
 
 /**
- * Of the gateway's own configuration. What it does not know it refuses: a misspelt `role` must not open a route.
+ * @param values from the gateway's own configuration. Unknown names are rejected: a misspelt `role` must not open a route
  * @throws AuthError INVALID_ARGUMENT
  */
-export function parseRequirement(values: Record<string, string>): Requirement {
+export function parseRequirement(values: Record<string, string>): RouteRequirement {
   const unknown = Object.keys(values).filter((name) => !NAMES.includes(name));
   const { access, role, audience } = parseFields({
     access: () => parseAccess(values.access ?? 'required'),
     role: () => (values.role === undefined ? '' : parseRole(values.role)),
     audience: () => parseAudience(values.audience),
-    ...Object.fromEntries(unknown.map((name) => [name, refuseName])),
+    ...Object.fromEntries(unknown.map((name) => [name, rejectName])),
   });
   return { access, role, audience };
 }
 
-/** From memory, at once; null when it takes asking, or telling the audit trail. */
-export function admitFromMemory(
+/** From memory. Null when it takes a database query, or a new entry of the audit trail. */
+export function authorizeFromMemory(
   { verifier, denials }: Pick<Deps, 'verifier'> & { denials: Pick<Denials, 'isNoted'> },
-  requirement: Requirement,
+  requirement: RouteRequirement,
   token: string,
-): Admission | null {
-  const admission = withoutToken(requirement, token);
-  if (admission) return admission;
+): Authorization | null {
+  const withoutVerdict = decideWithoutVerdict(requirement, token);
+  if (withoutVerdict) return withoutVerdict;
   const verdict = verifier.judge(token, requirement.audience);
-  const denied = verdict && deniedBy(requirement, verdict);
-  if (denied && !denials.isNoted(denied)) return null;
-  return verdict && conclude(requirement, verdict);
+  if (!verdict) return null;
+  const { authorization, denied } = decide(requirement, verdict);
+  return denied && !denials.isNoted(denied) ? null : authorization;
 }
 
-/** @throws AuthError DEPENDENCY_UNAVAILABLE when nobody can tell */
-export async function admit(
+/** @throws AuthError DEPENDENCY_UNAVAILABLE when the revocation status is unavailable */
+export async function authorizeRequest(
   { verifier, denials }: Pick<Deps, 'verifier' | 'denials'>,
-  requirement: Requirement,
+  requirement: RouteRequirement,
   token: string,
   { origin, signal }: Call,
-): Promise<Admission> {
-  const admission = withoutToken(requirement, token);
-  if (admission) return admission;
+): Promise<Authorization> {
+  const withoutVerdict = decideWithoutVerdict(requirement, token);
+  if (withoutVerdict) return withoutVerdict;
   const [verdict] = await verifier.judgeAll([token], requirement.audience, signal);
   if (!verdict) throw new Error('there is no verdict');
-  const denied = deniedBy(requirement, verdict);
+  const { authorization, denied } = decide(requirement, verdict);
   if (denied) await denials.note(denied, origin);
-  return conclude(requirement, verdict);
+  return authorization;
 }
 
-function withoutToken({ access }: Requirement, token: string): Admission | null {
-  if (access === 'public') return NOBODY;
+function decideWithoutVerdict({ access }: RouteRequirement, token: string): Authorization | null {
+  if (access === 'public') return ANONYMOUS;
   if (token !== '') return null;
-  return access === 'optional' ? NOBODY : { admitted: false, reason: 'CREDENTIALS_MISSING' };
+  return access === 'optional' ? ANONYMOUS : { allowed: false, reason: 'CREDENTIALS_MISSING' };
 }
 
-/** Who lacks the role that the route asks for. */
-function deniedBy({ role }: Requirement, verdict: Verdict): Denied | null {
-  if ('reason' in verdict || role === '') return null;
+/** @returns also the denial to audit when the principal lacks the role of the route */
+function decide({ role }: RouteRequirement, verdict: Verdict): { authorization: Authorization; denied: Denied | null } {
+  if ('reason' in verdict) return { authorization: { allowed: false, reason: verdict.reason }, denied: null };
   const { principal } = verdict.decision;
-  return principal.roles.includes(role) ? null : deniedTo(principal, role);
+  if (meets({ role }, principal)) return { authorization: { allowed: true, principal }, denied: null };
+  return { authorization: { allowed: false, reason: 'ROLE_NOT_GRANTED' }, denied: deniedTo(principal, role) };
 }
 
-function conclude({ role }: Requirement, verdict: Verdict): Admission {
-  if ('reason' in verdict) return { admitted: false, reason: verdict.reason };
-  const { principal } = verdict.decision;
-  if (role !== '' && !principal.roles.includes(role)) return { admitted: false, reason: 'ROLE_NOT_GRANTED' };
-  return { admitted: true, principal };
-}
-
-function parseAccess(text: string): Requirement['access'] {
+function parseAccess(text: string): RouteRequirement['access'] {
   const access = ROUTE_ACCESS.find((one) => one === text);
   if (!access) throw new InvalidValue(`must be one of ${ROUTE_ACCESS.join(', ')}`);
   return access;
@@ -102,6 +96,6 @@ function parseAudience(text: string | undefined): string {
   return text ?? '';
 }
 
-function refuseName(): never {
+function rejectName(): never {
   throw new InvalidValue(`is not one of ${NAMES.join(', ')}`);
 }

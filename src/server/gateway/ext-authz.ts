@@ -1,4 +1,4 @@
-// Envoy's ext_authz, v3: what Envoy asks in the words of auth/admit.ts, and the admission in Envoy's.
+// Envoy's ext_authz, v3: reads Envoy's request and writes Envoy's response.
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { Code } from '@connectrpc/connect';
 import { HeaderValueOption_HeaderAppendAction as AppendAction } from '../../../gen/envoy/config/core/v3/base_pb.ts';
@@ -9,35 +9,40 @@ import {
 } from '../../../gen/envoy/service/auth/v3/external_auth_pb.ts';
 import type { Deps } from '../../deps.ts';
 import { soleBearerToken } from '../../domain/bearer-token.ts';
-import { ERROR_REASONS } from '../../domain/error-reason.ts';
+import type { Reason } from '../../domain/error-reason.ts';
 import type { TokenPrincipal } from '../../domain/principal.ts';
 import { callOf, recordOf } from '../rpc/call-context.ts';
 import type { Routes } from '../rpc/routes.ts';
-import { type Admission, admit, parseRequirement, type Requirement } from './authorize-request.ts';
-import { challenge, identityHeaders, refusalStatus } from './identity-headers.ts';
+import {
+  type Authorization as Authorized,
+  authorizeRequest,
+  parseRequirement,
+  type RouteRequirement,
+} from './authorize-request.ts';
+import { identityHeaders, rejection } from './identity-headers.ts';
 
 type CheckAnswer = MessageInitShape<typeof CheckResponseSchema>;
 
-/** Does not throw for a token that is not good: that is an answer. Any other status is to Envoy an error of ours. */
+/** An invalid token is a response, not an error: Envoy treats an error as a failure of this service. */
 export function extAuthzRoutes(deps: Pick<Deps, 'verifier' | 'denials'>): Routes {
   return (router) => {
     router.service(Authorization, {
       async check(request, context) {
         const { requirement, token } = readCheck(request);
-        const admission = await admit(deps, requirement, token, callOf(context));
-        if (!admission.admitted) recordOf(context).reason = admission.reason;
-        return sayAdmission(admission);
+        const authorization = await authorizeRequest(deps, requirement, token, callOf(context));
+        if (!authorization.allowed) recordOf(context).reason = authorization.reason;
+        return checkResponse(authorization);
       },
     });
   };
 }
 
-/** @throws AuthError INVALID_ARGUMENT for a route that is configured badly */
-export function readCheck({ attributes }: CheckRequest): { requirement: Requirement; token: string } {
+/** @throws AuthError INVALID_ARGUMENT for an invalid configuration of the route */
+export function readCheck({ attributes }: CheckRequest): { requirement: RouteRequirement; token: string } {
   const requirement = parseRequirement(attributes?.contextExtensions ?? {});
   const http = attributes?.request?.http;
   const named = Object.entries(http?.headers ?? {}).filter(([name]) => isAuthorization(name));
-  // With `encode_raw_headers` they come in the second form.
+  // Envoy uses the second form with `encode_raw_headers`.
   const raw = http?.headerMap?.headers.filter(({ key }) => isAuthorization(key)) ?? [];
   const values = [
     ...named.map(([, value]) => value),
@@ -50,17 +55,17 @@ function isAuthorization(name: string): boolean {
   return name.length === 13 && name.toLowerCase() === 'authorization';
 }
 
-export function sayAdmission(admission: Admission): CheckAnswer {
-  return admission.admitted ? sayAdmitted(admission) : sayRefused(admission);
+export function checkResponse(authorization: Authorized): CheckAnswer {
+  return authorization.allowed ? okResponse(authorization.principal) : deniedResponse(authorization.reason);
 }
 
-function sayAdmitted({ principal }: Extract<Admission, { admitted: true }>): CheckAnswer {
-  const said = Object.entries(identityHeaders(principal));
-  const headers = said
+function okResponse(principal: TokenPrincipal | null): CheckAnswer {
+  const all = Object.entries(identityHeaders(principal));
+  const headers = all
     .filter(([, value]) => value !== '')
     .map(([key, value]) => ({ header: { key, value }, appendAction: AppendAction.OVERWRITE_IF_EXISTS_OR_ADD }));
-  // What there is nothing to say of goes, whatever the client has said.
-  const headersToRemove = said.filter(([, value]) => value === '').map(([key]) => key);
+  // A client can have sent headers of these names.
+  const headersToRemove = all.filter(([, value]) => value === '').map(([key]) => key);
   return {
     status: { code: 0 },
     httpResponse: {
@@ -78,10 +83,10 @@ function metadataOf(principal: TokenPrincipal) {
   return { user_id: userId, session_id: sessionId, email, email_verified: emailVerified, roles };
 }
 
-function sayRefused({ reason }: Extract<Admission, { admitted: false }>): CheckAnswer {
-  const status = refusalStatus(reason);
+function deniedResponse(reason: Reason): CheckAnswer {
+  const { status, challenge, body } = rejection(reason);
   const headers = {
-    'www-authenticate': challenge(reason),
+    'www-authenticate': challenge,
     'content-type': 'application/json',
     'cache-control': 'no-store',
   };
@@ -92,7 +97,7 @@ function sayRefused({ reason }: Extract<Admission, { admitted: false }>): CheckA
       value: {
         status: { code: status },
         headers: Object.entries(headers).map(([key, value]) => ({ header: { key, value } })),
-        body: JSON.stringify({ reason, message: ERROR_REASONS[reason].message }),
+        body: JSON.stringify(body),
       },
     },
   };

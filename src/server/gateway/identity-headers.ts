@@ -1,9 +1,8 @@
-// What gateways pass on of an admitted request, and what its caller hears of a refused one. The same over ext_authz and
-// forward auth.
-import type { Reason } from '../../domain/error-reason.ts';
+// The headers that a gateway adds to an allowed request, and the response to a rejected one. The same for ext_authz and forward auth.
+import { ERROR_REASONS, type Reason } from '../../domain/error-reason.ts';
 import type { TokenPrincipal } from '../../domain/principal.ts';
 
-/** What a service behind a gateway may believe, because the gateway lets no client set it. */
+/** A service behind a gateway can trust these headers: the gateway lets no client set them. */
 const IDENTITY_HEADERS = [
   'x-auth-user-id',
   'x-auth-session-id',
@@ -13,7 +12,7 @@ const IDENTITY_HEADERS = [
   'x-auth-roles',
 ] as const;
 
-/** @returns of nobody empty ones, so that a gateway that copies them overwrites what the client has sent */
+/** @returns empty values for an anonymous request, so that a gateway that copies them overwrites the client's own */
 export function identityHeaders(principal: TokenPrincipal | null): Record<(typeof IDENTITY_HEADERS)[number], string> {
   const user = principal?.kind === 'user' ? principal : null;
   return {
@@ -26,13 +25,18 @@ export function identityHeaders(principal: TokenPrincipal | null): Record<(typeo
   };
 }
 
-/** 401 for who is not known, 403 for who is and may not. */
-export function refusalStatus(reason: Reason): 401 | 403 {
-  return reason === 'ROLE_NOT_GRANTED' ? 403 : 401;
+/** The response that a gateway sends to the client of a rejected request. 403 for a known client without the role. */
+export function rejection(reason: Reason): {
+  status: 401 | 403;
+  challenge: string;
+  body: { reason: Reason; message: string };
+} {
+  const status = reason === 'ROLE_NOT_GRANTED' ? 403 : 401;
+  return { status, challenge: challenge(reason), body: { reason, message: ERROR_REASONS[reason].message } };
 }
 
 /** `WWW-Authenticate` (RFC 6750 section 3). */
-export function challenge(reason: Reason): string {
+function challenge(reason: Reason): string {
   switch (reason) {
     case 'CREDENTIALS_MISSING':
       return 'Bearer realm="latchkey"';

@@ -1,4 +1,4 @@
-// As routes.ts, for AdminService.
+// Maps each RPC of AdminService to its use case.
 import type { JsonObject, MessageInitShape } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type { HandlerContext } from '@connectrpc/connect';
@@ -46,9 +46,9 @@ import { streamAuditEvents } from '../../admin/stream-audit-events.ts';
 import { unlockUser } from '../../admin/unlock-user.ts';
 import type { Deps } from '../../deps.ts';
 import type { Actor } from '../../domain/actor.ts';
+import type { AuditRecord } from '../../domain/audit-event.ts';
 import type { Call } from '../../domain/call.ts';
 import type { KeyState, SigningKeyRecord } from '../../domain/key-schedule.ts';
-import type { AuditRecord } from '../../store/audit-trail.ts';
 import type { RoleGrant } from '../../store/roles.ts';
 import type { ApiKey, ServiceAccount } from '../../store/service-accounts.ts';
 import type { FoundUser, UserRecord } from '../../store/user-records.ts';
@@ -58,10 +58,10 @@ import { timeOf, userMessage } from './messages.ts';
 import type { Routes } from './routes.ts';
 
 export function adminRoutes(deps: Deps): Routes {
-  /** The handler of a verb that takes the fields of its request as they are, and answers nothing. */
-  function changing<Input extends { actor: Actor }>(verb: (deps: Deps, input: Input, call: Call) => Promise<void>) {
+  /** The handler of a use case that takes the fields of its request unchanged and returns nothing. */
+  function changing<Input extends { actor: Actor }>(useCase: (deps: Deps, input: Input, call: Call) => Promise<void>) {
     return async (request: Omit<Input, 'actor'>, context: HandlerContext) => {
-      await verb(deps, { ...request, actor: actorOf(context) } as Input, callOf(context));
+      await useCase(deps, { ...request, actor: actorOf(context) } as Input, callOf(context));
       return {};
     };
   }
@@ -70,7 +70,7 @@ export function adminRoutes(deps: Deps): Routes {
     router.service(
       AdminService,
       {
-        getUser: async ({ user }) => ({ user: recordMessage(await getUser(deps, whoIs(user))) }),
+        getUser: async ({ user }) => ({ user: recordMessage(await getUser(deps, userReference(user))) }),
 
         searchUsers: async ({ disabled = null, ...request }) => {
           const { users, nextPageToken } = await searchUsers(deps, { ...request, disabled });
@@ -165,13 +165,13 @@ export function adminRoutes(deps: Deps): Routes {
           }
         },
       },
-      // A page of users is larger than other answers.
+      // A page of users is larger than other responses.
       { writeMaxBytes: BATCH_BOUNDS.maxBytes },
     );
   };
 }
 
-function whoIs(
+function userReference(
   user: { case: 'userId' | 'email'; value: string } | { case: undefined; value?: undefined },
 ): GetUserInput {
   switch (user.case) {
@@ -187,14 +187,14 @@ function whoIs(
 function eventMessage(event: AuditRecord): MessageInitShape<typeof AuditEventSchema> {
   const { seq, id, type, occurredAt, before, after, address, userAgent, requestId, hash } = event;
   const texts = { userId: event.userId ?? '', sessionId: event.sessionId ?? '', account: event.account ?? '' };
-  const what = { detail: event.detail ?? '', actor: event.actor ?? '', target: event.target ?? '' };
+  const change = { detail: event.detail ?? '', actor: event.actor ?? '', target: event.target ?? '' };
   return {
     seq,
     id,
     type,
     occurredAt: timestampFromDate(occurredAt),
     ...texts,
-    ...what,
+    ...change,
     address,
     userAgent,
     requestId,

@@ -1,5 +1,6 @@
 import type { HandlerContext } from '@connectrpc/connect';
 import { type Actor, actorName } from '../../domain/actor.ts';
+import type { Origin } from '../../domain/audit-event.ts';
 import type { Call } from '../../domain/call.ts';
 import type { UserCaller } from '../../domain/principal.ts';
 import { type CallRecord, callRecordKey } from '../calls/call-record.ts';
@@ -11,16 +12,24 @@ export function recordOf(context: Pick<HandlerContext, 'values'>): CallRecord {
 }
 
 export function callOf(context: Pick<HandlerContext, 'values' | 'signal'>): Call {
-  const { address, userAgent, requestId } = recordOf(context);
-  return { origin: { address, userAgent, requestId }, signal: context.signal };
+  return toCall(recordOf(context), context.signal);
 }
 
-/** The caller of a method or field that is not PUBLIC, as audit events name them. */
+export function toCall({ address, userAgent, requestId }: Origin, signal: AbortSignal): Call {
+  return { origin: { address, userAgent, requestId }, signal };
+}
+
+/** The token of the call's own `authorization: Bearer ...`; empty without one. */
+export function bearerOf(context: Pick<HandlerContext, 'values'>): string {
+  return recordOf(context).bearer;
+}
+
+/** The caller of a method or field that is not PUBLIC, in the form of audit events. */
 export function callerOf(context: HandlerContext): string {
   return actorName(actorOf(context));
 }
 
-/** The caller of an ADMIN method, who changes what is not theirs. */
+/** The caller of an ADMIN method. */
 export function actorOf(context: HandlerContext): Actor {
   const { principal } = recordOf(context);
   if (!principal) throw new Error(`${context.method.name} was reached without a caller`);
@@ -33,7 +42,7 @@ export function actorOf(context: HandlerContext): Actor {
   return { kind, userId, sessionId, refreshCounter };
 }
 
-/** The caller of a USER method; the guard let nobody else through. */
+/** The caller of a USER method. */
 export function userOf(context: HandlerContext): UserCaller {
   const { principal } = recordOf(context);
   if (principal?.kind !== 'user') throw new Error(`${context.method.name} was reached without a user`);

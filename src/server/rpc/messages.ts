@@ -1,4 +1,4 @@
-// From domain words to messages.
+// Converts domain values to messages.
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { type Timestamp, timestampDate, timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type { IdentitySchema, SessionSchema } from '../../../gen/latchkey/auth/v1/account_service_pb.ts';
@@ -15,7 +15,7 @@ import type { RoleAnswer } from '../../auth/check-role.ts';
 import type { StartedOAuth } from '../../auth/start-oauth.ts';
 import { invalid, parseFields } from '../../domain/parse-fields.ts';
 import type { TokenPrincipal } from '../../domain/principal.ts';
-import type { Change } from '../../domain/revocation-event.ts';
+import type { RevocationEvent } from '../../domain/revocation-event.ts';
 import type { Tokens } from '../../domain/tokens.ts';
 import type { User } from '../../domain/user.ts';
 import type { SigningKeys } from '../../keys/signing-keys.ts';
@@ -47,7 +47,6 @@ export function identityMessage({
   return { ...identity, createdAt: timestampFromDate(createdAt), lastUsedAt: timestampFromDate(lastUsedAt) };
 }
 
-/** The same for a sign-in and for linking. */
 export function startedMessage({ expiresAt, ...started }: StartedOAuth) {
   return { ...started, expiresAt: timestampFromDate(expiresAt) };
 }
@@ -79,7 +78,7 @@ export function verdictMessage(verdict: Verdict): MessageInitShape<typeof Verdic
   return { principal: principalMessage(principal), revalidateAt: timestampFromDate(revalidateAt) };
 }
 
-/** Null when it is not set. @throws AuthError INVALID_ARGUMENT for what google.protobuf.Timestamp does not allow */
+/** Null when it is not set. @throws AuthError INVALID_ARGUMENT outside the range of google.protobuf.Timestamp */
 export function timeOf(field: string, timestamp: Timestamp | undefined): Date | null {
   if (!timestamp) return null;
   const { [field]: time } = parseFields({
@@ -96,9 +95,9 @@ export function roleMessage(answer: RoleAnswer): { allowed: boolean; reason?: Re
   return answer.allowed ? { allowed: true } : { allowed: false, reason: Reason[answer.reason] };
 }
 
-/** @param keys as they are now; that they changed is all that the change itself says */
+/** @param keys the current keys: the event carries none */
 export function changeMessage(
-  change: Change,
+  change: RevocationEvent,
   keys: Pick<SigningKeys, 'publicKeys'>,
   issuer: string,
 ): MessageInitShape<typeof ChangeSchema> {

@@ -1,24 +1,23 @@
-// Streams of callers without credentials: they last for as long as their slots are theirs.
+// Streams of callers without credentials. Each lasts until its slot is evicted.
 import type { DescMethod } from '@bufbuild/protobuf';
 import type { Interceptor } from '@connectrpc/connect';
 import { Access } from '../../../gen/latchkey/auth/v1/options_pb.ts';
 import { AuthError } from '../../domain/auth-error.ts';
-import { holderOf } from '../calls/call-record.ts';
+import { RETRY_STREAM_MS } from '../../domain/retry-after.ts';
+import { slotHolder } from '../calls/call-record.ts';
 import type { FairSlots } from '../calls/fair-slots.ts';
 import { accessOf } from './access.ts';
 import { recordOf } from './call-context.ts';
 
-const RETRY_AFTER_MS = 5_000;
-
-/** Ends a stream with OVERLOADED when its slot is taken away. */
+/** Ends a stream with OVERLOADED when its slot is evicted. */
 export function limitPublicStreams(publicStreams: FairSlots): Interceptor {
   return (next) => async (request) => {
     if (!isPublicStream(request.method)) return next(request);
     request.signal.throwIfAborted();
     const evicted = Promise.withResolvers<never>();
     evicted.promise.catch(() => {});
-    const error = new AuthError('OVERLOADED', { retryAfterMs: RETRY_AFTER_MS });
-    const release = publicStreams.acquire(holderOf(recordOf({ values: request.contextValues })), () =>
+    const error = new AuthError('OVERLOADED', { retryAfterMs: RETRY_STREAM_MS });
+    const release = publicStreams.acquire(slotHolder(recordOf({ values: request.contextValues })), () =>
       evicted.reject(error),
     );
     request.signal.addEventListener('abort', release);
@@ -41,7 +40,7 @@ async function* untilRejected<T>(
     }
   } finally {
     onEnd();
-    // It may never come to an end: nobody waits for that.
+    // Not awaited: it may never end.
     void iterator.return?.();
   }
 }

@@ -1,4 +1,4 @@
-// Which verb serves which RPC. Translates messages to the verbs' words and back; decides nothing.
+// Maps each RPC to its use case, and messages to the use case's input and output.
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type { ConnectRouter } from '@connectrpc/connect';
 import { AccountService } from '../../../gen/latchkey/auth/v1/account_service_pb.ts';
@@ -36,12 +36,10 @@ import { verify } from '../../auth/verify.ts';
 import { verifyEmail } from '../../auth/verify-email.ts';
 import { watch } from '../../auth/watch.ts';
 import type { Deps } from '../../deps.ts';
-import { bearerToken } from '../../domain/bearer-token.ts';
 import type { ServiceKeys } from '../../keys/service-keys.ts';
-import type { CallDeps } from '../calls/call-record.ts';
 import { BATCH_BOUNDS } from '../calls/message-bounds.ts';
-import { identifyUser } from './access.ts';
-import { callerOf, callOf, userOf } from './call-context.ts';
+import { bearerOf, callerOf, callOf, recordOf, userOf } from './call-context.ts';
+import { identifyUser } from './identify.ts';
 import {
   changeMessage,
   identityMessage,
@@ -54,11 +52,10 @@ import {
   verdictMessage,
 } from './messages.ts';
 
-export type RouteDeps = Deps & CallDeps & { serviceKeys: ServiceKeys };
-
+/** Adds services to a router. */
 export type Routes = (router: ConnectRouter) => void;
 
-export function routes(deps: RouteDeps): Routes {
+export function routes(deps: Deps & { serviceKeys: ServiceKeys }): Routes {
   return (router) => {
     router.service(AuthService, {
       register: async (request, context) => {
@@ -79,18 +76,18 @@ export function routes(deps: RouteDeps): Routes {
       },
 
       verify: async ({ accessToken, audience }, context) => {
-        const input = { accessToken, audience, credential: bearerToken(context.requestHeader.get('authorization')) };
+        const input = { accessToken, audience, credential: bearerOf(context) };
         const { principal, revalidateAt } = await verify(deps, input, callOf(context));
         return { principal: principalMessage(principal), revalidateAt: timestampFromDate(revalidateAt) };
       },
 
       checkRole: async ({ subject, role }, context) => {
-        const credential = bearerToken(context.requestHeader.get('authorization'));
-        const whose =
+        const checked =
           subject.case === 'userId'
             ? { userId: subject.value, reader: callerOf(context) }
             : { accessToken: subject.value ?? '' };
-        const answer = await checkRole(deps, { ...whose, role, credential }, callOf(context));
+        const input = { ...checked, role, credential: bearerOf(context) };
+        const answer = await checkRole(deps, input, callOf(context));
         return roleMessage(answer);
       },
 
@@ -112,8 +109,7 @@ export function routes(deps: RouteDeps): Routes {
       },
 
       issueServiceToken: async ({ audiences }, context) => {
-        const apiKey = bearerToken(context.requestHeader.get('authorization'));
-        const input = { apiKey, client: null, audiences };
+        const input = { apiKey: bearerOf(context), client: null, audiences };
         const { accessToken, expiresAt } = await issueServiceToken(deps, input, callOf(context));
         return { accessToken, tokenType: 'Bearer', expiresAt: timestampFromDate(expiresAt) };
       },
@@ -129,9 +125,8 @@ export function routes(deps: RouteDeps): Routes {
       },
 
       verifyEmail: async (request, context) => {
-        const call = callOf(context);
-        const caller = await identifyUser(deps, bearerToken(context.requestHeader.get('authorization')), call);
-        await verifyEmail(deps, { ...request, caller }, call);
+        const caller = await identifyUser(deps, recordOf(context), context.signal);
+        await verifyEmail(deps, { ...request, caller }, callOf(context));
         return {};
       },
 
@@ -218,9 +213,9 @@ export function routes(deps: RouteDeps): Routes {
 
         async *watch(request, context) {
           const { signingKeys, tokenSettings } = deps;
-          for await (const { changes, cursor, asOf } of watch(deps, request, callOf(context))) {
+          for await (const { events, cursor, asOf } of watch(deps, request, callOf(context))) {
             yield {
-              changes: changes.map((change) => changeMessage(change, signingKeys, tokenSettings.issuer)),
+              changes: events.map((event) => changeMessage(event, signingKeys, tokenSettings.issuer)),
               cursor,
               ...(asOf && { asOf: timestampFromDate(asOf) }),
               sentAt: timestampFromDate(deps.now()),

@@ -1,10 +1,10 @@
-// What an RPC's caller sends, handed to Connect only once it is known to be cheap to decode: message by message, each whole, in the
-// form that the protocol asks for, and within the bounds of the method.
+// The body of an RPC. Connect receives only whole messages that are cheap to decode: in the form of their protocol, and within the
+// limits of the method.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DescMethod } from '@bufbuild/protobuf';
 import { Access } from '../../../gen/latchkey/auth/v1/options_pb.ts';
 import { AuthError } from '../../domain/auth-error.ts';
-import type { FairSlots, Holder } from '../calls/fair-slots.ts';
+import type { FairSlots, SlotHolder } from '../calls/fair-slots.ts';
 import { checkMessage, type MessageBounds, messageBounds } from '../calls/message-bounds.ts';
 import { receiveBody } from '../calls/receive-body.ts';
 import type { NodeRequest } from '../transport/handler.ts';
@@ -12,15 +12,15 @@ import { accessOf } from './access.ts';
 
 export type RpcBody = AsyncIterable<Uint8Array> & {
   /**
-   * Waits for the message, where the method takes one; a stream of them is read as it goes on.
-   * @throws AuthError REQUEST_MALFORMED, MESSAGE_TOO_LARGE, OVERLOADED, or UNIMPLEMENTED for more or fewer messages than one
+   * Waits for the message of a method that takes one. A stream of messages is read while it lasts.
+   * @throws AuthError REQUEST_MALFORMED, MESSAGE_TOO_LARGE, OVERLOADED; UNIMPLEMENTED for no message and for several
    */
-  receive(holder: Holder, signal: AbortSignal): Promise<void>;
+  receive(holder: SlotHolder, signal: AbortSignal): Promise<void>;
 };
 
-/** Flags, then the length of the message in four bytes: gRPC's form, and that of Connect's streams. */
+/** Flags, then the length of the message in four bytes: the form of gRPC and of Connect's streams. */
 const ENVELOPE_BYTES = 5;
-/** A stranger's stream gets so many messages through at once, and one in so many milliseconds after that. */
+/** A stream of an anonymous caller delivers this many messages at once, and after that one in PACE_MS. */
 const BURST = 20;
 const PACE_MS = 100;
 
@@ -28,16 +28,18 @@ export function createRpcBody(request: NodeRequest, method: DescMethod, waiting:
   const contentType = request.headers['content-type'] ?? '';
   const isEnveloped = /^application\/(grpc|connect\+)/.test(contentType);
   const bounds = messageBounds(method);
-  const check = (message: Buffer) =>
-    checkMessage(method.input, message, bounds.maxFields, contentType.includes('json'));
+  const check = (message: Buffer, isJson = contentType.includes('json')) =>
+    checkMessage(method.input, message, bounds.maxFields, isJson);
   let received: Buffer | null = null;
 
-  async function receive(holder: Holder, signal: AbortSignal): Promise<void> {
+  async function receive(holder: SlotHolder, signal: AbortSignal): Promise<void> {
     const prefix = isEnveloped ? ENVELOPE_BYTES : 0;
     const options = { waiting, holder, signal, maxBytes: prefix + bounds.maxBytes };
     if (!isEnveloped) {
       received = await receiveBody(request, options);
-      return check(received);
+      if (request.method !== 'GET') return check(received);
+      const { message, isJson } = queryMessage(request.url ?? '');
+      return check(message, isJson);
     }
     const inspect = createInspector(bounds);
     received = await receiveBody(request, { ...options, inspect });
@@ -67,7 +69,14 @@ export function createRpcBody(request: NodeRequest, method: DescMethod, waiting:
   };
 }
 
-/** Ends the reading as soon as it is known that this is not one message. */
+/** The message of a GET, which Connect serves for NO_SIDE_EFFECTS (Connect protocol, Unary-Get-Request). */
+function queryMessage(url: string): { message: Buffer; isJson: boolean } {
+  const query = new URL(url, 'http://localhost').searchParams;
+  const encoding = query.get('base64') === '1' ? 'base64url' : 'utf8';
+  return { message: Buffer.from(query.get('message') ?? '', encoding), isJson: query.get('encoding') === 'json' };
+}
+
+/** Ends the reading once the body is longer than one message. */
 function createInspector(bounds: MessageBounds): (size: number, arrived: () => Buffer) => void {
   let expected = 0;
   return (size, arrived) => {
@@ -76,9 +85,9 @@ function createInspector(bounds: MessageBounds): (size: number, arrived: () => B
   };
 }
 
-/** Of the envelope with its message. @throws AuthError REQUEST_MALFORMED or MESSAGE_TOO_LARGE */
+/** The length of the envelope with its message. @throws AuthError REQUEST_MALFORMED or MESSAGE_TOO_LARGE */
 function lengthOf(start: Buffer, { maxBytes }: MessageBounds): number {
-  // A flag says that the message is compressed, or none.
+  // A flag marks a compressed message, or the trailers.
   if (start[0] !== 0) malformed();
   const length = start.readUInt32BE(1);
   if (length > maxBytes) throw new AuthError('MESSAGE_TOO_LARGE');
@@ -91,7 +100,7 @@ async function* envelopes(request: NodeRequest, bounds: MessageBounds): AsyncIte
   for await (const chunk of request) {
     parts.push(chunk);
     size += chunk.length;
-    // Put together only when an envelope may be whole: it may come byte by byte.
+    // Joined only when an envelope can be whole: it may arrive byte by byte.
     while (size >= needed) {
       const joined = parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts);
       needed = lengthOf(joined, bounds);

@@ -1,4 +1,4 @@
-// What gRPC's tools and probes expect of every server: health and reflection.
+// The services that gRPC's tools and probes expect of every server: health and reflection.
 import type { DescService } from '@bufbuild/protobuf';
 import { Authorization } from '../../../gen/envoy/service/auth/v3/external_auth_pb.ts';
 import { file_google_rpc_error_details } from '../../../gen/google/rpc/error_details_pb.ts';
@@ -16,13 +16,13 @@ const SERVICES: DescService[] = [AuthService, AccountService, VerifierService, A
 
 export type StandardServices = {
   routes: Routes[];
-  /** Health reports NOT_SERVING from now on. */
+  /** Makes health report NOT_SERVING. */
   stop(): void;
-  /** Ends the streams of those who watch health. */
+  /** Ends the streams that watch health. */
   close(): void;
 };
 
-/** Probes of orchestrators: `liveness` serves for as long as the process runs, `readiness` as the empty name does. */
+/** Service names for orchestrators: `liveness` is SERVING while the process runs, `readiness` is the same as the empty name. */
 const LIVENESS = 'liveness';
 const READINESS = 'readiness';
 

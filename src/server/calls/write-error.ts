@@ -1,0 +1,85 @@
+// Writes an error to the wire, for every protocol: the one place that knows what a failure looks like in each.
+import type { ConnectError } from '@connectrpc/connect';
+import { encodeEnvelope } from '@connectrpc/connect/protocol';
+import { codeToHttpStatus, errorToJsonBytes } from '@connectrpc/connect/protocol-connect';
+import { setTrailerStatus } from '@connectrpc/connect/protocol-grpc';
+import { trailerFlag, trailerSerialize } from '@connectrpc/connect/protocol-grpc-web';
+import { BadRequestSchema, ErrorInfoSchema } from '../../../gen/google/rpc/error_details_pb.ts';
+import { type NodeResponse, sendJson } from '../transport/handler.ts';
+
+export type WireError = {
+  status: number;
+  /** Names and values. */
+  headers: [name: string, value: string][];
+  body: Uint8Array | null;
+};
+
+/** `error` of RFC 6749 section 5.2 and RFC 8707 section 2. */
+type OAuthErrorCode =
+  | 'invalid_request'
+  | 'invalid_client'
+  | 'unsupported_grant_type'
+  | 'invalid_target'
+  | 'temporarily_unavailable'
+  | 'server_error';
+
+/** gRPC without a body: the headers carry the status ("Trailers-Only"). @param into the headers or trailers to complete */
+export function grpcError(error: ConnectError, into = new Headers()): WireError {
+  setTrailerStatus(into, error);
+  return { status: 200, headers: [...into], body: null };
+}
+
+/** gRPC-Web carries its trailers in the last frame of the body. An error has no other frame. */
+export function grpcWebError(error: ConnectError, trailers = new Headers()): WireError {
+  setTrailerStatus(trailers, error);
+  return { status: 200, headers: [], body: encodeEnvelope(trailerFlag, trailerSerialize(trailers)) };
+}
+
+/** Connect for unary calls. @param status when it says more than the status of the error's code */
+export function connectError(error: ConnectError, status = codeToHttpStatus(error.code)): WireError {
+  const body = errorToJsonBytes(error, undefined);
+  const headers: WireError['headers'] = [
+    ['content-type', 'application/json'],
+    ['content-length', String(body.byteLength)],
+  ];
+  return { status, headers, body };
+}
+
+/** Plain JSON over HTTP, for clients that are not RPC clients. */
+export function sendHttpError(response: NodeResponse, error: ConnectError): void {
+  setRetryAfter(response, error);
+  const [info] = error.findDetails(ErrorInfoSchema);
+  const violations = error.findDetails(BadRequestSchema).flatMap(({ fieldViolations }) => fieldViolations);
+  sendJson(response, codeToHttpStatus(error.code), {
+    reason: info?.reason ?? '',
+    message: error.rawMessage,
+    violations: violations.map(({ field, description }) => ({ field, description })),
+  });
+}
+
+/** @param cause the error behind a failure of this service; null for a fault of the request */
+export function sendOAuthError(
+  response: NodeResponse,
+  { error, description }: { error: OAuthErrorCode; description?: string },
+  cause: ConnectError | null = null,
+): void {
+  if (cause) setRetryAfter(response, cause);
+  sendJson(response, OAUTH_STATUS[error], {
+    error,
+    ...(description !== undefined && { error_description: description }),
+  });
+}
+
+const OAUTH_STATUS: Record<OAuthErrorCode, number> = {
+  invalid_request: 400,
+  invalid_client: 401,
+  unsupported_grant_type: 400,
+  invalid_target: 400,
+  temporarily_unavailable: 503,
+  server_error: 500,
+};
+
+function setRetryAfter(response: NodeResponse, { metadata }: ConnectError): void {
+  const retryAfter = metadata.get('retry-after');
+  if (retryAfter) response.setHeader('retry-after', retryAfter);
+}

@@ -1,0 +1,83 @@
+// Identifies the caller of a call by its credentials, and keeps the result in the call's record.
+import type { Deps } from '../../deps.ts';
+import { OWN_AUDIENCE } from '../../domain/audience.ts';
+import { AuthError } from '../../domain/auth-error.ts';
+import type { Principal, ServicePrincipal, UserPrincipal } from '../../domain/principal.ts';
+import { ON_BEHALF_OF_ROLE, ROLES_READ_ROLE } from '../../domain/role.ts';
+import type { ServiceKeys } from '../../keys/service-keys.ts';
+import type { CallRecord } from '../calls/call-record.ts';
+import { serviceAt } from '../transport/peer.ts';
+import { toCall } from './call-context.ts';
+
+export type IdentifyDeps = Pick<Deps, 'verifier' | 'apiKeys'> & { serviceKeys: ServiceKeys };
+
+/** The parts of the call's record that carry its credentials. */
+export type Credentials = Pick<
+  CallRecord,
+  'bearer' | 'peer' | 'isForwarded' | 'identified' | 'address' | 'userAgent' | 'requestId'
+>;
+
+/** Credentials are checked again after this: a body can arrive much later than its headers, and a stream lasts. */
+const RECHECK_AFTER_MS = 50;
+
+/** @throws AuthError as the verifier does, or OVERLOADED */
+export async function identify(deps: IdentifyDeps, record: Credentials, signal: AbortSignal): Promise<Principal> {
+  const at = performance.now();
+  if (record.identified && at - record.identified.at < RECHECK_AFTER_MS) return record.identified.principal;
+  const principal = await principalOf(deps, record, signal);
+  record.identified = { principal, at };
+  return principal;
+}
+
+/**
+ * The user who calls a PUBLIC method with an access token. Null without one, and for a service that calls for users.
+ * @throws AuthError as the verifier does
+ */
+export async function identifyUser(
+  deps: IdentifyDeps,
+  record: Credentials,
+  signal: AbortSignal,
+): Promise<UserPrincipal | null> {
+  const principal = record.bearer === '' ? null : await identify(deps, record, signal);
+  return principal?.kind === 'user' ? principal : null;
+}
+
+/** The service that calls. Null for users, anonymous callers and invalid tokens. */
+export async function identifyService(
+  deps: IdentifyDeps,
+  record: Credentials,
+  signal: AbortSignal,
+): Promise<ServicePrincipal | null> {
+  const certified = certifiedCaller(record);
+  if (certified) return certified;
+  if (record.bearer === '') return null;
+  try {
+    const principal = await identify(deps, record, signal);
+    return principal.kind === 'service' ? principal : null;
+  } catch (error) {
+    if (error instanceof AuthError && error.reason.startsWith('TOKEN_')) return null;
+    throw error;
+  }
+}
+
+/** The service that the certificate of the connection names at this moment. A proxy's certificate is not that of its clients. */
+export function certifiedCaller({ peer, isForwarded }: Credentials): ServicePrincipal | null {
+  const name = isForwarded ? null : serviceAt(peer);
+  return name === null ? null : configuredService(name);
+}
+
+async function principalOf(deps: IdentifyDeps, record: Credentials, signal: AbortSignal): Promise<Principal> {
+  const { bearer } = record;
+  const name = deps.serviceKeys.nameOf(bearer);
+  if (name !== null) return configuredService(name);
+  const holder = await deps.apiKeys.open(bearer, toCall(record, signal));
+  if (holder) return { kind: 'service', ...holder };
+  const { principal, token } = await deps.verifier.verify(bearer, OWN_AUDIENCE, signal);
+  if (principal.kind === 'service') return { ...principal, keyId: token.sessionId };
+  return { ...principal, refreshCounter: token.refreshCounter };
+}
+
+/** A service without an account. It has the same roles as every other configured service. */
+function configuredService(name: string): ServicePrincipal {
+  return { kind: 'service', serviceAccountId: null, keyId: null, name, roles: [ROLES_READ_ROLE, ON_BEHALF_OF_ROLE] };
+}

@@ -1,0 +1,119 @@
+// Steps around a handler, after the message of the call is decoded.
+import type { Message } from '@bufbuild/protobuf';
+import type { Interceptor } from '@connectrpc/connect';
+import { untilAborted } from '../../async/until-aborted.ts';
+import { AuthError } from '../../domain/auth-error.ts';
+import { type CallRecord, plainUserAgent } from '../calls/call-record.ts';
+import { answerError } from '../calls/errors.ts';
+import { plainAddress } from '../transport/client-address.ts';
+import { type AccessDeps, accessOf, authorize, authorizeFields, mayNameClient } from './access.ts';
+import { recordOf } from './call-context.ts';
+
+/** Maximum time of a unary call, whatever deadline its caller sends. */
+const CALL_TIMEOUT_MS = 10_000;
+const CLIENT_HEADERS = ['x-client-address', 'x-client-user-agent'];
+/** The caller of a stream is authorized again after this. */
+const REAUTHORIZE_EVERY_MS = 900;
+
+/** Converts every error, and records the result of the call. */
+export const convertErrors: Interceptor = (next) => async (request) => {
+  const record = recordOf({ values: request.contextValues });
+  try {
+    const answer = await next(request);
+    record.code = 'ok';
+    return answer.stream ? { ...answer, message: convertStreamErrors(answer.message, record, request.signal) } : answer;
+  } catch (error) {
+    throw answerError(error, record);
+  }
+};
+
+/** A stream that ends because its signal aborts has failed. */
+async function* convertStreamErrors<T>(
+  messages: AsyncIterable<T>,
+  record: CallRecord,
+  signal: AbortSignal,
+): AsyncIterable<T> {
+  try {
+    yield* messages;
+    signal.throwIfAborted();
+  } catch (error) {
+    throw answerError(error, record);
+  }
+}
+
+export const limitTime: Interceptor = (next) => (request) => {
+  if (request.stream) return next(request);
+  const signal = AbortSignal.any([request.signal, AbortSignal.timeout(CALL_TIMEOUT_MS)]);
+  return untilAborted(signal, () => next({ ...request, signal }));
+};
+
+/** A service that calls for its users names their client, so that limits by network count the client and not the service. */
+export function acceptNamedClient(deps: AccessDeps): Interceptor {
+  return (next) => async (request) => {
+    if (!CLIENT_HEADERS.some((name) => request.header.has(name))) return next(request);
+    const record = recordOf({ values: request.contextValues });
+    if (await mayNameClient(deps, record, { method: record.method, signal: request.signal })) {
+      useNamedClient(record, request.header);
+    }
+    return next(request);
+  };
+}
+
+/** @throws AuthError INVALID_ARGUMENT */
+function useNamedClient(record: CallRecord, headers: Headers): void {
+  const [address, userAgent] = [headers.get('x-client-address'), headers.get('x-client-user-agent')];
+  if (address !== null) {
+    const plain = plainAddress(address);
+    const violations = [{ field: 'x-client-address', description: 'must be an IP address' }];
+    if (plain === null) throw new AuthError('INVALID_ARGUMENT', { violations });
+    record.address = plain;
+  }
+  if (userAgent !== null) record.userAgent = plainUserAgent(userAgent);
+}
+
+/**
+ * Authorizes the caller again where its body was slow, and for every message the fields that it sets. A stream is authorized again
+ * while it lasts.
+ */
+export function authorizeMessages(deps: AccessDeps): Interceptor {
+  return (next) => async (request) => {
+    const { signal, method } = request;
+    const record = recordOf({ values: request.contextValues });
+    const authorizeCaller = () => authorize(deps, record, { access: accessOf(method), target: record.method, signal });
+    const authorizeMessage = async (message: Message) => {
+      const caller = await authorizeCaller();
+      const ofFields = await authorizeFields(deps, record, { desc: method.input, message, signal });
+      record.principal = caller ?? ofFields;
+    };
+    if (request.stream) record.principal = await authorizeCaller();
+    else await authorizeMessage(request.message);
+    const answer = await next(
+      request.stream ? { ...request, message: authorizeEach(request.message, authorizeMessage) } : request,
+    );
+    return answer.stream ? { ...answer, message: whileAuthorized(answer.message, authorizeCaller) } : answer;
+  };
+}
+
+async function* authorizeEach<T>(
+  messages: AsyncIterable<T>,
+  authorizeMessage: (message: T) => Promise<void>,
+): AsyncIterable<T> {
+  for await (const message of messages) {
+    await authorizeMessage(message);
+    yield message;
+  }
+}
+
+async function* whileAuthorized<T>(
+  messages: AsyncIterable<T>,
+  authorizeCaller: () => Promise<unknown>,
+): AsyncIterable<T> {
+  let authorizedAt = performance.now();
+  for await (const message of messages) {
+    if (performance.now() - authorizedAt > REAUTHORIZE_EVERY_MS) {
+      await authorizeCaller();
+      authorizedAt = performance.now();
+    }
+    yield message;
+  }
+}

@@ -1,0 +1,94 @@
+// The server: the order in which a request passes through it, from the socket to the use case. The lists below run in the order in
+// which they stand; a new endpoint or a new step of every RPC goes here. Nothing else belongs here.
+import type { Deps } from '../deps.ts';
+import type { ServiceKeys } from '../keys/service-keys.ts';
+import type { CallLog } from './calls/call-log.ts';
+import type { CallDeps } from './calls/call-record.ts';
+import { createConcurrencyLimit } from './calls/concurrency-limit.ts';
+import { createFairSlots } from './calls/fair-slots.ts';
+import { createCorsHandler } from './endpoints/cors.ts';
+import { createOAuthTokenHandler } from './endpoints/oauth-token.ts';
+import { createFastPath } from './fast-path/fast-path.ts';
+import { extAuthzRoutes } from './gateway/ext-authz.ts';
+import { createForwardAuthHandler } from './gateway/forward-auth.ts';
+import { adminRoutes } from './rpc/admin-routes.ts';
+import {
+  acquireSlot,
+  authorizeCaller,
+  receiveMessage,
+  rejectAmbiguousCredentials,
+  rejectCompression,
+} from './rpc/gate.ts';
+import { acceptNamedClient, authorizeMessages, convertErrors, limitTime } from './rpc/interceptors.ts';
+import { limitPublicStreams } from './rpc/public-streams.ts';
+import { type Routes, routes } from './rpc/routes.ts';
+import { createRpcHandler } from './rpc/rpc.ts';
+import { createUnknownGrpcMethodHandler } from './rpc/unknown-grpc-method.ts';
+import type { Handler } from './transport/handler.ts';
+import { type Listener, type ListenerOptions, listen } from './transport/listener.ts';
+
+export type ServerDeps = Deps & CallDeps & { serviceKeys: ServiceKeys; callLog: CallLog };
+
+export type ServerOptions = {
+  listener: ListenerOptions;
+  corsOrigins: string[];
+  /** gRPC health and reflection. */
+  standardServices: Routes[];
+  jwksAndProbes: Handler;
+};
+
+/** Requests of one process whose body has not arrived; each holds at most 64 KiB. */
+const MAX_WAITING = 1_000;
+/** Responses of one process that have not been read; each holds at most 64 KiB, or 1 MiB for a batch. */
+const MAX_UNREAD = 1_000;
+/** Maximum time for a body to arrive, or for a response to be read, while more than half of those slots are in use. */
+const WAIT_UNDER_PRESSURE_MS = 2_000;
+/** Open streams of anonymous callers in one process. */
+const MAX_PUBLIC_STREAMS = 1_000;
+
+/** @throws when it cannot listen on the port */
+export function startServer(deps: ServerDeps, options: ServerOptions): Promise<Listener> {
+  const slots = {
+    waiting: createFairSlots({ capacity: MAX_WAITING, maxHoldUnderPressureMs: WAIT_UNDER_PRESSURE_MS }),
+    unread: createFairSlots({ capacity: MAX_UNREAD, maxHoldUnderPressureMs: WAIT_UNDER_PRESSURE_MS }),
+    publicStreams: createFairSlots({ capacity: MAX_PUBLIC_STREAMS, maxHoldUnderPressureMs: Number.POSITIVE_INFINITY }),
+    concurrencyLimit: createConcurrencyLimit(),
+  };
+  const all = { ...deps, ...slots };
+
+  // 1. The connection (transport/listener.ts): limit on connections, PROXY protocol, TLS, protocol detection, then for each
+  //    request: resets, pipelining, header size.
+  return listen(
+    options.listener,
+    // 2. The fast path answers Verify and its kin from memory. It hands over every other request, unchanged.
+    createFastPath(all),
+    // 3. Time limits of the request (transport/request-timeouts.ts), then the first of these handlers that answers it.
+    [
+      createCorsHandler(options.corsOrigins),
+      createRpcHandler(all, {
+        // 4. Before the message of an RPC is decoded.
+        gate: [
+          rejectCompression,
+          rejectAmbiguousCredentials,
+          authorizeCaller(all),
+          receiveMessage,
+          acquireSlot(slots.concurrencyLimit),
+        ],
+        // 5. Around the handler of an RPC.
+        interceptors: [
+          convertErrors,
+          limitTime,
+          limitPublicStreams(slots.publicStreams),
+          acceptNamedClient(all),
+          authorizeMessages(all),
+        ],
+        // 6. The handler calls a use case.
+        services: [routes(all), adminRoutes(all), extAuthzRoutes(all), ...options.standardServices],
+      }),
+      createForwardAuthHandler(all, deps.callLog),
+      createOAuthTokenHandler(all, deps.callLog),
+      options.jwksAndProbes,
+      createUnknownGrpcMethodHandler(deps.callLog, all),
+    ],
+  );
+}

@@ -1,0 +1,45 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { create, toBinary } from '@bufbuild/protobuf';
+import { expect, test } from 'vitest';
+import { VerifyRequestSchema } from '../../../gen/latchkey/auth/v1/auth_service_pb.ts';
+import { createFastPath } from '../../../src/server/fast-path/fast-path.ts';
+import { issue, verifierWithCache } from '../../support/cached-tokens.ts';
+
+const fastPath = createFastPath({
+  verifier: verifierWithCache(1024 * 1024).verifier,
+  serviceKeys: { nameOf: () => null },
+  apiKeys: { known: () => null },
+  denials: { isNoted: () => false },
+  callLog: { count: () => {}, write: () => {}, close: () => {} },
+  clientAddress: (peer) => peer,
+});
+const body = Buffer.from(toBinary(VerifyRequestSchema, create(VerifyRequestSchema, { accessToken: issue().token })));
+
+/** A call of Verify with this deadline, whose body has not arrived. */
+function callWith(timeoutMs: string) {
+  const headers: Record<string, string> = {
+    'content-type': 'application/proto',
+    'content-length': String(body.length),
+    'connect-timeout-ms': timeoutMs,
+  };
+  return fastPath({
+    isHttp2: true,
+    method: 'POST',
+    path: '/latchkey.auth.v1.AuthService/Verify',
+    host: 'auth.example',
+    header: (name) => headers[name] ?? '',
+    authorization: () => '',
+    address: () => '127.0.0.1',
+  });
+}
+
+test('a call is answered before its deadline', () => {
+  expect(callWith('60000')?.answer(body)).toMatchObject({ status: 200 });
+});
+
+test('a call whose deadline has passed when its body arrives is left to Connect', async () => {
+  const call = callWith('10');
+  await sleep(20);
+  expect(call).not.toBeNull();
+  expect(call?.answer(body)).toBeNull();
+});
