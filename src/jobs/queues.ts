@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { type ConnectionOptions, type Job, Queue, RedisConnection, Worker } from 'bullmq';
-import { impatient, openRedis, patient, type RedisClient } from '../redis/open-redis.ts';
+import { connectRedis, failFast, type RedisClient, retryForever } from '../redis/connect-redis.ts';
 import type { OutboxRef, Topic } from '../store/outbox.ts';
 
 /** One attempt at a mail. */
@@ -35,7 +35,7 @@ RedisConnection.minimumVersion = '6.2.0';
 
 /** A connection for BullMQ's workers, which make more like it for their blocking reads. */
 export function openQueueRedis(url: string, onError: (error: Error) => void): RedisClient {
-  return openRedis(url, { connectionName: 'latchkey-queue', ...patient() }, onError);
+  return connectRedis(url, { connectionName: 'latchkey-queue', ...retryForever() }, onError);
 }
 
 /** BullMQ blocks for up to ten seconds where a job waits for its next attempt. */
@@ -71,8 +71,8 @@ export function openConsumer<Data>({ redis, topic, concurrency, carryOut, onErro
 
 export function openQueues(url: string, onError: (error: Error) => void): Queues {
   // The relay receives an error from a Redis that does not answer, and puts the rows back.
-  const options = { connectionName: 'latchkey-relay', ...impatient(COMMAND_TIMEOUT_MS) };
-  const connection = openRedis(url, options, onError);
+  const options = { connectionName: 'latchkey-relay', ...failFast(COMMAND_TIMEOUT_MS) };
+  const connection = connectRedis(url, options, onError);
   const open = (topic: Topic) =>
     new Queue(topic, {
       connection: connection as ConnectionOptions,

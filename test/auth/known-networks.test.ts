@@ -1,7 +1,7 @@
 // Networks that an account has signed in from: there an owner is not held back by what strangers tried elsewhere.
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { openRedis, type RedisClient } from '../../src/redis/open-redis.ts';
+import { connectRedis, type RedisClient } from '../../src/redis/connect-redis.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { account, admin, auth, type Caller, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
@@ -21,7 +21,7 @@ beforeAll(async () => {
   });
   call = viaFetch(app.url);
   boss = await signedInWith(app, call, ['admin']);
-  redis = openRedis(app.environment.REDIS_URL as string, {}, () => {});
+  redis = connectRedis(app.environment.REDIS_URL as string, {}, () => {});
   await eventually(() => redis.status === 'ready');
 });
 afterAll(async () => {
