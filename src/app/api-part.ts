@@ -31,6 +31,7 @@ import { createClientAddress, isIn } from '../server/transport/client-address.ts
 import { createDatabaseCheck } from '../store/postgres/database-problems.ts';
 import { listenForNotifications } from '../store/postgres/listen.ts';
 import { createRevocationEvents } from '../store/revocation-events.ts';
+import { readRevocationStatuses } from '../store/revocation-statuses.ts';
 import { createVerifier } from '../verifier/verifier.ts';
 import { type Base, FORCED_CLOSE_MS, type Probed } from './base.ts';
 
@@ -84,7 +85,7 @@ export async function startApiPart(base: Base, started: AsyncDisposableStack): P
     revalidateSeconds: config.VERIFY_REVALIDATE_SECONDS,
     view,
     maxViewAgeMs: config.REVOCATION_MAX_AGE_MS,
-    readStatuses: (tokens, signal) => store.sessions.revocationStatuses(tokens, now(), signal),
+    readStatuses: (tokens, signal) => readRevocationStatuses(db, tokens, { at: now(), signal }),
     refreshKeys: signingKeys.reload,
     cacheBytes: config.TOKEN_CACHE_MB * 1024 * 1024,
     now,

@@ -1,5 +1,5 @@
-// The audit trail's chain, computed outside the database that keeps it. append_audit_event in
-// migrations/0001_baseline.sql computes the same when it adds an event.
+// Verifies the hash chain of the audit trail outside the database. append_audit_event in migrations/0001_baseline.sql computes the same
+// hashes.
 import { createHash } from 'node:crypto';
 
 import type { AuditRecord } from './audit-event.ts';
@@ -19,12 +19,12 @@ export type ChainedEvent = Omit<AuditRecord, 'occurredAt' | 'before' | 'after'> 
   previousHash: Buffer;
 };
 
-/** A place of the chain, as something outside the database remembers it. */
+/** A position of the chain with its hash, recorded outside the database. */
 export type Anchor = { seq: bigint; hash: string };
 
 type ChainProblem = { seq: bigint; problem: string };
 
-/** Events that the chain says were dropped: up to which place, and by whom. Whoever can write the chain anew can say so, too. */
+/** A deletion of old events that the chain records. An attacker who can rewrite the chain can forge it too. */
 type Drop = { lastSeq: bigint; by: string; at: string };
 
 export type ChainReport = {
@@ -51,14 +51,14 @@ function field(text: Text): string {
   return text === null ? '-' : `${Buffer.byteLength(text)}:${text}`;
 }
 
-/** Takes the events in the order of their places, then tells what is wrong with them. */
+/** Receives the events in ascending order, then reports the problems. */
 export function createChainVerifier(anchors: Anchor[]) {
   const problems: ChainProblem[] = [];
   const anchored = new Map(anchors.map(({ seq, hash }) => [seq, hash]));
-  /** Users whose traces the chain says were erased, and events whose traces are gone. */
+  /** Users whose addresses and user agents were erased according to the chain, and events without them. */
   const forgotten = new Set<string>();
   const wiped: { seq: bigint; userId: Text }[] = [];
-  /** By the place after which the chain goes on. */
+  /** Hashes by the last dropped position. */
   const dropped = new Map<bigint, string>();
   const drops: Drop[] = [];
   let events = 0;

@@ -115,7 +115,7 @@ async function composeReset(
   askedAt: Date,
 ): Promise<Content | null> {
   const expiresAt = expiry(deps, askedAt, deps.resetTtlSeconds);
-  const reset = await deps.store.resets.open(id, email as Email, deps.now(), expiresAt);
+  const reset = await deps.store.resets.create(id, email as Email, { at: deps.now(), expiresAt });
   if (!reset) return null;
   const token = formatMailedToken(RESET_TOKEN, reset.id, deps.resetTokenKeys);
   return { to: reset.email, userId: reset.userId, ...passwordResetMail(deps.publicUrl, token, expiresAt, cause) };
@@ -142,7 +142,7 @@ async function composeNetworkConfirmation(
   askedAt: Date,
 ): Promise<Content | null> {
   const expiresAt = expiry(deps, askedAt, NETWORK_TOKEN_TTL_SECONDS);
-  const userId = await deps.store.networkConfirmations.open(id, email, deps.now(), expiresAt);
+  const userId = await deps.store.networkConfirmations.create(id, email, { at: deps.now(), expiresAt });
   if (userId === null) return null;
   const token = formatMailedToken(NETWORK_TOKEN, id, deps.networkTokenKeys);
   return { userId, ...confirmNetworkMail(deps.publicUrl, token, expiresAt) };
@@ -170,11 +170,11 @@ async function composeEmailChange(
 async function openVerification(
   { store, publicUrl, verificationTokenKeys, now }: ComposeDeps,
   id: string,
-  of: Parameters<ComposeDeps['store']['emailVerifications']['open']>[1],
+  of: Parameters<ComposeDeps['store']['emailVerifications']['create']>[1],
   expiresAt: Date,
   write: typeof verifyEmailMail,
 ): Promise<Content | null> {
-  const verification = await store.emailVerifications.open(id, of, now(), expiresAt);
+  const verification = await store.emailVerifications.create(id, of, { at: now(), expiresAt });
   if (!verification) return null;
   const token = formatMailedToken(VERIFICATION_TOKEN, verification.id, verificationTokenKeys);
   return { userId: of.userId, ...write(publicUrl, token, expiresAt) };

@@ -58,6 +58,7 @@ export function createRevocationEvents(db: Db) {
     // A row with a future xid was restored from the dump of another server: it is old, and in force.
     const isNew = sql`xid >= pg_snapshot_xmin(${seen}::pg_snapshot) AND xid < pg_snapshot_xmax(now.seen)
       AND NOT pg_visible_in_snapshot(xid, ${seen}::pg_snapshot)`;
+    // The limit is inside, so that the index on id ends each page early: 500,000 events in pages take 12 s, and 165 s otherwise.
     // `stats_reset` changes when Postgres recovers from a crash, after which it can assign numbers again that were not on disk.
     const { rows } = await sql<Row>`
       SELECT now.history, now.seen::text, changes.* FROM (
@@ -68,8 +69,10 @@ export function createRevocationEvents(db: Db) {
           extract(epoch FROM pg_postmaster_start_time()),
           (SELECT extract(epoch FROM stats_reset) FROM pg_stat_bgwriter)) AS history
       ) AS now
-      LEFT JOIN changes ON id >= ${first} AND ${seen === null ? sql`true` : isNew}
-      ORDER BY id LIMIT ${atMost}
+      LEFT JOIN LATERAL (
+        SELECT * FROM changes WHERE id >= ${first} AND ${seen === null ? sql`true` : isNew} ORDER BY id LIMIT ${atMost}
+      ) AS changes ON true
+      ORDER BY id
     `.execute(db);
     return history === null || history === rows[0]?.history ? rows : null;
   }

@@ -109,8 +109,8 @@ test(`CheckRole and the oracle agree about ${GRAPHS * PEOPLE} histories`, async 
   const deps = {
     store,
     verifier: { judgeAll: async () => [] } as never,
-    denials: { isNoted: () => true, note: async () => {} },
-    roleReads: { note: () => {}, close: async () => {} },
+    denials: { isRecorded: () => true, record: async () => {} },
+    roleReads: { record: () => {}, close: async () => {} },
   };
   let asked = 0;
   const property = fc.asyncProperty(

@@ -59,7 +59,7 @@ const from = (address: string) => ({
   signal: new AbortController().signal,
 });
 const here = from('192.0.2.7');
-const open = (key: string, call = here) => apiKeys.open(key, call);
+const open = (key: string, call = here) => apiKeys.lookUp(key, call);
 const reasonOf = (error: unknown) => (error instanceof AuthError ? error.reason : String(error));
 
 /** For so long, a few each millisecond, each key once. Returns what became of each. */
@@ -78,7 +78,7 @@ async function flood(durationMs: number, call = here): Promise<string[]> {
 describe('a key that is unknown', () => {
   test('costs its network one statement a second, by whichever method and spelling of the network it comes', async () => {
     const began = performance.now();
-    const ask = (address: string) => apiKeys.ask(newApiKey(), from(address));
+    const ask = (address: string) => apiKeys.lookUpFresh(newApiKey(), from(address));
     for (let n = 0; n < 3; n += 1) {
       const all = [open(newApiKey()), ask('192.0.2.200'), ask('::ffff:192.0.2.9'), open(newApiKey())];
       expect(await Promise.all(all)).toEqual([null, null, null, null]);
@@ -164,7 +164,7 @@ describe('a genuine key', () => {
     const key = await newKey();
     await open(key);
     await owner.query('UPDATE api_keys SET revoked_at = now() WHERE hash = $1', [apiKeyHash(key)]);
-    expect(await apiKeys.ask(key, here)).toBe(null);
+    expect(await apiKeys.lookUpFresh(key, here)).toBe(null);
     await sleep(500);
     expect(await open(key)).toBe(null);
     statements = [];
