@@ -8,6 +8,7 @@ import { auditEventsPage } from './audit-events-page.ts';
 import { cliPage } from './cli-page.ts';
 import { readContract } from './contract.ts';
 import { errorsPage } from './errors-page.ts';
+import { decisionsIndex, referenceIndex } from './index-pages.ts';
 import { layersSection } from './layers-section.ts';
 import { anchor, replaceSection } from './markdown.ts';
 import type { Page } from './page.ts';
@@ -20,7 +21,8 @@ export function referencePages(root: string): Page[] {
   const contract = readContract(root);
   const links = new Map(Object.keys(ERROR_REASONS).map((name) => [name, `errors.md#${anchor(name)}`]));
   const pages = [...apiPages(contract, links), errorsPage(contract, links), auditEventsPage(), cliPage()];
-  return [...pages.map(({ path, text }) => ({ path, text: `${NOTE}\n\n${text}\n` })), ...architecturePages(root)];
+  const generated = [referenceIndex(pages), ...pages, decisionsIndex(root)];
+  return [...generated.map(({ path, text }) => ({ path, text: `${NOTE}\n\n${text}\n` })), ...architecturePages(root)];
 }
 
 function architecturePages(root: string): Page[] {
