@@ -111,7 +111,7 @@ export async function startApiPart(base: Base, started: AsyncDisposableStack): P
       url: config.DATABASE_LISTEN_URL,
       guard,
       notify: revocationEvents.notify,
-      onChange: revocationFeed.wake,
+      onNotification: revocationFeed.wake,
       onError: onFeedError,
     });
     started.defer(() => waitAtMost(FORCED_CLOSE_MS, listening.close()));

@@ -1,5 +1,5 @@
-// Audits the roles that callers read by user id. Each positive answer is counted, and each caller gets one event in a quarter of an hour,
-// so that a caller with a million requests neither fills the trail nor waits for it.
+// Audits the roles that callers read by user id. Each positive answer is counted, and each caller gets one event in a
+// quarter of an hour, so that a caller with a million requests neither fills the trail nor waits for it.
 import { audit, type Effect } from '../domain/effect.ts';
 import type { Store } from '../store/store.ts';
 

@@ -1,5 +1,5 @@
-// Verifies the hash chain of the audit trail outside the database. append_audit_event in migrations/0001_baseline.sql computes the same
-// hashes.
+// Verifies the hash chain of the audit trail outside the database. append_audit_event in migrations/0001_baseline.sql
+// computes the same hashes.
 import { createHash } from 'node:crypto';
 
 import type { AuditRecord } from './audit-event.ts';

@@ -33,8 +33,8 @@ export function parseEmail(text: string): Email {
 }
 
 /**
- * The key under which limits on mail count an address. All addresses of a mailbox with a `+tag` (RFC 5233) share one key. The address
- * without a tag has its own, so that a stranger who tries tags cannot exhaust the owner's limit.
+ * The key under which limits on mail count an address. All addresses of a mailbox with a `+tag` (RFC 5233) share one
+ * key. The address without a tag has its own, so that a stranger who tries tags cannot exhaust the owner's limit.
  */
 export function mailboxOf(email: Email): string {
   return email.replace(/\+[^@]*/, '+');

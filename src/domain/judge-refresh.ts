@@ -17,10 +17,11 @@ export type RefreshVerdict = 'rotate' | 'replay' | 'reuse' | 'ended' | 'expired'
 const REPLAY_GRACE_MS = 30_000;
 
 /**
- * Decides about an authentic refresh token. The current token rotates. Its immediate predecessor comes from a lost answer or a race,
- * and returns the same successor again (`replay`): always within the grace, and later with the request_id that made the successor.
- * An older token has been stolen (RFC 9700 section 4.14.2). A number that the session has not reached comes from a database that
- * was restored to an earlier time: it is `invalid`, and the session continues.
+ * Decides about an authentic refresh token. The current token rotates. Its immediate predecessor comes from a lost
+ * answer or a race, and returns the same successor again (`replay`): always within the grace, and later with the
+ * request_id that made the successor. An older token has been stolen (RFC 9700 section 4.14.2). A number that the
+ * session has not reached comes from a database that was restored to an earlier time: it is `invalid`, and the session
+ * continues.
  */
 export function judgeRefresh(session: SessionState, counter: number, requestId: string, now: Date): RefreshVerdict {
   if (session.endedAt) return 'ended';

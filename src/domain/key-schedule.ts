@@ -1,12 +1,12 @@
-// The life cycle of signing keys. Every verifier can load a key before the key signs, and keeps it until its last token has expired.
-// Pure: it returns the changes, and src/keys applies them.
+// The life cycle of signing keys. Every verifier can load a key before the key signs, and keeps it until its last token
+// has expired. Pure: it returns the changes, and src/keys applies them.
 
 export const SIGNING_ALGORITHMS = ['EdDSA', 'ES256'] as const;
 export type SigningAlgorithm = (typeof SIGNING_ALGORITHMS)[number];
 
 /**
- * `published`: in the JWKS, and signs nothing yet. `active`: signs. `retiring`: signs nothing, and its tokens are valid. `retired`: its
- * tokens are invalid.
+ * `published`: in the JWKS, and signs nothing yet. `active`: signs. `retiring`: signs nothing, and its tokens are
+ * valid. `retired`: its tokens are invalid.
  */
 export type KeyState = 'published' | 'active' | 'retiring' | 'retired';
 
@@ -64,7 +64,10 @@ export function dueChanges(keys: SigningKeyRecord[], policy: KeyPolicy, now: Dat
     : { moves: expired, add: [] };
 }
 
-/** Makes the published key active. When it may not sign yet, `from` is the time when it may; null without a published key. */
+/**
+ * Makes the published key active. When it may not sign yet, `from` is the time when it may; null without a published
+ * key.
+ */
 export function rotation(keys: SigningKeyRecord[], now: Date): KeyPlan | { from: Date | null } {
   const [active, standby] = [inState(keys, 'active'), inState(keys, 'published')];
   if (!standby || now < standby.signsFrom) return { from: standby?.signsFrom ?? null };

@@ -1,8 +1,8 @@
 /**
- * The networks of a client's address, from the narrowest to the widest. Limits and slots count each of them, because a client with one
- * address of a network can easily get others of it.
- * IPv4: the address and its /24. IPv6: the /64, the /56 and the /48, which providers give to one customer. An IPv4 address in
- * IPv6 (mapped, or translated by NAT64, RFC 6052) counts as what it is.
+ * The networks of a client's address, from the narrowest to the widest. Limits and slots count each of them, because a
+ * client with one address of a network can easily get others of it. IPv4: the address and its /24. IPv6: the /64, the
+ * /56 and the /48, which providers give to one customer. An IPv4 address in IPv6 (mapped, or translated by NAT64, RFC
+ * 6052) counts as what it is.
  * @param address as the socket reports it
  * @returns canonical texts, such as `192.0.2.7`, `192.0.2.0/24`, `2001:db8:1:2::/64`
  */

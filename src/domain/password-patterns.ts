@@ -1,5 +1,5 @@
-// Counts the pieces of a password that must be guessed: a repetition, a run, a keyboard walk or a date counts little. Linear in the
-// length, because it runs on the main thread for input of strangers.
+// Counts the pieces of a password that must be guessed: a repetition, a run, a keyboard walk or a date counts little.
+// Linear in the length, because it runs on the main thread for input of strangers.
 
 const DIGITS = '1234567890';
 /** The rows of each keyboard, from the top. Each row is half a key to the right of the row above. */
@@ -31,7 +31,10 @@ const YEAR = /(?:19|20)\d\d/y;
 const DATE =
   /(?:(?:19|20)\d\d[-./]?(?:0\d|1[0-2])[-./]?[0-3]\d|[0-3]\d[-./]?(?:0\d|1[0-2])[-./]?(?:19|20)\d\d|(?:0\d|1[0-2])[-./]?[0-3]\d[-./]?(?:19|20)\d\d)/y;
 
-/** What must be chosen, at least: a character alone is a piece, a year too; a walk, a run, a repetition or a date are two. */
+/**
+ * What must be chosen, at least: a character alone is a piece, a year too; a walk, a run, a repetition or a date are
+ * two.
+ */
 export function countPieces(text: string): number {
   const characters = [...text];
   const length = characters.length;
@@ -62,7 +65,10 @@ export function countPieces(text: string): number {
   return pieces[0] ?? 0;
 }
 
-/** The length of the shortest unit that the whole text repeats at least twice, the last time perhaps in part; null for none. */
+/**
+ * The length of the shortest unit that the whole text repeats at least twice, the last time perhaps in part; null for
+ * none.
+ */
 export function repeatedUnit(text: string): string | null {
   const characters = [...text];
   const borders = [0];

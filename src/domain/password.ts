@@ -113,7 +113,10 @@ function problemOf(lowerCase: string, policy: PasswordPolicy): string | null {
   return isCommonWord(core, policy) ? 'is one of the passwords that everyone tries first: choose several words' : null;
 }
 
-/** Whether the password is one common word with a short prefix or suffix. Digits and marks also count as the letters they replace. */
+/**
+ * Whether the password is one common word with a short prefix or suffix. Digits and marks also count as the letters
+ * they replace.
+ */
 function isCommonWord(lowerCase: string, { isCommon }: PasswordPolicy): boolean {
   if (lowerCase.length > MAX_PREFIX + MAX_WORD + MAX_SUFFIX) return false;
   if (isCommon(lowerCase)) return true;

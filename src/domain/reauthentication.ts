@@ -11,8 +11,8 @@ export type Authentication = {
 
 /**
  * Whether a session may make sensitive changes. For an account with a password, a sign-in alone never suffices.
- * @param refreshCounter of the caller's access token. It is lower for a token from before the re-authentication, which an attacker may
- *   have copied
+ * @param refreshCounter of the caller's access token. It is lower for a token from before the re-authentication, which
+ *   an attacker may have copied
  */
 export function isReauthenticated(
   { hasPassword, reauthenticatedAt, reauthenticatedCounter, providerAuthenticatedAt }: Authentication,

@@ -30,8 +30,9 @@ export function mayGrant(graph: RoleGraph, actorRoles: readonly string[], role: 
 }
 
 /**
- * A definition grants the newly implied roles to every holder of the role, and revokes the former ones. The granter must stay the same,
- * and every holder of the granter must still be able to grant the role. Otherwise one administrator could lock out all others.
+ * A definition grants the newly implied roles to every holder of the role, and revokes the former ones. The granter
+ * must stay the same, and every holder of the granter must still be able to grant the role. Otherwise one administrator
+ * could lock out all others.
  */
 export function mayDefine(graph: RoleGraph, actorRoles: readonly string[], next: RoleDefinition): boolean {
   const after = new Map(graph).set(next.name, next);

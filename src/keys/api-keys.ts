@@ -1,4 +1,5 @@
-// The API keys of service accounts. A valid key is cached for half a second, so a revoked key is rejected within a second.
+// The API keys of service accounts. A valid key is cached for half a second, so a revoked key is rejected within a
+// second.
 import { apiKeyHash, isApiKey } from '../domain/api-key.ts';
 import type { Call } from '../domain/call.ts';
 import { createExpiringMap } from '../domain/expiring-map.ts';
@@ -10,7 +11,10 @@ import { createUnknownKeys } from './unknown-keys.ts';
 export type ApiKeys = {
   /** The holder of a cached key; null when a look-up is necessary, or for an invalid key. */
   cached(text: string): ServicePrincipal | null;
-  /** The holder of the key, from the cache or Postgres; null for an invalid key. @throws AuthError OVERLOADED, as UnknownKeys */
+  /**
+   * The holder of the key, from the cache or Postgres; null for an invalid key.
+   * @throws AuthError OVERLOADED, as UnknownKeys
+   */
   lookUp(text: string, call: Call): Promise<KeyHolder | null>;
   /** As lookUp, without the cache. */
   lookUpFresh(text: string, call: Call): Promise<KeyHolder | null>;

@@ -1,6 +1,6 @@
-// Bounds the cost of API keys that this process has not seen valid. The keys of one network are looked up together, in at most one
-// statement a second. When more keys arrive than fit one statement, each has the same chance, so that a genuine service in the same
-// network as a flood succeeds after a few attempts.
+// Bounds the cost of API keys that this process has not seen valid. The keys of one network are looked up together, in
+// at most one statement a second. When more keys arrive than fit one statement, each has the same chance, so that a
+// genuine service in the same network as a flood succeeds after a few attempts.
 import { randomInt } from 'node:crypto';
 import { AuthError } from '../domain/auth-error.ts';
 import type { KeyHolder } from '../store/service-accounts.ts';

@@ -77,8 +77,8 @@ export function createAuditTrail(db: Db) {
     },
 
     /**
-     * The whole chain as it is stored, in ascending order, for verification. Rows with a duplicate or negative `seq` are included.
-     * Returns the end of the chain at the same moment.
+     * The whole chain as it is stored, in ascending order, for verification. Rows with a duplicate or negative `seq`
+     * are included. Returns the end of the chain at the same moment.
      */
     async read(atMost: number, onEvent: (event: ChainedEvent) => void): Promise<{ seq: bigint; hash: Buffer }> {
       return db

@@ -10,8 +10,8 @@ import type { Db } from './postgres/database.ts';
 import { authenticationOf } from './session-rows.ts';
 
 /**
- * The input of the granter rule. No administrator can change it before the commit. A grant can still expire, its holder can delete
- * their account, and an operator can change rows by SQL.
+ * The input of the granter rule. No administrator can change it before the commit. A grant can still expire, its holder
+ * can delete their account, and an operator can change rows by SQL.
  */
 export type Authority = {
   graph: RoleGraph;
@@ -30,9 +30,8 @@ export type AdminChange<Before extends unknown[] = [], Target extends unknown[] 
 
 /**
  * The first statement of every transaction in which an administrator changes something (docs/decisions/role-lock.md).
- * @param lock `exclusive` excludes all other changes of administrators until the commit: of two administrators who disable each
- *   other, only one succeeds. `shared` is for changes that touch no row of another
- *   administrator
+ * @param lock `exclusive` excludes all other changes of administrators until the commit: of two administrators who
+ *   disable each other, only one succeeds. `shared` is for changes that touch no row of another administrator
  * @throws AuthError as assertMayAct
  */
 export async function lockAuthority(

@@ -24,7 +24,10 @@ const SUSPECT_BEFORE = '168 hours';
 
 export function createEmailChanges(db: Db, newId: () => string) {
   return {
-    /** Records the present address, so that the change can be undone. False when the owner may no longer change the account. */
+    /**
+     * Records the present address, so that the change can be undone. False when the owner may no longer change the
+     * account.
+     */
     async create(id: string, owner: AccountOwner, { at, effects }: { at: Date; effects: Effect[] }): Promise<boolean> {
       return db.transaction().execute(async (trx) => {
         if (!(await lockOwner(trx, owner))) return false;
@@ -40,8 +43,9 @@ export function createEmailChanges(db: Db, newId: () => string) {
     isReserved: (email: Email, userId: string | null, at: Date) => isReserved(db, email, userId, at),
 
     /**
-     * Restores the former address, removes the password, ends the sessions and every later change, and unlinks the identities that
-     * were linked lately. One of several parallel calls succeeds. Null when the change can no longer be undone.
+     * Restores the former address, removes the password, ends the sessions and every later change, and unlinks the
+     * identities that were linked lately. One of several parallel calls succeeds. Null when the change can no longer be
+     * undone.
      */
     async undo(id: string, at: Date, effects: (undone: UndoneChange) => Effect[]): Promise<UndoneChange | null> {
       const undoing = db.transaction().execute(async (trx) => {
@@ -117,8 +121,8 @@ async function endChange(trx: Db, id: string, at: Date) {
 }
 
 /**
- * For use inside the transaction that changes the address. False when the change has been undone. When an account returns to a
- * former address, the later changes end: the links mailed to those addresses are void.
+ * For use inside the transaction that changes the address. False when the change has been undone. When an account
+ * returns to a former address, the later changes end: the links mailed to those addresses are void.
  */
 export async function completeChange(trx: Db, id: string, to: Email, at: Date): Promise<boolean> {
   const made = await trx

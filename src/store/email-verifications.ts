@@ -25,7 +25,10 @@ class NotRedeemable extends Error {}
 export type EmailVerifications = ReturnType<typeof createEmailVerifications>;
 
 export function createEmailVerifications(db: Db, newId: () => string) {
-  /** Null unless the verification is unused and not expired, and the account has the same address and password as before. */
+  /**
+   * Null unless the verification is unused and not expired, and the account has the same address and password as
+   * before.
+   */
   async function byId(id: string, now: Date, signal?: AbortSignal): Promise<EmailVerification | null> {
     signal?.throwIfAborted();
     const row = await db
@@ -109,8 +112,8 @@ export function createEmailVerifications(db: Db, newId: () => string) {
     },
 
     /**
-     * One of several parallel calls succeeds. False also when another account has the address by now: then nothing has changed, and
-     * the token is unused.
+     * One of several parallel calls succeeds. False also when another account has the address by now: then nothing has
+     * changed, and the token is unused.
      */
     async redeem(
       { id, userId, email, accountEmail, passwordEpoch, changeId }: EmailVerification,

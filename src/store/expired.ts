@@ -1,4 +1,5 @@
-// Removes expired rows from tables that would otherwise grow without bound (remove_expired in migrations/0001_baseline.sql).
+// Removes expired rows from tables that would otherwise grow without bound (remove_expired in
+// migrations/0001_baseline.sql).
 import { sql } from 'kysely';
 import type { Db } from './postgres/database.ts';
 

@@ -41,9 +41,10 @@ export function createIdentities(db: Db, newId: () => string) {
     },
 
     /**
-     * `changed`: the account has changed, or its address is not verified and may belong to another person. `many`: the account has the
-     * maximum of identities.
-     * @param user with `isOnlyOfIssuer`, an account with another identity of the issuer is `changed` too: that is another person
+     * `changed`: the account has changed, or its address is not verified and may belong to another person. `many`: the
+     * account has the maximum of identities.
+     * @param user with `isOnlyOfIssuer`, an account with another identity of the issuer is `changed` too: that is
+     *   another person
      */
     async link(
       user: { id: string; email: Email; passwordEpoch: number; isOnlyOfIssuer: boolean },
@@ -70,7 +71,10 @@ export function createIdentities(db: Db, newId: () => string) {
       });
     },
 
-    /** Creates an account with a verified address and no password. False when the address or the identity has an account. */
+    /**
+     * Creates an account with a verified address and no password. False when the address or the identity has an
+     * account.
+     */
     async createUser(
       user: { id: string; email: Email; fullName: string },
       identity: NewIdentity,
@@ -111,8 +115,8 @@ export function createIdentities(db: Db, newId: () => string) {
     },
 
     /**
-     * Ends the sessions that began with the identity, except the owner's own. `last`: without it the owner could not sign in.
-     * `changed`: the owner may no longer change the account.
+     * Ends the sessions that began with the identity, except the owner's own. `last`: without it the owner could not
+     * sign in. `changed`: the owner may no longer change the account.
      * @param options `usable` lists the configured providers
      */
     async unlink(

@@ -1,5 +1,5 @@
-// Mails in the outbox, from the claim of a worker to the outcome. Each attempt has a number: a worker that has lost its claim changes
-// nothing.
+// Mails in the outbox, from the claim of a worker to the outcome. Each attempt has a number: a worker that has lost its
+// claim changes nothing.
 import { sql } from 'kysely';
 import type { AuditEvent } from '../domain/audit-event.ts';
 import { audit } from '../domain/effect.ts';

@@ -12,7 +12,8 @@ export type NetworkConfirmations = ReturnType<typeof createNetworkConfirmations>
 export function createNetworkConfirmations(db: Db, newId: () => string) {
   return {
     /**
-     * Idempotent for an id. Returns the id of the account; null when no account with the email can sign in with a password.
+     * Idempotent for an id. Returns the id of the account; null when no account with the email can sign in with a
+     * password.
      */
     async create(id: string, email: Email, { at, expiresAt }: { at: Date; expiresAt: Date }): Promise<string | null> {
       await sql`
@@ -33,7 +34,10 @@ export function createNetworkConfirmations(db: Db, newId: () => string) {
       return row?.user_id ?? null;
     },
 
-    /** One of several parallel calls succeeds. Null when the confirmation is used or expired, or the password has changed. */
+    /**
+     * One of several parallel calls succeeds. Null when the confirmation is used or expired, or the password has
+     * changed.
+     */
     async redeem(
       id: string,
       at: Date,

@@ -1,5 +1,5 @@
-// The effects of committed changes. A change adds rows in its own transaction, and the worker removes each row when the effect is
-// done. Postgres's clock decides which rows are due: the clocks of processes can differ.
+// The effects of committed changes. A change adds rows in its own transaction, and the worker removes each row when the
+// effect is done. Postgres's clock decides which rows are due: the clocks of processes can differ.
 import { type RawBuilder, sql } from 'kysely';
 import type { Effect } from '../domain/effect.ts';
 import type { Db } from './postgres/database.ts';
@@ -47,8 +47,8 @@ export function createOutbox(db: Db, newId: () => string) {
     write: (at: Date, effects: Effect[]) => writeEffects(db, newId, { at, effects }),
 
     /**
-     * Takes due rows of a topic, and schedules them again in case the queue loses them. Each row goes to one of the relays that
-     * call this at once.
+     * Takes due rows of a topic, and schedules them again in case the queue loses them. Each row goes to one of the
+     * relays that call this at once.
      */
     async takeDue(topic: Topic, againInMs: number, limit: number): Promise<OutboxRef[]> {
       return db

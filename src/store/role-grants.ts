@@ -1,7 +1,10 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Db } from './postgres/database.ts';
 
-/** `expiresAt` is null for a permanent grant. `grantedBy` is empty for a grant that came with the account or was made by SQL. */
+/**
+ * `expiresAt` is null for a permanent grant. `grantedBy` is empty for a grant that came with the account or was made by
+ * SQL.
+ */
 export type RoleGrant = { role: string; grantedAt: Date; grantedBy: string; reason: string; expiresAt: Date | null };
 
 export type RoleHolder = { userId: string } | { serviceAccountId: string };
@@ -66,7 +69,10 @@ export function grantTableOf(holder: RoleHolder): GrantTable & { id: string } {
   return { ...OF_SERVICES, id: holder.serviceAccountId };
 }
 
-/** Locks the holder's row, so that changes of one holder's grants run one at a time. False when the holder does not exist. */
+/**
+ * Locks the holder's row, so that changes of one holder's grants run one at a time. False when the holder does not
+ * exist.
+ */
 export async function lockHolder(trx: Db, holder: RoleHolder): Promise<boolean> {
   const { holders, id } = grantTableOf(holder);
   const { rows } = await sql`SELECT FROM ${holders} WHERE id = ${id} FOR NO KEY UPDATE`.execute(trx);

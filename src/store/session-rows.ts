@@ -24,8 +24,9 @@ export type SessionLocation = { address: string; userAgent: string };
 export type Renewal = { sessionId: string; idleSeconds: number; location: SessionLocation };
 
 /**
- * For use inside a transaction that has locked the user. The counter skips one token, which no client receives. Otherwise the former
- * token would be the predecessor of the new one, and a replay would give the new one to an attacker who has copied the former.
+ * For use inside a transaction that has locked the user. The counter skips one token, which no client receives.
+ * Otherwise the former token would be the predecessor of the new one, and a replay would give the new one to an
+ * attacker who has copied the former.
  */
 export async function renewSession(
   trx: Db,

@@ -28,7 +28,10 @@ export type NewSession = {
   /** The latest time that use can extend `expiresAt` to. */
   endsBy: Date;
   location: SessionLocation;
-  /** The identity of a sign-in at a provider, and when the provider says that the user authenticated; null for a password. */
+  /**
+   * The identity of a sign-in at a provider, and when the provider says that the user authenticated; null for a
+   * password.
+   */
   identity: { id: string; authenticatedAt: Date | null } | null;
   audiences: AudienceChoice;
 };
@@ -55,9 +58,12 @@ export type Sessions = ReturnType<typeof createSessions>;
 export function createSessions(db: Db, newId: () => string, clock: () => Date) {
   return {
     /**
-     * The lock on the user's row serializes this with changes of the account: either they see this session, or this sees them.
-     * @param options `maxLive` bounds the user's live sessions: the least recently used ones end. `effects` receives their ids
-     * @returns false when the password has changed, the account is disabled or the identity was unlinked since the caller read them
+     * The lock on the user's row serializes this with changes of the account: either they see this session, or this
+     * sees them.
+     * @param options `maxLive` bounds the user's live sessions: the least recently used ones end. `effects` receives
+     *   their ids
+     * @returns false when the password has changed, the account is disabled or the identity was unlinked since the
+     *   caller read them
      */
     async create(
       session: NewSession,
@@ -103,8 +109,9 @@ export function createSessions(db: Db, newId: () => string, clock: () => Date) {
     },
 
     /**
-     * Replaces the current refresh token if it has this number. It is one conditional statement, so one of several parallel calls
-     * succeeds. Null when the token is not the current one of a live session, or the session lacks one of the audiences.
+     * Replaces the current refresh token if it has this number. It is one conditional statement, so one of several
+     * parallel calls succeeds. Null when the token is not the current one of a live session, or the session lacks one
+     * of the audiences.
      */
     async rotate(rotation: Rotation, now: Date, event: AuditEvent): Promise<Grant | null> {
       const rolesAt = rolesCountAt(now);
@@ -146,7 +153,9 @@ export function createSessions(db: Db, newId: () => string, clock: () => Date) {
       return authenticationOf(db, userId, sessionId);
     },
 
-    /** Records a re-authentication and replaces the refresh token. Null when the owner may no longer change the account. */
+    /**
+     * Records a re-authentication and replaces the refresh token. Null when the owner may no longer change the account.
+     */
     async reauthenticate(
       owner: AccountOwner,
       renewal: Renewal,
@@ -161,8 +170,8 @@ export function createSessions(db: Db, newId: () => string, clock: () => Date) {
     },
 
     /**
-     * Narrows a session to some of its audiences. False when the session has ended, its current token has another number, or it
-     * lacks one of the audiences.
+     * Narrows a session to some of its audiences. False when the session has ended, its current token has another
+     * number, or it lacks one of the audiences.
      */
     async narrow(id: string, counter: number, audiences: string[]): Promise<boolean> {
       const narrowed = await db
@@ -209,7 +218,10 @@ export function createSessions(db: Db, newId: () => string, clock: () => Date) {
       }));
     },
 
-    /** Ends one session of the owner, or all but one. Returns how many; null when the owner may no longer change the account. */
+    /**
+     * Ends one session of the owner, or all but one. Returns how many; null when the owner may no longer change the
+     * account.
+     */
     async endOfOwner(
       owner: AccountOwner,
       which: { only: string } | { allBut: string },

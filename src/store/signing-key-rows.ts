@@ -30,7 +30,8 @@ export function createSigningKeyRows(db: Db, newId: () => string) {
 
     /**
      * Only one change runs at a time.
-     * @param options `actor` is null for a scheduled change. `decide` receives all keys and the usable ones, and can throw
+     * @param options `actor` is null for a scheduled change. `decide` receives all keys and the usable ones, and can
+     *   throw
      */
     async change({
       actor,

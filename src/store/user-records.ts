@@ -71,8 +71,8 @@ export function createUserRecords(db: Db, newId: () => string, clock: () => Date
 
     /**
      * Idempotent. Null when the user does not exist.
-     * @param options `decide` receives the roles of the user. `effects` is called only when the state changes; `after` is null for a
-     *   deleted user
+     * @param options `decide` receives the roles of the user. `effects` is called only when the state changes; `after`
+     *   is null for a deleted user
      */
     async change(
       id: string,

@@ -189,8 +189,8 @@ export function createUsers(db: Db, newId: () => string, clock: () => Date) {
     },
 
     /**
-     * Deletes the account with everything that belongs to it; audit events keep only its id. `gone`: the owner's session has ended.
-     * `undoable`: the owner of a former address can still undo its change.
+     * Deletes the account with everything that belongs to it; audit events keep only its id. `gone`: the owner's
+     * session has ended. `undoable`: the owner of a former address can still undo its change.
      */
     async remove(owner: AccountOwner, at: Date, effects: Effect[]): Promise<'done' | 'gone' | 'undoable'> {
       return db.transaction().execute(async (trx) => {
@@ -202,7 +202,9 @@ export function createUsers(db: Db, newId: () => string, clock: () => Date) {
       });
     },
 
-    /** Erases addresses and user agents from some audit events of a deleted user. Null when no user is left to erase. */
+    /**
+     * Erases addresses and user agents from some audit events of a deleted user. Null when no user is left to erase.
+     */
     async eraseTraces(atMost: number): Promise<number | null> {
       const { rows } = await sql<{ erased: number | null }>`SELECT erase_traces(${atMost}) AS erased`.execute(db);
       return rows[0]?.erased ?? null;
@@ -239,8 +241,8 @@ export function createUsers(db: Db, newId: () => string, clock: () => Date) {
     },
 
     /**
-     * Sets another password and ends every session but the owner's, which gets a new refresh token. Null when the password has
-     * changed or that session has ended.
+     * Sets another password and ends every session but the owner's, which gets a new refresh token. Null when the
+     * password has changed or that session has ended.
      */
     async changePassword(
       owner: AccountOwner,

@@ -55,7 +55,7 @@ function listen(
     url,
     guard: createPrimaryGuard(),
     notify: revocationEvents.notify,
-    onChange: feed.wake,
+    onNotification: feed.wake,
     onError,
     heartbeatMs: 500,
   });
