@@ -15,7 +15,7 @@ test.each([
   ['64:ff9b:1::c000:207', ['64:ff9b:1:0::/64', '64:ff9b:1:0::/56', '64:ff9b:1::/48']],
   ['2001:db8:1:2::', ['2001:db8:1:2::/64', '2001:db8:1:0::/56', '2001:db8:1::/48']],
   ['', ['']],
-])('%s lies in %j', (address, networks) => {
+])('%s is in the networks %j', (address, networks) => {
   expect(networksOf(address)).toEqual(networks);
   expect(networkOf(address)).toBe(networks[0]);
 });
