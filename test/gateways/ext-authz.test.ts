@@ -8,18 +8,16 @@ import {
   type CheckResponse,
   CheckResponseSchema,
 } from '../../gen/envoy/service/auth/v3/external_auth_pb.ts';
-import { startTestApp, type TestApp } from '../support/app.ts';
-import { auth, type Caller, viaFetch } from '../support/clients.ts';
+import { startTestApp, testApp } from '../support/app.ts';
+import { auth, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { registered, type SignedIn, signedIn, tokenOfService } from '../support/people.ts';
 
-let app: TestApp;
-let call: Caller;
+const app = await testApp({ AUDIENCE: 'shop' });
+const { call } = app;
 let client: grpc.Client;
 let person: SignedIn;
 beforeAll(async () => {
-  app = await startTestApp({ AUDIENCE: 'shop' });
-  call = viaFetch(app.url);
   client = new grpc.Client(new URL(app.url).host, grpc.credentials.createInsecure());
   const known = await registered(call);
   await app.owner.query('UPDATE users SET email_verified_at = now() WHERE id = $1', [known.userId]);
@@ -27,7 +25,6 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   client.close();
-  await app.close();
 });
 
 type Request = MessageInitShape<typeof CheckRequestSchema>;

@@ -4,21 +4,19 @@ import http from 'node:http';
 import http2 from 'node:http2';
 import { type DescMethodUnary, fromJson, type JsonValue, toBinary } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { SERVICE_KEY, startTestApp, type TestApp } from '../../support/app.ts';
-import { auth, type Caller, verifierService, viaFetch } from '../../support/clients.ts';
+import { SERVICE_KEY, testApp } from '../../support/app.ts';
+import { auth, verifierService } from '../../support/clients.ts';
 import { eventually } from '../../support/eventually.ts';
 import { refreshed, type SignedIn, signedIn, tokenOfService } from '../../support/people.ts';
 import { envelope } from '../../support/raw.ts';
 
-let app: TestApp;
-let call: Caller;
+const app = await testApp({ AUDIENCE: 'shop,warehouse' });
+const { call } = app;
 let session: http2.ClientHttp2Session;
 const tokens: Record<'good' | 'other' | 'revoked' | 'stale' | 'expired' | 'admin' | 'service', string> =
   Object.create(null);
 
 beforeAll(async () => {
-  app = await startTestApp({ AUDIENCE: 'shop,warehouse' });
-  call = viaFetch(app.url);
   tokens.expired = (await signedIn(call)).accessToken;
   app.advance(901_000);
   const people: SignedIn[] = [];
@@ -47,7 +45,6 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   session.close();
-  await app.close();
 });
 
 type Answer = { status: number; contentType: string; body: string; grpc: (string | undefined)[]; isFast: boolean };
