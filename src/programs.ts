@@ -24,8 +24,7 @@ export const PROGRAMS: Programs = {
 
   async dev() {
     const stop = listenForStop();
-    // The production image has neither these files nor the packages that they import.
-    const { startDev } = await import('./dev/dev.ts');
+    const { startDev } = await fromAClone(import('./dev/dev.ts'));
     const { stopAllOwned } = await import('./dev/owned-process.ts');
     const { readDevSettings } = await import('./dev/settings.ts');
     const dev = await unlessStopped(stop, startDev(readDevSettings(processEnvironment())));
@@ -35,13 +34,23 @@ export const PROGRAMS: Programs = {
   },
 
   async mails() {
-    const { previewMails } = await import('./dev/preview-mails.ts');
+    const { previewMails } = await fromAClone(import('./dev/preview-mails.ts'));
     const stop = listenForStop();
     const { url } = await previewMails(MAILS_PORT);
     console.log(`  Every e-mail: ${url}\n\n  Ctrl-C stops it.`);
     await stop.requested;
   },
 };
+
+/** The published package and the production image have neither src/dev nor the packages that it imports. */
+async function fromAClone<T>(module: Promise<T>): Promise<T> {
+  try {
+    return await module;
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw cause;
+    throw new OperatorError('this command runs from a clone of the repository, after npm install', { cause });
+  }
+}
 
 async function runService(parts: Parts): Promise<void> {
   const stop = listenForStop();

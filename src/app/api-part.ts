@@ -20,7 +20,7 @@ import { startHashingProcess } from '../passwords/hashing-process.ts';
 import { listenProblem } from '../process/assert-ports-free.ts';
 import { impatient, openRedis } from '../redis/open-redis.ts';
 import { redisProblems } from '../redis/redis-health.ts';
-import { followChanges } from '../revocation-feed/revocation-feed.ts';
+import { followRevocationEvents } from '../revocation-feed/revocation-feed.ts';
 import { createWatchers } from '../revocation-feed/watchers.ts';
 import { createCallLog } from '../server/calls/call-log.ts';
 import { createJwksAndProbesHandler } from '../server/endpoints/jwks-and-probes.ts';
@@ -29,8 +29,8 @@ import { createStandardServices } from '../server/rpc/standard-services.ts';
 import { startServer } from '../server/server.ts';
 import { createClientAddress, isIn } from '../server/transport/client-address.ts';
 import { createDatabaseCheck } from '../store/postgres/database-problems.ts';
-import { listenForChanges } from '../store/postgres/listen.ts';
-import { createChanges } from '../store/revocation-events.ts';
+import { listenForNotifications } from '../store/postgres/listen.ts';
+import { createRevocationEvents } from '../store/revocation-events.ts';
 import { createVerifier } from '../verifier/verifier.ts';
 import { type Base, FORCED_CLOSE_MS, type Probed } from './base.ts';
 
@@ -84,7 +84,7 @@ export async function startApiPart(base: Base, started: AsyncDisposableStack): P
     revalidateSeconds: config.VERIFY_REVALIDATE_SECONDS,
     view,
     maxViewAgeMs: config.REVOCATION_MAX_AGE_MS,
-    ask: (of, signal) => store.sessions.standings(of, now(), signal),
+    readStatuses: (tokens, signal) => store.sessions.revocationStatuses(tokens, now(), signal),
     refreshKeys: signingKeys.reload,
     cacheBytes: config.TOKEN_CACHE_MB * 1024 * 1024,
     now,
@@ -93,10 +93,10 @@ export async function startApiPart(base: Base, started: AsyncDisposableStack): P
   metrics.watchTokenCache(verifier.cachedBytes);
   const onFeedError = complain('the feed of revocations is behind');
   // On a connection of its own: calls that wait for the others must not make it wait.
-  const changes = createChanges(connect('changes', 1));
-  const changeFeed = await followChanges(
+  const revocationEvents = createRevocationEvents(connect('changes', 1));
+  const revocationFeed = await followRevocationEvents(
     {
-      changes,
+      revocationEvents,
       view,
       reloadKeys: signingKeys.reload,
       pollMs: config.REVOCATION_POLL_MS,
@@ -104,13 +104,13 @@ export async function startApiPart(base: Base, started: AsyncDisposableStack): P
     },
     onFeedError,
   );
-  started.defer(() => waitAtMost(FORCED_CLOSE_MS, changeFeed.close()));
+  started.defer(() => waitAtMost(FORCED_CLOSE_MS, revocationFeed.close()));
   if (config.DATABASE_LISTEN_URL !== null) {
-    const listening = listenForChanges({
+    const listening = listenForNotifications({
       url: config.DATABASE_LISTEN_URL,
       guard,
-      notify: changes.notify,
-      onChange: changeFeed.wake,
+      notify: revocationEvents.notify,
+      onChange: revocationFeed.wake,
       onError: onFeedError,
     });
     started.defer(() => waitAtMost(FORCED_CLOSE_MS, listening.close()));
@@ -137,8 +137,8 @@ export async function startApiPart(base: Base, started: AsyncDisposableStack): P
       metrics.hashUnreadable();
     },
     verifier,
-    changeFeed,
-    watchers: createWatchers({ changes: store.changes, feed: changeFeed, now }),
+    revocationFeed,
+    watchers: createWatchers({ revocationEvents: store.revocationEvents, feed: revocationFeed, now }),
     signingKeys,
     keyRotation,
     purposeKeys,

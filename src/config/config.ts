@@ -1,4 +1,4 @@
-// The one reader of the environment. Reports every bad key at once, and never a value. README.md has the table.
+// The one reader of the environment. Reports every bad key at once, and never a value. docs/reference/configuration.md has the table.
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';

@@ -1,8 +1,9 @@
 // Writes the mail of one order. The worker, and not the call that asked for the mail, looks the account up and makes the
 // token: the order holds no secret, and asking takes as long for an unknown account as for a known one.
-import type { MailOrder, MailTemplate } from '../domain/effect.ts';
+
 import type { Email } from '../domain/email.ts';
 import type { KeyRing } from '../domain/key-ring.ts';
+import type { MailOrder, MailTemplate } from '../domain/mail-order.ts';
 import {
   formatMailedToken,
   NETWORK_TOKEN,

@@ -1,7 +1,7 @@
-// `npm run bench [-- rounds] [-- --write]`: everything that the README says about speed, measured side by side in one run. One core
-// answers and the other asks; rounds of all contenders take turns, and medians are printed. With --write the tables go into
-// README.md and the plot into test/bench/results.svg.
-import { execFile, execFileSync } from 'node:child_process';
+// `npm run bench [-- rounds] [-- --write]` measures every figure of docs/performance.md side by side in one run. One core answers and
+// the other sends the load; rounds of all contenders take turns, and medians are printed. With --write the tables go into
+// docs/performance.md and the chart into docs/images/performance.svg.
+import { execFile } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -292,7 +292,8 @@ const against = (one: string, other: string) => {
 };
 const ratio = (value: number) => value.toFixed(2);
 
-say(`${rounds} rounds, medians; Node ${process.versions.node}, ${cpuName()}, one core for the server.`);
+const today = new Date().toISOString().slice(0, 10);
+say(`${today}: ${rounds} rounds, medians; Node ${process.versions.node}, ${cpuName()}, one core for the server.`);
 say();
 table(
   ['', 'calls a second', 'CPU a call', 'against bare node:http2'],
@@ -358,11 +359,10 @@ const bars: Bar[] = [...rates]
     isOurs: label.startsWith('Verify') || label === EXT_AUTHZ,
   }));
 if (process.argv.includes('--write')) {
-  writeFileSync('test/bench/results.svg', plot('Calls a second on one core', bars));
-  const readme = readFileSync('README.md', 'utf8');
-  const [before, after] = [readme.split('<!-- bench -->')[0], readme.split('<!-- /bench -->')[1]];
-  writeFileSync('README.md', `${before}<!-- bench -->\n\n${lines.join('\n')}\n<!-- /bench -->${after}`);
-  execFileSync('node_modules/.bin/biome', ['check', '--write', 'README.md']);
+  writeFileSync('docs/images/performance.svg', plot('Calls a second on one core', bars));
+  const page = readFileSync('docs/performance.md', 'utf8');
+  const [before, after] = [page.split('<!-- bench -->')[0], page.split('<!-- /bench -->')[1]];
+  writeFileSync('docs/performance.md', `${before}<!-- bench -->\n\n${lines.join('\n')}\n<!-- /bench -->${after}`);
 }
 process.exit();
 

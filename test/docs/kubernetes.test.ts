@@ -9,7 +9,7 @@ import { readConfig } from '../../src/config/config.ts';
 import { startTestApp } from '../support/app.ts';
 import { eventually } from '../support/eventually.ts';
 
-/** What closing may take besides the delay and the grace. */
+/** The longest time for closing, after the delay and the grace. */
 const CLOSING_SECONDS = 10;
 const DOCUMENTS = readFileSync('deploy/kubernetes/latchkey.yaml', 'utf8').split(/^---$/m);
 

@@ -39,11 +39,16 @@ function databaseFindings(diagnosis: DatabaseDiagnosis): Finding[] {
           check: 'database role',
           state: 'failed',
           what: roleProblem,
-          mend: 'run migrate; README.md, "Database roles"',
+          mend: 'run migrate; docs/guides/production.md, "Database roles"',
         },
     writeProblem === null
       ? ok('database writes', 'a row was written and rolled back')
-      : { check: 'database writes', state: 'failed', what: writeProblem, mend: 'README.md, "Postgres failovers"' },
+      : {
+          check: 'database writes',
+          state: 'failed',
+          what: writeProblem,
+          mend: 'docs/guides/production.md, "Postgres failovers"',
+        },
     hasPartitions
       ? ok('audit partitions', 'exist for next month')
       : {

@@ -26,7 +26,7 @@ function readOrReport(environment: Environment, findings: Finding[]): Config | n
     return config;
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    const mend = 'README.md has the table of keys';
+    const mend = 'docs/reference/configuration.md has the table of keys';
     findings.push(...error.problems.map((what): Finding => ({ check: 'configuration', state: 'failed', what, mend })));
     return null;
   }

@@ -1,4 +1,4 @@
-import type { ResetCause } from '../../domain/effect.ts';
+import type { ResetCause } from '../../domain/mail-order.ts';
 import { layout, type MailContent, worksOnceUntil } from './layout.ts';
 
 type Words = { why: string; otherwise: string };
