@@ -5,7 +5,7 @@ import http2 from 'node:http2';
 import { type DescMethodUnary, fromJson, type JsonValue, toBinary } from '@bufbuild/protobuf';
 import { envelope } from '../../support/raw.ts';
 
-export type Answer = {
+type Answer = {
   status: number;
   contentType: string;
   body: string;
@@ -20,7 +20,7 @@ export type Way = {
   encode: (method: DescMethodUnary, input: JsonValue) => Uint8Array;
 };
 
-export const toJsonBytes = (_: DescMethodUnary, input: JsonValue) => Buffer.from(JSON.stringify(input));
+const toJsonBytes = (_: DescMethodUnary, input: JsonValue) => Buffer.from(JSON.stringify(input));
 export const toBinaryBytes = (method: DescMethodUnary, input: JsonValue) =>
   toBinary(method.input, fromJson(method.input, input));
 const toGrpc = (method: DescMethodUnary, input: JsonValue) => envelope(toBinaryBytes(method, input));
