@@ -10,7 +10,7 @@ import type { Limiter } from './limits/limiter.ts';
 import type { SessionUsers } from './limits/session-users.ts';
 import type { Providers } from './oauth/provider.ts';
 import type { Hasher } from './passwords/hasher.ts';
-import type { ChangeFeed } from './revocation-feed/revocation-feed.ts';
+import type { RevocationFeed } from './revocation-feed/revocation-feed.ts';
 import type { Watchers } from './revocation-feed/watchers.ts';
 import type { Store } from './store/store.ts';
 import type { Verifier } from './verifier/verifier.ts';
@@ -40,7 +40,7 @@ export type Deps = {
   /** Receives each attempt at an account whose stored password hash is unreadable. */
   onUnreadableHash: (userId: string) => void;
   verifier: Verifier;
-  changeFeed: Pick<ChangeFeed, 'catchUp'>;
+  revocationFeed: Pick<RevocationFeed, 'catchUp'>;
   watchers: Watchers;
   signingKeys: SigningKeys;
   keyRotation: KeyRotation;

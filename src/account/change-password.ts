@@ -19,7 +19,7 @@ export type ChangePasswordInput = { principal: UserCaller; currentPassword: stri
 type ChangePasswordDeps = CheckPasswordDeps &
   Pick<
     Deps,
-    | 'changeFeed'
+    | 'revocationFeed'
     | 'knownNetworks'
     | 'passwordPolicy'
     | 'isBreached'
@@ -65,7 +65,7 @@ export async function changePassword(
   if (!grant) throw new AuthError('PASSWORD_WRONG');
   const accounts = accountHashes(found.user.email, deps.purposeKeys.accountHash);
   await Promise.all([
-    deps.changeFeed.catchUp(),
+    deps.revocationFeed.catchUp(),
     ...accounts.map((account) => deps.knownNetworks.forget(account, { allBut: networkOf(address) })),
   ]);
   return issueTokens(deps, grant);

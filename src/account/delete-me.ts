@@ -14,7 +14,7 @@ export type DeleteMeInput = { principal: UserCaller; currentPassword: string };
  * @throws AuthError EMAIL_CHANGED_RECENTLY
  */
 export async function deleteMe(
-  deps: ReauthenticationDeps & Pick<Deps, 'changeFeed' | 'knownNetworks' | 'purposeKeys'>,
+  deps: ReauthenticationDeps & Pick<Deps, 'revocationFeed' | 'knownNetworks' | 'purposeKeys'>,
   input: DeleteMeInput,
   call: Call,
 ): Promise<void> {
@@ -30,7 +30,7 @@ export async function deleteMe(
   if (outcome === 'undoable') throw new AuthError('EMAIL_CHANGED_RECENTLY');
   const accounts = accountHashes(user.email, deps.purposeKeys.accountHash);
   await Promise.all([
-    deps.changeFeed.catchUp(),
+    deps.revocationFeed.catchUp(),
     ...accounts.map((account) => deps.knownNetworks.forget(account, { allBut: null })),
   ]);
 }

@@ -10,7 +10,7 @@ export type RevokeOtherSessionsInput = { principal: UserCaller; currentPassword:
 
 /** Returns the number of sessions that it revoked. */
 export async function revokeOtherSessions(
-  deps: ReauthenticationDeps & Pick<Deps, 'changeFeed'>,
+  deps: ReauthenticationDeps & Pick<Deps, 'revocationFeed'>,
   { principal, currentPassword }: RevokeOtherSessionsInput,
   call: Call,
 ): Promise<number> {
@@ -31,6 +31,6 @@ export async function revokeOtherSessions(
     ids.map((sessionId) => audit({ type: 'session_revoked', userId, sessionId, origin: call.origin })),
   );
   if (ended === null) throw new AuthError('TOKEN_REVOKED');
-  if (ended > 0) await deps.changeFeed.catchUp();
+  if (ended > 0) await deps.revocationFeed.catchUp();
   return ended;
 }

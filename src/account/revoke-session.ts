@@ -15,7 +15,7 @@ export type RevokeSessionInput = { principal: UserCaller; sessionId: string; cur
  * @throws AuthError SESSION_NOT_FOUND, also for a session of another user and for an ended session
  */
 export async function revokeSession(
-  deps: ReauthenticationDeps & Pick<Deps, 'changeFeed'>,
+  deps: ReauthenticationDeps & Pick<Deps, 'revocationFeed'>,
   { principal, currentPassword, ...input }: RevokeSessionInput,
   call: Call,
 ): Promise<void> {
@@ -38,5 +38,5 @@ export async function revokeSession(
     if (ended === null) throw new AuthError('TOKEN_REVOKED');
     if (ended === 0) throw new AuthError('SESSION_NOT_FOUND');
   }
-  await deps.changeFeed.catchUp();
+  await deps.revocationFeed.catchUp();
 }

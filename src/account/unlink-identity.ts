@@ -15,7 +15,7 @@ export type UnlinkIdentityInput = { principal: UserCaller; identityId: string; c
  * @throws AuthError IDENTITY_NOT_FOUND, or LAST_SIGN_IN_METHOD when no way to sign in would remain
  */
 export async function unlinkIdentity(
-  deps: ReauthenticationDeps & Pick<Deps, 'changeFeed' | 'providers'>,
+  deps: ReauthenticationDeps & Pick<Deps, 'revocationFeed' | 'providers'>,
   input: UnlinkIdentityInput,
   call: Call,
 ): Promise<void> {
@@ -32,5 +32,5 @@ export async function unlinkIdentity(
   if (outcome === 'changed') throw new AuthError('TOKEN_REVOKED');
   if (outcome === 'unknown') throw new AuthError('IDENTITY_NOT_FOUND');
   if (outcome === 'last') throw new AuthError('LAST_SIGN_IN_METHOD');
-  await deps.changeFeed.catchUp();
+  await deps.revocationFeed.catchUp();
 }

@@ -13,7 +13,7 @@ import { assertMayAdminister } from './authorize-admin.ts';
 
 export type AdministerServiceInput = { actor: Actor; serviceAccountId: string; reason: string };
 
-type AdministerDeps = Pick<Deps, 'store' | 'changeFeed' | 'reauthenticationSeconds' | 'now'>;
+type AdministerDeps = Pick<Deps, 'store' | 'revocationFeed' | 'reauthenticationSeconds' | 'now'>;
 
 const AUDITED_AS: Record<ServiceAccountChange, AuditType> = {
   disable: 'service_account_disabled',
@@ -39,7 +39,7 @@ const REAUTHENTICATED: ServiceAccountChange[] = ['enable', 'delete'];
 
 /** @throws AuthError SERVICE_ACCOUNT_NOT_FOUND or GRANT_NOT_ALLOWED */
 async function administer(
-  { store, changeFeed, reauthenticationSeconds, now }: AdministerDeps,
+  { store, revocationFeed, reauthenticationSeconds, now }: AdministerDeps,
   change: ServiceAccountChange,
   { actor, ...input }: AdministerServiceInput,
   { origin }: Call,
@@ -63,5 +63,5 @@ async function administer(
     },
   );
   if (!changed) throw new AuthError('SERVICE_ACCOUNT_NOT_FOUND');
-  await changeFeed.catchUp();
+  await revocationFeed.catchUp();
 }

@@ -15,7 +15,7 @@ import { assertMayAdminister } from './authorize-admin.ts';
 
 export type AdministerInput = { actor: Actor; userId: string; reason: string };
 
-type AdministerDeps = Pick<Deps, 'store' | 'changeFeed' | 'reauthenticationSeconds' | 'now'>;
+type AdministerDeps = Pick<Deps, 'store' | 'revocationFeed' | 'reauthenticationSeconds' | 'now'>;
 
 const AUDITED_AS: Record<UserChange, AuditType> = {
   disable: 'user_disabled',
@@ -64,7 +64,7 @@ const REAUTHENTICATED: UserChange[] = ['enable', 'delete'];
 
 /** @throws AuthError USER_NOT_FOUND or GRANT_NOT_ALLOWED */
 async function administer(
-  { store, changeFeed, reauthenticationSeconds, now }: AdministerDeps,
+  { store, revocationFeed, reauthenticationSeconds, now }: AdministerDeps,
   change: UserChange,
   input: AdministerInput,
   { origin }: Call,
@@ -84,6 +84,6 @@ async function administer(
     (user, before, after) => [audit({ ...event, before, after }), ...mails(user)],
   );
   if (!changed) throw new AuthError('USER_NOT_FOUND');
-  await changeFeed.catchUp();
+  await revocationFeed.catchUp();
   return changed;
 }

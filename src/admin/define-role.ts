@@ -15,7 +15,7 @@ const MAX_IMPLIED = 32;
 
 /** @throws AuthError ROLE_NOT_FOUND, ROLE_CIRCLE, TOO_MANY_ROLES or GRANT_NOT_ALLOWED */
 export async function defineRole(
-  deps: Pick<Deps, 'store' | 'changeFeed' | 'reauthenticationSeconds' | 'now'>,
+  deps: Pick<Deps, 'store' | 'revocationFeed' | 'reauthenticationSeconds' | 'now'>,
   { actor, role: given, ...input }: DefineRoleInput,
   { origin }: Call,
 ): Promise<void> {
@@ -53,7 +53,7 @@ export async function defineRole(
       }),
     ],
   );
-  await deps.changeFeed.catchUp();
+  await deps.revocationFeed.catchUp();
 }
 
 function parseImplied(names: string[]): string[] {

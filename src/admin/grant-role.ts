@@ -14,7 +14,7 @@ export type GrantRoleInput = HolderInput & { actor: Actor; role: string; reason:
 
 /** @throws AuthError USER_NOT_FOUND, SERVICE_ACCOUNT_NOT_FOUND, ROLE_NOT_FOUND, TOO_MANY_ROLES or GRANT_NOT_ALLOWED */
 export async function grantRole(
-  deps: Pick<Deps, 'store' | 'changeFeed' | 'reauthenticationSeconds' | 'now'>,
+  deps: Pick<Deps, 'store' | 'revocationFeed' | 'reauthenticationSeconds' | 'now'>,
   { actor, expiresAt, ...input }: GrantRoleInput,
   { origin }: Call,
 ): Promise<void> {
@@ -48,5 +48,5 @@ export async function grantRole(
     ],
   );
   if (granted === 'unknown') throw new AuthError(unknownHolder(holder));
-  await deps.changeFeed.catchUp();
+  await deps.revocationFeed.catchUp();
 }

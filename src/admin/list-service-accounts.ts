@@ -2,22 +2,23 @@ import type { Deps } from '../deps.ts';
 import { cutPage, parsePageSize } from '../domain/page.ts';
 import { formatPageToken, parsePageToken } from '../domain/page-token.ts';
 import { parseFields } from '../domain/parse-fields.ts';
+import { parseServiceName } from '../domain/service-name.ts';
 import type { ServiceAccount } from '../store/service-accounts.ts';
 
 export type ListServiceAccountsInput = { pageSize: number; pageToken: string };
 
-const QUESTION = 'ListServiceAccounts';
+const QUERY = 'ListServiceAccounts';
 
 /** By name. */
 export async function listServiceAccounts(
-  { store, purposeKeys }: Pick<Deps, 'store' | 'purposeKeys'>,
+  { store }: Pick<Deps, 'store'>,
   { pageSize, pageToken }: ListServiceAccountsInput,
 ): Promise<{ serviceAccounts: ServiceAccount[]; nextPageToken: string }> {
   const { page_size: size, page_token: after } = parseFields({
     page_size: () => parsePageSize(pageSize),
-    page_token: () => parsePageToken(pageToken, QUESTION, purposeKeys.pageTokens),
+    page_token: () => parsePageToken(pageToken, QUERY, parseServiceName),
   });
   const found = await store.serviceAccounts.list(after, size + 1);
-  const { page: serviceAccounts, goesOnAfter: last } = cutPage(found, size);
-  return { serviceAccounts, nextPageToken: last ? formatPageToken(last.name, QUESTION, purposeKeys.pageTokens) : '' };
+  const { page: serviceAccounts, nextAfter: last } = cutPage(found, size);
+  return { serviceAccounts, nextPageToken: last ? formatPageToken(last.name, QUERY) : '' };
 }

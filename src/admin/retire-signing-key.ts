@@ -10,9 +10,9 @@ export type RetireSigningKeyInput = { actor: Actor; kid: string; reason: string 
 export async function retireSigningKey(
   {
     keyRotation,
-    changeFeed,
+    revocationFeed,
     reauthenticationSeconds,
-  }: Pick<Deps, 'keyRotation' | 'changeFeed' | 'reauthenticationSeconds'>,
+  }: Pick<Deps, 'keyRotation' | 'revocationFeed' | 'reauthenticationSeconds'>,
   { actor, ...input }: RetireSigningKeyInput,
   { origin }: Call,
 ): Promise<void> {
@@ -25,5 +25,5 @@ export async function retireSigningKey(
     detail: reason,
     origin,
   });
-  await changeFeed.catchUp();
+  await revocationFeed.catchUp();
 }

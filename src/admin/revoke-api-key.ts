@@ -12,7 +12,7 @@ export type RevokeApiKeyInput = { actor: Actor; apiKeyId: string; reason: string
 
 /** It opens nothing any more within a second, and neither do its tokens. @throws AuthError API_KEY_NOT_FOUND or GRANT_NOT_ALLOWED */
 export async function revokeApiKey(
-  { store, changeFeed, now }: Pick<Deps, 'store' | 'changeFeed' | 'now'>,
+  { store, revocationFeed, now }: Pick<Deps, 'store' | 'revocationFeed' | 'now'>,
   { actor, ...input }: RevokeApiKeyInput,
   { origin }: Call,
 ): Promise<void> {
@@ -33,5 +33,5 @@ export async function revokeApiKey(
     }),
   ]);
   if (!revoked) throw new AuthError('API_KEY_NOT_FOUND');
-  await changeFeed.catchUp();
+  await revocationFeed.catchUp();
 }

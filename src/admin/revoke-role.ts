@@ -13,7 +13,7 @@ export type RevokeRoleInput = HolderInput & { actor: Actor; role: string; reason
 
 /** @throws AuthError USER_NOT_FOUND, SERVICE_ACCOUNT_NOT_FOUND, ROLE_NOT_FOUND, ROLE_NOT_HELD or GRANT_NOT_ALLOWED */
 export async function revokeRole(
-  deps: Pick<Deps, 'store' | 'changeFeed' | 'now'>,
+  deps: Pick<Deps, 'store' | 'revocationFeed' | 'now'>,
   { actor, ...input }: RevokeRoleInput,
   { origin }: Call,
 ): Promise<void> {
@@ -42,5 +42,5 @@ export async function revokeRole(
   );
   if (revoked === 'unknown') throw new AuthError(unknownHolder(holder));
   if (revoked === 'unheld') throw new AuthError('ROLE_NOT_HELD');
-  await deps.changeFeed.catchUp();
+  await deps.revocationFeed.catchUp();
 }

@@ -8,11 +8,11 @@ export type RotateSigningKeysInput = { actor: Actor; reason: string };
 
 /** @throws AuthError SIGNING_KEY_NOT_READY */
 export async function rotateSigningKeys(
-  { keyRotation, changeFeed }: Pick<Deps, 'keyRotation' | 'changeFeed'>,
+  { keyRotation, revocationFeed }: Pick<Deps, 'keyRotation' | 'revocationFeed'>,
   { actor, ...input }: RotateSigningKeysInput,
   { origin }: Call,
 ): Promise<void> {
   const { reason } = parseFields({ reason: () => parseReason(input.reason) });
   await keyRotation.rotate({ actor, detail: reason, origin });
-  await changeFeed.catchUp();
+  await revocationFeed.catchUp();
 }

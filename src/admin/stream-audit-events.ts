@@ -1,8 +1,9 @@
 import { pause } from '../async/pause.ts';
 import type { Deps } from '../deps.ts';
+import type { AuditRecord } from '../domain/audit-event.ts';
 import type { Call } from '../domain/call.ts';
 import { invalid, parseFields } from '../domain/parse-fields.ts';
-import type { AuditFilter, AuditRecord } from '../store/audit-trail.ts';
+import type { AuditFilter } from '../store/audit-trail.ts';
 import { auditFilterParsers } from './audit-filter.ts';
 
 export type StreamAuditEventsInput = Omit<AuditFilter, 'from' | 'until'> & { afterSeq: bigint };

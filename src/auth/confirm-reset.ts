@@ -17,7 +17,7 @@ export async function confirmReset(
   deps: Pick<
     Deps,
     | 'store'
-    | 'changeFeed'
+    | 'revocationFeed'
     | 'limiter'
     | 'knownNetworks'
     | 'hasher'
@@ -60,7 +60,7 @@ export async function confirmReset(
     ),
   );
   await Promise.all([
-    deps.changeFeed.catchUp(),
+    deps.revocationFeed.catchUp(),
     deps.limiter.clear('LOGIN_ACCOUNT', account),
     knownNetworks.remember(account, network),
   ]);

@@ -12,7 +12,7 @@ export type LogoutInput = { refreshToken: string };
  * @throws AuthError INVALID_ARGUMENT without a token
  */
 export async function logout(
-  deps: Pick<Deps, 'store' | 'changeFeed' | 'purposeKeys' | 'now'>,
+  deps: Pick<Deps, 'store' | 'revocationFeed' | 'purposeKeys' | 'now'>,
   input: LogoutInput,
   { origin, signal }: Call,
 ): Promise<void> {
@@ -24,7 +24,7 @@ export async function logout(
   await deps.store.sessions.end(sessionId, deps.now(), [
     audit({ type: 'logged_out', userId: user.id, sessionId, origin }),
   ]);
-  await deps.changeFeed.catchUp();
+  await deps.revocationFeed.catchUp();
 }
 
 /** A client that signs out without a token must not believe that it has succeeded. */

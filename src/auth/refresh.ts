@@ -19,7 +19,7 @@ type RefreshRequest = { requestId: string; audiences: AudienceChoice };
 type RefreshDeps = Pick<
   Deps,
   | 'store'
-  | 'changeFeed'
+  | 'revocationFeed'
   | 'limiter'
   | 'sessionUsers'
   | 'signingKeys'
@@ -123,13 +123,13 @@ async function narrow(
 
 /** Commits before the caller throws, because an error inside the transaction would roll the revocation back. */
 async function endStolenSession(
-  { store, changeFeed, now }: Pick<Deps, 'store' | 'changeFeed' | 'now'>,
+  { store, revocationFeed, now }: Pick<Deps, 'store' | 'revocationFeed' | 'now'>,
   { sessionId, user }: Session,
   { origin }: Call,
 ): Promise<void> {
   const detected = audit({ type: 'refresh_reuse_detected', userId: user.id, sessionId, origin });
   await store.sessions.end(sessionId, now(), [detected]);
-  await changeFeed.catchUp();
+  await revocationFeed.catchUp();
 }
 
 const REASONS = {

@@ -12,7 +12,7 @@ export type UndoEmailChangeInput = { undoToken: string };
 
 /** @throws AuthError UNDO_TOKEN_INVALID */
 export async function undoEmailChange(
-  deps: Pick<Deps, 'store' | 'changeFeed' | 'limiter' | 'knownNetworks' | 'purposeKeys' | 'now'>,
+  deps: Pick<Deps, 'store' | 'revocationFeed' | 'limiter' | 'knownNetworks' | 'purposeKeys' | 'now'>,
   { undoToken }: UndoEmailChangeInput,
   call: Call,
 ): Promise<void> {
@@ -29,7 +29,7 @@ export async function undoEmailChange(
   const addresses = undone.replaced ? [undone.restored, undone.replaced] : [undone.restored];
   const accounts = addresses.flatMap((email) => accountHashes(email, purposeKeys.accountHash));
   await Promise.all([
-    deps.changeFeed.catchUp(),
+    deps.revocationFeed.catchUp(),
     ...accounts.map((account) => knownNetworks.forget(account, { allBut: networkOf(call.origin.address) })),
   ]);
 }

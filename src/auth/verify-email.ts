@@ -22,7 +22,7 @@ export type VerifyEmailInput = {
 
 type VerifyEmailDeps = Pick<
   Deps,
-  'store' | 'changeFeed' | 'limiter' | 'hasher' | 'onUnreadableHash' | 'purposeKeys' | 'now'
+  'store' | 'revocationFeed' | 'limiter' | 'hasher' | 'onUnreadableHash' | 'purposeKeys' | 'now'
 >;
 
 /**
@@ -44,7 +44,7 @@ export async function verifyEmail(deps: VerifyEmailDeps, input: VerifyEmailInput
   const isDone = await store.emailVerifications.redeem(verification, now(), effectsOf(verification, call));
   if (!isDone) throw new AuthError('VERIFICATION_TOKEN_INVALID');
   // Tokens carry the address.
-  await deps.changeFeed.catchUp();
+  await deps.revocationFeed.catchUp();
 }
 
 async function isOwner(

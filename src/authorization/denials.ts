@@ -1,6 +1,6 @@
 // Roles that somebody asked for and did not hold, for the audit trail: each once in a while, so that a caller who keeps asking
 // neither fills the trail nor waits for it.
-import type { Origin } from '../domain/effect.ts';
+import type { Origin } from '../domain/audit-event.ts';
 import { audit } from '../domain/effect.ts';
 import type { TokenPrincipal } from '../domain/principal.ts';
 import type { Store } from '../store/store.ts';

@@ -54,7 +54,7 @@ export function commandHelp(command: Command): string {
 }
 
 /** `users grant <user> <role> [--until <time>] --reason <text>`, without the options that every command for operators has. */
-function synopsis({ path, arguments: args, options }: Command): string {
+export function synopsis({ path, arguments: args, options }: Command): string {
   const own = Object.entries(options).filter(([name]) => !['json', 'dev'].includes(name));
   return [
     path,
@@ -63,7 +63,7 @@ function synopsis({ path, arguments: args, options }: Command): string {
   ].join(' ');
 }
 
-function flag(name: string, { value }: Option): string {
+export function flag(name: string, { value }: Option): string {
   return value === undefined ? `--${name}` : `--${name} <${value}>`;
 }
 

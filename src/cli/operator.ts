@@ -15,7 +15,7 @@ import { createPrimaryGuard } from '../store/postgres/primary-guard.ts';
 import { createStore } from '../store/store.ts';
 
 export type Operator = {
-  deps: Pick<Deps, 'store' | 'changeFeed' | 'apiKeyMaxDays' | 'reauthenticationSeconds' | 'now' | 'newId'>;
+  deps: Pick<Deps, 'store' | 'revocationFeed' | 'apiKeyMaxDays' | 'reauthenticationSeconds' | 'now' | 'newId'>;
   /** Requires MASTER_KEY. @throws ConfigError */
   keyRotation(): KeyRotation;
   actor: Actor;
@@ -39,11 +39,11 @@ export async function asOperator<T>(
   const { now } = clock;
   const newId = () => v7();
   const store = createStore(db, newId, now);
-  const { API_KEY_MAX_DAYS: apiKeyMaxDays } = readDatabaseConfig(environment);
+  const { apiKeyMaxDays } = readDatabaseConfig(environment);
   const origin = { address: '', userAgent: 'latchkey', requestId: randomUUID() };
   return await work({
     // Commands do not wait for verifiers, which follow within a second. Operators have no session to re-authenticate.
-    deps: { store, changeFeed: { catchUp: async () => {} }, apiKeyMaxDays, reauthenticationSeconds: 0, now, newId },
+    deps: { store, revocationFeed: { catchUp: async () => {} }, apiKeyMaxDays, reauthenticationSeconds: 0, now, newId },
     keyRotation() {
       const encryptionKeys = derivePurposeKeys(readMasterKeys(environment)).signingKeyEncryption;
       return createKeyRotation({ store: store.signingKeys, encryptionKeys, now });

@@ -87,7 +87,7 @@ export function createLatchkey(options: LatchkeyOptions): Latchkey {
 
   /** Data that is too old counts as no data. */
   const trusted = {
-    standing: view.standing,
+    statusOf: view.statusOf,
     ageMs: () => (follower.isFollowing() || view.ageMs() <= maxStalenessDisconnectedMs ? view.ageMs() : NEVER),
   };
 

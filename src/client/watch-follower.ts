@@ -10,7 +10,7 @@ import type {
 } from '../../gen/latchkey/auth/v1/verifier_service_pb.ts';
 import { backoffMs } from '../async/backoff.ts';
 import { pause } from '../async/pause.ts';
-import type { Change } from '../domain/revocation-event.ts';
+import type { RevocationEvent } from '../domain/revocation-event.ts';
 import { isSigningAlgorithm, publicVerificationKey, type VerificationKey } from '../verifier/access-token.ts';
 import type { RevocationView } from '../verifier/revocation-view.ts';
 import type { Server } from './servers.ts';
@@ -183,7 +183,7 @@ function verificationKeys({ keys }: KeysChanged): VerificationKey[] {
   });
 }
 
-function toChange(change: ChangeMessage['change']): Change | null {
+function toChange(change: ChangeMessage['change']): RevocationEvent | null {
   switch (change.case) {
     case 'sessionEnded':
       return { kind: 'session_ended', sessionId: change.value.sessionId };

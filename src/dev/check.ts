@@ -1,4 +1,4 @@
-// `npm run check`: everything that can be checked without running the service. Prints what failed, and fails with it.
+// `npm run check`: every check that needs no running service. Prints one line for each, after the problems that it found.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,18 +9,23 @@ import { referenceProblems } from './reference/pages.ts';
 import { supplyChainProblems } from './supply-chain.ts';
 
 const BIN = 'node_modules/.bin';
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
-/** In their order; each is a command line. */
-const CHECKS: [name: string, command: string, args: string[]][] = [
-  ['types', `${BIN}/tsc`, ['-p', '.']],
-  ['lint and format', `${BIN}/biome`, ['check', '--error-on-warnings']],
-  ['dead code and dependencies', `${BIN}/knip`, []],
-  ['proto lint', `${BIN}/buf`, ['lint']],
-  ['proto format', `${BIN}/buf`, ['format', '--diff', '--exit-code', 'proto']],
-  ['proto breaking changes', `${BIN}/buf`, ['breaking', '--against', `.git#ref=${baseline()}`]],
+/** Each returns whether it passed. */
+const CHECKS: [name: string, check: () => boolean][] = [
+  ['types', () => passes(`${BIN}/tsc`, ['-p', '.'])],
+  ['lint and format', () => passes(`${BIN}/biome`, ['check', '--error-on-warnings'])],
+  ['dead code and dependencies', () => passes(`${BIN}/knip`, [])],
+  ['proto lint', () => passes(`${BIN}/buf`, ['lint'])],
+  ['proto format', () => passes(`${BIN}/buf`, ['format', '--diff', '--exit-code', 'proto'])],
+  ['proto breaking changes', () => passes(`${BIN}/buf`, ['breaking', '--against', `.git#ref=${baseline()}`])],
+  ['generated code in step', isGeneratedCodeInStep],
+  ['generated pages in step', () => isEmpty(referenceProblems(ROOT))],
+  ['downloads pinned', () => isEmpty(supplyChainProblems(ROOT))],
+  ['committed migrations unchanged', () => isEmpty(migrationProblems(ROOT))],
 ];
 
-/** What a change may not break: the newest main that this is not; on main itself, the commit before. */
+/** The commit whose contract must stay compatible: the tip of main, or on main itself the commit before. */
 function baseline(): string {
   const [head, main] = [revision('HEAD'), revision('main') ?? revision('origin/main')];
   if (main && main !== head) return main;
@@ -34,7 +39,7 @@ function revision(name: string): string | null {
   return status === 0 ? stdout.trim() : null;
 }
 
-/** Generates into another folder and compares, so that the work tree stays as it is. */
+/** Generates into a temporary folder, so that the working tree stays as it is. */
 function isGeneratedCodeInStep(): boolean {
   const folder = mkdtempSync(join(tmpdir(), 'latchkey-gen-'));
   try {
@@ -52,19 +57,13 @@ function passes(command: string, args: string[]): boolean {
   return status === 0;
 }
 
-let failed = 0;
-const report = (name: string, passed: boolean) => {
-  console.log(`${passed ? 'ok    ' : 'FAILED'} ${name}`);
-  if (!passed) failed += 1;
-};
-for (const [name, command, args] of CHECKS) report(name, passes(command, args));
-report('generated code in step', isGeneratedCodeInStep());
-const root = fileURLToPath(new URL('../../', import.meta.url));
-const reportProblems = (name: string, problems: string[]) => {
+function isEmpty(problems: string[]): boolean {
   for (const problem of problems) console.log(problem);
-  report(name, problems.length === 0);
-};
-reportProblems('reference pages in step', referenceProblems(root));
-reportProblems('everything that is downloaded is pinned', supplyChainProblems(root));
-reportProblems('committed migrations are unchanged', migrationProblems(root));
-process.exitCode = failed > 0 ? 1 : 0;
+  return problems.length === 0;
+}
+
+for (const [name, check] of CHECKS) {
+  const passed = check();
+  console.log(`${passed ? 'ok    ' : 'FAILED'} ${name}`);
+  if (!passed) process.exitCode = 1;
+}

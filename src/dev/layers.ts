@@ -54,8 +54,7 @@ export const LAYERS: Room[][] = [
   [{ name: 'server/server.ts', owns: 'the order in which a request passes through the server' }],
   [{ name: 'app', owns: 'the parts of the service, constructed from their settings' }],
   [{ name: 'app.ts', owns: 'the construction of everything, and its closing in reverse' }],
-  [{ name: 'dev/reference', owns: 'the pages of docs/reference, generated from the code' }],
-  [{ name: 'dev', owns: 'npm start: embedded Postgres, Redis and mailbox; the checks' }],
+  [{ name: 'dev', owns: 'npm start: embedded Postgres, Redis and mailbox; the checks; generated documentation' }],
   [{ name: 'programs.ts', owns: 'the programs that run until a signal stops them' }],
   [{ name: 'main.ts', owns: "the command line's entry" }],
 ];
@@ -74,7 +73,7 @@ export const RESERVED: { packages: string[]; rooms: string[] }[] = [
       'server/fast-path',
       'client',
       'grpc',
-      'dev/reference',
+      'dev',
     ],
   },
   { packages: ['ioredis'], rooms: ['redis', 'limits', 'dev'] },

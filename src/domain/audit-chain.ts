@@ -2,32 +2,21 @@
 // migrations/0001_baseline.sql computes the same when it adds an event.
 import { createHash } from 'node:crypto';
 
-/** A field as the database's text of it; null for none. */
+import type { AuditRecord } from './audit-event.ts';
+
+/** A field as Postgres writes it; null for none. */
 type Text = string | null;
 
-/** As it is stored. Times are in UTC, to the microsecond: `2026-01-31T12:00:00.000000Z`. */
-export type ChainedEvent = {
-  seq: bigint;
+/** A record with its place in the chain. Times are in UTC, to the microsecond: `2026-01-31T12:00:00.000000Z`. */
+export type ChainedEvent = Omit<AuditRecord, 'occurredAt' | 'before' | 'after'> & {
   recordedAt: string;
-  id: string;
   occurredAt: string;
-  type: string;
-  userId: Text;
-  sessionId: Text;
-  account: Text;
-  detail: Text;
-  actor: Text;
-  target: Text;
   before: Text;
   after: Text;
-  requestId: string;
-  address: string;
-  userAgent: string;
-  /** Null when address and user agent were forgotten. */
+  /** Null once address and user agent have been erased. */
   originSalt: Buffer | null;
   originDigest: Buffer;
   previousHash: Buffer;
-  hash: Buffer;
 };
 
 /** A place of the chain, as something outside the database remembers it. */

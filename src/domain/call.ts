@@ -1,4 +1,4 @@
-import type { Origin } from './effect.ts';
+import type { Origin } from './audit-event.ts';
 
 /** What a verb knows of the call it serves, besides its input. */
 export type Call = {

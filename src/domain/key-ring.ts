@@ -1,5 +1,5 @@
 /**
- * The keys of one purpose. The first makes; what any of them has made is accepted. There are several while a master key comes
- * and another one goes.
+ * The keys of one purpose. The first one seals; all of them are accepted. A ring has several keys while one master key replaces
+ * another.
  */
 export type KeyRing = readonly [Buffer, ...Buffer[]];

@@ -1,24 +1,24 @@
-// What belongs to one sign-in at a provider, all of it derived from its id: nothing of it is kept anywhere.
-import { createHmac, timingSafeEqual } from 'node:crypto';
+// The secrets of one sign-in at an identity provider. All are derived from the id of the flow, and none is stored.
 import type { KeyRing } from './key-ring.ts';
-import { openToken, sealToken, type TokenKind } from './sealed-token.ts';
+import { isEqual, macOf } from './mac.ts';
+import { sealToken, type TokenKind, unsealToken } from './sealed-token.ts';
 import { uuidFromBytes, uuidToBytes } from './uuid.ts';
 
 const STATE: TokenKind = { prefix: 'lks_', payloadBytes: 16 };
 
 export type FlowSecrets = {
-  /** Goes through the browser and the provider, and comes back. */
+  /** Travels through the browser to the provider and back. */
   state: string;
-  /** Stays with the browser that began: whoever brings back a state alone is not it. */
+  /** Stays with the browser that began the flow. A browser that returns only the state is another one. */
   binding: string;
-  /** Comes back inside what the provider signs. */
+  /** Returns inside the ID token that the provider signs. */
   nonce: string;
   /** RFC 7636. */
   codeVerifier: string;
 };
 
 export function flowSecrets(id: string, [key]: KeyRing): FlowSecrets {
-  const derive = (what: string) => createHmac('sha256', key).update(`${what} ${id}`).digest('base64url');
+  const derive = (purpose: string) => macOf(`${purpose} ${id}`, key).toString('base64url');
   return {
     state: sealToken(STATE, uuidToBytes(id), [key]),
     binding: `lkb_${derive('binding')}`,
@@ -27,15 +27,14 @@ export function flowSecrets(id: string, [key]: KeyRing): FlowSecrets {
   };
 }
 
-/** The flow, or null unless both were made by this deployment, for each other. */
+/** The flow; null unless state and binding are valid and belong to each other. */
 export function parseFlow(state: string, binding: string, keys: KeyRing): (FlowSecrets & { id: string }) | null {
   for (const key of keys) {
-    const payload = openToken(STATE, state, [key]);
+    const payload = unsealToken(STATE, state, [key]);
     if (!payload) continue;
     const id = uuidFromBytes(payload);
     const secrets = flowSecrets(id, [key]);
-    const [expected, given] = [Buffer.from(secrets.binding), Buffer.from(binding)];
-    return expected.length === given.length && timingSafeEqual(expected, given) ? { ...secrets, id } : null;
+    return isEqual(binding, secrets.binding) ? { ...secrets, id } : null;
   }
   return null;
 }

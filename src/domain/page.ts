@@ -10,9 +10,10 @@ export function parsePageSize(size: number): number {
 }
 
 /**
- * What a page has of what was found, which was asked for with one more; and its last item, if there is another page after it.
+ * @param found at most one item more than the page holds
+ * @returns the page, and its last item if another page follows
  */
-export function cutPage<T>(found: T[], size: number): { page: T[]; goesOnAfter: T | undefined } {
+export function cutPage<T>(found: T[], size: number): { page: T[]; nextAfter: T | undefined } {
   const page = found.slice(0, size);
-  return { page, goesOnAfter: found.length > size ? page.at(-1) : undefined };
+  return { page, nextAfter: found.length > size ? page.at(-1) : undefined };
 }

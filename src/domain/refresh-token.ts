@@ -1,8 +1,8 @@
 import type { KeyRing } from './key-ring.ts';
-import { openToken, sealToken, type TokenKind } from './sealed-token.ts';
+import { sealToken, type TokenKind, unsealToken } from './sealed-token.ts';
 import { uuidFromBytes, uuidToBytes } from './uuid.ts';
 
-/** Which session, and which of its tokens: they are numbered from 1. */
+/** `counter` numbers the refresh tokens of a session, from 1. */
 export type RefreshToken = { sessionId: string; counter: number };
 
 const KIND: TokenKind = { prefix: 'lkr_', payloadBytes: 20 };
@@ -13,8 +13,8 @@ export function formatRefreshToken(token: RefreshToken, keys: KeyRing): string {
   return sealToken(KIND, Buffer.concat([uuidToBytes(token.sessionId), counter]), keys);
 }
 
-/** Null for anything that this deployment has not made. */
+/** Null for an invalid token. */
 export function parseRefreshToken(text: string, keys: KeyRing): RefreshToken | null {
-  const payload = openToken(KIND, text, keys);
+  const payload = unsealToken(KIND, text, keys);
   return payload && { sessionId: uuidFromBytes(payload.subarray(0, 16)), counter: payload.readUInt32BE(16) };
 }

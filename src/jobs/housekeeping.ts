@@ -6,7 +6,7 @@ import type { Store } from '../store/store.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 
 export type HousekeepingDeps = {
-  store: Pick<Store, 'auditTrail' | 'changes' | 'expired' | 'signingKeys' | 'users'>;
+  store: Pick<Store, 'auditTrail' | 'revocationEvents' | 'expired' | 'signingKeys' | 'users'>;
   /** Changes which keys sign, when its time has come. Returns how many have changed. */
   rotateKeys: () => Promise<number>;
   metrics: Pick<Metrics, 'houseKept'>;
@@ -63,7 +63,7 @@ export async function startHousekeeping(deps: HousekeepingDeps, log: Logger): Pr
     isBusy = true;
     await keep('signing_keys', rotateKeys);
     await keep('retired_keys', () => store.signingKeys.removeRetired());
-    await keep('changes', () => store.changes.prune(CHANGES_AT_ONCE));
+    await keep('changes', () => store.revocationEvents.prune(CHANGES_AT_ONCE));
     await keep('traces', forget);
     await keep('grants', () => store.expired.removeGrants(now()));
     for (const what of SWEPT) await keep(what, () => sweep(what));

@@ -4,8 +4,8 @@
 import type { Logger } from 'pino';
 import { pause } from '../async/pause.ts';
 import { waitAtMost } from '../async/wait-at-most.ts';
+import type { AuditEvent } from '../domain/audit-event.ts';
 import type { AuditType } from '../domain/audit-event-types.ts';
-import type { AuditEvent } from '../domain/effect.ts';
 import type { ClaimedMail } from '../store/mail-orders.ts';
 import type { Store } from '../store/store.ts';
 import type { Metrics } from '../telemetry/metrics.ts';

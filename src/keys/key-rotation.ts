@@ -1,8 +1,9 @@
 // Changes which keys sign: what the time has come for, what an administrator asks for, and what cannot wait.
 import { type Actor, actorName } from '../domain/actor.ts';
+import type { Origin } from '../domain/audit-event.ts';
 import type { AuditType } from '../domain/audit-event-types.ts';
 import { AuthError } from '../domain/auth-error.ts';
-import { audit, type Effect, type Origin } from '../domain/effect.ts';
+import { audit, type Effect } from '../domain/effect.ts';
 import type { KeyRing } from '../domain/key-ring.ts';
 import {
   dueChanges,

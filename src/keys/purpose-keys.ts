@@ -1,7 +1,7 @@
 import { hkdfSync } from 'node:crypto';
 import type { KeyRing } from '../domain/key-ring.ts';
 
-/** Each purpose's label is part of the derivation (RFC 5869): changing one ends everything made under it. */
+/** The label is part of the derivation (RFC 5869). Changing a label invalidates everything made under it. */
 const LABELS = {
   refreshTokens: 'latchkey/v1/refresh-token',
   resetTokens: 'latchkey/v1/reset-token',
@@ -12,28 +12,16 @@ const LABELS = {
   oauthFlows: 'latchkey/v1/oauth-flow',
   signingKeyEncryption: 'latchkey/v1/signing-key-encryption',
   accountHash: 'latchkey/v1/account-hash',
-  watchCursors: 'latchkey/v1/watch-cursor',
-  pageTokens: 'latchkey/v1/page-token',
 };
 
-/** 256-bit keys for each purpose alone, so that what is made for one never passes for another. */
-export type PurposeKeys = Record<keyof typeof LABELS, KeyRing>;
+type Purpose = keyof typeof LABELS;
+
+/** A ring of 256-bit keys for each purpose: a token of one purpose is invalid for every other. */
+export type PurposeKeys = Record<Purpose, KeyRing>;
 
 export function derivePurposeKeys(masterKeys: KeyRing): PurposeKeys {
   const [first, ...others] = masterKeys;
-  const from = (masterKey: Buffer, label: string) => Buffer.from(hkdfSync('sha256', masterKey, '', label, 32));
-  const derive = (label: string): KeyRing => [from(first, label), ...others.map((other) => from(other, label))];
-  return {
-    refreshTokens: derive(LABELS.refreshTokens),
-    resetTokens: derive(LABELS.resetTokens),
-    verificationTokens: derive(LABELS.verificationTokens),
-    networkTokens: derive(LABELS.networkTokens),
-    undoTokens: derive(LABELS.undoTokens),
-    registrations: derive(LABELS.registrations),
-    oauthFlows: derive(LABELS.oauthFlows),
-    signingKeyEncryption: derive(LABELS.signingKeyEncryption),
-    accountHash: derive(LABELS.accountHash),
-    watchCursors: derive(LABELS.watchCursors),
-    pageTokens: derive(LABELS.pageTokens),
-  };
+  const derive = (masterKey: Buffer, label: string) => Buffer.from(hkdfSync('sha256', masterKey, '', label, 32));
+  const ringOf = (label: string): KeyRing => [derive(first, label), ...others.map((other) => derive(other, label))];
+  return Object.fromEntries(Object.entries(LABELS).map(([purpose, label]) => [purpose, ringOf(label)])) as PurposeKeys;
 }

@@ -7,7 +7,6 @@ import {
   type AccessClaims,
   accessTokenHeader,
   MAX_TOKEN_LENGTH,
-  toLowS,
   type VerificationKey,
 } from '../verifier/access-token.ts';
 import { ownVerificationKey } from './own-verification-key.ts';
@@ -34,16 +33,8 @@ export async function decryptSigningKey(stored: StoredSigningKey, encryptionKeys
 }
 
 export async function signAccessToken(claims: AccessClaims, key: SigningKey): Promise<string> {
-  const signed = await new SignJWT(claims).setProtectedHeader(accessTokenHeader(key)).sign(key.privateKey);
-  const token = canonical(signed, key);
+  const token = await new SignJWT(claims).setProtectedHeader(accessTokenHeader(key)).sign(key.privateKey);
   // Every verifier rejects a longer token.
   if (token.length > MAX_TOKEN_LENGTH) throw new Error(`an access token of ${token.length} characters is too long`);
   return token;
-}
-
-/** Verifiers accept only the lower of the two S values of an ES256 signature. */
-function canonical(token: string, { algorithm }: VerificationKey): string {
-  if (algorithm === 'EdDSA') return token;
-  const at = token.lastIndexOf('.') + 1;
-  return token.slice(0, at) + toLowS(Buffer.from(token.slice(at), 'base64url')).toString('base64url');
 }

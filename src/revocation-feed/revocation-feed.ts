@@ -1,34 +1,35 @@
-// Follows what verifiers must hear of: reads it from Postgres, keeps this process's view of revocations and its keys up to
-// date, and passes it on to those who follow this process. NOTIFY wakes it; a short poll is the safety net.
+// The folder revocation-feed owns the way of revocation events from Postgres to this process and to its watchers. It must not
+// decide about tokens. This file reads the events, updates the revocation view and the keys, and passes each step to subscribers.
+// NOTIFY wakes it; a short poll covers lost notifications.
 import { pause } from '../async/pause.ts';
-import type { Change } from '../domain/revocation-event.ts';
-import type { Changes, ChangesRead, Snapshot } from '../store/revocation-events.ts';
+import type { RevocationEvent } from '../domain/revocation-event.ts';
+import type { EventsRead, RevocationEvents, Snapshot } from '../store/revocation-events.ts';
 import type { RevocationView } from '../verifier/revocation-view.ts';
 
-/** One step of the feed: what is new, and how far it has come. */
-export type Step = {
-  changes: Change[];
-  /** All that is in force. The steps before were of another history of the server, or too long ago. */
-  isWhole: boolean;
+/** One step of the feed: new events and the position that they lead to. */
+export type FeedStep = {
+  events: RevocationEvent[];
+  /** The events are all that are in force. Earlier steps belong to another history of the server, or are too old. */
+  isComplete: boolean;
   snapshot: Snapshot;
-  /** All that had been committed by then has been told. */
+  /** Everything that was committed by then is included. */
   asOf: Date;
 };
 
-export type ChangeFeed = {
-  /** Where the feed is, with nothing new. */
-  position(): Step;
-  /** Reads on at once. */
+export type RevocationFeed = {
+  /** The present position, without events. */
+  position(): FeedStep;
+  /** Reads new events at once. */
   wake(): void;
-  /** Resolves when all that is committed now is in this process's view, or cannot be read; at the latest after half a second. */
+  /** Resolves when everything that is committed now is in the view, when reading fails, or after half a second. */
   catchUp(): Promise<void>;
-  /** Hears every later step. Returns how to stop. */
-  subscribe(onStep: (step: Step) => void): () => void;
+  /** Calls `onStep` for every later step. Returns the function that unsubscribes. */
+  subscribe(onStep: (step: FeedStep) => void): () => void;
   close(): Promise<void>;
 };
 
 export type FeedDeps = {
-  changes: Pick<Changes, 'inForce' | 'since'>;
+  revocationEvents: Pick<RevocationEvents, 'inForce' | 'since'>;
   view: Pick<RevocationView, 'reset' | 'apply' | 'confirm'>;
   reloadKeys: () => Promise<void>;
   pollMs: number;
@@ -36,59 +37,62 @@ export type FeedDeps = {
 };
 
 /** `readAt` is monotonic. */
-type Read = Step & { readAt: number };
+type TimedRead = FeedStep & { readAt: number };
 
 const CATCH_UP_MS = 500;
-/** From a place that is older nobody goes on: changes are kept for two hours. */
+/** Older positions cannot be resumed: events are kept for two hours. */
 export const RESUMABLE_MS = 3600_000;
 
-/** Resolves when the view is complete for the first time. @throws when it cannot be read */
-export async function followChanges(deps: FeedDeps, onError: (error: unknown) => void): Promise<ChangeFeed> {
-  const { changes, view, reloadKeys, now } = deps;
-  const subscribers = new Set<(step: Step) => void>();
-  let position: Step = { ...(await advance(await timed(readAll))), changes: [], isWhole: false };
+/** Resolves when the view is complete for the first time. @throws when the first read fails */
+export async function followRevocationEvents(
+  deps: FeedDeps,
+  onError: (error: unknown) => void,
+): Promise<RevocationFeed> {
+  const { revocationEvents, view, reloadKeys, now } = deps;
+  const subscribers = new Set<(step: FeedStep) => void>();
+  let position: FeedStep = { ...(await advance(await timed(readAll))), events: [], isComplete: false };
   let closed = false;
-  let waiting: (() => void)[] = [];
-  /** Aborted by a notification. One that comes during a round may announce something that the round has not read. */
+  let catchingUp: (() => void)[] = [];
+  /** Aborted by a notification. One that arrives during a round may be of an event that the round did not read. */
   let woken = new AbortController();
 
-  async function timed(read: () => Promise<ChangesRead & { isWhole: boolean }>): Promise<Read> {
+  async function timed(read: () => Promise<EventsRead & { isComplete: boolean }>): Promise<TimedRead> {
     const [readAt, asOf] = [performance.now(), now()];
     return { ...(await read()), readAt, asOf };
   }
 
   async function readAll() {
-    return { ...(await changes.inForce()), isWhole: true };
+    return { ...(await revocationEvents.inForce()), isComplete: true };
   }
 
-  async function readOn() {
-    const isOld = now().getTime() - position.asOf.getTime() > RESUMABLE_MS;
-    const news = isOld ? null : await changes.since(position.snapshot);
-    return news ? { ...news, isWhole: false } : readAll();
+  async function readNew() {
+    const isTooOld = now().getTime() - position.asOf.getTime() > RESUMABLE_MS;
+    const read = isTooOld ? null : await revocationEvents.since(position.snapshot);
+    return read ? { ...read, isComplete: false } : readAll();
   }
 
-  async function advance(read: Read): Promise<Step> {
-    // Before the view says that it knows everything.
-    if (read.isWhole || read.changes.some(({ kind }) => kind === 'keys_changed')) await reloadKeys();
+  async function advance({ readAt, ...step }: TimedRead): Promise<FeedStep> {
+    // The keys come first: a confirmed view vouches for them too.
+    if (step.isComplete || step.events.some(({ kind }) => kind === 'keys_changed')) await reloadKeys();
     // An event that was lost with a failed primary must not stop tokens of today.
-    if (read.isWhole) view.reset();
-    view.apply(read.changes);
-    view.confirm(read.readAt);
-    return { changes: read.changes, isWhole: read.isWhole, snapshot: read.snapshot, asOf: read.asOf };
+    if (step.isComplete) view.reset();
+    view.apply(step.events);
+    view.confirm(readAt);
+    return step;
   }
 
   async function round(): Promise<void> {
-    const answered = waiting;
-    waiting = [];
+    const resolves = catchingUp;
+    catchingUp = [];
     woken = new AbortController();
     try {
-      const step = await advance(await timed(readOn));
-      position = { ...step, changes: [], isWhole: false };
-      for (const tell of subscribers) tell(step);
+      const step = await advance(await timed(readNew));
+      position = { ...step, events: [], isComplete: false };
+      for (const notify of subscribers) notify(step);
     } catch (error) {
       onError(error);
     }
-    for (const resolve of answered) resolve();
+    for (const resolve of resolves) resolve();
   }
 
   const ended = (async () => {
@@ -106,7 +110,7 @@ export async function followChanges(deps: FeedDeps, onError: (error: unknown) =>
     catchUp() {
       return new Promise((resolve) => {
         const timer = setTimeout(resolve, CATCH_UP_MS);
-        waiting.push(() => {
+        catchingUp.push(() => {
           clearTimeout(timer);
           resolve();
         });
@@ -120,7 +124,7 @@ export async function followChanges(deps: FeedDeps, onError: (error: unknown) =>
     async close() {
       closed = true;
       wake();
-      for (const resolve of waiting) resolve();
+      for (const resolve of catchingUp) resolve();
       await ended;
     },
   };

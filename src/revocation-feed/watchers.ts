@@ -1,127 +1,127 @@
-// Those who follow the feed from outside: each gets what is in force or what is new since its cursor, then every step. One
-// that does not keep up is dropped; nothing is buffered for it without bound.
+// Watchers outside this process. Each receives all events in force, or the events since its cursor, and then every step. A watcher
+// that reads too slowly is disconnected: its buffer is bounded.
 import { pause } from '../async/pause.ts';
 import { AuthError } from '../domain/auth-error.ts';
-import type { Change } from '../domain/revocation-event.ts';
-import type { Changes, ChangesPage } from '../store/revocation-events.ts';
+import type { RevocationEvent } from '../domain/revocation-event.ts';
+import type { EventsPage, RevocationEvents } from '../store/revocation-events.ts';
 import type { Cursor } from './cursor.ts';
-import { type ChangeFeed, RESUMABLE_MS, type Step } from './revocation-feed.ts';
+import { type FeedStep, RESUMABLE_MS, type RevocationFeed } from './revocation-feed.ts';
 
-type WatchEvent = {
-  changes: Change[];
-  /** What all that was told so far amounts to; null as long as that is not everything. */
+type WatchMessage = {
+  events: RevocationEvent[];
+  /** The position that all messages so far lead to; null while more messages belong to it. */
   position: Cursor | null;
 };
 
 export type Watchers = {
   /**
-   * Goes on until the signal aborts, or until `close`.
-   * @param from where to go on; null for a snapshot
+   * Continues until the signal aborts or `close` is called.
+   * @param from the position to resume from; null for all events in force
    * @throws AuthError CURSOR_TOO_OLD or WATCHER_TOO_SLOW
    */
-  watch(from: Cursor | null, signal: AbortSignal): AsyncIterable<WatchEvent>;
+  watch(from: Cursor | null, signal: AbortSignal): AsyncIterable<WatchMessage>;
   /** Ends every watch without an error. */
   close(): void;
 };
 
 export type WatchersDeps = {
-  changes: Pick<Changes, 'page'>;
-  feed: Pick<ChangeFeed, 'position' | 'subscribe'>;
+  revocationEvents: Pick<RevocationEvents, 'page'>;
+  feed: Pick<RevocationFeed, 'position' | 'subscribe'>;
   now: () => Date;
 };
 
 const HEARTBEAT_MS = 1_000;
-/** What a watcher may be behind when more comes. */
+/** Events that a watcher may have unread when another step arrives. */
 const MAX_PENDING = 10_000;
-/** What one that is slow makes this process hold of what it has to catch up on. */
-const CHANGES_PER_PAGE = 2_000;
-/** One message of them stays well below 64 KiB. */
-const CHANGES_PER_EVENT = 500;
+/** Bounds the memory that one slow watcher uses while it catches up. */
+const EVENTS_PER_PAGE = 2_000;
+/** A message of so many events stays well below 64 KiB. */
+const EVENTS_PER_MESSAGE = 500;
 
-export function createWatchers({ changes, feed, now }: WatchersDeps): Watchers {
+export function createWatchers({ revocationEvents, feed, now }: WatchersDeps): Watchers {
   const closing = new AbortController();
 
-  async function* watch(from: Cursor | null, signal: AbortSignal): AsyncIterable<WatchEvent> {
+  async function* watch(from: Cursor | null, signal: AbortSignal): AsyncIterable<WatchMessage> {
     const end = AbortSignal.any([signal, closing.signal]);
     const pending = collect(feed);
     try {
-      // The feed may be behind what is read here. Then some comes twice, and nothing is missed.
+      // The feed can be behind the pages. Then the watcher receives some events twice, and misses none.
       const start = feed.position();
-      for await (const page of readFrom(from)) {
-        for (const some of chunks(page)) yield { changes: some, position: null };
+      for await (const page of pagesFrom(from)) {
+        for (const events of chunks(page)) yield { events, position: null };
       }
-      yield { changes: [], position: start };
+      yield { events: [], position: start };
       while (!end.aborted) {
-        const { changes: news, position } = await pending.next(end);
-        for (const some of chunks(news)) yield { changes: some, position: null };
-        yield { changes: [], position };
+        const next = await pending.next(end);
+        for (const events of chunks(next.events)) yield { events, position: null };
+        yield { events: [], position: next.position };
       }
     } finally {
       pending.stop();
     }
   }
 
-  async function* readFrom(from: Cursor | null): AsyncIterable<Change[]> {
-    // Whoever begins needs the keys, whether or not they changed lately.
+  async function* pagesFrom(from: Cursor | null): AsyncIterable<RevocationEvent[]> {
+    // A new watcher needs the keys, whether or not they changed lately.
     if (!from) yield [{ kind: 'keys_changed' }];
     else if (now().getTime() - from.asOf.getTime() > RESUMABLE_MS) throw new AuthError('CURSOR_TOO_OLD');
-    let next: string | null = null;
+    let first: string | null = null;
     do {
-      const page: ChangesPage | null = await changes.page(from?.snapshot ?? null, next, CHANGES_PER_PAGE);
+      const page: EventsPage | null = await revocationEvents.page(from?.snapshot ?? null, first, EVENTS_PER_PAGE);
       if (!page) throw new AuthError('CURSOR_TOO_OLD');
-      // With the first message the keys have been told as they are now.
-      yield from ? page.changes : page.changes.filter(({ kind }) => kind !== 'keys_changed');
-      next = page.next;
-    } while (next !== null);
+      // The first message already carries the present keys.
+      yield from ? page.events : page.events.filter(({ kind }) => kind !== 'keys_changed');
+      first = page.next;
+    } while (first !== null);
   }
 
   return { watch, close: () => closing.abort() };
 }
 
-/** Collects what comes while a watcher is busy with what came before. */
+/** Collects steps while a watcher reads the steps before. */
 function collect(feed: WatchersDeps['feed']) {
-  // As they came, and not put together: all watchers hold the same ones.
-  let pending: Change[][] = [];
+  // Not flattened: all watchers share the same arrays.
+  let pending: RevocationEvent[][] = [];
   let count = 0;
-  let position: Step = feed.position();
+  let position: FeedStep = feed.position();
   let isTooSlow = false;
   let hasEnded = false;
   let wake = () => {};
   const stop = feed.subscribe((step) => {
     position = step;
-    hasEnded ||= step.isWhole;
-    if (step.isWhole) return wake();
-    if (step.changes.length === 0) return;
-    // However much comes at once: only who has been behind before is slow.
+    hasEnded ||= step.isComplete;
+    if (step.isComplete) return wake();
+    if (step.events.length === 0) return;
+    // A large step alone does not make a watcher slow. It must have been behind before.
     isTooSlow ||= count > MAX_PENDING;
     if (isTooSlow) pending = [];
-    else pending.push(step.changes);
-    count += step.changes.length;
+    else pending.push(step.events);
+    count += step.events.length;
     wake();
   });
 
   return {
-    /** What is new, at once if there is something; after a while in any case. */
-    async next(end: AbortSignal): Promise<{ changes: Change[]; position: Step }> {
-      if (count === 0 && !hasEnded) await somethingNew(end);
+    /** Resolves at once when there are new events, otherwise at the next heartbeat. */
+    async next(end: AbortSignal): Promise<{ events: RevocationEvent[]; position: FeedStep }> {
+      if (count === 0 && !hasEnded) await nextStep(end);
       if (hasEnded) throw new AuthError('CURSOR_TOO_OLD');
       if (isTooSlow) throw new AuthError('WATCHER_TOO_SLOW', { retryAfterMs: 0 });
-      const news = pending.flat();
+      const events = pending.flat();
       pending = [];
       count = 0;
-      return { changes: news, position };
+      return { events, position };
     },
     stop,
   };
 
-  async function somethingNew(end: AbortSignal): Promise<void> {
+  async function nextStep(end: AbortSignal): Promise<void> {
     const woken = new AbortController();
     wake = () => woken.abort();
     await pause(HEARTBEAT_MS, AbortSignal.any([end, woken.signal]));
   }
 }
 
-function chunks(changes: Change[]): Change[][] {
-  const count = Math.ceil(changes.length / CHANGES_PER_EVENT);
-  return Array.from({ length: count }, (_, n) => changes.slice(n * CHANGES_PER_EVENT, (n + 1) * CHANGES_PER_EVENT));
+function chunks(events: RevocationEvent[]): RevocationEvent[][] {
+  const count = Math.ceil(events.length / EVENTS_PER_MESSAGE);
+  return Array.from({ length: count }, (_, n) => events.slice(n * EVENTS_PER_MESSAGE, (n + 1) * EVENTS_PER_MESSAGE));
 }

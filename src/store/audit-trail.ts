@@ -1,27 +1,8 @@
 // The audit trail: a chain that only grows (migrations/0001_baseline.sql).
 import { type RawBuilder, sql } from 'kysely';
 import type { Anchor, ChainedEvent } from '../domain/audit-chain.ts';
+import type { AuditRecord } from '../domain/audit-event.ts';
 import type { Db } from './postgres/database.ts';
-
-export type AuditRecord = {
-  /** Its place in the chain, from 1. */
-  seq: bigint;
-  id: string;
-  occurredAt: Date;
-  type: string;
-  userId: string | null;
-  sessionId: string | null;
-  account: string | null;
-  detail: string | null;
-  actor: string | null;
-  target: string | null;
-  before: Record<string, unknown> | null;
-  after: Record<string, unknown> | null;
-  address: string;
-  userAgent: string;
-  requestId: string;
-  hash: Buffer;
-};
 
 /** Each is empty, or null, for any. */
 export type AuditFilter = { userId: string; actor: string; type: string; from: Date | null; until: Date | null };
@@ -69,21 +50,21 @@ export function createAuditTrail(db: Db) {
 
     /** The first ones after a place. @param upTo the last place that is asked for */
     async after(seq: bigint, upTo: bigint | null, filter: AuditFilter, atMost: number): Promise<AuditRecord[]> {
-      const { rows } = await sql<Row>`
-        SELECT * FROM audit_events
+      const { rows } = await sql<RecordRow>`
+        SELECT ${COLUMNS} FROM audit_events
         WHERE seq > ${seq} AND (${upTo}::bigint IS NULL OR seq <= ${upTo}) AND ${matches(filter)}
         ORDER BY seq LIMIT ${atMost}
       `.execute(db);
-      return rows.map(toRecord);
+      return rows.map(withSeq);
     },
 
     /** The last ones before a place. @param seq null for the newest of all */
     async before(seq: bigint | null, filter: AuditFilter, atMost: number): Promise<AuditRecord[]> {
-      const { rows } = await sql<Row>`
-        SELECT * FROM audit_events WHERE (${seq}::bigint IS NULL OR seq < ${seq}) AND ${matches(filter)}
+      const { rows } = await sql<RecordRow>`
+        SELECT ${COLUMNS} FROM audit_events WHERE (${seq}::bigint IS NULL OR seq < ${seq}) AND ${matches(filter)}
         ORDER BY seq DESC LIMIT ${atMost}
       `.execute(db);
-      return rows.map(toRecord);
+      return rows.map(withSeq);
     },
 
     /**
@@ -106,7 +87,7 @@ export function createAuditTrail(db: Db) {
               FROM audit_events WHERE (seq, id::text) > (${seq}::bigint, ${id})
               ORDER BY seq, id::text LIMIT ${atMost}
             `.execute(trx);
-            for (const row of rows) onEvent({ ...row, seq: BigInt(row.seq) });
+            for (const row of rows) onEvent(withSeq(row));
             const last = rows.at(-1);
             if (!last) return end;
             [seq, id] = [last.seq, last.id];
@@ -145,44 +126,14 @@ function isOfTheEvent(error: unknown): boolean {
 }
 
 type ChainedRow = Omit<ChainedEvent, 'seq'> & { seq: string };
+type RecordRow = Omit<AuditRecord, 'seq'> & { seq: string };
 
-type Row = {
-  seq: string;
-  id: string;
-  occurred_at: Date;
-  type: string;
-  user_id: string | null;
-  session_id: string | null;
-  account: string | null;
-  detail: string | null;
-  actor: string | null;
-  target: string | null;
-  before: Record<string, unknown> | null;
-  after: Record<string, unknown> | null;
-  address: string;
-  user_agent: string;
-  request_id: string;
-  hash: Buffer;
-};
+const COLUMNS = sql`
+  seq, id, occurred_at AS "occurredAt", type, user_id AS "userId", session_id AS "sessionId", account, detail, actor, target,
+  before, after, address, user_agent AS "userAgent", request_id AS "requestId", hash
+`;
 
-function toRecord(row: Row): AuditRecord {
-  const { id, type, account, detail, actor, target, before, after, address, hash } = row;
-  return {
-    seq: BigInt(row.seq),
-    id,
-    occurredAt: row.occurred_at,
-    type,
-    userId: row.user_id,
-    sessionId: row.session_id,
-    account,
-    detail,
-    actor,
-    target,
-    before,
-    after,
-    address,
-    userAgent: row.user_agent,
-    requestId: row.request_id,
-    hash,
-  };
+/** The driver returns a bigint column as text. */
+function withSeq<Row extends { seq: string }>(row: Row): Omit<Row, 'seq'> & { seq: bigint } {
+  return { ...row, seq: BigInt(row.seq) };
 }

@@ -1,7 +1,9 @@
 // Mails in the outbox, from the claim of a worker to the outcome. Each attempt has a number, by which the outcome of an
 // attempt is told from that of a later one: a worker that lost its claim changes nothing.
 import { sql } from 'kysely';
-import { type AuditEvent, audit, type MailOrder } from '../domain/effect.ts';
+import type { AuditEvent } from '../domain/audit-event.ts';
+import { audit } from '../domain/effect.ts';
+import type { MailOrder } from '../domain/mail-order.ts';
 import { inMs, shortened, writeEffects } from './outbox.ts';
 import type { Db } from './postgres/database.ts';
 

@@ -1,31 +1,31 @@
-// The revocation feed that verifiers receive; triggers write it (migrations/0001_baseline.sql).
+// Revocation events (table `changes`). Triggers write them (migrations/0001_baseline.sql).
 import { sql } from 'kysely';
-import type { Change } from '../domain/revocation-event.ts';
+import type { RevocationEvent } from '../domain/revocation-event.ts';
 import type { Db } from './postgres/database.ts';
 
 /**
- * A place in the feed, the same for every reader: which transactions one could see, and in which history of the server. A
- * server that was restarted, restored or promoted may count other transactions by the same numbers.
+ * A position in the feed, valid for every reader: the history of the server, a space, and the `pg_snapshot` of the transactions that
+ * were visible. A server that was restarted, restored or promoted can give the same numbers to other transactions.
  */
 export type Snapshot = string;
 
-export type ChangesRead = {
-  /** In the order of their making. */
-  changes: Change[];
-  /** What they bring the reader up to. */
+export type EventsRead = {
+  /** In the order of their ids. */
+  events: RevocationEvent[];
+  /** The position that the events lead to. */
   snapshot: Snapshot;
 };
 
-/** `next` is where the next page begins; null after the last. */
-export type ChangesPage = { changes: Change[]; next: string | null };
+/** `next` is the first id of the next page; null after the last page. */
+export type EventsPage = { events: RevocationEvent[]; next: string | null };
 
-export type Changes = ReturnType<typeof createChanges>;
+export type RevocationEvents = ReturnType<typeof createRevocationEvents>;
 
 type Row = {
   history: string;
   seen: string;
   id: string | null;
-  kind: Change['kind'] | null;
+  kind: RevocationEvent['kind'] | null;
   session_id: string;
   user_id: string;
   stale_below: number;
@@ -34,16 +34,31 @@ type Row = {
 };
 
 const FIRST = '0';
+const PG_SNAPSHOT = /^(\d{1,19}):(\d{1,19}):((?:\d{1,19},)*\d{1,19})?$/;
 
-export function createChanges(db: Db) {
-  /** @returns at least one row, which may hold no change; null when the snapshot is of another history */
+/** Whether Postgres accepts the text as a `pg_snapshot` after a history. */
+export function isSnapshot(text: string): boolean {
+  const [history = '', seen = '', ...rest] = text.split(' ');
+  const [, xmin = '0', xmax = '0', list] = PG_SNAPSHOT.exec(seen) ?? [];
+  const inProgress = (list?.split(',') ?? []).map(BigInt);
+  const ascending = [BigInt(xmin), ...inProgress, BigInt(xmax)];
+  return (
+    history !== '' &&
+    rest.length === 0 &&
+    BigInt(xmin) > 0n &&
+    ascending.every((xid, n) => n === 0 || (ascending[n - 1] as bigint) <= xid) &&
+    inProgress.at(-1) !== BigInt(xmax)
+  );
+}
+
+export function createRevocationEvents(db: Db) {
+  /** @returns at least one row, which may hold no event; null when the snapshot is of another history */
   async function read(from: Snapshot | null, first: string, atMost: number | null): Promise<Row[] | null> {
     const { history, seen } = parseSnapshot(from);
-    // The last part changes when Postgres has recovered from a crash, after which it may use numbers again that were not on
-    // disk yet.
-    // A transaction to come was restored from the dump of another server: old, and in force.
+    // A row with a future xid was restored from the dump of another server: it is old, and in force.
     const isNew = sql`xid >= pg_snapshot_xmin(${seen}::pg_snapshot) AND xid < pg_snapshot_xmax(now.seen)
       AND NOT pg_visible_in_snapshot(xid, ${seen}::pg_snapshot)`;
+    // `stats_reset` changes when Postgres recovers from a crash, after which it can assign numbers again that were not on disk.
     const { rows } = await sql<Row>`
       SELECT now.history, now.seen::text, changes.* FROM (
         SELECT pg_current_snapshot() AS seen, concat_ws('/',
@@ -60,37 +75,37 @@ export function createChanges(db: Db) {
   }
 
   return {
-    /** All changes that can still stop a token, for who knows nothing yet. */
-    async inForce(): Promise<ChangesRead> {
+    /** All events that can still stop a token. */
+    async inForce(): Promise<EventsRead> {
       return toRead((await read(null, FIRST, null)) ?? []);
     },
 
     /**
-     * The changes that were not visible in a snapshot and are by now: none is skipped that had a lower id and committed
-     * later, and none comes twice. Null when the snapshot is of another history.
+     * The events that were not visible in a snapshot and are visible now. An event with a lower id that committed later is
+     * included, and none is returned twice. Null when the snapshot is of another history.
      */
-    async since(snapshot: Snapshot): Promise<ChangesRead | null> {
+    async since(snapshot: Snapshot): Promise<EventsRead | null> {
       const rows = await read(snapshot, FIRST, null);
       return rows && toRead(rows);
     },
 
     /**
-     * Either of them in pieces. What is committed meanwhile may be there or not.
-     * @param snapshot null for all that is in force
-     * @param first `next` of the page before
+     * The same as `inForce` or `since`, in pages. Events that are committed between two pages may be missing.
+     * @param snapshot null for all events in force
+     * @param first `next` of the page before; null for the first page
      */
-    async page(snapshot: Snapshot | null, first: string | null, atMost: number): Promise<ChangesPage | null> {
+    async page(snapshot: Snapshot | null, first: string | null, atMost: number): Promise<EventsPage | null> {
       const rows = await read(snapshot, first ?? FIRST, atMost + 1);
       if (!rows) return null;
-      return { changes: toChanges(rows.slice(0, atMost)), next: rows[atMost]?.id ?? null };
+      return { events: toEvents(rows.slice(0, atMost)), next: rows[atMost]?.id ?? null };
     },
 
-    /** For whoever listens on the channel, as a sign of life. */
+    /** A heartbeat for the listener on the channel. */
     async notify(channel: string): Promise<void> {
       await sql`SELECT pg_notify(${channel}, '')`.execute(db);
     },
 
-    /** Removes some of those that stop no token any more. */
+    /** Removes events that can no longer stop a token. Returns how many. */
     async prune(atMost: number): Promise<number> {
       const { rows } = await sql<{ pruned: string }>`SELECT prune_changes(${atMost}) AS pruned`.execute(db);
       return Number(rows[0]?.pruned);
@@ -98,8 +113,8 @@ export function createChanges(db: Db) {
   };
 }
 
-function toRead(rows: Row[]): ChangesRead {
-  return { changes: toChanges(rows), snapshot: `${rows[0]?.history} ${rows[0]?.seen}` };
+function toRead(rows: Row[]): EventsRead {
+  return { events: toEvents(rows), snapshot: `${rows[0]?.history} ${rows[0]?.seen}` };
 }
 
 function parseSnapshot(snapshot: Snapshot | null): { history: string | null; seen: string | null } {
@@ -107,11 +122,11 @@ function parseSnapshot(snapshot: Snapshot | null): { history: string | null; see
   return { history, seen };
 }
 
-function toChanges(rows: Row[]): Change[] {
-  return rows.flatMap((row) => toChange(row) ?? []);
+function toEvents(rows: Row[]): RevocationEvent[] {
+  return rows.flatMap((row) => toEvent(row) ?? []);
 }
 
-function toChange(row: Row): Change | null {
+function toEvent(row: Row): RevocationEvent | null {
   switch (row.kind) {
     case 'session_ended':
       return { kind: row.kind, sessionId: row.session_id };

@@ -1,9 +1,10 @@
 import { sql } from 'kysely';
 import type { AudienceChoice } from '../domain/audience.ts';
-import type { AuditEvent, Effect } from '../domain/effect.ts';
+import type { AuditEvent } from '../domain/audit-event.ts';
+import type { Effect } from '../domain/effect.ts';
 import type { SessionState } from '../domain/judge-refresh.ts';
 import type { Authentication } from '../domain/reauthentication.ts';
-import type { Standing, StandingOf } from '../domain/revocation-event.ts';
+import type { RevocableToken, RevocationStatus } from '../domain/revocation-status.ts';
 import { writeEffects } from './outbox.ts';
 import type { Db } from './postgres/database.ts';
 import { type Holder, holderColumns, rolesCountAt, toHolder } from './user-columns.ts';
@@ -243,8 +244,8 @@ export function createSessions(db: Db, newId: () => string, clock: () => Date) {
       });
     },
 
-    /** What has become of each session and its user, or key and its service, since a token was signed for them; in their order. */
-    async standings(of: StandingOf[], now: Date, signal?: AbortSignal): Promise<Standing[]> {
+    /** The revocation status of each token, in their order. */
+    async revocationStatuses(tokens: RevocableToken[], now: Date, signal?: AbortSignal): Promise<RevocationStatus[]> {
       signal?.throwIfAborted();
       const roles = await db.selectFrom('roles').select(['name', 'epoch']).execute();
       const roleEpochs = new Map(roles.map(({ name, epoch }) => [name, epoch]));
@@ -252,7 +253,7 @@ export function createSessions(db: Db, newId: () => string, clock: () => Date) {
         .selectFrom('sessions')
         .innerJoin('users', 'users.id', 'sessions.user_id')
         .select(['sessions.id', 'user_id', 'claims_epoch'])
-        .where('sessions.id', 'in', [...new Set(of.map(({ sessionId }) => sessionId))])
+        .where('sessions.id', 'in', [...new Set(tokens.map(({ sessionId }) => sessionId))])
         .where('ended_at', 'is', null)
         .where('ends_by', '>', now)
         .where('disabled_at', 'is', null)
@@ -261,16 +262,16 @@ export function createSessions(db: Db, newId: () => string, clock: () => Date) {
         .selectFrom('api_keys')
         .innerJoin('service_accounts', 'service_accounts.id', 'api_keys.service_account_id')
         .select(['api_keys.id', 'service_account_id as user_id', 'claims_epoch'])
-        .where('api_keys.id', 'in', [...new Set(of.map(({ sessionId }) => sessionId))])
+        .where('api_keys.id', 'in', [...new Set(tokens.map(({ sessionId }) => sessionId))])
         .where('revoked_at', 'is', null)
         .where('disabled_at', 'is', null)
         .execute();
       const live = new Map([...rows, ...keys].map((row) => [row.id, row]));
-      return of.map(({ sessionId, userId, epoch, roles: held, rolesEpoch }) => {
+      return tokens.map(({ sessionId, userId, epoch, roles: held, rolesEpoch }) => {
         const session = live.get(sessionId);
-        if (!session || session.user_id !== userId) return 'ended';
+        if (!session || session.user_id !== userId) return 'revoked';
         const isStale = epoch < session.claims_epoch || held.some((role) => rolesEpoch < (roleEpochs.get(role) ?? 0));
-        return isStale ? 'stale' : 'live';
+        return isStale ? 'stale' : 'active';
       });
     },
   };

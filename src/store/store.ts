@@ -12,7 +12,7 @@ import { createOutbox, type Outbox } from './outbox.ts';
 import { createOutboxEntries, type OutboxEntries } from './outbox-entries.ts';
 import type { Db } from './postgres/database.ts';
 import { createResets, type Resets } from './resets.ts';
-import { type Changes, createChanges } from './revocation-events.ts';
+import { createRevocationEvents, type RevocationEvents } from './revocation-events.ts';
 import { createRoles, type Roles } from './roles.ts';
 import { createServiceAccounts, type ServiceAccounts } from './service-accounts.ts';
 import { createSessions, type Sessions } from './sessions.ts';
@@ -37,7 +37,7 @@ export type Store = {
   roles: Roles;
   userRecords: UserRecords;
   serviceAccounts: ServiceAccounts;
-  changes: Changes;
+  revocationEvents: RevocationEvents;
   expired: Expired;
 };
 
@@ -59,7 +59,7 @@ export function createStore(db: Db, newId: () => string, now: () => Date): Store
     roles: createRoles(db, newId),
     userRecords: createUserRecords(db, newId, now),
     serviceAccounts: createServiceAccounts(db, newId, now),
-    changes: createChanges(db),
+    revocationEvents: createRevocationEvents(db),
     expired: createExpired(db),
   };
 }

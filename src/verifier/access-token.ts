@@ -61,43 +61,17 @@ export function accessTokenHeader(key: Pick<VerificationKey, 'kid' | 'algorithm'
   return { alg: key.algorithm, kid: key.kid, typ: 'at+jwt' };
 }
 
-/** The key for whoever has only its public half. */
+/** The key of a verifier that has only the public half. */
 export function publicVerificationKey(kid: string, algorithm: SigningAlgorithm, publicKey: KeyObject): VerificationKey {
   if (algorithm === 'EdDSA') {
-    const hasSigned: VerificationKey['hasSigned'] = (content, signature) =>
-      verifySignature(null, content, publicKey, signature);
-    return { kid, algorithm, hasSigned };
+    return { kid, algorithm, hasSigned: (content, signature) => verifySignature(null, content, publicKey, signature) };
   }
   const key = { key: publicKey, dsaEncoding: 'ieee-p1363' as const };
   return {
     kid,
     algorithm,
-    hasSigned: (content, signature) => isLowS(signature) && verifySignature('sha256', content, key, signature),
+    hasSigned: (content, signature) => verifySignature('sha256', content, key, signature),
   };
-}
-
-/** Of P-256 (FIPS 186-5). */
-const ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
-const HALF_ORDER = bytesOf(ORDER / 2n);
-const S_AT = 32;
-
-/**
- * Of an ES256 signature (r, s) anybody can make another one, (r, n - s): only the lower of the two is ours, so that a token has
- * one text.
- */
-export function toLowS(signature: Buffer): Buffer {
-  if (isLowS(signature)) return signature;
-  const s = ORDER - BigInt(`0x${signature.subarray(S_AT).toString('hex')}`);
-  return Buffer.concat([signature.subarray(0, S_AT), bytesOf(s)]);
-}
-
-/** As 32 bytes. */
-function bytesOf(number: bigint): Buffer {
-  return Buffer.from(number.toString(16).padStart(64, '0'), 'hex');
-}
-
-function isLowS(signature: Buffer): boolean {
-  return Buffer.compare(signature.subarray(S_AT), HALF_ORDER) <= 0;
 }
 
 /** Of the algorithms that this release knows. */

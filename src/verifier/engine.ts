@@ -3,7 +3,7 @@
 
 import type { TokenPrincipal } from '../domain/principal.ts';
 import { isForAudience } from '../domain/requirement.ts';
-import type { Standing, StandingOf } from '../domain/revocation-event.ts';
+import type { RevocableToken, RevocationStatus } from '../domain/revocation-status.ts';
 import {
   type AccessClaims,
   isOfUnknownKey,
@@ -46,12 +46,12 @@ export type Verdict = { decision: Decision } | { reason: RefusalReason };
 export type Engine = {
   /**
    * @param audience when not empty, the token must carry it
-   * @returns the token alone when all but its standing is fine, and the view is too old to tell that; null in its place when
+   * @returns the token alone when all but its revocation status is fine, and the view is too old to tell that; null in its place when
    *   its key is not known, and may be one that has come since
    */
   judge(text: string, audience: string): Verdict | { undecided: VerifiedToken | null };
   /** The verdict on an undecided token, by whoever knows what has become of its session. */
-  conclude(token: VerifiedToken, standing: Standing): Verdict;
+  conclude(token: VerifiedToken, status: RevocationStatus): Verdict;
   /** Spares this process the check of a token that it has signed itself. */
   remember(text: string, claims: AccessClaims): void;
   /** From now on only these keys count, and nothing that another one has signed. */
@@ -65,7 +65,7 @@ export type EngineOptions = {
   keys: VerificationKey[];
   /** How long a caller may keep an answer, in seconds. */
   revalidateSeconds: number;
-  view: Pick<RevocationView, 'standing' | 'ageMs'>;
+  view: Pick<RevocationView, 'statusOf' | 'ageMs'>;
   /** How old the view may be to be believed, in milliseconds. */
   maxViewAgeMs: number;
   /** Bound of the cache of verified tokens. */
@@ -73,8 +73,8 @@ export type EngineOptions = {
   now: () => Date;
 };
 
-/** Of each standing that is not live, what a token gets to hear. */
-const REFUSALS = { ended: 'TOKEN_REVOKED', stale: 'TOKEN_STALE' } as const;
+/** The refusal reason of each revocation status. */
+const REFUSALS = { revoked: 'TOKEN_REVOKED', stale: 'TOKEN_STALE' } as const;
 
 export function createEngine(options: EngineOptions): Engine {
   const { issuer, view, maxViewAgeMs, now } = options;
@@ -92,8 +92,8 @@ export function createEngine(options: EngineOptions): Engine {
     return token;
   }
 
-  function conclude(token: VerifiedToken, standing: Standing): Verdict {
-    if (standing !== 'live') return { reason: REFUSALS[standing] };
+  function conclude(token: VerifiedToken, status: RevocationStatus): Verdict {
+    if (status !== 'active') return { reason: REFUSALS[status] };
     const revalidateAt = new Date(Math.min(now().getTime() + revalidateMs, token.expiresAtMs));
     return { decision: { token, principal: token.principal, revalidateAt } };
   }
@@ -109,7 +109,7 @@ export function createEngine(options: EngineOptions): Engine {
       if (token.expiresAtMs <= nowMs) return { reason: 'TOKEN_EXPIRED' };
       if (!isForAudience(token.audiences, audience)) return { reason: 'AUDIENCE_MISMATCH' };
       if (view.ageMs() > maxViewAgeMs) return { undecided: token };
-      return conclude(token, view.standing(standingOf(token)));
+      return conclude(token, view.statusOf(revocableToken(token)));
     },
 
     conclude,
@@ -129,8 +129,7 @@ export function createEngine(options: EngineOptions): Engine {
   };
 }
 
-/** What has to be known of a token's session, user and roles. */
-export function standingOf({ principal, userId, sessionId, epoch, rolesEpoch }: VerifiedToken): StandingOf {
+export function revocableToken({ principal, userId, sessionId, epoch, rolesEpoch }: VerifiedToken): RevocableToken {
   return { sessionId, userId, epoch, roles: principal.roles, rolesEpoch };
 }
 

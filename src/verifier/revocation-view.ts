@@ -1,16 +1,17 @@
 // What this process knows of sessions, users and roles whose tokens are good no more. Knows how old its knowledge is.
-import type { Change, Standing, StandingOf } from '../domain/revocation-event.ts';
+import type { RevocationEvent } from '../domain/revocation-event.ts';
+import type { RevocableToken, RevocationStatus } from '../domain/revocation-status.ts';
 import { LAST_TOKEN_MS } from './access-token.ts';
 
 export type RevocationView = {
   /** Forgets everything: the history that it was part of has ended. */
   reset(): void;
-  apply(changes: Change[]): void;
+  apply(events: RevocationEvent[]): void;
   /** @param at when this was true: all that had been committed by then has been applied (monotonic, milliseconds) */
   confirm(at: number): void;
   /** How long ago the view was last known to be complete, in milliseconds; Infinity before it ever was. */
   ageMs(): number;
-  standing(of: StandingOf): Standing;
+  statusOf(token: RevocableToken): RevocationStatus;
   /** How many sessions, users and roles it holds. */
   size(): number;
 };
@@ -49,25 +50,25 @@ export function createRevocationView(clock: () => number = () => performance.now
       confirmedAt = Number.NEGATIVE_INFINITY;
     },
 
-    apply(changes) {
+    apply(events) {
       // It is heard of after it was made: by then every token that it stops has expired.
       const dropAt = clock() + LAST_TOKEN_MS;
-      for (const change of changes) {
-        if (change.kind === 'session_ended') {
-          sessions.delete(change.sessionId);
-          sessions.set(change.sessionId, dropAt);
-        } else if (change.kind === 'user_changed') {
-          const known = users.get(change.userId);
-          users.delete(change.userId);
-          users.set(change.userId, {
-            staleBelow: Math.max(change.staleBelow, known?.staleBelow ?? 0),
-            revokedBelow: Math.max(change.revokedBelow, known?.revokedBelow ?? 0),
+      for (const event of events) {
+        if (event.kind === 'session_ended') {
+          sessions.delete(event.sessionId);
+          sessions.set(event.sessionId, dropAt);
+        } else if (event.kind === 'user_changed') {
+          const known = users.get(event.userId);
+          users.delete(event.userId);
+          users.set(event.userId, {
+            staleBelow: Math.max(event.staleBelow, known?.staleBelow ?? 0),
+            revokedBelow: Math.max(event.revokedBelow, known?.revokedBelow ?? 0),
             dropAt,
           });
-        } else if (change.kind === 'role_changed') {
-          const known = roles.get(change.role)?.staleBelow ?? 0;
-          roles.delete(change.role);
-          roles.set(change.role, { staleBelow: Math.max(change.staleBelow, known), dropAt });
+        } else if (event.kind === 'role_changed') {
+          const known = roles.get(event.role)?.staleBelow ?? 0;
+          roles.delete(event.role);
+          roles.set(event.role, { staleBelow: Math.max(event.staleBelow, known), dropAt });
         }
       }
     },
@@ -79,12 +80,12 @@ export function createRevocationView(clock: () => number = () => performance.now
 
     ageMs: () => clock() - confirmedAt,
 
-    standing({ sessionId, userId, epoch, roles: held, rolesEpoch }) {
-      if (sessions.has(sessionId)) return 'ended';
+    statusOf({ sessionId, userId, epoch, roles: held, rolesEpoch }) {
+      if (sessions.has(sessionId)) return 'revoked';
       const user = users.get(userId);
-      if (user && epoch < user.revokedBelow) return 'ended';
+      if (user && epoch < user.revokedBelow) return 'revoked';
       if (user && epoch < user.staleBelow) return 'stale';
-      return areStale(held, rolesEpoch) ? 'stale' : 'live';
+      return areStale(held, rolesEpoch) ? 'stale' : 'active';
     },
 
     size: () => sessions.size + users.size + roles.size,

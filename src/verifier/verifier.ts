@@ -1,11 +1,18 @@
 // The engine with somebody to ask: where the view of revocations is too old to tell, the state of record decides. When that
 // cannot answer either, it is an error and never a "yes".
 import { AuthError } from '../domain/auth-error.ts';
-import type { Standing, StandingOf } from '../domain/revocation-event.ts';
-import { createEngine, type Decision, type Engine, type EngineOptions, standingOf, type Verdict } from './engine.ts';
+import type { RevocableToken, RevocationStatus } from '../domain/revocation-status.ts';
+import {
+  createEngine,
+  type Decision,
+  type Engine,
+  type EngineOptions,
+  revocableToken,
+  type Verdict,
+} from './engine.ts';
 
 /** Asks the state of record about many at once, and answers in their order. @throws when it cannot tell */
-type AskStanding = (of: StandingOf[], signal?: AbortSignal) => Promise<Standing[]>;
+type ReadStatuses = (tokens: RevocableToken[], signal?: AbortSignal) => Promise<RevocationStatus[]>;
 
 export type Verifier = Omit<Engine, 'judge' | 'conclude'> & {
   /**
@@ -21,12 +28,12 @@ export type Verifier = Omit<Engine, 'judge' | 'conclude'> & {
 };
 
 export type VerifierOptions = EngineOptions & {
-  ask: AskStanding;
+  readStatuses: ReadStatuses;
   /** Brings `useKeys` what the state of record has. @throws when it cannot tell */
   refreshKeys: () => Promise<void>;
 };
 
-export function createVerifier({ ask, refreshKeys, ...options }: VerifierOptions): Verifier {
+export function createVerifier({ readStatuses, refreshKeys, ...options }: VerifierOptions): Verifier {
   const { judge, conclude, ...rest } = createEngine(options);
 
   async function judgeAll(texts: string[], audience: string, signal?: AbortSignal): Promise<Verdict[]> {
@@ -38,14 +45,14 @@ export function createVerifier({ ask, refreshKeys, ...options }: VerifierOptions
       judged = judged.map((one, n) => ('undecided' in one ? judge(texts[n] ?? '', audience) : one));
     }
     const undecided = judged.flatMap((one) => ('undecided' in one ? (one.undecided ?? []) : []));
-    const standings = undecided.length === 0 ? [] : await ask(undecided.map(standingOf), signal);
+    const statuses = undecided.length === 0 ? [] : await readStatuses(undecided.map(revocableToken), signal);
     let next = 0;
     return judged.map((one) => {
       if (!('undecided' in one)) return one;
       if (!one.undecided) return { reason: 'TOKEN_INVALID' };
-      const standing = standings[next++];
-      if (!standing) throw new Error('the state of record has not answered for every session');
-      return conclude(one.undecided, standing);
+      const status = statuses[next++];
+      if (!status) throw new Error('the state of record has not answered for every session');
+      return conclude(one.undecided, status);
     });
   }
 

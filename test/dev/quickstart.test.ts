@@ -1,7 +1,7 @@
-// What a newcomer does: npm start, and the commands of the banner and of the README as they are printed.
+// The first steps of a newcomer: `npm start`, and the commands of its banner, of the README, of the tutorial and of the administration guide.
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,6 +11,7 @@ import { onPath } from '../../src/dev/find-program.ts';
 import { freePort } from '../../src/dev/free-port.ts';
 import { auth, viaFetch } from '../support/clients.ts';
 import { createTestRedis } from '../support/databases.ts';
+import { missingPart, shellBlock, shownOutput } from '../support/doc-blocks.ts';
 import { eventually } from '../support/eventually.ts';
 import { registered } from '../support/people.ts';
 import { type RunningProcess, run } from '../support/processes.ts';
@@ -54,11 +55,18 @@ function paste(commands: string): string {
   return stdout;
 }
 
-/** The shell block of the README that begins with this comment. */
-function block(title: string): string {
-  const found = new RegExp(`\`\`\`sh\\n# ${title}\\n([^\`]*)\`\`\``).exec(readFileSync('README.md', 'utf8'));
-  if (!found?.[1]) throw new Error(`the README has no block "${title}"`);
-  return found[1];
+const TUTORIAL = 'docs/tutorial.md';
+const ADMINISTRATION = 'docs/guides/administration.md';
+/** Each of some ten commands starts npm and Node. */
+const ADMINISTRATION_TIMEOUT_MS = 90_000;
+const SIGN_IN = 'Register, log in, verify';
+
+/** Types a block in a shell of its own and compares the output with the lines that the page shows. */
+function pasteBlock(page: string, title: string): string {
+  const text = shellBlock(page, title);
+  const output = paste(text);
+  expect(missingPart(output, shownOutput(text)), output).toBeNull();
+  return output;
 }
 
 describe('npm start', () => {
@@ -76,34 +84,76 @@ describe('npm start', () => {
     expect(output).toContain('"principal":{"kind":"PRINCIPAL_KIND_USER"');
   });
 
-  test('is administered as the README says, from the first administrator to a trail that is whole', () => {
-    const output = paste(block('The first administrator, .*'));
-    expect(output).toContain('chief@example.com has an account');
-    expect(output).toMatch(/"okResponse":.*"key": "x-auth-service",\s+"value": "billing"/s);
-    expect(output).toContain('another key signs; tokens of the one before stay good');
-    expect(output).toMatch(/ retiring .* active /s);
-    expect(output).toMatch(/^HTTP\/1.1 200 OK\r$/m);
-    expect(output).toMatch(/^x-auth-service: billing\r$/m);
-    expect(output).toMatch(/^x-auth-roles: invoices,user\r$/m);
-    expect(output).toContain('service_token_issued');
-    expect(output).toContain('the audit trail is whole');
+  test('does what the quickstart of the README shows', () => {
+    expect(shownOutput(shellBlock('README.md', SIGN_IN))).toContain('"principal"');
+    pasteBlock('README.md', SIGN_IN);
+    if (onPath(['grpcurl'], PATH)) expect(pasteBlock('README.md', 'grpcurl')).toContain('SERVING');
   });
 
-  test('does what the README says, command by command', async () => {
-    const titles = ['Register, log in, verify', 'Who am I, .*', 'As a service', 'Sign out', 'Reset the password'];
-    const output = paste(titles.map(block).join('\n'));
+  test(
+    'is administered as the guide shows, from the first administrator to a complete audit trail',
+    () => {
+      const output = pasteBlock(ADMINISTRATION, 'The first administrator, who receives a mail to set a password');
+      expect(output).toContain('chief@example.com has an account');
+      expect(output).toMatch(/"okResponse":.*"key": "x-auth-service",\s+"value": "billing"/s);
+      expect(output).toContain('another key signs; tokens of the one before stay good');
+      expect(output).toMatch(/ retiring .* active /s);
+      expect(output).toMatch(/^HTTP\/1.1 200 OK\r$/m);
+      expect(output).toMatch(/^x-auth-service: billing\r$/m);
+      expect(output).toMatch(/^x-auth-roles: invoices,user\r$/m);
+      expect(output).toContain('service_token_issued');
+      expect(output).toContain('the audit trail is whole');
+      pasteBlock(ADMINISTRATION, 'A role for a service');
+      expect(paste('npm run -s latchkey -- services list --json --dev')).toContain('latchkey.roles.read');
+    },
+    ADMINISTRATION_TIMEOUT_MS,
+  );
+
+  test('does what the tutorial shows, command by command', async () => {
+    const titles = [
+      SIGN_IN,
+      'The account, a role, and the next tokens',
+      'As a service',
+      'Sign out',
+      'Reset the password',
+    ];
+    const output = paste(titles.map((title) => shellBlock(TUTORIAL, title)).join('\n'));
     expect(output).toMatch(/"verdicts": \[.*"principal".*REASON_TOKEN_INVALID/s);
-    expect(output).toContain('the session of the access token has ended');
+    expect(output).toContain('TOKEN_REVOKED');
     expect(output).toContain('"fullName":"Grace Hopper"');
     expect(output).toContain('"email":"grace@example.com","roles":["user"]');
     expect(output).toContain('"allowed": true');
     expect(output).toContain('REASON_ROLE_NOT_GRANTED');
     expect(output).toMatch(/"refreshToken": "lkr_/);
     await eventually(() => /mail to grace@example\.com: Set a new password\n.*#token=lkp_/.test(started.output()));
-    const login = paste(block('Register, log in, verify').replaceAll('nanoseconds of wire', 'microseconds of wire'));
+    const login = paste(shellBlock(TUTORIAL, SIGN_IN).replaceAll('nanoseconds of wire', 'microseconds of wire'));
     expect(login).toContain('"principal":');
-    if (onPath(['grpcurl'], PATH)) expect(paste(block('grpcurl'))).toContain('"accessToken"');
   });
+
+  test('prints the revocation feed until Ctrl-C', () => {
+    const watch = shellBlock(TUTORIAL, 'Watch').replace('npx buf', 'timeout 5 npx buf');
+    expect(paste(`{ ${watch.trim()}; } || test $? = 124`)).toContain('"keysChanged"');
+  });
+
+  test('serves the example of the tutorial, which the client library guide repeats', async () => {
+    const [start, call] = ['Start the example service', 'Call the example service'] as const;
+    for (const title of [start, call]) {
+      expect(shellBlock('docs/guides/client-library.md', title)).toBe(shellBlock(TUTORIAL, title));
+    }
+    const examplePort = await freePort();
+    const environment = { PATH, HOME, PORT: String(examplePort), LATCHKEY_URL: `http://localhost:${port}` };
+    const commands = shellBlock(TUTORIAL, start).replaceAll('.latchkey/dev', home);
+    const example = run('bash', ['-ec', commands], environment, true);
+    await eventually(() => {
+      if (example.child.exitCode !== null) throw new Error(example.output());
+      return example.output().includes('orders on port');
+    }, 90_000);
+    const text = shellBlock(TUTORIAL, call);
+    const output = paste(text.replace('localhost:9000', `localhost:${examplePort}`));
+    expect(missingPart(output, shownOutput(text)), output).toBeNull();
+    process.kill(-(example.child.pid as number), 'SIGTERM');
+    await example.ended;
+  }, 120_000);
 
   test('shows mails in a browser', async () => {
     const mailbox = `http://localhost:${mailboxPort}`;
@@ -140,9 +190,8 @@ describe('npm start', () => {
     const startedAt = performance.now();
     await eventually(() => ready(again), 30_000);
     expect(performance.now() - startedAt).toBeLessThan(15_000);
-    expect(
-      paste(block('Register, log in, verify').replaceAll('nanoseconds of wire', 'microseconds of wire')),
-    ).toContain('EMAIL_TAKEN');
+    const login = paste(shellBlock(TUTORIAL, SIGN_IN).replaceAll('nanoseconds of wire', 'microseconds of wire'));
+    expect(login).toContain('EMAIL_TAKEN');
 
     // Killed without a word, it leaves nothing behind either.
     const orphans = descendants(again.child.pid as number);

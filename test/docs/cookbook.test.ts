@@ -10,6 +10,7 @@ import { type Environment, processEnvironment } from '../../src/config/config.ts
 import { onPath } from '../../src/dev/find-program.ts';
 import { freePort } from '../../src/dev/free-port.ts';
 import { createTestRedis } from '../support/databases.ts';
+import { missingPart } from '../support/doc-blocks.ts';
 import { eventually } from '../support/eventually.ts';
 import { type RunningProcess, run } from '../support/processes.ts';
 import { findProgram } from '../support/program.ts';
@@ -143,18 +144,6 @@ function stepsOf(text: string): Step[] {
   });
 }
 
-/** The first expected part that the output lacks, or null. Parts are compared in order, without white space. */
-function missing(output: string, shape: string): string | null {
-  const bare = (text: string) => text.replace(/\s/g, '');
-  let rest = bare(output);
-  for (const part of bare(here(shape)).split('...')) {
-    const at = rest.indexOf(part);
-    if (at < 0) return part;
-    rest = rest.slice(at + part.length);
-  }
-  return null;
-}
-
 describe('the pages', () => {
   test('there is a list entry for each page', () => {
     const files = readdirSync('docs/cookbook').filter((name) => name !== 'README.md');
@@ -218,7 +207,7 @@ describe.each(PAGES)('%s', (current) => {
 
   for (const { section, tool, text, steps } of BLOCKS.filter(({ page }) => page === current)) {
     test.skipIf(tool === 'grpcurl' && !hasGrpcurl)(`${section}: ${tool}`, async () => {
-      if (tool === 'log') return void (await eventually(() => missing(server.output(), text) === null));
+      if (tool === 'log') return void (await eventually(() => missingPart(server.output(), here(text)) === null));
       for (const { commands, prints, exits } of steps) {
         if (/npm start$/m.test(commands)) {
           await stop();
@@ -228,7 +217,7 @@ describe.each(PAGES)('%s', (current) => {
         const { output, failures } = await shell.type(here(commands));
         const seen = `${commands}\n${output}`;
         expect([...new Set(failures)], seen).toEqual(exits === 0 ? [] : [exits]);
-        expect(missing(output, prints), seen).toBeNull();
+        expect(missingPart(output, here(prints)), seen).toBeNull();
       }
     });
   }

@@ -10,7 +10,6 @@ import {
   VERIFICATION_TOKEN,
 } from '../../src/domain/mailed-token.ts';
 import { flowSecrets, parseFlow } from '../../src/domain/oauth-flow.ts';
-import { formatPageToken, parsePageToken } from '../../src/domain/page-token.ts';
 import { formatRefreshToken, parseRefreshToken } from '../../src/domain/refresh-token.ts';
 import { derivePurposeKeys } from '../../src/keys/purpose-keys.ts';
 
@@ -79,9 +78,6 @@ test('what another accepted key has made is taken, and nothing is made with it',
   expect(parseFlow(flow.state, flow.binding, ring)).toEqual({ ...flow, id: token.sessionId });
   // Two halves that were made with different keys are of two flows.
   expect(parseFlow(flow.state, flowSecrets(token.sessionId, both).binding, ring)).toBeNull();
-  const page = formatPageToken('x', 'question', old);
-  expect(parsePageToken(page, 'question', ring)).toBe('x');
-  expect(() => parsePageToken(page, 'question', both)).toThrow();
 });
 
 test('the secrets of a sign-in at a provider are derived from its id, each with its own label', () => {

@@ -3,11 +3,15 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { type ChangeFeed, followChanges, type Step } from '../../src/revocation-feed/revocation-feed.ts';
+import {
+  type FeedStep,
+  followRevocationEvents,
+  type RevocationFeed,
+} from '../../src/revocation-feed/revocation-feed.ts';
 import { type Db, openDatabase } from '../../src/store/postgres/database.ts';
-import { type Listening, listenForChanges } from '../../src/store/postgres/listen.ts';
+import { type Listening, listenForNotifications } from '../../src/store/postgres/listen.ts';
 import { createPrimaryGuard } from '../../src/store/postgres/primary-guard.ts';
-import { type Changes, createChanges } from '../../src/store/revocation-events.ts';
+import { createRevocationEvents, type RevocationEvents } from '../../src/store/revocation-events.ts';
 import { createRevocationView, type RevocationView } from '../../src/verifier/revocation-view.ts';
 import { layCable, through } from '../support/cable.ts';
 import { createTestDatabase, type TestDatabase } from '../support/databases.ts';
@@ -16,13 +20,13 @@ import { eventually } from '../support/eventually.ts';
 let database: TestDatabase;
 let db: Db;
 let owner: pg.Pool;
-let changes: Changes;
+let revocationEvents: RevocationEvents;
 
 beforeAll(async () => {
   database = await createTestDatabase();
   db = openDatabase({ url: database.serviceUrl, poolSize: 4, statementTimeoutMs: 5_000 }, () => {});
   owner = new pg.Pool({ connectionString: database.ownerUrl, max: 10 });
-  changes = createChanges(db);
+  revocationEvents = createRevocationEvents(db);
 });
 afterAll(async () => {
   await db.destroy();
@@ -30,23 +34,27 @@ afterAll(async () => {
 });
 
 async function follow(
-  overrides: Partial<Parameters<typeof followChanges>[0]> = {},
-): Promise<{ feed: ChangeFeed; view: RevocationView; steps: Step[]; errors: unknown[] }> {
+  overrides: Partial<Parameters<typeof followRevocationEvents>[0]> = {},
+): Promise<{ feed: RevocationFeed; view: RevocationView; steps: FeedStep[]; errors: unknown[] }> {
   const view = createRevocationView();
   const errors: unknown[] = [];
-  const deps = { changes, view, reloadKeys: async () => {}, pollMs: 50, now: () => new Date(), ...overrides };
-  const feed = await followChanges(deps, (error) => errors.push(error));
-  const steps: Step[] = [];
+  const deps = { revocationEvents, view, reloadKeys: async () => {}, pollMs: 50, now: () => new Date(), ...overrides };
+  const feed = await followRevocationEvents(deps, (error) => errors.push(error));
+  const steps: FeedStep[] = [];
   feed.subscribe((step) => steps.push(step));
   onTestFinished(() => feed.close());
   return { feed, view, steps, errors };
 }
 
-function listen(feed: ChangeFeed, onError: (error: Error) => void = () => {}, url = database.serviceUrl): Listening {
-  return listenForChanges({
+function listen(
+  feed: RevocationFeed,
+  onError: (error: Error) => void = () => {},
+  url = database.serviceUrl,
+): Listening {
+  return listenForNotifications({
     url,
     guard: createPrimaryGuard(),
-    notify: changes.notify,
+    notify: revocationEvents.notify,
     onChange: feed.wake,
     onError,
     heartbeatMs: 500,
@@ -69,30 +77,30 @@ async function person(): Promise<{ userId: string; sessionId: string }> {
 }
 
 const END = 'UPDATE sessions SET ended_at = now() WHERE id = $1';
-const standing = (view: RevocationView, { userId, sessionId }: { userId: string; sessionId: string }, epoch = 1) =>
-  view.standing({ sessionId, userId, epoch, roles: ['user'], rolesEpoch: 1_000 });
+const statusOf = (view: RevocationView, { userId, sessionId }: { userId: string; sessionId: string }, epoch = 1) =>
+  view.statusOf({ sessionId, userId, epoch, roles: ['user'], rolesEpoch: 1_000 });
 
 test('what was ended before the start is known at the start', async () => {
   const [one, other] = [await person(), await person()];
   await owner.query(END, [one.sessionId]);
   const { view } = await follow();
-  expect(standing(view, one)).toBe('ended');
-  expect(standing(view, other)).toBe('live');
+  expect(statusOf(view, one)).toBe('revoked');
+  expect(statusOf(view, other)).toBe('active');
   expect(view.ageMs()).toBeLessThan(1_000);
 });
 
 describe('each change of the state of record', () => {
   test.each<[string, string, (of: { userId: string; sessionId: string }) => string, string]>([
-    ['a session that ends', END, (of) => of.sessionId, 'ended'],
+    ['a session that ends', END, (of) => of.sessionId, 'revoked'],
     [
       'a session whose end is moved into the past',
       'UPDATE sessions SET expires_at = now(), ends_by = now() WHERE id = $1',
       (of) => of.sessionId,
-      'ended',
+      'revoked',
     ],
-    ['a session that is removed', 'DELETE FROM sessions WHERE id = $1', (of) => of.sessionId, 'ended'],
-    ['a user who is disabled', 'UPDATE users SET disabled_at = now() WHERE id = $1', (of) => of.userId, 'ended'],
-    ['a user who is deleted', 'DELETE FROM users WHERE id = $1', (of) => of.userId, 'ended'],
+    ['a session that is removed', 'DELETE FROM sessions WHERE id = $1', (of) => of.sessionId, 'revoked'],
+    ['a user who is disabled', 'UPDATE users SET disabled_at = now() WHERE id = $1', (of) => of.userId, 'revoked'],
+    ['a user who is deleted', 'DELETE FROM users WHERE id = $1', (of) => of.userId, 'revoked'],
     ['a role that is granted', "INSERT INTO user_roles VALUES ($1, 'admin', now())", (of) => of.userId, 'stale'],
     ['an email that changes', "UPDATE users SET email = 'x' || email WHERE id = $1", (of) => of.userId, 'stale'],
     [
@@ -105,25 +113,25 @@ describe('each change of the state of record', () => {
     const one = await person();
     const { view } = await follow();
     await owner.query(statement, [id(one)]);
-    await eventually(() => standing(view, one) === expected, 1_000);
+    await eventually(() => statusOf(view, one) === expected, 1_000);
   });
 
   test('an email that is not verified any more', async () => {
     const one = await person();
     await owner.query('UPDATE users SET email_verified_at = now() WHERE id = $1', [one.userId]);
     const { view } = await follow();
-    expect(standing(view, one, 2)).toBe('live');
+    expect(statusOf(view, one, 2)).toBe('active');
     await owner.query('UPDATE users SET email_verified_at = NULL WHERE id = $1', [one.userId]);
-    await eventually(() => standing(view, one, 2) === 'stale', 1_000);
+    await eventually(() => statusOf(view, one, 2) === 'stale', 1_000);
   });
 
   test('a role that comes to imply another one, or does not any more; a new role is nobody’s yet', async () => {
     const { view, feed, steps } = await follow();
     await owner.query("INSERT INTO roles (name, description) VALUES ('reader', ''), ('writer', '')");
     await feed.catchUp();
-    expect(steps.flatMap((step) => step.changes)).toEqual([]);
+    expect(steps.flatMap((step) => step.events)).toEqual([]);
     const of = (roles: string[], rolesEpoch: number) =>
-      view.standing({ sessionId: '', userId: '', epoch: 1, roles, rolesEpoch });
+      view.statusOf({ sessionId: '', userId: '', epoch: 1, roles, rolesEpoch });
     const epoch = async () => (await owner.query('SELECT max(epoch) AS epoch FROM roles')).rows[0].epoch;
     await owner.query("INSERT INTO role_implications VALUES ('user', 'reader')");
     await feed.catchUp();
@@ -132,12 +140,12 @@ describe('each change of the state of record', () => {
     expect([of(['user'], first - 1), of(['admin'], first - 1), of(['writer'], first - 1)]).toEqual([
       'stale',
       'stale',
-      'live',
+      'active',
     ]);
-    expect(of(['user'], first)).toBe('live');
+    expect(of(['user'], first)).toBe('active');
     await owner.query("DELETE FROM role_implications WHERE implies = 'reader'");
     await feed.catchUp();
-    expect([of(['user'], first), of(['user'], await epoch())]).toEqual(['stale', 'live']);
+    expect([of(['user'], first), of(['user'], await epoch())]).toEqual(['stale', 'active']);
   });
 
   test('and nothing else: a new account, a new session, another hash, a rotation', async () => {
@@ -157,7 +165,7 @@ describe('each change of the state of record', () => {
     await client.query('COMMIT');
     client.release();
     await feed.catchUp();
-    expect(steps.flatMap((step) => step.changes)).toEqual([]);
+    expect(steps.flatMap((step) => step.events)).toEqual([]);
   });
 
   test('a role that is taken away after another change of the user in the same transaction', async () => {
@@ -171,7 +179,7 @@ describe('each change of the state of record', () => {
     await client.query('COMMIT');
     client.release();
     await feed.catchUp();
-    expect(standing(view, one, 2)).toBe('stale');
+    expect(statusOf(view, one, 2)).toBe('stale');
   });
 
   test.each(['sessions', 'users', 'user_roles', 'roles', 'role_implications', 'signing_keys'])(
@@ -190,7 +198,7 @@ describe('each change of the state of record', () => {
     await client.query('ROLLBACK');
     client.release();
     await feed.catchUp();
-    expect(standing(view, one)).toBe('live');
+    expect(statusOf(view, one)).toBe('active');
   });
 });
 
@@ -203,11 +211,11 @@ describe('the order of commits', () => {
     await slow.query(END, [early.sessionId]);
     await owner.query(END, [late.sessionId]);
     await feed.catchUp();
-    expect([standing(view, early), standing(view, late)]).toEqual(['live', 'ended']);
+    expect([statusOf(view, early), statusOf(view, late)]).toEqual(['active', 'revoked']);
     await slow.query('COMMIT');
     slow.release();
     await feed.catchUp();
-    expect(standing(view, early)).toBe('ended');
+    expect(statusOf(view, early)).toBe('revoked');
   });
 
   test('of many transactions at once, committed in any order, each is told once and none is skipped', async () => {
@@ -227,9 +235,9 @@ describe('the order of commits', () => {
       }),
     );
     await feed.catchUp();
-    const told = steps.flatMap((step) => step.changes.map((change) => ('sessionId' in change ? change.sessionId : '')));
+    const told = steps.flatMap((step) => step.events.map((event) => ('sessionId' in event ? event.sessionId : '')));
     expect(told.toSorted()).toEqual(people.map(({ sessionId }) => sessionId).toSorted());
-    expect(people.every((one) => standing(view, one) === 'ended')).toBe(true);
+    expect(people.every((one) => statusOf(view, one) === 'revoked')).toBe(true);
   });
 });
 
@@ -240,7 +248,7 @@ test('NOTIFY wakes it long before the poll', async () => {
   onTestFinished(() => listening.close());
   await sleep(300);
   await owner.query(END, [one.sessionId]);
-  await eventually(() => standing(view, one) === 'ended', 1_000);
+  await eventually(() => statusOf(view, one) === 'revoked', 1_000);
 });
 
 test('a listener whose connection is cut comes back, and misses nothing', async () => {
@@ -254,7 +262,7 @@ test('a listener whose connection is cut comes back, and misses nothing', async 
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'latchkey-listen'",
   );
   await owner.query(END, [one.sessionId]);
-  await eventually(() => standing(view, one) === 'ended', 5_000);
+  await eventually(() => statusOf(view, one) === 'revoked', 5_000);
   expect(lost).not.toEqual([]);
 });
 
@@ -272,7 +280,7 @@ test('a listener whose connection goes silent is made anew, and hears again', as
   expect(lost[0]?.message).toBe('a heartbeat NOTIFY did not arrive');
   await sleep(1_500);
   await owner.query(END, [one.sessionId]);
-  await eventually(() => standing(view, one) === 'ended', 2_000);
+  await eventually(() => statusOf(view, one) === 'revoked', 2_000);
 });
 
 test('a listener that leads elsewhere is made anew', async () => {
@@ -289,17 +297,17 @@ test('while Postgres does not answer the view grows old, and afterwards it goes 
   const [one, other] = [await person(), await person()];
   await owner.query(END, [one.sessionId]);
   let isAway = false;
-  const since = (snapshot: string) => (isAway ? Promise.reject(new Error('away')) : changes.since(snapshot));
-  const { view, errors, steps } = await follow({ changes: { inForce: changes.inForce, since } });
+  const since = (snapshot: string) => (isAway ? Promise.reject(new Error('away')) : revocationEvents.since(snapshot));
+  const { view, errors, steps } = await follow({ revocationEvents: { inForce: revocationEvents.inForce, since } });
   isAway = true;
   await eventually(() => errors.length > 0);
   await owner.query(END, [other.sessionId]);
   await sleep(300);
   expect(view.ageMs()).toBeGreaterThan(250);
-  expect(standing(view, other)).toBe('live');
+  expect(statusOf(view, other)).toBe('active');
   isAway = false;
-  await eventually(() => standing(view, other) === 'ended');
-  expect(steps.flatMap((step) => step.changes)).toEqual([{ kind: 'session_ended', sessionId: other.sessionId }]);
+  await eventually(() => statusOf(view, other) === 'revoked');
+  expect(steps.flatMap((step) => step.events)).toEqual([{ kind: 'session_ended', sessionId: other.sessionId }]);
   expect(view.ageMs()).toBeLessThan(250);
 });
 
@@ -308,18 +316,18 @@ test('a server with another history is read anew', async () => {
   let isPromoted = false;
   const elsewhere = (snapshot: string) => snapshot.replace('/', '/other/');
   const { view, steps, feed } = await follow({
-    changes: {
-      inForce: changes.inForce,
-      since: (snapshot) => changes.since(isPromoted ? elsewhere(snapshot) : snapshot),
+    revocationEvents: {
+      inForce: revocationEvents.inForce,
+      since: (snapshot) => revocationEvents.since(isPromoted ? elsewhere(snapshot) : snapshot),
     },
     pollMs: 60_000,
   });
   isPromoted = true;
   await owner.query(END, [one.sessionId]);
   await feed.catchUp();
-  expect(standing(view, one)).toBe('ended');
+  expect(statusOf(view, one)).toBe('revoked');
   // The whole, and not only what is new.
-  expect(steps.at(-1)?.changes.length).toBeGreaterThan(1);
+  expect(steps.at(-1)?.events.length).toBeGreaterThan(1);
 });
 
 test('who has heard nothing for longer than changes are kept reads everything anew', async () => {
@@ -345,17 +353,17 @@ test('changes restored from the dump of another server are in force, and are not
     one.sessionId,
   ]);
   const { view, steps, feed } = await follow();
-  expect(standing(view, one)).toBe('ended');
+  expect(statusOf(view, one)).toBe('revoked');
   await feed.catchUp();
   await feed.catchUp();
-  expect(steps.flatMap((step) => step.changes)).toEqual([]);
+  expect(steps.flatMap((step) => step.events)).toEqual([]);
   await owner.query("UPDATE changes SET changed_at = now() - interval '3 hours' WHERE xid = '999999999999'");
   // What that server had settled says nothing of the transactions of this one.
   await owner.query(`INSERT INTO changes_horizons VALUES
     (now() - interval '3 hours', '888888888888', (SELECT system_identifier FROM pg_control_system())),
     (now() - interval '4 hours', '1000000', 1)`);
   await owner.query(END, [(await person()).sessionId]);
-  expect(await changes.prune(10)).toBe(1);
+  expect(await revocationEvents.prune(10)).toBe(1);
 });
 
 test('keys that change are read before the view says that it knows everything', async () => {
@@ -400,17 +408,17 @@ test('changes that stop no living token any more are removed, and no others; the
   const client = await owner.connect();
   await client.query('BEGIN');
   await client.query(END, [slow.sessionId]);
-  expect(await changes.prune(10)).toBe(0);
+  expect(await revocationEvents.prune(10)).toBe(0);
   await client.query('COMMIT');
   client.release();
   await owner.query(END, [young.sessionId]);
   await owner.query("UPDATE changes_horizons SET seen_at = seen_at - interval '119 minutes'");
-  expect(await changes.prune(10)).toBe(0);
+  expect(await revocationEvents.prune(10)).toBe(0);
   await owner.query(
     "UPDATE changes_horizons SET seen_at = seen_at - interval '2 minutes' WHERE seen_at < now() - interval '1 hour'",
   );
-  expect(await changes.prune(10)).toBe(1);
-  expect(await changes.prune(10)).toBe(0);
+  expect(await revocationEvents.prune(10)).toBe(1);
+  expect(await revocationEvents.prune(10)).toBe(0);
   const { rows } = await owner.query('SELECT session_id FROM changes ORDER BY id');
   expect(rows.map(({ session_id: id }) => id)).toEqual([slow.sessionId, young.sessionId]);
   const service = new pg.Client({ connectionString: database.serviceUrl });

@@ -122,7 +122,3 @@ test('no request has a field that its caller must not set', () => {
     for (const field of method.input.fields) expect(forbidden, method.name).not.toContain(field.name);
   }
 });
-
-test('no method can be reached by GET, which would put secrets into URLs', () => {
-  for (const method of methods) expect(method.idempotency, method.name).toBe(0);
-});

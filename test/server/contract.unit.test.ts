@@ -1,11 +1,17 @@
 // The published contract (proto/) against the code: reasons, codes, comments and options. Needs no server.
 import { globSync, readFileSync } from 'node:fs';
+import type { DescField, DescMessage } from '@bufbuild/protobuf';
+import { MethodOptions_IdempotencyLevel as Idempotency } from '@bufbuild/protobuf/wkt';
 import { Code } from '@connectrpc/connect';
 import { codeFromString } from '@connectrpc/connect/protocol-connect';
 import { describe, expect, test } from 'vitest';
 import { ReasonSchema } from '../../gen/latchkey/auth/v1/errors_pb.ts';
+import { PACKAGE, readContract } from '../../src/dev/reference/contract.ts';
 import { AUDIT_EVENT_TYPES } from '../../src/domain/audit-event-types.ts';
 import { ERROR_REASONS } from '../../src/domain/error-reason.ts';
+
+const contract = readContract('.');
+const documented = contract.files.flatMap(({ services }) => services).flatMap(({ methods }) => methods);
 
 const read = (file: string) => readFileSync(`proto/latchkey/auth/v1/${file}.proto`, 'utf8');
 
@@ -44,9 +50,89 @@ describe('audit event types', () => {
     },
   );
 
+  test('the comment of AuditEvent lists all of them', () => {
+    const event = contract.files.flatMap(({ messages }) => messages).find(({ name }) => name === 'AuditEvent');
+    const listed = /Types: ([\s\S]*?)\.$/m.exec(event ? contract.commentOf(event) : '')?.[1]?.match(/\w+/g);
+    expect(listed).toEqual(Object.keys(AUDIT_EVENT_TYPES));
+  });
+
   test('the database writes no other type', () => {
     const written = [...sources.matchAll(/jsonb_build_object\(\s*'type', '(\w+)'/g)].map(([, type]) => type);
     expect(written.length).toBeGreaterThan(1);
     for (const type of written) expect(Object.keys(AUDIT_EVENT_TYPES)).toContain(type);
+  });
+});
+
+describe('secrets and personal data', () => {
+  const CONFIDENTIAL =
+    /^(access_token|access_tokens|refresh_token|password|current_password|new_password|password_hash|binding|api_key|authorization_url|state|code|email|new_email|email_prefix|full_name|address|\w+_token)$/;
+  /** Their names match, but they hold positions, identifiers and kinds. */
+  const HARMLESS = ['page_token', 'next_page_token', 'SigningKey.state'];
+  const isConfidential = ({ name, parent }: DescField) =>
+    CONFIDENTIAL.test(name) && !HARMLESS.includes(name) && !HARMLESS.includes(`${parent.name}.${name}`);
+  const isRedacted = ({ proto }: DescField) => proto.options?.debugRedact ?? false;
+  const messages = contract.files.flatMap((file) => file.messages);
+
+  test.each(messages.map((message) => [message.name, message] as const))(
+    '%s marks them with debug_redact',
+    (_, message) => {
+      for (const field of message.fields) expect(isRedacted(field), field.name).toBe(isConfidential(field));
+    },
+  );
+
+  function fieldsIn(message: DescMessage, seen = new Set<DescMessage>()): DescField[] {
+    if (seen.has(message)) return [];
+    seen.add(message);
+    return message.fields.flatMap((field) => [field, ...(field.message ? fieldsIn(field.message, seen) : [])]);
+  }
+
+  test.each(documented.map((method) => [`${method.parent.name}.${method.name}`, method] as const))(
+    'no client sends those of %s in the URL of a GET',
+    (_, { input, idempotency }) => {
+      if (fieldsIn(input).some(isRedacted)) expect(idempotency).not.toBe(Idempotency.NO_SIDE_EFFECTS);
+    },
+  );
+
+  test('only methods that read declare NO_SIDE_EFFECTS', () => {
+    const names = documented
+      .filter(({ idempotency }) => idempotency === Idempotency.NO_SIDE_EFFECTS)
+      .map(({ name }) => name);
+    for (const name of names) expect(name).toMatch(/^(Get|List|Query|Stream|Watch)/);
+    expect(names.length).toBeGreaterThan(8);
+  });
+});
+
+describe('errors in the comments', () => {
+  const wordsOf = (text: string) => text.match(/\b[A-Z]{2,}(?:_[A-Z]+)*\b/g) ?? [];
+  /** `Errors: ...` or `Errors of any call: ...`, without what stands in parentheses. */
+  const errorsIn = (comment: string) =>
+    [...comment.matchAll(/^Errors(?: of any call)?:\s([\s\S]*?)(?:\n\n|$(?![\s\S]))/gm)].flatMap(([, list = '']) =>
+      wordsOf(list.replace(/\([^)]*\)/g, '')),
+    );
+  const lists = [...documented, ...contract.files.flatMap(({ services }) => services)].map(
+    (desc) => [desc.name, errorsIn(contract.commentOf(desc))] as const,
+  );
+
+  test.each(lists)('%s names only reasons that exist', (_, names) => {
+    for (const name of names) expect(Object.keys(ERROR_REASONS)).toContain(name);
+    expect(new Set(names).size).toBe(names.length);
+  });
+
+  test('each service names the errors of any call, among them OVERLOADED', () => {
+    for (const service of contract.files.flatMap(({ services }) => services)) {
+      expect(errorsIn(contract.commentOf(service))).toContain('OVERLOADED');
+      expect(service.file.proto.package).toBe(PACKAGE);
+    }
+  });
+
+  test('each reason is named by an RPC, a service or a field', () => {
+    const fields = contract.files.flatMap(({ messages }) => messages).flatMap((message) => message.fields);
+    const named = new Set([
+      ...lists.flatMap(([, names]) => names),
+      ...fields.filter((field) => field.enum?.name === 'Reason').flatMap((field) => wordsOf(contract.commentOf(field))),
+    ]);
+    // Only grpc.health.v1.Health returns it.
+    const expected = Object.keys(ERROR_REASONS).filter((name) => name !== 'SERVICE_NOT_FOUND');
+    expect(expected.filter((name) => !named.has(name))).toEqual([]);
   });
 });

@@ -1,4 +1,4 @@
-// Every error of every RPC says why, in the same words, over every protocol; and the README lists what there is to hear.
+// Every error of every RPC says why, in the same words, over every protocol; and the reference lists all of them.
 import { readFileSync } from 'node:fs';
 import type { JsonValue } from '@bufbuild/protobuf';
 import { type DescMethodUnary, type DescService, ScalarType } from '@bufbuild/protobuf';
@@ -88,10 +88,10 @@ describe.each(WAYS)('over %s', (way) => {
   );
 });
 
-test('the README lists every reason with its code', () => {
-  const readme = readFileSync('README.md', 'utf8');
-  const listed = [...readme.matchAll(/^\| `([A-Z_]+)` +\| `([A-Z_]+)` +\|/gm)].map(
-    ([, code, reason]) => `${code} ${reason}`,
+test('the reference lists every reason with its code', () => {
+  const page = readFileSync('docs/reference/errors.md', 'utf8');
+  const listed = [...page.matchAll(/^\| \[([A-Z_]+)\]\([^)]*\) \| ([A-Z_]+) \|/gm)].map(
+    ([, reason, code]) => `${code} ${reason}`,
   );
   const all = Object.entries(ERROR_REASONS).map(([reason, { code }]) => `${code.toUpperCase()} ${reason}`);
   expect(listed.toSorted()).toEqual(all.toSorted());

@@ -23,7 +23,7 @@ export function verifierWithCache(cacheBytes: number) {
     revalidateSeconds: 1,
     view,
     maxViewAgeMs: 600_000,
-    ask: () => Promise.reject(new Error('asked')),
+    readStatuses: () => Promise.reject(new Error('asked')),
     refreshKeys: () => Promise.reject(new Error('asked')),
     cacheBytes,
     now: () => new Date(clock.now),

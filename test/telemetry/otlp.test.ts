@@ -85,8 +85,11 @@ test('a call is a span of its caller, and what it waits for are spans in it, wit
   const { body } = await call(auth.login, { email: person.email, password: person.password }, { headers });
   await viaGrpcJs(server.url)(auth.verify, { accessToken: body.tokens.accessToken }, { headers });
   await viaGrpcJs(server.url)(auth.verify, { accessToken: 'x' }, { headers });
+  const message = encodeURIComponent(JSON.stringify({ accessToken: body.tokens.accessToken }));
+  const getVerify = `${server.url}/latchkey.auth.v1.AuthService/Verify?connect=v1&encoding=json&message=${message}`;
+  expect((await fetch(getVerify, { headers })).status).toBe(405);
   const ours = () => spansOf(received).filter(({ traceId }) => traceId === TRACE);
-  await eventually(() => ours().filter(({ kind }) => kind === SERVER).length === 3);
+  await eventually(() => ours().filter(({ kind }) => kind === SERVER).length === 4);
 
   const [login, good, bad] = ours().filter(({ kind }) => kind === SERVER) as [Span, Span, Span];
   expect(login.name).toBe('latchkey.auth.v1.AuthService/Login');

@@ -30,8 +30,8 @@ test('of several changes of one user the highest epochs count, in whatever order
   for (const order of [changes, changes.toReversed(), [...changes, ...changes]]) {
     const { view } = viewAt();
     view.apply(order);
-    const standings = [1, 2, 4, 5].map((epoch) => view.standing({ ...OF, userId, epoch }));
-    expect(standings).toEqual(['ended', 'stale', 'stale', 'live']);
+    const statuses = [1, 2, 4, 5].map((epoch) => view.statusOf({ ...OF, userId, epoch }));
+    expect(statuses).toEqual(['revoked', 'stale', 'stale', 'active']);
   }
 });
 
@@ -41,10 +41,10 @@ test('a role that implies something else makes tokens stale that carry it and ar
     { kind: 'role_changed', role: 'editor', staleBelow: 7 },
     { kind: 'role_changed', role: 'editor', staleBelow: 5 },
   ]);
-  const standing = (roles: string[], rolesEpoch: number) => view.standing({ ...OF, roles, rolesEpoch });
-  expect(standing(['author', 'editor'], 6)).toBe('stale');
-  expect(standing(['editor'], 7)).toBe('live');
-  expect(standing(['author', 'user'], 0)).toBe('live');
+  const statusOf = (roles: string[], rolesEpoch: number) => view.statusOf({ ...OF, roles, rolesEpoch });
+  expect(statusOf(['author', 'editor'], 6)).toBe('stale');
+  expect(statusOf(['editor'], 7)).toBe('active');
+  expect(statusOf(['author', 'user'], 0)).toBe('active');
 });
 
 test('forgets what no living token can need, and not before', () => {
@@ -57,9 +57,9 @@ test('forgets what no living token can need, and not before', () => {
   ]);
   clock.now = HOUR + 60_000;
   view.confirm(clock.now);
-  expect(view.standing({ ...OF, sessionId: session })).toBe('ended');
-  expect(view.standing({ ...OF, userId: user })).toBe('ended');
-  expect(view.standing({ ...OF, roles: ['editor'] })).toBe('stale');
+  expect(view.statusOf({ ...OF, sessionId: session })).toBe('revoked');
+  expect(view.statusOf({ ...OF, userId: user })).toBe('revoked');
+  expect(view.statusOf({ ...OF, roles: ['editor'] })).toBe('stale');
   clock.now = HOUR + 200_000;
   view.confirm(clock.now);
   expect(view.size()).toBe(0);
@@ -73,6 +73,6 @@ test('hearing of a change again keeps it for longer', () => {
   view.apply([{ kind: 'session_ended', sessionId: one }]);
   clock.now = HOUR + 200_000;
   view.confirm(clock.now);
-  expect(view.standing({ ...OF, sessionId: one })).toBe('ended');
+  expect(view.statusOf({ ...OF, sessionId: one })).toBe('revoked');
   expect(view.size()).toBe(1);
 });

@@ -21,16 +21,16 @@ function signer() {
 
 /** @param known keys of this process @param now those that there are; null while nobody can tell */
 function setUp(ageMs: number, known: VerificationKey[], now: VerificationKey[] | null) {
-  const asked = { keys: 0, standings: 0 };
+  const asked = { keys: 0, statuses: 0 };
   const verifier = createVerifier({
     issuer: 'https://auth.example',
     keys: known,
     revalidateSeconds: 1,
-    view: { ageMs: () => ageMs, standing: () => 'live' },
+    view: { ageMs: () => ageMs, statusOf: () => 'active' },
     maxViewAgeMs: 5_000,
-    async ask(of) {
-      asked.standings += 1;
-      return of.map(() => 'live');
+    async readStatuses(of) {
+      asked.statuses += 1;
+      return of.map(() => 'active');
     },
     async refreshKeys() {
       asked.keys += 1;
@@ -49,13 +49,13 @@ test('a key that has come since is found', async () => {
   const { verifier, asked } = setUp(6_000, [one.key], [one.key, two.key]);
   expect(verifier.judge(two.token, '')).toBeNull();
   await expect(verifier.verify(two.token, '')).resolves.toMatchObject({ principal: { kind: 'user' } });
-  expect(asked).toEqual({ keys: 1, standings: 1 });
+  expect(asked).toEqual({ keys: 1, statuses: 1 });
 });
 
 test('a key that is good for nothing since is not believed, although its token is known and its session lives', async () => {
   const { verifier, asked } = setUp(6_000, [one.key], [two.key]);
   await expect(verifier.verify(one.token, '')).rejects.toMatchObject({ reason: 'TOKEN_INVALID' });
-  expect(asked.standings).toBe(0);
+  expect(asked.statuses).toBe(0);
 });
 
 test('when nobody can tell, it is neither a yes nor a no', async () => {
@@ -71,7 +71,7 @@ test('many at once ask once, and each gets its own verdict', async () => {
     'ok',
     'TOKEN_INVALID',
   ]);
-  expect(asked).toEqual({ keys: 1, standings: 1 });
+  expect(asked).toEqual({ keys: 1, statuses: 1 });
 });
 
 test('who knows what there is asks nobody: not for an unknown key, and never for what is no token', async () => {
@@ -84,7 +84,7 @@ test('who knows what there is asks nobody: not for an unknown key, and never for
     await expect(stale.verifier.verify(junk, ''), junk).rejects.toMatchObject({ reason: 'TOKEN_INVALID' });
   }
   expect([fresh.asked, stale.asked]).toEqual([
-    { keys: 0, standings: 0 },
-    { keys: 0, standings: 0 },
+    { keys: 0, statuses: 0 },
+    { keys: 0, statuses: 0 },
   ]);
 });

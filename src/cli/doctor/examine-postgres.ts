@@ -11,7 +11,7 @@ import { KEY_EXPIRY_NOTICE_MS } from '../services.ts';
 import { examineOperation } from './examine-operation.ts';
 import { clockFinding, type Finding, failure, ok, TIMEOUT_MS } from './finding.ts';
 
-export async function examinePostgres({ DATABASE_URL: url, masterKeys }: Config): Promise<Finding[]> {
+export async function examinePostgres({ database: { url }, keys: { masterKeys } }: Config): Promise<Finding[]> {
   await using db = openDatabase({ url, poolSize: 1, statementTimeoutMs: TIMEOUT_MS }, () => {});
   try {
     const { now, schemaProblem, ...diagnosis } = await diagnoseDatabase(db);
@@ -39,11 +39,16 @@ function databaseFindings(diagnosis: DatabaseDiagnosis): Finding[] {
           check: 'database role',
           state: 'failed',
           what: roleProblem,
-          mend: 'run migrate; README.md, "Database roles"',
+          mend: 'run migrate; docs/guides/production.md, "Database roles"',
         },
     writeProblem === null
       ? ok('database writes', 'a row was written and rolled back')
-      : { check: 'database writes', state: 'failed', what: writeProblem, mend: 'README.md, "Postgres failovers"' },
+      : {
+          check: 'database writes',
+          state: 'failed',
+          what: writeProblem,
+          mend: 'docs/guides/production.md, "Postgres failovers"',
+        },
     hasPartitions
       ? ok('audit partitions', 'exist for next month')
       : {

@@ -13,6 +13,8 @@ import { type Contract, PACKAGE } from './contract.ts';
 import { anchor, code, escapeTags, firstSentence, linkNames, paragraphs, table } from './markdown.ts';
 import type { Page } from './page.ts';
 
+const FOLDER = 'docs/reference';
+
 /** @param links where names of reasons and configuration keys are documented, by name */
 export function apiPages(contract: Contract, links: Map<string, string>): Page[] {
   const writer = createWriter(contract, links);
@@ -34,7 +36,7 @@ function createWriter({ files, commentOf }: Contract, links: Map<string, string>
       .filter(({ number }) => number > 0)
       .flatMap((value) => [`### ${value.localName}`, prose(commentOf(value))]);
     return {
-      path: 'api.md',
+      path: `${FOLDER}/api.md`,
       text: paragraphs(
         '# API',
         `Latchkey serves the package \`${PACKAGE}\` over gRPC, gRPC-Web and Connect on one port.`,
@@ -62,7 +64,7 @@ function createWriter({ files, commentOf }: Contract, links: Map<string, string>
     const others = service.file.messages.filter((message) => !ofMethods.has(message));
     const enums = [...service.file.enums, ...service.file.messages.flatMap(({ nestedEnums }) => nestedEnums)];
     return {
-      path: servicePath(service),
+      path: `${FOLDER}/${servicePath(service)}`,
       text: paragraphs(
         `# ${service.name}`,
         prose(commentOf(service)),
@@ -131,7 +133,7 @@ function createWriter({ files, commentOf }: Contract, links: Map<string, string>
   function typesPage(): Page {
     const shared = files.filter((file) => file.services.length === 0 && file.messages.length > 0);
     return {
-      path: 'types.md',
+      path: `${FOLDER}/types.md`,
       text: paragraphs(
         '# Types',
         'Several services use these messages.',

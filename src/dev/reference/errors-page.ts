@@ -19,7 +19,7 @@ export function errorsPage({ files, commentOf }: Contract, links: Map<string, st
     return prose(value ? commentOf(value).replace(/^[A-Z_]+\.\s+/, '') : '');
   };
   return {
-    path: 'errors.md',
+    path: 'docs/reference/errors.md',
     text: paragraphs(
       '# Errors',
       prose(commentOf(reasons)),

@@ -56,3 +56,13 @@ export function firstSentence(text: string): string {
   const paragraph = text.split('\n\n', 1)[0] ?? '';
   return /^.*?[.:](?=\s|$)/s.exec(paragraph)?.[0].replace(/\s+/g, ' ').replace(/:$/, '.') ?? paragraph;
 }
+
+/** Replaces the text between `<!-- generated: name -->` and `<!-- /generated -->`. */
+export function replaceSection(text: string, name: string, section: string): string {
+  const begin = `<!-- generated: ${name} -->`;
+  const end = '<!-- /generated -->';
+  const [before, after] = text.split(begin);
+  const rest = after?.slice(after.indexOf(end));
+  if (before === undefined || !rest?.startsWith(end)) throw new Error(`no section ${begin}...${end}`);
+  return `${before}${begin}\n\n${section}\n\n${rest}`;
+}

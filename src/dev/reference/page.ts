@@ -1,6 +1,6 @@
 /** One generated file. */
 export type Page = {
-  /** Below docs/reference. */
+  /** From the folder of package.json. */
   path: string;
   text: string;
 };

@@ -1,7 +1,7 @@
 import type { HandlerContext } from '@connectrpc/connect';
 import { type Actor, actorName } from '../../domain/actor.ts';
+import type { Origin } from '../../domain/audit-event.ts';
 import type { Call } from '../../domain/call.ts';
-import type { Origin } from '../../domain/effect.ts';
 import type { UserCaller } from '../../domain/principal.ts';
 import { type CallRecord, callRecordKey } from '../calls/call-record.ts';
 

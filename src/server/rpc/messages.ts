@@ -15,7 +15,7 @@ import type { RoleAnswer } from '../../auth/check-role.ts';
 import type { StartedOAuth } from '../../auth/start-oauth.ts';
 import { invalid, parseFields } from '../../domain/parse-fields.ts';
 import type { TokenPrincipal } from '../../domain/principal.ts';
-import type { Change } from '../../domain/revocation-event.ts';
+import type { RevocationEvent } from '../../domain/revocation-event.ts';
 import type { Tokens } from '../../domain/tokens.ts';
 import type { User } from '../../domain/user.ts';
 import type { SigningKeys } from '../../keys/signing-keys.ts';
@@ -97,7 +97,7 @@ export function roleMessage(answer: RoleAnswer): { allowed: boolean; reason?: Re
 
 /** @param keys the current keys: the event carries none */
 export function changeMessage(
-  change: Change,
+  change: RevocationEvent,
   keys: Pick<SigningKeys, 'publicKeys'>,
   issuer: string,
 ): MessageInitShape<typeof ChangeSchema> {

@@ -213,9 +213,9 @@ export function routes(deps: Deps & { serviceKeys: ServiceKeys }): Routes {
 
         async *watch(request, context) {
           const { signingKeys, tokenSettings } = deps;
-          for await (const { changes, cursor, asOf } of watch(deps, request, callOf(context))) {
+          for await (const { events, cursor, asOf } of watch(deps, request, callOf(context))) {
             yield {
-              changes: changes.map((change) => changeMessage(change, signingKeys, tokenSettings.issuer)),
+              changes: events.map((event) => changeMessage(event, signingKeys, tokenSettings.issuer)),
               cursor,
               ...(asOf && { asOf: timestampFromDate(asOf) }),
               sentAt: timestampFromDate(deps.now()),

@@ -28,8 +28,8 @@ export function createRpcBody(request: NodeRequest, method: DescMethod, waiting:
   const contentType = request.headers['content-type'] ?? '';
   const isEnveloped = /^application\/(grpc|connect\+)/.test(contentType);
   const bounds = messageBounds(method);
-  const check = (message: Buffer) =>
-    checkMessage(method.input, message, bounds.maxFields, contentType.includes('json'));
+  const check = (message: Buffer, isJson = contentType.includes('json')) =>
+    checkMessage(method.input, message, bounds.maxFields, isJson);
   let received: Buffer | null = null;
 
   async function receive(holder: SlotHolder, signal: AbortSignal): Promise<void> {
@@ -37,7 +37,9 @@ export function createRpcBody(request: NodeRequest, method: DescMethod, waiting:
     const options = { waiting, holder, signal, maxBytes: prefix + bounds.maxBytes };
     if (!isEnveloped) {
       received = await receiveBody(request, options);
-      return check(received);
+      if (request.method !== 'GET') return check(received);
+      const { message, isJson } = queryMessage(request.url ?? '');
+      return check(message, isJson);
     }
     const inspect = createInspector(bounds);
     received = await receiveBody(request, { ...options, inspect });
@@ -65,6 +67,13 @@ export function createRpcBody(request: NodeRequest, method: DescMethod, waiting:
     receive: takesOne ? receive : async () => {},
     [Symbol.asyncIterator]: () => (takesOne ? message() : messages())[Symbol.asyncIterator](),
   };
+}
+
+/** The message of a GET, which Connect serves for NO_SIDE_EFFECTS (Connect protocol, Unary-Get-Request). */
+function queryMessage(url: string): { message: Buffer; isJson: boolean } {
+  const query = new URL(url, 'http://localhost').searchParams;
+  const encoding = query.get('base64') === '1' ? 'base64url' : 'utf8';
+  return { message: Buffer.from(query.get('message') ?? '', encoding), isJson: query.get('encoding') === 'json' };
 }
 
 /** Ends the reading once the body is longer than one message. */

@@ -55,6 +55,8 @@ export function createRpcHandler(deps: RpcDeps, { gate, interceptors, services }
     if (methodKind === 'bidi_streaming') response.emit(REQUEST_LASTS);
     response.setHeader('x-request-id', record.requestId);
     response.setHeader('cache-control', 'no-store');
+    const { allowedMethods } = handler;
+    if (!allowedMethods.includes(request.method ?? '')) response.setHeader('allow', allowedMethods.join(', '));
     const body = createRpcBody(request, handler.method, deps.waiting);
     const pending: PendingCall = { body, releaseSlot: null };
     const values = createContextValues().set(callRecordKey, record).set(pendingCallKey, pending);

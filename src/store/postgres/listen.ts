@@ -28,7 +28,7 @@ const HEARTBEAT_MS = 3_000;
  * Calls `onChange` for each notification, and whenever it has connected, because one may have been missed. Reconnects for
  * ever. The caller's own polling makes good what is missed meanwhile.
  */
-export function listenForChanges(options: ListenOptions): Listening {
+export function listenForNotifications(options: ListenOptions): Listening {
   const { guard, notify, onChange, onError, heartbeatMs = HEARTBEAT_MS } = options;
   const hosts = createHosts(options.url);
   const Client = clientClass(hosts.url, guard.distrust);

@@ -23,7 +23,7 @@ export async function assertServiceRole(db: Db): Promise<void> {
   const excess = rows.map((row) => row.excess).join(' and ');
   throw new OperatorError(
     `DATABASE_URL connects as a role that can ${excess}: use the login of the service, ` +
-      'and the owner of the schema for MIGRATION_DATABASE_URL (README, "Database roles")',
+      'and the owner of the schema for MIGRATION_DATABASE_URL (docs/guides/production.md, "Database roles")',
   );
 }
 

@@ -15,9 +15,11 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file latchkey/auth/v1/account_service.proto.
  */
 export const file_latchkey_auth_v1_account_service: GenFile = /*@__PURE__*/
-  fileDesc("CiZsYXRjaGtleS9hdXRoL3YxL2FjY291bnRfc2VydmljZS5wcm90bxIQbGF0Y2hrZXkuYXV0aC52MSIOCgxHZXRNZVJlcXVlc3QiNQoNR2V0TWVSZXNwb25zZRIkCgR1c2VyGAEgASgLMhYubGF0Y2hrZXkuYXV0aC52MS5Vc2VyIkcKFUNoYW5nZVBhc3N3b3JkUmVxdWVzdBIYChBjdXJyZW50X3Bhc3N3b3JkGAEgASgJEhQKDG5ld19wYXNzd29yZBgCIAEoCSJCChZDaGFuZ2VQYXNzd29yZFJlc3BvbnNlEigKBnRva2VucxgBIAEoCzIYLmxhdGNoa2V5LmF1dGgudjEuVG9rZW5zIjEKFVJlYXV0aGVudGljYXRlUmVxdWVzdBIYChBjdXJyZW50X3Bhc3N3b3JkGAEgASgJIkIKFlJlYXV0aGVudGljYXRlUmVzcG9uc2USKAoGdG9rZW5zGAEgASgLMhgubGF0Y2hrZXkuYXV0aC52MS5Ub2tlbnMiJAoPVXBkYXRlTWVSZXF1ZXN0EhEKCWZ1bGxfbmFtZRgBIAEoCSI4ChBVcGRhdGVNZVJlc3BvbnNlEiQKBHVzZXIYASABKAsyFi5sYXRjaGtleS5hdXRoLnYxLlVzZXIiFQoTTGlzdFNlc3Npb25zUmVxdWVzdCJDChRMaXN0U2Vzc2lvbnNSZXNwb25zZRIrCghzZXNzaW9ucxgBIAMoCzIZLmxhdGNoa2V5LmF1dGgudjEuU2Vzc2lvbiLdAQoHU2Vzc2lvbhIKCgJpZBgBIAEoCRIuCgpjcmVhdGVkX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxsYXN0X3VzZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmV4cGlyZXNfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB2FkZHJlc3MYBSABKAkSEgoKdXNlcl9hZ2VudBgGIAEoCRIPCgdjdXJyZW50GAcgASgIIkQKFFJldm9rZVNlc3Npb25SZXF1ZXN0EhIKCnNlc3Npb25faWQYASABKAkSGAoQY3VycmVudF9wYXNzd29yZBgCIAEoCSIXChVSZXZva2VTZXNzaW9uUmVzcG9uc2UiNgoaUmV2b2tlT3RoZXJTZXNzaW9uc1JlcXVlc3QSGAoQY3VycmVudF9wYXNzd29yZBgBIAEoCSIuChtSZXZva2VPdGhlclNlc3Npb25zUmVzcG9uc2USDwoHcmV2b2tlZBgBIAEoBSJBChJDaGFuZ2VFbWFpbFJlcXVlc3QSEQoJbmV3X2VtYWlsGAEgASgJEhgKEGN1cnJlbnRfcGFzc3dvcmQYAiABKAkiFQoTQ2hhbmdlRW1haWxSZXNwb25zZSIrCg9EZWxldGVNZVJlcXVlc3QSGAoQY3VycmVudF9wYXNzd29yZBgBIAEoCSISChBEZWxldGVNZVJlc3BvbnNlIhcKFUxpc3RJZGVudGl0aWVzUmVxdWVzdCJIChZMaXN0SWRlbnRpdGllc1Jlc3BvbnNlEi4KCmlkZW50aXRpZXMYASADKAsyGi5sYXRjaGtleS5hdXRoLnYxLklkZW50aXR5IpoBCghJZGVudGl0eRIKCgJpZBgBIAEoCRIQCghwcm92aWRlchgCIAEoCRIOCgZpc3N1ZXIYAyABKAkSLgoKY3JlYXRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMbGFzdF91c2VkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJ0ChhTdGFydExpbmtJZGVudGl0eVJlcXVlc3QSEAoIcHJvdmlkZXIYASABKAkSFAoMcmVkaXJlY3RfdXJpGAIgASgJEhgKEGN1cnJlbnRfcGFzc3dvcmQYAyABKAkSFgoOcmVhdXRoZW50aWNhdGUYBCABKAgihgEKGVN0YXJ0TGlua0lkZW50aXR5UmVzcG9uc2USGQoRYXV0aG9yaXphdGlvbl91cmwYASABKAkSDQoFc3RhdGUYAiABKAkSDwoHYmluZGluZxgDIAEoCRIuCgpleHBpcmVzX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJ+ChlGaW5pc2hMaW5rSWRlbnRpdHlSZXF1ZXN0Eg0KBXN0YXRlGAEgASgJEgwKBGNvZGUYAiABKAkSDgoGaXNzdWVyGAMgASgJEg0KBWVycm9yGAQgASgJEg8KB2JpbmRpbmcYBSABKAkSFAoMcmVkaXJlY3RfdXJpGAYgASgJIhwKGkZpbmlzaExpbmtJZGVudGl0eVJlc3BvbnNlIkYKFVVubGlua0lkZW50aXR5UmVxdWVzdBITCgtpZGVudGl0eV9pZBgBIAEoCRIYChBjdXJyZW50X3Bhc3N3b3JkGAIgASgJIhgKFlVubGlua0lkZW50aXR5UmVzcG9uc2Uy0goKDkFjY291bnRTZXJ2aWNlEk4KBUdldE1lEh4ubGF0Y2hrZXkuYXV0aC52MS5HZXRNZVJlcXVlc3QaHy5sYXRjaGtleS5hdXRoLnYxLkdldE1lUmVzcG9uc2UiBMjzGAISaQoOUmVhdXRoZW50aWNhdGUSJy5sYXRjaGtleS5hdXRoLnYxLlJlYXV0aGVudGljYXRlUmVxdWVzdBooLmxhdGNoa2V5LmF1dGgudjEuUmVhdXRoZW50aWNhdGVSZXNwb25zZSIEyPMYAhJpCg5DaGFuZ2VQYXNzd29yZBInLmxhdGNoa2V5LmF1dGgudjEuQ2hhbmdlUGFzc3dvcmRSZXF1ZXN0GigubGF0Y2hrZXkuYXV0aC52MS5DaGFuZ2VQYXNzd29yZFJlc3BvbnNlIgTI8xgCElcKCFVwZGF0ZU1lEiEubGF0Y2hrZXkuYXV0aC52MS5VcGRhdGVNZVJlcXVlc3QaIi5sYXRjaGtleS5hdXRoLnYxLlVwZGF0ZU1lUmVzcG9uc2UiBMjzGAISYwoMTGlzdFNlc3Npb25zEiUubGF0Y2hrZXkuYXV0aC52MS5MaXN0U2Vzc2lvbnNSZXF1ZXN0GiYubGF0Y2hrZXkuYXV0aC52MS5MaXN0U2Vzc2lvbnNSZXNwb25zZSIEyPMYAhJmCg1SZXZva2VTZXNzaW9uEiYubGF0Y2hrZXkuYXV0aC52MS5SZXZva2VTZXNzaW9uUmVxdWVzdBonLmxhdGNoa2V5LmF1dGgudjEuUmV2b2tlU2Vzc2lvblJlc3BvbnNlIgTI8xgCEngKE1Jldm9rZU90aGVyU2Vzc2lvbnMSLC5sYXRjaGtleS5hdXRoLnYxLlJldm9rZU90aGVyU2Vzc2lvbnNSZXF1ZXN0Gi0ubGF0Y2hrZXkuYXV0aC52MS5SZXZva2VPdGhlclNlc3Npb25zUmVzcG9uc2UiBMjzGAISYAoLQ2hhbmdlRW1haWwSJC5sYXRjaGtleS5hdXRoLnYxLkNoYW5nZUVtYWlsUmVxdWVzdBolLmxhdGNoa2V5LmF1dGgudjEuQ2hhbmdlRW1haWxSZXNwb25zZSIEyPMYAhJpCg5MaXN0SWRlbnRpdGllcxInLmxhdGNoa2V5LmF1dGgudjEuTGlzdElkZW50aXRpZXNSZXF1ZXN0GigubGF0Y2hrZXkuYXV0aC52MS5MaXN0SWRlbnRpdGllc1Jlc3BvbnNlIgTI8xgCEnIKEVN0YXJ0TGlua0lkZW50aXR5EioubGF0Y2hrZXkuYXV0aC52MS5TdGFydExpbmtJZGVudGl0eVJlcXVlc3QaKy5sYXRjaGtleS5hdXRoLnYxLlN0YXJ0TGlua0lkZW50aXR5UmVzcG9uc2UiBMjzGAISdQoSRmluaXNoTGlua0lkZW50aXR5EisubGF0Y2hrZXkuYXV0aC52MS5GaW5pc2hMaW5rSWRlbnRpdHlSZXF1ZXN0GiwubGF0Y2hrZXkuYXV0aC52MS5GaW5pc2hMaW5rSWRlbnRpdHlSZXNwb25zZSIEyPMYAhJpCg5VbmxpbmtJZGVudGl0eRInLmxhdGNoa2V5LmF1dGgudjEuVW5saW5rSWRlbnRpdHlSZXF1ZXN0GigubGF0Y2hrZXkuYXV0aC52MS5VbmxpbmtJZGVudGl0eVJlc3BvbnNlIgTI8xgCElcKCERlbGV0ZU1lEiEubGF0Y2hrZXkuYXV0aC52MS5EZWxldGVNZVJlcXVlc3QaIi5sYXRjaGtleS5hdXRoLnYxLkRlbGV0ZU1lUmVzcG9uc2UiBMjzGAJCVQoUZGV2LmxhdGNoa2V5LmF1dGgudjFQAVoobGF0Y2hrZXkuZGV2L2dlbi9sYXRjaGtleS9hdXRoL3YxO2F1dGh2MaoCEExhdGNoa2V5LkF1dGguVjFiBnByb3RvMw", [file_google_protobuf_timestamp, file_latchkey_auth_v1_options, file_latchkey_auth_v1_types]);
+  fileDesc("CiZsYXRjaGtleS9hdXRoL3YxL2FjY291bnRfc2VydmljZS5wcm90bxIQbGF0Y2hrZXkuYXV0aC52MSIOCgxHZXRNZVJlcXVlc3QiNQoNR2V0TWVSZXNwb25zZRIkCgR1c2VyGAEgASgLMhYubGF0Y2hrZXkuYXV0aC52MS5Vc2VyIlEKFUNoYW5nZVBhc3N3b3JkUmVxdWVzdBIdChBjdXJyZW50X3Bhc3N3b3JkGAEgASgJQgOAAQESGQoMbmV3X3Bhc3N3b3JkGAIgASgJQgOAAQEiQgoWQ2hhbmdlUGFzc3dvcmRSZXNwb25zZRIoCgZ0b2tlbnMYASABKAsyGC5sYXRjaGtleS5hdXRoLnYxLlRva2VucyI2ChVSZWF1dGhlbnRpY2F0ZVJlcXVlc3QSHQoQY3VycmVudF9wYXNzd29yZBgBIAEoCUIDgAEBIkIKFlJlYXV0aGVudGljYXRlUmVzcG9uc2USKAoGdG9rZW5zGAEgASgLMhgubGF0Y2hrZXkuYXV0aC52MS5Ub2tlbnMiKQoPVXBkYXRlTWVSZXF1ZXN0EhYKCWZ1bGxfbmFtZRgBIAEoCUIDgAEBIjgKEFVwZGF0ZU1lUmVzcG9uc2USJAoEdXNlchgBIAEoCzIWLmxhdGNoa2V5LmF1dGgudjEuVXNlciIVChNMaXN0U2Vzc2lvbnNSZXF1ZXN0IkMKFExpc3RTZXNzaW9uc1Jlc3BvbnNlEisKCHNlc3Npb25zGAEgAygLMhkubGF0Y2hrZXkuYXV0aC52MS5TZXNzaW9uIuIBCgdTZXNzaW9uEgoKAmlkGAEgASgJEi4KCmNyZWF0ZWRfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGxhc3RfdXNlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKZXhwaXJlc19hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoHYWRkcmVzcxgFIAEoCUIDgAEBEhIKCnVzZXJfYWdlbnQYBiABKAkSDwoHY3VycmVudBgHIAEoCCJJChRSZXZva2VTZXNzaW9uUmVxdWVzdBISCgpzZXNzaW9uX2lkGAEgASgJEh0KEGN1cnJlbnRfcGFzc3dvcmQYAiABKAlCA4ABASIXChVSZXZva2VTZXNzaW9uUmVzcG9uc2UiOwoaUmV2b2tlT3RoZXJTZXNzaW9uc1JlcXVlc3QSHQoQY3VycmVudF9wYXNzd29yZBgBIAEoCUIDgAEBIi4KG1Jldm9rZU90aGVyU2Vzc2lvbnNSZXNwb25zZRIPCgdyZXZva2VkGAEgASgFIksKEkNoYW5nZUVtYWlsUmVxdWVzdBIWCgluZXdfZW1haWwYASABKAlCA4ABARIdChBjdXJyZW50X3Bhc3N3b3JkGAIgASgJQgOAAQEiFQoTQ2hhbmdlRW1haWxSZXNwb25zZSIwCg9EZWxldGVNZVJlcXVlc3QSHQoQY3VycmVudF9wYXNzd29yZBgBIAEoCUIDgAEBIhIKEERlbGV0ZU1lUmVzcG9uc2UiFwoVTGlzdElkZW50aXRpZXNSZXF1ZXN0IkgKFkxpc3RJZGVudGl0aWVzUmVzcG9uc2USLgoKaWRlbnRpdGllcxgBIAMoCzIaLmxhdGNoa2V5LmF1dGgudjEuSWRlbnRpdHkimgEKCElkZW50aXR5EgoKAmlkGAEgASgJEhAKCHByb3ZpZGVyGAIgASgJEg4KBmlzc3VlchgDIAEoCRIuCgpjcmVhdGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxsYXN0X3VzZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wInkKGFN0YXJ0TGlua0lkZW50aXR5UmVxdWVzdBIQCghwcm92aWRlchgBIAEoCRIUCgxyZWRpcmVjdF91cmkYAiABKAkSHQoQY3VycmVudF9wYXNzd29yZBgDIAEoCUIDgAEBEhYKDnJlYXV0aGVudGljYXRlGAQgASgIIpUBChlTdGFydExpbmtJZGVudGl0eVJlc3BvbnNlEh4KEWF1dGhvcml6YXRpb25fdXJsGAEgASgJQgOAAQESEgoFc3RhdGUYAiABKAlCA4ABARIUCgdiaW5kaW5nGAMgASgJQgOAAQESLgoKZXhwaXJlc19hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAijQEKGUZpbmlzaExpbmtJZGVudGl0eVJlcXVlc3QSEgoFc3RhdGUYASABKAlCA4ABARIRCgRjb2RlGAIgASgJQgOAAQESDgoGaXNzdWVyGAMgASgJEg0KBWVycm9yGAQgASgJEhQKB2JpbmRpbmcYBSABKAlCA4ABARIUCgxyZWRpcmVjdF91cmkYBiABKAkiHAoaRmluaXNoTGlua0lkZW50aXR5UmVzcG9uc2UiSwoVVW5saW5rSWRlbnRpdHlSZXF1ZXN0EhMKC2lkZW50aXR5X2lkGAEgASgJEh0KEGN1cnJlbnRfcGFzc3dvcmQYAiABKAlCA4ABASIYChZVbmxpbmtJZGVudGl0eVJlc3BvbnNlMtsKCg5BY2NvdW50U2VydmljZRJRCgVHZXRNZRIeLmxhdGNoa2V5LmF1dGgudjEuR2V0TWVSZXF1ZXN0Gh8ubGF0Y2hrZXkuYXV0aC52MS5HZXRNZVJlc3BvbnNlIgeQAgHI8xgCEmkKDlJlYXV0aGVudGljYXRlEicubGF0Y2hrZXkuYXV0aC52MS5SZWF1dGhlbnRpY2F0ZVJlcXVlc3QaKC5sYXRjaGtleS5hdXRoLnYxLlJlYXV0aGVudGljYXRlUmVzcG9uc2UiBMjzGAISaQoOQ2hhbmdlUGFzc3dvcmQSJy5sYXRjaGtleS5hdXRoLnYxLkNoYW5nZVBhc3N3b3JkUmVxdWVzdBooLmxhdGNoa2V5LmF1dGgudjEuQ2hhbmdlUGFzc3dvcmRSZXNwb25zZSIEyPMYAhJXCghVcGRhdGVNZRIhLmxhdGNoa2V5LmF1dGgudjEuVXBkYXRlTWVSZXF1ZXN0GiIubGF0Y2hrZXkuYXV0aC52MS5VcGRhdGVNZVJlc3BvbnNlIgTI8xgCEmYKDExpc3RTZXNzaW9ucxIlLmxhdGNoa2V5LmF1dGgudjEuTGlzdFNlc3Npb25zUmVxdWVzdBomLmxhdGNoa2V5LmF1dGgudjEuTGlzdFNlc3Npb25zUmVzcG9uc2UiB5ACAcjzGAISZgoNUmV2b2tlU2Vzc2lvbhImLmxhdGNoa2V5LmF1dGgudjEuUmV2b2tlU2Vzc2lvblJlcXVlc3QaJy5sYXRjaGtleS5hdXRoLnYxLlJldm9rZVNlc3Npb25SZXNwb25zZSIEyPMYAhJ4ChNSZXZva2VPdGhlclNlc3Npb25zEiwubGF0Y2hrZXkuYXV0aC52MS5SZXZva2VPdGhlclNlc3Npb25zUmVxdWVzdBotLmxhdGNoa2V5LmF1dGgudjEuUmV2b2tlT3RoZXJTZXNzaW9uc1Jlc3BvbnNlIgTI8xgCEmAKC0NoYW5nZUVtYWlsEiQubGF0Y2hrZXkuYXV0aC52MS5DaGFuZ2VFbWFpbFJlcXVlc3QaJS5sYXRjaGtleS5hdXRoLnYxLkNoYW5nZUVtYWlsUmVzcG9uc2UiBMjzGAISbAoOTGlzdElkZW50aXRpZXMSJy5sYXRjaGtleS5hdXRoLnYxLkxpc3RJZGVudGl0aWVzUmVxdWVzdBooLmxhdGNoa2V5LmF1dGgudjEuTGlzdElkZW50aXRpZXNSZXNwb25zZSIHkAIByPMYAhJyChFTdGFydExpbmtJZGVudGl0eRIqLmxhdGNoa2V5LmF1dGgudjEuU3RhcnRMaW5rSWRlbnRpdHlSZXF1ZXN0GisubGF0Y2hrZXkuYXV0aC52MS5TdGFydExpbmtJZGVudGl0eVJlc3BvbnNlIgTI8xgCEnUKEkZpbmlzaExpbmtJZGVudGl0eRIrLmxhdGNoa2V5LmF1dGgudjEuRmluaXNoTGlua0lkZW50aXR5UmVxdWVzdBosLmxhdGNoa2V5LmF1dGgudjEuRmluaXNoTGlua0lkZW50aXR5UmVzcG9uc2UiBMjzGAISaQoOVW5saW5rSWRlbnRpdHkSJy5sYXRjaGtleS5hdXRoLnYxLlVubGlua0lkZW50aXR5UmVxdWVzdBooLmxhdGNoa2V5LmF1dGgudjEuVW5saW5rSWRlbnRpdHlSZXNwb25zZSIEyPMYAhJXCghEZWxldGVNZRIhLmxhdGNoa2V5LmF1dGgudjEuRGVsZXRlTWVSZXF1ZXN0GiIubGF0Y2hrZXkuYXV0aC52MS5EZWxldGVNZVJlc3BvbnNlIgTI8xgCQlUKFGRldi5sYXRjaGtleS5hdXRoLnYxUAFaKGxhdGNoa2V5LmRldi9nZW4vbGF0Y2hrZXkvYXV0aC92MTthdXRodjGqAhBMYXRjaGtleS5BdXRoLlYxYgZwcm90bzM", [file_google_protobuf_timestamp, file_latchkey_auth_v1_options, file_latchkey_auth_v1_types]);
 
 /**
+ * The access token identifies the account.
+ *
  * @generated from message latchkey.auth.v1.GetMeRequest
  */
 export type GetMeRequest = Message<"latchkey.auth.v1.GetMeRequest"> & {
@@ -31,10 +33,14 @@ export const GetMeRequestSchema: GenMessage<GetMeRequest> = /*@__PURE__*/
   messageDesc(file_latchkey_auth_v1_account_service, 0);
 
 /**
+ * The caller's account.
+ *
  * @generated from message latchkey.auth.v1.GetMeResponse
  */
 export type GetMeResponse = Message<"latchkey.auth.v1.GetMeResponse"> & {
   /**
+   * The current state.
+   *
    * @generated from field: latchkey.auth.v1.User user = 1;
    */
   user?: User | undefined;
@@ -48,16 +54,20 @@ export const GetMeResponseSchema: GenMessage<GetMeResponse> = /*@__PURE__*/
   messageDesc(file_latchkey_auth_v1_account_service, 1);
 
 /**
+ * The current and the new password.
+ *
  * @generated from message latchkey.auth.v1.ChangePasswordRequest
  */
 export type ChangePasswordRequest = Message<"latchkey.auth.v1.ChangePasswordRequest"> & {
   /**
+   * Required.
+   *
    * @generated from field: string current_password = 1;
    */
   currentPassword: string;
 
   /**
-   * As for AuthService.Register.
+   * As in RegisterRequest.
    *
    * @generated from field: string new_password = 2;
    */
@@ -72,10 +82,14 @@ export const ChangePasswordRequestSchema: GenMessage<ChangePasswordRequest> = /*
   messageDesc(file_latchkey_auth_v1_account_service, 2);
 
 /**
+ * The password is set.
+ *
  * @generated from message latchkey.auth.v1.ChangePasswordResponse
  */
 export type ChangePasswordResponse = Message<"latchkey.auth.v1.ChangePasswordResponse"> & {
   /**
+   * Replace the session's former tokens by these.
+   *
    * @generated from field: latchkey.auth.v1.Tokens tokens = 1;
    */
   tokens?: Tokens | undefined;
@@ -89,6 +103,8 @@ export const ChangePasswordResponseSchema: GenMessage<ChangePasswordResponse> = 
   messageDesc(file_latchkey_auth_v1_account_service, 3);
 
 /**
+ * The current password.
+ *
  * @generated from message latchkey.auth.v1.ReauthenticateRequest
  */
 export type ReauthenticateRequest = Message<"latchkey.auth.v1.ReauthenticateRequest"> & {
@@ -108,10 +124,14 @@ export const ReauthenticateRequestSchema: GenMessage<ReauthenticateRequest> = /*
   messageDesc(file_latchkey_auth_v1_account_service, 4);
 
 /**
+ * The session is re-authenticated.
+ *
  * @generated from message latchkey.auth.v1.ReauthenticateResponse
  */
 export type ReauthenticateResponse = Message<"latchkey.auth.v1.ReauthenticateResponse"> & {
   /**
+   * Replace the session's former tokens by these.
+   *
    * @generated from field: latchkey.auth.v1.Tokens tokens = 1;
    */
   tokens?: Tokens | undefined;
@@ -125,11 +145,13 @@ export const ReauthenticateResponseSchema: GenMessage<ReauthenticateResponse> = 
   messageDesc(file_latchkey_auth_v1_account_service, 5);
 
 /**
+ * The new profile.
+ *
  * @generated from message latchkey.auth.v1.UpdateMeRequest
  */
 export type UpdateMeRequest = Message<"latchkey.auth.v1.UpdateMeRequest"> & {
   /**
-   * As for AuthService.Register.
+   * As in RegisterRequest.
    *
    * @generated from field: string full_name = 1;
    */
@@ -144,10 +166,14 @@ export const UpdateMeRequestSchema: GenMessage<UpdateMeRequest> = /*@__PURE__*/
   messageDesc(file_latchkey_auth_v1_account_service, 6);
 
 /**
+ * The changed account.
+ *
  * @generated from message latchkey.auth.v1.UpdateMeResponse
  */
 export type UpdateMeResponse = Message<"latchkey.auth.v1.UpdateMeResponse"> & {
   /**
+   * The state after the change.
+   *
    * @generated from field: latchkey.auth.v1.User user = 1;
    */
   user?: User | undefined;
@@ -161,6 +187,8 @@ export const UpdateMeResponseSchema: GenMessage<UpdateMeResponse> = /*@__PURE__*
   messageDesc(file_latchkey_auth_v1_account_service, 7);
 
 /**
+ * The access token identifies the account.
+ *
  * @generated from message latchkey.auth.v1.ListSessionsRequest
  */
 export type ListSessionsRequest = Message<"latchkey.auth.v1.ListSessionsRequest"> & {
@@ -174,10 +202,14 @@ export const ListSessionsRequestSchema: GenMessage<ListSessionsRequest> = /*@__P
   messageDesc(file_latchkey_auth_v1_account_service, 8);
 
 /**
+ * The caller's active sessions.
+ *
  * @generated from message latchkey.auth.v1.ListSessionsResponse
  */
 export type ListSessionsResponse = Message<"latchkey.auth.v1.ListSessionsResponse"> & {
   /**
+   * The most recently used first.
+   *
    * @generated from field: repeated latchkey.auth.v1.Session sessions = 1;
    */
   sessions: Session[];
@@ -191,52 +223,56 @@ export const ListSessionsResponseSchema: GenMessage<ListSessionsResponse> = /*@_
   messageDesc(file_latchkey_auth_v1_account_service, 9);
 
 /**
- * A sign-in on some device.
+ * A sign-in on one device.
  *
  * @generated from message latchkey.auth.v1.Session
  */
 export type Session = Message<"latchkey.auth.v1.Session"> & {
   /**
-   * UUID; `sid` of its access tokens.
+   * UUID, `sid` of the session's access tokens.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
+   * When the user signed in.
+   *
    * @generated from field: google.protobuf.Timestamp created_at = 2;
    */
   createdAt?: Timestamp | undefined;
 
   /**
-   * When its tokens were refreshed last, or when it began.
+   * When the tokens were last refreshed, or when the session began.
    *
    * @generated from field: google.protobuf.Timestamp last_used_at = 3;
    */
   lastUsedAt?: Timestamp | undefined;
 
   /**
-   * When it ends unless it is used before.
+   * When the session ends unless it is used.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 4;
    */
   expiresAt?: Timestamp | undefined;
 
   /**
-   * Where that was, as its client or the service that called for it says; empty
-   * when it said nothing.
+   * The client's IP address at the last use. A service that calls on behalf of the
+   * client reports it. May be empty.
    *
    * @generated from field: string address = 5;
    */
   address: string;
 
   /**
+   * The client's user agent at the last use, as reported. May be empty.
+   *
    * @generated from field: string user_agent = 6;
    */
   userAgent: string;
 
   /**
-   * Whether it is the session of this call.
+   * Whether this call uses the session.
    *
    * @generated from field: bool current = 7;
    */
@@ -251,6 +287,8 @@ export const SessionSchema: GenMessage<Session> = /*@__PURE__*/
   messageDesc(file_latchkey_auth_v1_account_service, 10);
 
 /**
+ * The session to end.
+ *
  * @generated from message latchkey.auth.v1.RevokeSessionRequest
  */
 export type RevokeSessionRequest = Message<"latchkey.auth.v1.RevokeSessionRequest"> & {
@@ -277,6 +315,8 @@ export const RevokeSessionRequestSchema: GenMessage<RevokeSessionRequest> = /*@_
   messageDesc(file_latchkey_auth_v1_account_service, 11);
 
 /**
+ * The session has ended.
+ *
  * @generated from message latchkey.auth.v1.RevokeSessionResponse
  */
 export type RevokeSessionResponse = Message<"latchkey.auth.v1.RevokeSessionResponse"> & {
@@ -290,6 +330,8 @@ export const RevokeSessionResponseSchema: GenMessage<RevokeSessionResponse> = /*
   messageDesc(file_latchkey_auth_v1_account_service, 12);
 
 /**
+ * Ends all sessions but the caller's.
+ *
  * @generated from message latchkey.auth.v1.RevokeOtherSessionsRequest
  */
 export type RevokeOtherSessionsRequest = Message<"latchkey.auth.v1.RevokeOtherSessionsRequest"> & {
@@ -309,11 +351,13 @@ export const RevokeOtherSessionsRequestSchema: GenMessage<RevokeOtherSessionsReq
   messageDesc(file_latchkey_auth_v1_account_service, 13);
 
 /**
+ * All other sessions have ended.
+ *
  * @generated from message latchkey.auth.v1.RevokeOtherSessionsResponse
  */
 export type RevokeOtherSessionsResponse = Message<"latchkey.auth.v1.RevokeOtherSessionsResponse"> & {
   /**
-   * How many ended.
+   * The number of sessions that ended.
    *
    * @generated from field: int32 revoked = 1;
    */
@@ -328,11 +372,13 @@ export const RevokeOtherSessionsResponseSchema: GenMessage<RevokeOtherSessionsRe
   messageDesc(file_latchkey_auth_v1_account_service, 14);
 
 /**
+ * The new email.
+ *
  * @generated from message latchkey.auth.v1.ChangeEmailRequest
  */
 export type ChangeEmailRequest = Message<"latchkey.auth.v1.ChangeEmailRequest"> & {
   /**
-   * As for AuthService.Register.
+   * As in RegisterRequest.
    *
    * @generated from field: string new_email = 1;
    */
@@ -354,6 +400,8 @@ export const ChangeEmailRequestSchema: GenMessage<ChangeEmailRequest> = /*@__PUR
   messageDesc(file_latchkey_auth_v1_account_service, 15);
 
 /**
+ * The change awaits AuthService.VerifyEmail.
+ *
  * @generated from message latchkey.auth.v1.ChangeEmailResponse
  */
 export type ChangeEmailResponse = Message<"latchkey.auth.v1.ChangeEmailResponse"> & {
@@ -367,6 +415,8 @@ export const ChangeEmailResponseSchema: GenMessage<ChangeEmailResponse> = /*@__P
   messageDesc(file_latchkey_auth_v1_account_service, 16);
 
 /**
+ * Deletes the caller's account.
+ *
  * @generated from message latchkey.auth.v1.DeleteMeRequest
  */
 export type DeleteMeRequest = Message<"latchkey.auth.v1.DeleteMeRequest"> & {
@@ -386,6 +436,8 @@ export const DeleteMeRequestSchema: GenMessage<DeleteMeRequest> = /*@__PURE__*/
   messageDesc(file_latchkey_auth_v1_account_service, 17);
 
 /**
+ * The account is deleted.
+ *
  * @generated from message latchkey.auth.v1.DeleteMeResponse
  */
 export type DeleteMeResponse = Message<"latchkey.auth.v1.DeleteMeResponse"> & {
@@ -399,6 +451,8 @@ export const DeleteMeResponseSchema: GenMessage<DeleteMeResponse> = /*@__PURE__*
   messageDesc(file_latchkey_auth_v1_account_service, 18);
 
 /**
+ * The access token identifies the account.
+ *
  * @generated from message latchkey.auth.v1.ListIdentitiesRequest
  */
 export type ListIdentitiesRequest = Message<"latchkey.auth.v1.ListIdentitiesRequest"> & {
@@ -412,10 +466,14 @@ export const ListIdentitiesRequestSchema: GenMessage<ListIdentitiesRequest> = /*
   messageDesc(file_latchkey_auth_v1_account_service, 19);
 
 /**
+ * The identities that can sign in to the account.
+ *
  * @generated from message latchkey.auth.v1.ListIdentitiesResponse
  */
 export type ListIdentitiesResponse = Message<"latchkey.auth.v1.ListIdentitiesResponse"> & {
   /**
+   * All of them, at most 100.
+   *
    * @generated from field: repeated latchkey.auth.v1.Identity identities = 1;
    */
   identities: Identity[];
@@ -429,7 +487,7 @@ export const ListIdentitiesResponseSchema: GenMessage<ListIdentitiesResponse> = 
   messageDesc(file_latchkey_auth_v1_account_service, 20);
 
 /**
- * An account at another provider.
+ * An account at an identity provider, linked to a user.
  *
  * @generated from message latchkey.auth.v1.Identity
  */
@@ -442,23 +500,29 @@ export type Identity = Message<"latchkey.auth.v1.Identity"> & {
   id: string;
 
   /**
-   * As OAUTH_PROVIDERS names it.
+   * A name from OAUTH_PROVIDERS.
    *
    * @generated from field: string provider = 2;
    */
   provider: string;
 
   /**
+   * `iss` of the provider's ID tokens, or the provider's URL.
+   *
    * @generated from field: string issuer = 3;
    */
   issuer: string;
 
   /**
+   * When the identity was linked.
+   *
    * @generated from field: google.protobuf.Timestamp created_at = 4;
    */
   createdAt?: Timestamp | undefined;
 
   /**
+   * When the identity was last used to sign in.
+   *
    * @generated from field: google.protobuf.Timestamp last_used_at = 5;
    */
   lastUsedAt?: Timestamp | undefined;
@@ -472,15 +536,21 @@ export const IdentitySchema: GenMessage<Identity> = /*@__PURE__*/
   messageDesc(file_latchkey_auth_v1_account_service, 21);
 
 /**
+ * The identity provider, as in AuthService.StartOAuth.
+ *
  * @generated from message latchkey.auth.v1.StartLinkIdentityRequest
  */
 export type StartLinkIdentityRequest = Message<"latchkey.auth.v1.StartLinkIdentityRequest"> & {
   /**
+   * A name from OAUTH_PROVIDERS.
+   *
    * @generated from field: string provider = 1;
    */
   provider: string;
 
   /**
+   * Exactly one of OAUTH_<PROVIDER>_REDIRECT_URIS.
+   *
    * @generated from field: string redirect_uri = 2;
    */
   redirectUri: string;
@@ -493,7 +563,7 @@ export type StartLinkIdentityRequest = Message<"latchkey.auth.v1.StartLinkIdenti
   currentPassword: string;
 
   /**
-   * As of AuthService.StartOAuth.
+   * As in StartOAuthRequest.
    *
    * @generated from field: bool reauthenticate = 4;
    */
@@ -508,27 +578,35 @@ export const StartLinkIdentityRequestSchema: GenMessage<StartLinkIdentityRequest
   messageDesc(file_latchkey_auth_v1_account_service, 22);
 
 /**
+ * As in StartOAuthResponse.
+ *
  * @generated from message latchkey.auth.v1.StartLinkIdentityResponse
  */
 export type StartLinkIdentityResponse = Message<"latchkey.auth.v1.StartLinkIdentityResponse"> & {
   /**
-   * As of AuthService.StartOAuth.
+   * Send the browser here. Contains `state`.
    *
    * @generated from field: string authorization_url = 1;
    */
   authorizationUrl: string;
 
   /**
+   * The same as in authorization_url. Valid once, for ten minutes.
+   *
    * @generated from field: string state = 2;
    */
   state: string;
 
   /**
+   * Proves that the same browser started the link. Store it as in StartOAuthResponse.
+   *
    * @generated from field: string binding = 3;
    */
   binding: string;
 
   /**
+   * When `state` expires.
+   *
    * @generated from field: google.protobuf.Timestamp expires_at = 4;
    */
   expiresAt?: Timestamp | undefined;
@@ -542,37 +620,49 @@ export const StartLinkIdentityResponseSchema: GenMessage<StartLinkIdentityRespon
   messageDesc(file_latchkey_auth_v1_account_service, 23);
 
 /**
+ * The parameters with which the browser returned, as in FinishOAuthRequest.
+ *
  * @generated from message latchkey.auth.v1.FinishLinkIdentityRequest
  */
 export type FinishLinkIdentityRequest = Message<"latchkey.auth.v1.FinishLinkIdentityRequest"> & {
   /**
-   * As of AuthService.FinishOAuth.
+   * `state` from the query of the redirect URI.
    *
    * @generated from field: string state = 1;
    */
   state: string;
 
   /**
+   * `code` from the query. Empty when the user denied it.
+   *
    * @generated from field: string code = 2;
    */
   code: string;
 
   /**
+   * `iss` from the query (RFC 9207). May be empty.
+   *
    * @generated from field: string issuer = 3;
    */
   issuer: string;
 
   /**
+   * `error` from the query. May be empty.
+   *
    * @generated from field: string error = 4;
    */
   error: string;
 
   /**
+   * From StartLinkIdentityResponse.
+   *
    * @generated from field: string binding = 5;
    */
   binding: string;
 
   /**
+   * Required. The redirect URI to which the browser returned, without its query.
+   *
    * @generated from field: string redirect_uri = 6;
    */
   redirectUri: string;
@@ -586,6 +676,8 @@ export const FinishLinkIdentityRequestSchema: GenMessage<FinishLinkIdentityReque
   messageDesc(file_latchkey_auth_v1_account_service, 24);
 
 /**
+ * The identity is linked.
+ *
  * @generated from message latchkey.auth.v1.FinishLinkIdentityResponse
  */
 export type FinishLinkIdentityResponse = Message<"latchkey.auth.v1.FinishLinkIdentityResponse"> & {
@@ -599,6 +691,8 @@ export const FinishLinkIdentityResponseSchema: GenMessage<FinishLinkIdentityResp
   messageDesc(file_latchkey_auth_v1_account_service, 25);
 
 /**
+ * The identity to remove.
+ *
  * @generated from message latchkey.auth.v1.UnlinkIdentityRequest
  */
 export type UnlinkIdentityRequest = Message<"latchkey.auth.v1.UnlinkIdentityRequest"> & {
@@ -625,6 +719,8 @@ export const UnlinkIdentityRequestSchema: GenMessage<UnlinkIdentityRequest> = /*
   messageDesc(file_latchkey_auth_v1_account_service, 26);
 
 /**
+ * The identity is removed.
+ *
  * @generated from message latchkey.auth.v1.UnlinkIdentityResponse
  */
 export type UnlinkIdentityResponse = Message<"latchkey.auth.v1.UnlinkIdentityResponse"> & {
@@ -638,26 +734,30 @@ export const UnlinkIdentityResponseSchema: GenMessage<UnlinkIdentityResponse> = 
   messageDesc(file_latchkey_auth_v1_account_service, 27);
 
 /**
- * What signed-in users do with their own account.
+ * For signed-in users: their own account.
  *
- * An access token alone never takes an account: sensitive calls require
- * re-authentication. An account with a password gives it, in the call's own
- * `current_password` or by Reauthenticate. An account without one signs in again at
- * its provider (AuthService.StartOAuth with `reauthenticate`), or sets a password
- * first (AuthService.RequestReset). A re-authentication counts for ten minutes
- * (REAUTHENTICATION_SECONDS), in its session alone, and for access tokens that were
- * issued since.
+ * Every call requires `authorization: Bearer <access token>` of a user, with the
+ * audience `latchkey`.
  *
- * Every call needs `authorization: Bearer <access token>`, with a token for the
- * audience `latchkey` (AUDIENCE_MISMATCH), and can fail with CREDENTIALS_MISSING,
- * the reasons of AuthService.Verify, PERMISSION_DENIED (the caller is a service),
- * and those that AuthService names for any call.
+ * Operations that a stolen access token must not be able to perform require
+ * re-authentication. An account with a password sends it, in `current_password` or
+ * with Reauthenticate. An account without a password signs in again at its provider
+ * (AuthService.StartOAuth with `reauthenticate`), or sets a password first
+ * (AuthService.RequestReset). A re-authentication counts for ten minutes
+ * (REAUTHENTICATION_SECONDS), in its own session, and for access tokens issued since.
+ *
+ * Errors of any call: INVALID_ARGUMENT (x-client-address), CREDENTIALS_MISSING,
+ * CREDENTIALS_AMBIGUOUS, TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED, TOKEN_STALE,
+ * AUDIENCE_MISMATCH, PERMISSION_DENIED (the caller is a service), REQUEST_MALFORMED,
+ * MESSAGE_TOO_LARGE, UNIMPLEMENTED, OVERLOADED, DEPENDENCY_UNAVAILABLE,
+ * DEADLINE_EXCEEDED, INTERNAL.
  *
  * @generated from service latchkey.auth.v1.AccountService
  */
 export const AccountService: GenService<{
   /**
-   * The caller's account as it is now (a token shows it as it was at issue).
+   * Returns the caller's account in its current state. An access token shows the
+   * state at its issue.
    *
    * @generated from rpc latchkey.auth.v1.AccountService.GetMe
    */
@@ -667,12 +767,12 @@ export const AccountService: GenService<{
     output: typeof GetMeResponseSchema;
   },
   /**
-   * Re-authenticates this session by the password: sensitive calls need no password
-   * for ten minutes (REAUTHENTICATION_SECONDS). Returns new tokens; send those from
-   * then on. The refresh token from before is dead at once: its use counts as theft
-   * and ends the session. A client that did not receive the answer calls
-   * Reauthenticate again with its access token, and does not Refresh.
-   * Errors: INVALID_ARGUMENT, PASSWORD_WRONG, RATE_LIMITED, OVERLOADED.
+   * Re-authenticates this session with the password. Sensitive calls need no password
+   * for ten minutes (REAUTHENTICATION_SECONDS). Returns new tokens: use them from then
+   * on. The former refresh token is invalid at once: its use counts as theft and ends
+   * the session. A client that did not receive the response calls Reauthenticate again
+   * with its access token, and not Refresh.
+   * Errors: INVALID_ARGUMENT, PASSWORD_WRONG, RATE_LIMITED.
    *
    * @generated from rpc latchkey.auth.v1.AccountService.Reauthenticate
    */
@@ -683,10 +783,10 @@ export const AccountService: GenService<{
   },
   /**
    * Sets a new password. Ends every other session of the account and notifies the
-   * owner by mail. The caller's own session goes on with new tokens, and counts as
-   * re-authenticated. Every token from before is dead, also this session's. A client
-   * that did not receive the answer signs in with the new password.
-   * Errors: INVALID_ARGUMENT, PASSWORD_WRONG, RATE_LIMITED, OVERLOADED.
+   * owner by e-mail. The caller's session continues with new tokens and counts as
+   * re-authenticated. All earlier tokens are invalid, also those of this session. A
+   * client that did not receive the response signs in with the new password.
+   * Errors: INVALID_ARGUMENT, PASSWORD_WRONG, RATE_LIMITED.
    *
    * @generated from rpc latchkey.auth.v1.AccountService.ChangePassword
    */
@@ -696,8 +796,7 @@ export const AccountService: GenService<{
     output: typeof ChangePasswordResponseSchema;
   },
   /**
-   * Changes what the owner may say of themselves. A name that the account has
-   * already changes nothing.
+   * Changes the full name. The current name changes nothing.
    * Errors: INVALID_ARGUMENT, RATE_LIMITED.
    *
    * @generated from rpc latchkey.auth.v1.AccountService.UpdateMe
@@ -708,8 +807,7 @@ export const AccountService: GenService<{
     output: typeof UpdateMeResponseSchema;
   },
   /**
-   * The caller's sessions that live, the one that was used last first, at most
-   * 100.
+   * Lists the caller's active sessions, the most recently used first, at most 100.
    *
    * @generated from rpc latchkey.auth.v1.AccountService.ListSessions
    */
@@ -719,10 +817,10 @@ export const AccountService: GenService<{
     output: typeof ListSessionsResponseSchema;
   },
   /**
-   * Ends one of the caller's sessions and its tokens. Another session than this one
-   * requires re-authentication.
+   * Ends one of the caller's sessions and revokes its tokens. A session other than
+   * this one requires re-authentication.
    * Errors: INVALID_ARGUMENT, SESSION_NOT_FOUND, REAUTHENTICATION_REQUIRED,
-   * PASSWORD_WRONG, RATE_LIMITED, OVERLOADED.
+   * PASSWORD_WRONG, RATE_LIMITED.
    *
    * @generated from rpc latchkey.auth.v1.AccountService.RevokeSession
    */
@@ -732,8 +830,8 @@ export const AccountService: GenService<{
     output: typeof RevokeSessionResponseSchema;
   },
   /**
-   * Ends all of the caller's sessions but this one. Requires re-authentication.
-   * Errors: REAUTHENTICATION_REQUIRED, PASSWORD_WRONG, RATE_LIMITED, OVERLOADED.
+   * Ends all other sessions of the caller. Requires re-authentication.
+   * Errors: INVALID_ARGUMENT, REAUTHENTICATION_REQUIRED, PASSWORD_WRONG, RATE_LIMITED.
    *
    * @generated from rpc latchkey.auth.v1.AccountService.RevokeOtherSessions
    */
@@ -743,12 +841,12 @@ export const AccountService: GenService<{
     output: typeof RevokeOtherSessionsResponseSchema;
   },
   /**
-   * Asks for another email address: a mail goes there, and AuthService.VerifyEmail
-   * with its token makes the change. If the address has an account, its owner
-   * hears of it instead; the answer is the same. The old address gets a link at once
-   * that stops the change (AuthService.UndoEmailChange). Requires re-authentication.
-   * Errors: INVALID_ARGUMENT, REAUTHENTICATION_REQUIRED, PASSWORD_WRONG,
-   * RATE_LIMITED, OVERLOADED.
+   * Requests a change of the email. The new address receives an e-mail, and
+   * AuthService.VerifyEmail with its token makes the change. If an account has the
+   * address, its owner receives a notice instead, and the response is the same. The
+   * current address receives a link to cancel the change
+   * (AuthService.UndoEmailChange). Requires re-authentication.
+   * Errors: INVALID_ARGUMENT, REAUTHENTICATION_REQUIRED, PASSWORD_WRONG, RATE_LIMITED.
    *
    * @generated from rpc latchkey.auth.v1.AccountService.ChangeEmail
    */
@@ -758,7 +856,7 @@ export const AccountService: GenService<{
     output: typeof ChangeEmailResponseSchema;
   },
   /**
-   * The caller's identities at other providers.
+   * Lists the caller's identities at identity providers.
    *
    * @generated from rpc latchkey.auth.v1.AccountService.ListIdentities
    */
@@ -768,10 +866,10 @@ export const AccountService: GenService<{
     output: typeof ListIdentitiesResponseSchema;
   },
   /**
-   * As AuthService.StartOAuth, to link an identity to the account, whose address
-   * must be verified. Requires re-authentication.
+   * Starts to link an identity to the account, like AuthService.StartOAuth. The
+   * account's email must be verified. Requires re-authentication.
    * Errors: INVALID_ARGUMENT, ACCOUNT_NOT_LINKED, PROVIDER_UNAVAILABLE,
-   * REAUTHENTICATION_REQUIRED, PASSWORD_WRONG, RATE_LIMITED, OVERLOADED.
+   * REAUTHENTICATION_REQUIRED, PASSWORD_WRONG, RATE_LIMITED.
    *
    * @generated from rpc latchkey.auth.v1.AccountService.StartLinkIdentity
    */
@@ -781,9 +879,10 @@ export const AccountService: GenService<{
     output: typeof StartLinkIdentityResponseSchema;
   },
   /**
-   * As AuthService.FinishOAuth, by the user who began it. Tells the owner by mail.
-   * Errors: INVALID_ARGUMENT, OAUTH_STATE_INVALID, OAUTH_DENIED, OAUTH_RESPONSE_INVALID,
-   * PROVIDER_UNAVAILABLE, ACCOUNT_NOT_LINKED, IDENTITY_TAKEN,
+   * Links the identity, like AuthService.FinishOAuth. The caller must have started it.
+   * Notifies the owner by e-mail.
+   * Errors: INVALID_ARGUMENT, OAUTH_STATE_INVALID, OAUTH_DENIED,
+   * OAUTH_RESPONSE_INVALID, PROVIDER_UNAVAILABLE, ACCOUNT_NOT_LINKED, IDENTITY_TAKEN,
    * TOO_MANY_IDENTITIES, RATE_LIMITED.
    *
    * @generated from rpc latchkey.auth.v1.AccountService.FinishLinkIdentity
@@ -794,11 +893,11 @@ export const AccountService: GenService<{
     output: typeof FinishLinkIdentityResponseSchema;
   },
   /**
-   * Nobody signs in to the account with this identity any more, and the other
-   * sessions that were begun with it end. Tells the owner by mail. Requires
+   * Removes an identity from the account. It can no longer be used to sign in, and the
+   * other sessions that began with it end. Notifies the owner by e-mail. Requires
    * re-authentication.
    * Errors: INVALID_ARGUMENT, IDENTITY_NOT_FOUND, LAST_SIGN_IN_METHOD,
-   * REAUTHENTICATION_REQUIRED, PASSWORD_WRONG, RATE_LIMITED, OVERLOADED.
+   * REAUTHENTICATION_REQUIRED, PASSWORD_WRONG, RATE_LIMITED.
    *
    * @generated from rpc latchkey.auth.v1.AccountService.UnlinkIdentity
    */
@@ -808,12 +907,13 @@ export const AccountService: GenService<{
     output: typeof UnlinkIdentityResponseSchema;
   },
   /**
-   * Deletes the account for good, with its sessions and all personal data. Audit
-   * events stay, and know it by its id alone: addresses and user agents go once
-   * the last mail to the owner is out. Requires re-authentication. Not within 7
-   * days after a change of the address, which its former owner can undo.
-   * Errors: REAUTHENTICATION_REQUIRED, PASSWORD_WRONG, EMAIL_CHANGED_RECENTLY,
-   * RATE_LIMITED, OVERLOADED.
+   * Deletes the account, its sessions and all personal data. This cannot be undone.
+   * Audit events stay and refer to the account by its id. Their IP addresses and user
+   * agents are removed after the last e-mail to the owner was sent. Requires
+   * re-authentication. Rejected within 7 days after a change of the email, because its
+   * former owner can undo that change.
+   * Errors: INVALID_ARGUMENT, REAUTHENTICATION_REQUIRED, PASSWORD_WRONG,
+   * EMAIL_CHANGED_RECENTLY, RATE_LIMITED.
    *
    * @generated from rpc latchkey.auth.v1.AccountService.DeleteMe
    */

@@ -15,49 +15,52 @@ import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file latchkey/auth/v1/admin_service.proto.
  */
 export const file_latchkey_auth_v1_admin_service: GenFile = /*@__PURE__*/
-  fileDesc("CiRsYXRjaGtleS9hdXRoL3YxL2FkbWluX3NlcnZpY2UucHJvdG8SEGxhdGNoa2V5LmF1dGgudjEiywEKClVzZXJSZWNvcmQSJAoEdXNlchgBIAEoCzIWLmxhdGNoa2V5LmF1dGgudjEuVXNlchIvCgtkaXNhYmxlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMaGFzX3Bhc3N3b3JkGAMgASgIEhAKCHNlc3Npb25zGAQgASgFEisKBmdyYW50cxgFIAMoCzIbLmxhdGNoa2V5LmF1dGgudjEuUm9sZUdyYW50EhEKCXByb3ZpZGVycxgGIAMoCSKdAQoJUm9sZUdyYW50EgwKBHJvbGUYASABKAkSLgoKZ3JhbnRlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKZ3JhbnRlZF9ieRgDIAEoCRIOCgZyZWFzb24YBCABKAkSLgoKZXhwaXJlc19hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiPAoOR2V0VXNlclJlcXVlc3QSEQoHdXNlcl9pZBgBIAEoCUgAEg8KBWVtYWlsGAIgASgJSABCBgoEdXNlciI9Cg9HZXRVc2VyUmVzcG9uc2USKgoEdXNlchgBIAEoCzIcLmxhdGNoa2V5LmF1dGgudjEuVXNlclJlY29yZCKDAQoSU2VhcmNoVXNlcnNSZXF1ZXN0EhQKDGVtYWlsX3ByZWZpeBgBIAEoCRIMCgRyb2xlGAIgASgJEhUKCGRpc2FibGVkGAMgASgISACIAQESEQoJcGFnZV9zaXplGAQgASgFEhIKCnBhZ2VfdG9rZW4YBSABKAlCCwoJX2Rpc2FibGVkIlsKE1NlYXJjaFVzZXJzUmVzcG9uc2USKwoFdXNlcnMYASADKAsyHC5sYXRjaGtleS5hdXRoLnYxLlVzZXJSZWNvcmQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIlQKEUNyZWF0ZVVzZXJSZXF1ZXN0Eg0KBWVtYWlsGAEgASgJEhEKCWZ1bGxfbmFtZRgCIAEoCRIOCgZyZWFzb24YAyABKAkSDQoFcm9sZXMYBCADKAkiJQoSQ3JlYXRlVXNlclJlc3BvbnNlEg8KB3VzZXJfaWQYASABKAkiQwoSSW1wb3J0VXNlcnNSZXF1ZXN0Ei0KBXVzZXJzGAEgAygLMh4ubGF0Y2hrZXkuYXV0aC52MS5JbXBvcnRlZFVzZXIibAoMSW1wb3J0ZWRVc2VyEgsKA3JvdxgBIAEoAxINCgVlbWFpbBgCIAEoCRIRCglmdWxsX25hbWUYAyABKAkSFgoOZW1haWxfdmVyaWZpZWQYBCABKAgSFQoNcGFzc3dvcmRfaGFzaBgFIAEoCSJgChNJbXBvcnRVc2Vyc1Jlc3BvbnNlEhAKCGltcG9ydGVkGAEgAygDEhAKCGV4aXN0aW5nGAIgAygDEiUKA2JhZBgDIAMoCzIYLmxhdGNoa2V5LmF1dGgudjEuQmFkUm93IjkKBkJhZFJvdxILCgNyb3cYASABKAMSDQoFZmllbGQYAiABKAkSEwoLZGVzY3JpcHRpb24YAyABKAkiNQoSRGlzYWJsZVVzZXJSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIhUKE0Rpc2FibGVVc2VyUmVzcG9uc2UiNAoRRW5hYmxlVXNlclJlcXVlc3QSDwoHdXNlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiFAoSRW5hYmxlVXNlclJlc3BvbnNlIjQKEURlbGV0ZVVzZXJSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIhQKEkRlbGV0ZVVzZXJSZXNwb25zZSI8ChlSZXF1aXJlTmV3UGFzc3dvcmRSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIhwKGlJlcXVpcmVOZXdQYXNzd29yZFJlc3BvbnNlIjkKFkVuZFVzZXJTZXNzaW9uc1JlcXVlc3QSDwoHdXNlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiKAoXRW5kVXNlclNlc3Npb25zUmVzcG9uc2USDQoFZW5kZWQYASABKAUiRQoRVW5sb2NrVXNlclJlcXVlc3QSDwoHdXNlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkSDwoHYWRkcmVzcxgDIAEoCSIUChJVbmxvY2tVc2VyUmVzcG9uc2UiSwoEUm9sZRIMCgRuYW1lGAEgASgJEhMKC2Rlc2NyaXB0aW9uGAIgASgJEg8KB2ltcGxpZXMYAyADKAkSDwoHZ3JhbnRlchgEIAEoCSLwAQoOU2VydmljZUFjY291bnQSCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCRITCgtkZXNjcmlwdGlvbhgDIAEoCRIuCgpjcmVhdGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgpjcmVhdGVkX2J5GAUgASgJEi8KC2Rpc2FibGVkX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVyb2xlcxgHIAMoCRIrCgZncmFudHMYCCADKAsyGy5sYXRjaGtleS5hdXRoLnYxLlJvbGVHcmFudCJQChtDcmVhdGVTZXJ2aWNlQWNjb3VudFJlcXVlc3QSDAoEbmFtZRgBIAEoCRITCgtkZXNjcmlwdGlvbhgCIAEoCRIOCgZyZWFzb24YAyABKAkiOgocQ3JlYXRlU2VydmljZUFjY291bnRSZXNwb25zZRIaChJzZXJ2aWNlX2FjY291bnRfaWQYASABKAkiQwoaTGlzdFNlcnZpY2VBY2NvdW50c1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkicgobTGlzdFNlcnZpY2VBY2NvdW50c1Jlc3BvbnNlEjoKEHNlcnZpY2VfYWNjb3VudHMYASADKAsyIC5sYXRjaGtleS5hdXRoLnYxLlNlcnZpY2VBY2NvdW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJKChxEaXNhYmxlU2VydmljZUFjY291bnRSZXF1ZXN0EhoKEnNlcnZpY2VfYWNjb3VudF9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiHwodRGlzYWJsZVNlcnZpY2VBY2NvdW50UmVzcG9uc2UiSQobRW5hYmxlU2VydmljZUFjY291bnRSZXF1ZXN0EhoKEnNlcnZpY2VfYWNjb3VudF9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiHgocRW5hYmxlU2VydmljZUFjY291bnRSZXNwb25zZSJJChtEZWxldGVTZXJ2aWNlQWNjb3VudFJlcXVlc3QSGgoSc2VydmljZV9hY2NvdW50X2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSIeChxEZWxldGVTZXJ2aWNlQWNjb3VudFJlc3BvbnNlIvgBCgZBcGlLZXkSCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCRIuCgpjcmVhdGVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgpjcmVhdGVkX2J5GAQgASgJEi4KCmV4cGlyZXNfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnJldm9rZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGxhc3RfdXNlZF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAifwoTQ3JlYXRlQXBpS2V5UmVxdWVzdBIaChJzZXJ2aWNlX2FjY291bnRfaWQYASABKAkSDAoEbmFtZRgCIAEoCRIuCgpleHBpcmVzX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZyZWFzb24YBCABKAkiawoUQ3JlYXRlQXBpS2V5UmVzcG9uc2USEgoKYXBpX2tleV9pZBgBIAEoCRIPCgdhcGlfa2V5GAIgASgJEi4KCmV4cGlyZXNfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIjAKEkxpc3RBcGlLZXlzUmVxdWVzdBIaChJzZXJ2aWNlX2FjY291bnRfaWQYASABKAkiQQoTTGlzdEFwaUtleXNSZXNwb25zZRIqCghhcGlfa2V5cxgBIAMoCzIYLmxhdGNoa2V5LmF1dGgudjEuQXBpS2V5IjkKE1Jldm9rZUFwaUtleVJlcXVlc3QSEgoKYXBpX2tleV9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiFgoUUmV2b2tlQXBpS2V5UmVzcG9uc2UiwgMKClNpZ25pbmdLZXkSCwoDa2lkGAEgASgJEhEKCWFsZ29yaXRobRgCIAEoCRIxCgVzdGF0ZRgDIAEoDjIiLmxhdGNoa2V5LmF1dGgudjEuU2lnbmluZ0tleS5TdGF0ZRIwCgxwdWJsaXNoZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnNpZ25zX2Zyb20YCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGFjdGl2YXRlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLcmV0aXJpbmdfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnJldGlyZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wImwKBVN0YXRlEhUKEVNUQVRFX1VOU1BFQ0lGSUVEEAASEwoPU1RBVEVfUFVCTElTSEVEEAESEAoMU1RBVEVfQUNUSVZFEAISEgoOU1RBVEVfUkVUSVJJTkcQAxIRCg1TVEFURV9SRVRJUkVEEAQiGAoWTGlzdFNpZ25pbmdLZXlzUmVxdWVzdCJNChdMaXN0U2lnbmluZ0tleXNSZXNwb25zZRIyCgxzaWduaW5nX2tleXMYASADKAsyHC5sYXRjaGtleS5hdXRoLnYxLlNpZ25pbmdLZXkiKgoYUm90YXRlU2lnbmluZ0tleXNSZXF1ZXN0Eg4KBnJlYXNvbhgBIAEoCSIbChlSb3RhdGVTaWduaW5nS2V5c1Jlc3BvbnNlIjYKF1JldGlyZVNpZ25pbmdLZXlSZXF1ZXN0EgsKA2tpZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiGgoYUmV0aXJlU2lnbmluZ0tleVJlc3BvbnNlIuECCgpBdWRpdEV2ZW50EgsKA3NlcRgBIAEoAxIKCgJpZBgCIAEoCRIvCgtvY2N1cnJlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEdHlwZRgEIAEoCRIPCgd1c2VyX2lkGAUgASgJEhIKCnNlc3Npb25faWQYBiABKAkSDwoHYWNjb3VudBgHIAEoCRIOCgZkZXRhaWwYCCABKAkSDQoFYWN0b3IYCSABKAkSDgoGdGFyZ2V0GAogASgJEicKBmJlZm9yZRgLIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSJgoFYWZ0ZXIYDCABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0Eg8KB2FkZHJlc3MYDSABKAkSEgoKdXNlcl9hZ2VudBgOIAEoCRISCgpyZXF1ZXN0X2lkGA8gASgJEgwKBGhhc2gYECABKAwiwwEKF1F1ZXJ5QXVkaXRFdmVudHNSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSDQoFYWN0b3IYAiABKAkSDAoEdHlwZRgDIAEoCRIoCgRmcm9tGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIpCgV1bnRpbBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoJcGFnZV9zaXplGAYgASgFEhIKCnBhZ2VfdG9rZW4YByABKAkiYQoYUXVlcnlBdWRpdEV2ZW50c1Jlc3BvbnNlEiwKBmV2ZW50cxgBIAMoCzIcLmxhdGNoa2V5LmF1dGgudjEuQXVkaXRFdmVudBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiWwoYU3RyZWFtQXVkaXRFdmVudHNSZXF1ZXN0EhEKCWFmdGVyX3NlcRgBIAEoAxIPCgd1c2VyX2lkGAIgASgJEg0KBWFjdG9yGAMgASgJEgwKBHR5cGUYBCABKAkiWQoZU3RyZWFtQXVkaXRFdmVudHNSZXNwb25zZRIsCgZldmVudHMYASADKAsyHC5sYXRjaGtleS5hdXRoLnYxLkF1ZGl0RXZlbnQSDgoGY3Vyc29yGAIgASgDIhIKEExpc3RSb2xlc1JlcXVlc3QiOgoRTGlzdFJvbGVzUmVzcG9uc2USJQoFcm9sZXMYASADKAsyFi5sYXRjaGtleS5hdXRoLnYxLlJvbGUiSQoRRGVmaW5lUm9sZVJlcXVlc3QSJAoEcm9sZRgBIAEoCzIWLmxhdGNoa2V5LmF1dGgudjEuUm9sZRIOCgZyZWFzb24YAiABKAkiFAoSRGVmaW5lUm9sZVJlc3BvbnNlIjEKEURlbGV0ZVJvbGVSZXF1ZXN0EgwKBG5hbWUYASABKAkSDgoGcmVhc29uGAIgASgJIhQKEkRlbGV0ZVJvbGVSZXNwb25zZSKNAQoQR3JhbnRSb2xlUmVxdWVzdBIPCgd1c2VyX2lkGAEgASgJEgwKBHJvbGUYAiABKAkSDgoGcmVhc29uGAMgASgJEi4KCmV4cGlyZXNfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhoKEnNlcnZpY2VfYWNjb3VudF9pZBgFIAEoCSITChFHcmFudFJvbGVSZXNwb25zZSJeChFSZXZva2VSb2xlUmVxdWVzdBIPCgd1c2VyX2lkGAEgASgJEgwKBHJvbGUYAiABKAkSDgoGcmVhc29uGAMgASgJEhoKEnNlcnZpY2VfYWNjb3VudF9pZBgEIAEoCSIUChJSZXZva2VSb2xlUmVzcG9uc2UymxcKDEFkbWluU2VydmljZRJUCgdHZXRVc2VyEiAubGF0Y2hrZXkuYXV0aC52MS5HZXRVc2VyUmVxdWVzdBohLmxhdGNoa2V5LmF1dGgudjEuR2V0VXNlclJlc3BvbnNlIgTI8xgEEmAKC1NlYXJjaFVzZXJzEiQubGF0Y2hrZXkuYXV0aC52MS5TZWFyY2hVc2Vyc1JlcXVlc3QaJS5sYXRjaGtleS5hdXRoLnYxLlNlYXJjaFVzZXJzUmVzcG9uc2UiBMjzGAQSXQoKQ3JlYXRlVXNlchIjLmxhdGNoa2V5LmF1dGgudjEuQ3JlYXRlVXNlclJlcXVlc3QaJC5sYXRjaGtleS5hdXRoLnYxLkNyZWF0ZVVzZXJSZXNwb25zZSIEyPMYBBJkCgtJbXBvcnRVc2VycxIkLmxhdGNoa2V5LmF1dGgudjEuSW1wb3J0VXNlcnNSZXF1ZXN0GiUubGF0Y2hrZXkuYXV0aC52MS5JbXBvcnRVc2Vyc1Jlc3BvbnNlIgTI8xgEKAEwARJgCgtEaXNhYmxlVXNlchIkLmxhdGNoa2V5LmF1dGgudjEuRGlzYWJsZVVzZXJSZXF1ZXN0GiUubGF0Y2hrZXkuYXV0aC52MS5EaXNhYmxlVXNlclJlc3BvbnNlIgTI8xgEEl0KCkVuYWJsZVVzZXISIy5sYXRjaGtleS5hdXRoLnYxLkVuYWJsZVVzZXJSZXF1ZXN0GiQubGF0Y2hrZXkuYXV0aC52MS5FbmFibGVVc2VyUmVzcG9uc2UiBMjzGAQSXQoKRGVsZXRlVXNlchIjLmxhdGNoa2V5LmF1dGgudjEuRGVsZXRlVXNlclJlcXVlc3QaJC5sYXRjaGtleS5hdXRoLnYxLkRlbGV0ZVVzZXJSZXNwb25zZSIEyPMYBBJ1ChJSZXF1aXJlTmV3UGFzc3dvcmQSKy5sYXRjaGtleS5hdXRoLnYxLlJlcXVpcmVOZXdQYXNzd29yZFJlcXVlc3QaLC5sYXRjaGtleS5hdXRoLnYxLlJlcXVpcmVOZXdQYXNzd29yZFJlc3BvbnNlIgTI8xgEEmwKD0VuZFVzZXJTZXNzaW9ucxIoLmxhdGNoa2V5LmF1dGgudjEuRW5kVXNlclNlc3Npb25zUmVxdWVzdBopLmxhdGNoa2V5LmF1dGgudjEuRW5kVXNlclNlc3Npb25zUmVzcG9uc2UiBMjzGAQSXQoKVW5sb2NrVXNlchIjLmxhdGNoa2V5LmF1dGgudjEuVW5sb2NrVXNlclJlcXVlc3QaJC5sYXRjaGtleS5hdXRoLnYxLlVubG9ja1VzZXJSZXNwb25zZSIEyPMYBBJaCglMaXN0Um9sZXMSIi5sYXRjaGtleS5hdXRoLnYxLkxpc3RSb2xlc1JlcXVlc3QaIy5sYXRjaGtleS5hdXRoLnYxLkxpc3RSb2xlc1Jlc3BvbnNlIgTI8xgEEl0KCkRlZmluZVJvbGUSIy5sYXRjaGtleS5hdXRoLnYxLkRlZmluZVJvbGVSZXF1ZXN0GiQubGF0Y2hrZXkuYXV0aC52MS5EZWZpbmVSb2xlUmVzcG9uc2UiBMjzGAQSXQoKRGVsZXRlUm9sZRIjLmxhdGNoa2V5LmF1dGgudjEuRGVsZXRlUm9sZVJlcXVlc3QaJC5sYXRjaGtleS5hdXRoLnYxLkRlbGV0ZVJvbGVSZXNwb25zZSIEyPMYBBJaCglHcmFudFJvbGUSIi5sYXRjaGtleS5hdXRoLnYxLkdyYW50Um9sZVJlcXVlc3QaIy5sYXRjaGtleS5hdXRoLnYxLkdyYW50Um9sZVJlc3BvbnNlIgTI8xgEEl0KClJldm9rZVJvbGUSIy5sYXRjaGtleS5hdXRoLnYxLlJldm9rZVJvbGVSZXF1ZXN0GiQubGF0Y2hrZXkuYXV0aC52MS5SZXZva2VSb2xlUmVzcG9uc2UiBMjzGAQSewoUQ3JlYXRlU2VydmljZUFjY291bnQSLS5sYXRjaGtleS5hdXRoLnYxLkNyZWF0ZVNlcnZpY2VBY2NvdW50UmVxdWVzdBouLmxhdGNoa2V5LmF1dGgudjEuQ3JlYXRlU2VydmljZUFjY291bnRSZXNwb25zZSIEyPMYBBJ4ChNMaXN0U2VydmljZUFjY291bnRzEiwubGF0Y2hrZXkuYXV0aC52MS5MaXN0U2VydmljZUFjY291bnRzUmVxdWVzdBotLmxhdGNoa2V5LmF1dGgudjEuTGlzdFNlcnZpY2VBY2NvdW50c1Jlc3BvbnNlIgTI8xgEEn4KFURpc2FibGVTZXJ2aWNlQWNjb3VudBIuLmxhdGNoa2V5LmF1dGgudjEuRGlzYWJsZVNlcnZpY2VBY2NvdW50UmVxdWVzdBovLmxhdGNoa2V5LmF1dGgudjEuRGlzYWJsZVNlcnZpY2VBY2NvdW50UmVzcG9uc2UiBMjzGAQSewoURW5hYmxlU2VydmljZUFjY291bnQSLS5sYXRjaGtleS5hdXRoLnYxLkVuYWJsZVNlcnZpY2VBY2NvdW50UmVxdWVzdBouLmxhdGNoa2V5LmF1dGgudjEuRW5hYmxlU2VydmljZUFjY291bnRSZXNwb25zZSIEyPMYBBJ7ChREZWxldGVTZXJ2aWNlQWNjb3VudBItLmxhdGNoa2V5LmF1dGgudjEuRGVsZXRlU2VydmljZUFjY291bnRSZXF1ZXN0Gi4ubGF0Y2hrZXkuYXV0aC52MS5EZWxldGVTZXJ2aWNlQWNjb3VudFJlc3BvbnNlIgTI8xgEEmMKDENyZWF0ZUFwaUtleRIlLmxhdGNoa2V5LmF1dGgudjEuQ3JlYXRlQXBpS2V5UmVxdWVzdBomLmxhdGNoa2V5LmF1dGgudjEuQ3JlYXRlQXBpS2V5UmVzcG9uc2UiBMjzGAQSYAoLTGlzdEFwaUtleXMSJC5sYXRjaGtleS5hdXRoLnYxLkxpc3RBcGlLZXlzUmVxdWVzdBolLmxhdGNoa2V5LmF1dGgudjEuTGlzdEFwaUtleXNSZXNwb25zZSIEyPMYBBJjCgxSZXZva2VBcGlLZXkSJS5sYXRjaGtleS5hdXRoLnYxLlJldm9rZUFwaUtleVJlcXVlc3QaJi5sYXRjaGtleS5hdXRoLnYxLlJldm9rZUFwaUtleVJlc3BvbnNlIgTI8xgEEmwKD0xpc3RTaWduaW5nS2V5cxIoLmxhdGNoa2V5LmF1dGgudjEuTGlzdFNpZ25pbmdLZXlzUmVxdWVzdBopLmxhdGNoa2V5LmF1dGgudjEuTGlzdFNpZ25pbmdLZXlzUmVzcG9uc2UiBMjzGAQScgoRUm90YXRlU2lnbmluZ0tleXMSKi5sYXRjaGtleS5hdXRoLnYxLlJvdGF0ZVNpZ25pbmdLZXlzUmVxdWVzdBorLmxhdGNoa2V5LmF1dGgudjEuUm90YXRlU2lnbmluZ0tleXNSZXNwb25zZSIEyPMYBBJvChBSZXRpcmVTaWduaW5nS2V5EikubGF0Y2hrZXkuYXV0aC52MS5SZXRpcmVTaWduaW5nS2V5UmVxdWVzdBoqLmxhdGNoa2V5LmF1dGgudjEuUmV0aXJlU2lnbmluZ0tleVJlc3BvbnNlIgTI8xgEEm8KEFF1ZXJ5QXVkaXRFdmVudHMSKS5sYXRjaGtleS5hdXRoLnYxLlF1ZXJ5QXVkaXRFdmVudHNSZXF1ZXN0GioubGF0Y2hrZXkuYXV0aC52MS5RdWVyeUF1ZGl0RXZlbnRzUmVzcG9uc2UiBMjzGAQSdAoRU3RyZWFtQXVkaXRFdmVudHMSKi5sYXRjaGtleS5hdXRoLnYxLlN0cmVhbUF1ZGl0RXZlbnRzUmVxdWVzdBorLmxhdGNoa2V5LmF1dGgudjEuU3RyZWFtQXVkaXRFdmVudHNSZXNwb25zZSIEyPMYBDABQlUKFGRldi5sYXRjaGtleS5hdXRoLnYxUAFaKGxhdGNoa2V5LmRldi9nZW4vbGF0Y2hrZXkvYXV0aC92MTthdXRodjGqAhBMYXRjaGtleS5BdXRoLlYxYgZwcm90bzM", [file_google_protobuf_struct, file_google_protobuf_timestamp, file_latchkey_auth_v1_options, file_latchkey_auth_v1_types]);
+  fileDesc("CiRsYXRjaGtleS9hdXRoL3YxL2FkbWluX3NlcnZpY2UucHJvdG8SEGxhdGNoa2V5LmF1dGgudjEiywEKClVzZXJSZWNvcmQSJAoEdXNlchgBIAEoCzIWLmxhdGNoa2V5LmF1dGgudjEuVXNlchIvCgtkaXNhYmxlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMaGFzX3Bhc3N3b3JkGAMgASgIEhAKCHNlc3Npb25zGAQgASgFEisKBmdyYW50cxgFIAMoCzIbLmxhdGNoa2V5LmF1dGgudjEuUm9sZUdyYW50EhEKCXByb3ZpZGVycxgGIAMoCSKdAQoJUm9sZUdyYW50EgwKBHJvbGUYASABKAkSLgoKZ3JhbnRlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKZ3JhbnRlZF9ieRgDIAEoCRIOCgZyZWFzb24YBCABKAkSLgoKZXhwaXJlc19hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiQQoOR2V0VXNlclJlcXVlc3QSEQoHdXNlcl9pZBgBIAEoCUgAEhQKBWVtYWlsGAIgASgJQgOAAQFIAEIGCgR1c2VyIj0KD0dldFVzZXJSZXNwb25zZRIqCgR1c2VyGAEgASgLMhwubGF0Y2hrZXkuYXV0aC52MS5Vc2VyUmVjb3JkIogBChJTZWFyY2hVc2Vyc1JlcXVlc3QSGQoMZW1haWxfcHJlZml4GAEgASgJQgOAAQESDAoEcm9sZRgCIAEoCRIVCghkaXNhYmxlZBgDIAEoCEgAiAEBEhEKCXBhZ2Vfc2l6ZRgEIAEoBRISCgpwYWdlX3Rva2VuGAUgASgJQgsKCV9kaXNhYmxlZCJbChNTZWFyY2hVc2Vyc1Jlc3BvbnNlEisKBXVzZXJzGAEgAygLMhwubGF0Y2hrZXkuYXV0aC52MS5Vc2VyUmVjb3JkEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJeChFDcmVhdGVVc2VyUmVxdWVzdBISCgVlbWFpbBgBIAEoCUIDgAEBEhYKCWZ1bGxfbmFtZRgCIAEoCUIDgAEBEg4KBnJlYXNvbhgDIAEoCRINCgVyb2xlcxgEIAMoCSIlChJDcmVhdGVVc2VyUmVzcG9uc2USDwoHdXNlcl9pZBgBIAEoCSJDChJJbXBvcnRVc2Vyc1JlcXVlc3QSLQoFdXNlcnMYASADKAsyHi5sYXRjaGtleS5hdXRoLnYxLkltcG9ydGVkVXNlciJ7CgxJbXBvcnRlZFVzZXISCwoDcm93GAEgASgDEhIKBWVtYWlsGAIgASgJQgOAAQESFgoJZnVsbF9uYW1lGAMgASgJQgOAAQESFgoOZW1haWxfdmVyaWZpZWQYBCABKAgSGgoNcGFzc3dvcmRfaGFzaBgFIAEoCUIDgAEBImAKE0ltcG9ydFVzZXJzUmVzcG9uc2USEAoIaW1wb3J0ZWQYASADKAMSEAoIZXhpc3RpbmcYAiADKAMSJQoDYmFkGAMgAygLMhgubGF0Y2hrZXkuYXV0aC52MS5CYWRSb3ciOQoGQmFkUm93EgsKA3JvdxgBIAEoAxINCgVmaWVsZBgCIAEoCRITCgtkZXNjcmlwdGlvbhgDIAEoCSI1ChJEaXNhYmxlVXNlclJlcXVlc3QSDwoHdXNlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiFQoTRGlzYWJsZVVzZXJSZXNwb25zZSI0ChFFbmFibGVVc2VyUmVxdWVzdBIPCgd1c2VyX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSIUChJFbmFibGVVc2VyUmVzcG9uc2UiNAoRRGVsZXRlVXNlclJlcXVlc3QSDwoHdXNlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiFAoSRGVsZXRlVXNlclJlc3BvbnNlIjwKGVJlcXVpcmVOZXdQYXNzd29yZFJlcXVlc3QSDwoHdXNlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiHAoaUmVxdWlyZU5ld1Bhc3N3b3JkUmVzcG9uc2UiOQoWRW5kVXNlclNlc3Npb25zUmVxdWVzdBIPCgd1c2VyX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSIoChdFbmRVc2VyU2Vzc2lvbnNSZXNwb25zZRINCgVlbmRlZBgBIAEoBSJKChFVbmxvY2tVc2VyUmVxdWVzdBIPCgd1c2VyX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCRIUCgdhZGRyZXNzGAMgASgJQgOAAQEiFAoSVW5sb2NrVXNlclJlc3BvbnNlIksKBFJvbGUSDAoEbmFtZRgBIAEoCRITCgtkZXNjcmlwdGlvbhgCIAEoCRIPCgdpbXBsaWVzGAMgAygJEg8KB2dyYW50ZXIYBCABKAki8AEKDlNlcnZpY2VBY2NvdW50EgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSEwoLZGVzY3JpcHRpb24YAyABKAkSLgoKY3JlYXRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKY3JlYXRlZF9ieRgFIAEoCRIvCgtkaXNhYmxlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFcm9sZXMYByADKAkSKwoGZ3JhbnRzGAggAygLMhsubGF0Y2hrZXkuYXV0aC52MS5Sb2xlR3JhbnQiUAobQ3JlYXRlU2VydmljZUFjY291bnRSZXF1ZXN0EgwKBG5hbWUYASABKAkSEwoLZGVzY3JpcHRpb24YAiABKAkSDgoGcmVhc29uGAMgASgJIjoKHENyZWF0ZVNlcnZpY2VBY2NvdW50UmVzcG9uc2USGgoSc2VydmljZV9hY2NvdW50X2lkGAEgASgJIkMKGkxpc3RTZXJ2aWNlQWNjb3VudHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJInIKG0xpc3RTZXJ2aWNlQWNjb3VudHNSZXNwb25zZRI6ChBzZXJ2aWNlX2FjY291bnRzGAEgAygLMiAubGF0Y2hrZXkuYXV0aC52MS5TZXJ2aWNlQWNjb3VudBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiSgocRGlzYWJsZVNlcnZpY2VBY2NvdW50UmVxdWVzdBIaChJzZXJ2aWNlX2FjY291bnRfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIh8KHURpc2FibGVTZXJ2aWNlQWNjb3VudFJlc3BvbnNlIkkKG0VuYWJsZVNlcnZpY2VBY2NvdW50UmVxdWVzdBIaChJzZXJ2aWNlX2FjY291bnRfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIh4KHEVuYWJsZVNlcnZpY2VBY2NvdW50UmVzcG9uc2UiSQobRGVsZXRlU2VydmljZUFjY291bnRSZXF1ZXN0EhoKEnNlcnZpY2VfYWNjb3VudF9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiHgocRGVsZXRlU2VydmljZUFjY291bnRSZXNwb25zZSL4AQoGQXBpS2V5EgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSLgoKY3JlYXRlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKY3JlYXRlZF9ieRgEIAEoCRIuCgpleHBpcmVzX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpyZXZva2VkX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxsYXN0X3VzZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIn8KE0NyZWF0ZUFwaUtleVJlcXVlc3QSGgoSc2VydmljZV9hY2NvdW50X2lkGAEgASgJEgwKBG5hbWUYAiABKAkSLgoKZXhwaXJlc19hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGcmVhc29uGAQgASgJInAKFENyZWF0ZUFwaUtleVJlc3BvbnNlEhIKCmFwaV9rZXlfaWQYASABKAkSFAoHYXBpX2tleRgCIAEoCUIDgAEBEi4KCmV4cGlyZXNfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIjAKEkxpc3RBcGlLZXlzUmVxdWVzdBIaChJzZXJ2aWNlX2FjY291bnRfaWQYASABKAkiQQoTTGlzdEFwaUtleXNSZXNwb25zZRIqCghhcGlfa2V5cxgBIAMoCzIYLmxhdGNoa2V5LmF1dGgudjEuQXBpS2V5IjkKE1Jldm9rZUFwaUtleVJlcXVlc3QSEgoKYXBpX2tleV9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiFgoUUmV2b2tlQXBpS2V5UmVzcG9uc2UiwgMKClNpZ25pbmdLZXkSCwoDa2lkGAEgASgJEhEKCWFsZ29yaXRobRgCIAEoCRIxCgVzdGF0ZRgDIAEoDjIiLmxhdGNoa2V5LmF1dGgudjEuU2lnbmluZ0tleS5TdGF0ZRIwCgxwdWJsaXNoZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnNpZ25zX2Zyb20YCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGFjdGl2YXRlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLcmV0aXJpbmdfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnJldGlyZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wImwKBVN0YXRlEhUKEVNUQVRFX1VOU1BFQ0lGSUVEEAASEwoPU1RBVEVfUFVCTElTSEVEEAESEAoMU1RBVEVfQUNUSVZFEAISEgoOU1RBVEVfUkVUSVJJTkcQAxIRCg1TVEFURV9SRVRJUkVEEAQiGAoWTGlzdFNpZ25pbmdLZXlzUmVxdWVzdCJNChdMaXN0U2lnbmluZ0tleXNSZXNwb25zZRIyCgxzaWduaW5nX2tleXMYASADKAsyHC5sYXRjaGtleS5hdXRoLnYxLlNpZ25pbmdLZXkiKgoYUm90YXRlU2lnbmluZ0tleXNSZXF1ZXN0Eg4KBnJlYXNvbhgBIAEoCSIbChlSb3RhdGVTaWduaW5nS2V5c1Jlc3BvbnNlIjYKF1JldGlyZVNpZ25pbmdLZXlSZXF1ZXN0EgsKA2tpZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiGgoYUmV0aXJlU2lnbmluZ0tleVJlc3BvbnNlIuYCCgpBdWRpdEV2ZW50EgsKA3NlcRgBIAEoAxIKCgJpZBgCIAEoCRIvCgtvY2N1cnJlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEdHlwZRgEIAEoCRIPCgd1c2VyX2lkGAUgASgJEhIKCnNlc3Npb25faWQYBiABKAkSDwoHYWNjb3VudBgHIAEoCRIOCgZkZXRhaWwYCCABKAkSDQoFYWN0b3IYCSABKAkSDgoGdGFyZ2V0GAogASgJEicKBmJlZm9yZRgLIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSJgoFYWZ0ZXIYDCABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EhQKB2FkZHJlc3MYDSABKAlCA4ABARISCgp1c2VyX2FnZW50GA4gASgJEhIKCnJlcXVlc3RfaWQYDyABKAkSDAoEaGFzaBgQIAEoDCLDAQoXUXVlcnlBdWRpdEV2ZW50c1JlcXVlc3QSDwoHdXNlcl9pZBgBIAEoCRINCgVhY3RvchgCIAEoCRIMCgR0eXBlGAMgASgJEigKBGZyb20YBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEikKBXVudGlsGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIRCglwYWdlX3NpemUYBiABKAUSEgoKcGFnZV90b2tlbhgHIAEoCSJhChhRdWVyeUF1ZGl0RXZlbnRzUmVzcG9uc2USLAoGZXZlbnRzGAEgAygLMhwubGF0Y2hrZXkuYXV0aC52MS5BdWRpdEV2ZW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJbChhTdHJlYW1BdWRpdEV2ZW50c1JlcXVlc3QSEQoJYWZ0ZXJfc2VxGAEgASgDEg8KB3VzZXJfaWQYAiABKAkSDQoFYWN0b3IYAyABKAkSDAoEdHlwZRgEIAEoCSJZChlTdHJlYW1BdWRpdEV2ZW50c1Jlc3BvbnNlEiwKBmV2ZW50cxgBIAMoCzIcLmxhdGNoa2V5LmF1dGgudjEuQXVkaXRFdmVudBIOCgZjdXJzb3IYAiABKAMiEgoQTGlzdFJvbGVzUmVxdWVzdCI6ChFMaXN0Um9sZXNSZXNwb25zZRIlCgVyb2xlcxgBIAMoCzIWLmxhdGNoa2V5LmF1dGgudjEuUm9sZSJJChFEZWZpbmVSb2xlUmVxdWVzdBIkCgRyb2xlGAEgASgLMhYubGF0Y2hrZXkuYXV0aC52MS5Sb2xlEg4KBnJlYXNvbhgCIAEoCSIUChJEZWZpbmVSb2xlUmVzcG9uc2UiMQoRRGVsZXRlUm9sZVJlcXVlc3QSDAoEbmFtZRgBIAEoCRIOCgZyZWFzb24YAiABKAkiFAoSRGVsZXRlUm9sZVJlc3BvbnNlIo0BChBHcmFudFJvbGVSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSDAoEcm9sZRgCIAEoCRIOCgZyZWFzb24YAyABKAkSLgoKZXhwaXJlc19hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGgoSc2VydmljZV9hY2NvdW50X2lkGAUgASgJIhMKEUdyYW50Um9sZVJlc3BvbnNlIl4KEVJldm9rZVJvbGVSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSDAoEcm9sZRgCIAEoCRIOCgZyZWFzb24YAyABKAkSGgoSc2VydmljZV9hY2NvdW50X2lkGAQgASgJIhQKElJldm9rZVJvbGVSZXNwb25zZTKzFwoMQWRtaW5TZXJ2aWNlElcKB0dldFVzZXISIC5sYXRjaGtleS5hdXRoLnYxLkdldFVzZXJSZXF1ZXN0GiEubGF0Y2hrZXkuYXV0aC52MS5HZXRVc2VyUmVzcG9uc2UiB5ACAsjzGAQSYwoLU2VhcmNoVXNlcnMSJC5sYXRjaGtleS5hdXRoLnYxLlNlYXJjaFVzZXJzUmVxdWVzdBolLmxhdGNoa2V5LmF1dGgudjEuU2VhcmNoVXNlcnNSZXNwb25zZSIHkAICyPMYBBJdCgpDcmVhdGVVc2VyEiMubGF0Y2hrZXkuYXV0aC52MS5DcmVhdGVVc2VyUmVxdWVzdBokLmxhdGNoa2V5LmF1dGgudjEuQ3JlYXRlVXNlclJlc3BvbnNlIgTI8xgEEmQKC0ltcG9ydFVzZXJzEiQubGF0Y2hrZXkuYXV0aC52MS5JbXBvcnRVc2Vyc1JlcXVlc3QaJS5sYXRjaGtleS5hdXRoLnYxLkltcG9ydFVzZXJzUmVzcG9uc2UiBMjzGAQoATABEmAKC0Rpc2FibGVVc2VyEiQubGF0Y2hrZXkuYXV0aC52MS5EaXNhYmxlVXNlclJlcXVlc3QaJS5sYXRjaGtleS5hdXRoLnYxLkRpc2FibGVVc2VyUmVzcG9uc2UiBMjzGAQSXQoKRW5hYmxlVXNlchIjLmxhdGNoa2V5LmF1dGgudjEuRW5hYmxlVXNlclJlcXVlc3QaJC5sYXRjaGtleS5hdXRoLnYxLkVuYWJsZVVzZXJSZXNwb25zZSIEyPMYBBJdCgpEZWxldGVVc2VyEiMubGF0Y2hrZXkuYXV0aC52MS5EZWxldGVVc2VyUmVxdWVzdBokLmxhdGNoa2V5LmF1dGgudjEuRGVsZXRlVXNlclJlc3BvbnNlIgTI8xgEEnUKElJlcXVpcmVOZXdQYXNzd29yZBIrLmxhdGNoa2V5LmF1dGgudjEuUmVxdWlyZU5ld1Bhc3N3b3JkUmVxdWVzdBosLmxhdGNoa2V5LmF1dGgudjEuUmVxdWlyZU5ld1Bhc3N3b3JkUmVzcG9uc2UiBMjzGAQSbAoPRW5kVXNlclNlc3Npb25zEigubGF0Y2hrZXkuYXV0aC52MS5FbmRVc2VyU2Vzc2lvbnNSZXF1ZXN0GikubGF0Y2hrZXkuYXV0aC52MS5FbmRVc2VyU2Vzc2lvbnNSZXNwb25zZSIEyPMYBBJdCgpVbmxvY2tVc2VyEiMubGF0Y2hrZXkuYXV0aC52MS5VbmxvY2tVc2VyUmVxdWVzdBokLmxhdGNoa2V5LmF1dGgudjEuVW5sb2NrVXNlclJlc3BvbnNlIgTI8xgEEl0KCUxpc3RSb2xlcxIiLmxhdGNoa2V5LmF1dGgudjEuTGlzdFJvbGVzUmVxdWVzdBojLmxhdGNoa2V5LmF1dGgudjEuTGlzdFJvbGVzUmVzcG9uc2UiB5ACAcjzGAQSXQoKRGVmaW5lUm9sZRIjLmxhdGNoa2V5LmF1dGgudjEuRGVmaW5lUm9sZVJlcXVlc3QaJC5sYXRjaGtleS5hdXRoLnYxLkRlZmluZVJvbGVSZXNwb25zZSIEyPMYBBJdCgpEZWxldGVSb2xlEiMubGF0Y2hrZXkuYXV0aC52MS5EZWxldGVSb2xlUmVxdWVzdBokLmxhdGNoa2V5LmF1dGgudjEuRGVsZXRlUm9sZVJlc3BvbnNlIgTI8xgEEloKCUdyYW50Um9sZRIiLmxhdGNoa2V5LmF1dGgudjEuR3JhbnRSb2xlUmVxdWVzdBojLmxhdGNoa2V5LmF1dGgudjEuR3JhbnRSb2xlUmVzcG9uc2UiBMjzGAQSXQoKUmV2b2tlUm9sZRIjLmxhdGNoa2V5LmF1dGgudjEuUmV2b2tlUm9sZVJlcXVlc3QaJC5sYXRjaGtleS5hdXRoLnYxLlJldm9rZVJvbGVSZXNwb25zZSIEyPMYBBJ7ChRDcmVhdGVTZXJ2aWNlQWNjb3VudBItLmxhdGNoa2V5LmF1dGgudjEuQ3JlYXRlU2VydmljZUFjY291bnRSZXF1ZXN0Gi4ubGF0Y2hrZXkuYXV0aC52MS5DcmVhdGVTZXJ2aWNlQWNjb3VudFJlc3BvbnNlIgTI8xgEEnsKE0xpc3RTZXJ2aWNlQWNjb3VudHMSLC5sYXRjaGtleS5hdXRoLnYxLkxpc3RTZXJ2aWNlQWNjb3VudHNSZXF1ZXN0Gi0ubGF0Y2hrZXkuYXV0aC52MS5MaXN0U2VydmljZUFjY291bnRzUmVzcG9uc2UiB5ACAcjzGAQSfgoVRGlzYWJsZVNlcnZpY2VBY2NvdW50Ei4ubGF0Y2hrZXkuYXV0aC52MS5EaXNhYmxlU2VydmljZUFjY291bnRSZXF1ZXN0Gi8ubGF0Y2hrZXkuYXV0aC52MS5EaXNhYmxlU2VydmljZUFjY291bnRSZXNwb25zZSIEyPMYBBJ7ChRFbmFibGVTZXJ2aWNlQWNjb3VudBItLmxhdGNoa2V5LmF1dGgudjEuRW5hYmxlU2VydmljZUFjY291bnRSZXF1ZXN0Gi4ubGF0Y2hrZXkuYXV0aC52MS5FbmFibGVTZXJ2aWNlQWNjb3VudFJlc3BvbnNlIgTI8xgEEnsKFERlbGV0ZVNlcnZpY2VBY2NvdW50Ei0ubGF0Y2hrZXkuYXV0aC52MS5EZWxldGVTZXJ2aWNlQWNjb3VudFJlcXVlc3QaLi5sYXRjaGtleS5hdXRoLnYxLkRlbGV0ZVNlcnZpY2VBY2NvdW50UmVzcG9uc2UiBMjzGAQSYwoMQ3JlYXRlQXBpS2V5EiUubGF0Y2hrZXkuYXV0aC52MS5DcmVhdGVBcGlLZXlSZXF1ZXN0GiYubGF0Y2hrZXkuYXV0aC52MS5DcmVhdGVBcGlLZXlSZXNwb25zZSIEyPMYBBJjCgtMaXN0QXBpS2V5cxIkLmxhdGNoa2V5LmF1dGgudjEuTGlzdEFwaUtleXNSZXF1ZXN0GiUubGF0Y2hrZXkuYXV0aC52MS5MaXN0QXBpS2V5c1Jlc3BvbnNlIgeQAgHI8xgEEmMKDFJldm9rZUFwaUtleRIlLmxhdGNoa2V5LmF1dGgudjEuUmV2b2tlQXBpS2V5UmVxdWVzdBomLmxhdGNoa2V5LmF1dGgudjEuUmV2b2tlQXBpS2V5UmVzcG9uc2UiBMjzGAQSbwoPTGlzdFNpZ25pbmdLZXlzEigubGF0Y2hrZXkuYXV0aC52MS5MaXN0U2lnbmluZ0tleXNSZXF1ZXN0GikubGF0Y2hrZXkuYXV0aC52MS5MaXN0U2lnbmluZ0tleXNSZXNwb25zZSIHkAIByPMYBBJyChFSb3RhdGVTaWduaW5nS2V5cxIqLmxhdGNoa2V5LmF1dGgudjEuUm90YXRlU2lnbmluZ0tleXNSZXF1ZXN0GisubGF0Y2hrZXkuYXV0aC52MS5Sb3RhdGVTaWduaW5nS2V5c1Jlc3BvbnNlIgTI8xgEEm8KEFJldGlyZVNpZ25pbmdLZXkSKS5sYXRjaGtleS5hdXRoLnYxLlJldGlyZVNpZ25pbmdLZXlSZXF1ZXN0GioubGF0Y2hrZXkuYXV0aC52MS5SZXRpcmVTaWduaW5nS2V5UmVzcG9uc2UiBMjzGAQScgoQUXVlcnlBdWRpdEV2ZW50cxIpLmxhdGNoa2V5LmF1dGgudjEuUXVlcnlBdWRpdEV2ZW50c1JlcXVlc3QaKi5sYXRjaGtleS5hdXRoLnYxLlF1ZXJ5QXVkaXRFdmVudHNSZXNwb25zZSIHkAIByPMYBBJ3ChFTdHJlYW1BdWRpdEV2ZW50cxIqLmxhdGNoa2V5LmF1dGgudjEuU3RyZWFtQXVkaXRFdmVudHNSZXF1ZXN0GisubGF0Y2hrZXkuYXV0aC52MS5TdHJlYW1BdWRpdEV2ZW50c1Jlc3BvbnNlIgeQAgHI8xgEMAFCVQoUZGV2LmxhdGNoa2V5LmF1dGgudjFQAVoobGF0Y2hrZXkuZGV2L2dlbi9sYXRjaGtleS9hdXRoL3YxO2F1dGh2MaoCEExhdGNoa2V5LkF1dGguVjFiBnByb3RvMw", [file_google_protobuf_struct, file_google_protobuf_timestamp, file_latchkey_auth_v1_options, file_latchkey_auth_v1_types]);
 
 /**
- * A user as administrators see them.
+ * A user with the data that only administrators can read.
  *
  * @generated from message latchkey.auth.v1.UserRecord
  */
 export type UserRecord = Message<"latchkey.auth.v1.UserRecord"> & {
   /**
+   * The account.
+   *
    * @generated from field: latchkey.auth.v1.User user = 1;
    */
   user?: User | undefined;
 
   /**
-   * Not set while the user may sign in.
+   * When the user was disabled. Not set for an enabled user.
    *
    * @generated from field: google.protobuf.Timestamp disabled_at = 2;
    */
   disabledAt?: Timestamp | undefined;
 
   /**
-   * Whether there is a password to sign in with.
+   * Whether the account has a password.
    *
    * @generated from field: bool has_password = 3;
    */
   hasPassword: boolean;
 
   /**
-   * How many sessions live.
+   * The number of active sessions.
    *
    * @generated from field: int32 sessions = 4;
    */
   sessions: number;
 
   /**
-   * What was granted; `user.roles` is what it amounts to now.
+   * The granted roles. `user.roles` also holds the roles that they imply.
    *
    * @generated from field: repeated latchkey.auth.v1.RoleGrant grants = 5;
    */
   grants: RoleGrant[];
 
   /**
-   * Names of providers whose accounts open this one, sorted.
+   * The identity providers (names from OAUTH_PROVIDERS) that can sign in to the
+   * account, sorted.
    *
    * @generated from field: repeated string providers = 6;
    */
@@ -72,34 +75,42 @@ export const UserRecordSchema: GenMessage<UserRecord> = /*@__PURE__*/
   messageDesc(file_latchkey_auth_v1_admin_service, 0);
 
 /**
+ * A role that was granted to a user or a service account.
+ *
  * @generated from message latchkey.auth.v1.RoleGrant
  */
 export type RoleGrant = Message<"latchkey.auth.v1.RoleGrant"> & {
   /**
+   * The name of the role.
+   *
    * @generated from field: string role = 1;
    */
   role: string;
 
   /**
+   * When it was granted.
+   *
    * @generated from field: google.protobuf.Timestamp granted_at = 2;
    */
   grantedAt?: Timestamp | undefined;
 
   /**
-   * `user:<id>`, `service:<name>` or `operator:<login>`; empty for what came with
-   * the account.
+   * `user:<id>`, `service:<name>` or `operator:<login>`. Empty for a role that came
+   * with the account.
    *
    * @generated from field: string granted_by = 3;
    */
   grantedBy: string;
 
   /**
+   * The reason given.
+   *
    * @generated from field: string reason = 4;
    */
   reason: string;
 
   /**
-   * Not set: for good.
+   * When the grant ends. Not set for a permanent grant.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 5;
    */
@@ -114,6 +125,8 @@ export const RoleGrantSchema: GenMessage<RoleGrant> = /*@__PURE__*/
   messageDesc(file_latchkey_auth_v1_admin_service, 1);
 
 /**
+ * The user to return.
+ *
  * @generated from message latchkey.auth.v1.GetUserRequest
  */
 export type GetUserRequest = Message<"latchkey.auth.v1.GetUserRequest"> & {
@@ -132,6 +145,8 @@ export type GetUserRequest = Message<"latchkey.auth.v1.GetUserRequest"> & {
     case: "userId";
   } | {
     /**
+     * Normalised as in RegisterRequest.
+     *
      * @generated from field: string email = 2;
      */
     value: string;
@@ -147,10 +162,14 @@ export const GetUserRequestSchema: GenMessage<GetUserRequest> = /*@__PURE__*/
   messageDesc(file_latchkey_auth_v1_admin_service, 2);
 
 /**
+ * The user.
+ *
  * @generated from message latchkey.auth.v1.GetUserResponse
  */
 export type GetUserResponse = Message<"latchkey.auth.v1.GetUserResponse"> & {
   /**
+   * With grants, providers and the number of sessions.
+   *
    * @generated from field: latchkey.auth.v1.UserRecord user = 1;
    */
   user?: UserRecord | undefined;
@@ -164,39 +183,42 @@ export const GetUserResponseSchema: GenMessage<GetUserResponse> = /*@__PURE__*/
   messageDesc(file_latchkey_auth_v1_admin_service, 3);
 
 /**
+ * Filters. Empty ones match every user.
+ *
  * @generated from message latchkey.auth.v1.SearchUsersRequest
  */
 export type SearchUsersRequest = Message<"latchkey.auth.v1.SearchUsersRequest"> & {
   /**
-   * What the address begins with, in whatever case. Empty for any.
+   * The beginning of the email, in upper or lower case.
    *
    * @generated from field: string email_prefix = 1;
    */
   emailPrefix: string;
 
   /**
-   * Those who hold it now, granted or implied. Empty for any.
+   * A role that the user holds now, granted or implied.
    *
    * @generated from field: string role = 2;
    */
   role: string;
 
   /**
-   * Those who are disabled, or with `false` those who are not. Not set for any.
+   * True for disabled users, false for enabled ones.
    *
    * @generated from field: optional bool disabled = 3;
    */
   disabled?: boolean | undefined;
 
   /**
-   * 1 to 100; 50 when it is 0.
+   * 1 to 100. 0 means 50.
    *
    * @generated from field: int32 page_size = 4;
    */
   pageSize: number;
 
   /**
-   * `next_page_token` of the page before, of the same search. Empty for the first.
+   * `next_page_token` of the page before, from the same search. Empty for the first
+   * page.
    *
    * @generated from field: string page_token = 5;
    */
@@ -211,11 +233,13 @@ export const SearchUsersRequestSchema: GenMessage<SearchUsersRequest> = /*@__PUR
   messageDesc(file_latchkey_auth_v1_admin_service, 4);
 
 /**
+ * A page of users.
+ *
  * @generated from message latchkey.auth.v1.SearchUsersResponse
  */
 export type SearchUsersResponse = Message<"latchkey.auth.v1.SearchUsersResponse"> & {
   /**
-   * Without grants, providers and the count of sessions.
+   * Without grants, providers and the number of sessions.
    *
    * @generated from field: repeated latchkey.auth.v1.UserRecord users = 1;
    */
@@ -237,30 +261,34 @@ export const SearchUsersResponseSchema: GenMessage<SearchUsersResponse> = /*@__P
   messageDesc(file_latchkey_auth_v1_admin_service, 5);
 
 /**
+ * The data of a new account.
+ *
  * @generated from message latchkey.auth.v1.CreateUserRequest
  */
 export type CreateUserRequest = Message<"latchkey.auth.v1.CreateUserRequest"> & {
   /**
-   * As for AuthService.Register.
+   * As in RegisterRequest.
    *
    * @generated from field: string email = 1;
    */
   email: string;
 
   /**
+   * As in RegisterRequest.
+   *
    * @generated from field: string full_name = 2;
    */
   fullName: string;
 
   /**
-   * As of DisableUser.
+   * As in DisableUserRequest.
    *
    * @generated from field: string reason = 3;
    */
   reason: string;
 
   /**
-   * Roles to hold besides `user`, for good. At most 32.
+   * Roles to grant permanently, besides `user`. At most 32.
    *
    * @generated from field: repeated string roles = 4;
    */
@@ -275,6 +303,8 @@ export const CreateUserRequestSchema: GenMessage<CreateUserRequest> = /*@__PURE_
   messageDesc(file_latchkey_auth_v1_admin_service, 6);
 
 /**
+ * The new account.
+ *
  * @generated from message latchkey.auth.v1.CreateUserResponse
  */
 export type CreateUserResponse = Message<"latchkey.auth.v1.CreateUserResponse"> & {
@@ -294,6 +324,8 @@ export const CreateUserResponseSchema: GenMessage<CreateUserResponse> = /*@__PUR
   messageDesc(file_latchkey_auth_v1_admin_service, 7);
 
 /**
+ * A part of the import.
+ *
  * @generated from message latchkey.auth.v1.ImportUsersRequest
  */
 export type ImportUsersRequest = Message<"latchkey.auth.v1.ImportUsersRequest"> & {
@@ -313,37 +345,44 @@ export const ImportUsersRequestSchema: GenMessage<ImportUsersRequest> = /*@__PUR
   messageDesc(file_latchkey_auth_v1_admin_service, 8);
 
 /**
+ * An account to import.
+ *
  * @generated from message latchkey.auth.v1.ImportedUser
  */
 export type ImportedUser = Message<"latchkey.auth.v1.ImportedUser"> & {
   /**
-   * By which the answer names it, such as the line of a file.
+   * The number by which the response refers to this account, such as the line of a
+   * file.
    *
    * @generated from field: int64 row = 1;
    */
   row: bigint;
 
   /**
-   * As for AuthService.Register.
+   * As in RegisterRequest.
    *
    * @generated from field: string email = 2;
    */
   email: string;
 
   /**
+   * As in RegisterRequest.
+   *
    * @generated from field: string full_name = 3;
    */
   fullName: string;
 
   /**
+   * Whether the other system has verified the email.
+   *
    * @generated from field: bool email_verified = 4;
    */
   emailVerified: boolean;
 
   /**
-   * argon2 (at most 256 MiB), bcrypt (at most cost 15), scrypt (PHC; at most 256
-   * MiB) or PBKDF2 (PHC, passlib or Django; at most 2,000,000 iterations). Empty
-   * for an account without a password.
+   * argon2 (at most 256 MiB), bcrypt (at most cost 15), scrypt (PHC, at most 256 MiB)
+   * or PBKDF2 (PHC, passlib or Django, at most 2,000,000 iterations). Empty for an
+   * account without a password.
    *
    * @generated from field: string password_hash = 5;
    */
@@ -358,24 +397,28 @@ export const ImportedUserSchema: GenMessage<ImportedUser> = /*@__PURE__*/
   messageDesc(file_latchkey_auth_v1_admin_service, 9);
 
 /**
+ * The results of one ImportUsersRequest.
+ *
  * @generated from message latchkey.auth.v1.ImportUsersResponse
  */
 export type ImportUsersResponse = Message<"latchkey.auth.v1.ImportUsersResponse"> & {
   /**
-   * Rows that have an account now.
+   * Rows that were imported.
    *
    * @generated from field: repeated int64 imported = 1;
    */
   imported: bigint[];
 
   /**
-   * Rows whose address had one before.
+   * Rows whose email had an account already.
    *
    * @generated from field: repeated int64 existing = 2;
    */
   existing: bigint[];
 
   /**
+   * Invalid rows, which were left out.
+   *
    * @generated from field: repeated latchkey.auth.v1.BadRow bad = 3;
    */
   bad: BadRow[];
@@ -389,23 +432,27 @@ export const ImportUsersResponseSchema: GenMessage<ImportUsersResponse> = /*@__P
   messageDesc(file_latchkey_auth_v1_admin_service, 10);
 
 /**
- * A row that was left out; one for each bad field.
+ * An invalid field of a row.
  *
  * @generated from message latchkey.auth.v1.BadRow
  */
 export type BadRow = Message<"latchkey.auth.v1.BadRow"> & {
   /**
+   * From ImportedUser.
+   *
    * @generated from field: int64 row = 1;
    */
   row: bigint;
 
   /**
+   * The name of the field.
+   *
    * @generated from field: string field = 2;
    */
   field: string;
 
   /**
-   * What is wanted; never the value.
+   * The rule that the field breaks. Never repeats the value.
    *
    * @generated from field: string description = 3;
    */
@@ -420,6 +467,8 @@ export const BadRowSchema: GenMessage<BadRow> = /*@__PURE__*/
   messageDesc(file_latchkey_auth_v1_admin_service, 11);
 
 /**
+ * The user to disable.
+ *
  * @generated from message latchkey.auth.v1.DisableUserRequest
  */
 export type DisableUserRequest = Message<"latchkey.auth.v1.DisableUserRequest"> & {
@@ -431,7 +480,7 @@ export type DisableUserRequest = Message<"latchkey.auth.v1.DisableUserRequest"> 
   userId: string;
 
   /**
-   * For the audit trail. Required, at most 500 characters.
+   * Required, at most 500 characters. The audit trail records it.
    *
    * @generated from field: string reason = 2;
    */
@@ -446,6 +495,8 @@ export const DisableUserRequestSchema: GenMessage<DisableUserRequest> = /*@__PUR
   messageDesc(file_latchkey_auth_v1_admin_service, 12);
 
 /**
+ * The user is disabled.
+ *
  * @generated from message latchkey.auth.v1.DisableUserResponse
  */
 export type DisableUserResponse = Message<"latchkey.auth.v1.DisableUserResponse"> & {
@@ -459,6 +510,8 @@ export const DisableUserResponseSchema: GenMessage<DisableUserResponse> = /*@__P
   messageDesc(file_latchkey_auth_v1_admin_service, 13);
 
 /**
+ * The user to enable.
+ *
  * @generated from message latchkey.auth.v1.EnableUserRequest
  */
 export type EnableUserRequest = Message<"latchkey.auth.v1.EnableUserRequest"> & {
@@ -470,7 +523,7 @@ export type EnableUserRequest = Message<"latchkey.auth.v1.EnableUserRequest"> & 
   userId: string;
 
   /**
-   * As of DisableUser.
+   * As in DisableUserRequest.
    *
    * @generated from field: string reason = 2;
    */
@@ -485,6 +538,8 @@ export const EnableUserRequestSchema: GenMessage<EnableUserRequest> = /*@__PURE_
   messageDesc(file_latchkey_auth_v1_admin_service, 14);
 
 /**
+ * The user is enabled.
+ *
  * @generated from message latchkey.auth.v1.EnableUserResponse
  */
 export type EnableUserResponse = Message<"latchkey.auth.v1.EnableUserResponse"> & {
@@ -498,6 +553,8 @@ export const EnableUserResponseSchema: GenMessage<EnableUserResponse> = /*@__PUR
   messageDesc(file_latchkey_auth_v1_admin_service, 15);
 
 /**
+ * The user to delete.
+ *
  * @generated from message latchkey.auth.v1.DeleteUserRequest
  */
 export type DeleteUserRequest = Message<"latchkey.auth.v1.DeleteUserRequest"> & {
@@ -509,7 +566,7 @@ export type DeleteUserRequest = Message<"latchkey.auth.v1.DeleteUserRequest"> & 
   userId: string;
 
   /**
-   * As of DisableUser.
+   * As in DisableUserRequest.
    *
    * @generated from field: string reason = 2;
    */
@@ -524,6 +581,8 @@ export const DeleteUserRequestSchema: GenMessage<DeleteUserRequest> = /*@__PURE_
   messageDesc(file_latchkey_auth_v1_admin_service, 16);
 
 /**
+ * The user is deleted.
+ *
  * @generated from message latchkey.auth.v1.DeleteUserResponse
  */
 export type DeleteUserResponse = Message<"latchkey.auth.v1.DeleteUserResponse"> & {
@@ -537,6 +596,8 @@ export const DeleteUserResponseSchema: GenMessage<DeleteUserResponse> = /*@__PUR
   messageDesc(file_latchkey_auth_v1_admin_service, 17);
 
 /**
+ * The user whose password to void.
+ *
  * @generated from message latchkey.auth.v1.RequireNewPasswordRequest
  */
 export type RequireNewPasswordRequest = Message<"latchkey.auth.v1.RequireNewPasswordRequest"> & {
@@ -548,7 +609,7 @@ export type RequireNewPasswordRequest = Message<"latchkey.auth.v1.RequireNewPass
   userId: string;
 
   /**
-   * As of DisableUser.
+   * As in DisableUserRequest.
    *
    * @generated from field: string reason = 2;
    */
@@ -563,6 +624,8 @@ export const RequireNewPasswordRequestSchema: GenMessage<RequireNewPasswordReque
   messageDesc(file_latchkey_auth_v1_admin_service, 18);
 
 /**
+ * The password is void.
+ *
  * @generated from message latchkey.auth.v1.RequireNewPasswordResponse
  */
 export type RequireNewPasswordResponse = Message<"latchkey.auth.v1.RequireNewPasswordResponse"> & {
@@ -576,6 +639,8 @@ export const RequireNewPasswordResponseSchema: GenMessage<RequireNewPasswordResp
   messageDesc(file_latchkey_auth_v1_admin_service, 19);
 
 /**
+ * The user whose sessions to end.
+ *
  * @generated from message latchkey.auth.v1.EndUserSessionsRequest
  */
 export type EndUserSessionsRequest = Message<"latchkey.auth.v1.EndUserSessionsRequest"> & {
@@ -587,7 +652,7 @@ export type EndUserSessionsRequest = Message<"latchkey.auth.v1.EndUserSessionsRe
   userId: string;
 
   /**
-   * As of DisableUser.
+   * As in DisableUserRequest.
    *
    * @generated from field: string reason = 2;
    */
@@ -602,11 +667,13 @@ export const EndUserSessionsRequestSchema: GenMessage<EndUserSessionsRequest> = 
   messageDesc(file_latchkey_auth_v1_admin_service, 20);
 
 /**
+ * The sessions have ended.
+ *
  * @generated from message latchkey.auth.v1.EndUserSessionsResponse
  */
 export type EndUserSessionsResponse = Message<"latchkey.auth.v1.EndUserSessionsResponse"> & {
   /**
-   * How many ended.
+   * The number of sessions that ended.
    *
    * @generated from field: int32 ended = 1;
    */
@@ -621,6 +688,8 @@ export const EndUserSessionsResponseSchema: GenMessage<EndUserSessionsResponse> 
   messageDesc(file_latchkey_auth_v1_admin_service, 21);
 
 /**
+ * The user to unlock.
+ *
  * @generated from message latchkey.auth.v1.UnlockUserRequest
  */
 export type UnlockUserRequest = Message<"latchkey.auth.v1.UnlockUserRequest"> & {
@@ -632,15 +701,14 @@ export type UnlockUserRequest = Message<"latchkey.auth.v1.UnlockUserRequest"> & 
   userId: string;
 
   /**
-   * As of DisableUser.
+   * As in DisableUserRequest.
    *
    * @generated from field: string reason = 2;
    */
   reason: string;
 
   /**
-   * Where the owner is: what was tried from there is forgotten as well. An IP
-   * address; may be empty.
+   * The user's IP address. Attempts from its network are cleared too. May be empty.
    *
    * @generated from field: string address = 3;
    */
@@ -655,6 +723,8 @@ export const UnlockUserRequestSchema: GenMessage<UnlockUserRequest> = /*@__PURE_
   messageDesc(file_latchkey_auth_v1_admin_service, 22);
 
 /**
+ * The attempts are cleared.
+ *
  * @generated from message latchkey.auth.v1.UnlockUserResponse
  */
 export type UnlockUserResponse = Message<"latchkey.auth.v1.UnlockUserResponse"> & {
@@ -668,11 +738,13 @@ export const UnlockUserResponseSchema: GenMessage<UnlockUserResponse> = /*@__PUR
   messageDesc(file_latchkey_auth_v1_admin_service, 23);
 
 /**
+ * The definition of a role.
+ *
  * @generated from message latchkey.auth.v1.Role
  */
 export type Role = Message<"latchkey.auth.v1.Role"> & {
   /**
-   * Lower-case letters, digits and `_ . : -`, at most 64, a letter first.
+   * Lower-case letters, digits and `_ . : -`, at most 64, beginning with a letter.
    *
    * @generated from field: string name = 1;
    */
@@ -686,15 +758,16 @@ export type Role = Message<"latchkey.auth.v1.Role"> & {
   description: string;
 
   /**
-   * Other roles that whoever holds this one holds as well; and what those imply.
+   * The names of roles that a holder of this role also holds, with the roles that
+   * those imply.
    *
    * @generated from field: repeated string implies = 3;
    */
   implies: string[];
 
   /**
-   * The role that one must hold to give or take this one. When empty, as it was,
-   * and `admin` for a new one.
+   * The role that a caller must hold to grant or revoke this role. When empty, the
+   * granter stays as it is. A new role then gets `admin`.
    *
    * @generated from field: string granter = 4;
    */
@@ -709,6 +782,8 @@ export const RoleSchema: GenMessage<Role> = /*@__PURE__*/
   messageDesc(file_latchkey_auth_v1_admin_service, 24);
 
 /**
+ * A service with its own API keys.
+ *
  * @generated from message latchkey.auth.v1.ServiceAccount
  */
 export type ServiceAccount = Message<"latchkey.auth.v1.ServiceAccount"> & {
@@ -720,44 +795,50 @@ export type ServiceAccount = Message<"latchkey.auth.v1.ServiceAccount"> & {
   id: string;
 
   /**
-   * Lower-case letters, digits and hyphens, at most 63, a letter first.
+   * Lower-case letters, digits and hyphens, at most 63, beginning with a letter.
    *
    * @generated from field: string name = 2;
    */
   name: string;
 
   /**
+   * At most 500 characters.
+   *
    * @generated from field: string description = 3;
    */
   description: string;
 
   /**
+   * When the account was created.
+   *
    * @generated from field: google.protobuf.Timestamp created_at = 4;
    */
   createdAt?: Timestamp | undefined;
 
   /**
-   * As RoleGrant.granted_by.
+   * As in RoleGrant.granted_by.
    *
    * @generated from field: string created_by = 5;
    */
   createdBy: string;
 
   /**
-   * Not set while it may call.
+   * When the account was disabled. Not set for an enabled account.
    *
    * @generated from field: google.protobuf.Timestamp disabled_at = 6;
    */
   disabledAt?: Timestamp | undefined;
 
   /**
-   * What the grants amount to now, sorted.
+   * All roles that the account holds, granted or implied, sorted.
    *
    * @generated from field: repeated string roles = 7;
    */
   roles: string[];
 
   /**
+   * The granted roles.
+   *
    * @generated from field: repeated latchkey.auth.v1.RoleGrant grants = 8;
    */
   grants: RoleGrant[];
@@ -771,11 +852,13 @@ export const ServiceAccountSchema: GenMessage<ServiceAccount> = /*@__PURE__*/
   messageDesc(file_latchkey_auth_v1_admin_service, 25);
 
 /**
+ * The data of a new service account.
+ *
  * @generated from message latchkey.auth.v1.CreateServiceAccountRequest
  */
 export type CreateServiceAccountRequest = Message<"latchkey.auth.v1.CreateServiceAccountRequest"> & {
   /**
-   * As of ServiceAccount. Not `latchkey`.
+   * As in ServiceAccount. `latchkey` is reserved.
    *
    * @generated from field: string name = 1;
    */
@@ -789,7 +872,7 @@ export type CreateServiceAccountRequest = Message<"latchkey.auth.v1.CreateServic
   description: string;
 
   /**
-   * As of DisableUser.
+   * As in DisableUserRequest.
    *
    * @generated from field: string reason = 3;
    */
@@ -804,6 +887,8 @@ export const CreateServiceAccountRequestSchema: GenMessage<CreateServiceAccountR
   messageDesc(file_latchkey_auth_v1_admin_service, 26);
 
 /**
+ * The new service account.
+ *
  * @generated from message latchkey.auth.v1.CreateServiceAccountResponse
  */
 export type CreateServiceAccountResponse = Message<"latchkey.auth.v1.CreateServiceAccountResponse"> & {
@@ -823,18 +908,20 @@ export const CreateServiceAccountResponseSchema: GenMessage<CreateServiceAccount
   messageDesc(file_latchkey_auth_v1_admin_service, 27);
 
 /**
+ * The page to return.
+ *
  * @generated from message latchkey.auth.v1.ListServiceAccountsRequest
  */
 export type ListServiceAccountsRequest = Message<"latchkey.auth.v1.ListServiceAccountsRequest"> & {
   /**
-   * 1 to 100; 50 when it is 0.
+   * 1 to 100. 0 means 50.
    *
    * @generated from field: int32 page_size = 1;
    */
   pageSize: number;
 
   /**
-   * `next_page_token` of the page before. Empty for the first.
+   * `next_page_token` of the page before. Empty for the first page.
    *
    * @generated from field: string page_token = 2;
    */
@@ -849,10 +936,14 @@ export const ListServiceAccountsRequestSchema: GenMessage<ListServiceAccountsReq
   messageDesc(file_latchkey_auth_v1_admin_service, 28);
 
 /**
+ * A page of service accounts.
+ *
  * @generated from message latchkey.auth.v1.ListServiceAccountsResponse
  */
 export type ListServiceAccountsResponse = Message<"latchkey.auth.v1.ListServiceAccountsResponse"> & {
   /**
+   * Sorted by name.
+   *
    * @generated from field: repeated latchkey.auth.v1.ServiceAccount service_accounts = 1;
    */
   serviceAccounts: ServiceAccount[];
@@ -873,6 +964,8 @@ export const ListServiceAccountsResponseSchema: GenMessage<ListServiceAccountsRe
   messageDesc(file_latchkey_auth_v1_admin_service, 29);
 
 /**
+ * The service account to disable.
+ *
  * @generated from message latchkey.auth.v1.DisableServiceAccountRequest
  */
 export type DisableServiceAccountRequest = Message<"latchkey.auth.v1.DisableServiceAccountRequest"> & {
@@ -884,7 +977,7 @@ export type DisableServiceAccountRequest = Message<"latchkey.auth.v1.DisableServ
   serviceAccountId: string;
 
   /**
-   * As of DisableUser.
+   * As in DisableUserRequest.
    *
    * @generated from field: string reason = 2;
    */
@@ -899,6 +992,8 @@ export const DisableServiceAccountRequestSchema: GenMessage<DisableServiceAccoun
   messageDesc(file_latchkey_auth_v1_admin_service, 30);
 
 /**
+ * The service account is disabled.
+ *
  * @generated from message latchkey.auth.v1.DisableServiceAccountResponse
  */
 export type DisableServiceAccountResponse = Message<"latchkey.auth.v1.DisableServiceAccountResponse"> & {
@@ -912,6 +1007,8 @@ export const DisableServiceAccountResponseSchema: GenMessage<DisableServiceAccou
   messageDesc(file_latchkey_auth_v1_admin_service, 31);
 
 /**
+ * The service account to enable.
+ *
  * @generated from message latchkey.auth.v1.EnableServiceAccountRequest
  */
 export type EnableServiceAccountRequest = Message<"latchkey.auth.v1.EnableServiceAccountRequest"> & {
@@ -923,7 +1020,7 @@ export type EnableServiceAccountRequest = Message<"latchkey.auth.v1.EnableServic
   serviceAccountId: string;
 
   /**
-   * As of DisableUser.
+   * As in DisableUserRequest.
    *
    * @generated from field: string reason = 2;
    */
@@ -938,6 +1035,8 @@ export const EnableServiceAccountRequestSchema: GenMessage<EnableServiceAccountR
   messageDesc(file_latchkey_auth_v1_admin_service, 32);
 
 /**
+ * The service account is enabled.
+ *
  * @generated from message latchkey.auth.v1.EnableServiceAccountResponse
  */
 export type EnableServiceAccountResponse = Message<"latchkey.auth.v1.EnableServiceAccountResponse"> & {
@@ -951,6 +1050,8 @@ export const EnableServiceAccountResponseSchema: GenMessage<EnableServiceAccount
   messageDesc(file_latchkey_auth_v1_admin_service, 33);
 
 /**
+ * The service account to delete.
+ *
  * @generated from message latchkey.auth.v1.DeleteServiceAccountRequest
  */
 export type DeleteServiceAccountRequest = Message<"latchkey.auth.v1.DeleteServiceAccountRequest"> & {
@@ -962,7 +1063,7 @@ export type DeleteServiceAccountRequest = Message<"latchkey.auth.v1.DeleteServic
   serviceAccountId: string;
 
   /**
-   * As of DisableUser.
+   * As in DisableUserRequest.
    *
    * @generated from field: string reason = 2;
    */
@@ -977,6 +1078,8 @@ export const DeleteServiceAccountRequestSchema: GenMessage<DeleteServiceAccountR
   messageDesc(file_latchkey_auth_v1_admin_service, 34);
 
 /**
+ * The service account is deleted.
+ *
  * @generated from message latchkey.auth.v1.DeleteServiceAccountResponse
  */
 export type DeleteServiceAccountResponse = Message<"latchkey.auth.v1.DeleteServiceAccountResponse"> & {
@@ -990,6 +1093,8 @@ export const DeleteServiceAccountResponseSchema: GenMessage<DeleteServiceAccount
   messageDesc(file_latchkey_auth_v1_admin_service, 35);
 
 /**
+ * An API key without its secret.
+ *
  * @generated from message latchkey.auth.v1.ApiKey
  */
 export type ApiKey = Message<"latchkey.auth.v1.ApiKey"> & {
@@ -1001,38 +1106,42 @@ export type ApiKey = Message<"latchkey.auth.v1.ApiKey"> & {
   id: string;
 
   /**
+   * As in CreateApiKeyRequest.
+   *
    * @generated from field: string name = 2;
    */
   name: string;
 
   /**
+   * When the key was created.
+   *
    * @generated from field: google.protobuf.Timestamp created_at = 3;
    */
   createdAt?: Timestamp | undefined;
 
   /**
-   * As RoleGrant.granted_by.
+   * As in RoleGrant.granted_by.
    *
    * @generated from field: string created_by = 4;
    */
   createdBy: string;
 
   /**
-   * Always set.
+   * When the key expires. Always set.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 5;
    */
   expiresAt?: Timestamp | undefined;
 
   /**
-   * Not set while it is good.
+   * When the key was revoked. Not set while it is valid.
    *
    * @generated from field: google.protobuf.Timestamp revoked_at = 6;
    */
   revokedAt?: Timestamp | undefined;
 
   /**
-   * To the minute; not set before the first time.
+   * When the key was last used, to the minute. Not set before the first use.
    *
    * @generated from field: google.protobuf.Timestamp last_used_at = 7;
    */
@@ -1047,6 +1156,8 @@ export const ApiKeySchema: GenMessage<ApiKey> = /*@__PURE__*/
   messageDesc(file_latchkey_auth_v1_admin_service, 36);
 
 /**
+ * The data of a new API key.
+ *
  * @generated from message latchkey.auth.v1.CreateApiKeyRequest
  */
 export type CreateApiKeyRequest = Message<"latchkey.auth.v1.CreateApiKeyRequest"> & {
@@ -1058,23 +1169,22 @@ export type CreateApiKeyRequest = Message<"latchkey.auth.v1.CreateApiKeyRequest"
   serviceAccountId: string;
 
   /**
-   * By which people tell it from others; at most 500 characters.
+   * Required, at most 500 characters. Helps people to recognise the key.
    *
    * @generated from field: string name = 2;
    */
   name: string;
 
   /**
-   * In the future, and at most API_KEY_MAX_DAYS (366 unless configured) from now.
-   * When not set, the key expires in 365 days, or in API_KEY_MAX_DAYS if that is
-   * less.
+   * In the future, at most API_KEY_MAX_DAYS (by default 366) from now. When not set,
+   * the key expires in 365 days, or in API_KEY_MAX_DAYS if that is less.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 3;
    */
   expiresAt?: Timestamp | undefined;
 
   /**
-   * As of DisableUser.
+   * As in DisableUserRequest.
    *
    * @generated from field: string reason = 4;
    */
@@ -1089,25 +1199,27 @@ export const CreateApiKeyRequestSchema: GenMessage<CreateApiKeyRequest> = /*@__P
   messageDesc(file_latchkey_auth_v1_admin_service, 37);
 
 /**
+ * The new API key.
+ *
  * @generated from message latchkey.auth.v1.CreateApiKeyResponse
  */
 export type CreateApiKeyResponse = Message<"latchkey.auth.v1.CreateApiKeyResponse"> & {
   /**
-   * UUID, to revoke it by.
+   * UUID. Identifies the key for RevokeApiKey.
    *
    * @generated from field: string api_key_id = 1;
    */
   apiKeyId: string;
 
   /**
-   * Begins with `lka_`. Only its hash is stored, so it cannot be read again.
+   * Begins with `lka_`. The server stores only its hash and cannot show it again.
    *
    * @generated from field: string api_key = 2;
    */
   apiKey: string;
 
   /**
-   * The key is rejected from this time on.
+   * From this time on the key is rejected.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 3;
    */
@@ -1122,6 +1234,8 @@ export const CreateApiKeyResponseSchema: GenMessage<CreateApiKeyResponse> = /*@_
   messageDesc(file_latchkey_auth_v1_admin_service, 38);
 
 /**
+ * The service account whose keys to list.
+ *
  * @generated from message latchkey.auth.v1.ListApiKeysRequest
  */
 export type ListApiKeysRequest = Message<"latchkey.auth.v1.ListApiKeysRequest"> & {
@@ -1141,10 +1255,14 @@ export const ListApiKeysRequestSchema: GenMessage<ListApiKeysRequest> = /*@__PUR
   messageDesc(file_latchkey_auth_v1_admin_service, 39);
 
 /**
+ * The API keys of a service account.
+ *
  * @generated from message latchkey.auth.v1.ListApiKeysResponse
  */
 export type ListApiKeysResponse = Message<"latchkey.auth.v1.ListApiKeysResponse"> & {
   /**
+   * Also revoked and expired ones.
+   *
    * @generated from field: repeated latchkey.auth.v1.ApiKey api_keys = 1;
    */
   apiKeys: ApiKey[];
@@ -1158,6 +1276,8 @@ export const ListApiKeysResponseSchema: GenMessage<ListApiKeysResponse> = /*@__P
   messageDesc(file_latchkey_auth_v1_admin_service, 40);
 
 /**
+ * The API key to revoke.
+ *
  * @generated from message latchkey.auth.v1.RevokeApiKeyRequest
  */
 export type RevokeApiKeyRequest = Message<"latchkey.auth.v1.RevokeApiKeyRequest"> & {
@@ -1169,7 +1289,7 @@ export type RevokeApiKeyRequest = Message<"latchkey.auth.v1.RevokeApiKeyRequest"
   apiKeyId: string;
 
   /**
-   * As of DisableUser.
+   * As in DisableUserRequest.
    *
    * @generated from field: string reason = 2;
    */
@@ -1184,6 +1304,8 @@ export const RevokeApiKeyRequestSchema: GenMessage<RevokeApiKeyRequest> = /*@__P
   messageDesc(file_latchkey_auth_v1_admin_service, 41);
 
 /**
+ * The API key is revoked.
+ *
  * @generated from message latchkey.auth.v1.RevokeApiKeyResponse
  */
 export type RevokeApiKeyResponse = Message<"latchkey.auth.v1.RevokeApiKeyResponse"> & {
@@ -1197,56 +1319,64 @@ export const RevokeApiKeyResponseSchema: GenMessage<RevokeApiKeyResponse> = /*@_
   messageDesc(file_latchkey_auth_v1_admin_service, 42);
 
 /**
- * A key that signs access tokens. Each goes through the states in their order.
+ * A key that signs access tokens. It passes through the states in their order.
  *
  * @generated from message latchkey.auth.v1.SigningKey
  */
 export type SigningKey = Message<"latchkey.auth.v1.SigningKey"> & {
   /**
-   * As in the header of tokens (RFC 7515 section 4.1.4): its thumbprint (RFC 7638).
+   * `kid` in the header of tokens (RFC 7515, section 4.1.4): the key's thumbprint (RFC
+   * 7638).
    *
    * @generated from field: string kid = 1;
    */
   kid: string;
 
   /**
-   * As `alg` in the header of tokens: `EdDSA` or `ES256`.
+   * `alg` in the header of tokens: `EdDSA` or `ES256`.
    *
    * @generated from field: string algorithm = 2;
    */
   algorithm: string;
 
   /**
+   * The current state.
+   *
    * @generated from field: latchkey.auth.v1.SigningKey.State state = 3;
    */
   state: SigningKey_State;
 
   /**
+   * When the key was published.
+   *
    * @generated from field: google.protobuf.Timestamp published_at = 4;
    */
   publishedAt?: Timestamp | undefined;
 
   /**
-   * From when it may sign: everybody can know it.
+   * The earliest time at which the key can sign: by then every verifier has had time to
+   * fetch it.
    *
    * @generated from field: google.protobuf.Timestamp signs_from = 8;
    */
   signsFrom?: Timestamp | undefined;
 
   /**
-   * Not set, as those below, for what has not happened.
+   * When the key began to sign. Not set before.
    *
    * @generated from field: google.protobuf.Timestamp activated_at = 5;
    */
   activatedAt?: Timestamp | undefined;
 
   /**
+   * When the key stopped signing. Not set before.
+   *
    * @generated from field: google.protobuf.Timestamp retiring_at = 6;
    */
   retiringAt?: Timestamp | undefined;
 
   /**
-   * 90 days later it is forgotten.
+   * When the key was retired. Not set before. Its record is deleted 90 days later.
    *
    * @generated from field: google.protobuf.Timestamp retired_at = 7;
    */
@@ -1261,16 +1391,21 @@ export const SigningKeySchema: GenMessage<SigningKey> = /*@__PURE__*/
   messageDesc(file_latchkey_auth_v1_admin_service, 43);
 
 /**
+ * The states of a signing key.
+ *
  * @generated from enum latchkey.auth.v1.SigningKey.State
  */
 export const SigningKey_State = {
   /**
+   * Never returned.
+   *
    * @generated from enum value: STATE_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
-   * In the JWKS and in what Watch tells, so that it is known when it signs.
+   * Does not sign yet. The JWKS and Watch have the key, so that verifiers can fetch
+   * it in time.
    *
    * @generated from enum value: STATE_PUBLISHED = 1;
    */
@@ -1284,14 +1419,14 @@ export const SigningKey_State = {
   ACTIVE: 2,
 
   /**
-   * Signs no more. What it has signed is good, for as long as such a token lives.
+   * Does not sign any longer. Its tokens are valid until they expire.
    *
    * @generated from enum value: STATE_RETIRING = 3;
    */
   RETIRING: 3,
 
   /**
-   * What it has signed is not good, and its private half is gone.
+   * Its tokens are invalid. Its private half is deleted.
    *
    * @generated from enum value: STATE_RETIRED = 4;
    */
@@ -1299,6 +1434,8 @@ export const SigningKey_State = {
 } as const;
 
 /**
+ * The states of a signing key.
+ *
  * @generated from enum latchkey.auth.v1.SigningKey.State
  */
 export type SigningKey_State = (typeof SigningKey_State)[keyof typeof SigningKey_State] | UnknownEnum;
@@ -1310,6 +1447,8 @@ export const SigningKey_StateSchema: GenEnum<SigningKey_State> = /*@__PURE__*/
   enumDesc(file_latchkey_auth_v1_admin_service, 43, 0);
 
 /**
+ * Lists all signing keys.
+ *
  * @generated from message latchkey.auth.v1.ListSigningKeysRequest
  */
 export type ListSigningKeysRequest = Message<"latchkey.auth.v1.ListSigningKeysRequest"> & {
@@ -1323,10 +1462,14 @@ export const ListSigningKeysRequestSchema: GenMessage<ListSigningKeysRequest> = 
   messageDesc(file_latchkey_auth_v1_admin_service, 44);
 
 /**
+ * The signing keys.
+ *
  * @generated from message latchkey.auth.v1.ListSigningKeysResponse
  */
 export type ListSigningKeysResponse = Message<"latchkey.auth.v1.ListSigningKeysResponse"> & {
   /**
+   * The oldest first.
+   *
    * @generated from field: repeated latchkey.auth.v1.SigningKey signing_keys = 1;
    */
   signingKeys: SigningKey[];
@@ -1340,11 +1483,13 @@ export const ListSigningKeysResponseSchema: GenMessage<ListSigningKeysResponse> 
   messageDesc(file_latchkey_auth_v1_admin_service, 45);
 
 /**
+ * Rotates to the published key.
+ *
  * @generated from message latchkey.auth.v1.RotateSigningKeysRequest
  */
 export type RotateSigningKeysRequest = Message<"latchkey.auth.v1.RotateSigningKeysRequest"> & {
   /**
-   * As of DisableUser.
+   * As in DisableUserRequest.
    *
    * @generated from field: string reason = 1;
    */
@@ -1359,6 +1504,8 @@ export const RotateSigningKeysRequestSchema: GenMessage<RotateSigningKeysRequest
   messageDesc(file_latchkey_auth_v1_admin_service, 46);
 
 /**
+ * The published key signs.
+ *
  * @generated from message latchkey.auth.v1.RotateSigningKeysResponse
  */
 export type RotateSigningKeysResponse = Message<"latchkey.auth.v1.RotateSigningKeysResponse"> & {
@@ -1372,18 +1519,20 @@ export const RotateSigningKeysResponseSchema: GenMessage<RotateSigningKeysRespon
   messageDesc(file_latchkey_auth_v1_admin_service, 47);
 
 /**
+ * The signing key to retire.
+ *
  * @generated from message latchkey.auth.v1.RetireSigningKeyRequest
  */
 export type RetireSigningKeyRequest = Message<"latchkey.auth.v1.RetireSigningKeyRequest"> & {
   /**
-   * As of SigningKey.
+   * From SigningKey.
    *
    * @generated from field: string kid = 1;
    */
   kid: string;
 
   /**
-   * As of DisableUser.
+   * As in DisableUserRequest.
    *
    * @generated from field: string reason = 2;
    */
@@ -1398,6 +1547,8 @@ export const RetireSigningKeyRequestSchema: GenMessage<RetireSigningKeyRequest> 
   messageDesc(file_latchkey_auth_v1_admin_service, 48);
 
 /**
+ * The key is retired.
+ *
  * @generated from message latchkey.auth.v1.RetireSigningKeyResponse
  */
 export type RetireSigningKeyResponse = Message<"latchkey.auth.v1.RetireSigningKeyResponse"> & {
@@ -1411,13 +1562,29 @@ export const RetireSigningKeyResponseSchema: GenMessage<RetireSigningKeyResponse
   messageDesc(file_latchkey_auth_v1_admin_service, 49);
 
 /**
- * Something that happened. Holds no secret and no email.
+ * An entry of the audit trail. Holds no secret and no email.
+ *
+ * Types: `registered`, `register_refused`, `login_succeeded`, `login_failed`,
+ * `throttled`, `refreshed`, `refresh_reuse_detected`, `logged_out`,
+ * `reauthenticated`, `reauthentication_failed`, `password_changed`,
+ * `reset_requested`, `reset_done`, `permission_denied`, `verification_requested`,
+ * `network_confirmed`, `email_verified`, `email_change_requested`, `email_changed`,
+ * `email_change_undone`, `profile_changed`, `session_revoked`, `account_deleted`,
+ * `identity_linked`, `identity_refused`, `identity_unlinked`, `role_denied`,
+ * `roles_read`, `role_defined`, `role_deleted`, `role_granted`, `role_revoked`,
+ * `user_imported`, `user_disabled`, `user_enabled`, `user_deleted`, `user_unlocked`,
+ * `new_password_required`, `sessions_ended`, `service_account_created`,
+ * `service_account_disabled`, `service_account_enabled`, `service_account_deleted`,
+ * `api_key_created`, `api_key_revoked`, `service_token_issued`,
+ * `signing_key_published`, `signing_key_activated`, `signing_key_retiring`,
+ * `signing_key_retired`, `signing_key_reencrypted`, `mail_sent`, `mail_expired`,
+ * `mail_failed`, `audit_events_dropped`, `traces_erased`.
  *
  * @generated from message latchkey.auth.v1.AuditEvent
  */
 export type AuditEvent = Message<"latchkey.auth.v1.AuditEvent"> & {
   /**
-   * Its place in the chain, from 1.
+   * The position in the chain, from 1.
    *
    * @generated from field: int64 seq = 1;
    */
@@ -1431,87 +1598,99 @@ export type AuditEvent = Message<"latchkey.auth.v1.AuditEvent"> & {
   id: string;
 
   /**
+   * When the event occurred.
+   *
    * @generated from field: google.protobuf.Timestamp occurred_at = 3;
    */
   occurredAt?: Timestamp | undefined;
 
   /**
-   * Such as `login_failed`, `role_granted`.
+   * One of the types above.
    *
    * @generated from field: string type = 4;
    */
   type: string;
 
   /**
-   * To whom it happened, or who did it to themselves; UUIDs. Empty when not known.
+   * UUID of the user that the event concerns. Empty when there is none.
    *
    * @generated from field: string user_id = 5;
    */
   userId: string;
 
   /**
+   * UUID of the session that the event concerns. Empty when there is none.
+   *
    * @generated from field: string session_id = 6;
    */
   sessionId: string;
 
   /**
-   * A keyed hash of an email: the same for the same address.
+   * A keyed hash of an email, the same for the same email.
    *
    * @generated from field: string account = 7;
    */
   account: string;
 
   /**
-   * Why, or what, in a word; of an administrator's action the reason given.
+   * A short cause or object, or the reason that an administrator gave.
    *
    * @generated from field: string detail = 8;
    */
   detail: string;
 
   /**
-   * Who did it to somebody or something else: `user:<id>`, `service:<name>` or
-   * `operator:<login>`.
+   * The caller who acted on another user or on an object: `user:<id>`,
+   * `service:<name>` or `operator:<login>`. Empty when users act for themselves.
    *
    * @generated from field: string actor = 9;
    */
   actor: string;
 
   /**
-   * What it was done to, where that is no user: `role:editor`.
+   * The object of the event when it is not a user, such as `role:editor`.
    *
    * @generated from field: string target = 10;
    */
   target: string;
 
   /**
+   * The state before a change.
+   *
    * @generated from field: google.protobuf.Struct before = 11;
    */
   before?: JsonObject | undefined;
 
   /**
+   * The state after a change.
+   *
    * @generated from field: google.protobuf.Struct after = 12;
    */
   after?: JsonObject | undefined;
 
   /**
-   * Empty once the user is gone and forgotten.
+   * The caller's IP address. Empty when the user is deleted and the trace erased.
    *
    * @generated from field: string address = 13;
    */
   address: string;
 
   /**
+   * The caller's user agent. Empty when the user is deleted and the trace erased.
+   *
    * @generated from field: string user_agent = 14;
    */
   userAgent: string;
 
   /**
+   * The request id of the call.
+   *
    * @generated from field: string request_id = 15;
    */
   requestId: string;
 
   /**
-   * Of the chain up to here (SHA-256): what `latchkey audit verify` computes.
+   * SHA-256 of the chain up to this event, as `latchkey audit verify` computes it.
    *
    * @generated from field: bytes hash = 16;
    */
@@ -1526,47 +1705,56 @@ export const AuditEventSchema: GenMessage<AuditEvent> = /*@__PURE__*/
   messageDesc(file_latchkey_auth_v1_admin_service, 50);
 
 /**
+ * Filters. Empty ones match every event.
+ *
  * @generated from message latchkey.auth.v1.QueryAuditEventsRequest
  */
 export type QueryAuditEventsRequest = Message<"latchkey.auth.v1.QueryAuditEventsRequest"> & {
   /**
-   * Each is empty, or not set, for any.
+   * UUID of a user.
    *
    * @generated from field: string user_id = 1;
    */
   userId: string;
 
   /**
+   * As in AuditEvent.actor.
+   *
    * @generated from field: string actor = 2;
    */
   actor: string;
 
   /**
+   * One of the types of AuditEvent. Another one is INVALID_ARGUMENT.
+   *
    * @generated from field: string type = 3;
    */
   type: string;
 
   /**
-   * From then on, and before then.
+   * Events at this time or later.
    *
    * @generated from field: google.protobuf.Timestamp from = 4;
    */
   from?: Timestamp | undefined;
 
   /**
+   * Events before this time.
+   *
    * @generated from field: google.protobuf.Timestamp until = 5;
    */
   until?: Timestamp | undefined;
 
   /**
-   * 1 to 100; 50 when it is 0.
+   * 1 to 100. 0 means 50.
    *
    * @generated from field: int32 page_size = 6;
    */
   pageSize: number;
 
   /**
-   * As of SearchUsers.
+   * `next_page_token` of the page before, from the same query. Empty for the first
+   * page.
    *
    * @generated from field: string page_token = 7;
    */
@@ -1581,15 +1769,21 @@ export const QueryAuditEventsRequestSchema: GenMessage<QueryAuditEventsRequest> 
   messageDesc(file_latchkey_auth_v1_admin_service, 51);
 
 /**
+ * A page of audit events.
+ *
  * @generated from message latchkey.auth.v1.QueryAuditEventsResponse
  */
 export type QueryAuditEventsResponse = Message<"latchkey.auth.v1.QueryAuditEventsResponse"> & {
   /**
+   * The newest first.
+   *
    * @generated from field: repeated latchkey.auth.v1.AuditEvent events = 1;
    */
   events: AuditEvent[];
 
   /**
+   * Empty after the last page.
+   *
    * @generated from field: string next_page_token = 2;
    */
   nextPageToken: string;
@@ -1603,29 +1797,35 @@ export const QueryAuditEventsResponseSchema: GenMessage<QueryAuditEventsResponse
   messageDesc(file_latchkey_auth_v1_admin_service, 52);
 
 /**
+ * The position at which to start, and filters. Empty filters match every event.
+ *
  * @generated from message latchkey.auth.v1.StreamAuditEventsRequest
  */
 export type StreamAuditEventsRequest = Message<"latchkey.auth.v1.StreamAuditEventsRequest"> & {
   /**
-   * The last cursor; 0 for everything that is there.
+   * The last cursor received. 0 for all recorded events.
    *
    * @generated from field: int64 after_seq = 1;
    */
   afterSeq: bigint;
 
   /**
-   * Each is empty for any.
+   * UUID of a user.
    *
    * @generated from field: string user_id = 2;
    */
   userId: string;
 
   /**
+   * As in AuditEvent.actor.
+   *
    * @generated from field: string actor = 3;
    */
   actor: string;
 
   /**
+   * One of the types of AuditEvent. Another one is INVALID_ARGUMENT.
+   *
    * @generated from field: string type = 4;
    */
   type: string;
@@ -1639,6 +1839,8 @@ export const StreamAuditEventsRequestSchema: GenMessage<StreamAuditEventsRequest
   messageDesc(file_latchkey_auth_v1_admin_service, 53);
 
 /**
+ * A part of the stream.
+ *
  * @generated from message latchkey.auth.v1.StreamAuditEventsResponse
  */
 export type StreamAuditEventsResponse = Message<"latchkey.auth.v1.StreamAuditEventsResponse"> & {
@@ -1650,7 +1852,7 @@ export type StreamAuditEventsResponse = Message<"latchkey.auth.v1.StreamAuditEve
   events: AuditEvent[];
 
   /**
-   * All that was asked for up to this place has been told.
+   * Every matching event up to this seq has been sent.
    *
    * @generated from field: int64 cursor = 2;
    */
@@ -1665,6 +1867,8 @@ export const StreamAuditEventsResponseSchema: GenMessage<StreamAuditEventsRespon
   messageDesc(file_latchkey_auth_v1_admin_service, 54);
 
 /**
+ * Lists all roles.
+ *
  * @generated from message latchkey.auth.v1.ListRolesRequest
  */
 export type ListRolesRequest = Message<"latchkey.auth.v1.ListRolesRequest"> & {
@@ -1678,10 +1882,14 @@ export const ListRolesRequestSchema: GenMessage<ListRolesRequest> = /*@__PURE__*
   messageDesc(file_latchkey_auth_v1_admin_service, 55);
 
 /**
+ * The defined roles.
+ *
  * @generated from message latchkey.auth.v1.ListRolesResponse
  */
 export type ListRolesResponse = Message<"latchkey.auth.v1.ListRolesResponse"> & {
   /**
+   * Sorted by name.
+   *
    * @generated from field: repeated latchkey.auth.v1.Role roles = 1;
    */
   roles: Role[];
@@ -1695,16 +1903,20 @@ export const ListRolesResponseSchema: GenMessage<ListRolesResponse> = /*@__PURE_
   messageDesc(file_latchkey_auth_v1_admin_service, 56);
 
 /**
+ * The role to create or to replace.
+ *
  * @generated from message latchkey.auth.v1.DefineRoleRequest
  */
 export type DefineRoleRequest = Message<"latchkey.auth.v1.DefineRoleRequest"> & {
   /**
+   * Required.
+   *
    * @generated from field: latchkey.auth.v1.Role role = 1;
    */
   role?: Role | undefined;
 
   /**
-   * As of DisableUser.
+   * As in DisableUserRequest.
    *
    * @generated from field: string reason = 2;
    */
@@ -1719,6 +1931,8 @@ export const DefineRoleRequestSchema: GenMessage<DefineRoleRequest> = /*@__PURE_
   messageDesc(file_latchkey_auth_v1_admin_service, 57);
 
 /**
+ * The role is defined.
+ *
  * @generated from message latchkey.auth.v1.DefineRoleResponse
  */
 export type DefineRoleResponse = Message<"latchkey.auth.v1.DefineRoleResponse"> & {
@@ -1732,16 +1946,20 @@ export const DefineRoleResponseSchema: GenMessage<DefineRoleResponse> = /*@__PUR
   messageDesc(file_latchkey_auth_v1_admin_service, 58);
 
 /**
+ * The role to delete.
+ *
  * @generated from message latchkey.auth.v1.DeleteRoleRequest
  */
 export type DeleteRoleRequest = Message<"latchkey.auth.v1.DeleteRoleRequest"> & {
   /**
+   * As in Role.
+   *
    * @generated from field: string name = 1;
    */
   name: string;
 
   /**
-   * As of DisableUser.
+   * As in DisableUserRequest.
    *
    * @generated from field: string reason = 2;
    */
@@ -1756,6 +1974,8 @@ export const DeleteRoleRequestSchema: GenMessage<DeleteRoleRequest> = /*@__PURE_
   messageDesc(file_latchkey_auth_v1_admin_service, 59);
 
 /**
+ * The role is deleted.
+ *
  * @generated from message latchkey.auth.v1.DeleteRoleResponse
  */
 export type DeleteRoleResponse = Message<"latchkey.auth.v1.DeleteRoleResponse"> & {
@@ -1769,37 +1989,41 @@ export const DeleteRoleResponseSchema: GenMessage<DeleteRoleResponse> = /*@__PUR
   messageDesc(file_latchkey_auth_v1_admin_service, 60);
 
 /**
+ * The role to grant, and its new holder: user_id or service_account_id.
+ *
  * @generated from message latchkey.auth.v1.GrantRoleRequest
  */
 export type GrantRoleRequest = Message<"latchkey.auth.v1.GrantRoleRequest"> & {
   /**
-   * UUID.
+   * UUID. Empty when service_account_id is set.
    *
    * @generated from field: string user_id = 1;
    */
   userId: string;
 
   /**
+   * The name of the role.
+   *
    * @generated from field: string role = 2;
    */
   role: string;
 
   /**
-   * As of DisableUser.
+   * As in DisableUserRequest.
    *
    * @generated from field: string reason = 3;
    */
   reason: string;
 
   /**
-   * In the future; not set for good.
+   * When the grant ends, in the future. Not set for a permanent grant.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 4;
    */
   expiresAt?: Timestamp | undefined;
 
   /**
-   * In place of user_id.
+   * UUID. Empty when user_id is set.
    *
    * @generated from field: string service_account_id = 5;
    */
@@ -1814,6 +2038,8 @@ export const GrantRoleRequestSchema: GenMessage<GrantRoleRequest> = /*@__PURE__*
   messageDesc(file_latchkey_auth_v1_admin_service, 61);
 
 /**
+ * The role is granted.
+ *
  * @generated from message latchkey.auth.v1.GrantRoleResponse
  */
 export type GrantRoleResponse = Message<"latchkey.auth.v1.GrantRoleResponse"> & {
@@ -1827,30 +2053,34 @@ export const GrantRoleResponseSchema: GenMessage<GrantRoleResponse> = /*@__PURE_
   messageDesc(file_latchkey_auth_v1_admin_service, 62);
 
 /**
+ * The role to revoke, and its holder: user_id or service_account_id.
+ *
  * @generated from message latchkey.auth.v1.RevokeRoleRequest
  */
 export type RevokeRoleRequest = Message<"latchkey.auth.v1.RevokeRoleRequest"> & {
   /**
-   * UUID.
+   * UUID. Empty when service_account_id is set.
    *
    * @generated from field: string user_id = 1;
    */
   userId: string;
 
   /**
+   * The name of the role.
+   *
    * @generated from field: string role = 2;
    */
   role: string;
 
   /**
-   * As of DisableUser.
+   * As in DisableUserRequest.
    *
    * @generated from field: string reason = 3;
    */
   reason: string;
 
   /**
-   * In place of user_id.
+   * UUID. Empty when user_id is set.
    *
    * @generated from field: string service_account_id = 4;
    */
@@ -1865,6 +2095,8 @@ export const RevokeRoleRequestSchema: GenMessage<RevokeRoleRequest> = /*@__PURE_
   messageDesc(file_latchkey_auth_v1_admin_service, 63);
 
 /**
+ * The role is revoked.
+ *
  * @generated from message latchkey.auth.v1.RevokeRoleResponse
  */
 export type RevokeRoleResponse = Message<"latchkey.auth.v1.RevokeRoleResponse"> & {
@@ -1880,35 +2112,38 @@ export const RevokeRoleResponseSchema: GenMessage<RevokeRoleResponse> = /*@__PUR
 /**
  * For administrators: users, roles, service accounts, signing keys, the audit trail.
  *
- * Every call needs `authorization: Bearer ...` with the access token of somebody
- * who holds the role `admin`, or the API key of a service account that does, and
- * can fail with CREDENTIALS_MISSING, the reasons of AuthService.Verify,
- * PERMISSION_DENIED, and those that AuthService names for any call. Whatever a call
- * changes is audited with who did it, to whom, why (an import aside), and how it
- * was before and after.
+ * Every call requires `authorization: Bearer ...` with the access token of a user, or
+ * the API key of a service account, that holds the role `admin`. Every change is
+ * audited with the caller, the target, the reason given (imports have none) and the
+ * state before and after.
  *
- * Permission is checked again in the transaction of each change, and for each
- * message of a stream. A caller who has been disabled meanwhile, or whose session
- * has ended, gets TOKEN_REVOKED; one whose API key is no longer valid,
- * TOKEN_INVALID; one who has lost the role, PERMISSION_DENIED.
+ * The server checks permission again in the transaction of each change, and for each
+ * message of a stream. A user who has been disabled or whose session has ended in the
+ * meantime receives TOKEN_REVOKED. A service whose API key has become invalid receives
+ * TOKEN_INVALID. A caller who has lost the role receives PERMISSION_DENIED.
  *
- * What gives power to others, or takes it from everybody, requires that the session
- * of an administrator was re-authenticated within ten minutes
- * (AccountService.Reauthenticate, REAUTHENTICATION_SECONDS): GrantRole, DefineRole,
+ * Some changes give power to others or cannot be undone: GrantRole, DefineRole,
  * CreateUser with roles, EnableUser, DeleteUser, EnableServiceAccount,
  * DeleteServiceAccount, CreateApiKey, ImportUsers (for each message) and
- * RetireSigningKey. Service accounts have no password and are exempt, as are
+ * RetireSigningKey. For these, the session of an administrator must have been
+ * re-authenticated within ten minutes (AccountService.Reauthenticate,
+ * REAUTHENTICATION_SECONDS). Service accounts have no password and are exempt, like
  * operators at the command line.
  *
- * Being an administrator is not being almighty: to give a role, to take it, or to
- * change anything of somebody who holds it, the caller must hold the role's
- * granter, and the granter of each role that it implies (GRANT_NOT_ALLOWED).
+ * `admin` alone does not allow every change. To grant or revoke a role, or to change a
+ * user or service that holds it, the caller must hold the role's granter, and the
+ * granter of each role that it implies (GRANT_NOT_ALLOWED).
+ *
+ * Errors of any call: INVALID_ARGUMENT (x-client-address), CREDENTIALS_MISSING,
+ * CREDENTIALS_AMBIGUOUS, TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED, TOKEN_STALE,
+ * AUDIENCE_MISMATCH, PERMISSION_DENIED, REQUEST_MALFORMED, MESSAGE_TOO_LARGE,
+ * UNIMPLEMENTED, OVERLOADED, DEPENDENCY_UNAVAILABLE, DEADLINE_EXCEEDED, INTERNAL.
  *
  * @generated from service latchkey.auth.v1.AdminService
  */
 export const AdminService: GenService<{
   /**
-   * One user, by id or by email.
+   * Returns one user, by id or by email.
    * Errors: INVALID_ARGUMENT, USER_NOT_FOUND.
    *
    * @generated from rpc latchkey.auth.v1.AdminService.GetUser
@@ -1919,8 +2154,8 @@ export const AdminService: GenService<{
     output: typeof GetUserResponseSchema;
   },
   /**
-   * Users by what is asked for, the oldest account first.
-   * Errors: INVALID_ARGUMENT (also for a page_token of another search).
+   * Returns the users that match all given filters, the oldest account first.
+   * Errors: INVALID_ARGUMENT (also a page_token of another search).
    *
    * @generated from rpc latchkey.auth.v1.AdminService.SearchUsers
    */
@@ -1930,9 +2165,9 @@ export const AdminService: GenService<{
     output: typeof SearchUsersResponseSchema;
   },
   /**
-   * Opens an account without a password; a mail has the link to set one, as of
-   * AuthService.RequestReset. With roles it is a GrantRole as well.
-   * Errors: INVALID_ARGUMENT, EMAIL_TAKEN; with roles REAUTHENTICATION_REQUIRED,
+   * Creates an account without a password. The user receives an e-mail with a link to
+   * set one, as from AuthService.RequestReset. Roles are granted as by GrantRole.
+   * Errors: INVALID_ARGUMENT, EMAIL_TAKEN. With roles also REAUTHENTICATION_REQUIRED,
    * ROLE_NOT_FOUND, TOO_MANY_ROLES, GRANT_NOT_ALLOWED.
    *
    * @generated from rpc latchkey.auth.v1.AdminService.CreateUser
@@ -1943,11 +2178,11 @@ export const AdminService: GenService<{
     output: typeof CreateUserResponseSchema;
   },
   /**
-   * Accounts of another system, with their password hashes, which are replaced by
-   * our own when their owners first sign in. An answer to each message, in their
-   * order: what became of its rows. One whose address has an account stays as it
-   * is, so an import that broke off is begun again wherever one likes. Sends no
-   * mail. HTTP/2.
+   * Imports accounts of another system with their password hashes. At a user's first
+   * sign-in the server replaces the hash by its own. Each message has a response that
+   * reports the result of each row, in the order of the messages. A row whose email
+   * has an account leaves that account unchanged, so an interrupted import can be
+   * repeated from any row. Sends no e-mail. Requires HTTP/2.
    * Errors: INVALID_ARGUMENT (users: more than 100 in a message),
    * REAUTHENTICATION_REQUIRED.
    *
@@ -1959,8 +2194,8 @@ export const AdminService: GenService<{
     output: typeof ImportUsersResponseSchema;
   },
   /**
-   * The user may not sign in any more, by whatever door; sessions end, and access
-   * tokens are good no more. Disabling again changes nothing.
+   * Disables a user. The user can no longer sign in by any method, and all sessions
+   * and access tokens are revoked. Has no effect on a disabled user.
    * Errors: INVALID_ARGUMENT, USER_NOT_FOUND, GRANT_NOT_ALLOWED.
    *
    * @generated from rpc latchkey.auth.v1.AdminService.DisableUser
@@ -1971,8 +2206,9 @@ export const AdminService: GenService<{
     output: typeof DisableUserResponseSchema;
   },
   /**
-   * The user may sign in again.
-   * Errors: as DisableUser, and REAUTHENTICATION_REQUIRED.
+   * Enables a disabled user, who can sign in again.
+   * Errors: INVALID_ARGUMENT, USER_NOT_FOUND, GRANT_NOT_ALLOWED,
+   * REAUTHENTICATION_REQUIRED.
    *
    * @generated from rpc latchkey.auth.v1.AdminService.EnableUser
    */
@@ -1982,8 +2218,9 @@ export const AdminService: GenService<{
     output: typeof EnableUserResponseSchema;
   },
   /**
-   * As AccountService.DeleteMe.
-   * Errors: as DisableUser, and REAUTHENTICATION_REQUIRED.
+   * Deletes a user, like AccountService.DeleteMe.
+   * Errors: INVALID_ARGUMENT, USER_NOT_FOUND, GRANT_NOT_ALLOWED,
+   * REAUTHENTICATION_REQUIRED.
    *
    * @generated from rpc latchkey.auth.v1.AdminService.DeleteUser
    */
@@ -1993,9 +2230,9 @@ export const AdminService: GenService<{
     output: typeof DeleteUserResponseSchema;
   },
   /**
-   * The password opens nothing any more and sessions end; a mail has the link for
-   * a new one, as of AuthService.RequestReset. Other ways to sign in stay.
-   * Errors: as DisableUser.
+   * Voids a user's password and ends all sessions. The user receives an e-mail with a
+   * link to set a new one, as from AuthService.RequestReset. Linked identities stay.
+   * Errors: INVALID_ARGUMENT, USER_NOT_FOUND, GRANT_NOT_ALLOWED.
    *
    * @generated from rpc latchkey.auth.v1.AdminService.RequireNewPassword
    */
@@ -2005,8 +2242,8 @@ export const AdminService: GenService<{
     output: typeof RequireNewPasswordResponseSchema;
   },
   /**
-   * Ends every session of the user.
-   * Errors: as DisableUser.
+   * Ends every session of a user.
+   * Errors: INVALID_ARGUMENT, USER_NOT_FOUND, GRANT_NOT_ALLOWED.
    *
    * @generated from rpc latchkey.auth.v1.AdminService.EndUserSessions
    */
@@ -2016,7 +2253,8 @@ export const AdminService: GenService<{
     output: typeof EndUserSessionsResponseSchema;
   },
   /**
-   * Forgets failed sign-ins and the like, so that the owner may try again at once.
+   * Clears the counted attempts of a user, such as failed sign-ins, so that the user
+   * can try again at once.
    * Errors: INVALID_ARGUMENT, USER_NOT_FOUND, GRANT_NOT_ALLOWED.
    *
    * @generated from rpc latchkey.auth.v1.AdminService.UnlockUser
@@ -2027,7 +2265,7 @@ export const AdminService: GenService<{
     output: typeof UnlockUserResponseSchema;
   },
   /**
-   * All roles that are defined, by name.
+   * Lists all defined roles, by name.
    *
    * @generated from rpc latchkey.auth.v1.AdminService.ListRoles
    */
@@ -2037,11 +2275,11 @@ export const AdminService: GenService<{
     output: typeof ListRolesResponseSchema;
   },
   /**
-   * Adds a role, or makes it what is given. When what it implies changes, tokens
-   * of those who hold it are stale within a second. Who may give a role that there
-   * is stays as it was: its granter, and that all who hold the granter may still
-   * give it. The command line may change that.
-   * Errors: INVALID_ARGUMENT, ROLE_NOT_FOUND (implied, or the granter),
+   * Creates a role, or replaces its definition. When the roles that it implies change,
+   * tokens of its holders become stale within a second. The definition of an existing
+   * role must keep its granter, and every holder of the granter must still be able to
+   * grant it. Only the command line can change that.
+   * Errors: INVALID_ARGUMENT, ROLE_NOT_FOUND (an implied role or the granter),
    * ROLE_CIRCLE, TOO_MANY_ROLES, GRANT_NOT_ALLOWED, REAUTHENTICATION_REQUIRED.
    *
    * @generated from rpc latchkey.auth.v1.AdminService.DefineRole
@@ -2052,10 +2290,11 @@ export const AdminService: GenService<{
     output: typeof DefineRoleResponseSchema;
   },
   /**
-   * Errors: INVALID_ARGUMENT, ROLE_NOT_FOUND, GRANT_NOT_ALLOWED; ROLE_IN_USE while
-   * somebody holds it, another role implies it or names it as granter, and for
-   * the built-in roles: `user`, `admin`, `latchkey.roles.read` and
-   * `latchkey.on-behalf-of`.
+   * Deletes a role that is not in use. A role is in use while a user or service holds
+   * it, or while another role implies it or has it as granter. The built-in roles
+   * `user`, `admin`, `latchkey.roles.read` and `latchkey.on-behalf-of` are always in
+   * use.
+   * Errors: INVALID_ARGUMENT, ROLE_NOT_FOUND, ROLE_IN_USE, GRANT_NOT_ALLOWED.
    *
    * @generated from rpc latchkey.auth.v1.AdminService.DeleteRole
    */
@@ -2065,9 +2304,9 @@ export const AdminService: GenService<{
     output: typeof DeleteRoleResponseSchema;
   },
   /**
-   * Gives a user or a service account a role, or gives it another reason and end.
-   * Their older tokens are stale within a second. Whoever has a key of a service
-   * account has its roles, also those that it gets later.
+   * Grants a role to a user or a service account. For a role that is granted already,
+   * replaces the reason and the expiry. Earlier tokens become stale within a second.
+   * All keys of a service account have its roles, also roles that are granted later.
    * Errors: INVALID_ARGUMENT, USER_NOT_FOUND, SERVICE_ACCOUNT_NOT_FOUND,
    * ROLE_NOT_FOUND, TOO_MANY_ROLES, GRANT_NOT_ALLOWED, REAUTHENTICATION_REQUIRED.
    *
@@ -2079,9 +2318,9 @@ export const AdminService: GenService<{
     output: typeof GrantRoleResponseSchema;
   },
   /**
-   * Takes a role that was granted. What another one implies goes with that one.
+   * Revokes a granted role. An implied role is revoked with the role that implies it.
    * Errors: INVALID_ARGUMENT, USER_NOT_FOUND, SERVICE_ACCOUNT_NOT_FOUND,
-   * ROLE_NOT_FOUND, GRANT_NOT_ALLOWED; ROLE_NOT_HELD when it was not granted.
+   * ROLE_NOT_FOUND, ROLE_NOT_HELD, GRANT_NOT_ALLOWED.
    *
    * @generated from rpc latchkey.auth.v1.AdminService.RevokeRole
    */
@@ -2091,7 +2330,8 @@ export const AdminService: GenService<{
     output: typeof RevokeRoleResponseSchema;
   },
   /**
-   * A service that calls others, or this one, with keys of its own.
+   * Creates a service account: a service that calls others, or Latchkey, with its own
+   * API keys.
    * Errors: INVALID_ARGUMENT, SERVICE_NAME_TAKEN.
    *
    * @generated from rpc latchkey.auth.v1.AdminService.CreateServiceAccount
@@ -2102,7 +2342,7 @@ export const AdminService: GenService<{
     output: typeof CreateServiceAccountResponseSchema;
   },
   /**
-   * Service accounts, by name.
+   * Lists service accounts, by name.
    * Errors: INVALID_ARGUMENT.
    *
    * @generated from rpc latchkey.auth.v1.AdminService.ListServiceAccounts
@@ -2113,7 +2353,7 @@ export const AdminService: GenService<{
     output: typeof ListServiceAccountsResponseSchema;
   },
   /**
-   * Its keys and tokens are good no more within a second.
+   * Disables a service account. Its keys and tokens are rejected within a second.
    * Errors: INVALID_ARGUMENT, SERVICE_ACCOUNT_NOT_FOUND, GRANT_NOT_ALLOWED.
    *
    * @generated from rpc latchkey.auth.v1.AdminService.DisableServiceAccount
@@ -2124,8 +2364,10 @@ export const AdminService: GenService<{
     output: typeof DisableServiceAccountResponseSchema;
   },
   /**
-   * Its keys are good again; tokens from before are not.
-   * Errors: as DisableServiceAccount, and REAUTHENTICATION_REQUIRED.
+   * Enables a disabled service account. Its keys are valid again, its earlier tokens
+   * are not.
+   * Errors: INVALID_ARGUMENT, SERVICE_ACCOUNT_NOT_FOUND, GRANT_NOT_ALLOWED,
+   * REAUTHENTICATION_REQUIRED.
    *
    * @generated from rpc latchkey.auth.v1.AdminService.EnableServiceAccount
    */
@@ -2135,8 +2377,9 @@ export const AdminService: GenService<{
     output: typeof EnableServiceAccountResponseSchema;
   },
   /**
-   * For good, with its keys.
-   * Errors: as DisableServiceAccount, and REAUTHENTICATION_REQUIRED.
+   * Deletes a service account with its keys. This cannot be undone.
+   * Errors: INVALID_ARGUMENT, SERVICE_ACCOUNT_NOT_FOUND, GRANT_NOT_ALLOWED,
+   * REAUTHENTICATION_REQUIRED.
    *
    * @generated from rpc latchkey.auth.v1.AdminService.DeleteServiceAccount
    */
@@ -2146,8 +2389,9 @@ export const AdminService: GenService<{
     output: typeof DeleteServiceAccountResponseSchema;
   },
   /**
-   * A key for a service account, wherever a service's key or an administrator's
-   * token is asked for. It is in the answer and nowhere else, and it expires.
+   * Creates an API key of a service account. RPCs that require a service key accept
+   * it, and those for administrators too if the account holds `admin`. The key is
+   * shown only once, in the response.
    * Errors: INVALID_ARGUMENT, SERVICE_ACCOUNT_NOT_FOUND, GRANT_NOT_ALLOWED,
    * REAUTHENTICATION_REQUIRED.
    *
@@ -2159,7 +2403,7 @@ export const AdminService: GenService<{
     output: typeof CreateApiKeyResponseSchema;
   },
   /**
-   * The keys of a service account, also those that are good no more.
+   * Lists the API keys of a service account, also revoked and expired ones.
    * Errors: INVALID_ARGUMENT, SERVICE_ACCOUNT_NOT_FOUND.
    *
    * @generated from rpc latchkey.auth.v1.AdminService.ListApiKeys
@@ -2170,7 +2414,7 @@ export const AdminService: GenService<{
     output: typeof ListApiKeysResponseSchema;
   },
   /**
-   * It opens nothing any more within a second, and neither do its tokens.
+   * Revokes an API key and its tokens within a second.
    * Errors: INVALID_ARGUMENT, API_KEY_NOT_FOUND, GRANT_NOT_ALLOWED.
    *
    * @generated from rpc latchkey.auth.v1.AdminService.RevokeApiKey
@@ -2181,7 +2425,7 @@ export const AdminService: GenService<{
     output: typeof RevokeApiKeyResponseSchema;
   },
   /**
-   * The keys that sign access tokens, also those that did, the oldest first.
+   * Lists the keys that sign access tokens, also former ones, the oldest first.
    *
    * @generated from rpc latchkey.auth.v1.AdminService.ListSigningKeys
    */
@@ -2191,11 +2435,11 @@ export const AdminService: GenService<{
     output: typeof ListSigningKeysResponseSchema;
   },
   /**
-   * The published key signs from now on. What the one before has signed stays good.
-   * Workers do it by themselves, by default every 30 days, and publish the next one
-   * within seconds.
-   * Errors: INVALID_ARGUMENT; SIGNING_KEY_NOT_READY while somebody who verifies
-   * tokens may not know the published key yet.
+   * Makes the published key sign from now on. Tokens of the former key stay valid.
+   * Workers rotate the keys on schedule, by default every 30 days, and publish the next
+   * key within seconds.
+   * Errors: INVALID_ARGUMENT, SIGNING_KEY_NOT_READY (verifiers may not have fetched the
+   * published key yet).
    *
    * @generated from rpc latchkey.auth.v1.AdminService.RotateSigningKeys
    */
@@ -2205,13 +2449,12 @@ export const AdminService: GenService<{
     output: typeof RotateSigningKeysResponseSchema;
   },
   /**
-   * For a key that somebody else may have: what it has signed is good no more
-   * within a second, and its private half is deleted. Refresh tokens stay good. If
-   * it signed, the published key does so from now on, or a new one where there is
-   * none, although those who keep a JWKS may not know it yet. Those who verify by a
-   * JWKS alone hear of all this when they ask for that again.
-   * Errors: INVALID_ARGUMENT, SIGNING_KEY_NOT_FOUND (also for one that is retired),
-   * REAUTHENTICATION_REQUIRED.
+   * Retires a signing key that may be compromised. Its tokens are rejected within a
+   * second, and its private half is deleted. Refresh tokens stay valid. If it was the
+   * active key, the published key replaces it at once, or a new key if none is
+   * published, although verifiers with a cached JWKS may not have it yet. Verifiers that
+   * use only the JWKS follow when they next fetch it.
+   * Errors: INVALID_ARGUMENT, SIGNING_KEY_NOT_FOUND, REAUTHENTICATION_REQUIRED.
    *
    * @generated from rpc latchkey.auth.v1.AdminService.RetireSigningKey
    */
@@ -2221,8 +2464,8 @@ export const AdminService: GenService<{
     output: typeof RetireSigningKeyResponseSchema;
   },
   /**
-   * What has happened, the newest first, by whatever is asked for.
-   * Errors: INVALID_ARGUMENT (also for a page_token of another question).
+   * Returns the audit events that match all given filters, the newest first.
+   * Errors: INVALID_ARGUMENT (also a page_token of another query).
    *
    * @generated from rpc latchkey.auth.v1.AdminService.QueryAuditEvents
    */
@@ -2232,10 +2475,10 @@ export const AdminService: GenService<{
     output: typeof QueryAuditEventsResponseSchema;
   },
   /**
-   * The same in the order of the chain: what is there from a place on, then what
-   * comes, within a second. Nothing is skipped, and nothing comes twice. Without
-   * events a message comes every five seconds, with the cursor alone. Ends when
-   * either side wants; go on with the last cursor.
+   * Streams audit events in the order of the chain: first the recorded events after
+   * after_seq, then each new event within a second. Every event arrives exactly once.
+   * Without events a message with the cursor alone arrives every five seconds. Lasts
+   * until either side ends it. Continue with the last cursor.
    * Errors: INVALID_ARGUMENT.
    *
    * @generated from rpc latchkey.auth.v1.AdminService.StreamAuditEvents

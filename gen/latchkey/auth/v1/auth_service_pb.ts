@@ -17,32 +17,34 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file latchkey/auth/v1/auth_service.proto.
  */
 export const file_latchkey_auth_v1_auth_service: GenFile = /*@__PURE__*/
-  fileDesc("CiNsYXRjaGtleS9hdXRoL3YxL2F1dGhfc2VydmljZS5wcm90bxIQbGF0Y2hrZXkuYXV0aC52MSJFCg9SZWdpc3RlclJlcXVlc3QSDQoFZW1haWwYASABKAkSEAoIcGFzc3dvcmQYAiABKAkSEQoJZnVsbF9uYW1lGAMgASgJIkkKEFJlZ2lzdGVyUmVzcG9uc2USJAoEdXNlchgBIAEoCzIWLmxhdGNoa2V5LmF1dGgudjEuVXNlchIPCgdiaW5kaW5nGAIgASgJIkIKDExvZ2luUmVxdWVzdBINCgVlbWFpbBgBIAEoCRIQCghwYXNzd29yZBgCIAEoCRIRCglhdWRpZW5jZXMYAyADKAkiXwoNTG9naW5SZXNwb25zZRIoCgZ0b2tlbnMYASABKAsyGC5sYXRjaGtleS5hdXRoLnYxLlRva2VucxIkCgR1c2VyGAIgASgLMhYubGF0Y2hrZXkuYXV0aC52MS5Vc2VyIk4KDlJlZnJlc2hSZXF1ZXN0EhUKDXJlZnJlc2hfdG9rZW4YASABKAkSEgoKcmVxdWVzdF9pZBgCIAEoCRIRCglhdWRpZW5jZXMYAyADKAkiOwoPUmVmcmVzaFJlc3BvbnNlEigKBnRva2VucxgBIAEoCzIYLmxhdGNoa2V5LmF1dGgudjEuVG9rZW5zIiYKDUxvZ291dFJlcXVlc3QSFQoNcmVmcmVzaF90b2tlbhgBIAEoCSIQCg5Mb2dvdXRSZXNwb25zZSI3Cg1WZXJpZnlSZXF1ZXN0EhQKDGFjY2Vzc190b2tlbhgBIAEoCRIQCghhdWRpZW5jZRgCIAEoCSJzCg5WZXJpZnlSZXNwb25zZRIuCglwcmluY2lwYWwYASABKAsyGy5sYXRjaGtleS5hdXRoLnYxLlByaW5jaXBhbBIxCg1yZXZhbGlkYXRlX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJcChBDaGVja1JvbGVSZXF1ZXN0EhYKDGFjY2Vzc190b2tlbhgBIAEoCUgAEhcKB3VzZXJfaWQYAiABKAlCBNDzGAVIABIMCgRyb2xlGAMgASgJQgkKB3N1YmplY3QiTgoRQ2hlY2tSb2xlUmVzcG9uc2USDwoHYWxsb3dlZBgBIAEoCBIoCgZyZWFzb24YAiABKA4yGC5sYXRjaGtleS5hdXRoLnYxLlJlYXNvbiIkChNSZXF1ZXN0UmVzZXRSZXF1ZXN0Eg0KBWVtYWlsGAEgASgJIhYKFFJlcXVlc3RSZXNldFJlc3BvbnNlIkAKE0NvbmZpcm1SZXNldFJlcXVlc3QSEwoLcmVzZXRfdG9rZW4YASABKAkSFAoMbmV3X3Bhc3N3b3JkGAIgASgJIhYKFENvbmZpcm1SZXNldFJlc3BvbnNlIjAKH1JlcXVlc3RFbWFpbFZlcmlmaWNhdGlvblJlcXVlc3QSDQoFZW1haWwYASABKAkiIgogUmVxdWVzdEVtYWlsVmVyaWZpY2F0aW9uUmVzcG9uc2UiUwoSVmVyaWZ5RW1haWxSZXF1ZXN0EhoKEnZlcmlmaWNhdGlvbl90b2tlbhgBIAEoCRIQCghwYXNzd29yZBgCIAEoCRIPCgdiaW5kaW5nGAMgASgJIhUKE1ZlcmlmeUVtYWlsUmVzcG9uc2UiLgoVQ29uZmlybU5ldHdvcmtSZXF1ZXN0EhUKDW5ldHdvcmtfdG9rZW4YASABKAkiGAoWQ29uZmlybU5ldHdvcmtSZXNwb25zZSIsChZVbmRvRW1haWxDaGFuZ2VSZXF1ZXN0EhIKCnVuZG9fdG9rZW4YASABKAkiGQoXVW5kb0VtYWlsQ2hhbmdlUmVzcG9uc2UiUwoRU3RhcnRPQXV0aFJlcXVlc3QSEAoIcHJvdmlkZXIYASABKAkSFAoMcmVkaXJlY3RfdXJpGAIgASgJEhYKDnJlYXV0aGVudGljYXRlGAMgASgIIn8KElN0YXJ0T0F1dGhSZXNwb25zZRIZChFhdXRob3JpemF0aW9uX3VybBgBIAEoCRINCgVzdGF0ZRgCIAEoCRIPCgdiaW5kaW5nGAMgASgJEi4KCmV4cGlyZXNfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIi0KGElzc3VlU2VydmljZVRva2VuUmVxdWVzdBIRCglhdWRpZW5jZXMYASADKAkidQoZSXNzdWVTZXJ2aWNlVG9rZW5SZXNwb25zZRIUCgxhY2Nlc3NfdG9rZW4YASABKAkSEgoKdG9rZW5fdHlwZRgCIAEoCRIuCgpleHBpcmVzX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKKAQoSRmluaXNoT0F1dGhSZXF1ZXN0Eg0KBXN0YXRlGAEgASgJEgwKBGNvZGUYAiABKAkSDgoGaXNzdWVyGAMgASgJEg0KBWVycm9yGAQgASgJEg8KB2JpbmRpbmcYBSABKAkSFAoMcmVkaXJlY3RfdXJpGAYgASgJEhEKCWF1ZGllbmNlcxgHIAMoCSJ3ChNGaW5pc2hPQXV0aFJlc3BvbnNlEigKBnRva2VucxgBIAEoCzIYLmxhdGNoa2V5LmF1dGgudjEuVG9rZW5zEiQKBHVzZXIYAiABKAsyFi5sYXRjaGtleS5hdXRoLnYxLlVzZXISEAoIbmV3X3VzZXIYAyABKAgy0gsKC0F1dGhTZXJ2aWNlElcKCFJlZ2lzdGVyEiEubGF0Y2hrZXkuYXV0aC52MS5SZWdpc3RlclJlcXVlc3QaIi5sYXRjaGtleS5hdXRoLnYxLlJlZ2lzdGVyUmVzcG9uc2UiBMjzGAESTgoFTG9naW4SHi5sYXRjaGtleS5hdXRoLnYxLkxvZ2luUmVxdWVzdBofLmxhdGNoa2V5LmF1dGgudjEuTG9naW5SZXNwb25zZSIEyPMYARJUCgdSZWZyZXNoEiAubGF0Y2hrZXkuYXV0aC52MS5SZWZyZXNoUmVxdWVzdBohLmxhdGNoa2V5LmF1dGgudjEuUmVmcmVzaFJlc3BvbnNlIgTI8xgBElEKBkxvZ291dBIfLmxhdGNoa2V5LmF1dGgudjEuTG9nb3V0UmVxdWVzdBogLmxhdGNoa2V5LmF1dGgudjEuTG9nb3V0UmVzcG9uc2UiBMjzGAESUQoGVmVyaWZ5Eh8ubGF0Y2hrZXkuYXV0aC52MS5WZXJpZnlSZXF1ZXN0GiAubGF0Y2hrZXkuYXV0aC52MS5WZXJpZnlSZXNwb25zZSIEyPMYARJaCglDaGVja1JvbGUSIi5sYXRjaGtleS5hdXRoLnYxLkNoZWNrUm9sZVJlcXVlc3QaIy5sYXRjaGtleS5hdXRoLnYxLkNoZWNrUm9sZVJlc3BvbnNlIgTI8xgBEmMKDFJlcXVlc3RSZXNldBIlLmxhdGNoa2V5LmF1dGgudjEuUmVxdWVzdFJlc2V0UmVxdWVzdBomLmxhdGNoa2V5LmF1dGgudjEuUmVxdWVzdFJlc2V0UmVzcG9uc2UiBMjzGAESYwoMQ29uZmlybVJlc2V0EiUubGF0Y2hrZXkuYXV0aC52MS5Db25maXJtUmVzZXRSZXF1ZXN0GiYubGF0Y2hrZXkuYXV0aC52MS5Db25maXJtUmVzZXRSZXNwb25zZSIEyPMYARJdCgpTdGFydE9BdXRoEiMubGF0Y2hrZXkuYXV0aC52MS5TdGFydE9BdXRoUmVxdWVzdBokLmxhdGNoa2V5LmF1dGgudjEuU3RhcnRPQXV0aFJlc3BvbnNlIgTI8xgBEmAKC0ZpbmlzaE9BdXRoEiQubGF0Y2hrZXkuYXV0aC52MS5GaW5pc2hPQXV0aFJlcXVlc3QaJS5sYXRjaGtleS5hdXRoLnYxLkZpbmlzaE9BdXRoUmVzcG9uc2UiBMjzGAEScgoRSXNzdWVTZXJ2aWNlVG9rZW4SKi5sYXRjaGtleS5hdXRoLnYxLklzc3VlU2VydmljZVRva2VuUmVxdWVzdBorLmxhdGNoa2V5LmF1dGgudjEuSXNzdWVTZXJ2aWNlVG9rZW5SZXNwb25zZSIEyPMYAxKHAQoYUmVxdWVzdEVtYWlsVmVyaWZpY2F0aW9uEjEubGF0Y2hrZXkuYXV0aC52MS5SZXF1ZXN0RW1haWxWZXJpZmljYXRpb25SZXF1ZXN0GjIubGF0Y2hrZXkuYXV0aC52MS5SZXF1ZXN0RW1haWxWZXJpZmljYXRpb25SZXNwb25zZSIEyPMYARJgCgtWZXJpZnlFbWFpbBIkLmxhdGNoa2V5LmF1dGgudjEuVmVyaWZ5RW1haWxSZXF1ZXN0GiUubGF0Y2hrZXkuYXV0aC52MS5WZXJpZnlFbWFpbFJlc3BvbnNlIgTI8xgBEmkKDkNvbmZpcm1OZXR3b3JrEicubGF0Y2hrZXkuYXV0aC52MS5Db25maXJtTmV0d29ya1JlcXVlc3QaKC5sYXRjaGtleS5hdXRoLnYxLkNvbmZpcm1OZXR3b3JrUmVzcG9uc2UiBMjzGAESbAoPVW5kb0VtYWlsQ2hhbmdlEigubGF0Y2hrZXkuYXV0aC52MS5VbmRvRW1haWxDaGFuZ2VSZXF1ZXN0GikubGF0Y2hrZXkuYXV0aC52MS5VbmRvRW1haWxDaGFuZ2VSZXNwb25zZSIEyPMYAUJVChRkZXYubGF0Y2hrZXkuYXV0aC52MVABWihsYXRjaGtleS5kZXYvZ2VuL2xhdGNoa2V5L2F1dGgvdjE7YXV0aHYxqgIQTGF0Y2hrZXkuQXV0aC5WMWIGcHJvdG8z", [file_google_protobuf_timestamp, file_latchkey_auth_v1_errors, file_latchkey_auth_v1_options, file_latchkey_auth_v1_types]);
+  fileDesc("CiNsYXRjaGtleS9hdXRoL3YxL2F1dGhfc2VydmljZS5wcm90bxIQbGF0Y2hrZXkuYXV0aC52MSJUCg9SZWdpc3RlclJlcXVlc3QSEgoFZW1haWwYASABKAlCA4ABARIVCghwYXNzd29yZBgCIAEoCUIDgAEBEhYKCWZ1bGxfbmFtZRgDIAEoCUIDgAEBIk4KEFJlZ2lzdGVyUmVzcG9uc2USJAoEdXNlchgBIAEoCzIWLmxhdGNoa2V5LmF1dGgudjEuVXNlchIUCgdiaW5kaW5nGAIgASgJQgOAAQEiTAoMTG9naW5SZXF1ZXN0EhIKBWVtYWlsGAEgASgJQgOAAQESFQoIcGFzc3dvcmQYAiABKAlCA4ABARIRCglhdWRpZW5jZXMYAyADKAkiXwoNTG9naW5SZXNwb25zZRIoCgZ0b2tlbnMYASABKAsyGC5sYXRjaGtleS5hdXRoLnYxLlRva2VucxIkCgR1c2VyGAIgASgLMhYubGF0Y2hrZXkuYXV0aC52MS5Vc2VyIlMKDlJlZnJlc2hSZXF1ZXN0EhoKDXJlZnJlc2hfdG9rZW4YASABKAlCA4ABARISCgpyZXF1ZXN0X2lkGAIgASgJEhEKCWF1ZGllbmNlcxgDIAMoCSI7Cg9SZWZyZXNoUmVzcG9uc2USKAoGdG9rZW5zGAEgASgLMhgubGF0Y2hrZXkuYXV0aC52MS5Ub2tlbnMiKwoNTG9nb3V0UmVxdWVzdBIaCg1yZWZyZXNoX3Rva2VuGAEgASgJQgOAAQEiEAoOTG9nb3V0UmVzcG9uc2UiPAoNVmVyaWZ5UmVxdWVzdBIZCgxhY2Nlc3NfdG9rZW4YASABKAlCA4ABARIQCghhdWRpZW5jZRgCIAEoCSJzCg5WZXJpZnlSZXNwb25zZRIuCglwcmluY2lwYWwYASABKAsyGy5sYXRjaGtleS5hdXRoLnYxLlByaW5jaXBhbBIxCg1yZXZhbGlkYXRlX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJhChBDaGVja1JvbGVSZXF1ZXN0EhsKDGFjY2Vzc190b2tlbhgBIAEoCUIDgAEBSAASFwoHdXNlcl9pZBgCIAEoCUIE0PMYBUgAEgwKBHJvbGUYAyABKAlCCQoHc3ViamVjdCJOChFDaGVja1JvbGVSZXNwb25zZRIPCgdhbGxvd2VkGAEgASgIEigKBnJlYXNvbhgCIAEoDjIYLmxhdGNoa2V5LmF1dGgudjEuUmVhc29uIikKE1JlcXVlc3RSZXNldFJlcXVlc3QSEgoFZW1haWwYASABKAlCA4ABASIWChRSZXF1ZXN0UmVzZXRSZXNwb25zZSJKChNDb25maXJtUmVzZXRSZXF1ZXN0EhgKC3Jlc2V0X3Rva2VuGAEgASgJQgOAAQESGQoMbmV3X3Bhc3N3b3JkGAIgASgJQgOAAQEiFgoUQ29uZmlybVJlc2V0UmVzcG9uc2UiNQofUmVxdWVzdEVtYWlsVmVyaWZpY2F0aW9uUmVxdWVzdBISCgVlbWFpbBgBIAEoCUIDgAEBIiIKIFJlcXVlc3RFbWFpbFZlcmlmaWNhdGlvblJlc3BvbnNlImIKElZlcmlmeUVtYWlsUmVxdWVzdBIfChJ2ZXJpZmljYXRpb25fdG9rZW4YASABKAlCA4ABARIVCghwYXNzd29yZBgCIAEoCUIDgAEBEhQKB2JpbmRpbmcYAyABKAlCA4ABASIVChNWZXJpZnlFbWFpbFJlc3BvbnNlIjMKFUNvbmZpcm1OZXR3b3JrUmVxdWVzdBIaCg1uZXR3b3JrX3Rva2VuGAEgASgJQgOAAQEiGAoWQ29uZmlybU5ldHdvcmtSZXNwb25zZSIxChZVbmRvRW1haWxDaGFuZ2VSZXF1ZXN0EhcKCnVuZG9fdG9rZW4YASABKAlCA4ABASIZChdVbmRvRW1haWxDaGFuZ2VSZXNwb25zZSJTChFTdGFydE9BdXRoUmVxdWVzdBIQCghwcm92aWRlchgBIAEoCRIUCgxyZWRpcmVjdF91cmkYAiABKAkSFgoOcmVhdXRoZW50aWNhdGUYAyABKAgijgEKElN0YXJ0T0F1dGhSZXNwb25zZRIeChFhdXRob3JpemF0aW9uX3VybBgBIAEoCUIDgAEBEhIKBXN0YXRlGAIgASgJQgOAAQESFAoHYmluZGluZxgDIAEoCUIDgAEBEi4KCmV4cGlyZXNfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIi0KGElzc3VlU2VydmljZVRva2VuUmVxdWVzdBIRCglhdWRpZW5jZXMYASADKAkiegoZSXNzdWVTZXJ2aWNlVG9rZW5SZXNwb25zZRIZCgxhY2Nlc3NfdG9rZW4YASABKAlCA4ABARISCgp0b2tlbl90eXBlGAIgASgJEi4KCmV4cGlyZXNfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIpkBChJGaW5pc2hPQXV0aFJlcXVlc3QSEgoFc3RhdGUYASABKAlCA4ABARIRCgRjb2RlGAIgASgJQgOAAQESDgoGaXNzdWVyGAMgASgJEg0KBWVycm9yGAQgASgJEhQKB2JpbmRpbmcYBSABKAlCA4ABARIUCgxyZWRpcmVjdF91cmkYBiABKAkSEQoJYXVkaWVuY2VzGAcgAygJIncKE0ZpbmlzaE9BdXRoUmVzcG9uc2USKAoGdG9rZW5zGAEgASgLMhgubGF0Y2hrZXkuYXV0aC52MS5Ub2tlbnMSJAoEdXNlchgCIAEoCzIWLmxhdGNoa2V5LmF1dGgudjEuVXNlchIQCghuZXdfdXNlchgDIAEoCDLYCwoLQXV0aFNlcnZpY2USVwoIUmVnaXN0ZXISIS5sYXRjaGtleS5hdXRoLnYxLlJlZ2lzdGVyUmVxdWVzdBoiLmxhdGNoa2V5LmF1dGgudjEuUmVnaXN0ZXJSZXNwb25zZSIEyPMYARJOCgVMb2dpbhIeLmxhdGNoa2V5LmF1dGgudjEuTG9naW5SZXF1ZXN0Gh8ubGF0Y2hrZXkuYXV0aC52MS5Mb2dpblJlc3BvbnNlIgTI8xgBElQKB1JlZnJlc2gSIC5sYXRjaGtleS5hdXRoLnYxLlJlZnJlc2hSZXF1ZXN0GiEubGF0Y2hrZXkuYXV0aC52MS5SZWZyZXNoUmVzcG9uc2UiBMjzGAESVAoGTG9nb3V0Eh8ubGF0Y2hrZXkuYXV0aC52MS5Mb2dvdXRSZXF1ZXN0GiAubGF0Y2hrZXkuYXV0aC52MS5Mb2dvdXRSZXNwb25zZSIHkAICyPMYARJUCgZWZXJpZnkSHy5sYXRjaGtleS5hdXRoLnYxLlZlcmlmeVJlcXVlc3QaIC5sYXRjaGtleS5hdXRoLnYxLlZlcmlmeVJlc3BvbnNlIgeQAgLI8xgBEloKCUNoZWNrUm9sZRIiLmxhdGNoa2V5LmF1dGgudjEuQ2hlY2tSb2xlUmVxdWVzdBojLmxhdGNoa2V5LmF1dGgudjEuQ2hlY2tSb2xlUmVzcG9uc2UiBMjzGAESYwoMUmVxdWVzdFJlc2V0EiUubGF0Y2hrZXkuYXV0aC52MS5SZXF1ZXN0UmVzZXRSZXF1ZXN0GiYubGF0Y2hrZXkuYXV0aC52MS5SZXF1ZXN0UmVzZXRSZXNwb25zZSIEyPMYARJjCgxDb25maXJtUmVzZXQSJS5sYXRjaGtleS5hdXRoLnYxLkNvbmZpcm1SZXNldFJlcXVlc3QaJi5sYXRjaGtleS5hdXRoLnYxLkNvbmZpcm1SZXNldFJlc3BvbnNlIgTI8xgBEl0KClN0YXJ0T0F1dGgSIy5sYXRjaGtleS5hdXRoLnYxLlN0YXJ0T0F1dGhSZXF1ZXN0GiQubGF0Y2hrZXkuYXV0aC52MS5TdGFydE9BdXRoUmVzcG9uc2UiBMjzGAESYAoLRmluaXNoT0F1dGgSJC5sYXRjaGtleS5hdXRoLnYxLkZpbmlzaE9BdXRoUmVxdWVzdBolLmxhdGNoa2V5LmF1dGgudjEuRmluaXNoT0F1dGhSZXNwb25zZSIEyPMYARJyChFJc3N1ZVNlcnZpY2VUb2tlbhIqLmxhdGNoa2V5LmF1dGgudjEuSXNzdWVTZXJ2aWNlVG9rZW5SZXF1ZXN0GisubGF0Y2hrZXkuYXV0aC52MS5Jc3N1ZVNlcnZpY2VUb2tlblJlc3BvbnNlIgTI8xgDEocBChhSZXF1ZXN0RW1haWxWZXJpZmljYXRpb24SMS5sYXRjaGtleS5hdXRoLnYxLlJlcXVlc3RFbWFpbFZlcmlmaWNhdGlvblJlcXVlc3QaMi5sYXRjaGtleS5hdXRoLnYxLlJlcXVlc3RFbWFpbFZlcmlmaWNhdGlvblJlc3BvbnNlIgTI8xgBEmAKC1ZlcmlmeUVtYWlsEiQubGF0Y2hrZXkuYXV0aC52MS5WZXJpZnlFbWFpbFJlcXVlc3QaJS5sYXRjaGtleS5hdXRoLnYxLlZlcmlmeUVtYWlsUmVzcG9uc2UiBMjzGAESaQoOQ29uZmlybU5ldHdvcmsSJy5sYXRjaGtleS5hdXRoLnYxLkNvbmZpcm1OZXR3b3JrUmVxdWVzdBooLmxhdGNoa2V5LmF1dGgudjEuQ29uZmlybU5ldHdvcmtSZXNwb25zZSIEyPMYARJsCg9VbmRvRW1haWxDaGFuZ2USKC5sYXRjaGtleS5hdXRoLnYxLlVuZG9FbWFpbENoYW5nZVJlcXVlc3QaKS5sYXRjaGtleS5hdXRoLnYxLlVuZG9FbWFpbENoYW5nZVJlc3BvbnNlIgTI8xgBQlUKFGRldi5sYXRjaGtleS5hdXRoLnYxUAFaKGxhdGNoa2V5LmRldi9nZW4vbGF0Y2hrZXkvYXV0aC92MTthdXRodjGqAhBMYXRjaGtleS5BdXRoLlYxYgZwcm90bzM", [file_google_protobuf_timestamp, file_latchkey_auth_v1_errors, file_latchkey_auth_v1_options, file_latchkey_auth_v1_types]);
 
 /**
+ * The data of a new account.
+ *
  * @generated from message latchkey.auth.v1.RegisterRequest
  */
 export type RegisterRequest = Message<"latchkey.auth.v1.RegisterRequest"> & {
   /**
-   * An address: dot-atom local part, at most 254 bytes. Normalised first (NFC,
-   * lower case, IDNA).
+   * An address with a dot-atom local part, at most 254 bytes. The server normalises
+   * it first (NFC, lower case, IDNA).
    *
    * @generated from field: string email = 1;
    */
   email: string;
 
   /**
-   * 8 to 256 code points. Neither a frequent password, a repetition, a run, keys
-   * side by side nor a date, nor made of the email, the name or a word of the
-   * deployment; where range files are configured, not known from a breach. No
-   * rules of composition.
+   * 8 to 256 code points. Rejected: frequent passwords, repetitions, sequences,
+   * keyboard patterns, dates, passwords made of the email, the name or a word of the
+   * deployment and, where range files are configured, breached passwords. No rules of
+   * composition.
    *
    * @generated from field: string password = 2;
    */
   password: string;
 
   /**
-   * 1 to 200 code points; no control or invisible characters.
+   * 1 to 200 code points, without control or invisible characters.
    *
    * @generated from field: string full_name = 3;
    */
@@ -57,20 +59,22 @@ export const RegisterRequestSchema: GenMessage<RegisterRequest> = /*@__PURE__*/
   messageDesc(file_latchkey_auth_v1_auth_service, 0);
 
 /**
+ * The new account.
+ *
  * @generated from message latchkey.auth.v1.RegisterResponse
  */
 export type RegisterResponse = Message<"latchkey.auth.v1.RegisterResponse"> & {
   /**
-   * Not set where REQUIRE_EMAIL_VERIFICATION is on.
+   * Not set with REQUIRE_EMAIL_VERIFICATION.
    *
    * @generated from field: latchkey.auth.v1.User user = 1;
    */
   user?: User | undefined;
 
   /**
-   * For VerifyEmail from this browser. Keep it where this browser alone can send it
-   * from, such as an HttpOnly cookie. For an address that had an account it looks the
-   * same and is worth nothing.
+   * Proof of ownership for VerifyEmail. Store it where only this browser can send it,
+   * such as an HttpOnly cookie. For an email that has an account it looks the same
+   * and has no effect.
    *
    * @generated from field: string binding = 2;
    */
@@ -85,23 +89,29 @@ export const RegisterResponseSchema: GenMessage<RegisterResponse> = /*@__PURE__*
   messageDesc(file_latchkey_auth_v1_auth_service, 1);
 
 /**
+ * Email and password of an account.
+ *
  * @generated from message latchkey.auth.v1.LoginRequest
  */
 export type LoginRequest = Message<"latchkey.auth.v1.LoginRequest"> & {
   /**
+   * Normalised as in RegisterRequest.
+   *
    * @generated from field: string email = 1;
    */
   email: string;
 
   /**
+   * The account's password.
+   *
    * @generated from field: string password = 2;
    */
   password: string;
 
   /**
    * The audiences (`aud`) of the session's access tokens: any of AUDIENCE, and
-   * `latchkey`, which Latchkey's own APIs require. Empty for all of them. The
-   * session keeps the choice: a Refresh can narrow it and never widen it.
+   * `latchkey`, which Latchkey's own APIs require. Empty for all of them. Refresh can
+   * narrow the choice and never widens it.
    *
    * @generated from field: repeated string audiences = 3;
    */
@@ -116,18 +126,22 @@ export const LoginRequestSchema: GenMessage<LoginRequest> = /*@__PURE__*/
   messageDesc(file_latchkey_auth_v1_auth_service, 2);
 
 /**
+ * A new session.
+ *
  * @generated from message latchkey.auth.v1.LoginResponse
  */
 export type LoginResponse = Message<"latchkey.auth.v1.LoginResponse"> & {
   /**
-   * Always set today. Where an account wants a second step, as one may some day,
-   * it will not be, and another field will say what is wanted.
+   * Always set today. If Latchkey gets a second factor, it will be unset for accounts
+   * that require one, and another field will describe the next step.
    *
    * @generated from field: latchkey.auth.v1.Tokens tokens = 1;
    */
   tokens?: Tokens | undefined;
 
   /**
+   * The account.
+   *
    * @generated from field: latchkey.auth.v1.User user = 2;
    */
   user?: User | undefined;
@@ -141,27 +155,30 @@ export const LoginResponseSchema: GenMessage<LoginResponse> = /*@__PURE__*/
   messageDesc(file_latchkey_auth_v1_auth_service, 3);
 
 /**
+ * A refresh token of the session.
+ *
  * @generated from message latchkey.auth.v1.RefreshRequest
  */
 export type RefreshRequest = Message<"latchkey.auth.v1.RefreshRequest"> & {
   /**
+   * From the latest Tokens of the session.
+   *
    * @generated from field: string refresh_token = 1;
    */
   refreshToken: string;
 
   /**
-   * Names this attempt, for instance a UUID; at most 128 bytes of printable
-   * ASCII. Send the same value when you repeat a Refresh whose answer you did
-   * not get. May be empty.
+   * The name of this attempt, for example a UUID: at most 128 bytes of printable
+   * ASCII. Send the same value when you repeat a Refresh whose response was lost. May
+   * be empty.
    *
    * @generated from field: string request_id = 2;
    */
   requestId: string;
 
   /**
-   * Narrows the session to these of its audiences, for this access token and all
-   * later ones. Empty leaves them as they are. Access tokens from before keep
-   * theirs until they expire.
+   * Narrows the session to these of its audiences, for all access tokens from now on.
+   * Earlier access tokens keep theirs. Empty leaves the audiences as they are.
    *
    * @generated from field: repeated string audiences = 3;
    */
@@ -176,10 +193,14 @@ export const RefreshRequestSchema: GenMessage<RefreshRequest> = /*@__PURE__*/
   messageDesc(file_latchkey_auth_v1_auth_service, 4);
 
 /**
+ * The next tokens of the session.
+ *
  * @generated from message latchkey.auth.v1.RefreshResponse
  */
 export type RefreshResponse = Message<"latchkey.auth.v1.RefreshResponse"> & {
   /**
+   * Replace the former tokens by these.
+   *
    * @generated from field: latchkey.auth.v1.Tokens tokens = 1;
    */
   tokens?: Tokens | undefined;
@@ -193,11 +214,13 @@ export const RefreshResponseSchema: GenMessage<RefreshResponse> = /*@__PURE__*/
   messageDesc(file_latchkey_auth_v1_auth_service, 5);
 
 /**
+ * The session to end.
+ *
  * @generated from message latchkey.auth.v1.LogoutRequest
  */
 export type LogoutRequest = Message<"latchkey.auth.v1.LogoutRequest"> & {
   /**
-   * Required. One that is not known is no error: there is nothing to end.
+   * Required. Any refresh token of the session.
    *
    * @generated from field: string refresh_token = 1;
    */
@@ -212,6 +235,8 @@ export const LogoutRequestSchema: GenMessage<LogoutRequest> = /*@__PURE__*/
   messageDesc(file_latchkey_auth_v1_auth_service, 6);
 
 /**
+ * The session has ended, or there was none.
+ *
  * @generated from message latchkey.auth.v1.LogoutResponse
  */
 export type LogoutResponse = Message<"latchkey.auth.v1.LogoutResponse"> & {
@@ -225,11 +250,13 @@ export const LogoutResponseSchema: GenMessage<LogoutResponse> = /*@__PURE__*/
   messageDesc(file_latchkey_auth_v1_auth_service, 7);
 
 /**
+ * The token to verify.
+ *
  * @generated from message latchkey.auth.v1.VerifyRequest
  */
 export type VerifyRequest = Message<"latchkey.auth.v1.VerifyRequest"> & {
   /**
-   * The token under examination. When it is empty, the one in this call's own
+   * When empty, the server verifies the token in this call's
    * `authorization: Bearer ...`.
    *
    * @generated from field: string access_token = 1;
@@ -237,7 +264,7 @@ export type VerifyRequest = Message<"latchkey.auth.v1.VerifyRequest"> & {
   accessToken: string;
 
   /**
-   * When set, the token must have been issued for it (`aud`).
+   * When set, the token must have been issued for this audience (`aud`).
    *
    * @generated from field: string audience = 2;
    */
@@ -252,17 +279,21 @@ export const VerifyRequestSchema: GenMessage<VerifyRequest> = /*@__PURE__*/
   messageDesc(file_latchkey_auth_v1_auth_service, 8);
 
 /**
+ * The token is valid.
+ *
  * @generated from message latchkey.auth.v1.VerifyResponse
  */
 export type VerifyResponse = Message<"latchkey.auth.v1.VerifyResponse"> & {
   /**
+   * The user or service that the token was issued to.
+   *
    * @generated from field: latchkey.auth.v1.Principal principal = 1;
    */
   principal?: Principal | undefined;
 
   /**
-   * Until when the answer may be kept; ask again after it. A cache that keeps to
-   * it honours a revocation that late at most.
+   * A cache can use the response until then and must verify again afterwards. This
+   * bounds the delay with which the cache follows a revocation.
    *
    * @generated from field: google.protobuf.Timestamp revalidate_at = 2;
    */
@@ -277,25 +308,29 @@ export const VerifyResponseSchema: GenMessage<VerifyResponse> = /*@__PURE__*/
   messageDesc(file_latchkey_auth_v1_auth_service, 9);
 
 /**
+ * One question: does this user hold this role?
+ *
  * @generated from message latchkey.auth.v1.CheckRoleRequest
  */
 export type CheckRoleRequest = Message<"latchkey.auth.v1.CheckRoleRequest"> & {
   /**
-   * Whose role: one of the two, or none for the token of this call's own
-   * `authorization: Bearer ...`.
+   * The holder of an access token, or a user by id. When not set, the holder of the
+   * token in this call's `authorization: Bearer ...`.
    *
    * @generated from oneof latchkey.auth.v1.CheckRoleRequest.subject
    */
   subject: {
     /**
+     * An access token. Its roles at the time of issue count.
+     *
      * @generated from field: string access_token = 1;
      */
     value: string;
     case: "accessToken";
   } | {
     /**
-     * UUID. Requires a service's credential with the role `latchkey.roles.read`, or
-     * an administrator's.
+     * UUID of a user, whose current roles count. Requires a caller that may read
+     * roles (ACCESS_ROLES_READER).
      *
      * @generated from field: string user_id = 2;
      */
@@ -304,8 +339,8 @@ export type CheckRoleRequest = Message<"latchkey.auth.v1.CheckRoleRequest"> & {
   } | { case: undefined; value?: undefined };
 
   /**
-   * Required. Lower-case letters, digits and `_ . : -`, at most 64, a letter
-   * first.
+   * Required. Lower-case letters, digits and `_ . : -`, at most 64, beginning with a
+   * letter.
    *
    * @generated from field: string role = 3;
    */
@@ -320,17 +355,20 @@ export const CheckRoleRequestSchema: GenMessage<CheckRoleRequest> = /*@__PURE__*
   messageDesc(file_latchkey_auth_v1_auth_service, 10);
 
 /**
+ * The answer to a role check.
+ *
  * @generated from message latchkey.auth.v1.CheckRoleResponse
  */
 export type CheckRoleResponse = Message<"latchkey.auth.v1.CheckRoleResponse"> & {
   /**
+   * Whether the user or service holds the role.
+   *
    * @generated from field: bool allowed = 1;
    */
   allowed: boolean;
 
   /**
-   * Why not: ROLE_NOT_GRANTED, USER_NOT_FOUND, USER_DISABLED. Unspecified when
-   * allowed.
+   * ROLE_NOT_GRANTED, USER_NOT_FOUND or USER_DISABLED. Unspecified when allowed.
    *
    * @generated from field: latchkey.auth.v1.Reason reason = 2;
    */
@@ -345,10 +383,14 @@ export const CheckRoleResponseSchema: GenMessage<CheckRoleResponse> = /*@__PURE_
   messageDesc(file_latchkey_auth_v1_auth_service, 11);
 
 /**
+ * The account whose password to reset.
+ *
  * @generated from message latchkey.auth.v1.RequestResetRequest
  */
 export type RequestResetRequest = Message<"latchkey.auth.v1.RequestResetRequest"> & {
   /**
+   * Normalised as in RegisterRequest.
+   *
    * @generated from field: string email = 1;
    */
   email: string;
@@ -362,6 +404,8 @@ export const RequestResetRequestSchema: GenMessage<RequestResetRequest> = /*@__P
   messageDesc(file_latchkey_auth_v1_auth_service, 12);
 
 /**
+ * The server sends an e-mail if an account has the email.
+ *
  * @generated from message latchkey.auth.v1.RequestResetResponse
  */
 export type RequestResetResponse = Message<"latchkey.auth.v1.RequestResetResponse"> & {
@@ -375,19 +419,21 @@ export const RequestResetResponseSchema: GenMessage<RequestResetResponse> = /*@_
   messageDesc(file_latchkey_auth_v1_auth_service, 13);
 
 /**
+ * The token from the e-mail, and the new password.
+ *
  * @generated from message latchkey.auth.v1.ConfirmResetRequest
  */
 export type ConfirmResetRequest = Message<"latchkey.auth.v1.ConfirmResetRequest"> & {
   /**
-   * From the link in the mail: what follows `#token=`. Works once, for
-   * RESET_TTL_SECONDS, and only for the password that was current when it was sent.
+   * The part of the link after `#token=`. Valid once, for RESET_TTL_SECONDS, and only
+   * while the password is the one from when the e-mail was sent.
    *
    * @generated from field: string reset_token = 1;
    */
   resetToken: string;
 
   /**
-   * As for Register.
+   * As in RegisterRequest.
    *
    * @generated from field: string new_password = 2;
    */
@@ -402,6 +448,8 @@ export const ConfirmResetRequestSchema: GenMessage<ConfirmResetRequest> = /*@__P
   messageDesc(file_latchkey_auth_v1_auth_service, 14);
 
 /**
+ * The password is set. Every session has ended.
+ *
  * @generated from message latchkey.auth.v1.ConfirmResetResponse
  */
 export type ConfirmResetResponse = Message<"latchkey.auth.v1.ConfirmResetResponse"> & {
@@ -415,10 +463,14 @@ export const ConfirmResetResponseSchema: GenMessage<ConfirmResetResponse> = /*@_
   messageDesc(file_latchkey_auth_v1_auth_service, 15);
 
 /**
+ * The account whose email to verify.
+ *
  * @generated from message latchkey.auth.v1.RequestEmailVerificationRequest
  */
 export type RequestEmailVerificationRequest = Message<"latchkey.auth.v1.RequestEmailVerificationRequest"> & {
   /**
+   * Normalised as in RegisterRequest.
+   *
    * @generated from field: string email = 1;
    */
   email: string;
@@ -432,6 +484,8 @@ export const RequestEmailVerificationRequestSchema: GenMessage<RequestEmailVerif
   messageDesc(file_latchkey_auth_v1_auth_service, 16);
 
 /**
+ * The server sends an e-mail if an account has the email and it is unverified.
+ *
  * @generated from message latchkey.auth.v1.RequestEmailVerificationResponse
  */
 export type RequestEmailVerificationResponse = Message<"latchkey.auth.v1.RequestEmailVerificationResponse"> & {
@@ -445,27 +499,29 @@ export const RequestEmailVerificationResponseSchema: GenMessage<RequestEmailVeri
   messageDesc(file_latchkey_auth_v1_auth_service, 17);
 
 /**
+ * The token from the e-mail, and a proof of ownership.
+ *
  * @generated from message latchkey.auth.v1.VerifyEmailRequest
  */
 export type VerifyEmailRequest = Message<"latchkey.auth.v1.VerifyEmailRequest"> & {
   /**
-   * From the link in the mail: what follows `#token=`. Works once, for
-   * VERIFICATION_TTL_SECONDS, and only while the account's address and password are as they were. Only
-   * success uses it up.
+   * The part of the link after `#token=`. Valid once, for VERIFICATION_TTL_SECONDS,
+   * and only while the account's email and password are unchanged. A failed call
+   * leaves it valid.
    *
    * @generated from field: string verification_token = 1;
    */
   verificationToken: string;
 
   /**
-   * The account's. May be empty when another proof is sent.
+   * The account's password. May be empty with another proof.
    *
    * @generated from field: string password = 2;
    */
   password: string;
 
   /**
-   * From Register. May be empty when another proof is sent.
+   * From RegisterResponse. May be empty with another proof.
    *
    * @generated from field: string binding = 3;
    */
@@ -480,6 +536,8 @@ export const VerifyEmailRequestSchema: GenMessage<VerifyEmailRequest> = /*@__PUR
   messageDesc(file_latchkey_auth_v1_auth_service, 18);
 
 /**
+ * The email is verified.
+ *
  * @generated from message latchkey.auth.v1.VerifyEmailResponse
  */
 export type VerifyEmailResponse = Message<"latchkey.auth.v1.VerifyEmailResponse"> & {
@@ -493,12 +551,14 @@ export const VerifyEmailResponseSchema: GenMessage<VerifyEmailResponse> = /*@__P
   messageDesc(file_latchkey_auth_v1_auth_service, 19);
 
 /**
+ * The token from the e-mail.
+ *
  * @generated from message latchkey.auth.v1.ConfirmNetworkRequest
  */
 export type ConfirmNetworkRequest = Message<"latchkey.auth.v1.ConfirmNetworkRequest"> & {
   /**
-   * From the link in the mail: what follows `#token=`. Works once, for an hour,
-   * and only while the account's password is as it was.
+   * The part of the link after `#token=`. Valid once, for an hour, and only while the
+   * account's password is unchanged.
    *
    * @generated from field: string network_token = 1;
    */
@@ -513,6 +573,8 @@ export const ConfirmNetworkRequestSchema: GenMessage<ConfirmNetworkRequest> = /*
   messageDesc(file_latchkey_auth_v1_auth_service, 20);
 
 /**
+ * The caller's network is a known network of the account.
+ *
  * @generated from message latchkey.auth.v1.ConfirmNetworkResponse
  */
 export type ConfirmNetworkResponse = Message<"latchkey.auth.v1.ConfirmNetworkResponse"> & {
@@ -526,11 +588,13 @@ export const ConfirmNetworkResponseSchema: GenMessage<ConfirmNetworkResponse> = 
   messageDesc(file_latchkey_auth_v1_auth_service, 21);
 
 /**
+ * The token from the e-mail.
+ *
  * @generated from message latchkey.auth.v1.UndoEmailChangeRequest
  */
 export type UndoEmailChangeRequest = Message<"latchkey.auth.v1.UndoEmailChangeRequest"> & {
   /**
-   * From the link in the mail: what follows `#token=`. Works once.
+   * The part of the link after `#token=`. Valid once.
    *
    * @generated from field: string undo_token = 1;
    */
@@ -545,6 +609,8 @@ export const UndoEmailChangeRequestSchema: GenMessage<UndoEmailChangeRequest> = 
   messageDesc(file_latchkey_auth_v1_auth_service, 22);
 
 /**
+ * The account has its former email.
+ *
  * @generated from message latchkey.auth.v1.UndoEmailChangeResponse
  */
 export type UndoEmailChangeResponse = Message<"latchkey.auth.v1.UndoEmailChangeResponse"> & {
@@ -558,28 +624,30 @@ export const UndoEmailChangeResponseSchema: GenMessage<UndoEmailChangeResponse> 
   messageDesc(file_latchkey_auth_v1_auth_service, 23);
 
 /**
+ * The identity provider to sign in at.
+ *
  * @generated from message latchkey.auth.v1.StartOAuthRequest
  */
 export type StartOAuthRequest = Message<"latchkey.auth.v1.StartOAuthRequest"> & {
   /**
-   * As OAUTH_PROVIDERS names it, such as `google`.
+   * A name from OAUTH_PROVIDERS, such as `google`.
    *
    * @generated from field: string provider = 1;
    */
   provider: string;
 
   /**
-   * One of OAUTH_<PROVIDER>_REDIRECT_URIS, exactly.
+   * Exactly one of OAUTH_<PROVIDER>_REDIRECT_URIS.
    *
    * @generated from field: string redirect_uri = 2;
    */
   redirectUri: string;
 
   /**
-   * Whether the provider must authenticate the user anew (`max_age=0`, OpenID Connect
-   * Core 1.0 section 3.1.2.1). FinishOAuth then requires that the provider says when
-   * it did (`auth_time`), and the session counts as re-authenticated if the account
-   * has no password. GitHub cannot do this.
+   * Whether the provider must authenticate the user again (`max_age=0`, OpenID Connect
+   * Core 1.0, section 3.1.2.1). FinishOAuth then requires the time of the
+   * authentication (`auth_time`). The session counts as re-authenticated if the account
+   * has no password. GitHub does not support this.
    *
    * @generated from field: bool reauthenticate = 3;
    */
@@ -594,30 +662,36 @@ export const StartOAuthRequestSchema: GenMessage<StartOAuthRequest> = /*@__PURE_
   messageDesc(file_latchkey_auth_v1_auth_service, 24);
 
 /**
+ * A started sign-in.
+ *
  * @generated from message latchkey.auth.v1.StartOAuthResponse
  */
 export type StartOAuthResponse = Message<"latchkey.auth.v1.StartOAuthResponse"> & {
   /**
+   * Send the browser here. Contains `state`.
+   *
    * @generated from field: string authorization_url = 1;
    */
   authorizationUrl: string;
 
   /**
-   * The same as in authorization_url. Works once, for ten minutes.
+   * The same as in authorization_url. Valid once, for ten minutes.
    *
    * @generated from field: string state = 2;
    */
   state: string;
 
   /**
-   * Keep it where this browser alone can send it from, such as an HttpOnly
-   * cookie, and out of URLs: it tells the browser that began from any other.
+   * Proves to FinishOAuth that the same browser started the sign-in. Store it where
+   * only this browser can send it, such as an HttpOnly cookie, and never in a URL.
    *
    * @generated from field: string binding = 3;
    */
   binding: string;
 
   /**
+   * When `state` expires.
+   *
    * @generated from field: google.protobuf.Timestamp expires_at = 4;
    */
   expiresAt?: Timestamp | undefined;
@@ -631,11 +705,13 @@ export const StartOAuthResponseSchema: GenMessage<StartOAuthResponse> = /*@__PUR
   messageDesc(file_latchkey_auth_v1_auth_service, 25);
 
 /**
+ * The caller's API key identifies the service account.
+ *
  * @generated from message latchkey.auth.v1.IssueServiceTokenRequest
  */
 export type IssueServiceTokenRequest = Message<"latchkey.auth.v1.IssueServiceTokenRequest"> & {
   /**
-   * The audiences (`aud`) of this token, as of LoginRequest. Empty for all.
+   * The audiences (`aud`) of the token, as in LoginRequest. Empty for all.
    *
    * @generated from field: repeated string audiences = 1;
    */
@@ -650,12 +726,14 @@ export const IssueServiceTokenRequestSchema: GenMessage<IssueServiceTokenRequest
   messageDesc(file_latchkey_auth_v1_auth_service, 26);
 
 /**
+ * An access token of a service.
+ *
  * @generated from message latchkey.auth.v1.IssueServiceTokenResponse
  */
 export type IssueServiceTokenResponse = Message<"latchkey.auth.v1.IssueServiceTokenResponse"> & {
   /**
-   * A JWT as Tokens.access_token. `sub` is the account's UUID, `sid` the key's,
-   * `client_id` the name of the service; there is no `email`.
+   * A JWT like Tokens.access_token. `sub` is the UUID of the service account, `sid`
+   * that of the API key, `client_id` the name of the service. It has no `email`.
    *
    * @generated from field: string access_token = 1;
    */
@@ -669,6 +747,8 @@ export type IssueServiceTokenResponse = Message<"latchkey.auth.v1.IssueServiceTo
   tokenType: string;
 
   /**
+   * When access_token expires.
+   *
    * @generated from field: google.protobuf.Timestamp expires_at = 3;
    */
   expiresAt?: Timestamp | undefined;
@@ -682,52 +762,56 @@ export const IssueServiceTokenResponseSchema: GenMessage<IssueServiceTokenRespon
   messageDesc(file_latchkey_auth_v1_auth_service, 27);
 
 /**
+ * The parameters with which the browser returned.
+ *
  * @generated from message latchkey.auth.v1.FinishOAuthRequest
  */
 export type FinishOAuthRequest = Message<"latchkey.auth.v1.FinishOAuthRequest"> & {
   /**
-   * What came back in the query of the redirect URI.
+   * `state` from the query of the redirect URI.
    *
    * @generated from field: string state = 1;
    */
   state: string;
 
   /**
+   * `code` from the query. Empty when the sign-in was denied.
+   *
    * @generated from field: string code = 2;
    */
   code: string;
 
   /**
-   * `iss`, if there was one (RFC 9207).
+   * `iss` from the query (RFC 9207). May be empty.
    *
    * @generated from field: string issuer = 3;
    */
   issuer: string;
 
   /**
-   * `error`, if there was one.
+   * `error` from the query. May be empty.
    *
    * @generated from field: string error = 4;
    */
   error: string;
 
   /**
-   * From StartOAuth.
+   * From StartOAuthResponse.
    *
    * @generated from field: string binding = 5;
    */
   binding: string;
 
   /**
-   * Required. The redirect URI that the browser came back to, without its query.
-   * It tells which provider has answered, since each has its own.
+   * Required. The redirect URI to which the browser returned, without its query. Each
+   * provider has its own, so it identifies the provider that responded.
    *
    * @generated from field: string redirect_uri = 6;
    */
   redirectUri: string;
 
   /**
-   * As of LoginRequest. Checked first: a bad one does not use the state up.
+   * As in LoginRequest. An invalid value leaves the state valid.
    *
    * @generated from field: repeated string audiences = 7;
    */
@@ -742,21 +826,27 @@ export const FinishOAuthRequestSchema: GenMessage<FinishOAuthRequest> = /*@__PUR
   messageDesc(file_latchkey_auth_v1_auth_service, 28);
 
 /**
+ * A new session.
+ *
  * @generated from message latchkey.auth.v1.FinishOAuthResponse
  */
 export type FinishOAuthResponse = Message<"latchkey.auth.v1.FinishOAuthResponse"> & {
   /**
+   * The session's tokens.
+   *
    * @generated from field: latchkey.auth.v1.Tokens tokens = 1;
    */
   tokens?: Tokens | undefined;
 
   /**
+   * The account.
+   *
    * @generated from field: latchkey.auth.v1.User user = 2;
    */
   user?: User | undefined;
 
   /**
-   * Whether this sign-in has opened the account.
+   * Whether this sign-in created the account.
    *
    * @generated from field: bool new_user = 3;
    */
@@ -771,27 +861,37 @@ export const FinishOAuthResponseSchema: GenMessage<FinishOAuthResponse> = /*@__P
   messageDesc(file_latchkey_auth_v1_auth_service, 29);
 
 /**
- * The front door: accounts, sessions, and the question "who is this, and may
- * they?".
+ * Accounts, sessions, and the question "who is this, and may they?".
  *
- * Each RPC names the reasons (see Reason) of its own. Any call can also fail
- * with REQUEST_MALFORMED, MESSAGE_TOO_LARGE, UNIMPLEMENTED,
- * DEPENDENCY_UNAVAILABLE, DEADLINE_EXCEEDED and INTERNAL.
+ * A request has at most 64 KiB and 1,000 fields (VerifierService: 1 MiB and 5,000). A
+ * unary call takes at most 10 seconds, or the caller's deadline if that is shorter.
  *
- * Messages are at most 64 KiB. A call takes at most 10 seconds, or what its
- * caller allows, if that is less. `x-request-id` (1 to 64 letters, digits, `.`,
- * `_`, `-`) is taken from the caller or made, logged, and returned.
+ * Every service accepts these headers:
+ *   - `x-request-id` (1 to 64 letters, digits, `.`, `_`, `-`): logged and returned.
+ *     Without it, the server creates one.
+ *   - `x-client-address` and `x-client-user-agent`: the client on whose behalf a
+ *     service calls. Limits by network and the audit trail then use them. They require
+ *     a service with the role `latchkey.on-behalf-of`. The server ignores them from
+ *     other callers.
+ *
+ * Fields with `debug_redact` hold secrets or personal data. An RPC whose request holds
+ * such a field is never NO_SIDE_EFFECTS, so that no client sends the field in a URL.
+ *
+ * Errors of any call: INVALID_ARGUMENT (x-client-address), PERMISSION_DENIED
+ * (x-client-address, x-client-user-agent), CREDENTIALS_AMBIGUOUS, REQUEST_MALFORMED,
+ * MESSAGE_TOO_LARGE, UNIMPLEMENTED, OVERLOADED, DEPENDENCY_UNAVAILABLE,
+ * DEADLINE_EXCEEDED, INTERNAL.
  *
  * @generated from service latchkey.auth.v1.AuthService
  */
 export const AuthService: GenService<{
   /**
-   * Opens an account with the role `user`. Signs nobody in.
+   * Creates an account with the role `user`. Does not sign in.
    *
-   * Where REQUIRE_EMAIL_VERIFICATION is on, the answer is the same (and holds no
-   * user) whether or not the address has an account: the mail tells its owner,
-   * and there is no EMAIL_TAKEN.
-   * Errors: INVALID_ARGUMENT, EMAIL_TAKEN, RATE_LIMITED, OVERLOADED.
+   * With REQUIRE_EMAIL_VERIFICATION the response is the same whether or not an account
+   * with this email exists: it holds no user, the owner of the address receives an
+   * e-mail, and EMAIL_TAKEN does not occur.
+   * Errors: INVALID_ARGUMENT, EMAIL_TAKEN, RATE_LIMITED.
    *
    * @generated from rpc latchkey.auth.v1.AuthService.Register
    */
@@ -801,9 +901,9 @@ export const AuthService: GenService<{
     output: typeof RegisterResponseSchema;
   },
   /**
-   * Starts a session. Every failure looks and takes the same; where
-   * REQUIRE_EMAIL_VERIFICATION is on, so does an address that is not verified.
-   * Errors: INVALID_ARGUMENT, CREDENTIALS_INVALID, RATE_LIMITED, OVERLOADED.
+   * Starts a session. All failures return the same error and take the same time. With
+   * REQUIRE_EMAIL_VERIFICATION this includes an unverified email.
+   * Errors: INVALID_ARGUMENT, CREDENTIALS_INVALID, RATE_LIMITED.
    *
    * @generated from rpc latchkey.auth.v1.AuthService.Login
    */
@@ -813,14 +913,13 @@ export const AuthService: GenService<{
     output: typeof LoginResponseSchema;
   },
   /**
-   * Exchanges a refresh token for the next one and a new access token.
+   * Exchanges a refresh token for its successor and a new access token.
    *
-   * Safe to retry: a lost answer does not sign anybody out. The token before
-   * the current one gets the same successor again, for 30 seconds in any case,
-   * and with the same request_id for as long as that successor is unused. Any
-   * older token is taken as stolen and ends the session, and so is the token from
-   * before a Reauthenticate or ChangePassword. RATE_LIMITED leaves the token as it is:
-   * the same one works later.
+   * Safe to retry: a lost response does not end the session. The token before the
+   * current one returns the same successor again, for 30 seconds in any case, and with
+   * the same request_id for as long as the successor is unused. An older token, or one
+   * from before a Reauthenticate or ChangePassword, counts as stolen: the session is
+   * revoked. After RATE_LIMITED the same token works later.
    * Errors: INVALID_ARGUMENT (request_id, audiences), REFRESH_TOKEN_INVALID,
    * REFRESH_TOKEN_REUSED, SESSION_EXPIRED, SESSION_ENDED, AUDIENCES_REMOVED,
    * RATE_LIMITED.
@@ -833,11 +932,10 @@ export const AuthService: GenService<{
     output: typeof RefreshResponseSchema;
   },
   /**
-   * Ends the session of a refresh token, and with it the session's access
-   * tokens. Any token of the session will do, also a replaced one. Succeeds for
-   * a token that is no longer valid, or never was: there is nothing to end
-   * (RFC 7009 section 2.2).
-   * Errors: INVALID_ARGUMENT when there is none.
+   * Ends the session of a refresh token. The session's access tokens are revoked. A
+   * replaced refresh token of the session works too. The call also succeeds for an
+   * invalid token (RFC 7009, section 2.2).
+   * Errors: INVALID_ARGUMENT (refresh_token is empty).
    *
    * @generated from rpc latchkey.auth.v1.AuthService.Logout
    */
@@ -847,9 +945,9 @@ export const AuthService: GenService<{
     output: typeof LogoutResponseSchema;
   },
   /**
-   * Tells whom an access token speaks for, or refuses it.
-   * Errors: TOKEN_INVALID, TOKEN_EXPIRED, AUDIENCE_MISMATCH, TOKEN_REVOKED,
-   * TOKEN_STALE; CREDENTIALS_MISSING when there is no token at all.
+   * Verifies an access token. Returns the user or service that it was issued to.
+   * Errors: CREDENTIALS_MISSING, TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED,
+   * TOKEN_STALE, AUDIENCE_MISMATCH.
    *
    * @generated from rpc latchkey.auth.v1.AuthService.Verify
    */
@@ -859,16 +957,15 @@ export const AuthService: GenService<{
     output: typeof VerifyResponseSchema;
   },
   /**
-   * Tells whether a user holds a role.
-   * By access_token: for whoever holds the token; tells the roles of its issue.
-   * By user_id: for services with the role `latchkey.roles.read` and for
-   * administrators; returns the current roles.
-   * A "no" for want of the role is audited, for each user and role once in a
-   * quarter of an hour. Each "yes" by user_id is counted, in one audit event for
-   * each caller and quarter of an hour.
-   * Errors: INVALID_ARGUMENT; by access_token those of Verify; by user_id
-   * CREDENTIALS_MISSING, PERMISSION_DENIED, or those of Verify for the caller's
-   * own token.
+   * Checks whether a user or service holds a role. By access_token the roles at the
+   * time of issue count, by user_id the current roles.
+   *
+   * A negative answer for lack of the role is audited, once in 15 minutes for each
+   * user and role. Positive answers by user_id are counted in one audit event for each
+   * caller and 15 minutes.
+   * Errors: INVALID_ARGUMENT, CREDENTIALS_MISSING, TOKEN_INVALID, TOKEN_EXPIRED,
+   * TOKEN_REVOKED, TOKEN_STALE, AUDIENCE_MISMATCH, PERMISSION_DENIED (user_id without
+   * the role `latchkey.roles.read`).
    *
    * @generated from rpc latchkey.auth.v1.AuthService.CheckRole
    */
@@ -878,8 +975,8 @@ export const AuthService: GenService<{
     output: typeof CheckRoleResponseSchema;
   },
   /**
-   * Sends a link for a new password to the address if an account has it. The
-   * answer is the same if none has.
+   * Sends an e-mail with a link to set a new password, if an account has this email.
+   * The response is the same if none has.
    * Errors: INVALID_ARGUMENT, RATE_LIMITED.
    *
    * @generated from rpc latchkey.auth.v1.AuthService.RequestReset
@@ -890,10 +987,10 @@ export const AuthService: GenService<{
     output: typeof RequestResetResponseSchema;
   },
   /**
-   * Sets a new password with the token from the mail. Ends every session of the
-   * account, tells the owner by mail, counts as the proof that the address is
-   * theirs, and signs nobody in. A refused password does not use the token up.
-   * Errors: INVALID_ARGUMENT, RESET_TOKEN_INVALID, RATE_LIMITED, OVERLOADED.
+   * Sets a new password with the token from the e-mail. Ends every session of the
+   * account, verifies its email and notifies the owner. Does not sign in. A rejected
+   * password leaves the token valid.
+   * Errors: INVALID_ARGUMENT, RESET_TOKEN_INVALID, RATE_LIMITED.
    *
    * @generated from rpc latchkey.auth.v1.AuthService.ConfirmReset
    */
@@ -903,11 +1000,11 @@ export const AuthService: GenService<{
     output: typeof ConfirmResetResponseSchema;
   },
   /**
-   * Begins a sign-in at another provider. Send the user's browser to
-   * authorization_url; it comes back to redirect_uri with `state` and `code` (or
-   * `error`), which FinishOAuth takes, together with the binding.
-   * Errors: INVALID_ARGUMENT (a provider that is not configured, a redirect URI
-   * that is not on the list), PROVIDER_UNAVAILABLE, RATE_LIMITED.
+   * Starts a sign-in at an identity provider. Send the user's browser to
+   * authorization_url. It returns to redirect_uri with `state` and `code` (or
+   * `error`). Pass these to FinishOAuth, with the binding.
+   * Errors: INVALID_ARGUMENT (an unknown provider, a redirect URI that is not
+   * configured), PROVIDER_UNAVAILABLE, RATE_LIMITED.
    *
    * @generated from rpc latchkey.auth.v1.AuthService.StartOAuth
    */
@@ -917,13 +1014,14 @@ export const AuthService: GenService<{
     output: typeof StartOAuthResponseSchema;
   },
   /**
-   * Completes a sign-in at another provider. A first one opens an account with a
-   * verified address and no password. If the address has an account, the two are
-   * linked when both sides have verified it, the account has no password (which
-   * whoever opened it might know) and no other identity of that provider.
-   * Errors: INVALID_ARGUMENT, OAUTH_STATE_INVALID, OAUTH_DENIED, OAUTH_RESPONSE_INVALID,
-   * PROVIDER_UNAVAILABLE, PROVIDER_EMAIL_UNVERIFIED, ACCOUNT_NOT_LINKED,
-   * TOO_MANY_IDENTITIES, USER_DISABLED, RATE_LIMITED.
+   * Completes a sign-in at an identity provider. The first sign-in creates an account
+   * with a verified email and without a password. If an account with this email
+   * exists, the identity is linked to it when both sides have verified the email and
+   * the account has neither a password (another person may have set it) nor another
+   * identity of that provider.
+   * Errors: INVALID_ARGUMENT, OAUTH_STATE_INVALID, OAUTH_DENIED,
+   * OAUTH_RESPONSE_INVALID, PROVIDER_UNAVAILABLE, PROVIDER_EMAIL_UNVERIFIED,
+   * ACCOUNT_NOT_LINKED, TOO_MANY_IDENTITIES, USER_DISABLED, RATE_LIMITED.
    *
    * @generated from rpc latchkey.auth.v1.AuthService.FinishOAuth
    */
@@ -933,13 +1031,14 @@ export const AuthService: GenService<{
     output: typeof FinishOAuthResponseSchema;
   },
   /**
-   * Exchanges the API key of a service account for an access token, good for
-   * SERVICE_TOKEN_TTL_SECONDS, that Verify, gateways and the client library take
-   * like any other, with the service as its principal. It dies with its key, and
-   * is stale when the roles of the account change. The same for clients of OAuth
-   * 2.0: `POST /oauth/token` with the client_credentials grant.
-   * Errors: PERMISSION_DENIED for whoever calls with something else than an API
-   * key; INVALID_ARGUMENT (audiences).
+   * Exchanges the API key of a service account for an access token, valid for
+   * SERVICE_TOKEN_TTL_SECONDS or until the key expires. Verify, gateways and the
+   * client library accept it like any access token. It is revoked with its key and
+   * becomes stale when the account's roles change. OAuth 2.0 clients use
+   * `POST /oauth/token` with the client_credentials grant instead.
+   * Errors: INVALID_ARGUMENT (audiences), CREDENTIALS_MISSING, TOKEN_INVALID,
+   * TOKEN_EXPIRED, TOKEN_REVOKED, TOKEN_STALE, AUDIENCE_MISMATCH, PERMISSION_DENIED
+   * (a credential other than an API key).
    *
    * @generated from rpc latchkey.auth.v1.AuthService.IssueServiceToken
    */
@@ -949,8 +1048,8 @@ export const AuthService: GenService<{
     output: typeof IssueServiceTokenResponseSchema;
   },
   /**
-   * Sends a link that proves the address of an account, if it has one and is not
-   * verified. The answer is the same if not.
+   * Sends an e-mail with a link that verifies the email of an account, if an account
+   * has it and it is unverified. The response is the same if not.
    * Errors: INVALID_ARGUMENT, RATE_LIMITED.
    *
    * @generated from rpc latchkey.auth.v1.AuthService.RequestEmailVerification
@@ -961,21 +1060,20 @@ export const AuthService: GenService<{
     output: typeof RequestEmailVerificationResponseSchema;
   },
   /**
-   * Takes the token from the mail as proof that mail to the address reaches the
-   * account's owner. Whoever reads the mail may be somebody else than whoever opened
-   * the account, so the caller also shows that the account is theirs, by one of:
-   *   - the account's access token, as this call's own `authorization: Bearer ...`;
+   * Verifies an email with the token from the e-mail. The reader of an e-mail may not
+   * be the person who created the account, so the call also requires one of:
+   *   - an access token of the account, as this call's `authorization: Bearer ...`;
    *   - the account's password;
    *   - the binding that Register returned (not after AccountService.ChangeEmail).
-   * An account that has none of these, as one that an administrator has opened,
-   * proves its address by ConfirmReset.
+   * An account without any of these, such as one that an administrator created,
+   * verifies its email with ConfirmReset.
    *
-   * After AccountService.ChangeEmail it is the account's address from then on. The
-   * old one gets a notice. Access tokens from before are stale: Refresh gives one with
-   * the new `email` and `email_verified`.
+   * After AccountService.ChangeEmail this call makes the change. The former address
+   * receives a notice. Earlier access tokens become stale: Refresh returns one with the
+   * new `email` and `email_verified`.
    * Errors: INVALID_ARGUMENT (password), VERIFICATION_TOKEN_INVALID,
-   * VERIFICATION_OWNER_REQUIRED, RATE_LIMITED, OVERLOADED; the reasons of Verify for
-   * a bad token of the call's own.
+   * VERIFICATION_OWNER_REQUIRED, RATE_LIMITED, TOKEN_INVALID, TOKEN_EXPIRED,
+   * TOKEN_REVOKED, TOKEN_STALE, AUDIENCE_MISMATCH.
    *
    * @generated from rpc latchkey.auth.v1.AuthService.VerifyEmail
    */
@@ -985,11 +1083,11 @@ export const AuthService: GenService<{
     output: typeof VerifyEmailResponseSchema;
   },
   /**
-   * Takes the token from the mail that the owner of an account gets when failed
-   * sign-ins from elsewhere hold back sign-ins from new networks. From then on
-   * the caller's network is known to the account, and Login from there is not
-   * held back. Signs nobody in. Call it when the user asks for it on your page,
-   * and not when the link is opened: scanners of mails open links.
+   * Makes the caller's network a known network of an account, with the token from the
+   * e-mail that its owner receives when failed sign-ins from elsewhere block sign-ins
+   * from new networks. Login from a known network is not blocked. Does not sign in.
+   * Call it when the user confirms on your page, not when the link is opened: mail
+   * scanners open links.
    * Errors: NETWORK_TOKEN_INVALID, RATE_LIMITED.
    *
    * @generated from rpc latchkey.auth.v1.AuthService.ConfirmNetwork
@@ -1000,14 +1098,14 @@ export const AuthService: GenService<{
     output: typeof ConfirmNetworkResponseSchema;
   },
   /**
-   * Undoes a change of an account's address with the token that the former address
-   * received: stops it while it is pending, and takes it back for 7 days after it was
-   * made. The account has its former address again, verified as it was. Every session
-   * ends, the password is void (a mail to the restored address has the link for a new
-   * one), identities that were linked since 7 days before the change are unlinked, and
-   * tokens that were mailed are void, as are later changes. A disabled account stays
-   * disabled. Until then the former address is reserved: no other account can have
-   * it.
+   * Undoes a change of the email, with the token that the former address received. It
+   * cancels a pending change, and reverts a completed one for 7 days.
+   *
+   * The account has its former email again, verified as it was. Every session ends.
+   * The password is void, and the restored address receives a link to set a new one.
+   * Identities linked since 7 days before the change are unlinked. Tokens in e-mails
+   * and later changes are void. A disabled account stays disabled. Until then the
+   * former address is reserved: no other account can have it.
    * Errors: UNDO_TOKEN_INVALID, RATE_LIMITED.
    *
    * @generated from rpc latchkey.auth.v1.AuthService.UndoEmailChange

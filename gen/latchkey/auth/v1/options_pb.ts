@@ -15,53 +15,55 @@ export const file_latchkey_auth_v1_options: GenFile = /*@__PURE__*/
   fileDesc("Ch5sYXRjaGtleS9hdXRoL3YxL29wdGlvbnMucHJvdG8SEGxhdGNoa2V5LmF1dGgudjEqgwEKBkFjY2VzcxIWChJBQ0NFU1NfVU5TUEVDSUZJRUQQABIRCg1BQ0NFU1NfUFVCTElDEAESDwoLQUNDRVNTX1VTRVIQAhISCg5BQ0NFU1NfU0VSVklDRRADEhAKDEFDQ0VTU19BRE1JThAEEhcKE0FDQ0VTU19ST0xFU19SRUFERVIQBTpcCgxmaWVsZF9hY2Nlc3MSHS5nb29nbGUucHJvdG9idWYuRmllbGRPcHRpb25zGLqOAyABKA4yGC5sYXRjaGtleS5hdXRoLnYxLkFjY2Vzc1ILZmllbGRBY2Nlc3M6UgoGYWNjZXNzEh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMYuY4DIAEoDjIYLmxhdGNoa2V5LmF1dGgudjEuQWNjZXNzUgZhY2Nlc3NCVQoUZGV2LmxhdGNoa2V5LmF1dGgudjFQAVoobGF0Y2hrZXkuZGV2L2dlbi9sYXRjaGtleS9hdXRoL3YxO2F1dGh2MaoCEExhdGNoa2V5LkF1dGguVjFiBnByb3RvMw", [file_google_protobuf_descriptor]);
 
 /**
- * Who may call an RPC, or set a field. An RPC that does not declare it cannot be
- * called.
+ * The callers that an RPC or a field accepts.
+ *
+ * An access token is accepted only if it was issued for the audience `latchkey`.
  *
  * @generated from enum latchkey.auth.v1.Access
  */
 export const Access = {
   /**
-   * Not declared: every call is refused.
+   * No declaration. The server rejects every call.
    *
    * @generated from enum value: ACCESS_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
-   * Anyone. What the request carries (a password, a token) is the authority.
+   * Any caller. The request itself holds the proof, such as a password or a token.
    *
    * @generated from enum value: ACCESS_PUBLIC = 1;
    */
   PUBLIC: 1,
 
   /**
-   * A signed-in user: `authorization: Bearer <access token>`. Here and below, the
-   * access token must be for the audience `latchkey`.
+   * A signed-in user: `authorization: Bearer <access token>`.
    *
    * @generated from enum value: ACCESS_USER = 2;
    */
   USER: 2,
 
   /**
-   * A service: `authorization: Bearer <service key>`, or the certificate of the
-   * connection (TLS_CLIENT_SERVICES). Administrators may, too.
+   * A service: `authorization: Bearer <service key>` (an API key, a key of
+   * SERVICE_KEYS, or an access token of IssueServiceToken), or a client certificate
+   * (TLS_CLIENT_SERVICES). Administrators are accepted too.
    *
    * @generated from enum value: ACCESS_SERVICE = 3;
    */
   SERVICE: 3,
 
   /**
-   * A user whose access token carries the role `admin`.
+   * A user or service account that holds the role `admin`:
+   * `authorization: Bearer <access token or API key>`.
    *
    * @generated from enum value: ACCESS_ADMIN = 4;
    */
   ADMIN: 4,
 
   /**
-   * A service that holds the role `latchkey.roles.read`. A service account gets it
-   * by a grant; keys of SERVICE_KEYS and certificates have it. Administrators may,
-   * too.
+   * A service that holds the role `latchkey.roles.read`. A service account needs a
+   * grant of it. Keys of SERVICE_KEYS and client certificates have it.
+   * Administrators are accepted too.
    *
    * @generated from enum value: ACCESS_ROLES_READER = 5;
    */
@@ -69,8 +71,9 @@ export const Access = {
 } as const;
 
 /**
- * Who may call an RPC, or set a field. An RPC that does not declare it cannot be
- * called.
+ * The callers that an RPC or a field accepts.
+ *
+ * An access token is accepted only if it was issued for the audience `latchkey`.
  *
  * @generated from enum latchkey.auth.v1.Access
  */
@@ -83,7 +86,7 @@ export const AccessSchema: GenEnum<Access> = /*@__PURE__*/
   enumDesc(file_latchkey_auth_v1_options, 0);
 
 /**
- * Who may set this field, where that is fewer than may call the RPC.
+ * The callers that can set this field, when the RPC accepts others too.
  *
  * @generated from extension: latchkey.auth.v1.Access field_access = 51002;
  */
@@ -91,7 +94,7 @@ export const field_access: GenExtension<FieldOptions, Access> = /*@__PURE__*/
   extDesc(file_latchkey_auth_v1_options, 0);
 
 /**
- * Who may call this RPC.
+ * The callers that the RPC accepts.
  *
  * @generated from extension: latchkey.auth.v1.Access access = 51001;
  */

@@ -12,52 +12,55 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file latchkey/auth/v1/types.proto.
  */
 export const file_latchkey_auth_v1_types: GenFile = /*@__PURE__*/
-  fileDesc("ChxsYXRjaGtleS9hdXRoL3YxL3R5cGVzLnByb3RvEhBsYXRjaGtleS5hdXRoLnYxIosBCgRVc2VyEgoKAmlkGAEgASgJEg0KBWVtYWlsGAIgASgJEhEKCWZ1bGxfbmFtZRgDIAEoCRIWCg5lbWFpbF92ZXJpZmllZBgEIAEoCBINCgVyb2xlcxgFIAMoCRIuCgpjcmVhdGVkX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKxAQoGVG9rZW5zEhQKDGFjY2Vzc190b2tlbhgBIAEoCRISCgp0b2tlbl90eXBlGAIgASgJEi4KCmV4cGlyZXNfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDXJlZnJlc2hfdG9rZW4YBCABKAkSNgoScmVmcmVzaF9leHBpcmVzX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKhAgoJUHJpbmNpcGFsEi0KBGtpbmQYASABKA4yHy5sYXRjaGtleS5hdXRoLnYxLlByaW5jaXBhbEtpbmQSDwoHdXNlcl9pZBgCIAEoCRISCgpzZXNzaW9uX2lkGAMgASgJEg0KBWVtYWlsGAQgASgJEg0KBXJvbGVzGAUgAygJEi0KCWlzc3VlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKZXhwaXJlc19hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGgoSc2VydmljZV9hY2NvdW50X2lkGAggASgJEg8KB3NlcnZpY2UYCSABKAkSFgoOZW1haWxfdmVyaWZpZWQYCiABKAgqZAoNUHJpbmNpcGFsS2luZBIeChpQUklOQ0lQQUxfS0lORF9VTlNQRUNJRklFRBAAEhcKE1BSSU5DSVBBTF9LSU5EX1VTRVIQARIaChZQUklOQ0lQQUxfS0lORF9TRVJWSUNFEAJCVQoUZGV2LmxhdGNoa2V5LmF1dGgudjFQAVoobGF0Y2hrZXkuZGV2L2dlbi9sYXRjaGtleS9hdXRoL3YxO2F1dGh2MaoCEExhdGNoa2V5LkF1dGguVjFiBnByb3RvMw", [file_google_protobuf_timestamp]);
+  fileDesc("ChxsYXRjaGtleS9hdXRoL3YxL3R5cGVzLnByb3RvEhBsYXRjaGtleS5hdXRoLnYxIpUBCgRVc2VyEgoKAmlkGAEgASgJEhIKBWVtYWlsGAIgASgJQgOAAQESFgoJZnVsbF9uYW1lGAMgASgJQgOAAQESFgoOZW1haWxfdmVyaWZpZWQYBCABKAgSDQoFcm9sZXMYBSADKAkSLgoKY3JlYXRlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiuwEKBlRva2VucxIZCgxhY2Nlc3NfdG9rZW4YASABKAlCA4ABARISCgp0b2tlbl90eXBlGAIgASgJEi4KCmV4cGlyZXNfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhoKDXJlZnJlc2hfdG9rZW4YBCABKAlCA4ABARI2ChJyZWZyZXNoX2V4cGlyZXNfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIqYCCglQcmluY2lwYWwSLQoEa2luZBgBIAEoDjIfLmxhdGNoa2V5LmF1dGgudjEuUHJpbmNpcGFsS2luZBIPCgd1c2VyX2lkGAIgASgJEhIKCnNlc3Npb25faWQYAyABKAkSEgoFZW1haWwYBCABKAlCA4ABARINCgVyb2xlcxgFIAMoCRItCglpc3N1ZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmV4cGlyZXNfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhoKEnNlcnZpY2VfYWNjb3VudF9pZBgIIAEoCRIPCgdzZXJ2aWNlGAkgASgJEhYKDmVtYWlsX3ZlcmlmaWVkGAogASgIKmQKDVByaW5jaXBhbEtpbmQSHgoaUFJJTkNJUEFMX0tJTkRfVU5TUEVDSUZJRUQQABIXChNQUklOQ0lQQUxfS0lORF9VU0VSEAESGgoWUFJJTkNJUEFMX0tJTkRfU0VSVklDRRACQlUKFGRldi5sYXRjaGtleS5hdXRoLnYxUAFaKGxhdGNoa2V5LmRldi9nZW4vbGF0Y2hrZXkvYXV0aC92MTthdXRodjGqAhBMYXRjaGtleS5BdXRoLlYxYgZwcm90bzM", [file_google_protobuf_timestamp]);
 
 /**
- * An account of a person.
+ * A user account.
  *
  * @generated from message latchkey.auth.v1.User
  */
 export type User = Message<"latchkey.auth.v1.User"> & {
   /**
-   * UUID, lower case. Never reused. It is the key under which to store anything
-   * about the user.
+   * UUID in lower case, never reused. Use it as the key for data about the user.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * The canonical form: lower case, NFC, the domain as IDNA A-labels. At most
-   * 254 bytes. Not a key: it can change, and another account can have it later.
+   * The canonical form: lower case, NFC, the domain as IDNA A-labels. At most 254
+   * bytes. Do not use it as a key: it can change, and another account can have it
+   * later.
    *
    * @generated from field: string email = 2;
    */
   email: string;
 
   /**
-   * As given, NFC, 1 to 200 code points.
+   * As the user entered it, in NFC. 1 to 200 code points.
    *
    * @generated from field: string full_name = 3;
    */
   fullName: string;
 
   /**
-   * Whether the owner has shown that mail to this address reaches them.
+   * Whether the user has proved that e-mail to this address arrives.
    *
    * @generated from field: bool email_verified = 4;
    */
   emailVerified: boolean;
 
   /**
-   * Sorted. Every new account holds `user`.
+   * The names of all roles that the user holds, granted or implied, sorted. Every new
+   * account holds `user`.
    *
    * @generated from field: repeated string roles = 5;
    */
   roles: string[];
 
   /**
+   * When the account was created.
+   *
    * @generated from field: google.protobuf.Timestamp created_at = 6;
    */
   createdAt?: Timestamp | undefined;
@@ -71,23 +74,26 @@ export const UserSchema: GenMessage<User> = /*@__PURE__*/
   messageDesc(file_latchkey_auth_v1_types, 0);
 
 /**
- * What a sign-in or a refresh gives.
+ * The tokens of a session, returned by a sign-in and by Refresh.
  *
  * @generated from message latchkey.auth.v1.Tokens
  */
 export type Tokens = Message<"latchkey.auth.v1.Tokens"> & {
   /**
-   * A JWT of RFC 9068. Send it as `authorization: Bearer ...`.
+   * A JWT (RFC 9068). Send it as `authorization: Bearer ...`.
    *
-   * Header: `alg` EdDSA or ES256, `kid` of a key of `/.well-known/jwks.json`, `typ`
+   * Header: `alg` EdDSA or ES256, `kid` of a key in `/.well-known/jwks.json`, `typ`
    * at+jwt. Claims: `iss`, `aud` (a list), `sub` (the user's UUID), `sid` (the
-   * session's), `email`, `email_verified`, `roles`, `client_id` (latchkey), `jti`,
-   * `iat`, `exp`, and two numbers by which Watch tells what is stale: `epoch`
-   * grows whenever the user's claims or password change, `roles_epoch` whenever what
-   * a role implies does. `refresh_counter` counts the session's refresh tokens:
-   * Latchkey's sensitive calls reject a token from before the re-authentication. Key what you store by `sub`, never by `email`.
-   * Whoever verifies it without Verify checks signature, `typ`, `iss`, `aud` and
-   * `exp`, and does not hear of a session that ends before `exp`.
+   * session's UUID), `email`, `email_verified`, `roles`, `client_id` (latchkey),
+   * `jti`, `iat`, `exp`, and three numbers. `epoch` grows with each change of the
+   * user's claims or password, and `roles_epoch` with each change of the roles that a
+   * role implies: Watch compares both to find stale tokens. `refresh_counter` counts
+   * the session's refresh tokens: sensitive calls reject an access token that is older
+   * than the re-authentication.
+   *
+   * Key your data by `sub`, never by `email`. A verifier that does not call Verify
+   * checks signature, `typ`, `iss`, `aud` and `exp`. Without Watch it accepts tokens
+   * of ended sessions until `exp`.
    *
    * @generated from field: string access_token = 1;
    */
@@ -101,23 +107,23 @@ export type Tokens = Message<"latchkey.auth.v1.Tokens"> & {
   tokenType: string;
 
   /**
-   * When access_token expires; 15 minutes after issue by default.
+   * When access_token expires: by default 15 minutes after issue.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 3;
    */
   expiresAt?: Timestamp | undefined;
 
   /**
-   * Opaque. Works once: Refresh gives the next. Keep it where only the client
-   * itself can read it.
+   * Opaque, for one use: Refresh returns its successor. Store it where only the
+   * client can read it.
    *
    * @generated from field: string refresh_token = 4;
    */
   refreshToken: string;
 
   /**
-   * When refresh_token expires unless it is used before: 7 days by default,
-   * never later than 90 days after the sign-in.
+   * When refresh_token expires unless it is used: by default 7 days after issue, and
+   * at most 90 days after the sign-in.
    *
    * @generated from field: google.protobuf.Timestamp refresh_expires_at = 5;
    */
@@ -132,34 +138,36 @@ export const TokensSchema: GenMessage<Tokens> = /*@__PURE__*/
   messageDesc(file_latchkey_auth_v1_types, 1);
 
 /**
- * Who a token speaks for.
+ * The user or service that an access token was issued to.
  *
  * @generated from message latchkey.auth.v1.Principal
  */
 export type Principal = Message<"latchkey.auth.v1.Principal"> & {
   /**
+   * User or service.
+   *
    * @generated from field: latchkey.auth.v1.PrincipalKind kind = 1;
    */
   kind: PrincipalKind;
 
   /**
-   * The user's UUID, never reused: the key under which to store anything about
-   * the user. This and the next two are empty for a service.
+   * The user's UUID, never reused. Use it as the key for data about the user. Empty
+   * for a service.
    *
    * @generated from field: string user_id = 2;
    */
   userId: string;
 
   /**
-   * The session the token belongs to, a UUID. It ends with Logout.
+   * The UUID of the token's session. Empty for a service.
    *
    * @generated from field: string session_id = 3;
    */
   sessionId: string;
 
   /**
-   * The canonical email at the time of issue. Not a key: it can change, and
-   * another account can have it later.
+   * The user's canonical email at the time of issue. Do not use it as a key: it can
+   * change, and another account can have it later. Empty for a service.
    *
    * @generated from field: string email = 4;
    */
@@ -173,31 +181,37 @@ export type Principal = Message<"latchkey.auth.v1.Principal"> & {
   roles: string[];
 
   /**
+   * When the token was issued.
+   *
    * @generated from field: google.protobuf.Timestamp issued_at = 6;
    */
   issuedAt?: Timestamp | undefined;
 
   /**
+   * When the token expires.
+   *
    * @generated from field: google.protobuf.Timestamp expires_at = 7;
    */
   expiresAt?: Timestamp | undefined;
 
   /**
-   * Of a service: the UUID of its account, and its name. Empty for a user.
+   * The UUID of the service account. Empty for a user.
    *
    * @generated from field: string service_account_id = 8;
    */
   serviceAccountId: string;
 
   /**
+   * The name of the service account. Empty for a user.
+   *
    * @generated from field: string service = 9;
    */
   service: string;
 
   /**
-   * Whether the owner had shown, at the time of issue, that mail to `email`
-   * reaches them. Unless it is true, a stranger's address may stand there. False
-   * for a service.
+   * Whether the user had proved, at the time of issue, that e-mail to `email`
+   * arrives. When false, the address may belong to another person. False for a
+   * service.
    *
    * @generated from field: bool email_verified = 10;
    */
@@ -212,25 +226,27 @@ export const PrincipalSchema: GenMessage<Principal> = /*@__PURE__*/
   messageDesc(file_latchkey_auth_v1_types, 2);
 
 /**
- * What kind of caller a principal is.
+ * The kinds of principals.
  *
  * @generated from enum latchkey.auth.v1.PrincipalKind
  */
 export const PrincipalKind = {
   /**
+   * Never returned.
+   *
    * @generated from enum value: PRINCIPAL_KIND_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
-   * A person with a session.
+   * A user with a session.
    *
    * @generated from enum value: PRINCIPAL_KIND_USER = 1;
    */
   USER: 1,
 
   /**
-   * A service account, by a token of AuthService.IssueServiceToken.
+   * A service account with an access token of AuthService.IssueServiceToken.
    *
    * @generated from enum value: PRINCIPAL_KIND_SERVICE = 2;
    */
@@ -238,7 +254,7 @@ export const PrincipalKind = {
 } as const;
 
 /**
- * What kind of caller a principal is.
+ * The kinds of principals.
  *
  * @generated from enum latchkey.auth.v1.PrincipalKind
  */

@@ -17,21 +17,23 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file latchkey/auth/v1/verifier_service.proto.
  */
 export const file_latchkey_auth_v1_verifier_service: GenFile = /*@__PURE__*/
-  fileDesc("CidsYXRjaGtleS9hdXRoL3YxL3ZlcmlmaWVyX3NlcnZpY2UucHJvdG8SEGxhdGNoa2V5LmF1dGgudjEiPQoSQmF0Y2hWZXJpZnlSZXF1ZXN0EhUKDWFjY2Vzc190b2tlbnMYASADKAkSEAoIYXVkaWVuY2UYAiABKAkiQgoTQmF0Y2hWZXJpZnlSZXNwb25zZRIrCgh2ZXJkaWN0cxgBIAMoCzIZLmxhdGNoa2V5LmF1dGgudjEuVmVyZGljdCKWAQoHVmVyZGljdBIuCglwcmluY2lwYWwYASABKAsyGy5sYXRjaGtleS5hdXRoLnYxLlByaW5jaXBhbBIxCg1yZXZhbGlkYXRlX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIoCgZyZWFzb24YAyABKA4yGC5sYXRjaGtleS5hdXRoLnYxLlJlYXNvbiJEChVCYXRjaENoZWNrUm9sZVJlcXVlc3QSKwoGY2hlY2tzGAEgAygLMhsubGF0Y2hrZXkuYXV0aC52MS5Sb2xlQ2hlY2siVQoJUm9sZUNoZWNrEhYKDGFjY2Vzc190b2tlbhgBIAEoCUgAEhcKB3VzZXJfaWQYAiABKAlCBNDzGAVIABIMCgRyb2xlGAMgASgJQgkKB3N1YmplY3QiSAoWQmF0Y2hDaGVja1JvbGVSZXNwb25zZRIuCgdhbnN3ZXJzGAEgAygLMh0ubGF0Y2hrZXkuYXV0aC52MS5Sb2xlVmVyZGljdCJICgtSb2xlVmVyZGljdBIPCgdhbGxvd2VkGAEgASgIEigKBnJlYXNvbhgCIAEoDjIYLmxhdGNoa2V5LmF1dGgudjEuUmVhc29uIh4KDFdhdGNoUmVxdWVzdBIOCgZjdXJzb3IYASABKAkiogEKDVdhdGNoUmVzcG9uc2USKQoHY2hhbmdlcxgBIAMoCzIYLmxhdGNoa2V5LmF1dGgudjEuQ2hhbmdlEg4KBmN1cnNvchgCIAEoCRIpCgVhc19vZhgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoHc2VudF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAi8AEKBkNoYW5nZRI3Cg1zZXNzaW9uX2VuZGVkGAEgASgLMh4ubGF0Y2hrZXkuYXV0aC52MS5TZXNzaW9uRW5kZWRIABI1Cgx1c2VyX2NoYW5nZWQYAiABKAsyHS5sYXRjaGtleS5hdXRoLnYxLlVzZXJDaGFuZ2VkSAASNQoMa2V5c19jaGFuZ2VkGAMgASgLMh0ubGF0Y2hrZXkuYXV0aC52MS5LZXlzQ2hhbmdlZEgAEjUKDHJvbGVfY2hhbmdlZBgEIAEoCzIdLmxhdGNoa2V5LmF1dGgudjEuUm9sZUNoYW5nZWRIAEIICgZjaGFuZ2UiIgoMU2Vzc2lvbkVuZGVkEhIKCnNlc3Npb25faWQYASABKAkiVgoLVXNlckNoYW5nZWQSDwoHdXNlcl9pZBgBIAEoCRIZChFzdGFsZV9iZWxvd19lcG9jaBgCIAEoAxIbChNyZXZva2VkX2JlbG93X2Vwb2NoGAMgASgDIjYKC1JvbGVDaGFuZ2VkEgwKBHJvbGUYASABKAkSGQoRc3RhbGVfYmVsb3dfZXBvY2gYAiABKAMiSAoLS2V5c0NoYW5nZWQSKQoEa2V5cxgBIAMoCzIbLmxhdGNoa2V5LmF1dGgudjEuUHVibGljS2V5Eg4KBmlzc3VlchgCIAEoCSI/CglQdWJsaWNLZXkSCwoDa2lkGAEgASgJEhEKCWFsZ29yaXRobRgCIAEoCRISCgpwdWJsaWNfa2V5GAMgASgMMrACCg9WZXJpZmllclNlcnZpY2USYAoLQmF0Y2hWZXJpZnkSJC5sYXRjaGtleS5hdXRoLnYxLkJhdGNoVmVyaWZ5UmVxdWVzdBolLmxhdGNoa2V5LmF1dGgudjEuQmF0Y2hWZXJpZnlSZXNwb25zZSIEyPMYAxJpCg5CYXRjaENoZWNrUm9sZRInLmxhdGNoa2V5LmF1dGgudjEuQmF0Y2hDaGVja1JvbGVSZXF1ZXN0GigubGF0Y2hrZXkuYXV0aC52MS5CYXRjaENoZWNrUm9sZVJlc3BvbnNlIgTI8xgDElAKBVdhdGNoEh4ubGF0Y2hrZXkuYXV0aC52MS5XYXRjaFJlcXVlc3QaHy5sYXRjaGtleS5hdXRoLnYxLldhdGNoUmVzcG9uc2UiBMjzGAMwAUJVChRkZXYubGF0Y2hrZXkuYXV0aC52MVABWihsYXRjaGtleS5kZXYvZ2VuL2xhdGNoa2V5L2F1dGgvdjE7YXV0aHYxqgIQTGF0Y2hrZXkuQXV0aC5WMWIGcHJvdG8z", [file_google_protobuf_timestamp, file_latchkey_auth_v1_errors, file_latchkey_auth_v1_options, file_latchkey_auth_v1_types]);
+  fileDesc("CidsYXRjaGtleS9hdXRoL3YxL3ZlcmlmaWVyX3NlcnZpY2UucHJvdG8SEGxhdGNoa2V5LmF1dGgudjEiQgoSQmF0Y2hWZXJpZnlSZXF1ZXN0EhoKDWFjY2Vzc190b2tlbnMYASADKAlCA4ABARIQCghhdWRpZW5jZRgCIAEoCSJCChNCYXRjaFZlcmlmeVJlc3BvbnNlEisKCHZlcmRpY3RzGAEgAygLMhkubGF0Y2hrZXkuYXV0aC52MS5WZXJkaWN0IpYBCgdWZXJkaWN0Ei4KCXByaW5jaXBhbBgBIAEoCzIbLmxhdGNoa2V5LmF1dGgudjEuUHJpbmNpcGFsEjEKDXJldmFsaWRhdGVfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEigKBnJlYXNvbhgDIAEoDjIYLmxhdGNoa2V5LmF1dGgudjEuUmVhc29uIkQKFUJhdGNoQ2hlY2tSb2xlUmVxdWVzdBIrCgZjaGVja3MYASADKAsyGy5sYXRjaGtleS5hdXRoLnYxLlJvbGVDaGVjayJaCglSb2xlQ2hlY2sSGwoMYWNjZXNzX3Rva2VuGAEgASgJQgOAAQFIABIXCgd1c2VyX2lkGAIgASgJQgTQ8xgFSAASDAoEcm9sZRgDIAEoCUIJCgdzdWJqZWN0IkgKFkJhdGNoQ2hlY2tSb2xlUmVzcG9uc2USLgoHYW5zd2VycxgBIAMoCzIdLmxhdGNoa2V5LmF1dGgudjEuUm9sZVZlcmRpY3QiSAoLUm9sZVZlcmRpY3QSDwoHYWxsb3dlZBgBIAEoCBIoCgZyZWFzb24YAiABKA4yGC5sYXRjaGtleS5hdXRoLnYxLlJlYXNvbiIeCgxXYXRjaFJlcXVlc3QSDgoGY3Vyc29yGAEgASgJIqIBCg1XYXRjaFJlc3BvbnNlEikKB2NoYW5nZXMYASADKAsyGC5sYXRjaGtleS5hdXRoLnYxLkNoYW5nZRIOCgZjdXJzb3IYAiABKAkSKQoFYXNfb2YYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKB3NlbnRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIvABCgZDaGFuZ2USNwoNc2Vzc2lvbl9lbmRlZBgBIAEoCzIeLmxhdGNoa2V5LmF1dGgudjEuU2Vzc2lvbkVuZGVkSAASNQoMdXNlcl9jaGFuZ2VkGAIgASgLMh0ubGF0Y2hrZXkuYXV0aC52MS5Vc2VyQ2hhbmdlZEgAEjUKDGtleXNfY2hhbmdlZBgDIAEoCzIdLmxhdGNoa2V5LmF1dGgudjEuS2V5c0NoYW5nZWRIABI1Cgxyb2xlX2NoYW5nZWQYBCABKAsyHS5sYXRjaGtleS5hdXRoLnYxLlJvbGVDaGFuZ2VkSABCCAoGY2hhbmdlIiIKDFNlc3Npb25FbmRlZBISCgpzZXNzaW9uX2lkGAEgASgJIlYKC1VzZXJDaGFuZ2VkEg8KB3VzZXJfaWQYASABKAkSGQoRc3RhbGVfYmVsb3dfZXBvY2gYAiABKAMSGwoTcmV2b2tlZF9iZWxvd19lcG9jaBgDIAEoAyI2CgtSb2xlQ2hhbmdlZBIMCgRyb2xlGAEgASgJEhkKEXN0YWxlX2JlbG93X2Vwb2NoGAIgASgDIkgKC0tleXNDaGFuZ2VkEikKBGtleXMYASADKAsyGy5sYXRjaGtleS5hdXRoLnYxLlB1YmxpY0tleRIOCgZpc3N1ZXIYAiABKAkiPwoJUHVibGljS2V5EgsKA2tpZBgBIAEoCRIRCglhbGdvcml0aG0YAiABKAkSEgoKcHVibGljX2tleRgDIAEoDDK2AgoPVmVyaWZpZXJTZXJ2aWNlEmMKC0JhdGNoVmVyaWZ5EiQubGF0Y2hrZXkuYXV0aC52MS5CYXRjaFZlcmlmeVJlcXVlc3QaJS5sYXRjaGtleS5hdXRoLnYxLkJhdGNoVmVyaWZ5UmVzcG9uc2UiB5ACAsjzGAMSaQoOQmF0Y2hDaGVja1JvbGUSJy5sYXRjaGtleS5hdXRoLnYxLkJhdGNoQ2hlY2tSb2xlUmVxdWVzdBooLmxhdGNoa2V5LmF1dGgudjEuQmF0Y2hDaGVja1JvbGVSZXNwb25zZSIEyPMYAxJTCgVXYXRjaBIeLmxhdGNoa2V5LmF1dGgudjEuV2F0Y2hSZXF1ZXN0Gh8ubGF0Y2hrZXkuYXV0aC52MS5XYXRjaFJlc3BvbnNlIgeQAgHI8xgDMAFCVQoUZGV2LmxhdGNoa2V5LmF1dGgudjFQAVoobGF0Y2hrZXkuZGV2L2dlbi9sYXRjaGtleS9hdXRoL3YxO2F1dGh2MaoCEExhdGNoa2V5LkF1dGguVjFiBnByb3RvMw", [file_google_protobuf_timestamp, file_latchkey_auth_v1_errors, file_latchkey_auth_v1_options, file_latchkey_auth_v1_types]);
 
 /**
+ * The tokens to verify.
+ *
  * @generated from message latchkey.auth.v1.BatchVerifyRequest
  */
 export type BatchVerifyRequest = Message<"latchkey.auth.v1.BatchVerifyRequest"> & {
   /**
-   * 1 to 1,000. An empty one gets TOKEN_INVALID.
+   * 1 to 1,000 access tokens. An empty text gets TOKEN_INVALID.
    *
    * @generated from field: repeated string access_tokens = 1;
    */
   accessTokens: string[];
 
   /**
-   * When set, each token must have been issued for it (`aud`).
+   * When set, each token must have been issued for this audience (`aud`).
    *
    * @generated from field: string audience = 2;
    */
@@ -46,11 +48,13 @@ export const BatchVerifyRequestSchema: GenMessage<BatchVerifyRequest> = /*@__PUR
   messageDesc(file_latchkey_auth_v1_verifier_service, 0);
 
 /**
+ * The verdicts on the tokens.
+ *
  * @generated from message latchkey.auth.v1.BatchVerifyResponse
  */
 export type BatchVerifyResponse = Message<"latchkey.auth.v1.BatchVerifyResponse"> & {
   /**
-   * One for each token, in their order.
+   * One for each token, in the order of the request.
    *
    * @generated from field: repeated latchkey.auth.v1.Verdict verdicts = 1;
    */
@@ -65,28 +69,28 @@ export const BatchVerifyResponseSchema: GenMessage<BatchVerifyResponse> = /*@__P
   messageDesc(file_latchkey_auth_v1_verifier_service, 1);
 
 /**
- * What Verify would have said of one token.
+ * The answer that Verify would give for one token.
  *
  * @generated from message latchkey.auth.v1.Verdict
  */
 export type Verdict = Message<"latchkey.auth.v1.Verdict"> & {
   /**
-   * Set when the token speaks for somebody.
+   * Set when the token is valid.
    *
    * @generated from field: latchkey.auth.v1.Principal principal = 1;
    */
   principal?: Principal | undefined;
 
   /**
-   * As in VerifyResponse; set with principal.
+   * Set with principal, as in VerifyResponse.
    *
    * @generated from field: google.protobuf.Timestamp revalidate_at = 2;
    */
   revalidateAt?: Timestamp | undefined;
 
   /**
-   * Why not: TOKEN_INVALID, TOKEN_EXPIRED, AUDIENCE_MISMATCH, TOKEN_REVOKED or
-   * TOKEN_STALE. Unspecified with principal.
+   * TOKEN_INVALID, TOKEN_EXPIRED, AUDIENCE_MISMATCH, TOKEN_REVOKED or TOKEN_STALE.
+   * Unspecified when principal is set.
    *
    * @generated from field: latchkey.auth.v1.Reason reason = 3;
    */
@@ -101,11 +105,13 @@ export const VerdictSchema: GenMessage<Verdict> = /*@__PURE__*/
   messageDesc(file_latchkey_auth_v1_verifier_service, 2);
 
 /**
+ * The roles to check.
+ *
  * @generated from message latchkey.auth.v1.BatchCheckRoleRequest
  */
 export type BatchCheckRoleRequest = Message<"latchkey.auth.v1.BatchCheckRoleRequest"> & {
   /**
-   * 1 to 1,000.
+   * 1 to 1,000 checks.
    *
    * @generated from field: repeated latchkey.auth.v1.RoleCheck checks = 1;
    */
@@ -120,23 +126,29 @@ export const BatchCheckRoleRequestSchema: GenMessage<BatchCheckRoleRequest> = /*
   messageDesc(file_latchkey_auth_v1_verifier_service, 3);
 
 /**
+ * One question: does this user hold this role?
+ *
  * @generated from message latchkey.auth.v1.RoleCheck
  */
 export type RoleCheck = Message<"latchkey.auth.v1.RoleCheck"> & {
   /**
-   * Whose role.
+   * The holder of an access token, or a user by id. Without one the answer is
+   * TOKEN_INVALID.
    *
    * @generated from oneof latchkey.auth.v1.RoleCheck.subject
    */
   subject: {
     /**
+     * An access token. Its roles at the time of issue count.
+     *
      * @generated from field: string access_token = 1;
      */
     value: string;
     case: "accessToken";
   } | {
     /**
-     * UUID. As of CheckRoleRequest.
+     * UUID of a user, whose current roles count. Requires a caller that may read
+     * roles (ACCESS_ROLES_READER).
      *
      * @generated from field: string user_id = 2;
      */
@@ -145,7 +157,7 @@ export type RoleCheck = Message<"latchkey.auth.v1.RoleCheck"> & {
   } | { case: undefined; value?: undefined };
 
   /**
-   * As of CheckRoleRequest.
+   * Required. The form of a role name, as in CheckRoleRequest.
    *
    * @generated from field: string role = 3;
    */
@@ -160,11 +172,13 @@ export const RoleCheckSchema: GenMessage<RoleCheck> = /*@__PURE__*/
   messageDesc(file_latchkey_auth_v1_verifier_service, 4);
 
 /**
+ * The answers to the checks.
+ *
  * @generated from message latchkey.auth.v1.BatchCheckRoleResponse
  */
 export type BatchCheckRoleResponse = Message<"latchkey.auth.v1.BatchCheckRoleResponse"> & {
   /**
-   * One for each check, in their order.
+   * One for each check, in the order of the request.
    *
    * @generated from field: repeated latchkey.auth.v1.RoleVerdict answers = 1;
    */
@@ -179,17 +193,22 @@ export const BatchCheckRoleResponseSchema: GenMessage<BatchCheckRoleResponse> = 
   messageDesc(file_latchkey_auth_v1_verifier_service, 5);
 
 /**
+ * The answer to one check.
+ *
  * @generated from message latchkey.auth.v1.RoleVerdict
  */
 export type RoleVerdict = Message<"latchkey.auth.v1.RoleVerdict"> & {
   /**
+   * Whether the user holds the role.
+   *
    * @generated from field: bool allowed = 1;
    */
   allowed: boolean;
 
   /**
-   * Why not: ROLE_NOT_GRANTED, USER_NOT_FOUND, USER_DISABLED, or by token one of
-   * Verify's. Unspecified when allowed.
+   * ROLE_NOT_GRANTED, USER_NOT_FOUND or USER_DISABLED. By access token also
+   * TOKEN_INVALID, TOKEN_EXPIRED, AUDIENCE_MISMATCH, TOKEN_REVOKED or TOKEN_STALE.
+   * Unspecified when allowed.
    *
    * @generated from field: latchkey.auth.v1.Reason reason = 2;
    */
@@ -204,11 +223,13 @@ export const RoleVerdictSchema: GenMessage<RoleVerdict> = /*@__PURE__*/
   messageDesc(file_latchkey_auth_v1_verifier_service, 6);
 
 /**
+ * The position at which to start.
+ *
  * @generated from message latchkey.auth.v1.WatchRequest
  */
 export type WatchRequest = Message<"latchkey.auth.v1.WatchRequest"> & {
   /**
-   * Where to go on: the last one received. Empty for a snapshot.
+   * The last cursor received. Empty for a snapshot.
    *
    * @generated from field: string cursor = 1;
    */
@@ -223,35 +244,37 @@ export const WatchRequestSchema: GenMessage<WatchRequest> = /*@__PURE__*/
   messageDesc(file_latchkey_auth_v1_verifier_service, 7);
 
 /**
+ * A part of the stream.
+ *
  * @generated from message latchkey.auth.v1.WatchResponse
  */
 export type WatchResponse = Message<"latchkey.auth.v1.WatchResponse"> & {
   /**
-   * In the order of their making; may be empty.
+   * Events in the order in which they were committed. May be empty.
    *
    * @generated from field: repeated latchkey.auth.v1.Change changes = 1;
    */
   changes: Change[];
 
   /**
-   * Stands for everything told so far. Opaque, good for an hour. Empty until the
-   * snapshot is complete.
+   * The position of the stream after this message. Opaque, valid for an hour. Empty
+   * until the snapshot is complete.
    *
    * @generated from field: string cursor = 2;
    */
   cursor: string;
 
   /**
-   * By the server's clock: all that had been committed by then has been told.
-   * Set with cursor.
+   * By the server's clock: every event committed before this time has been sent. Set
+   * with cursor.
    *
    * @generated from field: google.protobuf.Timestamp as_of = 3;
    */
   asOf?: Timestamp | undefined;
 
   /**
-   * By the same clock: when this message was made. What lies between the two is
-   * how much the server itself is behind.
+   * By the same clock: when the server created this message. The difference to as_of
+   * is the server's own delay.
    *
    * @generated from field: google.protobuf.Timestamp sent_at = 4;
    */
@@ -266,35 +289,45 @@ export const WatchResponseSchema: GenMessage<WatchResponse> = /*@__PURE__*/
   messageDesc(file_latchkey_auth_v1_verifier_service, 8);
 
 /**
- * One thing that verifiers must hear of. Keep it for the life of a token (at
- * most an hour) and a few minutes for clocks that differ.
+ * A revocation event or a change of the keys. Keep it for the lifetime of an access
+ * token (at most an hour) and a few minutes of clock difference.
  *
  * @generated from message latchkey.auth.v1.Change
  */
 export type Change = Message<"latchkey.auth.v1.Change"> & {
   /**
+   * Ignore an event of a kind that your version does not have.
+   *
    * @generated from oneof latchkey.auth.v1.Change.change
    */
   change: {
     /**
+     * The tokens of one session are revoked.
+     *
      * @generated from field: latchkey.auth.v1.SessionEnded session_ended = 1;
      */
     value: SessionEnded;
     case: "sessionEnded";
   } | {
     /**
+     * Older tokens of one user are stale or revoked.
+     *
      * @generated from field: latchkey.auth.v1.UserChanged user_changed = 2;
      */
     value: UserChanged;
     case: "userChanged";
   } | {
     /**
+     * The valid signing keys have changed.
+     *
      * @generated from field: latchkey.auth.v1.KeysChanged keys_changed = 3;
      */
     value: KeysChanged;
     case: "keysChanged";
   } | {
     /**
+     * Older tokens with one role are stale.
+     *
      * @generated from field: latchkey.auth.v1.RoleChanged role_changed = 4;
      */
     value: RoleChanged;
@@ -310,7 +343,7 @@ export const ChangeSchema: GenMessage<Change> = /*@__PURE__*/
   messageDesc(file_latchkey_auth_v1_verifier_service, 9);
 
 /**
- * Tokens of this session (`sid`) are good no more: TOKEN_REVOKED.
+ * A session has ended. Its tokens (`sid`) are revoked: TOKEN_REVOKED.
  *
  * @generated from message latchkey.auth.v1.SessionEnded
  */
@@ -331,8 +364,8 @@ export const SessionEndedSchema: GenMessage<SessionEnded> = /*@__PURE__*/
   messageDesc(file_latchkey_auth_v1_verifier_service, 10);
 
 /**
- * Tokens of this user (`sub`) whose `epoch` claim is too low are good no more.
- * Of several changes of one user the highest numbers count.
+ * Older tokens of a user (`sub`) are invalid, by their `epoch` claim. When several
+ * events concern one user, the highest numbers count.
  *
  * @generated from message latchkey.auth.v1.UserChanged
  */
@@ -345,14 +378,15 @@ export type UserChanged = Message<"latchkey.auth.v1.UserChanged"> & {
   userId: string;
 
   /**
-   * An epoch below this: TOKEN_STALE; the user's next token has the new claims.
+   * A token with a lower epoch is TOKEN_STALE. The user's next token has the new
+   * claims.
    *
    * @generated from field: int64 stale_below_epoch = 2;
    */
   staleBelowEpoch: bigint;
 
   /**
-   * An epoch below this: TOKEN_REVOKED.
+   * A token with a lower epoch is TOKEN_REVOKED.
    *
    * @generated from field: int64 revoked_below_epoch = 3;
    */
@@ -367,19 +401,22 @@ export const UserChangedSchema: GenMessage<UserChanged> = /*@__PURE__*/
   messageDesc(file_latchkey_auth_v1_verifier_service, 11);
 
 /**
- * Tokens that carry this role (`roles`) and whose `roles_epoch` claim is too low
- * carry old claims: TOKEN_STALE. Of several changes of one role the highest
- * number counts.
+ * Older tokens that carry a role (`roles`) are TOKEN_STALE, by their `roles_epoch`
+ * claim. When several events concern one role, the highest number counts.
  *
  * @generated from message latchkey.auth.v1.RoleChanged
  */
 export type RoleChanged = Message<"latchkey.auth.v1.RoleChanged"> & {
   /**
+   * The name of the role.
+   *
    * @generated from field: string role = 1;
    */
   role: string;
 
   /**
+   * A token with a lower roles_epoch is TOKEN_STALE.
+   *
    * @generated from field: int64 stale_below_epoch = 2;
    */
   staleBelowEpoch: bigint;
@@ -393,13 +430,15 @@ export const RoleChangedSchema: GenMessage<RoleChanged> = /*@__PURE__*/
   messageDesc(file_latchkey_auth_v1_verifier_service, 12);
 
 /**
- * All keys that sign, have signed tokens that may still live, or are to sign next:
- * keep these too. Tokens of any other key are good no more: TOKEN_INVALID.
+ * All valid signing keys: the current key, former keys whose tokens may still be
+ * valid, and the next key. A token of any other key is TOKEN_INVALID.
  *
  * @generated from message latchkey.auth.v1.KeysChanged
  */
 export type KeysChanged = Message<"latchkey.auth.v1.KeysChanged"> & {
   /**
+   * The complete list. It replaces the list before.
+   *
    * @generated from field: repeated latchkey.auth.v1.PublicKey keys = 1;
    */
   keys: PublicKey[];
@@ -420,25 +459,27 @@ export const KeysChangedSchema: GenMessage<KeysChanged> = /*@__PURE__*/
   messageDesc(file_latchkey_auth_v1_verifier_service, 13);
 
 /**
+ * The public half of a signing key.
+ *
  * @generated from message latchkey.auth.v1.PublicKey
  */
 export type PublicKey = Message<"latchkey.auth.v1.PublicKey"> & {
   /**
-   * As in the header of tokens.
+   * `kid` in the header of tokens.
    *
    * @generated from field: string kid = 1;
    */
   kid: string;
 
   /**
-   * As `alg` in the header of tokens (RFC 7518, RFC 8037): `EdDSA` or `ES256`.
+   * `alg` in the header of tokens (RFC 7518, RFC 8037): `EdDSA` or `ES256`.
    *
    * @generated from field: string algorithm = 2;
    */
   algorithm: string;
 
   /**
-   * SubjectPublicKeyInfo in DER (RFC 5280 section 4.1).
+   * SubjectPublicKeyInfo in DER (RFC 5280, section 4.1).
    *
    * @generated from field: bytes public_key = 3;
    */
@@ -453,20 +494,24 @@ export const PublicKeySchema: GenMessage<PublicKey> = /*@__PURE__*/
   messageDesc(file_latchkey_auth_v1_verifier_service, 14);
 
 /**
- * For services and gateways that verify many tokens: by the batch, or by
- * themselves with what Watch tells them.
+ * For services and gateways that verify many tokens: in batches, or locally with the
+ * keys and revocation events of Watch.
  *
- * Every call needs `authorization: Bearer <service key>` (an administrator's
- * access token will do, and so will a service's certificate) and can fail with CREDENTIALS_MISSING, the reasons of
- * AuthService.Verify for the caller's own token, PERMISSION_DENIED, and those
- * that AuthService names for any call.
+ * Every call requires `authorization: Bearer <service key>`, a service's client
+ * certificate, or an administrator's access token. Messages have at most 1 MiB and
+ * 5,000 fields.
+ *
+ * Errors of any call: CREDENTIALS_MISSING, CREDENTIALS_AMBIGUOUS, TOKEN_INVALID,
+ * TOKEN_EXPIRED, TOKEN_REVOKED, TOKEN_STALE, AUDIENCE_MISMATCH, PERMISSION_DENIED,
+ * REQUEST_MALFORMED, MESSAGE_TOO_LARGE, UNIMPLEMENTED, OVERLOADED,
+ * DEPENDENCY_UNAVAILABLE, DEADLINE_EXCEEDED, INTERNAL.
  *
  * @generated from service latchkey.auth.v1.VerifierService
  */
 export const VerifierService: GenService<{
   /**
-   * Verifies up to 1,000 tokens in one call of at most 1 MiB: a verdict for
-   * each, in their order. One bad token does not fail the others.
+   * Verifies up to 1,000 access tokens. Returns a verdict for each, in the order of
+   * the request. An invalid token does not fail the others.
    * Errors: INVALID_ARGUMENT (access_tokens).
    *
    * @generated from rpc latchkey.auth.v1.VerifierService.BatchVerify
@@ -477,10 +522,10 @@ export const VerifierService: GenService<{
     output: typeof BatchVerifyResponseSchema;
   },
   /**
-   * CheckRole, up to 1,000 times in one call of at most 1 MiB: an answer to each
-   * check, in their order. By token, one that is not good is a "no" with the
-   * reason that Verify has.
-   * Errors: INVALID_ARGUMENT (checks; fields are named as checks[3].role),
+   * Checks up to 1,000 roles, each like AuthService.CheckRole. Returns an answer to
+   * each check, in the order of the request. An access token that Verify would reject
+   * gives a negative answer with the reason of Verify.
+   * Errors: INVALID_ARGUMENT (checks; fields are named like checks[3].role),
    * PERMISSION_DENIED (user_id without the role `latchkey.roles.read`).
    *
    * @generated from rpc latchkey.auth.v1.VerifierService.BatchCheckRole
@@ -491,17 +536,16 @@ export const VerifierService: GenService<{
     output: typeof BatchCheckRoleResponseSchema;
   },
   /**
-   * Tells what it takes to verify tokens without asking: the keys, and what has
-   * been revoked; first as it stands (the snapshot), then each change as it is
-   * committed. Lasts until either side ends it.
+   * Streams all data that local verification requires: the signing keys and the
+   * revocations. The stream begins with the current state (the snapshot). Afterwards
+   * it sends each event when it is committed. It lasts until either side ends it.
    *
-   * The first message that carries a cursor completes the snapshot. From then on
-   * a message comes at least once a second, if only to tell `as_of`. Changes may
-   * be told twice and mean the same each time. When the stream ends, for
-   * whatever reason, watch again with the last cursor; any server will do.
-   * A server that stops ends the stream without an error; one whose connection
-   * has reached its age (MAX_CONNECTION_AGE_SECONDS, and the grace after it) cuts
-   * it off, which clients report as CANCELLED or UNAVAILABLE.
+   * The first message with a cursor completes the snapshot. From then on the server
+   * sends a message at least once a second, if only with a new `as_of`. An event can
+   * arrive twice, with the same meaning. When the stream ends, for any reason, watch
+   * again with the last cursor, on any server. A server that stops ends the stream
+   * without an error. A connection that has reached MAX_CONNECTION_AGE_SECONDS and its
+   * grace period is cut off, which clients report as CANCELLED or UNAVAILABLE.
    * Errors: INVALID_ARGUMENT (cursor), CURSOR_TOO_OLD, WATCHER_TOO_SLOW.
    *
    * @generated from rpc latchkey.auth.v1.VerifierService.Watch

@@ -1,9 +1,18 @@
 // The pages of docs/reference are generated from the code, hold all of it, and are in step with it.
 import { describe, expect, test } from 'vitest';
+import { COMMAND_GROUPS, COMMANDS } from '../../src/cli/commands.ts';
 import { apiPages } from '../../src/dev/reference/api-pages.ts';
 import { PACKAGE, readContract } from '../../src/dev/reference/contract.ts';
-import { anchor, escapeTags, firstSentence, linkNames, table } from '../../src/dev/reference/markdown.ts';
+import {
+  anchor,
+  escapeTags,
+  firstSentence,
+  linkNames,
+  replaceSection,
+  table,
+} from '../../src/dev/reference/markdown.ts';
 import { referencePages, referenceProblems } from '../../src/dev/reference/pages.ts';
+import { AUDIT_EVENT_TYPES } from '../../src/domain/audit-event-types.ts';
 import { ERROR_REASONS } from '../../src/domain/error-reason.ts';
 
 const contract = readContract('.');
@@ -31,6 +40,14 @@ test('each reason has a heading and a row', () => {
   }
 });
 
+test('each command, group and audit event type has its entry', () => {
+  for (const { path } of COMMANDS) expect(pages.get('cli.md')).toMatch(new RegExp(`^##+ ${path}$`, 'm'));
+  for (const group of Object.keys(COMMAND_GROUPS)) expect(pages.get('cli.md')).toContain(`\n## ${group}\n`);
+  for (const type of Object.keys(AUDIT_EVENT_TYPES)) {
+    expect(pages.get('audit-events.md')).toContain(`\n| \`${type}\` | `);
+  }
+});
+
 test('each link leads to a heading of a generated page', () => {
   const anchors = new Set(
     [...pages].flatMap(([path, text]) =>
@@ -46,8 +63,8 @@ test('each link leads to a heading of a generated page', () => {
 });
 
 test('a page shows the fields of a message, and names of reasons are links', () => {
-  const page = apiPages(contract, new Map([['TOKEN_STALE', 'errors.md#token_stale']])).find(
-    ({ path }) => path === 'auth-service.md',
+  const page = apiPages(contract, new Map([['TOKEN_STALE', 'errors.md#token_stale']])).find(({ path }) =>
+    path.endsWith('/auth-service.md'),
   );
   expect(page?.text).toContain('| `access_token` | `string` |');
   expect(page?.text).toContain('[TOKEN_STALE](errors.md#token_stale)');
@@ -67,6 +84,13 @@ describe('Markdown', () => {
   test('names that have a target become links outside of code', () => {
     const targets = new Map([['PORT', 'x.md#port']]);
     expect(linkNames('PORT, HEALTH_PORT and `PORT`.', targets)).toBe('[PORT](x.md#port), HEALTH_PORT and `PORT`.');
+  });
+
+  test('a section between markers is replaced, and a page without them is an error', () => {
+    const page = (section: string) => `a\n<!-- generated: x -->\n${section}<!-- /generated -->\nb\n`;
+    expect(replaceSection(page(''), 'x', 'new')).toBe(page('\nnew\n\n'));
+    expect(replaceSection(page('\nold\n\n'), 'x', 'new')).toBe(page('\nnew\n\n'));
+    expect(() => replaceSection('a', 'x', 'new')).toThrow('no section <!-- generated: x -->');
   });
 
   test('an anchor is the one of GitHub', () => {
