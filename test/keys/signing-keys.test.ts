@@ -243,7 +243,7 @@ describe('a process that receives events late', () => {
   test('signs with the present key, accepts its tokens, and rejects tokens of a retired key', async () => {
     const rotation = createKeyRotation({
       store: createSigningKeyRows(databaseOf(app.owner), randomUUID),
-      encryptionKeys: derivePurposeKeys(readConfig(app.environment).masterKeys).signingKeyEncryption,
+      encryptionKeys: derivePurposeKeys(readConfig(app.environment).keys.masterKeys).signingKeyEncryption,
       now: () => new Date(),
     });
     // Another process does it: this one is told nothing.
