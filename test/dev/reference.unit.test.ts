@@ -1,6 +1,8 @@
 // The pages of docs/reference are generated from the code, hold all of it, and are in step with it.
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { COMMAND_GROUPS, COMMANDS } from '../../src/cli/commands.ts';
+import { LAYERS } from '../../src/dev/layers.ts';
 import { apiPages } from '../../src/dev/reference/api-pages.ts';
 import { PACKAGE, readContract } from '../../src/dev/reference/contract.ts';
 import {
@@ -46,6 +48,22 @@ test('each command, group and audit event type has its entry', () => {
   for (const type of Object.keys(AUDIT_EVENT_TYPES)) {
     expect(pages.get('audit-events.md')).toContain(`\n| \`${type}\` | `);
   }
+});
+
+test('each metric of the alerts and the dashboard is documented', () => {
+  const texts = ['deploy/prometheus/alerts.yml', 'deploy/grafana/latchkey.json'].map((path) =>
+    readFileSync(path, 'utf8'),
+  );
+  const used = new Set(texts.join('').match(/(?<!by ?\([^)]*)\b(?:latchkey|db_client|rpc_server)_[a-z_]+(?=[[{)])/g));
+  expect(used.size).toBeGreaterThan(10);
+  const undocumented = [...used].filter(
+    (name) => !pages.get('metrics.md')?.includes(`\`${name.replace(/_(?:bucket|sum|count)$/, '')}`),
+  );
+  expect(undocumented).toEqual([]);
+});
+
+test('each folder of the table of layers is in the architecture', () => {
+  for (const { name } of LAYERS.flat()) expect(pages.get('docs/architecture.md')).toContain(`| \`src/${name}\` | `);
 });
 
 test('each link leads to a heading of a generated page', () => {
