@@ -308,7 +308,7 @@ describe('the former address is reserved for seven days', () => {
 
     const input = { newEmail: email, currentPassword: other.password };
     expect((await call(account.changeEmail, input, as(other))).code).toBe('ok');
-    await tokenTo(email, 'You have an account already');
+    await tokenTo(email, 'You already have an account');
     expect(app.mailbox.mails.some(({ to, subject }) => to === email && /Confirm your new/.test(subject))).toBe(false);
     expect((await app.owner.query('SELECT FROM users WHERE email = $1', [email])).rowCount).toBe(0);
 

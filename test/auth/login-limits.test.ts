@@ -89,11 +89,11 @@ test('strangers elsewhere do not keep an owner out who signed in from here befor
   const { derivePurposeKeys } = await import('../../src/keys/purpose-keys.ts');
   const { parseEmail } = await import('../../src/domain/email.ts');
   const config = readConfig(app.environment);
-  const redis = openRedis(config.REDIS_URL, {}, () => {});
+  const redis = openRedis(config.redisUrl, {}, () => {});
   onTestFinished(() => redis.disconnect());
   const limiter = createLimiter({ redis, fallback: createRedisFallback(() => {}), limits: config.limits });
   await eventually(() => redis.status === 'ready');
-  const account = accountHash(parseEmail(owner.email), derivePurposeKeys(config.masterKeys).accountHash);
+  const account = accountHash(parseEmail(owner.email), derivePurposeKeys(config.keys.masterKeys).accountHash);
   for (let n = 0; n < 20; n += 1) await limiter.take('LOGIN_ACCOUNT', account);
 
   await signedIn(call, owner);
