@@ -16,6 +16,7 @@ import {
 import { referencePages, referenceProblems } from '../../src/dev/reference/pages.ts';
 import { AUDIT_EVENT_TYPES } from '../../src/domain/audit-event-types.ts';
 import { ERROR_REASONS } from '../../src/domain/error-reason.ts';
+import { LIMITS } from '../../src/limits/limits.ts';
 
 const contract = readContract('.');
 const pages = new Map(referencePages('.').map(({ path, text }) => [path.replace('docs/reference/', ''), text]));
@@ -47,6 +48,12 @@ test('each command, group and audit event type has its entry', () => {
   for (const group of Object.keys(COMMAND_GROUPS)) expect(pages.get('cli.md')).toContain(`\n## ${group}\n`);
   for (const type of Object.keys(AUDIT_EVENT_TYPES)) {
     expect(pages.get('audit-events.md')).toContain(`\n| \`${type}\` | `);
+  }
+});
+
+test('each limit has a row with its attempts', () => {
+  for (const [name, { points }] of Object.entries(LIMITS)) {
+    expect(pages.get('rate-limits.md')).toMatch(new RegExp(`^\\| \`${name}\` \\|.*\\| ${points} \\|`, 'm'));
   }
 });
 
