@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { COMMAND_GROUPS, COMMANDS } from '../../src/cli/commands.ts';
+import { CONFIGURATION } from '../../src/config/configuration.ts';
 import { LAYERS } from '../../src/dev/layers.ts';
 import { apiPages } from '../../src/dev/reference/api-pages.ts';
 import { PACKAGE, readContract } from '../../src/dev/reference/contract.ts';
@@ -49,6 +50,17 @@ test('each command, group and audit event type has its entry', () => {
   for (const type of Object.keys(AUDIT_EVENT_TYPES)) {
     expect(pages.get('audit-events.md')).toContain(`\n| \`${type}\` | `);
   }
+});
+
+test('each configuration key has a heading, its default and its secret file', () => {
+  const page = pages.get('configuration.md') ?? '';
+  for (const { name, group, isSecret } of CONFIGURATION) {
+    if (group === 'Rate limits') expect(page).not.toContain(`### \`${name}\``);
+    else expect(page).toContain(`\n### \`${name}\`\n`);
+    expect(page.includes(`- Secret: \`${name}_FILE\``)).toBe(isSecret);
+  }
+  expect(page).toContain('### `PORT`\n\nThe port of the API; 0 selects a free port.\n\n- Value: an integer');
+  expect(page).toContain('- Default: `8080`');
 });
 
 test('each limit has a row with its attempts', () => {
