@@ -1,6 +1,5 @@
-// Writes the mail of one order. The worker, and not the call that asked for the mail, looks the account up and makes the
-// token: the order holds no secret, and asking takes as long for an unknown account as for a known one.
-
+// Writes the e-mail of one order. The worker looks the account up and creates the token, not the call that requested the e-mail.
+// So the order contains no secret, and the call takes the same time for unknown and known accounts.
 import type { Email } from '../domain/email.ts';
 import type { KeyRing } from '../domain/key-ring.ts';
 import type { MailOrder, MailTemplate } from '../domain/mail-order.ts';
@@ -13,19 +12,8 @@ import {
 } from '../domain/mailed-token.ts';
 import type { ClaimedMail } from '../store/mail-orders.ts';
 import type { Store } from '../store/store.ts';
-import { confirmNetworkMail } from './mails/confirm-network.ts';
-import { emailChangedMail, emailChangeRequestedMail, emailChangeUndoneMail } from './mails/email-change.ts';
 import type { MailContent } from './mails/layout.ts';
-import {
-  accountDeletedMail,
-  emailTakenMail,
-  passwordChangedMail,
-  passwordResetDoneMail,
-  signInMethodAddedMail,
-  signInMethodRemovedMail,
-} from './mails/notices.ts';
-import { passwordResetMail } from './mails/password-reset.ts';
-import { confirmEmailChangeMail, verifyEmailMail } from './mails/verify-email.ts';
+import { MAILS } from './mails/mails.ts';
 
 export type ComposeDeps = {
   store: Pick<
@@ -42,7 +30,7 @@ export type ComposeDeps = {
   now: () => Date;
 };
 
-/** The token of the mail would be invalid by the time it arrives, or is already. */
+/** The token of the e-mail has expired before the e-mail could be sent. */
 export class ExpiredMail extends Error {}
 
 const NETWORK_TOKEN_TTL_SECONDS = 3_600;
@@ -53,140 +41,141 @@ const WITH_SHORT_LIVED_TOKEN: MailTemplate[] = [
   'confirm-email-change',
 ];
 
-/** `userId` where the account is known. */
 type Addressed = MailContent & { to: string; userId?: string };
 
-/** Whether the mail is of use for about an hour only. */
+/** Whether the e-mail is useful for about an hour only. */
 export function isUrgent({ template }: MailOrder): boolean {
   return WITH_SHORT_LIVED_TOKEN.includes(template);
 }
 
-/** Null when the account no longer exists, or no longer needs the mail. @throws ExpiredMail */
+/** Returns null when the account no longer exists or no longer needs the e-mail. @throws ExpiredMail */
 export async function composeMail(deps: ComposeDeps, { id, order, createdAt }: ClaimedMail): Promise<Addressed | null> {
   const content = await contentOf(deps, id, order, createdAt);
   if (content === null) return null;
   return { to: order.email, ...('userId' in order && { userId: order.userId }), ...content };
 }
 
-/** `to` where it is not the address of the order. */
+/** `to` overrides the address of the order. */
 type Content = MailContent & { userId?: string; to?: string };
 
 async function contentOf(deps: ComposeDeps, id: string, order: MailOrder, createdAt: Date): Promise<Content | null> {
+  const facts = { publicUrl: deps.publicUrl, happenedAt: createdAt };
   switch (order.template) {
     case 'password-reset':
       return composeReset(deps, id, order, createdAt);
-    case 'password-changed':
-      return passwordChangedMail(deps.publicUrl);
     case 'password-reset-done': {
-      const others = await deps.store.identities.ofUser(order.userId);
-      return passwordResetDoneMail(
-        deps.publicUrl,
-        others.map(({ provider }) => provider),
-      );
+      const identities = await deps.store.identities.ofUser(order.userId);
+      return MAILS['password-reset-done']({ ...facts, providers: identities.map(({ provider }) => provider) });
     }
     case 'sign-in-method-added':
-      return signInMethodAddedMail(deps.publicUrl, order.provider);
     case 'sign-in-method-removed':
-      return signInMethodRemovedMail(deps.publicUrl, order.provider);
+      return MAILS[order.template]({ ...facts, provider: order.provider });
     case 'verify-email':
       return composeVerification(deps, id, order.email as Email, createdAt);
     case 'confirm-network':
       return composeNetworkConfirmation(deps, id, order.email as Email, createdAt);
     case 'confirm-email-change':
       return composeEmailChange(deps, id, order, createdAt);
-    case 'email-taken':
-      return emailTakenMail(deps.publicUrl);
     case 'email-changed':
-      return emailChangedMail(deps.publicUrl, undoTokenOf(deps, order.changeId));
     case 'email-change-requested':
-      return emailChangeRequestedMail(deps.publicUrl, undoTokenOf(deps, order.changeId));
+      return MAILS[order.template]({
+        ...facts,
+        token: formatMailedToken(UNDO_TOKEN, order.changeId, deps.undoTokenKeys),
+      });
+    case 'password-changed':
+    case 'email-taken':
     case 'email-change-undone':
-      return emailChangeUndoneMail(deps.publicUrl);
     case 'account-deleted':
-      return accountDeletedMail();
+      return MAILS[order.template](facts);
   }
 }
 
-/** The reset's id is the row's, so that a second attempt sends the same token. */
+/** The reset has the id of the outbox row, so that a second attempt sends the same token. */
 async function composeReset(
   deps: ComposeDeps,
   id: string,
   { email, cause }: Extract<MailOrder, { template: 'password-reset' }>,
-  askedAt: Date,
+  requestedAt: Date,
 ): Promise<Content | null> {
-  const expiresAt = expiry(deps, askedAt, deps.resetTtlSeconds);
+  const expiresAt = expiry(deps, requestedAt, deps.resetTtlSeconds);
   const reset = await deps.store.resets.open(id, email as Email, deps.now(), expiresAt);
   if (!reset) return null;
   const token = formatMailedToken(RESET_TOKEN, reset.id, deps.resetTokenKeys);
-  return { to: reset.email, userId: reset.userId, ...passwordResetMail(deps.publicUrl, token, expiresAt, cause) };
+  const content = MAILS['password-reset']({
+    publicUrl: deps.publicUrl,
+    token,
+    tokenExpiresAt: expiresAt,
+    resetCause: cause,
+  });
+  return { to: reset.email, userId: reset.userId, ...content };
 }
 
 async function composeVerification(
   deps: ComposeDeps,
   id: string,
   email: Email,
-  askedAt: Date,
+  requestedAt: Date,
 ): Promise<Content | null> {
-  const expiresAt = expiry(deps, askedAt, deps.verificationTtlSeconds);
+  const expiresAt = expiry(deps, requestedAt, deps.verificationTtlSeconds);
   const found = await deps.store.users.credentialsByEmail(email);
   if (!found || found.user.emailVerified) return null;
   const { user, passwordEpoch } = found;
-  const of = { userId: user.id, email, accountEmail: email, passwordEpoch, changeId: null };
-  return openVerification(deps, id, of, expiresAt, verifyEmailMail);
+  const request = { userId: user.id, email, accountEmail: email, passwordEpoch, changeId: null };
+  return createVerification(deps, { id, request, expiresAt, template: 'verify-email' });
 }
 
 async function composeNetworkConfirmation(
   deps: ComposeDeps,
   id: string,
   email: Email,
-  askedAt: Date,
+  requestedAt: Date,
 ): Promise<Content | null> {
-  const expiresAt = expiry(deps, askedAt, NETWORK_TOKEN_TTL_SECONDS);
+  const expiresAt = expiry(deps, requestedAt, NETWORK_TOKEN_TTL_SECONDS);
   const userId = await deps.store.networkConfirmations.open(id, email, deps.now(), expiresAt);
   if (userId === null) return null;
   const token = formatMailedToken(NETWORK_TOKEN, id, deps.networkTokenKeys);
-  return { userId, ...confirmNetworkMail(deps.publicUrl, token, expiresAt) };
+  return { userId, ...MAILS['confirm-network']({ publicUrl: deps.publicUrl, token, tokenExpiresAt: expiresAt }) };
 }
 
-/** Only the owner of the address learns whether it has an account. */
+/** Only the owner of the new address learns whether it has an account. */
 async function composeEmailChange(
   deps: ComposeDeps,
   id: string,
   order: Extract<MailOrder, { template: 'confirm-email-change' }>,
-  askedAt: Date,
+  requestedAt: Date,
 ): Promise<Content | null> {
-  const expiresAt = expiry(deps, askedAt, deps.verificationTtlSeconds);
+  const expiresAt = expiry(deps, requestedAt, deps.verificationTtlSeconds);
   const { userId, passwordEpoch, changeId } = order;
   const [email, accountEmail] = [order.email as Email, order.accountEmail as Email];
   const owner = await deps.store.users.byEmail(email);
-  // The account may have the address by now, through another mail.
+  // The account may have received the address already, through another e-mail.
   if (owner?.id === userId) return null;
   const isTaken = owner !== null || (await deps.store.emailChanges.isReserved(email, userId, deps.now()));
-  if (isTaken) return emailTakenMail(deps.publicUrl);
-  const of = { userId, email, accountEmail, passwordEpoch, changeId };
-  return openVerification(deps, id, of, expiresAt, confirmEmailChangeMail);
+  if (isTaken) return MAILS['email-taken']({ publicUrl: deps.publicUrl });
+  const request = { userId, email, accountEmail, passwordEpoch, changeId };
+  return createVerification(deps, { id, request, expiresAt, template: 'confirm-email-change' });
 }
 
-async function openVerification(
+type NewVerification = {
+  id: string;
+  request: Parameters<ComposeDeps['store']['emailVerifications']['open']>[1];
+  expiresAt: Date;
+  template: 'verify-email' | 'confirm-email-change';
+};
+
+async function createVerification(
   { store, publicUrl, verificationTokenKeys, now }: ComposeDeps,
-  id: string,
-  of: Parameters<ComposeDeps['store']['emailVerifications']['open']>[1],
-  expiresAt: Date,
-  write: typeof verifyEmailMail,
+  { id, request, expiresAt, template }: NewVerification,
 ): Promise<Content | null> {
-  const verification = await store.emailVerifications.open(id, of, now(), expiresAt);
+  const verification = await store.emailVerifications.open(id, request, now(), expiresAt);
   if (!verification) return null;
   const token = formatMailedToken(VERIFICATION_TOKEN, verification.id, verificationTokenKeys);
-  return { userId: of.userId, ...write(publicUrl, token, expiresAt) };
+  return { userId: request.userId, ...MAILS[template]({ publicUrl, token, tokenExpiresAt: expiresAt }) };
 }
 
-function undoTokenOf({ undoTokenKeys }: Pick<ComposeDeps, 'undoTokenKeys'>, changeId: string): string {
-  return formatMailedToken(UNDO_TOKEN, changeId, undoTokenKeys);
-}
-
-/** A token's lifetime begins when the mail is requested. @throws ExpiredMail when it has ended */
-function expiry({ now }: Pick<ComposeDeps, 'now'>, askedAt: Date, ttlSeconds: number): Date {
-  const expiresAt = new Date(askedAt.getTime() + ttlSeconds * 1000);
+/** The lifetime of a token begins with the request for the e-mail. @throws ExpiredMail when it has ended */
+function expiry({ now }: Pick<ComposeDeps, 'now'>, requestedAt: Date, ttlSeconds: number): Date {
+  const expiresAt = new Date(requestedAt.getTime() + ttlSeconds * 1000);
   if (expiresAt <= now()) throw new ExpiredMail('its token expired before the mail could be sent');
   return expiresAt;
 }

@@ -232,7 +232,7 @@ describe('where addresses must be verified', () => {
     expect(again).toEqual({ code: 'ok', body: { binding } });
     expect(again.body.binding).not.toBe(first.body.binding);
     await mailTo(strict, person.email, 'Confirm your email address');
-    const taken = await mailTo(strict, person.email, 'You have an account already');
+    const taken = await mailTo(strict, person.email, 'You already have an account');
     expect(taken.text).not.toContain(person.fullName);
     expect((await strict.owner.query('SELECT FROM users WHERE email = $1', [person.email])).rowCount).toBe(1);
   });
@@ -372,7 +372,7 @@ describe('another address', () => {
   test('that has an account is not told to the caller, but to its owner', async () => {
     const [person, other] = [await signedIn(call), await registered(call)];
     expect(await change(person, other.email)).toEqual({ code: 'ok', body: {} });
-    await mailTo(app, other.email, 'You have an account already');
+    await mailTo(app, other.email, 'You already have an account');
     expect(app.mailbox.mails.filter(({ to, subject }) => to === other.email && subject.startsWith('Confirm'))).toEqual(
       [],
     );

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { MAILS, previewMails } from '../../src/dev/preview-mails.ts';
+import { PREVIEWS, previewMails } from '../../src/dev/preview-mails.ts';
 
 let preview: Awaited<ReturnType<typeof previewMails>>;
 beforeAll(async () => {
@@ -7,8 +7,8 @@ beforeAll(async () => {
 });
 afterAll(() => preview.close());
 
-test.each(Object.keys(MAILS))('%s is shown as HTML and as text', async (name) => {
-  const mail = MAILS[name]?.();
+test.each(Object.keys(PREVIEWS))('%s is shown as HTML and as text', async (name) => {
+  const mail = PREVIEWS[name]?.();
   const page = await (await fetch(`${preview.url}/${name}`)).text();
   expect(page).toBe(mail?.html);
   const overview = await (await fetch(preview.url)).text();

@@ -243,7 +243,7 @@ describe('a process that hears of changes late', () => {
   test('signs with the key that is to sign, takes what it has signed, and refuses what a lost one has', async () => {
     const rotation = createKeyRotation({
       store: createSigningKeyRows(databaseOf(app.owner), randomUUID),
-      encryptionKeys: derivePurposeKeys(readConfig(app.environment).masterKeys).signingKeyEncryption,
+      encryptionKeys: derivePurposeKeys(readConfig(app.environment).keys.masterKeys).signingKeyEncryption,
       now: () => new Date(),
     });
     // Another process does it: this one is told nothing.

@@ -202,7 +202,7 @@ describe('signing keys', () => {
     const mailbox = await openTestMailbox();
     const environment = { ...(await testEnvironment(mailbox)), DATABASE_URL: fresh.serviceUrl };
     const config = readConfig(environment);
-    const encryptionKeys = derivePurposeKeys(config.masterKeys).signingKeyEncryption;
+    const encryptionKeys = derivePurposeKeys(config.keys.masterKeys).signingKeyEncryption;
     const old = await newSigningKey({ algorithm: 'EdDSA', signsFrom: new Date(), state: 'active' }, encryptionKeys);
     const client = new pg.Client({ connectionString: fresh.ownerUrl });
     await client.connect();

@@ -1,39 +1,42 @@
-// To the address that an account has or had, when the account is to have another one.
-import { layout, type MailContent, type Part } from './layout.ts';
+// E-mails to the address that an account has, or had before a change of its address.
+import { formatTime, layout, type MailContent, type Part } from './layout.ts';
+import type { MailFacts } from './mails.ts';
 
-export function emailChangeRequestedMail(publicUrl: string, token: string): MailContent {
+type Facts = Pick<MailFacts, 'publicUrl' | 'token' | 'happenedAt'>;
+
+export function emailChangeRequestedMail({ publicUrl, token, happenedAt }: Facts): MailContent {
   return layout('Your email address is about to change', [
     'Hello,',
-    'a new email address was requested for your account. Once it is confirmed, you sign in with the new address, and our mails go there.',
-    'If you requested this, you need not do anything.',
-    ...undoParts(publicUrl, token, 'If it was not you, stop the change now:', 'Stop the change'),
+    `On ${formatTime(happenedAt)}, a new email address was requested for your account. Once the new address is confirmed, you sign in with it, and we send our emails to it.`,
+    'If you requested the change, you do not need to do anything.',
+    'If it was not you, stop the change now:',
+    ...undoParts(publicUrl, token, 'Stop the change'),
   ]);
 }
 
-export function emailChangedMail(publicUrl: string, token: string): MailContent {
+export function emailChangedMail({ publicUrl, token, happenedAt }: Facts): MailContent {
   return layout('Your email address was changed', [
     'Hello,',
-    'your account now has another email address: you sign in with the new address, and our mails go there.',
-    'If you requested this, you need not do anything.',
-    ...undoParts(publicUrl, token, 'If it was not you, undo the change now:', 'Undo the change'),
+    `The email address of your account was changed on ${formatTime(happenedAt)}. You now sign in with the new address, and we send our emails to it.`,
+    'If you requested the change, you do not need to do anything.',
+    'If it was not you, undo the change now:',
+    ...undoParts(publicUrl, token, 'Undo the change'),
   ]);
 }
 
-/** To the address that the account had by the change. */
-export function emailChangeUndoneMail(publicUrl: string): MailContent {
+/** To the address that the account had after the change. */
+export function emailChangeUndoneMail({ publicUrl, happenedAt }: Pick<Facts, 'publicUrl' | 'happenedAt'>): MailContent {
   return layout('The change of your email address was undone', [
     'Hello,',
-    'your account had changed its email address to this one. The change was undone from the former address, which the account has again.',
-    'All devices were signed out, and the account needs a new password. The link to set it went to the former address.',
-    `If this is unexpected, please contact us: ${publicUrl}`,
+    `An account had changed its email address to this one. The owner of the previous address undid the change on ${formatTime(happenedAt)}, and the account uses the previous address again.`,
+    'All devices were signed out, and the account needs a new password. We sent the link to set it to the previous address.',
+    `If you did not expect this, please contact us: ${publicUrl}`,
   ]);
 }
 
-/** As with a reset, the token is in the fragment, and no word is a stranger's. */
-function undoParts(publicUrl: string, token: string, question: string, label: string): Part[] {
+function undoParts(publicUrl: string, token: string, label: string): Part[] {
   return [
-    question,
     { label, href: `${publicUrl}/undo-email-change#token=${token}` },
-    'Your account then keeps this address, all devices are signed out, and we send you a link to set a new password. The link works once, until seven days after the change.',
+    'Your account then keeps this address, all devices are signed out, and we send you a link to set a new password. The link can be used once and is valid until seven days after the change.',
   ];
 }

@@ -2,19 +2,25 @@ import { escapeHtml } from './escape-html.ts';
 
 export type MailContent = { subject: string; text: string; html: string };
 
-/** A line of text, or a link with the words it stands under. */
+/** A line of text, or a link with its label. */
 export type Part = string | { label: string; href: string };
 
-/** The same parts as plain text and as HTML. */
+const TIME = new Intl.DateTimeFormat('en-GB', { dateStyle: 'long', timeStyle: 'short', timeZone: 'UTC' });
+
+/** Returns the same parts as plain text and as HTML. */
 export function layout(subject: string, parts: Part[]): MailContent {
   const text = parts.map((part) => (typeof part === 'string' ? part : `${part.label}:\n${part.href}`)).join('\n\n');
   const html = parts.map((part) => `<p>${typeof part === 'string' ? escapeHtml(part) : link(part)}</p>`).join('\n');
   return { subject, text: `${text}\n`, html: page(subject, html) };
 }
 
-/** Of a link. */
-export function worksOnceUntil(time: Date): string {
-  return `The link works once, until ${time.toISOString().slice(0, 16).replace('T', ' ')} UTC.`;
+/** Such as `30 November 2026 at 09:05 UTC`. */
+export function formatTime(time: Date): string {
+  return `${TIME.format(time)} UTC`;
+}
+
+export function linkValidUntil(time: Date): string {
+  return `The link can be used once and is valid until ${formatTime(time)}.`;
 }
 
 function link({ label, href }: { label: string; href: string }): string {

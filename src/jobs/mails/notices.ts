@@ -1,54 +1,86 @@
-// What an owner is told, in case it was somebody else.
-import { layout, type MailContent } from './layout.ts';
+// Notices about changes of an account, so that its owner can act if another person made the change.
+import { formatTime, layout, type MailContent } from './layout.ts';
+import type { MailFacts } from './mails.ts';
 
-export function passwordChangedMail(publicUrl: string): MailContent {
+type Facts<Name extends keyof MailFacts> = Pick<MailFacts, 'publicUrl' | Name>;
+
+const NOTHING_TO_DO = 'If you did this yourself, you do not need to do anything.';
+const PROVIDER_NAMES = new Map([
+  ['google', 'Google'],
+  ['github', 'GitHub'],
+]);
+
+export function passwordChangedMail({ publicUrl, happenedAt }: Facts<'happenedAt'>): MailContent {
   return layout('Your password was changed', [
     'Hello,',
-    'the password of your account was changed, and whoever was signed in with the old one elsewhere was signed out.',
-    `If it was not you, set a new password at once: ${publicUrl}`,
+    `The password of your account was changed on ${formatTime(happenedAt)}. All other devices were signed out.`,
+    NOTHING_TO_DO,
+    `If it was not you, another person may have access to your account. Set a new password now: ${publicUrl}`,
   ]);
 }
 
-/** @param providers whose accounts open this one, too: somebody else may have linked them before */
-export function passwordResetDoneMail(publicUrl: string, providers: string[]): MailContent {
-  const others = `It can also be signed in to with accounts at: ${providers.join(', ')}. Remove those that are not yours.`;
+/** @param providers the providers whose accounts can be used to sign in. Another person may have linked them before */
+export function passwordResetDoneMail({
+  publicUrl,
+  happenedAt,
+  providers,
+}: Facts<'happenedAt' | 'providers'>): MailContent {
+  const names = providers.map((provider) => PROVIDER_NAMES.get(provider) ?? provider).join(', ');
   return layout('Your password was reset', [
     'Hello,',
-    'a new password was set for your account, by the link that we had mailed to you. Whoever was signed in was signed out.',
-    ...(providers.length > 0 ? [others] : []),
-    `If it was not you, somebody else reads your mail: change its password first, then set a new one here: ${publicUrl}`,
+    `A new password was set for your account on ${formatTime(happenedAt)}, with the link that we sent to this address. All devices were signed out.`,
+    ...(providers.length > 0
+      ? [`You can also sign in with accounts at: ${names}. Remove each account that is not yours.`]
+      : []),
+    NOTHING_TO_DO,
+    `If it was not you, another person can read your emails. Change the password of your mailbox first. Then set a new password here: ${publicUrl}`,
   ]);
 }
 
-export function emailTakenMail(publicUrl: string): MailContent {
-  return layout('You have an account already', [
+export function emailTakenMail({ publicUrl }: Facts<never>): MailContent {
+  return layout('You already have an account', [
     'Hello,',
-    'somebody, hopefully you, wanted to open an account with this email address, or to use it for theirs. It has one already.',
-    `Sign in with it, or set a new password if you have forgotten yours: ${publicUrl}`,
-    'If it was not you, ignore this mail.',
+    'We received a request to create an account with this email address, or to use it for another account. The address already belongs to your account, so we changed nothing.',
+    `If it was you, sign in to your account, or set a new password if you have forgotten it: ${publicUrl}`,
+    'If it was not you, you can ignore this email.',
   ]);
 }
 
-/** @param provider as configuration names it, such as `google` */
-export function signInMethodAddedMail(publicUrl: string, provider: string): MailContent {
+export function signInMethodAddedMail({
+  publicUrl,
+  provider,
+  happenedAt,
+}: Facts<'provider' | 'happenedAt'>): MailContent {
   return layout('A new way to sign in to your account', [
     'Hello,',
-    `you can now also sign in to your account with ${provider}.`,
+    `${accountAt(provider)} can now be used to sign in to your account. It was added on ${formatTime(happenedAt)}.`,
+    NOTHING_TO_DO,
     `If it was not you, sign in, remove it, and set a new password: ${publicUrl}`,
   ]);
 }
 
-export function signInMethodRemovedMail(publicUrl: string, provider: string): MailContent {
+export function signInMethodRemovedMail({
+  publicUrl,
+  provider,
+  happenedAt,
+}: Facts<'provider' | 'happenedAt'>): MailContent {
   return layout('A way to sign in to your account was removed', [
     'Hello,',
-    `your account cannot be signed in to with an account at this provider any more: ${provider}. Whoever was signed in with it elsewhere was signed out.`,
-    `If it was not you, set a new password at once: ${publicUrl}`,
+    `${accountAt(provider)} can no longer be used to sign in to your account. It was removed on ${formatTime(happenedAt)}. Other devices that were signed in with it were signed out.`,
+    NOTHING_TO_DO,
+    `If it was not you, another person may have access to your account. Set a new password now: ${publicUrl}`,
   ]);
 }
 
-export function accountDeletedMail(): MailContent {
+export function accountDeletedMail({ publicUrl, happenedAt }: Facts<'happenedAt'>): MailContent {
   return layout('Your account was deleted', [
     'Hello,',
-    'your account was deleted, and all that we knew of you with it.',
+    `Your account and your personal data were deleted on ${formatTime(happenedAt)}. This cannot be undone.`,
+    `If you did not expect this, please contact us: ${publicUrl}`,
   ]);
+}
+
+function accountAt(provider: string): string {
+  const name = PROVIDER_NAMES.get(provider);
+  return name ? `A ${name} account` : `An account at ${provider}`;
 }

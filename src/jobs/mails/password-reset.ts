@@ -1,34 +1,34 @@
 import type { ResetCause } from '../../domain/mail-order.ts';
-import { layout, type MailContent, worksOnceUntil } from './layout.ts';
+import { layout, linkValidUntil, type MailContent } from './layout.ts';
+import type { MailFacts } from './mails.ts';
 
-type Words = { why: string; otherwise: string };
+type Facts = Pick<MailFacts, 'publicUrl' | 'token' | 'tokenExpiresAt' | 'resetCause'>;
+type Wording = { reason: string; ifUnexpected: string };
 
-const ASKED: Words = {
-  why: 'someone, hopefully you, asked for a new password for your account.',
-  otherwise: 'If it was not you, ignore this mail: your password stays as it is.',
+const REQUESTED: Wording = {
+  reason: 'We received a request to set a new password for your account. You can set it here:',
+  ifUnexpected: 'If you did not request this, you can ignore this email. Your password stays the same.',
 };
-const WORDS: Record<ResetCause, Words> = {
+const WORDINGS: Record<ResetCause, Wording> = {
   'new-account': {
-    why: 'an account was opened for you with this address. Set a password to sign in.',
-    otherwise: 'If you do not expect an account, ignore this mail: nobody can sign in to it without a password.',
+    reason: 'An account was created for you with this email address. Set a password to start using it:',
+    ifUnexpected:
+      'If you did not expect an account, you can ignore this email. Without a password, the account cannot be used to sign in.',
   },
   'password-void': {
-    why: 'for your security the password of your account was removed. Set a new one to sign in.',
-    otherwise: 'Until then nobody can sign in to your account with a password.',
+    reason: 'To protect your account, its password was removed. Set a new password to sign in again:',
+    ifUnexpected: 'Until you set a new password, signing in with a password is not possible.',
   },
 };
 
-/**
- * The token is in the fragment, which browsers send to no server. Nothing that a stranger could have chosen, such as the
- * name of the account, is in it: we would be sending their words.
- */
-export function passwordResetMail(publicUrl: string, token: string, expiresAt: Date, cause?: ResetCause): MailContent {
-  const { why, otherwise } = cause ? WORDS[cause] : ASKED;
+export function passwordResetMail({ publicUrl, token, tokenExpiresAt, resetCause }: Facts): MailContent {
+  const { reason, ifUnexpected } = resetCause ? WORDINGS[resetCause] : REQUESTED;
   return layout('Set a new password', [
     'Hello,',
-    why,
+    reason,
     { label: 'Set a new password', href: `${publicUrl}/reset-password#token=${token}` },
-    worksOnceUntil(expiresAt),
-    otherwise,
+    linkValidUntil(tokenExpiresAt),
+    ifUnexpected,
+    'Please do not forward this email: anyone who has the link can set your password.',
   ]);
 }

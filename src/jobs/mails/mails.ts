@@ -1,0 +1,46 @@
+// Every e-mail, by its template. No e-mail contains words that a stranger could have chosen, such as the name of the account: we would
+// send them to another person. Links carry their token in the fragment, which browsers send to no server, and opening a link changes
+// nothing.
+import type { MailTemplate, ResetCause } from '../../domain/mail-order.ts';
+import { confirmNetworkMail } from './confirm-network.ts';
+import { emailChangedMail, emailChangeRequestedMail, emailChangeUndoneMail } from './email-change.ts';
+import type { MailContent } from './layout.ts';
+import {
+  accountDeletedMail,
+  emailTakenMail,
+  passwordChangedMail,
+  passwordResetDoneMail,
+  signInMethodAddedMail,
+  signInMethodRemovedMail,
+} from './notices.ts';
+import { passwordResetMail } from './password-reset.ts';
+import { confirmEmailChangeMail, verifyEmailMail } from './verify-email.ts';
+
+/** Everything that e-mails can contain. Each takes the part that it needs. */
+export type MailFacts = {
+  publicUrl: string;
+  token: string;
+  tokenExpiresAt: Date;
+  /** The time of the event that the e-mail reports. */
+  happenedAt: Date;
+  /** The name of an identity provider in the configuration, such as `google`. */
+  provider: string;
+  providers: string[];
+  resetCause?: ResetCause | undefined;
+};
+
+export const MAILS = {
+  'password-reset': passwordResetMail,
+  'password-changed': passwordChangedMail,
+  'password-reset-done': passwordResetDoneMail,
+  'sign-in-method-added': signInMethodAddedMail,
+  'sign-in-method-removed': signInMethodRemovedMail,
+  'verify-email': verifyEmailMail,
+  'confirm-email-change': confirmEmailChangeMail,
+  'confirm-network': confirmNetworkMail,
+  'email-taken': emailTakenMail,
+  'email-change-requested': emailChangeRequestedMail,
+  'email-changed': emailChangedMail,
+  'email-change-undone': emailChangeUndoneMail,
+  'account-deleted': accountDeletedMail,
+} satisfies Record<MailTemplate, (facts: MailFacts) => MailContent>;
