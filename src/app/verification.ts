@@ -2,12 +2,13 @@ import { waitAtMost } from '../async/wait-at-most.ts';
 import { followRevocationEvents } from '../revocation-feed/revocation-feed.ts';
 import { listenForNotifications } from '../store/postgres/listen.ts';
 import { createRevocationEvents } from '../store/revocation-events.ts';
+import { readRevocationStatuses } from '../store/revocation-statuses.ts';
 import { createVerifier } from '../verifier/verifier.ts';
 import { type Base, FORCED_CLOSE_MS } from './base.ts';
 
 /** The verifier, and the revocation feed that keeps its view current. */
 export async function startVerification(base: Base, started: AsyncDisposableStack) {
-  const { config, warnRarely, metrics, connect, guard, store, signingKeys, view, now } = base;
+  const { config, warnRarely, metrics, connect, db, guard, signingKeys, view, now } = base;
   metrics.watchView(view);
   const verifier = createVerifier({
     issuer: config.tokens.issuer,
@@ -15,7 +16,7 @@ export async function startVerification(base: Base, started: AsyncDisposableStac
     revalidateSeconds: config.verifier.revalidateSeconds,
     view,
     maxViewAgeMs: config.verifier.maxViewAgeMs,
-    readStatuses: (tokens, signal) => store.sessions.revocationStatuses(tokens, now(), signal),
+    readStatuses: (tokens, signal) => readRevocationStatuses(db, tokens, { at: now(), signal }),
     refreshKeys: signingKeys.reload,
     cacheBytes: config.verifier.cacheBytes,
     now,
@@ -35,7 +36,7 @@ export async function startVerification(base: Base, started: AsyncDisposableStac
       url: config.database.listenUrl,
       guard,
       notify: revocationEvents.notify,
-      onChange: revocationFeed.wake,
+      onNotification: revocationFeed.wake,
       onError: onFeedError,
     });
     started.defer(() => waitAtMost(FORCED_CLOSE_MS, listening.close()));
