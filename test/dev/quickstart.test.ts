@@ -99,7 +99,7 @@ describe('npm start', () => {
       const output = pasteBlock(ADMINISTRATION, 'The first administrator, who receives a mail to set a password');
       expect(output).toContain('chief@example.com has an account');
       expect(output).toMatch(/"okResponse":.*"key": "x-auth-service",\s+"value": "billing"/s);
-      expect(output).toContain('another key signs; tokens of the one before stay good');
+      expect(output).toContain('The published key signs now. Tokens of the previous key stay valid.');
       expect(output).toMatch(/ retiring .* active /s);
       expect(output).toMatch(/^HTTP\/1.1 200 OK\r$/m);
       expect(output).toMatch(/^x-auth-service: billing\r$/m);
