@@ -154,7 +154,7 @@ describe.each(GATEWAYS)('$name', (gateway) => {
 
 // HAProxy has these from the example's script and rules. nginx and Caddy have them built in.
 describe('HAProxy alone', () => {
-  test('returns Latchkey's response', async () => {
+  test('returns the response of Latchkey', async () => {
     const url = await start(HAPROXY, app.url);
     const headers = ['www-authenticate', 'content-type', 'cache-control'];
     const answer = async (asked: Promise<Response>) => {

@@ -75,12 +75,12 @@ describe.each(NAMES)('%s', (name) => {
   });
 
   test('reports errors in the form of its protocol', async () => {
-    expect(await call(auth.register, { email: 'nobody', password: 'short', fullName: '' })).toMatchObject({
+    expect(await call(auth.register, { email: 'no-address', password: 'short', fullName: '' })).toMatchObject({
       code: 'invalid_argument',
       reason: 'INVALID_ARGUMENT',
       fields: ['email', 'password', 'full_name'],
     });
-    expect(await call(auth.login, { email: 'nobody@people.example', password: 'whatever it is' })).toMatchObject({
+    expect(await call(auth.login, { email: 'unknown@people.example', password: 'a wrong password' })).toMatchObject({
       code: 'unauthenticated',
       reason: 'CREDENTIALS_INVALID',
       message: 'email or password is wrong',

@@ -65,7 +65,7 @@ describe('a port that is in use', () => {
     expect(postgres.connections()).toBe(0);
   });
 
-  test('of the second worker is found by the first', async () => {
+  test('the first worker finds the port of the second in use', async () => {
     const freeBefore = async () => {
       const port = await takenPort();
       const isFree = assertPortsFree([{ key: 'PORT', host: '127.0.0.1', port: port - 1 }]).then(
@@ -80,7 +80,7 @@ describe('a port that is in use', () => {
     expect(running.output()).toContain(`port ${taken} of 127.0.0.1 is in use`);
   });
 
-  test('may be the service's own', async () => {
+  test('may be a port of the service itself', async () => {
     const port = String(await freePort());
     const running = runMain(['serve'], { ...environment, PORT: port, METRICS_PORT: port });
     expect(await running.ended).toBe(1);

@@ -146,13 +146,13 @@ describe('time', () => {
     stream.write(envelope(Buffer.alloc(3), 0, 30));
 
     const times = {
-      'a connection that says nothing': rawConnection(app.port).closed,
-      'a connection that says PR and no more': rawConnection(app.port, 'PR').closed,
+      'a silent connection': rawConnection(app.port).closed,
+      'a connection that sends only PR': rawConnection(app.port, 'PR').closed,
       'a header that does not end': rawConnection(app.port, head(5).slice(0, 60)).closed,
       'a body that does not end': rawConnection(app.port, `${head(50)}{"email":`).closed,
       'a body that arrives drop by drop': dripping.closed,
       'half of the preface of HTTP/2': rawConnection(app.port, 'PRI * HTTP/2.0\r\n').closed,
-      'the preface of HTTP/2 and no more': rawConnection(app.port, 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n').closed,
+      'only the preface of HTTP/2': rawConnection(app.port, 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n').closed,
       'an HTTP/2 stream whose body does not end': closed.then(() => performance.now() - startedAt),
     };
     for (const [what, time] of Object.entries(times)) {
@@ -308,7 +308,7 @@ describe('deadlines', () => {
     const session = http2.connect(slow.url);
     onTestFinished(() => session.destroy());
     const { stream, closed } = rawStream(session, LOGIN, { 'grpc-timeout': '100m' });
-    const email = Buffer.from('nobody@people.example');
+    const email = Buffer.from('unknown@people.example');
     stream.end(envelope(Buffer.concat([Buffer.from([10, email.length]), email, Buffer.from([18, 1, 120])])));
     const { headers, trailers } = await closed;
     expect(trailers['grpc-status'] ?? headers['grpc-status']).toBe('4');
