@@ -5,23 +5,20 @@ import { join } from 'node:path';
 import { createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import bcrypt from 'bcrypt';
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { beforeAll, expect, onTestFinished, test } from 'vitest';
 import { AdminService, type ImportUsersResponse } from '../../gen/latchkey/auth/v1/admin_service_pb.ts';
-import { startTestApp, type TestApp } from '../support/app.ts';
-import { auth, type Caller, viaFetch } from '../support/clients.ts';
+import { testApp } from '../support/app.ts';
+import { auth } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { registered, type SignedIn, signedIn, signedInWith, somebody } from '../support/people.ts';
 import { runMain } from '../support/processes.ts';
 
-let app: TestApp;
-let call: Caller;
+const app = await testApp();
+const { call } = app;
 let boss: SignedIn;
 beforeAll(async () => {
-  app = await startTestApp();
-  call = viaFetch(app.url);
   boss = await signedInWith(app, call, ['admin']);
 });
-afterAll(() => app.close());
 
 type Row = { row: number; email: string; fullName: string; emailVerified?: boolean; passwordHash?: string };
 

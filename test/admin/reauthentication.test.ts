@@ -2,10 +2,10 @@
 import { randomUUID } from 'node:crypto';
 import { createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { AdminService } from '../../gen/latchkey/auth/v1/admin_service_pb.ts';
-import { startTestApp, type TestApp } from '../support/app.ts';
-import { admin, auth, type Caller, type Outcome, viaFetch } from '../support/clients.ts';
+import { testApp } from '../support/app.ts';
+import { admin, auth, type Outcome } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import {
   reauthenticated,
@@ -19,15 +19,12 @@ import {
 } from '../support/people.ts';
 
 const reason = 'a test';
-let app: TestApp;
-let call: Caller;
+const app = await testApp({ REAUTHENTICATION_SECONDS: '600' });
+const { call } = app;
 let boss: SignedIn;
 beforeAll(async () => {
-  app = await startTestApp({ REAUTHENTICATION_SECONDS: '600' });
-  call = viaFetch(app.url);
   boss = await signedInWith(app, call, ['admin']);
 });
-afterAll(() => app.close());
 
 const as = ({ accessToken }: Pick<SignedIn, 'accessToken'>) => ({ bearer: accessToken });
 const named = () => `robot-${randomUUID().slice(0, 8)}`;

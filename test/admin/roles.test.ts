@@ -1,19 +1,16 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { SERVICE_KEY, startTestApp, type TestApp } from '../support/app.ts';
-import { admin, auth, type Caller, viaFetch } from '../support/clients.ts';
+import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { SERVICE_KEY, testApp } from '../support/app.ts';
+import { admin, auth } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { refreshed, registered, type SignedIn, signedIn, signedInWith } from '../support/people.ts';
 
-let app: TestApp;
-let call: Caller;
+const app = await testApp();
+const { call } = app;
 let boss: SignedIn;
 beforeAll(async () => {
-  app = await startTestApp();
-  call = viaFetch(app.url);
   boss = await signedInWith(app, call, ['admin']);
 });
-afterAll(() => app.close());
 
 const as = ({ accessToken }: SignedIn) => ({ bearer: accessToken });
 const define = (name: string, implies: string[] = [], granter = '', by = boss) =>

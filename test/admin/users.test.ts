@@ -1,19 +1,16 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { startTestApp, type TestApp } from '../support/app.ts';
-import { admin, auth, type Caller, viaFetch } from '../support/clients.ts';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { testApp } from '../support/app.ts';
+import { admin, auth, type Caller } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { isGood, registered, type SignedIn, signedIn, signedInWith, somebody } from '../support/people.ts';
 
-let app: TestApp;
-let call: Caller;
+const app = await testApp({ LIMIT_LOGIN_ACCOUNT: '3/900', LIMIT_LOGIN_PAIR: '3/900' });
+const { call } = app;
 let boss: SignedIn;
 beforeAll(async () => {
-  app = await startTestApp({ LIMIT_LOGIN_ACCOUNT: '3/900', LIMIT_LOGIN_PAIR: '3/900' });
-  call = viaFetch(app.url);
   boss = await signedInWith(app, call, ['admin']);
 });
-afterAll(() => app.close());
 
 const reason = 'asked for by phone';
 const ask: Caller = (method, input) => call(method, input, { bearer: boss.accessToken });

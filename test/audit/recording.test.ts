@@ -1,5 +1,5 @@
 // How a worker moves audit events from the outbox to the trail: by the batch, each once, none lost to the fault of another.
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { startApp } from '../../src/app.ts';
 import { processEnvironment, readConfig } from '../../src/config/config.ts';
 import { startRelays } from '../../src/jobs/relay.ts';
@@ -7,16 +7,12 @@ import { createLogger } from '../../src/process/log.ts';
 import { createAuditTrail } from '../../src/store/audit-trail.ts';
 import { createOutbox, type OutboxRef } from '../../src/store/outbox.ts';
 import { openDatabase } from '../../src/store/postgres/database.ts';
-import { startTestApp, type TestApp } from '../support/app.ts';
+import { startTestApp, testApp } from '../support/app.ts';
 import { writeAuditEvents } from '../support/audit-events.ts';
 import { eventually } from '../support/eventually.ts';
 import { runMain } from '../support/processes.ts';
 
-let app: TestApp;
-beforeAll(async () => {
-  app = await startTestApp({}, { api: false, worker: true });
-});
-afterAll(() => app.close());
+const app = await testApp({}, { api: false, worker: true });
 
 function openStore(url: string) {
   const db = openDatabase({ url, poolSize: 8, statementTimeoutMs: 5_000 }, () => {});

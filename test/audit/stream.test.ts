@@ -1,21 +1,18 @@
 import { createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { AdminService } from '../../gen/latchkey/auth/v1/admin_service_pb.ts';
-import { startTestApp, type TestApp } from '../support/app.ts';
-import { type Caller, viaFetch } from '../support/clients.ts';
+import { startTestApp, testApp } from '../support/app.ts';
+import { viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { registered, type SignedIn, signedIn, signedInWith } from '../support/people.ts';
 
-let app: TestApp;
-let call: Caller;
+const app = await testApp();
+const { call } = app;
 let boss: SignedIn;
 beforeAll(async () => {
-  app = await startTestApp();
-  call = viaFetch(app.url);
   boss = await signedInWith(app, call, ['admin']);
 });
-afterAll(() => app.close());
 
 /** Collects what comes until it is stopped. */
 function stream(afterSeq: bigint, more: object = {}, bearer = boss.accessToken) {

@@ -1,18 +1,12 @@
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { startTestApp, type TestApp } from '../support/app.ts';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { startTestApp, testApp } from '../support/app.ts';
 import { auth, type Caller, callers, type Outcome, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { registered, signedIn, somebody } from '../support/people.ts';
 
 const LIMITS = { LIMIT_LOGIN_ACCOUNT: '5/900', LIMIT_LOGIN_PAIR: '5/900', LIMIT_LOGIN_NETWORK: '100000/900' };
-let app: TestApp;
-let call: Caller;
-
-beforeAll(async () => {
-  app = await startTestApp(LIMITS);
-  call = viaFetch(app.url);
-});
-afterAll(() => app.close());
+const app = await testApp(LIMITS);
+const { call } = app;
 
 async function fail(email: string, times: number, caller = call): Promise<Outcome[]> {
   return Promise.all(Array.from({ length: times }, (_, n) => caller(auth.login, { email, password: `wrong ${n}` })));

@@ -20,18 +20,13 @@ import {
 import { grpcJsInterceptor } from '../../src/client/grpc-js-interceptor.ts';
 import { readConfig } from '../../src/config/config.ts';
 import { createLogger } from '../../src/process/log.ts';
-import { SERVICE_KEY, startTestApp, type TestApp } from '../support/app.ts';
-import { account, auth, type Caller, viaFetch } from '../support/clients.ts';
+import { SERVICE_KEY, testApp } from '../support/app.ts';
+import { account, auth, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { type SignedIn, signedIn } from '../support/people.ts';
 
-let app: TestApp;
-let call: Caller;
-beforeAll(async () => {
-  app = await startTestApp({ AUDIENCE: 'shop,warehouse' });
-  call = viaFetch(app.url);
-});
-afterAll(() => app.close());
+const app = await testApp({ AUDIENCE: 'shop,warehouse' });
+const { call } = app;
 
 function open(options: Partial<LatchkeyOptions> = {}): Latchkey {
   const latchkey = createLatchkey({ url: app.url, serviceKey: SERVICE_KEY, ...options });

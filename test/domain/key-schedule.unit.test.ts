@@ -95,6 +95,26 @@ describe('what happens when', () => {
     });
   });
 
+  test('a key signs for its period, and is kept for verification after it, each to the millisecond', () => {
+    const justBefore = (minutes: number) => new Date(at(minutes).getTime() - 1);
+    const day = 24 * 60;
+    expect(dueChanges(first, policy, justBefore(day))).toEqual(NOTHING);
+    const rotated = carryOut(first, dueChanges(first, policy, at(day)), at(day));
+    expect(states(rotated)).toEqual(['retiring', 'active', 'published']);
+    expect(dueChanges(rotated, policy, justBefore(day + 63))).toEqual(NOTHING);
+    expect(dueChanges(rotated, policy, at(day + 63)).moves).toEqual([{ kid: 'k0', to: 'retired' }]);
+  });
+
+  test('without an active key the published one signs, and the next is published', () => {
+    const orphan = first.slice(1);
+    expect(dueChanges(orphan, policy, at(1))).toEqual({
+      moves: [{ kid: 'k1', to: 'active' }],
+      add: [{ algorithm: 'EdDSA', state: 'published', signsFrom: at(61) }],
+    });
+    expect(rotation(orphan, at(1))).toEqual({ moves: [{ kid: 'k1', to: 'active' }], add: [] });
+    expect(rotation([], at(1))).toEqual({ from: null });
+  });
+
   test('without automatic rotation a key signs until somebody asks', () => {
     expect(dueChanges(first, { ...policy, rotateEveryMs: 0 }, at(10_000_000))).toEqual(NOTHING);
   });

@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from 'node:crypto';
+import { createHmac, randomBytes, randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { KeyRing } from '../../src/domain/key-ring.ts';
@@ -78,4 +78,22 @@ test('what another accepted key has made is taken, and nothing is made with it',
   expect(parseFlow(flow.state, flow.binding, ring)).toEqual({ ...flow, id: token.sessionId });
   // Two halves that were made with different keys are of two flows.
   expect(parseFlow(flow.state, flowSecrets(token.sessionId, both).binding, ring)).toBeNull();
+});
+
+test('the secrets of a sign-in at a provider are derived from its id, each with its own label', () => {
+  const [key, id] = [randomBytes(32), randomUUID()];
+  const derived = (label: string) => createHmac('sha256', key).update(`${label} ${id}`).digest('base64url');
+  expect(flowSecrets(id, [key])).toMatchObject({
+    binding: `lkb_${derived('binding')}`,
+    nonce: derived('nonce'),
+    codeVerifier: derived('code verifier'),
+  });
+});
+
+test('a binding of another length does not belong to a flow', () => {
+  const key = randomBytes(32);
+  const { state, binding } = flowSecrets(randomUUID(), [key]);
+  expect(parseFlow(state, binding, [key])).not.toBeNull();
+  expect(parseFlow(state, `${binding}x`, [key])).toBeNull();
+  expect(parseFlow(state, '', [key])).toBeNull();
 });

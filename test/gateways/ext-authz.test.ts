@@ -4,20 +4,18 @@ import { toBinary } from '@bufbuild/protobuf';
 import { status } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type CheckResponse, CheckResponseSchema } from '../../gen/envoy/service/auth/v3/external_auth_pb.ts';
-import { startTestApp, type TestApp } from '../support/app.ts';
-import { auth, type Caller, viaFetch } from '../support/clients.ts';
+import { startTestApp, testApp } from '../support/app.ts';
+import { auth, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { registered, type SignedIn, signedIn, tokenOfService } from '../support/people.ts';
 import { type Check, createCheck, envoyRequest, headersOf, httpStatusOf } from './envoy-check.ts';
 
-let app: TestApp;
-let call: Caller;
+const app = await testApp({ AUDIENCE: 'shop' });
+const { call } = app;
 let check: Check;
 let closeClient: () => void;
 let person: SignedIn;
 beforeAll(async () => {
-  app = await startTestApp({ AUDIENCE: 'shop' });
-  call = viaFetch(app.url);
   ({ check, close: closeClient } = createCheck(app.url));
   const known = await registered(call);
   await app.owner.query('UPDATE users SET email_verified_at = now() WHERE id = $1', [known.userId]);
@@ -25,7 +23,6 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   closeClient();
-  await app.close();
 });
 
 const bearer = (token: string) => ({ authorization: `Bearer ${token}` });

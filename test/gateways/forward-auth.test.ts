@@ -1,21 +1,18 @@
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { startTestApp, type TestApp } from '../support/app.ts';
-import { type Caller, viaFetch } from '../support/clients.ts';
+import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { startTestApp, testApp } from '../support/app.ts';
+import { viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { bearer, refreshed, type SignedIn, signedIn, visitors } from '../support/people.ts';
 import { rawConnection } from '../support/raw.ts';
 
-let app: TestApp;
-let call: Caller;
+const app = await testApp({ AUDIENCE: 'shop' });
+const { call } = app;
 let person: SignedIn;
 let admin: SignedIn;
 
 beforeAll(async () => {
-  app = await startTestApp({ AUDIENCE: 'shop' });
-  call = viaFetch(app.url);
   ({ person, admin } = await visitors(app, call));
 });
-afterAll(() => app.close());
 
 const ask = (query: string, headers: Record<string, string> = {}, method = 'GET') =>
   fetch(`${app.url}/forward-auth${query}`, { method, headers });

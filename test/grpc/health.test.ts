@@ -1,19 +1,15 @@
 import http2 from 'node:http2';
 import { Code, createClient } from '@connectrpc/connect';
 import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from '@connectrpc/connect-node';
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { ErrorInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
 import { Health, HealthCheckResponse_ServingStatus as Status } from '../../gen/health/v1/health_pb.ts';
 import { createHealth } from '../../src/grpc/health.ts';
-import { SERVICE_KEY, startTestApp, type TestApp } from '../support/app.ts';
+import { SERVICE_KEY, startTestApp, testApp } from '../support/app.ts';
 import { eventually } from '../support/eventually.ts';
 import { envelope, rawStream, statusOf } from '../support/raw.ts';
 
-let app: TestApp;
-beforeAll(async () => {
-  app = await startTestApp();
-});
-afterAll(() => app.close());
+const app = await testApp();
 
 const OURS = [
   'latchkey.auth.v1.AuthService',

@@ -5,12 +5,12 @@ import { create, createFileRegistry, fromBinary, type MessageInitShape } from '@
 import { type FileDescriptorProto, FileDescriptorProtoSchema, FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
 import { createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { ServerReflection, type ServerReflectionRequestSchema } from '../../gen/grpc/reflection/v1/reflection_pb.ts';
 import { ServerReflection as ServerReflectionAlpha } from '../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
 import { processEnvironment } from '../../src/config/config.ts';
 import { onPath } from '../../src/dev/find-program.ts';
-import { startTestApp, type TestApp } from '../support/app.ts';
+import { startTestApp, testApp } from '../support/app.ts';
 import { somebody } from '../support/people.ts';
 
 const PATH = processEnvironment().PATH ?? '';
@@ -26,11 +26,7 @@ const SERVICES = [
   'grpc.reflection.v1alpha.ServerReflection',
 ];
 
-let app: TestApp;
-beforeAll(async () => {
-  app = await startTestApp();
-});
-afterAll(() => app.close());
+const app = await testApp();
 
 type Question = NonNullable<MessageInitShape<typeof ServerReflectionRequestSchema>['messageRequest']>;
 

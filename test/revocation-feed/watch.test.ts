@@ -20,24 +20,21 @@ import type { FeedStep } from '../../src/revocation-feed/revocation-feed.ts';
 import { createWatchers } from '../../src/revocation-feed/watchers.ts';
 import { openDatabase } from '../../src/store/postgres/database.ts';
 import { createRevocationEvents, isSnapshot } from '../../src/store/revocation-events.ts';
-import { SERVICE_KEY, startTestApp, type TestApp } from '../support/app.ts';
-import { auth, type Caller, viaFetch } from '../support/clients.ts';
+import { SERVICE_KEY, startTestApp, testApp } from '../support/app.ts';
+import { auth } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { signedIn } from '../support/people.ts';
 import { envelope } from '../support/raw.ts';
 
-let app: TestApp;
-let call: Caller;
+const app = await testApp();
+const { call } = app;
 /** Watches from the first test to the last. */
 let early: Watching & { since: number };
 beforeAll(async () => {
-  app = await startTestApp();
-  call = viaFetch(app.url);
   early = { ...follow(app.url), since: performance.now() };
 });
 afterAll(async () => {
   early.stop();
-  await app.close();
 });
 
 type Watching = {

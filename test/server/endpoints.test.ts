@@ -3,17 +3,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createLatchkey, type Latchkey, type LatchkeyOptions } from '../../src/client/client.ts';
 import { createCheck, envoyRequest, headersOf, httpStatusOf } from '../gateways/envoy-check.ts';
-import { SERVICE_KEY, startTestApp, type TestApp } from '../support/app.ts';
-import {
-  account,
-  admin,
-  auth,
-  type Caller,
-  callers,
-  type Outcome,
-  verifierService,
-  viaFetch,
-} from '../support/clients.ts';
+import { SERVICE_KEY, testApp } from '../support/app.ts';
+import { account, admin, auth, type Caller, callers, type Outcome, verifierService } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { bearer, serviceAccount, serviceToken, signedIn, signedInWith } from '../support/people.ts';
 import { createBothWays, WAYS } from './fast-path/both-ways.ts';
@@ -75,15 +66,13 @@ const tokens: Record<State, string> = Object.create(null);
 /** The principal of each valid token. */
 const subjects: Partial<Record<State, string>> = {};
 
-let app: TestApp;
-let call: Caller;
+const app = await testApp({ AUDIENCE: 'shop,warehouse' });
+const { call } = app;
 let clients: Record<string, Caller>;
 const libraries: Record<string, Latchkey> = {};
 let envoy: ReturnType<typeof createCheck>;
 
 beforeAll(async () => {
-  app = await startTestApp({ AUDIENCE: 'shop,warehouse' });
-  call = viaFetch(app.url);
   clients = callers(app.url);
   envoy = createCheck(app.url);
   tokens.expired = (await signedIn(call)).accessToken;
@@ -129,7 +118,6 @@ beforeAll(async () => {
 afterAll(async () => {
   for (const library of Object.values(libraries)) library.close();
   envoy.close();
-  await app.close();
 });
 
 function openLibrary(options: Partial<LatchkeyOptions>): Latchkey {

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { JsonValue } from '@bufbuild/protobuf';
 import { type DescMethodUnary, type DescService, ScalarType } from '@bufbuild/protobuf';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { Authorization } from '../../gen/envoy/service/auth/v3/external_auth_pb.ts';
 import { Health } from '../../gen/health/v1/health_pb.ts';
 import { AccountService } from '../../gen/latchkey/auth/v1/account_service_pb.ts';
@@ -10,7 +10,7 @@ import { AdminService } from '../../gen/latchkey/auth/v1/admin_service_pb.ts';
 import { AuthService } from '../../gen/latchkey/auth/v1/auth_service_pb.ts';
 import { VerifierService } from '../../gen/latchkey/auth/v1/verifier_service_pb.ts';
 import { ERROR_REASONS, type Reason } from '../../src/domain/error-reason.ts';
-import { SERVICE_KEY, startTestApp, type TestApp } from '../support/app.ts';
+import { SERVICE_KEY, testApp } from '../support/app.ts';
 import { type Caller, callers } from '../support/clients.ts';
 import { signedIn } from '../support/people.ts';
 
@@ -26,15 +26,13 @@ const WAYS = [
   'grpc-js',
 ];
 
-let app: TestApp;
+const app = await testApp({}, { api: true, worker: false });
 let ways: Record<string, Caller>;
 let userToken: string;
 beforeAll(async () => {
-  app = await startTestApp({}, { api: true, worker: false });
   ways = callers(app.url);
   userToken = (await signedIn(ways['Connect, JSON, HTTP/1.1'] as Caller)).accessToken;
 });
-afterAll(() => app.close());
 
 /** A message whose text fields all have the same value. Only the first has a value that is too large. */
 function filled({ input }: DescMethodUnary, text: string): JsonValue {

@@ -1,11 +1,11 @@
 // What services may do beyond verifying tokens takes a role: reading the roles of users by their id, and naming the client of a call.
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { createRoleReads } from '../../src/authorization/role-reads.ts';
 import { openDatabase } from '../../src/store/postgres/database.ts';
 import { createStore } from '../../src/store/store.ts';
-import { SERVICE_KEY, startTestApp, type TestApp } from '../support/app.ts';
+import { SERVICE_KEY, startTestApp, testApp } from '../support/app.ts';
 import { admin, auth, type Caller, verifierService, viaFetch, viaGrpcJs } from '../support/clients.ts';
 import { createTestDatabase } from '../support/databases.ts';
 import { eventually } from '../support/eventually.ts';
@@ -15,17 +15,14 @@ const READ = 'latchkey.roles.read';
 const ON_BEHALF = 'latchkey.on-behalf-of';
 const reason = 'a test';
 
-let app: TestApp;
-let call: Caller;
+const app = await testApp();
+const { call } = app;
 let boss: SignedIn;
 let person: SignedIn;
 beforeAll(async () => {
-  app = await startTestApp();
-  call = viaFetch(app.url);
   boss = await signedInWith(app, call, ['admin']);
   person = await signedIn(call);
 });
-afterAll(() => app.close());
 
 const ask: Caller = (method, input) => call(method, input, { bearer: boss.accessToken });
 

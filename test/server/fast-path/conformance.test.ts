@@ -3,23 +3,21 @@
 import http2 from 'node:http2';
 import type { DescMethodUnary, JsonValue } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { SERVICE_KEY, startTestApp, type TestApp } from '../../support/app.ts';
-import { auth, type Caller, verifierService, viaFetch } from '../../support/clients.ts';
+import { SERVICE_KEY, testApp } from '../../support/app.ts';
+import { auth, verifierService } from '../../support/clients.ts';
 import { eventually } from '../../support/eventually.ts';
 import { refreshed, type SignedIn, signedIn, tokenOfService } from '../../support/people.ts';
 import { envelope } from '../../support/raw.ts';
 import { type BothWays, createBothWays, GRPC_WAY, toBinaryBytes, WAYS } from './both-ways.ts';
 
-let app: TestApp;
-let call: Caller;
+const app = await testApp({ AUDIENCE: 'shop,warehouse' });
+const { call } = app;
 let session: http2.ClientHttp2Session;
 let bothWays: BothWays['send'];
 const tokens: Record<'good' | 'other' | 'revoked' | 'stale' | 'expired' | 'admin' | 'service', string> =
   Object.create(null);
 
 beforeAll(async () => {
-  app = await startTestApp({ AUDIENCE: 'shop,warehouse' });
-  call = viaFetch(app.url);
   tokens.expired = (await signedIn(call)).accessToken;
   app.advance(901_000);
   const people: SignedIn[] = [];
@@ -50,7 +48,6 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   session.close();
-  await app.close();
 });
 
 type Case = {
