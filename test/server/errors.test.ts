@@ -1,4 +1,5 @@
-// Every error of every RPC has a reason and the same text in every protocol, and the documentation lists every reason.
+// Every error of every RPC has a reason, the same over every protocol. The callers of test/support/clients.ts also require that the
+// comment of the RPC or of its service lists the reason. The reference lists all reasons.
 import { readFileSync } from 'node:fs';
 import type { JsonValue } from '@bufbuild/protobuf';
 import { type DescMethodUnary, type DescService, ScalarType } from '@bufbuild/protobuf';
@@ -81,7 +82,7 @@ describe.each(WAYS)('over %s', (way) => {
           );
         }
       }
-      // Their rejection is a response, not an error.
+      // These two services reject a request with a response, not an error.
       if (method.parent !== Health && method.parent !== Authorization) expect(failures).toBeGreaterThan(0);
     },
     60_000,
