@@ -1,4 +1,5 @@
-// Every error of every RPC says why, in the same words, over every protocol; and the reference lists all of them.
+// Every error of every RPC has a reason, the same over every protocol. The callers of test/support/clients.ts also require that the
+// comment of the RPC or of its service lists the reason. The reference lists all reasons.
 import { readFileSync } from 'node:fs';
 import type { JsonValue } from '@bufbuild/protobuf';
 import { type DescMethodUnary, type DescService, ScalarType } from '@bufbuild/protobuf';
@@ -38,7 +39,7 @@ beforeAll(async () => {
 function filled({ input }: DescMethodUnary, text: string): JsonValue {
   const texts = input.fields.filter((field) => field.fieldKind === 'scalar' && field.scalar === ScalarType.STRING);
   const lists = input.fields.filter((field) => field.fieldKind === 'list' && field.scalar === ScalarType.STRING);
-  // Of a oneof only one can be set.
+  // Only one field of a oneof can be set.
   const isFirst = (field: (typeof texts)[number]) => !field.oneof || field.oneof.fields[0] === field;
   const values: [string, JsonValue][] = [
     ...texts.filter(isFirst).map(({ jsonName }): [string, JsonValue] => [jsonName, text]),
@@ -81,7 +82,7 @@ describe.each(WAYS)('over %s', (way) => {
           );
         }
       }
-      // What they refuse is an answer.
+      // These two services reject a request with a response, not an error.
       if (method.parent !== Health && method.parent !== Authorization) expect(failures).toBeGreaterThan(0);
     },
     60_000,
