@@ -12,7 +12,7 @@ import { meets } from '../../domain/requirement.ts';
 import { isRole } from '../../domain/role.ts';
 import type { ApiKeys } from '../../keys/api-keys.ts';
 import type { ServiceKeys } from '../../keys/service-keys.ts';
-import type { Decision, RefusalReason, Verdict } from '../../verifier/engine.ts';
+import type { Decision, RejectionReason, Verdict } from '../../verifier/engine.ts';
 import type { Verifier } from '../../verifier/verifier.ts';
 import { BATCH_BOUNDS, checkMessage, MESSAGE_BOUNDS, type MessageBounds } from '../calls/message-bounds.ts';
 import { type Authorization, authorizeFromMemory } from '../gateway/authorize-request.ts';
@@ -28,7 +28,7 @@ export type Reply = {
   /** The reason of a negative answer, for the log. */
   denial?: Reason;
 };
-export type Rejected = { reason: RefusalReason };
+export type Rejected = { reason: RejectionReason };
 
 /** @param credential the token of the call's own `authorization: Bearer ...`, or empty */
 export type FastMethod = {
