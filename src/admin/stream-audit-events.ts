@@ -33,7 +33,7 @@ export async function* streamAuditEvents(
   while (!ended.aborted) {
     // What is behind this place is there already: places are given one after the other.
     const { seq: end } = await store.auditTrail.end();
-    const events = await store.auditTrail.after(cursor, end, filter, PAGE);
+    const events = await store.auditTrail.after({ after: cursor, upTo: end, filter, atMost: PAGE });
     const isBehind = events.length === PAGE;
     const reached = isBehind ? (events.at(-1)?.seq ?? cursor) : end;
     if (events.length > 0 || performance.now() - saidAt > HEARTBEAT_MS) {

@@ -31,6 +31,7 @@ import { createClientAddress, isIn } from '../server/transport/client-address.ts
 import { createDatabaseCheck } from '../store/postgres/database-problems.ts';
 import { listenForNotifications } from '../store/postgres/listen.ts';
 import { createRevocationEvents } from '../store/revocation-events.ts';
+import { readRevocationStatuses } from '../store/revocation-statuses.ts';
 import { createVerifier } from '../verifier/verifier.ts';
 import { type Base, FORCED_CLOSE_MS, type Probed } from './base.ts';
 
@@ -76,7 +77,7 @@ export async function startApiPart(base: Base, started: AsyncDisposableStack): P
     revalidateSeconds: config.verifier.revalidateSeconds,
     view,
     maxViewAgeMs: config.verifier.maxViewAgeMs,
-    readStatuses: (tokens, signal) => store.sessions.revocationStatuses(tokens, now(), signal),
+    readStatuses: (tokens, signal) => readRevocationStatuses(db, tokens, { at: now(), signal }),
     refreshKeys: signingKeys.reload,
     cacheBytes: config.verifier.cacheBytes,
     now,
@@ -102,7 +103,7 @@ export async function startApiPart(base: Base, started: AsyncDisposableStack): P
       url: config.database.listenUrl,
       guard,
       notify: revocationEvents.notify,
-      onChange: revocationFeed.wake,
+      onNotification: revocationFeed.wake,
       onError: onFeedError,
     });
     started.defer(() => waitAtMost(FORCED_CLOSE_MS, listening.close()));

@@ -7,8 +7,8 @@ export function bearerToken(authorization: string | null | undefined): string {
 const MALFORMED = '-';
 
 /**
- * The token that a client has sent to a service that asks about it. Empty without one. Another scheme is an invalid credential, and
- * so are several credentials: the service could use a different one of them.
+ * The token that a client has sent to a service that asks about it. Empty without one. Another scheme is an invalid
+ * credential, and so are several credentials: the service could use a different one of them.
  */
 export function soleBearerToken(authorizations: string[]): string {
   const [first = '', ...more] = authorizations;
@@ -17,6 +17,6 @@ export function soleBearerToken(authorizations: string[]): string {
 }
 
 /** The token to verify: the one in the request, or the call's own credential. Empty without either. */
-export function tokenToVerify({ accessToken, credential }: { accessToken: string; credential: string }): string {
+export function tokenToVerify(accessToken: string, credential: string): string {
   return accessToken || credential;
 }

@@ -1,7 +1,7 @@
 // What keeps tables from growing for ever, partitions ahead of time and signing keys young: small pieces of work, again and
 // again, by every worker.
 import type { Logger } from 'pino';
-import { SWEPT, type Swept } from '../store/expired.ts';
+import { EXPIRING_TABLES, type ExpiringTable } from '../store/expired.ts';
 import type { Store } from '../store/store.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 
@@ -24,7 +24,7 @@ const PAGE = 1_000;
 /** Returns how to stop. @throws when the partitions of the audit trail cannot be made */
 export async function startHousekeeping(deps: HousekeepingDeps, log: Logger): Promise<() => void> {
   const { store, rotateKeys, metrics, now } = deps;
-  const places = new Map<Swept, string | null>();
+  const pages = new Map<ExpiringTable, string | null>();
 
   /** @param work returns how much it has removed, or of keys how many it has changed */
   async function keep(task: string, work: () => Promise<number>): Promise<void> {
@@ -36,9 +36,9 @@ export async function startHousekeeping(deps: HousekeepingDeps, log: Logger): Pr
     }
   }
 
-  async function sweep(what: Swept): Promise<number> {
-    const { next, removed } = await store.expired.remove(what, places.get(what) ?? null, PAGE);
-    places.set(what, next);
+  async function sweep(table: ExpiringTable): Promise<number> {
+    const { next, removed } = await store.expired.remove(table, pages.get(table) ?? null, PAGE);
+    pages.set(table, next);
     return removed;
   }
 
@@ -66,7 +66,7 @@ export async function startHousekeeping(deps: HousekeepingDeps, log: Logger): Pr
     await keep('changes', () => store.revocationEvents.prune(CHANGES_AT_ONCE));
     await keep('traces', forget);
     await keep('grants', () => store.expired.removeGrants(now()));
-    for (const what of SWEPT) await keep(what, () => sweep(what));
+    for (const table of EXPIRING_TABLES) await keep(table, () => sweep(table));
     isBusy = false;
   }, EVERY_MS);
   const seldom = setInterval(() => keep('audit_partitions', makePartitions), PARTITIONS_EVERY_MS);

@@ -49,7 +49,7 @@ describe('a role', () => {
     expect((await call(admin.deleteRole, { name: writer, reason: 'a test' }, as(boss))).reason).toBe('ROLE_NOT_FOUND');
   });
 
-  test('that is bad is refused with every bad field', async () => {
+  test('that is invalid is rejected with every invalid field', async () => {
     const bad = { name: 'No', description: 'a\u0000b', implies: ['x y'], granter: '-' };
     expect((await call(admin.defineRole, { role: bad }, as(boss))).fields?.toSorted()).toEqual([
       'description',
@@ -63,7 +63,7 @@ describe('a role', () => {
     expect((await define(names.reader, [], 'nobody-knows')).reason).toBe('ROLE_NOT_FOUND');
   });
 
-  test('never implies itself, by however many steps', async () => {
+  test('never implies itself, in any number of steps', async () => {
     const { reader, writer, editor } = names;
     expect((await define(reader, [reader])).reason).toBe('ROLE_CIRCLE');
     await define(reader);
@@ -74,7 +74,7 @@ describe('a role', () => {
     expect(both.map(({ reason }) => reason)).toContain('ROLE_CIRCLE');
   });
 
-  test('stays while it is needed', async () => {
+  test('cannot be deleted while it is used', async () => {
     const { reader, writer, editor } = names;
     const person = await registered(call);
     await define(reader);
@@ -93,8 +93,8 @@ describe('a role', () => {
   });
 });
 
-describe('what is held', () => {
-  test('is what was granted and all that it implies, in tokens and by user id', async () => {
+describe('the held roles', () => {
+  test('are the granted roles and all that they imply, in tokens and by user id', async () => {
     const { reader, writer, editor } = names;
     await define(reader);
     await define(writer, [reader]);
@@ -106,7 +106,7 @@ describe('what is held', () => {
     expect(await holds(person.userId, reader)).toBe(true);
   });
 
-  test('changes with the definition: whoever holds the role has stale tokens within a second, and nobody else', async () => {
+  test('change with the definition: only tokens with the role become stale, within a second', async () => {
     const { reader, writer } = names;
     await define(reader);
     await define(writer);
@@ -123,7 +123,7 @@ describe('what is held', () => {
     expect(await rolesIn(await refreshed(call, reading))).not.toContain(reader);
   });
 
-  test('ends when its time is over, and no token outlives it', async () => {
+  test('expire with the grant, and no token outlives it', async () => {
     const { writer } = names;
     await define(writer);
     const person = await signedIn(call);
@@ -146,7 +146,7 @@ describe('what is held', () => {
     }
   });
 
-  test('tokens are good until the second in which a role runs out', async () => {
+  test('tokens are valid until the second in which a role expires', async () => {
     const { writer } = names;
     await define(writer);
     const person = await signedIn(call);
@@ -184,10 +184,10 @@ test.each(['revoke', 'disable', 'delete'] as const)(
   },
 );
 
-describe('roles that would not fit into a token', () => {
+describe('roles that do not fit into a token', () => {
   const long = (n: number) => `r${n}-${randomUUID()}-${'x'.repeat(20)}`;
 
-  test('are neither defined nor granted, and nobody is locked out', async () => {
+  test('are neither defined nor granted, and every user can still sign in', async () => {
     const names = Array.from({ length: 30 }, (_, n) => long(n));
     for (const name of names) expect((await define(name)).code).toBe('ok');
     const one = long(30);
@@ -202,7 +202,7 @@ describe('roles that would not fit into a token', () => {
 });
 
 describe('a role that is deleted', () => {
-  test('takes no count with it: tokens with another one are stale when that changes, and one made again is as good as new', async () => {
+  test('keeps the epochs: tokens with another role become stale when that role changes, and a role that is created again works', async () => {
     const { reader, writer, editor } = names;
     await define(reader);
     await define(writer, [reader]);
@@ -223,7 +223,7 @@ describe('a role that is deleted', () => {
 });
 
 describe('grants', () => {
-  test('say who, when, why and until when; granting again changes why and when', async () => {
+  test('show the actor, the time, the reason and the expiry; granting again replaces them', async () => {
     await define(names.writer);
     const person = await registered(call);
     await grant(person.userId, names.writer, { reason: 'covers for Ada' });
@@ -238,7 +238,7 @@ describe('grants', () => {
     ]);
   });
 
-  test('are refused with a reason', async () => {
+  test('are rejected with a reason', async () => {
     const person = await registered(call);
     const { fields } = await call(admin.grantRole, { userId: 'x', role: 'X' }, as(boss));
     expect(fields?.toSorted()).toEqual(['reason', 'role', 'user_id']);
@@ -249,7 +249,7 @@ describe('grants', () => {
     expect((await grant(person.userId, 'user', {}, await signedIn(call))).reason).toBe('PERMISSION_DENIED');
   });
 
-  test('are in the audit trail, with who, whom, and before and after', async () => {
+  test('are in the audit trail with actor, user, before and after', async () => {
     await define(names.writer);
     const person = await registered(call);
     await grant(person.userId, names.writer, { reason: 'one' });
@@ -272,7 +272,7 @@ describe('grants', () => {
   });
 });
 
-describe('nobody gives what is not theirs to give', () => {
+describe('the granter rule', () => {
   let root: string;
   beforeEach(async () => {
     // Only who holds it gives it; it began with somebody who was given it by SQL.
@@ -281,7 +281,7 @@ describe('nobody gives what is not theirs to give', () => {
     await app.owner.query('UPDATE roles SET granter = name WHERE name = $1', [root]);
   });
 
-  test('an administrator does not give or take a role with another granter, nor what implies it', async () => {
+  test('an administrator cannot grant or revoke a role with another granter, or a role that implies it', async () => {
     const person = await registered(call);
     expect(await grant(person.userId, root)).toMatchObject({ code: 'permission_denied', reason: 'GRANT_NOT_ALLOWED' });
     expect((await grant(boss.userId, root)).reason).toBe('GRANT_NOT_ALLOWED');
@@ -297,7 +297,7 @@ describe('nobody gives what is not theirs to give', () => {
     expect(await holds(person.userId, root)).toBe(false);
   });
 
-  test('nor makes other administrators powerless: who may give a role that there is stays as it is', async () => {
+  test('an administrator cannot lock out others: the granter of an existing role stays', async () => {
     const [shield, lock] = [`shield-${randomUUID().slice(0, 8)}`, `lock-${randomUUID().slice(0, 8)}`];
     const attacker = await signedInWith(app, call, ['admin']);
     await define(shield, [], '', attacker);
@@ -319,13 +319,13 @@ describe('nobody gives what is not theirs to give', () => {
     boss = await refreshed(call, chief);
   });
 
-  test('an edit that says nothing of the granter leaves it', async () => {
+  test('a definition without a granter keeps the granter', async () => {
     const mighty = await signedInWith(app, call, ['admin', root]);
     expect((await define(root, [], '', mighty)).code).toBe('ok');
     expect((await grant(boss.userId, root)).reason).toBe('GRANT_NOT_ALLOWED');
   });
 
-  test('nor touches somebody who holds one', async () => {
+  test('an administrator cannot administer a user who holds such a role', async () => {
     const mighty = await signedInWith(app, call, [root]);
     const input = { userId: mighty.userId, reason: 'a coup' };
     const methods = [
@@ -341,7 +341,7 @@ describe('nobody gives what is not theirs to give', () => {
     expect(await rolesIn(mighty)).toContain(root);
   });
 
-  test('what counts is what they hold now, and not what their token says', async () => {
+  test('the present roles of the administrator count, not those in the token', async () => {
     const mighty = await signedInWith(app, call, ['admin', root]);
     const person = await registered(call);
     const other = await registered(call);

@@ -43,7 +43,7 @@ function stream(afterSeq: bigint, more: object = {}, bearer = boss.accessToken) 
 
 const last = async () => BigInt((await app.owner.query('SELECT seq FROM audit_chain')).rows[0].seq);
 
-test('tells what is there and what comes, each once and in order, also across a break', async () => {
+test('sends past and new events, each once and in order, also after a reconnect', async () => {
   await Promise.all(Array.from({ length: 130 }, () => registered(call)));
   const first = stream(0n);
   await eventually(() => first.seen.seqs.length > 100);
@@ -57,7 +57,7 @@ test('tells what is there and what comes, each once and in order, also across a 
   expect(all).toEqual(Array.from({ length: Number(end) }, (_, n) => BigInt(n + 1)));
 });
 
-test('filters, and its cursor passes over what was not asked for', async () => {
+test('filters, and its cursor advances over other events', async () => {
   const person = await signedIn(call);
   await eventually(async () => (await app.owner.query('SELECT FROM outbox')).rowCount === 0);
   const mine = stream(0n, { userId: person.userId });
@@ -66,7 +66,7 @@ test('filters, and its cursor passes over what was not asked for', async () => {
   expect((await mine.stop()).seqs).toHaveLength(2);
 });
 
-test('is for administrators, as long as they are', async () => {
+test('requires an administrator for as long as it runs', async () => {
   const person = await signedIn(call);
   const refused = stream(0n, {}, person.accessToken);
   await refused.ended;

@@ -7,7 +7,7 @@ test.each([
   ["Seán O'Neil-Smith", "Seán O'Neil-Smith"],
   ['山田 太郎', '山田 太郎'],
   ['می\u200cخواهم', 'می\u200cخواهم'],
-])('%j is the name %j', (text, name) => {
+])('%j is parsed as %j', (text, name) => {
   expect(parseFullName(text)).toBe(name);
 });
 
@@ -22,7 +22,7 @@ test.each([
   ['...', /letter or a digit/],
   ['\u200d', /letter or a digit/],
   ['x'.repeat(201), /at most 200/],
-])('%j is none', (text, why) => {
+])('%j is rejected', (text, why) => {
   expect(() => parseFullName(text)).toThrow(why);
 });
 

@@ -18,7 +18,7 @@ test.each([
   ['x192.0.2.7', ['x192.0.2.7']],
   ['192.0.2.7x', ['192.0.2.7x']],
   ['', ['']],
-])('%s lies in %j', (address, networks) => {
+])('%s is in the networks %j', (address, networks) => {
   expect(networksOf(address)).toEqual(networks);
   expect(networkOf(address)).toBe(networks[0]);
   expect(widestNetworkOf(address)).toBe(networks.at(-1));

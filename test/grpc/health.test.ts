@@ -26,7 +26,7 @@ test.each([
   ['gRPC', () => createGrpcTransport({ baseUrl: app.url })],
   ['gRPC-Web', () => createGrpcWebTransport({ baseUrl: app.url, httpVersion: '1.1' })],
   ['Connect', () => createConnectTransport({ baseUrl: app.url, httpVersion: '1.1', useBinaryFormat: false })],
-])('the server and each of its services serve, over %s', async (_, transport) => {
+])('the server and each of its services are SERVING, over %s', async (_, transport) => {
   const client = createClient(Health, transport());
   for (const service of ['', ...OURS]) expect((await client.check({ service })).status).toBe(Status.SERVING);
   const { statuses } = await client.list({});
@@ -38,7 +38,7 @@ test.each([
   }
 });
 
-test('a service that is not here is not found, and to its watchers unknown', async () => {
+test('Check of an unknown service is NOT_FOUND, and Watch reports SERVICE_UNKNOWN', async () => {
   const client = clientOf(app.url);
   const error = await client.check({ service: 'latchkey.auth.v1.Nothing' }).catch((failure) => failure);
   expect(error.code).toBe(Code.NotFound);
@@ -59,7 +59,7 @@ test('a service that is not here is not found, and to its watchers unknown', asy
   await watching;
 });
 
-test('a watcher that hears nothing for long is not cut off, over gRPC and over gRPC-Web', async () => {
+test('an idle watcher is not cut off, over gRPC and over gRPC-Web', async () => {
   const transports = {
     gRPC: createGrpcTransport({ baseUrl: app.url }),
     'gRPC-Web, HTTP/1.1': createGrpcWebTransport({ baseUrl: app.url, httpVersion: '1.1' }),
@@ -94,7 +94,7 @@ test.each([
   await eventually(() => app.logs.some((line) => line.includes(`"${method}","code":"deadline_exceeded"`)));
 });
 
-test('one stranger who holds all streams that there are loses one for each that somebody else opens', async () => {
+test('an anonymous client that holds all streams loses one for each stream of another client', async () => {
   const own = await startTestApp({ TRUSTED_PROXIES: '127.0.0.1' }, { api: true, worker: false });
   onTestFinished(() => own.close());
   const sessions = Array.from({ length: 11 }, () => http2.connect(own.url));
@@ -121,7 +121,7 @@ test('one stranger who holds all streams that there are loses one for each that 
   for (const { stream } of [...streams, ...others]) stream.close();
 }, 60_000);
 
-test('without Postgres nothing serves; with it again, all does; a Redis that is away changes nothing', async () => {
+test('services are NOT_SERVING without Postgres and SERVING with it again, whether or not Redis is available', async () => {
   const other = await startTestApp({ REDIS_URL: 'redis://127.0.0.1:1' }, { api: true, worker: false });
   onTestFinished(() => other.close());
   const client = clientOf(other.url);
@@ -143,7 +143,7 @@ test('without Postgres nothing serves; with it again, all does; a Redis that is 
   await watching;
 });
 
-test('a stop is reported at once, and its end ends the watch', async () => {
+test('watchers receive a stop at once, and the end of the stop ends their streams', async () => {
   const other = await startTestApp({}, { api: true, worker: false });
   const received: Status[] = [];
   const watching = (async () => {
@@ -157,7 +157,7 @@ test('a stop is reported at once, and its end ends the watch', async () => {
   expect(performance.now() - stoppedAt).toBeLessThan(3_000);
 });
 
-test('until the end of a stop its calls and streams are answered: not ready, and alive', async () => {
+test('during a stop, calls and streams are answered: not ready, and alive', async () => {
   const other = await startTestApp({}, { api: true, worker: false });
   const client = clientOf(other.url);
   const watch = (service: string) => {
@@ -195,7 +195,7 @@ test('until the end of a stop its calls and streams are answered: not ready, and
   await eventually(() => watchers.every(({ isOpen }) => !isOpen));
 });
 
-test('a look that takes long does not call a server healthy that has stopped meanwhile', async () => {
+test('a slow check does not report a server as healthy that has stopped in the meantime', async () => {
   const slow = Promise.withResolvers<boolean>();
   const health = createHealth({ services: [], alwaysServing: [], isServing: () => slow.promise });
   // biome-ignore lint/suspicious/noExplicitAny: the implementation, as a router gets it

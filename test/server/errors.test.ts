@@ -1,4 +1,5 @@
-// Every error of every RPC says why, in the same words, over every protocol; and the reference lists all of them.
+// Every error of every RPC has a reason, the same over every protocol. The callers of test/support/clients.ts also require that the
+// comment of the RPC or of its service lists the reason. The reference lists all reasons.
 import { readFileSync } from 'node:fs';
 import type { JsonValue } from '@bufbuild/protobuf';
 import { type DescMethodUnary, type DescService, ScalarType } from '@bufbuild/protobuf';
@@ -34,17 +35,17 @@ beforeAll(async () => {
   userToken = (await signedIn(ways['Connect, JSON, HTTP/1.1'] as Caller)).accessToken;
 });
 
-/** Every text of a message filled with the same; the first alone with one that is too large. */
+/** A message whose text fields all have the same value. Only the first has a value that is too large. */
 function filled({ input }: DescMethodUnary, text: string): JsonValue {
   const texts = input.fields.filter((field) => field.fieldKind === 'scalar' && field.scalar === ScalarType.STRING);
   const lists = input.fields.filter((field) => field.fieldKind === 'list' && field.scalar === ScalarType.STRING);
-  // Of a oneof only one can be set.
+  // Only one field of a oneof can be set.
   const isFirst = (field: (typeof texts)[number]) => !field.oneof || field.oneof.fields[0] === field;
   const values: [string, JsonValue][] = [
     ...texts.filter(isFirst).map(({ jsonName }): [string, JsonValue] => [jsonName, text]),
     ...lists.map(({ jsonName }): [string, JsonValue] => [jsonName, [text]]),
   ];
-  // One that is too large by itself is enough: Node's client keeps count of all that it could not send.
+  // One oversized field is enough: Node's client counts all bytes that it could not send.
   return Object.fromEntries(text.length > 64 * 1024 ? values.slice(0, 1) : values);
 }
 
@@ -81,7 +82,7 @@ describe.each(WAYS)('over %s', (way) => {
           );
         }
       }
-      // What they refuse is an answer.
+      // These two services reject a request with a response, not an error.
       if (method.parent !== Health && method.parent !== Authorization) expect(failures).toBeGreaterThan(0);
     },
     60_000,

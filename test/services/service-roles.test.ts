@@ -215,9 +215,9 @@ describe('each "yes" about a user by their id is counted', () => {
       const { store, counted } = await open();
       const reads = createRoleReads({ store, now: () => new Date() });
       for (let n = 0; n < 5_000; n += 1) {
-        reads.note({ reader: 'service:a', userId: randomUUID(), role: `role-${n % 50}` });
+        reads.record({ reader: 'service:a', userId: randomUUID(), role: `role-${n % 50}` });
       }
-      for (let n = 0; n < 500; n += 1) reads.note({ reader: `service:b-${n}`, userId: 'x', role: 'user' });
+      for (let n = 0; n < 500; n += 1) reads.record({ reader: `service:b-${n}`, userId: 'x', role: 'user' });
       await reads.close();
       const events = await counted();
       expect(events).toHaveLength(501);
@@ -230,7 +230,7 @@ describe('each "yes" about a user by their id is counted', () => {
       const { store, counted, client } = await open();
       let now = Date.now();
       const reads = createRoleReads({ store, now: () => new Date(now) });
-      const note = (userId: string) => reads.note({ reader: 'service:a', userId, role: 'user' });
+      const note = (userId: string) => reads.record({ reader: 'service:a', userId, role: 'user' });
       note('one');
       await client.query('REVOKE INSERT ON outbox FROM latchkey_service');
       now += 15 * 60_000;
@@ -244,7 +244,7 @@ describe('each "yes" about a user by their id is counted', () => {
     test('that does not count what users read of themselves', async () => {
       const { store, counted } = await open();
       const reads = createRoleReads({ store, now: () => new Date() });
-      reads.note({ reader: 'user:one', userId: 'one', role: 'user' });
+      reads.record({ reader: 'user:one', userId: 'one', role: 'user' });
       await reads.close();
       expect(await counted()).toEqual([]);
     });

@@ -5,14 +5,14 @@ import { CheckRequestSchema, CheckResponseSchema } from '../../../gen/envoy/serv
 import { Reason as ReasonEnum } from '../../../gen/latchkey/auth/v1/errors_pb.ts';
 import { MAX_BATCH } from '../../auth/batch-verify.ts';
 import type { RoleAnswer } from '../../auth/check-role.ts';
-import { type Denials, deniedTo } from '../../authorization/denials.ts';
+import { type Denials, denialOf } from '../../authorization/denials.ts';
 import { tokenToVerify } from '../../domain/bearer-token.ts';
 import type { Reason } from '../../domain/error-reason.ts';
 import { meets } from '../../domain/requirement.ts';
 import { isRole } from '../../domain/role.ts';
 import type { ApiKeys } from '../../keys/api-keys.ts';
 import type { ServiceKeys } from '../../keys/service-keys.ts';
-import type { Decision, RefusalReason, Verdict } from '../../verifier/engine.ts';
+import type { Decision, RejectionReason, Verdict } from '../../verifier/engine.ts';
 import type { Verifier } from '../../verifier/verifier.ts';
 import { BATCH_BOUNDS, checkMessage, MESSAGE_BOUNDS, type MessageBounds } from '../calls/message-bounds.ts';
 import { type Authorization, authorizeFromMemory } from '../gateway/authorize-request.ts';
@@ -28,7 +28,7 @@ export type Reply = {
   /** The reason of a negative answer, for the log. */
   denial?: Reason;
 };
-export type Rejected = { reason: RefusalReason };
+export type Rejected = { reason: RejectionReason };
 
 /** @param credential the token of the call's own `authorization: Bearer ...`, or empty */
 export type FastMethod = {
@@ -48,30 +48,30 @@ const MAX_TEXTS = 8;
 export type FastPathDeps = {
   verifier: Verifier;
   serviceKeys: ServiceKeys;
-  apiKeys: Pick<ApiKeys, 'known'>;
-  denials: Pick<Denials, 'isNoted'>;
+  apiKeys: Pick<ApiKeys, 'cached'>;
+  denials: Pick<Denials, 'isRecorded'>;
 };
 
 export function fastMethods({ verifier, serviceKeys, apiKeys, denials }: FastPathDeps): FastMethod[] {
   const verify = (accessToken: string, audience: string, credential: string): Reply | Rejected | null => {
-    const token = tokenToVerify({ accessToken, credential });
+    const token = tokenToVerify(accessToken, credential);
     const verdict = token === '' ? null : verifier.judge(token, audience);
     return verdict && ('reason' in verdict ? verdict : encodeDecision(verdict.decision));
   };
 
   const checkRole = (accessToken: string, role: string, credential: string): Reply | Rejected | null => {
     if (!isRole(role)) return null;
-    const token = tokenToVerify({ accessToken, credential });
+    const token = tokenToVerify(accessToken, credential);
     const verdict = token === '' ? null : verifier.judge(token, '');
     if (!verdict || 'reason' in verdict) return verdict;
     const { principal } = verdict.decision;
     if (meets({ role }, principal)) return encodeRole({ allowed: true });
-    const isAudited = denials.isNoted(deniedTo(principal, role));
+    const isAudited = denials.isRecorded(denialOf(principal, role));
     return isAudited ? encodeRole({ allowed: false, reason: 'ROLE_NOT_GRANTED' }) : null;
   };
 
   const isService = (credential: string) =>
-    serviceKeys.nameOf(credential) !== null || apiKeys.known(credential) !== null;
+    serviceKeys.nameOf(credential) !== null || apiKeys.cached(credential) !== null;
 
   const batchVerify = (tokens: string[], audience: string): Reply | null => {
     if (tokens.length === 0 || tokens.length > MAX_BATCH) return null;
