@@ -113,9 +113,9 @@ describe('a bearer token', () => {
   });
 
   test('to verify is the one in the request, before the credential of the call', () => {
-    expect(tokenToVerify({ accessToken: 'request', credential: 'call' })).toBe('request');
-    expect(tokenToVerify({ accessToken: '', credential: 'call' })).toBe('call');
-    expect(tokenToVerify({ accessToken: '', credential: '' })).toBe('');
+    expect(tokenToVerify('request', 'call')).toBe('request');
+    expect(tokenToVerify('', 'call')).toBe('call');
+    expect(tokenToVerify('', '')).toBe('');
   });
 });
 
