@@ -29,11 +29,11 @@ export async function defineRole(
   const role: RoleDefinition = parsed;
   await deps.store.roles.define(
     role,
-    // Another role may come to imply it, so that it is given without a grant.
+    // Required, because a role that another role implies is held without a grant.
     requireReauthentication(actor, deps.reauthenticationSeconds),
     deps.now(),
     (judged) => {
-      // Not said: as it was.
+      // An empty granter keeps the previous one.
       role.granter ||= judged.graph.get(role.name)?.granter ?? ADMIN_ROLE;
       const others = [...role.implies, role.granter].filter((name) => name !== role.name);
       if (!others.every((name) => judged.graph.has(name))) throw new AuthError('ROLE_NOT_FOUND');

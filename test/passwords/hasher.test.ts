@@ -5,13 +5,13 @@ import { expect, test } from 'vitest';
 import { parsePresentedPassword } from '../../src/domain/password.ts';
 import { kindOf } from '../../src/passwords/hash-kind.ts';
 import { createHashQueue } from '../../src/passwords/hash-queue.ts';
-import { type Comparison, type HashWork, workHere } from '../../src/passwords/hash-work.ts';
+import { type Comparison, type HashWork, threadPoolHashing } from '../../src/passwords/hash-work.ts';
 import { createHasher } from '../../src/passwords/hasher.ts';
 
 const password = parsePresentedPassword('a good pass phrase');
 const wrong = parsePresentedPassword('a wrong pass phrase');
 const CONFIGURED = { memoryKib: 256, iterations: 1, parallelism: 1 };
-const open = (work: HashWork = workHere) =>
+const open = (work: HashWork = threadPoolHashing) =>
   createHasher(CONFIGURED, createHashQueue({ concurrency: 1, maxWaiting: 9, maxWaitMs: 5_000 }), work);
 
 const base64 = (bytes: Buffer) => bytes.toString('base64').replace(/=+$/, '');
@@ -49,10 +49,10 @@ const UNREADABLE: Record<string, string> = {
 function recorded({ computes } = { computes: true }) {
   let done: Comparison | undefined;
   const work: HashWork = {
-    hash: workHere.hash,
+    hash: threadPoolHashing.hash,
     compare(comparison) {
       done = comparison;
-      return computes ? workHere.compare(comparison) : Promise.resolve('mismatch');
+      return computes ? threadPoolHashing.compare(comparison) : Promise.resolve('mismatch');
     },
   };
   const sums = () => {
