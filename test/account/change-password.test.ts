@@ -14,7 +14,7 @@ beforeAll(async () => {
 });
 afterAll(() => app.close());
 
-test('sets the password, ends the other sessions, keeps this one, and tells the owner', async () => {
+test('sets the password, ends the other sessions, keeps this one, and informs the owner', async () => {
   const person = await registered(call);
   const [here, there] = [await signedIn(call, person), await signedIn(call, person)];
   const change = { currentPassword: person.password, newPassword: NEW };
@@ -46,7 +46,7 @@ test('asks for the present password, a few times', async () => {
   await signedIn(call, person);
 });
 
-test('names every bad field', async () => {
+test('names every invalid field', async () => {
   const { accessToken } = await signedIn(call);
   const outcome = await call(
     account.changePassword,
@@ -56,7 +56,7 @@ test('names every bad field', async () => {
   expect(outcome.fields).toEqual(['current_password', 'new_password']);
 });
 
-test('takes no password that is the present one, and sends no more mails than the limit', async () => {
+test('rejects the current password as the new one, and sends e-mails up to the limit', async () => {
   const person = await signedIn(call);
   let options = { bearer: person.accessToken };
   const same = { currentPassword: person.password, newPassword: person.password };

@@ -70,7 +70,7 @@ test('accounts come with their hashes, which are replaced when their owners firs
   expect(events[0].actor).toBe(`user:${boss.userId}`);
 });
 
-test('each bad row is named with each bad field, and the others are in; again it changes nothing', async () => {
+test('each invalid row is named with each invalid field, the others are imported, and a repetition changes nothing', async () => {
   const taken = await registered(call);
   const good = person(1);
   const rows = [

@@ -240,7 +240,7 @@ describe('no change begins', () => {
   });
 });
 
-test('each of these calls succeeds for administrators who stay what they are, users and services', async () => {
+test('each of these calls succeeds for administrators whose roles do not change, users and services', async () => {
   const { key } = await newChief();
   for (const bearer of [boss.accessToken, key]) {
     for (const method of writingMethods) {
@@ -271,7 +271,7 @@ test('whoever ends the session of a caller waits for a change that has begun', a
   await end;
 });
 
-test('UnlockUser forgets nothing when its caller may not act any more', async () => {
+test('UnlockUser clears nothing when its caller has lost the permission', async () => {
   const [actor, person] = [await signedInWith(app, call, ['admin']), await registered(call)];
   const signIn = () => call(auth.login, { email: person.email, password: person.password });
   for (let n = 0; n < 4; n += 1) await call(auth.login, { email: person.email, password: 'a wrong pass phrase' });

@@ -131,14 +131,14 @@ const isRefused = ({ code, reason: why = '' }: Pick<Outcome, 'code' | 'reason'>)
   code !== 'ok' && /REAUTHENTICATION_REQUIRED|current password/.test(why);
 
 describe.each(DOINGS)('%s', (_, prepare) => {
-  test('is refused with an access token alone, however recent the sign-in, and changes nothing', async () => {
+  test('is rejected with an access token alone, also after a recent sign-in, and changes nothing', async () => {
     const doing = await prepare();
     const fresh = await signedIn(call, boss);
     expect(await doing(fresh)).toSatisfy(isRefused);
     expect((await doing(await reauthenticated(call, fresh))).code).toBe('ok');
   });
 
-  test('is refused ten minutes after the password was given', async () => {
+  test('is rejected ten minutes after the re-authentication', async () => {
     const doing = await prepare();
     const late = await reauthenticated(call, await signedIn(call, boss));
     app.advance(601_000);

@@ -52,7 +52,7 @@ describe('a role', () => {
     expect((await call(admin.deleteRole, { name: writer, reason: 'a test' }, as(boss))).reason).toBe('ROLE_NOT_FOUND');
   });
 
-  test('that is bad is refused with every bad field', async () => {
+  test('that is invalid is rejected with every invalid field', async () => {
     const bad = { name: 'No', description: 'a\u0000b', implies: ['x y'], granter: '-' };
     expect((await call(admin.defineRole, { role: bad }, as(boss))).fields?.toSorted()).toEqual([
       'description',
@@ -66,7 +66,7 @@ describe('a role', () => {
     expect((await define(names.reader, [], 'nobody-knows')).reason).toBe('ROLE_NOT_FOUND');
   });
 
-  test('never implies itself, by however many steps', async () => {
+  test('never implies itself, by any number of steps', async () => {
     const { reader, writer, editor } = names;
     expect((await define(reader, [reader])).reason).toBe('ROLE_CIRCLE');
     await define(reader);
@@ -96,8 +96,8 @@ describe('a role', () => {
   });
 });
 
-describe('what is held', () => {
-  test('is what was granted and all that it implies, in tokens and by user id', async () => {
+describe('held roles', () => {
+  test('are the granted ones and all that they imply, in tokens and by user id', async () => {
     const { reader, writer, editor } = names;
     await define(reader);
     await define(writer, [reader]);
@@ -109,7 +109,7 @@ describe('what is held', () => {
     expect(await holds(person.userId, reader)).toBe(true);
   });
 
-  test('changes with the definition: whoever holds the role has stale tokens within a second, and nobody else', async () => {
+  test('change with the definition: only tokens of users who hold the role are stale, within a second', async () => {
     const { reader, writer } = names;
     await define(reader);
     await define(writer);
@@ -149,7 +149,7 @@ describe('what is held', () => {
     }
   });
 
-  test('tokens are good until the second in which a role runs out', async () => {
+  test('tokens are valid until the second in which a role grant expires', async () => {
     const { writer } = names;
     await define(writer);
     const person = await signedIn(call);
@@ -190,7 +190,7 @@ test.each(['revoke', 'disable', 'delete'] as const)(
 describe('roles that would not fit into a token', () => {
   const long = (n: number) => `r${n}-${randomUUID()}-${'x'.repeat(20)}`;
 
-  test('are neither defined nor granted, and nobody is locked out', async () => {
+  test('are neither defined nor granted, and all users keep access', async () => {
     const names = Array.from({ length: 30 }, (_, n) => long(n));
     for (const name of names) expect((await define(name)).code).toBe('ok');
     const one = long(30);
@@ -241,7 +241,7 @@ describe('grants', () => {
     ]);
   });
 
-  test('are refused with a reason', async () => {
+  test('are rejected with a reason', async () => {
     const person = await registered(call);
     const { fields } = await call(admin.grantRole, { userId: 'x', role: 'X' }, as(boss));
     expect(fields?.toSorted()).toEqual(['reason', 'role', 'user_id']);
@@ -275,7 +275,7 @@ describe('grants', () => {
   });
 });
 
-describe('nobody gives what is not theirs to give', () => {
+describe('an administrator grants only the roles that the granter rule allows', () => {
   let root: string;
   beforeEach(async () => {
     // Only who holds it gives it; it began with somebody who was given it by SQL.
@@ -284,7 +284,7 @@ describe('nobody gives what is not theirs to give', () => {
     await app.owner.query('UPDATE roles SET granter = name WHERE name = $1', [root]);
   });
 
-  test('an administrator does not give or take a role with another granter, nor what implies it', async () => {
+  test('a role with another granter, or a role that implies it, cannot be granted or revoked', async () => {
     const person = await registered(call);
     expect(await grant(person.userId, root)).toMatchObject({ code: 'permission_denied', reason: 'GRANT_NOT_ALLOWED' });
     expect((await grant(boss.userId, root)).reason).toBe('GRANT_NOT_ALLOWED');
@@ -300,7 +300,7 @@ describe('nobody gives what is not theirs to give', () => {
     expect(await holds(person.userId, root)).toBe(false);
   });
 
-  test('nor makes other administrators powerless: who may give a role that there is stays as it is', async () => {
+  test('the granter of an existing role cannot be changed by others', async () => {
     const [shield, lock] = [`shield-${randomUUID().slice(0, 8)}`, `lock-${randomUUID().slice(0, 8)}`];
     const attacker = await signedInWith(app, call, ['admin']);
     await define(shield, [], '', attacker);
@@ -322,13 +322,13 @@ describe('nobody gives what is not theirs to give', () => {
     boss = await refreshed(call, chief);
   });
 
-  test('an edit that says nothing of the granter leaves it', async () => {
+  test('an edit without a granter keeps it', async () => {
     const mighty = await signedInWith(app, call, ['admin', root]);
     expect((await define(root, [], '', mighty)).code).toBe('ok');
     expect((await grant(boss.userId, root)).reason).toBe('GRANT_NOT_ALLOWED');
   });
 
-  test('nor touches somebody who holds one', async () => {
+  test('a user who holds such a role cannot be administered', async () => {
     const mighty = await signedInWith(app, call, [root]);
     const input = { userId: mighty.userId, reason: 'a coup' };
     const methods = [
@@ -344,7 +344,7 @@ describe('nobody gives what is not theirs to give', () => {
     expect(await rolesIn(mighty)).toContain(root);
   });
 
-  test('what counts is what they hold now, and not what their token says', async () => {
+  test('the current roles count, and not those of the token', async () => {
     const mighty = await signedInWith(app, call, ['admin', root]);
     const person = await registered(call);
     const other = await registered(call);

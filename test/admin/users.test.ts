@@ -63,7 +63,7 @@ describe('SearchUsers', () => {
     expect(await found({ emailPrefix: `${tag}%` })).toEqual([]);
   });
 
-  test('in pages, that nobody can make up or use for another question', async () => {
+  test('in pages, whose tokens cannot be forged or used with other filters', async () => {
     const seen: string[] = [];
     let pageToken = '';
     do {
@@ -93,7 +93,7 @@ test('a page of the longest names and addresses fits into an answer', async () =
   expect(body.users).toHaveLength(100);
 });
 
-test('DisableUser keeps somebody out by every door, at once; EnableUser lets them in again, and no old session', async () => {
+test('DisableUser blocks a user at every endpoint at once, and EnableUser restores access without the old sessions', async () => {
   const person = await signedIn(call);
   const { userId, email, password, refreshToken } = person;
   expect(await ask(admin.disableUser, { userId, reason })).toEqual({ code: 'ok', body: {} });
@@ -114,7 +114,7 @@ test('DisableUser keeps somebody out by every door, at once; EnableUser lets the
   ]);
 });
 
-test('DeleteUser is for good, and the owner hears of it', async () => {
+test('DeleteUser is permanent, and the owner is informed', async () => {
   const person = await signedIn(call);
   const { userId } = person;
   expect((await ask(admin.deleteUser, { userId, reason })).code).toBe('ok');
@@ -139,7 +139,7 @@ test('RequireNewPassword closes the old one, and mails the link for another', as
   expect((await call(auth.login, { email, password: 'another pass phrase' })).code).toBe('ok');
 });
 
-test('RequireNewPassword of somebody who has none yet mails the link again', async () => {
+test('RequireNewPassword sends the link again to a user without a password', async () => {
   const { email } = somebody();
   const { body } = await ask(admin.createUser, { email, fullName: 'Lou', reason });
   const links = () => app.mailbox.mails.filter((one) => one.to === email && one.subject === 'Set a new password');
@@ -157,7 +157,7 @@ test('EndUserSessions ends all of them', async () => {
   expect((await ask(admin.endUserSessions, { userId: person.userId, reason })).body).toEqual({ ended: 0 });
 });
 
-test('UnlockUser lets an owner try again, also from where somebody tried', async () => {
+test('UnlockUser lets an owner sign in again, also from the network of the attacker', async () => {
   const person = await registered(call);
   const { userId, email, password } = person;
   for (let n = 0; n < 4; n += 1) await call(auth.login, { email, password: 'a wrong pass phrase' });
@@ -180,7 +180,7 @@ test('UnlockUser lets an owner try again, also from where somebody tried', async
   ]);
 });
 
-test('what is done to a user wants a reason and somebody to do it to', async () => {
+test('each change of a user requires a reason and an existing user', async () => {
   for (const method of [admin.disableUser, admin.enableUser, admin.deleteUser, admin.unlockUser]) {
     expect((await ask(method, { userId: 'x', reason: ' ' })).fields?.toSorted()).toEqual(['reason', 'user_id']);
     expect((await ask(method, { userId: randomUUID(), reason })).reason).toBe('USER_NOT_FOUND');

@@ -14,7 +14,7 @@ beforeAll(async () => {
 });
 afterAll(() => app.close());
 
-test('by token tells what the token says', async () => {
+test('a check by token uses the roles of the token', async () => {
   const { accessToken } = await signedIn(call);
   expect((await call(auth.checkRole, { accessToken, role: 'user' })).body).toMatchObject({ allowed: true });
   expect((await call(auth.checkRole, { accessToken, role: 'editor' })).body).toEqual({
@@ -68,7 +68,7 @@ test('one caller cannot fill the audit trail with refusals', async () => {
   expect(rows).toEqual([{ n: 20 }]);
 });
 
-test('by user id tells what the database says now', async () => {
+test('a check by user id uses the current roles in the database', async () => {
   const person = await registered(call);
   const ask = async (userId: string, role: string) =>
     (await call(auth.checkRole, { userId, role }, { bearer: SERVICE_KEY })).body;
@@ -80,7 +80,7 @@ test('by user id tells what the database says now', async () => {
   expect(await ask(randomUUID(), 'user')).toEqual({ allowed: false, reason: 'REASON_USER_NOT_FOUND' });
 });
 
-test('all bad fields are named at once', async () => {
+test('all invalid fields are named at once', async () => {
   const outcome = await call(auth.checkRole, { userId: 'x', role: 'Not A Role' }, { bearer: SERVICE_KEY });
   expect(outcome.fields?.toSorted()).toEqual(['role', 'user_id']);
 });

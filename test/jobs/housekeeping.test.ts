@@ -17,7 +17,7 @@ afterAll(() => app.close());
 
 const count = async (table: string) => (await app.owner.query(`SELECT FROM ${table}`)).rowCount;
 
-test('what is over for a week goes, page by page, and nothing else', async () => {
+test('rows that ended a week ago are removed page by page, and no others', async () => {
   const { userId } = await registered(call);
   const living = await signedIn(call);
   await call(auth.requestReset, { email: living.email });
@@ -76,7 +76,7 @@ test('what is over for a week goes, page by page, and nothing else', async () =>
   expect(changes).toHaveLength(0);
 }, 90_000);
 
-test('the service can remove nothing else by it', async () => {
+test('the service role can remove no other rows with it', async () => {
   const service = new pg.Client({ connectionString: app.environment.DATABASE_URL });
   await service.connect();
   await expect(service.query("SELECT remove_expired('users', NULL, 10)")).rejects.toThrow('not removed by age');

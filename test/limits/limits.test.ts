@@ -111,7 +111,7 @@ const CASES: Record<string, (call: Caller, app: TestApp) => Promise<(n: number) 
   },
 };
 
-test('no limit of the table is forgotten here', () => {
+test('every limit of the table has a case', () => {
   const budgets = Object.keys(LIMITS).filter((name) => name.startsWith('GLOBAL_')); // they refuse no call; budgets.test.ts
   // These refuse no call: test/auth/check-role.test.ts, test/auth/known-networks.test.ts.
   const others = ['DENIED_AUDIT', 'NETWORK_MAIL_ACCOUNT'];
@@ -126,7 +126,7 @@ describe.each(Object.keys(CASES))('%s', (name) => {
   });
   afterAll(() => app.close());
 
-  test('lets so many through, and tells the next one when to come back', async () => {
+  test('allows its number of attempts, and the rejection states when to retry', async () => {
     const attempt = await (CASES[name] as (typeof CASES)[string])(viaFetch(app.url), app);
     const outcomes = [];
     for (let n = 0; n < POINTS + 2; n += 1) outcomes.push(await attempt(n));

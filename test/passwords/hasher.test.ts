@@ -88,14 +88,14 @@ test('without a hash nothing matches', async () => {
   expect(await open().verify(null, password)).toBe('mismatch');
 });
 
-test.each(Object.entries(HASHES))('%s matches its password, and then nothing else is computed', async (_, hash) => {
+test.each(Object.entries(HASHES))('%s matches its password without further work', async (_, hash) => {
   const hasher = open();
   hasher.useKinds(Object.values(HASHES));
   expect(await hasher.verify(hash, password)).toBe('match');
   expect(await hasher.verify(hash, wrong)).toBe('mismatch');
 });
 
-test('every failure computes the same, whatever the hash, and without one, from the first call on', async () => {
+test('every failure computes the same for every hash and without one, from the first call on', async () => {
   const { work, sums } = recorded();
   for (const [name, hash] of Object.entries<string | null>({ ...HASHES, ...UNREADABLE, none: null })) {
     const hasher = open(work);
@@ -164,7 +164,7 @@ test('failures that compute the same take the same', async () => {
   expect(Math.max(...Object.values(least))).toBeLessThan(1.25 * Math.min(...Object.values(least)));
 });
 
-test('a caller who goes away after the password was looked at has had the answer', async () => {
+test('a caller that disconnects after the comparison does not undo it', async () => {
   const hasher = open();
   hasher.useKinds([await bcrypt.hash(password, 11)]);
   const gone = new AbortController();

@@ -32,7 +32,7 @@ const HASHES: Record<string, string> = {
 const outcomeOf = (hash: string, password: string) =>
   threadPoolHashing.compare({ hash, password, instead: [], afterwards: [] });
 
-test.each(Object.entries(HASHES))('%s is taken, matches its password and no other', async (_, hash) => {
+test.each(Object.entries(HASHES))('%s is accepted, and matches its password only', async (_, hash) => {
   expect(importProblem(hash)).toBeNull();
   expect(await outcomeOf(hash, password)).toBe('match');
   expect(await outcomeOf(hash, `${password} `)).toBe('mismatch');
@@ -67,7 +67,7 @@ test.each([
   ['scrypt of no memory', `$scrypt$ln=0,r=8,p=1$${plain(salt)}$${plain(scrypted)}`],
   ['PBKDF2 of ninety million rounds', `$pbkdf2-sha256$90000000$${plain(salt)}$${plain(sha256)}`],
   ['PBKDF2 of no rounds', `$pbkdf2-sha256$0$${plain(salt)}$${plain(sha256)}`],
-])('%s is refused for what it costs', (_, hash) => {
+])('%s is rejected because of its cost', (_, hash) => {
   expect(importProblem(hash)).toMatch(/costs more or less/);
 });
 
@@ -83,6 +83,6 @@ test.each([
   ['a line break at its end', `${HASHES.bcrypt}\n`],
   ['nothing of PBKDF2', '$pbkdf2-sha256$$$'],
   ['MD5 by PBKDF2', `$pbkdf2-md5$1000$${plain(salt)}$${plain(sha256)}`],
-])('%s is none', (_, hash) => {
+])('%s is not a hash', (_, hash) => {
   expect(importProblem(hash)).toMatch(/must be an argon2/);
 });
