@@ -19,7 +19,7 @@ test('sets the password, ends the other sessions, keeps this one, and informs th
   const [here, there] = [await signedIn(call, person), await signedIn(call, person)];
   const change = { currentPassword: person.password, newPassword: NEW };
   const { body } = await call(account.changePassword, change, { bearer: here.accessToken });
-  // Whoever has copied the token of before has nothing by it.
+  // A copy of the previous token is useless.
   expect(await isGood(call, here.accessToken)).toBe(false);
   expect(await isGood(call, body.tokens.accessToken)).toBe(true);
   expect((await call(auth.refresh, { refreshToken: body.tokens.refreshToken })).code).toBe('ok');

@@ -46,7 +46,7 @@ afterAll(() => app.close());
 
 const methods = Object.values(account).filter(({ name }) => !READ_ONLY.includes(name));
 
-/** Somebody whose sign-in is not recent any more. */
+/** A user whose sign-in is not recent. */
 async function signedInBefore(): Promise<SignedIn> {
   const person = await signedIn(call);
   app.advance(31_000);

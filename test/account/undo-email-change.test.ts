@@ -1,4 +1,4 @@
-// Whoever had the former address of an account takes it back, whatever a thief with the password has done since.
+// The owner of the previous address of an account can take the account back, whatever a thief with the password has changed.
 import { randomUUID } from 'node:crypto';
 import { createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';

@@ -1,4 +1,4 @@
-// What gives power to others requires that the administrator has given the password within ten minutes, in this session.
+// Calls that give power to others require that the administrator has entered the password within ten minutes, in this session.
 import { randomUUID } from 'node:crypto';
 import { createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';

@@ -1,4 +1,4 @@
-// What a token is for: Latchkey's own APIs, the deployment's services, or the few of them that a caller has asked for.
+// The audiences of tokens: Latchkey's own APIs, the deployment's services, or those that a caller has requested.
 import { randomUUID } from 'node:crypto';
 import { decodeJwt } from 'jose';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';

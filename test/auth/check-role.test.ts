@@ -44,7 +44,7 @@ test('by user id is for services and administrators', async () => {
   await app.owner.query("INSERT INTO user_roles VALUES ($1, 'admin', now())", [person.userId]);
   const admin = (await call(auth.refresh, { refreshToken: person.refreshToken })).body.tokens.accessToken;
   expect((await ask(admin)).body).toMatchObject({ allowed: true });
-  // The refusal is in the audit trail, with who and what.
+  // The denial is audited with its subject and role.
   const events = await eventually(async () => {
     const { rows } = await app.owner.query(
       "SELECT detail FROM audit_events WHERE type = 'permission_denied' AND user_id = $1",

@@ -111,7 +111,7 @@ describe('a verification', () => {
 });
 
 describe('a verification shows that the account is the reader’s', () => {
-  /** A stranger opens an account with the address of somebody else, and knows its password. */
+  /** A stranger opens an account with the address of another person, and knows its password. */
   async function opened(of: Caller = call, where = app) {
     const person = somebody();
     const { body } = await of(auth.register, person);
@@ -254,7 +254,7 @@ describe('where addresses must be verified', () => {
       await ask(account.changeEmail, { newEmail: victim.email, currentPassword }, { bearer: accessToken }),
       await ask(account.changeEmail, { newEmail: victim.email, currentPassword }, { bearer: accessToken }),
       await ask(auth.requestEmailVerification, { email: victim.email }),
-      // Who owns the address can register all the same.
+      // The owner of the address can still register.
       await ask(auth.register, victim),
       await ask(auth.register, victim),
       await ask(auth.register, { ...victim, email: person.email }),

@@ -1,4 +1,4 @@
-// Networks that an account has signed in from: there an owner is not held back by what strangers tried elsewhere.
+// Known networks: attempts of strangers on other networks do not block an owner there.
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openRedis, type RedisClient } from '../../src/redis/open-redis.ts';
@@ -136,7 +136,7 @@ describe('an owner at a new network, whose account strangers attack,', () => {
       app.mailbox.mails.filter(({ to, link }) => to === person.email && link?.includes('/confirm-network'));
     await attack(person);
     await linkTo(person, '/confirm-network');
-    // Another window of LOGIN_ACCOUNT, with a first refusal of its own.
+    // The next window of LOGIN_ACCOUNT has its own first rejection.
     await redis.del(...(await redis.keys('latchkey:limit:LOGIN_ACCOUNT:*')));
     await attack(person);
     await eventually(async () => (await app.owner.query('SELECT FROM outbox')).rowCount === 0);

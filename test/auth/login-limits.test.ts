@@ -32,7 +32,7 @@ describe.each([
     expect(limited[0]?.retryAfterSeconds).toBeGreaterThan(880);
     expect(limited[0]?.retryAfterSeconds).toBeLessThanOrEqual(900);
     expect(limited[0]?.retryAfterHeader).toBe(limited[0]?.retryAfterSeconds);
-    // The right password is not looked at either, so nobody learns that it was right.
+    // The right password is not examined either, so no response shows that it was right.
     expect((await call(auth.login, { email: person.email, password: person.password })).reason).toBe('RATE_LIMITED');
   });
 });
@@ -80,7 +80,7 @@ test('a caller that disconnects before the response has used up an attempt', asy
 test('strangers on other networks do not block an owner on a known network', async () => {
   const owner = await registered(call);
   await signedIn(call, owner);
-  // What strangers do from other addresses, as far as this account's limit goes.
+  // Stands for the attempts of strangers from other addresses.
   const { createLimiter } = await import('../../src/limits/limiter.ts');
   const { createRedisFallback } = await import('../../src/limits/redis-fallback.ts');
   const { readConfig } = await import('../../src/config/config.ts');

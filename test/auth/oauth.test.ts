@@ -27,7 +27,7 @@ let call: Caller;
 
 beforeAll(async () => {
   [acme, other, github] = await Promise.all([
-    // Whoever mixes providers up registers whatever it takes.
+    // An attacker who mixes providers up registers the redirect URI that the attack needs.
     startOpenIdServer(Object.values(REDIRECTS)),
     startOpenIdServer(Object.values(REDIRECTS)),
     startGitHub(),
@@ -90,7 +90,7 @@ async function granted(provider = 'acme', reauthenticate = false) {
 const finish = (input: object) => call(auth.finishOAuth, input as never);
 const signIn = async (provider = 'acme', reauthenticate = false) => finish(await granted(provider, reauthenticate));
 
-/** Answers the token endpoint with an id_token of these claims, signed as told. */
+/** Answers the token endpoint with an id_token of these claims and this signature. */
 async function answerWith(
   claims: object,
   how: 'own key' | 'client secret' | 'foreign key' | 'none',

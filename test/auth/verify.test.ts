@@ -72,7 +72,7 @@ test.each([
 ])('a token of a user who is %s is rejected', async (_, statement) => {
   const person = await signedIn(call);
   await app.owner.query(statement, [person.userId]);
-  // Within a second: nobody told the service but the database.
+  // Within a second, by the notification of the database only.
   const verify = () => call(auth.verify, { accessToken: person.accessToken });
   await eventually(async () => (await verify()).reason === 'TOKEN_REVOKED', 1_000);
   expect((await call(account.getMe, {}, { bearer: person.accessToken })).reason).toBe('TOKEN_REVOKED');

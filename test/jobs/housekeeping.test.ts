@@ -71,7 +71,7 @@ test('rows that ended a week ago are removed page by page, and no others', async
   const seen = await scrape(app.metricsPort);
   expect(sumOf(seen, 'latchkey_housekeeping_removed_total', { task: 'sessions' })).toBe(rows);
   expect(sumOf(seen, 'latchkey_housekeeping_runs_total', { task: 'oauth_flows', outcome: 'done' })).toBeGreaterThan(0);
-  // Nobody has to hear of what was over before.
+  // Rows that ended before need no event.
   const { rows: changes } = await app.owner.query("SELECT FROM changes WHERE kind = 'session_ended'");
   expect(changes).toHaveLength(0);
 }, 90_000);

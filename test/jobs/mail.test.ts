@@ -9,7 +9,7 @@ import { type StubbornSmtp, startStubbornSmtp } from '../support/smtp.ts';
 let app: TestApp;
 let smtp: StubbornSmtp;
 let call: Caller;
-/** How often mail for an address is refused before it is taken, and with which code. */
+/** How often e-mail to an address is rejected before it is accepted, and with which code. */
 const refusals = new Map<string, { code: number; times: number }>();
 
 /** How often the server takes a mail for an address and says that it failed. */

@@ -77,7 +77,7 @@ test.each([
     }
     expect(await probe('/readyz')).toEqual(notReady(`${name} does not answer`));
     cable.mode = 'open';
-    // What was swallowed does not come back.
+    // Swallowed data does not come back.
     cable.cutAll();
     await eventually(async () => (await probe('/readyz')).status === 200, 30_000);
   },

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { createHashQueue } from '../../src/passwords/hash-queue.ts';
 
-/** A task that ends when it is told to. */
+/** A task that the test ends. */
 function openTask() {
   const gate = Promise.withResolvers<string>();
   return { run: () => gate.promise, finish: () => gate.resolve('done') };

@@ -45,7 +45,7 @@ const UNREADABLE: Record<string, string> = {
   'a truncated argon2 hash': HASHES['argon2id as configured'].slice(0, 50),
 };
 
-/** Does the work unless told otherwise, and writes down how much of each family a comparison computes. */
+/** Does the work by default, and records how much of each family a comparison computes. */
 function recorded({ computes } = { computes: true }) {
   let done: Comparison | undefined;
   const work: HashWork = {
@@ -122,7 +122,7 @@ test('a kind that was written after the kinds were read counts from its first fa
   const first = sums();
   await hasher.verify(null, wrong);
   expect(sums()).toEqual(first);
-  // And no more once nobody has such a hash.
+  // It stops once no account has such a hash.
   hasher.useKinds([]);
   await hasher.verify(null, wrong);
   expect(sums()).toEqual({ '$argon2id$v=19$m=256,t=1,p=1': 1 });

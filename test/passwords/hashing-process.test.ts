@@ -129,7 +129,7 @@ test('a process that cannot be started is tried again', async () => {
   expect(await hashing.hash('x', QUICK)).toMatch(/^\$argon2id\$/);
 });
 
-/** Opens files until there are no more to be had. Returns how to close them. */
+/** Opens files until the limit is reached. Returns a function that closes them. */
 function useUpFiles(): () => void {
   const held: number[] = [];
   try {

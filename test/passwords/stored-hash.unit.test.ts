@@ -45,7 +45,7 @@ test('one that is known by heart: RFC 7914, section 12, and passlib’s own exam
     'hex',
   );
   const hash = `$scrypt$ln=10,r=8,p=16$${plain(Buffer.from('NaCl'))}$${plain(rfc)}`;
-  // Sixteen lanes are more than a sign-in may cost here, and refused before anything is computed.
+  // Sixteen lanes cost more than a sign-in may, and are rejected before any computation.
   expect(importProblem(hash)).toMatch(/costs more or less/);
   expect(scryptSync('password', 'NaCl', 64, { cost: 1024, blockSize: 8, parallelization: 16 })).toEqual(rfc);
   const documented =

@@ -1,4 +1,4 @@
-// What services may do beyond verifying tokens takes a role: reading the roles of users by their id, and naming the client of a call.
+// Services need a role for more than verifying tokens: for reading the roles of users by id, and for naming the client of a call.
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
