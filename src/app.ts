@@ -54,7 +54,7 @@ export async function startApp(config: Config, parts: Parts, log: Logger, clock?
   // What has been made is closed again if something after it fails.
   await using started = new AsyncDisposableStack();
   const newId = () => v7();
-  const graceMs = config.SHUTDOWN_GRACE_SECONDS * 1000;
+  const graceMs = config.process.shutdownGraceMs;
 
   const complain = (about: string) => atMostEvery(ERROR_LINE_EVERY_MS, (err: unknown) => log.warn({ err }, about));
 
@@ -75,28 +75,28 @@ export async function startApp(config: Config, parts: Parts, log: Logger, clock?
   });
   const connect = (name: string, poolSize: number) => {
     const onError = (err: Error) => log.warn({ err }, 'Postgres connection lost');
-    const statementTimeoutMs = config.DATABASE_STATEMENT_TIMEOUT_MS;
-    const pool = openPrimaryPool({ url: config.DATABASE_URL, poolSize, statementTimeoutMs, guard }, onError);
+    const statementTimeoutMs = config.database.statementTimeoutMs;
+    const pool = openPrimaryPool({ url: config.database.url, poolSize, statementTimeoutMs, guard }, onError);
     const database = databaseOf(pool, tracing?.query);
     started.defer(() => waitAtMost(FORCED_CLOSE_MS, database.destroy()));
     metrics.watchPool(name, pool.use);
     return database;
   };
-  const db = connect('calls', config.DATABASE_POOL_SIZE);
+  const db = connect('calls', config.database.poolSize);
   await assertServiceRole(db);
 
   const store = createStore(db, newId, now);
-  const purposeKeys = derivePurposeKeys(config.masterKeys);
+  const purposeKeys = derivePurposeKeys(config.keys.masterKeys);
   const encryptionKeys = purposeKeys.signingKeyEncryption;
   const keyRotation = createKeyRotation({ store: store.signingKeys, encryptionKeys, now });
-  const rotateKeys = () => keyRotation.advance(config.keyPolicy);
+  const rotateKeys = () => keyRotation.advance(config.keys.policy);
   // By the worker too, which must not send tokens made with another MASTER_KEY.
   const view = createRevocationView();
   const signingKeys = await loadSigningKeys({
     store: store.signingKeys,
     createFirst: rotateKeys,
     encryptionKeys,
-    areStale: () => view.ageMs() > config.REVOCATION_MAX_AGE_MS,
+    areStale: () => view.ageMs() > config.verifier.maxViewAgeMs,
     onUndecryptable: complain('a pending signing key cannot be decrypted with MASTER_KEY'),
   });
 
@@ -121,7 +121,7 @@ export async function startApp(config: Config, parts: Parts, log: Logger, clock?
     now,
     newId,
   };
-  await assertRedis(config.REDIS_URL, [...(parts.api ? LIMIT_COMMANDS : []), ...(parts.worker ? QUEUE_COMMANDS : [])]);
+  await assertRedis(config.redisUrl, [...(parts.api ? LIMIT_COMMANDS : []), ...(parts.worker ? QUEUE_COMMANDS : [])]);
   const report = { processes: createProcesses(db), id: newId(), parts, clockAheadMs: base.clockAheadMs };
   const stopReporting = reportProcess(report, log);
   started.defer(() => waitAtMost(FORCED_CLOSE_MS, stopReporting()));

@@ -57,7 +57,7 @@ async function runService(parts: Parts): Promise<void> {
   // A late import: commands for operators start without loading the service.
   const { startApp } = await import('./app.ts');
   const config = readConfig(processEnvironment());
-  const log = createLogger(config.LOG_LEVEL);
+  const log = createLogger(config.process.logLevel);
   if (cluster.isPrimary) await assertPortsFree(portsOf(config, parts));
   const app: App | null = await unlessStopped(stop, startApp(config, parts, log));
   if (!app) return log.info({ signal: await stop.requested }, 'stopped before the start was complete');
@@ -71,18 +71,20 @@ async function runService(parts: Parts): Promise<void> {
   log.info({ signal: await stop.requested }, 'stopping');
   app.stopServing();
   // The delay is for load balancers, which do not watch a worker.
-  if (parts.api) await stop.delay(config.SHUTDOWN_DELAY_SECONDS * 1000);
+  if (parts.api) await stop.delay(config.process.shutdownDelayMs);
   await app.close();
   log.info('stopped');
 }
 
 /** The ports that one process of this configuration listens on. */
-function portsOf({ HOST, PORT, HEALTH_PORT, telemetry }: Config, { api }: Parts): PortSetting[] {
-  const { prometheus } = telemetry;
+function portsOf(
+  { http: { host, port, healthPort }, telemetry: { prometheus } }: Config,
+  { api }: Parts,
+): PortSetting[] {
   return [
-    ...(api ? [{ key: 'PORT', host: HOST, port: PORT }] : []),
+    ...(api ? [{ key: 'PORT', host, port }] : []),
     ...(prometheus ? [{ key: 'METRICS_PORT', ...prometheus }] : []),
-    ...(!api && HEALTH_PORT !== undefined ? [{ key: 'HEALTH_PORT', host: HOST, port: HEALTH_PORT }] : []),
+    ...(!api && healthPort !== null ? [{ key: 'HEALTH_PORT', host, port: healthPort }] : []),
   ];
 }
 
@@ -92,7 +94,7 @@ async function serveInWorkers(count: number): Promise<void> {
   // Configuration errors are reported once, before any worker process starts.
   const config = readConfig(environment);
   const hashesPerWorker = Math.max(1, Math.floor(availableParallelism() / count));
-  const firstMetricsPort = config.METRICS_PORT;
+  const firstMetricsPort = config.telemetry.prometheus?.port;
   await assertPortsFree(portsOfWorkers(config, count));
   await superviseWorkers(
     {
@@ -101,23 +103,23 @@ async function serveInWorkers(count: number): Promise<void> {
         HASH_CONCURRENCY: environment.HASH_CONCURRENCY || String(hashesPerWorker),
         ...(firstMetricsPort && { METRICS_PORT: String(firstMetricsPort + place) }),
       }),
-      killAfterMs: (config.SHUTDOWN_DELAY_SECONDS + config.SHUTDOWN_GRACE_SECONDS) * 1000 + CLOSING_MS,
+      killAfterMs: config.process.shutdownDelayMs + config.process.shutdownGraceMs + CLOSING_MS,
     },
-    createLogger(config.LOG_LEVEL),
+    createLogger(config.process.logLevel),
     stop,
   );
 }
 
 /** One port for all API processes, and one port for the metrics of each. */
-function portsOfWorkers({ HOST, PORT, METRICS_PORT: first, telemetry }: Config, count: number): PortSetting[] {
+function portsOfWorkers({ http: { host, port }, telemetry: { prometheus } }: Config, count: number): PortSetting[] {
+  const first = prometheus?.port;
   const last = first ? first + count - 1 : 0;
-  if (last > MAX_PORT || (first && PORT >= first && PORT <= last)) {
+  if (last > MAX_PORT || (first && port >= first && port <= last)) {
     throw new OperatorError(`METRICS_PORT must be the first of ${count} free ports, one for each worker process`);
   }
-  const { prometheus } = telemetry;
   const pages = prometheus && first ? Array.from({ length: count }, (_, place) => first + place) : [];
   return [
-    { key: 'PORT', host: HOST, port: PORT },
-    ...pages.map((page) => ({ key: 'METRICS_PORT', host: prometheus?.host ?? HOST, port: page })),
+    { key: 'PORT', host, port },
+    ...pages.map((page) => ({ key: 'METRICS_PORT', host: prometheus?.host ?? host, port: page })),
   ];
 }

@@ -36,10 +36,17 @@ export async function changeEmail(
   if (!user.emailVerified) attempts.push({ limit: 'NOTICE_ACCOUNT', key: notice });
   await enforceLimits(deps, { attempts, userId, sessionId }, call);
   const changeId = deps.newId();
-  const isRequested = await deps.store.emailChanges.ask(changeId, { userId, sessionId, passwordEpoch }, deps.now(), [
-    audit({ type: 'email_change_requested', userId, sessionId, origin: call.origin }),
-    mail({ template: 'email-change-requested', userId, email: user.email, changeId }),
-    mail({ template: 'confirm-email-change', userId, email, accountEmail: user.email, passwordEpoch, changeId }),
-  ]);
+  const isRequested = await deps.store.emailChanges.create(
+    changeId,
+    { userId, sessionId, passwordEpoch },
+    {
+      at: deps.now(),
+      effects: [
+        audit({ type: 'email_change_requested', userId, sessionId, origin: call.origin }),
+        mail({ template: 'email-change-requested', userId, email: user.email, changeId }),
+        mail({ template: 'confirm-email-change', userId, email, accountEmail: user.email, passwordEpoch, changeId }),
+      ],
+    },
+  );
   if (!isRequested) throw new AuthError('TOKEN_REVOKED');
 }

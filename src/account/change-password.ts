@@ -55,12 +55,14 @@ export async function changePassword(
   const idleSeconds = deps.tokenSettings.sessionIdleSeconds;
   const grant = await store.users.changePassword(
     { userId, sessionId, passwordEpoch: found.passwordEpoch },
-    { passwordHash, sessionId, idleSeconds, place: { address, userAgent } },
-    deps.now(),
-    [
-      audit({ type: 'password_changed', userId, sessionId, origin: call.origin }),
-      mail({ template: 'password-changed', userId, email: found.user.email }),
-    ],
+    { passwordHash, sessionId, idleSeconds, location: { address, userAgent } },
+    {
+      at: deps.now(),
+      effects: [
+        audit({ type: 'password_changed', userId, sessionId, origin: call.origin }),
+        mail({ template: 'password-changed', userId, email: found.user.email }),
+      ],
+    },
   );
   if (!grant) throw new AuthError('PASSWORD_WRONG');
   const accounts = accountHashes(found.user.email, deps.purposeKeys.accountHash);

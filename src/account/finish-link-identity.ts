@@ -26,10 +26,13 @@ export async function finishLinkIdentity(
   if (!found || !authentication) throw new AuthError('TOKEN_REVOKED');
   const { email } = found.user;
   const user = { id: userId, email, passwordEpoch: found.passwordEpoch, isOnlyOfIssuer: false };
-  const linked = await deps.store.identities.link(user, newIdentity, deps.now(), [
-    audit({ type: 'identity_linked', userId, sessionId, detail: provider, origin: call.origin }),
-    mail({ template: 'sign-in-method-added', userId, email, provider }),
-  ]);
+  const linked = await deps.store.identities.link(user, newIdentity, {
+    at: deps.now(),
+    effects: [
+      audit({ type: 'identity_linked', userId, sessionId, detail: provider, origin: call.origin }),
+      mail({ template: 'sign-in-method-added', userId, email, provider }),
+    ],
+  });
   if (linked === 'taken') return rejectOAuth(deps, { provider, reason: 'IDENTITY_TAKEN', linking }, call);
   if (linked === 'many') return rejectOAuth(deps, { provider, reason: 'TOO_MANY_IDENTITIES', linking }, call);
   if (linked === 'changed') return rejectOAuth(deps, { provider, reason: 'ACCOUNT_NOT_LINKED', linking }, call);

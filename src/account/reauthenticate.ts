@@ -25,9 +25,8 @@ export async function reauthenticate(
   const permit = await checkCurrentPassword(deps, principal, { credentials: found, currentPassword }, call);
   const grant = await deps.store.sessions.reauthenticate(
     { userId, sessionId, passwordEpoch: found.passwordEpoch },
-    { sessionId, idleSeconds: deps.tokenSettings.sessionIdleSeconds, place: { address, userAgent } },
-    deps.now(),
-    [audit({ type: 'reauthenticated', userId, sessionId, origin: call.origin })],
+    { sessionId, idleSeconds: deps.tokenSettings.sessionIdleSeconds, location: { address, userAgent } },
+    { at: deps.now(), effects: [audit({ type: 'reauthenticated', userId, sessionId, origin: call.origin })] },
   );
   if (!grant) throw new AuthError('TOKEN_REVOKED');
   await permit.giveBack();

@@ -26,9 +26,15 @@ export async function revokeOtherSessions(
     { principal, currentPassword, attempts: [{ limit: 'CHANGE_PASSWORD_USER', key: allBut }] },
     call,
   );
-  const present = { userId, sessionId: allBut, passwordEpoch };
-  const ended = await deps.store.sessions.endOfUser(present, { allBut }, deps.now(), (ids) =>
-    ids.map((sessionId) => audit({ type: 'session_revoked', userId, sessionId, origin: call.origin })),
+  const owner = { userId, sessionId: allBut, passwordEpoch };
+  const ended = await deps.store.sessions.endOfOwner(
+    owner,
+    { allBut },
+    {
+      at: deps.now(),
+      effects: (ids) =>
+        ids.map((sessionId) => audit({ type: 'session_revoked', userId, sessionId, origin: call.origin })),
+    },
   );
   if (ended === null) throw new AuthError('TOKEN_REVOKED');
   if (ended > 0) await deps.revocationFeed.catchUp();

@@ -33,8 +33,12 @@ export async function revokeSession(
       { principal, currentPassword, attempts: [{ limit: 'CHANGE_PASSWORD_USER', key: sessionId }] },
       call,
     );
-    const present = { userId, sessionId, passwordEpoch };
-    const ended = await store.sessions.endOfUser(present, { only }, now(), (ids) => (ids.length > 0 ? [revoked] : []));
+    const owner = { userId, sessionId, passwordEpoch };
+    const ended = await store.sessions.endOfOwner(
+      owner,
+      { only },
+      { at: now(), effects: (ids) => (ids.length > 0 ? [revoked] : []) },
+    );
     if (ended === null) throw new AuthError('TOKEN_REVOKED');
     if (ended === 0) throw new AuthError('SESSION_NOT_FOUND');
   }

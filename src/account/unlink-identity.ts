@@ -23,12 +23,16 @@ export async function unlinkIdentity(
   const { identity_id: id } = parseFields({ identity_id: () => parseUuid(input.identityId) });
   await countChange(deps, input.principal, call);
   const { user, passwordEpoch } = await assertReauthenticated(deps, input, call);
-  const present = { userId, sessionId, passwordEpoch };
+  const owner = { userId, sessionId, passwordEpoch };
   const configured = [...deps.providers.keys()];
-  const outcome = await deps.store.identities.unlink(present, id, configured, deps.now(), ({ provider }) => [
-    audit({ type: 'identity_unlinked', userId, sessionId, detail: provider, origin: call.origin }),
-    mail({ template: 'sign-in-method-removed', userId, email: user.email, provider }),
-  ]);
+  const outcome = await deps.store.identities.unlink(owner, id, {
+    usable: configured,
+    at: deps.now(),
+    effects: ({ provider }) => [
+      audit({ type: 'identity_unlinked', userId, sessionId, detail: provider, origin: call.origin }),
+      mail({ template: 'sign-in-method-removed', userId, email: user.email, provider }),
+    ],
+  });
   if (outcome === 'changed') throw new AuthError('TOKEN_REVOKED');
   if (outcome === 'unknown') throw new AuthError('IDENTITY_NOT_FOUND');
   if (outcome === 'last') throw new AuthError('LAST_SIGN_IN_METHOD');

@@ -49,19 +49,17 @@ async function administer(
     reason: () => parseReason(input.reason),
   });
   const at = now();
-  const changed = await store.serviceAccounts.change(
-    id,
-    change,
-    REAUTHENTICATED.includes(change) ? requireReauthentication(actor, reauthenticationSeconds) : actor,
+  const changed = await store.serviceAccounts.change(id, change, {
+    actor: REAUTHENTICATED.includes(change) ? requireReauthentication(actor, reauthenticationSeconds) : actor,
     at,
-    assertMayAdminister,
-    ({ name, description, roles, disabledAt }) => {
+    decide: assertMayAdminister,
+    effects({ name, description, roles, disabledAt }) {
       const event = { type: AUDITED_AS[change], actor: actorName(actor), target: `service_account:${id}` };
       const before = { name, description, roles, disabledAt };
       const after = change === 'delete' ? null : { ...before, disabledAt: change === 'disable' ? at : null };
       return [audit({ ...event, detail: reason, origin, before, after })];
     },
-  );
+  });
   if (!changed) throw new AuthError('SERVICE_ACCOUNT_NOT_FOUND');
   await revocationFeed.catchUp();
 }

@@ -75,14 +75,14 @@ async function administer(
     reason: () => parseReason(input.reason),
   });
   const event = { type: AUDITED_AS[change], actor: actorName(input.actor), userId, detail: reason, origin };
-  const changed = await store.userRecords.change(
-    userId,
-    change,
-    REAUTHENTICATED.includes(change) ? requireReauthentication(input.actor, reauthenticationSeconds) : input.actor,
-    now(),
-    assertMayAdminister,
-    (user, before, after) => [audit({ ...event, before, after }), ...mails(user)],
-  );
+  const changed = await store.userRecords.change(userId, change, {
+    actor: REAUTHENTICATED.includes(change)
+      ? requireReauthentication(input.actor, reauthenticationSeconds)
+      : input.actor,
+    at: now(),
+    decide: assertMayAdminister,
+    effects: (user, before, after) => [audit({ ...event, before, after }), ...mails(user)],
+  });
   if (!changed) throw new AuthError('USER_NOT_FOUND');
   await revocationFeed.catchUp();
   return changed;

@@ -3,16 +3,16 @@
 // on them.
 import { AuthError } from '../domain/auth-error.ts';
 import { mayDefine, mayGrant, type RoleDefinition } from '../domain/role-graph.ts';
-import type { Judged } from '../store/roles.ts';
+import type { Authority } from '../store/authority.ts';
 
 /** @throws AuthError ROLE_NOT_FOUND or GRANT_NOT_ALLOWED */
-export function assertMayGrant({ graph, actorRoles }: Judged, role: string): void {
+export function assertMayGrant({ graph, actorRoles }: Authority, role: string): void {
   if (!graph.has(role)) throw new AuthError('ROLE_NOT_FOUND');
   if (actorRoles && !mayGrant(graph, actorRoles, role)) throw new AuthError('GRANT_NOT_ALLOWED');
 }
 
 /** @throws AuthError GRANT_NOT_ALLOWED */
-export function assertMayDefine({ graph, actorRoles }: Judged, role: RoleDefinition): void {
+export function assertMayDefine({ graph, actorRoles }: Authority, role: RoleDefinition): void {
   if (actorRoles && !mayDefine(graph, actorRoles, role)) throw new AuthError('GRANT_NOT_ALLOWED');
 }
 
@@ -20,7 +20,7 @@ export function assertMayDefine({ graph, actorRoles }: Judged, role: RoleDefinit
  * An administrator who cannot revoke the roles of an account cannot administer the account either.
  * @throws AuthError GRANT_NOT_ALLOWED
  */
-export function assertMayAdminister({ graph, actorRoles }: Judged, theirRoles: readonly string[]): void {
+export function assertMayAdminister({ graph, actorRoles }: Authority, theirRoles: readonly string[]): void {
   if (actorRoles && !theirRoles.every((role) => mayGrant(graph, actorRoles, role)))
     throw new AuthError('GRANT_NOT_ALLOWED');
 }

@@ -46,21 +46,23 @@ export async function createApiKey(
   const [id, key, createdBy] = [newId(), newApiKey(), actorName(actor)];
   const added = await store.serviceAccounts.addKey(
     { id, serviceAccountId, name, hash: apiKeyHash(key), createdBy, expiresAt },
-    requireReauthentication(actor, deps.reauthenticationSeconds),
-    at,
-    // The bearer of the key has all roles of the account.
-    assertMayAdminister,
-    [
-      audit({
-        type: 'api_key_created',
-        actor: createdBy,
-        target: `api_key:${id}`,
-        detail: reason,
-        origin,
-        before: null,
-        after: { serviceAccountId, name, expiresAt, revokedAt: null },
-      }),
-    ],
+    {
+      actor: requireReauthentication(actor, deps.reauthenticationSeconds),
+      at,
+      // The key carries the roles of its account.
+      decide: assertMayAdminister,
+      effects: () => [
+        audit({
+          type: 'api_key_created',
+          actor: createdBy,
+          target: `api_key:${id}`,
+          detail: reason,
+          origin,
+          before: null,
+          after: { serviceAccountId, name, expiresAt, revokedAt: null },
+        }),
+      ],
+    },
   );
   if (!added) throw new AuthError('SERVICE_ACCOUNT_NOT_FOUND');
   return { id, key, expiresAt };

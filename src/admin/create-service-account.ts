@@ -22,17 +22,24 @@ export async function createServiceAccount(
   });
   const id = newId();
   const createdBy = actorName(actor);
-  const created = await store.serviceAccounts.create({ id, name, description, createdBy }, actor, now(), [
-    audit({
-      type: 'service_account_created',
-      actor: createdBy,
-      target: `service_account:${id}`,
-      detail: reason,
-      origin,
-      before: null,
-      after: { name, description, roles: [], disabledAt: null },
-    }),
-  ]);
+  const created = await store.serviceAccounts.create(
+    { id, name, description, createdBy },
+    {
+      actor,
+      at: now(),
+      effects: [
+        audit({
+          type: 'service_account_created',
+          actor: createdBy,
+          target: `service_account:${id}`,
+          detail: reason,
+          origin,
+          before: null,
+          after: { name, description, roles: [], disabledAt: null },
+        }),
+      ],
+    },
+  );
   if (!created) throw new AuthError('SERVICE_NAME_TAKEN');
   return id;
 }

@@ -9,7 +9,7 @@ import { parseFullName } from '../domain/full-name.ts';
 import { InvalidValue, parseFields } from '../domain/parse-fields.ts';
 import { parseRole, USER_ROLE } from '../domain/role.ts';
 import { closureOf, fitsIntoToken } from '../domain/role-graph.ts';
-import type { Judged } from '../store/roles.ts';
+import type { Authority } from '../store/authority.ts';
 import { assertMayGrant } from './authorize-admin.ts';
 
 export type CreateUserInput = { actor: Actor; email: string; fullName: string; roles: string[]; reason: string };
@@ -34,7 +34,7 @@ export async function createUser(
   const actor = roles.length > 0 ? requireReauthentication(given, reauthenticationSeconds) : given;
   const id = newId();
   const event = { actor: actorName(actor), userId: id, detail: reason, origin, before: null };
-  const made = [
+  const created = [
     audit({ ...event, type: 'registered', after: { hasPassword: false, roles: [USER_ROLE] } }),
     ...roles.map((role) =>
       audit({ ...event, type: 'role_granted', target: `role:${role}`, after: { role, expiresAt: null } }),
@@ -42,15 +42,15 @@ export async function createUser(
     mail({ template: 'password-reset', email, cause: 'new-account' }),
   ];
   const account = { id, email, fullName: full_name, passwordHash: null };
-  const opening = { actor, roles, reason, decide: (judged: Judged) => assertMayGrantAll(judged, roles) };
-  const user = await store.users.create(account, now(), { made, taken: [] }, opening);
+  const by = { actor, roles, reason, decide: (authority: Authority) => assertMayGrantAll(authority, roles) };
+  const user = await store.users.create(account, { at: now(), effects: { created, taken: [] }, by });
   if (!user) throw new AuthError('EMAIL_TAKEN');
   return id;
 }
 
-function assertMayGrantAll(judged: Judged, roles: string[]): void {
-  for (const role of roles) assertMayGrant(judged, role);
-  const all = [USER_ROLE, ...roles].flatMap((role) => [...closureOf(judged.graph, role)]);
+function assertMayGrantAll(authority: Authority, roles: string[]): void {
+  for (const role of roles) assertMayGrant(authority, role);
+  const all = [USER_ROLE, ...roles].flatMap((role) => [...closureOf(authority.graph, role)]);
   if (!fitsIntoToken(all)) throw new AuthError('TOO_MANY_ROLES');
 }
 

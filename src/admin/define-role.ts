@@ -27,21 +27,20 @@ export async function defineRole(
     reason: () => parseReason(input.reason),
   });
   const role: RoleDefinition = parsed;
-  await deps.store.roles.define(
-    role,
-    // Required, because a role that another role implies is held without a grant.
-    requireReauthentication(actor, deps.reauthenticationSeconds),
-    deps.now(),
-    (judged) => {
-      // An empty granter keeps the previous one.
-      role.granter ||= judged.graph.get(role.name)?.granter ?? ADMIN_ROLE;
+  await deps.store.roles.define(role, {
+    // A role that another role implies is held without a grant.
+    actor: requireReauthentication(actor, deps.reauthenticationSeconds),
+    at: deps.now(),
+    decide: ({ graph, ...authority }) => {
+      // An empty granter leaves it as it was.
+      role.granter ||= graph.get(role.name)?.granter ?? ADMIN_ROLE;
       const others = [...role.implies, role.granter].filter((name) => name !== role.name);
-      if (!others.every((name) => judged.graph.has(name))) throw new AuthError('ROLE_NOT_FOUND');
-      if (wouldCircle(judged.graph, role.name, role.implies)) throw new AuthError('ROLE_CIRCLE');
-      assertMayDefine(judged, role);
-      if (!wouldFit(judged.graph, role)) throw new AuthError('TOO_MANY_ROLES');
+      if (!others.every((name) => graph.has(name))) throw new AuthError('ROLE_NOT_FOUND');
+      if (wouldCircle(graph, role.name, role.implies)) throw new AuthError('ROLE_CIRCLE');
+      assertMayDefine({ graph, ...authority }, role);
+      if (!wouldFit(graph, role)) throw new AuthError('TOO_MANY_ROLES');
     },
-    (before) => [
+    effects: (before) => [
       audit({
         type: 'role_defined',
         actor: actorName(actor),
@@ -52,7 +51,7 @@ export async function defineRole(
         after: role,
       }),
     ],
-  );
+  });
   await deps.revocationFeed.catchUp();
 }
 

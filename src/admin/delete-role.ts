@@ -21,12 +21,11 @@ export async function deleteRole(
     reason: () => parseReason(input.reason),
   });
   if (BUILT_IN_ROLES.includes(name)) throw new AuthError('ROLE_IN_USE');
-  const removed = await deps.store.roles.remove(
-    name,
+  const removed = await deps.store.roles.remove(name, {
     actor,
-    deps.now(),
-    (judged) => assertMayGrant(judged, name),
-    (before) => [
+    at: deps.now(),
+    decide: (authority) => assertMayGrant(authority, name),
+    effects: (before) => [
       audit({
         type: 'role_deleted',
         actor: actorName(actor),
@@ -37,7 +36,7 @@ export async function deleteRole(
         after: null,
       }),
     ],
-  );
+  });
   if (removed === 'unknown') throw new AuthError('ROLE_NOT_FOUND');
   if (removed === 'used') throw new AuthError('ROLE_IN_USE');
 }

@@ -28,24 +28,26 @@ export async function grantRole(
   const holder = holderOf(input);
   const granted = await deps.store.roles.grant(
     { holder, role, reason, expiresAt },
-    requireReauthentication(actor, deps.reauthenticationSeconds),
-    now,
-    (judged, held) => {
-      assertMayGrant(judged, role);
-      const all = [...held, role].flatMap((one) => [...closureOf(judged.graph, one)]);
-      if (!fitsIntoToken(all)) throw new AuthError('TOO_MANY_ROLES');
+    {
+      actor: requireReauthentication(actor, deps.reauthenticationSeconds),
+      at: now,
+      decide: (authority, granted) => {
+        assertMayGrant(authority, role);
+        const all = [...granted, role].flatMap((one) => [...closureOf(authority.graph, one)]);
+        if (!fitsIntoToken(all)) throw new AuthError('TOO_MANY_ROLES');
+      },
+      effects: (before) => [
+        audit({
+          type: 'role_granted',
+          actor: actorName(actor),
+          ...auditedGrant(holder, role),
+          detail: reason,
+          origin,
+          before,
+          after: { role, expiresAt },
+        }),
+      ],
     },
-    (before) => [
-      audit({
-        type: 'role_granted',
-        actor: actorName(actor),
-        ...auditedGrant(holder, role),
-        detail: reason,
-        origin,
-        before,
-        after: { role, expiresAt },
-      }),
-    ],
   );
   if (granted === 'unknown') throw new AuthError(unknownHolder(holder));
   await deps.revocationFeed.catchUp();

@@ -46,20 +46,22 @@ export async function importUsers(
   });
   const made = await store.users.importAll(
     valid.map(({ user }) => user),
-    requireReauthentication(actor, deps.reauthenticationSeconds),
-    now(),
-    ({ id, email, passwordHash }) => {
-      const account = purposeKeys && { account: accountHash(email, purposeKeys.accountHash) };
-      const after = { hasPassword: passwordHash !== null, roles: [USER_ROLE] };
-      return audit({
-        type: 'user_imported',
-        actor: actorName(actor),
-        userId: id,
-        ...account,
-        origin,
-        before: null,
-        after,
-      });
+    {
+      actor: requireReauthentication(actor, deps.reauthenticationSeconds),
+      at: now(),
+      effect({ id, email, passwordHash }) {
+        const account = purposeKeys && { account: accountHash(email, purposeKeys.accountHash) };
+        const after = { hasPassword: passwordHash !== null, roles: [USER_ROLE] };
+        return audit({
+          type: 'user_imported',
+          actor: actorName(actor),
+          userId: id,
+          ...account,
+          origin,
+          before: null,
+          after,
+        });
+      },
     },
   );
   const isMade = ({ user }: (typeof valid)[number]) => made.has(user.id);

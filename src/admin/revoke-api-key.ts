@@ -21,17 +21,22 @@ export async function revokeApiKey(
     reason: () => parseReason(input.reason),
   });
   const at = now();
-  const revoked = await store.serviceAccounts.revokeKey(id, actor, at, assertMayAdminister, (key) => [
-    audit({
-      type: 'api_key_revoked',
-      actor: actorName(actor),
-      target: `api_key:${id}`,
-      detail: reason,
-      origin,
-      before: { ...key, revokedAt: null },
-      after: { ...key, revokedAt: at },
-    }),
-  ]);
+  const revoked = await store.serviceAccounts.revokeKey(id, {
+    actor,
+    at,
+    decide: assertMayAdminister,
+    effects: (key) => [
+      audit({
+        type: 'api_key_revoked',
+        actor: actorName(actor),
+        target: `api_key:${id}`,
+        detail: reason,
+        origin,
+        before: { ...key, revokedAt: null },
+        after: { ...key, revokedAt: at },
+      }),
+    ],
+  });
   if (!revoked) throw new AuthError('API_KEY_NOT_FOUND');
   await revocationFeed.catchUp();
 }

@@ -25,20 +25,22 @@ export async function revokeRole(
   const holder = holderOf(input);
   const revoked = await deps.store.roles.revoke(
     { holder, role },
-    actor,
-    deps.now(),
-    (judged) => assertMayGrant(judged, role),
-    (before) => [
-      audit({
-        type: 'role_revoked',
-        actor: actorName(actor),
-        ...auditedGrant(holder, role),
-        detail: reason,
-        origin,
-        before,
-        after: null,
-      }),
-    ],
+    {
+      actor,
+      at: deps.now(),
+      decide: (authority) => assertMayGrant(authority, role),
+      effects: (before) => [
+        audit({
+          type: 'role_revoked',
+          actor: actorName(actor),
+          ...auditedGrant(holder, role),
+          detail: reason,
+          origin,
+          before,
+          after: null,
+        }),
+      ],
+    },
   );
   if (revoked === 'unknown') throw new AuthError(unknownHolder(holder));
   if (revoked === 'unheld') throw new AuthError('ROLE_NOT_HELD');

@@ -33,7 +33,7 @@ export async function* streamAuditEvents(
   while (!ended.aborted) {
     // Sequence numbers are assigned in order, so all events up to this one are committed.
     const { seq: end } = await store.auditTrail.end();
-    const events = await store.auditTrail.after(cursor, end, filter, PAGE);
+    const events = await store.auditTrail.after({ after: cursor, upTo: end, filter, atMost: PAGE });
     const isBehind = events.length === PAGE;
     const reached = isBehind ? (events.at(-1)?.seq ?? cursor) : end;
     if (events.length > 0 || performance.now() - sentAt > HEARTBEAT_MS) {

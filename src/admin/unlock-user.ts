@@ -48,8 +48,13 @@ export async function unlockUser(
     before: { counted: counted.flat() },
     after: { counted: [] },
   });
-  const noted = await store.userRecords.note(userId, actor, now(), assertMayAdminister, () => [event]);
-  if (!noted) throw new AuthError('USER_NOT_FOUND');
+  const found = await store.userRecords.recordAction(userId, {
+    actor,
+    at: now(),
+    decide: assertMayAdminister,
+    effects: () => [event],
+  });
+  if (!found) throw new AuthError('USER_NOT_FOUND');
   // The counts are cleared after the commit, because Redis is not part of the transaction.
   await Promise.all(counts.map(([limit, key]) => limiter.clear(limit, key)));
 }

@@ -31,6 +31,7 @@ import { createClientAddress, isIn } from '../server/transport/client-address.ts
 import { createDatabaseCheck } from '../store/postgres/database-problems.ts';
 import { listenForNotifications } from '../store/postgres/listen.ts';
 import { createRevocationEvents } from '../store/revocation-events.ts';
+import { readRevocationStatuses } from '../store/revocation-statuses.ts';
 import { createVerifier } from '../verifier/verifier.ts';
 import { type Base, FORCED_CLOSE_MS, type Probed } from './base.ts';
 
@@ -42,7 +43,7 @@ export async function startApiPart(base: Base, started: AsyncDisposableStack): P
   const { config, log, complain, metrics, tracing, traced, connect, guard, clockAheadMs } = base;
   const { db, store, purposeKeys, signingKeys, view, keyRotation, graceMs, now, newId } = base;
   const limitRedisOptions = { connectionName: 'latchkey-limits', ...impatient(LIMIT_TIMEOUT_MS) };
-  const redis = openRedis(config.REDIS_URL, limitRedisOptions, complain('Redis (limits)'));
+  const redis = openRedis(config.redisUrl, limitRedisOptions, complain('Redis (limits)'));
   started.defer(() => redis.disconnect());
   // So that the first calls are counted there; without it they are counted here.
   await waitAtMost(LIMIT_TIMEOUT_MS, new Promise((resolve) => redis.once('ready', resolve)));
@@ -50,23 +51,15 @@ export async function startApiPart(base: Base, started: AsyncDisposableStack): P
   const limiter = createLimiter({ redis, fallback, limits: config.limits, onTaken: metrics.limitTaken });
   const knownNetworks = createKnownNetworks({ redis, fallback, now });
   const hashQueue = createHashQueue({
-    concurrency: config.HASH_CONCURRENCY,
-    maxWaiting: config.HASH_QUEUE_LENGTH,
-    maxWaitMs: config.HASH_QUEUE_WAIT_MS,
+    concurrency: config.passwords.hashQueue.concurrency,
+    maxWaiting: config.passwords.hashQueue.maxWaiting,
+    maxWaitMs: config.passwords.hashQueue.maxWaitMs,
     onDone: metrics.hashed,
   });
   metrics.watchHashQueue(hashQueue.tasks);
-  const hashing = startHashingProcess(config.HASH_CONCURRENCY, (err) => log.error({ err }, 'hashing'));
+  const hashing = startHashingProcess(config.passwords.hashQueue.concurrency, (err) => log.error({ err }, 'hashing'));
   started.defer(() => hashing.close());
-  const hasher = createHasher(
-    {
-      memoryKib: config.ARGON2_MEMORY_KIB,
-      iterations: config.ARGON2_ITERATIONS,
-      parallelism: config.ARGON2_PARALLELISM,
-    },
-    hashQueue,
-    hashing,
-  );
+  const hasher = createHasher(config.passwords.argon2, hashQueue, hashing);
   const stopFollowing = await followHashKinds(hasher, {
     read: store.users.samplesOfHashKinds,
     onTooCostly: (kinds) =>
@@ -79,14 +72,14 @@ export async function startApiPart(base: Base, started: AsyncDisposableStack): P
   started.defer(stopFollowing);
   metrics.watchView(view);
   const verifier = createVerifier({
-    issuer: config.ISSUER,
+    issuer: config.tokens.issuer,
     keys: signingKeys.verificationKeys(),
-    revalidateSeconds: config.VERIFY_REVALIDATE_SECONDS,
+    revalidateSeconds: config.verifier.revalidateSeconds,
     view,
-    maxViewAgeMs: config.REVOCATION_MAX_AGE_MS,
-    readStatuses: (tokens, signal) => store.sessions.revocationStatuses(tokens, now(), signal),
+    maxViewAgeMs: config.verifier.maxViewAgeMs,
+    readStatuses: (tokens, signal) => readRevocationStatuses(db, tokens, { at: now(), signal }),
     refreshKeys: signingKeys.reload,
-    cacheBytes: config.TOKEN_CACHE_MB * 1024 * 1024,
+    cacheBytes: config.verifier.cacheBytes,
     now,
   });
   signingKeys.onReload(verifier.useKeys);
@@ -99,18 +92,18 @@ export async function startApiPart(base: Base, started: AsyncDisposableStack): P
       revocationEvents,
       view,
       reloadKeys: signingKeys.reload,
-      pollMs: config.REVOCATION_POLL_MS,
+      pollMs: config.verifier.pollMs,
       now,
     },
     onFeedError,
   );
   started.defer(() => waitAtMost(FORCED_CLOSE_MS, revocationFeed.close()));
-  if (config.DATABASE_LISTEN_URL !== null) {
+  if (config.database.listenUrl !== null) {
     const listening = listenForNotifications({
-      url: config.DATABASE_LISTEN_URL,
+      url: config.database.listenUrl,
       guard,
       notify: revocationEvents.notify,
-      onChange: revocationFeed.wake,
+      onNotification: revocationFeed.wake,
       onError: onFeedError,
     });
     started.defer(() => waitAtMost(FORCED_CLOSE_MS, listening.close()));
@@ -142,28 +135,20 @@ export async function startApiPart(base: Base, started: AsyncDisposableStack): P
     signingKeys,
     keyRotation,
     purposeKeys,
-    requiresVerifiedEmail: config.REQUIRE_EMAIL_VERIFICATION === 'on',
-    reauthenticationSeconds: config.REAUTHENTICATION_SECONDS,
+    requiresVerifiedEmail: config.accounts.requiresVerifiedEmail,
+    reauthenticationSeconds: config.accounts.reauthenticationSeconds,
     providers: createProviders(config.providers, clockAheadMs),
     passwordPolicy: {
-      minLength: config.PASSWORD_MIN_LENGTH,
+      minLength: config.passwords.minLength,
       isCommon: loadCommonPasswords(),
-      contextWords: config.PASSWORD_CONTEXT_WORDS,
+      contextWords: config.passwords.contextWords,
     },
-    isBreached: createBreachCheck(config.PASSWORD_BREACH_RANGES ?? null, (err) => {
+    isBreached: createBreachCheck(config.passwords.breachFolder, (err) => {
       log.error({ err }, 'a range file of breached passwords is unreadable: the password was not checked against it');
       metrics.breachCheckFailed();
     }),
-    tokenSettings: {
-      issuer: config.ISSUER,
-      audiences: config.AUDIENCE,
-      accessTtlSeconds: config.ACCESS_TOKEN_TTL_SECONDS,
-      serviceTokenTtlSeconds: config.SERVICE_TOKEN_TTL_SECONDS,
-      sessionIdleSeconds: config.SESSION_IDLE_SECONDS,
-      sessionMaxSeconds: config.SESSION_MAX_SECONDS,
-      maxSessionsPerUser: config.MAX_SESSIONS_PER_USER,
-    },
-    apiKeyMaxDays: config.API_KEY_MAX_DAYS,
+    tokenSettings: config.tokens,
+    apiKeyMaxDays: config.accounts.apiKeyMaxDays,
     closing: closing.signal,
     now,
     newId,
@@ -176,31 +161,26 @@ export async function startApiPart(base: Base, started: AsyncDisposableStack): P
   });
   const callLog = createCallLog(log, metrics, tracing);
   started.defer(() => callLog.close());
-  const serviceKeys = createServiceKeys(config.SERVICE_KEYS);
-  const clientAddress = createClientAddress(config.TRUSTED_PROXIES);
-  const standard = createStandardServices(readiness.check, config.GRPC_REFLECTION);
-  const jwksAndProbes = createJwksAndProbesHandler(signingKeys, config.keyPolicy, readiness.check);
+  const serviceKeys = createServiceKeys(config.keys.serviceKeys);
+  const clientAddress = createClientAddress(config.http.trustedProxies);
+  const standard = createStandardServices(readiness.check, config.http.hasReflection);
+  const jwksAndProbes = createJwksAndProbesHandler(signingKeys, config.keys.policy, readiness.check);
   const serverDeps = { ...deps, clientAddress, tracing, serviceKeys, callLog };
   const listener = await startServer(serverDeps, {
-    corsOrigins: config.CORS_ORIGINS,
+    corsOrigins: config.http.corsOrigins,
     standardServices: standard.routes,
     jwksAndProbes,
     listener: {
-      host: config.HOST,
-      port: config.PORT,
-      maxConnectionsPerPeer: config.MAX_CONNECTIONS_PER_PEER,
-      lifetime: {
-        maxAgeMs: config.MAX_CONNECTION_AGE_SECONDS * 1000,
-        graceMs: config.MAX_CONNECTION_AGE_GRACE_SECONDS * 1000,
-        pingEveryMs: config.KEEPALIVE_SECONDS * 1000,
-        pingTimeoutMs: config.KEEPALIVE_TIMEOUT_SECONDS * 1000,
-      },
-      tls: config.tls,
-      isProxy: config.PROXY_PROTOCOL === 'on' ? (address) => isIn(config.TRUSTED_PROXIES, address) : () => false,
+      host: config.http.host,
+      port: config.http.port,
+      maxConnectionsPerPeer: config.http.maxConnectionsPerPeer,
+      lifetime: config.http.lifetime,
+      tls: config.http.tls,
+      isProxy: config.http.usesProxyProtocol ? (address) => isIn(config.http.trustedProxies, address) : () => false,
       onTlsProblem: (err) => log.error({ err }, 'the certificate was not renewed'),
     },
   }).catch((error) => {
-    throw listenProblem({ key: 'PORT', host: config.HOST, port: config.PORT }, error);
+    throw listenProblem({ key: 'PORT', host: config.http.host, port: config.http.port }, error);
   });
   metrics.watchConnections(listener.connections);
   started.defer(() => listener.close(graceMs));

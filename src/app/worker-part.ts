@@ -25,11 +25,11 @@ export type RunningWorker = { lastTurnAt(): number; isRedisReady(): Promise<bool
 export async function startWorkerPart(base: Base, started: AsyncDisposableStack): Promise<RunningWorker> {
   const { config, log, complain, metrics, tracing, traced, store, purposeKeys, rotateKeys, graceMs, now } = base;
   const onQueueError = complain('Redis (queues)');
-  const redis = openQueueRedis(config.REDIS_URL, onQueueError);
+  const redis = openQueueRedis(config.redisUrl, onQueueError);
   started.defer(() => redis.disconnect());
-  const queues = openQueues(config.REDIS_URL, onQueueError);
+  const queues = openQueues(config.redisUrl, onQueueError);
   started.defer(() => waitAtMost(FORCED_CLOSE_MS, queues.close()));
-  const mailer = openMailer(config.mailer);
+  const mailer = openMailer(config.mail.mailer);
   started.defer(() => mailer.close());
   metrics.watchOutbox(() => store.outbox.backlog(now()));
   const worker = await startWorker(
@@ -38,8 +38,8 @@ export async function startWorkerPart(base: Base, started: AsyncDisposableStack)
       redis,
       queues,
       mailer: traced('mailer', mailer),
-      backoffMs: config.JOB_BACKOFF_MS,
-      mailRetryForMs: config.MAIL_RETRY_FOR_SECONDS * 1000,
+      backoffMs: config.mail.backoffMs,
+      mailRetryForMs: config.mail.retryForMs,
       metrics,
       tracing: tracing ?? UNTRACED,
       rotateKeys,
@@ -47,11 +47,11 @@ export async function startWorkerPart(base: Base, started: AsyncDisposableStack)
       verificationTokenKeys: purposeKeys.verificationTokens,
       networkTokenKeys: purposeKeys.networkTokens,
       undoTokenKeys: purposeKeys.undoTokens,
-      publicUrl: config.PUBLIC_URL,
-      resetTtlSeconds: config.RESET_TTL_SECONDS,
-      verificationTtlSeconds: config.VERIFICATION_TTL_SECONDS,
-      anchorEveryMs: config.AUDIT_ANCHOR_SECONDS * 1000,
-      anchorFile: config.AUDIT_ANCHOR_FILE ?? null,
+      publicUrl: config.mail.publicUrl,
+      resetTtlSeconds: config.mail.resetTtlSeconds,
+      verificationTtlSeconds: config.mail.verificationTtlSeconds,
+      anchorEveryMs: config.audit.anchorEveryMs,
+      anchorFile: config.audit.anchorFile,
       now,
     },
     log,
@@ -81,8 +81,8 @@ export async function startWorkerProbes(
   worker: RunningWorker,
   started: AsyncDisposableStack,
 ): Promise<Probed | null> {
-  const { HOST: host, HEALTH_PORT: port, DATABASE_STATEMENT_TIMEOUT_MS: statementMs } = config;
-  if (port === undefined) return null;
+  const { host, healthPort: port } = config.http;
+  if (port === null) return null;
   const readiness = createReadiness({
     databaseProblems: createDatabaseCheck(db),
     keyProblem: signingKeys.problem,
@@ -94,7 +94,7 @@ export async function startWorkerProbes(
     host,
     port,
     lastTurnAt: worker.lastTurnAt,
-    longestTurnMs: LONGEST_WAITS_MS + 3 * statementMs,
+    longestTurnMs: LONGEST_WAITS_MS + 3 * config.database.statementTimeoutMs,
     async readiness() {
       const [{ problems }, redisAnswers] = await Promise.all([readiness.check(), worker.isRedisReady()]);
       const all = redisAnswers ? problems : [...problems, 'Redis does not answer'];

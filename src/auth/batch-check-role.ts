@@ -1,4 +1,4 @@
-import { deniedTo } from '../authorization/denials.ts';
+import { denialOf } from '../authorization/denials.ts';
 import type { Deps } from '../deps.ts';
 import type { Call } from '../domain/call.ts';
 import type { Reason } from '../domain/error-reason.ts';
@@ -46,7 +46,7 @@ async function answerForVerdict(
 ): Promise<RoleAnswer> {
   if ('reason' in verdict) return { allowed: false, reason: verdict.reason satisfies Reason };
   const { principal } = verdict.decision;
-  return answerFor(deps, principal, deniedTo(principal, role), call);
+  return answerFor(deps, principal, denialOf(principal, role), call);
 }
 
 function parsersOf(check: RoleCheck, n: number): [string, () => string][] {

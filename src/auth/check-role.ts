@@ -1,4 +1,4 @@
-import { type Denied, deniedTo } from '../authorization/denials.ts';
+import { type Denial, denialOf } from '../authorization/denials.ts';
 import type { RoleRead } from '../authorization/role-reads.ts';
 import type { Deps } from '../deps.ts';
 import type { Call } from '../domain/call.ts';
@@ -27,7 +27,7 @@ export async function checkRole(deps: CheckRoleDeps, input: CheckRoleInput, call
   if (!('userId' in input)) {
     const { role } = parseFields({ role: () => parseRole(input.role) });
     const { principal } = await verify(deps, { ...input, audience: '' }, call);
-    return answerFor(deps, principal, deniedTo(principal, role), call);
+    return answerFor(deps, principal, denialOf(principal, role), call);
   }
   const { role, user_id: userId } = parseFields({
     user_id: () => parseUuid(input.userId),
@@ -48,17 +48,17 @@ export async function answerForUser(
   if (holder.disabled) return { allowed: false, reason: 'USER_DISABLED' };
   const user: Subject = { kind: 'user', roles: holder.roles };
   const answer = await answerFor(deps, user, { subject: `user:${userId}`, role }, call);
-  if (answer.allowed) deps.roleReads.note({ userId, role, reader });
+  if (answer.allowed) deps.roleReads.record({ userId, role, reader });
   return answer;
 }
 
 export async function answerFor(
   { denials }: Pick<Deps, 'denials'>,
   subject: Subject,
-  asked: Denied,
+  asked: Denial,
   { origin }: Call,
 ): Promise<RoleAnswer> {
   if (meets({ role: asked.role }, subject)) return { allowed: true };
-  await denials.note(asked, origin);
+  await denials.record(asked, origin);
   return { allowed: false, reason: 'ROLE_NOT_GRANTED' };
 }

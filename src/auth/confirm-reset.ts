@@ -46,10 +46,13 @@ export async function confirmReset(
   await rejectBreached(deps, 'new_password', password);
   const passwordHash = await hasher.hash(password, call.signal);
   const { userId } = reset;
-  const redeemed = await store.resets.redeem(reset, passwordHash, now(), [
-    audit({ type: 'reset_done', userId, origin: call.origin }),
-    mail({ template: 'password-reset-done', userId, email: reset.email }),
-  ]);
+  const redeemed = await store.resets.redeem(reset, passwordHash, {
+    at: now(),
+    effects: [
+      audit({ type: 'reset_done', userId, origin: call.origin }),
+      mail({ template: 'password-reset-done', userId, email: reset.email }),
+    ],
+  });
   if (!redeemed) throw new AuthError('RESET_TOKEN_INVALID');
 
   // The caller has proved to be the owner: attempts of strangers must not block them, and a thief's networks are forgotten.

@@ -58,11 +58,13 @@ async function linkToAccount(
   const linked = await deps.store.identities.link(
     { id: userId, email, passwordEpoch, isOnlyOfIssuer: true },
     identity,
-    deps.now(),
-    [
-      audit({ type: 'identity_linked', userId, detail: provider, origin: call.origin }),
-      mail({ template: 'sign-in-method-added', userId, email, provider }),
-    ],
+    {
+      at: deps.now(),
+      effects: [
+        audit({ type: 'identity_linked', userId, detail: provider, origin: call.origin }),
+        mail({ template: 'sign-in-method-added', userId, email, provider }),
+      ],
+    },
   );
   if (linked === 'many') return rejectOAuth(deps, { provider, reason: 'TOO_MANY_IDENTITIES', subject }, call);
   return linked === 'done' ? { id: identity.id, userId, isNew: false } : null;
@@ -80,7 +82,7 @@ async function createAccount(
   const account = accountHash(email, deps.purposeKeys.accountHash);
   const registered = audit({ type: 'registered', userId, account, detail: identity.provider, origin: call.origin });
   const user = { id: userId, email, fullName };
-  const isCreated = await deps.store.identities.createUser(user, identity, deps.now(), [registered]);
+  const isCreated = await deps.store.identities.createUser(user, identity, { at: deps.now(), effects: [registered] });
   if (!isCreated) return null;
   await spendBudgets(deps, [{ limit: 'GLOBAL_SIGN_UPS' }], call);
   return { id: identity.id, userId, isNew: true };

@@ -26,7 +26,7 @@ export async function issueServiceToken(
   call: Call,
 ): Promise<ServiceToken> {
   // Read from Postgres, because a token with cached roles could be stale when it is issued.
-  const account = await deps.apiKeys.ask(apiKey, call);
+  const account = await deps.apiKeys.lookUpFresh(apiKey, call);
   const isClient = account && (client === null || client === account.name || client === account.serviceAccountId);
   if (!isClient) throw new AuthError('PERMISSION_DENIED');
   const { issuer, audiences, serviceTokenTtlSeconds } = deps.tokenSettings;

@@ -2,7 +2,7 @@ import type { Deps } from '../deps.ts';
 import { chosenAudiences } from '../domain/audience.ts';
 import { formatRefreshToken } from '../domain/refresh-token.ts';
 import type { Tokens } from '../domain/tokens.ts';
-import type { Grant } from '../store/sessions.ts';
+import type { Grant } from '../store/session-rows.ts';
 import { CLIENT_ID } from '../verifier/access-token.ts';
 
 /** Issues the current refresh token of a session, which is the same in each call, and a new access token. */

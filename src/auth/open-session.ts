@@ -2,7 +2,8 @@ import type { Deps } from '../deps.ts';
 import type { AudienceChoice } from '../domain/audience.ts';
 import type { Call } from '../domain/call.ts';
 import { audit } from '../domain/effect.ts';
-import type { Grant, NewSession } from '../store/sessions.ts';
+import type { Grant } from '../store/session-rows.ts';
+import type { NewSession } from '../store/sessions.ts';
 import type { Credentials } from '../store/users.ts';
 
 type SignIn = {
@@ -28,13 +29,14 @@ export async function openSession(
   const endsBy = new Date(now.getTime() + sessionMaxSeconds * 1000);
   const expiresAt = new Date(now.getTime() + Math.min(sessionIdleSeconds, sessionMaxSeconds) * 1000);
   const succeeded = audit({ type: 'login_succeeded', userId: user.id, sessionId, account, origin });
-  const place = { address: origin.address, userAgent: origin.userAgent };
-  const session = { id: sessionId, userId: user.id, passwordEpoch, expiresAt, endsBy, place, identity, audiences };
+  const location = { address: origin.address, userAgent: origin.userAgent };
+  const session = { id: sessionId, userId: user.id, passwordEpoch, expiresAt, endsBy, location, identity, audiences };
   const auditSurplus = (id: string) =>
     audit({ type: 'session_revoked', userId: user.id, sessionId: id, detail: 'too many sessions', origin });
-  const opened = await deps.store.sessions.open(session, maxSessionsPerUser, now, (endedIds) => [
-    succeeded,
-    ...endedIds.map(auditSurplus),
-  ]);
+  const opened = await deps.store.sessions.create(session, {
+    maxLive: maxSessionsPerUser,
+    at: now,
+    effects: (endedIds) => [succeeded, ...endedIds.map(auditSurplus)],
+  });
   return opened ? { sessionId, counter: 1, expiresAt, audiences, ...rest } : null;
 }

@@ -48,7 +48,7 @@ export async function redeemOAuthResponse(
     redirect_uri: () => input.redirectUri || invalid('must be the URI that received the response'),
   });
   const secrets = parseFlow(input.state, input.binding, deps.purposeKeys.oauthFlows);
-  const flow = secrets && (await deps.store.oauthFlows.take(secrets.id, deps.now()));
+  const flow = secrets && (await deps.store.oauthFlows.redeem(secrets.id, deps.now()));
   const provider = flow && deps.providers.get(flow.provider);
   if (!flow || !provider || flow.userId !== (linking?.userId ?? null)) {
     await enforceLimits(deps, { attempts: [{ limit: 'FINISH_OAUTH_NETWORK' }] }, call);

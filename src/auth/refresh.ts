@@ -7,7 +7,7 @@ import { judgeRefresh, type RefreshVerdict } from '../domain/judge-refresh.ts';
 import { InvalidValue, parseFields } from '../domain/parse-fields.ts';
 import { parseRefreshToken, type RefreshToken } from '../domain/refresh-token.ts';
 import type { Tokens } from '../domain/tokens.ts';
-import type { Grant, Session } from '../store/sessions.ts';
+import type { Grant, Session } from '../store/session-rows.ts';
 import { enforceLimits } from './enforce-limits.ts';
 import { issueTokens } from './issue-tokens.ts';
 

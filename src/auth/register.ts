@@ -52,13 +52,16 @@ export async function register(
   await rejectBreached(deps, 'password', password);
   const passwordHash = await deps.hasher.hash(password, signal);
   const id = deps.newId();
-  const made = [audit({ type: 'registered', userId: id, account, origin })];
+  const created = [audit({ type: 'registered', userId: id, account, origin })];
   const taken = [audit({ type: 'register_refused', account, detail: 'email taken', origin })];
   if (requiresVerifiedEmail) {
-    made.push(mail({ template: 'verify-email', email }));
+    created.push(mail({ template: 'verify-email', email }));
     taken.push(mail({ template: 'email-taken', email }));
   }
-  const user = await store.users.create({ id, email, fullName: full_name, passwordHash }, deps.now(), { made, taken });
+  const user = await store.users.create(
+    { id, email, fullName: full_name, passwordHash },
+    { at: deps.now(), effects: { created, taken } },
+  );
   const binding = registrationBinding(id, deps.purposeKeys.registrations);
   if (requiresVerifiedEmail) return { user: null, binding };
   if (!user) throw new AuthError('EMAIL_TAKEN');

@@ -49,6 +49,6 @@ export async function startOAuth(
   });
   const expiresAt = new Date(deps.now().getTime() + FLOW_TTL_MS);
   const flow = { id, provider: input.provider, redirectUri, userId, reauthenticate };
-  if (!(await deps.store.oauthFlows.open(flow, deps.now(), expiresAt))) throw new AuthError('TOKEN_REVOKED');
+  if (!(await deps.store.oauthFlows.create(flow, { at: deps.now(), expiresAt }))) throw new AuthError('TOKEN_REVOKED');
   return { authorizationUrl: url.href, state, binding, expiresAt };
 }

@@ -1,66 +1,53 @@
-// Roles that somebody asked for and did not hold, for the audit trail: each once in a while, so that a caller who keeps asking
-// neither fills the trail nor waits for it.
+// The folder authorization owns the audit trail of denied roles and of roles that callers read. It must not decide
+// whether a role is granted. This file records denied roles at most once in a quarter of an hour, so that a caller who
+// repeats a request neither fills the trail nor waits for it.
 import type { Origin } from '../domain/audit-event.ts';
 import { audit } from '../domain/effect.ts';
-import type { TokenPrincipal } from '../domain/principal.ts';
+import { createExpiringMap } from '../domain/expiring-map.ts';
+import { subjectName, type TokenPrincipal } from '../domain/principal.ts';
 import type { Store } from '../store/store.ts';
 
-/** To whom: as audit events name actors. */
-export type Denied = { subject: string; role: string };
+/** `subject` is a `subjectName`. */
+export type Denial = { subject: string; role: string };
 
-export function deniedTo(principal: TokenPrincipal, role: string): Denied {
-  const { kind } = principal;
-  return { subject: kind === 'user' ? `user:${principal.userId}` : `service:${principal.name}`, role };
+export function denialOf(principal: TokenPrincipal, role: string): Denial {
+  return { subject: subjectName(principal), role };
 }
 
 export type Denials = {
-  /** Whether the trail has it already, so that nothing more is to be done. */
-  isNoted(denied: Denied): boolean;
-  /** Never fails: that the trail cannot be written is no reason to answer anything else. */
-  note(denied: Denied, origin: Origin): Promise<void>;
+  /** Whether the denial is in the audit trail, or beyond the bound of its subject. */
+  isRecorded(denial: Denial): boolean;
+  /** Does not throw: a call is answered even when the audit trail cannot be written. */
+  record(denial: Denial, origin: Origin): Promise<void>;
 };
 
-/** After this long what is denied to somebody is audited again. */
-const REMEMBERED_MS = 15 * 60_000;
-const MAX_REMEMBERED = 10_000;
-/** Of one caller who asks for ever other roles. */
-const MAX_PER_SUBJECT = 20;
+const RECORDED_MS = 15 * 60_000;
+const MAX_SUBJECTS = 10_000;
+/** Bounds a caller who requests many different roles. */
+const MAX_ROLES_PER_SUBJECT = 20;
 
 export function createDenials({ store, now }: { store: Pick<Store, 'outbox'>; now: () => Date }): Denials {
-  // In the order of their making, because a Map keeps the order of insertion.
-  const subjects = new Map<string, { roles: Set<string>; until: number }>();
+  const subjects = createExpiringMap<Set<string>>(MAX_SUBJECTS, () => now().getTime());
 
-  function recall(subject: string): Set<string> | null {
-    const found = subjects.get(subject);
-    return found && found.until > now().getTime() ? found.roles : null;
-  }
-
-  function isNoted({ subject, role }: Denied): boolean {
-    const roles = recall(subject);
-    return roles !== null && (roles.has(role) || roles.size >= MAX_PER_SUBJECT);
+  function isRecorded({ subject, role }: Denial): boolean {
+    const roles = subjects.get(subject);
+    return roles !== null && (roles.has(role) || roles.size >= MAX_ROLES_PER_SUBJECT);
   }
 
   return {
-    isNoted,
-    async note(denied, origin) {
-      if (isNoted(denied)) return;
-      const { subject, role } = denied;
-      const roles = recall(subject) ?? new Set();
-      if (roles.size === 0) {
-        subjects.delete(subject);
-        subjects.set(subject, { roles, until: now().getTime() + REMEMBERED_MS });
-      }
+    isRecorded,
+    async record(denial, origin) {
+      if (isRecorded(denial)) return;
+      const { subject, role } = denial;
+      const roles = subjects.get(subject) ?? new Set();
+      if (roles.size === 0) subjects.set(subject, roles, now().getTime() + RECORDED_MS);
       roles.add(role);
-      for (const oldest of subjects.keys()) {
-        if (subjects.size <= MAX_REMEMBERED) break;
-        subjects.delete(oldest);
-      }
       try {
         const userId = /^user:(.+)$/.exec(subject)?.[1];
         const who = userId === undefined ? { actor: subject } : { userId };
         await store.outbox.write(now(), [audit({ type: 'role_denied', ...who, target: `role:${role}`, origin })]);
       } catch {
-        // The next one tries again.
+        // The next denial tries again.
         roles.delete(role);
       }
     },

@@ -1,40 +1,40 @@
-// Roles that callers have read by user id, for the audit trail: each "yes" is counted, and each caller has one event in a quarter of an
-// hour, so that a caller who asks a million times neither fills the trail nor waits for it.
+// Audits the roles that callers read by user id. Each positive answer is counted, and each caller gets one event in a
+// quarter of an hour, so that a caller with a million requests neither fills the trail nor waits for it.
 import { audit, type Effect } from '../domain/effect.ts';
 import type { Store } from '../store/store.ts';
 
-/** A user who holds a role, and the caller who has read that, as audit events name actors. */
+/** A positive answer about a user's role. `reader` is a `subjectName`. */
 export type RoleRead = { reader: string; userId: string; role: string };
 
 export type RoleReads = {
-  note(read: RoleRead): void;
-  /** Writes what is counted and not written yet. Nothing may be noted after it. */
+  record(read: RoleRead): void;
+  /** Writes the remaining counts. `record` must not be called after it. */
   close(): Promise<void>;
 };
 
 type Window = { since: Date; answers: number; users: Set<string>; roles: Set<string>; isTruncated: boolean };
 
 const WINDOW_MS = 15 * 60_000;
-const LOOK_EVERY_MS = 5_000;
+const WRITE_EVERY_MS = 5_000;
 const MAX_READERS = 200;
-/** Of one caller in one window. */
+/** The bound of one caller in one window. */
 const MAX_USERS = 1_000;
 const MAX_ROLES = 20;
-/** Many calls of many clients. */
-const NOWHERE = { address: '', userAgent: '', requestId: '' };
+/** An event counts many calls from many places. */
+const NO_ORIGIN = { address: '', userAgent: '', requestId: '' };
 
 export function createRoleReads({ store, now }: { store: Pick<Store, 'outbox'>; now: () => Date }): RoleReads {
-  // By reader; in the order of their beginning, because a Map keeps the order of insertion.
+  // By reader, ordered by the beginning of the window.
   const windows = new Map<string, Window>();
   let writing: Promise<void> = Promise.resolve();
-  const isOver = ({ since }: Window) => now().getTime() - since.getTime() >= WINDOW_MS;
-  const timer = setInterval(() => write(isOver), LOOK_EVERY_MS);
+  const hasEnded = ({ since }: Window) => now().getTime() - since.getTime() >= WINDOW_MS;
+  const timer = setInterval(() => write(hasEnded), WRITE_EVERY_MS);
   timer.unref();
 
   function windowOf(reader: string): Window {
-    const open = windows.get(reader);
-    if (open && !isOver(open)) return open;
-    if (open) write((one) => one === open);
+    const present = windows.get(reader);
+    if (present && !hasEnded(present)) return present;
+    if (present) write((one) => one === present);
     else if (windows.size >= MAX_READERS) {
       const [oldest] = windows.values();
       write((one) => one === oldest);
@@ -44,7 +44,7 @@ export function createRoleReads({ store, now }: { store: Pick<Store, 'outbox'>; 
     return window;
   }
 
-  /** In the background, one after the other. */
+  /** Runs in the background, one write at a time. */
   function write(isDue: (window: Window) => boolean): void {
     const due = [...windows].filter(([, window]) => isDue(window));
     if (due.length === 0) return;
@@ -52,12 +52,12 @@ export function createRoleReads({ store, now }: { store: Pick<Store, 'outbox'>; 
     writing = writing.then(async () => {
       const at = now();
       const events = due.map(([reader, window]) => eventOf(reader, window, at));
-      await store.outbox.write(at, events).catch(() => keep(due));
+      await store.outbox.write(at, events).catch(() => restore(due));
     });
   }
 
-  /** For the next try. */
-  function keep(unwritten: [reader: string, window: Window][]): void {
+  /** Returns unwritten counts to the windows for the next attempt. */
+  function restore(unwritten: [reader: string, window: Window][]): void {
     for (const [reader, { since, answers, users, roles, isTruncated }] of unwritten) {
       const later = windows.get(reader);
       if (!later && windows.size >= MAX_READERS) continue;
@@ -72,7 +72,7 @@ export function createRoleReads({ store, now }: { store: Pick<Store, 'outbox'>; 
   }
 
   return {
-    note({ reader, userId, role }) {
+    record({ reader, userId, role }) {
       if (reader === `user:${userId}`) return;
       const window = windowOf(reader);
       window.answers += 1;
@@ -99,5 +99,5 @@ function add(window: Window, to: Set<string>, value: string, max: number): void 
 
 function eventOf(actor: string, { since, answers, users, roles, isTruncated }: Window, until: Date): Effect {
   const counted = { since, until, answers, users: users.size, roles: [...roles].toSorted(), isTruncated };
-  return audit({ type: 'roles_read', actor, after: counted, origin: NOWHERE });
+  return audit({ type: 'roles_read', actor, after: counted, origin: NO_ORIGIN });
 }

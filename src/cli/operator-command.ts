@@ -50,7 +50,7 @@ export function operatorCommand<
       const { json, dev } = options as OptionValues<typeof COMMON_OPTIONS>;
       const environment = operatorEnvironment(dev);
       const config = readDatabaseConfig(environment);
-      const url = asOwner ? config.MIGRATION_DATABASE_URL : config.DATABASE_URL;
+      const url = asOwner ? config.ownerUrl : config.url;
       const output = createOutput(json, (text) => process.stdout.write(text));
       await asOperator(url, environment, (operator) => run(operator, { args, options, output })).catch((error) => {
         throw asOperatorError(error);

@@ -39,7 +39,7 @@ export async function asOperator<T>(
   const { now } = clock;
   const newId = () => v7();
   const store = createStore(db, newId, now);
-  const { API_KEY_MAX_DAYS: apiKeyMaxDays } = readDatabaseConfig(environment);
+  const { apiKeyMaxDays } = readDatabaseConfig(environment);
   const origin = { address: '', userAgent: 'latchkey', requestId: randomUUID() };
   return await work({
     // Commands do not wait for verifiers, which follow within a second. Operators have no session to re-authenticate.

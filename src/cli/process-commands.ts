@@ -45,11 +45,10 @@ export const PROCESS_COMMANDS: Command[] = [
 ];
 
 async function migrate(withServiceLogin: boolean): Promise<void> {
-  const config = readDatabaseConfig(processEnvironment());
-  const { MIGRATION_DATABASE_URL: ownerUrl, DATABASE_URL: serviceUrl } = config;
+  const { ownerUrl, url: serviceUrl, logLevel } = readDatabaseConfig(processEnvironment());
   const result = withServiceLogin ? await prepareDatabase(ownerUrl, serviceUrl) : await migrateDatabase(ownerUrl);
   const { applied, newer } = result;
-  const log = createLogger(config.LOG_LEVEL);
+  const log = createLogger(logLevel);
   if (newer.length > 0) log.warn({ migrations: newer }, 'a newer release has migrated the database; nothing was done');
   else log.info({ migrations: applied }, 'migrated');
 }

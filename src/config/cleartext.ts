@@ -2,12 +2,11 @@
 import { isLoopback } from '../domain/loopback.ts';
 import { parseRedisUrl } from '../redis/parse-redis-url.ts';
 import { type ConnectionSecurity, connectionSecurity } from '../store/postgres/connection-security.ts';
-
-type Values = Record<string, string | undefined>;
+import type { Environment } from './key.ts';
 
 /** Everything that ALLOW_CLEARTEXT can name. */
 export const CLEARTEXT_NAMES = ['smtp', 'redis', 'postgres', 'public-url', 'issuer', 'metrics', 'otlp'] as const;
-type CleartextName = (typeof CLEARTEXT_NAMES)[number];
+export type Cleartext = (typeof CLEARTEXT_NAMES)[number];
 
 const DATABASE_KEYS = ['DATABASE_URL', 'MIGRATION_DATABASE_URL', 'DATABASE_LISTEN_URL'];
 /** Parameters of SMTP_URL that neither weaken TLS nor skip the login. */
@@ -22,15 +21,15 @@ const CONNECTION_PROBLEMS: Partial<Record<ConnectionSecurity, string>> = {
  * One line for each connection that is not protected. A value that is not a URL is reported by its own check.
  * @param allowed the words of ALLOW_CLEARTEXT
  */
-export function cleartextProblems(values: Values, allowed: string[]): string[] {
-  const found: [CleartextName, string | null][] = [
-    ...DATABASE_KEYS.map((key): [CleartextName, string | null] => ['postgres', postgresProblem(key, values[key])]),
+export function cleartextProblems(values: Environment, allowed: string[]): string[] {
+  const found: [Cleartext, string | null][] = [
+    ...DATABASE_KEYS.map((key): [Cleartext, string | null] => ['postgres', postgresProblem(key, values[key])]),
     ['redis', redisProblem(values.REDIS_URL)],
     ['smtp', smtpProblem(values.SMTP_URL)],
     ['public-url', webProblem('PUBLIC_URL', values.PUBLIC_URL)],
     ['issuer', webProblem('ISSUER', values.ISSUER)],
     ['metrics', metricsProblem(values)],
-    ...otlpProblems(values).map((problem): [CleartextName, string] => ['otlp', problem]),
+    ...otlpProblems(values).map((problem): [Cleartext, string] => ['otlp', problem]),
   ];
   const problems = found
     .filter(([name, problem]) => problem !== null && !allowed.includes(name))
@@ -66,13 +65,13 @@ function webProblem(key: string, text: string | undefined): string | null {
   return `${key} is in cleartext: begin it with https://`;
 }
 
-function metricsProblem({ METRICS_PORT, METRICS_HOST, HOST }: Values): string | null {
+function metricsProblem({ METRICS_PORT, METRICS_HOST, HOST }: Environment): string | null {
   if (METRICS_PORT === undefined || isLoopback(METRICS_HOST ?? HOST ?? '')) return null;
   return 'METRICS_PORT serves metrics in cleartext to other machines: set METRICS_HOST=127.0.0.1';
 }
 
 /** The endpoints that are in use, by OpenTelemetry's own keys. */
-function otlpProblems(values: Values): string[] {
+function otlpProblems(values: Environment): string[] {
   if (values.OTEL_SDK_DISABLED?.toLowerCase() === 'true') return [];
   const signals = ['METRICS', 'TRACES'].filter((signal) => values[`OTEL_${signal}_EXPORTER`] !== 'none');
   const keys = signals.map((signal) => {

@@ -1,4 +1,4 @@
-/** A longer name may have two errors. */
+/** Names of this length can have two errors. */
 const LONG_NAME = 12;
 
 /**
@@ -9,7 +9,9 @@ export function closestName(text: string, names: string[]): string | null {
   const errors = names.map((name) => ({ name, count: editDistance(text, name) }));
   const [closest] = errors.toSorted((a, b) => a.count - b.count);
   if (!closest || closest.count === 0) return null;
-  return closest.count <= (closest.name.length >= LONG_NAME ? 2 : 1) ? closest.name : null;
+  // SSL_CERT_FILE of OpenSSL has two errors for TLS_CERT_FILE: a first letter is rarely wrong.
+  const mayHaveTwo = closest.name.length >= LONG_NAME && closest.name[0] === text[0];
+  return closest.count <= (mayHaveTwo ? 2 : 1) ? closest.name : null;
 }
 
 /** The optimal string alignment distance. */

@@ -1,6 +1,6 @@
 import { readTlsFiles, type TlsOptions } from '../server/transport/tls.ts';
 
-type Values = {
+type TlsValues = {
   TLS_CERT_FILE?: string | undefined;
   TLS_KEY_FILE?: string | undefined;
   TLS_CLIENT_CA_FILE?: string | undefined;
@@ -8,20 +8,17 @@ type Values = {
   TLS_CLIENT_SERVICES: string[];
 };
 
-/**
- * What configuration says of TLS; null for cleartext. The files themselves are read again by who uses them, for they change.
- * @param problems hears, in a sentence each, of what cannot be
- */
-export function readTlsSettings(values: Values, problems: string[]): TlsOptions | null {
+/** Returns null for cleartext. The files are read here for their errors, and again by the server, because they can change. */
+export function readTlsSettings(values: TlsValues, problems: string[]): TlsOptions | null {
   const { TLS_CERT_FILE: certFile, TLS_KEY_FILE: keyFile, TLS_CLIENT_CA_FILE: caFile } = values;
   const services = values.TLS_CLIENT_SERVICES;
   const isRequired = values.TLS_CLIENT_AUTH === 'required';
   if (caFile === undefined) {
-    if (services.length > 0) problems.push('TLS_CLIENT_SERVICES needs TLS_CLIENT_CA_FILE');
-    if (isRequired) problems.push('TLS_CLIENT_AUTH=required needs TLS_CLIENT_CA_FILE');
+    if (services.length > 0) problems.push('TLS_CLIENT_SERVICES requires TLS_CLIENT_CA_FILE');
+    if (isRequired) problems.push('TLS_CLIENT_AUTH=required requires TLS_CLIENT_CA_FILE');
   }
   if (certFile === undefined && keyFile === undefined) {
-    if (caFile !== undefined) problems.push('TLS_CLIENT_CA_FILE needs TLS_CERT_FILE and TLS_KEY_FILE');
+    if (caFile !== undefined) problems.push('TLS_CLIENT_CA_FILE requires TLS_CERT_FILE and TLS_KEY_FILE');
     return null;
   }
   if (certFile === undefined || keyFile === undefined) {

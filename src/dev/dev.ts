@@ -63,7 +63,10 @@ export async function startDev(settings: DevSettings): Promise<RunningDev> {
   const chosen = Object.fromEntries(Object.entries(made).map(([name, value]) => [name, given[name] ?? value]));
   home.write('env', envFile({ ...chosen, ...where }));
   await progress('schema', () => prepareDatabase(ownerUrl, serviceUrl));
-  const log = createLogger(config.LOG_LEVEL, pretty({ sync: true, singleLine: true, translateTime: 'HH:MM:ss' }));
+  const log = createLogger(
+    config.process.logLevel,
+    pretty({ sync: true, singleLine: true, translateTime: 'HH:MM:ss' }),
+  );
   const app = await progress('API and worker', () => startApp(config, { api: true, worker: true }, log));
   started.defer(() => app.close());
   console.log(

@@ -1,57 +1,54 @@
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { z } from 'zod';
-import { ConfigError, type Environment, parseValues, readEnvironment } from '../config/config.ts';
-import { databaseUrl, number } from '../config/values.ts';
+import { readConfigKeys } from '../config/config.ts';
+import { anyText } from '../config/formats.ts';
+import { DATABASE_KEYS } from '../config/groups/database.ts';
+import { DEV_KEYS } from '../config/groups/dev.ts';
+import { HTTP_KEYS } from '../config/groups/http.ts';
+import { METRICS_KEYS } from '../config/groups/telemetry.ts';
+import type { Environment } from '../config/key.ts';
 import type { PortSetting } from '../process/assert-ports-free.ts';
 
-/** What `npm start` needs to know before there is a configuration. */
+/** The settings of `npm start` that it needs before it can read a configuration. */
 export type DevSettings = {
-  /** Where data and generated secrets are kept. */
+  /** The folder of data and generated secrets. */
   home: string;
-  /** PATH, for the Redis that may be on it. */
+  /** PATH, where Redis can be installed. */
   searchPath: string;
-  /** Of the API. */
   port: number;
-  /** Of the mailbox's page. */
   mailboxPort: number;
-  /** The ports that must be free, as the user or a default has set them. */
+  /** The ports that must be free. */
   ports: PortSetting[];
-  /** What the user has set besides; it stands over everything that is made here. */
+  /** The variables that the developer has set. They override the generated settings. */
   given: Environment;
 };
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-/** Where programs that had to be downloaded are kept. */
+/** The folder of downloaded programs. */
 export const PROGRAM_CACHE = join(ROOT, 'node_modules/.cache/latchkey');
 
 /** Only this machine reaches what `npm start` starts. */
 export const DEV_HOST = '127.0.0.1';
 
-/** 0 for any free one. */
-const port = number(0, 65_535);
-const schema = z.object({
-  LATCHKEY_HOME: z.string().default(join(ROOT, '.latchkey/dev')),
-  PATH: z.string().default(''),
-  PORT: port.default(8080),
-  MAILBOX_PORT: port.default(8025),
-  HOST: z.string().default(DEV_HOST),
-  METRICS_PORT: port.optional(),
-  METRICS_HOST: z.string().optional(),
-  DATABASE_URL: databaseUrl.optional(),
-  MIGRATION_DATABASE_URL: databaseUrl.optional(),
-});
+const { DATABASE_URL, MIGRATION_DATABASE_URL } = DATABASE_KEYS;
+const KEYS = {
+  ...{ ...DEV_KEYS, ...METRICS_KEYS, MIGRATION_DATABASE_URL },
+  PORT: HTTP_KEYS.PORT,
+  HOST: { ...HTTP_KEYS.HOST, default: DEV_HOST },
+  // Without one, Postgres is started here.
+  DATABASE_URL: { format: DATABASE_URL.format, help: DATABASE_URL.help, usedBy: DATABASE_URL.usedBy },
+  LATCHKEY_HOME: { ...DEV_KEYS.LATCHKEY_HOME, default: join(ROOT, '.latchkey/dev') },
+  PATH: { format: anyText('a list of folders'), default: '', usedBy: ['dev'], help: 'The folders of programs.' },
+} as const;
 
 /** @throws ConfigError */
 export function readDevSettings(environment: Environment): DevSettings {
-  const { values: given, problems } = readEnvironment(environment);
-  const parsed = parseValues(schema, given, problems);
-  if (!parsed || problems.length > 0) throw new ConfigError(problems);
-  const { LATCHKEY_HOME: home, PATH: searchPath, PORT, MAILBOX_PORT: mailboxPort, HOST, METRICS_PORT } = parsed;
+  const { values, set: given } = readConfigKeys(KEYS, environment);
+  const { LATCHKEY_HOME: home, PATH: searchPath, PORT, MAILBOX_PORT: mailboxPort, HOST, METRICS_PORT } = values;
   const ports: PortSetting[] = [
     { key: 'PORT', host: HOST, port: PORT },
-    { key: 'METRICS_PORT', host: parsed.METRICS_HOST ?? HOST, port: METRICS_PORT ?? 0 },
-    // With a server for mail of the user's own there is no mailbox.
+    { key: 'METRICS_PORT', host: values.METRICS_HOST ?? HOST, port: METRICS_PORT ?? 0 },
+    // With SMTP_URL there is no mailbox.
     { key: 'MAILBOX_PORT', host: DEV_HOST, port: given.SMTP_URL ? 0 : mailboxPort },
   ];
   return { home: resolve(home), searchPath, port: PORT, mailboxPort, ports, given };

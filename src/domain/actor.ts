@@ -1,25 +1,27 @@
-/** Who changes something that is not their own. */
+import { subjectName } from './principal.ts';
+
+/** The subject of a change to something that is not its own. */
 export type Actor =
   | {
       kind: 'user';
       userId: string;
       sessionId: string;
-      /** The number of the session's refresh token when the access token of the call was made. */
+      /** The number of the session's refresh token at the time when the access token was made. */
       refreshCounter: number;
-      /** The change requires that the session was re-authenticated within so many seconds. */
+      /** The change requires a re-authentication of the session within so many seconds. */
       reauthenticatedWithin?: number;
     }
-  /** Without an account and its key, the service is denied every change. */
+  /** A service without an account and a key is denied every change. */
   | { kind: 'service'; name: string; serviceAccountId: string | null; keyId: string | null }
-  /** At the command line, with the database's password: nobody asks what they may. */
+  /** A person at the command line with the database's password. No rule of roles applies. */
   | { kind: 'operator'; name: string };
 
-/** For changes that a thief of an access token must not make. Services and operators have no password to give. */
+/** For changes that a stolen access token must not allow. Services and operators have no password. */
 export function requireReauthentication(actor: Actor, withinSeconds: number): Actor {
   return actor.kind === 'user' ? { ...actor, reauthenticatedWithin: withinSeconds } : actor;
 }
 
-/** As audit events name them: `user:<id>`, `service:<name>`, `operator:<login>`. */
+/** The name of an actor in audit events: `user:<id>`, `service:<name>` or `operator:<login>`. */
 export function actorName(actor: Actor): string {
-  return `${actor.kind}:${actor.kind === 'user' ? actor.userId : actor.name}`;
+  return actor.kind === 'operator' ? `operator:${actor.name}` : subjectName(actor);
 }

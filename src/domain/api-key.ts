@@ -1,4 +1,4 @@
-// An API key: a prefix by which secret scanners find it, and 256 random bits.
+// An API key is a prefix, by which secret scanners find it, and 256 random bits.
 import { createHash, randomBytes } from 'node:crypto';
 
 const API_KEY = /^lka_[A-Za-z0-9_-]{43}$/;
@@ -11,7 +11,7 @@ export function isApiKey(text: string): boolean {
   return API_KEY.test(text);
 }
 
-/** What is kept of it: of so many random bits a plain hash tells nothing. */
+/** Only the hash is stored. A plain hash suffices, because 256 random bits cannot be guessed. */
 export function apiKeyHash(key: string): Buffer {
   return createHash('sha256').update(key).digest();
 }

@@ -1,24 +1,24 @@
 import { InvalidValue } from './parse-fields.ts';
 
-/** Latchkey's own APIs accept no access token without it. */
+/** Latchkey's own APIs require it in every access token. */
 export const OWN_AUDIENCE = 'latchkey';
 
-/** The audiences that a caller asked for; null for all that the deployment has. */
+/** The audiences that a caller has chosen; null for all audiences of the deployment. */
 export type AudienceChoice = string[] | null;
 
 /**
- * @param asked empty for all
+ * @param chosen empty for all
  * @param all the audiences of the deployment
  * @throws InvalidValue
  */
-export function parseAudiences(asked: string[], all: string[]): AudienceChoice {
-  if (asked.length === 0) return null;
-  if (!asked.every((one) => all.includes(one)))
+export function parseAudiences(chosen: string[], all: string[]): AudienceChoice {
+  if (chosen.length === 0) return null;
+  if (!chosen.every((one) => all.includes(one)))
     throw new InvalidValue('must hold only audiences of this deployment, and of the session');
-  return all.filter((one) => asked.includes(one));
+  return all.filter((one) => chosen.includes(one));
 }
 
-/** `aud` of a token. Empty when the deployment no longer has any of the chosen ones. */
+/** The `aud` of a token. Empty when the deployment has none of the chosen audiences. */
 export function chosenAudiences(choice: AudienceChoice, all: string[]): string[] {
   return choice ? all.filter((one) => choice.includes(one)) : all;
 }

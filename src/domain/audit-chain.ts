@@ -1,5 +1,5 @@
-// The audit trail's chain, computed outside the database that keeps it. append_audit_event in
-// migrations/0001_baseline.sql computes the same when it adds an event.
+// Verifies the hash chain of the audit trail outside the database. append_audit_event in migrations/0001_baseline.sql
+// computes the same hashes.
 import { createHash } from 'node:crypto';
 
 import type { AuditRecord } from './audit-event.ts';
@@ -19,12 +19,12 @@ export type ChainedEvent = Omit<AuditRecord, 'occurredAt' | 'before' | 'after'> 
   previousHash: Buffer;
 };
 
-/** A place of the chain, as something outside the database remembers it. */
+/** A position of the chain with its hash, recorded outside the database. */
 export type Anchor = { seq: bigint; hash: string };
 
 type ChainProblem = { seq: bigint; problem: string };
 
-/** Events that the chain says were dropped: up to which place, and by whom. Whoever can write the chain anew can say so, too. */
+/** A deletion of old events that the chain records. An attacker who can rewrite the chain can forge it too. */
 type Drop = { lastSeq: bigint; by: string; at: string };
 
 export type ChainReport = {
@@ -51,14 +51,14 @@ function field(text: Text): string {
   return text === null ? '-' : `${Buffer.byteLength(text)}:${text}`;
 }
 
-/** Takes the events in the order of their places, then tells what is wrong with them. */
+/** Receives the events in ascending order, then reports the problems. */
 export function createChainVerifier(anchors: Anchor[]) {
   const problems: ChainProblem[] = [];
   const anchored = new Map(anchors.map(({ seq, hash }) => [seq, hash]));
-  /** Users whose traces the chain says were erased, and events whose traces are gone. */
+  /** Users whose addresses and user agents were erased according to the chain, and events without them. */
   const forgotten = new Set<string>();
   const wiped: { seq: bigint; userId: Text }[] = [];
-  /** By the place after which the chain goes on. */
+  /** Hashes by the last dropped position. */
   const dropped = new Map<bigint, string>();
   const drops: Drop[] = [];
   let events = 0;
@@ -70,25 +70,25 @@ export function createChainVerifier(anchors: Anchor[]) {
   function checkPlace(event: ChainedEvent): void {
     const previousHash = event.previousHash.toString('hex');
     if (event.seq < 1n) {
-      report(event.seq, 'is where no event can be');
+      report(event.seq, 'is at an impossible position');
       return;
     }
     first ??= { seq: event.seq, previousHash };
     if (!last) return;
     const expected = last.seq + 1n;
-    if (event.seq === last.seq) report(event.seq, 'is there twice');
+    if (event.seq === last.seq) report(event.seq, 'is duplicate');
     else if (event.seq > expected) {
       const missing = event.seq === expected + 1n ? `${expected} is` : `${expected} to ${event.seq - 1n} are`;
       report(expected, `${missing} missing`);
     } else if (previousHash !== last.hash)
-      report(event.seq, 'does not follow the one before it: one of the two was moved or replaced');
+      report(event.seq, 'does not follow the event before it: one of the two was moved or replaced');
   }
 
   function checkContent(event: ChainedEvent): void {
     if (!hashOf(event).equals(event.hash)) report(event.seq, 'was changed');
     const { originSalt, address, userAgent } = event;
     if (originSalt === null) {
-      if (address !== '' || userAgent !== '') report(event.seq, 'says where it came from, which was forgotten');
+      if (address !== '' || userAgent !== '') report(event.seq, 'contains an address or user agent that was erased');
       wiped.push({ seq: event.seq, userId: event.userId });
       return;
     }
@@ -105,7 +105,7 @@ export function createChainVerifier(anchors: Anchor[]) {
       checkContent(event);
       const hash = event.hash.toString('hex');
       const anchor = anchored.get(event.seq);
-      if (anchor !== undefined && anchor !== hash) report(event.seq, 'is not what the anchor says');
+      if (anchor !== undefined && anchor !== hash) report(event.seq, 'differs from its anchor');
       anchored.delete(event.seq);
       if (event.type === 'traces_erased') forgotten.add(event.target ?? '');
       if (event.type === 'audit_events_dropped') {
@@ -118,28 +118,27 @@ export function createChainVerifier(anchors: Anchor[]) {
       if (event.seq >= 1n) last = { seq: event.seq, hash };
     },
 
-    /** @param end of the chain, as the database says */
+    /** @param end the end of the chain according to the database */
     finish(end: { seq: bigint; hash: Buffer }): ChainReport {
       for (const { seq, userId } of wiped) {
         if (!forgotten.has(`user:${userId}`))
-          report(seq, 'was made to forget where it came from, and nobody asked for that');
+          report(seq, 'lacks its address and user agent, and no event records their erasure');
       }
       const beginsAfter = first ? first.seq - 1n : 0n;
       const reached = last ?? { seq: 0n, hash: START };
       const begin = first?.previousHash ?? START;
       const isWhole = beginsAfter === 0n && begin === START;
       const anchor = anchored.get(beginsAfter);
-      if (anchor !== undefined && anchor !== begin)
-        report(beginsAfter, 'was dropped, and the anchor says that it was another one');
+      if (anchor !== undefined && anchor !== begin) report(beginsAfter, 'was dropped, and differs from its anchor');
       anchored.delete(beginsAfter);
       if (!isWhole && dropped.get(beginsAfter) !== begin) {
-        report(1n, `1 to ${beginsAfter} are missing, and no event says that they were dropped`);
+        report(1n, `1 to ${beginsAfter} are missing, and no event records that they were dropped`);
       }
       if (reached.seq !== end.seq || (end.seq > 0n && reached.hash !== end.hash.toString('hex'))) {
-        report(reached.seq + 1n, `the chain goes on to ${end.seq}: its end is missing or was replaced`);
+        report(reached.seq + 1n, `the chain continues to ${end.seq}: its end is missing or was replaced`);
       }
       for (const seq of anchored.keys()) {
-        if (seq > beginsAfter) report(seq, 'has an anchor, and is missing');
+        if (seq > beginsAfter) report(seq, 'has an anchor and is missing');
       }
       problems.sort((one, other) => (one.seq < other.seq ? -1 : Number(one.seq > other.seq)));
       return { events, first: first?.seq ?? 0n, last: reached.seq, hash: reached.hash, drops, problems };

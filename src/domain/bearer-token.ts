@@ -7,8 +7,8 @@ export function bearerToken(authorization: string | null | undefined): string {
 const MALFORMED = '-';
 
 /**
- * The token that a client has sent to a service that asks about it. Empty without one. Another scheme is an invalid credential, and
- * so are several credentials: the service could use a different one of them.
+ * The token that a client has sent to a service that asks about it. Empty without one. Another scheme is an invalid
+ * credential, and so are several credentials: the service could use a different one of them.
  */
 export function soleBearerToken(authorizations: string[]): string {
   const [first = '', ...more] = authorizations;

@@ -1,8 +1,8 @@
 import type { Origin } from './audit-event.ts';
 
-/** What a verb knows of the call it serves, besides its input. */
+/** The call that a use case serves, apart from its input. */
 export type Call = {
   origin: Origin;
-  /** Aborts when nobody waits for the answer any more. */
+  /** Aborts when the client has cancelled the call or disconnected. */
   signal: AbortSignal;
 };

@@ -6,11 +6,11 @@ export type Email = string & { readonly [brand]: 'Email' };
 
 const MAX_BYTES = 254; // RFC 5321 section 4.5.3.1.3, less the angle brackets
 const MAX_LOCAL_BYTES = 64; // RFC 5321 section 4.5.3.1.1
-/** RFC 5322 section 3.2.3: dot-atom. Quoted strings and comments are valid there and refused here. */
+/** RFC 5322 section 3.2.3: dot-atom. Quoted strings and comments are rejected. */
 const DOT_ATOM = /^[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*$/;
-/** RFC 1035 labels, at least two; the last one is not a number, so that no IP address passes. */
+/** At least two labels of RFC 1035. The last one begins with a letter, which excludes IP addresses. */
 const HOST_NAME = /^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])$/;
-/** What a URL parser would read as more than a host name, or drop: control and invisible characters. */
+/** Characters that a URL parser would read as more than a host name, or ignore. */
 const NOT_A_HOST = /[\s\p{C}/\\?#@:[\]%]/u;
 
 /** @throws InvalidValue */
@@ -33,8 +33,8 @@ export function parseEmail(text: string): Email {
 }
 
 /**
- * What limits on mail count an address as: all addresses of a mailbox with a `+tag` (RFC 5233) as one, and the one without a tag
- * as another, so that a stranger who tries tags uses up nothing of its owner's.
+ * The key under which limits on mail count an address. All addresses of a mailbox with a `+tag` (RFC 5233) share one
+ * key. The address without a tag has its own, so that a stranger who tries tags cannot exhaust the owner's limit.
  */
 export function mailboxOf(email: Email): string {
   return email.replace(/\+[^@]*/, '+');

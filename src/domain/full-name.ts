@@ -1,11 +1,13 @@
 import { InvalidValue } from './parse-fields.ts';
+import { UNPRINTABLE } from './unprintable.ts';
 
 const MAX_CODE_POINTS = 200;
-/** Of the text as it came, which may be decomposed; normalising takes quadratic time on hostile text, so it comes after. */
+/**
+ * The bound of the raw text, in UTF-16 units. It is checked first, because normalisation takes quadratic time on
+ * hostile text.
+ */
 const MAX_UNITS = 4 * MAX_CODE_POINTS;
-/** Control, format (invisible, bidi), private, surrogate and unassigned characters; line and paragraph separators. */
-const UNPRINTABLE = /[\p{C}\p{Zl}\p{Zp}]/u;
-/** Zero width (non-)joiners are format characters that names in several scripts need. */
+/** Zero-width joiners and non-joiners are format characters that names in several scripts need. */
 const JOINERS = /[\u200c\u200d]/gu;
 
 /** @throws InvalidValue */

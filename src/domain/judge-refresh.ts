@@ -1,26 +1,27 @@
-/** A session as its row tells, when the presented token was not the current one of a live session. */
+/** The state of a session whose presented token is not the current token of a live session. */
 export type SessionState = {
   /** The number of the current token. */
   counter: number;
-  /** When the current token was made by a rotation; null while it is the first. */
+  /** The time of the rotation that made the current token; null while it is the first one. */
   rotatedAt: Date | null;
-  /** The request_id of that rotation; empty if it had none. */
+  /** The request_id of that rotation; may be empty. */
   rotationRequestId: string;
   endedAt: Date | null;
-  /** When the session ends if it is not used. */
+  /** The time when the session ends if it is not used. */
   expiresAt: Date;
 };
 
 export type RefreshVerdict = 'rotate' | 'replay' | 'reuse' | 'ended' | 'expired' | 'invalid';
 
-/** How long the immediate predecessor gets the same successor again, whoever asks. */
+/** How long the immediate predecessor returns the same successor again. */
 const REPLAY_GRACE_MS = 30_000;
 
 /**
- * What a genuine refresh token is worth. The current one rotates. Its immediate predecessor is a lost answer or a race
- * and gets the same successor again (`replay`): within the grace always, and later with the request_id that made the
- * successor. The successor is unused for as long as it is current. Anything older has been stolen (RFC 9700, 4.14.2).
- * A number not yet reached comes from a database that went back in time: `invalid`, and no reason to end the session.
+ * Decides about an authentic refresh token. The current token rotates. Its immediate predecessor comes from a lost
+ * answer or a race, and returns the same successor again (`replay`): always within the grace, and later with the
+ * request_id that made the successor. An older token has been stolen (RFC 9700 section 4.14.2). A number that the
+ * session has not reached comes from a database that was restored to an earlier time: it is `invalid`, and the session
+ * continues.
  */
 export function judgeRefresh(session: SessionState, counter: number, requestId: string, now: Date): RefreshVerdict {
   if (session.endedAt) return 'ended';

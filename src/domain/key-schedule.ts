@@ -1,12 +1,12 @@
-// How the keys that sign access tokens come and go, so that no verifier meets a token whose key it cannot know yet, and none
-// forgets a key whose tokens are still good. Knows no storage: it says what is to be done.
+// The life cycle of signing keys. Every verifier can load a key before the key signs, and keeps it until its last token
+// has expired. Pure: it returns the changes, and src/keys applies them.
 
 export const SIGNING_ALGORITHMS = ['EdDSA', 'ES256'] as const;
 export type SigningAlgorithm = (typeof SIGNING_ALGORITHMS)[number];
 
 /**
- * `published`: verifiers hear of it, and it signs nothing. `active`: signs. `retiring`: signs no more, and what it has signed
- * is good. `retired`: good for nothing.
+ * `published`: in the JWKS, and signs nothing yet. `active`: signs. `retiring`: signs nothing, and its tokens are
+ * valid. `retired`: its tokens are invalid.
  */
 export type KeyState = 'published' | 'active' | 'retiring' | 'retired';
 
@@ -15,7 +15,7 @@ export type SigningKeyRecord = {
   algorithm: SigningAlgorithm;
   state: KeyState;
   publishedAt: Date;
-  /** From when everybody can know it: nobody keeps a JWKS from before it was published for longer. */
+  /** Every JWKS from before the publication has expired by then. */
   signsFrom: Date;
   activatedAt: Date | null;
   retiringAt: Date | null;
@@ -23,61 +23,66 @@ export type SigningKeyRecord = {
 };
 
 export type KeyPolicy = {
-  /** Of the keys to come. */
+  /** The algorithm of new keys. */
   algorithm: SigningAlgorithm;
-  /** How long a key signs; 0 for as long as nobody rotates. */
+  /** How long a key signs; 0 until an administrator rotates the keys. */
   rotateEveryMs: number;
-  /** How long a key is published before it signs: longer than anybody keeps a JWKS. */
+  /** How long a key is published before it signs: longer than a JWKS is cached. */
   publishMs: number;
-  /** How long after its last signature a token can be good. */
+  /** How long a token can be valid after the last signature of its key. */
   keepMs: number;
 };
 
 export type KeyMove = { kid: string; to: 'active' | 'retiring' | 'retired' };
 export type KeyToAdd = Pick<SigningKeyRecord, 'algorithm' | 'signsFrom'> & { state: 'active' | 'published' };
 
-/** First the moves in their order, then new keys. */
+/** The moves are applied in their order, before the new keys are added. */
 export type KeyPlan = { moves: KeyMove[]; add: KeyToAdd[] };
 
-/** What the time has come for. With no keys at all: the first two, which nobody can know one without the other. */
+/** The changes that are due. Without any keys these are the first two, which are published together. */
 export function dueChanges(keys: SigningKeyRecord[], policy: KeyPolicy, now: Date): KeyPlan {
   const { algorithm, rotateEveryMs, publishMs, keepMs } = policy;
   const published = (): KeyToAdd => ({ algorithm, signsFrom: later(now, publishMs), state: 'published' });
   const retired = (key: SigningKeyRecord): KeyMove => ({ kid: key.kid, to: 'retired' });
   const active = inState(keys, 'active');
   const standby = inState(keys, 'published');
-  const over = keys.filter((key) => key.state === 'retiring' && now >= later(key.retiringAt, keepMs)).map(retired);
+  const expired = keys.filter((key) => key.state === 'retiring' && now >= later(key.retiringAt, keepMs)).map(retired);
   if (!active) {
-    if (standby) return { moves: [...over, { kid: standby.kid, to: 'active' }], add: [published()] };
+    if (standby) return { moves: [...expired, { kid: standby.kid, to: 'active' }], add: [published()] };
     const first = { algorithm, signsFrom: now };
     const next = keys.length === 0 ? { ...published(), signsFrom: now } : published();
-    return { moves: over, add: [{ ...first, state: 'active' }, next] };
+    return { moves: expired, add: [{ ...first, state: 'active' }, next] };
   }
-  if (!standby) return { moves: over, add: [published()] };
-  if (now < standby.signsFrom) return { moves: over, add: [] };
-  // Not before: workers of two configurations would never let one come of age.
-  if (standby.algorithm !== algorithm) return { moves: [...over, retired(standby)], add: [published()] };
+  if (!standby) return { moves: expired, add: [published()] };
+  if (now < standby.signsFrom) return { moves: expired, add: [] };
+  // Not before signsFrom: workers with two configurations would replace each other's standby key for ever.
+  if (standby.algorithm !== algorithm) return { moves: [...expired, retired(standby)], add: [published()] };
   const isDue =
     active.algorithm !== algorithm || (rotateEveryMs > 0 && now >= later(active.activatedAt, rotateEveryMs));
-  return isDue ? { moves: [...over, ...handOver(active, standby)], add: [published()] } : { moves: over, add: [] };
+  return isDue
+    ? { moves: [...expired, ...handOver(active, standby)], add: [published()] }
+    : { moves: expired, add: [] };
 }
 
-/** The published key signs from now on; or from when it may, null when there is none yet. Workers publish the next. */
+/**
+ * Makes the published key active. When it may not sign yet, `from` is the time when it may; null without a published
+ * key.
+ */
 export function rotation(keys: SigningKeyRecord[], now: Date): KeyPlan | { from: Date | null } {
   const [active, standby] = [inState(keys, 'active'), inState(keys, 'published')];
   if (!standby || now < standby.signsFrom) return { from: standby?.signsFrom ?? null };
   return { moves: active ? handOver(active, standby) : [{ kid: standby.kid, to: 'active' }], add: [] };
 }
 
-/** A key that somebody else may have is good for nothing from now on, whoever is inconvenienced. Null: there is no such key. */
+/** Retires a key at once, for one that may have been stolen. Null when the key does not exist or is retired. */
 export function removal(keys: SigningKeyRecord[], kid: string, now: Date): KeyPlan | null {
   const key = keys.find((one) => one.kid === kid && one.state !== 'retired');
   if (!key) return null;
-  const gone: KeyMove = { kid, to: 'retired' };
-  if (key.state !== 'active') return { moves: [gone], add: [] };
+  const retiredNow: KeyMove = { kid, to: 'retired' };
+  if (key.state !== 'active') return { moves: [retiredNow], add: [] };
   const standby = inState(keys, 'published');
-  if (standby) return { moves: [gone, { kid: standby.kid, to: 'active' }], add: [] };
-  return { moves: [gone], add: [{ algorithm: key.algorithm, signsFrom: now, state: 'active' }] };
+  if (standby) return { moves: [retiredNow, { kid: standby.kid, to: 'active' }], add: [] };
+  return { moves: [retiredNow], add: [{ algorithm: key.algorithm, signsFrom: now, state: 'active' }] };
 }
 
 function handOver(active: SigningKeyRecord, standby: SigningKeyRecord): KeyMove[] {

@@ -1,4 +1,7 @@
-/** A notice goes to the address at the time of the change: an attacker may have changed the address before the mail is sent. */
+/**
+ * A notice goes to the address at the time of the change: an attacker may have changed the address before the mail is
+ * sent.
+ */
 type Notice = { userId: string; email: string };
 
 /** The reason why an account has no password that its owner could sign in with. */
@@ -20,7 +23,9 @@ export type MailOrder =
       template: 'confirm-email-change';
       userId: string;
       email: string;
-      /** The account's address and password at the time of the request. A later change of either makes the link void. */
+      /**
+       * The account's address and password at the time of the request. A later change of either makes the link void.
+       */
       accountEmail: string;
       passwordEpoch: number;
       changeId: string;

@@ -5,7 +5,8 @@ const FINGERPRINT_BYTES = 8;
 const MAX_CHARACTERS = 512;
 
 /**
- * Not authenticated: a caller who forges a token sees no other page than the same query can show (docs/decisions/page-tokens.md).
+ * Not authenticated: a caller who forges a token sees no other page than the same query can show
+ * (docs/decisions/page-tokens.md).
  * @param after the key of the last item of a page
  * @param query the method and every filter of the request
  */

@@ -1,9 +1,9 @@
 import { AuthError, type Violation } from './auth-error.ts';
 
-/** Thrown by a parser; the message says what is wanted and never repeats the value. */
+/** Thrown by a parser. The message describes valid values and never repeats the invalid one. */
 export class InvalidValue extends Error {}
 
-/** For use where an expression is wanted. @throws InvalidValue */
+/** For use as an expression. @throws InvalidValue */
 export function invalid(description: string): never {
   throw new InvalidValue(description);
 }
@@ -12,9 +12,9 @@ type Parsers = Record<string, () => unknown>;
 type Parsed<P extends Parsers> = { [Field in keyof P]: ReturnType<P[Field]> };
 
 /**
- * Runs every parser and reports all bad fields at once.
+ * Runs every parser and reports all invalid fields at once.
  * @param parsers by the field's name in the proto
- * @throws AuthError INVALID_ARGUMENT with one violation for each bad field
+ * @throws AuthError INVALID_ARGUMENT with one violation for each invalid field
  */
 export function parseFields<P extends Parsers>(parsers: P): Parsed<P> {
   const parsed: Record<string, unknown> = {};

@@ -1,8 +1,8 @@
-// How much of a password is left to guess when its repeats, runs, keyboard walks and dates are taken for what they are. Pure and
-// linear in the length: it runs on the main thread for whatever a stranger sends.
+// Counts the pieces of a password that must be guessed: a repetition, a run, a keyboard walk or a date counts little.
+// Linear in the length, because it runs on the main thread for input of strangers.
 
 const DIGITS = '1234567890';
-/** Rows from the top; each stands half a key to the right of the one above. */
+/** The rows of each keyboard, from the top. Each row is half a key to the right of the row above. */
 const LAYOUTS: string[][] = [
   [`${DIGITS}-=`, 'qwertyuiop[]', "asdfghjkl;'", 'zxcvbnm,./'],
   ['!@#$%^&*()_+', 'qwertyuiop{}', 'asdfghjkl:"', 'zxcvbnm<>?'],
@@ -14,24 +14,27 @@ const LAYOUTS: string[][] = [
 ];
 
 const ROW = 1_000;
-/** Where each key is, as row and column in one number, so that a direction is a difference. */
+/** The position of each key as one number of row and column, so that a direction is a difference. */
 const KEYBOARDS = LAYOUTS.map(
   (rows) => new Map(rows.flatMap((keys, row) => [...keys].map((key, column) => [key, row * ROW + column] as const))),
 );
 const [RIGHT, BELOW, BELOW_LEFT] = [1, ROW, ROW - 1];
-/** A key that a keyboard does not have is far from any other. */
+/** The position of a key that the keyboard lacks. */
 const NOWHERE = Number.NaN;
 
-/** Lengths of what is repeated. */
+/** The lengths of repeated units. */
 const UNITS = [1, 2, 3, 4];
-/** A walk, a run or a repetition takes its first character and its direction. */
+/** A walk, a run or a repetition is its first character and its direction. */
 const PATTERN_PIECES = 2;
 const MIN_PATTERN = 3;
 const YEAR = /(?:19|20)\d\d/y;
 const DATE =
   /(?:(?:19|20)\d\d[-./]?(?:0\d|1[0-2])[-./]?[0-3]\d|[0-3]\d[-./]?(?:0\d|1[0-2])[-./]?(?:19|20)\d\d|(?:0\d|1[0-2])[-./]?[0-3]\d[-./]?(?:19|20)\d\d)/y;
 
-/** What must be chosen, at least: a character alone is a piece, a year too; a walk, a run, a repetition or a date are two. */
+/**
+ * What must be chosen, at least: a character alone is a piece, a year too; a walk, a run, a repetition or a date are
+ * two.
+ */
 export function countPieces(text: string): number {
   const characters = [...text];
   const length = characters.length;
@@ -62,7 +65,10 @@ export function countPieces(text: string): number {
   return pieces[0] ?? 0;
 }
 
-/** The length of the shortest unit that the whole text repeats at least twice, the last time perhaps in part; null for none. */
+/**
+ * The length of the shortest unit that the whole text repeats at least twice, the last time perhaps in part; null for
+ * none.
+ */
 export function repeatedUnit(text: string): string | null {
   const characters = [...text];
   const borders = [0];

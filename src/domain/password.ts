@@ -8,28 +8,28 @@ export type Password = string & { readonly [brand]: 'Password' };
 export type PasswordPolicy = {
   /** In code points; at least 8. */
   minLength: number;
-  /** Whether a text, in lower case, is among the passwords that are tried first, or among the words that those are made of. */
+  /** Whether a text in lower case is a common password, or a word that common passwords contain. */
   isCommon: (lowerCase: string) => boolean;
   /** The deployment's own words, such as its name. */
   contextWords: string[];
 };
 
 const MAX_CODE_POINTS = 256;
-/** No text of this many UTF-16 units can have few enough code points; checked first, so that nothing long is processed. */
+/** A text of more UTF-16 units has too many code points. Checked first, so that nothing long is processed. */
 const MAX_UNITS = 4 * MAX_CODE_POINTS;
 const PRODUCT_NAME = 'latchkey';
-/** A word this short may well stand in a good password by chance. */
+/** Shorter words can be in a strong password by chance. */
 const MIN_CONTEXT_LENGTH = 4;
-/** Longer than any valid email or name; the context may not have been checked yet. */
+/** Longer than any valid email or name. The context may not have been validated yet. */
 const MAX_CONTEXT_LENGTH = 300;
-/** Pieces (countPieces) that must be left beside one known word, and in a password as a whole. */
+/** The pieces (countPieces) that a password needs beside one known word, and as a whole. */
 const MIN_REST = 4;
 const MIN_PIECES = 5;
-/** The longest prefix and suffix around a word. */
+/** The longest prefix and suffix around a word, in characters. */
 const [MAX_PREFIX, MAX_SUFFIX] = [6, 12];
-/** No list has longer words. */
+/** The longest word of any list. */
 const MAX_WORD = 64;
-/** Letters that others stand for. A mark or digit with two readings has one in each alphabet. */
+/** Letters by the digit or mark that replaces them. A digit or mark with two meanings has one in each alphabet. */
 const LEET = [
   {
     '0': 'o',
@@ -62,13 +62,13 @@ const LEET = [
 ].map((letters) => new Map(Object.entries(letters)));
 
 /**
- * A password as somebody typed it to sign in: only what hashing needs is checked.
+ * A password for a sign-in. Only the requirements of hashing are checked.
  * @throws InvalidValue
  */
 export function parsePresentedPassword(text: string): Password {
   if (text === '') throw new InvalidValue('is required');
   if (text.includes('\0')) throw new InvalidValue('must have no NUL character');
-  // What decoders make of bytes that are no text: different passwords would become one.
+  // Decoders replace invalid bytes by this character, which would make different passwords equal.
   if (text.includes('\ufffd')) throw new InvalidValue('must be valid UTF-8');
   const password = text.length > MAX_UNITS ? '' : text.normalize('NFC');
   if (password === '' || [...password].length > MAX_CODE_POINTS) {
@@ -78,9 +78,9 @@ export function parsePresentedPassword(text: string): Password {
 }
 
 /**
- * A password that somebody wants to have from now on (NIST SP 800-63B-4 section 3.1.1.2: length and a blocklist with
+ * A new password (NIST SP 800-63B-4 section 3.1.1.2: length and a blocklist with
  * the words of the context, no rules of composition).
- * @param context what an attacker knows of the account, such as the email and the name
+ * @param context texts of the account that an attacker can know, such as the email and the name
  * @throws InvalidValue
  */
 export function parseNewPassword(text: string, policy: PasswordPolicy, context: string[]): Password {
@@ -100,7 +100,7 @@ export function parseNewPassword(text: string, policy: PasswordPolicy, context: 
   return password;
 }
 
-/** Null when it is not easily guessed. */
+/** The reason why the password is easy to guess; null when it is not. */
 function problemOf(lowerCase: string, policy: PasswordPolicy): string | null {
   const unit = repeatedUnit(lowerCase);
   if (unit !== null && [...unit].length < policy.minLength) {
@@ -113,7 +113,10 @@ function problemOf(lowerCase: string, policy: PasswordPolicy): string | null {
   return isCommonWord(core, policy) ? 'is one of the passwords that everyone tries first: choose several words' : null;
 }
 
-/** Whether it is one common word with little before or behind it, also where digits and marks stand for letters. */
+/**
+ * Whether the password is one common word with a short prefix or suffix. Digits and marks also count as the letters
+ * they replace.
+ */
 function isCommonWord(lowerCase: string, { isCommon }: PasswordPolicy): boolean {
   if (lowerCase.length > MAX_PREFIX + MAX_WORD + MAX_SUFFIX) return false;
   if (isCommon(lowerCase)) return true;
@@ -130,7 +133,7 @@ function isCommonWord(lowerCase: string, { isCommon }: PasswordPolicy): boolean 
   return false;
 }
 
-/** Whether little is left of the password when the words of its context are taken out. */
+/** Whether little remains of the password without the words of its context. */
 function isBuiltFrom(lowerCase: string, context: string[]): boolean {
   const words = [...context, PRODUCT_NAME]
     .map((text) => text.slice(0, MAX_CONTEXT_LENGTH))
@@ -150,7 +153,7 @@ function isBuiltFrom(lowerCase: string, context: string[]): boolean {
   });
 }
 
-/** As it is, and with letters in place of the digits and marks that stand for them. */
+/** The text, and the text with letters in place of digits and marks. */
 function spellingsOf(lowerCase: string): string[] {
   return [lowerCase, ...LEET.map((letters) => [...lowerCase].map((one) => letters.get(one) ?? one).join(''))];
 }

@@ -1,43 +1,48 @@
-/** A person with a session, by an access token. */
+/** A user with a session, identified by an access token. */
 export type UserPrincipal = {
   kind: 'user';
   userId: string;
   sessionId: string;
-  /** Can change, and belong to another account later: `userId` is the key. */
+  /** Not a key: it can change, and later belong to another account. */
   email: string;
-  /** Whether mail to this address was shown to reach the user. */
+  /** Whether the user has proved to read mail at this address. */
   emailVerified: boolean;
   roles: string[];
   issuedAt: Date;
   expiresAt: Date;
 };
 
-/** A service, by its key or its certificate. */
+/** A service, identified by its key or its certificate. */
 export type ServicePrincipal = {
   kind: 'service';
-  /** Of its service account; null for one that only configuration knows. */
+  /** Null for a service that only the configuration defines. */
   serviceAccountId: string | null;
-  /** Of its API key, which the call or its access token was made with; null without an account. */
+  /** The API key of the call, or of the access token; null without an account. */
   keyId: string | null;
   name: string;
   roles: string[];
 };
 
-/** A service account, by an access token. */
+/** A service account, identified by an access token. */
 export type ServiceTokenPrincipal = Omit<ServicePrincipal, 'keyId'> & {
   serviceAccountId: string;
   issuedAt: Date;
   expiresAt: Date;
 };
 
-/** Who an access token speaks for. */
+/** The subject of an access token. */
 export type TokenPrincipal = UserPrincipal | ServiceTokenPrincipal;
 
-/** A person who calls Latchkey itself. */
+/** A user who calls Latchkey itself. */
 export type UserCaller = UserPrincipal & {
-  /** The number of the session's refresh token when the access token was made. */
+  /** The number of the session's refresh token at the time when the access token was made. */
   refreshCounter: number;
 };
 
-/** Who a credential speaks for. */
+/** The subject of a credential. */
 export type Principal = UserCaller | ServicePrincipal;
+
+/** The name of a subject in audit events: `user:<id>` or `service:<name>`. */
+export function subjectName(principal: { kind: 'user'; userId: string } | { kind: 'service'; name: string }): string {
+  return `${principal.kind}:${principal.kind === 'user' ? principal.userId : principal.name}`;
+}

@@ -1,18 +1,18 @@
-/** What is known of a session's user besides the sign-in. */
+/** How the user of a session has authenticated since the sign-in. */
 export type Authentication = {
   hasPassword: boolean;
-  /** When the password was given last in this session, after the sign-in. */
+  /** The time of the last re-authentication with the password; null for none. */
   reauthenticatedAt: Date | null;
-  /** The number of the refresh token that was given out then. */
+  /** The number of the refresh token that this re-authentication returned. */
   reauthenticatedCounter: number;
-  /** When the user authenticated at the provider that the session was begun with; null when the provider does not say. */
+  /** The time when the user authenticated at the provider of the sign-in; null when the provider does not report it. */
   providerAuthenticatedAt: Date | null;
 };
 
 /**
- * Whether a session may make sensitive changes. Where the account has a password, a sign-in alone never suffices.
- * @param refreshCounter of the caller's access token. A token that was copied before the re-authentication, or made with a refresh
- *   token that was, has a lower one and gains nothing by it
+ * Whether a session may make sensitive changes. For an account with a password, a sign-in alone never suffices.
+ * @param refreshCounter of the caller's access token. It is lower for a token from before the re-authentication, which
+ *   an attacker may have copied
  */
 export function isReauthenticated(
   { hasPassword, reauthenticatedAt, reauthenticatedCounter, providerAuthenticatedAt }: Authentication,

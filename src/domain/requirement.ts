@@ -16,7 +16,8 @@ export function meets({ kind, role = '' }: Requirement, subject: Subject): boole
 }
 
 /**
- * Whether a token was issued for an audience. Apart from the rest, because it is decided before the revocation status is read.
+ * Whether a token was issued for an audience. Apart from the rest, because it is decided before the revocation status
+ * is read.
  * @param audience empty for any
  */
 export function isForAudience(audiences: readonly string[], audience: string): boolean {

@@ -1,4 +1,7 @@
-/** A revocation event. It is idempotent: verifiers can receive it twice, and in any order with others, to the same effect. */
+/**
+ * A revocation event. It is idempotent: verifiers can receive it twice, and in any order with others, to the same
+ * effect.
+ */
 export type RevocationEvent =
   | { kind: 'session_ended'; sessionId: string }
   | {

@@ -1,42 +1,38 @@
-// What roles imply, and who may grant them.
+// Implied roles and the granter rule (docs/concepts/roles.md).
 
-/** What is defined of one role. */
 export type RoleDefinition = {
   name: string;
   description: string;
-  /** Directly; what those imply comes with them. */
+  /** The directly implied roles. */
   implies: string[];
-  /** The role that one must hold to grant, revoke or redefine this one. */
+  /** An administrator must hold this role to grant, revoke or redefine the other. */
   granter: string;
 };
 
 /** By name. */
 export type RoleGraph = ReadonlyMap<string, Pick<RoleDefinition, 'implies' | 'granter'>>;
 
-/** The role and all that it implies; a role that is not defined implies nothing. */
+/** The role and every role that it implies, directly or not. An undefined role implies nothing. */
 export function closureOf(graph: RoleGraph, role: string): Set<string> {
   const found = new Set([role]);
   for (const one of found) for (const implied of graph.get(one)?.implies ?? []) found.add(implied);
   return found;
 }
 
-/** Whether what a role would imply implies it. */
+/** Whether one of the roles to be implied already implies the role. */
 export function wouldCircle(graph: RoleGraph, role: string, implies: string[]): boolean {
   return implies.some((implied) => closureOf(graph, implied).has(role));
 }
 
-/**
- * Who gives a role gives all that it implies, so one must be a granter of each: a harmless role that comes to imply a mighty one
- * is not any more for those to give who could give the harmless one.
- */
+/** An actor who grants a role also grants every role that it implies, and must hold the granter of each. */
 export function mayGrant(graph: RoleGraph, actorRoles: readonly string[], role: string): boolean {
   return [...closureOf(graph, role)].every((one) => actorRoles.includes(graph.get(one)?.granter ?? ''));
 }
 
 /**
- * Whoever defines a role gives what it comes to imply to all who hold it, and takes away what it does not imply any more. And it
- * must stay for all those to give who could give it: who may give a role is for operators to change, or else one administrator
- * could make all the others powerless.
+ * A definition grants the newly implied roles to every holder of the role, and revokes the former ones. The granter
+ * must stay the same, and every holder of the granter must still be able to grant the role. Otherwise one administrator
+ * could lock out all others.
  */
 export function mayDefine(graph: RoleGraph, actorRoles: readonly string[], next: RoleDefinition): boolean {
   const after = new Map(graph).set(next.name, next);
@@ -51,14 +47,14 @@ export function mayDefine(graph: RoleGraph, actorRoles: readonly string[], next:
   );
 }
 
-/** Of a token, which has room for so many names and no more. */
+/** The room for role names in an access token. */
 const MAX_ROLES_BYTES = 1_500;
 
 export function fitsIntoToken(roles: Iterable<string>): boolean {
   return Buffer.byteLength(JSON.stringify([...new Set(roles)])) <= MAX_ROLES_BYTES;
 }
 
-/** Whether what each role comes to amount to still fits. */
+/** Whether the closure of every role still fits into a token. */
 export function wouldFit(graph: RoleGraph, next: RoleDefinition): boolean {
   const after = new Map(graph).set(next.name, next);
   return [...after.keys()].every((name) => fitsIntoToken(closureOf(after, name)));

@@ -1,5 +1,5 @@
-// The form of all opaque tokens: a prefix, then base64url of a payload and its MAC. The prefix names the kind and lets secret scanners
-// find a leaked token. Each kind has its own key, so a token of one kind is invalid as another.
+// The form of all opaque tokens: a prefix, then base64url of a payload and its MAC. The prefix names the kind and lets
+// secret scanners find a leaked token. Each kind has its own key, so a token of one kind is invalid as another.
 import type { KeyRing } from './key-ring.ts';
 import { isEqual, macOf } from './mac.ts';
 

@@ -1,6 +1,6 @@
 import { InvalidValue } from './parse-fields.ts';
 
-/** Of tokens of people `client_id` is the product's own name. */
+/** The `client_id` in the tokens of users. */
 const RESERVED = 'latchkey';
 
 export function isServiceName(text: string): boolean {

@@ -1,4 +1,4 @@
-/** What a sign-in or a refresh gives. */
+/** The result of a sign-in or a refresh. */
 export type Tokens = {
   accessToken: string;
   expiresAt: Date;

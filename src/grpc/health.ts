@@ -1,27 +1,27 @@
-// grpc.health.v1.Health on Connect, complete in itself: it needs to be told which services there are, and whether they serve.
+// The service grpc.health.v1.Health for Connect. Self-contained: the caller passes the services and a check whether they serve.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Code, ConnectError, type ConnectRouter } from '@connectrpc/connect';
 import { Health, HealthCheckResponse_ServingStatus as Status } from '../../gen/health/v1/health_pb.ts';
 
 export type HealthOptions = {
-  /** Full names of the services. The empty name, which stands for the whole server, need not be among them. */
+  /** Full names of the services. The empty name (the whole server) is added. */
   services: string[];
-  /** Names that serve for as long as the process runs, also during a stop. */
+  /** Names that are SERVING as long as the process runs, also during a stop. */
   alwaysServing: string[];
-  /** Must not throw, and may be asked often. */
+  /** Runs once a second for each watcher. Must not throw. */
   isServing(): Promise<boolean>;
 };
 
 export type HealthService = {
   routes(router: ConnectRouter): void;
-  /** Reports NOT_SERVING from now on. Watchers receive it, and their streams stay open. */
+  /** From now on the status is NOT_SERVING. Watchers receive it, and their streams stay open. */
   stop(): void;
   /** Ends the streams of watchers. */
   close(): void;
 };
 
-/** How long a change may take to be told. */
-const LOOK_EVERY_MS = 1_000;
+/** The delay with which watchers receive a change. */
+const CHECK_EVERY_MS = 1_000;
 
 export function createHealth({ services, alwaysServing, isServing }: HealthOptions): HealthService {
   const always = new Set(alwaysServing);
@@ -38,15 +38,15 @@ export function createHealth({ services, alwaysServing, isServing }: HealthOptio
   async function* watch(service: string, signal: AbortSignal) {
     const end = AbortSignal.any([signal, closing.signal]);
     const endOrStop = AbortSignal.any([end, stopping.signal]);
-    let told: Status | null = null;
+    let sent: Status | null = null;
     while (!signal.aborted) {
-      // No service is added while the process runs, so an unknown one stays that.
+      // No service is added while the process runs, so an unknown service stays unknown.
       const status = known.has(service) ? await statusNow(service) : Status.SERVICE_UNKNOWN;
-      if (status !== told) yield { status };
-      told = status;
+      if (status !== sent) yield { status };
+      sent = status;
       if (closing.signal.aborted) return;
       const wake = stopping.signal.aborted ? end : endOrStop;
-      await sleep(LOOK_EVERY_MS, undefined, { signal: wake }).catch(() => {});
+      await sleep(CHECK_EVERY_MS, undefined, { signal: wake }).catch(() => {});
     }
   }
 
@@ -54,7 +54,7 @@ export function createHealth({ services, alwaysServing, isServing }: HealthOptio
     routes(router) {
       router.service(Health, {
         async check({ service }) {
-          if (!known.has(service)) throw new ConnectError('there is no such service here', Code.NotFound);
+          if (!known.has(service)) throw new ConnectError('service not found', Code.NotFound);
           return { status: await statusNow(service) };
         },
         watch: ({ service }, { signal }) => watch(service, signal),

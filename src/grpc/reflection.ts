@@ -1,5 +1,5 @@
-// grpc.reflection on Connect, v1 and v1alpha (which older tools ask for), complete in itself: it needs to be told which
-// services there are, and describes them and all they are made of.
+// gRPC server reflection for Connect: v1, and v1alpha for older tools. Self-contained: the caller passes the services, and this
+// code describes them with all files that they import.
 import { type DescFile, type DescService, toBinary } from '@bufbuild/protobuf';
 import { nestedTypes } from '@bufbuild/protobuf/reflect';
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
@@ -7,8 +7,8 @@ import { Code, type ConnectRouter } from '@connectrpc/connect';
 import { ServerReflection } from '../../gen/grpc/reflection/v1/reflection_pb.ts';
 import { ServerReflection as ServerReflectionAlpha } from '../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
 
-/** What both versions ask. */
-type Asked = {
+/** A request of either version. */
+type ReflectionRequest = {
   host: string;
   messageRequest:
     | { case: 'fileByFilename' | 'fileContainingSymbol' | 'allExtensionNumbersOfType' | 'listServices'; value: string }
@@ -16,20 +16,20 @@ type Asked = {
     | { case: undefined; value?: undefined };
 };
 
-/** @param details files of messages that no method names, such as those in the details of errors */
+/** @param details files of messages that no method refers to, such as error details */
 export function reflectionRoutes(others: DescService[], details: DescFile[]): (router: ConnectRouter) => void {
   const services = [...others, ServerReflection, ServerReflectionAlpha];
   const index = createIndex([...services.map(({ file }) => file), ...details]);
 
-  async function* serverReflectionInfo<Request extends Asked>(requests: AsyncIterable<Request>) {
+  async function* serverReflectionInfo<Request extends ReflectionRequest>(requests: AsyncIterable<Request>) {
     const sent = new Set<DescFile>();
     for await (const request of requests) {
       yield { validHost: request.host, originalRequest: request, messageResponse: answer(request, sent) };
     }
   }
 
-  function answer({ messageRequest: { case: what, value } }: Asked, sent: Set<DescFile>) {
-    switch (what) {
+  function answer({ messageRequest: { case: kind, value } }: ReflectionRequest, sent: Set<DescFile>) {
+    switch (kind) {
       case 'listServices':
         return {
           case: 'listServicesResponse' as const,
@@ -47,7 +47,7 @@ export function reflectionRoutes(others: DescService[], details: DescFile[]): (r
         return { case: 'allExtensionNumbersResponse' as const, value: { baseTypeName: value, extensionNumber } };
       }
       default:
-        return failure(Code.InvalidArgument, 'nothing was asked');
+        return failure(Code.InvalidArgument, 'the request is empty');
     }
   }
 
@@ -57,7 +57,7 @@ export function reflectionRoutes(others: DescService[], details: DescFile[]): (r
   };
 }
 
-/** The file, and those it needs as far as the same stream has not had them yet. */
+/** The file, with the files that it imports and that the same stream has not sent yet. */
 function describe(file: DescFile | undefined, sent: Set<DescFile>) {
   if (!file) return notFound();
   sent.delete(file);
@@ -67,7 +67,7 @@ function describe(file: DescFile | undefined, sent: Set<DescFile>) {
 
 const encodedFiles = new WeakMap<DescFile, Uint8Array>();
 
-/** Once for each file: a caller without credentials may ask for all of them in every message. */
+/** Encodes each file once, because an anonymous caller can request all files in every message. */
 function encoded(file: DescFile): Uint8Array {
   const bytes = encodedFiles.get(file) ?? toBinary(FileDescriptorProtoSchema, file.proto);
   encodedFiles.set(file, bytes);
@@ -83,8 +83,8 @@ function failure(errorCode: Code, errorMessage: string) {
 }
 
 /**
- * Each file stands before the files that it imports.
- * @param seen files that are left out; it has all of the answer's files afterwards
+ * The file and the files that it imports. Each precedes its imports.
+ * @param seen files to leave out. The returned files are added to it.
  */
 function withDependencies(file: DescFile, seen: Set<DescFile>): DescFile[] {
   const importedFirst: DescFile[] = [];
@@ -102,7 +102,7 @@ function createIndex(roots: DescFile[]) {
   const files = new Map<string, DescFile>();
   const symbols = new Map<string, DescFile>();
   const messages = new Set<string>();
-  /** By the message that is extended, then by number. */
+  /** By extended message, then by field number. */
   const extensions = new Map<string, Map<number, DescFile>>();
   const seen = new Set<DescFile>();
 
@@ -130,7 +130,7 @@ function membersOf(type: Type): string[] {
     case 'service':
       return type.methods.map(({ name }) => `${type.typeName}.${name}`);
     case 'enum': {
-      // Values stand beside their enum, as in C++.
+      // The scope of an enum value is that of its enum, as in C++.
       const scope = type.typeName.slice(0, -type.name.length);
       return type.values.map(({ name }) => scope + name);
     }

@@ -98,7 +98,7 @@ async function composeReset(
   requestedAt: Date,
 ): Promise<Content | null> {
   const expiresAt = expiry(deps, requestedAt, deps.resetTtlSeconds);
-  const reset = await deps.store.resets.open(id, email as Email, deps.now(), expiresAt);
+  const reset = await deps.store.resets.create(id, email as Email, { at: deps.now(), expiresAt });
   if (!reset) return null;
   const token = formatMailedToken(RESET_TOKEN, reset.id, deps.resetTokenKeys);
   const content = MAILS['password-reset']({
@@ -131,7 +131,7 @@ async function composeNetworkConfirmation(
   requestedAt: Date,
 ): Promise<Content | null> {
   const expiresAt = expiry(deps, requestedAt, NETWORK_TOKEN_TTL_SECONDS);
-  const userId = await deps.store.networkConfirmations.open(id, email, deps.now(), expiresAt);
+  const userId = await deps.store.networkConfirmations.create(id, email, { at: deps.now(), expiresAt });
   if (userId === null) return null;
   const token = formatMailedToken(NETWORK_TOKEN, id, deps.networkTokenKeys);
   return { userId, ...MAILS['confirm-network']({ publicUrl: deps.publicUrl, token, tokenExpiresAt: expiresAt }) };
@@ -158,7 +158,7 @@ async function composeEmailChange(
 
 type NewVerification = {
   id: string;
-  request: Parameters<ComposeDeps['store']['emailVerifications']['open']>[1];
+  request: Parameters<ComposeDeps['store']['emailVerifications']['create']>[1];
   expiresAt: Date;
   template: 'verify-email' | 'confirm-email-change';
 };
@@ -167,7 +167,7 @@ async function createVerification(
   { store, publicUrl, verificationTokenKeys, now }: ComposeDeps,
   { id, request, expiresAt, template }: NewVerification,
 ): Promise<Content | null> {
-  const verification = await store.emailVerifications.open(id, request, now(), expiresAt);
+  const verification = await store.emailVerifications.create(id, request, { at: now(), expiresAt });
   if (!verification) return null;
   const token = formatMailedToken(VERIFICATION_TOKEN, verification.id, verificationTokenKeys);
   return { userId: request.userId, ...MAILS[template]({ publicUrl, token, tokenExpiresAt: expiresAt }) };

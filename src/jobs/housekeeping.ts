@@ -1,6 +1,6 @@
 // Housekeeping: removes expired rows, creates partitions ahead of time and rotates signing keys. Every worker repeats small pieces of it.
 import type { Logger } from 'pino';
-import { SWEPT, type Swept } from '../store/expired.ts';
+import { EXPIRING_TABLES, type ExpiringTable } from '../store/expired.ts';
 import type { Store } from '../store/store.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 
@@ -23,7 +23,7 @@ const PAGE = 1_000;
 /** Returns a function that stops it. @throws when the partitions of the audit trail cannot be created */
 export async function startHousekeeping(deps: HousekeepingDeps, log: Logger): Promise<() => void> {
   const { store, rotateKeys, metrics, now } = deps;
-  const cursors = new Map<Swept, string | null>();
+  const pages = new Map<ExpiringTable, string | null>();
 
   /** @param work returns the number of removed rows or changed keys */
   async function run(task: string, work: () => Promise<number>): Promise<void> {
@@ -35,9 +35,9 @@ export async function startHousekeeping(deps: HousekeepingDeps, log: Logger): Pr
     }
   }
 
-  async function sweep(what: Swept): Promise<number> {
-    const { next, removed } = await store.expired.remove(what, cursors.get(what) ?? null, PAGE);
-    cursors.set(what, next);
+  async function sweep(table: ExpiringTable): Promise<number> {
+    const { next, removed } = await store.expired.remove(table, pages.get(table) ?? null, PAGE);
+    pages.set(table, next);
     return removed;
   }
 
@@ -65,7 +65,7 @@ export async function startHousekeeping(deps: HousekeepingDeps, log: Logger): Pr
     await run('changes', () => store.revocationEvents.prune(CHANGES_AT_ONCE));
     await run('traces', eraseTraces);
     await run('grants', () => store.expired.removeGrants(now()));
-    for (const what of SWEPT) await run(what, () => sweep(what));
+    for (const table of EXPIRING_TABLES) await run(table, () => sweep(table));
     isBusy = false;
   }, EVERY_MS);
   const seldom = setInterval(() => run('audit_partitions', makePartitions), PARTITIONS_EVERY_MS);

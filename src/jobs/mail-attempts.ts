@@ -137,20 +137,20 @@ async function noteFailed(deps: MailAttemptsDeps, log: Logger, about: About, err
   const fields = { ...fieldsOf(about), ...told, err: error };
   const event = (type: AuditType) => eventOf(type, about, { attempts: claimed.attempt, response: answer });
   if (error instanceof ExpiredMail) {
-    await store.mailOrders.giveUp(claimed, description, now(), event('mail_expired'));
+    await store.mailOrders.giveUp(claimed, description, { at: now(), event: event('mail_expired') });
     metrics.jobEnded('mail', 'dead');
     log.error(fields, 'mail not sent, because its token expired first: dead letter');
     return;
   }
   if (error instanceof UndeliverableMail) {
-    await store.mailOrders.giveUp(claimed, description, now(), event('mail_failed'));
+    await store.mailOrders.giveUp(claimed, description, { at: now(), event: event('mail_failed') });
     metrics.jobEnded('mail', 'dead');
     log.error(fields, 'mail rejected permanently: dead letter');
     return;
   }
   const waitMs = waitAfter(claimed, deps.backoffMs);
   const schedule = { error: description, waitMs, retryForMs: deps.mailRetryForMs };
-  const isGivenUp = await store.mailOrders.postpone(claimed, schedule, now(), event('mail_failed'));
+  const isGivenUp = await store.mailOrders.postpone(claimed, schedule, { at: now(), event: event('mail_failed') });
   metrics.jobEnded('mail', isGivenUp ? 'dead' : 'failed');
   if (isGivenUp) log.error(fields, 'mail failed for as long as MAIL_RETRY_FOR_SECONDS allows: dead letter');
   else log.warn({ ...fields, retry_ms: waitMs }, 'mail not sent, will be tried again');

@@ -1,84 +1,80 @@
-// The API keys of service accounts. Owns how long it is believed that a key is valid: a revoked one is believed for no second longer.
+// The API keys of service accounts. A valid key is cached for half a second, so a revoked key is rejected within a
+// second.
 import { apiKeyHash, isApiKey } from '../domain/api-key.ts';
 import type { Call } from '../domain/call.ts';
+import { createExpiringMap } from '../domain/expiring-map.ts';
 import { widestNetworkOf } from '../domain/networks.ts';
 import type { ServicePrincipal } from '../domain/principal.ts';
 import type { KeyHolder, ServiceAccounts } from '../store/service-accounts.ts';
 import { createUnknownKeys } from './unknown-keys.ts';
 
 export type ApiKeys = {
-  /** The service that it speaks for, from memory alone; null when that takes a look-up, or for an invalid key. */
-  known(text: string): ServicePrincipal | null;
-  /** The service that it speaks for; null for an invalid key. @throws AuthError OVERLOADED, as UnknownKeys */
-  open(text: string, call: Call): Promise<KeyHolder | null>;
-  /** The same as of now, without the cache. */
-  ask(text: string, call: Call): Promise<KeyHolder | null>;
+  /** The holder of a cached key; null when a look-up is necessary, or for an invalid key. */
+  cached(text: string): ServicePrincipal | null;
+  /**
+   * The holder of the key, from the cache or Postgres; null for an invalid key.
+   * @throws AuthError OVERLOADED, as UnknownKeys
+   */
+  lookUp(text: string, call: Call): Promise<KeyHolder | null>;
+  /** As lookUp, without the cache. */
+  lookUpFresh(text: string, call: Call): Promise<KeyHolder | null>;
 };
 
-const BELIEVED_MS = 500;
-const MAX_REMEMBERED = 10_000;
+const CACHED_MS = 500;
+const MAX_CACHED = 10_000;
 
 /** @param clock monotonic, in milliseconds */
 export function createApiKeys(
   store: Pick<ServiceAccounts, 'useKeys'>,
   clock: () => number = () => performance.now(),
 ): ApiKeys {
-  // By hash; in the order of their last look-up, because a Map keeps the order of insertion.
-  const remembered = new Map<string, { holder: KeyHolder; until: number }>();
-  /** Look-ups of remembered keys, which the calls of `open` share. */
+  /** By hash in base64. */
+  const cache = createExpiringMap<KeyHolder>(MAX_CACHED, clock);
+  /** Running look-ups of cached keys, which calls share. */
   const refreshing = new Map<string, ReturnType<typeof read>>();
   const lookUpUnknown = createUnknownKeys(read, clock);
 
   async function read(hashes: Buffer[]): Promise<Map<string, KeyHolder>> {
-    // From before the statement: a key that is revoked meanwhile is not believed for longer.
-    const until = clock() + BELIEVED_MS;
+    // Measured before the statement, so that a key that is revoked during it is not cached for longer.
+    const expiresAt = clock() + CACHED_MS;
     const holders = await store.useKeys(hashes);
     for (const name of hashes.map(nameOf)) {
       const holder = holders.get(name);
-      remembered.delete(name);
-      if (holder) remembered.set(name, { holder, until });
-    }
-    for (const oldest of remembered.keys()) {
-      if (remembered.size <= MAX_REMEMBERED) break;
-      remembered.delete(oldest);
+      if (holder) cache.set(name, holder, expiresAt);
+      else cache.delete(name);
     }
     return holders;
   }
 
-  function recall(name: string): KeyHolder | null {
-    const found = remembered.get(name);
-    return found && found.until > clock() ? found.holder : null;
-  }
-
-  /** A key that was valid a moment ago costs a statement of its own: strangers have none. */
-  async function lookUp(hash: Buffer, { origin, signal }: Call, isFresh: boolean): Promise<KeyHolder | null> {
+  /** A key that was valid lately gets its own statement. Strangers have no such key. */
+  async function find(hash: Buffer, { origin, signal }: Call, isFresh: boolean): Promise<KeyHolder | null> {
     signal.throwIfAborted();
     const name = nameOf(hash);
-    if (!remembered.has(name)) return lookUpUnknown(hash, widestNetworkOf(origin.address), isFresh);
-    const found = isFresh ? read([hash]) : (refreshing.get(name) ?? refresh(hash, name));
-    return (await found).get(name) ?? null;
+    if (!cache.has(name)) return lookUpUnknown(hash, widestNetworkOf(origin.address), isFresh);
+    const holders = isFresh ? read([hash]) : (refreshing.get(name) ?? refresh(hash, name));
+    return (await holders).get(name) ?? null;
   }
 
   function refresh(hash: Buffer, name: string): ReturnType<typeof read> {
-    const found = read([hash]).finally(() => refreshing.delete(name));
-    refreshing.set(name, found);
-    return found;
+    const holders = read([hash]).finally(() => refreshing.delete(name));
+    refreshing.set(name, holders);
+    return holders;
   }
 
   return {
-    known(text) {
-      const holder = isApiKey(text) ? recall(nameOf(apiKeyHash(text))) : null;
+    cached(text) {
+      const holder = isApiKey(text) ? cache.get(nameOf(apiKeyHash(text))) : null;
       return holder && { kind: 'service', ...holder };
     },
 
-    async open(text, call) {
+    async lookUp(text, call) {
       if (!isApiKey(text)) return null;
       const hash = apiKeyHash(text);
-      return recall(nameOf(hash)) ?? lookUp(hash, call, false);
+      return cache.get(nameOf(hash)) ?? find(hash, call, false);
     },
 
-    async ask(text, call) {
-      return isApiKey(text) ? lookUp(apiKeyHash(text), call, true) : null;
+    async lookUpFresh(text, call) {
+      return isApiKey(text) ? find(apiKeyHash(text), call, true) : null;
     },
   };
 }

@@ -1,4 +1,4 @@
-// Changes which keys sign: what the time has come for, what an administrator asks for, and what cannot wait.
+// Changes signing keys: on schedule, by an administrator, and at once when a key may have been stolen.
 import { type Actor, actorName } from '../domain/actor.ts';
 import type { Origin } from '../domain/audit-event.ts';
 import type { AuditType } from '../domain/audit-event-types.ts';
@@ -19,17 +19,16 @@ import type { KeyChange, SigningKeyRows, StoredSigningKey } from '../store/signi
 import { newSigningKey } from './new-signing-key.ts';
 import { decryptPrivateKey, encryptPrivateKey, otherMasterKeyError } from './private-key-encryption.ts';
 
-/** Who wants it, and why. */
 type KeyChangeReason = { actor: Actor | null; detail?: string; origin: Origin };
 
 export type KeyRotation = {
-  /** Does what the time has come for; at first, makes the first keys. Returns how many keys have changed. */
+  /** Applies the scheduled changes, and creates the first keys. Returns how many keys have changed. */
   advance(policy: KeyPolicy): Promise<number>;
   /** @throws AuthError SIGNING_KEY_NOT_READY */
   rotate(why: KeyChangeReason): Promise<void>;
-  /** Whatever the key's state. @throws AuthError SIGNING_KEY_NOT_FOUND */
+  /** Retires a key in any state at once. @throws AuthError SIGNING_KEY_NOT_FOUND */
   remove(kid: string, why: KeyChangeReason): Promise<void>;
-  /** Encrypts private keys under MASTER_KEY that are encrypted under another one. Returns which. */
+  /** Encrypts the private keys of other master keys under the present MASTER_KEY. Returns their `kid`s. */
   reencrypt(why: KeyChangeReason): Promise<string[]>;
 };
 
@@ -45,11 +44,10 @@ const AUDITED_AS: Record<KeyState, AuditType> = {
   retiring: 'signing_key_retiring',
   retired: 'signing_key_retired',
 };
-/** Of what nobody has asked for. */
-const BY_ITSELF: KeyChangeReason = { actor: null, origin: { address: '', userAgent: '', requestId: '' } };
+const SCHEDULED: KeyChangeReason = { actor: null, origin: { address: '', userAgent: '', requestId: '' } };
 
 export function createKeyRotation({ store, encryptionKeys, now }: KeyRotationDeps): KeyRotation {
-  /** Or there would soon be keys that nobody else opens. @throws OperatorError */
+  /** A wrong MASTER_KEY would create keys that no other process can decrypt. @throws OperatorError */
   function assertRightMasterKey(usable: StoredSigningKey[]): void {
     const isRight = usable.some((key) => decryptPrivateKey(key.encryptedPrivateKey, key.kid, encryptionKeys));
     if (usable.length > 0 && !isRight) {
@@ -64,23 +62,27 @@ export function createKeyRotation({ store, encryptionKeys, now }: KeyRotationDep
   ): Promise<number> {
     const at = now();
     let changed = 0;
-    await store.change(why.actor, at, async (keys, usable) => {
-      assertRightMasterKey(usable);
-      const { moves, add } = decide(keys, at);
-      const made = await Promise.all(add.map((wanted) => newSigningKey(wanted, encryptionKeys)));
-      const effects = eventsOf(keys, { moves, add: made }, why);
-      changed = effects.length;
-      return { moves, add: made, effects };
+    await store.change({
+      actor: why.actor,
+      at,
+      decide: async (keys, usable) => {
+        assertRightMasterKey(usable);
+        const { moves, add } = decide(keys, at);
+        const made = await Promise.all(add.map((wanted) => newSigningKey(wanted, encryptionKeys)));
+        const effects = eventsOf(keys, { moves, add: made }, why);
+        changed = effects.length;
+        return { moves, add: made, effects };
+      },
     });
     return changed;
   }
 
   return {
     async advance(policy) {
-      // Most of the time nothing is due, and nobody need wait for anybody.
+      // Usually nothing is due. Then no lock is needed.
       const { moves, add } = dueChanges(await store.list(), policy, now());
       if (moves.length === 0 && add.length === 0) return 0;
-      return change((keys, at) => dueChanges(keys, policy, at), BY_ITSELF);
+      return change((keys, at) => dueChanges(keys, policy, at), SCHEDULED);
     },
 
     async rotate(why) {
@@ -101,21 +103,21 @@ export function createKeyRotation({ store, encryptionKeys, now }: KeyRotationDep
     },
 
     reencrypt(why) {
-      return store.reencrypt(
-        now(),
-        ({ kid, encryptedPrivateKey }) => {
-          const opened = decryptPrivateKey(encryptedPrivateKey, kid, encryptionKeys);
-          if (!opened) throw otherMasterKeyError([kid]);
-          return opened.isCurrent ? null : encryptPrivateKey(opened.pkcs8, kid, encryptionKeys);
+      return store.reencrypt({
+        at: now(),
+        encrypt({ kid, encryptedPrivateKey }) {
+          const decrypted = decryptPrivateKey(encryptedPrivateKey, kid, encryptionKeys);
+          if (!decrypted) throw otherMasterKeyError([kid]);
+          return decrypted.isCurrent ? null : encryptPrivateKey(decrypted.pkcs8, kid, encryptionKeys);
         },
-        (kids) =>
+        effects: (kids) =>
           kids.map((kid) => audit({ type: 'signing_key_reencrypted', target: targetOf(kid), ...auditedReason(why) })),
-      );
+      });
     },
   };
 }
 
-/** One for each key whose state changes. */
+/** One event for each key whose state changes. */
 function eventsOf(
   keys: SigningKeyRecord[],
   { moves, add }: Pick<KeyChange, 'moves' | 'add'>,

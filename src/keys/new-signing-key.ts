@@ -5,11 +5,11 @@ import type { KeyToAdd, SigningAlgorithm } from '../domain/key-schedule.ts';
 import type { NewSigningKey } from '../store/signing-key-rows.ts';
 import { encryptPrivateKey } from './private-key-encryption.ts';
 
-/** Its `kid` is its thumbprint (RFC 7638). */
+/** The `kid` is the thumbprint of the key (RFC 7638). */
 export async function newSigningKey(wanted: KeyToAdd, encryptionKeys: KeyRing): Promise<NewSigningKey> {
   const { publicKey, privateKey } = generate(wanted.algorithm);
   const kid = await calculateJwkThumbprint(await exportJWK(publicKey));
-  // At the command line that would look like an option.
+  // The command line would read a leading hyphen as an option.
   if (kid.startsWith('-')) return newSigningKey(wanted, encryptionKeys);
   const pkcs8 = privateKey.export({ type: 'pkcs8', format: 'der' });
   return { ...wanted, kid, encryptedPrivateKey: encryptPrivateKey(pkcs8, kid, encryptionKeys) };

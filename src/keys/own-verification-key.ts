@@ -3,11 +3,10 @@ import type { SigningAlgorithm } from '../domain/key-schedule.ts';
 import { publicVerificationKey, type VerificationKey } from '../verifier/access-token.ts';
 
 /**
- * The key for our own processes, which hold its private half. Ed25519 is deterministic (RFC 8032 section 5.1.6), so a token
- * is authentic if signing its content again gives its signature: a third of the cost of verifying it, and stricter, because
- * of all signatures that a verifier might take only the one that was made here passes. It covers every byte of the token.
- * As with any MAC, the right signature of a forged content is computed and compared here, and never leaves.
- * ES256 signs with a number that is new each time: it is verified as by anybody else.
+ * The verification key of a process that has the private half. Ed25519 is deterministic (RFC 8032 section 5.1.6): a
+ * token is authentic if signing its content again gives the same signature. That costs a third of verifying, and
+ * accepts only the signature that was made here. It covers every byte of the token. As with a MAC, the signature of a
+ * forged content never leaves the process. ES256 signatures are randomised, so they are verified as usual.
  */
 export function ownVerificationKey(
   kid: string,

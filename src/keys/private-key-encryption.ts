@@ -14,8 +14,8 @@ export function encryptPrivateKey(pkcs8: Buffer, kid: string, [key]: KeyRing): B
 }
 
 /**
- * @returns null when the key was encrypted under another master key, or the row was changed. `isCurrent` is true when the first
- *   key of the ring has encrypted it.
+ * @returns null when the key was encrypted under another master key, or the row was changed. `isCurrent` is true when
+ *   the first key of the ring has encrypted it.
  */
 export function decryptPrivateKey(
   encrypted: Buffer,

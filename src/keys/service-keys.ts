@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 
-/** The services that may call, by the hash of their key: a look-up by hash tells nothing of the key by its timing. */
+/** The service keys of the configuration. They are looked up by hash, so that the timing reveals nothing of a key. */
 export type ServiceKeys = {
-  /** The name of the service whose key it is, or null. */
+  /** The name of the service; null for an unknown key. */
   nameOf(key: string): string | null;
 };
 

@@ -1,5 +1,6 @@
-// The folder keys owns signing keys, keys derived for one purpose, API keys and service keys. It must not decide what the bearer of
-// a key may do. This file holds the signing keys in memory. Postgres stores them, encrypted under the master key.
+// The folder keys owns signing keys, keys derived for one purpose, API keys and service keys. It must not decide what
+// the bearer of a key may do. This file holds the signing keys in memory. Postgres stores them, encrypted under the
+// master key.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { JWK } from 'jose';
 import { singleFlight } from '../async/single-flight.ts';
@@ -25,8 +26,8 @@ export type SigningKeys = {
    */
   sign(claims: AccessClaims): Promise<string>;
   /**
-   * The keys that cannot be decrypted with this MASTER_KEY; null when there are none. `mayHaveSigned` is true when valid tokens can
-   * carry their signatures.
+   * The keys that cannot be decrypted with this MASTER_KEY; null when there are none. `mayHaveSigned` is true when
+   * valid tokens can carry their signatures.
    */
   problem(): { error: OperatorError; mayHaveSigned: boolean } | null;
   /**

@@ -1,32 +1,32 @@
-// API keys that this process has not seen valid. Owns what they may cost: those of one network are looked up together, in one
-// statement a second at the most. A key that was created a moment ago is found. Beyond the keys of one statement each key has the
-// same chance, so that a genuine service gets through a flood from its network with a few tries.
+// Bounds the cost of API keys that this process has not seen valid. The keys of one network are looked up together, in
+// at most one statement a second. When more keys arrive than fit one statement, each has the same chance, so that a
+// genuine service in the same network as a flood succeeds after a few attempts.
 import { randomInt } from 'node:crypto';
 import { AuthError } from '../domain/auth-error.ts';
 import type { KeyHolder } from '../store/service-accounts.ts';
 
-/** By their hash in base64; invalid keys are left out. */
+/** Returns the holders by hash in base64. Invalid keys are absent. */
 export type ReadKeys = (hashes: Buffer[]) => Promise<Map<string, KeyHolder>>;
 
 /**
- * @param isFresh whether the statement must begin after the call; otherwise one that runs already will do
- * @throws AuthError OVERLOADED while too many calls of the network wait
+ * @param isFresh whether the statement must begin after the call. Otherwise the call can share a running statement
+ * @throws AuthError OVERLOADED while too many calls of the network are waiting
  */
 export type UnknownKeys = (hash: Buffer, network: string, isFresh: boolean) => Promise<KeyHolder | null>;
 
 const EVERY_MS = 1_000;
-/** Of one network: the keys of one statement. */
+/** The keys of one network in one statement. */
 const MAX_WAITING = 256;
-/** Of one network: the calls that wait for a key that others wait for, too. */
+/** The calls of one network that share the look-up of another call. */
 const MAX_SHARING = 1_000;
-/** Networks beyond these share one turn. */
+/** Further networks share one queue. */
 const MAX_NETWORKS = 10_000;
 const OTHERS = 'others';
 
 /** @param clock monotonic, in milliseconds */
 export function createUnknownKeys(readKeys: ReadKeys, clock: () => number): UnknownKeys {
   const read = oneAtATime(readKeys);
-  // In the order of their last use, because a Map keeps the order of insertion.
+  // Ordered by last use.
   const networks = new Map<string, Network>();
 
   return (hash, name, isFresh) => {
@@ -35,14 +35,14 @@ export function createUnknownKeys(readKeys: ReadKeys, clock: () => number): Unkn
       networks.delete(idleName);
     }
     const used = networks.has(name) || networks.size < MAX_NETWORKS ? name : OTHERS;
-    const network = networks.get(used) ?? openNetwork(read, clock);
+    const network = networks.get(used) ?? createNetwork(read, clock);
     networks.delete(used);
     networks.set(used, network);
     return network.lookUp(hash, isFresh);
   };
 }
 
-/** Networks whose turns come while a statement runs share the next one. */
+/** Networks that are due while a statement runs share the next statement. */
 function oneAtATime(read: ReadKeys): ReadKeys {
   let running: Promise<unknown> = Promise.resolve();
   let next: { hashes: Buffer[]; found: ReturnType<ReadKeys> } | null = null;
@@ -64,33 +64,33 @@ function oneAtATime(read: ReadKeys): ReadKeys {
 
 type Network = {
   lookUp(hash: Buffer, isFresh: boolean): Promise<KeyHolder | null>;
-  /** Whether forgetting it changes nothing. */
+  /** Whether the network can be removed without effect. */
   isIdle(): boolean;
 };
 
 type Waiting = PromiseWithResolvers<KeyHolder | null> & { hash: Buffer; name: string };
 
-function openNetwork(read: ReadKeys, clock: () => number): Network {
+function createNetwork(read: ReadKeys, clock: () => number): Network {
   let waiting: Waiting[] = [];
   let reading: Waiting[] = [];
-  /** Since the last statement. */
+  /** Counted since the last statement. */
   let [arrived, sharing] = [0, 0];
   let isReading = false;
   let nextAt = 0;
 
   async function readAll(): Promise<void> {
-    const taken = waiting;
-    reading = taken;
+    const batch = waiting;
+    reading = batch;
     waiting = [];
     [arrived, sharing] = [0, 0];
     const beganAt = clock();
-    const holders = await read(taken.map(({ hash }) => hash)).catch((error: unknown) => {
-      for (const one of taken) one.reject(error);
+    const holders = await read(batch.map(({ hash }) => hash)).catch((error: unknown) => {
+      for (const one of batch) one.reject(error);
       return null;
     });
-    for (const one of taken) one.resolve(holders?.get(one.name) ?? null);
-    // Valid keys alone do not use up the second.
-    nextAt = taken.every(({ name }) => holders?.has(name)) ? 0 : beganAt + EVERY_MS;
+    for (const one of batch) one.resolve(holders?.get(one.name) ?? null);
+    // Only invalid keys cause the wait of a second.
+    nextAt = batch.every(({ name }) => holders?.has(name)) ? 0 : beganAt + EVERY_MS;
     isReading = false;
     reading = [];
     if (waiting.length > 0) readSoon();
@@ -109,12 +109,12 @@ function openNetwork(read: ReadKeys, clock: () => number): Network {
     return one.promise;
   }
 
-  /** Each key that arrives within the second has the same chance: a flood does not take every place by being first. */
+  /** Reservoir sampling: a flood cannot occupy every slot by arriving first. */
   function accept(one: Waiting): void {
     arrived += 1;
-    const place = arrived <= MAX_WAITING ? waiting.length : randomInt(arrived);
-    const rejected = place < MAX_WAITING ? waiting[place] : one;
-    if (place < MAX_WAITING) waiting[place] = one;
+    const slot = arrived <= MAX_WAITING ? waiting.length : randomInt(arrived);
+    const rejected = slot < MAX_WAITING ? waiting[slot] : one;
+    if (slot < MAX_WAITING) waiting[slot] = one;
     rejected?.reject(overloaded());
   }
 

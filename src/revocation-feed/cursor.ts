@@ -7,7 +7,9 @@ export type Cursor = { snapshot: Snapshot; asOf: Date };
 /** A snapshot names every transaction that was in progress. */
 const MAX_CHARACTERS = 64 * 1024;
 
-/** Not authenticated: a forged cursor hides events only from the caller who forged it (docs/decisions/watch-cursors.md). */
+/**
+ * Not authenticated: a forged cursor hides events only from the caller who forged it (docs/decisions/watch-cursors.md).
+ */
 export function formatCursor({ snapshot, asOf }: Cursor): string {
   return Buffer.from(`${asOf.getTime()} ${snapshot}`).toString('base64url');
 }

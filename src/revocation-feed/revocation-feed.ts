@@ -1,6 +1,6 @@
-// The folder revocation-feed owns the way of revocation events from Postgres to this process and to its watchers. It must not
-// decide about tokens. This file reads the events, updates the revocation view and the keys, and passes each step to subscribers.
-// NOTIFY wakes it; a short poll covers lost notifications.
+// The folder revocation-feed owns the way of revocation events from Postgres to this process and to its watchers. It
+// must not decide about tokens. This file reads the events, updates the revocation view and the keys, and passes each
+// step to subscribers. NOTIFY wakes it; a short poll covers lost notifications.
 import { pause } from '../async/pause.ts';
 import type { RevocationEvent } from '../domain/revocation-event.ts';
 import type { EventsRead, RevocationEvents, Snapshot } from '../store/revocation-events.ts';

@@ -1,5 +1,5 @@
-// Watchers outside this process. Each receives all events in force, or the events since its cursor, and then every step. A watcher
-// that reads too slowly is disconnected: its buffer is bounded.
+// Watchers outside this process. Each receives all events in force, or the events since its cursor, and then every
+// step. A watcher that reads too slowly is disconnected: its buffer is bounded.
 import { pause } from '../async/pause.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { RevocationEvent } from '../domain/revocation-event.ts';

@@ -1,20 +1,20 @@
-// The audit trail: a chain that only grows (migrations/0001_baseline.sql).
+// The audit trail: an append-only chain (migrations/0001_baseline.sql).
 import { type RawBuilder, sql } from 'kysely';
 import type { Anchor, ChainedEvent } from '../domain/audit-chain.ts';
 import type { AuditRecord } from '../domain/audit-event.ts';
 import type { Db } from './postgres/database.ts';
 
-/** Each is empty, or null, for any. */
+/** An empty or null field matches every event. */
 export type AuditFilter = { userId: string; actor: string; type: string; from: Date | null; until: Date | null };
 
 export type DroppedPartition = { dropped: string; events: string };
 
 export type AuditTrail = ReturnType<typeof createAuditTrail>;
 
-/** Of all places that a column may hold. */
-const FIRST = '-9223372036854775808';
+/** The lowest value of a bigint column. */
+const LOWEST_SEQ = '-9223372036854775808';
 
-/** Postgres rejects the event itself, and would reject it at each attempt. */
+/** Postgres rejects the event itself. Another attempt would fail too. */
 export class UnrecordableEvent extends Error {}
 
 /** Classes of SQLSTATE: data exception, integrity constraint violation, program limit exceeded, RAISE in PL/pgSQL. */
@@ -23,9 +23,8 @@ const FAULTS_OF_AN_EVENT = ['22', '23', '54', 'P0'];
 export function createAuditTrail(db: Db) {
   return {
     /**
-     * Moves events from the outbox to the trail in one transaction. An event is moved once, however often this runs. Returns how
-     * many it moved.
-     * @throws UnrecordableEvent when the trail cannot hold one of them: then none is moved
+     * Moves events from the outbox to the trail in one transaction. Idempotent. Returns how many it moved.
+     * @throws UnrecordableEvent when Postgres rejects one of them: then none is moved
      */
     async record(ids: string[]): Promise<number> {
       try {
@@ -40,7 +39,7 @@ export function createAuditTrail(db: Db) {
       await sql`SELECT ensure_audit_partitions()`.execute(db);
     },
 
-    /** The end of the chain; 0 before the first event. */
+    /** The last event of the chain; `seq` is 0 before the first one. */
     end: () => endOf(db),
 
     async anchor(): Promise<Anchor> {
@@ -48,8 +47,18 @@ export function createAuditTrail(db: Db) {
       return { seq, hash: hash.toString('hex') };
     },
 
-    /** The first ones after a place. @param upTo the last place that is asked for */
-    async after(seq: bigint, upTo: bigint | null, filter: AuditFilter, atMost: number): Promise<AuditRecord[]> {
+    /** Events in ascending order. @param query `after` and `upTo` bound `seq`; `upTo` is inclusive */
+    async after({
+      after: seq,
+      upTo,
+      filter,
+      atMost,
+    }: {
+      after: bigint;
+      upTo: bigint | null;
+      filter: AuditFilter;
+      atMost: number;
+    }): Promise<AuditRecord[]> {
       const { rows } = await sql<RecordRow>`
         SELECT ${COLUMNS} FROM audit_events
         WHERE seq > ${seq} AND (${upTo}::bigint IS NULL OR seq <= ${upTo}) AND ${matches(filter)}
@@ -58,7 +67,7 @@ export function createAuditTrail(db: Db) {
       return rows.map(withSeq);
     },
 
-    /** The last ones before a place. @param seq null for the newest of all */
+    /** Events in descending order. @param seq the upper bound, exclusive; null for the newest event */
     async before(seq: bigint | null, filter: AuditFilter, atMost: number): Promise<AuditRecord[]> {
       const { rows } = await sql<RecordRow>`
         SELECT ${COLUMNS} FROM audit_events WHERE (${seq}::bigint IS NULL OR seq < ${seq}) AND ${matches(filter)}
@@ -68,8 +77,8 @@ export function createAuditTrail(db: Db) {
     },
 
     /**
-     * All of it as it is stored, in the order of the places, to be verified: also what is there twice, or where nothing can be.
-     * Returns the end of the chain at the same moment.
+     * The whole chain as it is stored, in ascending order, for verification. Rows with a duplicate or negative `seq`
+     * are included. Returns the end of the chain at the same moment.
      */
     async read(atMost: number, onEvent: (event: ChainedEvent) => void): Promise<{ seq: bigint; hash: Buffer }> {
       return db
@@ -77,7 +86,7 @@ export function createAuditTrail(db: Db) {
         .setIsolationLevel('repeatable read')
         .execute(async (trx) => {
           const end = await endOf(trx);
-          let [seq, id] = [FIRST, ''];
+          let [seq, id] = [LOWEST_SEQ, ''];
           for (;;) {
             const { rows } = await sql<ChainedRow>`
               SELECT seq, audit_time(recorded_at) AS "recordedAt", id::text, audit_time(occurred_at) AS "occurredAt", type,
@@ -95,7 +104,7 @@ export function createAuditTrail(db: Db) {
         });
     },
 
-    /** Whole months before a time, for good; for the owner of the schema alone. */
+    /** Drops the partitions of whole months before a time. Requires the owner of the schema. */
     async drop(before: Date): Promise<DroppedPartition[]> {
       const { rows } = await sql<DroppedPartition>`SELECT * FROM drop_audit_events(${before})`.execute(db);
       return rows;

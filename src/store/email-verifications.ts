@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { Effect } from '../domain/effect.ts';
 import type { Email } from '../domain/email.ts';
-import { isReserved, makeChange } from './email-changes.ts';
+import { completeChange, isReserved } from './email-changes.ts';
 import { writeEffects } from './outbox.ts';
 import type { Db } from './postgres/database.ts';
 import { isUniqueViolation } from './postgres/violation.ts';
@@ -10,12 +10,12 @@ import { lockUser } from './user-locks.ts';
 export type EmailVerification = {
   id: string;
   userId: string;
-  /** What is proved. */
+  /** The address to verify. */
   email: Email;
-  /** Of the account, now; another one when the address is to change. */
+  /** The present address of the account; it differs from `email` when the verification is for a change. */
   accountEmail: Email;
   passwordEpoch: number;
-  /** Of the change; null when the account's own address is proved. */
+  /** The email change; null when the account's own address is verified. */
   changeId: string | null;
 };
 
@@ -25,7 +25,10 @@ class NotRedeemable extends Error {}
 export type EmailVerifications = ReturnType<typeof createEmailVerifications>;
 
 export function createEmailVerifications(db: Db, newId: () => string) {
-  /** One that can still be redeemed: unused, not expired, for an account whose address and password are as they were. */
+  /**
+   * Null unless the verification is unused and not expired, and the account has the same address and password as
+   * before.
+   */
   async function byId(id: string, now: Date, signal?: AbortSignal): Promise<EmailVerification | null> {
     signal?.throwIfAborted();
     const row = await db
@@ -45,7 +48,7 @@ export function createEmailVerifications(db: Db, newId: () => string) {
         'email_change_id',
       ])
       .where('email_verifications.id', '=', id)
-      // Another address is proved for a change alone; rows from before changes were recorded are void.
+      // Rows for another address without a change are from before changes were recorded: they are void.
       .where((eb) =>
         eb.or([eb('email_change_id', 'is not', null), eb('email_verifications.email', '=', eb.ref('account_email'))]),
       )
@@ -67,12 +70,11 @@ export function createEmailVerifications(db: Db, newId: () => string) {
   return {
     byId,
 
-    /** Adds it once, however often it is called with the same id. Null when the account is not any more what it was. */
-    async open(
+    /** Idempotent for an id. Null when the address or password of the account has changed. */
+    async create(
       id: string,
       of: Omit<EmailVerification, 'id'>,
-      now: Date,
-      expiresAt: Date,
+      { at, expiresAt }: { at: Date; expiresAt: Date },
     ): Promise<EmailVerification | null> {
       await db
         .insertInto('email_verifications')
@@ -96,7 +98,7 @@ export function createEmailVerifications(db: Db, newId: () => string) {
               'users.email as account_email',
               sql<string | null>`${of.changeId}::uuid`.as('email_change_id'),
               'password_epoch',
-              user.val(now).as('created_at'),
+              user.val(at).as('created_at'),
               user.val(expiresAt).as('expires_at'),
             ])
             .where('users.id', '=', of.userId)
@@ -106,36 +108,36 @@ export function createEmailVerifications(db: Db, newId: () => string) {
         )
         .onConflict((conflict) => conflict.column('id').doNothing())
         .execute();
-      return byId(id, now);
+      return byId(id, at);
     },
 
     /**
-     * Of parallel calls one succeeds. False also when another account has got the address meanwhile: then nothing has changed, and the
-     * token is unused.
+     * One of several parallel calls succeeds. False also when another account has the address by now: then nothing has
+     * changed, and the token is unused.
      */
     async redeem(
       { id, userId, email, accountEmail, passwordEpoch, changeId }: EmailVerification,
-      now: Date,
+      at: Date,
       effects: Effect[],
     ): Promise<boolean> {
       const redeeming = db.transaction().execute(async (trx) => {
         if (!(await lockUser(trx, userId, passwordEpoch))) return false;
         const used = await trx
           .updateTable('email_verifications')
-          .set({ used_at: now })
+          .set({ used_at: at })
           .where('id', '=', id)
           .where('used_at', 'is', null)
-          .where('expires_at', '>', now)
+          .where('expires_at', '>', at)
           .executeTakeFirst();
         if (used.numUpdatedRows !== 1n) return false;
         if (changeId !== null) {
-          const isFree = !(await isReserved(trx, email, userId, now));
-          if (!isFree || !(await makeChange(trx, changeId, email, now))) throw new NotRedeemable();
+          const isFree = !(await isReserved(trx, email, userId, at));
+          if (!isFree || !(await completeChange(trx, changeId, email, at))) throw new NotRedeemable();
         }
-        const verifiedAt = email === accountEmail ? sql<Date>`coalesce(email_verified_at, ${now})` : now;
+        const verifiedAt = email === accountEmail ? sql<Date>`coalesce(email_verified_at, ${at})` : at;
         const verified = await trx
           .updateTable('users')
-          // Resets and the like that were mailed to the old address are good no more.
+          // Links that were mailed to the old address become void.
           .set((eb) => ({
             email,
             email_verified_at: verifiedAt,
@@ -145,7 +147,7 @@ export function createEmailVerifications(db: Db, newId: () => string) {
           .where('email', '=', accountEmail)
           .executeTakeFirst();
         if (verified.numUpdatedRows !== 1n) throw new NotRedeemable();
-        await writeEffects(trx, newId, now, effects);
+        await writeEffects(trx, newId, { at, effects });
         return true;
       });
       return redeeming.catch((error: unknown) => {

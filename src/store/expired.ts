@@ -1,32 +1,39 @@
-// Removes expired rows, in tables that would grow for ever (remove_expired in migrations/0001_baseline.sql).
+// Removes expired rows from tables that would otherwise grow without bound (remove_expired in
+// migrations/0001_baseline.sql).
 import { sql } from 'kysely';
 import type { Db } from './postgres/database.ts';
 
-export const SWEPT = ['sessions', 'password_resets', 'email_verifications', 'email_changes', 'oauth_flows'] as const;
+export const EXPIRING_TABLES = [
+  'sessions',
+  'password_resets',
+  'email_verifications',
+  'email_changes',
+  'oauth_flows',
+] as const;
 
-export type Swept = (typeof SWEPT)[number];
+export type ExpiringTable = (typeof EXPIRING_TABLES)[number];
 
 export type Expired = ReturnType<typeof createExpired>;
 
 export function createExpired(db: Db) {
   return {
     /**
-     * Looks at a page of a table and removes what is over.
-     * @param after where the page begins; null for the first
-     * @returns where the next one begins, null after the last; and how many it removed
+     * Removes the expired rows of one page of a table.
+     * @param after the beginning of the page; null for the first page
+     * @returns the beginning of the next page, null after the last one; and how many rows were removed
      */
     async remove(
-      what: Swept,
+      table: ExpiringTable,
       after: string | null,
       pageSize: number,
     ): Promise<{ next: string | null; removed: number }> {
       const { rows } = await sql<{ next: string | null; removed: number }>`
-        SELECT * FROM remove_expired(${what}, ${after}, ${pageSize})
+        SELECT * FROM remove_expired(${table}, ${after}, ${pageSize})
       `.execute(db);
       return rows[0] ?? { next: null, removed: 0 };
     },
 
-    /** Grants of roles that have run out a week ago: they count no more, and the audit trail has them. */
+    /** Removes grants that expired a week ago. The audit trail keeps them. */
     async removeGrants(now: Date): Promise<number> {
       const before = new Date(now.getTime() - 7 * 86_400_000);
       const users = await db.deleteFrom('user_roles').where('expires_at', '<', before).executeTakeFirst();

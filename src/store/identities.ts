@@ -3,10 +3,11 @@ import type { Effect } from '../domain/effect.ts';
 import type { Email } from '../domain/email.ts';
 import { USER_ROLE } from '../domain/role.ts';
 import { isReserved } from './email-changes.ts';
+import { endSessions } from './end-sessions.ts';
 import { writeEffects } from './outbox.ts';
 import type { Db } from './postgres/database.ts';
 import { isUniqueViolation } from './postgres/violation.ts';
-import { lockPresent, lockUser, type Present } from './user-locks.ts';
+import { type AccountOwner, lockOwner, lockUser } from './user-locks.ts';
 
 export type Identity = { id: string; provider: string; issuer: string; createdAt: Date; lastUsedAt: Date };
 
@@ -14,24 +15,24 @@ export type UsedIdentity = { id: string; userId: string };
 
 export type NewIdentity = { id: string; provider: string; issuer: string; subject: string };
 
-/** As many as ListIdentities has room for. */
+/** A ListIdentities response has room for so many. */
 const MAX_PER_USER = 100;
 
 export type Identities = ReturnType<typeof createIdentities>;
 
 export function createIdentities(db: Db, newId: () => string) {
-  const insert = (trx: Db, userId: string, identity: NewIdentity, now: Date) =>
+  const insert = (trx: Db, userId: string, identity: NewIdentity, at: Date) =>
     trx
       .insertInto('identities')
-      .values({ ...identity, user_id: userId, created_at: now, last_used_at: now })
+      .values({ ...identity, user_id: userId, created_at: at, last_used_at: at })
       .execute();
 
   return {
-    /** Which it is, and whose, and notes that it was used; null when nobody has it. */
-    async use(issuer: string, subject: string, now: Date): Promise<UsedIdentity | null> {
+    /** Looks the identity up and records its use; null when it belongs to no account. */
+    async use(issuer: string, subject: string, at: Date): Promise<UsedIdentity | null> {
       const row = await db
         .updateTable('identities')
-        .set({ last_used_at: now })
+        .set({ last_used_at: at })
         .where('issuer', '=', issuer)
         .where('subject', '=', subject)
         .returning(['id', 'user_id'])
@@ -40,15 +41,15 @@ export function createIdentities(db: Db, newId: () => string) {
     },
 
     /**
-     * `changed`: the account is not any more as it was, or has no verified address, so that it may be a stranger's. `many`: it
-     * has as many as it may have.
-     * @param user with `isOnlyOfIssuer`, `changed` also when the account has another identity of the issuer: this is another person's
+     * `changed`: the account has changed, or its address is not verified and may belong to another person. `many`: the
+     * account has the maximum of identities.
+     * @param user with `isOnlyOfIssuer`, an account with another identity of the issuer is `changed` too: that is
+     *   another person
      */
     async link(
       user: { id: string; email: Email; passwordEpoch: number; isOnlyOfIssuer: boolean },
       identity: NewIdentity,
-      now: Date,
-      effects: Effect[],
+      { at, effects }: { at: Date; effects: Effect[] },
     ): Promise<'done' | 'taken' | 'changed' | 'many'> {
       const linking = db.transaction().execute(async (trx) => {
         if (!(await lockUser(trx, user.id, user.passwordEpoch))) return 'changed' as const;
@@ -60,8 +61,8 @@ export function createIdentities(db: Db, newId: () => string) {
         `.execute(trx);
         if (!rows[0]?.ok) return 'changed' as const;
         if (rows[0].linked >= MAX_PER_USER) return 'many' as const;
-        await insert(trx, user.id, identity, now);
-        await writeEffects(trx, newId, now, effects);
+        await insert(trx, user.id, identity, at);
+        await writeEffects(trx, newId, { at, effects });
         return 'done' as const;
       });
       return linking.catch((error: unknown) => {
@@ -70,22 +71,24 @@ export function createIdentities(db: Db, newId: () => string) {
       });
     },
 
-    /** A new account with a verified address and no password. False when the address or the identity has one by now. */
+    /**
+     * Creates an account with a verified address and no password. False when the address or the identity has an
+     * account.
+     */
     async createUser(
       user: { id: string; email: Email; fullName: string },
       identity: NewIdentity,
-      now: Date,
-      effects: Effect[],
+      { at, effects }: { at: Date; effects: Effect[] },
     ): Promise<boolean> {
       const creating = db.transaction().execute(async (trx) => {
-        if (await isReserved(trx, user.email, null, now)) return false;
+        if (await isReserved(trx, user.email, null, at)) return false;
         await trx
           .insertInto('users')
-          .values({ id: user.id, email: user.email, full_name: user.fullName, email_verified_at: now, created_at: now })
+          .values({ id: user.id, email: user.email, full_name: user.fullName, email_verified_at: at, created_at: at })
           .execute();
-        await trx.insertInto('user_roles').values({ user_id: user.id, role: USER_ROLE, granted_at: now }).execute();
-        await insert(trx, user.id, identity, now);
-        await writeEffects(trx, newId, now, effects);
+        await trx.insertInto('user_roles').values({ user_id: user.id, role: USER_ROLE, granted_at: at }).execute();
+        await insert(trx, user.id, identity, at);
+        await writeEffects(trx, newId, { at, effects });
         return true;
       });
       return creating.catch((error: unknown) => {
@@ -112,21 +115,19 @@ export function createIdentities(db: Db, newId: () => string) {
     },
 
     /**
-     * Ends the sessions that were begun with it, but for the one that asks. `last`: without it nobody could sign in to the
-     * account any more. `changed`: who asks may not any more.
-     * @param usable the providers with which somebody can sign in
+     * Ends the sessions that began with the identity, except the owner's own. `last`: without it the owner could not
+     * sign in. `changed`: the owner may no longer change the account.
+     * @param options `usable` lists the configured providers
      */
     async unlink(
-      present: Present,
+      owner: AccountOwner,
       id: string,
-      usable: string[],
-      now: Date,
-      effects: (unlinked: { provider: string }) => Effect[],
+      { usable, at, effects }: { usable: string[]; at: Date; effects: (unlinked: { provider: string }) => Effect[] },
     ): Promise<'done' | 'unknown' | 'last' | 'changed'> {
-      const { userId, sessionId } = present;
+      const { userId, sessionId } = owner;
       return db.transaction().execute(async (trx) => {
-        // Two of the last two at once must not both go.
-        if (!(await lockPresent(trx, present))) return 'changed';
+        // The lock prevents that two calls unlink the last two identities at once.
+        if (!(await lockOwner(trx, owner))) return 'changed';
         const rows = await trx
           .selectFrom('identities')
           .select(['id', 'provider'])
@@ -138,15 +139,10 @@ export function createIdentities(db: Db, newId: () => string) {
         const isLast = !rows.some((row) => row.id !== id && usable.includes(row.provider));
         if (user?.password_hash === null && isLast) return 'last';
         await trx.deleteFrom('identities').where('id', '=', id).execute();
-        await trx
-          .updateTable('sessions')
-          .set({ ended_at: now })
-          .where('user_id', '=', userId)
-          .where('identity_id', '=', id)
-          .where('ended_at', 'is', null)
-          .where('id', '!=', sessionId)
-          .execute();
-        await writeEffects(trx, newId, now, effects(unlinked));
+        await endSessions(trx, at, (eb) =>
+          eb.and([eb('user_id', '=', userId), eb('identity_id', '=', id), eb('id', '!=', sessionId)]),
+        );
+        await writeEffects(trx, newId, { at, effects: effects(unlinked) });
         return 'done';
       });
     },

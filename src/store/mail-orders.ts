@@ -1,5 +1,5 @@
-// Mails in the outbox, from the claim of a worker to the outcome. Each attempt has a number, by which the outcome of an
-// attempt is told from that of a later one: a worker that lost its claim changes nothing.
+// Mails in the outbox, from the claim of a worker to the outcome. Each attempt has a number: a worker that has lost its
+// claim changes nothing.
 import { sql } from 'kysely';
 import type { AuditEvent } from '../domain/audit-event.ts';
 import { audit } from '../domain/effect.ts';
@@ -7,7 +7,7 @@ import type { MailOrder } from '../domain/mail-order.ts';
 import { inMs, shortened, writeEffects } from './outbox.ts';
 import type { Db } from './postgres/database.ts';
 
-/** An order that this process has claimed. */
+/** A mail that this process has claimed. */
 export type ClaimedMail = { id: string; attempt: number; order: MailOrder; createdAt: Date };
 export type Claim = Pick<ClaimedMail, 'id' | 'attempt'>;
 
@@ -18,7 +18,7 @@ export function createMailOrders(db: Db, newId: () => string) {
     trx.updateTable('outbox').where('id', '=', id).where('attempts', '=', attempt).where('dead_at', 'is', null);
 
   return {
-    /** Null when the mail is sent or given up, or when another worker holds it. */
+    /** Null when the mail was sent or given up, or another worker holds a claim on it. */
     async claim(id: string, holdMs: number): Promise<ClaimedMail | null> {
       const until = inMs(holdMs);
       const row = await db
@@ -47,29 +47,28 @@ export function createMailOrders(db: Db, newId: () => string) {
         .execute();
     },
 
-    /** Ends an attempt that did not come to an end of its own: the mail is due at once. */
+    /** Ends an attempt without an outcome: the mail is due at once. */
     async release(claim: Claim): Promise<void> {
       await own(db, claim).set({ claimed_until: null, next_attempt_at: sql<Date>`now()` }).execute();
     },
 
-    /** Takes the mail away, with the event that says so. @param event null when there was nothing to send */
-    async finish({ id }: Claim, now: Date, event: AuditEvent | null): Promise<void> {
+    /** Removes the mail and writes the event. @param event null when there was nothing to send */
+    async finish({ id }: Claim, at: Date, event: AuditEvent | null): Promise<void> {
       await db.transaction().execute(async (trx) => {
         const { numDeletedRows } = await trx.deleteFrom('outbox').where('id', '=', id).executeTakeFirst();
-        if (event !== null && numDeletedRows > 0n) await writeEffects(trx, newId, now, [audit(event)]);
+        if (event !== null && numDeletedRows > 0n) await writeEffects(trx, newId, { at, effects: [audit(event)] });
       });
     },
 
     /**
-     * Schedules the next attempt, or gives the mail up when it has been tried for long enough.
-     * @param event for a mail that is given up
-     * @returns whether it is given up
+     * Schedules the next attempt, or gives the mail up when `retryForMs` have passed since the first attempt.
+     * @param options `event` is written when the mail is given up
+     * @returns whether the mail was given up
      */
     async postpone(
       claim: Claim,
       { error, waitMs, retryForMs }: { error: string; waitMs: number; retryForMs: number },
-      now: Date,
-      event: AuditEvent,
+      { at, event }: { at: Date; event: AuditEvent },
     ): Promise<boolean> {
       return db.transaction().execute(async (trx) => {
         const row = await own(trx, claim)
@@ -82,18 +81,18 @@ export function createMailOrders(db: Db, newId: () => string) {
           .returning('dead_at')
           .executeTakeFirst();
         const isGivenUp = row !== undefined && row.dead_at !== null;
-        if (isGivenUp) await writeEffects(trx, newId, now, [audit(event)]);
+        if (isGivenUp) await writeEffects(trx, newId, { at, effects: [audit(event)] });
         return isGivenUp;
       });
     },
 
     /** Keeps the mail as a dead letter. */
-    async giveUp(claim: Claim, error: string, now: Date, event: AuditEvent): Promise<void> {
+    async giveUp(claim: Claim, error: string, { at, event }: { at: Date; event: AuditEvent }): Promise<void> {
       await db.transaction().execute(async (trx) => {
         const { numUpdatedRows } = await own(trx, claim)
           .set({ claimed_until: null, last_error: shortened(error), dead_at: sql<Date>`now()` })
           .executeTakeFirst();
-        if (numUpdatedRows > 0n) await writeEffects(trx, newId, now, [audit(event)]);
+        if (numUpdatedRows > 0n) await writeEffects(trx, newId, { at, effects: [audit(event)] });
       });
     },
   };

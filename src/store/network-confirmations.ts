@@ -8,14 +8,14 @@ export type ConfirmedNetwork = { userId: string; email: Email };
 
 export type NetworkConfirmations = ReturnType<typeof createNetworkConfirmations>;
 
-/** One for each account at most: a later one replaces the one before. */
+/** An account has at most one confirmation: a later one replaces it. */
 export function createNetworkConfirmations(db: Db, newId: () => string) {
   return {
     /**
-     * Adds it once, however often it is called with the same id. Returns the account's id, null when there is no account that
-     * could sign in with a password.
+     * Idempotent for an id. Returns the id of the account; null when no account with the email can sign in with a
+     * password.
      */
-    async open(id: string, email: Email, now: Date, expiresAt: Date): Promise<string | null> {
+    async create(id: string, email: Email, { at, expiresAt }: { at: Date; expiresAt: Date }): Promise<string | null> {
       await sql`
         INSERT INTO network_confirmations (user_id, id, password_epoch, expires_at)
         SELECT id, ${id}, password_epoch, ${expiresAt} FROM users
@@ -24,38 +24,41 @@ export function createNetworkConfirmations(db: Db, newId: () => string) {
           SET id = excluded.id, password_epoch = excluded.password_epoch, expires_at = excluded.expires_at, used_at = NULL
           WHERE network_confirmations.expires_at < excluded.expires_at
       `.execute(db);
-      const opened = await db
+      const row = await db
         .selectFrom('network_confirmations')
         .select('user_id')
         .where('id', '=', id)
         .where('used_at', 'is', null)
-        .where('expires_at', '>', now)
+        .where('expires_at', '>', at)
         .executeTakeFirst();
-      return opened?.user_id ?? null;
+      return row?.user_id ?? null;
     },
 
-    /** Of parallel calls one succeeds. Null when it is used or expired, or the password has changed. */
+    /**
+     * One of several parallel calls succeeds. Null when the confirmation is used or expired, or the password has
+     * changed.
+     */
     async redeem(
       id: string,
-      now: Date,
+      at: Date,
       effects: (confirmed: ConfirmedNetwork) => Effect[],
     ): Promise<ConfirmedNetwork | null> {
       return db.transaction().execute(async (trx) => {
         const row = await trx
           .updateTable('network_confirmations')
           .from('users')
-          .set({ used_at: now })
+          .set({ used_at: at })
           .whereRef('users.id', '=', 'network_confirmations.user_id')
           .whereRef('users.password_epoch', '=', 'network_confirmations.password_epoch')
           .where('network_confirmations.id', '=', id)
           .where('used_at', 'is', null)
-          .where('expires_at', '>', now)
+          .where('expires_at', '>', at)
           .where('disabled_at', 'is', null)
           .returning(['user_id', 'email'])
           .executeTakeFirst();
         if (!row) return null;
         const confirmed = { userId: row.user_id, email: row.email };
-        await writeEffects(trx, newId, now, effects(confirmed));
+        await writeEffects(trx, newId, { at, effects: effects(confirmed) });
         return confirmed;
       });
     },

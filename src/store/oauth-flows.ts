@@ -5,28 +5,28 @@ export type OAuthFlow = {
   id: string;
   provider: string;
   redirectUri: string;
-  /** Who links an identity; null for a sign-in. */
+  /** The user who links an identity; null for a sign-in. */
   userId: string | null;
-  /** Whether the provider must authenticate the user anew. */
+  /** Whether the provider must authenticate the user again. */
   reauthenticate: boolean;
 };
 
 export type OAuthFlows = ReturnType<typeof createOAuthFlows>;
 
-/** Of flows that nobody can finish any more. */
+/** Expired flows that one call removes. */
 const REMOVED_AT_ONCE = 100;
 
 export function createOAuthFlows(db: Db) {
   return {
-    /** And removes some that are over, so that there are never many. False when the user who links is gone. */
-    async open(flow: OAuthFlow, now: Date, expiresAt: Date): Promise<boolean> {
+    /** Also removes some expired flows, so that the table stays small. False when the user who links was deleted. */
+    async create(flow: OAuthFlow, { at, expiresAt }: { at: Date; expiresAt: Date }): Promise<boolean> {
       const row = {
         id: flow.id,
         provider: flow.provider,
         redirect_uri: flow.redirectUri,
         user_id: flow.userId,
         reauthenticate: flow.reauthenticate,
-        created_at: now,
+        created_at: at,
         expires_at: expiresAt,
       };
       try {
@@ -41,7 +41,7 @@ export function createOAuthFlows(db: Db) {
           eb
             .selectFrom('oauth_flows')
             .select('id')
-            .where('expires_at', '<', now)
+            .where('expires_at', '<', at)
             .limit(REMOVED_AT_ONCE)
             .forUpdate()
             .skipLocked(),
@@ -50,14 +50,14 @@ export function createOAuthFlows(db: Db) {
       return true;
     },
 
-    /** Null unless it is unused and not over: of parallel calls one gets it. */
-    async take(id: string, now: Date): Promise<(OAuthFlow & { startedAt: Date }) | null> {
+    /** Null unless the flow is unused and not expired. One of several parallel calls succeeds. */
+    async redeem(id: string, at: Date): Promise<(OAuthFlow & { startedAt: Date }) | null> {
       const row = await db
         .updateTable('oauth_flows')
-        .set({ used_at: now })
+        .set({ used_at: at })
         .where('id', '=', id)
         .where('used_at', 'is', null)
-        .where('expires_at', '>', now)
+        .where('expires_at', '>', at)
         .returning(['id', 'provider', 'redirect_uri', 'user_id', 'reauthenticate', 'created_at'])
         .executeTakeFirst();
       if (!row) return null;

@@ -1,26 +1,30 @@
-// The effects of committed changes. Writers add rows in the transaction of the change; the worker takes them away when
-// the effect is done. Postgres's clock decides what is due: processes may differ about the time.
+// The effects of committed changes. A change adds rows in its own transaction, and the worker removes each row when the
+// effect is done. Postgres's clock decides which rows are due: the clocks of processes can differ.
 import { type RawBuilder, sql } from 'kysely';
 import type { Effect } from '../domain/effect.ts';
 import type { Db } from './postgres/database.ts';
 
 export type Topic = Effect['topic'];
-/** `attempts`: those that have begun before. */
+/** `attempts`: how many have begun so far. */
 export type OutboxRef = { id: string; topic: Topic; attempts: number };
 
-/** How much waits for the worker, and how much it has given up. */
+/** `waiting` and `dead` count rows. A dead row is one that the worker has given up. */
 export type Backlog = { topic: Topic; waiting: number; dead: number; oldestSeconds: number };
 
 export type Outbox = ReturnType<typeof createOutbox>;
 
-/** Long enough to keep what an SMTP server says, short enough to keep rows small. */
+/** Long enough for an SMTP server's reply. */
 const MAX_ERROR_LENGTH = 500;
 
 /** For use inside a transaction. */
-export async function writeEffects(db: Db, newId: () => string, now: Date, effects: Effect[]): Promise<void> {
+export async function writeEffects(
+  db: Db,
+  newId: () => string,
+  { at, effects }: { at: Date; effects: Effect[] },
+): Promise<void> {
   if (effects.length === 0) return;
-  const rows = effects.map(({ topic, payload }) => ({ id: newId(), topic, payload, created_at: now }));
-  // As one value, for of those a statement has 65,535.
+  const rows = effects.map(({ topic, payload }) => ({ id: newId(), topic, payload, created_at: at }));
+  // One JSON value, because a statement is limited to 65,535 parameters.
   await sql`
     INSERT INTO outbox (id, topic, payload, created_at)
     SELECT id, topic, payload, created_at
@@ -28,7 +32,7 @@ export async function writeEffects(db: Db, newId: () => string, now: Date, effec
   `.execute(db);
 }
 
-/** So many milliseconds from now, by Postgres's clock. */
+/** By Postgres's clock. */
 export function inMs(milliseconds: number): RawBuilder<Date> {
   return sql<Date>`now() + make_interval(secs => ${milliseconds / 1000}::float8)`;
 }
@@ -40,11 +44,11 @@ export function shortened(error: string): string {
 export function createOutbox(db: Db, newId: () => string) {
   return {
     /** For effects of calls that change nothing else. */
-    write: (now: Date, effects: Effect[]) => writeEffects(db, newId, now, effects),
+    write: (at: Date, effects: Effect[]) => writeEffects(db, newId, { at, effects }),
 
     /**
-     * Takes rows of a topic whose time has come, and schedules them again for the case that the queue loses them.
-     * Several relays may call it at once; each row goes to one of them.
+     * Takes due rows of a topic, and schedules them again in case the queue loses them. Each row goes to one of the
+     * relays that call this at once.
      */
     async takeDue(topic: Topic, againInMs: number, limit: number): Promise<OutboxRef[]> {
       return db
@@ -67,12 +71,12 @@ export function createOutbox(db: Db, newId: () => string) {
         .execute();
     },
 
-    /** Makes rows due that could not be handed to the queue. */
+    /** Makes rows due again that the queue did not accept. */
     async putBack(ids: string[]): Promise<void> {
       await db.updateTable('outbox').set({ next_attempt_at: sql<Date>`now()` }).where('id', 'in', ids).execute();
     },
 
-    /** @param waitMs until the next attempt; null when the row is given up for good */
+    /** @param waitMs until the next attempt; null to give the row up */
     async noteFailure(id: string, error: string, waitMs: number | null): Promise<void> {
       await db
         .updateTable('outbox')
@@ -85,7 +89,7 @@ export function createOutbox(db: Db, newId: () => string) {
         .execute();
     },
 
-    /** For rows that failed together, by no fault of theirs: they are tried again. */
+    /** For rows of a batch that failed for another row's fault. They are tried again. */
     async noteDelay(ids: string[], error: string): Promise<void> {
       await db
         .updateTable('outbox')
@@ -94,7 +98,7 @@ export function createOutbox(db: Db, newId: () => string) {
         .execute();
     },
 
-    /** How much there is of each topic, and how long the oldest that is not dead has waited. */
+    /** For each topic. `oldestSeconds` is the age of the oldest row that is not dead. */
     async backlog(now: Date): Promise<Backlog[]> {
       const { rows } = await sql<Backlog>`
         SELECT topic, count(entry.id)::int - count(entry.dead_at)::int AS waiting, count(entry.dead_at)::int AS dead,

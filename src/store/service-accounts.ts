@@ -1,11 +1,12 @@
 import { type Selectable, sql } from 'kysely';
 import type { Actor } from '../domain/actor.ts';
 import type { Effect } from '../domain/effect.ts';
+import { type AdminChange, lockAuthority } from './authority.ts';
 import { writeEffects } from './outbox.ts';
 import type { Db } from './postgres/database.ts';
 import type { Schema } from './postgres/schema.ts';
 import { isUniqueViolation } from './postgres/violation.ts';
-import { grantsOfServices, type Judged, judge, type RoleGrant } from './roles.ts';
+import { grantsOfServices, type RoleGrant } from './role-grants.ts';
 import { rolesCountAt } from './user-columns.ts';
 
 export type ServiceAccount = {
@@ -30,10 +31,10 @@ export type ApiKey = {
   lastUsedAt: Date | null;
 };
 
-/** `service` names its account. */
+/** `service` is the name of the account. */
 export type ExpiringKey = Pick<ApiKey, 'serviceAccountId' | 'name' | 'expiresAt'> & { service: string };
 
-/** Whom a key speaks for, and what its tokens are made from. */
+/** The bearer of a key: everything that its access tokens are made from. */
 export type KeyHolder = {
   keyId: string;
   serviceAccountId: string;
@@ -41,9 +42,11 @@ export type KeyHolder = {
   roles: string[];
   claimsEpoch: number;
   rolesEpoch: number;
-  /** When the first of its roles, or the key itself, expires. */
+  /** The time when the key or the first of its roles expires. */
   until: Date;
 };
+
+type RevokedKey = Pick<ApiKey, 'serviceAccountId' | 'name' | 'expiresAt'>;
 
 export type ServiceAccountChange = 'disable' | 'enable' | 'delete';
 
@@ -55,16 +58,16 @@ export function createServiceAccounts(db: Db, newId: () => string, clock: () => 
   const rowsOf = (of: Db) =>
     of.selectFrom('service_accounts').selectAll().select(sql<string[]>`roles_of_service(id, ${clock()})`.as('roles'));
 
-  async function one(of: Db, column: 'id' | 'name', value: string): Promise<ServiceAccount | null> {
+  async function accountBy(of: Db, column: 'id' | 'name', value: string): Promise<ServiceAccount | null> {
     const row = await rowsOf(of).where(column, '=', value).executeTakeFirst();
     return row ? toAccount(row, await grantsOfServices(of, [row.id])) : null;
   }
 
   return {
-    byId: (id: string) => one(db, 'id', id),
-    byName: (name: string) => one(db, 'name', name),
+    byId: (id: string) => accountBy(db, 'id', id),
+    byName: (name: string) => accountBy(db, 'name', name),
 
-    /** By name. @param after the last name of the page before, or empty */
+    /** Sorted by name. @param after the last name of the page before, or empty */
     async list(after: string, atMost: number): Promise<ServiceAccount[]> {
       const byName = sql`name COLLATE "C"`;
       const rows = await rowsOf(db).where(sql<boolean>`${byName} > ${after}`).orderBy(byName).limit(atMost).execute();
@@ -76,16 +79,14 @@ export function createServiceAccounts(db: Db, newId: () => string, clock: () => 
     /** False when the name is taken. */
     async create(
       account: Pick<ServiceAccount, 'id' | 'name' | 'description' | 'createdBy'>,
-      actor: Actor,
-      now: Date,
-      effects: Effect[],
+      { actor, at, effects }: { actor: Actor; at: Date; effects: Effect[] },
     ): Promise<boolean> {
       const { id, name, description, createdBy } = account;
       const creating = db.transaction().execute(async (trx) => {
-        await judge(trx, actor, 'shared', now);
-        const row = { id, name, description, created_at: now, created_by: createdBy };
+        await lockAuthority(trx, actor, { lock: 'shared', at });
+        const row = { id, name, description, created_at: at, created_by: createdBy };
         await trx.insertInto('service_accounts').values(row).execute();
-        await writeEffects(trx, newId, now, effects);
+        await writeEffects(trx, newId, { at, effects });
         return true;
       });
       return creating.catch((error: unknown) => {
@@ -95,30 +96,27 @@ export function createServiceAccounts(db: Db, newId: () => string, clock: () => 
     },
 
     /**
-     * Does it, unless it is so already; null when there is no such account.
-     * @param decide throws when it must not be
+     * Idempotent. Null when the account does not exist.
+     * @param options `decide` receives the roles of the account
      */
     async change(
       id: string,
       change: ServiceAccountChange,
-      actor: Actor,
-      now: Date,
-      decide: (judged: Judged, itsRoles: string[]) => void,
-      effects: (before: ServiceAccount) => Effect[],
+      { actor, at, decide, effects }: AdminChange<[before: ServiceAccount], [roles: string[]]>,
     ): Promise<ServiceAccount | null> {
       return db.transaction().execute(async (trx) => {
-        const judged = await judge(trx, actor, 'exclusive', now);
+        const authority = await lockAuthority(trx, actor, { lock: 'exclusive', at });
         await trx.selectFrom('service_accounts').select('id').where('id', '=', id).forUpdate().execute();
-        const before = await one(trx, 'id', id);
+        const before = await accountBy(trx, 'id', id);
         if (!before) return null;
-        decide(judged, before.roles);
+        decide(authority, before.roles);
         if (change === 'delete') await trx.deleteFrom('service_accounts').where('id', '=', id).execute();
         else if ((change === 'disable') === (before.disabledAt !== null)) return before;
         else {
-          const disabledAt = change === 'disable' ? now : null;
+          const disabledAt = change === 'disable' ? at : null;
           await trx.updateTable('service_accounts').set({ disabled_at: disabledAt }).where('id', '=', id).execute();
         }
-        await writeEffects(trx, newId, now, effects(before));
+        await writeEffects(trx, newId, { at, effects: effects(before) });
         return before;
       });
     },
@@ -143,7 +141,7 @@ export function createServiceAccounts(db: Db, newId: () => string, clock: () => 
       }));
     },
 
-    /** Those that are valid now and not any more at a time, the first to expire first; of accounts that are not disabled. */
+    /** The valid keys of enabled accounts that expire until a time, the first to expire first. */
     async keysThatExpireBy(time: Date): Promise<ExpiringKey[]> {
       return db
         .selectFrom('api_keys')
@@ -159,16 +157,12 @@ export function createServiceAccounts(db: Db, newId: () => string, clock: () => 
     },
 
     /**
-     * False when the account is gone.
-     * @param key of which nothing but the hash is kept
-     * @param decide throws when it must not be
+     * Stores only the hash of the key. False when the account does not exist.
+     * @param options `decide` receives the roles of the account
      */
     async addKey(
       key: Pick<ApiKey, 'id' | 'serviceAccountId' | 'name' | 'createdBy' | 'expiresAt'> & { hash: Buffer },
-      actor: Actor,
-      now: Date,
-      decide: (judged: Judged, itsRoles: string[]) => void,
-      effects: Effect[],
+      { actor, at, decide, effects }: AdminChange<[], [roles: string[]]>,
     ): Promise<boolean> {
       const { id, serviceAccountId, name, hash, createdBy, expiresAt } = key;
       const row = {
@@ -176,59 +170,55 @@ export function createServiceAccounts(db: Db, newId: () => string, clock: () => 
         service_account_id: serviceAccountId,
         name,
         hash,
-        created_at: now,
+        created_at: at,
         created_by: createdBy,
         expires_at: expiresAt,
       };
       return db.transaction().execute(async (trx) => {
-        // Changes of its roles take turns with this.
-        const judged = await judge(trx, actor, 'exclusive', now);
+        const authority = await lockAuthority(trx, actor, { lock: 'exclusive', at });
         const locked = trx.selectFrom('service_accounts').select('id').where('id', '=', serviceAccountId);
         await locked.forNoKeyUpdate().execute();
-        const account = await one(trx, 'id', serviceAccountId);
+        const account = await accountBy(trx, 'id', serviceAccountId);
         if (!account) return false;
-        decide(judged, account.roles);
+        decide(authority, account.roles);
         await trx.insertInto('api_keys').values(row).execute();
-        await writeEffects(trx, newId, now, effects);
+        await writeEffects(trx, newId, { at, effects: effects() });
         return true;
       });
     },
 
     /**
-     * False when there is no such key, or it was revoked before.
-     * @param decide throws when it must not be
+     * False when the key does not exist or was revoked before.
+     * @param options `decide` receives the roles of the key's account
      */
     async revokeKey(
       id: string,
-      actor: Actor,
-      now: Date,
-      decide: (judged: Judged, rolesOfItsAccount: string[]) => void,
-      effects: (key: Pick<ApiKey, 'serviceAccountId' | 'name' | 'expiresAt'>) => Effect[],
+      { actor, at, decide, effects }: AdminChange<[key: RevokedKey], [roles: string[]]>,
     ): Promise<boolean> {
       return db.transaction().execute(async (trx) => {
-        const judged = await judge(trx, actor, 'exclusive', now);
+        const authority = await lockAuthority(trx, actor, { lock: 'exclusive', at });
         const key = await trx
           .selectFrom('api_keys')
           .select('service_account_id')
           .where('id', '=', id)
           .executeTakeFirst();
-        const account = key && (await one(trx, 'id', key.service_account_id));
+        const account = key && (await accountBy(trx, 'id', key.service_account_id));
         if (!account) return false;
-        decide(judged, account.roles);
+        decide(authority, account.roles);
         const revoked = await trx
           .updateTable('api_keys')
-          .set({ revoked_at: now })
+          .set({ revoked_at: at })
           .where('id', '=', id)
           .where('revoked_at', 'is', null)
           .returning(['service_account_id as serviceAccountId', 'name', 'expires_at as expiresAt'])
           .executeTakeFirst();
         if (!revoked) return false;
-        await writeEffects(trx, newId, now, effects(revoked));
+        await writeEffects(trx, newId, { at, effects: effects(revoked) });
         return true;
       });
     },
 
-    /** The services that keys speak for now, by hash in base64, and notes that the keys were used. Invalid keys are left out. */
+    /** Looks keys up and records their use. Returns the holders by hash in base64; invalid keys are absent. */
     async useKeys(hashes: Buffer[]): Promise<Map<string, KeyHolder>> {
       const now = clock();
       const at = rolesCountAt(now);

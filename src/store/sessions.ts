@@ -2,58 +2,54 @@ import { sql } from 'kysely';
 import type { AudienceChoice } from '../domain/audience.ts';
 import type { AuditEvent } from '../domain/audit-event.ts';
 import type { Effect } from '../domain/effect.ts';
-import type { SessionState } from '../domain/judge-refresh.ts';
 import type { Authentication } from '../domain/reauthentication.ts';
-import type { RevocableToken, RevocationStatus } from '../domain/revocation-status.ts';
+import { endSessions } from './end-sessions.ts';
 import { writeEffects } from './outbox.ts';
 import type { Db } from './postgres/database.ts';
-import { type Holder, holderColumns, rolesCountAt, toHolder } from './user-columns.ts';
-import { lockPresent, lockUser, type Present } from './user-locks.ts';
-
-/** A live session with the number of its current token: what tokens are made from. */
-export type Grant = Holder & {
-  sessionId: string;
-  counter: number;
-  /** When the session ends if it is not used. */
-  expiresAt: Date;
-  audiences: AudienceChoice;
-};
-
-export type Session = Grant & SessionState;
-
-/** Where a session is used, as far as that can be told. */
-type Place = { address: string; userAgent: string };
+import {
+  authenticationOf,
+  type Grant,
+  type GrantRow,
+  type Renewal,
+  renewSession,
+  type Session,
+  type SessionLocation,
+  sessionById,
+  toGrant,
+} from './session-rows.ts';
+import { rolesCountAt } from './user-columns.ts';
+import { type AccountOwner, lockOwner, lockUser } from './user-locks.ts';
 
 export type NewSession = {
   id: string;
   userId: string;
   passwordEpoch: number;
   expiresAt: Date;
+  /** The latest time that use can extend `expiresAt` to. */
   endsBy: Date;
-  place: Place;
-  /** With which it is begun, and when the user authenticated there, as far as the provider says; null for a password. */
+  location: SessionLocation;
+  /**
+   * The identity of a sign-in at a provider, and when the provider says that the user authenticated; null for a
+   * password.
+   */
   identity: { id: string; authenticatedAt: Date | null } | null;
   audiences: AudienceChoice;
 };
 
-/** A session whose user has given the password again. */
-export type Renewal = { sessionId: string; idleSeconds: number; place: Place };
-
-/** For its owner to see. */
-export type SessionSummary = { id: string; createdAt: Date; lastUsedAt: Date; expiresAt: Date } & Place;
+export type SessionSummary = { id: string; createdAt: Date; lastUsedAt: Date; expiresAt: Date } & SessionLocation;
 
 export type Rotation = {
   sessionId: string;
   counter: number;
   requestId: string;
   idleSeconds: number;
-  /** To which the session is narrowed; null leaves it as it is. */
+  /** Narrows the session to these; null leaves it as it is. */
   audiences: AudienceChoice;
-  /** Those of the deployment. */
+  /** All audiences of the deployment. */
   allAudiences: string[];
 };
 
-/** As many as an answer has room for. */
+/** A response has room for so many. */
 const MAX_LISTED = 100;
 const lastUsedAt = sql<Date>`coalesce(rotated_at, created_at)`;
 
@@ -62,62 +58,60 @@ export type Sessions = ReturnType<typeof createSessions>;
 export function createSessions(db: Db, newId: () => string, clock: () => Date) {
   return {
     /**
-     * False when the account's password changed, the account was disabled, or the identity was unlinked, since that was looked
-     * at: the lock on the user's row makes this wait for a change under way, and makes the change see this session.
-     * @param maxLive beyond so many the user's other sessions end, the one first that was not used for longest
-     * @param effects for those that it ends
+     * The lock on the user's row serializes this with changes of the account: either they see this session, or this
+     * sees them.
+     * @param options `maxLive` bounds the user's live sessions: the least recently used ones end. `effects` receives
+     *   their ids
+     * @returns false when the password has changed, the account is disabled or the identity was unlinked since the
+     *   caller read them
      */
-    async open(
+    async create(
       session: NewSession,
-      maxLive: number,
-      now: Date,
-      effects: (endedIds: string[]) => Effect[],
+      { maxLive, at, effects }: { maxLive: number; at: Date; effects: (endedIds: string[]) => Effect[] },
     ): Promise<boolean> {
+      const { id, userId, identity, location } = session;
       return db.transaction().execute(async (trx) => {
-        if (!(await lockUser(trx, session.userId, session.passwordEpoch))) return false;
-        const { identity } = session;
-        if (identity && !(await hasIdentity(trx, session.userId, identity.id))) return false;
+        if (!(await lockUser(trx, userId, session.passwordEpoch))) return false;
+        if (identity && !(await hasIdentity(trx, userId, identity.id))) return false;
         await trx
           .insertInto('sessions')
           .values({
-            id: session.id,
-            user_id: session.userId,
-            created_at: now,
+            id,
+            user_id: userId,
+            created_at: at,
             expires_at: session.expiresAt,
             ends_by: session.endsBy,
-            address: session.place.address,
-            user_agent: session.place.userAgent,
+            address: location.address,
+            user_agent: location.userAgent,
             identity_id: identity?.id ?? null,
             provider_authenticated_at: identity?.authenticatedAt ?? null,
             audiences: session.audiences,
           })
           .execute();
-        const ended = await trx
-          .updateTable('sessions')
-          .set({ ended_at: now })
-          .where('ended_at', 'is', null)
-          .where('id', 'in', (eb) =>
+        const endedIds = await endSessions(trx, at, (eb) =>
+          eb(
+            'id',
+            'in',
             eb
               .selectFrom('sessions')
               .select('id')
-              .where('user_id', '=', session.userId)
+              .where('user_id', '=', userId)
               .where('ended_at', 'is', null)
-              .where('expires_at', '>', now)
-              .where('id', '!=', session.id)
+              .where('expires_at', '>', at)
+              .where('id', '!=', id)
               .orderBy(lastUsedAt, 'desc')
               .offset(maxLive - 1),
-          )
-          .returning('id')
-          .execute();
-        const endedIds = ended.map(({ id }) => id);
-        await writeEffects(trx, newId, now, effects(endedIds));
+          ),
+        );
+        await writeEffects(trx, newId, { at, effects: effects(endedIds) });
         return true;
       });
     },
 
     /**
-     * Replaces the current token if it has this number: one conditional statement, so that of parallel calls one wins.
-     * Null when it is not the current token of a live session, or the session does not have the audiences.
+     * Replaces the current refresh token if it has this number. It is one conditional statement, so one of several
+     * parallel calls succeeds. Null when the token is not the current one of a live session, or the session lacks one
+     * of the audiences.
      */
     async rotate(rotation: Rotation, now: Date, event: AuditEvent): Promise<Grant | null> {
       const rolesAt = rolesCountAt(now);
@@ -153,23 +147,32 @@ export function createSessions(db: Db, newId: () => string, clock: () => Date) {
       return sessionById(db, id, clock());
     },
 
-    /** Null when the session has ended, or its user may not sign in. */
+    /** Null when the session has ended, or its user is disabled. */
     async authenticationOf(userId: string, sessionId: string, signal?: AbortSignal): Promise<Authentication | null> {
       signal?.throwIfAborted();
       return authenticationOf(db, userId, sessionId);
     },
 
-    /** Notes that the user has given the password, and replaces the refresh token. Null when they may not any more. */
-    async reauthenticate(present: Present, renewal: Renewal, now: Date, effects: Effect[]): Promise<Grant | null> {
+    /**
+     * Records a re-authentication and replaces the refresh token. Null when the owner may no longer change the account.
+     */
+    async reauthenticate(
+      owner: AccountOwner,
+      renewal: Renewal,
+      { at, effects }: { at: Date; effects: Effect[] },
+    ): Promise<Grant | null> {
       return db.transaction().execute(async (trx) => {
-        if (!(await lockPresent(trx, present))) return null;
-        const grant = await renewSession(trx, renewal, now);
-        if (grant) await writeEffects(trx, newId, now, effects);
+        if (!(await lockOwner(trx, owner))) return null;
+        const grant = await renewSession(trx, renewal, at);
+        if (grant) await writeEffects(trx, newId, { at, effects });
         return grant;
       });
     },
 
-    /** Leaves the session these of its audiences. False unless it lives, its current token has this number, and it has them. */
+    /**
+     * Narrows a session to some of its audiences. False when the session has ended, its current token has another
+     * number, or it lacks one of the audiences.
+     */
     async narrow(id: string, counter: number, audiences: string[]): Promise<boolean> {
       const narrowed = await db
         .updateTable('sessions')
@@ -182,22 +185,17 @@ export function createSessions(db: Db, newId: () => string, clock: () => Date) {
       return narrowed.numUpdatedRows === 1n;
     },
 
-    /** False when it had ended before. */
-    async end(id: string, now: Date, effects: Effect[]): Promise<boolean> {
+    /** False when the session had ended before. */
+    async end(id: string, at: Date, effects: Effect[]): Promise<boolean> {
       return db.transaction().execute(async (trx) => {
-        const ended = await trx
-          .updateTable('sessions')
-          .set({ ended_at: now })
-          .where('id', '=', id)
-          .where('ended_at', 'is', null)
-          .executeTakeFirst();
-        if (ended.numUpdatedRows !== 1n) return false;
-        await writeEffects(trx, newId, now, effects);
+        const ended = await endSessions(trx, at, (eb) => eb('id', '=', id));
+        if (ended.length === 0) return false;
+        await writeEffects(trx, newId, { at, effects });
         return true;
       });
     },
 
-    /** Those that live, the one that was used last first. */
+    /** The live sessions, the most recently used first. */
     async ofUser(userId: string, now: Date, signal?: AbortSignal): Promise<SessionSummary[]> {
       signal?.throwIfAborted();
       const rows = await db
@@ -220,120 +218,28 @@ export function createSessions(db: Db, newId: () => string, clock: () => Date) {
       }));
     },
 
-    /** Ends one session of a user, or all but one. Returns how many; null when the user may not do it any more. */
-    async endOfUser(
-      present: Present,
+    /**
+     * Ends one session of the owner, or all but one. Returns how many; null when the owner may no longer change the
+     * account.
+     */
+    async endOfOwner(
+      owner: AccountOwner,
       which: { only: string } | { allBut: string },
-      now: Date,
-      effects: (ended: string[]) => Effect[],
+      { at, effects }: { at: Date; effects: (endedIds: string[]) => Effect[] },
     ): Promise<number | null> {
       return db.transaction().execute(async (trx) => {
-        // Whoever ends several of a user's sessions takes turns.
-        if (!(await lockPresent(trx, present))) return null;
-        const ended = await trx
-          .updateTable('sessions')
-          .set({ ended_at: now })
-          .where('user_id', '=', present.userId)
-          .where('ended_at', 'is', null)
-          .where('expires_at', '>', now)
-          .where('id', 'only' in which ? '=' : '!=', 'only' in which ? which.only : which.allBut)
-          .returning('id')
-          .execute();
-        await writeEffects(trx, newId, now, effects(ended.map(({ id }) => id)));
-        return ended.length;
+        if (!(await lockOwner(trx, owner))) return null;
+        const endedIds = await endSessions(trx, at, (eb) =>
+          eb.and([
+            eb('user_id', '=', owner.userId),
+            eb('expires_at', '>', at),
+            'only' in which ? eb('id', '=', which.only) : eb('id', '!=', which.allBut),
+          ]),
+        );
+        await writeEffects(trx, newId, { at, effects: effects(endedIds) });
+        return endedIds.length;
       });
     },
-
-    /** The revocation status of each token, in their order. */
-    async revocationStatuses(tokens: RevocableToken[], now: Date, signal?: AbortSignal): Promise<RevocationStatus[]> {
-      signal?.throwIfAborted();
-      const roles = await db.selectFrom('roles').select(['name', 'epoch']).execute();
-      const roleEpochs = new Map(roles.map(({ name, epoch }) => [name, epoch]));
-      const rows = await db
-        .selectFrom('sessions')
-        .innerJoin('users', 'users.id', 'sessions.user_id')
-        .select(['sessions.id', 'user_id', 'claims_epoch'])
-        .where('sessions.id', 'in', [...new Set(tokens.map(({ sessionId }) => sessionId))])
-        .where('ended_at', 'is', null)
-        .where('ends_by', '>', now)
-        .where('disabled_at', 'is', null)
-        .execute();
-      const keys = await db
-        .selectFrom('api_keys')
-        .innerJoin('service_accounts', 'service_accounts.id', 'api_keys.service_account_id')
-        .select(['api_keys.id', 'service_account_id as user_id', 'claims_epoch'])
-        .where('api_keys.id', 'in', [...new Set(tokens.map(({ sessionId }) => sessionId))])
-        .where('revoked_at', 'is', null)
-        .where('disabled_at', 'is', null)
-        .execute();
-      const live = new Map([...rows, ...keys].map((row) => [row.id, row]));
-      return tokens.map(({ sessionId, userId, epoch, roles: held, rolesEpoch }) => {
-        const session = live.get(sessionId);
-        if (!session || session.user_id !== userId) return 'revoked';
-        const isStale = epoch < session.claims_epoch || held.some((role) => rolesEpoch < (roleEpochs.get(role) ?? 0));
-        return isStale ? 'stale' : 'active';
-      });
-    },
-  };
-}
-
-/**
- * For use inside a transaction that has locked the user. The counter passes over one token, which nobody gets: so the token
- * that was current is not the predecessor of the new one, which a replay would give to whoever has copied it.
- */
-export async function renewSession(
-  trx: Db,
-  { sessionId, idleSeconds, place }: Renewal,
-  now: Date,
-): Promise<Grant | null> {
-  const { numAffectedRows } = await sql`
-    UPDATE sessions
-    SET counter = counter + 2, rotated_at = ${now}, rotation_request_id = '', reauthenticated_at = ${now},
-      reauthenticated_counter = counter + 2,
-      address = ${place.address}, user_agent = ${place.userAgent},
-      expires_at = least(${now}::timestamptz + make_interval(secs => ${idleSeconds}), ends_by)
-    WHERE id = ${sessionId} AND ended_at IS NULL AND expires_at > ${now}
-  `.execute(trx);
-  return numAffectedRows === 1n ? sessionById(trx, sessionId, now) : null;
-}
-
-/** For use inside a transaction too. Null when the session has ended, or its user may not sign in. */
-export async function authenticationOf(db: Db, userId: string, sessionId: string): Promise<Authentication | null> {
-  const row = await db
-    .selectFrom('sessions')
-    .innerJoin('users', 'users.id', 'sessions.user_id')
-    .select(['password_hash', 'reauthenticated_at', 'reauthenticated_counter', 'provider_authenticated_at'])
-    .where('sessions.id', '=', sessionId)
-    .where('user_id', '=', userId)
-    .where('ended_at', 'is', null)
-    .where('disabled_at', 'is', null)
-    .executeTakeFirst();
-  if (!row) return null;
-  return {
-    hasPassword: row.password_hash !== null,
-    reauthenticatedAt: row.reauthenticated_at,
-    reauthenticatedCounter: Number(row.reauthenticated_counter),
-    providerAuthenticatedAt: row.provider_authenticated_at,
-  };
-}
-
-async function sessionById(db: Db, id: string, now: Date): Promise<Session | null> {
-  const row = await db
-    .selectFrom('sessions')
-    .innerJoin('users', 'users.id', 'sessions.user_id')
-    .select(holderColumns(now))
-    .select(['sessions.id as session_id', 'counter', 'expires_at', 'audiences'])
-    .select(['rotated_at', 'rotation_request_id'])
-    // A session of a disabled user has ended, whatever its own row says.
-    .select((eb) => eb.fn.coalesce('ended_at', 'disabled_at').as('ended_at'))
-    .where('sessions.id', '=', id)
-    .executeTakeFirst();
-  if (!row) return null;
-  return {
-    ...toGrant(row),
-    rotatedAt: row.rotated_at,
-    rotationRequestId: row.rotation_request_id,
-    endedAt: row.ended_at,
   };
 }
 
@@ -345,21 +251,4 @@ async function hasIdentity(trx: Db, userId: string, id: string): Promise<boolean
     .where('user_id', '=', userId)
     .executeTakeFirst();
   return row !== undefined;
-}
-
-type GrantRow = Parameters<typeof toHolder>[0] & {
-  session_id: string;
-  counter: string;
-  expires_at: Date;
-  audiences: string[] | null;
-};
-
-function toGrant(row: GrantRow): Grant {
-  return {
-    sessionId: row.session_id,
-    counter: Number(row.counter),
-    expiresAt: row.expires_at,
-    audiences: row.audiences,
-    ...toHolder(row),
-  };
 }

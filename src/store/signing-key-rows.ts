@@ -4,16 +4,16 @@ import { sql } from 'kysely';
 import type { Actor } from '../domain/actor.ts';
 import type { Effect } from '../domain/effect.ts';
 import type { KeyMove, KeyToAdd, SigningKeyRecord } from '../domain/key-schedule.ts';
+import { lockAuthority } from './authority.ts';
 import { writeEffects } from './outbox.ts';
 import type { Db } from './postgres/database.ts';
-import { judge } from './roles.ts';
 
 export type NewSigningKey = KeyToAdd & { kid: string; encryptedPrivateKey: Buffer };
 
-/** A key that is good for something. */
+/** A key that is not retired. */
 export type StoredSigningKey = SigningKeyRecord & { encryptedPrivateKey: Buffer };
 
-/** First the moves in their order, then new keys. */
+/** The moves are applied in their order, before the new keys are added. */
 export type KeyChange = { moves: KeyMove[]; add: NewSigningKey[]; effects: Effect[] };
 
 export type SigningKeyRows = ReturnType<typeof createSigningKeyRows>;
@@ -22,72 +22,80 @@ const MOVED_AT = { active: 'activated_at', retiring: 'retiring_at', retired: 're
 
 export function createSigningKeyRows(db: Db, newId: () => string) {
   return {
-    /** All that there are and were, in the order of their making. */
+    /** All keys, retired ones too, in the order of their creation. */
     list: () => records(db),
 
-    /** Those that are good for something. */
+    /** The keys that are not retired. */
     usable: () => usable(db),
 
     /**
-     * One change at a time.
-     * @param actor null for a scheduled change
-     * @param decide receives all keys and the usable ones; can throw
+     * Only one change runs at a time.
+     * @param options `actor` is null for a scheduled change. `decide` receives all keys and the usable ones, and can
+     *   throw
      */
-    async change(
-      actor: Actor | null,
-      now: Date,
-      decide: (keys: SigningKeyRecord[], usable: StoredSigningKey[]) => Promise<KeyChange>,
-    ): Promise<void> {
+    async change({
+      actor,
+      at,
+      decide,
+    }: {
+      actor: Actor | null;
+      at: Date;
+      decide: (keys: SigningKeyRecord[], usable: StoredSigningKey[]) => Promise<KeyChange>;
+    }): Promise<void> {
       await db.transaction().execute(async (trx) => {
-        if (actor) await judge(trx, actor, 'shared', now);
-        await takeTurns(trx);
+        if (actor) await lockAuthority(trx, actor, { lock: 'shared', at });
+        await lockSigningKeys(trx);
         const { moves, add, effects } = await decide(await records(trx), await usable(trx));
         for (const { kid, to } of moves) {
           await trx
             .updateTable('signing_keys')
-            .set({ state: to, [MOVED_AT[to]]: now })
+            .set({ state: to, [MOVED_AT[to]]: at })
             .$if(to === 'retired', (query) => query.set({ encrypted_private_key: null }))
             .where('kid', '=', kid)
             .execute();
         }
         for (const { kid, algorithm, state, signsFrom, encryptedPrivateKey } of add) {
-          const times = { created_at: now, signs_from: signsFrom, activated_at: state === 'active' ? now : null };
+          const times = { created_at: at, signs_from: signsFrom, activated_at: state === 'active' ? at : null };
           const row = { kid, algorithm, state, encrypted_private_key: encryptedPrivateKey, ...times };
           await trx.insertInto('signing_keys').values(row).execute();
         }
-        await writeEffects(trx, newId, now, effects);
+        await writeEffects(trx, newId, { at, effects });
       });
     },
 
-    /** Those that were retired 90 days ago. Returns how many. */
+    /** Removes the keys that were retired 90 days ago. Returns how many. */
     async removeRetired(): Promise<number> {
       const { rows } = await sql<{ removed: number }>`SELECT remove_retired_keys() AS removed`.execute(db);
       return rows[0]?.removed ?? 0;
     },
 
     /**
-     * @param encrypted gives the same private key under another key; null for one that stays as it is
-     * @returns which have changed
+     * @param options `encrypt` returns the private key under another master key, or null to leave it unchanged
+     * @returns the `kid` of each changed key
      */
-    async reencrypt(
-      now: Date,
-      encrypted: (key: StoredSigningKey) => Buffer | null,
-      effects: (kids: string[]) => Effect[],
-    ): Promise<string[]> {
+    async reencrypt({
+      at,
+      encrypt,
+      effects,
+    }: {
+      at: Date;
+      encrypt: (key: StoredSigningKey) => Buffer | null;
+      effects: (kids: string[]) => Effect[];
+    }): Promise<string[]> {
       return db.transaction().execute(async (trx) => {
-        await takeTurns(trx);
+        await lockSigningKeys(trx);
         const kids: string[] = [];
         for (const key of await usable(trx)) {
-          const other = encrypted(key);
-          if (!other) continue;
+          const encrypted = encrypt(key);
+          if (!encrypted) continue;
           await trx
             .updateTable('signing_keys')
-            .set({ encrypted_private_key: other })
+            .set({ encrypted_private_key: encrypted })
             .where('kid', '=', key.kid)
             .execute();
           kids.push(key.kid);
         }
-        await writeEffects(trx, newId, now, effects(kids));
+        await writeEffects(trx, newId, { at, effects: effects(kids) });
         return kids;
       });
     },
@@ -95,12 +103,12 @@ export function createSigningKeyRows(db: Db, newId: () => string) {
 }
 
 /** Until the commit. */
-async function takeTurns(trx: Db): Promise<void> {
+async function lockSigningKeys(trx: Db): Promise<void> {
   await sql`SELECT pg_advisory_xact_lock(hashtext('latchkey signing keys'))`.execute(trx);
 }
 
 async function rowsOf(db: Db) {
-  // The first two were made at once.
+  // The first two keys are created at the same time.
   const order = sql`created_at, activated_at NULLS LAST, kid`;
   return db.selectFrom('signing_keys').selectAll().orderBy(order).execute();
 }

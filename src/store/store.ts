@@ -1,5 +1,6 @@
-// The state of record. Each method is one transaction; effects given to it commit with it or not at all. A signal keeps a
-// query from beginning for a caller who has gone; one that runs is bounded by the statement time-out.
+// The folder store owns all SQL: a file a table. It must not decide what a caller may do: it calls the rules of the
+// domain inside its transactions. Each method is one transaction, and its effects commit with it. An aborted signal
+// keeps a query from starting; the statement timeout bounds a running one.
 import { type AuditTrail, createAuditTrail } from './audit-trail.ts';
 import { createEmailChanges, type EmailChanges } from './email-changes.ts';
 import { createEmailVerifications, type EmailVerifications } from './email-verifications.ts';

@@ -1,17 +1,17 @@
-// How accounts are read, in whatever query: the columns, and what they mean.
+// The columns of an account in every query, and their meaning.
 import { type ExpressionBuilder, sql } from 'kysely';
 import type { Email } from '../domain/email.ts';
 import type { User } from '../domain/user.ts';
 import type { Schema } from './postgres/schema.ts';
 
-/** An account with what its tokens say besides. */
+/** An account with everything that its tokens carry. */
 export type Holder = {
   user: User;
-  /** Counts the sets of claims that the account's tokens have had. */
+  /** Increases whenever the claims of the account's tokens change. */
   claimsEpoch: number;
-  /** Counts the changes of what roles imply. */
+  /** Increases whenever the roles that a role implies change. */
   rolesEpoch: number;
-  /** When the first of the roles runs out; null when none does. */
+  /** The time when the first of the roles expires; null when none does. */
   rolesUntil: Date | null;
 };
 
@@ -29,7 +29,7 @@ type UserColumns = {
 
 type HolderColumns = UserColumns & { claims_epoch: number; roles_epoch: number; roles_until: Date | null };
 
-/** For `select`, in any query that has `users` in it. */
+/** For `select` in a query over `users`. */
 export function userColumns(at: Date) {
   return (_: ExpressionBuilder<Schema, 'users'>) => [
     'users.id' as const,
@@ -42,7 +42,7 @@ export function userColumns(at: Date) {
   ];
 }
 
-/** What runs out within a second counts no more: no token is that short. */
+/** A role that expires within a second is left out: no token lives that short. */
 export function holderColumns(now: Date) {
   const at = rolesCountAt(now);
   return (builder: ExpressionBuilder<Schema, 'users'>) => [

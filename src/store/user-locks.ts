@@ -1,9 +1,11 @@
-// What transactions begin with that change an account: nobody else changes it meanwhile, and it is still what was judged.
+// Locks at the beginning of transactions that change an account. Until the commit the account stays as the caller has
+// read it.
+import { endSessions } from './end-sessions.ts';
 import type { Db } from './postgres/database.ts';
 
 /**
- * For use inside a transaction: keeps changes of the password and sign-ins with the old one out until the commit. False when
- * the password is another one by now, or the account is disabled.
+ * For use inside a transaction: until the commit no other transaction changes the password, and no sign-in with the old
+ * one succeeds. False when the password has changed, or the account is disabled.
  */
 export async function lockUser(trx: Db, id: string, passwordEpoch: number): Promise<boolean> {
   const locked = await trx
@@ -17,11 +19,14 @@ export async function lockUser(trx: Db, id: string, passwordEpoch: number): Prom
   return locked !== undefined;
 }
 
-/** Who asks for a change of their own account, and which password the account had when they showed that they are there. */
-export type Present = { userId: string; sessionId: string; passwordEpoch: number };
+/**
+ * A user who changes their own account in a session, with the number of the password at the time of the
+ * re-authentication.
+ */
+export type AccountOwner = { userId: string; sessionId: string; passwordEpoch: number };
 
-/** As lockUser; false also when the session of who asks has ended. */
-export async function lockPresent(trx: Db, { userId, sessionId, passwordEpoch }: Present): Promise<boolean> {
+/** As lockUser. False also when the owner's session has ended. */
+export async function lockOwner(trx: Db, { userId, sessionId, passwordEpoch }: AccountOwner): Promise<boolean> {
   if (!(await lockUser(trx, userId, passwordEpoch))) return false;
   const session = await trx
     .selectFrom('sessions')
@@ -35,19 +40,15 @@ export async function lockPresent(trx: Db, { userId, sessionId, passwordEpoch }:
 /** For use inside a transaction that has locked the user. Ends every session but the one to keep. */
 export async function replacePassword(
   trx: Db,
-  change: { userId: string; passwordHash: string; keepSessionId: string | null },
-  now: Date,
+  { userId, passwordHash, keepSessionId }: { userId: string; passwordHash: string; keepSessionId: string | null },
+  at: Date,
 ): Promise<void> {
   await trx
     .updateTable('users')
-    .set((eb) => ({ password_hash: change.passwordHash, password_epoch: eb('password_epoch', '+', 1) }))
-    .where('id', '=', change.userId)
+    .set((eb) => ({ password_hash: passwordHash, password_epoch: eb('password_epoch', '+', 1) }))
+    .where('id', '=', userId)
     .execute();
-  await trx
-    .updateTable('sessions')
-    .set({ ended_at: now })
-    .where('user_id', '=', change.userId)
-    .where('ended_at', 'is', null)
-    .$if(change.keepSessionId !== null, (query) => query.where('id', '!=', change.keepSessionId as string))
-    .execute();
+  await endSessions(trx, at, (eb) =>
+    eb.and([eb('user_id', '=', userId), ...(keepSessionId === null ? [] : [eb('id', '!=', keepSessionId)])]),
+  );
 }

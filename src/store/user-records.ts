@@ -1,21 +1,21 @@
-// Users as administrators see and change them.
+// Users as administrators read and change them.
 import { sql } from 'kysely';
-import type { Actor } from '../domain/actor.ts';
-import type { Effect } from '../domain/effect.ts';
 import type { Email } from '../domain/email.ts';
 import type { User } from '../domain/user.ts';
+import { type AdminChange, lockAuthority } from './authority.ts';
+import { endSessions } from './end-sessions.ts';
 import { writeEffects } from './outbox.ts';
 import type { Db } from './postgres/database.ts';
-import { grantsOf, type Judged, judge, type RoleGrant } from './roles.ts';
+import { grantsOf, type RoleGrant } from './role-grants.ts';
 import { toUser, userColumns } from './user-columns.ts';
 
-/** What administrators change of a user, and audit events show. */
+/** The state of a user that administrators change and audit events show. */
 export type UserState = { disabledAt: Date | null; hasPassword: boolean; passwordEpoch: number; sessions: number };
 
 export type FoundUser = { user: User } & Pick<UserState, 'disabledAt' | 'hasPassword'>;
 export type UserRecord = FoundUser & { sessions: number; grants: RoleGrant[]; providers: string[] };
 
-/** Each is null, or empty, for any. */
+/** An empty or null field matches every user. */
 export type UserFilter = { emailPrefix: string; role: string; disabled: boolean | null };
 
 export type UserChange = 'disable' | 'enable' | 'delete' | 'require_new_password' | 'end_sessions';
@@ -23,10 +23,10 @@ export type UserChange = 'disable' | 'enable' | 'delete' | 'require_new_password
 export type UserRecords = ReturnType<typeof createUserRecords>;
 
 export function createUserRecords(db: Db, newId: () => string, clock: () => Date) {
-  const found = (at: Date) => db.selectFrom('users').select(userColumns(at)).select('password_hash');
+  const selectUsers = (at: Date) => db.selectFrom('users').select(userColumns(at)).select('password_hash');
 
-  async function whole(column: 'id' | 'email', value: string): Promise<UserRecord | null> {
-    const row = await found(clock())
+  async function recordBy(column: 'id' | 'email', value: string): Promise<UserRecord | null> {
+    const row = await selectUsers(clock())
       .where(sql.ref<string>(`users.${column}`), '=', value)
       .executeTakeFirst();
     if (!row) return null;
@@ -46,13 +46,13 @@ export function createUserRecords(db: Db, newId: () => string, clock: () => Date
   }
 
   return {
-    byId: (id: string) => whole('id', id),
-    byEmail: (email: Email) => whole('email', email),
+    byId: (id: string) => recordBy('id', id),
+    byEmail: (email: Email) => recordBy('email', email),
 
-    /** The oldest first. @param after the id of the last one of the page before, or empty */
+    /** The oldest first. @param after the id of the last user of the page before, or empty */
     async search(filter: UserFilter, after: string, atMost: number): Promise<FoundUser[]> {
       const at = clock();
-      const rows = await found(at)
+      const rows = await selectUsers(at)
         .$if(after !== '', (query) => query.where('users.id', '>', after))
         .$if(filter.emailPrefix !== '', (query) =>
           query.where(sql<boolean>`starts_with(users.email, ${filter.emailPrefix})`),
@@ -70,94 +70,87 @@ export function createUserRecords(db: Db, newId: () => string, clock: () => Date
     },
 
     /**
-     * Does it, unless it is so already; null when there is no such user.
-     * @param decide throws when it must not be
-     * @param effects of a change, told how the user was before and is after it (null: gone)
+     * Idempotent. Null when the user does not exist.
+     * @param options `decide` receives the roles of the user. `effects` is called only when the state changes; `after`
+     *   is null for a deleted user
      */
     async change(
       id: string,
       change: UserChange,
-      actor: Actor,
-      now: Date,
-      decide: (judged: Judged, theirRoles: string[]) => void,
-      effects: (user: User, before: UserState, after: UserState | null) => Effect[],
+      {
+        actor,
+        at,
+        decide,
+        effects,
+      }: AdminChange<[user: User, before: UserState, after: UserState | null], [roles: string[]]>,
     ): Promise<{ before: UserState; after: UserState | null } | null> {
       return db.transaction().execute(async (trx) => {
-        // Two who put one another out do it one after the other: the second is out.
-        const judged = await judge(trx, actor, 'exclusive', now);
+        const authority = await lockAuthority(trx, actor, { lock: 'exclusive', at });
         const row = await trx
           .selectFrom('users')
-          .select(userColumns(now))
+          .select(userColumns(at))
           .where('id', '=', id)
           .forUpdate('users')
           .executeTakeFirst();
-        const before = row && (await stateOf(trx, id, now));
+        const before = row && (await stateOf(trx, id, at));
         if (!row || !before) return null;
-        decide(judged, row.roles);
-        await CHANGES[change](trx, id, now);
-        const after = await stateOf(trx, id, now);
+        decide(authority, row.roles);
+        await CHANGES[change](trx, id, at);
+        const after = await stateOf(trx, id, at);
         if (JSON.stringify(after) !== JSON.stringify(before))
-          await writeEffects(trx, newId, now, effects(toUser(row), before, after));
+          await writeEffects(trx, newId, { at, effects: effects(toUser(row), before, after) });
         return { before, after };
       });
     },
 
     /**
-     * For what is done to a user and changes no row of theirs. Null when there is no such user.
-     * @param decide throws when it must not be
+     * For actions on a user that change no row. Null when the user does not exist.
+     * @param options `decide` receives the roles of the user
      */
-    async note(
+    async recordAction(
       id: string,
-      actor: Actor,
-      now: Date,
-      decide: (judged: Judged, theirRoles: string[]) => void,
-      effects: (user: User) => Effect[],
+      { actor, at, decide, effects }: AdminChange<[user: User], [roles: string[]]>,
     ): Promise<User | null> {
       return db.transaction().execute(async (trx) => {
-        const judged = await judge(trx, actor, 'shared', now);
-        const row = await trx.selectFrom('users').select(userColumns(now)).where('id', '=', id).executeTakeFirst();
+        const authority = await lockAuthority(trx, actor, { lock: 'shared', at });
+        const row = await trx.selectFrom('users').select(userColumns(at)).where('id', '=', id).executeTakeFirst();
         if (!row) return null;
         const user = toUser(row);
-        decide(judged, user.roles);
-        await writeEffects(trx, newId, now, effects(user));
+        decide(authority, user.roles);
+        await writeEffects(trx, newId, { at, effects: effects(user) });
         return user;
       });
     },
   };
 }
 
-/** With the user's row locked. */
-const CHANGES: Record<UserChange, (trx: Db, id: string, now: Date) => Promise<unknown>> = {
-  async disable(trx, id, now) {
+/** For use with the user's row locked. */
+const CHANGES: Record<UserChange, (trx: Db, id: string, at: Date) => Promise<unknown>> = {
+  async disable(trx, id, at) {
     await trx
       .updateTable('users')
-      .set({ disabled_at: now })
+      .set({ disabled_at: at })
       .where('id', '=', id)
       .where('disabled_at', 'is', null)
       .execute();
-    // They do not come back when the user does.
-    await endSessions(trx, id, now);
+    // The sessions stay ended when the user is enabled again.
+    await endAllSessions(trx, id, at);
   },
   enable: (trx, id) => trx.updateTable('users').set({ disabled_at: null }).where('id', '=', id).execute(),
   delete: (trx, id) => sql`SELECT delete_user(${id})`.execute(trx),
-  async require_new_password(trx, id, now) {
+  async require_new_password(trx, id, at) {
     await trx
       .updateTable('users')
       .set((eb) => ({ password_hash: null, password_epoch: eb('password_epoch', '+', 1) }))
       .where('id', '=', id)
       .execute();
-    await endSessions(trx, id, now);
+    await endAllSessions(trx, id, at);
   },
-  end_sessions: endSessions,
+  end_sessions: endAllSessions,
 };
 
-async function endSessions(trx: Db, userId: string, now: Date): Promise<void> {
-  await trx
-    .updateTable('sessions')
-    .set({ ended_at: now })
-    .where('user_id', '=', userId)
-    .where('ended_at', 'is', null)
-    .execute();
+function endAllSessions(trx: Db, userId: string, at: Date): Promise<string[]> {
+  return endSessions(trx, at, (eb) => eb('user_id', '=', userId));
 }
 
 async function stateOf(db: Db, id: string, now: Date): Promise<UserState | null> {

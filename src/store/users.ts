@@ -4,34 +4,34 @@ import type { Effect } from '../domain/effect.ts';
 import type { Email } from '../domain/email.ts';
 import { USER_ROLE } from '../domain/role.ts';
 import type { User } from '../domain/user.ts';
+import { type Authority, lockAuthority } from './authority.ts';
 import { isUndoable } from './email-changes.ts';
 import { writeEffects } from './outbox.ts';
 import type { Db } from './postgres/database.ts';
-import { type Judged, judge } from './roles.ts';
-import { type Grant, type Renewal, renewSession } from './sessions.ts';
+import { type Grant, type Renewal, renewSession } from './session-rows.ts';
 import { type Holder, holderColumns, toHolder, toUser, userColumns } from './user-columns.ts';
-import { lockPresent, type Present, replacePassword } from './user-locks.ts';
+import { type AccountOwner, lockOwner, replacePassword } from './user-locks.ts';
 
-/** What signing in needs to know of an account. */
+/** Everything that a sign-in needs of an account. */
 export type Credentials = Holder & {
   passwordHash: string | null;
-  /** Counts the account's passwords. */
+  /** The number of the account's password, from 0. */
   passwordEpoch: number;
 };
 
-/** Of hashes in use: more make no difference to how long failures take. */
+/** More kinds make no difference to the duration of failed sign-ins. */
 const MAX_HASH_KINDS = 100;
 
 export type NewUser = { id: string; email: Email; fullName: string; passwordHash: string | null };
 
-/** How an administrator opens an account. */
-type Opening = {
+/** The creation of an account by an administrator. */
+type AdminCreation = {
   actor: Actor;
-  /** Besides `user`. */
+  /** In addition to `user`. */
   roles: string[];
   reason: string;
-  /** Throws when it must not be. */
-  decide: (judged: Judged) => void;
+  /** Throws when the change is not allowed. */
+  decide: (authority: Authority) => void;
 };
 
 /** Thrown inside the transaction, so that it is rolled back. */
@@ -65,7 +65,7 @@ export function createUsers(db: Db, newId: () => string, clock: () => Date) {
       return row ? toUser(row) : null;
     },
 
-    /** Of those that there are, by id. */
+    /** By user id. Unknown ids are absent. */
     async rolesOf(ids: string[], signal?: AbortSignal): Promise<Map<string, { roles: string[]; disabled: boolean }>> {
       signal?.throwIfAborted();
       if (ids.length === 0) return new Map();
@@ -85,93 +85,92 @@ export function createUsers(db: Db, newId: () => string, clock: () => Date) {
     },
 
     /**
-     * Null when the email is taken: of parallel calls, one makes the account. Both take as long: the same statements.
-     * @param effects of either outcome
-     * @param opening null for those who register themselves
+     * Null when the email is taken. Both outcomes run the same statements, so that they take the same time.
+     * @param options `by` is null when users register themselves
      */
     async create(
       user: NewUser,
-      now: Date,
-      effects: { made: Effect[]; taken: Effect[] },
-      opening: Opening | null = null,
+      {
+        at,
+        effects,
+        by = null,
+      }: { at: Date; effects: { created: Effect[]; taken: Effect[] }; by?: AdminCreation | null },
     ): Promise<User | null> {
       return db.transaction().execute(async (trx) => {
-        if (opening)
-          opening.decide(await judge(trx, opening.actor, opening.roles.length > 0 ? 'exclusive' : 'shared', now));
+        if (by)
+          by.decide(await lockAuthority(trx, by.actor, { lock: by.roles.length > 0 ? 'exclusive' : 'shared', at }));
         const { email, fullName, passwordHash } = user;
         const { rows: inserted } = await sql`
           INSERT INTO users (id, email, full_name, password_hash, created_at)
-          SELECT ${user.id}::uuid, ${email}, ${fullName}, ${passwordHash}, ${now}::timestamptz
-          WHERE NOT email_reserved(${email}, NULL, ${now})
+          SELECT ${user.id}::uuid, ${email}, ${fullName}, ${passwordHash}, ${at}::timestamptz
+          WHERE NOT email_reserved(${email}, NULL, ${at})
           ON CONFLICT ON CONSTRAINT users_email_key DO NOTHING RETURNING id
         `.execute(trx);
-        const isMade = inserted.length > 0;
+        const isCreated = inserted.length > 0;
         await trx
           .insertInto('user_roles')
           .columns(['user_id', 'role', 'granted_at'])
           .expression((eb) =>
             eb
               .selectFrom('users')
-              .select((made) => ['id', made.val(USER_ROLE).as('role'), made.val(now).as('granted_at')])
+              .select((row) => ['id', row.val(USER_ROLE).as('role'), row.val(at).as('granted_at')])
               .where('id', '=', user.id),
           )
           .execute();
-        if (isMade && opening && opening.roles.length > 0) {
+        if (isCreated && by && by.roles.length > 0) {
           const grant = {
             user_id: user.id,
-            granted_at: now,
-            granted_by: actorName(opening.actor),
-            reason: opening.reason,
+            granted_at: at,
+            granted_by: actorName(by.actor),
+            reason: by.reason,
           };
           await trx
             .insertInto('user_roles')
-            .values(opening.roles.map((role) => ({ ...grant, role })))
+            .values(by.roles.map((role) => ({ ...grant, role })))
             .execute();
         }
-        await writeEffects(trx, newId, now, isMade ? effects.made : effects.taken);
-        const made = await trx
+        await writeEffects(trx, newId, { at, effects: isCreated ? effects.created : effects.taken });
+        const created = await trx
           .selectFrom('users')
-          .select(userColumns(now))
+          .select(userColumns(at))
           .where('id', '=', user.id)
           .executeTakeFirst();
-        return made ? toUser(made) : null;
+        return created ? toUser(created) : null;
       });
     },
 
-    /** Those whose address has no account yet. Returns the ids of those that it made. @param effect of each */
+    /** Skips users whose address has an account. Returns the ids of the users that it created. */
     async importAll(
       users: (NewUser & { emailVerified: boolean })[],
-      actor: Actor,
-      now: Date,
-      effect: (user: NewUser) => Effect,
+      { actor, at, effect }: { actor: Actor; at: Date; effect: (user: NewUser) => Effect },
     ): Promise<Set<string>> {
       return db.transaction().execute(async (trx) => {
-        await judge(trx, actor, 'shared', now);
+        await lockAuthority(trx, actor, { lock: 'shared', at });
         const rows = users.map(({ id, email, fullName, passwordHash, emailVerified }) => ({
           id,
           email,
           full_name: fullName,
           password_hash: passwordHash,
-          email_verified_at: emailVerified ? now : null,
+          email_verified_at: emailVerified ? at : null,
         }));
-        const { rows: made } = await sql<{ id: string }>`
+        const { rows: created } = await sql<{ id: string }>`
           INSERT INTO users (id, email, full_name, password_hash, email_verified_at, created_at)
-          SELECT id, email, full_name, password_hash, email_verified_at, ${now}
+          SELECT id, email, full_name, password_hash, email_verified_at, ${at}
           FROM jsonb_to_recordset(${JSON.stringify(rows)})
             AS row (id uuid, email text, full_name text, password_hash text, email_verified_at timestamptz)
-          WHERE NOT email_reserved(email, NULL, ${now})
+          WHERE NOT email_reserved(email, NULL, ${at})
           ON CONFLICT ON CONSTRAINT users_email_key DO NOTHING RETURNING id
         `.execute(trx);
-        const ids = new Set(made.map(({ id }) => id));
-        const roles = made.map(({ id }) => ({ user_id: id, role: USER_ROLE, granted_at: now }));
+        const ids = new Set(created.map(({ id }) => id));
+        const roles = created.map(({ id }) => ({ user_id: id, role: USER_ROLE, granted_at: at }));
         if (roles.length > 0) await trx.insertInto('user_roles').values(roles).execute();
-        await writeEffects(trx, newId, now, users.filter(({ id }) => ids.has(id)).map(effect));
+        await writeEffects(trx, newId, { at, effects: users.filter(({ id }) => ids.has(id)).map(effect) });
         return ids;
       });
     },
 
-    /** Null when there is no such account any more. */
-    async rename(id: string, fullName: string, now: Date, effects: Effect[]): Promise<User | null> {
+    /** Null when the account does not exist. */
+    async rename(id: string, fullName: string, at: Date, effects: Effect[]): Promise<User | null> {
       return db.transaction().execute(async (trx) => {
         const renamed = await trx
           .updateTable('users')
@@ -179,10 +178,10 @@ export function createUsers(db: Db, newId: () => string, clock: () => Date) {
           .where('id', '=', id)
           .executeTakeFirst();
         if (renamed.numUpdatedRows !== 1n) return null;
-        await writeEffects(trx, newId, now, effects);
+        await writeEffects(trx, newId, { at, effects });
         const row = await trx
           .selectFrom('users')
-          .select(userColumns(now))
+          .select(userColumns(at))
           .where('id', '=', id)
           .executeTakeFirstOrThrow();
         return toUser(row);
@@ -190,26 +189,28 @@ export function createUsers(db: Db, newId: () => string, clock: () => Date) {
     },
 
     /**
-     * With its sessions and all else that belongs to it; audit events know it by its id alone. `gone`: the caller's session has ended.
-     * `undoable`: the owner of a former address can still undo its change.
+     * Deletes the account with everything that belongs to it; audit events keep only its id. `gone`: the owner's
+     * session has ended. `undoable`: the owner of a former address can still undo its change.
      */
-    async remove(present: Present, now: Date, effects: Effect[]): Promise<'done' | 'gone' | 'undoable'> {
+    async remove(owner: AccountOwner, at: Date, effects: Effect[]): Promise<'done' | 'gone' | 'undoable'> {
       return db.transaction().execute(async (trx) => {
-        if (!(await lockPresent(trx, present))) return 'gone';
-        if (await isUndoable(trx, present.userId, now)) return 'undoable';
-        await sql`SELECT delete_user(${present.userId})`.execute(trx);
-        await writeEffects(trx, newId, now, effects);
+        if (!(await lockOwner(trx, owner))) return 'gone';
+        if (await isUndoable(trx, owner.userId, at)) return 'undoable';
+        await sql`SELECT delete_user(${owner.userId})`.execute(trx);
+        await writeEffects(trx, newId, { at, effects });
         return 'done';
       });
     },
 
-    /** Takes the places of a user who is gone out of some of their audit events. Null when there is nobody to forget. */
+    /**
+     * Erases addresses and user agents from some audit events of a deleted user. Null when no user is left to erase.
+     */
     async eraseTraces(atMost: number): Promise<number | null> {
       const { rows } = await sql<{ erased: number | null }>`SELECT erase_traces(${atMost}) AS erased`.execute(db);
       return rows[0]?.erased ?? null;
     },
 
-    /** A stored hash of each kind in use: a few index probes, however many users there are. */
+    /** One stored hash of each kind in use. A few index probes, however many users exist. */
     async samplesOfHashKinds(): Promise<string[]> {
       const { rows } = await sql<{ sample: string }>`
         WITH RECURSIVE kinds AS (
@@ -229,7 +230,7 @@ export function createUsers(db: Db, newId: () => string, clock: () => Date) {
       return rows.map(({ sample }) => sample);
     },
 
-    /** Keeps the same password under a newer hash, unless the password has changed meanwhile. */
+    /** Replaces the hash of the same password, unless the password has changed. */
     async upgradeHash(id: string, oldHash: string, newHash: string): Promise<void> {
       await db
         .updateTable('users')
@@ -240,22 +241,21 @@ export function createUsers(db: Db, newId: () => string, clock: () => Date) {
     },
 
     /**
-     * Sets another password and ends the account's sessions, but for the one that asks, which gets another refresh token. Null
-     * when the password has changed meanwhile, or that session has ended.
+     * Sets another password and ends every session but the owner's, which gets a new refresh token. Null when the
+     * password has changed or that session has ended.
      */
     async changePassword(
-      present: Present,
+      owner: AccountOwner,
       { passwordHash, ...renewal }: Renewal & { passwordHash: string },
-      now: Date,
-      effects: Effect[],
+      { at, effects }: { at: Date; effects: Effect[] },
     ): Promise<Grant | null> {
       const changing = db.transaction().execute(async (trx) => {
-        if (!(await lockPresent(trx, present))) return null;
-        // First: the grant has the claims of after it.
-        await replacePassword(trx, { userId: present.userId, passwordHash, keepSessionId: present.sessionId }, now);
-        const grant = await renewSession(trx, renewal, now);
+        if (!(await lockOwner(trx, owner))) return null;
+        // The grant must have the claims of after the change.
+        await replacePassword(trx, { userId: owner.userId, passwordHash, keepSessionId: owner.sessionId }, at);
+        const grant = await renewSession(trx, renewal, at);
         if (!grant) throw new SessionHasEnded();
-        await writeEffects(trx, newId, now, effects);
+        await writeEffects(trx, newId, { at, effects });
         return grant;
       });
       return changing.catch((error: unknown) => {

@@ -1,18 +1,12 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startTestApp, type TestApp } from '../support/app.ts';
-import { account, auth, type Caller, viaFetch } from '../support/clients.ts';
+import { expect, test } from 'vitest';
+import { testApp } from '../support/app.ts';
+import { account, auth } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { isGood, registered, signedIn } from '../support/people.ts';
 
-let app: TestApp;
-let call: Caller;
+const app = await testApp({ LIMIT_CHANGE_PASSWORD_USER: '5/900' });
+const { call } = app;
 const NEW = 'a changed pass phrase';
-
-beforeAll(async () => {
-  app = await startTestApp({ LIMIT_CHANGE_PASSWORD_USER: '5/900' });
-  call = viaFetch(app.url);
-});
-afterAll(() => app.close());
 
 test('sets the password, ends the other sessions, keeps this one, and informs the owner', async () => {
   const person = await registered(call);

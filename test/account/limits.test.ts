@@ -1,9 +1,9 @@
 // Every RPC that changes an account is limited, whatever comes of the call.
 import { randomUUID } from 'node:crypto';
 import type { JsonValue } from '@bufbuild/protobuf';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startTestApp, type TestApp } from '../support/app.ts';
-import { account, type Caller, viaFetch } from '../support/clients.ts';
+import { expect, test } from 'vitest';
+import { testApp } from '../support/app.ts';
+import { account } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { type SignedIn, signedIn, somebody } from '../support/people.ts';
 
@@ -24,25 +24,20 @@ const CALLS: Record<string, (n: number) => JsonValue> = {
   DeleteMe: () => ({}),
 };
 
-let app: TestApp;
-let call: Caller;
-beforeAll(async () => {
-  app = await startTestApp({
-    OAUTH_PROVIDERS: 'github',
-    OAUTH_GITHUB_REDIRECT_URIS: REDIRECT,
-    OAUTH_GITHUB_CLIENT_ID: 'x',
-    OAUTH_GITHUB_CLIENT_SECRET: 'x',
-    REAUTHENTICATION_SECONDS: '30',
-    LIMIT_CHANGE_PASSWORD_USER: '4/900',
-    LIMIT_ACCOUNT_CHANGE_USER: '4/900',
-    LIMIT_REVOCATION_SESSION: '4/900',
-    // These count by network, and are not what this test is about.
-    LIMIT_START_OAUTH_NETWORK: '1000/60',
-    LIMIT_FINISH_OAUTH_NETWORK: '1000/60',
-  });
-  call = viaFetch(app.url);
+const app = await testApp({
+  OAUTH_PROVIDERS: 'github',
+  OAUTH_GITHUB_REDIRECT_URIS: REDIRECT,
+  OAUTH_GITHUB_CLIENT_ID: 'x',
+  OAUTH_GITHUB_CLIENT_SECRET: 'x',
+  REAUTHENTICATION_SECONDS: '30',
+  LIMIT_CHANGE_PASSWORD_USER: '4/900',
+  LIMIT_ACCOUNT_CHANGE_USER: '4/900',
+  LIMIT_REVOCATION_SESSION: '4/900',
+  // These count by network, and are not what this test is about.
+  LIMIT_START_OAUTH_NETWORK: '1000/60',
+  LIMIT_FINISH_OAUTH_NETWORK: '1000/60',
 });
-afterAll(() => app.close());
+const { call } = app;
 
 const methods = Object.values(account).filter(({ name }) => !READ_ONLY.includes(name));
 

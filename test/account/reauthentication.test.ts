@@ -1,8 +1,8 @@
 // An access token alone never takes an account: sensitive calls require the password, in the call or a moment ago in this session.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DescMethodUnary, JsonValue } from '@bufbuild/protobuf';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { startTestApp, type TestApp } from '../support/app.ts';
+import { describe, expect, test } from 'vitest';
+import { startTestApp, testApp } from '../support/app.ts';
 import { account, auth, type Caller, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { isGood, reauthenticated, refreshed, type SignedIn, signedIn, somebody } from '../support/people.ts';
@@ -10,19 +10,14 @@ import { isGood, reauthenticated, refreshed, type SignedIn, signedIn, somebody }
 const REDIRECT = 'https://product.example/callback';
 const NEW = 'a changed pass phrase';
 
-let app: TestApp;
-let call: Caller;
-beforeAll(async () => {
-  app = await startTestApp({
-    REAUTHENTICATION_SECONDS: '600',
-    OAUTH_PROVIDERS: 'github',
-    OAUTH_GITHUB_REDIRECT_URIS: REDIRECT,
-    OAUTH_GITHUB_CLIENT_ID: 'x',
-    OAUTH_GITHUB_CLIENT_SECRET: 'x',
-  });
-  call = viaFetch(app.url);
+const app = await testApp({
+  REAUTHENTICATION_SECONDS: '600',
+  OAUTH_PROVIDERS: 'github',
+  OAUTH_GITHUB_REDIRECT_URIS: REDIRECT,
+  OAUTH_GITHUB_CLIENT_ID: 'x',
+  OAUTH_GITHUB_CLIENT_SECRET: 'x',
 });
-afterAll(() => app.close());
+const { call } = app;
 
 const as = ({ accessToken }: { accessToken: string }) => ({ bearer: accessToken });
 const refresh = (refreshToken: string) => call(auth.refresh, { refreshToken });

@@ -2,14 +2,14 @@
 import { randomUUID } from 'node:crypto';
 import { createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { AdminService } from '../../gen/latchkey/auth/v1/admin_service_pb.ts';
 import { accountHash } from '../../src/domain/account-hash.ts';
 import type { Email } from '../../src/domain/email.ts';
 import { formatMailedToken, VERIFICATION_TOKEN } from '../../src/domain/mailed-token.ts';
 import { derivePurposeKeys } from '../../src/keys/purpose-keys.ts';
 import { openRedis } from '../../src/redis/open-redis.ts';
-import { startTestApp, type TestApp } from '../support/app.ts';
+import { startTestApp, testApp } from '../support/app.ts';
 import { account, admin, auth, type Caller, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { isGood, refreshed, registered, type SignedIn, signedIn, signedInWith, somebody } from '../support/people.ts';
@@ -19,13 +19,8 @@ const REQUESTED = 'Your email address is about to change';
 const CHANGED = 'Your email address was changed';
 const UNDONE = 'The change of your email address was undone';
 
-let app: TestApp;
-let call: Caller;
-beforeAll(async () => {
-  app = await startTestApp();
-  call = viaFetch(app.url);
-});
-afterAll(() => app.close());
+const app = await testApp();
+const { call } = app;
 
 const as = ({ accessToken }: Pick<SignedIn, 'accessToken'>) => ({ bearer: accessToken });
 const undo = (undoToken: string, of: Caller = call) => of(auth.undoEmailChange, { undoToken });

@@ -5,23 +5,20 @@ import { join } from 'node:path';
 import { createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import bcrypt from 'bcrypt';
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { beforeAll, expect, onTestFinished, test } from 'vitest';
 import { AdminService, type ImportUsersResponse } from '../../gen/latchkey/auth/v1/admin_service_pb.ts';
-import { startTestApp, type TestApp } from '../support/app.ts';
-import { auth, type Caller, viaFetch } from '../support/clients.ts';
+import { testApp } from '../support/app.ts';
+import { auth } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { registered, type SignedIn, signedIn, signedInWith, somebody } from '../support/people.ts';
 import { runMain } from '../support/processes.ts';
 
-let app: TestApp;
-let call: Caller;
+const app = await testApp();
+const { call } = app;
 let boss: SignedIn;
 beforeAll(async () => {
-  app = await startTestApp();
-  call = viaFetch(app.url);
   boss = await signedInWith(app, call, ['admin']);
 });
-afterAll(() => app.close());
 
 type Row = { row: number; email: string; fullName: string; emailVerified?: boolean; passwordHash?: string };
 
@@ -50,7 +47,7 @@ const person = (row: number, more: Partial<Row> = {}): Row => ({
   ...more,
 });
 
-test('accounts come with their hashes, which are replaced when their owners first sign in', async () => {
+test('accounts keep their hashes, which are replaced at the first sign-in', async () => {
   const hashes = [scryptHash(), await bcrypt.hash(password, 4)];
   const people = hashes.map((passwordHash, n) => person(n, { passwordHash, emailVerified: n === 0 }));
   const [answer] = await importAll([people]);
@@ -70,7 +67,7 @@ test('accounts come with their hashes, which are replaced when their owners firs
   expect(events[0].actor).toBe(`user:${boss.userId}`);
 });
 
-test('each invalid row is named with each invalid field, the others are imported, and a repetition changes nothing', async () => {
+test('each invalid field of each row is reported, and the other rows are imported; a second import changes nothing', async () => {
   const taken = await registered(call);
   const good = person(1);
   const rows = [
@@ -92,20 +89,20 @@ test('each invalid row is named with each invalid field, the others are imported
   expect((await call(auth.login, taken)).code).toBe('ok');
 });
 
-test('thousands of them in one stream, an answer to each message', async () => {
+test('thousands of users in one stream, with a response to each message', async () => {
   const messages = Array.from({ length: 30 }, (_, m) => Array.from({ length: 100 }, (_, n) => person(m * 100 + n)));
   const answers = await importAll(messages);
   expect(answers).toHaveLength(30);
   expect(answers.flatMap(({ imported }) => imported)).toEqual(Array.from({ length: 3_000 }, (_, n) => BigInt(n)));
 });
 
-test('is for administrators, and a hundred at a time', async () => {
+test('requires an administrator, and at most a hundred users in a message', async () => {
   const { accessToken } = await signedIn(call);
   await expect(importAll([[person(1)]], accessToken)).rejects.toThrow('permission_denied');
   await expect(importAll([Array.from({ length: 101 }, (_, n) => person(n))])).rejects.toThrow('invalid_argument');
 });
 
-test('at the command line, from a file, which may be mended and imported again', async () => {
+test('at the command line, from a file that can be corrected and imported again', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'latchkey-import-'));
   onTestFinished(() => rmSync(folder, { recursive: true }));
   const file = join(folder, 'users.jsonl');

@@ -1,5 +1,5 @@
-// Permission is checked again in the transaction of each change. These tests hold the lock that every change by an administrator
-// takes first, take the caller's right away meanwhile, and then let the call go on.
+// Each change checks permission again in its transaction. These tests hold the lock that every change of an administrator takes
+// first, revoke the caller's permission meanwhile, and then release the lock.
 import { randomUUID } from 'node:crypto';
 import { type DescMethodUnary, fromJson, type JsonValue } from '@bufbuild/protobuf';
 import { Code, ConnectError, createClient } from '@connectrpc/connect';
@@ -185,7 +185,7 @@ const OF_SERVICES = {
   'is deleted': { sql: 'DELETE FROM service_accounts WHERE id = $1', reason: 'TOKEN_INVALID' },
 };
 
-test('each RPC of AdminService is known here as one that reads or one that writes', () => {
+test('each RPC of AdminService is listed here as reading or writing', () => {
   expect(AdminService.methods.map(({ localName }) => localName).toSorted()).toEqual(
     [...READING, ...Object.keys(WRITING)].toSorted(),
   );
@@ -240,7 +240,7 @@ describe('no change begins', () => {
   });
 });
 
-test('each of these calls succeeds for administrators whose roles do not change, users and services', async () => {
+test('each of these calls succeeds for users and services that stay administrators', async () => {
   const { key } = await newChief();
   for (const bearer of [boss.accessToken, key]) {
     for (const method of writingMethods) {
@@ -254,7 +254,7 @@ test('each of these calls succeeds for administrators whose roles do not change,
   }
 });
 
-test('whoever ends the session of a caller waits for a change that has begun', async () => {
+test('the end of the session of the caller waits for a running change', async () => {
   const actor = await signedInWith(app, call, ['admin']);
   const [holding, ending] = [await connected(), await connected()];
   await holding.query('BEGIN; LOCK TABLE outbox IN SHARE MODE');
@@ -271,7 +271,7 @@ test('whoever ends the session of a caller waits for a change that has begun', a
   await end;
 });
 
-test('UnlockUser clears nothing when its caller has lost the permission', async () => {
+test('UnlockUser clears nothing when its caller has lost permission', async () => {
   const [actor, person] = [await signedInWith(app, call, ['admin']), await registered(call)];
   const signIn = () => call(auth.login, { email: person.email, password: person.password });
   for (let n = 0; n < 4; n += 1) await call(auth.login, { email: person.email, password: 'a wrong pass phrase' });

@@ -1,11 +1,11 @@
-// Calls that give power to others require that the administrator has entered the password within ten minutes, in this session.
+// Changes that give authority require a re-authentication of the administrator within ten minutes, in the same session.
 import { randomUUID } from 'node:crypto';
 import { createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { AdminService } from '../../gen/latchkey/auth/v1/admin_service_pb.ts';
-import { startTestApp, type TestApp } from '../support/app.ts';
-import { admin, auth, type Caller, type Outcome, viaFetch } from '../support/clients.ts';
+import { testApp } from '../support/app.ts';
+import { admin, auth, type Outcome } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import {
   reauthenticated,
@@ -19,15 +19,12 @@ import {
 } from '../support/people.ts';
 
 const reason = 'a test';
-let app: TestApp;
-let call: Caller;
+const app = await testApp({ REAUTHENTICATION_SECONDS: '600' });
+const { call } = app;
 let boss: SignedIn;
 beforeAll(async () => {
-  app = await startTestApp({ REAUTHENTICATION_SECONDS: '600' });
-  call = viaFetch(app.url);
   boss = await signedInWith(app, call, ['admin']);
 });
-afterAll(() => app.close());
 
 const as = ({ accessToken }: Pick<SignedIn, 'accessToken'>) => ({ bearer: accessToken });
 const named = () => `robot-${randomUUID().slice(0, 8)}`;
@@ -131,7 +128,7 @@ const isRefused = ({ code, reason: why = '' }: Pick<Outcome, 'code' | 'reason'>)
   code !== 'ok' && /REAUTHENTICATION_REQUIRED|current password/.test(why);
 
 describe.each(DOINGS)('%s', (_, prepare) => {
-  test('is rejected with an access token alone, also after a recent sign-in, and changes nothing', async () => {
+  test('is rejected with an access token alone, even after a recent sign-in, and changes nothing', async () => {
     const doing = await prepare();
     const fresh = await signedIn(call, boss);
     expect(await doing(fresh)).toSatisfy(isRefused);
@@ -149,7 +146,7 @@ describe.each(DOINGS)('%s', (_, prepare) => {
   });
 });
 
-test('a re-authentication counts in its session alone', async () => {
+test('a re-authentication counts only in its session', async () => {
   const other = await signedIn(call, boss);
   await reauthenticated(call, await signedIn(call, boss));
   const { userId } = await registered(call);
@@ -158,7 +155,7 @@ test('a re-authentication counts in its session alone', async () => {
   );
 });
 
-test('an import goes on for as long as the re-authentication counts, and not a message longer', async () => {
+test('an import ends with the first message after the re-authentication has expired', async () => {
   const by = await reauthenticated(call, await signedIn(call, boss));
   const row = () => ({ row: 1n, email: somebody().email, fullName: 'Lou', emailVerified: false, passwordHash: '' });
   const [first, second] = [row(), row()];
@@ -171,7 +168,7 @@ test('an import goes on for as long as the re-authentication counts, and not a m
   boss = await reauthenticated(call, await signedIn(call, boss));
 });
 
-test('service accounts have no password to give', async () => {
+test('service accounts need no re-authentication', async () => {
   const accessToken = await tokenOfService(app, call, named(), ['admin']);
   const { userId } = await registered(call);
   expect((await call(admin.grantRole, { userId, role: 'admin', reason }, { bearer: accessToken })).code).toBe('ok');
@@ -194,7 +191,7 @@ describe('CreateUser', () => {
   const create = (roles: string[], by = boss) =>
     call(admin.createUser, { email: somebody().email, fullName: 'Lou', roles, reason }, as(by));
 
-  test('gives roles as GrantRole does, audited', async () => {
+  test('grants roles as GrantRole does, audited', async () => {
     const { body } = await create(['admin', 'user', 'admin']);
     const { userId } = body;
     const found = await call(admin.getUser, { userId }, as(boss));
@@ -216,7 +213,7 @@ describe('CreateUser', () => {
     ]);
   });
 
-  test('makes no account when a role may not be given', async () => {
+  test('creates no account when a role cannot be granted', async () => {
     const name = named();
     expect((await call(admin.defineRole, { role: { name }, reason }, as(boss))).code).toBe('ok');
     await app.owner.query('UPDATE roles SET granter = name WHERE name = $1', [name]);

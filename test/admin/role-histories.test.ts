@@ -1,5 +1,5 @@
-// 100,000 random histories of roles, against an oracle that knows nothing of closures: it walks the definitions step by step, for
-// each question anew. Histories are lived through in Postgres, with its triggers; the answers are CheckRole's.
+// 100,000 random histories of roles, compared with an oracle without closures: it walks the definitions anew for each
+// question. The histories run in Postgres with its triggers, and CheckRole gives the answers.
 import fc from 'fast-check';
 import pg from 'pg';
 import { v7 } from 'uuid';
@@ -109,8 +109,8 @@ test(`CheckRole and the oracle agree about ${GRAPHS * PEOPLE} histories`, async 
   const deps = {
     store,
     verifier: { judgeAll: async () => [] } as never,
-    denials: { isNoted: () => true, note: async () => {} },
-    roleReads: { note: () => {}, close: async () => {} },
+    denials: { isRecorded: () => true, record: async () => {} },
+    roleReads: { record: () => {}, close: async () => {} },
   };
   let asked = 0;
   const property = fc.asyncProperty(

@@ -1,19 +1,16 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { SERVICE_KEY, startTestApp, type TestApp } from '../support/app.ts';
-import { admin, auth, type Caller, viaFetch } from '../support/clients.ts';
+import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { SERVICE_KEY, testApp } from '../support/app.ts';
+import { admin, auth } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { refreshed, registered, type SignedIn, signedIn, signedInWith } from '../support/people.ts';
 
-let app: TestApp;
-let call: Caller;
+const app = await testApp();
+const { call } = app;
 let boss: SignedIn;
 beforeAll(async () => {
-  app = await startTestApp();
-  call = viaFetch(app.url);
   boss = await signedInWith(app, call, ['admin']);
 });
-afterAll(() => app.close());
 
 const as = ({ accessToken }: SignedIn) => ({ bearer: accessToken });
 const define = (name: string, implies: string[] = [], granter = '', by = boss) =>
@@ -66,7 +63,7 @@ describe('a role', () => {
     expect((await define(names.reader, [], 'nobody-knows')).reason).toBe('ROLE_NOT_FOUND');
   });
 
-  test('never implies itself, by any number of steps', async () => {
+  test('never implies itself, in any number of steps', async () => {
     const { reader, writer, editor } = names;
     expect((await define(reader, [reader])).reason).toBe('ROLE_CIRCLE');
     await define(reader);
@@ -77,7 +74,7 @@ describe('a role', () => {
     expect(both.map(({ reason }) => reason)).toContain('ROLE_CIRCLE');
   });
 
-  test('stays while it is needed', async () => {
+  test('cannot be deleted while it is used', async () => {
     const { reader, writer, editor } = names;
     const person = await registered(call);
     await define(reader);
@@ -96,8 +93,8 @@ describe('a role', () => {
   });
 });
 
-describe('held roles', () => {
-  test('are the granted ones and all that they imply, in tokens and by user id', async () => {
+describe('the held roles', () => {
+  test('are the granted roles and all that they imply, in tokens and by user id', async () => {
     const { reader, writer, editor } = names;
     await define(reader);
     await define(writer, [reader]);
@@ -109,7 +106,7 @@ describe('held roles', () => {
     expect(await holds(person.userId, reader)).toBe(true);
   });
 
-  test('change with the definition: only tokens of users who hold the role are stale, within a second', async () => {
+  test('change with the definition: only tokens with the role become stale, within a second', async () => {
     const { reader, writer } = names;
     await define(reader);
     await define(writer);
@@ -126,7 +123,7 @@ describe('held roles', () => {
     expect(await rolesIn(await refreshed(call, reading))).not.toContain(reader);
   });
 
-  test('ends when its time is over, and no token outlives it', async () => {
+  test('expire with the grant, and no token outlives it', async () => {
     const { writer } = names;
     await define(writer);
     const person = await signedIn(call);
@@ -149,7 +146,7 @@ describe('held roles', () => {
     }
   });
 
-  test('tokens are valid until the second in which a role grant expires', async () => {
+  test('tokens are valid until the second in which a role expires', async () => {
     const { writer } = names;
     await define(writer);
     const person = await signedIn(call);
@@ -187,10 +184,10 @@ test.each(['revoke', 'disable', 'delete'] as const)(
   },
 );
 
-describe('roles that would not fit into a token', () => {
+describe('roles that do not fit into a token', () => {
   const long = (n: number) => `r${n}-${randomUUID()}-${'x'.repeat(20)}`;
 
-  test('are neither defined nor granted, and all users keep access', async () => {
+  test('are neither defined nor granted, and every user can still sign in', async () => {
     const names = Array.from({ length: 30 }, (_, n) => long(n));
     for (const name of names) expect((await define(name)).code).toBe('ok');
     const one = long(30);
@@ -205,7 +202,7 @@ describe('roles that would not fit into a token', () => {
 });
 
 describe('a role that is deleted', () => {
-  test('takes no count with it: tokens with another one are stale when that changes, and one made again is as good as new', async () => {
+  test('keeps the epochs: tokens with another role become stale when that role changes, and a role that is created again works', async () => {
     const { reader, writer, editor } = names;
     await define(reader);
     await define(writer, [reader]);
@@ -226,7 +223,7 @@ describe('a role that is deleted', () => {
 });
 
 describe('grants', () => {
-  test('say who, when, why and until when; granting again changes why and when', async () => {
+  test('show the actor, the time, the reason and the expiry; granting again replaces them', async () => {
     await define(names.writer);
     const person = await registered(call);
     await grant(person.userId, names.writer, { reason: 'covers for Ada' });
@@ -252,7 +249,7 @@ describe('grants', () => {
     expect((await grant(person.userId, 'user', {}, await signedIn(call))).reason).toBe('PERMISSION_DENIED');
   });
 
-  test('are in the audit trail, with who, whom, and before and after', async () => {
+  test('are in the audit trail with actor, user, before and after', async () => {
     await define(names.writer);
     const person = await registered(call);
     await grant(person.userId, names.writer, { reason: 'one' });
@@ -275,7 +272,7 @@ describe('grants', () => {
   });
 });
 
-describe('an administrator grants only the roles that the granter rule allows', () => {
+describe('the granter rule', () => {
   let root: string;
   beforeEach(async () => {
     // Only its holders can grant it. The first holder received it by SQL.
@@ -284,7 +281,7 @@ describe('an administrator grants only the roles that the granter rule allows', 
     await app.owner.query('UPDATE roles SET granter = name WHERE name = $1', [root]);
   });
 
-  test('a role with another granter, or a role that implies it, cannot be granted or revoked', async () => {
+  test('an administrator cannot grant or revoke a role with another granter, or a role that implies it', async () => {
     const person = await registered(call);
     expect(await grant(person.userId, root)).toMatchObject({ code: 'permission_denied', reason: 'GRANT_NOT_ALLOWED' });
     expect((await grant(boss.userId, root)).reason).toBe('GRANT_NOT_ALLOWED');
@@ -300,7 +297,7 @@ describe('an administrator grants only the roles that the granter rule allows', 
     expect(await holds(person.userId, root)).toBe(false);
   });
 
-  test('the granter of an existing role cannot be changed by others', async () => {
+  test('an administrator cannot lock out others: the granter of an existing role stays', async () => {
     const [shield, lock] = [`shield-${randomUUID().slice(0, 8)}`, `lock-${randomUUID().slice(0, 8)}`];
     const attacker = await signedInWith(app, call, ['admin']);
     await define(shield, [], '', attacker);
@@ -322,13 +319,13 @@ describe('an administrator grants only the roles that the granter rule allows', 
     boss = await refreshed(call, chief);
   });
 
-  test('an edit without a granter keeps it', async () => {
+  test('a definition without a granter keeps the granter', async () => {
     const mighty = await signedInWith(app, call, ['admin', root]);
     expect((await define(root, [], '', mighty)).code).toBe('ok');
     expect((await grant(boss.userId, root)).reason).toBe('GRANT_NOT_ALLOWED');
   });
 
-  test('a user who holds such a role cannot be administered', async () => {
+  test('an administrator cannot administer a user who holds such a role', async () => {
     const mighty = await signedInWith(app, call, [root]);
     const input = { userId: mighty.userId, reason: 'a coup' };
     const methods = [
@@ -344,7 +341,7 @@ describe('an administrator grants only the roles that the granter rule allows', 
     expect(await rolesIn(mighty)).toContain(root);
   });
 
-  test('the current roles count, and not those of the token', async () => {
+  test('the present roles of the administrator count, not those in the token', async () => {
     const mighty = await signedInWith(app, call, ['admin', root]);
     const person = await registered(call);
     const other = await registered(call);

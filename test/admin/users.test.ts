@@ -1,19 +1,16 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { startTestApp, type TestApp } from '../support/app.ts';
-import { admin, auth, type Caller, viaFetch } from '../support/clients.ts';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { testApp } from '../support/app.ts';
+import { admin, auth, type Caller } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { isGood, registered, type SignedIn, signedIn, signedInWith, somebody } from '../support/people.ts';
 
-let app: TestApp;
-let call: Caller;
+const app = await testApp({ LIMIT_LOGIN_ACCOUNT: '3/900', LIMIT_LOGIN_PAIR: '3/900' });
+const { call } = app;
 let boss: SignedIn;
 beforeAll(async () => {
-  app = await startTestApp({ LIMIT_LOGIN_ACCOUNT: '3/900', LIMIT_LOGIN_PAIR: '3/900' });
-  call = viaFetch(app.url);
   boss = await signedInWith(app, call, ['admin']);
 });
-afterAll(() => app.close());
 
 const reason = 'asked for by phone';
 const ask: Caller = (method, input) => call(method, input, { bearer: boss.accessToken });
@@ -26,7 +23,7 @@ const eventsOf = (userId: string, type: string) =>
     return rows.length > 0 ? rows : null;
   });
 
-test('GetUser finds one by id or address', async () => {
+test('GetUser finds a user by id or address', async () => {
   const person = await signedIn(call);
   const byId = await ask(admin.getUser, { userId: person.userId });
   expect(byId.body.user).toMatchObject({
@@ -53,7 +50,7 @@ describe('SearchUsers', () => {
   const found = async (input: object) =>
     ((await search(input)).body.users as { user: { email: string } }[]).map(({ user }) => user.email);
 
-  test('by address, role and whether they may sign in', async () => {
+  test('filters by address, role and disabled', async () => {
     expect(await found({})).toEqual(emails);
     expect(await found({ emailPrefix: `${tag}-6`.toUpperCase() })).toEqual([emails[6]]);
     expect(await found({ disabled: true })).toEqual([emails[3]]);
@@ -63,7 +60,7 @@ describe('SearchUsers', () => {
     expect(await found({ emailPrefix: `${tag}%` })).toEqual([]);
   });
 
-  test('in pages, whose tokens cannot be forged or used with other filters', async () => {
+  test('returns pages, and rejects malformed page tokens and those of another query', async () => {
     const seen: string[] = [];
     let pageToken = '';
     do {
@@ -82,7 +79,7 @@ describe('SearchUsers', () => {
   });
 });
 
-test('a page of the longest names and addresses fits into an answer', async () => {
+test('a page of the longest names and addresses fits into a response', async () => {
   await app.owner.query(
     `INSERT INTO users (id, email, full_name, created_at)
       SELECT gen_random_uuid(), 'longest-' || n || repeat('x', 200) || '@people.example', repeat(U&'\\+01F600', 200), now()
@@ -93,7 +90,7 @@ test('a page of the longest names and addresses fits into an answer', async () =
   expect(body.users).toHaveLength(100);
 });
 
-test('DisableUser blocks a user at every endpoint at once, and EnableUser restores access without the old sessions', async () => {
+test('DisableUser blocks a user at every endpoint at once; EnableUser permits new sign-ins, and old sessions stay ended', async () => {
   const person = await signedIn(call);
   const { userId, email, password, refreshToken } = person;
   expect(await ask(admin.disableUser, { userId, reason })).toEqual({ code: 'ok', body: {} });
@@ -114,7 +111,7 @@ test('DisableUser blocks a user at every endpoint at once, and EnableUser restor
   ]);
 });
 
-test('DeleteUser is permanent, and the owner is informed', async () => {
+test('DeleteUser is permanent, and the owner receives a mail', async () => {
   const person = await signedIn(call);
   const { userId } = person;
   expect((await ask(admin.deleteUser, { userId, reason })).code).toBe('ok');
@@ -125,7 +122,7 @@ test('DeleteUser is permanent, and the owner is informed', async () => {
   expect(await eventsOf(userId, 'user_deleted')).toMatchObject([{ before: { sessions: 1 }, after: null }]);
 });
 
-test('RequireNewPassword closes the old one, and mails the link for another', async () => {
+test('RequireNewPassword invalidates the password, and mails the link for a new one', async () => {
   const person = await signedIn(call);
   const { userId, email, password } = person;
   expect((await ask(admin.requireNewPassword, { userId, reason })).code).toBe('ok');
@@ -139,7 +136,7 @@ test('RequireNewPassword closes the old one, and mails the link for another', as
   expect((await call(auth.login, { email, password: 'another pass phrase' })).code).toBe('ok');
 });
 
-test('RequireNewPassword sends the link again to a user without a password', async () => {
+test('RequireNewPassword of a user without a password mails the link again', async () => {
   const { email } = somebody();
   const { body } = await ask(admin.createUser, { email, fullName: 'Lou', reason });
   const links = () => app.mailbox.mails.filter((one) => one.to === email && one.subject === 'Set a new password');
@@ -149,7 +146,7 @@ test('RequireNewPassword sends the link again to a user without a password', asy
   expect(await eventsOf(body.userId, 'new_password_required')).toHaveLength(1);
 });
 
-test('EndUserSessions ends all of them', async () => {
+test('EndUserSessions ends all sessions', async () => {
   const person = await signedIn(call);
   const other = await signedIn(call, person);
   expect((await ask(admin.endUserSessions, { userId: person.userId, reason })).body).toEqual({ ended: 2 });
@@ -157,7 +154,7 @@ test('EndUserSessions ends all of them', async () => {
   expect((await ask(admin.endUserSessions, { userId: person.userId, reason })).body).toEqual({ ended: 0 });
 });
 
-test('UnlockUser lets an owner sign in again, also from the network of the attacker', async () => {
+test('UnlockUser permits attempts again, also from the network of failed attempts', async () => {
   const person = await registered(call);
   const { userId, email, password } = person;
   for (let n = 0; n < 4; n += 1) await call(auth.login, { email, password: 'a wrong pass phrase' });
@@ -180,7 +177,7 @@ test('UnlockUser lets an owner sign in again, also from the network of the attac
   ]);
 });
 
-test('each change of a user requires a reason and an existing user', async () => {
+test('actions on a user require a reason and an existing user', async () => {
   for (const method of [admin.disableUser, admin.enableUser, admin.deleteUser, admin.unlockUser]) {
     expect((await ask(method, { userId: 'x', reason: ' ' })).fields?.toSorted()).toEqual(['reason', 'user_id']);
     expect((await ask(method, { userId: randomUUID(), reason })).reason).toBe('USER_NOT_FOUND');

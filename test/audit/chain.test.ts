@@ -1,4 +1,4 @@
-// The chain of the audit trail, written by several workers at once, and what happens to it behind the service's back.
+// The chain of the audit trail: written by several workers at once, and verified after tampering.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -43,7 +43,7 @@ async function latchkey(...args: string[]) {
   return { exit: await running.ended, output: running.output() };
 }
 
-test('three workers make one chain of it: every event once, without a gap', async () => {
+test('three workers write one chain: each event once, without a gap', async () => {
   await Promise.all(Array.from({ length: 60 }, () => registered(call)));
   await recorded();
   const seqs = await places();
@@ -54,7 +54,7 @@ test('three workers make one chain of it: every event once, without a gap', asyn
   expect(exit).toBe(0);
 });
 
-test('an event that cannot be recorded holds up no other', async () => {
+test('an event that cannot be recorded does not delay others', async () => {
   await app.owner.query(
     `INSERT INTO outbox (id, topic, payload, created_at)
       VALUES ('00000000-0000-7000-8000-000000000000', 'audit', '{"type": "odd", "userId": "none"}', now())`,
@@ -67,7 +67,7 @@ test('an event that cannot be recorded holds up no other', async () => {
   await app.owner.query("DELETE FROM outbox WHERE payload ->> 'type' = 'odd'");
 });
 
-test('its end is written to the log and to a file, by which a rewritten chain is found out', async () => {
+test('its end is written to the log and to a file, which reveals a rewritten chain', async () => {
   await registered(call);
   await recorded();
   await eventually(() => lines.some((line) => line.includes('audit anchor')));
@@ -79,7 +79,7 @@ test('its end is written to the log and to a file, by which a rewritten chain is
   writeFileSync(join(folder, 'other'), `{"audit_seq":"${seq}","audit_hash":"${'0'.repeat(64)}"}\n`);
   const other = await latchkey('verify', '--anchors', join(folder, 'other'));
   expect(other.output).toContain(`${seq}`);
-  expect(other.output).toContain('is not what the anchor says');
+  expect(other.output).toContain('differs from its anchor');
   expect(other.exit).toBe(1);
   expect((await latchkey('verify', '--anchors', '/dev/null')).output).toContain('has no anchors');
 });
@@ -119,13 +119,13 @@ describe('verify finds', () => {
     expect(output).toMatch(new RegExp(`^${at} +had its address or user agent changed$`, 'm'));
   });
 
-  test('an address that was wiped, though its user is there', async () => {
+  test('an address that was erased, although its user exists', async () => {
     const wipe = "UPDATE audit_events SET address = '', user_agent = '', origin_salt = NULL WHERE seq = $at";
     const { at, output } = await tampering(wipe);
-    expect(output).toMatch(new RegExp(`^${at} +was made to forget`, 'm'));
+    expect(output).toMatch(new RegExp(`^${at} +lacks its address and user agent`, 'm'));
   });
 
-  test('an event that is gone', async () => {
+  test('a missing event', async () => {
     const { at, output } = await tampering('DELETE FROM audit_events WHERE seq = $at');
     expect(output).toMatch(new RegExp(`^${at} +${at} is missing$`, 'm'));
   });
@@ -139,27 +139,29 @@ describe('verify finds', () => {
     expect(output).toMatch(new RegExp(`^${at} +does not follow`, 'm'));
   });
 
-  test('an event that is there twice', async () => {
+  test('a duplicate event', async () => {
     const copy = `INSERT INTO audit_events SELECT (jsonb_populate_record(e, jsonb_build_object(
       'id', gen_random_uuid(), 'recorded_at', recorded_at + interval '1 second'))).* FROM audit_events AS e WHERE seq = $at`;
     const { at, output } = await tampering(copy);
-    expect(output).toMatch(new RegExp(`^${at} +is there twice$`, 'm'));
+    expect(output).toMatch(new RegExp(`^${at} +is duplicate$`, 'm'));
   });
 
-  test.each(['-5', '1000000'])('an event at a place that nobody has given: %s', async (place) => {
+  test.each(['-5', '1000000'])('an event at an impossible position: %s', async (place) => {
     const copy = `INSERT INTO audit_events SELECT (jsonb_populate_record(e, jsonb_build_object(
       'id', gen_random_uuid(), 'seq', ${place}))).* FROM audit_events AS e WHERE seq = $at`;
-    expect((await tampering(copy)).output).toMatch(place === '-5' ? /^-5 +is where no event can be$/m : /are missing/);
+    expect((await tampering(copy)).output).toMatch(
+      place === '-5' ? /^-5 +is at an impossible position$/m : /are missing/,
+    );
   });
 
   test('a chain that was cut off at its end, or at its beginning', async () => {
     const end = await tampering('DELETE FROM audit_events WHERE seq >= $at');
-    expect(end.output).toMatch(new RegExp(`^${end.at} +the chain goes on to ${end.at + 2}`, 'm'));
+    expect(end.output).toMatch(new RegExp(`^${end.at} +the chain continues to ${end.at + 2}`, 'm'));
     const begin = await tampering('DELETE FROM audit_events WHERE seq < $at');
-    expect(begin.output).toMatch(new RegExp(`^1 +1 to ${begin.at - 1} are missing, and no event says`, 'm'));
+    expect(begin.output).toMatch(new RegExp(`^1 +1 to ${begin.at - 1} are missing, and no event records`, 'm'));
   });
 
-  test('an event that was changed with its hash: the next one does not follow any more', async () => {
+  test('an event that was changed with its hash: the next one does not follow it', async () => {
     const { at, output } = await tampering(
       "UPDATE audit_events SET type = 'x', hash = sha256(previous_hash || 'anything') WHERE seq = $at",
     );
@@ -167,7 +169,7 @@ describe('verify finds', () => {
   });
 });
 
-test('who is forgotten leaves the chain whole', async () => {
+test('erasing the addresses of a deleted user keeps the chain whole', async () => {
   const person = await signedIn(call);
   await call(account.deleteMe, { currentPassword: person.password }, { bearer: person.accessToken });
   await recorded();
@@ -180,7 +182,7 @@ test('who is forgotten leaves the chain whole', async () => {
   expect((await latchkey('verify')).output).toContain('is whole');
 });
 
-test('old months go, and the rest is still whole', async () => {
+test('dropping old months keeps the rest of the chain whole', async () => {
   await recorded();
   const month = new Date().toISOString().slice(0, 7).replace('-', '_');
   await app.owner.query(`ALTER TABLE audit_events_${month} RENAME TO audit_events_2020_01`);
@@ -205,7 +207,7 @@ test('old months go, and the rest is still whole', async () => {
   expect(rows).toMatchObject([{ actor: expect.stringMatching(/^operator:/), before: { count: last, lastSeq: last } }]);
 });
 
-test('the service cannot say what only the chain itself says, and the present month is not dropped', async () => {
+test('the service cannot write the events of the chain itself, and the present month is not dropped', async () => {
   for (const type of ['traces_erased', 'audit_events_dropped']) {
     await app.owner.query(
       `INSERT INTO outbox (id, topic, payload, created_at) VALUES (gen_random_uuid(), 'audit', $1, now())`,
@@ -222,7 +224,7 @@ test('the service cannot say what only the chain itself says, and the present mo
   expect((await latchkey('verify', '--anchors', '/nonexistent')).output).toBe('/nonexistent cannot be read\n');
 });
 
-test('what an administrator did to somebody who is gone is still where the administrator was', async () => {
+test('an action on a deleted user keeps the address of the administrator', async () => {
   const boss = await signedInWith(app, call, ['admin']);
   const person = await signedIn(call);
   await call(admin.deleteUser, { userId: person.userId, reason: 'a test' }, { bearer: boss.accessToken });
@@ -235,7 +237,7 @@ test('what an administrator did to somebody who is gone is still where the admin
   expect(rows.filter(({ address }) => address !== '')).toEqual([{ type: 'user_deleted', address: '127.0.0.1' }]);
 });
 
-describe('asked for over AdminService', () => {
+describe('QueryAuditEvents', () => {
   let boss: SignedIn;
   beforeAll(async () => {
     boss = await signedInWith(app, call, ['admin']);
@@ -243,7 +245,7 @@ describe('asked for over AdminService', () => {
   const query = (input: object) => call(admin.queryAuditEvents, input as never, { bearer: boss.accessToken });
   type Event = { seq: string; type: string; userId: string };
 
-  test('the newest come first, by user, actor, type and time, in pages', async () => {
+  test('returns the newest first, by user, actor, type and time, in pages', async () => {
     const person = await signedIn(call);
     await call(auth.login, { email: person.email, password: 'a wrong pass phrase' });
     await call(admin.disableUser, { userId: person.userId, reason: 'a test' }, { bearer: boss.accessToken });

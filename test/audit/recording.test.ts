@@ -1,5 +1,5 @@
-// How a worker moves audit events from the outbox to the trail: by the batch, each once, none lost to the fault of another.
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+// A worker moves audit events from the outbox to the trail in batches: each event once, and a faulty event affects no other.
+import { expect, onTestFinished, test } from 'vitest';
 import { startApp } from '../../src/app.ts';
 import { processEnvironment, readConfig } from '../../src/config/config.ts';
 import { startRelays } from '../../src/jobs/relay.ts';
@@ -7,16 +7,12 @@ import { createLogger } from '../../src/process/log.ts';
 import { createAuditTrail } from '../../src/store/audit-trail.ts';
 import { createOutbox, type OutboxRef } from '../../src/store/outbox.ts';
 import { openDatabase } from '../../src/store/postgres/database.ts';
-import { startTestApp, type TestApp } from '../support/app.ts';
+import { startTestApp, testApp } from '../support/app.ts';
 import { writeAuditEvents } from '../support/audit-events.ts';
 import { eventually } from '../support/eventually.ts';
 import { runMain } from '../support/processes.ts';
 
-let app: TestApp;
-beforeAll(async () => {
-  app = await startTestApp({}, { api: false, worker: true });
-});
-afterAll(() => app.close());
+const app = await testApp({}, { api: false, worker: true });
 
 function openStore(url: string) {
   const db = openDatabase({ url, poolSize: 8, statementTimeoutMs: 5_000 }, () => {});
@@ -29,7 +25,7 @@ const waiting = async ({ owner } = app) =>
 const recorded = async (ids: string[], { owner } = app) =>
   (await owner.query('SELECT detail, xmin::text FROM audit_events WHERE id = ANY ($1) ORDER BY seq', [ids])).rows;
 
-test('20,000 events are recorded by the batch, each once, in their order, in one chain', async () => {
+test('20,000 events are recorded in batches, each once, in their order, in one chain', async () => {
   const ids = await writeAuditEvents(app.owner, 20_000);
   await eventually(async () => (await waiting()) === 0, 60_000);
   const rows = await recorded(ids);
@@ -47,7 +43,7 @@ test('20,000 events are recorded by the batch, each once, in their order, in one
   expect(verify.output()).toContain('the audit trail is whole');
 }, 120_000);
 
-test('events that the trail cannot hold become dead letters with the reason, and the others are recorded', async () => {
+test('events that Postgres rejects become dead letters with the reason, and the others are recorded', async () => {
   const { rows } = await app.owner.query(
     `INSERT INTO outbox (id, topic, payload, created_at)
       SELECT uuidv7(), 'audit', jsonb_build_object('type', CASE n WHEN 300 THEN NULL ELSE 'login_succeeded' END, 'detail', n::text,
@@ -68,7 +64,7 @@ test('events that the trail cannot hold become dead letters with the reason, and
   await app.owner.query('DELETE FROM outbox');
 });
 
-test('while the end of the chain is locked events wait, and none becomes a dead letter', async () => {
+test('while the end of the chain is locked events wait, and do not become dead letters', async () => {
   const locking = await app.owner.connect();
   await locking.query('BEGIN');
   await locking.query('SELECT FROM audit_chain FOR UPDATE');
@@ -84,7 +80,7 @@ test('while the end of the chain is locked events wait, and none becomes a dead 
   expect(await recorded(ids)).toHaveLength(100);
 }, 60_000);
 
-test('the batch of a worker that was killed is recorded by another, soon', async () => {
+test('another worker soon records the batch of a killed worker', async () => {
   const other = await startTestApp({}, { api: false, worker: false });
   onTestFinished(() => other.close());
   const killed = runMain(['worker'], { PATH: processEnvironment().PATH, ...other.environment });
@@ -106,7 +102,7 @@ test('the batch of a worker that was killed is recorded by another, soon', async
   expect(await recorded(ids, other)).toHaveLength(300);
 }, 90_000);
 
-test('a batch that is tried again and again, by several at once, is recorded once', async () => {
+test('a batch that several workers record repeatedly is recorded once', async () => {
   const other = await startTestApp({}, { api: false, worker: false });
   onTestFinished(() => other.close());
   const ids = await writeAuditEvents(other.owner, 300);

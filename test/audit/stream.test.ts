@@ -1,21 +1,18 @@
 import { createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { AdminService } from '../../gen/latchkey/auth/v1/admin_service_pb.ts';
-import { startTestApp, type TestApp } from '../support/app.ts';
-import { type Caller, viaFetch } from '../support/clients.ts';
+import { startTestApp, testApp } from '../support/app.ts';
+import { viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { registered, type SignedIn, signedIn, signedInWith } from '../support/people.ts';
 
-let app: TestApp;
-let call: Caller;
+const app = await testApp();
+const { call } = app;
 let boss: SignedIn;
 beforeAll(async () => {
-  app = await startTestApp();
-  call = viaFetch(app.url);
   boss = await signedInWith(app, call, ['admin']);
 });
-afterAll(() => app.close());
 
 /** Collects what comes until it is stopped. */
 function stream(afterSeq: bigint, more: object = {}, bearer = boss.accessToken) {
@@ -46,7 +43,7 @@ function stream(afterSeq: bigint, more: object = {}, bearer = boss.accessToken) 
 
 const last = async () => BigInt((await app.owner.query('SELECT seq FROM audit_chain')).rows[0].seq);
 
-test('tells what is there and what comes, each once and in order, also across a break', async () => {
+test('sends past and new events, each once and in order, also after a reconnect', async () => {
   await Promise.all(Array.from({ length: 130 }, () => registered(call)));
   const first = stream(0n);
   await eventually(() => first.seen.seqs.length > 100);
@@ -60,7 +57,7 @@ test('tells what is there and what comes, each once and in order, also across a 
   expect(all).toEqual(Array.from({ length: Number(end) }, (_, n) => BigInt(n + 1)));
 });
 
-test('filters, and its cursor passes over what was not asked for', async () => {
+test('filters, and its cursor advances over other events', async () => {
   const person = await signedIn(call);
   await eventually(async () => (await app.owner.query('SELECT FROM outbox')).rowCount === 0);
   const mine = stream(0n, { userId: person.userId });
@@ -69,7 +66,7 @@ test('filters, and its cursor passes over what was not asked for', async () => {
   expect((await mine.stop()).seqs).toHaveLength(2);
 });
 
-test('is for administrators, as long as they are', async () => {
+test('requires an administrator for as long as it runs', async () => {
   const person = await signedIn(call);
   const refused = stream(0n, {}, person.accessToken);
   await refused.ended;

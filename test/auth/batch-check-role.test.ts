@@ -1,17 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { SERVICE_KEY, startTestApp, type TestApp } from '../support/app.ts';
-import { auth, type Caller, verifierService, viaFetch } from '../support/clients.ts';
+import { expect, test } from 'vitest';
+import { SERVICE_KEY, testApp } from '../support/app.ts';
+import { auth, verifierService } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { signedIn, signedInWith } from '../support/people.ts';
 
-let app: TestApp;
-let call: Caller;
-beforeAll(async () => {
-  app = await startTestApp();
-  call = viaFetch(app.url);
-});
-afterAll(() => app.close());
+const app = await testApp();
+const { call } = app;
 
 const ask = (checks: object[], bearer = SERVICE_KEY) =>
   call(verifierService.batchCheckRole, { checks } as never, { bearer });

@@ -1,18 +1,12 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { SERVICE_KEY, startTestApp, type TestApp } from '../support/app.ts';
-import { auth, type Caller, callers, verifierService, viaFetch } from '../support/clients.ts';
+import { expect, test } from 'vitest';
+import { SERVICE_KEY, testApp } from '../support/app.ts';
+import { auth, type Caller, callers, verifierService } from '../support/clients.ts';
 import { signedIn } from '../support/people.ts';
 
-let app: TestApp;
-let call: Caller;
+const app = await testApp();
+const { call } = app;
 const { batchVerify } = verifierService;
 const asService = { bearer: SERVICE_KEY };
-
-beforeAll(async () => {
-  app = await startTestApp();
-  call = viaFetch(app.url);
-});
-afterAll(() => app.close());
 
 test.each(Object.keys(callers('http://localhost:1')))('each token has a verdict, in order, over %s', async (name) => {
   const [one, other, ended] = [await signedIn(call), await signedIn(call), await signedIn(call)];

@@ -2,31 +2,28 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openRedis, type RedisClient } from '../../src/redis/open-redis.ts';
-import { startTestApp, type TestApp } from '../support/app.ts';
-import { account, admin, auth, type Caller, viaFetch } from '../support/clients.ts';
+import { testApp } from '../support/app.ts';
+import { account, admin, auth } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { type Person, registered, type SignedIn, signedInWith, somebody } from '../support/people.ts';
 
-let app: TestApp;
-let call: Caller;
+const app = await testApp({
+  TRUSTED_PROXIES: '127.0.0.1',
+  LIMIT_LOGIN_ACCOUNT: '2/900',
+  LIMIT_LOGIN_PAIR: '5/900',
+  LIMIT_REQUEST_RESET_ACCOUNT: '3/3600',
+});
+const { call } = app;
 let redis: RedisClient;
 let boss: SignedIn;
 
 beforeAll(async () => {
-  app = await startTestApp({
-    TRUSTED_PROXIES: '127.0.0.1',
-    LIMIT_LOGIN_ACCOUNT: '2/900',
-    LIMIT_LOGIN_PAIR: '5/900',
-    LIMIT_REQUEST_RESET_ACCOUNT: '3/3600',
-  });
-  call = viaFetch(app.url);
   boss = await signedInWith(app, call, ['admin']);
   redis = openRedis(app.environment.REDIS_URL as string, {}, () => {});
   await eventually(() => redis.status === 'ready');
 });
 afterAll(async () => {
   redis.disconnect();
-  await app.close();
 });
 
 const [HOME, OFFICE, THIEF] = ['192.0.2.1', '198.51.100.2', '203.0.113.3'];

@@ -1,18 +1,12 @@
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { startTestApp, type TestApp } from '../support/app.ts';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { startTestApp, testApp } from '../support/app.ts';
 import { auth, type Caller, callers, type Outcome, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { registered, signedIn, somebody } from '../support/people.ts';
 
 const LIMITS = { LIMIT_LOGIN_ACCOUNT: '5/900', LIMIT_LOGIN_PAIR: '5/900', LIMIT_LOGIN_NETWORK: '100000/900' };
-let app: TestApp;
-let call: Caller;
-
-beforeAll(async () => {
-  app = await startTestApp(LIMITS);
-  call = viaFetch(app.url);
-});
-afterAll(() => app.close());
+const app = await testApp(LIMITS);
+const { call } = app;
 
 async function fail(email: string, times: number, caller = call): Promise<Outcome[]> {
   return Promise.all(Array.from({ length: times }, (_, n) => caller(auth.login, { email, password: `wrong ${n}` })));
@@ -89,11 +83,11 @@ test('strangers on other networks do not block an owner on a known network', asy
   const { derivePurposeKeys } = await import('../../src/keys/purpose-keys.ts');
   const { parseEmail } = await import('../../src/domain/email.ts');
   const config = readConfig(app.environment);
-  const redis = openRedis(config.REDIS_URL, {}, () => {});
+  const redis = openRedis(config.redisUrl, {}, () => {});
   onTestFinished(() => redis.disconnect());
   const limiter = createLimiter({ redis, fallback: createRedisFallback(() => {}), limits: config.limits });
   await eventually(() => redis.status === 'ready');
-  const account = accountHash(parseEmail(owner.email), derivePurposeKeys(config.masterKeys).accountHash);
+  const account = accountHash(parseEmail(owner.email), derivePurposeKeys(config.keys.masterKeys).accountHash);
   for (let n = 0; n < 20; n += 1) await limiter.take('LOGIN_ACCOUNT', account);
 
   await signedIn(call, owner);

@@ -1,19 +1,13 @@
 import argon2 from 'argon2';
 import bcrypt from 'bcrypt';
 import { createLocalJWKSet, decodeProtectedHeader, type JSONWebKeySet, jwtVerify } from 'jose';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { startTestApp, type TestApp } from '../support/app.ts';
-import { auth, type Caller, viaFetch } from '../support/clients.ts';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { testApp } from '../support/app.ts';
+import { auth, viaFetch } from '../support/clients.ts';
 import { registered, signedIn, somebody } from '../support/people.ts';
 
-let app: TestApp;
-let call: Caller;
-
-beforeAll(async () => {
-  app = await startTestApp({ AUDIENCE: 'shop,warehouse', ISSUER: 'https://auth.example' });
-  call = viaFetch(app.url);
-});
-afterAll(() => app.close());
+const app = await testApp({ AUDIENCE: 'shop,warehouse', ISSUER: 'https://auth.example' });
+const { call } = app;
 
 async function setHash(userId: string, hash: string | null): Promise<void> {
   await app.owner.query('UPDATE users SET password_hash = $2 WHERE id = $1', [userId, hash]);

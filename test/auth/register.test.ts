@@ -1,17 +1,11 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startTestApp, type TestApp } from '../support/app.ts';
-import { auth, type Caller, viaFetch } from '../support/clients.ts';
+import { expect, test } from 'vitest';
+import { startTestApp, testApp } from '../support/app.ts';
+import { auth, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { registered, somebody } from '../support/people.ts';
 
-let app: TestApp;
-let call: Caller;
-
-beforeAll(async () => {
-  app = await startTestApp();
-  call = viaFetch(app.url);
-});
-afterAll(() => app.close());
+const app = await testApp();
+const { call } = app;
 
 const good = { email: 'good@people.example', password: 'a good pass phrase', fullName: 'Good Name' };
 

@@ -1,17 +1,11 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { SERVICE_KEY, startTestApp, type TestApp } from '../support/app.ts';
-import { account, auth, type Caller, viaFetch } from '../support/clients.ts';
+import { expect, test } from 'vitest';
+import { SERVICE_KEY, testApp } from '../support/app.ts';
+import { account, auth } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { isGood, registered, signedIn } from '../support/people.ts';
 
-let app: TestApp;
-let call: Caller;
-
-beforeAll(async () => {
-  app = await startTestApp({ AUDIENCE: 'shop,warehouse', VERIFY_REVALIDATE_SECONDS: '3' });
-  call = viaFetch(app.url);
-});
-afterAll(() => app.close());
+const app = await testApp({ AUDIENCE: 'shop,warehouse', VERIFY_REVALIDATE_SECONDS: '3' });
+const { call } = app;
 
 test('returns the principal and how long the response may be cached', async () => {
   const person = await signedIn(call);

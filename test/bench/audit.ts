@@ -57,11 +57,11 @@ async function drained(events: number): Promise<number> {
 /** One job, one call of the database and one commit an event. */
 async function startOneByOne(): Promise<() => Promise<void>> {
   const db = openDatabase(
-    { url: config.DATABASE_URL, poolSize: ONE_BY_ONE_CONCURRENCY, statementTimeoutMs: 5_000 },
+    { url: config.database.url, poolSize: ONE_BY_ONE_CONCURRENCY, statementTimeoutMs: 5_000 },
     () => {},
   );
   const trail = createAuditTrail(db);
-  const redis = openQueueRedis(config.REDIS_URL, () => {});
+  const redis = openQueueRedis(config.redisUrl, () => {});
   const connection = redis as ConnectionOptions;
   const queue = new Queue('one-by-one', { connection, defaultJobOptions: { removeOnComplete: true } });
   const add = async (rows: { id: string }[]) => {

@@ -71,14 +71,14 @@ const HTTP2 = 'bare node:http2, a constant';
 
 type Contender = { name: string; server: Server; load: Load; isOurs: boolean; per: number };
 
-/** Of each contender the rounds in their order. */
+/** The rounds of each contender, in order. */
 async function verifyRates(): Promise<Map<string, Rate[]>> {
-  // As of the others, a process for each: one that has served another protocol before has another heap.
+  // One process for each contender: a process that has served another protocol has another heap.
   const cached = await serve(environment, SERVER_CORE);
   const cachedHttp1 = await serve(environment, SERVER_CORE);
   const cachedBatch = await serve(environment, SERVER_CORE);
   const cachedExtAuthz = await serve(environment, SERVER_CORE);
-  // A cache without any room: each token is seen for the first time, each time.
+  // A cache without any room: each token is a first-seen token.
   const uncached = await serve({ ...environment, TOKEN_CACHE_MB: '0' }, SERVER_CORE);
   const contender = (kind: string) => startServer(['test/bench/contenders.ts', kind], {}, SERVER_CORE);
   const [grpcJs, connectNode, http2, http] = [
@@ -162,7 +162,7 @@ async function localRates() {
   return { firstSeen: of('firstSeen'), cached: of('cached'), publicSignature: of('publicSignature') };
 }
 
-/** Signs in again and again, so many at once, for so long. Returns how many a second. */
+/** Signs in continuously with several callers. Returns the sign-ins a second. */
 async function storm(url: string, email: string, seconds: number): Promise<number> {
   const call = viaFetch(url);
   const startedAt = performance.now();
@@ -230,7 +230,7 @@ async function latencies() {
   return { idle: [of(idle, 0.5), of(idle, 0.99)], storm: [of(stormy, 0.5), of(stormy, 0.99)], logins };
 }
 
-/** From the commit of a session's end by somebody else to the first refusal of its token at a server. */
+/** The time from the commit that ends a session, in another process, to the first rejection of its token at a server. */
 async function revocationDelays(listenUrl: string | undefined, count: number): Promise<number[]> {
   const settings = listenUrl === undefined ? {} : { DATABASE_LISTEN_URL: listenUrl };
   const [issuing, watching] = [await serve(environment, null), await serve({ ...environment, ...settings }, null)];
@@ -241,7 +241,7 @@ async function revocationDelays(listenUrl: string | undefined, count: number): P
   for (let n = 0; n < count; n += 1) {
     const { accessToken, sessionId } = await signIn(issuing.url);
     if ((await call(auth.verify, { accessToken })).code !== 'ok') throw new Error('refused too early');
-    // Not in step with the poll.
+    // Independent of the poll's rhythm.
     await sleep(Math.random() * 500);
     await owner.query('UPDATE sessions SET ended_at = now() WHERE id = $1', [sessionId]);
     const committedAt = performance.now();

@@ -26,13 +26,13 @@ const server = await serve(backends.environment, null);
 const owner = new pg.Client({ connectionString: backends.ownerUrl });
 await owner.connect();
 const config = readConfig(backends.environment);
-const db = openDatabase({ url: config.DATABASE_URL, poolSize: 1, statementTimeoutMs: 5_000 }, () => {});
+const db = openDatabase({ url: config.database.url, poolSize: 1, statementTimeoutMs: 5_000 }, () => {});
 const rows = createSigningKeyRows(db, randomUUID);
-const encryptionKeys = derivePurposeKeys(config.masterKeys).signingKeyEncryption;
+const encryptionKeys = derivePurposeKeys(config.keys.masterKeys).signingKeyEncryption;
 const rotation = createKeyRotation({ store: rows, encryptionKeys, now: () => new Date() });
 const keys = await loadSigningKeys({
   store: rows,
-  createFirst: () => rotation.advance(config.keyPolicy),
+  createFirst: () => rotation.advance(config.keys.policy),
   encryptionKeys,
   areStale: () => false,
   onUndecryptable: () => {},
@@ -53,7 +53,7 @@ for (const sid of sessions) {
   const rest = { aud: ['latchkey'], client_id: 'latchkey', iat, exp: iat + 3600, jti: randomUUID() };
   const person = { sub: userId, sid, email: 'x@people.example', email_verified: true };
   const roles = { roles: ['user'], epoch: 1, roles_epoch: 0 };
-  tokens.push(await keys.sign({ iss: config.ISSUER, ...rest, ...person, ...roles }));
+  tokens.push(await keys.sign({ iss: config.tokens.issuer, ...rest, ...person, ...roles }));
 }
 const report = (what: string) => console.log(`${what.padEnd(40)} ${rssMegabytes(server.pid).toFixed(0)} MB`);
 report('at the start');

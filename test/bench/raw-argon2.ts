@@ -12,9 +12,9 @@ const sample = readConfig({
 });
 const hash = await argon2.hash('the right pass phrase', {
   type: argon2.argon2id,
-  memoryCost: sample.ARGON2_MEMORY_KIB,
-  timeCost: sample.ARGON2_ITERATIONS,
-  parallelism: sample.ARGON2_PARALLELISM,
+  memoryCost: sample.passwords.argon2.memoryKib,
+  timeCost: sample.passwords.argon2.iterations,
+  parallelism: sample.passwords.argon2.parallelism,
 });
 const startedAt = performance.now();
 let hashes = 0;

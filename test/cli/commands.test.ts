@@ -1,21 +1,16 @@
 // Commands as operators type them, each in a process of its own, with the database URL as its only setting.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { RELEASE } from '../../src/process/release.ts';
-import { startTestApp, type TestApp } from '../support/app.ts';
-import { admin, auth, type Caller, viaFetch } from '../support/clients.ts';
+import { testApp } from '../support/app.ts';
+import { admin, auth } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { registered, somebody } from '../support/people.ts';
 import { runMain } from '../support/processes.ts';
 
 const VERSION = new RegExp(`^latchkey ${RELEASE.replaceAll('.', '\\.')}( \\([0-9a-f]{12}\\))?\n$`);
 
-let app: TestApp;
-let call: Caller;
-beforeAll(async () => {
-  app = await startTestApp();
-  call = viaFetch(app.url);
-});
-afterAll(() => app.close());
+const app = await testApp();
+const { call } = app;
 
 async function latchkey(...args: string[]) {
   const running = runMain(args, { DATABASE_URL: app.environment.DATABASE_URL });

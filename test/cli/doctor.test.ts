@@ -1,17 +1,13 @@
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { examine } from '../../src/cli/doctor/examine.ts';
 import { createOutput } from '../../src/cli/output.ts';
 import type { Environment } from '../../src/config/config.ts';
-import { startTestApp, type TestApp } from '../support/app.ts';
+import { testApp } from '../support/app.ts';
 import { openCertificates } from '../support/certificates.ts';
 import { startMoodySmtp } from '../support/moody-smtp.ts';
 import { runMain } from '../support/processes.ts';
 
-let app: TestApp;
-beforeAll(async () => {
-  app = await startTestApp();
-});
-afterAll(() => app.close());
+const app = await testApp();
 
 type Finding = { check: string; state: string; what: string; mend: string };
 

@@ -20,18 +20,13 @@ import {
 import { grpcJsInterceptor } from '../../src/client/grpc-js-interceptor.ts';
 import { readConfig } from '../../src/config/config.ts';
 import { createLogger } from '../../src/process/log.ts';
-import { SERVICE_KEY, startTestApp, type TestApp } from '../support/app.ts';
-import { account, auth, type Caller, viaFetch } from '../support/clients.ts';
+import { SERVICE_KEY, testApp } from '../support/app.ts';
+import { account, auth, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { type SignedIn, signedIn } from '../support/people.ts';
 
-let app: TestApp;
-let call: Caller;
-beforeAll(async () => {
-  app = await startTestApp({ AUDIENCE: 'shop,warehouse' });
-  call = viaFetch(app.url);
-});
-afterAll(() => app.close());
+const app = await testApp({ AUDIENCE: 'shop,warehouse' });
+const { call } = app;
 
 function open(options: Partial<LatchkeyOptions> = {}): Latchkey {
   const latchkey = createLatchkey({ url: app.url, serviceKey: SERVICE_KEY, ...options });
@@ -45,40 +40,6 @@ const outcome = (latchkey: Latchkey, token: string) =>
     (principal) => whoIs(principal),
     (error) => error.reason as string,
   );
-
-test('says what Verify says of every kind of token', async () => {
-  const people: SignedIn[] = [];
-  for (let n = 0; n < 3; n += 1) people.push(await signedIn(call));
-  const [good, revoked, stale] = people as [SignedIn, SignedIn, SignedIn];
-  const latchkey = open();
-  await latchkey.ready();
-  await call(auth.logout, { refreshToken: revoked.refreshToken });
-  await app.owner.query("INSERT INTO user_roles VALUES ($1, 'admin', now())", [stale.userId]);
-  await eventually(async () => (await outcome(latchkey, stale.accessToken)) === 'TOKEN_STALE');
-  const tokens = [good.accessToken, revoked.accessToken, stale.accessToken, 'x.y.z', `${good.accessToken}x`];
-  for (const accessToken of tokens) {
-    const { reason, body } = await call(auth.verify, { accessToken });
-    expect(await outcome(latchkey, accessToken)).toBe(reason ?? body.principal.userId);
-  }
-  expect(await outcome(latchkey, '')).toBe('CREDENTIALS_MISSING');
-  const principal = await latchkey.verify(good.accessToken);
-  expect(principal).toMatchObject({ kind: 'user', email: good.email, emailVerified: false, roles: ['user'] });
-  // Without a view of revocations it asks the server, and says the same.
-  expect(await open({ serviceKey: 'x' }).verify(good.accessToken)).toEqual(principal);
-  expect(principal.expiresAt).toBeInstanceOf(Date);
-});
-
-test('a token must be for the audience, when one is asked for', async () => {
-  const { accessToken, userId } = await signedIn(call);
-  for (const [audience, expected] of [
-    ['shop', userId],
-    ['office', 'AUDIENCE_MISMATCH'],
-  ] as const) {
-    const latchkey = open({ audience });
-    await latchkey.ready();
-    expect(await outcome(latchkey, accessToken)).toBe(expected);
-  }
-});
 
 test('hears of the end of a session within a second', async () => {
   const person = await signedIn(call);

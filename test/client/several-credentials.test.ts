@@ -15,23 +15,21 @@ import {
   principalOf,
 } from '../../src/client/client.ts';
 import { grpcJsInterceptor } from '../../src/client/grpc-js-interceptor.ts';
-import { SERVICE_KEY, startTestApp, type TestApp } from '../support/app.ts';
+import { SERVICE_KEY, testApp } from '../support/app.ts';
 import { viaFetch } from '../support/clients.ts';
 import { signedIn } from '../support/people.ts';
 import { envelope } from '../support/raw.ts';
 
-let app: TestApp;
+const app = await testApp();
 let latchkey: Latchkey;
 let mine: string;
 beforeAll(async () => {
-  app = await startTestApp();
   latchkey = createLatchkey({ url: app.url, serviceKey: SERVICE_KEY });
   await latchkey.ready();
   mine = `Bearer ${(await signedIn(viaFetch(app.url))).accessToken}`;
 });
 afterAll(async () => {
   latchkey.close();
-  await app.close();
 });
 
 const several = (): Record<string, string[]> => ({

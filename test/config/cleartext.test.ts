@@ -163,9 +163,9 @@ test('SMTP_URL has no parameter that could turn off TLS or the login', () => {
   for (const query of ['', '?name=id.product.example', '?tls.servername=mail.product.example']) {
     expect(problemsOf({ ...safe, SMTP_URL: at(query) }), query).toEqual([]);
   }
-  expect(readConfig(safe).mailer.security).toBe('required');
-  expect(readConfig({ ...safe, ALLOW_CLEARTEXT: 'smtp' }).mailer.security).toBe('opportunistic');
-  expect(readConfig({ ...safe, NODE_ENV: 'development' }).mailer.security).toBe('opportunistic');
+  expect(readConfig(safe).mail.mailer.security).toBe('required');
+  expect(readConfig({ ...safe, ALLOW_CLEARTEXT: 'smtp' }).mail.mailer.security).toBe('opportunistic');
+  expect(readConfig({ ...safe, NODE_ENV: 'development' }).mail.mailer.security).toBe('opportunistic');
 });
 
 test('metrics and telemetry stay on this machine or go by TLS', () => {
@@ -201,6 +201,6 @@ test('serve and migrate do not start', async () => {
   for (const command of ['serve', 'worker', 'migrate']) {
     const started = runMain([command], exposed);
     expect(await started.ended, command).toBe(1);
-    expect(started.output(), command).toMatch(/^bad configuration:\n {2}DATABASE_URL allows a connection .+\n$/);
+    expect(started.output(), command).toMatch(/^invalid configuration:\n {2}DATABASE_URL allows a connection .+\n$/);
   }
 });

@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { ConfigError, type Environment, readConfig, readDatabaseConfig } from '../../src/config/config.ts';
+import { CONFIGURATION } from '../../src/config/configuration.ts';
 import { LIMITS } from '../../src/limits/limits.ts';
 import { runMain } from '../support/processes.ts';
 
@@ -27,37 +28,185 @@ function problemsOf(environment: Environment): string[] {
   }
 }
 
-test('the reference has each key, and the defaults are those of the page', async () => {
+test('the reference page has each key', async () => {
   const { readFile } = await import('node:fs/promises');
   const page = await readFile('docs/reference/configuration.md', 'utf8');
-  const keys = Object.keys(readConfig(good)).filter(
-    (key) => !['limits', 'tls', 'telemetry', 'providers', 'masterKeys', 'keyPolicy', 'mailer'].includes(key),
-  );
-  for (const key of keys) expect(page, key).toContain(`\`${key}\``);
-  const config = readConfig(good);
-  expect(config).toMatchObject({
-    PORT: 8080,
-    PUBLIC_URL: 'https://product.example',
-    ISSUER: 'https://product.example',
-    AUDIENCE: ['latchkey'],
-    ACCESS_TOKEN_TTL_SECONDS: 900,
-    SESSION_IDLE_SECONDS: 604_800,
-    SESSION_MAX_SECONDS: 7_776_000,
-    ARGON2_MEMORY_KIB: 19_456,
-    ARGON2_ITERATIONS: 2,
-    ARGON2_PARALLELISM: 1,
-    PASSWORD_MIN_LENGTH: 8,
-    SHUTDOWN_DELAY_SECONDS: 0,
-    SHUTDOWN_GRACE_SECONDS: 10,
-    masterKeys: [key],
-    MAIL_RETRY_FOR_SECONDS: 259_200,
-    keyPolicy: { algorithm: 'EdDSA', rotateEveryMs: 30 * 86_400_000, publishMs: 3_600_000 },
+  const isSingle = ({ name }: { name: string }) => !/^(LIMIT|OAUTH|OTEL|LATCHKEY)_|^MAILBOX_PORT$/.test(name);
+  for (const { name } of CONFIGURATION.filter(isSingle)) expect(page, name).toContain(`\`${name}\``);
+});
+
+test('the defaults are the documented ones', () => {
+  const lifetime = { maxAgeMs: 0, graceMs: 300_000, pingEveryMs: 30_000, pingTimeoutMs: 20_000 };
+  expect(readConfig(good)).toMatchObject({
+    process: { environment: 'development', logLevel: 'info', shutdownDelayMs: 0, shutdownGraceMs: 10_000 },
+    http: { host: '0.0.0.0', port: 8080, healthPort: null, tls: null, hasReflection: true, lifetime },
+    database: { ownerUrl: good.DATABASE_URL, listenUrl: good.DATABASE_URL, poolSize: 10, statementTimeoutMs: 5_000 },
+    mail: {
+      ...{ publicUrl: 'https://product.example', retryForMs: 259_200_000, backoffMs: 2_000 },
+      ...{ resetTtlSeconds: 3_600, verificationTtlSeconds: 3_600 },
+    },
+    keys: {
+      masterKeys: [key],
+      policy: { algorithm: 'EdDSA', rotateEveryMs: 30 * 86_400_000, publishMs: 3_600_000 },
+      serviceKeys: new Map(),
+    },
+    tokens: {
+      ...{ issuer: 'https://product.example', audiences: ['latchkey'], accessTtlSeconds: 900 },
+      ...{ serviceTokenTtlSeconds: 300, sessionIdleSeconds: 604_800, sessionMaxSeconds: 7_776_000 },
+      maxSessionsPerUser: 100,
+    },
+    accounts: { requiresVerifiedEmail: false, reauthenticationSeconds: 600, apiKeyMaxDays: 366 },
+    verifier: { revalidateSeconds: 1, pollMs: 500, maxViewAgeMs: 5_000, cacheBytes: 64 * 1024 * 1024 },
+    passwords: {
+      ...{ minLength: 8, contextWords: [], breachFolder: null },
+      argon2: { memoryKib: 19_456, iterations: 2, parallelism: 1 },
+      hashQueue: { concurrency: availableParallelism(), maxWaiting: 200, maxWaitMs: 5_000 },
+    },
+    audit: { anchorEveryMs: 3_600_000, anchorFile: null },
+    telemetry: { prometheus: null, otlpMetrics: null, traces: false },
     limits: LIMITS,
   });
 });
 
+describe('CONFIGURATION', () => {
+  const isFixed = ({ name }: { name: string }) => !name.includes('<');
+
+  test('has one plain sentence, a format and a process for each key', () => {
+    for (const { name, help, format, usedBy } of CONFIGURATION) {
+      expect(help, name).toMatch(/^[A-Z].*[^.]\.$/);
+      expect(format, name).toMatch(/\S/);
+      expect(usedBy.length, name).toBeGreaterThan(0);
+    }
+  });
+
+  test('has the required keys that the reader requires', () => {
+    const required = CONFIGURATION.filter(isFixed).filter(({ isRequired }) => isRequired);
+    expect(problemsOf({}).toSorted()).toEqual(required.map(({ name }) => `${name} is missing`).toSorted());
+  });
+
+  test('has defaults that the reader accepts as they are', () => {
+    const environment = { ...good };
+    for (const { name, default: text } of CONFIGURATION.filter(isFixed)) {
+      if (text !== null && !/[ A-Z]{2}|^\.latchkey| /.test(text)) environment[name] ??= text;
+    }
+    expect(Object.keys(environment).length).toBeGreaterThan(60);
+    expect(readConfig(environment)).toEqual(readConfig(good));
+  });
+
+  test('names the secrets that a file can hold', () => {
+    const secrets = CONFIGURATION.filter(({ isSecret }) => isSecret).map(({ name }) => name);
+    expect(secrets.toSorted()).toEqual([
+      ...['DATABASE_LISTEN_URL', 'DATABASE_URL', 'MASTER_KEY', 'MASTER_KEY_ACCEPTED', 'MIGRATION_DATABASE_URL'],
+      ...['OAUTH_<NAME>_CLIENT_SECRET', 'REDIS_URL', 'SERVICE_KEYS', 'SMTP_URL'],
+    ]);
+  });
+});
+
+describe('an unknown variable', () => {
+  const google = {
+    ...{ OAUTH_PROVIDERS: 'google', OAUTH_GOOGLE_CLIENT_ID: 'a', OAUTH_GOOGLE_CLIENT_SECRET: 'b' },
+    OAUTH_GOOGLE_REDIRECT_URIS: 'https://app.example/google',
+  };
+
+  test.each<[string, string, Environment?]>([
+    ['LIMIT_LOGIN_ACOUNT', 'did you mean LIMIT_LOGIN_ACCOUNT?'],
+    ['LIMIT_NONSENSE', 'no limit has this name'],
+    ['LIMIT_LOGIN_ACCOUNT_FILE', 'no limit has this name'],
+    ['METRIC_PORT', 'did you mean METRICS_PORT?'],
+    ['LOG_LEVLE', 'did you mean LOG_LEVEL?'],
+    ['LOGLEVEL', 'did you mean LOG_LEVEL?'],
+    ['TRUSTED_PROXYS', 'did you mean TRUSTED_PROXIES?'],
+    ['ISUER', 'did you mean ISSUER?'],
+    ['ACCESS_TOKEN_TTL', 'did you mean ACCESS_TOKEN_TTL_SECONDS?'],
+    ['SESSION_IDLE_MINUTES', 'did you mean SESSION_IDLE_SECONDS?'],
+    ['REVOCATION_POLL_SECONDS', 'did you mean REVOCATION_POLL_MS?'],
+    ['OAUTH_PROVIDER', 'did you mean OAUTH_PROVIDERS?'],
+    ['OAUTH_GOOGLE_CLIENTID', 'did you mean OAUTH_GOOGLE_CLIENT_ID?', google],
+    ['OAUTH_GOOGLE_HOSTED_DOMAIN', 'providers have no such key', google],
+  ])('%s is an error: %s', (name, remedy, more: Environment = {}) => {
+    expect(problemsOf({ ...good, ...more, [name]: '5/900' })).toEqual([`${name} is unknown: ${remedy}`]);
+  });
+
+  test('of a required key is reported beside the key that is missing', () => {
+    const { REDIS_URL, ...rest } = good;
+    expect(problemsOf({ ...rest, REDIS_URI: REDIS_URL })).toEqual([
+      'REDIS_URI is unknown: did you mean REDIS_URL?',
+      'REDIS_URL is missing',
+    ]);
+  });
+
+  test('of a database command is an error when it resembles a key of that command', () => {
+    const { DATABASE_URL } = good;
+    const read = (name: string) => () => readDatabaseConfig({ DATABASE_URL, [name]: DATABASE_URL });
+    expect(read('MIGRATION_DATABSE_URL')).toThrow('did you mean MIGRATION_DATABASE_URL?');
+    expect(read('LIMIT_NONSENSE')).not.toThrow();
+    expect(read('METRIC_PORT')).not.toThrow();
+  });
+
+  test('with the path of a file is an error for a key that is no secret', () => {
+    expect(problemsOf({ ...good, CORS_ORIGINS_FILE: '/run/origins' })).toEqual([
+      'CORS_ORIGINS_FILE has no effect: only secrets are read from files; set CORS_ORIGINS',
+    ]);
+  });
+
+  // Variables of shells, base images, orchestrators and other software that share a container with Latchkey.
+  test.each([
+    ...[
+      'HOSTNAME',
+      'HOME',
+      'PATH',
+      'LANG',
+      'TERM',
+      'PWD',
+      'TZ',
+      'USER',
+      'SHLVL',
+      'HOSTS',
+      'PORTS',
+      '_',
+      'npm_config_x',
+    ],
+    ...['NODE_VERSION', 'NODE_OPTIONS', 'NODE_EXTRA_CA_CERTS', 'YARN_VERSION', 'SSL_CERT_FILE', 'SSL_CERT_DIR'],
+    ...['DATABASE_NAME', 'DATABASE_USER', 'DATABASE_HOST', 'DATABASE_PASSWORD', 'DATABASE_URI', 'PGHOST', 'PGPASSWORD'],
+    ...[
+      'REDIS_HOST',
+      'REDIS_PORT',
+      'REDIS_URI',
+      'REDIS_TLS_URL',
+      'SMTP_HOST',
+      'SMTP_USER',
+      'SMTP_PASSWORD',
+      'MAIL_FROM_NAME',
+    ],
+    ...['OTEL_SERVICE_NAME', 'OTEL_RESOURCE_ATTRIBUTES', 'OTEL_TRACES_SAMPLER', 'OTEL_EXPORTER_OTLP_TRACES_PROTOCOL'],
+    ...['OAUTH_CLIENT_ID', 'OAUTH_OTHER_CLIENT_SECRET', 'JWT_SECRET', 'SESSION_SECRET', 'MASTER_PASSWORD', 'LIMITS'],
+    ...[
+      'LATCHKEY_SERVICE_HOST',
+      'LATCHKEY_SERVICE_PORT_GRPC',
+      'LATCHKEY_PORT_8080_TCP_ADDR',
+      'KUBERNETES_PORT_443_TCP',
+    ],
+    ...[
+      'LOG_FORMAT',
+      'LOG_FILE',
+      'KEEPALIVE',
+      'HTTP_PROXY',
+      'NO_PROXY',
+      'AWS_REGION',
+      'METRICS_PATH',
+      'METRICS_ENABLED',
+    ],
+  ])('%s is none of ours', (name) => {
+    expect(problemsOf({ ...good, [name]: 'x' })).toEqual([]);
+  });
+
+  test('that Kubernetes adds for a Service is none of ours', () => {
+    expect(problemsOf({ ...good, METRIC_PORT: 'tcp://10.96.0.1:9464' })).toEqual([]);
+  });
+});
+
 test('AUDIENCE lists the audiences of the deployment, and Latchkey’s own is always among them', () => {
-  const audiences = (AUDIENCE: string) => readConfig({ ...good, AUDIENCE }).AUDIENCE;
+  const audiences = (AUDIENCE: string) => readConfig({ ...good, AUDIENCE }).tokens.audiences;
   expect(audiences('shop, https://api.example/v1,shop')).toEqual(['shop', 'https://api.example/v1', 'latchkey']);
   expect(audiences('latchkey,shop')).toEqual(['latchkey', 'shop']);
   expect(audiences('')).toEqual(['latchkey']);
@@ -67,14 +216,16 @@ test('AUDIENCE lists the audiences of the deployment, and Latchkey’s own is al
 });
 
 test('the words and the folder that new passwords are checked against are checked themselves', () => {
-  expect(readConfig(good)).toMatchObject({ PASSWORD_CONTEXT_WORDS: [] });
+  expect(readConfig(good)).toMatchObject({ passwords: { contextWords: [] } });
   expect(readConfig({ ...good, PASSWORD_CONTEXT_WORDS: 'acme, rocket skates ,' })).toMatchObject({
-    PASSWORD_CONTEXT_WORDS: ['acme', 'rocket skates'],
+    passwords: { contextWords: ['acme', 'rocket skates'] },
   });
   expect(problemsOf({ ...good, PASSWORD_CONTEXT_WORDS: 'acme,abc' })).toEqual([
     'PASSWORD_CONTEXT_WORDS must be words of 4 to 100 characters, separated by commas',
   ]);
-  expect(readConfig({ ...good, PASSWORD_BREACH_RANGES: tmpdir() })).toMatchObject({ PASSWORD_BREACH_RANGES: tmpdir() });
+  expect(readConfig({ ...good, PASSWORD_BREACH_RANGES: tmpdir() })).toMatchObject({
+    passwords: { breachFolder: tmpdir() },
+  });
   for (const path of [join(tmpdir(), 'there', 'is none'), import.meta.filename]) {
     expect(problemsOf({ ...good, PASSWORD_BREACH_RANGES: path })).toEqual([
       'PASSWORD_BREACH_RANGES must be a folder that exists',
@@ -109,7 +260,7 @@ describe('mail', () => {
     ['Zoë <no-reply@acme.example>', { name: 'Zoë', address: 'no-reply@acme.example' }],
     ['<no-reply@acme.example>', { name: '', address: 'no-reply@acme.example' }],
   ])('comes from %s', (MAIL_FROM, from) => {
-    expect(readConfig({ ...good, MAIL_FROM }).mailer.from).toEqual(from);
+    expect(readConfig({ ...good, MAIL_FROM }).mail.mailer.from).toEqual(from);
   });
 
   test.each([
@@ -131,9 +282,9 @@ describe('mail', () => {
     ['https://192.0.2.7', '[192.0.2.7]'],
     ['https://[2001:db8::7]', '[IPv6:2001:db8::7]'],
   ])('is sent by a client that is named after %s', (PUBLIC_URL, name) => {
-    expect(readConfig({ ...good, PUBLIC_URL }).mailer.heloName).toBe(name);
+    expect(readConfig({ ...good, PUBLIC_URL }).mail.mailer.heloName).toBe(name);
     const SMTP_HELO_NAME = 'mail.product.example';
-    expect(readConfig({ ...good, PUBLIC_URL, SMTP_HELO_NAME }).mailer.heloName).toBe(SMTP_HELO_NAME);
+    expect(readConfig({ ...good, PUBLIC_URL, SMTP_HELO_NAME }).mail.mailer.heloName).toBe(SMTP_HELO_NAME);
   });
 
   test.each(['mail', 'a b.example', 'mail.example\r\nRSET', '[x]', '-.example'])('has no client named %j', (name) => {
@@ -154,7 +305,7 @@ test.each([
 });
 
 test('DATABASE_LISTEN_URL may be none', () => {
-  expect(readConfig({ ...good, DATABASE_LISTEN_URL: 'none' }).DATABASE_LISTEN_URL).toBeNull();
+  expect(readConfig({ ...good, DATABASE_LISTEN_URL: 'none' }).database.listenUrl).toBeNull();
   expect(problemsOf({ ...good, DATABASE_LISTEN_URL: 'nothing' })).toEqual([
     'DATABASE_LISTEN_URL must be a URL that begins with postgres:// or postgresql://, or none',
   ]);
@@ -175,7 +326,7 @@ describe('MASTER_KEY', () => {
   });
 
   test.each(['base64', 'base64url', 'hex'] as const)('is taken in %s', (encoding) => {
-    expect(readConfig({ ...good, MASTER_KEY: key.toString(encoding) }).masterKeys).toEqual([key]);
+    expect(readConfig({ ...good, MASTER_KEY: key.toString(encoding) }).keys.masterKeys).toEqual([key]);
   });
 
   test('that is random is never taken for a sample', () => {
@@ -190,7 +341,7 @@ describe('how signing keys come and go', () => {
 
   test('other master keys are accepted besides, also from a file', () => {
     const accepted = `${one.toString('base64')}, ${two.toString('hex')}`;
-    expect(readConfig({ ...good, MASTER_KEY_ACCEPTED: accepted }).masterKeys).toEqual([key, one, two]);
+    expect(readConfig({ ...good, MASTER_KEY_ACCEPTED: accepted }).keys.masterKeys).toEqual([key, one, two]);
     expect(JSON.stringify(readConfig({ ...good, MASTER_KEY_ACCEPTED: accepted }))).not.toContain('MASTER_KEY');
     for (const bad of ['x', `${one.toString('base64')},short`, Buffer.alloc(32).toString('base64')]) {
       expect(problemsOf({ ...good, MASTER_KEY_ACCEPTED: bad }), bad).toHaveLength(1);
@@ -209,16 +360,16 @@ describe('how signing keys come and go', () => {
   });
 
   test('never by itself, if so wished', () => {
-    expect(readConfig({ ...good, KEY_ROTATION_SECONDS: '0' }).keyPolicy.rotateEveryMs).toBe(0);
+    expect(readConfig({ ...good, KEY_ROTATION_SECONDS: '0' }).keys.policy.rotateEveryMs).toBe(0);
   });
 });
 
 test('the delay of a stop is 5 seconds in production, unless it is set', () => {
   const production = { ...good, NODE_ENV: 'production', ALLOW_CLEARTEXT: 'postgres, redis' };
-  const delayOf = (environment: Environment) => readConfig(environment).SHUTDOWN_DELAY_SECONDS;
-  expect(delayOf(production)).toBe(5);
+  const delayOf = (environment: Environment) => readConfig(environment).process.shutdownDelayMs;
+  expect(delayOf(production)).toBe(5_000);
   expect(delayOf({ ...production, SHUTDOWN_DELAY_SECONDS: '0' })).toBe(0);
-  expect(delayOf({ ...good, SHUTDOWN_DELAY_SECONDS: '300' })).toBe(300);
+  expect(delayOf({ ...good, SHUTDOWN_DELAY_SECONDS: '300' })).toBe(300_000);
   expect(problemsOf({ ...good, SHUTDOWN_DELAY_SECONDS: '301' })[0]).toMatch(/^SHUTDOWN_DELAY_SECONDS /);
 });
 
@@ -266,7 +417,7 @@ describe('secrets from files', () => {
   const { MASTER_KEY: _, ...rest } = good;
 
   test('are read, without the line end', () => {
-    expect(readConfig({ ...rest, MASTER_KEY_FILE: file }).masterKeys).toEqual([key]);
+    expect(readConfig({ ...rest, MASTER_KEY_FILE: file }).keys.masterKeys).toEqual([key]);
     onTestFinished(() => rmSync(folder, { recursive: true }));
   });
 
@@ -284,7 +435,7 @@ describe('secrets from files', () => {
 
 test('service keys have names and are long', () => {
   const one = 'k'.repeat(16) + randomBytes(16).toString('hex');
-  expect(readConfig({ ...good, SERVICE_KEYS: `gateway=${one}, billing=${one}x` }).SERVICE_KEYS.get('billing')).toBe(
+  expect(readConfig({ ...good, SERVICE_KEYS: `gateway=${one}, billing=${one}x` }).keys.serviceKeys.get('billing')).toBe(
     `${one}x`,
   );
   for (const bad of ['nokey', `Gateway=${one}`, `a=${one},a=${one}`, 'a=short']) {
@@ -365,15 +516,15 @@ test('providers are named, and each says what it needs', () => {
 
 test('what needs only the database asks for nothing more', () => {
   expect(readDatabaseConfig({ DATABASE_URL: good.DATABASE_URL })).toMatchObject({
-    DATABASE_URL: good.DATABASE_URL,
-    MIGRATION_DATABASE_URL: good.DATABASE_URL,
+    url: good.DATABASE_URL,
+    ownerUrl: good.DATABASE_URL,
   });
 });
 
 test('the command line says what is wrong and exits with 1; with 2 when it is called wrongly', async () => {
   const unconfigured = runMain(['serve'], {});
   expect(await unconfigured.ended).toBe(1);
-  expect(unconfigured.output()).toMatch(/^bad configuration:\n( {2}\w+ is missing\n)+$/);
+  expect(unconfigured.output()).toMatch(/^invalid configuration:\n( {2}\w+ is missing\n)+$/);
   for (const args of [[], ['nonsense'], ['serve', '--nonsense']]) {
     const wrong = runMain(args, { DATABASE_URL: good.DATABASE_URL });
     expect(await wrong.ended).toBe(2);

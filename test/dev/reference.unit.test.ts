@@ -1,6 +1,9 @@
 // The pages of docs/reference are generated from the code, hold all of it, and are in step with it.
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { COMMAND_GROUPS, COMMANDS } from '../../src/cli/commands.ts';
+import { CONFIGURATION } from '../../src/config/configuration.ts';
+import { LAYERS } from '../../src/dev/layers.ts';
 import { apiPages } from '../../src/dev/reference/api-pages.ts';
 import { PACKAGE, readContract } from '../../src/dev/reference/contract.ts';
 import {
@@ -14,6 +17,7 @@ import {
 import { referencePages, referenceProblems } from '../../src/dev/reference/pages.ts';
 import { AUDIT_EVENT_TYPES } from '../../src/domain/audit-event-types.ts';
 import { ERROR_REASONS } from '../../src/domain/error-reason.ts';
+import { LIMITS } from '../../src/limits/limits.ts';
 
 const contract = readContract('.');
 const pages = new Map(referencePages('.').map(({ path, text }) => [path.replace('docs/reference/', ''), text]));
@@ -46,6 +50,39 @@ test('each command, group and audit event type has its entry', () => {
   for (const type of Object.keys(AUDIT_EVENT_TYPES)) {
     expect(pages.get('audit-events.md')).toContain(`\n| \`${type}\` | `);
   }
+});
+
+test('each configuration key has a heading, its default and its secret file', () => {
+  const page = pages.get('configuration.md') ?? '';
+  for (const { name, group, isSecret } of CONFIGURATION) {
+    if (group === 'Rate limits') expect(page).not.toContain(`### \`${name}\``);
+    else expect(page).toContain(`\n### \`${name}\`\n`);
+    expect(page.includes(`- Secret: \`${name}_FILE\``)).toBe(isSecret);
+  }
+  expect(page).toContain('### `PORT`\n\nThe port of the API; 0 selects a free port.\n\n- Value: an integer');
+  expect(page).toContain('- Default: `8080`');
+});
+
+test('each limit has a row with its attempts', () => {
+  for (const [name, { points }] of Object.entries(LIMITS)) {
+    expect(pages.get('rate-limits.md')).toMatch(new RegExp(`^\\| \`${name}\` \\|.*\\| ${points} \\|`, 'm'));
+  }
+});
+
+test('each metric of the alerts and the dashboard is documented', () => {
+  const texts = ['deploy/prometheus/alerts.yml', 'deploy/grafana/latchkey.json'].map((path) =>
+    readFileSync(path, 'utf8'),
+  );
+  const used = new Set(texts.join('').match(/(?<!by ?\([^)]*)\b(?:latchkey|db_client|rpc_server)_[a-z_]+(?=[[{)])/g));
+  expect(used.size).toBeGreaterThan(10);
+  const undocumented = [...used].filter(
+    (name) => !pages.get('metrics.md')?.includes(`\`${name.replace(/_(?:bucket|sum|count)$/, '')}`),
+  );
+  expect(undocumented).toEqual([]);
+});
+
+test('each folder of the table of layers is in the architecture', () => {
+  for (const { name } of LAYERS.flat()) expect(pages.get('docs/architecture.md')).toContain(`| \`src/${name}\` | `);
 });
 
 test('each link leads to a heading of a generated page', () => {

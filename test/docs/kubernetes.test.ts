@@ -35,8 +35,9 @@ const config = readConfig({
 });
 
 test('pods have more time to stop than the delay, the grace and the closing take', () => {
-  const longest = config.SHUTDOWN_DELAY_SECONDS + config.SHUTDOWN_GRACE_SECONDS + CLOSING_SECONDS;
-  expect(config.SHUTDOWN_DELAY_SECONDS).toBeGreaterThan(0);
+  const { shutdownDelayMs, shutdownGraceMs } = config.process;
+  const longest = (shutdownDelayMs + shutdownGraceMs) / 1000 + CLOSING_SECONDS;
+  expect(shutdownDelayMs).toBeGreaterThan(0);
   for (const deployment of [serve, worker]) {
     const [seconds] = matches(deployment, /terminationGracePeriodSeconds: (\d+)/g);
     expect(Number(seconds)).toBeGreaterThan(longest);
@@ -47,9 +48,9 @@ test('pods have more time to stop than the delay, the grace and the closing take
 
 test('every port is the one that the process listens on', () => {
   const port = /(?:containerPort|port): (\d+)/g;
-  expect(new Set(matches(serve, port))).toEqual(new Set([String(config.PORT)]));
-  expect(new Set(matches(manifest('Service', 'latchkey'), port))).toEqual(new Set([String(config.PORT)]));
-  expect(new Set(matches(worker, port))).toEqual(new Set([String(config.HEALTH_PORT)]));
+  expect(new Set(matches(serve, port))).toEqual(new Set([String(config.http.port)]));
+  expect(new Set(matches(manifest('Service', 'latchkey'), port))).toEqual(new Set([String(config.http.port)]));
+  expect(new Set(matches(worker, port))).toEqual(new Set([String(config.http.healthPort)]));
 });
 
 test('the probes of the API answer', async () => {

@@ -12,7 +12,7 @@ test.each([
   ['x@EXAMPLE。com', 'x@example.com'],
   ['\u212aelvin@example.com', 'kelvin@example.com'],
   ["o'neil@sub.example.co", "o'neil@sub.example.co"],
-])('%s stands for %s', (text, email) => {
+])('%s is parsed as %s', (text, email) => {
   expect(parseEmail(text)).toBe(email);
 });
 
@@ -67,7 +67,7 @@ test.each([
   expect(() => parseEmail(text)).toThrow(InvalidValue);
 });
 
-test('what is taken is in one form: taken again it stays as it is, and no two spellings of a form differ', () => {
+test('a parsed address is canonical: parsing it again changes nothing, and spellings of one address are equal', () => {
   const local = fc.stringMatching(/^[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,20}$/);
   const domain = fc.stringMatching(/^[a-zA-Zäöüß0-9.-]{1,30}$/);
   let taken = 0;
@@ -112,7 +112,7 @@ test('the name before the @ has at most 64 bytes', () => {
   expect(() => parseEmail(`${'a'.repeat(65)}@example.com`)).toThrow('must have at most 64 bytes before the @');
 });
 
-test('any text is taken or refused, and nothing else happens', () => {
+test('any text is accepted or rejected with InvalidValue', () => {
   fc.assert(
     fc.property(fc.string({ unit: anyCharacter, maxLength: 300 }), (text) => {
       try {
@@ -132,7 +132,7 @@ test.each([
   ['ada+@example.com', 'ada+@example.com'],
   ['+a@example.com', '+@example.com'],
   ['a.d.a-1@example.com', 'a.d.a-1@example.com'],
-])('%s counts as %s where mails are limited', (text, mailbox) => {
+])('limits on mail count %s as %s', (text, mailbox) => {
   expect(mailboxOf(parseEmail(text))).toBe(mailbox);
   expect(domainOf(parseEmail(text))).toBe('example.com');
 });

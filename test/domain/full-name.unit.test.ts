@@ -7,7 +7,7 @@ test.each([
   ["Seán O'Neil-Smith", "Seán O'Neil-Smith"],
   ['山田 太郎', '山田 太郎'],
   ['می\u200cخواهم', 'می\u200cخواهم'],
-])('%j is the name %j', (text, name) => {
+])('%j is parsed as %j', (text, name) => {
   expect(parseFullName(text)).toBe(name);
 });
 
@@ -22,6 +22,18 @@ test.each([
   ['...', /letter or a digit/],
   ['\u200d', /letter or a digit/],
   ['x'.repeat(201), /at most 200/],
-])('%j is none', (text, why) => {
+])('%j is rejected', (text, why) => {
   expect(() => parseFullName(text)).toThrow(why);
+});
+
+test('a name has at most 200 characters', () => {
+  expect(parseFullName('x'.repeat(200))).toHaveLength(200);
+  expect(parseFullName(`${'x'.repeat(200)}   `)).toHaveLength(200);
+  expect(parseFullName(`${'\u{1f1e6}'.repeat(199)}x`)).toHaveLength(399);
+});
+
+test('a text has at most 800 UTF-16 units, however short its composed form is', () => {
+  const composesToOne = '\u03b1\u0313\u0300\u0345';
+  expect(parseFullName(composesToOne.repeat(200))).toHaveLength(200);
+  expect(() => parseFullName(`${composesToOne.repeat(200)} `)).toThrow('at most 200');
 });

@@ -17,23 +17,25 @@ const judge = (change: Partial<SessionState>, counter: number, requestId = '') =
 describe('the current token', () => {
   test('rotates', () => expect(judge({}, 5)).toBe('rotate'));
   test('of an idle session has expired', () => expect(judge({ expiresAt: NOW }, 5)).toBe('expired'));
-  test('of an ended session is over', () => expect(judge({ endedAt: at(-1) }, 5)).toBe('ended'));
+  test('of an ended session is rejected as ended', () => expect(judge({ endedAt: at(-1) }, 5)).toBe('ended'));
 });
 
 describe('the immediate predecessor', () => {
-  test('gets the same successor within the grace', () => expect(judge({ rotatedAt: at(-30_000) }, 4)).toBe('replay'));
-  test('is theft after it', () => expect(judge({ rotatedAt: at(-30_001) }, 4)).toBe('reuse'));
-  test('gets it at any time with the same request id', () =>
+  test('returns the same successor within the grace', () =>
+    expect(judge({ rotatedAt: at(-30_000) }, 4)).toBe('replay'));
+  test('is a reuse after the grace', () => expect(judge({ rotatedAt: at(-30_001) }, 4)).toBe('reuse'));
+  test('returns it at any time with the same request id', () =>
     expect(judge({ rotatedAt: at(-86_400_000) }, 4, 'r-5')).toBe('replay'));
-  test('does not with another one', () => expect(judge({ rotatedAt: at(-86_400_000) }, 4, 'r-4')).toBe('reuse'));
-  test('does not with an empty one, even if the rotation had none', () =>
+  test('is a reuse with another request id', () =>
+    expect(judge({ rotatedAt: at(-86_400_000) }, 4, 'r-4')).toBe('reuse'));
+  test('is a reuse with an empty request id, even if the rotation had none', () =>
     expect(judge({ rotatedAt: at(-86_400_000), rotationRequestId: '' }, 4, '')).toBe('reuse'));
 });
 
-test('anything older is theft, whatever its request id', () => expect(judge({}, 3, 'r-5')).toBe('reuse'));
-test('a number not yet reached is refused and ends nothing', () => expect(judge({}, 6)).toBe('invalid'));
+test('an older token is a reuse, with every request id', () => expect(judge({}, 3, 'r-5')).toBe('reuse'));
+test('a number that the session has not reached is invalid', () => expect(judge({}, 6)).toBe('invalid'));
 
-test('of all tokens of a session at most two are ever worth something', () => {
+test('at most two tokens of a session are accepted at a time', () => {
   fc.assert(
     fc.property(
       fc.integer({ min: 1, max: 50 }),

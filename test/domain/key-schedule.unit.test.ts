@@ -1,4 +1,4 @@
-// Signing keys over months of a simulated clock, with a verifier that keeps what it has fetched for as long as it may.
+// Signing keys over months of a simulated clock, with a verifier that caches the JWKS for as long as allowed.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
@@ -43,8 +43,8 @@ const first = carryOut([], dueChanges([], policy, START), START);
 const inState = (keys: SigningKeyRecord[], state: string) => keys.filter((key) => key.state === state);
 const states = (keys: SigningKeyRecord[]) => keys.map(({ state }) => state);
 
-describe('what happens when', () => {
-  test('there are two keys from the start, and either may sign: nobody has seen one without the other', () => {
+describe('the schedule', () => {
+  test('creates two keys at first, and either may sign, because they are published together', () => {
     expect(states(first)).toEqual(['active', 'published']);
     expect(dueChanges(first, policy, at(1))).toEqual(NOTHING);
     expect(rotation(first, at(0))).toEqual({
@@ -56,7 +56,7 @@ describe('what happens when', () => {
     });
   });
 
-  test('the next key is published as soon as there is none, and waits until it is known', () => {
+  test('publishes the next key as soon as none is published, and activates it once verifiers can know it', () => {
     const alone = carryOut(first, rotation(first, at(5)), at(5));
     expect(states(alone)).toEqual(['retiring', 'active']);
     expect(rotation(alone, at(5))).toEqual({ from: null });
@@ -65,14 +65,14 @@ describe('what happens when', () => {
     expect(rotation(rotated, at(66))).toHaveProperty('moves');
   });
 
-  test('who publishes promises when it signs, and nobody who is configured otherwise breaks it', () => {
+  test('keeps signsFrom of a published key, even for a worker with another configuration', () => {
     const alone = carryOut(first, rotation(first, at(0)), at(0));
     const longer = carryOut(alone, dueChanges(alone, { ...policy, publishMs: 600 * MINUTE }, at(0)), at(0));
     expect(dueChanges(longer, { ...policy, rotateEveryMs: 60 * MINUTE }, at(599))).toMatchObject({ add: [] });
     expect(rotation(longer, at(599))).toEqual({ from: at(600) });
   });
 
-  test('keys of another algorithm than the configured one give way, and no sooner than the next is known', () => {
+  test('replaces keys of another algorithm, once verifiers can know the next key', () => {
     const swapped = carryOut(first, dueChanges(first, es256, at(10)), at(10));
     expect(swapped.map(({ state, algorithm }) => [state, algorithm])).toEqual([
       ['active', 'EdDSA'],
@@ -87,7 +87,7 @@ describe('what happens when', () => {
     expect(dueChanges(swapped, policy, at(11))).toEqual(NOTHING);
   });
 
-  test('an active key alone, as before there was rotation, gets a successor, which waits', () => {
+  test('publishes a successor of a single active key, which waits until verifiers can know it', () => {
     const late = at(3 * 24 * 60);
     expect(dueChanges(first.slice(0, 1), policy, late)).toEqual({
       moves: [],
@@ -95,11 +95,31 @@ describe('what happens when', () => {
     });
   });
 
-  test('without automatic rotation a key signs until somebody asks', () => {
+  test('a key signs for its period, and is kept for verification after it, each to the millisecond', () => {
+    const justBefore = (minutes: number) => new Date(at(minutes).getTime() - 1);
+    const day = 24 * 60;
+    expect(dueChanges(first, policy, justBefore(day))).toEqual(NOTHING);
+    const rotated = carryOut(first, dueChanges(first, policy, at(day)), at(day));
+    expect(states(rotated)).toEqual(['retiring', 'active', 'published']);
+    expect(dueChanges(rotated, policy, justBefore(day + 63))).toEqual(NOTHING);
+    expect(dueChanges(rotated, policy, at(day + 63)).moves).toEqual([{ kid: 'k0', to: 'retired' }]);
+  });
+
+  test('without an active key the published one signs, and the next is published', () => {
+    const orphan = first.slice(1);
+    expect(dueChanges(orphan, policy, at(1))).toEqual({
+      moves: [{ kid: 'k1', to: 'active' }],
+      add: [{ algorithm: 'EdDSA', state: 'published', signsFrom: at(61) }],
+    });
+    expect(rotation(orphan, at(1))).toEqual({ moves: [{ kid: 'k1', to: 'active' }], add: [] });
+    expect(rotation([], at(1))).toEqual({ from: null });
+  });
+
+  test('without automatic rotation a key signs until an administrator rotates', () => {
     expect(dueChanges(first, { ...policy, rotateEveryMs: 0 }, at(10_000_000))).toEqual(NOTHING);
   });
 
-  test('a key that must go goes at once, and there is always one that signs', () => {
+  test('retires a stolen key at once, and one key always signs', () => {
     expect(states(carryOut(first, removal(first, 'k0', at(1)), at(1)))).toEqual(['retired', 'active']);
     expect(states(carryOut(first, removal(first, 'k1', at(1)), at(1)))).toEqual(['active', 'retired']);
     const alone = first.slice(0, 1);

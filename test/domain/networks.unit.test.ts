@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { networkOf, networksOf } from '../../src/domain/networks.ts';
+import { networkOf, networksOf, widestNetworkOf } from '../../src/domain/networks.ts';
 
 test.each([
   ['192.0.2.7', ['192.0.2.7', '192.0.2.0/24']],
@@ -14,8 +14,12 @@ test.each([
   ['64:ff9b::c000:207', ['192.0.2.7', '192.0.2.0/24']],
   ['64:ff9b:1::c000:207', ['64:ff9b:1:0::/64', '64:ff9b:1:0::/56', '64:ff9b:1::/48']],
   ['2001:db8:1:2::', ['2001:db8:1:2::/64', '2001:db8:1:0::/56', '2001:db8:1::/48']],
+  ['203.0.113.123', ['203.0.113.123', '203.0.113.0/24']],
+  ['x192.0.2.7', ['x192.0.2.7']],
+  ['192.0.2.7x', ['192.0.2.7x']],
   ['', ['']],
-])('%s lies in %j', (address, networks) => {
+])('%s is in the networks %j', (address, networks) => {
   expect(networksOf(address)).toEqual(networks);
   expect(networkOf(address)).toBe(networks[0]);
+  expect(widestNetworkOf(address)).toBe(networks.at(-1));
 });

@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from 'node:crypto';
+import { createHmac, randomBytes, randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { KeyRing } from '../../src/domain/key-ring.ts';
@@ -16,7 +16,7 @@ import { derivePurposeKeys } from '../../src/keys/purpose-keys.ts';
 const keys = derivePurposeKeys([randomBytes(32)]);
 const otherKeys = derivePurposeKeys([randomBytes(32)]);
 
-test('a token says what it was made of', () => {
+test('parsing returns the values that a token was made of', () => {
   fc.assert(
     fc.property(fc.uuid(), fc.integer({ min: 0, max: 0xffff_ffff }), (sessionId, counter) => {
       const token = formatRefreshToken({ sessionId, counter }, keys.refreshTokens);
@@ -25,7 +25,7 @@ test('a token says what it was made of', () => {
   );
 });
 
-test('nothing but the very text of a token is taken', () => {
+test('only the exact text of a token is accepted', () => {
   const token = formatRefreshToken({ sessionId: randomUUID(), counter: 7 }, keys.refreshTokens);
   const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_+/=. \n';
   for (let at = 0; at < token.length; at += 1) {
@@ -40,7 +40,7 @@ test('nothing but the very text of a token is taken', () => {
   }
 });
 
-test('tokens of one kind, purpose or deployment never pass as another', () => {
+test('a token of one kind, purpose or deployment is invalid for every other', () => {
   const id = randomUUID();
   const refresh = formatRefreshToken({ sessionId: id, counter: 1 }, keys.refreshTokens);
   const reset = formatMailedToken(RESET_TOKEN, id, keys.resetTokens);
@@ -62,7 +62,7 @@ test('tokens of one kind, purpose or deployment never pass as another', () => {
   expect(new Set(Object.values(keys).map(([key]) => key.toString('hex'))).size).toBe(Object.keys(keys).length);
 });
 
-test('what another accepted key has made is taken, and nothing is made with it', () => {
+test('tokens of every key of the ring are accepted, and only the first key makes new ones', () => {
   const [old, both, next] = [
     derivePurposeKeys([randomBytes(32)]),
     derivePurposeKeys([randomBytes(32)]),
@@ -76,6 +76,24 @@ test('what another accepted key has made is taken, and nothing is made with it',
   expect(parseRefreshToken(formatRefreshToken(token, next), ring)).toBeNull();
   const flow = flowSecrets(token.sessionId, old);
   expect(parseFlow(flow.state, flow.binding, ring)).toEqual({ ...flow, id: token.sessionId });
-  // Two halves that were made with different keys are of two flows.
+  // A state and a binding of different keys belong to different flows.
   expect(parseFlow(flow.state, flowSecrets(token.sessionId, both).binding, ring)).toBeNull();
+});
+
+test('the secrets of a sign-in at a provider are derived from its id, each with its own label', () => {
+  const [key, id] = [randomBytes(32), randomUUID()];
+  const derived = (label: string) => createHmac('sha256', key).update(`${label} ${id}`).digest('base64url');
+  expect(flowSecrets(id, [key])).toMatchObject({
+    binding: `lkb_${derived('binding')}`,
+    nonce: derived('nonce'),
+    codeVerifier: derived('code verifier'),
+  });
+});
+
+test('a binding of another length does not belong to a flow', () => {
+  const key = randomBytes(32);
+  const { state, binding } = flowSecrets(randomUUID(), [key]);
+  expect(parseFlow(state, binding, [key])).not.toBeNull();
+  expect(parseFlow(state, `${binding}x`, [key])).toBeNull();
+  expect(parseFlow(state, '', [key])).toBeNull();
 });

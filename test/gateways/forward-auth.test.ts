@@ -1,35 +1,31 @@
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { startTestApp, type TestApp } from '../support/app.ts';
-import { type Caller, viaFetch } from '../support/clients.ts';
+import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { startTestApp, testApp } from '../support/app.ts';
+import { viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { bearer, refreshed, type SignedIn, signedIn, visitors } from '../support/people.ts';
 import { rawConnection } from '../support/raw.ts';
 
-let app: TestApp;
-let call: Caller;
+const app = await testApp({ AUDIENCE: 'shop' });
+const { call } = app;
 let person: SignedIn;
 let admin: SignedIn;
-let expired: string;
 
 beforeAll(async () => {
-  app = await startTestApp({ AUDIENCE: 'shop' });
-  call = viaFetch(app.url);
-  ({ person, admin, expired } = await visitors(app, call));
+  ({ person, admin } = await visitors(app, call));
 });
-afterAll(() => app.close());
 
 const ask = (query: string, headers: Record<string, string> = {}, method = 'GET') =>
   fetch(`${app.url}/forward-auth${query}`, { method, headers });
 
-describe('asked directly', () => {
+describe('forward auth', () => {
   test.each(['??role=admin', '?role=user?&role=admin', '?access=public?role=admin', '?role=user&role=admin'])(
-    'a query such as %s lets nobody pass',
+    'rejects the ambiguous query %s',
     async (query) => {
       expect((await ask(query, bearer(person.accessToken))).status).toBeGreaterThanOrEqual(400);
     },
   );
 
-  test.each(['GET', 'HEAD', 'POST', 'DELETE'])('admits whom the token speaks for, by %s', async (method) => {
+  test.each(['GET', 'HEAD', 'POST', 'DELETE'])('allows the user of the token, by %s', async (method) => {
     const response = await ask('', bearer(person.accessToken), method);
     expect(response.status).toBe(200);
     const headers = Object.fromEntries(response.headers);
@@ -44,7 +40,7 @@ describe('asked directly', () => {
     expect(await response.text()).toBe('');
   });
 
-  test('says whether the email is verified, from the next Refresh on', async () => {
+  test('shows a verified email after the next Refresh', async () => {
     const owner = await signedIn(call);
     await app.owner.query('UPDATE users SET email_verified_at = now() WHERE id = $1', [owner.userId]);
     await eventually(async () => (await ask('', bearer(owner.accessToken))).status === 401, 1_000);
@@ -52,58 +48,18 @@ describe('asked directly', () => {
     expect(response.headers.get('x-auth-email-verified')).toBe('true');
   });
 
-  test.each<[string, string, () => Record<string, string>, number, string, string]>([
-    ['no token', '', () => ({}), 401, 'CREDENTIALS_MISSING', 'Bearer realm="latchkey"'],
-    ['garbage', '', () => bearer('x'), 401, 'TOKEN_INVALID', 'Bearer realm="latchkey", error="invalid_token"'],
-    [
-      'another scheme',
-      '',
-      () => ({ authorization: 'Basic eDp5' }),
-      401,
-      'TOKEN_INVALID',
-      'Bearer realm="latchkey", error="invalid_token"',
-    ],
-    [
-      'an expired token',
-      '',
-      () => bearer(expired),
-      401,
-      'TOKEN_EXPIRED',
-      'Bearer realm="latchkey", error="invalid_token"',
-    ],
-    [
-      'another audience',
-      '?audience=office',
-      () => bearer(person.accessToken),
-      401,
-      'AUDIENCE_MISMATCH',
-      'Bearer realm="latchkey", error="invalid_token"',
-    ],
-    [
-      'a role that is missing',
-      '?role=admin',
-      () => bearer(person.accessToken),
-      403,
-      'ROLE_NOT_GRANTED',
-      'Bearer realm="latchkey", error="insufficient_scope"',
-    ],
-    [
-      'garbage where a token is optional',
-      '?access=optional',
-      () => bearer('x'),
-      401,
-      'TOKEN_INVALID',
-      'Bearer realm="latchkey", error="invalid_token"',
-    ],
-  ])('refuses %s', async (_, query, headers, status, reason, authenticate) => {
-    const response = await ask(query, headers());
-    expect(response.status).toBe(status);
-    expect(await response.json()).toMatchObject({ reason });
-    expect(response.headers.get('www-authenticate')).toBe(authenticate);
+  test.each([
+    ['another scheme', '', { authorization: 'Basic eDp5' }],
+    ['an invalid token where it is optional', '?access=optional', bearer('x')],
+  ])('rejects %s', async (_, query, headers) => {
+    const response = await ask(query, headers);
+    expect(response.status).toBe(401);
+    expect(await response.json()).toMatchObject({ reason: 'TOKEN_INVALID' });
+    expect(response.headers.get('www-authenticate')).toBe('Bearer realm="latchkey", error="invalid_token"');
     expect(response.headers.has('x-auth-user-id')).toBe(false);
   });
 
-  test('two credentials are none', async () => {
+  test('rejects two credentials', async () => {
     const head = `GET /forward-auth HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${person.accessToken}\r\nauthorization: Bearer y\r\n\r\n`;
     const connection = rawConnection(Number(new URL(app.url).port), head);
     onTestFinished(() => void connection.socket.destroy());
@@ -115,14 +71,14 @@ describe('asked directly', () => {
     ['optional', {}],
     ['public', {}],
     ['public', { authorization: 'Bearer x' }],
-  ])('as nobody where access is %s', async (access, headers) => {
+  ])('anonymous where access is %s', async (access, headers) => {
     const response = await ask(`?access=${access}`, headers);
     const names = ['user-id', 'session-id', 'email', 'email-verified', 'service', 'roles'];
     const said = names.map((name) => response.headers.get(`x-auth-${name}`));
     expect([response.status, ...said]).toEqual([200, ...names.map(() => '')]);
   });
 
-  test('all that a route asks for, together', async () => {
+  test('a role and an audience together', async () => {
     expect((await ask('?role=admin&audience=shop', bearer(admin.accessToken))).status).toBe(200);
     expect((await ask('?role=admin&audience=office', bearer(admin.accessToken))).status).toBe(401);
   });
@@ -135,7 +91,7 @@ describe('asked directly', () => {
     '?access=open',
     '?access=public&access=required',
     '?__proto__=x',
-  ])('a route that is configured badly lets nobody pass: %s', async (query) => {
+  ])('rejects the invalid configuration %s', async (query) => {
     const response = await ask(query, bearer(admin.accessToken));
     expect(response.status).toBe(400);
     expect(await response.json()).toMatchObject({
@@ -144,7 +100,7 @@ describe('asked directly', () => {
     });
   });
 
-  test('503 when nobody can tell', async () => {
+  test('503 while the revocation status is unavailable', async () => {
     const own = await startTestApp({ REVOCATION_MAX_AGE_MS: '500' }, { api: true, worker: false });
     onTestFinished(() => own.close());
     const somebody = await signedIn(viaFetch(own.url));

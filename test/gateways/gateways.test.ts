@@ -4,15 +4,15 @@ import type http from 'node:http';
 import http2 from 'node:http2';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { freePort } from '../../src/dev/free-port.ts';
-import { startTestApp, type TestApp } from '../support/app.ts';
-import { auth, type Caller, viaFetch } from '../support/clients.ts';
+import { testApp } from '../support/app.ts';
+import { auth } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { GATEWAYS, type Gateway, HAPROXY, portOf, serve, startGateway, startUpstream } from '../support/gateway.ts';
 import { bearer, registered, type SignedIn, signedIn, somebody, tokenOfService, visitors } from '../support/people.ts';
 import { rawConnection } from '../support/raw.ts';
 
-let app: TestApp;
-let call: Caller;
+const app = await testApp({ AUDIENCE: 'shop' });
+const { call } = app;
 let person: SignedIn;
 let admin: SignedIn;
 let expired: string;
@@ -20,8 +20,6 @@ let upstream: http.Server;
 let serviceToken: string;
 
 beforeAll(async () => {
-  app = await startTestApp({ AUDIENCE: 'shop' });
-  call = viaFetch(app.url);
   ({ person, admin, expired } = await visitors(app, call));
   upstream = await startUpstream();
   serviceToken = await tokenOfService(app, call, 'billing', ['user']);
@@ -29,7 +27,6 @@ beforeAll(async () => {
 afterAll(async () => {
   upstream.closeAllConnections();
   upstream.close();
-  await app.close();
 });
 
 const start = (gateway: Gateway, latchkeyUrl: string) => startGateway(gateway, latchkeyUrl, portOf(upstream));

@@ -1,19 +1,15 @@
 import http2 from 'node:http2';
 import { Code, createClient } from '@connectrpc/connect';
 import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from '@connectrpc/connect-node';
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { ErrorInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
 import { Health, HealthCheckResponse_ServingStatus as Status } from '../../gen/health/v1/health_pb.ts';
 import { createHealth } from '../../src/grpc/health.ts';
-import { SERVICE_KEY, startTestApp, type TestApp } from '../support/app.ts';
+import { SERVICE_KEY, startTestApp, testApp } from '../support/app.ts';
 import { eventually } from '../support/eventually.ts';
 import { envelope, rawStream, statusOf } from '../support/raw.ts';
 
-let app: TestApp;
-beforeAll(async () => {
-  app = await startTestApp();
-});
-afterAll(() => app.close());
+const app = await testApp();
 
 const OURS = [
   'latchkey.auth.v1.AuthService',
@@ -30,7 +26,7 @@ test.each([
   ['gRPC', () => createGrpcTransport({ baseUrl: app.url })],
   ['gRPC-Web', () => createGrpcWebTransport({ baseUrl: app.url, httpVersion: '1.1' })],
   ['Connect', () => createConnectTransport({ baseUrl: app.url, httpVersion: '1.1', useBinaryFormat: false })],
-])('the server and each of its services serve, over %s', async (_, transport) => {
+])('the server and each of its services are SERVING, over %s', async (_, transport) => {
   const client = createClient(Health, transport());
   for (const service of ['', ...OURS]) expect((await client.check({ service })).status).toBe(Status.SERVING);
   const { statuses } = await client.list({});
@@ -42,28 +38,28 @@ test.each([
   }
 });
 
-test('a service that is not here is not found, and to its watchers unknown', async () => {
+test('Check of an unknown service is NOT_FOUND, and Watch reports SERVICE_UNKNOWN', async () => {
   const client = clientOf(app.url);
   const error = await client.check({ service: 'latchkey.auth.v1.Nothing' }).catch((failure) => failure);
   expect(error.code).toBe(Code.NotFound);
   expect(error.findDetails(ErrorInfoSchema)).toMatchObject([{ reason: 'SERVICE_NOT_FOUND', domain: 'latchkey.dev' }]);
   const abort = new AbortController();
   let isOpen = true;
-  const heard: Status[] = [];
+  const received: Status[] = [];
   const watching = (async () => {
     for await (const { status } of client.watch({ service: 'latchkey.auth.v1.Nothing' }, { signal: abort.signal }))
-      heard.push(status);
+      received.push(status);
   })().catch(() => {
     isOpen = false;
   });
-  await eventually(() => heard.length > 0);
+  await eventually(() => received.length > 0);
   await new Promise((resolve) => setTimeout(resolve, 1_500));
-  expect({ heard, isOpen }).toEqual({ heard: [Status.SERVICE_UNKNOWN], isOpen: true });
+  expect({ received, isOpen }).toEqual({ received: [Status.SERVICE_UNKNOWN], isOpen: true });
   abort.abort();
   await watching;
 });
 
-test('a watcher that hears nothing for long is not cut off, over gRPC and over gRPC-Web', async () => {
+test('an idle watcher is not cut off, over gRPC and over gRPC-Web', async () => {
   const transports = {
     gRPC: createGrpcTransport({ baseUrl: app.url }),
     'gRPC-Web, HTTP/1.1': createGrpcWebTransport({ baseUrl: app.url, httpVersion: '1.1' }),
@@ -71,10 +67,10 @@ test('a watcher that hears nothing for long is not cut off, over gRPC and over g
   const abort = new AbortController();
   onTestFinished(() => abort.abort());
   const watchers = Object.entries(transports).map(([name, transport]) => {
-    const watcher = { name, heard: [] as Status[], ended: '' };
+    const watcher = { name, received: [] as Status[], ended: '' };
     (async () => {
       const watching = createClient(Health, transport).watch({ service: '' }, { signal: abort.signal });
-      for await (const { status } of watching) watcher.heard.push(status);
+      for await (const { status } of watching) watcher.received.push(status);
       watcher.ended = 'ended';
     })().catch((error) => {
       watcher.ended = String(error);
@@ -82,7 +78,7 @@ test('a watcher that hears nothing for long is not cut off, over gRPC and over g
     return watcher;
   });
   await new Promise((resolve) => setTimeout(resolve, 22_000));
-  const whole = { heard: [Status.SERVING], ended: '' };
+  const whole = { received: [Status.SERVING], ended: '' };
   expect(watchers).toEqual(Object.keys(transports).map((name) => ({ name, ...whole })));
 }, 40_000);
 
@@ -98,7 +94,7 @@ test.each([
   await eventually(() => app.logs.some((line) => line.includes(`"${method}","code":"deadline_exceeded"`)));
 });
 
-test('one stranger who holds all streams that there are loses one for each that somebody else opens', async () => {
+test('an anonymous client that holds all streams loses one for each stream of another client', async () => {
   const own = await startTestApp({ TRUSTED_PROXIES: '127.0.0.1' }, { api: true, worker: false });
   onTestFinished(() => own.close());
   const sessions = Array.from({ length: 11 }, () => http2.connect(own.url));
@@ -125,49 +121,49 @@ test('one stranger who holds all streams that there are loses one for each that 
   for (const { stream } of [...streams, ...others]) stream.close();
 }, 60_000);
 
-test('without Postgres nothing serves; with it again, all does; a Redis that is away changes nothing', async () => {
+test('services are NOT_SERVING without Postgres and SERVING with it again, whether or not Redis is available', async () => {
   const other = await startTestApp({ REDIS_URL: 'redis://127.0.0.1:1' }, { api: true, worker: false });
   onTestFinished(() => other.close());
   const client = clientOf(other.url);
   const check = async () => (await client.check({})).status;
   expect(await check()).toBe(Status.SERVING);
-  const heard: Status[] = [];
+  const received: Status[] = [];
   const abort = new AbortController();
   const watching = (async () => {
-    for await (const { status } of client.watch({}, { signal: abort.signal })) heard.push(status);
+    for await (const { status } of client.watch({}, { signal: abort.signal })) received.push(status);
   })().catch(() => {});
-  await eventually(() => heard.length === 1);
+  await eventually(() => received.length === 1);
   await other.owner.query('ALTER TABLE schema_migrations RENAME TO away');
-  await eventually(() => heard.length === 2, 5_000);
+  await eventually(() => received.length === 2, 5_000);
   expect(await check()).toBe(Status.NOT_SERVING);
   await other.owner.query('ALTER TABLE away RENAME TO schema_migrations');
-  await eventually(() => heard.length === 3, 5_000);
-  expect(heard).toEqual([Status.SERVING, Status.NOT_SERVING, Status.SERVING]);
+  await eventually(() => received.length === 3, 5_000);
+  expect(received).toEqual([Status.SERVING, Status.NOT_SERVING, Status.SERVING]);
   abort.abort();
   await watching;
 });
 
-test('a stop is reported at once, and its end ends the watch', async () => {
+test('watchers receive a stop at once, and the end of the stop ends their streams', async () => {
   const other = await startTestApp({}, { api: true, worker: false });
-  const heard: Status[] = [];
+  const received: Status[] = [];
   const watching = (async () => {
-    for await (const { status } of clientOf(other.url).watch({})) heard.push(status);
+    for await (const { status } of clientOf(other.url).watch({})) received.push(status);
   })();
-  await eventually(() => heard.length === 1);
+  await eventually(() => received.length === 1);
   const stoppedAt = performance.now();
   await other.close();
   await watching;
-  expect(heard).toEqual([Status.SERVING, Status.NOT_SERVING]);
+  expect(received).toEqual([Status.SERVING, Status.NOT_SERVING]);
   expect(performance.now() - stoppedAt).toBeLessThan(3_000);
 });
 
-test('until the end of a stop its calls and streams are answered: not ready, and alive', async () => {
+test('during a stop, calls and streams are answered: not ready, and alive', async () => {
   const other = await startTestApp({}, { api: true, worker: false });
   const client = clientOf(other.url);
   const watch = (service: string) => {
-    const watcher = { heard: [] as Status[], isOpen: true };
+    const watcher = { received: [] as Status[], isOpen: true };
     (async () => {
-      for await (const { status } of client.watch({ service })) watcher.heard.push(status);
+      for await (const { status } of client.watch({ service })) watcher.received.push(status);
     })()
       .catch(() => {})
       .finally(() => {
@@ -176,13 +172,13 @@ test('until the end of a stop its calls and streams are answered: not ready, and
     return watcher;
   };
   const watchers = ['', 'latchkey.auth.v1.AuthService', 'readiness', 'liveness'].map(watch);
-  await eventually(() => watchers.every(({ heard }) => heard.length === 1));
+  await eventually(() => watchers.every(({ received }) => received.length === 1));
   other.stopServing();
-  await eventually(() => watchers.filter(({ heard }) => heard.length === 2).length === 3);
+  await eventually(() => watchers.filter(({ received }) => received.length === 2).length === 3);
   // Longer than it takes to look again.
   await new Promise((resolve) => setTimeout(resolve, 1_500));
-  const changed = { heard: [Status.SERVING, Status.NOT_SERVING], isOpen: true };
-  expect(watchers).toEqual([changed, changed, changed, { heard: [Status.SERVING], isOpen: true }]);
+  const changed = { received: [Status.SERVING, Status.NOT_SERVING], isOpen: true };
+  expect(watchers).toEqual([changed, changed, changed, { received: [Status.SERVING], isOpen: true }]);
   const check = async (service: string) => (await client.check({ service })).status;
   expect(await Promise.all(['', 'readiness', 'liveness'].map(check))).toEqual([
     Status.NOT_SERVING,
@@ -199,7 +195,7 @@ test('until the end of a stop its calls and streams are answered: not ready, and
   await eventually(() => watchers.every(({ isOpen }) => !isOpen));
 });
 
-test('a look that takes long does not call a server healthy that has stopped meanwhile', async () => {
+test('a slow check does not report a server as healthy that has stopped in the meantime', async () => {
   const slow = Promise.withResolvers<boolean>();
   const health = createHealth({ services: [], alwaysServing: [], isServing: () => slow.promise });
   // biome-ignore lint/suspicious/noExplicitAny: the implementation, as a router gets it

@@ -1,16 +1,16 @@
-// Reflection as tools use it: buf curl, and grpcurl where it is there, with no proto files.
+// Reflection as tools use it without proto files: buf curl, and grpcurl where it is installed.
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { create, createFileRegistry, fromBinary, type MessageInitShape } from '@bufbuild/protobuf';
 import { type FileDescriptorProto, FileDescriptorProtoSchema, FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
 import { createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { ServerReflection, type ServerReflectionRequestSchema } from '../../gen/grpc/reflection/v1/reflection_pb.ts';
 import { ServerReflection as ServerReflectionAlpha } from '../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
 import { processEnvironment } from '../../src/config/config.ts';
 import { onPath } from '../../src/dev/find-program.ts';
-import { startTestApp, type TestApp } from '../support/app.ts';
+import { startTestApp, testApp } from '../support/app.ts';
 import { somebody } from '../support/people.ts';
 
 const PATH = processEnvironment().PATH ?? '';
@@ -26,11 +26,7 @@ const SERVICES = [
   'grpc.reflection.v1alpha.ServerReflection',
 ];
 
-let app: TestApp;
-beforeAll(async () => {
-  app = await startTestApp();
-});
-afterAll(() => app.close());
+const app = await testApp();
 
 type Question = NonNullable<MessageInitShape<typeof ServerReflectionRequestSchema>['messageRequest']>;
 
@@ -82,7 +78,7 @@ describe.each([
     createFileRegistry(create(FileDescriptorSetSchema, { file: files.toReversed() }));
   });
 
-  test('sends a file that others need once in a stream, and one that is asked for each time', async () => {
+  test('sends an imported file once in a stream, and a requested file each time', async () => {
     const answers = await ask(
       { case: 'fileContainingSymbol', value: 'latchkey.auth.v1.AuthService' },
       { case: 'fileContainingSymbol', value: 'latchkey.auth.v1.VerifierService' },
@@ -94,7 +90,7 @@ describe.each([
     expect(third).toEqual(['latchkey/auth/v1/verifier_service.proto']);
   });
 
-  test('knows files by name, and extensions by number', async () => {
+  test('finds files by name, and extensions by number', async () => {
     const [byName, numbers] = await ask(
       { case: 'fileByFilename', value: 'google/protobuf/timestamp.proto' },
       { case: 'allExtensionNumbersOfType', value: 'google.protobuf.MethodOptions' },
@@ -112,7 +108,7 @@ describe.each([
     expect(filesOf(extension)[0]?.name).toBe('latchkey/auth/v1/options.proto');
   });
 
-  test('says what it does not know, and goes on', async () => {
+  test('answers an unknown name with an error, and the stream continues', async () => {
     const answers = await ask(
       { case: 'fileContainingSymbol', value: 'latchkey.auth.v1.Nothing' },
       { case: 'fileByFilename', value: '../../../etc/passwd' },
@@ -167,7 +163,7 @@ test.skipIf(onPath(['grpcurl'], PATH) === null)('grpcurl lists, describes and ca
   expect(JSON.parse(stdout)).toEqual({ status: 'SERVING' });
 });
 
-test('it can be switched off, and is in production unless it is asked for', async () => {
+test('reflection can be switched off, and in production it is off by default', async () => {
   const plain = await startTestApp({ GRPC_REFLECTION: 'off' }, { api: true, worker: false });
   onTestFinished(() => plain.close());
   const call = run('node_modules/.bin/buf', ['curl', '--http2-prior-knowledge', '--list-methods', plain.url]);

@@ -1,19 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startTestApp, type TestApp } from '../support/app.ts';
-import { auth, type Caller, viaFetch } from '../support/clients.ts';
+import { expect, test } from 'vitest';
+import { testApp } from '../support/app.ts';
+import { auth } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { scrape, sumOf } from '../support/metrics.ts';
 import { isGood, registered, signedIn } from '../support/people.ts';
 
-let app: TestApp;
-let call: Caller;
-beforeAll(async () => {
-  app = await startTestApp({ METRICS_PORT: '0' });
-  call = viaFetch(app.url);
-});
-afterAll(() => app.close());
+const app = await testApp({ METRICS_PORT: '0' });
+const { call } = app;
 
 const count = async (table: string) => (await app.owner.query(`SELECT FROM ${table}`)).rowCount;
 

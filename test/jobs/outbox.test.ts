@@ -1,21 +1,15 @@
 import { Redis } from 'ioredis';
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { startApp } from '../../src/app.ts';
 import { readConfig } from '../../src/config/config.ts';
 import { createLogger } from '../../src/process/log.ts';
-import { startTestApp, type TestApp } from '../support/app.ts';
-import { account, auth, type Caller, viaFetch } from '../support/clients.ts';
+import { testApp } from '../support/app.ts';
+import { account, auth } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { registered, signedIn } from '../support/people.ts';
 
-let app: TestApp;
-let call: Caller;
-
-beforeAll(async () => {
-  app = await startTestApp({ LIMIT_REQUEST_RESET_ACCOUNT: '2/900' });
-  call = viaFetch(app.url);
-});
-afterAll(() => app.close());
+const app = await testApp({ LIMIT_REQUEST_RESET_ACCOUNT: '2/900' });
+const { call } = app;
 
 async function eventsOf(userId: string): Promise<string[]> {
   const { rows } = await app.owner.query(

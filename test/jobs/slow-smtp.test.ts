@@ -83,7 +83,7 @@ test('a greeting may take longer than ten seconds, and the time-outs are those o
   const email = await askForReset();
   await eventually(() => isSent(email), 60_000);
   expect(copiesFor(email)).toHaveLength(1);
-  const options = connectionOptions(readConfig(app.environment).mailer);
+  const options = connectionOptions(readConfig(app.environment).mail.mailer);
   expect(options.greetingTimeout).toBeGreaterThanOrEqual(300_000);
   expect(options.socketTimeout).toBeGreaterThanOrEqual(600_000);
 });

@@ -1,5 +1,5 @@
-// Another master key while the service runs: two processes at a time, as a rolling deployment has them, and nothing that one
-// has made is refused by the other.
+// A change of the master key during a rolling deployment: two processes run side by side, and each accepts everything that
+// the other one has made.
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -43,7 +43,7 @@ async function mailed(email: string, prefix: string): Promise<string> {
   return link.split('#token=')[1] as string;
 }
 
-test('old, both, new: each step beside the one before, and nobody is signed out', async () => {
+test('old key, both keys, new key: each step runs beside the step before, and every session continues', async () => {
   const steps = [
     { MASTER_KEY: OLD },
     { MASTER_KEY: OLD, MASTER_KEY_ACCEPTED: NEW },
@@ -86,7 +86,7 @@ test('old, both, new: each step beside the one before, and nobody is signed out'
   await expect(start({ MASTER_KEY: OLD })).rejects.toThrow(/cannot be decrypted with this MASTER_KEY/);
 });
 
-test('what a key has made that is accepted no more is refused', async () => {
+test('tokens of a removed master key are rejected', async () => {
   const { app, call } = await start({ MASTER_KEY: NEW, MASTER_KEY_ACCEPTED: OLD });
   const person = await signedIn(call);
   await app.close();
@@ -100,7 +100,7 @@ test('what a key has made that is accepted no more is refused', async () => {
   await alone.app.close();
 });
 
-test('the command line refuses a master key that is not the service’s, before it changes anything', async () => {
+test('the command line rejects a master key of another service before it changes anything', async () => {
   const database = { DATABASE_URL: environment.DATABASE_URL };
   const keys = async () => JSON.parse((await latchkey({}, 'keys', 'list', '--json')).output);
   const before = await keys();
@@ -116,7 +116,7 @@ test('the command line refuses a master key that is not the service’s, before 
   expect(await keys()).toEqual(before);
 });
 
-test('a key of another master key harms nobody until it signs, and then nobody is told what is not so', async () => {
+test('a signing key of another master key has no effect until it signs, and then answers are unavailable, not wrong', async () => {
   const other = await testEnvironment(mailbox, { MASTER_KEY: OLD, REVOCATION_MAX_AGE_MS: '500' });
   const lines: string[] = [];
   const log = createLogger('info', { write: (line) => void lines.push(line) });

@@ -1,4 +1,4 @@
-// The keys that sign access tokens, from the outside: what administrators, operators, verifiers and the clock do to them.
+// Signing keys in the running service, changed by administrators, operators and the schedule, and used by verifiers.
 
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -48,7 +48,7 @@ describe('rotation', () => {
   beforeEach(() => begin());
   afterEach(() => app.close());
 
-  test('the published key signs, and what the one before has signed stays good', async () => {
+  test('the published key signs, and tokens of the former key stay valid', async () => {
     const [active, next] = await keysOf();
     expect([active?.state, next?.state]).toEqual(['active', 'published']);
     expect((await jwks()).set.keys.map(({ kid }) => kid)).toEqual([active?.kid, next?.kid]);
@@ -70,7 +70,7 @@ describe('rotation', () => {
     }
   });
 
-  test('waits until everybody can know the next key', async () => {
+  test('waits until every verifier can know the next key', async () => {
     await call(admin.rotateSigningKeys, WHY, as(boss));
     const refused = await eventually(async () => {
       const outcome = await call(admin.rotateSigningKeys, WHY, as(boss));
@@ -86,7 +86,7 @@ describe('rotation', () => {
     expect((await states()).slice(0, 3)).toEqual(['retiring', 'retiring', 'active']);
   });
 
-  test('happens by itself after thirty days, and an hour after their last token keys are gone, with their secret', async () => {
+  test('happens automatically after thirty days, and an hour after its last token a key is retired and its private key erased', async () => {
     const [active, next] = await keysOf();
     app.advance(30 * DAY_MS + 1_000);
     const person = await eventually(async () => {
@@ -142,7 +142,7 @@ describe('rotation', () => {
     ]);
   });
 
-  test('is for administrators, with a reason, and audited', async () => {
+  test('requires an administrator and a reason, and is audited', async () => {
     const person = await signedIn(call);
     for (const [method, input] of [
       [admin.listSigningKeys, {}],
@@ -165,7 +165,7 @@ describe('rotation', () => {
     expect(event).toEqual({ actor: `user:${boss.userId}`, detail: 'a laptop was lost' });
   });
 
-  test('many at once are one: the next key is not ready for the others', async () => {
+  test('parallel calls rotate once: the next key is not ready for the others', async () => {
     const outcomes = await Promise.all(Array.from({ length: 10 }, () => call(admin.rotateSigningKeys, WHY, as(boss))));
     expect(outcomes.filter(({ code }) => code === 'ok')).toHaveLength(1);
     expect(new Set(outcomes.map(({ reason }) => reason))).toEqual(new Set([undefined, 'SIGNING_KEY_NOT_READY']));
@@ -173,11 +173,11 @@ describe('rotation', () => {
   });
 });
 
-describe('a key that somebody else may have', () => {
+describe('a stolen key', () => {
   beforeEach(() => begin());
   afterEach(() => app.close());
 
-  test('is good for nothing within a second, wherever tokens are verified; refresh tokens are', async () => {
+  test('is rejected within a second by every verifier; refresh tokens stay valid', async () => {
     const person = await signedIn(call);
     const latchkey = createLatchkey({ url: app.url, serviceKey: SERVICE_KEY });
     try {
@@ -209,7 +209,7 @@ describe('a key that somebody else may have', () => {
     }
   });
 
-  test('may be any: the one that is to come, one that signs no more, all of them', async () => {
+  test('can be the published key, a retiring key, or every key', async () => {
     await call(admin.rotateSigningKeys, WHY, as(boss));
     const all = await eventually(async () => {
       const keys = await keysOf();
@@ -228,7 +228,7 @@ describe('a key that somebody else may have', () => {
   });
 });
 
-describe('a process that hears of changes late', () => {
+describe('a process that receives events late', () => {
   // Nothing wakes it, and what it knows is too old at almost any moment.
   beforeAll(() =>
     begin({
@@ -240,10 +240,10 @@ describe('a process that hears of changes late', () => {
   );
   afterAll(() => app.close());
 
-  test('signs with the key that is to sign, takes what it has signed, and refuses what a lost one has', async () => {
+  test('signs with the present key, accepts its tokens, and rejects tokens of a retired key', async () => {
     const rotation = createKeyRotation({
       store: createSigningKeyRows(databaseOf(app.owner), randomUUID),
-      encryptionKeys: derivePurposeKeys(readConfig(app.environment).masterKeys).signingKeyEncryption,
+      encryptionKeys: derivePurposeKeys(readConfig(app.environment).keys.masterKeys).signingKeyEncryption,
       now: () => new Date(),
     });
     // Another process does it: this one is told nothing.
@@ -274,7 +274,7 @@ describe('ES256', () => {
   beforeAll(() => begin({ SIGNING_ALGORITHM: 'ES256' }));
   afterAll(() => app.close());
 
-  test('signs tokens that all who verify take', async () => {
+  test('signs tokens that every verifier accepts', async () => {
     const person = await signedIn(call);
     expect(decodeProtectedHeader(person.accessToken)).toMatchObject({ alg: 'ES256', typ: 'at+jwt' });
     expect(await isGood(call, person.accessToken)).toBe(true);
@@ -308,11 +308,11 @@ describe('in the database', () => {
     ],
     ["UPDATE signing_keys SET retiring_at = now() WHERE state = 'active'", /signing_keys_times/],
     ["UPDATE signing_keys SET activated_at = now() WHERE state = 'active'", /times of past changes/],
-  ])('%s is refused', async (statement, why) => {
+  ])('%s is rejected', async (statement, why) => {
     await expect(app.owner.query(statement)).rejects.toThrow(why);
   });
 
-  test('a retired key does not come back by way of being forgotten', async () => {
+  test('a retired key cannot be deleted and inserted again', async () => {
     const service = new pg.Client({ connectionString: app.environment.DATABASE_URL });
     await service.connect();
     const standby = await eventually(async () => (await keysOf()).find(({ state }) => state === 'published'), 10_000);

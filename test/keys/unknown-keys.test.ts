@@ -1,4 +1,4 @@
-// Keys that nobody was given, against the real store: the statements that they cost, and what becomes of genuine keys beside them.
+// Unknown API keys against the real store: the statements that they cost, and their effect on genuine keys.
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
@@ -59,7 +59,7 @@ const from = (address: string) => ({
   signal: new AbortController().signal,
 });
 const here = from('192.0.2.7');
-const open = (key: string, call = here) => apiKeys.open(key, call);
+const open = (key: string, call = here) => apiKeys.lookUp(key, call);
 const reasonOf = (error: unknown) => (error instanceof AuthError ? error.reason : String(error));
 
 /** For so long, a few each millisecond, each key once. Returns what became of each. */
@@ -75,10 +75,10 @@ async function flood(durationMs: number, call = here): Promise<string[]> {
   return Promise.all(outcomes);
 }
 
-describe('a key that is unknown', () => {
-  test('costs its network one statement a second, by whichever method and spelling of the network it comes', async () => {
+describe('an unknown key', () => {
+  test('costs its network one statement a second, for every method and spelling of the network', async () => {
     const began = performance.now();
-    const ask = (address: string) => apiKeys.ask(newApiKey(), from(address));
+    const ask = (address: string) => apiKeys.lookUpFresh(newApiKey(), from(address));
     for (let n = 0; n < 3; n += 1) {
       const all = [open(newApiKey()), ask('192.0.2.200'), ask('::ffff:192.0.2.9'), open(newApiKey())];
       expect(await Promise.all(all)).toEqual([null, null, null, null]);
@@ -87,13 +87,13 @@ describe('a key that is unknown', () => {
     expect(statements.length).toBeLessThanOrEqual(3);
   });
 
-  test('is looked up with the others of its /48', async () => {
+  test('is looked up with the other keys of its /48', async () => {
     await open(newApiKey(), from('2001:db8:1::1'));
     await Promise.all(['2001:db8:1:2::1', '2001:db8:1:ffff::1'].map((address) => open(newApiKey(), from(address))));
     expect(statements).toEqual([1, 2]);
   });
 
-  test('of one network does not make another network wait', async () => {
+  test('does not delay another network', async () => {
     await open(newApiKey());
     const began = performance.now();
     await open(newApiKey(), from('192.0.3.7'));
@@ -101,7 +101,7 @@ describe('a key that is unknown', () => {
     expect(statements).toEqual([1, 1]);
   });
 
-  test('is valid as soon as it has been created, also where it was looked up before', async () => {
+  test('is valid as soon as it has been created, even after an earlier look-up', async () => {
     const key = newApiKey();
     expect(await open(key)).toBe(null);
     await owner.query("INSERT INTO service_accounts VALUES (gen_random_uuid(), 'late', '', now(), '')");
@@ -117,14 +117,14 @@ describe('a key that is unknown', () => {
 });
 
 describe('a genuine key', () => {
-  test('is found at once by a process that has not met it, and costs others of its network no wait', async () => {
+  test('is found at once by a process that has not cached it, and does not delay others of its network', async () => {
     const keys = await Promise.all(Array.from({ length: 20 }, newKey));
     const began = performance.now();
     for (const key of keys) expect(await open(key)).not.toBe(null);
     expect(performance.now() - began).toBeLessThan(900);
   });
 
-  test('that is in use never waits, whatever strangers send from its network', async () => {
+  test('that is in use is never delayed by a flood from its network', async () => {
     const key = await newKey();
     await open(key);
     const flooding = flood(2_500);
@@ -138,7 +138,7 @@ describe('a genuine key', () => {
     await flooding;
   });
 
-  test('that this process has not met gets through a flood from its network within a few tries', async () => {
+  test('that is not cached succeeds within a few attempts during a flood from its network', async () => {
     const key = await newKey();
     const flooding = flood(6_000);
     await sleep(200);
@@ -164,7 +164,7 @@ describe('a genuine key', () => {
     const key = await newKey();
     await open(key);
     await owner.query('UPDATE api_keys SET revoked_at = now() WHERE hash = $1', [apiKeyHash(key)]);
-    expect(await apiKeys.ask(key, here)).toBe(null);
+    expect(await apiKeys.lookUpFresh(key, here)).toBe(null);
     await sleep(500);
     expect(await open(key)).toBe(null);
     statements = [];
@@ -173,7 +173,7 @@ describe('a genuine key', () => {
   });
 });
 
-test('a flood costs one statement a second of a bounded size, and what is beyond is told to come again', async () => {
+test('a flood costs one bounded statement a second, and further calls receive a retry delay', async () => {
   const outcomes = await flood(3_000);
   expect(outcomes.length).toBeGreaterThan(1_000);
   expect(new Set(outcomes)).toEqual(new Set(['invalid', 'OVERLOADED']));
@@ -181,7 +181,7 @@ test('a flood costs one statement a second of a bounded size, and what is beyond
   expect(Math.max(...statements)).toBeLessThanOrEqual(256);
 });
 
-test('one unknown key, sent by a thousand calls and more, holds a bounded number of them', async () => {
+test('a bounded number of calls can wait for one unknown key', async () => {
   await open(newApiKey());
   const key = newApiKey();
   const outcomes = await Promise.all(Array.from({ length: 3_000 }, () => open(key).catch(reasonOf)));

@@ -1,23 +1,17 @@
 // Limits by network, where a stranger has many addresses of few networks.
 import { Redis } from 'ioredis';
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import { SERVICE_KEY, startTestApp, type TestApp } from '../support/app.ts';
+import { expect, onTestFinished, test } from 'vitest';
+import { SERVICE_KEY, startTestApp, testApp } from '../support/app.ts';
 import { auth, type Caller, type Outcome, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { signedIn, somebody } from '../support/people.ts';
 
-let app: TestApp;
-let call: Caller;
-
-beforeAll(async () => {
-  app = await startTestApp({
-    LIMIT_REQUEST_RESET_NETWORK: '30/3600',
-    LIMIT_LOGIN_NETWORK: '100/900',
-    LIMIT_VERIFY_EMAIL_NETWORK: '4/900',
-  });
-  call = viaFetch(app.url);
+const app = await testApp({
+  LIMIT_REQUEST_RESET_NETWORK: '30/3600',
+  LIMIT_LOGIN_NETWORK: '100/900',
+  LIMIT_VERIFY_EMAIL_NETWORK: '4/900',
 });
-afterAll(() => app.close());
+const { call } = app;
 
 /** As a back end that says where its user is. */
 function from(address: string, caller = call): Caller {

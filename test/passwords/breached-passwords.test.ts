@@ -2,22 +2,18 @@ import { createHash } from 'node:crypto';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startTestApp, type TestApp } from '../support/app.ts';
-import { account, auth, type Caller, viaFetch } from '../support/clients.ts';
+import { afterAll, expect, test } from 'vitest';
+import { testApp } from '../support/app.ts';
+import { account, auth } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { scrape, sumOf } from '../support/metrics.ts';
 import { registered, signedIn, somebody } from '../support/people.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'latchkey-ranges-'));
-let app: TestApp;
-let call: Caller;
-beforeAll(async () => {
-  app = await startTestApp({ PASSWORD_BREACH_RANGES: folder, METRICS_PORT: '0' });
-  call = viaFetch(app.url);
-});
+const app = await testApp({ PASSWORD_BREACH_RANGES: folder, METRICS_PORT: '0' });
+const { call } = app;
+
 afterAll(async () => {
-  await app.close();
   rmSync(folder, { recursive: true, force: true });
 });
 

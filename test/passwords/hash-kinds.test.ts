@@ -3,25 +3,20 @@ import { pbkdf2Sync } from 'node:crypto';
 import argon2 from 'argon2';
 import bcrypt from 'bcrypt';
 import { v7 } from 'uuid';
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { type App, startApp } from '../../src/app.ts';
 import { readConfig } from '../../src/config/config.ts';
 import { createLogger } from '../../src/process/log.ts';
 import { openDatabase } from '../../src/store/postgres/database.ts';
 import { createUsers } from '../../src/store/users.ts';
-import { startTestApp, type TestApp } from '../support/app.ts';
+import { startTestApp, testApp } from '../support/app.ts';
 import { account, auth, type Caller, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { scrape, sumOf } from '../support/metrics.ts';
 import { registered, signedIn, somebody } from '../support/people.ts';
 
-let app: TestApp;
-let call: Caller;
-beforeAll(async () => {
-  app = await startTestApp({ METRICS_PORT: '0', LIMIT_LOGIN_PAIR: '2/900' });
-  call = viaFetch(app.url);
-});
-afterAll(() => app.close());
+const app = await testApp({ METRICS_PORT: '0', LIMIT_LOGIN_PAIR: '2/900' });
+const { call } = app;
 
 const unreadable = async () => sumOf(await scrape(app.metricsPort), 'latchkey_hash_unreadable_total') ?? Number.NaN;
 

@@ -1,4 +1,4 @@
-// Watch as its clients see it: a snapshot, then everything in order, from any server and from any cursor.
+// Watch for its clients: a snapshot, then every event in order, from any server and from any cursor.
 import http2 from 'node:http2';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { create, toBinary } from '@bufbuild/protobuf';
@@ -20,24 +20,21 @@ import type { FeedStep } from '../../src/revocation-feed/revocation-feed.ts';
 import { createWatchers } from '../../src/revocation-feed/watchers.ts';
 import { openDatabase } from '../../src/store/postgres/database.ts';
 import { createRevocationEvents, isSnapshot } from '../../src/store/revocation-events.ts';
-import { SERVICE_KEY, startTestApp, type TestApp } from '../support/app.ts';
-import { auth, type Caller, viaFetch } from '../support/clients.ts';
+import { SERVICE_KEY, startTestApp, testApp } from '../support/app.ts';
+import { auth } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { signedIn } from '../support/people.ts';
 import { envelope } from '../support/raw.ts';
 
-let app: TestApp;
-let call: Caller;
+const app = await testApp();
+const { call } = app;
 /** Watches from the first test to the last. */
 let early: Watching & { since: number };
 beforeAll(async () => {
-  app = await startTestApp();
-  call = viaFetch(app.url);
   early = { ...follow(app.url), since: performance.now() };
 });
 afterAll(async () => {
   early.stop();
-  await app.close();
 });
 
 type Watching = {
@@ -107,7 +104,7 @@ const transports: [string, () => Transport][] = [
   ],
 ];
 
-test.each(transports)('tells the keys, what was before, and what comes, over %s', async (_, transport) => {
+test.each(transports)('sends the keys, past events and new events, over %s', async (_, transport) => {
   const before = await signedOut();
   const watching = watch(app.url, '', SERVICE_KEY, transport());
   await eventually(watching.isComplete);
@@ -123,7 +120,7 @@ test.each(transports)('tells the keys, what was before, and what comes, over %s'
   ]);
 });
 
-test('grpc-js reads it too', async () => {
+test('grpc-js can read it', async () => {
   const client = new grpc.Client(new URL(app.url).host, grpc.credentials.createInsecure());
   const metadata = new grpc.Metadata();
   metadata.set('authorization', `Bearer ${SERVICE_KEY}`);
@@ -144,7 +141,7 @@ test('grpc-js reads it too', async () => {
   client.close();
 });
 
-test('says at least once a second how far it has come', async () => {
+test('sends its position at least once a second', async () => {
   const watching = watch(app.url);
   await eventually(watching.isComplete);
   const seen = watching.messages.length;
@@ -157,7 +154,7 @@ test('says at least once a second how far it has come', async () => {
 });
 
 describe('a cursor', () => {
-  test('goes on where it was, at another server, and misses nothing of the time between', async () => {
+  test('resumes at another server, and misses no event of the time between', async () => {
     const other = await startApp(readConfig(app.environment), { api: true, worker: false }, createLogger('silent'));
     onTestFinished(() => other.close());
     const watching = watch(app.url);
@@ -178,14 +175,14 @@ describe('a cursor', () => {
   });
 
   test.each([
-    ['of nobody', 'x'],
+    ['of no deployment', 'x'],
     ['that is long', 'x'.repeat(60_000)],
     ['of many bytes a character', 'ü'.repeat(30)],
-  ])('%s is a bad request', async (_, cursor) => {
+  ])('%s is rejected', async (_, cursor) => {
     expect(await watch(app.url, cursor).ended).toBe('InvalidArgument');
   });
 
-  test('that Postgres would not accept is a bad request', async () => {
+  test('with a snapshot that Postgres would reject is rejected', async () => {
     const text = (snapshot: string) => Buffer.from(`1700000000000 ${snapshot}`).toString('base64url');
     const bad = [
       '',
@@ -204,7 +201,7 @@ describe('a cursor', () => {
     for (const snapshot of bad) expect(await watch(app.url, text(snapshot)).ended, snapshot).toBe('InvalidArgument');
   });
 
-  test('that Postgres accepts can have any transactions in progress', async () => {
+  test('can contain any snapshot that Postgres accepts', async () => {
     const { rows } = await app.owner.query('SELECT pg_current_snapshot()::text AS seen');
     for (const seen of ['1:1:', '5:9:', '5:9:5,6,6,8', rows[0].seen]) {
       expect(isSnapshot(`x ${seen}`), seen).toBe(true);
@@ -234,13 +231,13 @@ test('a cursor that is too old is out of range', async () => {
   expect(await watch(old.url, watching.cursor()).ended).toBe('OutOfRange');
 });
 
-test('services and administrators may watch, and nobody else', async () => {
+test('only services and administrators can watch', async () => {
   const person = await signedIn(call);
   expect(await watch(app.url, '', person.accessToken).ended).toBe('PermissionDenied');
   expect(await watch(app.url, '', 'x').ended).toBe('Unauthenticated');
 });
 
-test('an administrator whose session ends hears no more', async () => {
+test('the stream of an administrator ends with the session', async () => {
   const person = await signedIn(call);
   await app.owner.query("INSERT INTO user_roles VALUES ($1, 'admin', now())", [person.userId]);
   const { tokens } = (await call(auth.refresh, { refreshToken: person.refreshToken })).body;
@@ -260,7 +257,7 @@ test('a server that stops ends it without an error, at once', async () => {
   expect(performance.now() - stoppedAt).toBeLessThan(3_000);
 });
 
-test('one that does not read is given up, and the others hear everything', async () => {
+test('a watcher that does not read is disconnected, and others receive everything', async () => {
   const session = http2.connect(app.url, { settings: { initialWindowSize: 0 } });
   session.on('error', () => {});
   onTestFinished(() => session.destroy());
@@ -279,7 +276,7 @@ test('one that does not read is given up, and the others hear everything', async
   await eventually(() => reader.told.includes(`ended ${person.sessionId}`));
 }, 40_000);
 
-test('nothing is buffered without bound for one that reads too slowly', async () => {
+test('the buffer of a slow watcher is bounded', async () => {
   const listeners = new Set<(step: FeedStep) => void>();
   const position: FeedStep = { events: [], isComplete: false, snapshot: '1:1:', asOf: new Date() };
   const watchers = createWatchers({
@@ -303,7 +300,7 @@ test('nothing is buffered without bound for one that reads too slowly', async ()
   expect(listeners.size).toBe(0);
 });
 
-test('much that comes at once makes nobody slow', async () => {
+test('a large step does not make a watcher too slow', async () => {
   const all = Array.from({ length: 10_001 }, (_, n) => ({ kind: 'session_ended' as const, sessionId: String(n) }));
   const position: FeedStep = { events: [], isComplete: false, snapshot: 'x 1:1:', asOf: new Date() };
   let tell: (step: FeedStep) => void = () => {};
@@ -332,7 +329,7 @@ test('much that comes at once makes nobody slow', async () => {
   expect(heard).toBe(1 + all.length);
 });
 
-test('a watcher that stalls does not hold what it has not read yet', async () => {
+test('a stalled watcher holds at most one page', async () => {
   const busy = await startTestApp();
   onTestFinished(() => busy.close());
   await busy.owner.query(
@@ -368,7 +365,7 @@ test('a watcher that stalls does not hold what it has not read yet', async () =>
   expect(pages.length).toBeGreaterThan(1);
 });
 
-test('lasts longer than a call may', async () => {
+test('outlives the time limit of calls', async () => {
   await sleep(Math.max(0, 22_000 - (performance.now() - early.since)));
   const person = await signedOut();
   await eventually(() => early.told.includes(`ended ${person.sessionId}`));

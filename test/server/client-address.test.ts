@@ -36,8 +36,8 @@ test.each([
   ['an empty entry', '10.0.0.1', '203.0.113.9, ', '10.0.0.1'],
   ['no peer', '', '203.0.113.9', ''],
 ])('the client behind %s', (_, peer, forwardedFor, expected) => {
-  const { TRUSTED_PROXIES } = readConfig(behindProxy.environment);
-  expect(createClientAddress(TRUSTED_PROXIES)(peer, forwardedFor)).toBe(expected);
+  const { trustedProxies } = readConfig(behindProxy.environment).http;
+  expect(createClientAddress(trustedProxies)(peer, forwardedFor)).toBe(expected);
 });
 
 test.each(['10.0.0.0/33', '10.0.0.0/x', 'proxy', '10.0.0.0/8/8', '2001:db8::/129', '10.0.0.0/'])(

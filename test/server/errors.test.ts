@@ -1,8 +1,9 @@
-// Every error of every RPC says why, in the same words, over every protocol; and the reference lists all of them.
+// Every error of every RPC has a reason, the same over every protocol. The callers of test/support/clients.ts also require that the
+// comment of the RPC or of its service lists the reason. The reference lists all reasons.
 import { readFileSync } from 'node:fs';
 import type { JsonValue } from '@bufbuild/protobuf';
 import { type DescMethodUnary, type DescService, ScalarType } from '@bufbuild/protobuf';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { Authorization } from '../../gen/envoy/service/auth/v3/external_auth_pb.ts';
 import { Health } from '../../gen/health/v1/health_pb.ts';
 import { AccountService } from '../../gen/latchkey/auth/v1/account_service_pb.ts';
@@ -10,7 +11,7 @@ import { AdminService } from '../../gen/latchkey/auth/v1/admin_service_pb.ts';
 import { AuthService } from '../../gen/latchkey/auth/v1/auth_service_pb.ts';
 import { VerifierService } from '../../gen/latchkey/auth/v1/verifier_service_pb.ts';
 import { ERROR_REASONS, type Reason } from '../../src/domain/error-reason.ts';
-import { SERVICE_KEY, startTestApp, type TestApp } from '../support/app.ts';
+import { SERVICE_KEY, testApp } from '../support/app.ts';
 import { type Caller, callers } from '../support/clients.ts';
 import { signedIn } from '../support/people.ts';
 
@@ -26,21 +27,19 @@ const WAYS = [
   'grpc-js',
 ];
 
-let app: TestApp;
+const app = await testApp({}, { api: true, worker: false });
 let ways: Record<string, Caller>;
 let userToken: string;
 beforeAll(async () => {
-  app = await startTestApp({}, { api: true, worker: false });
   ways = callers(app.url);
   userToken = (await signedIn(ways['Connect, JSON, HTTP/1.1'] as Caller)).accessToken;
 });
-afterAll(() => app.close());
 
 /** Every text of a message filled with the same; the first alone with one that is too large. */
 function filled({ input }: DescMethodUnary, text: string): JsonValue {
   const texts = input.fields.filter((field) => field.fieldKind === 'scalar' && field.scalar === ScalarType.STRING);
   const lists = input.fields.filter((field) => field.fieldKind === 'list' && field.scalar === ScalarType.STRING);
-  // Of a oneof only one can be set.
+  // Only one field of a oneof can be set.
   const isFirst = (field: (typeof texts)[number]) => !field.oneof || field.oneof.fields[0] === field;
   const values: [string, JsonValue][] = [
     ...texts.filter(isFirst).map(({ jsonName }): [string, JsonValue] => [jsonName, text]),
@@ -83,7 +82,7 @@ describe.each(WAYS)('over %s', (way) => {
           );
         }
       }
-      // What they refuse is an answer.
+      // These two services reject a request with a response, not an error.
       if (method.parent !== Health && method.parent !== Authorization) expect(failures).toBeGreaterThan(0);
     },
     60_000,

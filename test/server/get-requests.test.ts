@@ -11,7 +11,7 @@ import { AccountService } from '../../gen/latchkey/auth/v1/account_service_pb.ts
 import { AdminService } from '../../gen/latchkey/auth/v1/admin_service_pb.ts';
 import { AuthService } from '../../gen/latchkey/auth/v1/auth_service_pb.ts';
 import { VerifierService } from '../../gen/latchkey/auth/v1/verifier_service_pb.ts';
-import { startTestApp, type TestApp } from '../support/app.ts';
+import { testApp } from '../support/app.ts';
 import { callers } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { type SignedIn, signedInWith } from '../support/people.ts';
@@ -28,17 +28,15 @@ const SECRET = 'a-secret-that-must-not-be-logged';
 const MESSAGE = JSON.stringify({ accessToken: SECRET, refreshToken: SECRET, password: SECRET, resetToken: SECRET });
 const query = (message: string) => `?connect=v1&encoding=json&message=${encodeURIComponent(message)}`;
 
-let app: TestApp;
+const app = await testApp({ GRPC_REFLECTION: 'on' }, { api: true, worker: false });
 let administrator: SignedIn;
 let session: http2.ClientHttp2Session;
 beforeAll(async () => {
-  app = await startTestApp({ GRPC_REFLECTION: 'on' }, { api: true, worker: false });
   session = http2.connect(app.url);
   administrator = await signedInWith(app, callers(app.url)['Connect, JSON, HTTP/1.1'] as never, ['admin']);
 });
 afterAll(async () => {
   session.close();
-  await app.close();
 });
 
 type Answer = { status: number; allow: string | null; body: string };

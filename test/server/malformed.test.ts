@@ -1,7 +1,7 @@
 // Whatever a caller sends, to whatever method, by whatever protocol: it is the caller's error and not ours.
 import http2 from 'node:http2';
 import type { DescMethod, DescService } from '@bufbuild/protobuf';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { Authorization } from '../../gen/envoy/service/auth/v3/external_auth_pb.ts';
 import { ServerReflection } from '../../gen/grpc/reflection/v1/reflection_pb.ts';
 import { ServerReflection as ServerReflectionAlpha } from '../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
@@ -10,7 +10,7 @@ import { AccountService } from '../../gen/latchkey/auth/v1/account_service_pb.ts
 import { AdminService } from '../../gen/latchkey/auth/v1/admin_service_pb.ts';
 import { AuthService } from '../../gen/latchkey/auth/v1/auth_service_pb.ts';
 import { VerifierService } from '../../gen/latchkey/auth/v1/verifier_service_pb.ts';
-import { startTestApp, type TestApp } from '../support/app.ts';
+import { testApp } from '../support/app.ts';
 import { viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import * as frames from '../support/frames.ts';
@@ -37,13 +37,11 @@ const SERVICES: DescService[] = [
 ];
 const METHODS = SERVICES.flatMap(({ methods }) => methods);
 
-let app: TestApp;
+const app = await testApp({}, { api: true, worker: false });
 let admin: string;
 beforeAll(async () => {
-  app = await startTestApp({}, { api: true, worker: false });
   admin = (await signedInWith(app, viaFetch(app.url), ['admin'])).accessToken;
 });
-afterAll(() => app.close());
 
 const EMPTY = Buffer.alloc(0);
 const garbage = Buffer.from([0xff, 0xff, 0xff, 0xff, 0x0f, 1]);

@@ -1,15 +1,10 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { startTestApp, type TestApp } from '../support/app.ts';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { testApp } from '../support/app.ts';
 import { account, auth, type Caller, callers } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { somebody } from '../support/people.ts';
 
-let app: TestApp;
-
-beforeAll(async () => {
-  app = await startTestApp();
-});
-afterAll(() => app.close());
+const app = await testApp();
 
 /** The names are known before the service runs; the callers are not. */
 const NAMES = Object.keys(callers('http://localhost:1'));

@@ -1,18 +1,13 @@
 // What Connect refuses before any code of ours runs has a reason all the same, and repeats nothing of the request.
 import http2 from 'node:http2';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { startTestApp, type TestApp } from '../support/app.ts';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { startTestApp, testApp } from '../support/app.ts';
 import { eventually } from '../support/eventually.ts';
 import { envelope, rawStream } from '../support/raw.ts';
 
-let app: TestApp;
+const app = await testApp({}, { api: true, worker: false });
 const LOGIN = '/latchkey.auth.v1.AuthService/Login';
 const SECRET = 'hunter2-hunter2';
-
-beforeAll(async () => {
-  app = await startTestApp({}, { api: true, worker: false });
-});
-afterAll(() => app.close());
 
 describe('Connect', () => {
   test.each([

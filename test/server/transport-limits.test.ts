@@ -3,19 +3,15 @@ import { once } from 'node:events';
 import http2 from 'node:http2';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
-import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { startTestApp, type TestApp } from '../support/app.ts';
-import { auth, type Caller, viaFetch } from '../support/clients.ts';
+import { afterEach, describe, expect, onTestFinished, test } from 'vitest';
+import { startTestApp, testApp } from '../support/app.ts';
+import { auth } from '../support/clients.ts';
 import { envelope, grpcHeadersFrame, HTTP2_PREFACE, http2Frame, rawConnection, rawStream } from '../support/raw.ts';
 
-let app: TestApp;
-let call: Caller;
+const app = await testApp({ MAX_CONNECTIONS_PER_PEER: '50' });
+const { call } = app;
 const LOGIN = '/latchkey.auth.v1.AuthService/Login';
-beforeAll(async () => {
-  app = await startTestApp({ MAX_CONNECTIONS_PER_PEER: '50' });
-  call = viaFetch(app.url);
-});
-afterAll(() => app.close());
+
 afterEach(async () => {
   expect((await call(auth.verify, { accessToken: 'x' })).reason).toBe('TOKEN_INVALID');
 });

@@ -1,21 +1,18 @@
 import { randomUUID } from 'node:crypto';
 import { createRemoteJWKSet, decodeJwt, jwtVerify } from 'jose';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { createLatchkey } from '../../src/client/client.ts';
-import { startTestApp, type TestApp } from '../support/app.ts';
+import { startTestApp, testApp } from '../support/app.ts';
 import { account, admin, auth, type Caller, verifierService, viaFetch, viaGrpcJs } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { type SignedIn, signedIn, signedInWith } from '../support/people.ts';
 
-let app: TestApp;
-let call: Caller;
+const app = await testApp({ AUDIENCE: 'shop,https://api.example/v1' });
+const { call } = app;
 let boss: SignedIn;
 beforeAll(async () => {
-  app = await startTestApp({ AUDIENCE: 'shop,https://api.example/v1' });
-  call = viaFetch(app.url);
   boss = await signedInWith(app, call, ['admin']);
 });
-afterAll(() => app.close());
 
 const reason = 'a test';
 const ask: Caller = (method, input) => call(method, input, { bearer: boss.accessToken });

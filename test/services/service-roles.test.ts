@@ -1,11 +1,11 @@
 // Services need a role for more than verifying tokens: for reading the roles of users by id, and for naming the client of a call.
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { createRoleReads } from '../../src/authorization/role-reads.ts';
 import { openDatabase } from '../../src/store/postgres/database.ts';
 import { createStore } from '../../src/store/store.ts';
-import { SERVICE_KEY, startTestApp, type TestApp } from '../support/app.ts';
+import { SERVICE_KEY, startTestApp, testApp } from '../support/app.ts';
 import { admin, auth, type Caller, verifierService, viaFetch, viaGrpcJs } from '../support/clients.ts';
 import { createTestDatabase } from '../support/databases.ts';
 import { eventually } from '../support/eventually.ts';
@@ -15,17 +15,14 @@ const READ = 'latchkey.roles.read';
 const ON_BEHALF = 'latchkey.on-behalf-of';
 const reason = 'a test';
 
-let app: TestApp;
-let call: Caller;
+const app = await testApp();
+const { call } = app;
 let boss: SignedIn;
 let person: SignedIn;
 beforeAll(async () => {
-  app = await startTestApp();
-  call = viaFetch(app.url);
   boss = await signedInWith(app, call, ['admin']);
   person = await signedIn(call);
 });
-afterAll(() => app.close());
 
 const ask: Caller = (method, input) => call(method, input, { bearer: boss.accessToken });
 
@@ -218,9 +215,9 @@ describe('each "yes" about a user by their id is counted', () => {
       const { store, counted } = await open();
       const reads = createRoleReads({ store, now: () => new Date() });
       for (let n = 0; n < 5_000; n += 1) {
-        reads.note({ reader: 'service:a', userId: randomUUID(), role: `role-${n % 50}` });
+        reads.record({ reader: 'service:a', userId: randomUUID(), role: `role-${n % 50}` });
       }
-      for (let n = 0; n < 500; n += 1) reads.note({ reader: `service:b-${n}`, userId: 'x', role: 'user' });
+      for (let n = 0; n < 500; n += 1) reads.record({ reader: `service:b-${n}`, userId: 'x', role: 'user' });
       await reads.close();
       const events = await counted();
       expect(events).toHaveLength(501);
@@ -233,7 +230,7 @@ describe('each "yes" about a user by their id is counted', () => {
       const { store, counted, client } = await open();
       let now = Date.now();
       const reads = createRoleReads({ store, now: () => new Date(now) });
-      const note = (userId: string) => reads.note({ reader: 'service:a', userId, role: 'user' });
+      const note = (userId: string) => reads.record({ reader: 'service:a', userId, role: 'user' });
       note('one');
       await client.query('REVOKE INSERT ON outbox FROM latchkey_service');
       now += 15 * 60_000;
@@ -247,7 +244,7 @@ describe('each "yes" about a user by their id is counted', () => {
     test('that does not count reads of a user’s own roles', async () => {
       const { store, counted } = await open();
       const reads = createRoleReads({ store, now: () => new Date() });
-      reads.note({ reader: 'user:one', userId: 'one', role: 'user' });
+      reads.record({ reader: 'user:one', userId: 'one', role: 'user' });
       await reads.close();
       expect(await counted()).toEqual([]);
     });

@@ -1,17 +1,15 @@
 // Unknown API keys against the running service: the network is the client's, whatever endpoint the key is sent to.
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { newApiKey } from '../../src/domain/api-key.ts';
-import { startTestApp, type TestApp } from '../support/app.ts';
-import { admin, auth, type Caller, verifierService, viaFetch } from '../support/clients.ts';
+import { testApp } from '../support/app.ts';
+import { admin, auth, verifierService } from '../support/clients.ts';
 import { registered, signedInWith } from '../support/people.ts';
 
-let app: TestApp;
-let call: Caller;
+const app = await testApp({ TRUSTED_PROXIES: '127.0.0.1' });
+const { call } = app;
 let key: string;
 let userId: string;
 beforeAll(async () => {
-  app = await startTestApp({ TRUSTED_PROXIES: '127.0.0.1' });
-  call = viaFetch(app.url);
   const { accessToken: bearer } = await signedInWith(app, call, ['admin']);
   const reason = 'a test';
   const account = await call(admin.createServiceAccount, { name: 'robot', reason }, { bearer });
@@ -20,7 +18,6 @@ beforeAll(async () => {
   key = (await call(admin.createApiKey, { serviceAccountId, name: 'a key', reason }, { bearer })).body.apiKey;
   userId = (await registered(call)).userId;
 });
-afterAll(() => app.close());
 
 const from = (address: string) => ({ 'x-forwarded-for': address });
 

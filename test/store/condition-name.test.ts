@@ -1,4 +1,4 @@
-// Errors of Postgres are named as its documentation names them, and come with a remedy.
+// Errors of Postgres carry the names of its documentation and a remedy.
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -44,7 +44,7 @@ async function plainLogin(options: string): Promise<string> {
   return Object.assign(new URL(database.ownerUrl), { username: login, password: 'x' }).href;
 }
 
-test('every name on the list is what Postgres calls that SQLSTATE', async () => {
+test('every name on the list is the name that Postgres gives the SQLSTATE', async () => {
   for (const [code, name] of Object.entries(CONDITION_NAMES)) {
     const error = await raise(name);
     expect([(error as pg.DatabaseError).code, conditionOf(error)]).toEqual([code, name]);

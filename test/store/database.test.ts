@@ -68,7 +68,7 @@ describe('the role of the service', () => {
     await expect(service.query(statement)).rejects.toThrow(/permission denied|must be owner/);
   });
 
-  test('takes the traces of nobody who is there, however often it deletes them and brings them back', async () => {
+  test('cannot erase the addresses of an existing user, even by deleting and recreating them', async () => {
     const id = randomUUID();
     const bring = () =>
       service.query("INSERT INTO users (id, email, full_name, created_at) VALUES ($1, $2, 'x', now())", [
@@ -89,7 +89,7 @@ describe('the role of the service', () => {
     expect(await trace()).toBe('');
   });
 
-  test('is asked for at the start: an owner is refused', async () => {
+  test('is required at the start: the owner is rejected', async () => {
     const mailbox = await openTestMailbox();
     const environment = await testEnvironment(mailbox, { DATABASE_URL: database.ownerUrl });
     await expect(
@@ -99,7 +99,7 @@ describe('the role of the service', () => {
   });
 });
 
-test('a login that could become the owner is refused as well', async () => {
+test('a login that can become the owner is rejected too', async () => {
   await owner.query(
     "CREATE ROLE sneaky LOGIN NOINHERIT PASSWORD 'p'; GRANT latchkey_owner, latchkey_service TO sneaky",
   );
@@ -115,7 +115,7 @@ test('a login that could become the owner is refused as well', async () => {
 });
 
 describe('audit events', () => {
-  test('lie in partitions by month, made ahead', async () => {
+  test('are in monthly partitions that are created ahead', async () => {
     await service.query('SELECT ensure_audit_partitions()');
     const { rows } = await owner.query(
       "SELECT relid::text AS name FROM pg_partition_tree('audit_events') WHERE isleaf ORDER BY 1",
@@ -126,7 +126,7 @@ describe('audit events', () => {
     expect(names).toContain('audit_events_default');
   });
 
-  test('of a month without a partition are kept all the same', async () => {
+  test('of a month without a partition are stored too', async () => {
     const month = `audit_events_${new Date().toISOString().slice(0, 7).replace('-', '_')}`;
     await recordEvent({ type: 'test' });
     await owner.query(`DROP TABLE ${month}`);
@@ -144,7 +144,7 @@ describe('roles', () => {
   const imply = (client: pg.Client, role: string, implies: string) =>
     client.query('INSERT INTO role_implications VALUES ($1, $2)', [role, implies]);
 
-  test('never imply one another in a circle, however it is tried', async () => {
+  test('cannot imply each other in a circle', async () => {
     await owner.query("INSERT INTO roles (name, description) VALUES ('a', ''), ('b', ''), ('c', '')");
     await expect(imply(owner, 'a', 'a')).rejects.toThrow('circle');
     await imply(owner, 'a', 'b');
@@ -163,7 +163,7 @@ describe('roles', () => {
 });
 
 describe('the schema', () => {
-  test('has a name for every constraint that its migrations chose', async () => {
+  test('names every constraint', async () => {
     const { rows } = await owner.query(`
       SELECT conname, conrelid::regclass::text AS relation FROM pg_constraint
       WHERE connamespace = 'public'::regnamespace AND contype <> 'n' AND conrelid::regclass::text NOT LIKE 'schema_migrations%'`);
@@ -174,14 +174,14 @@ describe('the schema', () => {
     expect(rows.length).toBeGreaterThan(15);
   });
 
-  test('is migrated once, by however many at once', async () => {
+  test('is migrated once by parallel processes', async () => {
     const fresh = await createTestDatabase('template0');
     const ran = await Promise.all([1, 2, 3].map(() => migrateDatabase(fresh.ownerUrl)));
     expect(ran.flatMap(({ applied }) => applied)).toEqual(MIGRATIONS);
     expect(await migrateDatabase(fresh.ownerUrl)).toEqual({ applied: [], newer: [] });
   });
 
-  test('and its database are made from nothing', async () => {
+  test('and its database are created on an empty server', async () => {
     const url = new URL(database.ownerUrl);
     url.pathname = `/made_${Date.now()}`;
     const login = new URL(url);
@@ -197,12 +197,12 @@ describe('the schema', () => {
 });
 
 describe('signing keys', () => {
-  test('without a successor: the one that signs goes on until verifiers have had time to read the new one', async () => {
+  test('without a successor: the active key signs until verifiers can know the new one', async () => {
     const fresh = await createTestDatabase();
     const mailbox = await openTestMailbox();
     const environment = { ...(await testEnvironment(mailbox)), DATABASE_URL: fresh.serviceUrl };
     const config = readConfig(environment);
-    const encryptionKeys = derivePurposeKeys(config.masterKeys).signingKeyEncryption;
+    const encryptionKeys = derivePurposeKeys(config.keys.masterKeys).signingKeyEncryption;
     const old = await newSigningKey({ algorithm: 'EdDSA', signsFrom: new Date(), state: 'active' }, encryptionKeys);
     const client = new pg.Client({ connectionString: fresh.ownerUrl });
     await client.connect();
@@ -223,7 +223,7 @@ describe('signing keys', () => {
     await mailbox.close();
   });
 
-  test('of several processes that start at once there is one', async () => {
+  test('are created once by processes that start together', async () => {
     const mailbox = await openTestMailbox();
     const environment = await testEnvironment(mailbox);
     const start = () => startApp(readConfig(environment), { api: true, worker: false }, createLogger('silent'));

@@ -1,5 +1,5 @@
-// A real primary and its standby, and a name that leads to one of them: what the service answers while another server than
-// the primary answers, and how soon it recovers.
+// A real primary, its standby, and a name that leads to one of them: the answers of the service during a failover, and the
+// time until it recovers.
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -85,7 +85,7 @@ async function registersFiftyTimes(call: Caller): Promise<void> {
   for (let n = 0; n < 50; n += 1) expect((await call(auth.register, somebody())).code).toBe('ok');
 }
 
-test('while the name still leads to the former primary nothing is believed, and after it every call succeeds', async () => {
+test('while the name leads to the former primary its answers are not used, and afterwards every call succeeds', async () => {
   const straight = through(environment.DATABASE_URL as string, pair.standby?.port ?? 0);
   const [behind, person] = await startNode().then(async (node) => [node, await signedIn(node.call)] as const);
   await switchOver();
@@ -115,7 +115,7 @@ test('while the name still leads to the former primary nothing is believed, and 
   await registersFiftyTimes(behind.call);
 }, 120_000);
 
-test('a former primary that is frozen and comes back is not believed', async () => {
+test('the answers of a former primary that resumes are not used', async () => {
   const node = await startNode();
   const person = await signedIn(node.call);
   await pair.untilInStep();
@@ -155,7 +155,7 @@ test('several hosts in one URL: the service finds the primary by itself', async 
   );
 }, 120_000);
 
-test('a failover that lost transactions is recognised, and the state of record counts', async () => {
+test('a failover that lost transactions is logged, and the new primary counts', async () => {
   const node = await startNode();
   const person = await signedIn(node.call);
   await pair.untilInStep();
@@ -183,7 +183,7 @@ test('a failover that lost transactions is recognised, and the state of record c
   await eventually(() => isGood(node.call, again.accessToken));
 }, 120_000);
 
-test('a server that is made read-only is not ready, and is again afterwards', async () => {
+test('the service is not ready while the server is read-only', async () => {
   const node = await startNode();
   await pair.primary.query('ALTER SYSTEM SET default_transaction_read_only = on');
   await pair.primary.query('SELECT pg_reload_conf()');

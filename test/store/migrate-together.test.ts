@@ -1,4 +1,4 @@
-// Several init containers start at once on an empty server: each must succeed, whichever comes first.
+// Several init containers start together on an empty server, and all of them succeed.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -68,7 +68,7 @@ test('without it: the role and the schema are created once, and all succeed', as
   expect(results.filter(({ output }) => output.includes('0001_baseline'))).toHaveLength(1);
 }, 120_000);
 
-test('within one process, where they start at the same moment: one runs the migrations, and all succeed', async () => {
+test('in one process at the same moment: one applies the migrations, and all succeed', async () => {
   const { MIGRATION_DATABASE_URL: owner = '', DATABASE_URL: service = '' } = environment('one');
   const results = await Promise.all(Array.from({ length: PROCESSES }, () => prepareDatabase(owner, service)));
   expect(results.filter(({ applied }) => applied.length > 0)).toHaveLength(1);

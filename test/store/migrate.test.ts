@@ -1,4 +1,4 @@
-// How the schema comes to a release: histories that differ are rejected, and privileges come back with every migrate.
+// Migrations of a database to a release: a different history is rejected, and every migrate restores the privileges.
 import { createHash, randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -83,7 +83,7 @@ describe('the history of a database', () => {
     expect(text).toContain('migration 0001_baseline was changed after it was applied to this database');
   });
 
-  test('of a newer release is fine to serve, and an older migrate leaves it alone and logs it', async () => {
+  test('of a newer release is accepted by an older service, and an older migrate changes nothing and logs it', async () => {
     expect(await migrate(db, { migrations: [...RELEASE, LATER] })).toEqual({ applied: ['9001_later'], newer: [] });
     expect(await schemaProblem(db)).toBeNull();
     await owner.query('REVOKE SELECT ON users FROM latchkey_service');
@@ -126,7 +126,7 @@ describe('the history of a database', () => {
     expect(await schemaProblem(other)).toBe(`migrations have not run: ${RELEASE.map(({ name }) => name).join(', ')}`);
   });
 
-  test('from before the first release is rejected in one sentence, by migrate and by npm start', async () => {
+  test('from before the first release is rejected with one sentence, by migrate and by npm start', async () => {
     await owner.query('DROP TABLE schema_migrations');
     await owner.query(
       'CREATE TABLE schema_migrations (name varchar(255) PRIMARY KEY, timestamp varchar(255) NOT NULL)',

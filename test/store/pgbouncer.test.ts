@@ -1,4 +1,4 @@
-// Behind a real PgBouncer in transaction mode, which does not pass NOTIFY on.
+// The service behind a real PgBouncer in transaction mode, which does not deliver NOTIFY.
 import { randomBytes } from 'node:crypto';
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -77,7 +77,7 @@ describe.each([
   ['that listens past it', () => database.serviceUrl, '5000'],
   ['that polls alone', () => 'none', '200'],
 ])('a service %s', (_, listenUrl, poll) => {
-  test('serves, and hears of the end of a session within a second', async () => {
+  test('serves, and revokes an ended session within a second', async () => {
     const environment = await testEnvironment(mailbox, {
       DATABASE_URL: pooledUrl,
       DATABASE_LISTEN_URL: listenUrl(),
@@ -133,7 +133,7 @@ test('while the end of the audit chain is locked, revocations arrive and calls a
   await eventually(async () => (await events()) === 0, 30_000);
 }, 120_000);
 
-test('the time-outs of the login hold, although the pooler passes over those of the connection', async () => {
+test('the timeouts of the login apply, although the pooler ignores those of the connection', async () => {
   const client = new pg.Client({ connectionString: pooledUrl, statement_timeout: 1 });
   await client.connect();
   const { rows } = await client.query('SHOW statement_timeout');
@@ -141,7 +141,7 @@ test('the time-outs of the login hold, although the pooler passes over those of 
   expect(rows).toEqual([{ statement_timeout: '10s' }]);
 });
 
-test('a server that the pooler has lost is an outage, and a message that makes no sense is not', async () => {
+test('a server that the pooler has lost is an outage, and a malformed message is not', async () => {
   // As PgBouncer sends it when its server has crashed: without the name of a routine.
   const lost = Object.assign(new pg.DatabaseError('server conn crashed?', 0, 'error'), { code: '08P01' });
   expect(isDatabaseOutage(lost)).toBe(true);

@@ -48,7 +48,7 @@ describe('judgeServer', () => {
 });
 
 describe('the clock', () => {
-  test('is never further from the server than the last observation proves, whatever the machine says', () => {
+  test('never differs from the server by more than the last observation proves', () => {
     const delay = fc.nat(500);
     const observation = fc.record({
       pause: fc.nat(10_000),
@@ -81,7 +81,7 @@ describe('the clock', () => {
     );
   });
 
-  test('runs on when the clock of the machine jumps', () => {
+  test('continues when the clock of the machine jumps', () => {
     let [monotonic, machine] = [0, 1_000_000];
     const clock = createDatabaseClock(
       () => monotonic,

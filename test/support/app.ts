@@ -1,15 +1,19 @@
 // The real service in this process: real Postgres, Redis and SMTP, a real port.
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
+import { afterAll } from 'vitest';
 import { type App, type Parts, startApp } from '../../src/app.ts';
 import { type Environment, readConfig } from '../../src/config/config.ts';
 import { type Mailbox, openMailbox } from '../../src/dev/mailbox.ts';
 import { createLogger } from '../../src/process/log.ts';
+import { type Caller, viaFetch } from './clients.ts';
 import { createTestDatabase, createTestRedis } from './databases.ts';
 
 export type TestApp = App & {
   /** `http://127.0.0.1:port` */
   url: string;
+  /** Calls it with JSON over HTTP/1.1. */
+  call: Caller;
   mailbox: Mailbox;
   /** Every line of the log. */
   logs: string[];
@@ -79,6 +83,14 @@ export function openTestMailbox(): Promise<Mailbox> {
   return openMailbox({ port: 0, apiUrl: '', onMail: () => {} });
 }
 
+/** The service for all tests of a file. It closes itself after them. */
+export async function testApp(overrides?: Environment, parts?: Parts): Promise<TestApp> {
+  const app = await startTestApp(overrides, parts);
+  afterAll(() => app.close());
+  return app;
+}
+
+/** The caller closes it. */
 export async function startTestApp(
   overrides: Environment = {},
   parts: Parts = { api: true, worker: true },
@@ -92,9 +104,11 @@ export async function startTestApp(
   const app = await startApp(readConfig(environment), parts, log, () => new Date((frozenAt ?? Date.now()) + ahead));
   const owner = new pg.Pool({ connectionString: environment.MIGRATION_DATABASE_URL, max: 2 });
   owner.on('error', () => {});
+  const url = `http://127.0.0.1:${app.port}`;
   return {
     ...app,
-    url: `http://127.0.0.1:${app.port}`,
+    url,
+    call: viaFetch(url),
     mailbox,
     logs,
     owner,

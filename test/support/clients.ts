@@ -10,6 +10,7 @@ import { AccountService } from '../../gen/latchkey/auth/v1/account_service_pb.ts
 import { AdminService } from '../../gen/latchkey/auth/v1/admin_service_pb.ts';
 import { AuthService } from '../../gen/latchkey/auth/v1/auth_service_pb.ts';
 import { VerifierService } from '../../gen/latchkey/auth/v1/verifier_service_pb.ts';
+import { assertDocumented } from './documented-errors.ts';
 
 /** What a call came to, whatever the protocol. */
 export type Outcome = {
@@ -69,7 +70,7 @@ function viaConnect(transport: Transport): Caller {
       const answer = await transport.unary(method, undefined, options.timeoutMs, headers, message);
       return { code: 'ok', body: toJson(method.output, answer.message, { alwaysEmitImplicit: true }) };
     } catch (error) {
-      return outcomeOf(ConnectError.from(error));
+      return documented(method, outcomeOf(ConnectError.from(error)));
     }
   };
 }
@@ -86,7 +87,8 @@ export function viaFetch(url: string, protoPackage?: string): Caller {
     const body = (await response.json()) as JsonError;
     if (response.ok) return { code: 'ok', body };
     const retryAfter = response.headers.get('retry-after');
-    return { ...outcomeOfJson(body), ...(retryAfter && { retryAfterHeader: Number(retryAfter) }) };
+    const outcome = { ...outcomeOfJson(body), ...(retryAfter && { retryAfterHeader: Number(retryAfter) }) };
+    return protoPackage ? outcome : documented(method, outcome);
   };
 }
 
@@ -131,6 +133,12 @@ function viaBufCurl(url: string, protocol: 'grpc' | 'grpcweb' | 'connect'): Call
 
 function headersOf({ bearer, headers }: CallOptions): Record<string, string> {
   return { ...headers, ...(bearer !== undefined && { authorization: `Bearer ${bearer}` }) };
+}
+
+/** Holds each failed call of each test against the contract. */
+function documented(method: DescMethodUnary, outcome: Outcome): Outcome {
+  assertDocumented(method, outcome.reason);
+  return outcome;
 }
 
 function outcomeOf(error: ConnectError): Outcome {

@@ -64,8 +64,8 @@ export async function refreshed(call: Caller, person: SignedIn): Promise<SignedI
   return { ...person, accessToken, refreshToken };
 }
 
-/** Of a new service account with these roles. */
-export async function tokenOfService(app: TestApp, call: Caller, name: string, roles: string[]): Promise<string> {
+/** @returns the API key of a new service account with these roles */
+export async function serviceAccount(app: TestApp, name: string, roles: string[]): Promise<string> {
   const [account, key, apiKey] = [randomUUID(), randomUUID(), newApiKey()];
   await app.owner.query("INSERT INTO service_accounts VALUES ($1, $2, '', now(), '')", [account, name]);
   for (const role of roles) {
@@ -76,9 +76,19 @@ export async function tokenOfService(app: TestApp, call: Caller, name: string, r
     account,
     apiKeyHash(apiKey),
   ]);
-  const { body, code } = await call(auth.issueServiceToken, {}, { bearer: apiKey });
+  return apiKey;
+}
+
+/** @param audiences none for all */
+export async function serviceToken(call: Caller, apiKey: string, audiences: string[] = []): Promise<string> {
+  const { body, code } = await call(auth.issueServiceToken, { audiences }, { bearer: apiKey });
   if (code !== 'ok') throw new Error(`IssueServiceToken: ${code}`);
   return body.accessToken;
+}
+
+/** The access token of a new service account with these roles. */
+export async function tokenOfService(app: TestApp, call: Caller, name: string, roles: string[]): Promise<string> {
+  return serviceToken(call, await serviceAccount(app, name, roles));
 }
 
 export function bearer(token: string): { authorization: string } {

@@ -1,29 +1,23 @@
 import { randomUUID } from 'node:crypto';
 import { createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { AuthService } from '../../gen/latchkey/auth/v1/auth_service_pb.ts';
-import { openTestMailbox, startTestApp, type TestApp, testEnvironment } from '../support/app.ts';
-import { auth, type Caller, viaFetch, viaGrpcJs } from '../support/clients.ts';
+import { openTestMailbox, testApp, testEnvironment } from '../support/app.ts';
+import { auth, viaFetch, viaGrpcJs } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { scrape, sumOf } from '../support/metrics.ts';
 import { signedIn, somebody } from '../support/people.ts';
 import { runMain } from '../support/processes.ts';
 import { rawConnection } from '../support/raw.ts';
 
-let app: TestApp;
-let call: Caller;
-
-beforeAll(async () => {
-  app = await startTestApp({
-    METRICS_PORT: '0',
-    LIMIT_LOGIN_ACCOUNT: '2/900',
-    LIMIT_GLOBAL_MAIL_DOMAIN: '2/900',
-    REVOCATION_POLL_MS: '200',
-  });
-  call = viaFetch(app.url);
+const app = await testApp({
+  METRICS_PORT: '0',
+  LIMIT_LOGIN_ACCOUNT: '2/900',
+  LIMIT_GLOBAL_MAIL_DOMAIN: '2/900',
+  REVOCATION_POLL_MS: '200',
 });
-afterAll(() => app.close());
+const { call } = app;
 
 const look = async (name: string, labels: Record<string, string> = {}) =>
   sumOf(await scrape(app.metricsPort), name, labels);

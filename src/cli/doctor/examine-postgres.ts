@@ -11,7 +11,7 @@ import { KEY_EXPIRY_NOTICE_MS } from '../services.ts';
 import { examineOperation } from './examine-operation.ts';
 import { clockFinding, type Finding, failure, ok, TIMEOUT_MS } from './finding.ts';
 
-export async function examinePostgres({ DATABASE_URL: url, masterKeys }: Config): Promise<Finding[]> {
+export async function examinePostgres({ database: { url }, keys: { masterKeys } }: Config): Promise<Finding[]> {
   await using db = openDatabase({ url, poolSize: 1, statementTimeoutMs: TIMEOUT_MS }, () => {});
   try {
     const { now, schemaProblem, ...diagnosis } = await diagnoseDatabase(db);

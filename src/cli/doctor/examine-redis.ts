@@ -15,7 +15,7 @@ const ANSWERS = {
 };
 const MIB = 1024 * 1024;
 
-export async function examineRedis({ REDIS_URL: url }: Config): Promise<Finding[]> {
+export async function examineRedis({ redisUrl: url }: Config): Promise<Finding[]> {
   let cause: Error | null = null;
   const redis = openRedis(url, { ...impatient(TIMEOUT_MS), enableOfflineQueue: true }, (error) => {
     cause ??= error;

@@ -6,8 +6,8 @@ import type { Finding } from './finding.ts';
 /** The worker waits longer; a person does not. */
 const SMTP_TIMEOUT_MS = 30_000;
 
-export async function examineSmtp({ mailer }: Config): Promise<Finding> {
-  const session = await inspectSmtp(mailer, SMTP_TIMEOUT_MS);
+export async function examineSmtp({ mail }: Config): Promise<Finding> {
+  const session = await inspectSmtp(mail.mailer, SMTP_TIMEOUT_MS);
   const seen = partsOf(session).join('; ');
   if (session.error === null) return { check: 'smtp', state: 'ok', what: seen, mend: '' };
   const error = describe(session.error).split('\n', 1)[0];

@@ -13,7 +13,7 @@ export async function examine(environment: Environment, output: Output): Promise
   const config = readOrReport(environment, findings);
   if (config) {
     findings.push(...(await examinePostgres(config)), ...(await examineRedis(config)), await examineSmtp(config));
-    if (config.tls) findings.push(examineCertificate(config.tls.certFile));
+    if (config.http.tls) findings.push(examineCertificate(config.http.tls.certFile));
   }
   output.rows(findings, '');
   return findings.every(({ state }) => state !== 'failed');
@@ -22,7 +22,7 @@ export async function examine(environment: Environment, output: Output): Promise
 function readOrReport(environment: Environment, findings: Finding[]): Config | null {
   try {
     const config = readConfig(environment);
-    findings.push(ok('configuration', `NODE_ENV=${config.NODE_ENV}`));
+    findings.push(ok('configuration', `NODE_ENV=${config.process.environment}`));
     return config;
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;

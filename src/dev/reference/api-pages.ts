@@ -8,6 +8,7 @@ import {
   getOption,
   ScalarType,
 } from '@bufbuild/protobuf';
+import { MethodOptions_IdempotencyLevel } from '@bufbuild/protobuf/wkt';
 import { access, field_access } from '../../../gen/latchkey/auth/v1/options_pb.ts';
 import { type Contract, PACKAGE } from './contract.ts';
 import { anchor, code, escapeTags, firstSentence, linkNames, paragraphs, table } from './markdown.ts';
@@ -81,7 +82,7 @@ function createWriter({ files, commentOf }: Contract, links: Map<string, string>
     return [
       `## ${method.name}`,
       prose(commentOf(method)).replace(/^Errors:/m, '\nErrors:'),
-      `\`POST /${method.parent.typeName}/${method.name}\`. Access: ${levelLink(getOption(method, access))}.`,
+      `\`POST /${method.parent.typeName}/${method.name}\`. Access: ${levelLink(getOption(method, access))}.${getNote(method)}`,
       ...messageTable(`Request: \`${method.input.name}\``, method.input),
       ...messageTable(`Response: ${stream}\`${method.output.name}\``, method.output),
     ];
@@ -146,6 +147,12 @@ function createWriter({ files, commentOf }: Contract, links: Map<string, string>
   }
 
   return { indexPage, servicePage, typesPage };
+}
+
+/** Connect serves GET for unary methods without side effects. */
+function getNote({ methodKind, idempotency }: DescMethod): string {
+  const isServed = methodKind === 'unary' && idempotency === MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS;
+  return isServed ? ' GET is served too.' : '';
 }
 
 /** `auth-service.md` */

@@ -5,7 +5,7 @@ import { CheckRequestSchema, CheckResponseSchema } from '../../../gen/envoy/serv
 import { Reason as ReasonEnum } from '../../../gen/latchkey/auth/v1/errors_pb.ts';
 import { MAX_BATCH } from '../../auth/batch-verify.ts';
 import type { RoleAnswer } from '../../auth/check-role.ts';
-import { type Denials, deniedTo } from '../../authorization/denials.ts';
+import { type Denials, denialOf } from '../../authorization/denials.ts';
 import { tokenToVerify } from '../../domain/bearer-token.ts';
 import type { Reason } from '../../domain/error-reason.ts';
 import { meets } from '../../domain/requirement.ts';
@@ -48,8 +48,8 @@ const MAX_TEXTS = 8;
 export type FastPathDeps = {
   verifier: Verifier;
   serviceKeys: ServiceKeys;
-  apiKeys: Pick<ApiKeys, 'known'>;
-  denials: Pick<Denials, 'isNoted'>;
+  apiKeys: Pick<ApiKeys, 'cached'>;
+  denials: Pick<Denials, 'isRecorded'>;
 };
 
 export function fastMethods({ verifier, serviceKeys, apiKeys, denials }: FastPathDeps): FastMethod[] {
@@ -66,12 +66,12 @@ export function fastMethods({ verifier, serviceKeys, apiKeys, denials }: FastPat
     if (!verdict || 'reason' in verdict) return verdict;
     const { principal } = verdict.decision;
     if (meets({ role }, principal)) return encodeRole({ allowed: true });
-    const isAudited = denials.isNoted(deniedTo(principal, role));
+    const isAudited = denials.isRecorded(denialOf(principal, role));
     return isAudited ? encodeRole({ allowed: false, reason: 'ROLE_NOT_GRANTED' }) : null;
   };
 
   const isService = (credential: string) =>
-    serviceKeys.nameOf(credential) !== null || apiKeys.known(credential) !== null;
+    serviceKeys.nameOf(credential) !== null || apiKeys.cached(credential) !== null;
 
   const batchVerify = (tokens: string[], audience: string): Reply | null => {
     if (tokens.length === 0 || tokens.length > MAX_BATCH) return null;

@@ -1,6 +1,6 @@
 // Decides whether a gateway's request may pass, and as which principal. This folder owns the two protocols of gateways, ext_authz and
 // forward auth. It must not verify tokens or decide about roles by itself.
-import { type Denials, type Denied, deniedTo } from '../../authorization/denials.ts';
+import { type Denial, type Denials, denialOf } from '../../authorization/denials.ts';
 import type { Deps } from '../../deps.ts';
 import type { Call } from '../../domain/call.ts';
 import type { Reason } from '../../domain/error-reason.ts';
@@ -43,7 +43,7 @@ export function parseRequirement(values: Record<string, string>): RouteRequireme
 
 /** From memory. Null when it takes a database query, or a new entry of the audit trail. */
 export function authorizeFromMemory(
-  { verifier, denials }: Pick<Deps, 'verifier'> & { denials: Pick<Denials, 'isNoted'> },
+  { verifier, denials }: Pick<Deps, 'verifier'> & { denials: Pick<Denials, 'isRecorded'> },
   requirement: RouteRequirement,
   token: string,
 ): Authorization | null {
@@ -52,7 +52,7 @@ export function authorizeFromMemory(
   const verdict = verifier.judge(token, requirement.audience);
   if (!verdict) return null;
   const { authorization, denied } = decide(requirement, verdict);
-  return denied && !denials.isNoted(denied) ? null : authorization;
+  return denied && !denials.isRecorded(denied) ? null : authorization;
 }
 
 /** @throws AuthError DEPENDENCY_UNAVAILABLE when the revocation status is unavailable */
@@ -67,7 +67,7 @@ export async function authorizeRequest(
   const [verdict] = await verifier.judgeAll([token], requirement.audience, signal);
   if (!verdict) throw new Error('there is no verdict');
   const { authorization, denied } = decide(requirement, verdict);
-  if (denied) await denials.note(denied, origin);
+  if (denied) await denials.record(denied, origin);
   return authorization;
 }
 
@@ -78,11 +78,11 @@ function decideWithoutVerdict({ access }: RouteRequirement, token: string): Auth
 }
 
 /** @returns also the denial to audit when the principal lacks the role of the route */
-function decide({ role }: RouteRequirement, verdict: Verdict): { authorization: Authorization; denied: Denied | null } {
+function decide({ role }: RouteRequirement, verdict: Verdict): { authorization: Authorization; denied: Denial | null } {
   if ('reason' in verdict) return { authorization: { allowed: false, reason: verdict.reason }, denied: null };
   const { principal } = verdict.decision;
   if (meets({ role }, principal)) return { authorization: { allowed: true, principal }, denied: null };
-  return { authorization: { allowed: false, reason: 'ROLE_NOT_GRANTED' }, denied: deniedTo(principal, role) };
+  return { authorization: { allowed: false, reason: 'ROLE_NOT_GRANTED' }, denied: denialOf(principal, role) };
 }
 
 function parseAccess(text: string): RouteRequirement['access'] {

@@ -49,7 +49,7 @@ import type { Actor } from '../../domain/actor.ts';
 import type { AuditRecord } from '../../domain/audit-event.ts';
 import type { Call } from '../../domain/call.ts';
 import type { KeyState, SigningKeyRecord } from '../../domain/key-schedule.ts';
-import type { RoleGrant } from '../../store/roles.ts';
+import type { RoleGrant } from '../../store/role-grants.ts';
 import type { ApiKey, ServiceAccount } from '../../store/service-accounts.ts';
 import type { FoundUser, UserRecord } from '../../store/user-records.ts';
 import { BATCH_BOUNDS } from '../calls/message-bounds.ts';

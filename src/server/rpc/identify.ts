@@ -70,7 +70,7 @@ async function principalOf(deps: IdentifyDeps, record: Credentials, signal: Abor
   const { bearer } = record;
   const name = deps.serviceKeys.nameOf(bearer);
   if (name !== null) return configuredService(name);
-  const holder = await deps.apiKeys.open(bearer, toCall(record, signal));
+  const holder = await deps.apiKeys.lookUp(bearer, toCall(record, signal));
   if (holder) return { kind: 'service', ...holder };
   const { principal, token } = await deps.verifier.verify(bearer, OWN_AUDIENCE, signal);
   if (principal.kind === 'service') return { ...principal, keyId: token.sessionId };

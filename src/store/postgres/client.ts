@@ -1,18 +1,20 @@
-// A connection that ends itself once it cannot be trusted to lead to a working primary.
+// The folder store/postgres owns connections to Postgres, migrations, privileges and the checks for the primary. It
+// must not know the meaning of a table. This connection closes itself once it may no longer lead to a working primary.
 import pg from 'pg';
 import { hostUrls, withoutSessionAttributes } from './host-urls.ts';
 
 /**
- * The server is not the primary any longer, or is about to end: read_only_sql_transaction, object_not_in_prerequisite_state
- * (recovery in progress), admin_shutdown, crash_shutdown, cannot_connect_now.
+ * SQLSTATEs of a server that is no longer the primary, or is shutting down: read_only_sql_transaction,
+ * object_not_in_prerequisite_state (recovery in progress), admin_shutdown, crash_shutdown, cannot_connect_now.
  */
 const LOST_PRIMARY = new Set(['25006', '55000', '57P01', '57P02', '57P03']);
-/** As pg throws it for query_timeout. */
+/** The message of pg for query_timeout. */
 const QUERY_TIMEOUT_MESSAGE = 'Query read timeout';
 
 /**
- * @param nextUrl is asked for each new connection
- * @param onDistrust is called when an answer, or a silence past even the server's own time-out, says that the server is gone
+ * @param nextUrl returns the URL for each new connection
+ * @param onDistrust is called when an error, or a silence longer than the server's own timeout, means that the server
+ *   may be gone
  */
 export function clientClass(nextUrl: () => string, onDistrust: () => void) {
   return class extends pg.Client {
@@ -20,12 +22,12 @@ export function clientClass(nextUrl: () => string, onDistrust: () => void) {
       super({ ...settings, connectionString: nextUrl() });
     }
 
-    /** Without a word to the server, which may not be there. */
+    /** Closes the socket without a message to the server, which may be unreachable. */
     closeAtOnce(): void {
       this.connection.stream.destroy();
     }
 
-    // biome-ignore lint/suspicious/noExplicitAny: pg declares a dozen overloads; all of them pass through
+    // biome-ignore lint/suspicious/noExplicitAny: pg declares a dozen overloads, and all of them pass through
     override query(...args: any[]): any {
       // biome-ignore lint/suspicious/noExplicitAny: as above
       const result = (super.query as any)(...args);

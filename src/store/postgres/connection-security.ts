@@ -1,5 +1,5 @@
-// How well a connection URL protects what it carries. pg itself is asked, because its meaning of sslmode is not that of libpq
-// (pg-connection-string's README): here require, too, verifies the server's certificate and name.
+// The protection of a connection URL. pg parses it, because pg and libpq interpret sslmode differently: in pg,
+// `require` verifies the certificate and the name of the server too (README of pg-connection-string).
 import pg from 'pg';
 import { isLoopback } from '../../domain/loopback.ts';
 import { hostUrls } from './host-urls.ts';
@@ -8,16 +8,16 @@ export type ConnectionSecurity =
   /** A Unix socket, or an address of this machine. */
   | 'local'
   | 'verified'
-  /** TLS with a server that could be anybody. */
+  /** TLS without verification of the server. */
   | 'unverified'
   | 'cleartext'
   /** A certificate or key that the URL names cannot be read, or its parameters contradict each other. */
   | 'unusable';
 
-/** Their names promise cleartext where the server has no TLS, and pg may follow them one day. */
+/** By their definition these fall back to cleartext when the server has no TLS. A later pg may do so. */
 const FALLS_BACK = ['disable', 'allow', 'prefer'];
 
-/** @param url with one host or several: the least protected one counts */
+/** @param url with one host or several: the least protected host counts */
 export function connectionSecurity(url: string): ConnectionSecurity {
   const found = hostUrls(url).map(securityOfHost);
   return FROM_WORST.find((one) => found.includes(one)) ?? 'unusable';
@@ -38,7 +38,7 @@ function securityOfHost(url: string): ConnectionSecurity {
 type Parameters = { host: string; ssl: boolean | TlsSettings; sslmodes: string[] };
 type TlsSettings = { rejectUnauthorized?: unknown; checkServerIdentity?: unknown };
 
-/** Nothing is connected to. */
+/** Does not connect. */
 function parametersOf(url: string): Parameters | null {
   try {
     const { host, ssl } = new pg.Client({ connectionString: url }) as { host: string; ssl: boolean | TlsSettings };

@@ -1,5 +1,5 @@
-// The time by Postgres's clock, which is the one that all processes share: sessions, tokens and expiry are judged by it. It
-// runs on the monotonic clock of this process, so that a step of the machine's clock changes nothing.
+// Postgres's clock, which all processes share: sessions, tokens and expiry depend on it. It runs on the monotonic clock
+// of this process, so that a step of the machine's clock has no effect.
 
 export type DatabaseClock = {
   now(): Date;
@@ -22,7 +22,7 @@ export function createDatabaseClock(
 
     observe(serverNow, before, after) {
       const [least, most] = [serverNow - after, serverNow - before];
-      // An observation is only as good as its journey is short: it moves the clock no further than it proves.
+      // The uncertainty of an observation is its round trip. The clock moves only as far as the observation proves.
       origin = origin === null ? (least + most) / 2 : Math.min(Math.max(origin, least), most);
     },
 

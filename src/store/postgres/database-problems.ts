@@ -1,5 +1,5 @@
-// Whether the service can work with its database: it answers, it is the primary, it can be written to, and schema and
-// privileges are those of this release.
+// Checks whether the service can use its database: it answers, is the primary and writable, and has the schema and the
+// privileges of this release.
 import { randomBytes } from 'node:crypto';
 import { sql } from 'kysely';
 import { conditionOf } from '../../process/condition-name.ts';
@@ -9,9 +9,9 @@ import { schemaProblem } from './migration-history.ts';
 import { isDatabaseOutage } from './outage.ts';
 import { NotPrimaryError } from './primary-guard.ts';
 
-/** So many random bytes fill most of a page, and cannot be compressed. */
+/** Random bytes cannot be compressed, and so many fill most of a page. */
 const PROBE_BYTES = 6_000;
-/** Each probe takes up a page until the next vacuum. */
+/** Each probe occupies a page until the next vacuum. */
 const PROBE_EVERY_MS = 5_000;
 const MOST_GRANTS_NAMED = 3;
 
@@ -40,14 +40,14 @@ export async function probeWrite(db: Db): Promise<void> {
   await sql`SELECT probe_write(${randomBytes(PROBE_BYTES)})`.execute(db);
 }
 
-/** Null when none is missing. */
+/** The missing privileges; null when none is missing. */
 export function grantsProblem(missing: string[]): string | null {
   if (missing.length === 0) return null;
   const more = missing.length > MOST_GRANTS_NAMED ? ` and ${missing.length - MOST_GRANTS_NAMED} more` : '';
   return `privileges are missing: ${missing.slice(0, MOST_GRANTS_NAMED).join(', ')}${more}`;
 }
 
-/** Names no host and no login: anybody can ask for readiness. */
+/** Contains no host and no login, because readiness is public. */
 function problemOf(error: unknown): string {
   if (error instanceof NotPrimaryError) return error.message;
   const condition = conditionOf(error);

@@ -4,10 +4,10 @@ import type { Schema } from './schema.ts';
 
 export type Db = Kysely<Schema>;
 
-/** Is called after each statement. The text holds no values; those travel beside it. */
+/** Called after each statement. The text contains no values, which are parameters. */
 export type OnQuery = (sql: string, durationMs: number, failed: boolean) => void;
 
-/** @param onError receives the errors of connections that break, in use or not */
+/** @param onError receives the errors of broken connections, idle or in use */
 export function openDatabase(options: PoolOptions, onError: (error: Error) => void): Db {
   return databaseOf(openPrimaryPool(options, onError));
 }

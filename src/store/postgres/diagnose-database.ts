@@ -8,19 +8,19 @@ import { assertServiceRole } from './service-role.ts';
 
 export type DatabaseDiagnosis = {
   version: string;
-  /** By its clock. */
+  /** By the server's clock. */
   now: Date;
-  /** Why the service cannot use the schema; null when it can. */
+  /** The reason why the service cannot use the schema; null when it can. */
   schemaProblem: string | null;
-  /** Why this login is not one for the service; null when it is. */
+  /** The reason why this login is unfit for the service; null when it is fit. */
   roleProblem: string | null;
-  /** Why a write failed; null when one was made, and rolled back. */
+  /** The reason why a write failed; null when it succeeded and was rolled back. */
   writeProblem: string | null;
   /** Whether the partitions of the audit trail for next month exist. */
   hasPartitions: boolean;
 };
 
-/** For an operator who looks for a fault. @throws when Postgres does not answer, or is not the primary */
+/** For an operator who searches for a fault. @throws when Postgres does not answer, or is not the primary */
 export async function diagnoseDatabase(db: Db): Promise<DatabaseDiagnosis> {
   const { rows } = await sql<{ version: string; now: Date; hasPartitions: boolean }>`
     SELECT current_setting('server_version') AS version, clock_timestamp() AS now,
@@ -28,7 +28,7 @@ export async function diagnoseDatabase(db: Db): Promise<DatabaseDiagnosis> {
         AS "hasPartitions"
   `.execute(db);
   const [found] = rows;
-  if (!found) throw new Error('Postgres has not answered');
+  if (!found) throw new Error('Postgres returned no row');
   const schema = await schemaProblem(db).catch(describe);
   const role = await assertServiceRole(db).then(async () => grantsProblem(await missingGrants(db)), describe);
   const write = await probeWrite(db).then(() => null, describe);

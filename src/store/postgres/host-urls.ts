@@ -1,9 +1,10 @@
-// Several hosts in one URL, as libpq takes them: postgres://user:password@a:5432,b:5432/name. Node's URL and pg take one.
+// Several hosts in one URL, as libpq accepts them: postgres://user:password@a:5432,b:5432/name. Node's URL and pg
+// accept only one.
 
-/** The one thing that may be asked for: the service works on the primary alone. */
+/** The only accepted value: the service uses only the primary. */
 export const PRIMARY_ATTRIBUTES = ['read-write', 'primary'];
 
-/** A URL for each host, in their order, with everything else the same. */
+/** A URL for each host, in the order of the hosts, with all other parts the same. */
 export function hostUrls(url: string): string[] {
   const [, before = '', hosts = '', after = ''] = /^([a-z]+:\/\/(?:[^@/?#]*@)?)([^/?#]*)(.*)$/is.exec(url) ?? [];
   return hosts.split(',').map((host) => before + host + after);
@@ -14,7 +15,7 @@ export function asksForPrimary(url: string): boolean {
   return asked === undefined || PRIMARY_ATTRIBUTES.includes(asked);
 }
 
-/** Without `target_session_attrs`, which is always read-write here. */
+/** Removes `target_session_attrs`, which is always read-write here. */
 export function withoutSessionAttributes(url: string): string {
   return url.replace(/([?&])target_session_attrs=[^&#]*&?/g, '$1').replace(/[?&]$/, '');
 }

@@ -1,5 +1,5 @@
-// Receives the NOTIFY of a revocation event. Needs a connection to Postgres itself: a pooler in transaction mode does not
-// pass it on.
+// Receives the NOTIFY of revocation events. Requires a direct connection to Postgres: a pooler in transaction mode does
+// not deliver notifications.
 import { randomBytes } from 'node:crypto';
 import { pause } from '../../async/pause.ts';
 import { clientClass, createHosts, type PrimaryClient } from './client.ts';
@@ -13,7 +13,7 @@ export type ListenOptions = {
   guard: PrimaryGuard;
   /** Sends a NOTIFY on this channel by another connection to the primary. */
   notify: (channel: string) => Promise<void>;
-  onChange: () => void;
+  onNotification: () => void;
   onError: (error: Error) => void;
   heartbeatMs?: number;
 };
@@ -21,15 +21,15 @@ export type ListenOptions = {
 const CHANNEL = 'latchkey_changes';
 const CONNECT_TIMEOUT_MS = 5_000;
 const RECONNECT_MS = 1_000;
-/** Twice that bounds how long a connection is kept that receives nothing. */
+/** A connection that receives nothing is closed after at most twice this time. */
 const HEARTBEAT_MS = 3_000;
 
 /**
- * Calls `onChange` for each notification, and whenever it has connected, because one may have been missed. Reconnects for
- * ever. The caller's own polling makes good what is missed meanwhile.
+ * Calls `onNotification` for each notification, and after each connect, because one may have been missed before.
+ * Reconnects for ever. The caller polls too, so that a missed notification only delays an event.
  */
 export function listenForNotifications(options: ListenOptions): Listening {
-  const { guard, notify, onChange, onError, heartbeatMs = HEARTBEAT_MS } = options;
+  const { guard, notify, onNotification, onError, heartbeatMs = HEARTBEAT_MS } = options;
   const hosts = createHosts(options.url);
   const Client = clientClass(hosts.url, guard.distrust);
   const ownChannel = `latchkey_heartbeat_${randomBytes(8).toString('hex')}`;
@@ -53,22 +53,22 @@ export function listenForNotifications(options: ListenOptions): Listening {
     return connecting;
   }
 
-  /** Resolves with the reason why the connection is of no use. */
+  /** Resolves with the reason why the connection is lost. */
   async function follow(connection: PrimaryClient): Promise<Error> {
     const lost = Promise.withResolvers<Error>();
     connection.on('error', lost.resolve);
     connection.on('end', () => lost.resolve(new Error('Connection terminated')));
     let isBeating = true;
     connection.on('notification', ({ channel }) => {
-      if (channel === CHANNEL) onChange();
+      if (channel === CHANNEL) onNotification();
       else isBeating = true;
     });
-    onChange();
+    onNotification();
     const ended = new AbortController();
     void (async () => {
       while (!ended.signal.aborted) {
         isBeating = false;
-        // The other connection may fail while this one is fine, and has errors of its own to report.
+        // A failure of the sending connection says nothing about this one.
         const isSent = await notify(ownChannel).then(
           () => true,
           () => false,

@@ -1,4 +1,4 @@
-// Brings the schema to the state of migrations/*.sql. Needs the schema's owner; everything else runs as the service.
+// Applies migrations/*.sql. Requires the owner of the schema; everything else runs as the service.
 import { sql } from 'kysely';
 import { OperatorError } from '../../process/operator-error.ts';
 import type { Db } from './database.ts';
@@ -9,29 +9,29 @@ import { withMigrationLock } from './migration-lock.ts';
 import { ensureServiceRole } from './service-role.ts';
 
 export type MigrateOptions = {
-  /** Those of this release, unless a test gives others. */
+  /** The migrations of this release, unless a test passes others. */
   migrations?: Migration[];
   /** How long to wait for another `migrate`. */
   lockWaitMs?: number;
 };
 
 export type MigrateResult = {
-  /** Names of the migrations that ran. */
+  /** The names of the migrations that were applied. */
   applied: string[];
-  /** Names of migrations that a newer release has applied. Where there are any, nothing was done. */
+  /** The names of migrations of a newer release. When there are any, nothing was changed. */
   newer: string[];
 };
 
 /**
- * Runs the pending migrations in one transaction, and grants the service its privileges. Several processes may call it at
- * once: one works, the others wait for it.
+ * Applies the pending migrations in one transaction, and grants the service its privileges. Several processes can call
+ * it at once: they run one after the other.
  * @throws OperatorError when the database has another history than this release
  */
 export async function migrate(db: Db, options: MigrateOptions = {}): Promise<MigrateResult> {
   const migrations = options.migrations ?? (await releaseMigrations());
   const { newer } = await usableHistory(db, migrations);
   if (newer.length > 0) return { applied: [], newer };
-  // In a transaction of its own: roles belong to the cluster, and another database's `migrate` would wait for this one's.
+  // A separate transaction: roles belong to the cluster, so the `migrate` of another database would wait for this one.
   await ensureServiceRole(db);
   return withMigrationLock(
     db,

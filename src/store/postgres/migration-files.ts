@@ -1,4 +1,4 @@
-// The migrations of this release: migrations/*.sql in the order of their names.
+// The migrations of this release: migrations/*.sql, sorted by name.
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 
@@ -6,7 +6,7 @@ export type Migration = {
   /** The file's name without `.sql`. */
   name: string;
   text: string;
-  /** Of the text, in hexadecimal. */
+  /** SHA-256 of the text, in hexadecimal. */
   sha256: string;
 };
 
@@ -14,7 +14,7 @@ const FOLDER = new URL('../migrations/', import.meta.url);
 
 let ofThisRelease: Promise<Migration[]> | undefined;
 
-/** Reads the files once: those that this process was started with are its release. */
+/** Reads the files once, so that a later change of the files has no effect on this process. */
 export function releaseMigrations(): Promise<Migration[]> {
   ofThisRelease ??= readMigrations(FOLDER);
   return ofThisRelease;

@@ -1,5 +1,5 @@
-// Compares the migrations that a database has with those of this release. A migration that has been applied must not change:
-// two databases of one release would differ, and each would pass for up to date.
+// Compares the migrations of a database with the migrations of this release. An applied migration must not change:
+// otherwise two databases of one release would differ, and both would seem up to date.
 import { sql } from 'kysely';
 import type { Db } from './database.ts';
 import { type Migration, releaseMigrations } from './migration-files.ts';
@@ -7,10 +7,10 @@ import { type Migration, releaseMigrations } from './migration-files.ts';
 type AppliedMigration = Pick<Migration, 'name' | 'sha256'>;
 
 export type MigrationHistory = {
-  /** Why this release must not use the database; null when it can, after the pending migrations. */
+  /** The reason why this release must not use the database; null when it can, after the pending migrations. */
   problem: string | null;
   pending: Migration[];
-  /** Names of migrations that a newer release has applied. */
+  /** The names of migrations of a newer release. */
   newer: string[];
 };
 
@@ -64,7 +64,9 @@ export async function readHistory(db: Db, release?: Migration[]): Promise<Migrat
   return compareHistory(migrations, await db.selectFrom('schema_migrations').select(['name', 'sha256']).execute());
 }
 
-/** Why the service cannot use the schema; null when it can. A schema of a newer release is fine, for rolling upgrades. */
+/**
+ * The reason why the service cannot use the schema; null when it can. A newer schema is accepted, for rolling upgrades.
+ */
 export async function schemaProblem(db: Db): Promise<string | null> {
   const { problem, pending } = await readHistory(db);
   if (problem !== null || pending.length === 0) return problem;

@@ -1,4 +1,4 @@
-// Lets one `migrate` at a time work on a database: the init containers of several replicas start together.
+// Allows one `migrate` at a time for a database: the init containers of several replicas start together.
 import { sql } from 'kysely';
 import pg from 'pg';
 import { OperatorError } from '../../process/operator-error.ts';

@@ -2,9 +2,10 @@ import pg from 'pg';
 import { NotPrimaryError } from './primary-guard.ts';
 
 /**
- * SQLSTATE classes and codes of faults that pass: connection exceptions (but for protocol_violation, which is a message of
- * ours where Postgres itself reports it), insufficient resources, operator intervention (shutdown, cancelled, statement time-out), lock time-out, a server
- * that is read-only or in recovery (a failover), serialization failure and deadlock.
+ * SQLSTATE classes and codes of temporary faults: connection exceptions (except a protocol_violation of Postgres
+ * itself, which is a defect of the client), insufficient resources, operator intervention (shutdown, cancellation,
+ * statement timeout), lock timeout, a server that is read-only or in recovery (a failover), serialization failure and
+ * deadlock.
  */
 const TRANSIENT_SQLSTATE = /^(?:08(?!P01)|53|57|25006|40001|40P01|55000|55P03)/;
 const NETWORK_CODES = new Set([
@@ -17,11 +18,11 @@ const NETWORK_CODES = new Set([
   'EHOSTUNREACH',
   'ENETUNREACH',
 ]);
-/** pg throws these without a code. */
+/** Messages of pg errors that have no code. */
 const CONNECTION_MESSAGES =
   /^(?:timeout exceeded when trying to connect|Query read timeout|Connection terminated|Client has encountered a connection error|Cannot use a pool after calling end)/;
 
-/** Whether a thrown error means that the database could not answer, so that the same call may succeed later. */
+/** Whether an error means that the database could not answer. The same call can then succeed later. */
 export function isDatabaseOutage(error: unknown): boolean {
   if (error instanceof NotPrimaryError) return true;
   if (error instanceof pg.DatabaseError) return TRANSIENT_SQLSTATE.test(error.code ?? '') || isOfPooler(error);
@@ -31,8 +32,7 @@ export function isDatabaseOutage(error: unknown): boolean {
 }
 
 /**
- * PgBouncer reports a server that it has lost as a protocol violation. Postgres names the routine of its own in each error, and
- * PgBouncer does not.
+ * PgBouncer reports a lost server as a protocol violation. Unlike an error of Postgres, it names no `routine`.
  */
 function isOfPooler({ code, routine }: pg.DatabaseError): boolean {
   return code === '08P01' && routine === undefined;

@@ -1,4 +1,4 @@
-// From an empty server to what the service can start on. Needs the owner of the schema.
+// Prepares an empty server for the service. Requires the owner of the schema.
 import pg from 'pg';
 import { type Db, openDatabase } from './database.ts';
 import { hostUrls, withoutSessionAttributes } from './host-urls.ts';
@@ -8,16 +8,16 @@ import { createServiceLogin } from './service-role.ts';
 const STATEMENT_TIMEOUT_MS = 10 * 60_000;
 /** SQLSTATE invalid_catalog_name */
 const NO_SUCH_DATABASE = '3D000';
-/** SQLSTATE duplicate_database, and unique_violation where two are created at the same moment */
+/** SQLSTATE duplicate_database, and unique_violation when two processes create it at the same moment */
 const CREATED_MEANWHILE = new Set(['42P04', '23505']);
 
-/** Runs the migrations, and grants the service its privileges. */
+/** Applies the migrations, and grants the service its privileges. */
 export async function migrateDatabase(ownerUrl: string): Promise<MigrateResult> {
   await using db = openAsOwner(ownerUrl);
   return migrate(db);
 }
 
-/** Creates the database if it is missing, runs the migrations, and creates the login of serviceUrl or renews its password. */
+/** Creates a missing database, applies the migrations, and creates the login of serviceUrl or sets its password. */
 export async function prepareDatabase(ownerUrl: string, serviceUrl: string): Promise<MigrateResult> {
   await createDatabaseIfMissing(ownerUrl);
   await using db = openAsOwner(ownerUrl);
@@ -29,7 +29,7 @@ export async function prepareDatabase(ownerUrl: string, serviceUrl: string): Pro
   return result;
 }
 
-/** @throws unless the server answers and lets this login in */
+/** @throws unless the server answers and accepts this login */
 export async function connectOnce(url: string): Promise<void> {
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 2_000 });
   client.on('error', () => {});
@@ -41,12 +41,12 @@ function openAsOwner(url: string): Db {
   return openDatabase({ url, poolSize: 1, statementTimeoutMs: STATEMENT_TIMEOUT_MS }, () => {});
 }
 
-/** The login is the same at each host. */
+/** All hosts have the same login. */
 function firstHost(url: string): URL {
   return new URL(hostUrls(url)[0] ?? url);
 }
 
-/** At the first host that allows it: a standby does not. */
+/** Uses the first host that accepts writes. */
 async function createDatabaseIfMissing(url: string): Promise<void> {
   const urls = hostUrls(withoutSessionAttributes(url));
   for (const [n, hostUrl] of urls.entries()) {

@@ -1,37 +1,37 @@
-// Lets connections to the writable primary through, and no others. One guard is shared by all connections of a process, so
-// that what one of them has seen counts for the others.
+// Accepts only connections to the writable primary. All connections of a process share one guard, so that a server
+// state that one of them has read counts for all.
 import type pg from 'pg';
 import { OperatorError } from '../../process/operator-error.ts';
 import { judgeServer, readServerState, type SeenPrimary, type ServerState } from './server-state.ts';
 
-/** A server that answers, but is not the primary. */
+/** The server answers, but is not the primary. */
 export class NotPrimaryError extends OperatorError {
   override name = 'NotPrimaryError';
 }
 
-/** `lostWalBytes`: log that this process has seen and the new primary does not have. */
+/** `lostWalBytes`: write-ahead log that this process has seen and the new primary lacks. */
 type TakeOver = { timeline: number; lostWalBytes: number };
 
 export type PrimaryGuardOptions = {
   onTakeOver?: (takeOver: TakeOver) => void;
-  /** Receives Postgres's clock with the monotonic times before and after it was read, all in milliseconds. */
+  /** Receives Postgres's clock, and the monotonic times before and after the reading, in milliseconds. */
   onClock?: (serverNow: number, before: number, after: number) => void;
 };
 
 export type PrimaryGuard = {
-  /** Whether the last check of the connection is so long ago that it must be repeated before use. */
+  /** Whether the connection must be checked again before use. */
   isDue(client: pg.ClientBase): boolean;
-  /** Whether the connection has been found to lead to the primary before. */
+  /** Whether an earlier check of the connection succeeded. */
   hasPassed(client: pg.ClientBase): boolean;
   /** @throws NotPrimaryError, or the error of a connection that does not answer */
   check(client: pg.ClientBase): Promise<void>;
-  /** Makes every check due: an error has said that the primary may be another server now. */
+  /** Makes every check due, after an error that can mean a failover. */
   distrust(): void;
 };
 
-/** How long an answer can come from a server that has stopped being the primary behind an open connection. */
+/** How long an open connection can return answers of a former primary. */
 const CHECK_EVERY_MS = 500;
-/** A connection that takes longer leads to a server that is gone. */
+/** A check that takes longer means that the server is unreachable. */
 const CHECK_TIMEOUT_MS = 2_000;
 
 export function createPrimaryGuard({ onTakeOver, onClock }: PrimaryGuardOptions = {}): PrimaryGuard {
@@ -55,7 +55,7 @@ export function createPrimaryGuard({ onTakeOver, onClock }: PrimaryGuardOptions 
     hasPassed: (client) => checkedAt.has(client),
 
     async check(client) {
-      // The log may grow while this answer travels: it is compared with the log before the question.
+      // The log can grow during the check, so the answer is compared with the state before it.
       const [seenBefore, before] = [seen, performance.now()];
       const found = await readServerState(client, CHECK_TIMEOUT_MS);
       const judgement = judgeServer(found, seenBefore);

@@ -1,5 +1,5 @@
-// A pool whose connections lead to the writable primary: each is checked when it is made, and again before use where the
-// last check is old.
+// A pool of connections to the writable primary. Each connection is checked when it is made, and again before use when
+// the last check is old.
 import type { PostgresPool } from 'kysely';
 import pg from 'pg';
 import { clientClass, createHosts, type PrimaryClient } from './client.ts';
@@ -8,15 +8,15 @@ import { createPrimaryGuard, NotPrimaryError, type PrimaryGuard } from './primar
 export type PoolOptions = {
   /** With one host or several. */
   url: string;
-  /** Connections at the most. */
+  /** The maximum of connections. */
   poolSize: number;
-  /** The longest that one statement may run, in milliseconds. */
+  /** The time limit of a statement, in milliseconds. */
   statementTimeoutMs: number;
-  /** Shared by the pools of a process; without one the pool has its own. */
+  /** Shared by the pools of a process. By default the pool has its own. */
   guard?: PrimaryGuard;
 };
 
-/** The number of connections in use and idle, and of calls that wait for one. */
+/** The number of busy and idle connections, and of waiting calls. */
 export type PoolUse = { used: number; idle: number; pending: number; max: number };
 
 export type PrimaryPool = PostgresPool & {
@@ -26,15 +26,15 @@ export type PrimaryPool = PostgresPool & {
 };
 
 const CONNECT_TIMEOUT_MS = 5_000;
-/** Where there is another host to try. */
+/** The connect timeout when another host can be tried. */
 const HOST_TIMEOUT_MS = 2_000;
 const LOCK_TIMEOUT_MS = 2_000;
 const IDLE_IN_TRANSACTION_TIMEOUT_MS = 5_000;
-/** Past the server's own time-out the connection itself must be dead. */
+/** When a statement exceeds the server's own timeout by this, the connection is dead. */
 const DEAD_CONNECTION_MARGIN_MS = 2_000;
-/** A server that is not the primary is not asked again for each call that waits. */
+/** How long waiting calls share the error of a server that is not the primary. */
 const REJECTED_FOR_MS = 100;
-/** As pg-pool throws it when every connection stays in use. */
+/** The message of pg-pool when every connection stays busy. */
 const POOL_EXHAUSTED_MESSAGE = 'timeout exceeded when trying to connect';
 
 /** @param onError as for openDatabase */
@@ -54,7 +54,8 @@ export function openPrimaryPool(options: PoolOptions, onError: (error: Error) =>
     Client: clientClass(hosts.url, guard.distrust),
   });
   pool.on('error', onError);
-  // The pool listens while a connection is idle only; one that breaks between two statements would end the process.
+  // pg-pool handles errors of idle connections only. Without this, a connection that breaks between two statements ends
+  // the process.
   pool.on('connect', (client) => client.on('error', onError));
   const idle = new Set<pg.PoolClient>();
   pool.on('acquire', (client) => idle.delete(client));
@@ -62,12 +63,12 @@ export function openPrimaryPool(options: PoolOptions, onError: (error: Error) =>
   pool.on('remove', (client) => idle.delete(client));
   let rejection: { error: unknown; until: number } | null = null;
 
-  /** The others lead to the same dead end, and calls would find that out one after the other. */
+  /** All idle connections lead to the same server. Otherwise each would fail one call. */
   function dropIdle(): void {
     for (const client of idle) (client as PrimaryClient & pg.PoolClient).closeAtOnce();
   }
 
-  /** Null when the connection is closed because it no longer leads to the primary. @throws when it never has */
+  /** Null when the connection no longer leads to the primary, and is closed. @throws when it never has */
   async function checked(client: pg.PoolClient): Promise<pg.PoolClient | null> {
     if (!guard.isDue(client)) return client;
     const wasPrimary = guard.hasPassed(client);
@@ -95,7 +96,7 @@ export function openPrimaryPool(options: PoolOptions, onError: (error: Error) =>
         hosts.failed(url);
         hostsLeft -= 1;
         if (hostsLeft > 0 && performance.now() - start < CONNECT_TIMEOUT_MS) continue;
-        // Another error, such as a server without a free connection, says nothing about the calls that wait.
+        // Other errors, such as too many connections, do not apply to the waiting calls.
         if (error instanceof NotPrimaryError) rejection = { error, until: performance.now() + REJECTED_FOR_MS };
         throw error;
       }

@@ -1,4 +1,4 @@
-// The processes of the service that have run lately. Each one reports itself.
+// The processes of the service that ran lately. Each process reports itself.
 import { sql } from 'kysely';
 import type { Db } from './database.ts';
 
@@ -12,18 +12,18 @@ export type ProcessReport = {
 };
 
 export type SeenProcess = ProcessReport & {
-  /** How long ago its last report was. */
+  /** The age of its last report. */
   seenSecondsAgo: number;
 };
 
 export type Processes = ReturnType<typeof createProcesses>;
 
-/** By the database's clock. */
+/** By Postgres's clock. */
 const KEPT = sql`interval '1 day'`;
 
 export function createProcesses(db: Db) {
   return {
-    /** Also forgets those that have been silent for a day. */
+    /** Also removes the processes without a report for a day. */
     async report({ id, api, worker, release, host, clockAheadMs }: ProcessReport): Promise<void> {
       const clock_ahead_ms = Math.max(-(2 ** 31), Math.min(Math.round(clockAheadMs), 2 ** 31 - 1));
       await db
@@ -34,12 +34,12 @@ export function createProcesses(db: Db) {
         .execute();
     },
 
-    /** The one that stops reports it, so that operators do not look for it. */
+    /** Called by a process that stops, so that operators do not miss it. */
     async remove(id: string): Promise<void> {
       await db.deleteFrom('processes').where('id', '=', id).execute();
     },
 
-    /** The one that was seen last first. */
+    /** The most recent report first. */
     async seen(): Promise<SeenProcess[]> {
       const rows = await db
         .selectFrom('processes')

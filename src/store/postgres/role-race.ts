@@ -5,12 +5,12 @@ const ATTEMPTS = 20;
 const LONGEST_PAUSE_MS = 250;
 /** unique_violation, duplicate_object and deadlock_detected */
 const LOST_RACES = new Set(['23505', '42710', '40P01']);
-/** Postgres has no SQLSTATE of its own for it. */
+/** Postgres has no specific SQLSTATE for this error. */
 const CONCURRENT_UPDATE = /tuple concurrently (?:updated|deleted)/;
 
 /**
- * Repeats work on roles that lost a race. Roles belong to the whole cluster, and no lock of one database excludes a
- * `migrate` of another.
+ * Repeats work on database roles that lost a race. Roles belong to the whole cluster, and no lock of one database
+ * excludes the `migrate` of another.
  */
 export async function retryRoleRace<T>(work: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {

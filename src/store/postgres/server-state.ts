@@ -1,16 +1,18 @@
-// Whether a Postgres server is the writable primary that this process has worked with, or may replace it.
+// Decides whether a Postgres server is the known writable primary, or its successor.
 import type pg from 'pg';
 
-/** A server's account of itself, read in one statement. */
+/** The state of a server, read in one statement. */
 export type ServerState = {
   systemIdentifier: string;
   /** The end of its write-ahead log; null in recovery. */
   position: WalPosition | null;
-  /** Where its own log began when it was promoted; null when it was not, or has been restarted since. */
+  /**
+   * The position in the log at which the server was promoted; null when it was not promoted, or has restarted since.
+   */
   promotedAt: bigint | null;
   startedAt: number;
   isReadOnly: boolean;
-  /** Milliseconds since 1970, by its clock. */
+  /** Milliseconds since 1970, by the server's clock. */
   now: number;
 };
 
@@ -20,7 +22,7 @@ type WalPosition = { timeline: number; lsn: bigint };
 export type SeenPrimary = Pick<ServerState, 'systemIdentifier' | 'startedAt'> & { position: WalPosition };
 
 export type Judgement =
-  /** `lostWalBytes`: log that this process has seen and the server does not have. */
+  /** `lostWalBytes`: write-ahead log that this process has seen and the server lacks. */
   { isPrimary: true; tookOver: boolean; lostWalBytes: number } | { isPrimary: false; problem: string };
 
 const READ_STATE = `
@@ -50,9 +52,9 @@ export async function readServerState(client: pg.ClientBase, timeoutMs: number):
 }
 
 /**
- * A promotion starts a new timeline, so the higher timeline is the newer primary, even where it has less of the log. On the
- * same timeline the log only grows while the server runs.
- * @param seen as of before the state was asked for
+ * A promotion starts a new timeline, so the higher timeline is the newer primary, even with less of the log. On one
+ * timeline the log only grows while the server runs.
+ * @param seen the newest state from before this state was requested
  */
 export function judgeServer(found: ServerState, seen: SeenPrimary | null): Judgement {
   const { position } = found;

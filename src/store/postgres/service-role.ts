@@ -1,4 +1,4 @@
-// The service must not be able to alter the schema or to change what the audit trail says, whatever is wrong with it.
+// The service's login cannot alter the schema or rewrite the audit trail, not even after a compromise of the service.
 import { sql } from 'kysely';
 import { OperatorError } from '../../process/operator-error.ts';
 import type { Db } from './database.ts';
@@ -34,7 +34,9 @@ export async function ensureServiceRole(db: Db): Promise<void> {
   });
 }
 
-/** Creates a login that is a member of the service's role, or gives an existing one that membership and this password. */
+/**
+ * Creates a login that is a member of the service's role, or gives an existing one that membership and this password.
+ */
 export async function createServiceLogin(db: Db, name: string, password: string): Promise<void> {
   await retryRoleRace(() => withMigrationLock(db, (transaction) => createLogin(transaction, name, password)));
 }
@@ -44,7 +46,7 @@ async function createLogin(db: Db, name: string, password: string): Promise<void
   const verb = sql.raw((await roleExists(db, name)) ? 'ALTER' : 'CREATE');
   await sql`${verb} ROLE ${login} LOGIN PASSWORD ${sql.lit(password)}`.execute(db);
   await sql`GRANT ${sql.id(SERVICE_ROLE)} TO ${login}`.execute(db);
-  // The service sets its own at the start of each connection; a pooler may pass over those, and then these hold.
+  // The service sets the same for each connection. These defaults apply behind a pooler that ignores them.
   for (const [setting, value] of Object.entries(TIMEOUTS)) {
     await sql`ALTER ROLE ${login} SET ${sql.id(setting)} = ${sql.lit(value)}`.execute(db);
   }

@@ -8,8 +8,8 @@ import { issue, verifierWithCache } from '../../support/cached-tokens.ts';
 const fastPath = createFastPath({
   verifier: verifierWithCache(1024 * 1024).verifier,
   serviceKeys: { nameOf: () => null },
-  apiKeys: { known: () => null },
-  denials: { isNoted: () => false },
+  apiKeys: { cached: () => null },
+  denials: { isRecorded: () => false },
   callLog: { count: () => {}, write: () => {}, close: () => {} },
   clientAddress: (peer) => peer,
 });

@@ -1,4 +1,4 @@
-// The feed on a real Postgres: every change reaches every follower, in whatever order the transactions commit.
+// The feed on a real Postgres: every event reaches every follower, in any order of the commits.
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
@@ -55,7 +55,7 @@ function listen(
     url,
     guard: createPrimaryGuard(),
     notify: revocationEvents.notify,
-    onChange: feed.wake,
+    onNotification: feed.wake,
     onError,
     heartbeatMs: 500,
   });
@@ -80,7 +80,7 @@ const END = 'UPDATE sessions SET ended_at = now() WHERE id = $1';
 const statusOf = (view: RevocationView, { userId, sessionId }: { userId: string; sessionId: string }, epoch = 1) =>
   view.statusOf({ sessionId, userId, epoch, roles: ['user'], rolesEpoch: 1_000 });
 
-test('what was ended before the start is known at the start', async () => {
+test('sessions that ended before the start are in the view at the start', async () => {
   const [one, other] = [await person(), await person()];
   await owner.query(END, [one.sessionId]);
   const { view } = await follow();
@@ -89,7 +89,7 @@ test('what was ended before the start is known at the start', async () => {
   expect(view.ageMs()).toBeLessThan(1_000);
 });
 
-describe('each change of the state of record', () => {
+describe('each change in Postgres', () => {
   test.each<[string, string, (of: { userId: string; sessionId: string }) => string, string]>([
     ['a session that ends', END, (of) => of.sessionId, 'revoked'],
     [
@@ -116,7 +116,7 @@ describe('each change of the state of record', () => {
     await eventually(() => statusOf(view, one) === expected, 1_000);
   });
 
-  test('an email that is not verified any more', async () => {
+  test('an email that becomes unverified', async () => {
     const one = await person();
     await owner.query('UPDATE users SET email_verified_at = now() WHERE id = $1', [one.userId]);
     const { view } = await follow();
@@ -125,7 +125,7 @@ describe('each change of the state of record', () => {
     await eventually(() => statusOf(view, one, 2) === 'stale', 1_000);
   });
 
-  test('a role that comes to imply another one, or does not any more; a new role is nobody’s yet', async () => {
+  test('a role that starts or stops to imply another one; a new role affects no token', async () => {
     const { view, feed, steps } = await follow();
     await owner.query("INSERT INTO roles (name, description) VALUES ('reader', ''), ('writer', '')");
     await feed.catchUp();
@@ -148,7 +148,7 @@ describe('each change of the state of record', () => {
     expect([of(['user'], first), of(['user'], await epoch())]).toEqual(['stale', 'active']);
   });
 
-  test('and nothing else: a new account, a new session, another hash, a rotation', async () => {
+  test('no event for a new account, a new session, another hash or a rotation', async () => {
     const { steps, feed } = await follow();
     const one = await person();
     await owner.query("UPDATE users SET password_hash = 'x', full_name = 'y' WHERE id = $1", [one.userId]);
@@ -168,7 +168,7 @@ describe('each change of the state of record', () => {
     expect(steps.flatMap((step) => step.events)).toEqual([]);
   });
 
-  test('a role that is taken away after another change of the user in the same transaction', async () => {
+  test('a role that is revoked after another change of the user in the same transaction', async () => {
     const one = await person();
     await owner.query("INSERT INTO user_roles VALUES ($1, 'admin', now())", [one.userId]);
     const { view, feed } = await follow();
@@ -189,7 +189,7 @@ describe('each change of the state of record', () => {
     },
   );
 
-  test('rolled back it was none', async () => {
+  test('no event for a change that was rolled back', async () => {
     const one = await person();
     const { view, feed } = await follow();
     const client = await owner.connect();
@@ -218,7 +218,7 @@ describe('the order of commits', () => {
     expect(statusOf(view, early)).toBe('revoked');
   });
 
-  test('of many transactions at once, committed in any order, each is told once and none is skipped', async () => {
+  test('many parallel transactions that commit in any order: each event arrives once and none is skipped', async () => {
     const people = await Promise.all(Array.from({ length: 200 }, person));
     const { steps, view, feed } = await follow({ pollMs: 1 });
     let next = 0;
@@ -241,7 +241,7 @@ describe('the order of commits', () => {
   });
 });
 
-test('NOTIFY wakes it long before the poll', async () => {
+test('NOTIFY wakes the feed long before the poll', async () => {
   const one = await person();
   const { view, feed } = await follow({ pollMs: 60_000 });
   const listening = listen(feed);
@@ -251,7 +251,7 @@ test('NOTIFY wakes it long before the poll', async () => {
   await eventually(() => statusOf(view, one) === 'revoked', 1_000);
 });
 
-test('a listener whose connection is cut comes back, and misses nothing', async () => {
+test('a listener reconnects after a cut connection, and misses no event', async () => {
   const one = await person();
   const { view, feed } = await follow({ pollMs: 60_000 });
   const lost: Error[] = [];
@@ -266,7 +266,7 @@ test('a listener whose connection is cut comes back, and misses nothing', async 
   expect(lost).not.toEqual([]);
 });
 
-test('a listener whose connection goes silent is made anew, and hears again', async () => {
+test('a listener replaces a silent connection, and receives events again', async () => {
   const one = await person();
   const { view, feed } = await follow({ pollMs: 60_000 });
   const cable = await layCable(Number(new URL(database.serviceUrl).port));
@@ -283,7 +283,7 @@ test('a listener whose connection goes silent is made anew, and hears again', as
   await eventually(() => statusOf(view, one) === 'revoked', 2_000);
 });
 
-test('a listener that leads elsewhere is made anew', async () => {
+test('a listener replaces a connection to another server', async () => {
   const other = await createTestDatabase();
   const { feed } = await follow({ pollMs: 60_000 });
   const lost: Error[] = [];
@@ -293,7 +293,7 @@ test('a listener that leads elsewhere is made anew', async () => {
   expect(lost[0]?.message).toBe('a heartbeat NOTIFY did not arrive');
 });
 
-test('while Postgres does not answer the view grows old, and afterwards it goes on where it was', async () => {
+test('while Postgres does not answer the view becomes stale, and afterwards the feed resumes', async () => {
   const [one, other] = [await person(), await person()];
   await owner.query(END, [one.sessionId]);
   let isAway = false;
@@ -311,7 +311,7 @@ test('while Postgres does not answer the view grows old, and afterwards it goes 
   expect(view.ageMs()).toBeLessThan(250);
 });
 
-test('a server with another history is read anew', async () => {
+test('the feed reads everything from a server with another history', async () => {
   const one = await person();
   let isPromoted = false;
   const elsewhere = (snapshot: string) => snapshot.replace('/', '/other/');
@@ -330,7 +330,7 @@ test('a server with another history is read anew', async () => {
   expect(steps.at(-1)?.events.length).toBeGreaterThan(1);
 });
 
-test('who has heard nothing for longer than changes are kept reads everything anew', async () => {
+test('a feed that was interrupted for longer than events are kept reads everything', async () => {
   let ahead = 0;
   let reloads = 0;
   const { feed } = await follow({
@@ -347,7 +347,7 @@ test('who has heard nothing for longer than changes are kept reads everything an
   expect(reloads).toBe(2);
 });
 
-test('changes restored from the dump of another server are in force, and are not told over and over', async () => {
+test('events restored from the dump of another server are in force, and are read once', async () => {
   const one = await person();
   await owner.query("INSERT INTO changes (xid, kind, session_id) VALUES ('999999999999', 'session_ended', $1)", [
     one.sessionId,
@@ -366,7 +366,7 @@ test('changes restored from the dump of another server are in force, and are not
   expect(await revocationEvents.prune(10)).toBe(1);
 });
 
-test('keys that change are read before the view says that it knows everything', async () => {
+test('changed keys are reloaded before the view is confirmed', async () => {
   const order: string[] = [];
   const inner = createRevocationView();
   const { feed } = await follow({
@@ -394,7 +394,7 @@ test('keys that change are read before the view says that it knows everything', 
   expect(order).toEqual(['reloaded', 'confirmed', 'reloaded', 'confirmed']);
 });
 
-test('changes that stop no living token any more are removed, and no others; the service can remove no others', async () => {
+test('only events that can no longer stop a token are removed, and the service cannot remove others', async () => {
   await owner.query('DELETE FROM changes');
   await owner.query('DELETE FROM changes_horizons');
   const [old, slow, young] = [await person(), await person(), await person()];

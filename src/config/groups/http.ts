@@ -1,0 +1,141 @@
+import type { BlockList } from 'node:net';
+import type { TlsOptions } from '../../server/transport/tls.ts';
+import { anyText, identities, integer, networks, oneOf, onOff, origins, port } from '../formats.ts';
+import { API, type Environment, type Keys, SERVICE, type Values, WORKER } from '../key.ts';
+import { readTlsSettings } from '../tls.ts';
+
+const PEM = anyText('the path of a PEM file');
+
+export const HTTP_KEYS = {
+  HOST: {
+    format: anyText('an IP address or a host name'),
+    default: '0.0.0.0',
+    usedBy: SERVICE,
+    help: 'The address to listen on.',
+  },
+  PORT: { format: port, default: '8080', usedBy: API, help: 'The port of the API; 0 selects a free port.' },
+  HEALTH_PORT: {
+    format: port,
+    usedBy: WORKER,
+    help: 'The port where a worker answers /healthz and /readyz; serve answers them on PORT.',
+  },
+  TLS_CERT_FILE: {
+    format: PEM,
+    usedBy: API,
+    help: 'The certificate chain; with it the API accepts only TLS 1.2 or later.',
+  },
+  TLS_KEY_FILE: { format: PEM, usedBy: API, help: 'The private key of the certificate.' },
+  TLS_CLIENT_CA_FILE: {
+    format: PEM,
+    usedBy: API,
+    help: 'The certificate authorities of client certificates.',
+  },
+  TLS_CLIENT_AUTH: {
+    format: oneOf(['optional', 'required']),
+    default: 'optional',
+    usedBy: API,
+    help: 'With required, the API rejects clients without a certificate.',
+  },
+  TLS_CLIENT_SERVICES: {
+    format: identities,
+    default: '',
+    usedBy: API,
+    help: 'The identities whose client certificates count as a service key.',
+  },
+  CORS_ORIGINS: {
+    format: origins,
+    default: '',
+    usedBy: API,
+    help: 'The origins whose pages can call the API.',
+  },
+  TRUSTED_PROXIES: {
+    format: networks,
+    default: '',
+    usedBy: API,
+    help: 'The proxies whose x-forwarded-for header sets the client address.',
+  },
+  PROXY_PROTOCOL: {
+    format: onOff,
+    default: 'off',
+    usedBy: API,
+    help: 'With on, connections from TRUSTED_PROXIES begin with a header of the PROXY protocol, version 1 or 2.',
+  },
+  MAX_CONNECTIONS_PER_PEER: {
+    format: integer(1, 1_000_000),
+    default: '1000',
+    usedBy: API,
+    help: 'Connections that one peer address can hold open.',
+  },
+  MAX_CONNECTION_AGE_SECONDS: {
+    format: integer(0, 86_400, 'seconds'),
+    default: '0',
+    usedBy: API,
+    help: 'Age at which an HTTP/2 connection is closed, give or take a tenth; 0 means never.',
+  },
+  MAX_CONNECTION_AGE_GRACE_SECONDS: {
+    format: integer(1, 86_400, 'seconds'),
+    default: '300',
+    usedBy: API,
+    help: 'Time in which the streams of a connection of that age can finish.',
+  },
+  KEEPALIVE_SECONDS: {
+    format: integer(1, 7_200, 'seconds'),
+    default: '30',
+    usedBy: API,
+    help: 'Interval of HTTP/2 pings.',
+  },
+  KEEPALIVE_TIMEOUT_SECONDS: {
+    format: integer(1, 600, 'seconds'),
+    default: '20',
+    usedBy: API,
+    help: 'Time after which a connection without an answer to a ping is closed.',
+  },
+  GRPC_REFLECTION: {
+    format: onOff,
+    defaultText: 'off in production, otherwise on',
+    usedBy: API,
+    help: 'Whether tools can read the services and their messages by gRPC reflection.',
+  },
+} as const satisfies Keys;
+
+export type HttpSettings = {
+  host: string;
+  port: number;
+  /** Null: the worker does not listen. */
+  healthPort: number | null;
+  /** Null for cleartext. */
+  tls: TlsOptions | null;
+  corsOrigins: string[];
+  trustedProxies: BlockList;
+  usesProxyProtocol: boolean;
+  maxConnectionsPerPeer: number;
+  lifetime: { maxAgeMs: number; graceMs: number; pingEveryMs: number; pingTimeoutMs: number };
+  hasReflection: boolean;
+};
+
+export function httpSettings(
+  values: Values<typeof HTTP_KEYS>,
+  { isProduction, environment }: { isProduction: boolean; environment: Environment },
+  problems: string[],
+): HttpSettings {
+  if (values.PROXY_PROTOCOL === 'on' && environment.TRUSTED_PROXIES === undefined) {
+    problems.push('PROXY_PROTOCOL=on requires TRUSTED_PROXIES: headers of other peers are not trusted');
+  }
+  return {
+    host: values.HOST,
+    port: values.PORT,
+    healthPort: values.HEALTH_PORT ?? null,
+    tls: readTlsSettings(values, problems),
+    corsOrigins: values.CORS_ORIGINS,
+    trustedProxies: values.TRUSTED_PROXIES,
+    usesProxyProtocol: values.PROXY_PROTOCOL === 'on',
+    maxConnectionsPerPeer: values.MAX_CONNECTIONS_PER_PEER,
+    lifetime: {
+      maxAgeMs: values.MAX_CONNECTION_AGE_SECONDS * 1000,
+      graceMs: values.MAX_CONNECTION_AGE_GRACE_SECONDS * 1000,
+      pingEveryMs: values.KEEPALIVE_SECONDS * 1000,
+      pingTimeoutMs: values.KEEPALIVE_TIMEOUT_SECONDS * 1000,
+    },
+    hasReflection: (values.GRPC_REFLECTION ?? (isProduction ? 'off' : 'on')) === 'on',
+  };
+}

@@ -1,0 +1,60 @@
+import { CLEARTEXT_NAMES, type Cleartext } from '../cleartext.ts';
+import { integer, listOf, oneOf } from '../formats.ts';
+import { API, EVERY_PROCESS, type Keys, SERVICE, type Values } from '../key.ts';
+
+export const PROCESS_KEYS = {
+  NODE_ENV: {
+    format: oneOf(['development', 'production', 'test']),
+    default: 'development',
+    usedBy: EVERY_PROCESS,
+    help: 'In production, short or sample passwords in URLs and connections in cleartext are errors.',
+  },
+  ALLOW_CLEARTEXT: {
+    format: listOf(CLEARTEXT_NAMES),
+    default: '',
+    usedBy: EVERY_PROCESS,
+    help: 'Connections that production accepts without encryption.',
+  },
+  LOG_LEVEL: {
+    format: oneOf(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),
+    default: 'info',
+    usedBy: EVERY_PROCESS,
+    help: 'The lowest level of log lines that are written.',
+  },
+  SHUTDOWN_DELAY_SECONDS: {
+    format: integer(0, 300, 'seconds'),
+    defaultText: '5 in production, otherwise 0',
+    usedBy: API,
+    help: 'Time in which calls are still answered after the health check has reported NOT_SERVING: longer than load balancers take to notice.',
+  },
+  SHUTDOWN_GRACE_SECONDS: {
+    format: integer(0, 300, 'seconds'),
+    default: '10',
+    usedBy: SERVICE,
+    help: 'Time in which running calls and jobs can finish after the delay.',
+  },
+} as const satisfies Keys;
+
+export type ProcessSettings = {
+  environment: 'development' | 'production' | 'test';
+  logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
+  allowedCleartext: Cleartext[];
+  /** Time in which calls are still answered after the health check has reported the stop. */
+  shutdownDelayMs: number;
+  shutdownGraceMs: number;
+};
+
+/** Load balancers that probe every one or two seconds have noticed by then. */
+const PRODUCTION_DELAY_SECONDS = 5;
+
+export function processSettings(values: Values<typeof PROCESS_KEYS>): ProcessSettings {
+  const delaySeconds =
+    values.SHUTDOWN_DELAY_SECONDS ?? (values.NODE_ENV === 'production' ? PRODUCTION_DELAY_SECONDS : 0);
+  return {
+    environment: values.NODE_ENV,
+    logLevel: values.LOG_LEVEL,
+    allowedCleartext: values.ALLOW_CLEARTEXT,
+    shutdownDelayMs: delaySeconds * 1000,
+    shutdownGraceMs: values.SHUTDOWN_GRACE_SECONDS * 1000,
+  };
+}

@@ -1,0 +1,115 @@
+// The authority of an administrator: it is read and locked in the transaction of the change that it allows.
+import { sql } from 'kysely';
+import type { Actor } from '../domain/actor.ts';
+import { AuthError } from '../domain/auth-error.ts';
+import type { Effect } from '../domain/effect.ts';
+import { isReauthenticated } from '../domain/reauthentication.ts';
+import { ADMIN_ROLE } from '../domain/role.ts';
+import type { RoleDefinition, RoleGraph } from '../domain/role-graph.ts';
+import type { Db } from './postgres/database.ts';
+import { authenticationOf } from './session-rows.ts';
+
+/**
+ * The input of the granter rule. No administrator can change it before the commit. A grant can still expire, its holder
+ * can delete their account, and an operator can change rows by SQL.
+ */
+export type Authority = {
+  graph: RoleGraph;
+  /** Null for an operator, to whom the rule does not apply. */
+  actorRoles: string[] | null;
+};
+
+/** A change by an administrator: `Before` describes the state before it, `Target` the object of the change. */
+export type AdminChange<Before extends unknown[] = [], Target extends unknown[] = []> = {
+  actor: Actor;
+  at: Date;
+  /** Throws when the change is not allowed. */
+  decide: (authority: Authority, ...target: Target) => void;
+  effects: (...before: Before) => Effect[];
+};
+
+/**
+ * The first statement of every transaction in which an administrator changes something (docs/decisions/role-lock.md).
+ * @param lock `exclusive` excludes all other changes of administrators until the commit: of two administrators who
+ *   disable each other, only one succeeds. `shared` is for changes that touch no row of another administrator
+ * @throws AuthError as assertMayAct
+ */
+export async function lockAuthority(
+  trx: Db,
+  actor: Actor,
+  { lock, at }: { lock: 'exclusive' | 'shared'; at: Date },
+): Promise<Authority> {
+  const acquire = lock === 'exclusive' ? sql`pg_advisory_xact_lock` : sql`pg_advisory_xact_lock_shared`;
+  await sql`SELECT ${acquire}(hashtext('latchkey roles'))`.execute(trx);
+  const actorRoles = await assertMayAct(trx, actor, at);
+  const defined = await roleDefinitions(trx);
+  return { graph: new Map(defined.map((one) => [one.name, one])), actorRoles };
+}
+
+/**
+ * Repeats the authorization of the call inside the transaction, and locks the actor's session or key until the commit.
+ * @returns the roles that the actor holds; null for an operator
+ * @throws AuthError TOKEN_REVOKED, TOKEN_INVALID, REAUTHENTICATION_REQUIRED or PERMISSION_DENIED
+ */
+async function assertMayAct(trx: Db, actor: Actor, at: Date): Promise<string[] | null> {
+  if (actor.kind === 'operator') return null;
+  const isUser = actor.kind === 'user';
+  if (!(await (isUser ? lockSession(trx, actor, at) : lockKey(trx, actor, at)))) {
+    throw new AuthError(isUser ? 'TOKEN_REVOKED' : 'TOKEN_INVALID');
+  }
+  if (isUser) await assertReauthenticated(trx, actor, at);
+  const roles = isUser
+    ? sql`roles_of_user(${actor.userId}, ${at})`
+    : sql`roles_of_service(${actor.serviceAccountId}, ${at})`;
+  // A separate statement, because its snapshot must be newer than the lock.
+  const { rows } = await sql<{ roles: string[] }>`SELECT ${roles} AS roles`.execute(trx);
+  const held = rows[0]?.roles ?? [];
+  if (!held.includes(ADMIN_ROLE)) throw new AuthError('PERMISSION_DENIED');
+  return held;
+}
+
+async function assertReauthenticated(trx: Db, actor: Extract<Actor, { kind: 'user' }>, at: Date): Promise<void> {
+  const { userId, sessionId, refreshCounter, reauthenticatedWithin } = actor;
+  if (reauthenticatedWithin === undefined) return;
+  const authentication = await authenticationOf(trx, userId, sessionId);
+  if (!authentication || !isReauthenticated(authentication, refreshCounter, at, reauthenticatedWithin)) {
+    throw new AuthError('REAUTHENTICATION_REQUIRED');
+  }
+}
+
+/** False when the session has ended, or the user is disabled or deleted. */
+async function lockSession(trx: Db, actor: Extract<Actor, { kind: 'user' }>, at: Date): Promise<boolean> {
+  const { rows } = await sql`
+    SELECT FROM users JOIN sessions ON user_id = users.id
+    WHERE users.id = ${actor.userId} AND sessions.id = ${actor.sessionId}
+      AND disabled_at IS NULL AND ended_at IS NULL AND ends_by > ${at}
+    FOR SHARE
+  `.execute(trx);
+  return rows.length > 0;
+}
+
+/** False when the key is revoked or has expired, or its account is disabled or deleted. */
+async function lockKey(trx: Db, actor: Extract<Actor, { kind: 'service' }>, at: Date): Promise<boolean> {
+  const { rows } = await sql`
+    SELECT FROM service_accounts JOIN api_keys ON service_account_id = service_accounts.id
+    WHERE service_accounts.id = ${actor.serviceAccountId} AND api_keys.id = ${actor.keyId}
+      AND disabled_at IS NULL AND revoked_at IS NULL AND expires_at > ${at}
+    FOR SHARE
+  `.execute(trx);
+  return rows.length > 0;
+}
+
+export async function roleDefinitions(db: Db): Promise<RoleDefinition[]> {
+  return db
+    .selectFrom('roles')
+    .select(['name', 'description', 'granter'])
+    .select(
+      sql<
+        string[]
+      >`ARRAY(SELECT implies FROM role_implications WHERE role = roles.name ORDER BY implies COLLATE "C")`.as(
+        'implies',
+      ),
+    )
+    .orderBy(sql`name COLLATE "C"`)
+    .execute();
+}

@@ -1,0 +1,80 @@
+import { type RawBuilder, sql } from 'kysely';
+import type { Db } from './postgres/database.ts';
+
+/**
+ * `expiresAt` is null for a permanent grant. `grantedBy` is empty for a grant that came with the account or was made by
+ * SQL.
+ */
+export type RoleGrant = { role: string; grantedAt: Date; grantedBy: string; reason: string; expiresAt: Date | null };
+
+export type RoleHolder = { userId: string } | { serviceAccountId: string };
+
+export type NewGrant = Pick<RoleGrant, 'role' | 'reason' | 'expiresAt'> & { holder: RoleHolder };
+
+/** Includes expired grants that have not been removed yet. */
+export async function grantsOf(db: Db, holder: RoleHolder): Promise<RoleGrant[]> {
+  const table = grantTableOf(holder);
+  return (await readGrants(db, table, [table.id])).get(table.id) ?? [];
+}
+
+/** The grants of several service accounts, by id. */
+export function grantsOfServices(db: Db, serviceAccountIds: string[]): Promise<Map<string, RoleGrant[]>> {
+  return readGrants(db, OF_SERVICES, serviceAccountIds);
+}
+
+async function readGrants(db: Db, { table, column }: GrantTable, ids: string[]): Promise<Map<string, RoleGrant[]>> {
+  const { rows } = await sql<GrantRow>`
+    SELECT ${column} AS holder, role, granted_at, granted_by, reason, expires_at
+    FROM ${table} WHERE ${column} = ANY(${ids}) ORDER BY role
+  `.execute(db);
+  const grants = rows.map((row) => ({
+    holder: row.holder,
+    grant: {
+      role: row.role,
+      grantedAt: row.granted_at,
+      grantedBy: row.granted_by ?? '',
+      reason: row.reason,
+      expiresAt: row.expires_at,
+    },
+  }));
+  const byHolder = Map.groupBy(grants, ({ holder }) => holder);
+  return new Map([...byHolder].map(([holder, of]) => [holder, of.map(({ grant }) => grant)]));
+}
+
+type GrantRow = {
+  holder: string;
+  role: string;
+  granted_at: Date;
+  granted_by: string | null;
+  reason: string;
+  expires_at: Date | null;
+};
+
+/** The tables of one kind of holder. */
+type GrantTable = { holders: RawBuilder<unknown>; table: RawBuilder<unknown>; column: RawBuilder<unknown> };
+
+const OF_USERS: GrantTable = {
+  holders: sql.table('users'),
+  table: sql.table('user_roles'),
+  column: sql.ref('user_id'),
+};
+const OF_SERVICES: GrantTable = {
+  holders: sql.table('service_accounts'),
+  table: sql.table('service_account_roles'),
+  column: sql.ref('service_account_id'),
+};
+
+export function grantTableOf(holder: RoleHolder): GrantTable & { id: string } {
+  if ('userId' in holder) return { ...OF_USERS, id: holder.userId };
+  return { ...OF_SERVICES, id: holder.serviceAccountId };
+}
+
+/**
+ * Locks the holder's row, so that changes of one holder's grants run one at a time. False when the holder does not
+ * exist.
+ */
+export async function lockHolder(trx: Db, holder: RoleHolder): Promise<boolean> {
+  const { holders, id } = grantTableOf(holder);
+  const { rows } = await sql`SELECT FROM ${holders} WHERE id = ${id} FOR NO KEY UPDATE`.execute(trx);
+  return rows.length > 0;
+}
