@@ -64,7 +64,7 @@ const pages: Record<string, (url: URL, cookies: Map<string, string>, response: h
     },
   };
 
-/** Only this host can have set it, and no script reads it. Chrome and Firefox take localhost for secure; Safari wants https. */
+/** Only this host can set the cookie, and no script can read it. Safari requires https for it, also on localhost. */
 function setCookie(response: http.ServerResponse, name: string, value: string, maxAgeSeconds: number): void {
   const attributes = `Secure; HttpOnly; SameSite=Lax; Path=/; Max-Age=${maxAgeSeconds}`;
   response.appendHeader('set-cookie', `${PREFIX}${name}=${value}; ${attributes}`);
@@ -75,7 +75,7 @@ function cookiesOf({ headers }: http.IncomingMessage): Map<string, string> {
   return new Map(pairs.map((pair) => pair.slice(PREFIX.length).split('=', 2) as [string, string]));
 }
 
-/** What somebody is called is not for the browser to run. */
+/** A name could contain markup. */
 function escapeHtml(text: string): string {
   return text.replace(/[&<>"']/g, (character) => `&#${character.codePointAt(0)};`);
 }

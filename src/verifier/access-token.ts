@@ -1,4 +1,5 @@
-// The one form of access token that this service makes and accepts: RFC 9068, compact, canonical to the last bit.
+// The one form of access token that this service signs and accepts: RFC 9068, compact serialization, canonical encoding. Decides
+// nothing about expiry, audience or revocation.
 import { type KeyObject, verify as verifySignature } from 'node:crypto';
 import { SIGNING_ALGORITHMS, type SigningAlgorithm } from '../domain/key-schedule.ts';
 import { isServiceName } from '../domain/service-name.ts';
@@ -6,51 +7,50 @@ import { isUuid } from '../domain/uuid.ts';
 
 export type AccessClaims = {
   iss: string;
-  /** Of the user, or of the service account. */
+  /** Id of the user or of the service account. */
   sub: string;
   aud: string[];
-  /** RFC 9068 section 2.2 asks for it: the product itself for people, and a service's name for the service. */
+  /** Required by RFC 9068 section 2.2: `latchkey` for a user, the name of the service for a service. */
   client_id: string;
-  /** Seconds since the epoch, as exp. */
+  /** `iat` and `exp` are seconds since 1970. */
   iat: number;
   exp: number;
   jti: string;
-  /** Of the session, or of the API key. */
+  /** Id of the session or of the API key. */
   sid: string;
-  /** Of people alone, as email_verified and refresh_counter. */
+  /** Only users have `email`, `email_verified` and `refresh_counter`. */
   email?: string;
   email_verified?: boolean;
-  /** The number of the session's refresh token: a token from before a re-authentication has a lower one. */
+  /** Counter of the session's refresh token. A token from before a re-authentication has a lower one. */
   refresh_counter?: number;
   roles: string[];
-  /** Counts the sets of claims the user's tokens have had: a lower one than the user's present one is stale. */
+  /** Increases when the claims of the user change. A token with a lower epoch than the user's is stale. */
   epoch: number;
-  /** Counts the changes of what roles imply: a lower one than of a change of one of its roles is stale. */
+  /** Increases when the definition of a role changes. A token with a lower epoch than one of its roles is stale. */
   roles_epoch: number;
 };
 
-/** A key whose signatures are accepted. */
 export type VerificationKey = {
   kid: string;
   algorithm: SigningAlgorithm;
-  /** Whether this key has made this signature of these bytes. */
+  /** Whether the signature over the content is valid under this key. */
   hasSigned(content: Buffer, signature: Buffer): boolean;
 };
 
 /**
- * The longest lifetime that can be configured. What is accepted is bounded by it, and not by the lifetime that happens to
- * be configured: changing that must not end the tokens that other processes, or this one before its restart, have issued.
+ * The longest lifetime that can be configured, in seconds. Accepted lifetimes are bounded by it and not by the configured one, because
+ * a change of the configuration must not end tokens that are already issued.
  */
 export const MAX_ACCESS_TTL_SECONDS = 3600;
 export const CLIENT_ID = 'latchkey';
 /** In characters. HTTP servers take headers of 8 KiB and more. */
 export const MAX_TOKEN_LENGTH = 4096;
 
-/** Of either algorithm: of ES256, r and s (RFC 7518 section 3.4). */
+/** The same for both algorithms. An ES256 signature is r and s (RFC 7518 section 3.4). */
 const SIGNATURE_BYTES = 64;
-/** Clocks of processes differ by this much at the most. */
+/** Largest difference between the clocks of two processes. */
 const MAX_CLOCK_SKEW_SECONDS = 60;
-/** How long after the last token of a kind was made, as far as anybody knows, one of them may be good; in milliseconds. */
+/** After a revocation, every token that it concerns has expired by then, in milliseconds; clock skew is included. */
 export const LAST_TOKEN_MS = (MAX_ACCESS_TTL_SECONDS + 3 * MAX_CLOCK_SKEW_SECONDS) * 1000;
 
 export function accessTokenHeader(key: Pick<VerificationKey, 'kid' | 'algorithm'>): {
@@ -61,7 +61,6 @@ export function accessTokenHeader(key: Pick<VerificationKey, 'kid' | 'algorithm'
   return { alg: key.algorithm, kid: key.kid, typ: 'at+jwt' };
 }
 
-/** The key of a verifier that has only the public half. */
 export function publicVerificationKey(kid: string, algorithm: SigningAlgorithm, publicKey: KeyObject): VerificationKey {
   if (algorithm === 'EdDSA') {
     return { kid, algorithm, hasSigned: (content, signature) => verifySignature(null, content, publicKey, signature) };
@@ -74,25 +73,29 @@ export function publicVerificationKey(kid: string, algorithm: SigningAlgorithm, 
   };
 }
 
-/** Of the algorithms that this release knows. */
 export function isSigningAlgorithm(text: string): text is SigningAlgorithm {
   return SIGNING_ALGORITHMS.some((algorithm) => algorithm === text);
 }
 
-/** Verification keys by the one header (base64url) under which each may appear: to open a token it is compared, never parsed. */
+/** Keys by the one header (base64url) that their tokens have. The header of a token is compared and never parsed. */
 export type KeysByHeader = Map<string, VerificationKey>;
 
 export function keysByHeader(keys: VerificationKey[]): KeysByHeader {
   return new Map(keys.map((key) => [encode(JSON.stringify(accessTokenHeader(key))), key]));
 }
 
-/** The claims of an authentic token; null whatever is wrong. Says nothing of expiry, audience or revocation. */
-export function openAccessToken(token: string, keys: KeysByHeader, issuer: string, nowMs: number): AccessClaims | null {
+/** @returns the claims of an authentic token, or null */
+export function parseAccessToken(
+  token: string,
+  keys: KeysByHeader,
+  issuer: string,
+  nowMs: number,
+): AccessClaims | null {
   const claims = readAuthenticClaims(token, keys);
-  return claims && areOurs(claims, issuer, Math.floor(nowMs / 1000)) ? claims : null;
+  return claims && isIssuedHere(claims, issuer, Math.floor(nowMs / 1000)) ? claims : null;
 }
 
-/** Whether it has the form of a token whose key is not known here, perhaps one of an algorithm of a later release. */
+/** Whether the text has the form of a token with an unknown key, which may use an algorithm of a later release. */
 export function isOfUnknownKey(token: string, keys: KeysByHeader): boolean {
   const [header = '', , , ...rest] = token.split('.', 4);
   if (token.length > MAX_TOKEN_LENGTH || rest.length > 0 || keys.has(header)) return false;
@@ -112,13 +115,13 @@ function readAuthenticClaims(token: string, keys: KeysByHeader): AccessClaims | 
   return parseCanonicalObject(json.toString());
 }
 
-/** Null unless the text is what encoding its own bytes gives: no foreign characters, no padding, no unused bits. */
+/** Null for a non-canonical encoding: other characters, padding, or unused bits that are set. */
 function decodeCanonical(text: string): Buffer | null {
   const bytes = Buffer.from(text, 'base64url');
   return bytes.toString('base64url') === text ? bytes : null;
 }
 
-/** Null unless the JSON is what writing its own value gives, which leaves no duplicate members and no odd numbers. */
+/** Null for JSON in a form that JSON.stringify does not write, such as duplicate members. */
 function parseCanonicalObject(json: string): AccessClaims | null {
   try {
     const value: unknown = JSON.parse(json);
@@ -128,7 +131,7 @@ function parseCanonicalObject(json: string): AccessClaims | null {
   }
 }
 
-function areOurs(claims: AccessClaims, issuer: string, nowSeconds: number): boolean {
+function isIssuedHere(claims: AccessClaims, issuer: string, nowSeconds: number): boolean {
   const { iss, sub, aud, client_id, iat, exp, jti, sid, roles, epoch, roles_epoch } = claims;
   return (
     iss === issuer &&

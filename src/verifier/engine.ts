@@ -1,6 +1,5 @@
-// The decision engine: the one place that says whom an access token speaks for. Owns the order of the checks. Free of I/O: what
-// it cannot tell from memory it says so, and never "yes". Servers and the client library use the same one.
-
+// The decision engine: the one place that decides about an access token. Owns the order of the checks and does no I/O. It returns
+// "undecided" for a token that memory cannot decide, and never accepts one by default. Servers and the client library share it.
 import type { TokenPrincipal } from '../domain/principal.ts';
 import { isForAudience } from '../domain/requirement.ts';
 import type { RevocableToken, RevocationStatus } from '../domain/revocation-status.ts';
@@ -8,7 +7,7 @@ import {
   type AccessClaims,
   isOfUnknownKey,
   keysByHeader,
-  openAccessToken,
+  parseAccessToken,
   type VerificationKey,
 } from './access-token.ts';
 import type { RevocationView } from './revocation-view.ts';
@@ -18,63 +17,63 @@ import { createTokenCache } from './token-cache.ts';
 export type VerifiedToken = {
   text: string;
   principal: TokenPrincipal;
-  /** `sub` and `sid`: of a service, its account and its key. */
+  /** `sub`: the user, or the service account. */
   userId: string;
+  /** `sid`: the session, or the API key. */
   sessionId: string;
   audiences: string[];
   epoch: number;
   rolesEpoch: number;
-  /** Of a service 0. */
+  /** 0 for a service. */
   refreshCounter: number;
   expiresAtMs: number;
-  /** Where those who answer keep how they say this principal, so that it need not be said anew for each call. */
+  /** The encoded principal, which the server keeps here for the next call with the same token. */
   rendered: { binary: Uint8Array | null; json: string | null };
 };
 
-export type RefusalReason = 'TOKEN_INVALID' | 'TOKEN_EXPIRED' | 'AUDIENCE_MISMATCH' | 'TOKEN_REVOKED' | 'TOKEN_STALE';
+export type RejectionReason = 'TOKEN_INVALID' | 'TOKEN_EXPIRED' | 'AUDIENCE_MISMATCH' | 'TOKEN_REVOKED' | 'TOKEN_STALE';
 
-/** A token that speaks for somebody now. */
+/** The token is valid now. */
 export type Decision = {
   token: VerifiedToken;
   principal: TokenPrincipal;
-  /** Until when a caller may keep this answer. */
+  /** The caller may use this answer until then. */
   revalidateAt: Date;
 };
 
-export type Verdict = { decision: Decision } | { reason: RefusalReason };
+export type Verdict = { decision: Decision } | { reason: RejectionReason };
 
 export type Engine = {
   /**
    * @param audience when not empty, the token must carry it
-   * @returns the token alone when all but its revocation status is fine, and the view is too old to tell that; null in its place when
-   *   its key is not known, and may be one that has come since
+   * @returns `undecided` when the view is too old to show the revocation status: with the token when every other check has passed,
+   *   with null when the token names an unknown key, which may be newer than the view
    */
   judge(text: string, audience: string): Verdict | { undecided: VerifiedToken | null };
-  /** The verdict on an undecided token, by whoever knows what has become of its session. */
+  /** The verdict on an undecided token, from the status in the state of record. */
   conclude(token: VerifiedToken, status: RevocationStatus): Verdict;
-  /** Spares this process the check of a token that it has signed itself. */
+  /** Caches a token that this process has signed, so that its first check is a cache hit. */
   remember(text: string, claims: AccessClaims): void;
-  /** From now on only these keys count, and nothing that another one has signed. */
+  /** Replaces the keys. Tokens of keys that are missing from the list become invalid. */
   useKeys(keys: VerificationKey[]): void;
-  /** How much the cache of verified tokens holds, in bytes. */
+  /** Size of the cache of verified tokens, in bytes. */
   cachedBytes(): number;
 };
 
 export type EngineOptions = {
   issuer: string;
   keys: VerificationKey[];
-  /** How long a caller may keep an answer, in seconds. */
+  /** How long a caller may use an answer, in seconds. */
   revalidateSeconds: number;
   view: Pick<RevocationView, 'statusOf' | 'ageMs'>;
-  /** How old the view may be to be believed, in milliseconds. */
+  /** Oldest view to trust, in milliseconds. */
   maxViewAgeMs: number;
-  /** Bound of the cache of verified tokens. */
+  /** Largest size of the cache of verified tokens, in bytes. */
   cacheBytes: number;
   now: () => Date;
 };
 
-/** The refusal reason of each revocation status. */
-const REFUSALS = { revoked: 'TOKEN_REVOKED', stale: 'TOKEN_STALE' } as const;
+const REJECTION_REASONS = { revoked: 'TOKEN_REVOKED', stale: 'TOKEN_STALE' } as const;
 
 export function createEngine(options: EngineOptions): Engine {
   const { issuer, view, maxViewAgeMs, now } = options;
@@ -82,10 +81,10 @@ export function createEngine(options: EngineOptions): Engine {
   const cache = createTokenCache<VerifiedToken>(options.cacheBytes);
   let keys = keysByHeader(options.keys);
 
-  function authentic(text: string, nowMs: number): VerifiedToken | null {
+  function authenticate(text: string, nowMs: number): VerifiedToken | null {
     const known = cache.get(text);
     if (known) return known;
-    const claims = openAccessToken(text, keys, issuer, nowMs);
+    const claims = parseAccessToken(text, keys, issuer, nowMs);
     if (!claims) return null;
     const token = toVerified(text, claims);
     cache.add(token);
@@ -93,7 +92,7 @@ export function createEngine(options: EngineOptions): Engine {
   }
 
   function conclude(token: VerifiedToken, status: RevocationStatus): Verdict {
-    if (status !== 'active') return { reason: REFUSALS[status] };
+    if (status !== 'active') return { reason: REJECTION_REASONS[status] };
     const revalidateAt = new Date(Math.min(now().getTime() + revalidateMs, token.expiresAtMs));
     return { decision: { token, principal: token.principal, revalidateAt } };
   }
@@ -101,27 +100,27 @@ export function createEngine(options: EngineOptions): Engine {
   return {
     judge(text, audience) {
       const nowMs = now().getTime();
-      const token = authentic(text, nowMs);
+      const token = authenticate(text, nowMs);
       if (!token) {
         const mayBeNewer = view.ageMs() > maxViewAgeMs && isOfUnknownKey(text, keys);
         return mayBeNewer ? { undecided: null } : { reason: 'TOKEN_INVALID' };
       }
       if (token.expiresAtMs <= nowMs) return { reason: 'TOKEN_EXPIRED' };
-      if (!isForAudience(token.audiences, audience)) return { reason: 'AUDIENCE_MISMATCH' };
+      if (audience !== '' && !isForAudience(token.audiences, audience)) return { reason: 'AUDIENCE_MISMATCH' };
       if (view.ageMs() > maxViewAgeMs) return { undecided: token };
       return conclude(token, view.statusOf(revocableToken(token)));
     },
 
     conclude,
     remember(text, claims) {
-      // Its key may have gone while it was signed.
+      // The key can be retired during the signing.
       if (keys.has(text.slice(0, text.indexOf('.')))) cache.add(toVerified(text, claims));
     },
 
     useKeys(used) {
       const before = keys;
       keys = keysByHeader(used);
-      // Whatever a key has signed dies with it.
+      // Cached tokens of a removed key must become invalid at once.
       if ([...before.keys()].some((header) => !keys.has(header))) cache.clear();
     },
 

@@ -1,18 +1,18 @@
-// What this process knows of sessions, users and roles whose tokens are good no more. Knows how old its knowledge is.
+// The revocations in force, in memory: sessions, users and roles with tokens that are revoked or stale. It measures its own age.
 import type { RevocationEvent } from '../domain/revocation-event.ts';
 import type { RevocableToken, RevocationStatus } from '../domain/revocation-status.ts';
 import { LAST_TOKEN_MS } from './access-token.ts';
 
 export type RevocationView = {
-  /** Forgets everything: the history that it was part of has ended. */
+  /** Empties the view, before it is filled from another history of the database. */
   reset(): void;
   apply(events: RevocationEvent[]): void;
-  /** @param at when this was true: all that had been committed by then has been applied (monotonic, milliseconds) */
+  /** @param at every event that was committed by then has been applied (monotonic clock, milliseconds) */
   confirm(at: number): void;
-  /** How long ago the view was last known to be complete, in milliseconds; Infinity before it ever was. */
+  /** Time since the view was last complete, in milliseconds; Infinity before the first time. */
   ageMs(): number;
   statusOf(token: RevocableToken): RevocationStatus;
-  /** How many sessions, users and roles it holds. */
+  /** Number of sessions, users and roles in it. */
   size(): number;
 };
 
@@ -21,7 +21,7 @@ type RoleEntry = { staleBelow: number; dropAt: number };
 
 /** @param clock monotonic, in milliseconds */
 export function createRevocationView(clock: () => number = () => performance.now()): RevocationView {
-  // In the order of dropAt, because a Map keeps the order of insertion.
+  // A Map keeps the order of insertion, so each is sorted by dropAt.
   const sessions = new Map<string, number>();
   const users = new Map<string, UserEntry>();
   const roles = new Map<string, RoleEntry>();
@@ -40,7 +40,7 @@ export function createRevocationView(clock: () => number = () => performance.now
     }
   }
 
-  function areStale(held: readonly string[], rolesEpoch: number): boolean {
+  function holdsStaleRole(held: readonly string[], rolesEpoch: number): boolean {
     return roles.size > 0 && held.some((role) => rolesEpoch < (roles.get(role)?.staleBelow ?? 0));
   }
 
@@ -51,7 +51,7 @@ export function createRevocationView(clock: () => number = () => performance.now
     },
 
     apply(events) {
-      // It is heard of after it was made: by then every token that it stops has expired.
+      // An event arrives after its change, so every token that it concerns has expired by then.
       const dropAt = clock() + LAST_TOKEN_MS;
       for (const event of events) {
         if (event.kind === 'session_ended') {
@@ -85,7 +85,7 @@ export function createRevocationView(clock: () => number = () => performance.now
       const user = users.get(userId);
       if (user && epoch < user.revokedBelow) return 'revoked';
       if (user && epoch < user.staleBelow) return 'stale';
-      return areStale(held, rolesEpoch) ? 'stale' : 'active';
+      return holdsStaleRole(held, rolesEpoch) ? 'stale' : 'active';
     },
 
     size: () => sessions.size + users.size + roles.size,

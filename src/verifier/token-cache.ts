@@ -1,7 +1,6 @@
-// Tokens that have been found authentic, within a bound of memory. Knows nothing of expiry or revocation: who takes a token
-// from here checks those.
+// A cache of authentic tokens within a bound of memory. Expiry and revocation are not its business: the engine checks them for each
+// token that it takes from here.
 
-/** What is known of one authentic token. */
 export type Cached = { text: string };
 
 export type TokenCache<T extends Cached> = {
@@ -13,16 +12,16 @@ export type TokenCache<T extends Cached> = {
 };
 
 /**
- * Enough of the end of a token, where its signature is, to tell it from others: a short key is found several times faster
- * than a text of 500 characters. It is only a key. The whole text is compared before anything is answered.
+ * The last characters of a token, which belong to its signature, are the key: a Map finds a short key several times faster than a
+ * text of 500 characters. The whole text is compared before a token is returned.
  */
 const KEY_LENGTH = 24;
-/** What a token takes besides its text, measured (test/verifier/token-cache-load.test.ts): its claims, the rendered answers, the entry. */
+/** Memory of an entry besides its text, as measured in test/verifier/token-cache-load.test.ts. */
 const OVERHEAD_BYTES = 2_450;
 
 /**
- * Two generations: what is used moves to the young one, and when that holds half of the bound, the old one is dropped whole.
- * So there is no list to keep in order, and what was used lately stays.
+ * Two generations. A used token moves to the young one. When that holds half of the bound, the old one is dropped whole. Recently
+ * used tokens stay, without a list to keep in order.
  */
 export function createTokenCache<T extends Cached>(maxBytes: number): TokenCache<T> {
   let young = new Map<string, T>();

@@ -1,5 +1,5 @@
-// The engine with somebody to ask: where the view of revocations is too old to tell, the state of record decides. When that
-// cannot answer either, it is an error and never a "yes".
+// The engine together with the state of record, which decides when the revocation view is too old. When the state of record cannot
+// answer either, the verifier throws and accepts no token.
 import { AuthError } from '../domain/auth-error.ts';
 import type { RevocableToken, RevocationStatus } from '../domain/revocation-status.ts';
 import {
@@ -11,25 +11,25 @@ import {
   type Verdict,
 } from './engine.ts';
 
-/** Asks the state of record about many at once, and answers in their order. @throws when it cannot tell */
+/** Reads the status of many tokens from the state of record, in their order. @throws when it cannot be read */
 type ReadStatuses = (tokens: RevocableToken[], signal?: AbortSignal) => Promise<RevocationStatus[]>;
 
 export type Verifier = Omit<Engine, 'judge' | 'conclude'> & {
   /**
-   * From memory alone, at once.
+   * Decides from memory.
    * @param audience when not empty, the token must carry it
-   * @returns null when the view is too old to tell
+   * @returns null when the view is too old
    */
   judge(token: string, audience: string): Verdict | null;
-  /** As judge, and asks where that cannot tell. A verdict for each token, in their order. */
+  /** Reads the state of record for tokens that memory cannot decide. Returns a verdict for each token, in their order. */
   judgeAll(tokens: string[], audience: string, signal?: AbortSignal): Promise<Verdict[]>;
-  /** As judge, and asks when that cannot tell. @throws AuthError with the reason of a refusal */
+  /** The same for one token. @throws AuthError with the reason of a rejection */
   verify(token: string, audience: string, signal?: AbortSignal): Promise<Decision>;
 };
 
 export type VerifierOptions = EngineOptions & {
   readStatuses: ReadStatuses;
-  /** Brings `useKeys` what the state of record has. @throws when it cannot tell */
+  /** Calls `useKeys` with the keys in the state of record. @throws when they cannot be read */
   refreshKeys: () => Promise<void>;
 };
 
@@ -39,7 +39,7 @@ export function createVerifier({ readStatuses, refreshKeys, ...options }: Verifi
   async function judgeAll(texts: string[], audience: string, signal?: AbortSignal): Promise<Verdict[]> {
     let judged = texts.map((text) => judge(text, audience));
     if (judged.some((one) => 'undecided' in one)) {
-      // Where the view is old, so are the keys: one may have come since, and one may be good for nothing any more.
+      // With an old view the keys are old too: a key may be new, and another one retired.
       await refreshKeys();
       signal?.throwIfAborted();
       judged = judged.map((one, n) => ('undecided' in one ? judge(texts[n] ?? '', audience) : one));
@@ -51,7 +51,7 @@ export function createVerifier({ readStatuses, refreshKeys, ...options }: Verifi
       if (!('undecided' in one)) return one;
       if (!one.undecided) return { reason: 'TOKEN_INVALID' };
       const status = statuses[next++];
-      if (!status) throw new Error('the state of record has not answered for every session');
+      if (!status) throw new Error('the state of record has returned too few statuses');
       return conclude(one.undecided, status);
     });
   }
@@ -68,7 +68,7 @@ export function createVerifier({ readStatuses, refreshKeys, ...options }: Verifi
 
     async verify(text, audience, signal) {
       const [verdict] = await judgeAll([text], audience, signal);
-      if (!verdict) throw new Error('there is no verdict');
+      if (!verdict) throw new Error('the verifier has returned no verdict');
       if ('reason' in verdict) throw new AuthError(verdict.reason);
       return verdict.decision;
     },

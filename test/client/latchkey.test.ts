@@ -41,7 +41,7 @@ const outcome = (latchkey: Latchkey, token: string) =>
     (error) => error.reason as string,
   );
 
-test('hears of the end of a session within a second', async () => {
+test('rejects the tokens of an ended session within a second', async () => {
   const person = await signedIn(call);
   const latchkey = open({ whenStale: 'reject' });
   await latchkey.ready();
@@ -50,7 +50,7 @@ test('hears of the end of a session within a second', async () => {
   await eventually(async () => (await outcome(latchkey, person.accessToken)) === 'TOKEN_REVOKED', 1_000);
 });
 
-test('tells by ready that the server refuses its key, and goes on to ask', async () => {
+test('ready() throws when the server rejects the key, and verify() then asks the server', async () => {
   const errors: unknown[] = [];
   const latchkey = open({ serviceKey: 'not-one-of-ours', onError: (error) => errors.push(error) });
   await expect(latchkey.ready()).rejects.toMatchObject({ reason: 'TOKEN_INVALID' });
@@ -92,7 +92,7 @@ describe('without the server', () => {
     await eventually(() => latchkey.stalenessMs() < 2_000);
   }, 60_000);
 
-  test('asks nobody when it is told to refuse', async () => {
+  test('rejects without asking a server when whenStale is reject', async () => {
     const latchkey = open({ url: 'http://127.0.0.1:1', whenStale: 'reject' });
     const { accessToken } = await signedIn(call);
     expect(await outcome(latchkey, accessToken)).toBe('DEPENDENCY_UNAVAILABLE');
@@ -212,7 +212,7 @@ describe('the three doors', () => {
     expect(() => principalOf({})).toThrow('httpMiddleware');
   });
 
-  test('node:http: 503 when nobody can tell', async () => {
+  test('node:http: 503 when the token cannot be verified', async () => {
     const lost = createLatchkey({ url: 'http://127.0.0.1:1', serviceKey: 'x' });
     onTestFinished(() => lost.close());
     const protect = httpMiddleware(lost);

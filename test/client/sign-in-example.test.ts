@@ -7,7 +7,7 @@ import { browse, CLIENT, startOpenIdServer } from '../support/openid-provider.ts
 import { run } from '../support/processes.ts';
 import { rawConnection } from '../support/raw.ts';
 
-test('somebody signs in with an account at another provider, and out again', async () => {
+test('a user signs in with an account at an identity provider, and out again', async () => {
   const port = await freePort();
   const origin = `http://localhost:${port}`;
   const acme = await startOpenIdServer([`${origin}/callback`]);

@@ -78,7 +78,7 @@ describe.each(KEYS)('%s', (_, signer, key) => {
   const { algorithm, ours, theirs } = signer;
   const token = tokensOf(signer);
   const good = token(JSON.stringify(claims));
-  // One for all cases, so that whatever is wrongly kept would show.
+  // One engine for all cases, so that a wrongly cached token is noticed.
   const verifier = verifierWith(key);
   const refusal = (text: string) => outcome(verifier.judge(text, ''));
 
@@ -165,7 +165,7 @@ describe.each(KEYS)('%s', (_, signer, key) => {
       expect(refusal(token(json, JSON.stringify(header)))).toBe('TOKEN_INVALID');
     });
 
-    test('a name of every object is no key', () => {
+    test('a property name that every object has is an invalid key id', () => {
       for (const name of ['__proto__', 'constructor', 'toString']) {
         expect(refusal(token(json, JSON.stringify(accessTokenHeader({ kid: name, algorithm }))))).toBe('TOKEN_INVALID');
         expect(refusal(`${name}.${good.split('.').slice(1).join('.')}`)).toBe('TOKEN_INVALID');
@@ -250,7 +250,7 @@ describe.each(KEYS)('%s', (_, signer, key) => {
       expect(refusal(token(payload))).toBe('TOKEN_INVALID');
     });
 
-    test('of a service and of a user whose email is not verified, it is accepted', () => {
+    test('accepts the token of a service, and of a user whose email is not verified', () => {
       const service = { ...claims, client_id: 'billing', ...noEmail };
       for (const one of [service, { ...claims, email_verified: false }]) {
         expect(refusal(token(JSON.stringify(one)))).toBe('accepted');

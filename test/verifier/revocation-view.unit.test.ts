@@ -14,14 +14,14 @@ test('before it was ever complete it is infinitely old', () => {
   expect(viewAt().view.ageMs()).toBe(Number.POSITIVE_INFINITY);
 });
 
-test('tells its age from when the reading began, not from when it ended', () => {
+test('measures its age from the start of the reading, not from its end', () => {
   const { view, clock } = viewAt();
   clock.now = 500;
   view.confirm(100);
   expect(view.ageMs()).toBe(400);
 });
 
-test('of several changes of one user the highest epochs count, in whatever order they are heard of', () => {
+test('keeps the highest epochs of several changes of one user, in any order', () => {
   const userId = randomUUID();
   const changes = [
     { kind: 'user_changed' as const, userId, staleBelow: 3, revokedBelow: 2 },

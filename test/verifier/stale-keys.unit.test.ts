@@ -1,4 +1,4 @@
-// A process that has not heard of changes for too long does not know the keys either: it asks before it says no, or yes.
+// A process whose view is too old may have old keys too: it reads them before it accepts or rejects a token.
 import { generateKeyPairSync, randomUUID, sign } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { ownVerificationKey } from '../../src/keys/own-verification-key.ts';
@@ -19,7 +19,7 @@ function signer() {
   return { key, token: `${signed}.${sign(null, Buffer.from(signed), privateKey).toString('base64url')}` };
 }
 
-/** @param known keys of this process @param now those that there are; null while nobody can tell */
+/** @param known keys of this process @param now keys in the state of record; null while it is unavailable */
 function setUp(ageMs: number, known: VerificationKey[], now: VerificationKey[] | null) {
   const asked = { keys: 0, statuses: 0 };
   const verifier = createVerifier({
@@ -52,13 +52,13 @@ test('a key that has come since is found', async () => {
   expect(asked).toEqual({ keys: 1, statuses: 1 });
 });
 
-test('a key that is good for nothing since is not believed, although its token is known and its session lives', async () => {
+test('rejects a cached token of a retired key, although its session is active', async () => {
   const { verifier, asked } = setUp(6_000, [one.key], [two.key]);
   await expect(verifier.verify(one.token, '')).rejects.toMatchObject({ reason: 'TOKEN_INVALID' });
   expect(asked.statuses).toBe(0);
 });
 
-test('when nobody can tell, it is neither a yes nor a no', async () => {
+test('neither accepts nor rejects while the state of record is unavailable', async () => {
   const { verifier } = setUp(6_000, [one.key], null);
   for (const { token } of [one, two]) await expect(verifier.verify(token, '')).rejects.toThrow('Postgres is away');
 });
@@ -74,7 +74,7 @@ test('many at once ask once, and each gets its own verdict', async () => {
   expect(asked).toEqual({ keys: 1, statuses: 1 });
 });
 
-test('who knows what there is asks nobody: not for an unknown key, and never for what is no token', async () => {
+test('an up-to-date process reads nothing for an unknown key or an invalid token', async () => {
   const fresh = setUp(100, [one.key], null);
   await expect(fresh.verifier.verify(two.token, '')).rejects.toMatchObject({ reason: 'TOKEN_INVALID' });
   const stale = setUp(6_000, [one.key], null);

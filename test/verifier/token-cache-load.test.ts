@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { decisionJson, decisionSize, writeDecision } from '../../src/server/fast-path/encode-decision.ts';
 import { type Issued, issue, verifierWithCache, whose } from '../support/cached-tokens.ts';
 
-test('of 100,000 looks at mixed tokens, good, revoked and forged, each is about its own', () => {
+test('100,000 checks of valid, revoked and forged tokens each return the verdict of their own token', () => {
   // A cache that holds a fifth of them, so that hits, misses and evictions mix.
   const { verifier, view } = verifierWithCache(400 * 3_000);
   const people = Array.from({ length: 2_000 }, issue);
@@ -25,7 +25,7 @@ test('of 100,000 looks at mixed tokens, good, revoked and forged, each is about 
       view.apply([{ kind: 'session_ended', sessionId: one.sessionId }]);
     }
     if (kind === 1) {
-      // Somebody else's signature, whose end is the key in the cache, below these claims.
+      // The signature of another user's token, whose end is the key in the cache, below these claims.
       const other = people[random(people.length)] as Issued;
       const forged = one.token.slice(0, one.token.lastIndexOf('.')) + other.token.slice(other.token.lastIndexOf('.'));
       if (forged !== one.token && whose(verifier.judge(forged, '')) !== 'TOKEN_INVALID') wrong.push(forged);
@@ -38,7 +38,7 @@ test('of 100,000 looks at mixed tokens, good, revoked and forged, each is about 
   expect(revoked.size).toBeGreaterThan(50);
 });
 
-test('what it says it holds is what it takes, rendered answers and all', () => {
+test('its estimate is close to the memory that it takes, with the encoded answers', () => {
   v8.setFlagsFromString('--expose-gc');
   const collect = vm.runInNewContext('gc') as () => void;
   const used = () => {

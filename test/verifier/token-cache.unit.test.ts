@@ -30,7 +30,7 @@ test('nothing that is refused gets in', () => {
   expect(verifier.cachedBytes()).toBe(0);
 });
 
-test('what was used lately stays; what was not goes; the bound holds', () => {
+test('keeps recently used tokens, drops the others, and stays within its bound', () => {
   const cache = createTokenCache<{ text: string }>(100 * 3_000);
   const hot = { text: 'hot'.padEnd(500, 'x') };
   cache.add(hot);

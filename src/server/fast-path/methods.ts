@@ -12,7 +12,7 @@ import { meets } from '../../domain/requirement.ts';
 import { isRole } from '../../domain/role.ts';
 import type { ApiKeys } from '../../keys/api-keys.ts';
 import type { ServiceKeys } from '../../keys/service-keys.ts';
-import type { Decision, RefusalReason, Verdict } from '../../verifier/engine.ts';
+import type { Decision, RejectionReason, Verdict } from '../../verifier/engine.ts';
 import type { Verifier } from '../../verifier/verifier.ts';
 import { BATCH_BOUNDS, checkMessage, MESSAGE_BOUNDS, type MessageBounds } from '../calls/message-bounds.ts';
 import { type Authorization, authorizeFromMemory } from '../gateway/authorize-request.ts';
@@ -28,7 +28,7 @@ export type Reply = {
   /** The reason of a negative answer, for the log. */
   denial?: Reason;
 };
-export type Rejected = { reason: RefusalReason };
+export type Rejected = { reason: RejectionReason };
 
 /** @param credential the token of the call's own `authorization: Bearer ...`, or empty */
 export type FastMethod = {
@@ -54,14 +54,14 @@ export type FastPathDeps = {
 
 export function fastMethods({ verifier, serviceKeys, apiKeys, denials }: FastPathDeps): FastMethod[] {
   const verify = (accessToken: string, audience: string, credential: string): Reply | Rejected | null => {
-    const token = tokenToVerify({ accessToken, credential });
+    const token = tokenToVerify(accessToken, credential);
     const verdict = token === '' ? null : verifier.judge(token, audience);
     return verdict && ('reason' in verdict ? verdict : encodeDecision(verdict.decision));
   };
 
   const checkRole = (accessToken: string, role: string, credential: string): Reply | Rejected | null => {
     if (!isRole(role)) return null;
-    const token = tokenToVerify({ accessToken, credential });
+    const token = tokenToVerify(accessToken, credential);
     const verdict = token === '' ? null : verifier.judge(token, '');
     if (!verdict || 'reason' in verdict) return verdict;
     const { principal } = verdict.decision;
