@@ -9,7 +9,7 @@ export type VerifyInput = { accessToken: string; audience: string; credential: s
 
 /** @throws AuthError TOKEN_INVALID, TOKEN_EXPIRED, AUDIENCE_MISMATCH, TOKEN_REVOKED, TOKEN_STALE or CREDENTIALS_MISSING */
 export async function verify(deps: Pick<Deps, 'verifier'>, input: VerifyInput, { signal }: Call): Promise<Decision> {
-  const token = tokenToVerify(input);
+  const token = tokenToVerify(input.accessToken, input.credential);
   if (token === '') throw new AuthError('CREDENTIALS_MISSING');
   return deps.verifier.verify(token, input.audience, signal);
 }

@@ -17,6 +17,6 @@ export function soleBearerToken(authorizations: string[]): string {
 }
 
 /** The token to verify: the one in the request, or the call's own credential. Empty without either. */
-export function tokenToVerify({ accessToken, credential }: { accessToken: string; credential: string }): string {
+export function tokenToVerify(accessToken: string, credential: string): string {
   return accessToken || credential;
 }

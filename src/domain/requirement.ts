@@ -15,11 +15,7 @@ export function meets({ kind, role = '' }: Requirement, subject: Subject): boole
   return (kind === undefined || subject.kind === kind) && (role === '' || subject.roles.includes(role));
 }
 
-/**
- * Whether a token was issued for an audience. Apart from the rest, because it is decided before the revocation status
- * is read.
- * @param audience empty for any
- */
+/** Whether a token was issued for an audience. Separate from `meets`: it is decided before the revocation status is read. */
 export function isForAudience(audiences: readonly string[], audience: string): boolean {
-  return audience === '' || audiences.includes(audience);
+  return audiences.includes(audience);
 }

@@ -106,7 +106,7 @@ export function createEngine(options: EngineOptions): Engine {
         return mayBeNewer ? { undecided: null } : { reason: 'TOKEN_INVALID' };
       }
       if (token.expiresAtMs <= nowMs) return { reason: 'TOKEN_EXPIRED' };
-      if (!isForAudience(token.audiences, audience)) return { reason: 'AUDIENCE_MISMATCH' };
+      if (audience !== '' && !isForAudience(token.audiences, audience)) return { reason: 'AUDIENCE_MISMATCH' };
       if (view.ageMs() > maxViewAgeMs) return { undecided: token };
       return conclude(token, view.statusOf(revocableToken(token)));
     },

@@ -161,11 +161,11 @@ test('an outage is an error, which Envoy does not let pass', async () => {
   const own = await startTestApp({ REVOCATION_MAX_AGE_MS: '500' }, { api: true, worker: false });
   const other = createCheck(own.url);
   try {
-    const somebody = await signedIn(viaFetch(own.url));
+    const holder = await signedIn(viaFetch(own.url));
     const lock = await own.owner.connect();
     await lock.query('BEGIN; LOCK TABLE changes, sessions IN ACCESS EXCLUSIVE MODE');
     await new Promise((resolve) => setTimeout(resolve, 1_500));
-    const failure = await other.check(envoyRequest(bearer(somebody.accessToken))).catch((error) => error);
+    const failure = await other.check(envoyRequest(bearer(holder.accessToken))).catch((error) => error);
     expect(failure.code).toBe(status.UNAVAILABLE);
     await lock.query('ROLLBACK');
     lock.release();

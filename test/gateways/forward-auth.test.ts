@@ -103,11 +103,11 @@ describe('forward auth', () => {
   test('503 while the revocation status is unavailable', async () => {
     const own = await startTestApp({ REVOCATION_MAX_AGE_MS: '500' }, { api: true, worker: false });
     onTestFinished(() => own.close());
-    const somebody = await signedIn(viaFetch(own.url));
+    const holder = await signedIn(viaFetch(own.url));
     const client = await own.owner.connect();
     await client.query('BEGIN; LOCK TABLE changes, sessions IN ACCESS EXCLUSIVE MODE');
     await new Promise((resolve) => setTimeout(resolve, 1_500));
-    const response = await fetch(`${own.url}/forward-auth`, { headers: bearer(somebody.accessToken) });
+    const response = await fetch(`${own.url}/forward-auth`, { headers: bearer(holder.accessToken) });
     await client.query('ROLLBACK');
     client.release();
     expect(response.status).toBe(503);

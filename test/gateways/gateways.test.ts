@@ -1,4 +1,4 @@
-// nginx, Caddy and HAProxy, the real ones, ask Latchkey before they pass requests on.
+// Real nginx, Caddy and HAProxy send each request to Latchkey before they pass it on.
 import { randomUUID } from 'node:crypto';
 import type http from 'node:http';
 import http2 from 'node:http2';
@@ -8,7 +8,7 @@ import { testApp } from '../support/app.ts';
 import { auth } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { GATEWAYS, type Gateway, HAPROXY, portOf, serve, startGateway, startUpstream } from '../support/gateway.ts';
-import { bearer, registered, type SignedIn, signedIn, somebody, tokenOfService, visitors } from '../support/people.ts';
+import { bearer, newPerson, registered, type SignedIn, signedIn, tokenOfService, visitors } from '../support/people.ts';
 import { rawConnection } from '../support/raw.ts';
 
 const app = await testApp({ AUDIENCE: 'shop' });
@@ -31,19 +31,19 @@ afterAll(async () => {
 
 const start = (gateway: Gateway, latchkeyUrl: string) => startGateway(gateway, latchkeyUrl, portOf(upstream));
 
-/** The status, and what reached the service. */
+/** The status, and the headers and body that reached the service. */
 async function send(url: string, head: string[]): Promise<[number, Record<string, string>]> {
   const lines = [...head, 'connection: close', '', ''];
   const connection = rawConnection(Number(new URL(url).port), lines.join('\r\n'));
   await connection.closed;
   const received = connection.received();
-  // Some send it in chunks.
+  // Some gateways send it in chunks.
   const seen = /\{".*"\}/.exec(received)?.[0] ?? '{}';
   return [Number(received.split(' ')[1]), JSON.parse(seen)];
 }
 
 describe.each(GATEWAYS)('$name', (gateway) => {
-  test('lets pass who may, as whom the token says, and nobody else', async () => {
+  test('passes allowed requests with the identity of the token, and rejects all others', async () => {
     const url = await start(gateway, app.url);
     const get = async (path: string, headers: Record<string, string> = {}) => {
       const response = await fetch(url + path, { headers });
@@ -88,15 +88,15 @@ describe.each(GATEWAYS)('$name', (gateway) => {
     await eventually(async () => (await get('/orders', bearer(leaving.accessToken))).status === 401, 1_000);
   }, 120_000);
 
-  test('passes an email on as it is, whatever it could mean in a configuration', async () => {
+  test('passes an email on unchanged, even with characters that mean something in a configuration', async () => {
     const url = await start(gateway, app.url);
     const email = `{env.path}{http.request.host}$host\${host}%{+q}'|&^*/?=\`#!~@${randomUUID()}.example`;
-    const odd = await signedIn(call, await registered(call, { ...somebody(), email }));
+    const odd = await signedIn(call, await registered(call, { ...newPerson(), email }));
     const response = await fetch(`${url}/orders`, { headers: bearer(odd.accessToken) });
     expect(await response.json()).toMatchObject({ 'x-auth-email': email, 'x-auth-email-verified': 'false' });
   }, 60_000);
 
-  test('is not misled by what clients hide', async () => {
+  test('ignores identity headers that clients hide', async () => {
     const url = await start(gateway, app.url);
     const host = `host: ${new URL(url).host}`;
     const mine = `authorization: Bearer ${person.accessToken}`;
@@ -135,7 +135,7 @@ describe.each(GATEWAYS)('$name', (gateway) => {
     }
   }, 60_000);
 
-  test('passes a body on, of who may', async () => {
+  test('passes on the body of an allowed request', async () => {
     const url = await start(gateway, app.url);
     const post = (headers: Record<string, string>) =>
       fetch(`${url}/orders`, { method: 'POST', headers, body: 'x'.repeat(300_000) });
@@ -143,15 +143,15 @@ describe.each(GATEWAYS)('$name', (gateway) => {
     expect((await post({})).status).toBe(401);
   }, 60_000);
 
-  test('is closed while Latchkey does not answer', async () => {
+  test('rejects all requests while Latchkey does not answer', async () => {
     const url = await start(gateway, `http://127.0.0.1:${await freePort()}`);
     expect((await fetch(`${url}/orders`, { headers: bearer(person.accessToken) })).status).toBe(gateway.closed);
   }, 60_000);
 });
 
-// What nginx and Caddy bring along, HAProxy has from the example's script and rules.
+// HAProxy has these from the example's script and rules. nginx and Caddy have them built in.
 describe('HAProxy alone', () => {
-  test('answers what Latchkey answers', async () => {
+  test('returns the response of Latchkey', async () => {
     const url = await start(HAPROXY, app.url);
     const headers = ['www-authenticate', 'content-type', 'cache-control'];
     const answer = async (asked: Promise<Response>) => {
@@ -164,7 +164,7 @@ describe('HAProxy alone', () => {
     }
   }, 60_000);
 
-  test('sees through what clients hide', async () => {
+  test('removes identity headers that clients hide', async () => {
     const url = await start(HAPROXY, app.url);
     const mine = `authorization: Bearer ${person.accessToken}`;
     const get = (path: string, ...headers: string[]) => send(url, [`GET ${path} HTTP/1.1`, 'host: shop', ...headers]);
@@ -200,7 +200,7 @@ describe('HAProxy alone', () => {
     }
   }, 60_000);
 
-  test('asks for each of many requests at once, over HTTP/2', async () => {
+  test('authorizes each of many concurrent requests over HTTP/2', async () => {
     const url = await start(HAPROXY, app.url);
     const session = http2.connect(url);
     onTestFinished(() => session.destroy());
@@ -232,10 +232,10 @@ describe('HAProxy alone', () => {
     ['hangs', () => {}],
     ['hangs up', (request) => request.socket.destroy()],
     ['fails', (_, response) => response.writeHead(500).end()],
-    ['sends elsewhere', (_, response) => response.writeHead(302, { location: '/public/' }).end()],
-    ['is somebody else', (_, response) => response.end('hello')],
+    ['redirects', (_, response) => response.writeHead(302, { location: '/public/' }).end()],
+    ['is another program', (_, response) => response.end('hello')],
   ])(
-    'is closed to all while Latchkey %s',
+    'rejects all requests while Latchkey %s',
     async (_, listener) => {
       const latchkey = await serve(listener);
       onTestFinished(() => {

@@ -25,7 +25,7 @@ beforeAll(async () => {
 });
 afterAll(() => mailbox.close());
 
-/** Checks each request with Latchkey, but for calls of Latchkey itself, which it passes on. Never tries a second time. */
+/** Checks each request with Latchkey, except calls to Latchkey itself. Never retries. */
 function envoyConfiguration(port: number, replicas: number[]): object {
   const authorization = {
     '@type': `${EXTENSIONS}.filters.http.ext_authz.v3.ExtAuthz`,
@@ -82,7 +82,7 @@ function envoyConfiguration(port: number, replicas: number[]): object {
   };
 }
 
-/** Calls until it is stopped, over connections that stay open. @returns how often each status was the answer */
+/** Calls until it is stopped, over persistent connections. @returns the number of responses for each status */
 function steadyLoad(port: number, accessToken: string) {
   const agent = new http.Agent({ keepAlive: true, maxSockets: CALLERS });
   const statuses: Record<string, number> = {};

@@ -117,7 +117,7 @@ test('no request has a field that its caller must not set', () => {
   for (const method of methods) {
     // Administrators may.
     if (method.parent === AdminService) continue;
-    // It names one of the caller's own.
+    // It names a session of the caller.
     if (method.name === 'RevokeSession') continue;
     for (const field of method.input.fields) expect(forbidden, method.name).not.toContain(field.name);
   }

@@ -1,10 +1,10 @@
-// Where a call comes from: behind proxies, behind services that call for their users, and for those who only pretend.
+// The client address of a call: behind proxies, behind services that call for their users, and with forged headers.
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { readConfig } from '../../src/config/config.ts';
 import { createClientAddress } from '../../src/server/transport/client-address.ts';
 import { SERVICE_KEY, startTestApp, type TestApp } from '../support/app.ts';
 import { auth, type Caller, callers, viaFetch } from '../support/clients.ts';
-import { somebody } from '../support/people.ts';
+import { newPerson } from '../support/people.ts';
 
 let behindProxy: TestApp;
 let direct: TestApp;
@@ -19,20 +19,20 @@ beforeAll(async () => {
 afterAll(() => Promise.all([behindProxy.close(), direct.close()]));
 
 test.each([
-  ['nobody in between', '203.0.113.9', '', '203.0.113.9'],
+  ['no proxy', '203.0.113.9', '', '203.0.113.9'],
   ['one proxy', '10.0.0.1', '203.0.113.9', '203.0.113.9'],
   ['two proxies', '10.0.0.1', '203.0.113.9, 10.0.0.2', '203.0.113.9'],
-  ['what the client has written itself', '10.0.0.1', '1.2.3.4, 203.0.113.9', '203.0.113.9'],
-  ['a peer that is not trusted', '203.0.113.9', '1.2.3.4', '203.0.113.9'],
+  ['an entry that the client has forged', '10.0.0.1', '1.2.3.4, 203.0.113.9', '203.0.113.9'],
+  ['an untrusted peer', '203.0.113.9', '1.2.3.4', '203.0.113.9'],
   ['a proxy of IPv6', '2001:db8:1::5', '2001:db8:2::7', '2001:db8:2::7'],
   ['IPv4 in IPv6', '::ffff:10.0.0.1', '::ffff:203.0.113.9', '203.0.113.9'],
   ['IPv4 in IPv6, in hex', '::ffff:a00:1', '::FFFF:cb00:7109', '203.0.113.9'],
   ['IPv4 in IPv6, in full', '0:0:0:0:0:ffff:0a00:0001', '0:0:0:0:0:ffff:203.0.113.9', '203.0.113.9'],
-  ['what only looks like it', '10.0.0.1', '2001:db8::ffff:cb00:7109', '2001:db8::ffff:cb00:7109'],
+  ['a similar IPv6 address', '10.0.0.1', '2001:db8::ffff:cb00:7109', '2001:db8::ffff:cb00:7109'],
   ['a port', '10.0.0.1', '203.0.113.9:4711', '203.0.113.9'],
   ['brackets and a port', '10.0.0.1', '[2001:db8:2::7]:4711', '2001:db8:2::7'],
-  ['all of them trusted', '10.0.0.1', '10.0.0.3, 10.0.0.2', '10.0.0.3'],
-  ['what is no address', '10.0.0.1', '203.0.113.9, unknown', '10.0.0.1'],
+  ['only trusted addresses', '10.0.0.1', '10.0.0.3, 10.0.0.2', '10.0.0.3'],
+  ['an invalid entry', '10.0.0.1', '203.0.113.9, unknown', '10.0.0.1'],
   ['an empty entry', '10.0.0.1', '203.0.113.9, ', '10.0.0.1'],
   ['no peer', '', '203.0.113.9', ''],
 ])('the client behind %s', (_, peer, forwardedFor, expected) => {
@@ -47,7 +47,7 @@ test.each(['10.0.0.0/33', '10.0.0.0/x', 'proxy', '10.0.0.0/8/8', '2001:db8::/129
   },
 );
 
-/** How many of so many accounts are opened, each call with its own headers. */
+/** The number of accounts that are created, each call with its own headers. */
 async function opened(
   call: Caller,
   count: number,
@@ -56,33 +56,33 @@ async function opened(
 ): Promise<number> {
   const outcomes = [];
   for (let n = 0; n < count; n += 1) {
-    outcomes.push(await call(auth.register, somebody(), { headers: headers(n), ...(bearer && { bearer }) }));
+    outcomes.push(await call(auth.register, newPerson(), { headers: headers(n), ...(bearer && { bearer }) }));
   }
   return outcomes.filter(({ code }) => code === 'ok').length;
 }
 
 describe('limits by network', () => {
-  test('count clients and not their proxy', async () => {
+  test('count clients, not their proxy', async () => {
     const call = viaFetch(behindProxy.url);
     expect(await opened(call, 12, (n) => ({ 'x-forwarded-for': `203.0.${n}.113` }))).toBe(12);
     expect(await opened(call, 8, (n) => ({ 'x-forwarded-for': `1.2.3.${n}, 198.51.100.7` }))).toBe(5);
   });
 
-  test("are not fooled by a client that is nobody's proxy", async () => {
+  test('ignore the header of a client that is no trusted proxy', async () => {
     expect(
       await opened(viaFetch(direct.url), 8, (n) => ({
         'x-forwarded-for': `203.0.113.${n}`,
         'x-client-address': `203.0.113.${n}`,
       })),
     ).toBe(5);
-    // Nor by one that holds a token which is no service key.
+    // The same with a token that is no service key.
     expect(await opened(viaFetch(direct.url), 1, () => ({ 'x-client-address': '198.51.100.1' }), 'x'.repeat(40))).toBe(
       0,
     );
   });
 
   test.each(['gRPC of Connect, HTTP/2', 'gRPC-Web, HTTP/1.1', 'Connect, JSON, HTTP/1.1'])(
-    'count the users of a service that says who they are, over %s',
+    'count the users that a service names, over %s',
     async (way) => {
       const own = await startTestApp(LIMIT, { api: true, worker: false });
       onTestFinished(() => own.close());
@@ -96,7 +96,7 @@ describe('limits by network', () => {
         ),
       ).toBe(8);
       expect(await opened(call, 8, () => ({ 'x-client-address': '2001:db8::1' }), SERVICE_KEY)).toBe(5);
-      const bad = await call(auth.register, somebody(), {
+      const bad = await call(auth.register, newPerson(), {
         bearer: SERVICE_KEY,
         headers: { 'x-client-address': 'nowhere' },
       });

@@ -1,4 +1,4 @@
-// Mutual TLS: services that show a certificate instead of a key.
+// Mutual TLS: services that use a certificate instead of a key.
 import { copyFileSync } from 'node:fs';
 import https from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -16,7 +16,7 @@ import { serviceAt } from '../../src/server/transport/peer.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { type Certificates, openCertificates, type Pair } from '../support/certificates.ts';
 import { eventually } from '../support/eventually.ts';
-import { somebody } from '../support/people.ts';
+import { newPerson } from '../support/people.ts';
 
 const GATEWAY = 'spiffe://example.org/ns/shop/sa/gateway';
 let certificates: Certificates;
@@ -61,15 +61,15 @@ const batch = (transport: Parameters<typeof createClient>[1], headers = {}) =>
 
 describe('a certificate', () => {
   test.each([
-    ['of a SPIFFE ID', () => gateway, '1 verdict'],
-    ['of a DNS name', () => certificates.make('billing', 'DNS:other.internal,DNS:billing.internal', ca), '1 verdict'],
-    ['of a name that is no service', () => certificates.make('web', 'DNS:web.internal', ca), 'missing credentials'],
+    ['with a SPIFFE ID', () => gateway, '1 verdict'],
+    ['with a DNS name', () => certificates.make('billing', 'DNS:other.internal,DNS:billing.internal', ca), '1 verdict'],
+    ['with the name of no service', () => certificates.make('web', 'DNS:web.internal', ca), 'missing credentials'],
     [
-      'of two SPIFFE IDs',
+      'with two SPIFFE IDs',
       () => certificates.make('two', `URI:${GATEWAY},URI:spiffe://example.org/x`, ca),
       'missing credentials',
     ],
-    ['of nobody', () => undefined, 'missing credentials'],
+    ['that is missing', () => undefined, 'missing credentials'],
   ])('%s', async (_, pair, expected) => {
     expect(await batch(grpc(pair()))).toContain(expected);
   });
@@ -81,7 +81,7 @@ describe('a certificate', () => {
     expect(await batch(grpc(make()))).not.toMatch(/verdict|authorization/);
   });
 
-  test('counts over HTTP/1.1, too, and its name is in the log', async () => {
+  test('counts over HTTP/1.1 too, and its name is in the log', async () => {
     const nodeOptions = { ca: ca.cert, cert: gateway.cert, key: gateway.key };
     expect(await batch(createConnectTransport({ baseUrl: url, httpVersion: '1.1', nodeOptions }))).toBe('1 verdict');
     const watch = createClient(VerifierService, grpc(gateway)).watch({}, { signal: AbortSignal.timeout(500) });
@@ -89,8 +89,8 @@ describe('a certificate', () => {
     await eventually(() => app.logs.some((line) => line.includes(`"service":"${GATEWAY}"`)));
   });
 
-  test('is for what services may do and no more; the token beside it is its user’s', async () => {
-    const person = somebody();
+  test('gives access as a service only; a token beside it is that of a user', async () => {
+    const person = newPerson();
     const client = createClient(AuthService, grpc());
     const { user } = await client.register(person);
     const { tokens } = await client.login(person);
@@ -104,21 +104,21 @@ describe('a certificate', () => {
     await expect(client.checkRole({ subject, role: 'user' })).rejects.toThrow('authorization');
   });
 
-  test('lets a service say where its users are', async () => {
+  test('lets a service name the addresses of its users', async () => {
     const headers = { 'x-client-address': '203.0.113.77' };
-    await createClient(AuthService, grpc(gateway)).register(somebody(), { headers });
-    await createClient(AuthService, grpc()).register(somebody(), { headers: { 'x-client-address': '203.0.113.78' } });
+    await createClient(AuthService, grpc(gateway)).register(newPerson(), { headers });
+    await createClient(AuthService, grpc()).register(newPerson(), { headers: { 'x-client-address': '203.0.113.78' } });
     await eventually(() => app.logs.some((line) => line.includes('"peer":"203.0.113.77"')));
     expect(app.logs.some((line) => line.includes('203.0.113.78'))).toBe(false);
   });
 
-  test('is not that of those whose calls a proxy passes on', async () => {
+  test('is not that of clients behind a proxy', async () => {
     for (const name of ['x-forwarded-for', 'forwarded']) {
       expect(await batch(grpc(gateway), { [name]: '203.0.113.9' })).toContain('send authorization');
     }
   });
 
-  test('serves the client library in place of a key', async () => {
+  test('replaces the key of the client library', async () => {
     const latchkey = createLatchkey({ url, tls: { ca: ca.cert, cert: gateway.cert, key: gateway.key } });
     onTestFinished(() => latchkey.close());
     await latchkey.ready();
@@ -126,7 +126,7 @@ describe('a certificate', () => {
   });
 });
 
-test.each(['TLSv1.2', 'TLSv1.3'] as const)('%s: no session is resumed, also after a renewal', async (maxVersion) => {
+test.each(['TLSv1.2', 'TLSv1.3'] as const)('%s: no session is resumed, even after a renewal', async (maxVersion) => {
   const [certFile, keyFile] = [`${certificates.folder}/renewed.crt`, `${certificates.folder}/renewed.key`];
   copyFileSync(server.certFile, certFile);
   copyFileSync(server.keyFile, keyFile);
@@ -166,7 +166,7 @@ test.each(['TLSv1.2', 'TLSv1.3'] as const)('%s: no session is resumed, also afte
   expect(await isResumed()).toBe(false);
 });
 
-test('a certificate counts for as long as it is valid, and not for as long as its connection', () => {
+test('a certificate counts until it expires, even on a connection that outlives it', () => {
   const until = (milliseconds: number) => ({
     address: '',
     service: { name: 'billing.internal', until: new Date(Date.now() + milliseconds) },
@@ -175,7 +175,7 @@ test('a certificate counts for as long as it is valid, and not for as long as it
   expect(serviceAt(until(-1))).toBe(null);
 });
 
-test('where certificates are required, nobody comes in without', async () => {
+test('where certificates are required, a client without one is rejected', async () => {
   const strict = await startTestApp(tlsOf({ TLS_CLIENT_AUTH: 'required' }), { api: true, worker: false });
   onTestFinished(() => strict.close());
   const asked = (pair?: Pair) =>
@@ -191,7 +191,7 @@ test('where certificates are required, nobody comes in without', async () => {
   expect(await asked(certificates.make('foreign', `URI:${GATEWAY}`))).not.toBe(200);
 });
 
-test('a new authority is taken up while the server runs', async () => {
+test('a new authority is loaded while the server runs', async () => {
   const caFile = `${certificates.folder}/changing.crt`;
   copyFileSync(ca.certFile, caFile);
   const changing = await startTestApp(tlsOf({ TLS_CLIENT_CA_FILE: caFile }), { api: true, worker: false });
@@ -217,7 +217,7 @@ test.each([
   ['DNS:*.internal', null],
   ['DNS:"billing.internal', null],
   ['', null],
-])('of %s it knows %s', (names, expected) => {
+])('the names %s identify %s', (names, expected) => {
   expect(identityOf(names, [GATEWAY, 'billing.internal'])).toBe(expected);
 });
 
@@ -225,14 +225,14 @@ test.each([
   ['an authority without a certificate', { TLS_CERT_FILE: '', TLS_KEY_FILE: '' }, 'TLS_CLIENT_CA_FILE needs'],
   ['services without an authority', { TLS_CLIENT_CA_FILE: '' }, 'TLS_CLIENT_SERVICES needs'],
   [
-    'certificates that are required of nobody',
+    'required certificates without an authority',
     { TLS_CLIENT_CA_FILE: '', TLS_CLIENT_SERVICES: '', TLS_CLIENT_AUTH: 'required' },
     'TLS_CLIENT_AUTH=required needs',
   ],
   ['an empty certificate', { TLS_CERT_FILE: '/dev/null' }, 'cannot be used'],
   ['an empty key', { TLS_KEY_FILE: '/dev/null' }, 'cannot be used'],
-  ['an authority that is no certificate', { TLS_CLIENT_CA_FILE: 'package.json' }, 'cannot be used'],
-  ['a service that is no name', { TLS_CLIENT_SERVICES: 'spiffe://example.org/*' }, 'must be SPIFFE IDs'],
+  ['an authority file without a certificate', { TLS_CLIENT_CA_FILE: 'package.json' }, 'cannot be used'],
+  ['an invalid service name', { TLS_CLIENT_SERVICES: 'spiffe://example.org/*' }, 'must be SPIFFE IDs'],
 ])('%s stops the start', (_, more, problem) => {
   expect(() => readConfig({ ...app.environment, ...more })).toThrow(problem);
 });

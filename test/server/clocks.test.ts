@@ -1,4 +1,4 @@
-// A machine whose clock is wrong, or jumps: Postgres's clock decides, so nothing changes for users.
+// The clock of a machine is wrong or jumps. Postgres's clock decides, so nothing changes for users.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { decodeJwt } from 'jose';
 import { afterAll, afterEach, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
@@ -23,7 +23,7 @@ beforeAll(async () => {
 afterEach(() => void vi.useRealTimers());
 afterAll(() => mailbox.close());
 
-/** The clock of this machine, and nothing else that measures time. */
+/** Changes the clock of this machine, but no other measure of time. */
 function setClock(milliseconds: number): void {
   const now = performance.timeOrigin + performance.now() + milliseconds;
   vi.useFakeTimers({ toFake: ['Date'], now, shouldAdvanceTime: true });
@@ -46,7 +46,7 @@ test.each([FIVE_MINUTES, -FIVE_MINUTES, 31 * 86_400_000])(
     const first = await refreshed(right.call, before);
     setClock(difference);
     const wrong = await start();
-    // The answer was lost: both processes give the same successor again.
+    // The response was lost: both processes return the same successor again.
     expect((await refreshed(wrong.call, before)).refreshToken).toBe(first.refreshToken);
     const second = await refreshed(wrong.call, first);
     vi.useRealTimers();

@@ -1,4 +1,4 @@
-// More at once than a process can hold: the surplus is told to come back, and the rest goes on.
+// More concurrent calls than a process can hold: the surplus is rejected with a retry delay, and the others continue.
 import http2 from 'node:http2';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { findTrailerError } from '@connectrpc/connect/protocol-grpc';
@@ -12,7 +12,7 @@ import { envelope, rawConnection, rawStream, statusOf } from '../support/raw.ts'
 
 let app: TestApp;
 beforeAll(async () => {
-  // None of those that wait is let go by a limit.
+  // No rate limit rejects a waiting call.
   const limits = { TRUSTED_PROXIES: '127.0.0.1', LIMIT_LOGIN_ACCOUNT: '100000/60', LIMIT_LOGIN_PAIR: '100000/60' };
   app = await startTestApp(limits, { api: true, worker: false });
 });
@@ -21,7 +21,7 @@ afterAll(() => app.close());
 const BODY = '{"email":"a@people.example","password":"a wrong pass phrase"}';
 const LOGIN = `POST /latchkey.auth.v1.AuthService/Login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${BODY.length}\r\n\r\n${BODY}`;
 
-test('ten thousand requests on one HTTP/1.1 connection, before any was answered, end it', async () => {
+test('ten thousand unanswered requests close their HTTP/1.1 connection', async () => {
   const { accessToken } = await signedIn(viaFetch(app.url));
   const linesBefore = app.logs.length;
   const attacks = Array.from({ length: 5 }, () => rawConnection(app.port, LOGIN.repeat(10_000)));
@@ -33,7 +33,7 @@ test('ten thousand requests on one HTTP/1.1 connection, before any was answered,
   expect(app.logs.length - linesBefore).toBeLessThan(200);
 });
 
-test('a few at once are answered in their order', async () => {
+test('a few pipelined requests are answered in order', async () => {
   const some = rawConnection(app.port, LOGIN.repeat(8));
   await eventually(() => some.received().split('CREDENTIALS_INVALID').length - 1 === 8);
   some.socket.destroy();
@@ -62,7 +62,7 @@ const loginFrom = (address: string) =>
     { headers: { 'x-forwarded-for': address } },
   );
 
-test('strangers whose bodies never arrive keep nobody out, not even their own network', async () => {
+test('clients whose bodies never arrive block no other client, even in their own network', async () => {
   const held = stall(1_150, (n) => `203.0.113.${n % 2}`);
   const first = await Promise.race(held.map(({ closed }) => closed));
   expect(statusOf(first)).toBe('14');
@@ -70,7 +70,7 @@ test('strangers whose bodies never arrive keep nobody out, not even their own ne
   expect((await loginFrom('203.0.113.1')).reason).toBe('CREDENTIALS_INVALID');
 }, 30_000);
 
-test('while more than half of the slots wait, a body has two seconds', async () => {
+test('while more than half of the slots are in use, a body has two seconds', async () => {
   const startedAt = performance.now();
   const rejected: string[] = [];
   for (const { closed } of stall(900, (n) => `203.0.113.${n % 200}`)) {
@@ -81,7 +81,7 @@ test('while more than half of the slots wait, a body has two seconds', async () 
   expect(new Set(rejected)).toEqual(new Set(['14']));
 }, 30_000);
 
-test('beyond a thousand calls under way each is told to come back, over every protocol; Verify goes on', async () => {
+test('beyond a thousand concurrent calls each is rejected with a retry delay, over every protocol; Verify continues', async () => {
   const { accessToken } = await signedIn(viaFetch(app.url));
   const holder = await app.owner.connect();
   await holder.query('BEGIN; LOCK TABLE users');
@@ -135,7 +135,7 @@ test('beyond a thousand calls under way each is told to come back, over every pr
   expect((await viaFetch(app.url)(auth.login, { email, password })).reason).toBe('CREDENTIALS_INVALID');
 }, 60_000);
 
-test('strangers who do not read their answers keep nobody out', async () => {
+test('clients that do not read their responses block no other client', async () => {
   const sessions = Array.from({ length: 12 }, () => http2.connect(app.url, { settings: { initialWindowSize: 0 } }));
   onTestFinished(() => {
     for (const session of sessions) session.destroy();

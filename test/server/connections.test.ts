@@ -1,4 +1,4 @@
-// How connections live and end: their age, their silence, and the replacement of the processes they lead to.
+// The age of connections, their silence, and the replacement of the process behind them.
 import http from 'node:http';
 import http2 from 'node:http2';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -14,7 +14,7 @@ import type { Mailbox } from '../../src/dev/mailbox.ts';
 import { openTestMailbox, startTestApp, type TestApp, testEnvironment } from '../support/app.ts';
 import { auth, type Outcome, viaFetch, viaGrpcJs } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
-import { signedIn, somebody } from '../support/people.ts';
+import { newPerson, signedIn } from '../support/people.ts';
 import { runMain } from '../support/processes.ts';
 import { envelope, rawConnection, rawStream } from '../support/raw.ts';
 
@@ -39,7 +39,7 @@ describe('the age of a connection', () => {
   });
   afterAll(() => app.close());
 
-  test('over HTTP/2 is told in two steps; a stream may go on for the grace', async () => {
+  test('over HTTP/2 ends in two steps; a stream may continue during the grace', async () => {
     const session = http2.connect(app.url);
     onTestFinished(() => session.destroy());
     session.on('error', () => {});
@@ -56,7 +56,7 @@ describe('the age of a connection', () => {
     expect(performance.now() - startedAt).toBeGreaterThan(2_800);
   });
 
-  test('over HTTP/1.1 is told with an answer', async () => {
+  test('over HTTP/1.1 ends with a response', async () => {
     const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
     onTestFinished(() => agent.destroy());
     const ask = (path: string, body: string) =>
@@ -74,7 +74,7 @@ describe('the age of a connection', () => {
     }
   });
 
-  test('costs a client that calls all the time not one call: gRPC sends what was refused again by itself', async () => {
+  test('costs a busy client no call: gRPC retries rejected streams by itself', async () => {
     const { accessToken } = await signedIn(viaFetch(app.url));
     const call = viaGrpcJs(app.url);
     const until = performance.now() + 4_000;
@@ -89,7 +89,7 @@ describe('the age of a connection', () => {
   });
 });
 
-test('who does not answer pings is not there; who does may be silent for long', async () => {
+test('a client that does not answer pings is disconnected; one that does can stay silent', async () => {
   const app = await startTestApp(
     { KEEPALIVE_SECONDS: '1', KEEPALIVE_TIMEOUT_SECONDS: '1' },
     { api: true, worker: false },
@@ -112,7 +112,7 @@ describe('a rolling replacement of two processes', () => {
   });
   afterAll(() => mailbox.close());
 
-  /** `serve` on a port, when it is ready. */
+  /** Starts `serve` on a port and waits until it is ready. */
   async function start(port: number) {
     const server = runMain(['serve'], { ...environment, PORT: String(port) });
     onTestFinished(() => void server.child.kill('SIGKILL'));
@@ -170,10 +170,10 @@ describe('a rolling replacement of two processes', () => {
 const ATTEMPTS = 5;
 let turn = 0;
 
-/** A failure after which a client may try again. */
+/** A failure that a client may retry. */
 class Again extends Error {}
 
-/** Again at the other one, when nobody is there or it says that it cannot. */
+/** Retries at the other process when the first is unreachable or unavailable. */
 async function retrying<T>(attempt: (n: number) => Promise<T>): Promise<T> {
   turn += 1;
   const start = turn;
@@ -191,7 +191,7 @@ async function retrying<T>(attempt: (n: number) => Promise<T>): Promise<T> {
 }
 
 async function registerAt(url: string): Promise<void> {
-  const person = somebody();
+  const person = newPerson();
   const { code } = await reached(viaFetch(url)(auth.register, person));
   if (code !== 'ok') throw new Error(code);
 }

@@ -1,4 +1,4 @@
-// Pages of allowed origins, and of others: what the browser asks and is told; and a real page in the real Chromium.
+// Web pages of allowed and of other origins: preflight requests and responses, and a real page in a real Chromium.
 import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import http from 'node:http';
@@ -17,7 +17,7 @@ const run = promisify(execFile);
 
 let app: TestApp;
 let person: SignedIn;
-/** Two servers of the same page: one origin is allowed. */
+/** Two servers of the same page. One origin is allowed. */
 let pages: http.Server[];
 const originOf = (n: number) => {
   const { port } = (pages[n] as http.Server).address() as AddressInfo;
@@ -90,7 +90,7 @@ test.each([
   }
 });
 
-test('answers and errors can be read, also those of the fast path', async () => {
+test('a page can read responses and errors, also those of the fast path', async () => {
   for (const body of [{ accessToken: person.accessToken }, { accessToken: 'x' }, {}]) {
     const headers = { origin: 'https://app.example', 'content-type': 'application/json' };
     const response = await fetch(app.url + VERIFY, { method: 'POST', headers, body: JSON.stringify(body) });
@@ -99,7 +99,7 @@ test('answers and errors can be read, also those of the fast path', async () => 
   }
 });
 
-test('without allowed origins nothing is said', async () => {
+test('without allowed origins there are no CORS headers', async () => {
   const plain = await startTestApp({}, { api: true, worker: false });
   onTestFinished(() => plain.close());
   const response = await fetch(plain.url + LOGIN, {
@@ -116,7 +116,7 @@ test.each(['*', 'app.example', 'https://app.example/', 'https://app.example/x', 
   },
 );
 
-/** Signs in by Connect and verifies by gRPC-Web, with nothing but what a page has. */
+/** Signs in by Connect and verifies by gRPC-Web, with the browser's own means. */
 function page(): string {
   return `<!doctype html><title>waiting</title><body><script type="module">
     const call = (path, type, body) => fetch(${JSON.stringify(app.url)} + path, { method: 'POST', headers: { 'content-type': type }, body });

@@ -1,5 +1,5 @@
-// What a request without credentials costs the main thread, whatever its bytes: CPU time of that thread, beside that of a call
-// with an empty message, which a busy machine makes dearer as well.
+// The cost of a request without credentials, with any bytes: CPU time of the main thread, compared with that of a call with an
+// empty message, because a busy machine makes both slower.
 import http2 from 'node:http2';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
@@ -17,7 +17,7 @@ import { serve } from '../support/processes.ts';
 import { envelope, rawConnection, rawStream, statusOf } from '../support/raw.ts';
 import { costOf, PUBLIC_METHODS, worstOf } from '../support/strangers.ts';
 
-/** Or so many times what a call costs that says nothing. */
+/** Or this many times the cost of a call with an empty message. */
 const [MAX_MS, MAX_RATIO] = [2, 4];
 const [LOOKS, CALLS] = [4, 12];
 const CLOSED_METHODS = [AuthService, AccountService, VerifierService, AdminService].flatMap(({ methods }) =>
@@ -37,7 +37,7 @@ afterAll(async () => {
 });
 const pid = () => server.child.pid as number;
 
-/** The least of a few looks: what else the machine does, and the first compilation of a path, only add to the cost. */
+/** The minimum of a few measurements: other work of the machine and the first compilation only add to the cost. */
 async function least(ask: () => Promise<void>): Promise<number> {
   const looks: number[] = [];
   for (let n = 0; n < LOOKS; n += 1) looks.push(await costOf(pid(), CALLS, ask));
@@ -71,7 +71,7 @@ describe('a public method costs less than 2 ms', () => {
     ['a long grant', '/oauth/token', 'application/x-www-form-urlencoded', `grant_type=${'%41'.repeat(2_700)}`],
     ['a query of many names', `/forward-auth?${'a&'.repeat(7_000)}`, '', ''],
     [
-      'a query of many bad names',
+      'a query of many invalid names',
       `/forward-auth?${Array.from({ length: 1_500 }, (_, n) => `a${n}=1`).join('&')}`,
       '',
       '',
@@ -84,7 +84,7 @@ describe('a public method costs less than 2 ms', () => {
   });
 });
 
-describe('an attempt to register that is costly to judge', () => {
+describe('a registration with a password that is expensive to check', () => {
   const words = Array.from({ length: 60 }, (_, n) => `ab${n}cd`).join(' ');
   test.each([
     ['a walk over the keyboard', 'qwertyuiop'.repeat(25)],
@@ -92,12 +92,12 @@ describe('an attempt to register that is costly to judge', () => {
     ['a letter with marks', `a${'\u0301'.repeat(255)}`],
     ['ligatures that normalise to many letters', 'ﷺ'.repeat(256)],
     ['years', '1999'.repeat(64)],
-    ['what the name is made of', `${words.slice(0, 200)}x`],
+    ['parts of the full name', `${words.slice(0, 200)}x`],
   ])('%s', async (_, password) => {
     const body = JSON.stringify({
       email: `a.b-c@${'abcd.'.repeat(45)}example`,
       password,
-      // Nobody has such a name: what is measured is the judgement, and not a new account.
+      // The name is invalid, so that the check is measured and not a new account.
       fullName: `${words.slice(0, 190)}\0`,
     });
     const headers = { 'content-type': 'application/json' };
@@ -107,7 +107,7 @@ describe('an attempt to register that is costly to judge', () => {
   });
 });
 
-describe('a method that strangers may not call', () => {
+describe('a method that requires credentials', () => {
   test.each(CLOSED_METHODS.map((method) => [`${method.parent.typeName}/${method.name}`] as const))(
     '%s is rejected by the headers, before any of the body comes',
     async (path) => {
@@ -121,7 +121,7 @@ describe('a method that strangers may not call', () => {
     },
   );
 
-  test('takes no more of the body than fits into the window, and holds it no longer than half a second', async () => {
+  test('reads only one window of the body, and holds it for at most half a second', async () => {
     const bomb = envelope(gzipSync(Buffer.alloc(1_048_512, Buffer.from([0x0a, 0]))), 1);
     expect(bomb.length).toBeLessThan(1_200);
     const client = session();
@@ -136,7 +136,7 @@ describe('a method that strangers may not call', () => {
   });
 });
 
-test('a stranger who asks reflection over and over on one stream is answered at a walk', async () => {
+test('many reflection requests on one stream are answered slowly', async () => {
   const client = session();
   // list_services, a thousand times.
   const question = envelope(Buffer.from([0x3a, 0]));

@@ -35,7 +35,7 @@ beforeAll(async () => {
   userToken = (await signedIn(ways['Connect, JSON, HTTP/1.1'] as Caller)).accessToken;
 });
 
-/** Every text of a message filled with the same; the first alone with one that is too large. */
+/** A message whose text fields all have the same value. Only the first has a value that is too large. */
 function filled({ input }: DescMethodUnary, text: string): JsonValue {
   const texts = input.fields.filter((field) => field.fieldKind === 'scalar' && field.scalar === ScalarType.STRING);
   const lists = input.fields.filter((field) => field.fieldKind === 'list' && field.scalar === ScalarType.STRING);
@@ -45,7 +45,7 @@ function filled({ input }: DescMethodUnary, text: string): JsonValue {
     ...texts.filter(isFirst).map(({ jsonName }): [string, JsonValue] => [jsonName, text]),
     ...lists.map(({ jsonName }): [string, JsonValue] => [jsonName, [text]]),
   ];
-  // One that is too large by itself is enough: Node's client keeps count of all that it could not send.
+  // One oversized field is enough: Node's client counts all bytes that it could not send.
   return Object.fromEntries(text.length > 64 * 1024 ? values.slice(0, 1) : values);
 }
 

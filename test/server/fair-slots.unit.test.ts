@@ -26,7 +26,7 @@ function slotsOf(capacity: number, maxHoldUnderPressureMs = Number.POSITIVE_INFI
 }
 
 describe('slots that are shared fairly', () => {
-  test('when all are taken, the oldest of the network that holds most goes', () => {
+  test('without a free slot, the network with the most loses its oldest', () => {
     const { take, evicted, slots } = slotsOf(10);
     take('198.51.100.1');
     const one = {};
@@ -37,7 +37,7 @@ describe('slots that are shared fairly', () => {
     expect(slots.inUse()).toBe(10);
   });
 
-  test('a network is as large as all addresses in it: a /24, a /48', () => {
+  test('a network counts all its addresses: a /24, a /48', () => {
     const { take, evicted } = slotsOf(6);
     for (const address of ['203.0.113.1', '203.0.113.2', '203.0.113.3']) take(address);
     for (const address of ['2001:db8::1', '2001:db8:0:1::1']) take(address);
@@ -48,7 +48,7 @@ describe('slots that are shared fairly', () => {
     expect(evicted).toHaveLength(2);
   });
 
-  test('within a network it is the connection that holds most', () => {
+  test('within a network, the connection with the most loses its oldest', () => {
     const { take, evicted } = slotsOf(4);
     const [small, large] = [{}, {}];
     take('203.0.113.1', small);
@@ -57,7 +57,7 @@ describe('slots that are shared fairly', () => {
     expect(evicted).toEqual([1]);
   });
 
-  test('a slot is given back once, however often it is said', () => {
+  test('a slot is released once, however often release is called', () => {
     const { take, slots } = slotsOf(4);
     const release = take('203.0.113.1');
     take('203.0.113.1');
@@ -66,7 +66,7 @@ describe('slots that are shared fairly', () => {
     expect(slots.inUse()).toBe(1);
   });
 
-  test('while more than half are held, none is held for longer than the time', async () => {
+  test('while more than half are in use, no slot is held longer than the maximum', async () => {
     const { take, evicted, slots } = slotsOf(4, 50);
     for (let n = 0; n < 3; n += 1) take('203.0.113.1');
     await sleep(600);
@@ -76,7 +76,7 @@ describe('slots that are shared fairly', () => {
     expect(slots.inUse()).toBe(1);
   });
 
-  test('whatever strangers do, a network with a fair share or less loses none', () => {
+  test('a network with a fair share or less never loses a slot', () => {
     const address = fc.constantFrom('203.0.113.1', '203.0.113.2', '198.51.100.1', '2001:db8::1', '2001:db8:0:9::1');
     fc.assert(
       fc.property(fc.array(fc.record({ address, release: fc.boolean() }), { maxLength: 200 }), (steps) => {
@@ -98,7 +98,7 @@ describe('slots that are shared fairly', () => {
             const victim = before.get(n)?.address ?? step.address;
             const sizes = Map.groupBy([...held.values()], (one) => widest(one.address));
             const most = Math.max(...[...sizes.values()].map((list) => list.length));
-            // With its lost one it was as large as any.
+            // Before the loss it was as large as any other.
             expect((sizes.get(widest(victim))?.length ?? 0) + 1).toBeGreaterThanOrEqual(most);
           }
         }

@@ -1,4 +1,4 @@
-// Clients that speak HTTP/2 by hand and mean harm. While they do, another client notices nothing but that it takes longer.
+// Attackers that write HTTP/2 by hand. Meanwhile the calls of another client succeed, only slower.
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Client, createClient } from '@connectrpc/connect';
@@ -24,11 +24,11 @@ import { type SignedIn, signedIn } from '../support/people.ts';
 import { serve } from '../support/processes.ts';
 import { http2Frame, rawConnection } from '../support/raw.ts';
 
-/** What is small is sent by several at once. */
+/** Several connections send small attacks at once. */
 const SMALL_BYTES = 16 * 1024;
 const SEVERAL = 5;
 const REPEATS = 3;
-/** The heap may take its time to find its size. */
+/** Rounds until the size of the heap is stable. */
 const MAX_ROUNDS = 4;
 const MAX_GROWTH_MIB = 60;
 const CALLERS = 3;
@@ -57,7 +57,7 @@ describe.each([
   ['what lingers', lingering],
   ['bad compression', compression],
   ['a breach of the protocol', violations],
-])('%s is answered, and harms nobody else:', (_, attacks) => {
+])('%s is answered and harms no other client:', (_, attacks) => {
   test.each(attacks)(
     '%s',
     async (...attack) => {
@@ -74,7 +74,7 @@ describe.each([
       });
       const [growth] = await Promise.all([attacked, ...Array.from({ length: CALLERS }, callOn)]);
       expect(growth).toBeLessThan(MAX_GROWTH_MIB);
-      // Nothing is kept of any of them; a few are the good client's.
+      // Nothing of them is kept. A few connections belong to the other client.
       await eventually(async () => ((await look('latchkey_connections')) ?? 99) <= 5, 20_000);
       expect(server.child.exitCode).toBeNull();
     },
@@ -89,7 +89,7 @@ test.each(['/latchkey.auth.v1.AuthService/Login', '/grpc.health.v1.Health/Check'
     const before = (await look('rpc_server_call_duration_count', labels)) ?? 0;
     for (let n = 0; n < REPEATS; n += 1)
       await strikeOnce((_, connection) => connection === 'closed', resetsOf(path), undefined);
-    // Every stream that comes to Connect is counted, and each costs as much as a call.
+    // Every stream that reaches Connect is counted, and each costs as much as a call.
     const served = ((await look('rpc_server_call_duration_count', labels)) ?? 0) - before;
     expect(served).toBeLessThan(REPEATS * 600);
   },
@@ -101,7 +101,7 @@ async function look(name: string, labels: Record<string, string> = {}): Promise<
   return sumOf(await scrape(Number(port)), name, labels);
 }
 
-/** By how many MiB the server has grown in the last round; what leaks grows in each. */
+/** Growth of the server in the last round, in MiB. A leak grows in each round. */
 async function attackUntilSettled(attack: Attack): Promise<number> {
   await strike(attack);
   let growth = Number.POSITIVE_INFINITY;

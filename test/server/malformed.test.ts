@@ -1,4 +1,4 @@
-// Whatever a caller sends, to whatever method, by whatever protocol: it is the caller's error and not ours.
+// Random input to every method in every protocol is an error of the caller, never INTERNAL.
 import http2 from 'node:http2';
 import type { DescMethod, DescService } from '@bufbuild/protobuf';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
@@ -90,7 +90,7 @@ describe.each(METHODS.map((method) => [`${method.parent.typeName}/${method.name}
         BODIES.map(async ([name, body]) => {
           const headers = { 'content-type': contentType, authorization: `Bearer ${admin}` };
           const { stream, closed } = rawStream(session, `/${path}`, headers);
-          // Streams that are meant to last.
+          // Streams without an end.
           if (mayLast(method)) stream.once('data', () => stream.close());
           stream.end(body);
           expect(codeOf(await closed), name).not.toMatch(/^(2|13|internal|unknown|5\d\d)$/);
@@ -106,7 +106,7 @@ function mayLast({ methodKind }: DescMethod): boolean {
   return methodKind !== 'unary';
 }
 
-/** gRPC's, Connect's, or the status of HTTP. */
+/** The status of gRPC, of Connect, or of HTTP. */
 function codeOf(answer: RawAnswer): string {
   const text = answer.body.toString();
   const [, web] = /grpc-status: (\d+)/.exec(text) ?? [];
@@ -192,7 +192,7 @@ async function overHttp1(path: string, headers: [string, string][], body: Buffer
   return connection.received();
 }
 
-/** By hand, for clients that send a header twice are rare. The body of the answer. */
+/** Written by hand, because few clients can send a header twice. @returns the body of the response */
 async function overHttp2(path: string, type: string, more: [string, string][], body: Buffer): Promise<string> {
   const all = frames.request(path).filter(([name]) => name !== 'content-type' && name !== 'te');
   const length = String(body.length);

@@ -50,7 +50,7 @@ describe('protobuf', () => {
     expect(check(desc, bytes)).toBe('MESSAGE_TOO_LARGE');
   });
 
-  test('a message that holds itself is too deep', () => {
+  test('a message nested in itself is too deep', () => {
     // Attributes, metadata_context, an entry of filter_metadata, and then Struct, entry, Value, Struct ...
     let inner: Buffer = Buffer.alloc(0);
     for (let n = 0; n < 40; n += 1) inner = field(1, field(2, field(5, inner)));
@@ -74,7 +74,7 @@ describe('protobuf', () => {
     expect(check(LoginRequestSchema, Buffer.from(bytes))).toBe('REQUEST_MALFORMED');
   });
 
-  test('whatever the library writes passes, as long as it is within the bounds', () => {
+  test('every message of the library passes while it is within the bounds', () => {
     const texts = fc.array(fc.string({ unit: 'grapheme' }), { maxLength: 20 });
     const headers = fc.dictionary(fc.string({ minLength: 1 }), fc.string(), { maxKeys: 20 });
     fc.assert(
@@ -106,7 +106,7 @@ describe('protobuf', () => {
     );
   });
 
-  test('no bytes make it throw anything else, or take long', () => {
+  test('no bytes cause another error or take long', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 4_096 }), (bytes) => {
         expect(['ok', 'MESSAGE_TOO_LARGE', 'REQUEST_MALFORMED']).toContain(check(CheckRequestSchema, bytes));

@@ -1,5 +1,4 @@
-// What happens when Postgres or Redis hangs, dies, or comes back: no call is answered with "yes", none for ever, and the
-// service is as good as new afterwards.
+// Postgres or Redis hangs, stops or returns: no token is accepted wrongly, every call ends, and the service recovers.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,7 +15,7 @@ import { type Cable, layCable, through } from '../support/cable.ts';
 import { auth, type Caller, viaFetch } from '../support/clients.ts';
 import { createTestRedis } from '../support/databases.ts';
 import { eventually } from '../support/eventually.ts';
-import { registered, signedIn, somebody } from '../support/people.ts';
+import { newPerson, registered, signedIn } from '../support/people.ts';
 
 let folder: string;
 let postgres: Awaited<ReturnType<typeof startEmbeddedPostgres>>;
@@ -73,14 +72,14 @@ describe('Postgres', () => {
       const outcomes = await Promise.all([
         call(auth.refresh, { refreshToken: person.refreshToken }),
         call(auth.login, { email: person.email, password: person.password }),
-        call(auth.register, somebody()),
+        call(auth.register, newPerson()),
         call(auth.requestReset, { email: person.email }),
       ]);
       for (const outcome of outcomes) {
         expect(outcome).toMatchObject({ code: 'unavailable', reason: 'DEPENDENCY_UNAVAILABLE', retryAfterSeconds: 1 });
       }
       expect(performance.now() - startedAt).toBeLessThan(9_000);
-      // From memory, for as long as what is known is fresh enough to be believed; and then never "yes".
+      // From memory while the revocation data is fresh, and after that never accepted.
       const verified = await eventually(async () => {
         const outcome = await call(auth.verify, { accessToken: person.accessToken });
         return outcome.code === 'ok' ? null : outcome;
@@ -89,7 +88,7 @@ describe('Postgres', () => {
       await eventually(async () => (await readyStatus()) === 503);
       expect((await fetch(`http://127.0.0.1:${app.port}/healthz`)).status).toBe(200);
 
-      // The last keys that it knew, soon, and for nobody to keep.
+      // The last known keys, quickly, and not cacheable.
       const jwks = await fetch(`http://127.0.0.1:${app.port}/.well-known/jwks.json`, {
         signal: AbortSignal.timeout(3_000),
       });
@@ -103,12 +102,12 @@ describe('Postgres', () => {
     60_000,
   );
 
-  test('connections that are swallowed and never answered are given up for new ones', async () => {
+  test('connections without answers are replaced by new ones', async () => {
     const person = await signedIn(call);
-    // What a failover without a farewell looks like: old connections are dead, new ones are fine.
+    // A failover without notice: old connections hang, new ones work.
     postgresCable.swallowAll();
     const startedAt = performance.now();
-    await eventually(async () => (await call(auth.register, somebody())).code === 'ok', 10_000);
+    await eventually(async () => (await call(auth.register, newPerson())).code === 'ok', 10_000);
     const verified = await call(auth.verify, { accessToken: person.accessToken });
     expect(verified.code).toBe('ok');
     expect(performance.now() - startedAt).toBeLessThan(10_000);
@@ -121,7 +120,7 @@ describe('Postgres', () => {
     let stop = false;
     const codes = new Set<string>();
     const loops = Array.from({ length: 6 }, async () => {
-      while (!stop) codes.add((await call(auth.register, somebody())).code);
+      while (!stop) codes.add((await call(auth.register, newPerson())).code);
     });
     for (let round = 0; round < 15; round += 1) {
       await killer.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'latchkey'");
@@ -129,7 +128,7 @@ describe('Postgres', () => {
     }
     stop = true;
     await Promise.all(loops);
-    // One event for each account, whatever was cut off where.
+    // One event for each account, wherever a connection was cut.
     await eventually(async () => (await killer.query('SELECT FROM outbox')).rowCount === 0, 90_000);
     const { rows } = await killer.query(
       "SELECT (SELECT count(*) FROM users) AS users, (SELECT count(*) FROM audit_events WHERE type = 'registered') AS events",

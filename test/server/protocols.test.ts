@@ -2,11 +2,11 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { testApp } from '../support/app.ts';
 import { account, auth, type Caller, callers } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
-import { somebody } from '../support/people.ts';
+import { newPerson } from '../support/people.ts';
 
 const app = await testApp();
 
-/** The names are known before the service runs; the callers are not. */
+/** The names are available before the service runs, the callers are not. */
 const NAMES = Object.keys(callers('http://localhost:1'));
 
 describe.each(NAMES)('%s', (name) => {
@@ -16,7 +16,7 @@ describe.each(NAMES)('%s', (name) => {
   });
 
   test('registers, signs in, refreshes, verifies, checks a role, resets the password and signs out', async () => {
-    const person = somebody();
+    const person = newPerson();
     const registered = await call(auth.register, person);
     expect(registered.body.user).toMatchObject({
       email: person.email,
@@ -69,13 +69,13 @@ describe.each(NAMES)('%s', (name) => {
     });
   });
 
-  test('tells what is wrong in its own way of telling errors', async () => {
-    expect(await call(auth.register, { email: 'nobody', password: 'short', fullName: '' })).toMatchObject({
+  test('reports errors in the form of its protocol', async () => {
+    expect(await call(auth.register, { email: 'no-address', password: 'short', fullName: '' })).toMatchObject({
       code: 'invalid_argument',
       reason: 'INVALID_ARGUMENT',
       fields: ['email', 'password', 'full_name'],
     });
-    expect(await call(auth.login, { email: 'nobody@people.example', password: 'whatever it is' })).toMatchObject({
+    expect(await call(auth.login, { email: 'unknown@people.example', password: 'a wrong password' })).toMatchObject({
       code: 'unauthenticated',
       reason: 'CREDENTIALS_INVALID',
       message: 'email or password is wrong',

@@ -1,4 +1,4 @@
-// The PROXY protocol: connections that a proxy passes on as they are, after a header that says where they come from.
+// The PROXY protocol: a proxy passes on a connection unchanged, after a header with the client's address.
 
 import http2 from 'node:http2';
 import { connect } from 'node:net';
@@ -51,11 +51,11 @@ test.each([
   ['version 3', v2(0x31, 0x11, Array(12).fill(1)).toString('latin1')],
   ['a version 2 that is too short for its addresses', v2(0x21, 0x11, [1, 2, 3, 4]).toString('latin1')],
   ['a version 2 of 64 KiB', Buffer.concat([SIGNATURE, Buffer.from([0x21, 0x11, 255, 255])]).toString('latin1')],
-])('%s is no header', (_, text) => {
+])('%s is an invalid header', (_, text) => {
   expect(parseProxyHeader(Buffer.from(text, 'latin1')).kind).toBe('malformed');
 });
 
-test('any bytes are judged, and what is complete has an address or none', () => {
+test('any bytes have a result, and a complete header has an address or none', () => {
   const start = fc.oneof(
     fc.uint8Array({ maxLength: 300 }),
     fc.uint8Array({ maxLength: 60 }).map((tail) => Buffer.concat([SIGNATURE, tail])),
@@ -99,7 +99,7 @@ describe('on the port', () => {
     slow.socket.destroy();
   });
 
-  test('HTTP/2, and what x-forwarded-for says besides, of a client that is no proxy, changes nothing', async () => {
+  test('HTTP/2, with the x-forwarded-for of an untrusted client ignored', async () => {
     const socket = connect(app.port, '127.0.0.1');
     socket.write('PROXY TCP4 203.0.113.10 10.0.0.1 4711 443\r\n');
     const session = http2.connect('http://localhost', { createConnection: () => socket });
@@ -112,7 +112,7 @@ describe('on the port', () => {
     expect(app.logs.some((line) => line.includes('1.2.3.4'))).toBe(false);
   });
 
-  test('a client whom the proxy does not know is not taken for the proxy, and IPv4 in IPv6 is IPv4', async () => {
+  test('a client without an address is not counted as the proxy, and IPv4 in IPv6 is IPv4', async () => {
     const forwarded = ASK.replace('host: x', 'host: x\r\nx-forwarded-for: 8.8.8.8');
     const unknown = rawConnection(app.port, `PROXY UNKNOWN\r\n${forwarded}`);
     await eventually(() => unknown.received().includes('HTTP/1.1 400'));
@@ -126,7 +126,7 @@ describe('on the port', () => {
     for (const { socket } of [unknown, fourInSix, local]) socket.destroy();
   });
 
-  test('a trusted peer without a header is cut off', async () => {
+  test('a trusted peer without a header is disconnected', async () => {
     const bare = rawConnection(app.port, ASK);
     await bare.closed;
     expect(bare.received()).toBe('');
@@ -144,7 +144,7 @@ describe('on the port', () => {
   });
 });
 
-test('from a peer that is not trusted the header is not believed: it is no HTTP', async () => {
+test('the header of an untrusted peer is invalid HTTP', async () => {
   const app = await startTestApp({ PROXY_PROTOCOL: 'on', TRUSTED_PROXIES: '10.0.0.0/8' }, { api: true, worker: false });
   onTestFinished(() => app.close());
   const claiming = rawConnection(

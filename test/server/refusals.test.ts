@@ -1,4 +1,4 @@
-// What Connect refuses before any code of ours runs has a reason all the same, and repeats nothing of the request.
+// Rejections by Connect itself have a reason too, and repeat nothing of the request.
 import http2 from 'node:http2';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { startTestApp, testApp } from '../support/app.ts';
@@ -11,11 +11,11 @@ const SECRET = 'hunter2-hunter2';
 
 describe('Connect', () => {
   test.each([
-    ['JSON that is none', `{"password": ${SECRET}}`, {}, 400, 'REQUEST_MALFORMED'],
+    ['invalid JSON', `{"password": ${SECRET}}`, {}, 400, 'REQUEST_MALFORMED'],
     ['JSON of other types', `{"password": ["${SECRET}"]}`, {}, 400, 'REQUEST_MALFORMED'],
     ['a message too large', JSON.stringify({ password: SECRET.repeat(6_000) }), {}, 429, 'MESSAGE_TOO_LARGE'],
     ['an unknown compression', SECRET, { 'content-encoding': 'snappy' }, 501, 'UNIMPLEMENTED'],
-    ['a bad timeout', '{}', { 'connect-timeout-ms': SECRET }, 400, 'REQUEST_MALFORMED'],
+    ['an invalid timeout', '{}', { 'connect-timeout-ms': SECRET }, 400, 'REQUEST_MALFORMED'],
   ])('%s', async (_, body, headers, status, reason) => {
     const response = await fetch(`${app.url}${LOGIN}`, {
       method: 'POST',
@@ -34,8 +34,8 @@ describe('Connect', () => {
 
 describe('gRPC', () => {
   test.each([
-    ['bytes that are no protobuf', envelope(Buffer.from([0x12, 0xff, 0xff, 0xff, 0x7f])), '3', 'REQUEST_MALFORMED'],
-    ['text that is no UTF-8', envelope(Buffer.from([0x0a, 2, 0xff, 0xfe])), '3', 'REQUEST_MALFORMED'],
+    ['invalid protobuf', envelope(Buffer.from([0x12, 0xff, 0xff, 0xff, 0x7f])), '3', 'REQUEST_MALFORMED'],
+    ['invalid UTF-8', envelope(Buffer.from([0x0a, 2, 0xff, 0xfe])), '3', 'REQUEST_MALFORMED'],
     ['no message', Buffer.alloc(0), '12', 'UNIMPLEMENTED'],
     ['two messages', Buffer.concat([envelope(Buffer.alloc(0)), envelope(Buffer.alloc(0))]), '12', 'UNIMPLEMENTED'],
     ['half a message', envelope(Buffer.alloc(3), 0, 30), '3', 'REQUEST_MALFORMED'],
@@ -78,7 +78,7 @@ test('gRPC-Web', async () => {
   expect(trailer).toContain('grpc-status-details-bin: ');
 });
 
-test('a refused message that its caller has left behind does not hold up a stop', async () => {
+test('a rejected message of a disconnected client does not delay a stop', async () => {
   const other = await startTestApp({}, { api: true, worker: false });
   const session = http2.connect(other.url);
   const { stream, closed } = rawStream(session, LOGIN);
@@ -90,7 +90,7 @@ test('a refused message that its caller has left behind does not hold up a stop'
   expect(performance.now() - stoppedAt).toBeLessThan(3_000);
 });
 
-test('each refusal has its line in the log, under the name of its method', () => {
+test('each rejection has a log line with the name of its method', () => {
   // A busy machine adds lines about Redis and clocks.
   const lines = app.logs.map((line) => JSON.parse(line)).filter(({ msg }) => msg === 'call');
   expect(lines.length).toBeGreaterThan(10);

@@ -1,4 +1,4 @@
-// Starts that cannot succeed say why in a sentence, and a signal ends every start at once.
+// A start that cannot succeed ends with one sentence, and a signal ends every start at once.
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -65,7 +65,7 @@ describe('a port that is in use', () => {
     expect(postgres.connections()).toBe(0);
   });
 
-  test('by the second worker is found by the first', async () => {
+  test('the first worker finds the port of the second in use', async () => {
     const freeBefore = async () => {
       const port = await takenPort();
       const isFree = assertPortsFree([{ key: 'PORT', host: '127.0.0.1', port: port - 1 }]).then(
@@ -80,14 +80,14 @@ describe('a port that is in use', () => {
     expect(running.output()).toContain(`port ${taken} of 127.0.0.1 is in use`);
   });
 
-  test('may be one of its own', async () => {
+  test('may be a port of the service itself', async () => {
     const port = String(await freePort());
     const running = runMain(['serve'], { ...environment, PORT: port, METRICS_PORT: port });
     expect(await running.ended).toBe(1);
     expect(running.output()).toBe(`PORT and METRICS_PORT are both ${port}: change one of them\n`);
   });
 
-  test('an address of another machine is named as well', async () => {
+  test('an address of another machine is reported', async () => {
     const running = runMain(['serve'], { ...environment, HOST: '192.0.2.1', PORT: '8080' });
     expect(await running.ended).toBe(1);
     expect(running.output()).toBe(
@@ -162,7 +162,7 @@ test('a database without a schema is reported', async () => {
   expect(running.output()).toContain('the database has no schema yet: run "node src/main.ts migrate" first');
 });
 
-test('without Redis the worker starts, and takes up its work when Redis is there', async () => {
+test('without Redis the worker starts, and works once Redis is available', async () => {
   const cable = await layCable(Number(new URL(environment.REDIS_URL as string).port));
   onTestFinished(() => cable.close());
   cable.mode = 'cut';

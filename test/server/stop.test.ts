@@ -10,7 +10,7 @@ import type { Mailbox } from '../../src/dev/mailbox.ts';
 import { openTestMailbox, SERVICE_KEY, testEnvironment } from '../support/app.ts';
 import { auth, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
-import { signedIn, somebody } from '../support/people.ts';
+import { newPerson, signedIn } from '../support/people.ts';
 import { runMain, serve } from '../support/processes.ts';
 import { envelope, rawConnection, rawStream, statusOf } from '../support/raw.ts';
 
@@ -38,10 +38,10 @@ describe('a stop under load', () => {
     const idle = rawConnection(Number(new URL(server.url).port), 'GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n');
     await eventually(() => idle.received().includes('ok'));
 
-    // Each has to wait for hashing, so they are in flight when the signal comes.
-    const slow = Array.from({ length: 8 }, () => viaFetch(server.url)(auth.register, somebody()));
-    const slowGrpc = Array.from({ length: 8 }, () => client.register(somebody()));
-    // Connections that the process has not accepted yet are not its to finish.
+    // Each waits for hashing, so all are in flight when the signal arrives.
+    const slow = Array.from({ length: 8 }, () => viaFetch(server.url)(auth.register, newPerson()));
+    const slowGrpc = Array.from({ length: 8 }, () => client.register(newPerson()));
+    // The process does not finish connections that it has not accepted.
     await sleep(300);
     const stoppedAt = performance.now();
     server.child.kill(signal);
@@ -55,7 +55,7 @@ describe('a stop under load', () => {
     expect(person.userId).toBeTruthy();
   });
 
-  test('tells HTTP/2 clients to go elsewhere', async () => {
+  test('sends GOAWAY to HTTP/2 clients', async () => {
     const server = await serve(environment);
     const session = http2.connect(server.url);
     onTestFinished(() => session.destroy());
@@ -66,7 +66,7 @@ describe('a stop under load', () => {
     expect(await server.ended).toBe(0);
   });
 
-  test('does not wait for connections that have said nothing', async () => {
+  test('does not wait for silent connections', async () => {
     const server = await serve(environment);
     const silent = rawConnection(Number(new URL(server.url).port));
     await sleep(200);
@@ -77,7 +77,7 @@ describe('a stop under load', () => {
     expect(performance.now() - stoppedAt).toBeLessThan(3_000);
   });
 
-  test('does not wait for a client that has its answer and does not end its request', async () => {
+  test('does not wait for a client that has its response but does not end its request', async () => {
     const server = await serve(environment);
     const session = http2.connect(server.url);
     session.on('error', () => {});
@@ -91,7 +91,7 @@ describe('a stop under load', () => {
     expect(performance.now() - stoppedAt).toBeLessThan(3_000);
   });
 
-  test('cuts off who holds on, when the grace is over', async () => {
+  test('disconnects remaining clients after the grace', async () => {
     const server = await serve({ ...environment, SHUTDOWN_GRACE_SECONDS: '1' });
     const head =
       'POST /latchkey.auth.v1.AuthService/Login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n';
@@ -113,7 +113,7 @@ describe('the delay of a stop', () => {
       body: '{"accessToken":"x"}',
     });
 
-  test('reports at once that the service stops, and goes on answering calls on old and new connections', async () => {
+  test('reports the stop at once, and continues to answer calls on old and new connections', async () => {
     const server = await serve({ ...environment, SHUTDOWN_DELAY_SECONDS: '8' });
     const session = http2.connect(server.url);
     session.on('error', () => {});
@@ -170,7 +170,7 @@ describe('the delay of a stop', () => {
     expect(server.output()).toContain('"msg":"stopped"');
   });
 
-  test('is followed by the grace, which another signal ends with exit code 1', async () => {
+  test('precedes the grace, which another signal ends with exit code 1', async () => {
     const server = await serve({ ...environment, SHUTDOWN_DELAY_SECONDS: '1', SHUTDOWN_GRACE_SECONDS: '300' });
     const head =
       'POST /latchkey.auth.v1.AuthService/Login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n';
@@ -188,7 +188,7 @@ describe('the delay of a stop', () => {
     expect(await server.ended).toBe(1);
   });
 
-  test('is not the worker’s', async () => {
+  test('does not apply to the worker', async () => {
     const worker = runMain(['worker'], { ...environment, SHUTDOWN_DELAY_SECONDS: '300' });
     await eventually(() => worker.output().includes('"msg":"started"'), 30_000);
     worker.child.kill('SIGTERM');
@@ -196,7 +196,7 @@ describe('the delay of a stop', () => {
   });
 });
 
-test.each(['serve', 'worker'])('%s stops although Redis is away', async (command) => {
+test.each(['serve', 'worker'])('%s stops while Redis is unavailable', async (command) => {
   const running = runMain([command], { ...environment, REDIS_URL: 'redis://127.0.0.1:1', SHUTDOWN_GRACE_SECONDS: '1' });
   await eventually(() => running.output().includes('"msg":"started"'), 60_000);
   await sleep(500);

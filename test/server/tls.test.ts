@@ -12,7 +12,7 @@ import { readConfig } from '../../src/config/config.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { type Certificates, openCertificates } from '../support/certificates.ts';
 import { eventually } from '../support/eventually.ts';
-import { somebody } from '../support/people.ts';
+import { newPerson } from '../support/people.ts';
 import { rawConnection } from '../support/raw.ts';
 
 let certificates: Certificates;
@@ -71,7 +71,7 @@ test.each([
   ],
 ])('registers, signs in and verifies over %s', async (_, transport) => {
   const client = createClient(AuthService, transport());
-  const person = somebody();
+  const person = newPerson();
   await client.register(person);
   const { tokens } = await client.login(person);
   const { principal } = await client.verify({ accessToken: tokens?.accessToken ?? '' });
@@ -91,12 +91,12 @@ describe('the handshake', () => {
     [['h2', 'http/1.1'], 'h2'],
     [['http/1.1'], 'http/1.1'],
     [undefined, false],
-  ])('of a client that offers %j', async (ALPNProtocols, expected) => {
+  ])('with a client that offers %j', async (ALPNProtocols, expected) => {
     const socket = await shake(ALPNProtocols ? { ALPNProtocols } : {});
     expect(socket.alpnProtocol).toBe(expected);
   });
 
-  test('of a client that offers neither ends', async () => {
+  test('with a client that offers neither ends', async () => {
     await expect(shake({ ALPNProtocols: ['spdy/3'] })).rejects.toThrow();
   });
 
@@ -108,7 +108,7 @@ describe('the handshake', () => {
     ).rejects.toThrow();
   });
 
-  test('only with authenticated encryption and forward secrecy', async () => {
+  test('requires authenticated encryption and forward secrecy', async () => {
     const offer = (ciphers: string) => shake({ maxVersion: 'TLSv1.2', ciphers });
     for (const suite of ['ECDHE-ECDSA-AES128-GCM-SHA256', 'ECDHE-ECDSA-CHACHA20-POLY1305']) {
       expect((await offer(suite)).getCipher().name).toBe(suite);
@@ -118,7 +118,7 @@ describe('the handshake', () => {
     }
   });
 
-  test('cleartext is cut off, and harms nobody', async () => {
+  test('a cleartext connection is closed and harms no other client', async () => {
     for (const bytes of [
       'GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n',
       'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n',
@@ -131,7 +131,7 @@ describe('the handshake', () => {
     expect(await commonName()).toBe('first');
   }, 40_000);
 
-  test('that is not finished ends after ten seconds', async () => {
+  test('ends after ten seconds when it is unfinished', async () => {
     const silent = rawConnection(port);
     expect(await silent.closed).toBeGreaterThan(8_000);
     expect(await silent.closed).toBeLessThan(13_000);
@@ -152,7 +152,7 @@ describe('the handshake', () => {
   });
 });
 
-test('a certificate that changes is taken up, and one that is broken is not', async () => {
+test('a changed certificate is loaded, and an invalid one is not', async () => {
   const second = makePair('second');
   const agent = new https.Agent({ keepAlive: true, ca });
   onTestFinished(() => agent.destroy());
@@ -165,14 +165,14 @@ test('a certificate that changes is taken up, and one that is broken is not', as
         .on('error', reject),
     );
   expect(await alive()).toBe(200);
-  // A key that is not the certificate's, as between two writes; then both.
+  // First a key of another certificate, as between two writes. Then both files.
   writeFileSync(file('first.crt'), second.cert);
   await eventually(() => app.logs.some((line) => line.includes('the certificate was not renewed')), 8_000);
   expect(await commonName()).toBe('first');
   writeFileSync(file('next'), second.key);
   renameSync(file('next'), file('first.key'));
   await eventually(async () => (await commonName()) === 'second', 8_000);
-  // Those who are connected stay so.
+  // Existing connections stay open.
   expect(await alive()).toBe(200);
 }, 30_000);
 
@@ -189,7 +189,7 @@ test('a stop does not wait for handshakes', async () => {
   expect(performance.now() - stoppedAt).toBeLessThan(3_000);
 });
 
-test('what is wrong with the files is said at the start', async () => {
+test('invalid files are reported at the start', async () => {
   const environment = { ...app.environment, TLS_KEY_FILE: file('second.key') };
   expect(() => readConfig({ ...environment, TLS_CERT_FILE: undefined })).toThrow('must be set together');
   writeFileSync(file('third.crt'), makePair('third').cert);

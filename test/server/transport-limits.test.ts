@@ -1,4 +1,4 @@
-// What hostile or broken clients send. After each of them the service answers as before.
+// Input of hostile or broken clients. After each of them the service answers as before.
 import { once } from 'node:events';
 import http2 from 'node:http2';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -26,7 +26,7 @@ function http2Session(): http2.ClientHttp2Session {
 describe('size', () => {
   const big = JSON.stringify({ email: 'x'.repeat(70_000), password: 'x' });
 
-  test('a message over 64 KiB is refused over Connect', async () => {
+  test('a message over 64 KiB is rejected over Connect', async () => {
     const response = await fetch(`${app.url}${LOGIN}`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
@@ -41,13 +41,13 @@ describe('size', () => {
     [LOGIN, 'application/grpc', 'grpc-encoding'],
     [LOGIN, 'application/grpc-web+proto', 'grpc-encoding'],
     ['/grpc.health.v1.Health/Watch', 'application/connect+proto', 'connect-content-encoding'],
-  ])('a compressed request (%s, %s) is rejected before any of it comes', async (path, contentType, header) => {
+  ])('a compressed request (%s, %s) is rejected before any of its body arrives', async (path, contentType, header) => {
     const { closed } = rawStream(http2Session(), path, { 'content-type': contentType, [header]: 'gzip' });
     const { headers, trailers, body } = await closed;
     expect(decodeURIComponent(JSON.stringify({ headers, trailers }) + body)).toMatch(/not served/);
   });
 
-  test('the bytes of a gzip bomb are none of this service', async () => {
+  test('a gzip bomb is not inflated', async () => {
     const bomb = gzipSync(JSON.stringify({ email: 'x'.repeat(20_000_000) }));
     expect(bomb.length).toBeLessThan(64 * 1024);
     const response = await fetch(`${app.url}${LOGIN}`, {
@@ -69,7 +69,7 @@ describe('size', () => {
     expect(trailers['grpc-status'] ?? headers['grpc-status']).toBe(status);
   });
 
-  test('a sender that goes on after the refusal is cut off', async () => {
+  test('a client that continues to send after the rejection is disconnected', async () => {
     const connection = rawConnection(app.port);
     connection.socket.write(
       `POST ${LOGIN} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 1000000000\r\n\r\n`,
@@ -80,7 +80,7 @@ describe('size', () => {
     expect(await connection.closed).toBeLessThan(5_000);
   });
 
-  test('headers over 16 KiB are refused over HTTP/1.1', async () => {
+  test('headers over 16 KiB are rejected over HTTP/1.1', async () => {
     const connection = rawConnection(
       app.port,
       `GET /healthz HTTP/1.1\r\nhost: x\r\nx-long: ${'x'.repeat(20_000)}\r\n\r\n`,
@@ -89,7 +89,7 @@ describe('size', () => {
     expect(connection.received()).toMatch(/^HTTP\/1.1 431 /);
   });
 
-  test('headers over 16 KiB are refused over HTTP/2', async () => {
+  test('headers over 16 KiB are rejected over HTTP/2', async () => {
     const session = http2Session();
     await once(session, 'remoteSettings'); // The limit is in force once the client has seen it.
     await sleep(50);
@@ -106,14 +106,14 @@ describe('size', () => {
     },
   );
 
-  test('a connection may have a hundred streams at once', async () => {
+  test('a connection can have a hundred concurrent streams', async () => {
     const session = http2Session();
     const [settings] = await once(session, 'remoteSettings');
     expect(settings.maxConcurrentStreams).toBe(100);
     expect(settings.maxHeaderListSize).toBe(16 * 1024);
   });
 
-  test('one peer may have so many connections and no more', async () => {
+  test('the connections of one peer are limited', async () => {
     const connections = Array.from({ length: 60 }, () => rawConnection(app.port, 'GET '));
     onTestFinished(() => {
       for (const { socket } of connections) socket.destroy();
@@ -133,7 +133,7 @@ describe('time', () => {
   const head = (length: number) =>
     `POST ${LOGIN} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${length}\r\n\r\n`;
 
-  test('whatever stalls is closed after ten seconds', async () => {
+  test('a stalled connection is closed after ten seconds', async () => {
     const dripping = rawConnection(app.port, head(5000));
     const drip = setInterval(() => dripping.socket.writable && dripping.socket.write(' '), 300);
     onTestFinished(() => clearInterval(drip));
@@ -142,13 +142,13 @@ describe('time', () => {
     stream.write(envelope(Buffer.alloc(3), 0, 30));
 
     const times = {
-      'a connection that says nothing': rawConnection(app.port).closed,
-      'a connection that says PR and no more': rawConnection(app.port, 'PR').closed,
+      'a silent connection': rawConnection(app.port).closed,
+      'a connection that sends only PR': rawConnection(app.port, 'PR').closed,
       'a header that does not end': rawConnection(app.port, head(5).slice(0, 60)).closed,
       'a body that does not end': rawConnection(app.port, `${head(50)}{"email":`).closed,
       'a body that arrives drop by drop': dripping.closed,
       'half of the preface of HTTP/2': rawConnection(app.port, 'PRI * HTTP/2.0\r\n').closed,
-      'the preface of HTTP/2 and no more': rawConnection(app.port, 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n').closed,
+      'only the preface of HTTP/2': rawConnection(app.port, 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n').closed,
       'an HTTP/2 stream whose body does not end': closed.then(() => performance.now() - startedAt),
     };
     for (const [what, time] of Object.entries(times)) {
@@ -158,8 +158,8 @@ describe('time', () => {
   });
 });
 
-describe('answers that nobody takes', () => {
-  test('are given up with their streams', async () => {
+describe('unread responses', () => {
+  test('are closed with their streams', async () => {
     const session = http2.connect(app.url, { settings: { initialWindowSize: 0 } });
     session.on('error', () => {});
     onTestFinished(() => session.destroy());
@@ -172,14 +172,14 @@ describe('answers that nobody takes', () => {
     expect(performance.now() - startedAt).toBeLessThan(25_000);
   }, 45_000);
 
-  test('a connection whose client ends it before it says anything is ended', async () => {
+  test('a connection that its client ends at once is closed', async () => {
     const connection = rawConnection(app.port);
     connection.socket.end();
     expect(await connection.closed).toBeLessThan(1_000);
   });
 
-  test('many messages that are too large leave the connection usable', async () => {
-    // The client counts what it could not send against itself.
+  test('many oversized messages leave the connection usable', async () => {
+    // The client counts unsent bytes against its own limit.
     const session = http2.connect(app.url, { maxSessionMemory: 1_000 });
     onTestFinished(() => session.destroy());
     for (let n = 0; n < 20; n += 1) {
@@ -195,7 +195,7 @@ describe('answers that nobody takes', () => {
   });
 });
 
-describe('nonsense', () => {
+describe('invalid bytes', () => {
   test.each([
     ['random bytes', Buffer.from([0, 255, 1, 254, 13, 10, 13, 10, 200, 7, 9])],
     ['TLS to a cleartext port', Buffer.from('16030100c8010000c403030a', 'hex')],
@@ -208,7 +208,7 @@ describe('nonsense', () => {
       'two lengths',
       Buffer.from(`POST ${LOGIN} HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{}`),
     ],
-  ])('%s end the connection and nothing else', async (_, bytes) => {
+  ])('%s end only their own connection', async (_, bytes) => {
     expect(await rawConnection(app.port, bytes).closed).toBeLessThan(5_000);
   });
 
@@ -224,7 +224,7 @@ describe('nonsense', () => {
     expect(connection.received()).toMatch(/^HTTP\/1.1 400 /);
   });
 
-  test('bytes that are no protobuf are an error of the caller', async () => {
+  test('invalid protobuf is an error of the caller', async () => {
     const { stream, closed } = rawStream(http2Session(), LOGIN);
     stream.end(envelope(Buffer.from([0xff, 0xff, 0xff, 0xff, 0xff])));
     const { headers, trailers } = await closed;
@@ -298,13 +298,13 @@ describe('a body in pieces of one byte', () => {
 });
 
 describe('deadlines', () => {
-  test('a call that cannot be done in the time its caller allows is ended', async () => {
+  test('a call that exceeds its deadline is ended', async () => {
     const slow = await startTestApp({ HASH_CONCURRENCY: '1', ARGON2_MEMORY_KIB: '262144', ARGON2_ITERATIONS: '6' });
     onTestFinished(() => slow.close());
     const session = http2.connect(slow.url);
     onTestFinished(() => session.destroy());
     const { stream, closed } = rawStream(session, LOGIN, { 'grpc-timeout': '100m' });
-    const email = Buffer.from('nobody@people.example');
+    const email = Buffer.from('unknown@people.example');
     stream.end(envelope(Buffer.concat([Buffer.from([10, email.length]), email, Buffer.from([18, 1, 120])])));
     const { headers, trailers } = await closed;
     expect(trailers['grpc-status'] ?? headers['grpc-status']).toBe('4');

@@ -11,7 +11,7 @@ import type { Mailbox } from '../../src/dev/mailbox.ts';
 import { openTestMailbox, testEnvironment } from '../support/app.ts';
 import { auth, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
-import { signedIn, somebody } from '../support/people.ts';
+import { newPerson, signedIn } from '../support/people.ts';
 import { type RunningProcess, runMain } from '../support/processes.ts';
 
 let mailbox: Mailbox;
@@ -22,7 +22,7 @@ beforeAll(async () => {
 });
 afterAll(() => mailbox.close());
 
-/** The processes below one, without those that hash. */
+/** The child processes, without the hashing processes. */
 function workersOf({ child }: RunningProcess): number[] {
   const table = execFileSync('ps', ['-o', 'pid=,args=', '--ppid', String(child.pid)], { encoding: 'utf8' });
   return table
@@ -41,7 +41,7 @@ async function serveWith(workers: string, overrides: Environment = {}) {
   return { ...server, url: `http://127.0.0.1:${port}` };
 }
 
-test('serves on one port, replaces a worker that dies, and stops all of them', async () => {
+test('serves on one port, replaces a worker that has exited, and stops all workers', async () => {
   const server = await serveWith('2');
   const workers = workersOf(server);
   expect(workers).toHaveLength(2);
@@ -61,7 +61,7 @@ test('serves on one port, replaces a worker that dies, and stops all of them', a
   await expect(fetch(`${server.url}/healthz`)).rejects.toThrow();
 }, 60_000);
 
-test('a worker that cannot be started is tried again, and a stop does not wait for it', async () => {
+test('a worker that fails to start is retried, and a stop does not wait for it', async () => {
   const server = await serveWith('2');
   const pid = String(server.child.pid);
   const limitFiles = (count: string) => execFileSync('prlimit', ['--pid', pid, `--nofile=${count}:`]);
@@ -77,10 +77,10 @@ test('a worker that cannot be started is tried again, and a stop does not wait f
   expect(await server.ended).toBe(0);
 }, 60_000);
 
-test('a session that ends at one worker has ended at all of them', async () => {
+test('a session revoked at one worker is revoked at all of them', async () => {
   const server = await serveWith('2');
   const person = await signedIn(viaFetch(server.url));
-  // Connections go to the workers in turn.
+  // The workers receive connections in turn.
   const clients = Array.from({ length: 4 }, () =>
     createClient(AuthService, createGrpcTransport({ baseUrl: server.url })),
   );
@@ -102,7 +102,7 @@ test('a session that ends at one worker has ended at all of them', async () => {
 
 test('a stop lets calls in flight finish at every worker', async () => {
   const server = await serveWith('2', { ARGON2_MEMORY_KIB: '65536', HASH_CONCURRENCY: '1' });
-  const slow = Array.from({ length: 10 }, () => viaFetch(server.url)(auth.register, somebody()));
+  const slow = Array.from({ length: 10 }, () => viaFetch(server.url)(auth.register, newPerson()));
   await sleep(300);
   server.child.kill('SIGTERM');
   expect((await Promise.all(slow)).every(({ code }) => code === 'ok')).toBe(true);
@@ -113,7 +113,7 @@ test('a stop with a delay reaches every worker, and a second signal ends the del
   const server = await serveWith('2', { SHUTDOWN_DELAY_SECONDS: '300', SHUTDOWN_GRACE_SECONDS: '0' });
   server.child.kill('SIGTERM');
   await eventually(async () => {
-    // Connections go to the workers in turn.
+    // The workers receive connections in turn.
     const probes = Array.from({ length: 4 }, () => fetch(`${server.url}/readyz`, { headers: { connection: 'close' } }));
     return (await Promise.all(probes)).every(({ status }) => status === 503);
   });
@@ -124,7 +124,7 @@ test('a stop with a delay reaches every worker, and a second signal ends the del
   expect(await server.ended).toBe(0);
 }, 60_000);
 
-test('what cannot start is not tried for ever', async () => {
+test('a worker that cannot start is not retried without end', async () => {
   const server = runMain(['serve', '--workers', '2'], { ...environment, DATABASE_URL: 'postgres://x@127.0.0.1:1/x' });
   expect(await server.ended).toBe(1);
   const wrong = runMain(['serve', '--workers', 'many'], environment);

@@ -1,5 +1,5 @@
-// The record of one call: who makes it, from where, and its result. This folder owns what all calls share, whatever their
-// protocol: record, log line, deadline, slots, message limits, errors. It must not depend on a protocol's library or on a use case.
+// The record of one call: its caller, its origin and its result. This folder owns what the calls of all protocols share: record, log
+// line, deadline, slots, message limits, errors. It must not depend on a use case.
 import { randomUUID } from 'node:crypto';
 import { type ContextKey, createContextKey } from '@connectrpc/connect';
 import { bearerToken } from '../../domain/bearer-token.ts';

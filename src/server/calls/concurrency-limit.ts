@@ -14,9 +14,9 @@ export type ConcurrencyLimit = {
   acquire(address: string): () => void;
 };
 
-/** Of one process. */
+/** In one process. */
 const MAX_CALLS = 1_000;
-/** Of one network, however wide, so that no network takes all slots. */
+/** In one network of any size, so that no network takes all slots. */
 const MAX_CALLS_OF_NETWORK = MAX_CALLS / 2;
 
 export function createConcurrencyLimit(): ConcurrencyLimit {

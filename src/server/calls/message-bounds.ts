@@ -6,7 +6,7 @@ import { VerifierService } from '../../../gen/latchkey/auth/v1/verifier_service_
 import { AuthError } from '../../domain/auth-error.ts';
 
 export type MessageBounds = {
-  /** Of one message, in either direction. */
+  /** Limit for one message, in either direction. */
   maxBytes: number;
   /** Fields, list elements and map entries of a message and all messages inside it. For JSON: members and elements. */
   maxFields: number;

@@ -1,4 +1,4 @@
-// Writes an error to the wire, for every protocol: the one place that knows what a failure looks like in each.
+// Writes errors to the wire. The forms of all protocols are in this file.
 import type { ConnectError } from '@connectrpc/connect';
 import { encodeEnvelope } from '@connectrpc/connect/protocol';
 import { codeToHttpStatus, errorToJsonBytes } from '@connectrpc/connect/protocol-connect';
@@ -35,7 +35,7 @@ export function grpcWebError(error: ConnectError, trailers = new Headers()): Wir
   return { status: 200, headers: [], body: encodeEnvelope(trailerFlag, trailerSerialize(trailers)) };
 }
 
-/** Connect for unary calls. @param status when it says more than the status of the error's code */
+/** Connect for unary calls. @param status when it is more precise than the status of the error's code */
 export function connectError(error: ConnectError, status = codeToHttpStatus(error.code)): WireError {
   const body = errorToJsonBytes(error, undefined);
   const headers: WireError['headers'] = [

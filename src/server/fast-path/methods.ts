@@ -54,14 +54,14 @@ export type FastPathDeps = {
 
 export function fastMethods({ verifier, serviceKeys, apiKeys, denials }: FastPathDeps): FastMethod[] {
   const verify = (accessToken: string, audience: string, credential: string): Reply | Rejected | null => {
-    const token = tokenToVerify({ accessToken, credential });
+    const token = tokenToVerify(accessToken, credential);
     const verdict = token === '' ? null : verifier.judge(token, audience);
     return verdict && ('reason' in verdict ? verdict : encodeDecision(verdict.decision));
   };
 
   const checkRole = (accessToken: string, role: string, credential: string): Reply | Rejected | null => {
     if (!isRole(role)) return null;
-    const token = tokenToVerify({ accessToken, credential });
+    const token = tokenToVerify(accessToken, credential);
     const verdict = token === '' ? null : verifier.judge(token, '');
     if (!verdict || 'reason' in verdict) return verdict;
     const { principal } = verdict.decision;

@@ -1,5 +1,5 @@
-// Who may call a method. The proto names the access of each method; a method without one cannot be called. The methods of gRPC's and
-// Envoy's own services are listed here.
+// Decides which callers may call a method. The proto names the access of each method. A method without one cannot be called. The
+// services of gRPC and Envoy are listed here.
 import { type DescMessage, type DescMethod, type DescService, getOption, type Message } from '@bufbuild/protobuf';
 import { Authorization } from '../../../gen/envoy/service/auth/v3/external_auth_pb.ts';
 import { ServerReflection } from '../../../gen/grpc/reflection/v1/reflection_pb.ts';

@@ -9,7 +9,7 @@ import { plainAddress } from '../transport/client-address.ts';
 import { type AccessDeps, accessOf, authorize, authorizeFields, mayNameClient } from './access.ts';
 import { recordOf } from './call-context.ts';
 
-/** Maximum time of a unary call, whatever deadline its caller sends. */
+/** Maximum time of a unary call, even with a later deadline. */
 const CALL_TIMEOUT_MS = 10_000;
 const CLIENT_HEADERS = ['x-client-address', 'x-client-user-agent'];
 /** The caller of a stream is authorized again after this. */

@@ -19,7 +19,7 @@ export type Lifetime = {
 };
 
 const PREFACE_TIMEOUT_MS = 10_000;
-/** A connection without a call for this long is closed, whatever other frames it carries. */
+/** A connection without a call for this long is closed, even if it carries other frames. */
 const IDLE_MS = 5 * 60_000;
 /** For calls that the client sent before it received GOAWAY. An answer to a ping ends this wait. */
 export const LAST_CALLS_MS = 1_000;
