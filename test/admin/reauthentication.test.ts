@@ -8,13 +8,13 @@ import { testApp } from '../support/app.ts';
 import { admin, auth, type Outcome } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import {
+  newPerson,
   reauthenticated,
   refreshed,
   registered,
   type SignedIn,
   signedIn,
   signedInWith,
-  somebody,
   tokenOfService,
 } from '../support/people.ts';
 
@@ -71,7 +71,7 @@ const DOINGS: Preparation[] = [
   [
     'CreateUser with a role',
     async () => {
-      const user = { email: somebody().email, fullName: 'Lou', roles: ['admin'], reason };
+      const user = { email: newPerson().email, fullName: 'Lou', roles: ['admin'], reason };
       return (by) => call(admin.createUser, user, as(by));
     },
   ],
@@ -114,18 +114,18 @@ const DOINGS: Preparation[] = [
   [
     'ImportUsers',
     async () => {
-      const user = { row: 1n, email: somebody().email, fullName: 'Lou', emailVerified: false, passwordHash: '' };
+      const user = { row: 1n, email: newPerson().email, fullName: 'Lou', emailVerified: false, passwordHash: '' };
       return async ({ accessToken }) => {
         const outcome = await importing(accessToken, [[user]]);
         return outcome === 'ok'
           ? { code: 'ok' }
-          : { code: 'failed', reason: /current password/.exec(outcome)?.[0] ?? '' };
+          : { code: 'failed', reason: /requires re-authentication/.exec(outcome)?.[0] ?? '' };
       };
     },
   ],
 ];
 const isRefused = ({ code, reason: why = '' }: Pick<Outcome, 'code' | 'reason'>) =>
-  code !== 'ok' && /REAUTHENTICATION_REQUIRED|current password/.test(why);
+  code !== 'ok' && /REAUTHENTICATION_REQUIRED|requires re-authentication/.test(why);
 
 describe.each(DOINGS)('%s', (_, prepare) => {
   test('is rejected with an access token alone, even after a recent sign-in, and changes nothing', async () => {
@@ -157,13 +157,13 @@ test('a re-authentication counts only in its session', async () => {
 
 test('an import ends with the first message after the re-authentication has expired', async () => {
   const by = await reauthenticated(call, await signedIn(call, boss));
-  const row = () => ({ row: 1n, email: somebody().email, fullName: 'Lou', emailVerified: false, passwordHash: '' });
+  const row = () => ({ row: 1n, email: newPerson().email, fullName: 'Lou', emailVerified: false, passwordHash: '' });
   const [first, second] = [row(), row()];
   const outcome = await importing(by.accessToken, [[first], [second]], async () => {
     await eventually(async () => (await app.owner.query('SELECT FROM users WHERE email = $1', [first.email])).rowCount);
     app.advance(601_000);
   });
-  expect(outcome).toContain('current password');
+  expect(outcome).toContain('requires re-authentication');
   expect((await app.owner.query('SELECT FROM users WHERE email = $1', [second.email])).rowCount).toBe(0);
   boss = await reauthenticated(call, await signedIn(call, boss));
 });
@@ -189,7 +189,7 @@ test('an administrator without a password re-authenticates at the provider', asy
 
 describe('CreateUser', () => {
   const create = (roles: string[], by = boss) =>
-    call(admin.createUser, { email: somebody().email, fullName: 'Lou', roles, reason }, as(by));
+    call(admin.createUser, { email: newPerson().email, fullName: 'Lou', roles, reason }, as(by));
 
   test('grants roles as GrantRole does, audited', async () => {
     const { body } = await create(['admin', 'user', 'admin']);

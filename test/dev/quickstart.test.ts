@@ -1,7 +1,7 @@
 // The first steps of a newcomer: `npm start`, and the commands of its banner, of the README, of the tutorial and of the administration guide.
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -86,7 +86,10 @@ describe('npm start', () => {
 
   test('does what the quickstart of the README shows', () => {
     expect(shownOutput(shellBlock('README.md', SIGN_IN))).toContain('"principal"');
-    pasteBlock('README.md', SIGN_IN);
+    const output = pasteBlock('README.md', SIGN_IN);
+    const answer = JSON.parse(output.trim().split('\n').at(-1) as string);
+    const [, shown = ''] = /```json\n([\s\S]*?)```/.exec(readFileSync('README.md', 'utf8')) ?? [];
+    expect(Object.keys(answer.principal)).toEqual(Object.keys(JSON.parse(shown).principal));
     if (onPath(['grpcurl'], PATH)) expect(pasteBlock('README.md', 'grpcurl')).toContain('SERVING');
   });
 
@@ -96,7 +99,7 @@ describe('npm start', () => {
       const output = pasteBlock(ADMINISTRATION, 'The first administrator, who receives a mail to set a password');
       expect(output).toContain('chief@example.com has an account');
       expect(output).toMatch(/"okResponse":.*"key": "x-auth-service",\s+"value": "billing"/s);
-      expect(output).toContain('another key signs; tokens of the one before stay good');
+      expect(output).toContain('The published key signs now. Tokens of the previous key stay valid.');
       expect(output).toMatch(/ retiring .* active /s);
       expect(output).toMatch(/^HTTP\/1.1 200 OK\r$/m);
       expect(output).toMatch(/^x-auth-service: billing\r$/m);
