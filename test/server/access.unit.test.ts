@@ -53,7 +53,7 @@ describe('access by kind of caller and role', () => {
   const deps = {
     serviceKeys: { nameOf: (key: string) => (key === 'service' ? 'gateway' : null) },
     apiKeys: {
-      open: async (key: string) => (key.startsWith('lka') ? { name: 'robot', roles: key.split(' ').slice(1) } : null),
+      lookUp: async (key: string) => (key.startsWith('lka') ? { name: 'robot', roles: key.split(' ').slice(1) } : null),
     },
     verifier: {
       verify: async (token: string) => ({
