@@ -17,9 +17,9 @@ export type Mailbox = {
 };
 
 export type MailboxOptions = {
-  /** The port of the page; 0 selects a free port. */
+  /** The port of the page; 0 selects a free one. */
   port: number;
-  /** The API to which the page for a new password sends it. */
+  /** The URL to which the page for a new password sends it. */
   apiUrl: string;
   onMail(mail: ReceivedMail): void;
 };
@@ -47,7 +47,7 @@ export async function openMailbox({ port, apiUrl, onMail }: MailboxOptions): Pro
     },
   });
   const web = createServer((request, response) => {
-    // DNS rebinding: a page of another site must not read the mailbox through a name that resolves to this machine.
+    // A foreign page whose host name resolves to this address must not read mails (DNS rebinding).
     if (!/^(localhost|127\.0\.0\.1)(:\d+)?$/.test(request.headers.host ?? ''))
       return void response.writeHead(403).end();
     const path = request.url?.split('?', 1)[0] ?? '';

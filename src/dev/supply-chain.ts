@@ -1,4 +1,4 @@
-// Checks that everything that is downloaded is pinned by its content.
+// Checks without a network that every download is pinned by its content.
 import { readFileSync } from 'node:fs';
 import { isInRange } from '../process/supported-node.mjs';
 
