@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { SERVICE_KEY, startTestApp, type TestApp } from './support/app.ts';
 import { account, auth, type Caller, callers } from './support/clients.ts';
 import { eventually } from './support/eventually.ts';
-import { somebody } from './support/people.ts';
+import { newPerson } from './support/people.ts';
 import { type StubbornSmtp, startStubbornSmtp } from './support/smtp.ts';
 
 let app: TestApp;
@@ -26,7 +26,7 @@ afterAll(async () => {
 });
 
 async function everythingHappens(email: string): Promise<void> {
-  const person = { ...somebody(), email };
+  const person = { ...newPerson(), email };
   const passwords = [person.password, 'the wrong one, typed', 'the second pass phrase'];
   secrets.push(...passwords, SERVICE_KEY);
   secrets.push((await call(auth.register, person)).body.binding);

@@ -22,7 +22,7 @@ const NAMES_OF_CODE = /(?:^|\/)(?:Dockerfile|Caddyfile|run)$/;
 const SKIPPED = /^gen\//;
 
 const WORDS = Object.entries(banned.words).map(([word, remedy]) => ({
-  pattern: new RegExp(`(?<![\\w-])(?:${word})(?![\\w-])`, 'i'),
+  pattern: new RegExp(`(?<![\\w-])(?:${word})(?![\\w@-])`, 'i'),
   remedy,
 }));
 const OPENING = new RegExp(`^(?:${banned.openings.join('|')})\\s+[\\w\`'"(]`);

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { testApp } from '../support/app.ts';
 import { account } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
-import { type SignedIn, signedIn, somebody } from '../support/people.ts';
+import { newPerson, type SignedIn, signedIn } from '../support/people.ts';
 
 const READ_ONLY = ['GetMe', 'ListSessions', 'ListIdentities'];
 const REDIRECT = 'https://product.example/callback';
@@ -17,7 +17,7 @@ const CALLS: Record<string, (n: number) => JsonValue> = {
   UpdateMe: (n) => ({ fullName: `Grace ${n}` }),
   RevokeSession: () => ({ sessionId: randomUUID() }),
   RevokeOtherSessions: () => ({}),
-  ChangeEmail: () => ({ newEmail: somebody().email }),
+  ChangeEmail: () => ({ newEmail: newPerson().email }),
   StartLinkIdentity: () => ({ provider: 'github', redirectUri: REDIRECT }),
   FinishLinkIdentity: (n) => ({ state: `lks_${n}`, code: 'x', binding: 'x', redirectUri: REDIRECT }),
   UnlinkIdentity: () => ({ identityId: randomUUID() }),

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { startTestApp, testApp } from '../support/app.ts';
 import { account, auth, type Caller, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
-import { isGood, reauthenticated, refreshed, type SignedIn, signedIn, somebody } from '../support/people.ts';
+import { isGood, newPerson, reauthenticated, refreshed, type SignedIn, signedIn } from '../support/people.ts';
 
 const REDIRECT = 'https://product.example/callback';
 const NEW = 'a changed pass phrase';
@@ -48,7 +48,7 @@ type Sensitive = [name: string, method: DescMethodUnary, input: Prepare];
 
 /** Each call that a thief of an access token would make. */
 const SENSITIVE: Sensitive[] = [
-  ['ChangeEmail', account.changeEmail, () => ({ newEmail: somebody().email })],
+  ['ChangeEmail', account.changeEmail, () => ({ newEmail: newPerson().email })],
   ['RevokeSession', account.revokeSession, async (person) => ({ sessionId: await otherSessionOf(person) })],
   ['RevokeOtherSessions', account.revokeOtherSessions, () => ({})],
   ['StartLinkIdentity', account.startLinkIdentity, () => ({ provider: 'github', redirectUri: REDIRECT })],
@@ -93,7 +93,7 @@ describe.each(SENSITIVE)('%s', (_, method, input) => {
 test('a thief with an access token of this minute changes nothing and takes nothing', async () => {
   const person = await verified();
   const thief = as(person);
-  const theirs = somebody().email;
+  const theirs = newPerson().email;
   const other = await signedIn(call, person);
   for (const [name, method, input] of SENSITIVE) {
     for (const currentPassword of ['', person.email, 'password']) {

@@ -12,7 +12,7 @@ import { openRedis } from '../../src/redis/open-redis.ts';
 import { startTestApp, testApp } from '../support/app.ts';
 import { account, admin, auth, type Caller, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
-import { isGood, refreshed, registered, type SignedIn, signedIn, signedInWith, somebody } from '../support/people.ts';
+import { isGood, newPerson, refreshed, registered, type SignedIn, signedIn, signedInWith } from '../support/people.ts';
 
 const DAY_MS = 86_400_000;
 const REQUESTED = 'Your email address is about to change';
@@ -43,7 +43,7 @@ async function asked(person: SignedIn, newEmail: string, count = 1): Promise<str
 }
 
 /** Makes the change. The tokens of before are stale, so that the person signs in again. */
-async function changed(person: SignedIn, newEmail = somebody().email, count = 1) {
+async function changed(person: SignedIn, newEmail = newPerson().email, count = 1) {
   const token = await asked(person, newEmail, count);
   const verificationToken = await tokenTo(newEmail, 'Confirm your new email address');
   expect((await call(auth.verifyEmail, { verificationToken }, as(person))).code).toBe('ok');
@@ -55,7 +55,7 @@ const rowOf = async (userId: string) => (await app.owner.query('SELECT * FROM us
 describe('a pending change', () => {
   test('is stopped by the link that the old address gets at once', async () => {
     const person = await signedIn(call);
-    const next = somebody().email;
+    const next = newPerson().email;
     const token = await asked(person, next);
     expect(token).toMatch(/^lku_[A-Za-z0-9_-]{64}$/);
     const mail = app.mailbox.mails.find(({ to, subject }) => to === person.email && subject === REQUESTED);
@@ -75,7 +75,7 @@ describe('a pending change', () => {
 
   test('whose mail was not written yet comes to nothing', async () => {
     const person = await signedIn(call);
-    const next = somebody().email;
+    const next = newPerson().email;
     const token = await asked(person, next);
     await tokenTo(next, 'Confirm your new email address');
     await undo(token);
@@ -171,7 +171,7 @@ describe('a change that was made', () => {
     expect([code, reason]).toEqual(['failed_precondition', 'EMAIL_CHANGED_RECENTLY']);
     await app.owner.query('SELECT delete_user($1)', [before.userId]);
     expect((await undo(token)).reason).toBe('UNDO_TOKEN_INVALID');
-    expect((await call(auth.register, { ...somebody(), email: before.email })).code).toBe('ok');
+    expect((await call(auth.register, { ...newPerson(), email: before.email })).code).toBe('ok');
   });
 });
 
@@ -207,7 +207,7 @@ describe('of several changes', () => {
 
   test('two that are pending at once are stopped by either link', async () => {
     const a = await signedIn(call);
-    const [one, two] = [await asked(a, somebody().email), await asked(a, somebody().email, 2)];
+    const [one, two] = [await asked(a, newPerson().email), await asked(a, newPerson().email, 2)];
     expect(one).not.toBe(two);
     expect((await undo(two)).code).toBe('ok');
     expect((await undo(one)).reason).toBe('UNDO_TOKEN_INVALID');
@@ -241,7 +241,7 @@ describe('what a thief may have set up since', () => {
     const { token, person } = await changed(before);
     await call(auth.requestReset, { email: person.email });
     const resetToken = await tokenTo(person.email, 'Set a new password');
-    const next = somebody().email;
+    const next = newPerson().email;
     await asked(person, next);
     const verificationToken = await tokenTo(next, 'Confirm your new email address');
     await undo(token);
@@ -287,7 +287,7 @@ describe('the former address is reserved for seven days', () => {
     const boss = await signedInWith(app, call, ['admin']);
     const other = await signedIn(call);
     const { email } = before;
-    expect((await call(auth.register, { ...somebody(), email })).reason).toBe('EMAIL_TAKEN');
+    expect((await call(auth.register, { ...newPerson(), email })).reason).toBe('EMAIL_TAKEN');
     const opened = await call(admin.createUser, { email, fullName: 'Lou', reason: 'a test' }, as(boss));
     expect(opened.reason).toBe('EMAIL_TAKEN');
 
@@ -310,7 +310,7 @@ describe('the former address is reserved for seven days', () => {
     await app.owner.query("UPDATE email_changes SET changed_at = changed_at - interval '7 days' WHERE user_id = $1", [
       person.userId,
     ]);
-    expect((await call(auth.register, { ...somebody(), email })).code).toBe('ok');
+    expect((await call(auth.register, { ...newPerson(), email })).code).toBe('ok');
   });
 
   test('a change to it that was asked for before is not made', async () => {
@@ -345,7 +345,7 @@ describe('the former address is reserved for seven days', () => {
     const strict = await startTestApp({ REQUIRE_EMAIL_VERIFICATION: 'on' });
     onTestFinished(() => strict.close());
     const ask = viaFetch(strict.url);
-    const person = somebody();
+    const person = newPerson();
     const id = randomUUID();
     await strict.owner.query(
       "INSERT INTO users (id, email, full_name, created_at) VALUES ($1, 'new@x.example', 'x', now())",

@@ -10,7 +10,7 @@ import { AdminService, type ImportUsersResponse } from '../../gen/latchkey/auth/
 import { testApp } from '../support/app.ts';
 import { auth } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
-import { registered, type SignedIn, signedIn, signedInWith, somebody } from '../support/people.ts';
+import { newPerson, registered, type SignedIn, signedIn, signedInWith } from '../support/people.ts';
 import { runMain } from '../support/processes.ts';
 
 const app = await testApp();
@@ -42,7 +42,7 @@ const scryptHash = () => {
 };
 const person = (row: number, more: Partial<Row> = {}): Row => ({
   row,
-  email: somebody().email,
+  email: newPerson().email,
   fullName: 'Grace',
   ...more,
 });
@@ -106,7 +106,7 @@ test('at the command line, from a file that can be corrected and imported again'
   const folder = mkdtempSync(join(tmpdir(), 'latchkey-import-'));
   onTestFinished(() => rmSync(folder, { recursive: true }));
   const file = join(folder, 'users.jsonl');
-  const { email } = somebody();
+  const { email } = newPerson();
   const good = { email, full_name: 'Grace', email_verified: true, password_hash: scryptHash() };
   const lines = [
     JSON.stringify(good),

@@ -11,7 +11,7 @@ import { AdminService, ImportUsersRequestSchema } from '../../gen/latchkey/auth/
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { admin, auth, type Caller, type Outcome, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
-import { registered, type SignedIn, signedInWith, somebody } from '../support/people.ts';
+import { newPerson, registered, type SignedIn, signedInWith } from '../support/people.ts';
 
 let app: TestApp;
 let call: Caller;
@@ -60,8 +60,8 @@ const newKey = async (serviceAccountId: string) => ask(admin.createApiKey, { ser
 
 /** A request of each RPC that changes something, which succeeds for an administrator. */
 const WRITING: Record<string, () => Promise<JsonValue>> = {
-  createUser: async () => ({ email: somebody().email, fullName: 'Grace', reason }),
-  importUsers: async () => ({ users: [{ row: '1', email: somebody().email, fullName: 'Grace' }] }),
+  createUser: async () => ({ email: newPerson().email, fullName: 'Grace', reason }),
+  importUsers: async () => ({ users: [{ row: '1', email: newPerson().email, fullName: 'Grace' }] }),
   disableUser: newUser,
   enableUser: async () => {
     const user = await newUser();
@@ -286,7 +286,7 @@ test('UnlockUser clears nothing when its caller has lost permission', async () =
 
 describe('an open stream of ImportUsers', () => {
   const page = (rows = 1) => ({
-    users: Array.from({ length: rows }, (_, n) => ({ row: String(n), email: somebody().email, fullName: 'Grace' })),
+    users: Array.from({ length: rows }, (_, n) => ({ row: String(n), email: newPerson().email, fullName: 'Grace' })),
   });
   const isWritten = async ({ users }: ReturnType<typeof page>) =>
     (await app.owner.query('SELECT FROM users WHERE email = ANY($1)', [users.map(({ email }) => email)])).rowCount;

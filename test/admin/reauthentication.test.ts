@@ -8,13 +8,13 @@ import { testApp } from '../support/app.ts';
 import { admin, auth, type Outcome } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import {
+  newPerson,
   reauthenticated,
   refreshed,
   registered,
   type SignedIn,
   signedIn,
   signedInWith,
-  somebody,
   tokenOfService,
 } from '../support/people.ts';
 
@@ -71,7 +71,7 @@ const DOINGS: Preparation[] = [
   [
     'CreateUser with a role',
     async () => {
-      const user = { email: somebody().email, fullName: 'Lou', roles: ['admin'], reason };
+      const user = { email: newPerson().email, fullName: 'Lou', roles: ['admin'], reason };
       return (by) => call(admin.createUser, user, as(by));
     },
   ],
@@ -114,7 +114,7 @@ const DOINGS: Preparation[] = [
   [
     'ImportUsers',
     async () => {
-      const user = { row: 1n, email: somebody().email, fullName: 'Lou', emailVerified: false, passwordHash: '' };
+      const user = { row: 1n, email: newPerson().email, fullName: 'Lou', emailVerified: false, passwordHash: '' };
       return async ({ accessToken }) => {
         const outcome = await importing(accessToken, [[user]]);
         return outcome === 'ok'
@@ -157,7 +157,7 @@ test('a re-authentication counts only in its session', async () => {
 
 test('an import ends with the first message after the re-authentication has expired', async () => {
   const by = await reauthenticated(call, await signedIn(call, boss));
-  const row = () => ({ row: 1n, email: somebody().email, fullName: 'Lou', emailVerified: false, passwordHash: '' });
+  const row = () => ({ row: 1n, email: newPerson().email, fullName: 'Lou', emailVerified: false, passwordHash: '' });
   const [first, second] = [row(), row()];
   const outcome = await importing(by.accessToken, [[first], [second]], async () => {
     await eventually(async () => (await app.owner.query('SELECT FROM users WHERE email = $1', [first.email])).rowCount);
@@ -189,7 +189,7 @@ test('an administrator without a password re-authenticates at the provider', asy
 
 describe('CreateUser', () => {
   const create = (roles: string[], by = boss) =>
-    call(admin.createUser, { email: somebody().email, fullName: 'Lou', roles, reason }, as(by));
+    call(admin.createUser, { email: newPerson().email, fullName: 'Lou', roles, reason }, as(by));
 
   test('grants roles as GrantRole does, audited', async () => {
     const { body } = await create(['admin', 'user', 'admin']);

@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { testApp } from '../support/app.ts';
 import { admin, auth, type Caller } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
-import { isGood, registered, type SignedIn, signedIn, signedInWith, somebody } from '../support/people.ts';
+import { isGood, newPerson, registered, type SignedIn, signedIn, signedInWith } from '../support/people.ts';
 
 const app = await testApp({ LIMIT_LOGIN_ACCOUNT: '3/900', LIMIT_LOGIN_PAIR: '3/900' });
 const { call } = app;
@@ -33,7 +33,7 @@ test('GetUser finds a user by id or address', async () => {
   expect(byId.body.user.disabledAt).toBeUndefined();
   expect(await ask(admin.getUser, { email: person.email.toUpperCase() })).toEqual(byId);
   expect((await ask(admin.getUser, { userId: randomUUID() })).reason).toBe('USER_NOT_FOUND');
-  expect((await ask(admin.getUser, { email: somebody().email })).reason).toBe('USER_NOT_FOUND');
+  expect((await ask(admin.getUser, { email: newPerson().email })).reason).toBe('USER_NOT_FOUND');
   expect((await ask(admin.getUser, {})).fields).toEqual(['user_id']);
   expect((await ask(admin.getUser, { email: 'x' })).fields).toEqual(['email']);
 });
@@ -42,7 +42,7 @@ describe('SearchUsers', () => {
   const tag = randomUUID().slice(0, 8);
   const emails = Array.from({ length: 7 }, (_, n) => `${tag}-${n}@people.example`);
   beforeAll(async () => {
-    for (const email of emails) await registered(call, { ...somebody(), email });
+    for (const email of emails) await registered(call, { ...newPerson(), email });
     await app.owner.query('UPDATE users SET disabled_at = now() WHERE email = $1', [emails[3]]);
     await app.owner.query("INSERT INTO user_roles SELECT id, 'admin', now() FROM users WHERE email = $1", [emails[5]]);
   });
@@ -137,7 +137,7 @@ test('RequireNewPassword invalidates the password, and mails the link for a new 
 });
 
 test('RequireNewPassword of a user without a password mails the link again', async () => {
-  const { email } = somebody();
+  const { email } = newPerson();
   const { body } = await ask(admin.createUser, { email, fullName: 'Lou', reason });
   const links = () => app.mailbox.mails.filter((one) => one.to === email && one.subject === 'Set a new password');
   await eventually(() => links().length === 1);

@@ -8,7 +8,7 @@ import { createLogger } from '../../src/process/log.ts';
 import { SERVICE_KEY, startTestApp, type TestApp } from '../support/app.ts';
 import { account, admin, auth, type Caller, verifierService, viaFetch, viaGrpcJs } from '../support/clients.ts';
 import { browse, CLIENT, type OpenIdServer, startOpenIdServer } from '../support/openid-provider.ts';
-import { registered, type SignedIn, signedIn, signedInWith, somebody } from '../support/people.ts';
+import { newPerson, registered, type SignedIn, signedIn, signedInWith } from '../support/people.ts';
 
 const REDIRECT = 'https://product.example/callback';
 
@@ -105,7 +105,7 @@ describe('the audiences of a session', () => {
   );
 
   test('are chosen at a sign-in at another provider as well; a bad choice does not use the state up', async () => {
-    provider.account = { sub: randomUUID(), email: somebody().email, email_verified: true };
+    provider.account = { sub: randomUUID(), email: newPerson().email, email_verified: true };
     const started = (await call(auth.startOAuth, { provider: 'acme', redirectUri: REDIRECT })).body;
     const query = await browse(started.authorizationUrl, REDIRECT);
     const response = {

@@ -5,7 +5,7 @@ import { createLogger } from '../../src/process/log.ts';
 import { SERVICE_KEY, startTestApp, type TestApp } from '../support/app.ts';
 import { account, auth, type Caller, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
-import { isGood, refreshed, registered, type SignedIn, signedIn, somebody } from '../support/people.ts';
+import { isGood, newPerson, refreshed, registered, type SignedIn, signedIn } from '../support/people.ts';
 
 let app: TestApp;
 let strict: TestApp;
@@ -66,7 +66,7 @@ describe('a verification', () => {
   });
 
   test('is not sent to who has none to prove, and the answer is the same', async () => {
-    const [unknown, verified] = [somebody(), await registered(call)];
+    const [unknown, verified] = [newPerson(), await registered(call)];
     await app.owner.query('UPDATE users SET email_verified_at = now() WHERE id = $1', [verified.userId]);
     for (const { email } of [unknown, verified]) {
       expect(await call(auth.requestEmailVerification, { email })).toEqual({ code: 'ok', body: {} });
@@ -113,7 +113,7 @@ describe('a verification', () => {
 describe('a verification shows that the account is the reader’s', () => {
   /** A stranger opens an account with the address of somebody else, and knows its password. */
   async function opened(of: Caller = call, where = app) {
-    const person = somebody();
+    const person = newPerson();
     const { body } = await of(auth.register, person);
     await of(auth.requestEmailVerification, { email: person.email });
     return { ...person, binding: body.binding as string, token: await tokenFor(where, person.email) };
@@ -175,9 +175,9 @@ describe('a verification shows that the account is the reader’s', () => {
 
   test('a binding of a taken address is worth nothing', async () => {
     const strictly: Caller = (...input) => viaFetch(strict.url)(...input);
-    const person = somebody();
+    const person = newPerson();
     const mine = (await strictly(auth.register, person)).body.binding;
-    const theirs = (await strictly(auth.register, { ...somebody(), email: person.email })).body.binding;
+    const theirs = (await strictly(auth.register, { ...newPerson(), email: person.email })).body.binding;
     const token = await tokenFor(strict, person.email);
     expect((await verify(token, { binding: theirs }, strictly)).reason).toBe('VERIFICATION_OWNER_REQUIRED');
     expect((await verify(token, { binding: mine }, strictly)).code).toBe('ok');
@@ -201,7 +201,7 @@ describe('a verification shows that the account is the reader’s', () => {
   test('a new address is confirmed by the session or the password, and not by who registered once', async () => {
     const person = await opened();
     const session = await signedIn(call, { ...person, userId: '' });
-    const next = somebody().email;
+    const next = newPerson().email;
     const input = { newEmail: next, currentPassword: person.password };
     expect((await call(account.changeEmail, input, { bearer: session.accessToken })).code).toBe('ok');
     const token = await tokenFor(app, next, 'Confirm your new email address');
@@ -224,9 +224,9 @@ describe('where addresses must be verified', () => {
   const strictly: Caller = (...input) => viaFetch(strict.url)(...input);
 
   test('Register says the same for new and taken addresses; the mail says which', async () => {
-    const person = somebody();
+    const person = newPerson();
     const first = await strictly(auth.register, person);
-    const again = await strictly(auth.register, { ...somebody(), email: person.email });
+    const again = await strictly(auth.register, { ...newPerson(), email: person.email });
     const binding = expect.stringMatching(/^lkg_[A-Za-z0-9_-]{43}$/);
     expect(first).toEqual({ code: 'ok', body: { binding } });
     expect(again).toEqual({ code: 'ok', body: { binding } });
@@ -245,7 +245,7 @@ describe('where addresses must be verified', () => {
     });
     onTestFinished(() => strictest.close());
     const ask = viaFetch(strictest.url);
-    const [person, victim] = [somebody(), somebody()];
+    const [person, victim] = [newPerson(), newPerson()];
     await ask(auth.register, person);
     await verify(await tokenFor(strictest, person.email), person, ask);
     const { accessToken, password: currentPassword } = await signedIn(ask, { ...person, userId: '' });
@@ -272,7 +272,7 @@ describe('where addresses must be verified', () => {
   });
 
   test('nobody signs in before, and the refusal is that of a wrong password', async () => {
-    const person = somebody();
+    const person = newPerson();
     await strictly(auth.register, person);
     const { email, password } = person;
     const unverified = await strictly(auth.login, { email, password });
@@ -283,7 +283,7 @@ describe('where addresses must be verified', () => {
   });
 
   test('a reset proves the address as well', async () => {
-    const person = somebody();
+    const person = newPerson();
     await strictly(auth.register, person);
     await strictly(auth.requestReset, { email: person.email });
     const resetToken = (await mailTo(strict, person.email, 'Set a new password')).link?.split('#token=')[1] ?? '';
@@ -301,7 +301,7 @@ describe('another address', () => {
 
   test('is the account’s once its mail was answered; the old one hears of it, and old tokens are stale', async () => {
     const person = await signedIn(call);
-    const { email: next } = somebody();
+    const { email: next } = newPerson();
     expect(await change(person, next.toUpperCase())).toEqual({ code: 'ok', body: {} });
     const token = await tokenFor(app, next, 'Confirm your new email address');
     expect((await call(auth.login, { email: person.email, password: person.password })).code).toBe('ok');
@@ -325,7 +325,7 @@ describe('another address', () => {
     const person = await signedIn(call);
     await call(auth.requestReset, { email: person.email });
     const resetToken = (await mailTo(app, person.email, 'Set a new password')).link?.split('#token=')[1] ?? '';
-    const { email: next } = somebody();
+    const { email: next } = newPerson();
     await change(person, next);
     await verify(await tokenFor(app, next, 'Confirm your new email address'), person);
     const reset = await call(auth.confirmReset, { resetToken, newPassword: 'a brand new pass phrase' });
@@ -338,7 +338,7 @@ describe('another address', () => {
     const person = await signedIn(viaFetch(late.url));
     const asked = await viaFetch(late.url)(
       account.changeEmail,
-      { newEmail: somebody().email, currentPassword: person.password },
+      { newEmail: newPerson().email, currentPassword: person.password },
       { bearer: person.accessToken },
     );
     expect(asked.code).toBe('ok');
@@ -353,7 +353,7 @@ describe('another address', () => {
 
   test('that is theirs by now, by another mail, is no news', async () => {
     const person = await signedIn(call);
-    const next = somebody().email;
+    const next = newPerson().email;
     await change(person, next);
     await verify(await tokenFor(app, next, 'Confirm your new email address'), person);
     await app.owner.query(
@@ -380,7 +380,7 @@ describe('another address', () => {
 
   test('that gets an account meanwhile is that account’s', async () => {
     const person = await signedIn(call);
-    const other = somebody();
+    const other = newPerson();
     await change(person, other.email);
     const token = await tokenFor(app, other.email, 'Confirm your new email address');
     await registered(call, other);

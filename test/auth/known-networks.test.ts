@@ -5,7 +5,7 @@ import { openRedis, type RedisClient } from '../../src/redis/open-redis.ts';
 import { testApp } from '../support/app.ts';
 import { account, admin, auth } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
-import { type Person, registered, type SignedIn, signedInWith, somebody } from '../support/people.ts';
+import { newPerson, type Person, registered, type SignedIn, signedInWith } from '../support/people.ts';
 
 const app = await testApp({
   TRUSTED_PROXIES: '127.0.0.1',
@@ -181,7 +181,7 @@ test('nobody gets a mail at an address without an account, of a disabled one or 
   const [known, disabled, passwordless] = [await registered(call), await registered(call), await registered(call)];
   await app.owner.query('UPDATE users SET disabled_at = now() WHERE id = $1', [disabled.userId]);
   await app.owner.query('UPDATE users SET password_hash = NULL WHERE id = $1', [passwordless.userId]);
-  const people = [known, disabled, passwordless, somebody()];
+  const people = [known, disabled, passwordless, newPerson()];
   const answers = [];
   for (const { email } of people) {
     const of = [];

@@ -2,7 +2,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { startTestApp, testApp } from '../support/app.ts';
 import { auth, type Caller, callers, type Outcome, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
-import { registered, signedIn, somebody } from '../support/people.ts';
+import { newPerson, registered, signedIn } from '../support/people.ts';
 
 const LIMITS = { LIMIT_LOGIN_ACCOUNT: '5/900', LIMIT_LOGIN_PAIR: '5/900', LIMIT_LOGIN_NETWORK: '100000/900' };
 const app = await testApp(LIMITS);
@@ -17,7 +17,7 @@ describe.each([
   ['an unknown account', false],
 ])('%s', (_, isKnown) => {
   test('of 500 parallel wrong passwords five are looked at', async () => {
-    const person = isKnown ? await registered(call) : somebody();
+    const person = isKnown ? await registered(call) : newPerson();
     const outcomes = await fail(person.email, 500);
     expect(outcomes.filter(({ reason }) => reason === 'CREDENTIALS_INVALID')).toHaveLength(5);
     const limited = outcomes.filter(({ reason }) => reason === 'RATE_LIMITED');
@@ -114,7 +114,7 @@ test('a service that is overloaded costs nobody an attempt', async () => {
   const callSmall = viaFetch(small.url);
   const person = await registered(callSmall);
   for (let round = 0; round < 6; round += 1) {
-    const busy = callSmall(auth.login, { email: somebody().email, password: 'keeps it busy' });
+    const busy = callSmall(auth.login, { email: newPerson().email, password: 'keeps it busy' });
     await new Promise((resolve) => setTimeout(resolve, 15));
     await callSmall(auth.login, { email: person.email, password: person.password });
     await busy;

@@ -4,7 +4,7 @@ import { createLocalJWKSet, decodeProtectedHeader, type JSONWebKeySet, jwtVerify
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { testApp } from '../support/app.ts';
 import { auth, viaFetch } from '../support/clients.ts';
-import { registered, signedIn, somebody } from '../support/people.ts';
+import { newPerson, registered, signedIn } from '../support/people.ts';
 
 const app = await testApp({ AUDIENCE: 'shop,warehouse', ISSUER: 'https://auth.example' });
 const { call } = app;
@@ -66,7 +66,7 @@ describe('failures', () => {
     await app.owner.query('UPDATE users SET disabled_at = now() WHERE id = $1', [disabled.userId]);
     await setHash(passwordless.userId, null);
     const attempts = [
-      { email: somebody().email, password: 'whatever it is' },
+      { email: newPerson().email, password: 'whatever it is' },
       { email: wrong.email, password: 'whatever it is' },
       { email: disabled.email, password: disabled.password },
       { email: passwordless.email, password: passwordless.password },

@@ -10,7 +10,7 @@ import { account, auth, type Caller, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { type GitHub, json, startGitHub } from '../support/github.ts';
 import { browse, CLIENT, KEY_ID, type OpenIdServer, startOpenIdServer } from '../support/openid-provider.ts';
-import { isGood, refreshed, registered, type SignedIn, signedIn, somebody } from '../support/people.ts';
+import { isGood, newPerson, refreshed, registered, type SignedIn, signedIn } from '../support/people.ts';
 
 const REDIRECTS: Record<string, string> = {
   acme: 'https://product.example/callback/acme',
@@ -56,7 +56,7 @@ afterAll(async () => {
 });
 
 beforeEach(() => {
-  acme.account = { sub: randomUUID(), email: somebody().email, email_verified: true, name: 'Grace Hopper' };
+  acme.account = { sub: randomUUID(), email: newPerson().email, email_verified: true, name: 'Grace Hopper' };
 });
 afterEach(() => {
   acme.intercept = null;
@@ -107,7 +107,7 @@ async function answerWith(
     nonce,
     iat: now,
     exp: now + 60,
-    email: somebody().email,
+    email: newPerson().email,
     email_verified: true,
   };
   const token = new SignJWT(JSON.parse(JSON.stringify({ ...good, ...claims })));
@@ -182,7 +182,7 @@ describe('a first sign-in', () => {
     expect(await isGood(call, first.body.tokens.accessToken)).toBe(true);
     const email = acme.account.email as string;
     expect((await call(auth.login, { email, password: 'a wrong pass phrase' })).reason).toBe('CREDENTIALS_INVALID');
-    acme.account = { ...acme.account, email: somebody().email };
+    acme.account = { ...acme.account, email: newPerson().email };
     const second = await signIn();
     expect(second.body).toMatchObject({ newUser: false, user: { id: first.body.user.id, email } });
   });
@@ -201,7 +201,7 @@ describe('a first sign-in', () => {
     for (const change of [{ email_verified: false }, { email: undefined }, { email: 'not an address' }]) {
       acme.account = {
         sub: randomUUID(),
-        email: somebody().email,
+        email: newPerson().email,
         email_verified: true,
         ...change,
       } as OpenIdServer['account'];
@@ -221,7 +221,7 @@ describe('a first sign-in', () => {
     await app.owner.query('UPDATE users SET email_verified_at = now() WHERE id = $1', [person.userId]);
     expect((await signIn()).reason).toBe('ACCOUNT_NOT_LINKED');
 
-    other.account = { sub: randomUUID(), email: somebody().email, email_verified: true };
+    other.account = { sub: randomUUID(), email: newPerson().email, email_verified: true };
     const opened = await signIn('other');
     acme.account = { ...acme.account, email: other.account.email as string };
     const responses = await Promise.all(Array.from({ length: 5 }, () => granted()));
@@ -241,7 +241,7 @@ describe('a first sign-in', () => {
 
   test('of the same person at two providers is two identities; the same subject elsewhere is somebody else', async () => {
     const first = await signIn();
-    other.account = { ...acme.account, email: somebody().email };
+    other.account = { ...acme.account, email: newPerson().email };
     const second = await signIn('other');
     expect(second.body.newUser).toBe(true);
     expect(second.body.user.id).not.toBe(first.body.user.id);
@@ -249,7 +249,7 @@ describe('a first sign-in', () => {
 
   test('at two providers at once is one account, when both have verified the same address', async () => {
     for (let round = 0; round < 4; round += 1) {
-      acme.account = { sub: randomUUID(), email: somebody().email, email_verified: true };
+      acme.account = { sub: randomUUID(), email: newPerson().email, email_verified: true };
       other.account = { ...acme.account, sub: randomUUID() };
       const responses = await Promise.all([granted('acme'), granted('other')]);
       const [one, two] = await Promise.all(responses.map(finish));
@@ -552,7 +552,7 @@ describe('GitHub', () => {
   test('that outlasts the caller signs nobody in', async () => {
     const id = Math.floor(Math.random() * 1e9);
     github.answers.set('/user', { ...json({ id }), delayMs: 1_000 });
-    const email = somebody().email;
+    const email = newPerson().email;
     github.answers.set('/user/emails', json([{ email, primary: true, verified: true }]));
     const { state, binding } = await start('github');
     const response = { state, binding, code: 'abc', redirectUri: REDIRECTS.github as string };
@@ -700,7 +700,7 @@ describe('linking', () => {
 
   test('a way in that is closed is none: the last one that works stays', async () => {
     const { body } = await signIn('acme', true);
-    const person = { ...somebody(), userId: body.user.id, ...body.tokens } as SignedIn;
+    const person = { ...newPerson(), userId: body.user.id, ...body.tokens } as SignedIn;
     await app.owner.query(
       "INSERT INTO identities VALUES (gen_random_uuid(), $1, 'former', 'https://former.example', 'x', now(), now())",
       [person.userId],
@@ -738,7 +738,7 @@ describe('linking', () => {
 
   test('the last way in stays; with a password it may go', async () => {
     const { body } = await signIn('acme', true);
-    const person = { ...somebody(), userId: body.user.id, ...body.tokens } as SignedIn;
+    const person = { ...newPerson(), userId: body.user.id, ...body.tokens } as SignedIn;
     const [only] = await identities(person);
     const unlink = (identityId: string) => call(account.unlinkIdentity, { identityId }, as(person));
     expect(await unlink(only.id)).toMatchObject({ code: 'failed_precondition', reason: 'LAST_SIGN_IN_METHOD' });
@@ -784,7 +784,7 @@ describe('linking', () => {
 
   test('a sign-in that is under way when its identity is unlinked leaves no session behind', async () => {
     for (let round = 0; round < 12; round += 1) {
-      acme.account = { sub: randomUUID(), email: somebody().email, email_verified: true };
+      acme.account = { sub: randomUUID(), email: newPerson().email, email_verified: true };
       const person = await verified();
       await call(account.finishLinkIdentity, await link(person), as(person));
       const [identity] = await identities(person);

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { startTestApp, testApp } from '../support/app.ts';
 import { auth, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
-import { registered, somebody } from '../support/people.ts';
+import { newPerson, registered } from '../support/people.ts';
 
 const app = await testApp();
 const { call } = app;
@@ -61,7 +61,7 @@ test('an email that is taken is refused, in whatever spelling', async () => {
 });
 
 test('of fifty parallel calls with one email one makes an account', async () => {
-  const person = somebody();
+  const person = newPerson();
   const outcomes = await Promise.all(Array.from({ length: 50 }, () => call(auth.register, person)));
   expect(outcomes.filter(({ code }) => code === 'ok')).toHaveLength(1);
   expect(outcomes.filter(({ reason }) => reason === 'EMAIL_TAKEN')).toHaveLength(49);
@@ -79,7 +79,7 @@ test('a hostile name takes no time', async () => {
 test('a full hashing queue sheds calls and says when to come back', async () => {
   const small = await startTestApp({ HASH_CONCURRENCY: '1', HASH_QUEUE_LENGTH: '1', ARGON2_MEMORY_KIB: '65536' });
   const callSmall = viaFetch(small.url);
-  const outcomes = await Promise.all(Array.from({ length: 20 }, () => callSmall(auth.register, somebody())));
+  const outcomes = await Promise.all(Array.from({ length: 20 }, () => callSmall(auth.register, newPerson())));
   await small.close();
   const shed = outcomes.filter(({ reason }) => reason === 'OVERLOADED');
   expect(shed.length).toBeGreaterThanOrEqual(15);

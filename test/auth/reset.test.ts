@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { testApp } from '../support/app.ts';
 import { auth } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
-import { isGood, type Person, registered, signedIn, somebody } from '../support/people.ts';
+import { isGood, newPerson, type Person, registered, signedIn } from '../support/people.ts';
 
 const app = await testApp();
 const { call } = app;
@@ -46,14 +46,14 @@ describe('the mail', () => {
   });
 
   test('holds no words of a stranger', async () => {
-    const person = await registered(call, { ...somebody(), fullName: 'Visit https://evil.example now <b>x</b>' });
+    const person = await registered(call, { ...newPerson(), fullName: 'Visit https://evil.example now <b>x</b>' });
     await call(auth.requestReset, { email: person.email });
     const [mail] = await mailsTo(person, 'Set a new password');
     expect(`${mail?.text}${mail?.html}`).not.toContain('evil');
   });
 
   test('is not sent for an unknown or disabled account, and the answer is the same', async () => {
-    const [unknown, disabled] = [somebody(), await registered(call)];
+    const [unknown, disabled] = [newPerson(), await registered(call)];
     await app.owner.query('UPDATE users SET disabled_at = now() WHERE id = $1', [disabled.userId]);
     const answers = [];
     for (const { email } of [unknown, disabled, await registered(call)])

@@ -12,7 +12,7 @@ import { parseEmail } from '../../src/domain/email.ts';
 import { createLogger } from '../../src/process/log.ts';
 import { openDatabase } from '../../src/store/postgres/database.ts';
 import { auth, type Caller, viaFetch } from '../support/clients.ts';
-import { somebody } from '../support/people.ts';
+import { newPerson } from '../support/people.ts';
 import { quantile, startBackends } from './harness.ts';
 import { kolmogorovSmirnov } from './kolmogorov-smirnov.ts';
 
@@ -99,14 +99,14 @@ const strict = await start({
   LIMIT_REGISTER_ACCOUNT: '1000000/60',
   LIMIT_MAIL_DOMAIN: '1000000/60',
 });
-const taken = somebody();
+const taken = newPerson();
 const register = async (email: string) => {
   const { code } = await strict.call(auth.register, { email, password, fullName: 'Somebody' });
   if (code !== 'ok') throw new Error(`Register: ${code}`);
 };
 await register(taken.email);
 await compare('Register, REQUIRE_EMAIL_VERIFICATION=on', {
-  'new address': () => register(somebody().email),
+  'new address': () => register(newPerson().email),
   'taken address': () => register(taken.email),
 });
 await compare('Login there', {

@@ -33,7 +33,7 @@ export type StartOptions = {
 };
 
 const run = promisify(execFile);
-const NOBODY = 65534;
+const UNPRIVILEGED_USER = 65534;
 const OWNER = 'latchkey_owner';
 const DATABASE = 'latchkey';
 const SETTINGS = {
@@ -157,7 +157,7 @@ function followPrimary(data: string, primaryUrl: string, port: number): void {
 
 function giveToNobody(data: string, names: string[]): void {
   if (wrapUnprivileged().length === 0) return;
-  for (const name of names) chownSync(join(data, name), NOBODY, NOBODY);
+  for (const name of names) chownSync(join(data, name), UNPRIVILEGED_USER, UNPRIVILEGED_USER);
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: rows of any query

@@ -4,7 +4,7 @@ import { RELEASE } from '../../src/process/release.ts';
 import { testApp } from '../support/app.ts';
 import { admin, auth } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
-import { registered, somebody } from '../support/people.ts';
+import { newPerson, registered } from '../support/people.ts';
 import { runMain } from '../support/processes.ts';
 
 const VERSION = new RegExp(`^latchkey ${RELEASE.replaceAll('.', '\\.')}( \\([0-9a-f]{12}\\))?\n$`);
@@ -20,7 +20,7 @@ const json = async (...args: string[]) => JSON.parse((await latchkey(...args, '-
 
 describe('users', () => {
   test('from an empty database to the first administrator', async () => {
-    const { email } = somebody();
+    const { email } = newPerson();
     const why = ['--reason', 'the first one'];
     const made = await latchkey('users', 'create', email, '--name', 'Grace Hopper', '--role', 'admin', ...why);
     expect(made).toMatchObject({ exit: 0, output: expect.stringContaining('an e-mail with the link') });
@@ -124,7 +124,7 @@ test('services are made, get roles and keys, and lose them', async () => {
 });
 
 test('an account is made with a role for a time, or not at all', async () => {
-  const [one, other] = [somebody().email, somebody().email];
+  const [one, other] = [newPerson().email, newPerson().email];
   const why = ['--name', 'x', '--reason', 'a test'];
   await latchkey('users', 'create', one, '--role', 'admin', '--until', '2040-01-01', ...why);
   expect((await json('users', 'show', one)).granted[0]).toContain('until 2040-01-01');

@@ -8,7 +8,7 @@ import { testApp } from '../support/app.ts';
 import { auth } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { GATEWAYS, type Gateway, HAPROXY, portOf, serve, startGateway, startUpstream } from '../support/gateway.ts';
-import { bearer, registered, type SignedIn, signedIn, somebody, tokenOfService, visitors } from '../support/people.ts';
+import { bearer, newPerson, registered, type SignedIn, signedIn, tokenOfService, visitors } from '../support/people.ts';
 import { rawConnection } from '../support/raw.ts';
 
 const app = await testApp({ AUDIENCE: 'shop' });
@@ -91,7 +91,7 @@ describe.each(GATEWAYS)('$name', (gateway) => {
   test('passes an email on unchanged, even with characters that mean something in a configuration', async () => {
     const url = await start(gateway, app.url);
     const email = `{env.path}{http.request.host}$host\${host}%{+q}'|&^*/?=\`#!~@${randomUUID()}.example`;
-    const odd = await signedIn(call, await registered(call, { ...somebody(), email }));
+    const odd = await signedIn(call, await registered(call, { ...newPerson(), email }));
     const response = await fetch(`${url}/orders`, { headers: bearer(odd.accessToken) });
     expect(await response.json()).toMatchObject({ 'x-auth-email': email, 'x-auth-email-verified': 'false' });
   }, 60_000);

@@ -11,7 +11,7 @@ import { ServerReflection as ServerReflectionAlpha } from '../../gen/grpc/reflec
 import { processEnvironment } from '../../src/config/config.ts';
 import { onPath } from '../../src/dev/find-program.ts';
 import { startTestApp, testApp } from '../support/app.ts';
-import { somebody } from '../support/people.ts';
+import { newPerson } from '../support/people.ts';
 
 const PATH = processEnvironment().PATH ?? '';
 const run = promisify(execFile);
@@ -124,7 +124,7 @@ describe.each([
 });
 
 test('buf curl needs no proto files', async () => {
-  const { email, password, fullName } = somebody();
+  const { email, password, fullName } = newPerson();
   const buf = (...args: string[]) => run('node_modules/.bin/buf', ['curl', '--http2-prior-knowledge', ...args]);
   const { stdout: methods } = await buf('--list-methods', app.url);
   expect(methods).toContain('latchkey.auth.v1.AuthService/Verify');

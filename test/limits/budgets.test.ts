@@ -7,7 +7,7 @@ import { createLogger } from '../../src/process/log.ts';
 import { SERVICE_KEY, startTestApp, type TestApp } from '../support/app.ts';
 import { auth, type Caller, type Outcome, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
-import { registered, somebody } from '../support/people.ts';
+import { newPerson, registered } from '../support/people.ts';
 
 const LIMITS = {
   LIMIT_LOGIN_NETWORK: '16/900',
@@ -41,8 +41,8 @@ function from(site: number, caller: Caller): Caller {
   return (method, input) => caller(method, input, { bearer: SERVICE_KEY, headers });
 }
 
-const signIn: Attempt = (caller) => caller(auth.login, { email: somebody().email, password: 'a wrong pass phrase' });
-const signUp: Attempt = (caller) => caller(auth.register, somebody());
+const signIn: Attempt = (caller) => caller(auth.login, { email: newPerson().email, password: 'a wrong pass phrase' });
+const signUp: Attempt = (caller) => caller(auth.register, newPerson());
 const mailTo =
   (domain: string): Attempt =>
   (caller) =>

@@ -5,7 +5,7 @@ import { LIMITS } from '../../src/limits/limits.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { account, auth, type Caller, type Outcome, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
-import { registered, signedIn, somebody } from '../support/people.ts';
+import { newPerson, registered, signedIn } from '../support/people.ts';
 
 const POINTS = 4;
 const REDIRECT = 'https://product.example/callback';
@@ -18,18 +18,18 @@ const GITHUB = {
 
 /** Starts a service with this one limit, makes what the attempts need, and returns how to attempt. */
 const CASES: Record<string, (call: Caller, app: TestApp) => Promise<(n: number) => Promise<Outcome>>> = {
-  LOGIN_NETWORK: async (call) => () => call(auth.login, { email: somebody().email, password: 'wrong one' }),
+  LOGIN_NETWORK: async (call) => () => call(auth.login, { email: newPerson().email, password: 'wrong one' }),
   LOGIN_PAIR: async (call) => {
-    const { email } = somebody();
+    const { email } = newPerson();
     return () => call(auth.login, { email, password: 'wrong one' });
   },
   LOGIN_ACCOUNT: async (call) => {
     const { email } = await registered(call);
     return () => call(auth.login, { email, password: 'wrong one' });
   },
-  REGISTER_NETWORK: async (call) => () => call(auth.register, somebody()),
+  REGISTER_NETWORK: async (call) => () => call(auth.register, newPerson()),
   REGISTER_ACCOUNT: async (call) => {
-    const person = somebody();
+    const person = newPerson();
     return () => call(auth.register, person);
   },
   REFRESH_NETWORK: async (call) => (n) => call(auth.refresh, { refreshToken: `lkr_${n}` }),
@@ -43,10 +43,10 @@ const CASES: Record<string, (call: Caller, app: TestApp) => Promise<(n: number) 
     return (n) => call(auth.refresh, { refreshToken: sessions[n % 2]?.refreshToken ?? '' });
   },
   REQUEST_RESET_ACCOUNT: async (call) => {
-    const { email } = somebody();
+    const { email } = newPerson();
     return () => call(auth.requestReset, { email });
   },
-  REQUEST_RESET_NETWORK: async (call) => () => call(auth.requestReset, { email: somebody().email }),
+  REQUEST_RESET_NETWORK: async (call) => () => call(auth.requestReset, { email: newPerson().email }),
   CONFIRM_RESET_NETWORK: async (call) => (n) => call(auth.confirmReset, { resetToken: `lkp_${n}`, newPassword: 'x' }),
   CONFIRM_RESET_TOKEN: async (call, app) => {
     const { email } = await registered(call);
@@ -55,10 +55,10 @@ const CASES: Record<string, (call: Caller, app: TestApp) => Promise<(n: number) 
     return () => call(auth.confirmReset, { resetToken: mail.link?.split('#token=')[1] ?? '', newPassword: 'short' });
   },
   REQUEST_VERIFICATION_ACCOUNT: async (call) => {
-    const { email } = somebody();
+    const { email } = newPerson();
     return () => call(auth.requestEmailVerification, { email });
   },
-  REQUEST_VERIFICATION_NETWORK: async (call) => () => call(auth.requestEmailVerification, { email: somebody().email }),
+  REQUEST_VERIFICATION_NETWORK: async (call) => () => call(auth.requestEmailVerification, { email: newPerson().email }),
   VERIFY_EMAIL_NETWORK: async (call) => (n) => call(auth.verifyEmail, { verificationToken: `lkv_${n}` }),
   VERIFY_EMAIL_TOKEN: async (call, app) => {
     const { email } = await registered(call);
@@ -66,7 +66,7 @@ const CASES: Record<string, (call: Caller, app: TestApp) => Promise<(n: number) 
     const mail = await eventually(() => app.mailbox.mails.find(({ to }) => to === email));
     return () => call(auth.verifyEmail, { verificationToken: mail.link?.split('#token=')[1] ?? '' });
   },
-  MAIL_DOMAIN: async (call) => () => call(auth.requestReset, { email: somebody().email }),
+  MAIL_DOMAIN: async (call) => () => call(auth.requestReset, { email: newPerson().email }),
   NOTICE_ACCOUNT: async (call) => {
     const { accessToken } = await signedIn(call);
     const change = { currentPassword: 'wrong one', newPassword: 'a new pass phrase' };
@@ -87,12 +87,12 @@ const CASES: Record<string, (call: Caller, app: TestApp) => Promise<(n: number) 
     call(auth.finishOAuth, { state: `lks_${n}`, code: 'x', binding: 'x', redirectUri: REDIRECT }),
   CHANGE_EMAIL_USER: async (call) => {
     const { accessToken, password: currentPassword } = await signedIn(call);
-    return () => call(account.changeEmail, { newEmail: somebody().email, currentPassword }, { bearer: accessToken });
+    return () => call(account.changeEmail, { newEmail: newPerson().email, currentPassword }, { bearer: accessToken });
   },
   UNDO_EMAIL_CHANGE_NETWORK: async (call) => (n) => call(auth.undoEmailChange, { undoToken: `lku_${n}` }),
   UNDO_EMAIL_CHANGE_TOKEN: async (call, app) => {
     const { email, accessToken, password: currentPassword } = await signedIn(call);
-    await call(account.changeEmail, { newEmail: somebody().email, currentPassword }, { bearer: accessToken });
+    await call(account.changeEmail, { newEmail: newPerson().email, currentPassword }, { bearer: accessToken });
     const mail = await eventually(() => app.mailbox.mails.find(({ to }) => to === email));
     return () => call(auth.undoEmailChange, { undoToken: mail.link?.split('#token=')[1] ?? '' });
   },

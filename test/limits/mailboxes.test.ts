@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SERVICE_KEY, startTestApp, type TestApp } from '../support/app.ts';
 import { account, auth, type Caller, type Outcome, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
-import { registered, type SignedIn, signedIn, somebody } from '../support/people.ts';
+import { newPerson, registered, type SignedIn, signedIn } from '../support/people.ts';
 
 /** The limits as they are by default. */
 const LIMITS = {
@@ -44,14 +44,14 @@ describe('where addresses must be verified', () => {
 
   test('of 120 sign-ups with tags of one mailbox five send a mail', async () => {
     const email = (n: number) => `ada+${n}@mail.example`;
-    expect(await passed(120, (one, n) => one(auth.register, { ...somebody(), email: email(n) }))).toBe(5);
+    expect(await passed(120, (one, n) => one(auth.register, { ...newPerson(), email: email(n) }))).toBe(5);
     expect(await mailsTo('ada')).toHaveLength(5);
   });
 
   test('of 120 requests of each kind with tags of one mailbox three send a mail, and three to the address without a tag', async () => {
     const tags = ['grace', 'grace+1', 'grace+a+b', 'grace+'];
     for (const tag of tags) {
-      expect((await call(auth.register, { ...somebody(), email: `${tag}@mail.example` })).code).toBe('ok');
+      expect((await call(auth.register, { ...newPerson(), email: `${tag}@mail.example` })).code).toBe('ok');
     }
     const sent = (await mailsTo('grace')).length;
     const email = (n: number) => `${n % 2 ? 'GRACE' : 'grace'}${tags[n % 4]?.slice(5)}@Mail.example`;
@@ -70,9 +70,9 @@ describe('elsewhere', () => {
 
   test('addresses that differ by their tag are accounts of their own', async () => {
     const [one, two] = ['tag+1@mail.example', 'tag+2@mail.example'];
-    const first = await registered(call, { ...somebody(), email: one });
-    const second = await registered(call, { ...somebody(), email: two });
-    expect((await call(auth.register, { ...somebody(), email: one })).reason).toBe('EMAIL_TAKEN');
+    const first = await registered(call, { ...newPerson(), email: one });
+    const second = await registered(call, { ...newPerson(), email: two });
+    expect((await call(auth.register, { ...newPerson(), email: one })).reason).toBe('EMAIL_TAKEN');
     expect((await call(auth.login, { email: two, password: first.password })).reason).toBe('CREDENTIALS_INVALID');
     expect((await call(auth.login, { email: 'tag@mail.example', password: first.password })).reason).toBe(
       'CREDENTIALS_INVALID',
@@ -121,7 +121,7 @@ describe('elsewhere', () => {
   test('passwords of accounts on tags of one unverified mailbox are changed ten times an hour, and noticed', async () => {
     const people: SignedIn[] = [];
     for (let n = 0; n < 4; n += 1) {
-      people.push(await signedIn(call, await registered(call, { ...somebody(), email: `notice+${n}@mail.example` })));
+      people.push(await signedIn(call, await registered(call, { ...newPerson(), email: `notice+${n}@mail.example` })));
     }
     let changed = 0;
     for (const person of people) changed += await changePassword(person, 4);
@@ -135,7 +135,7 @@ describe('elsewhere', () => {
 
   test('mails from one network to one domain are counted, whatever the mailbox, the kind and the address in the network', async () => {
     const ask = (address: string, domain: string) =>
-      from(address)(auth.requestReset, { email: `${somebody().email.split('@')[0]}@${domain}` });
+      from(address)(auth.requestReset, { email: `${newPerson().email.split('@')[0]}@${domain}` });
     for (let n = 0; n < 6; n += 1) expect((await ask(`203.0.113.${n}`, 'company.example')).code).toBe('ok');
     expect((await ask('203.0.113.77', 'COMPANY.example')).reason).toBe('RATE_LIMITED');
     const verification = { email: 'new@company.example' };

@@ -4,7 +4,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { SERVICE_KEY, startTestApp, testApp } from '../support/app.ts';
 import { auth, type Caller, type Outcome, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
-import { signedIn, somebody } from '../support/people.ts';
+import { newPerson, signedIn } from '../support/people.ts';
 
 const app = await testApp({
   LIMIT_REQUEST_RESET_NETWORK: '30/3600',
@@ -18,9 +18,9 @@ function from(address: string, caller = call): Caller {
   return (method, input) => caller(method, input, { bearer: SERVICE_KEY, headers: { 'x-client-address': address } });
 }
 
-const ask = (address: string) => from(address)(auth.requestReset, { email: somebody().email });
+const ask = (address: string) => from(address)(auth.requestReset, { email: newPerson().email });
 const spray = (address: string, caller = call) =>
-  from(address, caller)(auth.login, { email: somebody().email, password: 'a wrong pass phrase' });
+  from(address, caller)(auth.login, { email: newPerson().email, password: 'a wrong pass phrase' });
 const guess = (address: string) => from(address)(auth.verifyEmail, { verificationToken: 'lkv_x' });
 
 /** Ten at a time: more at once are slower than Redis may be. */

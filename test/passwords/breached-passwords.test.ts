@@ -7,7 +7,7 @@ import { testApp } from '../support/app.ts';
 import { account, auth } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { scrape, sumOf } from '../support/metrics.ts';
-import { registered, signedIn, somebody } from '../support/people.ts';
+import { newPerson, registered, signedIn } from '../support/people.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'latchkey-ranges-'));
 const app = await testApp({ PASSWORD_BREACH_RANGES: folder, METRICS_PORT: '0' });
@@ -30,7 +30,7 @@ function publish(
   writeFileSync(join(folder, name(digest.slice(0, 5))), lines.join('\r\n'));
 }
 
-const register = (password: string) => call(auth.register, { ...somebody(), password });
+const register = (password: string) => call(auth.register, { ...newPerson(), password });
 
 test.each([
   ['as breach corpora are distributed', undefined, undefined],

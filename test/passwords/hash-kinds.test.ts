@@ -13,7 +13,7 @@ import { startTestApp, testApp } from '../support/app.ts';
 import { account, auth, type Caller, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { scrape, sumOf } from '../support/metrics.ts';
-import { registered, signedIn, somebody } from '../support/people.ts';
+import { newPerson, registered, signedIn } from '../support/people.ts';
 
 const app = await testApp({ METRICS_PORT: '0', LIMIT_LOGIN_PAIR: '2/900' });
 const { call } = app;
@@ -92,7 +92,7 @@ test('after parameters were raised or lowered, the first failures of a fresh pro
   const looks: { unknown: number; known: number; quick: number }[] = [];
   for (let n = 0; n < 4; n += 1) {
     const { call: callFresh } = await freshProcess();
-    const unknown = await failureMs(callFresh, somebody().email);
+    const unknown = await failureMs(callFresh, newPerson().email);
     const known = await failureMs(callFresh, person.email);
     looks.push({ unknown, known, quick: await failureMs(callFresh, (await registered(callFresh)).email) });
   }
@@ -111,7 +111,7 @@ test('a kind that is too costly for every failure is named in the log', async ()
   await setHash(person.userId, costly);
   const { call: callFresh, logs } = await freshProcess();
   expect(logs.some((line) => line.includes('take longer') && line.includes('m=262144,t=20'))).toBe(true);
-  expect(await failureMs(callFresh, somebody().email)).toBeLessThan(1_500);
+  expect(await failureMs(callFresh, newPerson().email)).toBeLessThan(1_500);
   await setHash(person.userId, null);
 });
 
@@ -144,7 +144,7 @@ test.each([
     ).toBe('PASSWORD_WRONG');
     const [failed, unknown] = [
       await call(auth.login, login),
-      await call(auth.login, { ...login, email: somebody().email }),
+      await call(auth.login, { ...login, email: newPerson().email }),
     ];
     expect(failed).toEqual(unknown);
     expect(failed.reason).toBe('CREDENTIALS_INVALID');
@@ -175,7 +175,7 @@ test('an account whose address must be verified first fails as slowly with the r
   });
   onTestFinished(() => strict.close());
   const callStrict = viaFetch(strict.url);
-  const person = somebody();
+  const person = newPerson();
   await callStrict(auth.register, person);
   await strict.owner.query('UPDATE users SET password_hash = $2 WHERE email = $1', [
     person.email,
@@ -185,5 +185,5 @@ test('an account whose address must be verified first fails as slowly with the r
   const right = await callStrict(auth.login, { email: person.email, password: person.password });
   const rightMs = performance.now() - startedAt;
   expect(right.reason).toBe('CREDENTIALS_INVALID');
-  expect(rightMs).toBeGreaterThan(0.3 * (await failureMs(callStrict, somebody().email)));
+  expect(rightMs).toBeGreaterThan(0.3 * (await failureMs(callStrict, newPerson().email)));
 });

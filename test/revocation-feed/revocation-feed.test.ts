@@ -235,8 +235,8 @@ describe('the order of commits', () => {
       }),
     );
     await feed.catchUp();
-    const told = steps.flatMap((step) => step.events.map((event) => ('sessionId' in event ? event.sessionId : '')));
-    expect(told.toSorted()).toEqual(people.map(({ sessionId }) => sessionId).toSorted());
+    const received = steps.flatMap((step) => step.events.map((event) => ('sessionId' in event ? event.sessionId : '')));
+    expect(received.toSorted()).toEqual(people.map(({ sessionId }) => sessionId).toSorted());
     expect(people.every((one) => statusOf(view, one) === 'revoked')).toBe(true);
   });
 });

@@ -39,7 +39,7 @@ afterAll(async () => {
 
 type Watching = {
   /** `ended <session>`, `changed <user>` or `keys <kids>`, as they came. */
-  told: string[];
+  received: string[];
   messages: WatchResponse[];
   cursor(): string;
   isComplete(): boolean;
@@ -59,16 +59,16 @@ function follow(url: string, cursor = '', bearer = SERVICE_KEY, transport?: Tran
   const client = createClient(VerifierService, transport ?? createGrpcTransport({ baseUrl: url }));
   const abort = new AbortController();
   const messages: WatchResponse[] = [];
-  const told: string[] = [];
+  const received: string[] = [];
   const ended = (async () => {
     try {
       const headers = { authorization: `Bearer ${bearer}` };
       for await (const message of client.watch({ cursor }, { signal: abort.signal, headers })) {
         messages.push(message);
         for (const { change } of message.changes) {
-          if (change.case === 'sessionEnded') told.push(`ended ${change.value.sessionId}`);
-          if (change.case === 'userChanged') told.push(`changed ${change.value.userId}`);
-          if (change.case === 'keysChanged') told.push(`keys ${change.value.keys.map(({ kid }) => kid)}`);
+          if (change.case === 'sessionEnded') received.push(`ended ${change.value.sessionId}`);
+          if (change.case === 'userChanged') received.push(`changed ${change.value.userId}`);
+          if (change.case === 'keysChanged') received.push(`keys ${change.value.keys.map(({ kid }) => kid)}`);
         }
       }
       return 'done';
@@ -78,7 +78,7 @@ function follow(url: string, cursor = '', bearer = SERVICE_KEY, transport?: Tran
   })();
   const last = () => messages.findLast((message) => message.cursor !== '');
   return {
-    told,
+    received,
     messages,
     cursor: () => last()?.cursor ?? '',
     isComplete: () => last() !== undefined,
@@ -108,12 +108,12 @@ test.each(transports)('sends the keys, past events and new events, over %s', asy
   const before = await signedOut();
   const watching = watch(app.url, '', SERVICE_KEY, transport());
   await eventually(watching.isComplete);
-  expect(watching.told[0]).toMatch(/^keys \S+/);
-  expect(watching.told).toContain(`ended ${before.sessionId}`);
+  expect(watching.received[0]).toMatch(/^keys \S+/);
+  expect(watching.received).toContain(`ended ${before.sessionId}`);
   const [first, second] = [await signedOut(), await signedOut()];
   await app.owner.query('UPDATE users SET disabled_at = now() WHERE id = $1', [first.userId]);
-  await eventually(() => watching.told.includes(`changed ${first.userId}`));
-  expect(watching.told.slice(-3)).toEqual([
+  await eventually(() => watching.received.includes(`changed ${first.userId}`));
+  expect(watching.received.slice(-3)).toEqual([
     `ended ${first.sessionId}`,
     `ended ${second.sessionId}`,
     `changed ${first.userId}`,
@@ -160,7 +160,7 @@ describe('a cursor', () => {
     const watching = watch(app.url);
     await eventually(watching.isComplete);
     const seen = await signedOut();
-    await eventually(() => watching.told.includes(`ended ${seen.sessionId}`));
+    await eventually(() => watching.received.includes(`ended ${seen.sessionId}`));
     const at = watching.messages.length;
     await eventually(() => watching.messages.slice(at).some(({ cursor }) => cursor !== ''));
     watching.stop();
@@ -169,9 +169,9 @@ describe('a cursor', () => {
     const resumed = watch(`http://127.0.0.1:${other.port}`, cursor);
     await eventually(resumed.isComplete);
     // Perhaps twice, by the catching up and by the feed.
-    expect([...new Set(resumed.told)]).toEqual([`ended ${missed.sessionId}`]);
+    expect([...new Set(resumed.received)]).toEqual([`ended ${missed.sessionId}`]);
     const later = await signedOut();
-    await eventually(() => resumed.told.includes(`ended ${later.sessionId}`));
+    await eventually(() => resumed.received.includes(`ended ${later.sessionId}`));
   });
 
   test.each([
@@ -273,7 +273,7 @@ test('a watcher that does not read is disconnected, and others receive everythin
   await eventually(reader.isComplete);
   await new Promise((resolve) => stream.once('close', resolve));
   const person = await signedOut();
-  await eventually(() => reader.told.includes(`ended ${person.sessionId}`));
+  await eventually(() => reader.received.includes(`ended ${person.sessionId}`));
 }, 40_000);
 
 test('the buffer of a slow watcher is bounded', async () => {
@@ -316,17 +316,17 @@ test('a large step does not make a watcher too slow', async () => {
     now: () => new Date(),
   });
   const abort = new AbortController();
-  let heard = 0;
+  let count = 0;
   const reading = (async () => {
     for await (const { events } of watchers.watch(null, abort.signal)) {
-      heard += events.length;
-      if (heard > all.length) abort.abort();
+      count += events.length;
+      if (count > all.length) abort.abort();
     }
   })();
   await sleep(50);
   tell({ ...position, events: all });
   await reading;
-  expect(heard).toBe(1 + all.length);
+  expect(count).toBe(1 + all.length);
 });
 
 test('a stalled watcher holds at most one page', async () => {
@@ -354,19 +354,19 @@ test('a stalled watcher holds at most one page', async () => {
     feed: { position: () => position, subscribe: () => () => {} },
     now: () => new Date(),
   });
-  const told = new Set<string>();
+  const received = new Set<string>();
   for await (const { events: some, position: complete } of watchers.watch(null, new AbortController().signal)) {
-    for (const event of some) if ('sessionId' in event) told.add(event.sessionId);
+    for (const event of some) if ('sessionId' in event) received.add(event.sessionId);
     // Nothing more is read than is taken.
-    expect(pages.reduce((sum, count) => sum + count, 0) - told.size).toBeLessThanOrEqual(2_000);
+    expect(pages.reduce((sum, count) => sum + count, 0) - received.size).toBeLessThanOrEqual(2_000);
     if (complete) break;
   }
-  expect(told.size).toBe(5_000);
+  expect(received.size).toBe(5_000);
   expect(pages.length).toBeGreaterThan(1);
 });
 
 test('outlives the time limit of calls', async () => {
   await sleep(Math.max(0, 22_000 - (performance.now() - early.since)));
   const person = await signedOut();
-  await eventually(() => early.told.includes(`ended ${person.sessionId}`));
+  await eventually(() => early.received.includes(`ended ${person.sessionId}`));
 }, 40_000);

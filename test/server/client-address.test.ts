@@ -4,7 +4,7 @@ import { readConfig } from '../../src/config/config.ts';
 import { createClientAddress } from '../../src/server/transport/client-address.ts';
 import { SERVICE_KEY, startTestApp, type TestApp } from '../support/app.ts';
 import { auth, type Caller, callers, viaFetch } from '../support/clients.ts';
-import { somebody } from '../support/people.ts';
+import { newPerson } from '../support/people.ts';
 
 let behindProxy: TestApp;
 let direct: TestApp;
@@ -56,7 +56,7 @@ async function opened(
 ): Promise<number> {
   const outcomes = [];
   for (let n = 0; n < count; n += 1) {
-    outcomes.push(await call(auth.register, somebody(), { headers: headers(n), ...(bearer && { bearer }) }));
+    outcomes.push(await call(auth.register, newPerson(), { headers: headers(n), ...(bearer && { bearer }) }));
   }
   return outcomes.filter(({ code }) => code === 'ok').length;
 }
@@ -96,7 +96,7 @@ describe('limits by network', () => {
         ),
       ).toBe(8);
       expect(await opened(call, 8, () => ({ 'x-client-address': '2001:db8::1' }), SERVICE_KEY)).toBe(5);
-      const bad = await call(auth.register, somebody(), {
+      const bad = await call(auth.register, newPerson(), {
         bearer: SERVICE_KEY,
         headers: { 'x-client-address': 'nowhere' },
       });

@@ -16,7 +16,7 @@ import { serviceAt } from '../../src/server/transport/peer.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { type Certificates, openCertificates, type Pair } from '../support/certificates.ts';
 import { eventually } from '../support/eventually.ts';
-import { somebody } from '../support/people.ts';
+import { newPerson } from '../support/people.ts';
 
 const GATEWAY = 'spiffe://example.org/ns/shop/sa/gateway';
 let certificates: Certificates;
@@ -90,7 +90,7 @@ describe('a certificate', () => {
   });
 
   test('gives access as a service only; a token beside it is that of a user', async () => {
-    const person = somebody();
+    const person = newPerson();
     const client = createClient(AuthService, grpc());
     const { user } = await client.register(person);
     const { tokens } = await client.login(person);
@@ -106,8 +106,8 @@ describe('a certificate', () => {
 
   test('lets a service name the addresses of its users', async () => {
     const headers = { 'x-client-address': '203.0.113.77' };
-    await createClient(AuthService, grpc(gateway)).register(somebody(), { headers });
-    await createClient(AuthService, grpc()).register(somebody(), { headers: { 'x-client-address': '203.0.113.78' } });
+    await createClient(AuthService, grpc(gateway)).register(newPerson(), { headers });
+    await createClient(AuthService, grpc()).register(newPerson(), { headers: { 'x-client-address': '203.0.113.78' } });
     await eventually(() => app.logs.some((line) => line.includes('"peer":"203.0.113.77"')));
     expect(app.logs.some((line) => line.includes('203.0.113.78'))).toBe(false);
   });

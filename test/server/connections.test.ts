@@ -14,7 +14,7 @@ import type { Mailbox } from '../../src/dev/mailbox.ts';
 import { openTestMailbox, startTestApp, type TestApp, testEnvironment } from '../support/app.ts';
 import { auth, type Outcome, viaFetch, viaGrpcJs } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
-import { signedIn, somebody } from '../support/people.ts';
+import { newPerson, signedIn } from '../support/people.ts';
 import { runMain } from '../support/processes.ts';
 import { envelope, rawConnection, rawStream } from '../support/raw.ts';
 
@@ -191,7 +191,7 @@ async function retrying<T>(attempt: (n: number) => Promise<T>): Promise<T> {
 }
 
 async function registerAt(url: string): Promise<void> {
-  const person = somebody();
+  const person = newPerson();
   const { code } = await reached(viaFetch(url)(auth.register, person));
   if (code !== 'ok') throw new Error(code);
 }

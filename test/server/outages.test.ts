@@ -15,7 +15,7 @@ import { type Cable, layCable, through } from '../support/cable.ts';
 import { auth, type Caller, viaFetch } from '../support/clients.ts';
 import { createTestRedis } from '../support/databases.ts';
 import { eventually } from '../support/eventually.ts';
-import { registered, signedIn, somebody } from '../support/people.ts';
+import { newPerson, registered, signedIn } from '../support/people.ts';
 
 let folder: string;
 let postgres: Awaited<ReturnType<typeof startEmbeddedPostgres>>;
@@ -72,7 +72,7 @@ describe('Postgres', () => {
       const outcomes = await Promise.all([
         call(auth.refresh, { refreshToken: person.refreshToken }),
         call(auth.login, { email: person.email, password: person.password }),
-        call(auth.register, somebody()),
+        call(auth.register, newPerson()),
         call(auth.requestReset, { email: person.email }),
       ]);
       for (const outcome of outcomes) {
@@ -107,7 +107,7 @@ describe('Postgres', () => {
     // A failover without notice: old connections hang, new ones work.
     postgresCable.swallowAll();
     const startedAt = performance.now();
-    await eventually(async () => (await call(auth.register, somebody())).code === 'ok', 10_000);
+    await eventually(async () => (await call(auth.register, newPerson())).code === 'ok', 10_000);
     const verified = await call(auth.verify, { accessToken: person.accessToken });
     expect(verified.code).toBe('ok');
     expect(performance.now() - startedAt).toBeLessThan(10_000);
@@ -120,7 +120,7 @@ describe('Postgres', () => {
     let stop = false;
     const codes = new Set<string>();
     const loops = Array.from({ length: 6 }, async () => {
-      while (!stop) codes.add((await call(auth.register, somebody())).code);
+      while (!stop) codes.add((await call(auth.register, newPerson())).code);
     });
     for (let round = 0; round < 15; round += 1) {
       await killer.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'latchkey'");

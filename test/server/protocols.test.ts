@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { testApp } from '../support/app.ts';
 import { account, auth, type Caller, callers } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
-import { somebody } from '../support/people.ts';
+import { newPerson } from '../support/people.ts';
 
 const app = await testApp();
 
@@ -16,7 +16,7 @@ describe.each(NAMES)('%s', (name) => {
   });
 
   test('registers, signs in, refreshes, verifies, checks a role, resets the password and signs out', async () => {
-    const person = somebody();
+    const person = newPerson();
     const registered = await call(auth.register, person);
     expect(registered.body.user).toMatchObject({
       email: person.email,

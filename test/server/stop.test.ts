@@ -10,7 +10,7 @@ import type { Mailbox } from '../../src/dev/mailbox.ts';
 import { openTestMailbox, SERVICE_KEY, testEnvironment } from '../support/app.ts';
 import { auth, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
-import { signedIn, somebody } from '../support/people.ts';
+import { newPerson, signedIn } from '../support/people.ts';
 import { runMain, serve } from '../support/processes.ts';
 import { envelope, rawConnection, rawStream, statusOf } from '../support/raw.ts';
 
@@ -39,8 +39,8 @@ describe('a stop under load', () => {
     await eventually(() => idle.received().includes('ok'));
 
     // Each waits for hashing, so all are in flight when the signal arrives.
-    const slow = Array.from({ length: 8 }, () => viaFetch(server.url)(auth.register, somebody()));
-    const slowGrpc = Array.from({ length: 8 }, () => client.register(somebody()));
+    const slow = Array.from({ length: 8 }, () => viaFetch(server.url)(auth.register, newPerson()));
+    const slowGrpc = Array.from({ length: 8 }, () => client.register(newPerson()));
     // The process does not finish connections that it has not accepted.
     await sleep(300);
     const stoppedAt = performance.now();

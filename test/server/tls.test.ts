@@ -12,7 +12,7 @@ import { readConfig } from '../../src/config/config.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { type Certificates, openCertificates } from '../support/certificates.ts';
 import { eventually } from '../support/eventually.ts';
-import { somebody } from '../support/people.ts';
+import { newPerson } from '../support/people.ts';
 import { rawConnection } from '../support/raw.ts';
 
 let certificates: Certificates;
@@ -71,7 +71,7 @@ test.each([
   ],
 ])('registers, signs in and verifies over %s', async (_, transport) => {
   const client = createClient(AuthService, transport());
-  const person = somebody();
+  const person = newPerson();
   await client.register(person);
   const { tokens } = await client.login(person);
   const { principal } = await client.verify({ accessToken: tokens?.accessToken ?? '' });

@@ -11,7 +11,7 @@ import type { Mailbox } from '../../src/dev/mailbox.ts';
 import { openTestMailbox, testEnvironment } from '../support/app.ts';
 import { auth, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
-import { signedIn, somebody } from '../support/people.ts';
+import { newPerson, signedIn } from '../support/people.ts';
 import { type RunningProcess, runMain } from '../support/processes.ts';
 
 let mailbox: Mailbox;
@@ -102,7 +102,7 @@ test('a session revoked at one worker is revoked at all of them', async () => {
 
 test('a stop lets calls in flight finish at every worker', async () => {
   const server = await serveWith('2', { ARGON2_MEMORY_KIB: '65536', HASH_CONCURRENCY: '1' });
-  const slow = Array.from({ length: 10 }, () => viaFetch(server.url)(auth.register, somebody()));
+  const slow = Array.from({ length: 10 }, () => viaFetch(server.url)(auth.register, newPerson()));
   await sleep(300);
   server.child.kill('SIGTERM');
   expect((await Promise.all(slow)).every(({ code }) => code === 'ok')).toBe(true);

@@ -9,7 +9,7 @@ import { SERVICE_KEY, startTestApp, testApp } from '../support/app.ts';
 import { admin, auth, type Caller, verifierService, viaFetch, viaGrpcJs } from '../support/clients.ts';
 import { createTestDatabase } from '../support/databases.ts';
 import { eventually } from '../support/eventually.ts';
-import { registered, type SignedIn, signedIn, signedInWith, somebody } from '../support/people.ts';
+import { newPerson, registered, type SignedIn, signedIn, signedInWith } from '../support/people.ts';
 
 const READ = 'latchkey.roles.read';
 const ON_BEHALF = 'latchkey.on-behalf-of';
@@ -107,7 +107,7 @@ describe('the client of a call', () => {
   let next = 0;
   /** The address that the audit trail has of a sign-up with these headers; or why there was none. */
   async function addressOf(bearer: string | undefined, given?: string): Promise<string> {
-    const who = somebody();
+    const who = newPerson();
     next += 1;
     const headers = { 'x-client-address': given ?? `203.0.113.${next}`, 'x-client-user-agent': 'a phone' };
     const outcome = await call(auth.register, who, { headers, ...(bearer !== undefined && { bearer }) });
@@ -136,10 +136,10 @@ describe('the client of a call', () => {
       expect(refused).toContain(ON_BEHALF);
     }
     const agent = { 'x-client-user-agent': 'a phone' };
-    expect((await call(auth.register, somebody(), { bearer: plain.key, headers: agent })).reason).toBe(
+    expect((await call(auth.register, newPerson(), { bearer: plain.key, headers: agent })).reason).toBe(
       'PERMISSION_DENIED',
     );
-    expect((await call(auth.register, somebody(), { bearer: plain.key })).code).toBe('ok');
+    expect((await call(auth.register, newPerson(), { bearer: plain.key })).code).toBe('ok');
   });
 
   test('is where the call comes from, whatever users and strangers say', async () => {

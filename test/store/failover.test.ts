@@ -15,7 +15,7 @@ import { openTestMailbox, testEnvironment } from '../support/app.ts';
 import { type Cable, layCable, through } from '../support/cable.ts';
 import { auth, type Caller, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
-import { isGood, refreshed, registered, signedIn, somebody } from '../support/people.ts';
+import { isGood, newPerson, refreshed, registered, signedIn } from '../support/people.ts';
 
 const SERVICE_PASSWORD = 'failover-service-password';
 
@@ -82,7 +82,7 @@ async function switchOver(): Promise<void> {
 
 /** Every call of fifty in a row. */
 async function registersFiftyTimes(call: Caller): Promise<void> {
-  for (let n = 0; n < 50; n += 1) expect((await call(auth.register, somebody())).code).toBe('ok');
+  for (let n = 0; n < 50; n += 1) expect((await call(auth.register, newPerson())).code).toBe('ok');
 }
 
 test('while the name leads to the former primary its answers are not used, and afterwards every call succeeds', async () => {
@@ -132,7 +132,7 @@ test('the answers of a former primary that resumes are not used', async () => {
   name.target = former.port;
   name.cutAll();
   await eventually(async () => /former primary/.test((await node.readiness()).problems.join()));
-  expect((await node.call(auth.register, somebody())).reason).toBe('DEPENDENCY_UNAVAILABLE');
+  expect((await node.call(auth.register, newPerson())).reason).toBe('DEPENDENCY_UNAVAILABLE');
 }, 120_000);
 
 test('several hosts in one URL: the service finds the primary by itself', async () => {
@@ -192,7 +192,7 @@ test('the service is not ready while the server is read-only', async () => {
     return readiness.status === 503 ? readiness : null;
   });
   expect(problems.join()).toMatch(/read.only/);
-  expect((await node.call(auth.register, somebody())).reason).toBe('DEPENDENCY_UNAVAILABLE');
+  expect((await node.call(auth.register, newPerson())).reason).toBe('DEPENDENCY_UNAVAILABLE');
   await pair.primary.query('ALTER SYSTEM RESET default_transaction_read_only');
   await pair.primary.query('SELECT pg_reload_conf()');
   await eventually(async () => (await node.readiness()).status === 200);

@@ -23,7 +23,7 @@ export type DebianPostgres = {
 export type PostgresTools = { bin: string; libraryPath: string };
 
 const OWNER = 'latchkey_owner';
-const NOBODY = 65534;
+const UNPRIVILEGED_USER = 65534;
 const PACKAGE = 'postgresql';
 /** From a package that the server's package needs; its path has no version in it. */
 const UNPACKED = 'usr/bin/pg_ctlcluster';
@@ -62,7 +62,7 @@ export function toolsEnvironment({ bin, libraryPath }: PostgresTools): Environme
 /** A folder that the user who runs Postgres owns. */
 export function makeServerFolder(path: string): string {
   mkdirSync(path, { recursive: true, mode: 0o700 });
-  if (wrapUnprivileged().length > 0) chownSync(path, NOBODY, NOBODY);
+  if (wrapUnprivileged().length > 0) chownSync(path, UNPRIVILEGED_USER, UNPRIVILEGED_USER);
   return path;
 }
 

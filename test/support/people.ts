@@ -6,11 +6,11 @@ import { account, auth, type Caller } from './clients.ts';
 export type Person = { email: string; password: string; fullName: string };
 export type SignedIn = Person & { userId: string; accessToken: string; refreshToken: string };
 
-export function somebody(): Person {
+export function newPerson(): Person {
   return { email: `${randomUUID()}@people.example`, password: `pass phrase ${randomUUID()}`, fullName: 'Grace Hopper' };
 }
 
-export async function registered(call: Caller, person = somebody()): Promise<Person & { userId: string }> {
+export async function registered(call: Caller, person = newPerson()): Promise<Person & { userId: string }> {
   const { body, code } = await call(auth.register, person);
   if (code !== 'ok') throw new Error(`Register: ${code}`);
   return { ...person, userId: body.user.id };

@@ -7,7 +7,7 @@ import { openTestMailbox, testApp, testEnvironment } from '../support/app.ts';
 import { auth, viaFetch, viaGrpcJs } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { scrape, sumOf } from '../support/metrics.ts';
-import { signedIn, somebody } from '../support/people.ts';
+import { newPerson, signedIn } from '../support/people.ts';
 import { runMain } from '../support/processes.ts';
 import { rawConnection } from '../support/raw.ts';
 
@@ -78,7 +78,7 @@ test('a caller who goes away is counted as such', async () => {
 
 test('attempts are counted by limit and outcome, and hashing by how long it took and waited', async () => {
   const before = (await look('latchkey_hash_duration_count')) ?? 0;
-  const email = somebody().email;
+  const email = newPerson().email;
   for (let n = 0; n < 4; n += 1) await call(auth.login, { email, password: 'a wrong pass phrase' });
   const of = (outcome: string) =>
     look('latchkey_limit_decisions_total', { limit: 'LOGIN_ACCOUNT', outcome, store: 'redis' });
@@ -179,7 +179,7 @@ test('without Redis the attempts are counted by the process, and the page says s
   });
   const find = (name: string) => eventually(() => new RegExp(`"${name}":(\\d+)`).exec(server.output())?.[1], 20_000);
   const [port, metricsPort] = [await find('port'), await find('metrics_port')];
-  await viaFetch(`http://127.0.0.1:${port}`)(auth.register, somebody());
+  await viaFetch(`http://127.0.0.1:${port}`)(auth.register, newPerson());
   const decisions = await scrape(Number(metricsPort));
   const byNetwork = { limit: 'REGISTER_NETWORK', store: 'process' };
   expect(sumOf(decisions, 'latchkey_limit_decisions_total', byNetwork)).toBe(1);

@@ -8,7 +8,7 @@ import type { Mailbox } from '../../src/dev/mailbox.ts';
 import { openTestMailbox, testEnvironment } from '../support/app.ts';
 import { auth, viaFetch, viaGrpcJs } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
-import { signedIn, somebody } from '../support/people.ts';
+import { newPerson, signedIn } from '../support/people.ts';
 import { serve } from '../support/processes.ts';
 
 type Received = { path: string; contentType: string; body: Buffer };
@@ -80,7 +80,7 @@ test('a call is a span of its caller, and what it waits for are spans in it, wit
   const server = await serveTo(url);
   const call = viaFetch(server.url);
   const headers = { traceparent: `00-${TRACE}-${PARENT}-01` };
-  const person = somebody();
+  const person = newPerson();
   await call(auth.register, person);
   const { body } = await call(auth.login, { email: person.email, password: person.password }, { headers });
   await viaGrpcJs(server.url)(auth.verify, { accessToken: body.tokens.accessToken }, { headers });
@@ -110,9 +110,9 @@ test('a call is a span of its caller, and what it waits for are spans in it, wit
   // The log line of the call leads to its trace.
   await eventually(() => server.output().includes(`"trace_id":"${TRACE}"`));
 
-  const told = Buffer.concat(received.map(({ body: bytes }) => bytes)).toString();
+  const exported = Buffer.concat(received.map(({ body: bytes }) => bytes)).toString();
   for (const secret of [...Object.values(person), ...Object.values<string>(body.tokens), body.user.id]) {
-    if (secret !== 'Bearer') expect(told).not.toContain(secret);
+    if (secret !== 'Bearer') expect(exported).not.toContain(secret);
   }
 });
 
@@ -124,8 +124,8 @@ test('a call whose caller does not sample is not told, and neither are those of 
     { accessToken: 'x' },
     { headers: { traceparent: `00-${TRACE}-${PARENT}-00` } },
   );
-  await viaFetch(server.url)(auth.register, somebody(), { headers: { traceparent: `00-${TRACE}-${PARENT}-00` } });
-  await viaFetch(server.url)(auth.register, somebody());
+  await viaFetch(server.url)(auth.register, newPerson(), { headers: { traceparent: `00-${TRACE}-${PARENT}-00` } });
+  await viaFetch(server.url)(auth.register, newPerson());
   await eventually(() => spansOf(received).some(({ name }) => name === 'latchkey.auth.v1.AuthService/Register'));
   expect(spansOf(received).filter(({ traceId }) => traceId === TRACE)).toEqual([]);
   // The polls of the feed, for instance.
