@@ -122,9 +122,9 @@ test('at the command line, from a file that can be corrected and imported again'
   };
   const first = await latchkey();
   expect(first.exit).toBe(1);
-  expect(first.output).toMatch(/^3 +- +is no JSON object/m);
+  expect(first.output).toMatch(/^3 +- +must be a JSON object/m);
   expect(first.output).toMatch(/^4 +email +/m);
-  expect(first.output).toMatch(/^5 +- +is no JSON object/m);
+  expect(first.output).toMatch(/^5 +- +must be a JSON object/m);
   expect(first.output).toContain('1 imported, 0 had an account already, 3 problems');
   writeFileSync(file, lines[0] ?? '');
   expect(await latchkey()).toEqual({ exit: 0, output: '0 imported, 1 had an account already, 0 problems\n' });

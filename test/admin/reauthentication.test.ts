@@ -119,13 +119,13 @@ const DOINGS: Preparation[] = [
         const outcome = await importing(accessToken, [[user]]);
         return outcome === 'ok'
           ? { code: 'ok' }
-          : { code: 'failed', reason: /current password/.exec(outcome)?.[0] ?? '' };
+          : { code: 'failed', reason: /requires re-authentication/.exec(outcome)?.[0] ?? '' };
       };
     },
   ],
 ];
 const isRefused = ({ code, reason: why = '' }: Pick<Outcome, 'code' | 'reason'>) =>
-  code !== 'ok' && /REAUTHENTICATION_REQUIRED|current password/.test(why);
+  code !== 'ok' && /REAUTHENTICATION_REQUIRED|requires re-authentication/.test(why);
 
 describe.each(DOINGS)('%s', (_, prepare) => {
   test('is rejected with an access token alone, even after a recent sign-in, and changes nothing', async () => {
@@ -163,7 +163,7 @@ test('an import ends with the first message after the re-authentication has expi
     await eventually(async () => (await app.owner.query('SELECT FROM users WHERE email = $1', [first.email])).rowCount);
     app.advance(601_000);
   });
-  expect(outcome).toContain('current password');
+  expect(outcome).toContain('requires re-authentication');
   expect((await app.owner.query('SELECT FROM users WHERE email = $1', [second.email])).rowCount).toBe(0);
   boss = await reauthenticated(call, await signedIn(call, boss));
 });

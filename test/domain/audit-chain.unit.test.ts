@@ -90,7 +90,8 @@ test('a missing event is found, and so is a missing run', () => {
 
 test('an event that is there twice is found', () => {
   const events = chainOf(3);
-  expect(places(verify([...events.slice(0, 2), events[1] as ChainedEvent, ...events.slice(2)]))).toEqual([2]);
+  const report = verify([...events.slice(0, 2), events[1] as ChainedEvent, ...events.slice(2)]);
+  expect(report.problems).toEqual([{ seq: 2n, problem: 'is there twice' }]);
 });
 
 test('an event at an impossible place is found', () => {
@@ -188,6 +189,36 @@ test('an anchor below a dropped beginning is passed over, and one at its end is 
   expect(check({ seq: 1n, hash: 'x' })).toEqual([]);
   expect(check({ seq: 3n, hash: hex(end) })).toEqual([]);
   expect(check({ seq: 3n, hash: 'x' })).toEqual([3]);
+});
+
+test('an event that does not erase traces erases none', () => {
+  const erased = { originSalt: null, address: '', userAgent: '' };
+  const events = chainOf(2, (seq) => (seq === 1 ? erased : { type: 'refreshed', target: 'user:u' }));
+  expect(places(verify(events))).toEqual([1]);
+});
+
+test('a first event that follows another one is a chain with a missing beginning', () => {
+  const events = chainOf(2, (seq) => (seq === 1 ? { previousHash: sha256('another') } : {}));
+  expect(places(verify(events))).toEqual([1]);
+});
+
+test('an anchor at a missing place is reported, once', () => {
+  const events = chainOf(2);
+  expect(places(verify(events, events[1], [{ seq: 5n, hash: 'x' }]))).toEqual([5]);
+  expect(places(verify(events, events[1], [{ seq: 0n, hash: '0'.repeat(64) }]))).toEqual([]);
+  expect(places(verify(events, events[1], [{ seq: 0n, hash: 'x' }]))).toEqual([0]);
+});
+
+test('an end at the same place with another hash is found, and an empty end has none', () => {
+  expect(places(verify([], { ...(chainOf(1)[0] as ChainedEvent), seq: 0n }))).toEqual([]);
+});
+
+test('a drop without an actor is reported without one', () => {
+  const all = chainOf(1);
+  const end = all[0] as ChainedEvent;
+  const before = JSON.stringify({ lastSeq: 1, lastHash: hex(end) });
+  const [event] = chainOf(1, () => ({ seq: 2n, previousHash: end.hash, type: 'audit_events_dropped', before }));
+  expect(verify([event as ChainedEvent]).drops).toMatchObject([{ lastSeq: 1n, by: '' }]);
 });
 
 test('problems are listed by their places', () => {

@@ -4,13 +4,13 @@ import { describe, expect, test } from 'vitest';
 import { accountHash, accountHashes, mailboxHash } from '../../src/domain/account-hash.ts';
 import { actorName, requireReauthentication } from '../../src/domain/actor.ts';
 import { apiKeyHash, isApiKey, newApiKey } from '../../src/domain/api-key.ts';
-import { chosenAudiences, parseAudiences } from '../../src/domain/audience.ts';
+import { chosenAudiences, OWN_AUDIENCE, parseAudiences } from '../../src/domain/audience.ts';
 import { bearerToken, soleBearerToken, tokenToVerify } from '../../src/domain/bearer-token.ts';
 import { parseEmail } from '../../src/domain/email.ts';
 import { isLoopback } from '../../src/domain/loopback.ts';
 import { InvalidValue } from '../../src/domain/parse-fields.ts';
 import { isRegistrationBinding, registrationBinding } from '../../src/domain/registration-binding.ts';
-import { isRole, parseRole } from '../../src/domain/role.ts';
+import { BUILT_IN_ROLES, isRole, parseRole } from '../../src/domain/role.ts';
 import { isServiceName, parseServiceName } from '../../src/domain/service-name.ts';
 import { isUuid, parseUuid, uuidFromBytes, uuidToBytes } from '../../src/domain/uuid.ts';
 
@@ -23,6 +23,9 @@ describe('a role name', () => {
   test.each(['', 'A', '9a', '.a', 'a b', 'aB', 'a\n', 'é', ' a', `a${'b'.repeat(64)}`])('%j is invalid', (text) => {
     expect(isRole(text)).toBe(false);
     expect(() => parseRole(text)).toThrow(InvalidValue);
+  });
+  test('is built in for users, administrators and two kinds of services', () => {
+    expect(BUILT_IN_ROLES).toEqual(['user', 'admin', 'latchkey.roles.read', 'latchkey.on-behalf-of']);
   });
   test('is required', () => expect(() => parseRole('')).toThrow('is required'));
 });
@@ -128,12 +131,16 @@ test.each([
   ['[::2]', false],
   ['localhost.example', false],
   ['my-localhost', false],
+  ['::1]x', false],
+  ['x[::1', false],
+  ['127.0.0.1]x', false],
   ['', false],
 ])('the host %j is on this machine: %s', (host, expected) => {
   expect(isLoopback(host)).toBe(expected);
 });
 
 describe('audiences', () => {
+  test('of Latchkey itself is one', () => expect(OWN_AUDIENCE).toBe('latchkey'));
   const all = ['shop', 'warehouse', 'office'];
   test('without a choice are all of the deployment', () => {
     expect(parseAudiences([], all)).toBeNull();
