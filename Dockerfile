@@ -1,4 +1,4 @@
-# By digest, so that everybody builds on the same image; docs/guides/releasing.md says how to take a newer one. Node itself is the
+# By digest, so that every build has the same image; docs/guides/releasing.md says how to take a newer one. Node itself is the
 # release of .node-version, as npm has verified it: this image has 24.19.0, which the service refuses.
 FROM node:24-slim@sha256:cd84903a12dbd26b46f1f3b8144a2568c41c5d37ddd0c7a80a34c7a19786b35f AS node
 WORKDIR /node

@@ -1,4 +1,4 @@
-/** What a newcomer needs: where things are, and three commands that work as printed. */
+/** The addresses of the service and the mailbox, and three commands that work as printed. */
 /** @param apiUrl of the API @param caFile of a certificate that curl is not likely to trust, or null */
 export function banner(apiUrl: string, caFile: string | null, mailboxUrl: string | null, home: string | null): string {
   const curl = caFile === null ? 'curl -s' : `curl -s --cacert ${caFile}`;

@@ -1,4 +1,4 @@
-// `npm start`: the whole service with everything it needs, on one machine, for somebody who has just cloned it.
+// `npm start`: the whole service with everything it needs, on one machine, for a developer who has just cloned it.
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import pretty from 'pino-pretty';
@@ -125,7 +125,7 @@ function withPath(url: string, path: string): string {
   return changed.href;
 }
 
-/** What came by mail must not talk to the terminal. */
+/** Control characters of a mail must not reach the terminal. */
 function printable(text: string): string {
   return text.replace(/\p{C}/gu, '');
 }

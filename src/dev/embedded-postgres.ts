@@ -25,7 +25,7 @@ export type EmbeddedPostgres = {
 };
 
 const OWNER = 'latchkey_owner';
-const NOBODY = 65534;
+const UNPRIVILEGED_USER = 65534;
 /** Root alone may write there. */
 const SYSTEM_CACHE = '/var/cache/latchkey';
 
@@ -105,7 +105,7 @@ export async function initialise(initdb: string, folder: string, data: string, p
   const password = randomBytes(24).toString('base64url');
   const draft = join(folder, 'password.new');
   writeFileSync(draft, `${password}\n`, { mode: 0o600 });
-  if (wrapUnprivileged().length > 0) chownSync(data, NOBODY, NOBODY);
+  if (wrapUnprivileged().length > 0) chownSync(data, UNPRIVILEGED_USER, UNPRIVILEGED_USER);
   const args = [
     `--pgdata=${data}`,
     `--username=${OWNER}`,

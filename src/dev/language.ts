@@ -122,8 +122,8 @@ function proseParagraphs(lines: Line[]): Line[] {
   return paragraphs;
 }
 
-/** Checks all files that git knows or would add. @param under folders or files; none for all */
-function languageProblemsOf(root: string, under: string[] = []): string[] {
+/** Checks all files that git knows or would add. @param under folders, files or other pathspecs of git; none for all */
+export function languageProblemsOf(root: string, under: string[] = []): string[] {
   const { stdout } = spawnSync('git', ['ls-files', '-co', '--exclude-standard', '--', ...under], {
     cwd: root,
     encoding: 'utf8',

@@ -23,7 +23,7 @@ export function mailPage({ to, subject, text, html }: ReceivedMail): string {
 
 type Call = { title: string; method: string; request: Record<string, string> };
 
-/** What the pages do that links in mails lead to. */
+/** The calls of the pages to which links in mails lead. */
 const CALLS: Record<string, Call> = {
   '/reset-password': {
     title: 'Set a new password',

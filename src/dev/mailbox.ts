@@ -17,9 +17,9 @@ export type Mailbox = {
 };
 
 export type MailboxOptions = {
-  /** Of the page; 0 for any free one. */
+  /** The port of the page; 0 selects a free one. */
   port: number;
-  /** Where the page for a new password tells people to send it. */
+  /** The URL to which the page for a new password sends it. */
   apiUrl: string;
   onMail(mail: ReceivedMail): void;
 };
@@ -47,7 +47,7 @@ export async function openMailbox({ port, apiUrl, onMail }: MailboxOptions): Pro
     },
   });
   const web = createServer((request, response) => {
-    // A page of somebody else's, whose name leads here, gets nothing to read.
+    // A foreign page whose host name resolves to this address must not read mails (DNS rebinding).
     if (!/^(localhost|127\.0\.0\.1)(:\d+)?$/.test(request.headers.host ?? ''))
       return void response.writeHead(403).end();
     const path = request.url?.split('?', 1)[0] ?? '';

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 export type OwnedProcess = {
-  /** What it wrote last, for the message when it fails. */
+  /** The last output, for the error message. */
   output(): string;
   hasExited(): boolean;
   /** Resolves when it has ended: whether its exit code is 0. */
@@ -112,7 +112,7 @@ export async function untilItAnswers(server: OwnedProcess, name: string, probe: 
 /** The command that runs a program as an unprivileged user if this process is root; also for programs that just run once. */
 export function wrapUnprivileged(): string[] {
   if (process.getuid?.() !== 0 || !SETPRIV) return [];
-  // As nobody, who may still reach files below a root user's private folder.
+  // As an unprivileged user that can still reach files below the private folder of root.
   return [
     SETPRIV,
     '--reuid=65534',

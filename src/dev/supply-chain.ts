@@ -1,4 +1,4 @@
-// What of the supply chain can be checked from this folder alone: that everything which is downloaded is pinned by its content.
+// Checks without a network that every download is pinned by its content.
 import { readFileSync } from 'node:fs';
 import { isInRange } from '../process/supported-node.mjs';
 

@@ -1,4 +1,4 @@
-// Whatever ends npm or the process below it, nothing that they have started is left.
+// When npm or the process below it ends, all processes that they started end.
 import { randomUUID } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -55,7 +55,7 @@ function treeOf(root: number): Tree {
   return { npm: table.get(bootstrap) ?? 0, bootstrap, all };
 }
 
-/** Of these processes, and of all that carry this mark in their environment or command line. */
+/** These processes, and all that carry this mark in their environment or command line. */
 function survivors({ all }: Tree, mark: string): number[] {
   const isMarked = (pid: number) =>
     ['environ', 'cmdline'].some((file) => textOf(`/proc/${pid}/${file}`).includes(mark));
@@ -94,7 +94,7 @@ describe('npm start', { timeout: TEST_TIMEOUT_MS }, () => {
     return { running, url: `http://127.0.0.1:${port}` };
   }
 
-  /** Of the run before. */
+  /** From the previous run. */
   let known: SignedIn | null = null;
 
   test.each(ENDINGS)('ends with everything when %s gets %s, and the next one has its data', async (...ending) => {

@@ -69,7 +69,7 @@ test('on a branch a new file is fine; a changed and a removed one are named', ()
   expect(migrationProblems(root)).toEqual([expect.stringContaining(`${SECOND} was removed`)]);
 });
 
-test('what main has got since the branch left it is not missed', () => {
+test('migrations that main gained after the branch left it are not missed', () => {
   becomeReleased();
   git('branch', 'work');
   commit({ [`${FOLDER}/0003_third.sql`]: 'CREATE TABLE c ();' });

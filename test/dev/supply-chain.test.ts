@@ -41,7 +41,7 @@ function writeFutureManifest(folder: string): void {
   writeFileSync(join(folder, 'package.json'), JSON.stringify(manifest));
 }
 
-describe('what is downloaded', () => {
+describe('each download', () => {
   test('is pinned here', () => {
     expect(supplyChainProblems(`${resolve('.')}/`)).toEqual([]);
   });

@@ -91,7 +91,7 @@ test('a missing event is found, and so is a missing run', () => {
 test('an event that is there twice is found', () => {
   const events = chainOf(3);
   const report = verify([...events.slice(0, 2), events[1] as ChainedEvent, ...events.slice(2)]);
-  expect(report.problems).toEqual([{ seq: 2n, problem: 'is there twice' }]);
+  expect(report.problems).toEqual([{ seq: 2n, problem: 'is duplicate' }]);
 });
 
 test('an event at an impossible place is found', () => {
