@@ -1,4 +1,4 @@
-// What administrators do to a service account: as to a user, each is one change, asked for and audited in the same way.
+// Changes that administrators make to a service account. Each is one change of the store, checked and audited in the same way.
 import type { Deps } from '../deps.ts';
 import { type Actor, actorName, requireReauthentication } from '../domain/actor.ts';
 import { parseReason } from '../domain/admin-reason.ts';
@@ -21,7 +21,7 @@ const AUDITED_AS: Record<ServiceAccountChange, AuditType> = {
   delete: 'service_account_deleted',
 };
 
-/** Keys and tokens are good no more, until it is enabled again; tokens from before stay what they are. */
+/** Rejects the keys of the account until it is enabled again. Its tokens are revoked permanently. */
 export function disableServiceAccount(deps: AdministerDeps, input: AdministerServiceInput, call: Call): Promise<void> {
   return administer(deps, 'disable', input, call);
 }
@@ -34,7 +34,7 @@ export function deleteServiceAccount(deps: AdministerDeps, input: AdministerServ
   return administer(deps, 'delete', input, call);
 }
 
-/** They give power to somebody again, or cannot be taken back. */
+/** Changes that restore access or cannot be undone. */
 const REAUTHENTICATED: ServiceAccountChange[] = ['enable', 'delete'];
 
 /** @throws AuthError SERVICE_ACCOUNT_NOT_FOUND or GRANT_NOT_ALLOWED */

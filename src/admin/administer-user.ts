@@ -1,4 +1,4 @@
-// What administrators do to a user: each of these is one change of the store, asked for and audited in the same way.
+// Changes that administrators make to a user. Each is one change of the store, checked and audited in the same way.
 import type { Deps } from '../deps.ts';
 import { accountHashes } from '../domain/account-hash.ts';
 import { type Actor, actorName, requireReauthentication } from '../domain/actor.ts';
@@ -47,19 +47,19 @@ export async function deleteUser(
   await Promise.all(accounts.map((account) => deps.knownNetworks?.forget(account, { allBut: null })));
 }
 
-/** The mail has the link for a new one. */
+/** Removes the password and sends an e-mail with the link to set a new one. */
 export async function requireNewPassword(deps: AdministerDeps, input: AdministerInput, call: Call): Promise<void> {
   await administer(deps, 'require_new_password', input, call, ({ email }) => [
     mail({ template: 'password-reset', email, cause: 'password-void' }),
   ]);
 }
 
-/** Returns how many it ended. */
+/** Returns the number of sessions that it ended. */
 export async function endUserSessions(deps: AdministerDeps, input: AdministerInput, call: Call): Promise<number> {
   return (await administer(deps, 'end_sessions', input, call)).before.sessions;
 }
 
-/** They give power to somebody again, or cannot be taken back. */
+/** Changes that restore access or cannot be undone. */
 const REAUTHENTICATED: UserChange[] = ['enable', 'delete'];
 
 /** @throws AuthError USER_NOT_FOUND or GRANT_NOT_ALLOWED */

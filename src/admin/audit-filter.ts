@@ -6,7 +6,6 @@ import type { AuditFilter } from '../store/audit-trail.ts';
 const MAX_ACTOR = 200;
 const UNKNOWN_TYPE = 'must be an audit event type, such as role_granted';
 
-/** For parseFields. */
 export function auditFilterParsers(filter: AuditFilter) {
   return {
     user_id: () => (filter.userId === '' ? '' : parseUuid(filter.userId)),
@@ -16,6 +15,7 @@ export function auditFilterParsers(filter: AuditFilter) {
 }
 
 function parseActor(text: string): string {
-  if (text.length > MAX_ACTOR || text.includes('\0')) throw new InvalidValue('must be as events name actors');
+  if (text.length > MAX_ACTOR || text.includes('\0'))
+    throw new InvalidValue('must have the form of an actor in audit events');
   return text;
 }

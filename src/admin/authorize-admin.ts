@@ -1,4 +1,6 @@
-// The rule of who may give what, and to whom, as verbs ask it inside the transaction that acts on it.
+// The folder admin owns the use cases of AdminService, for administrators and for operators on the command line. It must not change
+// anything without an actor, a reason and an audit event. This file holds the rules on roles, which run inside the transaction that acts
+// on them.
 import { AuthError } from '../domain/auth-error.ts';
 import { mayDefine, mayGrant, type RoleDefinition } from '../domain/role-graph.ts';
 import type { Authority } from '../store/authority.ts';
@@ -15,7 +17,7 @@ export function assertMayDefine({ graph, actorRoles }: Authority, role: RoleDefi
 }
 
 /**
- * Whoever may not take the roles of somebody may not take their account either.
+ * An administrator who cannot revoke the roles of an account cannot administer the account either.
  * @throws AuthError GRANT_NOT_ALLOWED
  */
 export function assertMayAdminister({ graph, actorRoles }: Authority, theirRoles: readonly string[]): void {

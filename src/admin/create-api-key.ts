@@ -13,7 +13,7 @@ export type CreateApiKeyInput = {
   actor: Actor;
   serviceAccountId: string;
   name: string;
-  /** Null for the default: a year, or less where the configured maximum is less. */
+  /** Null for the default: a year, or the configured maximum if that is less. */
   expiresAt: Date | null;
   reason: string;
 };
@@ -22,7 +22,7 @@ const DEFAULT_DAYS = 365;
 const DAY_MS = 86_400_000;
 
 /**
- * The key is in the answer and nowhere else: only its hash is kept.
+ * Returns the key once. Only its hash is stored.
  * @throws AuthError SERVICE_ACCOUNT_NOT_FOUND or GRANT_NOT_ALLOWED
  */
 export async function createApiKey(
@@ -39,7 +39,7 @@ export async function createApiKey(
     reason,
   } = parseFields({
     service_account_id: () => parseUuid(input.serviceAccountId),
-    name: () => parseLine(input.name) || invalid('is required, to tell it from others'),
+    name: () => parseLine(input.name) || invalid('is required'),
     expires_at: () => parseExpiry(input.expiresAt, apiKeyMaxDays, at),
     reason: () => parseReason(input.reason),
   });
@@ -68,9 +68,9 @@ export async function createApiKey(
   return { id, key, expiresAt };
 }
 
-function parseExpiry(wanted: Date | null, maxDays: number, now: Date): Date {
+function parseExpiry(requested: Date | null, maxDays: number, now: Date): Date {
   const inDays = (days: number) => new Date(now.getTime() + days * DAY_MS);
-  const expiresAt = wanted ?? inDays(Math.min(DEFAULT_DAYS, maxDays));
+  const expiresAt = requested ?? inDays(Math.min(DEFAULT_DAYS, maxDays));
   if (expiresAt <= now) return invalid('must be in the future');
   return expiresAt > inDays(maxDays) ? invalid(`must be at most ${maxDays} days from now`) : expiresAt;
 }

@@ -9,7 +9,7 @@ import { parseServiceName } from '../domain/service-name.ts';
 
 export type CreateServiceAccountInput = { actor: Actor; name: string; description: string; reason: string };
 
-/** Returns its id. @throws AuthError SERVICE_NAME_TAKEN */
+/** Returns the id of the account. @throws AuthError SERVICE_NAME_TAKEN */
 export async function createServiceAccount(
   { store, now, newId }: Pick<Deps, 'store' | 'now' | 'newId'>,
   { actor, ...input }: CreateServiceAccountInput,

@@ -17,8 +17,8 @@ export type CreateUserInput = { actor: Actor; email: string; fullName: string; r
 const MAX_ROLES = 32;
 
 /**
- * An account without a password; its owner gets the link to set one. Returns its id.
- * @throws AuthError EMAIL_TAKEN; for roles as grantRole
+ * Creates an account without a password and sends its owner the link to set one. Returns the id of the account.
+ * @throws AuthError EMAIL_TAKEN, and as grantRole does
  */
 export async function createUser(
   { store, reauthenticationSeconds, now, newId }: Pick<Deps, 'store' | 'reauthenticationSeconds' | 'now' | 'newId'>,
@@ -54,7 +54,7 @@ function assertMayGrantAll(authority: Authority, roles: string[]): void {
   if (!fitsIntoToken(all)) throw new AuthError('TOO_MANY_ROLES');
 }
 
-/** Besides `user`, which every account holds. */
+/** Without `user`, which every account holds. */
 function parseRoles(names: string[]): string[] {
   if (names.length > MAX_ROLES) throw new InvalidValue(`must be at most ${MAX_ROLES}`);
   return [...new Set(names.map(parseRole))].filter((name) => name !== USER_ROLE);

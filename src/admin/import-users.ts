@@ -7,11 +7,11 @@ import { parseEmail } from '../domain/email.ts';
 import { parseFullName } from '../domain/full-name.ts';
 import { InvalidValue, invalid, parseFields } from '../domain/parse-fields.ts';
 import { USER_ROLE } from '../domain/role.ts';
-import { refuseHash } from '../passwords/stored-hash.ts';
+import { importProblem } from '../passwords/stored-hash.ts';
 import type { NewUser } from '../store/users.ts';
 
 export type ImportedUser = {
-  /** By which the caller knows it: the line of a file, for instance. */
+  /** The caller's number for the row, such as the line of a file. */
   row: bigint;
   email: string;
   fullName: string;
@@ -20,18 +20,18 @@ export type ImportedUser = {
   passwordHash: string;
 };
 
-type BadRow = { row: bigint; field: string; description: string };
+type InvalidRow = { row: bigint; field: string; description: string };
 
 export type ImportOutcome = {
   imported: bigint[];
-  /** Their address had an account before: it stays as it is. */
+  /** Rows whose address already had an account, which stays unchanged. */
   existing: bigint[];
-  bad: BadRow[];
+  bad: InvalidRow[];
 };
 
 const MAX_ROWS = 100;
 
-/** All good rows of them, in one transaction; those that are there already stay as they are, so that it may be repeated. */
+/** Imports all valid rows in one transaction. Existing accounts stay unchanged, so a caller can repeat an import. */
 export async function importUsers(
   deps: Pick<Deps, 'store' | 'reauthenticationSeconds' | 'now' | 'newId'> & { purposeKeys: AccountKeys | null },
   { actor, users }: { actor: Actor; users: ImportedUser[] },
@@ -39,13 +39,13 @@ export async function importUsers(
 ): Promise<ImportOutcome> {
   const { store, purposeKeys, now, newId } = deps;
   parseFields({ users: () => users.length > MAX_ROWS && invalid(`must be at most ${MAX_ROWS} in a message`) });
-  const bad: BadRow[] = [];
-  const good = users.flatMap((user) => {
+  const bad: InvalidRow[] = [];
+  const valid = users.flatMap((user) => {
     const parsed = parseRow(user, bad);
     return parsed ? [{ row: user.row, user: { id: newId(), ...parsed } }] : [];
   });
   const made = await store.users.importAll(
-    good.map(({ user }) => user),
+    valid.map(({ user }) => user),
     {
       actor: requireReauthentication(actor, deps.reauthenticationSeconds),
       at: now(),
@@ -64,20 +64,20 @@ export async function importUsers(
       },
     },
   );
-  const isMade = ({ user }: (typeof good)[number]) => made.has(user.id);
+  const isMade = ({ user }: (typeof valid)[number]) => made.has(user.id);
   return {
-    imported: good.filter(isMade).map(({ row }) => row),
-    existing: good.filter((one) => !isMade(one)).map(({ row }) => row),
+    imported: valid.filter(isMade).map(({ row }) => row),
+    existing: valid.filter((one) => !isMade(one)).map(({ row }) => row),
     bad,
   };
 }
 
 type AccountKeys = Pick<Deps['purposeKeys'], 'accountHash'>;
 
-/** Null for a bad row, of which every bad field is noted. */
+/** Null for an invalid row. Each of its invalid fields is added to `bad`. */
 function parseRow(
   { row, ...user }: ImportedUser,
-  bad: BadRow[],
+  bad: InvalidRow[],
 ): (Omit<NewUser, 'id'> & { emailVerified: boolean }) | null {
   const before = bad.length;
   const take = <T>(field: string, parse: () => T): T | null => {
@@ -98,6 +98,6 @@ function parseRow(
 
 function parseHash(text: string): string | null {
   if (text === '') return null;
-  const problem = refuseHash(text);
+  const problem = importProblem(text);
   return problem === null ? text : invalid(problem);
 }

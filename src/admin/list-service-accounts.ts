@@ -9,7 +9,7 @@ export type ListServiceAccountsInput = { pageSize: number; pageToken: string };
 
 const QUERY = 'ListServiceAccounts';
 
-/** By name. */
+/** In the order of their names. */
 export async function listServiceAccounts(
   { store }: Pick<Deps, 'store'>,
   { pageSize, pageToken }: ListServiceAccountsInput,

@@ -6,7 +6,7 @@ import { invalid, parseFields } from '../domain/parse-fields.ts';
 
 export type RetireSigningKeyInput = { actor: Actor; kid: string; reason: string };
 
-/** Within a second nothing that it has signed is good any more, but where a JWKS is kept. @throws AuthError SIGNING_KEY_NOT_FOUND */
+/** Rejects all tokens of the key within one second. Verifiers that use only the JWKS follow when they refresh it. @throws AuthError SIGNING_KEY_NOT_FOUND */
 export async function retireSigningKey(
   {
     keyRotation,
@@ -17,7 +17,7 @@ export async function retireSigningKey(
   { origin }: Call,
 ): Promise<void> {
   const { kid, reason } = parseFields({
-    kid: () => (/^[\w-]{43}$/.test(input.kid) ? input.kid : invalid('must be the kid of a key, of 43 characters')),
+    kid: () => (/^[\w-]{43}$/.test(input.kid) ? input.kid : invalid('must be the kid of a key (43 characters)')),
     reason: () => parseReason(input.reason),
   });
   await keyRotation.remove(kid, {

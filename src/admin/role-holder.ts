@@ -3,10 +3,9 @@ import { invalid } from '../domain/parse-fields.ts';
 import { parseUuid } from '../domain/uuid.ts';
 import type { RoleHolder } from '../store/role-grants.ts';
 
-/** Whom a role is given to or taken from: one of the two, the other one empty. */
+/** The user or service account that a role is granted to or revoked from. The other id is empty. */
 export type HolderInput = { userId: string; serviceAccountId: string };
 
-/** For parseFields. */
 export function holderParsers({ userId, serviceAccountId }: HolderInput) {
   return {
     user_id: () => (userId === '' && serviceAccountId !== '' ? '' : parseUuid(userId)),
@@ -25,7 +24,7 @@ export function unknownHolder(holder: RoleHolder): Reason {
   return 'userId' in holder ? 'USER_NOT_FOUND' : 'SERVICE_ACCOUNT_NOT_FOUND';
 }
 
-/** What an audit event says of a role that was given or taken: a user is named for themselves. */
+/** The fields of the audit event. A user has a field of their own, a service account is part of the target. */
 export function auditedGrant(holder: RoleHolder, role: string): { userId?: string; target: string } {
   if ('userId' in holder) return { userId: holder.userId, target: `role:${role}` };
   return { target: `role:${role} of service_account:${holder.serviceAccountId}` };

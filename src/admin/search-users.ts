@@ -9,7 +9,7 @@ import type { FoundUser } from '../store/user-records.ts';
 export type SearchUsersInput = {
   emailPrefix: string;
   role: string;
-  /** Null for any. */
+  /** Null for both. */
   disabled: boolean | null;
   pageSize: number;
   pageToken: string;
@@ -36,7 +36,7 @@ export async function searchUsers(
   return { users, nextPageToken };
 }
 
-/** As addresses are stored. */
+/** Returns the prefix in the form of stored addresses. */
 function parsePrefix(text: string): string {
   if (text.length > MAX_PREFIX || text.includes('\0'))
     throw new InvalidValue(`must be at most ${MAX_PREFIX} characters`);

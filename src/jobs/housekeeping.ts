@@ -1,5 +1,4 @@
-// What keeps tables from growing for ever, partitions ahead of time and signing keys young: small pieces of work, again and
-// again, by every worker.
+// Housekeeping: removes expired rows, creates partitions ahead of time and rotates signing keys. Every worker repeats small pieces of it.
 import type { Logger } from 'pino';
 import { EXPIRING_TABLES, type ExpiringTable } from '../store/expired.ts';
 import type { Store } from '../store/store.ts';
@@ -7,7 +6,7 @@ import type { Metrics } from '../telemetry/metrics.ts';
 
 export type HousekeepingDeps = {
   store: Pick<Store, 'auditTrail' | 'revocationEvents' | 'expired' | 'signingKeys' | 'users'>;
-  /** Changes which keys sign, when its time has come. Returns how many have changed. */
+  /** Runs the key rotation steps that are due. Returns the number of changed keys. */
   rotateKeys: () => Promise<number>;
   metrics: Pick<Metrics, 'houseKept'>;
   now: () => Date;
@@ -15,19 +14,19 @@ export type HousekeepingDeps = {
 
 const EVERY_MS = 5_000;
 const PARTITIONS_EVERY_MS = 6 * 3600_000;
-/** Together more than a server can make. */
+/** More than a deployment can produce between two rounds. */
 const CHANGES_AT_ONCE = 10_000;
 const TRACES_AT_ONCE = 10_000;
-/** Of each table: a million rows are looked at in less than an hour and a half. */
+/** Rows of each table per round, so that a million rows are examined in less than an hour and a half. */
 const PAGE = 1_000;
 
-/** Returns how to stop. @throws when the partitions of the audit trail cannot be made */
+/** Returns a function that stops it. @throws when the partitions of the audit trail cannot be created */
 export async function startHousekeeping(deps: HousekeepingDeps, log: Logger): Promise<() => void> {
   const { store, rotateKeys, metrics, now } = deps;
   const pages = new Map<ExpiringTable, string | null>();
 
-  /** @param work returns how much it has removed, or of keys how many it has changed */
-  async function keep(task: string, work: () => Promise<number>): Promise<void> {
+  /** @param work returns the number of removed rows or changed keys */
+  async function run(task: string, work: () => Promise<number>): Promise<void> {
     try {
       metrics.houseKept(task, 'done', await work());
     } catch (err) {
@@ -42,12 +41,12 @@ export async function startHousekeeping(deps: HousekeepingDeps, log: Logger): Pr
     return removed;
   }
 
-  async function forget(): Promise<number> {
-    let all = 0;
+  async function eraseTraces(): Promise<number> {
+    let total = 0;
     for (;;) {
       const erased = await store.users.eraseTraces(TRACES_AT_ONCE);
-      if (erased === null) return all;
-      all += erased;
+      if (erased === null) return total;
+      total += erased;
     }
   }
 
@@ -56,20 +55,20 @@ export async function startHousekeeping(deps: HousekeepingDeps, log: Logger): Pr
     return 0;
   };
   await makePartitions();
-  // One after the other: there is no hurry, and one connection is enough.
+  // Sequential, so that housekeeping uses one connection at a time.
   let isBusy = false;
   const often = setInterval(async () => {
     if (isBusy) return;
     isBusy = true;
-    await keep('signing_keys', rotateKeys);
-    await keep('retired_keys', () => store.signingKeys.removeRetired());
-    await keep('changes', () => store.revocationEvents.prune(CHANGES_AT_ONCE));
-    await keep('traces', forget);
-    await keep('grants', () => store.expired.removeGrants(now()));
-    for (const table of EXPIRING_TABLES) await keep(table, () => sweep(table));
+    await run('signing_keys', rotateKeys);
+    await run('retired_keys', () => store.signingKeys.removeRetired());
+    await run('changes', () => store.revocationEvents.prune(CHANGES_AT_ONCE));
+    await run('traces', eraseTraces);
+    await run('grants', () => store.expired.removeGrants(now()));
+    for (const table of EXPIRING_TABLES) await run(table, () => sweep(table));
     isBusy = false;
   }, EVERY_MS);
-  const seldom = setInterval(() => keep('audit_partitions', makePartitions), PARTITIONS_EVERY_MS);
+  const seldom = setInterval(() => run('audit_partitions', makePartitions), PARTITIONS_EVERY_MS);
   return () => {
     clearInterval(often);
     clearInterval(seldom);

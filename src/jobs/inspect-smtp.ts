@@ -1,4 +1,4 @@
-// One SMTP session without a mail, by the options of the mailer: for `doctor`.
+// One SMTP session without an e-mail, with the options of the mailer, for `doctor`.
 import { TLSSocket } from 'node:tls';
 import { parseConnectionUrl } from 'nodemailer/lib/shared';
 import SMTPConnection from 'nodemailer/lib/smtp-connection';
@@ -6,19 +6,19 @@ import { connectionOptions, type MailerSettings } from './mailer.ts';
 import { withoutAddresses } from './smtp-answer.ts';
 
 export type SmtpSession = {
-  /** Empty when there was none. */
+  /** Empty when the server sent none. */
   greeting: string;
-  /** This client's name, as EHLO gave it. */
+  /** The name of this client in EHLO. */
   heloName: string;
   /** `TLSv1.3`; null for cleartext. */
   tls: string | null;
   authMethods: string[];
   login: 'none' | 'accepted' | 'not tried';
-  /** Null when all went well. */
+  /** Null on success. */
   error: Error | null;
 };
 
-/** @param timeoutMs for the greeting, and for each answer */
+/** @param timeoutMs for the greeting and for each reply */
 export async function inspectSmtp(settings: MailerSettings, timeoutMs: number): Promise<SmtpSession> {
   const { url, ...own } = connectionOptions(settings);
   const { auth, ...server } = parseConnectionUrl(url);
@@ -37,7 +37,7 @@ export async function inspectSmtp(settings: MailerSettings, timeoutMs: number): 
   const session = { heloName: connection.name, login: auth ? 'not tried' : 'none' } as SmtpSession;
   try {
     await connected(connection);
-    noteOffers(session, connection);
+    readCapabilities(session, connection);
     if (auth) {
       await new Promise<void>((resolve, reject) => {
         connection.once('error', reject);
@@ -63,15 +63,15 @@ function connected(connection: SMTPConnection): Promise<void> {
   });
 }
 
-/** The last answer is that to EHLO, after STARTTLS where there was one. */
-function noteOffers(session: SmtpSession, connection: SMTPConnection): void {
+/** The last reply is the one to EHLO, after STARTTLS where the server offers it. */
+function readCapabilities(session: SmtpSession, connection: SMTPConnection): void {
   const { _socket: socket, lastServerResponse } = connection as { _socket: unknown; lastServerResponse?: unknown };
   const [, methods = ''] = /^250[ -]AUTH[ =](.*)$/im.exec(String(lastServerResponse)) ?? [];
   session.tls = socket instanceof TLSSocket ? socket.getProtocol() : null;
   session.authMethods = methods.split(/\s+/).filter((method) => method !== '');
 }
 
-/** A logger for nodemailer, which logs each answer of the server with `tnx: 'server'`. */
+/** A logger for nodemailer, which logs each reply of the server with `tnx: 'server'`. */
 function serverLines(onLine: (line: string) => void) {
   const log = (entry: { tnx?: string }, line: unknown) => {
     if (entry.tnx === 'server') onLine(withoutAddresses(String(line)));

@@ -1,7 +1,7 @@
-// Attempts at mails. Postgres keeps the schedule and says which worker holds a mail; BullMQ only spreads the attempts over
-// the workers. A mail that the server has accepted is never tried again because something else was slow.
-
+// Attempts to send e-mails. Postgres keeps the schedule and the worker that has claimed each e-mail. BullMQ only spreads the attempts over
+// the workers. An e-mail that the server has accepted is not sent again because another part was slow.
 import type { Logger } from 'pino';
+import { backoffMs as delayAfter } from '../async/backoff.ts';
 import { pause } from '../async/pause.ts';
 import { waitAtMost } from '../async/wait-at-most.ts';
 import type { AuditEvent } from '../domain/audit-event.ts';
@@ -16,35 +16,34 @@ import { answerOf, describe, UndeliverableMail, withoutAddresses } from './smtp-
 export type MailAttemptsDeps = ComposeDeps & {
   store: Pick<Store, 'mailOrders' | 'outbox'>;
   mailer: Pick<Mailer, 'send'>;
-  /** The wait after the first attempt, in milliseconds; it doubles with each one. */
+  /** The wait after the first attempt, in milliseconds. It doubles with each attempt. */
   backoffMs: number;
-  /** A mail that has failed for so long, in milliseconds, becomes a dead letter. */
+  /** An e-mail that has failed for this long, in milliseconds, becomes a dead letter. */
   mailRetryForMs: number;
   metrics: Pick<Metrics, 'jobEnded'>;
 };
 
 export type MailAttempts = {
-  /** One attempt. Does nothing when the mail is sent or given up, or when another worker holds it. */
+  /** Makes one attempt. Does nothing when the e-mail is sent or given up, or when another worker has claimed it. */
   attempt(outboxId: string): Promise<void>;
-  /** Lets attempts finish for so long, then ends their connections. Those mails are due at once for the next worker. */
+  /** Waits this long for attempts to finish, then closes their connections. The unsent e-mails are due at once for the next worker. */
   close(graceMs: number): Promise<void>;
 };
 
-/** The account is known when the mail is written, at the latest. */
 type About = { claimed: ClaimedMail; userId: string | undefined };
 
-/** A worker that does not renew its claim for so long has died. */
-const HOLD_MS = 30_000;
+/** A worker that does not renew its claim within this time has died. */
+const CLAIM_MS = 30_000;
 const RENEW_MS = 10_000;
-/** More than all time-outs of one SMTP session together: for a server that sends a few bytes now and then. */
+/** More than all time-outs of one SMTP session together. Stops a server that sends a few bytes now and then. */
 const MAX_ATTEMPT_MS = 40 * 60_000;
 const MAX_WAIT_MS = 3_600_000;
-/** For mails that are of no use after an hour. */
+/** For e-mails that are useless after an hour. */
 const MAX_URGENT_WAIT_MS = 5 * 60_000;
-/** When Postgres is unavailable for longer, a mail that was sent counts as failed, and is sent again. */
+/** If Postgres is unavailable for longer, a sent e-mail counts as failed and is sent again. */
 const RECORD_FOR_MS = 10 * 60_000;
 const RECORD_AGAIN_MS = 1_000;
-/** For the statements that follow the end of the connections. */
+/** For the statements after the connections have been closed. */
 const RELEASE_MS = 3_000;
 
 export function createMailAttempts(deps: MailAttemptsDeps, log: Logger): MailAttempts {
@@ -75,11 +74,11 @@ export function createMailAttempts(deps: MailAttemptsDeps, log: Logger): MailAtt
 
 async function attemptMail(deps: MailAttemptsDeps, log: Logger, outboxId: string, stop: AbortSignal): Promise<void> {
   const { mailOrders } = deps.store;
-  const claimed = await mailOrders.claim(outboxId, HOLD_MS);
+  const claimed = await mailOrders.claim(outboxId, CLAIM_MS);
   if (claimed === null) return;
   const renewal = setInterval(() => {
     mailOrders
-      .renew(claimed, HOLD_MS)
+      .renew(claimed, CLAIM_MS)
       .catch((err: unknown) => log.warn({ err, outbox_id: outboxId }, 'claim of a mail'));
   }, RENEW_MS);
   const about: About = { claimed, userId: 'userId' in claimed.order ? claimed.order.userId : undefined };
@@ -96,7 +95,7 @@ async function attemptMail(deps: MailAttemptsDeps, log: Logger, outboxId: string
   } catch (error) {
     const note = () => (stop.aborted ? noteInterrupted(deps, log, about) : noteFailed(deps, log, about, error));
     await untilRecorded(note, stop).catch((err: unknown) => {
-      const message = 'the outcome of an attempt cannot be recorded: the mail is tried again when its claim has lapsed';
+      const message = 'the outcome of an attempt cannot be recorded: the mail is retried when its claim has expired';
       log.warn({ ...fieldsOf(about), err }, message);
     });
   } finally {
@@ -106,10 +105,9 @@ async function attemptMail(deps: MailAttemptsDeps, log: Logger, outboxId: string
 
 async function noteInterrupted({ store }: MailAttemptsDeps, log: Logger, about: About): Promise<void> {
   await store.mailOrders.release(about.claimed);
-  log.info(fieldsOf(about), 'mail not sent before this worker stopped: it is due at once for the next one');
+  log.info(fieldsOf(about), 'mail not sent before this worker stopped: the next worker sends it at once');
 }
 
-/** The account no longer exists, or no longer needs the mail. */
 async function drop({ store, metrics, now }: MailAttemptsDeps, log: Logger, about: About): Promise<void> {
   await store.mailOrders.finish(about.claimed, now(), null);
   metrics.jobEnded('mail', 'done');
@@ -133,38 +131,38 @@ async function noteSent(
 async function noteFailed(deps: MailAttemptsDeps, log: Logger, about: About, error: unknown): Promise<void> {
   const { store, metrics, now } = deps;
   const { claimed } = about;
-  const [why, answered] = [describe(error), answerOf(error)];
+  const [description, answered] = [describe(error), answerOf(error)];
   const answer = answered?.answer ?? null;
   const told = answered && { smtp_command: answered.command, smtp_answer: answer };
   const fields = { ...fieldsOf(about), ...told, err: error };
   const event = (type: AuditType) => eventOf(type, about, { attempts: claimed.attempt, response: answer });
   if (error instanceof ExpiredMail) {
-    await store.mailOrders.giveUp(claimed, why, { at: now(), event: event('mail_expired') });
+    await store.mailOrders.giveUp(claimed, description, { at: now(), event: event('mail_expired') });
     metrics.jobEnded('mail', 'dead');
-    log.error(fields, 'mail not sent: its token expired before it could be; dead letter');
+    log.error(fields, 'mail not sent, because its token expired first: dead letter');
     return;
   }
   if (error instanceof UndeliverableMail) {
-    await store.mailOrders.giveUp(claimed, why, { at: now(), event: event('mail_failed') });
+    await store.mailOrders.giveUp(claimed, description, { at: now(), event: event('mail_failed') });
     metrics.jobEnded('mail', 'dead');
     log.error(fields, 'mail rejected permanently: dead letter');
     return;
   }
   const waitMs = waitAfter(claimed, deps.backoffMs);
-  const schedule = { error: why, waitMs, retryForMs: deps.mailRetryForMs };
+  const schedule = { error: description, waitMs, retryForMs: deps.mailRetryForMs };
   const isGivenUp = await store.mailOrders.postpone(claimed, schedule, { at: now(), event: event('mail_failed') });
   metrics.jobEnded('mail', isGivenUp ? 'dead' : 'failed');
   if (isGivenUp) log.error(fields, 'mail failed for as long as MAIL_RETRY_FOR_SECONDS allows: dead letter');
   else log.warn({ ...fields, retry_ms: waitMs }, 'mail not sent, will be tried again');
 }
 
-/** With a tenth more or less, so that mails which failed together do not come back together. */
+/** With random variation of 10 %, so that e-mails that failed together are not retried together. */
 function waitAfter({ attempt, order }: ClaimedMail, backoffMs: number): number {
   const ceiling = isUrgent(order) ? MAX_URGENT_WAIT_MS : MAX_WAIT_MS;
-  return Math.round(Math.min(backoffMs * 2 ** (attempt - 1), ceiling) * (0.9 + 0.2 * Math.random()));
+  return Math.round(delayAfter({ firstMs: backoffMs, maxMs: ceiling }, attempt - 1) * (0.9 + 0.2 * Math.random()));
 }
 
-/** Another attempt would repeat a mail that was sent, or wait until the claim lapses. */
+/** Retries the recording: another attempt would send the e-mail twice, or wait until the claim expires. */
 async function untilRecorded(record: () => Promise<void>, stop: AbortSignal): Promise<void> {
   const deadline = performance.now() + RECORD_FOR_MS;
   for (;;) {

@@ -1,4 +1,4 @@
-// The one way out for mail: a pool of SMTP connections, with the time-outs of RFC 5321 and a name that servers accept.
+// Sends e-mail through a pool of SMTP connections, with the time-outs of RFC 5321 and an EHLO name that servers accept.
 import { connect } from 'node:net';
 import { createTransport } from 'nodemailer';
 import type SMTPConnection from 'nodemailer/lib/smtp-connection';
@@ -6,7 +6,7 @@ import type SMTPPool from 'nodemailer/lib/smtp-pool';
 import { isPermanent, UndeliverableMail } from './smtp-answer.ts';
 
 type Mail = {
-  /** The same for each attempt at the same mail: `<id@domain>` lets a mailbox drop a repeated one. */
+  /** The same in each attempt: the message id `<id@domain>` lets a mailbox drop a repeated e-mail. */
   id: string;
   to: string;
   subject: string;
@@ -16,26 +16,26 @@ type Mail = {
 
 export type SentMail = {
   messageId: string;
-  /** The server's answer to the message. */
+  /** The server's reply to the message. */
   response: string;
 };
 
 export type Mailer = {
   /**
-   * @param signal ends the connection of this mail
-   * @throws UndeliverableMail when trying again cannot help; anything else when it may
+   * @param signal closes the connection of this e-mail
+   * @throws UndeliverableMail when a retry cannot help, and other errors when it can
    */
   send(mail: Mail, signal: AbortSignal): Promise<SentMail>;
   close(): void;
 };
 
-/** `required`: only over TLS, to a server whose certificate is verified. `opportunistic`: TLS where it is offered. */
+/** `required`: TLS only, to a server with a verified certificate. `opportunistic`: TLS where the server offers it. */
 export type MailSecurity = 'required' | 'opportunistic';
 
 export type Sender = {
   /** Empty for none. */
   name: string;
-  /** Its domain in A-labels. */
+  /** With its domain in A-labels (RFC 5890). */
   address: string;
 };
 
@@ -48,15 +48,15 @@ export type MailerSettings = {
   heloName: string;
 };
 
-/** Covers the look-up of the host's name and a connection to any of its addresses. */
+/** Covers the look-up of the host name and a connection to any of its addresses. */
 const CONNECT_TIMEOUT_MS = 30_000;
-/** When one address of the host does not answer, the next one is tried after this long. */
+/** After this long without a connection, the next address of the host is tried. */
 const ADDRESS_TIMEOUT_MS = 5_000;
 /** RFC 5321 section 4.5.3.2.1. */
 const GREETING_TIMEOUT_MS = 5 * 60_000;
-/** RFC 5321 section 4.5.3.2.6, after the final dot. nodemailer has one time-out for all commands, and this is the longest. */
+/** RFC 5321 section 4.5.3.2.6, after the final dot. nodemailer has one time-out for all commands, so it is the longest one. */
 const ANSWER_TIMEOUT_MS = 10 * 60_000;
-/** An idle connection is closed before a firewall could forget it without a word. */
+/** An idle connection is closed before a firewall can drop it silently. */
 const IDLE_TIMEOUT_MS = 30_000;
 export const MAX_CONNECTIONS = 4;
 
@@ -67,7 +67,7 @@ export function openMailer(settings: MailerSettings): Mailer {
     pool: true,
     maxConnections: MAX_CONNECTIONS,
     idleTimeout: IDLE_TIMEOUT_MS,
-    getSocket: connectSoon,
+    getSocket: connectPromptly,
     disableFileAccess: true,
     disableUrlAccess: true,
   } as SMTPPool.Options);
@@ -76,7 +76,7 @@ export function openMailer(settings: MailerSettings): Mailer {
   return {
     async send({ id, to, ...content }, signal) {
       const message = {
-        // Objects, never strings to be parsed: an address is data.
+        // Objects instead of strings, because nodemailer would parse a string as a list of addresses.
         from,
         to: { name: '', address: to },
         messageId: `<${id}@${domain}>`,
@@ -95,7 +95,6 @@ export function openMailer(settings: MailerSettings): Mailer {
   };
 }
 
-/** Everything that concerns a single connection. */
 export function connectionOptions({
   url,
   security,
@@ -105,18 +104,18 @@ export function connectionOptions({
   return {
     url,
     name: heloName,
-    // The greeting, too, must arrive within it.
+    // The greeting must arrive within this time as well.
     connectionTimeout: CONNECT_TIMEOUT_MS + GREETING_TIMEOUT_MS,
     greetingTimeout: GREETING_TIMEOUT_MS,
     socketTimeout: ANSWER_TIMEOUT_MS,
     ...(security === 'required' && { requireTLS: true }),
-    // A login that the server does not take is an error, not a reason to send without one.
+    // A rejected login is an error. The e-mail must not be sent without one.
     ...(`${username}${password}` !== '' && { forceAuth: true, customAuth: { PLAIN: logIn } }),
   } as SMTPConnection.Options & { url: string };
 }
 
-/** Connects within half a minute: the long time-outs are for a server that has accepted the connection. */
-function connectSoon(
+/** Connects within half a minute. The longer time-outs apply after the connection is established. */
+function connectPromptly(
   { host = 'localhost', port, secure }: SMTPConnection.Options,
   callback: (error: Error | null, socketOptions?: { connection: ReturnType<typeof connect> }) => void,
 ): void {
@@ -141,8 +140,8 @@ function connectSoon(
 }
 
 /**
- * AUTH PLAIN (RFC 4616), which nodemailer falls back to when the server offers no method at all. A server that takes no
- * login must not get the password, and mail that is sent without one may be lost as spam.
+ * AUTH PLAIN (RFC 4616), which nodemailer also uses when the server offers no method at all. A server that offers no login must not
+ * receive the password, and e-mail that is sent without a login can be lost as spam.
  */
 async function logIn({ auth, authMethods, sendCommand }: SMTPConnection.CustomAuthenticationContext): Promise<void> {
   if (authMethods.length === 0) {

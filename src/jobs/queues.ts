@@ -1,44 +1,44 @@
-// BullMQ on Redis carries ids of outbox rows, nothing else: what a job is about stays in Postgres.
+// BullMQ on Redis carries ids of outbox rows only. The content of a job stays in Postgres.
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { type ConnectionOptions, type Job, Queue, RedisConnection, Worker } from 'bullmq';
 import { impatient, openRedis, patient, type RedisClient } from '../redis/open-redis.ts';
 import type { OutboxRef, Topic } from '../store/outbox.ts';
 
-/** One attempt at a mail. */
+/** One attempt to send an e-mail. */
 export type MailJob = { outboxId: string };
 /** Outbox rows that are recorded in one transaction. */
 export type AuditJob = { ids: string[] };
 
 export type Queues = {
   /**
-   * Adds one job for each attempt at a mail, and one for all audit events together. A job that is still there is not added again.
+   * Adds one job for each attempt to send an e-mail, and one job for all audit events. A job that still exists is not added again.
    */
   add(rows: OutboxRef[]): Promise<void>;
   close(): Promise<void>;
 };
 
-/** All keys begin with it. The braces put them into one slot of a cluster, which BullMQ's scripts need. */
+/** The prefix of all keys. The braces put them into one slot of a cluster, which BullMQ's scripts require. */
 const PREFIX = '{latchkey}:queue';
 const COMMAND_TIMEOUT_MS = 2_500;
-/** A blocking read ends after this long, so that a connection which stays silent for longer must be dead. */
+/** A blocking read ends after this long, so that a connection that stays silent for longer is broken. */
 const BLOCK_SECONDS = 2;
-/** A job of a worker that has lost its connection is taken again after the lock and at most two checks. */
+/** The job of a worker that has lost its connection is taken again after the lock and at most two checks. */
 const LOCK_MS = 10_000;
 const STALLED_CHECK_MS = 3_000;
-/** Besides the checks at the start, BullMQ's own checks would need INFO, and end in a busy loop without it. */
+/** BullMQ's own checks need the command INFO and end in a busy loop without it. The checks at the start replace them. */
 const SKIP_CHECKS = { skipVersionCheck: true };
-/** While Postgres does not answer. Afterwards the relay adds the rows again. */
+/** For an unavailable Postgres. After the last attempt the relay adds the rows again. */
 const RETRY = { attempts: 30, backoff: { type: 'fixed', delay: 2_000 } };
-// The version that BullMQ assumes then. With an older one it would round each wait up to whole seconds.
+// The version that BullMQ assumes without INFO. With an older one it would round each wait up to whole seconds.
 RedisConnection.minimumVersion = '6.2.0';
 
-/** A connection for BullMQ's workers, which make more like it for their blocking reads. */
+/** A connection for BullMQ's workers, which duplicate it for their blocking reads. */
 export function openQueueRedis(url: string, onError: (error: Error) => void): RedisClient {
   return openRedis(url, { connectionName: 'latchkey-queue', ...patient() }, onError);
 }
 
-/** BullMQ blocks for up to ten seconds where a job waits for its next attempt. */
+/** By default BullMQ blocks for up to ten seconds while a job waits for its next attempt. */
 class PromptWorker extends Worker {
   override get maximumBlockTimeout(): number {
     return BLOCK_SECONDS;
@@ -49,20 +49,20 @@ type ConsumerOptions<Data> = {
   redis: RedisClient;
   topic: Topic;
   concurrency: number;
-  carryOut: (job: Job<Data>) => Promise<void>;
+  handle: (job: Job<Data>) => Promise<void>;
   onError: (error: Error) => void;
 };
 
-/** Carries out the jobs of a topic until it is closed. */
-export function openConsumer<Data>({ redis, topic, concurrency, carryOut, onError }: ConsumerOptions<Data>): Worker {
-  return new PromptWorker(topic, carryOut, {
+/** Processes the jobs of a topic until it is closed. */
+export function openConsumer<Data>({ redis, topic, concurrency, handle, onError }: ConsumerOptions<Data>): Worker {
+  return new PromptWorker(topic, handle, {
     connection: redis as ConnectionOptions,
     prefix: PREFIX,
     concurrency,
     drainDelay: BLOCK_SECONDS,
     lockDuration: LOCK_MS,
     stalledInterval: STALLED_CHECK_MS,
-    // Connections may be lost several times during one job. A job that ends by this comes again from the outbox.
+    // Connections can be lost several times during one job. The outbox repeats a job that ends because of it.
     maxStalledCount: 3,
     runRetryDelay: 1_000,
     ...SKIP_CHECKS,
@@ -70,7 +70,7 @@ export function openConsumer<Data>({ redis, topic, concurrency, carryOut, onErro
 }
 
 export function openQueues(url: string, onError: (error: Error) => void): Queues {
-  // The relay receives an error from a Redis that does not answer, and puts the rows back.
+  // If Redis does not answer, the relay receives an error and puts the rows back.
   const options = { connectionName: 'latchkey-relay', ...impatient(COMMAND_TIMEOUT_MS) };
   const connection = openRedis(url, options, onError);
   const open = (topic: Topic) =>
@@ -79,7 +79,7 @@ export function openQueues(url: string, onError: (error: Error) => void): Queues
       prefix: PREFIX,
       ...SKIP_CHECKS,
       defaultJobOptions: {
-        // The outbox row is the record, and has the schedule of further attempts at a mail.
+        // The outbox row is the record. It has the schedule of further attempts to send an e-mail.
         ...RETRY,
         removeOnComplete: true,
         removeOnFail: true,
@@ -89,7 +89,7 @@ export function openQueues(url: string, onError: (error: Error) => void): Queues
 
   return {
     async add(rows) {
-      // BullMQ would wait for the first connection without end.
+      // BullMQ would wait for the first connection without a time-out.
       if (connection.status !== 'ready') {
         await once(connection, 'ready', { signal: AbortSignal.timeout(COMMAND_TIMEOUT_MS) });
       }
@@ -97,7 +97,7 @@ export function openQueues(url: string, onError: (error: Error) => void): Queues
       if (mails.length > 0) await queues.mail.addBulk(mails.map(mailJob));
       const events = rows.filter(({ topic }) => topic === 'audit').map(({ id }) => id);
       if (events.length === 0) return;
-      await queues.audit.add('audit', { ids: events }, { jobId: nameOf(events) });
+      await queues.audit.add('audit', { ids: events }, { jobId: jobIdOf(events) });
     },
     async close() {
       connection.disconnect();
@@ -110,7 +110,6 @@ function mailJob({ id, attempts }: OutboxRef) {
   return { name: 'mail', data: { outboxId: id }, opts: { jobId: `${id}.${attempts}` } };
 }
 
-/** The same for the same rows. */
-function nameOf(ids: string[]): string {
+function jobIdOf(ids: string[]): string {
   return createHash('sha256').update(ids.toSorted().join()).digest('hex');
 }

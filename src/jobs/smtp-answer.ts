@@ -1,33 +1,33 @@
-// Judges an SMTP server's answers: whether trying again can help, and how they are written down without addresses.
+// Classifies the replies of an SMTP server: whether a retry can help, and how they are logged without addresses.
 
-/** This mail cannot be delivered, however often it is tried. */
+/** The e-mail cannot be delivered, and a retry cannot help. */
 export class UndeliverableMail extends Error {}
 
 /** Long enough for a queue id and a reason. */
 const MAX_ANSWER_LENGTH = 200;
 
 /**
- * Enhanced codes (RFC 3463) of 5xx answers to a recipient or a message that may be taken later all the same. X.2.0 to X.2.2:
- * a mailbox over its quota or rate, disabled or full, as Office 365 and Gmail answer. X.1.7 and X.1.8: the sender's address.
- * X.7.*: the sender's login, its rights to relay and its reputation. Sender and login are configuration, which can be mended.
+ * Enhanced codes (RFC 3463) of 5xx replies to a recipient or a message that can succeed later. X.2.0 to X.2.2: a mailbox over its
+ * quota or rate, disabled or full, as Office 365 and Gmail reply. X.1.7 and X.1.8: the sender's address. X.7.*: the sender's login,
+ * its right to relay and its reputation. An operator can correct the sender and the login.
  */
-const PASSING = /^5\.(?:2\.[012]|1\.[78]|7\.\d+)$/;
+const RETRYABLE = /^5\.(?:2\.[012]|1\.[78]|7\.\d+)$/;
 /** RFC 5321: storage exceeded. RFC 4954: authentication required, or its mechanism or encryption too weak. */
-const PASSING_CODES = [552, 530, 534, 535, 538];
+const RETRYABLE_CODES = [552, 530, 534, 535, 538];
 
 /**
- * A 5xx answer to the recipient or to the message (RFC 5321 section 4.2.1). One to any other command concerns the session,
- * the login or the sender. 503 says that the session was in the wrong state.
+ * True for a 5xx reply to the recipient or to the message (RFC 5321 section 4.2.1). A reply to another command concerns the session,
+ * the login or the sender. 503 means that the session was in the wrong state.
  */
 export function isPermanent(error: unknown): boolean {
   const { command, responseCode, response } = error as Record<string, unknown>;
   const code = Number(responseCode);
   if ((command !== 'RCPT TO' && command !== 'DATA') || !(code >= 500) || code === 503) return false;
   const enhanced = /^\d{3}[ -](\d\.\d{1,3}\.\d{1,3})\b/.exec(String(response))?.[1];
-  return enhanced === undefined ? !PASSING_CODES.includes(code) : !PASSING.test(enhanced);
+  return enhanced === undefined ? !RETRYABLE_CODES.includes(code) : !RETRYABLE.test(enhanced);
 }
 
-/** The answer on one line, shortened, without addresses: for logs and audit events. */
+/** The reply on one line, shortened and without addresses, for logs and audit events. */
 export function withoutAddresses(answer: string): string {
   return withoutTokens(answer)
     .replace(/[^\s<>"'(),;:=[\]]*@[^\s<>"'(),;]*/g, '***')
@@ -36,12 +36,12 @@ export function withoutAddresses(answer: string): string {
     .slice(0, MAX_ANSWER_LENGTH);
 }
 
-/** Spam filters may quote a link of the message, and links hold tokens. */
+/** Spam filters can quote a link of the message, and links contain tokens. */
 function withoutTokens(answer: string): string {
   return answer.replace(/(https?:\/\/[^\s#?]*[#?])\S*/gi, '$1***').replace(/\blk[a-z]_[\w-]+/g, '***');
 }
 
-/** The failure with the server's answer: for the operator who looks at the outbox, not for the log. */
+/** The failure with the server's reply. For operators who read the outbox, not for the log. */
 export function describe(error: unknown): string {
   if (!(error instanceof Error)) return 'unknown error';
   const { code, response } = error as { code?: unknown; response?: unknown };
@@ -49,7 +49,7 @@ export function describe(error: unknown): string {
   return error.cause === undefined ? text : `${text} (${describe(error.cause)})`;
 }
 
-/** The server's answer, and the command that it answers; of the cause if the error has none. Null when there was no answer. */
+/** The server's reply and its command, from the error or its cause. Null when the server did not reply. */
 export function answerOf(error: unknown): { command: string; answer: string } | null {
   if (!(error instanceof Error)) return null;
   const { command, response } = error as { command?: unknown; response?: unknown };

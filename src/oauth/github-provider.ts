@@ -1,4 +1,4 @@
-// GitHub: OAuth 2.0 without OpenID Connect, so who somebody is has to be asked for.
+// GitHub: OAuth 2.0 without OpenID Connect, so the identity comes from GitHub's API.
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { guardedFetch } from './guarded-fetch.ts';
@@ -7,19 +7,19 @@ import { type Provider, ProviderRejection, ProviderUnavailable } from './provide
 export type GitHubOptions = {
   clientId: string;
   clientSecret: string;
-  /** `https://github.com`, or of an Enterprise Server. */
+  /** `https://github.com`, or the URL of an Enterprise Server. */
   url: string;
   /** `https://api.github.com` */
   apiUrl: string;
 };
 
 const SCOPES = 'read:user user:email';
-/** An id that were missing must never be one that everybody has. */
+/** The id is required: a missing one must not become an id that all users share. */
 const user = z.object({ id: z.int().positive(), name: z.string().nullish(), login: z.string().nullish() });
 const emails = z.array(z.object({ email: z.string(), primary: z.boolean(), verified: z.boolean() }));
 
 export function createGitHubProvider({ clientId, clientSecret, url, apiUrl }: GitHubOptions): Provider {
-  async function ask<T>(path: string, accessToken: string, form: z.ZodType<T>): Promise<T> {
+  async function get<T>(path: string, accessToken: string, form: z.ZodType<T>): Promise<T> {
     const headers = {
       authorization: `Bearer ${accessToken}`,
       accept: 'application/vnd.github+json',
@@ -27,14 +27,14 @@ export function createGitHubProvider({ clientId, clientSecret, url, apiUrl }: Gi
     };
     const response = await guardedFetch(`${apiUrl}${path}`, { headers });
     const isLimited = response.headers.get('x-ratelimit-remaining') === '0' || response.headers.has('retry-after');
-    if (isLimited && response.status === 403) throw new ProviderUnavailable(`${path}: a limit`);
+    if (isLimited && response.status === 403) throw new ProviderUnavailable(`${path}: rate limit`);
     if (response.status === 401 || response.status === 403) throw new ProviderRejection(`${path}: ${response.status}`);
     if (response.status !== 200) throw new ProviderUnavailable(`${path}: ${response.status}`);
     const answer = await response.json().catch((cause) => {
-      throw new ProviderUnavailable(`${path} is no JSON`, { cause });
+      throw new ProviderUnavailable(`${path} returned invalid JSON`, { cause });
     });
     const parsed = form.safeParse(answer);
-    if (!parsed.success) throw new ProviderRejection(`${path} has another form`);
+    if (!parsed.success) throw new ProviderRejection(`${path} returned unexpected fields`);
     return parsed.data;
   }
 
@@ -56,15 +56,15 @@ export function createGitHubProvider({ clientId, clientSecret, url, apiUrl }: Gi
 
     async identify({ redirectUri, codeVerifier, code }) {
       const accessToken = await redeem({ redirect_uri: redirectUri, code_verifier: codeVerifier, code });
-      const { id, name, login } = await ask('/user', accessToken, user);
-      const all = await ask('/user/emails', accessToken, emails);
+      const { id, name, login } = await get('/user', accessToken, user);
+      const all = await get('/user/emails', accessToken, emails);
       const primary = all.find((one) => one.primary && one.verified);
       const verifiedEmail = primary?.email ?? null;
       return { issuer: url, subject: String(id), verifiedEmail, name: name || login || '', authenticatedAt: null };
     },
   };
 
-  /** GitHub says errors with status 200, in a form of its own. */
+  /** GitHub returns errors with status 200 and fields of its own. */
   async function redeem(grant: Record<string, string>): Promise<string> {
     const response = await guardedFetch(`${url}/login/oauth/access_token`, {
       method: 'POST',
@@ -73,14 +73,14 @@ export function createGitHubProvider({ clientId, clientSecret, url, apiUrl }: Gi
     });
     if (response.status !== 200) throw new ProviderUnavailable(`access_token: ${response.status}`);
     const answer = await response.json().catch((cause) => {
-      throw new ProviderUnavailable('access_token is no JSON', { cause });
+      throw new ProviderUnavailable('access_token returned invalid JSON', { cause });
     });
     const parsed = z
       .object({ access_token: z.string().min(1), token_type: z.string().regex(/^bearer$/i) })
       .safeParse(answer);
     if (!parsed.success) {
-      const said = z.object({ error: z.string() }).safeParse(answer);
-      throw new ProviderRejection(`no token: ${said.data?.error ?? ''}`);
+      const failure = z.object({ error: z.string() }).safeParse(answer);
+      throw new ProviderRejection(`no access token: ${failure.data?.error ?? ''}`);
     }
     return parsed.data.access_token;
   }

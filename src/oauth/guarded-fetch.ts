@@ -1,14 +1,14 @@
-// Every call to a provider: no redirect is followed, and neither time nor size is the provider's to choose.
+// Every request to a provider. It follows no redirect, and its time and size are bounded.
 import type { FetchBody } from 'openid-client';
 import { ProviderUnavailable } from './provider.ts';
 
 const TIMEOUT_MS = 5_000;
 const MAX_BYTES = 64 * 1024;
 
-type Asked = { method?: string; headers?: Record<string, string>; body?: FetchBody };
+type RequestOptions = { method?: string; headers?: Record<string, string>; body?: FetchBody };
 
 /** @throws ProviderUnavailable */
-export async function guardedFetch(url: string, { method, headers, body }: Asked): Promise<Response> {
+export async function guardedFetch(url: string, { method, headers, body }: RequestOptions): Promise<Response> {
   const signal = AbortSignal.timeout(TIMEOUT_MS);
   try {
     const response = await fetch(url, {
@@ -19,12 +19,12 @@ export async function guardedFetch(url: string, { method, headers, body }: Asked
       ...(body && { body }),
     });
     const bytes = await readBounded(response);
-    const isAnswer = response.status < 300 || (response.status >= 400 && response.status < 500);
-    if (!isAnswer) throw new ProviderUnavailable(`status ${response.status}`);
+    const isUsable = response.status < 300 || (response.status >= 400 && response.status < 500);
+    if (!isUsable) throw new ProviderUnavailable(`status ${response.status}`);
     const hasBody = ![101, 204, 205, 304].includes(response.status);
     return new Response(hasBody ? bytes : null, { status: response.status, headers: response.headers });
   } catch (cause) {
-    throw cause instanceof ProviderUnavailable ? cause : new ProviderUnavailable('no answer', { cause });
+    throw cause instanceof ProviderUnavailable ? cause : new ProviderUnavailable('no response', { cause });
   }
 }
 

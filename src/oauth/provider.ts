@@ -1,34 +1,33 @@
-// Where users of somebody else's accounts come from. What is between us and a provider stays in this folder.
+// The folder oauth owns identity providers: OpenID Connect and GitHub. It must not know accounts or sessions.
 
-/** Who somebody is at a provider. */
+/** A user's identity at a provider. */
 export type ProviderIdentity = {
-  /** With the subject it is the identity; the email is not. */
+  /** Issuer and subject identify the user. The email address does not. */
   issuer: string;
   subject: string;
-  /** Null unless the provider says that it has verified it. */
+  /** Null unless the provider states that it has verified the address. */
   verifiedEmail: string | null;
-  /** Empty when the provider does not say. */
+  /** Empty when the provider does not state it. */
   name: string;
-  /** When the user authenticated; null when the provider does not say. */
+  /** When the user authenticated. Null when the provider does not state it. */
   authenticatedAt: Date | null;
 };
 
 type Flow = { redirectUri: string; state: string; nonce: string; codeVerifier: string };
 
 export type AuthorizationRequest = Flow & {
-  /** Whether the provider must authenticate the user anew. */
+  /** Whether the provider must authenticate the user again. */
   reauthenticate: boolean;
 };
 
-/** What the browser has brought back. */
 type AuthorizationResponse = Flow & {
   code: string;
-  /** RFC 9207; empty when there was none. */
+  /** The parameter `iss` (RFC 9207). Empty when the provider sent none. */
   issuer: string;
 };
 
 export type Provider = {
-  /** Whether it can be asked to authenticate the user anew, and says when it did. */
+  /** Whether the provider can authenticate the user again on request, and states when it did. */
   canReauthenticate: boolean;
   /** @throws ProviderUnavailable */
   authorizationUrl(request: AuthorizationRequest): Promise<URL>;
@@ -36,16 +35,16 @@ export type Provider = {
   identify(response: AuthorizationResponse): Promise<ProviderIdentity>;
 };
 
-/** By the name that configuration and callers use. */
+/** By the name in the configuration. */
 export type Providers = ReadonlyMap<string, Provider & RedirectUris>;
 
 export type RedirectUris = {
-  /** Where users may be sent back to from this provider, exactly, and from no other. */
+  /** The exact redirect URIs of this provider. No other provider has one of them. */
   redirectUris: string[];
 };
 
-/** It does not answer, or not in a way that says anything. */
+/** The provider does not respond, or its response cannot be used. */
 export class ProviderUnavailable extends Error {}
 
-/** What it has answered does not prove who this is. */
+/** The provider's response does not prove an identity. */
 export class ProviderRejection extends Error {}

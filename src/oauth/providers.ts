@@ -7,13 +7,14 @@ export type ProviderSettings = RedirectUris &
 
 /**
  * @param settings by name
- * @param clockAheadMs how far this machine's clock is ahead of the right time
+ * @param clockAheadMs how far this machine's clock is ahead
  */
 export function createProviders(settings: Map<string, ProviderSettings>, clockAheadMs: () => number): Providers {
   return new Map(
-    [...settings].map(([name, one]) => {
-      const provider = one.kind === 'github' ? createGitHubProvider(one) : createOpenIdProvider(one, clockAheadMs);
-      return [name, { ...provider, redirectUris: one.redirectUris }];
+    [...settings].map(([name, setting]) => {
+      const provider =
+        setting.kind === 'github' ? createGitHubProvider(setting) : createOpenIdProvider(setting, clockAheadMs);
+      return [name, { ...provider, redirectUris: setting.redirectUris }];
     }),
   );
 }

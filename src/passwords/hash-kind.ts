@@ -1,33 +1,33 @@
-// The kinds of password hashes by the work that each takes, and decoys that take as much.
+// The kinds of password hashes, by the work that each takes, and decoys that take the same work.
 import { randomBytes } from 'node:crypto';
 import type { Argon2Parameters } from './hash-work.ts';
-import { parseArgon2, parseBcryptCost, parseForeignHash, TooCostly } from './stored-hash.ts';
+import { parseArgon2, parseBcryptCost, parseImportedHash, TooCostly } from './stored-hash.ts';
 
 export type HashKind = {
-  /** Hashes of one family do the same work, one more of it than another. */
+  /** Hashes of one family do the same kind of work in different amounts. */
   family: string;
-  /** In units of the family. Units add up: two hashes of 1 and 3 take as long as one of 4. */
+  /** In units of the family. Units add up: hashes of 1 and 3 units take as long as one of 4 units. */
   work: number;
 };
 
 const DIGEST_BYTES: Record<string, number> = { sha1: 20, sha256: 32, sha512: 64 };
 const BCRYPT_BASE64 = './ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
-/** A PBKDF2 decoy of more rounds becomes several. */
+/** A PBKDF2 decoy with more rounds is split into several. */
 const MAX_PBKDF2_ROUNDS = 2_000_000;
 
-/** Null for a text that is no password hash, or one beyond every bound. */
+/** Null for a text that is not a password hash, or a hash beyond the bounds. */
 export function kindOf(hash: string): HashKind | null {
   try {
     const argon2 = parseArgon2(hash);
     if (argon2) return kindOfArgon2(argon2, argon2.type);
     const cost = parseBcryptCost(hash);
     if (cost !== null) return { family: 'bcrypt', work: 2 ** cost };
-    const foreign = parseForeignHash(hash);
-    if (foreign?.algorithm === 'scrypt') return { family: foreign.prefix, work: 1 };
-    if (!foreign) return null;
+    const imported = parseImportedHash(hash);
+    if (imported?.algorithm === 'scrypt') return { family: imported.prefix, work: 1 };
+    if (!imported) return null;
     // Each block of the digest takes all rounds.
-    const blocks = Math.ceil(foreign.digestBytes / (DIGEST_BYTES[foreign.digest] ?? 1));
-    return { family: `pbkdf2-${foreign.digest}`, work: foreign.rounds * blocks };
+    const blocks = Math.ceil(imported.digestBytes / (DIGEST_BYTES[imported.digest] ?? 1));
+    return { family: `pbkdf2-${imported.digest}`, work: imported.rounds * blocks };
   } catch (error) {
     if (error instanceof TooCostly) return null;
     throw error;
@@ -38,7 +38,7 @@ export function kindOfArgon2({ memoryKib, iterations, parallelism }: Argon2Param
   return { family: `$argon2${type}$v=19$m=${memoryKib},t=${iterations},p=${parallelism}`, work: 1 };
 }
 
-/** Hashes that no password matches and that together take so much work. */
+/** Hashes that match no password and together take this work. */
 export function decoysOf({ family, work }: HashKind): string[] {
   if (work === 0) return [];
   if (family === 'bcrypt') return bcryptDecoys(work);
@@ -66,7 +66,7 @@ function random(bytes: number): string {
   return randomBytes(bytes).toString('base64').replace(/=+$/, '');
 }
 
-/** Roughly, on a core of a server: separates acceptable hashes from too costly ones. */
+/** An estimate for a server core, to separate acceptable hashes from too costly ones. */
 export function estimateMs({ family, work }: HashKind): number {
   const [, memoryKib, iterations] = /^\$argon2\w+\$v=19\$m=(\d+),t=(\d+),/.exec(family) ?? [];
   if (memoryKib !== undefined) return Number(memoryKib) * Number(iterations) * 0.0007;

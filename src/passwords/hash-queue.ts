@@ -1,20 +1,20 @@
-// Bounds the password work of this process: how much runs at once, how much may wait, and for how long.
+// Bounds the password work of this process: how many tasks run at once, how many wait, and for how long.
 import { AuthError } from '../domain/auth-error.ts';
 import { RETRY_SOON_MS } from '../domain/retry-after.ts';
 
 export type HashQueueOptions = {
   /** Tasks that run at once. */
   concurrency: number;
-  /** Tasks that may wait; one more is refused. */
+  /** Tasks that can wait. A further task is rejected. */
   maxWaiting: number;
-  /** How long a task may wait before it is refused, in milliseconds. */
+  /** How long a task can wait before it is rejected, in milliseconds. */
   maxWaitMs: number;
-  /** Hears of each task that was done. */
+  /** Receives the times of each finished task. */
   onDone?: (waitedMs: number, durationMs: number) => void;
 };
 
 export type HashQueue = {
-  /** @throws AuthError OVERLOADED when the queue is full or the wait too long; the signal's reason when it aborts first */
+  /** @throws AuthError OVERLOADED when the queue is full or the wait too long, or the signal's reason when it aborts first */
   run<T>(task: () => Promise<T>, signal?: AbortSignal): Promise<T>;
   tasks(): { running: number; waiting: number };
 };
@@ -37,7 +37,7 @@ export function createHashQueue({ concurrency, maxWaiting, maxWaitMs, onDone }: 
         signal?.removeEventListener('abort', abort);
         waiting.delete(waiter);
       };
-      const refuse = (reason: unknown) => {
+      const rejectWaiter = (reason: unknown) => {
         leave();
         reject(reason);
       };
@@ -47,14 +47,14 @@ export function createHashQueue({ concurrency, maxWaiting, maxWaitMs, onDone }: 
           resolve();
         },
       };
-      const timer = setTimeout(() => refuse(overloaded()), maxWaitMs);
-      const abort = () => refuse(signal?.reason);
+      const timer = setTimeout(() => rejectWaiter(overloaded()), maxWaitMs);
+      const abort = () => rejectWaiter(signal?.reason);
       signal?.addEventListener('abort', abort);
       waiting.add(waiter);
     });
   }
 
-  /** Hands the place on to who has waited longest; a Set keeps the order of arrival. */
+  /** Passes the slot to the task that has waited longest. A Set keeps the order of insertion. */
   function release(): void {
     const next = waiting.values().next().value;
     if (next) next.start();
@@ -64,14 +64,14 @@ export function createHashQueue({ concurrency, maxWaiting, maxWaitMs, onDone }: 
   return {
     async run(task, signal) {
       signal?.throwIfAborted();
-      const askedAt = performance.now();
+      const requestedAt = performance.now();
       await acquire(signal);
       const startedAt = performance.now();
       try {
         return await task();
       } finally {
         release();
-        onDone?.(startedAt - askedAt, performance.now() - startedAt);
+        onDone?.(startedAt - requestedAt, performance.now() - startedAt);
       }
     },
     tasks: () => ({ running, waiting: waiting.size }),

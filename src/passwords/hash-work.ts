@@ -1,18 +1,18 @@
-// The work itself: slow on purpose, some twenty milliseconds of a core each.
+// The hashing itself, which is slow on purpose: some twenty milliseconds of a core for each hash.
 import argon2, { type HashOptions } from 'argon2';
 import bcrypt from 'bcrypt';
-import { parseArgon2, parseBcryptCost, parseForeignHash } from './stored-hash.ts';
+import { parseArgon2, parseBcryptCost, parseImportedHash } from './stored-hash.ts';
 
 /** argon2id (RFC 9106). */
 export type Argon2Parameters = { memoryKib: number; iterations: number; parallelism: number };
 
 export type Comparison = {
   password: string;
-  /** Null when there is nothing to compare with. */
+  /** Null when the account does not exist or has no password. */
   hash: string | null;
-  /** Hashes to compute in place of one that turns out to be unreadable. */
+  /** Hashes to compute in place of an unreadable one. */
   instead: string[];
-  /** Hashes to compute besides when the password does not match. */
+  /** Further hashes to compute when the password does not match. */
   afterwards: string[];
 };
 
@@ -24,11 +24,11 @@ export type HashWork = {
   compare(comparison: Comparison): Promise<Outcome>;
 };
 
-/** bcrypt looks at no more: what is longer would match whatever follows, so it matches nothing. */
+/** bcrypt ignores further bytes. A longer password must not match, whatever the ignored bytes are. */
 const BCRYPT_MAX_BYTES = 72;
 
-/** In the thread pool of this process. */
-export const workHere: HashWork = {
+/** Computes in the thread pool of this process. */
+export const threadPoolHashing: HashWork = {
   hash: (password, parameters) => argon2.hash(password, argon2Options(parameters)),
 
   async compare({ password, hash, instead, afterwards }) {
@@ -41,7 +41,6 @@ export const workHere: HashWork = {
   },
 };
 
-/** Whatever the text is: the libraries throw for some. */
 async function outcomeOf(hash: string, password: string): Promise<Outcome> {
   try {
     return (await matches(hash, password)) ? 'match' : 'mismatch';
@@ -50,17 +49,17 @@ async function outcomeOf(hash: string, password: string): Promise<Outcome> {
   }
 }
 
-/** @throws for a text that is no hash, or one beyond every bound */
+/** @throws for a text that is not a hash, or a hash beyond the bounds */
 async function matches(hash: string, password: string): Promise<boolean> {
   if (parseArgon2(hash)) return argon2.verify(hash, password);
   if (parseBcryptCost(hash) !== null) {
     const fits = Buffer.byteLength(password) <= BCRYPT_MAX_BYTES;
-    // `$2y$` is PHP's name for `$2b$`; `$2a$` differs in defects of old writers only.
+    // `$2y$` is PHP's name for `$2b$`. `$2a$` differs only in defects of old implementations.
     return (await bcrypt.compare(password, `$2b${hash.slice(3)}`)) && fits;
   }
-  const foreign = parseForeignHash(hash);
-  if (!foreign) throw new Error('unknown form of a password hash');
-  return foreign.compare(password);
+  const imported = parseImportedHash(hash);
+  if (!imported) throw new Error('unknown form of a password hash');
+  return imported.compare(password);
 }
 
 export function argon2Options({ memoryKib, iterations, parallelism }: Argon2Parameters): HashOptions {

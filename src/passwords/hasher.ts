@@ -1,3 +1,4 @@
+// The folder passwords owns password hashes, breach checks and the list of common passwords. It must not know accounts.
 import argon2 from 'argon2';
 import type { Password } from '../domain/password.ts';
 import { createFailureWork } from './failure-work.ts';
@@ -9,16 +10,16 @@ export type Hasher = {
   /** A PHC string with a random salt. */
   hash(password: Password, signal?: AbortSignal): Promise<string>;
   /**
-   * Every outcome but a match takes the same time. With null (no account, no password) it is a mismatch.
-   * The signal ends the wait for a turn, and nothing after that: an attempt that was looked at must count.
+   * Takes the same time for every outcome except a match. Null (no account or no password) is a mismatch.
+   * The signal ends the wait in the queue only: an attempt that was examined must count.
    */
   verify(hash: string | null, password: Password, signal?: AbortSignal): Promise<Outcome>;
-  /** Whether a hash was made in another way than `hash` would make it now. */
+  /** Whether a hash has other parameters than the configured ones. */
   isOutdated(hash: string): boolean;
   /**
-   * Failures take the time of these kinds together, and of the configured one.
-   * @param samples a hash of each kind in use
-   * @returns the kinds that are too costly for that
+   * Makes each failure take the time of all these kinds and the configured one.
+   * @param samples one hash of each kind in use
+   * @returns the kinds that are too costly for it
    */
   useKinds(samples: string[]): string[];
 };
@@ -31,7 +32,7 @@ export function createHasher(parameters: Argon2Parameters, queue: HashQueue, wor
 
     async verify(hash, password, signal) {
       const kind = hash === null ? null : kindOf(hash);
-      // Written since the kinds were read.
+      // The hash may have been written after the kinds were read.
       if (kind) failureWork.add(kind);
       const outcome = await queue.run(
         () =>

@@ -1,19 +1,18 @@
-// The process in which passwords are hashed (hashing-process.ts starts it). Nobody waits for it but those who sign in: on a core
-// that others want it runs last.
+// The child process that computes password hashes. hashing-process.ts starts it. It runs at low priority, so that it delays no other call.
 import { constants, setPriority } from 'node:os';
-import { workHere } from './hash-work.ts';
+import { threadPoolHashing } from './hash-work.ts';
 import type { Answer, Order } from './hashing-process.ts';
 
 try {
   setPriority(constants.priority.PRIORITY_LOW);
 } catch {
-  // Where the system does not let it, hashing is as important as everything else.
+  // Without the permission, hashing has the normal priority.
 }
 
 process.on('message', async ({ id, task }: Order) => {
   const answer: Answer = await (task.kind === 'hash'
-    ? workHere.hash(task.password, task.parameters)
-    : workHere.compare(task.comparison)
+    ? threadPoolHashing.hash(task.password, task.parameters)
+    : threadPoolHashing.compare(task.comparison)
   ).then(
     (result) => ({ id, result }),
     (error: Error) => ({ id, error: error.message }),
@@ -21,6 +20,6 @@ process.on('message', async ({ id, task }: Order) => {
   process.send?.(answer);
 });
 
-// A signal to all of the group is for the process that this one belongs to, and it ends with it.
+// A signal to the process group is for the parent process. This process ends when the parent does.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {});
 process.on('disconnect', () => process.exit());

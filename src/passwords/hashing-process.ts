@@ -1,5 +1,5 @@
-// Hashing in a process of its own, at low priority: a storm of sign-ins takes the cores that nobody else wants, and delays
-// no other call. A process that dies is replaced, and what it was doing is done again.
+// Computes password hashes in a child process at low priority, so that a storm of sign-ins delays no other call. A child process that
+// dies is replaced, and its tasks are repeated.
 import { type ChildProcess, fork } from 'node:child_process';
 import { extname, join } from 'node:path';
 import { backoffMs } from '../async/backoff.ts';
@@ -19,14 +19,14 @@ type Pending = { order: Order; attempts: number; resolve(result: string): void; 
 
 // Compiled in a published package, so the extension is that of this file.
 const PROGRAM = join(import.meta.dirname, `hashing-main${extname(import.meta.filename)}`);
-/** A task that was there when two processes died is what they died of. */
+/** A task that was pending when two processes died is assumed to be the cause. */
 const MAX_ATTEMPTS = 2;
 const RESTART = { firstMs: 50, maxMs: 5_000 };
-/** A process that has lived this long was fine. */
+/** A process that has run for this long was healthy. */
 const HEALTHY_AFTER_MS = 10_000;
 
 /** @param threads tasks that run at once */
-export function startHashingProcess(threads: number, onDeath: (error: Error) => void): HashingProcess {
+export function startHashingProcess(threads: number, onFailure: (error: Error) => void): HashingProcess {
   const pending = new Map<number, Pending>();
   let nextId = 0;
   let failures = 0;
@@ -34,7 +34,7 @@ export function startHashingProcess(threads: number, onDeath: (error: Error) => 
   let closed = false;
   let child = start();
 
-  /** Null when it could not be started; another attempt follows, as after a death. */
+  /** Null when it could not be started. Another attempt follows, as after a crash. */
   function start(): ChildProcess | null {
     const startedAt = performance.now();
     const env = { UV_THREADPOOL_SIZE: String(threads) };
@@ -46,7 +46,8 @@ export function startHashingProcess(threads: number, onDeath: (error: Error) => 
         if (started.pid === undefined) startLater(error, startedAt);
       });
       started.once('exit', (code, signal) => {
-        if (started.pid !== undefined) startLater(new Error(`it has died (${signal ?? code})`), startedAt);
+        if (started.pid !== undefined)
+          startLater(new Error(`the hashing process has ended (${signal ?? code})`), startedAt);
       });
       return started;
     } catch (error) {
@@ -57,7 +58,7 @@ export function startHashingProcess(threads: number, onDeath: (error: Error) => 
 
   function startLater(cause: unknown, startedAt: number): void {
     if (closed) return;
-    onDeath(new Error('there is no hashing process', { cause }));
+    onFailure(new Error('the hashing process is unavailable', { cause }));
     failures = performance.now() - startedAt > HEALTHY_AFTER_MS ? 0 : failures + 1;
     timer = setTimeout(restart, backoffMs(RESTART, failures));
   }
@@ -74,7 +75,7 @@ export function startHashingProcess(threads: number, onDeath: (error: Error) => 
   }
 
   function send(task: Pending): void {
-    // Without a process it waits for the next one, which gets all that is pending.
+    // Without a process the task waits for the next one, which receives all pending tasks.
     if (!child?.connected) return;
     task.attempts += 1;
     child.send(task.order, () => {});
@@ -90,9 +91,9 @@ export function startHashingProcess(threads: number, onDeath: (error: Error) => 
   function run(task: Task): Promise<string> {
     return new Promise((resolve, reject) => {
       const id = nextId++;
-      const one: Pending = { order: { id, task }, attempts: 0, resolve, reject };
-      pending.set(id, one);
-      send(one);
+      const pendingTask: Pending = { order: { id, task }, attempts: 0, resolve, reject };
+      pending.set(id, pendingTask);
+      send(pendingTask);
     });
   }
 

@@ -1,9 +1,9 @@
-// Password hashes as texts: this service's own, and those of other systems in their own form. Each has a bound on its cost, because
-// every attempt to sign in computes it.
+// The text forms of password hashes: this service's own and those imported from other systems. The cost of each is bounded, because every
+// attempt to sign in computes it.
 import { pbkdf2, scrypt, timingSafeEqual } from 'node:crypto';
 import { promisify } from 'node:util';
 
-type ForeignHash = { compare(password: string): Promise<boolean>; digestBytes: number } & (
+type ImportedHash = { compare(password: string): Promise<boolean>; digestBytes: number } & (
   | { algorithm: 'scrypt' /** The text up to the salt. */; prefix: string }
   | { algorithm: 'pbkdf2' /** `sha256` and the like. */; digest: string; rounds: number }
 );
@@ -16,7 +16,7 @@ const deriveScrypt = promisify<string, Buffer, number, object, Buffer>(scrypt);
 const MAX_ARGON2_MEMORY_KIB = 262_144;
 const MAX_ARGON2_ITERATIONS = 20;
 const MAX_ARGON2_PARALLELISM = 16;
-/** What configuration allows (ARGON2_*), beyond what may be imported. */
+/** The bounds of the configuration (ARGON2_*), which are wider than those of imports. */
 const OWN_ARGON2 = { memoryKib: 4 * 1024 * 1024, iterations: 100 };
 const [MIN_BCRYPT_COST, MAX_BCRYPT_COST] = [4, 15];
 const MAX_SCRYPT_BYTES = 256 * 1024 * 1024;
@@ -24,30 +24,30 @@ const MAX_SCRYPT_PARALLELISM = 8;
 const MAX_PBKDF2_ITERATIONS = 2_000_000;
 const [MIN_DIGEST_BYTES, MAX_DIGEST_BYTES] = [16, 64];
 
-/** Its parameters come in either order. */
+/** The parameters t and p come in either order. */
 const ARGON2 =
   /^\$argon2(id|i|d)\$v=19\$m=(\d{1,7}),([tp])=(\d{1,4}),([tp])=(\d{1,4})\$[A-Za-z0-9+/]{11,86}\$([A-Za-z0-9+/]{22,86})$/;
 const BCRYPT = /^\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}$/;
-/** PHC, and passlib's, which writes a dot for a plus. */
+/** The PHC form, and passlib's, which has a dot in place of a plus. */
 const SCRYPT = /^\$scrypt\$ln=(\d{1,2}),r=(\d{1,3}),p=(\d{1,3})\$([A-Za-z0-9+/.]{1,128})\$([A-Za-z0-9+/.]{22,88})$/;
 const PBKDF2 =
   /^\$pbkdf2-(sha1|sha256|sha512)\$(?:i=)?(\d{1,8})(?:,l=\d{1,3})?\$([A-Za-z0-9+/.]{1,128})\$([A-Za-z0-9+/.]{22,88})$/;
 const DJANGO_PBKDF2 = /^pbkdf2_(sha1|sha256)\$(\d{1,8})\$([^$]{1,128})\$([A-Za-z0-9+/]{22,88}={0,2})$/;
 
-/** The reason why a hash cannot be imported, without its text; null when it can. */
-export function refuseHash(text: string): string | null {
+/** The reason why a hash cannot be imported, without the hash itself. Null when it can. */
+export function importProblem(text: string): string | null {
   try {
     const argon2 = parseArgon2(text);
     const isCostly = argon2 && (argon2.memoryKib > MAX_ARGON2_MEMORY_KIB || argon2.iterations > MAX_ARGON2_ITERATIONS);
     if (isCostly) return TOO_COSTLY;
-    return argon2 || parseBcryptCost(text) !== null || parseForeignHash(text) ? null : UNKNOWN;
+    return argon2 || parseBcryptCost(text) !== null || parseImportedHash(text) ? null : UNKNOWN;
   } catch (error) {
     if (error instanceof TooCostly) return TOO_COSTLY;
     throw error;
   }
 }
 
-/** Null for any other text. @throws TooCostly beyond what this service itself could have written */
+/** Null for any other text. @throws TooCostly beyond the bounds of this service's own hashes */
 export function parseArgon2(text: string): StoredArgon2 | null {
   const [, type, memory, one = '', first, other = '', second, digest = ''] = ARGON2.exec(text) ?? [];
   if (type === undefined || one === other || !decodeDigest(digest)) return null;
@@ -69,17 +69,17 @@ export function parseBcryptCost(text: string): number | null {
   return Number(cost);
 }
 
-const TOO_COSTLY = 'costs more, or less, than a sign-in may';
-const UNKNOWN = 'is no argon2, bcrypt, scrypt or PBKDF2 hash in its standard form';
+const TOO_COSTLY = 'costs more or less than a sign-in may';
+const UNKNOWN = 'must be an argon2, bcrypt, scrypt or PBKDF2 hash in its standard form';
 
 export class TooCostly extends Error {}
 
-/** Of scrypt and PBKDF2; null for any other. @throws when it costs more than a sign-in may */
-export function parseForeignHash(text: string): ForeignHash | null {
+/** Parses scrypt and PBKDF2. Null for any other text. @throws TooCostly for a cost out of bounds */
+export function parseImportedHash(text: string): ImportedHash | null {
   return parseScrypt(text) ?? parsePbkdf2(text);
 }
 
-function parseScrypt(text: string): ForeignHash | null {
+function parseScrypt(text: string): ImportedHash | null {
   const [, logN, r, p, salt = '', digest = ''] = SCRYPT.exec(text) ?? [];
   if (logN === undefined) return null;
   const [cost, blockSize, parallelization] = [2 ** Number(logN), Number(r), Number(p)];
@@ -87,32 +87,32 @@ function parseScrypt(text: string): ForeignHash | null {
   if (cost < 2 || blockSize < 1 || memory > MAX_SCRYPT_BYTES || !isWithin(parallelization, 1, MAX_SCRYPT_PARALLELISM)) {
     throw new TooCostly();
   }
-  // The library wants more than it needs.
+  // Node requires a limit above the memory that it uses.
   const options = { cost, blockSize, parallelization, maxmem: 2 * memory + 1024 * 1024 };
-  const compared = against(decodeDigest(digest), (password, length) =>
+  const comparable = comparison(decodeDigest(digest), (password, length) =>
     deriveScrypt(password, decode(salt), length, options),
   );
-  return compared && { algorithm: 'scrypt', prefix: `$scrypt$ln=${logN},r=${r},p=${p}`, ...compared };
+  return comparable && { algorithm: 'scrypt', prefix: `$scrypt$ln=${logN},r=${r},p=${p}`, ...comparable };
 }
 
-function parsePbkdf2(text: string): ForeignHash | null {
+function parsePbkdf2(text: string): ImportedHash | null {
   const phc = PBKDF2.exec(text);
   const [, algorithm, iterations, salt = '', digest = ''] = phc ?? DJANGO_PBKDF2.exec(text) ?? [];
   if (algorithm === undefined) return null;
   const rounds = Number(iterations);
   if (!isWithin(rounds, 1, MAX_PBKDF2_ITERATIONS)) throw new TooCostly();
-  // Django's salt is a text, and not encoded.
+  // Django's salt is plain text, not base64.
   const saltBytes = phc ? decode(salt) : Buffer.from(salt);
-  const compared = against(decodeDigest(digest), (password, length) =>
+  const comparable = comparison(decodeDigest(digest), (password, length) =>
     derivePbkdf2(password, saltBytes, rounds, length, algorithm),
   );
-  return compared && { algorithm: 'pbkdf2', digest: algorithm, rounds, ...compared };
+  return comparable && { algorithm: 'pbkdf2', digest: algorithm, rounds, ...comparable };
 }
 
-function against(
+function comparison(
   digest: Buffer | null,
   derive: (password: string, length: number) => Promise<Buffer>,
-): Pick<ForeignHash, 'compare' | 'digestBytes'> | null {
+): Pick<ImportedHash, 'compare' | 'digestBytes'> | null {
   if (!digest) return null;
   return {
     digestBytes: digest.length,
@@ -124,7 +124,7 @@ function decode(text: string): Buffer {
   return Buffer.from(text.replaceAll('.', '+'), 'base64');
 }
 
-/** Null for a text that no bytes encode to. */
+/** Null for a text that is not the canonical base64 of a digest. */
 function decodeDigest(text: string): Buffer | null {
   const base64 = text.replaceAll('.', '+').replace(/=+$/, '');
   const bytes = decode(base64);
@@ -132,7 +132,7 @@ function decodeDigest(text: string): Buffer | null {
   return isWhole && isDigest(bytes) ? bytes : null;
 }
 
-/** All digests in use are whole words of 32 bits; most texts that were cut off are not. */
+/** All digests in use are multiples of 32 bits. Most truncated texts are not. */
 function isDigest({ length }: Buffer): boolean {
   return isWithin(length, MIN_DIGEST_BYTES, MAX_DIGEST_BYTES) && length % 4 === 0;
 }

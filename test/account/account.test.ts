@@ -14,7 +14,7 @@ const { call } = app;
 
 const as = ({ accessToken }: SignedIn) => ({ bearer: accessToken });
 
-test('UpdateMe changes the name, and nothing else that a caller might send', async () => {
+test('UpdateMe changes the name only', async () => {
   const person = await signedIn(call);
   const { body } = await call(account.updateMe, { fullName: '  Ada  Lovelace ' }, as(person));
   expect(body.user).toMatchObject({ fullName: 'Ada  Lovelace', email: person.email, roles: ['user'] });
@@ -41,7 +41,7 @@ describe('sessions', () => {
     expect((await call(account.listSessions, {}, as(other))).body.sessions).toHaveLength(1);
   });
 
-  test('end one by one, or all the others; nobody ends those of somebody else', async () => {
+  test('end one by one, or all others at once, and those of other users cannot be ended', async () => {
     const [one, stranger] = [await signedIn(call), await signedIn(call)];
     const [two, three] = [await signedIn(call, one), await signedIn(call, one)];
     const idOf = async (of: SignedIn) =>
@@ -68,7 +68,7 @@ describe('sessions', () => {
     });
   });
 
-  test('of one user are so many at the most: the next one ends the one that was not used for longest', async () => {
+  test('of one user have a maximum number: the next one ends the least recently used one', async () => {
     const crowded = await startTestApp({ MAX_SESSIONS_PER_USER: '3' });
     onTestFinished(() => crowded.close());
     const ask = viaFetch(crowded.url);
@@ -125,7 +125,7 @@ describe('sessions', () => {
     });
   });
 
-  test('that are more than anybody could have today can still be ended, and signed in beside', async () => {
+  test('beyond the current maximum can still be ended, and the user can still sign in', async () => {
     const person = await signedIn(call);
     await app.owner.query(
       `INSERT INTO sessions (id, user_id, created_at, expires_at, ends_by)
@@ -245,7 +245,7 @@ describe('DeleteMe', () => {
     await app.owner.query('DELETE FROM outbox WHERE dead_at IS NOT NULL');
   });
 
-  test('does not go on when the account is another one’s by the time that the password has been checked', async () => {
+  test('stops when the account has changed while the password was checked', async () => {
     const slow = await startTestApp({ ARGON2_ITERATIONS: '100', ARGON2_MEMORY_KIB: '8192' });
     onTestFinished(() => slow.close());
     const ask = viaFetch(slow.url);

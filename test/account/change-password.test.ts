@@ -8,12 +8,12 @@ const app = await testApp({ LIMIT_CHANGE_PASSWORD_USER: '5/900' });
 const { call } = app;
 const NEW = 'a changed pass phrase';
 
-test('sets the password, ends the other sessions, keeps this one, and tells the owner', async () => {
+test('sets the password, ends the other sessions, keeps this one, and informs the owner', async () => {
   const person = await registered(call);
   const [here, there] = [await signedIn(call, person), await signedIn(call, person)];
   const change = { currentPassword: person.password, newPassword: NEW };
   const { body } = await call(account.changePassword, change, { bearer: here.accessToken });
-  // Whoever has copied the token of before has nothing by it.
+  // A copy of the previous token is useless.
   expect(await isGood(call, here.accessToken)).toBe(false);
   expect(await isGood(call, body.tokens.accessToken)).toBe(true);
   expect((await call(auth.refresh, { refreshToken: body.tokens.refreshToken })).code).toBe('ok');
@@ -40,7 +40,7 @@ test('asks for the present password, a few times', async () => {
   await signedIn(call, person);
 });
 
-test('names every bad field', async () => {
+test('names every invalid field', async () => {
   const { accessToken } = await signedIn(call);
   const outcome = await call(
     account.changePassword,
@@ -50,7 +50,7 @@ test('names every bad field', async () => {
   expect(outcome.fields).toEqual(['current_password', 'new_password']);
 });
 
-test('takes no password that is the present one, and sends no more mails than the limit', async () => {
+test('rejects the current password as the new one, and sends e-mails up to the limit', async () => {
   const person = await signedIn(call);
   let options = { bearer: person.accessToken };
   const same = { currentPassword: person.password, newPassword: person.password };

@@ -41,14 +41,14 @@ const { call } = app;
 
 const methods = Object.values(account).filter(({ name }) => !READ_ONLY.includes(name));
 
-/** Somebody whose sign-in is not recent any more. */
+/** A user whose sign-in is not recent. */
 async function signedInBefore(): Promise<SignedIn> {
   const person = await signedIn(call);
   app.advance(31_000);
   return person;
 }
 
-test.each(methods)('$name is limited for one user, and for nobody else', async (method) => {
+test.each(methods)('$name is limited for each user separately', async (method) => {
   const input = CALLS[method.name];
   if (!input) throw new Error(`${method.name} is new: give it a limit, and a call here; or name it as one that reads`);
   const [person, other] = [await signedInBefore(), await signedInBefore()];
@@ -71,7 +71,7 @@ test.each(READ_ONLY)('%s is not limited and writes nothing', async (name) => {
   expect(await events()).toBe(before);
 });
 
-test('who has used up the changes and the guesses of an account cannot keep its owner from ending sessions', async () => {
+test('a thief who has used up the changes and attempts of an account cannot prevent its owner from ending sessions', async () => {
   const owner = await signedIn(call);
   const thief = await signedIn(call, owner);
   for (let n = 0; n < 6; n += 1) {

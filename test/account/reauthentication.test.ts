@@ -135,7 +135,7 @@ describe('Reauthenticate', () => {
     expect(types).toEqual(['reauthentication_failed', 'reauthenticated']);
   });
 
-  test('does not help who has copied an access token before', async () => {
+  test('does not help an attacker who copied an access token before', async () => {
     const person = await signedIn(call);
     app.advance(2_000);
     const here = await reauthenticated(call, person);
@@ -187,7 +187,7 @@ describe.each(RENEWALS)('after %s', (_, renew) => {
     expect((await refresh(tokens.refreshToken)).code).toBe('ok');
   });
 
-  test('the old refresh token is dead at once, also within the time of a replay, and its use ends the session', async () => {
+  test('the old refresh token is invalid at once, also within the grace period, and its use ends the session', async () => {
     const person = await signedIn(call);
     const { tokens } = (await renew(person)).body;
     const stolen = await refresh(person.refreshToken);

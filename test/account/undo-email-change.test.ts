@@ -1,4 +1,4 @@
-// Whoever had the former address of an account takes it back, whatever a thief with the password has done since.
+// The owner of the previous address of an account can take the account back, whatever a thief with the password has changed.
 import { randomUUID } from 'node:crypto';
 import { createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
@@ -95,7 +95,7 @@ describe('a pending change', () => {
 });
 
 describe('a change that was made', () => {
-  test('is undone: the address is back, sessions and the password are gone, and both addresses are told', async () => {
+  test('is undone: the address is restored, sessions and password are removed, and both addresses are informed', async () => {
     const unverified = await signedIn(call);
     await app.owner.query('UPDATE users SET email_verified_at = now() WHERE id = $1', [unverified.userId]);
     const before = await refreshed(call, unverified);
@@ -196,7 +196,7 @@ describe('of several changes', () => {
     expect((await rowOf(a.userId)).email).toBe(a.email);
   });
 
-  test('one that goes back to an address of before takes the power from what came between', async () => {
+  test('an undo to an earlier address invalidates the undo links of later changes', async () => {
     const a = await signedIn(call);
     const toThief = await changed(a);
     const back = await changed(toThief.person, a.email);
@@ -214,7 +214,7 @@ describe('of several changes', () => {
   });
 });
 
-describe('what a thief may have set up since', () => {
+describe('changes that a thief may have made since', () => {
   const linked = (userId: string, ago: string) =>
     app.owner.query(
       `INSERT INTO identities VALUES (gen_random_uuid(), $1, 'acme', 'https://x', gen_random_uuid(),
@@ -253,7 +253,7 @@ describe('what a thief may have set up since', () => {
     );
   });
 
-  test('networks that they signed in from are forgotten, but for the one of the owner who undoes it', async () => {
+  test('known networks are forgotten, except the one of the owner who undoes the change', async () => {
     const before = await signedIn(call);
     const { token, person } = await changed(before);
     const redis = openRedis(app.environment.REDIS_URL ?? '', {}, () => {});
@@ -281,7 +281,7 @@ describe('what a thief may have set up since', () => {
 });
 
 describe('the former address is reserved for seven days', () => {
-  test('nobody registers, is opened, imported or changed to it; then it is free', async () => {
+  test('no account can be registered, created, imported or changed to it until it is free', async () => {
     const before = await signedIn(call);
     const { person } = await changed(before);
     const boss = await signedInWith(app, call, ['admin']);
@@ -313,7 +313,7 @@ describe('the former address is reserved for seven days', () => {
     expect((await call(auth.register, { ...newPerson(), email })).code).toBe('ok');
   });
 
-  test('a change to it that was asked for before is not made', async () => {
+  test('an earlier request for a change to it has no effect', async () => {
     const before = await signedIn(call);
     const other = await signedIn(call);
     const { token } = await changed(before);
@@ -341,7 +341,7 @@ describe('the former address is reserved for seven days', () => {
     expect((await rowOf(a.userId)).email).toBe(a.email);
   });
 
-  test('where addresses must be verified Register says nothing of it', async () => {
+  test('Register does not reveal it where addresses must be verified', async () => {
     const strict = await startTestApp({ REQUIRE_EMAIL_VERIFICATION: 'on' });
     onTestFinished(() => strict.close());
     const ask = viaFetch(strict.url);

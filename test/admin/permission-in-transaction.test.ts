@@ -307,7 +307,7 @@ describe('an open stream of ImportUsers', () => {
     async function* requests() {
       yield fromJson(ImportUsersRequestSchema, first);
       await disabled.promise;
-      // Whoever reads it says INVALID_ARGUMENT.
+      // A use case that reads it returns INVALID_ARGUMENT.
       yield fromJson(ImportUsersRequestSchema, tooMany);
     }
     const client = createClient(AdminService, createGrpcTransport({ baseUrl: app.url }));

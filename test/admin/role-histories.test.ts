@@ -21,7 +21,7 @@ type Event =
 type History = Event[];
 type Edge = [role: string, implies: string];
 
-/** What the world is at a moment, by what was done until then. */
+/** The expected state after the steps so far. */
 function oracle(history: History, edges: Edge[], role: string, at: number): string {
   const held = new Map<string, number | null>([['user', null]]);
   let isDisabled = false;

@@ -275,7 +275,7 @@ describe('grants', () => {
 describe('the granter rule', () => {
   let root: string;
   beforeEach(async () => {
-    // Only who holds it gives it; it began with somebody who was given it by SQL.
+    // Only its holders can grant it. The first holder received it by SQL.
     root = `root-${randomUUID().slice(0, 8)}`;
     await app.owner.query("INSERT INTO roles (name, description, granter) VALUES ($1, '', 'admin')", [root]);
     await app.owner.query('UPDATE roles SET granter = name WHERE name = $1', [root]);
@@ -311,7 +311,7 @@ describe('the granter rule', () => {
       );
     }
     await grant(attacker.userId, lock, {}, mine);
-    // Whoever could give the one can give themselves the other, and so do this.
+    // An administrator who can grant the one role can grant themselves the other, and then do this.
     await grant(boss.userId, shield);
     const chief = await refreshed(call, boss);
     expect((await call(admin.disableUser, { userId: attacker.userId, reason: 'enough' }, as(chief))).code).toBe('ok');

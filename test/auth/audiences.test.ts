@@ -1,4 +1,4 @@
-// What a token is for: Latchkey's own APIs, the deployment's services, or the few of them that a caller has asked for.
+// The audiences of tokens: Latchkey's own APIs, the deployment's services, or those that a caller has requested.
 import { randomUUID } from 'node:crypto';
 import { decodeJwt } from 'jose';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
@@ -104,7 +104,7 @@ describe('the audiences of a session', () => {
     },
   );
 
-  test('are chosen at a sign-in at another provider as well; a bad choice does not use the state up', async () => {
+  test('are chosen at a sign-in with a provider as well, and an invalid choice does not use the state up', async () => {
     provider.account = { sub: randomUUID(), email: newPerson().email, email_verified: true };
     const started = (await call(auth.startOAuth, { provider: 'acme', redirectUri: REDIRECT })).body;
     const query = await browse(started.authorizationUrl, REDIRECT);
@@ -162,7 +162,7 @@ describe('a Refresh whose answer was lost', () => {
     expect(audOf(last)).toEqual(narrowest);
   });
 
-  test('of a token that was stolen ends the session, whatever audiences it asks for', async () => {
+  test('of a stolen token ends the session, for any requested audiences', async () => {
     const tokens = await signInFor(['shop']);
     const next = await refreshed(tokens.refreshToken);
     const current = await refreshed(next.refreshToken);
@@ -172,13 +172,13 @@ describe('a Refresh whose answer was lost', () => {
 });
 
 describe('when the configuration changes', () => {
-  test('a session without a choice has what there is now', async () => {
+  test('a session without a choice has all configured audiences', async () => {
     const tokens = await signInFor([]);
     const { body } = await refresh(tokens.refreshToken, [], '', await alsoWith({ AUDIENCE: 'office' }));
     expect(audOf(body.tokens)).toEqual(['office', 'latchkey']);
   });
 
-  test('a session keeps of its choice what there still is, and gets it all back', async () => {
+  test('a session keeps the chosen audiences that are still configured, and regains the others when they return', async () => {
     const tokens = await signInFor(['shop', 'warehouse']);
     const { body } = await refresh(tokens.refreshToken, [], '', await alsoWith({ AUDIENCE: 'shop' }));
     expect(audOf(body.tokens)).toEqual(['shop']);
@@ -205,7 +205,7 @@ describe('Latchkey’s own APIs', () => {
   test.each([
     ['HTTP', () => call],
     ['gRPC', () => viaGrpcJs(app.url)],
-  ])('reject a token for other audiences alone, over %s', async (_, caller) => {
+  ])('reject a token that is only for other audiences, over %s', async (_, caller) => {
     const by = caller();
     await app.owner.query("INSERT INTO user_roles VALUES ($1, 'admin', now()) ON CONFLICT DO NOTHING", [boss.userId]);
     const { email, password, userId } = boss;

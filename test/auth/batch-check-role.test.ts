@@ -33,7 +33,7 @@ test('answers each check as CheckRole does, by token and by user id, in their or
   expect(reasons).toEqual(['yes', 'yes', no, no, invalid, invalid, 'USER_NOT_FOUND', 'TOKEN_REVOKED', 'yes']);
 });
 
-test('names every bad field of every check, and takes a thousand', async () => {
+test('names every invalid field of every check, and accepts a thousand checks', async () => {
   const { userId } = await signedIn(call);
   const good = { userId, role: 'user' };
   expect((await ask([good, { userId: 'x', role: 'X' }])).fields).toEqual(['checks[1].role', 'checks[1].user_id']);
@@ -44,7 +44,7 @@ test('names every bad field of every check, and takes a thousand', async () => {
   expect((await ask([good], 'nonsense')).reason).toBe('TOKEN_INVALID');
 });
 
-test('a caller who asks for ever other roles does not fill the trail', async () => {
+test('a caller that checks ever different roles does not fill the audit trail', async () => {
   const person = await signedIn(call);
   const roles = Array.from({ length: 60 }, (_, n) => `role-${n}`);
   for (const role of roles) await call(auth.checkRole, { accessToken: person.accessToken, role });
@@ -53,7 +53,7 @@ test('a caller who asks for ever other roles does not fill the trail', async () 
   expect((await app.owner.query(found, [person.userId])).rowCount).toBe(20);
 });
 
-test('a role that somebody lacks is in the audit trail: once in a quarter of an hour, however it was asked for', async () => {
+test('a denied role is audited once in a quarter of an hour, for every kind of check', async () => {
   const person = await signedIn(call);
   const denials = async () => {
     await eventually(async () => (await app.owner.query('SELECT FROM outbox')).rowCount === 0);

@@ -8,7 +8,7 @@ const { call } = app;
 const { batchVerify } = verifierService;
 const asService = { bearer: SERVICE_KEY };
 
-test.each(Object.keys(callers('http://localhost:1')))('a verdict for each, in order, over %s', async (name) => {
+test.each(Object.keys(callers('http://localhost:1')))('each token has a verdict, in order, over %s', async (name) => {
   const [one, other, ended] = [await signedIn(call), await signedIn(call), await signedIn(call)];
   await call(auth.logout, { refreshToken: ended.refreshToken });
   const accessTokens = [other.accessToken, 'nothing', one.accessToken, ended.accessToken, other.accessToken];
@@ -21,7 +21,7 @@ test.each(Object.keys(callers('http://localhost:1')))('a verdict for each, in or
   expect(new Date(body.verdicts[0].revalidateAt).getTime()).toBeGreaterThan(Date.now() - 1_000);
 });
 
-test('services and administrators may ask, and nobody else', async () => {
+test('only services and administrators may call it', async () => {
   const person = await signedIn(call);
   const input = { accessTokens: [person.accessToken] };
   expect((await call(batchVerify, input)).reason).toBe('CREDENTIALS_MISSING');
@@ -35,7 +35,7 @@ test('services and administrators may ask, and nobody else', async () => {
 test.each([
   ['none', []],
   ['too many', Array.from({ length: 1_001 }, () => 'x')],
-])('%s is a bad request', async (_, accessTokens) => {
+])('%s is an invalid request', async (_, accessTokens) => {
   expect(await call(batchVerify, { accessTokens }, asService)).toMatchObject({
     code: 'invalid_argument',
     reason: 'INVALID_ARGUMENT',

@@ -8,7 +8,7 @@ import { registered, signedIn } from '../support/people.ts';
 const app = await testApp();
 const { call } = app;
 
-test('by token tells what the token says', async () => {
+test('a check by token uses the roles of the token', async () => {
   const { accessToken } = await signedIn(call);
   expect((await call(auth.checkRole, { accessToken, role: 'user' })).body).toMatchObject({ allowed: true });
   expect((await call(auth.checkRole, { accessToken, role: 'editor' })).body).toEqual({
@@ -38,7 +38,7 @@ test('by user id is for services and administrators', async () => {
   await app.owner.query("INSERT INTO user_roles VALUES ($1, 'admin', now())", [person.userId]);
   const admin = (await call(auth.refresh, { refreshToken: person.refreshToken })).body.tokens.accessToken;
   expect((await ask(admin)).body).toMatchObject({ allowed: true });
-  // The refusal is in the audit trail, with who and what.
+  // The denial is audited with its subject and role.
   const events = await eventually(async () => {
     const { rows } = await app.owner.query(
       "SELECT detail FROM audit_events WHERE type = 'permission_denied' AND user_id = $1",
@@ -62,7 +62,7 @@ test('one caller cannot fill the audit trail with refusals', async () => {
   expect(rows).toEqual([{ n: 20 }]);
 });
 
-test('by user id tells what the database says now', async () => {
+test('a check by user id uses the current roles in the database', async () => {
   const person = await registered(call);
   const ask = async (userId: string, role: string) =>
     (await call(auth.checkRole, { userId, role }, { bearer: SERVICE_KEY })).body;
@@ -74,7 +74,7 @@ test('by user id tells what the database says now', async () => {
   expect(await ask(randomUUID(), 'user')).toEqual({ allowed: false, reason: 'REASON_USER_NOT_FOUND' });
 });
 
-test('all bad fields are named at once', async () => {
+test('all invalid fields are named at once', async () => {
   const outcome = await call(auth.checkRole, { userId: 'x', role: 'Not A Role' }, { bearer: SERVICE_KEY });
   expect(outcome.fields?.toSorted()).toEqual(['role', 'user_id']);
 });

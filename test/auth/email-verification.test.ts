@@ -65,7 +65,7 @@ describe('a verification', () => {
     expect(rows).toHaveLength(1);
   });
 
-  test('is not sent to who has none to prove, and the answer is the same', async () => {
+  test('is not sent where there is no address to verify, and the response is the same', async () => {
     const [unknown, verified] = [newPerson(), await registered(call)];
     await app.owner.query('UPDATE users SET email_verified_at = now() WHERE id = $1', [verified.userId]);
     for (const { email } of [unknown, verified]) {
@@ -111,7 +111,7 @@ describe('a verification', () => {
 });
 
 describe('a verification shows that the account is the reader’s', () => {
-  /** A stranger opens an account with the address of somebody else, and knows its password. */
+  /** A stranger opens an account with the address of another person, and knows its password. */
   async function opened(of: Caller = call, where = app) {
     const person = newPerson();
     const { body } = await of(auth.register, person);
@@ -119,7 +119,7 @@ describe('a verification shows that the account is the reader’s', () => {
     return { ...person, binding: body.binding as string, token: await tokenFor(where, person.email) };
   }
 
-  test('the link alone proves nothing, and neither does what belongs to somebody else; the token stays valid', async () => {
+  test('the link alone and the proof of another user are rejected, and the token stays valid', async () => {
     const [victim, other] = [await opened(), await opened()];
     const stranger = await signedIn(call);
     for (const proof of [
@@ -198,7 +198,7 @@ describe('a verification shows that the account is the reader’s', () => {
     });
   });
 
-  test('a new address is confirmed by the session or the password, and not by who registered once', async () => {
+  test('a new address is confirmed by the session or the password, and not by the registration binding', async () => {
     const person = await opened();
     const session = await signedIn(call, { ...person, userId: '' });
     const next = newPerson().email;
@@ -213,7 +213,7 @@ describe('a verification shows that the account is the reader’s', () => {
     );
   });
 
-  test('a bad access token is told as everywhere', async () => {
+  test('an invalid access token has the usual error', async () => {
     const person = await opened();
     const outcome = await call(auth.verifyEmail, { verificationToken: person.token }, { bearer: 'x' });
     expect(outcome.reason).toBe('TOKEN_INVALID');
@@ -223,7 +223,7 @@ describe('a verification shows that the account is the reader’s', () => {
 describe('where addresses must be verified', () => {
   const strictly: Caller = (...input) => viaFetch(strict.url)(...input);
 
-  test('Register says the same for new and taken addresses; the mail says which', async () => {
+  test('Register responds alike for new and taken addresses, and the e-mail differs', async () => {
     const person = newPerson();
     const first = await strictly(auth.register, person);
     const again = await strictly(auth.register, { ...newPerson(), email: person.email });
@@ -254,7 +254,7 @@ describe('where addresses must be verified', () => {
       await ask(account.changeEmail, { newEmail: victim.email, currentPassword }, { bearer: accessToken }),
       await ask(account.changeEmail, { newEmail: victim.email, currentPassword }, { bearer: accessToken }),
       await ask(auth.requestEmailVerification, { email: victim.email }),
-      // Who owns the address can register all the same.
+      // The owner of the address can still register.
       await ask(auth.register, victim),
       await ask(auth.register, victim),
       await ask(auth.register, { ...victim, email: person.email }),
@@ -271,7 +271,7 @@ describe('where addresses must be verified', () => {
     ]);
   });
 
-  test('nobody signs in before, and the refusal is that of a wrong password', async () => {
+  test('an unverified account cannot sign in, and the error is that of a wrong password', async () => {
     const person = newPerson();
     await strictly(auth.register, person);
     const { email, password } = person;
@@ -299,7 +299,7 @@ describe('another address', () => {
   const change = ({ accessToken: bearer, password: currentPassword }: SignedIn, newEmail: string) =>
     call(account.changeEmail, { newEmail, currentPassword }, { bearer });
 
-  test('is the account’s once its mail was answered; the old one hears of it, and old tokens are stale', async () => {
+  test('belongs to the account once it is confirmed; the old address is informed, and old tokens are stale', async () => {
     const person = await signedIn(call);
     const { email: next } = newPerson();
     expect(await change(person, next.toUpperCase())).toEqual({ code: 'ok', body: {} });
@@ -321,7 +321,7 @@ describe('another address', () => {
     expect((await verify(token, person)).reason).toBe('VERIFICATION_TOKEN_INVALID');
   });
 
-  test('makes what was mailed to the old one void', async () => {
+  test('makes the tokens that were sent to the old address invalid', async () => {
     const person = await signedIn(call);
     await call(auth.requestReset, { email: person.email });
     const resetToken = (await mailTo(app, person.email, 'Set a new password')).link?.split('#token=')[1] ?? '';
@@ -332,7 +332,7 @@ describe('another address', () => {
     expect(reset.reason).toBe('RESET_TOKEN_INVALID');
   });
 
-  test('that was asked for before a reset comes to nothing, also when its mail is late', async () => {
+  test('that was requested before a reset has no effect, also when its e-mail is late', async () => {
     const late = await startTestApp({}, { api: true, worker: false });
     onTestFinished(() => late.close());
     const person = await signedIn(viaFetch(late.url));
@@ -369,7 +369,7 @@ describe('another address', () => {
     expect(app.mailbox.mails.filter(({ to }) => to === next)).toHaveLength(1);
   });
 
-  test('that has an account is not told to the caller, but to its owner', async () => {
+  test('that has an account is reported to its owner and not to the caller', async () => {
     const [person, other] = [await signedIn(call), await registered(call)];
     expect(await change(person, other.email)).toEqual({ code: 'ok', body: {} });
     await mailTo(app, other.email, 'You already have an account');

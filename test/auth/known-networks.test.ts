@@ -1,4 +1,4 @@
-// Networks that an account has signed in from: there an owner is not held back by what strangers tried elsewhere.
+// Known networks: attempts of strangers on other networks do not block an owner there.
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openRedis, type RedisClient } from '../../src/redis/open-redis.ts';
@@ -97,7 +97,7 @@ test.each(['DeleteUser', 'DeleteMe'])(
 describe('an owner at a new network, whose account strangers attack,', () => {
   const confirm = (networkToken: string, address: string) => call(auth.confirmNetwork, { networkToken }, from(address));
 
-  test('gets a mail, and is let in from where they confirm it and nowhere else', async () => {
+  test('gets an e-mail, and can sign in from the confirmed network only', async () => {
     const person = await registered(call);
     expect(await isKnown(person, OFFICE)).toBe(false);
     const token = await linkTo(person, '/confirm-network');
@@ -127,20 +127,20 @@ describe('an owner at a new network, whose account strangers attack,', () => {
     expect(outcomes.filter(({ reason }) => reason === 'NETWORK_TOKEN_INVALID')).toHaveLength(7);
   });
 
-  test('gets one mail an hour, however long the attack goes on', async () => {
+  test('gets one e-mail an hour during an attack of any length', async () => {
     const person = await registered(call);
     const mails = () =>
       app.mailbox.mails.filter(({ to, link }) => to === person.email && link?.includes('/confirm-network'));
     await attack(person);
     await linkTo(person, '/confirm-network');
-    // Another window of LOGIN_ACCOUNT, with a first refusal of its own.
+    // The next window of LOGIN_ACCOUNT has its own first rejection.
     await redis.del(...(await redis.keys('latchkey:limit:LOGIN_ACCOUNT:*')));
     await attack(person);
     await eventually(async () => (await app.owner.query('SELECT FROM outbox')).rowCount === 0);
     expect(mails()).toHaveLength(1);
   });
 
-  test('is not kept from it by strangers who use up the resets', async () => {
+  test('gets it also when strangers have used up the resets', async () => {
     const person = await registered(call);
     for (let n = 0; n < 4; n += 1) await call(auth.requestReset, { email: person.email }, from(`203.0.113.${n}`));
     await attack(person);
@@ -177,7 +177,7 @@ describe('an owner at a new network, whose account strangers attack,', () => {
   });
 });
 
-test('nobody gets a mail at an address without an account, of a disabled one or of one without a password, and the answers are the same', async () => {
+test('unknown, disabled and passwordless accounts get no e-mail, and the responses are the same', async () => {
   const [known, disabled, passwordless] = [await registered(call), await registered(call), await registered(call)];
   await app.owner.query('UPDATE users SET disabled_at = now() WHERE id = $1', [disabled.userId]);
   await app.owner.query('UPDATE users SET password_hash = NULL WHERE id = $1', [passwordless.userId]);

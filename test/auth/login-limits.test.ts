@@ -16,7 +16,7 @@ describe.each([
   ['a known account', true],
   ['an unknown account', false],
 ])('%s', (_, isKnown) => {
-  test('of 500 parallel wrong passwords five are looked at', async () => {
+  test('of 500 parallel wrong passwords five are examined', async () => {
     const person = isKnown ? await registered(call) : newPerson();
     const outcomes = await fail(person.email, 500);
     expect(outcomes.filter(({ reason }) => reason === 'CREDENTIALS_INVALID')).toHaveLength(5);
@@ -26,7 +26,7 @@ describe.each([
     expect(limited[0]?.retryAfterSeconds).toBeGreaterThan(880);
     expect(limited[0]?.retryAfterSeconds).toBeLessThanOrEqual(900);
     expect(limited[0]?.retryAfterHeader).toBe(limited[0]?.retryAfterSeconds);
-    // The right password is not looked at either, so nobody learns that it was right.
+    // The right password is not examined either, so no response shows that it was right.
     expect((await call(auth.login, { email: person.email, password: person.password })).reason).toBe('RATE_LIMITED');
   });
 });
@@ -50,7 +50,7 @@ test('only the first refusal of a window is audited', async () => {
   expect(rows).toEqual([{ detail: 'LOGIN_PAIR' }]);
 });
 
-test('a caller who does not wait for the answer has used up an attempt all the same', async () => {
+test('a caller that disconnects before the response has used up an attempt', async () => {
   const slow = await startTestApp({ ...LIMITS, ARGON2_MEMORY_KIB: '131072', ARGON2_ITERATIONS: '3' });
   onTestFinished(() => slow.close());
   const [hasty, patient] = [callers(slow.url)['Connect, JSON, HTTP/1.1'] as Caller, viaFetch(slow.url)];
@@ -71,10 +71,10 @@ test('a caller who does not wait for the answer has used up an attempt all the s
   expect((await patient(auth.login, { email: person.email, password: person.password })).reason).toBe('RATE_LIMITED');
 }, 60_000);
 
-test('strangers elsewhere do not keep an owner out who signed in from here before', async () => {
+test('strangers on other networks do not block an owner on a known network', async () => {
   const owner = await registered(call);
   await signedIn(call, owner);
-  // What strangers do from other addresses, as far as this account's limit goes.
+  // Stands for the attempts of strangers from other addresses.
   const { createLimiter } = await import('../../src/limits/limiter.ts');
   const { createRedisFallback } = await import('../../src/limits/redis-fallback.ts');
   const { readConfig } = await import('../../src/config/config.ts');
@@ -103,7 +103,7 @@ test('strangers elsewhere do not keep an owner out who signed in from here befor
   await signedIn(call, { ...owner, password: newPassword });
 });
 
-test('a service that is overloaded costs nobody an attempt', async () => {
+test('an overloaded service costs no attempt', async () => {
   const small = await startTestApp({
     ...LIMITS,
     HASH_CONCURRENCY: '1',

@@ -18,7 +18,7 @@ async function hashOf(userId: string): Promise<string> {
 }
 
 describe('the tokens', () => {
-  test('are a JWT of RFC 9068 that anybody can verify with the published keys', async () => {
+  test('are JWTs of RFC 9068 that verify with the published keys', async () => {
     const person = await registered(call);
     const { body } = await call(auth.login, { email: person.email, password: person.password });
     const { accessToken, expiresAt, refreshToken, refreshExpiresAt } = body.tokens;
@@ -47,7 +47,7 @@ describe('the tokens', () => {
     expect((await call(auth.verify, { accessToken: two.accessToken })).code).toBe('ok');
   });
 
-  test('of one process are good in another one', async () => {
+  test('of one process are valid in another one', async () => {
     const person = await signedIn(call);
     const { startApp } = await import('../../src/app.ts');
     const { readConfig } = await import('../../src/config/config.ts');
@@ -61,7 +61,7 @@ describe('the tokens', () => {
 });
 
 describe('failures', () => {
-  test('look alike to the byte, whatever the cause', async () => {
+  test('are the same to the byte for every cause', async () => {
     const [wrong, disabled, passwordless] = await Promise.all([registered(call), registered(call), registered(call)]);
     await app.owner.query('UPDATE users SET disabled_at = now() WHERE id = $1', [disabled.userId]);
     await setHash(passwordless.userId, null);
@@ -126,7 +126,7 @@ describe('hashes made in other ways', () => {
     expect((await call(auth.login, { email: person.email, password })).code).toBe('ok');
   });
 
-  test('a hash in no known form lets nobody in, and looks like any other failure', async () => {
+  test('a hash of unknown form matches no password and looks like any other failure', async () => {
     const person = await registered(call);
     await setHash(person.userId, 'plain text');
     const { reason } = await call(auth.login, { email: person.email, password: 'plain text' });

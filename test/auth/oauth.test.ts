@@ -27,7 +27,7 @@ let call: Caller;
 
 beforeAll(async () => {
   [acme, other, github] = await Promise.all([
-    // Whoever mixes providers up registers whatever it takes.
+    // An attacker who mixes providers up registers the redirect URI that the attack needs.
     startOpenIdServer(Object.values(REDIRECTS)),
     startOpenIdServer(Object.values(REDIRECTS)),
     startGitHub(),
@@ -90,7 +90,7 @@ async function granted(provider = 'acme', reauthenticate = false) {
 const finish = (input: object) => call(auth.finishOAuth, input as never);
 const signIn = async (provider = 'acme', reauthenticate = false) => finish(await granted(provider, reauthenticate));
 
-/** Answers the token endpoint with an id_token of these claims, signed as told. */
+/** Answers the token endpoint with an id_token of these claims and this signature. */
 async function answerWith(
   claims: object,
   how: 'own key' | 'client secret' | 'foreign key' | 'none',
@@ -173,7 +173,7 @@ describe('a first sign-in', () => {
     expect((await signIn()).reason).toBe('ACCOUNT_NOT_LINKED');
   });
 
-  test('makes an account with a verified address and no password; the next ones find it, whatever the address', async () => {
+  test('creates an account with a verified address and no password, and later sign-ins find it under any address', async () => {
     const first = await signIn();
     expect(first.body).toMatchObject({
       newUser: true,
@@ -239,7 +239,7 @@ describe('a first sign-in', () => {
     expect((await signIn()).reason).toBe('ACCOUNT_NOT_LINKED');
   });
 
-  test('of the same person at two providers is two identities; the same subject elsewhere is somebody else', async () => {
+  test('of one person at two providers is two identities, and the same subject at another provider is another user', async () => {
     const first = await signIn();
     other.account = { ...acme.account, email: newPerson().email };
     const second = await signIn('other');
@@ -257,7 +257,7 @@ describe('a first sign-in', () => {
     }
   });
 
-  test('to a disabled account is told that it is', async () => {
+  test('to a disabled account is rejected as disabled', async () => {
     const { body } = await signIn();
     await app.owner.query('UPDATE users SET disabled_at = now() WHERE id = $1', [body.user.id]);
     other.account = { ...acme.account, sub: randomUUID() };
@@ -280,13 +280,13 @@ describe('a first sign-in', () => {
   });
 });
 
-test('who is disabled stays out by this door, too', async () => {
+test('a disabled user cannot sign in with a provider', async () => {
   const { body } = await signIn();
   await app.owner.query('UPDATE users SET disabled_at = now() WHERE id = $1', [body.user.id]);
   expect((await signIn()).reason).toBe('USER_DISABLED');
 });
 
-test('what fails is in the audit trail, with the provider and why', async () => {
+test('failed sign-ins are audited with the provider and the reason', async () => {
   const { body } = await signIn();
   const userId = body.user.id;
   await app.owner.query('UPDATE users SET disabled_at = now() WHERE id = $1', [userId]);
@@ -309,7 +309,7 @@ test('what fails is in the audit trail, with the provider and why', async () => 
 });
 
 describe('the state', () => {
-  test('works once, of however many at once', async () => {
+  test('works once, also under concurrency', async () => {
     const response = await granted();
     const outcomes = await Promise.all(Array.from({ length: 8 }, () => finish(response)));
     expect(outcomes.filter(({ code }) => code === 'ok')).toHaveLength(1);
@@ -339,7 +339,7 @@ describe('the state', () => {
     expect((await finish({ ...mixedUp, issuer: other.issuer })).reason).toBe('OAUTH_RESPONSE_INVALID');
   });
 
-  test('is of one redirect URI: a provider that sends the browser to another one’s gets nobody in', async () => {
+  test('is bound to one redirect URI, so that a response to the URI of another provider is rejected', async () => {
     const mixedUp = { ...(await granted('acme')), issuer: '' };
     expect((await finish({ ...mixedUp, redirectUri: '' })).fields).toEqual(['redirect_uri']);
     const outcome = await finish({ ...mixedUp, redirectUri: REDIRECTS.other });
@@ -366,7 +366,7 @@ describe('a provider that misbehaves', () => {
     expect((await finish({ ...second, code: first.code })).reason).toBe('OAUTH_RESPONSE_INVALID');
   });
 
-  test('the forged answers of this test are good but for what each changes', async () => {
+  test('the forged responses of this test are valid apart from what each changes', async () => {
     expect((await answerWith({}, 'own key')).code).toBe('ok');
     expect((await answerWith({ azp: CLIENT.id }, 'own key')).code).toBe('ok');
   });
@@ -448,7 +448,7 @@ describe('a provider that misbehaves', () => {
     expect((await begin()).code).toBe('ok');
   });
 
-  test('one that refuses this service is no fault of the user’s, and the log says what it said', async () => {
+  test('one that rejects this service counts as unavailable, and its error is logged', async () => {
     const response = await granted();
     acme.intercept = (request, answer) => {
       if (!request.url?.startsWith('/token')) return false;
@@ -477,7 +477,7 @@ describe('GitHub', () => {
     return finish({ state, binding, code: 'abc', redirectUri: REDIRECTS.github });
   }
 
-  test('is asked for the code, the user and the addresses', async () => {
+  test('receives requests for the token, the user and the addresses', async () => {
     const id = Math.floor(Math.random() * 1e9);
     github.answers.set('/user', json({ id, login: 'octocat', name: null }));
     github.answers.set('/user/emails', json([{ email: `o${id}@github.example`, primary: true, verified: true }]));
@@ -549,7 +549,7 @@ describe('GitHub', () => {
     expect((await viaGitHub()).reason).toBe(reason);
   });
 
-  test('that outlasts the caller signs nobody in', async () => {
+  test('that outlasts the call creates no session', async () => {
     const id = Math.floor(Math.random() * 1e9);
     github.answers.set('/user', { ...json({ id }), delayMs: 1_000 });
     const email = newPerson().email;
@@ -597,7 +597,7 @@ describe('re-authentication by a sign-in at the provider', () => {
     expect((await sensitive(tokens)).reason).toBe('REAUTHENTICATION_REQUIRED');
   });
 
-  test('is none when the provider was not asked and says nothing: then a password has to be set first', async () => {
+  test('is missing when the provider does not state a time, so that a password is required first', async () => {
     const { body } = await answerWith({ sub: randomUUID() }, 'own key');
     const outcome = await sensitive(body.tokens);
     expect(outcome.reason).toBe('REAUTHENTICATION_REQUIRED');
@@ -615,7 +615,7 @@ describe('re-authentication by a sign-in at the provider', () => {
     ['no time', undefined],
     ['a time before the flow began', -120],
     ['a time that has not come yet', 3_600],
-  ])('that was asked for is refused with %s', async (_, ahead) => {
+  ])('that was requested is rejected with %s', async (_, ahead) => {
     const claims = { sub: randomUUID(), ...(ahead !== undefined && { auth_time: seconds(ahead) }) };
     expect((await answerWith(claims, 'own key', true)).reason).toBe('OAUTH_RESPONSE_INVALID');
   });
@@ -633,7 +633,7 @@ describe('re-authentication by a sign-in at the provider', () => {
     expect((await sensitive(tokens)).reason).toBe('REAUTHENTICATION_REQUIRED');
   });
 
-  test('is not possible with GitHub, which says so at once', async () => {
+  test('is rejected at once for GitHub', async () => {
     const redirectUri = REDIRECTS.github as string;
     const outcome = await call(auth.startOAuth, { provider: 'github', redirectUri, reauthenticate: true });
     expect(outcome.fields).toEqual(['reauthenticate']);
@@ -648,7 +648,7 @@ describe('linking', () => {
     return signedIn(call, person);
   }
 
-  test('is for accounts with a verified address: nobody plants a way in at a stranger’s', async () => {
+  test('requires a verified address, so that an attacker cannot add a sign-in method to the address of a stranger', async () => {
     const person = await signedIn(call);
     const begun = await call(
       account.startLinkIdentity,
@@ -658,7 +658,7 @@ describe('linking', () => {
     expect(begun.reason).toBe('ACCOUNT_NOT_LINKED');
   });
 
-  test('is over when the session ends, or the password is another one, before it is finished', async () => {
+  test('fails when the session ends or the password changes before it is finished', async () => {
     const person = await verified();
     const response = await link(person);
     await call(auth.logout, { refreshToken: person.refreshToken });
@@ -681,7 +681,7 @@ describe('linking', () => {
     return { state, binding, code, issuer, redirectUri: REDIRECT };
   }
 
-  test('adds a way in, by the user who began it and nobody else', async () => {
+  test('adds a sign-in method for the user who started it only', async () => {
     const [person, stranger] = [await verified(), await verified()];
     const response = await link(person);
     expect((await call(account.finishLinkIdentity, response, as(stranger))).reason).toBe('OAUTH_STATE_INVALID');
@@ -712,7 +712,7 @@ describe('linking', () => {
     expect((await unlink(idOf('former'))).code).toBe('ok');
   });
 
-  test('as many as a list has room for, and no more', async () => {
+  test('is possible up to the maximum number of identities', async () => {
     const person = await verified();
     await app.owner.query(
       `INSERT INTO identities SELECT gen_random_uuid(), $1::uuid, 'acme', 'https://' || repeat('x', 200), n, now(), now()
@@ -750,7 +750,7 @@ describe('linking', () => {
     expect(await identities(person)).toEqual([]);
   });
 
-  test('unlinking ends the sessions that were begun with it, but the one that asks; the owner hears of both', async () => {
+  test('unlinking ends the other sessions that were started with it, and the owner is informed of both changes', async () => {
     const person = await verified();
     await call(account.finishLinkIdentity, await link(person), as(person));
     const theirs = await Promise.all([signIn(), signIn()]);
@@ -771,7 +771,7 @@ describe('linking', () => {
     }
   });
 
-  test('a reset tells who else can sign in: a thief may have linked an account of theirs before', async () => {
+  test('the e-mail after a reset names the linked providers, because a thief may have linked an account', async () => {
     const person = await verified();
     await call(account.finishLinkIdentity, await link(person), as(person));
     await call(auth.requestReset, { email: person.email });
@@ -797,7 +797,7 @@ describe('linking', () => {
     }
   });
 
-  test('nobody unlinks what is somebody else’s', async () => {
+  test('an identity of another user cannot be unlinked', async () => {
     const { body } = await signIn();
     const [theirs] = await identities({ accessToken: body.tokens.accessToken } as SignedIn);
     const person = await signedIn(call);
@@ -808,7 +808,7 @@ describe('linking', () => {
   });
 });
 
-test('nothing of a flow is kept that would let anybody finish it', async () => {
+test('nothing is stored that could finish a flow', async () => {
   const { state, binding, authorizationUrl } = await start();
   const { rows } = await app.owner.query('SELECT f::text AS row FROM oauth_flows AS f');
   const query = new URL(authorizationUrl).searchParams;

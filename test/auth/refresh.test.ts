@@ -112,7 +112,7 @@ describe('a user who refreshes too often', () => {
   });
   afterAll(() => limited.close());
 
-  test('is refused before the rotation: nothing is lost, and the same token works later', async () => {
+  test('is rejected before the rotation, and the same token works later', async () => {
     const person = await registered(caller);
     const [phone, laptop] = [await signedIn(caller, person), await signedIn(caller, person)];
     const another = await signedIn(caller);
@@ -174,7 +174,7 @@ describe('time', () => {
     expect((await refresh(person.refreshToken)).reason).toBe('SESSION_EXPIRED');
   });
 
-  test('each use starts the seven days anew, and no more than them', async () => {
+  test('each use starts the seven days again', async () => {
     const person = await signedIn(call);
     app.advance(5 * DAY_MS);
     const used = await next(person.refreshToken);
@@ -209,11 +209,11 @@ describe('other tokens', () => {
     ['empty', ''],
     ['nonsense', 'lkr_nonsense'],
     ['long', 'x'.repeat(50_000)],
-  ])('%s is refused', async (_, token) => {
+  ])('%s is rejected', async (_, token) => {
     expect(await refresh(token)).toMatchObject({ code: 'unauthenticated', reason: 'REFRESH_TOKEN_INVALID' });
   });
 
-  test('an access token and a changed token are refused', async () => {
+  test('an access token and a modified token are rejected', async () => {
     const person = await signedIn(call);
     expect((await refresh(person.accessToken)).reason).toBe('REFRESH_TOKEN_INVALID');
     for (const changed of [`${person.refreshToken} `, person.refreshToken.slice(0, -1), `x${person.refreshToken}`]) {
@@ -222,7 +222,7 @@ describe('other tokens', () => {
     expect((await refresh(person.refreshToken)).code).toBe('ok');
   });
 
-  test('a user who is disabled cannot refresh', async () => {
+  test('a disabled user cannot refresh', async () => {
     const person = await signedIn(call);
     await app.owner.query('UPDATE users SET disabled_at = now() WHERE id = $1', [person.userId]);
     expect((await refresh(person.refreshToken)).reason).toBe('SESSION_ENDED');

@@ -27,14 +27,14 @@ test.each([
   ['full_name', { fullName: 'a\u0000b' }],
   ['full_name', { fullName: 'x'.repeat(201) }],
   ['full_name', { fullName: 'left\u202eright' }],
-])('a bad %s is named, and its value is not repeated: %j', async (field, bad) => {
+])('an invalid %s is named without its value: %j', async (field, bad) => {
   const outcome = await call(auth.register, { ...good, ...bad });
   expect(outcome).toMatchObject({ code: 'invalid_argument', reason: 'INVALID_ARGUMENT', fields: [field] });
   const [value] = Object.values(bad);
   if (value && value.trim().length > 5) expect(JSON.stringify(outcome)).not.toContain(value);
 });
 
-test('all bad fields are named at once', async () => {
+test('all invalid fields are named at once', async () => {
   const outcome = await call(auth.register, { email: 'x', password: 'y', fullName: '' });
   expect(outcome.fields).toEqual(['email', 'password', 'full_name']);
 });
@@ -49,7 +49,7 @@ test('the account has the canonical email and the role user, and a hash with the
   expect(rows[0].password_epoch).toBe(1);
 });
 
-test('an email that is taken is refused, in whatever spelling', async () => {
+test('a taken email address is rejected in every spelling', async () => {
   const person = await registered(call);
   const again = await call(auth.register, { ...good, email: person.email.toUpperCase() });
   expect(again).toMatchObject({ code: 'already_exists', reason: 'EMAIL_TAKEN' });
@@ -76,7 +76,7 @@ test('a hostile name takes no time', async () => {
   expect(performance.now() - startedAt).toBeLessThan(300);
 });
 
-test('a full hashing queue sheds calls and says when to come back', async () => {
+test('a full hashing queue rejects calls and states when to retry', async () => {
   const small = await startTestApp({ HASH_CONCURRENCY: '1', HASH_QUEUE_LENGTH: '1', ARGON2_MEMORY_KIB: '65536' });
   const callSmall = viaFetch(small.url);
   const outcomes = await Promise.all(Array.from({ length: 20 }, () => callSmall(auth.register, newPerson())));

@@ -65,7 +65,7 @@ describe('the mail', () => {
 });
 
 describe('the token', () => {
-  test('sets the password once, ends every session, tells the owner, and signs nobody in', async () => {
+  test('sets the password once, ends every session, informs the owner, and creates no session', async () => {
     const person = await registered(call);
     const [one, two] = [await signedIn(call, person), await signedIn(call, person)];
     const token = await resetTokenFor(person);
@@ -89,7 +89,7 @@ describe('the token', () => {
     expect(outcomes.filter(({ reason }) => reason === 'RESET_TOKEN_INVALID')).toHaveLength(49);
   });
 
-  test('is not used up by a password that is refused', async () => {
+  test('is not used up by a rejected password', async () => {
     const person = await registered(call);
     const token = await resetTokenFor(person);
     expect((await confirm(token, 'short')).fields).toEqual(['new_password']);

@@ -7,7 +7,7 @@ import { isGood, registered, signedIn } from '../support/people.ts';
 const app = await testApp({ AUDIENCE: 'shop,warehouse', VERIFY_REVALIDATE_SECONDS: '3' });
 const { call } = app;
 
-test('tells who it is, and until when the answer may be kept', async () => {
+test('returns the principal and how long the response may be cached', async () => {
   const person = await signedIn(call);
   const { body } = await call(auth.verify, { accessToken: person.accessToken, audience: 'warehouse' });
   expect(body.principal).toMatchObject({ userId: person.userId, email: person.email, roles: ['user'] });
@@ -26,7 +26,7 @@ test('the token in the field counts, and only without one that of the call', asy
   expect((await call(auth.verify, {})).reason).toBe('CREDENTIALS_MISSING');
 });
 
-test.each([['office'], ['shop,warehouse'], ['Shop']])('a token is not good for the audience %s', async (audience) => {
+test.each([['office'], ['shop,warehouse'], ['Shop']])('a token is rejected for the audience %s', async (audience) => {
   const { accessToken } = await signedIn(call);
   expect(await call(auth.verify, { accessToken, audience })).toMatchObject({
     code: 'unauthenticated',
@@ -34,7 +34,7 @@ test.each([['office'], ['shop,warehouse'], ['Shop']])('a token is not good for t
   });
 });
 
-test('an access token is good for 15 minutes', async () => {
+test('an access token is valid for 15 minutes', async () => {
   const { accessToken } = await signedIn(call);
   app.advance(899_000 - 5_000);
   expect(await isGood(call, accessToken)).toBe(true);
@@ -63,10 +63,10 @@ test('signing out ends the session at once, by any of its tokens, and may be rep
 test.each([
   ['disabled', 'UPDATE users SET disabled_at = now() WHERE id = $1'],
   ['deleted', 'DELETE FROM users WHERE id = $1'],
-])('a token of a user who is %s is good no more', async (_, statement) => {
+])('a token of a user who is %s is rejected', async (_, statement) => {
   const person = await signedIn(call);
   await app.owner.query(statement, [person.userId]);
-  // Within a second: nobody told the service but the database.
+  // Within a second, by the notification of the database only.
   const verify = () => call(auth.verify, { accessToken: person.accessToken });
   await eventually(async () => (await verify()).reason === 'TOKEN_REVOKED', 1_000);
   expect((await call(account.getMe, {}, { bearer: person.accessToken })).reason).toBe('TOKEN_REVOKED');
@@ -89,7 +89,7 @@ test.each([
   expect(principal.roles).toEqual(rows.map(({ role }) => role));
 });
 
-test('a user who is enabled again goes on with the session, and not with the old token', async () => {
+test('an enabled user can continue the session, but not with the old token', async () => {
   const person = await signedIn(call);
   await app.owner.query('UPDATE users SET disabled_at = now() WHERE id = $1', [person.userId]);
   const verify = (accessToken: string) => call(auth.verify, { accessToken });
@@ -120,7 +120,7 @@ test('a service key is no user', async () => {
   expect((await call(auth.verify, { accessToken: SERVICE_KEY })).reason).toBe('TOKEN_INVALID');
 });
 
-test('a call that was allowed when it began is not any more when its body comes after the session has ended', async () => {
+test('a call is rejected when the session ends before its body arrives', async () => {
   const http = await import('node:http');
   const person = await registered(call);
   const session = await signedIn(call, person);

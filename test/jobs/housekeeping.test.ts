@@ -12,7 +12,7 @@ const { call } = app;
 
 const count = async (table: string) => (await app.owner.query(`SELECT FROM ${table}`)).rowCount;
 
-test('what is over for a week goes, page by page, and nothing else', async () => {
+test('rows that ended a week ago are removed page by page, and no others', async () => {
   const { userId } = await registered(call);
   const living = await signedIn(call);
   await call(auth.requestReset, { email: living.email });
@@ -66,12 +66,12 @@ test('what is over for a week goes, page by page, and nothing else', async () =>
   const seen = await scrape(app.metricsPort);
   expect(sumOf(seen, 'latchkey_housekeeping_removed_total', { task: 'sessions' })).toBe(rows);
   expect(sumOf(seen, 'latchkey_housekeeping_runs_total', { task: 'oauth_flows', outcome: 'done' })).toBeGreaterThan(0);
-  // Nobody has to hear of what was over before.
+  // Rows that ended before need no event.
   const { rows: changes } = await app.owner.query("SELECT FROM changes WHERE kind = 'session_ended'");
   expect(changes).toHaveLength(0);
 }, 90_000);
 
-test('the service can remove nothing else by it', async () => {
+test('the service role can remove no other rows with it', async () => {
   const service = new pg.Client({ connectionString: app.environment.DATABASE_URL });
   await service.connect();
   await expect(service.query("SELECT remove_expired('users', NULL, 10)")).rejects.toThrow('not removed by age');

@@ -201,7 +201,7 @@ test('a mail that is rejected permanently is given up at once, with an audit eve
   expect(linesAbout(person.mailId)).toMatchObject([{ level: 'error', msg: 'mail rejected permanently: dead letter' }]);
 });
 
-test('a mail whose token expired before it could go out is a dead letter, a log line and an audit event', async () => {
+test('an e-mail whose token expired before it was sent is a dead letter, a log line and an audit event', async () => {
   const late = await startTestApp({}, { api: true, worker: false });
   onTestFinished(() => late.close());
   const callLate = viaFetch(late.url);

@@ -99,7 +99,7 @@ describe('a mailer that must be protected', () => {
     expect([smtp.received, smtp.users]).toEqual([[], []]);
   });
 
-  test('sends by TLS to a server that only hides STARTTLS, as somebody in between would', async () => {
+  test('sends by TLS to a server that hides STARTTLS, as an attacker in between would', async () => {
     const smtp = await startSmtp({ ...withTls(), hideSTARTTLS: true });
     expect(await send(smtp.url(login))).toBe('sent');
     expect(smtp.received).toEqual(['TLS']);
@@ -118,7 +118,7 @@ describe('a mailer that must be protected', () => {
     expect([smtp.received, smtp.users]).toEqual([[], []]);
   });
 
-  test('says when the login is refused, and not with which password', async () => {
+  test('reports a rejected login without the password', async () => {
     const smtp = await startSmtp({ ...withTls(), authMethods: ['PLAIN'] });
     const outcome = await send(smtp.url('mailer:another-password@'));
     expect(outcome).toMatch(/^EAUTH: .*wrong password/);
@@ -140,7 +140,7 @@ describe('a mailer that need not be protected', () => {
   });
 });
 
-test('in production a mail waits as a dead letter rather than going out in cleartext', async () => {
+test('in production an e-mail becomes a dead letter and is not sent in cleartext', async () => {
   const app = await startTestApp({ NODE_ENV: 'production', MAIL_RETRY_FOR_SECONDS: '1' });
   onTestFinished(() => app.close());
   const call = viaFetch(app.url);

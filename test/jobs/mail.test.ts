@@ -9,7 +9,7 @@ import { type StubbornSmtp, startStubbornSmtp } from '../support/smtp.ts';
 let app: TestApp;
 let smtp: StubbornSmtp;
 let call: Caller;
-/** How often mail for an address is refused before it is taken, and with which code. */
+/** How often e-mail to an address is rejected before it is accepted, and with which code. */
 const refusals = new Map<string, { code: number; times: number }>();
 
 /** How often the server takes a mail for an address and says that it failed. */
@@ -47,14 +47,14 @@ const deadFor = async (person: Person) => {
 };
 
 describe('a mail', () => {
-  test('that is refused for now is tried again, until it goes out', async () => {
+  test('that is rejected temporarily is retried until it is sent', async () => {
     const person = await askForReset({ code: 451, times: 2 });
     await eventually(() => deliveredTo(person).length === 1);
     expect(askedFor(person)).toBe(3);
     expect(await deadFor(person)).toBeUndefined();
   });
 
-  test('that is refused every time ends as a dead letter that says why', async () => {
+  test('that is rejected every time becomes a dead letter with the reason', async () => {
     const person = await askForReset({ code: 451, times: 99 });
     const dead = await eventually(() => deadFor(person));
     expect(askedFor(person)).toBeGreaterThan(2);
@@ -62,14 +62,14 @@ describe('a mail', () => {
     expect(dead.last_error).toContain('451');
   });
 
-  test('that is refused for good is not tried again', async () => {
+  test('that is rejected permanently is not retried', async () => {
     const person = await askForReset({ code: 550, times: 99 });
     const dead = await eventually(() => deadFor(person));
     expect(askedFor(person)).toBe(1);
     expect(dead.last_error).toContain('550');
   });
 
-  test('that got through to the server is not sent again', async () => {
+  test('that the server has accepted is not sent again', async () => {
     const person = await askForReset({ code: 451, times: 1 });
     const [mail] = await eventually(() => (deliveredTo(person).length > 0 ? deliveredTo(person) : null));
     await new Promise((resolve) => setTimeout(resolve, 1_000));
@@ -89,7 +89,7 @@ test('a mail whose answer got lost is sent again under the same id, with the sam
   expect(third - second).toBeGreaterThan(second - first);
 });
 
-test('an operator sees dead letters, and can have them tried again', async () => {
+test('an operator can list dead letters and retry them', async () => {
   const person = await askForReset({ code: 550, times: 1 });
   const dead = await eventually(() => deadFor(person));
   const outbox = (...args: string[]) =>
@@ -109,7 +109,7 @@ test('an operator sees dead letters, and can have them tried again', async () =>
   expect(again.output()).toContain('is not in the outbox');
 });
 
-test('nothing of this is in the log but ids and codes', () => {
+test('the log contains only ids and codes of it', () => {
   const log = app.logs.join('');
   expect(log).toContain('dead letter');
   expect(log).toContain('"response_code":"550"');

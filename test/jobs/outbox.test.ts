@@ -65,7 +65,7 @@ test('each thing that happens is in the audit trail, once', async () => {
   ]);
 });
 
-test('an event tells who, why, from where and in which call, and holds no email', async () => {
+test('an event has the actor, the reason, the address and the request, and no email address', async () => {
   const person = await registered(call);
   await call(
     auth.login,

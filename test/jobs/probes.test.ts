@@ -49,7 +49,7 @@ const ALIVE = { status: 200, body: { status: 'ok' } };
 const READY = { status: 200, body: { status: 'ready', problems: [], degraded: [] } };
 const notReady = (...problems: string[]) => ({ status: 503, body: { status: 'not ready', problems, degraded: [] } });
 
-test('a worker is alive and ready, and answers nothing else', async () => {
+test('a worker answers the probes for liveness and readiness only', async () => {
   expect(await probe('/healthz?verbose')).toEqual(ALIVE);
   expect(await eventually(async () => (await probe('/readyz')).status === 200)).toBe(true);
   expect(await probe('/readyz')).toEqual(READY);
@@ -77,7 +77,7 @@ test.each([
     }
     expect(await probe('/readyz')).toEqual(notReady(`${name} does not answer`));
     cable.mode = 'open';
-    // What was swallowed does not come back.
+    // Swallowed data does not come back.
     cable.cutAll();
     await eventually(async () => (await probe('/readyz')).status === 200, 30_000);
   },

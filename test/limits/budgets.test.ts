@@ -95,14 +95,14 @@ test('a network has its own points again when the window of the budget is over',
   expect(await passed(8, signIn, from(1, call))).toBe(8);
 }, 30_000);
 
-test('a domain whose budget is exceeded takes nothing from the others', async () => {
+test('an exceeded budget of one domain does not affect the others', async () => {
   const [, call] = await start({ LIMIT_GLOBAL_MAIL_DOMAIN: '20/120' });
   await fromMany(21, 100, mailTo('victim.example'), call);
   expect(await passed(8, mailTo('victim.example'), from(1, call))).toBe(4);
   expect(await passed(8, mailTo('other.example'), from(2, call))).toBe(8);
 });
 
-test('an owner signs in while strangers spray, and their sign-ins use up nothing of their network', async () => {
+test('an owner signs in during an attack by strangers, and successful sign-ins use up no attempts of the network', async () => {
   const [, call] = await start({ LIMIT_GLOBAL_SIGN_INS: '20/120' });
   const { email, password } = await registered(call);
   expect(await fromMany(25, 100, signIn, call)).toBe(25);

@@ -1,4 +1,4 @@
-// Each limit of the table is in force where it should be: so many attempts, and not one more.
+// Each limit of the table is enforced with exactly its number of attempts.
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LIMITS } from '../../src/limits/limits.ts';
@@ -111,9 +111,9 @@ const CASES: Record<string, (call: Caller, app: TestApp) => Promise<(n: number) 
   },
 };
 
-test('no limit of the table is forgotten here', () => {
+test('every limit of the table has a case', () => {
   const budgets = Object.keys(LIMITS).filter((name) => name.startsWith('GLOBAL_')); // they refuse no call; budgets.test.ts
-  // These refuse no call: test/auth/check-role.test.ts, test/auth/known-networks.test.ts.
+  // These reject no call: test/auth/check-role.test.ts, test/auth/known-networks.test.ts.
   const others = ['DENIED_AUDIT', 'NETWORK_MAIL_ACCOUNT'];
   expect([...Object.keys(CASES), ...budgets, ...others].toSorted()).toEqual(Object.keys(LIMITS).toSorted());
 });
@@ -126,7 +126,7 @@ describe.each(Object.keys(CASES))('%s', (name) => {
   });
   afterAll(() => app.close());
 
-  test('lets so many through, and tells the next one when to come back', async () => {
+  test('allows its number of attempts, and the rejection states when to retry', async () => {
     const attempt = await (CASES[name] as (typeof CASES)[string])(viaFetch(app.url), app);
     const outcomes = [];
     for (let n = 0; n < POINTS + 2; n += 1) outcomes.push(await attempt(n));

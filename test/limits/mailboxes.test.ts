@@ -61,7 +61,7 @@ describe('where addresses must be verified', () => {
   });
 });
 
-describe('elsewhere', () => {
+describe('where addresses need not be verified', () => {
   beforeAll(async () => {
     app = await startTestApp({ ...LIMITS, LIMIT_MAIL_DOMAIN: '6/3600', LIMIT_CHANGE_EMAIL_USER: '1000/60' });
     call = viaFetch(app.url);
@@ -133,7 +133,7 @@ describe('elsewhere', () => {
     expect(await changePassword(await signedIn(call, owner), 1)).toBe(1);
   });
 
-  test('mails from one network to one domain are counted, whatever the mailbox, the kind and the address in the network', async () => {
+  test('e-mails from one network to one domain are counted together, for every mailbox, kind and address of the network', async () => {
     const ask = (address: string, domain: string) =>
       from(address)(auth.requestReset, { email: `${newPerson().email.split('@')[0]}@${domain}` });
     for (let n = 0; n < 6; n += 1) expect((await ask(`203.0.113.${n}`, 'company.example')).code).toBe('ok');

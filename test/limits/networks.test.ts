@@ -39,7 +39,7 @@ async function oneByOne(addresses: string[], attempt: (address: string) => Promi
   return marks;
 }
 
-test('of 150 reset mails asked for from six /64 of one /48, 45 pass', async () => {
+test('of 150 reset e-mails that six /64 of one /48 request, 45 pass', async () => {
   expect(await passed(150, (n) => ask(`2001:db8:1:${(n % 6) + 1}00::${n + 1}`))).toBe(45);
 });
 

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { createSessionUsers } from '../../src/limits/session-users.ts';
 
-test('the sessions that were used last are remembered, and no more than there is room for', () => {
+test('the most recently used sessions are remembered, up to the maximum', () => {
   const users = createSessionUsers(3);
   for (const session of ['a', 'b', 'c']) users.remember(session, `user of ${session}`);
   users.remember('a', 'user of a');

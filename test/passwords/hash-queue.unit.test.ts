@@ -1,14 +1,14 @@
 import { expect, test } from 'vitest';
 import { createHashQueue } from '../../src/passwords/hash-queue.ts';
 
-/** A task that ends when it is told to. */
+/** A task that the test ends. */
 function openTask() {
   const gate = Promise.withResolvers<string>();
   return { run: () => gate.promise, finish: () => gate.resolve('done') };
 }
 const tick = () => new Promise((resolve) => setImmediate(resolve));
 
-test('so many run at once, the others in the order of their arrival', async () => {
+test('a fixed number of tasks run at once, the others in the order of arrival', async () => {
   const queue = createHashQueue({ concurrency: 2, maxWaiting: 10, maxWaitMs: 1_000 });
   const started: number[] = [];
   const tasks = Array.from({ length: 5 }, openTask);
@@ -28,7 +28,7 @@ test('so many run at once, the others in the order of their arrival', async () =
   expect(started).toEqual([0, 1, 2, 3, 4]);
 });
 
-test('one more than may wait is refused at once, with the time to come back', async () => {
+test('a task beyond the queue is rejected at once, with the time to retry', async () => {
   const queue = createHashQueue({ concurrency: 1, maxWaiting: 1, maxWaitMs: 1_000 });
   const task = openTask();
   const first = queue.run(task.run);
@@ -38,7 +38,7 @@ test('one more than may wait is refused at once, with the time to come back', as
   expect(await Promise.all([first, second])).toEqual(['done', 'second']);
 });
 
-test('what waits too long is refused and never runs', async () => {
+test('a task that waits too long is rejected and never runs', async () => {
   const queue = createHashQueue({ concurrency: 1, maxWaiting: 5, maxWaitMs: 30 });
   const task = openTask();
   const first = queue.run(task.run);
@@ -53,7 +53,7 @@ test('what waits too long is refused and never runs', async () => {
   expect(ran).toBe(false);
 });
 
-test('a caller who goes away gives up the place', async () => {
+test('a caller that disconnects leaves the queue', async () => {
   const queue = createHashQueue({ concurrency: 1, maxWaiting: 1, maxWaitMs: 1_000 });
   const task = openTask();
   const first = queue.run(task.run);
@@ -67,7 +67,7 @@ test('a caller who goes away gives up the place', async () => {
   await expect(queue.run(async () => 'no', gone.signal)).rejects.toThrow('gone');
 });
 
-test('a task that fails makes room', async () => {
+test('a failed task frees its slot', async () => {
   const queue = createHashQueue({ concurrency: 1, maxWaiting: 0, maxWaitMs: 1_000 });
   await expect(queue.run(() => Promise.reject(new Error('broken')))).rejects.toThrow('broken');
   expect(await queue.run(async () => 'fine')).toBe('fine');

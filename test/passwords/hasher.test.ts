@@ -5,13 +5,13 @@ import { expect, test } from 'vitest';
 import { parsePresentedPassword } from '../../src/domain/password.ts';
 import { kindOf } from '../../src/passwords/hash-kind.ts';
 import { createHashQueue } from '../../src/passwords/hash-queue.ts';
-import { type Comparison, type HashWork, workHere } from '../../src/passwords/hash-work.ts';
+import { type Comparison, type HashWork, threadPoolHashing } from '../../src/passwords/hash-work.ts';
 import { createHasher } from '../../src/passwords/hasher.ts';
 
 const password = parsePresentedPassword('a good pass phrase');
 const wrong = parsePresentedPassword('a wrong pass phrase');
 const CONFIGURED = { memoryKib: 256, iterations: 1, parallelism: 1 };
-const open = (work: HashWork = workHere) =>
+const open = (work: HashWork = threadPoolHashing) =>
   createHasher(CONFIGURED, createHashQueue({ concurrency: 1, maxWaiting: 9, maxWaitMs: 5_000 }), work);
 
 const base64 = (bytes: Buffer) => bytes.toString('base64').replace(/=+$/, '');
@@ -45,14 +45,14 @@ const UNREADABLE: Record<string, string> = {
   'a truncated argon2 hash': HASHES['argon2id as configured'].slice(0, 50),
 };
 
-/** Does the work unless told otherwise, and writes down how much of each family a comparison computes. */
+/** Does the work by default, and records how much of each family a comparison computes. */
 function recorded({ computes } = { computes: true }) {
   let done: Comparison | undefined;
   const work: HashWork = {
-    hash: workHere.hash,
+    hash: threadPoolHashing.hash,
     compare(comparison) {
       done = comparison;
-      return computes ? workHere.compare(comparison) : Promise.resolve('mismatch');
+      return computes ? threadPoolHashing.compare(comparison) : Promise.resolve('mismatch');
     },
   };
   const sums = () => {
@@ -88,14 +88,14 @@ test('without a hash nothing matches', async () => {
   expect(await open().verify(null, password)).toBe('mismatch');
 });
 
-test.each(Object.entries(HASHES))('%s matches its password, and then nothing else is computed', async (_, hash) => {
+test.each(Object.entries(HASHES))('%s matches its password without further work', async (_, hash) => {
   const hasher = open();
   hasher.useKinds(Object.values(HASHES));
   expect(await hasher.verify(hash, password)).toBe('match');
   expect(await hasher.verify(hash, wrong)).toBe('mismatch');
 });
 
-test('every failure computes the same, whatever the hash, and without one, from the first call on', async () => {
+test('every failure computes the same for every hash and without one, from the first call on', async () => {
   const { work, sums } = recorded();
   for (const [name, hash] of Object.entries<string | null>({ ...HASHES, ...UNREADABLE, none: null })) {
     const hasher = open(work);
@@ -122,7 +122,7 @@ test('a kind that was written after the kinds were read counts from its first fa
   const first = sums();
   await hasher.verify(null, wrong);
   expect(sums()).toEqual(first);
-  // And no more once nobody has such a hash.
+  // It stops once no account has such a hash.
   hasher.useKinds([]);
   await hasher.verify(null, wrong);
   expect(sums()).toEqual({ '$argon2id$v=19$m=256,t=1,p=1': 1 });
@@ -164,7 +164,7 @@ test('failures that compute the same take the same', async () => {
   expect(Math.max(...Object.values(least))).toBeLessThan(1.25 * Math.min(...Object.values(least)));
 });
 
-test('a caller who goes away after the password was looked at has had the answer', async () => {
+test('a caller that disconnects after the comparison does not undo it', async () => {
   const hasher = open();
   hasher.useKinds([await bcrypt.hash(password, 11)]);
   const gone = new AbortController();

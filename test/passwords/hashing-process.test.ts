@@ -28,7 +28,7 @@ function hashProcesses(): number[] {
 const compare = (hashing: HashWork, hash: string, password: string) =>
   hashing.compare({ hash, password, instead: [], afterwards: [] });
 
-test('hashes and compares as if it were here', async () => {
+test('hashes and compares as in the same process', async () => {
   const { hashing } = open();
   const hash = await hashing.hash('a good pass phrase', QUICK);
   expect(hash).toMatch(/^\$argon2id\$/);
@@ -43,7 +43,7 @@ test('any text is a password', async () => {
   }
 });
 
-test('a stored text that is no hash is an outcome, and the process goes on', async () => {
+test('a stored text that is not a hash is unreadable, and the process continues', async () => {
   const { hashing, deaths } = open();
   const whole = await hashing.hash('x', QUICK);
   const texts = [
@@ -71,7 +71,7 @@ test('a stored text that is no hash is an outcome, and the process goes on', asy
   expect(deaths).toEqual([]);
 });
 
-test('runs behind everything else', async () => {
+test('runs at the lowest priority', async () => {
   const { hashing } = open();
   await hashing.hash('x', QUICK);
   const [pid] = hashProcesses();
@@ -80,7 +80,7 @@ test('runs behind everything else', async () => {
   expect(nice).toBe('19');
 });
 
-test('a process that is killed is replaced, and what it was doing is done again', async () => {
+test('a killed process is replaced, and its tasks are repeated', async () => {
   const { hashing, deaths } = open(2);
   await hashing.hash('x', QUICK);
   const hashes = Promise.all(Array.from({ length: 6 }, (_, n) => hashing.hash(`password ${n}`, SLOW)));
@@ -107,7 +107,7 @@ test('a task that kills every process is given up', async () => {
   expect(await hashing.hash('x', QUICK)).toMatch(/^\$argon2id\$/);
 });
 
-test('none is left when it is closed', async () => {
+test('no process remains after a close', async () => {
   const { hashing } = open();
   await hashing.hash('x', QUICK);
   const waiting = hashing.hash('x', { ...SLOW, iterations: 400 });
@@ -129,7 +129,7 @@ test('a process that cannot be started is tried again', async () => {
   expect(await hashing.hash('x', QUICK)).toMatch(/^\$argon2id\$/);
 });
 
-/** Opens files until there are no more to be had. Returns how to close them. */
+/** Opens files until the limit is reached. Returns a function that closes them. */
 function useUpFiles(): () => void {
   const held: number[] = [];
   try {

@@ -4,8 +4,8 @@ import argon2 from 'argon2';
 import bcrypt from 'bcrypt';
 import { expect, test } from 'vitest';
 import { kindOf } from '../../src/passwords/hash-kind.ts';
-import { workHere } from '../../src/passwords/hash-work.ts';
-import { refuseHash } from '../../src/passwords/stored-hash.ts';
+import { threadPoolHashing } from '../../src/passwords/hash-work.ts';
+import { importProblem } from '../../src/passwords/stored-hash.ts';
 
 const password = 'a good pass phrase';
 const salt = Buffer.from('0123456789abcdef');
@@ -29,10 +29,11 @@ const HASHES: Record<string, string> = {
   'PBKDF2 of Django': `pbkdf2_sha256$1000$${salt}$${sha256.toString('base64')}`,
 };
 
-const outcomeOf = (hash: string, password: string) => workHere.compare({ hash, password, instead: [], afterwards: [] });
+const outcomeOf = (hash: string, password: string) =>
+  threadPoolHashing.compare({ hash, password, instead: [], afterwards: [] });
 
-test.each(Object.entries(HASHES))('%s is taken, matches its password and no other', async (_, hash) => {
-  expect(refuseHash(hash)).toBeNull();
+test.each(Object.entries(HASHES))('%s is accepted, and matches its password only', async (_, hash) => {
+  expect(importProblem(hash)).toBeNull();
   expect(await outcomeOf(hash, password)).toBe('match');
   expect(await outcomeOf(hash, `${password} `)).toBe('mismatch');
   expect(kindOf(hash)).not.toBeNull();
@@ -44,12 +45,12 @@ test('one that is known by heart: RFC 7914, section 12, and passlib’s own exam
     'hex',
   );
   const hash = `$scrypt$ln=10,r=8,p=16$${plain(Buffer.from('NaCl'))}$${plain(rfc)}`;
-  // Sixteen lanes are more than a sign-in may cost here, and refused before anything is computed.
-  expect(refuseHash(hash)).toMatch(/costs more/);
+  // Sixteen lanes cost more than a sign-in may, and are rejected before any computation.
+  expect(importProblem(hash)).toMatch(/costs more or less/);
   expect(scryptSync('password', 'NaCl', 64, { cost: 1024, blockSize: 8, parallelization: 16 })).toEqual(rfc);
   const documented =
     '$pbkdf2-sha256$6400$0ZrzXitFSGltTQnBWOsdeMt2YczxdxWDrUzoCgMMWc$aHzJXgZPXpqh4S2T5GEFpcuAbsPRrPwWzgrRtYvGEbk';
-  expect(refuseHash(documented)).toBeNull();
+  expect(importProblem(documented)).toBeNull();
 });
 
 test.each([
@@ -66,8 +67,8 @@ test.each([
   ['scrypt of no memory', `$scrypt$ln=0,r=8,p=1$${plain(salt)}$${plain(scrypted)}`],
   ['PBKDF2 of ninety million rounds', `$pbkdf2-sha256$90000000$${plain(salt)}$${plain(sha256)}`],
   ['PBKDF2 of no rounds', `$pbkdf2-sha256$0$${plain(salt)}$${plain(sha256)}`],
-])('%s is refused for what it costs', (_, hash) => {
-  expect(refuseHash(hash)).toMatch(/costs more/);
+])('%s is rejected because of its cost', (_, hash) => {
+  expect(importProblem(hash)).toMatch(/costs more or less/);
 });
 
 test.each([
@@ -82,6 +83,6 @@ test.each([
   ['a line break at its end', `${HASHES.bcrypt}\n`],
   ['nothing of PBKDF2', '$pbkdf2-sha256$$$'],
   ['MD5 by PBKDF2', `$pbkdf2-md5$1000$${plain(salt)}$${plain(sha256)}`],
-])('%s is none', (_, hash) => {
-  expect(refuseHash(hash)).toMatch(/is no argon2/);
+])('%s is not a hash', (_, hash) => {
+  expect(importProblem(hash)).toMatch(/must be an argon2/);
 });

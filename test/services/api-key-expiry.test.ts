@@ -33,7 +33,7 @@ beforeAll(async () => {
 afterAll(() => app.close());
 
 describe('an API key', () => {
-  test('expires in a year unless its creator says otherwise, and the answer states when', async () => {
+  test('expires in a year unless its creator sets another time, and the response states when', async () => {
     const { create, ask, serviceAccountId } = opened;
     const { body } = await create();
     expect(daysFromNow(body.expiresAt)).toBeCloseTo(365, 2);

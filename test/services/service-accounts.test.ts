@@ -96,7 +96,7 @@ describe('a service account', () => {
     expect((await ask(admin.revokeApiKey, { apiKeyId: randomUUID(), reason })).reason).toBe('API_KEY_NOT_FOUND');
   });
 
-  test('with roles that are not theirs to give, nobody gets a key of', async () => {
+  test('has no keys created by administrators who cannot grant its roles', async () => {
     const root = `root-${randomUUID().slice(0, 8)}`;
     await app.owner.query("INSERT INTO roles (name, description) VALUES ($1, '')", [root]);
     await app.owner.query('UPDATE roles SET granter = name WHERE name = $1', [root]);
@@ -127,7 +127,7 @@ describe('an API key', () => {
     expect(app.logs.some((line) => line.includes(key))).toBe(false);
   });
 
-  test('is good wherever a service’s key is asked for, and for what its roles allow', async () => {
+  test('is accepted wherever a service key is required, and for what its roles allow', async () => {
     const [plain, chief, person] = [await robot(), await robot(['admin']), await signedIn(call)];
     const checkRole = (bearer: string) =>
       call(auth.checkRole, { accessToken: person.accessToken, role: 'user' }, { bearer });
@@ -195,7 +195,7 @@ describe('an API key', () => {
     ).toEqual(['expires_at']);
   });
 
-  test('tells when it was used last', async () => {
+  test('has the time of its last use', async () => {
     const one = await robot();
     const lastUsed = async () =>
       (await ask(admin.listApiKeys, { serviceAccountId: one.id })).body.apiKeys[0].lastUsedAt;
@@ -206,7 +206,7 @@ describe('an API key', () => {
 });
 
 describe('a service’s token', () => {
-  test('speaks for the service at every door', async () => {
+  test('identifies the service at every endpoint', async () => {
     const one = await robot(['user']);
     const accessToken = await tokenOf(one);
     const principal = { kind: 'PRINCIPAL_KIND_SERVICE', serviceAccountId: one.id, service: one.name, roles: ['user'] };
@@ -239,7 +239,7 @@ describe('a service’s token', () => {
     expect((payload.exp ?? 0) - (payload.iat ?? 0)).toBe(300);
   });
 
-  test('is a service’s credential, and gets no other token; nobody’s account', async () => {
+  test('is the credential of a service, and cannot be exchanged for another token or used as a user', async () => {
     const one = await robot();
     const bearer = await tokenOf(one);
     const batch = { accessTokens: [bearer] };
@@ -249,7 +249,7 @@ describe('a service’s token', () => {
     expect((await call(auth.issueServiceToken, {}, { bearer: boss.accessToken })).reason).toBe('PERMISSION_DENIED');
   });
 
-  test('is stale when the roles of the service change, or what they imply', async () => {
+  test('is stale when the roles of the service or their definitions change', async () => {
     const one = await robot();
     const before = await tokenOf(one);
     await ask(admin.grantRole, { serviceAccountId: one.id, role: 'user', reason });
@@ -355,7 +355,7 @@ describe('OAuth 2.0 client credentials', () => {
     ['a resource and an audience', 'resource=shop&audience=latchkey', ['shop', 'latchkey']],
     ['the same one twice', 'resource=shop&audience=shop', ['shop']],
     ['nothing', 'resource=&audience=', ['shop', 'https://api.example/v1', 'latchkey']],
-  ])('gives a token for what is asked for: %s', async (_, asked, audiences) => {
+  ])('issues a token for the requested target: %s', async (_, asked, audiences) => {
     const one = await robot();
     const response = await post(
       `grant_type=client_credentials&client_id=${one.name}&client_secret=${one.key}&${asked}`,
@@ -371,7 +371,7 @@ describe('OAuth 2.0 client credentials', () => {
     'resource=shop&audience=office',
     'audience=shop%20latchkey',
     'audience=*',
-  ])('refuses a target that there is not, as RFC 8707 says: %s', async (asked) => {
+  ])('rejects an unknown target (RFC 8707): %s', async (asked) => {
     const one = await robot();
     const client = `grant_type=client_credentials&client_id=${one.name}`;
     const response = await post(`${client}&client_secret=${one.key}&${asked}`);
@@ -421,7 +421,7 @@ describe('OAuth 2.0 client credentials', () => {
     ],
     ['JSON', () => post('{}', { 'content-type': 'application/json' }), 400, 'invalid_request'],
     ['a form of 9 KB', () => post({ ...grant, x: 'x'.repeat(9_000) }), 400, 'invalid_request'],
-  ])('refuses %s as RFC 6749 says', async (_, send, status, error) => {
+  ])('rejects %s as RFC 6749 requires', async (_, send, status, error) => {
     const response = await send();
     expect(response.status).toBe(status);
     expect(await response.json()).toMatchObject({ error });

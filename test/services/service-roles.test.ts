@@ -1,4 +1,4 @@
-// What services may do beyond verifying tokens takes a role: reading the roles of users by their id, and naming the client of a call.
+// Services need a role for more than verifying tokens: for reading the roles of users by id, and for naming the client of a call.
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
@@ -77,7 +77,7 @@ describe('the roles of a user by their id', () => {
     await eventually(async () => (await checkById(one.key)).reason === 'PERMISSION_DENIED', 1_000);
   });
 
-  test('are not for users without admin, whatever roles they hold, nor for strangers', async () => {
+  test('are not for users without the role admin, nor for anonymous callers', async () => {
     const holder = await signedInWith(app, call, [READ]);
     expect((await checkById(holder.accessToken)).reason).toBe('PERMISSION_DENIED');
     expect((await checkById(person.accessToken)).reason).toBe('PERMISSION_DENIED');
@@ -121,14 +121,14 @@ describe('the client of a call', () => {
     return `${events[0].address} ${events[0].user_agent}`;
   }
 
-  test('is what services with latchkey.on-behalf-of say, by key and by token', async () => {
+  test('is the client that a service with latchkey.on-behalf-of names, by key and by token', async () => {
     const speaker = await robot([ON_BEHALF]);
     for (const bearer of [speaker.key, speaker.token, SERVICE_KEY]) {
       expect(await addressOf(bearer)).toBe(`203.0.113.${next} a phone`);
     }
   });
 
-  test('is not for other services to say, who are told which role they lack', async () => {
+  test('cannot be named by other services, whose error names the missing role', async () => {
     const [plain, reader] = [await robot(), await robot([READ])];
     for (const bearer of [plain.key, plain.token, reader.key]) {
       const refused = await addressOf(bearer);
@@ -142,7 +142,7 @@ describe('the client of a call', () => {
     expect((await call(auth.register, newPerson(), { bearer: plain.key })).code).toBe('ok');
   });
 
-  test('is where the call comes from, whatever users and strangers say', async () => {
+  test('is the peer of the call for users and anonymous callers', async () => {
     const holder = await signedInWith(app, call, [ON_BEHALF]);
     const unknown = `lka_${'x'.repeat(43)}`;
     for (const bearer of [undefined, 'x', unknown, holder.accessToken, boss.accessToken]) {
@@ -226,7 +226,7 @@ describe('each "yes" about a user by their id is counted', () => {
       expect(first?.after.roles).toHaveLength(20);
     });
 
-    test('that keeps what it could not write', async () => {
+    test('that keeps the events that it could not write', async () => {
       const { store, counted, client } = await open();
       let now = Date.now();
       const reads = createRoleReads({ store, now: () => new Date(now) });
@@ -241,7 +241,7 @@ describe('each "yes" about a user by their id is counted', () => {
       expect(await counted()).toMatchObject([{ after: { answers: 2, users: 2 } }]);
     });
 
-    test('that does not count what users read of themselves', async () => {
+    test('that does not count reads of a user’s own roles', async () => {
       const { store, counted } = await open();
       const reads = createRoleReads({ store, now: () => new Date() });
       reads.record({ reader: 'user:one', userId: 'one', role: 'user' });

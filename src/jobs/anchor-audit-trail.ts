@@ -1,0 +1,27 @@
+import { appendFile } from 'node:fs/promises';
+import type { Logger } from 'pino';
+import type { Store } from '../store/store.ts';
+
+export type AnchoringDeps = {
+  store: Pick<Store, 'auditTrail'>;
+  /** How often the end of the audit chain is written to places that the database cannot change. 0 for never. */
+  anchorEveryMs: number;
+  /** A file that receives a line for each anchor, besides the log. Null for none. */
+  anchorFile: string | null;
+};
+
+/** Writes the end of the audit chain regularly, for `audit verify --anchors`. Returns a function that stops it. */
+export function startAnchoring(deps: AnchoringDeps, log: Logger): () => void {
+  if (deps.anchorEveryMs === 0) return () => {};
+  const timer = setInterval(() => {
+    writeAnchor(deps, log).catch((err: unknown) => log.warn({ err }, 'anchoring the audit trail'));
+  }, deps.anchorEveryMs);
+  return () => clearInterval(timer);
+}
+
+async function writeAnchor({ store, anchorFile }: AnchoringDeps, log: Logger): Promise<void> {
+  const { seq, hash } = await store.auditTrail.anchor();
+  const anchor = { audit_seq: String(seq), audit_hash: hash };
+  log.info(anchor, 'audit anchor');
+  if (anchorFile !== null) await appendFile(anchorFile, `${JSON.stringify(anchor)}\n`);
+}
