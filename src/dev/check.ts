@@ -1,4 +1,4 @@
-// `npm run check`: every check that needs no running service. Prints one line for each, after the problems that it found.
+// `npm run check`: every check that needs no running service.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -28,8 +28,7 @@ const NOT_REWRITTEN = [
   ...['src/process', 'src/redis', 'src/store', 'src/telemetry', 'docs/reference/metrics.md', 'test'],
 ];
 
-/** Each returns whether it passed. */
-const CHECKS: [name: string, check: () => boolean][] = [
+const CHECKS: [name: string, passes: () => boolean][] = [
   ['types', () => passes(`${BIN}/tsc`, ['-p', '.'])],
   ['lint and format', () => passes(`${BIN}/biome`, ['check', '--error-on-warnings'])],
   ['dead code and dependencies', () => passes(`${BIN}/knip`, [])],
@@ -57,7 +56,6 @@ function revision(name: string): string | null {
   return status === 0 ? stdout.trim() : null;
 }
 
-/** Generates into a temporary folder, so that the working tree stays as it is. */
 function isGeneratedCodeInStep(): boolean {
   const folder = mkdtempSync(join(tmpdir(), 'latchkey-gen-'));
   try {

@@ -56,7 +56,7 @@ test('shows what waits and what is dead, and has either tried at once', async ()
     {
       id: waiting.id,
       topic: 'mail',
-      what: 'password-reset',
+      kind: 'password-reset',
       to: waiting.email,
       state: 'waiting',
       attempts: 1,

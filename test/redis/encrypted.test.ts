@@ -31,13 +31,13 @@ async function redisFindings(REDIS_URL: string, trusted = true): Promise<string[
   const running = runMain(['doctor', '--json'], environment);
   await running.ended;
   expect(running.output()).not.toContain(PASSWORD);
-  const findings: { check: string; state: string; what: string }[] = JSON.parse(
+  const findings: { check: string; state: string; result: string }[] = JSON.parse(
     running
       .output()
       .split('\n')
       .find((line) => line.startsWith('[')) as string,
   );
-  return findings.filter(({ check }) => check === 'redis').map(({ state, what }) => `${state}: ${what}`);
+  return findings.filter(({ check }) => check === 'redis').map(({ state, result }) => `${state}: ${result}`);
 }
 
 test('one server', async () => {
