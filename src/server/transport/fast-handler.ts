@@ -25,6 +25,8 @@ export type FastCall = {
   /** The length of the whole body, computed from its start. Negative when Connect must answer this request. */
   bodyLength(start: Buffer): number;
   answer(body: Buffer): FastAnswer | null;
+  /** The deadline header for Connect, with the time that remains. Null for a call without a deadline. */
+  remainingTimeout(): { name: string; value: string } | null;
   /** The response to a body that ends too early: Connect could not read it again. */
   rejectTruncated(body: Buffer | null): FastAnswer;
 };
