@@ -1,10 +1,14 @@
 // The deadlines that clients send with a call, in the formats of gRPC and Connect.
 
+export type TimeoutHeader = 'grpc-timeout' | 'connect-timeout-ms';
+
 /** Each parser returns milliseconds, or null for invalid text. */
 export const TIMEOUTS = { 'grpc-timeout': parseGrpcTimeout, 'connect-timeout-ms': parseConnectTimeout };
 
 /** gRPC's units, in milliseconds. */
 const UNITS: Record<string, number> = { H: 3_600_000, M: 60_000, S: 1_000, m: 1, u: 1e-3, n: 1e-6 };
+/** gRPC allows eight digits. */
+const MAX_TIMEOUT = 99_999_999;
 /** The maximum of a timer. A longer timer would end at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
@@ -16,6 +20,12 @@ function parseGrpcTimeout(text: string): number | null {
 
 function parseConnectTimeout(text: string): number | null {
   return /^\d{1,10}$/.test(text) ? Number(text) : null;
+}
+
+/** Writes a deadline in whole milliseconds, rounded down. A negative one has passed. */
+export function formatTimeout(name: TimeoutHeader, milliseconds: number): string {
+  const whole = Math.max(0, Math.floor(Math.min(milliseconds, MAX_TIMEOUT)));
+  return name === 'grpc-timeout' ? `${whole}m` : String(whole);
 }
 
 /** Removes a deadline of more than 24 days: no timer can wait that long. */

@@ -5,7 +5,7 @@ import { bearerToken } from '../../domain/bearer-token.ts';
 import { ERROR_REASONS, type Reason } from '../../domain/error-reason.ts';
 import type { CallLog } from '../calls/call-log.ts';
 import { chooseRequestId } from '../calls/call-record.ts';
-import { TIMEOUTS } from '../calls/deadlines.ts';
+import { formatTimeout, TIMEOUTS, type TimeoutHeader } from '../calls/deadlines.ts';
 import { refusal } from '../calls/errors.ts';
 import { checkJson } from '../calls/message-bounds.ts';
 import { connectError, grpcError } from '../calls/write-error.ts';
@@ -16,7 +16,7 @@ import { type FastMethod, type FastPathDeps, fastMethods, type Rejected, type Re
 type Protocol = {
   /** Names of request headers. */
   encoding: string;
-  timeout: keyof typeof TIMEOUTS;
+  timeout: TimeoutHeader;
 };
 
 /** Connect answers calls with these headers. */
@@ -52,6 +52,7 @@ export function createFastPath(deps: FastPathDeps & { callLog: CallLog; clientAd
     // Pages need CORS headers, and only Connect checks whether a caller may name its client.
     if (HEADERS_FOR_CONNECT.some((name) => head.header(name) !== '')) return null;
     const startedAt = performance.now();
+    const deadline = startedAt + timeoutMs;
     const isGrpc = protocol === GRPC;
     const system = isGrpc ? 'grpc' : 'connectrpc';
     const { header } = head;
@@ -71,7 +72,7 @@ export function createFastPath(deps: FastPathDeps & { callLog: CallLog; clientAd
       bodyLength: isGrpc ? (start) => envelopeLength(start, method.bounds.maxBytes) : () => announced,
 
       answer(body) {
-        if (performance.now() - startedAt >= timeoutMs) return null;
+        if (performance.now() >= deadline) return null;
         const outcome = isJson ? fromJson(method, body, credential) : fromBinary(method, body, isGrpc, credential);
         if (!outcome) return null;
         if ('reason' in outcome) return reject(outcome.reason);
@@ -86,7 +87,16 @@ export function createFastPath(deps: FastPathDeps & { callLog: CallLog; clientAd
           : answerConnect('application/proto', toBytes(outcome, 0), requestId);
       },
 
-      rejectTruncated: (body) => reject(body ? 'REQUEST_MALFORMED' : 'UNIMPLEMENTED'),
+      // Connect would count the whole deadline from its own start.
+      remainingTimeout() {
+        const name = protocol.timeout;
+        return timeout === '' ? null : { name, value: formatTimeout(name, deadline - performance.now()) };
+      },
+
+      rejectTruncated(body) {
+        if (performance.now() >= deadline) return reject('DEADLINE_EXCEEDED');
+        return reject(body ? 'REQUEST_MALFORMED' : 'UNIMPLEMENTED');
+      },
     };
   };
 }

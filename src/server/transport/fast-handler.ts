@@ -28,6 +28,8 @@ export type FastCall = {
   bodyLength(start: Buffer): number;
   /** Null when Connect must answer this request. */
   answer(body: Buffer): FastAnswer | null;
+  /** The deadline header for Connect, with the time that remains. Null for a call without a deadline. */
+  remainingTimeout(): { name: string; value: string } | null;
   /** The response to a body that ends too early: Connect could not read it again. */
   rejectTruncated(body: Buffer | null): FastAnswer;
 };

@@ -61,6 +61,8 @@ export function fastHttp1(
       request.off('readable', ignore);
       const read = body.bytes();
       if (read) request.unshift(read);
+      const timeout = call.remainingTimeout();
+      if (timeout) request.headers[timeout.name] = timeout.value;
       serve(request, response);
     };
     const tracked: Tracked = { request, response, since: performance.now(), handOver, isHandedOver: false };

@@ -86,6 +86,8 @@ export function fastHttp2(fastPath: FastHandler, serve: OnStream): OnStream {
       stopFlowing(stream);
       const read = body.bytes();
       if (read) stream.unshift(read);
+      const timeout = call.remainingTimeout();
+      if (timeout) headers[timeout.name] = timeout.value;
       serve(stream, headers, flags, rawHeaders);
     };
     const tracked: Tracked = { stream, since: performance.now(), handOver, isHandedOver: false };
