@@ -1,5 +1,5 @@
-// Connections to the servers of one deployment. Owns their failures: the first server that can answers a call, and a
-// silent connection is replaced. Decides nothing about tokens.
+// Connections to the servers of one deployment. Owns their failures: the first server that is available answers a
+// call, and a silent connection is replaced. Decides nothing about tokens.
 import type { SecureContextOptions } from 'node:tls';
 import { type Client, Code, ConnectError, createClient, type Transport } from '@connectrpc/connect';
 import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node';

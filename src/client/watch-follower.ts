@@ -41,7 +41,7 @@ const LATE_AFTER_MS = 1_500;
 const SILENT_AFTER_MS = 2_000;
 /** The server may have to read a long list before the stream is up to date. */
 const NO_ANSWER_AFTER_MS = 5_000;
-/** Prevents that the clients of a stopped server reconnect all at once. */
+/** Keeps the clients of a stopped server from reconnecting all at once. */
 const SPREAD_MS = 50;
 const RECONNECT = { firstMs: 100, maxMs: 5_000 };
 /** The server cannot resume from the cursor. */
@@ -172,7 +172,7 @@ function sentAt({ sentAt: time }: WatchResponse): number {
 }
 
 function verificationKeys({ keys }: KeysChanged): VerificationKey[] {
-  // A newer server may use algorithms that this library does not know yet; their tokens are refused here.
+  // A newer server may use algorithms that this library does not know yet; their tokens are rejected.
   return keys.flatMap(({ kid, algorithm, publicKey: spki }) => {
     if (!isSigningAlgorithm(algorithm)) return [];
     return publicVerificationKey(

@@ -14,7 +14,7 @@ export type ConcurrencyLimit = {
 };
 
 const MAX_CALLS_OF_PROCESS = 1_000;
-/** Prevents that one network, of any size, takes all slots. */
+/** Keeps one network, of any size, from taking all slots. */
 const MAX_CALLS_OF_NETWORK = MAX_CALLS_OF_PROCESS / 2;
 
 export function createConcurrencyLimit(): ConcurrencyLimit {

@@ -11,7 +11,7 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 
 function parseGrpcTimeout(text: string): number | null {
   const [, digits, unit = ''] = /^(\d{1,8})([HMSmun])$/.exec(text) ?? [];
-  const factor = GRPC_GRPC_UNITS_MS_MS[unit];
+  const factor = GRPC_UNITS_MS[unit];
   return factor === undefined ? null : Number(digits) * factor;
 }
 
