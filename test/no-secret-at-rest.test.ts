@@ -35,7 +35,7 @@ async function everythingHappens(email: string): Promise<void> {
   const refreshed = (await call(auth.refresh, { refreshToken: tokens.refreshToken, requestId: 'r1' })).body.tokens;
   secrets.push(tokens.accessToken, tokens.refreshToken, refreshed.accessToken, refreshed.refreshToken);
   await call(auth.verify, { accessToken: `${tokens.accessToken}x` });
-  await call(auth.checkRole, { userId: 'nobody', role: 'user' }, { bearer: SERVICE_KEY });
+  await call(auth.checkRole, { userId: 'not a user id', role: 'user' }, { bearer: SERVICE_KEY });
   const bearer = refreshed.accessToken;
   const again = await call(account.reauthenticate, { currentPassword: person.password }, { bearer });
   const change = { currentPassword: person.password, newPassword: passwords[2] as string };

@@ -67,7 +67,7 @@ async function person(): Promise<{ userId: string; sessionId: string }> {
   await owner.query('INSERT INTO users (id, email, full_name, created_at) VALUES ($1, $2, $3, now())', [
     userId,
     `${userId}@people.example`,
-    'Somebody',
+    'Grace Hopper',
   ]);
   await owner.query(
     "INSERT INTO sessions (id, user_id, created_at, expires_at, ends_by) VALUES ($1, $2, now(), now() + interval '1 day', now() + interval '1 day')",
