@@ -1,4 +1,4 @@
-// After a full run of everything, no password and no token is found anywhere that something is kept.
+// After a full run, no stored data contains a password or a token.
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { SERVICE_KEY, startTestApp, type TestApp } from './support/app.ts';
@@ -13,7 +13,7 @@ let call: Caller;
 const secrets: string[] = [];
 
 beforeAll(async () => {
-  // Mail is refused for good or for now, so that it stays on its way while we look.
+  // The mail server rejects mail, permanently or temporarily, so that it stays in the queues for the check.
   smtp = await startStubbornSmtp((address) =>
     address.startsWith('for-good') ? 550 : address.startsWith('delivered') ? 250 : 451,
   );
