@@ -1,5 +1,4 @@
-// The one place where things are made, top to bottom, and closed in reverse. The two parts have files of their own.
-
+// Constructs the service, top to bottom, and closes it in reverse order. The API and the worker have files of their own.
 import type { Logger } from 'pino';
 import { v7 } from 'uuid';
 import { startApiPart } from './app/api-part.ts';
@@ -29,36 +28,36 @@ import { createRevocationView } from './verifier/revocation-view.ts';
 export type Parts = {
   /** Answers calls. */
   api: boolean;
-  /** Sends mail and writes audit events. */
+  /** Sends e-mails and records audit events. */
   worker: boolean;
 };
 
 export type App = {
-  /** Where calls are answered; 0 without the API. */
+  /** The port of the API; 0 without it. */
   port: number;
-  /** Where Prometheus asks; 0 without. */
+  /** The port of the metrics page; 0 without it. */
   metricsPort: number;
-  /** Where the probes of a worker are answered; 0 without. */
+  /** The port of the worker's probes; 0 without them. */
   healthPort: number;
-  /** Probes report from now on that the service stops. Calls are still answered. */
+  /** Probes report the stop from now on. Calls are still answered. */
   stopServing(): void;
-  /** Finishes what is under way, for as long as the configured grace, and closes everything. */
+  /** Waits for running calls and jobs during the configured grace period, and closes everything. */
   close(): Promise<void>;
 };
 
-/** A Redis that is away says so with every attempt to reach it. */
+/** Each attempt to reach an unavailable Redis is an error. */
 const ERROR_LINE_EVERY_MS = 10_000;
 
-/** @param clock instead of Postgres's */
+/** @param clock replaces the clock of Postgres, for tests */
 export async function startApp(config: Config, parts: Parts, log: Logger, clock?: () => Date): Promise<App> {
-  // What has been made is closed again if something after it fails.
+  // Everything that has started is closed if a later step fails.
   await using started = new AsyncDisposableStack();
   const newId = () => v7();
   const graceMs = config.process.shutdownGraceMs;
 
-  const complain = (about: string) => atMostEvery(ERROR_LINE_EVERY_MS, (err: unknown) => log.warn({ err }, about));
+  const warnRarely = (about: string) => atMostEvery(ERROR_LINE_EVERY_MS, (err: unknown) => log.warn({ err }, about));
 
-  const telemetry = await startTelemetry(config.telemetry, complain('telemetry')).catch((error) => {
+  const telemetry = await startTelemetry(config.telemetry, warnRarely('telemetry')).catch((error) => {
     throw listenProblem({ key: 'METRICS_PORT', host: '', port: 0, ...config.telemetry.prometheus }, error);
   });
   started.defer(() => waitAtMost(FORCED_CLOSE_MS, telemetry.close()));
@@ -90,20 +89,20 @@ export async function startApp(config: Config, parts: Parts, log: Logger, clock?
   const encryptionKeys = purposeKeys.signingKeyEncryption;
   const keyRotation = createKeyRotation({ store: store.signingKeys, encryptionKeys, now });
   const rotateKeys = () => keyRotation.advance(config.keys.policy);
-  // By the worker too, which must not send tokens made with another MASTER_KEY.
   const view = createRevocationView();
+  // The worker loads them too: with another MASTER_KEY it must not start, because its tokens would be invalid.
   const signingKeys = await loadSigningKeys({
     store: store.signingKeys,
     createFirst: rotateKeys,
     encryptionKeys,
     areStale: () => view.ageMs() > config.verifier.maxViewAgeMs,
-    onUndecryptable: complain('a pending signing key cannot be decrypted with MASTER_KEY'),
+    onUndecryptable: warnRarely('a pending signing key cannot be decrypted with MASTER_KEY'),
   });
 
   const base: Base = {
     config,
     log,
-    complain,
+    warnRarely,
     metrics,
     tracing,
     traced,
@@ -127,7 +126,7 @@ export async function startApp(config: Config, parts: Parts, log: Logger, clock?
   started.defer(() => waitAtMost(FORCED_CLOSE_MS, stopReporting()));
   const worker = parts.worker ? await startWorkerPart(base, started) : null;
   const api = parts.api ? await startApiPart(base, started) : null;
-  // Beside the API there is no need for them: it answers the same probes.
+  // The API answers the same probes.
   const probes = worker && !api ? await startWorkerProbes(base, worker, started) : null;
   const running = started.move();
   return {

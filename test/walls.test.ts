@@ -73,7 +73,7 @@ test.each([
   ['src/verifier/sample.ts', '../store/store.ts'],
   ['src/store/sample.ts', '../verifier/../revocation-feed/watchers.ts'],
   ['src/store/postgres/sample.ts', '../store.ts'],
-  ['src/limits/sample.ts', '../redis/open-redis.ts'],
+  ['src/limits/sample.ts', '../redis/connect-redis.ts'],
   ['src/auth/sample.ts', '../server/rpc/rpc.ts'],
   ['src/auth/sample.ts', 'kysely'],
   ['src/auth/sample.ts', 'kysely/helpers/postgres'],

@@ -1,26 +1,17 @@
 // The part of the service that answers calls.
-
 import { waitAtMost } from '../async/wait-at-most.ts';
 import { createDenials } from '../authorization/denials.ts';
 import { createRoleReads } from '../authorization/role-reads.ts';
 import type { Deps } from '../deps.ts';
 import { createApiKeys } from '../keys/api-keys.ts';
 import { createServiceKeys } from '../keys/service-keys.ts';
-import { createKnownNetworks } from '../limits/known-networks.ts';
-import { createLimiter } from '../limits/limiter.ts';
-import { createRedisFallback } from '../limits/redis-fallback.ts';
 import { createSessionUsers } from '../limits/session-users.ts';
 import { createProviders } from '../oauth/providers.ts';
 import { createBreachCheck } from '../passwords/breached-passwords.ts';
 import { loadCommonPasswords } from '../passwords/common-passwords.ts';
-import { followHashKinds } from '../passwords/follow-hash-kinds.ts';
-import { createHashQueue } from '../passwords/hash-queue.ts';
-import { createHasher } from '../passwords/hasher.ts';
-import { startHashingProcess } from '../passwords/hashing-process.ts';
 import { listenProblem } from '../process/assert-ports-free.ts';
-import { impatient, openRedis } from '../redis/open-redis.ts';
+import type { RedisClient } from '../redis/connect-redis.ts';
 import { redisProblems } from '../redis/redis-health.ts';
-import { followRevocationEvents } from '../revocation-feed/revocation-feed.ts';
 import { createWatchers } from '../revocation-feed/watchers.ts';
 import { createCallLog } from '../server/calls/call-log.ts';
 import { createJwksAndProbesHandler } from '../server/endpoints/jwks-and-probes.ts';
@@ -29,85 +20,17 @@ import { createStandardServices } from '../server/rpc/standard-services.ts';
 import { startServer } from '../server/server.ts';
 import { createClientAddress, isIn } from '../server/transport/client-address.ts';
 import { createDatabaseCheck } from '../store/postgres/database-problems.ts';
-import { listenForNotifications } from '../store/postgres/listen.ts';
-import { createRevocationEvents } from '../store/revocation-events.ts';
-import { readRevocationStatuses } from '../store/revocation-statuses.ts';
-import { createVerifier } from '../verifier/verifier.ts';
 import { type Base, FORCED_CLOSE_MS, type Probed } from './base.ts';
+import { connectLimits } from './limits.ts';
+import { startPasswordHashing } from './password-hashing.ts';
+import { startVerification } from './verification.ts';
 
-/** How long a call waits for Redis to count it. */
-const LIMIT_TIMEOUT_MS = 1_000;
-
-/** Everything that answers calls. */
 export async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<Probed> {
-  const { config, log, complain, metrics, tracing, traced, connect, guard, clockAheadMs } = base;
-  const { db, store, purposeKeys, signingKeys, view, keyRotation, graceMs, now, newId } = base;
-  const limitRedisOptions = { connectionName: 'latchkey-limits', ...impatient(LIMIT_TIMEOUT_MS) };
-  const redis = openRedis(config.redisUrl, limitRedisOptions, complain('Redis (limits)'));
-  started.defer(() => redis.disconnect());
-  // So that the first calls are counted there; without it they are counted here.
-  await waitAtMost(LIMIT_TIMEOUT_MS, new Promise((resolve) => redis.once('ready', resolve)));
-  const fallback = createRedisFallback(complain('Redis does not answer: limits are counted in this process'));
-  const limiter = createLimiter({ redis, fallback, limits: config.limits, onTaken: metrics.limitTaken });
-  const knownNetworks = createKnownNetworks({ redis, fallback, now });
-  const hashQueue = createHashQueue({
-    concurrency: config.passwords.hashQueue.concurrency,
-    maxWaiting: config.passwords.hashQueue.maxWaiting,
-    maxWaitMs: config.passwords.hashQueue.maxWaitMs,
-    onDone: metrics.hashed,
-  });
-  metrics.watchHashQueue(hashQueue.tasks);
-  const hashing = startHashingProcess(config.passwords.hashQueue.concurrency, (err) => log.error({ err }, 'hashing'));
-  started.defer(() => hashing.close());
-  const hasher = createHasher(config.passwords.argon2, hashQueue, hashing);
-  const stopFollowing = await followHashKinds(hasher, {
-    read: store.users.samplesOfHashKinds,
-    onTooCostly: (kinds) =>
-      log.warn(
-        { hash_kinds: kinds.join(' ') },
-        'failed sign-ins to accounts with these password hashes take longer than others',
-      ),
-    onError: complain('the kinds of password hashes in use cannot be read'),
-  });
-  started.defer(stopFollowing);
-  metrics.watchView(view);
-  const verifier = createVerifier({
-    issuer: config.tokens.issuer,
-    keys: signingKeys.verificationKeys(),
-    revalidateSeconds: config.verifier.revalidateSeconds,
-    view,
-    maxViewAgeMs: config.verifier.maxViewAgeMs,
-    readStatuses: (tokens, signal) => readRevocationStatuses(db, tokens, { at: now(), signal }),
-    refreshKeys: signingKeys.reload,
-    cacheBytes: config.verifier.cacheBytes,
-    now,
-  });
-  signingKeys.onReload(verifier.useKeys);
-  metrics.watchTokenCache(verifier.cachedBytes);
-  const onFeedError = complain('the feed of revocations is behind');
-  // On a connection of its own: calls that wait for the others must not make it wait.
-  const revocationEvents = createRevocationEvents(connect('changes', 1));
-  const revocationFeed = await followRevocationEvents(
-    {
-      revocationEvents,
-      view,
-      reloadKeys: signingKeys.reload,
-      pollMs: config.verifier.pollMs,
-      now,
-    },
-    onFeedError,
-  );
-  started.defer(() => waitAtMost(FORCED_CLOSE_MS, revocationFeed.close()));
-  if (config.database.listenUrl !== null) {
-    const listening = listenForNotifications({
-      url: config.database.listenUrl,
-      guard,
-      notify: revocationEvents.notify,
-      onNotification: revocationFeed.wake,
-      onError: onFeedError,
-    });
-    started.defer(() => waitAtMost(FORCED_CLOSE_MS, listening.close()));
-  }
+  const { config, log, metrics, traced, clockAheadMs } = base;
+  const { store, purposeKeys, signingKeys, keyRotation, now, newId } = base;
+  const { redis, limiter, knownNetworks } = await connectLimits(base, started);
+  const hasher = await startPasswordHashing(base, started);
+  const { verifier, revocationFeed } = await startVerification(base, started);
   const denials = createDenials({ store, now });
   const roleReads = createRoleReads({ store, now });
   started.defer(() => waitAtMost(FORCED_CLOSE_MS, roleReads.close()));
@@ -135,8 +58,7 @@ export async function startApiPart(base: Base, started: AsyncDisposableStack): P
     signingKeys,
     keyRotation,
     purposeKeys,
-    requiresVerifiedEmail: config.accounts.requiresVerifiedEmail,
-    reauthenticationSeconds: config.accounts.reauthenticationSeconds,
+    ...config.accounts,
     providers: createProviders(config.providers, clockAheadMs),
     passwordPolicy: {
       minLength: config.passwords.minLength,
@@ -148,11 +70,20 @@ export async function startApiPart(base: Base, started: AsyncDisposableStack): P
       metrics.breachCheckFailed();
     }),
     tokenSettings: config.tokens,
-    apiKeyMaxDays: config.accounts.apiKeyMaxDays,
     closing: closing.signal,
     now,
     newId,
   };
+  return startApiServer(base, deps, { closing, redis }, started);
+}
+
+async function startApiServer(
+  base: Base,
+  deps: Deps,
+  { closing, redis }: { closing: AbortController; redis: RedisClient },
+  started: AsyncDisposableStack,
+): Promise<Probed> {
+  const { config, log, metrics, tracing, clockAheadMs, db, signingKeys, graceMs } = base;
   const readiness = createReadiness({
     databaseProblems: createDatabaseCheck(db),
     keyProblem: signingKeys.problem,

@@ -1,4 +1,4 @@
-// The things that both parts of the service are made of. src/app.ts constructs them.
+// The objects that both parts of the service share. src/app constructs the parts from settings. It must not contain rules.
 import type { Logger } from 'pino';
 import type { Config } from '../config/config.ts';
 import type { Deps } from '../deps.ts';
@@ -12,24 +12,24 @@ import type { RevocationView } from '../verifier/revocation-view.ts';
 export type Base = Pick<Deps, 'store' | 'purposeKeys' | 'signingKeys' | 'keyRotation' | 'now' | 'newId'> & {
   config: Config;
   log: Logger;
-  /** For errors that come by the dozen: a line now and then. */
-  complain(about: string): (error: unknown) => void;
+  /** For errors that can repeat quickly: one log line in ten seconds. */
+  warnRarely(about: string): (error: unknown) => void;
   metrics: Metrics;
   tracing: Tracing | null;
   traced: Tracing['traced'];
-  /** A pool of the service's database, under a name for the metrics. */
+  /** Creates a pool of database connections. @param name for the metrics */
   connect(name: string, poolSize: number): Db;
   db: Db;
   guard: PrimaryGuard;
   clockAheadMs: DatabaseClock['aheadMs'];
-  /** Does to the signing keys what the time has come for. */
+  /** Runs the key-rotation steps that are due. */
   rotateKeys: () => Promise<number>;
   view: RevocationView;
   graceMs: number;
 };
 
-/** A part that probes ask about. */
+/** A part that answers probes. */
 export type Probed = { port: number; stopServing(): void };
 
-/** How long a stop waits for a dependency that does not answer. */
+/** Limit of the wait for a dependency that does not answer while the service stops. */
 export const FORCED_CLOSE_MS = 2_000;

@@ -1,4 +1,4 @@
-// Tells operators which processes run, of which release, and how their clocks differ.
+// Writes to Postgres which process runs, with its release and the difference of its clock, for `doctor`.
 import { hostname } from 'node:os';
 import type { Logger } from 'pino';
 import { atMostEvery } from '../async/rate-gate.ts';
@@ -16,7 +16,7 @@ const REPORT_EVERY_MS = 10_000;
 const CLOCK_WARNING_MS = 5_000;
 const CLOCK_LINE_EVERY_MS = 60_000;
 
-/** @returns how to stop */
+/** Returns the function that stops it. */
 export function reportProcess({ processes, id, parts, clockAheadMs }: ReportDeps, log: Logger): () => Promise<void> {
   const warn = atMostEvery(CLOCK_LINE_EVERY_MS, (aheadMs: number) =>
     log.warn({ clock_ahead_ms: Math.round(aheadMs) }, "the clock of this machine differs from Postgres's"),

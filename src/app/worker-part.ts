@@ -1,5 +1,4 @@
-// The part of the service that sends mail and records audit events.
-
+// The part of the service that sends e-mails and records audit events.
 import { waitAtMost } from '../async/wait-at-most.ts';
 import { openMailer } from '../jobs/mailer.ts';
 import { openQueueRedis, openQueues } from '../jobs/queues.ts';
@@ -11,20 +10,16 @@ import { createDatabaseCheck } from '../store/postgres/database-problems.ts';
 import { UNTRACED } from '../telemetry/tracing.ts';
 import { type Base, FORCED_CLOSE_MS, type Probed } from './base.ts';
 
-/** How long a probe waits for Redis. */
+/** A probe waits this long for Redis. */
 const PROBE_TIMEOUT_MS = 1_000;
-/**
- * What one round of the outbox relay may take besides its three statements while Postgres and Redis are unavailable: connecting
- * three times, and two commands of Redis.
- */
+/** Time of three connections and two Redis commands: a round of the outbox relay takes this and three statements at most. */
 const LONGEST_WAITS_MS = 35_000;
 
 export type RunningWorker = { lastTurnAt(): number; isRedisReady(): Promise<boolean> };
 
-/** Mail and audit events. */
 export async function startWorkerPart(base: Base, started: AsyncDisposableStack): Promise<RunningWorker> {
-  const { config, log, complain, metrics, tracing, traced, store, purposeKeys, rotateKeys, graceMs, now } = base;
-  const onQueueError = complain('Redis (queues)');
+  const { config, log, warnRarely, metrics, tracing, traced, store, purposeKeys, rotateKeys, graceMs, now } = base;
+  const onQueueError = warnRarely('Redis (queues)');
   const redis = openQueueRedis(config.redisUrl, onQueueError);
   started.defer(() => redis.disconnect());
   const queues = openQueues(config.redisUrl, onQueueError);
@@ -75,7 +70,7 @@ export async function startWorkerPart(base: Base, started: AsyncDisposableStack)
   };
 }
 
-/** Null without HEALTH_PORT. */
+/** Returns null without HEALTH_PORT. */
 export async function startWorkerProbes(
   { config, db, signingKeys, clockAheadMs }: Base,
   worker: RunningWorker,

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { type ConnectionOptions, type Job, Queue, RedisConnection, Worker } from 'bullmq';
-import { impatient, openRedis, patient, type RedisClient } from '../redis/open-redis.ts';
+import { connectRedis, failFast, type RedisClient, retryForever } from '../redis/connect-redis.ts';
 import type { OutboxRef, Topic } from '../store/outbox.ts';
 
 /** One attempt to send an e-mail. */
@@ -35,7 +35,7 @@ RedisConnection.minimumVersion = '6.2.0';
 
 /** A connection for BullMQ's workers, which duplicate it for their blocking reads. */
 export function openQueueRedis(url: string, onError: (error: Error) => void): RedisClient {
-  return openRedis(url, { connectionName: 'latchkey-queue', ...patient() }, onError);
+  return connectRedis(url, { connectionName: 'latchkey-queue', ...retryForever() }, onError);
 }
 
 /** By default BullMQ blocks for up to ten seconds while a job waits for its next attempt. */
@@ -71,8 +71,8 @@ export function openConsumer<Data>({ redis, topic, concurrency, handle, onError 
 
 export function openQueues(url: string, onError: (error: Error) => void): Queues {
   // If Redis does not answer, the relay receives an error and puts the rows back.
-  const options = { connectionName: 'latchkey-relay', ...impatient(COMMAND_TIMEOUT_MS) };
-  const connection = openRedis(url, options, onError);
+  const options = { connectionName: 'latchkey-relay', ...failFast(COMMAND_TIMEOUT_MS) };
+  const connection = connectRedis(url, options, onError);
   const open = (topic: Topic) =>
     new Queue(topic, {
       connection: connection as ConnectionOptions,

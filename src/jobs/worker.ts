@@ -4,7 +4,7 @@ import type { Job } from 'bullmq';
 import type { Logger } from 'pino';
 import { atMostEvery } from '../async/rate-gate.ts';
 import { waitAtMost } from '../async/wait-at-most.ts';
-import type { RedisClient } from '../redis/open-redis.ts';
+import type { RedisClient } from '../redis/connect-redis.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Tracing } from '../telemetry/tracing.ts';
 import { type AnchoringDeps, startAnchoring } from './anchor-audit-trail.ts';

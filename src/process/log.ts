@@ -1,7 +1,7 @@
 import { type DestinationStream, type Logger, pino } from 'pino';
 import { conditionOf } from './condition-name.ts';
 
-/** What may appear in a log line. Anything else that is handed to the logger is left out. */
+/** The fields that a log line can have. The logger drops every other field. */
 const ALLOWED_FIELDS = new Set([
   'method',
   'code',

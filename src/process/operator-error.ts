@@ -1,20 +1,20 @@
 import { conditionOf } from './condition-name.ts';
 
-/** A mistake that an operator can mend. The message says how, and needs no stack. */
+/** An error that an operator can correct. The message names the remedy and needs no stack. */
 export class OperatorError extends Error {
   override name = 'OperatorError';
 }
 
-/** Remedies for errors of the system and of drivers, by their code. */
+/** Remedies by the code of errors of the system and of drivers. */
 const KNOWN: Record<string, string> = {
   EADDRINUSE: 'the port is in use: choose another one with PORT (or METRICS_PORT, MAILBOX_PORT)',
-  EADDRNOTAVAIL: 'there is no such address to listen on: see HOST',
+  EADDRNOTAVAIL: 'this machine does not have the address: see HOST',
   EACCES: 'permission denied',
-  ECONNREFUSED: 'nobody listens there: is it running, and is the URL right?',
-  ENOTFOUND: 'there is no such host: is the URL right?',
-  '28P01': 'Postgres refuses the password of this login',
-  '28000': 'Postgres refuses this login',
-  '3D000': 'there is no such database: "migrate --service-login" makes it',
+  ECONNREFUSED: 'no server listens there: is it running, and is the URL right?',
+  ENOTFOUND: 'the host does not exist: is the URL right?',
+  '28P01': 'Postgres rejects the password of this login',
+  '28000': 'Postgres rejects this login',
+  '3D000': 'the database does not exist: "migrate --service-login" creates it',
   '25006': 'this Postgres is read-only, as a standby or a former primary is: the URL must lead to the primary',
   '42501':
     'this Postgres login may not do that: MIGRATION_DATABASE_URL must be the owner of the schema, with CREATEROLE',
@@ -27,7 +27,7 @@ const KNOWN: Record<string, string> = {
   '57P03': 'the Postgres server is starting, stopping or in recovery: run this again when it accepts connections',
 };
 
-/** A sentence for an operator's mistake, or null for a defect. */
+/** A sentence for an error that an operator can correct, or null for a defect. */
 export function operatorMessage(error: unknown): string | null {
   if (!(error instanceof Error)) return null;
   if (error instanceof OperatorError) return error.message;
@@ -36,7 +36,7 @@ export function operatorMessage(error: unknown): string | null {
   return hint === undefined ? null : `${withCondition(error)}\n${hint}`;
 }
 
-/** A defect, with the place where it was thrown. */
+/** The message and the stack of a defect. */
 export function defectMessage(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const place = error.stack?.split('\n').filter((line) => /^\s+at /.test(line)) ?? [];

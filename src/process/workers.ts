@@ -1,5 +1,4 @@
-// `serve --workers`: as many processes as there are cores, on one port. This one only looks after them: it replaces those that
-// die, and stops all of them together.
+// `serve --workers`: supervises API processes that share one port. It replaces processes that end, and stops all of them together.
 import cluster, { type Worker } from 'node:cluster';
 import { availableParallelism } from 'node:os';
 import type { Logger } from 'pino';
@@ -8,11 +7,10 @@ import { OperatorError } from './operator-error.ts';
 import type { StopSignal } from './stop-signal.ts';
 
 export type Supervision = {
-  /** How many are to run. */
   count: number;
-  /** What each has to be told besides its environment. @param place from 0; who replaces a worker has the same */
+  /** Additional variables of one process. @param place from 0; a replacement has the same */
   environment(place: number): Record<string, string>;
-  /** After this long a worker that was told to stop is killed, in milliseconds. */
+  /** A worker that has not stopped after this time is killed. */
   killAfterMs: number;
 };
 

@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis';
 import { OperatorError } from '../process/operator-error.ts';
-import { loginOf, type Options, placeOf } from './open-redis.ts';
+import { loginOf, type Options, placeOf } from './connect-redis.ts';
 import { parseRedisUrl, REDIS_URL_FORMS, type RedisAddress } from './parse-redis-url.ts';
 import { missingCommands, type RequiredCommand } from './required-commands.ts';
 
@@ -41,7 +41,7 @@ export async function wrongForm(url: string): Promise<string | null> {
 /** A sentence that names the commands which the login lacks; null for none. @throws when Redis does not answer */
 export async function deniedCommands(url: string, required: readonly RequiredCommand[]): Promise<string | null> {
   const address = addressOf(url);
-  // Of a cluster any node knows the rights.
+  // Every node of a cluster has the same privileges.
   const places = address.kind === 'cluster' ? address.hosts.map((host) => ({ ...loginOf(address), ...host })) : [];
   const all = [...required, ...connectionCommands(address)];
   const look = (options: Options) => tryOnce(options, (redis) => missingCommands(redis, all));

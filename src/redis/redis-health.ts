@@ -1,6 +1,6 @@
 import { Cluster, type Redis } from 'ioredis';
 import { hello } from './assert-redis.ts';
-import type { RedisClient } from './open-redis.ts';
+import type { RedisClient } from './connect-redis.ts';
 import { DENIED } from './required-commands.ts';
 
 /** One server, or one primary of a cluster. */
@@ -12,7 +12,7 @@ export type ServerState = {
 
 const DOES_NOT_ANSWER = 'Redis does not answer: each process counts attempts for itself, and mail is late';
 
-/** What is degraded while Redis is like this. Takes as long as the connection's command timeout, at the most. */
+/** A sentence for each degraded function. It takes at most the command timeout of the connection. */
 export async function redisProblems(redis: RedisClient): Promise<string[]> {
   if (redis.status !== 'ready') return [DOES_NOT_ANSWER];
   try {

@@ -1,4 +1,4 @@
-// What Prometheus asks: all metrics as text, on a port that the public does not reach.
+// The page that Prometheus reads: all metrics as text, on a port that the public must not reach.
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { PrometheusExporter } from '@opentelemetry/exporter-prometheus';
@@ -12,7 +12,7 @@ export async function openMetricsPage({ host, port }: { host: string; port: numb
   const reader = new PrometheusExporter({ preventServerStart: true });
   const server = http.createServer((request, response) => {
     const isAsked = request.url?.split('?', 1)[0] === PATH;
-    // One question a connection, so that nobody makes this process write more than they read.
+    // One request for each connection, so that a client cannot make this process write more than the client reads.
     response.shouldKeepAlive = false;
     if (isAsked && request.method === 'GET') return reader.getMetricsRequestHandler(request, response);
     response.writeHead(isAsked ? 405 : 404, { 'content-type': 'text/plain' });
@@ -21,10 +21,10 @@ export async function openMetricsPage({ host, port }: { host: string; port: numb
   server.requestTimeout = TIMEOUT_MS;
   server.maxRequestsPerSocket = 1;
   server.maxConnections = MAX_CONNECTIONS;
-  // A page that is not taken.
+  // Closes a connection whose client does not read the page.
   server.setTimeout(TIMEOUT_MS, (socket) => socket.destroy());
   server.headersTimeout = TIMEOUT_MS;
-  // Each worker has a page of its own, also below node:cluster, which would share the port.
+  // Each worker process has its own page. node:cluster would share the port.
   const options = { host, port, exclusive: true };
   await new Promise<void>((resolve, reject) => server.once('error', reject).listen(options, resolve));
   return {

@@ -1,9 +1,9 @@
-// What OpenTelemetry's conventions for RPC say of calls (semantic conventions 1.45, rpc/grpc.md and rpc/connect-rpc.md).
+// The conventions of OpenTelemetry for RPC (semantic conventions 1.45, rpc/grpc.md and rpc/connect-rpc.md).
 
-/** `http` is the forward-auth door, which gateways call as an RPC without being one. */
+/** `http` is forward auth, which gateways call like an RPC. */
 export type RpcSystem = 'grpc' | 'connectrpc' | 'http';
 
-/** A denied login is no error of the server; these are. */
+/** The codes that are errors of the server. A rejected sign-in is none. */
 const SERVER_ERRORS = new Set([
   'unknown',
   'deadline_exceeded',

@@ -1,4 +1,4 @@
-// OpenTelemetry's SDK as this service uses it. Loaded only when somebody wants to hear from it: that takes a third of a second.
+// The OpenTelemetry SDK as this service uses it. Loading takes a third of a second, so it is loaded only when it has a receiver.
 import { OTLPMetricExporter as GrpcExporter } from '@opentelemetry/exporter-metrics-otlp-grpc';
 import { OTLPMetricExporter as JsonExporter } from '@opentelemetry/exporter-metrics-otlp-http';
 import { OTLPMetricExporter as ProtobufExporter } from '@opentelemetry/exporter-metrics-otlp-proto';
@@ -11,21 +11,21 @@ import { openMetricsPage } from './metrics-page.ts';
 import type { OtlpProtocol, TelemetryOptions } from './telemetry.ts';
 
 export type Sdk = {
-  /** Of the metrics' page; 0 without. */
+  /** The port of the metrics page; 0 without it. */
   port: number;
-  /** Sends what has not been sent yet. */
+  /** Sends the pending data. */
   close(): Promise<void>;
 };
 
 const MAX_EXPORT_MS = 30_000;
-/** Each reads from the standard variables where to send, with which headers, how compressed. */
+/** Each reads its endpoint, headers and compression from the standard variables. */
 const EXPORTERS: Record<OtlpProtocol, () => PushMetricExporter> = {
   grpc: () => new GrpcExporter(),
   'http/json': () => new JsonExporter(),
   'http/protobuf': () => new ProtobufExporter(),
 };
 
-/** @param name of the service, unless the standard variables give another */
+/** @param name of the service, unless the standard variables set another */
 export async function startSdk({ prometheus, otlpMetrics, traces }: TelemetryOptions, name: string): Promise<Sdk> {
   const page = prometheus && (await openMetricsPage(prometheus));
   const otlpReader =
@@ -37,7 +37,7 @@ export async function startSdk({ prometheus, otlpMetrics, traces }: TelemetryOpt
     });
   const sdk = new NodeSDK({
     resource: defaultResource().merge(resourceFromAttributes({ [ATTR_SERVICE_NAME]: name })),
-    // What OTEL_RESOURCE_ATTRIBUTES says, and not who runs this and how.
+    // Only OTEL_RESOURCE_ATTRIBUTES: other detectors report the user and the command line.
     resourceDetectors: [envDetector],
     metricReaders: [page?.reader, otlpReader].filter((reader) => !!reader),
     // Otherwise as the standard variables say.

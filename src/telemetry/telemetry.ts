@@ -1,5 +1,5 @@
-// What others may watch of this service: metrics as Prometheus text on a port of their own, metrics and traces by OTLP. The
-// standard variables (OTEL_...) mean what they mean everywhere.
+// Starts telemetry: metrics as Prometheus text on a port of their own, metrics and traces by OTLP. The standard variables
+// (OTEL_...) have their standard meaning.
 import { DiagLogLevel, diag, metrics, trace } from '@opentelemetry/api';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { createTracing, type Tracing } from './tracing.ts';
@@ -7,7 +7,7 @@ import { createTracing, type Tracing } from './tracing.ts';
 export type OtlpProtocol = 'grpc' | 'http/protobuf' | 'http/json';
 
 export type TelemetryOptions = {
-  /** Where Prometheus asks; null for nowhere, port 0 for any free one. */
+  /** The page for Prometheus; null for none. Port 0 selects a free port. */
   prometheus: { host: string; port: number } | null;
   /** Null: metrics are not sent. */
   otlpMetrics: { protocol: OtlpProtocol; intervalMs: number } | null;
@@ -16,33 +16,33 @@ export type TelemetryOptions = {
 
 export type Telemetry = {
   metrics: Metrics;
-  /** Null when nobody wants traces. */
+  /** Null when no traces are sent. */
   tracing: Tracing | null;
-  /** Of the metrics' page; 0 without. */
+  /** The port of the metrics page; 0 without it. */
   port: number;
-  /** Sends what has not been sent yet. */
+  /** Sends the pending data. */
   close(): Promise<void>;
 };
 
 const NAME = 'latchkey';
 
 /**
- * One for a process: the SDK keeps what it made for all of it.
- * @param onProblem hears of collectors that do not answer and the like
+ * Call it once in a process: the SDK is global.
+ * @param onProblem receives errors such as a collector that does not answer
  * @throws when the port is taken
  */
 export async function startTelemetry(
   options: TelemetryOptions,
   onProblem: (problem: Error) => void,
 ): Promise<Telemetry> {
-  const isWanted = options.prometheus || options.otlpMetrics || options.traces;
-  const say = (message: string, ...details: unknown[]) => onProblem(new Error([message, ...details].join(' ')));
+  const isEnabled = options.prometheus || options.otlpMetrics || options.traces;
+  const report = (message: string, ...details: unknown[]) => onProblem(new Error([message, ...details].join(' ')));
   const silent = () => {};
-  if (isWanted) {
-    const hear = { error: say, warn: say, info: silent, debug: silent, verbose: silent };
-    diag.setLogger(hear, { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true });
+  if (isEnabled) {
+    const logger = { error: report, warn: report, info: silent, debug: silent, verbose: silent };
+    diag.setLogger(logger, { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true });
   }
-  const sdk = isWanted ? await (await import('./sdk.ts')).startSdk(options, NAME) : null;
+  const sdk = isEnabled ? await (await import('./sdk.ts')).startSdk(options, NAME) : null;
   return {
     metrics: createMetrics(metrics.getMeter(NAME)),
     tracing: options.traces ? createTracing(trace.getTracer(NAME)) : null,

@@ -1,4 +1,4 @@
-// Spans of calls and of what they do. What is traced gets names and times, never arguments: these hold tokens and passwords.
+// Creates spans for calls and their parts. A span has names and times and never arguments, which can be tokens or passwords.
 import {
   type Context,
   context,
@@ -27,14 +27,14 @@ export type ReadHeader = (name: string) => string | null;
 export type CallSpan = {
   /** Empty when this call is not sampled. */
   traceId: string;
-  /** What runs in it is told as part of the call. */
+  /** Runs a function whose spans become parts of this call. */
   run<T>(serve: () => T): T;
   end(call: EndedCall): void;
 };
 
 export type Tracing = {
   begin(method: string, system: RpcSystem, header: ReadHeader): CallSpan;
-  /** Of a call that had no time for parts. @param startedAt performance.now() */
+  /** Records the span of a call without parts. @param startedAt performance.now() */
   tell(call: EndedCall, startedAt: number, header: ReadHeader): void;
   /** The same object; each of its asynchronous methods runs in a span of its own, such as `limiter take`. */
   traced<T extends object>(name: string, parts: T): T;
@@ -42,7 +42,7 @@ export type Tracing = {
   query(sql: string, durationMs: number, failed: boolean): void;
 };
 
-/** What callers write freely is not passed on to collectors. */
+/** Headers with free text of callers, which collectors do not receive. */
 const FREE_TEXT = new Set(['tracestate', 'baggage']);
 const HEADERS = {
   keys: () => [],
@@ -100,7 +100,7 @@ function inSpan(tracer: Tracer, name: string, run: Run): Run {
   return (...input) =>
     tracer.startActiveSpan(name, (span) => {
       const result = run(...input);
-      // One that is never ended is never told.
+      // A span that does not end is not sent.
       if (!(result instanceof Promise)) return result;
       return result.then(
         (value) => {
@@ -123,5 +123,5 @@ function endCall(span: Span, { system, code, reason }: EndedCall): void {
   span.end();
 }
 
-/** Nothing is told, and nothing costs anything. */
+/** Tracing that is off. */
 export const UNTRACED: Pick<Tracing, 'traced'> = { traced: (_, parts) => parts };

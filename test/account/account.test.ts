@@ -3,7 +3,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { startApp } from '../../src/app.ts';
 import { readConfig } from '../../src/config/config.ts';
 import { createLogger } from '../../src/process/log.ts';
-import { openRedis } from '../../src/redis/open-redis.ts';
+import { connectRedis } from '../../src/redis/connect-redis.ts';
 import { startTestApp, testApp } from '../support/app.ts';
 import { account, auth, type Caller, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
@@ -266,7 +266,7 @@ describe('DeleteMe', () => {
 
   test('leaves the address free for another account, which has no data of the first', async () => {
     const person = await signedIn(call);
-    const redis = openRedis(app.environment.REDIS_URL ?? '', {}, () => {});
+    const redis = connectRedis(app.environment.REDIS_URL ?? '', {}, () => {});
     onTestFinished(() => redis.disconnect());
     const places = async () => (await redis.keys('latchkey:place:*')).length;
     const before = await places();

@@ -8,7 +8,7 @@ import { accountHash } from '../../src/domain/account-hash.ts';
 import type { Email } from '../../src/domain/email.ts';
 import { formatMailedToken, VERIFICATION_TOKEN } from '../../src/domain/mailed-token.ts';
 import { derivePurposeKeys } from '../../src/keys/purpose-keys.ts';
-import { openRedis } from '../../src/redis/open-redis.ts';
+import { connectRedis } from '../../src/redis/connect-redis.ts';
 import { startTestApp, testApp } from '../support/app.ts';
 import { account, admin, auth, type Caller, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
@@ -256,7 +256,7 @@ describe('changes that a thief may have made since', () => {
   test('known networks are forgotten, except the one of the owner who undoes the change', async () => {
     const before = await signedIn(call);
     const { token, person } = await changed(before);
-    const redis = openRedis(app.environment.REDIS_URL ?? '', {}, () => {});
+    const redis = connectRedis(app.environment.REDIS_URL ?? '', {}, () => {});
     onTestFinished(() => redis.disconnect());
     const { accountHash: keys } = derivePurposeKeys([Buffer.from(app.environment.MASTER_KEY ?? '', 'base64')]);
     const places = [before.email, person.email].map((email) => `latchkey:place:${accountHash(email as Email, keys)}`);

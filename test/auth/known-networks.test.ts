@@ -1,7 +1,7 @@
 // Known networks: failed sign-ins of attackers on other networks do not block an owner on a known one.
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { openRedis, type RedisClient } from '../../src/redis/open-redis.ts';
+import { connectRedis, type RedisClient } from '../../src/redis/connect-redis.ts';
 import { testApp } from '../support/app.ts';
 import { account, admin, auth } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
@@ -19,7 +19,7 @@ let boss: SignedIn;
 
 beforeAll(async () => {
   boss = await signedInWith(app, call, ['admin']);
-  redis = openRedis(app.environment.REDIS_URL as string, {}, () => {});
+  redis = connectRedis(app.environment.REDIS_URL as string, {}, () => {});
   await eventually(() => redis.status === 'ready');
 });
 afterAll(async () => {

@@ -78,12 +78,12 @@ test('attackers on other networks do not block an owner on a known network', asy
   const { createLimiter } = await import('../../src/limits/limiter.ts');
   const { createRedisFallback } = await import('../../src/limits/redis-fallback.ts');
   const { readConfig } = await import('../../src/config/config.ts');
-  const { openRedis } = await import('../../src/redis/open-redis.ts');
+  const { connectRedis } = await import('../../src/redis/connect-redis.ts');
   const { accountHash } = await import('../../src/domain/account-hash.ts');
   const { derivePurposeKeys } = await import('../../src/keys/purpose-keys.ts');
   const { parseEmail } = await import('../../src/domain/email.ts');
   const config = readConfig(app.environment);
-  const redis = openRedis(config.redisUrl, {}, () => {});
+  const redis = connectRedis(config.redisUrl, {}, () => {});
   onTestFinished(() => redis.disconnect());
   const limiter = createLimiter({ redis, fallback: createRedisFallback(() => {}), limits: config.limits });
   await eventually(() => redis.status === 'ready');

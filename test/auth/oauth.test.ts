@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { generateKeyPair, SignJWT } from 'jose';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
-import { openRedis } from '../../src/redis/open-redis.ts';
+import { connectRedis } from '../../src/redis/connect-redis.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { account, auth, type Caller, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
@@ -188,7 +188,7 @@ describe('a first sign-in', () => {
   });
 
   test('uses up the sign-up limit once, and each sign-in uses up the sign-in limit', async () => {
-    const redis = openRedis(app.environment.REDIS_URL ?? '', {}, () => {});
+    const redis = connectRedis(app.environment.REDIS_URL ?? '', {}, () => {});
     onTestFinished(() => redis.disconnect());
     const budgets = ['GLOBAL_SIGN_INS', 'GLOBAL_SIGN_UPS'].map((name) => `latchkey:limit:${name}:all`);
     await redis.del(...budgets);

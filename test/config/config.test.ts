@@ -64,7 +64,7 @@ test('the defaults are the documented ones', () => {
     },
     audit: { anchorEveryMs: 3_600_000, anchorFile: null },
     telemetry: { prometheus: null, otlpMetrics: null, traces: false },
-    limits: LIMITS,
+    limits: { LOGIN_ACCOUNT: { points: 5, windowSeconds: 900 } },
   });
 });
 
@@ -91,6 +91,7 @@ describe('CONFIGURATION', () => {
     }
     expect(Object.keys(environment).length).toBeGreaterThan(60);
     expect(readConfig(environment)).toEqual(readConfig(good));
+    expect(Object.keys(readConfig(good).limits)).toEqual(Object.keys(LIMITS));
   });
 
   test('names the secrets that a file can hold', () => {

@@ -121,7 +121,7 @@ test('the service does not start under an older Node', () => {
     });
     const version = process.versions.node;
     expect(stderr, args[0]).toBe(
-      `Latchkey needs Node >=99.0.0, for its security fixes of HTTP/2; this is Node ${version}\n`,
+      `Latchkey requires Node >=99.0.0, for its security fixes of HTTP/2; this is Node ${version}\n`,
     );
     expect(status, args[0]).toBe(1);
   }

@@ -5,7 +5,7 @@ import { createKnownNetworks, type KnownNetworks } from '../../src/limits/known-
 import { createLimiter, type Limiter } from '../../src/limits/limiter.ts';
 import { LIMITS } from '../../src/limits/limits.ts';
 import { createRedisFallback } from '../../src/limits/redis-fallback.ts';
-import { impatient, openRedis } from '../../src/redis/open-redis.ts';
+import { connectRedis, failFast } from '../../src/redis/connect-redis.ts';
 import { createTestRedis } from '../support/databases.ts';
 import { eventually } from '../support/eventually.ts';
 
@@ -16,7 +16,7 @@ const limits = {
 };
 
 async function connect(url: string) {
-  const redis = openRedis(url, impatient(500), () => {}) as Redis;
+  const redis = connectRedis(url, failFast(500), () => {}) as Redis;
   onTestFinished(() => redis.disconnect());
   const failures: unknown[] = [];
   const fallback = createRedisFallback((error) => failures.push(error));

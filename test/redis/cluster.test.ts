@@ -4,7 +4,7 @@ import { createKnownNetworks } from '../../src/limits/known-networks.ts';
 import { createLimiter } from '../../src/limits/limiter.ts';
 import { LIMITS } from '../../src/limits/limits.ts';
 import { createRedisFallback } from '../../src/limits/redis-fallback.ts';
-import { impatient, openRedis } from '../../src/redis/open-redis.ts';
+import { connectRedis, failFast } from '../../src/redis/connect-redis.ts';
 import { startTestApp } from '../support/app.ts';
 import { auth, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
@@ -64,7 +64,7 @@ test('mail is sent after the node of the queues has vanished and its replica was
 
 test('every command of the limits works in a cluster', async () => {
   const nodes = await startRedisCluster();
-  const redis = openRedis(urlOf(nodes), impatient(1_000), () => {});
+  const redis = connectRedis(urlOf(nodes), failFast(1_000), () => {});
   onTestFinished(() => redis.disconnect());
   await eventually(() => redis.status === 'ready');
   const fallbacks: unknown[] = [];

@@ -104,7 +104,7 @@ describe.each([
   test('without Postgres ends with a sentence', async () => {
     const refused = runMain(args, { ...environment, DATABASE_URL: 'postgres://latchkey@127.0.0.1:1/latchkey' });
     expect(await refused.ended).toBe(1);
-    expect(refused.output()).toContain('nobody listens there: is it running, and is the URL right?');
+    expect(refused.output()).toContain('no server listens there: is it running, and is the URL right?');
     expect(refused.output()).not.toMatch(/^ +at /m);
   });
 

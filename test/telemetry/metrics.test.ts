@@ -3,6 +3,7 @@ import { createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import { expect, onTestFinished, test } from 'vitest';
 import { AuthService } from '../../gen/latchkey/auth/v1/auth_service_pb.ts';
+import { INSTRUMENTS } from '../../src/telemetry/instruments.ts';
 import { openTestMailbox, testApp, testEnvironment } from '../support/app.ts';
 import { auth, viaFetch, viaGrpcJs } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
@@ -185,3 +186,28 @@ test('without Redis the process counts the attempts, and a metric shows it', asy
   expect(sumOf(decisions, 'latchkey_limit_decisions_total', byNetwork)).toBe(1);
   expect(sumOf(decisions, 'latchkey_limit_decisions_total', { store: 'redis' })).toBe(undefined);
 });
+
+test('the table of instruments has every metric and attribute of this service', async () => {
+  const page = await (await fetch(`http://127.0.0.1:${app.metricsPort}/metrics`)).text();
+  const samples = [...page.matchAll(/^((?:latchkey|rpc|db|process_memory)_\w+)(?:\{(.*)\})? /gm)];
+  const known = new Map(
+    Object.values(INSTRUMENTS).map(({ name, attributes }) => [prometheusName(name), Object.keys(attributes)]),
+  );
+  expect(new Set(samples.map(([, name]) => name)).size).toBeGreaterThan(12);
+  for (const [, name = '', labels = ''] of samples) {
+    const match = [...known].find(([start]) => name === start || name.startsWith(`${start}_`));
+    expect(match, name).toBeDefined();
+    const given = [...labels.matchAll(/(\w+)="/g)]
+      .map(([, label]) => label)
+      .filter((label) => !/^(le|otel_)/.test(label ?? ''));
+    const attributes = match?.[1].map(prometheusName) ?? [];
+    expect(
+      given.filter((label) => !attributes.includes(label as string)),
+      name,
+    ).toEqual([]);
+  }
+});
+
+function prometheusName(name: string): string {
+  return name.replaceAll('.', '_');
+}

@@ -34,7 +34,7 @@ function databaseFindings(diagnosis: DatabaseDiagnosis): Finding[] {
       ? ok('schema', 'has every migration of this release, unchanged')
       : { check: 'schema', state: 'failed', what: schemaProblem, mend: 'run migrate; it says what else is needed' },
     roleProblem === null
-      ? ok('database role', 'has the privileges of the service, and no more')
+      ? ok('database role', 'has exactly the privileges of the service')
       : {
           check: 'database role',
           state: 'failed',

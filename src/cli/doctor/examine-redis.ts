@@ -1,7 +1,7 @@
 import { waitAtMost } from '../../async/wait-at-most.ts';
 import type { Config } from '../../config/config.ts';
 import { deniedCommands, wrongForm } from '../../redis/assert-redis.ts';
-import { impatient, openRedis, type RedisClient } from '../../redis/open-redis.ts';
+import { connectRedis, failFast, type RedisClient } from '../../redis/connect-redis.ts';
 import { parseRedisUrl } from '../../redis/parse-redis-url.ts';
 import { infoOf, isDenied, isFull, type ServerState, serverStates, serversOf } from '../../redis/redis-health.ts';
 import { LIMIT_COMMANDS, QUEUE_COMMANDS } from '../../redis/required-commands.ts';
@@ -17,7 +17,7 @@ const MIB = 1024 * 1024;
 
 export async function examineRedis({ redisUrl: url }: Config): Promise<Finding[]> {
   let cause: Error | null = null;
-  const redis = openRedis(url, { ...impatient(TIMEOUT_MS), enableOfflineQueue: true }, (error) => {
+  const redis = connectRedis(url, { ...failFast(TIMEOUT_MS), enableOfflineQueue: true }, (error) => {
     cause ??= error;
   });
   try {

@@ -13,9 +13,13 @@ export const LIMIT_KEYS: Keys = Object.fromEntries(
 
 export type LimitSettings = Record<LimitName, Limit>;
 
+const DEFAULTS = Object.fromEntries(
+  Object.entries(LIMITS).map(([name, { points, windowSeconds }]) => [name, { points, windowSeconds }]),
+) as LimitSettings;
+
 export function readLimits(environment: Environment, problems: string[]): LimitSettings {
   const set = Object.entries(LIMIT_KEYS).filter(([name]) => environment[name] !== undefined);
   const values = parseKeys(Object.fromEntries(set), environment, problems) ?? {};
   const changed = Object.entries(values).map(([name, value]) => [name.slice(LIMIT_PREFIX.length), value]);
-  return { ...LIMITS, ...Object.fromEntries(changed) };
+  return { ...DEFAULTS, ...Object.fromEntries(changed) };
 }

@@ -11,16 +11,16 @@ const MAX_RECONNECT_DELAY_MS = 2_000;
 const CALM_MS = 10_000;
 const CONNECT_TIMEOUT_MS = 2_000;
 const KEEPALIVE_MS = 5_000;
-/** A connection on which an answer is overdue for this long is made anew. Blocking commands must be shorter. */
+/** A connection is replaced when a reply is overdue for this long. Blocking commands must be shorter. */
 const SILENCE_MS = 5_000;
 
-/** The server is no primary, or not yet: the address leads to another one soon. Redis 6 has the word inside the text. */
+/** The server is not the primary, or not yet: the address leads to another server soon. Redis 6 has the word inside the text. */
 const NOT_PRIMARY = /(?:^|\s-)(?:READONLY|LOADING|MASTERDOWN|UNBLOCKED)\b/;
-/** The server rejects now what it may do later: it is full, its disk is, its replicas are missing, or the login's rights are. */
+/** The server can accept the command later: its memory or disk is full, or replicas or privileges are missing. */
 const REJECTED = /(?:^|\s-)(?:OOM|MISCONF|NOREPLICAS|NOPERM|NOAUTH|BUSY)\b/;
 
-/** A connection that reconnects for ever. @throws OperatorError when the URL has no known form */
-export function openRedis(url: string, options: Options, onError: (error: Error) => void): RedisClient {
+/** Returns a connection that always reconnects. @throws OperatorError when the URL has no known form */
+export function connectRedis(url: string, options: Options, onError: (error: Error) => void): RedisClient {
   const address = parseRedisUrl(url);
   if (!address) throw new OperatorError(`REDIS_URL ${REDIS_URL_FORMS}`);
   const timeouts = { connectTimeout: CONNECT_TIMEOUT_MS, socketTimeout: SILENCE_MS };
@@ -29,8 +29,8 @@ export function openRedis(url: string, options: Options, onError: (error: Error)
   return client.on('error', onError);
 }
 
-/** For commands that a caller waits for: a Redis that does not answer is an error at once, and nothing queues up for it. */
-export function impatient(commandTimeoutMs: number): Options {
+/** Options for commands that a caller waits for: without a connection they fail at once and are not queued. */
+export function failFast(commandTimeoutMs: number): Options {
   return {
     commandTimeout: commandTimeoutMs,
     enableOfflineQueue: false,
@@ -40,15 +40,15 @@ export function impatient(commandTimeoutMs: number): Options {
   };
 }
 
-/** For commands that must succeed some time: they are sent again until a server carries them out. */
-export function patient(): Options {
+/** Options for commands that must succeed: they are sent again until a server executes them. */
+export function retryForever(): Options {
   return {
     maxRetriesPerRequest: null,
     reconnectOnError: ({ message }) => (NOT_PRIMARY.test(message) || REJECTED.test(message) ? 2 : false),
   };
 }
 
-/** What a connection to any server needs, without anything that a restricted login may lack. */
+/** Options for every server. They require no privilege that a restricted login can lack. */
 export function loginOf({ username, password, db, isEncrypted }: RedisAddress): Options {
   return {
     ...(username !== '' && { username }),
@@ -56,13 +56,13 @@ export function loginOf({ username, password, db, isEncrypted }: RedisAddress): 
     ...(isEncrypted && { tls: {} }),
     db,
     keepAlive: KEEPALIVE_MS,
-    // The check needs INFO, which managed services deny; LOADING is handled where it is answered.
+    // The check requires INFO, which managed services deny. NOT_PRIMARY handles LOADING.
     enableReadyCheck: false,
     disableClientInfo: true,
   };
 }
 
-/** Where the one server is, or the Sentinels that know it. */
+/** The address of the server, or of its Sentinels. */
 export function placeOf(address: RedisAddress, options: Options): Options {
   if (address.kind !== 'sentinel') return { ...address.hosts[0], ...options };
   const { sentinelUsername, sentinelPassword, masterName, isEncrypted } = address;
@@ -84,14 +84,14 @@ function openCluster({ hosts }: RedisAddress, options: Options, onError: (error:
     enableOfflineQueue,
     clusterRetryStrategy: (attempt) => retryStrategy?.(attempt),
     slotsRefreshTimeout: CONNECT_TIMEOUT_MS,
-    // Names stay names: certificates are verified against them.
+    // Host names are kept, because certificates are verified against them.
     dnsLookup: (host, callback) => callback(null, host),
     enableReadyCheck: false,
   });
   return cluster.on('node error', onError);
 }
 
-/** Reconnects quickly at first, and more and more slowly where the server answers but rejects commands. */
+/** Reconnects quickly at first. The delay grows while the server answers but rejects commands. */
 function withPace(options: Options, onError: (error: Error) => void): Options {
   const { reconnectOnError } = options;
   let rejectedAt = Number.NEGATIVE_INFINITY;
@@ -110,7 +110,7 @@ function withPace(options: Options, onError: (error: Error) => void): Options {
         const action = reconnectOnError(error);
         if (action) {
           [isRejected, rejectedAt] = [true, performance.now()];
-          // The caller of a command that is sent again never sees this.
+          // The caller of a command that is sent again does not receive this error.
           onError(error);
         }
         return action;
