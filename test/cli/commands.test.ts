@@ -157,7 +157,7 @@ describe('a wrong command line', () => {
   test('a change without a reason changes nothing', async () => {
     const { email } = await registered(call);
     const outcome = await latchkey('users', 'disable', email);
-    expect(outcome).toEqual({ exit: 1, output: 'reason is required: the audit trail tells why\n' });
+    expect(outcome).toEqual({ exit: 1, output: 'reason is required: the audit trail keeps it\n' });
   });
 
   test('--until with an invalid time is rejected', async () => {

