@@ -1,5 +1,5 @@
 // Counts the pieces of a password that must be guessed: a repetition, a run, a keyboard walk or a date counts little.
-// Linear in the length, because it runs on the main thread for input of strangers.
+// Linear in the length, because it runs on the main thread for input of unknown callers.
 
 const DIGITS = '1234567890';
 /** The rows of each keyboard, from the top. Each row is half a key to the right of the row above. */
@@ -32,8 +32,8 @@ const DATE =
   /(?:(?:19|20)\d\d[-./]?(?:0\d|1[0-2])[-./]?[0-3]\d|[0-3]\d[-./]?(?:0\d|1[0-2])[-./]?(?:19|20)\d\d|(?:0\d|1[0-2])[-./]?[0-3]\d[-./]?(?:19|20)\d\d)/y;
 
 /**
- * What must be chosen, at least: a character alone is a piece, a year too; a walk, a run, a repetition or a date are
- * two.
+ * The least number of pieces that make up the text. A single character or a year is one piece. A walk, a run, a
+ * repetition or a date is two.
  */
 export function countPieces(text: string): number {
   const characters = [...text];
@@ -43,7 +43,7 @@ export function countPieces(text: string): number {
   const walks = walkLengths(keyboards);
   const repetitions = UNITS.map((unit) => repetitionLengths(points, keyboards, unit));
   const offsets = offsetsOf(characters);
-  /** Of what begins at each character. */
+  /** The least number of pieces from each character to the end. */
   const pieces = new Array<number>(length + 1).fill(0);
   const after = (index: number) => pieces[Math.min(index, length)] ?? 0;
   for (let i = length - 1; i >= 0; i -= 1) {
@@ -66,8 +66,7 @@ export function countPieces(text: string): number {
 }
 
 /**
- * The length of the shortest unit that the whole text repeats at least twice, the last time perhaps in part; null for
- * none.
+ * The shortest unit that the whole text repeats at least twice, the last time perhaps in part; null for none.
  */
 export function repeatedUnit(text: string): string | null {
   const characters = [...text];
@@ -81,7 +80,7 @@ export function repeatedUnit(text: string): string | null {
   return 2 * unit <= characters.length ? characters.slice(0, unit).join('') : null;
 }
 
-/** From each character on, as long as each key is next to the one before. */
+/** For each character, the length of the walk that begins there: each key is next to the one before. */
 function walkLengths(keyboards: number[][]): number[] {
   const longest = new Array<number>(keyboards[0]?.length ?? 0).fill(1);
   for (const keys of keyboards) {
@@ -95,7 +94,7 @@ function walkLengths(keyboards: number[][]): number[] {
   return longest;
 }
 
-/** From each character on, as long as a unit comes again, moved in the same way each time. */
+/** For each character, the length of the repetition that begins there: each unit is moved by the same distance. */
 function repetitionLengths(points: number[], keyboards: number[][], unit: number): number[] {
   const longest = new Array<number>(points.length).fill(0);
   const follow = (values: number[], move: number) => {

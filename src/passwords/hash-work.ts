@@ -24,7 +24,7 @@ export type HashWork = {
   compare(comparison: Comparison): Promise<Outcome>;
 };
 
-/** bcrypt ignores further bytes. A longer password must not match, whatever the ignored bytes are. */
+/** bcrypt ignores further bytes. A longer password must not match, because any text with the same first bytes would match too. */
 const BCRYPT_MAX_BYTES = 72;
 
 /** Computes in the thread pool of this process. */

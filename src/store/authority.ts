@@ -15,7 +15,7 @@ import { authenticationOf } from './session-rows.ts';
  */
 export type Authority = {
   graph: RoleGraph;
-  /** Null for an operator, to whom the rule does not apply. */
+  /** Null for an operator: the rule does not apply to operators. */
   actorRoles: string[] | null;
 };
 
