@@ -8,7 +8,6 @@ export function setPrincipal(of: object, principal: TokenPrincipal): void {
 }
 
 /**
- * The caller of a request that the middleware or the interceptor has verified.
  * @param of the request of node:http, or `call.metadata` of grpc-js
  * @throws Error when the request was not verified, so that an unprotected handler cannot answer
  */

@@ -1,5 +1,6 @@
-// Node keeps the first `authorization` header of a request and drops the others before Connect or grpc-js receive it. A gateway may
-// have checked another one. This module joins them, as Node joins most headers, so that the interceptors reject the request.
+// Node keeps the first `authorization` header of a request and drops the others before Connect or grpc-js receive it. A
+// gateway may have checked another one. This module joins them, as Node joins most headers, so that the interceptors
+// reject the request.
 import { subscribe } from 'node:diagnostics_channel';
 import type { IncomingMessage } from 'node:http';
 import {

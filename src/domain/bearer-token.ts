@@ -3,12 +3,10 @@ export function bearerToken(authorization: string | null | undefined): string {
   return authorization ? (/^Bearer +([^\s,]+)$/i.exec(authorization)?.[1] ?? '') : '';
 }
 
-/** An invalid token. */
 const MALFORMED = '-';
 
 /**
- * The token that a client has sent to a service that asks about it. Empty without one. Another scheme is an invalid
- * credential, and so are several credentials: the service could use a different one of them.
+ * Another scheme is an invalid credential, and so are several: the service that asks could use a different one of them.
  */
 export function soleBearerToken(authorizations: string[]): string {
   const [first = '', ...more] = authorizations;
@@ -16,7 +14,7 @@ export function soleBearerToken(authorizations: string[]): string {
   return (more.length === 0 && bearerToken(first)) || MALFORMED;
 }
 
-/** The token to verify: the one in the request, or the call's own credential. Empty without either. */
+/** The token to verify: the one in the request, or the call's own credential. */
 export function tokenToVerify(accessToken: string, credential: string): string {
   return accessToken || credential;
 }

@@ -9,7 +9,6 @@ export type GitHubOptions = {
   clientSecret: string;
   /** `https://github.com`, or the URL of an Enterprise Server. */
   url: string;
-  /** `https://api.github.com` */
   apiUrl: string;
 };
 

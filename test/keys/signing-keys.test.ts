@@ -362,7 +362,7 @@ describe('at the command line', () => {
     );
     expect(await latchkey('keys', 'rotate', '--reason', 'spring')).toEqual({
       exit: 0,
-      output: 'another key signs; tokens of the one before stay good\n',
+      output: 'The published key signs now. Tokens of the previous key stay valid.\n',
     });
     expect(await latchkey('keys', 'rotate', '--reason', 'spring')).toMatchObject({
       exit: 1,
