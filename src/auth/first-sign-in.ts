@@ -24,7 +24,7 @@ export async function firstSignIn(
   const email = verifiedEmail === null ? null : emailOrNull(verifiedEmail);
   if (email === null) return rejectOAuth(deps, { provider, reason: 'PROVIDER_EMAIL_UNVERIFIED' }, call);
   const identity = { id: deps.newId(), provider, issuer, subject };
-  // In two parallel first sign-ins one creates the account or the link, and the other one then finds it.
+  // When two first sign-ins run at once, one creates the account or the link, and the other finds it afterwards.
   for (let attempt = 0; attempt < 2; attempt += 1) {
     const other = attempt > 0 && (await deps.store.identities.use(issuer, subject, deps.now()));
     if (other) return { ...other, isNew: false };

@@ -135,8 +135,8 @@ async function noteFailed(deps: MailAttemptsDeps, log: Logger, about: About, err
   const { claimed } = about;
   const [description, answered] = [describe(error), answerOf(error)];
   const answer = answered?.answer ?? null;
-  const answerFields = answered && { smtp_command: answered.command, smtp_answer: answer };
-  const fields = { ...fieldsOf(about), ...answerFields, err: error };
+  const smtpFields = answered && { smtp_command: answered.command, smtp_answer: answer };
+  const fields = { ...fieldsOf(about), ...smtpFields, err: error };
   const event = (type: AuditType) => eventOf(type, about, { attempts: claimed.attempt, response: answer });
   if (error instanceof ExpiredMail) {
     await store.mailOrders.giveUp(claimed, description, { at: now(), event: event('mail_expired') });

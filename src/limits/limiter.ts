@@ -33,7 +33,7 @@ export function createLimiter({ redis, fallback, limits, onTaken }: LimiterDeps)
   const counters = new Map(
     Object.entries(limits).map(([name, limit]) => [
       name,
-      { shared: redisCounter(redis, name, limit), own: processCounter(name, limit) },
+      { shared: redisCounter(redis, name, limit), own: processCounter(limit) },
     ]),
   );
 

@@ -14,8 +14,7 @@ export function createSessionUsers(maxSessions = MAX_SESSIONS): SessionUsers {
     remember(sessionId, userId) {
       users.delete(sessionId);
       users.set(sessionId, userId);
-      const [oldest] = users.size > maxSessions ? users.keys() : [];
-      if (oldest !== undefined) users.delete(oldest);
+      if (users.size > maxSessions) users.delete(users.keys().next().value as string);
     },
     userOf: (sessionId) => users.get(sessionId) ?? null,
   };

@@ -32,12 +32,11 @@ export async function takeFrom(counter: Counter, buckets: Bucket[], tightenedFor
     const full = counter.capacity(factor);
     const capacity = tightenedForMs > 0 ? Math.ceil(full * TIGHTENED) : full;
     const { count, msLeft } = await counter.add(key);
-    // A rejection that only the budget causes takes no point, so that the bucket is complete after the budget's window.
-    const isTightened = count > capacity && count <= full;
-    if (count <= capacity || isTightened) counted.push(key);
+    if (count <= full) counted.push(key);
     if (count <= capacity) continue;
+    // A rejection that only the budget causes takes no point, so that the bucket is complete after the budget's window.
     await giveBack();
-    const retryAfterMs = isTightened ? Math.min(tightenedForMs, msLeft) : msLeft;
+    const retryAfterMs = count <= full ? Math.min(tightenedForMs, msLeft) : msLeft;
     return { allowed: false, retryAfterMs, isFirstRejection: count === full + 1, giveBack: async () => {} };
   }
   return { allowed: true, retryAfterMs: 0, isFirstRejection: false, giveBack };

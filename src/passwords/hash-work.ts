@@ -24,7 +24,7 @@ export type HashWork = {
   compare(comparison: Comparison): Promise<Outcome>;
 };
 
-/** bcrypt ignores further bytes. A longer password must not match. */
+/** bcrypt ignores further bytes. Otherwise a longer password with the same first bytes would match. */
 const BCRYPT_MAX_BYTES = 72;
 
 export const threadPoolHashing: HashWork = {

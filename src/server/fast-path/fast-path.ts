@@ -1,5 +1,6 @@
-// Answers the few RPCs that gateways call for every request, before Connect: from memory, in one step, with the same bytes. This
-// folder owns the decoding and encoding of these RPCs. It must not decide about tokens or roles, or use node:http and node:http2.
+// Answers the few RPCs that gateways call for every request, before Connect: from memory, in one step, with the same
+// bytes. This folder owns the decoding and encoding of these RPCs. It must not decide about tokens or roles, or use
+// node:http and node:http2.
 import { isAscii } from 'node:buffer';
 import { bearerToken } from '../../domain/bearer-token.ts';
 import { ERROR_REASONS, type Reason } from '../../domain/error-reason.ts';
@@ -14,12 +15,10 @@ import type { FastAnswer, FastHandler } from '../transport/fast-handler.ts';
 import { type FastMethod, type FastPathDeps, fastMethods, type Rejected, type Reply } from './methods.ts';
 
 type Protocol = {
-  /** Names of request headers. */
   encoding: string;
   timeout: TimeoutHeader;
 };
 
-/** Connect answers calls with these headers. */
 const HEADERS_FOR_CONNECT = ['origin', 'x-client-address', 'x-client-user-agent'];
 const ENVELOPE_BYTES = 5;
 const MAX_MEMBERS = 2;
@@ -135,7 +134,6 @@ function isOnce(text: string, part: string): boolean {
   return text.indexOf(part) === text.lastIndexOf(part);
 }
 
-/** @param reserve bytes before the message */
 function toBytes(reply: Reply, reserve: number): Buffer {
   const bytes = Buffer.allocUnsafe(reserve + reply.size());
   reply.write(bytes, reserve);
