@@ -1,9 +1,6 @@
 export type Backoff = { firstMs: number; maxMs: number };
 
-/**
- * The delay before the next attempt, in milliseconds. It doubles with each failure in a row.
- * @param failures in a row, apart from the one that leads to this delay
- */
+/** @param failures in a row, apart from the one that leads to this delay */
 export function backoffMs({ firstMs, maxMs }: Backoff, failures: number): number {
   return Math.min(firstMs * 2 ** failures, maxMs);
 }

@@ -1,4 +1,4 @@
-/** Returns whether one more may pass. A window begins with the first that passes, and lets so many through. */
+/** A window begins with the first that passes. */
 export function rateGate({ passes, windowMs }: { passes: number; windowMs: number }): () => boolean {
   let windowEndsAt = 0;
   let passed = 0;
@@ -10,7 +10,7 @@ export function rateGate({ passes, windowMs }: { passes: number; windowMs: numbe
   };
 }
 
-/** Makes one call of `call` in so many milliseconds, and drops the calls between. */
+/** Drops the calls between. */
 export function atMostEvery<T>(milliseconds: number, call: (value: T) => void): (value: T) => void {
   const mayPass = rateGate({ passes: 1, windowMs: milliseconds });
   return (value) => {

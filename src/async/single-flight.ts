@@ -1,7 +1,4 @@
-/**
- * Runs `work` once at a time. A caller that comes during a run shares the next run with all other waiting callers, so that its
- * result was begun after its call.
- */
+/** Callers that come during a run share the next run, so that each receives a result that was begun after its call. */
 export function singleFlight(work: () => Promise<void>): () => Promise<void> {
   let running: Promise<void> = Promise.resolve();
   let next: Promise<void> | null = null;

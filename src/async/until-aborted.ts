@@ -1,7 +1,4 @@
-/**
- * Returns the result of the work, unless the signal aborts first. The work itself goes on.
- * @throws the signal's reason
- */
+/** The work itself goes on after an abort. @throws the signal's reason */
 export async function untilAborted<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
   signal.throwIfAborted();
   const aborted = Promise.withResolvers<never>();

@@ -1,6 +1,6 @@
 import { untilAborted } from './until-aborted.ts';
 
-/** Waits for the work, but not longer than this. A stop uses it to end even when a connection hangs. */
+/** A stop uses it to end even when a connection hangs. */
 export async function waitAtMost(milliseconds: number, work: Promise<unknown>): Promise<void> {
   const timeUp = new AbortController();
   const timer = setTimeout(() => timeUp.abort(), milliseconds);

@@ -1,6 +1,6 @@
 // The folder authorization owns the audit trail of denied roles and of roles that callers read. It must not decide
-// whether a role is granted. This file records denied roles at most once in a quarter of an hour, so that a caller who
-// repeats a request neither fills the trail nor waits for it.
+// whether a role is granted. A role is recorded at most once in a quarter of an hour, so that a caller who repeats a
+// request neither fills the trail nor waits for it.
 import type { Origin } from '../domain/audit-event.ts';
 import { audit } from '../domain/effect.ts';
 import { createExpiringMap } from '../domain/expiring-map.ts';

@@ -3,12 +3,12 @@
 import { audit, type Effect } from '../domain/effect.ts';
 import type { Store } from '../store/store.ts';
 
-/** A positive answer about a user's role. `reader` is a `subjectName`. */
+/** `reader` is a `subjectName`. */
 export type RoleRead = { reader: string; userId: string; role: string };
 
 export type RoleReads = {
   record(read: RoleRead): void;
-  /** Writes the remaining counts. `record` must not be called after it. */
+  /** `record` must not be called after it. */
   close(): Promise<void>;
 };
 
@@ -17,7 +17,6 @@ type Window = { since: Date; answers: number; users: Set<string>; roles: Set<str
 const WINDOW_MS = 15 * 60_000;
 const WRITE_EVERY_MS = 5_000;
 const MAX_READERS = 200;
-/** The bound of one caller in one window. */
 const MAX_USERS = 1_000;
 const MAX_ROLES = 20;
 /** An event counts many calls from many places. */
@@ -44,7 +43,6 @@ export function createRoleReads({ store, now }: { store: Pick<Store, 'outbox'>; 
     return window;
   }
 
-  /** Runs in the background, one write at a time. */
   function write(isDue: (window: Window) => boolean): void {
     const due = [...windows].filter(([, window]) => isDue(window));
     if (due.length === 0) return;
@@ -56,7 +54,6 @@ export function createRoleReads({ store, now }: { store: Pick<Store, 'outbox'>; 
     });
   }
 
-  /** Returns unwritten counts to the windows for the next attempt. */
   function restore(unwritten: [reader: string, window: Window][]): void {
     for (const [reader, { since, answers, users, roles, isTruncated }] of unwritten) {
       const later = windows.get(reader);

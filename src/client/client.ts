@@ -1,5 +1,5 @@
-// `@latchkey/client`: typed clients of all services, and verification of access tokens in your own service without a call for each.
-// Published alone, so it imports the rooms `domain` and `verifier` and no other.
+// `@latchkey/client`: typed clients of all services, and verification of access tokens in your own service without a
+// call for each. Published alone, so it imports the rooms `domain` and `verifier` and no other.
 export { AuthError } from '../domain/auth-error.ts';
 export type { Reason } from '../domain/error-reason.ts';
 export type { ServiceTokenPrincipal, TokenPrincipal, UserPrincipal } from '../domain/principal.ts';

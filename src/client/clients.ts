@@ -13,7 +13,10 @@ export type ClientsOptions = {
   credential?: string | (() => string | Promise<string>);
   /** For https: certificate authorities to trust, and the client certificate with its key; PEM. */
   tls?: Pick<SecureContextOptions, 'ca' | 'cert' | 'key'>;
-  /** Deadline of a call that sets none, in milliseconds. Default 10,000, the longest that a server allows. Streams have none. */
+  /**
+   * Deadline of a call that sets none, in milliseconds. Default 10,000, the longest that a server allows. Streams have
+   * none.
+   */
   timeoutMs?: number;
   /** Creates the transport, instead of gRPC over HTTP/2. */
   transport?: (url: string) => Transport;
@@ -25,7 +28,6 @@ export type Clients = {
   account: Client<typeof AccountService>;
   verifier: Client<typeof VerifierService>;
   admin: Client<typeof AdminService>;
-  /** Ends the connection and the calls on it. */
   close(): void;
 };
 

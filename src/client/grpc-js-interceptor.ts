@@ -39,7 +39,6 @@ export function grpcJsInterceptor(latchkey: Pick<Latchkey, 'verify'>): ServerInt
     });
 }
 
-/** The details are the same as over Connect. */
 function toStatus(error: unknown) {
   const rejected = rejectedCall(error);
   const trailers = new Headers();

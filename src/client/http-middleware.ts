@@ -6,7 +6,10 @@ import { setPrincipal } from './principal-of.ts';
 import { type Rejection, rejectionOf } from './rejection.ts';
 import { authorizationsIn } from './repeated-authorization.ts';
 
-/** Calls `next` when the access token is valid. Otherwise answers with 401, or with 503 when the token cannot be verified now. */
+/**
+ * Calls `next` when the access token is valid. Otherwise answers with 401, or with 503 when the token cannot be
+ * verified now.
+ */
 export type HttpMiddleware = (
   request: IncomingMessage | Http2ServerRequest,
   response: ServerResponse | Http2ServerResponse,

@@ -1,5 +1,5 @@
-// Verifies access tokens in the process that receives them, with the server's own decision engine and the revocation events of its
-// Watch stream. Asks a server only when those events are too old.
+// Verifies access tokens in the process that receives them, with the server's own decision engine and the revocation
+// events of its Watch stream. Asks a server only when those events are too old.
 import type { SecureContextOptions } from 'node:tls';
 import { timestampDate } from '@bufbuild/protobuf/wkt';
 import { Code, ConnectError, type Transport } from '@connectrpc/connect';
@@ -15,8 +15,8 @@ import { followWatch } from './watch-follower.ts';
 
 export type LatchkeyOptions = {
   /**
-   * URL of a server, such as `http://localhost:8080`, or of several servers of one deployment. The library follows the first server,
-   * and changes to the next one as soon as that fails.
+   * URL of a server, such as `http://localhost:8080`, or of several servers of one deployment. The library follows the
+   * first server, and changes to the next one as soon as that fails.
    */
   url: string | readonly string[];
   /** One of SERVICE_KEYS, or an API key. A server that checks client certificates requires none. */
@@ -43,8 +43,8 @@ export type Latchkey = {
   /**
    * Answers from memory, in microseconds. Asks a server only when the revocation data is too old.
    * @param token the value of `authorization: Bearer ...`, without the scheme
-   * @throws AuthError CREDENTIALS_MISSING, TOKEN_INVALID, TOKEN_EXPIRED, AUDIENCE_MISMATCH, TOKEN_REVOKED, TOKEN_STALE; or
-   *   DEPENDENCY_UNAVAILABLE when the token cannot be verified now
+   * @throws AuthError CREDENTIALS_MISSING, TOKEN_INVALID, TOKEN_EXPIRED, AUDIENCE_MISMATCH, TOKEN_REVOKED, TOKEN_STALE;
+   * or DEPENDENCY_UNAVAILABLE when the token cannot be verified now
    */
   verify(token: string): Promise<TokenPrincipal>;
   /**

@@ -4,8 +4,8 @@ import { bearerToken } from '../domain/bearer-token.ts';
 /**
  * @param authorizations the values of a request's `authorization` headers
  * @returns the access token, or an empty string when the request has no `authorization` header
- * @throws AuthError TOKEN_INVALID for another scheme, and for several values, also in one header: a gateway and a service could
- *   each check a different one
+ * @throws AuthError TOKEN_INVALID for another scheme, and for several values, also in one header: a gateway and a
+ * service could each check a different one
  */
 export function presentedToken(authorizations: string[]): string {
   const [first = '', ...more] = authorizations;

@@ -1,6 +1,5 @@
 import type { TokenPrincipal } from '../domain/principal.ts';
 
-/** The key is a request of node:http, or the metadata of a grpc-js call. */
 const principals = new WeakMap<object, TokenPrincipal>();
 
 export function setPrincipal(of: object, principal: TokenPrincipal): void {
@@ -8,7 +7,6 @@ export function setPrincipal(of: object, principal: TokenPrincipal): void {
 }
 
 /**
- * The caller of a request that the middleware or the interceptor has verified.
  * @param of the request of node:http, or `call.metadata` of grpc-js
  * @throws Error when the request was not verified, so that an unprotected handler cannot answer
  */

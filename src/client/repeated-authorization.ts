@@ -1,5 +1,6 @@
-// Node keeps the first `authorization` header of a request and drops the others before Connect or grpc-js receive it. A gateway may
-// have checked another one. This module joins them, as Node joins most headers, so that the interceptors reject the request.
+// Node keeps the first `authorization` header of a request and drops the others before Connect or grpc-js receive it. A
+// gateway may have checked another one. This module joins them, as Node joins most headers, so that the interceptors
+// reject the request.
 import { subscribe } from 'node:diagnostics_channel';
 import type { IncomingMessage } from 'node:http';
 import {
@@ -60,7 +61,6 @@ function join(headers: IncomingHttpHeaders, rawHeaders: string[]): void {
   if (all.length > 1) headers.authorization = all.join(', ');
 }
 
-/** @param rawHeaders names and values in turn, as in Node */
 export function authorizationsIn(rawHeaders: string[]): string[] {
   return rawHeaders.filter((_, n) => n % 2 === 1 && rawHeaders[n - 1]?.toLowerCase() === 'authorization');
 }

@@ -1,5 +1,5 @@
-// Connections to the servers of one deployment. Owns their failures: the first server that can answers a call, and a silent
-// connection is replaced. Decides nothing about tokens.
+// Connections to the servers of one deployment. Owns their failures: the first server that is available answers a
+// call, and a silent connection is replaced. Decides nothing about tokens.
 import type { SecureContextOptions } from 'node:tls';
 import { type Client, Code, ConnectError, createClient, type Transport } from '@connectrpc/connect';
 import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node';
@@ -10,7 +10,6 @@ import { VerifierService } from '../../gen/latchkey/auth/v1/verifier_service_pb.
 export type Server = {
   auth: Pick<Client<typeof AuthService>, 'verify'>;
   verifier: Pick<Client<typeof VerifierService>, 'watch'>;
-  /** Ends the connection and the calls on it. The next call makes a new connection. */
   disconnect(): void;
 };
 
@@ -23,7 +22,6 @@ const ANSWERS = [Code.Unauthenticated, Code.PermissionDenied, Code.InvalidArgume
 
 export type Connection = { transport: Transport; disconnect(): void };
 
-/** @throws TypeError when the URL is not one of http or https */
 export function connect(url: string, tls: SecureContextOptions): Connection {
   assertHttpUrl(url);
   const pings = { pingIntervalMs: PING_INTERVAL_MS, pingTimeoutMs: PING_TIMEOUT_MS };
@@ -58,8 +56,7 @@ function serverOf({ transport, disconnect }: Connection): Server {
 }
 
 /**
- * Calls the servers in their order until one answers: the next server when one has failed, and in parallel when one is slow.
- * A rejection of the request is an answer.
+ * Calls the next server when one has failed, and in parallel when one is slow. A rejection of the request is an answer.
  */
 export async function firstAnswer<T>(
   servers: Server[],

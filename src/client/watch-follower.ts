@@ -1,5 +1,5 @@
-// Follows the Watch stream of one of several servers, and keeps the revocation view and the keys up to date. When the stream ends,
-// fails or falls silent, it continues at the next server from the same cursor.
+// Follows the Watch stream of one of several servers, and keeps the revocation view and the keys up to date. When the
+// stream ends, fails or falls silent, it continues at the next server from the same cursor.
 import { createPublicKey } from 'node:crypto';
 import { timestampMs } from '@bufbuild/protobuf/wkt';
 import { Code, ConnectError } from '@connectrpc/connect';
@@ -16,13 +16,12 @@ import type { RevocationView } from '../verifier/revocation-view.ts';
 import type { Server } from './servers.ts';
 
 export type WatchFollower = {
-  /** Resolves when the view is complete for the first time. Rejects when the server rejects the credential or serves no Watch. */
+  /** Rejects when the server rejects the credential or serves no Watch. */
   ready: Promise<void>;
   /** Whether a stream is up to date and its last message was in time. */
   isFollowing(): boolean;
-  /** Index of the server that is followed, or comes next. */
   serverIndex(): number;
-  /** Milliseconds since 1970 by the server's clock. Before the first message, by this machine's clock. */
+  /** By the server's clock. Before the first message, by this machine's clock. */
   now(): number;
   close(): void;
 };
@@ -40,12 +39,11 @@ export type WatchFollowerDeps = {
 /** A server sends a message each second. */
 const LATE_AFTER_MS = 1_500;
 const SILENT_AFTER_MS = 2_000;
-/** The same before the stream is up to date: the server may have to read a long list first. */
+/** The server may have to read a long list before the stream is up to date. */
 const NO_ANSWER_AFTER_MS = 5_000;
-/** Spreads the clients of a server that has stopped. */
+/** Keeps the clients of a stopped server from reconnecting all at once. */
 const SPREAD_MS = 50;
 const RECONNECT = { firstMs: 100, maxMs: 5_000 };
-/** The server cannot resume from the cursor. */
 const CURSOR_REJECTED = [Code.OutOfRange, Code.InvalidArgument];
 /** A retry fails until an operator changes the configuration. */
 const PERMANENT = [Code.Unauthenticated, Code.PermissionDenied, Code.Unimplemented];
@@ -56,7 +54,6 @@ export function followWatch(deps: WatchFollowerDeps): WatchFollower {
   const ready = createReady();
   let cursor = '';
   let index = 0;
-  /** Attempts since a stream was up to date. */
   let failures = 0;
   let isUpToDate = false;
   let lastMessageAt = 0;
@@ -66,9 +63,11 @@ export function followWatch(deps: WatchFollowerDeps): WatchFollower {
   async function watchOnce(server: WatchFollowerDeps['servers'][number]): Promise<void> {
     const silence = watchSilence(() => server.disconnect());
     const signal = AbortSignal.any([closing.signal, silence.signal]);
-    // The smallest difference between a message's arrival and its time of sending. A message above it is late by the difference.
+    // The smallest difference between a message's arrival and its time of sending. A message above it is late by the
+    // difference.
     let leastDelay = Number.POSITIVE_INFINITY;
-    // Without a cursor the server sends every revocation in force. Earlier data may belong to a database that was replaced.
+    // Without a cursor the server sends every revocation in force. Earlier data may belong to a database that was
+    // replaced.
     if (cursor === '') view.reset();
     try {
       for await (const message of server.verifier.watch({ cursor }, { headers, signal })) {
@@ -142,14 +141,13 @@ function createReady() {
   return { promise, resolve, reject };
 }
 
-/** Almost none before a server that was not tried yet. It grows once all servers have failed. */
+/** The delay grows only once all servers have failed. */
 function delayMs(failures: number, servers: number): number {
   const rounds = Math.floor(failures / servers);
   if (rounds === 0) return SPREAD_MS * Math.random();
   return backoffMs(RECONNECT, rounds - 1) * (0.5 + Math.random());
 }
 
-/** @param onSilence called when no message came in time; the signal is aborted too */
 function watchSilence(onSilence: () => void) {
   const silence = new AbortController();
   const end = () => {
@@ -172,7 +170,7 @@ function sentAt({ sentAt: time }: WatchResponse): number {
 }
 
 function verificationKeys({ keys }: KeysChanged): VerificationKey[] {
-  // A newer server may use algorithms that this library does not know yet; their tokens are refused here.
+  // A newer server may use algorithms that this library does not know yet; their tokens are rejected.
   return keys.flatMap(({ kid, algorithm, publicKey: spki }) => {
     if (!isSigningAlgorithm(algorithm)) return [];
     return publicVerificationKey(

@@ -1,3 +1,4 @@
+// The folder domain owns the pure rules and values of the service. It must not import another folder or do I/O.
 import { type Email, mailboxOf } from './email.ts';
 import type { KeyRing } from './key-ring.ts';
 import { macOf } from './mac.ts';
@@ -7,7 +8,7 @@ export function accountHash(email: Email, keys: KeyRing): string {
   return hash(email, keys);
 }
 
-/** The hash under each key of the ring: entries under a former key are still found. */
+/** Entries under a former key must still be found. */
 export function accountHashes(email: Email, keys: KeyRing): string[] {
   return keys.map((key) => hash(email, [key]));
 }

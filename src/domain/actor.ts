@@ -1,6 +1,6 @@
 import { subjectName } from './principal.ts';
 
-/** The subject of a change to something that is not its own. */
+/** The subject of a change to another's object. */
 export type Actor =
   | {
       kind: 'user';
@@ -8,7 +8,7 @@ export type Actor =
       sessionId: string;
       /** The number of the session's refresh token at the time when the access token was made. */
       refreshCounter: number;
-      /** The change requires a re-authentication of the session within so many seconds. */
+      /** The change requires a re-authentication within so many seconds. */
       reauthenticatedWithin?: number;
     }
   /** A service without an account and a key is denied every change. */
@@ -21,7 +21,7 @@ export function requireReauthentication(actor: Actor, withinSeconds: number): Ac
   return actor.kind === 'user' ? { ...actor, reauthenticatedWithin: withinSeconds } : actor;
 }
 
-/** The name of an actor in audit events: `user:<id>`, `service:<name>` or `operator:<login>`. */
+/** `user:<id>`, `service:<name>` or `operator:<login>`. */
 export function actorName(actor: Actor): string {
   return actor.kind === 'operator' ? `operator:${actor.name}` : subjectName(actor);
 }

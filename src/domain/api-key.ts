@@ -1,4 +1,4 @@
-// An API key is a prefix, by which secret scanners find it, and 256 random bits.
+// The prefix is for secret scanners.
 import { createHash, randomBytes } from 'node:crypto';
 
 const API_KEY = /^lka_[A-Za-z0-9_-]{43}$/;
@@ -11,7 +11,7 @@ export function isApiKey(text: string): boolean {
   return API_KEY.test(text);
 }
 
-/** Only the hash is stored. A plain hash suffices, because 256 random bits cannot be guessed. */
+/** A plain hash suffices, because 256 random bits cannot be guessed. */
 export function apiKeyHash(key: string): Buffer {
   return createHash('sha256').update(key).digest();
 }

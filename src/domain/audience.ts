@@ -3,14 +3,10 @@ import { InvalidValue } from './parse-fields.ts';
 /** Latchkey's own APIs require it in every access token. */
 export const OWN_AUDIENCE = 'latchkey';
 
-/** The audiences that a caller has chosen; null for all audiences of the deployment. */
+/** Null for all audiences of the deployment. */
 export type AudienceChoice = string[] | null;
 
-/**
- * @param chosen empty for all
- * @param all the audiences of the deployment
- * @throws InvalidValue
- */
+/** @param chosen empty for all. @throws InvalidValue */
 export function parseAudiences(chosen: string[], all: string[]): AudienceChoice {
   if (chosen.length === 0) return null;
   if (!chosen.every((one) => all.includes(one)))
@@ -18,7 +14,7 @@ export function parseAudiences(chosen: string[], all: string[]): AudienceChoice 
   return all.filter((one) => chosen.includes(one));
 }
 
-/** The `aud` of a token. Empty when the deployment has none of the chosen audiences. */
+/** Empty when the deployment has none of the chosen audiences. */
 export function chosenAudiences(choice: AudienceChoice, all: string[]): string[] {
   return choice ? all.filter((one) => choice.includes(one)) : all;
 }

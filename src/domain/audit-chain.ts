@@ -1,13 +1,11 @@
-// Verifies the hash chain of the audit trail outside the database. append_audit_event in migrations/0001_baseline.sql
-// computes the same hashes.
+// append_audit_event in migrations/0001_baseline.sql computes the same hashes inside the database.
 import { createHash } from 'node:crypto';
 
 import type { AuditRecord } from './audit-event.ts';
 
-/** A field as Postgres writes it; null for none. */
 type Text = string | null;
 
-/** A record with its place in the chain. Times are in UTC, to the microsecond: `2026-01-31T12:00:00.000000Z`. */
+/** Times are in UTC, to the microsecond: `2026-01-31T12:00:00.000000Z`. */
 export type ChainedEvent = Omit<AuditRecord, 'occurredAt' | 'before' | 'after'> & {
   recordedAt: string;
   occurredAt: string;
@@ -19,7 +17,6 @@ export type ChainedEvent = Omit<AuditRecord, 'occurredAt' | 'before' | 'after'> 
   previousHash: Buffer;
 };
 
-/** A position of the chain with its hash, recorded outside the database. */
 export type Anchor = { seq: bigint; hash: string };
 
 type ChainProblem = { seq: bigint; problem: string };
@@ -51,14 +48,12 @@ function field(text: Text): string {
   return text === null ? '-' : `${Buffer.byteLength(text)}:${text}`;
 }
 
-/** Receives the events in ascending order, then reports the problems. */
 export function createChainVerifier(anchors: Anchor[]) {
   const problems: ChainProblem[] = [];
   const anchored = new Map(anchors.map(({ seq, hash }) => [seq, hash]));
-  /** Users whose addresses and user agents were erased according to the chain, and events without them. */
+  /** Users whose address and user agent were erased according to the chain, and events without them. */
   const forgotten = new Set<string>();
   const wiped: { seq: bigint; userId: Text }[] = [];
-  /** Hashes by the last dropped position. */
   const dropped = new Map<bigint, string>();
   const drops: Drop[] = [];
   let events = 0;

@@ -1,7 +1,6 @@
-// The closed list of audit event types. QueryAuditEvents, StreamAuditEvents and `latchkey audit` filter by these names, and
-// docs/reference lists them with these sentences. The last two are written by functions of the database.
+// The closed list, which docs/reference shows with these sentences. Functions of the database write the last two types.
 
-/** For each type one sentence or two: the actor, the action, its target, and the fields that need an explanation. */
+/** Each sentence names the actor, the action, its target, and the fields that need an explanation. */
 export const AUDIT_EVENT_TYPES = {
   registered:
     'An account was created: by its owner, by a first sign-in at an identity provider (`detail`), or by an administrator (`actor`).',

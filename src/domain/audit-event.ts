@@ -1,8 +1,6 @@
 import type { AuditType } from './audit-event-types.ts';
 
-/** The origin of a call, for audit events. */
 export type Origin = {
-  /** The client's IP address. */
   address: string;
   userAgent: string;
   requestId: string;
@@ -25,9 +23,8 @@ export type AuditEvent = {
   origin: Origin;
 };
 
-/** An audit event as it is stored. Times are in UTC with microseconds in `ChainedEvent`, and `Date` here. */
+/** A stored event. Times are in UTC with microseconds in `ChainedEvent`, and `Date` here. */
 export type AuditRecord = {
-  /** The position in the chain, from 1. */
   seq: bigint;
   id: string;
   occurredAt: Date;

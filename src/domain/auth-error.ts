@@ -1,7 +1,6 @@
-// The error that use cases throw: a reason, and details for the caller. How it is sent is no concern of this file.
 import type { Reason } from './error-reason.ts';
 
-/** One invalid field of a request. The description never repeats the value. */
+/** The description never repeats the value. */
 export type Violation = { field: string; description: string };
 
 type Details = {
@@ -10,7 +9,7 @@ type Details = {
   retryAfterMs?: number;
   /** The role that the caller lacks. */
   requiredRole?: string | undefined;
-  /** Only for the log. The caller never receives it. */
+  /** Only for the log. */
   cause?: unknown;
 };
 

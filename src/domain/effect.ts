@@ -1,10 +1,7 @@
 import type { AuditEvent } from './audit-event.ts';
 import type { MailOrder } from './mail-order.ts';
 
-/**
- * The consequence of a state change. It is written to the outbox in the same transaction, and the worker carries it
- * out.
- */
+/** It is written to the outbox in the transaction of the state change, and the worker carries it out. */
 export type Effect = { topic: 'audit'; payload: AuditEvent } | { topic: 'mail'; payload: MailOrder };
 
 export function audit(event: AuditEvent): Effect {

@@ -1,7 +1,7 @@
 import { InvalidValue } from './parse-fields.ts';
 
 declare const brand: unique symbol;
-/** The canonical form of an address: lower case, NFC, the domain as A-labels. One account per canonical form. */
+/** The canonical form: lower case, NFC, the domain as A-labels. An account has one address in this form. */
 export type Email = string & { readonly [brand]: 'Email' };
 
 const MAX_BYTES = 254; // RFC 5321 section 4.5.3.1.3, less the angle brackets
@@ -33,8 +33,8 @@ export function parseEmail(text: string): Email {
 }
 
 /**
- * The key under which limits on mail count an address. All addresses of a mailbox with a `+tag` (RFC 5233) share one
- * key. The address without a tag has its own, so that a stranger who tries tags cannot exhaust the owner's limit.
+ * All addresses of a mailbox with a `+tag` (RFC 5233) share one key. The address without a tag has its own, so that a
+ * stranger who tries tags cannot exhaust the owner's limit on mail.
  */
 export function mailboxOf(email: Email): string {
   return email.replace(/\+[^@]*/, '+');
@@ -44,7 +44,7 @@ export function domainOf(email: Email): string {
   return email.slice(email.lastIndexOf('@') + 1);
 }
 
-/** UTS 46 processing by the platform's URL parser; the result is a host name of A-labels. */
+/** UTS 46 processing by the platform's URL parser. */
 function toAsciiDomain(domain: string): string {
   const ascii = NOT_A_HOST.test(domain) ? '' : (URL.parse(`http://${domain}`)?.hostname ?? '');
   if (ascii.length > 253 || !HOST_NAME.test(ascii)) {

@@ -1,10 +1,7 @@
-// The reasons for failed calls, each with its gRPC code and the message that the caller receives. Documentation of each
-// reason: `Reason` in proto/latchkey/auth/v1/errors.proto, which has the same names. A reason never depends on a protocol.
+// errors.proto documents each `Reason` under the same name. A reason never depends on a protocol.
 
-/** `ErrorInfo.domain` of every error. */
 export const ERROR_DOMAIN = 'latchkey.dev';
 
-/** Names of gRPC codes as the Connect protocol writes them. */
 type GrpcCode =
   | 'canceled'
   | 'unknown'

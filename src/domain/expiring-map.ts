@@ -1,6 +1,5 @@
-/** A bounded map whose entries expire. The oldest entries are removed first. */
+/** A bounded map. The oldest entries are removed first. */
 export type ExpiringMap<V> = {
-  /** Null for an absent or expired entry. */
   get(key: string): V | null;
   /** Whether an entry exists, expired or not. */
   has(key: string): boolean;

@@ -2,12 +2,9 @@ import { InvalidValue } from './parse-fields.ts';
 import { UNPRINTABLE } from './unprintable.ts';
 
 const MAX_CODE_POINTS = 200;
-/**
- * The bound of the raw text, in UTF-16 units. It is checked first, because normalisation takes quadratic time on
- * hostile text.
- */
+/** The bound in UTF-16 units is checked first, because normalisation takes quadratic time on hostile text. */
 const MAX_UNITS = 4 * MAX_CODE_POINTS;
-/** Zero-width joiners and non-joiners are format characters that names in several scripts need. */
+/** Joiners are format characters that names in several scripts need. */
 const JOINERS = /[\u200c\u200d]/gu;
 
 /** @throws InvalidValue */

@@ -1,6 +1,5 @@
-/** The state of a session whose presented token is not the current token of a live session. */
+/** A session whose presented token is not the current token of a live session. */
 export type SessionState = {
-  /** The number of the current token. */
   counter: number;
   /** The time of the rotation that made the current token; null while it is the first one. */
   rotatedAt: Date | null;
@@ -17,11 +16,10 @@ export type RefreshVerdict = 'rotate' | 'replay' | 'reuse' | 'ended' | 'expired'
 const REPLAY_GRACE_MS = 30_000;
 
 /**
- * Decides about an authentic refresh token. The current token rotates. Its immediate predecessor comes from a lost
- * answer or a race, and returns the same successor again (`replay`): always within the grace, and later with the
- * request_id that made the successor. An older token has been stolen (RFC 9700 section 4.14.2). A number that the
- * session has not reached comes from a database that was restored to an earlier time: it is `invalid`, and the session
- * continues.
+ * Requires an authentic token. The predecessor of the current one comes from a lost answer or a race, and returns the
+ * same successor again (`replay`): always within the grace, and later with the request_id that made the successor. An
+ * older token has been stolen (RFC 9700 section 4.14.2). A number ahead of the session comes from a restored database:
+ * it is `invalid`, and the session continues.
  */
 export function judgeRefresh(session: SessionState, counter: number, requestId: string, now: Date): RefreshVerdict {
   if (session.endedAt) return 'ended';

@@ -1,5 +1,2 @@
-/**
- * The keys of one purpose. The first one seals; all of them are accepted. A ring has several keys while one master key
- * replaces another.
- */
+/** The first key seals, and all are accepted while one master key replaces another. */
 export type KeyRing = readonly [Buffer, ...Buffer[]];

@@ -1,13 +1,10 @@
-// The life cycle of signing keys. Every verifier can load a key before the key signs, and keeps it until its last token
-// has expired. Pure: it returns the changes, and src/keys applies them.
+// Every verifier can load a key before it signs, and keeps it until its last token has expired. src/keys applies the
+// changes.
 
 export const SIGNING_ALGORITHMS = ['EdDSA', 'ES256'] as const;
 export type SigningAlgorithm = (typeof SIGNING_ALGORITHMS)[number];
 
-/**
- * `published`: in the JWKS, and signs nothing yet. `active`: signs. `retiring`: signs nothing, and its tokens are
- * valid. `retired`: its tokens are invalid.
- */
+/** `published`: in the JWKS, signs nothing yet. `retiring`: its tokens are valid. `retired`: its tokens are invalid. */
 export type KeyState = 'published' | 'active' | 'retiring' | 'retired';
 
 export type SigningKeyRecord = {
@@ -23,13 +20,12 @@ export type SigningKeyRecord = {
 };
 
 export type KeyPolicy = {
-  /** The algorithm of new keys. */
   algorithm: SigningAlgorithm;
   /** How long a key signs; 0 until an administrator rotates the keys. */
   rotateEveryMs: number;
   /** How long a key is published before it signs: longer than a JWKS is cached. */
   publishMs: number;
-  /** How long a token can be valid after the last signature of its key. */
+  /** How long a token can be valid after its key stops signing. */
   keepMs: number;
 };
 
@@ -39,7 +35,7 @@ export type KeyToAdd = Pick<SigningKeyRecord, 'algorithm' | 'signsFrom'> & { sta
 /** The moves are applied in their order, before the new keys are added. */
 export type KeyPlan = { moves: KeyMove[]; add: KeyToAdd[] };
 
-/** The changes that are due. Without any keys these are the first two, which are published together. */
+/** Without any keys, the first two are published together. */
 export function dueChanges(keys: SigningKeyRecord[], policy: KeyPolicy, now: Date): KeyPlan {
   const { algorithm, rotateEveryMs, publishMs, keepMs } = policy;
   const published = (): KeyToAdd => ({ algorithm, signsFrom: later(now, publishMs), state: 'published' });
@@ -64,17 +60,14 @@ export function dueChanges(keys: SigningKeyRecord[], policy: KeyPolicy, now: Dat
     : { moves: expired, add: [] };
 }
 
-/**
- * Makes the published key active. When it may not sign yet, `from` is the time when it may; null without a published
- * key.
- */
+/** Makes the published key active. `from` is the time when it may sign; null without a published key. */
 export function rotation(keys: SigningKeyRecord[], now: Date): KeyPlan | { from: Date | null } {
   const [active, standby] = [inState(keys, 'active'), inState(keys, 'published')];
   if (!standby || now < standby.signsFrom) return { from: standby?.signsFrom ?? null };
   return { moves: active ? handOver(active, standby) : [{ kid: standby.kid, to: 'active' }], add: [] };
 }
 
-/** Retires a key at once, for one that may have been stolen. Null when the key does not exist or is retired. */
+/** For a key that may have been stolen. Null when it does not exist or is retired. */
 export function removal(keys: SigningKeyRecord[], kid: string, now: Date): KeyPlan | null {
   const key = keys.find((one) => one.kid === kid && one.state !== 'retired');
   if (!key) return null;

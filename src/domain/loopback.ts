@@ -4,10 +4,7 @@ const LOOPBACK = new BlockList();
 LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4');
 LOOPBACK.addAddress('::1', 'ipv6');
 
-/**
- * Whether a connection to this host stays on the machine.
- * @param host a name or an address, IPv6 with or without brackets
- */
+/** @param host a name or an address, IPv6 with or without brackets */
 export function isLoopback(host: string): boolean {
   const address = host.replace(/^\[|\]$/g, '');
   const version = isIP(address);

@@ -1,7 +1,6 @@
-// The one way in which the service authenticates a text of its own: HMAC-SHA256 under a key of one purpose.
+// The one way in which the service authenticates a text of its own.
 import { createHmac, timingSafeEqual } from 'node:crypto';
 
-/** 32 bytes. */
 export function macOf(content: Buffer | string, key: Buffer): Buffer {
   return createHmac('sha256', key).update(content).digest();
 }

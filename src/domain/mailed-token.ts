@@ -1,4 +1,4 @@
-// Tokens that a user receives by mail. The payload is the id of the row that the token redeems.
+// The payload is the id of the row that the token redeems.
 import type { KeyRing } from './key-ring.ts';
 import { sealToken, type TokenKind, unsealToken } from './sealed-token.ts';
 import { uuidFromBytes, uuidToBytes } from './uuid.ts';
@@ -12,7 +12,6 @@ export function formatMailedToken(kind: TokenKind, id: string, keys: KeyRing): s
   return sealToken(kind, uuidToBytes(id), keys);
 }
 
-/** The id; null for an invalid token. */
 export function parseMailedToken(kind: TokenKind, text: string, keys: KeyRing): string | null {
   const payload = unsealToken(kind, text, keys);
   return payload && uuidFromBytes(payload);

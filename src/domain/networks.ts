@@ -1,8 +1,7 @@
 /**
- * The networks of a client's address, from the narrowest to the widest. Limits and slots count each of them, because a
- * client with one address of a network can easily get others of it. IPv4: the address and its /24. IPv6: the /64, the
- * /56 and the /48, which providers give to one customer. An IPv4 address in IPv6 (mapped, or translated by NAT64, RFC
- * 6052) counts as what it is.
+ * The networks of an address, from the narrowest to the widest. Limits and slots count each of them, because a client
+ * with one address of a network can easily get others of it. IPv6: the /64, the /56 and the /48, which providers give
+ * to one customer. An IPv4 address in IPv6 (mapped, or translated by NAT64, RFC 6052) counts as what it is.
  * @param address as the socket reports it
  * @returns canonical texts, such as `192.0.2.7`, `192.0.2.0/24`, `2001:db8:1:2::/64`
  */
@@ -18,17 +17,16 @@ export function networksOf(address: string): [narrowest: string, ...wider: strin
   return [`${site}:${hex(subnet)}::/64`, `${site}:${hex(subnet & 0xff00)}::/56`, `${site}::/48`];
 }
 
-/** The narrowest network. Accounts remember these as known networks. */
+/** Accounts remember these as known networks. */
 export function networkOf(address: string): string {
   return networksOf(address)[0];
 }
 
-/** The widest network. */
 export function widestNetworkOf(address: string): string {
   return networksOf(address).at(-1) as string;
 }
 
-/** Prefixes of IPv6 addresses that contain an IPv4 address: IPv4-mapped, and the well-known prefix of NAT64. */
+/** IPv4-mapped addresses, and the well-known prefix of NAT64. */
 const EMBEDDING = ['0:0:0:0:0:ffff', '64:ff9b:0:0:0:0'];
 
 function ofIPv4(address: string): [string, string] {
@@ -39,7 +37,6 @@ function isDotted(text: string): boolean {
   return /^\d+\.\d+\.\d+\.\d+$/.test(text);
 }
 
-/** The eight groups of an IPv6 address. */
 function groupsOf(address: string): number[] {
   const [head = [], tail = []] = address.split('::').map(partsOf);
   const zeros = Math.max(0, 8 - head.length - tail.length);

@@ -1,4 +1,4 @@
-// The secrets of one sign-in at an identity provider. All are derived from the id of the flow, and none is stored.
+// The secrets are derived from the id of the flow, and not stored.
 import type { KeyRing } from './key-ring.ts';
 import { isEqual, macOf } from './mac.ts';
 import { sealToken, type TokenKind, unsealToken } from './sealed-token.ts';
@@ -7,11 +7,10 @@ import { uuidFromBytes, uuidToBytes } from './uuid.ts';
 const STATE: TokenKind = { prefix: 'lks_', payloadBytes: 16 };
 
 export type FlowSecrets = {
-  /** Travels through the browser to the provider and back. */
   state: string;
-  /** Stays with the browser that began the flow. A browser that returns only the state is another one. */
+  /** The browser that began the flow keeps it. A browser that returns only the state is another one. */
   binding: string;
-  /** Returns inside the ID token that the provider signs. */
+  /** The provider returns it in the signed ID token. */
   nonce: string;
   /** RFC 7636. */
   codeVerifier: string;
@@ -27,7 +26,7 @@ export function flowSecrets(id: string, [key]: KeyRing): FlowSecrets {
   };
 }
 
-/** The flow; null unless state and binding are valid and belong to each other. */
+/** Null unless state and binding are valid and belong to each other. */
 export function parseFlow(state: string, binding: string, keys: KeyRing): (FlowSecrets & { id: string }) | null {
   for (const key of keys) {
     const payload = unsealToken(STATE, state, [key]);

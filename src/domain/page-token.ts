@@ -5,9 +5,7 @@ const FINGERPRINT_BYTES = 8;
 const MAX_CHARACTERS = 512;
 
 /**
- * Not authenticated: a caller who forges a token sees no other page than the same query can show
- * (docs/decisions/page-tokens.md).
- * @param after the key of the last item of a page
+ * Not authenticated: a forged token shows no other page than the same query can show (docs/decisions/page-tokens.md).
  * @param query the method and every filter of the request
  */
 export function formatPageToken(after: string, query: string): string {
@@ -15,7 +13,6 @@ export function formatPageToken(after: string, query: string): string {
 }
 
 /**
- * @param parseAfter parses the key; throws InvalidValue
  * @returns the key after which the page begins; empty for the first page
  * @throws InvalidValue when the token is malformed or belongs to another query
  */

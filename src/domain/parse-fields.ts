@@ -1,6 +1,6 @@
 import { AuthError, type Violation } from './auth-error.ts';
 
-/** Thrown by a parser. The message describes valid values and never repeats the invalid one. */
+/** The message describes valid values and never repeats the invalid one. */
 export class InvalidValue extends Error {}
 
 /** For use as an expression. @throws InvalidValue */
@@ -12,7 +12,6 @@ type Parsers = Record<string, () => unknown>;
 type Parsed<P extends Parsers> = { [Field in keyof P]: ReturnType<P[Field]> };
 
 /**
- * Runs every parser and reports all invalid fields at once.
  * @param parsers by the field's name in the proto
  * @throws AuthError INVALID_ARGUMENT with one violation for each invalid field
  */

@@ -1,5 +1,5 @@
-// Counts the pieces of a password that must be guessed: a repetition, a run, a keyboard walk or a date counts little.
-// Linear in the length, because it runs on the main thread for input of strangers.
+// Counts the pieces of a password that an attacker must guess: a repetition, a run, a keyboard walk or a date counts
+// little. Linear in the length, because it runs on the main thread for input of strangers.
 
 const DIGITS = '1234567890';
 /** The rows of each keyboard, from the top. Each row is half a key to the right of the row above. */
@@ -14,27 +14,21 @@ const LAYOUTS: string[][] = [
 ];
 
 const ROW = 1_000;
-/** The position of each key as one number of row and column, so that a direction is a difference. */
+/** The position of each key is one number of row and column, so that a direction is a difference. */
 const KEYBOARDS = LAYOUTS.map(
   (rows) => new Map(rows.flatMap((keys, row) => [...keys].map((key, column) => [key, row * ROW + column] as const))),
 );
 const [RIGHT, BELOW, BELOW_LEFT] = [1, ROW, ROW - 1];
-/** The position of a key that the keyboard lacks. */
 const NOWHERE = Number.NaN;
 
-/** The lengths of repeated units. */
 const UNITS = [1, 2, 3, 4];
-/** A walk, a run or a repetition is its first character and its direction. */
 const PATTERN_PIECES = 2;
 const MIN_PATTERN = 3;
 const YEAR = /(?:19|20)\d\d/y;
 const DATE =
   /(?:(?:19|20)\d\d[-./]?(?:0\d|1[0-2])[-./]?[0-3]\d|[0-3]\d[-./]?(?:0\d|1[0-2])[-./]?(?:19|20)\d\d|(?:0\d|1[0-2])[-./]?[0-3]\d[-./]?(?:19|20)\d\d)/y;
 
-/**
- * What must be chosen, at least: a character alone is a piece, a year too; a walk, a run, a repetition or a date are
- * two.
- */
+/** Each character alone and each year is a piece. A walk, a run, a repetition or a date has two. */
 export function countPieces(text: string): number {
   const characters = [...text];
   const length = characters.length;
@@ -43,7 +37,6 @@ export function countPieces(text: string): number {
   const walks = walkLengths(keyboards);
   const repetitions = UNITS.map((unit) => repetitionLengths(points, keyboards, unit));
   const offsets = offsetsOf(characters);
-  /** Of what begins at each character. */
   const pieces = new Array<number>(length + 1).fill(0);
   const after = (index: number) => pieces[Math.min(index, length)] ?? 0;
   for (let i = length - 1; i >= 0; i -= 1) {
@@ -65,10 +58,7 @@ export function countPieces(text: string): number {
   return pieces[0] ?? 0;
 }
 
-/**
- * The length of the shortest unit that the whole text repeats at least twice, the last time perhaps in part; null for
- * none.
- */
+/** The shortest unit that the whole text repeats at least twice, the last time perhaps in part. */
 export function repeatedUnit(text: string): string | null {
   const characters = [...text];
   const borders = [0];
@@ -81,7 +71,7 @@ export function repeatedUnit(text: string): string | null {
   return 2 * unit <= characters.length ? characters.slice(0, unit).join('') : null;
 }
 
-/** From each character on, as long as each key is next to the one before. */
+/** For each character, the length of the walk that begins there. */
 function walkLengths(keyboards: number[][]): number[] {
   const longest = new Array<number>(keyboards[0]?.length ?? 0).fill(1);
   for (const keys of keyboards) {
@@ -95,7 +85,7 @@ function walkLengths(keyboards: number[][]): number[] {
   return longest;
 }
 
-/** From each character on, as long as a unit comes again, moved in the same way each time. */
+/** For each character, how far a unit repeats from there, moved in the same way each time. */
 function repetitionLengths(points: number[], keyboards: number[][], unit: number): number[] {
   const longest = new Array<number>(points.length).fill(0);
   const follow = (values: number[], move: number) => {

@@ -15,21 +15,21 @@ export type PasswordPolicy = {
 };
 
 const MAX_CODE_POINTS = 256;
-/** A text of more UTF-16 units has too many code points. Checked first, so that nothing long is processed. */
+/** The bound in UTF-16 units is checked first, so that nothing long is processed. */
 const MAX_UNITS = 4 * MAX_CODE_POINTS;
 const PRODUCT_NAME = 'latchkey';
 /** Shorter words can be in a strong password by chance. */
 const MIN_CONTEXT_LENGTH = 4;
-/** Longer than any valid email or name. The context may not have been validated yet. */
+/** Longer than any valid email or name, because the context may not have been validated yet. */
 const MAX_CONTEXT_LENGTH = 300;
-/** The pieces (countPieces) that a password needs beside one known word, and as a whole. */
+/** The pieces that a password needs beside one known word, and as a whole. */
 const MIN_REST = 4;
 const MIN_PIECES = 5;
 /** The longest prefix and suffix around a word, in characters. */
 const [MAX_PREFIX, MAX_SUFFIX] = [6, 12];
 /** The longest word of any list. */
 const MAX_WORD = 64;
-/** Letters by the digit or mark that replaces them. A digit or mark with two meanings has one in each alphabet. */
+/** A digit or mark that replaces two letters has one in each alphabet. */
 const LEET = [
   {
     '0': 'o',
@@ -61,10 +61,7 @@ const LEET = [
   },
 ].map((letters) => new Map(Object.entries(letters)));
 
-/**
- * A password for a sign-in. Only the requirements of hashing are checked.
- * @throws InvalidValue
- */
+/** Checks only the requirements of hashing. @throws InvalidValue */
 export function parsePresentedPassword(text: string): Password {
   if (text === '') throw new InvalidValue('is required');
   if (text.includes('\0')) throw new InvalidValue('must have no NUL character');
@@ -78,8 +75,7 @@ export function parsePresentedPassword(text: string): Password {
 }
 
 /**
- * A new password (NIST SP 800-63B-4 section 3.1.1.2: length and a blocklist with
- * the words of the context, no rules of composition).
+ * NIST SP 800-63B-4 section 3.1.1.2: length and a blocklist with the words of the context, no rules of composition.
  * @param context texts of the account that an attacker can know, such as the email and the name
  * @throws InvalidValue
  */
@@ -100,7 +96,6 @@ export function parseNewPassword(text: string, policy: PasswordPolicy, context: 
   return password;
 }
 
-/** The reason why the password is easy to guess; null when it is not. */
 function problemOf(lowerCase: string, policy: PasswordPolicy): string | null {
   const unit = repeatedUnit(lowerCase);
   if (unit !== null && [...unit].length < policy.minLength) {
@@ -113,10 +108,7 @@ function problemOf(lowerCase: string, policy: PasswordPolicy): string | null {
   return isCommonWord(core, policy) ? 'is one of the passwords that everyone tries first: choose several words' : null;
 }
 
-/**
- * Whether the password is one common word with a short prefix or suffix. Digits and marks also count as the letters
- * they replace.
- */
+/** Allows for a short prefix or suffix. Digits and marks also count as the letters they replace. */
 function isCommonWord(lowerCase: string, { isCommon }: PasswordPolicy): boolean {
   if (lowerCase.length > MAX_PREFIX + MAX_WORD + MAX_SUFFIX) return false;
   if (isCommon(lowerCase)) return true;
@@ -153,7 +145,6 @@ function isBuiltFrom(lowerCase: string, context: string[]): boolean {
   });
 }
 
-/** The text, and the text with letters in place of digits and marks. */
 function spellingsOf(lowerCase: string): string[] {
   return [lowerCase, ...LEET.map((letters) => [...lowerCase].map((one) => letters.get(one) ?? one).join(''))];
 }

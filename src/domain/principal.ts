@@ -1,4 +1,3 @@
-/** A user with a session, identified by an access token. */
 export type UserPrincipal = {
   kind: 'user';
   userId: string;
@@ -30,7 +29,6 @@ export type ServiceTokenPrincipal = Omit<ServicePrincipal, 'keyId'> & {
   expiresAt: Date;
 };
 
-/** The subject of an access token. */
 export type TokenPrincipal = UserPrincipal | ServiceTokenPrincipal;
 
 /** A user who calls Latchkey itself. */
@@ -39,10 +37,9 @@ export type UserCaller = UserPrincipal & {
   refreshCounter: number;
 };
 
-/** The subject of a credential. */
 export type Principal = UserCaller | ServicePrincipal;
 
-/** The name of a subject in audit events: `user:<id>` or `service:<name>`. */
+/** `user:<id>` or `service:<name>`. */
 export function subjectName(principal: { kind: 'user'; userId: string } | { kind: 'service'; name: string }): string {
   return `${principal.kind}:${principal.kind === 'user' ? principal.userId : principal.name}`;
 }

@@ -1,17 +1,16 @@
-/** How the user of a session has authenticated since the sign-in. */
 export type Authentication = {
   hasPassword: boolean;
-  /** The time of the last re-authentication with the password; null for none. */
+  /** The last re-authentication with the password; null for none. */
   reauthenticatedAt: Date | null;
   /** The number of the refresh token that this re-authentication returned. */
   reauthenticatedCounter: number;
-  /** The time when the user authenticated at the provider of the sign-in; null when the provider does not report it. */
+  /** Null when the provider of the sign-in does not report the time. */
   providerAuthenticatedAt: Date | null;
 };
 
 /**
- * Whether a session may make sensitive changes. For an account with a password, a sign-in alone never suffices.
- * @param refreshCounter of the caller's access token. It is lower for a token from before the re-authentication, which
+ * For an account with a password, a sign-in alone never suffices.
+ * @param refreshCounter of the caller's access token. It is lower in a token from before the re-authentication, which
  *   an attacker may have copied
  */
 export function isReauthenticated(

@@ -13,7 +13,6 @@ export function formatRefreshToken(token: RefreshToken, keys: KeyRing): string {
   return sealToken(KIND, Buffer.concat([uuidToBytes(token.sessionId), counter]), keys);
 }
 
-/** Null for an invalid token. */
 export function parseRefreshToken(text: string, keys: KeyRing): RefreshToken | null {
   const payload = unsealToken(KIND, text, keys);
   return payload && { sessionId: uuidFromBytes(payload.subarray(0, 16)), counter: payload.readUInt32BE(16) };

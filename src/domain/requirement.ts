@@ -1,13 +1,11 @@
-// The one rule that decides whether a caller satisfies a requirement. Every endpoint and the client library use it.
+// The one rule for requirements, which every endpoint and the client library use.
 import type { Principal, TokenPrincipal } from './principal.ts';
 
-/** The properties of a caller that a requirement can refer to. */
 export type Subject = { kind: (Principal | TokenPrincipal)['kind']; roles: readonly string[] };
 
 export type Requirement = {
-  /** Any kind when missing. */
   kind?: Subject['kind'];
-  /** Any role when missing or empty. */
+  /** Any role when empty. */
   role?: string;
 };
 
@@ -15,7 +13,7 @@ export function meets({ kind, role = '' }: Requirement, subject: Subject): boole
   return (kind === undefined || subject.kind === kind) && (role === '' || subject.roles.includes(role));
 }
 
-/** Whether a token was issued for an audience. Separate from `meets`: it is decided before the revocation status is read. */
+/** Separate from `meets`: it is decided before the revocation status is read. */
 export function isForAudience(audiences: readonly string[], audience: string): boolean {
   return audiences.includes(audience);
 }

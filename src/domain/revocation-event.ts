@@ -1,7 +1,4 @@
-/**
- * A revocation event. It is idempotent: verifiers can receive it twice, and in any order with others, to the same
- * effect.
- */
+/** Idempotent: verifiers can receive an event twice, and in any order with others, to the same effect. */
 export type RevocationEvent =
   | { kind: 'session_ended'; sessionId: string }
   | {

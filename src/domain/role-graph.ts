@@ -3,28 +3,25 @@
 export type RoleDefinition = {
   name: string;
   description: string;
-  /** The directly implied roles. */
   implies: string[];
   /** An administrator must hold this role to grant, revoke or redefine the other. */
   granter: string;
 };
 
-/** By name. */
 export type RoleGraph = ReadonlyMap<string, Pick<RoleDefinition, 'implies' | 'granter'>>;
 
-/** The role and every role that it implies, directly or not. An undefined role implies nothing. */
+/** The role itself is included. An undefined role implies nothing. */
 export function closureOf(graph: RoleGraph, role: string): Set<string> {
   const found = new Set([role]);
   for (const one of found) for (const implied of graph.get(one)?.implies ?? []) found.add(implied);
   return found;
 }
 
-/** Whether one of the roles to be implied already implies the role. */
 export function wouldCircle(graph: RoleGraph, role: string, implies: string[]): boolean {
   return implies.some((implied) => closureOf(graph, implied).has(role));
 }
 
-/** An actor who grants a role also grants every role that it implies, and must hold the granter of each. */
+/** The actor also grants every implied role, and must hold the granter of each. */
 export function mayGrant(graph: RoleGraph, actorRoles: readonly string[], role: string): boolean {
   return [...closureOf(graph, role)].every((one) => actorRoles.includes(graph.get(one)?.granter ?? ''));
 }
@@ -47,14 +44,12 @@ export function mayDefine(graph: RoleGraph, actorRoles: readonly string[], next:
   );
 }
 
-/** The room for role names in an access token. */
 const MAX_ROLES_BYTES = 1_500;
 
 export function fitsIntoToken(roles: Iterable<string>): boolean {
   return Buffer.byteLength(JSON.stringify([...new Set(roles)])) <= MAX_ROLES_BYTES;
 }
 
-/** Whether the closure of every role still fits into a token. */
 export function wouldFit(graph: RoleGraph, next: RoleDefinition): boolean {
   const after = new Map(graph).set(next.name, next);
   return [...after.keys()].every((name) => fitsIntoToken(closureOf(after, name)));

@@ -1,15 +1,13 @@
 import { InvalidValue } from './parse-fields.ts';
 
-/** Every new account holds it. */
 export const USER_ROLE = 'user';
-/** ADMIN access requires it. */
 export const ADMIN_ROLE = 'admin';
 
-/** A service that holds it may read the roles of users by their id. */
+/** May read the roles of users by their id. */
 export const ROLES_READ_ROLE = 'latchkey.roles.read';
-/** A service that holds it may name the client that it calls for. */
+/** May name the client that it calls for. */
 export const ON_BEHALF_OF_ROLE = 'latchkey.on-behalf-of';
-/** Created by migrations. They cannot be deleted. */
+/** Migrations create them. They cannot be deleted. */
 export const BUILT_IN_ROLES = [USER_ROLE, ADMIN_ROLE, ROLES_READ_ROLE, ON_BEHALF_OF_ROLE];
 
 export function isRole(text: string): boolean {

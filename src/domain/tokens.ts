@@ -1,4 +1,3 @@
-/** The result of a sign-in or a refresh. */
 export type Tokens = {
   accessToken: string;
   expiresAt: Date;

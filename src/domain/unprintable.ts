@@ -1,5 +1,2 @@
-/**
- * Control, format (invisible, bidirectional), private, surrogate and unassigned characters, and line and paragraph
- * separators. They can make a line of a log or a terminal look like another one.
- */
+/** Characters that can make a line of a log or a terminal look like another one. */
 export const UNPRINTABLE = /[\p{C}\p{Zl}\p{Zp}]/u;

@@ -1,6 +1,5 @@
 import type { Email } from './email.ts';
 
-/** An account without its secrets. */
 export type User = {
   id: string;
   email: Email;

@@ -1,10 +1,11 @@
-// The service grpc.health.v1.Health for Connect. Self-contained: the caller passes the services and a check whether they serve.
+// The service grpc.health.v1.Health for Connect. Self-contained: the caller passes the services and a check whether
+// they serve.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Code, ConnectError, type ConnectRouter } from '@connectrpc/connect';
 import { Health, HealthCheckResponse_ServingStatus as Status } from '../../gen/health/v1/health_pb.ts';
 
 export type HealthOptions = {
-  /** Full names of the services. The empty name (the whole server) is added. */
+  /** The empty name (the whole server) is added. */
   services: string[];
   /** Names that are SERVING as long as the process runs, also during a stop. */
   alwaysServing: string[];
@@ -14,13 +15,11 @@ export type HealthOptions = {
 
 export type HealthService = {
   routes(router: ConnectRouter): void;
-  /** From now on the status is NOT_SERVING. Watchers receive it, and their streams stay open. */
+  /** Watchers receive NOT_SERVING, and their streams stay open. */
   stop(): void;
-  /** Ends the streams of watchers. */
   close(): void;
 };
 
-/** The delay with which watchers receive a change. */
 const CHECK_EVERY_MS = 1_000;
 
 export function createHealth({ services, alwaysServing, isServing }: HealthOptions): HealthService {

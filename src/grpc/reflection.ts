@@ -1,5 +1,5 @@
-// gRPC server reflection for Connect: v1, and v1alpha for older tools. Self-contained: the caller passes the services, and this
-// code describes them with all files that they import.
+// gRPC server reflection for Connect: v1, and v1alpha for older tools. Self-contained: the caller passes the services,
+// and this code describes them with all files that they import.
 import { type DescFile, type DescService, toBinary } from '@bufbuild/protobuf';
 import { nestedTypes } from '@bufbuild/protobuf/reflect';
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
@@ -7,7 +7,6 @@ import { Code, type ConnectRouter } from '@connectrpc/connect';
 import { ServerReflection } from '../../gen/grpc/reflection/v1/reflection_pb.ts';
 import { ServerReflection as ServerReflectionAlpha } from '../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
 
-/** A request of either version. */
 type ReflectionRequest = {
   host: string;
   messageRequest:
@@ -57,7 +56,7 @@ export function reflectionRoutes(others: DescService[], details: DescFile[]): (r
   };
 }
 
-/** The file, with the files that it imports and that the same stream has not sent yet. */
+/** Leaves out files that the same stream has already sent. */
 function describe(file: DescFile | undefined, sent: Set<DescFile>) {
   if (!file) return notFound();
   sent.delete(file);
@@ -83,8 +82,8 @@ function failure(errorCode: Code, errorMessage: string) {
 }
 
 /**
- * The file and the files that it imports. Each precedes its imports.
- * @param seen files to leave out. The returned files are added to it.
+ * Each file follows the files that it imports.
+ * @param seen files to leave out; the returned files are added
  */
 function withDependencies(file: DescFile, seen: Set<DescFile>): DescFile[] {
   const importedFirst: DescFile[] = [];

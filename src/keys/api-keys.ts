@@ -9,34 +9,28 @@ import type { KeyHolder, ServiceAccounts } from '../store/service-accounts.ts';
 import { createUnknownKeys } from './unknown-keys.ts';
 
 export type ApiKeys = {
-  /** The holder of a cached key; null when a look-up is necessary, or for an invalid key. */
+  /** Null for an invalid key, and when a look-up is necessary. */
   cached(text: string): ServicePrincipal | null;
-  /**
-   * The holder of the key, from the cache or Postgres; null for an invalid key.
-   * @throws AuthError OVERLOADED, as UnknownKeys
-   */
+  /** Null for an invalid key. @throws AuthError OVERLOADED, as UnknownKeys */
   lookUp(text: string, call: Call): Promise<KeyHolder | null>;
-  /** As lookUp, without the cache. */
   lookUpFresh(text: string, call: Call): Promise<KeyHolder | null>;
 };
 
 const CACHED_MS = 500;
 const MAX_CACHED = 10_000;
 
-/** @param clock monotonic, in milliseconds */
 export function createApiKeys(
   store: Pick<ServiceAccounts, 'useKeys'>,
-  clock: () => number = () => performance.now(),
+  monotonicMs: () => number = () => performance.now(),
 ): ApiKeys {
   /** By hash in base64. */
-  const cache = createExpiringMap<KeyHolder>(MAX_CACHED, clock);
-  /** Running look-ups of cached keys, which calls share. */
+  const cache = createExpiringMap<KeyHolder>(MAX_CACHED, monotonicMs);
   const refreshing = new Map<string, ReturnType<typeof read>>();
-  const lookUpUnknown = createUnknownKeys(read, clock);
+  const lookUpUnknown = createUnknownKeys(read, monotonicMs);
 
   async function read(hashes: Buffer[]): Promise<Map<string, KeyHolder>> {
     // Measured before the statement, so that a key that is revoked during it is not cached for longer.
-    const expiresAt = clock() + CACHED_MS;
+    const expiresAt = monotonicMs() + CACHED_MS;
     const holders = await store.useKeys(hashes);
     for (const name of hashes.map(nameOf)) {
       const holder = holders.get(name);

@@ -22,13 +22,13 @@ import { decryptPrivateKey, encryptPrivateKey, otherMasterKeyError } from './pri
 type KeyChangeReason = { actor: Actor | null; detail?: string; origin: Origin };
 
 export type KeyRotation = {
-  /** Applies the scheduled changes, and creates the first keys. Returns how many keys have changed. */
+  /** Also creates the first keys. Returns how many keys have changed. */
   advance(policy: KeyPolicy): Promise<number>;
   /** @throws AuthError SIGNING_KEY_NOT_READY */
   rotate(why: KeyChangeReason): Promise<void>;
   /** Retires a key in any state at once. @throws AuthError SIGNING_KEY_NOT_FOUND */
   remove(kid: string, why: KeyChangeReason): Promise<void>;
-  /** Encrypts the private keys of other master keys under the present MASTER_KEY. Returns their `kid`s. */
+  /** Returns the `kid`s of the keys that were encrypted under another MASTER_KEY. */
   reencrypt(why: KeyChangeReason): Promise<string[]>;
 };
 
@@ -55,7 +55,6 @@ export function createKeyRotation({ store, encryptionKeys, now }: KeyRotationDep
     }
   }
 
-  /** Returns how many keys have changed. */
   async function change(
     decide: (keys: SigningKeyRecord[], at: Date) => KeyPlan,
     why: KeyChangeReason,
@@ -117,7 +116,6 @@ export function createKeyRotation({ store, encryptionKeys, now }: KeyRotationDep
   };
 }
 
-/** One event for each key whose state changes. */
 function eventsOf(
   keys: SigningKeyRecord[],
   { moves, add }: Pick<KeyChange, 'moves' | 'add'>,

@@ -5,7 +5,7 @@ import { OperatorError } from '../process/operator-error.ts';
 const IV_BYTES = 12;
 const TAG_BYTES = 16;
 
-/** AES-256-GCM. The `kid` is authenticated too, so that a row cannot carry the private key of another row. */
+/** The `kid` is authenticated too, so that a row cannot carry the private key of another row. */
 export function encryptPrivateKey(pkcs8: Buffer, kid: string, [key]: KeyRing): Buffer {
   const iv = randomBytes(IV_BYTES);
   const cipher = createCipheriv('aes-256-gcm', key, iv).setAAD(Buffer.from(kid));
@@ -14,8 +14,8 @@ export function encryptPrivateKey(pkcs8: Buffer, kid: string, [key]: KeyRing): B
 }
 
 /**
- * @returns null when the key was encrypted under another master key, or the row was changed. `isCurrent` is true when
- *   the first key of the ring has encrypted it.
+ * `isCurrent` is true when the first key of the ring has encrypted it.
+ * @returns null when the key was encrypted under another master key, or the row was changed
  */
 export function decryptPrivateKey(
   encrypted: Buffer,

@@ -16,7 +16,7 @@ const LABELS = {
 
 type Purpose = keyof typeof LABELS;
 
-/** A ring of 256-bit keys for each purpose: a token of one purpose is invalid for every other. */
+/** A token of one purpose is invalid for every other. */
 export type PurposeKeys = Record<Purpose, KeyRing>;
 
 export function derivePurposeKeys(masterKeys: KeyRing): PurposeKeys {

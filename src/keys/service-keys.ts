@@ -1,12 +1,10 @@
 import { createHash } from 'node:crypto';
 
-/** The service keys of the configuration. They are looked up by hash, so that the timing reveals nothing of a key. */
+/** Keys are looked up by hash, so that the timing reveals nothing of a key. */
 export type ServiceKeys = {
-  /** The name of the service; null for an unknown key. */
   nameOf(key: string): string | null;
 };
 
-/** @param keys by the service's name */
 export function createServiceKeys(keys: Map<string, string>): ServiceKeys {
   const names = new Map([...keys].map(([name, key]) => [fingerprint(key), name]));
   return { nameOf: (key) => names.get(fingerprint(key)) ?? null };

@@ -18,7 +18,7 @@ export type SigningKeys = {
   verificationKeys(): VerificationKey[];
   /** RFC 7517, public members only. Includes the key that signs next. */
   jwks(): { keys: JWK[] };
-  /** For local verifiers: SubjectPublicKeyInfo in DER. */
+  /** SubjectPublicKeyInfo in DER. */
   publicKeys(): { kid: string; algorithm: SigningAlgorithm; publicKey: Uint8Array<ArrayBuffer> }[];
   /**
    * Reloads stale keys first: the active one could be retired or stolen.
@@ -26,8 +26,7 @@ export type SigningKeys = {
    */
   sign(claims: AccessClaims): Promise<string>;
   /**
-   * The keys that cannot be decrypted with this MASTER_KEY; null when there are none. `mayHaveSigned` is true when
-   * valid tokens can carry their signatures.
+   * Null when every key can be decrypted. `mayHaveSigned` is true when valid tokens can carry signatures of the others.
    */
   problem(): { error: OperatorError; mayHaveSigned: boolean } | null;
   /**
@@ -35,20 +34,17 @@ export type SigningKeys = {
    * @throws AuthError DEPENDENCY_UNAVAILABLE when a key that may have signed tokens cannot be decrypted
    */
   reload(): Promise<void>;
-  /** Reloads stale keys. False when that fails or takes longer than a second. */
+  /** False when reloading stale keys fails or takes longer than a second. */
   areCurrent(): Promise<boolean>;
-  /** Calls the listener after each reload. */
   onReload(listener: (keys: VerificationKey[]) => void): void;
 };
 
 export type SigningKeysOptions = {
   store: Pick<SigningKeyRows, 'usable'>;
-  /** Called when the table is empty. */
   createFirst: () => Promise<unknown>;
   encryptionKeys: KeyRing;
   /** Whether the keys may have changed since the last reload without a revocation event that reached this process. */
   areStale: () => boolean;
-  /** Receives the error of a reload that could not decrypt a pending key. */
   onUndecryptable: (error: OperatorError) => void;
 };
 

@@ -5,7 +5,7 @@ import { randomInt } from 'node:crypto';
 import { AuthError } from '../domain/auth-error.ts';
 import type { KeyHolder } from '../store/service-accounts.ts';
 
-/** Returns the holders by hash in base64. Invalid keys are absent. */
+/** By hash in base64. Invalid keys are absent. */
 export type ReadKeys = (hashes: Buffer[]) => Promise<Map<string, KeyHolder>>;
 
 /**
@@ -15,16 +15,14 @@ export type ReadKeys = (hashes: Buffer[]) => Promise<Map<string, KeyHolder>>;
 export type UnknownKeys = (hash: Buffer, network: string, isFresh: boolean) => Promise<KeyHolder | null>;
 
 const EVERY_MS = 1_000;
-/** The keys of one network in one statement. */
-const MAX_WAITING = 256;
+const MAX_KEYS_PER_STATEMENT = 256;
 /** The calls of one network that share the look-up of another call. */
 const MAX_SHARING = 1_000;
 /** Further networks share one queue. */
 const MAX_NETWORKS = 10_000;
 const OTHERS = 'others';
 
-/** @param clock monotonic, in milliseconds */
-export function createUnknownKeys(readKeys: ReadKeys, clock: () => number): UnknownKeys {
+export function createUnknownKeys(readKeys: ReadKeys, monotonicMs: () => number): UnknownKeys {
   const read = oneAtATime(readKeys);
   // Ordered by last use.
   const networks = new Map<string, Network>();
@@ -35,7 +33,7 @@ export function createUnknownKeys(readKeys: ReadKeys, clock: () => number): Unkn
       networks.delete(idleName);
     }
     const used = networks.has(name) || networks.size < MAX_NETWORKS ? name : OTHERS;
-    const network = networks.get(used) ?? createNetwork(read, clock);
+    const network = networks.get(used) ?? createNetwork(read, monotonicMs);
     networks.delete(used);
     networks.set(used, network);
     return network.lookUp(hash, isFresh);
@@ -64,16 +62,14 @@ function oneAtATime(read: ReadKeys): ReadKeys {
 
 type Network = {
   lookUp(hash: Buffer, isFresh: boolean): Promise<KeyHolder | null>;
-  /** Whether the network can be removed without effect. */
   isIdle(): boolean;
 };
 
 type Waiting = PromiseWithResolvers<KeyHolder | null> & { hash: Buffer; name: string };
 
-function createNetwork(read: ReadKeys, clock: () => number): Network {
+function createNetwork(read: ReadKeys, monotonicMs: () => number): Network {
   let waiting: Waiting[] = [];
   let reading: Waiting[] = [];
-  /** Counted since the last statement. */
   let [arrived, sharing] = [0, 0];
   let isReading = false;
   let nextAt = 0;
@@ -83,7 +79,7 @@ function createNetwork(read: ReadKeys, clock: () => number): Network {
     reading = batch;
     waiting = [];
     [arrived, sharing] = [0, 0];
-    const beganAt = clock();
+    const beganAt = monotonicMs();
     const holders = await read(batch.map(({ hash }) => hash)).catch((error: unknown) => {
       for (const one of batch) one.reject(error);
       return null;
@@ -99,10 +95,9 @@ function createNetwork(read: ReadKeys, clock: () => number): Network {
   function readSoon(): void {
     if (isReading) return;
     isReading = true;
-    setTimeout(() => void readAll(), Math.max(0, nextAt - clock()));
+    setTimeout(() => void readAll(), Math.max(0, nextAt - monotonicMs()));
   }
 
-  /** @throws AuthError OVERLOADED */
   function share(one: Waiting): Waiting['promise'] {
     sharing += 1;
     if (sharing > MAX_SHARING) throw overloaded();
@@ -112,9 +107,9 @@ function createNetwork(read: ReadKeys, clock: () => number): Network {
   /** Reservoir sampling: a flood cannot occupy every slot by arriving first. */
   function accept(one: Waiting): void {
     arrived += 1;
-    const slot = arrived <= MAX_WAITING ? waiting.length : randomInt(arrived);
-    const rejected = slot < MAX_WAITING ? waiting[slot] : one;
-    if (slot < MAX_WAITING) waiting[slot] = one;
+    const slot = arrived <= MAX_KEYS_PER_STATEMENT ? waiting.length : randomInt(arrived);
+    const rejected = slot < MAX_KEYS_PER_STATEMENT ? waiting[slot] : one;
+    if (slot < MAX_KEYS_PER_STATEMENT) waiting[slot] = one;
     rejected?.reject(overloaded());
   }
 
@@ -131,7 +126,7 @@ function createNetwork(read: ReadKeys, clock: () => number): Network {
       readSoon();
       return one.promise;
     },
-    isIdle: () => !isReading && nextAt <= clock(),
+    isIdle: () => !isReading && nextAt <= monotonicMs(),
   };
 }
 

@@ -1,4 +1,4 @@
-// Every request to a provider. It follows no redirect, and its time and size are bounded.
+// Every request to a provider passes here: without redirects, and with bounded time and size.
 import type { FetchBody } from 'openid-client';
 import { ProviderUnavailable } from './provider.ts';
 

@@ -1,18 +1,15 @@
-// Any provider of OpenID Connect, by its issuer.
 import * as client from 'openid-client';
 import { guardedFetch } from './guarded-fetch.ts';
 import { type AuthorizationRequest, type Provider, ProviderRejection, ProviderUnavailable } from './provider.ts';
 
 export type OpenIdOptions = { issuer: string; clientId: string; clientSecret: string; scopes: string };
 
-/** How long the provider's metadata is cached. */
 const DISCOVERY_TTL_MS = 3600_000;
 /** Well below the library's tolerance for a provider's clock. */
 const MAX_SKEW_CHANGE_SECONDS = 5;
 /** Asymmetric only: anyone who knows the client secret could create a symmetric signature. */
 const ALGORITHMS = ['RS256', 'PS256', 'ES256', 'ES384', 'EdDSA', 'Ed25519'];
 
-/** @param clockAheadMs how far this machine's clock is ahead */
 export function createOpenIdProvider(
   { issuer, clientId, clientSecret, scopes }: OpenIdOptions,
   clockAheadMs: () => number,
@@ -31,8 +28,8 @@ export function createOpenIdProvider(
         { client_secret: clientSecret, [client.clockSkew]: skewSeconds },
         undefined,
         {
-          // Checks the signature of the id_token: by default the library trusts the connection instead. The configuration allows
-          // cleartext to loopback only.
+          // Checks the signature of the id_token: by default the library trusts the connection instead. The
+          // configuration allows cleartext to loopback only.
           execute: [client.enableNonRepudiationChecks, ...(isLocal ? [client.allowInsecureRequests] : [])],
           [client.customFetch]: guardedFetch,
         },
@@ -97,7 +94,7 @@ export function createOpenIdProvider(
   };
 }
 
-/** @param seconds since 1970. Returns null for a value that is not a time */
+/** Null for a value that is not a time. */
 function timeOf(seconds: number): Date | null {
   const time = new Date(seconds * 1000);
   return Number.isNaN(time.getTime()) ? null : time;
@@ -111,7 +108,6 @@ function algorithmOf(idToken: string): string {
   }
 }
 
-/** Translates the library's errors. */
 async function asProvider<T>(request: () => Promise<T>): Promise<T> {
   try {
     return await request();

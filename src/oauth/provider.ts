@@ -1,13 +1,11 @@
 // The folder oauth owns identity providers: OpenID Connect and GitHub. It must not know accounts or sessions.
 
-/** A user's identity at a provider. */
 export type ProviderIdentity = {
   /** Issuer and subject identify the user. The email address does not. */
   issuer: string;
   subject: string;
   /** Null unless the provider states that it has verified the address. */
   verifiedEmail: string | null;
-  /** Empty when the provider does not state it. */
   name: string;
   /** When the user authenticated. Null when the provider does not state it. */
   authenticatedAt: Date | null;
@@ -16,7 +14,6 @@ export type ProviderIdentity = {
 type Flow = { redirectUri: string; state: string; nonce: string; codeVerifier: string };
 
 export type AuthorizationRequest = Flow & {
-  /** Whether the provider must authenticate the user again. */
   reauthenticate: boolean;
 };
 
@@ -35,7 +32,6 @@ export type Provider = {
   identify(response: AuthorizationResponse): Promise<ProviderIdentity>;
 };
 
-/** By the name in the configuration. */
 export type Providers = ReadonlyMap<string, Provider & RedirectUris>;
 
 export type RedirectUris = {
@@ -43,8 +39,6 @@ export type RedirectUris = {
   redirectUris: string[];
 };
 
-/** The provider does not respond, or its response cannot be used. */
 export class ProviderUnavailable extends Error {}
 
-/** The provider's response does not prove an identity. */
 export class ProviderRejection extends Error {}

@@ -1,7 +1,6 @@
 import { InvalidValue } from '../domain/parse-fields.ts';
 import { isSnapshot, type Snapshot } from '../store/revocation-events.ts';
 
-/** A position in the revocation feed that a watcher can resume from. */
 export type Cursor = { snapshot: Snapshot; asOf: Date };
 
 /** A snapshot names every transaction that was in progress. */
@@ -14,7 +13,7 @@ export function formatCursor({ snapshot, asOf }: Cursor): string {
   return Buffer.from(`${asOf.getTime()} ${snapshot}`).toString('base64url');
 }
 
-/** @throws InvalidValue unless the text has the form of a cursor */
+/** @throws InvalidValue */
 export function parseCursor(text: string): Cursor {
   const decoded = text.length <= MAX_CHARACTERS ? Buffer.from(text, 'base64url').toString() : '';
   const [, milliseconds = '', snapshot = ''] = /^(\d{1,15}) (.+)$/.exec(decoded) ?? [];

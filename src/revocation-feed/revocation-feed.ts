@@ -6,7 +6,6 @@ import type { RevocationEvent } from '../domain/revocation-event.ts';
 import type { EventsRead, RevocationEvents, Snapshot } from '../store/revocation-events.ts';
 import type { RevocationView } from '../verifier/revocation-view.ts';
 
-/** One step of the feed: new events and the position that they lead to. */
 export type FeedStep = {
   events: RevocationEvent[];
   /** The events are all that are in force. Earlier steps belong to another history of the server, or are too old. */
@@ -17,13 +16,11 @@ export type FeedStep = {
 };
 
 export type RevocationFeed = {
-  /** The present position, without events. */
   position(): FeedStep;
-  /** Reads new events at once. */
   wake(): void;
   /** Resolves when everything that is committed now is in the view, when reading fails, or after half a second. */
   catchUp(): Promise<void>;
-  /** Calls `onStep` for every later step. Returns the function that unsubscribes. */
+  /** Returns the function that unsubscribes. */
   subscribe(onStep: (step: FeedStep) => void): () => void;
   close(): Promise<void>;
 };
@@ -43,7 +40,7 @@ const CATCH_UP_MS = 500;
 /** Older positions cannot be resumed: events are kept for two hours. */
 export const RESUMABLE_MS = 3600_000;
 
-/** Resolves when the view is complete for the first time. @throws when the first read fails */
+/** @throws when the first read fails */
 export async function followRevocationEvents(
   deps: FeedDeps,
   onError: (error: unknown) => void,

@@ -15,7 +15,6 @@ type WatchMessage = {
 
 export type Watchers = {
   /**
-   * Continues until the signal aborts or `close` is called.
    * @param from the position to resume from; null for all events in force
    * @throws AuthError CURSOR_TOO_OLD or WATCHER_TOO_SLOW
    */
@@ -31,7 +30,6 @@ export type WatchersDeps = {
 };
 
 const HEARTBEAT_MS = 1_000;
-/** Events that a watcher may have unread when another step arrives. */
 const MAX_PENDING = 10_000;
 /** Bounds the memory that one slow watcher uses while it catches up. */
 const EVENTS_PER_PAGE = 2_000;
@@ -78,7 +76,6 @@ export function createWatchers({ revocationEvents, feed, now }: WatchersDeps): W
   return { watch, close: () => closing.abort() };
 }
 
-/** Collects steps while a watcher reads the steps before. */
 function collect(feed: WatchersDeps['feed']) {
   // Not flattened: all watchers share the same arrays.
   let pending: RevocationEvent[][] = [];

@@ -1,5 +1,5 @@
-// The server: the order in which a request passes through it, from the socket to the use case. The lists below run in the order in
-// which they stand; a new endpoint or a new step of every RPC goes here. Nothing else belongs here.
+// The order in which a request passes through the server, from the socket to the use case. The lists run in the order
+// in which they stand; a new endpoint or a new step of every RPC goes here. Nothing else belongs here.
 import type { Deps } from '../deps.ts';
 import type { ServiceKeys } from '../keys/service-keys.ts';
 import type { CallLog } from './calls/call-log.ts';
@@ -32,32 +32,30 @@ export type ServerDeps = Deps & CallDeps & { serviceKeys: ServiceKeys; callLog: 
 export type ServerOptions = {
   listener: ListenerOptions;
   corsOrigins: string[];
-  /** gRPC health and reflection. */
   standardServices: Routes[];
   jwksAndProbes: Handler;
 };
 
-/** Requests of one process whose body has not arrived; each holds at most 64 KiB. */
-const MAX_WAITING = 1_000;
-/** Responses of one process that have not been read; each holds at most 64 KiB, or 1 MiB for a batch. */
-const MAX_UNREAD = 1_000;
-/** Maximum time for a body to arrive, or for a response to be read, while more than half of those slots are in use. */
+/** Requests of one process whose body has not arrived. Each holds at most 64 KiB. */
+const MAX_WAITING_REQUESTS = 1_000;
+/** Responses of one process that have not been read. Each holds at most 64 KiB, or 1 MiB for a batch. */
+const MAX_UNREAD_RESPONSES = 1_000;
+/** Applies while more than half of those slots are in use. */
 const WAIT_UNDER_PRESSURE_MS = 2_000;
-/** Open streams of anonymous callers in one process. */
 const MAX_PUBLIC_STREAMS = 1_000;
 
 /** @throws when it cannot listen on the port */
 export function startServer(deps: ServerDeps, options: ServerOptions): Promise<Listener> {
   const slots = {
-    waiting: createFairSlots({ capacity: MAX_WAITING, maxHoldUnderPressureMs: WAIT_UNDER_PRESSURE_MS }),
-    unread: createFairSlots({ capacity: MAX_UNREAD, maxHoldUnderPressureMs: WAIT_UNDER_PRESSURE_MS }),
+    waiting: createFairSlots({ capacity: MAX_WAITING_REQUESTS, maxHoldUnderPressureMs: WAIT_UNDER_PRESSURE_MS }),
+    unread: createFairSlots({ capacity: MAX_UNREAD_RESPONSES, maxHoldUnderPressureMs: WAIT_UNDER_PRESSURE_MS }),
     publicStreams: createFairSlots({ capacity: MAX_PUBLIC_STREAMS, maxHoldUnderPressureMs: Number.POSITIVE_INFINITY }),
     concurrencyLimit: createConcurrencyLimit(),
   };
   const all = { ...deps, ...slots };
 
-  // 1. The connection (transport/listener.ts): limit on connections, PROXY protocol, TLS, protocol detection, then for each
-  //    request: resets, pipelining, header size.
+  // 1. The connection (transport/listener.ts): limit on connections, PROXY protocol, TLS, protocol detection, then for
+  // each request: resets, pipelining, header size.
   return listen(
     options.listener,
     // 2. The fast path answers Verify and its kin from memory. It hands over every other request, unchanged.

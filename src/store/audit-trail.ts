@@ -1,4 +1,3 @@
-// The audit trail: an append-only chain (migrations/0001_baseline.sql).
 import { type RawBuilder, sql } from 'kysely';
 import type { Anchor, ChainedEvent } from '../domain/audit-chain.ts';
 import type { AuditRecord } from '../domain/audit-event.ts';
@@ -11,10 +10,9 @@ export type DroppedPartition = { dropped: string; events: string };
 
 export type AuditTrail = ReturnType<typeof createAuditTrail>;
 
-/** The lowest value of a bigint column. */
 const LOWEST_SEQ = '-9223372036854775808';
 
-/** Postgres rejects the event itself. Another attempt would fail too. */
+/** Postgres rejects the event itself, so another attempt would fail too. */
 export class UnrecordableEvent extends Error {}
 
 /** Classes of SQLSTATE: data exception, integrity constraint violation, program limit exceeded, RAISE in PL/pgSQL. */
@@ -22,10 +20,7 @@ const FAULTS_OF_AN_EVENT = ['22', '23', '54', 'P0'];
 
 export function createAuditTrail(db: Db) {
   return {
-    /**
-     * Moves events from the outbox to the trail in one transaction. Idempotent. Returns how many it moved.
-     * @throws UnrecordableEvent when Postgres rejects one of them: then none is moved
-     */
+    /** Idempotent. Returns how many it moved. @throws UnrecordableEvent for one of them: then none is moved */
     async record(ids: string[]): Promise<number> {
       try {
         const { rows } = await sql<{ recorded: number }>`SELECT record_audit_events(${ids}) AS recorded`.execute(db);
@@ -39,7 +34,7 @@ export function createAuditTrail(db: Db) {
       await sql`SELECT ensure_audit_partitions()`.execute(db);
     },
 
-    /** The last event of the chain; `seq` is 0 before the first one. */
+    /** `seq` is 0 before the first event. */
     end: () => endOf(db),
 
     async anchor(): Promise<Anchor> {
@@ -47,7 +42,7 @@ export function createAuditTrail(db: Db) {
       return { seq, hash: hash.toString('hex') };
     },
 
-    /** Events in ascending order. @param query `after` and `upTo` bound `seq`; `upTo` is inclusive */
+    /** Ascending. @param query `after` and `upTo` bound `seq`; `upTo` is inclusive */
     async after({
       after: seq,
       upTo,
@@ -67,7 +62,7 @@ export function createAuditTrail(db: Db) {
       return rows.map(withSeq);
     },
 
-    /** Events in descending order. @param seq the upper bound, exclusive; null for the newest event */
+    /** Descending. @param seq the upper bound, exclusive; null for the newest event */
     async before(seq: bigint | null, filter: AuditFilter, atMost: number): Promise<AuditRecord[]> {
       const { rows } = await sql<RecordRow>`
         SELECT ${COLUMNS} FROM audit_events WHERE (${seq}::bigint IS NULL OR seq < ${seq}) AND ${matches(filter)}
@@ -76,10 +71,7 @@ export function createAuditTrail(db: Db) {
       return rows.map(withSeq);
     },
 
-    /**
-     * The whole chain as it is stored, in ascending order, for verification. Rows with a duplicate or negative `seq`
-     * are included. Returns the end of the chain at the same moment.
-     */
+    /** Reads the whole chain in ascending order, with rows of a duplicate or negative `seq`. Returns its end. */
     async read(atMost: number, onEvent: (event: ChainedEvent) => void): Promise<{ seq: bigint; hash: Buffer }> {
       return db
         .transaction()
@@ -104,7 +96,7 @@ export function createAuditTrail(db: Db) {
         });
     },
 
-    /** Drops the partitions of whole months before a time. Requires the owner of the schema. */
+    /** Drops the partitions of whole months. Requires the owner of the schema. */
     async drop(before: Date): Promise<DroppedPartition[]> {
       const { rows } = await sql<DroppedPartition>`SELECT * FROM drop_audit_events(${before})`.execute(db);
       return rows;
@@ -142,7 +134,6 @@ const COLUMNS = sql`
   before, after, address, user_agent AS "userAgent", request_id AS "requestId", hash
 `;
 
-/** The driver returns a bigint column as text. */
 function withSeq<Row extends { seq: string }>(row: Row): Omit<Row, 'seq'> & { seq: bigint } {
   return { ...row, seq: BigInt(row.seq) };
 }

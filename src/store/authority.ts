@@ -1,4 +1,4 @@
-// The authority of an administrator: it is read and locked in the transaction of the change that it allows.
+// The authority of an administrator is read and locked in the transaction of the change that it allows.
 import { sql } from 'kysely';
 import type { Actor } from '../domain/actor.ts';
 import { AuthError } from '../domain/auth-error.ts';
@@ -15,11 +15,11 @@ import { authenticationOf } from './session-rows.ts';
  */
 export type Authority = {
   graph: RoleGraph;
-  /** Null for an operator, to whom the rule does not apply. */
+  /** Null for an operator: the rule does not apply. */
   actorRoles: string[] | null;
 };
 
-/** A change by an administrator: `Before` describes the state before it, `Target` the object of the change. */
+/** `Before` is the state before the change, `Target` its object. */
 export type AdminChange<Before extends unknown[] = [], Target extends unknown[] = []> = {
   actor: Actor;
   at: Date;
@@ -29,9 +29,9 @@ export type AdminChange<Before extends unknown[] = [], Target extends unknown[] 
 };
 
 /**
- * The first statement of every transaction in which an administrator changes something (docs/decisions/role-lock.md).
- * @param lock `exclusive` excludes all other changes of administrators until the commit: of two administrators who
- *   disable each other, only one succeeds. `shared` is for changes that touch no row of another administrator
+ * The first statement of every change by an administrator (docs/decisions/role-lock.md).
+ * @param lock `exclusive` excludes all other changes of administrators: of two who disable each other, only one
+ *   succeeds. `shared` is for changes that touch no row of another administrator
  * @throws AuthError as assertMayAct
  */
 export async function lockAuthority(
@@ -47,7 +47,7 @@ export async function lockAuthority(
 }
 
 /**
- * Repeats the authorization of the call inside the transaction, and locks the actor's session or key until the commit.
+ * Repeats the authorization of the call, and locks the actor's session or key until the commit.
  * @returns the roles that the actor holds; null for an operator
  * @throws AuthError TOKEN_REVOKED, TOKEN_INVALID, REAUTHENTICATION_REQUIRED or PERMISSION_DENIED
  */
@@ -77,7 +77,6 @@ async function assertReauthenticated(trx: Db, actor: Extract<Actor, { kind: 'use
   }
 }
 
-/** False when the session has ended, or the user is disabled or deleted. */
 async function lockSession(trx: Db, actor: Extract<Actor, { kind: 'user' }>, at: Date): Promise<boolean> {
   const { rows } = await sql`
     SELECT FROM users JOIN sessions ON user_id = users.id
@@ -88,7 +87,6 @@ async function lockSession(trx: Db, actor: Extract<Actor, { kind: 'user' }>, at:
   return rows.length > 0;
 }
 
-/** False when the key is revoked or has expired, or its account is disabled or deleted. */
 async function lockKey(trx: Db, actor: Extract<Actor, { kind: 'service' }>, at: Date): Promise<boolean> {
   const { rows } = await sql`
     SELECT FROM service_accounts JOIN api_keys ON service_account_id = service_accounts.id

@@ -9,11 +9,9 @@ import { type AccountOwner, lockOwner } from './user-locks.ts';
 
 export type UndoneChange = {
   userId: string;
-  /** The former address, which the account has again. */
   restored: Email;
   /** The address before the undo; null when it is the same. */
   replaced: Email | null;
-  /** Providers of the identities that were unlinked. */
   unlinked: string[];
 };
 
@@ -24,10 +22,7 @@ const SUSPECT_BEFORE = '168 hours';
 
 export function createEmailChanges(db: Db, newId: () => string) {
   return {
-    /**
-     * Records the present address, so that the change can be undone. False when the owner may no longer change the
-     * account.
-     */
+    /** False when the owner may no longer change the account. */
     async create(id: string, owner: AccountOwner, { at, effects }: { at: Date; effects: Effect[] }): Promise<boolean> {
       return db.transaction().execute(async (trx) => {
         if (!(await lockOwner(trx, owner))) return false;
@@ -43,9 +38,9 @@ export function createEmailChanges(db: Db, newId: () => string) {
     isReserved: (email: Email, userId: string | null, at: Date) => isReserved(db, email, userId, at),
 
     /**
-     * Restores the former address, removes the password, ends the sessions and every later change, and unlinks the
-     * identities that were linked lately. One of several parallel calls succeeds. Null when the change can no longer be
-     * undone.
+     * Restores the former address, removes the password, ends the sessions and every later change, and unlinks
+     * identities that were linked lately. One of several parallel calls succeeds. Null when the undo is no longer
+     * possible.
      */
     async undo(id: string, at: Date, effects: (undone: UndoneChange) => Effect[]): Promise<UndoneChange | null> {
       const undoing = db.transaction().execute(async (trx) => {
@@ -83,7 +78,7 @@ export function createEmailChanges(db: Db, newId: () => string) {
   };
 }
 
-/** For use inside a transaction too. @param userId the user whose own former addresses do not count; null for none */
+/** @param userId whose own former addresses do not count; null for none */
 export async function isReserved(db: Db, email: Email, userId: string | null, at: Date): Promise<boolean> {
   const { rows } = await sql<{ reserved: boolean }>`
     SELECT email_reserved(${email}, ${userId}, ${at}) AS reserved
@@ -91,7 +86,6 @@ export async function isReserved(db: Db, email: Email, userId: string | null, at
   return rows[0]?.reserved ?? false;
 }
 
-/** Whether the owner of a former address can still undo its change. For use inside a transaction too. */
 export async function isUndoable(db: Db, userId: string, at: Date): Promise<boolean> {
   const { rows } = await sql`
     SELECT FROM email_changes WHERE user_id = ${userId} AND changed_at IS NOT NULL AND ended_at IS NULL
@@ -100,7 +94,7 @@ export async function isUndoable(db: Db, userId: string, at: Date): Promise<bool
   return rows.length > 0;
 }
 
-/** The user's row is locked before the row of the change, as in every transaction. A disabled account is locked too. */
+/** Locks the user's row before the row of the change, as in every transaction. A disabled account is locked too. */
 async function lockAccountOf(trx: Db, changeId: string): Promise<{ userId: string; email: Email } | null> {
   const { rows } = await sql<{ userId: string; email: Email }>`
     SELECT id AS "userId", email FROM users
@@ -120,10 +114,7 @@ async function endChange(trx: Db, id: string, at: Date) {
     .executeTakeFirst();
 }
 
-/**
- * For use inside the transaction that changes the address. False when the change has been undone. When an account
- * returns to a former address, the later changes end: the links mailed to those addresses are void.
- */
+/** False when the change has been undone. When an account returns to a former address, the later changes end. */
 export async function completeChange(trx: Db, id: string, to: Email, at: Date): Promise<boolean> {
   const made = await trx
     .updateTable('email_changes')

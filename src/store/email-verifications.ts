@@ -10,25 +10,21 @@ import { lockUser } from './user-locks.ts';
 export type EmailVerification = {
   id: string;
   userId: string;
-  /** The address to verify. */
   email: Email;
-  /** The present address of the account; it differs from `email` when the verification is for a change. */
+  /** Differs from `email` when the verification is for a change. */
   accountEmail: Email;
   passwordEpoch: number;
-  /** The email change; null when the account's own address is verified. */
+  /** Null when the account's own address is verified. */
   changeId: string | null;
 };
 
-/** Thrown inside the transaction, so that it is rolled back. */
+/** Rolls the transaction back. */
 class NotRedeemable extends Error {}
 
 export type EmailVerifications = ReturnType<typeof createEmailVerifications>;
 
 export function createEmailVerifications(db: Db, newId: () => string) {
-  /**
-   * Null unless the verification is unused and not expired, and the account has the same address and password as
-   * before.
-   */
+  /** Null unless it is unused, not expired, and the account has the same address and password as before. */
   async function byId(id: string, now: Date, signal?: AbortSignal): Promise<EmailVerification | null> {
     signal?.throwIfAborted();
     const row = await db
@@ -48,7 +44,7 @@ export function createEmailVerifications(db: Db, newId: () => string) {
         'email_change_id',
       ])
       .where('email_verifications.id', '=', id)
-      // Rows for another address without a change are from before changes were recorded: they are void.
+      // A row for another address without a change is older than the record of changes, and void.
       .where((eb) =>
         eb.or([eb('email_change_id', 'is not', null), eb('email_verifications.email', '=', eb.ref('account_email'))]),
       )
@@ -70,7 +66,7 @@ export function createEmailVerifications(db: Db, newId: () => string) {
   return {
     byId,
 
-    /** Idempotent for an id. Null when the address or password of the account has changed. */
+    /** Idempotent for an id. Null when the account has changed. */
     async create(
       id: string,
       of: Omit<EmailVerification, 'id'>,
@@ -111,10 +107,7 @@ export function createEmailVerifications(db: Db, newId: () => string) {
       return byId(id, at);
     },
 
-    /**
-     * One of several parallel calls succeeds. False also when another account has the address by now: then nothing has
-     * changed, and the token is unused.
-     */
+    /** One of several parallel calls succeeds. False also when another account has the address: the token is unused. */
     async redeem(
       { id, userId, email, accountEmail, passwordEpoch, changeId }: EmailVerification,
       at: Date,
@@ -137,7 +130,6 @@ export function createEmailVerifications(db: Db, newId: () => string) {
         const verifiedAt = email === accountEmail ? sql<Date>`coalesce(email_verified_at, ${at})` : at;
         const verified = await trx
           .updateTable('users')
-          // Links that were mailed to the old address become void.
           .set((eb) => ({
             email,
             email_verified_at: verifiedAt,

@@ -3,8 +3,7 @@ import type { Db } from './postgres/database.ts';
 import type { Schema } from './postgres/schema.ts';
 
 /**
- * Every session ends here, unless its row is deleted. For use inside a transaction too.
- * @param which selects the sessions; those that have ended before keep their time
+ * Every session ends here, unless its row is deleted. Sessions that have ended before keep their time.
  * @returns the ids of the sessions that ended now
  */
 export async function endSessions(

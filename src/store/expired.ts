@@ -1,5 +1,4 @@
-// Removes expired rows from tables that would otherwise grow without bound (remove_expired in
-// migrations/0001_baseline.sql).
+// Without this, these tables would grow without bound (remove_expired in migrations/0001_baseline.sql).
 import { sql } from 'kysely';
 import type { Db } from './postgres/database.ts';
 
@@ -17,11 +16,7 @@ export type Expired = ReturnType<typeof createExpired>;
 
 export function createExpired(db: Db) {
   return {
-    /**
-     * Removes the expired rows of one page of a table.
-     * @param after the beginning of the page; null for the first page
-     * @returns the beginning of the next page, null after the last one; and how many rows were removed
-     */
+    /** @returns the next page (null after the last one), and the number of removed rows */
     async remove(
       table: ExpiringTable,
       after: string | null,

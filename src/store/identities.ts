@@ -15,7 +15,7 @@ export type UsedIdentity = { id: string; userId: string };
 
 export type NewIdentity = { id: string; provider: string; issuer: string; subject: string };
 
-/** A ListIdentities response has room for so many. */
+/** The room in a ListIdentities response. */
 const MAX_PER_USER = 100;
 
 export type Identities = ReturnType<typeof createIdentities>;
@@ -28,7 +28,7 @@ export function createIdentities(db: Db, newId: () => string) {
       .execute();
 
   return {
-    /** Looks the identity up and records its use; null when it belongs to no account. */
+    /** Records the use. Null when the identity belongs to no account. */
     async use(issuer: string, subject: string, at: Date): Promise<UsedIdentity | null> {
       const row = await db
         .updateTable('identities')
@@ -41,9 +41,9 @@ export function createIdentities(db: Db, newId: () => string) {
     },
 
     /**
-     * `changed`: the account has changed, or its address is not verified and may belong to another person. `many`: the
-     * account has the maximum of identities.
-     * @param user with `isOnlyOfIssuer`, an account with another identity of the issuer is `changed` too: that is
+     * `changed`: the account has changed, or its address is unverified and may belong to another person.
+     * `many`: the account has the maximum of identities.
+     * @param user with `isOnlyOfIssuer`, an account with another identity of the issuer is `changed`: that is
      *   another person
      */
     async link(
@@ -71,10 +71,7 @@ export function createIdentities(db: Db, newId: () => string) {
       });
     },
 
-    /**
-     * Creates an account with a verified address and no password. False when the address or the identity has an
-     * account.
-     */
+    /** False when the address or the identity has an account. */
     async createUser(
       user: { id: string; email: Email; fullName: string },
       identity: NewIdentity,
@@ -115,8 +112,8 @@ export function createIdentities(db: Db, newId: () => string) {
     },
 
     /**
-     * Ends the sessions that began with the identity, except the owner's own. `last`: without it the owner could not
-     * sign in. `changed`: the owner may no longer change the account.
+     * Ends the sessions that began with the identity, except the owner's own. `last`: the owner could not sign in
+     * without it. `changed`: the owner may no longer change the account.
      * @param options `usable` lists the configured providers
      */
     async unlink(
@@ -126,7 +123,7 @@ export function createIdentities(db: Db, newId: () => string) {
     ): Promise<'done' | 'unknown' | 'last' | 'changed'> {
       const { userId, sessionId } = owner;
       return db.transaction().execute(async (trx) => {
-        // The lock prevents that two calls unlink the last two identities at once.
+        // The lock excludes two calls that unlink the last two identities at once.
         if (!(await lockOwner(trx, owner))) return 'changed';
         const rows = await trx
           .selectFrom('identities')

@@ -1,5 +1,4 @@
-// Mails in the outbox, from the claim of a worker to the outcome. Each attempt has a number: a worker that has lost its
-// claim changes nothing.
+// Each attempt to send a mail has a number: a worker that has lost its claim changes nothing.
 import { sql } from 'kysely';
 import type { AuditEvent } from '../domain/audit-event.ts';
 import { audit } from '../domain/effect.ts';
@@ -7,7 +6,6 @@ import type { MailOrder } from '../domain/mail-order.ts';
 import { inMs, shortened, writeEffects } from './outbox.ts';
 import type { Db } from './postgres/database.ts';
 
-/** A mail that this process has claimed. */
 export type ClaimedMail = { id: string; attempt: number; order: MailOrder; createdAt: Date };
 export type Claim = Pick<ClaimedMail, 'id' | 'attempt'>;
 
@@ -18,7 +16,7 @@ export function createMailOrders(db: Db, newId: () => string) {
     trx.updateTable('outbox').where('id', '=', id).where('attempts', '=', attempt).where('dead_at', 'is', null);
 
   return {
-    /** Null when the mail was sent or given up, or another worker holds a claim on it. */
+    /** Null when the mail was sent or given up, or another worker has claimed it. */
     async claim(id: string, holdMs: number): Promise<ClaimedMail | null> {
       const until = inMs(holdMs);
       const row = await db
@@ -47,12 +45,12 @@ export function createMailOrders(db: Db, newId: () => string) {
         .execute();
     },
 
-    /** Ends an attempt without an outcome: the mail is due at once. */
+    /** The mail is due at once. */
     async release(claim: Claim): Promise<void> {
       await own(db, claim).set({ claimed_until: null, next_attempt_at: sql<Date>`now()` }).execute();
     },
 
-    /** Removes the mail and writes the event. @param event null when there was nothing to send */
+    /** @param event null when there was nothing to send */
     async finish({ id }: Claim, at: Date, event: AuditEvent | null): Promise<void> {
       await db.transaction().execute(async (trx) => {
         const { numDeletedRows } = await trx.deleteFrom('outbox').where('id', '=', id).executeTakeFirst();
@@ -61,9 +59,8 @@ export function createMailOrders(db: Db, newId: () => string) {
     },
 
     /**
-     * Schedules the next attempt, or gives the mail up when `retryForMs` have passed since the first attempt.
-     * @param options `event` is written when the mail is given up
-     * @returns whether the mail was given up
+     * Gives the mail up, and writes the event, when `retryForMs` have passed since the first attempt. Returns whether
+     * it did.
      */
     async postpone(
       claim: Claim,
@@ -86,7 +83,6 @@ export function createMailOrders(db: Db, newId: () => string) {
       });
     },
 
-    /** Keeps the mail as a dead letter. */
     async giveUp(claim: Claim, error: string, { at, event }: { at: Date; event: AuditEvent }): Promise<void> {
       await db.transaction().execute(async (trx) => {
         const { numUpdatedRows } = await own(trx, claim)

@@ -11,10 +11,7 @@ export type NetworkConfirmations = ReturnType<typeof createNetworkConfirmations>
 /** An account has at most one confirmation: a later one replaces it. */
 export function createNetworkConfirmations(db: Db, newId: () => string) {
   return {
-    /**
-     * Idempotent for an id. Returns the id of the account; null when no account with the email can sign in with a
-     * password.
-     */
+    /** Idempotent for an id. Returns the account's id, or null when no such account can sign in with a password. */
     async create(id: string, email: Email, { at, expiresAt }: { at: Date; expiresAt: Date }): Promise<string | null> {
       await sql`
         INSERT INTO network_confirmations (user_id, id, password_epoch, expires_at)
@@ -34,10 +31,7 @@ export function createNetworkConfirmations(db: Db, newId: () => string) {
       return row?.user_id ?? null;
     },
 
-    /**
-     * One of several parallel calls succeeds. Null when the confirmation is used or expired, or the password has
-     * changed.
-     */
+    /** One of several parallel calls succeeds. Null when it is used or expired, or the password has changed. */
     async redeem(
       id: string,
       at: Date,

@@ -7,18 +7,16 @@ export type OAuthFlow = {
   redirectUri: string;
   /** The user who links an identity; null for a sign-in. */
   userId: string | null;
-  /** Whether the provider must authenticate the user again. */
   reauthenticate: boolean;
 };
 
 export type OAuthFlows = ReturnType<typeof createOAuthFlows>;
 
-/** Expired flows that one call removes. */
 const REMOVED_AT_ONCE = 100;
 
 export function createOAuthFlows(db: Db) {
   return {
-    /** Also removes some expired flows, so that the table stays small. False when the user who links was deleted. */
+    /** Also removes some expired flows. False when the user who links was deleted. */
     async create(flow: OAuthFlow, { at, expiresAt }: { at: Date; expiresAt: Date }): Promise<boolean> {
       const row = {
         id: flow.id,

@@ -1,4 +1,4 @@
-// The outbox as an operator sees it: what waits, what was given up, and how to have either tried at once.
+// The outbox for operators: rows that wait, dead letters, and further attempts.
 import { sql } from 'kysely';
 import type { Topic } from './outbox.ts';
 import type { Db } from './postgres/database.ts';
@@ -10,13 +10,11 @@ export type OutboxEntry = {
   topic: Topic;
   state: OutboxState;
   createdAt: Date;
-  /** Since it was written. */
   ageSeconds: number;
   attempts: number;
   lastError: string | null;
   /** Null for a dead letter. */
   nextAttemptAt: Date | null;
-  /** Whether a worker holds it now. */
   isClaimed: boolean;
   deadAt: Date | null;
   payload: unknown;
@@ -24,7 +22,6 @@ export type OutboxEntry = {
 
 export type OutboxEntries = ReturnType<typeof createOutboxEntries>;
 
-/** Rows that one statement locks. */
 const BATCH = 1_000;
 
 const COLUMNS = sql`
@@ -34,12 +31,10 @@ const COLUMNS = sql`
   dead_at AS "deadAt", payload
 `;
 const REVIVED = sql`dead_at = NULL, attempts = 0, first_attempt_at = NULL, claimed_until = NULL, next_attempt_at = now()`;
-/** A worker that holds it keeps it. */
 const IS_UNCLAIMED = sql`(claimed_until IS NULL OR claimed_until < now())`;
 
 export function createOutboxEntries(db: Db) {
   return {
-    /** Those of a topic that wait, by their next attempt. */
     async waiting(topic: Topic, limit: number): Promise<OutboxEntry[]> {
       const { rows } = await sql<OutboxEntry>`
         SELECT ${COLUMNS} FROM outbox WHERE topic = ${topic} AND dead_at IS NULL
@@ -48,7 +43,6 @@ export function createOutboxEntries(db: Db) {
       return rows;
     },
 
-    /** Those that were given up, the last one first. */
     async dead(limit: number): Promise<OutboxEntry[]> {
       const { rows } = await sql<OutboxEntry>`
         SELECT ${COLUMNS} FROM outbox WHERE dead_at IS NOT NULL ORDER BY dead_at DESC, id DESC LIMIT ${limit}
@@ -57,8 +51,8 @@ export function createOutboxEntries(db: Db) {
     },
 
     /**
-     * Makes one due now. One that was given up gets a new round of attempts.
-     * Returns how it was before, `sending` when a worker holds it, null when there is none with this id.
+     * Makes one row due now. Returns the state before, `sending` when a worker has claimed it, or null for an unknown
+     * id.
      */
     async retry(id: string): Promise<OutboxState | 'sending' | null> {
       return db.transaction().execute(async (trx) => {
@@ -73,7 +67,6 @@ export function createOutboxEntries(db: Db) {
       });
     },
 
-    /** Gives every dead letter a new round of attempts. Returns how many there were. */
     async retryDead(): Promise<number> {
       return inBatches(() =>
         sql`
@@ -83,7 +76,7 @@ export function createOutboxEntries(db: Db) {
       );
     },
 
-    /** Makes everything due now that has failed and waits for its next attempt. Returns how much that was. */
+    /** Makes all failed rows due that wait for their next attempt. */
     async retryWaiting(topic: Topic): Promise<number> {
       return inBatches(() =>
         sql`

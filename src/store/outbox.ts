@@ -1,14 +1,13 @@
-// The effects of committed changes. A change adds rows in its own transaction, and the worker removes each row when the
-// effect is done. Postgres's clock decides which rows are due: the clocks of processes can differ.
+// The effects of committed changes: the worker removes each row when the effect is done. Postgres's clock decides which
+// rows are due, because the clocks of processes can differ.
 import { type RawBuilder, sql } from 'kysely';
 import type { Effect } from '../domain/effect.ts';
 import type { Db } from './postgres/database.ts';
 
 export type Topic = Effect['topic'];
-/** `attempts`: how many have begun so far. */
 export type OutboxRef = { id: string; topic: Topic; attempts: number };
 
-/** `waiting` and `dead` count rows. A dead row is one that the worker has given up. */
+/** `waiting` and `dead` count rows. The worker has given dead rows up. */
 export type Backlog = { topic: Topic; waiting: number; dead: number; oldestSeconds: number };
 
 export type Outbox = ReturnType<typeof createOutbox>;
@@ -16,7 +15,6 @@ export type Outbox = ReturnType<typeof createOutbox>;
 /** Long enough for an SMTP server's reply. */
 const MAX_ERROR_LENGTH = 500;
 
-/** For use inside a transaction. */
 export async function writeEffects(
   db: Db,
   newId: () => string,
@@ -43,13 +41,9 @@ export function shortened(error: string): string {
 
 export function createOutbox(db: Db, newId: () => string) {
   return {
-    /** For effects of calls that change nothing else. */
     write: (at: Date, effects: Effect[]) => writeEffects(db, newId, { at, effects }),
 
-    /**
-     * Takes due rows of a topic, and schedules them again in case the queue loses them. Each row goes to one of the
-     * relays that call this at once.
-     */
+    /** Schedules the rows again in case the queue loses them. Parallel relays take different rows. */
     async takeDue(topic: Topic, againInMs: number, limit: number): Promise<OutboxRef[]> {
       return db
         .updateTable('outbox')
@@ -71,7 +65,6 @@ export function createOutbox(db: Db, newId: () => string) {
         .execute();
     },
 
-    /** Makes rows due again that the queue did not accept. */
     async putBack(ids: string[]): Promise<void> {
       await db.updateTable('outbox').set({ next_attempt_at: sql<Date>`now()` }).where('id', 'in', ids).execute();
     },
@@ -89,7 +82,7 @@ export function createOutbox(db: Db, newId: () => string) {
         .execute();
     },
 
-    /** For rows of a batch that failed for another row's fault. They are tried again. */
+    /** For a batch that failed because of another row. */
     async noteDelay(ids: string[], error: string): Promise<void> {
       await db
         .updateTable('outbox')
@@ -98,7 +91,7 @@ export function createOutbox(db: Db, newId: () => string) {
         .execute();
     },
 
-    /** For each topic. `oldestSeconds` is the age of the oldest row that is not dead. */
+    /** `oldestSeconds` is the age of the oldest row that is not dead. */
     async backlog(now: Date): Promise<Backlog[]> {
       const { rows } = await sql<Backlog>`
         SELECT topic, count(entry.id)::int - count(entry.dead_at)::int AS waiting, count(entry.dead_at)::int AS dead,

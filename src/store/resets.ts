@@ -9,7 +9,6 @@ export type Reset = { id: string; userId: string; email: Email; fullName: string
 export type Resets = ReturnType<typeof createResets>;
 
 export function createResets(db: Db, newId: () => string) {
-  /** Resets that are unused, not expired, and for the present password of an enabled account. */
   const redeemable = (now: Date) =>
     db
       .selectFrom('password_resets')
@@ -64,7 +63,7 @@ export function createResets(db: Db, newId: () => string) {
 
     byId,
 
-    /** Sets the password and ends every session. One of several parallel calls succeeds; the others return false. */
+    /** One of several parallel calls succeeds. */
     async redeem(
       reset: Reset,
       passwordHash: string,

@@ -1,23 +1,20 @@
-// Revocation events (table `changes`). Triggers write them (migrations/0001_baseline.sql).
+// The table is `changes`. Triggers write it (migrations/0001_baseline.sql).
 import { sql } from 'kysely';
 import type { RevocationEvent } from '../domain/revocation-event.ts';
 import type { Db } from './postgres/database.ts';
 
 /**
- * A position in the feed, valid for every reader: the history of the server, a space, and the `pg_snapshot` of the
- * transactions that were visible. A server that was restarted, restored or promoted can give the same numbers to other
- * transactions.
+ * A position for every reader: the history of the server, a space, and the visible `pg_snapshot`. After a restart, a
+ * restore or a promotion the same numbers can mean other transactions.
  */
 export type Snapshot = string;
 
 export type EventsRead = {
-  /** In the order of their ids. */
   events: RevocationEvent[];
-  /** The position that the events lead to. */
   snapshot: Snapshot;
 };
 
-/** `next` is the first id of the next page; null after the last page. */
+/** `next` is the first id of the next page; null after the last one. */
 export type EventsPage = { events: RevocationEvent[]; next: string | null };
 
 export type RevocationEvents = ReturnType<typeof createRevocationEvents>;
@@ -37,7 +34,6 @@ type Row = {
 const FIRST = '0';
 const PG_SNAPSHOT = /^(\d{1,19}):(\d{1,19}):((?:\d{1,19},)*\d{1,19})?$/;
 
-/** Whether Postgres accepts the text as a `pg_snapshot` after a history. */
 export function isSnapshot(text: string): boolean {
   const [history = '', seen = '', ...rest] = text.split(' ');
   const [, xmin = '0', xmax = '0', list] = PG_SNAPSHOT.exec(seen) ?? [];
@@ -80,14 +76,13 @@ export function createRevocationEvents(db: Db) {
   }
 
   return {
-    /** All events that can still stop a token. */
     async inForce(): Promise<EventsRead> {
       return toRead((await read(null, FIRST, null)) ?? []);
     },
 
     /**
-     * The events that were not visible in a snapshot and are visible now. An event with a lower id that committed later
-     * is included, and none is returned twice. Null when the snapshot is of another history.
+     * The events that were not visible in a snapshot, each once, also those with a lower id that committed later. Null
+     * when the snapshot is of another history.
      */
     async since(snapshot: Snapshot): Promise<EventsRead | null> {
       const rows = await read(snapshot, FIRST, null);
@@ -95,7 +90,7 @@ export function createRevocationEvents(db: Db) {
     },
 
     /**
-     * The same as `inForce` or `since`, in pages. Events that are committed between two pages may be missing.
+     * As `inForce` and `since`, but events that are committed between two pages may be missing.
      * @param snapshot null for all events in force
      * @param first `next` of the page before; null for the first page
      */
@@ -110,7 +105,7 @@ export function createRevocationEvents(db: Db) {
       await sql`SELECT pg_notify(${channel}, '')`.execute(db);
     },
 
-    /** Removes events that can no longer stop a token. Returns how many. */
+    /** Removes events that can no longer stop a token. */
     async prune(atMost: number): Promise<number> {
       const { rows } = await sql<{ pruned: string }>`SELECT prune_changes(${atMost}) AS pruned`.execute(db);
       return Number(rows[0]?.pruned);

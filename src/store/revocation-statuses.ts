@@ -1,7 +1,7 @@
 import type { RevocableToken, RevocationStatus } from '../domain/revocation-status.ts';
 import type { Db } from './postgres/database.ts';
 
-/** The revocation status of each token, in the order of the tokens. */
+/** In the order of the tokens. */
 export async function readRevocationStatuses(
   db: Db,
   tokens: RevocableToken[],

@@ -1,10 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Db } from './postgres/database.ts';
 
-/**
- * `expiresAt` is null for a permanent grant. `grantedBy` is empty for a grant that came with the account or was made by
- * SQL.
- */
+/** `expiresAt` is null for a permanent grant. `grantedBy` is empty for a grant that came with the account or by SQL. */
 export type RoleGrant = { role: string; grantedAt: Date; grantedBy: string; reason: string; expiresAt: Date | null };
 
 export type RoleHolder = { userId: string } | { serviceAccountId: string };
@@ -17,7 +14,6 @@ export async function grantsOf(db: Db, holder: RoleHolder): Promise<RoleGrant[]>
   return (await readGrants(db, table, [table.id])).get(table.id) ?? [];
 }
 
-/** The grants of several service accounts, by id. */
 export function grantsOfServices(db: Db, serviceAccountIds: string[]): Promise<Map<string, RoleGrant[]>> {
   return readGrants(db, OF_SERVICES, serviceAccountIds);
 }
@@ -50,7 +46,6 @@ type GrantRow = {
   expires_at: Date | null;
 };
 
-/** The tables of one kind of holder. */
 type GrantTable = { holders: RawBuilder<unknown>; table: RawBuilder<unknown>; column: RawBuilder<unknown> };
 
 const OF_USERS: GrantTable = {
@@ -69,10 +64,7 @@ export function grantTableOf(holder: RoleHolder): GrantTable & { id: string } {
   return { ...OF_SERVICES, id: holder.serviceAccountId };
 }
 
-/**
- * Locks the holder's row, so that changes of one holder's grants run one at a time. False when the holder does not
- * exist.
- */
+/** Serializes changes of one holder's grants. False when the holder does not exist. */
 export async function lockHolder(trx: Db, holder: RoleHolder): Promise<boolean> {
   const { holders, id } = grantTableOf(holder);
   const { rows } = await sql`SELECT FROM ${holders} WHERE id = ${id} FOR NO KEY UPDATE`.execute(trx);

@@ -1,5 +1,4 @@
-// Role definitions and grants. Triggers maintain the closure of implied roles and write revocation events
-// (migrations/0001_baseline.sql).
+// Triggers maintain the closure of implied roles and write revocation events (migrations/0001_baseline.sql).
 import { sql } from 'kysely';
 import { actorName } from '../domain/actor.ts';
 import type { RoleDefinition } from '../domain/role-graph.ts';
@@ -14,10 +13,7 @@ export function createRoles(db: Db, newId: () => string) {
   return {
     all: () => roleDefinitions(db),
 
-    /**
-     * Creates or replaces the role.
-     * @param change `before` is null for a new role
-     */
+    /** @param change `before` is null for a new role */
     async define(
       role: RoleDefinition,
       { actor, at, decide, effects }: AdminChange<[before: RoleDefinition | null]>,
@@ -48,7 +44,7 @@ export function createRoles(db: Db, newId: () => string) {
       });
     },
 
-    /** `used`: the role is granted, another role implies it, or it is the granter of another role. */
+    /** `used`: the role is granted, implied by another role, or the granter of one. */
     async remove(
       name: string,
       { actor, at, decide, effects }: AdminChange<[before: RoleDefinition]>,
@@ -70,10 +66,7 @@ export function createRoles(db: Db, newId: () => string) {
       });
     },
 
-    /**
-     * Adds the grant, or replaces its reason and expiry. `unknown`: the holder does not exist.
-     * @param change `decide` receives the roles that are granted to the holder
-     */
+    /** Replaces the reason and expiry of an existing grant. `unknown`: the holder does not exist. */
     async grant(
       { holder, role, reason, expiresAt }: NewGrant,
       { actor, at, decide, effects }: AdminChange<[before: RoleGrant | null], [granted: string[]]>,
@@ -100,7 +93,7 @@ export function createRoles(db: Db, newId: () => string) {
       });
     },
 
-    /** `unheld`: the role is not granted to the holder; another role can still imply it. */
+    /** `unheld`: the role is not granted, but another role can still imply it. */
     async revoke(
       { holder, role }: { holder: RoleHolder; role: string },
       { actor, at, decide, effects }: AdminChange<[before: RoleGrant]>,

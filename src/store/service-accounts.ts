@@ -31,10 +31,8 @@ export type ApiKey = {
   lastUsedAt: Date | null;
 };
 
-/** `service` is the name of the account. */
 export type ExpiringKey = Pick<ApiKey, 'serviceAccountId' | 'name' | 'expiresAt'> & { service: string };
 
-/** The bearer of a key: everything that its access tokens are made from. */
 export type KeyHolder = {
   keyId: string;
   serviceAccountId: string;
@@ -95,10 +93,7 @@ export function createServiceAccounts(db: Db, newId: () => string, clock: () => 
       });
     },
 
-    /**
-     * Idempotent. Null when the account does not exist.
-     * @param options `decide` receives the roles of the account
-     */
+    /** Idempotent. Null when the account does not exist. */
     async change(
       id: string,
       change: ServiceAccountChange,
@@ -141,7 +136,6 @@ export function createServiceAccounts(db: Db, newId: () => string, clock: () => 
       }));
     },
 
-    /** The valid keys of enabled accounts that expire until a time, the first to expire first. */
     async keysThatExpireBy(time: Date): Promise<ExpiringKey[]> {
       return db
         .selectFrom('api_keys')
@@ -156,10 +150,7 @@ export function createServiceAccounts(db: Db, newId: () => string, clock: () => 
         .execute();
     },
 
-    /**
-     * Stores only the hash of the key. False when the account does not exist.
-     * @param options `decide` receives the roles of the account
-     */
+    /** Stores only the hash of the key. False when the account does not exist. */
     async addKey(
       key: Pick<ApiKey, 'id' | 'serviceAccountId' | 'name' | 'createdBy' | 'expiresAt'> & { hash: Buffer },
       { actor, at, decide, effects }: AdminChange<[], [roles: string[]]>,
@@ -187,10 +178,7 @@ export function createServiceAccounts(db: Db, newId: () => string, clock: () => 
       });
     },
 
-    /**
-     * False when the key does not exist or was revoked before.
-     * @param options `decide` receives the roles of the key's account
-     */
+    /** False when the key does not exist or was revoked before. */
     async revokeKey(
       id: string,
       { actor, at, decide, effects }: AdminChange<[key: RevokedKey], [roles: string[]]>,
@@ -218,7 +206,7 @@ export function createServiceAccounts(db: Db, newId: () => string, clock: () => 
       });
     },
 
-    /** Looks keys up and records their use. Returns the holders by hash in base64; invalid keys are absent. */
+    /** Records their use. Returns the holders by hash in base64; invalid keys are absent. */
     async useKeys(hashes: Buffer[]): Promise<Map<string, KeyHolder>> {
       const now = clock();
       const at = rolesCountAt(now);

@@ -1,4 +1,3 @@
-// Reads and renews single rows of `sessions`, for use inside transactions of other stores too.
 import { sql } from 'kysely';
 import type { AudienceChoice } from '../domain/audience.ts';
 import type { SessionState } from '../domain/judge-refresh.ts';
@@ -6,7 +5,6 @@ import type { Authentication } from '../domain/reauthentication.ts';
 import type { Db } from './postgres/database.ts';
 import { type Holder, holderColumns, toHolder } from './user-columns.ts';
 
-/** A live session with the number of its current refresh token: everything that its tokens are made from. */
 export type Grant = Holder & {
   sessionId: string;
   counter: number;
@@ -17,16 +15,14 @@ export type Grant = Holder & {
 
 export type Session = Grant & SessionState;
 
-/** The client's address and user agent at the last use; empty when unknown. */
+/** Empty when unknown. */
 export type SessionLocation = { address: string; userAgent: string };
 
-/** A session whose user has given the password again. */
 export type Renewal = { sessionId: string; idleSeconds: number; location: SessionLocation };
 
 /**
- * For use inside a transaction that has locked the user. The counter skips one token, which no client receives.
- * Otherwise the former token would be the predecessor of the new one, and a replay would give the new one to an
- * attacker who has copied the former.
+ * The counter skips one token, which no client receives. Otherwise the former token would be the predecessor of the new
+ * one, and an attacker with a copy of the former could replay it for the new one.
  */
 export async function renewSession(
   trx: Db,
@@ -44,7 +40,7 @@ export async function renewSession(
   return numAffectedRows === 1n ? sessionById(trx, sessionId, now) : null;
 }
 
-/** For use inside a transaction too. Null when the session has ended, or its user is disabled. */
+/** Null when the session has ended, or its user is disabled. */
 export async function authenticationOf(db: Db, userId: string, sessionId: string): Promise<Authentication | null> {
   const row = await db
     .selectFrom('sessions')

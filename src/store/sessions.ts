@@ -28,10 +28,7 @@ export type NewSession = {
   /** The latest time that use can extend `expiresAt` to. */
   endsBy: Date;
   location: SessionLocation;
-  /**
-   * The identity of a sign-in at a provider, and when the provider says that the user authenticated; null for a
-   * password.
-   */
+  /** Null for a password. `authenticatedAt` is the time of the authentication at the provider, if it reports one. */
   identity: { id: string; authenticatedAt: Date | null } | null;
   audiences: AudienceChoice;
 };
@@ -43,13 +40,12 @@ export type Rotation = {
   counter: number;
   requestId: string;
   idleSeconds: number;
-  /** Narrows the session to these; null leaves it as it is. */
+  /** Narrows the session; null leaves it as it is. */
   audiences: AudienceChoice;
-  /** All audiences of the deployment. */
   allAudiences: string[];
 };
 
-/** A response has room for so many. */
+/** The room in a response. */
 const MAX_LISTED = 100;
 const lastUsedAt = sql<Date>`coalesce(rotated_at, created_at)`;
 
@@ -62,8 +58,7 @@ export function createSessions(db: Db, newId: () => string, clock: () => Date) {
      * sees them.
      * @param options `maxLive` bounds the user's live sessions: the least recently used ones end. `effects` receives
      *   their ids
-     * @returns false when the password has changed, the account is disabled or the identity was unlinked since the
-     *   caller read them
+     * @returns false when the password, the account or the identity has changed since the caller read them
      */
     async create(
       session: NewSession,
@@ -109,9 +104,8 @@ export function createSessions(db: Db, newId: () => string, clock: () => Date) {
     },
 
     /**
-     * Replaces the current refresh token if it has this number. It is one conditional statement, so one of several
-     * parallel calls succeeds. Null when the token is not the current one of a live session, or the session lacks one
-     * of the audiences.
+     * One conditional statement, so that one of several parallel calls succeeds. Null when the token is not the current
+     * one of a live session, or the session lacks one of the audiences.
      */
     async rotate(rotation: Rotation, now: Date, event: AuditEvent): Promise<Grant | null> {
       const rolesAt = rolesCountAt(now);
@@ -147,15 +141,12 @@ export function createSessions(db: Db, newId: () => string, clock: () => Date) {
       return sessionById(db, id, clock());
     },
 
-    /** Null when the session has ended, or its user is disabled. */
     async authenticationOf(userId: string, sessionId: string, signal?: AbortSignal): Promise<Authentication | null> {
       signal?.throwIfAborted();
       return authenticationOf(db, userId, sessionId);
     },
 
-    /**
-     * Records a re-authentication and replaces the refresh token. Null when the owner may no longer change the account.
-     */
+    /** Null when the owner may no longer change the account. */
     async reauthenticate(
       owner: AccountOwner,
       renewal: Renewal,
@@ -169,10 +160,7 @@ export function createSessions(db: Db, newId: () => string, clock: () => Date) {
       });
     },
 
-    /**
-     * Narrows a session to some of its audiences. False when the session has ended, its current token has another
-     * number, or it lacks one of the audiences.
-     */
+    /** False when the session has ended, its current token has another number, or it lacks one of the audiences. */
     async narrow(id: string, counter: number, audiences: string[]): Promise<boolean> {
       const narrowed = await db
         .updateTable('sessions')
@@ -195,7 +183,7 @@ export function createSessions(db: Db, newId: () => string, clock: () => Date) {
       });
     },
 
-    /** The live sessions, the most recently used first. */
+    /** The most recently used first. */
     async ofUser(userId: string, now: Date, signal?: AbortSignal): Promise<SessionSummary[]> {
       signal?.throwIfAborted();
       const rows = await db
@@ -218,10 +206,7 @@ export function createSessions(db: Db, newId: () => string, clock: () => Date) {
       }));
     },
 
-    /**
-     * Ends one session of the owner, or all but one. Returns how many; null when the owner may no longer change the
-     * account.
-     */
+    /** Returns how many; null when the owner may no longer change the account. */
     async endOfOwner(
       owner: AccountOwner,
       which: { only: string } | { allBut: string },

@@ -1,5 +1,4 @@
-// The keys that sign access tokens. Triggers enforce the order of their states and write revocation events
-// (migrations/0001_baseline.sql).
+// Triggers enforce the order of the states of a key and write revocation events (migrations/0001_baseline.sql).
 import { sql } from 'kysely';
 import type { Actor } from '../domain/actor.ts';
 import type { Effect } from '../domain/effect.ts';
@@ -10,10 +9,8 @@ import type { Db } from './postgres/database.ts';
 
 export type NewSigningKey = KeyToAdd & { kid: string; encryptedPrivateKey: Buffer };
 
-/** A key that is not retired. */
 export type StoredSigningKey = SigningKeyRecord & { encryptedPrivateKey: Buffer };
 
-/** The moves are applied in their order, before the new keys are added. */
 export type KeyChange = { moves: KeyMove[]; add: NewSigningKey[]; effects: Effect[] };
 
 export type SigningKeyRows = ReturnType<typeof createSigningKeyRows>;
@@ -22,17 +19,11 @@ const MOVED_AT = { active: 'activated_at', retiring: 'retiring_at', retired: 're
 
 export function createSigningKeyRows(db: Db, newId: () => string) {
   return {
-    /** All keys, retired ones too, in the order of their creation. */
     list: () => records(db),
 
-    /** The keys that are not retired. */
     usable: () => usable(db),
 
-    /**
-     * Only one change runs at a time.
-     * @param options `actor` is null for a scheduled change. `decide` receives all keys and the usable ones, and can
-     *   throw
-     */
+    /** Only one change runs at a time. @param options `actor` is null for a scheduled change. `decide` can throw */
     async change({
       actor,
       at,
@@ -63,16 +54,13 @@ export function createSigningKeyRows(db: Db, newId: () => string) {
       });
     },
 
-    /** Removes the keys that were retired 90 days ago. Returns how many. */
+    /** Removes the keys that were retired 90 days ago. */
     async removeRetired(): Promise<number> {
       const { rows } = await sql<{ removed: number }>`SELECT remove_retired_keys() AS removed`.execute(db);
       return rows[0]?.removed ?? 0;
     },
 
-    /**
-     * @param options `encrypt` returns the private key under another master key, or null to leave it unchanged
-     * @returns the `kid` of each changed key
-     */
+    /** Returns the `kid` of each changed key. @param options `encrypt` returns null to leave a key unchanged */
     async reencrypt({
       at,
       encrypt,
@@ -102,7 +90,6 @@ export function createSigningKeyRows(db: Db, newId: () => string) {
   };
 }
 
-/** Until the commit. */
 async function lockSigningKeys(trx: Db): Promise<void> {
   await sql`SELECT pg_advisory_xact_lock(hashtext('latchkey signing keys'))`.execute(trx);
 }

@@ -1,17 +1,15 @@
-// The columns of an account in every query, and their meaning.
 import { type ExpressionBuilder, sql } from 'kysely';
 import type { Email } from '../domain/email.ts';
 import type { User } from '../domain/user.ts';
 import type { Schema } from './postgres/schema.ts';
 
-/** An account with everything that its tokens carry. */
 export type Holder = {
   user: User;
-  /** Increases whenever the claims of the account's tokens change. */
+  /** Increases with each change of the account's claims. */
   claimsEpoch: number;
-  /** Increases whenever the roles that a role implies change. */
+  /** Increases with each change of the roles that a role implies. */
   rolesEpoch: number;
-  /** The time when the first of the roles expires; null when none does. */
+  /** The time when the first of the roles expires. */
   rolesUntil: Date | null;
 };
 
@@ -29,7 +27,6 @@ type UserColumns = {
 
 type HolderColumns = UserColumns & { claims_epoch: number; roles_epoch: number; roles_until: Date | null };
 
-/** For `select` in a query over `users`. */
 export function userColumns(at: Date) {
   return (_: ExpressionBuilder<Schema, 'users'>) => [
     'users.id' as const,
@@ -42,7 +39,7 @@ export function userColumns(at: Date) {
   ];
 }
 
-/** A role that expires within a second is left out: no token lives that short. */
+/** A role that expires within a second is left out: no token is so short. */
 export function holderColumns(now: Date) {
   const at = rolesCountAt(now);
   return (builder: ExpressionBuilder<Schema, 'users'>) => [

@@ -1,11 +1,10 @@
-// Locks at the beginning of transactions that change an account. Until the commit the account stays as the caller has
-// read it.
+// Until the commit the account stays as the caller has read it.
 import { endSessions } from './end-sessions.ts';
 import type { Db } from './postgres/database.ts';
 
 /**
- * For use inside a transaction: until the commit no other transaction changes the password, and no sign-in with the old
- * one succeeds. False when the password has changed, or the account is disabled.
+ * Until the commit no other transaction changes the password, and no sign-in with the old one succeeds. False when the
+ * password has changed, or the account is disabled.
  */
 export async function lockUser(trx: Db, id: string, passwordEpoch: number): Promise<boolean> {
   const locked = await trx
@@ -19,10 +18,7 @@ export async function lockUser(trx: Db, id: string, passwordEpoch: number): Prom
   return locked !== undefined;
 }
 
-/**
- * A user who changes their own account in a session, with the number of the password at the time of the
- * re-authentication.
- */
+/** `passwordEpoch` is the one at the time of the re-authentication. */
 export type AccountOwner = { userId: string; sessionId: string; passwordEpoch: number };
 
 /** As lockUser. False also when the owner's session has ended. */
@@ -37,7 +33,7 @@ export async function lockOwner(trx: Db, { userId, sessionId, passwordEpoch }: A
   return session !== undefined;
 }
 
-/** For use inside a transaction that has locked the user. Ends every session but the one to keep. */
+/** Requires that the user is locked. */
 export async function replacePassword(
   trx: Db,
   { userId, passwordHash, keepSessionId }: { userId: string; passwordHash: string; keepSessionId: string | null },

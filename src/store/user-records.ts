@@ -1,4 +1,3 @@
-// Users as administrators read and change them.
 import { sql } from 'kysely';
 import type { Email } from '../domain/email.ts';
 import type { User } from '../domain/user.ts';
@@ -9,7 +8,6 @@ import type { Db } from './postgres/database.ts';
 import { grantsOf, type RoleGrant } from './role-grants.ts';
 import { toUser, userColumns } from './user-columns.ts';
 
-/** The state of a user that administrators change and audit events show. */
 export type UserState = { disabledAt: Date | null; hasPassword: boolean; passwordEpoch: number; sessions: number };
 
 export type FoundUser = { user: User } & Pick<UserState, 'disabledAt' | 'hasPassword'>;
@@ -71,8 +69,7 @@ export function createUserRecords(db: Db, newId: () => string, clock: () => Date
 
     /**
      * Idempotent. Null when the user does not exist.
-     * @param options `decide` receives the roles of the user. `effects` is called only when the state changes; `after`
-     *   is null for a deleted user
+     * @param options `effects` runs only when the state changes; `after` is null for a deleted user
      */
     async change(
       id: string,
@@ -103,10 +100,7 @@ export function createUserRecords(db: Db, newId: () => string, clock: () => Date
       });
     },
 
-    /**
-     * For actions on a user that change no row. Null when the user does not exist.
-     * @param options `decide` receives the roles of the user
-     */
+    /** For actions that change no row. Null when the user does not exist. */
     async recordAction(
       id: string,
       { actor, at, decide, effects }: AdminChange<[user: User], [roles: string[]]>,
@@ -124,7 +118,6 @@ export function createUserRecords(db: Db, newId: () => string, clock: () => Date
   };
 }
 
-/** For use with the user's row locked. */
 const CHANGES: Record<UserChange, (trx: Db, id: string, at: Date) => Promise<unknown>> = {
   async disable(trx, id, at) {
     await trx

@@ -12,7 +12,6 @@ import { type Grant, type Renewal, renewSession } from './session-rows.ts';
 import { type Holder, holderColumns, toHolder, toUser, userColumns } from './user-columns.ts';
 import { type AccountOwner, lockOwner, replacePassword } from './user-locks.ts';
 
-/** Everything that a sign-in needs of an account. */
 export type Credentials = Holder & {
   passwordHash: string | null;
   /** The number of the account's password, from 0. */
@@ -24,7 +23,6 @@ const MAX_HASH_KINDS = 100;
 
 export type NewUser = { id: string; email: Email; fullName: string; passwordHash: string | null };
 
-/** The creation of an account by an administrator. */
 type AdminCreation = {
   actor: Actor;
   /** In addition to `user`. */
@@ -34,7 +32,7 @@ type AdminCreation = {
   decide: (authority: Authority) => void;
 };
 
-/** Thrown inside the transaction, so that it is rolled back. */
+/** Rolls the transaction back. */
 class SessionHasEnded extends Error {}
 
 export type Users = ReturnType<typeof createUsers>;
@@ -139,7 +137,7 @@ export function createUsers(db: Db, newId: () => string, clock: () => Date) {
       });
     },
 
-    /** Skips users whose address has an account. Returns the ids of the users that it created. */
+    /** Skips users whose address has an account. Returns the ids of the new users. */
     async importAll(
       users: (NewUser & { emailVerified: boolean })[],
       { actor, at, effect }: { actor: Actor; at: Date; effect: (user: NewUser) => Effect },
@@ -169,7 +167,6 @@ export function createUsers(db: Db, newId: () => string, clock: () => Date) {
       });
     },
 
-    /** Null when the account does not exist. */
     async rename(id: string, fullName: string, at: Date, effects: Effect[]): Promise<User | null> {
       return db.transaction().execute(async (trx) => {
         const renamed = await trx
@@ -189,8 +186,8 @@ export function createUsers(db: Db, newId: () => string, clock: () => Date) {
     },
 
     /**
-     * Deletes the account with everything that belongs to it; audit events keep only its id. `gone`: the owner's
-     * session has ended. `undoable`: the owner of a former address can still undo its change.
+     * Audit events keep only the id of the account. `gone`: the owner's session has ended. `undoable`: the owner of a
+     * former address can still undo its change.
      */
     async remove(owner: AccountOwner, at: Date, effects: Effect[]): Promise<'done' | 'gone' | 'undoable'> {
       return db.transaction().execute(async (trx) => {
@@ -202,9 +199,7 @@ export function createUsers(db: Db, newId: () => string, clock: () => Date) {
       });
     },
 
-    /**
-     * Erases addresses and user agents from some audit events of a deleted user. Null when no user is left to erase.
-     */
+    /** Erases addresses and user agents of one deleted user from some audit events. Null when none is left to erase. */
     async eraseTraces(atMost: number): Promise<number | null> {
       const { rows } = await sql<{ erased: number | null }>`SELECT erase_traces(${atMost}) AS erased`.execute(db);
       return rows[0]?.erased ?? null;
@@ -230,7 +225,7 @@ export function createUsers(db: Db, newId: () => string, clock: () => Date) {
       return rows.map(({ sample }) => sample);
     },
 
-    /** Replaces the hash of the same password, unless the password has changed. */
+    /** Does nothing when the password has changed. */
     async upgradeHash(id: string, oldHash: string, newHash: string): Promise<void> {
       await db
         .updateTable('users')
@@ -241,8 +236,8 @@ export function createUsers(db: Db, newId: () => string, clock: () => Date) {
     },
 
     /**
-     * Sets another password and ends every session but the owner's, which gets a new refresh token. Null when the
-     * password has changed or that session has ended.
+     * Ends every session but the owner's, whose refresh token is replaced. Null when the password
+     * has changed or that session has ended.
      */
     async changePassword(
       owner: AccountOwner,

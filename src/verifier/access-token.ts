@@ -1,5 +1,5 @@
-// The one form of access token that this service signs and accepts: RFC 9068, compact serialization, canonical encoding. Decides
-// nothing about expiry, audience or revocation.
+// The one form of access token that this service signs and accepts: RFC 9068, compact serialization, canonical
+// encoding. Decides nothing about expiry, audience or revocation.
 import { type KeyObject, verify as verifySignature } from 'node:crypto';
 import { SIGNING_ALGORITHMS, type SigningAlgorithm } from '../domain/key-schedule.ts';
 import { isServiceName } from '../domain/service-name.ts';
@@ -33,13 +33,12 @@ export type AccessClaims = {
 export type VerificationKey = {
   kid: string;
   algorithm: SigningAlgorithm;
-  /** Whether the signature over the content is valid under this key. */
   hasSigned(content: Buffer, signature: Buffer): boolean;
 };
 
 /**
- * The longest lifetime that can be configured, in seconds. Accepted lifetimes are bounded by it and not by the configured one, because
- * a change of the configuration must not end tokens that are already issued.
+ * In seconds. Bounds accepted lifetimes in place of the configured one: a change of the configuration must not end
+ * tokens that are already issued.
  */
 export const MAX_ACCESS_TTL_SECONDS = 3600;
 export const CLIENT_ID = 'latchkey';
@@ -48,9 +47,8 @@ export const MAX_TOKEN_LENGTH = 4096;
 
 /** The same for both algorithms. An ES256 signature is r and s (RFC 7518 section 3.4). */
 const SIGNATURE_BYTES = 64;
-/** Largest difference between the clocks of two processes. */
 const MAX_CLOCK_SKEW_SECONDS = 60;
-/** After a revocation, every token that it concerns has expired by then, in milliseconds; clock skew is included. */
+/** In milliseconds. After a revocation, every token that it concerns has expired by then; clock skew is included. */
 export const LAST_TOKEN_MS = (MAX_ACCESS_TTL_SECONDS + 3 * MAX_CLOCK_SKEW_SECONDS) * 1000;
 
 export function accessTokenHeader(key: Pick<VerificationKey, 'kid' | 'algorithm'>): {
@@ -77,14 +75,14 @@ export function isSigningAlgorithm(text: string): text is SigningAlgorithm {
   return SIGNING_ALGORITHMS.some((algorithm) => algorithm === text);
 }
 
-/** Keys by the one header (base64url) that their tokens have. The header of a token is compared and never parsed. */
+/** The header of a token (base64url) is compared and never parsed. */
 export type KeysByHeader = Map<string, VerificationKey>;
 
 export function keysByHeader(keys: VerificationKey[]): KeysByHeader {
   return new Map(keys.map((key) => [encode(JSON.stringify(accessTokenHeader(key))), key]));
 }
 
-/** @returns the claims of an authentic token, or null */
+/** Null unless the token is authentic. */
 export function parseAccessToken(
   token: string,
   keys: KeysByHeader,
@@ -95,7 +93,6 @@ export function parseAccessToken(
   return claims && isIssuedHere(claims, issuer, Math.floor(nowMs / 1000)) ? claims : null;
 }
 
-/** Whether the text has the form of a token with an unknown key, which may use an algorithm of a later release. */
 export function isOfUnknownKey(token: string, keys: KeysByHeader): boolean {
   const [header = '', , , ...rest] = token.split('.', 4);
   if (token.length > MAX_TOKEN_LENGTH || rest.length > 0 || keys.has(header)) return false;
@@ -115,7 +112,7 @@ function readAuthenticClaims(token: string, keys: KeysByHeader): AccessClaims | 
   return parseCanonicalObject(json.toString());
 }
 
-/** Null for a non-canonical encoding: other characters, padding, or unused bits that are set. */
+/** Null for other characters, padding, or unused bits that are set. */
 function decodeCanonical(text: string): Buffer | null {
   const bytes = Buffer.from(text, 'base64url');
   return bytes.toString('base64url') === text ? bytes : null;

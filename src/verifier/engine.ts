@@ -1,5 +1,6 @@
-// The decision engine: the one place that decides about an access token. Owns the order of the checks and does no I/O. It returns
-// "undecided" for a token that memory cannot decide, and never accepts one by default. Servers and the client library share it.
+// The decision engine: the one place that decides about an access token. Owns the order of the checks and does no I/O.
+// It returns "undecided" for a token that memory cannot decide, and never accepts one by default. Servers and the
+// client library share it.
 import type { TokenPrincipal } from '../domain/principal.ts';
 import { isForAudience } from '../domain/requirement.ts';
 import type { RevocableToken, RevocationStatus } from '../domain/revocation-status.ts';
@@ -13,13 +14,11 @@ import {
 import type { RevocationView } from './revocation-view.ts';
 import { createTokenCache } from './token-cache.ts';
 
-/** An authentic token. The same object answers for the same text as long as it is in the cache. */
+/** The same object answers for the same text as long as it is in the cache. */
 export type VerifiedToken = {
   text: string;
   principal: TokenPrincipal;
-  /** `sub`: the user, or the service account. */
   userId: string;
-  /** `sid`: the session, or the API key. */
   sessionId: string;
   audiences: string[];
   epoch: number;
@@ -33,7 +32,6 @@ export type VerifiedToken = {
 
 export type RejectionReason = 'TOKEN_INVALID' | 'TOKEN_EXPIRED' | 'AUDIENCE_MISMATCH' | 'TOKEN_REVOKED' | 'TOKEN_STALE';
 
-/** The token is valid now. */
 export type Decision = {
   token: VerifiedToken;
   principal: TokenPrincipal;
@@ -46,29 +44,24 @@ export type Verdict = { decision: Decision } | { reason: RejectionReason };
 export type Engine = {
   /**
    * @param audience when not empty, the token must carry it
-   * @returns `undecided` when the view is too old to show the revocation status: with the token when every other check has passed,
-   *   with null when the token names an unknown key, which may be newer than the view
+   * @returns `undecided` when the view is too old to show the revocation status: with the token when every other check
+   * has passed, with null when the token names an unknown key, which may be newer than the view
    */
   judge(text: string, audience: string): Verdict | { undecided: VerifiedToken | null };
-  /** The verdict on an undecided token, from the status in the state of record. */
   conclude(token: VerifiedToken, status: RevocationStatus): Verdict;
-  /** Caches a token that this process has signed, so that its first check is a cache hit. */
+  /** The first check of a token that this process has signed is then a cache hit. */
   remember(text: string, claims: AccessClaims): void;
-  /** Replaces the keys. Tokens of keys that are missing from the list become invalid. */
+  /** Tokens of keys that are missing from the list become invalid. */
   useKeys(keys: VerificationKey[]): void;
-  /** Size of the cache of verified tokens, in bytes. */
   cachedBytes(): number;
 };
 
 export type EngineOptions = {
   issuer: string;
   keys: VerificationKey[];
-  /** How long a caller may use an answer, in seconds. */
   revalidateSeconds: number;
   view: Pick<RevocationView, 'statusOf' | 'ageMs'>;
-  /** Oldest view to trust, in milliseconds. */
   maxViewAgeMs: number;
-  /** Largest size of the cache of verified tokens, in bytes. */
   cacheBytes: number;
   now: () => Date;
 };

@@ -1,26 +1,25 @@
-// The revocations in force, in memory: sessions, users and roles with tokens that are revoked or stale. It measures its own age.
+// The revocations in force, in memory: sessions, users and roles with tokens that are revoked or stale. It measures its
+// own age.
 import type { RevocationEvent } from '../domain/revocation-event.ts';
 import type { RevocableToken, RevocationStatus } from '../domain/revocation-status.ts';
 import { LAST_TOKEN_MS } from './access-token.ts';
 
 export type RevocationView = {
-  /** Empties the view, before it is filled from another history of the database. */
+  /** Called before the view is filled from another history of the database. */
   reset(): void;
   apply(events: RevocationEvent[]): void;
-  /** @param at every event that was committed by then has been applied (monotonic clock, milliseconds) */
+  /** @param at every event that was committed by then has been applied (monotonic, milliseconds) */
   confirm(at: number): void;
-  /** Time since the view was last complete, in milliseconds; Infinity before the first time. */
+  /** Infinity before the view was complete for the first time. */
   ageMs(): number;
   statusOf(token: RevocableToken): RevocationStatus;
-  /** Number of sessions, users and roles in it. */
   size(): number;
 };
 
 type UserEntry = { staleBelow: number; revokedBelow: number; dropAt: number };
 type RoleEntry = { staleBelow: number; dropAt: number };
 
-/** @param clock monotonic, in milliseconds */
-export function createRevocationView(clock: () => number = () => performance.now()): RevocationView {
+export function createRevocationView(monotonicMs: () => number = () => performance.now()): RevocationView {
   // A Map keeps the order of insertion, so each is sorted by dropAt.
   const sessions = new Map<string, number>();
   const users = new Map<string, UserEntry>();
@@ -52,7 +51,7 @@ export function createRevocationView(clock: () => number = () => performance.now
 
     apply(events) {
       // An event arrives after its change, so every token that it concerns has expired by then.
-      const dropAt = clock() + LAST_TOKEN_MS;
+      const dropAt = monotonicMs() + LAST_TOKEN_MS;
       for (const event of events) {
         if (event.kind === 'session_ended') {
           sessions.delete(event.sessionId);
@@ -75,10 +74,10 @@ export function createRevocationView(clock: () => number = () => performance.now
 
     confirm(at) {
       confirmedAt = at;
-      drop(clock());
+      drop(monotonicMs());
     },
 
-    ageMs: () => clock() - confirmedAt,
+    ageMs: () => monotonicMs() - confirmedAt,
 
     statusOf({ sessionId, userId, epoch, roles: held, rolesEpoch }) {
       if (sessions.has(sessionId)) return 'revoked';

@@ -1,5 +1,4 @@
-// A cache of authentic tokens within a bound of memory. Expiry and revocation are not its business: the engine checks them for each
-// token that it takes from here.
+// A cache of authentic tokens within a bound of memory. The engine, not the cache, checks expiry and revocation.
 
 export type Cached = { text: string };
 
@@ -7,21 +6,21 @@ export type TokenCache<T extends Cached> = {
   get(text: string): T | undefined;
   add(token: T): void;
   clear(): void;
-  /** An estimate, in bytes. */
+  /** An estimate. */
   bytes(): number;
 };
 
 /**
- * The last characters of a token, which belong to its signature, are the key: a Map finds a short key several times faster than a
- * text of 500 characters. The whole text is compared before a token is returned.
+ * The last characters of a token, which belong to its signature, are the key: a Map finds a short key several times
+ * faster than a text of 500 characters. The whole text is compared before a token is returned.
  */
 const KEY_LENGTH = 24;
 /** Memory of an entry besides its text, as measured in test/verifier/token-cache-load.test.ts. */
 const OVERHEAD_BYTES = 2_450;
 
 /**
- * Two generations. A used token moves to the young one. When that holds half of the bound, the old one is dropped whole. Recently
- * used tokens stay, without a list to keep in order.
+ * Two generations. A used token moves to the young one. When that holds half of the bound, the old one is dropped
+ * whole. Recently used tokens stay, without a list to keep in order.
  */
 export function createTokenCache<T extends Cached>(maxBytes: number): TokenCache<T> {
   let young = new Map<string, T>();

@@ -1,5 +1,5 @@
-// The engine together with the state of record, which decides when the revocation view is too old. When the state of record cannot
-// answer either, the verifier throws and accepts no token.
+// The engine together with the state of record, which decides when the revocation view is too old. When neither can
+// decide, the verifier throws and accepts no token.
 import { AuthError } from '../domain/auth-error.ts';
 import type { RevocableToken, RevocationStatus } from '../domain/revocation-status.ts';
 import {
@@ -11,25 +11,21 @@ import {
   type Verdict,
 } from './engine.ts';
 
-/** Reads the status of many tokens from the state of record, in their order. @throws when it cannot be read */
+/** Returns the statuses in the order of the tokens. @throws when the state of record cannot be read */
 type ReadStatuses = (tokens: RevocableToken[], signal?: AbortSignal) => Promise<RevocationStatus[]>;
 
 export type Verifier = Omit<Engine, 'judge' | 'conclude'> & {
-  /**
-   * Decides from memory.
-   * @param audience when not empty, the token must carry it
-   * @returns null when the view is too old
-   */
+  /** Null when the view is too old. */
   judge(token: string, audience: string): Verdict | null;
-  /** Reads the state of record for tokens that memory cannot decide. Returns a verdict for each token, in their order. */
+  /** Reads the state of record for tokens that memory cannot decide. Verdicts are in the order of the tokens. */
   judgeAll(tokens: string[], audience: string, signal?: AbortSignal): Promise<Verdict[]>;
-  /** The same for one token. @throws AuthError with the reason of a rejection */
+  /** @throws AuthError with the reason of a rejection */
   verify(token: string, audience: string, signal?: AbortSignal): Promise<Decision>;
 };
 
 export type VerifierOptions = EngineOptions & {
   readStatuses: ReadStatuses;
-  /** Calls `useKeys` with the keys in the state of record. @throws when they cannot be read */
+  /** @throws when the keys cannot be read from the state of record */
   refreshKeys: () => Promise<void>;
 };
 

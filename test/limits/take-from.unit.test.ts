@@ -1,11 +1,12 @@
 // The rule of limits, with the counter that a process uses while Redis is unavailable. It allows half of the points.
+import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { processCounter } from '../../src/limits/counters.ts';
 import { isBudget, LIMITS, pointsWithoutRedis } from '../../src/limits/limits.ts';
 import { bucketsOf, takeFrom } from '../../src/limits/take-from.ts';
 
 const WINDOW_SECONDS = 900;
-const counterOf = (points: number) => processCounter('LOGIN_ACCOUNT', { points, windowSeconds: WINDOW_SECONDS });
+const counterOf = (points: number) => processCounter({ points, windowSeconds: WINDOW_SECONDS });
 const one = [{ key: 'a', factor: 1 }];
 
 describe('the buckets of a limit', () => {
@@ -21,7 +22,7 @@ describe('the buckets of a limit', () => {
     ]);
   });
 
-  test('by anything else are one', () => {
+  test('by any other key are one bucket', () => {
     expect(bucketsOf('LOGIN_ACCOUNT', '192.0.2.7')).toEqual([{ key: '192.0.2.7', factor: 1 }]);
   });
 });
@@ -47,6 +48,16 @@ describe('a counter of this process', () => {
     expect(await counter.clear('a')).toBe(true);
     expect(await counter.clear('a')).toBe(false);
   });
+});
+
+test('a counter of this process has 65,536 buckets, and keys that share one share a limit', async () => {
+  const counter = counterOf(10);
+  const bucketOf = (key: string) => createHash('sha256').update(key).digest().readUInt32BE() % 65_536;
+  let twin = '0';
+  while (bucketOf(twin) !== bucketOf('a')) twin = String(Number(twin) + 1);
+  await counter.add('a');
+  expect((await counter.read(twin)).count).toBe(1);
+  expect((await counter.read(`${twin} other`)).count).toBe(0);
 });
 
 describe('an attempt', () => {
@@ -107,6 +118,25 @@ describe('an exceeded budget', () => {
     });
     expect((await counter.read('a')).count).toBe(3);
     expect((await takeFrom(counter, one, 0)).allowed).toBe(true);
+  });
+
+  test('takes no point of a bucket that has one left', async () => {
+    const counter = counterOf(8);
+    for (let n = 0; n < 3; n += 1) await takeFrom(counter, one, 0);
+    expect(await takeFrom(counter, one, 5_000)).toMatchObject({
+      allowed: false,
+      retryAfterMs: 5_000,
+      isFirstRejection: false,
+    });
+    expect((await counter.read('a')).count).toBe(3);
+  });
+
+  test('takes back points of the counted buckets only', async () => {
+    const counter = counterOf(8);
+    const takenBack: string[] = [];
+    const recording = { ...counter, takeBack: async (key: string) => void takenBack.push(key) };
+    await (await takeFrom(recording, one, 0)).giveBack();
+    expect(takenBack).toEqual(['a']);
   });
 
   test('beyond the whole bucket is a rejection of the limit', async () => {

@@ -222,12 +222,12 @@ test.each([
 });
 
 test.each([
-  ['an authority without a certificate', { TLS_CERT_FILE: '', TLS_KEY_FILE: '' }, 'TLS_CLIENT_CA_FILE needs'],
-  ['services without an authority', { TLS_CLIENT_CA_FILE: '' }, 'TLS_CLIENT_SERVICES needs'],
+  ['an authority without a certificate', { TLS_CERT_FILE: '', TLS_KEY_FILE: '' }, 'TLS_CLIENT_CA_FILE requires'],
+  ['services without an authority', { TLS_CLIENT_CA_FILE: '' }, 'TLS_CLIENT_SERVICES requires'],
   [
     'required certificates without an authority',
     { TLS_CLIENT_CA_FILE: '', TLS_CLIENT_SERVICES: '', TLS_CLIENT_AUTH: 'required' },
-    'TLS_CLIENT_AUTH=required needs',
+    'TLS_CLIENT_AUTH=required requires',
   ],
   ['an empty certificate', { TLS_CERT_FILE: '/dev/null' }, 'cannot be used'],
   ['an empty key', { TLS_KEY_FILE: '/dev/null' }, 'cannot be used'],

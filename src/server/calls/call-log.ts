@@ -1,6 +1,6 @@
-// Reports finished calls to the log, the metrics and the traces, without tokens, emails or passwords. Each call has a log line,
-// except calls that gateways make for every request: these are counted and logged as sums every ten seconds. The first ten of
-// their rejections in each second have a line of their own, so that an operator sees the reason.
+// Reports finished calls to the log, the metrics and the traces, without tokens, emails or passwords. Calls that
+// gateways make for every request are logged as sums every ten seconds; the first ten of their rejections in each
+// second have a line of their own, so that an operator sees the reason.
 import type { Logger } from 'pino';
 import { rateGate } from '../../async/rate-gate.ts';
 import type { Reason } from '../../domain/error-reason.ts';
@@ -9,11 +9,9 @@ import type { RpcSystem } from '../../telemetry/rpc-conventions.ts';
 import type { ReadHeader, Tracing } from '../../telemetry/tracing.ts';
 import type { CallRecord } from './call-record.ts';
 
-/** A call of a counted method. */
 type CountedCall = {
   method: string;
   system: RpcSystem;
-  /** A gRPC code's name, such as `unauthenticated`. */
   code: string;
   reason: Reason | '';
   /** performance.now() */
@@ -23,14 +21,12 @@ type CountedCall = {
   requestId: string;
 };
 
-/** A call of the fast path, which has no record. */
 type FastCall = CountedCall & { header: ReadHeader };
 
 export type CallLog = {
-  /** @param wasWritten whether the whole response was sent; also true when the client left before there was a response */
+  /** @param wasWritten also true when the client left before there was a response */
   write(record: CallRecord, wasWritten: boolean): void;
   count(call: FastCall): void;
-  /** Logs the remaining sums. */
   close(): void;
 };
 

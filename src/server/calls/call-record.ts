@@ -1,5 +1,5 @@
-// The record of one call: its caller, its origin and its result. This folder owns what the calls of all protocols share: record, log
-// line, deadline, slots, message limits, errors. It must not depend on a use case.
+// The record of one call: its caller, its origin and its result. This folder owns what the calls of all protocols
+// share: record, log line, deadline, slots, message limits, errors. It must not depend on a use case.
 import { randomUUID } from 'node:crypto';
 import { type ContextKey, createContextKey } from '@connectrpc/connect';
 import { bearerToken } from '../../domain/bearer-token.ts';
@@ -22,7 +22,6 @@ export type CallRecord = {
   /** `latchkey.auth.v1.AuthService/Login`; empty for an unknown method. */
   method: string;
   system: RpcSystem;
-  /** Null while tracing is off. */
   span: CallSpan | null;
   /** A gRPC code's name, such as `unauthenticated`; empty until the call is answered. */
   code: string;
@@ -30,15 +29,13 @@ export type CallRecord = {
   peer: Peer;
   /** As soleAuthorization returns it. */
   authorization: string | null;
-  /** The token of `authorization: Bearer ...`; empty without one. */
   bearer: string;
-  /** Whether a proxy passes on the call of another client. */
   isForwarded: boolean;
-  /** The caller as the credentials of the call identify it, and when they were checked (performance.now()). Null before. */
+  /** Null until the credentials have been checked; `at` is performance.now(). */
   identified: { principal: Principal; at: number } | null;
-  /** The caller of a method or field that is not public. */
+  /** The authorized caller; null for a public method. */
   principal: Principal | null;
-  /** Set only for defects of this service and for failed dependencies. */
+  /** For defects of this service and failed dependencies only. */
   error: unknown;
 };
 
@@ -49,7 +46,6 @@ export const callRecordKey: ContextKey<CallRecord | null> = createContextKey<Cal
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,64}$/;
 const MAX_USER_AGENT = 200;
 
-/** The request id of the client if it is valid, or a new one. */
 export function chooseRequestId(suggested: unknown): string {
   return typeof suggested === 'string' && REQUEST_ID.test(suggested) ? suggested : randomUUID();
 }
@@ -83,7 +79,6 @@ export function openCallRecord(
   };
 }
 
-/** The holder of the slots that a call acquires. */
 export function slotHolder({ address, peer }: Pick<CallRecord, 'address' | 'peer'>): SlotHolder {
   return { address, connection: peer };
 }

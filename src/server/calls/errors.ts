@@ -1,5 +1,5 @@
-// Turns errors into what the caller receives: a gRPC code, a message and google.rpc details (AIP-193). The codes and messages
-// themselves are in src/domain/error-reason.ts.
+// Turns errors into a gRPC code, a message and google.rpc details (AIP-193). The table of codes and messages is
+// src/domain/error-reason.ts.
 import type { DescMessage, MessageInitShape } from '@bufbuild/protobuf';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { codeFromString } from '@connectrpc/connect/protocol-connect';
@@ -12,7 +12,7 @@ import type { CallRecord } from './call-record.ts';
 
 const ABORT_CODES = new Set([Code.DeadlineExceeded, Code.Canceled, Code.Aborted]);
 
-/** Records how the call failed. Returns the error that the caller receives, which holds no cause. */
+/** Records how the call failed. The returned error holds no cause. */
 export function answerError(error: unknown, record: CallRecord): ConnectError {
   const failure = asAuthError(error);
   record.code = ERROR_REASONS[failure.reason].code;
@@ -21,7 +21,6 @@ export function answerError(error: unknown, record: CallRecord): ConnectError {
   return toConnectError(failure, record.requestId);
 }
 
-/** The error for a call that is rejected before it has a record. */
 export function refusal(reason: Reason, requestId: string, retryAfterMs?: number): ConnectError {
   const details = retryAfterMs === undefined ? {} : { retryAfterMs };
   return toConnectError(new AuthError(reason, details), requestId);
@@ -55,7 +54,6 @@ function reasonOfConnect({ code, rawMessage }: ConnectError): Reason | null {
   }
 }
 
-/** Whether a signal was aborted: a deadline has passed (the caller's or the server's), or the caller has disconnected. */
 function isAbort(error: unknown): boolean {
   if (error instanceof ConnectError) return ABORT_CODES.has(error.code);
   return error instanceof DOMException && (error.name === 'TimeoutError' || error.name === 'AbortError');

@@ -1,13 +1,12 @@
-// Slots for requests that wait: for the rest of their body, for a reader of the response, or without end, as public streams do.
-// Every request acquires one. Without a free slot, the network that holds the most loses its oldest, so that no network can take
-// the slots of another.
+// Slots for requests that wait: for the rest of their body, for a reader of the response, or without end, as public
+// streams do. Without a free slot, the network that holds the most loses its oldest, so that no network can take the
+// slots of another.
 import { AuthError } from '../../domain/auth-error.ts';
 import { networksOf } from '../../domain/networks.ts';
 import { RETRY_SOON_MS } from '../../domain/retry-after.ts';
 import type { NodeResponse } from '../transport/handler.ts';
 
 export type SlotHolder = {
-  /** IP address of the client. */
   address: string;
   /** The same object for all requests on one connection. */
   connection: object;
@@ -24,7 +23,7 @@ export type FairSlots = {
 
 export type FairSlotsOptions = {
   capacity: number;
-  /** Maximum time that a slot is held while more than half of them are in use, in milliseconds. */
+  /** Applies while more than half of the slots are in use. */
   maxHoldUnderPressureMs: number;
 };
 
@@ -80,10 +79,7 @@ export function createFairSlots({ capacity, maxHoldUnderPressureMs }: FairSlotsO
   };
 }
 
-/**
- * The result of some work, for which the request holds a slot until it ends.
- * @throws AuthError OVERLOADED when the slot is evicted
- */
+/** @throws AuthError OVERLOADED when the slot is evicted */
 export async function whileWaiting<T>(slots: FairSlots, holder: SlotHolder, work: Promise<T>): Promise<T> {
   const evicted = Promise.withResolvers<never>();
   const error = new AuthError('OVERLOADED', { retryAfterMs: RETRY_SOON_MS });
@@ -95,7 +91,6 @@ export async function whileWaiting<T>(slots: FairSlots, holder: SlotHolder, work
   }
 }
 
-/** Holds a slot until the response is read. An eviction closes the response. */
 export function holdUntilRead(slots: FairSlots, holder: SlotHolder, response: NodeResponse): void {
   if (isClosed(response)) return;
   response.once(
@@ -118,7 +113,6 @@ function childOf(parent: Node, key: unknown): Node {
   return child;
 }
 
-/** Counts for a connection and all its networks. Removes empty nodes. */
 function addInUse(leaf: Node, slots: 1 | -1): void {
   for (let node: Node | null = leaf; node; node = node.parent) {
     node.inUse += slots;
@@ -126,7 +120,6 @@ function addInUse(leaf: Node, slots: 1 | -1): void {
   }
 }
 
-/** The first of several equally large ones. */
 function largest(nodes: Iterable<Node>): Node {
   let found: Node | null = null;
   for (const node of nodes) if (!found || node.inUse > found.inUse) found = node;

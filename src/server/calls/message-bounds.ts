@@ -1,14 +1,13 @@
-// Limits on the fields of a message, checked on its bytes before decoding: a decoder creates an object for every few bytes. The
-// check takes one pass and stops at the first excess.
+// Limits on the fields of a message, checked on its bytes before decoding: a decoder creates an object for every few
+// bytes. The check takes one pass and stops at the first excess.
 import { type DescField, type DescMessage, type DescMethod, ScalarType } from '@bufbuild/protobuf';
 import { WireType } from '@bufbuild/protobuf/wire';
 import { VerifierService } from '../../../gen/latchkey/auth/v1/verifier_service_pb.ts';
 import { AuthError } from '../../domain/auth-error.ts';
 
 export type MessageBounds = {
-  /** Limit for one message, in either direction. */
   maxBytes: number;
-  /** Fields, list elements and map entries of a message and all messages inside it. For JSON: members and elements. */
+  /** Counts list elements and map entries too, at any depth. For JSON: members and elements. */
   maxFields: number;
 };
 
@@ -17,35 +16,30 @@ export const MESSAGE_BOUNDS: MessageBounds = { maxBytes: 64 * 1024, maxFields: 1
 export const BATCH_BOUNDS: MessageBounds = { maxBytes: 1024 * 1024, maxFields: 5_000 };
 /** Envoy nests metadata: one level of google.protobuf.Struct takes three messages. */
 const MAX_DEPTH = 32;
-/** Consecutive digits. The work of parsing a 64-bit number in JSON grows with the square of its digits. */
-const MAX_DIGITS = 1_024;
+/** The work of parsing a 64-bit number in JSON grows with the square of its digits. */
+const MAX_CONSECUTIVE_DIGITS = 1_024;
 const MAX_VARINT_BYTES = 10;
 
 export function messageBounds(method: DescMethod): MessageBounds {
   return method.parent === VerifierService ? BATCH_BOUNDS : MESSAGE_BOUNDS;
 }
 
-/**
- * Checks the encoding, nesting depth and number of fields of a message.
- * @throws AuthError MESSAGE_TOO_LARGE or REQUEST_MALFORMED
- */
+/** @throws AuthError MESSAGE_TOO_LARGE or REQUEST_MALFORMED */
 export function checkMessage(desc: DescMessage, bytes: Uint8Array, maxFields: number, isJson: boolean): void {
   if (isJson) checkJson(bytes, maxFields);
-  else checkProtobuf(shapeOf(desc), bytes, { at: 0, left: maxFields }, bytes.length, 1);
+  else checkProtobuf(shapeOf(desc), bytes, { at: 0, fieldsLeft: maxFields }, bytes.length, 1);
 }
 
-/** The fields of a message by number. */
 type Shape = Map<number, Field>;
 type Field = {
   wireTypes: WireType[];
-  /** The shape of a message field. Resolved late because messages can contain themselves. */
+  /** Resolved late because messages can contain themselves. */
   inner: (() => Shape) | null;
   isPackable: boolean;
 };
 type Progress = {
   at: number;
-  /** Number of fields still allowed. */
-  left: number;
+  fieldsLeft: number;
 };
 
 const shapes = new WeakMap<DescMessage, Shape>();
@@ -100,7 +94,7 @@ const WIRE_TYPES: Partial<Record<ScalarType, WireType>> = {
 function checkProtobuf(shape: Shape, bytes: Uint8Array, progress: Progress, end: number, depth: number): void {
   if (depth > MAX_DEPTH) throw new AuthError('MESSAGE_TOO_LARGE');
   while (progress.at < end) {
-    if (--progress.left < 0) throw new AuthError('MESSAGE_TOO_LARGE');
+    if (--progress.fieldsLeft < 0) throw new AuthError('MESSAGE_TOO_LARGE');
     const tag = readVarint(bytes, progress, end);
     const field = shape.get(tag >>> 3);
     const wireType = tag & 7;
@@ -114,12 +108,11 @@ function checkProtobuf(shape: Shape, bytes: Uint8Array, progress: Progress, end:
     if (next > end) throw new AuthError('REQUEST_MALFORMED');
     if (field?.inner) checkProtobuf(field.inner(), bytes, progress, next, depth + 1);
     // Each element of a packed list takes at least one byte.
-    else if (field?.isPackable) progress.left -= length;
+    else if (field?.isPackable) progress.fieldsLeft -= length;
     progress.at = next;
   }
 }
 
-/** Reads a varint of 32 bits, such as a tag or a length. */
 function readVarint(bytes: Uint8Array, progress: Progress, end: number): number {
   let value = 0;
   for (let shift = 0; shift < 35; shift += 7) {
@@ -148,7 +141,7 @@ const [QUOTE, BACKSLASH, COMMA] = [0x22, 0x5c, 0x2c];
 const [OPEN_BRACKET, CLOSE_BRACKET, OPEN_BRACE, CLOSE_BRACE] = [0x5b, 0x5d, 0x7b, 0x7d];
 
 /**
- * Checks only that the bytes are cheap to parse. The parser checks that they are JSON.
+ * Checks only that the bytes are cheap to parse, not that they are JSON.
  * @throws AuthError MESSAGE_TOO_LARGE or REQUEST_MALFORMED
  */
 export function checkJson(bytes: Uint8Array, maxFields: number): void {
@@ -157,7 +150,7 @@ export function checkJson(bytes: Uint8Array, maxFields: number): void {
   for (let at = 0; at < bytes.length; at += 1) {
     const byte = bytes[at] as number;
     digits = byte >= 0x30 && byte <= 0x39 ? digits + 1 : 0;
-    if (digits > MAX_DIGITS) malformed();
+    if (digits > MAX_CONSECUTIVE_DIGITS) malformed();
     if (byte === QUOTE) isInText = !isInText;
     else if (isInText) at += byte === BACKSLASH ? 1 : 0;
     else if (byte === CLOSE_BRACKET || byte === CLOSE_BRACE) depth -= 1;

@@ -1,4 +1,4 @@
-// Reads the whole body of a request before it is used. An arriving body holds one or more of the `waiting` slots.
+// Reads the whole body of a request. An arriving body holds one or more of the `waiting` slots.
 import { AuthError } from '../../domain/auth-error.ts';
 import { RETRY_SOON_MS } from '../../domain/retry-after.ts';
 import type { NodeRequest } from '../transport/handler.ts';
@@ -7,15 +7,13 @@ import type { FairSlots, SlotHolder } from './fair-slots.ts';
 export type ReceiveOptions = {
   waiting: FairSlots;
   holder: SlotHolder;
-  /** Aborts when the client disconnects or the deadline passes. */
   signal: AbortSignal;
   maxBytes: number;
-  /** Called for each piece with the number of bytes so far and the bytes. A throw ends the reading. */
+  /** A throw ends the reading. */
   inspect?: (size: number, arrived: () => Buffer) => void;
 };
 
-/** A body holds one slot for every 64 KiB. */
-const SLOT_BYTES = 64 * 1024;
+const BYTES_PER_SLOT = 64 * 1024;
 
 /** @throws AuthError MESSAGE_TOO_LARGE, OVERLOADED, or as `inspect` does; the signal's reason */
 export function receiveBody(request: NodeRequest, options: ReceiveOptions): Promise<Buffer> {
@@ -61,7 +59,7 @@ export function receiveBody(request: NodeRequest, options: ReceiveOptions): Prom
       } catch (error) {
         return fail(error);
       }
-      if (size > slots.length * SLOT_BYTES) acquireSlot();
+      if (size > slots.length * BYTES_PER_SLOT) acquireSlot();
     };
     const onEnd = () => {
       stop();

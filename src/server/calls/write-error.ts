@@ -1,4 +1,4 @@
-// Writes errors to the wire. The forms of all protocols are in this file.
+// Writes errors to the wire, in the forms of all protocols.
 import type { ConnectError } from '@connectrpc/connect';
 import { encodeEnvelope } from '@connectrpc/connect/protocol';
 import { codeToHttpStatus, errorToJsonBytes } from '@connectrpc/connect/protocol-connect';
@@ -9,7 +9,6 @@ import { type NodeResponse, sendJson } from '../transport/handler.ts';
 
 export type WireError = {
   status: number;
-  /** Names and values. */
   headers: [name: string, value: string][];
   body: Uint8Array | null;
 };
@@ -23,19 +22,18 @@ type OAuthErrorCode =
   | 'temporarily_unavailable'
   | 'server_error';
 
-/** gRPC without a body: the headers carry the status ("Trailers-Only"). @param into the headers or trailers to complete */
+/** Without a body: the headers carry the status ("Trailers-Only"). */
 export function grpcError(error: ConnectError, into = new Headers()): WireError {
   setTrailerStatus(into, error);
   return { status: 200, headers: [...into], body: null };
 }
 
-/** gRPC-Web carries its trailers in the last frame of the body. An error has no other frame. */
+/** The last frame of the body carries the trailers. An error has no other frame. */
 export function grpcWebError(error: ConnectError, trailers = new Headers()): WireError {
   setTrailerStatus(trailers, error);
   return { status: 200, headers: [], body: encodeEnvelope(trailerFlag, trailerSerialize(trailers)) };
 }
 
-/** Connect for unary calls. @param status when it is more precise than the status of the error's code */
 export function connectError(error: ConnectError, status = codeToHttpStatus(error.code)): WireError {
   const body = errorToJsonBytes(error, undefined);
   const headers: WireError['headers'] = [
@@ -45,7 +43,6 @@ export function connectError(error: ConnectError, status = codeToHttpStatus(erro
   return { status, headers, body };
 }
 
-/** Plain JSON over HTTP, for clients that are not RPC clients. */
 export function sendHttpError(response: NodeResponse, error: ConnectError): void {
   setRetryAfter(response, error);
   const [info] = error.findDetails(ErrorInfoSchema);
@@ -57,7 +54,7 @@ export function sendHttpError(response: NodeResponse, error: ConnectError): void
   });
 }
 
-/** @param cause the error behind a failure of this service; null for a fault of the request */
+/** @param cause null for a fault of the request */
 export function sendOAuthError(
   response: NodeResponse,
   { error, description }: { error: OAuthErrorCode; description?: string },

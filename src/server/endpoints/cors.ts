@@ -1,4 +1,4 @@
-// Cross-origin calls of web pages (Fetch standard), for the allowed origins. Other clients ignore these headers.
+// Cross-origin calls of web pages (Fetch standard), for the allowed origins.
 import { cors } from '@connectrpc/connect';
 import type { Handler } from '../transport/handler.ts';
 
@@ -7,7 +7,6 @@ const ALLOWED_METHODS = ['POST', 'GET'].join(', ');
 const ALLOWED_HEADERS = [...cors.allowedHeaders, 'Authorization', 'X-Request-Id'].join(', ');
 const EXPOSED_HEADERS = [...cors.exposedHeaders, 'X-Request-Id', 'Retry-After', 'WWW-Authenticate'].join(', ');
 
-/** Answers preflight requests. Adds the headers that browsers require to all other requests. */
 export function createCorsHandler(origins: string[]): Handler {
   const allowed = new Set(origins);
   return (request, response) => {

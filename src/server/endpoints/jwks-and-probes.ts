@@ -27,9 +27,7 @@ export function createJwksAndProbesHandler(
         .then((current) =>
           sendJson(response, 200, signingKeys.jwks(), current ? `public, max-age=${maxAge}` : 'no-store'),
         ),
-    // The process responds.
     '/healthz': (response) => sendJson(response, 200, { status: 'ok' }),
-    // The service works, and it is not stopping.
     '/readyz': (response) =>
       void readiness().then(({ ready, problems, degraded }) =>
         sendJson(response, ready ? 200 : 503, { status: ready ? 'ready' : 'not ready', problems, degraded }),

@@ -1,5 +1,5 @@
-// OAuth 2.0 for services that use it: the client_credentials grant (RFC 6749 section 4.4) and its metadata (RFC 8414). The client
-// is a service account, and its secret is an API key.
+// OAuth 2.0 for services that use it: the client_credentials grant (RFC 6749 section 4.4) and its metadata (RFC 8414).
+// The client is a service account, and its secret is an API key.
 import { issueServiceToken, type ServiceToken } from '../../auth/issue-service-token.ts';
 import type { Deps } from '../../deps.ts';
 import { AuthError } from '../../domain/auth-error.ts';
@@ -21,7 +21,6 @@ type TokenError = 'invalid_request' | 'invalid_client' | 'unsupported_grant_type
 
 class TokenRejection extends Error {
   readonly error: TokenError;
-  /** Whether the client authenticates by a header. */
   readonly byHeader: boolean;
 
   constructor(error: TokenError, description: string, byHeader = false) {
@@ -32,7 +31,6 @@ class TokenRejection extends Error {
 }
 
 const TOKEN_PATH = '/oauth/token';
-/** In the log and the metrics. */
 const METHOD = 'oauth/token';
 const METADATA_PATH = '/.well-known/oauth-authorization-server';
 const MAX_BODY_BYTES = 8 * 1024;
@@ -115,14 +113,14 @@ function rejectionFor(reason: Reason, byHeader: boolean): TokenRejection | null 
 }
 
 /**
- * The audiences of the token: `resource` (RFC 8707) and `audience`, which many clients send in its place. Both can be repeated. A
- * value can be a name instead of a URI. A parameter without a value counts as omitted (RFC 6749 section 3.2).
+ * Many clients send `audience` in place of `resource` (RFC 8707). A value can be a name instead of a URI. A parameter
+ * without a value counts as omitted (RFC 6749 section 3.2).
  */
 function audiencesIn(form: URLSearchParams): string[] {
   return [...form.getAll('resource'), ...form.getAll('audience')].filter((value) => value !== '');
 }
 
-/** From the header or the form, but not both (RFC 6749 section 2.3). */
+/** RFC 6749 section 2.3 forbids both the header and the form. */
 function credentialsOf(
   authorization: string | null,
   form: URLSearchParams,
@@ -136,13 +134,12 @@ function credentialsOf(
   if (inForm.secret !== '')
     throw new TokenRejection('invalid_request', 'the client secret is in the header and in the form');
   const [, id = '', secret = ''] = /^([^:]*):(.*)$/s.exec(Buffer.from(basic, 'base64').toString()) ?? [];
-  if (inForm.id !== '' && inForm.id !== decoded(id))
+  if (inForm.id !== '' && inForm.id !== formDecoded(id))
     throw new TokenRejection('invalid_request', 'the header and the form name different clients');
-  return { id: decoded(id), secret: decoded(secret), byHeader: true };
+  return { id: formDecoded(id), secret: formDecoded(secret), byHeader: true };
 }
 
-/** Decodes form encoding. */
-function decoded(text: string): string {
+function formDecoded(text: string): string {
   return new URLSearchParams(`x=${text}`).get('x') ?? '';
 }
 

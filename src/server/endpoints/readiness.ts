@@ -4,9 +4,8 @@ export type ReadinessDeps = {
   /** Resolves with a sentence for each problem; does not throw. */
   databaseProblems: () => Promise<string[]>;
   keyProblem: () => { error: Error; mayHaveSigned: boolean } | null;
-  /** Resolves with a sentence for each restriction of Redis; does not throw. */
   redisProblems: () => Promise<string[]>;
-  /** The difference of the machine's clock to that of Postgres. */
+  /** Compared with the clock of Postgres. */
   clockAheadMs: () => number;
 };
 
@@ -15,9 +14,8 @@ const SHARED_FOR_MS = 1_000;
 const MAX_CLOCK_DIFFERENCE_MS = 60_000;
 
 /**
- * Ready when Postgres is writable and has the schema of this release, every key that has signed can be decrypted, and the clock is
- * right. Not ready while stopping. Probes within a second share one check. Without Redis, limits are stricter and mail is late, but
- * no call fails, so the service is only degraded.
+ * Probes within a second share one check. Without Redis, limits are stricter and mail is late, but no call fails, so
+ * the service is only degraded.
  */
 export function createReadiness({ databaseProblems, keyProblem, clockAheadMs, redisProblems }: ReadinessDeps): {
   check: Readiness;

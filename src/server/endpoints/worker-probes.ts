@@ -1,4 +1,4 @@
-// The probes of `worker`, which has no API: /healthz and /readyz on HEALTH_PORT, in the same form as those of `serve`.
+// The probes of `worker`, which has no API: /healthz and /readyz in the same form as those of `serve`.
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { sendJson } from '../transport/handler.ts';
@@ -8,11 +8,9 @@ export type WorkerProbes = { port: number; close(): void };
 
 export type WorkerProbeOptions = {
   host: string;
-  /** 0 for any free port. */
   port: number;
   /** When the outbox relay last began a round (monotonic, milliseconds). */
   lastTurnAt(): number;
-  /** The maximum time of a round while a dependency is unavailable. */
   longestTurnMs: number;
   readiness: Readiness;
 };
@@ -20,7 +18,6 @@ export type WorkerProbeOptions = {
 const TIMEOUT_MS = 10_000;
 const MAX_CONNECTIONS = 64;
 
-/** @throws when it cannot listen on the port */
 export async function openWorkerProbes({ host, port, ...probed }: WorkerProbeOptions): Promise<WorkerProbes> {
   const routes: Record<string, (response: http.ServerResponse) => void | Promise<void>> = {
     '/healthz': (response) => sendLiveness(response, probed),

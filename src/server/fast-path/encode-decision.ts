@@ -1,5 +1,5 @@
-// Encodes a decision as VerifyResponse, and with the same two fields as Verdict. The bytes of the principal are kept with each token
-// in the cache. Only the time is written again.
+// Encodes a decision as VerifyResponse, and with the same two fields as Verdict. The cache keeps the bytes of the
+// principal with each token. Only the time is written again.
 import { create, toJson } from '@bufbuild/protobuf';
 import { PrincipalKind, PrincipalSchema } from '../../../gen/latchkey/auth/v1/types_pb.ts';
 import type { TokenPrincipal } from '../../domain/principal.ts';
@@ -106,7 +106,6 @@ function jsonPrincipal(token: VerifiedToken): string {
   return token.rendered.json;
 }
 
-/** The same JSON with escapes for characters outside ASCII. */
 function escapeNonAscii(json: string): string {
   return json.replace(/[^\x20-\x7e]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }

@@ -1,11 +1,12 @@
-// Answers the few RPCs that gateways call for every request, before Connect: from memory, in one step, with the same bytes. This
-// folder owns the decoding and encoding of these RPCs. It must not decide about tokens or roles, or use node:http and node:http2.
+// Answers the few RPCs that gateways call for every request, before Connect: from memory, in one step, with the same
+// bytes. This folder owns the decoding and encoding of these RPCs. It must not decide about tokens or roles, or use
+// node:http and node:http2.
 import { isAscii } from 'node:buffer';
 import { bearerToken } from '../../domain/bearer-token.ts';
 import { ERROR_REASONS, type Reason } from '../../domain/error-reason.ts';
 import type { CallLog } from '../calls/call-log.ts';
 import { chooseRequestId } from '../calls/call-record.ts';
-import { TIMEOUTS } from '../calls/deadlines.ts';
+import { formatTimeout, TIMEOUTS, type TimeoutHeader } from '../calls/deadlines.ts';
 import { refusal } from '../calls/errors.ts';
 import { checkJson } from '../calls/message-bounds.ts';
 import { connectError, grpcError } from '../calls/write-error.ts';
@@ -14,12 +15,10 @@ import type { FastAnswer, FastHandler } from '../transport/fast-handler.ts';
 import { type FastMethod, type FastPathDeps, fastMethods, type Rejected, type Reply } from './methods.ts';
 
 type Protocol = {
-  /** Names of request headers. */
   encoding: string;
-  timeout: keyof typeof TIMEOUTS;
+  timeout: TimeoutHeader;
 };
 
-/** Connect answers calls with these headers. */
 const HEADERS_FOR_CONNECT = ['origin', 'x-client-address', 'x-client-user-agent'];
 const ENVELOPE_BYTES = 5;
 const MAX_MEMBERS = 2;
@@ -52,6 +51,7 @@ export function createFastPath(deps: FastPathDeps & { callLog: CallLog; clientAd
     // Pages need CORS headers, and only Connect checks whether a caller may name its client.
     if (HEADERS_FOR_CONNECT.some((name) => head.header(name) !== '')) return null;
     const startedAt = performance.now();
+    const deadline = startedAt + timeoutMs;
     const isGrpc = protocol === GRPC;
     const system = isGrpc ? 'grpc' : 'connectrpc';
     const { header } = head;
@@ -71,7 +71,7 @@ export function createFastPath(deps: FastPathDeps & { callLog: CallLog; clientAd
       bodyLength: isGrpc ? (start) => envelopeLength(start, method.bounds.maxBytes) : () => announced,
 
       answer(body) {
-        if (performance.now() - startedAt >= timeoutMs) return null;
+        if (performance.now() >= deadline) return null;
         const outcome = isJson ? fromJson(method, body, credential) : fromBinary(method, body, isGrpc, credential);
         if (!outcome) return null;
         if ('reason' in outcome) return reject(outcome.reason);
@@ -86,7 +86,16 @@ export function createFastPath(deps: FastPathDeps & { callLog: CallLog; clientAd
           : answerConnect('application/proto', toBytes(outcome, 0), requestId);
       },
 
-      rejectTruncated: (body) => reject(body ? 'REQUEST_MALFORMED' : 'UNIMPLEMENTED'),
+      // Connect would count the whole deadline from its own start.
+      remainingTimeout() {
+        const name = protocol.timeout;
+        return timeout === '' ? null : { name, value: formatTimeout(name, deadline - performance.now()) };
+      },
+
+      rejectTruncated(body) {
+        if (performance.now() >= deadline) return reject('DEADLINE_EXCEEDED');
+        return reject(body ? 'REQUEST_MALFORMED' : 'UNIMPLEMENTED');
+      },
     };
   };
 }
@@ -125,7 +134,6 @@ function isOnce(text: string, part: string): boolean {
   return text.indexOf(part) === text.lastIndexOf(part);
 }
 
-/** @param reserve bytes before the message */
 function toBytes(reply: Reply, reserve: number): Buffer {
   const bytes = Buffer.allocUnsafe(reserve + reply.size());
   reply.write(bytes, reserve);

@@ -1,5 +1,5 @@
-// The RPCs of the fast path, answered from memory without waiting. Each returns null for a message that it does not recognise or
-// cannot answer. Connect then answers the same call.
+// The RPCs of the fast path, answered from memory without waiting. Each returns null for a message that it does not
+// recognise or cannot answer. Connect then answers the same call.
 import { create, fromBinary, toBinary, toJsonString } from '@bufbuild/protobuf';
 import { CheckRequestSchema, CheckResponseSchema } from '../../../gen/envoy/service/auth/v3/external_auth_pb.ts';
 import { Reason as ReasonEnum } from '../../../gen/latchkey/auth/v1/errors_pb.ts';
@@ -20,25 +20,21 @@ import { checkResponse, readCheck } from '../gateway/ext-authz.ts';
 import { decisionJson, decisionSize, writeDecision } from './encode-decision.ts';
 import { lengthDelimitedSize, readTexts, varintSize, writeLength, writeVarintField } from './protobuf-wire.ts';
 
-/** A response that can be encoded in binary and in JSON. */
 export type Reply = {
   size(): number;
   write(into: Buffer, at: number): void;
   json(): string;
-  /** The reason of a negative answer, for the log. */
   denial?: Reason;
 };
 export type Rejected = { reason: RejectionReason };
 
 /** @param credential the token of the call's own `authorization: Bearer ...`, or empty */
 export type FastMethod = {
-  /** `latchkey.auth.v1.AuthService/Verify` */
   name: string;
   bounds: MessageBounds;
   /** Checked from memory before any of the body is read. Connect answers callers for which this is false. */
   mayCall(credential: string): boolean;
   binary(message: Buffer, credential: string): Reply | Rejected | null;
-  /** @param message the result of JSON.parse */
   json(message: object, credential: string): Reply | Rejected | null;
 };
 

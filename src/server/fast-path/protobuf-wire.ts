@@ -1,13 +1,14 @@
-// Protobuf's wire format by hand, for the few messages that are read and written tens of thousands of times a second. It reads only
-// the plain form of a message. The library reads all others.
+// Protobuf's wire format by hand, for the few messages that are read and written tens of thousands of times a second.
+// It reads only the plain form of a message; the library reads all others. It writes field numbers below 16, and each
+// writer returns the next offset.
 import { isAscii } from 'node:buffer';
 
 const VARINT = 0;
 const LENGTH_DELIMITED = 2;
 
 /**
- * Calls `onField` with each field of a message whose fields are all ASCII texts, and at most `maxFields`.
- * @returns false for any other message, or once onField returns false
+ * For messages whose fields are all ASCII texts.
+ * @returns false for any other message, for more than `maxFields`, or once onField returns false
  */
 export function readTexts(
   message: Buffer,
@@ -40,7 +41,6 @@ export function varintSize(value: number): number {
   return size;
 }
 
-/** @returns the next offset */
 function writeVarint(into: Buffer, at: number, value: number): number {
   let rest = value;
   let next = at;
@@ -52,19 +52,16 @@ function writeVarint(into: Buffer, at: number, value: number): number {
   return next;
 }
 
-/** For field numbers below 16. @returns the next offset */
 export function writeVarintField(into: Buffer, at: number, field: number, value: number): number {
   into[at] = (field << 3) | VARINT;
   return writeVarint(into, at + 1, value);
 }
 
-/** Writes the tag and length of a text, bytes or a message. For field numbers below 16. @returns the next offset */
 export function writeLength(into: Buffer, at: number, field: number, length: number): number {
   into[at] = (field << 3) | LENGTH_DELIMITED;
   return writeVarint(into, at + 1, length);
 }
 
-/** The size of a field with content of this length. For field numbers below 16. */
 export function lengthDelimitedSize(length: number): number {
   return 1 + varintSize(length) + length;
 }

@@ -1,5 +1,5 @@
-// Decides whether a gateway's request may pass, and as which principal. This folder owns the two protocols of gateways, ext_authz and
-// forward auth. It must not verify tokens or decide about roles by itself.
+// Decides whether a gateway's request may pass, and as which principal. This folder owns the protocols of gateways,
+// ext_authz and forward auth. It must not verify tokens or decide about roles by itself.
 import { type Denial, type Denials, denialOf } from '../../authorization/denials.ts';
 import type { Deps } from '../../deps.ts';
 import type { Call } from '../../domain/call.ts';
@@ -15,9 +15,8 @@ const ROUTE_ACCESS = ['required', 'optional', 'public'] as const;
 export type RouteRequirement = {
   /** `optional`: anonymous without a token, rejected with an invalid one. `public`: always anonymous. */
   access: (typeof ROUTE_ACCESS)[number];
-  /** Empty for any. */
+  /** Empty for any role, as `audience` is for any audience. */
   role: string;
-  /** Empty for any. */
   audience: string;
 };
 
@@ -27,7 +26,7 @@ const ANONYMOUS: Authorization = { allowed: true, principal: null };
 const NAMES = ['access', 'role', 'audience'];
 
 /**
- * @param values from the gateway's own configuration. Unknown names are rejected: a misspelt `role` must not open a route
+ * Unknown names are rejected: a misspelt `role` must not open a route.
  * @throws AuthError INVALID_ARGUMENT
  */
 export function parseRequirement(values: Record<string, string>): RouteRequirement {
@@ -41,7 +40,7 @@ export function parseRequirement(values: Record<string, string>): RouteRequireme
   return { access, role, audience };
 }
 
-/** From memory. Null when it takes a database query, or a new entry of the audit trail. */
+/** Null when it takes a database query, or a new entry of the audit trail. */
 export function authorizeFromMemory(
   { verifier, denials }: Pick<Deps, 'verifier'> & { denials: Pick<Denials, 'isRecorded'> },
   requirement: RouteRequirement,
@@ -77,7 +76,6 @@ function decideWithoutVerdict({ access }: RouteRequirement, token: string): Auth
   return access === 'optional' ? ANONYMOUS : { allowed: false, reason: 'CREDENTIALS_MISSING' };
 }
 
-/** @returns also the denial to audit when the principal lacks the role of the route */
 function decide({ role }: RouteRequirement, verdict: Verdict): { authorization: Authorization; denied: Denial | null } {
   if ('reason' in verdict) return { authorization: { allowed: false, reason: verdict.reason }, denied: null };
   const { principal } = verdict.decision;

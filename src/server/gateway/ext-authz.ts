@@ -1,4 +1,3 @@
-// Envoy's ext_authz, v3: reads Envoy's request and writes Envoy's response.
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { Code } from '@connectrpc/connect';
 import { HeaderValueOption_HeaderAppendAction as AppendAction } from '../../../gen/envoy/config/core/v3/base_pb.ts';

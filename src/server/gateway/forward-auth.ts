@@ -1,5 +1,5 @@
-// Forward auth over HTTP for nginx (auth_request), Caddy (forward_auth), Traefik (forwardAuth) and HAProxy's script: a request with
-// the client's headers. The gateway's configuration puts the requirement of the route into the query.
+// Forward auth over HTTP for nginx (auth_request), Caddy (forward_auth), Traefik (forwardAuth) and HAProxy's script.
+// The gateway's configuration puts the requirement of the route into the query.
 import type { Deps } from '../../deps.ts';
 import { soleBearerToken } from '../../domain/bearer-token.ts';
 import { ERROR_REASONS } from '../../domain/error-reason.ts';
@@ -19,9 +19,7 @@ const MAX_QUERY_CHARACTERS = 1_024;
 /** A gateway's client waits for this response. */
 const TIMEOUT_MS = 5_000;
 
-/**
- * Answers 200, 401 and 403. Answers 400 for an invalid configuration of the route and 503 for an outage: gateways let neither pass.
- */
+/** An invalid configuration of the route gets 400, and an outage 503: gateways let neither pass. */
 export function createForwardAuthHandler(deps: ForwardAuthDeps & CallDeps, callLog: CallLog): Handler {
   return (request, response) => {
     const url = request.url ?? '';

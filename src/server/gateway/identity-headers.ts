@@ -1,4 +1,4 @@
-// The headers that a gateway adds to an allowed request, and the response to a rejected one. The same for ext_authz and forward auth.
+// The headers of an allowed request and the response to a rejected one, the same for ext_authz and forward auth.
 import { ERROR_REASONS, type Reason } from '../../domain/error-reason.ts';
 import type { TokenPrincipal } from '../../domain/principal.ts';
 
@@ -25,7 +25,7 @@ export function identityHeaders(principal: TokenPrincipal | null): Record<(typeo
   };
 }
 
-/** The response that a gateway sends to the client of a rejected request. 403 for a known client without the role. */
+/** 403 for a known client without the role. */
 export function rejection(reason: Reason): {
   status: 401 | 403;
   challenge: string;
@@ -35,7 +35,7 @@ export function rejection(reason: Reason): {
   return { status, challenge: challenge(reason), body: { reason, message: ERROR_REASONS[reason].message } };
 }
 
-/** `WWW-Authenticate` (RFC 6750 section 3). */
+/** RFC 6750 section 3. */
 function challenge(reason: Reason): string {
   switch (reason) {
     case 'CREDENTIALS_MISSING':

@@ -1,5 +1,4 @@
-// Decides which callers may call a method. The proto names the access of each method. A method without one cannot be called. The
-// services of gRPC and Envoy are listed here.
+// The proto names the access of each method. A method without one cannot be called.
 import { type DescMessage, type DescMethod, type DescService, getOption, type Message } from '@bufbuild/protobuf';
 import { Authorization } from '../../../gen/envoy/service/auth/v3/external_auth_pb.ts';
 import { ServerReflection } from '../../../gen/grpc/reflection/v1/reflection_pb.ts';
@@ -18,10 +17,12 @@ import { type Credentials, certifiedCaller, type IdentifyDeps, identify, identif
 
 export type AccessDeps = IdentifyDeps & Pick<Deps, 'limiter' | 'store' | 'now'>;
 
-/** They return no secret: as Verify, only the content of a token that the caller has. Probes, tools and Envoy have no credentials. */
+/**
+ * These services return no secret: only the content of a token that the caller has. Probes, tools and Envoy have no
+ * credentials.
+ */
 const PUBLIC_SERVICES: DescService[] = [Health, ServerReflection, ServerReflectionAlpha, Authorization];
 
-/** The caller must meet one of the requirements. */
 const REQUIREMENTS: Record<Access, Requirement[]> = {
   [Access.UNSPECIFIED]: [],
   [Access.PUBLIC]: [],
@@ -39,7 +40,7 @@ export function accessOf(method: DescMethod): Access {
 }
 
 /**
- * The caller of a method or field, if it has the access. Null for PUBLIC access, which identifies no caller.
+ * Null for PUBLIC access, which identifies no caller.
  * @param target method or field, for the audit event of a denial
  * @throws AuthError CREDENTIALS_MISSING, PERMISSION_DENIED, or as the verifier does
  */
@@ -59,10 +60,7 @@ export async function authorize(
   return deny(deps, record, { principal, target, requiredRole, signal });
 }
 
-/**
- * Authorizes each restricted field that a message sets, at any depth.
- * @returns the caller of such a field; null when none is set
- */
+/** @returns the caller of a restricted field, at any depth; null when the message sets none */
 export async function authorizeFields(
   deps: AccessDeps,
   record: Credentials,
@@ -76,7 +74,7 @@ export async function authorizeFields(
 }
 
 /**
- * Whether the caller may name the client that it calls for. The headers of users and anonymous callers are ignored.
+ * The headers of users and anonymous callers are ignored.
  * @throws AuthError PERMISSION_DENIED for a service without the role: its own limits would count as those of its users
  */
 export async function mayNameClient(
@@ -93,7 +91,6 @@ export async function mayNameClient(
 
 type Denial = { principal: Principal; target: string; requiredRole: string | undefined; signal: AbortSignal };
 
-/** Writes an audit event. @throws AuthError PERMISSION_DENIED, always */
 async function deny(
   deps: AccessDeps,
   record: Credentials,

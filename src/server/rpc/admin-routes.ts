@@ -1,4 +1,3 @@
-// Maps each RPC of AdminService to its use case.
 import type { JsonObject, MessageInitShape } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type { HandlerContext } from '@connectrpc/connect';
@@ -58,7 +57,6 @@ import { timeOf, userMessage } from './messages.ts';
 import type { Routes } from './routes.ts';
 
 export function adminRoutes(deps: Deps): Routes {
-  /** The handler of a use case that takes the fields of its request unchanged and returns nothing. */
   function changing<Input extends { actor: Actor }>(useCase: (deps: Deps, input: Input, call: Call) => Promise<void>) {
     return async (request: Omit<Input, 'actor'>, context: HandlerContext) => {
       await useCase(deps, { ...request, actor: actorOf(context) } as Input, callOf(context));

@@ -19,12 +19,10 @@ export function toCall({ address, userAgent, requestId }: Origin, signal: AbortS
   return { origin: { address, userAgent, requestId }, signal };
 }
 
-/** The token of the call's own `authorization: Bearer ...`; empty without one. */
 export function bearerOf(context: Pick<HandlerContext, 'values'>): string {
   return recordOf(context).bearer;
 }
 
-/** The caller of a method or field that is not PUBLIC, in the form of audit events. */
 export function callerOf(context: HandlerContext): string {
   return actorName(actorOf(context));
 }

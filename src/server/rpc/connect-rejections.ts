@@ -1,5 +1,5 @@
-// Connect rejects what it cannot read (invalid JSON, a message too large) before any interceptor runs: without a reason, and with
-// a text that repeats parts of the request, which may be a password. This replaces its response.
+// Connect rejects what it cannot read (invalid JSON, a message too large) before any interceptor runs: without a
+// reason, and with a text that repeats parts of the request, which may be a password. This replaces its response.
 import { Code, type ConnectError } from '@connectrpc/connect';
 import type { UniversalServerResponse } from '@connectrpc/connect/protocol';
 import { trailerFlag, trailerParse } from '@connectrpc/connect/protocol-grpc-web';
@@ -10,7 +10,6 @@ import { answerError } from '../calls/errors.ts';
 import { connectError, grpcError, grpcWebError } from '../calls/write-error.ts';
 
 const ENVELOPE_PREFIX_BYTES = 5;
-/** The HTTP statuses of Connect's own rejections. */
 const CODES_OF_STATUS: Record<number, Code> = {
   405: Code.Unimplemented, // not POST
   415: Code.Unimplemented, // an unknown content-type
@@ -19,10 +18,9 @@ const CODES_OF_STATUS: Record<number, Code> = {
   504: Code.DeadlineExceeded,
 };
 
-/** More precise than the status that Connect has for the code. */
+/** More precise than Connect's status for the code. */
 const KEPT_STATUSES = new Set([405, 415]);
 
-/** @param contentType of the request; it determines the protocol */
 export async function replaceRejection(
   answer: UniversalServerResponse,
   contentType: string,

@@ -3,7 +3,7 @@ import { type DescField, type DescMessage, getOption, hasOption, isFieldSet, typ
 import { type ReflectMessage, reflect } from '@bufbuild/protobuf/reflect';
 import { type Access, field_access } from '../../../gen/latchkey/auth/v1/options_pb.ts';
 
-/** Each access that the set fields of a message require, at any depth, with the name of one such field. */
+/** Maps each access to the name of one field that requires it, at any depth. */
 export function requiredAccess(
   desc: DescMessage,
   message: Message,
@@ -19,7 +19,6 @@ export function requiredAccess(
   return found;
 }
 
-/** The messages in one field. */
 function messagesOf(desc: DescMessage, message: Message, field: DescField): Message[] {
   const reflected = reflect(desc, message);
   if (field.fieldKind === 'message') return [reflected.get(field).message];
@@ -34,7 +33,6 @@ function messagesOf(desc: DescMessage, message: Message, field: DescField): Mess
 
 const restricted = new Map<DescMessage, boolean>();
 
-/** Whether the message type, or one inside it at any depth, has a restricted field. */
 function isRestricted(desc: DescMessage): boolean {
   const known = restricted.get(desc);
   if (known !== undefined) return known;
@@ -44,7 +42,7 @@ function isRestricted(desc: DescMessage): boolean {
   return found;
 }
 
-/** The message type and all types inside it, each once: types can contain themselves. */
+/** Each type once: types can contain themselves. */
 function messageTypesIn(desc: DescMessage): DescMessage[] {
   const found = new Set([desc]);
   for (const type of found) for (const { message } of type.fields) if (message) found.add(message);

@@ -10,20 +10,16 @@ import { type AccessDeps, accessOf, authorize } from './access.ts';
 import { recordOf } from './call-context.ts';
 import type { RpcBody } from './rpc-body.ts';
 
-/** The parts of a call that its gate uses and its handler releases. */
 export type PendingCall = {
   body: RpcBody;
-  /** Null while the call holds no slot. */
   releaseSlot: (() => void) | null;
 };
 export const pendingCallKey: ContextKey<PendingCall | null> = createContextKey<PendingCall | null>(null);
 
 export type GateStep = (context: HandlerContext, record: CallRecord, pending: PendingCall) => void | Promise<void>;
 
-/** Headers that announce a compressed request, one for each protocol. */
-const ENCODINGS = ['grpc-encoding', 'content-encoding', 'connect-content-encoding'];
+const ENCODING_HEADERS = ['grpc-encoding', 'content-encoding', 'connect-content-encoding'];
 
-/** Runs the steps in order, within the deadline of the call. */
 export function createGate(steps: GateStep[]): (context: HandlerContext) => Promise<void> {
   return async (context) => {
     const record = recordOf(context);
@@ -39,20 +35,18 @@ export function createGate(steps: GateStep[]): (context: HandlerContext) => Prom
   };
 }
 
-/** @throws AuthError UNIMPLEMENTED, before any of the body is read */
+/** @throws AuthError UNIMPLEMENTED */
 export const rejectCompression: GateStep = ({ requestHeader, responseHeader }) => {
-  const isCompressed = ENCODINGS.some((name) => !['identity', null].includes(requestHeader.get(name)));
+  const isCompressed = ENCODING_HEADERS.some((name) => !['identity', null].includes(requestHeader.get(name)));
   if (!isCompressed) return;
   responseHeader.set('grpc-accept-encoding', 'identity');
   throw new AuthError('UNIMPLEMENTED');
 };
 
-/** @throws AuthError CREDENTIALS_AMBIGUOUS */
 export const rejectAmbiguousCredentials: GateStep = (_, { authorization }) => {
   if (authorization === null) throw new AuthError('CREDENTIALS_AMBIGUOUS');
 };
 
-/** @throws AuthError as authorize does */
 export function authorizeCaller(deps: AccessDeps & { waiting: FairSlots }): GateStep {
   return async ({ method, signal }, record) => {
     const caller = authorize(deps, record, { access: accessOf(method), target: record.method, signal });
@@ -60,13 +54,15 @@ export function authorizeCaller(deps: AccessDeps & { waiting: FairSlots }): Gate
   };
 }
 
-/** @throws AuthError as RpcBody does */
 export const receiveMessage: GateStep = async ({ signal }, record, { body }) => {
   await body.receive(slotHolder(record), signal);
   signal.throwIfAborted();
 };
 
-/** Unary calls only: a stream lasts. Streams of anonymous callers have slots of their own. @throws AuthError OVERLOADED */
+/**
+ * Unary calls only: a stream lasts. Streams of anonymous callers have slots of their own.
+ * @throws AuthError OVERLOADED
+ */
 export function acquireSlot(limit: ConcurrencyLimit): GateStep {
   return ({ method }, record, pending) => {
     if (method.methodKind === 'unary') pending.releaseSlot = limit.acquire(record.address);

@@ -1,4 +1,3 @@
-// Identifies the caller of a call by its credentials, and keeps the result in the call's record.
 import type { Deps } from '../../deps.ts';
 import { OWN_AUDIENCE } from '../../domain/audience.ts';
 import { AuthError } from '../../domain/auth-error.ts';
@@ -11,7 +10,6 @@ import { toCall } from './call-context.ts';
 
 export type IdentifyDeps = Pick<Deps, 'verifier' | 'apiKeys'> & { serviceKeys: ServiceKeys };
 
-/** The parts of the call's record that carry its credentials. */
 export type Credentials = Pick<
   CallRecord,
   'bearer' | 'peer' | 'isForwarded' | 'identified' | 'address' | 'userAgent' | 'requestId'
@@ -30,7 +28,7 @@ export async function identify(deps: IdentifyDeps, record: Credentials, signal: 
 }
 
 /**
- * The user who calls a PUBLIC method with an access token. Null without one, and for a service that calls for users.
+ * For PUBLIC methods. Null without an access token, and for a service that calls for users.
  * @throws AuthError as the verifier does
  */
 export async function identifyUser(
@@ -42,7 +40,7 @@ export async function identifyUser(
   return principal?.kind === 'user' ? principal : null;
 }
 
-/** The service that calls. Null for users, anonymous callers and invalid tokens. */
+/** Null for users, anonymous callers and invalid tokens. */
 export async function identifyService(
   deps: IdentifyDeps,
   record: Credentials,
@@ -60,7 +58,7 @@ export async function identifyService(
   }
 }
 
-/** The service that the certificate of the connection names at this moment. A proxy's certificate is not that of its clients. */
+/** A proxy's certificate is not that of its clients. */
 export function certifiedCaller({ peer, isForwarded }: Credentials): ServicePrincipal | null {
   const name = isForwarded ? null : serviceAt(peer);
   return name === null ? null : configuredService(name);
@@ -77,7 +75,7 @@ async function principalOf(deps: IdentifyDeps, record: Credentials, signal: Abor
   return { ...principal, refreshCounter: token.refreshCounter };
 }
 
-/** A service without an account. It has the same roles as every other configured service. */
+/** A configured service has no account; all have the same roles. */
 function configuredService(name: string): ServicePrincipal {
   return { kind: 'service', serviceAccountId: null, keyId: null, name, roles: [ROLES_READ_ROLE, ON_BEHALF_OF_ROLE] };
 }

@@ -1,4 +1,3 @@
-// Steps around a handler, after the message of the call is decoded.
 import type { Message } from '@bufbuild/protobuf';
 import type { Interceptor } from '@connectrpc/connect';
 import { untilAborted } from '../../async/until-aborted.ts';
@@ -9,13 +8,10 @@ import { plainAddress } from '../transport/client-address.ts';
 import { type AccessDeps, accessOf, authorize, authorizeFields, mayNameClient } from './access.ts';
 import { recordOf } from './call-context.ts';
 
-/** Maximum time of a unary call, even with a later deadline. */
 const CALL_TIMEOUT_MS = 10_000;
 const CLIENT_HEADERS = ['x-client-address', 'x-client-user-agent'];
-/** The caller of a stream is authorized again after this. */
 const REAUTHORIZE_EVERY_MS = 900;
 
-/** Converts every error, and records the result of the call. */
 export const convertErrors: Interceptor = (next) => async (request) => {
   const record = recordOf({ values: request.contextValues });
   try {
@@ -47,7 +43,10 @@ export const limitTime: Interceptor = (next) => (request) => {
   return untilAborted(signal, () => next({ ...request, signal }));
 };
 
-/** A service that calls for its users names their client, so that limits by network count the client and not the service. */
+/**
+ * A service that calls for its users names their client, so that limits by network count the client and not the
+ * service.
+ */
 export function acceptNamedClient(deps: AccessDeps): Interceptor {
   return (next) => async (request) => {
     if (!CLIENT_HEADERS.some((name) => request.header.has(name))) return next(request);
@@ -59,7 +58,6 @@ export function acceptNamedClient(deps: AccessDeps): Interceptor {
   };
 }
 
-/** @throws AuthError INVALID_ARGUMENT */
 function useNamedClient(record: CallRecord, headers: Headers): void {
   const [address, userAgent] = [headers.get('x-client-address'), headers.get('x-client-user-agent')];
   if (address !== null) {
@@ -71,10 +69,7 @@ function useNamedClient(record: CallRecord, headers: Headers): void {
   if (userAgent !== null) record.userAgent = plainUserAgent(userAgent);
 }
 
-/**
- * Authorizes the caller again where its body was slow, and for every message the fields that it sets. A stream is authorized again
- * while it lasts.
- */
+/** Authorizes the caller again where its body was slow. A stream is authorized again while it lasts. */
 export function authorizeMessages(deps: AccessDeps): Interceptor {
   return (next) => async (request) => {
     const { signal, method } = request;

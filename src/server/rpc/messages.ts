@@ -1,4 +1,3 @@
-// Converts domain values to messages.
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { type Timestamp, timestampDate, timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type { IdentitySchema, SessionSchema } from '../../../gen/latchkey/auth/v1/account_service_pb.ts';
@@ -78,7 +77,7 @@ export function verdictMessage(verdict: Verdict): MessageInitShape<typeof Verdic
   return { principal: principalMessage(principal), revalidateAt: timestampFromDate(revalidateAt) };
 }
 
-/** Null when it is not set. @throws AuthError INVALID_ARGUMENT outside the range of google.protobuf.Timestamp */
+/** @throws AuthError INVALID_ARGUMENT outside the range of google.protobuf.Timestamp */
 export function timeOf(field: string, timestamp: Timestamp | undefined): Date | null {
   if (!timestamp) return null;
   const { [field]: time } = parseFields({

@@ -1,4 +1,4 @@
-// Streams of callers without credentials. Each lasts until its slot is evicted.
+// Streams of callers without credentials. Each lasts until its slot is evicted, and then ends with OVERLOADED.
 import type { DescMethod } from '@bufbuild/protobuf';
 import type { Interceptor } from '@connectrpc/connect';
 import { Access } from '../../../gen/latchkey/auth/v1/options_pb.ts';
@@ -9,7 +9,6 @@ import type { FairSlots } from '../calls/fair-slots.ts';
 import { accessOf } from './access.ts';
 import { recordOf } from './call-context.ts';
 
-/** Ends a stream with OVERLOADED when its slot is evicted. */
 export function limitPublicStreams(publicStreams: FairSlots): Interceptor {
   return (next) => async (request) => {
     if (!isPublicStream(request.method)) return next(request);

@@ -1,4 +1,3 @@
-// Maps each RPC to its use case, and messages to the use case's input and output.
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type { ConnectRouter } from '@connectrpc/connect';
 import { AccountService } from '../../../gen/latchkey/auth/v1/account_service_pb.ts';
@@ -52,7 +51,6 @@ import {
   verdictMessage,
 } from './messages.ts';
 
-/** Adds services to a router. */
 export type Routes = (router: ConnectRouter) => void;
 
 export function routes(deps: Deps & { serviceKeys: ServiceKeys }): Routes {

@@ -1,5 +1,5 @@
-// The body of an RPC. Connect receives only whole messages that are cheap to decode: in the form of their protocol, and within the
-// limits of the method.
+// The body of an RPC. Connect receives only whole messages that are cheap to decode: in the form of their protocol, and
+// within the limits of the method.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DescMethod } from '@bufbuild/protobuf';
 import { Access } from '../../../gen/latchkey/auth/v1/options_pb.ts';
@@ -12,7 +12,7 @@ import { accessOf } from './access.ts';
 
 export type RpcBody = AsyncIterable<Uint8Array> & {
   /**
-   * Waits for the message of a method that takes one. A stream of messages is read while it lasts.
+   * A stream of messages is read while it lasts.
    * @throws AuthError REQUEST_MALFORMED, MESSAGE_TOO_LARGE, OVERLOADED; UNIMPLEMENTED for no message and for several
    */
   receive(holder: SlotHolder, signal: AbortSignal): Promise<void>;
@@ -69,14 +69,13 @@ export function createRpcBody(request: NodeRequest, method: DescMethod, waiting:
   };
 }
 
-/** The message of a GET, which Connect serves for NO_SIDE_EFFECTS (Connect protocol, Unary-Get-Request). */
+/** Connect serves a GET for methods with NO_SIDE_EFFECTS (Connect protocol, Unary-Get-Request). */
 function queryMessage(url: string): { message: Buffer; isJson: boolean } {
   const query = new URL(url, 'http://localhost').searchParams;
   const encoding = query.get('base64') === '1' ? 'base64url' : 'utf8';
   return { message: Buffer.from(query.get('message') ?? '', encoding), isJson: query.get('encoding') === 'json' };
 }
 
-/** Ends the reading once the body is longer than one message. */
 function createInspector(bounds: MessageBounds): (size: number, arrived: () => Buffer) => void {
   let expected = 0;
   return (size, arrived) => {
@@ -85,7 +84,7 @@ function createInspector(bounds: MessageBounds): (size: number, arrived: () => B
   };
 }
 
-/** The length of the envelope with its message. @throws AuthError REQUEST_MALFORMED or MESSAGE_TOO_LARGE */
+/** @throws AuthError REQUEST_MALFORMED or MESSAGE_TOO_LARGE */
 function lengthOf(start: Buffer, { maxBytes }: MessageBounds): number {
   // A flag marks a compressed message, or the trailers.
   if (start[0] !== 0) malformed();

@@ -1,5 +1,6 @@
-// Connect for Node: gRPC, gRPC-Web and Connect for every RPC. This folder owns what is true of all RPCs: who may call them, how
-// messages become the input of use cases, and how results become messages. It must not decide anything that a use case decides.
+// Connect for Node: gRPC, gRPC-Web and Connect for every RPC. This folder owns what is true of all RPCs: who may call
+// them, how messages become the input of use cases, and how results become messages. It must not decide anything that a
+// use case decides.
 import { createConnectRouter, createContextValues, type Interceptor } from '@connectrpc/connect';
 import type { UniversalServerRequest, UniversalServerResponse } from '@connectrpc/connect/protocol';
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from '@connectrpc/connect-node';
@@ -17,16 +18,12 @@ import { createRpcBody } from './rpc-body.ts';
 
 export type RpcDeps = CallDeps & {
   callLog: CallLog;
-  /** Slots of requests whose body has not arrived. */
   waiting: FairSlots;
-  /** Slots of responses that have not been read. */
   unread: FairSlots;
 };
 
 export type RpcOptions = {
-  /** Steps before the message is decoded, in order. */
   gate: GateStep[];
-  /** Steps around the handler, the outermost first. */
   interceptors: Interceptor[];
   services: Routes[];
 };

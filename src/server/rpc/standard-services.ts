@@ -1,4 +1,3 @@
-// The services that gRPC's tools and probes expect of every server: health and reflection.
 import type { DescService } from '@bufbuild/protobuf';
 import { Authorization } from '../../../gen/envoy/service/auth/v3/external_auth_pb.ts';
 import { file_google_rpc_error_details } from '../../../gen/google/rpc/error_details_pb.ts';
@@ -18,11 +17,13 @@ export type StandardServices = {
   routes: Routes[];
   /** Makes health report NOT_SERVING. */
   stop(): void;
-  /** Ends the streams that watch health. */
   close(): void;
 };
 
-/** Service names for orchestrators: `liveness` is SERVING while the process runs, `readiness` is the same as the empty name. */
+/**
+ * Service names for orchestrators: `liveness` is SERVING while the process runs, `readiness` is the same as the empty
+ * name.
+ */
 const LIVENESS = 'liveness';
 const READINESS = 'readiness';
 

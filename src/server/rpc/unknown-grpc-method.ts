@@ -5,7 +5,9 @@ import { answerError } from '../calls/errors.ts';
 import { grpcError } from '../calls/write-error.ts';
 import type { Handler } from '../transport/handler.ts';
 
-/** Answers UNIMPLEMENTED to a gRPC call that no other handler answers: gRPC clients require a gRPC status, not a 404. */
+/**
+ * Answers UNIMPLEMENTED to a gRPC call that no other handler answers: gRPC clients require a gRPC status, not a 404.
+ */
 export function createUnknownGrpcMethodHandler(callLog: CallLog, deps: CallDeps): Handler {
   return (request, response) => {
     const contentType = request.headers['content-type'] ?? '';

@@ -1,7 +1,6 @@
 /**
- * The value of a request's `authorization` header, or an empty string without one.
- * @param rawHeaders names and values in turn
- * @returns null for several headers, or for several credentials in one: two readers could choose different ones
+ * @returns an empty string without the header; null for several headers, or for several credentials in one: two readers
+ * could choose different ones
  */
 export function soleAuthorization(rawHeaders: readonly string[]): string | null {
   let found: string | undefined;

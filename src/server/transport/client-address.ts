@@ -1,5 +1,5 @@
-// The address of the client of a call. Behind proxies, the socket shows only the last one. `x-forwarded-for` is believed as far as
-// trusted proxies have written it.
+// Behind proxies, the socket shows only the address of the last proxy. `x-forwarded-for` is believed as far as trusted
+// proxies have written it.
 import { type BlockList, isIP } from 'node:net';
 
 /** @param forwardedFor value of `x-forwarded-for`: the client, then each proxy except the last */
@@ -21,13 +21,12 @@ export function createClientAddress(trusted: BlockList): ClientAddress {
   };
 }
 
-/** @param address IPv4, IPv6, or IPv4 in its IPv6 form */
 export function isIn(networks: BlockList, address: string): boolean {
   const plain = plainAddress(address) ?? '';
   return isIP(plain) !== 0 && networks.check(plain, isIP(plain) === 6 ? 'ipv6' : 'ipv4');
 }
 
-/** The address without port, brackets or the IPv6 form of an IPv4 address. Null for any other text. */
+/** Removes port, brackets and the IPv6 form of an IPv4 address. Null for any other text. */
 export function plainAddress(text: string): string | null {
   const [, bracketed, dotted] = /^(?:\[([^\]]+)\](?::\d+)?|(\d+\.\d+\.\d+\.\d+):\d+)$/.exec(text) ?? [];
   const bare = bracketed ?? dotted ?? text;
@@ -36,7 +35,6 @@ export function plainAddress(text: string): string | null {
   return isIP(bare) === 6 ? (embeddedIPv4(bare) ?? bare) : bare;
 }
 
-/** The IPv4 address in `::ffff:203.0.113.9`, in any spelling. Null for any other address. */
 function embeddedIPv4(address: string): string | null {
   const canonical = URL.parse(`http://[${address}]`)?.hostname ?? '';
   const [, high, low] = /^\[::ffff:([\da-f]+):([\da-f]+)\]$/.exec(canonical) ?? [];

@@ -1,16 +1,14 @@
-// The service that a client's certificate names.
 import type { TLSSocket } from 'node:tls';
 
 /** Node's form of subject alternative names: separated by commas, with unusual names quoted as JSON. */
 const NAME = /(?:^|, )(DNS|URI):("(?:[^"\\]|\\.)*"|[^,"]*)|(?:^|, )[^:,"]+:(?:"(?:[^"\\]|\\.)*"|[^,"]*)/gy;
 
-/** A service named by a certificate that is valid until a time. */
 export type CertifiedService = { name: string; until: Date };
 
 /**
- * The first of these identities that the certificate names: a DNS name or a SPIFFE ID. A certificate with a SPIFFE ID must have no
- * other URI (X.509-SVID).
+ * A certificate with a SPIFFE ID must have no other URI (X.509-SVID).
  * @param socket its certificate must have been verified
+ * @param identities DNS names and SPIFFE IDs, the preferred first
  */
 export function certifiedService(socket: TLSSocket, identities: string[]): CertifiedService | null {
   const certificate = socket.getPeerX509Certificate();

@@ -1,9 +1,11 @@
 import type { Socket } from 'node:net';
 
-/** Start of HTTP/2 with prior knowledge (RFC 9113 section 3.4). No HTTP/1.1 request starts with its first three letters. */
+/**
+ * Start of HTTP/2 with prior knowledge (RFC 9113 section 3.4). No HTTP/1.1 request starts with its first three letters.
+ */
 const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
 
-/** Reads the first bytes of a connection, decides its protocol and puts them back. Destroys a connection that stays silent. */
+/** Puts the bytes that it has read back. Destroys a connection that stays silent. */
 export function detectProtocol(socket: Socket, timeoutMs: number, onDetected: (isHttp2: boolean) => void): void {
   const chunks: Buffer[] = [];
   const destroy = () => socket.destroy();

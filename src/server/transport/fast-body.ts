@@ -1,12 +1,9 @@
-/** A body that is still arriving. */
 export type Body = {
   /** @returns the number of bytes still missing; negative when Connect must answer this request */
   add(chunk: Buffer): number;
-  /** All bytes received so far, in one piece; null for none. */
   bytes(): Buffer | null;
 };
 
-/** @param lengthOf computes the length of the whole body from its start */
 export function createBody(lengthOf: (start: Buffer) => number): Body {
   // Joined only when needed: a body may arrive byte by byte.
   let chunks: Buffer[] = [];

@@ -6,18 +6,15 @@ import type { FastAnswer, FastCall, FastHandler } from './fast-handler.ts';
 import { peerOf } from './peer.ts';
 import { createSweeper, READ_TIMEOUT_MS, WAIT_FOR_BODY_MS } from './sweeper.ts';
 
-/** A request that is tracked until its response is read, or until it is handed over. */
 type Tracked = {
   request: IncomingMessage;
   response: ServerResponse;
   /** performance.now() at its start, then at its response. */
   since: number;
-  /** Null once the response is certain. */
   handOver: (() => void) | null;
   isHandedOver: boolean;
 };
 
-/** @param serve answers all other requests */
 export function fastHttp1(
   fastPath: FastHandler,
   serve: (request: IncomingMessage, response: ServerResponse) => void,
@@ -61,6 +58,8 @@ export function fastHttp1(
       request.off('readable', ignore);
       const read = body.bytes();
       if (read) request.unshift(read);
+      const timeout = call.remainingTimeout();
+      if (timeout) request.headers[timeout.name] = timeout.value;
       serve(request, response);
     };
     const tracked: Tracked = { request, response, since: performance.now(), handOver, isHandedOver: false };

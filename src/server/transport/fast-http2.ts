@@ -1,5 +1,5 @@
-// Passes streams of node:http2 to the fast path, by the core stream API: node:http2's requests and responses cost twice as much.
-// A stream that the fast path does not answer continues to them unchanged.
+// Passes streams of node:http2 to the fast path, by the core stream API: node:http2's requests and responses cost twice
+// as much. A stream that the fast path does not answer continues to them unchanged.
 import {
   constants,
   type IncomingHttpHeaders,
@@ -21,22 +21,20 @@ export type OnStream = (
   rawHeaders: string[],
 ) => void;
 
-/** A stream that is tracked until it is closed, or until it is handed over. */
 type Tracked = {
   stream: ServerHttp2Stream;
   /** performance.now() at its start, then at its response. */
   since: number;
-  /** Null once it is answered. */
   handOver: (() => void) | null;
   isHandedOver: boolean;
 };
 
-// Without a date, which costs as much as all other headers together: no response here may be cached. (`sendDate` is not in the types.)
+// The header `date` costs as much as all other headers together, and no response here may be cached. (`sendDate` is not
+// in the types.)
 const PLAIN: ServerStreamResponseOptions & { sendDate: boolean } = { sendDate: false };
 const ALONE = { ...PLAIN, endStream: true };
 const WITH_TRAILERS = { ...PLAIN, waitForTrailers: true };
 
-/** @param serve answers all other streams */
 export function fastHttp2(fastPath: FastHandler, serve: OnStream): OnStream {
   const track = createSweeper<Tracked>(
     ({ stream, isHandedOver }) => stream.destroyed || isHandedOver,
@@ -86,6 +84,8 @@ export function fastHttp2(fastPath: FastHandler, serve: OnStream): OnStream {
       stopFlowing(stream);
       const read = body.bytes();
       if (read) stream.unshift(read);
+      const timeout = call.remainingTimeout();
+      if (timeout) headers[timeout.name] = timeout.value;
       serve(stream, headers, flags, rawHeaders);
     };
     const tracked: Tracked = { stream, since: performance.now(), handOver, isHandedOver: false };

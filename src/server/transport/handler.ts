@@ -9,7 +9,7 @@ export const ANSWER_LASTS = Symbol('answer lasts');
 /** Emitted on the response to a request that is a stream without an end. */
 export const REQUEST_LASTS = Symbol('request lasts');
 
-/** Answers a request. Returns false when another handler must answer it. */
+/** Returns false when another handler must answer. */
 export type Handler = (request: NodeRequest, response: NodeResponse) => boolean;
 
 export function sendJson(response: NodeResponse, status: number, body: unknown, cacheControl = 'no-store'): void {

@@ -5,7 +5,7 @@ const MAX_UNANSWERED = 16;
 
 const unanswered = new WeakMap<object, number>();
 
-/** Whether the HTTP/1.1 connection may have one more request served. Closes the connection when it may not. */
+/** Closes the connection when the limit is reached. */
 export function isWithinPipelineLimit({ socket }: IncomingMessage, response: ServerResponse): boolean {
   // Node continues with requests from the same read after the connection is closed.
   if (socket.destroyed) return false;

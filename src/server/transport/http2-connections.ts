@@ -1,20 +1,17 @@
-// HTTP/2 connections: their maximum age, the pings that detect a disconnected client, and a close that loses no call.
+// Limits the age of HTTP/2 connections, so that load balancers can redistribute them (gRFC A9). Pings detect a
+// disconnected client, and a close loses no call.
 import { constants, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
 
 export type Http2Connections = {
   add(session: ServerHttp2Session): void;
-  /** Sends GOAWAY on every connection, open now or later. */
   drain(): void;
 };
 
-/** Limits on the age of connections let load balancers redistribute them (gRFC A9). */
 export type Lifetime = {
   /** A connection takes no new calls after this, plus or minus a tenth; 0 for no limit. */
   maxAgeMs: number;
-  /** Time for calls in flight after that. */
   graceMs: number;
   pingEveryMs: number;
-  /** Time that a client has to answer a ping. */
   pingTimeoutMs: number;
 };
 
@@ -27,7 +24,6 @@ const JITTER = 0.1;
 /** The highest number: GOAWAY rejects no stream yet (RFC 9113 section 6.8). */
 const ANY_STREAM = 2 ** 31 - 1;
 
-/** Streams without an end, by session. */
 const lasting = new WeakMap<object, number>();
 
 export function createHttp2Connections(lifetime: Lifetime): Http2Connections {
@@ -70,7 +66,7 @@ export function createHttp2Connections(lifetime: Lifetime): Http2Connections {
   };
 }
 
-/** Maximum age of one connection, in milliseconds. Random, so that connections that opened together do not close together. */
+/** Random, so that connections that opened together do not close together. */
 export function ageOf({ maxAgeMs }: Lifetime): number {
   return maxAgeMs === 0 ? Number.POSITIVE_INFINITY : maxAgeMs * (1 + JITTER * (2 * Math.random() - 1));
 }
@@ -79,7 +75,7 @@ function isInUse(session: ServerHttp2Session): boolean {
   return (lasting.get(session) ?? 0) > 0;
 }
 
-/** In two steps, so that calls already sent by the client are served. */
+/** GOAWAY in two steps, so that calls already sent by the client are served. */
 function goAway(session: ServerHttp2Session): void {
   if (session.destroyed || session.closed) return;
   session.goaway(constants.NGHTTP2_NO_ERROR, ANY_STREAM);
@@ -90,7 +86,7 @@ function goAway(session: ServerHttp2Session): void {
   session.ping(close);
 }
 
-/** Counts the connection of a stream without an end as in use until the stream is closed. */
+/** The stream has no end, so the connection counts as in use until the stream is closed. */
 export function markInUse(stream: ServerHttp2Stream): void {
   const { session } = stream;
   if (!session) return;

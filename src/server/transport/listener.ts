@@ -1,5 +1,5 @@
-// One port for HTTP/1.1 and HTTP/2, distinguished by the first bytes of a connection, or by ALPN with TLS. This folder owns
-// connections: their number, their limits and their end. It must not depend on RPCs or on what a request asks for.
+// One port for HTTP/1.1 and HTTP/2, distinguished by the first bytes of a connection, or by ALPN with TLS. This folder
+// owns connections: their number, their limits and their end. It must not depend on RPCs or on what a request asks for.
 import http from 'node:http';
 import http2 from 'node:http2';
 import { type AddressInfo, Server, type Socket } from 'node:net';
@@ -21,9 +21,7 @@ import { createTlsServer, type TlsOptions } from './tls.ts';
 
 export type ListenerOptions = {
   host: string;
-  /** Null for cleartext. */
   tls: TlsOptions | null;
-  /** Receives the reason why a new certificate cannot be used. */
   onTlsProblem: (error: Error) => void;
   /** 0 for any free port. */
   port: number;
@@ -35,25 +33,19 @@ export type ListenerOptions = {
 
 export type Listener = {
   port: number;
-  /** The number of open connections. */
   connections(): number;
-  /** Stops accepting connections, lets calls in flight finish, and closes the remaining connections after the grace. */
   close(graceMs: number): Promise<void>;
 };
 
 /** Longer than load balancers keep an idle connection, so that they close it first. */
 const KEEP_ALIVE_MS = 75_000;
-/** Silence on an HTTP/1.1 connection before the operating system probes the other end. */
 const TCP_KEEPALIVE_MS = 60_000;
 const MAX_HEADER_BYTES = 16 * 1024;
 /** Over HTTP/1.1. node:http2 has its own limit. */
 const MAX_HEADERS = 128;
 const MAX_STREAMS_PER_CONNECTION = 100;
 
-/**
- * @param fastPath tried first; it costs half of what the handlers do
- * @param handlers tried in turn for all other requests
- */
+/** @param fastPath tried first; it costs half of what the handlers do */
 export async function listen(options: ListenerOptions, fastPath: FastHandler, handlers: Handler[]): Promise<Listener> {
   let closing = false;
   const sockets = new Set<Socket>();
@@ -61,7 +53,6 @@ export async function listen(options: ListenerOptions, fastPath: FastHandler, ha
   const http2Connections = createHttp2Connections(options.lifetime);
   /** Monotonic time after which an HTTP/1.1 connection takes no further requests. */
   const retireAt = new WeakMap<Socket, number>();
-  /** Connections whose protocol is not detected yet. */
   const undetected = new Map<string, Socket>();
 
   const onRequest = (request: NodeRequest, response: NodeResponse) => {
@@ -148,7 +139,6 @@ export async function listen(options: ListenerOptions, fastPath: FastHandler, ha
     else readProxyHeader(socket, STALL_TIMEOUT_MS, (source) => accept(socket, source ?? address));
   });
 
-  /** Closes the connection of a client that has too many. */
   function accept(socket: Socket, source: string): void {
     const address = plainAddress(source) ?? source;
     const connections = (peers.get(address) ?? 0) + 1;
@@ -167,7 +157,6 @@ export async function listen(options: ListenerOptions, fastPath: FastHandler, ha
     else detectProtocol(socket, STALL_TIMEOUT_MS, (isHttp2) => serveConnection(socket, isHttp2, null));
   }
 
-  /** @param socket the accepted socket, or TLS on it */
   function serveConnection(socket: Socket, isHttp2: boolean, service: CertifiedService | null): void {
     const key = connectionKey(socket);
     setPeer(socket, { address: peerOf(undetected.get(key)).address, service });

@@ -1,11 +1,9 @@
-// The other end of a connection, as its socket, a proxy in front of it, or its certificate describes it.
 import type { Socket } from 'node:net';
 import type { CertifiedService } from './client-certificate.ts';
 
 export type Peer = {
   /** Empty when a proxy does not have it. */
   address: string;
-  /** Null without a certificate of a service. */
   service: CertifiedService | null;
 };
 
@@ -21,7 +19,7 @@ export function peerOf(socket: Socket | undefined): Peer {
   return peer ?? { address: socket?.remoteAddress ?? '', service: null };
 }
 
-/** The service at the other end. Null once its certificate has expired: a connection can outlive it. */
+/** Null once the certificate has expired: a connection can outlive it. */
 export function serviceAt({ service }: Peer): string | null {
   return service && service.until.getTime() > Date.now() ? service.name : null;
 }

@@ -1,11 +1,14 @@
-// The PROXY protocol, versions 1 and 2 (HAProxy's proxy-protocol.txt): a proxy sends the client's address as the first bytes of a
-// connection.
+// The PROXY protocol, versions 1 and 2 (HAProxy's proxy-protocol.txt): a proxy sends the client's address as the first
+// bytes of a connection.
 import { isIP, type Socket } from 'node:net';
 
 type Header =
   | { kind: 'incomplete' }
   | { kind: 'malformed' }
-  /** The source is null for the proxy's own connection, such as a health check, and empty when the proxy does not have it. */
+  /**
+   * The source is null for the proxy's own connection, such as a health check, and empty when the proxy does not have
+   * it.
+   */
   | { kind: 'complete'; source: string | null; length: number };
 
 const V2_SIGNATURE = Buffer.from('0d0a0d0a000d0a515549540a', 'hex');
@@ -15,15 +18,11 @@ const V2_MAX_BYTES = 2_048;
 const V1_MAX_BYTES = 107;
 const TCP_OVER_IPV4 = 0x11;
 const TCP_OVER_IPV6 = 0x21;
-/** Bytes of one address. The source comes first. */
 const V2_ADDRESS_BYTES: Record<number, number> = { [TCP_OVER_IPV4]: 4, [TCP_OVER_IPV6]: 16 };
 const INCOMPLETE = { kind: 'incomplete' } as const;
 const MALFORMED = { kind: 'malformed' } as const;
 
-/**
- * Reads the header of a connection and leaves the rest unread. Destroys a connection without a valid header in time.
- * @param onSource receives the client's address; empty when the proxy does not have it, null for the proxy's own connection
- */
+/** Leaves the rest of the connection unread. Destroys a connection without a valid header in time. */
 export function readProxyHeader(socket: Socket, timeoutMs: number, onSource: (source: string | null) => void): void {
   const destroy = () => socket.destroy();
   const timer = setTimeout(destroy, timeoutMs);

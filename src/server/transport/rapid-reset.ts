@@ -1,5 +1,5 @@
-// Streams that a client opens only to reset them (CVE-2023-44487). Each costs as much as a call. Thousands fit into one read of
-// the socket, and Node serves all of them before it closes the connection.
+// Streams that a client opens only to reset them (CVE-2023-44487). Each costs as much as a call. Thousands fit into one
+// read of the socket, and Node serves all of them before it closes the connection.
 import { constants, type ServerHttp2Stream } from 'node:http2';
 
 /** Options of node:http2, which allows a thousand resets at once by default. */
@@ -9,7 +9,7 @@ const MAX_RESETS_A_TURN = 200;
 
 const resets = new WeakMap<object, number>();
 
-/** Counts resets of a stream that is about to be served. Streams of the fast path cost too little to be counted. */
+/** Streams of the fast path cost too little to be counted. */
 export function countResets(stream: ServerHttp2Stream): void {
   const { session } = stream;
   stream.once('close', () => {

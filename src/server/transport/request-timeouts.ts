@@ -10,13 +10,13 @@ export const STALL_TIMEOUT_MS = 10_000;
 const TOTAL_TIMEOUT_MS = 20_000;
 /** Time for the rest of a request that already has its response. */
 export const UNREAD_GRACE_MS = 500;
-/** Bytes of that rest that are read and dropped. Over HTTP/1.1 more of them close the connection, and the client loses the response. */
+/**
+ * Bytes of that rest that are read and dropped. Over HTTP/1.1 more of them close the connection, and the client loses
+ * the response.
+ */
 const MAX_DISCARDED_BYTES = { http1: 2 * 1024 * 1024, http2: 256 * 1024 };
 
-/**
- * Closes a request that does not arrive in time (Connect would wait without end), a response that is not read, and a request that
- * was answered before all of it was read.
- */
+/** Connect would wait without end for a request that does not arrive. */
 export function enforceRequestTimeouts(request: NodeRequest, response: NodeResponse): void {
   // Over HTTP/2 only the stream's events are reliable. The request closes when its last reader stops, and its response
   // does not finish after that. A finished response may still wait for the client to read it.

@@ -1,14 +1,15 @@
-// Timeouts for requests that last too long, at no cost for the others. A timer for each request, or a list that holds it until
-// its end, would keep it alive past the young generation of the garbage collector, which costs as much as answering it.
+// Timeouts for requests that last too long, at no cost for the others. A timer for each request, or a list that holds
+// it until its end, would keep it alive past the young generation of the garbage collector, which costs as much as
+// answering it.
 
 const SWEEP_EVERY_MS = 50;
-/** A body usually arrives with its headers. The code with the limits on waiting requests takes over one that does not. */
+/**
+ * A body usually arrives with its headers. The code with the limits on waiting requests takes over one that does not.
+ */
 export const WAIT_FOR_BODY_MS = 100;
-/** Time that a client has to read a response of the fast path. */
 export const READ_TIMEOUT_MS = 10_000;
 
 /**
- * @param isFinished whether the item needs no further check
  * @param check called repeatedly until the item is finished
  * @returns adds an item
  */

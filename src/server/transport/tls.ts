@@ -8,7 +8,6 @@ import { type CertifiedService, certifiedService } from './client-certificate.ts
 export type TlsOptions = {
   certFile: string;
   keyFile: string;
-  /** Client certificates; null when none are accepted. */
   clients: {
     caFile: string;
     isRequired: boolean;
@@ -18,22 +17,23 @@ export type TlsOptions = {
 };
 
 export type TlsServer = {
-  /** Starts the handshake on a new connection. */
   handshake(socket: Socket): void;
   close(): void;
 };
 
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 const RELOAD_EVERY_MS = 2_000;
-/** Only authenticated encryption with forward secrecy (RFC 9325 section 4.2). Node's default also has CBC and static RSA. */
+/**
+ * Only authenticated encryption with forward secrecy (RFC 9325 section 4.2). Node's default also has CBC and static
+ * RSA.
+ */
 const CIPHERS = [
   ...['TLS_AES_256_GCM_SHA384', 'TLS_CHACHA20_POLY1305_SHA256', 'TLS_AES_128_GCM_SHA256'],
   ...['ECDHE+AESGCM', 'ECDHE+CHACHA20'],
 ].join(':');
 
 /**
- * @param onSecure receives each connection after its handshake, with the service that its certificate names. `alpnProtocol` is its
- *   protocol
+ * @param onSecure receives each connection after its handshake, with the service that its certificate names
  * @param onProblem receives the reason why changed files cannot be used; the previous certificate stays in use
  * @throws without a usable certificate at the start
  */

@@ -53,9 +53,7 @@ function meansLostPrimary(error: Error): boolean {
 
 export type Hosts = {
   count: number;
-  /** The URL of the host that the next connection tries. */
   url(): string;
-  /** The host of that URL has failed: the next connection tries the one after it. */
   failed(url: string): void;
 };
 

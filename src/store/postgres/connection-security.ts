@@ -1,5 +1,5 @@
-// The protection of a connection URL. pg parses it, because pg and libpq interpret sslmode differently: in pg,
-// `require` verifies the certificate and the name of the server too (README of pg-connection-string).
+// pg parses the URL, because its `require`, unlike that of libpq, verifies the certificate and the name of the server
+// (README of pg-connection-string).
 import pg from 'pg';
 import { isLoopback } from '../../domain/loopback.ts';
 import { hostUrls } from './host-urls.ts';
@@ -8,10 +8,9 @@ export type ConnectionSecurity =
   /** A Unix socket, or an address of this machine. */
   | 'local'
   | 'verified'
-  /** TLS without verification of the server. */
   | 'unverified'
   | 'cleartext'
-  /** A certificate or key that the URL names cannot be read, or its parameters contradict each other. */
+  /** A certificate or key cannot be read, or the parameters contradict each other. */
   | 'unusable';
 
 /** By their definition these fall back to cleartext when the server has no TLS. A later pg may do so. */
@@ -38,7 +37,6 @@ function securityOfHost(url: string): ConnectionSecurity {
 type Parameters = { host: string; ssl: boolean | TlsSettings; sslmodes: string[] };
 type TlsSettings = { rejectUnauthorized?: unknown; checkServerIdentity?: unknown };
 
-/** Does not connect. */
 function parametersOf(url: string): Parameters | null {
   try {
     const { host, ssl } = new pg.Client({ connectionString: url }) as { host: string; ssl: boolean | TlsSettings };

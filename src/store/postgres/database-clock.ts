@@ -1,11 +1,10 @@
-// Postgres's clock, which all processes share: sessions, tokens and expiry depend on it. It runs on the monotonic clock
-// of this process, so that a step of the machine's clock has no effect.
+// The clock that all processes share. It follows the monotonic clock: a step of the machine's clock has no effect.
 
 export type DatabaseClock = {
   now(): Date;
   /** @param serverNow was read between the monotonic times `before` and `after`, all in milliseconds */
   observe(serverNow: number, before: number, after: number): void;
-  /** How far the machine's own clock is ahead of Postgres's, in milliseconds; 0 before the first observation. */
+  /** Milliseconds by which the machine's own clock is ahead of Postgres's; 0 before the first observation. */
   aheadMs(): number;
 };
 

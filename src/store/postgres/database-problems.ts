@@ -1,5 +1,3 @@
-// Checks whether the service can use its database: it answers, is the primary and writable, and has the schema and the
-// privileges of this release.
 import { randomBytes } from 'node:crypto';
 import { sql } from 'kysely';
 import { conditionOf } from '../../process/condition-name.ts';
@@ -9,13 +7,13 @@ import { schemaProblem } from './migration-history.ts';
 import { isDatabaseOutage } from './outage.ts';
 import { NotPrimaryError } from './primary-guard.ts';
 
-/** Random bytes cannot be compressed, and so many fill most of a page. */
+/** Random bytes cannot be compressed, so these fill most of a page. */
 const PROBE_BYTES = 6_000;
 /** Each probe occupies a page until the next vacuum. */
 const PROBE_EVERY_MS = 5_000;
 const MOST_GRANTS_NAMED = 3;
 
-/** @returns a function that resolves with a sentence for each problem; it does not throw */
+/** @returns a function that resolves with a sentence for each problem and never throws */
 export function createDatabaseCheck(db: Db): () => Promise<string[]> {
   let writtenAt = Number.NEGATIVE_INFINITY;
 
@@ -35,12 +33,10 @@ export function createDatabaseCheck(db: Db): () => Promise<string[]> {
   };
 }
 
-/** Writes and rolls back. @throws the error of a database that cannot be written to */
 export async function probeWrite(db: Db): Promise<void> {
   await sql`SELECT probe_write(${randomBytes(PROBE_BYTES)})`.execute(db);
 }
 
-/** The missing privileges; null when none is missing. */
 export function grantsProblem(missing: string[]): string | null {
   if (missing.length === 0) return null;
   const more = missing.length > MOST_GRANTS_NAMED ? ` and ${missing.length - MOST_GRANTS_NAMED} more` : '';

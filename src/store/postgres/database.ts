@@ -4,7 +4,7 @@ import type { Schema } from './schema.ts';
 
 export type Db = Kysely<Schema>;
 
-/** Called after each statement. The text contains no values, which are parameters. */
+/** The text contains no values, which are parameters. */
 export type OnQuery = (sql: string, durationMs: number, failed: boolean) => void;
 
 /** @param onError receives the errors of broken connections, idle or in use */

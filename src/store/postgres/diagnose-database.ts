@@ -10,17 +10,15 @@ export type DatabaseDiagnosis = {
   version: string;
   /** By the server's clock. */
   now: Date;
-  /** The reason why the service cannot use the schema; null when it can. */
+  /** The reason why the service cannot use the schema. */
   schemaProblem: string | null;
-  /** The reason why this login is unfit for the service; null when it is fit. */
+  /** The reason why this login is unfit for the service. */
   roleProblem: string | null;
-  /** The reason why a write failed; null when it succeeded and was rolled back. */
   writeProblem: string | null;
-  /** Whether the partitions of the audit trail for next month exist. */
   hasPartitions: boolean;
 };
 
-/** For an operator who searches for a fault. @throws when Postgres does not answer, or is not the primary */
+/** @throws when Postgres does not answer, or is not the primary */
 export async function diagnoseDatabase(db: Db): Promise<DatabaseDiagnosis> {
   const { rows } = await sql<{ version: string; now: Date; hasPartitions: boolean }>`
     SELECT current_setting('server_version') AS version, clock_timestamp() AS now,

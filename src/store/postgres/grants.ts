@@ -1,5 +1,5 @@
-// The privileges of the service. Each member of latchkey_service has exactly these. `migrate` grants them every time,
-// because a restored dump can lack them, and a new cluster has no such role.
+// Each member of latchkey_service has exactly these privileges. `migrate` grants them each time, because a restored
+// dump can lack them, and a new cluster has no such role.
 import { sql } from 'kysely';
 import type { Db } from './database.ts';
 
@@ -32,13 +32,12 @@ const TABLE_GRANTS: Record<string, string[]> = {
   audit_chain: ['SELECT'],
 };
 
-/** Tables in which the service can update only these columns. */
 const UPDATABLE_COLUMNS: Record<string, string[]> = {
   roles: ['description', 'granter'],
   signing_keys: ['state', 'activated_at', 'retiring_at', 'retired_at', 'encrypted_private_key'],
 };
 
-/** Functions that run with the owner's privileges. Other roles cannot call them. */
+/** Functions that run with the owner's privileges. */
 const SERVICE_FUNCTIONS = [
   'delete_user',
   'ensure_audit_partitions',
@@ -49,10 +48,8 @@ const SERVICE_FUNCTIONS = [
   'remove_retired_keys',
 ];
 
-/** Functions for the owner alone. */
 const OWNER_FUNCTIONS = ['append_audit_event', 'chain_audit_event', 'drop_audit_events'];
 
-/** Grants every privilege on the list, and revokes the functions that run as the owner from PUBLIC. */
 export async function applyGrants(db: Db): Promise<void> {
   const statements = [
     'REVOKE CREATE ON SCHEMA public FROM PUBLIC',
@@ -69,10 +66,7 @@ export async function applyGrants(db: Db): Promise<void> {
   await sql.raw(statements.join(';\n')).execute(db);
 }
 
-/**
- * The privileges that are missing on this connection, such as "SELECT on users". The login may not be a member of
- * latchkey_service, or the schema may have been restored without privileges.
- */
+/** Such as "SELECT on users". The login may lack the membership, or a restored schema its privileges. */
 export async function missingGrants(db: Db): Promise<string[]> {
   const wanted = [
     ...pairs(TABLE_GRANTS).map(([name, privilege]) => ({ kind: 'table', name, privilege, part: '' })),

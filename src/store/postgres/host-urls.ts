@@ -1,10 +1,8 @@
-// Several hosts in one URL, as libpq accepts them: postgres://user:password@a:5432,b:5432/name. Node's URL and pg
-// accept only one.
+// Several hosts in one URL, as libpq accepts them: postgres://user:password@a:5432,b:5432/name. Node's URL and pg do not.
 
-/** The only accepted value: the service uses only the primary. */
+/** The service uses only the primary. */
 export const PRIMARY_ATTRIBUTES = ['read-write', 'primary'];
 
-/** A URL for each host, in the order of the hosts, with all other parts the same. */
 export function hostUrls(url: string): string[] {
   const [, before = '', hosts = '', after = ''] = /^([a-z]+:\/\/(?:[^@/?#]*@)?)([^/?#]*)(.*)$/is.exec(url) ?? [];
   return hosts.split(',').map((host) => before + host + after);
@@ -15,7 +13,6 @@ export function asksForPrimary(url: string): boolean {
   return asked === undefined || PRIMARY_ATTRIBUTES.includes(asked);
 }
 
-/** Removes `target_session_attrs`, which is always read-write here. */
 export function withoutSessionAttributes(url: string): string {
   return url.replace(/([?&])target_session_attrs=[^&#]*&?/g, '$1').replace(/[?&]$/, '');
 }

@@ -1,5 +1,4 @@
-// Receives the NOTIFY of revocation events. Requires a direct connection to Postgres: a pooler in transaction mode does
-// not deliver notifications.
+// Requires a direct connection to Postgres: a pooler in transaction mode does not deliver notifications.
 import { randomBytes } from 'node:crypto';
 import { pause } from '../../async/pause.ts';
 import { clientClass, createHosts, type PrimaryClient } from './client.ts';
@@ -8,7 +7,6 @@ import type { PrimaryGuard } from './primary-guard.ts';
 export type Listening = { close(): Promise<void> };
 
 export type ListenOptions = {
-  /** With one host or several. */
   url: string;
   guard: PrimaryGuard;
   /** Sends a NOTIFY on this channel by another connection to the primary. */
@@ -24,10 +22,7 @@ const RECONNECT_MS = 1_000;
 /** A connection that receives nothing is closed after at most twice this time. */
 const HEARTBEAT_MS = 3_000;
 
-/**
- * Calls `onNotification` for each notification, and after each connect, because one may have been missed before.
- * Reconnects for ever. The caller polls too, so that a missed notification only delays an event.
- */
+/** Calls `onNotification` after each connect too, because one may have been missed. The caller must also poll. */
 export function listenForNotifications(options: ListenOptions): Listening {
   const { guard, notify, onNotification, onError, heartbeatMs = HEARTBEAT_MS } = options;
   const hosts = createHosts(options.url);
@@ -53,7 +48,6 @@ export function listenForNotifications(options: ListenOptions): Listening {
     return connecting;
   }
 
-  /** Resolves with the reason why the connection is lost. */
   async function follow(connection: PrimaryClient): Promise<Error> {
     const lost = Promise.withResolvers<Error>();
     connection.on('error', lost.resolve);
@@ -68,7 +62,7 @@ export function listenForNotifications(options: ListenOptions): Listening {
     void (async () => {
       while (!ended.signal.aborted) {
         isBeating = false;
-        // A failure of the sending connection says nothing about this one.
+        // A failure of the sending connection has no meaning for this one.
         const isSent = await notify(ownChannel).then(
           () => true,
           () => false,

@@ -1,4 +1,4 @@
-// Applies migrations/*.sql. Requires the owner of the schema; everything else runs as the service.
+// Requires the owner of the schema. Everything else runs as the service.
 import { sql } from 'kysely';
 import { OperatorError } from '../../process/operator-error.ts';
 import type { Db } from './database.ts';
@@ -9,24 +9,17 @@ import { withMigrationLock } from './migration-lock.ts';
 import { ensureServiceRole } from './service-role.ts';
 
 export type MigrateOptions = {
-  /** The migrations of this release, unless a test passes others. */
   migrations?: Migration[];
-  /** How long to wait for another `migrate`. */
   lockWaitMs?: number;
 };
 
 export type MigrateResult = {
-  /** The names of the migrations that were applied. */
   applied: string[];
-  /** The names of migrations of a newer release. When there are any, nothing was changed. */
+  /** Migrations of a newer release. When there are any, nothing was changed. */
   newer: string[];
 };
 
-/**
- * Applies the pending migrations in one transaction, and grants the service its privileges. Several processes can call
- * it at once: they run one after the other.
- * @throws OperatorError when the database has another history than this release
- */
+/** Parallel calls run one after the other. @throws OperatorError when the database has another history */
 export async function migrate(db: Db, options: MigrateOptions = {}): Promise<MigrateResult> {
   const migrations = options.migrations ?? (await releaseMigrations());
   const { newer } = await usableHistory(db, migrations);

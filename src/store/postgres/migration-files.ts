@@ -1,12 +1,9 @@
-// The migrations of this release: migrations/*.sql, sorted by name.
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 
 export type Migration = {
-  /** The file's name without `.sql`. */
   name: string;
   text: string;
-  /** SHA-256 of the text, in hexadecimal. */
   sha256: string;
 };
 
@@ -14,7 +11,7 @@ const FOLDER = new URL('../migrations/', import.meta.url);
 
 let ofThisRelease: Promise<Migration[]> | undefined;
 
-/** Reads the files once, so that a later change of the files has no effect on this process. */
+/** Reads the files once: a later change of them has no effect on this process. */
 export function releaseMigrations(): Promise<Migration[]> {
   ofThisRelease ??= readMigrations(FOLDER);
   return ofThisRelease;

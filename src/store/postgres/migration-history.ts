@@ -1,5 +1,4 @@
-// Compares the migrations of a database with the migrations of this release. An applied migration must not change:
-// otherwise two databases of one release would differ, and both would seem up to date.
+// An applied migration must not change. Otherwise two databases of one release would differ and both seem up to date.
 import { sql } from 'kysely';
 import type { Db } from './database.ts';
 import { type Migration, releaseMigrations } from './migration-files.ts';
@@ -7,10 +6,8 @@ import { type Migration, releaseMigrations } from './migration-files.ts';
 type AppliedMigration = Pick<Migration, 'name' | 'sha256'>;
 
 export type MigrationHistory = {
-  /** The reason why this release must not use the database; null when it can, after the pending migrations. */
   problem: string | null;
   pending: Migration[];
-  /** The names of migrations of a newer release. */
   newer: string[];
 };
 
@@ -64,9 +61,7 @@ export async function readHistory(db: Db, release?: Migration[]): Promise<Migrat
   return compareHistory(migrations, await db.selectFrom('schema_migrations').select(['name', 'sha256']).execute());
 }
 
-/**
- * The reason why the service cannot use the schema; null when it can. A newer schema is accepted, for rolling upgrades.
- */
+/** The reason why the service cannot use the schema, or null. A newer schema is accepted, for rolling upgrades. */
 export async function schemaProblem(db: Db): Promise<string | null> {
   const { problem, pending } = await readHistory(db);
   if (problem !== null || pending.length === 0) return problem;

@@ -1,4 +1,4 @@
-// Allows one `migrate` at a time for a database: the init containers of several replicas start together.
+// The init containers of several replicas start together, so `migrate` runs once at a time for a database.
 import { sql } from 'kysely';
 import pg from 'pg';
 import { OperatorError } from '../../process/operator-error.ts';
@@ -8,7 +8,7 @@ const LOCK = 'latchkey migrate';
 const LOCK_NOT_AVAILABLE = '55P03';
 const DEFAULT_WAIT_MS = 5 * 60_000;
 
-/** Runs the work in one transaction that holds the lock. @throws OperatorError when the wait takes too long */
+/** @throws OperatorError when the wait takes too long */
 export function withMigrationLock<T>(db: Db, work: (db: Db) => Promise<T>, waitMs = DEFAULT_WAIT_MS): Promise<T> {
   return db.transaction().execute(async (transaction) => {
     await acquire(transaction, waitMs);

@@ -2,10 +2,8 @@ import pg from 'pg';
 import { NotPrimaryError } from './primary-guard.ts';
 
 /**
- * SQLSTATE classes and codes of temporary faults: connection exceptions (except a protocol_violation of Postgres
- * itself, which is a defect of the client), insufficient resources, operator intervention (shutdown, cancellation,
- * statement timeout), lock timeout, a server that is read-only or in recovery (a failover), serialization failure and
- * deadlock.
+ * SQLSTATEs of connection faults (not 08P01, a defect of the client), resources, shutdown, cancellation, time-outs,
+ * failover, serialization and deadlock.
  */
 const TRANSIENT_SQLSTATE = /^(?:08(?!P01)|53|57|25006|40001|40P01|55000|55P03)/;
 const NETWORK_CODES = new Set([
@@ -18,11 +16,11 @@ const NETWORK_CODES = new Set([
   'EHOSTUNREACH',
   'ENETUNREACH',
 ]);
-/** Messages of pg errors that have no code. */
+/** The messages of pg errors without a code. */
 const CONNECTION_MESSAGES =
   /^(?:timeout exceeded when trying to connect|Query read timeout|Connection terminated|Client has encountered a connection error|Cannot use a pool after calling end)/;
 
-/** Whether an error means that the database could not answer. The same call can then succeed later. */
+/** The same call can succeed later. */
 export function isDatabaseOutage(error: unknown): boolean {
   if (error instanceof NotPrimaryError) return true;
   if (error instanceof pg.DatabaseError) return TRANSIENT_SQLSTATE.test(error.code ?? '') || isOfPooler(error);
@@ -31,9 +29,7 @@ export function isDatabaseOutage(error: unknown): boolean {
   return CONNECTION_MESSAGES.test(error.message) || ('code' in error && NETWORK_CODES.has(String(error.code)));
 }
 
-/**
- * PgBouncer reports a lost server as a protocol violation. Unlike an error of Postgres, it names no `routine`.
- */
+/** PgBouncer reports a lost server as a protocol violation, without the `routine` of Postgres. */
 function isOfPooler({ code, routine }: pg.DatabaseError): boolean {
   return code === '08P01' && routine === undefined;
 }

@@ -1,4 +1,3 @@
-// Prepares an empty server for the service. Requires the owner of the schema.
 import pg from 'pg';
 import { type Db, openDatabase } from './database.ts';
 import { hostUrls, withoutSessionAttributes } from './host-urls.ts';
@@ -11,7 +10,6 @@ const NO_SUCH_DATABASE = '3D000';
 /** SQLSTATE duplicate_database, and unique_violation when two processes create it at the same moment */
 const CREATED_MEANWHILE = new Set(['42P04', '23505']);
 
-/** Applies the migrations, and grants the service its privileges. */
 export async function migrateDatabase(ownerUrl: string): Promise<MigrateResult> {
   await using db = openAsOwner(ownerUrl);
   return migrate(db);
@@ -41,12 +39,10 @@ function openAsOwner(url: string): Db {
   return openDatabase({ url, poolSize: 1, statementTimeoutMs: STATEMENT_TIMEOUT_MS }, () => {});
 }
 
-/** All hosts have the same login. */
 function firstHost(url: string): URL {
   return new URL(hostUrls(url)[0] ?? url);
 }
 
-/** Uses the first host that accepts writes. */
 async function createDatabaseIfMissing(url: string): Promise<void> {
   const urls = hostUrls(withoutSessionAttributes(url));
   for (const [n, hostUrl] of urls.entries()) {

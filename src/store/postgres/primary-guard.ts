@@ -1,37 +1,32 @@
-// Accepts only connections to the writable primary. All connections of a process share one guard, so that a server
-// state that one of them has read counts for all.
+// All connections of a process share one guard, so that a server state that one of them has read counts for all.
 import type pg from 'pg';
 import { OperatorError } from '../../process/operator-error.ts';
 import { judgeServer, readServerState, type SeenPrimary, type ServerState } from './server-state.ts';
 
-/** The server answers, but is not the primary. */
 export class NotPrimaryError extends OperatorError {
   override name = 'NotPrimaryError';
 }
 
-/** `lostWalBytes`: write-ahead log that this process has seen and the new primary lacks. */
+/** `lostWalBytes` counts the log that this process has seen and the new primary lacks. */
 type TakeOver = { timeline: number; lostWalBytes: number };
 
 export type PrimaryGuardOptions = {
   onTakeOver?: (takeOver: TakeOver) => void;
-  /** Receives Postgres's clock, and the monotonic times before and after the reading, in milliseconds. */
+  /** `before` and `after` are the monotonic times around the reading of Postgres's clock, in milliseconds. */
   onClock?: (serverNow: number, before: number, after: number) => void;
 };
 
 export type PrimaryGuard = {
-  /** Whether the connection must be checked again before use. */
   isDue(client: pg.ClientBase): boolean;
-  /** Whether an earlier check of the connection succeeded. */
   hasPassed(client: pg.ClientBase): boolean;
   /** @throws NotPrimaryError, or the error of a connection that does not answer */
   check(client: pg.ClientBase): Promise<void>;
-  /** Makes every check due, after an error that can mean a failover. */
   distrust(): void;
 };
 
 /** How long an open connection can return answers of a former primary. */
 const CHECK_EVERY_MS = 500;
-/** A check that takes longer means that the server is unreachable. */
+/** A slower check means that the server is unreachable. */
 const CHECK_TIMEOUT_MS = 2_000;
 
 export function createPrimaryGuard({ onTakeOver, onClock }: PrimaryGuardOptions = {}): PrimaryGuard {
@@ -55,7 +50,7 @@ export function createPrimaryGuard({ onTakeOver, onClock }: PrimaryGuardOptions 
     hasPassed: (client) => checkedAt.has(client),
 
     async check(client) {
-      // The log can grow during the check, so the answer is compared with the state before it.
+      // The log can grow during the check, so the check compares with the state before it.
       const [seenBefore, before] = [seen, performance.now()];
       const found = await readServerState(client, CHECK_TIMEOUT_MS);
       const judgement = judgeServer(found, seenBefore);

@@ -1,22 +1,18 @@
-// A pool of connections to the writable primary. Each connection is checked when it is made, and again before use when
-// the last check is old.
+// Each connection is checked when it is made, and again before use when the last check is old.
 import type { PostgresPool } from 'kysely';
 import pg from 'pg';
 import { clientClass, createHosts, type PrimaryClient } from './client.ts';
 import { createPrimaryGuard, NotPrimaryError, type PrimaryGuard } from './primary-guard.ts';
 
 export type PoolOptions = {
-  /** With one host or several. */
   url: string;
-  /** The maximum of connections. */
   poolSize: number;
-  /** The time limit of a statement, in milliseconds. */
   statementTimeoutMs: number;
-  /** Shared by the pools of a process. By default the pool has its own. */
+  /** Shared by the pools of a process. */
   guard?: PrimaryGuard;
 };
 
-/** The number of busy and idle connections, and of waiting calls. */
+/** `pending` counts waiting calls. */
 export type PoolUse = { used: number; idle: number; pending: number; max: number };
 
 export type PrimaryPool = PostgresPool & {
@@ -34,10 +30,9 @@ const IDLE_IN_TRANSACTION_TIMEOUT_MS = 5_000;
 const DEAD_CONNECTION_MARGIN_MS = 2_000;
 /** How long waiting calls share the error of a server that is not the primary. */
 const REJECTED_FOR_MS = 100;
-/** The message of pg-pool when every connection stays busy. */
+/** From pg-pool, when every connection stays busy. */
 const POOL_EXHAUSTED_MESSAGE = 'timeout exceeded when trying to connect';
 
-/** @param onError as for openDatabase */
 export function openPrimaryPool(options: PoolOptions, onError: (error: Error) => void): PrimaryPool {
   const guard = options.guard ?? createPrimaryGuard();
   const hosts = createHosts(options.url);
@@ -54,8 +49,7 @@ export function openPrimaryPool(options: PoolOptions, onError: (error: Error) =>
     Client: clientClass(hosts.url, guard.distrust),
   });
   pool.on('error', onError);
-  // pg-pool handles errors of idle connections only. Without this, a connection that breaks between two statements ends
-  // the process.
+  // Without this, a connection that breaks between two statements ends the process: pg-pool handles idle ones only.
   pool.on('connect', (client) => client.on('error', onError));
   const idle = new Set<pg.PoolClient>();
   pool.on('acquire', (client) => idle.delete(client));
@@ -68,7 +62,7 @@ export function openPrimaryPool(options: PoolOptions, onError: (error: Error) =>
     for (const client of idle) (client as PrimaryClient & pg.PoolClient).closeAtOnce();
   }
 
-  /** Null when the connection no longer leads to the primary, and is closed. @throws when it never has */
+  /** Null when the connection no longer leads to the primary. @throws when it never has */
   async function checked(client: pg.PoolClient): Promise<pg.PoolClient | null> {
     if (!guard.isDue(client)) return client;
     const wasPrimary = guard.hasPassed(client);

@@ -1,4 +1,3 @@
-// The processes of the service that ran lately. Each process reports itself.
 import { sql } from 'kysely';
 import type { Db } from './database.ts';
 
@@ -12,13 +11,11 @@ export type ProcessReport = {
 };
 
 export type SeenProcess = ProcessReport & {
-  /** The age of its last report. */
   seenSecondsAgo: number;
 };
 
 export type Processes = ReturnType<typeof createProcesses>;
 
-/** By Postgres's clock. */
 const KEPT = sql`interval '1 day'`;
 
 export function createProcesses(db: Db) {
@@ -39,7 +36,6 @@ export function createProcesses(db: Db) {
       await db.deleteFrom('processes').where('id', '=', id).execute();
     },
 
-    /** The most recent report first. */
     async seen(): Promise<SeenProcess[]> {
       const rows = await db
         .selectFrom('processes')

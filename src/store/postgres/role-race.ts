@@ -3,15 +3,12 @@ import pg from 'pg';
 
 const ATTEMPTS = 20;
 const LONGEST_PAUSE_MS = 250;
-/** unique_violation, duplicate_object and deadlock_detected */
+/** unique_violation, duplicate_object, deadlock_detected */
 const LOST_RACES = new Set(['23505', '42710', '40P01']);
 /** Postgres has no specific SQLSTATE for this error. */
 const CONCURRENT_UPDATE = /tuple concurrently (?:updated|deleted)/;
 
-/**
- * Repeats work on database roles that lost a race. Roles belong to the whole cluster, and no lock of one database
- * excludes the `migrate` of another.
- */
+/** Roles belong to the whole cluster: no lock of one database excludes the `migrate` of another. */
 export async function retryRoleRace<T>(work: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {
     try {

@@ -1,4 +1,3 @@
-// The tables of migrations/*.sql for Kysely.
 import type { ColumnType, Generated } from 'kysely';
 import type { Effect } from '../../domain/effect.ts';
 import type { Email } from '../../domain/email.ts';
@@ -89,7 +88,7 @@ export type Schema = {
   sessions: {
     id: string;
     user_id: string;
-    /** bigint, which pg returns as text. */
+    /** pg returns a bigint as text. */
     counter: ColumnType<string, number | undefined, number>;
     rotated_at: Date | null;
     rotation_request_id: Generated<string>;
@@ -99,7 +98,6 @@ export type Schema = {
     ended_at: Date | null;
     identity_id: string | null;
     reauthenticated_at: Date | null;
-    /** bigint, which pg returns as text. */
     reauthenticated_counter: Generated<string>;
     provider_authenticated_at: Date | null;
     address: Generated<string>;

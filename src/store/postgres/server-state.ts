@@ -1,14 +1,10 @@
-// Decides whether a Postgres server is the known writable primary, or its successor.
 import type pg from 'pg';
 
-/** The state of a server, read in one statement. */
 export type ServerState = {
   systemIdentifier: string;
-  /** The end of its write-ahead log; null in recovery. */
+  /** Null in recovery. */
   position: WalPosition | null;
-  /**
-   * The position in the log at which the server was promoted; null when it was not promoted, or has restarted since.
-   */
+  /** Null without a promotion, or after a restart. */
   promotedAt: bigint | null;
   startedAt: number;
   isReadOnly: boolean;
@@ -18,11 +14,10 @@ export type ServerState = {
 
 type WalPosition = { timeline: number; lsn: bigint };
 
-/** The newest state of a primary that this process has seen. */
 export type SeenPrimary = Pick<ServerState, 'systemIdentifier' | 'startedAt'> & { position: WalPosition };
 
 export type Judgement =
-  /** `lostWalBytes`: write-ahead log that this process has seen and the server lacks. */
+  /** `lostWalBytes` counts the log that this process has seen and the server lacks. */
   { isPrimary: true; tookOver: boolean; lostWalBytes: number } | { isPrimary: false; problem: string };
 
 const READ_STATE = `
@@ -52,8 +47,8 @@ export async function readServerState(client: pg.ClientBase, timeoutMs: number):
 }
 
 /**
- * A promotion starts a new timeline, so the higher timeline is the newer primary, even with less of the log. On one
- * timeline the log only grows while the server runs.
+ * A promotion starts a new timeline, which is newer even with less of the log. On one timeline the log only grows while
+ * the server runs.
  * @param seen the newest state from before this state was requested
  */
 export function judgeServer(found: ServerState, seen: SeenPrimary | null): Judgement {
@@ -76,7 +71,6 @@ export function judgeServer(found: ServerState, seen: SeenPrimary | null): Judge
   return { isPrimary: false, problem: `it lacks ${missing} bytes of log that have been seen` };
 }
 
-/** 0 when the first is not before the second. */
 function bytesBetween(first: bigint, second: bigint): number {
   return first < second ? Number(second - first) : 0;
 }

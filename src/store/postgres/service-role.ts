@@ -27,16 +27,13 @@ export async function assertServiceRole(db: Db): Promise<void> {
   );
 }
 
-/** Creates the role unless the cluster has it; an administrator can create it for an owner without CREATEROLE. */
+/** An administrator can create the role for an owner without CREATEROLE. */
 export async function ensureServiceRole(db: Db): Promise<void> {
   await retryRoleRace(async () => {
     if (!(await roleExists(db, SERVICE_ROLE))) await sql`CREATE ROLE ${sql.id(SERVICE_ROLE)} NOLOGIN`.execute(db);
   });
 }
 
-/**
- * Creates a login that is a member of the service's role, or gives an existing one that membership and this password.
- */
 export async function createServiceLogin(db: Db, name: string, password: string): Promise<void> {
   await retryRoleRace(() => withMigrationLock(db, (transaction) => createLogin(transaction, name, password)));
 }
@@ -46,7 +43,7 @@ async function createLogin(db: Db, name: string, password: string): Promise<void
   const verb = sql.raw((await roleExists(db, name)) ? 'ALTER' : 'CREATE');
   await sql`${verb} ROLE ${login} LOGIN PASSWORD ${sql.lit(password)}`.execute(db);
   await sql`GRANT ${sql.id(SERVICE_ROLE)} TO ${login}`.execute(db);
-  // The service sets the same for each connection. These defaults apply behind a pooler that ignores them.
+  // Each connection of the service sets these too. The defaults apply behind a pooler that ignores them.
   for (const [setting, value] of Object.entries(TIMEOUTS)) {
     await sql`ALTER ROLE ${login} SET ${sql.id(setting)} = ${sql.lit(value)}`.execute(db);
   }

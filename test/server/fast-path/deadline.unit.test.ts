@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { expect, test } from 'vitest';
 import { VerifyRequestSchema } from '../../../gen/latchkey/auth/v1/auth_service_pb.ts';
+import { formatTimeout } from '../../../src/server/calls/deadlines.ts';
 import { createFastPath } from '../../../src/server/fast-path/fast-path.ts';
 import { issue, verifierWithCache } from '../../support/cached-tokens.ts';
 
@@ -42,4 +43,15 @@ test('a call whose deadline has passed when its body arrives is left to Connect'
   await sleep(20);
   expect(call).not.toBeNull();
   expect(call?.answer(body)).toBeNull();
+  expect(call?.remainingTimeout()).toEqual({ name: 'connect-timeout-ms', value: '0' });
+});
+
+test.each([
+  ['grpc-timeout', 12.9, '12m'],
+  ['grpc-timeout', -1, '0m'],
+  ['grpc-timeout', 3.6e11, '99999999m'],
+  ['connect-timeout-ms', 12.9, '12'],
+  ['connect-timeout-ms', -0.5, '0'],
+] as const)('%s of %d ms is written as %s', (name, milliseconds, text) => {
+  expect(formatTimeout(name, milliseconds)).toBe(text);
 });
