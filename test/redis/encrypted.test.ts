@@ -56,7 +56,7 @@ test('Sentinels', async () => {
   const ports = await startSentinels(1, 'main', primary, access);
   const at = (query: string) => `rediss+sentinel://:${PASSWORD}@127.0.0.1:${ports[0]}/main${query}`;
   expect(await redisFindings(at(`?sentinel_password=${PASSWORD}`))).toEqual([
-    'ok: answers, as the primary that the Sentinels name',
+    'ok: answers, the primary that the Sentinels name',
   ]);
   expect(await redisFindings(at(''))).toEqual([expect.stringMatching(/^failed: .*NOAUTH/)]);
 }, 60_000);
