@@ -6,7 +6,7 @@ export function bearerToken(authorization: string | null | undefined): string {
 const MALFORMED = '-';
 
 /**
- * Another scheme is an invalid credential, and so are several: the service that asks could use a different one of them.
+ * Another scheme is an invalid credential, and so are several: the calling service could use a different one of them.
  */
 export function soleBearerToken(authorizations: string[]): string {
   const [first = '', ...more] = authorizations;
