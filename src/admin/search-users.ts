@@ -9,7 +9,6 @@ import type { FoundUser } from '../store/user-records.ts';
 export type SearchUsersInput = {
   emailPrefix: string;
   role: string;
-  /** Null for both. */
   disabled: boolean | null;
   pageSize: number;
   pageToken: string;
@@ -36,7 +35,6 @@ export async function searchUsers(
   return { users, nextPageToken };
 }
 
-/** Returns the prefix in the form of stored addresses. */
 function parsePrefix(text: string): string {
   if (text.length > MAX_PREFIX || text.includes('\0'))
     throw new InvalidValue(`must be at most ${MAX_PREFIX} characters`);

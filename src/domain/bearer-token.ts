@@ -5,16 +5,13 @@ export function bearerToken(authorization: string | null | undefined): string {
 
 const MALFORMED = '-';
 
-/**
- * Another scheme is an invalid credential, and so are several: the calling service could use a different one of them.
- */
+/** Another scheme is an invalid credential. So are several credentials: the service could use a different one. */
 export function soleBearerToken(authorizations: string[]): string {
   const [first = '', ...more] = authorizations;
   if (first === '' && more.length === 0) return '';
   return (more.length === 0 && bearerToken(first)) || MALFORMED;
 }
 
-/** The token to verify: the one in the request, or the call's own credential. */
 export function tokenToVerify(accessToken: string, credential: string): string {
   return accessToken || credential;
 }

@@ -1,4 +1,4 @@
-// Housekeeping: removes expired rows, creates partitions ahead of time and rotates signing keys. Every worker repeats small pieces of it.
+// Every worker repeats small pieces of housekeeping.
 import type { Logger } from 'pino';
 import { EXPIRING_TABLES, type ExpiringTable } from '../store/expired.ts';
 import type { Store } from '../store/store.ts';
@@ -6,7 +6,6 @@ import type { Metrics } from '../telemetry/metrics.ts';
 
 export type HousekeepingDeps = {
   store: Pick<Store, 'auditTrail' | 'revocationEvents' | 'expired' | 'signingKeys' | 'users'>;
-  /** Runs the key rotation steps that are due. Returns the number of changed keys. */
   rotateKeys: () => Promise<number>;
   metrics: Pick<Metrics, 'houseKept'>;
   now: () => Date;
@@ -25,7 +24,6 @@ export async function startHousekeeping(deps: HousekeepingDeps, log: Logger): Pr
   const { store, rotateKeys, metrics, now } = deps;
   const pages = new Map<ExpiringTable, string | null>();
 
-  /** @param work returns the number of removed rows or changed keys */
   async function run(task: string, work: () => Promise<number>): Promise<void> {
     try {
       metrics.houseKept(task, 'done', await work());

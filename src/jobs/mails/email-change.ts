@@ -1,4 +1,3 @@
-// E-mails to the address that an account has, or had before a change of its address.
 import { formatTime, layout, type MailContent, type Part } from './layout.ts';
 import type { MailFacts } from './mails.ts';
 
@@ -24,7 +23,6 @@ export function emailChangedMail({ publicUrl, token, happenedAt }: Facts): MailC
   ]);
 }
 
-/** To the address that the account had after the change. */
 export function emailChangeUndoneMail({ publicUrl, happenedAt }: Pick<Facts, 'publicUrl' | 'happenedAt'>): MailContent {
   return layout('The change of your email address was undone', [
     'Hello,',
