@@ -19,7 +19,7 @@ export default {
   ignoreStatic: true,
   // The tests share two cores with everything else on the machine.
   concurrency: 2,
-  timeoutMS: 60_000,
+  timeoutMS: 20_000,
   incremental: true,
   incrementalFile: '.latchkey/mutation/incremental.json',
   tempDirName: '.latchkey/mutation/sandbox',
