@@ -1,4 +1,4 @@
-// After a full run of everything, no password and no token is found anywhere that something is kept.
+// After a full run, no stored data contains a password or a token.
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { SERVICE_KEY, startTestApp, type TestApp } from './support/app.ts';
@@ -13,7 +13,7 @@ let call: Caller;
 const secrets: string[] = [];
 
 beforeAll(async () => {
-  // Mail is refused for good or for now, so that it stays on its way while we look.
+  // The mail server rejects mail, permanently or temporarily, so that it stays in the queues for the check.
   smtp = await startStubbornSmtp((address) =>
     address.startsWith('for-good') ? 550 : address.startsWith('delivered') ? 250 : 451,
   );
@@ -35,7 +35,7 @@ async function everythingHappens(email: string): Promise<void> {
   const refreshed = (await call(auth.refresh, { refreshToken: tokens.refreshToken, requestId: 'r1' })).body.tokens;
   secrets.push(tokens.accessToken, tokens.refreshToken, refreshed.accessToken, refreshed.refreshToken);
   await call(auth.verify, { accessToken: `${tokens.accessToken}x` });
-  await call(auth.checkRole, { userId: 'nobody', role: 'user' }, { bearer: SERVICE_KEY });
+  await call(auth.checkRole, { userId: 'not a user id', role: 'user' }, { bearer: SERVICE_KEY });
   const bearer = refreshed.accessToken;
   const again = await call(account.reauthenticate, { currentPassword: person.password }, { bearer });
   const change = { currentPassword: person.password, newPassword: passwords[2] as string };

@@ -1,4 +1,4 @@
-// The imports of src follow the table of layers: a room imports from the layers below it alone.
+// The imports of src follow the table of layers: a folder imports from the layers below it alone.
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { expect, test } from 'vitest';
@@ -7,7 +7,7 @@ import { LAYERS, ONLY, RESERVED } from '../src/dev/layers.ts';
 const IMPORTED = /(?:^(?:import|export)\b[^;'"=]*?\bfrom\s+|^import\s+|\bimport\()['"]([^'"\n]+)['"]/gm;
 const DEPTHS = new Map(LAYERS.flatMap((rooms, depth) => rooms.map(({ name }) => [name, depth] as const)));
 
-/** The longest name that fits, or null for a file that belongs to no room. */
+/** The longest matching name, or null for a file outside the table. */
 function roomOf(path: string): string | null {
   const names = [...DEPTHS.keys()].filter((name) => path === `src/${name}` || path.startsWith(`src/${name}/`));
   return names.toSorted((a, b) => b.length - a.length)[0] ?? null;
@@ -51,12 +51,12 @@ test('every import goes to a layer below', () => {
   expect(files.flatMap((path) => problemsOf(path, readFileSync(path, 'utf8')))).toEqual([]);
 });
 
-test('every room of the table exists', () => {
+test('every folder of the table exists', () => {
   const used = new Set(files.map(roomOf));
   expect([...DEPTHS.keys()].filter((name) => !used.has(name))).toEqual([]);
 });
 
-test('every reserved package is imported by each room that may', () => {
+test('every reserved package is imported by each folder that may import it', () => {
   const idle = RESERVED.flatMap(({ packages, rooms }) =>
     rooms.filter((room) => {
       const texts = files.filter((path) => roomOf(path) === room).map((path) => readFileSync(path, 'utf8'));
@@ -94,6 +94,6 @@ test.each([
   "import '../store/store.ts';",
   "export { x } from '../store/store.ts';",
   "await import('../store/store.ts');",
-])('sees %s', (line) => {
+])('finds the import in %s', (line) => {
   expect(problemsOf('src/domain/sample.ts', `import { a } from './role.ts';\n${line}\n`)).toHaveLength(1);
 });

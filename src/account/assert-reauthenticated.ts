@@ -1,5 +1,5 @@
-// The folder account owns the use cases of AccountService: changes that users make to their own account. It must not act on an account
-// other than the caller's.
+// The folder account owns the use cases of AccountService: changes that users make to their own account. It must not
+// act on an account other than the caller's.
 import type { Attempt } from '../auth/enforce-limits.ts';
 import type { Deps } from '../deps.ts';
 import { AuthError } from '../domain/auth-error.ts';
@@ -13,15 +13,14 @@ type ReauthenticationProof = {
   principal: UserCaller;
   /** Empty when the session was re-authenticated before. */
   currentPassword: string;
-  /** The limits on the password. By default the attempts of the user. */
+  /** By default the attempts of the user. */
   attempts?: Attempt[];
 };
 
 export type ReauthenticationDeps = CheckPasswordDeps & Pick<Deps, 'reauthenticationSeconds'>;
 
 /**
- * Requires the current password or a recent re-authentication, for each change that the thief of an access token must not be able to
- * make.
+ * Guards each change that the thief of an access token must not be able to make.
  * @throws AuthError REAUTHENTICATION_REQUIRED, PASSWORD_WRONG, or TOKEN_REVOKED for a session that has ended
  */
 export async function assertReauthenticated(

@@ -14,8 +14,8 @@ import { countChange } from './count-change.ts';
 export type ChangeEmailInput = { principal: UserCaller; newEmail: string; currentPassword: string };
 
 /**
- * Requests a change, which takes effect when the owner of the new address confirms it. The response does not show whether that address
- * has an account. The old address receives a link that stops the change.
+ * Takes effect when the owner of the new address confirms it. The response does not show whether that address has an
+ * account. The old address receives a link that stops the change.
  */
 export async function changeEmail(
   deps: ReauthenticationDeps & Pick<Deps, 'limiter' | 'purposeKeys' | 'newId'>,

@@ -73,7 +73,7 @@ export async function changePassword(
   return issueTokens(deps, grant);
 }
 
-/** The notice of a success goes to the address of the account, which can belong to a stranger until it is verified. */
+/** The notice goes to the address of the account, which can belong to a stranger until it is verified. */
 function changeAttempts(
   { purposeKeys }: Pick<Deps, 'purposeKeys'>,
   { id, email, emailVerified }: Credentials['user'],

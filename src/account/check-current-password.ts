@@ -14,15 +14,11 @@ export type CheckPasswordDeps = Pick<Deps, 'store' | 'limiter' | 'hasher' | 'onU
 type PasswordCheck = {
   credentials: Credentials;
   currentPassword: string;
-  /** The limits on the attempt. By default the attempts of the user. */
+  /** By default the attempts of the user. */
   attempts?: Attempt[];
 };
 
-/**
- * Compares the password of a signed-in user, within the limits.
- * @returns the permit, so that a caller that counts only failures can give the attempt back
- * @throws AuthError PASSWORD_WRONG
- */
+/** Returns the permit, so that a caller that counts only failures can give it back. @throws AuthError PASSWORD_WRONG */
 export async function checkCurrentPassword(
   deps: CheckPasswordDeps,
   { userId, sessionId }: Pick<UserCaller, 'userId' | 'sessionId'>,

@@ -3,10 +3,7 @@ import type { Deps } from '../deps.ts';
 import type { Call } from '../domain/call.ts';
 import type { UserCaller } from '../domain/principal.ts';
 
-/**
- * Counts a change that users make to their account, so that one user cannot fill the audit trail.
- * @throws AuthError RATE_LIMITED
- */
+/** One user must not fill the audit trail. @throws AuthError RATE_LIMITED */
 export async function countChange(
   deps: Pick<Deps, 'limiter' | 'store' | 'now'>,
   { userId, sessionId }: UserCaller,

@@ -9,10 +9,7 @@ import { countChange } from './count-change.ts';
 
 export type DeleteMeInput = { principal: UserCaller; currentPassword: string };
 
-/**
- * Deletes the account permanently. The audit trail keeps the id of the account and no personal data.
- * @throws AuthError EMAIL_CHANGED_RECENTLY
- */
+/** The audit trail keeps the id of the account and no personal data. @throws AuthError EMAIL_CHANGED_RECENTLY */
 export async function deleteMe(
   deps: ReauthenticationDeps & Pick<Deps, 'revocationFeed' | 'knownNetworks' | 'purposeKeys'>,
   input: DeleteMeInput,

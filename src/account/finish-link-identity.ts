@@ -8,7 +8,7 @@ import { countChange } from './count-change.ts';
 
 export type FinishLinkIdentityInput = OAuthResponse & { principal: UserCaller };
 
-/** @throws AuthError as redeemOAuthResponse does, also when another user started the flow; IDENTITY_TAKEN, TOO_MANY_IDENTITIES */
+/** @throws AuthError IDENTITY_TAKEN, TOO_MANY_IDENTITIES, or as redeemOAuthResponse, also for another user's flow */
 export async function finishLinkIdentity(
   deps: Pick<Deps, 'store' | 'limiter' | 'providers' | 'purposeKeys' | 'now' | 'newId'>,
   input: FinishLinkIdentityInput,
@@ -20,7 +20,7 @@ export async function finishLinkIdentity(
   const { provider, identity } = await redeemOAuthResponse(deps, input, linking, call);
   const { issuer, subject } = identity;
   const newIdentity = { id: deps.newId(), provider, issuer, subject };
-  // Read after the provider has answered: the session may have ended meanwhile, and the password may have changed.
+  // Read after the provider has answered: the session may have ended, and the password may have changed.
   const found = await deps.store.users.credentialsById(userId, call.signal);
   const authentication = await deps.store.sessions.authenticationOf(userId, sessionId, call.signal);
   if (!found || !authentication) throw new AuthError('TOKEN_REVOKED');

@@ -8,7 +8,6 @@ import { assertReauthenticated, type ReauthenticationDeps } from './assert-reaut
 
 export type RevokeOtherSessionsInput = { principal: UserCaller; currentPassword: string };
 
-/** Returns the number of sessions that it revoked. */
 export async function revokeOtherSessions(
   deps: ReauthenticationDeps & Pick<Deps, 'revocationFeed'>,
   { principal, currentPassword }: RevokeOtherSessionsInput,
@@ -22,7 +21,7 @@ export async function revokeOtherSessions(
   );
   const { passwordEpoch } = await assertReauthenticated(
     deps,
-    // Counted by session, so that a thief in another session cannot use up the attempts that the owner needs to end it.
+    // Counted by session: a thief in another session cannot use up the attempts that the owner needs to end it.
     { principal, currentPassword, attempts: [{ limit: 'CHANGE_PASSWORD_USER', key: allBut }] },
     call,
   );

@@ -11,7 +11,7 @@ import { assertReauthenticated, type ReauthenticationDeps } from './assert-reaut
 export type RevokeSessionInput = { principal: UserCaller; sessionId: string; currentPassword: string };
 
 /**
- * Revokes one session. A session can always revoke itself, which is a sign-out.
+ * A session can always revoke itself, which is a sign-out.
  * @throws AuthError SESSION_NOT_FOUND, also for a session of another user and for an ended session
  */
 export async function revokeSession(
@@ -29,7 +29,7 @@ export async function revokeSession(
   } else {
     const { passwordEpoch } = await assertReauthenticated(
       deps,
-      // Counted by session, so that a thief in another session cannot use up the attempts that the owner needs to end it.
+      // Counted by session: a thief in another session cannot use up the attempts that the owner needs to end it.
       { principal, currentPassword, attempts: [{ limit: 'CHANGE_PASSWORD_USER', key: sessionId }] },
       call,
     );

@@ -10,7 +10,6 @@ import { countChange } from './count-change.ts';
 
 export type UpdateMeInput = { principal: UserCaller; fullName: string };
 
-/** Writes nothing when the account already has this name. */
 export async function updateMe(
   deps: Pick<Deps, 'store' | 'limiter' | 'now'>,
   input: UpdateMeInput,

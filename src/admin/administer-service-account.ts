@@ -1,4 +1,3 @@
-// Changes that administrators make to a service account. Each is one change of the store, checked and audited in the same way.
 import type { Deps } from '../deps.ts';
 import { type Actor, actorName, requireReauthentication } from '../domain/actor.ts';
 import { parseReason } from '../domain/admin-reason.ts';
@@ -34,7 +33,7 @@ export function deleteServiceAccount(deps: AdministerDeps, input: AdministerServ
   return administer(deps, 'delete', input, call);
 }
 
-/** Changes that restore access or cannot be undone. */
+/** These changes restore access or cannot be undone. */
 const REAUTHENTICATED: ServiceAccountChange[] = ['enable', 'delete'];
 
 /** @throws AuthError SERVICE_ACCOUNT_NOT_FOUND or GRANT_NOT_ALLOWED */

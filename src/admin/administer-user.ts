@@ -1,4 +1,3 @@
-// Changes that administrators make to a user. Each is one change of the store, checked and audited in the same way.
 import type { Deps } from '../deps.ts';
 import { accountHashes } from '../domain/account-hash.ts';
 import { type Actor, actorName, requireReauthentication } from '../domain/actor.ts';
@@ -33,7 +32,7 @@ export async function enableUser(deps: AdministerDeps, input: AdministerInput, c
   await administer(deps, 'enable', input, call);
 }
 
-/** @param deps without knownNetworks they expire by themselves, 30 days after their last sign-in */
+/** Without `knownNetworks` the known networks expire by themselves, 30 days after their last sign-in. */
 export async function deleteUser(
   deps: AdministerDeps & Partial<Pick<Deps, 'knownNetworks' | 'purposeKeys'>>,
   input: AdministerInput,
@@ -47,19 +46,18 @@ export async function deleteUser(
   await Promise.all(accounts.map((account) => deps.knownNetworks?.forget(account, { allBut: null })));
 }
 
-/** Removes the password and sends an e-mail with the link to set a new one. */
+/** Sends an e-mail with the link to set a new password. */
 export async function requireNewPassword(deps: AdministerDeps, input: AdministerInput, call: Call): Promise<void> {
   await administer(deps, 'require_new_password', input, call, ({ email }) => [
     mail({ template: 'password-reset', email, cause: 'password-void' }),
   ]);
 }
 
-/** Returns the number of sessions that it ended. */
 export async function endUserSessions(deps: AdministerDeps, input: AdministerInput, call: Call): Promise<number> {
   return (await administer(deps, 'end_sessions', input, call)).before.sessions;
 }
 
-/** Changes that restore access or cannot be undone. */
+/** These changes restore access or cannot be undone. */
 const REAUTHENTICATED: UserChange[] = ['enable', 'delete'];
 
 /** @throws AuthError USER_NOT_FOUND or GRANT_NOT_ALLOWED */

@@ -1,6 +1,6 @@
-// The folder admin owns the use cases of AdminService, for administrators and for operators on the command line. It must not change
-// anything without an actor, a reason and an audit event. This file holds the rules on roles, which run inside the transaction that acts
-// on them.
+// The folder admin owns the use cases of AdminService, for administrators and for operators on the command line. It
+// must not change anything without an actor, a reason and an audit event. These rules on roles run inside the
+// transaction that acts on them.
 import { AuthError } from '../domain/auth-error.ts';
 import { mayDefine, mayGrant, type RoleDefinition } from '../domain/role-graph.ts';
 import type { Authority } from '../store/authority.ts';
@@ -16,10 +16,7 @@ export function assertMayDefine({ graph, actorRoles }: Authority, role: RoleDefi
   if (actorRoles && !mayDefine(graph, actorRoles, role)) throw new AuthError('GRANT_NOT_ALLOWED');
 }
 
-/**
- * An administrator who cannot revoke the roles of an account cannot administer the account either.
- * @throws AuthError GRANT_NOT_ALLOWED
- */
+/** An administrator must be able to revoke every role of the account. @throws AuthError GRANT_NOT_ALLOWED */
 export function assertMayAdminister({ graph, actorRoles }: Authority, theirRoles: readonly string[]): void {
   if (actorRoles && !theirRoles.every((role) => mayGrant(graph, actorRoles, role)))
     throw new AuthError('GRANT_NOT_ALLOWED');

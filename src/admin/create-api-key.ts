@@ -13,7 +13,7 @@ export type CreateApiKeyInput = {
   actor: Actor;
   serviceAccountId: string;
   name: string;
-  /** Null for the default: a year, or the configured maximum if that is less. */
+  /** Null for a year, or the configured maximum if that is less. */
   expiresAt: Date | null;
   reason: string;
 };
@@ -21,10 +21,7 @@ export type CreateApiKeyInput = {
 const DEFAULT_DAYS = 365;
 const DAY_MS = 86_400_000;
 
-/**
- * Returns the key once. Only its hash is stored.
- * @throws AuthError SERVICE_ACCOUNT_NOT_FOUND or GRANT_NOT_ALLOWED
- */
+/** Returns the key once. @throws AuthError SERVICE_ACCOUNT_NOT_FOUND or GRANT_NOT_ALLOWED */
 export async function createApiKey(
   deps: Pick<Deps, 'store' | 'apiKeyMaxDays' | 'reauthenticationSeconds' | 'now' | 'newId'>,
   { actor, ...input }: CreateApiKeyInput,

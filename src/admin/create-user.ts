@@ -16,10 +16,7 @@ export type CreateUserInput = { actor: Actor; email: string; fullName: string; r
 
 const MAX_ROLES = 32;
 
-/**
- * Creates an account without a password and sends its owner the link to set one. Returns the id of the account.
- * @throws AuthError EMAIL_TAKEN, and as grantRole does
- */
+/** Returns the id. The owner receives a link to set the password. @throws AuthError EMAIL_TAKEN, and as grantRole does */
 export async function createUser(
   { store, reauthenticationSeconds, now, newId }: Pick<Deps, 'store' | 'reauthenticationSeconds' | 'now' | 'newId'>,
   { actor: given, ...input }: CreateUserInput,
@@ -54,7 +51,6 @@ function assertMayGrantAll(authority: Authority, roles: string[]): void {
   if (!fitsIntoToken(all)) throw new AuthError('TOO_MANY_ROLES');
 }
 
-/** Without `user`, which every account holds. */
 function parseRoles(names: string[]): string[] {
   if (names.length > MAX_ROLES) throw new InvalidValue(`must be at most ${MAX_ROLES}`);
   return [...new Set(names.map(parseRole))].filter((name) => name !== USER_ROLE);

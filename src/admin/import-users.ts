@@ -24,14 +24,14 @@ type InvalidRow = { row: bigint; field: string; description: string };
 
 export type ImportOutcome = {
   imported: bigint[];
-  /** Rows whose address already had an account, which stays unchanged. */
+  /** Rows whose address already had an account. */
   existing: bigint[];
   bad: InvalidRow[];
 };
 
 const MAX_ROWS = 100;
 
-/** Imports all valid rows in one transaction. Existing accounts stay unchanged, so a caller can repeat an import. */
+/** One transaction. Existing accounts stay unchanged, so a caller can repeat an import. */
 export async function importUsers(
   deps: Pick<Deps, 'store' | 'reauthenticationSeconds' | 'now' | 'newId'> & { purposeKeys: AccountKeys | null },
   { actor, users }: { actor: Actor; users: ImportedUser[] },
@@ -74,7 +74,7 @@ export async function importUsers(
 
 type AccountKeys = Pick<Deps['purposeKeys'], 'accountHash'>;
 
-/** Null for an invalid row. Each of its invalid fields is added to `bad`. */
+/** Null for an invalid row, whose invalid fields are added to `bad`. */
 function parseRow(
   { row, ...user }: ImportedUser,
   bad: InvalidRow[],

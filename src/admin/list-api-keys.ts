@@ -4,7 +4,7 @@ import { parseFields } from '../domain/parse-fields.ts';
 import { parseUuid } from '../domain/uuid.ts';
 import type { ApiKey } from '../store/service-accounts.ts';
 
-/** Lists all keys of a service account, the oldest first, including revoked and expired keys. @throws AuthError SERVICE_ACCOUNT_NOT_FOUND */
+/** The oldest first, including revoked and expired keys. @throws AuthError SERVICE_ACCOUNT_NOT_FOUND */
 export async function listApiKeys(
   { store }: Pick<Deps, 'store'>,
   { serviceAccountId }: { serviceAccountId: string },

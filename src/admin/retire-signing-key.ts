@@ -6,7 +6,10 @@ import { invalid, parseFields } from '../domain/parse-fields.ts';
 
 export type RetireSigningKeyInput = { actor: Actor; kid: string; reason: string };
 
-/** Rejects all tokens of the key within one second. Verifiers that use only the JWKS follow when they refresh it. @throws AuthError SIGNING_KEY_NOT_FOUND */
+/**
+ * Rejects all tokens of the key within one second. Verifiers that use only the JWKS follow when they refresh it.
+ * @throws AuthError SIGNING_KEY_NOT_FOUND
+ */
 export async function retireSigningKey(
   {
     keyRotation,

@@ -10,7 +10,7 @@ import { assertMayAdminister } from './authorize-admin.ts';
 
 export type RevokeApiKeyInput = { actor: Actor; apiKeyId: string; reason: string };
 
-/** Revokes the key and its tokens within one second. @throws AuthError API_KEY_NOT_FOUND or GRANT_NOT_ALLOWED */
+/** Its tokens are revoked within one second. @throws AuthError API_KEY_NOT_FOUND or GRANT_NOT_ALLOWED */
 export async function revokeApiKey(
   { store, revocationFeed, now }: Pick<Deps, 'store' | 'revocationFeed' | 'now'>,
   { actor, ...input }: RevokeApiKeyInput,

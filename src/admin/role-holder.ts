@@ -3,7 +3,7 @@ import { invalid } from '../domain/parse-fields.ts';
 import { parseUuid } from '../domain/uuid.ts';
 import type { RoleHolder } from '../store/role-grants.ts';
 
-/** The user or service account that a role is granted to or revoked from. The other id is empty. */
+/** One of the two ids is empty. */
 export type HolderInput = { userId: string; serviceAccountId: string };
 
 export function holderParsers({ userId, serviceAccountId }: HolderInput) {
@@ -24,7 +24,6 @@ export function unknownHolder(holder: RoleHolder): Reason {
   return 'userId' in holder ? 'USER_NOT_FOUND' : 'SERVICE_ACCOUNT_NOT_FOUND';
 }
 
-/** The fields of the audit event. A user has a field of their own, a service account is part of the target. */
 export function auditedGrant(holder: RoleHolder, role: string): { userId?: string; target: string } {
   if ('userId' in holder) return { userId: holder.userId, target: `role:${role}` };
   return { target: `role:${role} of service_account:${holder.serviceAccountId}` };

@@ -36,7 +36,6 @@ export async function searchUsers(
   return { users, nextPageToken };
 }
 
-/** Returns the prefix in the form of stored addresses. */
 function parsePrefix(text: string): string {
   if (text.length > MAX_PREFIX || text.includes('\0'))
     throw new InvalidValue(`must be at most ${MAX_PREFIX} characters`);

@@ -13,10 +13,10 @@ export type AuditEventsMessage = { events: AuditRecord[]; cursor: bigint };
 
 const PAGE = 100;
 const POLL_MS = 500;
-/** Without events a message is sent this often, so that both sides detect a broken connection. */
+/** An idle stream sends a message this often, so that both sides detect a broken connection. */
 const HEARTBEAT_MS = 5_000;
 
-/** Sends existing events after a sequence number, and then new ones, in the order of the chain, until the caller cancels. */
+/** Sends existing events after a sequence number and then new ones, until the caller cancels. */
 export async function* streamAuditEvents(
   { store, closing }: Pick<Deps, 'store' | 'closing'>,
   { afterSeq, ...input }: StreamAuditEventsInput,

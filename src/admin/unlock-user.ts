@@ -55,11 +55,10 @@ export async function unlockUser(
     effects: () => [event],
   });
   if (!found) throw new AuthError('USER_NOT_FOUND');
-  // The counts are cleared after the commit, because Redis is not part of the transaction.
+  // After the commit, because Redis is not part of the transaction.
   await Promise.all(counts.map(([limit, key]) => limiter.clear(limit, key)));
 }
 
-/** The counts by account and by user. */
 function countsOf({ id, email }: User, address: string, keys: KeyRing): Count[] {
   const counts = keys.flatMap((key): Count[] => {
     const [hash, mailbox] = [accountHash(email, [key]), mailboxHash(email, [key])];

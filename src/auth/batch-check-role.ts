@@ -11,11 +11,7 @@ import { answerFor, answerForUser, type RoleAnswer } from './check-role.ts';
 
 export type RoleCheck = { role: string } & ({ accessToken: string } | { userId: string });
 
-/**
- * Returns one answer for each check, in the order of the checks. An invalid token is not allowed, with the reason that Verify
- * returns for it.
- * @param input `reader` is the caller in the form of an audit event's actor
- */
+/** Answers in the order of the checks. An invalid token is not allowed, with the reason of Verify. */
 export async function batchCheckRole(
   deps: Pick<Deps, 'verifier' | 'store' | 'denials' | 'roleReads'>,
   { checks, reader }: { checks: RoleCheck[]; reader: string },

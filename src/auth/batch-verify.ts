@@ -7,7 +7,7 @@ export type BatchVerifyInput = { accessTokens: string[]; audience: string };
 
 export const MAX_BATCH = 1_000;
 
-/** Returns one verdict for each token, in the order of the tokens. */
+/** In the order of the tokens. */
 export async function batchVerify(
   deps: Pick<Deps, 'verifier'>,
   input: BatchVerifyInput,

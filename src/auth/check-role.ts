@@ -9,10 +9,7 @@ import { parseRole } from '../domain/role.ts';
 import { parseUuid } from '../domain/uuid.ts';
 import { verify } from './verify.ts';
 
-/**
- * `credential` is the token that authorizes the call, which is examined when accessToken is empty. `reader` is the caller in the form
- * of an audit event's actor.
- */
+/** `credential` is examined when accessToken is empty. `reader` is the caller in the form of an audit event's actor. */
 export type CheckRoleInput = { role: string; credential: string } & (
   | { accessToken: string }
   | { userId: string; reader: string }
@@ -37,7 +34,7 @@ export async function checkRole(deps: CheckRoleDeps, input: CheckRoleInput, call
   return answerForUser(deps, { userId, role, reader: input.reader }, holders.get(userId) ?? null, call);
 }
 
-/** @param holder the user's roles and state in Postgres, or null when the user does not exist */
+/** @param holder null when the user does not exist in Postgres */
 export async function answerForUser(
   deps: Pick<Deps, 'denials' | 'roleReads'>,
   { userId, role, reader }: RoleRead,

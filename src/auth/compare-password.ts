@@ -4,8 +4,8 @@ import type { Outcome } from '../passwords/hash-work.ts';
 import type { Credentials } from '../store/users.ts';
 
 /**
- * Takes the same time for every outcome except a match. An unreadable hash looks like any other failure to the caller. Operators
- * receive a report, because the owner of the account cannot sign in.
+ * Takes the same time for every outcome except a match. Operators receive a report of an unreadable hash, because the
+ * owner cannot sign in.
  * @param credentials null when there is no account
  */
 export async function comparePassword(

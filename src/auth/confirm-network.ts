@@ -10,8 +10,7 @@ import { enforceLimits } from './enforce-limits.ts';
 export type ConfirmNetworkInput = { networkToken: string };
 
 /**
- * Adds the caller's network to the known networks of the account that the mailed token names. Strangers who use up LOGIN_ACCOUNT
- * then no longer block the owner on this network. The password is still required.
+ * Strangers who use up LOGIN_ACCOUNT then no longer block the owner on this network. The password is still required.
  * @throws AuthError NETWORK_TOKEN_INVALID
  */
 export async function confirmNetwork(

@@ -55,7 +55,7 @@ export async function confirmReset(
   });
   if (!redeemed) throw new AuthError('RESET_TOKEN_INVALID');
 
-  // The caller has proved to be the owner: attempts of strangers must not block them, and a thief's networks are forgotten.
+  // The caller is the owner: attempts of strangers must not block them, and a thief's networks are forgotten.
   const account = accountHash(reset.email, deps.purposeKeys.accountHash);
   await Promise.all(
     accountHashes(reset.email, deps.purposeKeys.accountHash).map((hash) =>

@@ -1,5 +1,5 @@
-// The folder auth owns the use cases of AuthService and VerifierService. It must not use SQL, Redis, HTTP or gRPC itself: a use case
-// takes what it needs from Deps and fails with an AuthError.
+// The folder auth owns the use cases of AuthService and VerifierService. It must not use SQL, Redis, HTTP or gRPC
+// itself: a use case takes what it needs from Deps and fails with an AuthError.
 import type { Deps } from '../deps.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
@@ -15,27 +15,25 @@ export type Attempt = (
   | { limit: NetworkLimit }
   | { limit: Exclude<LimitName, NetworkLimit | BudgetName>; key: string }
 ) & {
-  /** Each counts the attempt when it is allowed, and tightens its limit while the budget is exceeded. */
+  /** Each counts an allowed attempt, and tightens the limit while the budget is exceeded. */
   budgets?: Budget[];
-  /** Returns effects to write beside the audit event of the first rejection in a window. */
+  /** Effects to write with the audit event of the first rejection in a window. */
   onFirstRejection?: () => Promise<Effect[]>;
 };
 
-/** Attempts that were allowed and counted. */
 export type Permit = {
-  /** Returns the points, for limits that count failures only. */
+  /** For limits that count failures only. */
   giveBack(): Promise<void>;
-  /** Runs the work. An error of the work shows nothing about the attempt, so it returns the points. */
+  /** An error of the work shows nothing about the attempt, so it returns the points. */
   giveBackOnError<T>(work: () => Promise<T>): Promise<T>;
 };
 
-/** The account, user or session that the audit event names. */
 type AuditSubject = { account?: string; userId?: string; sessionId?: string };
 type LimitDeps = Pick<Deps, 'limiter' | 'store' | 'now'>;
 
 /**
- * Counts each attempt in turn and stops at the first exceeded limit. A rejected attempt counts against that limit only. The first
- * rejection of a window is audited. Later ones are not, so that an attack does not fill the audit trail.
+ * Stops at the first exceeded limit, and a rejected attempt counts against that limit only. The first rejection of a
+ * window is audited, but no later one, so that an attack does not fill the audit trail.
  * @throws AuthError RATE_LIMITED
  */
 export async function enforceLimits(
@@ -80,7 +78,7 @@ export async function enforceLimits(
   };
 }
 
-/** Counts in each budget without rejecting. The first attempt of a window that exceeds a budget is audited. */
+/** Counts without rejecting. The first attempt of a window that exceeds a budget is audited. */
 export async function spendBudgets(deps: LimitDeps, budgets: Budget[], call: Call): Promise<void> {
   const distinct = new Map(budgets.map(({ limit, key = 'all' }) => [`${limit}:${key}`, { limit, key }]));
   await Promise.all(
@@ -91,7 +89,6 @@ export async function spendBudgets(deps: LimitDeps, budgets: Budget[], call: Cal
   );
 }
 
-/** Milliseconds until none of the budgets is exceeded. */
 async function exceededForMs({ limiter }: LimitDeps, budgets: Budget[]): Promise<number> {
   const each = await Promise.all(budgets.map(({ limit, key = 'all' }) => limiter.exceededForMs(limit, key)));
   return Math.max(0, ...each);

@@ -39,7 +39,7 @@ export async function finishOAuth(deps: FinishDeps, input: FinishOAuthInput, cal
   const known = await deps.store.identities.use(identity.issuer, identity.subject, deps.now());
   const found = known ? { ...known, isNew: false } : await firstSignIn(deps, proven, call);
   const { id: identityId, userId, isNew } = found;
-  // One retry, because the password, the address or the identity may have changed since they were read.
+  // One retry, because the account may have changed since it was read.
   for (let attempt = 0; attempt < 2; attempt += 1) {
     const credentials = await deps.store.users.credentialsById(userId, call.signal);
     if (!credentials) break;

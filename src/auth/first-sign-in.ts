@@ -10,12 +10,10 @@ import type { Credentials } from '../store/users.ts';
 import { spendBudgets } from './enforce-limits.ts';
 import { type ProvenIdentity, rejectOAuth } from './redeem-oauth-response.ts';
 
-/** `isNew` when this sign-in created the account. */
 export type SignedInIdentity = UsedIdentity & { isNew: boolean };
 
 /**
- * Signs in with an identity that no account has. Links it to the account that has no password and the address that both sides
- * have verified, or creates an account.
+ * Links the identity to the account without a password whose address both sides have verified, or creates an account.
  * @throws AuthError PROVIDER_EMAIL_UNVERIFIED, ACCOUNT_NOT_LINKED, TOO_MANY_IDENTITIES or USER_DISABLED
  */
 export async function firstSignIn(
@@ -26,7 +24,7 @@ export async function firstSignIn(
   const email = verifiedEmail === null ? null : emailOrNull(verifiedEmail);
   if (email === null) return rejectOAuth(deps, { provider, reason: 'PROVIDER_EMAIL_UNVERIFIED' }, call);
   const identity = { id: deps.newId(), provider, issuer, subject };
-  // Of two concurrent first sign-ins one creates the account or the link. The other one then finds it.
+  // When two first sign-ins run at once, one creates the account or the link, and the other finds it afterwards.
   for (let attempt = 0; attempt < 2; attempt += 1) {
     const other = attempt > 0 && (await deps.store.identities.use(issuer, subject, deps.now()));
     if (other) return { ...other, isNew: false };
@@ -88,7 +86,6 @@ async function createAccount(
   return { id: identity.id, userId, isNew: true };
 }
 
-/** Null for an address that no account can have. */
 function emailOrNull(text: string): Email | null {
   try {
     return parseEmail(text);
@@ -98,7 +95,6 @@ function emailOrNull(text: string): Email | null {
   }
 }
 
-/** The first valid name: the provider's name for the user, the local part of the address, or the whole address. */
 function fullNameOf(name: string, email: Email): string {
   for (const text of [name, email.slice(0, email.indexOf('@'))]) {
     try {

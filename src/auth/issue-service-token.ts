@@ -16,16 +16,13 @@ export type IssueServiceTokenInput = {
 
 export type ServiceToken = { accessToken: string; expiresAt: Date; principal: ServicePrincipal };
 
-/**
- * Exchanges the API key of a service account for a short-lived access token.
- * @throws AuthError PERMISSION_DENIED without a valid API key of the client. INVALID_ARGUMENT only for the bearer of a valid key
- */
+/** @throws AuthError PERMISSION_DENIED without a valid API key of the client, and INVALID_ARGUMENT only with one */
 export async function issueServiceToken(
   deps: Pick<Deps, 'store' | 'apiKeys' | 'signingKeys' | 'verifier' | 'tokenSettings' | 'now' | 'newId'>,
   { apiKey, client, audiences: requested }: IssueServiceTokenInput,
   call: Call,
 ): Promise<ServiceToken> {
-  // Read from Postgres, because a token with cached roles could be stale when it is issued.
+  // A token with cached roles could be stale when it is issued.
   const account = await deps.apiKeys.lookUpFresh(apiKey, call);
   const isClient = account && (client === null || client === account.name || client === account.serviceAccountId);
   if (!isClient) throw new AuthError('PERMISSION_DENIED');

@@ -5,7 +5,7 @@ import type { Tokens } from '../domain/tokens.ts';
 import type { Grant } from '../store/session-rows.ts';
 import { CLIENT_ID } from '../verifier/access-token.ts';
 
-/** Issues the current refresh token of a session, which is the same in each call, and a new access token. */
+/** The refresh token is the current one of the session, the same in each call. */
 export async function issueTokens(
   deps: Pick<Deps, 'sessionUsers' | 'signingKeys' | 'verifier' | 'purposeKeys' | 'tokenSettings' | 'now' | 'newId'>,
   grant: Grant,

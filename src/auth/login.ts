@@ -58,7 +58,7 @@ export async function login(deps: LoginDeps, input: LoginInput, call: Call): Pro
 
   const [credentials, outcome] = await permit.giveBackOnError(async () => {
     const found = await store.users.credentialsByEmail(email, call.signal);
-    // The password of an account that may not sign in is not compared, so that no response shows whether it was right.
+    // The password is not compared for an account that may not sign in, so that no response shows whether it was right.
     const isComparable = found !== null && blockCause(deps, found) === null;
     return [found, await comparePassword(deps, isComparable ? found : null, password, call.signal)] as const;
   });
@@ -94,7 +94,7 @@ function loginAttempts(
   return attempts;
 }
 
-/** Orders an e-mail with which the owner can confirm a network. The worker looks the account up. */
+/** The worker looks the account up. */
 async function offerConfirmation(deps: LoginDeps, email: Email, call: Call): Promise<Effect[]> {
   const { allowed } = await deps.limiter.take('NETWORK_MAIL_ACCOUNT', mailboxHash(email, deps.purposeKeys.accountHash));
   if (!allowed) return [];
@@ -102,7 +102,7 @@ async function offerConfirmation(deps: LoginDeps, email: Email, call: Call): Pro
   return [mail({ template: 'confirm-network', email })];
 }
 
-/** The reason why the account cannot sign in with its password, for the audit trail only. Null when it can. */
+/** The cause is for the audit trail only. */
 function blockCause(
   { requiresVerifiedEmail }: Pick<Deps, 'requiresVerifiedEmail'>,
   { user, passwordHash }: Credentials,
@@ -137,6 +137,6 @@ async function upgradeHash(
   try {
     await store.users.upgradeHash(user.id, passwordHash, await hasher.hash(password, signal));
   } catch {
-    // The old hash is still valid, and the next sign-in tries again. This sign-in has succeeded.
+    // The old hash is still valid, and the next sign-in tries again.
   }
 }

@@ -7,8 +7,7 @@ import { parseRefreshToken } from '../domain/refresh-token.ts';
 export type LogoutInput = { refreshToken: string };
 
 /**
- * Accepts any refresh token of the session, replaced ones too, because ending a session early does no harm. Succeeds also when no
- * session has the token.
+ * Accepts replaced and unknown tokens too, because ending a session early does no harm.
  * @throws AuthError INVALID_ARGUMENT without a token
  */
 export async function logout(

@@ -8,10 +8,9 @@ import type { Attempt, Budget } from './enforce-limits.ts';
 
 export type MailboxLimit = Extract<LimitName, 'REGISTER_ACCOUNT' | `REQUEST_${string}_ACCOUNT`>;
 
-/** The budget of e-mails to addresses that callers choose. */
 export const MAILS: Budget = { limit: 'GLOBAL_MAILS' };
 
-/** The limits on an e-mail to an address that the caller has chosen. */
+/** For an address that the caller has chosen. */
 export function mailAttempts(
   limit: MailboxLimit,
   email: Email,

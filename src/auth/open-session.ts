@@ -8,9 +8,8 @@ import type { Credentials } from '../store/users.ts';
 
 type SignIn = {
   credentials: Credentials;
-  /** The hash of the address, for the audit event. */
   account: string;
-  /** The identity that the user signed in with, or null for a password. */
+  /** Null for a password. */
   identity: NewSession['identity'];
   audiences: AudienceChoice;
 };

@@ -8,7 +8,7 @@ import { invalid, parseFields } from '../domain/parse-fields.ts';
 import { type ProviderIdentity, ProviderRejection, ProviderUnavailable } from '../oauth/provider.ts';
 import { enforceLimits } from './enforce-limits.ts';
 
-/** The parameters that the provider sent back, the redirect URI that received them, and the binding that the browser kept. */
+/** The parameters of the provider, the redirect URI that received them, and the binding that the browser kept. */
 export type OAuthResponse = {
   state: string;
   binding: string;
@@ -26,16 +26,15 @@ const CLOCK_SKEW_MS = 60_000;
 type OAuthRejection = {
   provider: string;
   reason: Reason;
-  /** The session that links an identity. Absent for a sign-in. */
+  /** Absent for a sign-in. */
   linking?: { userId: string; sessionId: string };
-  /** The account that the audit event names, where it is known. */
   subject?: { userId?: string; account?: string };
   cause?: unknown;
 };
 
 /**
- * Uses the state up, also when it fails, and returns the identity that the provider has confirmed.
- * @param linking the session that links an identity, or null for a sign-in
+ * Uses the state up, also when it fails.
+ * @param linking null for a sign-in
  * @throws AuthError OAUTH_STATE_INVALID, OAUTH_DENIED, OAUTH_RESPONSE_INVALID or PROVIDER_UNAVAILABLE
  */
 export async function redeemOAuthResponse(
@@ -58,7 +57,8 @@ export async function redeemOAuthResponse(
   const reject = (reason: Reason, cause?: unknown) =>
     rejectOAuth(deps, { provider: flow.provider, reason, cause, ...(linking && { linking }) }, call);
   if (input.error !== '' || input.code === '') return reject('OAUTH_DENIED');
-  // Providers have no redirect URI in common, so another provider has answered: a mix-up attack (RFC 9700, section 4.4.2.2).
+  // Providers have no redirect URI in common, so another provider has answered: a mix-up attack (RFC 9700, section
+  // 4.4.2.2).
   if (receivedAt !== redirectUri) return reject('OAUTH_RESPONSE_INVALID', new Error('another redirect URI'));
   const { state, nonce, codeVerifier } = secrets;
   const { code, issuer } = input;
@@ -78,7 +78,6 @@ export async function redeemOAuthResponse(
   }
 }
 
-/** Null for a time that lies further in the future than clocks may differ. */
 function plausibleTime(time: Date | null, now: Date): Date | null {
   if (time === null || time.getTime() > now.getTime() + CLOCK_SKEW_MS) return null;
   return time > now ? now : time;

@@ -52,8 +52,8 @@ export async function refresh(deps: RefreshDeps, input: RefreshInput, call: Call
 }
 
 /**
- * Rejects before the rotation, so that the client keeps a current token: after a rotation, a retry past the grace period would look
- * like theft. Only the rotation reads the user of a session, so the first refresh that this process sees is counted afterwards.
+ * Rejects before the rotation, because a retry past the grace period after it would look like theft. Only the rotation
+ * reads the user of a session, so the first refresh that this process sees is counted afterwards.
  */
 async function countedByUser(
   deps: RefreshDeps,
@@ -87,7 +87,7 @@ function rotate(
   return deps.store.sessions.rotate(rotation, deps.now(), { type: 'refreshed', sessionId, origin });
 }
 
-/** Returns the session when a retry may receive the current refresh token again. @throws AuthError otherwise */
+/** @throws AuthError unless a retry may receive the current refresh token again */
 async function replay(deps: RefreshDeps, token: RefreshToken, request: RefreshRequest, call: Call): Promise<Session> {
   const session = await deps.store.sessions.byId(token.sessionId, call.signal);
   if (!session) throw new AuthError('REFRESH_TOKEN_INVALID');
@@ -137,7 +137,7 @@ const REASONS = {
   ended: 'SESSION_ENDED',
   expired: 'SESSION_EXPIRED',
   invalid: 'REFRESH_TOKEN_INVALID',
-  // The row changed between the two statements, for example because the account was enabled. The client can retry.
+  // The row changed between the two statements, for example because the account was enabled.
   rotate: 'DEPENDENCY_UNAVAILABLE',
 } as const satisfies Record<Exclude<RefreshVerdict, 'replay'>, string>;
 

@@ -15,12 +15,12 @@ import { rejectBreached } from './reject-breached.ts';
 
 export type RegisterInput = { email: string; password: string; fullName: string };
 
-/** The browser that registers keeps the binding. VerifyEmail accepts it as proof that the same browser opened the account. */
+/** VerifyEmail accepts the binding as proof that the same browser opened the account. */
 export type Registered = { user: User | null; binding: string };
 
 /**
- * Where addresses must be verified, the response does not show whether an address has an account. New and taken addresses get a
- * binding and no user. The binding of a taken address proves nothing. The e-mail informs the owner.
+ * Where addresses must be verified, new and taken addresses get a binding and no user. The binding of a taken address
+ * proves nothing, and the e-mail informs the owner.
  * @throws AuthError EMAIL_TAKEN where addresses need not be verified
  */
 export async function register(

@@ -20,7 +20,7 @@ type Requested = {
   networkLimit: NetworkLimit;
 };
 
-/** Does the same for every address, so that the response does not show whether it has an account. The worker looks the account up. */
+/** Does the same for every address, so that the response does not show whether it has an account. */
 export async function requestMail(
   deps: RequestMailDeps,
   { template, auditAs, mailboxLimit, networkLimit }: Requested,

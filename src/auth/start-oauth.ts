@@ -14,10 +14,7 @@ export type StartOAuthDeps = Pick<Deps, 'store' | 'limiter' | 'providers' | 'pur
 
 const FLOW_TTL_MS = 600_000;
 
-/**
- * @param userId the user who links an identity, or null for a sign-in
- * @throws AuthError PROVIDER_UNAVAILABLE, or TOKEN_REVOKED when the user no longer exists
- */
+/** @param userId null for a sign-in. @throws AuthError PROVIDER_UNAVAILABLE, or TOKEN_REVOKED for a deleted user */
 export async function startOAuth(
   deps: StartOAuthDeps,
   input: StartOAuthInput,

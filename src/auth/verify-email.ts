@@ -11,10 +11,9 @@ import type { EmailVerification } from '../store/email-verifications.ts';
 import { comparePassword } from './compare-password.ts';
 import { enforceLimits } from './enforce-limits.ts';
 
-/** Requires the token and one of the other three: the reader of the e-mail can be another person than the one who opened the account. */
+/** One of the last three is required: the reader of the e-mail can be another person than the owner of the account. */
 export type VerifyEmailInput = {
   verificationToken: string;
-  /** The user of the access token that authorizes the call, or null. */
   caller: UserPrincipal | null;
   password: string;
   binding: string;
@@ -27,7 +26,8 @@ type VerifyEmailDeps = Pick<
 
 /**
  * Only success uses the token up.
- * @throws AuthError VERIFICATION_OWNER_REQUIRED, or VERIFICATION_TOKEN_INVALID, also when another account has taken the address */
+ * @throws AuthError VERIFICATION_OWNER_REQUIRED, or VERIFICATION_TOKEN_INVALID, also for an address that is taken
+ */
 export async function verifyEmail(deps: VerifyEmailDeps, input: VerifyEmailInput, call: Call): Promise<void> {
   const { store, now } = deps;
   const id = parseMailedToken(VERIFICATION_TOKEN, input.verificationToken, deps.purposeKeys.verificationTokens);

@@ -4,7 +4,7 @@ import { tokenToVerify } from '../domain/bearer-token.ts';
 import type { Call } from '../domain/call.ts';
 import type { Decision } from '../verifier/engine.ts';
 
-/** @param credential the token that authorizes the call, which is examined when accessToken is empty */
+/** @param credential the token that authorizes the call, examined when accessToken is empty */
 export type VerifyInput = { accessToken: string; audience: string; credential: string };
 
 /** @throws AuthError TOKEN_INVALID, TOKEN_EXPIRED, AUDIENCE_MISMATCH, TOKEN_REVOKED, TOKEN_STALE or CREDENTIALS_MISSING */

@@ -1,6 +1,5 @@
 import type { TokenPrincipal } from '../domain/principal.ts';
 
-/** The key is a request of node:http, or the metadata of a grpc-js call. */
 const principals = new WeakMap<object, TokenPrincipal>();
 
 export function setPrincipal(of: object, principal: TokenPrincipal): void {

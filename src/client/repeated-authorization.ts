@@ -61,7 +61,6 @@ function join(headers: IncomingHttpHeaders, rawHeaders: string[]): void {
   if (all.length > 1) headers.authorization = all.join(', ');
 }
 
-/** @param rawHeaders names and values in turn, as in Node */
 export function authorizationsIn(rawHeaders: string[]): string[] {
   return rawHeaders.filter((_, n) => n % 2 === 1 && rawHeaders[n - 1]?.toLowerCase() === 'authorization');
 }

@@ -22,7 +22,6 @@ const ANSWERS = [Code.Unauthenticated, Code.PermissionDenied, Code.InvalidArgume
 
 export type Connection = { transport: Transport; disconnect(): void };
 
-/** @throws TypeError when the URL is not one of http or https */
 export function connect(url: string, tls: SecureContextOptions): Connection {
   assertHttpUrl(url);
   const pings = { pingIntervalMs: PING_INTERVAL_MS, pingTimeoutMs: PING_TIMEOUT_MS };

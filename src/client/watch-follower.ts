@@ -44,7 +44,6 @@ const NO_ANSWER_AFTER_MS = 5_000;
 /** Keeps the clients of a stopped server from reconnecting all at once. */
 const SPREAD_MS = 50;
 const RECONNECT = { firstMs: 100, maxMs: 5_000 };
-/** The server cannot resume from the cursor. */
 const CURSOR_REJECTED = [Code.OutOfRange, Code.InvalidArgument];
 /** A retry fails until an operator changes the configuration. */
 const PERMANENT = [Code.Unauthenticated, Code.PermissionDenied, Code.Unimplemented];
@@ -149,7 +148,6 @@ function delayMs(failures: number, servers: number): number {
   return backoffMs(RECONNECT, rounds - 1) * (0.5 + Math.random());
 }
 
-/** @param onSilence called when no message came in time; the signal is aborted too */
 function watchSilence(onSilence: () => void) {
   const silence = new AbortController();
   const end = () => {

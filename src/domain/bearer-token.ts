@@ -5,9 +5,7 @@ export function bearerToken(authorization: string | null | undefined): string {
 
 const MALFORMED = '-';
 
-/**
- * Another scheme is an invalid credential, and so are several: the service that asks could use a different one of them.
- */
+/** Another scheme is an invalid credential. So are several credentials: the service could use a different one. */
 export function soleBearerToken(authorizations: string[]): string {
   const [first = '', ...more] = authorizations;
   if (first === '' && more.length === 0) return '';

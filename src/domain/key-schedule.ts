@@ -4,9 +4,7 @@
 export const SIGNING_ALGORITHMS = ['EdDSA', 'ES256'] as const;
 export type SigningAlgorithm = (typeof SIGNING_ALGORITHMS)[number];
 
-/**
- * `published`: in the JWKS, and signs nothing yet. `retiring`: its tokens are valid. `retired`: its tokens are invalid.
- */
+/** `published`: in the JWKS, signs nothing yet. `retiring`: its tokens are valid. `retired`: its tokens are invalid. */
 export type KeyState = 'published' | 'active' | 'retiring' | 'retired';
 
 export type SigningKeyRecord = {

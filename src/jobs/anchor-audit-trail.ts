@@ -6,11 +6,10 @@ export type AnchoringDeps = {
   store: Pick<Store, 'auditTrail'>;
   /** How often the end of the audit chain is written to places that the database cannot change. 0 for never. */
   anchorEveryMs: number;
-  /** A file that receives a line for each anchor, besides the log. Null for none. */
   anchorFile: string | null;
 };
 
-/** Writes the end of the audit chain regularly, for `audit verify --anchors`. Returns a function that stops it. */
+/** For `audit verify --anchors`. Returns a function that stops it. */
 export function startAnchoring(deps: AnchoringDeps, log: Logger): () => void {
   if (deps.anchorEveryMs === 0) return () => {};
   const timer = setInterval(() => {

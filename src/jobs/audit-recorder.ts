@@ -1,5 +1,5 @@
-// Records audit events in batches: one job and one transaction for hundreds of events. An event that the trail cannot store becomes a
-// dead letter and delays no other event. The relay decides when.
+// One transaction for hundreds of events. An event that the trail cannot store becomes a dead letter and delays no
+// other.
 import type { Job } from 'bullmq';
 import type { Logger } from 'pino';
 import { type AuditTrail, UnrecordableEvent } from '../store/audit-trail.ts';
@@ -18,7 +18,7 @@ type Unrecordable = { id: string; error: UnrecordableEvent };
 /** A transaction of this size locks the end of the chain for 40 to 100 ms. */
 export const AUDIT_BATCH = 500;
 
-/** @throws when no event can be recorded now, for example because Postgres is unavailable. The job is then retried */
+/** @throws when no event can be recorded now. The job is then retried */
 export async function recordAuditEvents(
   { store, metrics }: AuditRecorderDeps,
   log: Logger,
@@ -31,7 +31,7 @@ export async function recordAuditEvents(
     metrics.jobEnded('audit', 'failed', ids.length);
     log.warn({ events: ids.length, attempt: attemptsMade + 1, err: error }, 'recording failed, will be tried again');
     await store.outbox.noteDelay(ids, describe(error));
-    // Redis keeps the message of the error until the job ends. The outbox row has the full text.
+    // Redis keeps the message until the job ends. The outbox row has the full text.
     throw new Error('attempt failed');
   }
   for (const { id, error } of unrecordable) {
@@ -42,7 +42,7 @@ export async function recordAuditEvents(
   metrics.jobEnded('audit', 'dead', unrecordable.length);
 }
 
-/** Halves a failing batch until each invalid event is alone. Returns the invalid events. */
+/** Halves a failing batch until each invalid event is alone. */
 async function recordAllBut(auditTrail: Pick<AuditTrail, 'record'>, ids: string[]): Promise<Unrecordable[]> {
   try {
     await auditTrail.record(ids);

@@ -1,5 +1,5 @@
-// Writes the e-mail of one order. The worker looks the account up and creates the token, not the call that requested the e-mail.
-// So the order contains no secret, and the call takes the same time for unknown and known accounts.
+// The worker looks the account up and creates the token. So the order contains no secret, and the call that requested
+// the e-mail takes the same time for unknown and known accounts.
 import type { Email } from '../domain/email.ts';
 import type { KeyRing } from '../domain/key-ring.ts';
 import type { MailOrder, MailTemplate } from '../domain/mail-order.ts';
@@ -30,7 +30,6 @@ export type ComposeDeps = {
   now: () => Date;
 };
 
-/** The token of the e-mail has expired before the e-mail could be sent. */
 export class ExpiredMail extends Error {}
 
 const NETWORK_TOKEN_TTL_SECONDS = 3_600;
@@ -43,12 +42,12 @@ const WITH_SHORT_LIVED_TOKEN: MailTemplate[] = [
 
 type Addressed = MailContent & { to: string; userId?: string };
 
-/** Whether the e-mail is useful for about an hour only. */
+/** Whether the e-mail is useless after about an hour. */
 export function isUrgent({ template }: MailOrder): boolean {
   return WITH_SHORT_LIVED_TOKEN.includes(template);
 }
 
-/** Returns null when the account no longer exists or no longer needs the e-mail. @throws ExpiredMail */
+/** Null when the account no longer needs the e-mail. @throws ExpiredMail */
 export async function composeMail(deps: ComposeDeps, { id, order, createdAt }: ClaimedMail): Promise<Addressed | null> {
   const content = await contentOf(deps, id, order, createdAt);
   if (content === null) return null;
@@ -173,7 +172,7 @@ async function createVerification(
   return { userId: request.userId, ...MAILS[template]({ publicUrl, token, tokenExpiresAt: expiresAt }) };
 }
 
-/** The lifetime of a token begins with the request for the e-mail. @throws ExpiredMail when it has ended */
+/** The lifetime of a token begins with the request for the e-mail. @throws ExpiredMail */
 function expiry({ now }: Pick<ComposeDeps, 'now'>, requestedAt: Date, ttlSeconds: number): Date {
   const expiresAt = new Date(requestedAt.getTime() + ttlSeconds * 1000);
   if (expiresAt <= now()) throw new ExpiredMail('its token expired before the mail could be sent');

@@ -1,4 +1,4 @@
-// Housekeeping: removes expired rows, creates partitions ahead of time and rotates signing keys. Every worker repeats small pieces of it.
+// Every worker repeats small pieces of housekeeping.
 import type { Logger } from 'pino';
 import { EXPIRING_TABLES, type ExpiringTable } from '../store/expired.ts';
 import type { Store } from '../store/store.ts';
@@ -6,7 +6,6 @@ import type { Metrics } from '../telemetry/metrics.ts';
 
 export type HousekeepingDeps = {
   store: Pick<Store, 'auditTrail' | 'revocationEvents' | 'expired' | 'signingKeys' | 'users'>;
-  /** Runs the key rotation steps that are due. Returns the number of changed keys. */
   rotateKeys: () => Promise<number>;
   metrics: Pick<Metrics, 'houseKept'>;
   now: () => Date;

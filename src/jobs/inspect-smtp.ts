@@ -1,4 +1,4 @@
-// One SMTP session without an e-mail, with the options of the mailer, for `doctor`.
+// One SMTP session without an e-mail, for `doctor`.
 import { TLSSocket } from 'node:tls';
 import { parseConnectionUrl } from 'nodemailer/lib/shared';
 import SMTPConnection from 'nodemailer/lib/smtp-connection';
@@ -8,13 +8,11 @@ import { withoutAddresses } from './smtp-answer.ts';
 export type SmtpSession = {
   /** Empty when the server sent none. */
   greeting: string;
-  /** The name of this client in EHLO. */
   heloName: string;
   /** `TLSv1.3`; null for cleartext. */
   tls: string | null;
   authMethods: string[];
   login: 'none' | 'accepted' | 'not tried';
-  /** Null on success. */
   error: Error | null;
 };
 
@@ -71,7 +69,6 @@ function readCapabilities(session: SmtpSession, connection: SMTPConnection): voi
   session.authMethods = methods.split(/\s+/).filter((method) => method !== '');
 }
 
-/** A logger for nodemailer, which logs each reply of the server with `tnx: 'server'`. */
 function serverLines(onLine: (line: string) => void) {
   const log = (entry: { tnx?: string }, line: unknown) => {
     if (entry.tnx === 'server') onLine(withoutAddresses(String(line)));

@@ -1,5 +1,5 @@
-// Attempts to send e-mails. Postgres keeps the schedule and the worker that has claimed each e-mail. BullMQ only spreads the attempts over
-// the workers. An e-mail that the server has accepted is not sent again because another part was slow.
+// Postgres keeps the schedule and the claims, and BullMQ only spreads the attempts. An e-mail that the server has
+// accepted is not sent again because another part was slow.
 import type { Logger } from 'pino';
 import { backoffMs as delayAfter } from '../async/backoff.ts';
 import { pause } from '../async/pause.ts';
@@ -16,17 +16,20 @@ import { answerOf, describe, UndeliverableMail, withoutAddresses } from './smtp-
 export type MailAttemptsDeps = ComposeDeps & {
   store: Pick<Store, 'mailOrders' | 'outbox'>;
   mailer: Pick<Mailer, 'send'>;
-  /** The wait after the first attempt, in milliseconds. It doubles with each attempt. */
+  /** The wait after the first attempt. It doubles with each attempt. */
   backoffMs: number;
-  /** An e-mail that has failed for this long, in milliseconds, becomes a dead letter. */
+  /** An e-mail that has failed for this long becomes a dead letter. */
   mailRetryForMs: number;
   metrics: Pick<Metrics, 'jobEnded'>;
 };
 
 export type MailAttempts = {
-  /** Makes one attempt. Does nothing when the e-mail is sent or given up, or when another worker has claimed it. */
+  /** Does nothing when the e-mail is sent or given up, or when another worker has claimed it. */
   attempt(outboxId: string): Promise<void>;
-  /** Waits this long for attempts to finish, then closes their connections. The unsent e-mails are due at once for the next worker. */
+  /**
+   * Waits this long for attempts, then closes their connections. The unsent e-mails are due at once for the next
+   * worker.
+   */
   close(graceMs: number): Promise<void>;
 };
 
@@ -35,7 +38,7 @@ type About = { claimed: ClaimedMail; userId: string | undefined };
 /** A worker that does not renew its claim within this time has died. */
 const CLAIM_MS = 30_000;
 const RENEW_MS = 10_000;
-/** More than all time-outs of one SMTP session together. Stops a server that sends a few bytes now and then. */
+/** Longer than all time-outs of one SMTP session. Stops a server that sends a few bytes now and then. */
 const MAX_ATTEMPT_MS = 40 * 60_000;
 const MAX_WAIT_MS = 3_600_000;
 /** For e-mails that are useless after an hour. */
@@ -43,7 +46,6 @@ const MAX_URGENT_WAIT_MS = 5 * 60_000;
 /** If Postgres is unavailable for longer, a sent e-mail counts as failed and is sent again. */
 const RECORD_FOR_MS = 10 * 60_000;
 const RECORD_AGAIN_MS = 1_000;
-/** For the statements after the connections have been closed. */
 const RELEASE_MS = 3_000;
 
 export function createMailAttempts(deps: MailAttemptsDeps, log: Logger): MailAttempts {
@@ -133,8 +135,8 @@ async function noteFailed(deps: MailAttemptsDeps, log: Logger, about: About, err
   const { claimed } = about;
   const [description, answered] = [describe(error), answerOf(error)];
   const answer = answered?.answer ?? null;
-  const told = answered && { smtp_command: answered.command, smtp_answer: answer };
-  const fields = { ...fieldsOf(about), ...told, err: error };
+  const smtpFields = answered && { smtp_command: answered.command, smtp_answer: answer };
+  const fields = { ...fieldsOf(about), ...smtpFields, err: error };
   const event = (type: AuditType) => eventOf(type, about, { attempts: claimed.attempt, response: answer });
   if (error instanceof ExpiredMail) {
     await store.mailOrders.giveUp(claimed, description, { at: now(), event: event('mail_expired') });
@@ -156,13 +158,13 @@ async function noteFailed(deps: MailAttemptsDeps, log: Logger, about: About, err
   else log.warn({ ...fields, retry_ms: waitMs }, 'mail not sent, will be tried again');
 }
 
-/** With random variation of 10 %, so that e-mails that failed together are not retried together. */
+/** With random variation, so that e-mails that failed together are not retried together. */
 function waitAfter({ attempt, order }: ClaimedMail, backoffMs: number): number {
   const ceiling = isUrgent(order) ? MAX_URGENT_WAIT_MS : MAX_WAIT_MS;
   return Math.round(delayAfter({ firstMs: backoffMs, maxMs: ceiling }, attempt - 1) * (0.9 + 0.2 * Math.random()));
 }
 
-/** Retries the recording: another attempt would send the e-mail twice, or wait until the claim expires. */
+/** Another attempt would send the e-mail twice, or wait until the claim expires. */
 async function untilRecorded(record: () => Promise<void>, stop: AbortSignal): Promise<void> {
   const deadline = performance.now() + RECORD_FOR_MS;
   for (;;) {

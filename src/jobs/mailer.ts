@@ -1,4 +1,3 @@
-// Sends e-mail through a pool of SMTP connections, with the time-outs of RFC 5321 and an EHLO name that servers accept.
 import { connect } from 'node:net';
 import { createTransport } from 'nodemailer';
 import type SMTPConnection from 'nodemailer/lib/smtp-connection';
@@ -16,15 +15,11 @@ type Mail = {
 
 export type SentMail = {
   messageId: string;
-  /** The server's reply to the message. */
   response: string;
 };
 
 export type Mailer = {
-  /**
-   * @param signal closes the connection of this e-mail
-   * @throws UndeliverableMail when a retry cannot help, and other errors when it can
-   */
+  /** An aborted signal closes the connection. @throws UndeliverableMail when a retry cannot help, or another error */
   send(mail: Mail, signal: AbortSignal): Promise<SentMail>;
   close(): void;
 };
@@ -33,7 +28,6 @@ export type Mailer = {
 export type MailSecurity = 'required' | 'opportunistic';
 
 export type Sender = {
-  /** Empty for none. */
   name: string;
   /** With its domain in A-labels (RFC 5890). */
   address: string;
@@ -44,17 +38,16 @@ export type MailerSettings = {
   url: string;
   from: Sender;
   security: MailSecurity;
-  /** This client's name in EHLO. */
   heloName: string;
 };
 
 /** Covers the look-up of the host name and a connection to any of its addresses. */
 const CONNECT_TIMEOUT_MS = 30_000;
-/** After this long without a connection, the next address of the host is tried. */
+/** The next address of the host is tried after this time. */
 const ADDRESS_TIMEOUT_MS = 5_000;
 /** RFC 5321 section 4.5.3.2.1. */
 const GREETING_TIMEOUT_MS = 5 * 60_000;
-/** RFC 5321 section 4.5.3.2.6, after the final dot. nodemailer has one time-out for all commands, so it is the longest one. */
+/** RFC 5321 section 4.5.3.2.6, after the final dot: the longest, because nodemailer has one time-out for all commands. */
 const ANSWER_TIMEOUT_MS = 10 * 60_000;
 /** An idle connection is closed before a firewall can drop it silently. */
 const IDLE_TIMEOUT_MS = 30_000;
@@ -76,7 +69,7 @@ export function openMailer(settings: MailerSettings): Mailer {
   return {
     async send({ id, to, ...content }, signal) {
       const message = {
-        // Objects instead of strings, because nodemailer would parse a string as a list of addresses.
+        // nodemailer would parse a string as a list of addresses.
         from,
         to: { name: '', address: to },
         messageId: `<${id}@${domain}>`,
@@ -114,7 +107,7 @@ export function connectionOptions({
   } as SMTPConnection.Options & { url: string };
 }
 
-/** Connects within half a minute. The longer time-outs apply after the connection is established. */
+/** The longer time-outs apply once the connection is established. */
 function connectPromptly(
   { host = 'localhost', port, secure }: SMTPConnection.Options,
   callback: (error: Error | null, socketOptions?: { connection: ReturnType<typeof connect> }) => void,
@@ -140,8 +133,8 @@ function connectPromptly(
 }
 
 /**
- * AUTH PLAIN (RFC 4616), which nodemailer also uses when the server offers no method at all. A server that offers no login must not
- * receive the password, and e-mail that is sent without a login can be lost as spam.
+ * RFC 4616. nodemailer also uses AUTH PLAIN when the server offers no method. Such a server must not receive the
+ * password, and e-mail that is sent without a login can be lost as spam.
  */
 async function logIn({ auth, authMethods, sendCommand }: SMTPConnection.CustomAuthenticationContext): Promise<void> {
   if (authMethods.length === 0) {

@@ -5,35 +5,31 @@ import { type ConnectionOptions, type Job, Queue, RedisConnection, Worker } from
 import { connectRedis, failFast, type RedisClient, retryForever } from '../redis/connect-redis.ts';
 import type { OutboxRef, Topic } from '../store/outbox.ts';
 
-/** One attempt to send an e-mail. */
 export type MailJob = { outboxId: string };
-/** Outbox rows that are recorded in one transaction. */
 export type AuditJob = { ids: string[] };
 
 export type Queues = {
-  /**
-   * Adds one job for each attempt to send an e-mail, and one job for all audit events. A job that still exists is not added again.
-   */
+  /** A job that still exists is not added again. Audit events share one job. */
   add(rows: OutboxRef[]): Promise<void>;
   close(): Promise<void>;
 };
 
-/** The prefix of all keys. The braces put them into one slot of a cluster, which BullMQ's scripts require. */
+/** The braces put all keys into one slot of a cluster, which BullMQ's scripts require. */
 const PREFIX = '{latchkey}:queue';
 const COMMAND_TIMEOUT_MS = 2_500;
-/** A blocking read ends after this long, so that a connection that stays silent for longer is broken. */
+/** A blocking read ends after this time, so that a connection that stays silent for longer is broken. */
 const BLOCK_SECONDS = 2;
 /** The job of a worker that has lost its connection is taken again after the lock and at most two checks. */
 const LOCK_MS = 10_000;
 const STALLED_CHECK_MS = 3_000;
-/** BullMQ's own checks need the command INFO and end in a busy loop without it. The checks at the start replace them. */
+/** BullMQ's own checks need the command INFO and otherwise end in a busy loop. The checks at the start replace them. */
 const SKIP_CHECKS = { skipVersionCheck: true };
 /** For an unavailable Postgres. After the last attempt the relay adds the rows again. */
 const RETRY = { attempts: 30, backoff: { type: 'fixed', delay: 2_000 } };
-// The version that BullMQ assumes without INFO. With an older one it would round each wait up to whole seconds.
+// BullMQ assumes this version without INFO. With an older one it would round each wait up to whole seconds.
 RedisConnection.minimumVersion = '6.2.0';
 
-/** A connection for BullMQ's workers, which duplicate it for their blocking reads. */
+/** BullMQ's workers duplicate the connection for their blocking reads. */
 export function openQueueRedis(url: string, onError: (error: Error) => void): RedisClient {
   return connectRedis(url, { connectionName: 'latchkey-queue', ...retryForever() }, onError);
 }
@@ -53,7 +49,6 @@ type ConsumerOptions<Data> = {
   onError: (error: Error) => void;
 };
 
-/** Processes the jobs of a topic until it is closed. */
 export function openConsumer<Data>({ redis, topic, concurrency, handle, onError }: ConsumerOptions<Data>): Worker {
   return new PromptWorker(topic, handle, {
     connection: redis as ConnectionOptions,
@@ -79,7 +74,7 @@ export function openQueues(url: string, onError: (error: Error) => void): Queues
       prefix: PREFIX,
       ...SKIP_CHECKS,
       defaultJobOptions: {
-        // The outbox row is the record. It has the schedule of further attempts to send an e-mail.
+        // The outbox row has the schedule of further attempts to send an e-mail.
         ...RETRY,
         removeOnComplete: true,
         removeOnFail: true,

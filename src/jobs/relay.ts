@@ -1,5 +1,5 @@
-// Moves due outbox rows to the queues. A row whose job has not finished after a while is added again. The id of a job consists of row and
-// attempt, so adding it again has an effect only if Redis has lost the job.
+// A row whose job has not finished after a while is added again. The job's id consists of row and attempt, so that has
+// an effect only if Redis has lost the job.
 import { pause } from '../async/pause.ts';
 import type { Outbox, Topic } from '../store/outbox.ts';
 import { AUDIT_BATCH } from './audit-recorder.ts';
@@ -8,7 +8,6 @@ import type { Queues } from './queues.ts';
 export type Relay = {
   /** When the last round began (monotonic, milliseconds). */
   lastTurnAt(): number;
-  /** Resolves when the current round has finished. */
   close(): Promise<void>;
 };
 
@@ -16,18 +15,18 @@ const POLL_MS = 200;
 /** After a failure, so that rows are not taken and put back continuously. */
 const RETRY_MS = 1_000;
 const MAIL_BATCH = 200;
-/** A job that has not finished after this long is added again, in case Redis has lost it. */
+/** A job that has not finished after this time is added again, in case Redis has lost it. */
 const RELAY_AGAIN_MS = 60_000;
 
 export type RelayDeps = {
   topic: Topic;
-  /** The maximum number of rows in a round. A full round is followed by the next one at once. */
+  /** A full round is followed by the next one at once. */
   batch: number;
   outbox: Pick<Outbox, 'takeDue' | 'putBack'>;
   queues: Pick<Queues, 'add'>;
 };
 
-/** One relay for each topic, so that a backlog of audit events does not delay e-mails, nor the reverse. */
+/** One for each topic, so that a backlog of audit events does not delay e-mails, nor the reverse. */
 export function startRelays(deps: Omit<RelayDeps, 'topic' | 'batch'>, onError: (error: unknown) => void): Relay {
   const relays = [
     startRelay({ ...deps, topic: 'mail', batch: MAIL_BATCH }, onError),
@@ -63,7 +62,6 @@ export function startRelay(deps: RelayDeps, onError: (error: unknown) => void): 
   };
 }
 
-/** @returns the number of rows that it moved */
 async function relayBatch({ topic, batch, outbox, queues }: RelayDeps): Promise<number> {
   const rows = await outbox.takeDue(topic, RELAY_AGAIN_MS, batch);
   if (rows.length === 0) return 0;

@@ -1,14 +1,11 @@
-// Classifies the replies of an SMTP server: whether a retry can help, and how they are logged without addresses.
-
-/** The e-mail cannot be delivered, and a retry cannot help. */
 export class UndeliverableMail extends Error {}
 
 /** Long enough for a queue id and a reason. */
 const MAX_ANSWER_LENGTH = 200;
 
 /**
- * Enhanced codes (RFC 3463) of 5xx replies to a recipient or a message that can succeed later. X.2.0 to X.2.2: a mailbox over its
- * quota or rate, disabled or full, as Office 365 and Gmail reply. X.1.7 and X.1.8: the sender's address. X.7.*: the sender's login,
+ * Enhanced codes (RFC 3463) of 5xx replies that can succeed later. X.2.0 to X.2.2: a mailbox over its quota or rate,
+ * disabled or full, as Office 365 and Gmail reply. X.1.7 and X.1.8: the sender's address. X.7.*: the sender's login,
  * its right to relay and its reputation. An operator can correct the sender and the login.
  */
 const RETRYABLE = /^5\.(?:2\.[012]|1\.[78]|7\.\d+)$/;
@@ -16,8 +13,8 @@ const RETRYABLE = /^5\.(?:2\.[012]|1\.[78]|7\.\d+)$/;
 const RETRYABLE_CODES = [552, 530, 534, 535, 538];
 
 /**
- * True for a 5xx reply to the recipient or to the message (RFC 5321 section 4.2.1). A reply to another command concerns the session,
- * the login or the sender. 503 means that the session was in the wrong state.
+ * Only a 5xx reply to the recipient or the message is permanent (RFC 5321 section 4.2.1). A reply to another command
+ * concerns the session, the login or the sender. 503 means that the session was in the wrong state.
  */
 export function isPermanent(error: unknown): boolean {
   const { command, responseCode, response } = error as Record<string, unknown>;
@@ -27,7 +24,6 @@ export function isPermanent(error: unknown): boolean {
   return enhanced === undefined ? !RETRYABLE_CODES.includes(code) : !RETRYABLE.test(enhanced);
 }
 
-/** The reply on one line, shortened and without addresses, for logs and audit events. */
 export function withoutAddresses(answer: string): string {
   return withoutTokens(answer)
     .replace(/[^\s<>"'(),;:=[\]]*@[^\s<>"'(),;]*/g, '***')
@@ -41,7 +37,7 @@ function withoutTokens(answer: string): string {
   return answer.replace(/(https?:\/\/[^\s#?]*[#?])\S*/gi, '$1***').replace(/\blk[a-z]_[\w-]+/g, '***');
 }
 
-/** The failure with the server's reply. For operators who read the outbox, not for the log. */
+/** For operators who read the outbox, not for the log. */
 export function describe(error: unknown): string {
   if (!(error instanceof Error)) return 'unknown error';
   const { code, response } = error as { code?: unknown; response?: unknown };
@@ -49,7 +45,7 @@ export function describe(error: unknown): string {
   return error.cause === undefined ? text : `${text} (${describe(error.cause)})`;
 }
 
-/** The server's reply and its command, from the error or its cause. Null when the server did not reply. */
+/** Null when the server did not reply. */
 export function answerOf(error: unknown): { command: string; answer: string } | null {
   if (!(error instanceof Error)) return null;
   const { command, response } = error as { command?: unknown; response?: unknown };

@@ -1,5 +1,5 @@
-// The folder jobs owns the work after a response: the outbox relay, queues, e-mails, audit events and housekeeping. It must not answer calls
-// or decide about tokens. This file starts all of it in one worker process.
+// The folder jobs owns the work after a response: the outbox relay, queues, e-mails, audit events and housekeeping. It
+// must not answer calls or decide about tokens. This file starts all of it in one worker process.
 import type { Job } from 'bullmq';
 import type { Logger } from 'pino';
 import { atMostEvery } from '../async/rate-gate.ts';
@@ -38,7 +38,6 @@ const AUDIT_CONCURRENCY = 1;
 const END_JOBS_MS = 1_000;
 const ERROR_LINE_EVERY_MS = 10_000;
 
-/** @param onRedisError receives errors of an unavailable Redis */
 export async function startWorker(
   deps: WorkerDeps,
   log: Logger,

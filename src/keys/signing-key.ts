@@ -16,7 +16,6 @@ export type SigningKey = VerificationKey & {
   state: KeyState;
   privateKey: KeyObject;
   jwk: JWK;
-  /** SubjectPublicKeyInfo in DER. */
   spki: Uint8Array<ArrayBuffer>;
 };
 

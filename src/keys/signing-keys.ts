@@ -41,7 +41,6 @@ export type SigningKeys = {
 
 export type SigningKeysOptions = {
   store: Pick<SigningKeyRows, 'usable'>;
-  /** Called when the table is empty. */
   createFirst: () => Promise<unknown>;
   encryptionKeys: KeyRing;
   /** Whether the keys may have changed since the last reload without a revocation event that reached this process. */

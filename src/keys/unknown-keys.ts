@@ -70,7 +70,6 @@ type Waiting = PromiseWithResolvers<KeyHolder | null> & { hash: Buffer; name: st
 function createNetwork(read: ReadKeys, monotonicMs: () => number): Network {
   let waiting: Waiting[] = [];
   let reading: Waiting[] = [];
-  /** Counted since the last statement. */
   let [arrived, sharing] = [0, 0];
   let isReading = false;
   let nextAt = 0;

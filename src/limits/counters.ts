@@ -1,4 +1,4 @@
-// Counts in windows that begin with the first attempt: in Redis for all processes, or in this process. Counters decide nothing.
+// Counts in windows that begin with the first attempt. Counters decide nothing.
 import { createHash } from 'node:crypto';
 import type { Cluster, Redis } from 'ioredis';
 import { RateLimiterMemory, RateLimiterRedis, type RateLimiterRes } from 'rate-limiter-flexible';
@@ -8,9 +8,8 @@ type Counted = { count: number; msLeft: number };
 
 export type Counter = {
   store: 'redis' | 'process';
-  /** Attempts that a window allows: the points of the limit times the factor, rounded up, at least one. */
+  /** The points of the limit times the factor, rounded up, at least one. */
   capacity(factor: number): number;
-  /** Adds one attempt, atomically. */
   add(key: string): Promise<Counted>;
   read(key: string): Promise<Counted>;
   takeBack(key: string): Promise<void>;
@@ -20,7 +19,7 @@ export type Counter = {
 
 /** Bounds the memory of the fallback. Keys that share a bucket share a limit. */
 const FALLBACK_BUCKETS = 65_536;
-/** The library counts only. The limiter compares, because the capacity of a key can change within a window. */
+// The limiter compares, because the capacity of a key can change within a window.
 const points = Number.MAX_SAFE_INTEGER;
 const NOTHING: Counted = { count: 0, msLeft: 0 };
 

@@ -1,16 +1,13 @@
 import type { Cluster, Redis } from 'ioredis';
 import type { RedisFallback } from './redis-fallback.ts';
 
-/**
- * The networks that each account has signed in from in the last 30 days. While Redis is unavailable, no network is known and
- * nothing is remembered.
- */
+/** The networks that each account has signed in from in the last 30 days. None is known while Redis is unavailable. */
 export type KnownNetworks = {
   remember(account: string, network: string): Promise<void>;
   isKnown(account: string, network: string): Promise<boolean>;
   /**
-   * Forgets the networks of an account that was deleted, because the next owner of the address starts without any. A changed
-   * password forgets them as well, because a thief can have signed in with the old one.
+   * The next owner of a deleted account's address starts without any, and a thief can have signed in with an old
+   * password.
    * @param allBut the network of the owner, or null to forget all
    */
   forget(account: string, options: { allBut: string | null }): Promise<void>;

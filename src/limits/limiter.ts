@@ -6,19 +6,18 @@ import { bucketsOf, type TakeResult, takeFrom } from './take-from.ts';
 
 type Outcome = 'allowed' | 'refused' | 'exceeded';
 
-/** Counts attempts in Redis. While Redis is unavailable, it counts in this process and allows half of the points. */
+/** While Redis is unavailable, it counts in this process and allows half of the points. */
 export type Limiter = {
   /**
-   * Counts one attempt, atomically in each bucket, and returns whether it is allowed.
+   * Counts one attempt in each bucket, atomically.
    * @param key the client's address where the limit is by network: each network that contains it is counted
-   * @param tightenedForMs how long a budget remains exceeded, which leaves a quarter of the points. 0 leaves all of them
+   * @param tightenedForMs how long a budget remains exceeded, which leaves a quarter of the points
    */
   take(name: LimitName, key: string, tightenedForMs?: number): Promise<TakeResult>;
-  /** Milliseconds for which a budget remains exceeded. 0 when it is not exceeded. */
+  /** Milliseconds for which a budget remains exceeded. */
   exceededForMs(name: LimitName, key: string): Promise<number>;
-  /** Whether the current window has any attempt. */
   isCounted(name: LimitName, key: string): Promise<boolean>;
-  /** Removes all counted attempts. Returns whether there were any. */
+  /** Returns whether any attempt was counted. */
   clear(name: LimitName, key: string): Promise<boolean>;
 };
 
@@ -26,7 +25,7 @@ export type LimiterDeps = {
   redis: Redis | Cluster;
   fallback: RedisFallback;
   limits: Record<LimitName, Limit>;
-  /** Receives each attempt. The store is `process` for attempts that were counted without Redis. */
+  /** The store is `process` for attempts that were counted without Redis. */
   onTaken?: (name: LimitName, outcome: Outcome, store: Counter['store']) => void;
 };
 

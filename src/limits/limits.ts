@@ -1,17 +1,17 @@
-// The folder limits owns rate limits and the memory of known networks, counted in Redis or in this process. It must not decide
-// which calls are limited, nor answer them. This file is the table of all limits.
+// The folder limits owns rate limits and the memory of known networks, counted in Redis or in this process. It must not
+// decide which calls are limited, nor answer them. This file is the table of all limits.
 
-/** Attempts in a window that begins with the first one. */
+/** A window begins with the first attempt. */
 export type Limit = { points: number; windowSeconds: number };
 
 type LimitEntry = Limit & {
-  /** The format of the key, behind `latchkey:limit:<NAME>:`. Each `<part>` is explained in KEY_PARTS. */
+  /** The format behind `latchkey:limit:<NAME>:`. KEY_PARTS explains each `<part>`. */
   key: string;
-  /** The attempts that the limit counts, for the reference page. */
+  /** For the reference page. */
   counts: string;
 };
 
-/** The parts of keys. Keys contain no e-mail address and no secret. */
+/** Keys contain no e-mail address and no secret. */
 export const KEY_PARTS: Record<string, string> = {
   account: 'The keyed hash of the canonical e-mail address.',
   mailbox:
@@ -30,12 +30,10 @@ export const KEY_PARTS: Record<string, string> = {
 };
 
 /**
- * Every limit, by the name that configuration (`LIMIT_<NAME>=points/seconds`), audit events and keys share. Limits are checked
- * before any password is hashed. A successful sign-in gives the points of the limits on failed sign-ins back.
- *
- * `GLOBAL_...` are budgets of the whole deployment. An exceeded budget rejects nothing by itself: while it is exceeded, each network
- * has a quarter of its points in the limits that belong to the budget. A well-behaved network continues, and an attacking one is
- * stopped sooner.
+ * Every limit, by the name that configuration (`LIMIT_<NAME>=points/seconds`), audit events and keys share. Limits are
+ * checked before any password is hashed. A successful sign-in gives the points of the limits on failed sign-ins back.
+ * `GLOBAL_...` are budgets of the whole deployment. While one is exceeded, each network has a quarter of its points in
+ * the limits that belong to it. A well-behaved network continues, and an attacking one is stopped sooner.
  */
 export const LIMITS = {
   LOGIN_ACCOUNT: {
@@ -263,7 +261,7 @@ export function isBudget(name: LimitName): name is BudgetName {
   return name.startsWith('GLOBAL_');
 }
 
-/** Attempts that one process allows while Redis is unavailable: half of them, because other processes count for themselves. */
+/** Other processes count for themselves. */
 export function pointsWithoutRedis(points: number): number {
   return Math.max(1, Math.floor(points / 2));
 }

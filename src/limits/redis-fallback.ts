@@ -1,7 +1,7 @@
-/** Runs `viaRedis`, or `otherwise` while Redis is unavailable. Never rejects because of Redis. */
+/** Runs `otherwise` while Redis is unavailable. Never rejects because of Redis. */
 export type RedisFallback = <T>(viaRedis: () => Promise<T>, otherwise: () => T | Promise<T>) => Promise<T>;
 
-/** After a failure Redis is not called for this long, so that a hanging Redis delays one call and not each. */
+/** Redis is not called for this long after a failure, so that a hanging Redis delays one call and not each. */
 const PAUSE_MS = 5_000;
 
 /** @param onFailure receives the error of each call that Redis did not answer */

@@ -1,4 +1,4 @@
-/** Remembers the user of each session, so that REFRESH_USER can reject a refresh before anything is written. */
+/** Lets REFRESH_USER reject a refresh before anything is written. */
 export type SessionUsers = {
   remember(sessionId: string, userId: string): void;
   /** Null when this process has not issued tokens of the session recently. */
@@ -9,7 +9,6 @@ export type SessionUsers = {
 const MAX_SESSIONS = 50_000;
 
 export function createSessionUsers(maxSessions = MAX_SESSIONS): SessionUsers {
-  /** The session that was used last is the last entry. */
   const users = new Map<string, string>();
   return {
     remember(sessionId, userId) {

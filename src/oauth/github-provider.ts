@@ -7,7 +7,6 @@ import { type Provider, ProviderRejection, ProviderUnavailable } from './provide
 export type GitHubOptions = {
   clientId: string;
   clientSecret: string;
-  /** `https://github.com`, or the URL of an Enterprise Server. */
   url: string;
   apiUrl: string;
 };

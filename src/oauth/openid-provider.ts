@@ -10,7 +10,6 @@ const MAX_SKEW_CHANGE_SECONDS = 5;
 /** Asymmetric only: anyone who knows the client secret could create a symmetric signature. */
 const ALGORITHMS = ['RS256', 'PS256', 'ES256', 'ES384', 'EdDSA', 'Ed25519'];
 
-/** @param clockAheadMs how far this machine's clock is ahead */
 export function createOpenIdProvider(
   { issuer, clientId, clientSecret, scopes }: OpenIdOptions,
   clockAheadMs: () => number,

@@ -5,7 +5,6 @@ import type { Providers, RedirectUris } from './provider.ts';
 export type ProviderSettings = RedirectUris &
   (({ kind: 'openid' } & OpenIdOptions) | ({ kind: 'github' } & GitHubOptions));
 
-/** @param clockAheadMs how far this machine's clock is ahead */
 export function createProviders(settings: Map<string, ProviderSettings>, clockAheadMs: () => number): Providers {
   return new Map(
     [...settings].map(([name, setting]) => {

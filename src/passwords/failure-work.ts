@@ -1,20 +1,15 @@
-// The work of a failed comparison: one hash of each kind in use, so that it takes the same time for every kind of hash and for accounts
-// that do not exist. A timer would not help, because real work takes longer under load and a timer does not.
+// A failed comparison computes one hash of each kind in use, to take the same time for every kind and unknown account.
+// A timer would not help, because real work takes longer under load.
 import { decoysOf, estimateMs, type HashKind } from './hash-kind.ts';
 
 export type FailureWork = {
-  /** Replaces the kinds in use. Returns the families that are excluded because they cost too much. */
+  /** Returns the families that are excluded because they cost too much. */
   use(kinds: HashKind[]): string[];
-  /** Adds a kind that was not in use before. */
   add(kind: HashKind): void;
-  /** Decoys for the work that remains after a comparison with a hash of this kind, or with no hash (null). */
   remaining(done: HashKind | null): string[];
 };
 
-/**
- * The approximate limit for all kinds together, apart from the configured one: a costly imported hash must not let strangers exhaust the
- * machine by signing in to accounts that do not exist.
- */
+/** A costly imported hash must not let strangers exhaust the machine by signing in to accounts that do not exist. */
 const MAX_EXTRA_MS = 1_000;
 
 export function createFailureWork(configured: HashKind): FailureWork {

@@ -1,17 +1,16 @@
 import type { Hasher } from './hasher.ts';
 
 type Options = {
-  /** Reads one hash of each kind in use. */
   read: () => Promise<string[]>;
-  /** Receives the kinds that are too costly, once when they change. */
+  /** Called once when the kinds change. */
   onTooCostly: (kinds: string[]) => void;
   onError: (error: unknown) => void;
 };
 
-/** Imports and other processes add kinds. Between two reads, the first sign-in with a new kind adds it. */
+/** Imports and other processes add kinds. Until the next read, the first sign-in with a new kind adds it. */
 const EVERY_MS = 60_000;
 
-/** Keeps the hasher's kinds in step with the hashes in use, from the first call on. Returns a function that stops it. */
+/** Updates the kinds of the hasher now and every minute. Returns a function that stops it. */
 export async function followHashKinds(
   hasher: Pick<Hasher, 'useKinds'>,
   { read, onTooCostly, onError }: Options,

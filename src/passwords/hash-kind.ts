@@ -1,4 +1,3 @@
-// The kinds of password hashes, by the work that each takes, and decoys that take the same work.
 import { randomBytes } from 'node:crypto';
 import type { Argon2Parameters } from './hash-work.ts';
 import { parseArgon2, parseBcryptCost, parseImportedHash, TooCostly } from './stored-hash.ts';
@@ -15,7 +14,6 @@ const BCRYPT_BASE64 = './ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012
 /** A PBKDF2 decoy with more rounds is split into several. */
 const MAX_PBKDF2_ROUNDS = 2_000_000;
 
-/** Null for a text that is not a password hash, or a hash beyond the bounds. */
 export function kindOf(hash: string): HashKind | null {
   try {
     const argon2 = parseArgon2(hash);
@@ -38,7 +36,6 @@ export function kindOfArgon2({ memoryKib, iterations, parallelism }: Argon2Param
   return { family: `$argon2${type}$v=19$m=${memoryKib},t=${iterations},p=${parallelism}`, work: 1 };
 }
 
-/** Hashes that match no password and together take this work. */
 export function decoysOf({ family, work }: HashKind): string[] {
   if (work === 0) return [];
   if (family === 'bcrypt') return bcryptDecoys(work);

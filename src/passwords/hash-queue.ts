@@ -1,20 +1,17 @@
-// Bounds the password work of this process: how many tasks run at once, how many wait, and for how long.
 import { AuthError } from '../domain/auth-error.ts';
 import { RETRY_SOON_MS } from '../domain/retry-after.ts';
 
 export type HashQueueOptions = {
-  /** Tasks that run at once. */
   concurrency: number;
-  /** Tasks that can wait. A further task is rejected. */
+  /** A further task is rejected. */
   maxWaiting: number;
-  /** How long a task can wait before it is rejected, in milliseconds. */
+  /** A task that waits longer is rejected. */
   maxWaitMs: number;
-  /** Receives the times of each finished task. */
   onDone?: (waitedMs: number, durationMs: number) => void;
 };
 
 export type HashQueue = {
-  /** @throws AuthError OVERLOADED when the queue is full or the wait too long, or the signal's reason when it aborts first */
+  /** @throws AuthError OVERLOADED when the queue is full or the wait too long, or the signal's reason */
   run<T>(task: () => Promise<T>, signal?: AbortSignal): Promise<T>;
   tasks(): { running: number; waiting: number };
 };
@@ -54,7 +51,7 @@ export function createHashQueue({ concurrency, maxWaiting, maxWaitMs, onDone }: 
     });
   }
 
-  /** Passes the slot to the task that has waited longest. A Set keeps the order of insertion. */
+  /** Starts the task that has waited longest: a Set keeps the order of insertion. */
   function release(): void {
     const next = waiting.values().next().value;
     if (next) next.start();

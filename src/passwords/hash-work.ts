@@ -1,4 +1,4 @@
-// The hashing itself, which is slow on purpose: some twenty milliseconds of a core for each hash.
+// Slow on purpose: some twenty milliseconds of a core for each hash.
 import argon2, { type HashOptions } from 'argon2';
 import bcrypt from 'bcrypt';
 import { parseArgon2, parseBcryptCost, parseImportedHash } from './stored-hash.ts';
@@ -12,7 +12,7 @@ export type Comparison = {
   hash: string | null;
   /** Hashes to compute in place of an unreadable one. */
   instead: string[];
-  /** Further hashes to compute when the password does not match. */
+  /** Hashes to compute when the password does not match. */
   afterwards: string[];
 };
 
@@ -24,10 +24,9 @@ export type HashWork = {
   compare(comparison: Comparison): Promise<Outcome>;
 };
 
-/** bcrypt ignores further bytes. A longer password must not match, whatever the ignored bytes are. */
+/** bcrypt ignores further bytes. Otherwise a longer password with the same first bytes would match. */
 const BCRYPT_MAX_BYTES = 72;
 
-/** Computes in the thread pool of this process. */
 export const threadPoolHashing: HashWork = {
   hash: (password, parameters) => argon2.hash(password, argon2Options(parameters)),
 
@@ -49,7 +48,6 @@ async function outcomeOf(hash: string, password: string): Promise<Outcome> {
   }
 }
 
-/** @throws for a text that is not a hash, or a hash beyond the bounds */
 async function matches(hash: string, password: string): Promise<boolean> {
   if (parseArgon2(hash)) return argon2.verify(hash, password);
   if (parseBcryptCost(hash) !== null) {

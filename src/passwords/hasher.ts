@@ -7,19 +7,16 @@ import type { HashQueue } from './hash-queue.ts';
 import { type Argon2Parameters, argon2Options, type HashWork, type Outcome } from './hash-work.ts';
 
 export type Hasher = {
-  /** A PHC string with a random salt. */
   hash(password: Password, signal?: AbortSignal): Promise<string>;
   /**
-   * Takes the same time for every outcome except a match. Null (no account or no password) is a mismatch.
-   * The signal ends the wait in the queue only: an attempt that was examined must count.
+   * Takes the same time for every outcome except a match. Null (no account or no password) is a mismatch. The signal
+   * ends the wait in the queue only: an attempt that was examined must count.
    */
   verify(hash: string | null, password: Password, signal?: AbortSignal): Promise<Outcome>;
-  /** Whether a hash has other parameters than the configured ones. */
   isOutdated(hash: string): boolean;
   /**
-   * Makes each failure take the time of all these kinds and the configured one.
-   * @param samples one hash of each kind in use
-   * @returns the kinds that are too costly for it
+   * Makes each failure take the time of all kinds in use. @param samples one hash of each. Returns the too costly
+   * kinds.
    */
   useKinds(samples: string[]): string[];
 };

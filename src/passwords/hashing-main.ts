@@ -1,4 +1,4 @@
-// The child process that computes password hashes. hashing-process.ts starts it. It runs at low priority, so that it delays no other call.
+// This child process runs at low priority, so that it delays no other call.
 import { constants, setPriority } from 'node:os';
 import { threadPoolHashing } from './hash-work.ts';
 import type { Answer, Order } from './hashing-process.ts';

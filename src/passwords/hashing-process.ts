@@ -1,4 +1,4 @@
-// Computes password hashes in a child process at low priority, so that a storm of sign-ins delays no other call. A child process that
+// A storm of sign-ins delays no other call, because a child process at low priority computes the hashes. A process that
 // dies is replaced, and its tasks are repeated.
 import { type ChildProcess, fork } from 'node:child_process';
 import { extname, join } from 'node:path';
@@ -17,15 +17,13 @@ export type HashingProcess = HashWork & { close(): void };
 
 type Pending = { order: Order; attempts: number; resolve(result: string): void; reject(error: Error): void };
 
-// Compiled in a published package, so the extension is that of this file.
+// A published package is compiled, so the extension is that of this file.
 const PROGRAM = join(import.meta.dirname, `hashing-main${extname(import.meta.filename)}`);
 /** A task that was pending when two processes died is assumed to be the cause. */
 const MAX_ATTEMPTS = 2;
 const RESTART = { firstMs: 50, maxMs: 5_000 };
-/** A process that has run for this long was healthy. */
 const HEALTHY_AFTER_MS = 10_000;
 
-/** @param threads tasks that run at once */
 export function startHashingProcess(threads: number, onFailure: (error: Error) => void): HashingProcess {
   const pending = new Map<number, Pending>();
   let nextId = 0;
@@ -75,7 +73,7 @@ export function startHashingProcess(threads: number, onFailure: (error: Error) =
   }
 
   function send(task: Pending): void {
-    // Without a process the task waits for the next one, which receives all pending tasks.
+    // The next process receives all pending tasks.
     if (!child?.connected) return;
     task.attempts += 1;
     child.send(task.order, () => {});

@@ -1,5 +1,4 @@
-// The text forms of password hashes: this service's own and those imported from other systems. The cost of each is bounded, because every
-// attempt to sign in computes it.
+// The cost of each hash is bounded, because every attempt to sign in computes it.
 import { pbkdf2, scrypt, timingSafeEqual } from 'node:crypto';
 import { promisify } from 'node:util';
 
@@ -24,7 +23,6 @@ const MAX_SCRYPT_PARALLELISM = 8;
 const MAX_PBKDF2_ITERATIONS = 2_000_000;
 const [MIN_DIGEST_BYTES, MAX_DIGEST_BYTES] = [16, 64];
 
-/** The parameters t and p come in either order. */
 const ARGON2 =
   /^\$argon2(id|i|d)\$v=19\$m=(\d{1,7}),([tp])=(\d{1,4}),([tp])=(\d{1,4})\$[A-Za-z0-9+/]{11,86}\$([A-Za-z0-9+/]{22,86})$/;
 const BCRYPT = /^\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}$/;
@@ -34,7 +32,7 @@ const PBKDF2 =
   /^\$pbkdf2-(sha1|sha256|sha512)\$(?:i=)?(\d{1,8})(?:,l=\d{1,3})?\$([A-Za-z0-9+/.]{1,128})\$([A-Za-z0-9+/.]{22,88})$/;
 const DJANGO_PBKDF2 = /^pbkdf2_(sha1|sha256)\$(\d{1,8})\$([^$]{1,128})\$([A-Za-z0-9+/]{22,88}={0,2})$/;
 
-/** The reason why a hash cannot be imported, without the hash itself. Null when it can. */
+/** The reason why a hash cannot be imported, without the hash itself. */
 export function importProblem(text: string): string | null {
   try {
     const argon2 = parseArgon2(text);
@@ -124,7 +122,6 @@ function decode(text: string): Buffer {
   return Buffer.from(text.replaceAll('.', '+'), 'base64');
 }
 
-/** Null for a text that is not the canonical base64 of a digest. */
 function decodeDigest(text: string): Buffer | null {
   const base64 = text.replaceAll('.', '+').replace(/=+$/, '');
   const bytes = decode(base64);

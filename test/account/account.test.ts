@@ -24,7 +24,7 @@ test('UpdateMe changes the name only', async () => {
 });
 
 describe('sessions', () => {
-  test('are listed with where they were used last, this one marked', async () => {
+  test('are listed with where they were used last, and the caller’s session is marked', async () => {
     const phone = await signedIn(viaAgent('Phone/1'));
     const laptop = await signedIn(viaAgent('Laptop/2'), phone);
     const other = await signedIn(call);
@@ -68,7 +68,7 @@ describe('sessions', () => {
     });
   });
 
-  test('of one user have a maximum number: the next one ends the least recently used one', async () => {
+  test('have a maximum number for each user: the next one ends the least recently used one', async () => {
     const crowded = await startTestApp({ MAX_SESSIONS_PER_USER: '3' });
     onTestFinished(() => crowded.close());
     const ask = viaFetch(crowded.url);
@@ -96,7 +96,7 @@ describe('sessions', () => {
     expect((await crowded.owner.query(live, [first.userId])).rowCount).toBe(3);
   });
 
-  test('that are as many, and as wordy, as can be are all listed', async () => {
+  test('are all listed, up to the maximum number and the longest user agents', async () => {
     const wordy = viaAgent('x'.repeat(1_000));
     const person = await signedIn(wordy);
     await app.owner.query(
@@ -111,7 +111,7 @@ describe('sessions', () => {
     expect(body.sessions).toHaveLength(100);
   });
 
-  test('that have run out are none: they are neither listed nor ended', async () => {
+  test('are neither listed nor ended once they have expired', async () => {
     const person = await signedIn(call);
     const other = await signedIn(call, person);
     const { body } = await call(account.listSessions, {}, as(other));
@@ -142,7 +142,7 @@ describe('sessions', () => {
     await app.owner.query('DELETE FROM outbox');
   });
 
-  test('one may end itself', async () => {
+  test('can end themselves', async () => {
     const person = await signedIn(call);
     const { body } = await call(account.listSessions, {}, as(person));
     await call(account.revokeSession, { sessionId: body.sessions[0].id }, as(person));
@@ -150,7 +150,7 @@ describe('sessions', () => {
   });
 });
 
-test('a notice goes to the address of the moment, and not to the one that a thief has given the account since', async () => {
+test('a notice goes to the address at the time of the event, and not to the one that a thief has set since', async () => {
   const late = await startTestApp({}, { api: true, worker: false });
   const ask = viaFetch(late.url);
   const person = await signedIn(ask);
@@ -169,7 +169,7 @@ test('a notice goes to the address of the moment, and not to the one that a thie
 });
 
 describe('DeleteMe', () => {
-  test('takes the account with all personal data, and its tokens; the audit trail knows an id', async () => {
+  test('deletes the account with all personal data and its tokens; the audit trail keeps an id', async () => {
     const person = await signedIn(call);
     const other = await signedIn(call, person);
     await call(auth.requestReset, { email: person.email });
@@ -200,7 +200,7 @@ describe('DeleteMe', () => {
     expect(events.rows.map(({ type }) => type)).toContain('account_deleted');
   });
 
-  test('leaves no trace of where they were, once the worker has been round', async () => {
+  test('leaves no addresses and user agents after the worker has run', async () => {
     const [person, other] = [await signedIn(viaAgent('Phone/1')), await signedIn(viaAgent('Phone/2'))];
     await viaAgent('Phone/1')(auth.login, { email: person.email, password: 'a wrong pass phrase' });
     await viaAgent('Phone/1')(account.deleteMe, { currentPassword: person.password }, as(person));
@@ -213,7 +213,7 @@ describe('DeleteMe', () => {
       return rows.map(({ type, trace }) => [type, trace]);
     };
     expect(await traces(person.userId)).toContainEqual(['login_failed', '127.0.0.1Phone/1']);
-    // Not before late events can have come.
+    // Not before late events can have arrived.
     await app.owner.query("UPDATE erasures SET deleted_at = deleted_at - interval '2 minutes'");
     const left = await eventually(async () => {
       const found = await traces(person.userId);
@@ -226,7 +226,7 @@ describe('DeleteMe', () => {
     expect(await traces(other.userId)).toContainEqual(['login_succeeded', '127.0.0.1Phone/2']);
   });
 
-  test('takes mails that could not be sent along', async () => {
+  test('deletes mails that could not be sent', async () => {
     const [person, other] = [await signedIn(call), await signedIn(call)];
     const dead = (payload: object) =>
       app.owner.query(
@@ -245,7 +245,7 @@ describe('DeleteMe', () => {
     await app.owner.query('DELETE FROM outbox WHERE dead_at IS NOT NULL');
   });
 
-  test('stops when the account has changed while the password was checked', async () => {
+  test('fails when the account has changed while the password was checked', async () => {
     const slow = await startTestApp({ ARGON2_ITERATIONS: '100', ARGON2_MEMORY_KIB: '8192' });
     onTestFinished(() => slow.close());
     const ask = viaFetch(slow.url);
@@ -264,7 +264,7 @@ describe('DeleteMe', () => {
     }
   });
 
-  test('leaves the address free for another account, which begins without anything of the first', async () => {
+  test('leaves the address free for another account, which has no data of the first', async () => {
     const person = await signedIn(call);
     const redis = connectRedis(app.environment.REDIS_URL ?? '', {}, () => {});
     onTestFinished(() => redis.disconnect());

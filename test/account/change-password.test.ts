@@ -13,7 +13,7 @@ test('sets the password, ends the other sessions, keeps this one, and informs th
   const [here, there] = [await signedIn(call, person), await signedIn(call, person)];
   const change = { currentPassword: person.password, newPassword: NEW };
   const { body } = await call(account.changePassword, change, { bearer: here.accessToken });
-  // A copy of the previous token is useless.
+  // A copy of the previous token is invalid.
   expect(await isGood(call, here.accessToken)).toBe(false);
   expect(await isGood(call, body.tokens.accessToken)).toBe(true);
   expect((await call(auth.refresh, { refreshToken: body.tokens.refreshToken })).code).toBe('ok');
@@ -27,7 +27,7 @@ test('sets the password, ends the other sessions, keeps this one, and informs th
   );
 });
 
-test('asks for the present password, a few times', async () => {
+test('requires the current password, and limits the attempts', async () => {
   const person = await signedIn(call);
   const options = { bearer: person.accessToken };
   const attempts = Array.from({ length: 30 }, () =>
@@ -69,7 +69,7 @@ test('rejects the current password as the new one, and sends e-mails up to the l
   expect(outcomes).toEqual(['ok', 'ok', 'ok', 'ok', 'ok', 'resource_exhausted', 'resource_exhausted']);
 });
 
-test('of twenty parallel changes one succeeds', async () => {
+test('lets one of twenty parallel changes succeed', async () => {
   const person = await signedIn(call);
   const outcomes = await Promise.all(
     Array.from({ length: 20 }, (_, n) =>
@@ -83,7 +83,7 @@ test('of twenty parallel changes one succeeds', async () => {
   expect(outcomes.filter(({ code }) => code === 'ok')).toHaveLength(1);
 });
 
-test('GetMe shows the account as it is now', async () => {
+test('GetMe shows the current account', async () => {
   const person = await signedIn(call);
   await app.owner.query("UPDATE users SET full_name = 'New Name' WHERE id = $1", [person.userId]);
   const { body } = await call(account.getMe, {}, { bearer: person.accessToken });

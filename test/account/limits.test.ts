@@ -1,4 +1,4 @@
-// Every RPC that changes an account is limited, whatever comes of the call.
+// Every RPC that changes an account is limited, whether the call succeeds or fails.
 import { randomUUID } from 'node:crypto';
 import type { JsonValue } from '@bufbuild/protobuf';
 import { expect, test } from 'vitest';
@@ -10,7 +10,7 @@ import { newPerson, type SignedIn, signedIn } from '../support/people.ts';
 const READ_ONLY = ['GetMe', 'ListSessions', 'ListIdentities'];
 const REDIRECT = 'https://product.example/callback';
 
-/** A call of each other method that is valid in its form. The owner does not prove presence, so the account stays. */
+/** A well-formed call of each other method. The user is not re-authenticated, so the account stays. */
 const CALLS: Record<string, (n: number) => JsonValue> = {
   ChangePassword: (n) => ({ currentPassword: `wrong ${n}`, newPassword: 'a new pass phrase' }),
   Reauthenticate: (n) => ({ currentPassword: `wrong ${n}` }),
@@ -33,7 +33,7 @@ const app = await testApp({
   LIMIT_CHANGE_PASSWORD_USER: '4/900',
   LIMIT_ACCOUNT_CHANGE_USER: '4/900',
   LIMIT_REVOCATION_SESSION: '4/900',
-  // These count by network, and are not what this test is about.
+  // These count by network, and are not the subject of this test.
   LIMIT_START_OAUTH_NETWORK: '1000/60',
   LIMIT_FINISH_OAUTH_NETWORK: '1000/60',
 });
@@ -86,7 +86,7 @@ test('a thief who has used up the changes and attempts of an account cannot prev
   expect(ended.body).toEqual({ revoked: 1 });
 });
 
-test('a name that does not change is written nowhere', async () => {
+test('a name that stays the same is not written', async () => {
   const { accessToken, userId } = await signedIn(call);
   const update = (fullName: string) => call(account.updateMe, { fullName }, { bearer: accessToken });
   expect((await update('Ada Lovelace')).body.user.fullName).toBe('Ada Lovelace');

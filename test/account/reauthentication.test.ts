@@ -1,4 +1,4 @@
-// An access token alone never takes an account: sensitive calls require the password, in the call or a moment ago in this session.
+// An access token alone never takes an account over: sensitive calls require the password, in the call or recently in this session.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DescMethodUnary, JsonValue } from '@bufbuild/protobuf';
 import { describe, expect, test } from 'vitest';
@@ -57,7 +57,7 @@ const SENSITIVE: Sensitive[] = [
 ];
 
 describe.each(SENSITIVE)('%s', (_, method, input) => {
-  test('is rejected just after a sign-in without the password, with another one and with an empty one', async () => {
+  test('is rejected just after a sign-in without the password, with a wrong one and with an empty one', async () => {
     const person = await verified();
     const request = (await input(person)) as object;
     const outcome = await call(method, request as JsonValue, as(person));
@@ -90,7 +90,7 @@ describe.each(SENSITIVE)('%s', (_, method, input) => {
   });
 });
 
-test('a thief with an access token of this minute changes nothing and takes nothing', async () => {
+test('a thief with a new access token can change and read nothing sensitive', async () => {
   const person = await verified();
   const thief = as(person);
   const theirs = newPerson().email;
@@ -144,7 +144,7 @@ describe('Reauthenticate', () => {
     expect((await call(account.revokeOtherSessions, {}, as(next))).code).toBe('ok');
   });
 
-  test('counts failures: after five the right password has to wait as well', async () => {
+  test('counts failures: after five the right password is rejected until the window ends', async () => {
     const strict = await startTestApp({ LIMIT_CHANGE_PASSWORD_USER: '5/900' });
     const ask = viaFetch(strict.url);
     const person = await signedIn(ask);
@@ -176,7 +176,7 @@ const RENEWALS: [name: string, renew: (person: SignedIn) => ReturnType<Caller>][
 ];
 
 describe.each(RENEWALS)('after %s', (_, renew) => {
-  test('the session goes on with new tokens', async () => {
+  test('the session continues with new tokens', async () => {
     const person = await signedIn(call);
     const before = await call(auth.verify, { accessToken: person.accessToken });
     const { tokens } = (await renew(person)).body;
@@ -196,7 +196,7 @@ describe.each(RENEWALS)('after %s', (_, renew) => {
     expect(await isGood(call, tokens.accessToken)).toBe(false);
   });
 
-  test('the predecessor of the old one, with the request that made it, gets nothing either', async () => {
+  test('the predecessor of the old refresh token is rejected, also with the same request id', async () => {
     const person = await signedIn(call);
     const first = await call(auth.refresh, { refreshToken: person.refreshToken, requestId: 'lost' });
     await renew({ ...person, accessToken: first.body.tokens.accessToken });
@@ -204,7 +204,7 @@ describe.each(RENEWALS)('after %s', (_, renew) => {
     expect(stolen.reason).toBe('REFRESH_TOKEN_REUSED');
   });
 
-  test('a lost answer of the next refresh is given again as ever', async () => {
+  test('a lost response of the next refresh is repeated as usual', async () => {
     const person = await signedIn(call);
     const { tokens } = (await renew(person)).body;
     const next = await refresh(tokens.refreshToken);
@@ -212,7 +212,7 @@ describe.each(RENEWALS)('after %s', (_, renew) => {
     expect((await refresh(tokens.refreshToken)).body.tokens.refreshToken).toBe(next.body.tokens.refreshToken);
   });
 
-  test('a copy of the access token, or one made in the same second with the old refresh token, gains nothing', async () => {
+  test('a copy of the access token, or one made in the same second with the old refresh token, is not re-authenticated', async () => {
     const person = await signedIn(call);
     await sleep(1_050 - (Date.now() % 1_000));
     const copy = (await refresh(person.refreshToken)).body.tokens;
@@ -227,14 +227,14 @@ describe.each(RENEWALS)('after %s', (_, renew) => {
   });
 });
 
-test('a re-authentication whose answer was lost is done again with the same access token', async () => {
+test('a re-authentication whose response was lost can be repeated with the same access token', async () => {
   const person = await signedIn(call);
   await reauthenticated(call, person);
   const again = await reauthenticated(call, person);
   expect((await refresh(again.refreshToken)).code).toBe('ok');
 });
 
-test('of parallel re-authentications and refreshes none leaves two refresh tokens that work', async () => {
+test('parallel re-authentications and refreshes leave at most one refresh token that works', async () => {
   for (let round = 0; round < 5; round += 1) {
     const person = await signedIn(call);
     const outcomes = await Promise.all([
@@ -249,7 +249,7 @@ test('of parallel re-authentications and refreshes none leaves two refresh token
   }
 });
 
-test('a session may always end itself', async () => {
+test('a session can always end itself', async () => {
   const person = await signedIn(call);
   const { body } = await call(account.listSessions, {}, as(person));
   const { id } = body.sessions.find(({ current }: { current: boolean }) => current);

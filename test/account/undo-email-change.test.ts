@@ -1,4 +1,4 @@
-// The owner of the previous address of an account can take the account back, whatever a thief with the password has changed.
+// The owner of the previous address of an account can take the account back, also from a thief who has its password.
 import { randomUUID } from 'node:crypto';
 import { createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
@@ -34,7 +34,7 @@ async function tokenTo(email: string, subject: string, count = 1, of = app): Pro
   return mails.at(-1)?.link?.split('#token=')[1] ?? '';
 }
 
-/** Asks for the change, and returns the token that stops it. */
+/** Requests the change, and returns the token that stops it. */
 async function asked(person: SignedIn, newEmail: string, count = 1): Promise<string> {
   const input = { newEmail, currentPassword: person.password };
   const { code, reason } = await call(account.changeEmail, input, as(person));
@@ -42,7 +42,7 @@ async function asked(person: SignedIn, newEmail: string, count = 1): Promise<str
   return tokenTo(person.email, REQUESTED, count);
 }
 
-/** Makes the change. The tokens of before are stale, so that the person signs in again. */
+/** Makes the change. It makes earlier tokens stale, so the person signs in again. */
 async function changed(person: SignedIn, newEmail = newPerson().email, count = 1) {
   const token = await asked(person, newEmail, count);
   const verificationToken = await tokenTo(newEmail, 'Confirm your new email address');
@@ -68,12 +68,12 @@ describe('a pending change', () => {
     );
     expect(await rowOf(person.userId)).toMatchObject({ email: person.email, password_hash: null });
     expect(await isGood(call, person.accessToken)).toBe(false);
-    // It was never the account's.
+    // The account never had this address.
     await tokenTo(person.email, 'Set a new password');
     expect(app.mailbox.mails.filter(({ to, subject }) => to === next && subject === UNDONE)).toEqual([]);
   });
 
-  test('whose mail was not written yet comes to nothing', async () => {
+  test('has no effect when it is stopped before its mail was written', async () => {
     const person = await signedIn(call);
     const next = newPerson().email;
     const token = await asked(person, next);
@@ -94,7 +94,7 @@ describe('a pending change', () => {
   });
 });
 
-describe('a change that was made', () => {
+describe('a completed change', () => {
   test('is undone: the address is restored, sessions and password are removed, and both addresses are informed', async () => {
     const unverified = await signedIn(call);
     await app.owner.query('UPDATE users SET email_verified_at = now() WHERE id = $1', [unverified.userId]);
@@ -126,7 +126,7 @@ describe('a change that was made', () => {
     expect(rows).toHaveLength(1);
   });
 
-  test('leaves an address that was not verified as it was', async () => {
+  test('leaves an unverified address unverified when it is undone', async () => {
     const before = await signedIn(call);
     const { token } = await changed(before);
     expect((await rowOf(before.userId)).email_verified_at).not.toBeNull();
@@ -134,7 +134,7 @@ describe('a change that was made', () => {
     expect((await rowOf(before.userId)).email_verified_at).toBeNull();
   });
 
-  test('is undone once, of twenty parallel calls', async () => {
+  test('is undone once in twenty parallel calls', async () => {
     const { token } = await changed(await signedIn(call));
     const outcomes = await Promise.all(Array.from({ length: 10 }, () => undo(token)));
     expect(outcomes.filter(({ code }) => code === 'ok')).toHaveLength(1);
@@ -142,7 +142,7 @@ describe('a change that was made', () => {
     expect(await undo(token)).toMatchObject({ code: 'resource_exhausted' });
   });
 
-  test('can be undone for seven days after it was made, and not a moment longer', async () => {
+  test('can be undone for seven days, to the second', async () => {
     const [early, late] = [await signedIn(call), await signedIn(call)];
     const tokens = [(await changed(early)).token, (await changed(late)).token];
     const age = (ms: number, userId: string) =>
@@ -164,7 +164,7 @@ describe('a change that was made', () => {
     expect(await rowOf(before.userId)).toMatchObject({ email: before.email, disabled_at: expect.any(Date) });
   });
 
-  test('of an account that an administrator has deleted cannot be undone, and the address is free; its user cannot delete it yet', async () => {
+  test('cannot be undone once an administrator has deleted the account, and the address is free; its user cannot delete it yet', async () => {
     const before = await signedIn(call);
     const { token, person } = await changed(before);
     const { code, reason } = await call(account.deleteMe, { currentPassword: person.password }, as(person));
@@ -175,8 +175,8 @@ describe('a change that was made', () => {
   });
 });
 
-describe('of several changes', () => {
-  test('the link to the first address undoes all of them, and those to later addresses die', async () => {
+describe('after several changes', () => {
+  test('the link to the first address undoes all of them, and those to later addresses become invalid', async () => {
     const a = await signedIn(call);
     const toB = await changed(a);
     const toC = await changed(toB.person);
@@ -186,7 +186,7 @@ describe('of several changes', () => {
     expect((await rowOf(a.userId)).email).toBe(a.email);
   });
 
-  test('the link to the second address works first, and that to the first one after it', async () => {
+  test('the link to the second address works first, and the link to the first address still works after it', async () => {
     const a = await signedIn(call);
     const toB = await changed(a);
     const toC = await changed(toB.person);
@@ -205,7 +205,7 @@ describe('of several changes', () => {
     expect((await undo(toThief.token)).code).toBe('ok');
   });
 
-  test('two that are pending at once are stopped by either link', async () => {
+  test('either link stops two changes that are pending at once', async () => {
     const a = await signedIn(call);
     const [one, two] = [await asked(a, newPerson().email), await asked(a, newPerson().email, 2)];
     expect(one).not.toBe(two);
@@ -222,7 +222,7 @@ describe('changes that a thief may have made since', () => {
       [userId, ago],
     );
 
-  test('identities of their own are unlinked, also those from shortly before; older ones stay', async () => {
+  test('identities that the thief linked are unlinked, also those from shortly before; older ones stay', async () => {
     const before = await signedIn(call);
     await app.owner.query("UPDATE users SET created_at = created_at - interval '1 year' WHERE id = $1", [
       before.userId,
@@ -236,7 +236,7 @@ describe('changes that a thief may have made since', () => {
     expect(rows).toEqual([{ id: old }]);
   });
 
-  test('links that they were mailed are void', async () => {
+  test('links that were mailed to the thief are invalid', async () => {
     const before = await signedIn(call);
     const { token, person } = await changed(before);
     await call(auth.requestReset, { email: person.email });
@@ -334,7 +334,7 @@ describe('the former address is reserved for seven days', () => {
     expect((await rowOf(before.userId)).email).toBe(before.email);
   });
 
-  test('its own account may go back to it', async () => {
+  test('its own account can return to it', async () => {
     const a = await signedIn(call);
     const { person } = await changed(a);
     await changed(person, a.email);
@@ -363,7 +363,7 @@ describe('the former address is reserved for seven days', () => {
   });
 });
 
-test('the token is of its own kind: no other passes, and it passes for no other', async () => {
+test('an undo token works as no other kind, and no other kind works as an undo token', async () => {
   const person = await registered(call);
   await call(auth.requestReset, { email: person.email });
   const resetToken = await tokenTo(person.email, 'Set a new password');

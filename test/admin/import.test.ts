@@ -89,7 +89,7 @@ test('each invalid field of each row is reported, and the other rows are importe
   expect((await call(auth.login, taken)).code).toBe('ok');
 });
 
-test('thousands of users in one stream, with a response to each message', async () => {
+test('imports thousands of users in one stream, with a response to each message', async () => {
   const messages = Array.from({ length: 30 }, (_, m) => Array.from({ length: 100 }, (_, n) => person(m * 100 + n)));
   const answers = await importAll(messages);
   expect(answers).toHaveLength(30);
@@ -102,7 +102,7 @@ test('requires an administrator, and at most a hundred users in a message', asyn
   await expect(importAll([Array.from({ length: 101 }, (_, n) => person(n))])).rejects.toThrow('invalid_argument');
 });
 
-test('at the command line, from a file that can be corrected and imported again', async () => {
+test('reads a file at the command line, which can be corrected and imported again', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'latchkey-import-'));
   onTestFinished(() => rmSync(folder, { recursive: true }));
   const file = join(folder, 'users.jsonl');

@@ -29,7 +29,7 @@ beforeAll(async () => {
   );
   call = viaFetch(app.url);
   boss = await signedInWith(app, call, ['admin']);
-  // The published key may sign by then.
+  // The published key can sign by then.
   app.advance(5_000);
 });
 afterAll(() => app.close());
@@ -123,7 +123,7 @@ function outcomeOf(error: unknown): Outcome {
   return { code: Code[code].toLowerCase(), ...(details.length > 0 && { reason: info?.reason ?? '' }) };
 }
 
-/** For one test; nothing of what it has not committed stays. */
+/** A transaction for one test, which rolls back at its end. */
 async function connected(): Promise<pg.Client> {
   const client = new pg.Client({ connectionString: app.environment.MIGRATION_DATABASE_URL });
   await client.connect();

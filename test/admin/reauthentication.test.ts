@@ -1,4 +1,4 @@
-// Changes that give authority require a re-authentication of the administrator within ten minutes, in the same session.
+// Changes that grant permissions require a re-authentication of the administrator within ten minutes, in the same session.
 import { randomUUID } from 'node:crypto';
 import { createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
@@ -29,7 +29,7 @@ beforeAll(async () => {
 const as = ({ accessToken }: Pick<SignedIn, 'accessToken'>) => ({ bearer: accessToken });
 const named = () => `robot-${randomUUID().slice(0, 8)}`;
 
-/** Sends messages on one stream, one after the answer to the one before. */
+/** Sends messages on one stream, each one after the response to the one before. */
 async function importing(bearer: string, messages: object[][], between = async () => {}): Promise<string> {
   const client = createClient(AdminService, createGrpcTransport({ baseUrl: app.url }));
   async function* requests() {

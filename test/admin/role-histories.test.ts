@@ -1,5 +1,5 @@
-// 100,000 random histories of roles, compared with an oracle without closures: it walks the definitions anew for each
-// question. The histories run in Postgres with its triggers, and CheckRole gives the answers.
+// 100,000 random histories of roles, compared with an oracle without closures. The oracle reads the definitions anew for
+// each check. The histories run in Postgres with its triggers, and CheckRole returns the decisions.
 import fc from 'fast-check';
 import pg from 'pg';
 import { v7 } from 'uuid';
@@ -45,7 +45,7 @@ const event: fc.Arbitrary<Event> = fc.oneof(
   { weight: 1, arbitrary: fc.constant({ kind: 'enable' as const }) },
 );
 const history = fc.array(event, { maxLength: 6 });
-/** Of any two roles the later one may imply the earlier one: no circles. */
+/** A role may imply only earlier roles of the list, so there are no circles. */
 const edges = fc.subarray(ROLES.flatMap((one, n) => ROLES.slice(0, n).map((other): Edge => [one, other])));
 
 let owner: pg.Client;
@@ -117,7 +117,7 @@ test(`CheckRole and the oracle agree about ${GRAPHS * PEOPLE} histories`, async 
     edges,
     fc.array(history, { minLength: PEOPLE, maxLength: PEOPLE }),
     async (graph, lives) => {
-      // Histories end before the roles come to imply what they do, and after.
+      // Some histories end before a role implies another one, and some after.
       const ids = lives.map(() => v7());
       const half = Math.floor(lives.length / 2);
       await live(ids.slice(0, half), lives.slice(0, half));

@@ -287,7 +287,7 @@ describe('the granter rule', () => {
     expect((await grant(boss.userId, root)).reason).toBe('GRANT_NOT_ALLOWED');
     expect((await define(root, [], 'admin')).reason).toBe('GRANT_NOT_ALLOWED');
     expect((await define(root)).reason).toBe('GRANT_NOT_ALLOWED');
-    // A detour by a role that they hold, or may give.
+    // Through a role that they hold, or can grant.
     expect((await define('admin', ['user', root])).reason).toBe('GRANT_NOT_ALLOWED');
     expect((await define(names.reader, [root])).reason).toBe('GRANT_NOT_ALLOWED');
     await app.owner.query("INSERT INTO roles (name, description) VALUES ($1, '')", [names.writer]);
@@ -341,7 +341,7 @@ describe('the granter rule', () => {
     expect(await rolesIn(mighty)).toContain(root);
   });
 
-  test('the present roles of the administrator count, not those in the token', async () => {
+  test('the current roles of the administrator count, not those in the token', async () => {
     const mighty = await signedInWith(app, call, ['admin', root]);
     const person = await registered(call);
     const other = await registered(call);

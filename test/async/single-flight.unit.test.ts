@@ -14,7 +14,7 @@ function setUp() {
 
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
-test('callers that come during a run share one run that begins after it', async () => {
+test('callers that arrive during a run share one run that begins after it', async () => {
   const { runs, call } = setUp();
   const first = call();
   await settled();

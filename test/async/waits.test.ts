@@ -12,7 +12,7 @@ async function millisecondsOf(work: () => Promise<unknown>): Promise<number> {
   return performance.now() - startedAt;
 }
 
-test('a pause lasts as long as it should', async () => {
+test('a pause lasts its whole time', async () => {
   expect(await millisecondsOf(() => pause(50, new AbortController().signal))).toBeGreaterThan(45);
 });
 

@@ -90,7 +90,7 @@ describe('verify finds', () => {
     await recorded();
     await app.owner.query('DROP TABLE IF EXISTS before_all; CREATE TABLE before_all AS TABLE audit_events');
   });
-  /** Does something to the third last event behind the service's back, and puts it right again. */
+  /** Changes the third last event behind the service's back, and restores it afterwards. */
   async function tampering(statement: string, ...more: string[]): Promise<{ at: number; output: string }> {
     const at = (await places()).at(-3) as number;
     for (const one of [statement, ...more]) await app.owner.query(one.replaceAll('$at', String(at)));
@@ -207,7 +207,7 @@ test('dropping old months keeps the rest of the chain whole', async () => {
   expect(rows).toMatchObject([{ actor: expect.stringMatching(/^operator:/), before: { count: last, lastSeq: last } }]);
 });
 
-test('the service cannot write the events of the chain itself, and the present month is not dropped', async () => {
+test('the service cannot write the events of the chain itself, and the current month cannot be dropped', async () => {
   for (const type of ['traces_erased', 'audit_events_dropped']) {
     await app.owner.query(
       `INSERT INTO outbox (id, topic, payload, created_at) VALUES (gen_random_uuid(), 'audit', $1, now())`,

@@ -14,7 +14,7 @@ beforeAll(async () => {
   boss = await signedInWith(app, call, ['admin']);
 });
 
-/** Collects what comes until it is stopped. */
+/** Collects events until it is stopped. */
 function stream(afterSeq: bigint, more: object = {}, bearer = boss.accessToken) {
   const client = createClient(AdminService, createGrpcTransport({ baseUrl: app.url }));
   const abort = new AbortController();

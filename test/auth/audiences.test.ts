@@ -64,7 +64,7 @@ describe('the audiences of a session', () => {
     expect(audOf(await refreshed(tokens.refreshToken))).toEqual(ALL);
   });
 
-  test('are fewer when the sign-in asks for fewer, and every Refresh keeps them', async () => {
+  test('are fewer when the sign-in requests fewer, and every Refresh keeps them', async () => {
     const tokens = await signInFor(['warehouse', 'shop', 'warehouse']);
     expect(audOf(tokens)).toEqual(['shop', 'warehouse']);
     const next = await refreshed(tokens.refreshToken);
@@ -72,7 +72,7 @@ describe('the audiences of a session', () => {
     expect(audOf(await refreshed(next.refreshToken))).toEqual(['shop', 'warehouse']);
   });
 
-  test('become fewer by a Refresh that asks for fewer, and stay so', async () => {
+  test('become fewer by a Refresh that requests fewer, and stay so', async () => {
     const tokens = await signInFor([]);
     const narrow = await refreshed(tokens.refreshToken, ['shop', 'latchkey']);
     expect(audOf(narrow)).toEqual(['shop', 'latchkey']);
@@ -80,7 +80,7 @@ describe('the audiences of a session', () => {
     expect(audOf(await refreshed(narrower.refreshToken))).toEqual(['shop']);
   });
 
-  test('never become more: a Refresh that asks for more is rejected, and nothing has changed', async () => {
+  test('never become more: a Refresh that requests more is rejected and changes nothing', async () => {
     const tokens = await signInFor(['shop']);
     for (const audiences of [ALL, ['shop', 'latchkey'], ['latchkey'], ['warehouse']]) {
       expect(await refresh(tokens.refreshToken, audiences)).toMatchObject({
@@ -119,8 +119,8 @@ describe('the audiences of a session', () => {
   });
 });
 
-describe('a Refresh whose answer was lost', () => {
-  test('gets the same successor again, for the audiences that the session has by now', async () => {
+describe('a Refresh whose response was lost', () => {
+  test('returns the same successor again, for the current audiences of the session', async () => {
     const tokens = await signInFor([]);
     const first = await refreshed(tokens.refreshToken, ['shop', 'warehouse']);
     for (const audiences of [[], ['shop', 'warehouse']]) {
@@ -130,14 +130,14 @@ describe('a Refresh whose answer was lost', () => {
     }
   });
 
-  test('never gives more than the session has by now', async () => {
+  test('never returns more than the current audiences of the session', async () => {
     const tokens = await signInFor([]);
     const first = await refreshed(tokens.refreshToken, ['shop']);
     expect((await refresh(tokens.refreshToken, ['shop', 'latchkey'])).fields).toEqual(['audiences']);
     expect(audOf(await refreshed(first.refreshToken))).toEqual(['shop']);
   });
 
-  test('narrows the session when it asks for fewer the second time', async () => {
+  test('narrows the session when it requests fewer the second time', async () => {
     const tokens = await signInFor([]);
     const first = await refreshed(tokens.refreshToken);
     const again = await refreshed(tokens.refreshToken, ['shop']);
@@ -145,7 +145,7 @@ describe('a Refresh whose answer was lost', () => {
     expect(audOf(await refreshed(first.refreshToken))).toEqual(['shop']);
   });
 
-  test('of many at once that ask for different audiences, none gives any that another one has given up', async () => {
+  test('among many parallel ones for different audiences returns no audience that another one has removed', async () => {
     const tokens = await signInFor([]);
     const choices = [['shop', 'warehouse'], ['shop'], ['shop', 'latchkey'], []];
     const outcomes = await Promise.all(
@@ -154,7 +154,7 @@ describe('a Refresh whose answer was lost', () => {
     const successors = outcomes.flatMap(({ body }) => (body ? [body.tokens as Tokens] : []));
     expect(new Set(successors.map(({ refreshToken }) => refreshToken)).size).toBe(1);
     for (const { code } of outcomes.filter(({ body }) => !body)) {
-      // The second when the session was narrowed between two statements of the call.
+      // The second one when the session was narrowed between two statements of the call.
       expect(['invalid_argument', 'unavailable']).toContain(code);
     }
     const last = await refreshed(successors[0]?.refreshToken ?? '');
@@ -162,7 +162,7 @@ describe('a Refresh whose answer was lost', () => {
     expect(audOf(last)).toEqual(narrowest);
   });
 
-  test('of a stolen token ends the session, for any requested audiences', async () => {
+  test('with a stolen token ends the session, for any requested audiences', async () => {
     const tokens = await signInFor(['shop']);
     const next = await refreshed(tokens.refreshToken);
     const current = await refreshed(next.refreshToken);
@@ -185,7 +185,7 @@ describe('when the configuration changes', () => {
     expect(audOf(await refreshed(body.tokens.refreshToken))).toEqual(['shop', 'warehouse']);
   });
 
-  test('a session with nothing left cannot refresh, and its refresh token is not used up by it', async () => {
+  test('a session without a configured audience cannot refresh, and the attempt does not use up its refresh token', async () => {
     const tokens = await signInFor(['warehouse']);
     const without = await alsoWith({ AUDIENCE: 'shop' });
     for (let n = 0; n < 2; n += 1) {
@@ -196,7 +196,7 @@ describe('when the configuration changes', () => {
     }
     const next = await refreshed(tokens.refreshToken);
     expect(audOf(next)).toEqual(['warehouse']);
-    // Of a lost answer the same.
+    // A lost response is rejected in the same way.
     expect((await refresh(tokens.refreshToken, [], '', without)).reason).toBe('AUDIENCES_REMOVED');
   });
 });
@@ -241,7 +241,7 @@ describe('Latchkey’s own APIs', () => {
     expect((await by(verifierService.batchVerify, { accessTokens: ['x'] }, full)).code).toBe('ok');
   });
 
-  test('examine tokens for any audience: only the caller’s own must be for them', async () => {
+  test('verify tokens for any audience: only the caller’s own token must be for Latchkey', async () => {
     const { accessToken, userId } = await signInFor(['shop']);
     expect((await call(auth.verify, { accessToken })).body.principal.userId).toBe(userId);
     expect((await call(auth.verify, {}, { bearer: accessToken })).body.principal.userId).toBe(userId);
@@ -256,7 +256,7 @@ describe('Latchkey’s own APIs', () => {
     expect((await fetch(`${app.url}/forward-auth?audience=latchkey`, { headers })).status).toBe(401);
   });
 
-  test('reject a token of another deployment’s audience that is named like theirs, in another case', async () => {
+  test('reject a token of another deployment’s audience whose name differs from theirs only in case', async () => {
     const by = await alsoWith({ AUDIENCE: 'Latchkey,latchkey2' });
     const person = await registered(by);
     const { email, password } = person;

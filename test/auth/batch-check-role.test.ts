@@ -11,7 +11,7 @@ const { call } = app;
 const ask = (checks: object[], bearer = SERVICE_KEY) =>
   call(verifierService.batchCheckRole, { checks } as never, { bearer });
 
-test('answers each check as CheckRole does, by token and by user id, in their order', async () => {
+test('returns the decision of CheckRole for each check, by token and by user id, in their order', async () => {
   const [person, chief] = [await signedIn(call), await signedInWith(app, call, ['admin'])];
   const out = await signedIn(call);
   await call(auth.logout, { refreshToken: out.refreshToken });
@@ -44,7 +44,7 @@ test('names every invalid field of every check, and accepts a thousand checks', 
   expect((await ask([good], 'nonsense')).reason).toBe('TOKEN_INVALID');
 });
 
-test('a caller that checks ever different roles does not fill the audit trail', async () => {
+test('a caller that checks many different roles cannot fill the audit trail', async () => {
   const person = await signedIn(call);
   const roles = Array.from({ length: 60 }, (_, n) => `role-${n}`);
   for (const role of roles) await call(auth.checkRole, { accessToken: person.accessToken, role });
@@ -53,7 +53,7 @@ test('a caller that checks ever different roles does not fill the audit trail', 
   expect((await app.owner.query(found, [person.userId])).rowCount).toBe(20);
 });
 
-test('a denied role is audited once in a quarter of an hour, for every kind of check', async () => {
+test('a denied role is audited once in 15 minutes, for every kind of check', async () => {
   const person = await signedIn(call);
   const denials = async () => {
     await eventually(async () => (await app.owner.query('SELECT FROM outbox')).rowCount === 0);

@@ -18,7 +18,7 @@ test('a check by token uses the roles of the token', async () => {
   expect((await call(auth.checkRole, { role: 'user' }, { bearer: accessToken })).body.allowed).toBe(true);
 });
 
-test('by token fails as Verify does', async () => {
+test('a check by token fails as Verify does', async () => {
   const person = await signedIn(call);
   expect((await call(auth.checkRole, { accessToken: 'x', role: 'user' })).reason).toBe('TOKEN_INVALID');
   expect((await call(auth.checkRole, { role: 'user' })).reason).toBe('CREDENTIALS_MISSING');
@@ -26,7 +26,7 @@ test('by token fails as Verify does', async () => {
   expect((await call(auth.checkRole, { accessToken: person.accessToken, role: 'user' })).reason).toBe('TOKEN_REVOKED');
 });
 
-test('by user id is for services and administrators', async () => {
+test('a check by user id is allowed for services and administrators only', async () => {
   const [person, other] = [await signedIn(call), await registered(call)];
   const ask = (bearer?: string) =>
     call(auth.checkRole, { userId: other.userId, role: 'user' }, bearer ? { bearer } : {});
@@ -49,7 +49,7 @@ test('by user id is for services and administrators', async () => {
   expect(events).toEqual([{ detail: 'latchkey.auth.v1.CheckRoleRequest.user_id' }]);
 });
 
-test('one caller cannot fill the audit trail with refusals', async () => {
+test('one caller cannot fill the audit trail with denied checks', async () => {
   const person = await signedIn(call);
   const ask = () => call(auth.checkRole, { userId: person.userId, role: 'admin' }, { bearer: person.accessToken });
   const outcomes = await Promise.all(Array.from({ length: 60 }, ask));
@@ -74,7 +74,7 @@ test('a check by user id uses the current roles in the database', async () => {
   expect(await ask(randomUUID(), 'user')).toEqual({ allowed: false, reason: 'REASON_USER_NOT_FOUND' });
 });
 
-test('all invalid fields are named at once', async () => {
+test('names all invalid fields at once', async () => {
   const outcome = await call(auth.checkRole, { userId: 'x', role: 'Not A Role' }, { bearer: SERVICE_KEY });
   expect(outcome.fields?.toSorted()).toEqual(['role', 'user_id']);
 });

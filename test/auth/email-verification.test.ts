@@ -65,7 +65,7 @@ describe('a verification', () => {
     expect(rows).toHaveLength(1);
   });
 
-  test('is not sent where there is no address to verify, and the response is the same', async () => {
+  test('sends no mail for an unknown or a verified account, and the response is the same', async () => {
     const [unknown, verified] = [newPerson(), await registered(call)];
     await app.owner.query('UPDATE users SET email_verified_at = now() WHERE id = $1', [verified.userId]);
     for (const { email } of [unknown, verified]) {
@@ -83,14 +83,14 @@ describe('a verification', () => {
         return (await mailTo(app, email, 'Set a new password')).link?.split('#token=')[1] ?? '';
       },
     ],
-    ['nothing', async () => ''],
-    ['garbage', async () => `lkv_${'A'.repeat(64)}`],
-  ])('is not made by %s', async (_, make) => {
+    ['an empty token', async () => ''],
+    ['an unknown token', async () => `lkv_${'A'.repeat(64)}`],
+  ])('fails with %s', async (_, make) => {
     const person = await registered(call);
     expect((await verify(await make(person.email), person)).reason).toBe('VERIFICATION_TOKEN_INVALID');
   });
 
-  test('expires, and dies with a newer password, another address and a disabled account', async () => {
+  test('expires, and becomes invalid with a newer password, another address or a disabled account', async () => {
     const changes: [string, (id: string) => Promise<unknown>][] = [
       ['password', (id) => app.owner.query('UPDATE users SET password_epoch = password_epoch + 1 WHERE id = $1', [id])],
       ['address', (id) => app.owner.query("UPDATE users SET email = 'other-' || email WHERE id = $1", [id])],
@@ -110,8 +110,8 @@ describe('a verification', () => {
   });
 });
 
-describe('a verification shows that the account is the reader’s', () => {
-  /** A stranger opens an account with the address of another person, and knows its password. */
+describe('a verification proves that the reader owns the account', () => {
+  /** An attacker registers the address of another person, with a password that the attacker knows. */
   async function opened(of: Caller = call, where = app) {
     const person = newPerson();
     const { body } = await of(auth.register, person);
@@ -157,13 +157,13 @@ describe('a verification shows that the account is the reader’s', () => {
       'the password, through a back end that calls for its users',
       ({ token, password }) => call(auth.verifyEmail, { verificationToken: token, password }, { bearer: SERVICE_KEY }),
     ],
-  ])('by %s', async (_, confirm) => {
+  ])('is accepted with %s', async (_, confirm) => {
     const person = await opened();
     expect(await confirm(person)).toEqual({ code: 'ok', body: {} });
     expect(await isVerified(app, person.email)).toBe(true);
   });
 
-  test('the victim of a stranger sets a new password instead, after which the stranger has nothing', async () => {
+  test('the victim of such a registration sets a new password instead, and the attacker keeps no access', async () => {
     const victim = await opened();
     await call(auth.requestReset, { email: victim.email });
     const resetToken = (await mailTo(app, victim.email, 'Set a new password')).link?.split('#token=')[1] ?? '';
@@ -173,7 +173,7 @@ describe('a verification shows that the account is the reader’s', () => {
     expect((await verify(victim.token, { binding: victim.binding })).reason).toBe('VERIFICATION_TOKEN_INVALID');
   });
 
-  test('a binding of a taken address is worth nothing', async () => {
+  test('the registration binding of a taken address proves nothing', async () => {
     const strictly: Caller = (...input) => viaFetch(strict.url)(...input);
     const person = newPerson();
     const mine = (await strictly(auth.register, person)).body.binding;
@@ -183,7 +183,7 @@ describe('a verification shows that the account is the reader’s', () => {
     expect((await verify(token, { binding: mine }, strictly)).code).toBe('ok');
   });
 
-  test('guesses at a password are few for each token, and are audited', async () => {
+  test('password attempts are limited for each token, and audited', async () => {
     const few = await startTestApp({ LIMIT_VERIFY_EMAIL_TOKEN: '3/900' });
     onTestFinished(() => few.close());
     const ask = viaFetch(few.url);
@@ -213,7 +213,7 @@ describe('a verification shows that the account is the reader’s', () => {
     );
   });
 
-  test('an invalid access token has the usual error', async () => {
+  test('an invalid access token returns the usual error', async () => {
     const person = await opened();
     const outcome = await call(auth.verifyEmail, { verificationToken: person.token }, { bearer: 'x' });
     expect(outcome.reason).toBe('TOKEN_INVALID');
@@ -237,7 +237,7 @@ describe('where addresses must be verified', () => {
     expect((await strict.owner.query('SELECT FROM users WHERE email = $1', [person.email])).rowCount).toBe(1);
   });
 
-  test('a stranger cannot fill a mailbox: mails to one address are counted, whoever causes them, and for new and taken ones alike', async () => {
+  test('an attacker cannot flood a mailbox: mails to one address are counted for all callers, alike for new and taken addresses', async () => {
     const strictest = await startTestApp({
       REQUIRE_EMAIL_VERIFICATION: 'on',
       LIMIT_REQUEST_VERIFICATION_ACCOUNT: '2/900',
@@ -295,11 +295,11 @@ describe('where addresses must be verified', () => {
   });
 });
 
-describe('another address', () => {
+describe('a change of the address', () => {
   const change = ({ accessToken: bearer, password: currentPassword }: SignedIn, newEmail: string) =>
     call(account.changeEmail, { newEmail, currentPassword }, { bearer });
 
-  test('belongs to the account once it is confirmed; the old address is informed, and old tokens are stale', async () => {
+  test('takes effect once it is confirmed; the old address is informed, and old tokens are stale', async () => {
     const person = await signedIn(call);
     const { email: next } = newPerson();
     expect(await change(person, next.toUpperCase())).toEqual({ code: 'ok', body: {} });
@@ -332,7 +332,7 @@ describe('another address', () => {
     expect(reset.reason).toBe('RESET_TOKEN_INVALID');
   });
 
-  test('that was requested before a reset has no effect, also when its e-mail is late', async () => {
+  test('requested before a reset has no effect, also when its e-mail is late', async () => {
     const late = await startTestApp({}, { api: true, worker: false });
     onTestFinished(() => late.close());
     const person = await signedIn(viaFetch(late.url));
@@ -351,7 +351,7 @@ describe('another address', () => {
     expect((await late.owner.query('SELECT FROM email_verifications')).rowCount).toBe(0);
   });
 
-  test('that is theirs by now, by another mail, is no news', async () => {
+  test('that another mail has already made sends no notice', async () => {
     const person = await signedIn(call);
     const next = newPerson().email;
     await change(person, next);
@@ -369,7 +369,7 @@ describe('another address', () => {
     expect(app.mailbox.mails.filter(({ to }) => to === next)).toHaveLength(1);
   });
 
-  test('that has an account is reported to its owner and not to the caller', async () => {
+  test('to the address of an account is reported to its owner and not to the caller', async () => {
     const [person, other] = [await signedIn(call), await registered(call)];
     expect(await change(person, other.email)).toEqual({ code: 'ok', body: {} });
     await mailTo(app, other.email, 'You already have an account');
@@ -378,7 +378,7 @@ describe('another address', () => {
     );
   });
 
-  test('that gets an account meanwhile is that account’s', async () => {
+  test('to an address that another account gets meanwhile has no effect', async () => {
     const person = await signedIn(call);
     const other = newPerson();
     await change(person, other.email);
@@ -388,7 +388,7 @@ describe('another address', () => {
     expect(await isGood(call, person.accessToken)).toBe(true);
   });
 
-  test('must be one, and another one', async () => {
+  test('requires a valid address that differs from the current one', async () => {
     const person = await signedIn(call);
     for (const bad of ['x', '', person.email]) expect((await change(person, bad)).fields).toEqual(['new_email']);
   });

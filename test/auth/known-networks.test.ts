@@ -1,4 +1,4 @@
-// Known networks: attempts of strangers on other networks do not block an owner there.
+// Known networks: failed sign-ins of attackers on other networks do not block an owner on a known one.
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { connectRedis, type RedisClient } from '../../src/redis/connect-redis.ts';
@@ -32,14 +32,14 @@ const from = (address: string) => ({ headers: { 'x-forwarded-for': address } });
 const signIn = (person: Person, address: string) =>
   call(auth.login, { email: person.email, password: person.password }, from(address));
 
-/** Uses up the account's limit, from networks that it does not know. */
+/** Uses up the account's limit from networks that it does not know. */
 async function attack(person: Person): Promise<void> {
   for (let n = 0; n < 4; n += 1) {
     await call(auth.login, { email: person.email, password: 'wrong' }, from(`203.0.113.${100 + n}`));
   }
 }
 
-/** Whether the account is let in from there while strangers attack it. */
+/** Whether the owner can sign in from that network while attackers use up the limit. */
 async function isKnown(person: Person, address: string): Promise<boolean> {
   await attack(person);
   return (await signIn(person, address)).code === 'ok';
@@ -52,7 +52,7 @@ async function linkTo(person: Person, path: string): Promise<string> {
   return mail.link?.split('#token=')[1] ?? '';
 }
 
-test('ChangePassword forgets all known networks but the caller’s', async () => {
+test('ChangePassword forgets all known networks except the caller’s', async () => {
   const person = await registered(call);
   await signIn(person, THIEF);
   const { body } = await signIn(person, HOME);
@@ -65,7 +65,7 @@ test('ChangePassword forgets all known networks but the caller’s', async () =>
   expect(await isKnown(after, THIEF)).toBe(false);
 });
 
-test('ConfirmReset forgets all known networks but the caller’s', async () => {
+test('ConfirmReset forgets all known networks except the caller’s', async () => {
   const person = await registered(call);
   await signIn(person, THIEF);
   await call(auth.requestReset, { email: person.email });
@@ -94,7 +94,7 @@ test.each(['DeleteUser', 'DeleteMe'])(
   },
 );
 
-describe('an owner at a new network, whose account strangers attack,', () => {
+describe('an owner at a new network, whose account is under attack,', () => {
   const confirm = (networkToken: string, address: string) => call(auth.confirmNetwork, { networkToken }, from(address));
 
   test('gets an e-mail, and can sign in from the confirmed network only', async () => {
@@ -118,7 +118,7 @@ describe('an owner at a new network, whose account strangers attack,', () => {
     expect(rows).toHaveLength(1);
   });
 
-  test('confirms with a token once, of eight calls at once', async () => {
+  test('can use a token once, even with eight calls at once', async () => {
     const person = await registered(call);
     await attack(person);
     const token = await linkTo(person, '/confirm-network');
@@ -140,7 +140,7 @@ describe('an owner at a new network, whose account strangers attack,', () => {
     expect(mails()).toHaveLength(1);
   });
 
-  test('gets it also when strangers have used up the resets', async () => {
+  test('gets the e-mail also when attackers have used up the resets', async () => {
     const person = await registered(call);
     for (let n = 0; n < 4; n += 1) await call(auth.requestReset, { email: person.email }, from(`203.0.113.${n}`));
     await attack(person);

@@ -16,7 +16,7 @@ describe.each([
   ['a known account', true],
   ['an unknown account', false],
 ])('%s', (_, isKnown) => {
-  test('of 500 parallel wrong passwords five are examined', async () => {
+  test('checks five of 500 parallel wrong passwords', async () => {
     const person = isKnown ? await registered(call) : newPerson();
     const outcomes = await fail(person.email, 500);
     expect(outcomes.filter(({ reason }) => reason === 'CREDENTIALS_INVALID')).toHaveLength(5);
@@ -26,19 +26,19 @@ describe.each([
     expect(limited[0]?.retryAfterSeconds).toBeGreaterThan(880);
     expect(limited[0]?.retryAfterSeconds).toBeLessThanOrEqual(900);
     expect(limited[0]?.retryAfterHeader).toBe(limited[0]?.retryAfterSeconds);
-    // The right password is not examined either, so no response shows that it was right.
+    // The right password is not checked either, so no response shows that it was right.
     expect((await call(auth.login, { email: person.email, password: person.password })).reason).toBe('RATE_LIMITED');
   });
 });
 
-test('successes do not count', async () => {
+test('successful sign-ins do not count', async () => {
   const person = await registered(call);
   for (let n = 0; n < 8; n += 1) await signedIn(call, person);
   expect((await fail(person.email, 4)).every(({ reason }) => reason === 'CREDENTIALS_INVALID')).toBe(true);
   await signedIn(call, person);
 });
 
-test('only the first refusal of a window is audited', async () => {
+test('only the first rejection of a window is audited', async () => {
   const person = await registered(call);
   await fail(person.email, 60);
   await eventually(async () => (await app.owner.query('SELECT FROM outbox')).rowCount === 0);
@@ -59,7 +59,7 @@ test('a caller that disconnects before the response has used up an attempt', asy
     const { rows } = await slow.owner.query("SELECT count(*)::int AS n FROM audit_events WHERE type = 'login_failed'");
     return rows[0].n as number;
   };
-  // On a busy machine a deadline may pass before the password is looked at; that attempt is none.
+  // On a busy machine a deadline may pass before the password is checked; that attempt does not count.
   const codes: string[] = [];
   while (codes.length < 25 && codes.at(-1) !== 'resource_exhausted') {
     const password = `wrong ${codes.length}`;
@@ -71,10 +71,10 @@ test('a caller that disconnects before the response has used up an attempt', asy
   expect((await patient(auth.login, { email: person.email, password: person.password })).reason).toBe('RATE_LIMITED');
 }, 60_000);
 
-test('strangers on other networks do not block an owner on a known network', async () => {
+test('attackers on other networks do not block an owner on a known network', async () => {
   const owner = await registered(call);
   await signedIn(call, owner);
-  // Stands for the attempts of strangers from other addresses.
+  // Stands for failed sign-ins from other addresses.
   const { createLimiter } = await import('../../src/limits/limiter.ts');
   const { createRedisFallback } = await import('../../src/limits/redis-fallback.ts');
   const { readConfig } = await import('../../src/config/config.ts');
@@ -91,19 +91,19 @@ test('strangers on other networks do not block an owner on a known network', asy
   for (let n = 0; n < 20; n += 1) await limiter.take('LOGIN_ACCOUNT', account);
 
   await signedIn(call, owner);
-  // From a place that the account does not know, they do; until a reset proves who is there.
+  // They do block the owner at an unknown network, until a reset proves the owner.
   await redis.del(...(await redis.keys(`latchkey:place:${account}`)));
   expect((await call(auth.login, { email: owner.email, password: owner.password })).reason).toBe('RATE_LIMITED');
   await call(auth.requestReset, { email: owner.email });
   const mail = await eventually(() => app.mailbox.mails.find(({ to }) => to === owner.email));
   const newPassword = 'a newer pass phrase';
   await call(auth.confirmReset, { resetToken: mail.link?.split('#token=')[1] ?? '', newPassword });
-  // From wherever they are, not only from where they confirmed.
+  // After a reset every network works, not only the one of the reset.
   await redis.del(...(await redis.keys(`latchkey:place:${account}`)));
   await signedIn(call, { ...owner, password: newPassword });
 });
 
-test('an overloaded service costs no attempt', async () => {
+test('an overloaded service uses up no attempt', async () => {
   const small = await startTestApp({
     ...LIMITS,
     HASH_CONCURRENCY: '1',
@@ -122,7 +122,7 @@ test('an overloaded service costs no attempt', async () => {
   await signedIn(callSmall, person);
 });
 
-test('without Redis the limit is stricter, not gone', async () => {
+test('without Redis the limit is stricter and stays in force', async () => {
   const alone = await startTestApp({ ...LIMITS, REDIS_URL: 'redis://127.0.0.1:1' }, { api: true, worker: false });
   onTestFinished(() => alone.close());
   const callAlone = viaFetch(alone.url);

@@ -39,7 +39,7 @@ describe('the tokens', () => {
     expect(decodeProtectedHeader(accessToken).alg).toBe('EdDSA');
   });
 
-  test('of two sign-ins are of two sessions', async () => {
+  test('belong to a new session at each sign-in', async () => {
     const person = await registered(call);
     const [one, two] = [await signedIn(call, person), await signedIn(call, person)];
     expect(one.refreshToken).not.toBe(two.refreshToken);
@@ -47,7 +47,7 @@ describe('the tokens', () => {
     expect((await call(auth.verify, { accessToken: two.accessToken })).code).toBe('ok');
   });
 
-  test('of one process are valid in another one', async () => {
+  test('are valid in every process', async () => {
     const person = await signedIn(call);
     const { startApp } = await import('../../src/app.ts');
     const { readConfig } = await import('../../src/config/config.ts');
@@ -61,13 +61,13 @@ describe('the tokens', () => {
 });
 
 describe('failures', () => {
-  test('are the same to the byte for every cause', async () => {
+  test('are byte-identical for every cause', async () => {
     const [wrong, disabled, passwordless] = await Promise.all([registered(call), registered(call), registered(call)]);
     await app.owner.query('UPDATE users SET disabled_at = now() WHERE id = $1', [disabled.userId]);
     await setHash(passwordless.userId, null);
     const attempts = [
-      { email: newPerson().email, password: 'whatever it is' },
-      { email: wrong.email, password: 'whatever it is' },
+      { email: newPerson().email, password: 'a wrong pass phrase' },
+      { email: wrong.email, password: 'a wrong pass phrase' },
       { email: disabled.email, password: disabled.password },
       { email: passwordless.email, password: passwordless.password },
     ];
@@ -86,12 +86,12 @@ describe('failures', () => {
     expect(answers[0]).toContain('CREDENTIALS_INVALID');
   });
 
-  test('a field that no account could have is named', async () => {
+  test('name a field that cannot belong to an account', async () => {
     expect((await call(auth.login, { email: 'x', password: '' })).fields).toEqual(['email', 'password']);
   });
 });
 
-describe('hashes made in other ways', () => {
+describe('hashes of other algorithms', () => {
   test.each([
     ['bcrypt', () => bcrypt.hash('legacy pass phrase', 6)],
     ['bcrypt of PHP', async () => (await bcrypt.hash('legacy pass phrase', 6)).replace('$2b$', '$2y$')],
@@ -116,7 +116,7 @@ describe('hashes made in other ways', () => {
     expect(await hashOf(person.userId)).toBe(upgraded);
   });
 
-  test('bcrypt takes no password that it would cut off', async () => {
+  test('bcrypt rejects a password longer than it can hash', async () => {
     const person = await registered(call);
     const password = 'x'.repeat(72);
     await setHash(person.userId, await bcrypt.hash(password, 6));

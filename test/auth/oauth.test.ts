@@ -1,5 +1,5 @@
-// Sign-in at other providers: a real OpenID provider, gone through with a browser's cookies, from StartOAuth to tokens; and a
-// stand-in for GitHub with its documented answers and odd ones.
+// Sign-in at other providers: a real OpenID provider, from StartOAuth to tokens with a browser's cookies; and a
+// stand-in for GitHub with its documented responses and malformed ones.
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { generateKeyPair, SignJWT } from 'jose';
@@ -27,7 +27,7 @@ let call: Caller;
 
 beforeAll(async () => {
   [acme, other, github] = await Promise.all([
-    // An attacker who mixes providers up registers the redirect URI that the attack needs.
+    // A mix-up attack registers the redirect URI that the attack needs.
     startOpenIdServer(Object.values(REDIRECTS)),
     startOpenIdServer(Object.values(REDIRECTS)),
     startGitHub(),
@@ -72,7 +72,7 @@ async function start(provider = 'acme', reauthenticate = false): Promise<Started
   return body;
 }
 
-/** Through the provider and back. */
+/** Follows the redirects to the provider and back. */
 async function granted(provider = 'acme', reauthenticate = false) {
   const started = await start(provider, reauthenticate);
   const redirectUri = REDIRECTS[provider] as string;
@@ -133,7 +133,7 @@ async function answerWith(
 }
 
 describe('StartOAuth', () => {
-  test('sends to the provider, with PKCE, state and nonce', async () => {
+  test('redirects to the provider with PKCE, state and nonce', async () => {
     const { authorizationUrl, state, binding } = await start();
     const query = new URL(authorizationUrl).searchParams;
     expect(Object.fromEntries(query)).toMatchObject({
@@ -158,13 +158,13 @@ describe('StartOAuth', () => {
     ['another case', 'acme', REDIRECT.toUpperCase(), 'redirect_uri'],
     ['another host', 'acme', 'https://evil.example/callback', 'redirect_uri'],
     ['nothing', 'acme', '', 'redirect_uri'],
-  ])('refuses %s', async (_, provider, redirectUri, field) => {
+  ])('rejects %s', async (_, provider, redirectUri, field) => {
     expect((await call(auth.startOAuth, { provider, redirectUri })).fields).toEqual([field]);
   });
 });
 
 describe('a first sign-in', () => {
-  test('opens no account with an address that another account may get back', async () => {
+  test('creates no account with an address that another account may get back', async () => {
     const person = await registered(call);
     await app.owner.query('INSERT INTO email_changes VALUES (gen_random_uuid(), $1, $2, NULL, now(), now(), NULL)', [
       person.userId,
@@ -187,7 +187,7 @@ describe('a first sign-in', () => {
     expect(second.body).toMatchObject({ newUser: false, user: { id: first.body.user.id, email } });
   });
 
-  test('counts as a sign-up in the budgets, and each one as a sign-in', async () => {
+  test('uses up the sign-up limit once, and each sign-in uses up the sign-in limit', async () => {
     const redis = connectRedis(app.environment.REDIS_URL ?? '', {}, () => {});
     onTestFinished(() => redis.disconnect());
     const budgets = ['GLOBAL_SIGN_INS', 'GLOBAL_SIGN_UPS'].map((name) => `latchkey:limit:${name}:all`);
@@ -197,7 +197,7 @@ describe('a first sign-in', () => {
     expect(await redis.mget(...budgets)).toEqual(['2', '1']);
   });
 
-  test('needs an address that the provider has verified', async () => {
+  test('requires an address that the provider has verified', async () => {
     for (const change of [{ email_verified: false }, { email: undefined }, { email: 'not an address' }]) {
       acme.account = {
         sub: randomUUID(),
@@ -209,7 +209,7 @@ describe('a first sign-in', () => {
     }
   });
 
-  test('with a name that is none is called by its address', async () => {
+  test('with an invalid name takes the name from the address', async () => {
     acme.account = { ...acme.account, name: '\u202e' };
     expect((await signIn()).body.user.fullName).toBe(acme.account.email?.split('@')[0]);
   });
@@ -232,14 +232,14 @@ describe('a first sign-in', () => {
     );
   });
 
-  test('with an address that has changed hands at the provider is not the old owner', async () => {
+  test('with an address that has a new owner at the provider does not reach the account of the old owner', async () => {
     const first = await signIn();
     expect(first.body.newUser).toBe(true);
     acme.account = { ...acme.account, sub: randomUUID() };
     expect((await signIn()).reason).toBe('ACCOUNT_NOT_LINKED');
   });
 
-  test('of one person at two providers is two identities, and the same subject at another provider is another user', async () => {
+  test('at a second provider adds a second identity, and the same subject at another provider is another user', async () => {
     const first = await signIn();
     other.account = { ...acme.account, email: newPerson().email };
     const second = await signIn('other');
@@ -247,7 +247,7 @@ describe('a first sign-in', () => {
     expect(second.body.user.id).not.toBe(first.body.user.id);
   });
 
-  test('at two providers at once is one account, when both have verified the same address', async () => {
+  test('at two providers at once creates one account when both have verified the same address', async () => {
     for (let round = 0; round < 4; round += 1) {
       acme.account = { sub: randomUUID(), email: newPerson().email, email_verified: true };
       other.account = { ...acme.account, sub: randomUUID() };
@@ -264,14 +264,14 @@ describe('a first sign-in', () => {
     expect((await signIn('other')).reason).toBe('USER_DISABLED');
   });
 
-  test('whose name is none, at an address that is none either, has a name all the same', async () => {
+  test('with an invalid name and an invalid address still creates an account with a name', async () => {
     acme.account = { ...acme.account, email: `!${randomUUID().replaceAll('-', '!')}@people.example`, name: '!' };
     expect((await signIn()).code).toBe('ok');
     acme.account = { sub: randomUUID(), email: '!!!@people.example', email_verified: true, name: '!' };
     expect((await signIn()).body.user.fullName).toBe('!!!@people.example');
   });
 
-  test('ten at once make one account', async () => {
+  test('creates one account when ten run at once', async () => {
     const responses = await Promise.all(Array.from({ length: 10 }, () => granted()));
     const outcomes = await Promise.all(responses.map(finish));
     expect(new Set(outcomes.map(({ code }) => code))).toEqual(new Set(['ok']));
@@ -316,7 +316,7 @@ describe('the state', () => {
     expect(new Set(outcomes.map(({ reason }) => reason))).toEqual(new Set([undefined, 'OAUTH_STATE_INVALID']));
   });
 
-  test('is of one browser: another one’s half, or none, does not fit, and does not use it up', async () => {
+  test('belongs to one browser: a call with the binding of another browser, or with none, fails and does not use it up', async () => {
     const [response, attacker] = [await granted(), await start()];
     for (const binding of [attacker.binding, '', 'lkb_x', `${response.binding} `]) {
       expect((await finish({ ...response, binding })).reason).toBe('OAUTH_STATE_INVALID');
@@ -324,7 +324,7 @@ describe('the state', () => {
     expect((await finish(response)).code).toBe('ok');
   });
 
-  test('lasts ten minutes', async () => {
+  test('expires after ten minutes', async () => {
     const response = await granted();
     await app.owner.query(
       "UPDATE oauth_flows SET expires_at = expires_at - interval '601 seconds' WHERE used_at IS NULL",
@@ -332,7 +332,7 @@ describe('the state', () => {
     expect((await finish(response)).reason).toBe('OAUTH_STATE_INVALID');
   });
 
-  test('is of one provider: a code of another one proves nothing', async () => {
+  test('belongs to one provider: a code of another provider is rejected', async () => {
     const [mine, theirs] = [await granted('acme'), await granted('other')];
     expect((await finish({ ...mine, code: theirs.code })).reason).toBe('OAUTH_RESPONSE_INVALID');
     const mixedUp = await granted('acme');
@@ -350,7 +350,7 @@ describe('the state', () => {
     ]);
   });
 
-  test('is used up by a refusal', async () => {
+  test('is used up when the provider returns an error', async () => {
     const started = await start();
     const { state, binding } = started;
     const denied = { state, binding, error: 'access_denied', redirectUri: REDIRECT };
@@ -359,20 +359,20 @@ describe('the state', () => {
   });
 });
 
-describe('a provider that misbehaves', () => {
-  test('a code that is used again', async () => {
+describe('a malicious or faulty provider', () => {
+  test('a second use of a code is rejected', async () => {
     const [first, second] = [await granted(), await granted()];
     expect((await finish(first)).code).toBe('ok');
     expect((await finish({ ...second, code: first.code })).reason).toBe('OAUTH_RESPONSE_INVALID');
   });
 
-  test('the forged responses of this test are valid apart from what each changes', async () => {
+  test('the forged responses of this test are valid apart from the field that each one changes', async () => {
     expect((await answerWith({}, 'own key')).code).toBe('ok');
     expect((await answerWith({ azp: CLIENT.id }, 'own key')).code).toBe('ok');
   });
 
   test.each<[string, object, Parameters<typeof answerWith>[1]]>([
-    ['a foreign issuer', { iss: 'https://evil.example' }, 'own key'],
+    ['another issuer', { iss: 'https://evil.example' }, 'own key'],
     ['another audience', { aud: 'another client' }, 'own key'],
     ['several audiences and no azp', { aud: [CLIENT.id, 'another'] }, 'own key'],
     ['several audiences and the azp of another client', { aud: [CLIENT.id, 'another'], azp: 'another' }, 'own key'],
@@ -392,11 +392,11 @@ describe('a provider that misbehaves', () => {
     ['a number for a subject', { sub: 1 }, 'own key'],
     ['a subject with a NUL', { sub: 'a\u0000' }, 'own key'],
     ['a subject of half a character', { sub: '\ud800' }, 'own key'],
-    ['a subject that is longer than one may be', { sub: 'x'.repeat(256) }, 'own key'],
+    ['a subject of 256 characters', { sub: 'x'.repeat(256) }, 'own key'],
     ['HS256 with the client’s secret', {}, 'client secret'],
     ['no signature', {}, 'none'],
     ['a key that is not the provider’s', {}, 'foreign key'],
-  ])('%s', async (_, claims, how) => {
+  ])('a response with %s is rejected', async (_, claims, how) => {
     const outcome = await answerWith(claims, how);
     expect(outcome).toMatchObject({ code: 'unauthenticated', reason: 'OAUTH_RESPONSE_INVALID' });
     expect(outcome.message).not.toMatch(/nonce|issuer|evil/);
@@ -406,7 +406,7 @@ describe('a provider that misbehaves', () => {
     ['answers 500', 500, {}, '{}'],
     ['sends elsewhere', 302, { location: 'http://169.254.169.254/latest/meta-data' }, ''],
     ['answers with 5 MB', 200, {}, 'x'.repeat(5_000_000)],
-  ])('one that %s is unavailable', async (_, status, headers, body) => {
+  ])('is unavailable when it %s', async (_, status, headers, body) => {
     const response = await granted();
     acme.intercept = (request, answer) => {
       if (!request.url?.startsWith('/token')) return false;
@@ -423,7 +423,7 @@ describe('a provider that misbehaves', () => {
     ['an endpoint that is a number', { authorization_endpoint: 1 }],
     ['an endpoint that is a script', { authorization_endpoint: 'javascript:alert(1)' }],
     ['no token endpoint', { token_endpoint: undefined }],
-  ])('one whose discovery has %s is unavailable, until it has', async (_, change) => {
+  ])('is unavailable while its discovery has %s', async (_, change) => {
     const fresh = await startOpenIdServer(Object.values(REDIRECTS));
     const bad = await startTestApp({
       OAUTH_PROVIDERS: 'acme',
@@ -448,7 +448,7 @@ describe('a provider that misbehaves', () => {
     expect((await begin()).code).toBe('ok');
   });
 
-  test('one that rejects this service counts as unavailable, and its error is logged', async () => {
+  test('counts as unavailable when it rejects this service, and its error is logged', async () => {
     const response = await granted();
     acme.intercept = (request, answer) => {
       if (!request.url?.startsWith('/token')) return false;
@@ -460,7 +460,7 @@ describe('a provider that misbehaves', () => {
     await eventually(() => app.logs.some((line) => line.includes('invalid_client')));
   });
 
-  test('one that hangs is given up after five seconds', async () => {
+  test('times out after five seconds', async () => {
     const response = await granted();
     acme.intercept = (request) => request.url?.startsWith('/token') ?? false;
     const startedAt = performance.now();
@@ -549,7 +549,7 @@ describe('GitHub', () => {
     expect((await viaGitHub()).reason).toBe(reason);
   });
 
-  test('that outlasts the call creates no session', async () => {
+  test('creates no session when it responds after the call has ended', async () => {
     const id = Math.floor(Math.random() * 1e9);
     github.answers.set('/user', { ...json({ id }), delayMs: 1_000 });
     const email = newPerson().email;
@@ -564,7 +564,7 @@ describe('GitHub', () => {
     expect((await app.owner.query('SELECT FROM users WHERE email = $1', [email])).rowCount).toBe(0);
   });
 
-  test('that takes thirty seconds is given up after five', async () => {
+  test('times out after five seconds when it takes thirty', async () => {
     github.answers.set('/user', { ...json({ id: 1 }), delayMs: 30_000 });
     expect((await viaGitHub()).reason).toBe('PROVIDER_UNAVAILABLE');
   });
@@ -575,7 +575,7 @@ describe('re-authentication by a sign-in at the provider', () => {
     call(account.revokeOtherSessions, {}, { bearer: accessToken });
   const seconds = (ahead: number) => Math.floor(Date.now() / 1000) + ahead;
 
-  test('asks the provider to authenticate the user anew, also to link an identity', async () => {
+  test('makes the provider authenticate the user anew, also to link an identity', async () => {
     const { authorizationUrl } = await start('acme', true);
     expect(new URL(authorizationUrl).searchParams.get('max_age')).toBe('0');
     expect(new URL((await start()).authorizationUrl).searchParams.has('max_age')).toBe(false);
@@ -587,7 +587,7 @@ describe('re-authentication by a sign-in at the provider', () => {
     expect(new URL(body.authorizationUrl).searchParams.get('max_age')).toBe('0');
   });
 
-  test('serves an account without a password, for as long as the time that the provider has said is recent', async () => {
+  test('is accepted for an account without a password while the authentication time of the provider is recent', async () => {
     const { tokens } = (await signIn('acme', true)).body;
     expect((await sensitive(tokens)).code).toBe('ok');
     await app.owner.query(
@@ -604,7 +604,7 @@ describe('re-authentication by a sign-in at the provider', () => {
     expect(outcome.message).toContain('RequestReset');
   });
 
-  test('counts from the time of the authentication and not of the sign-in', async () => {
+  test('counts from the time of the authentication and not from that of the sign-in', async () => {
     const old = await answerWith({ sub: randomUUID(), auth_time: seconds(-100_000) }, 'own key');
     expect((await sensitive(old.body.tokens)).reason).toBe('REAUTHENTICATION_REQUIRED');
     const recent = await answerWith({ sub: randomUUID(), auth_time: seconds(-10) }, 'own key');
@@ -620,14 +620,14 @@ describe('re-authentication by a sign-in at the provider', () => {
     expect((await answerWith(claims, 'own key', true)).reason).toBe('OAUTH_RESPONSE_INVALID');
   });
 
-  test.each([['text'], [-1], [1e300], [null]])('takes %s for no time', async (authTime) => {
+  test.each([['text'], [-1], [1e300], [null]])('reads %s as a missing time', async (authTime) => {
     const outcome = await answerWith({ sub: randomUUID(), auth_time: authTime }, 'own key');
     if (outcome.code === 'ok') {
       expect((await sensitive(outcome.body.tokens)).reason).toBe('REAUTHENTICATION_REQUIRED');
     } else expect(outcome.reason).toBe('OAUTH_RESPONSE_INVALID');
   });
 
-  test('does not serve an account with a password', async () => {
+  test('is not accepted for an account with a password', async () => {
     const { user, tokens } = (await signIn('acme', true)).body;
     await app.owner.query("UPDATE users SET password_hash = 'x' WHERE id = $1", [user.id]);
     expect((await sensitive(tokens)).reason).toBe('REAUTHENTICATION_REQUIRED');
@@ -641,7 +641,7 @@ describe('re-authentication by a sign-in at the provider', () => {
 });
 
 describe('linking', () => {
-  /** With an address that is theirs for sure. */
+  /** The address is verified. */
   async function verified(): Promise<SignedIn> {
     const person = await registered(call);
     await app.owner.query('UPDATE users SET email_verified_at = now() WHERE id = $1', [person.userId]);
@@ -698,7 +698,7 @@ describe('linking', () => {
     expect((await call(account.finishLinkIdentity, await granted(), as(person))).reason).toBe('OAUTH_STATE_INVALID');
   });
 
-  test('a way in that is closed is none: the last one that works stays', async () => {
+  test('keeps the last sign-in method that works: a disabled provider does not count', async () => {
     const { body } = await signIn('acme', true);
     const person = { ...newPerson(), userId: body.user.id, ...body.tokens } as SignedIn;
     await app.owner.query(
@@ -725,7 +725,7 @@ describe('linking', () => {
     expect(outcome).toMatchObject({ code: 'failed_precondition', reason: 'TOO_MANY_IDENTITIES' });
   });
 
-  test('beginning it while the account goes is no defect', async () => {
+  test('does not fail with an internal error when the account is deleted meanwhile', async () => {
     for (let round = 0; round < 5; round += 1) {
       const person = await verified();
       const start = { provider: 'acme', redirectUri: REDIRECT, currentPassword: person.password };
@@ -736,7 +736,7 @@ describe('linking', () => {
     }
   });
 
-  test('the last way in stays; with a password it may go', async () => {
+  test('keeps the last sign-in method, and removes it once the account has a password', async () => {
     const { body } = await signIn('acme', true);
     const person = { ...newPerson(), userId: body.user.id, ...body.tokens } as SignedIn;
     const [only] = await identities(person);
@@ -808,7 +808,7 @@ describe('linking', () => {
   });
 });
 
-test('nothing is stored that could finish a flow', async () => {
+test('stores no secret that could finish a flow', async () => {
   const { state, binding, authorizationUrl } = await start();
   const { rows } = await app.owner.query('SELECT f::text AS row FROM oauth_flows AS f');
   const query = new URL(authorizationUrl).searchParams;

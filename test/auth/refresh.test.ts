@@ -16,7 +16,7 @@ const next = async (refreshToken: string, requestId = '') =>
   (await refresh(refreshToken, requestId)).body.tokens.refreshToken as string;
 
 describe('rotation', () => {
-  test('gives a new refresh token and a new access token of the same session', async () => {
+  test('returns a new refresh token and a new access token of the same session', async () => {
     const person = await signedIn(call);
     const { body } = await refresh(person.refreshToken);
     expect(body.tokens.refreshToken).not.toBe(person.refreshToken);
@@ -33,7 +33,7 @@ describe('rotation', () => {
     expect(rows).toEqual([{ counter: '21' }]);
   });
 
-  test('of a hundred parallel calls with one token makes one successor', async () => {
+  test('makes one successor in a hundred parallel calls with one token', async () => {
     const person = await signedIn(call);
     const outcomes = await Promise.all(Array.from({ length: 100 }, () => refresh(person.refreshToken)));
     const successors = new Set(outcomes.map(({ body }) => body?.tokens.refreshToken));
@@ -44,8 +44,8 @@ describe('rotation', () => {
   });
 });
 
-describe('a lost answer', () => {
-  test('is given again within 30 seconds, whoever asks', async () => {
+describe('a lost response', () => {
+  test('is repeated within 30 seconds, for any caller with the token', async () => {
     const person = await signedIn(call);
     const successor = await next(person.refreshToken, 'first');
     app.advance(25_000);
@@ -53,7 +53,7 @@ describe('a lost answer', () => {
     expect(await next(person.refreshToken)).toBe(successor);
   });
 
-  test('is given again to the same request for as long as its successor is unused', async () => {
+  test('is repeated for the same request id while its successor is unused', async () => {
     const person = await signedIn(call);
     const successor = await next(person.refreshToken, 'lost');
     app.advance(3 * DAY_MS);
@@ -67,7 +67,7 @@ describe('reuse', () => {
   test.each([
     ['another request', 'other'],
     ['no request id', ''],
-  ])('after the grace, by %s, ends the session', async (_, requestId) => {
+  ])('after the grace period, by %s, ends the session', async (_, requestId) => {
     const person = await signedIn(call);
     const successor = (await refresh(person.refreshToken, 'mine')).body.tokens;
     app.advance(31_000);
@@ -75,7 +75,7 @@ describe('reuse', () => {
       code: 'unauthenticated',
       reason: 'REFRESH_TOKEN_REUSED',
     });
-    // It was committed before the answer: nothing of the session is worth anything now.
+    // It was committed before the response: every token of the session is invalid now.
     expect((await refresh(successor.refreshToken)).reason).toBe('SESSION_ENDED');
     expect((await call(auth.verify, { accessToken: successor.accessToken })).reason).toBe('TOKEN_REVOKED');
     await eventually(async () => {
@@ -87,7 +87,7 @@ describe('reuse', () => {
     });
   });
 
-  test('of a token two rotations old ends the session at once', async () => {
+  test('with a token two rotations old ends the session at once', async () => {
     const person = await signedIn(call);
     const third = await next(await next(person.refreshToken));
     expect((await refresh(person.refreshToken)).reason).toBe('REFRESH_TOKEN_REUSED');
@@ -131,14 +131,14 @@ describe('a user who refreshes too often', () => {
     }
     expect((await use(another.refreshToken)).code).toBe('ok');
     expect(await counters()).toEqual([2, 4]);
-    // Later than any lost answer is given again.
+    // After the time in which a lost response is repeated.
     limited.advance(31_000);
     await new Promise((resolve) => setTimeout(resolve, 3_200));
     for (const kept of [token, second]) expect((await use(kept)).code).toBe('ok');
     expect(await counters()).toEqual([3, 5]);
   });
 
-  test('has used up nothing by refreshes that fail', async () => {
+  test('uses up no attempt with a refresh that fails', async () => {
     const person = await signedIn(caller);
     const stolen = await signedIn(caller, person);
     await caller(auth.logout, { refreshToken: stolen.refreshToken });
@@ -148,7 +148,7 @@ describe('a user who refreshes too often', () => {
     expect((await caller(auth.refresh, { refreshToken: person.refreshToken })).code).toBe('ok');
   });
 
-  test('is counted by a process that has not met the session before', async () => {
+  test('is counted also by a process that receives the session for the first time', async () => {
     const person = await registered(caller);
     const sessions = [];
     for (let n = 0; n < 6; n += 1) sessions.push(await signedIn(caller, person));
@@ -184,7 +184,7 @@ describe('time', () => {
     expect((await refresh(again)).reason).toBe('SESSION_EXPIRED');
   });
 
-  test('a busy one after ninety, to the second', async () => {
+  test('a session in use ends after ninety days, to the second', async () => {
     const person = await signedIn(call);
     let token = person.refreshToken;
     let tokens = { refreshExpiresAt: '', expiresAt: '', refreshToken: '', accessToken: '' };
@@ -235,7 +235,7 @@ describe('other tokens', () => {
     }
   });
 
-  test('new roles come with the next refresh', async () => {
+  test('the next refresh returns a token with new roles', async () => {
     const person = await signedIn(call);
     await app.owner.query("INSERT INTO user_roles VALUES ($1, 'admin', now())", [person.userId]);
     const { accessToken } = (await refresh(person.refreshToken)).body.tokens;

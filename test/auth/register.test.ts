@@ -34,12 +34,12 @@ test.each([
   if (value && value.trim().length > 5) expect(JSON.stringify(outcome)).not.toContain(value);
 });
 
-test('all invalid fields are named at once', async () => {
+test('names all invalid fields at once', async () => {
   const outcome = await call(auth.register, { email: 'x', password: 'y', fullName: '' });
   expect(outcome.fields).toEqual(['email', 'password', 'full_name']);
 });
 
-test('the account has the canonical email and the role user, and a hash with the configured parameters', async () => {
+test('creates an account with the canonical email, the role user, and a hash with the configured parameters', async () => {
   const { body } = await call(auth.register, { ...good, email: 'MiXed@MÜNCHEN.example', fullName: ' Ada\u0301 ' });
   expect(body.user).toMatchObject({ email: 'mixed@xn--mnchen-3ya.example', fullName: 'Adá', roles: ['user'] });
   const { rows } = await app.owner.query('SELECT password_hash, password_epoch FROM users WHERE id = $1', [
@@ -49,7 +49,7 @@ test('the account has the canonical email and the role user, and a hash with the
   expect(rows[0].password_epoch).toBe(1);
 });
 
-test('a taken email address is rejected in every spelling', async () => {
+test('rejects a taken email address in every spelling', async () => {
   const person = await registered(call);
   const again = await call(auth.register, { ...good, email: person.email.toUpperCase() });
   expect(again).toMatchObject({ code: 'already_exists', reason: 'EMAIL_TAKEN' });
@@ -60,7 +60,7 @@ test('a taken email address is rejected in every spelling', async () => {
   expect(events).toEqual([{ detail: 'email taken', user_id: null }]);
 });
 
-test('of fifty parallel calls with one email one makes an account', async () => {
+test('creates one account in fifty parallel calls with one email', async () => {
   const person = newPerson();
   const outcomes = await Promise.all(Array.from({ length: 50 }, () => call(auth.register, person)));
   expect(outcomes.filter(({ code }) => code === 'ok')).toHaveLength(1);
@@ -69,7 +69,7 @@ test('of fifty parallel calls with one email one makes an account', async () => 
   expect(rows).toHaveLength(1);
 });
 
-test('a hostile name takes no time', async () => {
+test('rejects a name of 28,000 combining marks within 300 ms', async () => {
   const startedAt = performance.now();
   const fullName = `a${'\u0315'.repeat(14_000)}${'\u0300'.repeat(14_000)}`;
   expect((await call(auth.register, { ...good, fullName })).fields).toEqual(['full_name']);

@@ -25,7 +25,7 @@ async function resetTokenFor(person: Person, count = 1): Promise<string> {
 const confirm = (resetToken: string, newPassword = NEW) => call(auth.confirmReset, { resetToken, newPassword });
 
 describe('the mail', () => {
-  test('carries the link, made of PUBLIC_URL alone, with the token in its fragment, as text and as HTML', async () => {
+  test('has a link that is made of PUBLIC_URL alone, with the token in its fragment, as text and as HTML', async () => {
     const person = await registered(call);
     await call(
       auth.requestReset,
@@ -39,20 +39,20 @@ describe('the mail', () => {
     expect(mail?.text).not.toContain('evil');
   });
 
-  test('goes to no address that is none', async () => {
-    for (const email of ['', 'nobody', 'a@b.example\r\nbcc: c@d.example', 'a@b.example, c@d.example']) {
+  test('is not sent to an invalid address', async () => {
+    for (const email of ['', 'name-only', 'a@b.example\r\nbcc: c@d.example', 'a@b.example, c@d.example']) {
       expect((await call(auth.requestReset, { email })).fields).toEqual(['email']);
     }
   });
 
-  test('holds no words of a stranger', async () => {
+  test('contains no text of the caller', async () => {
     const person = await registered(call, { ...newPerson(), fullName: 'Visit https://evil.example now <b>x</b>' });
     await call(auth.requestReset, { email: person.email });
     const [mail] = await mailsTo(person, 'Set a new password');
     expect(`${mail?.text}${mail?.html}`).not.toContain('evil');
   });
 
-  test('is not sent for an unknown or disabled account, and the answer is the same', async () => {
+  test('is not sent for an unknown or disabled account, and the response is the same', async () => {
     const [unknown, disabled] = [newPerson(), await registered(call)];
     await app.owner.query('UPDATE users SET disabled_at = now() WHERE id = $1', [disabled.userId]);
     const answers = [];
@@ -82,7 +82,7 @@ describe('the token', () => {
     expect(await confirm(token)).toMatchObject({ code: 'failed_precondition', reason: 'RESET_TOKEN_INVALID' });
   });
 
-  test('works once, of fifty parallel calls', async () => {
+  test('works once in fifty parallel calls', async () => {
     const token = await resetTokenFor(await registered(call));
     const outcomes = await Promise.all(Array.from({ length: 50 }, (_, n) => confirm(token, `${NEW} ${n}`)));
     expect(outcomes.filter(({ code }) => code === 'ok')).toHaveLength(1);
@@ -97,13 +97,13 @@ describe('the token', () => {
     expect((await confirm(token)).code).toBe('ok');
   });
 
-  test('dies after an hour', async () => {
+  test('expires after an hour', async () => {
     const token = await resetTokenFor(await registered(call));
     app.advance(3_601_000);
     expect((await confirm(token)).reason).toBe('RESET_TOKEN_INVALID');
   });
 
-  test('dies with the password it was made for', async () => {
+  test('becomes invalid when the password changes', async () => {
     const person = await registered(call);
     const older = await resetTokenFor(person);
     const newer = await resetTokenFor(person, 2);
@@ -112,14 +112,14 @@ describe('the token', () => {
     expect((await confirm(older)).reason).toBe('RESET_TOKEN_INVALID');
   });
 
-  test('is no use for an account that was disabled since', async () => {
+  test('is rejected for an account that was disabled since', async () => {
     const person = await registered(call);
     const token = await resetTokenFor(person);
     await app.owner.query('UPDATE users SET disabled_at = now() WHERE id = $1', [person.userId]);
     expect((await confirm(token)).reason).toBe('RESET_TOKEN_INVALID');
   });
 
-  test('cannot be guessed, changed, or be one of another kind', async () => {
+  test('cannot be guessed, modified, or be one of another kind', async () => {
     const person = await signedIn(call);
     const token = await resetTokenFor(person);
     for (const other of ['', 'x', token.slice(0, -1), `${token} `, person.refreshToken, person.accessToken]) {

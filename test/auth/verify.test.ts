@@ -17,7 +17,7 @@ test('returns the principal and how long the response may be cached', async () =
   expect(new Date(body.principal.expiresAt).getTime() - new Date(body.principal.issuedAt).getTime()).toBe(900_000);
 });
 
-test('the token in the field counts, and only without one that of the call', async () => {
+test('uses the token in the field, and without one the token of the call', async () => {
   const [one, two] = [await signedIn(call), await signedIn(call)];
   const both = await call(auth.verify, { accessToken: one.accessToken }, { bearer: two.accessToken });
   expect(both.body.principal.userId).toBe(one.userId);
@@ -42,7 +42,7 @@ test('an access token is valid for 15 minutes', async () => {
   expect((await call(auth.verify, { accessToken })).reason).toBe('TOKEN_EXPIRED');
 });
 
-test('signing out ends the session at once, by any of its tokens, and may be repeated', async () => {
+test('signing out ends the session at once, with any of its tokens, and may be repeated', async () => {
   const person = await signedIn(call);
   const other = await signedIn(call, person);
   const { tokens } = (await call(auth.refresh, { refreshToken: person.refreshToken })).body;
@@ -66,7 +66,7 @@ test.each([
 ])('a token of a user who is %s is rejected', async (_, statement) => {
   const person = await signedIn(call);
   await app.owner.query(statement, [person.userId]);
-  // Within a second, by the notification of the database only.
+  // Within a second, by the notification of the database alone.
   const verify = () => call(auth.verify, { accessToken: person.accessToken });
   await eventually(async () => (await verify()).reason === 'TOKEN_REVOKED', 1_000);
   expect((await call(account.getMe, {}, { bearer: person.accessToken })).reason).toBe('TOKEN_REVOKED');
@@ -100,7 +100,7 @@ test('an enabled user can continue the session, but not with the old token', asy
   expect((await verify(person.accessToken)).reason).toBe('TOKEN_REVOKED');
 });
 
-test('a token of another kind is no access token, and ends nothing', async () => {
+test('rejects a token of another kind, which ends no session', async () => {
   const person = await signedIn(call);
   expect((await call(auth.verify, { accessToken: person.refreshToken })).reason).toBe('TOKEN_INVALID');
   expect((await call(account.getMe, {}, { bearer: person.refreshToken })).reason).toBe('TOKEN_INVALID');
@@ -108,14 +108,14 @@ test('a token of another kind is no access token, and ends nothing', async () =>
   expect(await isGood(call, person.accessToken)).toBe(true);
 });
 
-test('ids are UUIDs in the order of time', async () => {
+test('ids are UUIDs that sort by time', async () => {
   const ids = [];
   for (let n = 0; n < 5; n += 1) ids.push((await registered(call)).userId);
   expect(ids).toEqual(ids.toSorted());
   for (const id of ids) expect(id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7/);
 });
 
-test('a service key is no user', async () => {
+test('rejects a service key as a user', async () => {
   expect((await call(account.getMe, {}, { bearer: SERVICE_KEY })).reason).toBe('PERMISSION_DENIED');
   expect((await call(auth.verify, { accessToken: SERVICE_KEY })).reason).toBe('TOKEN_INVALID');
 });

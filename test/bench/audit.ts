@@ -1,5 +1,5 @@
-// `npm run bench:audit [-- events]`: how fast a backlog of audit events (20,000 by default) moves from the outbox to the audit trail,
-// by a worker process, beside one job and one transaction an event on the same databases; then a steady 2,000 events a second.
+// `npm run bench:audit [-- events]` measures how fast a worker process moves a backlog of audit events (20,000 by default) from the
+// outbox to the audit trail, beside one job and one transaction an event on the same databases; then a steady 2,000 events a second.
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ConnectionOptions, Queue, Worker } from 'bullmq';
@@ -43,7 +43,7 @@ async function waiting(): Promise<{ events: number; oldestMs: number }> {
   return rows[0];
 }
 
-/** From the first event that has been recorded to the last. */
+/** The time from the first recorded event to the last. */
 async function drained(events: number): Promise<number> {
   let start: { at: number; events: number } | null = null;
   for (;;) {
@@ -54,7 +54,7 @@ async function drained(events: number): Promise<number> {
   }
 }
 
-/** One job, one call of the database and one commit an event. */
+/** One job, one statement and one commit for each event. */
 async function startOneByOne(): Promise<() => Promise<void>> {
   const db = openDatabase(
     { url: config.database.url, poolSize: ONE_BY_ONE_CONCURRENCY, statementTimeoutMs: 5_000 },
@@ -88,7 +88,7 @@ console.log(`one transaction an event    ${before.toFixed(0).padStart(6)} events
 
 const worker = runMain(['worker'], { PATH: processEnvironment().PATH, ...backends.environment });
 const rss = () => rssMegabytes(worker.child.pid as number);
-// Its own first events are recorded: it is ready.
+// The worker is ready once its own first events are recorded.
 while (rss() < 100 || (await waiting()).events > 0) await sleep(100);
 await sleep(2_000);
 const idle = rss();

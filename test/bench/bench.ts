@@ -1,5 +1,5 @@
-// `npm run bench [-- rounds] [-- --write]` measures every figure of docs/performance.md side by side in one run. One core answers and
-// the other sends the load; rounds of all contenders take turns, and medians are printed. With --write the tables go into
+// `npm run bench [-- rounds] [-- --write]` measures every figure of docs/performance.md side by side in one run. The service has one core
+// and the load has the other. Rounds of all contenders take turns, and medians are printed. With --write the tables go into
 // docs/performance.md and the chart into docs/images/performance.svg.
 import { execFile } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -78,7 +78,7 @@ async function verifyRates(): Promise<Map<string, Rate[]>> {
   const cachedHttp1 = await serve(environment, SERVER_CORE);
   const cachedBatch = await serve(environment, SERVER_CORE);
   const cachedExtAuthz = await serve(environment, SERVER_CORE);
-  // A cache without any room: each token is a first-seen token.
+  // A cache without room: each token is a first-seen token.
   const uncached = await serve({ ...environment, TOKEN_CACHE_MB: '0' }, SERVER_CORE);
   const contender = (kind: string) => startServer(['test/bench/contenders.ts', kind], {}, SERVER_CORE);
   const [grpcJs, connectNode, http2, http] = [
@@ -180,7 +180,7 @@ async function storm(url: string, email: string, seconds: number): Promise<numbe
   return done / seconds;
 }
 
-/** Hashing has one core for itself; everything else, the callers and Postgres too, shares the other. */
+/** Hashing has one core for itself. Everything else, including the callers and Postgres, shares the other. */
 async function loginRates() {
   const server = await serve({ ...environment, HASH_CONCURRENCY: '1' }, SERVER_CORE);
   for (const pid of childrenOf(server.pid, 'hashing-main')) pin(pid, LOAD_CORE);
@@ -284,7 +284,7 @@ const rates = new Map<string, Rate>(
     { perSecond: median(all.map((one) => one.perSecond)), cpuPerCall: median(all.map((one) => one.cpuPerCall)) },
   ]),
 );
-/** The median of the ratios of each round, whose contenders stood next to each other in time. */
+/** The median of the ratio in each round, because the contenders of one round ran next to each other in time. */
 const against = (one: string, other: string) => {
   const others = rounded.get(other) ?? [];
   const ratios = (rounded.get(one) ?? []).map(({ perSecond }, round) => perSecond / (others[round]?.perSecond ?? 0));

@@ -1,4 +1,4 @@
-// What Verify is measured against: servers that do nothing, each on its own. `node contenders.ts <kind>` says its port.
+// Servers without any logic, which Verify is compared with. `node contenders.ts <kind>` starts one and prints its port.
 import http from 'node:http';
 import http2 from 'node:http2';
 import type { AddressInfo, Server } from 'node:net';
@@ -6,7 +6,7 @@ import { connectNodeAdapter } from '@connectrpc/connect-node';
 import * as grpc from '@grpc/grpc-js';
 import { AuthService } from '../../gen/latchkey/auth/v1/auth_service_pb.ts';
 
-/** As long as an answer of Verify. */
+/** As long as a response of Verify. */
 const ANSWER = Buffer.alloc(160, 0x41);
 const ENVELOPE = Buffer.concat([Buffer.from([0, 0, 0, 0, ANSWER.length]), ANSWER]);
 const PATH = '/latchkey.auth.v1.AuthService/Verify';
@@ -42,7 +42,7 @@ const listening: Record<string, () => Promise<number>> = {
       ),
     ),
 
-  /** node:http2 alone: reads the body, answers a constant as gRPC does. */
+  /** node:http2 alone: reads the body and responds with a constant as gRPC does. */
   http2() {
     const server = http2.createServer();
     server.on('stream', (stream) => {
@@ -57,7 +57,7 @@ const listening: Record<string, () => Promise<number>> = {
     return portOf(server);
   },
 
-  /** node:http alone: parses JSON, and answers some as long as Verify's. */
+  /** node:http alone: parses JSON, and responds with JSON as long as Verify's. */
   http: () =>
     portOf(
       http.createServer((request, response) => {
@@ -69,8 +69,8 @@ const listening: Record<string, () => Promise<number>> = {
             kind: 'PRINCIPAL_KIND_USER',
             userId: '01a207ad-4c5e-76c7-b6b3-0b3311038b74',
             sessionId: '01a207ad-4ca5-74ed-a451-48f5356e56d0',
-            email: 'somebody@people.example',
-            roles: [accessToken ? 'user' : 'nobody'],
+            email: 'grace@people.example',
+            roles: [accessToken ? 'user' : 'none'],
             issuedAt: '2026-11-23T09:12:07Z',
             expiresAt: '2026-11-23T09:27:07Z',
           };

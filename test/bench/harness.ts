@@ -1,4 +1,4 @@
-// What the benchmarks share: databases of their own, servers pinned to a core, load from Debian's h2load pinned to another.
+// The base of the benchmarks: databases of their own, servers pinned to a core, load from Debian's h2load pinned to another.
 import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -13,17 +13,17 @@ import { prepareDatabase } from '../../src/store/postgres/prepare-database.ts';
 import { auth, viaFetch } from '../support/clients.ts';
 import { findProgram } from '../support/program.ts';
 
-/** The core that answers, and the one that asks. */
+/** The core of the server, and the core of the load. */
 export const SERVER_CORE = 0;
 export const LOAD_CORE = 1;
 export const SERVICE_KEY = randomBytes(32).toString('hex');
 export const PASSWORD = 'the right pass phrase';
-/** Of a clock tick in /proc, in microseconds. */
+/** A clock tick in /proc, in microseconds. */
 const TICK_US = 10_000;
 
 export type Backends = { environment: Environment; ownerUrl: string; folder: string; stop(): Promise<void> };
 
-/** A Postgres and a Redis, and the environment of a service on them that is not limited. */
+/** A Postgres and a Redis, and the environment of a service on them without limits. */
 export async function startBackends(): Promise<Backends> {
   const folder = mkdtempSync(join(tmpdir(), 'latchkey-bench-'));
   const postgres = await startEmbeddedPostgres(folder);
@@ -66,7 +66,7 @@ export async function startBackends(): Promise<Backends> {
 
 export type Server = { pid: number; port: number; url: string; child: ChildProcess; stop(): Promise<void> };
 
-/** A program of Node that says its port, pinned to a core unless it may use all. */
+/** A program of Node that prints its port, pinned to a core unless `core` is null. */
 export async function startServer(args: string[], environment: Environment, core: number | null): Promise<Server> {
   const [command, ...rest] = [...(core === null ? [] : ['taskset', '-c', String(core)]), process.execPath, ...args];
   const env = { PATH: processEnvironment().PATH, ...environment } as NodeJS.ProcessEnv;
@@ -106,7 +106,7 @@ export function rssMegabytes(pid: number): number {
   return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
 }
 
-/** The processes below one whose command line has this in it. */
+/** The child processes whose command line has this text. */
 export function childrenOf(pid: number, what: string): number[] {
   const table = execFileSync('ps', ['-o', 'pid=,args=', '--ppid', String(pid)], { encoding: 'utf8' });
   const lines = table.split('\n').filter((line) => line.includes(what));
@@ -129,7 +129,7 @@ export type Rate = { perSecond: number; cpuPerCall: number };
 
 const run = promisify(execFile);
 
-/** Asks as fast as it can for so many seconds. Counts good answers alone, and fails if there are others. */
+/** Sends as many requests as it can for this time. Counts successful responses, and fails if there are others. */
 export async function h2load(server: Server, load: Load, seconds: number, folder: string): Promise<Rate> {
   const program = await findProgram('nghttp2-client', 'usr/bin/h2load');
   const file = join(folder, 'body');
@@ -162,7 +162,7 @@ export function quantile(values: number[], q: number): number {
   return values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * q))] ?? 0;
 }
 
-/** Of an even number of values the mean of the two in the middle. */
+/** The mean of the two middle values when their number is even. */
 export function median(values: number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   const middle = (sorted.length - 1) / 2;
@@ -173,11 +173,11 @@ export type Tokens = { accessToken: string; refreshToken: string };
 
 let people = 0;
 
-/** Somebody new, signed in. */
+/** Registers a new user and signs in. */
 export async function signIn(url: string): Promise<Tokens & { email: string; sessionId: string }> {
   const call = viaFetch(url);
   const email = `bench-${people++}-${process.pid}@people.example`;
-  await call(auth.register, { email, password: PASSWORD, fullName: 'Somebody' });
+  await call(auth.register, { email, password: PASSWORD, fullName: 'Grace Hopper' });
   const { body } = await call(auth.login, { email, password: PASSWORD });
   const claims = JSON.parse(Buffer.from(body.tokens.accessToken.split('.')[1], 'base64url').toString());
   return { ...body.tokens, email, sessionId: claims.sid };

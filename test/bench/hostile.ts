@@ -1,5 +1,5 @@
-// What strangers can make this service do. Prints what the worst message costs the main thread, for each public method; and how long
-// Verify takes another client, idle and beside each flood, in turn. Run it with: npm run bench:hostile [rounds]
+// Measures hostile calls without credentials. Prints the cost of the worst message for the main thread, for each public method, and
+// the time of Verify for another client, idle and beside each flood, in turn. Run it with: npm run bench:hostile [rounds]
 import { execFile } from 'node:child_process';
 import http2 from 'node:http2';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -30,7 +30,7 @@ for (const method of PUBLIC_METHODS) {
 }
 
 const BOMB = envelope(gzipSync(repeated([0x0a, 0], 524_256)), 1);
-/** Each begins a flood and returns what ends it. */
+/** Each begins a flood and returns a function that ends it. */
 const FLOODS: Record<string, () => () => void> = {
   'a gzip bomb to BatchCheckRole, 10 a second': () =>
     everySoOften(100, 1, '/latchkey.auth.v1.VerifierService/BatchCheckRole', BOMB, { 'grpc-encoding': 'gzip' }),

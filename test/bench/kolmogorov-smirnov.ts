@@ -15,9 +15,9 @@ export function kolmogorovSmirnov(one: number[], other: number[]): { distance: n
   return { distance, p: survival((n + 0.12 + 0.11 / n) * distance) };
 }
 
-/** Of the Kolmogorov distribution. */
+/** The survival function of the Kolmogorov distribution. */
 function survival(lambda: number): number {
-  // The series converges slowly here, and to 1.
+  // The series converges slowly here, and the limit is 1.
   if (lambda < 0.2) return 1;
   let sum = 0;
   for (let k = 1; k <= 100; k += 1) sum += (k % 2 === 1 ? 2 : -2) * Math.exp(-2 * k * k * lambda * lambda);

@@ -43,7 +43,7 @@ const judge = (token: string) => {
   const verdict = engine.judge(token, 'latchkey');
   if (!('decision' in verdict)) throw new Error('refused');
 };
-// As it comes off the wire: another text each time, whose hash has to be computed.
+// A new string each time, as from the wire, so that its hash has to be computed.
 const bytes = Array.from({ length: 1_000 }, () => Buffer.from(issue()));
 const message = Buffer.from('x'.repeat(480));
 const signature = sign(null, message, privateKey);

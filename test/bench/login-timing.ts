@@ -1,7 +1,7 @@
-// Does the time of an answer show whether there is an account? Each scenario is a fresh service on accounts whose passwords are hashed
-// in one way or another. Failed sign-ins of each kind take turns, and each kind is compared with "unknown account": medians, and the
-// p-value of the Kolmogorov-Smirnov test. A small p (below 0.01) in one of some forty rows is chance; the same row again is a leak.
-// Register is compared likewise, where addresses must be verified.
+// Checks whether the time of a response shows that an account exists. Each scenario is a fresh service on accounts whose passwords
+// have certain hashes. Failed sign-ins of each kind take turns, and each kind is compared with "unknown account": medians, and the
+// p-value of the Kolmogorov-Smirnov test. A small p (below 0.01) in one of some forty rows is chance. The same row again is a leak.
+// Register is compared in the same way, where addresses must be verified.
 // npm run bench:login-timing [rounds] [part of a scenario's title]
 import { pbkdf2Sync, randomBytes, randomUUID, scryptSync } from 'node:crypto';
 import argon2 from 'argon2';
@@ -101,7 +101,7 @@ const strict = await start({
 });
 const taken = newPerson();
 const register = async (email: string) => {
-  const { code } = await strict.call(auth.register, { email, password, fullName: 'Somebody' });
+  const { code } = await strict.call(auth.register, { email, password, fullName: 'Grace Hopper' });
   if (code !== 'ok') throw new Error(`Register: ${code}`);
 };
 await register(taken.email);
@@ -135,7 +135,7 @@ async function failToSignIn(call: Caller, kind: string, email = emailOf(kind), p
   if (reason !== 'CREDENTIALS_INVALID') throw new Error(`${kind}: ${reason}`);
 }
 
-/** Against the first of them. */
+/** Compared with the first sample. */
 async function compare(title: string, kinds: Record<string, () => Promise<void>>): Promise<void> {
   const times = new Map<string, number[]>(Object.keys(kinds).map((kind) => [kind, []]));
   for (let round = -WARM_UP_ROUNDS; round < rounds; round += 1) {

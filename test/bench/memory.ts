@@ -1,6 +1,6 @@
-// `npm run bench:memory [-- minutes]`: how much a server holds with 100,000 live sessions, while the tokens of some of them, as many as
-// the cache has room for, are looked up a million times and more, and others sign out. Prints its resident memory at the start,
-// after each round and at the end; last, after the token of every session was looked up once.
+// `npm run bench:memory [-- minutes]` measures the memory of a server with 100,000 live sessions. Tokens of some of them, as many as
+// the cache has room for, are looked up more than a million times, while others sign out. It prints resident memory at the start,
+// after each round, and at the end, when the token of every session has been looked up once.
 import { randomUUID } from 'node:crypto';
 import { createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
@@ -17,7 +17,7 @@ import { rssMegabytes, SERVICE_KEY, serve, startBackends } from './harness.ts';
 const SESSIONS = 100_000;
 const LOOKUPS = 1_000_000;
 const BATCH = 100;
-/** Tokens that are looked up again and again. */
+/** Tokens that are looked up repeatedly. */
 const IN_USE = 10_000;
 const minutes = Number(process.argv[2] ?? 0);
 

@@ -1,4 +1,4 @@
-// How many hashes a core makes when it does nothing else: `node raw-argon2.ts <seconds>`.
+// Measures the hashes that one core computes in a process that does nothing else: `node raw-argon2.ts <seconds>`.
 import argon2 from 'argon2';
 import { readConfig } from '../../src/config/config.ts';
 

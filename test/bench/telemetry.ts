@@ -1,5 +1,5 @@
-// `npm run bench:telemetry [-- rounds]`: what metrics and traces cost Verify (gRPC, repeated token), side by side with none of them.
-// The collector answers everything, on the other core.
+// `npm run bench:telemetry [-- rounds]` measures the cost of metrics and traces for Verify (gRPC, repeated token), beside a run without.
+// The collector accepts everything, on the other core.
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { create, toBinary } from '@bufbuild/protobuf';
@@ -31,7 +31,7 @@ for (const [name, more] of KINDS) {
     rates: [] as Rate[],
   });
 }
-// At a server of its own: one that has hashed and signed before has another heap.
+// At a server of its own: a server that has hashed and signed before has another heap.
 const door = await serve(backends.environment, SERVER_CORE);
 const { accessToken } = await signIn(door.url);
 await door.stop();

@@ -1,4 +1,4 @@
-// `npm run chaos`: breaks a real deployment in many ways under load, and compares what it has with what it has acknowledged.
+// `npm run chaos` breaks a real deployment in many ways under load, and compares its data with the calls it has acknowledged.
 import { parseArgs } from 'node:util';
 import { OperatorError } from '../../src/process/operator-error.ts';
 import { writeDocumentation } from './documentation.ts';
@@ -59,13 +59,13 @@ function reportJson(row: Row): void {
   console.log(JSON.stringify(row));
 }
 
-/** While the table is not there yet. */
+/** Before the table exists. */
 function reportProgress(row: Row): void {
   const repeated = row.interruptions.length === 0 ? [] : [`repeated after: ${row.interruptions.join('; ')}`];
   console.error([cells(row).join('  '), ...remarks(row), ...repeated].join('\n    '));
 }
 
-/** @returns whether everything is well */
+/** @returns whether no row has a problem */
 async function main(): Promise<boolean> {
   const { values, positionals } = parseArgs({ allowPositionals: true, options: OPTIONS });
   if (values.help || values.list) {

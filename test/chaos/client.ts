@@ -1,12 +1,12 @@
-// One call of a client, and whether its answer shows that the call was carried out.
+// One call of a client, and whether its response shows that the call was carried out.
 import { Agent, request } from 'node:http';
 import { type DescMethodUnary, fromBinary, type JsonValue } from '@bufbuild/protobuf';
 import { ErrorInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
 
 export type Answer = {
-  /** `ok`, the gRPC code's name, or `none` where no answer came. */
+  /** `ok`, the gRPC code's name, or `none` without a response. */
   code: string;
-  /** The reason in ErrorInfo, or why no answer came. */
+  /** The reason in ErrorInfo, or the cause of the missing response. */
   reason: string;
   // biome-ignore lint/suspicious/noExplicitAny: answers of every method
   body?: any;
@@ -21,11 +21,11 @@ export type Request = {
   input: JsonValue;
   requestId: string;
   bearer?: string;
-  /** On a connection of its own, which no firewall can have forgotten. */
+  /** On a new connection, which no firewall can have dropped. */
   alone?: boolean;
 };
 
-/** A client waits for so long and then repeats the call. */
+/** The time after which a client repeats a call. */
 const PATIENCE_MS = 4_000;
 /** A client may repeat a call after these. */
 const TEMPORARY = ['DEPENDENCY_UNAVAILABLE', 'OVERLOADED', 'DEADLINE_EXCEEDED', 'RATE_LIMITED'];

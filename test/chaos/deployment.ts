@@ -1,4 +1,4 @@
-// Everything that a fault can befall: Postgres, Redis, PgBouncer, a mail server, two serve and two worker processes.
+// Everything that a fault can affect: Postgres, Redis, PgBouncer, a mail server, two serve and two worker processes.
 import { randomBytes } from 'node:crypto';
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -15,7 +15,7 @@ import { createNode, type Dependency, type ServiceNode } from './service-node.ts
 
 export type Shape = {
   redis: RedisKind;
-  /** Through PgBouncer, by one URL, or by one URL with two hosts. */
+  /** The connection to Postgres: through PgBouncer, by one URL, or by one URL with two hosts. */
   postgres: 'direct' | 'pooled' | 'two-hosts';
   /** The release that the row begins with. */
   release: 'present' | 'old';
@@ -28,11 +28,11 @@ export type Deployment = {
   redis: RedisGroup;
   pooler: Pooler | null;
   mailSink: MailSink;
-  /** Two that serve. */
+  /** The two `serve` processes. */
   servers: [ServiceNode, ServiceNode];
   workers: [ServiceNode, ServiceNode];
   nodes: ServiceNode[];
-  /** For an operator's commands: past the cables, and with the owner of the schema. */
+  /** For an operator's commands: without the cables, and as the owner of the schema. */
   environment: Environment;
   serviceKey: string;
   stop(): Promise<void>;

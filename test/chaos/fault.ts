@@ -12,35 +12,35 @@ export type FaultContext = {
 };
 
 export type Fault = {
-  /** By which one row is run, such as `postgres-crashed`. */
+  /** The name for running one row, such as `postgres-crashed`. */
   name: string;
   /** One sentence for the table. */
   does: string;
-  /** The default is one Redis, a direct connection to Postgres, and the present release. */
+  /** The default is one Redis, a direct connection to Postgres, and the current release. */
   shape?: Partial<Shape>;
   inject(context: FaultContext): Promise<void>;
   heal(context: FaultContext): Promise<void>;
-  /** How long the fault lasts at least; the command line can make it longer. */
+  /** The minimum duration of the fault. The command line can extend it. */
   holdSeconds?: number;
-  /** How long all effects may take after the recovery. */
+  /** The time in which all effects must be done after the recovery. */
   settleSeconds?: number;
-  /** The longest time for which a revoked token may be accepted. One second where it is not given. */
+  /** The longest time for which a revoked token may be accepted. One second by default. */
   revocationBoundMs?: number;
   /** Servers that cannot reach Postgres while the fault lasts: after five seconds they accept no token. */
   withoutPostgres?: ('serve-1' | 'serve-2')[];
   /** Lines of the log that show that the service met the fault. */
   evidence?: RegExp;
-  /** Committed transactions are lost by the nature of the fault. */
+  /** The fault loses committed transactions by its nature. */
   losesCommittedData?: boolean;
   /** The next row gets a new deployment. */
   destroys?: boolean;
-  /** Why it cannot be run here, or null. */
+  /** The reason why it cannot run here, or null. */
   whyNot?(): Promise<string | null> | string | null;
 };
 
-/** For faults that do not say otherwise. */
+/** The default for faults. */
 export const HOLD_SECONDS = 6;
-// The relay looks after a minute for a job that was lost.
+// The relay checks for a lost job after a minute.
 export const SETTLE_SECONDS = 90;
 export const REVOCATION_BOUND_MS = 1_000;
 

@@ -1,4 +1,4 @@
-// Compares the ledger with what the database, the audit trail and the mail server have.
+// Compares the ledger with the database, the audit trail and the mail server.
 import { SETUP } from './administrator.ts';
 import type { Kind, Ledger, Operation } from './ledger.ts';
 import type { MailSink } from './mail-sink.ts';
@@ -83,7 +83,7 @@ async function missingRows({ ledger, postgres: { primary } }: Evidence): Promise
   ];
 }
 
-/** Each Refresh moves the counter of its session by one. */
+/** Each Refresh increases the counter of its session by one. */
 async function missingRotations(refreshes: Operation[], primary: PostgresPair['primary']): Promise<string[]> {
   const expected = new Map<string, number>();
   for (const { sessionId = '' } of refreshes) expected.set(sessionId, (expected.get(sessionId) ?? 0) + 1);
@@ -122,7 +122,7 @@ async function compareAudit(
   for (const operation of ledger.operations) judgeEvents(operation, counts, findings);
 }
 
-/** Those belong to answers, which are judged where they arrive. */
+/** These belong to responses, which are judged on arrival. */
 function isRejection(type: string): boolean {
   return [
     'login_failed',

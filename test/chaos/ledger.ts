@@ -1,22 +1,22 @@
-// The record of one row: each operation that a client carried out, each attempt at it, and each answer that no client may get.
+// The record of one row: each operation of a client, each attempt at it, and each response that no client may get.
 import { randomUUID } from 'node:crypto';
 import { createTally, type Tally } from './tally.ts';
 
 export type Kind = 'Register' | 'Login' | 'Refresh' | 'Logout' | 'RequestReset' | 'ChangePassword' | 'GrantRole';
 
-/** `unknown`: the answer was lost, or says that the call may have been carried out. `unsent`: the service never received it. */
+/** `unknown`: the response was lost, or leaves open whether the call was carried out. `unsent`: the service never received it. */
 export type Outcome = 'acknowledged' | 'refused' | 'unknown' | 'unsent';
 
 type Attempt = { requestId: string; outcome: Outcome };
 
 export type Operation = {
   kind: Kind;
-  /** By which its rows in the database and its mails are found. */
+  /** The key of its rows in the database and of its mails. */
   email: string;
   userId?: string;
   sessionId?: string;
   attempts: Attempt[];
-  /** The service has told the client that it was done, by whatever answer. */
+  /** A response of the service has confirmed the operation. */
   isAcknowledged: boolean;
 };
 
@@ -27,18 +27,18 @@ export type Ledger = {
   /** All request ids of the row begin with it. */
   prefix: string;
   operations: Operation[];
-  /** When each server accepted a token from its own knowledge, on the clock of `performance.now()`. */
+  /** When each server accepted a token without Postgres, on the clock of `performance.now()`. */
   acceptances: { server: string; at: number }[];
   lateAcceptances: LateAcceptance[];
   begin(kind: Kind, facts: { email: string; userId?: string; sessionId?: string }): Operation;
   newRequestId(): string;
-  /** Some answer was INTERNAL, whose cause is in the log. */
+  /** A response was INTERNAL; its cause is in the log. */
   hasDefects(): boolean;
-  /** Answers that a client who does everything right must not get. */
+  /** Responses that a correct client must not get. */
   wrong: Tally;
-  /** Answers after which a client may repeat its call. */
+  /** Responses after which a client may repeat its call. */
   interruptions: Tally;
-  /** Answers that say that a session or an account no longer is what the client was told. */
+  /** Responses that contradict an earlier confirmed state of a session or an account. */
   signedOut: Tally;
 };
 

@@ -13,9 +13,9 @@ export type Load = {
   local: Pick<Latchkey, 'verify'>;
   /** Clients begin nothing new. */
   isStopping(): boolean;
-  /** Clients give up what they began. */
+  /** Clients abandon their work. */
   isOver(): boolean;
-  /** Work that goes on beside the clients and is waited for at the end. */
+  /** Work that runs beside the clients and is awaited at the end. */
   beside(work: Promise<void>): void;
 };
 
@@ -23,7 +23,7 @@ export type Call = {
   method: DescMethodUnary;
   input: JsonValue;
   bearer?: string;
-  /** On a connection that is kept (the default), on one whose answer may be lost, or on a new one. */
+  /** On a connection that is kept (the default), on one whose response may be lost, or on a new one. */
   way?: 'kept' | 'lossy' | 'fresh';
 };
 
@@ -46,7 +46,7 @@ export async function attempt(
   return answer;
 }
 
-/** Repeats an operation, at either server, until it gets an answer that is not temporary; null where the row ended first. */
+/** Repeats an operation, at either server, until a response is not temporary; null where the row ended first. */
 export async function carryThrough(load: Load, operation: Operation, call: Call): Promise<Answer | null> {
   const first = Math.floor(Math.random() * 2);
   for (let n = 0; !load.isOver(); n += 1) {
@@ -58,7 +58,7 @@ export async function carryThrough(load: Load, operation: Operation, call: Call)
   return null;
 }
 
-/** Notes an answer other than `ok` as wrong. Returns the body, or null. */
+/** Records a response other than `ok` as wrong. Returns the body, or null. */
 // biome-ignore lint/suspicious/noExplicitAny: answers of every method
 export function expectOk({ ledger }: Pick<Load, 'ledger'>, operation: Operation, answer: Answer | null): any {
   if (!answer) return null;
@@ -67,7 +67,7 @@ export function expectOk({ ledger }: Pick<Load, 'ledger'>, operation: Operation,
   return null;
 }
 
-/** One that says that the client has no session, or none with this token. */
+/** A response that means that the client has no session, or none with this token. */
 const SIGNED_OUT = [
   'TOKEN_INVALID',
   'TOKEN_REVOKED',
@@ -79,7 +79,7 @@ const SIGNED_OUT = [
   'USER_NOT_FOUND',
 ];
 
-/** Reasons that say too little. */
+/** Reasons that are too general for a client. */
 const EXPLAINED = ['no reason', 'INVALID_ARGUMENT', 'REQUEST_MALFORMED'];
 
 export function noteUnexpected(

@@ -3,7 +3,7 @@ import type { ServiceNode } from './service-node.ts';
 const LEVELS = ['error', 'fatal'];
 const MOST = 5;
 
-/** How many lines the processes have logged since then that match. */
+/** The number of matching lines that the processes have logged since then. */
 export function countLogged(nodes: Pick<ServiceNode, 'output'>[], since: Date, pattern: RegExp): number {
   const lines = nodes.flatMap((node) => node.output().split('\n'));
   return lines.filter((line) => pattern.test(line) && isSince(line, since)).length;

@@ -1,4 +1,4 @@
-// A deliberate bug for the self-test: a server that accepts a token for ever once it has accepted it.
+// A deliberate bug for the self-test: a server that accepts a token forever once it has accepted it.
 import { createServer, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';

@@ -1,4 +1,4 @@
-// An SMTP server with moods. It records each mail that it has accepted or received whole.
+// An SMTP server whose behaviour can change. It records each mail that it has accepted or received completely.
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -7,15 +7,15 @@ import { SMTPServer, type SMTPServerSession } from 'smtp-server';
 
 export type Mood =
   | 'accepting'
-  /** Accepts, but each answer to a message takes two seconds. */
+  /** Accepts, but each response to a message takes two seconds. */
   | 'slow'
   /** Accepts the connection and sends no greeting. */
   | 'hanging'
-  /** Rejects each recipient for now. */
+  /** Rejects each recipient temporarily. */
   | '4xx'
-  /** Rejects each recipient for good. */
+  /** Rejects each recipient permanently. */
   | '5xx'
-  /** Receives each message whole, and ends the connection in place of an answer. */
+  /** Receives each message completely, and closes the connection without a response. */
   | 'dropping';
 
 type SinkMail = { to: string; subject: string; messageId: string };
@@ -24,7 +24,7 @@ export type MailSink = {
   port: number;
   mood: Mood;
   mails: SinkMail[];
-  /** Ends the connections of now, as a server that is restarted does. */
+  /** Ends the current connections, as a restart of the server does. */
   dropConnections(): void;
   close(): Promise<void>;
 };

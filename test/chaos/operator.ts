@@ -1,11 +1,11 @@
-// Commands that an operator types.
+// Runs commands that an operator types.
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { Environment } from '../../src/config/config.ts';
 
 const run = promisify(execFile);
-/** The checkout that this file belongs to. */
+/** The checkout of this file. */
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
 
 type Place = { environment: Environment; root?: string };

@@ -1,4 +1,4 @@
-// The clients of a row. Each begins anew until the row stops, and repeats what has no answer.
+// The clients of a row. Each starts again until the row stops, and repeats calls without a response.
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { account, admin, auth } from '../support/clients.ts';
@@ -66,7 +66,7 @@ async function signIn(load: Load, person: Person): Promise<Session | null> {
   return { ...person, accessToken, refreshToken, sessionId };
 }
 
-/** A repetition sends the same request_id, and so gets the same successor. */
+/** A repetition sends the same request_id, and therefore gets the same successor. */
 async function refresh(load: Load, session: Session, isLossy: boolean): Promise<Session | null> {
   const { email, userId, sessionId, refreshToken } = session;
   const operation = load.ledger.begin('Refresh', { email, userId, sessionId });
@@ -90,7 +90,7 @@ async function visit(load: Load): Promise<void> {
   if (expectOk(load, operation, answer)) watchRevocation(load, session.accessToken, performance.now());
 }
 
-/** Asks for a mail with a link. */
+/** Requests a mail with a link. */
 async function forgetPassword(load: Load): Promise<void> {
   const person = await register(load);
   if (!person) return;
@@ -139,7 +139,7 @@ async function receiveRole(load: Load, administrator: Administrator): Promise<vo
   if (expectOk(load, operation, answer)) watchRevocation(load, session.accessToken, performance.now());
 }
 
-/** One long session, refreshed again and again with answers that get lost. It must last. */
+/** One long session that is refreshed repeatedly while responses get lost. It must last. */
 async function reside(load: Load): Promise<void> {
   const person = await register(load);
   let session = person && (await signIn(load, person));
@@ -150,7 +150,7 @@ async function reside(load: Load): Promise<void> {
   }
 }
 
-/** Verifies a live token at every verifier. Only a temporary failure may stand in the way. */
+/** Verifies a live token at every verifier. Only temporary failures are allowed. */
 async function useToken(load: Load, accessToken: string): Promise<void> {
   const { ledger, servers, local } = load;
   const atServers = servers.map(async ({ name, port }) => {

@@ -1,4 +1,4 @@
-// A program of a deployment: it ends with the harness, and takes signals that a supervisor would not send.
+// A program of a deployment: it ends with the harness, and can receive signals that a supervisor would not send.
 import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
@@ -21,11 +21,11 @@ type ProgramOptions = {
   input?: string;
   /** Runs it as another user where this process is root. */
   unprivileged?: boolean;
-  /** Stands before the command, such as `unshare`. */
+  /** Precedes the command, such as `unshare`. */
   prefix?: string[];
 };
 
-/** Spares each start the compilation of the service. */
+/** Saves each start the compilation of the service. */
 const NODE_COMPILE_CACHE = resolve('.latchkey/compile-cache');
 const SETPRIV = '/usr/bin/setpriv';
 const KEPT_OUTPUT = 200_000;
@@ -62,7 +62,7 @@ export function startProgram(command: string, args: string[], options: ProgramOp
     },
     async end(signal, killAfterMs = KILL_AFTER_MS) {
       if (hasExited()) return;
-      // One that is stopped takes no other signal.
+      // A stopped process handles no other signal.
       for (const pid of [child.pid as number, ...descendantsOf(child.pid as number)]) send(pid, 'SIGCONT');
       child.kill(signal);
       const kill = setTimeout(() => child.kill('SIGKILL'), killAfterMs);

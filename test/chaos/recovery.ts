@@ -1,4 +1,4 @@
-// After a fault: when every kind of call succeeds again, when all effects are done, and whether the audit trail is whole.
+// The state after a fault: when every kind of call succeeds again, when all effects are done, and whether the audit trail is whole.
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createChainVerifier } from '../../src/domain/audit-chain.ts';
@@ -12,7 +12,7 @@ import type { PostgresPair } from './postgres-pair.ts';
 
 const LOOK_EVERY_MS = 200;
 const RECOVERY_TIMEOUT_MS = 60_000;
-/** A local verifier that is older than this does not follow. */
+/** A local verifier with an older revocation view does not follow. */
 const FRESH_MS = 2_000;
 
 /** Resolves with the milliseconds until both servers carry out every kind of call; null when they never do. */
@@ -26,7 +26,7 @@ export async function untilRecovered(load: Load, stalenessMs: () => number): Pro
   return null;
 }
 
-/** One call of each kind, without a repetition. */
+/** One call of each kind, without a retry. */
 async function carriesOutAll(load: Load, server: Endpoint): Promise<boolean> {
   const person = { email: `${randomUUID()}@people.example`, password: `pass phrase ${randomUUID()}` };
   const { email, password } = person;

@@ -15,7 +15,7 @@ export function chooseOldRevision(revision: string): void {
   chosen = revision;
 }
 
-/** The chosen one; else where this branch left the main one; else the commit before. Null outside a clone. */
+/** The chosen revision; else the fork point of this branch from main; else the commit before. Null outside a clone. */
 export async function oldRevision(): Promise<string | null> {
   const head = await git('rev-parse', 'HEAD');
   if (head === null) return null;

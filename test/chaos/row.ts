@@ -1,4 +1,4 @@
-// One row of the table: one fault under load, and everything that was wrong afterwards.
+// One row of the table: one fault under load, and every problem afterwards.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Deployment } from './deployment.ts';
 import { type Fault, type FaultContext, HOLD_SECONDS, SETTLE_SECONDS } from './fault.ts';
@@ -13,17 +13,17 @@ export type Row = Findings & {
   does: string;
   acknowledged: number;
   wrong: string[];
-  /** Answers after which clients repeated their calls. */
+  /** Responses after which clients repeated their calls. */
   interruptions: string[];
   worstRevocationMs: number;
   /** Null where the service has not recovered. */
   recoveryMs: number | null;
   /** Until all effects were done. */
   settledMs: number;
-  /** The most that a process has grown. */
+  /** The largest growth of a process. */
   grownMegabytes: number;
   notes: string[];
-  /** Why it was not run. */
+  /** The reason why it was not run. */
   skipped: string | null;
   isClean: boolean;
   /** The deployment can be used for the next row. */
@@ -34,7 +34,7 @@ const WARM_MS = 2_000;
 const AFTER_MS = 2_000;
 const GROWTH_BOUND_MB = 150;
 
-/** @param holdSeconds the least for which the fault lasts */
+/** @param holdSeconds the minimum duration of the fault */
 export async function runRow(fault: Fault, deployment: Deployment, holdSeconds = 0): Promise<Row> {
   const { nodes, postgres, mailSink } = deployment;
   const [{ seq: auditSince }] = await postgres.primary.query('SELECT seq FROM audit_chain');
@@ -66,7 +66,7 @@ export async function runRow(fault: Fault, deployment: Deployment, holdSeconds =
 
 type Before = { auditSince: string; startedAt: Date; sizes: number[]; recoveryMs: number | null };
 
-/** Looks at everything once the load has ended. */
+/** Checks everything once the load has ended. */
 async function observe(
   fault: Fault,
   { deployment, load: { ledger }, note }: FaultContext,
@@ -88,7 +88,7 @@ async function observe(
   return { findings, troubles, deadLetters: settled.dead, recoveryMs, settledMs: settled.tookMs, grownMegabytes };
 }
 
-/** Injects and heals the fault. Returns the time for which it was in force. */
+/** Injects and heals the fault. Returns its duration. */
 async function holdFault(fault: Fault, context: FaultContext, holdSeconds: number): Promise<Interval> {
   await fault.inject(context);
   const from = performance.now();

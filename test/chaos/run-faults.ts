@@ -45,7 +45,7 @@ export function createFaultRunner(): FaultRunner {
   };
 }
 
-/** A row that hangs must not hold up the others. */
+/** A row that hangs must not block the others. */
 async function inTime<T>(row: Promise<T>): Promise<T> {
   const tooLate = Promise.withResolvers<never>();
   const timer = setTimeout(() => tooLate.reject(new Error('it took too long')), ROW_TIMEOUT_MS);

@@ -10,13 +10,13 @@ import type { ServiceNode } from './service-node.ts';
 export type RunningLoad = {
   load: Load;
   ledger: Ledger;
-  /** The age of what the local verifier knows. */
+  /** The age of the local verifier's revocation view. */
   stalenessMs(): number;
   /** Lets clients finish what they began. */
   end(): Promise<void>;
 };
 
-/** One answer in so many is lost on a connection that loses answers. */
+/** The share of responses that a lossy connection loses. */
 const LOST_ANSWERS = 0.3;
 /** After the last new operation. */
 const FINISH_MS = 20_000;

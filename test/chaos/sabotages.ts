@@ -1,4 +1,4 @@
-// Deliberate bugs. Each must be found in a certain column, or the harness is of no use.
+// Deliberate bugs. The harness must find each one in a certain column.
 import { randomUUID } from 'node:crypto';
 import type { FaultContext } from './fault.ts';
 import { startLyingProxy } from './lying-proxy.ts';
@@ -13,7 +13,7 @@ export type Sabotage = {
   commit(context: FaultContext): Promise<void>;
 };
 
-/** A trigger of the database that does something to some rows. */
+/** A database trigger that damages some rows. */
 function trigger(name: string, when: string, body: string): Sabotage['commit'] {
   return async ({ deployment }) => {
     const { primary } = deployment.postgres;

@@ -1,4 +1,4 @@
-// The harness finds bugs that are planted: all that do not stand in each other's way, in one row.
+// The harness finds planted bugs: all that can run together, in one row.
 import { afterAll, expect, test } from 'vitest';
 import { createFaultRunner } from './run-faults.ts';
 import { SABOTAGES, whyUnnoticed } from './sabotages.ts';

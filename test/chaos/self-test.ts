@@ -11,7 +11,7 @@ export function sabotaged(name: string, sabotages: Sabotage[]): Fault {
     name,
     does: sabotages.map((sabotage) => sabotage.name).join('; '),
     holdSeconds: HOLD_SECONDS,
-    // Effects that a sabotage has lost never come.
+    // Effects that a sabotage has lost never arrive.
     settleSeconds: 15,
     inject: async (context) => {
       for (const { commit } of sabotages) await commit(context);
@@ -21,7 +21,7 @@ export function sabotaged(name: string, sabotages: Sabotage[]): Fault {
   };
 }
 
-/** Each sabotage in a row of its own, after a row without one. Returns the sentences of what went unnoticed. */
+/** Runs each sabotage in a row of its own, after a row without one. Returns a sentence for each that stayed undetected. */
 export async function runSelfTest(report: (sentence: string) => void): Promise<string[]> {
   const runner = createFaultRunner();
   const unnoticed: string[] = [];

@@ -1,4 +1,4 @@
-// One `serve` or `worker` process, each of its dependencies behind a cable of its own.
+// One `serve` or `worker` process, with a cable to each of its dependencies.
 import { readFileSync } from 'node:fs';
 import type { Environment } from '../../src/config/config.ts';
 import { freePort } from '../../src/dev/free-port.ts';
@@ -16,7 +16,7 @@ export type ServiceNode = {
   cables: Cables;
   /** Between clients and the API. */
   front: Cable;
-  /** The same, for a connection whose answer may be lost. */
+  /** The same, for a connection whose response may be lost. */
   lossy: Cable;
   /** @param changes to its environment, until the next start */
   start(changes?: Changes): Promise<void>;

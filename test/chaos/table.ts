@@ -33,7 +33,7 @@ export function cells(row: Row): string[] {
   ];
 }
 
-/** Everything that a row says besides its numbers. */
+/** The text of a row besides its numbers. */
 export function remarks(row: Row): string[] {
   const kinds = ['lost', 'duplicated', 'invented', 'wrong'] as const;
   const found = kinds

@@ -1,11 +1,11 @@
-// Which answers of a row were wrong, and what a loss of committed data looked like from outside.
+// Judges a row: the wrong responses, and the visible effects of a loss of committed data.
 import { type Fault, REVOCATION_BOUND_MS } from './fault.ts';
 import type { Ledger } from './ledger.ts';
 
 /** On the clock of `performance.now()`. */
 export type Interval = { from: number; until: number };
 
-/** Knowledge of revocations is believed for five seconds, and a call is under way for a moment. */
+/** A revocation view is valid for five seconds, and a call may be in flight for a moment. */
 const BELIEVED_MS = 5_500;
 
 type Expected = Pick<Fault, 'revocationBoundMs' | 'withoutPostgres' | 'losesCommittedData'>;

@@ -19,7 +19,7 @@ async function latchkey(...args: string[]) {
 const json = async (...args: string[]) => JSON.parse((await latchkey(...args, '--json')).output);
 
 describe('users', () => {
-  test('from an empty database to the first administrator', async () => {
+  test('create the first administrator in an empty database', async () => {
     const { email } = newPerson();
     const why = ['--reason', 'the first one'];
     const made = await latchkey('users', 'create', email, '--name', 'Grace Hopper', '--role', 'admin', ...why);
@@ -35,7 +35,7 @@ describe('users', () => {
     expect((await latchkey('users', 'create', email, '--name', 'x', ...why)).output).toContain('EMAIL_TAKEN');
   });
 
-  test('are shown, for people and for programs', async () => {
+  test('are printed, for people and for programs', async () => {
     const { email, userId } = await registered(call);
     const { exit, output } = await latchkey('users', 'show', email);
     expect(exit).toBe(0);
@@ -49,7 +49,7 @@ describe('users', () => {
     });
   });
 
-  test('are disabled, enabled, given and taken roles, signed out, and deleted', async () => {
+  test('are disabled, enabled, granted and revoked roles, signed out, and deleted', async () => {
     const person = await registered(call);
     const { email, userId } = person;
     const why = ['--reason', 'a test'];
@@ -103,7 +103,7 @@ test('roles are defined, listed and deleted', async () => {
   );
 });
 
-test('services are made, get roles and keys, and lose them', async () => {
+test('services are created, get roles and keys, and lose them', async () => {
   const why = ['--reason', 'a test'];
   const { id } = await json('services', 'create', 'billing', '--description', 'bills', '--role', 'user', ...why);
   expect((await latchkey('services', 'list')).output).toMatch(
@@ -123,7 +123,7 @@ test('services are made, get roles and keys, and lose them', async () => {
   expect((await latchkey('services', 'keys', 'billing')).output).toBe('service account billing does not exist\n');
 });
 
-test('an account is made with a role for a time, or not at all', async () => {
+test('an account is created with a temporary role, or not at all', async () => {
   const [one, other] = [newPerson().email, newPerson().email];
   const why = ['--name', 'x', '--reason', 'a test'];
   await latchkey('users', 'create', one, '--role', 'admin', '--until', '2040-01-01', ...why);
@@ -160,7 +160,7 @@ describe('a wrong command line', () => {
     expect(outcome).toEqual({ exit: 1, output: 'reason is required: the audit trail keeps it\n' });
   });
 
-  test('--until that is no time', async () => {
+  test('--until with an invalid time is rejected', async () => {
     const { email } = await registered(call);
     const { output } = await latchkey('users', 'grant', email, 'admin', '--until', 'soon', '--reason', 'x');
     expect(output).toBe('--until must be a time such as 2030-01-31T12:00:00Z\n');

@@ -11,7 +11,7 @@ const app = await testApp();
 
 type Finding = { check: string; state: string; what: string; mend: string };
 
-/** In this process, because a start takes longer than all looks together. */
+/** In this process, because a start takes longer than all checks together. */
 async function doctor(changes: Environment = {}) {
   let text = '';
   const output = createOutput(true, (more) => {
@@ -32,7 +32,7 @@ function select(findings: Finding[]) {
   return (check: string) => findings.filter((one) => one.check === check).map(({ state, what }) => `${state}: ${what}`);
 }
 
-test('finds that all is well, and says it as a table', async () => {
+test('prints a table without problems for a healthy deployment', async () => {
   const running = runMain(['doctor'], app.environment);
   expect(await running.ended).toBe(0);
   for (const check of ['configuration', 'postgres', 'schema', 'database role', 'audit partitions', 'redis', 'smtp']) {
@@ -41,13 +41,13 @@ test('finds that all is well, and says it as a table', async () => {
   expect(running.output()).toMatch(/^clock against Postgres +ok +differs by \d+ ms/m);
 });
 
-test('says all that is wrong with the configuration', async () => {
+test('prints every problem of the configuration', async () => {
   const { isWell, of } = await doctor({ MASTER_KEY: 'short', PUBLIC_URL: 'x' });
   expect(isWell).toBe(false);
   expect(of('configuration')).toHaveLength(2);
 });
 
-test('reports what waits for a worker, what is dead, and which processes run', async () => {
+test('prints the waiting and the dead effects, and the running processes', async () => {
   const quiet = await doctor();
   expect(quiet.of('outbox, mail')[0]).toMatch(/^ok: 0 waiting/);
   expect(quiet.of('worker')[0]).toMatch(/^ok: last seen \d+ s ago/);
@@ -67,7 +67,7 @@ test('reports what waits for a worker, what is dead, and which processes run', a
   expect(of('clocks of the processes')[0]).toMatch(/^warning: differ from Postgres's: other by -7 s$/);
 });
 
-test('says when the database is read-only, and when privileges are missing', async () => {
+test('reports a read-only database, and missing privileges', async () => {
   const { rows } = await app.owner.query('SELECT current_database() AS name');
   const database = rows[0].name;
   await app.owner.query(`ALTER DATABASE ${database} SET default_transaction_read_only = on`);
@@ -88,7 +88,7 @@ test('says when the database is read-only, and when privileges are missing', asy
   ]);
 });
 
-test('says what does not answer, and goes on with the rest', async () => {
+test('reports servers that do not respond, and continues with the other checks', async () => {
   const { isWell, of } = await doctor({ REDIS_URL: 'redis://127.0.0.1:1', SMTP_URL: 'smtp://127.0.0.1:1' });
   expect(isWell).toBe(false);
   expect([of('redis')[0], of('smtp')[0]]).toEqual([expect.stringMatching(/^failed/), expect.stringMatching(/^failed/)]);
@@ -98,7 +98,7 @@ test('says what does not answer, and goes on with the rest', async () => {
   expect(away.of('redis')[0]).toMatch(/^ok/);
 });
 
-test('says when the login is the owner’s, and when the schema is old', async () => {
+test('reports a login that is the owner, and an old schema', async () => {
   const { of } = await doctor({ DATABASE_URL: app.environment.MIGRATION_DATABASE_URL });
   expect(of('database role')[0]).toMatch(/^failed: DATABASE_URL connects as a role that can/);
   const { rows } = await app.owner.query("DELETE FROM schema_migrations WHERE name = '0001_baseline' RETURNING sha256");
@@ -113,7 +113,7 @@ test('says when the login is the owner’s, and when the schema is old', async (
   expect((await doctor()).of('schema')[0]).toMatch(/^failed: migration 0001_baseline was changed after it was applied/);
 });
 
-test('says which API key expires within 30 days', async () => {
+test('reports API keys that expire within 30 days', async () => {
   expect((await doctor()).of('API keys')).toEqual(['ok: none expires within 30 days']);
   await app.owner.query("INSERT INTO service_accounts VALUES (gen_random_uuid(), 'billing', '', now(), '')");
   const add = (name: string, end: string, revoked: string) =>
@@ -133,7 +133,7 @@ test('says which API key expires within 30 days', async () => {
   expect(of('API keys')[0]).toMatch(/^warning: 2 expire within 30 days, the first at .*: "first" of billing$/);
 });
 
-test('says when a certificate is about to end', async () => {
+test('reports a certificate that expires soon', async () => {
   const certificates = await openCertificates();
   onTestFinished(() => certificates.remove());
   const { certFile, keyFile } = certificates.make('localhost', 'DNS:localhost');
@@ -145,7 +145,7 @@ test('says when a certificate is about to end', async () => {
 describe('the SMTP server', () => {
   const login = (url: string) => url.replace('//', '//mailer:kd84hs02mzpq77@').replace('127.0.0.1', 'localhost');
 
-  test('is shown with its greeting, TLS, AUTH, and the name that it was given', async () => {
+  test('is printed with its greeting, TLS, AUTH, and the name of the client', async () => {
     const certificates = await openCertificates();
     const authority = certificates.make('authority', 'DNS:authority');
     const starttls = certificates.make('localhost', 'DNS:localhost', authority);

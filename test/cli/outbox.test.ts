@@ -1,4 +1,4 @@
-// `outbox` as an operator types it, while a mail server rejects mails for now or for good.
+// `outbox` as an operator types it, while a mail server rejects mails temporarily or permanently.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { auth, type Caller, viaFetch } from '../support/clients.ts';
@@ -40,7 +40,7 @@ async function rejected(answer: string): Promise<{ email: string; id: string }> 
 
 const isDelivered = (email: string) => eventually(() => smtp.delivered.some(({ to }) => to === email), SOON_MS);
 
-test('shows what waits and what is dead, and has either tried at once', async () => {
+test('lists waiting and dead effects, and retries each kind at once', async () => {
   const waiting = await rejected('451 4.3.0 later');
   const dead = await rejected('550 5.1.1 no such user');
 
@@ -81,7 +81,7 @@ test('shows what waits and what is dead, and has either tried at once', async ()
   expect((await outbox()).output).toBe('the outbox is empty\n');
 }, 90_000);
 
-test('has all of a state tried at once', async () => {
+test('retries all effects of one state at once', async () => {
   const waiting = [await rejected('451 4.3.0 later'), await rejected('452 4.2.2 full')];
   const dead = [await rejected('550 5.1.1 no such user')];
   const outcome = async (...args: string[]) => JSON.parse((await outbox('retry', 'all', '--json', ...args)).output);
@@ -92,7 +92,7 @@ test('has all of a state tried at once', async () => {
   expect(await outcome()).toEqual({ dead_letters_revived: 0, due_now: 0 });
 }, 90_000);
 
-test('reads no more of a large outbox than it shows', async () => {
+test('reads only the rows of a large outbox that it shows', async () => {
   await app.owner.query(
     `INSERT INTO outbox (id, topic, payload, created_at, next_attempt_at, dead_at)
       SELECT gen_random_uuid(), 'mail', '{}', now(), now() + interval '1 day', CASE n % 2 WHEN 0 THEN now() END

@@ -23,7 +23,7 @@ function helpOf(text: string): string {
 }
 
 describe('a command', () => {
-  test('has its arguments and options, wherever the options stand', () => {
+  test('has its arguments and options, with the options in any position', () => {
     const values = {
       kind: 'command',
       args: { user: 'a@b.example', role: 'admin' },
@@ -40,14 +40,14 @@ describe('a command', () => {
     }
   });
 
-  test('of two words may be the default of its group', () => {
+  test('can be the default of its group', () => {
     for (const text of ['outbox', 'outbox --dead', 'outbox list']) {
       const line = parse(text);
       expect(line.kind === 'command' && line.command.path, text).toBe('outbox list');
     }
   });
 
-  test('takes words after -- as arguments', () => {
+  test('reads words after -- as arguments', () => {
     expect(parse('users show -- --json')).toMatchObject({ args: { user: '--json' }, options: { json: false } });
   });
 });
@@ -78,7 +78,7 @@ test.each([
 });
 
 describe('the help', () => {
-  test('of latchkey names every command and group', () => {
+  test('without a command names every command and group', () => {
     const text = helpOf('--help');
     for (const { path } of COMMANDS.filter((command) => !command.path.includes(' '))) {
       expect(text).toMatch(new RegExp(`^  ${path} `, 'm'));
@@ -87,14 +87,14 @@ describe('the help', () => {
     expect(helpOf('-h')).toBe(text);
   });
 
-  test.each(Object.keys(COMMAND_GROUPS))('of %s names each of its commands', (group) => {
+  test.each(Object.keys(COMMAND_GROUPS))('for %s names each of its commands', (group) => {
     const text = helpOf(`${group} --help`);
     for (const { path } of COMMANDS.filter((command) => command.path.startsWith(`${group} `))) {
       expect(text).toMatch(new RegExp(`^  ${path}( |$)`, 'm'));
     }
   });
 
-  test.each(COMMANDS.map((command) => [command.path, command] as const))('of %s is complete', (path, command) => {
+  test.each(COMMANDS.map((command) => [command.path, command] as const))('for %s is complete', (path, command) => {
     const text = helpOf(`${path} --help`).replaceAll(/\s+/g, ' ');
     const { summary, details, arguments: args, options } = command;
     const names = [...Object.keys(args).map((name) => `<${name}>`), ...Object.keys(options).map((name) => `--${name}`)];

@@ -1,4 +1,4 @@
-// The client library against real servers: it says what Verify says, also while the server is away, and never "yes" too long.
+// The client library against real servers: it returns the verdicts of Verify, also during an outage, and accepts no token too long.
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createContextValues } from '@connectrpc/connect';
@@ -60,12 +60,12 @@ test('ready() throws when the server rejects the key, and verify() then asks the
   expect(await outcome(latchkey, accessToken)).toBe(userId);
 });
 
-test.each(['localhost:8080', '', 'ftp://localhost'])('%s is no URL of a server', (url) => {
+test.each(['localhost:8080', '', 'ftp://localhost'])('%s is an invalid URL of a server', (url) => {
   expect(() => createLatchkey({ url, serviceKey: SERVICE_KEY })).toThrow('url must begin with http');
 });
 
 describe('without the server', () => {
-  test('goes on for as long as its knowledge may be believed, then refuses; afterwards goes on where it was', async () => {
+  test('accepts tokens until its revocation view is too old, then rejects them, and resumes afterwards', async () => {
     const environment = { ...app.environment, PORT: '0' };
     const start = () => startApp(readConfig(environment), { api: true, worker: false }, createLogger('silent'));
     const first = await start();
@@ -92,14 +92,14 @@ describe('without the server', () => {
     await eventually(() => latchkey.stalenessMs() < 2_000);
   }, 60_000);
 
-  test('rejects without asking a server when whenStale is reject', async () => {
+  test('rejects without a call to a server when whenStale is reject', async () => {
     const latchkey = open({ url: 'http://127.0.0.1:1', whenStale: 'reject' });
     const { accessToken } = await signedIn(call);
     expect(await outcome(latchkey, accessToken)).toBe('DEPENDENCY_UNAVAILABLE');
   });
 });
 
-describe('the three doors', () => {
+describe('the three integrations', () => {
   let latchkey: Latchkey;
   let person: SignedIn;
   beforeAll(async () => {

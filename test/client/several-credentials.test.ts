@@ -1,5 +1,5 @@
-// A request with several credentials is rejected: a gateway may have looked at one of them, and the service would look at
-// another. Over real servers, because Node drops all `authorization` headers but the first.
+// A request with several credentials is rejected: a gateway may have checked one of them, and the service would check
+// another. The tests use real servers, because Node drops all `authorization` headers but the first.
 import http from 'node:http';
 import http2 from 'node:http2';
 import type { AddressInfo } from 'node:net';
@@ -62,7 +62,7 @@ const overHttp1: Send = (url, authorization) =>
 function overHttp2With(contentType: string, body: Buffer): Send {
   return (url, authorization) =>
     new Promise((resolve, reject) => {
-      // Or else Node's client refuses to send them.
+      // Otherwise Node's client does not send them.
       const session = http2.connect(url, { strictSingleValueFields: false } as http2.ClientSessionOptions);
       const headers = { ':path': PATH, ':method': 'POST', 'content-type': contentType, te: 'trailers', authorization };
       const stream = session.request(headers as unknown as http2.OutgoingHttpHeaders);
@@ -84,7 +84,7 @@ function overHttp2With(contentType: string, body: Buffer): Send {
 const overHttp2 = overHttp2With('application/json', Buffer.from('{}'));
 const overGrpc = overHttp2With('application/grpc', envelope(Buffer.of()));
 
-/** Until the end of the test. @returns its URL */
+/** Runs until the end of the test. @returns its URL */
 async function listening(server: http.Server | http2.Http2Server): Promise<string> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   onTestFinished(() => void server.close());

@@ -1,4 +1,4 @@
-// A client library that knows two serve processes, while the one that it follows fails: a token that is revoked at the other is
+// A client library with the URLs of two `serve` processes, while the one that it follows fails: a token revoked at the other is
 // rejected within about a second, and valid tokens are never unavailable. Prints how long each revoked token was accepted.
 import { type AddressInfo, createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -81,7 +81,7 @@ describe('a token that is revoked while the followed server fails', () => {
     report(signal, acceptedMs);
     expect(acceptedMs).toBeLessThan(3_500);
     expect(meanwhile).toEqual(['valid']);
-    // It follows the other one, as before.
+    // It follows the other server, as before.
     await eventually(() => latchkey.stalenessMs() < 2_000);
   });
 
@@ -96,7 +96,7 @@ describe('a token that is revoked while the followed server fails', () => {
     expect(meanwhile).toEqual(['valid']);
   });
 
-  test('is rejected soon, and everything is unavailable, when the client knows no other server', async () => {
+  test('is rejected soon, and calls are unavailable, when the client has no other server', async () => {
     const first = await servedByAnother();
     const latchkey = await follow([first.url]);
     const { acceptedMs, meanwhile } = await revokedDuring(latchkey, () => first.child.kill('SIGKILL'));
@@ -122,14 +122,14 @@ test('a swallowed connection to the only server is replaced within ten seconds, 
   expect(String(errors[0])).toContain('silent for too long');
 });
 
-test('a server that is away when the client starts does not keep it from following another', async () => {
+test('a server that is unavailable at the start of the client does not prevent it from following another', async () => {
   const latchkey = await follow(['http://127.0.0.1:1', survivor.url]);
   const { accessToken } = await signedIn(call);
   expect(await verdict(latchkey, accessToken)).toBe('valid');
   expect(latchkey.stalenessMs()).toBeLessThan(5_000);
 });
 
-test('nor does one that accepts connections and never answers', async () => {
+test('a server that accepts connections and never responds does not prevent it either', async () => {
   const silent = createServer(() => {});
   await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
   onTestFinished(() => void silent.close());
@@ -153,6 +153,6 @@ test('a transport of the caller is used for each server', async () => {
   expect(urls).toEqual(['http://127.0.0.1:1', survivor.url]);
 });
 
-test('without a server there is nothing to follow', () => {
+test('a client without the URL of a server is rejected', () => {
   expect(() => createLatchkey({ url: [] })).toThrow('at least one server');
 });

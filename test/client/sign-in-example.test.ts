@@ -1,4 +1,4 @@
-// The example page, gone through as a browser does.
+// The example page, used as a browser uses it.
 import { expect, onTestFinished, test } from 'vitest';
 import { freePort } from '../../src/dev/free-port.ts';
 import { startTestApp } from '../support/app.ts';

@@ -1,4 +1,4 @@
-// Production refuses connections that others can read or answer; test/jobs/mail-security.test.ts has SMTP itself.
+// Production rejects connections without encryption or authentication; test/jobs/mail-security.test.ts covers SMTP itself.
 import { randomBytes } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { ConfigError, type Environment, readConfig, readDatabaseConfig } from '../../src/config/config.ts';
@@ -44,7 +44,7 @@ function problemsOf(environment: Environment, read: (from: Environment) => unkno
   }
 }
 
-test('what is protected starts, and what is not is refused with the remedy and without the value', () => {
+test('protected connections are accepted, and others are rejected with the remedy and without the value', () => {
   expect(problemsOf(safe)).toEqual([]);
   for (const [word, key, value] of CLEARTEXT) {
     const problems = problemsOf({ ...safe, [key]: value });
@@ -54,7 +54,7 @@ test('what is protected starts, and what is not is refused with the remedy and w
   }
 });
 
-test('all of it is reported at once, and each exception is by its name alone', () => {
+test('all problems are reported at once, and each word allows one kind of connection', () => {
   const exposed = { ...safe, ...Object.fromEntries(CLEARTEXT.map(([, key, value]) => [key, value])) };
   expect(problemsOf(exposed)).toHaveLength(CLEARTEXT.length);
   const words = [...new Set(CLEARTEXT.map(([word]) => word))];
@@ -65,7 +65,7 @@ test('all of it is reported at once, and each exception is by its name alone', (
   expect(problemsOf({ ...exposed, ALLOW_CLEARTEXT: words.join(',') })).toEqual([]);
 });
 
-test('outside production nothing is refused; a word that does not exist is refused everywhere', () => {
+test('outside production every connection is accepted; an unknown word is rejected everywhere', () => {
   const exposed = { ...safe, ...Object.fromEntries(CLEARTEXT.map(([, key, value]) => [key, value])) };
   for (const NODE_ENV of ['development', 'test', undefined]) expect(problemsOf({ ...exposed, NODE_ENV })).toEqual([]);
   for (const NODE_ENV of ['development', 'production']) {
@@ -104,7 +104,7 @@ describe('Postgres', () => {
     ['an IPv6 address', at('[2001:db8::1]')],
     ['another spelling of the protocol', at('db').replace('postgres:', 'POSTGRESQL:')],
     ['a CA that cannot be read', at('db', '?sslmode=verify-full&sslrootcert=/nowhere.pem')],
-  ])('is refused with %s', (_, url) => {
+  ])('is rejected with %s', (_, url) => {
     expect(refuses(url)).toBe(true);
   });
 
@@ -121,7 +121,7 @@ describe('Postgres', () => {
     expect(problemsOf({ ...safe, DATABASE_URL: url })).toEqual([]);
   });
 
-  test('is held to the same by commands that need only the database', () => {
+  test('is checked in the same way by commands that need only the database', () => {
     const databaseOnly = { NODE_ENV: 'production', DATABASE_URL: at('db'), MIGRATION_DATABASE_URL: at('db') };
     expect(problemsOf(databaseOnly, readDatabaseConfig)).toHaveLength(2);
     expect(problemsOf({ ...databaseOnly, ALLOW_CLEARTEXT: 'postgres' }, readDatabaseConfig)).toEqual([]);
@@ -139,7 +139,7 @@ describe('Redis', () => {
     'redis://127.0.0.1.evil.example',
     'redis:///0?host=cache',
     'redis://[2001:db8::1]',
-  ])('is refused at %s', (url) => {
+  ])('is rejected at %s', (url) => {
     expect(problemsOf({ ...safe, REDIS_URL: url })).toHaveLength(1);
   });
 
@@ -152,7 +152,7 @@ describe('Redis', () => {
   });
 });
 
-test('SMTP_URL has no parameter that could turn off TLS or the login', () => {
+test('SMTP_URL accepts no parameter that could turn off TLS or the login', () => {
   const at = (query: string) => `smtp://mailer:${PASSWORD}@mail.internal${query}`;
   for (const query of [
     ...['?ignoreTLS=true', '?requireTLS=false', '?opportunisticTLS=true', '?secured=true', '?forceAuth=false'],
@@ -168,7 +168,7 @@ test('SMTP_URL has no parameter that could turn off TLS or the login', () => {
   expect(readConfig({ ...safe, NODE_ENV: 'development' }).mail.mailer.security).toBe('opportunistic');
 });
 
-test('metrics and telemetry stay on this machine or go by TLS', () => {
+test('metrics and telemetry stay on this machine or use TLS', () => {
   const { METRICS_HOST: _, OTEL_EXPORTER_OTLP_ENDPOINT: __, ...rest } = safe;
   expect(problemsOf(rest)).toEqual([expect.stringContaining('METRICS_HOST=127.0.0.1')]);
   expect(problemsOf({ ...rest, HOST: '::1' })).toEqual([]);
@@ -191,7 +191,7 @@ test('metrics and telemetry stay on this machine or go by TLS', () => {
   }
 });
 
-test('nobody turns off the verification of TLS servers for the whole process', () => {
+test('NODE_TLS_REJECT_UNAUTHORIZED=0 is rejected with any ALLOW_CLEARTEXT', () => {
   const problems = problemsOf({ ...safe, NODE_TLS_REJECT_UNAUTHORIZED: '0', ALLOW_CLEARTEXT: 'postgres,redis,smtp' });
   expect(problems).toEqual([expect.stringContaining('NODE_EXTRA_CA_CERTS')]);
 });

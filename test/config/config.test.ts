@@ -128,7 +128,7 @@ describe('an unknown variable', () => {
     expect(problemsOf({ ...good, ...more, [name]: '5/900' })).toEqual([`${name} is unknown: ${remedy}`]);
   });
 
-  test('of a required key is reported beside the key that is missing', () => {
+  test('that resembles a required key is reported beside the key that is missing', () => {
     const { REDIS_URL, ...rest } = good;
     expect(problemsOf({ ...rest, REDIS_URI: REDIS_URL })).toEqual([
       'REDIS_URI is unknown: did you mean REDIS_URL?',
@@ -136,7 +136,7 @@ describe('an unknown variable', () => {
     ]);
   });
 
-  test('of a database command is an error when it resembles a key of that command', () => {
+  test('is an error for a database command when it resembles a key of that command', () => {
     const { DATABASE_URL } = good;
     const read = (name: string) => () => readDatabaseConfig({ DATABASE_URL, [name]: DATABASE_URL });
     expect(read('MIGRATION_DATABSE_URL')).toThrow('did you mean MIGRATION_DATABASE_URL?');
@@ -197,11 +197,11 @@ describe('an unknown variable', () => {
       'METRICS_PATH',
       'METRICS_ENABLED',
     ],
-  ])('%s is none of ours', (name) => {
+  ])('%s is ignored', (name) => {
     expect(problemsOf({ ...good, [name]: 'x' })).toEqual([]);
   });
 
-  test('that Kubernetes adds for a Service is none of ours', () => {
+  test('that Kubernetes adds for a Service is ignored', () => {
     expect(problemsOf({ ...good, METRIC_PORT: 'tcp://10.96.0.1:9464' })).toEqual([]);
   });
 });
@@ -216,7 +216,7 @@ test('AUDIENCE lists the audiences of the deployment, and Latchkey’s own is al
   }
 });
 
-test('the words and the folder that new passwords are checked against are checked themselves', () => {
+test('the words and the folder for checks of new passwords are validated', () => {
   expect(readConfig(good)).toMatchObject({ passwords: { contextWords: [] } });
   expect(readConfig({ ...good, PASSWORD_CONTEXT_WORDS: 'acme, rocket skates ,' })).toMatchObject({
     passwords: { contextWords: ['acme', 'rocket skates'] },
@@ -234,11 +234,11 @@ test('the words and the folder that new passwords are checked against are checke
   }
 });
 
-test('every bad key is reported at once, and no value', () => {
+test('every invalid key is reported at once, without its value', () => {
   const problems = problemsOf({
     ...good,
     PORT: 'eighty',
-    MAIL_FROM: 'nobody',
+    MAIL_FROM: 'no-domain',
     DATABASE_URL: 'mysql://root:hunter2@db',
     MASTER_KEY: 'hunter2',
     LIMIT_LOGIN_PAIR: 'five',
@@ -265,7 +265,7 @@ describe('mail', () => {
   });
 
   test.each([
-    'nobody',
+    'no-domain',
     'a@b',
     'A <a@product.example> B',
     'A <a@product.example>, B <b@product.example>',
@@ -299,13 +299,13 @@ test.each([
   ['DATABASE_URL', 'postgres://service:hunter?2@db/latchkey'],
   ['MIGRATION_DATABASE_URL', 'postgres://owner:hunter@2@db/latchkey'],
   ['DATABASE_LISTEN_URL', 'postgres://service:hunter%2@db/latchkey'],
-])('%s says when its password is not percent-encoded, and does not repeat it', (key, url) => {
+])('%s is rejected when its password is not percent-encoded, without repeating it', (key, url) => {
   const problems = problemsOf({ ...good, [key]: url });
   expect(problems).toEqual([expect.stringMatching(new RegExp(`^${key} has a character .*percent-encode it`))]);
   expect(problems[0]).not.toContain('hunter');
 });
 
-test('DATABASE_LISTEN_URL may be none', () => {
+test('DATABASE_LISTEN_URL can be `none`', () => {
   expect(readConfig({ ...good, DATABASE_LISTEN_URL: 'none' }).database.listenUrl).toBeNull();
   expect(problemsOf({ ...good, DATABASE_LISTEN_URL: 'nothing' })).toEqual([
     'DATABASE_LISTEN_URL must be a URL that begins with postgres:// or postgresql://, or none',
@@ -322,25 +322,25 @@ describe('MASTER_KEY', () => {
     ['all zeros', Buffer.alloc(32).toString('base64')],
     ['counting', Buffer.from('0123456789012345678901234567890a').toString('base64')],
     ['words', Buffer.from('change-me-change-me-change-me-32').toString('base64')],
-  ])('%s is refused', (_, value) => {
+  ])('%s is rejected', (_, value) => {
     expect(problemsOf({ ...good, MASTER_KEY: value })).toHaveLength(1);
   });
 
-  test.each(['base64', 'base64url', 'hex'] as const)('is taken in %s', (encoding) => {
+  test.each(['base64', 'base64url', 'hex'] as const)('is accepted in %s', (encoding) => {
     expect(readConfig({ ...good, MASTER_KEY: key.toString(encoding) }).keys.masterKeys).toEqual([key]);
   });
 
-  test('that is random is never taken for a sample', () => {
+  test('that is random is never mistaken for a sample', () => {
     for (let n = 0; n < 20_000; n += 1) {
       expect(problemsOf({ ...good, MASTER_KEY: randomBytes(32).toString('base64') })).toEqual([]);
     }
   });
 });
 
-describe('how signing keys come and go', () => {
+describe('the schedule of signing keys', () => {
   const [one, two] = [randomBytes(32), randomBytes(32)];
 
-  test('other master keys are accepted besides, also from a file', () => {
+  test('accepts other master keys besides, also from a file', () => {
     const accepted = `${one.toString('base64')}, ${two.toString('hex')}`;
     expect(readConfig({ ...good, MASTER_KEY_ACCEPTED: accepted }).keys.masterKeys).toEqual([key, one, two]);
     expect(JSON.stringify(readConfig({ ...good, MASTER_KEY_ACCEPTED: accepted }))).not.toContain('MASTER_KEY');
@@ -356,11 +356,11 @@ describe('how signing keys come and go', () => {
     ['KEY_PUBLISH_SECONDS', '9', 'KEY_PUBLISH_SECONDS must be at least twice REVOCATION_MAX_AGE_MS'],
     ['SIGNING_ALGORITHM', 'HS256', 'SIGNING_ALGORITHM '],
     ['SIGNING_ALGORITHM', 'none', 'SIGNING_ALGORITHM '],
-  ])('%s=%s is refused', (name, value, why) => {
+  ])('rejects %s=%s', (name, value, why) => {
     expect(problemsOf({ ...good, [name]: value })[0]).toContain(why);
   });
 
-  test('never by itself, if so wished', () => {
+  test('can turn off automatic rotation', () => {
     expect(readConfig({ ...good, KEY_ROTATION_SECONDS: '0' }).keys.policy.rotateEveryMs).toBe(0);
   });
 });
@@ -374,7 +374,7 @@ test('the delay of a stop is 5 seconds in production, unless it is set', () => {
   expect(problemsOf({ ...good, SHUTDOWN_DELAY_SECONDS: '301' })[0]).toMatch(/^SHUTDOWN_DELAY_SECONDS /);
 });
 
-test('production takes no sample passwords in URLs either', () => {
+test('production rejects sample passwords in URLs as well', () => {
   const production = { ...good, NODE_ENV: 'production', ALLOW_CLEARTEXT: 'postgres, redis' };
   expect(problemsOf(production)).toEqual([]);
   expect(problemsOf({ ...production, DATABASE_URL: 'postgres://db/latchkey' })).toEqual([]);
@@ -451,7 +451,7 @@ test('limits are set by name', () => {
   });
 });
 
-test('metrics and traces are sent where OpenTelemetry’s variables say, and nowhere by default', () => {
+test('metrics and traces are sent to the endpoints of OpenTelemetry’s variables, and nowhere by default', () => {
   expect(readConfig(good).telemetry).toEqual({ prometheus: null, otlpMetrics: null, traces: false });
   const sent = { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4318' };
   const otlpMetrics = { protocol: 'http/protobuf', intervalMs: 60_000 };
@@ -476,11 +476,11 @@ test.each([
   ['PROXY_PROTOCOL', { PROXY_PROTOCOL: 'on' }],
   ['METRICS_PORT', { METRICS_PORT: '9464', OTEL_SDK_DISABLED: 'true' }],
   ['METRICS_HOST', { METRICS_HOST: '127.0.0.1' }],
-])('%s is refused beside, or without, what makes it mean something', (key, more) => {
+])('%s is rejected without, or beside, the key that it depends on', (key, more) => {
   expect(problemsOf({ ...good, ...more })).toEqual([expect.stringContaining(key)]);
 });
 
-test('providers are named, and each says what it needs', () => {
+test('providers have names, and each missing setting is reported', () => {
   const google = {
     ...{ OAUTH_PROVIDERS: 'google', OAUTH_GOOGLE_CLIENT_ID: 'a', OAUTH_GOOGLE_CLIENT_SECRET: 'b' },
     OAUTH_GOOGLE_REDIRECT_URIS: 'https://app.example/google, com.example.app:/callback',
@@ -515,14 +515,14 @@ test('providers are named, and each says what it needs', () => {
   expect(problemsOf({ ...good, ...both, OAUTH_ACME_REDIRECT_URIS: 'com.example.app:/callback' })).toHaveLength(1);
 });
 
-test('what needs only the database asks for nothing more', () => {
+test('a command that needs only the database requires only DATABASE_URL', () => {
   expect(readDatabaseConfig({ DATABASE_URL: good.DATABASE_URL })).toMatchObject({
     url: good.DATABASE_URL,
     ownerUrl: good.DATABASE_URL,
   });
 });
 
-test('the command line says what is wrong and exits with 1; with 2 when it is called wrongly', async () => {
+test('the command line prints the problem and exits with 1, or with 2 for a usage error', async () => {
   const unconfigured = runMain(['serve'], {});
   expect(await unconfigured.ended).toBe(1);
   expect(unconfigured.output()).toMatch(/^invalid configuration:\n( {2}\w+ is missing\n)+$/);

@@ -33,6 +33,6 @@ test.each([
   'redis+cluster://one:7000,two:7000',
   'no URL at all',
   '',
-])('takes %s', (url) => {
+])('accepts %s', (url) => {
   expect(hasUnencodedLogin(url)).toBe(false);
 });

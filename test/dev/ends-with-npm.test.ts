@@ -26,7 +26,7 @@ const ENDINGS: Ending[] = [
   ['bootstrap', 'SIGKILL'],
 ];
 
-/** Which processes there are: their parents by their ids. */
+/** The running processes: their parents by their ids. */
 function processTable(): Map<number, number> {
   const table = new Map<number, number>();
   for (const name of readdirSync('/proc').filter((entry) => /^\d+$/.test(entry))) {
@@ -55,7 +55,7 @@ function treeOf(root: number): Tree {
   return { npm: table.get(bootstrap) ?? 0, bootstrap, all };
 }
 
-/** These processes, and all that carry this mark in their environment or command line. */
+/** These processes, and all with this mark in their environment or command line. */
 function survivors({ all }: Tree, mark: string): number[] {
   const isMarked = (pid: number) =>
     ['environ', 'cmdline'].some((file) => textOf(`/proc/${pid}/${file}`).includes(mark));
@@ -151,7 +151,7 @@ describe('npm run latchkey serve', { timeout: TEST_TIMEOUT_MS }, () => {
       const started = running.output().match(/"msg":"started"/g)?.length ?? 0;
       return started === (options.length === 0 ? 1 : 2) && /"port":(\d+)/.exec(running.output())?.[1];
     }, 60_000);
-    // So that there is a process that hashes.
+    // So that a hashing process exists.
     await registered(viaFetch(`http://127.0.0.1:${port}`));
     await endsWith(running, mark, ending);
   });

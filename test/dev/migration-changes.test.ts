@@ -57,7 +57,7 @@ test('the files from before the baseline may be replaced by it', () => {
   expect(migrationProblems(root)).toEqual([]);
 });
 
-test('on a branch a new file is fine; a changed and a removed one are named', () => {
+test('on a branch a new file is allowed, and a changed or removed one is named', () => {
   becomeReleased();
   git('switch', '--quiet', '--create', 'work');
   commit({ [`${FOLDER}/0003_third.sql`]: 'CREATE TABLE c ();' });
@@ -69,7 +69,7 @@ test('on a branch a new file is fine; a changed and a removed one are named', ()
   expect(migrationProblems(root)).toEqual([expect.stringContaining(`${SECOND} was removed`)]);
 });
 
-test('migrations that main gained after the branch left it are not missed', () => {
+test('migrations that main has added since are not reported as missing', () => {
   becomeReleased();
   git('branch', 'work');
   commit({ [`${FOLDER}/0003_third.sql`]: 'CREATE TABLE c ();' });
@@ -78,7 +78,7 @@ test('migrations that main gained after the branch left it are not missed', () =
   expect(migrationProblems(root)).toEqual([]);
 });
 
-test('on main the commit before counts, and so does what is not committed yet', () => {
+test('on main the commit before is the baseline, and uncommitted changes are checked too', () => {
   becomeReleased();
   write({ [BASELINE]: 'CREATE TABLE a (x integer);' });
   expect(migrationProblems(root)).toEqual([expect.stringContaining(`${BASELINE} was changed`)]);
@@ -86,7 +86,7 @@ test('on main the commit before counts, and so does what is not committed yet', 
   expect(migrationProblems(root)).toEqual([expect.stringContaining(`${BASELINE} was changed`)]);
 });
 
-test('in a clone without a local main, its origin counts', () => {
+test('in a clone without a local main, the baseline is origin/main', () => {
   becomeReleased();
   const origin = root;
   root = temporaryFolder();

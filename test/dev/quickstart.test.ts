@@ -1,4 +1,4 @@
-// The first steps of a newcomer: `npm start`, and the commands of its banner, of the README, of the tutorial and of the administration guide.
+// The first steps of a new user: `npm start`, and the commands of its banner, of the README, of the tutorial and of the administration guide.
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -84,7 +84,7 @@ describe('npm start', () => {
     expect(output).toContain('"principal":{"kind":"PRINCIPAL_KIND_USER"');
   });
 
-  test('does what the quickstart of the README shows', () => {
+  test('works with the commands of the quickstart in the README', () => {
     expect(shownOutput(shellBlock('README.md', SIGN_IN))).toContain('"principal"');
     const output = pasteBlock('README.md', SIGN_IN);
     const answer = JSON.parse(output.trim().split('\n').at(-1) as string);
@@ -112,7 +112,7 @@ describe('npm start', () => {
     ADMINISTRATION_TIMEOUT_MS,
   );
 
-  test('does what the tutorial shows, command by command', async () => {
+  test('works with the tutorial, command by command', async () => {
     const titles = [
       SIGN_IN,
       'The account, a role, and the next tokens',
@@ -175,13 +175,13 @@ describe('npm start', () => {
     expect((await fetch(`${mailbox}//`)).status).toBe(404);
   });
 
-  test('refuses to run twice on the same data', async () => {
+  test('does not run twice on the same data', async () => {
     const second = start();
     expect(await second.ended).toBe(1);
     expect(second.output()).toContain('is another "npm start" running?');
   });
 
-  test('stops with everything it started, and starts again in seconds with what it had', async () => {
+  test('stops with everything it started, and starts again in seconds with the same data', async () => {
     const children = descendants(started.child.pid as number);
     expect(children.length).toBeGreaterThan(3);
     process.kill(-(started.child.pid as number), 'SIGINT');
@@ -196,7 +196,7 @@ describe('npm start', () => {
     const login = paste(shellBlock(TUTORIAL, SIGN_IN).replaceAll('nanoseconds of wire', 'microseconds of wire'));
     expect(login).toContain('EMAIL_TAKEN');
 
-    // Killed without a word, it leaves nothing behind either.
+    // A killed process leaves no process behind either.
     const orphans = descendants(again.child.pid as number);
     const node = orphans.find((pid) => /main\.ts/.test(commandOf(pid)) && !/bootstrap/.test(commandOf(pid)));
     process.kill(node as number, 'SIGKILL');
@@ -204,8 +204,8 @@ describe('npm start', () => {
   });
 });
 
-describe('npm start with what there is already', () => {
-  test('uses the Postgres, the Redis and the SMTP server it is given, and starts none', async () => {
+describe('npm start with existing servers', () => {
+  test('uses the configured Postgres, Redis and SMTP server, and starts none', async () => {
     const own = mkdtempSync(join(tmpdir(), 'latchkey-own-'));
     const database = new URL(inject('postgresUrl'));
     database.pathname = `/own_${Date.now()}`;
@@ -243,7 +243,7 @@ describe('npm start with what there is already', () => {
     rmSync(fresh, { recursive: true });
   });
 
-  test('says in a sentence what is wrong with it', async () => {
+  test('prints one sentence about an invalid URL', async () => {
     const wrong = run(
       'npm',
       ['start', '--loglevel=error'],

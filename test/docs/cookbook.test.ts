@@ -48,7 +48,7 @@ beforeAll(async () => {
     ...{ DATABASE_URL: database.href, REDIS_URL: await createTestRedis(), npm_config_loglevel: 'error' },
   };
   const openssl = await findProgram('openssl', 'usr/bin/openssl');
-  // npx itself takes most of a second for each; the README's commands run with the real one.
+  // npx itself takes most of a second each time. The README's commands run with the real one.
   writeFileSync(join(home, 'npx'), '#!/bin/sh\nexec node_modules/.bin/"$@"\n', { mode: 0o755 });
   shellEnvironment = {
     PATH: [home, PATH, dirname(openssl.path)].join(delimiter),
@@ -72,13 +72,13 @@ async function start(command: string): Promise<void> {
   }, 40_000);
 }
 
-/** Ctrl-C. */
+/** The bytes of Ctrl-C. */
 async function stop(): Promise<void> {
   process.kill(-(server.child.pid as number), 'SIGINT');
   await server.ended;
 }
 
-/** On the ports and in the folder of this test. */
+/** With the ports and the folder of this test. */
 function here(text: string): string {
   return text
     .replaceAll('localhost:8080', `localhost:${port}`)
@@ -103,7 +103,7 @@ function openShell() {
     received += chunk;
   });
   return {
-    /** @returns what was printed, and each exit code that was not 0 */
+    /** @returns the output, and each exit code other than 0 */
     async type(commands: string): Promise<{ output: string; failures: number[] }> {
       received = '';
       commandPipe.write(`${commands}\0`);
@@ -145,7 +145,7 @@ function stepsOf(text: string): Step[] {
 }
 
 describe('the pages', () => {
-  test('there is a list entry for each page', () => {
+  test('are all in the list', () => {
     const files = readdirSync('docs/cookbook').filter((name) => name !== 'README.md');
     expect(files.toSorted()).toEqual(PAGES.map((page) => `${page}.md`).toSorted());
   });
@@ -157,7 +157,7 @@ describe('the pages', () => {
     const served = output.match(/^[\w.]+\/\w+$/gm) ?? [];
     expect(served.length).toBeGreaterThan(15);
     for (const method of served.filter((name) => !name.startsWith('grpc.reflection.v1alpha.'))) {
-      // Reflection has words of its own in the tools.
+      // The tools have commands of their own for reflection.
       const words = method.startsWith('grpc.reflection.') ? /list|describe/i : new RegExp(` \\S*${method}`);
       for (const tool of TOOLS) {
         const calls = BLOCKS.filter(
@@ -170,7 +170,7 @@ describe('the pages', () => {
     expect(served).toEqual(expect.arrayContaining(sections));
   });
 
-  test('each block uses one tool and shows an answer', () => {
+  test('have blocks that use one tool and show a response', () => {
     expect(BLOCKS.length).toBeGreaterThan(50);
     for (const { tool, text, steps } of BLOCKS) {
       if (!TOOLS.includes(tool)) continue;
@@ -185,7 +185,7 @@ describe('the pages', () => {
     }
   });
 
-  test('each section shows every error that it names', () => {
+  test('show every error that they name, in the same section', () => {
     const sections = [...TEXTS.values()].flatMap((text) => text.split(/^#+ /m).slice(1));
     const named = sections.flatMap((section) => {
       const [, sentence = ''] = /Errors: (.*?)\.\s/s.exec(section) ?? [];

@@ -1,4 +1,4 @@
-// The manifests of deploy/kubernetes fit the service: what they set is valid, and the probes that they name are there.
+// The manifests of deploy/kubernetes fit the service: their settings are valid, and their probes exist.
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createClient } from '@connectrpc/connect';

@@ -1,4 +1,4 @@
-// README and docs lead somewhere: every relative link, anchor, picture and file name in them resolves, and the README stays short.
+// Every relative link, anchor, picture and file name in README and docs resolves, and the README stays short.
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { describe, expect, test } from 'vitest';

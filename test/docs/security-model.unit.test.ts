@@ -1,14 +1,14 @@
-// The page of the security model: complete, and about files that there are.
+// The page of the security model is complete, and its files exist.
 import { existsSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 
 const page = readFileSync('docs/concepts/security-model.md', 'utf8');
-/** Number, what it is about, status, how: the rows of ASVS. */
+/** A row of the ASVS table: number, subject, status, explanation. */
 const rows = page
   .split('\n')
   .filter((line) => /^\| \d+\.\d+\.\d+/.test(line))
   .map((line) => line.split('|').map((cell) => cell.trim()));
-/** How many requirements of levels 1 and 2 each chapter of ASVS 5.0.0 has. */
+/** The number of requirements of levels 1 and 2 in each chapter of ASVS 5.0.0. */
 const REQUIREMENTS = [27, 11, 19, 10, 9, 35, 18, 7, 7, 29, 14, 9, 13, 9, 13, 16, 7];
 
 test('has each requirement of ASVS 5.0, levels 1 and 2, once', () => {
@@ -18,7 +18,7 @@ test('has each requirement of ASVS 5.0, levels 1 and 2, once', () => {
   expect(perChapter).toEqual(REQUIREMENTS);
 });
 
-test('says of each whether it is met, and how or why not', () => {
+test('states for each whether it is met, with an explanation', () => {
   for (const [, number, about, status = '', how] of rows) {
     expect(['met', '**not met**', 'n/a'], number).toContain(status);
     expect([about, how], number).not.toContain('');

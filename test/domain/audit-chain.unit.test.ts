@@ -10,7 +10,7 @@ const sha256 = (...parts: (Buffer | string)[]) => {
 };
 const field = (text: string | null) => (text === null ? '-' : `${Buffer.byteLength(text)}:${text}`);
 
-/** The hash of an event, in the order of fields that the documentation of the audit trail gives. */
+/** The hash of an event, in the order of fields that the documentation of the audit trail states. */
 function hashOf(event: ChainedEvent): Buffer {
   const { seq, recordedAt, id, occurredAt, type, userId, sessionId, account, detail, actor, target } = event;
   const fields = [String(seq), recordedAt, id, occurredAt, type, userId, sessionId, account, detail, actor, target];
@@ -88,13 +88,13 @@ test('a missing event is found, and so is a missing run', () => {
   expect(run.problems).toEqual([{ seq: 2n, problem: '2 to 4 are missing' }]);
 });
 
-test('an event that is there twice is found', () => {
+test('a duplicate event is found', () => {
   const events = chainOf(3);
   const report = verify([...events.slice(0, 2), events[1] as ChainedEvent, ...events.slice(2)]);
   expect(report.problems).toEqual([{ seq: 2n, problem: 'is duplicate' }]);
 });
 
-test('an event at an impossible place is found', () => {
+test('an event at an impossible position is found', () => {
   const events = chainOf(2);
   const [stray] = chainOf(1, () => ({ seq: 0n }));
   expect(places(verify([stray as ChainedEvent, ...events]))).toEqual([0]);
@@ -115,7 +115,7 @@ test('a missing end is found', () => {
   expect(places(verify(events, end))).toEqual([5]);
 });
 
-test('a missing beginning is found, unless an event says that it was dropped', () => {
+test('a missing beginning is found, unless an event records that it was dropped', () => {
   const events = chainOf(5);
   expect(places(verify(events.slice(2)))).toEqual([1]);
   const lastHash = hex(events[1]);
@@ -152,7 +152,7 @@ test('a dropped beginning is reported with the operator and the time', () => {
   expect(report).toMatchObject({ events: 1, first: 3n, last: 3n });
 });
 
-test('an erased origin needs an event that erased the traces of its user', () => {
+test('an erased origin requires an event that erased the traces of its user', () => {
   const erased = { originSalt: null, address: '', userAgent: '' };
   const unexplained = chainOf(2, (seq) => (seq === 1 ? erased : {}));
   expect(places(verify(unexplained))).toEqual([1]);
@@ -168,7 +168,7 @@ test('an erased origin needs an event that erased the traces of its user', () =>
   }
 });
 
-test('an anchor finds a chain that was written anew', () => {
+test('an anchor reveals a rewritten chain', () => {
   const [events, other] = [chainOf(3), chainOf(3)];
   const anchor = { seq: 2n, hash: hex(events[1]) };
   expect(places(verify(events, events[2], [anchor]))).toEqual([]);
@@ -176,7 +176,7 @@ test('an anchor finds a chain that was written anew', () => {
   expect(places(verify(events.slice(0, 1), events[0], [anchor]))).toEqual([2]);
 });
 
-test('an anchor below a dropped beginning is passed over, and one at its end is compared', () => {
+test('an anchor below a dropped beginning is ignored, and one at its end is compared', () => {
   const all = chainOf(3);
   const end = all[2] as ChainedEvent;
   const [event] = chainOf(1, () => ({
@@ -191,25 +191,25 @@ test('an anchor below a dropped beginning is passed over, and one at its end is 
   expect(check({ seq: 3n, hash: 'x' })).toEqual([3]);
 });
 
-test('an event that does not erase traces erases none', () => {
+test('an event of another type does not justify erased traces', () => {
   const erased = { originSalt: null, address: '', userAgent: '' };
   const events = chainOf(2, (seq) => (seq === 1 ? erased : { type: 'refreshed', target: 'user:u' }));
   expect(places(verify(events))).toEqual([1]);
 });
 
-test('a first event that follows another one is a chain with a missing beginning', () => {
+test('a first event with a predecessor means that the beginning of the chain is missing', () => {
   const events = chainOf(2, (seq) => (seq === 1 ? { previousHash: sha256('another') } : {}));
   expect(places(verify(events))).toEqual([1]);
 });
 
-test('an anchor at a missing place is reported, once', () => {
+test('an anchor at a missing position is reported once', () => {
   const events = chainOf(2);
   expect(places(verify(events, events[1], [{ seq: 5n, hash: 'x' }]))).toEqual([5]);
   expect(places(verify(events, events[1], [{ seq: 0n, hash: '0'.repeat(64) }]))).toEqual([]);
   expect(places(verify(events, events[1], [{ seq: 0n, hash: 'x' }]))).toEqual([0]);
 });
 
-test('an end at the same place with another hash is found, and an empty end has none', () => {
+test('an end at the same position with another hash is found, and an empty trail has no end', () => {
   expect(places(verify([], { ...(chainOf(1)[0] as ChainedEvent), seq: 0n }))).toEqual([]);
 });
 
@@ -221,7 +221,7 @@ test('a drop without an actor is reported without one', () => {
   expect(verify([event as ChainedEvent]).drops).toMatchObject([{ lastSeq: 1n, by: '' }]);
 });
 
-test('problems are listed by their places', () => {
+test('problems are listed by their positions', () => {
   const events = chainOf(6);
   Object.assign(events[4] as ChainedEvent, { detail: 'x' });
   Object.assign(events[1] as ChainedEvent, { originSalt: null, address: '', userAgent: '' });

@@ -18,7 +18,7 @@ test.each([
 
 test.each([
   [''],
-  ['nobody'],
+  ['no-domain'],
   ['@example.com'],
   ['a@'],
   ['a@localhost'],

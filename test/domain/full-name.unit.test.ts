@@ -32,7 +32,7 @@ test('a name has at most 200 characters', () => {
   expect(parseFullName(`${'\u{1f1e6}'.repeat(199)}x`)).toHaveLength(399);
 });
 
-test('a text has at most 800 UTF-16 units, however short its composed form is', () => {
+test('a text has at most 800 UTF-16 units, even when its composed form is shorter', () => {
   const composesToOne = '\u03b1\u0313\u0300\u0345';
   expect(parseFullName(composesToOne.repeat(200))).toHaveLength(200);
   expect(() => parseFullName(`${composesToOne.repeat(200)} `)).toThrow('at most 200');

@@ -98,11 +98,11 @@ describe('a bearer token', () => {
     ['Bearer abc def', ''],
     ['Bearer abc,def', ''],
     ['Bearer abc ', ''],
-  ])('of %j is %j', (authorization, token) => {
+  ])('is read from %j as %j', (authorization, token) => {
     expect(bearerToken(authorization)).toBe(token);
   });
 
-  test('is the only one of a request, and otherwise an invalid token', () => {
+  test('is invalid when a request has more than one', () => {
     expect(soleBearerToken([])).toBe('');
     expect(soleBearerToken([''])).toBe('');
     expect(soleBearerToken(['Bearer abc'])).toBe('abc');
@@ -112,7 +112,7 @@ describe('a bearer token', () => {
     expect(soleBearerToken(['', 'Bearer abc'])).toBe('-');
   });
 
-  test('to verify is the one in the request, before the credential of the call', () => {
+  test('for Verify is the one in the request, before the credential of the call', () => {
     expect(tokenToVerify('request', 'call')).toBe('request');
     expect(tokenToVerify('', 'call')).toBe('call');
     expect(tokenToVerify('', '')).toBe('');
@@ -140,17 +140,17 @@ test.each([
 });
 
 describe('audiences', () => {
-  test('of Latchkey itself is one', () => expect(OWN_AUDIENCE).toBe('latchkey'));
+  test('have one for Latchkey itself', () => expect(OWN_AUDIENCE).toBe('latchkey'));
   const all = ['shop', 'warehouse', 'office'];
-  test('without a choice are all of the deployment', () => {
+  test('are all of the deployment by default', () => {
     expect(parseAudiences([], all)).toBeNull();
     expect(chosenAudiences(null, all)).toEqual(all);
   });
-  test('are chosen in the order of the deployment', () => {
+  test('keep the order of the deployment', () => {
     expect(parseAudiences(['office', 'shop'], all)).toEqual(['shop', 'office']);
     expect(chosenAudiences(['office', 'closed'], all)).toEqual(['office']);
   });
-  test('of another deployment are invalid', () => {
+  test('are invalid for another deployment', () => {
     expect(() => parseAudiences(['shop', 'bank'], all)).toThrow(InvalidValue);
   });
 });
@@ -172,7 +172,7 @@ describe('an actor', () => {
 describe('the hash of an account', () => {
   const [key, former] = [randomBytes(32), randomBytes(32)];
   const email = parseEmail('ada+1@example.com');
-  test('is of 128 bits, by the current key', () => {
+  test('has 128 bits, by the current key', () => {
     expect(Buffer.from(accountHash(email, [key, former]), 'base64url')).toHaveLength(16);
     expect(accountHash(email, [key, former])).toBe(accountHash(email, [key]));
     expect(accountHash(email, [key])).not.toBe(accountHash(email, [former]));
@@ -181,7 +181,7 @@ describe('the hash of an account', () => {
   test('exists for each key', () => {
     expect(accountHashes(email, [key, former])).toEqual([accountHash(email, [key]), accountHash(email, [former])]);
   });
-  test('is one for all tags of a mailbox', () => {
+  test('is the same for all tags of a mailbox', () => {
     expect(mailboxHash(email, [key])).toBe(mailboxHash(parseEmail('ada+2@example.com'), [key]));
     expect(mailboxHash(email, [key])).not.toBe(mailboxHash(parseEmail('ada@example.com'), [key]));
   });

@@ -16,8 +16,8 @@ const judge = (change: Partial<SessionState>, counter: number, requestId = '') =
 
 describe('the current token', () => {
   test('rotates', () => expect(judge({}, 5)).toBe('rotate'));
-  test('of an idle session has expired', () => expect(judge({ expiresAt: NOW }, 5)).toBe('expired'));
-  test('of an ended session is rejected as ended', () => expect(judge({ endedAt: at(-1) }, 5)).toBe('ended'));
+  test('has expired when the session was idle too long', () => expect(judge({ expiresAt: NOW }, 5)).toBe('expired'));
+  test('is rejected as ended after the session has ended', () => expect(judge({ endedAt: at(-1) }, 5)).toBe('ended'));
 });
 
 describe('the immediate predecessor', () => {

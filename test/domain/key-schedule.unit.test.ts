@@ -56,7 +56,7 @@ describe('the schedule', () => {
     });
   });
 
-  test('publishes the next key as soon as none is published, and activates it once verifiers can know it', () => {
+  test('publishes the next key as soon as none is published, and activates it once verifiers can have it', () => {
     const alone = carryOut(first, rotation(first, at(5)), at(5));
     expect(states(alone)).toEqual(['retiring', 'active']);
     expect(rotation(alone, at(5))).toEqual({ from: null });
@@ -72,7 +72,7 @@ describe('the schedule', () => {
     expect(rotation(longer, at(599))).toEqual({ from: at(600) });
   });
 
-  test('replaces keys of another algorithm, once verifiers can know the next key', () => {
+  test('replaces keys of another algorithm, once verifiers can have the next key', () => {
     const swapped = carryOut(first, dueChanges(first, es256, at(10)), at(10));
     expect(swapped.map(({ state, algorithm }) => [state, algorithm])).toEqual([
       ['active', 'EdDSA'],
@@ -83,11 +83,11 @@ describe('the schedule', () => {
     expect(inState(carryOut(swapped, dueChanges(swapped, es256, at(70)), at(70)), 'active')).toMatchObject([
       { kid: 'k2', algorithm: 'ES256' },
     ]);
-    // A worker of before lets it come of age.
+    // A worker with the former configuration activates it.
     expect(dueChanges(swapped, policy, at(11))).toEqual(NOTHING);
   });
 
-  test('publishes a successor of a single active key, which waits until verifiers can know it', () => {
+  test('publishes a successor of a single active key, which waits until verifiers can have it', () => {
     const late = at(3 * 24 * 60);
     expect(dueChanges(first.slice(0, 1), policy, late)).toEqual({
       moves: [],
@@ -132,7 +132,7 @@ describe('the schedule', () => {
 
 type Ask = 'nothing' | 'rotate' | 'retire the standby' | 'retire another';
 
-test('whatever is asked for, when, and by workers of two configurations: a verifier that keeps a JWKS for up to an hour knows each key that signs, and no key is forgotten before its tokens are dead', () => {
+test('in any order of commands, by workers of two configurations: a verifier that caches the JWKS for up to an hour has each key that signs, and each key is kept until its tokens have expired', () => {
   const step = fc.record({
     minutes: fc.integer({ min: 1, max: 300 }),
     ask: fc.constantFrom<Ask>('nothing', 'nothing', 'rotate', 'retire the standby', 'retire another'),
@@ -147,7 +147,7 @@ test('whatever is asked for, when, and by workers of two configurations: a verif
       let cached = { kids: new Set(keys.map(({ kid }) => kid)), fetchedAt: now };
       for (const { minutes, ask, fetch, by } of steps) {
         now = new Date(now.getTime() + minutes * MINUTE);
-        // Whoever keeps it for less than an hour has the same one or a newer one.
+        // A verifier that caches it for less than an hour has the same JWKS or a newer one.
         if (fetch || now.getTime() - cached.fetchedAt.getTime() >= policy.publishMs) {
           const kids = keys.filter(({ state }) => state !== 'retired').map(({ kid }) => kid);
           cached = { kids: new Set(kids), fetchedAt: now };

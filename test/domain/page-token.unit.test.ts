@@ -4,7 +4,7 @@ import { formatPageToken, parsePageToken } from '../../src/domain/page-token.ts'
 import { InvalidValue } from '../../src/domain/parse-fields.ts';
 import { parseUuid } from '../../src/domain/uuid.ts';
 
-test('a page token carries the last key of a page to the same query', () => {
+test('a page token passes the last key of a page to the same query', () => {
   fc.assert(
     fc.property(fc.uuid(), fc.string(), (id, query) => {
       expect(parsePageToken(formatPageToken(id, query), query, parseUuid)).toBe(id);

@@ -57,42 +57,42 @@ describe('granting', () => {
     expect(mayGrant(wider, ['librarian', 'admin'], 'editor')).toBe(true);
   });
 
-  test('of an undefined role is denied, even to a caller with an empty role name', () => {
+  test('is denied for an undefined role, even to a caller with an empty role name', () => {
     expect(mayGrant(graph, ['admin', 'librarian'], 'ghost')).toBe(false);
   });
 });
 
 describe('defining', () => {
-  test('a new role requires its granter and the granters of the implied roles', () => {
+  test('requires the granter of a new role and the granters of its implied roles', () => {
     expect(mayDefine(graph, ['librarian'], role('critic', 'librarian', 'reader'))).toBe(true);
     expect(mayDefine(graph, ['librarian'], role('critic', 'admin', 'reader'))).toBe(false);
     expect(mayDefine(graph, ['librarian'], role('critic', 'librarian', 'auditor'))).toBe(false);
   });
 
-  test('a role anew keeps its granter', () => {
+  test('again keeps the granter of the role', () => {
     const both = ['admin', 'librarian'];
     expect(mayDefine(graph, both, role('writer', 'librarian', 'reader'))).toBe(true);
     expect(mayDefine(graph, both, role('writer', 'admin', 'reader'))).toBe(false);
   });
 
-  test('a role anew requires the right to grant it as it was', () => {
+  test('again requires the right to grant the former role', () => {
     const before = new Map(graph).set('editor', role('editor', 'librarian', 'auditor'));
     expect(mayDefine(before, ['librarian'], role('editor', 'librarian'))).toBe(false);
     expect(mayDefine(before, ['librarian', 'admin'], role('editor', 'librarian'))).toBe(true);
   });
 
-  test('a role anew stays grantable for each holder of its granter role', () => {
+  test('again keeps the role grantable for each holder of its granter role', () => {
     // The caller may grant both. The other librarians could no longer grant editor.
     expect(mayDefine(graph, ['admin', 'librarian'], role('editor', 'librarian', 'writer', 'auditor'))).toBe(false);
     expect(mayDefine(graph, ['admin', 'librarian'], role('editor', 'librarian', 'reader'))).toBe(true);
   });
 
-  test('a role anew keeps an implied role that holders of its granter role cannot grant', () => {
+  test('again keeps an implied role that holders of the granter role cannot grant', () => {
     const before = new Map(graph).set('editor', role('editor', 'librarian', 'auditor'));
     expect(mayDefine(before, ['admin', 'librarian'], role('editor', 'librarian', 'auditor', 'reader'))).toBe(true);
   });
 
-  test('the granter role counts with all that it implies', () => {
+  test('uses the granter role with all that it implies', () => {
     const chief = new Map(graph)
       .set('chief', role('chief', 'admin', 'librarian'))
       .set('deputy', role('deputy', 'chief'));
@@ -100,7 +100,7 @@ describe('defining', () => {
   });
 });
 
-describe('the room for roles in a token', () => {
+describe('the maximum size of roles in a token', () => {
   /** Names whose JSON text has this many bytes. */
   const namesOf = (bytes: number) => ['x'.repeat(bytes - 4)];
 
@@ -115,7 +115,7 @@ describe('the room for roles in a token', () => {
     expect(fitsIntoToken([...namesOf(1_400), ...namesOf(1_400)])).toBe(true);
   });
 
-  test('holds for each role that comes to imply the new definition', () => {
+  test('applies to each role that would imply the new definition', () => {
     const [long] = namesOf(1_490) as [string];
     expect(wouldFit(graph, role('reader', 'librarian'))).toBe(true);
     // reader and the long name fit alone, and do not fit together with the roles that imply reader.

@@ -8,10 +8,10 @@ import {
 } from '../../gen/envoy/service/auth/v3/external_auth_pb.ts';
 
 export type EnvoyRequest = MessageInitShape<typeof CheckRequestSchema>;
-/** @param query `?` has Connect answer in place of the fast path */
+/** @param query `?` sends the request to Connect in place of the fast path */
 export type Check = (request: EnvoyRequest, query?: string) => Promise<CheckResponse>;
 
-/** The request of Envoy 1.30 about a GET with these headers. */
+/** The request of Envoy 1.30 for a GET with these headers. */
 export function envoyRequest(
   headers: Record<string, string>,
   contextExtensions: Record<string, string> = {},

@@ -1,4 +1,4 @@
-// Envoy's ext_authz: headers that are set and removed, routes, raw headers. The states of a token stand in test/server/endpoints.test.ts.
+// Envoy's ext_authz: added and removed headers, routes, raw headers. test/server/endpoints.test.ts covers the states of a token.
 import { randomUUID } from 'node:crypto';
 import { toBinary } from '@bufbuild/protobuf';
 import { status } from '@grpc/grpc-js';
@@ -30,7 +30,7 @@ const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
 describe.each([
   ['the fast path', ''],
   ['Connect', '?'],
-])('by %s', (_, query) => {
+])('over %s', (_, query) => {
   test('allows, sets the identity headers, and overwrites those of the client', async () => {
     const answer = await check(envoyRequest({ ...bearer(person.accessToken), 'x-auth-user-id': 'root' }), query);
     expect(answer.status?.code ?? 0).toBe(0);
@@ -67,7 +67,7 @@ describe.each([
     expect(Object.keys(answer.dynamicMetadata ?? {})).toEqual(['service', 'roles']);
   });
 
-  test('an invalid token where it is optional is rejected', async () => {
+  test('rejects an invalid token where it is optional', async () => {
     const answer = await check(envoyRequest(bearer('x'), { access: 'optional' }), query);
     expect([answer.status?.code, httpStatusOf(answer)]).toEqual([16, 401]);
   });
@@ -76,7 +76,7 @@ describe.each([
     ['optional', {}],
     ['public', {}],
     ['public', { authorization: 'Bearer x' }],
-  ])('anonymous where access is %s, and removes the identity headers of the client', async (access, headers) => {
+  ])('is anonymous where access is %s, and removes the identity headers of the client', async (access, headers) => {
     const answer = await check(envoyRequest({ ...headers, 'x-auth-roles': 'admin' }, { access }), query);
     const { case: kind, value } = answer.httpResponse;
     expect(answer.status?.code ?? 0).toBe(0);
@@ -131,7 +131,7 @@ describe.each([
     },
   );
 
-  test('an empty request has no token', async () => {
+  test('reads an empty request as one without a token', async () => {
     expect((await check({}, query)).status?.code).toBe(16);
   });
 });
@@ -157,7 +157,7 @@ test('a revoked session is rejected within a second', async () => {
   await eventually(async () => (await check(request)).status?.code === 16, 1_000);
 });
 
-test('an outage is an error, which Envoy does not let pass', async () => {
+test('an outage is an error, and Envoy blocks the request', async () => {
   const own = await startTestApp({ REVOCATION_MAX_AGE_MS: '500' }, { api: true, worker: false });
   const other = createCheck(own.url);
   try {

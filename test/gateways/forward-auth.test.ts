@@ -71,14 +71,14 @@ describe('forward auth', () => {
     ['optional', {}],
     ['public', {}],
     ['public', { authorization: 'Bearer x' }],
-  ])('anonymous where access is %s', async (access, headers) => {
+  ])('is anonymous where access is %s', async (access, headers) => {
     const response = await ask(`?access=${access}`, headers);
     const names = ['user-id', 'session-id', 'email', 'email-verified', 'service', 'roles'];
     const said = names.map((name) => response.headers.get(`x-auth-${name}`));
     expect([response.status, ...said]).toEqual([200, ...names.map(() => '')]);
   });
 
-  test('a role and an audience together', async () => {
+  test('requires a role and an audience together', async () => {
     expect((await ask('?role=admin&audience=shop', bearer(admin.accessToken))).status).toBe(200);
     expect((await ask('?role=admin&audience=office', bearer(admin.accessToken))).status).toBe(401);
   });
@@ -100,7 +100,7 @@ describe('forward auth', () => {
     });
   });
 
-  test('503 while the revocation status is unavailable', async () => {
+  test('returns 503 while the revocation status is unavailable', async () => {
     const own = await startTestApp({ REVOCATION_MAX_AGE_MS: '500' }, { api: true, worker: false });
     onTestFinished(() => own.close());
     const holder = await signedIn(viaFetch(own.url));

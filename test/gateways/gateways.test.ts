@@ -37,7 +37,7 @@ async function send(url: string, head: string[]): Promise<[number, Record<string
   const connection = rawConnection(Number(new URL(url).port), lines.join('\r\n'));
   await connection.closed;
   const received = connection.received();
-  // Some gateways send it in chunks.
+  // Some gateways send the body in chunks.
   const seen = /\{".*"\}/.exec(received)?.[0] ?? '{}';
   return [Number(received.split(' ')[1]), JSON.parse(seen)];
 }
@@ -88,7 +88,7 @@ describe.each(GATEWAYS)('$name', (gateway) => {
     await eventually(async () => (await get('/orders', bearer(leaving.accessToken))).status === 401, 1_000);
   }, 120_000);
 
-  test('passes an email on unchanged, even with characters that mean something in a configuration', async () => {
+  test('passes an email on unchanged, even with special characters of a configuration', async () => {
     const url = await start(gateway, app.url);
     const email = `{env.path}{http.request.host}$host\${host}%{+q}'|&^*/?=\`#!~@${randomUUID()}.example`;
     const odd = await signedIn(call, await registered(call, { ...newPerson(), email }));
@@ -96,7 +96,7 @@ describe.each(GATEWAYS)('$name', (gateway) => {
     expect(await response.json()).toMatchObject({ 'x-auth-email': email, 'x-auth-email-verified': 'false' });
   }, 60_000);
 
-  test('ignores identity headers that clients hide', async () => {
+  test('ignores disguised identity headers of clients', async () => {
     const url = await start(gateway, app.url);
     const host = `host: ${new URL(url).host}`;
     const mine = `authorization: Bearer ${person.accessToken}`;
@@ -143,7 +143,7 @@ describe.each(GATEWAYS)('$name', (gateway) => {
     expect((await post({})).status).toBe(401);
   }, 60_000);
 
-  test('rejects all requests while Latchkey does not answer', async () => {
+  test('rejects all requests while Latchkey is unavailable', async () => {
     const url = await start(gateway, `http://127.0.0.1:${await freePort()}`);
     expect((await fetch(`${url}/orders`, { headers: bearer(person.accessToken) })).status).toBe(gateway.closed);
   }, 60_000);
@@ -164,7 +164,7 @@ describe('HAProxy alone', () => {
     }
   }, 60_000);
 
-  test('removes identity headers that clients hide', async () => {
+  test('removes disguised identity headers of clients', async () => {
     const url = await start(HAPROXY, app.url);
     const mine = `authorization: Bearer ${person.accessToken}`;
     const get = (path: string, ...headers: string[]) => send(url, [`GET ${path} HTTP/1.1`, 'host: shop', ...headers]);

@@ -59,7 +59,7 @@ test('Check of an unknown service is NOT_FOUND, and Watch reports SERVICE_UNKNOW
   await watching;
 });
 
-test('an idle watcher is not cut off, over gRPC and over gRPC-Web', async () => {
+test('an idle watcher stays connected, over gRPC and over gRPC-Web', async () => {
   const transports = {
     gRPC: createGrpcTransport({ baseUrl: app.url }),
     'gRPC-Web, HTTP/1.1': createGrpcWebTransport({ baseUrl: app.url, httpVersion: '1.1' }),
@@ -85,7 +85,7 @@ test('an idle watcher is not cut off, over gRPC and over gRPC-Web', async () => 
 test.each([
   ['grpc.health.v1.Health/Watch', {}],
   ['latchkey.auth.v1.VerifierService/Watch', { authorization: `Bearer ${SERVICE_KEY}` }],
-])('%s past the deadline of its caller has not ended well', async (method, headers) => {
+])('%s past the deadline of its caller returns an error', async (method, headers) => {
   const session = http2.connect(app.url);
   onTestFinished(() => session.destroy());
   const { stream, closed } = rawStream(session, `/${method}`, { ...headers, 'grpc-timeout': '300m' });
@@ -175,7 +175,7 @@ test('during a stop, calls and streams are answered: not ready, and alive', asyn
   await eventually(() => watchers.every(({ received }) => received.length === 1));
   other.stopServing();
   await eventually(() => watchers.filter(({ received }) => received.length === 2).length === 3);
-  // Longer than it takes to look again.
+  // Longer than the time to the next check.
   await new Promise((resolve) => setTimeout(resolve, 1_500));
   const changed = { received: [Status.SERVING, Status.NOT_SERVING], isOpen: true };
   expect(watchers).toEqual([changed, changed, changed, { received: [Status.SERVING], isOpen: true }]);

@@ -70,11 +70,11 @@ describe.each([
     'google.protobuf.Timestamp',
     'grpc.health.v1.HealthCheckResponse.ServingStatus',
     'grpc.health.v1.HealthCheckResponse.SERVING',
-  ])('describes %s with all that its file needs', async (symbol) => {
+  ])('describes %s with all imports of its file', async (symbol) => {
     const [answer] = await ask({ case: 'fileContainingSymbol', value: symbol });
     const files = filesOf(answer);
     expect(files.length).toBeGreaterThan(0);
-    // Complete: it throws when something is missing.
+    // It is complete, or this throws.
     createFileRegistry(create(FileDescriptorSetSchema, { file: files.toReversed() }));
   });
 

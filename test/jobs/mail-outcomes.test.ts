@@ -1,5 +1,5 @@
-// How an attempt at a mail ends: sent, tried again, given up, expired, or with nothing to send. Each leaves a log line, and the
-// outcome of a mail leaves an audit event.
+// The outcomes of an attempt to send a mail: sent, retried, given up, expired, or dropped. Each one writes a log line, and the
+// outcome of a mail writes an audit event.
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { startApp } from '../../src/app.ts';
@@ -71,8 +71,8 @@ async function askForReset(mood: Mood = {}) {
 const isDelivered = (person: { email: string }) =>
   eventually(() => smtp.delivered.some(({ to }) => to === person.email), SOON_MS);
 
-describe('a mail that is sent', () => {
-  test('leaves one log line and one audit event, without any address', async () => {
+describe('a sent mail', () => {
+  test('writes one log line and one audit event, without any address', async () => {
     const person = await askForReset();
     await isDelivered(person);
     const [event] = await eventually(async () => {
@@ -111,7 +111,7 @@ describe('a mail that is sent', () => {
   });
 });
 
-describe('a mail that may be taken later', () => {
+describe('a temporarily rejected mail', () => {
   test.each<[string, Mood, string]>([
     ['a greylisting server', { greylistMs: 500 }, '450 4.2.0'],
     ['a quota that ends tomorrow', { answers: { MESSAGE: '554 5.2.0 SubmissionQuotaExceededException' } }, '554 5.2.0'],
@@ -143,7 +143,7 @@ describe('a mail that may be taken later', () => {
     await isDelivered(person);
   });
 
-  test('is tried for three days, with an hour between attempts at most, and five minutes for a link', async () => {
+  test('is retried for three days, at intervals of at most an hour, or five minutes for a link', async () => {
     const urgent = await askForReset({ answers: { RCPT: '451 4.3.0 later' } });
     const notice = await signedIn(call);
     await call(account.deleteMe, { currentPassword: notice.password }, { bearer: notice.accessToken });
@@ -244,7 +244,7 @@ test('a mail to an account that no longer exists is dropped with a log line', as
 test.each<[string, Mood, string]>([
   ['a wrong login', { authMethods: ['PLAIN'], isLoginWrong: true }, '535 5.7.8 bad credentials'],
   ['a server without AUTH', {}, 'the SMTP server offers no AUTH'],
-])('%s costs one log line an attempt, and no mail', async (_, mood, says) => {
+])('%s writes one log line for each attempt, and sends no mail', async (_, mood, says) => {
   const server = await startMoodySmtp(mood);
   const url = server.url.replace('//', '//mailer:kd84hs02mzpq77@');
   const other = await startTestApp({ SMTP_URL: url, MAIL_RETRY_FOR_SECONDS: '600', JOB_BACKOFF_MS: '500' });

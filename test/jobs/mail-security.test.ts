@@ -31,7 +31,7 @@ afterAll(() => {
   certificates.remove();
 });
 
-/** `received` has how each mail came; `users` who has logged in. */
+/** `received` has the security of each mail; `users` has the logins. */
 async function startSmtp(options: SMTPServerOptions) {
   const [received, users]: [string[], (string | undefined)[]] = [[], []];
   const server = new SMTPServer({
@@ -56,7 +56,7 @@ async function startSmtp(options: SMTPServerOptions) {
 
 async function send(url: string, security: MailSecurity = 'required'): Promise<string> {
   const settings: MailerSettings = { url, from: FROM, security, heloName: 'id.product.example' };
-  // `doctor` comes to the same result as the worker.
+  // `doctor` has the same result as the worker.
   const { error } = await inspectSmtp(settings, 10_000);
   const mailer = openMailer(settings);
   const sending = await mailer.send(MAIL, new AbortController().signal).then(() => 'sent', describeFailure);
@@ -68,7 +68,7 @@ const withTls = () => ({ cert: trusted.cert, key: trusted.key });
 const login = `mailer:${PASSWORD}@`;
 const NO_AUTH = 'EAUTH: SMTP_URL has a user and a password, but the SMTP server offers no AUTH';
 
-describe('a mailer that must be protected', () => {
+describe('a mailer in production', () => {
   test('sends by STARTTLS with its login', async () => {
     const smtp = await startSmtp({ ...withTls() });
     expect(await send(smtp.url(login))).toBe('sent');
@@ -126,7 +126,7 @@ describe('a mailer that must be protected', () => {
   });
 });
 
-describe('a mailer that need not be protected', () => {
+describe('a mailer outside production', () => {
   test('sends in cleartext to a server without STARTTLS', async () => {
     const smtp = await startSmtp({ disabledCommands: ['STARTTLS', 'AUTH'] });
     expect(await send(smtp.url(), 'opportunistic')).toBe('sent');

@@ -9,10 +9,10 @@ import { type StubbornSmtp, startStubbornSmtp } from '../support/smtp.ts';
 let app: TestApp;
 let smtp: StubbornSmtp;
 let call: Caller;
-/** How often e-mail to an address is rejected before it is accepted, and with which code. */
+/** The number of temporary or permanent rejections for each address, with their code. */
 const refusals = new Map<string, { code: number; times: number }>();
 
-/** How often the server takes a mail for an address and says that it failed. */
+/** The number of times that the server accepts a mail for an address and reports a failure. */
 const lostAnswers = new Map<string, number>();
 
 beforeAll(async () => {
@@ -78,7 +78,7 @@ describe('a mail', () => {
   });
 });
 
-test('a mail whose answer got lost is sent again under the same id, with the same link, and ever later', async () => {
+test('a mail whose response was lost is sent again with the same id and the same link, at growing intervals', async () => {
   const person = await registered(call);
   lostAnswers.set(person.email, 2);
   await call(auth.requestReset, { email: person.email });
@@ -109,7 +109,7 @@ test('an operator can list dead letters and retry them', async () => {
   expect(again.output()).toContain('is not in the outbox');
 });
 
-test('the log contains only ids and codes of it', () => {
+test('the log contains only ids and codes of a mail', () => {
   const log = app.logs.join('');
   expect(log).toContain('dead letter');
   expect(log).toContain('"response_code":"550"');

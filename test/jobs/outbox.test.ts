@@ -20,7 +20,7 @@ async function eventsOf(userId: string): Promise<string[]> {
   return rows.map((row) => row.type);
 }
 
-test('each thing that happens is in the audit trail, once', async () => {
+test('each event is in the audit trail once', async () => {
   const person = await registered(call);
   await call(auth.login, { email: person.email, password: 'wrong one' });
   const session = await signedIn(call, person);
@@ -89,7 +89,7 @@ test('an event has the actor, the reason, the address and the request, and no em
   expect(all.rows.map((row) => row.text).join('\n')).not.toContain('@people.example');
 });
 
-test('a Redis that loses everything costs a delay and no event', async () => {
+test('a Redis that loses everything causes a delay and loses no event', async () => {
   const redis = new Redis(app.environment.REDIS_URL as string);
   onTestFinished(() => redis.disconnect());
   const people = [];

@@ -1,4 +1,4 @@
-// The probes of a worker: alive while its loops turn, ready while Postgres and Redis answer.
+// The probes of a worker: alive while its loops run, ready while Postgres and Redis respond.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { type App, startApp } from '../../src/app.ts';
@@ -49,7 +49,7 @@ const ALIVE = { status: 200, body: { status: 'ok' } };
 const READY = { status: 200, body: { status: 'ready', problems: [], degraded: [] } };
 const notReady = (...problems: string[]) => ({ status: 503, body: { status: 'not ready', problems, degraded: [] } });
 
-test('a worker answers the probes for liveness and readiness only', async () => {
+test('a worker serves the probes for liveness and readiness only', async () => {
   expect(await probe('/healthz?verbose')).toEqual(ALIVE);
   expect(await eventually(async () => (await probe('/readyz')).status === 200)).toBe(true);
   expect(await probe('/readyz')).toEqual(READY);
@@ -77,14 +77,14 @@ test.each([
     }
     expect(await probe('/readyz')).toEqual(notReady(`${name} does not answer`));
     cable.mode = 'open';
-    // Swallowed data does not come back.
+    // Swallowed data is lost.
     cable.cutAll();
     await eventually(async () => (await probe('/readyz')).status === 200, 30_000);
   },
   90_000,
 );
 
-test('the relay goes on turning while Postgres hangs', async () => {
+test('the relay continues while Postgres hangs', async () => {
   const cable = await layCable(Number(new URL(databaseUrl).port));
   const options = { url: through(databaseUrl, cable.port), poolSize: 1, statementTimeoutMs: 500 };
   const database = openDatabase(options, () => {});

@@ -1,4 +1,4 @@
-// SMTP servers that take their time, or fall silent; workers that stop or die meanwhile.
+// SMTP servers that are slow or become silent, and workers that stop or are killed meanwhile.
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { startApp } from '../../src/app.ts';
@@ -12,7 +12,7 @@ import { type MoodySmtp, startMoodySmtp } from '../support/moody-smtp.ts';
 import { registered } from '../support/people.ts';
 import { runMain } from '../support/processes.ts';
 
-/** Without a worker of its own. */
+/** A service without a worker. */
 let app: TestApp;
 let smtp: MoodySmtp;
 let call: Caller;
@@ -53,7 +53,7 @@ async function rowFor(email: string) {
 }
 const isSent = async (email: string) => (await rowFor(email)) === undefined;
 
-test('a server that answers 35 seconds after the message gets one copy, though Redis loses the job', {
+test('a server that responds 35 seconds after the message gets one copy, although Redis loses the job', {
   timeout: TEST_TIMEOUT_MS,
 }, async () => {
   // Longer than BullMQ's lock on a job.
@@ -65,7 +65,7 @@ test('a server that answers 35 seconds after the message gets one copy, though R
   const redis = new Redis(app.environment.REDIS_URL as string);
   onTestFinished(() => redis.disconnect());
   await redis.flushdb();
-  // As if the time had come for the relay to look for the job.
+  // Makes the job due for the relay's check.
   await app.owner.query("UPDATE outbox SET next_attempt_at = now() WHERE topic = 'mail'");
   const claimedUntil = (await rowFor(email))?.claimed_until?.getTime() ?? Number.POSITIVE_INFINITY;
   await eventually(async () => ((await rowFor(email))?.claimed_until?.getTime() ?? 0) > claimedUntil, 60_000);
@@ -75,7 +75,7 @@ test('a server that answers 35 seconds after the message gets one copy, though R
   await eventually(async () => (await events()).rowCount === 1);
 });
 
-test('a greeting may take longer than ten seconds, and the time-outs are those of RFC 5321', {
+test('a greeting can take longer than ten seconds, and the timeouts are those of RFC 5321', {
   timeout: TEST_TIMEOUT_MS,
 }, async () => {
   smtp.change({ greetingDelayMs: 12_000 });
@@ -110,7 +110,7 @@ test('a mail that the server has accepted is not sent again because Postgres is 
   expect(copiesFor(email)).toHaveLength(1);
 });
 
-test('a connection that falls silent holds up neither other mails nor audit events', {
+test('a connection that becomes silent delays neither other mails nor audit events', {
   timeout: TEST_TIMEOUT_MS,
 }, async () => {
   smtp.change({ silentAt: 'MESSAGE' });
@@ -147,7 +147,7 @@ test('a worker that stops ends the connection after its grace, and the next work
   expect(new Set(copiesFor(email).map(({ messageId }) => messageId)).size).toBe(1);
 });
 
-test('a mail whose worker was killed is sent when the claim has lapsed, and the attempt is counted', {
+test('a mail whose worker was killed is sent when the claim has expired, and the attempt is counted', {
   timeout: TEST_TIMEOUT_MS,
 }, async () => {
   smtp.change({ silentAt: 'MAIL' });

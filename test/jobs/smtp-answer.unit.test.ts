@@ -21,12 +21,12 @@ describe('an answer is permanent', () => {
   });
 });
 
-describe('a mail may be taken later', () => {
+describe('a mail may be accepted later', () => {
   test.each([
     ['RCPT TO', '450 4.2.0 greylisted'],
     ['RCPT TO', '421 4.7.0 too many connections'],
     ['DATA', '451 4.3.0 try again later'],
-    // The mailbox is full, over its rate or its quota.
+    // The mailbox is full, or over its rate or its quota.
     ['RCPT TO', '552 5.2.2 mailbox full'],
     ['RCPT TO', '552 exceeded storage allocation'],
     ['RCPT TO', '550-5.2.1 this user receives mail at a rate that prevents more'],
@@ -51,7 +51,7 @@ describe('a mail may be taken later', () => {
   });
 });
 
-test('an answer is written down on one line, shortened, without addresses and without tokens', () => {
+test('an SMTP answer is recorded on one line, shortened, without addresses and without tokens', () => {
   expect(withoutAddresses('250 2.1.5 <ada+x@people.example>: queued as 4Yk2')).toBe('250 2.1.5 <***>: queued as 4Yk2');
   expect(withoutAddresses('550-5.1.1 one\n550 5.1.1 "ada lovelace"@people.example\u001b[2J')).not.toMatch(/@|\p{C}/u);
   expect(withoutAddresses('550 ada@bücher.example ist voll')).toBe('550 *** ist voll');

@@ -1,5 +1,5 @@
-// A change of the master key during a rolling deployment: two processes run side by side, and each accepts everything that
-// the other one has made.
+// A change of the master key during a rolling deployment: two processes run side by side, and each accepts the tokens, keys and
+// secrets of the other.
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -36,7 +36,7 @@ async function latchkey(keys: Environment, ...args: string[]) {
   return { exit: await running.ended, output: running.output() };
 }
 
-/** The token in the last mail to somebody. */
+/** The token in the last mail to this address. */
 async function mailed(email: string, prefix: string): Promise<string> {
   const link = await eventually(() => mailbox.mails.findLast((mail) => mail.to === email && mail.link)?.link, 10_000);
   expect(link).toContain(`#token=${prefix}`);
@@ -64,7 +64,7 @@ test('old key, both keys, new key: each step runs beside the step before, and ev
       );
     }
     const after = await start(keys);
-    // Those of one process at the other, both ways.
+    // Each process accepts those of the other.
     for (const [from, to] of [
       [before.call, after.call],
       [after.call, before.call],
@@ -95,7 +95,7 @@ test('tokens of a removed master key are rejected', async () => {
   await latchkey(swapped, 'keys', 'reencrypt', '--reason', 'x');
   const alone = await start({ MASTER_KEY: third });
   expect((await alone.call(auth.refresh, { refreshToken: person.refreshToken })).reason).toBe('REFRESH_TOKEN_INVALID');
-  // Its key was encrypted anew, and lives.
+  // The signing key was encrypted anew, and stays in use.
   expect(await isGood(alone.call, person.accessToken)).toBe(true);
   await alone.app.close();
 });

@@ -13,7 +13,7 @@ import { eventually } from '../support/eventually.ts';
 import { type SignedIn, signedIn } from '../support/people.ts';
 import { type RunningProcess, runMain, serve } from '../support/processes.ts';
 
-/** Every five seconds or so, when the worker has published the next key. */
+/** A rotation every five seconds or so, when the worker has published the next key. */
 const ROTATIONS = 4;
 const PUBLISH_SECONDS = 2;
 
@@ -41,7 +41,7 @@ afterAll(async () => {
   await mailbox.close();
 });
 
-/** Keeps the JWKS of one server for as long as that says, and asks for it at no other time. */
+/** Caches the JWKS of one server for its max-age, and fetches it at no other time. */
 function cachedJwks(url: string): JWTVerifyGetKey {
   let kept: { keys: JWTVerifyGetKey; until: number } | null = null;
   return async (header, token) => {
@@ -83,14 +83,14 @@ test('every verifier accepts every valid token', async () => {
       const answer = await of(turn)(auth.refresh, { refreshToken: person.refreshToken });
       expect(answer.code, answer.reason).toBe('ok');
       person = { ...person, ...answer.body.tokens };
-      // As good as on its first day, whatever has become of its key.
+      // The first token is as valid as on its first day, in any state of its key.
       await everybodyTakes(first);
     }
   }
 
   const lives = Promise.all([0, 1, 2].map(live));
   for (let done = 0; done < ROTATIONS; ) {
-    // As operators do it, two at once; as long as the next key is not known to everybody they are refused.
+    // Two operators rotate at once. They are rejected until every verifier can have the next key.
     const asked = [1, 2].map(() => runMain(['keys', 'rotate', '--reason', 'often'], environment).ended);
     done += (await Promise.all(asked)).filter((exit) => exit === 0).length;
     await Promise.race([lives, sleep(300)]);
@@ -101,7 +101,7 @@ test('every verifier accepts every valid token', async () => {
   expect(seen.kids.size).toBeGreaterThanOrEqual(ROTATIONS);
   expect(seen.tokens).toBeGreaterThan(50);
 
-  // And what must be refused is, within a second, by all who follow; what comes after it is not.
+  // Every verifier that follows rejects tokens of a retired key within a second, and accepts tokens of the next key.
   const person = await signedIn(calls[0] as Caller);
   const { kid = '' } = decodeProtectedHeader(person.accessToken);
   await Promise.all(locals.map((latchkey) => latchkey.verify(person.accessToken)));

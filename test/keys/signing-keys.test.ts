@@ -58,7 +58,7 @@ describe('rotation', () => {
     const person = await signedIn(call);
     expect(kidOf(person.accessToken)).toBe(next?.kid);
     expect(kidOf(boss.accessToken)).toBe(active?.kid);
-    // The process hears of what a worker has published a moment later.
+    // The process receives the key that a worker has published a moment later.
     const set = await eventually(async () => {
       const { set: shown } = await jwks();
       return shown.keys.length === 3 ? shown : null;
@@ -70,12 +70,12 @@ describe('rotation', () => {
     }
   });
 
-  test('waits until every verifier can know the next key', async () => {
+  test('waits until every verifier can have the next key', async () => {
     await call(admin.rotateSigningKeys, WHY, as(boss));
     const refused = await eventually(async () => {
       const outcome = await call(admin.rotateSigningKeys, WHY, as(boss));
       expect(outcome).toMatchObject({ code: 'failed_precondition', reason: 'SIGNING_KEY_NOT_READY' });
-      // Until a worker has published the next one, nobody can tell.
+      // The retry delay is unknown until a worker has published the next key.
       return outcome.retryAfterSeconds === undefined ? null : outcome;
     }, 10_000);
     expect(refused.retryAfterSeconds).toBeGreaterThan(3_590);
@@ -86,7 +86,7 @@ describe('rotation', () => {
     expect((await states()).slice(0, 3)).toEqual(['retiring', 'retiring', 'active']);
   });
 
-  test('happens automatically after thirty days, and an hour after its last token a key is retired and its private key erased', async () => {
+  test('happens automatically after thirty days; an hour after its last token a key is retired and its private key erased', async () => {
     const [active, next] = await keysOf();
     app.advance(30 * DAY_MS + 1_000);
     const person = await eventually(async () => {
@@ -229,7 +229,7 @@ describe('a stolen key', () => {
 });
 
 describe('a process that receives events late', () => {
-  // Nothing wakes it, and what it knows is too old at almost any moment.
+  // It receives no notification, and its data is out of date at almost any moment.
   beforeAll(() =>
     begin({
       DATABASE_LISTEN_URL: 'none',
@@ -240,13 +240,13 @@ describe('a process that receives events late', () => {
   );
   afterAll(() => app.close());
 
-  test('signs with the present key, accepts its tokens, and rejects tokens of a retired key', async () => {
+  test('signs with the current key, accepts its tokens, and rejects tokens of a retired key', async () => {
     const rotation = createKeyRotation({
       store: createSigningKeyRows(databaseOf(app.owner), randomUUID),
       encryptionKeys: derivePurposeKeys(readConfig(app.environment).keys.masterKeys).signingKeyEncryption,
       now: () => new Date(),
     });
-    // Another process does it: this one is told nothing.
+    // Another process rotates. This one receives no notification.
     const actor = { kind: 'operator', name: 'test' } as const;
     const why = { actor, detail: 'a test', origin: { address: '', userAgent: '', requestId: '' } };
     const [active, next] = await keysOf();

@@ -12,7 +12,7 @@ import { createTestDatabase } from '../support/databases.ts';
 
 let db: Db;
 let owner: pg.Pool;
-/** The statements since the test began: how many keys each was about. */
+/** The statements since the test began, each as its number of keys. */
 let statements: number[];
 let apiKeys: ApiKeys;
 
@@ -30,7 +30,7 @@ beforeEach(() => {
   apiKeys = openApiKeys();
 });
 
-/** As another process has them. */
+/** The API keys as another process caches them. */
 function openApiKeys(): ApiKeys {
   const store = createServiceAccounts(db, randomUUID, () => new Date());
   return createApiKeys({
@@ -62,7 +62,7 @@ const here = from('192.0.2.7');
 const open = (key: string, call = here) => apiKeys.lookUp(key, call);
 const reasonOf = (error: unknown) => (error instanceof AuthError ? error.reason : String(error));
 
-/** For so long, a few each millisecond, each key once. Returns what became of each. */
+/** Looks up a few keys each millisecond for this time, each key once. Returns the outcome of each. */
 async function flood(durationMs: number, call = here): Promise<string[]> {
   const outcomes: Promise<string>[] = [];
   const end = performance.now() + durationMs;
@@ -160,7 +160,7 @@ describe('a genuine key', () => {
     expect(statements).toEqual([1]);
   });
 
-  test('that was revoked is rejected within a second, and unknown from then on', async () => {
+  test('that was revoked is rejected within a second, and is unknown from then on', async () => {
     const key = await newKey();
     await open(key);
     await owner.query('UPDATE api_keys SET revoked_at = now() WHERE hash = $1', [apiKeyHash(key)]);

@@ -1,4 +1,4 @@
-// Budgets of the whole deployment: while one is exceeded every network has a quarter of its points, and none is shut out.
+// Budgets of the whole deployment: while one is exceeded every network keeps a quarter of its points, and none is blocked.
 import { randomUUID } from 'node:crypto';
 import { expect, onTestFinished, test } from 'vitest';
 import { startApp } from '../../src/app.ts';
@@ -35,7 +35,7 @@ async function startBeside({ environment }: TestApp): Promise<Caller> {
 
 type Attempt = (caller: Caller) => Promise<Outcome>;
 
-/** From an address in a /24 that no other number has. */
+/** An address in a /24 that no other number has. */
 function from(site: number, caller: Caller): Caller {
   const headers = { 'x-client-address': `10.${site >> 8}.${site & 255}.1` };
   return (method, input) => caller(method, input, { bearer: SERVICE_KEY, headers });
@@ -48,7 +48,7 @@ const mailTo =
   (caller) =>
     caller(auth.requestReset, { email: `${randomUUID()}@${domain}` });
 let domains = 0;
-/** Each to a domain of its own. */
+/** Each one to a domain of its own. */
 const mail: Attempt = (caller) => mailTo(`d${++domains}.example`)(caller);
 
 async function passed(times: number, attempt: Attempt, caller: Caller): Promise<number> {
@@ -75,7 +75,7 @@ test.each([
   expect(await passed(10, attempt, from(1, call))).toBe(10);
   expect(await fromMany(11, 100, attempt, call)).toBe(11);
   for (const caller of [call, other]) {
-    // The network that has had more than its quarter waits for the budget, and not for the whole window of its own limit.
+    // The network that has used more than its quarter waits for the budget, and not for the whole window of its own limit.
     const refused = await attempt(from(1, caller));
     expect(refused.reason).toBe('RATE_LIMITED');
     expect(refused.retryAfterSeconds).toBeLessThanOrEqual(120);
@@ -87,7 +87,7 @@ test.each([
   expect(rows).toEqual([{ detail: name }]);
 });
 
-test('a network has its own points again when the window of the budget is over', async () => {
+test('a network has all its points again when the window of the budget ends', async () => {
   const [, call] = await start({ LIMIT_GLOBAL_SIGN_INS: '10/5' });
   expect(await fromMany(11, 100, signIn, call)).toBe(11);
   expect(await passed(8, signIn, from(1, call))).toBe(4);
@@ -102,7 +102,7 @@ test('an exceeded budget of one domain does not affect the others', async () => 
   expect(await passed(8, mailTo('other.example'), from(2, call))).toBe(8);
 });
 
-test('an owner signs in during an attack by strangers, and successful sign-ins use up no attempts of the network', async () => {
+test('an owner can sign in during an attack from other networks, and successful sign-ins use up no attempts of the network', async () => {
   const [, call] = await start({ LIMIT_GLOBAL_SIGN_INS: '20/120' });
   const { email, password } = await registered(call);
   expect(await fromMany(25, 100, signIn, call)).toBe(25);

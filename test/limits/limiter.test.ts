@@ -43,7 +43,7 @@ describe('with Redis', () => {
     await eventually(() => redis.status === 'ready');
   });
 
-  test('a limit allows its number of attempts, however many arrive at once, and the rejection states when to retry', async () => {
+  test('a limit allows its number of attempts, also in parallel, and the rejection states when to retry', async () => {
     const { allowed, first, taken } = await takeMany(limiter, randomUUID(), 500);
     expect([allowed, first]).toEqual([6, 1]);
     const rejection = taken.find((result) => !result.allowed);
@@ -51,7 +51,7 @@ describe('with Redis', () => {
     expect(rejection?.retryAfterMs).toBeLessThanOrEqual(2_000);
   });
 
-  test('attempts are allowed again in the next window, however many were rejected in the last one', async () => {
+  test('attempts are allowed again in the next window, also after many rejections in the last one', async () => {
     const key = randomUUID();
     await takeMany(limiter, key, 50);
     const again = await eventually(async () => (await limiter.take('LOGIN_PAIR', key)).allowed, 5_000);

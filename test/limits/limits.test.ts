@@ -16,7 +16,7 @@ const GITHUB = {
   OAUTH_GITHUB_CLIENT_SECRET: 'x',
 };
 
-/** Starts a service with this one limit, makes what the attempts need, and returns how to attempt. */
+/** Starts a service with this one limit, creates the data that the attempts need, and returns a function for one attempt. */
 const CASES: Record<string, (call: Caller, app: TestApp) => Promise<(n: number) => Promise<Outcome>>> = {
   LOGIN_NETWORK: async (call) => () => call(auth.login, { email: newPerson().email, password: 'wrong one' }),
   LOGIN_PAIR: async (call) => {

@@ -1,11 +1,11 @@
-// Mails to one mailbox, and to one domain, whatever spellings and networks their asker has.
+// Limits of mails to one mailbox and to one domain, for callers that use many spellings and networks.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SERVICE_KEY, startTestApp, type TestApp } from '../support/app.ts';
 import { account, auth, type Caller, type Outcome, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { newPerson, registered, type SignedIn, signedIn } from '../support/people.ts';
 
-/** The limits as they are by default. */
+/** The limits with their defaults. */
 const LIMITS = {
   LIMIT_REGISTER_ACCOUNT: '5/3600',
   LIMIT_REQUEST_RESET_ACCOUNT: '3/3600',
@@ -20,7 +20,7 @@ function from(address: string): Caller {
   return (method, input) => call(method, input, { bearer: SERVICE_KEY, headers });
 }
 
-/** Each from a network of its own, ten at a time. */
+/** Each call comes from a network of its own, ten at a time. */
 async function passed(times: number, attempt: (from: Caller, n: number) => Promise<Outcome>): Promise<number> {
   let count = 0;
   for (let n = 0; n < times; n += 10) {
@@ -42,13 +42,13 @@ describe('where addresses must be verified', () => {
   });
   afterAll(() => app.close());
 
-  test('of 120 sign-ups with tags of one mailbox five send a mail', async () => {
+  test('120 sign-ups with tags of one mailbox send five mails', async () => {
     const email = (n: number) => `ada+${n}@mail.example`;
     expect(await passed(120, (one, n) => one(auth.register, { ...newPerson(), email: email(n) }))).toBe(5);
     expect(await mailsTo('ada')).toHaveLength(5);
   });
 
-  test('of 120 requests of each kind with tags of one mailbox three send a mail, and three to the address without a tag', async () => {
+  test('120 requests of each kind with tags of one mailbox send three mails, and three to the address without a tag', async () => {
     const tags = ['grace', 'grace+1', 'grace+a+b', 'grace+'];
     for (const tag of tags) {
       expect((await call(auth.register, { ...newPerson(), email: `${tag}@mail.example` })).code).toBe('ok');
@@ -89,7 +89,7 @@ describe('where addresses need not be verified', () => {
     expect((await ask('second+0@two.example')).code).toBe('ok');
   });
 
-  test('ChangeEmail to tags of one mailbox sends three mails, and three without a tag, whoever asks', async () => {
+  test('ChangeEmail to tags of one mailbox sends three mails, and three without a tag, for all callers together', async () => {
     let sent = 0;
     for (let n = 0; n < 4; n += 1) {
       const { accessToken, password: currentPassword } = await signedIn(call);
@@ -103,7 +103,7 @@ describe('where addresses need not be verified', () => {
     expect(await mailsTo('target')).toHaveLength(6);
   });
 
-  /** Returns how often it was changed. */
+  /** Returns the number of changes that succeeded. */
   async function changePassword(person: SignedIn, times: number): Promise<number> {
     let changed = 0;
     for (let n = 0; n < times; n += 1) {
@@ -118,7 +118,7 @@ describe('where addresses need not be verified', () => {
     return changed;
   }
 
-  test('passwords of accounts on tags of one unverified mailbox are changed ten times an hour, and noticed', async () => {
+  test('passwords of accounts on tags of one unverified mailbox change ten times an hour, with a notice each', async () => {
     const people: SignedIn[] = [];
     for (let n = 0; n < 4; n += 1) {
       people.push(await signedIn(call, await registered(call, { ...newPerson(), email: `notice+${n}@mail.example` })));
@@ -127,7 +127,7 @@ describe('where addresses need not be verified', () => {
     for (const person of people) changed += await changePassword(person, 4);
     expect(changed).toBe(10);
     expect(await mailsTo('notice')).toHaveLength(10);
-    // An owner who has proved the address is not kept from it by the accounts of others.
+    // Accounts of others do not use up the limit of an owner who has verified the address.
     const owner = people[3] as SignedIn;
     await app.owner.query('UPDATE users SET email_verified_at = now() WHERE id = $1', [owner.userId]);
     expect(await changePassword(await signedIn(call, owner), 1)).toBe(1);

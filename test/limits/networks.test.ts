@@ -1,4 +1,4 @@
-// Limits by network, where a stranger has many addresses of few networks.
+// Limits by network, for an attacker with many addresses of few networks.
 import { Redis } from 'ioredis';
 import { expect, onTestFinished, test } from 'vitest';
 import { SERVICE_KEY, startTestApp, testApp } from '../support/app.ts';
@@ -13,7 +13,7 @@ const app = await testApp({
 });
 const { call } = app;
 
-/** As a back end that says where its user is. */
+/** Calls as a back end that passes the address of its user. */
 function from(address: string, caller = call): Caller {
   return (method, input) => caller(method, input, { bearer: SERVICE_KEY, headers: { 'x-client-address': address } });
 }
@@ -23,7 +23,7 @@ const spray = (address: string, caller = call) =>
   from(address, caller)(auth.login, { email: newPerson().email, password: 'a wrong pass phrase' });
 const guess = (address: string) => from(address)(auth.verifyEmail, { verificationToken: 'lkv_x' });
 
-/** Ten at a time: more at once are slower than Redis may be. */
+/** Ten at a time: with more at once, calls exceed the time that Redis has. */
 async function passed(times: number, attempt: (n: number) => Promise<Outcome>): Promise<number> {
   let count = 0;
   for (let n = 0; n < times; n += 10) {
@@ -39,11 +39,11 @@ async function oneByOne(addresses: string[], attempt: (address: string) => Promi
   return marks;
 }
 
-test('of 150 reset e-mails that six /64 of one /48 request, 45 pass', async () => {
+test('six /64 of one /48 get 45 of 150 reset e-mails', async () => {
   expect(await passed(150, (n) => ask(`2001:db8:1:${(n % 6) + 1}00::${n + 1}`))).toBe(45);
 });
 
-test('of as many from one /64, 30 pass; from one /56, 38', async () => {
+test('one /64 gets 30 reset e-mails, and one /56 gets 38', async () => {
   expect(await passed(60, (n) => ask(`2001:db8:2:7::${n + 1}`))).toBe(30);
   expect(await passed(60, (n) => ask(`2001:db8:3:${n % 6}::1`))).toBe(38);
 });
@@ -52,13 +52,13 @@ test.each([
   ['five /64 of one /48', (n: number) => `2001:db8:4:${(n % 5) + 1}00::${n + 1}`],
   ['five addresses of one /24', (n: number) => `198.51.100.${(n % 5) + 1}`],
   ['five mapped addresses of one /24', (n: number) => `::ffff:203.0.113.${(n % 5) + 1}`],
-])('of 200 sign-ins sprayed from %s, 150 pass, and another network is not touched', async (_, address) => {
+])('150 of 200 sign-ins sprayed from %s pass, and another network is not affected', async (_, address) => {
   expect(await passed(200, (n) => spray(address(n)))).toBe(150);
   expect((await spray('2001:db8:5::1')).reason).toBe('CREDENTIALS_INVALID');
   expect((await spray('192.0.2.1')).reason).toBe('CREDENTIALS_INVALID');
 });
 
-test('an attempt that a wider network refuses is taken back from the narrower ones', async () => {
+test('an attempt that a wider network rejects is given back to the narrower ones', async () => {
   const redis = new Redis(app.environment.REDIS_URL ?? '');
   onTestFinished(() => redis.disconnect());
   const [a, b, c] = ['192.0.2.10', '192.0.2.11', '192.0.2.12'];
@@ -72,7 +72,7 @@ test('an attempt that a wider network refuses is taken back from the narrower on
   expect(rows).toEqual([{ address: b }]);
 });
 
-test('sign-ins that succeed use up nothing of any network', async () => {
+test('successful sign-ins use up no points of any network', async () => {
   const call24 = (n: number) => from(`198.18.0.${n}`);
   const person = await signedIn(call24(1));
   for (let n = 0; n < 4; n += 1) await signedIn(call24(n), { ...person });

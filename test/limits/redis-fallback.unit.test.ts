@@ -21,7 +21,7 @@ test('a failure is reported, and Redis is called again after 5 seconds', async (
   expect(failures).toHaveLength(1);
 });
 
-test('an error without Redis is the error of the call', async () => {
+test('an error while Redis is unavailable is the error of the call', async () => {
   const fallback = createRedisFallback(() => {});
   await expect(fallback(failing, () => Promise.reject(new Error('other')))).rejects.toThrow('other');
 });

@@ -22,7 +22,7 @@ describe('the buckets of a limit', () => {
     ]);
   });
 
-  test('by anything else are one', () => {
+  test('by any other key are one bucket', () => {
     expect(bucketsOf('LOGIN_ACCOUNT', '192.0.2.7')).toEqual([{ key: '192.0.2.7', factor: 1 }]);
   });
 });

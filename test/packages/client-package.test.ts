@@ -1,4 +1,4 @@
-// @latchkey/client as a stranger gets it: packed, installed into an empty project, type-checked and run.
+// @latchkey/client for users: packed, installed into an empty project, type-checked and run.
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

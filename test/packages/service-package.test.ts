@@ -1,4 +1,4 @@
-// The package `latchkey` as an operator gets it: packed, installed into an empty project, and run by its name.
+// The package `latchkey` for operators: packed, installed into an empty project, and run by its name.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';

@@ -63,7 +63,7 @@ test('ChangePassword and ConfirmReset reject it too, and it does not use a reset
   const mail = await eventually(() => app.mailbox.mails.find(({ to }) => to === person.email));
   const resetToken = mail.link?.split('#token=')[1] ?? '';
   expect((await call(auth.confirmReset, { resetToken, newPassword: breached })).fields).toEqual(['new_password']);
-  expect((await call(auth.confirmReset, { resetToken, newPassword: 'known to nobody else' })).code).toBe('ok');
+  expect((await call(auth.confirmReset, { resetToken, newPassword: 'known to the owner alone' })).code).toBe('ok');
 });
 
 test('a sign-in with a password that was breached later succeeds', async () => {
@@ -72,7 +72,7 @@ test('a sign-in with a password that was breached later succeeds', async () => {
   await signedIn(call, person);
 });
 
-test('an unreadable file lets the password pass, and the log reports it', async () => {
+test('an unreadable file lets the password pass, and is logged', async () => {
   const failures = async () => sumOf(await scrape(app.metricsPort), 'latchkey_breach_check_failures_total');
   const before = (await failures()) ?? Number.NaN;
   mkdirSync(join(folder, `${digestOf('a folder in place of a file').slice(0, 5)}.txt`));

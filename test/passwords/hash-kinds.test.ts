@@ -86,9 +86,9 @@ test('one hash of each kind is read, also among many thousands, by a few probes 
 
 test('after parameters were raised or lowered, the first failures of a fresh process take the time of the old hashes too', async () => {
   const person = await registered(call);
-  // Some hundred times as costly as what is configured.
+  // Some hundred times as costly as the configured parameters.
   await setHash(person.userId, await argon2.hash(person.password, { memoryCost: 65_536, timeCost: 3, parallelism: 1 }));
-  // The least of several looks: other programs take their share of the machine.
+  // The minimum of several measurements: other programs use part of the machine.
   const looks: { unknown: number; known: number; quick: number }[] = [];
   for (let n = 0; n < 4; n += 1) {
     const { call: callFresh } = await freshProcess();

@@ -39,7 +39,7 @@ test.each(Object.entries(HASHES))('%s is accepted, and matches its password only
   expect(kindOf(hash)).not.toBeNull();
 });
 
-test('one that is known by heart: RFC 7914, section 12, and passlib’s own example', async () => {
+test('a published test vector matches: RFC 7914, section 12, and passlib’s own example', async () => {
   const rfc = Buffer.from(
     'fdbabe1c9d3472007856e7190d01e9fe7c6ad7cbc8237830e77376634b3731622eaf30d92e22a3886ff109279d9830dac727afb94a83ee6d8360cbdfa2cc0640',
     'hex',

@@ -10,13 +10,13 @@ function logged(fields: Record<string, unknown>): Record<string, unknown> {
   return JSON.parse(line);
 }
 
-test('what is not on the list is left out, whatever it is called', () => {
+test('fields outside the list are left out, under any name', () => {
   const line = logged({ method: 'm', password: 'p', accessToken: 't', email: 'e', headers: { authorization: 'x' } });
   expect(line).toMatchObject({ level: 'info', method: 'm', msg: 'message' });
   expect(Object.keys(line).toSorted()).toEqual(['level', 'method', 'msg', 'time']);
 });
 
-test('errors tell their kind and their place, without the values that drivers put into them', () => {
+test('errors are logged with their type and place, without the values that drivers put into them', () => {
   const failure = Object.assign(new Error('duplicate key (email)=(a@b.example)'), {
     severity: 'ERROR',
     code: '23505',

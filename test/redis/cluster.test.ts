@@ -19,7 +19,7 @@ async function queuesOf(nodes: RedisServer[]): Promise<{ slot: number; home: Red
 
 const urlOf = (nodes: RedisServer[]) => `redis+cluster://${nodes.map(({ port }) => `127.0.0.1:${port}`).join()}`;
 
-test('mail arrives, also while the slot of the queues moves to another node', async () => {
+test('mail is sent, also while the slot of the queues moves to another node', async () => {
   const nodes = await startRedisCluster();
   const app = await startTestApp({ REDIS_URL: urlOf(nodes) });
   onTestFinished(() => app.close());
@@ -45,7 +45,7 @@ test('mail arrives, also while the slot of the queues moves to another node', as
   expect(await (await fetch(`${app.url}/readyz`)).json()).toMatchObject({ status: 'ready', degraded: [] });
 }, 120_000);
 
-test('mail arrives after the node of the queues has vanished and its replica was promoted', async () => {
+test('mail is sent after the node of the queues has vanished and its replica was promoted', async () => {
   const nodes = await startRedisCluster();
   const { home } = await queuesOf(nodes);
   const replica = await addClusterReplica(home);

@@ -1,4 +1,4 @@
-// A replica is promoted, and the former primary becomes its replica and still answers: connections must end, not stay.
+// A replica is promoted, and the former primary becomes its replica and still responds: old connections must end.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ import { eventually } from '../support/eventually.ts';
 import { registered } from '../support/people.ts';
 import { startRedisPair, startRedisServer } from '../support/redis-servers.ts';
 
-test('after a failover whose name follows late, attempts are counted at the new primary and mail goes on', async () => {
+test('after a failover with a late change of the name, attempts are counted at the new primary and mail is sent', async () => {
   const [primary, replica] = await startRedisPair();
   const cable = await layCable(primary.port);
   onTestFinished(() => cable.close());
@@ -45,7 +45,7 @@ test('after a failover whose name follows late, attempts are counted at the new 
   expect(rows[0].n).toBe(3);
 }, 90_000);
 
-test('a server that is still loading its data is waited for', async () => {
+test('the service waits for a server that is still loading its data', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'latchkey-loading-'));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   const settings = [`dir ${folder}`, 'enable-debug-command yes'];

@@ -1,4 +1,4 @@
-// A Redis over its maxmemory, and one that evicts: limits go on in the process, mail waits, and doctor and readiness say so.
+// A Redis over its maxmemory, and one that evicts: limits are counted in the process, mail waits, and doctor and readiness report it.
 import { expect, onTestFinished, test } from 'vitest';
 import type { Environment } from '../../src/config/config.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
@@ -64,7 +64,7 @@ test('over maxmemory attempts are counted in the process, and mail and audit eve
   await eventually(async () => (await app.owner.query('SELECT FROM outbox')).rowCount === 0, 20_000);
 }, 120_000);
 
-test('a Redis that becomes full while jobs are under way does not lose one, and causes no busy loop', async () => {
+test('a Redis that becomes full while jobs are running does not lose one, and causes no busy loop', async () => {
   const server = await startRedisServer();
   const app = await startOn(server.url);
   const call = viaFetch(app.url);
@@ -106,7 +106,7 @@ test('a policy that evicts, a replica and a silent Redis make the service degrad
   expect(silent.ms).toBeLessThan(4_000);
 }, 120_000);
 
-test('doctor names what it could not look at', async () => {
+test('doctor names the checks that it could not make', async () => {
   const server = await startRedisServer();
   await server.admin.call('acl', 'setuser', 'managed', 'on', '>a-password-of-tests', '~*', '+@all');
   const REDIS_URL = `redis://managed:a-password-of-tests@127.0.0.1:${server.port}`;

@@ -23,7 +23,7 @@ test('one server', () => {
   expect(parseRedisUrl('redis://:word@cache')).toEqual({ ...plain, password: 'word' });
 });
 
-test('the primary that Sentinels name', () => {
+test('the primary of Sentinels', () => {
   const sentinel = { ...plain, kind: 'sentinel', masterName: 'main' };
   const hosts = [
     { host: 'a', port: 26_379 },
@@ -71,6 +71,6 @@ test.each([
   'redis+cluster://a/1',
   'redis+cluster://a?sentinel_password=x',
   'redis+other://a',
-])('%s has no known form', (text) => {
+])('%s is rejected', (text) => {
   expect(parseRedisUrl(text)).toBeNull();
 });

@@ -1,4 +1,4 @@
-// Managed services deny INFO, CLIENT and CONFIG; other logins lack what the service needs.
+// Managed services deny INFO, CLIENT and CONFIG; other logins lack privileges that the service needs.
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
@@ -15,7 +15,7 @@ const PASSWORD = 'b7c1e95d0a2f4e68';
 
 const namesOf = (commands: readonly RequiredCommand[]) => [...new Set(commands.map(([name]) => name))];
 
-/** The rights in the documentation. */
+/** The privileges in the documentation. */
 const DOCUMENTED = /^ACL SETUSER latchkey on >password (?<keys>(?:~\S+ )+)(?<commands>.*)$/m.exec(
   readFileSync('docs/guides/redis.md', 'utf8'),
 )?.groups;
@@ -32,7 +32,7 @@ async function allow({ admin, port }: RedisServer, commands: string[], keys = ['
   return `redis://managed:${PASSWORD}@127.0.0.1:${port}`;
 }
 
-test('a login with the documented commands and no others is enough for everything', async () => {
+test('a login with only the documented commands is enough for everything', async () => {
   const server = await startRedisServer();
   const commands = documented('commands');
   expect(commands.toSorted()).toEqual(['multi', 'exec', ...namesOf([...LIMIT_COMMANDS, ...QUEUE_COMMANDS])].toSorted());
@@ -72,7 +72,7 @@ test.each([
   60_000,
 );
 
-test('a login without SELECT does not start with another database, nor one without CLUSTER at a cluster', async () => {
+test('a login without SELECT does not start with another database, and one without CLUSTER does not start at a cluster', async () => {
   const server = await startRedisServer();
   const [node] = await startRedisCluster();
   for (const [url, missing] of [
@@ -85,7 +85,7 @@ test('a login without SELECT does not start with another database, nor one witho
   }
 }, 60_000);
 
-test('a login that may not use the keys is told which', async () => {
+test('the start of a login without access to the keys fails with the names of the keys', async () => {
   const server = await startRedisServer();
   const commands = ['multi', 'exec', ...namesOf(QUEUE_COMMANDS)];
   const REDIS_URL = await allow(server, commands, ['latchkey:*']);
@@ -94,7 +94,7 @@ test('a login that may not use the keys is told which', async () => {
   expect(started.output()).toContain('lacks rights: keys {latchkey}:queue:*; ');
 }, 60_000);
 
-test('rights that are taken away from a running worker cause no busy loop, and SIGTERM ends it', async () => {
+test('privileges that are revoked from a running worker cause no busy loop, and SIGTERM ends it', async () => {
   const server = await startRedisServer();
   const all = ['multi', 'exec', ...namesOf(QUEUE_COMMANDS)];
   const REDIS_URL = await allow(server, all);

@@ -1,4 +1,4 @@
-// A primary that Sentinels name: it ends, they promote the replica, and nothing is configured anew.
+// The primary of Sentinels is killed, they promote the replica, and the configuration stays the same.
 import { expect, onTestFinished, test } from 'vitest';
 import { startTestApp } from '../support/app.ts';
 import { auth, viaFetch } from '../support/clients.ts';

@@ -1,4 +1,4 @@
-// Connections that a firewall forgets: they stay open and carry nothing.
+// Connections that a firewall drops: they stay open and carry nothing.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import { type Parts, startApp } from '../../src/app.ts';
@@ -55,7 +55,7 @@ test('attempts are counted in Redis again within 20 seconds after every connecti
   expect(performance.now() - swallowedAt).toBeLessThan(20_000);
 }, 90_000);
 
-test('idle connections stay as they are', async () => {
+test('idle connections are kept', async () => {
   const { server, app, call } = await startBehindCable();
   await registered(call);
   await eventually(async () => (await app.owner.query('SELECT FROM outbox')).rowCount === 0);
@@ -65,7 +65,7 @@ test('idle connections stay as they are', async () => {
   expect(await received()).toBe(before);
 }, 60_000);
 
-test('a mail of a worker that vanished is sent by another one when its claim has lapsed', async () => {
+test('a mail of a worker that vanished is sent by another one when its claim has expired', async () => {
   const { server, app, call } = await startBehindCable({ api: true, worker: false });
   const smtp = await layCable(Number(new URL(app.environment.SMTP_URL as string).port));
   onTestFinished(() => smtp.close());

@@ -1,4 +1,4 @@
-// A URL whose form does not fit the server: it would connect, and no mail would ever leave.
+// A URL whose form does not fit the server would connect, but no mail would ever be sent. It is rejected.
 import { expect, onTestFinished, test } from 'vitest';
 import { openTestMailbox, testEnvironment } from '../support/app.ts';
 import { runMain } from '../support/processes.ts';

@@ -1,4 +1,4 @@
-// The events that a watcher has missed, in pages: together they are the events of one read, for any size of the pages.
+// The missed events of a watcher, in pages: together they are the events of one read, for any size of the pages.
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { RevocationEvent } from '../../src/domain/revocation-event.ts';

@@ -61,13 +61,13 @@ function listen(
   });
 }
 
-/** A user with a session, and the connection that may end it. */
+/** A user with a session, and the connection that can end it. */
 async function person(): Promise<{ userId: string; sessionId: string }> {
   const [userId, sessionId] = [randomUUID(), randomUUID()];
   await owner.query('INSERT INTO users (id, email, full_name, created_at) VALUES ($1, $2, $3, now())', [
     userId,
     `${userId}@people.example`,
-    'Somebody',
+    'Grace Hopper',
   ]);
   await owner.query(
     "INSERT INTO sessions (id, user_id, created_at, expires_at, ends_by) VALUES ($1, $2, now(), now() + interval '1 day', now() + interval '1 day')",
@@ -293,7 +293,7 @@ test('a listener replaces a connection to another server', async () => {
   expect(lost[0]?.message).toBe('a heartbeat NOTIFY did not arrive');
 });
 
-test('while Postgres does not answer the view becomes stale, and afterwards the feed resumes', async () => {
+test('the view becomes stale while Postgres does not respond, and afterwards the feed resumes', async () => {
   const [one, other] = [await person(), await person()];
   await owner.query(END, [one.sessionId]);
   let isAway = false;
@@ -326,11 +326,11 @@ test('the feed reads everything from a server with another history', async () =>
   await owner.query(END, [one.sessionId]);
   await feed.catchUp();
   expect(statusOf(view, one)).toBe('revoked');
-  // The whole, and not only what is new.
+  // Everything, and not only new events.
   expect(steps.at(-1)?.events.length).toBeGreaterThan(1);
 });
 
-test('a feed that was interrupted for longer than events are kept reads everything', async () => {
+test('a feed that was interrupted for longer than the retention of events reads everything', async () => {
   let ahead = 0;
   let reloads = 0;
   const { feed } = await follow({
@@ -358,7 +358,7 @@ test('events restored from the dump of another server are in force, and are read
   await feed.catchUp();
   expect(steps.flatMap((step) => step.events)).toEqual([]);
   await owner.query("UPDATE changes SET changed_at = now() - interval '3 hours' WHERE xid = '999999999999'");
-  // What that server had settled says nothing of the transactions of this one.
+  // The horizon of that server does not apply to the transactions of this one.
   await owner.query(`INSERT INTO changes_horizons VALUES
     (now() - interval '3 hours', '888888888888', (SELECT system_identifier FROM pg_control_system())),
     (now() - interval '4 hours', '1000000', 1)`);

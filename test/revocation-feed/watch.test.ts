@@ -38,17 +38,17 @@ afterAll(async () => {
 });
 
 type Watching = {
-  /** `ended <session>`, `changed <user>` or `keys <kids>`, as they came. */
+  /** `ended <session>`, `changed <user>` or `keys <kids>`, in the order of arrival. */
   received: string[];
   messages: WatchResponse[];
   cursor(): string;
   isComplete(): boolean;
-  /** How it ended: `done`, or the code. */
+  /** `done`, or the code of the error that ended it. */
   ended: Promise<string>;
   stop(): void;
 };
 
-/** Until the end of the test. */
+/** Watches until the end of the test. */
 function watch(url: string, cursor = '', bearer = SERVICE_KEY, transport?: Transport): Watching {
   const watching = follow(url, cursor, bearer, transport);
   onTestFinished(() => watching.stop());
@@ -168,7 +168,7 @@ describe('a cursor', () => {
     const missed = await signedOut();
     const resumed = watch(`http://127.0.0.1:${other.port}`, cursor);
     await eventually(resumed.isComplete);
-    // Perhaps twice, by the catching up and by the feed.
+    // An event may arrive twice: when the watcher catches up, and from the feed.
     expect([...new Set(resumed.received)]).toEqual([`ended ${missed.sessionId}`]);
     const later = await signedOut();
     await eventually(() => resumed.received.includes(`ended ${later.sessionId}`));

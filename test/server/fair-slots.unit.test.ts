@@ -57,7 +57,7 @@ describe('slots that are shared fairly', () => {
     expect(evicted).toEqual([1]);
   });
 
-  test('a slot is released once, however often release is called', () => {
+  test('a slot is released once, even when release is called again', () => {
     const { take, slots } = slotsOf(4);
     const release = take('203.0.113.1');
     take('203.0.113.1');

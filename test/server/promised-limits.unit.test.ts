@@ -14,7 +14,7 @@ describe('a message', () => {
     }
   });
 
-  test('of VerifierService has at most 1 MiB and 5,000 fields', () => {
+  test('has at most 1 MiB and 5,000 fields in VerifierService', () => {
     for (const method of VerifierService.methods) {
       expect(messageBounds(method), method.name).toEqual({ maxBytes: 1_048_576, maxFields: 5_000 });
     }
@@ -35,7 +35,7 @@ describe('calls in flight', () => {
   test.each([
     ['a /24', (n: number) => `192.0.2.${n % 250}`, '192.0.3.1'],
     ['a /48', (n: number) => `2001:db8:0:${n.toString(16)}::1`, '2001:db8:1::1'],
-  ])('of one network, %s, are at most 500', (_, addressOf, elsewhere) => {
+  ])('are at most 500 from one network, %s', (_, addressOf, elsewhere) => {
     const { acquire } = createConcurrencyLimit();
     const releases = Array.from({ length: 500 }, (_, n) => acquire(addressOf(n)));
     expect(() => acquire(addressOf(500))).toThrow(OVERLOADED);
@@ -44,7 +44,7 @@ describe('calls in flight', () => {
     expect(acquire(addressOf(500))).toBeTypeOf('function');
   });
 
-  test('release their slot once, however often release is called', () => {
+  test('release their slot once, even when release is called again', () => {
     const { acquire } = createConcurrencyLimit();
     const releases = Array.from({ length: 500 }, () => acquire('192.0.2.1'));
     for (let n = 0; n < 3; n += 1) releases[0]?.();

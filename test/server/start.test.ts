@@ -142,7 +142,7 @@ describe.each([
     expect(ended).toBe(0);
   });
 
-  test('is ended by a signal, however early it comes', async () => {
+  test('is ended by a signal at any time', async () => {
     for (const milliseconds of [0, 100, 300, 600]) {
       const starting = runMain(args, environment);
       await sleep(milliseconds);

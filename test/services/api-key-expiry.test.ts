@@ -42,7 +42,7 @@ describe('an API key', () => {
     expect(daysFromNow((await create(7)).body.expiresAt)).toBeCloseTo(7, 2);
   });
 
-  test('lives 366 days at most', async () => {
+  test('is valid for at most 366 days', async () => {
     expect((await opened.create(365.9)).code).toBe('ok');
     expect(await opened.create(366.1)).toMatchObject({ reason: 'INVALID_ARGUMENT', fields: ['expires_at'] });
     expect((await opened.create(-1)).fields).toEqual(['expires_at']);
@@ -59,7 +59,7 @@ describe('an API key', () => {
     expect((await other.call(auth.verify, { accessToken })).reason).toBe('TOKEN_EXPIRED');
   });
 
-  test('lives no longer than API_KEY_MAX_DAYS, by default either', async () => {
+  test('is valid for at most API_KEY_MAX_DAYS, also by default', async () => {
     const short = await open('30');
     onTestFinished(() => short.app.close());
     expect(daysFromNow((await short.create()).body.expiresAt)).toBeCloseTo(30, 2);
@@ -70,7 +70,7 @@ describe('an API key', () => {
     expect(daysFromNow((await long.create(3_659)).body.expiresAt)).toBeCloseTo(3_659, 2);
   });
 
-  test('of the command line has the same default and the same maximum', async () => {
+  test('has the same default and the same maximum at the command line', async () => {
     const latchkey = async (words: string[], environment = {}) => {
       const running = runMain(['services', ...words, '--json', '--reason', reason], {
         DATABASE_URL: app.environment.DATABASE_URL,
@@ -90,7 +90,7 @@ describe('an API key', () => {
     );
   });
 
-  test('cannot be without an end', async () => {
+  test('requires an expiry', async () => {
     const insert = app.owner.query(
       `INSERT INTO api_keys (id, service_account_id, name, hash, created_at, created_by)
         SELECT gen_random_uuid(), id, 'endless', sha256('x'), now(), '' FROM service_accounts`,

@@ -36,7 +36,7 @@ async function tokenOf({ key }: Robot): Promise<string> {
 }
 
 describe('a service account', () => {
-  test('is made, listed and named once', async () => {
+  test('is created, listed and has a unique name', async () => {
     const { name, id } = await robot(['user']);
     const { body } = await ask(admin.listServiceAccounts, { pageSize: 100 });
     expect(body.serviceAccounts.find((one: Robot) => one.id === id)).toMatchObject({
@@ -72,7 +72,7 @@ describe('a service account', () => {
     ]);
   });
 
-  test('that is not there is not administered', async () => {
+  test('that does not exist cannot be administered', async () => {
     const serviceAccountId = randomUUID();
     const methods = [
       admin.disableServiceAccount,
@@ -150,13 +150,13 @@ describe('an API key', () => {
   });
 
   test.each(['lka_', `lka_${'x'.repeat(43)}`, `lka_${'x'.repeat(44)}`, `LKA_${'x'.repeat(43)}`])(
-    'that nobody was given (%s) is refused',
+    'that does not exist (%s) is rejected',
     async (bearer) => {
       expect((await call(auth.issueServiceToken, {}, { bearer })).reason).toBe('TOKEN_INVALID');
     },
   );
 
-  test('dies within a second when it is revoked, or its account is disabled or deleted; and at its time', async () => {
+  test('is rejected within a second after it is revoked, or its account is disabled or deleted, and when it expires', async () => {
     const ends: [string, (of: Robot) => Promise<unknown>][] = [
       ['revoked', ({ keyId }) => ask(admin.revokeApiKey, { apiKeyId: keyId, reason })],
       ['disabled', ({ id }) => ask(admin.disableServiceAccount, { serviceAccountId: id, reason })],
@@ -264,7 +264,7 @@ describe('a service’s token', () => {
     expect((await ask(admin.deleteRole, { name: role, reason })).reason).toBe('ROLE_IN_USE');
   });
 
-  test('is judged by Postgres when the view is too old, and never taken for more', async () => {
+  test('is checked in Postgres when the view is too old, and is never accepted with more roles', async () => {
     const old = await startTestApp({
       REVOCATION_MAX_AGE_MS: '100',
       REVOCATION_POLL_MS: '5000',
@@ -290,7 +290,7 @@ describe('a service’s token', () => {
 });
 
 describe('the audiences of a service’s token', () => {
-  test('are all, or those that it asks for', async () => {
+  test('are all, or the requested ones', async () => {
     const { key } = await robot();
     const issue = (audiences: string[]) => call(auth.issueServiceToken, { audiences }, { bearer: key });
     const audOf = async (audiences: string[]) => decodeJwt((await issue(audiences)).body.accessToken).aud;
@@ -299,7 +299,7 @@ describe('the audiences of a service’s token', () => {
     expect((await issue(['shop', 'office'])).fields).toEqual(['audiences']);
   });
 
-  test('decide whether Latchkey’s own APIs take it', async () => {
+  test('decide whether Latchkey’s own APIs accept it', async () => {
     const { key } = await robot(['admin']);
     for (const [audiences, code] of [
       [['latchkey'], 'ok'],
@@ -324,7 +324,7 @@ describe('OAuth 2.0 client credentials', () => {
   const basic = (id: string, secret: string) => `Basic ${Buffer.from(`${id}:${secret}`).toString('base64')}`;
   const grant = { grant_type: 'client_credentials' };
 
-  test('gives a token for a key, by either way to send it', async () => {
+  test('returns a token for a key, with either client authentication', async () => {
     const one = await robot(['user']);
     const ways = [
       await post({ ...grant, client_id: one.name, client_secret: one.key }),
@@ -376,11 +376,11 @@ describe('OAuth 2.0 client credentials', () => {
     const client = `grant_type=client_credentials&client_id=${one.name}`;
     const response = await post(`${client}&client_secret=${one.key}&${asked}`);
     expect([response.status, await response.json()]).toMatchObject([400, { error: 'invalid_target' }]);
-    // A stranger learns nothing about which targets there are.
+    // The error does not reveal which targets exist.
     expect((await post(`${client}&client_secret=x&${asked}`)).status).toBe(401);
   });
 
-  test('is found by its metadata', async () => {
+  test('is described by its metadata', async () => {
     const metadata = await (await fetch(`${app.url}/.well-known/oauth-authorization-server`)).json();
     expect(metadata).toMatchObject({
       issuer: 'https://product.example',
@@ -431,7 +431,7 @@ describe('OAuth 2.0 client credentials', () => {
     }
   });
 
-  test('is a POST', async () => {
+  test('requires POST', async () => {
     expect((await fetch(`${app.url}/oauth/token`)).status).toBe(404);
   });
 });

@@ -1,4 +1,4 @@
-// Services need a role for more than verifying tokens: for reading the roles of users by id, and for naming the client of a call.
+// Services need a role to do more than verify tokens: to read the roles of users by id, and to name the client of a call.
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
@@ -50,7 +50,7 @@ const batchById = (bearer: string, way = call) =>
   );
 
 describe('the roles of a user by their id', () => {
-  test('are for services with latchkey.roles.read, by key and by token, in each protocol', async () => {
+  test('can be read by services with latchkey.roles.read, by key and by token, in each protocol', async () => {
     const [plain, reader, speaker] = [await robot(['user']), await robot([READ]), await robot([ON_BEHALF])];
     for (const way of [call, viaGrpcJs(app.url)]) {
       for (const bearer of [plain.key, plain.token, speaker.key]) {
@@ -66,7 +66,7 @@ describe('the roles of a user by their id', () => {
     }
   });
 
-  test('come with a role that implies the one to read them, and go with it', async () => {
+  test('can be read with a role that implies latchkey.roles.read, until it is revoked', async () => {
     const role = `role-${randomUUID().slice(0, 8)}`;
     await ask(admin.defineRole, { role: { name: role, implies: [READ] }, reason });
     const one = await robot();
@@ -77,7 +77,7 @@ describe('the roles of a user by their id', () => {
     await eventually(async () => (await checkById(one.key)).reason === 'PERMISSION_DENIED', 1_000);
   });
 
-  test('are not for users without the role admin, nor for anonymous callers', async () => {
+  test('cannot be read by users without the role admin, or by anonymous callers', async () => {
     const holder = await signedInWith(app, call, [READ]);
     expect((await checkById(holder.accessToken)).reason).toBe('PERMISSION_DENIED');
     expect((await checkById(person.accessToken)).reason).toBe('PERMISSION_DENIED');
@@ -105,7 +105,7 @@ describe('the roles of a user by their id', () => {
 
 describe('the client of a call', () => {
   let next = 0;
-  /** The address that the audit trail has of a sign-up with these headers; or why there was none. */
+  /** The address in the audit trail of a sign-up with these headers, or the reason of its failure. */
   async function addressOf(bearer: string | undefined, given?: string): Promise<string> {
     const who = newPerson();
     next += 1;
@@ -151,7 +151,7 @@ describe('the client of a call', () => {
   });
 });
 
-describe('each "yes" about a user by their id is counted', () => {
+describe('each granted check of a user by their id is counted', () => {
   type Counted = { answers: number; users: number; roles: string[]; isTruncated: boolean };
   const eventsOf = async (client: pg.Pool | pg.Client, actor: string): Promise<Counted[]> => {
     const { rows } = await client.query(
@@ -161,7 +161,7 @@ describe('each "yes" about a user by their id is counted', () => {
     return rows.map(({ after }) => after);
   };
 
-  test('in one event for each caller and quarter of an hour', async () => {
+  test('in one event for each caller in 15 minutes', async () => {
     const reader = await robot([READ]);
     const people = [person, await registered(call), await registered(call)];
     const checks = people.flatMap(({ userId }) => ['user', 'admin'].map((role) => ({ userId, role })));
@@ -179,7 +179,7 @@ describe('each "yes" about a user by their id is counted', () => {
     expect(await eventsOf(app.owner, `user:${boss.userId}`)).toMatchObject([{ users: 1, roles: ['user'] }]);
   });
 
-  test('also of the last minutes before a stop', async () => {
+  test('including those of the last minutes before a stop', async () => {
     // No worker takes the event out of the outbox.
     const other = await startTestApp({}, { api: true, worker: false });
     const way = viaFetch(other.url);

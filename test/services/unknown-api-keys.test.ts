@@ -1,4 +1,4 @@
-// Unknown API keys against the running service: the network is the client's, whatever endpoint the key is sent to.
+// Unknown API keys against the running service: the limit counts the client's network, at every endpoint.
 import { beforeAll, expect, test } from 'vitest';
 import { newApiKey } from '../../src/domain/api-key.ts';
 import { testApp } from '../support/app.ts';
@@ -21,7 +21,7 @@ beforeAll(async () => {
 
 const from = (address: string) => ({ 'x-forwarded-for': address });
 
-/** The ways to send a key; each gives a word for what became of it. */
+/** The endpoints for a key; each returns a word for its outcome. */
 const ENDPOINTS: Record<string, (key: string, headers: Record<string, string>) => Promise<string>> = {
   IssueServiceToken: async (bearer, headers) => (await call(auth.issueServiceToken, {}, { bearer, headers })).code,
   BatchVerify: async (bearer, headers) =>
@@ -38,19 +38,22 @@ const ENDPOINTS: Record<string, (key: string, headers: Record<string, string>) =
 
 let networks = 0;
 
-test.each(Object.entries(ENDPOINTS))('a second one in the same second waits for its turn at %s', async (_, send) => {
-  networks += 1;
-  const [address, neighbour, elsewhere] = [`192.0.${networks}.1`, `192.0.${networks}.2`, `198.51.${networks}.1`];
-  const durationOf = async (text: string, where: string, expected: string) => {
+test.each(Object.entries(ENDPOINTS))(
+  'a second unknown key in the same second waits for the next one at %s',
+  async (_, send) => {
+    networks += 1;
+    const [address, neighbour, elsewhere] = [`192.0.${networks}.1`, `192.0.${networks}.2`, `198.51.${networks}.1`];
+    const durationOf = async (text: string, where: string, expected: string) => {
+      const began = performance.now();
+      expect(await send(text, from(where))).toBe(expected);
+      return performance.now() - began;
+    };
     const began = performance.now();
-    expect(await send(text, from(where))).toBe(expected);
-    return performance.now() - began;
-  };
-  const began = performance.now();
-  await durationOf(newApiKey(), address, 'unauthenticated');
-  await durationOf(newApiKey(), neighbour, 'unauthenticated');
-  expect(performance.now() - began).toBeGreaterThan(990);
-  expect(await durationOf(newApiKey(), elsewhere, 'unauthenticated')).toBeLessThan(900);
-  // The network's second is used up, and the key is valid all the same.
-  expect(await durationOf(key, address, 'ok')).toBeLessThan(2_000);
-});
+    await durationOf(newApiKey(), address, 'unauthenticated');
+    await durationOf(newApiKey(), neighbour, 'unauthenticated');
+    expect(performance.now() - began).toBeGreaterThan(990);
+    expect(await durationOf(newApiKey(), elsewhere, 'unauthenticated')).toBeLessThan(900);
+    // The network's second is used up, and the key is valid nevertheless.
+    expect(await durationOf(key, address, 'ok')).toBeLessThan(2_000);
+  },
+);

@@ -82,7 +82,7 @@ describe('an operator reads the condition and the remedy', () => {
     expect(output).not.toMatch(/^\s+at /m);
   });
 
-  test('insufficient_privilege, from migrate as a login that owns nothing', async () => {
+  test('insufficient_privilege, from migrate as a login without privileges', async () => {
     const { exit, output } = await migrateAs(await plainLogin(''));
     expect(exit).toBe(1);
     expect(output).toMatch(/\(insufficient_privilege\)\n.*MIGRATION_DATABASE_URL must be the owner of the schema.*\n$/);

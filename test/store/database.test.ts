@@ -56,9 +56,9 @@ describe('the role of the service', () => {
     ['make a table', 'CREATE TABLE x (y text)'],
     ['make a function', "CREATE FUNCTION x() RETURNS int LANGUAGE sql AS 'SELECT 1'"],
     ['delete a user', 'DELETE FROM users'],
-    ['say what a role amounts to', "INSERT INTO role_closure VALUES ('user', 'admin')"],
-    ['hide that a role has changed', 'UPDATE roles SET epoch = 0'],
-    ['say that nobody is to be forgotten', 'DELETE FROM erasures'],
+    ['write the closure of roles', "INSERT INTO role_closure VALUES ('user', 'admin')"],
+    ['reset the epoch of a role', 'UPDATE roles SET epoch = 0'],
+    ['delete pending erasures', 'DELETE FROM erasures'],
     ['change a signing key', "UPDATE signing_keys SET kid = 'x'"],
     ['make a signing key sign sooner', 'UPDATE signing_keys SET signs_from = now()'],
     ['give a signing key another algorithm', "UPDATE signing_keys SET algorithm = 'ES256'"],
@@ -126,7 +126,7 @@ describe('audit events', () => {
     expect(names).toContain('audit_events_default');
   });
 
-  test('of a month without a partition are stored too', async () => {
+  test('are stored also when their month has no partition', async () => {
     const month = `audit_events_${new Date().toISOString().slice(0, 7).replace('-', '_')}`;
     await recordEvent({ type: 'test' });
     await owner.query(`DROP TABLE ${month}`);
@@ -135,7 +135,7 @@ describe('audit events', () => {
       "SELECT tableoid::regclass::text AS partition FROM audit_events WHERE type = 'test'",
     );
     expect(rows).toEqual([{ partition: 'audit_events_default' }]);
-    // What is there does not keep the other partitions from being made.
+    // Events in the default partition do not prevent the creation of the other partitions.
     await service.query('SELECT ensure_audit_partitions()');
   });
 });
@@ -197,7 +197,7 @@ describe('the schema', () => {
 });
 
 describe('signing keys', () => {
-  test('without a successor: the active key signs until verifiers can know the new one', async () => {
+  test('are not replaced until verifiers can have the new key', async () => {
     const fresh = await createTestDatabase();
     const mailbox = await openTestMailbox();
     const environment = { ...(await testEnvironment(mailbox)), DATABASE_URL: fresh.serviceUrl };
@@ -214,7 +214,7 @@ describe('signing keys', () => {
     const app = await startApp(config, { api: true, worker: true }, createLogger('silent'));
     const statesOf = async () => (await client.query('SELECT state FROM signing_keys ORDER BY created_at')).rows;
     await eventually(async () => (await statesOf()).length === 2, 10_000);
-    // It is older than thirty days; but its successor has to be known first.
+    // The key is older than thirty days, but verifiers must have its successor first.
     expect(await statesOf()).toEqual([{ state: 'active' }, { state: 'published' }]);
     const { accessToken } = await signedIn(viaFetch(`http://127.0.0.1:${app.port}`));
     expect(decodeProtectedHeader(accessToken).kid).toBe(old.kid);

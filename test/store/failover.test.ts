@@ -1,4 +1,4 @@
-// A real primary, its standby, and a name that leads to one of them: the answers of the service during a failover, and the
+// A real primary, its standby, and a host name that leads to one of them: the responses of the service during a failover, and the
 // time until it recovers.
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -80,7 +80,7 @@ async function switchOver(): Promise<void> {
   await pair.readmit(former);
 }
 
-/** Every call of fifty in a row. */
+/** Every one of fifty calls in a row. */
 async function registersFiftyTimes(call: Caller): Promise<void> {
   for (let n = 0; n < 50; n += 1) expect((await call(auth.register, newPerson())).code).toBe('ok');
 }

@@ -40,7 +40,7 @@ function environment(database: string): Record<string, string> {
   return { MIGRATION_DATABASE_URL: owner.href, DATABASE_URL: service.href };
 }
 
-/** Runs the command in a process for each database named, all at once. */
+/** Runs the command in one process for each of these databases, all at once. */
 async function together(databases: string[], ...args: string[]) {
   const processes = databases.map((database) => runMain(['migrate', ...args], environment(database)));
   return Promise.all(processes.map(async ({ ended, output }) => ({ exit: await ended, output: output() })));

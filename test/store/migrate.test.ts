@@ -39,7 +39,7 @@ function migration(name: string, text: string): Migration {
   return { name, text, sha256: createHash('sha256').update(text).digest('hex') };
 }
 
-/** The command, on this test's database. */
+/** Runs the command on this test's database. */
 async function command(args: string[], extra: Record<string, string> = {}) {
   const environment = { DATABASE_URL: database.serviceUrl, MIGRATION_DATABASE_URL: database.ownerUrl, ...extra };
   const { ended, output } = runMain(args, environment);
@@ -83,7 +83,7 @@ describe('the history of a database', () => {
     expect(text).toContain('migration 0001_baseline was changed after it was applied to this database');
   });
 
-  test('of a newer release is accepted by an older service, and an older migrate changes nothing and logs it', async () => {
+  test('from a newer release is accepted by an older service, and an older migrate changes nothing and logs it', async () => {
     expect(await migrate(db, { migrations: [...RELEASE, LATER] })).toEqual({ applied: ['9001_later'], newer: [] });
     expect(await schemaProblem(db)).toBeNull();
     await owner.query('REVOKE SELECT ON users FROM latchkey_service');
@@ -120,7 +120,7 @@ describe('the history of a database', () => {
     expect(rows).toEqual([{ later: null, other: null }]);
   });
 
-  test('without a table is that of an empty database', async () => {
+  test('without a table is the history of an empty database', async () => {
     const empty = await createTestDatabase('template0');
     await using other = connect(empty.ownerUrl);
     expect(await schemaProblem(other)).toBe(`migrations have not run: ${RELEASE.map(({ name }) => name).join(', ')}`);
@@ -158,7 +158,7 @@ describe('a migrate that waits for another', () => {
 });
 
 describe('a user from the dump of another cluster', () => {
-  test('gets a new epoch with a role, also in the transaction whose number the dump has as the one of the insert', async () => {
+  test('gets a new epoch with a role, also in the transaction whose number the dump has as that of the insert', async () => {
     const id = randomUUID();
     await owner.query("INSERT INTO users (id, email, full_name, created_at) VALUES ($1, $2, 'x', now())", [
       id,

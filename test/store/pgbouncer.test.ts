@@ -112,7 +112,7 @@ test('while the end of the audit chain is locked, revocations arrive and calls a
     startApp(readConfig({ ...environment, PORT: '0' }), { api, worker: !api }, createLogger('silent'));
   const parts = await Promise.all([start(true), start(true), start(false), start(false)]);
   onTestFinished(async () => void (await Promise.all(parts.map((part) => part.close()))));
-  // Another process than that of the Logout: its feed brings the revocation, through the pooler.
+  // In another process than that of the Logout, whose feed receives the revocation through the pooler.
   const [call, other] = parts.map(({ port }) => viaFetch(`http://127.0.0.1:${port}`)) as [Caller, Caller];
   const events = async () => (await owner.query("SELECT FROM outbox WHERE topic = 'audit'")).rowCount;
   await owner.query('BEGIN');
@@ -141,8 +141,8 @@ test('the timeouts of the login apply, although the pooler ignores those of the 
   expect(rows).toEqual([{ statement_timeout: '10s' }]);
 });
 
-test('a server that the pooler has lost is an outage, and a malformed message is not', async () => {
-  // As PgBouncer sends it when its server has crashed: without the name of a routine.
+test('a lost server connection of the pooler is an outage, and a malformed message is not', async () => {
+  // PgBouncer sends this when its server has crashed: without the name of a routine.
   const lost = Object.assign(new pg.DatabaseError('server conn crashed?', 0, 'error'), { code: '08P01' });
   expect(isDatabaseOutage(lost)).toBe(true);
   const client = new pg.Client({ connectionString: database.serviceUrl });

@@ -17,7 +17,7 @@ export type TestApp = App & {
   mailbox: Mailbox;
   /** Every line of the log. */
   logs: string[];
-  /** The same database as its owner, who may do what the service may not. */
+  /** The same database as its owner, who has privileges that the service lacks. */
   owner: pg.Pool;
   environment: Environment;
   /** Moves the service's clock forward. */
@@ -28,7 +28,7 @@ export type TestApp = App & {
 
 export const SERVICE_KEY = 'svc-0123456789abcdefghijklmnopqrstuv';
 
-/** Cheap hashes, and limits that do not get in the way; a test that is about either sets its own. */
+/** Cheap hashes and high limits; a test about either sets its own. */
 const QUICK: Environment = {
   ARGON2_MEMORY_KIB: '256',
   ARGON2_ITERATIONS: '1',
@@ -62,7 +62,7 @@ const QUICK: Environment = {
   MAIL_RETRY_FOR_SECONDS: '2',
 };
 
-/** An environment on databases of its own, whose mail goes to the mailbox. */
+/** An environment on databases of its own, with mail sent to the mailbox. */
 export async function testEnvironment(mailbox: Mailbox, overrides: Environment = {}): Promise<Environment> {
   const [database, redisUrl] = await Promise.all([createTestDatabase(), createTestRedis()]);
   return {
@@ -90,7 +90,7 @@ export async function testApp(overrides?: Environment, parts?: Parts): Promise<T
   return app;
 }
 
-/** The caller closes it. */
+/** The caller must close it. */
 export async function startTestApp(
   overrides: Environment = {},
   parts: Parts = { api: true, worker: true },

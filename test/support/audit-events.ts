@@ -1,7 +1,7 @@
-// Audit events in the outbox, as the service writes them, in the number that an outage leaves behind.
+// Audit events in the outbox, as the service writes them, in the number that an outage causes.
 import type pg from 'pg';
 
-/** In the order of their ids; `detail` is the place of each, from 1. */
+/** In the order of their ids; `detail` is the position of each, from 1. */
 export async function writeAuditEvents(owner: pg.Pool, count: number): Promise<string[]> {
   const { rows } = await owner.query<{ id: string }>(
     `INSERT INTO outbox (id, topic, payload, created_at)

@@ -1,24 +1,24 @@
 import type { AddressInfo } from 'node:net';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
-/** A TCP proxy. Stands between the service and one of its dependencies, and can swallow, cut, refuse, delay and redirect. */
+/** A TCP proxy between the service and one of its dependencies. It can swallow, cut, refuse, delay and redirect. */
 export type Cable = {
   port: number;
-  /** Where new connections lead; those that exist stay where they are. */
+  /** The target of new connections; existing connections keep theirs. */
   target: number;
   mode: 'open' | 'silent' | 'cut';
-  /** How long each piece takes to arrive, in milliseconds; null for no delay. Pieces stay in order. */
+  /** The delay of each piece, in milliseconds; null for no delay. Pieces stay in order. */
   latencyMs: (() => number) | null;
-  /** How much one direction of one connection carries; Infinity for no bound. */
+  /** The rate of one direction of one connection; Infinity for no bound. */
   bytesPerSecond: number;
-  /** Whether a connection ends at the first byte of its answer, which is then lost. */
+  /** Whether a connection ends at the first byte of its response, which is then lost. */
   losesAnswer: () => boolean;
   cutAll(): void;
-  /** The connection that has lasted longest. False when there is none. */
+  /** Cuts the oldest connection. False when there is none. */
   cutOldest(): boolean;
-  /** The service receives the end of each connection, and what it sends still arrives. */
+  /** The service receives the end of each connection, and its own data still arrives. */
   halfCloseAll(): void;
-  /** The connections of now carry nothing any more, for good; new ones do. */
+  /** Existing connections carry nothing from now on; new ones do. */
   swallowAll(): void;
   close(): Promise<void>;
 };

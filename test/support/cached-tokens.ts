@@ -33,7 +33,7 @@ export function verifierWithCache(cacheBytes: number) {
 
 export type Issued = { token: string; userId: string; sessionId: string };
 
-/** An access token of a user of its own, signed with `key`. */
+/** An access token of a new user, signed with `key`. */
 export function issue(): Issued {
   const claims = claimsOf(ISSUED_AT);
   const { sub: userId, sid: sessionId } = claims;
@@ -44,6 +44,6 @@ export function issue(): Issued {
   return { token: `${signed}.${sign(null, Buffer.from(signed), privateKey).toString('base64url')}`, userId, sessionId };
 }
 
-/** The user whose token it is, or the reason of the rejection. */
+/** The user of the token, or the reason of the rejection. */
 export const whose = (verdict: ReturnType<ReturnType<typeof verifierWithCache>['verifier']['judge']>) =>
   verdict && 'decision' in verdict ? verdict.decision.token.userId : (verdict?.reason ?? 'untold');

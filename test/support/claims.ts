@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { AccessClaims } from '../../src/verifier/access-token.ts';
 
-/** Of somebody who has just signed in, for 15 minutes. @param issuedAt in seconds since the epoch */
+/** Claims of a user who has just signed in, valid for 15 minutes. @param issuedAt in seconds since the epoch */
 export function claimsOf(issuedAt: number): AccessClaims {
   return {
     iss: 'https://auth.example',

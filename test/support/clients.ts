@@ -12,19 +12,19 @@ import { AuthService } from '../../gen/latchkey/auth/v1/auth_service_pb.ts';
 import { VerifierService } from '../../gen/latchkey/auth/v1/verifier_service_pb.ts';
 import { assertDocumented } from './documented-errors.ts';
 
-/** What a call came to, whatever the protocol. */
+/** The outcome of a call, over any protocol. */
 export type Outcome = {
   /** `ok`, or the gRPC code's name. */
   code: string;
-  /** The answer as JSON; of a failure undefined. */
+  /** The response as JSON; undefined for a failure. */
   // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of every method
   body?: any;
   reason?: string;
-  /** The bad fields, by name. */
+  /** The invalid fields, by name. */
   fields?: string[];
-  /** Of RetryInfo. */
+  /** From RetryInfo. */
   retryAfterSeconds?: number;
-  /** Of the header, where the client shows it. */
+  /** From the header, where the client exposes it. */
   retryAfterHeader?: number;
   message?: string;
 };
@@ -49,7 +49,7 @@ function transports(url: string): Record<string, Transport> {
   };
 }
 
-/** Every way in which the service can be called. */
+/** Every protocol and client that can call the service. */
 export function callers(url: string): Record<string, Caller> {
   const connect = Object.entries(transports(url)).map(([name, transport]) => [name, viaConnect(transport)] as const);
   return {
@@ -75,7 +75,7 @@ function viaConnect(transport: Transport): Caller {
   };
 }
 
-/** The quickest way for tests that are not about protocols. A server of an old release may have another proto package. */
+/** The fastest client, for tests that are not about protocols. A server of an old release may have another proto package. */
 export function viaFetch(url: string, protoPackage?: string): Caller {
   return async (method, input, options = {}) => {
     const service = protoPackage ? `${protoPackage}.${method.parent.name}` : method.parent.typeName;
@@ -135,7 +135,7 @@ function headersOf({ bearer, headers }: CallOptions): Record<string, string> {
   return { ...headers, ...(bearer !== undefined && { authorization: `Bearer ${bearer}` }) };
 }
 
-/** Holds each failed call of each test against the contract. */
+/** Checks each failed call of each test against the contract. */
 function documented(method: DescMethodUnary, outcome: Outcome): Outcome {
   assertDocumented(method, outcome.reason);
   return outcome;
@@ -179,7 +179,7 @@ function outcomeOfGrpcJs(error: grpc.ServiceError): Outcome {
   return outcomeOf(converted);
 }
 
-/** The values of one length-delimited field of a message, read by hand so that the test trusts no code of ours. */
+/** The values of one length-delimited field of a message, decoded here so that the test does not depend on our codec. */
 function lengthDelimited(message: Buffer, field: number): Buffer[] {
   const found: Buffer[] = [];
   let at = 0;

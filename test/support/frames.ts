@@ -1,4 +1,4 @@
-// HTTP/2 by hand (RFC 9113, RFC 7541): frames that no library would send, and those that come back.
+// HTTP/2 by hand (RFC 9113, RFC 7541): frames that no library would send, and the frames that return.
 import { http2Frame } from './raw.ts';
 
 export const DATA = 0;
@@ -12,7 +12,7 @@ export const GOAWAY = 7;
 export const WINDOW_UPDATE = 8;
 export const CONTINUATION = 9;
 
-/** Of DATA and HEADERS; of SETTINGS and PING it is ACK. */
+/** A flag of DATA and HEADERS. The same bit means ACK in SETTINGS and PING. */
 export const END_STREAM = 1;
 export const ACK = 1;
 export const END_HEADERS = 4;
@@ -31,7 +31,7 @@ export function request(path: string, method = 'POST'): Field[] {
   ];
 }
 
-/** @param flags of a stream that its client leaves open, unless told otherwise */
+/** @param flags keep the stream open by default */
 export function headers(streamId: number, block: Field[] | Buffer, flags = END_HEADERS): Buffer {
   return http2Frame(HEADERS, flags, streamId, Buffer.isBuffer(block) ? block : fields(...block));
 }
@@ -40,12 +40,12 @@ export function fields(...all: Field[]): Buffer {
   return Buffer.concat(all.map(([name, value]) => Buffer.concat([Buffer.from([0]), text(name), text(value)])));
 }
 
-/** The field goes into the dynamic table. */
+/** Adds the field to the dynamic table. */
 export function remembered([name, value]: Field): Buffer {
   return Buffer.concat([Buffer.from([0x40]), text(name), text(value)]);
 }
 
-/** RFC 7541 section 5.1. @param flags what stands in the first byte besides the integer */
+/** RFC 7541 section 5.1. @param flags the bits of the first byte besides the integer */
 export function integer(value: number, prefixBits: number, flags = 0): Buffer {
   const full = 2 ** prefixBits - 1;
   if (value < full) return Buffer.from([flags | value]);
@@ -70,7 +70,7 @@ export function settings(...entries: [id: number, value: number][]): Buffer {
   );
 }
 
-/** The beginning of a frame, whatever follows it. */
+/** The header of a frame. Any payload can follow it. */
 export function frameHead(length: number, type: number, streamId: number): Buffer {
   const head = http2Frame(type, 0, streamId);
   head.writeUIntBE(length, 0, 3);
@@ -79,7 +79,7 @@ export function frameHead(length: number, type: number, streamId: number): Buffe
 
 export type Frame = { type: number; flags: number; streamId: number; payload: Buffer };
 
-/** The frames that have arrived whole. */
+/** The frames that have arrived completely. */
 export function parseFrames(bytes: Buffer): Frame[] {
   const frames: Frame[] = [];
   for (let at = 0; at + 9 <= bytes.length; ) {

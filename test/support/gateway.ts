@@ -1,4 +1,4 @@
-// The real gateways with the configurations of examples/gateways, in front of a service that says what reached it.
+// The real gateways with the configurations of examples/gateways, in front of a service that returns the request it received.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -13,10 +13,10 @@ export type Gateway = {
   name: string;
   package: string;
   program: string;
-  /** Of examples/gateways; the first is the one that it is started with. */
+  /** Files of examples/gateways; the gateway starts with the first one. */
   files: [string, ...string[]];
   args: (config: string, folder: string) => string[];
-  /** What it says when Latchkey does not answer. */
+  /** The status of its response while Latchkey is unavailable. */
   closed: number;
 };
 
@@ -51,7 +51,7 @@ export const GATEWAYS: Gateway[] = [
   HAPROXY,
 ];
 
-/** Until the end of the test. @param upstream the port of the service behind it @returns its URL */
+/** Runs until the end of the test. @param upstream the port of the service behind it @returns its URL */
 export async function startGateway(gateway: Gateway, latchkeyUrl: string, upstream: number): Promise<string> {
   const found = await findProgram(gateway.package, gateway.program);
   const folder = mkdtempSync(join(tmpdir(), 'latchkey-gateway-'));
@@ -69,7 +69,7 @@ export async function startGateway(gateway: Gateway, latchkeyUrl: string, upstre
       .replace('abns@latchkey', `abns@${basename(folder)}`);
     writeFileSync(join(folder, name), text);
   }
-  // Without a home Caddy would keep what it remembers in this folder.
+  // Without a home Caddy would store its data in this folder.
   const home = [`XDG_CONFIG_HOME=${folder}`, `XDG_DATA_HOME=${folder}`];
   const args = gateway.args(join(folder, gateway.files[0]), folder);
   const running = startOwned('/usr/bin/env', [...home, found.path, ...args], {
@@ -85,7 +85,7 @@ export async function startGateway(gateway: Gateway, latchkeyUrl: string, upstre
   return url;
 }
 
-/** A service that answers with the headers of a request, its path and how long its body was. */
+/** A service that returns the headers and the path of a request, and the length of its body. */
 export function startUpstream(): Promise<http.Server> {
   return serve((request, response) => {
     let bytes = 0;

@@ -1,4 +1,4 @@
-// GitHub as far as its documentation describes the three answers that a sign-in needs, and ways in which they go wrong.
+// GitHub as its documentation describes the three responses that a sign-in needs, and their failures.
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 
@@ -6,11 +6,11 @@ type Answer = { status?: number; type?: string; body: string; headers?: Record<s
 
 export type GitHub = {
   url: string;
-  /** By path; what is not here is answered as GitHub does for somebody with a verified address. */
+  /** By path; a missing path gets GitHub's response for a user with a verified address. */
   answers: Map<string, Answer>;
-  /** Bodies of the questions for a token. */
+  /** Bodies of the requests for a token. */
   redeemed: URLSearchParams[];
-  /** Paths of all questions. */
+  /** Paths of all requests. */
   asked: string[];
   close(): void;
 };

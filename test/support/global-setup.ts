@@ -13,13 +13,13 @@ import { REDIS_DATABASES, SERVICE_LOGIN, TEMPLATE } from './names.ts';
 
 declare module 'vitest' {
   export interface ProvidedContext {
-    /** As the owner of everything, to the database `postgres`. */
+    /** Connects as the superuser, to the database `postgres`. */
     postgresUrl: string;
     redisUrl: string;
   }
 }
 
-/** Nothing in these databases has to survive a crash. */
+/** These databases need not survive a crash. */
 const FAST = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', log_min_messages: 'fatal' };
 
 export async function setup(project: TestProject): Promise<() => Promise<void>> {

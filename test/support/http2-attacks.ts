@@ -1,4 +1,4 @@
-// What hostile clients of HTTP/2 send, and how the server has to answer it.
+// Frames that hostile HTTP/2 clients send, and the responses that the server must give.
 import { constants as h2 } from 'node:http2';
 import * as f from './frames.ts';
 import { envelope, HTTP2_PREFACE, http2Frame } from './raw.ts';
@@ -7,12 +7,12 @@ const VERIFY = '/latchkey.auth.v1.AuthService/Verify';
 const LOGIN = '/latchkey.auth.v1.AuthService/Login';
 
 /**
- * Whether this is how HTTP/2 has the server answer.
- * @param connection alive when the server has answered a PING that was sent after all the rest
+ * Whether this is the response that HTTP/2 requires.
+ * @param connection alive when the server has answered a PING that was sent last
  */
 export type Answer = (frames: f.Frame[], connection: 'closed' | 'alive' | 'unknown') => boolean;
 
-/** Who is cut off in the middle of what he sends may not get to read why. */
+/** A client that is disconnected while it sends may not receive the reason. */
 const closes: Answer = (_, connection) => connection === 'closed';
 const goaway =
   (code: number): Answer =>

@@ -1,4 +1,4 @@
-// What a metrics page says, read as Prometheus reads it.
+// Parses a metrics page as Prometheus does.
 
 export type Sample = { name: string; labels: Record<string, string>; value: number };
 

@@ -1,24 +1,24 @@
-// An SMTP server with the manners of real ones: slow, strict, greylisting, over quota, silent. Its mood may change at any time.
+// An SMTP server that behaves like real ones: slow, strict, greylisting, over quota, silent. A test can change it at any time.
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createSecureContext, TLSSocket } from 'node:tls';
 
 export type Mood = {
-  /** The greeting comes only after so long, as a tarpit does it. */
+  /** The delay of the greeting, as a tarpit has it. */
   greetingDelayMs?: number;
-  /** The answer to a message comes only after so long, as a content scanner does it. The message is delivered before. */
+  /** The delay of the response to a message, as a content scanner has it. The message is delivered before. */
   answerDelayMs?: number;
-  /** EHLO needs a host name with a dot, as the relay of Google Workspace. */
+  /** EHLO requires a host name with a dot, as the relay of Google Workspace does. */
   isStrictAboutHelo?: boolean;
-  /** A recipient that was offered for the first time less than so long ago is refused for now. */
+  /** A recipient is rejected temporarily for this long after the first attempt. */
   greylistMs?: number;
-  /** Offered methods of AUTH; none is no AUTH at all. */
+  /** Offered methods of AUTH; an empty list disables AUTH. */
   authMethods?: string[];
   isLoginWrong?: boolean;
   starttls?: { cert: string; key: string };
-  /** The answer in place of a success. */
+  /** The response in place of a success. */
   answers?: Partial<Record<'MAIL' | 'RCPT' | 'DATA' | 'MESSAGE', string>>;
-  /** No answer to this command, ever. */
+  /** The command that never gets a response. */
   silentAt?: 'EHLO' | 'MAIL' | 'MESSAGE';
 };
 

@@ -1,4 +1,4 @@
-// A real OpenID provider on loopback, and a browser that goes through it.
+// A real OpenID provider on loopback, and a browser that follows its pages.
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type CryptoKey, exportJWK, generateKeyPair } from 'jose';
@@ -10,11 +10,11 @@ export const CLIENT = { id: 'latchkey', secret: 'a secret of forty characters fo
 
 export type OpenIdServer = {
   issuer: string;
-  /** Who signs in next. */
+  /** The account of the next sign-in. */
   account: OpenIdAccount;
-  /** Stands before the provider; true when it has answered by itself. */
+  /** Runs before the provider; true when it has sent a response itself. */
   intercept: ((request: http.IncomingMessage, response: http.ServerResponse) => boolean) | null;
-  /** The key that it signs with. */
+  /** The private key of its signatures. */
   privateKey: CryptoKey;
   close(): void;
 };
@@ -22,7 +22,7 @@ export type OpenIdServer = {
 export const KEY_ID = 'of-the-test';
 const TTL_SECONDS = 600;
 
-/** What the provider keeps, as its adapters do. */
+/** The storage of the provider, as its adapters define it. */
 class InMemory implements Adapter {
   static #all = new Map<string, AdapterPayload>();
   readonly #model: string;
@@ -68,7 +68,7 @@ export async function startOpenIdServer(redirectUris: string[]): Promise<OpenIdS
     server.closeAllConnections();
     server.close();
   };
-  const running: OpenIdServer = { issuer, account: { sub: 'nobody' }, intercept: null, privateKey, close };
+  const running: OpenIdServer = { issuer, account: { sub: 'none' }, intercept: null, privateKey, close };
   const provider = new Provider(issuer, {
     clients: [
       {
@@ -79,7 +79,7 @@ export async function startOpenIdServer(redirectUris: string[]): Promise<OpenIdS
       },
     ],
     claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name'] },
-    // So that the id_token has what was asked for.
+    // So that the id_token has the requested claims.
     conformIdTokenClaims: false,
     pkce: { required: () => true },
     features: { devInteractions: { enabled: false } },
@@ -104,7 +104,7 @@ export async function startOpenIdServer(redirectUris: string[]): Promise<OpenIdS
   return running;
 }
 
-/** Follows redirects, with cookies, until it is sent to where the product would be. */
+/** Follows redirects with cookies until the redirect URI of the product. */
 export async function browse(start: string, until: string): Promise<URLSearchParams> {
   const cookies = new Map<string, string>();
   let url = new URL(start);

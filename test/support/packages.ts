@@ -1,4 +1,4 @@
-// The two packages as they are published, installed into an empty project of a stranger.
+// The two packages as they are published, installed into an empty project.
 import { execFile } from 'node:child_process';
 import { mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -23,7 +23,7 @@ export async function signedIn(call: Caller, person?: Person & { userId: string 
   return { ...known, accessToken: body.tokens.accessToken, refreshToken: body.tokens.refreshToken };
 }
 
-/** With the tokens of a session in which the password was given again. */
+/** The person with the tokens of a re-authenticated session. */
 export async function reauthenticated(call: Caller, person: SignedIn): Promise<SignedIn> {
   const { password: currentPassword, accessToken: bearer } = person;
   const { body, code } = await call(account.reauthenticate, { currentPassword }, { bearer });
@@ -32,12 +32,12 @@ export async function reauthenticated(call: Caller, person: SignedIn): Promise<S
   return { ...person, accessToken, refreshToken };
 }
 
-/** Whether an access token is good at this moment. */
+/** Whether an access token is accepted at this moment. */
 export async function isGood(call: Caller, accessToken: string): Promise<boolean> {
   return (await call(account.getMe, {}, { bearer: accessToken })).code === 'ok';
 }
 
-/** Those whom a gateway may meet. Moves the service's clock past the life of an access token. */
+/** A user, an administrator and an expired token, for tests of gateways. Moves the service's clock past the life of an access token. */
 export async function visitors(
   app: TestApp,
   call: Caller,
@@ -48,7 +48,7 @@ export async function visitors(
   return { person, admin: await signedInWith(app, call, ['admin']), expired };
 }
 
-/** Somebody who holds these roles besides, and has given the password again. */
+/** A signed-in user with these additional roles, in a re-authenticated session. */
 export async function signedInWith(app: TestApp, call: Caller, roles: string[]): Promise<SignedIn> {
   const person = await signedIn(call);
   for (const role of roles) {

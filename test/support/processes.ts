@@ -11,10 +11,10 @@ export type RunningProcess = {
   ended: Promise<number | string>;
 };
 
-/** Spares each process that a test starts the compilation of the service. */
+/** Saves each process that a test starts the compilation of the service. */
 const NODE_COMPILE_CACHE = resolve('.latchkey/compile-cache');
 
-/** What a test has left running ends with its file. */
+/** Processes that a test has left running end with its file. */
 const running = new Set<() => void>();
 process.once('exit', () => {
   for (const kill of running) kill();

@@ -1,10 +1,10 @@
-// Clients that do what no library would do.
+// Clients that do things that no library would do.
 import type http2 from 'node:http2';
 import { connect, type Socket } from 'node:net';
 
 export type RawConnection = {
   socket: Socket;
-  /** What the server has sent so far. */
+  /** Everything that the server has sent so far. */
   received(): string;
   /** Milliseconds until the server closed the connection. */
   closed: Promise<number>;
@@ -31,12 +31,12 @@ export type RawAnswer = {
   rstCode: number;
 };
 
-/** `grpc-status`, wherever it came. */
+/** `grpc-status`, from the headers or the trailers. */
 export function statusOf({ headers, trailers }: RawAnswer): string {
   return String(trailers['grpc-status'] ?? headers['grpc-status']);
 }
 
-/** One HTTP/2 request; the stream stays open for more unless it is ended. */
+/** One HTTP/2 request. The stream stays open for more unless it is ended. */
 export function rawStream(session: http2.ClientHttp2Session, path: string, headers: http2.OutgoingHttpHeaders = {}) {
   const stream = session.request({
     ':method': 'POST',
@@ -66,7 +66,7 @@ export function envelope(message: Uint8Array, flags = 0, claimedLength = message
   return Buffer.concat([prefix, message]);
 }
 
-/** What an HTTP/2 client says first. */
+/** The connection preface of an HTTP/2 client. */
 export const HTTP2_PREFACE = Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), http2Frame(4, 0, 0)]);
 
 /** A frame as in RFC 9113 section 4.1. */

@@ -1,4 +1,4 @@
-// Real Redis servers in every arrangement that the service supports, on free ports of this machine.
+// Real Redis servers in every topology that the service supports, on free ports of this machine.
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -16,18 +16,18 @@ import { run } from './processes.ts';
 export type RedisServer = {
   port: number;
   url: string;
-  /** As a login that may do everything. */
+  /** The URL of a login with every privilege. */
   admin: Redis;
 } & RedisProcess;
 
 type RedisProcess = {
-  /** Ends it without a farewell. */
+  /** Kills it without a shutdown. */
   kill(): Promise<void>;
-  /** Stops it as a machine that vanishes: connections stay open and carry nothing. */
+  /** Stops it like a machine that vanishes: connections stay open and carry nothing. */
   freeze(): void;
 };
 
-/** Besides the default: a password of each server and Sentinel, and TLS with a certificate of this authority. */
+/** Passwords of each server and Sentinel, and TLS with a certificate of this authority. */
 export type Access = { password: string; authority: Pair; server: Pair };
 
 /** Stops with the test. Resolves when it has loaded its data. @param settings lines of redis.conf */
@@ -104,7 +104,7 @@ export async function startRedisCluster(access?: Access): Promise<RedisServer[]>
   return nodes;
 }
 
-/** A replica of one node, which the others promote when that node is gone. */
+/** A replica of one node, which the others promote when that node fails. */
 export async function addClusterReplica(primary: RedisServer): Promise<RedisServer> {
   const replica = await startRedisServer(CLUSTER_SETTINGS);
   const id = String(await primary.admin.call('cluster', 'myid'));

@@ -1,17 +1,17 @@
-// An SMTP server that answers as it is told.
+// An SMTP server whose responses a test chooses.
 import type { AddressInfo } from 'node:net';
 import { SMTPServer } from 'smtp-server';
 
 export type StubbornSmtp = {
   url: string;
-  /** Recipients it was asked to take mail for, in order, with repetitions. */
+  /** Recipients of all attempts, in order, with repetitions. */
   asked: string[];
   delivered: { to: string; messageId: string; link: string; at: number }[];
   close(): Promise<void>;
 };
 
 /**
- * @param answer the SMTP code for the nth time (from 1) that mail for this address is offered; 250 takes it
+ * @param answer the SMTP code for the nth attempt (from 1) to send mail to this address; 250 accepts it
  * @param losesAnswer whether the nth mail for this address is delivered and yet answered with a failure
  */
 export async function startStubbornSmtp(

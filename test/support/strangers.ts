@@ -1,4 +1,4 @@
-// Calls without credentials, by every protocol, and what they cost the service's main thread.
+// Calls without credentials, over every protocol, and their cost for the service's main thread.
 import http2 from 'node:http2';
 import type { DescMethod, DescService } from '@bufbuild/protobuf';
 import { Authorization } from '../../gen/envoy/service/auth/v3/external_auth_pb.ts';
@@ -20,13 +20,13 @@ export const PUBLIC_METHODS = SERVICES.flatMap(({ methods }) =>
 type Call = { contentType: string; body: Buffer };
 export type Cost = { name: string; ms: number };
 
-/** How many calls are measured together, at the first look and, twice, for those that looked worst: noise only adds. */
+/** The number of calls measured together, at the first pass and twice for the worst ones: noise only adds. */
 const [FEW, MANY] = [3, 12];
 const LOOKED_AT_AGAIN = 3;
-/** On one connection: a client that resets more of them in a while is cut off. */
+/** On one connection: a client that resets more of them in a while is disconnected. */
 const MAX_STREAMS = 120;
 
-/** A message in every form that a protocol has for it. */
+/** A message in every encoding that a protocol has for it. */
 function callsOf(method: DescMethod, { bytes, isJson }: Costly): Call[] {
   const codec = isJson ? 'json' : 'proto';
   const isUnary = method.methodKind === 'unary';
@@ -67,14 +67,14 @@ export async function worstOf(pid: number, url: string, method: DescMethod): Pro
   return { worst, plain: { name: 'empty', ms } };
 }
 
-/** Milliseconds of the main thread a call. */
+/** Milliseconds of the main thread for each call. */
 export async function costOf(pid: number, calls: number, once: () => Promise<void>): Promise<number> {
   const before = mainThreadMs(pid);
   for (let n = 0; n < calls; n += 1) await once();
   return (mainThreadMs(pid) - before) / calls;
 }
 
-/** Until the answer has begun and, of what is no stream, ended. */
+/** Waits until the response has begun; a response that is not a stream must also have ended. */
 function callOnce(session: http2.ClientHttp2Session, method: DescMethod, { contentType, body }: Call): Promise<void> {
   return new Promise((resolve, reject) => {
     const stream = session.request({

@@ -1,4 +1,4 @@
-// What deploy/ holds for operators, tried with the real Prometheus on what a real service tells it.
+// The dashboard and the alerts of deploy/, loaded into the real Prometheus with the metrics of a real service.
 import { execFile } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -18,7 +18,7 @@ type Panel = { title: string; targets: { expr: string }[] };
 
 const run = promisify(execFile);
 const DASHBOARD = JSON.parse(readFileSync('deploy/grafana/latchkey.json', 'utf8')) as { panels: Panel[] };
-/** Nothing of these happens in a healthy service. */
+/** None of these happens in a healthy service. */
 const QUIET = ['Failed by our fault', 'Attempts counted without Redis'];
 
 let app: TestApp;
@@ -65,7 +65,7 @@ async function query(expr: string): Promise<unknown[]> {
   return data.result;
 }
 
-test('every panel of the dashboard shows something', async () => {
+test('every panel of the dashboard has data', async () => {
   const call = viaFetch(app.url);
   const work = async () => {
     const { email, accessToken } = await signedIn(call);
@@ -88,7 +88,7 @@ test('every panel of the dashboard shows something', async () => {
   await eventually(lookAgain, 30_000).catch(() => expect([...empty]).toEqual([]));
 }, 90_000);
 
-test('the alerts are loaded, and none fires for a service that is well', async () => {
+test('the alerts are loaded, and none fires for a healthy service', async () => {
   const response = await fetch(`${url}/api/v1/rules`);
   const { data } = (await response.json()) as { data: { groups: { rules: { name: string; health: string }[] }[] } };
   const rules = data.groups.flatMap((group) => group.rules);
@@ -97,7 +97,7 @@ test('the alerts are loaded, and none fires for a service that is well', async (
   expect(await query('ALERTS{alertstate="firing"}')).toEqual([]);
 });
 
-test('each alert fires when it should, and only then', async () => {
+test('each alert fires on its condition, and only then', async () => {
   const promtool = join(dirname(program.path), 'promtool');
   const { stdout } = await run(promtool, ['test', 'rules', 'deploy/prometheus/alerts.test.yml']);
   expect(stdout).toContain('SUCCESS');

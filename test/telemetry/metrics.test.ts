@@ -25,7 +25,7 @@ const look = async (name: string, labels: Record<string, string> = {}) =>
 const callsOf = (method: string, labels: Record<string, string> = {}) =>
   look('rpc_server_call_duration_count', { rpc_method: method, ...labels });
 
-/** Until the end of the test. */
+/** Runs until the end of the test. */
 async function locked(table: string): Promise<void> {
   const connection = await app.owner.connect();
   await connection.query(`BEGIN; LOCK TABLE ${table}`);
@@ -35,7 +35,7 @@ async function locked(table: string): Promise<void> {
   });
 }
 
-test('calls are counted by method, system and status, whichever way they are answered', async () => {
+test('calls are counted by method, system and status, on the fast path and in Connect', async () => {
   const { accessToken } = await signedIn(call);
   await call(auth.verify, { accessToken });
   await viaGrpcJs(app.url)(auth.verify, { accessToken });
@@ -52,7 +52,7 @@ test('calls are counted by method, system and status, whichever way they are ans
   expect(await callsOf('forward-auth', { rpc_system_name: 'http' })).toBe(1);
 });
 
-test('a refusal is no error of the server; what is not served has no name of the caller', async () => {
+test('a rejection does not count as a server error, and an unknown method does not add a label value', async () => {
   await call(auth.login, { email: 'nobody@people.example', password: 'a wrong pass phrase' });
   expect(
     await callsOf('latchkey.auth.v1.AuthService/Login', { rpc_status_code: 'unauthenticated', error_type: '' }),
@@ -66,7 +66,7 @@ test('a refusal is no error of the server; what is not served has no name of the
   expect(await callsOf('_OTHER', other)).toBe(1);
 });
 
-test('a caller who goes away is counted as such', async () => {
+test('a caller that disconnects is counted as such', async () => {
   await locked('users');
   const away = new AbortController();
   const client = createClient(AuthService, createGrpcTransport({ baseUrl: app.url }));
@@ -77,7 +77,7 @@ test('a caller who goes away is counted as such', async () => {
   await eventually(() => app.logs.some((line) => line.includes('AuthService/Login","code":"canceled"')));
 });
 
-test('attempts are counted by limit and outcome, and hashing by how long it took and waited', async () => {
+test('attempts are counted by limit and outcome, and hashes by their duration and their wait', async () => {
   const before = (await look('latchkey_hash_duration_count')) ?? 0;
   const email = newPerson().email;
   for (let n = 0; n < 4; n += 1) await call(auth.login, { email, password: 'a wrong pass phrase' });
@@ -90,7 +90,7 @@ test('attempts are counted by limit and outcome, and hashing by how long it took
   expect(await look('latchkey_hash_tasks')).toBe(0);
 });
 
-test('the outbox shows what was sent, what waits and what was given up', async () => {
+test('the outbox is counted by sent, waiting and dead effects', async () => {
   const person = await signedIn(call);
   await call(auth.requestReset, { email: person.email });
   await eventually(async () => (await app.owner.query('SELECT FROM outbox')).rowCount === 0);
@@ -105,7 +105,7 @@ test('the outbox shows what was sent, what waits and what was given up', async (
   await app.owner.query('DELETE FROM outbox');
 });
 
-test('an exceeded budget shows from the first attempt beyond it', async () => {
+test('an exceeded budget is visible from the first attempt beyond it', async () => {
   const budget = { limit: 'GLOBAL_MAIL_DOMAIN', store: 'redis' };
   const ask = () => call(auth.requestReset, { email: `${randomUUID()}@metrics.example` });
   for (let n = 0; n < 2; n += 1) await ask();
@@ -115,7 +115,7 @@ test('an exceeded budget shows from the first attempt beyond it', async () => {
   await eventually(async () => (await app.owner.query('SELECT FROM outbox')).rowCount === 0);
 });
 
-test('the process tells of itself', async () => {
+test('the page has metrics of the process', async () => {
   const samples = await scrape(app.metricsPort);
   expect(sumOf(samples, 'latchkey_revocation_view_age')).toBeLessThan(1);
   expect(sumOf(samples, 'latchkey_revocation_view_entries')).toBeGreaterThanOrEqual(0);
@@ -128,7 +128,7 @@ test('the process tells of itself', async () => {
   expect(sumOf(samples, 'nodejs_eventloop_delay_p99')).toBeGreaterThanOrEqual(0);
 });
 
-test('no person and no secret is in it', async () => {
+test('the page has no personal data and no secret', async () => {
   const person = await signedIn(call);
   const page = await (await fetch(`http://127.0.0.1:${app.metricsPort}/metrics`)).text();
   for (const secret of [...Object.values(person), '127.0.0.1']) {
@@ -136,27 +136,27 @@ test('no person and no secret is in it', async () => {
   }
 });
 
-test('there is nothing else on its port, and it is not on the public one', async () => {
+test('the metrics port serves only the page, and the public port does not serve it', async () => {
   const page = `http://127.0.0.1:${app.metricsPort}`;
   expect((await fetch(`${page}/`)).status).toBe(404);
   expect((await fetch(`${page}/metrics`, { method: 'POST' })).status).toBe(405);
   expect((await fetch(`${app.url}/metrics`)).status).toBe(404);
 });
 
-test('whoever asks for it again and again without reading is cut off', async () => {
+test('a client that sends requests without reading responses is disconnected', async () => {
   const greedy = rawConnection(app.metricsPort, 'GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(2_000));
   await greedy.closed;
   expect(greedy.received().split('target_info').length - 1).toBeLessThanOrEqual(2 * 3);
 });
 
-test('while Postgres hangs, the page still answers, without what only Postgres knows', async () => {
+test('while Postgres hangs, the page is still served, without the values that come from Postgres', async () => {
   await locked('outbox');
   const samples = await scrape(app.metricsPort);
   expect(sumOf(samples, 'latchkey_outbox_entries')).toBeNaN();
   expect(sumOf(samples, 'process_memory_usage')).toBeGreaterThan(0);
 });
 
-test('a port that is taken stops the start, with a sentence', async () => {
+test('a metrics port in use prevents the start, with one sentence', async () => {
   const mailbox = await openTestMailbox();
   onTestFinished(() => mailbox.close());
   const environment = await testEnvironment(mailbox, {
@@ -168,7 +168,7 @@ test('a port that is taken stops the start, with a sentence', async () => {
   expect(server.output()).toContain('METRICS_PORT');
 });
 
-test('without Redis the attempts are counted by the process, and the page says so', async () => {
+test('without Redis the process counts the attempts, and a metric shows it', async () => {
   const mailbox = await openTestMailbox();
   const server = runMain(['serve'], {
     ...(await testEnvironment(mailbox, { METRICS_PORT: '0' })),

@@ -1,4 +1,4 @@
-// What a collector gets: the exporters of the SDK send to a server of this test, which answers as a collector does.
+// The exporters of the SDK send to a collector in this test, which returns responses like a real collector.
 import http from 'node:http';
 import http2 from 'node:http2';
 import type { AddressInfo } from 'node:net';
@@ -75,7 +75,7 @@ function spansOf(received: Received[]): Span[] {
 const attributesOf = ({ attributes }: Span) =>
   Object.fromEntries(attributes.map(({ key, value }) => [key, value.stringValue]));
 
-test('a call is a span of its caller, and what it waits for are spans in it, without a secret', async () => {
+test('a call is a span of its caller, and its waits are child spans, without a secret', async () => {
   const { url, received } = await collector(false);
   const server = await serveTo(url);
   const call = viaFetch(server.url);
@@ -116,7 +116,7 @@ test('a call is a span of its caller, and what it waits for are spans in it, wit
   }
 });
 
-test('a call whose caller does not sample is not told, and neither are those of nobody', async () => {
+test('a call whose caller does not sample is not exported, nor is work outside calls', async () => {
   const { url, received } = await collector(false);
   const server = await serveTo(url);
   await viaFetch(server.url)(
@@ -128,7 +128,7 @@ test('a call whose caller does not sample is not told, and neither are those of 
   await viaFetch(server.url)(auth.register, newPerson());
   await eventually(() => spansOf(received).some(({ name }) => name === 'latchkey.auth.v1.AuthService/Register'));
   expect(spansOf(received).filter(({ traceId }) => traceId === TRACE)).toEqual([]);
-  // The polls of the feed, for instance.
+  // For instance the polls of the feed.
   const roots = spansOf(received).filter(({ parentSpanId }) => !parentSpanId);
   expect(new Set(roots.map(({ kind }) => kind))).toEqual(new Set([SERVER]));
 });
@@ -142,19 +142,22 @@ test.each([
     '/opentelemetry.proto.collector.trace.v1.TraceService/Export',
     'application/grpc',
   ],
-])('metrics and traces arrive by %s, also those of the last moment', async (protocol, metrics, traces, contentType) => {
-  const { url, received } = await collector(protocol === 'grpc');
-  const server = await serveTo(url, { OTEL_EXPORTER_OTLP_PROTOCOL: protocol, OTEL_BSP_SCHEDULE_DELAY: '60000' });
-  const of = (path: string) => received.filter((one) => one.path === path && one.contentType === contentType);
-  await eventually(() => of(metrics).length > 1);
-  await signedIn(viaFetch(server.url));
-  server.child.kill('SIGTERM');
-  expect(await server.ended).toBe(0);
-  expect(of(traces).length).toBeGreaterThan(0);
-  expect(of(metrics).at(-1)?.body.toString('latin1')).toContain('rpc.server.call.duration');
-});
+])(
+  'metrics and traces arrive by %s, including those of the last moment',
+  async (protocol, metrics, traces, contentType) => {
+    const { url, received } = await collector(protocol === 'grpc');
+    const server = await serveTo(url, { OTEL_EXPORTER_OTLP_PROTOCOL: protocol, OTEL_BSP_SCHEDULE_DELAY: '60000' });
+    const of = (path: string) => received.filter((one) => one.path === path && one.contentType === contentType);
+    await eventually(() => of(metrics).length > 1);
+    await signedIn(viaFetch(server.url));
+    server.child.kill('SIGTERM');
+    expect(await server.ended).toBe(0);
+    expect(of(traces).length).toBeGreaterThan(0);
+    expect(of(metrics).at(-1)?.body.toString('latin1')).toContain('rpc.server.call.duration');
+  },
+);
 
-test('a collector that is away costs a line in the log now and then, and no call; neither does it keep the process', async () => {
+test('an unavailable collector causes an occasional log line, fails no call and does not delay the stop', async () => {
   const server = await serveTo('http://127.0.0.1:1');
   for (let n = 0; n < 5; n += 1) await signedIn(viaFetch(server.url));
   await eventually(() => server.output().includes('"msg":"telemetry"'), 20_000);

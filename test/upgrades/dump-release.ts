@@ -1,4 +1,4 @@
-// `npm run dump:release -- <release>`: makes a database with this tree's code, fills it through the API, and dumps it for
+// `npm run dump:release -- <release>` makes a database with this tree's code, fills it through the API, and dumps it for
 // the tests of later releases.
 import { execFile, execFileSync } from 'node:child_process';
 import { randomBytes, randomUUID } from 'node:crypto';
@@ -63,7 +63,7 @@ async function dumpRelease(release: string): Promise<void> {
   writeFileSync(new URL(`${release}.json`, FOLDER), `${JSON.stringify(dump, null, 2)}\n`);
 }
 
-/** The revision that is recorded must be the code that made the dump. */
+/** The recorded revision must be the code that made the dump. */
 function assertCommitted(): void {
   const changed = git('status', '--porcelain', '--', 'src', 'gen', 'package-lock.json');
   if (changed !== '') throw new Error(`commit these first, because the dump records the commit:\n${changed}`);

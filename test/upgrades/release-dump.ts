@@ -1,22 +1,22 @@
-// A database as a release left it: <release>.sql.gz is the dump, <release>.json what a test needs to use its data.
+// A database of a release: <release>.sql.gz is the dump, <release>.json has the values that a test needs to use its data.
 import { readdirSync, readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
 import pg from 'pg';
 
 export type ReleaseDump = {
   release: string;
-  /** The commit whose code made the database; it serves beside the present one. */
+  /** The commit whose code made the database. It serves beside the current code. */
   revision: string;
   /** The proto package of its services. */
   protoPackage: string;
   masterKey: string;
-  /** Signed in; the refresh token is the current one of the session. Holds the role `clerk`. */
+  /** Signed in, with the role `clerk`. The refresh token is the current one of the session. */
   ada: Account & { refreshToken: string };
-  /** Signed out; the refresh token is of the session that ended. */
+  /** Signed out. The refresh token belongs to the ended session. */
   grace: Account & { refreshToken: string };
   /** Holds the role `admin`. */
   chief: Account;
-  /** Of the service account `billing`, which holds `latchkey.roles.read`. */
+  /** The key of the service account `billing`, which has the role `latchkey.roles.read`. */
   apiKey: string;
 };
 
@@ -30,14 +30,14 @@ export function releaseDumps(): ReleaseDump[] {
   return files.toSorted().map((file) => JSON.parse(readFileSync(new URL(file, FOLDER), 'utf8')));
 }
 
-/** Fills an empty database. Without psql: its own commands are left out of the dump's text. */
+/** Fills an empty database. It leaves out the commands of psql in the dump, because it does not use psql. */
 export async function restoreDump(release: string, ownerUrl: string): Promise<void> {
   const text = gunzipSync(readFileSync(new URL(`${release}.sql.gz`, FOLDER))).toString('utf8');
   const client = new pg.Client({ connectionString: ownerUrl });
   await client.connect();
   try {
     await client.query(text.replaceAll(/^\\.*$/gm, ''));
-    // As if it had been made just now: nothing has waited for so long that it counts as out of date.
+    // The dump counts as made just now, so that no effect has waited long enough to be out of date.
     await client.query('UPDATE public.outbox SET created_at = now()');
   } finally {
     await client.end();

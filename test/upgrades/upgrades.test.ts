@@ -1,4 +1,4 @@
-// Every release's data works after an upgrade, and the old release works on the new schema, beside the new one.
+// The data of every release works after an upgrade, and the old release works on the new schema, beside the new one.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -40,7 +40,7 @@ describe.each(DUMPS)('from release $release', (dump) => {
   });
   afterAll(() => mailbox.close());
 
-  test('the schema is the present one, and the service has its privileges', async () => {
+  test('the schema is the current one, and the service has its privileges', async () => {
     await using db = openDatabase(
       { url: environment.DATABASE_URL as string, poolSize: 1, statementTimeoutMs: 10_000 },
       () => {},
@@ -49,7 +49,7 @@ describe.each(DUMPS)('from release $release', (dump) => {
     expect(await missingGrants(db)).toEqual([]);
   });
 
-  test('beside the old release, on the new schema, each serves under load, and sees what the other revokes', async (context) => {
+  test('beside the old release, on the new schema, each serves under load, and receives the revocations of the other', async (context) => {
     const folder = checkOut(dump.revision);
     if (folder === null) return context.skip(`commit ${dump.revision} is not in this clone`);
     onTestFinished(() => rmSync(folder, { recursive: true }));
@@ -65,7 +65,7 @@ describe.each(DUMPS)('from release $release', (dump) => {
     }
   }, 180_000);
 
-  test('the sessions, roles, keys, mails and audit events of then work now', async () => {
+  test('the sessions, roles, keys, mails and audit events of the old release work', async () => {
     const server = await serve(environment);
     const worker = runMain(['worker'], environment);
     try {
@@ -97,7 +97,7 @@ async function expectOldData(call: Caller, { ada, grace, chief, apiKey }: Releas
   expect(body).toMatchObject({ allowed: true });
 }
 
-/** People sign in at one release and use their sessions at both; what one ends, the other rejects. */
+/** Users sign in at one release and use their sessions at both. A session that one ends is rejected by the other. */
 async function load(here: Caller, there: Caller): Promise<void> {
   for (let round = 0; round < ROUNDS; round += 1) {
     const person = await signedIn(here);
@@ -117,7 +117,7 @@ async function expectWholeTrail(environment: Environment): Promise<void> {
   expect(output()).toContain('the audit trail is whole');
 }
 
-/** The tree of a commit with this one's dependencies, or null where the clone does not have it. */
+/** The tree of a commit with the dependencies of this checkout, or null where the clone does not have it. */
 function checkOut(revision: string): string | null {
   if (spawnSync('git', ['cat-file', '-e', `${revision}^{commit}`]).status !== 0) return null;
   const folder = mkdtempSync(join(tmpdir(), 'latchkey-release-'));

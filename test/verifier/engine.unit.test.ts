@@ -61,7 +61,7 @@ function setUp({ ageMs = 0, status = 'active' as RevocationStatus } = {}) {
 }
 
 describe('a valid token', () => {
-  test('is that of its user, with all claims', () => {
+  test('has the principal of its user, with all claims', () => {
     const { engine, checked } = setUp();
     expect(engine.judge(token, '')).toEqual({
       decision: {
@@ -94,7 +94,7 @@ describe('a valid token', () => {
     expect(checked).toEqual([{ sessionId, userId, epoch: 3, roles: ['user', 'editor'], rolesEpoch: 4 }]);
   });
 
-  test('of a service names the service, and has no refresh counter', () => {
+  test('from a service has the service as its principal, and no refresh counter', () => {
     const { email, email_verified, refresh_counter, ...rest } = claims;
     const verdict = setUp().engine.judge(ours.signText({ ...rest, client_id: 'billing' }), '');
     expect(verdict).toMatchObject({ decision: { token: { refreshCounter: 0, userId: claims.sub } } });
@@ -151,13 +151,13 @@ describe('a revocation view', () => {
     expect(setUp({ ageMs: MAX_AGE_MS }).engine.judge(theirs.signText(claims), '')).toEqual({ reason: 'TOKEN_INVALID' });
   });
 
-  test('that is older leaves tokens undecided, also those of unknown keys', () => {
+  test('leaves tokens undecided when it is older, also those of unknown keys', () => {
     const { engine } = setUp({ ageMs: MAX_AGE_MS + 1 });
     expect(engine.judge(token, 'shop')).toMatchObject({ undecided: { text: token, sessionId: claims.sid } });
     expect(engine.judge(theirs.signText(claims), '')).toEqual({ undecided: null });
   });
 
-  test('that is older still lets every other check reject', () => {
+  test('lets every other check reject even when it is older', () => {
     const { engine, state } = setUp({ ageMs: MAX_AGE_MS + 1 });
     expect(engine.judge(token, 'warehouse')).toEqual({ reason: 'AUDIENCE_MISMATCH' });
     expect(engine.judge(ours.signText({ ...claims, iss: 'https://other.example' }), '')).toEqual({
@@ -312,7 +312,7 @@ describe('the state of record', () => {
     expect(read).toEqual([]);
   });
 
-  test('gives one token its decision, or an error with the reason', async () => {
+  test('returns the decision of one token, or throws an error with the reason', async () => {
     const { verifier, state } = verifierOf(['active']);
     expect(verifier.judge(token, '')).toBeNull();
     expect(await verifier.verify(token, '')).toMatchObject({ token: { text: token } });

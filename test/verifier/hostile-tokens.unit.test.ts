@@ -1,4 +1,4 @@
-// Everything that jose, with every option set, still takes; and what attackers of JWTs have tried (RFC 8725).
+// Malformed and forged tokens: those that jose accepts with every option set, and known attacks on JWTs (RFC 8725).
 import { createHmac, generateKeyPairSync, type KeyObject, randomUUID, sign as signBytes } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -30,7 +30,7 @@ const eddsa: Signer = {
 };
 const es256: Signer = { algorithm: 'ES256', ours: generateP256(), theirs: generateP256() };
 const publicOf = ({ algorithm, ours }: Signer) => publicVerificationKey(kid, algorithm, ours.publicKey);
-/** As a client holds it, and as our own processes do. */
+/** The keys as a client has them, and as our own processes have them. */
 const KEYS: [string, Signer, VerificationKey][] = [
   ['EdDSA, by the public key', eddsa, publicOf(eddsa)],
   ['EdDSA, by the private key', eddsa, ownVerificationKey(kid, 'EdDSA', eddsa.ours.privateKey, eddsa.ours.publicKey)],
@@ -58,7 +58,7 @@ const claims = claimsOf(SECONDS - 10);
 
 const base64url = (text: string) => Buffer.from(text).toString('base64url');
 
-/** Makes tokens with any bytes in them, rightly signed unless another key is given. */
+/** Makes tokens of any bytes, with a valid signature unless another key is given. */
 function tokensOf({ algorithm, ours }: Signer) {
   return (
     payload: string,
@@ -82,7 +82,7 @@ describe.each(KEYS)('%s', (_, signer, key) => {
   const verifier = verifierWith(key);
   const refusal = (text: string) => outcome(verifier.judge(text, ''));
 
-  test('a good one is accepted, however often', () => {
+  test('a valid token is accepted, also repeatedly', () => {
     for (let n = 0; n < 3; n += 1) {
       expect(verifier.judge(good, 'latchkey')).toMatchObject({
         decision: { principal: { userId: claims.sub, sessionId: claims.sid } },
@@ -104,11 +104,11 @@ describe.each(KEYS)('%s', (_, signer, key) => {
       ['base64 instead of base64url', good.replaceAll('-', '+').replaceAll('_', '/').replace(/$/, '==')],
       ['8 MB', token(JSON.stringify({ ...claims, email: 'x'.repeat(8_000_000) }))],
       ['a little too much', token(JSON.stringify({ ...claims, email: 'x'.repeat(MAX_TOKEN_LENGTH) }))],
-    ])('with %s it is refused', (_, text) => {
+    ])('a token with %s is rejected', (_, text) => {
       expect(refusal(text)).toBe('TOKEN_INVALID');
     });
 
-    test('with another last character of the signature, whose unused bits no decoder looks at, it is refused', () => {
+    test('a token whose signature differs in the unused bits of its last character is rejected', () => {
       const accepted = [];
       for (const character of 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_') {
         const text = good.slice(0, -1) + character;
@@ -117,7 +117,7 @@ describe.each(KEYS)('%s', (_, signer, key) => {
       expect(accepted).toEqual([]);
     });
 
-    test('with any one character changed it is refused', () => {
+    test('a token with any one character changed is rejected', () => {
       fc.assert(
         fc.property(
           fc.nat(good.length - 1),
@@ -131,7 +131,7 @@ describe.each(KEYS)('%s', (_, signer, key) => {
       );
     });
 
-    test('any text is refused', () => {
+    test('any text is rejected', () => {
       fc.assert(
         fc.property(fc.string({ unit: anyCharacter }), (text) => {
           expect(refusal(text)).toBe('TOKEN_INVALID');
@@ -161,7 +161,7 @@ describe.each(KEYS)('%s', (_, signer, key) => {
       ['b64 false', { ...accessTokenHeader({ kid, algorithm }), b64: false, crit: ['b64'] }],
       ['zip', { ...accessTokenHeader({ kid, algorithm }), zip: 'DEF' }],
       ['another order', { typ: 'at+jwt', kid, alg: algorithm }],
-    ])('with %s it is refused', (_, header) => {
+    ])('a token with %s is rejected', (_, header) => {
       expect(refusal(token(json, JSON.stringify(header)))).toBe('TOKEN_INVALID');
     });
 
@@ -172,7 +172,7 @@ describe.each(KEYS)('%s', (_, signer, key) => {
       }
     });
 
-    test('signed with another key, or with our public key as a secret, it is refused', () => {
+    test('a token signed with another key, or with our public key as a secret, is rejected', () => {
       expect(refusal(token(json, undefined, theirs.privateKey))).toBe('TOKEN_INVALID');
       const signed = good.slice(0, good.lastIndexOf('.'));
       const secret = ours.publicKey.export({ type: 'spki', format: 'pem' });
@@ -231,7 +231,7 @@ describe.each(KEYS)('%s', (_, signer, key) => {
       ['no time of issue', { iat: undefined }],
       ['a time of issue to come', { iat: SECONDS + 61, exp: SECONDS + 100 }],
       ['a negative time', { iat: -1, exp: 1 }],
-    ])('with %s it is refused', (what, change) => {
+    ])('a token with %s is rejected', (what, change) => {
       const expected = what === 'a negative time' ? 'TOKEN_EXPIRED' : 'TOKEN_INVALID';
       expect(refusal(token(JSON.stringify({ ...claims, ...change })))).toBe(expected);
     });
@@ -249,11 +249,11 @@ describe.each(KEYS)('%s', (_, signer, key) => {
       ['bytes that are no UTF-8', Buffer.from([0xff, 0xfe]).toString('latin1')],
       ['a byte order mark', `\ufeff${json}`],
       ['__proto__', json.replace('{', '{"__proto__":{"roles":["admin"]},').replace(/,"roles":\["user"\]/, '')],
-    ])('with %s it is refused', (_, payload) => {
+    ])('a token with %s is rejected', (_, payload) => {
       expect(refusal(token(payload))).toBe('TOKEN_INVALID');
     });
 
-    test('accepts the token of a service, and of a user whose email is not verified', () => {
+    test('the token of a service, and of a user whose email is not verified, is accepted', () => {
       const service = { ...claims, client_id: 'billing', ...noEmail };
       for (const one of [service, { ...claims, email_verified: false }]) {
         expect(refusal(token(JSON.stringify(one)))).toBe('accepted');
@@ -268,17 +268,17 @@ describe.each(KEYS)('%s', (_, signer, key) => {
       expect(refusal(token(payload))).toBe('TOKEN_INVALID');
     });
 
-    test('expired, it is called expired', () => {
+    test('an expired token is rejected as expired', () => {
       expect(refusal(token(JSON.stringify({ ...claims, iat: SECONDS - 900, exp: SECONDS })))).toBe('TOKEN_EXPIRED');
     });
 
-    test('an issue up to a minute ahead is a clock that differs', () => {
+    test('a token issued up to a minute ahead is accepted, because clocks differ', () => {
       expect(refusal(token(JSON.stringify({ ...claims, iat: SECONDS + 60 })))).toBe('accepted');
     });
   });
 });
 
-test('the second signature that ES256 allows for a token speaks for the same session (docs/decisions/es256-signatures.md)', () => {
+test('the second signature that ES256 allows for a token belongs to the same session (docs/decisions/es256-signatures.md)', () => {
   const verifier = verifierWith(publicOf(es256));
   const order = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
   const text = tokensOf(es256)(JSON.stringify({ ...claims, jti: randomUUID() }));
@@ -291,7 +291,7 @@ test('the second signature that ES256 allows for a token speaks for the same ses
   }
 });
 
-test('an answer is kept no longer than the token lives', () => {
+test('a verdict is cached no longer than the token is valid', () => {
   const last = tokensOf(eddsa)(JSON.stringify({ ...claims, exp: SECONDS + 1 }));
   const verdict = verifierWith(publicOf(eddsa), { revalidateSeconds: 60 }).judge(last, '');
   expect(verdict).toMatchObject({ decision: { revalidateAt: new Date((SECONDS + 1) * 1000) } });

@@ -10,11 +10,11 @@ function viewAt() {
   return { clock, view: createRevocationView(() => clock.now) };
 }
 
-test('before it was ever complete it is infinitely old', () => {
+test('is infinitely old before it was ever complete', () => {
   expect(viewAt().view.ageMs()).toBe(Number.POSITIVE_INFINITY);
 });
 
-test('measures its age from the start of the reading, not from its end', () => {
+test('measures its age from the start of the read, not from its end', () => {
   const { view, clock } = viewAt();
   clock.now = 500;
   view.confirm(100);
@@ -35,7 +35,7 @@ test('keeps the highest epochs of several changes of one user, in any order', ()
   }
 });
 
-test('a role that implies something else makes tokens stale that carry it and are older, and no others', () => {
+test('a role that implies another one makes older tokens with the role stale, and no others', () => {
   const { view } = viewAt();
   view.apply([
     { kind: 'role_changed', role: 'editor', staleBelow: 7 },
@@ -47,7 +47,7 @@ test('a role that implies something else makes tokens stale that carry it and ar
   expect(statusOf(['author', 'user'], 0)).toBe('active');
 });
 
-test('forgets what no living token can need, and not before', () => {
+test('forgets an event when no valid token can need it, and not before', () => {
   const { view, clock } = viewAt();
   const [session, user] = [randomUUID(), randomUUID()];
   view.apply([
@@ -65,7 +65,7 @@ test('forgets what no living token can need, and not before', () => {
   expect(view.size()).toBe(0);
 });
 
-test('hearing of a change again keeps it for longer', () => {
+test('keeps an event for longer when it arrives again', () => {
   const { view, clock } = viewAt();
   const [one, other] = [randomUUID(), randomUUID()];
   view.apply([one, other].map((sessionId) => ({ kind: 'session_ended' as const, sessionId })));

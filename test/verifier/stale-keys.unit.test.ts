@@ -1,4 +1,4 @@
-// A process whose view is too old may have old keys too: it reads them before it accepts or rejects a token.
+// A process with a stale view may have old keys too: it reads them before it accepts or rejects a token.
 import { generateKeyPairSync, randomUUID, sign } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { ownVerificationKey } from '../../src/keys/own-verification-key.ts';
@@ -19,7 +19,7 @@ function signer() {
   return { key, token: `${signed}.${sign(null, Buffer.from(signed), privateKey).toString('base64url')}` };
 }
 
-/** @param known keys of this process @param now keys in the state of record; null while it is unavailable */
+/** @param known keys of this process @param now keys in Postgres; null while it is unavailable */
 function setUp(ageMs: number, known: VerificationKey[], now: VerificationKey[] | null) {
   const asked = { keys: 0, statuses: 0 };
   const verifier = createVerifier({
@@ -45,7 +45,7 @@ function setUp(ageMs: number, known: VerificationKey[], now: VerificationKey[] |
 
 const [one, two] = [signer(), signer()];
 
-test('a key that has come since is found', async () => {
+test('finds a key that was added since', async () => {
   const { verifier, asked } = setUp(6_000, [one.key], [one.key, two.key]);
   expect(verifier.judge(two.token, '')).toBeNull();
   await expect(verifier.verify(two.token, '')).resolves.toMatchObject({ principal: { kind: 'user' } });
@@ -58,12 +58,12 @@ test('rejects a cached token of a retired key, although its session is active', 
   expect(asked.statuses).toBe(0);
 });
 
-test('neither accepts nor rejects while the state of record is unavailable', async () => {
+test('neither accepts nor rejects while the current keys are unavailable', async () => {
   const { verifier } = setUp(6_000, [one.key], null);
   for (const { token } of [one, two]) await expect(verifier.verify(token, '')).rejects.toThrow('Postgres is away');
 });
 
-test('many at once ask once, and each gets its own verdict', async () => {
+test('reads once for many concurrent tokens, and each gets its own verdict', async () => {
   const { verifier, asked } = setUp(6_000, [one.key], [two.key]);
   const verdicts = await verifier.judgeAll([one.token, two.token, 'junk'], '');
   expect(verdicts.map((verdict) => ('reason' in verdict ? verdict.reason : 'ok'))).toEqual([

@@ -17,7 +17,7 @@ test('100,000 checks of valid, revoked and forged tokens each return the verdict
   };
   const wrong: string[] = [];
   for (let n = 0; n < 100_000; n += 1) {
-    // Most looks are at few tokens, as in life.
+    // Most look-ups are of few tokens, as in production.
     const one = people[random(10) < 8 ? random(200) : random(people.length)] as Issued;
     const kind = random(100);
     if (kind === 0) {
@@ -25,7 +25,7 @@ test('100,000 checks of valid, revoked and forged tokens each return the verdict
       view.apply([{ kind: 'session_ended', sessionId: one.sessionId }]);
     }
     if (kind === 1) {
-      // The signature of another user's token, whose end is the key in the cache, below these claims.
+      // The signature of another user's token, whose end is the key in the cache, with these claims.
       const other = people[random(people.length)] as Issued;
       const forged = one.token.slice(0, one.token.lastIndexOf('.')) + other.token.slice(other.token.lastIndexOf('.'));
       if (forged !== one.token && whose(verifier.judge(forged, '')) !== 'TOKEN_INVALID') wrong.push(forged);
@@ -38,7 +38,7 @@ test('100,000 checks of valid, revoked and forged tokens each return the verdict
   expect(revoked.size).toBeGreaterThan(50);
 });
 
-test('its estimate is close to the memory that it takes, with the encoded answers', () => {
+test('its estimate is close to the memory that it uses, with the encoded responses', () => {
   v8.setFlagsFromString('--expose-gc');
   const collect = vm.runInNewContext('gc') as () => void;
   const used = () => {

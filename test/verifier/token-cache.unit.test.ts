@@ -1,4 +1,4 @@
-// The cache of verified tokens, alone and in the engine: bounded, and each token gets its own answer.
+// The cache of verified tokens, alone and in the engine: bounded, and each token gets its own verdict.
 import { expect, test } from 'vitest';
 import { createTokenCache } from '../../src/verifier/token-cache.ts';
 import { issue, key, otherKey, verifierWithCache, whose } from '../support/cached-tokens.ts';
@@ -14,7 +14,7 @@ test('a token from the cache still expires, and is still revoked', () => {
   expect(whose(verifier.judge(other.token, 'elsewhere'))).toBe('TOKEN_EXPIRED');
 });
 
-test('a token from the cache dies with the key that signed it', () => {
+test('a token from the cache becomes invalid with the key that signed it', () => {
   const { verifier } = verifierWithCache(1024 * 1024);
   const { token, userId } = issue();
   expect(whose(verifier.judge(token, ''))).toBe(userId);
@@ -24,7 +24,7 @@ test('a token from the cache dies with the key that signed it', () => {
   expect(whose(verifier.judge(token, ''))).toBe('TOKEN_INVALID');
 });
 
-test('nothing that is refused gets in', () => {
+test('a rejected token is not cached', () => {
   const { verifier } = verifierWithCache(1024 * 1024);
   for (let n = 0; n < 100; n += 1) verifier.judge(`${issue().token.slice(0, -5)}AAAA${n % 10}`, '');
   expect(verifier.cachedBytes()).toBe(0);
@@ -43,7 +43,7 @@ test('keeps recently used tokens, drops the others, and stays within its bound',
   expect(cache.get('4999'.padStart(500, 'x'))).toBeDefined();
 });
 
-test('without any room it holds nothing', () => {
+test('stores nothing when its bound is zero', () => {
   const cache = createTokenCache<{ text: string }>(0);
   cache.add({ text: 'x' });
   expect([cache.get('x'), cache.bytes()]).toEqual([undefined, 0]);

@@ -1,4 +1,3 @@
-// E-mails to the address that an account has, or had before a change of its address.
 import { formatTime, layout, type MailContent, type Part } from './layout.ts';
 import type { MailFacts } from './mails.ts';
 

@@ -2,12 +2,10 @@ import { escapeHtml } from './escape-html.ts';
 
 export type MailContent = { subject: string; text: string; html: string };
 
-/** A line of text, or a link with its label. */
 export type Part = string | { label: string; href: string };
 
 const TIME = new Intl.DateTimeFormat('en-GB', { dateStyle: 'long', timeStyle: 'short', timeZone: 'UTC' });
 
-/** Returns the same parts as plain text and as HTML. */
 export function layout(subject: string, parts: Part[]): MailContent {
   const text = parts.map((part) => (typeof part === 'string' ? part : `${part.label}:\n${part.href}`)).join('\n\n');
   const html = parts.map((part) => `<p>${typeof part === 'string' ? escapeHtml(part) : link(part)}</p>`).join('\n');

@@ -1,5 +1,5 @@
-// Every e-mail, by its template. No e-mail contains words that a stranger could have chosen, such as the name of the account: we would
-// send them to another person. Links carry their token in the fragment, which browsers send to no server, and opening a link changes
+// No e-mail contains words that a stranger could have chosen, such as the name of the account: they would reach
+// another person. Links carry their token in the fragment, which browsers send to no server. Opening a link changes
 // nothing.
 import type { MailTemplate, ResetCause } from '../../domain/mail-order.ts';
 import { confirmNetworkMail } from './confirm-network.ts';
@@ -16,14 +16,12 @@ import {
 import { passwordResetMail } from './password-reset.ts';
 import { confirmEmailChangeMail, verifyEmailMail } from './verify-email.ts';
 
-/** Everything that e-mails can contain. Each takes the part that it needs. */
 export type MailFacts = {
   publicUrl: string;
   token: string;
   tokenExpiresAt: Date;
-  /** The time of the event that the e-mail reports. */
   happenedAt: Date;
-  /** The name of an identity provider in the configuration, such as `google`. */
+  /** In the configuration, such as `google`. */
   provider: string;
   providers: string[];
   resetCause?: ResetCause | undefined;

@@ -1,4 +1,3 @@
-// Notices about changes of an account, so that its owner can act if another person made the change.
 import { formatTime, layout, type MailContent } from './layout.ts';
 import type { MailFacts } from './mails.ts';
 

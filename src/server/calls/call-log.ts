@@ -14,6 +14,7 @@ type CountedCall = {
   system: RpcSystem;
   code: string;
   reason: Reason | '';
+  /** performance.now() */
   startedAt: number;
   /** Called only for a log line: reading it from a socket is slow. */
   peer: () => string;
@@ -26,7 +27,6 @@ export type CallLog = {
   /** @param wasWritten also true when the client left before there was a response */
   write(record: CallRecord, wasWritten: boolean): void;
   count(call: FastCall): void;
-  /** Logs the remaining sums. */
   close(): void;
 };
 

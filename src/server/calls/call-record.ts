@@ -33,6 +33,7 @@ export type CallRecord = {
   isForwarded: boolean;
   /** Null until the credentials have been checked; `at` is performance.now(). */
   identified: { principal: Principal; at: number } | null;
+  /** The authorized caller; null for a public method. */
   principal: Principal | null;
   /** For defects of this service and failed dependencies only. */
   error: unknown;

@@ -17,7 +17,7 @@ export const BATCH_BOUNDS: MessageBounds = { maxBytes: 1024 * 1024, maxFields: 5
 /** Envoy nests metadata: one level of google.protobuf.Struct takes three messages. */
 const MAX_DEPTH = 32;
 /** The work of parsing a 64-bit number in JSON grows with the square of its digits. */
-const MAX_DIGITS = 1_024;
+const MAX_CONSECUTIVE_DIGITS = 1_024;
 const MAX_VARINT_BYTES = 10;
 
 export function messageBounds(method: DescMethod): MessageBounds {
@@ -150,7 +150,7 @@ export function checkJson(bytes: Uint8Array, maxFields: number): void {
   for (let at = 0; at < bytes.length; at += 1) {
     const byte = bytes[at] as number;
     digits = byte >= 0x30 && byte <= 0x39 ? digits + 1 : 0;
-    if (digits > MAX_DIGITS) malformed();
+    if (digits > MAX_CONSECUTIVE_DIGITS) malformed();
     if (byte === QUOTE) isInText = !isInText;
     else if (isInText) at += byte === BACKSLASH ? 1 : 0;
     else if (byte === CLOSE_BRACKET || byte === CLOSE_BRACE) depth -= 1;

@@ -15,9 +15,8 @@ const ROUTE_ACCESS = ['required', 'optional', 'public'] as const;
 export type RouteRequirement = {
   /** `optional`: anonymous without a token, rejected with an invalid one. `public`: always anonymous. */
   access: (typeof ROUTE_ACCESS)[number];
-  /** Empty for any. */
+  /** Empty for any role, as `audience` is for any audience. */
   role: string;
-  /** Empty for any. */
   audience: string;
 };
 

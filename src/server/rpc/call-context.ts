@@ -23,7 +23,6 @@ export function bearerOf(context: Pick<HandlerContext, 'values'>): string {
   return recordOf(context).bearer;
 }
 
-/** The caller of a method or field that is not PUBLIC. */
 export function callerOf(context: HandlerContext): string {
   return actorName(actorOf(context));
 }

@@ -23,9 +23,7 @@ export type RpcDeps = CallDeps & {
 };
 
 export type RpcOptions = {
-  /** Run in order, before the message is decoded. */
   gate: GateStep[];
-  /** Run around the handler, the outermost first. */
   interceptors: Interceptor[];
   services: Routes[];
 };

@@ -25,7 +25,7 @@ export class ChunkCountingHttp2Request extends Http2ServerRequest {
 
 export class ChunkCountingHttp1Request extends IncomingMessage {
   #chunks = 0;
-  #leftToDiscard: number | null = null;
+  #bytesToDiscard: number | null = null;
 
   /**
    * Node drops the rest only of a body that has not been read at all. A body that is abandoned halfway would stop the
@@ -33,7 +33,7 @@ export class ChunkCountingHttp1Request extends IncomingMessage {
    * @param maxBytes the connection is closed after more than this
    */
   discard(maxBytes: number): void {
-    this.#leftToDiscard = maxBytes;
+    this.#bytesToDiscard = maxBytes;
     this.resume();
     this.socket?.resume();
   }
@@ -44,9 +44,9 @@ export class ChunkCountingHttp1Request extends IncomingMessage {
       this.socket.destroy();
       return false;
     }
-    if (chunk === null || this.#leftToDiscard === null) return super.push(chunk, encoding);
-    this.#leftToDiscard -= (chunk as Buffer).length;
-    if (this.#leftToDiscard < 0) this.socket.destroy();
+    if (chunk === null || this.#bytesToDiscard === null) return super.push(chunk, encoding);
+    this.#bytesToDiscard -= (chunk as Buffer).length;
+    if (this.#bytesToDiscard < 0) this.socket.destroy();
     return true;
   }
 }

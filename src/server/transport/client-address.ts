@@ -1,5 +1,5 @@
-// Behind proxies, the socket shows only the last one. `x-forwarded-for` is believed as far as trusted proxies have
-// written it.
+// Behind proxies, the socket shows only the address of the last proxy. `x-forwarded-for` is believed as far as trusted
+// proxies have written it.
 import { type BlockList, isIP } from 'node:net';
 
 /** @param forwardedFor value of `x-forwarded-for`: the client, then each proxy except the last */

@@ -16,7 +16,7 @@ export const UNREAD_GRACE_MS = 500;
  */
 const MAX_DISCARDED_BYTES = { http1: 2 * 1024 * 1024, http2: 256 * 1024 };
 
-/** Connect alone would wait without end for a request that does not arrive. */
+/** Connect would wait without end for a request that does not arrive. */
 export function enforceRequestTimeouts(request: NodeRequest, response: NodeResponse): void {
   // Over HTTP/2 only the stream's events are reliable. The request closes when its last reader stops, and its response
   // does not finish after that. A finished response may still wait for the client to read it.

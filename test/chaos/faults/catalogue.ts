@@ -1,4 +1,4 @@
-// Every fault, grouped by what it befalls.
+// Every fault, grouped by the part that it affects.
 import { OperatorError } from '../../../src/process/operator-error.ts';
 import { combined } from '../combined.ts';
 import type { Fault } from '../fault.ts';
@@ -14,7 +14,7 @@ import { redisFaults } from './redis.ts';
 import { releaseFaults } from './releases.ts';
 import { smtpFaults } from './smtp.ts';
 
-/** Those of one shape of a deployment stand together, so that it is kept from row to row. */
+/** Faults of one shape of a deployment stand together, so that it is kept from row to row. */
 const SINGLE: Fault[] = [
   ...processFaults,
   ...networkFaults,

@@ -1,4 +1,4 @@
-// Faults of the clock of one machine. Debian's libfaketime moves it; the monotonic clock goes on as it is.
+// Faults of the clock of one machine. Debian's libfaketime moves it. The monotonic clock stays unchanged.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -27,7 +27,7 @@ async function restart(node: ServiceNode, environment: Environment): Promise<voi
   await node.start({ environment });
 }
 
-/** The clock of one process is off by so much, from the injection to the healing. */
+/** The clock of one process is wrong by this much, from the injection to the healing. */
 function clockOff(name: string, does: string, which: (context: FaultContext) => ServiceNode, offset: string): Fault {
   return {
     name,

@@ -5,12 +5,12 @@ import type { PostgresServer } from '../postgres-server.ts';
 import type { ServiceNode } from '../service-node.ts';
 import { setting } from './postgres.ts';
 
-/** New connections lead to this server; those that exist stay where they are. */
+/** New connections go to this server; existing ones stay. */
 function lead(nodes: ServiceNode[], { port }: PostgresServer): void {
   for (const { cables } of nodes) cables.postgres.target = port;
 }
 
-/** Stops the primary in good order and promotes the standby. */
+/** Shuts the primary down cleanly and promotes the standby. */
 async function switchOver({ deployment }: FaultContext): Promise<PostgresServer> {
   const { postgres } = deployment;
   await postgres.addStandby();
@@ -24,7 +24,7 @@ async function leadAllToPrimary({ deployment }: FaultContext): Promise<void> {
   lead(deployment.nodes, deployment.postgres.primary);
 }
 
-/** The standby receives nothing for a time, and then the primary is gone for good. */
+/** The standby receives nothing for a time, and then the primary fails permanently. */
 async function loseLatestCommits({ deployment, note }: FaultContext): Promise<void> {
   const { postgres } = deployment;
   await postgres.addStandby();
@@ -38,7 +38,7 @@ async function loseLatestCommits({ deployment, note }: FaultContext): Promise<vo
   note('the standby lacked two seconds of transactions');
 }
 
-/** A copy of four seconds ago takes the place of the primary. */
+/** A copy that is four seconds old replaces the primary. */
 async function restoreOlderCopy({ deployment, note }: FaultContext): Promise<void> {
   const { postgres } = deployment;
   const copy = await postgres.addStandby();

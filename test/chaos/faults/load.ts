@@ -1,4 +1,4 @@
-// Faults of other clients, and of the amount of work.
+// Faults caused by other clients and by the amount of work.
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { auth, verifierService } from '../../support/clients.ts';
@@ -13,7 +13,7 @@ const SLOW_READERS = 100;
 const BACKLOG = 20_000;
 const CALLS_OF_A_SLOW_READER = 200;
 
-/** Sign-ins with wrong passwords, and with none of the load's accounts. */
+/** Sign-ins with wrong passwords, for accounts outside the load. */
 async function storm({ load, note }: FaultContext): Promise<void> {
   const codes = new Map<string, number>();
   const call = async (n: number) => {
@@ -48,7 +48,7 @@ async function openConnections(
   return sockets;
 }
 
-/** Past the cable, which would read what the client does not. */
+/** Bypasses the cable, which would read the responses that the client leaves unread. */
 function portBehind({ front }: ServiceNode): number {
   return front.target;
 }
@@ -61,7 +61,7 @@ function requestOf(path: string, body: string): string {
   return `POST /${path} HTTP/1.1\r\nhost: chaos\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
 }
 
-/** Sends many calls at once and reads no answer. */
+/** Sends many calls at once and reads no response. */
 function neverRead(socket: Socket): void {
   socket.pause();
   const path = `${auth.verify.parent.typeName}/${auth.verify.name}`;
@@ -74,7 +74,7 @@ function neverFinish(socket: Socket): void {
   socket.write(requestOf(path, '{"cursor": ""}').slice(0, -5));
 }
 
-/** Events that wait, as after a night without a worker. */
+/** Waiting events, as after a night without a worker. */
 async function addBacklog({ deployment, load }: FaultContext): Promise<void> {
   await deployment.postgres.primary.query(
     `INSERT INTO outbox (id, topic, payload, created_at)

@@ -33,10 +33,10 @@ function ofQuality(quality: Quality, choose: (node: ServiceNode) => Cable[]): Pi
   return { inject: set(quality), heal: set(PERFECT) };
 }
 
-/** A lost packet arrives when it is sent again. */
+/** A lost packet arrives after its retransmission. */
 const lossy = (share: number) => () => (Math.random() < share ? 200 + Math.random() * 800 : 1);
 
-/** Something that happens again and again while the fault lasts. */
+/** An event that repeats while the fault lasts. */
 function again(everyMs: number, act: (context: FaultContext, n: number) => void): Pick<Fault, 'inject' | 'heal'> {
   let timer: NodeJS.Timeout | undefined;
   const stop = async () => clearInterval(timer);
@@ -130,7 +130,7 @@ export const networkFaults: Fault[] = [
       await sleep(100);
     },
     heal: async () => {},
-    // The verifier cannot tell this from a quiet time before its knowledge is too old.
+    // The verifier cannot distinguish this from a quiet time until its revocation view is too old.
     revocationBoundMs: 5_500,
   },
 ];

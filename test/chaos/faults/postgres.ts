@@ -39,11 +39,11 @@ async function asWriter(url: string, statement: string): Promise<void> {
 async function terminate({ deployment }: FaultContext, user: string): Promise<void> {
   const { primary } = deployment.postgres;
   const statement = 'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1';
-  // Connections that are being refused take the administrator's places for a moment.
+  // Connections that are being rejected take the administrator's slots for a moment.
   await eventually(() => primary.query(statement, [user], 'postgres').catch(() => null), 30_000);
 }
 
-/** Takes connections until the server has no more. */
+/** Opens connections until the server has none left. */
 async function hoard(url: string, clients: pg.Client[]): Promise<void> {
   while (clients.length < MAX_CONNECTIONS) {
     const client = new pg.Client({ connectionString: url });
@@ -65,19 +65,19 @@ async function takeAllConnections(context: FaultContext): Promise<void> {
   const url = new URL(primary.url('postgres'));
   [url.username, url.password] = [HOARDER, HOARDER];
   await hoard(url.href, clients);
-  // Those of the service end now, and the others take their places.
+  // The connections of the service end now, and the others take their slots.
   await terminate(context, LOGIN);
   await hoard(url.href, clients);
 }
 
-/** Runs a shell command as the server does, which sees the small disk. */
+/** Runs a shell command as the server does, where the small disk is mounted. */
 function onServer({ deployment }: FaultContext, command: string): Promise<unknown> {
   return deployment.postgres.primary.query(`COPY (SELECT 1) TO PROGRAM '${command}'`, [], 'postgres');
 }
 
 const disk = ({ deployment }: FaultContext) => join(deployment.folder, 'small-disk');
 
-/** Moves all tables to a disk of a few megabytes that only this server sees, and fills it. */
+/** Moves all tables to a disk of a few megabytes that is mounted for this server alone, and fills it. */
 async function fillDisk(context: FaultContext): Promise<void> {
   const { primary } = context.deployment.postgres;
   const folder = disk(context);
@@ -92,7 +92,7 @@ async function fillDisk(context: FaultContext): Promise<void> {
   await onServer(context, `head -c 1G /dev/zero > ${folder}/filler || true`);
 }
 
-/** Repeats where the locks of the service stand in the way. */
+/** Retries while locks of the service block it. */
 function moveAll({ deployment }: FaultContext, kind: string): Promise<unknown> {
   const move = `ALTER ${kind} ALL IN TABLESPACE pg_default SET TABLESPACE small`;
   return eventually(() => deployment.postgres.primary.query(move).catch(() => null), 30_000);
@@ -117,7 +117,7 @@ export const postgresFaults: Fault[] = [
     name: 'postgres-crashed',
     does: 'every process of Postgres is killed, and it recovers from its log',
     holdSeconds: 1,
-    // What was committed last reaches verifiers after the recovery, and they believe what they know for five seconds.
+    // The last commits reach verifiers after the recovery, and a revocation view is valid for five seconds.
     revocationBoundMs: 5_500,
     inject: ({ deployment }) => deployment.postgres.primary.stop('SIGKILL'),
     heal: ({ deployment }) => deployment.postgres.primary.start(),

@@ -4,7 +4,7 @@ import type { Fault, FaultContext } from '../fault.ts';
 import type { RedisServer } from '../redis-server.ts';
 import { inMode } from './network.ts';
 
-/** A lost job is handed over again a minute later. */
+/** A lost job is delivered again a minute later. */
 const AFTER_LOST_JOBS = { settleSeconds: 120 };
 const sentinel = { redis: 'sentinel' } as const;
 const cluster = { redis: 'cluster' } as const;

@@ -1,4 +1,4 @@
-// Faults of how the service is rolled out.
+// Faults of the rollout of the service.
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Fault, FaultContext } from '../fault.ts';

@@ -13,7 +13,7 @@ function mood(name: Mood): Pick<Fault, 'inject' | 'heal'> {
     },
     heal: async ({ deployment }) => {
       deployment.mailSink.mood = 'accepting';
-      // A client may wait for minutes for an answer that a server which hung has forgotten.
+      // A client may wait for minutes for a response that a hanging server never sends.
       if (name === 'hanging') deployment.mailSink.dropConnections();
     },
   };

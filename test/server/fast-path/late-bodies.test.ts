@@ -57,7 +57,7 @@ const overHttp1: Send = async (headers, body, pauseMs) => {
   return codeOf(Buffer.concat(await answer));
 };
 
-/** Many short pauses: the server, in the same process, reads the headers in one of the first. */
+/** Many short pauses: the server runs in the same process, and reads the headers in one of the first pauses. */
 async function pause(milliseconds: number): Promise<void> {
   for (let n = 0; n < milliseconds / 10; n += 1) await sleep(10);
 }
