@@ -18,7 +18,7 @@ import type { Verifier } from './verifier/verifier.ts';
 type TokenSettings = {
   /** `iss` of access tokens. */
   issuer: string;
-  /** `aud` of access tokens, unless their holder asks for fewer; Latchkey's own is among them. */
+  /** `aud` of access tokens, unless the client requests fewer; Latchkey's own is among them. */
   audiences: string[];
   accessTtlSeconds: number;
   serviceTokenTtlSeconds: number;

@@ -11,7 +11,6 @@ import { type CheckPasswordDeps, checkCurrentPassword } from './check-current-pa
 
 type ReauthenticationProof = {
   principal: UserCaller;
-  /** Empty when the session was re-authenticated before. */
   currentPassword: string;
   /** By default the attempts of the user. */
   attempts?: Attempt[];

@@ -24,7 +24,6 @@ type InvalidRow = { row: bigint; field: string; description: string };
 
 export type ImportOutcome = {
   imported: bigint[];
-  /** Rows whose address already had an account. */
   existing: bigint[];
   bad: InvalidRow[];
 };
@@ -74,7 +73,6 @@ export async function importUsers(
 
 type AccountKeys = Pick<Deps['purposeKeys'], 'accountHash'>;
 
-/** Null for an invalid row, whose invalid fields are added to `bad`. */
 function parseRow(
   { row, ...user }: ImportedUser,
   bad: InvalidRow[],

@@ -9,7 +9,6 @@ import type { FoundUser } from '../store/user-records.ts';
 export type SearchUsersInput = {
   emailPrefix: string;
   role: string;
-  /** Null for both. */
   disabled: boolean | null;
   pageSize: number;
   pageToken: string;

@@ -34,7 +34,6 @@ export async function checkRole(deps: CheckRoleDeps, input: CheckRoleInput, call
   return answerForUser(deps, { userId, role, reader: input.reader }, holders.get(userId) ?? null, call);
 }
 
-/** @param holder null when the user does not exist in Postgres */
 export async function answerForUser(
   deps: Pick<Deps, 'denials' | 'roleReads'>,
   { userId, role, reader }: RoleRead,

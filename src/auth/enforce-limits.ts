@@ -22,7 +22,6 @@ export type Attempt = (
 };
 
 export type Permit = {
-  /** For limits that count failures only. */
   giveBack(): Promise<void>;
   /** An error of the work shows nothing about the attempt, so it returns the points. */
   giveBackOnError<T>(work: () => Promise<T>): Promise<T>;

@@ -10,7 +10,6 @@ export type MailboxLimit = Extract<LimitName, 'REGISTER_ACCOUNT' | `REQUEST_${st
 
 export const MAILS: Budget = { limit: 'GLOBAL_MAILS' };
 
-/** For an address that the caller has chosen. */
 export function mailAttempts(
   limit: MailboxLimit,
   email: Email,

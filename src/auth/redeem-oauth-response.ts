@@ -26,7 +26,6 @@ const CLOCK_SKEW_MS = 60_000;
 type OAuthRejection = {
   provider: string;
   reason: Reason;
-  /** Absent for a sign-in. */
   linking?: { userId: string; sessionId: string };
   subject?: { userId?: string; account?: string };
   cause?: unknown;

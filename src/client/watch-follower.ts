@@ -170,7 +170,7 @@ function sentAt({ sentAt: time }: WatchResponse): number {
 }
 
 function verificationKeys({ keys }: KeysChanged): VerificationKey[] {
-  // A newer server may use algorithms that this library does not know yet; their tokens are rejected.
+  // A newer server may use algorithms that this library lacks; their tokens are rejected.
   return keys.flatMap(({ kid, algorithm, publicKey: spki }) => {
     if (!isSigningAlgorithm(algorithm)) return [];
     return publicVerificationKey(

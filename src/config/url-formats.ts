@@ -29,7 +29,7 @@ function databaseProblem(text: string): string | null {
   const [problem] = urls.flatMap((url) => protocolProblem(url, POSTGRES) ?? []);
   if (problem !== undefined) return problem;
   if (asksForPrimary(text)) return null;
-  return `must ask for the primary: target_session_attrs is ${PRIMARY_ATTRIBUTES.join(' or ')}, or left out`;
+  return `must select the primary: target_session_attrs is ${PRIMARY_ATTRIBUTES.join(' or ')}, or left out`;
 }
 
 /**

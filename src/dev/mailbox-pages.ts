@@ -54,7 +54,7 @@ export function productPage(path: string, apiUrl: string): string | null {
   const command = `curl ${apiUrl}/latchkey.auth.v1.AuthService/${call.method} -H 'content-type: application/json' -d '${JSON.stringify(call.request)}'`;
   return page(
     call.title,
-    `<p>Your product's own page stands here: PUBLIC_URL says where. It would make this call:</p>
+    `<p>This page stands for your product's own page at PUBLIC_URL, which would make this call:</p>
     <pre id="command">${escapeHtml(command)}</pre>
     <script>
       const token = new URLSearchParams(location.hash.slice(1)).get('token') ?? '';

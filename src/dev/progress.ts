@@ -1,4 +1,4 @@
-/** Runs one step of the start and says what it is doing and how long it took. */
+/** Runs one step of the start, and prints its name and its duration. */
 export async function progress<T>(name: string, step: () => Promise<T>): Promise<T> {
   const startedAt = performance.now();
   process.stdout.write(`  ${name} ...`);

@@ -14,7 +14,6 @@ export function parseAudiences(chosen: string[], all: string[]): AudienceChoice 
   return all.filter((one) => chosen.includes(one));
 }
 
-/** Empty when the deployment has none of the chosen audiences. */
 export function chosenAudiences(choice: AudienceChoice, all: string[]): string[] {
   return choice ? all.filter((one) => choice.includes(one)) : all;
 }

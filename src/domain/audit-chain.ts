@@ -51,7 +51,6 @@ function field(text: Text): string {
 export function createChainVerifier(anchors: Anchor[]) {
   const problems: ChainProblem[] = [];
   const anchored = new Map(anchors.map(({ seq, hash }) => [seq, hash]));
-  /** Users whose address and user agent were erased according to the chain, and events without them. */
   const forgotten = new Set<string>();
   const wiped: { seq: bigint; userId: Text }[] = [];
   const dropped = new Map<bigint, string>();
@@ -113,7 +112,6 @@ export function createChainVerifier(anchors: Anchor[]) {
       if (event.seq >= 1n) last = { seq: event.seq, hash };
     },
 
-    /** @param end the end of the chain according to the database */
     finish(end: { seq: bigint; hash: Buffer }): ChainReport {
       for (const { seq, userId } of wiped) {
         if (!forgotten.has(`user:${userId}`))

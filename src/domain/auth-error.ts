@@ -7,7 +7,6 @@ type Details = {
   violations?: Violation[];
   /** When the same call can succeed, in milliseconds from now. */
   retryAfterMs?: number;
-  /** The role that the caller lacks. */
   requiredRole?: string | undefined;
   /** Only for the log. */
   cause?: unknown;

@@ -12,7 +12,6 @@ export function soleBearerToken(authorizations: string[]): string {
   return (more.length === 0 && bearerToken(first)) || MALFORMED;
 }
 
-/** The token to verify: the one in the request, or the call's own credential. */
 export function tokenToVerify(accessToken: string, credential: string): string {
   return accessToken || credential;
 }

@@ -44,7 +44,6 @@ export function domainOf(email: Email): string {
   return email.slice(email.lastIndexOf('@') + 1);
 }
 
-/** UTS 46 processing by the platform's URL parser. */
 function toAsciiDomain(domain: string): string {
   const ascii = NOT_A_HOST.test(domain) ? '' : (URL.parse(`http://${domain}`)?.hostname ?? '');
   if (ascii.length > 253 || !HOST_NAME.test(ascii)) {

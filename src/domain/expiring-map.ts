@@ -1,7 +1,6 @@
 /** A bounded map. The oldest entries are removed first. */
 export type ExpiringMap<V> = {
   get(key: string): V | null;
-  /** Whether an entry exists, expired or not. */
   has(key: string): boolean;
   /** @param expiresAt in the unit of the clock */
   set(key: string, value: V, expiresAt: number): void;

@@ -12,7 +12,6 @@ export type SessionState = {
 
 export type RefreshVerdict = 'rotate' | 'replay' | 'reuse' | 'ended' | 'expired' | 'invalid';
 
-/** How long the immediate predecessor returns the same successor again. */
 const REPLAY_GRACE_MS = 30_000;
 
 /**

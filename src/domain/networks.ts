@@ -17,7 +17,6 @@ export function networksOf(address: string): [narrowest: string, ...wider: strin
   return [`${site}:${hex(subnet)}::/64`, `${site}:${hex(subnet & 0xff00)}::/56`, `${site}::/48`];
 }
 
-/** Accounts remember these as known networks. */
 export function networkOf(address: string): string {
   return networksOf(address)[0];
 }

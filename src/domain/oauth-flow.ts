@@ -10,7 +10,6 @@ export type FlowSecrets = {
   state: string;
   /** The browser that began the flow keeps it. A browser that returns only the state is another one. */
   binding: string;
-  /** The provider returns it in the signed ID token. */
   nonce: string;
   /** RFC 7636. */
   codeVerifier: string;

@@ -9,7 +9,6 @@ export function parsePageSize(size: number): number {
   return size || DEFAULT;
 }
 
-/** @param found one item more than the page holds, if another page follows */
 export function cutPage<T>(found: T[], size: number): { page: T[]; nextAfter: T | undefined } {
   const page = found.slice(0, size);
   return { page, nextAfter: found.length > size ? page.at(-1) : undefined };

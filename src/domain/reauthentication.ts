@@ -1,6 +1,5 @@
 export type Authentication = {
   hasPassword: boolean;
-  /** The last re-authentication with the password; null for none. */
   reauthenticatedAt: Date | null;
   /** The number of the refresh token that this re-authentication returned. */
   reauthenticatedCounter: number;

@@ -42,7 +42,6 @@ const WITH_SHORT_LIVED_TOKEN: MailTemplate[] = [
 
 type Addressed = MailContent & { to: string; userId?: string };
 
-/** Whether the e-mail is useless after about an hour. */
 export function isUrgent({ template }: MailOrder): boolean {
   return WITH_SHORT_LIVED_TOKEN.includes(template);
 }

@@ -24,7 +24,6 @@ export async function startHousekeeping(deps: HousekeepingDeps, log: Logger): Pr
   const { store, rotateKeys, metrics, now } = deps;
   const pages = new Map<ExpiringTable, string | null>();
 
-  /** @param work returns the number of removed rows or changed keys */
   async function run(task: string, work: () => Promise<number>): Promise<void> {
     try {
       metrics.houseKept(task, 'done', await work());

@@ -1,4 +1,3 @@
-// One SMTP session without an e-mail, for `doctor`.
 import { TLSSocket } from 'node:tls';
 import { parseConnectionUrl } from 'nodemailer/lib/shared';
 import SMTPConnection from 'nodemailer/lib/smtp-connection';
@@ -6,7 +5,6 @@ import { connectionOptions, type MailerSettings } from './mailer.ts';
 import { withoutAddresses } from './smtp-answer.ts';
 
 export type SmtpSession = {
-  /** Empty when the server sent none. */
   greeting: string;
   heloName: string;
   /** `TLSv1.3`; null for cleartext. */

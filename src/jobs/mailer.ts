@@ -97,7 +97,6 @@ export function connectionOptions({
   return {
     url,
     name: heloName,
-    // The greeting must arrive within this time as well.
     connectionTimeout: CONNECT_TIMEOUT_MS + GREETING_TIMEOUT_MS,
     greetingTimeout: GREETING_TIMEOUT_MS,
     socketTimeout: ANSWER_TIMEOUT_MS,
@@ -107,7 +106,6 @@ export function connectionOptions({
   } as SMTPConnection.Options & { url: string };
 }
 
-/** The longer time-outs apply once the connection is established. */
 function connectPromptly(
   { host = 'localhost', port, secure }: SMTPConnection.Options,
   callback: (error: Error | null, socketOptions?: { connection: ReturnType<typeof connect> }) => void,

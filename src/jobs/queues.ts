@@ -29,7 +29,6 @@ const RETRY = { attempts: 30, backoff: { type: 'fixed', delay: 2_000 } };
 // BullMQ assumes this version without INFO. With an older one it would round each wait up to whole seconds.
 RedisConnection.minimumVersion = '6.2.0';
 
-/** BullMQ's workers duplicate the connection for their blocking reads. */
 export function openQueueRedis(url: string, onError: (error: Error) => void): RedisClient {
   return connectRedis(url, { connectionName: 'latchkey-queue', ...retryForever() }, onError);
 }
@@ -74,7 +73,6 @@ export function openQueues(url: string, onError: (error: Error) => void): Queues
       prefix: PREFIX,
       ...SKIP_CHECKS,
       defaultJobOptions: {
-        // The outbox row has the schedule of further attempts to send an e-mail.
         ...RETRY,
         removeOnComplete: true,
         removeOnFail: true,

@@ -4,9 +4,9 @@ import { publicVerificationKey, type VerificationKey } from '../verifier/access-
 
 /**
  * Ed25519 is deterministic (RFC 8032 section 5.1.6): a token is authentic if signing its content again gives the same
- * signature. That costs a third of verifying, and accepts only the signature that was made here. As with a MAC, the
- * signature of a forged content never leaves the process. ES256 signatures are randomised, so they are verified as
- * usual.
+ * signature. That costs a third of verifying, covers every byte of the token, and accepts only the signature that was
+ * made here. As with a MAC, the signature of a forged content never leaves the process. ES256 signatures are
+ * randomised, so they are verified as usual.
  */
 export function ownVerificationKey(
   kid: string,

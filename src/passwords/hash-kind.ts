@@ -3,7 +3,6 @@ import type { Argon2Parameters } from './hash-work.ts';
 import { parseArgon2, parseBcryptCost, parseImportedHash, TooCostly } from './stored-hash.ts';
 
 export type HashKind = {
-  /** Hashes of one family do the same kind of work in different amounts. */
   family: string;
   /** In units of the family. Units add up: hashes of 1 and 3 units take as long as one of 4 units. */
   work: number;

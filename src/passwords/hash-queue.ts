@@ -3,9 +3,7 @@ import { RETRY_SOON_MS } from '../domain/retry-after.ts';
 
 export type HashQueueOptions = {
   concurrency: number;
-  /** A further task is rejected. */
   maxWaiting: number;
-  /** A task that waits longer is rejected. */
   maxWaitMs: number;
   onDone?: (waitedMs: number, durationMs: number) => void;
 };

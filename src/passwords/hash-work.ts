@@ -12,7 +12,6 @@ export type Comparison = {
   hash: string | null;
   /** Hashes to compute in place of an unreadable one. */
   instead: string[];
-  /** Hashes to compute when the password does not match. */
   afterwards: string[];
 };
 
@@ -24,7 +23,7 @@ export type HashWork = {
   compare(comparison: Comparison): Promise<Outcome>;
 };
 
-/** bcrypt ignores further bytes. Otherwise a longer password with the same first bytes would match. */
+/** bcrypt ignores further bytes, so a longer password with the same first bytes would match. */
 const BCRYPT_MAX_BYTES = 72;
 
 export const threadPoolHashing: HashWork = {

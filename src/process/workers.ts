@@ -29,7 +29,7 @@ export function parseWorkers(text: string): number {
 }
 
 /**
- * Runs until a signal asks for the end and every worker has finished.
+ * Runs until a signal requests the end and every worker has finished.
  * @throws OperatorError when a worker cannot start at all, and when one did not end well
  */
 export async function superviseWorkers(

@@ -99,7 +99,7 @@ function sentinelLoginOf(address: RedisAddress): Options {
   return loginOf({ ...address, username, password, db: 0 });
 }
 
-/** Unlike INFO no login can be denied HELLO. Redis before 6 does not know it. */
+/** Unlike INFO no login can be denied HELLO. Redis before 6 lacks it. */
 export async function hello(redis: Redis): Promise<Map<string, string>> {
   const reply = (await redis.call('HELLO')) as unknown[];
   const pairs = Array.from({ length: reply.length / 2 }, (_, n) => [reply[2 * n], reply[2 * n + 1]].map(String));

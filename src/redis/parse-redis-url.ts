@@ -1,4 +1,4 @@
-// Reads REDIS_URL. This folder owns how connections to Redis are made and judged. It does not know what is kept there.
+// Reads REDIS_URL. This folder owns how connections to Redis are made and judged. It must not depend on the data that is stored there.
 
 export type RedisAddress = {
   /** One server, the primary that Sentinels name, or a cluster. */

@@ -36,14 +36,15 @@ export type ServerOptions = {
   jwksAndProbes: Handler;
 };
 
-/** For one process, as the limits below. Each holds at most 64 KiB. */
+/** Requests of one process whose body has not arrived. Each holds at most 64 KiB. */
 const MAX_WAITING_REQUESTS = 1_000;
-/** Each holds at most 64 KiB, or 1 MiB for a batch. */
+/** Responses of one process that have not been read. Each holds at most 64 KiB, or 1 MiB for a batch. */
 const MAX_UNREAD_RESPONSES = 1_000;
 /** Applies while more than half of those slots are in use. */
 const WAIT_UNDER_PRESSURE_MS = 2_000;
 const MAX_PUBLIC_STREAMS = 1_000;
 
+/** @throws when it cannot listen on the port */
 export function startServer(deps: ServerDeps, options: ServerOptions): Promise<Listener> {
   const slots = {
     waiting: createFairSlots({ capacity: MAX_WAITING_REQUESTS, maxHoldUnderPressureMs: WAIT_UNDER_PRESSURE_MS }),

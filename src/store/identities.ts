@@ -15,7 +15,7 @@ export type UsedIdentity = { id: string; userId: string };
 
 export type NewIdentity = { id: string; provider: string; issuer: string; subject: string };
 
-/** The room in a ListIdentities response. */
+/** A ListIdentities response has room for this many. */
 const MAX_PER_USER = 100;
 
 export type Identities = ReturnType<typeof createIdentities>;

@@ -45,7 +45,7 @@ export type Rotation = {
   allAudiences: string[];
 };
 
-/** The room in a response. */
+/** A response has room for this many. */
 const MAX_LISTED = 100;
 const lastUsedAt = sql<Date>`coalesce(rotated_at, created_at)`;
 

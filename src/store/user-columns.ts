@@ -39,7 +39,7 @@ export function userColumns(at: Date) {
   ];
 }
 
-/** A role that expires within a second is left out: no token is so short. */
+/** A role that expires within a second is left out, because every token is valid for longer. */
 export function holderColumns(now: Date) {
   const at = rolesCountAt(now);
   return (builder: ExpressionBuilder<Schema, 'users'>) => [

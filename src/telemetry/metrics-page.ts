@@ -16,7 +16,7 @@ export async function openMetricsPage({ host, port }: { host: string; port: numb
     response.shouldKeepAlive = false;
     if (isAsked && request.method === 'GET') return reader.getMetricsRequestHandler(request, response);
     response.writeHead(isAsked ? 405 : 404, { 'content-type': 'text/plain' });
-    response.end(`ask GET ${PATH}\n`);
+    response.end(`use GET ${PATH}\n`);
   });
   server.requestTimeout = TIMEOUT_MS;
   server.maxRequestsPerSocket = 1;

@@ -40,7 +40,7 @@ export async function startSdk({ prometheus, otlpMetrics, traces }: TelemetryOpt
     // Only OTEL_RESOURCE_ATTRIBUTES: other detectors report the user and the command line.
     resourceDetectors: [envDetector],
     metricReaders: [page?.reader, otlpReader].filter((reader) => !!reader),
-    // Otherwise as the standard variables say.
+    // Otherwise from the standard variables.
     ...(!traces && { spanProcessors: [] }),
     // The log goes its own way.
     logRecordProcessors: [],

@@ -7,7 +7,7 @@ import { connectRedis } from '../../src/redis/connect-redis.ts';
 import { startTestApp, testApp } from '../support/app.ts';
 import { account, auth, type Caller, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
-import { isGood, type SignedIn, signedIn } from '../support/people.ts';
+import { isAccepted, type SignedIn, signedIn } from '../support/people.ts';
 
 const app = await testApp();
 const { call } = app;
@@ -51,18 +51,18 @@ describe('sessions', () => {
     const revoke = (sessionId: string) =>
       call(account.revokeSession, { sessionId, currentPassword: one.password }, as(one));
     expect(await revoke(twoId)).toEqual({ code: 'ok', body: {} });
-    expect(await isGood(call, two.accessToken)).toBe(false);
+    expect(await isAccepted(call, two.accessToken)).toBe(false);
     expect((await call(auth.refresh, { refreshToken: two.refreshToken })).reason).toBe('SESSION_ENDED');
     for (const id of [twoId, strangerId, '00000000-0000-7000-8000-000000000000']) {
       expect(await revoke(id)).toMatchObject({ code: 'not_found', reason: 'SESSION_NOT_FOUND' });
     }
     expect((await revoke('x')).fields).toEqual(['session_id']);
-    expect(await isGood(call, stranger.accessToken)).toBe(true);
+    expect(await isAccepted(call, stranger.accessToken)).toBe(true);
     expect((await call(account.revokeOtherSessions, { currentPassword: one.password }, as(one))).body).toEqual({
       revoked: 1,
     });
-    expect(await isGood(call, three.accessToken)).toBe(false);
-    expect(await isGood(call, one.accessToken)).toBe(true);
+    expect(await isAccepted(call, three.accessToken)).toBe(false);
+    expect(await isAccepted(call, one.accessToken)).toBe(true);
     expect((await call(account.revokeOtherSessions, { currentPassword: one.password }, as(one))).body).toEqual({
       revoked: 0,
     });
@@ -79,7 +79,7 @@ describe('sessions', () => {
     await ask(auth.refresh, { refreshToken: first.refreshToken });
     crowded.advance(1_000);
     sessions.push(await signedIn(ask, first));
-    const good = () => Promise.all(sessions.map(({ accessToken }) => isGood(ask, accessToken)));
+    const good = () => Promise.all(sessions.map(({ accessToken }) => isAccepted(ask, accessToken)));
     expect(await eventually(async () => ((await good()).includes(false) ? good() : null))).toEqual([
       true,
       false,
@@ -146,7 +146,7 @@ describe('sessions', () => {
     const person = await signedIn(call);
     const { body } = await call(account.listSessions, {}, as(person));
     await call(account.revokeSession, { sessionId: body.sessions[0].id }, as(person));
-    expect(await isGood(call, person.accessToken)).toBe(false);
+    expect(await isAccepted(call, person.accessToken)).toBe(false);
   });
 });
 
@@ -178,7 +178,7 @@ describe('DeleteMe', () => {
       body: {},
     });
     for (const { accessToken, refreshToken } of [person, other]) {
-      expect(await isGood(call, accessToken)).toBe(false);
+      expect(await isAccepted(call, accessToken)).toBe(false);
       expect((await call(auth.refresh, { refreshToken })).code).toBe('unauthenticated');
     }
     expect((await call(auth.login, { email: person.email, password: person.password })).reason).toBe(

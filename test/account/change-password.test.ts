@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { testApp } from '../support/app.ts';
 import { account, auth } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
-import { isGood, registered, signedIn } from '../support/people.ts';
+import { isAccepted, registered, signedIn } from '../support/people.ts';
 
 const app = await testApp({ LIMIT_CHANGE_PASSWORD_USER: '5/900' });
 const { call } = app;
@@ -14,10 +14,10 @@ test('sets the password, ends the other sessions, keeps this one, and informs th
   const change = { currentPassword: person.password, newPassword: NEW };
   const { body } = await call(account.changePassword, change, { bearer: here.accessToken });
   // A copy of the previous token is invalid.
-  expect(await isGood(call, here.accessToken)).toBe(false);
-  expect(await isGood(call, body.tokens.accessToken)).toBe(true);
+  expect(await isAccepted(call, here.accessToken)).toBe(false);
+  expect(await isAccepted(call, body.tokens.accessToken)).toBe(true);
   expect((await call(auth.refresh, { refreshToken: body.tokens.refreshToken })).code).toBe('ok');
-  expect(await isGood(call, there.accessToken)).toBe(false);
+  expect(await isAccepted(call, there.accessToken)).toBe(false);
   expect((await call(auth.login, { email: person.email, password: person.password })).reason).toBe(
     'CREDENTIALS_INVALID',
   );

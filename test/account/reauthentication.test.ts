@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { startTestApp, testApp } from '../support/app.ts';
 import { account, auth, type Caller, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
-import { isGood, newPerson, reauthenticated, refreshed, type SignedIn, signedIn } from '../support/people.ts';
+import { isAccepted, newPerson, reauthenticated, refreshed, type SignedIn, signedIn } from '../support/people.ts';
 
 const REDIRECT = 'https://product.example/callback';
 const NEW = 'a changed pass phrase';
@@ -116,7 +116,7 @@ test('a thief with a new access token can change and read nothing sensitive', as
   expect(app.mailbox.mails.filter(({ to }) => to === theirs)).toEqual([]);
   const { rows } = await app.owner.query('SELECT email, password_epoch FROM users WHERE id = $1', [person.userId]);
   expect(rows).toEqual([{ email: person.email, password_epoch: 1 }]);
-  expect(await isGood(call, other.accessToken)).toBe(true);
+  expect(await isAccepted(call, other.accessToken)).toBe(true);
   await signedIn(call, person);
 });
 
@@ -193,7 +193,7 @@ describe.each(RENEWALS)('after %s', (_, renew) => {
     const stolen = await refresh(person.refreshToken);
     expect(stolen).toMatchObject({ code: 'unauthenticated', reason: 'REFRESH_TOKEN_REUSED' });
     expect(stolen.body).toBeUndefined();
-    expect(await isGood(call, tokens.accessToken)).toBe(false);
+    expect(await isAccepted(call, tokens.accessToken)).toBe(false);
   });
 
   test('the predecessor of the old refresh token is rejected, also with the same request id', async () => {
@@ -254,5 +254,5 @@ test('a session can always end itself', async () => {
   const { body } = await call(account.listSessions, {}, as(person));
   const { id } = body.sessions.find(({ current }: { current: boolean }) => current);
   expect((await call(account.revokeSession, { sessionId: id }, as(person))).code).toBe('ok');
-  expect(await isGood(call, person.accessToken)).toBe(false);
+  expect(await isAccepted(call, person.accessToken)).toBe(false);
 });

@@ -12,7 +12,15 @@ import { connectRedis } from '../../src/redis/connect-redis.ts';
 import { startTestApp, testApp } from '../support/app.ts';
 import { account, admin, auth, type Caller, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
-import { isGood, newPerson, refreshed, registered, type SignedIn, signedIn, signedInWith } from '../support/people.ts';
+import {
+  isAccepted,
+  newPerson,
+  refreshed,
+  registered,
+  type SignedIn,
+  signedIn,
+  signedInWith,
+} from '../support/people.ts';
 
 const DAY_MS = 86_400_000;
 const REQUESTED = 'Your email address is about to change';
@@ -67,7 +75,7 @@ describe('a pending change', () => {
       'VERIFICATION_TOKEN_INVALID',
     );
     expect(await rowOf(person.userId)).toMatchObject({ email: person.email, password_hash: null });
-    expect(await isGood(call, person.accessToken)).toBe(false);
+    expect(await isAccepted(call, person.accessToken)).toBe(false);
     // The account never had this address.
     await tokenTo(person.email, 'Set a new password');
     expect(app.mailbox.mails.filter(({ to, subject }) => to === next && subject === UNDONE)).toEqual([]);
@@ -103,7 +111,7 @@ describe('a completed change', () => {
     expect(await tokenTo(before.email, CHANGED)).toBe(token);
     expect(await undo(token)).toEqual({ code: 'ok', body: {} });
     for (const { accessToken, refreshToken } of [before, person]) {
-      expect(await isGood(call, accessToken)).toBe(false);
+      expect(await isAccepted(call, accessToken)).toBe(false);
       expect((await call(auth.refresh, { refreshToken })).reason).toBe('SESSION_ENDED');
     }
     for (const email of [before.email, person.email]) {

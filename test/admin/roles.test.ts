@@ -59,8 +59,8 @@ describe('a role', () => {
       'reason',
     ]);
     expect((await call(admin.defineRole, {}, as(boss))).fields).toEqual(['name', 'reason']);
-    expect((await define(names.reader, ['nobody-knows'])).reason).toBe('ROLE_NOT_FOUND');
-    expect((await define(names.reader, [], 'nobody-knows')).reason).toBe('ROLE_NOT_FOUND');
+    expect((await define(names.reader, ['undefined-role'])).reason).toBe('ROLE_NOT_FOUND');
+    expect((await define(names.reader, [], 'undefined-role')).reason).toBe('ROLE_NOT_FOUND');
   });
 
   test('never implies itself, in any number of steps', async () => {
@@ -242,7 +242,7 @@ describe('grants', () => {
     const person = await registered(call);
     const { fields } = await call(admin.grantRole, { userId: 'x', role: 'X' }, as(boss));
     expect(fields?.toSorted()).toEqual(['reason', 'role', 'user_id']);
-    expect((await grant(person.userId, 'nobody-knows')).reason).toBe('ROLE_NOT_FOUND');
+    expect((await grant(person.userId, 'undefined-role')).reason).toBe('ROLE_NOT_FOUND');
     expect((await grant(randomUUID(), 'user')).reason).toBe('USER_NOT_FOUND');
     expect((await revoke(person.userId, 'admin')).reason).toBe('ROLE_NOT_HELD');
     expect((await revoke(randomUUID(), 'admin')).reason).toBe('USER_NOT_FOUND');

@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { testApp } from '../support/app.ts';
 import { admin, auth, type Caller } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
-import { isGood, newPerson, registered, type SignedIn, signedIn, signedInWith } from '../support/people.ts';
+import { isAccepted, newPerson, registered, type SignedIn, signedIn, signedInWith } from '../support/people.ts';
 
 const app = await testApp({ LIMIT_LOGIN_ACCOUNT: '3/900', LIMIT_LOGIN_PAIR: '3/900' });
 const { call } = app;
@@ -115,7 +115,7 @@ test('DeleteUser is permanent, and the owner receives a mail', async () => {
   const person = await signedIn(call);
   const { userId } = person;
   expect((await ask(admin.deleteUser, { userId, reason })).code).toBe('ok');
-  expect(await isGood(call, person.accessToken)).toBe(false);
+  expect(await isAccepted(call, person.accessToken)).toBe(false);
   expect((await ask(admin.getUser, { userId })).reason).toBe('USER_NOT_FOUND');
   expect((await ask(admin.deleteUser, { userId, reason })).reason).toBe('USER_NOT_FOUND');
   await eventually(() => app.mailbox.mails.some(({ to, subject }) => to === person.email && /deleted/.test(subject)));
@@ -126,7 +126,7 @@ test('RequireNewPassword invalidates the password, and mails the link for a new 
   const person = await signedIn(call);
   const { userId, email, password } = person;
   expect((await ask(admin.requireNewPassword, { userId, reason })).code).toBe('ok');
-  expect(await isGood(call, person.accessToken)).toBe(false);
+  expect(await isAccepted(call, person.accessToken)).toBe(false);
   expect((await call(auth.login, { email, password })).reason).toBe('CREDENTIALS_INVALID');
   const mail = await eventually(() =>
     app.mailbox.mails.find((one) => one.to === email && one.subject === 'Set a new password'),
@@ -150,7 +150,7 @@ test('EndUserSessions ends all sessions', async () => {
   const person = await signedIn(call);
   const other = await signedIn(call, person);
   expect((await ask(admin.endUserSessions, { userId: person.userId, reason })).body).toEqual({ ended: 2 });
-  for (const { accessToken } of [person, other]) expect(await isGood(call, accessToken)).toBe(false);
+  for (const { accessToken } of [person, other]) expect(await isAccepted(call, accessToken)).toBe(false);
   expect((await ask(admin.endUserSessions, { userId: person.userId, reason })).body).toEqual({ ended: 0 });
 });
 
@@ -184,6 +184,6 @@ test('actions on a user require a reason and an existing user', async () => {
     expect((await ask(method, { userId: boss.userId, reason: 'x'.repeat(501) })).fields).toEqual(['reason']);
   }
   const person = await signedIn(call);
-  const refused = await call(admin.getUser, { userId: boss.userId }, { bearer: person.accessToken });
-  expect(refused.reason).toBe('PERMISSION_DENIED');
+  const rejected = await call(admin.getUser, { userId: boss.userId }, { bearer: person.accessToken });
+  expect(rejected.reason).toBe('PERMISSION_DENIED');
 });

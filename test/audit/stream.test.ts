@@ -68,9 +68,9 @@ test('filters, and its cursor advances over other events', async () => {
 
 test('requires an administrator for as long as it runs', async () => {
   const person = await signedIn(call);
-  const refused = stream(0n, {}, person.accessToken);
-  await refused.ended;
-  expect(String(refused.seen.error)).toContain('permission_denied');
+  const rejected = stream(0n, {}, person.accessToken);
+  await rejected.ended;
+  expect(String(rejected.seen.error)).toContain('permission_denied');
   const other = await signedInWith(app, call, ['admin']);
   const open = stream(await last(), {}, other.accessToken);
   await eventually(async () => {

@@ -5,7 +5,7 @@ import { createLogger } from '../../src/process/log.ts';
 import { SERVICE_KEY, startTestApp, type TestApp } from '../support/app.ts';
 import { account, auth, type Caller, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
-import { isGood, newPerson, refreshed, registered, type SignedIn, signedIn } from '../support/people.ts';
+import { isAccepted, newPerson, refreshed, registered, type SignedIn, signedIn } from '../support/people.ts';
 
 let app: TestApp;
 let strict: TestApp;
@@ -385,7 +385,7 @@ describe('a change of the address', () => {
     const token = await tokenFor(app, other.email, 'Confirm your new email address');
     await registered(call, other);
     expect((await verify(token, person)).reason).toBe('VERIFICATION_TOKEN_INVALID');
-    expect(await isGood(call, person.accessToken)).toBe(true);
+    expect(await isAccepted(call, person.accessToken)).toBe(true);
   });
 
   test('requires a valid address that differs from the current one', async () => {

@@ -10,7 +10,7 @@ import { account, auth, type Caller, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { type GitHub, json, startGitHub } from '../support/github.ts';
 import { browse, CLIENT, KEY_ID, type OpenIdServer, startOpenIdServer } from '../support/openid-provider.ts';
-import { isGood, newPerson, refreshed, registered, type SignedIn, signedIn } from '../support/people.ts';
+import { isAccepted, newPerson, refreshed, registered, type SignedIn, signedIn } from '../support/people.ts';
 
 const REDIRECTS: Record<string, string> = {
   acme: 'https://product.example/callback/acme',
@@ -179,7 +179,7 @@ describe('a first sign-in', () => {
       newUser: true,
       user: { email: acme.account.email, emailVerified: true, fullName: 'Grace Hopper', roles: ['user'] },
     });
-    expect(await isGood(call, first.body.tokens.accessToken)).toBe(true);
+    expect(await isAccepted(call, first.body.tokens.accessToken)).toBe(true);
     const email = acme.account.email as string;
     expect((await call(auth.login, { email, password: 'a wrong pass phrase' })).reason).toBe('CREDENTIALS_INVALID');
     acme.account = { ...acme.account, email: newPerson().email };
@@ -760,7 +760,7 @@ describe('linking', () => {
     const unlinking = { identityId: identity.id, currentPassword: person.password };
     expect((await call(account.unlinkIdentity, unlinking, as(asking))).code).toBe('ok');
     const tokens = [person, byPassword, asking, other].map(({ accessToken }) => accessToken);
-    expect(await Promise.all(tokens.map((token) => isGood(call, token)))).toEqual([true, true, true, false]);
+    expect(await Promise.all(tokens.map((token) => isAccepted(call, token)))).toEqual([true, true, true, false]);
     expect((await call(auth.refresh, { refreshToken: other.refreshToken })).reason).toBe('SESSION_ENDED');
     const subjects = ['A new way to sign in to your account', 'A way to sign in to your account was removed'];
     for (const subject of subjects) {

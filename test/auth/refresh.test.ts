@@ -5,7 +5,7 @@ import { createLogger } from '../../src/process/log.ts';
 import { startTestApp, type TestApp, testApp } from '../support/app.ts';
 import { auth, type Caller, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
-import { isGood, registered, signedIn } from '../support/people.ts';
+import { isAccepted, registered, signedIn } from '../support/people.ts';
 
 const app = await testApp();
 const { call } = app;
@@ -21,8 +21,8 @@ describe('rotation', () => {
     const { body } = await refresh(person.refreshToken);
     expect(body.tokens.refreshToken).not.toBe(person.refreshToken);
     expect(body.tokens.accessToken).not.toBe(person.accessToken);
-    expect(await isGood(call, body.tokens.accessToken)).toBe(true);
-    expect(await isGood(call, person.accessToken)).toBe(true);
+    expect(await isAccepted(call, body.tokens.accessToken)).toBe(true);
+    expect(await isAccepted(call, person.accessToken)).toBe(true);
   });
 
   test('does not make the table grow', async () => {
@@ -99,7 +99,7 @@ describe('reuse', () => {
     const other = await signedIn(call, person);
     await next(await next(person.refreshToken));
     await refresh(person.refreshToken);
-    expect(await isGood(call, other.accessToken)).toBe(true);
+    expect(await isAccepted(call, other.accessToken)).toBe(true);
   });
 });
 
@@ -124,8 +124,8 @@ describe('a user who refreshes too often', () => {
     let token = phone.refreshToken;
     for (let n = 0; n < 3; n += 1) token = (await use(token)).body.tokens.refreshToken;
     const second = (await use(laptop.refreshToken)).body.tokens.refreshToken;
-    for (const refused of [token, second, token]) {
-      const outcome = await use(refused);
+    for (const rejected of [token, second, token]) {
+      const outcome = await use(rejected);
       expect(outcome).toMatchObject({ code: 'resource_exhausted', reason: 'RATE_LIMITED' });
       expect(outcome.retryAfterSeconds).toBeLessThanOrEqual(3);
     }

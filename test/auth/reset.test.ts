@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { testApp } from '../support/app.ts';
 import { auth } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
-import { isGood, newPerson, type Person, registered, signedIn } from '../support/people.ts';
+import { isAccepted, newPerson, type Person, registered, signedIn } from '../support/people.ts';
 
 const app = await testApp();
 const { call } = app;
@@ -71,7 +71,7 @@ describe('the token', () => {
     const token = await resetTokenFor(person);
     expect(await confirm(token)).toEqual({ code: 'ok', body: {} });
     for (const session of [one, two]) {
-      expect(await isGood(call, session.accessToken)).toBe(false);
+      expect(await isAccepted(call, session.accessToken)).toBe(false);
       expect((await call(auth.refresh, { refreshToken: session.refreshToken })).reason).toBe('SESSION_ENDED');
     }
     expect((await call(auth.login, { email: person.email, password: person.password })).reason).toBe(
@@ -141,6 +141,6 @@ test('a sign-in with the old password that is under way when the password is res
     const reset = confirm(token);
     const outcomes = await Promise.all(logins);
     expect((await reset).code).toBe('ok');
-    for (const { body } of outcomes) if (body) expect(await isGood(call, body.tokens.accessToken)).toBe(false);
+    for (const { body } of outcomes) if (body) expect(await isAccepted(call, body.tokens.accessToken)).toBe(false);
   }
 });

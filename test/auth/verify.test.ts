@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { SERVICE_KEY, testApp } from '../support/app.ts';
 import { account, auth } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
-import { isGood, registered, signedIn } from '../support/people.ts';
+import { isAccepted, registered, signedIn } from '../support/people.ts';
 
 const app = await testApp({ AUDIENCE: 'shop,warehouse', VERIFY_REVALIDATE_SECONDS: '3' });
 const { call } = app;
@@ -37,7 +37,7 @@ test.each([['office'], ['shop,warehouse'], ['Shop']])('a token is rejected for t
 test('an access token is valid for 15 minutes', async () => {
   const { accessToken } = await signedIn(call);
   app.advance(899_000 - 5_000);
-  expect(await isGood(call, accessToken)).toBe(true);
+  expect(await isAccepted(call, accessToken)).toBe(true);
   app.advance(6_000);
   expect((await call(auth.verify, { accessToken })).reason).toBe('TOKEN_EXPIRED');
 });
@@ -57,7 +57,7 @@ test('signing out ends the session at once, with any of its tokens, and may be r
     reason: 'INVALID_ARGUMENT',
     fields: ['refresh_token'],
   });
-  expect(await isGood(call, other.accessToken)).toBe(true);
+  expect(await isAccepted(call, other.accessToken)).toBe(true);
 });
 
 test.each([
@@ -105,7 +105,7 @@ test('rejects a token of another kind, which ends no session', async () => {
   expect((await call(auth.verify, { accessToken: person.refreshToken })).reason).toBe('TOKEN_INVALID');
   expect((await call(account.getMe, {}, { bearer: person.refreshToken })).reason).toBe('TOKEN_INVALID');
   expect((await call(auth.logout, { refreshToken: person.accessToken })).code).toBe('ok');
-  expect(await isGood(call, person.accessToken)).toBe(true);
+  expect(await isAccepted(call, person.accessToken)).toBe(true);
 });
 
 test('ids are UUIDs that sort by time', async () => {

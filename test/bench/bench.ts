@@ -240,7 +240,7 @@ async function revocationDelays(listenUrl: string | undefined, count: number): P
   const delays: number[] = [];
   for (let n = 0; n < count; n += 1) {
     const { accessToken, sessionId } = await signIn(issuing.url);
-    if ((await call(auth.verify, { accessToken })).code !== 'ok') throw new Error('refused too early');
+    if ((await call(auth.verify, { accessToken })).code !== 'ok') throw new Error('rejected too early');
     // Independent of the poll's rhythm.
     await sleep(Math.random() * 500);
     await owner.query('UPDATE sessions SET ended_at = now() WHERE id = $1', [sessionId]);
@@ -343,7 +343,7 @@ table(
       latency.storm.map((value) => ms(value)).join(', '),
       `p99 ${ms((latency.idle[1] ?? 0) * 3)}`,
     ],
-    ['commit to refusal at another process, by NOTIFY: p50, p99', delays(notified), 'p99 250 ms'],
+    ['commit to rejection at another process, by NOTIFY: p50, p99', delays(notified), 'p99 250 ms'],
     ['the same by polling alone', delays(polled), 'p99 1.5 s'],
     ['Refresh a second, Postgres and callers on the same two cores', thousands(refresh), ''],
   ],

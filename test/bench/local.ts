@@ -41,7 +41,7 @@ function microseconds(count: number, work: (n: number) => void): number {
 
 const judge = (token: string) => {
   const verdict = engine.judge(token, 'latchkey');
-  if (!('decision' in verdict)) throw new Error('refused');
+  if (!('decision' in verdict)) throw new Error('rejected');
 };
 // A new string each time, as from the wire, so that its hash has to be computed.
 const bytes = Array.from({ length: 1_000 }, () => Buffer.from(issue()));

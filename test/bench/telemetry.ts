@@ -32,9 +32,9 @@ for (const [name, more] of KINDS) {
   });
 }
 // At a server of its own: a server that has hashed and signed before has another heap.
-const door = await serve(backends.environment, SERVER_CORE);
-const { accessToken } = await signIn(door.url);
-await door.stop();
+const service = await serve(backends.environment, SERVER_CORE);
+const { accessToken } = await signIn(service.url);
+await service.stop();
 const load = {
   path: '/latchkey.auth.v1.AuthService/Verify',
   body: envelope(toBinary(VerifyRequestSchema, create(VerifyRequestSchema, { accessToken }))),

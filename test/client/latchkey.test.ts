@@ -50,7 +50,7 @@ test('rejects the tokens of an ended session within a second', async () => {
   await eventually(async () => (await outcome(latchkey, person.accessToken)) === 'TOKEN_REVOKED', 1_000);
 });
 
-test('ready() throws when the server rejects the key, and verify() then asks the server', async () => {
+test('ready() throws when the server rejects the key, and verify() then calls the server', async () => {
   const errors: unknown[] = [];
   const latchkey = open({ serviceKey: 'not-one-of-ours', onError: (error) => errors.push(error) });
   await expect(latchkey.ready()).rejects.toMatchObject({ reason: 'TOKEN_INVALID' });
@@ -204,10 +204,10 @@ describe('the three integrations', () => {
     );
     const get = (bearer?: string) => fetch(url, { headers: bearer ? { authorization: `Bearer ${bearer}` } : {} });
     expect(await (await get(person.accessToken)).text()).toBe(person.userId);
-    const refused = await get('x');
-    expect(refused.status).toBe(401);
-    expect(refused.headers.get('www-authenticate')).toContain('error="invalid_token"');
-    expect(await refused.json()).toMatchObject({ reason: 'TOKEN_INVALID' });
+    const rejected = await get('x');
+    expect(rejected.status).toBe(401);
+    expect(rejected.headers.get('www-authenticate')).toContain('error="invalid_token"');
+    expect(await rejected.json()).toMatchObject({ reason: 'TOKEN_INVALID' });
     expect((await get()).headers.get('www-authenticate')).toBe('Bearer');
     expect(() => principalOf({})).toThrow('httpMiddleware');
   });

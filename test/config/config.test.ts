@@ -400,7 +400,7 @@ test.each<[string, RegExp | null]>([
   ['postgres://me:long,and-random-1@[::1]:5432,b/latchkey?sslmode=require&target_session_attrs=primary', null],
   ['postgres://me:long-and-random-1@a,,b/latchkey', /a host before and after each comma/],
   ['postgres://me:long-and-random-1@a,/latchkey', /a host before and after each comma/],
-  ['postgres://me:long-and-random-1@a,b/latchkey?target_session_attrs=any', /must ask for the primary/],
+  ['postgres://me:long-and-random-1@a,b/latchkey?target_session_attrs=any', /must select the primary/],
 ])('several Postgres hosts: %s', (DATABASE_URL, problem) => {
   expect(problemsOf({ ...good, DATABASE_URL })).toEqual(problem ? [expect.stringMatching(problem)] : []);
 });

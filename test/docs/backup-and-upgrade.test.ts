@@ -172,7 +172,7 @@ const refresh = async (call: Caller, person: SignedIn) =>
   (await call(auth.refresh, { refreshToken: person.refreshToken })).reason ?? 'ok';
 
 describe('a dump', () => {
-  test('is restored into a new cluster, which has neither role nor login, and the service goes on there', async () => {
+  test('is restored into a new cluster, which has neither role nor login, and the service continues there', async () => {
     const person = await signedIn(old.call);
     const signedOut = await signedIn(old.call);
     await old.call(auth.logout, { refreshToken: signedOut.refreshToken });

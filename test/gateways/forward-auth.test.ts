@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { startTestApp, testApp } from '../support/app.ts';
 import { viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
-import { bearer, refreshed, type SignedIn, signedIn, visitors } from '../support/people.ts';
+import { bearer, gatewayCallers, refreshed, type SignedIn, signedIn } from '../support/people.ts';
 import { rawConnection } from '../support/raw.ts';
 
 const app = await testApp({ AUDIENCE: 'shop' });
@@ -11,7 +11,7 @@ let person: SignedIn;
 let admin: SignedIn;
 
 beforeAll(async () => {
-  ({ person, admin } = await visitors(app, call));
+  ({ person, admin } = await gatewayCallers(app, call));
 });
 
 const ask = (query: string, headers: Record<string, string> = {}, method = 'GET') =>

@@ -8,7 +8,15 @@ import { testApp } from '../support/app.ts';
 import { auth } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { GATEWAYS, type Gateway, HAPROXY, portOf, serve, startGateway, startUpstream } from '../support/gateway.ts';
-import { bearer, newPerson, registered, type SignedIn, signedIn, tokenOfService, visitors } from '../support/people.ts';
+import {
+  bearer,
+  gatewayCallers,
+  newPerson,
+  registered,
+  type SignedIn,
+  signedIn,
+  tokenOfService,
+} from '../support/people.ts';
 import { rawConnection } from '../support/raw.ts';
 
 const app = await testApp({ AUDIENCE: 'shop' });
@@ -20,7 +28,7 @@ let upstream: http.Server;
 let serviceToken: string;
 
 beforeAll(async () => {
-  ({ person, admin, expired } = await visitors(app, call));
+  ({ person, admin, expired } = await gatewayCallers(app, call));
   upstream = await startUpstream();
   serviceToken = await tokenOfService(app, call, 'billing', ['user']);
 });
@@ -130,8 +138,8 @@ describe.each(GATEWAYS)('$name', (gateway) => {
       '/ADMIN/',
       '/%61dmin',
     ]) {
-      const [refused] = await send(url, [`GET ${path} HTTP/1.1`, host, mine]);
-      expect([path, refused >= 400]).toEqual([path, true]);
+      const [rejected] = await send(url, [`GET ${path} HTTP/1.1`, host, mine]);
+      expect([path, rejected >= 400]).toEqual([path, true]);
     }
   }, 60_000);
 
@@ -159,8 +167,8 @@ describe('HAProxy alone', () => {
       return [response.status, await response.text(), ...headers.map((name) => response.headers.get(name))];
     };
     for (const token of ['x', person.accessToken]) {
-      const refusal = await answer(fetch(`${app.url}/forward-auth?role=admin`, { headers: bearer(token) }));
-      expect(await answer(fetch(`${url}/admin/`, { headers: bearer(token) }))).toEqual(refusal);
+      const rejection = await answer(fetch(`${app.url}/forward-auth?role=admin`, { headers: bearer(token) }));
+      expect(await answer(fetch(`${url}/admin/`, { headers: bearer(token) }))).toEqual(rejection);
     }
   }, 60_000);
 

@@ -5,7 +5,7 @@ import { testApp } from '../support/app.ts';
 import { auth } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { scrape, sumOf } from '../support/metrics.ts';
-import { isGood, registered, signedIn } from '../support/people.ts';
+import { isAccepted, registered, signedIn } from '../support/people.ts';
 
 const app = await testApp({ METRICS_PORT: '0' });
 const { call } = app;
@@ -62,7 +62,7 @@ test('rows that ended a week ago are removed page by page, and no others', async
   await eventually(async () => (await count('email_changes')) === 25, 30_000);
   const { rows: grants } = await app.owner.query("SELECT role FROM user_roles WHERE role LIKE 'short%'");
   expect(grants).toEqual([{ role: 'short' }]);
-  expect(await isGood(call, living.accessToken)).toBe(true);
+  expect(await isAccepted(call, living.accessToken)).toBe(true);
   const seen = await scrape(app.metricsPort);
   expect(sumOf(seen, 'latchkey_housekeeping_removed_total', { task: 'sessions' })).toBe(rows);
   expect(sumOf(seen, 'latchkey_housekeeping_runs_total', { task: 'oauth_flows', outcome: 'done' })).toBeGreaterThan(0);

@@ -10,15 +10,15 @@ let app: TestApp;
 let smtp: StubbornSmtp;
 let call: Caller;
 /** The number of temporary or permanent rejections for each address, with their code. */
-const refusals = new Map<string, { code: number; times: number }>();
+const rejections = new Map<string, { code: number; times: number }>();
 
 /** The number of times that the server accepts a mail for an address and reports a failure. */
 const lostAnswers = new Map<string, number>();
 
 beforeAll(async () => {
   const answer = (address: string, times: number) => {
-    const refusal = refusals.get(address);
-    return refusal && times <= refusal.times ? refusal.code : 250;
+    const rejection = rejections.get(address);
+    return rejection && times <= rejection.times ? rejection.code : 250;
   };
   smtp = await startStubbornSmtp(answer, (address, times) => times <= (lostAnswers.get(address) ?? 0));
   app = await startTestApp({ SMTP_URL: smtp.url, MAIL_RETRY_FOR_SECONDS: '2', JOB_BACKOFF_MS: '300' });
@@ -29,9 +29,9 @@ afterAll(async () => {
   await smtp.close();
 });
 
-async function askForReset(refusal?: { code: number; times: number }): Promise<Person> {
+async function requestReset(rejection?: { code: number; times: number }): Promise<Person> {
   const person = await registered(call);
-  if (refusal) refusals.set(person.email, refusal);
+  if (rejection) rejections.set(person.email, rejection);
   await call(auth.requestReset, { email: person.email });
   return person;
 }
@@ -48,14 +48,14 @@ const deadFor = async (person: Person) => {
 
 describe('a mail', () => {
   test('that is rejected temporarily is retried until it is sent', async () => {
-    const person = await askForReset({ code: 451, times: 2 });
+    const person = await requestReset({ code: 451, times: 2 });
     await eventually(() => deliveredTo(person).length === 1);
     expect(askedFor(person)).toBe(3);
     expect(await deadFor(person)).toBeUndefined();
   });
 
   test('that is rejected every time becomes a dead letter with the reason', async () => {
-    const person = await askForReset({ code: 451, times: 99 });
+    const person = await requestReset({ code: 451, times: 99 });
     const dead = await eventually(() => deadFor(person));
     expect(askedFor(person)).toBeGreaterThan(2);
     expect(dead.attempts).toBe(askedFor(person));
@@ -63,14 +63,14 @@ describe('a mail', () => {
   });
 
   test('that is rejected permanently is not retried', async () => {
-    const person = await askForReset({ code: 550, times: 99 });
+    const person = await requestReset({ code: 550, times: 99 });
     const dead = await eventually(() => deadFor(person));
     expect(askedFor(person)).toBe(1);
     expect(dead.last_error).toContain('550');
   });
 
   test('that the server has accepted is not sent again', async () => {
-    const person = await askForReset({ code: 451, times: 1 });
+    const person = await requestReset({ code: 451, times: 1 });
     const [mail] = await eventually(() => (deliveredTo(person).length > 0 ? deliveredTo(person) : null));
     await new Promise((resolve) => setTimeout(resolve, 1_000));
     expect(deliveredTo(person)).toHaveLength(1);
@@ -90,7 +90,7 @@ test('a mail whose response was lost is sent again with the same id and the same
 });
 
 test('an operator can list dead letters and retry them', async () => {
-  const person = await askForReset({ code: 550, times: 1 });
+  const person = await requestReset({ code: 550, times: 1 });
   const dead = await eventually(() => deadFor(person));
   const outbox = (...args: string[]) =>
     run(process.execPath, ['src/main.ts', 'outbox', ...args], { DATABASE_URL: app.environment.DATABASE_URL });

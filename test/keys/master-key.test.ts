@@ -12,7 +12,7 @@ import { createLogger } from '../../src/process/log.ts';
 import { openTestMailbox, testEnvironment } from '../support/app.ts';
 import { account, auth, type Caller, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
-import { isGood, refreshed, registered, type SignedIn, signedIn } from '../support/people.ts';
+import { isAccepted, refreshed, registered, type SignedIn, signedIn } from '../support/people.ts';
 import { runMain } from '../support/processes.ts';
 
 const [OLD, NEW] = [randomBytes(32).toString('base64'), randomBytes(32).toString('base64')];
@@ -70,7 +70,7 @@ test('old key, both keys, new key: each step runs beside the step before, and ev
       [after.call, before.call],
     ] as const) {
       const other = await signedIn(from);
-      expect(await isGood(to, other.accessToken)).toBe(true);
+      expect(await isAccepted(to, other.accessToken)).toBe(true);
       const later = await refreshed(to, other);
       expect((await to(account.getMe, {}, { bearer: later.accessToken })).code).toBe('ok');
       const forgetful = await registered(from);
@@ -96,7 +96,7 @@ test('tokens of a removed master key are rejected', async () => {
   const alone = await start({ MASTER_KEY: third });
   expect((await alone.call(auth.refresh, { refreshToken: person.refreshToken })).reason).toBe('REFRESH_TOKEN_INVALID');
   // The signing key was encrypted anew, and stays in use.
-  expect(await isGood(alone.call, person.accessToken)).toBe(true);
+  expect(await isAccepted(alone.call, person.accessToken)).toBe(true);
   await alone.app.close();
 });
 
@@ -136,7 +136,7 @@ test('a signing key of another master key has no effect until it signs, and then
   ]);
   await eventually(() => lines.some((line) => line.includes(foreign.kid)));
   const person = await signedIn(call);
-  expect(await isGood(call, person.accessToken)).toBe(true);
+  expect(await isAccepted(call, person.accessToken)).toBe(true);
   expect((await fetch(`${url}/readyz`)).status).toBe(200);
 
   await owner.query("UPDATE signing_keys SET state = 'retiring', retiring_at = now() WHERE state = 'active'");
@@ -154,7 +154,7 @@ test('a signing key of another master key has no effect until it signs, and then
     "UPDATE signing_keys SET state = 'retired', retired_at = now(), encrypted_private_key = NULL WHERE state = 'active'",
   );
   await eventually(async () => (await fetch(`${url}/readyz`)).status === 200, 5_000);
-  expect(await isGood(call, person.accessToken)).toBe(true);
+  expect(await isAccepted(call, person.accessToken)).toBe(true);
   await app.close();
   await owner.end();
 });

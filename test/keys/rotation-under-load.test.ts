@@ -63,9 +63,9 @@ test('every verifier accepts every valid token', async () => {
   await Promise.all(locals.map((latchkey) => latchkey.ready()));
   const sets = servers.map(({ url }) => cachedJwks(url));
   const seen = { tokens: 0, kids: new Set<string>() };
-  let goesOn = true;
+  let isRunning = true;
 
-  async function everybodyTakes(accessToken: string): Promise<void> {
+  async function acceptedEverywhere(accessToken: string): Promise<void> {
     seen.tokens += 1;
     seen.kids.add(decodeProtectedHeader(accessToken).kid as string);
     const byCall = calls.map((call) => call(auth.verify, { accessToken }).then(({ code, reason }) => reason ?? code));
@@ -78,13 +78,13 @@ test('every verifier accepts every valid token', async () => {
     const of = (turn: number) => calls[turn % calls.length] as Caller;
     let person: SignedIn = await signedIn(of(n));
     const first = person.accessToken;
-    for (let turn = n; goesOn; turn += 1) {
-      await everybodyTakes(person.accessToken);
+    for (let turn = n; isRunning; turn += 1) {
+      await acceptedEverywhere(person.accessToken);
       const answer = await of(turn)(auth.refresh, { refreshToken: person.refreshToken });
       expect(answer.code, answer.reason).toBe('ok');
       person = { ...person, ...answer.body.tokens };
       // The first token is as valid as on its first day, in any state of its key.
-      await everybodyTakes(first);
+      await acceptedEverywhere(first);
     }
   }
 
@@ -96,7 +96,7 @@ test('every verifier accepts every valid token', async () => {
     await Promise.race([lives, sleep(300)]);
   }
   await Promise.race([lives, sleep(1_000)]);
-  goesOn = false;
+  isRunning = false;
   await lives;
   expect(seen.kids.size).toBeGreaterThanOrEqual(ROTATIONS);
   expect(seen.tokens).toBeGreaterThan(50);
@@ -110,7 +110,7 @@ test('every verifier accepts every valid token', async () => {
     const { rows } = await owner.query("SELECT FROM signing_keys WHERE kid = $1 AND state = 'retired'", [kid]);
     return rows.length > 0 ? performance.now() : null;
   }, 10_000);
-  const refusals = [
+  const rejections = [
     ...calls.map((call) => async () => (await call(auth.verify, { accessToken: person.accessToken })).reason),
     ...locals.map(
       (latchkey) => () =>
@@ -120,12 +120,12 @@ test('every verifier accepts every valid token', async () => {
         ),
     ),
   ];
-  const refusedAt = refusals.map(async (refusal) => {
-    await eventually(async () => (await refusal()) === 'TOKEN_INVALID', 10_000);
+  const rejectedAt = rejections.map(async (rejection) => {
+    await eventually(async () => (await rejection()) === 'TOKEN_INVALID', 10_000);
     return performance.now();
   });
   const committedBy = await noticed;
-  expect(Math.max(...(await Promise.all(refusedAt))) - committedBy).toBeLessThan(1_000);
+  expect(Math.max(...(await Promise.all(rejectedAt))) - committedBy).toBeLessThan(1_000);
   expect(await retired).toBe(0);
   const { body } = await (calls[1] as Caller)(auth.refresh, { refreshToken: person.refreshToken });
   for (const call of calls) expect((await call(auth.verify, { accessToken: body.tokens.accessToken })).code).toBe('ok');

@@ -14,7 +14,7 @@ import { createSigningKeyRows } from '../../src/store/signing-key-rows.ts';
 import { SERVICE_KEY, startTestApp, type TestApp } from '../support/app.ts';
 import { admin, auth, type Caller, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
-import { isGood, refreshed, type SignedIn, signedIn, signedInWith } from '../support/people.ts';
+import { isAccepted, refreshed, type SignedIn, signedIn, signedInWith } from '../support/people.ts';
 import { runMain } from '../support/processes.ts';
 
 const DAY_MS = 86_400_000;
@@ -64,7 +64,7 @@ describe('rotation', () => {
       return shown.keys.length === 3 ? shown : null;
     });
     for (const { accessToken } of [boss, person]) {
-      expect(await isGood(call, accessToken)).toBe(true);
+      expect(await isAccepted(call, accessToken)).toBe(true);
       const options = { issuer: 'https://product.example', audience: 'latchkey' };
       await jwtVerify(accessToken, createLocalJWKSet(set), options);
     }
@@ -72,14 +72,14 @@ describe('rotation', () => {
 
   test('waits until every verifier can have the next key', async () => {
     await call(admin.rotateSigningKeys, WHY, as(boss));
-    const refused = await eventually(async () => {
+    const rejected = await eventually(async () => {
       const outcome = await call(admin.rotateSigningKeys, WHY, as(boss));
       expect(outcome).toMatchObject({ code: 'failed_precondition', reason: 'SIGNING_KEY_NOT_READY' });
       // The retry delay is unknown until a worker has published the next key.
       return outcome.retryAfterSeconds === undefined ? null : outcome;
     }, 10_000);
-    expect(refused.retryAfterSeconds).toBeGreaterThan(3_590);
-    expect(refused.retryAfterSeconds).toBeLessThanOrEqual(3_600);
+    expect(rejected.retryAfterSeconds).toBeGreaterThan(3_590);
+    expect(rejected.retryAfterSeconds).toBeLessThanOrEqual(3_600);
     app.advance(3_601_000);
     boss = await refreshed(call, boss);
     expect((await call(admin.rotateSigningKeys, WHY, as(boss))).code).toBe('ok');
@@ -183,7 +183,7 @@ describe('a stolen key', () => {
     try {
       await latchkey.ready();
       await latchkey.verify(person.accessToken);
-      expect(await isGood(call, person.accessToken)).toBe(true);
+      expect(await isAccepted(call, person.accessToken)).toBe(true);
       const [active, next] = await keysOf();
       const at = performance.now();
       expect((await call(admin.retireSigningKey, { kid: active?.kid as string, ...WHY }, as(boss))).code).toBe('ok');
@@ -197,7 +197,7 @@ describe('a stolen key', () => {
       expect(performance.now() - at).toBeLessThan(1_000);
       const again = await refreshed(call, person);
       expect(kidOf(again.accessToken)).toBe(next?.kid);
-      expect(await isGood(call, again.accessToken)).toBe(true);
+      expect(await isAccepted(call, again.accessToken)).toBe(true);
       expect((await latchkey.verify(again.accessToken)).roles).toEqual(['user']);
       boss = await refreshed(call, boss);
       expect((await states()).slice(0, 2)).toEqual(['retired', 'active']);
@@ -256,17 +256,20 @@ describe('a process that receives events late', () => {
     await rotation.rotate(why);
     const after = await signedIn(call);
     expect(kidOf(after.accessToken)).toBe(next?.kid);
-    expect([await isGood(call, before.accessToken), await isGood(call, after.accessToken)]).toEqual([true, true]);
+    expect([await isAccepted(call, before.accessToken), await isAccepted(call, after.accessToken)]).toEqual([
+      true,
+      true,
+    ]);
     await sleep(200);
     await rotation.remove(active?.kid as string, why);
     expect((await jwks()).set.keys.map(({ kid }) => kid)).not.toContain(active?.kid);
     expect((await call(auth.verify, { accessToken: before.accessToken })).reason).toBe('TOKEN_INVALID');
-    expect(await isGood(call, after.accessToken)).toBe(true);
+    expect(await isAccepted(call, after.accessToken)).toBe(true);
     await sleep(200);
     await rotation.remove(next?.kid as string, why);
     const { body } = await call(auth.refresh, { refreshToken: after.refreshToken });
     expect([active?.kid, next?.kid]).not.toContain(kidOf(body.tokens.accessToken));
-    expect(await isGood(call, body.tokens.accessToken)).toBe(true);
+    expect(await isAccepted(call, body.tokens.accessToken)).toBe(true);
   });
 });
 
@@ -277,7 +280,7 @@ describe('ES256', () => {
   test('signs tokens that every verifier accepts', async () => {
     const person = await signedIn(call);
     expect(decodeProtectedHeader(person.accessToken)).toMatchObject({ alg: 'ES256', typ: 'at+jwt' });
-    expect(await isGood(call, person.accessToken)).toBe(true);
+    expect(await isAccepted(call, person.accessToken)).toBe(true);
     const { set, cacheControl } = await jwks();
     expect(cacheControl).toBe('public, max-age=300');
     expect(set.keys.map((key) => Object.keys(key).toSorted())).toEqual(
@@ -369,9 +372,9 @@ describe('at the command line', () => {
       output: expect.stringMatching(/SIGNING_KEY_NOT_READY\)(; try again in 3\d\d\d seconds)?\n$/),
     });
     await eventually(async () => (await states())[0] === 'retiring');
-    expect(await isGood(call, boss.accessToken)).toBe(true);
+    expect(await isAccepted(call, boss.accessToken)).toBe(true);
     expect(await latchkey('keys', 'retire', active?.kid as string, '--reason', 'lost')).toMatchObject({ exit: 0 });
-    await eventually(async () => !(await isGood(call, boss.accessToken)));
+    await eventually(async () => !(await isAccepted(call, boss.accessToken)));
     expect((await latchkey('keys', 'rotate')).output).toMatch(/^reason /);
     expect((await latchkey('keys', 'rotate', 'x', '--reason', 'y')).exit).toBe(2);
     expect((await latchkey('keys', 'retire', '--reason', 'y')).exit).toBe(2);

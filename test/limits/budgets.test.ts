@@ -76,9 +76,9 @@ test.each([
   expect(await fromMany(11, 100, attempt, call)).toBe(11);
   for (const caller of [call, other]) {
     // The network that has used more than its quarter waits for the budget, and not for the whole window of its own limit.
-    const refused = await attempt(from(1, caller));
-    expect(refused.reason).toBe('RATE_LIMITED');
-    expect(refused.retryAfterSeconds).toBeLessThanOrEqual(120);
+    const rejected = await attempt(from(1, caller));
+    expect(rejected.reason).toBe('RATE_LIMITED');
+    expect(rejected.retryAfterSeconds).toBeLessThanOrEqual(120);
   }
   expect(await passed(8, attempt, from(300, other))).toBe(4);
   expect(await fromMany(8, 400, attempt, other)).toBe(8);

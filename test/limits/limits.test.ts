@@ -112,7 +112,7 @@ const CASES: Record<string, (call: Caller, app: TestApp) => Promise<(n: number) 
 };
 
 test('every limit of the table has a case', () => {
-  const budgets = Object.keys(LIMITS).filter((name) => name.startsWith('GLOBAL_')); // they refuse no call; budgets.test.ts
+  const budgets = Object.keys(LIMITS).filter((name) => name.startsWith('GLOBAL_')); // they reject no call; see budgets.test.ts
   // These reject no call: test/auth/check-role.test.ts, test/auth/known-networks.test.ts.
   const others = ['DENIED_AUDIT', 'NETWORK_MAIL_ACCOUNT'];
   expect([...Object.keys(CASES), ...budgets, ...others].toSorted()).toEqual(Object.keys(LIMITS).toSorted());

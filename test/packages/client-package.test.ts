@@ -49,20 +49,20 @@ const { tokens } = await clients.auth.login({ email, password });
 const accessToken = tokens?.accessToken ?? '';
 const { user } = await clients.account.getMe({}, { headers: { authorization: \`Bearer \${accessToken}\` } });
 const { verdicts } = await clients.verifier.batchVerify({ accessTokens: [accessToken] });
-const refused: string | null = await clients.admin.listRoles({}).then(() => null, reasonOf);
+const rejected: string | null = await clients.admin.listRoles({}).then(() => null, reasonOf);
 const latchkey = createLatchkey({ url, serviceKey, whenStale: 'reject' });
 await latchkey.ready();
 const principal: TokenPrincipal = await latchkey.verify(accessToken);
 const invalid: string | null = await latchkey.verify('x').then(() => null, (error) => (error as AuthError).reason);
 console.log(JSON.stringify({
-  email: user?.email, results: verdicts.length, refused, kind: principal.kind, invalid, type: LoginRequestSchema.typeName,
+  email: user?.email, results: verdicts.length, rejected, kind: principal.kind, invalid, type: LoginRequestSchema.typeName,
 }));
 latchkey.close();
 clients.close();
 `;
 const EXPECTED = {
   results: 1,
-  refused: 'PERMISSION_DENIED',
+  rejected: 'PERMISSION_DENIED',
   kind: 'user',
   invalid: 'TOKEN_INVALID',
   type: 'latchkey.auth.v1.LoginRequest',

@@ -39,9 +39,9 @@ test.each([
 ])('a breached password is rejected, in a range file %s', async (title, line, name) => {
   const password = `an otherwise good one, ${title}`;
   publish(password, line, name);
-  const refused = await register(password);
-  expect(refused).toMatchObject({ reason: 'INVALID_ARGUMENT', fields: ['password'] });
-  expect(JSON.stringify(refused)).not.toContain(password);
+  const rejected = await register(password);
+  expect(rejected).toMatchObject({ reason: 'INVALID_ARGUMENT', fields: ['password'] });
+  expect(JSON.stringify(rejected)).not.toContain(password);
   expect((await register(`${password}!`)).code).toBe('ok');
 });
 

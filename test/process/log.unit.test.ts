@@ -29,6 +29,6 @@ test('errors are logged with their type and place, without the values that drive
   expect(JSON.stringify(logged({ err: url }))).not.toContain('hunter2');
   const sentinel = new Error('no answer from redis+sentinel://:hunter2@a,b/main?sentinel_password=hunter2&x');
   expect(JSON.stringify(logged({ err: sentinel }))).not.toContain('hunter2');
-  const refused = Object.assign(new Error('550 <a@b.example>'), { response: '550 <a@b.example>', responseCode: 550 });
-  expect(JSON.stringify(logged({ err: new Error('x', { cause: refused }) }))).not.toContain('a@b.example');
+  const rejected = Object.assign(new Error('550 <a@b.example>'), { response: '550 <a@b.example>', responseCode: 550 });
+  expect(JSON.stringify(logged({ err: new Error('x', { cause: rejected }) }))).not.toContain('a@b.example');
 });

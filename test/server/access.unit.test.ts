@@ -15,7 +15,7 @@ const methods = [
 ];
 
 test.each(methods.map((method) => [`${method.parent.name}.${method.name}`, method] as const))(
-  '%s says who may call it',
+  '%s declares its access',
   (_, method) => {
     expect(accessOf(method)).not.toBe(Access.UNSPECIFIED);
     if (method.parent === AccountService) expect(accessOf(method)).toBe(Access.USER);

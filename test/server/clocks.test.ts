@@ -10,7 +10,7 @@ import { createLogger } from '../../src/process/log.ts';
 import { openTestMailbox, testEnvironment } from '../support/app.ts';
 import { auth, type Caller, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
-import { isGood, refreshed, signedIn } from '../support/people.ts';
+import { isAccepted, refreshed, signedIn } from '../support/people.ts';
 
 const FIVE_MINUTES = 300_000;
 
@@ -53,10 +53,10 @@ test.each([FIVE_MINUTES, -FIVE_MINUTES, 31 * 86_400_000])(
     expect((await refreshed(right.call, first)).refreshToken).toBe(second.refreshToken);
     const issuedAt = Number(decodeJwt(second.accessToken).iat) * 1000;
     expect(Math.abs(issuedAt - Date.now())).toBeLessThan(5_000);
-    expect([await isGood(right.call, second.accessToken), await isGood(wrong.call, second.accessToken)]).toEqual([
-      true,
-      true,
-    ]);
+    expect([
+      await isAccepted(right.call, second.accessToken),
+      await isAccepted(wrong.call, second.accessToken),
+    ]).toEqual([true, true]);
   },
   60_000,
 );
@@ -67,7 +67,7 @@ test('a clock that jumps while the process runs ends no session and stops no mai
   for (const difference of [FIVE_MINUTES, -FIVE_MINUTES, 400 * 86_400_000]) {
     setClock(difference);
     person = await refreshed(call, person);
-    expect(await isGood(call, person.accessToken)).toBe(true);
+    expect(await isAccepted(call, person.accessToken)).toBe(true);
     await call(auth.requestReset, { email: person.email });
     const isReset = ({ to, subject }: ReceivedMail) => to === person.email && subject === 'Set a new password';
     const link = await eventually(() => mailbox.mails.findLast(isReset)?.link);

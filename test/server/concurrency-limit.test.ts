@@ -130,8 +130,8 @@ test('beyond a thousand concurrent calls each is rejected with a retry delay, ov
   });
   expect((await viaFetch(app.url)(auth.verify, { accessToken })).code).toBe('ok');
   await holder.query('ROLLBACK');
-  const refused = (await Promise.all(calls)).filter((answer) => statusOf(answer) === '14').length;
-  expect(refused).toBeGreaterThanOrEqual(150);
+  const rejected = (await Promise.all(calls)).filter((answer) => statusOf(answer) === '14').length;
+  expect(rejected).toBeGreaterThanOrEqual(150);
   expect((await viaFetch(app.url)(auth.login, { email, password })).reason).toBe('CREDENTIALS_INVALID');
 }, 60_000);
 

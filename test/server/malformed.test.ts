@@ -51,7 +51,7 @@ const BODIES: [name: string, body: Buffer][] = [
   ['half a message', envelope(Buffer.alloc(3), 0, 30)],
   ['two messages', Buffer.concat([envelope(EMPTY), envelope(EMPTY)])],
   ['a message and half of the next', Buffer.concat([envelope(EMPTY), Buffer.from([0, 0, 0])])],
-  ['a message that says it is compressed', envelope(Buffer.from([1, 2, 3]), 1)],
+  ['a message that is marked as compressed', envelope(Buffer.from([1, 2, 3]), 1)],
   ['the flag of the end of a stream', envelope(Buffer.from('{}'), 2)],
   ['the flag of trailers', envelope(Buffer.from('grpc-status: 0'), 0x80)],
   ['an unknown flag', envelope(EMPTY, 0x40)],

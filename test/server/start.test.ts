@@ -102,10 +102,10 @@ describe.each([
   ['serve --workers', ['serve', '--workers', '2']],
 ])('%s', (_, args) => {
   test('without Postgres ends with a sentence', async () => {
-    const refused = runMain(args, { ...environment, DATABASE_URL: 'postgres://latchkey@127.0.0.1:1/latchkey' });
-    expect(await refused.ended).toBe(1);
-    expect(refused.output()).toContain('no server listens there: is it running, and is the URL right?');
-    expect(refused.output()).not.toMatch(/^ +at /m);
+    const failed = runMain(args, { ...environment, DATABASE_URL: 'postgres://latchkey@127.0.0.1:1/latchkey' });
+    expect(await failed.ended).toBe(1);
+    expect(failed.output()).toContain('no server listens there: is it running, and is the URL right?');
+    expect(failed.output()).not.toMatch(/^ +at /m);
   });
 
   test('with a Postgres that hangs ends with a sentence', async () => {

@@ -61,7 +61,7 @@ describe('size', () => {
   test.each([
     ['claims 4 GiB', envelope(Buffer.alloc(10), 0, 0xffff_ffff), '8'],
     ['is over 64 KiB', envelope(Buffer.alloc(70_000)), '8'],
-    ['says that it is compressed', envelope(gzipSync(Buffer.alloc(20_000_000)), 1), '3'],
+    ['is marked as compressed', envelope(gzipSync(Buffer.alloc(20_000_000)), 1), '3'],
   ])('a gRPC message that %s is rejected, and the stream ends', async (_, bytes, status) => {
     const { stream, closed } = rawStream(http2Session(), LOGIN);
     stream.write(bytes);
@@ -98,7 +98,7 @@ describe('size', () => {
   });
 
   test.each([LOGIN, '/latchkey.auth.v1.AuthService/Verify'])(
-    'and of a client in too much haste to know the limit: %s',
+    'headers over 16 KiB are rejected also before the client has read the settings: %s',
     async (path) => {
       const { stream, closed } = rawStream(http2Session(), path, { 'x-long': 'x'.repeat(20_000) });
       stream.end(envelope(new Uint8Array()));
@@ -118,12 +118,12 @@ describe('size', () => {
     onTestFinished(() => {
       for (const { socket } of connections) socket.destroy();
     });
-    let refused = 0;
-    for (const { closed } of connections) void closed.then(() => (refused += 1));
+    let rejected = 0;
+    for (const { closed } of connections) void closed.then(() => (rejected += 1));
     await sleep(1_000);
     // Connections that earlier tests left open count as well.
-    expect(refused).toBeGreaterThanOrEqual(10);
-    expect(refused).toBeLessThan(20);
+    expect(rejected).toBeGreaterThanOrEqual(10);
+    expect(rejected).toBeLessThan(20);
     for (const { socket } of connections) socket.destroy();
     await sleep(200);
   });

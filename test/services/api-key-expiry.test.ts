@@ -81,10 +81,10 @@ describe('an API key', () => {
     const made = await latchkey(['create-key', 'robot', '--name', 'typed']);
     expect(daysFromNow(JSON.parse(made.output).expires_at)).toBeCloseTo(365, 2);
     const until = new Date(Date.now() + 20 * DAY_MS).toISOString();
-    const refused = await latchkey(['create-key', 'robot', '--name', 'typed', '--until', until], {
+    const rejected = await latchkey(['create-key', 'robot', '--name', 'typed', '--until', until], {
       API_KEY_MAX_DAYS: '10',
     });
-    expect(refused).toEqual({ exit: 1, output: 'expires_at must be at most 10 days from now\n' });
+    expect(rejected).toEqual({ exit: 1, output: 'expires_at must be at most 10 days from now\n' });
     expect(JSON.parse((await latchkey(['list'])).output)[0].key_expires_at).toEqual(
       (await app.owner.query('SELECT min(expires_at) FROM api_keys')).rows[0].min.toISOString(),
     );

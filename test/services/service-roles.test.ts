@@ -131,9 +131,9 @@ describe('the client of a call', () => {
   test('cannot be named by other services, whose error names the missing role', async () => {
     const [plain, reader] = [await robot(), await robot([READ])];
     for (const bearer of [plain.key, plain.token, reader.key]) {
-      const refused = await addressOf(bearer);
-      expect(refused).toMatch(/^PERMISSION_DENIED /);
-      expect(refused).toContain(ON_BEHALF);
+      const rejected = await addressOf(bearer);
+      expect(rejected).toMatch(/^PERMISSION_DENIED /);
+      expect(rejected).toContain(ON_BEHALF);
     }
     const agent = { 'x-client-user-agent': 'a phone' };
     expect((await call(auth.register, newPerson(), { bearer: plain.key, headers: agent })).reason).toBe(

@@ -43,9 +43,9 @@ async function recordEvent(payload: object): Promise<void> {
 
 describe('the role of the service', () => {
   test.each([
-    ['add an audit event but by the chain', 'INSERT INTO audit_events (seq) VALUES (1)'],
+    ['add an audit event outside the chain', 'INSERT INTO audit_events (seq) VALUES (1)'],
     ['move the end of the chain', 'UPDATE audit_chain SET seq = 0'],
-    ['append what it likes', "SELECT append_audit_event(gen_random_uuid(), now(), '{}')"],
+    ['append an event of its own', "SELECT append_audit_event(gen_random_uuid(), now(), '{}')"],
     ['drop old events', 'SELECT drop_audit_events(now())'],
     ['change an audit event', "UPDATE audit_events SET type = 'x'"],
     ['delete an audit event', 'DELETE FROM audit_events'],
@@ -63,7 +63,7 @@ describe('the role of the service', () => {
     ['make a signing key sign sooner', 'UPDATE signing_keys SET signs_from = now()'],
     ['give a signing key another algorithm', "UPDATE signing_keys SET algorithm = 'ES256'"],
     ['remove a signing key', 'DELETE FROM signing_keys'],
-    ['say that a migration ran', 'DELETE FROM schema_migrations'],
+    ['change the record of migrations', 'DELETE FROM schema_migrations'],
   ])('cannot %s', async (_, statement) => {
     await expect(service.query(statement)).rejects.toThrow(/permission denied|must be owner/);
   });
@@ -154,9 +154,9 @@ describe('roles', () => {
     await owner.query('BEGIN');
     await imply(owner, 'b', 'c');
     const other = imply(service, 'c', 'a');
-    const refused = expect(other).rejects.toThrow('circle');
+    const rejected = expect(other).rejects.toThrow('circle');
     await owner.query('COMMIT');
-    await refused;
+    await rejected;
     const { rows } = await owner.query("SELECT implied FROM role_closure WHERE role = 'a' ORDER BY 1");
     expect(rows.map(({ implied }) => implied)).toEqual(['a', 'b', 'c']);
   });

@@ -15,7 +15,7 @@ import { openTestMailbox, testEnvironment } from '../support/app.ts';
 import { type Cable, layCable, through } from '../support/cable.ts';
 import { auth, type Caller, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
-import { isGood, newPerson, refreshed, registered, signedIn } from '../support/people.ts';
+import { isAccepted, newPerson, refreshed, registered, signedIn } from '../support/people.ts';
 
 const SERVICE_PASSWORD = 'failover-service-password';
 
@@ -180,7 +180,7 @@ test('a failover that lost transactions is logged, and the new primary counts', 
   const again = await refreshed(node.call, person);
   expect((await node.call(auth.login, { email: lost.email, password: lost.password })).code).toBe('unauthenticated');
   // The lost event had made the user's tokens invalid in memory.
-  await eventually(() => isGood(node.call, again.accessToken));
+  await eventually(() => isAccepted(node.call, again.accessToken));
 }, 120_000);
 
 test('the service is not ready while the server is read-only', async () => {

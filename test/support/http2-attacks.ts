@@ -59,7 +59,7 @@ export const floods: Attack[] = [
   ['streams of Login reset at once', closes, send(many(20_000, (n) => [open(2 * n + 1), reset(2 * n + 1)]))],
   ['streams of Verify reset at once', closes, send(many(20_000, (n) => [open(2 * n + 1, VERIFY), reset(2 * n + 1)]))],
   [
-    'streams that the server has to reset, for trailers it must refuse',
+    'streams that the server has to reset, for trailers it must reject',
     closes,
     send(many(20_000, (n) => [open(2 * n + 1), f.headers(2 * n + 1, [['X', 'y']], whole)])),
   ],
@@ -128,7 +128,7 @@ export const lingering: Attack[] = [
   ['streams beyond a hundred', resets(h2.NGHTTP2_REFUSED_STREAM, 50), send(many(150, (n) => open(2 * n + 1)))],
   ['streams far beyond a hundred', closes, send(many(20_000, (n) => open(2 * n + 1)))],
   [
-    'a client without a window asks for much',
+    'a client without a window requests much',
     answers(90),
     send(
       f.settings([4, 0]),

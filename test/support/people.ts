@@ -33,12 +33,12 @@ export async function reauthenticated(call: Caller, person: SignedIn): Promise<S
 }
 
 /** Whether an access token is accepted at this moment. */
-export async function isGood(call: Caller, accessToken: string): Promise<boolean> {
+export async function isAccepted(call: Caller, accessToken: string): Promise<boolean> {
   return (await call(account.getMe, {}, { bearer: accessToken })).code === 'ok';
 }
 
 /** A user, an administrator and an expired token, for tests of gateways. Moves the service's clock past the life of an access token. */
-export async function visitors(
+export async function gatewayCallers(
   app: TestApp,
   call: Caller,
 ): Promise<{ person: SignedIn; admin: SignedIn; expired: string }> {

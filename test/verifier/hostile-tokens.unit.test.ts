@@ -80,7 +80,7 @@ describe.each(KEYS)('%s', (_, signer, key) => {
   const good = token(JSON.stringify(claims));
   // One engine for all cases, so that a wrongly cached token is noticed.
   const verifier = verifierWith(key);
-  const refusal = (text: string) => outcome(verifier.judge(text, ''));
+  const rejection = (text: string) => outcome(verifier.judge(text, ''));
 
   test('a valid token is accepted, also repeatedly', () => {
     for (let n = 0; n < 3; n += 1) {
@@ -105,14 +105,14 @@ describe.each(KEYS)('%s', (_, signer, key) => {
       ['8 MB', token(JSON.stringify({ ...claims, email: 'x'.repeat(8_000_000) }))],
       ['a little too much', token(JSON.stringify({ ...claims, email: 'x'.repeat(MAX_TOKEN_LENGTH) }))],
     ])('a token with %s is rejected', (_, text) => {
-      expect(refusal(text)).toBe('TOKEN_INVALID');
+      expect(rejection(text)).toBe('TOKEN_INVALID');
     });
 
     test('a token whose signature differs in the unused bits of its last character is rejected', () => {
       const accepted = [];
       for (const character of 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_') {
         const text = good.slice(0, -1) + character;
-        if (text !== good && refusal(text) !== 'TOKEN_INVALID') accepted.push(text);
+        if (text !== good && rejection(text) !== 'TOKEN_INVALID') accepted.push(text);
       }
       expect(accepted).toEqual([]);
     });
@@ -124,7 +124,7 @@ describe.each(KEYS)('%s', (_, signer, key) => {
           fc.string({ unit: anyCharacter, minLength: 1, maxLength: 1 }),
           (at, other) => {
             const changed = good.slice(0, at) + other + good.slice(at + 1);
-            if (changed !== good) expect(refusal(changed)).toBe('TOKEN_INVALID');
+            if (changed !== good) expect(rejection(changed)).toBe('TOKEN_INVALID');
           },
         ),
         { numRuns: 1_000 },
@@ -134,7 +134,7 @@ describe.each(KEYS)('%s', (_, signer, key) => {
     test('any text is rejected', () => {
       fc.assert(
         fc.property(fc.string({ unit: anyCharacter }), (text) => {
-          expect(refusal(text)).toBe('TOKEN_INVALID');
+          expect(rejection(text)).toBe('TOKEN_INVALID');
         }),
         { numRuns: 500 },
       );
@@ -162,22 +162,24 @@ describe.each(KEYS)('%s', (_, signer, key) => {
       ['zip', { ...accessTokenHeader({ kid, algorithm }), zip: 'DEF' }],
       ['another order', { typ: 'at+jwt', kid, alg: algorithm }],
     ])('a token with %s is rejected', (_, header) => {
-      expect(refusal(token(json, JSON.stringify(header)))).toBe('TOKEN_INVALID');
+      expect(rejection(token(json, JSON.stringify(header)))).toBe('TOKEN_INVALID');
     });
 
     test('a property name that every object has is an invalid key id', () => {
       for (const name of ['__proto__', 'constructor', 'toString']) {
-        expect(refusal(token(json, JSON.stringify(accessTokenHeader({ kid: name, algorithm }))))).toBe('TOKEN_INVALID');
-        expect(refusal(`${name}.${good.split('.').slice(1).join('.')}`)).toBe('TOKEN_INVALID');
+        expect(rejection(token(json, JSON.stringify(accessTokenHeader({ kid: name, algorithm }))))).toBe(
+          'TOKEN_INVALID',
+        );
+        expect(rejection(`${name}.${good.split('.').slice(1).join('.')}`)).toBe('TOKEN_INVALID');
       }
     });
 
     test('a token signed with another key, or with our public key as a secret, is rejected', () => {
-      expect(refusal(token(json, undefined, theirs.privateKey))).toBe('TOKEN_INVALID');
+      expect(rejection(token(json, undefined, theirs.privateKey))).toBe('TOKEN_INVALID');
       const signed = good.slice(0, good.lastIndexOf('.'));
       const secret = ours.publicKey.export({ type: 'spki', format: 'pem' });
       const mac = createHmac('sha256', secret).update(signed).digest('base64url');
-      expect(refusal(`${signed}.${mac}`)).toBe('TOKEN_INVALID');
+      expect(rejection(`${signed}.${mac}`)).toBe('TOKEN_INVALID');
     });
   });
 
@@ -211,7 +213,7 @@ describe.each(KEYS)('%s', (_, signer, key) => {
       ['no roles', { roles: undefined }],
       ['no email', { email: undefined }],
       ['neither email nor whether it is verified', noEmail],
-      ['an email of which nothing says whether it is verified', { email_verified: undefined }],
+      ['an email without a claim that it is verified', { email_verified: undefined }],
       ['text as email_verified', { email_verified: 'true' }],
       ['a number as email_verified', { email_verified: 1 }],
       ['null as email_verified', { email_verified: null }],
@@ -233,7 +235,7 @@ describe.each(KEYS)('%s', (_, signer, key) => {
       ['a negative time', { iat: -1, exp: 1 }],
     ])('a token with %s is rejected', (what, change) => {
       const expected = what === 'a negative time' ? 'TOKEN_EXPIRED' : 'TOKEN_INVALID';
-      expect(refusal(token(JSON.stringify({ ...claims, ...change })))).toBe(expected);
+      expect(rejection(token(JSON.stringify({ ...claims, ...change })))).toBe(expected);
     });
 
     const json = JSON.stringify(claims);
@@ -250,13 +252,13 @@ describe.each(KEYS)('%s', (_, signer, key) => {
       ['a byte order mark', `\ufeff${json}`],
       ['__proto__', json.replace('{', '{"__proto__":{"roles":["admin"]},').replace(/,"roles":\["user"\]/, '')],
     ])('a token with %s is rejected', (_, payload) => {
-      expect(refusal(token(payload))).toBe('TOKEN_INVALID');
+      expect(rejection(token(payload))).toBe('TOKEN_INVALID');
     });
 
     test('the token of a service, and of a user whose email is not verified, is accepted', () => {
       const service = { ...claims, client_id: 'billing', ...noEmail };
       for (const one of [service, { ...claims, email_verified: false }]) {
-        expect(refusal(token(JSON.stringify(one)))).toBe('accepted');
+        expect(rejection(token(JSON.stringify(one)))).toBe('accepted');
       }
     });
 
@@ -269,11 +271,11 @@ describe.each(KEYS)('%s', (_, signer, key) => {
     });
 
     test('an expired token is rejected as expired', () => {
-      expect(refusal(token(JSON.stringify({ ...claims, iat: SECONDS - 900, exp: SECONDS })))).toBe('TOKEN_EXPIRED');
+      expect(rejection(token(JSON.stringify({ ...claims, iat: SECONDS - 900, exp: SECONDS })))).toBe('TOKEN_EXPIRED');
     });
 
     test('a token issued up to a minute ahead is accepted, because clocks differ', () => {
-      expect(refusal(token(JSON.stringify({ ...claims, iat: SECONDS + 60 })))).toBe('accepted');
+      expect(rejection(token(JSON.stringify({ ...claims, iat: SECONDS + 60 })))).toBe('accepted');
     });
   });
 });

@@ -32,7 +32,7 @@ function databaseFindings(diagnosis: DatabaseDiagnosis): Finding[] {
     ok('postgres', `the primary answers, version ${version}`),
     schemaProblem === null
       ? ok('schema', 'has every migration of this release, unchanged')
-      : { check: 'schema', state: 'failed', what: schemaProblem, mend: 'run migrate; it says what else is needed' },
+      : { check: 'schema', state: 'failed', what: schemaProblem, mend: 'run migrate; it reports further steps' },
     roleProblem === null
       ? ok('database role', 'has exactly the privileges of the service')
       : {

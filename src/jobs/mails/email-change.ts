@@ -23,7 +23,6 @@ export function emailChangedMail({ publicUrl, token, happenedAt }: Facts): MailC
   ]);
 }
 
-/** To the address that the account had after the change. */
 export function emailChangeUndoneMail({ publicUrl, happenedAt }: Pick<Facts, 'publicUrl' | 'happenedAt'>): MailContent {
   return layout('The change of your email address was undone', [
     'Hello,',

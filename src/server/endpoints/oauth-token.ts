@@ -113,8 +113,8 @@ function rejectionFor(reason: Reason, byHeader: boolean): TokenRejection | null 
 }
 
 /**
- * `audience` is sent by many clients in place of `resource` (RFC 8707). A parameter without a value counts as omitted
- * (RFC 6749 section 3.2).
+ * Many clients send `audience` in place of `resource` (RFC 8707). A value can be a name instead of a URI. A parameter
+ * without a value counts as omitted (RFC 6749 section 3.2).
  */
 function audiencesIn(form: URLSearchParams): string[] {
   return [...form.getAll('resource'), ...form.getAll('audience')].filter((value) => value !== '');

@@ -35,6 +35,7 @@ export function createGate(steps: GateStep[]): (context: HandlerContext) => Prom
   };
 }
 
+/** @throws AuthError UNIMPLEMENTED */
 export const rejectCompression: GateStep = ({ requestHeader, responseHeader }) => {
   const isCompressed = ENCODING_HEADERS.some((name) => !['identity', null].includes(requestHeader.get(name)));
   if (!isCompressed) return;
@@ -58,7 +59,10 @@ export const receiveMessage: GateStep = async ({ signal }, record, { body }) => 
   signal.throwIfAborted();
 };
 
-/** Unary calls only: streams of anonymous callers have slots of their own. @throws AuthError OVERLOADED */
+/**
+ * Unary calls only: a stream lasts. Streams of anonymous callers have slots of their own.
+ * @throws AuthError OVERLOADED
+ */
 export function acquireSlot(limit: ConcurrencyLimit): GateStep {
   return ({ method }, record, pending) => {
     if (method.methodKind === 'unary') pending.releaseSlot = limit.acquire(record.address);

@@ -27,7 +27,10 @@ export async function identify(deps: IdentifyDeps, record: Credentials, signal: 
   return principal;
 }
 
-/** Null without an access token, and for a service that calls for users. @throws AuthError as the verifier does */
+/**
+ * For PUBLIC methods. Null without an access token, and for a service that calls for users.
+ * @throws AuthError as the verifier does
+ */
 export async function identifyUser(
   deps: IdentifyDeps,
   record: Credentials,

@@ -69,7 +69,7 @@ export function createRpcBody(request: NodeRequest, method: DescMethod, waiting:
   };
 }
 
-/** Connect serves a GET for NO_SIDE_EFFECTS (Connect protocol, Unary-Get-Request). */
+/** Connect serves a GET for methods with NO_SIDE_EFFECTS (Connect protocol, Unary-Get-Request). */
 function queryMessage(url: string): { message: Buffer; isJson: boolean } {
   const query = new URL(url, 'http://localhost').searchParams;
   const encoding = query.get('base64') === '1' ? 'base64url' : 'utf8';

@@ -8,7 +8,7 @@ export type Http2Connections = {
 };
 
 export type Lifetime = {
-  /** Plus or minus a tenth; 0 for no limit. */
+  /** A connection takes no new calls after this, plus or minus a tenth; 0 for no limit. */
   maxAgeMs: number;
   graceMs: number;
   pingEveryMs: number;

@@ -1,4 +1,4 @@
-// Several hosts in one URL, as libpq accepts them: postgres://user:password@a:5432,b:5432/name. Node's URL and pg do not.
+// Several hosts in one URL, as libpq accepts them: postgres://user:password@a:5432,b:5432/name. Node and pg accept one.
 
 /** The service uses only the primary. */
 export const PRIMARY_ATTRIBUTES = ['read-write', 'primary'];

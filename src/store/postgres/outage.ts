@@ -20,7 +20,7 @@ const NETWORK_CODES = new Set([
 const CONNECTION_MESSAGES =
   /^(?:timeout exceeded when trying to connect|Query read timeout|Connection terminated|Client has encountered a connection error|Cannot use a pool after calling end)/;
 
-/** The same call can succeed later. */
+/** After an outage the same call can succeed. */
 export function isDatabaseOutage(error: unknown): boolean {
   if (error instanceof NotPrimaryError) return true;
   if (error instanceof pg.DatabaseError) return TRANSIENT_SQLSTATE.test(error.code ?? '') || isOfPooler(error);

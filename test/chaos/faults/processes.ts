@@ -17,13 +17,13 @@ export const processFaults: Fault[] = [
   },
   {
     name: 'serve-stopped',
-    does: 'one serve process hangs (SIGSTOP) for six seconds and goes on',
+    does: 'one serve process hangs (SIGSTOP) for six seconds and continues',
     inject: async ({ deployment }) => deployment.servers[1].freeze(),
     heal: async ({ deployment }) => deployment.servers[1].thaw(),
   },
   {
     name: 'worker-stopped',
-    does: 'one worker process hangs (SIGSTOP) for six seconds and goes on',
+    does: 'one worker process hangs (SIGSTOP) for six seconds and continues',
     inject: async ({ deployment }) => deployment.workers[0].freeze(),
     heal: async ({ deployment }) => deployment.workers[0].thaw(),
   },

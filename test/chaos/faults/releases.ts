@@ -27,7 +27,7 @@ export const releaseFaults: Fault[] = [
       const environment = { MASTER_KEY: randomBytes(32).toString('base64') };
       await server.start({ environment }).then(
         () => note('it started'),
-        (error: Error) => note(`it refused to start: ${error.message.split('\n')[1] ?? error.message}`),
+        (error: Error) => note(`it did not start: ${error.message.split('\n')[1] ?? error.message}`),
       );
     },
     heal: async ({ deployment }) => {
