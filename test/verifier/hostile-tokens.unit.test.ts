@@ -263,11 +263,11 @@ describe.each(KEYS)('%s', (_, signer, key) => {
     });
 
     test('a token of the longest lifetime is accepted', () => {
-      expect(refusal(token(JSON.stringify({ ...claims, exp: SECONDS - 10 + 3_600 })))).toBe('accepted');
+      expect(rejection(token(JSON.stringify({ ...claims, exp: SECONDS - 10 + 3_600 })))).toBe('accepted');
     });
 
     test.each([['5'], ['"text"'], ['true'], ['[]']])('the JSON %s has no claims', (payload) => {
-      expect(refusal(token(payload))).toBe('TOKEN_INVALID');
+      expect(rejection(token(payload))).toBe('TOKEN_INVALID');
     });
 
     test('an expired token is rejected as expired', () => {
