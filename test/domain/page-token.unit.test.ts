@@ -27,3 +27,25 @@ test('a page token is rejected by another query, in another form, or with a key 
   for (const text of bad) expect(() => parsePageToken(text, 'query', parseUuid), text).toThrow(InvalidValue);
   expect(() => parsePageToken(token, 'another query', parseUuid)).toThrow(InvalidValue);
 });
+
+test('a key of another kind is rejected like any other invalid page token', () => {
+  const token = formatPageToken('1; DROP TABLE users', 'query');
+  const message = 'must be empty or the next_page_token of the same query';
+  expect(() => parsePageToken(token, 'query', parseUuid)).toThrow(message);
+});
+
+test('a defect of the parser is not a fault of the token', () => {
+  const fail = () => {
+    throw new TypeError('defect');
+  };
+  expect(() => parsePageToken(formatPageToken('x', 'query'), 'query', fail)).toThrow(TypeError);
+});
+
+test('a page token has at most 512 characters', () => {
+  const tokenOf = (length: number) => formatPageToken('x'.repeat(length), 'query');
+  let length = 300;
+  while (tokenOf(length).length < 512) length += 1;
+  expect(tokenOf(length)).toHaveLength(512);
+  expect(parsePageToken(tokenOf(length), 'query', (after) => after)).toHaveLength(length);
+  expect(() => parsePageToken(tokenOf(length + 1), 'query', (after) => after)).toThrow(InvalidValue);
+});

@@ -3,19 +3,25 @@ import { generateKeyPairSync, randomUUID, sign } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import type { RevocableToken, RevocationStatus } from '../../src/domain/revocation-status.ts';
 import { ownVerificationKey } from '../../src/keys/own-verification-key.ts';
-import { type AccessClaims, accessTokenHeader, LAST_TOKEN_MS } from '../../src/verifier/access-token.ts';
+import {
+  type AccessClaims,
+  accessTokenHeader,
+  isSigningAlgorithm,
+  LAST_TOKEN_MS,
+} from '../../src/verifier/access-token.ts';
 import { createEngine } from '../../src/verifier/engine.ts';
 import { createVerifier } from '../../src/verifier/verifier.ts';
 import { claimsOf } from '../support/claims.ts';
 
 const SECONDS = 1_800_000_000;
 const MAX_AGE_MS = 5_000;
-const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
+const encode = (value: object | string) =>
+  Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64url');
 
 function createSigner() {
   const { privateKey, publicKey } = generateKeyPairSync('ed25519');
   const key = ownVerificationKey(randomUUID().padEnd(43, '0'), 'EdDSA', privateKey, publicKey);
-  const signText = (claims: object, header: object = accessTokenHeader(key)) => {
+  const signText = (claims: object, header: object | string = accessTokenHeader(key)) => {
     const signed = `${encode(header)}.${encode(claims)}`;
     return `${signed}.${sign(null, Buffer.from(signed), privateKey).toString('base64url')}`;
   };
@@ -163,10 +169,20 @@ describe('a revocation view', () => {
   });
 });
 
+test('a token has at most 4,096 characters', () => {
+  const { engine } = setUp();
+  const padded = (length: number) => ours.signText({ ...claims, email: 'x'.repeat(length) });
+  let length = 2_500;
+  while (padded(length).length < 4_096) length += 1;
+  expect(padded(length)).toHaveLength(4_096);
+  expect(engine.judge(padded(length), '')).toHaveProperty('decision');
+  expect(engine.judge(padded(length + 1), '')).toEqual({ reason: 'TOKEN_INVALID' });
+});
+
 describe('an unknown key', () => {
   const kid = 'k'.repeat(43);
   const headerOf = (change: object) => ({ alg: 'EdDSA', kid, typ: 'at+jwt', ...change });
-  const judgeWith = (header: object, suffix = '') =>
+  const judgeWith = (header: object | string, suffix = '') =>
     setUp({ ageMs: MAX_AGE_MS + 1 }).engine.judge(theirs.signText(claims, header) + suffix, '');
 
   test.each([
@@ -187,6 +203,8 @@ describe('an unknown key', () => {
     ['another type', headerOf({ typ: 'JWT' })],
     ['another order', { kid, alg: 'EdDSA', typ: 'at+jwt' }],
     ['a further member', headerOf({ jku: 'https://evil.example' })],
+    ['a character before the JSON', ` ${JSON.stringify(headerOf({}))}`],
+    ['a character after the JSON', `${JSON.stringify(headerOf({}))} `],
     ['an earlier member', { b64: false, ...headerOf({}) }],
   ])('is invalid: %s', (_, header) => {
     expect(judgeWith(header)).toEqual({ reason: 'TOKEN_INVALID' });
@@ -237,6 +255,10 @@ test('the cache survives a new key, and is emptied when a key is removed', () =>
   engine.judge(theirs.signText(claims), '');
   engine.useKeys([theirs.key]);
   expect(engine.cachedBytes()).toBe(0);
+});
+
+test('the signing algorithms are EdDSA and ES256', () => {
+  expect(['EdDSA', 'ES256', 'RS256', 'none', ''].map(isSigningAlgorithm)).toEqual([true, true, false, false, false]);
 });
 
 test('the last token of a revocation has expired after an hour and three minutes of clock skew', () => {

@@ -197,6 +197,7 @@ describe.each(KEYS)('%s', (_, signer, key) => {
       ['an empty audience', { aud: [] }],
       ['an audience that is no list', { aud: 'latchkey' }],
       ['numbers as audience', { aud: [1] }],
+      ['a number among its audiences', { aud: ['latchkey', 1] }],
       ['an audience within a list', { aud: [['latchkey']] }],
       ['an object as audience', { aud: { 0: 'latchkey', length: 1 } }],
       ['no audience', { aud: undefined }],
@@ -227,6 +228,8 @@ describe.each(KEYS)('%s', (_, signer, key) => {
       ['a fraction as expiry', { exp: SECONDS + 0.5 }],
       ['a far expiry', { exp: SECONDS + 1e9 }],
       ['expiry before issue', { exp: SECONDS - 20 }],
+      ['expiry at issue', { exp: SECONDS - 10 }],
+      ['a lifetime of an hour and a second', { exp: SECONDS - 10 + 3_601 }],
       ['no time of issue', { iat: undefined }],
       ['a time of issue to come', { iat: SECONDS + 61, exp: SECONDS + 100 }],
       ['a negative time', { iat: -1, exp: 1 }],
@@ -257,6 +260,14 @@ describe.each(KEYS)('%s', (_, signer, key) => {
       for (const one of [service, { ...claims, email_verified: false }]) {
         expect(rejection(token(JSON.stringify(one)))).toBe('accepted');
       }
+    });
+
+    test('a token of the longest lifetime is accepted', () => {
+      expect(rejection(token(JSON.stringify({ ...claims, exp: SECONDS - 10 + 3_600 })))).toBe('accepted');
+    });
+
+    test.each([['5'], ['"text"'], ['true'], ['[]']])('the JSON %s has no claims', (payload) => {
+      expect(rejection(token(payload))).toBe('TOKEN_INVALID');
     });
 
     test('an expired token is rejected as expired', () => {

@@ -76,3 +76,51 @@ test('keeps an event for longer when it arrives again', () => {
   expect(view.statusOf({ ...OF, sessionId: one })).toBe('revoked');
   expect(view.size()).toBe(1);
 });
+
+const sessionEnded = (sessionId: string) => ({ kind: 'session_ended' as const, sessionId });
+const userChanged = (userId: string) => ({ kind: 'user_changed' as const, userId, staleBelow: 2, revokedBelow: 2 });
+const roleChanged = (role: string) => ({ kind: 'role_changed' as const, role, staleBelow: 2 });
+
+test.each([
+  ['session', sessionEnded],
+  ['user', userChanged],
+  ['role', roleChanged],
+])('an entry of a %s is dropped 63 minutes after its last event, whatever came first', (_, event) => {
+  const { view, clock } = viewAt();
+  view.apply([event('one'), event('other')]);
+  clock.now = 1_000;
+  view.apply([event('one')]);
+  const sizeAt = (now: number) => {
+    clock.now = now;
+    view.confirm(now);
+    return view.size();
+  };
+  expect([3_779_999, 3_780_000, 3_780_999, 3_781_000].map(sizeAt)).toEqual([2, 1, 1, 0]);
+});
+
+test('its size is the number of sessions, users and roles', () => {
+  const { view } = viewAt();
+  view.apply([
+    sessionEnded('a'),
+    ...['a', 'b'].map(userChanged),
+    ...['a', 'b', 'c', 'd'].map(roleChanged),
+    { kind: 'keys_changed' },
+  ]);
+  expect(view.size()).toBe(7);
+});
+
+test('after a reset it is empty and infinitely old', () => {
+  const { view, clock } = viewAt();
+  view.apply([sessionEnded('a'), userChanged('a'), roleChanged('a')]);
+  view.confirm(clock.now);
+  view.reset();
+  expect([view.size(), view.ageMs()]).toEqual([0, Number.POSITIVE_INFINITY]);
+  expect(view.statusOf({ ...OF, sessionId: 'a', userId: 'a', roles: ['a'] })).toBe('active');
+});
+
+test('without a clock of its own it uses the monotonic clock of the process', () => {
+  const view = createRevocationView();
+  view.confirm(performance.now());
+  expect(view.ageMs()).toBeGreaterThanOrEqual(0);
+  expect(view.ageMs()).toBeLessThan(10_000);
+});

@@ -48,3 +48,49 @@ test('stores nothing when its bound is zero', () => {
   cache.add({ text: 'x' });
   expect([cache.get('x'), cache.bytes()]).toEqual([undefined, 0]);
 });
+
+type Text = { text: string };
+
+test('half of the bound is full when no further token fits into it', () => {
+  const cache = createTokenCache<Text>(4 * 2_500);
+  // Each takes 2,500 bytes: 50 characters and the memory of an entry.
+  const [a, b, c] = ['a', 'b', 'c'].map((text) => ({ text: text.padEnd(50, text) })) as [Text, Text, Text];
+  for (const token of [a, b, c]) cache.add(token);
+  expect(cache.bytes()).toBe(7_500);
+  // A used token is kept twice until its generation is dropped.
+  expect(cache.get(a.text)).toBe(a);
+  expect(cache.bytes()).toBe(10_000);
+  cache.add({ text: 'd'.repeat(50) });
+  expect(cache.bytes()).toBe(7_500);
+  expect([a, b, c].map(({ text }) => cache.get(text))).toEqual([a, undefined, c]);
+});
+
+test('one token takes at most half of the bound', () => {
+  const token = { text: 'x'.repeat(50) };
+  for (const [maxBytes, found] of [
+    [5_000, token],
+    [4_999, undefined],
+  ] as const) {
+    const cache = createTokenCache<{ text: string }>(maxBytes);
+    cache.add(token);
+    expect(cache.get(token.text)).toBe(found);
+    expect(cache.bytes()).toBe(found ? 2_500 : 0);
+  }
+});
+
+test('a token that is added again, or with the same end, replaces the earlier one', () => {
+  const cache = createTokenCache<{ text: string }>(100_000);
+  const end = 'e'.repeat(24);
+  for (const text of [`aa${end}`, `aa${end}`, `bbbb${end}`]) cache.add({ text });
+  expect(cache.bytes()).toBe(28 + 2_450);
+  expect(cache.get(`aa${end}`)).toBeUndefined();
+  expect(cache.get(`bbbb${end}`)).toEqual({ text: `bbbb${end}` });
+});
+
+test('nothing is found in an emptied cache', () => {
+  const cache = createTokenCache<{ text: string }>(4 * 2_500);
+  const texts = ['a', 'b', 'c'].map((text) => text.padEnd(50, text));
+  for (const text of texts) cache.add({ text });
+  cache.clear();
+  expect([cache.bytes(), ...texts.map((text) => cache.get(text))]).toEqual([0, undefined, undefined, undefined]);
+});
