@@ -85,7 +85,7 @@ test.each([
   ['session', sessionEnded],
   ['user', userChanged],
   ['role', roleChanged],
-])('an entry of a %s is dropped 63 minutes after its last event, whatever came first', (_, event) => {
+])('an entry of a %s is dropped 63 minutes after its last event, and earlier events do not matter', (_, event) => {
   const { view, clock } = viewAt();
   view.apply([event('one'), event('other')]);
   clock.now = 1_000;
