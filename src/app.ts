@@ -1,4 +1,4 @@
-// Constructs the service, top to bottom, and closes it in reverse order. The API and the worker have files of their own.
+// Constructs the service from top to bottom, and closes it in reverse order. The API and the worker are in src/app.
 import type { Logger } from 'pino';
 import { v7 } from 'uuid';
 import { startApiPart } from './app/api-part.ts';
@@ -25,32 +25,24 @@ import { startTelemetry } from './telemetry/telemetry.ts';
 import { UNTRACED } from './telemetry/tracing.ts';
 import { createRevocationView } from './verifier/revocation-view.ts';
 
-export type Parts = {
-  /** Answers calls. */
-  api: boolean;
-  /** Sends e-mails and records audit events. */
-  worker: boolean;
-};
+export type Parts = { api: boolean; worker: boolean };
 
 export type App = {
-  /** The port of the API; 0 without it. */
   port: number;
-  /** The port of the metrics page; 0 without it. */
   metricsPort: number;
-  /** The port of the worker's probes; 0 without them. */
   healthPort: number;
-  /** Probes report the stop from now on. Calls are still answered. */
+  /** Lets probes report the stop. Calls are still answered. */
   stopServing(): void;
-  /** Waits for running calls and jobs during the configured grace period, and closes everything. */
+  /** Waits at most the grace period for running calls and jobs. */
   close(): Promise<void>;
 };
 
-/** Each attempt to reach an unavailable Redis is an error. */
+/** While Redis is unavailable, each attempt to connect is an error. */
 const ERROR_LINE_EVERY_MS = 10_000;
 
 /** @param clock replaces the clock of Postgres, for tests */
 export async function startApp(config: Config, parts: Parts, log: Logger, clock?: () => Date): Promise<App> {
-  // Everything that has started is closed if a later step fails.
+  // If a step fails, this closes what the steps before it have started.
   await using started = new AsyncDisposableStack();
   const newId = () => v7();
   const graceMs = config.process.shutdownGraceMs;
@@ -90,7 +82,7 @@ export async function startApp(config: Config, parts: Parts, log: Logger, clock?
   const keyRotation = createKeyRotation({ store: store.signingKeys, encryptionKeys, now });
   const rotateKeys = () => keyRotation.advance(config.keys.policy);
   const view = createRevocationView();
-  // The worker loads them too: with another MASTER_KEY it must not start, because its tokens would be invalid.
+  // The worker loads them too, because with another MASTER_KEY its tokens would be invalid.
   const signingKeys = await loadSigningKeys({
     store: store.signingKeys,
     createFirst: rotateKeys,
@@ -126,7 +118,7 @@ export async function startApp(config: Config, parts: Parts, log: Logger, clock?
   started.defer(() => waitAtMost(FORCED_CLOSE_MS, stopReporting()));
   const worker = parts.worker ? await startWorkerPart(base, started) : null;
   const api = parts.api ? await startApiPart(base, started) : null;
-  // The API answers the same probes.
+  // In a process with both parts, the API answers the probes.
   const probes = worker && !api ? await startWorkerProbes(base, worker, started) : null;
   const running = started.move();
   return {

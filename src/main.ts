@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-// The entry of the command line. It parses the words, runs the command and turns errors into exit codes: 1, or 2 for a usage error.
+// The entry of the command line. It parses the words, runs the command and turns errors into exit codes: 1, or 2 for a
+// usage error.
 import { parseCommandLine } from './cli/parse-command-line.ts';
 import { UsageError } from './cli/usage-error.ts';
 import { versionLine } from './cli/version.ts';
@@ -8,7 +9,7 @@ import { isInRange, supportedRange } from './process/supported-node.mjs';
 import { PROGRAMS } from './programs.ts';
 import { isDatabaseOutage } from './store/postgres/outage.ts';
 
-const NO_DATABASE = 'Postgres does not answer: is it running, and is DATABASE_URL right?';
+const NO_DATABASE = 'Postgres does not answer: start Postgres, or correct DATABASE_URL';
 
 /** Older releases have vulnerabilities in HTTP/2: docs/decisions/node-release.md. */
 function assertSupportedNode(): void {

@@ -1,4 +1,3 @@
-// The part of the service that answers calls.
 import { waitAtMost } from '../async/wait-at-most.ts';
 import { createDenials } from '../authorization/denials.ts';
 import { createRoleReads } from '../authorization/role-reads.ts';

@@ -5,7 +5,6 @@ import { createRedisFallback } from '../limits/redis-fallback.ts';
 import { connectRedis, failFast } from '../redis/connect-redis.ts';
 import type { Base } from './base.ts';
 
-/** A call waits this long for Redis to count it. */
 const LIMIT_TIMEOUT_MS = 1_000;
 
 /** Rate limits and known networks in Redis, or in this process while Redis does not answer. */
@@ -13,7 +12,7 @@ export async function connectLimits({ config, warnRarely, metrics, now }: Base, 
   const limitRedisOptions = { connectionName: 'latchkey-limits', ...failFast(LIMIT_TIMEOUT_MS) };
   const redis = connectRedis(config.redisUrl, limitRedisOptions, warnRarely('Redis (limits)'));
   started.defer(() => redis.disconnect());
-  // The first calls are then counted in Redis and not in this process.
+  // Without this wait, the first calls would be counted in this process.
   await waitAtMost(LIMIT_TIMEOUT_MS, new Promise((resolve) => redis.once('ready', resolve)));
   const fallback = createRedisFallback(warnRarely('Redis does not answer: limits are counted in this process'));
   const limiter = createLimiter({ redis, fallback, limits: config.limits, onTaken: metrics.limitTaken });

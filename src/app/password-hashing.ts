@@ -4,7 +4,6 @@ import { createHasher, type Hasher } from '../passwords/hasher.ts';
 import { startHashingProcess } from '../passwords/hashing-process.ts';
 import type { Base } from './base.ts';
 
-/** The hashing process with its queue, and the kinds of password hashes that accounts have. */
 export async function startPasswordHashing(
   { config, log, warnRarely, metrics, store }: Base,
   started: AsyncDisposableStack,

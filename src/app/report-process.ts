@@ -1,4 +1,4 @@
-// Writes to Postgres which process runs, with its release and the difference of its clock, for `doctor`.
+// Reports this process in Postgres with its release and the difference of its clock, for `doctor`.
 import { hostname } from 'node:os';
 import type { Logger } from 'pino';
 import { atMostEvery } from '../async/rate-gate.ts';
@@ -16,10 +16,9 @@ const REPORT_EVERY_MS = 10_000;
 const CLOCK_WARNING_MS = 5_000;
 const CLOCK_LINE_EVERY_MS = 60_000;
 
-/** Returns the function that stops it. */
 export function reportProcess({ processes, id, parts, clockAheadMs }: ReportDeps, log: Logger): () => Promise<void> {
   const warn = atMostEvery(CLOCK_LINE_EVERY_MS, (aheadMs: number) =>
-    log.warn({ clock_ahead_ms: Math.round(aheadMs) }, "the clock of this machine differs from Postgres's"),
+    log.warn({ clock_ahead_ms: Math.round(aheadMs) }, 'the clock of this machine differs from the clock of Postgres'),
   );
   const onError = atMostEvery(CLOCK_LINE_EVERY_MS, (err: unknown) =>
     log.warn({ err }, 'this process cannot be reported'),

@@ -6,7 +6,6 @@ import { readRevocationStatuses } from '../store/revocation-statuses.ts';
 import { createVerifier } from '../verifier/verifier.ts';
 import { type Base, FORCED_CLOSE_MS } from './base.ts';
 
-/** The verifier, and the revocation feed that keeps its view current. */
 export async function startVerification(base: Base, started: AsyncDisposableStack) {
   const { config, warnRarely, metrics, connect, db, guard, signingKeys, view, now } = base;
   metrics.watchView(view);

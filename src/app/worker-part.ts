@@ -1,6 +1,5 @@
-// The part of the service that sends e-mails and records audit events.
 import { waitAtMost } from '../async/wait-at-most.ts';
-import { openMailer } from '../jobs/mailer.ts';
+import { createMailer } from '../jobs/mailer.ts';
 import { openQueueRedis, openQueues } from '../jobs/queues.ts';
 import { startWorker } from '../jobs/worker.ts';
 import { listenProblem } from '../process/assert-ports-free.ts';
@@ -10,9 +9,11 @@ import { createDatabaseCheck } from '../store/postgres/database-problems.ts';
 import { UNTRACED } from '../telemetry/tracing.ts';
 import { type Base, FORCED_CLOSE_MS, type Probed } from './base.ts';
 
-/** A probe waits this long for Redis. */
 const PROBE_TIMEOUT_MS = 1_000;
-/** Time of three connections and two Redis commands: a round of the outbox relay takes this and three statements at most. */
+/**
+ * A turn of the outbox relay takes at most this time, for three connections and two Redis commands, and three
+ * statements.
+ */
 const LONGEST_WAITS_MS = 35_000;
 
 export type RunningWorker = { lastTurnAt(): number; isRedisReady(): Promise<boolean> };
@@ -24,7 +25,7 @@ export async function startWorkerPart(base: Base, started: AsyncDisposableStack)
   started.defer(() => redis.disconnect());
   const queues = openQueues(config.redisUrl, onQueueError);
   started.defer(() => waitAtMost(FORCED_CLOSE_MS, queues.close()));
-  const mailer = openMailer(config.mail.mailer);
+  const mailer = createMailer(config.mail.mailer);
   started.defer(() => mailer.close());
   metrics.watchOutbox(() => store.outbox.backlog(now()));
   const worker = await startWorker(
@@ -60,11 +61,8 @@ export async function startWorkerPart(base: Base, started: AsyncDisposableStack)
       const ping = async () => {
         answers = (await redis.ping()) === 'PONG';
       };
-      if (redis.status === 'ready')
-        await waitAtMost(
-          PROBE_TIMEOUT_MS,
-          ping().catch(() => {}),
-        );
+      const answer = redis.status === 'ready' ? ping().catch(() => {}) : Promise.resolve();
+      await waitAtMost(PROBE_TIMEOUT_MS, answer);
       return answers;
     },
   };
@@ -82,7 +80,7 @@ export async function startWorkerProbes(
     databaseProblems: createDatabaseCheck(db),
     keyProblem: signingKeys.problem,
     clockAheadMs,
-    // A worker is not ready without Redis.
+    // Without Redis a worker is not ready, which isRedisReady reports.
     redisProblems: async () => [],
   });
   const probes = await openWorkerProbes({

@@ -1,4 +1,3 @@
-// `audit`: lists the events of the audit trail and verifies their hash chain.
 import { readFileSync } from 'node:fs';
 import { type Anchor, createChainVerifier } from '../domain/audit-chain.ts';
 import { isAuditType } from '../domain/audit-event-types.ts';
@@ -15,7 +14,6 @@ type ListOptions = { user: string; actor: string; type: string; from: string; un
 const PAGE = 1_000;
 const LISTED = 50;
 const MAX_LISTED = 10_000;
-/** An anchor in a line of the log or of AUDIT_ANCHOR_FILE. */
 const ANCHOR = /"audit_seq":"(\d{1,18})","audit_hash":"([0-9a-f]{64})"/;
 
 export const AUDIT_COMMANDS: Command[] = [
@@ -78,10 +76,7 @@ async function listAuditEvents({ deps }: Operator, options: ListOptions, output:
   );
 }
 
-/**
- * @param anchorsFile empty for none
- * @throws OperatorError after it has printed the problems
- */
+/** @param anchorsFile empty for none @throws OperatorError after it has printed the problems */
 async function verifyAuditTrail({ deps }: Operator, anchorsFile: string, output: Output): Promise<void> {
   const verifier = createChainVerifier(anchorsFile === '' ? [] : readAnchors(anchorsFile));
   const end = await deps.store.auditTrail.read(PAGE, verifier.add);

@@ -1,5 +1,5 @@
-// The form of a command. src/cli owns the command line: the table of commands, its parsing, its help and the commands for
-// operators. It must not construct the service: src/main.ts passes the programs that run it.
+// The form of a command. src/cli owns the command line: the table of commands, its parsing, its help and the commands
+// for operators. It must not construct the service: src/main.ts passes the programs that do.
 
 export type Option = {
   /** The placeholder of its value in the help, such as `time`. A flag has none. */
@@ -8,16 +8,15 @@ export type Option = {
   help: string;
 };
 export type Options = Record<string, Option>;
-/** The help of each argument by its name, in their order. Every argument is required. */
+/** The help of each argument by its name, in their order. All are required. */
 export type Arguments = Record<string, string>;
 
-/** A value that is not given is empty, a flag that is not given is false. */
+/** A missing value is empty, and a missing flag is false. */
 export type OptionValues<O extends Options> = {
   [name in keyof O]: O[name] extends { value: string } ? string : boolean;
 };
 export type ArgumentValues<A extends Arguments> = { [name in keyof A]: string };
 
-/** The programs that run until a signal stops them. */
 export type Programs = {
   serve(workers: string): Promise<void>;
   worker(): Promise<void>;
@@ -32,11 +31,8 @@ type Input<A extends Arguments, O extends Options> = {
 };
 
 export type CommandSpec<A extends Arguments, O extends Options> = {
-  /** The words that name it, such as `users grant`. */
   path: string;
-  /** One sentence. */
   summary: string;
-  /** Further sentences for the help of this command. */
   details?: string;
   arguments?: A;
   options?: O;
@@ -59,6 +55,6 @@ export function defineCommand<
   const O extends Options = Record<never, never>,
 >(spec: CommandSpec<A, O> & { run(input: Input<A, O>): Promise<void> }): Command {
   const { details = '', arguments: args = {}, options = {}, isDefault = false, ...rest } = spec;
-  // The parser passes the arguments and options of this table and no others.
+  // The cast is safe because the parser passes exactly the arguments and options of the table.
   return { ...rest, details, arguments: args, options, isDefault } as unknown as Command;
 }

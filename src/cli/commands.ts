@@ -1,4 +1,4 @@
-// Every command of `latchkey`. The parser, the help and docs/reference/cli.md come from this table.
+// The parser, the help and docs/reference/cli.md come from this table.
 import { AUDIT_COMMANDS } from './audit.ts';
 import type { Command } from './command.ts';
 import { KEY_COMMANDS } from './keys.ts';
@@ -18,7 +18,6 @@ export const COMMANDS: Command[] = [
   ...OUTBOX_COMMANDS,
 ];
 
-/** The first word of commands that have two words. */
 export const COMMAND_GROUPS: Record<string, string> = {
   users: 'User accounts, and the first administrator.',
   roles: 'Roles and the roles that they imply.',

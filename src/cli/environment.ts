@@ -4,10 +4,7 @@ import { parseEnv } from 'node:util';
 import { type Environment, processEnvironment } from '../config/config.ts';
 import { OperatorError } from '../process/operator-error.ts';
 
-/**
- * The environment of this process.
- * @param ofDev adds the settings that a running `npm start` has written to this folder
- */
+/** @param ofDev adds the settings that a running `npm start` has written to this folder */
 export function operatorEnvironment(ofDev: boolean): Environment {
   const environment = processEnvironment();
   if (!ofDev) return environment;
@@ -15,6 +12,6 @@ export function operatorEnvironment(ofDev: boolean): Environment {
   try {
     return { ...environment, ...parseEnv(readFileSync(file, 'utf8')) };
   } catch {
-    throw new OperatorError(`${file} does not exist: is "npm start" running in this folder?`);
+    throw new OperatorError(`${file} does not exist: run "npm start" in this folder`);
   }
 }

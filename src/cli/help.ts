@@ -1,4 +1,3 @@
-// The help of the command line, printed from the table of commands.
 import type { Command, Option } from './command.ts';
 import { COMMAND_GROUPS, COMMANDS } from './commands.ts';
 
@@ -6,7 +5,6 @@ const PROGRAM = 'latchkey';
 const WIDTH = 100;
 const INDENT = '  ';
 
-/** `latchkey --help` */
 export function overview(): string {
   const single = COMMANDS.filter(({ path }) => !path.includes(' ')).map(
     ({ path, summary }) => [path, summary] as const,
@@ -22,7 +20,6 @@ export function overview(): string {
   ].join('\n');
 }
 
-/** `latchkey users --help` */
 export function groupHelp(group: string): string {
   const commands = COMMANDS.filter(({ path }) => path.startsWith(`${group} `));
   return [
@@ -33,7 +30,6 @@ export function groupHelp(group: string): string {
   ].join('\n');
 }
 
-/** `latchkey users grant --help` */
 export function commandHelp(command: Command): string {
   const { summary, details, arguments: args, options } = command;
   return [
@@ -53,7 +49,7 @@ export function commandHelp(command: Command): string {
   ].join('\n');
 }
 
-/** `users grant <user> <role> [--until <time>] --reason <text>`, without the options that every command for operators has. */
+/** `users grant <user> <role> [--until <time>] --reason <text>`, without --json and --dev. */
 export function synopsis({ path, arguments: args, options }: Command): string {
   const own = Object.entries(options).filter(([name]) => !['json', 'dev'].includes(name));
   return [

@@ -1,4 +1,3 @@
-// `keys`: the signing keys of access tokens, and the master key that encrypts them.
 import { listSigningKeys } from '../admin/list-signing-keys.ts';
 import { retireSigningKey } from '../admin/retire-signing-key.ts';
 import { rotateSigningKeys } from '../admin/rotate-signing-keys.ts';

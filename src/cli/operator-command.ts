@@ -1,4 +1,4 @@
-// The common part of the commands for operators: the database, the form of the output, and errors as sentences.
+// The common part of the commands for operators: the database connection, the output, and errors as sentences.
 import { readDatabaseConfig } from '../config/config.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import { ERROR_REASONS } from '../domain/error-reason.ts';
@@ -33,7 +33,6 @@ type OperatorInput<A extends Arguments, O extends Options> = {
 };
 
 type OperatorCommandSpec<A extends Arguments, O extends Options> = CommandSpec<A, O> & {
-  /** The command connects with MIGRATION_DATABASE_URL, as the owner of the schema. */
   asOwner?: boolean;
   run(operator: Operator, input: OperatorInput<A, O>): Promise<void>;
 };
@@ -61,10 +60,10 @@ export function operatorCommand<
 
 function asOperatorError(error: unknown): unknown {
   if (error instanceof AuthError) return new OperatorError(sentenceOf(error));
-  // An error with a code has a sentence of its own.
+  // main.ts prints a more exact sentence for an error with a known code.
   if (error instanceof Error && isDatabaseOutage(error) && operatorMessage(error) === null) {
     return new OperatorError(
-      'Postgres does not answer, or has closed the connection: check the server and DATABASE_URL',
+      'Postgres does not answer or has closed the connection: check the server and DATABASE_URL',
     );
   }
   return error;

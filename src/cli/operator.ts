@@ -1,4 +1,4 @@
-// The operator at the command line, who connects with the login of the database and runs the use cases of administrators.
+// Runs use cases of administrators for an operator, whose authority is the login of the database.
 import { randomUUID } from 'node:crypto';
 import { userInfo } from 'node:os';
 import { v7 } from 'uuid';
@@ -24,7 +24,6 @@ export type Operator = {
 
 const STATEMENT_TIMEOUT_MS = 10_000;
 
-/** Connects, runs `work` and disconnects. @param environment settings other than the database */
 export async function asOperator<T>(
   databaseUrl: string,
   environment: Environment,
@@ -34,7 +33,7 @@ export async function asOperator<T>(
   const guard = createPrimaryGuard({ onClock: clock.observe });
   const options = { url: databaseUrl, poolSize: 1, statementTimeoutMs: STATEMENT_TIMEOUT_MS, guard };
   await using db = openDatabase(options, () => {});
-  // Reads the clock, and reports a database that does not answer before the work begins.
+  // Reads the clock of Postgres, and fails before the work begins when Postgres does not answer.
   await db.connection().execute(async () => {});
   const { now } = clock;
   const newId = () => v7();

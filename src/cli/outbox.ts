@@ -1,4 +1,3 @@
-// `outbox`: e-mails and audit events that wait for a worker, and dead letters, whose attempts have all failed.
 import { isUuid } from '../domain/uuid.ts';
 import { OperatorError } from '../process/operator-error.ts';
 import type { OutboxEntry } from '../store/outbox-entries.ts';
@@ -7,7 +6,7 @@ import type { Operator } from './operator.ts';
 import { operatorCommand } from './operator-command.ts';
 import type { Output } from './output.ts';
 
-/** With neither flag the filter includes both states. */
+/** With neither flag, both states are included. */
 type Filter = { dead: boolean; waiting: boolean };
 
 const LISTED = 100;
@@ -38,7 +37,7 @@ export const OUTBOX_COMMANDS: Command[] = [
   }),
 ];
 
-/** Dead letters first, the latest failure first. Then waiting entries by their next attempt. */
+/** Dead letters come first, the latest failure before the others, then waiting entries by their next attempt. */
 async function showOutbox({ deps }: Operator, filter: Filter & { limit: string }, output: Output): Promise<void> {
   const { outboxEntries } = deps.store;
   const limit = parseLimit(filter.limit);
@@ -50,10 +49,7 @@ async function showOutbox({ deps }: Operator, filter: Filter & { limit: string }
   if (dead.length + waiting.length >= limit) output.message(`These are the first ${limit}; --limit shows more.`);
 }
 
-/**
- * @param entry an ID, or `all`
- * @throws OperatorError when no entry has this ID, or when a worker holds it
- */
+/** @param entry an ID, or `all` @throws OperatorError when the entry does not exist, or when a worker holds it */
 async function retryOutbox({ deps }: Operator, entry: string, filter: Filter, output: Output): Promise<void> {
   const { outboxEntries } = deps.store;
   if (entry === 'all') {
@@ -89,7 +85,7 @@ function toRow(entry: OutboxEntry) {
   return {
     id: entry.id,
     topic: entry.topic,
-    what: template ?? type ?? null,
+    kind: template ?? type ?? null,
     to: email ?? null,
     state: entry.isClaimed ? 'sending' : entry.state,
     age_seconds: Math.round(entry.ageSeconds),

@@ -6,13 +6,11 @@ export type Row = Record<string, Cell | Cell[]>;
 export type Output = {
   /** @param none the text for people when there are no rows */
   rows(rows: Row[], none: string): void;
-  /** One object, with one line for each field. */
   record(record: Row): void;
   /** For people only. Programs use the exit code. */
   message(sentence: string): void;
 };
 
-/** @param write receives whole lines */
 export function createOutput(asJson: boolean, write: (text: string) => void): Output {
   return {
     rows(rows, none) {

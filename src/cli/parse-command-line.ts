@@ -1,4 +1,3 @@
-// Finds the command of a command line in the table, and checks its arguments and options.
 import { parseArgs } from 'node:util';
 import { closestName } from '../config/closest-name.ts';
 import type { Command } from './command.ts';
@@ -17,7 +16,8 @@ const GLOBAL_OPTIONS: ParserOptions = { help: { type: 'boolean', short: 'h' }, v
 
 /** @throws UsageError */
 export function parseCommandLine(words: string[]): CommandLine {
-  // Options may stand before the words of the command. Each has the same kind in every command.
+  // Options can stand before the words of the command, so they are parsed first. Each has the same kind in every
+  // command.
   const known = everyOption();
   const { values, positionals, tokens } = parseArgs({
     ...{ args: words, options: known, strict: false, allowPositionals: true, tokens: true },

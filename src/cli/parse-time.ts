@@ -1,6 +1,6 @@
 import { OperatorError } from '../process/operator-error.ts';
 
-/** Null for an empty text. @param option its name, for the message @throws OperatorError */
+/** Returns null for an empty text. @param option the name of the option @throws OperatorError */
 export function parseTime(option: string, text: string): Date | null {
   if (text === '') return null;
   const time = new Date(text);

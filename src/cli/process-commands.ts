@@ -1,4 +1,3 @@
-// The commands that run the service, and the commands that prepare and examine its databases.
 import { processEnvironment, readDatabaseConfig } from '../config/config.ts';
 import { createLogger } from '../process/log.ts';
 import { OperatorError } from '../process/operator-error.ts';

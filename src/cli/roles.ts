@@ -1,4 +1,3 @@
-// `roles`: the definitions of roles.
 import { defineRole } from '../admin/define-role.ts';
 import { deleteRole } from '../admin/delete-role.ts';
 import { listRoles } from '../admin/list-roles.ts';

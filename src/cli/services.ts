@@ -1,4 +1,3 @@
-// `services`: service accounts and their API keys.
 import {
   deleteServiceAccount,
   disableServiceAccount,
@@ -20,7 +19,7 @@ import type { Output } from './output.ts';
 import { parseTime } from './parse-time.ts';
 
 const PAGE = 1_000;
-/** `services list` and `doctor` name an API key this long before it expires. */
+/** `services list` and `doctor` report an API key this long before it expires. */
 export const KEY_EXPIRY_NOTICE_MS = 30 * 86_400_000;
 
 const SERVICE = { service: 'name or ID of the service account' } as const;
@@ -108,7 +107,6 @@ type Change = (
   call: Operator['call'],
 ) => Promise<unknown>;
 
-/** A command that takes a service account and a reason. */
 function changeCommand(name: string, summary: string, change: Change): Command {
   return operatorCommand({
     path: `services ${name}`,

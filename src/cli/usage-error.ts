@@ -1,2 +1,2 @@
-/** An error in the command line. The message includes the usage, and the process exits with 2. */
+/** The message includes the usage, and the process exits with 2. */
 export class UsageError extends Error {}

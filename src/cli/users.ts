@@ -1,4 +1,3 @@
-// `users`: the use cases of AdminService for user accounts, and the creation of the first administrator.
 import { deleteUser, disableUser, enableUser, endUserSessions, requireNewPassword } from '../admin/administer-user.ts';
 import { createUser } from '../admin/create-user.ts';
 import { getUser } from '../admin/get-user.ts';
@@ -104,7 +103,7 @@ type Change = (
   call: Operator['call'],
 ) => Promise<string>;
 
-/** A command that takes a user and a reason. @param change returns the predicate of the sentence that is printed */
+/** @param change returns the predicate of the sentence that is printed, such as `is deleted` */
 function changeCommand(name: string, summary: string, change: Change): Command {
   return operatorCommand({
     path: `users ${name}`,

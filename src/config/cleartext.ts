@@ -1,10 +1,9 @@
-// Production refuses connections that others can read or answer, unless ALLOW_CLEARTEXT names them.
+// In production, rejects connections that an attacker can read or forge, unless ALLOW_CLEARTEXT names them.
 import { isLoopback } from '../domain/loopback.ts';
 import { parseRedisUrl } from '../redis/parse-redis-url.ts';
 import { type ConnectionSecurity, connectionSecurity } from '../store/postgres/connection-security.ts';
 import type { Environment } from './key.ts';
 
-/** Everything that ALLOW_CLEARTEXT can name. */
 export const CLEARTEXT_NAMES = ['smtp', 'redis', 'postgres', 'public-url', 'issuer', 'metrics', 'otlp'] as const;
 export type Cleartext = (typeof CLEARTEXT_NAMES)[number];
 
@@ -17,10 +16,7 @@ const CONNECTION_PROBLEMS: Partial<Record<ConnectionSecurity, string>> = {
   unusable: 'has TLS parameters that contradict each other, or names a file that cannot be read',
 };
 
-/**
- * One line for each connection that is not protected. A value that is not a URL is reported by its own check.
- * @param allowed the words of ALLOW_CLEARTEXT
- */
+/** Skips a value that is not a URL, which the format of its key rejects. @param allowed the words of ALLOW_CLEARTEXT */
 export function cleartextProblems(values: Environment, allowed: string[]): string[] {
   const found: [Cleartext, string | null][] = [
     ...DATABASE_KEYS.map((key): [Cleartext, string | null] => ['postgres', postgresProblem(key, values[key])]),
@@ -53,7 +49,7 @@ function redisProblem(text: string | undefined): string | null {
   return 'REDIS_URL connects to Redis in cleartext: begin it with rediss:// (or rediss+sentinel://, rediss+cluster://)';
 }
 
-/** STARTTLS itself shows when the mailer connects; here is what could switch it off. */
+/** The mailer checks STARTTLS when it connects. These parameters could switch it off. */
 function smtpProblem(text: string | undefined): string | null {
   const parameters = [...(URL.parse(text ?? '')?.searchParams.keys() ?? [])];
   if (parameters.every((name) => HARMLESS_SMTP_PARAMETERS.includes(name))) return null;
@@ -70,7 +66,6 @@ function metricsProblem({ METRICS_PORT, METRICS_HOST, HOST }: Environment): stri
   return 'METRICS_PORT serves metrics in cleartext to other machines: set METRICS_HOST=127.0.0.1';
 }
 
-/** The endpoints that are in use, by OpenTelemetry's own keys. */
 function otlpProblems(values: Environment): string[] {
   if (values.OTEL_SDK_DISABLED?.toLowerCase() === 'true') return [];
   const signals = ['METRICS', 'TRACES'].filter((signal) => values[`OTEL_${signal}_EXPORTER`] !== 'none');

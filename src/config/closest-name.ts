@@ -1,9 +1,9 @@
-/** Names of this length can have two errors. */
+/** Names of at least this length may have two errors. */
 const LONG_NAME = 12;
 
 /**
- * The name that was probably meant, or null. An error is a character that is missing, superfluous or replaced, or two that
- * are exchanged.
+ * An error is a missing, superfluous or replaced character, or two exchanged ones. Returns null when no name is
+ * similar.
  */
 export function closestName(text: string, names: string[]): string | null {
   const errors = names.map((name) => ({ name, count: editDistance(text, name) }));

@@ -1,8 +1,9 @@
-// Turns the environment into settings, grouped by the part of the service that takes them. Reports every invalid key at once.
+// Turns the environment into settings, grouped by the part of the service that takes them. Reports every invalid key at
+// once.
 import type { KeyRing } from '../domain/key-ring.ts';
 import type { ProviderSettings } from '../oauth/providers.ts';
 import { OperatorError } from '../process/operator-error.ts';
-import type { TelemetryOptions } from '../telemetry/telemetry.ts';
+import type { TelemetryOptions } from '../telemetry/options.ts';
 import { CONFIGURATION, SETTINGS } from './configuration.ts';
 import { readEnvironment } from './environment.ts';
 import { type AuditSettings, auditSettings } from './groups/audit.ts';
@@ -44,17 +45,14 @@ export type Config = {
   passwords: PasswordSettings;
   audit: AuditSettings;
   telemetry: TelemetryOptions;
-  /** Identity providers by name. */
   providers: Map<string, ProviderSettings>;
   limits: LimitSettings;
 };
 
-/** The settings of commands that only need the database. */
 export type DatabaseConfig = Pick<ProcessSettings, 'logLevel'> &
   Pick<DatabaseSettings, 'url' | 'ownerUrl'> &
   Pick<AccountSettings, 'apiKeyMaxDays'>;
 
-/** Has one line for each problem. */
 export class ConfigError extends OperatorError {
   readonly problems: string[];
 
@@ -65,7 +63,6 @@ export class ConfigError extends OperatorError {
   }
 }
 
-/** The environment of this process. */
 export function processEnvironment(): Environment {
   return process.env;
 }
@@ -102,11 +99,7 @@ export function readMasterKeys(environment: Environment): KeyRing {
   return masterKeyRing(readConfigKeys(MASTER_KEY_KEYS, environment).values);
 }
 
-/**
- * Reads these keys only.
- * @returns their values, and every variable that is set
- * @throws ConfigError
- */
+/** @returns the values of these keys, and every variable that is set @throws ConfigError */
 export function readConfigKeys<K extends Keys>(
   keys: K,
   environment: Environment,

@@ -1,4 +1,4 @@
-// Every configuration key as data. docs/reference/configuration.md is printed from it.
+// Every configuration key as data: docs/reference/configuration.md is generated from it.
 import { AUDIT_KEYS } from './groups/audit.ts';
 import { DATABASE_KEYS } from './groups/database.ts';
 import { DEV_KEYS } from './groups/dev.ts';
@@ -13,7 +13,6 @@ import { METRICS_KEYS, OTEL_KEYS } from './groups/telemetry.ts';
 import { TOKEN_KEYS } from './groups/tokens.ts';
 import type { Key, Keys, Process } from './key.ts';
 
-/** The keys with a fixed name, other than limits and providers. */
 export const SETTINGS = {
   ...PROCESS_KEYS,
   ...HTTP_KEYS,
@@ -44,15 +43,13 @@ const GROUPS: { group: string; keys: Keys }[] = [
 
 type ConfigurationKey = {
   group: string;
-  /** `<NAME>` in it stands for the name of an identity provider in upper case. */
+  /** Contains `<NAME>` for the name of an identity provider in upper case. */
   name: string;
-  /** Completes the sentence "must be ...". */
   format: string;
   unit: string | null;
-  /** The value or a description of it. Null: without a value the feature is off, or the key is required. */
+  /** A value or a description. Null: the key is required, or the feature is off without it. */
   default: string | null;
   isRequired: boolean;
-  /** `<name>_FILE` can hold the path of a file with the value. */
   isSecret: boolean;
   usedBy: readonly Process[];
   help: string;

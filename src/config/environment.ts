@@ -1,4 +1,3 @@
-// Reads the environment: drops empty values, and reads secrets from their files.
 import { readFileSync } from 'node:fs';
 import { cleartextProblems } from './cleartext.ts';
 import { CONFIGURATION } from './configuration.ts';
@@ -9,7 +8,7 @@ import { hasWeakPassword } from './url-formats.ts';
 
 const SECRETS = CONFIGURATION.filter(({ name, isSecret }) => isSecret && !name.includes('<')).map(({ name }) => name);
 
-/** Returns the variables that are set. Orchestrators pass an empty value for a variable without a value. */
+/** Orchestrators pass an empty value for a variable without a value, so empty values are dropped. */
 export function readEnvironment(environment: Environment): { values: Environment; problems: string[] } {
   const problems: string[] = [];
   const values = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));

@@ -1,4 +1,3 @@
-// The formats of numbers, words and lists.
 import { statSync } from 'node:fs';
 import { BlockList, isIP } from 'node:net';
 import { z } from 'zod';
@@ -6,7 +5,7 @@ import { OWN_AUDIENCE } from '../domain/audience.ts';
 import type { Limit } from '../limits/limits.ts';
 import type { Format } from './key.ts';
 
-/** An access token has room for this many characters of audiences. */
+/** In characters, of all audiences together: an access token has no room for more. */
 const MAX_AUDIENCE_LENGTH = 500;
 const IDENTITY = /^(spiffe:\/\/[a-z0-9._-]+(\/[A-Za-z0-9._-]+)+|[a-z0-9-]+(\.[a-z0-9-]+)*)$/;
 
@@ -17,7 +16,6 @@ export function integer(least: number, most: number, unit?: string): Format<numb
   return { text, schema, ...(unit !== undefined && { unit }) };
 }
 
-/** 0 selects any free port. */
 export const port = integer(0, 65_535);
 
 export function oneOf<const Word extends string>(words: readonly Word[]): Format<Word> {
@@ -27,7 +25,6 @@ export function oneOf<const Word extends string>(words: readonly Word[]): Format
 
 export const onOff = oneOf(['on', 'off']);
 
-/** @param text a description; every value is accepted */
 export function anyText(text: string): Format<string> {
   return { text, schema: z.string() };
 }
@@ -38,7 +35,6 @@ export const folder: Format<string> = check(
   (path) => statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false,
 );
 
-/** The items between commas, without the spaces around them. */
 export function itemsOf(text: string): string[] {
   return text
     .split(',')
@@ -111,7 +107,6 @@ export const limit: Format<Limit> = {
   }),
 };
 
-/** A format that a predicate decides. */
 export function check<T>(text: string, schema: z.ZodType<T>, isValid: (value: T) => boolean): Format<T> {
   return { text, schema: schema.refine(isValid, `must be ${text}`) };
 }

@@ -1,10 +1,10 @@
-// The form of a configuration key. src/config owns everything about the environment: its keys, their formats, their checks and
-// the settings made of them. It must not construct or connect anything.
+// The form of a configuration key. src/config owns everything about the environment: its keys, their formats, their
+// checks and the settings made of them. It must not construct or connect anything.
 import type { z } from 'zod';
 
 export type Environment = Record<string, string | undefined>;
 
-/** The processes that use a key. `commands` are those for operators, including migrate. */
+/** `commands` are those for operators, including migrate. */
 export type Process = 'serve' | 'worker' | 'commands' | 'dev';
 
 export type Format<T> = {
@@ -16,12 +16,11 @@ export type Format<T> = {
 
 export type Key<T = unknown> = {
   format: Format<T>;
-  /** One sentence. */
   help: string;
   usedBy: readonly Process[];
-  /** As an operator would write it. */
+  /** The text that an operator would write. */
   default?: string;
-  /** The default in words, where it depends on something else. */
+  /** A description of a default that depends on another value. */
   defaultText?: string;
   isRequired?: true;
   /** `<KEY>_FILE` can hold the path of a file with the value. */
@@ -42,10 +41,7 @@ export const SERVICE = ['serve', 'worker', 'dev'] as const;
 export const API = ['serve', 'dev'] as const;
 export const WORKER = ['worker', 'dev'] as const;
 
-/**
- * Reads these keys. Every problem is added to the list, as a sentence that never repeats the value.
- * @returns null when a key is missing or invalid
- */
+/** @param problems receives sentences that never repeat a value @returns null when a key is missing or invalid */
 export function parseKeys<K extends Keys>(keys: K, environment: Environment, problems: string[]): Values<K> | null {
   const count = problems.length;
   const values = Object.entries(keys).map(([name, key]) => [name, parseKey(name, key, environment[name], problems)]);

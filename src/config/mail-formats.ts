@@ -1,4 +1,3 @@
-// The formats of the sender of e-mails and of the EHLO name.
 import { z } from 'zod';
 import { parseEmail } from '../domain/email.ts';
 import { InvalidValue } from '../domain/parse-fields.ts';

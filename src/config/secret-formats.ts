@@ -5,7 +5,7 @@ import type { Format } from './key.ts';
 
 const MASTER_KEY_BYTES = 32;
 const SERVICE_KEY_LENGTH = 32;
-/** A random key of 32 bytes has fewer different bytes less than once in 10^12 times. */
+/** The probability that a random key of 32 bytes has fewer different bytes is below 10^-12. */
 const MIN_DIFFERENT_BYTES = 16;
 const SAMPLE = /change.?me|sample|example|secret|passw(or)?d|placeholder|your.?key|^postgres$|^latchkey$|^admin$/i;
 const MASTER_KEY = '32 random bytes in base64 or hex; create them with: openssl rand -base64 32';
@@ -33,7 +33,7 @@ export const masterKeys: Format<Buffer[]> = {
   schema: items.transform((list, context) => list.map((item) => parseMasterKey(item, context))),
 };
 
-/** The name of a key appears in logs. */
+/** Each key has a name, which appears in logs. */
 export const serviceKeys: Format<Map<string, string>> = {
   text: `name=key,name=key, with keys of at least ${SERVICE_KEY_LENGTH} characters`,
   schema: items.transform((entries, context) => {

@@ -8,7 +8,10 @@ type TlsValues = {
   TLS_CLIENT_SERVICES: string[];
 };
 
-/** Returns null for cleartext. The files are read here for their errors, and again by the server, because they can change. */
+/**
+ * Returns null for cleartext. Reads the files only to report errors: the server reads them again, because they can
+ * change.
+ */
 export function readTlsSettings(values: TlsValues, problems: string[]): TlsOptions | null {
   const { TLS_CERT_FILE: certFile, TLS_KEY_FILE: keyFile, TLS_CLIENT_CA_FILE: caFile } = values;
   const services = values.TLS_CLIENT_SERVICES;

@@ -1,13 +1,13 @@
 // Finds environment variables that were probably meant for Latchkey and that no key reads.
 //
-// A container shares its environment with other software, and its orchestrator adds variables of its own: an unknown variable
-// alone is no error, also not with a first word of ours (DATABASE_NAME, SMTP_HOST, OTEL_RESOURCE_ATTRIBUTES). It is an error
-// in four cases, in which it can hardly have another reader:
+// Other software and the orchestrator have variables in the same environment, also with a first word of Latchkey's keys
+// (DATABASE_NAME, SMTP_HOST, OTEL_RESOURCE_ATTRIBUTES). So an unknown variable is an error only in four cases, in which
+// it has hardly another reader:
 // - LIMIT_..., a prefix of Latchkey alone;
 // - OAUTH_<NAME>_... of a provider that OAUTH_PROVIDERS lists;
 // - a key with a spelling error, or with another unit or none (ACCESS_TOKEN_TTL), unless the key itself is set: REDIS_URI
 //   beside REDIS_URL belongs to other software;
-// - <KEY>_FILE of a key that is no secret, because only secrets are read from files.
+// - <KEY>_FILE of a key that is not a secret, because only secrets are read from files.
 import { closestName } from './closest-name.ts';
 import { CONFIGURATION } from './configuration.ts';
 import { LIMIT_PREFIX } from './groups/limits.ts';
@@ -15,16 +15,12 @@ import { PROVIDER_KEYS, providerNames, providerPrefix } from './groups/providers
 import type { Environment } from './key.ts';
 
 const UNIT = /_(SECONDS?|SECS?|MS|MILLIS|MILLISECONDS|MINUTES|HOURS|DAYS|BYTES|KB|KIB|MB|MIB|GB|GIB)$/;
-/** Kubernetes adds them for each Service: <NAME>_PORT=tcp://10.0.0.1:80, <NAME>_PORT_80_TCP_ADDR and others. */
+/** Kubernetes adds <NAME>_PORT=tcp://10.0.0.1:80, <NAME>_PORT_80_TCP_ADDR and others for each Service. */
 const SERVICE_LINK = /_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$/;
 const KNOWN = new Set(CONFIGURATION.flatMap(({ name, isSecret }) => (isSecret ? [name, `${name}_FILE`] : [name])));
-/** HOST and PORT are too short to resemble. */
+/** Many other names resemble HOST and PORT. */
 const MIN_NAME_LENGTH = 6;
 
-/**
- * One sentence for each such variable.
- * @param keys the keys that the process reads
- */
 export function unknownVariables(environment: Environment, keys: string[]): string[] {
   const ofProviders = providerKeys(environment);
   return Object.entries(environment).flatMap(([name, value = '']) => {
@@ -58,7 +54,7 @@ function unknown(name: string, meant: string | null, otherwise: string): string 
   return `${name} is unknown: ${meant === null ? otherwise : `did you mean ${meant}?`}`;
 }
 
-/** KEEPALIVE alone is too general a name: at least two words must be the same. */
+/** At least two words must be the same, because KEEPALIVE alone is too general. */
 function sameWithoutUnit(name: string, keys: string[]): string | null {
   const stem = name.replace(UNIT, '');
   return keys.find((key) => stem.includes('_') && UNIT.test(key) && key.replace(UNIT, '') === stem) ?? null;

@@ -8,7 +8,6 @@ import type { Format } from './key.ts';
 import { isSample } from './secret-formats.ts';
 import { hasUnencodedLogin, UNENCODED_LOGIN } from './unencoded-login.ts';
 
-/** Shorter passwords are weak. */
 const MIN_PASSWORD_LENGTH = 12;
 const POSTGRES = ['postgres:', 'postgresql:'];
 const SMTP = ['smtp:', 'smtps:'];
@@ -33,7 +32,6 @@ function databaseProblem(text: string): string | null {
 }
 
 /**
- * A URL that can have a login.
  * @param problemOf a sentence for an invalid URL, or null
  * @param alternative a word that is accepted in place of a URL
  */
@@ -65,7 +63,7 @@ export const redisUrl = connectionUrl(urlText(['redis:', 'rediss:', 'redis+senti
 );
 export const smtpUrl = connectionUrl(urlText(SMTP), (text) => protocolProblem(text, SMTP));
 
-/** A URL without a password is accepted: a client can authenticate in other ways. */
+/** A URL without a password is valid: a client can authenticate in other ways. */
 export function hasWeakPassword(text: string): boolean {
   const redis = parseRedisUrl(text);
   const passwords = redis
@@ -74,7 +72,7 @@ export function hasWeakPassword(text: string): boolean {
   return passwords.some((password) => password !== '' && (password.length < MIN_PASSWORD_LENGTH || isSample(password)));
 }
 
-/** The EHLO name that belongs to a public URL: a host name, or an address in brackets. */
+/** RFC 5321 section 4.1.1.1: a host name, or an address in brackets. */
 export function heloNameOf(publicUrl: string): string {
   const { hostname } = new URL(publicUrl);
   if (isLoopback(hostname)) return 'localhost';

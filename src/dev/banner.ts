@@ -1,5 +1,7 @@
-/** The addresses of the service and the mailbox, and three commands that work as printed. */
-/** @param apiUrl of the API @param caFile of a certificate that curl is not likely to trust, or null */
+/**
+ * The addresses of the service and the mailbox, and three commands that work as printed.
+ * @param caFile the certificate authority for curl, or null
+ */
 export function banner(apiUrl: string, caFile: string | null, mailboxUrl: string | null, home: string | null): string {
   const curl = caFile === null ? 'curl -s' : `curl -s --cacert ${caFile}`;
   const call = (method: string) =>
@@ -7,7 +9,7 @@ export function banner(apiUrl: string, caFile: string | null, mailboxUrl: string
   return `
   Latchkey serves Connect, gRPC, gRPC-Web and HTTP/1.1 on ${apiUrl}
   ${mailboxUrl ? `Mail arrives in ${mailboxUrl}` : 'Mail goes to SMTP_URL'}
-  ${home ? `Data and development keys are in ${home}; delete it to begin anew.` : 'Data is in DATABASE_URL.'}
+  ${home ? `Data and development keys are in ${home}; delete this folder to start anew.` : 'Data is in DATABASE_URL.'}
 
   Register, log in, verify:
 

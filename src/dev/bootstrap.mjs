@@ -1,6 +1,6 @@
-// `npm start` and `npm test` go through here: it brings the Node release of .node-version and the dependencies of
-// package-lock.json when they are missing, and runs the rest of its arguments with them. It runs under any Node since 18,
-// which is why it is plain JavaScript without a dependency.
+// Every npm script starts here. This installs the Node release of .node-version and the dependencies of
+// package-lock.json when they are missing, and runs its arguments with them. It is plain JavaScript without a
+// dependency, because it runs under any Node since 18.
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
@@ -10,10 +10,9 @@ import { isInRange, supportedRange } from '../process/supported-node.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
 const wanted = readFileSync(join(root, '.node-version'), 'utf8').trim();
-/** Has Node's packages with their integrity; `npm run pin-node` writes it. */
+/** Contains the integrity of Node's packages. `npm run pin-node` writes it. */
 const pins = join(root, 'src/dev/node/package-lock.json');
 
-/** How often it looks whether npm still runs. */
 const PARENT_CHECK_MS = 500;
 
 const node = findNode();
@@ -21,7 +20,7 @@ const env = { ...process.env, PATH: `${dirname(node)}${delimiter}${process.env.P
 installDependencies();
 run(process.argv.slice(2));
 
-/** The Node that runs this, if it is new enough; otherwise the pinned one, in a folder that git ignores. */
+/** Returns the Node that runs this if it is supported, otherwise the pinned one, in a folder that git ignores. */
 function findNode() {
   if (isInRange(process.versions.node, supportedRange())) return process.execPath;
   const name = `node-${process.platform}-${process.arch}`;
@@ -36,13 +35,13 @@ function findNode() {
   const folder = join(root, '.latchkey', `node-${wanted}`);
   const binary = join(folder, 'node_modules', name, 'bin', 'node');
   const lock = lockOf(name, version, integrity);
-  // The lock beside the binary is the one that it was verified with.
+  // The binary was verified with the lock beside it.
   const isVerified = existsSync(binary) && readIfThere(join(folder, 'package-lock.json')) === lock;
   if (!isVerified) installNode(folder, lock);
   return binary;
 }
 
-/** Required and not optional, so that npm fails when the content is another one. */
+/** The dependency is not optional, so that npm fails when the content differs from the integrity. */
 function lockOf(name, version, integrity) {
   const packages = {
     '': { dependencies: { [name]: version } },
@@ -51,9 +50,9 @@ function lockOf(name, version, integrity) {
   return `${JSON.stringify({ lockfileVersion: 3, requires: true, packages }, null, 2)}\n`;
 }
 
-/** npm compares what it has downloaded with the integrity in the lock before it unpacks anything. */
+/** npm compares its download with the integrity in the lock before it unpacks anything. */
 function installNode(folder, lock) {
-  console.log(`This Node is ${process.versions.node}. Bringing Node ${wanted} ...`);
+  console.log(`This is Node ${process.versions.node}. Installing Node ${wanted} ...`);
   const unverified = `${folder}.${process.pid}`;
   mkdirSync(unverified, { recursive: true });
   writeFileSync(join(unverified, 'package.json'), JSON.stringify(JSON.parse(lock).packages['']));
@@ -61,9 +60,9 @@ function installNode(folder, lock) {
   if (!npm(process.execPath, process.env, ['ci', '--ignore-scripts', '--prefix', unverified])) {
     rmSync(unverified, { recursive: true, force: true });
     console.error(
-      `Node ${wanted} was not installed. If npm names EINTEGRITY above, what it got is not what is pinned in`,
+      `Node ${wanted} was not installed. If npm names EINTEGRITY above, the download differs from the content that`,
     );
-    console.error('src/dev/node/package-lock.json: do not use it, and find out who has changed which.');
+    console.error('src/dev/node/package-lock.json pins: do not use it, and find out which of the two was changed.');
     process.exit(1);
   }
   rmSync(folder, { recursive: true, force: true });
@@ -84,7 +83,6 @@ function installDependencies() {
   writeFileSync(stamp, state);
 }
 
-/** Returns whether it has succeeded. */
 function npm(withNode, environment, args) {
   const cli = process.env.npm_execpath;
   const quiet = ['--no-audit', '--no-fund', '--no-update-notifier', '--loglevel=error'];
@@ -92,14 +90,14 @@ function npm(withNode, environment, args) {
   const result = spawnSync(command, [...first, ...args, ...quiet], { cwd: root, env: environment, stdio: 'inherit' });
   if (result.error) throw result.error;
   if (result.status !== 0) {
-    console.error(`npm ${args[0]} failed; what it says above is why. Is the npm registry reachable?`);
+    console.error(`npm ${args[0]} failed for the reason above. Check the connection to the npm registry.`);
   }
   return result.status === 0;
 }
 
 /**
- * The child is in the terminal's process group, so it receives Ctrl-C itself. Signals to this process are passed on. The channel
- * shows the child the end of this process.
+ * The child is in the process group of the terminal, so it receives Ctrl-C itself. Its channel closes when this process
+ * ends.
  */
 function run(args) {
   const child = spawn(node, args, { cwd: root, env, stdio: ['inherit', 'inherit', 'inherit', 'ipc'] });
@@ -108,7 +106,7 @@ function run(args) {
   child.on('exit', (code, signal) => process.exit(signal ? 1 : code));
 }
 
-/** The scripts of package.json begin with exec, so that npm and not a shell is the parent. Killed, npm passes no signal on. */
+/** A killed npm sends no signal. Scripts in package.json begin with exec, so that npm, not a shell, is the parent. */
 function endWithNpm(child) {
   const npm = process.ppid;
   const check = setInterval(() => {

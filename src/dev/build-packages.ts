@@ -1,6 +1,5 @@
-// `npm run build`: the two packages that are published, each complete in its own folder. `dist/latchkey` is the service with its
-// command line, `dist/client` the client library. Node strips no types below node_modules, so both are compiled. A folder given as
-// argument takes the place of `dist`.
+// `npm run build [folder]`: builds the two published packages: `dist/latchkey`, the service with its command line, and
+// `dist/client`, the client library. Both are compiled, because Node strips no types below node_modules.
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
@@ -16,13 +15,12 @@ const { version, license, engines, dependencies, description } = JSON.parse(
 );
 const SHARED: Manifest = { version, license, type: 'module' };
 
-/** Files of the service that the compiler leaves out. */
 const SERVICE_FILES = ['src/store/migrations', 'src/process/supported-node.mjs'];
-/** `dev` and `mails` need packages that no server has; they run from a clone of the repository. */
+/** `dev` and `mails` need development dependencies, so they run only in a clone of the repository. */
 const ONLY_IN_A_CLONE = 'src/dev';
 
 const CLIENT_DEPENDENCIES = ['@bufbuild/protobuf', '@connectrpc/connect', '@connectrpc/connect-node'];
-/** A service that uses grpc-js has it already, and its interceptor must be of the same copy. */
+/** An interceptor must come from the same copy of grpc-js as the service that uses it. */
 const CLIENT_PEERS = ['@grpc/grpc-js'];
 
 const service: Manifest = {
@@ -94,7 +92,7 @@ function entry(path: string): Manifest {
   return { types: `./${path}.d.ts`, default: `./${path}.js` };
 }
 
-/** A library takes every compatible release; the service pins the releases that it was tested with. */
+/** A library accepts every compatible release. The service pins the releases that it was tested with. */
 function rangesOf(names: string[]): Record<string, string> {
   return Object.fromEntries(names.map((name) => [name, `^${dependencies[name]}`]));
 }

@@ -1,4 +1,4 @@
-// `npm run check`: every check that needs no running service. Prints one line for each, after the problems that it found.
+// `npm run check`: every check that needs no running service.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -12,8 +12,7 @@ import { supplyChainProblems } from './supply-chain.ts';
 const BIN = 'node_modules/.bin';
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
-/** Each returns whether it passed. */
-const CHECKS: [name: string, check: () => boolean][] = [
+const CHECKS: [name: string, passes: () => boolean][] = [
   ['types', () => passes(`${BIN}/tsc`, ['-p', '.'])],
   ['lint and format', () => passes(`${BIN}/biome`, ['check', '--error-on-warnings'])],
   ['dead code and dependencies', () => passes(`${BIN}/knip`, [])],
@@ -41,7 +40,6 @@ function revision(name: string): string | null {
   return status === 0 ? stdout.trim() : null;
 }
 
-/** Generates into a temporary folder, so that the working tree stays as it is. */
 function isGeneratedCodeInStep(): boolean {
   const folder = mkdtempSync(join(tmpdir(), 'latchkey-gen-'));
   try {

@@ -1,4 +1,5 @@
-// `npm start`: the whole service with everything it needs, on one machine, for a developer who has just cloned it.
+// `npm start`: the service with everything that it needs. src/dev owns the embedded start, the checks of the repository
+// and the generated documentation. The service must run without it.
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import pretty from 'pino-pretty';
@@ -12,12 +13,12 @@ import { startEmbeddedPostgres } from './embedded-postgres.ts';
 import { findRedis, startEmbeddedRedis } from './embedded-redis.ts';
 import { freePort } from './free-port.ts';
 import { claimHome, type Home, randomKey } from './home.ts';
-import { openMailbox } from './mailbox.ts';
+import { startMailbox } from './mailbox.ts';
 import { progress } from './progress.ts';
 import { DEV_HOST, type DevSettings, PROGRAM_CACHE } from './settings.ts';
 
 const DATABASE = 'latchkey';
-/** Postgres cuts longer names. */
+/** In bytes. Postgres truncates longer names. */
 const MAX_NAME = 63;
 const SUFFIX = '_dev';
 
@@ -42,7 +43,7 @@ export async function startDev(settings: DevSettings): Promise<RunningDev> {
     ? null
     : await progress('mailbox', () => embeddedMailbox(settings.mailboxPort, apiUrl, started));
 
-  const made = {
+  const generated = {
     HOST: DEV_HOST,
     ISSUER: apiUrl,
     PUBLIC_URL: mailbox?.url ?? apiUrl,
@@ -52,16 +53,16 @@ export async function startDev(settings: DevSettings): Promise<RunningDev> {
     MASTER_KEY_ACCEPTED: undefined,
     SERVICE_KEYS: `dev=${home.secret('service-key', randomKey)}`,
   };
-  const where = {
+  const addresses = {
     PORT: String(port),
     DATABASE_URL: serviceUrl,
     MIGRATION_DATABASE_URL: ownerUrl,
     REDIS_URL: redisUrl,
   };
-  const config = readConfig({ ...made, ...given, ...where });
-  // For commands beside it, with --dev.
-  const chosen = Object.fromEntries(Object.entries(made).map(([name, value]) => [name, given[name] ?? value]));
-  home.write('env', envFile({ ...chosen, ...where }));
+  const config = readConfig({ ...generated, ...given, ...addresses });
+  // Commands with --dev read this file.
+  const chosen = Object.fromEntries(Object.entries(generated).map(([name, value]) => [name, given[name] ?? value]));
+  home.write('env', envFile({ ...chosen, ...addresses }));
   await progress('schema', () => prepareDatabase(ownerUrl, serviceUrl));
   const log = createLogger(
     config.process.logLevel,
@@ -90,10 +91,7 @@ function envFile(values: Environment): string {
     .join('\n');
 }
 
-/**
- * A login on the same database that may do only what the service may do. Logins are a whole server's: another database there, of
- * another folder, has one of its own.
- */
+/** The name contains the database, because logins belong to the server, which can have a database for each folder. */
 function serviceLogin(ownerUrl: string, home: Home): string {
   const url = new URL(ownerUrl);
   const database = decodeURIComponent(url.pathname.slice(1)) || DATABASE;
@@ -109,7 +107,7 @@ async function embeddedRedis(searchPath: string, started: AsyncDisposableStack):
 }
 
 async function embeddedMailbox(port: number, apiUrl: string, started: AsyncDisposableStack) {
-  const mailbox = await openMailbox({
+  const mailbox = await startMailbox({
     port,
     apiUrl,
     onMail: ({ to, subject, link }) =>
@@ -125,7 +123,7 @@ function withPath(url: string, path: string): string {
   return changed.href;
 }
 
-/** Control characters of a mail must not reach the terminal. */
+/** Control characters in an e-mail must not reach the terminal. */
 function printable(text: string): string {
   return text.replace(/\p{C}/gu, '');
 }

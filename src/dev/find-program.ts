@@ -1,5 +1,5 @@
-// Finds a program on PATH, or brings it from the system's package manager without touching the system: Debian's packages
-// are downloaded as any user may, and unpacked into a folder of ours.
+// Finds a program on PATH, or downloads it with Debian's package manager, without root privileges and without an
+// installation.
 import { execFile } from 'node:child_process';
 import { accessSync, constants, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
@@ -9,11 +9,9 @@ const run = promisify(execFile);
 
 export type Program = {
   path: string;
-  /** Where its libraries are, if they are not the system's. */
   libraryPath: string;
 };
 
-/** The first of these names that PATH has, or null. */
 export function onPath(names: string[], searchPath: string): Program | null {
   for (const name of names) {
     for (const folder of searchPath.split(delimiter)) {
@@ -25,9 +23,9 @@ export function onPath(names: string[], searchPath: string): Program | null {
 }
 
 /**
- * Downloads a Debian package with the packages it needs and this system lacks, and unpacks them.
- * @param folder a cache; what is there already is used again
- * @returns null where apt is not to be had
+ * Downloads a Debian package with its missing dependencies, and unpacks them.
+ * @param folder a cache
+ * @returns null on a system without apt
  * @throws when apt fails
  */
 export async function fromDebian(packageName: string, program: string, folder: string): Promise<Program | null> {
@@ -67,12 +65,11 @@ async function unpack(packageName: string, folder: string, home: string): Promis
   }
 }
 
-/** Folders of libraries in an unpacked package. */
 export function libraryFolders(home: string): string[] {
   const folders = [join(home, 'usr/lib'), join(home, 'lib')];
   const below = (folder: string) => entries(folder).map((name) => join(folder, name));
   const multiarch = folders.flatMap(below).filter((folder) => folder.endsWith('-linux-gnu'));
-  // Libraries that others of their package load lie in folders of their own.
+  // Some packages have private libraries in a folder of their own.
   const own = multiarch.flatMap(below).filter((folder) => entries(folder).some((name) => /\.so(\.|$)/.test(name)));
   return [...folders, ...multiarch, ...own];
 }

@@ -1,4 +1,3 @@
-// The folder where `npm start` keeps its data and its generated secrets.
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -6,20 +5,22 @@ import { OperatorError } from '../process/operator-error.ts';
 
 export type Home = {
   folder: string;
-  /** A random secret that is made once and kept in a file of this name. */
+  /** Returns the secret in the file of this name, which it creates once. */
   secret(name: string, make: () => string): string;
-  /** Writes a file for the developer alone, anew each time. */
+  /** Writes a file that only this user can read. */
   write(name: string, text: string): void;
   release(): void;
 };
 
-/** @throws when another process that is alive uses the folder */
+/** @throws OperatorError when another running process uses the folder */
 export function claimHome(folder: string): Home {
   mkdirSync(folder, { recursive: true });
   const claim = join(folder, 'pid');
   const holder = existsSync(claim) ? Number(readFileSync(claim, 'utf8')) : 0;
   if (holder > 0 && holder !== process.pid && isAlive(holder)) {
-    throw new OperatorError(`process ${holder} is using ${folder}: is another "npm start" running?`);
+    throw new OperatorError(
+      `process ${holder} is using ${folder}: stop the other "npm start", or set LATCHKEY_HOME to another folder`,
+    );
   }
   writeFileSync(claim, String(process.pid));
   return {

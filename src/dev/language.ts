@@ -1,5 +1,5 @@
-// The mechanical part of the language rules in CONTRIBUTING.md: finds openings and words that language.json bans.
-// `node src/dev/language.ts [folder or file...]` prints each finding and exits with 1 when there are any.
+// Checks the mechanical part of the language rules in CONTRIBUTING.md: openings and words that language.json bans.
+// `node src/dev/language.ts [folder or file...]` prints each finding, and exits with 1 after one.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { extname } from 'node:path';
@@ -34,7 +34,6 @@ const TEST_NAME = /(?:\b(?:test|it|describe)(?:\.\w+)*|\))\(\s*(['"`])(.*?)\1/g;
 const FENCE = /^\s*(?:```|~~~)/;
 const SENTENCE_END = /(?<=[.!?][)'"`]?)\s+(?=["'`(]?[A-Z])/;
 
-/** One sentence for each finding, in the order of the lines. */
 export function languageProblems(path: string, text: string): string[] {
   const format = formatOf(path);
   if (!format) return [];
@@ -62,7 +61,6 @@ function wordFindings({ number, text }: Line): Line[] {
   });
 }
 
-/** A question may begin with one of these words. */
 function openingFindings({ number, text }: Line): Line[] {
   return text
     .split(SENTENCE_END)
@@ -81,7 +79,10 @@ function firstWord(text: string): string {
   return text.split(/\s/, 1)[0] ?? '';
 }
 
-/** Joins the lines of a comment, so that a sentence may run over several. A blank comment line ends a paragraph. */
+/**
+ * Joins the lines of a comment, because a sentence can continue on the next line. A blank comment line ends a
+ * paragraph.
+ */
 function commentParagraphs(lines: Line[]): Line[] {
   const paragraphs: Line[] = [];
   let current: Line | null = null;
@@ -99,7 +100,7 @@ function commentParagraphs(lines: Line[]): Line[] {
   return paragraphs;
 }
 
-/** Headings, list items, quotations and table cells begin paragraphs of their own. Code blocks are left out. */
+/** Headings, list items, quotations and table cells begin paragraphs. Code blocks are skipped. */
 function proseParagraphs(lines: Line[]): Line[] {
   const paragraphs: Line[] = [];
   let current: Line | null = null;
@@ -123,7 +124,7 @@ function proseParagraphs(lines: Line[]): Line[] {
   return paragraphs;
 }
 
-/** Checks all files that git knows or would add. @param under folders, files or other pathspecs of git; none for all */
+/** Checks the files that git tracks or would add. @param under pathspecs of git; none for all files */
 export function languageProblemsOf(root: string, under: string[] = []): string[] {
   const { stdout } = spawnSync('git', ['ls-files', '-co', '--exclude-standard', '--', ...under], {
     cwd: root,

@@ -1,9 +1,9 @@
-// The house plan as a table: test/walls.test.ts holds the imports against it, and docs/architecture.md is generated from it.
+// The layers of src: test/walls.test.ts checks the imports against this table, and docs/architecture.md is generated
+// from it.
 
-/** A folder of src, or a file directly in src, and the one thing that it owns. */
 type Room = { name: string; owns: string };
 
-/** The lowest first. A room imports from layers below its own, and from nothing in its own layer or above. */
+/** The lowest layer first. A room may only import from layers below its own. */
 export const LAYERS: Room[][] = [
   [
     { name: 'domain', owns: 'rules and values: pure functions and types' },
@@ -59,7 +59,7 @@ export const LAYERS: Room[][] = [
   [{ name: 'main.ts', owns: "the command line's entry" }],
 ];
 
-/** Packages, and modules of Node, that only some rooms import. A trailing `/` stands for all packages of a scope. */
+/** Packages that only some rooms may import. A trailing `/` stands for all packages of a scope. */
 export const RESERVED: { packages: string[]; rooms: string[] }[] = [
   { packages: ['kysely', 'pg'], rooms: ['store', 'store/postgres'] },
   { packages: ['@opentelemetry/'], rooms: ['telemetry'] },
@@ -82,7 +82,7 @@ export const RESERVED: { packages: string[]; rooms: string[] }[] = [
   { packages: ['argon2', 'bcrypt'], rooms: ['passwords'] },
 ];
 
-/** Rooms that import less than the layers below: they are published alone, or could be. `domain` does no input or output. */
+/** Rooms that may import only these. They are published alone, or could be. `domain` does no input or output. */
 export const ONLY: Record<string, string[]> = {
   domain: ['node:crypto', 'node:net'],
   verifier: ['domain'],

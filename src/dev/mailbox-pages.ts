@@ -23,7 +23,6 @@ export function mailPage({ to, subject, text, html }: ReceivedMail): string {
 
 type Call = { title: string; method: string; request: Record<string, string> };
 
-/** The calls of the pages to which links in mails lead. */
 const CALLS: Record<string, Call> = {
   '/reset-password': {
     title: 'Set a new password',
@@ -33,10 +32,10 @@ const CALLS: Record<string, Call> = {
   '/verify-email': {
     title: 'Confirm your email address',
     method: 'VerifyEmail',
-    request: { verificationToken: 'TOKEN', password: 'of the account' },
+    request: { verificationToken: 'TOKEN', password: 'the password of the account' },
   },
   '/confirm-network': {
-    title: 'Sign in from a new place',
+    title: 'Sign in from a new network',
     method: 'ConfirmNetwork',
     request: { networkToken: 'TOKEN' },
   },
@@ -47,14 +46,14 @@ const CALLS: Record<string, Call> = {
   },
 };
 
-/** Stands in for the product's own page; the token stays in the browser. Null for a path that no mail leads to. */
+/** A substitute for the product's own page. The token stays in the browser. Null for a path that no e-mail links to. */
 export function productPage(path: string, apiUrl: string): string | null {
   const call = Object.hasOwn(CALLS, path) ? CALLS[path] : undefined;
   if (!call) return null;
   const command = `curl ${apiUrl}/latchkey.auth.v1.AuthService/${call.method} -H 'content-type: application/json' -d '${JSON.stringify(call.request)}'`;
   return page(
     call.title,
-    `<p>This page stands for your product's own page at PUBLIC_URL, which would make this call:</p>
+    `<p>Your product's own page replaces this one: set PUBLIC_URL to its address. It makes this call:</p>
     <pre id="command">${escapeHtml(command)}</pre>
     <script>
       const token = new URLSearchParams(location.hash.slice(1)).get('token') ?? '';

@@ -1,4 +1,4 @@
-// A mailbox for development and tests: an SMTP server that takes every mail, and a page that shows them.
+// A mailbox for development and tests: an SMTP server that accepts every e-mail, and a page that shows them.
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
@@ -9,24 +9,21 @@ import type { ReceivedMail } from './received-mail.ts';
 
 export type Mailbox = {
   smtpUrl: string;
-  /** The page, and `/api/mails` with the same as JSON. */
+  /** The page. `/api/mails` returns the e-mails as JSON. */
   url: string;
-  /** Newest last. */
   mails: ReceivedMail[];
   close(): Promise<void>;
 };
 
 export type MailboxOptions = {
-  /** The port of the page; 0 selects a free one. */
   port: number;
-  /** The URL to which the page for a new password sends it. */
   apiUrl: string;
   onMail(mail: ReceivedMail): void;
 };
 
 const KEPT_MAILS = 200;
 
-export async function openMailbox({ port, apiUrl, onMail }: MailboxOptions): Promise<Mailbox> {
+export async function startMailbox({ port, apiUrl, onMail }: MailboxOptions): Promise<Mailbox> {
   const mails: ReceivedMail[] = [];
   let received = 0;
 
@@ -47,16 +44,16 @@ export async function openMailbox({ port, apiUrl, onMail }: MailboxOptions): Pro
     },
   });
   const web = createServer((request, response) => {
-    // A foreign page whose host name resolves to this address must not read mails (DNS rebinding).
+    // A page whose host name resolves to this address must not read e-mails (DNS rebinding).
     if (!/^(localhost|127\.0\.0\.1)(:\d+)?$/.test(request.headers.host ?? ''))
       return void response.writeHead(403).end();
     const path = request.url?.split('?', 1)[0] ?? '';
-    const productsOwn = productPage(path, apiUrl);
+    const product = productPage(path, apiUrl);
     const mail = mails.find(({ number }) => path === `/mails/${number}`);
     if (path === '/') send(response, 'text/html', listPage(mails));
     else if (mail) send(response, 'text/html', mailPage(mail));
     else if (path === '/api/mails') send(response, 'application/json', JSON.stringify(mails));
-    else if (productsOwn !== null) send(response, 'text/html', productsOwn);
+    else if (product !== null) send(response, 'text/html', product);
     else response.writeHead(404).end();
   });
 

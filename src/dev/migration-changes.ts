@@ -1,15 +1,15 @@
-// Finds committed migrations that this tree has changed or removed. A database that has applied one would be rejected.
+// Finds committed migrations that this work tree has changed or removed. The service rejects a database that has
+// applied one.
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const FOLDER = 'src/store/migrations';
-/** The files of before the first release, which this one replaced, could change. */
+/** Before this file existed, migrations could change. */
 const FIRST = `${FOLDER}/0001_baseline.sql`;
 
 /**
- * Compares the work tree with the commit at which it left main; on main itself, with the commit before.
- * @returns a sentence for each problem
+ * Compares the work tree with the commit at which its branch left main, and on main itself with the previous commit.
  */
 export function migrationProblems(root: string): string[] {
   const base = comparisonBase(root);

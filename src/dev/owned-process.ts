@@ -1,45 +1,37 @@
-// Programs that this process starts and that must not outlive it.
+// Starts programs that must not outlive this process.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 export type OwnedProcess = {
-  /** The last output, for the error message. */
+  /** The last 4,000 characters of its output. */
   output(): string;
   hasExited(): boolean;
-  /** Resolves when it has ended: whether its exit code is 0. */
+  /** Resolves at its end: true for exit code 0. */
   succeeded: Promise<boolean>;
-  /** Sends the signal and waits for the end. */
   stop(): Promise<void>;
 };
 
 export type OwnedOptions = {
-  /** Ends the program in good order. */
   stopSignal: 'SIGINT' | 'SIGTERM';
-  /** Written to its standard input. */
   input?: string;
-  /** Where its libraries are, if they are not the system's. */
   libraryPath?: string;
-  /** Runs it as another user when this process is root, for programs that refuse to run as root. */
+  /** When this process is root, runs the program as another user. Postgres requires that. */
   unprivileged?: boolean;
 };
 
-/** Those that run. Where the kernel sends no signal at this process's death, they get one at its exit. */
+/** They receive their signal when this process exits. On Linux the kernel also sends it when this process is killed. */
 const running = new Map<ChildProcess, OwnedOptions['stopSignal']>();
 process.once('exit', () => {
   for (const [child, signal] of running) child.kill(signal);
 });
 
-/** From Debian's essential package util-linux. */
+/** In Debian's essential package util-linux. */
 const SETPRIV = ['/usr/bin/setpriv', '/bin/setpriv'].find((path) => existsSync(path));
 const KEPT_OUTPUT = 4_000;
-/** After this long it hangs. */
 const STOP_TIMEOUT_MS = 10_000;
 
-/**
- * In a process group of its own, so that Ctrl-C reaches this process alone and it can stop things in order; and, on Linux,
- * with a signal from the kernel should this process die without a word.
- */
+/** Starts a process group, so that Ctrl-C reaches only this process, which then stops its programs in order. */
 export function startOwned(command: string, args: string[], options: OwnedOptions): OwnedProcess {
   const [program, prefix] = wrap(command, options);
   const env = options.libraryPath ? { LD_LIBRARY_PATH: options.libraryPath } : {};
@@ -70,15 +62,12 @@ export function startOwned(command: string, args: string[], options: OwnedOption
   };
 }
 
-/** For a process that ends before its start is complete: waits for the end of everything that it has started. */
+/** For a process that ends before its start is complete. */
 export async function stopAllOwned(): Promise<void> {
   await Promise.all([...running].map(([child, signal]) => endOf(child, signal)));
 }
 
-/**
- * Waits for a program that ends by itself.
- * @throws with what it wrote, unless it succeeds
- */
+/** Waits for the end of a program. @throws an error with its output when its exit code is not 0 */
 export async function runOwned(command: string, args: string[], options: OwnedOptions): Promise<void> {
   const program = startOwned(command, args, options);
   const isDone = await program.succeeded;
@@ -89,11 +78,10 @@ const START_TIMEOUT_MS = 30_000;
 const PROBE_EVERY_MS = 30;
 
 /**
- * Waits until the program answers.
- * @param probe throws while it does not
- * @throws with what the program wrote, when it ends or takes too long
+ * @param probe throws until the program is ready
+ * @throws an error with the output of the program when it ends or is not ready in time
  */
-export async function untilItAnswers(server: OwnedProcess, name: string, probe: () => Promise<void>): Promise<void> {
+export async function waitUntilReady(server: OwnedProcess, name: string, probe: () => Promise<void>): Promise<void> {
   const deadline = Date.now() + START_TIMEOUT_MS;
   for (;;) {
     try {
@@ -109,10 +97,10 @@ export async function untilItAnswers(server: OwnedProcess, name: string, probe: 
   }
 }
 
-/** The command that runs a program as an unprivileged user if this process is root; also for programs that just run once. */
+/** The command that runs a program as an unprivileged user; empty unless this process is root. */
 export function wrapUnprivileged(): string[] {
   if (process.getuid?.() !== 0 || !SETPRIV) return [];
-  // As an unprivileged user that can still reach files below the private folder of root.
+  // This capability lets the user reach files below a private folder of root.
   return [
     SETPRIV,
     '--reuid=65534',

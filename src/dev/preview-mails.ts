@@ -1,4 +1,4 @@
-// `npm run mails`: every mail there is, in a browser, as HTML and as plain text.
+// `npm run mails`: shows every e-mail in a browser, as HTML and as plain text.
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { escapeHtml } from '../jobs/mails/escape-html.ts';
@@ -14,14 +14,12 @@ const SAMPLE = {
   providers: ['google'],
 };
 
-/** By template, and by variant where a template has variants. */
 export const PREVIEWS: Record<string, () => MailContent> = {
   ...Object.fromEntries(Object.entries(MAILS).map(([name, write]) => [name, () => write(SAMPLE)])),
   'password-reset-new-account': () => MAILS['password-reset']({ ...SAMPLE, resetCause: 'new-account' }),
   'password-reset-password-void': () => MAILS['password-reset']({ ...SAMPLE, resetCause: 'password-void' }),
 };
 
-/** @param port 0 for any free one */
 export async function previewMails(port: number): Promise<{ url: string; close(): void }> {
   const server = http.createServer((request, response) => {
     const name = request.url?.slice(1) ?? '';

@@ -1,4 +1,3 @@
-/** Runs one step of the start, and prints its name and its duration. */
 export async function progress<T>(name: string, step: () => Promise<T>): Promise<T> {
   const startedAt = performance.now();
   process.stdout.write(`  ${name} ...`);

@@ -1,5 +1,4 @@
 export type ReceivedMail = {
-  /** Counts from 1. */
   number: number;
   receivedAt: Date;
   to: string;
@@ -7,6 +6,5 @@ export type ReceivedMail = {
   messageId: string;
   text: string;
   html: string;
-  /** The first link in the text, if there is one. */
   link: string | null;
 };

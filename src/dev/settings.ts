@@ -9,25 +9,20 @@ import { METRICS_KEYS } from '../config/groups/telemetry.ts';
 import type { Environment } from '../config/key.ts';
 import type { PortSetting } from '../process/assert-ports-free.ts';
 
-/** The settings of `npm start` that it needs before it can read a configuration. */
+/** The settings that `npm start` needs before it can read a configuration. */
 export type DevSettings = {
-  /** The folder of data and generated secrets. */
   home: string;
-  /** PATH, where Redis can be installed. */
   searchPath: string;
   port: number;
   mailboxPort: number;
-  /** The ports that must be free. */
   ports: PortSetting[];
   /** The variables that the developer has set. They override the generated settings. */
   given: Environment;
 };
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-/** The folder of downloaded programs. */
 export const PROGRAM_CACHE = join(ROOT, 'node_modules/.cache/latchkey');
 
-/** Only this machine reaches what `npm start` starts. */
 export const DEV_HOST = '127.0.0.1';
 
 const { DATABASE_URL, MIGRATION_DATABASE_URL } = DATABASE_KEYS;
@@ -35,7 +30,7 @@ const KEYS = {
   ...{ ...DEV_KEYS, ...METRICS_KEYS, MIGRATION_DATABASE_URL },
   PORT: HTTP_KEYS.PORT,
   HOST: { ...HTTP_KEYS.HOST, default: DEV_HOST },
-  // Without one, Postgres is started here.
+  // Without this key, `npm start` starts Postgres.
   DATABASE_URL: { format: DATABASE_URL.format, help: DATABASE_URL.help, usedBy: DATABASE_URL.usedBy },
   LATCHKEY_HOME: { ...DEV_KEYS.LATCHKEY_HOME, default: join(ROOT, '.latchkey/dev') },
   PATH: { format: anyText('a list of folders'), default: '', usedBy: ['dev'], help: 'The folders of programs.' },
@@ -48,7 +43,6 @@ export function readDevSettings(environment: Environment): DevSettings {
   const ports: PortSetting[] = [
     { key: 'PORT', host: HOST, port: PORT },
     { key: 'METRICS_PORT', host: values.METRICS_HOST ?? HOST, port: METRICS_PORT ?? 0 },
-    // With SMTP_URL there is no mailbox.
     { key: 'MAILBOX_PORT', host: DEV_HOST, port: given.SMTP_URL ? 0 : mailboxPort },
   ];
   return { home: resolve(home), searchPath, port: PORT, mailboxPort, ports, given };

@@ -1,4 +1,4 @@
-// Checks without a network that every download is pinned by its content.
+// Checks, without network access, that every download is pinned by its content.
 import { readFileSync } from 'node:fs';
 import { isInRange } from '../process/supported-node.mjs';
 
@@ -7,15 +7,13 @@ type Lock = { packages: Record<string, { version?: string; resolved?: string; in
 const REGISTRY = 'https://registry.npmjs.org/';
 const INTEGRITY = /^sha512-[A-Za-z0-9+/]{86}==$/;
 const DIGEST = /@sha256:[0-9a-f]{64}$/;
-/** Where a Dockerfile or a compose file names an image. */
-const REFERENCE = /^\s*(?:FROM(?:\s+--\S+)*|COPY\s+--from=|image:)\s*(\S+)(?:\s+AS\s+(\S+))?/i;
+const IMAGE_REFERENCE = /^\s*(?:FROM(?:\s+--\S+)*|COPY\s+--from=|image:)\s*(\S+)(?:\s+AS\s+(\S+))?/i;
 
-/** An action of a workflow: only a commit pins it. */
 const ACTION = /^\s*(?:- )?uses:\s*(\S+)/;
 const COMMIT = /@[0-9a-f]{40}$/;
 const WORKFLOW = '.github/workflows/ci.yml';
 
-/** One line for each thing that is not pinned. @param root the folder of package.json, with a slash at its end */
+/** @param root the folder of package.json, with a trailing slash */
 export function supplyChainProblems(root: string): string[] {
   const read = (file: string) => readFileSync(`${root}${file}`, 'utf8');
   const { engines } = JSON.parse(read('package.json')) as { engines: { node: string } };
@@ -33,7 +31,7 @@ export function supplyChainProblems(root: string): string[] {
   ];
 }
 
-/** A lock without `resolved` takes the package from the configured registry; its integrity holds either way. */
+/** An entry without `resolved` comes from the configured registry. Its integrity is checked in either case. */
 export function lockProblems({ packages }: Lock): string[] {
   return Object.entries(packages)
     .filter(([path]) => path !== '')
@@ -43,7 +41,6 @@ export function lockProblems({ packages }: Lock): string[] {
     ]);
 }
 
-/** The release of .node-version must be supported, and the one whose packages are pinned. */
 export function nodeProblems(version: string, range: string, { packages }: Lock): string[] {
   const pinned = Object.entries(packages).filter(([path]) => path !== '');
   const others = pinned.filter(([, entry]) => entry.version !== version).map(([path]) => path);
@@ -53,12 +50,11 @@ export function nodeProblems(version: string, range: string, { packages }: Lock)
   ];
 }
 
-/** @param ours images that are built here */
-export function imageProblems(text: string, ours: string[] = []): string[] {
-  const local = new Set(ours);
+export function imageProblems(text: string, built: string[] = []): string[] {
+  const local = new Set(built);
   const problems: string[] = [];
   for (const line of text.split('\n')) {
-    const [, image, stage] = REFERENCE.exec(line) ?? [];
+    const [, image, stage] = IMAGE_REFERENCE.exec(line) ?? [];
     if (!image) continue;
     if (!local.has(image) && !DIGEST.test(image)) problems.push(`${image} has no digest`);
     if (stage) local.add(stage);

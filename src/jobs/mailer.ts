@@ -53,7 +53,7 @@ const ANSWER_TIMEOUT_MS = 10 * 60_000;
 const IDLE_TIMEOUT_MS = 30_000;
 export const MAX_CONNECTIONS = 4;
 
-export function openMailer(settings: MailerSettings): Mailer {
+export function createMailer(settings: MailerSettings): Mailer {
   const { from } = settings;
   const transport = createTransport({
     ...connectionOptions(settings),

@@ -1,30 +1,30 @@
-// Finds a port that is in use before anything else is started, and names the key that sets it.
+// Finds a port that is in use before anything else starts, and names the key that sets it.
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:net';
 import { OperatorError } from './operator-error.ts';
 
-/** A port that the process will listen on; 0 for any free one. */
+/** Port 0 selects a free port. */
 export type PortSetting = { key: string; host: string; port: number };
 
 /**
- * Listens on all of them for a moment. They are not kept: a probe that only connects would take a process that is still
- * starting for a ready one.
+ * Listens on all of them for a moment. It does not keep them, because a probe that only connects would take a process
+ * that still starts for a ready one.
  * @throws OperatorError for the first port that the process cannot listen on
  */
 export async function assertPortsFree(settings: PortSetting[]): Promise<void> {
-  const held: Server[] = [];
+  const servers: Server[] = [];
   const checked: PortSetting[] = [];
   try {
     for (const setting of settings.filter(({ port }) => port !== 0)) {
-      held.push(await hold(setting, checked));
+      servers.push(await listenOn(setting, checked));
       checked.push(setting);
     }
   } finally {
-    await Promise.all(held.map((server) => new Promise((resolve) => server.close(resolve))));
+    await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
   }
 }
 
-async function hold(setting: PortSetting, others: PortSetting[]): Promise<Server> {
+async function listenOn(setting: PortSetting, others: PortSetting[]): Promise<Server> {
   const server = createServer((socket) => socket.destroy());
   server.listen({ host: setting.host, port: setting.port, exclusive: true });
   try {
@@ -37,11 +37,10 @@ async function hold(setting: PortSetting, others: PortSetting[]): Promise<Server
   return server;
 }
 
-/** The error of listening as a sentence for an operator, or the error itself when it is a defect. */
 export function listenProblem({ key, host, port }: PortSetting, error: unknown): unknown {
   const sentence = {
     EADDRINUSE: `port ${port} of ${host} is in use: stop the program that listens there, or set ${key} to a free port`,
-    EADDRNOTAVAIL: `this machine does not have the address ${host}, where ${key} ${port} should be opened`,
+    EADDRNOTAVAIL: `this machine does not have the address ${host}, on which ${key} ${port} should listen`,
     EACCES: `this user may not listen on port ${port}: set ${key} to 1024 or higher`,
   }[String((error as NodeJS.ErrnoException).code)];
   return sentence === undefined ? error : new OperatorError(sentence, { cause: error });

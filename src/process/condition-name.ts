@@ -1,7 +1,4 @@
-/**
- * Names of the conditions that an operator can meet, as PostgreSQL's documentation has them (appendix A, "PostgreSQL Error
- * Codes"), by SQLSTATE.
- */
+/** By SQLSTATE, from appendix A of PostgreSQL's documentation: those that an operator can meet. */
 export const CONDITION_NAMES: Record<string, string> = {
   '08000': 'connection_exception',
   '08001': 'sqlclient_unable_to_establish_sqlconnection',
@@ -80,12 +77,11 @@ export const CONDITION_NAMES: Record<string, string> = {
   XX002: 'index_corrupted',
 };
 
-/** The condition's name, or null for a code that is not on the list. */
 function conditionName(sqlstate: string): string | null {
   return Object.hasOwn(CONDITION_NAMES, sqlstate) ? (CONDITION_NAMES[sqlstate] ?? null) : null;
 }
 
-/** The condition's name where the error is one of Postgres, and the SQLSTATE where it has no name here. */
+/** The condition of an error of Postgres, or its SQLSTATE if this table lacks it. Null for other errors. */
 export function conditionOf(error: unknown): string | null {
   if (!(error instanceof Error)) return null;
   const { code, severity } = error as Error & { code?: unknown; severity?: unknown };

@@ -1,7 +1,9 @@
 import { type DestinationStream, type Logger, pino } from 'pino';
 import { conditionOf } from './condition-name.ts';
 
-/** The fields that a log line can have. The logger drops every other field. */
+// The log of the process. src/process owns the process itself: its log, its signals, its ports and its worker
+// processes. It must not contain anything about authentication.
+/** The logger drops every other field, so that no secret reaches the log by mistake. */
 const ALLOWED_FIELDS = new Set([
   'method',
   'code',
@@ -41,7 +43,7 @@ export function createLogger(level: string, destination?: DestinationStream): Lo
   const options = {
     level,
     base: null,
-    // describeError has done it; the default one would do it again.
+    // describeError has already run; the default serializer would replace its result.
     serializers: { err: (described: unknown) => described },
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }), log: allowedFields },
@@ -56,14 +58,14 @@ function allowedFields(fields: Record<string, unknown>): Record<string, unknown>
 }
 
 /**
- * An error without the values that drivers put into theirs: of a Postgres error its SQLSTATE, condition and constraint, of an SMTP
- * server's answer its code (the text repeats addresses), of any other its own code and its text without credentials.
+ * Leaves out the messages of Postgres and of SMTP servers, which repeat values and addresses. Other messages are kept
+ * without credentials.
  */
 function describeError(error: unknown): Record<string, unknown> {
   if (!(error instanceof Error)) return { type: typeof error };
   const { code, constraint, severity, response, responseCode } = error as unknown as Record<string, unknown>;
   const condition = conditionOf(error);
-  const tellsValues = severity !== undefined || response !== undefined;
+  const repeatsValues = severity !== undefined || response !== undefined;
   return {
     type: error.name,
     ...(code !== undefined && { code: String(code) }),
@@ -71,7 +73,7 @@ function describeError(error: unknown): Record<string, unknown> {
     ...(constraint !== undefined && { constraint: String(constraint) }),
     ...(error.cause !== undefined && { cause: describeError(error.cause) }),
     ...(responseCode !== undefined && { response_code: String(responseCode) }),
-    ...(!tellsValues && { message: withoutCredentials(error.message) }),
+    ...(!repeatsValues && { message: withoutCredentials(error.message) }),
     stack: error.stack
       ?.split('\n')
       .filter((line) => /^\s+at /.test(line))

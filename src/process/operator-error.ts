@@ -1,17 +1,16 @@
 import { conditionOf } from './condition-name.ts';
 
-/** An error that an operator can correct. The message names the remedy and needs no stack. */
+/** An error that an operator can correct. The message names the remedy and is printed without a stack. */
 export class OperatorError extends Error {
   override name = 'OperatorError';
 }
 
-/** Remedies by the code of errors of the system and of drivers. */
-const KNOWN: Record<string, string> = {
+const REMEDIES_BY_CODE: Record<string, string> = {
   EADDRINUSE: 'the port is in use: choose another one with PORT (or METRICS_PORT, MAILBOX_PORT)',
-  EADDRNOTAVAIL: 'this machine does not have the address: see HOST',
+  EADDRNOTAVAIL: 'this machine does not have the address: correct HOST',
   EACCES: 'permission denied',
-  ECONNREFUSED: 'no server listens there: is it running, and is the URL right?',
-  ENOTFOUND: 'the host does not exist: is the URL right?',
+  ECONNREFUSED: 'no server listens there: start the server, or correct the URL',
+  ENOTFOUND: 'the host does not exist: correct the URL',
   '28P01': 'Postgres rejects the password of this login',
   '28000': 'Postgres rejects this login',
   '3D000': 'the database does not exist: "migrate --service-login" creates it',
@@ -32,18 +31,16 @@ export function operatorMessage(error: unknown): string | null {
   if (!(error instanceof Error)) return null;
   if (error instanceof OperatorError) return error.message;
   const code = 'code' in error ? String(error.code) : '';
-  const hint = KNOWN[code];
-  return hint === undefined ? null : `${withCondition(error)}\n${hint}`;
+  const remedy = REMEDIES_BY_CODE[code];
+  return remedy === undefined ? null : `${withCondition(error)}\n${remedy}`;
 }
 
-/** The message and the stack of a defect. */
 export function defectMessage(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  const place = error.stack?.split('\n').filter((line) => /^\s+at /.test(line)) ?? [];
-  return [withCondition(error), ...place].join('\n');
+  const stackLines = error.stack?.split('\n').filter((line) => /^\s+at /.test(line)) ?? [];
+  return [withCondition(error), ...stackLines].join('\n');
 }
 
-/** The message, and for an error of Postgres its condition: "disk_full". */
 function withCondition(error: Error): string {
   const { code } = error as Error & { code?: unknown };
   const condition = conditionOf(error);

@@ -3,15 +3,14 @@ import cluster from 'node:cluster';
 import { pause } from '../async/pause.ts';
 
 export type StopSignal = {
-  /** Resolves with the first signal. */
   requested: Promise<NodeJS.Signals>;
-  /** Waits this long. A later signal ends the wait. */
+  /** A later signal ends the wait. */
   delay(milliseconds: number): Promise<void>;
-  /** Does this at later signals, which otherwise end the process at once with exit code 1. */
+  /** Without an action, a later signal ends the process at once with exit code 1. */
   onRepeat(action: () => void): void;
 };
 
-/** Ctrl-C below npm arrives several times: from the terminal, from npm and from its child. */
+/** Below npm, one Ctrl-C arrives several times: from the terminal, from npm and from its child. */
 const SAME_REQUEST_MS = 1_000;
 
 export function listenForStop(): StopSignal {
@@ -29,7 +28,8 @@ export function listenForStop(): StopSignal {
     requested.resolve(signal);
   }
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, accept);
-  // The channel to bootstrap.mjs closes when that process ends, even if it was killed. In a worker node:cluster does the same.
+  // The channel to bootstrap.mjs closes when that process ends, even if it was killed. In a worker node:cluster does
+  // the same.
   if (cluster.isPrimary && process.send) {
     if (process.connected) process.once('disconnect', () => accept('SIGHUP'));
     else accept('SIGHUP');
@@ -39,9 +39,9 @@ export function listenForStop(): StopSignal {
     requested: requested.promise,
     async delay(milliseconds) {
       if (milliseconds === 0) return;
-      const hurry = new AbortController();
-      repeat = () => hurry.abort();
-      await pause(milliseconds, hurry.signal);
+      const repeated = new AbortController();
+      repeat = () => repeated.abort();
+      await pause(milliseconds, repeated.signal);
       repeat = exit;
     },
     onRepeat(action) {
@@ -50,7 +50,7 @@ export function listenForStop(): StopSignal {
   };
 }
 
-/** The result of a start, or null when a stop was requested first. */
+/** Returns null when a stop was requested before the start was complete. */
 export async function unlessStopped<T>(stop: StopSignal, start: Promise<T>): Promise<T | null> {
   return Promise.race([stop.requested.then(() => null), start]);
 }

@@ -1,10 +1,10 @@
-// Which Node may run this: the rule of "engines" in package.json, for src/main.ts and for src/dev/bootstrap.mjs. Plain
-// JavaScript, because the latter runs under any Node since 18.
+// Checks the release of Node against "engines" in package.json. This is plain JavaScript, because src/dev/bootstrap.mjs
+// runs under any Node since 18.
 import { readFileSync } from 'node:fs';
 
 const PART = /^(\^|>=)(\d+)\.(\d+)\.(\d+)$/;
 
-/** @returns {string} the range that package.json names */
+/** @returns {string} */
 export function supportedRange() {
   return JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).engines.node;
 }

@@ -1,4 +1,5 @@
-// `serve --workers`: supervises API processes that share one port. It replaces processes that end, and stops all of them together.
+// `serve --workers`: supervises API processes that share one port, replaces those that end, and stops all of them
+// together.
 import cluster, { type Worker } from 'node:cluster';
 import { availableParallelism } from 'node:os';
 import type { Logger } from 'pino';
@@ -8,14 +9,13 @@ import type { StopSignal } from './stop-signal.ts';
 
 export type Supervision = {
   count: number;
-  /** Additional variables of one process. @param place from 0; a replacement has the same */
-  environment(place: number): Record<string, string>;
-  /** A worker that has not stopped after this time is killed. */
+  /** Additional variables of one process. @param slot from 0; a replacement has the slot of its predecessor */
+  environment(slot: number): Record<string, string>;
   killAfterMs: number;
 };
 
 const RESTART = { firstMs: 100, maxMs: 30_000 };
-/** A worker that has lived this long was fine. */
+/** The end of a worker that has run for this long does not count as a repeated failure. */
 const HEALTHY_AFTER_MS = 60_000;
 
 /** @throws OperatorError */
@@ -29,16 +29,15 @@ export function parseWorkers(text: string): number {
 }
 
 /**
- * Runs until a signal requests the end and every worker has finished.
- * @throws OperatorError when a worker cannot start at all, and when one did not end well
+ * Runs until a signal requests the stop and every worker has finished.
+ * @throws OperatorError when no worker can start, or when a worker failed while it stopped
  */
 export async function superviseWorkers(
   { count, environment, killAfterMs }: Supervision,
   log: Logger,
   stopSignal: StopSignal,
 ): Promise<void> {
-  /** With the place of each. */
-  const running = new Map<Worker, number>();
+  const slots = new Map<Worker, number>();
   const timers = new Set<NodeJS.Timeout>();
   const allEnded = Promise.withResolvers<void>();
   let stopping = false;
@@ -49,46 +48,46 @@ export async function superviseWorkers(
   function start(): void {
     if (stopping) return;
     const startedAt = performance.now();
-    const taken = new Set(running.values());
-    let place = 0;
-    while (taken.has(place)) place += 1;
+    const taken = new Set(slots.values());
+    let slot = 0;
+    while (taken.has(slot)) slot += 1;
     let worker: Worker;
     try {
-      worker = cluster.fork(environment(place));
+      worker = cluster.fork(environment(slot));
     } catch (error) {
       startLater(startedAt, { err: error });
       return;
     }
-    running.set(worker, place);
+    slots.set(worker, slot);
     worker.once('listening', ({ port }) => {
       if (!hasEverListened) log.info({ port, workers: count }, 'serving');
       hasEverListened = true;
     });
     worker.on('error', (error) => {
-      // Without a process there is no exit to wait for.
-      if (worker.process.pid === undefined && running.has(worker)) onEnd(worker, startedAt, { err: error });
+      // A process that was never created has no exit event.
+      if (worker.process.pid === undefined && slots.has(worker)) onEnd(worker, startedAt, { err: error });
     });
     worker.once('exit', (code, signal) => {
-      // One that has only begun to start does not catch the signal yet.
+      // A worker that has only begun to start does not catch SIGTERM yet.
       hasFailed ||= stopping && code !== 0 && signal !== 'SIGTERM';
-      if (running.has(worker)) onEnd(worker, startedAt, { pid: worker.process.pid, code: signal ?? code });
+      if (slots.has(worker)) onEnd(worker, startedAt, { pid: worker.process.pid, code: signal ?? code });
     });
   }
 
-  function onEnd(worker: Worker, startedAt: number, how: object): void {
-    running.delete(worker);
-    if (!stopping) startLater(startedAt, how);
-    else if (running.size === 0) allEnded.resolve();
+  function onEnd(worker: Worker, startedAt: number, logFields: object): void {
+    slots.delete(worker);
+    if (!stopping) startLater(startedAt, logFields);
+    else if (slots.size === 0) allEnded.resolve();
   }
 
-  function startLater(startedAt: number, how: object): void {
+  function startLater(startedAt: number, logFields: object): void {
     if (!hasEverListened) {
       stop(true);
       return;
     }
     failures = performance.now() - startedAt > HEALTHY_AFTER_MS ? 0 : failures + 1;
     const delayMs = backoffMs(RESTART, failures);
-    log.error({ ...how, duration_ms: delayMs }, 'a worker has died; the next one starts soon');
+    log.error({ ...logFields, duration_ms: delayMs }, 'a worker has ended; another one starts soon');
     const timer = setTimeout(() => {
       timers.delete(timer);
       start();
@@ -97,7 +96,7 @@ export async function superviseWorkers(
   }
 
   function signalAll(signal: 'SIGTERM' | 'SIGKILL'): void {
-    for (const worker of running.keys()) worker.process.kill(signal);
+    for (const worker of slots.keys()) worker.process.kill(signal);
   }
 
   function stop(hasFailedToStart: boolean): void {
@@ -106,10 +105,9 @@ export async function superviseWorkers(
     hasFailed = hasFailedToStart;
     for (const timer of timers) clearTimeout(timer);
     signalAll('SIGTERM');
-    // Each worker decides by itself what a later signal shortens.
     stopSignal.onRepeat(() => signalAll('SIGTERM'));
     setTimeout(() => signalAll('SIGKILL'), killAfterMs).unref();
-    if (running.size === 0) allEnded.resolve();
+    if (slots.size === 0) allEnded.resolve();
   }
 
   for (let n = 0; n < count; n += 1) start();
@@ -118,5 +116,5 @@ export async function superviseWorkers(
     stop(false);
   });
   await allEnded.promise;
-  if (hasFailed) throw new OperatorError('a worker has failed; what it said stands above');
+  if (hasFailed) throw new OperatorError('a worker has failed; its error is printed above');
 }

@@ -7,16 +7,18 @@ export type Options = Omit<RedisOptions, 'replyMapping'>;
 
 const RECONNECT_STEP_MS = 100;
 const MAX_RECONNECT_DELAY_MS = 2_000;
-/** After this long without a rejected command the next reconnection is quick again. */
+/** After this long without a rejected command, the next reconnection is fast again. */
 const CALM_MS = 10_000;
 const CONNECT_TIMEOUT_MS = 2_000;
 const KEEPALIVE_MS = 5_000;
-/** A connection is replaced when a reply is overdue for this long. Blocking commands must be shorter. */
+/** A connection is replaced when a reply takes longer. Blocking commands must be shorter. */
 const SILENCE_MS = 5_000;
 
-/** The server is not the primary, or not yet: the address leads to another server soon. Redis 6 has the word inside the text. */
+/**
+ * The server is not the primary, and the address soon leads to another server. Redis 6 has the word inside the text.
+ */
 const NOT_PRIMARY = /(?:^|\s-)(?:READONLY|LOADING|MASTERDOWN|UNBLOCKED)\b/;
-/** The server can accept the command later: its memory or disk is full, or replicas or privileges are missing. */
+/** The server can accept the command later. */
 const REJECTED = /(?:^|\s-)(?:OOM|MISCONF|NOREPLICAS|NOPERM|NOAUTH|BUSY)\b/;
 
 /** Returns a connection that always reconnects. @throws OperatorError when the URL has no known form */
@@ -25,7 +27,8 @@ export function connectRedis(url: string, options: Options, onError: (error: Err
   if (!address) throw new OperatorError(`REDIS_URL ${REDIS_URL_FORMS}`);
   const timeouts = { connectTimeout: CONNECT_TIMEOUT_MS, socketTimeout: SILENCE_MS };
   const paced = withPace({ ...loginOf(address), ...timeouts, ...options }, onError);
-  const client = address.kind === 'cluster' ? openCluster(address, paced, onError) : new Redis(placeOf(address, paced));
+  const client =
+    address.kind === 'cluster' ? connectCluster(address, paced, onError) : new Redis(withServers(address, paced));
   return client.on('error', onError);
 }
 
@@ -40,7 +43,7 @@ export function failFast(commandTimeoutMs: number): Options {
   };
 }
 
-/** Options for commands that must succeed: they are sent again until a server executes them. */
+/** Options for commands that must succeed: the client sends them again until a server executes them. */
 export function retryForever(): Options {
   return {
     maxRetriesPerRequest: null,
@@ -62,8 +65,7 @@ export function loginOf({ username, password, db, isEncrypted }: RedisAddress): 
   };
 }
 
-/** The address of the server, or of its Sentinels. */
-export function placeOf(address: RedisAddress, options: Options): Options {
+export function withServers(address: RedisAddress, options: Options): Options {
   if (address.kind !== 'sentinel') return { ...address.hosts[0], ...options };
   const { sentinelUsername, sentinelPassword, masterName, isEncrypted } = address;
   return {
@@ -77,21 +79,21 @@ export function placeOf(address: RedisAddress, options: Options): Options {
   };
 }
 
-function openCluster({ hosts }: RedisAddress, options: Options, onError: (error: Error) => void): Cluster {
+function connectCluster({ hosts }: RedisAddress, options: Options, onError: (error: Error) => void): Cluster {
   const { enableOfflineQueue = true, retryStrategy, ...redisOptions } = options;
   const cluster = new Cluster(hosts, {
     redisOptions,
     enableOfflineQueue,
     clusterRetryStrategy: (attempt) => retryStrategy?.(attempt),
     slotsRefreshTimeout: CONNECT_TIMEOUT_MS,
-    // Host names are kept, because certificates are verified against them.
+    // Certificates are verified against host names, so these must not be resolved here.
     dnsLookup: (host, callback) => callback(null, host),
     enableReadyCheck: false,
   });
   return cluster.on('node error', onError);
 }
 
-/** Reconnects quickly at first. The delay grows while the server answers but rejects commands. */
+/** The delay grows while the server answers but rejects commands. */
 function withPace(options: Options, onError: (error: Error) => void): Options {
   const { reconnectOnError } = options;
   let rejectedAt = Number.NEGATIVE_INFINITY;

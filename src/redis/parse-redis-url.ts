@@ -1,18 +1,16 @@
-// Reads REDIS_URL. This folder owns how connections to Redis are made and judged. It must not depend on the data that is stored there.
+// Parses REDIS_URL. src/redis owns the connections to Redis and their health. It must not contain the use of the data
+// there.
 
 export type RedisAddress = {
-  /** One server, the primary that Sentinels name, or a cluster. */
   kind: 'server' | 'sentinel' | 'cluster';
   isEncrypted: boolean;
   /** The server, the Sentinels, or some nodes of the cluster. */
   hosts: { host: string; port: number }[];
   username: string;
   password: string;
-  /** The numbered database. */
   db: number;
   /** The name of the primary at the Sentinels; otherwise empty. */
   masterName: string;
-  /** The login at the Sentinels themselves; empty where they have none. */
   sentinelUsername: string;
   sentinelPassword: string;
 };
@@ -29,19 +27,18 @@ export const REDIS_URL_FORMS =
   'redis+cluster://user:password@host:6379,host:6379, each with rediss for TLS; ' +
   'write / ? # @ : and % in a name or password as %2F %3F %23 %40 %3A and %25';
 
-/** Null when the text has none of the forms. */
 export function parseRedisUrl(text: string): RedisAddress | null {
   const parts = FORM.exec(text)?.groups;
   if (!parts) return null;
   const kind = (parts.kind ?? 'server') as RedisAddress['kind'];
   try {
     const hosts = (parts.hosts ?? '').split(',').map((host) => parseHost(host, DEFAULT_PORT[kind]));
-    const place = parsePath(kind, parts.path ?? '');
+    const path = parsePath(kind, parts.path ?? '');
     const login = parseLogin(parts.login);
     const sentinelLogin = parseSentinelLogin(kind, parts.query);
-    if (!place || !login || !sentinelLogin || !hosts.every((host) => host !== null)) return null;
+    if (!path || !login || !sentinelLogin || !hosts.every((host) => host !== null)) return null;
     if (kind === 'server' && hosts.length > 1) return null;
-    return { kind, isEncrypted: parts.tls === 'rediss', hosts, ...place, ...login, ...sentinelLogin };
+    return { kind, isEncrypted: parts.tls === 'rediss', hosts, ...path, ...login, ...sentinelLogin };
   } catch (error) {
     // decodeURIComponent rejects a lone percent sign.
     if (error instanceof URIError) return null;
@@ -61,7 +58,6 @@ function parsePath(kind: RedisAddress['kind'], path: string): Pick<RedisAddress,
   const found = form.exec(path)?.groups;
   if (!found) return null;
   const db = Number(found.db ?? 0);
-  // A cluster has the database 0 alone.
   return kind === 'cluster' && db !== 0 ? null : { masterName: decodeURIComponent(found.name ?? ''), db };
 }
 
@@ -75,7 +71,7 @@ function parseSentinelLogin(
   kind: RedisAddress['kind'],
   query: string | undefined,
 ): Pick<RedisAddress, 'sentinelUsername' | 'sentinelPassword'> | null {
-  // Not URLSearchParams, which would read a plus sign in a password as a space.
+  // URLSearchParams would read a plus sign in a password as a space.
   const pairs = (query ?? '').split('&').filter((pair) => pair !== '');
   const values = new Map(pairs.map((pair) => pair.split('=', 2).map(decodeURIComponent) as [string, string]));
   const isKnown = kind === 'sentinel' && [...values.keys()].every((name) => SENTINEL_LOGIN.includes(name));

@@ -3,16 +3,15 @@ import { hello } from './assert-redis.ts';
 import type { RedisClient } from './connect-redis.ts';
 import { DENIED } from './required-commands.ts';
 
-/** One server, or one primary of a cluster. */
 export type ServerState = {
   isPrimary: boolean;
-  /** Null where the login may not run INFO. */
-  memory: { usedBytes: number /** 0 for none. */; limitBytes: number; policy: string } | null;
+  /** Null where the login may not run INFO. A limit of 0 means none. */
+  memory: { usedBytes: number; limitBytes: number; policy: string } | null;
 };
 
-const DOES_NOT_ANSWER = 'Redis does not answer: each process counts attempts for itself, and mail is late';
+const DOES_NOT_ANSWER = 'Redis does not answer: each process counts attempts by itself, and e-mails are late';
 
-/** A sentence for each degraded function. It takes at most the command timeout of the connection. */
+/** Returns a sentence for each problem, after at most the command timeout of the connection. */
 export async function redisProblems(redis: RedisClient): Promise<string[]> {
   if (redis.status !== 'ready') return [DOES_NOT_ANSWER];
   try {
@@ -23,12 +22,10 @@ export async function redisProblems(redis: RedisClient): Promise<string[]> {
   }
 }
 
-/** @throws when a server does not answer */
 export function serverStates(redis: RedisClient): Promise<ServerState[]> {
   return Promise.all(serversOf(redis).map(stateOf));
 }
 
-/** The server, or each primary of a cluster. */
 export function serversOf(redis: RedisClient): Redis[] {
   return redis instanceof Cluster ? redis.nodes('master') : [redis];
 }
@@ -41,7 +38,7 @@ export function isDenied(error: unknown): boolean {
   return error instanceof Error && DENIED.test(error.message);
 }
 
-/** A section of INFO, by name; null where the login may not run it. @throws when Redis does not answer */
+/** Returns null where the login may not run INFO. @throws when Redis does not answer */
 export async function infoOf(redis: Redis, section: string): Promise<Map<string, string> | null> {
   const text = await redis.info(section).catch((error: unknown) => {
     if (isDenied(error)) return null;
@@ -57,7 +54,7 @@ async function stateOf(redis: Redis): Promise<ServerState> {
   return {
     isPrimary: greeting.get('role') === 'master',
     memory: info && {
-      // Buffers for replicas and the append only file do not count against the limit.
+      // Buffers of replicas and of the append only file do not count against the limit.
       usedBytes: number('used_memory') - number('mem_not_counted_for_evict'),
       limitBytes: number('maxmemory'),
       policy: info.get('maxmemory_policy') ?? '',
@@ -67,9 +64,9 @@ async function stateOf(redis: Redis): Promise<ServerState> {
 
 function problemsOf(state: ServerState): string[] {
   const problems: string[] = [];
-  if (!state.isPrimary) problems.push('Redis is a replica: it counts no attempts and takes no mail');
-  if (isFull(state)) problems.push('Redis is full (maxmemory): it counts no attempts and takes no mail');
+  if (!state.isPrimary) problems.push('Redis is a replica: it counts no attempts and accepts no e-mails');
+  if (isFull(state)) problems.push('Redis is full (maxmemory): it counts no attempts and accepts no e-mails');
   const policy = state.memory?.policy ?? 'noeviction';
-  if (policy !== 'noeviction') problems.push(`Redis may evict counts and jobs: its maxmemory-policy is ${policy}`);
+  if (policy !== 'noeviction') problems.push(`Redis can remove counts and jobs: its maxmemory-policy is ${policy}`);
   return problems;
 }

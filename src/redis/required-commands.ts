@@ -1,13 +1,13 @@
 import type { Redis } from 'ioredis';
 
-/** A command with the arguments that it needs at least, for a key of each pattern that the service uses. */
+// The commands that the service and BullMQ run, for each pattern of keys.
 export type RequiredCommand = readonly [name: string, ...args: string[]];
 
 const LIMIT = 'latchkey:limit:probe';
-const PLACE = 'latchkey:place:probe';
+const NETWORK = 'latchkey:place:probe';
 const QUEUE = '{latchkey}:queue:probe';
 
-/** Besides MULTI and EXEC: for counting attempts and for known networks. */
+/** For rate limits and known networks, besides MULTI and EXEC. */
 export const LIMIT_COMMANDS: readonly RequiredCommand[] = [
   ['eval', 'return 1', '1', LIMIT],
   ['evalsha', '0'.repeat(40), '1', LIMIT],
@@ -18,17 +18,17 @@ export const LIMIT_COMMANDS: readonly RequiredCommand[] = [
   ['pttl', LIMIT],
   ['expire', LIMIT, '1'],
   ['del', LIMIT],
-  ['zadd', PLACE, '1', 'x'],
-  ['zscore', PLACE, 'x'],
-  ['zrange', PLACE, '0', '0'],
-  ['zrem', PLACE, 'x'],
-  ['zremrangebyscore', PLACE, '0', '0'],
-  ['zremrangebyrank', PLACE, '0', '0'],
-  ['expire', PLACE, '1'],
-  ['del', PLACE],
+  ['zadd', NETWORK, '1', 'x'],
+  ['zscore', NETWORK, 'x'],
+  ['zrange', NETWORK, '0', '0'],
+  ['zrem', NETWORK, 'x'],
+  ['zremrangebyscore', NETWORK, '0', '0'],
+  ['zremrangebyrank', NETWORK, '0', '0'],
+  ['expire', NETWORK, '1'],
+  ['del', NETWORK],
 ];
 
-/** Besides MULTI and EXEC: for BullMQ's blocking read, its scripts, and the commands inside those. */
+/** For BullMQ's blocking read, its scripts and the commands inside them, besides MULTI and EXEC. */
 export const QUEUE_COMMANDS: readonly RequiredCommand[] = [
   ['eval', 'return 1', '1', QUEUE],
   ['evalsha', '0'.repeat(40), '1', QUEUE],
@@ -77,13 +77,13 @@ export const QUEUE_COMMANDS: readonly RequiredCommand[] = [
   ['xtrim', QUEUE, 'MAXLEN', '1'],
 ];
 
-/** Answers to a command that the login may not run, or that the service has taken away. */
+/** A managed Redis can remove a command, which is then unknown. */
 export const DENIED = /^NOPERM|unknown command/i;
 const KEY_DENIED = /access (?:a key|one of the keys)/i;
 
 /**
- * The commands that a login may not run. They are queued in a transaction that ends with the connection and never runs:
- * the server checks the rights as it queues a command.
+ * Returns the commands that a login may not run. It queues them in a transaction that never runs: the server checks
+ * rights when it queues a command.
  * @param redis a connection for this alone, which the caller closes
  */
 export async function missingCommands(redis: Redis, required: readonly RequiredCommand[]): Promise<string[]> {
@@ -104,7 +104,7 @@ function nameOf({ message }: Error, name: string, args: string[]): string {
   return `keys ${key.replace(/probe$/, '*')}`;
 }
 
-/** @throws what is no answer of the server */
+/** Returns the error of a reply. @throws every other error, such as that of a lost connection */
 async function errorOf(reply: Promise<unknown>): Promise<Error | null> {
   return reply.then(
     () => null,

@@ -1,6 +1,6 @@
-// Every instrument of the service as data. createMetrics makes them, and docs/reference/metrics.md is printed from them. Names
-// and attributes follow the conventions of OpenTelemetry where there is one. src/telemetry owns metrics and traces. It must not
-// decide how a call is answered.
+// Every instrument of the service as data: docs/reference/metrics.md is generated from it. Names and attributes follow
+// the conventions of OpenTelemetry where one exists. src/telemetry owns metrics and traces. It must not change how a
+// call is answered.
 import {
   ATTR_ERROR_TYPE,
   ATTR_RPC_METHOD,
@@ -11,18 +11,18 @@ import {
 
 export type Instrument = {
   name: string;
-  /** `level` is a sum that rises and falls, `gauge` a value that cannot be summed over processes. */
+  /** A `level` can be summed over processes, a `gauge` cannot. */
   type: 'counter' | 'histogram' | 'level' | 'gauge';
   /** A unit of UCUM, such as `s` or `{call}`. */
   unit: string;
-  /** The meaning of each attribute. */
   attributes: Record<string, string>;
   description: string;
-  /** The upper bounds of the buckets of a histogram. */
   buckets?: readonly number[];
 };
 
-/** The buckets of the conventions in seconds, and smaller ones that separate calls from memory and calls to Postgres. */
+/**
+ * In seconds: the buckets of the conventions, and smaller ones that separate calls from memory and calls to Postgres.
+ */
 const CALL_BUCKETS = [
   0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10,
 ];

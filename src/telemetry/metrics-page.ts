@@ -1,4 +1,4 @@
-// The page that Prometheus reads: all metrics as text, on a port that the public must not reach.
+// The page that Prometheus reads, on a port that the public must not reach.
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { PrometheusExporter } from '@opentelemetry/exporter-prometheus';
@@ -8,20 +8,20 @@ const TIMEOUT_MS = 10_000;
 const MAX_CONNECTIONS = 16;
 
 /** @throws when the port is taken */
-export async function openMetricsPage({ host, port }: { host: string; port: number }) {
+export async function startMetricsPage({ host, port }: { host: string; port: number }) {
   const reader = new PrometheusExporter({ preventServerStart: true });
   const server = http.createServer((request, response) => {
-    const isAsked = request.url?.split('?', 1)[0] === PATH;
+    const isPage = request.url?.split('?', 1)[0] === PATH;
     // One request for each connection, so that a client cannot make this process write more than the client reads.
     response.shouldKeepAlive = false;
-    if (isAsked && request.method === 'GET') return reader.getMetricsRequestHandler(request, response);
-    response.writeHead(isAsked ? 405 : 404, { 'content-type': 'text/plain' });
+    if (isPage && request.method === 'GET') return reader.getMetricsRequestHandler(request, response);
+    response.writeHead(isPage ? 405 : 404, { 'content-type': 'text/plain' });
     response.end(`use GET ${PATH}\n`);
   });
   server.requestTimeout = TIMEOUT_MS;
   server.maxRequestsPerSocket = 1;
   server.maxConnections = MAX_CONNECTIONS;
-  // Closes a connection whose client does not read the page.
+  // A client may not read the response.
   server.setTimeout(TIMEOUT_MS, (socket) => socket.destroy());
   server.headersTimeout = TIMEOUT_MS;
   // Each worker process has its own page. node:cluster would share the port.

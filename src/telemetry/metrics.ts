@@ -1,5 +1,4 @@
-// Creates the instruments and records their values. Without a reader the meter of OpenTelemetry's API does nothing, at almost no
-// cost.
+// Creates the instruments and records their values. Without a reader, the meter of OpenTelemetry's API does nothing.
 import type { Meter, Observable } from '@opentelemetry/api';
 import {
   ATTR_ERROR_TYPE,
@@ -12,14 +11,12 @@ import type { PoolUse } from '../store/postgres/primary-pool.ts';
 import { INSTRUMENTS, type Instrument } from './instruments.ts';
 import { type RpcSystem, statusCode } from './rpc-conventions.ts';
 
-/** A call that was answered or cancelled. */
 export type EndedCall = {
   /** `latchkey.auth.v1.AuthService/Login`; empty for an unknown method. */
   method: string;
   system: RpcSystem;
-  /** A gRPC code's name, such as `unauthenticated`. */
+  /** A gRPC code as Connect writes it, such as `unauthenticated`. */
   code: string;
-  /** Empty for a call that succeeded. */
   reason: string;
   durationMs: number;
 };
@@ -143,7 +140,7 @@ export function createMetrics(meter: Meter) {
       poolPending.addCallback((into) => into.observe(use().pending, pool));
     },
 
-    /** @param backlog runs at each collection. After a failure the value is not a number, in place of an old value. */
+    /** @param backlog runs at each collection. After a failure the value is NaN, so that no old value is reported. */
     watchOutbox(backlog: () => Promise<Backlog[]>): void {
       meter.addBatchObservableCallback(
         async (into) => {

@@ -3,7 +3,7 @@
 /** `http` is forward auth, which gateways call like an RPC. */
 export type RpcSystem = 'grpc' | 'connectrpc' | 'http';
 
-/** The codes that are errors of the server. A rejected sign-in is none. */
+/** A rejected sign-in is not an error of the server. */
 const SERVER_ERRORS = new Set([
   'unknown',
   'deadline_exceeded',
@@ -18,7 +18,6 @@ export function rpcSystem(contentType: string | undefined): RpcSystem {
   return contentType?.startsWith('application/grpc') ? 'grpc' : 'connectrpc';
 }
 
-/** @param code a gRPC code's name as Connect writes it, such as `unauthenticated` */
 export function statusCode(system: RpcSystem, code: string): { status: string; isServerError: boolean } {
   return { status: system === 'grpc' ? grpcName(code) : code, isServerError: SERVER_ERRORS.has(code) };
 }

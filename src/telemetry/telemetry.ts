@@ -1,35 +1,21 @@
-// Starts telemetry: metrics as Prometheus text on a port of their own, metrics and traces by OTLP. The standard variables
-// (OTEL_...) have their standard meaning.
 import { DiagLogLevel, diag, metrics, trace } from '@opentelemetry/api';
 import { createMetrics, type Metrics } from './metrics.ts';
+import type { TelemetryOptions } from './options.ts';
 import { createTracing, type Tracing } from './tracing.ts';
-
-export type OtlpProtocol = 'grpc' | 'http/protobuf' | 'http/json';
-
-export type TelemetryOptions = {
-  /** The page for Prometheus; null for none. Port 0 selects a free port. */
-  prometheus: { host: string; port: number } | null;
-  /** Null: metrics are not sent. */
-  otlpMetrics: { protocol: OtlpProtocol; intervalMs: number } | null;
-  traces: boolean;
-};
 
 export type Telemetry = {
   metrics: Metrics;
-  /** Null when no traces are sent. */
   tracing: Tracing | null;
-  /** The port of the metrics page; 0 without it. */
   port: number;
-  /** Sends the pending data. */
   close(): Promise<void>;
 };
 
 const NAME = 'latchkey';
 
 /**
- * Call it once in a process: the SDK is global.
+ * The SDK is global: call this once in a process.
  * @param onProblem receives errors such as a collector that does not answer
- * @throws when the port is taken
+ * @throws when the port is in use
  */
 export async function startTelemetry(
   options: TelemetryOptions,

@@ -1,4 +1,5 @@
-// Creates spans for calls and their parts. A span has names and times and never arguments, which can be tokens or passwords.
+// Creates spans for calls and their parts. A span has names and times and never arguments, which can be tokens or
+// passwords.
 import {
   type Context,
   context,
@@ -21,7 +22,7 @@ import {
 import type { EndedCall } from './metrics.ts';
 import { type RpcSystem, statusCode } from './rpc-conventions.ts';
 
-/** A header's value; empty when it is missing, null when it comes more than once. */
+/** Returns an empty text for a missing header, null for a repeated one. */
 export type ReadHeader = (name: string) => string | null;
 
 export type CallSpan = {
@@ -34,15 +35,15 @@ export type CallSpan = {
 
 export type Tracing = {
   begin(method: string, system: RpcSystem, header: ReadHeader): CallSpan;
-  /** Records the span of a call without parts. @param startedAt performance.now() */
-  tell(call: EndedCall, startedAt: number, header: ReadHeader): void;
-  /** The same object; each of its asynchronous methods runs in a span of its own, such as `limiter take`. */
+  /** Records the span of a call that has ended. @param startedAt performance.now() */
+  record(call: EndedCall, startedAt: number, header: ReadHeader): void;
+  /** Returns a copy whose asynchronous methods each run in a span, such as `limiter take`. */
   traced<T extends object>(name: string, parts: T): T;
-  /** A statement that has ended, when a call or a job waited for it. */
+  /** Records a statement that has ended, if it belongs to a call or a job. */
   query(sql: string, durationMs: number, failed: boolean): void;
 };
 
-/** Headers with free text of callers, which collectors do not receive. */
+/** Headers with free text of callers, which collectors must not receive. */
 const FREE_TEXT = new Set(['tracestate', 'baggage']);
 const HEADERS = {
   keys: () => [],
@@ -68,7 +69,7 @@ export function createTracing(tracer: Tracer): Tracing {
       };
     },
 
-    tell(call, startedAt, header) {
+    record(call, startedAt, header) {
       const [span] = start(call.method, call.system, header, startedAt);
       if (span.isRecording()) endCall(span, call);
     },
@@ -100,7 +101,7 @@ function inSpan(tracer: Tracer, name: string, run: Run): Run {
   return (...input) =>
     tracer.startActiveSpan(name, (span) => {
       const result = run(...input);
-      // A span that does not end is not sent.
+      // A span that never ends is never sent, so a synchronous method leaves none.
       if (!(result instanceof Promise)) return result;
       return result.then(
         (value) => {
@@ -123,5 +124,4 @@ function endCall(span: Span, { system, code, reason }: EndedCall): void {
   span.end();
 }
 
-/** Tracing that is off. */
 export const UNTRACED: Pick<Tracing, 'traced'> = { traced: (_, parts) => parts };

@@ -147,7 +147,7 @@ describe('a wrong command line', () => {
     [['users', 'show', 'x'], 1, 'user_id must be a UUID'],
     [['users', 'show', 'nobody@people.example'], 1, 'USER_NOT_FOUND'],
     [['roles', 'define', 'X'], 1, 'name must be'],
-    [['users', 'show', 'x', '--dev'], 1, 'is "npm start" running'],
+    [['users', 'show', 'x', '--dev'], 1, 'run "npm start"'],
   ])('%j ends with %s and names the problem', async (args, exit, problem) => {
     const outcome = await latchkey(...args);
     expect(outcome.exit).toBe(exit);

@@ -9,7 +9,7 @@ import { runMain } from '../support/processes.ts';
 
 const app = await testApp();
 
-type Finding = { check: string; state: string; what: string; mend: string };
+type Finding = { check: string; state: string; result: string; remedy: string };
 
 /** In this process, because a start takes longer than all checks together. */
 async function doctor(changes: Environment = {}) {
@@ -29,7 +29,8 @@ async function doctorProcess(changes: Environment) {
 }
 
 function select(findings: Finding[]) {
-  return (check: string) => findings.filter((one) => one.check === check).map(({ state, what }) => `${state}: ${what}`);
+  return (check: string) =>
+    findings.filter((one) => one.check === check).map(({ state, result }) => `${state}: ${result}`);
 }
 
 test('prints a table without problems for a healthy deployment', async () => {
@@ -64,7 +65,7 @@ test('prints the waiting and the dead effects, and the running processes', async
   const { of } = await doctor();
   expect(of('outbox, mail')[0]).toMatch(/^warning: 0 waiting, .*; 1 dead$/);
   expect(of('releases')[0]).toMatch(/^warning: 2 processes run 0\.1\.0 and 9\.9\.9$/);
-  expect(of('clocks of the processes')[0]).toMatch(/^warning: differ from Postgres's: other by -7 s$/);
+  expect(of('clocks of the processes')[0]).toMatch(/^warning: differ from the clock of Postgres: other by -7 s$/);
 });
 
 test('reports a read-only database, and missing privileges', async () => {
@@ -139,7 +140,7 @@ test('reports a certificate that expires soon', async () => {
   const { certFile, keyFile } = certificates.make('localhost', 'DNS:localhost');
   const { isWell, of } = await doctor({ TLS_CERT_FILE: certFile, TLS_KEY_FILE: keyFile });
   expect(isWell).toBe(true);
-  expect(of('certificate')[0]).toMatch(/^warning: is good until/);
+  expect(of('certificate')[0]).toMatch(/^warning: valid until/);
 });
 
 describe('the SMTP server', () => {

@@ -56,7 +56,7 @@ test('lists waiting and dead effects, and retries each kind at once', async () =
     {
       id: waiting.id,
       topic: 'mail',
-      what: 'password-reset',
+      kind: 'password-reset',
       to: waiting.email,
       state: 'waiting',
       attempts: 1,

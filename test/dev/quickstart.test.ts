@@ -178,7 +178,7 @@ describe('npm start', () => {
   test('does not run twice on the same data', async () => {
     const second = start();
     expect(await second.ended).toBe(1);
-    expect(second.output()).toContain('is another "npm start" running?');
+    expect(second.output()).toContain('stop the other "npm start"');
   });
 
   test('stops with everything it started, and starts again in seconds with the same data', async () => {

@@ -129,7 +129,7 @@ test('the service does not start under an older Node', () => {
 
 describe('npm start under an older Node', () => {
   const wanted = readFileSync('.node-version', 'utf8').trim();
-  const bringing = `Bringing Node ${wanted}`;
+  const bringing = `Installing Node ${wanted}`;
 
   /** Copies the files of the bootstrap into a folder where every Node is too old. */
   function checkout() {

@@ -4,7 +4,7 @@ import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { SMTPServer, type SMTPServerOptions } from 'smtp-server';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { inspectSmtp } from '../../src/jobs/inspect-smtp.ts';
-import { type MailerSettings, type MailSecurity, openMailer } from '../../src/jobs/mailer.ts';
+import { createMailer, type MailerSettings, type MailSecurity } from '../../src/jobs/mailer.ts';
 import { describe as describeFailure } from '../../src/jobs/smtp-answer.ts';
 import { startTestApp } from '../support/app.ts';
 import { type Certificates, openCertificates, type Pair } from '../support/certificates.ts';
@@ -58,7 +58,7 @@ async function send(url: string, security: MailSecurity = 'required'): Promise<s
   const settings: MailerSettings = { url, from: FROM, security, heloName: 'id.product.example' };
   // `doctor` has the same result as the worker.
   const { error } = await inspectSmtp(settings, 10_000);
-  const mailer = openMailer(settings);
+  const mailer = createMailer(settings);
   const sending = await mailer.send(MAIL, new AbortController().signal).then(() => 'sent', describeFailure);
   mailer.close();
   return error === null ? sending : `${describeFailure(error)}; ${sending}`;

@@ -55,7 +55,7 @@ test('old key, both keys, new key: each step runs beside the step before, and ev
   for (const keys of steps.slice(1)) {
     if (!('MASTER_KEY_ACCEPTED' in keys)) {
       const both = steps[2] as Environment;
-      expect((await latchkey(both, 'doctor')).output).toContain('run keys reencrypt');
+      expect((await latchkey(both, 'doctor')).output).toContain('run "keys reencrypt"');
       expect((await latchkey(both, 'keys', 'reencrypt')).output).toMatch(/^reason /);
       const done = await latchkey(both, 'keys', 'reencrypt', '--reason', 'a new master key');
       expect(done.output.match(/^[\w-]{43}$/gm)).toHaveLength(2);

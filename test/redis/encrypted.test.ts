@@ -31,13 +31,13 @@ async function redisFindings(REDIS_URL: string, trusted = true): Promise<string[
   const running = runMain(['doctor', '--json'], environment);
   await running.ended;
   expect(running.output()).not.toContain(PASSWORD);
-  const findings: { check: string; state: string; what: string }[] = JSON.parse(
+  const findings: { check: string; state: string; result: string }[] = JSON.parse(
     running
       .output()
       .split('\n')
       .find((line) => line.startsWith('[')) as string,
   );
-  return findings.filter(({ check }) => check === 'redis').map(({ state, what }) => `${state}: ${what}`);
+  return findings.filter(({ check }) => check === 'redis').map(({ state, result }) => `${state}: ${result}`);
 }
 
 test('one server', async () => {
@@ -56,7 +56,7 @@ test('Sentinels', async () => {
   const ports = await startSentinels(1, 'main', primary, access);
   const at = (query: string) => `rediss+sentinel://:${PASSWORD}@127.0.0.1:${ports[0]}/main${query}`;
   expect(await redisFindings(at(`?sentinel_password=${PASSWORD}`))).toEqual([
-    'ok: answers, as the primary that the Sentinels name',
+    'ok: answers, the primary that the Sentinels name',
   ]);
   expect(await redisFindings(at(''))).toEqual([expect.stringMatching(/^failed: .*NOAUTH/)]);
 }, 60_000);

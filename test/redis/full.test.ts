@@ -23,12 +23,12 @@ async function readinessOf({ url }: TestApp) {
 async function doctor(environment: Environment) {
   const running = runMain(['doctor', '--json'], environment);
   const exit = await running.ended;
-  const findings: { check: string; state: string; what: string }[] = JSON.parse(
+  const findings: { check: string; state: string; result: string }[] = JSON.parse(
     running.output().split('\n')[0] as string,
   );
   return {
     exit,
-    of: (check: string) => findings.filter((one) => one.check === check).map((one) => `${one.state}: ${one.what}`),
+    of: (check: string) => findings.filter((one) => one.check === check).map((one) => `${one.state}: ${one.result}`),
   };
 }
 
@@ -91,10 +91,10 @@ test('a policy that evicts, a replica and a silent Redis make the service degrad
   await primary.admin.config('SET', 'maxmemory-policy', 'allkeys-lru');
   await eventually(async () => (await readinessOf(app)).degraded.join().includes('allkeys-lru'));
   expect((await doctor(app.environment)).of('redis eviction')).toEqual([
-    'failed: allkeys-lru: counts and jobs may vanish',
+    'failed: allkeys-lru: Redis can remove counts and jobs',
   ]);
   expect((await doctor({ ...app.environment, REDIS_URL: replica.url })).of('redis role')).toEqual([
-    'failed: a replica, which takes no writes',
+    'failed: a replica, which accepts no writes',
   ]);
   cable.mode = 'silent';
   const silent = await eventually(async () => {

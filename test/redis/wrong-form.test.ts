@@ -23,7 +23,7 @@ test('redis:// at a node of a cluster', async () => {
 test('redis+cluster:// at one server', async () => {
   const { port } = await startRedisServer();
   for (const output of await refusalOf(`redis+cluster://127.0.0.1:1,127.0.0.1:${port}`)) {
-    expect(output).toContain('REDIS_URL leads to one server: begin it with redis:// or rediss://');
+    expect(output).toContain('REDIS_URL leads to one server: begin the URL with redis:// or rediss://');
   }
 }, 60_000);
 

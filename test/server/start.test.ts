@@ -91,7 +91,7 @@ describe('a port that is in use', () => {
     const running = runMain(['serve'], { ...environment, HOST: '192.0.2.1', PORT: '8080' });
     expect(await running.ended).toBe(1);
     expect(running.output()).toBe(
-      'this machine does not have the address 192.0.2.1, where PORT 8080 should be opened\n',
+      'this machine does not have the address 192.0.2.1, on which PORT 8080 should listen\n',
     );
   });
 });
@@ -104,7 +104,7 @@ describe.each([
   test('without Postgres ends with a sentence', async () => {
     const failed = runMain(args, { ...environment, DATABASE_URL: 'postgres://latchkey@127.0.0.1:1/latchkey' });
     expect(await failed.ended).toBe(1);
-    expect(failed.output()).toContain('no server listens there: is it running, and is the URL right?');
+    expect(failed.output()).toContain('no server listens there: start the server, or correct the URL');
     expect(failed.output()).not.toMatch(/^ +at /m);
   });
 
@@ -112,7 +112,7 @@ describe.each([
     const postgres = await silentPostgres();
     const hanging = runMain(args, { ...environment, DATABASE_URL: postgres.url });
     expect(await hanging.ended).toBe(1);
-    expect(hanging.output()).toContain('Postgres does not answer: is it running, and is DATABASE_URL right?');
+    expect(hanging.output()).toContain('Postgres does not answer: start Postgres, or correct DATABASE_URL');
     expect(hanging.output()).not.toMatch(/^ +at /m);
   });
 

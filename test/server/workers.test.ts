@@ -50,7 +50,7 @@ test('serves on one port, replaces a worker that has exited, and stops all worke
   process.kill(workers[0] as number, 'SIGKILL');
   await eventually(() => workersOf(server).filter((pid) => !workers.includes(pid)).length === 1);
   await eventually(() => server.output().match(/"msg":"started"/g)?.length === 3);
-  expect(server.output()).toContain('a worker has died');
+  expect(server.output()).toContain('a worker has ended');
   for (let n = 0; n < 20; n += 1) {
     const answer = await viaFetch(server.url)(auth.verify, { accessToken: person.accessToken });
     expect(answer.code).toBe('ok');
@@ -69,7 +69,7 @@ test('a worker that fails to start is retried, and a stop does not wait for it',
   const soft = execFileSync('prlimit', ['--pid', pid, '--nofile', '--noheadings', '--output', 'SOFT']);
   limitFiles(String(readdirSync(`/proc/${pid}/fd`).length - 4));
   process.kill(worker as number, 'SIGKILL');
-  await eventually(() => (server.output().match(/a worker has died/g)?.length ?? 0) >= 2);
+  await eventually(() => (server.output().match(/a worker has ended/g)?.length ?? 0) >= 2);
   limitFiles(String(soft).trim());
   await eventually(() => server.output().match(/"msg":"started"/g)?.length === 3, 10_000);
   expect((await fetch(`${server.url}/healthz`)).status).toBe(200);

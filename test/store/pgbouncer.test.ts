@@ -10,7 +10,7 @@ import { startApp } from '../../src/app.ts';
 import { readConfig } from '../../src/config/config.ts';
 import { freePort } from '../../src/dev/free-port.ts';
 import type { Mailbox } from '../../src/dev/mailbox.ts';
-import { type OwnedProcess, startOwned, untilItAnswers } from '../../src/dev/owned-process.ts';
+import { type OwnedProcess, startOwned, waitUntilReady } from '../../src/dev/owned-process.ts';
 import { createLogger } from '../../src/process/log.ts';
 import { isDatabaseOutage } from '../../src/store/postgres/outage.ts';
 import { connectOnce } from '../../src/store/postgres/prepare-database.ts';
@@ -61,7 +61,7 @@ ignore_startup_parameters = statement_timeout, lock_timeout, idle_in_transaction
   });
   service.port = String(port);
   pooledUrl = service.href;
-  await untilItAnswers(pooler, 'PgBouncer', () => connectOnce(pooledUrl));
+  await waitUntilReady(pooler, 'PgBouncer', () => connectOnce(pooledUrl));
   mailbox = await openTestMailbox();
   owner = new pg.Client({ connectionString: database.ownerUrl });
   await owner.connect();

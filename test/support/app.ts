@@ -4,7 +4,7 @@ import pg from 'pg';
 import { afterAll } from 'vitest';
 import { type App, type Parts, startApp } from '../../src/app.ts';
 import { type Environment, readConfig } from '../../src/config/config.ts';
-import { type Mailbox, openMailbox } from '../../src/dev/mailbox.ts';
+import { type Mailbox, startMailbox } from '../../src/dev/mailbox.ts';
 import { createLogger } from '../../src/process/log.ts';
 import { type Caller, viaFetch } from './clients.ts';
 import { createTestDatabase, createTestRedis } from './databases.ts';
@@ -80,7 +80,7 @@ export async function testEnvironment(mailbox: Mailbox, overrides: Environment =
 }
 
 export function openTestMailbox(): Promise<Mailbox> {
-  return openMailbox({ port: 0, apiUrl: '', onMail: () => {} });
+  return startMailbox({ port: 0, apiUrl: '', onMail: () => {} });
 }
 
 /** The service for all tests of a file. It closes itself after them. */

@@ -8,7 +8,7 @@ import type { Environment } from '../../src/config/config.ts';
 import { processEnvironment } from '../../src/config/config.ts';
 import { fromDebian, libraryFolders } from '../../src/dev/find-program.ts';
 import { freePort } from '../../src/dev/free-port.ts';
-import { startOwned, untilItAnswers, wrapUnprivileged } from '../../src/dev/owned-process.ts';
+import { startOwned, waitUntilReady, wrapUnprivileged } from '../../src/dev/owned-process.ts';
 import { PROGRAM_CACHE } from '../../src/dev/settings.ts';
 import { connectOnce } from '../../src/store/postgres/prepare-database.ts';
 
@@ -109,6 +109,6 @@ export async function startDebianPostgres(
     { stopSignal: 'SIGINT', unprivileged: true, libraryPath: tools.libraryPath },
   );
   const url = `postgres://${OWNER}:owner@127.0.0.1:${port}/postgres`;
-  await untilItAnswers(server, 'Postgres', () => connectOnce(url));
+  await waitUntilReady(server, 'Postgres', () => connectOnce(url));
   return { url, port, stop: server.stop };
 }

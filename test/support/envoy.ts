@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { onTestFinished } from 'vitest';
 import { type Environment, processEnvironment } from '../../src/config/config.ts';
 import { fromDebian } from '../../src/dev/find-program.ts';
-import { startOwned, untilItAnswers } from '../../src/dev/owned-process.ts';
+import { startOwned, waitUntilReady } from '../../src/dev/owned-process.ts';
 import { PROGRAM_CACHE } from '../../src/dev/settings.ts';
 
 const run = promisify(execFile);
@@ -31,7 +31,7 @@ export async function startEnvoy(configuration: object, adminPort: number): Prom
     await envoy.stop();
     rmSync(folder, { recursive: true, force: true });
   });
-  await untilItAnswers(envoy, 'Envoy', async () => {
+  await waitUntilReady(envoy, 'Envoy', async () => {
     if (!(await fetch(`http://127.0.0.1:${adminPort}/ready`)).ok) throw new Error('not ready');
   });
 }

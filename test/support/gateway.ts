@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { freePort } from '../../src/dev/free-port.ts';
-import { startOwned, untilItAnswers } from '../../src/dev/owned-process.ts';
+import { startOwned, waitUntilReady } from '../../src/dev/owned-process.ts';
 import { findProgram } from './program.ts';
 
 export type Gateway = {
@@ -81,7 +81,7 @@ export async function startGateway(gateway: Gateway, latchkeyUrl: string, upstre
     rmSync(folder, { recursive: true, force: true });
   });
   const url = `http://127.0.0.1:${port}`;
-  await untilItAnswers(running, gateway.name, async () => void (await fetch(`${url}/public/`)));
+  await waitUntilReady(running, gateway.name, async () => void (await fetch(`${url}/public/`)));
   return url;
 }
 

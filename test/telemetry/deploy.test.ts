@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Program } from '../../src/dev/find-program.ts';
 import { freePort } from '../../src/dev/free-port.ts';
-import { type OwnedProcess, startOwned, untilItAnswers } from '../../src/dev/owned-process.ts';
+import { type OwnedProcess, startOwned, waitUntilReady } from '../../src/dev/owned-process.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { auth, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
@@ -19,7 +19,7 @@ type Panel = { title: string; targets: { expr: string }[] };
 const run = promisify(execFile);
 const DASHBOARD = JSON.parse(readFileSync('deploy/grafana/latchkey.json', 'utf8')) as { panels: Panel[] };
 /** None of these happens in a healthy service. */
-const QUIET = ['Failed by our fault', 'Attempts counted without Redis'];
+const QUIET = ['Errors of the server', 'Attempts counted without Redis'];
 
 let app: TestApp;
 let program: Program;
@@ -44,7 +44,7 @@ beforeAll(async () => {
     `--web.listen-address=127.0.0.1:${port}`,
   ];
   prometheus = startOwned(program.path, args, { stopSignal: 'SIGTERM', libraryPath: program.libraryPath });
-  await untilItAnswers(prometheus, 'Prometheus', async () => {
+  await waitUntilReady(prometheus, 'Prometheus', async () => {
     if (!(await fetch(`${url}/-/ready`)).ok) throw new Error('not ready');
   });
 }, 120_000);

@@ -12,7 +12,7 @@ import { AuthService } from '../../gen/latchkey/auth/v1/auth_service_pb.ts';
 import { type App, type Parts, startApp } from '../../src/app.ts';
 import { type Environment, processEnvironment, readConfig } from '../../src/config/config.ts';
 import { findRedis, startEmbeddedRedis } from '../../src/dev/embedded-redis.ts';
-import { type Mailbox, openMailbox } from '../../src/dev/mailbox.ts';
+import { type Mailbox, startMailbox } from '../../src/dev/mailbox.ts';
 import { PROGRAM_CACHE } from '../../src/dev/settings.ts';
 import { apiKeyHash, newApiKey } from '../../src/domain/api-key.ts';
 import { createLogger } from '../../src/process/log.ts';
@@ -36,7 +36,7 @@ async function dumpRelease(release: string): Promise<void> {
   started.defer(() => postgres.stop());
   const redis = await startEmbeddedRedis(await findRedis(processEnvironment().PATH ?? '', PROGRAM_CACHE));
   started.defer(() => redis.stop());
-  const mailbox = await openMailbox({ port: 0, apiUrl: '', onMail: () => {} });
+  const mailbox = await startMailbox({ port: 0, apiUrl: '', onMail: () => {} });
   started.defer(() => mailbox.close());
 
   const environment = environmentOn(postgres.url, redis.url, mailbox);

@@ -1,11 +1,12 @@
-// The state of the running deployment, as Postgres has it: what waits for a worker, and which processes have been seen.
+// Reads from Postgres the state of the running deployment: waiting outbox entries, and the processes that report
+// themselves.
 import { randomUUID } from 'node:crypto';
 import { type Backlog, createOutbox } from '../../store/outbox.ts';
 import type { Db } from '../../store/postgres/database.ts';
 import { createProcesses, type SeenProcess } from '../../store/postgres/processes.ts';
 import { type Finding, ok } from './finding.ts';
 
-/** Three reports. */
+/** Three intervals of src/app/report-process.ts. */
 const RUNNING_WITHIN_SECONDS = 30;
 const LATE_SECONDS = 300;
 const CLOCK_WARNING_MS = 5_000;
@@ -19,39 +20,45 @@ export async function examineOperation(db: Db): Promise<Finding[]> {
 
 function outboxFinding({ topic, waiting, dead, oldestSeconds }: Backlog): Finding {
   const check = `outbox, ${topic}`;
-  const what = `${waiting} waiting, the oldest for ${Math.round(oldestSeconds)} s; ${dead} dead`;
-  if (dead > 0) return { check, state: 'warning', what, mend: 'outbox list shows why; outbox retry tries again' };
-  if (oldestSeconds <= LATE_SECONDS) return ok(check, what);
-  return { check, state: 'warning', what, mend: 'does a worker run, and do Redis and the SMTP server answer?' };
+  const result = `${waiting} waiting, the oldest for ${Math.round(oldestSeconds)} s; ${dead} dead`;
+  if (dead > 0) {
+    const remedy = 'run "outbox list" for the errors, and "outbox retry" to send the entries again';
+    return { check, state: 'warning', result, remedy };
+  }
+  if (oldestSeconds <= LATE_SECONDS) return ok(check, result);
+  return { check, state: 'warning', result, remedy: 'start a worker, and check Redis and the SMTP server' };
 }
 
 function workerFinding(seen: SeenProcess[]): Finding {
   const check = 'worker';
   const [last] = seen.filter(({ worker }) => worker);
-  const mend = 'start one: without it no mail is sent and no audit event is recorded';
-  if (!last) return { check, state: 'warning', what: 'none has been seen within a day', mend };
-  const what = `last seen ${Math.round(last.seenSecondsAgo)} s ago, on ${last.host}`;
-  return last.seenSecondsAgo <= RUNNING_WITHIN_SECONDS ? ok(check, what) : { check, state: 'warning', what, mend };
+  const remedy = 'start a worker: without one no e-mail is sent and no audit event is recorded';
+  if (!last) return { check, state: 'warning', result: 'no worker has run within a day', remedy };
+  const result = `last seen ${Math.round(last.seenSecondsAgo)} s ago, on ${last.host}`;
+  return last.seenSecondsAgo <= RUNNING_WITHIN_SECONDS
+    ? ok(check, result)
+    : { check, state: 'warning', result, remedy };
 }
 
 function releasesFinding(running: SeenProcess[]): Finding {
   const check = 'releases';
   const releases = [...new Set(running.map(({ release }) => release))].toSorted();
   const processes = running.length === 1 ? '1 process runs' : `${running.length} processes run`;
-  if (releases.length <= 1)
-    return ok(check, releases[0] ? `${processes} ${releases[0]}` : 'no process has been seen lately');
+  if (releases.length <= 1) return ok(check, releases[0] ? `${processes} ${releases[0]}` : 'no process runs');
   return {
     check,
     state: 'warning',
-    what: `${processes} ${releases.join(' and ')}`,
-    mend: 'fine during a rolling upgrade; otherwise stop the old ones',
+    result: `${processes} ${releases.join(' and ')}`,
+    remedy: 'outside of a rolling upgrade, stop the processes of the old release',
   };
 }
 
 function clocksFinding(running: SeenProcess[]): Finding {
   const check = 'clocks of the processes';
   const wrong = running.filter(({ clockAheadMs }) => Math.abs(clockAheadMs) > CLOCK_WARNING_MS);
-  if (wrong.length === 0) return ok(check, `differ from Postgres's by less than ${CLOCK_WARNING_MS / 1000} s`);
-  const what = wrong.map(({ host, clockAheadMs }) => `${host} by ${Math.round(clockAheadMs / 1000)} s`).join(', ');
-  return { check, state: 'warning', what: `differ from Postgres's: ${what}`, mend: 'let NTP set the clocks' };
+  if (wrong.length === 0)
+    return ok(check, `differ from the clock of Postgres by less than ${CLOCK_WARNING_MS / 1000} s`);
+  const hosts = wrong.map(({ host, clockAheadMs }) => `${host} by ${Math.round(clockAheadMs / 1000)} s`).join(', ');
+  const result = `differ from the clock of Postgres: ${hosts}`;
+  return { check, state: 'warning', result, remedy: 'let NTP set the clocks' };
 }

@@ -21,8 +21,8 @@ export async function examinePostgres({ database: { url }, keys: { masterKeys } 
     const keys = await createSigningKeyRows(db, randomUUID).usable();
     return [...database, keysFinding(keys, masterKeys), await apiKeysFinding(db), ...(await examineOperation(db))];
   } catch (error) {
-    const mend = 'does it run, is DATABASE_URL right, and does it lead to the primary?';
-    return [failure('postgres', error, mend)];
+    const remedy = 'start Postgres, or correct DATABASE_URL, which must lead to the primary';
+    return [failure('postgres', error, remedy)];
   }
 }
 
@@ -32,30 +32,30 @@ function databaseFindings(diagnosis: DatabaseDiagnosis): Finding[] {
     ok('postgres', `the primary answers, version ${version}`),
     schemaProblem === null
       ? ok('schema', 'has every migration of this release, unchanged')
-      : { check: 'schema', state: 'failed', what: schemaProblem, mend: 'run migrate; it reports further steps' },
+      : { check: 'schema', state: 'failed', result: schemaProblem, remedy: 'run "migrate", which names further steps' },
     roleProblem === null
       ? ok('database role', 'has exactly the privileges of the service')
       : {
           check: 'database role',
           state: 'failed',
-          what: roleProblem,
-          mend: 'run migrate; docs/guides/production.md, "Database roles"',
+          result: roleProblem,
+          remedy: 'run "migrate"; see "Database roles" in docs/guides/production.md',
         },
     writeProblem === null
       ? ok('database writes', 'a row was written and rolled back')
       : {
           check: 'database writes',
           state: 'failed',
-          what: writeProblem,
-          mend: 'docs/guides/production.md, "Postgres failovers"',
+          result: writeProblem,
+          remedy: 'see "Postgres failovers" in docs/guides/production.md',
         },
     hasPartitions
       ? ok('audit partitions', 'exist for next month')
       : {
           check: 'audit partitions',
           state: 'warning',
-          what: 'next month has none yet',
-          mend: 'a worker creates them: does one run?',
+          result: 'missing for next month',
+          remedy: 'start a worker, which creates them',
         },
   ];
 }
@@ -64,24 +64,26 @@ function keysFinding(keys: StoredSigningKey[], masterKeys: KeyRing): Finding {
   const check = 'signing keys';
   if (keys.length === 0) return ok(check, 'none yet: the service creates them when it starts');
   const encryptionKeys = derivePurposeKeys(masterKeys).signingKeyEncryption;
-  const opened = keys.map(({ kid, encryptedPrivateKey }) =>
+  const decrypted = keys.map(({ kid, encryptedPrivateKey }) =>
     decryptPrivateKey(encryptedPrivateKey, kid, encryptionKeys),
   );
-  const foreign = keys.filter((_, n) => opened[n] === null).map(({ kid }) => kid);
-  if (foreign.length > 0) {
-    const mend = 'set MASTER_KEY to the one it was made with, or add that to MASTER_KEY_ACCEPTED';
-    const mistake = 'if some process made it by mistake, stop that and run keys retire';
-    return { check, state: 'failed', what: otherMasterKeyError(foreign).message, mend: `${mend}; ${mistake}` };
+  const undecryptable = keys.filter((_, n) => decrypted[n] === null).map(({ kid }) => kid);
+  if (undecryptable.length > 0) {
+    const remedy = 'set MASTER_KEY to the master key that encrypted it, or add that key to MASTER_KEY_ACCEPTED';
+    const mistake = 'if a process created the signing key by mistake, stop that process and run "keys retire"';
+    const result = otherMasterKeyError(undecryptable).message;
+    return { check, state: 'failed', result, remedy: `${remedy}; ${mistake}` };
   }
-  const old = opened.filter((key) => !key?.isCurrent).length;
+  const old = decrypted.filter((key) => !key?.isCurrent).length;
   if (old > 0) {
-    const what = `${old} of ${keys.length} are encrypted under a key of MASTER_KEY_ACCEPTED`;
-    return { check, state: 'warning', what, mend: 'run keys reencrypt' };
+    const result = `${old} of ${keys.length} are encrypted under a key of MASTER_KEY_ACCEPTED`;
+    return { check, state: 'warning', result, remedy: 'run "keys reencrypt"' };
   }
   if (!keys.some(({ state }) => state === 'published')) {
-    return { check, state: 'warning', what: 'none is published to sign next', mend: 'a worker does it: does one run?' };
+    const remedy = 'start a worker, which publishes one';
+    return { check, state: 'warning', result: 'no key is published to sign next', remedy };
   }
-  return ok(check, `${keys.length} open with MASTER_KEY`);
+  return ok(check, `MASTER_KEY decrypts all ${keys.length}`);
 }
 
 async function apiKeysFinding(db: Db): Promise<Finding> {
@@ -92,11 +94,11 @@ async function apiKeysFinding(db: Db): Promise<Finding> {
   const [first] = keys;
   if (!first) return ok(check, 'none expires within 30 days');
   const { service, name, expiresAt } = first;
-  const what = `${keys.length} expire within 30 days, the first at ${expiresAt.toISOString()}: "${name}" of ${service}`;
+  const result = `${keys.length} expire within 30 days, the first at ${expiresAt.toISOString()}: "${name}" of ${service}`;
   return {
     check,
     state: 'warning',
-    what,
-    mend: 'run services create-key, give the service the new key, and revoke the old one',
+    result,
+    remedy: 'run "services create-key", give the service the new key, and revoke the old one',
   };
 }

@@ -10,7 +10,7 @@ import { clockFinding, type Finding, failure, ok, TIMEOUT_MS } from './finding.t
 const NEARLY_FULL = 0.8;
 const ANSWERS = {
   server: () => 'answers',
-  sentinel: () => 'answers, as the primary that the Sentinels name',
+  sentinel: () => 'answers, the primary that the Sentinels name',
   cluster: (primaries: number) => `answers, a cluster of ${primaries} primaries`,
 };
 const MIB = 1024 * 1024;
@@ -22,7 +22,7 @@ export async function examineRedis({ redisUrl: url }: Config): Promise<Finding[]
   });
   try {
     const form = await wrongForm(url);
-    if (form !== null) return [failed('redis', form, 'change REDIS_URL')];
+    if (form !== null) return [failed('redis', form, 'correct REDIS_URL')];
     await untilReady(redis);
     const states = await serverStates(redis);
     return [
@@ -35,8 +35,8 @@ export async function examineRedis({ redisUrl: url }: Config): Promise<Finding[]
       await redisClockFinding(redis),
     ];
   } catch (error) {
-    const mend = 'is it running, and is REDIS_URL right? Without it limits are stricter and mail is late';
-    return [failure('redis', cause ?? error, mend)];
+    const remedy = 'start Redis, or correct REDIS_URL: without Redis limits are stricter and e-mails are late';
+    return [failure('redis', cause ?? error, remedy)];
   } finally {
     redis.disconnect();
   }
@@ -50,18 +50,18 @@ async function untilReady(redis: RedisClient): Promise<void> {
   if (!isReady()) throw new Error('no answer');
 }
 
-function failed(check: string, what: string, mend: string): Finding {
-  return { check, state: 'failed', what, mend };
+function failed(check: string, result: string, remedy: string): Finding {
+  return { check, state: 'failed', result, remedy };
 }
 
-function unchecked(check: string, command: string, mend: string): Finding {
-  return { check, state: 'warning', what: `not checked: this login may not run ${command}`, mend };
+function unchecked(check: string, command: string, remedy: string): Finding {
+  return { check, state: 'warning', result: `not checked: this login may not run ${command}`, remedy };
 }
 
 function roleFinding(states: ServerState[]): Finding {
   const check = 'redis role';
   if (states.every(({ isPrimary }) => isPrimary)) return ok(check, 'primary');
-  return failed(check, 'a replica, which takes no writes', 'let REDIS_URL name the primary, or the Sentinels');
+  return failed(check, 'a replica, which accepts no writes', 'set REDIS_URL to the primary, or to the Sentinels');
 }
 
 async function commandsFinding(url: string): Promise<Finding> {
@@ -69,40 +69,40 @@ async function commandsFinding(url: string): Promise<Finding> {
   const denied = await deniedCommands(url, [...LIMIT_COMMANDS, ...QUEUE_COMMANDS]);
   return denied === null
     ? ok(check, 'every command is allowed')
-    : failed(check, denied, 'serve and worker do not start');
+    : failed(check, denied, 'grant these rights: without them "serve" and "worker" do not start');
 }
 
 function memoryFinding(states: ServerState[]): Finding {
   const check = 'redis memory';
-  const mend = 'raise maxmemory: a full Redis counts no attempts and takes no mail';
+  const remedy = 'raise maxmemory: a full Redis counts no attempts and accepts no e-mails';
   const fullest = states.toSorted((a, b) => share(b) - share(a))[0]?.memory;
-  if (!fullest || states.some(({ memory }) => memory === null)) return unchecked(check, 'INFO', 'look at used_memory');
+  if (!fullest || states.some(({ memory }) => memory === null)) {
+    return unchecked(check, 'INFO', 'compare used_memory with maxmemory');
+  }
   const { usedBytes, limitBytes } = fullest;
   const used = `${Math.round(usedBytes / MIB)} MiB in use`;
   if (limitBytes === 0) return ok(check, `${used}, no limit`);
-  const what = `${used} of ${Math.round(limitBytes / MIB)} MiB`;
-  if (states.some(isFull)) return failed(check, `full: ${what}`, mend);
-  return usedBytes > limitBytes * NEARLY_FULL ? { check, state: 'warning', what, mend } : ok(check, what);
+  const result = `${used} of ${Math.round(limitBytes / MIB)} MiB`;
+  if (states.some(isFull)) return failed(check, `full: ${result}`, remedy);
+  return usedBytes > limitBytes * NEARLY_FULL ? { check, state: 'warning', result, remedy } : ok(check, result);
 }
 
 function share({ memory }: ServerState): number {
   return memory && memory.limitBytes > 0 ? memory.usedBytes / memory.limitBytes : 0;
 }
 
-/** BullMQ's keys must not be evicted, and neither must counts of attempts. */
+/** Redis must evict neither the keys of BullMQ nor counts of attempts. */
 async function evictionFinding(redis: RedisClient, states: ServerState[]): Promise<Finding> {
   const check = 'redis eviction';
-  const mend = 'set maxmemory-policy noeviction';
+  const remedy = 'set maxmemory-policy noeviction';
   const policies = await Promise.all(
     serversOf(redis).map(
       async (server, n) => states[n]?.memory?.policy ?? (await configOf(server, 'maxmemory-policy')),
     ),
   );
   const evicting = policies.find((policy) => policy !== null && policy !== 'noeviction');
-  if (evicting) return failed(check, `${evicting}: counts and jobs may vanish`, mend);
-  return policies.includes(null)
-    ? unchecked(check, 'INFO or CONFIG', `make sure of it: ${mend}`)
-    : ok(check, 'noeviction');
+  if (evicting) return failed(check, `${evicting}: Redis can remove counts and jobs`, remedy);
+  return policies.includes(null) ? unchecked(check, 'INFO or CONFIG', remedy) : ok(check, 'noeviction');
 }
 
 async function persistenceFinding(redis: RedisClient): Promise<Finding> {
@@ -110,11 +110,11 @@ async function persistenceFinding(redis: RedisClient): Promise<Finding> {
   const appending = await Promise.all(
     serversOf(redis).map(async (server) => (await infoOf(server, 'persistence'))?.get('aof_enabled')),
   );
-  if (appending.includes(undefined)) return unchecked(check, 'INFO', 'make sure of it: set appendonly yes');
+  if (appending.includes(undefined)) return unchecked(check, 'INFO', 'set appendonly yes');
   if (appending.every((enabled) => enabled === '1')) return ok(check, 'append only file');
-  // The outbox hands over again the jobs that Redis loses. Only the counts of attempts are lost.
-  const what = 'no append only file: a restart loses the counts of attempts';
-  return { check, state: 'warning', what, mend: 'set appendonly yes' };
+  // The outbox queues lost jobs again.
+  const result = 'no append only file: a restart loses the counts of attempts';
+  return { check, state: 'warning', result, remedy: 'set appendonly yes' };
 }
 
 async function redisClockFinding(redis: RedisClient): Promise<Finding> {
@@ -128,7 +128,7 @@ async function redisClockFinding(redis: RedisClient): Promise<Finding> {
   }
 }
 
-/** Null where the login may not read it. */
+/** Returns null where the login may not read the configuration. */
 async function configOf(server: ReturnType<typeof serversOf>[number], name: string): Promise<string | null> {
   const [, value = ''] = (await server.config('GET', name).catch((error: unknown) => {
     if (isDenied(error)) return [];

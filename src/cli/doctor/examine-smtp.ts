@@ -3,19 +3,19 @@ import { inspectSmtp, type SmtpSession } from '../../jobs/inspect-smtp.ts';
 import { describe } from '../../jobs/smtp-answer.ts';
 import type { Finding } from './finding.ts';
 
-/** The worker waits longer; a person does not. */
+/** Shorter than the time-outs of the worker, because an operator waits. */
 const SMTP_TIMEOUT_MS = 30_000;
 
 export async function examineSmtp({ mail }: Config): Promise<Finding> {
   const session = await inspectSmtp(mail.mailer, SMTP_TIMEOUT_MS);
-  const seen = partsOf(session).join('; ');
-  if (session.error === null) return { check: 'smtp', state: 'ok', what: seen, mend: '' };
+  const details = partsOf(session).join('; ');
+  if (session.error === null) return { check: 'smtp', state: 'ok', result: details, remedy: '' };
   const error = describe(session.error).split('\n', 1)[0];
   return {
     check: 'smtp',
     state: 'failed',
-    what: session.greeting === '' ? `${error}; EHLO ${session.heloName} was not sent` : `${error}; ${seen}`,
-    mend: remedyFor(session),
+    result: session.greeting === '' ? `${error}; EHLO ${session.heloName} was not sent` : `${error}; ${details}`,
+    remedy: remedyFor(session),
   };
 }
 
@@ -32,14 +32,13 @@ function partsOf({ greeting, tls, authMethods, login, heloName }: SmtpSession): 
 
 function remedyFor({ greeting, authMethods, login, error }: SmtpSession): string {
   const { code } = error as { code?: string };
-  if (greeting === '')
-    return 'are the host and the port of SMTP_URL right, and does a firewall let the connection through?';
+  if (greeting === '') return 'correct the host or the port of SMTP_URL, or open the firewall for this connection';
   if (code === 'ETLS' || code === 'ESOCKET') {
-    return 'does the server offer STARTTLS, with a certificate for this name? NODE_EXTRA_CA_CERTS adds a private CA';
+    return 'the server must offer TLS with a certificate for this host name; NODE_EXTRA_CA_CERTS adds a private CA';
   }
   if (login === 'not tried' && authMethods.length === 0) {
     return 'use the port and the protocol where the server offers AUTH (587, or smtps:// on 465), or remove the login';
   }
-  if (code === 'EAUTH') return 'are the user and the password of SMTP_URL right, and percent-encoded?';
-  return 'does the server accept this client and its EHLO name? SMTP_HELO_NAME sets another one';
+  if (code === 'EAUTH') return 'correct the user and the password of SMTP_URL, which must be percent-encoded';
+  return 'allow this client at the SMTP server, or set SMTP_HELO_NAME to an EHLO name that the server accepts';
 }

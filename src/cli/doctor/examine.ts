@@ -1,4 +1,4 @@
-// `doctor`: looks at everything that the service needs, and names the remedy of each fault.
+// `doctor`: checks everything that the service needs, and names the remedy of each fault. It must not change anything.
 import { type Config, ConfigError, type Environment, readConfig } from '../../config/config.ts';
 import type { Output } from '../output.ts';
 import { examineCertificate } from './examine-certificate.ts';
@@ -7,7 +7,6 @@ import { examineRedis } from './examine-redis.ts';
 import { examineSmtp } from './examine-smtp.ts';
 import { type Finding, ok } from './finding.ts';
 
-/** Returns whether nothing has failed. */
 export async function examine(environment: Environment, output: Output): Promise<boolean> {
   const findings: Finding[] = [];
   const config = readOrReport(environment, findings);
@@ -26,8 +25,10 @@ function readOrReport(environment: Environment, findings: Finding[]): Config | n
     return config;
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    const mend = 'docs/reference/configuration.md has the table of keys';
-    findings.push(...error.problems.map((what): Finding => ({ check: 'configuration', state: 'failed', what, mend })));
+    const remedy = 'see docs/reference/configuration.md';
+    findings.push(
+      ...error.problems.map((result): Finding => ({ check: 'configuration', state: 'failed', result, remedy })),
+    );
     return null;
   }
 }

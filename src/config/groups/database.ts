@@ -2,7 +2,7 @@ import { integer } from '../formats.ts';
 import { API, EVERY_PROCESS, type Keys, SERVICE, type Values } from '../key.ts';
 import { databaseUrl, databaseUrlOr, redisUrl } from '../url-formats.ts';
 
-/** DATABASE_LISTEN_URL without LISTEN: revocations are only polled. */
+/** The value of DATABASE_LISTEN_URL that switches LISTEN off. Revocations are then only polled. */
 const NO_LISTENING = 'none';
 
 export const DATABASE_KEYS = {
@@ -50,9 +50,7 @@ export const DATABASE_KEYS = {
 
 export type DatabaseSettings = {
   url: string;
-  /** The login that owns the schema. */
   ownerUrl: string;
-  /** Null: revocations are only polled. */
   listenUrl: string | null;
   poolSize: number;
   statementTimeoutMs: number;

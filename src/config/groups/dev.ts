@@ -13,6 +13,6 @@ export const DEV_KEYS = {
     format: anyText('a commit'),
     defaultText: 'commit of the checkout',
     usedBy: ['commands'],
-    help: 'The commit that "latchkey --version" prints; images set it.',
+    help: 'The commit that "latchkey --version" prints. The Dockerfile sets it from a build argument.',
   },
 } as const satisfies Keys;

@@ -101,9 +101,7 @@ export const HTTP_KEYS = {
 export type HttpSettings = {
   host: string;
   port: number;
-  /** Null: the worker does not listen. */
   healthPort: number | null;
-  /** Null for cleartext. */
   tls: TlsOptions | null;
   corsOrigins: string[];
   trustedProxies: BlockList;

@@ -32,7 +32,7 @@ export const SIGNING_KEY_KEYS = {
     help: 'The algorithm of new signing keys.',
   },
   KEY_ROTATION_SECONDS: {
-    // Verifiers keep each key for an hour after its last signature: a faster rotation would give them many keys.
+    // Verifiers keep each key for an hour after its last signature, so a faster rotation would give them many keys.
     format: {
       ...check('0, or an hour (3600) and more', rotation.schema, (n) => n === 0 || n >= 3_600),
       unit: 'seconds',
@@ -57,7 +57,6 @@ export const SIGNING_KEY_KEYS = {
 } as const satisfies Keys;
 
 export type KeySettings = {
-  /** MASTER_KEY, then the keys of MASTER_KEY_ACCEPTED. */
   masterKeys: KeyRing;
   policy: KeyPolicy;
   serviceKeys: Map<string, string>;

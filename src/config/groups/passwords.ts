@@ -52,7 +52,6 @@ export const PASSWORD_KEYS = {
 export type PasswordSettings = {
   minLength: number;
   contextWords: string[];
-  /** Null: passwords are not checked. */
   breachFolder: string | null;
   argon2: { memoryKib: number; iterations: number; parallelism: number };
   hashQueue: { concurrency: number; maxWaiting: number; maxWaitMs: number };

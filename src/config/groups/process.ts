@@ -39,12 +39,12 @@ export type ProcessSettings = {
   environment: 'development' | 'production' | 'test';
   logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
   allowedCleartext: Cleartext[];
-  /** Time in which calls are still answered after the health check has reported the stop. */
+  /** Calls are still answered for this time after the health check has reported the stop. */
   shutdownDelayMs: number;
   shutdownGraceMs: number;
 };
 
-/** Load balancers that probe every one or two seconds have noticed by then. */
+/** By then, load balancers that probe every one or two seconds have stopped sending calls. */
 const PRODUCTION_DELAY_SECONDS = 5;
 
 export function processSettings(values: Values<typeof PROCESS_KEYS>): ProcessSettings {

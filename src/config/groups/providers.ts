@@ -17,7 +17,6 @@ export const PROVIDER_LIST_KEYS = {
   },
 } as const satisfies Keys;
 
-/** The keys of each provider, without their prefix OAUTH_<NAME>_. */
 export const PROVIDER_KEYS = {
   CLIENT_ID: { format: anyText('text'), isRequired: true, usedBy: API, help: 'The client ID at the provider.' },
   CLIENT_SECRET: {
@@ -57,7 +56,6 @@ export function providerPrefix(name: string): string {
   return `OAUTH_${name.toUpperCase()}_`;
 }
 
-/** The keys of the providers that can come from a file. */
 export function providerSecrets(environment: Environment): string[] {
   return providerNames(environment).map((name) => `${providerPrefix(name)}CLIENT_SECRET`);
 }
@@ -101,7 +99,7 @@ function readProvider(
 
 function readRedirectUris(key: string, text: string, others: ProviderSettings[], problems: string[]): string[] {
   const uris = itemsOf(text);
-  // A response returns in the normal form and without the query of the redirect URI: another form would never match.
+  // A response arrives at the normal form of the redirect URI without its query, so another form would never match.
   if (!uris.every((uri) => URL.parse(uri)?.href === uri && !/[#*?]/.test(uri))) {
     problems.push(
       `${key} must be URIs in their normal form such as https://app.example/callback, no query, no fragment, no wildcard`,

@@ -1,4 +1,4 @@
-import type { OtlpProtocol, TelemetryOptions } from '../../telemetry/telemetry.ts';
+import type { OtlpProtocol, TelemetryOptions } from '../../telemetry/options.ts';
 import { anyText, port } from '../formats.ts';
 import { type Environment, type Keys, SERVICE, type Values } from '../key.ts';
 
@@ -23,7 +23,6 @@ export const METRICS_KEYS = {
   },
 } as const satisfies Keys;
 
-/** The variables of OpenTelemetry that Latchkey reads itself. The OpenTelemetry SDK reads the others. */
 export const OTEL_KEYS = {
   OTEL_EXPORTER_OTLP_ENDPOINT: {
     format: ENDPOINT,

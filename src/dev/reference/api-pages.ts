@@ -1,4 +1,3 @@
-// The pages of the gRPC API: an index, a page a service and a page of shared types.
 import {
   type DescEnum,
   type DescField,
@@ -16,7 +15,6 @@ import type { Page } from './page.ts';
 
 const FOLDER = 'docs/reference';
 
-/** @param links where names of reasons and configuration keys are documented, by name */
 export function apiPages(contract: Contract, links: Map<string, string>): Page[] {
   const writer = createWriter(contract, links);
   const services = contract.files.flatMap((file) => file.services);
@@ -155,7 +153,6 @@ function getNote({ methodKind, idempotency }: DescMethod): string {
   return isServed ? ' GET is served too.' : '';
 }
 
-/** `auth-service.md` */
 function servicePath({ name }: DescService): string {
   return `${name.replace(/(?<=[a-z])(?=[A-Z])/g, '-').toLowerCase()}.md`;
 }

@@ -1,4 +1,3 @@
-// The page of audit event types, from the closed list in src/domain.
 import { AUDIT_EVENT_TYPES } from '../../domain/audit-event-types.ts';
 import { code, escapeTags, paragraphs, table } from './markdown.ts';
 import type { Page } from './page.ts';

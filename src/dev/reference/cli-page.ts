@@ -1,4 +1,3 @@
-// The page of the command line, from the table of commands.
 import type { Command } from '../../cli/command.ts';
 import { COMMAND_GROUPS, COMMANDS } from '../../cli/commands.ts';
 import { flag, synopsis } from '../../cli/help.ts';

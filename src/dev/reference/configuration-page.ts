@@ -1,4 +1,3 @@
-// The page of configuration keys, from the table that reads the environment.
 import { CONFIGURATION } from '../../config/configuration.ts';
 import { anchor, code, escapeTags, linkNames, paragraphs } from './markdown.ts';
 import type { Page } from './page.ts';
@@ -9,7 +8,6 @@ const PATH = 'docs/reference/configuration.md';
 const LIMITS_GROUP = 'Rate limits';
 const DOCUMENTED = CONFIGURATION.filter(({ group }) => group !== LIMITS_GROUP);
 
-/** Where each key is documented, by its name. */
 export const KEY_LINKS = new Map(DOCUMENTED.map(({ name }) => [name, `configuration.md#${anchor(name)}`]));
 
 export function configurationPage(): Page {

@@ -16,7 +16,6 @@ import { FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
 type Commented = DescService | DescMethod | DescMessage | DescField | DescEnum | DescEnumValue;
 
 export type Contract = {
-  /** Files of `latchkey.auth.v1`, by their paths below proto/. */
   files: DescFile[];
   /** The text above a definition, without comment marks. Empty when there is none. */
   commentOf(desc: Commented): string;
@@ -24,7 +23,6 @@ export type Contract = {
 
 export const PACKAGE = 'latchkey.auth.v1';
 
-/** @param root the folder of buf.yaml */
 export function readContract(root: string): Contract {
   const buf = spawnSync('node_modules/.bin/buf', ['build', '-o', '-#format=binpb'], {
     cwd: root,

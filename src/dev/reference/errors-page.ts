@@ -1,4 +1,3 @@
-// The page of error reasons: documentation from errors.proto, codes and messages from the table that writes the errors.
 import type { Code } from '@connectrpc/connect';
 import { codeFromString, codeToHttpStatus } from '@connectrpc/connect/protocol-connect';
 import { ERROR_REASONS, type Reason } from '../../domain/error-reason.ts';
@@ -6,7 +5,6 @@ import type { Contract } from './contract.ts';
 import { anchor, code, escapeTags, linkNames, paragraphs, table } from './markdown.ts';
 import type { Page } from './page.ts';
 
-/** @param links where configuration keys and reasons are documented, by name */
 export function errorsPage({ files, commentOf }: Contract, links: Map<string, string>): Page {
   const reasons = files.flatMap(({ enums }) => enums).find(({ name }) => name === 'Reason');
   if (!reasons) throw new Error('errors.proto has no enum Reason');

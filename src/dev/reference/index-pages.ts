@@ -4,7 +4,6 @@ import { basename, join } from 'node:path';
 import { firstSentence, paragraphs } from './markdown.ts';
 import type { Page } from './page.ts';
 
-/** @param pages the other pages of the reference */
 export function referenceIndex(pages: Page[]): Page {
   const entries = pages.map(({ path, text }) => {
     const [title, first = ''] = text.split('\n\n');

@@ -1,8 +1,6 @@
-// The folders of src in docs/architecture.md, from the table of layers.
 import { LAYERS, ONLY, RESERVED } from '../layers.ts';
 import { code, paragraphs, table } from './markdown.ts';
 
-/** The highest layer first. */
 export function layersSection(): string {
   const rooms = LAYERS.toReversed().flatMap((layer, index) =>
     layer.map(({ name, owns }) => [String(LAYERS.length - index), code(`src/${name}`), owns]),

@@ -1,6 +1,5 @@
 // Markdown for the pages of docs/reference. Tables are not padded, so that a change of one row is a change of one line.
 
-/** Leaves empty ones out. */
 export function paragraphs(...texts: string[]): string {
   return texts.filter((text) => text !== '').join('\n\n');
 }
@@ -57,7 +56,6 @@ export function firstSentence(text: string): string {
   return /^.*?[.:](?=\s|$)/s.exec(paragraph)?.[0].replace(/\s+/g, ' ').replace(/:$/, '.') ?? paragraph;
 }
 
-/** Replaces the text between `<!-- generated: name -->` and `<!-- /generated -->`. */
 export function replaceSection(text: string, name: string, section: string): string {
   const begin = `<!-- generated: ${name} -->`;
   const end = '<!-- /generated -->';

@@ -1,4 +1,3 @@
-// The page of metrics, from the instruments that src/telemetry creates.
 import { createMetrics } from '../../telemetry/metrics.ts';
 import { code, escapeTags, paragraphs, table } from './markdown.ts';
 import type { Page } from './page.ts';
@@ -36,7 +35,6 @@ export function metricsPage(): Page {
   };
 }
 
-/** Runs the code that creates the instruments with a meter that only records them. */
 function instruments(): Instrument[] {
   const found: Instrument[] = [];
   const instrument = { add() {}, record() {}, addCallback() {} };

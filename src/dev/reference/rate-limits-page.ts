@@ -1,4 +1,3 @@
-// The page of rate limits, from the table that the limiter uses.
 import { isBudget, KEY_PARTS, KEY_PREFIX, LIMITS, type LimitName, pointsWithoutRedis } from '../../limits/limits.ts';
 import { code, escapeTags, paragraphs, table } from './markdown.ts';
 import type { Page } from './page.ts';

@@ -47,7 +47,7 @@ const CLIENT_DISCONNECTED = 'canceled';
 export function createCallLog(
   log: Logger,
   metrics: Pick<Metrics, 'callEnded'>,
-  tracing: Pick<Tracing, 'tell'> | null,
+  tracing: Pick<Tracing, 'record'> | null,
 ): CallLog {
   const tallies = new Map<string, Tally>();
   const mayLogRejection = rateGate({ passes: MAX_REJECTION_LINES_PER_SECOND, windowMs: 1_000 });
@@ -126,7 +126,7 @@ export function createCallLog(
       const ended: EndedCall = { method, system, code, reason, durationMs: performance.now() - startedAt };
       aggregate(call, ended.durationMs);
       metrics.callEnded(ended);
-      tracing?.tell(ended, startedAt, header);
+      tracing?.record(ended, startedAt, header);
     },
 
     close() {
