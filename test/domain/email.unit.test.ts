@@ -136,3 +136,11 @@ test.each([
   expect(mailboxOf(parseEmail(text))).toBe(mailbox);
   expect(domainOf(parseEmail(text))).toBe('example.com');
 });
+
+test.each([
+  ['', 'is required'],
+  ['ada', 'must have the form name@domain'],
+  ['@example.com', 'must have the form name@domain'],
+])('the text %j is rejected because it %s', (text, description) => {
+  expect(() => parseEmail(text)).toThrow(description);
+});

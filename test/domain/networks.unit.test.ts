@@ -23,3 +23,9 @@ test.each([
   expect(networkOf(address)).toBe(networks[0]);
   expect(widestNetworkOf(address)).toBe(networks.at(-1));
 });
+
+test('an IPv4 address has octets of up to three digits, and a zone does not count', () => {
+  expect(networksOf('192.168.100.200')).toEqual(['192.168.100.200', '192.168.100.0/24']);
+  expect(networksOf('2001:db8:1:2::1%eth0')).toEqual(networksOf('2001:db8:1:2::1'));
+  expect(networksOf('::ffff:192.0.2.7%eth0')).toEqual(['192.0.2.7', '192.0.2.0/24']);
+});

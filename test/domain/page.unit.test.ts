@@ -8,6 +8,7 @@ test('a page has 1 to 100 items, and 50 by default', () => {
 
 test('a page that another one follows names its last item', () => {
   expect(cutPage([1, 2, 3], 2)).toEqual({ page: [1, 2], nextAfter: 2 });
+  expect(cutPage([1, 2, 3, 4], 3)).toEqual({ page: [1, 2, 3], nextAfter: 3 });
   expect(cutPage([1, 2], 2)).toEqual({ page: [1, 2], nextAfter: undefined });
   expect(cutPage([], 2)).toEqual({ page: [], nextAfter: undefined });
 });
