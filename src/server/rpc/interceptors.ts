@@ -69,7 +69,7 @@ function useNamedClient(record: CallRecord, headers: Headers): void {
   if (userAgent !== null) record.userAgent = plainUserAgent(userAgent);
 }
 
-/** Authorizes the caller again where its body was slow. A stream is authorized again while it lasts. */
+/** Authorizes the caller again where its body was slow, for each message of a stream, and while a stream of answers lasts. */
 export function authorizeMessages(deps: AccessDeps): Interceptor {
   return (next) => async (request) => {
     const { signal, method } = request;
@@ -82,8 +82,12 @@ export function authorizeMessages(deps: AccessDeps): Interceptor {
     };
     if (request.stream) record.principal = await authorizeCaller();
     else await authorizeMessage(request.message);
+    const authorizeAnew = (message: Message) => {
+      record.identified = null;
+      return authorizeMessage(message);
+    };
     const answer = await next(
-      request.stream ? { ...request, message: authorizeEach(request.message, authorizeMessage) } : request,
+      request.stream ? { ...request, message: authorizeEach(request.message, authorizeAnew) } : request,
     );
     return answer.stream ? { ...answer, message: whileAuthorized(answer.message, authorizeCaller) } : answer;
   };
