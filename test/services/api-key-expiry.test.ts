@@ -72,16 +72,16 @@ describe('an API key', () => {
 
   test('has the same default and the same maximum at the command line', async () => {
     const latchkey = async (words: string[], environment = {}) => {
-      const running = runMain(['services', ...words, '--json', '--reason', reason], {
+      const running = runMain(['services', ...words, '--json'], {
         DATABASE_URL: app.environment.DATABASE_URL,
         ...environment,
       });
       return { exit: await running.ended, output: running.output() };
     };
-    const made = await latchkey(['create-key', 'robot', '--name', 'typed']);
+    const made = await latchkey(['create-key', 'robot', '--name', 'typed', '--reason', reason]);
     expect(daysFromNow(JSON.parse(made.output).expires_at)).toBeCloseTo(365, 2);
     const until = new Date(Date.now() + 20 * DAY_MS).toISOString();
-    const rejected = await latchkey(['create-key', 'robot', '--name', 'typed', '--until', until], {
+    const rejected = await latchkey(['create-key', 'robot', '--name', 'typed', '--reason', reason, '--until', until], {
       API_KEY_MAX_DAYS: '10',
     });
     expect(rejected).toEqual({ exit: 1, output: 'expires_at must be at most 10 days from now\n' });
