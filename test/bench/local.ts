@@ -1,7 +1,7 @@
 // Verification in the process itself, as the client library does it: `node local.ts <rounds>` prints a line of JSON a round.
 import { generateKeyPairSync, randomUUID, sign, verify } from 'node:crypto';
 import { ownVerificationKey } from '../../src/keys/own-verification-key.ts';
-import { accessTokenHeader } from '../../src/verifier/access-token.ts';
+import { type AccessClaims, accessTokenHeader } from '../../src/verifier/access-token.ts';
 import { createEngine } from '../../src/verifier/engine.ts';
 import { createRevocationView } from '../../src/verifier/revocation-view.ts';
 
@@ -24,8 +24,8 @@ function issue(): string {
   const iat = Math.floor(Date.now() / 1000);
   const id = { sub: randomUUID(), jti: randomUUID(), sid: randomUUID() };
   const claims = { iss: 'http://localhost', aud: ['latchkey'], client_id: 'latchkey', iat, exp: iat + 3600, ...id };
-  const person = { email: 'somebody@people.example', email_verified: true };
-  const payload = { ...claims, ...person, roles: ['user'], epoch: 1, roles_epoch: 0 };
+  const user = { email: 'grace@people.example', email_verified: true, refresh_counter: 1 };
+  const payload = { ...claims, ...user, roles: ['user'], epoch: 1, roles_epoch: 0 } satisfies AccessClaims;
   const parts = [accessTokenHeader(key), payload].map((part) =>
     Buffer.from(JSON.stringify(part)).toString('base64url'),
   );
