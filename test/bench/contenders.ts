@@ -6,7 +6,7 @@ import { connectNodeAdapter } from '@connectrpc/connect-node';
 import * as grpc from '@grpc/grpc-js';
 import { AuthService } from '../../gen/latchkey/auth/v1/auth_service_pb.ts';
 
-/** As long as a response of Verify. */
+/** The length of a response of Verify, in bytes. */
 const ANSWER = Buffer.alloc(160, 0x41);
 const ENVELOPE = Buffer.concat([Buffer.from([0, 0, 0, 0, ANSWER.length]), ANSWER]);
 const PATH = '/latchkey.auth.v1.AuthService/Verify';
