@@ -18,13 +18,14 @@ import { createReadiness } from '../server/endpoints/readiness.ts';
 import { createStandardServices } from '../server/rpc/standard-services.ts';
 import { startServer } from '../server/server.ts';
 import { createClientAddress, isIn } from '../server/transport/client-address.ts';
+import type { Handler } from '../server/transport/handler.ts';
 import { createDatabaseCheck } from '../store/postgres/database-problems.ts';
 import { type Base, FORCED_CLOSE_MS, type Probed } from './base.ts';
 import { connectLimits } from './limits.ts';
 import { startPasswordHashing } from './password-hashing.ts';
 import { startVerification } from './verification.ts';
 
-export async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<Probed> {
+export async function startApiPart(base: Base, pages: Handler, started: AsyncDisposableStack): Promise<Probed> {
   const { config, log, metrics, traced, clockAheadMs } = base;
   const { store, purposeKeys, signingKeys, keyRotation, now, newId } = base;
   const { redis, limiter, knownNetworks } = await connectLimits(base, started);
@@ -73,13 +74,13 @@ export async function startApiPart(base: Base, started: AsyncDisposableStack): P
     now,
     newId,
   };
-  return startApiServer(base, deps, { closing, redis }, started);
+  return startApiServer(base, deps, { closing, redis, pages }, started);
 }
 
 async function startApiServer(
   base: Base,
   deps: Deps,
-  { closing, redis }: { closing: AbortController; redis: RedisClient },
+  { closing, redis, pages }: { closing: AbortController; redis: RedisClient; pages: Handler },
   started: AsyncDisposableStack,
 ): Promise<Probed> {
   const { config, log, metrics, tracing, clockAheadMs, db, signingKeys, graceMs } = base;
@@ -100,6 +101,7 @@ async function startApiServer(
     corsOrigins: config.http.corsOrigins,
     standardServices: standard.routes,
     jwksAndProbes,
+    pages,
     listener: {
       host: config.http.host,
       port: config.http.port,

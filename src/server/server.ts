@@ -34,6 +34,8 @@ export type ServerOptions = {
   corsOrigins: string[];
   standardServices: Routes[];
   jwksAndProbes: Handler;
+  /** The pages of a development start. */
+  pages: Handler;
 };
 
 /** Requests of one process whose body has not arrived. Each holds at most 64 KiB. */
@@ -86,6 +88,7 @@ export function startServer(deps: ServerDeps, options: ServerOptions): Promise<L
       createForwardAuthHandler(all, deps.callLog),
       createOAuthTokenHandler(all, deps.callLog),
       options.jwksAndProbes,
+      options.pages,
       createUnknownGrpcMethodHandler(deps.callLog, all),
     ],
   );
