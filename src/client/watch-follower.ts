@@ -11,7 +11,9 @@ import type {
 import { backoffMs } from '../async/backoff.ts';
 import { pause } from '../async/pause.ts';
 import type { RevocationEvent } from '../domain/revocation-event.ts';
-import { isSigningAlgorithm, publicVerificationKey, type VerificationKey } from '../verifier/access-token.ts';
+import { signingAlgorithmOf } from '../domain/signing-algorithm.ts';
+import type { VerificationKey } from '../verifier/access-token.ts';
+import { publicVerificationKey } from '../verifier/public-verification-key.ts';
 import type { RevocationView } from '../verifier/revocation-view.ts';
 import type { Server } from './servers.ts';
 
@@ -171,13 +173,11 @@ function sentAt({ sentAt: time }: WatchResponse): number {
 
 function verificationKeys({ keys }: KeysChanged): VerificationKey[] {
   // A newer server may use algorithms that this library lacks; their tokens are rejected.
-  return keys.flatMap(({ kid, algorithm, publicKey: spki }) => {
-    if (!isSigningAlgorithm(algorithm)) return [];
-    return publicVerificationKey(
-      kid,
-      algorithm,
-      createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' }),
-    );
+  return keys.flatMap(({ kid, algorithm: name, publicKey: spki }) => {
+    const algorithm = signingAlgorithmOf(name);
+    if (!algorithm) return [];
+    const publicKey = createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' });
+    return publicVerificationKey(kid, algorithm, publicKey) ?? [];
   });
 }
 

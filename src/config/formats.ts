@@ -2,6 +2,7 @@ import { statSync } from 'node:fs';
 import { BlockList, isIP } from 'node:net';
 import { z } from 'zod';
 import { OWN_AUDIENCE } from '../domain/audience.ts';
+import { SIGNING_ALGORITHMS, type SigningAlgorithm, signingAlgorithmOf } from '../domain/signing-algorithm.ts';
 import type { Limit } from '../limits/limits.ts';
 import type { Format } from './key.ts';
 
@@ -24,6 +25,16 @@ export function oneOf<const Word extends string>(words: readonly Word[]): Format
 }
 
 export const onOff = oneOf(['on', 'off']);
+
+/** `Ed25519` means the same as `EdDSA` (RFC 9864). */
+export const signingAlgorithm: Format<SigningAlgorithm> = {
+  text: `one of ${SIGNING_ALGORITHMS.join(', ')}`,
+  schema: z.string().transform((name, context) => {
+    const algorithm = signingAlgorithmOf(name);
+    if (!algorithm) context.addIssue(`must be one of ${SIGNING_ALGORITHMS.join(', ')}`);
+    return algorithm ?? z.NEVER;
+  }),
+};
 
 export function anyText(text: string): Format<string> {
   return { text, schema: z.string() };

@@ -472,7 +472,8 @@ export type PublicKey = Message<"latchkey.auth.v1.PublicKey"> & {
   kid: string;
 
   /**
-   * `alg` in the header of tokens (RFC 7518, RFC 8037): `EdDSA` or `ES256`.
+   * `alg` in the header of tokens (RFC 7518, RFC 8037): `ES256`, `EdDSA` or `RS256`.
+   * Take `Ed25519` (RFC 9864) as `EdDSA`.
    *
    * @generated from field: string algorithm = 2;
    */
