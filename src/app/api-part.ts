@@ -107,6 +107,7 @@ async function startApiServer(
     corsOrigins: config.http.corsOrigins,
     standardServices: standard.routes,
     jwksAndProbes,
+    browserSessions: config.browserSessions,
     pages,
     listener: {
       address,
