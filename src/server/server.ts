@@ -15,6 +15,7 @@ import { adminRoutes } from './rpc/admin-routes.ts';
 import {
   acquireSlot,
   authorizeCaller,
+  identifyClient,
   receiveMessage,
   rejectAmbiguousCredentials,
   rejectCompression,
@@ -68,6 +69,7 @@ export function startServer(deps: ServerDeps, options: ServerOptions): Promise<L
         gate: [
           rejectCompression,
           rejectAmbiguousCredentials,
+          identifyClient(all),
           authorizeCaller(all),
           receiveMessage,
           acquireSlot(slots.concurrencyLimit),
