@@ -2,6 +2,7 @@
 import type { Logger } from 'pino';
 import { v7 } from 'uuid';
 import { startApiPart } from './app/api-part.ts';
+import { listenProblem } from './app/assert-ports-free.ts';
 import { type Base, FORCED_CLOSE_MS } from './app/base.ts';
 import { reportProcess } from './app/report-process.ts';
 import { startWorkerPart, startWorkerProbes } from './app/worker-part.ts';
@@ -11,7 +12,6 @@ import type { Config } from './config/config.ts';
 import { createKeyRotation } from './keys/key-rotation.ts';
 import { derivePurposeKeys } from './keys/purpose-keys.ts';
 import { loadSigningKeys } from './keys/signing-keys.ts';
-import { listenProblem } from './process/assert-ports-free.ts';
 import { assertRedis } from './redis/assert-redis.ts';
 import { LIMIT_COMMANDS, QUEUE_COMMANDS } from './redis/required-commands.ts';
 import { databaseOf } from './store/postgres/database.ts';
@@ -29,6 +29,8 @@ export type Parts = { api: boolean; worker: boolean };
 
 export type App = {
   port: number;
+  /** 0 without LISTEN_ADMIN. */
+  adminPort: number;
   metricsPort: number;
   healthPort: number;
   /** Lets probes report the stop. Calls are still answered. */
@@ -123,6 +125,7 @@ export async function startApp(config: Config, parts: Parts, log: Logger, clock?
   const running = started.move();
   return {
     port: api?.port ?? 0,
+    adminPort: api?.adminPort ?? 0,
     metricsPort: telemetry.port,
     healthPort: probes?.port ?? 0,
     stopServing() {

@@ -3,9 +3,9 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import pretty from 'pino-pretty';
+import { assertPortsFree } from '../app/assert-ports-free.ts';
 import { startApp } from '../app.ts';
 import { type Environment, readConfig } from '../config/config.ts';
-import { assertPortsFree } from '../process/assert-ports-free.ts';
 import { createLogger } from '../process/log.ts';
 import { prepareDatabase } from '../store/postgres/prepare-database.ts';
 import { banner } from './banner.ts';

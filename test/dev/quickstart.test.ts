@@ -226,7 +226,11 @@ describe('npm start with existing servers', () => {
     rmSync(own, { recursive: true, force: true });
   });
 
-  test.each(['PORT', 'METRICS_PORT', 'MAILBOX_PORT'])('finds %s in use before it starts anything', async (key) => {
+  test.each([
+    ['PORT', 'localhost'],
+    ['METRICS_PORT', 'localhost'],
+    ['MAILBOX_PORT', '127.0.0.1'],
+  ])('finds %s in use before it starts anything', async (key, host) => {
     const taken = createServer().listen(0, '127.0.0.1');
     await once(taken, 'listening');
     const { port: takenPort } = taken.address() as AddressInfo;
@@ -235,7 +239,7 @@ describe('npm start with existing servers', () => {
     const running = run('npm', ['start', '--loglevel=error'], environment, true);
     expect(await running.ended).toBe(1);
     expect(running.output()).toContain(
-      `port ${takenPort} of 127.0.0.1 is in use: stop the program that listens there, or set ${key} to a free port\n`,
+      `port ${takenPort} of ${host} is in use: stop the program that listens there, or set ${key} to a free port\n`,
     );
     expect(running.output()).not.toContain('Postgres ...');
     expect(readdirSync(fresh)).toEqual([]);
