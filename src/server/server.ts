@@ -38,6 +38,8 @@ export type ServerOptions = {
   corsOrigins: string[];
   standardServices: Routes[];
   jwksAndProbes: Handler;
+  /** The pages of a development start. */
+  pages: Handler;
 };
 
 /** Requests of one process whose body has not arrived. Each holds at most 64 KiB. */
@@ -93,6 +95,7 @@ export async function startServer(deps: ServerDeps, options: ServerOptions): Pro
     createForwardAuthHandler(all, deps.callLog),
     createOAuthTokenHandler(all, deps.callLog),
     options.jwksAndProbes,
+    options.pages,
     createUnknownGrpcMethodHandler(deps.callLog, all),
   ];
 
