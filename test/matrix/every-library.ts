@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { replaceSection } from '../../src/dev/reference/markdown.ts';
 import { SIGNING_ALGORITHMS } from '../../src/domain/signing-algorithm.ts';
 import { judge, UNCHECKED } from './judge.ts';
-import { build, isAtHand, LANGUAGES, LIBRARIES, type Language, type Library, versionOf } from './libraries.ts';
+import { build, isAtHand, LANGUAGES, type Language, LIBRARIES, type Library, versionOf } from './libraries.ts';
 import { type Row, reportOf } from './report.ts';
 import { deploy } from './tokens.ts';
 
@@ -33,7 +33,12 @@ test('the libraries reject every invalid token', { timeout: HALF_AN_HOUR_MS }, a
   else writeFileSync(PAGE, replaceSection(readFileSync(PAGE, 'utf8'), 'matrix', report));
   for (const { row } of rows) {
     const wrong = [...row.judgements.values()].flatMap(({ wronglyAccepted }) => wronglyAccepted);
-    expect.soft(wrong.filter((name) => !UNCHECKED.includes(name)), `${row.language}, ${row.name}`).toEqual([]);
+    expect
+      .soft(
+        wrong.filter((name) => !UNCHECKED.includes(name)),
+        `${row.language}, ${row.name}`,
+      )
+      .toEqual([]);
   }
 });
 
@@ -41,4 +46,3 @@ function rowOf(library: Library): Row {
   const { language, name } = library;
   return { language: language.name, name, version: versionOf(library), judgements: new Map() };
 }
-

@@ -107,7 +107,13 @@ export const LIBRARIES: Library[] = [
     file: 'python_jose_verify.py',
     version: pip('python-jose'),
   },
-  { name: 'golang-jwt', language: GO, program: 'golang-jwt', file: 'golang-jwt.go', version: goModule('golang-jwt/jwt/v5') },
+  {
+    name: 'golang-jwt',
+    language: GO,
+    program: 'golang-jwt',
+    file: 'golang-jwt.go',
+    version: goModule('golang-jwt/jwt/v5'),
+  },
   { name: 'go-oidc', language: GO, program: 'go-oidc', file: 'go-oidc.go', version: goModule('coreos/go-oidc/v3') },
   { name: 'lestrrat jwx', language: GO, program: 'jwx', file: 'jwx.go', version: goModule('lestrrat-go/jwx/v3') },
   {
