@@ -108,6 +108,18 @@ export const networks: Format<BlockList> = {
   }),
 };
 
+const LISTEN_ADDRESS = 'a port, or an address and a port such as 127.0.0.1:8081 or [::1]:8081';
+/** The host is empty for that of HOST. */
+export const listenAddress: Format<{ host: string; port: number }> = {
+  text: LISTEN_ADDRESS,
+  schema: z.string().transform((text, context) => {
+    const [, bracketed, name = '', digits = ''] = /^(?:(?:\[([^\]]*)\]|([^:[\]\s]*)):)?(\d{1,5})$/.exec(text) ?? [];
+    const isValid = digits !== '' && Number(digits) <= 65_535 && (bracketed === undefined || isIP(bracketed) === 6);
+    if (!isValid) context.addIssue(`must be ${LISTEN_ADDRESS}`);
+    return { host: bracketed ?? name, port: Number(digits) };
+  }),
+};
+
 const LIMIT = 'attempts/seconds, such as 5/900';
 export const limit: Format<Limit> = {
   text: LIMIT,
