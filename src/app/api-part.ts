@@ -8,7 +8,6 @@ import { createSessionUsers } from '../limits/session-users.ts';
 import { createProviders } from '../oauth/providers.ts';
 import { createBreachCheck } from '../passwords/breached-passwords.ts';
 import { loadCommonPasswords } from '../passwords/common-passwords.ts';
-import { listenProblem } from '../process/assert-ports-free.ts';
 import type { RedisClient } from '../redis/connect-redis.ts';
 import { redisProblems } from '../redis/redis-health.ts';
 import { createWatchers } from '../revocation-feed/watchers.ts';
@@ -18,13 +17,18 @@ import { createReadiness } from '../server/endpoints/readiness.ts';
 import { createStandardServices } from '../server/rpc/standard-services.ts';
 import { startServer } from '../server/server.ts';
 import { createClientAddress, isIn } from '../server/transport/client-address.ts';
+import type { Handler } from '../server/transport/handler.ts';
 import { createDatabaseCheck } from '../store/postgres/database-problems.ts';
+import { listenProblem } from './assert-ports-free.ts';
 import { type Base, FORCED_CLOSE_MS, type Probed } from './base.ts';
 import { connectLimits } from './limits.ts';
 import { startPasswordHashing } from './password-hashing.ts';
 import { startVerification } from './verification.ts';
 
-export async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<Probed> {
+/** `adminPort` is 0 without LISTEN_ADMIN. */
+type ApiPart = Probed & { adminPort: number };
+
+export async function startApiPart(base: Base, pages: Handler, started: AsyncDisposableStack): Promise<ApiPart> {
   const { config, log, metrics, traced, clockAheadMs } = base;
   const { store, purposeKeys, signingKeys, keyRotation, now, newId } = base;
   const { redis, limiter, knownNetworks } = await connectLimits(base, started);
@@ -73,15 +77,15 @@ export async function startApiPart(base: Base, started: AsyncDisposableStack): P
     now,
     newId,
   };
-  return startApiServer(base, deps, { closing, redis }, started);
+  return startApiServer(base, deps, { closing, redis, pages }, started);
 }
 
 async function startApiServer(
   base: Base,
   deps: Deps,
-  { closing, redis }: { closing: AbortController; redis: RedisClient },
+  { closing, redis, pages }: { closing: AbortController; redis: RedisClient; pages: Handler },
   started: AsyncDisposableStack,
-): Promise<Probed> {
+): Promise<ApiPart> {
   const { config, log, metrics, tracing, clockAheadMs, db, signingKeys, graceMs } = base;
   const readiness = createReadiness({
     databaseProblems: createDatabaseCheck(db),
@@ -96,13 +100,16 @@ async function startApiServer(
   const standard = createStandardServices(readiness.check, config.http.hasReflection);
   const jwksAndProbes = createJwksAndProbesHandler(signingKeys, config.keys.policy, readiness.check);
   const serverDeps = { ...deps, clientAddress, tracing, serviceKeys, callLog };
+  const { host, port, listenAdmin } = config.http;
+  const address = { host, port };
   const listener = await startServer(serverDeps, {
+    listenAdmin,
     corsOrigins: config.http.corsOrigins,
     standardServices: standard.routes,
     jwksAndProbes,
+    pages,
     listener: {
-      host: config.http.host,
-      port: config.http.port,
+      address,
       maxConnectionsPerPeer: config.http.maxConnectionsPerPeer,
       lifetime: config.http.lifetime,
       tls: config.http.tls,
@@ -110,7 +117,8 @@ async function startApiServer(
       onTlsProblem: (err) => log.error({ err }, 'the certificate was not renewed'),
     },
   }).catch((error) => {
-    throw listenProblem({ key: 'PORT', host: config.http.host, port: config.http.port }, error);
+    const isAdmin = listenAdmin !== null && (error as { port?: unknown }).port === listenAdmin.port;
+    throw listenProblem(isAdmin ? { key: 'LISTEN_ADMIN', ...listenAdmin } : { key: 'PORT', ...address }, error);
   });
   metrics.watchConnections(listener.connections);
   started.defer(() => listener.close(graceMs));
@@ -122,5 +130,5 @@ async function startApiServer(
   };
   started.defer(standard.close);
   started.defer(stopServing);
-  return { port: listener.port, stopServing };
+  return { port: listener.port, adminPort: listener.adminPort, stopServing };
 }

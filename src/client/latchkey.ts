@@ -140,7 +140,7 @@ function toPrincipal(message: PrincipalMessage | undefined): TokenPrincipal {
 function toAuthError(error: unknown): AuthError {
   const failure = ConnectError.from(error);
   const reason = reasonOf(failure);
-  if ([Code.Unauthenticated, Code.PermissionDenied].includes(failure.code) && reason !== null)
+  if ([Code.Unauthenticated, Code.PermissionDenied, Code.FailedPrecondition].includes(failure.code) && reason !== null)
     return new AuthError(reason, { cause: failure });
   return unavailable(failure);
 }

@@ -10,8 +10,10 @@ import type {
 } from '../../gen/latchkey/auth/v1/verifier_service_pb.ts';
 import { backoffMs } from '../async/backoff.ts';
 import { pause } from '../async/pause.ts';
-import type { RevocationEvent } from '../domain/revocation-event.ts';
-import { isSigningAlgorithm, publicVerificationKey, type VerificationKey } from '../verifier/access-token.ts';
+import { type RevocationEvent, WATCH_VERSION } from '../domain/revocation-event.ts';
+import { signingAlgorithmOf } from '../domain/signing-algorithm.ts';
+import type { VerificationKey } from '../verifier/access-token.ts';
+import { publicVerificationKey } from '../verifier/public-verification-key.ts';
 import type { RevocationView } from '../verifier/revocation-view.ts';
 import type { Server } from './servers.ts';
 
@@ -29,7 +31,7 @@ export type WatchFollower = {
 export type WatchFollowerDeps = {
   servers: Pick<Server, 'verifier' | 'disconnect'>[];
   headers: Record<string, string>;
-  view: Pick<RevocationView, 'reset' | 'apply' | 'confirm' | 'ageMs'>;
+  view: Pick<RevocationView, 'reset' | 'apply' | 'confirm'>;
   onKeys(keys: VerificationKey[], issuer: string): void;
   /** The follower leaves a stream that keeps the view older than this. */
   maxStalenessMs: number;
@@ -46,7 +48,7 @@ const SPREAD_MS = 50;
 const RECONNECT = { firstMs: 100, maxMs: 5_000 };
 const CURSOR_REJECTED = [Code.OutOfRange, Code.InvalidArgument];
 /** A retry fails until an operator changes the configuration. */
-const PERMANENT = [Code.Unauthenticated, Code.PermissionDenied, Code.Unimplemented];
+const PERMANENT = [Code.Unauthenticated, Code.PermissionDenied, Code.Unimplemented, Code.FailedPrecondition];
 
 export function followWatch(deps: WatchFollowerDeps): WatchFollower {
   const { servers, headers, view, onKeys, maxStalenessMs, onError } = deps;
@@ -70,16 +72,17 @@ export function followWatch(deps: WatchFollowerDeps): WatchFollower {
     // replaced.
     if (cursor === '') view.reset();
     try {
-      for await (const message of server.verifier.watch({ cursor }, { headers, signal })) {
+      for await (const message of server.verifier.watch({ cursor, version: WATCH_VERSION }, { headers, signal })) {
         lastMessageAt = performance.now();
         leastDelay = Math.min(leastDelay, lastMessageAt - sentAt(message));
         clockOffset = leastDelay;
         for (const { change } of message.changes) apply(change);
         if (message.cursor !== '' && message.asOf) {
           cursor = message.cursor;
-          view.confirm(timestampMs(message.asOf) + leastDelay);
+          const confirmedAt = timestampMs(message.asOf) + leastDelay;
+          view.confirm(confirmedAt);
           ready.resolve();
-          if (view.ageMs() > maxStalenessMs) throw new Error('the server is too far behind');
+          if (performance.now() - confirmedAt > maxStalenessMs) throw new Error('the server is too far behind');
           // Only a second message counts as success, so that streams that end at once are retried less and less often.
           if (isUpToDate) failures = 0;
           isUpToDate = true;
@@ -96,8 +99,7 @@ export function followWatch(deps: WatchFollowerDeps): WatchFollower {
 
   function apply(change: ChangeMessage['change']): void {
     if (change.case === 'keysChanged') onKeys(verificationKeys(change.value), change.value.issuer);
-    const known = toChange(change);
-    if (known) view.apply([known]);
+    else view.apply([toEvent(change)]);
   }
 
   void (async () => {
@@ -171,17 +173,15 @@ function sentAt({ sentAt: time }: WatchResponse): number {
 
 function verificationKeys({ keys }: KeysChanged): VerificationKey[] {
   // A newer server may use algorithms that this library lacks; their tokens are rejected.
-  return keys.flatMap(({ kid, algorithm, publicKey: spki }) => {
-    if (!isSigningAlgorithm(algorithm)) return [];
-    return publicVerificationKey(
-      kid,
-      algorithm,
-      createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' }),
-    );
+  return keys.flatMap(({ kid, algorithm: name, publicKey: spki }) => {
+    const algorithm = signingAlgorithmOf(name);
+    if (!algorithm) return [];
+    const publicKey = createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' });
+    return publicVerificationKey(kid, algorithm, publicKey) ?? [];
   });
 }
 
-function toChange(change: ChangeMessage['change']): RevocationEvent | null {
+function toEvent(change: ChangeMessage['change']): RevocationEvent {
   switch (change.case) {
     case 'sessionEnded':
       return { kind: 'session_ended', sessionId: change.value.sessionId };
@@ -197,6 +197,6 @@ function toChange(change: ChangeMessage['change']): RevocationEvent | null {
     case 'roleChanged':
       return { kind: 'role_changed', role: change.value.role, staleBelow: Number(change.value.staleBelowEpoch) };
     default:
-      return null;
+      return { kind: 'unknown' };
   }
 }

@@ -76,6 +76,11 @@ export const ERROR_REASONS = {
     code: 'resource_exhausted',
     message: 'the client reads more slowly than events occur; watch again from the last cursor',
   },
+  CLIENT_TOO_OLD: {
+    code: 'failed_precondition',
+    message:
+      'the stream has events that the version of the request does not include; send version 1 or update the client',
+  },
   VERIFICATION_TOKEN_INVALID: {
     code: 'failed_precondition',
     message: 'the verification token is invalid, used or expired; request a new one',

@@ -18,6 +18,7 @@ const ALLOWED_FIELDS = new Set([
   'service',
   'port',
   'metrics_port',
+  'admin_port',
   'health_port',
   'pid',
   'workers',

@@ -10,6 +10,7 @@ import { formatTimeout, TIMEOUTS, type TimeoutHeader } from '../calls/deadlines.
 import { refusal } from '../calls/errors.ts';
 import { checkJson } from '../calls/message-bounds.ts';
 import { connectError, grpcError } from '../calls/write-error.ts';
+import type { ServesService } from '../rpc/admin-services.ts';
 import type { ClientAddress } from '../transport/client-address.ts';
 import type { FastAnswer, FastHandler } from '../transport/fast-handler.ts';
 import { type FastMethod, type FastPathDeps, fastMethods, type Rejected, type Reply } from './methods.ts';
@@ -31,8 +32,11 @@ const PROTOCOLS: Record<string, { protocol: Protocol; isJson: boolean }> = {
   'application/json': { protocol: CONNECT, isJson: true },
 };
 
-export function createFastPath(deps: FastPathDeps & { callLog: CallLog; clientAddress: ClientAddress }): FastHandler {
-  const methods = new Map(fastMethods(deps).map((method) => [`/${method.name}`, method]));
+type Served = { callLog: CallLog; clientAddress: ClientAddress; serves: ServesService };
+
+export function createFastPath(deps: FastPathDeps & Served): FastHandler {
+  const served = fastMethods(deps).filter(({ name }) => deps.serves(name.slice(0, name.indexOf('/'))));
+  const methods = new Map(served.map((method) => [`/${method.name}`, method]));
 
   return (head) => {
     const method = methods.get(head.path);

@@ -10,14 +10,10 @@ import type { Deps } from '../../deps.ts';
 import { soleBearerToken } from '../../domain/bearer-token.ts';
 import type { Reason } from '../../domain/error-reason.ts';
 import type { TokenPrincipal } from '../../domain/principal.ts';
+import { combineRequirements, parseRequirement, type RouteRequirement } from '../../policy/route-requirement.ts';
 import { callOf, recordOf } from '../rpc/call-context.ts';
 import type { Routes } from '../rpc/routes.ts';
-import {
-  type Authorization as Authorized,
-  authorizeRequest,
-  parseRequirement,
-  type RouteRequirement,
-} from './authorize-request.ts';
+import { type Authorization as Authorized, authorizeRequest } from './authorize-request.ts';
 import { identityHeaders, rejection } from './identity-headers.ts';
 
 type CheckAnswer = MessageInitShape<typeof CheckResponseSchema>;
@@ -38,7 +34,7 @@ export function extAuthzRoutes(deps: Pick<Deps, 'verifier' | 'denials'>): Routes
 
 /** @throws AuthError INVALID_ARGUMENT for an invalid configuration of the route */
 export function readCheck({ attributes }: CheckRequest): { requirement: RouteRequirement; token: string } {
-  const requirement = parseRequirement(attributes?.contextExtensions ?? {});
+  const requirement = combineRequirements([parseRequirement(attributes?.contextExtensions ?? {})]);
   const http = attributes?.request?.http;
   const named = Object.entries(http?.headers ?? {}).filter(([name]) => isAuthorization(name));
   // Envoy uses the second form with `encode_raw_headers`.

@@ -4,12 +4,13 @@ import type { Deps } from '../../deps.ts';
 import { soleBearerToken } from '../../domain/bearer-token.ts';
 import { ERROR_REASONS } from '../../domain/error-reason.ts';
 import { invalid, parseFields } from '../../domain/parse-fields.ts';
+import { combineRequirements, parseRequirement } from '../../policy/route-requirement.ts';
 import type { CallLog } from '../calls/call-log.ts';
 import { type CallDeps, type CallRecord, openCallRecord } from '../calls/call-record.ts';
 import { answerError } from '../calls/errors.ts';
 import { sendHttpError } from '../calls/write-error.ts';
 import { type Handler, type NodeRequest, type NodeResponse, sendJson } from '../transport/handler.ts';
-import { type Authorization, authorizeRequest, parseRequirement } from './authorize-request.ts';
+import { type Authorization, authorizeRequest } from './authorize-request.ts';
 import { identityHeaders, rejection } from './identity-headers.ts';
 
 type ForwardAuthDeps = Pick<Deps, 'verifier' | 'denials'>;
@@ -46,7 +47,7 @@ async function decide(
   parseFields({
     query: () => query.length > MAX_QUERY_CHARACTERS && invalid(`must be at most ${MAX_QUERY_CHARACTERS} characters`),
   });
-  const requirement = parseRequirement(onlyOnce(new URLSearchParams(query)));
+  const requirement = combineRequirements([parseRequirement(onlyOnce(new URLSearchParams(query)))]);
   // Node's `headers` has only the first of several.
   const { rawHeaders } = request;
   const isAuthorization = (_: string, n: number) => n % 2 === 1 && rawHeaders[n - 1]?.toLowerCase() === 'authorization';

@@ -11,6 +11,7 @@ const fastPath = createFastPath({
   serviceKeys: { nameOf: () => null },
   apiKeys: { cached: () => null },
   denials: { isRecorded: () => false },
+  serves: () => true,
   callLog: { count: () => {}, write: () => {}, close: () => {} },
   clientAddress: (peer) => peer,
 });

@@ -1333,7 +1333,7 @@ export type SigningKey = Message<"latchkey.auth.v1.SigningKey"> & {
   kid: string;
 
   /**
-   * `alg` in the header of tokens: `EdDSA` or `ES256`.
+   * `alg` in the header of tokens: `ES256`, `EdDSA` or `RS256`.
    *
    * @generated from field: string algorithm = 2;
    */

@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file latchkey/auth/v1/verifier_service.proto.
  */
 export const file_latchkey_auth_v1_verifier_service: GenFile = /*@__PURE__*/
-  fileDesc("CidsYXRjaGtleS9hdXRoL3YxL3ZlcmlmaWVyX3NlcnZpY2UucHJvdG8SEGxhdGNoa2V5LmF1dGgudjEiQgoSQmF0Y2hWZXJpZnlSZXF1ZXN0EhoKDWFjY2Vzc190b2tlbnMYASADKAlCA4ABARIQCghhdWRpZW5jZRgCIAEoCSJCChNCYXRjaFZlcmlmeVJlc3BvbnNlEisKCHZlcmRpY3RzGAEgAygLMhkubGF0Y2hrZXkuYXV0aC52MS5WZXJkaWN0IpYBCgdWZXJkaWN0Ei4KCXByaW5jaXBhbBgBIAEoCzIbLmxhdGNoa2V5LmF1dGgudjEuUHJpbmNpcGFsEjEKDXJldmFsaWRhdGVfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEigKBnJlYXNvbhgDIAEoDjIYLmxhdGNoa2V5LmF1dGgudjEuUmVhc29uIkQKFUJhdGNoQ2hlY2tSb2xlUmVxdWVzdBIrCgZjaGVja3MYASADKAsyGy5sYXRjaGtleS5hdXRoLnYxLlJvbGVDaGVjayJaCglSb2xlQ2hlY2sSGwoMYWNjZXNzX3Rva2VuGAEgASgJQgOAAQFIABIXCgd1c2VyX2lkGAIgASgJQgTQ8xgFSAASDAoEcm9sZRgDIAEoCUIJCgdzdWJqZWN0IkgKFkJhdGNoQ2hlY2tSb2xlUmVzcG9uc2USLgoHYW5zd2VycxgBIAMoCzIdLmxhdGNoa2V5LmF1dGgudjEuUm9sZVZlcmRpY3QiSAoLUm9sZVZlcmRpY3QSDwoHYWxsb3dlZBgBIAEoCBIoCgZyZWFzb24YAiABKA4yGC5sYXRjaGtleS5hdXRoLnYxLlJlYXNvbiIeCgxXYXRjaFJlcXVlc3QSDgoGY3Vyc29yGAEgASgJIqIBCg1XYXRjaFJlc3BvbnNlEikKB2NoYW5nZXMYASADKAsyGC5sYXRjaGtleS5hdXRoLnYxLkNoYW5nZRIOCgZjdXJzb3IYAiABKAkSKQoFYXNfb2YYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKB3NlbnRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIvABCgZDaGFuZ2USNwoNc2Vzc2lvbl9lbmRlZBgBIAEoCzIeLmxhdGNoa2V5LmF1dGgudjEuU2Vzc2lvbkVuZGVkSAASNQoMdXNlcl9jaGFuZ2VkGAIgASgLMh0ubGF0Y2hrZXkuYXV0aC52MS5Vc2VyQ2hhbmdlZEgAEjUKDGtleXNfY2hhbmdlZBgDIAEoCzIdLmxhdGNoa2V5LmF1dGgudjEuS2V5c0NoYW5nZWRIABI1Cgxyb2xlX2NoYW5nZWQYBCABKAsyHS5sYXRjaGtleS5hdXRoLnYxLlJvbGVDaGFuZ2VkSABCCAoGY2hhbmdlIiIKDFNlc3Npb25FbmRlZBISCgpzZXNzaW9uX2lkGAEgASgJIlYKC1VzZXJDaGFuZ2VkEg8KB3VzZXJfaWQYASABKAkSGQoRc3RhbGVfYmVsb3dfZXBvY2gYAiABKAMSGwoTcmV2b2tlZF9iZWxvd19lcG9jaBgDIAEoAyI2CgtSb2xlQ2hhbmdlZBIMCgRyb2xlGAEgASgJEhkKEXN0YWxlX2JlbG93X2Vwb2NoGAIgASgDIkgKC0tleXNDaGFuZ2VkEikKBGtleXMYASADKAsyGy5sYXRjaGtleS5hdXRoLnYxLlB1YmxpY0tleRIOCgZpc3N1ZXIYAiABKAkiPwoJUHVibGljS2V5EgsKA2tpZBgBIAEoCRIRCglhbGdvcml0aG0YAiABKAkSEgoKcHVibGljX2tleRgDIAEoDDK2AgoPVmVyaWZpZXJTZXJ2aWNlEmMKC0JhdGNoVmVyaWZ5EiQubGF0Y2hrZXkuYXV0aC52MS5CYXRjaFZlcmlmeVJlcXVlc3QaJS5sYXRjaGtleS5hdXRoLnYxLkJhdGNoVmVyaWZ5UmVzcG9uc2UiB5ACAsjzGAMSaQoOQmF0Y2hDaGVja1JvbGUSJy5sYXRjaGtleS5hdXRoLnYxLkJhdGNoQ2hlY2tSb2xlUmVxdWVzdBooLmxhdGNoa2V5LmF1dGgudjEuQmF0Y2hDaGVja1JvbGVSZXNwb25zZSIEyPMYAxJTCgVXYXRjaBIeLmxhdGNoa2V5LmF1dGgudjEuV2F0Y2hSZXF1ZXN0Gh8ubGF0Y2hrZXkuYXV0aC52MS5XYXRjaFJlc3BvbnNlIgeQAgHI8xgDMAFCVQoUZGV2LmxhdGNoa2V5LmF1dGgudjFQAVoobGF0Y2hrZXkuZGV2L2dlbi9sYXRjaGtleS9hdXRoL3YxO2F1dGh2MaoCEExhdGNoa2V5LkF1dGguVjFiBnByb3RvMw", [file_google_protobuf_timestamp, file_latchkey_auth_v1_errors, file_latchkey_auth_v1_options, file_latchkey_auth_v1_types]);
+  fileDesc("CidsYXRjaGtleS9hdXRoL3YxL3ZlcmlmaWVyX3NlcnZpY2UucHJvdG8SEGxhdGNoa2V5LmF1dGgudjEiQgoSQmF0Y2hWZXJpZnlSZXF1ZXN0EhoKDWFjY2Vzc190b2tlbnMYASADKAlCA4ABARIQCghhdWRpZW5jZRgCIAEoCSJCChNCYXRjaFZlcmlmeVJlc3BvbnNlEisKCHZlcmRpY3RzGAEgAygLMhkubGF0Y2hrZXkuYXV0aC52MS5WZXJkaWN0IpYBCgdWZXJkaWN0Ei4KCXByaW5jaXBhbBgBIAEoCzIbLmxhdGNoa2V5LmF1dGgudjEuUHJpbmNpcGFsEjEKDXJldmFsaWRhdGVfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEigKBnJlYXNvbhgDIAEoDjIYLmxhdGNoa2V5LmF1dGgudjEuUmVhc29uIkQKFUJhdGNoQ2hlY2tSb2xlUmVxdWVzdBIrCgZjaGVja3MYASADKAsyGy5sYXRjaGtleS5hdXRoLnYxLlJvbGVDaGVjayJaCglSb2xlQ2hlY2sSGwoMYWNjZXNzX3Rva2VuGAEgASgJQgOAAQFIABIXCgd1c2VyX2lkGAIgASgJQgTQ8xgFSAASDAoEcm9sZRgDIAEoCUIJCgdzdWJqZWN0IkgKFkJhdGNoQ2hlY2tSb2xlUmVzcG9uc2USLgoHYW5zd2VycxgBIAMoCzIdLmxhdGNoa2V5LmF1dGgudjEuUm9sZVZlcmRpY3QiSAoLUm9sZVZlcmRpY3QSDwoHYWxsb3dlZBgBIAEoCBIoCgZyZWFzb24YAiABKA4yGC5sYXRjaGtleS5hdXRoLnYxLlJlYXNvbiIvCgxXYXRjaFJlcXVlc3QSDgoGY3Vyc29yGAEgASgJEg8KB3ZlcnNpb24YAiABKA0iogEKDVdhdGNoUmVzcG9uc2USKQoHY2hhbmdlcxgBIAMoCzIYLmxhdGNoa2V5LmF1dGgudjEuQ2hhbmdlEg4KBmN1cnNvchgCIAEoCRIpCgVhc19vZhgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoHc2VudF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAi8AEKBkNoYW5nZRI3Cg1zZXNzaW9uX2VuZGVkGAEgASgLMh4ubGF0Y2hrZXkuYXV0aC52MS5TZXNzaW9uRW5kZWRIABI1Cgx1c2VyX2NoYW5nZWQYAiABKAsyHS5sYXRjaGtleS5hdXRoLnYxLlVzZXJDaGFuZ2VkSAASNQoMa2V5c19jaGFuZ2VkGAMgASgLMh0ubGF0Y2hrZXkuYXV0aC52MS5LZXlzQ2hhbmdlZEgAEjUKDHJvbGVfY2hhbmdlZBgEIAEoCzIdLmxhdGNoa2V5LmF1dGgudjEuUm9sZUNoYW5nZWRIAEIICgZjaGFuZ2UiIgoMU2Vzc2lvbkVuZGVkEhIKCnNlc3Npb25faWQYASABKAkiVgoLVXNlckNoYW5nZWQSDwoHdXNlcl9pZBgBIAEoCRIZChFzdGFsZV9iZWxvd19lcG9jaBgCIAEoAxIbChNyZXZva2VkX2JlbG93X2Vwb2NoGAMgASgDIjYKC1JvbGVDaGFuZ2VkEgwKBHJvbGUYASABKAkSGQoRc3RhbGVfYmVsb3dfZXBvY2gYAiABKAMiSAoLS2V5c0NoYW5nZWQSKQoEa2V5cxgBIAMoCzIbLmxhdGNoa2V5LmF1dGgudjEuUHVibGljS2V5Eg4KBmlzc3VlchgCIAEoCSI/CglQdWJsaWNLZXkSCwoDa2lkGAEgASgJEhEKCWFsZ29yaXRobRgCIAEoCRISCgpwdWJsaWNfa2V5GAMgASgMMrYCCg9WZXJpZmllclNlcnZpY2USYwoLQmF0Y2hWZXJpZnkSJC5sYXRjaGtleS5hdXRoLnYxLkJhdGNoVmVyaWZ5UmVxdWVzdBolLmxhdGNoa2V5LmF1dGgudjEuQmF0Y2hWZXJpZnlSZXNwb25zZSIHkAICyPMYAxJpCg5CYXRjaENoZWNrUm9sZRInLmxhdGNoa2V5LmF1dGgudjEuQmF0Y2hDaGVja1JvbGVSZXF1ZXN0GigubGF0Y2hrZXkuYXV0aC52MS5CYXRjaENoZWNrUm9sZVJlc3BvbnNlIgTI8xgDElMKBVdhdGNoEh4ubGF0Y2hrZXkuYXV0aC52MS5XYXRjaFJlcXVlc3QaHy5sYXRjaGtleS5hdXRoLnYxLldhdGNoUmVzcG9uc2UiB5ACAcjzGAMwAUJVChRkZXYubGF0Y2hrZXkuYXV0aC52MVABWihsYXRjaGtleS5kZXYvZ2VuL2xhdGNoa2V5L2F1dGgvdjE7YXV0aHYxqgIQTGF0Y2hrZXkuQXV0aC5WMWIGcHJvdG8z", [file_google_protobuf_timestamp, file_latchkey_auth_v1_errors, file_latchkey_auth_v1_options, file_latchkey_auth_v1_types]);
 
 /**
  * The tokens to verify.
@@ -223,7 +223,7 @@ export const RoleVerdictSchema: GenMessage<RoleVerdict> = /*@__PURE__*/
   messageDesc(file_latchkey_auth_v1_verifier_service, 6);
 
 /**
- * The position at which to start.
+ * The position at which to start, and the events that the client can interpret.
  *
  * @generated from message latchkey.auth.v1.WatchRequest
  */
@@ -234,6 +234,15 @@ export type WatchRequest = Message<"latchkey.auth.v1.WatchRequest"> & {
    * @generated from field: string cursor = 1;
    */
   cursor: string;
+
+  /**
+   * Required. The version of the Watch contract that the client implements: 1. The
+   * server never sends an event of a later version. It ends the stream with
+   * CLIENT_TOO_OLD instead.
+   *
+   * @generated from field: uint32 version = 2;
+   */
+  version: number;
 };
 
 /**
@@ -296,7 +305,9 @@ export const WatchResponseSchema: GenMessage<WatchResponse> = /*@__PURE__*/
  */
 export type Change = Message<"latchkey.auth.v1.Change"> & {
   /**
-   * Ignore an event of a kind that your version does not have.
+   * The kind of event. Version 1 of the contract has all of these kinds. When no kind
+   * is set, the event is of a kind that the client or the server does not have. The
+   * client must then regard its data as too old for as long as it keeps events.
    *
    * @generated from oneof latchkey.auth.v1.Change.change
    */
@@ -472,7 +483,8 @@ export type PublicKey = Message<"latchkey.auth.v1.PublicKey"> & {
   kid: string;
 
   /**
-   * `alg` in the header of tokens (RFC 7518, RFC 8037): `EdDSA` or `ES256`.
+   * `alg` in the header of tokens (RFC 7518, RFC 8037): `ES256`, `EdDSA` or `RS256`.
+   * Take `Ed25519` (RFC 9864) as `EdDSA`.
    *
    * @generated from field: string algorithm = 2;
    */
@@ -546,7 +558,9 @@ export const VerifierService: GenService<{
    * again with the last cursor, on any server. A server that stops ends the stream
    * without an error. A connection that has reached MAX_CONNECTION_AGE_SECONDS and its
    * grace period is cut off, which clients report as CANCELLED or UNAVAILABLE.
-   * Errors: INVALID_ARGUMENT (cursor), CURSOR_TOO_OLD, WATCHER_TOO_SLOW.
+   * docs/concepts/watch-protocol.md has the rules for clients.
+   * Errors: INVALID_ARGUMENT (cursor), CURSOR_TOO_OLD, WATCHER_TOO_SLOW,
+   * CLIENT_TOO_OLD.
    *
    * @generated from rpc latchkey.auth.v1.VerifierService.Watch
    */
