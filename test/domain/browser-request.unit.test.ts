@@ -120,7 +120,7 @@ describe('cookies', () => {
     ['xs=1; s', ''],
     ['S=1', ''],
     ['', ''],
-  ])('of %j have the value %j', (text, value) => {
+  ])('%j contain the value %j', (text, value) => {
     expect(soleCookie(text, 's')).toBe(value);
   });
 

@@ -7,7 +7,7 @@ import { receiveBody } from '../../calls/receive-body.ts';
 import type { NodeRequest, NodeResponse } from '../../transport/handler.ts';
 
 /** The fields of a form or of a JSON object, as text. */
-export type Fields = Record<string, string>;
+type Fields = Record<string, string>;
 
 export type SessionRequest = {
   fields: Fields;
