@@ -17,6 +17,7 @@ import { createReadiness } from '../server/endpoints/readiness.ts';
 import { createStandardServices } from '../server/rpc/standard-services.ts';
 import { startServer } from '../server/server.ts';
 import { createClientAddress, isIn } from '../server/transport/client-address.ts';
+import type { Handler } from '../server/transport/handler.ts';
 import { createDatabaseCheck } from '../store/postgres/database-problems.ts';
 import { listenProblem } from './assert-ports-free.ts';
 import { type Base, FORCED_CLOSE_MS, type Probed } from './base.ts';
@@ -27,7 +28,7 @@ import { startVerification } from './verification.ts';
 /** `adminPort` is 0 without LISTEN_ADMIN. */
 type ApiPart = Probed & { adminPort: number };
 
-export async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<ApiPart> {
+export async function startApiPart(base: Base, pages: Handler, started: AsyncDisposableStack): Promise<ApiPart> {
   const { config, log, metrics, traced, clockAheadMs } = base;
   const { store, purposeKeys, signingKeys, keyRotation, now, newId } = base;
   const { redis, limiter, knownNetworks } = await connectLimits(base, started);
@@ -76,13 +77,13 @@ export async function startApiPart(base: Base, started: AsyncDisposableStack): P
     now,
     newId,
   };
-  return startApiServer(base, deps, { closing, redis }, started);
+  return startApiServer(base, deps, { closing, redis, pages }, started);
 }
 
 async function startApiServer(
   base: Base,
   deps: Deps,
-  { closing, redis }: { closing: AbortController; redis: RedisClient },
+  { closing, redis, pages }: { closing: AbortController; redis: RedisClient; pages: Handler },
   started: AsyncDisposableStack,
 ): Promise<ApiPart> {
   const { config, log, metrics, tracing, clockAheadMs, db, signingKeys, graceMs } = base;
@@ -106,6 +107,7 @@ async function startApiServer(
     corsOrigins: config.http.corsOrigins,
     standardServices: standard.routes,
     jwksAndProbes,
+    pages,
     listener: {
       address,
       maxConnectionsPerPeer: config.http.maxConnectionsPerPeer,

@@ -16,6 +16,7 @@ import { type ServesService, servesAll, servesPublic } from './rpc/admin-service
 import {
   acquireSlot,
   authorizeCaller,
+  identifyClient,
   receiveMessage,
   rejectAmbiguousCredentials,
   rejectCompression,
@@ -38,6 +39,8 @@ export type ServerOptions = {
   corsOrigins: string[];
   standardServices: Routes[];
   jwksAndProbes: Handler;
+  /** The pages of a development start. */
+  pages: Handler;
 };
 
 /** Requests of one process whose body has not arrived. Each holds at most 64 KiB. */
@@ -74,6 +77,7 @@ export async function startServer(deps: ServerDeps, options: ServerOptions): Pro
       gate: [
         rejectCompression,
         rejectAmbiguousCredentials,
+        identifyClient(all),
         authorizeCaller(all),
         receiveMessage,
         acquireSlot(slots.concurrencyLimit),
@@ -93,6 +97,7 @@ export async function startServer(deps: ServerDeps, options: ServerOptions): Pro
     createForwardAuthHandler(all, deps.callLog),
     createOAuthTokenHandler(all, deps.callLog),
     options.jwksAndProbes,
+    options.pages,
     createUnknownGrpcMethodHandler(deps.callLog, all),
   ];
 

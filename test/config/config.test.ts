@@ -55,7 +55,7 @@ test('the defaults are the documented ones', () => {
     },
     keys: {
       masterKeys: [key],
-      policy: { algorithm: 'EdDSA', rotateEveryMs: 30 * 86_400_000, publishMs: 3_600_000 },
+      policy: { algorithm: 'ES256', rotateEveryMs: 30 * 86_400_000, publishMs: 3_600_000 },
       serviceKeys: new Map(),
     },
     tokens: {
