@@ -33,7 +33,13 @@ export const ERROR_REASONS = {
   },
   CREDENTIALS_AMBIGUOUS: {
     code: 'unauthenticated',
-    message: 'the request has several authorization values; send exactly one',
+    message:
+      'the request has several values of authorization or of x-service-key, or a service in both; send one of each, with the token of a user in authorization',
+  },
+  SERVICE_KEY_INVALID: {
+    code: 'unauthenticated',
+    message:
+      'x-service-key is no valid service key, API key or access token of a service; send the key alone, without a scheme',
   },
   TOKEN_INVALID: { code: 'unauthenticated', message: 'invalid access token or service key' },
   TOKEN_EXPIRED: { code: 'unauthenticated', message: 'the access token has expired; refresh it' },

@@ -18,6 +18,7 @@ import { type ServesService, servesAll, servesPublic } from './rpc/admin-service
 import {
   acquireSlot,
   authorizeCaller,
+  identifyClient,
   receiveMessage,
   rejectAmbiguousCredentials,
   rejectCompression,
@@ -79,6 +80,7 @@ export async function startServer(deps: ServerDeps, options: ServerOptions): Pro
       gate: [
         rejectCompression,
         rejectAmbiguousCredentials,
+        identifyClient(all),
         authorizeCaller(all),
         receiveMessage,
         acquireSlot(slots.concurrencyLimit),
