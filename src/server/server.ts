@@ -2,6 +2,7 @@
 // in which they stand; a new endpoint or a new step of every RPC goes here. Nothing else belongs here.
 import type { BrowserSessionSettings } from '../config/groups/browser-sessions.ts';
 import type { Deps } from '../deps.ts';
+import type { KeyPolicy } from '../domain/key-schedule.ts';
 import type { ServiceKeys } from '../keys/service-keys.ts';
 import type { CallLog } from './calls/call-log.ts';
 import type { CallDeps } from './calls/call-record.ts';
@@ -9,6 +10,7 @@ import { createConcurrencyLimit } from './calls/concurrency-limit.ts';
 import { createFairSlots } from './calls/fair-slots.ts';
 import { createBrowserSessionHandler } from './endpoints/browser-session/browser-session.ts';
 import { createCorsHandler } from './endpoints/cors.ts';
+import { createMetadataHandler } from './endpoints/metadata.ts';
 import { createOAuthTokenHandler } from './endpoints/oauth-token.ts';
 import { createFastPath } from './fast-path/fast-path.ts';
 import { extAuthzRoutes } from './gateway/ext-authz.ts';
@@ -40,7 +42,8 @@ export type ServerOptions = {
   listenAdmin: ListenAddress | null;
   corsOrigins: string[];
   standardServices: Routes[];
-  jwksAndProbes: Handler;
+  keyPolicy: KeyPolicy;
+  probes: Handler;
   /** Null when cookies of browsers are off. */
   browserSessions: BrowserSessionSettings | null;
   /** The pages of a development start. */
@@ -101,7 +104,8 @@ export async function startServer(deps: ServerDeps, options: ServerOptions): Pro
     createForwardAuthHandler(all, deps.callLog),
     createOAuthTokenHandler(all, deps.callLog),
     createBrowserSessionHandler(all, options.browserSessions, deps.callLog),
-    options.jwksAndProbes,
+    createMetadataHandler({ ...all, issuer: all.tokenSettings.issuer, policy: options.keyPolicy }),
+    options.probes,
     options.pages,
     createUnknownGrpcMethodHandler(deps.callLog, all),
   ];
