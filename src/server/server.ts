@@ -1,7 +1,6 @@
 // The order in which a request passes through the server, from the socket to the use case. The lists run in the order
 // in which they stand; a new endpoint or a new step of every RPC goes here. Nothing else belongs here.
 import type { Deps } from '../deps.ts';
-import type { ServiceKeys } from '../keys/service-keys.ts';
 import type { CallLog } from './calls/call-log.ts';
 import type { CallDeps } from './calls/call-record.ts';
 import { createConcurrencyLimit } from './calls/concurrency-limit.ts';
@@ -9,6 +8,7 @@ import { createFairSlots } from './calls/fair-slots.ts';
 import { createCorsHandler } from './endpoints/cors.ts';
 import { createOAuthTokenHandler } from './endpoints/oauth-token.ts';
 import { createFastPath } from './fast-path/fast-path.ts';
+import type { CurrentPolicy } from './gateway/check-request.ts';
 import { extAuthzRoutes } from './gateway/ext-authz.ts';
 import { createForwardAuthHandler } from './gateway/forward-auth.ts';
 import { adminRoutes } from './rpc/admin-routes.ts';
@@ -29,7 +29,7 @@ import type { Handler } from './transport/handler.ts';
 import type { ListenAddress } from './transport/listen-on-all.ts';
 import { type Listener, type ListenerOptions, listen } from './transport/listener.ts';
 
-export type ServerDeps = Deps & CallDeps & { serviceKeys: ServiceKeys; callLog: CallLog };
+export type ServerDeps = Deps & CallDeps & { callLog: CallLog; policy: CurrentPolicy };
 
 export type ServerOptions = {
   listener: ListenerOptions;

@@ -14,7 +14,7 @@ import {
 /** Returns the statuses in the order of the tokens. @throws when the state of record cannot be read */
 type ReadStatuses = (tokens: RevocableToken[], signal?: AbortSignal) => Promise<RevocationStatus[]>;
 
-export type Verifier = Omit<Engine, 'judge' | 'conclude'> & {
+export type Verifier = Omit<Engine, 'judge'> & {
   /** Null when the view is too old. */
   judge(token: string, audience: string): Verdict | null;
   /** Reads the state of record for tokens that memory cannot decide. Verdicts are in the order of the tokens. */
@@ -30,7 +30,8 @@ export type VerifierOptions = EngineOptions & {
 };
 
 export function createVerifier({ readStatuses, refreshKeys, ...options }: VerifierOptions): Verifier {
-  const { judge, conclude, ...rest } = createEngine(options);
+  const engine = createEngine(options);
+  const { judge, conclude } = engine;
 
   async function judgeAll(texts: string[], audience: string, signal?: AbortSignal): Promise<Verdict[]> {
     let judged = texts.map((text) => judge(text, audience));
@@ -55,7 +56,7 @@ export function createVerifier({ readStatuses, refreshKeys, ...options }: Verifi
   }
 
   return {
-    ...rest,
+    ...engine,
 
     judge(text, audience) {
       const verdict = judge(text, audience);

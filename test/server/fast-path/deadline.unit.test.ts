@@ -11,6 +11,8 @@ const fastPath = createFastPath({
   serviceKeys: { nameOf: () => null },
   apiKeys: { cached: () => null },
   denials: { isRecorded: () => false },
+  tokenSettings: { audiences: [] },
+  policy: null,
   serves: () => true,
   callLog: { count: () => {}, write: () => {}, close: () => {} },
   clientAddress: (peer) => peer,
@@ -30,6 +32,7 @@ function callWith(timeoutMs: string) {
     path: '/latchkey.auth.v1.AuthService/Verify',
     host: 'auth.example',
     header: (name) => headers[name] ?? '',
+    headersWith: () => [],
     authorization: () => '',
     address: () => '127.0.0.1',
   });
