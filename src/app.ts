@@ -14,6 +14,7 @@ import { derivePurposeKeys } from './keys/purpose-keys.ts';
 import { loadSigningKeys } from './keys/signing-keys.ts';
 import { assertRedis } from './redis/assert-redis.ts';
 import { LIMIT_COMMANDS, QUEUE_COMMANDS } from './redis/required-commands.ts';
+import type { Handler } from './server/transport/handler.ts';
 import { databaseOf } from './store/postgres/database.ts';
 import { createDatabaseClock } from './store/postgres/database-clock.ts';
 import { createPrimaryGuard } from './store/postgres/primary-guard.ts';
@@ -42,8 +43,19 @@ export type App = {
 /** While Redis is unavailable, each attempt to connect is an error. */
 const ERROR_LINE_EVERY_MS = 10_000;
 
-/** @param clock replaces the clock of Postgres, for tests */
-export async function startApp(config: Config, parts: Parts, log: Logger, clock?: () => Date): Promise<App> {
+export type AppOptions = {
+  /** Replaces the clock of Postgres, for tests. */
+  clock?: () => Date;
+  /** Answers requests that no endpoint answers. */
+  pages?: Handler;
+};
+
+export async function startApp(
+  config: Config,
+  parts: Parts,
+  log: Logger,
+  { clock, pages = () => false }: AppOptions = {},
+): Promise<App> {
   // If a step fails, this closes what the steps before it have started.
   await using started = new AsyncDisposableStack();
   const newId = () => v7();
@@ -119,7 +131,7 @@ export async function startApp(config: Config, parts: Parts, log: Logger, clock?
   const stopReporting = reportProcess(report, log);
   started.defer(() => waitAtMost(FORCED_CLOSE_MS, stopReporting()));
   const worker = parts.worker ? await startWorkerPart(base, started) : null;
-  const api = parts.api ? await startApiPart(base, started) : null;
+  const api = parts.api ? await startApiPart(base, pages, started) : null;
   // In a process with both parts, the API answers the probes.
   const probes = worker && !api ? await startWorkerProbes(base, worker, started) : null;
   const running = started.move();

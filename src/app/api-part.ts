@@ -14,11 +14,12 @@ import type { RedisClient } from '../redis/connect-redis.ts';
 import { redisProblems } from '../redis/redis-health.ts';
 import { createWatchers } from '../revocation-feed/watchers.ts';
 import { createCallLog } from '../server/calls/call-log.ts';
-import { createJwksAndProbesHandler } from '../server/endpoints/jwks-and-probes.ts';
+import { createProbesHandler } from '../server/endpoints/probes.ts';
 import { createReadiness } from '../server/endpoints/readiness.ts';
 import { createStandardServices } from '../server/rpc/standard-services.ts';
 import { startServer } from '../server/server.ts';
 import { createClientAddress, isIn } from '../server/transport/client-address.ts';
+import type { Handler } from '../server/transport/handler.ts';
 import { createDatabaseCheck } from '../store/postgres/database-problems.ts';
 import { listenProblem } from './assert-ports-free.ts';
 import { type Base, FORCED_CLOSE_MS, type Probed } from './base.ts';
@@ -29,7 +30,7 @@ import { startVerification } from './verification.ts';
 /** `adminPort` is 0 without LISTEN_ADMIN. */
 type ApiPart = Probed & { adminPort: number };
 
-export async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<ApiPart> {
+export async function startApiPart(base: Base, pages: Handler, started: AsyncDisposableStack): Promise<ApiPart> {
   const { config, log, metrics, traced, clockAheadMs } = base;
   const { store, purposeKeys, signingKeys, keyRotation, now, newId } = base;
   const { redis, limiter, knownNetworks } = await connectLimits(base, started);
@@ -79,13 +80,13 @@ export async function startApiPart(base: Base, started: AsyncDisposableStack): P
     now,
     newId,
   };
-  return startApiServer(base, deps, { closing, redis }, started);
+  return startApiServer(base, deps, { closing, redis, pages }, started);
 }
 
 async function startApiServer(
   base: Base,
   deps: Deps,
-  { closing, redis }: { closing: AbortController; redis: RedisClient },
+  { closing, redis, pages }: { closing: AbortController; redis: RedisClient; pages: Handler },
   started: AsyncDisposableStack,
 ): Promise<ApiPart> {
   const { config, log, metrics, tracing, clockAheadMs, db, signingKeys, graceMs } = base;
@@ -99,7 +100,6 @@ async function startApiServer(
   started.defer(() => callLog.close());
   const clientAddress = createClientAddress(config.http.trustedProxies);
   const standard = createStandardServices(readiness.check, config.http.hasReflection);
-  const jwksAndProbes = createJwksAndProbesHandler(signingKeys, config.keys.policy, readiness.check);
   const policy = await followPolicy(base, started);
   const serverDeps = { ...deps, clientAddress, tracing, callLog, policy };
   const { host, port, listenAdmin } = config.http;
@@ -108,7 +108,9 @@ async function startApiServer(
     listenAdmin,
     corsOrigins: config.http.corsOrigins,
     standardServices: standard.routes,
-    jwksAndProbes,
+    keyPolicy: config.keys.policy,
+    probes: createProbesHandler(readiness.check),
+    pages,
     listener: {
       address,
       maxConnectionsPerPeer: config.http.maxConnectionsPerPeer,

@@ -33,7 +33,13 @@ export const ERROR_REASONS = {
   },
   CREDENTIALS_AMBIGUOUS: {
     code: 'unauthenticated',
-    message: 'the request has several authorization values; send exactly one',
+    message:
+      'the request has several values of authorization or of x-service-key, or a service in both; send one of each, with the token of a user in authorization',
+  },
+  SERVICE_KEY_INVALID: {
+    code: 'unauthenticated',
+    message:
+      'x-service-key is no valid service key, API key or access token of a service; send the key alone, without a scheme',
   },
   TOKEN_INVALID: { code: 'unauthenticated', message: 'invalid access token or service key' },
   TOKEN_EXPIRED: { code: 'unauthenticated', message: 'the access token has expired; refresh it' },
@@ -81,6 +87,11 @@ export const ERROR_REASONS = {
   WATCHER_TOO_SLOW: {
     code: 'resource_exhausted',
     message: 'the client reads more slowly than events occur; watch again from the last cursor',
+  },
+  CLIENT_TOO_OLD: {
+    code: 'failed_precondition',
+    message:
+      'the stream has events that the version of the request does not include; send version 1 or update the client',
   },
   VERIFICATION_TOKEN_INVALID: {
     code: 'failed_precondition',

@@ -1,11 +1,13 @@
 // The order in which a request passes through the server, from the socket to the use case. The lists run in the order
 // in which they stand; a new endpoint or a new step of every RPC goes here. Nothing else belongs here.
 import type { Deps } from '../deps.ts';
+import type { KeyPolicy } from '../domain/key-schedule.ts';
 import type { CallLog } from './calls/call-log.ts';
 import type { CallDeps } from './calls/call-record.ts';
 import { createConcurrencyLimit } from './calls/concurrency-limit.ts';
 import { createFairSlots } from './calls/fair-slots.ts';
 import { createCorsHandler } from './endpoints/cors.ts';
+import { createMetadataHandler } from './endpoints/metadata.ts';
 import { createOAuthTokenHandler } from './endpoints/oauth-token.ts';
 import { createFastPath } from './fast-path/fast-path.ts';
 import type { CurrentPolicy } from './gateway/check-request.ts';
@@ -16,6 +18,7 @@ import { type ServesService, servesAll, servesPublic } from './rpc/admin-service
 import {
   acquireSlot,
   authorizeCaller,
+  identifyClient,
   receiveMessage,
   rejectAmbiguousCredentials,
   rejectCompression,
@@ -37,7 +40,10 @@ export type ServerOptions = {
   listenAdmin: ListenAddress | null;
   corsOrigins: string[];
   standardServices: Routes[];
-  jwksAndProbes: Handler;
+  keyPolicy: KeyPolicy;
+  probes: Handler;
+  /** The pages of a development start. */
+  pages: Handler;
 };
 
 /** Requests of one process whose body has not arrived. Each holds at most 64 KiB. */
@@ -74,6 +80,7 @@ export async function startServer(deps: ServerDeps, options: ServerOptions): Pro
       gate: [
         rejectCompression,
         rejectAmbiguousCredentials,
+        identifyClient(all),
         authorizeCaller(all),
         receiveMessage,
         acquireSlot(slots.concurrencyLimit),
@@ -92,7 +99,9 @@ export async function startServer(deps: ServerDeps, options: ServerOptions): Pro
     }),
     createForwardAuthHandler(all, deps.callLog),
     createOAuthTokenHandler(all, deps.callLog),
-    options.jwksAndProbes,
+    createMetadataHandler({ ...all, issuer: all.tokenSettings.issuer, policy: options.keyPolicy }),
+    options.probes,
+    options.pages,
     createUnknownGrpcMethodHandler(deps.callLog, all),
   ];
 

@@ -29,14 +29,14 @@ describe('the tokens', () => {
       typ: 'at+jwt',
       requiredClaims: ['sub', 'client_id', 'iat', 'exp', 'jti', 'sid', 'roles'],
     });
-    expect(protectedHeader).toEqual({ alg: 'EdDSA', typ: 'at+jwt', kid: jwks.keys[0]?.kid });
+    expect(protectedHeader).toEqual({ alg: 'ES256', typ: 'at+jwt', kid: jwks.keys[0]?.kid });
     expect(payload).toMatchObject({ sub: person.userId, roles: ['user'], email: person.email, email_verified: false });
     expect(payload.aud).toEqual(['shop', 'warehouse', 'latchkey']);
     expect((payload.exp as number) - (payload.iat as number)).toBe(900);
     expect(new Date(expiresAt).getTime()).toBe((payload.exp as number) * 1000);
     expect(refreshToken).toMatch(/^lkr_[A-Za-z0-9_-]{70}$/);
     expect((new Date(refreshExpiresAt).getTime() - Date.now()) / 86_400_000).toBeCloseTo(7, 2);
-    expect(decodeProtectedHeader(accessToken).alg).toBe('EdDSA');
+    expect(decodeProtectedHeader(accessToken).alg).toBe('ES256');
   });
 
   test('belong to a new session at each sign-in', async () => {

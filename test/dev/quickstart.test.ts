@@ -164,15 +164,19 @@ describe('npm start', () => {
     expect(list).toContain('grace@example.com');
     const [, page] = /href="(\/mails\/\d+)"/.exec(list) ?? [];
     expect(await (await fetch(mailbox + page)).text()).toContain('all mails');
-    const pages = {
-      'reset-password': 'ConfirmReset',
-      'verify-email': 'VerifyEmail',
-      'undo-email-change': 'UndoEmailChange',
-    };
-    for (const [page, method] of Object.entries(pages)) {
-      expect(await (await fetch(`${mailbox}/${page}`)).text()).toContain(method);
-    }
     expect((await fetch(`${mailbox}//`)).status).toBe(404);
+  });
+
+  test('serves the pages behind the links of mails, and a page that shows what runs', async () => {
+    const url = `http://localhost:${port}`;
+    await eventually(() => started.output().includes(`${url}/reset-password#token=lkp_`));
+    const page = await fetch(`${url}/reset-password`);
+    expect(await page.text()).toContain('ConfirmReset');
+    const home = await (await fetch(url)).text();
+    for (const part of ['latchkey.auth.v1.AuthService', `http://localhost:${mailboxPort}`, '/.well-known/jwks.json']) {
+      expect(home).toContain(part);
+    }
+    expect(started.output()).toContain(`${url}/ shows what runs`);
   });
 
   test('does not run twice on the same data', async () => {

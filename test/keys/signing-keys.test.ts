@@ -365,7 +365,7 @@ describe('at the command line', () => {
   test('keys are listed, rotated and retired', async () => {
     const [active] = await keysOf();
     expect((await latchkey('keys', 'list')).output).toMatch(
-      /^KID +ALGORITHM +STATE .*\n\S{43} +EdDSA +active .*\n\S{43} +EdDSA +published /,
+      /^KID +ALGORITHM +STATE .*\n\S{43} +ES256 +active .*\n\S{43} +ES256 +published /,
     );
     expect(await latchkey('keys', 'rotate', '--reason', 'spring')).toEqual({
       exit: 0,

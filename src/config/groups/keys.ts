@@ -27,7 +27,7 @@ export const MASTER_KEY_KEYS = {
 export const SIGNING_KEY_KEYS = {
   SIGNING_ALGORITHM: {
     format: signingAlgorithm,
-    default: 'EdDSA',
+    default: 'ES256',
     usedBy: SERVICE,
     help: 'The algorithm of new signing keys.',
   },

@@ -10,6 +10,8 @@ type FastHead = {
   header(name: string): string | null;
   /** Names and values of the headers whose name begins so. */
   headersWith(prefix: string): [name: string, value: string][];
+  /** Also for an empty header. */
+  hasHeader(name: string): boolean;
   /** As soleAuthorization returns it. */
   authorization(): string | null;
   address(): string;

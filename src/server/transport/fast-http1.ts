@@ -79,6 +79,7 @@ function begin(fastPath: FastHandler, request: IncomingMessage): FastCall | null
       return typeof value === 'string' ? value : null;
     },
     headersWith: (prefix) => headersWith(request.headers, prefix),
+    hasHeader: (name) => request.headers[name] !== undefined,
     authorization: () => soleAuthorization(request.rawHeaders),
     address() {
       return peerOf(request.socket).address;

@@ -112,6 +112,7 @@ function begin(
       return typeof value === 'string' ? value : null;
     },
     headersWith: (prefix) => headersWith(headers, prefix),
+    hasHeader: (name) => headers[name] !== undefined,
     authorization: () => soleAuthorization(rawHeaders),
     address() {
       return peerOf(stream.session?.socket).address;

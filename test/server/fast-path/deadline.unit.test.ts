@@ -33,6 +33,7 @@ function callWith(timeoutMs: string) {
     host: 'auth.example',
     header: (name) => headers[name] ?? '',
     headersWith: () => [],
+    hasHeader: (name) => name in headers,
     authorization: () => '',
     address: () => '127.0.0.1',
   });

@@ -888,14 +888,17 @@ export const FinishOAuthResponseSchema: GenMessage<FinishOAuthResponse> = /*@__P
  *     service calls. Limits by network and the audit trail then use them. They require
  *     a service with the role `latchkey.on-behalf-of`. The server ignores them from
  *     other callers.
+ *   - `x-service-key`: a service key, an API key or an access token of a service, as
+ *     the whole value. A back end that calls with the token of its user in
+ *     `authorization` sends it to identify itself. An invalid one fails the call.
  *
  * Fields with `debug_redact` hold secrets or personal data. An RPC whose request holds
  * such a field is never NO_SIDE_EFFECTS, so that no client sends the field in a URL.
  *
  * Errors of any call: INVALID_ARGUMENT (x-client-address), PERMISSION_DENIED
- * (x-client-address, x-client-user-agent), CREDENTIALS_AMBIGUOUS, REQUEST_MALFORMED,
- * MESSAGE_TOO_LARGE, UNIMPLEMENTED, OVERLOADED, DEPENDENCY_UNAVAILABLE,
- * DEADLINE_EXCEEDED, INTERNAL.
+ * (x-client-address, x-client-user-agent), CREDENTIALS_AMBIGUOUS, SERVICE_KEY_INVALID,
+ * REQUEST_MALFORMED, MESSAGE_TOO_LARGE, UNIMPLEMENTED, OVERLOADED,
+ * DEPENDENCY_UNAVAILABLE, DEADLINE_EXCEEDED, INTERNAL.
  *
  * @generated from service latchkey.auth.v1.AuthService
  */

@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file latchkey/auth/v1/verifier_service.proto.
  */
 export const file_latchkey_auth_v1_verifier_service: GenFile = /*@__PURE__*/
-  fileDesc("CidsYXRjaGtleS9hdXRoL3YxL3ZlcmlmaWVyX3NlcnZpY2UucHJvdG8SEGxhdGNoa2V5LmF1dGgudjEiWwoSQmF0Y2hWZXJpZnlSZXF1ZXN0EhoKDWFjY2Vzc190b2tlbnMYASADKAlCA4ABARIQCghhdWRpZW5jZRgCIAEoCRIXCg9hY2NlcHRfYXBpX2tleXMYAyABKAgiQgoTQmF0Y2hWZXJpZnlSZXNwb25zZRIrCgh2ZXJkaWN0cxgBIAMoCzIZLmxhdGNoa2V5LmF1dGgudjEuVmVyZGljdCKWAQoHVmVyZGljdBIuCglwcmluY2lwYWwYASABKAsyGy5sYXRjaGtleS5hdXRoLnYxLlByaW5jaXBhbBIxCg1yZXZhbGlkYXRlX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIoCgZyZWFzb24YAyABKA4yGC5sYXRjaGtleS5hdXRoLnYxLlJlYXNvbiJdChVCYXRjaENoZWNrUm9sZVJlcXVlc3QSKwoGY2hlY2tzGAEgAygLMhsubGF0Y2hrZXkuYXV0aC52MS5Sb2xlQ2hlY2sSFwoPYWNjZXB0X2FwaV9rZXlzGAIgASgIIloKCVJvbGVDaGVjaxIbCgxhY2Nlc3NfdG9rZW4YASABKAlCA4ABAUgAEhcKB3VzZXJfaWQYAiABKAlCBNDzGAVIABIMCgRyb2xlGAMgASgJQgkKB3N1YmplY3QiSAoWQmF0Y2hDaGVja1JvbGVSZXNwb25zZRIuCgdhbnN3ZXJzGAEgAygLMh0ubGF0Y2hrZXkuYXV0aC52MS5Sb2xlVmVyZGljdCJICgtSb2xlVmVyZGljdBIPCgdhbGxvd2VkGAEgASgIEigKBnJlYXNvbhgCIAEoDjIYLmxhdGNoa2V5LmF1dGgudjEuUmVhc29uIh4KDFdhdGNoUmVxdWVzdBIOCgZjdXJzb3IYASABKAkiogEKDVdhdGNoUmVzcG9uc2USKQoHY2hhbmdlcxgBIAMoCzIYLmxhdGNoa2V5LmF1dGgudjEuQ2hhbmdlEg4KBmN1cnNvchgCIAEoCRIpCgVhc19vZhgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoHc2VudF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAi8AEKBkNoYW5nZRI3Cg1zZXNzaW9uX2VuZGVkGAEgASgLMh4ubGF0Y2hrZXkuYXV0aC52MS5TZXNzaW9uRW5kZWRIABI1Cgx1c2VyX2NoYW5nZWQYAiABKAsyHS5sYXRjaGtleS5hdXRoLnYxLlVzZXJDaGFuZ2VkSAASNQoMa2V5c19jaGFuZ2VkGAMgASgLMh0ubGF0Y2hrZXkuYXV0aC52MS5LZXlzQ2hhbmdlZEgAEjUKDHJvbGVfY2hhbmdlZBgEIAEoCzIdLmxhdGNoa2V5LmF1dGgudjEuUm9sZUNoYW5nZWRIAEIICgZjaGFuZ2UiIgoMU2Vzc2lvbkVuZGVkEhIKCnNlc3Npb25faWQYASABKAkiVgoLVXNlckNoYW5nZWQSDwoHdXNlcl9pZBgBIAEoCRIZChFzdGFsZV9iZWxvd19lcG9jaBgCIAEoAxIbChNyZXZva2VkX2JlbG93X2Vwb2NoGAMgASgDIjYKC1JvbGVDaGFuZ2VkEgwKBHJvbGUYASABKAkSGQoRc3RhbGVfYmVsb3dfZXBvY2gYAiABKAMiSAoLS2V5c0NoYW5nZWQSKQoEa2V5cxgBIAMoCzIbLmxhdGNoa2V5LmF1dGgudjEuUHVibGljS2V5Eg4KBmlzc3VlchgCIAEoCSI/CglQdWJsaWNLZXkSCwoDa2lkGAEgASgJEhEKCWFsZ29yaXRobRgCIAEoCRISCgpwdWJsaWNfa2V5GAMgASgMMrYCCg9WZXJpZmllclNlcnZpY2USYwoLQmF0Y2hWZXJpZnkSJC5sYXRjaGtleS5hdXRoLnYxLkJhdGNoVmVyaWZ5UmVxdWVzdBolLmxhdGNoa2V5LmF1dGgudjEuQmF0Y2hWZXJpZnlSZXNwb25zZSIHkAICyPMYAxJpCg5CYXRjaENoZWNrUm9sZRInLmxhdGNoa2V5LmF1dGgudjEuQmF0Y2hDaGVja1JvbGVSZXF1ZXN0GigubGF0Y2hrZXkuYXV0aC52MS5CYXRjaENoZWNrUm9sZVJlc3BvbnNlIgTI8xgDElMKBVdhdGNoEh4ubGF0Y2hrZXkuYXV0aC52MS5XYXRjaFJlcXVlc3QaHy5sYXRjaGtleS5hdXRoLnYxLldhdGNoUmVzcG9uc2UiB5ACAcjzGAMwAUJVChRkZXYubGF0Y2hrZXkuYXV0aC52MVABWihsYXRjaGtleS5kZXYvZ2VuL2xhdGNoa2V5L2F1dGgvdjE7YXV0aHYxqgIQTGF0Y2hrZXkuQXV0aC5WMWIGcHJvdG8z", [file_google_protobuf_timestamp, file_latchkey_auth_v1_errors, file_latchkey_auth_v1_options, file_latchkey_auth_v1_types]);
+  fileDesc("CidsYXRjaGtleS9hdXRoL3YxL3ZlcmlmaWVyX3NlcnZpY2UucHJvdG8SEGxhdGNoa2V5LmF1dGgudjEiWwoSQmF0Y2hWZXJpZnlSZXF1ZXN0EhoKDWFjY2Vzc190b2tlbnMYASADKAlCA4ABARIQCghhdWRpZW5jZRgCIAEoCRIXCg9hY2NlcHRfYXBpX2tleXMYAyABKAgiQgoTQmF0Y2hWZXJpZnlSZXNwb25zZRIrCgh2ZXJkaWN0cxgBIAMoCzIZLmxhdGNoa2V5LmF1dGgudjEuVmVyZGljdCKWAQoHVmVyZGljdBIuCglwcmluY2lwYWwYASABKAsyGy5sYXRjaGtleS5hdXRoLnYxLlByaW5jaXBhbBIxCg1yZXZhbGlkYXRlX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIoCgZyZWFzb24YAyABKA4yGC5sYXRjaGtleS5hdXRoLnYxLlJlYXNvbiJdChVCYXRjaENoZWNrUm9sZVJlcXVlc3QSKwoGY2hlY2tzGAEgAygLMhsubGF0Y2hrZXkuYXV0aC52MS5Sb2xlQ2hlY2sSFwoPYWNjZXB0X2FwaV9rZXlzGAIgASgIIloKCVJvbGVDaGVjaxIbCgxhY2Nlc3NfdG9rZW4YASABKAlCA4ABAUgAEhcKB3VzZXJfaWQYAiABKAlCBNDzGAVIABIMCgRyb2xlGAMgASgJQgkKB3N1YmplY3QiSAoWQmF0Y2hDaGVja1JvbGVSZXNwb25zZRIuCgdhbnN3ZXJzGAEgAygLMh0ubGF0Y2hrZXkuYXV0aC52MS5Sb2xlVmVyZGljdCJICgtSb2xlVmVyZGljdBIPCgdhbGxvd2VkGAEgASgIEigKBnJlYXNvbhgCIAEoDjIYLmxhdGNoa2V5LmF1dGgudjEuUmVhc29uIi8KDFdhdGNoUmVxdWVzdBIOCgZjdXJzb3IYASABKAkSDwoHdmVyc2lvbhgCIAEoDSKiAQoNV2F0Y2hSZXNwb25zZRIpCgdjaGFuZ2VzGAEgAygLMhgubGF0Y2hrZXkuYXV0aC52MS5DaGFuZ2USDgoGY3Vyc29yGAIgASgJEikKBWFzX29mGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCgdzZW50X2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLwAQoGQ2hhbmdlEjcKDXNlc3Npb25fZW5kZWQYASABKAsyHi5sYXRjaGtleS5hdXRoLnYxLlNlc3Npb25FbmRlZEgAEjUKDHVzZXJfY2hhbmdlZBgCIAEoCzIdLmxhdGNoa2V5LmF1dGgudjEuVXNlckNoYW5nZWRIABI1CgxrZXlzX2NoYW5nZWQYAyABKAsyHS5sYXRjaGtleS5hdXRoLnYxLktleXNDaGFuZ2VkSAASNQoMcm9sZV9jaGFuZ2VkGAQgASgLMh0ubGF0Y2hrZXkuYXV0aC52MS5Sb2xlQ2hhbmdlZEgAQggKBmNoYW5nZSIiCgxTZXNzaW9uRW5kZWQSEgoKc2Vzc2lvbl9pZBgBIAEoCSJWCgtVc2VyQ2hhbmdlZBIPCgd1c2VyX2lkGAEgASgJEhkKEXN0YWxlX2JlbG93X2Vwb2NoGAIgASgDEhsKE3Jldm9rZWRfYmVsb3dfZXBvY2gYAyABKAMiNgoLUm9sZUNoYW5nZWQSDAoEcm9sZRgBIAEoCRIZChFzdGFsZV9iZWxvd19lcG9jaBgCIAEoAyJICgtLZXlzQ2hhbmdlZBIpCgRrZXlzGAEgAygLMhsubGF0Y2hrZXkuYXV0aC52MS5QdWJsaWNLZXkSDgoGaXNzdWVyGAIgASgJIj8KCVB1YmxpY0tleRILCgNraWQYASABKAkSEQoJYWxnb3JpdGhtGAIgASgJEhIKCnB1YmxpY19rZXkYAyABKAwytgIKD1ZlcmlmaWVyU2VydmljZRJjCgtCYXRjaFZlcmlmeRIkLmxhdGNoa2V5LmF1dGgudjEuQmF0Y2hWZXJpZnlSZXF1ZXN0GiUubGF0Y2hrZXkuYXV0aC52MS5CYXRjaFZlcmlmeVJlc3BvbnNlIgeQAgLI8xgDEmkKDkJhdGNoQ2hlY2tSb2xlEicubGF0Y2hrZXkuYXV0aC52MS5CYXRjaENoZWNrUm9sZVJlcXVlc3QaKC5sYXRjaGtleS5hdXRoLnYxLkJhdGNoQ2hlY2tSb2xlUmVzcG9uc2UiBMjzGAMSUwoFV2F0Y2gSHi5sYXRjaGtleS5hdXRoLnYxLldhdGNoUmVxdWVzdBofLmxhdGNoa2V5LmF1dGgudjEuV2F0Y2hSZXNwb25zZSIHkAIByPMYAzABQlUKFGRldi5sYXRjaGtleS5hdXRoLnYxUAFaKGxhdGNoa2V5LmRldi9nZW4vbGF0Y2hrZXkvYXV0aC92MTthdXRodjGqAhBMYXRjaGtleS5BdXRoLlYxYgZwcm90bzM", [file_google_protobuf_timestamp, file_latchkey_auth_v1_errors, file_latchkey_auth_v1_options, file_latchkey_auth_v1_types]);
 
 /**
  * The tokens to verify.
@@ -237,7 +237,7 @@ export const RoleVerdictSchema: GenMessage<RoleVerdict> = /*@__PURE__*/
   messageDesc(file_latchkey_auth_v1_verifier_service, 6);
 
 /**
- * The position at which to start.
+ * The position at which to start, and the events that the client can interpret.
  *
  * @generated from message latchkey.auth.v1.WatchRequest
  */
@@ -248,6 +248,15 @@ export type WatchRequest = Message<"latchkey.auth.v1.WatchRequest"> & {
    * @generated from field: string cursor = 1;
    */
   cursor: string;
+
+  /**
+   * Required. The version of the Watch contract that the client implements: 1. The
+   * server never sends an event of a later version. It ends the stream with
+   * CLIENT_TOO_OLD instead.
+   *
+   * @generated from field: uint32 version = 2;
+   */
+  version: number;
 };
 
 /**
@@ -310,7 +319,9 @@ export const WatchResponseSchema: GenMessage<WatchResponse> = /*@__PURE__*/
  */
 export type Change = Message<"latchkey.auth.v1.Change"> & {
   /**
-   * Ignore an event of a kind that your version does not have.
+   * The kind of event. Version 1 of the contract has all of these kinds. When no kind
+   * is set, the event is of a kind that the client or the server does not have. The
+   * client must then regard its data as too old for as long as it keeps events.
    *
    * @generated from oneof latchkey.auth.v1.Change.change
    */
@@ -516,8 +527,8 @@ export const PublicKeySchema: GenMessage<PublicKey> = /*@__PURE__*/
  * certificate, or an administrator's access token. Messages have at most 1 MiB and
  * 5,000 fields.
  *
- * Errors of any call: CREDENTIALS_MISSING, CREDENTIALS_AMBIGUOUS, TOKEN_INVALID,
- * TOKEN_EXPIRED, TOKEN_REVOKED, TOKEN_STALE, AUDIENCE_MISMATCH, PERMISSION_DENIED,
+ * Errors of any call: CREDENTIALS_MISSING, CREDENTIALS_AMBIGUOUS,
+ * SERVICE_KEY_INVALID, TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED, TOKEN_STALE, AUDIENCE_MISMATCH, PERMISSION_DENIED,
  * REQUEST_MALFORMED, MESSAGE_TOO_LARGE, UNIMPLEMENTED, OVERLOADED,
  * DEPENDENCY_UNAVAILABLE, DEADLINE_EXCEEDED, INTERNAL.
  *
@@ -561,7 +572,9 @@ export const VerifierService: GenService<{
    * again with the last cursor, on any server. A server that stops ends the stream
    * without an error. A connection that has reached MAX_CONNECTION_AGE_SECONDS and its
    * grace period is cut off, which clients report as CANCELLED or UNAVAILABLE.
-   * Errors: INVALID_ARGUMENT (cursor), CURSOR_TOO_OLD, WATCHER_TOO_SLOW.
+   * docs/concepts/watch-protocol.md has the rules for clients.
+   * Errors: INVALID_ARGUMENT (cursor), CURSOR_TOO_OLD, WATCHER_TOO_SLOW,
+   * CLIENT_TOO_OLD.
    *
    * @generated from rpc latchkey.auth.v1.VerifierService.Watch
    */
