@@ -110,6 +110,7 @@ async function startApiServer(
     standardServices: standard.routes,
     keyPolicy: config.keys.policy,
     probes: createProbesHandler(readiness.check),
+    browserSessions: config.browserSessions,
     pages,
     listener: {
       address,
