@@ -33,7 +33,13 @@ export const ERROR_REASONS = {
   },
   CREDENTIALS_AMBIGUOUS: {
     code: 'unauthenticated',
-    message: 'the request has several authorization values; send exactly one',
+    message:
+      'the request has several values of authorization or of x-service-key, or a service in both; send one of each, with the token of a user in authorization',
+  },
+  SERVICE_KEY_INVALID: {
+    code: 'unauthenticated',
+    message:
+      'x-service-key is no valid service key, API key or access token of a service; send the key alone, without a scheme',
   },
   TOKEN_INVALID: { code: 'unauthenticated', message: 'invalid access token or service key' },
   TOKEN_EXPIRED: { code: 'unauthenticated', message: 'the access token has expired; refresh it' },
@@ -52,6 +58,10 @@ export const ERROR_REASONS = {
     message: 'the reset token is invalid, used or expired; request a new one',
   },
   PASSWORD_WRONG: { code: 'permission_denied', message: 'the current password is wrong' },
+  CROSS_SITE_REQUEST: {
+    code: 'permission_denied',
+    message: 'the request comes from a page of another site; send it from a page of this site',
+  },
   PERMISSION_DENIED: { code: 'permission_denied', message: 'the caller lacks permission for this call' },
   ROLE_NOT_GRANTED: { code: 'permission_denied', message: 'the user does not hold the role' },
   USER_NOT_FOUND: { code: 'not_found', message: 'user not found' },

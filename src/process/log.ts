@@ -38,6 +38,8 @@ const ALLOWED_FIELDS = new Set([
   'timeline',
   'lost_wal_bytes',
   'clock_ahead_ms',
+  'limit',
+  'network',
 ]);
 
 export function createLogger(level: string, destination?: DestinationStream): Logger {

@@ -38,6 +38,7 @@ export function createMetrics(meter: Meter) {
   const calls = histogram(INSTRUMENTS.calls);
   const refusals = counter(INSTRUMENTS.refusals);
   const limits = counter(INSTRUMENTS.limits);
+  const limitsNear = counter(INSTRUMENTS.limitsNear);
   const jobs = counter(INSTRUMENTS.jobs);
   const housekeepingRuns = counter(INSTRUMENTS.housekeepingRuns);
   const housekeepingRows = counter(INSTRUMENTS.housekeepingRows);
@@ -82,6 +83,10 @@ export function createMetrics(meter: Meter) {
      */
     limitTaken(limit: string, outcome: 'allowed' | 'refused' | 'exceeded', store: 'redis' | 'process'): void {
       limits.add(1, { limit, outcome, store });
+    },
+
+    limitNear(limit: string): void {
+      limitsNear.add(1, { limit });
     },
 
     jobEnded(topic: Backlog['topic'], outcome: 'done' | 'failed' | 'dead', count = 1): void {

@@ -98,7 +98,7 @@ describe('hostile failures', () => {
     new Error('TOKEN_INVALID'),
     Symbol('x'),
     { details: 'x' },
-  ])('of case %#', (failure) => expect(read(failure)).toEqual(NOTHING));
+  ])('case %#', (failure) => expect(read(failure)).toEqual(NOTHING));
 
   test('never make the functions throw', () => {
     fc.assert(

@@ -95,7 +95,7 @@ export function createCallLog(
 
   return {
     write(record, wasWritten) {
-      const { method, system, reason, principal, address, requestId, startedAt, error, span } = record;
+      const { method, system, reason, principal, service, address, requestId, startedAt, error, span } = record;
       const durationMs = performance.now() - startedAt;
       const wasAnswered = wasWritten && record.code !== '';
       const code = wasAnswered ? record.code : CLIENT_DISCONNECTED;
@@ -113,6 +113,7 @@ export function createCallLog(
         request_id: requestId,
         ...(span?.traceId && { trace_id: span.traceId }),
         ...(principal?.kind === 'user' && { user_id: principal.userId }),
+        ...(service && { service: service.principal.name }),
         ...(principal?.kind === 'service' && { service: principal.name }),
         ...(error !== undefined && { err: error }),
       };

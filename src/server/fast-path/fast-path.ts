@@ -20,7 +20,7 @@ type Protocol = {
   timeout: TimeoutHeader;
 };
 
-const HEADERS_FOR_CONNECT = ['origin', 'x-client-address', 'x-client-user-agent'];
+const HEADERS_FOR_CONNECT = ['origin', 'x-client-address', 'x-client-user-agent', 'x-service-key'];
 const ENVELOPE_BYTES = 5;
 const MAX_MEMBERS = 2;
 const GRPC: Protocol = { encoding: 'grpc-encoding', timeout: 'grpc-timeout' };
@@ -52,8 +52,8 @@ export function createFastPath(deps: FastPathDeps & Served): FastHandler {
     if (!timeoutMs || authorization === null || head.host === '') return null;
     const credential = bearerToken(authorization);
     if (!method.mayCall(credential)) return null;
-    // Pages need CORS headers, and only Connect checks whether a caller may name its client.
-    if (HEADERS_FOR_CONNECT.some((name) => head.header(name) !== '')) return null;
+    // Pages need CORS headers, and only Connect checks services that call for users.
+    if (HEADERS_FOR_CONNECT.some(head.hasHeader)) return null;
     const startedAt = performance.now();
     const deadline = startedAt + timeoutMs;
     const isGrpc = protocol === GRPC;

@@ -7,6 +7,8 @@ type FastHead = {
   host: string;
   /** Empty without the header, null for several headers of this name. */
   header(name: string): string | null;
+  /** Also for an empty header. */
+  hasHeader(name: string): boolean;
   /** As soleAuthorization returns it. */
   authorization(): string | null;
   address(): string;

@@ -78,6 +78,7 @@ function begin(fastPath: FastHandler, request: IncomingMessage): FastCall | null
       const value = request.headers[name] ?? '';
       return typeof value === 'string' ? value : null;
     },
+    hasHeader: (name) => request.headers[name] !== undefined,
     authorization: () => soleAuthorization(request.rawHeaders),
     address() {
       return peerOf(request.socket).address;

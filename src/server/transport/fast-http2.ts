@@ -111,6 +111,7 @@ function begin(
       const value = headers[name] ?? '';
       return typeof value === 'string' ? value : null;
     },
+    hasHeader: (name) => headers[name] !== undefined,
     authorization: () => soleAuthorization(rawHeaders),
     address() {
       return peerOf(stream.session?.socket).address;

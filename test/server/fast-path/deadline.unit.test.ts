@@ -30,6 +30,7 @@ function callWith(timeoutMs: string) {
     path: '/latchkey.auth.v1.AuthService/Verify',
     host: 'auth.example',
     header: (name) => headers[name] ?? '',
+    hasHeader: (name) => name in headers,
     authorization: () => '',
     address: () => '127.0.0.1',
   });
