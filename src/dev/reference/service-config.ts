@@ -41,10 +41,9 @@ function namesOf(methods: DescMethod[]): { service: string; method: string }[] {
   return methods.map(({ parent, name }) => ({ service: parent.typeName, method: name }));
 }
 
-/** A line for each method. */
+/** A line for each method, as the formatter writes it. */
 function formatted(config: object): string {
-  return JSON.stringify(config, null, 2).replace(
-    /\{\s+"service": ("[^"]+"),\s+"method": ("[^"]+")\s+\}/g,
-    '{ "service": $1, "method": $2 }',
-  );
+  return JSON.stringify(config, null, 2)
+    .replace(/\{\s+"service": ("[^"]+"),\s+"method": ("[^"]+")\s+\}/g, '{ "service": $1, "method": $2 }')
+    .replace(/\[\s+("[^"]+")\s+\]/g, '[$1]');
 }
