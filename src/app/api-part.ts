@@ -12,7 +12,7 @@ import type { RedisClient } from '../redis/connect-redis.ts';
 import { redisProblems } from '../redis/redis-health.ts';
 import { createWatchers } from '../revocation-feed/watchers.ts';
 import { createCallLog } from '../server/calls/call-log.ts';
-import { createJwksAndProbesHandler } from '../server/endpoints/jwks-and-probes.ts';
+import { createProbesHandler } from '../server/endpoints/probes.ts';
 import { createReadiness } from '../server/endpoints/readiness.ts';
 import { createStandardServices } from '../server/rpc/standard-services.ts';
 import { startServer } from '../server/server.ts';
@@ -98,7 +98,6 @@ async function startApiServer(
   const serviceKeys = createServiceKeys(config.keys.serviceKeys);
   const clientAddress = createClientAddress(config.http.trustedProxies);
   const standard = createStandardServices(readiness.check, config.http.hasReflection);
-  const jwksAndProbes = createJwksAndProbesHandler(signingKeys, config.keys.policy, readiness.check);
   const serverDeps = { ...deps, clientAddress, tracing, serviceKeys, callLog };
   const { host, port, listenAdmin } = config.http;
   const address = { host, port };
@@ -106,7 +105,9 @@ async function startApiServer(
     listenAdmin,
     corsOrigins: config.http.corsOrigins,
     standardServices: standard.routes,
-    jwksAndProbes,
+    keyPolicy: config.keys.policy,
+    probes: createProbesHandler(readiness.check),
+    browserSessions: config.browserSessions,
     pages,
     listener: {
       address,

@@ -58,6 +58,10 @@ export const ERROR_REASONS = {
     message: 'the reset token is invalid, used or expired; request a new one',
   },
   PASSWORD_WRONG: { code: 'permission_denied', message: 'the current password is wrong' },
+  CROSS_SITE_REQUEST: {
+    code: 'permission_denied',
+    message: 'the request comes from a page of another site; send it from a page of this site',
+  },
   PERMISSION_DENIED: { code: 'permission_denied', message: 'the caller lacks permission for this call' },
   ROLE_NOT_GRANTED: { code: 'permission_denied', message: 'the user does not hold the role' },
   USER_NOT_FOUND: { code: 'not_found', message: 'user not found' },

@@ -1,12 +1,16 @@
 // The order in which a request passes through the server, from the socket to the use case. The lists run in the order
 // in which they stand; a new endpoint or a new step of every RPC goes here. Nothing else belongs here.
+import type { BrowserSessionSettings } from '../config/groups/browser-sessions.ts';
 import type { Deps } from '../deps.ts';
+import type { KeyPolicy } from '../domain/key-schedule.ts';
 import type { ServiceKeys } from '../keys/service-keys.ts';
 import type { CallLog } from './calls/call-log.ts';
 import type { CallDeps } from './calls/call-record.ts';
 import { createConcurrencyLimit } from './calls/concurrency-limit.ts';
 import { createFairSlots } from './calls/fair-slots.ts';
+import { createBrowserSessionHandler } from './endpoints/browser-session/browser-session.ts';
 import { createCorsHandler } from './endpoints/cors.ts';
+import { createMetadataHandler } from './endpoints/metadata.ts';
 import { createOAuthTokenHandler } from './endpoints/oauth-token.ts';
 import { createFastPath } from './fast-path/fast-path.ts';
 import { extAuthzRoutes } from './gateway/ext-authz.ts';
@@ -38,7 +42,10 @@ export type ServerOptions = {
   listenAdmin: ListenAddress | null;
   corsOrigins: string[];
   standardServices: Routes[];
-  jwksAndProbes: Handler;
+  keyPolicy: KeyPolicy;
+  probes: Handler;
+  /** Null when cookies of browsers are off. */
+  browserSessions: BrowserSessionSettings | null;
   /** The pages of a development start. */
   pages: Handler;
 };
@@ -96,7 +103,9 @@ export async function startServer(deps: ServerDeps, options: ServerOptions): Pro
     }),
     createForwardAuthHandler(all, deps.callLog),
     createOAuthTokenHandler(all, deps.callLog),
-    options.jwksAndProbes,
+    createBrowserSessionHandler(all, options.browserSessions, deps.callLog),
+    createMetadataHandler({ ...all, issuer: all.tokenSettings.issuer, policy: options.keyPolicy }),
+    options.probes,
     options.pages,
     createUnknownGrpcMethodHandler(deps.callLog, all),
   ];

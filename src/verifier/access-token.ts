@@ -1,5 +1,6 @@
 // The one form of access token that this service signs and accepts: RFC 9068, compact serialization, canonical
 // encoding. Decides nothing about expiry, audience or revocation.
+import { isUtf8 } from 'node:buffer';
 import { isServiceName } from '../domain/service-name.ts';
 import { namesOf, type SigningAlgorithm } from '../domain/signing-algorithm.ts';
 import { isUuid } from '../domain/uuid.ts';
@@ -79,13 +80,23 @@ export function parseAccessToken(
   return claims && isIssuedHere(claims, issuer, Math.floor(nowMs / 1000)) ? claims : null;
 }
 
-export function isOfUnknownKey(token: string, keys: KeysByHeader): boolean {
+/**
+ * For the payload of a token of another kind, which the caller has authenticated.
+ * @returns null for claims that this service does not issue
+ */
+export function readClaims(payload: string, issuer: string, nowMs: number): AccessClaims | null {
+  const claims = parseCanonicalClaims(decodeCanonical(payload)?.toString() ?? '');
+  return claims && isIssuedHere(claims, issuer, Math.floor(nowMs / 1000)) ? claims : null;
+}
+
+/** The `kid` of a token in the right form whose key is unknown; otherwise null. */
+export function unknownKid(token: string, keys: KeysByHeader): string | null {
   // Stryker disable next-line StringLiteral: a split text has a first part.
   const [header = '', , , ...rest] = token.split('.', 4);
-  if (token.length > MAX_TOKEN_LENGTH || rest.length > 0 || keys.has(header)) return false;
+  if (token.length > MAX_TOKEN_LENGTH || rest.length > 0 || keys.has(header)) return null;
   // Stryker disable next-line StringLiteral: any text without the form below is equal to none.
   const json = decodeCanonical(header)?.toString() ?? '';
-  return /^\{"alg":"[A-Z]\w+","kid":"[\w-]{43}","typ":"at\+jwt"\}$/.test(json);
+  return /^\{"alg":"[A-Z][\w-]+","kid":"([\w-]{43})","typ":"at\+jwt"\}$/.exec(json)?.[1] ?? null;
 }
 
 function readAuthenticClaims(token: string, keys: KeysByHeader): AccessClaims | null {
@@ -99,7 +110,7 @@ function readAuthenticClaims(token: string, keys: KeysByHeader): AccessClaims | 
   // Stryker disable next-line StringLiteral: canonical base64url is ASCII, which all encodings share.
   const signed = Buffer.from(token.slice(0, header.length + 1 + payload.length), 'latin1');
   if (!key.hasSigned(signed, signatureBytes)) return null;
-  return parseCanonicalClaims(json.toString());
+  return isUtf8(json) ? parseCanonicalClaims(json.toString()) : null;
 }
 
 /** Null for other characters, padding, or unused bits that are set. */

@@ -362,6 +362,9 @@ describe('the schedule of signing keys', () => {
     ['KEY_ROTATION_SECONDS', '-1', 'KEY_ROTATION_SECONDS '],
     ['KEY_PUBLISH_SECONDS', '1', 'KEY_PUBLISH_SECONDS '],
     ['KEY_PUBLISH_SECONDS', '9', 'KEY_PUBLISH_SECONDS must be at least twice REVOCATION_MAX_AGE_MS'],
+    ['PUBLIC_URL', 'https://product.example/?x', 'PUBLIC_URL must have no user, query or fragment'],
+    ['ISSUER', 'https://product.example#x', 'ISSUER must have no user, query or fragment'],
+    ['ISSUER', 'https://ada@product.example', 'ISSUER must have no user, query or fragment'],
     ['SIGNING_ALGORITHM', 'HS256', 'SIGNING_ALGORITHM '],
     ['SIGNING_ALGORITHM', 'none', 'SIGNING_ALGORITHM '],
   ])('rejects %s=%s', (name, value, why) => {

@@ -183,6 +183,7 @@ describe('an unknown key', () => {
   test.each([
     ['another algorithm', headerOf({ alg: 'ES512' })],
     ['an algorithm of two letters', headerOf({ alg: 'AB' })],
+    ['an algorithm with hyphens', headerOf({ alg: 'ML-DSA-65' })],
     ['a key id with every kind of character', headerOf({ kid: `${'aZ09-_'.repeat(7)}x` })],
   ])('can be newer than the view: %s', (_, header) => {
     expect(judgeWith(header)).toEqual({ undecided: null });
@@ -194,7 +195,7 @@ describe('an unknown key', () => {
     ['a key id of other characters', headerOf({ kid: '+'.repeat(43) })],
     ['an algorithm in small letters', headerOf({ alg: 'none' })],
     ['an algorithm of one letter', headerOf({ alg: 'A' })],
-    ['an algorithm of other characters', headerOf({ alg: 'Ed-DSA' })],
+    ['an algorithm of other characters', headerOf({ alg: 'Ed+DSA' })],
     ['another type', headerOf({ typ: 'JWT' })],
     ['another order', { kid, alg: 'EdDSA', typ: 'at+jwt' }],
     ['a further member', headerOf({ jku: 'https://evil.example' })],
@@ -219,6 +220,29 @@ describe('an unknown key', () => {
     expect(padded(4_608)).toHaveLength(4_608);
     expect(engine.judge(padded(4_608), '')).toEqual({ undecided: null });
     expect(engine.judge(padded(4_609), '')).toEqual({ reason: 'TOKEN_INVALID' });
+  });
+});
+
+describe('a valid key that this process cannot use', () => {
+  const kid = 'k'.repeat(43);
+  const headerOf = (change: object) => ({ alg: 'ML-DSA-65', kid, typ: 'at+jwt', ...change });
+  const tokenOf = (change: object = {}) => theirs.signText(claims, headerOf(change));
+
+  test('its tokens are undecided, with a fresh view too', () => {
+    const { engine } = setUp();
+    expect(engine.judge(tokenOf(), '')).toEqual({ reason: 'TOKEN_INVALID' });
+    engine.useKeys([ours.key], [kid]);
+    expect(engine.judge(tokenOf(), '')).toEqual({ undecided: null });
+    expect(engine.judge(tokenOf({ kid: 'x'.repeat(43) }), '')).toEqual({ reason: 'TOKEN_INVALID' });
+    expect(engine.judge(tokenOf({ typ: 'JWT' }), '')).toEqual({ reason: 'TOKEN_INVALID' });
+    expect(engine.judge(token, '')).toMatchObject({ decision: {} });
+  });
+
+  test('its tokens are invalid once it is retired', () => {
+    const { engine } = setUp();
+    engine.useKeys([ours.key], [kid]);
+    engine.useKeys([ours.key]);
+    expect(engine.judge(tokenOf(), '')).toEqual({ reason: 'TOKEN_INVALID' });
   });
 });
 

@@ -2,7 +2,7 @@
 import http from 'node:http';
 import { sendJson } from '../transport/handler.ts';
 import { listenOnAll } from '../transport/listen-on-all.ts';
-import type { Readiness } from './jwks-and-probes.ts';
+import type { Readiness } from './probes.ts';
 
 export type WorkerProbes = { port: number; close(): void };
 
