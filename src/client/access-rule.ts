@@ -1,4 +1,4 @@
-// What a method or route requires of its callers, and the check of a call against it.
+// Requirements of methods and routes on their callers, and the check of a call against them.
 import { AuthError } from '../domain/auth-error.ts';
 import type { TokenPrincipal } from '../domain/principal.ts';
 import { meets } from '../domain/requirement.ts';

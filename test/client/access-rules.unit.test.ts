@@ -39,7 +39,7 @@ describe('the rule of a method', () => {
     ['constructor', { access: 'required' }],
   ])('%s', (method, rule) => expect(ruleOf(method)).toEqual(rule));
 
-  test('of the health service can be made stricter', () => {
+  test('can be made stricter for the health service', () => {
     expect(parseMethodRules({ 'grpc.health.v1.Health': 'required' }, [])('grpc.health.v1.Health/Check').access).toBe(
       'required',
     );
@@ -145,7 +145,7 @@ describe('the rule of a route', () => {
     'javascript:/public',
   ])('%j is never public', (url) => expect(accessOf('GET', url)).not.toBe('public'));
 
-  test('is the one of some reading of the path, whatever its bytes', () => {
+  test('is the one of some reading of the path, for any bytes', () => {
     const part = fc.constantFrom(
       '/',
       '.',
@@ -184,7 +184,7 @@ test.each([
   ['/a?b', /plain path/],
   ['get /a', /plain path/],
   ['/a b', /plain path/],
-])('%s is no key of a table of routes', (key, message) => {
+])('%s is an invalid key of a table of routes', (key, message) => {
   expect(() => parseRouteRules({ [key]: 'public' })).toThrow(message);
 });
 
