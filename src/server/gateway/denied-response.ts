@@ -18,7 +18,7 @@ export type ClientProtocol = {
 
 export type DeniedResponse = {
   code: Code;
-  status: 200 | 400 | 401 | 403;
+  status: 200 | 302 | 400 | 401 | 403;
   headers: [name: string, value: string][];
   body: string;
 };
@@ -33,13 +33,13 @@ export function clientProtocol(header: (name: string) => string, path: string): 
 }
 
 export function deniedResponse(
-  { reason, violations = [] }: Rejection,
+  { reason, violations = [], redirect }: Rejection,
   { kind, contentType }: ClientProtocol,
   requestId: string,
 ): DeniedResponse {
   const { status, challenge, body } = rejection(reason, violations);
   const error = toConnectError(new AuthError(reason, { violations }), requestId);
-  const denied = { code: error.code, status, body: '' };
+  const denied: Omit<DeniedResponse, 'headers'> = { code: error.code, status, body: '' };
   const plain: DeniedResponse['headers'] = [
     ['www-authenticate', challenge],
     ['content-type', 'application/json'],
@@ -47,7 +47,13 @@ export function deniedResponse(
   ];
   switch (kind) {
     case 'http':
-      return { ...denied, headers: plain, body: JSON.stringify(body) };
+      if (redirect) plain.push([redirect.byHeader ? 'x-auth-redirect' : 'location', redirect.url]);
+      return {
+        ...denied,
+        status: redirect?.byHeader === false ? 302 : status,
+        headers: plain,
+        body: JSON.stringify(body),
+      };
     case 'connect':
       return { ...denied, headers: plain, body: textOf(connectError(error).body ?? new Uint8Array()) };
     // Envoy answers a gRPC request with status 200. A gRPC server (gRFC A92) derives the code from this status.
