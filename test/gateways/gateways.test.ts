@@ -193,11 +193,11 @@ describe.each(GATEWAYS)('$name', (gateway) => {
 test.each(GATEWAYS.filter(({ name }) => name !== 'Envoy'))(
   '$name sends Latchkey the credentials and a description of the request alone',
   async (gateway) => {
-    const nobody = Object.fromEntries(IDENTITY_NAMES.map((name) => [name, '']));
+    const anonymous = Object.fromEntries(IDENTITY_NAMES.map((name) => [name, '']));
     let asked: Record<string, unknown> = {};
     const latchkey = await serve((request, response) => {
       asked = request.headers;
-      response.writeHead(200, { ...nobody, 'x-auth-user-id': 'u' }).end();
+      response.writeHead(200, { ...anonymous, 'x-auth-user-id': 'u' }).end();
     });
     const running = await startGateway(gateway, { latchkey: portOf(latchkey), service: portOf(service) });
     onTestFinished(async () => {

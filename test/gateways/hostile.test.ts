@@ -100,7 +100,11 @@ async function problemsOf<T>(
 
 const ISTIO = [
   istioGateway('Istio', ['identity-headers.yaml', 'virtual-service.yaml'], 'extension provider'),
-  istioGateway('Istio with an EnvoyFilter', ['envoy-filter.yaml', 'identity-headers.yaml', 'virtual-service.yaml'], 'EnvoyFilter'),
+  istioGateway(
+    'Istio with an EnvoyFilter',
+    ['envoy-filter.yaml', 'identity-headers.yaml', 'virtual-service.yaml'],
+    'EnvoyFilter',
+  ),
 ];
 
 describe.each([...GATEWAYS, ...ISTIO])('$name', (gateway) => {

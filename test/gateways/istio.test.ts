@@ -39,9 +39,9 @@ test('the policy for the Gateway API requires what the other configurations requ
   };
   const policy = parsePolicy(map.data['policy.yaml'] ?? '');
   expect(policy.requirementFor('shop.example', '/orders')).toMatchObject({ access: 'required', preflight: 'pass' });
-  expect(policy.requirementFor('shop.example', '/admin/x')).toMatchObject({ role: 'admin', preflight: 'pass' });
+  expect(policy.requirementFor('shop.example', '/admin/x')).toMatchObject({ roles: ['admin'], preflight: 'pass' });
   expect(policy.requirementFor('shop.example', '/public/x')).toMatchObject({ access: 'public' });
-  expect(policy.requirementFor('shop.example', '/public/../admin')).toMatchObject({ role: 'admin' });
+  expect(policy.requirementFor('shop.example', '/public/../admin')).toMatchObject({ roles: ['admin'] });
 });
 
 test('the resources of different files can be applied together', () => {

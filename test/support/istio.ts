@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { parseAllDocuments } from 'yaml';
 import { ENVOY_GATEWAY, type Gateway } from './gateway.ts';
 
-type Resource = { apiVersion: string; kind: string; metadata: { name: string }; spec: Record<string, never> };
+type Resource = { apiVersion: string; kind: string; metadata: { name: string }; spec: Tree };
 type Tree = { [name: string]: unknown };
 type Patch = {
   applyTo: 'NETWORK_FILTER' | 'HTTP_FILTER' | 'HTTP_ROUTE';
@@ -69,7 +69,11 @@ function extensionProvider(manager: Tree): Tree {
   const [values] = istioResources('mesh-values.yaml') as unknown as [MeshValues];
   const { pathNormalization, extensionProviders } = values.meshConfig;
   if (pathNormalization.normalization !== 'DECODE_AND_MERGE_SLASHES') throw new Error('paths are not normalised');
-  merge(manager, { normalize_path: true, merge_slashes: true, path_with_escaped_slashes_action: 'UNESCAPE_AND_FORWARD' });
+  merge(manager, {
+    normalize_path: true,
+    merge_slashes: true,
+    path_with_escaped_slashes_action: 'UNESCAPE_AND_FORWARD',
+  });
   const { service, port, timeout, failOpen, statusOnError } = extensionProviders[0].envoyExtAuthzGrpc;
   return {
     name: 'envoy.filters.http.ext_authz',
@@ -90,7 +94,9 @@ type MeshValues = {
   meshConfig: {
     pathNormalization: { normalization: string };
     extensionProviders: [
-      { envoyExtAuthzGrpc: { service: string; port: number; timeout: string; failOpen: boolean; statusOnError: string } },
+      {
+        envoyExtAuthzGrpc: { service: string; port: number; timeout: string; failOpen: boolean; statusOnError: string };
+      },
     ];
   };
 };
@@ -105,7 +111,9 @@ type VirtualRoute = {
 
 function routeOf({ name, match: [match = {}] = [], directResponse, route }: VirtualRoute): Tree {
   const { uri = { prefix: '/' }, ignoreUriCase = false, method, headers = {} } = match;
-  const path = uri.regex ? { safe_regex: { regex: uri.regex } } : { prefix: uri.prefix, case_sensitive: !ignoreUriCase };
+  const path = uri.regex
+    ? { safe_regex: { regex: uri.regex } }
+    : { prefix: uri.prefix, case_sensitive: !ignoreUriCase };
   const matched = [
     ...(method ? [{ name: ':method', string_match: method }] : []),
     ...Object.keys(headers).map((header) => ({ name: header, present_match: true })),
