@@ -122,18 +122,18 @@ func (v *View) StalenessMs(now int64) int64 {
 
 // Judge returns the verdict about a token. The claims are set unless it is Invalid.
 func (v *View) Judge(token, audience string, now, maxStalenessMs int64) (string, *Claims) {
+	header, _, _, ok := split(token)
+	if !ok {
+		return Invalid, nil
+	}
 	if v.keys == nil {
 		return Undecided, nil
 	}
-	isStale := v.StalenessMs(now) > maxStalenessMs
-	header, _, _, ok := split(token)
-	key := v.keys[header]
-	if ok && key == nil {
+	isStale, key := v.StalenessMs(now) > maxStalenessMs, v.keys[header]
+	if key == nil {
 		if kid := kidOf(header); kid != "" && (isStale || slices.Contains(v.unusableKids, kid)) {
 			return Undecided, nil
 		}
-	}
-	if !ok || key == nil {
 		return Invalid, nil
 	}
 	claims, serverMs := readClaims(token, key), now-v.clockOffset
