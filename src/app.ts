@@ -2,6 +2,7 @@
 import type { Logger } from 'pino';
 import { v7 } from 'uuid';
 import { startApiPart } from './app/api-part.ts';
+import { listenProblem } from './app/assert-ports-free.ts';
 import { type Base, FORCED_CLOSE_MS } from './app/base.ts';
 import { reportProcess } from './app/report-process.ts';
 import { startWorkerPart, startWorkerProbes } from './app/worker-part.ts';
@@ -11,9 +12,9 @@ import type { Config } from './config/config.ts';
 import { createKeyRotation } from './keys/key-rotation.ts';
 import { derivePurposeKeys } from './keys/purpose-keys.ts';
 import { loadSigningKeys } from './keys/signing-keys.ts';
-import { listenProblem } from './process/assert-ports-free.ts';
 import { assertRedis } from './redis/assert-redis.ts';
 import { LIMIT_COMMANDS, QUEUE_COMMANDS } from './redis/required-commands.ts';
+import type { Handler } from './server/transport/handler.ts';
 import { databaseOf } from './store/postgres/database.ts';
 import { createDatabaseClock } from './store/postgres/database-clock.ts';
 import { createPrimaryGuard } from './store/postgres/primary-guard.ts';
@@ -29,6 +30,8 @@ export type Parts = { api: boolean; worker: boolean };
 
 export type App = {
   port: number;
+  /** 0 without LISTEN_ADMIN. */
+  adminPort: number;
   metricsPort: number;
   healthPort: number;
   /** Lets probes report the stop. Calls are still answered. */
@@ -40,8 +43,19 @@ export type App = {
 /** While Redis is unavailable, each attempt to connect is an error. */
 const ERROR_LINE_EVERY_MS = 10_000;
 
-/** @param clock replaces the clock of Postgres, for tests */
-export async function startApp(config: Config, parts: Parts, log: Logger, clock?: () => Date): Promise<App> {
+export type AppOptions = {
+  /** Replaces the clock of Postgres, for tests. */
+  clock?: () => Date;
+  /** Answers requests that no endpoint answers. */
+  pages?: Handler;
+};
+
+export async function startApp(
+  config: Config,
+  parts: Parts,
+  log: Logger,
+  { clock, pages = () => false }: AppOptions = {},
+): Promise<App> {
   // If a step fails, this closes what the steps before it have started.
   await using started = new AsyncDisposableStack();
   const newId = () => v7();
@@ -117,12 +131,13 @@ export async function startApp(config: Config, parts: Parts, log: Logger, clock?
   const stopReporting = reportProcess(report, log);
   started.defer(() => waitAtMost(FORCED_CLOSE_MS, stopReporting()));
   const worker = parts.worker ? await startWorkerPart(base, started) : null;
-  const api = parts.api ? await startApiPart(base, started) : null;
+  const api = parts.api ? await startApiPart(base, pages, started) : null;
   // In a process with both parts, the API answers the probes.
   const probes = worker && !api ? await startWorkerProbes(base, worker, started) : null;
   const running = started.move();
   return {
     port: api?.port ?? 0,
+    adminPort: api?.adminPort ?? 0,
     metricsPort: telemetry.port,
     healthPort: probes?.port ?? 0,
     stopServing() {

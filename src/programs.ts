@@ -1,10 +1,10 @@
 // The programs that run until a signal stops them: the API, its worker processes, the worker, `npm start` and the preview of e-mails.
 import cluster from 'node:cluster';
 import { availableParallelism } from 'node:os';
+import { assertPortsFree, type PortSetting } from './app/assert-ports-free.ts';
 import type { App, Parts } from './app.ts';
 import type { Programs } from './cli/command.ts';
 import { type Config, processEnvironment, readConfig } from './config/config.ts';
-import { assertPortsFree, type PortSetting } from './process/assert-ports-free.ts';
 import { createLogger } from './process/log.ts';
 import { OperatorError } from './process/operator-error.ts';
 import { listenForStop, unlessStopped } from './process/stop-signal.ts';
@@ -61,9 +61,10 @@ async function runService(parts: Parts): Promise<void> {
   if (cluster.isPrimary) await assertPortsFree(portsOf(config, parts));
   const app: App | null = await unlessStopped(stop, startApp(config, parts, log));
   if (!app) return log.info({ signal: await stop.requested }, 'stopped before the start was complete');
-  const { port, metricsPort, healthPort } = app;
+  const { port, adminPort, metricsPort, healthPort } = app;
   const ports = {
     ...(port && { port }),
+    ...(adminPort && { admin_port: adminPort }),
     ...(metricsPort && { metrics_port: metricsPort }),
     ...(healthPort && { health_port: healthPort }),
   };
@@ -78,11 +79,12 @@ async function runService(parts: Parts): Promise<void> {
 
 /** The ports that one process of this configuration listens on. */
 function portsOf(
-  { http: { host, port, healthPort }, telemetry: { prometheus } }: Config,
+  { http: { host, port, listenAdmin, healthPort }, telemetry: { prometheus } }: Config,
   { api }: Parts,
 ): PortSetting[] {
   return [
     ...(api ? [{ key: 'PORT', host, port }] : []),
+    ...(api && listenAdmin ? [{ key: 'LISTEN_ADMIN', ...listenAdmin }] : []),
     ...(prometheus ? [{ key: 'METRICS_PORT', ...prometheus }] : []),
     ...(!api && healthPort !== null ? [{ key: 'HEALTH_PORT', host, port: healthPort }] : []),
   ];
@@ -111,7 +113,10 @@ async function serveInWorkers(count: number): Promise<void> {
 }
 
 /** One port for all API processes, and one port for the metrics of each. */
-function portsOfWorkers({ http: { host, port }, telemetry: { prometheus } }: Config, count: number): PortSetting[] {
+function portsOfWorkers(
+  { http: { host, port, listenAdmin }, telemetry: { prometheus } }: Config,
+  count: number,
+): PortSetting[] {
   const first = prometheus?.port;
   const last = first ? first + count - 1 : 0;
   if (last > MAX_PORT || (first && port >= first && port <= last)) {
@@ -120,6 +125,7 @@ function portsOfWorkers({ http: { host, port }, telemetry: { prometheus } }: Con
   const pages = prometheus && first ? Array.from({ length: count }, (_, place) => first + place) : [];
   return [
     { key: 'PORT', host, port },
+    ...(listenAdmin ? [{ key: 'LISTEN_ADMIN', ...listenAdmin }] : []),
     ...pages.map((page) => ({ key: 'METRICS_PORT', host: prometheus?.host ?? host, port: page })),
   ];
 }

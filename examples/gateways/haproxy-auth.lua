@@ -16,13 +16,14 @@ core.register_action('latchkey', { 'http-req' }, function(txn, requirement)
       connection = { 'close' },
     },
   })
-  if answer.status == 200 then
+  -- Other programs also answer 200, but only Latchkey with these headers.
+  if answer.status == 200 and answer.headers['x-auth-roles'] then
     for _, name in ipairs(IDENTITY) do
       local value = answer.headers[name][0]
       if value == '' then txn.http:req_del_header(name) else txn.http:req_set_header(name, value) end
     end
     txn:set_var('txn.allowed', true)
-  elseif answer.status == 401 or answer.status == 403 then
+  elseif (answer.status == 401 or answer.status == 403) and answer.headers['www-authenticate'] then
     local reply = txn:reply({ status = answer.status, body = answer.body })
     for _, name in ipairs(REFUSAL) do
       for _, value in pairs(answer.headers[name] or {}) do reply:add_header(name, value) end

@@ -8,23 +8,29 @@ import { createSessionUsers } from '../limits/session-users.ts';
 import { createProviders } from '../oauth/providers.ts';
 import { createBreachCheck } from '../passwords/breached-passwords.ts';
 import { loadCommonPasswords } from '../passwords/common-passwords.ts';
-import { listenProblem } from '../process/assert-ports-free.ts';
+import { followPolicyFile } from '../policy/follow-policy-file.ts';
+import type { RoutePolicy } from '../policy/route-policy.ts';
 import type { RedisClient } from '../redis/connect-redis.ts';
 import { redisProblems } from '../redis/redis-health.ts';
 import { createWatchers } from '../revocation-feed/watchers.ts';
 import { createCallLog } from '../server/calls/call-log.ts';
-import { createJwksAndProbesHandler } from '../server/endpoints/jwks-and-probes.ts';
+import { createProbesHandler } from '../server/endpoints/probes.ts';
 import { createReadiness } from '../server/endpoints/readiness.ts';
 import { createStandardServices } from '../server/rpc/standard-services.ts';
 import { startServer } from '../server/server.ts';
 import { createClientAddress, isIn } from '../server/transport/client-address.ts';
+import type { Handler } from '../server/transport/handler.ts';
 import { createDatabaseCheck } from '../store/postgres/database-problems.ts';
+import { listenProblem } from './assert-ports-free.ts';
 import { type Base, FORCED_CLOSE_MS, type Probed } from './base.ts';
 import { connectLimits } from './limits.ts';
 import { startPasswordHashing } from './password-hashing.ts';
 import { startVerification } from './verification.ts';
 
-export async function startApiPart(base: Base, started: AsyncDisposableStack): Promise<Probed> {
+/** `adminPort` is 0 without LISTEN_ADMIN. */
+type ApiPart = Probed & { adminPort: number };
+
+export async function startApiPart(base: Base, pages: Handler, started: AsyncDisposableStack): Promise<ApiPart> {
   const { config, log, metrics, traced, clockAheadMs } = base;
   const { store, purposeKeys, signingKeys, keyRotation, now, newId } = base;
   const { redis, limiter, knownNetworks } = await connectLimits(base, started);
@@ -40,6 +46,7 @@ export async function startApiPart(base: Base, started: AsyncDisposableStack): P
     denials,
     roleReads,
     apiKeys,
+    serviceKeys: createServiceKeys(config.keys.serviceKeys),
     limiter: traced('limiter', limiter),
     knownNetworks: traced('known networks', knownNetworks),
     sessionUsers: createSessionUsers(),
@@ -73,15 +80,15 @@ export async function startApiPart(base: Base, started: AsyncDisposableStack): P
     now,
     newId,
   };
-  return startApiServer(base, deps, { closing, redis }, started);
+  return startApiServer(base, deps, { closing, redis, pages }, started);
 }
 
 async function startApiServer(
   base: Base,
   deps: Deps,
-  { closing, redis }: { closing: AbortController; redis: RedisClient },
+  { closing, redis, pages }: { closing: AbortController; redis: RedisClient; pages: Handler },
   started: AsyncDisposableStack,
-): Promise<Probed> {
+): Promise<ApiPart> {
   const { config, log, metrics, tracing, clockAheadMs, db, signingKeys, graceMs } = base;
   const readiness = createReadiness({
     databaseProblems: createDatabaseCheck(db),
@@ -91,18 +98,22 @@ async function startApiServer(
   });
   const callLog = createCallLog(log, metrics, tracing);
   started.defer(() => callLog.close());
-  const serviceKeys = createServiceKeys(config.keys.serviceKeys);
   const clientAddress = createClientAddress(config.http.trustedProxies);
   const standard = createStandardServices(readiness.check, config.http.hasReflection);
-  const jwksAndProbes = createJwksAndProbesHandler(signingKeys, config.keys.policy, readiness.check);
-  const serverDeps = { ...deps, clientAddress, tracing, serviceKeys, callLog };
+  const policy = await followPolicy(base, started);
+  const serverDeps = { ...deps, clientAddress, tracing, callLog, policy };
+  const { host, port, listenAdmin } = config.http;
+  const address = { host, port };
   const listener = await startServer(serverDeps, {
+    listenAdmin,
     corsOrigins: config.http.corsOrigins,
     standardServices: standard.routes,
-    jwksAndProbes,
+    keyPolicy: config.keys.policy,
+    probes: createProbesHandler(readiness.check),
+    browserSessions: config.browserSessions,
+    pages,
     listener: {
-      host: config.http.host,
-      port: config.http.port,
+      address,
       maxConnectionsPerPeer: config.http.maxConnectionsPerPeer,
       lifetime: config.http.lifetime,
       tls: config.http.tls,
@@ -110,7 +121,8 @@ async function startApiServer(
       onTlsProblem: (err) => log.error({ err }, 'the certificate was not renewed'),
     },
   }).catch((error) => {
-    throw listenProblem({ key: 'PORT', host: config.http.host, port: config.http.port }, error);
+    const isAdmin = listenAdmin !== null && (error as { port?: unknown }).port === listenAdmin.port;
+    throw listenProblem(isAdmin ? { key: 'LISTEN_ADMIN', ...listenAdmin } : { key: 'PORT', ...address }, error);
   });
   metrics.watchConnections(listener.connections);
   started.defer(() => listener.close(graceMs));
@@ -122,5 +134,22 @@ async function startApiServer(
   };
   started.defer(standard.close);
   started.defer(stopServing);
-  return { port: listener.port, stopServing };
+  return { port: listener.port, adminPort: listener.adminPort, stopServing };
+}
+
+/** @throws OperatorError when the file cannot be used */
+async function followPolicy(
+  { config, log, metrics }: Base,
+  started: AsyncDisposableStack,
+): Promise<(() => RoutePolicy) | null> {
+  const path = config.http.policyFile;
+  if (path === null) return null;
+  const followed = await followPolicyFile({
+    path,
+    onChange: () => log.info('the policy file has changed and is in use'),
+    onRejected: (problems) => log.error({ problems }, 'the policy file was rejected; the former policy stays in use'),
+  });
+  metrics.watchPolicyFile(followed.isOutdated);
+  started.defer(() => followed.close());
+  return followed.current;
 }

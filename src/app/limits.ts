@@ -1,21 +1,32 @@
+import { rateGate } from '../async/rate-gate.ts';
 import { waitAtMost } from '../async/wait-at-most.ts';
 import { createKnownNetworks } from '../limits/known-networks.ts';
 import { createLimiter } from '../limits/limiter.ts';
+import type { LimitName } from '../limits/limits.ts';
 import { createRedisFallback } from '../limits/redis-fallback.ts';
 import { connectRedis, failFast } from '../redis/connect-redis.ts';
 import type { Base } from './base.ts';
 
 const LIMIT_TIMEOUT_MS = 1_000;
+/** In a minute: many networks can attack at once. */
+const MAX_NEAR_LIMIT_LINES = 10;
+const NEAR_LIMIT =
+  'one network has made most of the attempts that its limit allows: if it is a proxy, set TRUSTED_PROXIES; if it is a back end, send x-client-address with the address of the user';
 
 /** Rate limits and known networks in Redis, or in this process while Redis does not answer. */
-export async function connectLimits({ config, warnRarely, metrics, now }: Base, started: AsyncDisposableStack) {
+export async function connectLimits({ config, log, warnRarely, metrics, now }: Base, started: AsyncDisposableStack) {
   const limitRedisOptions = { connectionName: 'latchkey-limits', ...failFast(LIMIT_TIMEOUT_MS) };
   const redis = connectRedis(config.redisUrl, limitRedisOptions, warnRarely('Redis (limits)'));
   started.defer(() => redis.disconnect());
   // Without this wait, the first calls would be counted in this process.
   await waitAtMost(LIMIT_TIMEOUT_MS, new Promise((resolve) => redis.once('ready', resolve)));
   const fallback = createRedisFallback(warnRarely('Redis does not answer: limits are counted in this process'));
-  const limiter = createLimiter({ redis, fallback, limits: config.limits, onTaken: metrics.limitTaken });
+  const mayWarn = rateGate({ passes: MAX_NEAR_LIMIT_LINES, windowMs: 60_000 });
+  const onNearLimit = (limit: LimitName, network: string) => {
+    metrics.limitNear(limit);
+    if (mayWarn()) log.warn({ limit, network }, NEAR_LIMIT);
+  };
+  const limiter = createLimiter({ redis, fallback, limits: config.limits, onTaken: metrics.limitTaken, onNearLimit });
   const knownNetworks = createKnownNetworks({ redis, fallback, now });
   return { redis, limiter, knownNetworks };
 }

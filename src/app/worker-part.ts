@@ -2,11 +2,11 @@ import { waitAtMost } from '../async/wait-at-most.ts';
 import { createMailer } from '../jobs/mailer.ts';
 import { openQueueRedis, openQueues } from '../jobs/queues.ts';
 import { startWorker } from '../jobs/worker.ts';
-import { listenProblem } from '../process/assert-ports-free.ts';
 import { createReadiness } from '../server/endpoints/readiness.ts';
 import { openWorkerProbes } from '../server/endpoints/worker-probes.ts';
 import { createDatabaseCheck } from '../store/postgres/database-problems.ts';
 import { UNTRACED } from '../telemetry/tracing.ts';
+import { listenProblem } from './assert-ports-free.ts';
 import { type Base, FORCED_CLOSE_MS, type Probed } from './base.ts';
 
 const PROBE_TIMEOUT_MS = 1_000;

@@ -1,11 +1,14 @@
 // `@latchkey/client`: typed clients of all services, and verification of access tokens in your own service without a
 // call for each. Published alone, so it imports the rooms `domain` and `verifier` and no other.
-export { AuthError } from '../domain/auth-error.ts';
+export { AuthError, type Violation } from '../domain/auth-error.ts';
 export type { Reason } from '../domain/error-reason.ts';
 export type { ServiceTokenPrincipal, TokenPrincipal, UserPrincipal } from '../domain/principal.ts';
-export { type Clients, type ClientsOptions, createClients } from './clients.ts';
+export { type CalledFor, type Clients, type ClientsOptions, createClients } from './clients.ts';
 export { connectInterceptor, principalOfContext } from './connect-interceptor.ts';
 export { type HttpMiddleware, httpMiddleware } from './http-middleware.ts';
 export { createLatchkey, type Latchkey, type LatchkeyOptions } from './latchkey.ts';
 export { principalOf } from './principal-of.ts';
 export { reasonOf } from './reason-of.ts';
+export { retryAfterOf } from './retry-after-of.ts';
+export type { UserClients } from './user-clients.ts';
+export { violationsOf } from './violations-of.ts';

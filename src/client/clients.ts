@@ -1,16 +1,18 @@
 import type { SecureContextOptions } from 'node:tls';
 import { type Client, createClient, type Transport } from '@connectrpc/connect';
-import { AccountService } from '../../gen/latchkey/auth/v1/account_service_pb.ts';
-import { AdminService } from '../../gen/latchkey/auth/v1/admin_service_pb.ts';
-import { AuthService } from '../../gen/latchkey/auth/v1/auth_service_pb.ts';
 import { VerifierService } from '../../gen/latchkey/auth/v1/verifier_service_pb.ts';
+import { type Credential, presentOf, withDefaults } from './call-defaults.ts';
 import { connect } from './servers.ts';
+import { type UserClients, userClients } from './user-clients.ts';
 
 export type ClientsOptions = {
   /** URL of the server or of its load balancer, such as `http://localhost:8080`. */
   url: string;
-  /** A service key, an API key or an access token; or a function that returns the present one before each call. */
-  credential?: string | (() => string | Promise<string>);
+  /**
+   * One of SERVICE_KEYS, an API key, or the access token of a service; or a function that returns the present one
+   * before each call.
+   */
+  serviceKey?: Credential;
   /** For https: certificate authorities to trust, and the client certificate with its key; PEM. */
   tls?: Pick<SecureContextOptions, 'ca' | 'cert' | 'key'>;
   /**
@@ -22,12 +24,23 @@ export type ClientsOptions = {
   transport?: (url: string) => Transport;
 };
 
-export type Clients = {
-  auth: Client<typeof AuthService>;
-  /** Its methods require the access token of a user: `{ headers: { authorization: `Bearer ${accessToken}` } }`. */
-  account: Client<typeof AccountService>;
+/** A back end calls for this user. */
+export type CalledFor = {
+  /** Without it, the calls are those of an anonymous client: Register, Login and Refresh, for example. */
+  accessToken?: string;
+  /**
+   * The IP address of the user's client: limits by network and the audit trail use it. Behind a proxy it is the address
+   * that the proxy reports, and not that of the socket. Requires a service with the role `latchkey.on-behalf-of`.
+   */
+  clientAddress?: string;
+  /** The user's `user-agent` header, for the list of sessions and the audit trail. */
+  userAgent?: string;
+};
+
+export type Clients = UserClients & {
   verifier: Client<typeof VerifierService>;
-  admin: Client<typeof AdminService>;
+  /** Clients that call for one user, on the same connection. The service key is sent beside the user's token. */
+  forUser(user: CalledFor): UserClients;
   close(): void;
 };
 
@@ -38,37 +51,39 @@ const TIMEOUT_MS = 10_000;
  * @throws TypeError when the URL is invalid
  */
 export function createClients(options: ClientsOptions): Clients {
-  const { url, tls = {}, timeoutMs = TIMEOUT_MS, credential = '' } = options;
+  const { url, tls = {}, timeoutMs = TIMEOUT_MS, serviceKey = '' } = options;
   const connection = options.transport ? { transport: options.transport(url), disconnect() {} } : connect(url, tls);
-  const transport = withDefaults(connection.transport, timeoutMs, credential);
+  const own = withDefaults(connection.transport, {
+    timeoutMs,
+    async headers() {
+      const key = await presentOf(serviceKey);
+      return key === '' ? {} : { authorization: `Bearer ${key}` };
+    },
+  });
   return {
-    auth: createClient(AuthService, transport),
-    account: createClient(AccountService, transport),
-    verifier: createClient(VerifierService, transport),
-    admin: createClient(AdminService, transport),
+    ...userClients(own),
+    verifier: createClient(VerifierService, own),
+    forUser: (user) =>
+      userClients(
+        withDefaults(connection.transport, {
+          timeoutMs,
+          headers: async () => headersFor(user, await presentOf(serviceKey)),
+        }),
+      ),
     close: connection.disconnect,
   };
 }
 
-/** A call's own time-out and `authorization` header come first. */
-function withDefaults(
-  transport: Transport,
-  defaultTimeoutMs: number,
-  credential: NonNullable<ClientsOptions['credential']>,
-): Transport {
-  async function withCredential(init: Parameters<Transport['unary']>[3]): Promise<Headers> {
-    const headers = new Headers(init);
-    if (headers.has('authorization')) return headers;
-    const present = typeof credential === 'string' ? credential : await credential();
-    if (present !== '') headers.set('authorization', `Bearer ${present}`);
-    return headers;
-  }
-  return {
-    async unary(method, signal, timeoutMs, header, ...rest) {
-      return transport.unary(method, signal, timeoutMs ?? defaultTimeoutMs, await withCredential(header), ...rest);
-    },
-    async stream(method, signal, timeoutMs, header, ...rest) {
-      return transport.stream(method, signal, timeoutMs, await withCredential(header), ...rest);
-    },
-  };
+function headersFor({ accessToken = '', clientAddress = '', userAgent }: CalledFor, key: string) {
+  const headers: Record<string, string> = {};
+  if (key !== '') headers['x-service-key'] = key;
+  if (accessToken !== '') headers.authorization = `Bearer ${accessToken}`;
+  if (clientAddress !== '') headers['x-client-address'] = clientAddress;
+  if (userAgent !== undefined) headers['x-client-user-agent'] = printable(userAgent);
+  return headers;
+}
+
+/** A header of gRPC holds ASCII only, and Node reads those of HTTP/1.1 as Latin-1. */
+function printable(text: string): string {
+  return text.replace(/[^\x20-\x7e]/g, '?');
 }

@@ -77,10 +77,18 @@ export function createLatchkey(options: LatchkeyOptions): Latchkey {
     view,
     maxStalenessMs,
     onError: options.onError ?? (() => {}),
-    onKeys(keys, issuer) {
-      if (engine?.issuer === issuer) return engine.engine.useKeys(keys);
+    onKeys({ issuer, keys, unusableKids }) {
+      if (engine?.issuer === issuer) return engine.engine.useKeys(keys, unusableKids);
       const cacheBytes = options.cacheBytes ?? CACHE_BYTES;
-      const settings = { issuer, keys, view: trusted, cacheBytes, maxViewAgeMs: maxStalenessMs, revalidateSeconds: 0 };
+      const settings = {
+        issuer,
+        keys,
+        unusableKids,
+        view: trusted,
+        cacheBytes,
+        maxViewAgeMs: maxStalenessMs,
+        revalidateSeconds: 0,
+      };
       engine = { issuer, engine: createEngine({ ...settings, now: () => new Date(follower.now()) }) };
     },
   });
@@ -140,7 +148,7 @@ function toPrincipal(message: PrincipalMessage | undefined): TokenPrincipal {
 function toAuthError(error: unknown): AuthError {
   const failure = ConnectError.from(error);
   const reason = reasonOf(failure);
-  if ([Code.Unauthenticated, Code.PermissionDenied].includes(failure.code) && reason !== null)
+  if ([Code.Unauthenticated, Code.PermissionDenied, Code.FailedPrecondition].includes(failure.code) && reason !== null)
     return new AuthError(reason, { cause: failure });
   return unavailable(failure);
 }

@@ -1,19 +1,11 @@
 // Follows the Watch stream of one of several servers, and keeps the revocation view and the keys up to date. When the
 // stream ends, fails or falls silent, it continues at the next server from the same cursor.
-import { createPublicKey } from 'node:crypto';
-import { timestampMs } from '@bufbuild/protobuf/wkt';
 import { Code, ConnectError } from '@connectrpc/connect';
-import type {
-  Change as ChangeMessage,
-  KeysChanged,
-  WatchResponse,
-} from '../../gen/latchkey/auth/v1/verifier_service_pb.ts';
 import { backoffMs } from '../async/backoff.ts';
 import { pause } from '../async/pause.ts';
-import type { RevocationEvent } from '../domain/revocation-event.ts';
-import { isSigningAlgorithm, publicVerificationKey, type VerificationKey } from '../verifier/access-token.ts';
-import type { RevocationView } from '../verifier/revocation-view.ts';
+import { WATCH_VERSION } from '../domain/revocation-event.ts';
 import type { Server } from './servers.ts';
+import { createWatchedState, type WatchedStateDeps } from './watched-state.ts';
 
 export type WatchFollower = {
   /** Rejects when the server rejects the credential or serves no Watch. */
@@ -26,11 +18,9 @@ export type WatchFollower = {
   close(): void;
 };
 
-export type WatchFollowerDeps = {
+export type WatchFollowerDeps = WatchedStateDeps & {
   servers: Pick<Server, 'verifier' | 'disconnect'>[];
   headers: Record<string, string>;
-  view: Pick<RevocationView, 'reset' | 'apply' | 'confirm' | 'ageMs'>;
-  onKeys(keys: VerificationKey[], issuer: string): void;
   /** The follower leaves a stream that keeps the view older than this. */
   maxStalenessMs: number;
   onError(error: unknown): void;
@@ -46,40 +36,30 @@ const SPREAD_MS = 50;
 const RECONNECT = { firstMs: 100, maxMs: 5_000 };
 const CURSOR_REJECTED = [Code.OutOfRange, Code.InvalidArgument];
 /** A retry fails until an operator changes the configuration. */
-const PERMANENT = [Code.Unauthenticated, Code.PermissionDenied, Code.Unimplemented];
+const PERMANENT = [Code.Unauthenticated, Code.PermissionDenied, Code.Unimplemented, Code.FailedPrecondition];
 
 export function followWatch(deps: WatchFollowerDeps): WatchFollower {
-  const { servers, headers, view, onKeys, maxStalenessMs, onError } = deps;
+  const { servers, headers, maxStalenessMs, onError } = deps;
+  const state = createWatchedState(deps);
   const closing = new AbortController();
   const ready = createReady();
-  let cursor = '';
   let index = 0;
   let failures = 0;
   let isUpToDate = false;
   let lastMessageAt = 0;
-  /** This process's monotonic clock minus the server's clock, plus the time that the fastest message took. */
-  let clockOffset: number | null = null;
 
   async function watchOnce(server: WatchFollowerDeps['servers'][number]): Promise<void> {
     const silence = watchSilence(() => server.disconnect());
     const signal = AbortSignal.any([closing.signal, silence.signal]);
-    // The smallest difference between a message's arrival and its time of sending. A message above it is late by the
-    // difference.
-    let leastDelay = Number.POSITIVE_INFINITY;
-    // Without a cursor the server sends every revocation in force. Earlier data may belong to a database that was
-    // replaced.
-    if (cursor === '') view.reset();
+    const request = { cursor: state.cursor(), version: WATCH_VERSION };
+    state.startStream();
     try {
-      for await (const message of server.verifier.watch({ cursor }, { headers, signal })) {
+      for await (const message of server.verifier.watch(request, { headers, signal })) {
         lastMessageAt = performance.now();
-        leastDelay = Math.min(leastDelay, lastMessageAt - sentAt(message));
-        clockOffset = leastDelay;
-        for (const { change } of message.changes) apply(change);
-        if (message.cursor !== '' && message.asOf) {
-          cursor = message.cursor;
-          view.confirm(timestampMs(message.asOf) + leastDelay);
+        const confirmedAt = state.receive(message, lastMessageAt);
+        if (confirmedAt !== null) {
           ready.resolve();
-          if (view.ageMs() > maxStalenessMs) throw new Error('the server is too far behind');
+          if (performance.now() - confirmedAt > maxStalenessMs) throw new Error('the server is too far behind');
           // Only a second message counts as success, so that streams that end at once are retried less and less often.
           if (isUpToDate) failures = 0;
           isUpToDate = true;
@@ -94,12 +74,6 @@ export function followWatch(deps: WatchFollowerDeps): WatchFollower {
     }
   }
 
-  function apply(change: ChangeMessage['change']): void {
-    if (change.case === 'keysChanged') onKeys(verificationKeys(change.value), change.value.issuer);
-    const known = toChange(change);
-    if (known) view.apply([known]);
-  }
-
   void (async () => {
     while (!closing.signal.aborted) {
       try {
@@ -107,7 +81,7 @@ export function followWatch(deps: WatchFollowerDeps): WatchFollower {
       } catch (error) {
         if (closing.signal.aborted) return;
         const { code } = ConnectError.from(error);
-        if (CURSOR_REJECTED.includes(code)) cursor = '';
+        if (CURSOR_REJECTED.includes(code)) state.discardCursor();
         if (PERMANENT.includes(code)) ready.reject(error);
         onError(error);
       }
@@ -121,7 +95,7 @@ export function followWatch(deps: WatchFollowerDeps): WatchFollower {
     ready: ready.promise,
     isFollowing: () => isUpToDate && performance.now() - lastMessageAt < LATE_AFTER_MS,
     serverIndex: () => index,
-    now: () => (clockOffset === null ? Date.now() : performance.now() - clockOffset),
+    now: () => state.serverTimeAt(performance.now()) ?? Date.now(),
     close() {
       closing.abort();
       ready.reject(new Error('closed'));
@@ -163,40 +137,4 @@ function watchSilence(onSilence: () => void) {
     },
     stop: () => clearTimeout(timer),
   };
-}
-
-function sentAt({ sentAt: time }: WatchResponse): number {
-  return time ? timestampMs(time) : 0;
-}
-
-function verificationKeys({ keys }: KeysChanged): VerificationKey[] {
-  // A newer server may use algorithms that this library lacks; their tokens are rejected.
-  return keys.flatMap(({ kid, algorithm, publicKey: spki }) => {
-    if (!isSigningAlgorithm(algorithm)) return [];
-    return publicVerificationKey(
-      kid,
-      algorithm,
-      createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' }),
-    );
-  });
-}
-
-function toChange(change: ChangeMessage['change']): RevocationEvent | null {
-  switch (change.case) {
-    case 'sessionEnded':
-      return { kind: 'session_ended', sessionId: change.value.sessionId };
-    case 'userChanged': {
-      const { userId, staleBelowEpoch, revokedBelowEpoch } = change.value;
-      return {
-        kind: 'user_changed',
-        userId,
-        staleBelow: Number(staleBelowEpoch),
-        revokedBelow: Number(revokedBelowEpoch),
-      };
-    }
-    case 'roleChanged':
-      return { kind: 'role_changed', role: change.value.role, staleBelow: Number(change.value.staleBelowEpoch) };
-    default:
-      return null;
-  }
 }

@@ -2,6 +2,7 @@ import { statSync } from 'node:fs';
 import { BlockList, isIP } from 'node:net';
 import { z } from 'zod';
 import { OWN_AUDIENCE } from '../domain/audience.ts';
+import { SIGNING_ALGORITHMS, type SigningAlgorithm, signingAlgorithmOf } from '../domain/signing-algorithm.ts';
 import type { Limit } from '../limits/limits.ts';
 import type { Format } from './key.ts';
 
@@ -24,6 +25,16 @@ export function oneOf<const Word extends string>(words: readonly Word[]): Format
 }
 
 export const onOff = oneOf(['on', 'off']);
+
+/** `Ed25519` means the same as `EdDSA` (RFC 9864). */
+export const signingAlgorithm: Format<SigningAlgorithm> = {
+  text: `one of ${SIGNING_ALGORITHMS.join(', ')}`,
+  schema: z.string().transform((name, context) => {
+    const algorithm = signingAlgorithmOf(name);
+    if (!algorithm) context.addIssue(`must be one of ${SIGNING_ALGORITHMS.join(', ')}`);
+    return algorithm ?? z.NEVER;
+  }),
+};
 
 export function anyText(text: string): Format<string> {
   return { text, schema: z.string() };
@@ -94,6 +105,18 @@ export const networks: Format<BlockList> = {
       else context.addIssue(`must be ${NETWORKS}`);
     }
     return networkList;
+  }),
+};
+
+const LISTEN_ADDRESS = 'a port, or an address and a port such as 127.0.0.1:8081 or [::1]:8081';
+/** The host is empty for that of HOST. */
+export const listenAddress: Format<{ host: string; port: number }> = {
+  text: LISTEN_ADDRESS,
+  schema: z.string().transform((text, context) => {
+    const [, bracketed, name = '', digits = ''] = /^(?:(?:\[([^\]]*)\]|([^:[\]\s]*)):)?(\d{1,5})$/.exec(text) ?? [];
+    const isValid = digits !== '' && Number(digits) <= 65_535 && (bracketed === undefined || isIP(bracketed) === 6);
+    if (!isValid) context.addIssue(`must be ${LISTEN_ADDRESS}`);
+    return { host: bracketed ?? name, port: Number(digits) };
   }),
 };
 

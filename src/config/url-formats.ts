@@ -11,6 +11,7 @@ import { hasUnencodedLogin, UNENCODED_LOGIN } from './unencoded-login.ts';
 const MIN_PASSWORD_LENGTH = 12;
 const POSTGRES = ['postgres:', 'postgresql:'];
 const SMTP = ['smtp:', 'smtps:'];
+const WEB = ['http:', 'https:'];
 
 function protocolProblem(text: string, protocols: string[]): string | null {
   return protocols.includes(URL.parse(text)?.protocol ?? '') ? null : `must be ${urlText(protocols)}`;
@@ -45,13 +46,15 @@ function connectionUrl(text: string, problemOf: (url: string) => string | null, 
   return { text: `${text}${suffix}`, schema };
 }
 
+/** Paths are appended to it. An issuer has neither query nor fragment (RFC 8414 section 2). */
 export const webUrl: Format<string> = {
-  text: urlText(['http:', 'https:']),
+  text: urlText(WEB),
   schema: z
     .string()
     .superRefine((text, context) => {
-      const problem = protocolProblem(text, ['http:', 'https:']);
+      const problem = protocolProblem(text, WEB);
       if (problem !== null) context.addIssue(problem);
+      else if (/[?#]|:\/\/[^/]*@/.test(text)) context.addIssue('must have no user, query or fragment');
     })
     .transform((text) => text.replace(/\/+$/, '')),
 };

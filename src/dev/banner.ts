@@ -8,6 +8,7 @@ export function banner(apiUrl: string, caFile: string | null, mailboxUrl: string
     `${curl} ${apiUrl.replace('http://', '')}/latchkey.auth.v1.AuthService/${method} -H 'content-type: application/json'`;
   return `
   Latchkey serves Connect, gRPC, gRPC-Web and HTTP/1.1 on ${apiUrl}
+  ${apiUrl}/ shows what runs here and where to look next.
   ${mailboxUrl ? `Mail arrives in ${mailboxUrl}` : 'Mail goes to SMTP_URL'}
   ${home ? `Data and development keys are in ${home}; delete this folder to start anew.` : 'Data is in DATABASE_URL.'}
 

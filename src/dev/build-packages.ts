@@ -10,7 +10,7 @@ type Manifest = Record<string, unknown>;
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const [GIVEN] = process.argv.slice(2);
 const DIST = resolve(GIVEN ?? join(ROOT, 'dist'));
-const { version, license, engines, dependencies, description } = JSON.parse(
+const { version, license, engines, dependencies, devDependencies, description } = JSON.parse(
   readFileSync(join(ROOT, 'package.json'), 'utf8'),
 );
 const SHARED: Manifest = { version, license, type: 'module' };
@@ -19,7 +19,12 @@ const SERVICE_FILES = ['src/store/migrations', 'src/process/supported-node.mjs']
 /** `dev` and `mails` need development dependencies, so they run only in a clone of the repository. */
 const ONLY_IN_A_CLONE = 'src/dev';
 
-const CLIENT_DEPENDENCIES = ['@bufbuild/protobuf', '@connectrpc/connect', '@connectrpc/connect-node'];
+const CLIENT_DEPENDENCIES = [
+  '@bufbuild/protobuf',
+  '@connectrpc/connect',
+  '@connectrpc/connect-node',
+  '@connectrpc/connect-web',
+];
 /** An interceptor must come from the same copy of grpc-js as the service that uses it. */
 const CLIENT_PEERS = ['@grpc/grpc-js'];
 
@@ -42,7 +47,9 @@ const client: Manifest = {
   exports: {
     '.': entry('src/client/client'),
     './grpc-js': entry('src/client/grpc-js-interceptor'),
+    './browser': entry('src/client/browser'),
     './proto/*': entry('gen/latchkey/auth/v1/*_pb'),
+    './google/rpc/*': entry('gen/google/rpc/*_pb'),
     './package.json': './package.json',
   },
   dependencies: rangesOf(CLIENT_DEPENDENCIES),
@@ -55,7 +62,7 @@ compile('latchkey', ['src/main.ts', 'src/passwords/hashing-main.ts'], false);
 rmSync(join(DIST, 'latchkey', ONLY_IN_A_CLONE), { recursive: true });
 for (const file of SERVICE_FILES) cpSync(join(ROOT, file), join(DIST, 'latchkey', file), { recursive: true });
 complete('latchkey', service, join(ROOT, 'README.md'));
-compile('client', ['src/client/client.ts', 'src/client/grpc-js-interceptor.ts'], true);
+compile('client', ['src/client/client.ts', 'src/client/grpc-js-interceptor.ts', 'src/client/browser.ts'], true);
 complete('client', client, join(ROOT, 'src/client/README.md'));
 if (!GIVEN) linkClient();
 
@@ -94,7 +101,7 @@ function entry(path: string): Manifest {
 
 /** A library accepts every compatible release. The service pins the releases that it was tested with. */
 function rangesOf(names: string[]): Record<string, string> {
-  return Object.fromEntries(names.map((name) => [name, `^${dependencies[name]}`]));
+  return Object.fromEntries(names.map((name) => [name, `^${dependencies[name] ?? devDependencies[name]}`]));
 }
 
 /** The examples import the library by its name. */

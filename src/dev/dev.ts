@@ -3,9 +3,9 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import pretty from 'pino-pretty';
+import { assertPortsFree } from '../app/assert-ports-free.ts';
 import { startApp } from '../app.ts';
 import { type Environment, readConfig } from '../config/config.ts';
-import { assertPortsFree } from '../process/assert-ports-free.ts';
 import { createLogger } from '../process/log.ts';
 import { prepareDatabase } from '../store/postgres/prepare-database.ts';
 import { banner } from './banner.ts';
@@ -14,6 +14,7 @@ import { findRedis, startEmbeddedRedis } from './embedded-redis.ts';
 import { freePort } from './free-port.ts';
 import { claimHome, type Home, randomKey } from './home.ts';
 import { startMailbox } from './mailbox.ts';
+import { createDevPages } from './pages/dev-pages.ts';
 import { progress } from './progress.ts';
 import { DEV_HOST, type DevSettings, PROGRAM_CACHE } from './settings.ts';
 
@@ -41,12 +42,12 @@ export async function startDev(settings: DevSettings): Promise<RunningDev> {
   const redisUrl = given.REDIS_URL ?? (await progress('Redis', () => embeddedRedis(settings.searchPath, started)));
   const mailbox = given.SMTP_URL
     ? null
-    : await progress('mailbox', () => embeddedMailbox(settings.mailboxPort, apiUrl, started));
+    : await progress('mailbox', () => embeddedMailbox(settings.mailboxPort, started));
 
   const generated = {
     HOST: DEV_HOST,
     ISSUER: apiUrl,
-    PUBLIC_URL: mailbox?.url ?? apiUrl,
+    PUBLIC_URL: apiUrl,
     SMTP_URL: mailbox?.smtpUrl,
     MAIL_FROM: 'no-reply@latchkey.example',
     MASTER_KEY: home.secret('master-key', randomKey),
@@ -68,7 +69,8 @@ export async function startDev(settings: DevSettings): Promise<RunningDev> {
     config.process.logLevel,
     pretty({ sync: true, singleLine: true, translateTime: 'HH:MM:ss' }),
   );
-  const app = await progress('API and worker', () => startApp(config, { api: true, worker: true }, log));
+  const pages = createDevPages({ apiUrl, mailboxUrl: mailbox?.url ?? null, publicUrl: config.mail.publicUrl });
+  const app = await progress('API and worker', () => startApp(config, { api: true, worker: true }, log, { pages }));
   started.defer(() => app.close());
   console.log(
     banner(apiUrl, given.TLS_CERT_FILE ?? null, mailbox?.url ?? null, given.DATABASE_URL ? null : settings.home),
@@ -106,10 +108,9 @@ async function embeddedRedis(searchPath: string, started: AsyncDisposableStack):
   return redis.url;
 }
 
-async function embeddedMailbox(port: number, apiUrl: string, started: AsyncDisposableStack) {
+async function embeddedMailbox(port: number, started: AsyncDisposableStack) {
   const mailbox = await startMailbox({
     port,
-    apiUrl,
     onMail: ({ to, subject, link }) =>
       console.log(printable(`  mail to ${to}: ${subject}`) + (link ? `\n  ${printable(link)}` : '')),
   });

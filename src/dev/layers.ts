@@ -12,6 +12,7 @@ export const LAYERS: Room[][] = [
   [{ name: 'process', owns: 'the operating system process: log, signals, worker processes, release' }],
   [
     { name: 'verifier', owns: 'the decision about an access token: form, signature, revocation status' },
+    { name: 'policy', owns: 'the requirements of the routes behind gateways, and the policy file' },
     { name: 'limits', owns: 'rate limits, counted in Redis or in this process' },
     { name: 'passwords', owns: 'password hashes and password rules' },
     { name: 'oauth', owns: 'identity providers: OpenID Connect and GitHub' },
@@ -79,6 +80,7 @@ export const RESERVED: { packages: string[]; rooms: string[] }[] = [
   { packages: ['ioredis'], rooms: ['redis', 'limits', 'dev'] },
   { packages: ['bullmq', 'nodemailer'], rooms: ['jobs'] },
   { packages: ['jose'], rooms: ['keys'] },
+  { packages: ['yaml'], rooms: ['policy'] },
   { packages: ['argon2', 'bcrypt'], rooms: ['passwords'] },
 ];
 

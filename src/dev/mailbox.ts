@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import PostalMime from 'postal-mime';
 import { SMTPServer } from 'smtp-server';
-import { listPage, mailPage, productPage } from './mailbox-pages.ts';
+import { listPage, mailPage } from './mailbox-pages.ts';
 import type { ReceivedMail } from './received-mail.ts';
 
 export type Mailbox = {
@@ -17,13 +17,12 @@ export type Mailbox = {
 
 export type MailboxOptions = {
   port: number;
-  apiUrl: string;
   onMail(mail: ReceivedMail): void;
 };
 
 const KEPT_MAILS = 200;
 
-export async function startMailbox({ port, apiUrl, onMail }: MailboxOptions): Promise<Mailbox> {
+export async function startMailbox({ port, onMail }: MailboxOptions): Promise<Mailbox> {
   const mails: ReceivedMail[] = [];
   let received = 0;
 
@@ -48,12 +47,10 @@ export async function startMailbox({ port, apiUrl, onMail }: MailboxOptions): Pr
     if (!/^(localhost|127\.0\.0\.1)(:\d+)?$/.test(request.headers.host ?? ''))
       return void response.writeHead(403).end();
     const path = request.url?.split('?', 1)[0] ?? '';
-    const product = productPage(path, apiUrl);
     const mail = mails.find(({ number }) => path === `/mails/${number}`);
     if (path === '/') send(response, 'text/html', listPage(mails));
     else if (mail) send(response, 'text/html', mailPage(mail));
     else if (path === '/api/mails') send(response, 'application/json', JSON.stringify(mails));
-    else if (product !== null) send(response, 'text/html', product);
     else response.writeHead(404).end();
   });
 

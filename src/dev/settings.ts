@@ -1,5 +1,6 @@
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { PortSetting } from '../app/assert-ports-free.ts';
 import { readConfigKeys } from '../config/config.ts';
 import { anyText } from '../config/formats.ts';
 import { DATABASE_KEYS } from '../config/groups/database.ts';
@@ -7,7 +8,6 @@ import { DEV_KEYS } from '../config/groups/dev.ts';
 import { HTTP_KEYS } from '../config/groups/http.ts';
 import { METRICS_KEYS } from '../config/groups/telemetry.ts';
 import type { Environment } from '../config/key.ts';
-import type { PortSetting } from '../process/assert-ports-free.ts';
 
 /** The settings that `npm start` needs before it can read a configuration. */
 export type DevSettings = {
@@ -23,7 +23,8 @@ export type DevSettings = {
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 export const PROGRAM_CACHE = join(ROOT, 'node_modules/.cache/latchkey');
 
-export const DEV_HOST = '127.0.0.1';
+/** 127.0.0.1 and, where there is IPv6, ::1, which some clients try alone. */
+export const DEV_HOST = 'localhost';
 
 const { DATABASE_URL, MIGRATION_DATABASE_URL } = DATABASE_KEYS;
 const KEYS = {
@@ -43,7 +44,7 @@ export function readDevSettings(environment: Environment): DevSettings {
   const ports: PortSetting[] = [
     { key: 'PORT', host: HOST, port: PORT },
     { key: 'METRICS_PORT', host: values.METRICS_HOST ?? HOST, port: METRICS_PORT ?? 0 },
-    { key: 'MAILBOX_PORT', host: DEV_HOST, port: given.SMTP_URL ? 0 : mailboxPort },
+    { key: 'MAILBOX_PORT', host: '127.0.0.1', port: given.SMTP_URL ? 0 : mailboxPort },
   ];
   return { home: resolve(home), searchPath, port: PORT, mailboxPort, ports, given };
 }

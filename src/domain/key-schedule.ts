@@ -1,8 +1,6 @@
 // Every verifier can load a key before it signs, and keeps it until its last token has expired. src/keys applies the
 // changes.
-
-export const SIGNING_ALGORITHMS = ['EdDSA', 'ES256'] as const;
-export type SigningAlgorithm = (typeof SIGNING_ALGORITHMS)[number];
+import type { SigningAlgorithm } from './signing-algorithm.ts';
 
 /** `published`: in the JWKS, signs nothing yet. `retiring`: its tokens are valid. `retired`: its tokens are invalid. */
 export type KeyState = 'published' | 'active' | 'retiring' | 'retired';

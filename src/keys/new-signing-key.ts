@@ -1,13 +1,15 @@
-import { generateKeyPairSync } from 'node:crypto';
+import { generateKeyPair } from 'node:crypto';
+import { promisify } from 'node:util';
 import { calculateJwkThumbprint, exportJWK } from 'jose';
 import type { KeyRing } from '../domain/key-ring.ts';
-import type { KeyToAdd, SigningAlgorithm } from '../domain/key-schedule.ts';
+import type { KeyToAdd } from '../domain/key-schedule.ts';
+import type { SigningAlgorithm } from '../domain/signing-algorithm.ts';
 import type { NewSigningKey } from '../store/signing-key-rows.ts';
 import { encryptPrivateKey } from './private-key-encryption.ts';
 
 /** The `kid` is the thumbprint of the key (RFC 7638). */
 export async function newSigningKey(wanted: KeyToAdd, encryptionKeys: KeyRing): Promise<NewSigningKey> {
-  const { publicKey, privateKey } = generate(wanted.algorithm);
+  const { publicKey, privateKey } = await generate(wanted.algorithm);
   const kid = await calculateJwkThumbprint(await exportJWK(publicKey));
   // The command line would read a leading hyphen as an option.
   if (kid.startsWith('-')) return newSigningKey(wanted, encryptionKeys);
@@ -15,7 +17,18 @@ export async function newSigningKey(wanted: KeyToAdd, encryptionKeys: KeyRing): 
   return { ...wanted, kid, encryptedPrivateKey: encryptPrivateKey(pkcs8, kid, encryptionKeys) };
 }
 
+/** In a thread: an RSA key takes a second on a slow machine. */
+const generateInThread = promisify(generateKeyPair);
+/** 128 bits of security, like the curves (NIST SP 800-57 part 1, table 2). */
+const RSA_BITS = 3_072;
+
 function generate(algorithm: SigningAlgorithm) {
-  if (algorithm === 'EdDSA') return generateKeyPairSync('ed25519');
-  return generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  switch (algorithm) {
+    case 'EdDSA':
+      return generateInThread('ed25519');
+    case 'ES256':
+      return generateInThread('ec', { namedCurve: 'P-256' });
+    case 'RS256':
+      return generateInThread('rsa', { modulusLength: RSA_BITS });
+  }
 }

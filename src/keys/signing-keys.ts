@@ -6,8 +6,8 @@ import type { JWK } from 'jose';
 import { singleFlight } from '../async/single-flight.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { KeyRing } from '../domain/key-ring.ts';
-import type { SigningAlgorithm } from '../domain/key-schedule.ts';
 import { RETRY_SOON_MS } from '../domain/retry-after.ts';
+import type { SigningAlgorithm } from '../domain/signing-algorithm.ts';
 import { OperatorError } from '../process/operator-error.ts';
 import type { SigningKeyRows, StoredSigningKey } from '../store/signing-key-rows.ts';
 import type { AccessClaims, VerificationKey } from '../verifier/access-token.ts';
@@ -16,8 +16,12 @@ import { decryptSigningKey, type SigningKey, signAccessToken } from './signing-k
 
 export type SigningKeys = {
   verificationKeys(): VerificationKey[];
-  /** RFC 7517, public members only. Includes the key that signs next. */
-  jwks(): { keys: JWK[] };
+  /**
+   * RFC 7517, public members only. Includes the key that signs next. The keys of the algorithm in use come first:
+   * python-jose fails at the first key of another kind.
+   * @param algorithms empty for all
+   */
+  jwks(algorithms: SigningAlgorithm[]): { keys: JWK[] };
   /** SubjectPublicKeyInfo in DER. */
   publicKeys(): { kid: string; algorithm: SigningAlgorithm; publicKey: Uint8Array<ArrayBuffer> }[];
   /**
@@ -87,7 +91,11 @@ export async function loadSigningKeys(options: SigningKeysOptions): Promise<Sign
 
   return {
     verificationKeys: () => keys,
-    jwks: () => ({ keys: keys.map((key) => key.jwk) }),
+    jwks: (algorithms) => ({
+      keys: inOrderOfUse(keys)
+        .filter((key) => algorithms.length === 0 || algorithms.includes(key.algorithm))
+        .map(({ jwk }) => jwk),
+    }),
     publicKeys: () => keys.map(({ kid, algorithm, spki }) => ({ kid, algorithm, publicKey: spki })),
     async sign(claims) {
       if (areStale()) await reload();
@@ -108,6 +116,13 @@ export async function loadSigningKeys(options: SigningKeysOptions): Promise<Sign
     },
     onReload: (listener) => void listeners.push(listener),
   };
+}
+
+/** The active key, the other keys of its algorithm, then those of other algorithms. */
+function inOrderOfUse(keys: SigningKey[]): SigningKey[] {
+  const active = keys.find(({ state }) => state === 'active');
+  const rank = (key: SigningKey) => (key === active ? 0 : key.algorithm === active?.algorithm ? 1 : 2);
+  return keys.toSorted((one, other) => rank(one) - rank(other));
 }
 
 function errorOf(undecryptable: StoredSigningKey[]): OperatorError {

@@ -1,6 +1,7 @@
 import type { Cluster, Redis } from 'ioredis';
+import { networkOf } from '../domain/networks.ts';
 import { type Counter, processCounter, redisCounter } from './counters.ts';
-import { isBudget, type Limit, type LimitName } from './limits.ts';
+import { isBudget, isByNetwork, type Limit, type LimitName } from './limits.ts';
 import type { RedisFallback } from './redis-fallback.ts';
 import { bucketsOf, type TakeResult, takeFrom } from './take-from.ts';
 
@@ -27,9 +28,11 @@ export type LimiterDeps = {
   limits: Record<LimitName, Limit>;
   /** The store is `process` for attempts that were counted without Redis. */
   onTaken?: (name: LimitName, outcome: Outcome, store: Counter['store']) => void;
+  /** The network has used three quarters of a limit. Called once in a window, or again after points were given back. */
+  onNearLimit?: (name: LimitName, network: string) => void;
 };
 
-export function createLimiter({ redis, fallback, limits, onTaken }: LimiterDeps): Limiter {
+export function createLimiter({ redis, fallback, limits, onTaken, onNearLimit }: LimiterDeps): Limiter {
   const counters = new Map(
     Object.entries(limits).map(([name, limit]) => [
       name,
@@ -50,6 +53,7 @@ export function createLimiter({ redis, fallback, limits, onTaken }: LimiterDeps)
       withCounter(name, async (counter) => {
         const result = await takeFrom(counter, bucketsOf(name, key), tightenedForMs);
         const overLimit = isBudget(name) ? 'exceeded' : 'refused';
+        if (result.isNearLimit && isByNetwork(name)) onNearLimit?.(name, networkOf(key));
         onTaken?.(name, result.allowed ? 'allowed' : overLimit, counter.store);
         return result;
       }),

@@ -261,6 +261,10 @@ export function isBudget(name: LimitName): name is BudgetName {
   return name.startsWith('GLOBAL_');
 }
 
+export function isByNetwork(name: LimitName): name is NetworkLimit {
+  return name.endsWith('_NETWORK');
+}
+
 /** Other processes count for themselves. */
 export function pointsWithoutRedis(points: number): number {
   return Math.max(1, Math.floor(points / 2));

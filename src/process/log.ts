@@ -18,6 +18,7 @@ const ALLOWED_FIELDS = new Set([
   'service',
   'port',
   'metrics_port',
+  'admin_port',
   'health_port',
   'pid',
   'workers',
@@ -37,6 +38,8 @@ const ALLOWED_FIELDS = new Set([
   'timeline',
   'lost_wal_bytes',
   'clock_ahead_ms',
+  'limit',
+  'network',
 ]);
 
 export function createLogger(level: string, destination?: DestinationStream): Logger {

@@ -37,6 +37,8 @@ export type FeedDeps = {
 type TimedRead = FeedStep & { readAt: number };
 
 const CATCH_UP_MS = 500;
+const UNKNOWN_EVENT =
+  'a newer release has written an event of an unknown kind; tokens are checked in Postgres for about an hour; upgrade this process';
 /** Older positions cannot be resumed: events are kept for two hours. */
 export const RESUMABLE_MS = 3600_000;
 
@@ -74,6 +76,7 @@ export async function followRevocationEvents(
     // An event that was lost with a failed primary must not stop tokens of today.
     if (step.isComplete) view.reset();
     view.apply(step.events);
+    if (step.events.some(({ kind }) => kind === 'unknown')) onError(new Error(UNKNOWN_EVENT));
     view.confirm(readAt);
     return step;
   }

@@ -1,20 +1,26 @@
 // The order in which a request passes through the server, from the socket to the use case. The lists run in the order
 // in which they stand; a new endpoint or a new step of every RPC goes here. Nothing else belongs here.
+import type { BrowserSessionSettings } from '../config/groups/browser-sessions.ts';
 import type { Deps } from '../deps.ts';
-import type { ServiceKeys } from '../keys/service-keys.ts';
+import type { KeyPolicy } from '../domain/key-schedule.ts';
 import type { CallLog } from './calls/call-log.ts';
 import type { CallDeps } from './calls/call-record.ts';
 import { createConcurrencyLimit } from './calls/concurrency-limit.ts';
 import { createFairSlots } from './calls/fair-slots.ts';
+import { createBrowserSessionHandler } from './endpoints/browser-session/browser-session.ts';
 import { createCorsHandler } from './endpoints/cors.ts';
+import { createMetadataHandler } from './endpoints/metadata.ts';
 import { createOAuthTokenHandler } from './endpoints/oauth-token.ts';
 import { createFastPath } from './fast-path/fast-path.ts';
+import type { CurrentPolicy } from './gateway/check-request.ts';
 import { extAuthzRoutes } from './gateway/ext-authz.ts';
 import { createForwardAuthHandler } from './gateway/forward-auth.ts';
 import { adminRoutes } from './rpc/admin-routes.ts';
+import { type ServesService, servesAll, servesPublic } from './rpc/admin-services.ts';
 import {
   acquireSlot,
   authorizeCaller,
+  identifyClient,
   receiveMessage,
   rejectAmbiguousCredentials,
   rejectCompression,
@@ -25,15 +31,23 @@ import { type Routes, routes } from './rpc/routes.ts';
 import { createRpcHandler } from './rpc/rpc.ts';
 import { createUnknownGrpcMethodHandler } from './rpc/unknown-grpc-method.ts';
 import type { Handler } from './transport/handler.ts';
+import type { ListenAddress } from './transport/listen-on-all.ts';
 import { type Listener, type ListenerOptions, listen } from './transport/listener.ts';
 
-export type ServerDeps = Deps & CallDeps & { serviceKeys: ServiceKeys; callLog: CallLog };
+export type ServerDeps = Deps & CallDeps & { callLog: CallLog; policy: CurrentPolicy };
 
 export type ServerOptions = {
   listener: ListenerOptions;
+  /** Serves everything. PORT then serves what the public needs. Null when PORT serves everything. */
+  listenAdmin: ListenAddress | null;
   corsOrigins: string[];
   standardServices: Routes[];
-  jwksAndProbes: Handler;
+  keyPolicy: KeyPolicy;
+  probes: Handler;
+  /** Null when cookies of browsers are off. */
+  browserSessions: BrowserSessionSettings | null;
+  /** The pages of a development start. */
+  pages: Handler;
 };
 
 /** Requests of one process whose body has not arrived. Each holds at most 64 KiB. */
@@ -44,8 +58,8 @@ const MAX_UNREAD_RESPONSES = 1_000;
 const WAIT_UNDER_PRESSURE_MS = 2_000;
 const MAX_PUBLIC_STREAMS = 1_000;
 
-/** @throws when it cannot listen on the port */
-export function startServer(deps: ServerDeps, options: ServerOptions): Promise<Listener> {
+/** A separate address for administration listens before the public port. @throws when it cannot listen on a port */
+export async function startServer(deps: ServerDeps, options: ServerOptions): Promise<Listener & { adminPort: number }> {
   const slots = {
     waiting: createFairSlots({ capacity: MAX_WAITING_REQUESTS, maxHoldUnderPressureMs: WAIT_UNDER_PRESSURE_MS }),
     unread: createFairSlots({ capacity: MAX_UNREAD_RESPONSES, maxHoldUnderPressureMs: WAIT_UNDER_PRESSURE_MS }),
@@ -56,37 +70,62 @@ export function startServer(deps: ServerDeps, options: ServerOptions): Promise<L
 
   // 1. The connection (transport/listener.ts): limit on connections, PROXY protocol, TLS, protocol detection, then for
   // each request: resets, pipelining, header size.
-  return listen(
-    options.listener,
-    // 2. The fast path answers Verify and its kin from memory. It hands over every other request, unchanged.
-    createFastPath(all),
-    // 3. Time limits of the request (transport/request-timeouts.ts), then the first of these handlers that answers it.
-    [
-      createCorsHandler(options.corsOrigins),
-      createRpcHandler(all, {
-        // 4. Before the message of an RPC is decoded.
-        gate: [
-          rejectCompression,
-          rejectAmbiguousCredentials,
-          authorizeCaller(all),
-          receiveMessage,
-          acquireSlot(slots.concurrencyLimit),
-        ],
-        // 5. Around the handler of an RPC.
-        interceptors: [
-          convertErrors,
-          limitTime,
-          limitPublicStreams(slots.publicStreams),
-          acceptNamedClient(all),
-          authorizeMessages(all),
-        ],
-        // 6. The handler calls a use case.
-        services: [routes(all), adminRoutes(all), extAuthzRoutes(all), ...options.standardServices],
-      }),
-      createForwardAuthHandler(all, deps.callLog),
-      createOAuthTokenHandler(all, deps.callLog),
-      options.jwksAndProbes,
-      createUnknownGrpcMethodHandler(deps.callLog, all),
-    ],
-  );
+  const listenOn = (address: ListenAddress, serves: ServesService) =>
+    listen({ ...options.listener, address }, fastPath(serves), handlers(serves));
+
+  // 2. The fast path answers Verify and its kin from memory. It hands over every other request, unchanged.
+  const fastPath = (serves: ServesService) => createFastPath({ ...all, serves });
+
+  // 3. Time limits of the request (transport/request-timeouts.ts), then the first of these handlers that answers it.
+  const handlers = (serves: ServesService): Handler[] => [
+    createCorsHandler(options.corsOrigins),
+    createRpcHandler(all, {
+      // 4. Before the message of an RPC is decoded.
+      gate: [
+        rejectCompression,
+        rejectAmbiguousCredentials,
+        identifyClient(all),
+        authorizeCaller(all),
+        receiveMessage,
+        acquireSlot(slots.concurrencyLimit),
+      ],
+      // 5. Around the handler of an RPC.
+      interceptors: [
+        convertErrors,
+        limitTime,
+        limitPublicStreams(slots.publicStreams),
+        acceptNamedClient(all),
+        authorizeMessages(all),
+      ],
+      // 6. The handler calls a use case.
+      services: [routes(all), adminRoutes(all), extAuthzRoutes(all), ...options.standardServices],
+      serves,
+    }),
+    createForwardAuthHandler(all, deps.callLog),
+    createOAuthTokenHandler(all, deps.callLog),
+    createBrowserSessionHandler(all, options.browserSessions, deps.callLog),
+    createMetadataHandler({ ...all, issuer: all.tokenSettings.issuer, policy: options.keyPolicy }),
+    options.probes,
+    options.pages,
+    createUnknownGrpcMethodHandler(deps.callLog, all),
+  ];
+
+  const { listener, listenAdmin } = options;
+  if (!listenAdmin) return { ...(await listenOn(listener.address, servesAll)), adminPort: 0 };
+  const admin = await listenOn(listenAdmin, servesAll);
+  try {
+    return together(await listenOn(listener.address, servesPublic), admin);
+  } catch (error) {
+    await admin.close(0);
+    throw error;
+  }
+}
+
+function together(main: Listener, admin: Listener): Listener & { adminPort: number } {
+  return {
+    port: main.port,
+    adminPort: admin.port,
+    connections: () => main.connections() + admin.connections(),
+    close: async (graceMs) => void (await Promise.all([main.close(graceMs), admin.close(graceMs)])),
+  };
 }

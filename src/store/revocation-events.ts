@@ -23,7 +23,8 @@ type Row = {
   history: string;
   seen: string;
   id: string | null;
-  kind: RevocationEvent['kind'] | null;
+  /** Null in a row without an event. */
+  kind: string | null;
   session_id: string;
   user_id: string;
   stale_below: number;
@@ -138,5 +139,7 @@ function toEvent(row: Row): RevocationEvent | null {
       return { kind: row.kind };
     case null:
       return null;
+    default:
+      return { kind: 'unknown' };
   }
 }

@@ -63,6 +63,14 @@ export const INSTRUMENTS = {
     },
     description: 'Attempts that rate limits have counted.',
   },
+  limitsNear: {
+    name: 'latchkey.limit.near',
+    type: 'counter',
+    unit: '{network}',
+    attributes: { limit: 'the name of a limit by network' },
+    description:
+      'Networks that have made three quarters of the attempts that a limit allows. A proxy or a back end that does not name its clients looks like one network.',
+  },
   jobs: {
     name: 'latchkey.jobs',
     type: 'counter',
@@ -148,6 +156,14 @@ export const INSTRUMENTS = {
     unit: 'By',
     attributes: {},
     description: 'Memory of the cache of verified tokens.',
+  },
+  policyOutdated: {
+    name: 'latchkey.policy_file.outdated',
+    type: 'gauge',
+    unit: '1',
+    attributes: {},
+    description:
+      '1 while the policy file has a problem, so that the former policy stays in use. Only with POLICY_FILE.',
   },
   connections: {
     name: 'latchkey.connections',

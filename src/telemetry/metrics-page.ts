@@ -1,7 +1,7 @@
 // The page that Prometheus reads, on a port that the public must not reach.
 import http from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { PrometheusExporter } from '@opentelemetry/exporter-prometheus';
+import { listenOnAll } from '../server/transport/listen-on-all.ts';
 
 const PATH = '/metrics';
 const TIMEOUT_MS = 10_000;
@@ -10,6 +10,22 @@ const MAX_CONNECTIONS = 16;
 /** @throws when the port is taken */
 export async function startMetricsPage({ host, port }: { host: string; port: number }) {
   const reader = new PrometheusExporter({ preventServerStart: true });
+  // Each worker process has its own page. node:cluster would share the port.
+  const listening = await listenOnAll({ host, port, exclusive: true }, () => createPage(reader));
+  const servers = listening.servers as http.Server[];
+  return {
+    reader,
+    port: listening.port,
+    close() {
+      for (const server of servers) {
+        server.close();
+        server.closeAllConnections();
+      }
+    },
+  };
+}
+
+function createPage(reader: PrometheusExporter): http.Server {
   const server = http.createServer((request, response) => {
     const isPage = request.url?.split('?', 1)[0] === PATH;
     // One request for each connection, so that a client cannot make this process write more than the client reads.
@@ -24,15 +40,5 @@ export async function startMetricsPage({ host, port }: { host: string; port: num
   // A client may not read the response.
   server.setTimeout(TIMEOUT_MS, (socket) => socket.destroy());
   server.headersTimeout = TIMEOUT_MS;
-  // Each worker process has its own page. node:cluster would share the port.
-  const options = { host, port, exclusive: true };
-  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(options, resolve));
-  return {
-    reader,
-    port: (server.address() as AddressInfo).port,
-    close() {
-      server.close();
-      server.closeAllConnections();
-    },
-  };
+  return server;
 }

@@ -19,6 +19,8 @@ export type EndedCall = {
   code: string;
   reason: string;
   durationMs: number;
+  /** Only for the trace. */
+  origin?: () => { address: string; requestId: string };
 };
 
 export type Metrics = ReturnType<typeof createMetrics>;
@@ -38,6 +40,7 @@ export function createMetrics(meter: Meter) {
   const calls = histogram(INSTRUMENTS.calls);
   const refusals = counter(INSTRUMENTS.refusals);
   const limits = counter(INSTRUMENTS.limits);
+  const limitsNear = counter(INSTRUMENTS.limitsNear);
   const jobs = counter(INSTRUMENTS.jobs);
   const housekeepingRuns = counter(INSTRUMENTS.housekeepingRuns);
   const housekeepingRows = counter(INSTRUMENTS.housekeepingRows);
@@ -53,6 +56,7 @@ export function createMetrics(meter: Meter) {
   const viewEntries = level(INSTRUMENTS.viewEntries);
   const clockDifference = gauge(INSTRUMENTS.clockDifference);
   const tokenCacheSize = level(INSTRUMENTS.tokenCacheSize);
+  const policyOutdated = gauge(INSTRUMENTS.policyOutdated);
   const connections = level(INSTRUMENTS.connections);
   const outboxEntries = level(INSTRUMENTS.outboxEntries);
   const outboxAge = gauge(INSTRUMENTS.outboxAge);
@@ -82,6 +86,10 @@ export function createMetrics(meter: Meter) {
      */
     limitTaken(limit: string, outcome: 'allowed' | 'refused' | 'exceeded', store: 'redis' | 'process'): void {
       limits.add(1, { limit, outcome, store });
+    },
+
+    limitNear(limit: string): void {
+      limitsNear.add(1, { limit });
     },
 
     jobEnded(topic: Backlog['topic'], outcome: 'done' | 'failed' | 'dead', count = 1): void {
@@ -123,6 +131,10 @@ export function createMetrics(meter: Meter) {
 
     watchTokenCache(bytes: () => number): void {
       read(tokenCacheSize, bytes);
+    },
+
+    watchPolicyFile(isOutdated: () => boolean): void {
+      read(policyOutdated, () => Number(isOutdated()));
     },
 
     watchConnections(open: () => number): void {

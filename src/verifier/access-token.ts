@@ -1,8 +1,8 @@
 // The one form of access token that this service signs and accepts: RFC 9068, compact serialization, canonical
 // encoding. Decides nothing about expiry, audience or revocation.
-import { type KeyObject, verify as verifySignature } from 'node:crypto';
-import { SIGNING_ALGORITHMS, type SigningAlgorithm } from '../domain/key-schedule.ts';
+import { isUtf8 } from 'node:buffer';
 import { isServiceName } from '../domain/service-name.ts';
+import { namesOf, type SigningAlgorithm } from '../domain/signing-algorithm.ts';
 import { isUuid } from '../domain/uuid.ts';
 
 export type AccessClaims = {
@@ -33,6 +33,7 @@ export type AccessClaims = {
 export type VerificationKey = {
   kid: string;
   algorithm: SigningAlgorithm;
+  signatureBytes: number;
   hasSigned(content: Buffer, signature: Buffer): boolean;
 };
 
@@ -42,11 +43,9 @@ export type VerificationKey = {
  */
 export const MAX_ACCESS_TTL_SECONDS = 3600;
 export const CLIENT_ID = 'latchkey';
-/** In characters. HTTP servers take headers of 8 KiB and more. */
-export const MAX_TOKEN_LENGTH = 4096;
+/** In characters: 512 of an RSA signature, and 4,096. HTTP servers take headers of 8 KiB and more. */
+export const MAX_TOKEN_LENGTH = 4_608;
 
-/** The same for both algorithms. An ES256 signature is r and s (RFC 7518 section 3.4). */
-const SIGNATURE_BYTES = 64;
 const MAX_CLOCK_SKEW_SECONDS = 60;
 /** In milliseconds. After a revocation, every token that it concerns has expired by then; clock skew is included. */
 export const LAST_TOKEN_MS = (MAX_ACCESS_TTL_SECONDS + 3 * MAX_CLOCK_SKEW_SECONDS) * 1000;
@@ -59,27 +58,15 @@ export function accessTokenHeader(key: Pick<VerificationKey, 'kid' | 'algorithm'
   return { alg: key.algorithm, kid: key.kid, typ: 'at+jwt' };
 }
 
-export function publicVerificationKey(kid: string, algorithm: SigningAlgorithm, publicKey: KeyObject): VerificationKey {
-  if (algorithm === 'EdDSA') {
-    return { kid, algorithm, hasSigned: (content, signature) => verifySignature(null, content, publicKey, signature) };
-  }
-  const key = { key: publicKey, dsaEncoding: 'ieee-p1363' as const };
-  return {
-    kid,
-    algorithm,
-    hasSigned: (content, signature) => verifySignature('sha256', content, key, signature),
-  };
-}
-
-export function isSigningAlgorithm(text: string): text is SigningAlgorithm {
-  return SIGNING_ALGORITHMS.some((algorithm) => algorithm === text);
-}
-
 /** The header of a token (base64url) is compared and never parsed. */
 export type KeysByHeader = Map<string, VerificationKey>;
 
 export function keysByHeader(keys: VerificationKey[]): KeysByHeader {
-  return new Map(keys.map((key) => [encode(JSON.stringify(accessTokenHeader(key))), key]));
+  return new Map(keys.flatMap((key) => headersOf(key).map((header) => [encode(JSON.stringify(header)), key])));
+}
+
+function headersOf(key: VerificationKey) {
+  return namesOf(key.algorithm).map((alg) => ({ ...accessTokenHeader(key), alg }));
 }
 
 /** Null unless the token is authentic. */
@@ -93,13 +80,23 @@ export function parseAccessToken(
   return claims && isIssuedHere(claims, issuer, Math.floor(nowMs / 1000)) ? claims : null;
 }
 
-export function isOfUnknownKey(token: string, keys: KeysByHeader): boolean {
+/**
+ * For the payload of a token of another kind, which the caller has authenticated.
+ * @returns null for claims that this service does not issue
+ */
+export function readClaims(payload: string, issuer: string, nowMs: number): AccessClaims | null {
+  const claims = parseCanonicalClaims(decodeCanonical(payload)?.toString() ?? '');
+  return claims && isIssuedHere(claims, issuer, Math.floor(nowMs / 1000)) ? claims : null;
+}
+
+/** The `kid` of a token in the right form whose key is unknown; otherwise null. */
+export function unknownKid(token: string, keys: KeysByHeader): string | null {
   // Stryker disable next-line StringLiteral: a split text has a first part.
   const [header = '', , , ...rest] = token.split('.', 4);
-  if (token.length > MAX_TOKEN_LENGTH || rest.length > 0 || keys.has(header)) return false;
+  if (token.length > MAX_TOKEN_LENGTH || rest.length > 0 || keys.has(header)) return null;
   // Stryker disable next-line StringLiteral: any text without the form below is equal to none.
   const json = decodeCanonical(header)?.toString() ?? '';
-  return /^\{"alg":"[A-Z]\w+","kid":"[\w-]{43}","typ":"at\+jwt"\}$/.test(json);
+  return /^\{"alg":"[A-Z][\w-]+","kid":"([\w-]{43})","typ":"at\+jwt"\}$/.exec(json)?.[1] ?? null;
 }
 
 function readAuthenticClaims(token: string, keys: KeysByHeader): AccessClaims | null {
@@ -109,11 +106,11 @@ function readAuthenticClaims(token: string, keys: KeysByHeader): AccessClaims | 
   const key = keys.get(header);
   const json = decodeCanonical(payload);
   const signatureBytes = decodeCanonical(signature);
-  if (rest.length > 0 || !key || !json || signatureBytes?.length !== SIGNATURE_BYTES) return null;
+  if (rest.length > 0 || !key || !json || signatureBytes?.length !== key.signatureBytes) return null;
   // Stryker disable next-line StringLiteral: canonical base64url is ASCII, which all encodings share.
   const signed = Buffer.from(token.slice(0, header.length + 1 + payload.length), 'latin1');
   if (!key.hasSigned(signed, signatureBytes)) return null;
-  return parseCanonicalClaims(json.toString());
+  return isUtf8(json) ? parseCanonicalClaims(json.toString()) : null;
 }
 
 /** Null for other characters, padding, or unused bits that are set. */

@@ -4,13 +4,7 @@
 import type { TokenPrincipal } from '../domain/principal.ts';
 import { isForAudience } from '../domain/requirement.ts';
 import type { RevocableToken, RevocationStatus } from '../domain/revocation-status.ts';
-import {
-  type AccessClaims,
-  isOfUnknownKey,
-  keysByHeader,
-  parseAccessToken,
-  type VerificationKey,
-} from './access-token.ts';
+import { type AccessClaims, keysByHeader, parseAccessToken, unknownKid, type VerificationKey } from './access-token.ts';
 import type { RevocationView } from './revocation-view.ts';
 import { createTokenCache } from './token-cache.ts';
 
@@ -30,7 +24,14 @@ export type VerifiedToken = {
   rendered: { binary: Uint8Array | null; json: string | null };
 };
 
-export type RejectionReason = 'TOKEN_INVALID' | 'TOKEN_EXPIRED' | 'AUDIENCE_MISMATCH' | 'TOKEN_REVOKED' | 'TOKEN_STALE';
+/** The engine returns all but API_KEY_NOT_ACCEPTED: it receives no keys. */
+export type RejectionReason =
+  | 'API_KEY_NOT_ACCEPTED'
+  | 'TOKEN_INVALID'
+  | 'TOKEN_EXPIRED'
+  | 'AUDIENCE_MISMATCH'
+  | 'TOKEN_REVOKED'
+  | 'TOKEN_STALE';
 
 export type Decision = {
   token: VerifiedToken;
@@ -45,20 +46,26 @@ export type Engine = {
   /**
    * @param audience when not empty, the token must carry it
    * @returns `undecided` when the view is too old to show the revocation status: with the token when every other check
-   * has passed, with null when the token names an unknown key, which may be newer than the view
+   * has passed, with null when the token names a key that is unusable, or unknown and perhaps newer than the view
    */
   judge(text: string, audience: string): Verdict | { undecided: VerifiedToken | null };
+  /** For claims that the caller has authenticated in another way. Undecided as in `judge`. */
+  judgeClaims(claims: AccessClaims, audience: string): Verdict | { undecided: VerifiedToken };
   conclude(token: VerifiedToken, status: RevocationStatus): Verdict;
   /** The first check of a token that this process has signed is then a cache hit. */
   remember(text: string, claims: AccessClaims): void;
-  /** Tokens of keys that are missing from the list become invalid. */
-  useKeys(keys: VerificationKey[]): void;
+  /**
+   * Tokens of keys that are missing from the list become invalid.
+   * @param unusableKids valid keys that this process cannot use, whose tokens are therefore undecided
+   */
+  useKeys(keys: VerificationKey[], unusableKids?: string[]): void;
   cachedBytes(): number;
 };
 
 export type EngineOptions = {
   issuer: string;
   keys: VerificationKey[];
+  unusableKids?: string[];
   revalidateSeconds: number;
   view: Pick<RevocationView, 'statusOf' | 'ageMs'>;
   maxViewAgeMs: number;
@@ -73,6 +80,7 @@ export function createEngine(options: EngineOptions): Engine {
   const revalidateMs = options.revalidateSeconds * 1000;
   const cache = createTokenCache<VerifiedToken>(options.cacheBytes);
   let keys = keysByHeader(options.keys);
+  let unusableKids = new Set(options.unusableKids);
 
   function authenticate(text: string, nowMs: number): VerifiedToken | null {
     const known = cache.get(text);
@@ -90,28 +98,41 @@ export function createEngine(options: EngineOptions): Engine {
     return { decision: { token, principal: token.principal, revalidateAt } };
   }
 
+  function judgeToken(token: VerifiedToken, audience: string, nowMs: number): Verdict | { undecided: VerifiedToken } {
+    if (token.expiresAtMs <= nowMs) return { reason: 'TOKEN_EXPIRED' };
+    if (audience !== '' && !isForAudience(token.audiences, audience)) return { reason: 'AUDIENCE_MISMATCH' };
+    if (view.ageMs() > maxViewAgeMs) return { undecided: token };
+    return conclude(token, view.statusOf(revocableToken(token)));
+  }
+
+  function mayBeOfOtherKey(text: string): boolean {
+    const isTooOld = view.ageMs() > maxViewAgeMs;
+    // Stryker disable next-line ConditionalExpression,EqualityOperator: the first condition only saves time.
+    if (!isTooOld && unusableKids.size === 0) return false;
+    const kid = unknownKid(text, keys);
+    return kid !== null && (isTooOld || unusableKids.has(kid));
+  }
+
   return {
     judge(text, audience) {
       const nowMs = now().getTime();
       const token = authenticate(text, nowMs);
       if (!token) {
-        const mayBeNewer = view.ageMs() > maxViewAgeMs && isOfUnknownKey(text, keys);
-        return mayBeNewer ? { undecided: null } : { reason: 'TOKEN_INVALID' };
+        return mayBeOfOtherKey(text) ? { undecided: null } : { reason: 'TOKEN_INVALID' };
       }
-      if (token.expiresAtMs <= nowMs) return { reason: 'TOKEN_EXPIRED' };
-      if (audience !== '' && !isForAudience(token.audiences, audience)) return { reason: 'AUDIENCE_MISMATCH' };
-      if (view.ageMs() > maxViewAgeMs) return { undecided: token };
-      return conclude(token, view.statusOf(revocableToken(token)));
+      return judgeToken(token, audience, nowMs);
     },
 
+    judgeClaims: (claims, audience) => judgeToken(toVerified('', claims), audience, now().getTime()),
     conclude,
     remember(text, claims) {
       // The key can be retired during the signing.
       if (keys.has(text.slice(0, text.indexOf('.')))) cache.add(toVerified(text, claims));
     },
 
-    useKeys(used) {
+    useKeys(used, unusable = []) {
       const before = keys;
+      unusableKids = new Set(unusable);
       keys = keysByHeader(used);
       // Cached tokens of a removed key must become invalid at once.
       if ([...before.keys()].some((header) => !keys.has(header))) cache.clear();

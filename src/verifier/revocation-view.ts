@@ -10,7 +10,7 @@ export type RevocationView = {
   apply(events: RevocationEvent[]): void;
   /** @param at every event that was committed by then has been applied (monotonic, milliseconds) */
   confirm(at: number): void;
-  /** Infinity before the view was complete for the first time. */
+  /** Infinity before the view was complete for the first time, and while an event of an unknown kind is in force. */
   ageMs(): number;
   statusOf(token: RevocableToken): RevocationStatus;
   size(): number;
@@ -25,6 +25,8 @@ export function createRevocationView(monotonicMs: () => number = () => performan
   const users = new Map<string, UserEntry>();
   const roles = new Map<string, RoleEntry>();
   let confirmedAt = Number.NEGATIVE_INFINITY;
+  /** Until then an event of an unknown kind may concern valid tokens. */
+  let incompleteUntil = Number.NEGATIVE_INFINITY;
 
   function drop(now: number): void {
     for (const [id, dropAt] of sessions) {
@@ -48,6 +50,7 @@ export function createRevocationView(monotonicMs: () => number = () => performan
     reset() {
       for (const entries of [sessions, users, roles]) entries.clear();
       confirmedAt = Number.NEGATIVE_INFINITY;
+      incompleteUntil = Number.NEGATIVE_INFINITY;
     },
 
     apply(events) {
@@ -69,6 +72,8 @@ export function createRevocationView(monotonicMs: () => number = () => performan
           const known = roles.get(event.role)?.staleBelow ?? 0;
           roles.delete(event.role);
           roles.set(event.role, { staleBelow: Math.max(event.staleBelow, known), dropAt });
+        } else if (event.kind === 'unknown') {
+          incompleteUntil = dropAt;
         }
       }
     },
@@ -78,7 +83,10 @@ export function createRevocationView(monotonicMs: () => number = () => performan
       drop(monotonicMs());
     },
 
-    ageMs: () => monotonicMs() - confirmedAt,
+    ageMs() {
+      const now = monotonicMs();
+      return now < incompleteUntil ? Number.POSITIVE_INFINITY : now - confirmedAt;
+    },
 
     statusOf({ sessionId, userId, epoch, roles: held, rolesEpoch }) {
       if (sessions.has(sessionId)) return 'revoked';

@@ -1,8 +1,11 @@
 // The client library against real servers: it returns the verdicts of Verify, also during an outage, and accepts no token too long.
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Message } from '@bufbuild/protobuf';
+import type { Interceptor } from '@connectrpc/connect';
 import { createContextValues } from '@connectrpc/connect';
-import { connectNodeAdapter } from '@connectrpc/connect-node';
+import { connectNodeAdapter, createGrpcTransport } from '@connectrpc/connect-node';
 import * as grpc from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { AccountService } from '../../gen/latchkey/auth/v1/account_service_pb.ts';
@@ -20,7 +23,7 @@ import {
 import { grpcJsInterceptor } from '../../src/client/grpc-js-interceptor.ts';
 import { readConfig } from '../../src/config/config.ts';
 import { createLogger } from '../../src/process/log.ts';
-import { SERVICE_KEY, testApp } from '../support/app.ts';
+import { SERVICE_KEY, startTestApp, testApp } from '../support/app.ts';
 import { account, auth, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { type SignedIn, signedIn } from '../support/people.ts';
@@ -58,6 +61,42 @@ test('ready() throws when the server rejects the key, and verify() then calls th
   expect(latchkey.stalenessMs()).toBe(Number.POSITIVE_INFINITY);
   const { accessToken, userId } = await signedIn(call);
   expect(await outcome(latchkey, accessToken)).toBe(userId);
+});
+
+test('ready() throws when the server has events that this version cannot receive, and verify() then calls the server', async () => {
+  const asVersion0: Interceptor = (next) => (request) =>
+    next({ ...request, ...(request.stream && { message: withoutVersion(request.message) }) } as typeof request);
+  const latchkey = open({
+    transport: (baseUrl) => createGrpcTransport({ baseUrl, interceptors: [asVersion0] }),
+  });
+  await expect(latchkey.ready()).rejects.toMatchObject({ reason: 'CLIENT_TOO_OLD' });
+  const { accessToken, userId } = await signedIn(call);
+  expect(await outcome(latchkey, accessToken)).toBe(userId);
+  expect(latchkey.stalenessMs()).toBe(Number.POSITIVE_INFINITY);
+});
+
+async function* withoutVersion(messages: AsyncIterable<Message>) {
+  for await (const message of messages) yield { ...message, version: 0 };
+}
+
+test('an event of an unknown kind makes the revocation data too old, and the stream goes on', async () => {
+  const mixed = await startTestApp();
+  onTestFinished(() => mixed.close());
+  const person = await signedIn(mixed.call);
+  const errors: unknown[] = [];
+  const strict = open({ url: mixed.url, whenStale: 'reject', onError: (error) => errors.push(error) });
+  const asking = open({ url: mixed.url });
+  await Promise.all([strict.ready(), asking.ready()]);
+  expect(await outcome(strict, person.accessToken)).toBe(person.userId);
+  await mixed.owner.query('ALTER TABLE changes DROP CONSTRAINT changes_kind');
+  await mixed.owner.query("INSERT INTO changes (kind) VALUES ('tenant_suspended')");
+  await eventually(async () => (await outcome(strict, person.accessToken)) === 'DEPENDENCY_UNAVAILABLE', 1_000);
+  // The messages of the next seconds do not make it fresh.
+  await sleep(2_500);
+  expect(await outcome(strict, person.accessToken)).toBe('DEPENDENCY_UNAVAILABLE');
+  expect(strict.stalenessMs()).toBe(Number.POSITIVE_INFINITY);
+  expect(await outcome(asking, person.accessToken)).toBe(person.userId);
+  expect(errors).toEqual([]);
 });
 
 test.each(['localhost:8080', '', 'ftp://localhost'])('%s is an invalid URL of a server', (url) => {

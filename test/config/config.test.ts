@@ -39,7 +39,15 @@ test('the defaults are the documented ones', () => {
   const lifetime = { maxAgeMs: 0, graceMs: 300_000, pingEveryMs: 30_000, pingTimeoutMs: 20_000 };
   expect(readConfig(good)).toMatchObject({
     process: { environment: 'development', logLevel: 'info', shutdownDelayMs: 0, shutdownGraceMs: 10_000 },
-    http: { host: '0.0.0.0', port: 8080, healthPort: null, tls: null, hasReflection: true, lifetime },
+    http: {
+      host: expect.stringMatching(/^(::|0\.0\.0\.0)$/),
+      port: 8080,
+      listenAdmin: null,
+      healthPort: null,
+      tls: null,
+      hasReflection: true,
+      lifetime,
+    },
     database: { ownerUrl: good.DATABASE_URL, listenUrl: good.DATABASE_URL, poolSize: 10, statementTimeoutMs: 5_000 },
     mail: {
       ...{ publicUrl: 'https://product.example', retryForMs: 259_200_000, backoffMs: 2_000 },
@@ -47,7 +55,7 @@ test('the defaults are the documented ones', () => {
     },
     keys: {
       masterKeys: [key],
-      policy: { algorithm: 'EdDSA', rotateEveryMs: 30 * 86_400_000, publishMs: 3_600_000 },
+      policy: { algorithm: 'ES256', rotateEveryMs: 30 * 86_400_000, publishMs: 3_600_000 },
       serviceKeys: new Map(),
     },
     tokens: {
@@ -354,6 +362,9 @@ describe('the schedule of signing keys', () => {
     ['KEY_ROTATION_SECONDS', '-1', 'KEY_ROTATION_SECONDS '],
     ['KEY_PUBLISH_SECONDS', '1', 'KEY_PUBLISH_SECONDS '],
     ['KEY_PUBLISH_SECONDS', '9', 'KEY_PUBLISH_SECONDS must be at least twice REVOCATION_MAX_AGE_MS'],
+    ['PUBLIC_URL', 'https://product.example/?x', 'PUBLIC_URL must have no user, query or fragment'],
+    ['ISSUER', 'https://product.example#x', 'ISSUER must have no user, query or fragment'],
+    ['ISSUER', 'https://ada@product.example', 'ISSUER must have no user, query or fragment'],
     ['SIGNING_ALGORITHM', 'HS256', 'SIGNING_ALGORITHM '],
     ['SIGNING_ALGORITHM', 'none', 'SIGNING_ALGORITHM '],
   ])('rejects %s=%s', (name, value, why) => {
@@ -531,4 +542,17 @@ test('the command line prints the problem and exits with 1, or with 2 for a usag
     expect(await wrong.ended).toBe(2);
     expect(wrong.output()).toMatch(/^usage: /m);
   }
+});
+
+test.each([
+  ['8081', { host: '10.0.0.1', port: 8081 }],
+  [':8081', { host: '10.0.0.1', port: 8081 }],
+  ['localhost:0', { host: 'localhost', port: 0 }],
+  ['[::1]:8081', { host: '::1', port: 8081 }],
+])('LISTEN_ADMIN=%s is an address and a port', (text, listenAdmin) => {
+  expect(readConfig({ ...good, HOST: '10.0.0.1', LISTEN_ADMIN: text }).http).toMatchObject({ listenAdmin });
+});
+
+test.each(['65536', '::1:8081', '[10.0.0.1]:80', 'http://x:80', 'x', '8081 '])('LISTEN_ADMIN=%s is invalid', (text) => {
+  expect(problemsOf({ ...good, LISTEN_ADMIN: text })).toEqual([expect.stringContaining('LISTEN_ADMIN must be')]);
 });

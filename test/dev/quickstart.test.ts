@@ -164,15 +164,19 @@ describe('npm start', () => {
     expect(list).toContain('grace@example.com');
     const [, page] = /href="(\/mails\/\d+)"/.exec(list) ?? [];
     expect(await (await fetch(mailbox + page)).text()).toContain('all mails');
-    const pages = {
-      'reset-password': 'ConfirmReset',
-      'verify-email': 'VerifyEmail',
-      'undo-email-change': 'UndoEmailChange',
-    };
-    for (const [page, method] of Object.entries(pages)) {
-      expect(await (await fetch(`${mailbox}/${page}`)).text()).toContain(method);
-    }
     expect((await fetch(`${mailbox}//`)).status).toBe(404);
+  });
+
+  test('serves the pages behind the links of mails, and a page that shows what runs', async () => {
+    const url = `http://localhost:${port}`;
+    await eventually(() => started.output().includes(`${url}/reset-password#token=lkp_`));
+    const page = await fetch(`${url}/reset-password`);
+    expect(await page.text()).toContain('ConfirmReset');
+    const home = await (await fetch(url)).text();
+    for (const part of ['latchkey.auth.v1.AuthService', `http://localhost:${mailboxPort}`, '/.well-known/jwks.json']) {
+      expect(home).toContain(part);
+    }
+    expect(started.output()).toContain(`${url}/ shows what runs`);
   });
 
   test('does not run twice on the same data', async () => {
@@ -226,7 +230,11 @@ describe('npm start with existing servers', () => {
     rmSync(own, { recursive: true, force: true });
   });
 
-  test.each(['PORT', 'METRICS_PORT', 'MAILBOX_PORT'])('finds %s in use before it starts anything', async (key) => {
+  test.each([
+    ['PORT', 'localhost'],
+    ['METRICS_PORT', 'localhost'],
+    ['MAILBOX_PORT', '127.0.0.1'],
+  ])('finds %s in use before it starts anything', async (key, host) => {
     const taken = createServer().listen(0, '127.0.0.1');
     await once(taken, 'listening');
     const { port: takenPort } = taken.address() as AddressInfo;
@@ -235,7 +243,7 @@ describe('npm start with existing servers', () => {
     const running = run('npm', ['start', '--loglevel=error'], environment, true);
     expect(await running.ended).toBe(1);
     expect(running.output()).toContain(
-      `port ${takenPort} of 127.0.0.1 is in use: stop the program that listens there, or set ${key} to a free port\n`,
+      `port ${takenPort} of ${host} is in use: stop the program that listens there, or set ${key} to a free port\n`,
     );
     expect(running.output()).not.toContain('Postgres ...');
     expect(readdirSync(fresh)).toEqual([]);

@@ -157,7 +157,7 @@ async function watch(port: number, cursor: string): Promise<string> {
   const abort = new AbortController();
   try {
     const headers = { authorization: `Bearer ${SERVICE_KEY}` };
-    for await (const message of client.watch({ cursor }, { signal: abort.signal, headers })) {
+    for await (const message of client.watch({ cursor, version: 1 }, { signal: abort.signal, headers })) {
       if (message.cursor !== '') return message.cursor;
     }
     return 'ended';

@@ -210,7 +210,9 @@ test('an e-mail whose token expired before it was sent is a dead letter, a log l
   const logs: string[] = [];
   const log = createLogger('info', { write: (line) => void logs.push(line) });
   const aheadOfTime = () => new Date(Date.now() + 31 * 86_400_000);
-  const worker = await startApp(readConfig(late.environment), { api: false, worker: true }, log, aheadOfTime);
+  const worker = await startApp(readConfig(late.environment), { api: false, worker: true }, log, {
+    clock: aheadOfTime,
+  });
   onTestFinished(() => worker.close());
   const look = async (query: string) => (await late.owner.query(query)).rows;
   const [dead] = await eventually(async () => {

@@ -89,3 +89,16 @@ test('without Redis half as many pass', async () => {
   expect(await passed(200, (n) => spray(`2001:db8:4:${(n % 5) + 1}00::1`, caller))).toBe(75);
   expect(await passed(200, (n) => spray(`198.51.100.${n % 5}`, caller))).toBe(75);
 });
+
+test('a network that nears a limit is logged once in its window, with the remedy', async () => {
+  const lines = (limit: string, network: string) =>
+    app.logs.map((line) => JSON.parse(line)).filter((line) => line.limit === limit && line.network === network);
+  for (let n = 0; n < 2; n += 1) await guess('100.64.9.7');
+  expect(lines('VERIFY_EMAIL_NETWORK', '100.64.9.7')).toEqual([]);
+  for (let n = 0; n < 8; n += 1) await guess('100.64.9.7');
+  expect(lines('VERIFY_EMAIL_NETWORK', '100.64.9.7')).toMatchObject([
+    { level: 'warn', msg: expect.stringMatching(/TRUSTED_PROXIES.*x-client-address/) },
+  ]);
+  for (let n = 0; n < 10; n += 1) await guess('2001:db8:77::1');
+  expect(lines('VERIFY_EMAIL_NETWORK', '2001:db8:77:0::/64')).toHaveLength(1);
+});

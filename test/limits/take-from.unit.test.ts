@@ -76,6 +76,29 @@ describe('an attempt', () => {
     expect(await takeFrom(counter, one, 0)).toMatchObject({ allowed: false, isFirstRejection: false });
   });
 
+  test('that reaches three quarters of the first bucket is marked', async () => {
+    const counter = counterOf(16);
+    const narrowAndWide = [
+      { key: 'near', factor: 1 },
+      { key: 'wide', factor: 3 / 2 },
+    ];
+    const marks: boolean[] = [];
+    for (let n = 0; n < 9; n += 1) marks.push((await takeFrom(counter, narrowAndWide, 0)).isNearLimit);
+    expect(marks.map(Number).join('')).toBe('000001000');
+    expect(
+      (
+        await takeFrom(
+          counter,
+          [
+            { key: 'other', factor: 1 },
+            { key: 'near', factor: 2 },
+          ],
+          0,
+        )
+      ).isNearLimit,
+    ).toBe(false);
+  });
+
   test('that is given back does not count, and a rejected one gives nothing back', async () => {
     const counter = counterOf(4);
     const taken = await takeFrom(counter, one, 0);

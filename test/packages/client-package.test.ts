@@ -1,19 +1,24 @@
 // @latchkey/client for users: packed, installed into an empty project, type-checked and run.
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join, resolve } from 'node:path';
+import { build } from 'vite';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { processEnvironment } from '../../src/config/config.ts';
 import { SERVICE_KEY, startTestApp, type TestApp } from '../support/app.ts';
+import { bodyInChromium } from '../support/chromium.ts';
 import { auth, type Caller, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { createProject, installedPackages, megabytesOf, packPackages, runToEnd } from '../support/packages.ts';
 import { type SignedIn, signedIn } from '../support/people.ts';
 import { run } from '../support/processes.ts';
 
-const MAX_PACKAGES = 4;
+const MAX_PACKAGES = 5;
 const MAX_MEGABYTES = 13;
+const MAX_BUNDLE_BYTES = 200_000;
 
 let app: TestApp;
 let call: Caller;
@@ -21,18 +26,32 @@ let folder: string;
 let project: string;
 let person: SignedIn;
 
+let pages: http.Server;
+
 beforeAll(async () => {
+  pages = http.createServer((request, response) => {
+    const isScript = request.url === '/page.js';
+    response.setHeader('content-type', isScript ? 'text/javascript' : 'text/html');
+    response.end(isScript ? readFileSync(join(project, 'bundle/page.js')) : PAGE);
+  });
+  await new Promise<void>((listening) => pages.listen(0, listening));
   folder = mkdtempSync(join(tmpdir(), 'latchkey-client-package-'));
   project = join(folder, 'project');
   const { client } = await packPackages(folder);
-  [app] = await Promise.all([startTestApp(), createProject(project, [client])]);
+  [app] = await Promise.all([startTestApp({ CORS_ORIGINS: originOfPages() }), createProject(project, [client])]);
   call = viaFetch(app.url);
   person = await signedIn(call);
 }, 180_000);
 afterAll(async () => {
+  pages.closeAllConnections();
+  pages.close();
   rmSync(folder, { recursive: true });
   await app.close();
 });
+
+function originOfPages(): string {
+  return `http://localhost:${(pages.address() as AddressInfo).port}`;
+}
 
 test('installs few packages', () => {
   expect(installedPackages(project).length).toBeLessThanOrEqual(MAX_PACKAGES);
@@ -44,7 +63,7 @@ import { createClients, createLatchkey, AuthError, reasonOf, type TokenPrincipal
 import { LoginRequestSchema } from '@latchkey/client/proto/auth_service';
 
 const [url = '', serviceKey = '', email = '', password = ''] = process.argv.slice(2);
-const clients = createClients({ url, credential: async () => serviceKey });
+const clients = createClients({ url, serviceKey: async () => serviceKey });
 const { tokens } = await clients.auth.login({ email, password });
 const accessToken = tokens?.accessToken ?? '';
 const { user } = await clients.account.getMe({}, { headers: { authorization: \`Bearer \${accessToken}\` } });
@@ -124,6 +143,46 @@ test.each([['this', process.execPath], ...olderNode()])(
     await server.ended;
   },
 );
+
+const PAGE = '<!doctype html><title>x</title><body>waiting</body><script type="module" src="/page.js"></script>';
+
+/** A page of a product, in the language of its bundler. */
+const pageScript = () => `
+import { createClients, reasonOf, retryAfterOf, violationsOf } from '@latchkey/client/browser';
+let token = '';
+const { auth, account, admin } = createClients({ url: '${app.url}', accessToken: () => token });
+const failure = (call) => call.then(() => 'none', (error) => error);
+const seen = [];
+try {
+  const invalid = await failure(auth.register({ email: 'no address', password: 'x' }));
+  seen.push(reasonOf(invalid), violationsOf(invalid).map(({ field }) => field).join('+'), retryAfterOf(invalid));
+  seen.push(reasonOf(await failure(account.getMe({}))));
+  token = (await auth.login(${JSON.stringify({ email: person.email, password: person.password })})).tokens.accessToken;
+  seen.push((await account.getMe({})).user.email);
+  seen.push(reasonOf(await failure(admin.listRoles({}))));
+  for await (const _ of admin.streamAuditEvents({})) seen.push('an event');
+} catch (error) {
+  seen.push(reasonOf(error) ?? String(error));
+}
+document.body.textContent = seen.join(' ');
+`;
+
+test('a page that a bundler has built calls from Chromium', async () => {
+  writeFileSync(join(project, 'page.js'), pageScript());
+  const output = { entryFileNames: 'page.js' };
+  await build({
+    root: project,
+    configFile: false,
+    logLevel: 'silent',
+    build: { outDir: 'bundle', modulePreload: false, rolldownOptions: { input: join(project, 'page.js'), output } },
+  });
+  const bundle = readFileSync(join(project, 'bundle/page.js'), 'utf8');
+  expect(bundle).not.toMatch(/node:|vite-browser-external|VerifierService\/|argon2/);
+  expect(bundle.length).toBeLessThan(MAX_BUNDLE_BYTES);
+  expect(await bodyInChromium(originOfPages())).toBe(
+    `INVALID_ARGUMENT email+password+full_name  CREDENTIALS_MISSING ${person.email} PERMISSION_DENIED PERMISSION_DENIED`,
+  );
+}, 120_000);
 
 test('the example of a service runs on it', async () => {
   cpSync('examples/orders', join(project, 'orders'), { recursive: true });

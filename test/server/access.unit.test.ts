@@ -28,7 +28,15 @@ test.each(methods.map((method) => [`${method.parent.name}.${method.name}`, metho
 function credentials({ bearer = '', isCertified = false }) {
   const service = isCertified ? { name: 'gateway', until: new Date(Date.now() + 60_000) } : null;
   const origin = { address: '', userAgent: '', requestId: '' };
-  return { ...origin, bearer, peer: { address: '', service }, isForwarded: false, identified: null };
+  return {
+    ...origin,
+    bearer,
+    peer: { address: '', service },
+    serviceKey: '',
+    isForwarded: false,
+    identified: null,
+    service: null,
+  };
 }
 const { signal } = new AbortController();
 

@@ -84,7 +84,10 @@ describe('a certificate', () => {
   test('counts over HTTP/1.1 too, and its name is in the log', async () => {
     const nodeOptions = { ca: ca.cert, cert: gateway.cert, key: gateway.key };
     expect(await batch(createConnectTransport({ baseUrl: url, httpVersion: '1.1', nodeOptions }))).toBe('1 verdict');
-    const watch = createClient(VerifierService, grpc(gateway)).watch({}, { signal: AbortSignal.timeout(500) });
+    const watch = createClient(VerifierService, grpc(gateway)).watch(
+      { version: 1 },
+      { signal: AbortSignal.timeout(500) },
+    );
     await expect(Array.fromAsync(watch)).rejects.toThrow();
     await eventually(() => app.logs.some((line) => line.includes(`"service":"${GATEWAY}"`)));
   });

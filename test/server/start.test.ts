@@ -4,10 +4,10 @@ import { createServer, type Server } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { assertPortsFree } from '../../src/app/assert-ports-free.ts';
 import type { Environment } from '../../src/config/config.ts';
 import { freePort } from '../../src/dev/free-port.ts';
 import type { Mailbox } from '../../src/dev/mailbox.ts';
-import { assertPortsFree } from '../../src/process/assert-ports-free.ts';
 import { openTestMailbox, testEnvironment } from '../support/app.ts';
 import { layCable, through } from '../support/cable.ts';
 import { eventually } from '../support/eventually.ts';
@@ -49,8 +49,10 @@ describe('a port that is in use', () => {
   test.each([
     ['serve', ['serve'], 'PORT'],
     ['serve', ['serve'], 'METRICS_PORT'],
+    ['serve', ['serve'], 'LISTEN_ADMIN'],
     ['serve --workers', ['serve', '--workers', '2'], 'PORT'],
     ['serve --workers', ['serve', '--workers', '2'], 'METRICS_PORT'],
+    ['serve --workers', ['serve', '--workers', '2'], 'LISTEN_ADMIN'],
     ['worker', ['worker'], 'METRICS_PORT'],
     ['worker', ['worker'], 'HEALTH_PORT'],
   ])('ends %s (%s) before it connects to Postgres, by %s', async (_, args, key) => {

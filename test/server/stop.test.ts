@@ -126,7 +126,7 @@ describe('the delay of a stop', () => {
     let streamEndedAt = 0;
     const headers = { authorization: `Bearer ${SERVICE_KEY}` };
     const following = (async () => {
-      for await (const _ of client.watch({}, { headers }));
+      for await (const _ of client.watch({ version: 1 }, { headers }));
     })()
       .catch(() => {})
       .finally(() => {

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { afterAll } from 'vitest';
-import { type App, type Parts, startApp } from '../../src/app.ts';
+import { type App, type AppOptions, type Parts, startApp } from '../../src/app.ts';
 import { type Environment, readConfig } from '../../src/config/config.ts';
 import { type Mailbox, startMailbox } from '../../src/dev/mailbox.ts';
 import { createLogger } from '../../src/process/log.ts';
@@ -80,7 +80,7 @@ export async function testEnvironment(mailbox: Mailbox, overrides: Environment =
 }
 
 export function openTestMailbox(): Promise<Mailbox> {
-  return startMailbox({ port: 0, apiUrl: '', onMail: () => {} });
+  return startMailbox({ port: 0, onMail: () => {} });
 }
 
 /** The service for all tests of a file. It closes itself after them. */
@@ -94,6 +94,7 @@ export async function testApp(overrides?: Environment, parts?: Parts): Promise<T
 export async function startTestApp(
   overrides: Environment = {},
   parts: Parts = { api: true, worker: true },
+  options: Pick<AppOptions, 'pages'> = {},
 ): Promise<TestApp> {
   const mailbox = await openTestMailbox();
   const environment = await testEnvironment(mailbox, overrides);
@@ -101,7 +102,10 @@ export async function startTestApp(
   const log = createLogger('info', { write: (line) => void logs.push(line) });
   let ahead = 0;
   let frozenAt: number | null = null;
-  const app = await startApp(readConfig(environment), parts, log, () => new Date((frozenAt ?? Date.now()) + ahead));
+  const app = await startApp(readConfig(environment), parts, log, {
+    ...options,
+    clock: () => new Date((frozenAt ?? Date.now()) + ahead),
+  });
   const owner = new pg.Pool({ connectionString: environment.MIGRATION_DATABASE_URL, max: 2 });
   owner.on('error', () => {});
   const url = `http://127.0.0.1:${app.port}`;

@@ -1,109 +1,150 @@
 // The real gateways with the configurations of examples/gateways, in front of a service that returns the request it received.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import http from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { onTestFinished } from 'vitest';
+import type { Program } from '../../src/dev/find-program.ts';
 import { freePort } from '../../src/dev/free-port.ts';
 import { startOwned, waitUntilReady } from '../../src/dev/owned-process.ts';
 import { findProgram } from './program.ts';
+import { CADDY, ENVOY, programOfWheel, TRAEFIK } from './wheel.ts';
+
+type Place = { folder: string; port: number; http2Port: number; innerPort: number };
 
 export type Gateway = {
   name: string;
-  package: string;
-  program: string;
+  program: () => Promise<Program>;
   /** Files of examples/gateways; the gateway starts with the first one. */
   files: [string, ...string[]];
   args: (config: string, folder: string) => string[];
-  /** The status of its response while Latchkey is unavailable. */
-  closed: number;
+  /** Moves ports and folders. It may add a listener, and changes no rule. */
+  adapt: (text: string, place: Place) => string;
 };
 
-export const HAPROXY: Gateway = {
+/** nginx's own folders require root. */
+export function nginxFolders(folder: string): string {
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
+  return ['access_log off;', ...temporary.map((name) => `${name}_temp_path ${folder}/${name};`)].join(' ');
+}
+
+export const NGINX: Gateway = {
+  name: 'nginx',
+  program: () => findProgram('nginx', 'usr/sbin/nginx'),
+  files: ['nginx.conf'],
+  args: (config, folder) => [
+    ...['-p', folder, '-c', config, '-e', 'stderr'],
+    ...['-g', `daemon off; pid ${folder}/pid; master_process off;`],
+  ],
+  adapt: (text, { folder, port, http2Port }) => {
+    const listeners = `listen 127.0.0.1:${port}; listen 127.0.0.1:${http2Port} http2;`;
+    return text.replace('listen 8000;', `${listeners} ${nginxFolders(folder)}`);
+  },
+};
+
+const CADDY_GATEWAY: Gateway = {
+  name: 'Caddy',
+  program: () => programOfWheel(CADDY),
+  files: ['Caddyfile'],
+  args: (config) => ['run', '--config', config, '--adapter', 'caddyfile'],
+  adapt: (text, { port }) =>
+    `{\n\tadmin off\n\tauto_https off\n\tservers {\n\t\tprotocols h1 h2c\n\t}\n}\n${text}`.replace(
+      'http://:8000 {',
+      `http://:${port} {\n\tbind 127.0.0.1`,
+    ),
+};
+
+const HAPROXY: Gateway = {
   name: 'HAProxy',
-  package: 'haproxy',
-  program: 'usr/sbin/haproxy',
+  program: () => findProgram('haproxy', 'usr/sbin/haproxy'),
   files: ['haproxy.cfg', 'haproxy-auth.lua'],
   args: (config) => ['-db', '-f', config],
-  closed: 503,
-};
-export const GATEWAYS: Gateway[] = [
-  {
-    name: 'nginx',
-    package: 'nginx',
-    program: 'usr/sbin/nginx',
-    files: ['nginx.conf'],
-    args: (config, folder) => [
-      ...['-p', folder, '-c', config, '-e', 'stderr'],
-      ...['-g', `daemon off; pid ${folder}/pid; master_process off;`],
-    ],
-    closed: 500,
-  },
-  {
-    name: 'Caddy',
-    package: 'caddy',
-    program: 'usr/bin/caddy',
-    files: ['Caddyfile'],
-    args: (config) => ['run', '--config', config, '--adapter', 'caddyfile'],
-    closed: 502,
-  },
-  HAPROXY,
-];
-
-/** Runs until the end of the test. @param upstream the port of the service behind it @returns its URL */
-export async function startGateway(gateway: Gateway, latchkeyUrl: string, upstream: number): Promise<string> {
-  const found = await findProgram(gateway.package, gateway.program);
-  const folder = mkdtempSync(join(tmpdir(), 'latchkey-gateway-'));
-  const port = await freePort();
-  const scratch = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
-  const temporary = scratch.map((name) => `${name}_temp_path ${folder}/${name};`).join(' ');
-  for (const name of gateway.files) {
-    const text = readFileSync(join('examples/gateways', name), 'utf8')
-      .replaceAll('localhost:8080', new URL(latchkeyUrl).host)
-      .replaceAll('localhost:9000', `127.0.0.1:${upstream}`)
-      .replace('listen 8000;', `listen 127.0.0.1:${port}; access_log off; ${temporary}`)
-      .replace('http://:8000 {', `{\n\tadmin off\n\tauto_https off\n}\nhttp://127.0.0.1:${port} {`)
+  adapt: (text, { folder, port }) =>
+    text
       .replace('bind :8000', `bind 127.0.0.1:${port}`)
       .replace('/etc/haproxy', folder)
-      .replace('abns@latchkey', `abns@${basename(folder)}`);
-    writeFileSync(join(folder, name), text);
-  }
+      .replace('abns@latchkey', `abns@${basename(folder)}`),
+};
+
+const TRAEFIK_GATEWAY: Gateway = {
+  name: 'Traefik',
+  program: () => programOfWheel(TRAEFIK),
+  files: ['traefik.yml', 'traefik-routes.yml'],
+  args: (config) => ['--configFile', config],
+  adapt: (text, { folder, port, innerPort }) =>
+    text
+      .replace('":8000"', `"127.0.0.1:${port}"`)
+      .replaceAll('127.0.0.1:8001', `127.0.0.1:${innerPort}`)
+      .replace('/etc/traefik', folder),
+};
+
+export const ENVOY_GATEWAY: Gateway = {
+  name: 'Envoy',
+  program: () => programOfWheel(ENVOY),
+  files: ['envoy.yaml'],
+  args: (config) => ['--config-path', config, '--use-dynamic-base-id', '--concurrency', '1', '--log-level', 'warning'],
+  adapt: (text, { port }) =>
+    text.replace('address: 0.0.0.0, port_value: 8000', `address: 127.0.0.1, port_value: ${port}`),
+};
+
+export const GATEWAYS = [NGINX, CADDY_GATEWAY, HAPROXY, ENVOY_GATEWAY, TRAEFIK_GATEWAY];
+
+export type Behind = { latchkey: number; service?: number; grpc?: number };
+export type RunningGateway = { url: string; port: number; http2Url: string; stop(): Promise<void> };
+
+/** @param behind the ports that take the place of those of the example */
+export async function startGateway(gateway: Gateway, behind: Behind): Promise<RunningGateway> {
+  const [port, http2Port, innerPort] = [await freePort(), await freePort(), await freePort()];
+  const url = `http://127.0.0.1:${port}`;
+  const { stop } = await runConfigured(gateway, {
+    text: (name, folder) => {
+      const text = moved(readFileSync(join('examples/gateways', name), 'utf8'), behind);
+      return gateway.adapt(text, { folder, port, http2Port, innerPort });
+    },
+    probe: async () => {
+      const response = await fetch(`${url}/public/`, { headers: { connection: 'close' } });
+      // Traefik listens before it has routes.
+      if (response.status === 404) throw new Error('there are no routes');
+    },
+  });
+  return { url, port, http2Url: gateway === NGINX ? `http://127.0.0.1:${http2Port}` : url, stop };
+}
+
+/** Runs a program with its configuration in a folder of its own. @param probe throws until the program is ready */
+export async function runConfigured(
+  { name, program, files, args }: Omit<Gateway, 'adapt'>,
+  { text, probe }: { text: (file: string, folder: string) => string; probe: () => Promise<void> },
+): Promise<{ stop(): Promise<void> }> {
+  const found = await program();
+  const folder = mkdtempSync(join(tmpdir(), 'latchkey-gateway-'));
+  for (const file of files) writeFileSync(join(folder, file), text(file, folder));
   // Without a home Caddy would store its data in this folder.
   const home = [`XDG_CONFIG_HOME=${folder}`, `XDG_DATA_HOME=${folder}`];
-  const args = gateway.args(join(folder, gateway.files[0]), folder);
-  const running = startOwned('/usr/bin/env', [...home, found.path, ...args], {
+  const running = startOwned('/usr/bin/env', [...home, found.path, ...args(join(folder, files[0]), folder)], {
     stopSignal: 'SIGTERM',
     libraryPath: found.libraryPath,
   });
-  onTestFinished(async () => {
+  const stop = async () => {
     await running.stop();
     rmSync(folder, { recursive: true, force: true });
+  };
+  await waitUntilReady(running, name, probe).catch(async (error: unknown) => {
+    await stop();
+    throw error;
   });
-  const url = `http://127.0.0.1:${port}`;
-  await waitUntilReady(running, gateway.name, async () => void (await fetch(`${url}/public/`)));
-  return url;
+  return { stop };
 }
 
-/** A service that returns the headers and the path of a request, and the length of its body. */
-export function startUpstream(): Promise<http.Server> {
-  return serve((request, response) => {
-    let bytes = 0;
-    request.on('data', (chunk: Buffer) => {
-      bytes += chunk.length;
-    });
-    request.on('end', () =>
-      response.end(JSON.stringify({ ...request.headers, ':path': request.url, ':bytes': String(bytes) })),
-    );
-  });
-}
-
-export async function serve(listener: http.RequestListener): Promise<http.Server> {
-  const server = http.createServer(listener);
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return server;
-}
-
-export function portOf(server: http.Server): number {
-  return (server.address() as AddressInfo).port;
+/** The configuration with other ports. `localhost` stays, as a reader of the example would have it. */
+export function moved(text: string, { latchkey, service = 9000, grpc = 9001 }: Behind): string {
+  const ports: [number, number][] = [
+    [8080, latchkey],
+    [9000, service],
+    [9001, grpc],
+  ];
+  return ports.reduce(
+    (result, [printed, actual]) =>
+      result
+        .replaceAll(`localhost:${printed}`, `localhost:${actual}`)
+        .replaceAll(`localhost, port_value: ${printed}`, `localhost, port_value: ${actual}`),
+    text,
+  );
 }

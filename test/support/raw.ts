@@ -10,9 +10,9 @@ export type RawConnection = {
   closed: Promise<number>;
 };
 
-export function rawConnection(port: number, firstBytes: string | Buffer = ''): RawConnection {
+export function rawConnection(port: number, firstBytes: string | Buffer = '', host = '127.0.0.1'): RawConnection {
   const startedAt = performance.now();
-  const socket = connect(port, '127.0.0.1');
+  const socket = connect(port, host);
   const chunks: Buffer[] = [];
   socket.on('data', (chunk) => chunks.push(chunk));
   socket.on('error', () => {});

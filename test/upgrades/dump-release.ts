@@ -36,7 +36,7 @@ async function dumpRelease(release: string): Promise<void> {
   started.defer(() => postgres.stop());
   const redis = await startEmbeddedRedis(await findRedis(processEnvironment().PATH ?? '', PROGRAM_CACHE));
   started.defer(() => redis.stop());
-  const mailbox = await startMailbox({ port: 0, apiUrl: '', onMail: () => {} });
+  const mailbox = await startMailbox({ port: 0, onMail: () => {} });
   started.defer(() => mailbox.close());
 
   const environment = environmentOn(postgres.url, redis.url, mailbox);

@@ -1,16 +1,21 @@
 // Malformed and forged tokens: those that jose accepts with every option set, and known attacks on JWTs (RFC 8725).
-import { createHmac, generateKeyPairSync, type KeyObject, randomUUID, sign as signBytes } from 'node:crypto';
+import {
+  constants,
+  createHash,
+  createHmac,
+  generateKeyPairSync,
+  type KeyObject,
+  privateEncrypt,
+  randomUUID,
+  sign as signBytes,
+} from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { SigningAlgorithm } from '../../src/domain/key-schedule.ts';
+import { SIGNING_ALGORITHMS, type SigningAlgorithm } from '../../src/domain/signing-algorithm.ts';
 import { ownVerificationKey } from '../../src/keys/own-verification-key.ts';
-import {
-  accessTokenHeader,
-  MAX_TOKEN_LENGTH,
-  publicVerificationKey,
-  type VerificationKey,
-} from '../../src/verifier/access-token.ts';
+import { accessTokenHeader, MAX_TOKEN_LENGTH, type VerificationKey } from '../../src/verifier/access-token.ts';
 import type { Verdict } from '../../src/verifier/engine.ts';
+import { publicVerificationKey } from '../../src/verifier/public-verification-key.ts';
 import { createRevocationView } from '../../src/verifier/revocation-view.ts';
 import { createVerifier, type VerifierOptions } from '../../src/verifier/verifier.ts';
 import { anyCharacter } from '../support/any-character.ts';
@@ -29,12 +34,20 @@ const eddsa: Signer = {
   theirs: generateKeyPairSync('ed25519'),
 };
 const es256: Signer = { algorithm: 'ES256', ours: generateP256(), theirs: generateP256() };
-const publicOf = ({ algorithm, ours }: Signer) => publicVerificationKey(kid, algorithm, ours.publicKey);
+const generateRsa = (modulusLength = 3_072, publicExponent = 65_537) =>
+  generateKeyPairSync('rsa', { modulusLength, publicExponent });
+const rs256: Signer = { algorithm: 'RS256', ours: generateRsa(), theirs: generateRsa() };
+function publicOf({ algorithm, ours }: Signer): VerificationKey {
+  const key = publicVerificationKey(kid, algorithm, ours.publicKey);
+  if (!key) throw new Error('the key does not fit the algorithm');
+  return key;
+}
 /** The keys as a client has them, and as our own processes have them. */
 const KEYS: [string, Signer, VerificationKey][] = [
   ['EdDSA, by the public key', eddsa, publicOf(eddsa)],
   ['EdDSA, by the private key', eddsa, ownVerificationKey(kid, 'EdDSA', eddsa.ours.privateKey, eddsa.ours.publicKey)],
   ['ES256', es256, ownVerificationKey(kid, 'ES256', es256.ours.privateKey, es256.ours.publicKey)],
+  ['RS256', rs256, ownVerificationKey(kid, 'RS256', rs256.ours.privateKey, rs256.ours.publicKey)],
 ];
 
 function verifierWith(key: VerificationKey, options: Partial<VerifierOptions> = {}) {
@@ -146,8 +159,13 @@ describe.each(KEYS)('%s', (_, signer, key) => {
     const jwk = ours.publicKey.export({ format: 'jwk' });
     test.each([
       ['alg none', { alg: 'none', kid, typ: 'at+jwt' }],
-      ['the other algorithm', { alg: algorithm === 'EdDSA' ? 'ES256' : 'EdDSA', kid, typ: 'at+jwt' }],
-      ['another algorithm', { alg: 'HS256', kid, typ: 'at+jwt' }],
+      ...SIGNING_ALGORITHMS.filter((alg) => alg !== algorithm).map((alg): [string, object] => [
+        `the algorithm ${alg}`,
+        { alg, kid, typ: 'at+jwt' },
+      ]),
+      ['a symmetric algorithm', { alg: 'HS256', kid, typ: 'at+jwt' }],
+      ['its algorithm in small letters', { alg: algorithm.toLowerCase(), kid, typ: 'at+jwt' }],
+      ['another padding of RSA', { alg: 'PS256', kid, typ: 'at+jwt' }],
       ['no kid', { alg: algorithm, typ: 'at+jwt' }],
       ['an unknown kid', { alg: algorithm, kid: 'other', typ: 'at+jwt' }],
       ['an object as kid', { alg: algorithm, kid: {}, typ: 'at+jwt' }],
@@ -291,6 +309,113 @@ test('the second signature that ES256 allows for a token belongs to the same ses
   for (const each of [text, text.slice(0, at) + other.toString('base64url')]) {
     expect(verifier.judge(each, '')).toMatchObject({ decision: { token: { sessionId: claims.sid } } });
   }
+});
+
+test('a token with the name of RFC 9864 for its algorithm is accepted, and of no other algorithm', () => {
+  const named = (signer: Signer, alg: string) =>
+    outcome(
+      verifierWith(publicOf(signer)).judge(
+        tokensOf(signer)(JSON.stringify(claims), JSON.stringify({ alg, kid, typ: 'at+jwt' })),
+        '',
+      ),
+    );
+  expect(named(eddsa, 'Ed25519')).toBe('accepted');
+  for (const alg of ['Ed448', 'ESP256', 'ed25519']) expect(named(eddsa, alg)).toBe('TOKEN_INVALID');
+  for (const alg of ['Ed25519', 'ESP256', 'ES256K']) expect(named(es256, alg)).toBe('TOKEN_INVALID');
+});
+
+describe('a signature of RS256', () => {
+  const verifier = verifierWith(publicOf(rs256));
+  const text = tokensOf(rs256)(JSON.stringify(claims));
+  const content = text.slice(0, text.lastIndexOf('.'));
+  const judged = (signature: Buffer) =>
+    outcome(verifier.judge(`${content}.${signature.toString('base64url')}`, 'latchkey'));
+  const signature = Buffer.from(text.slice(content.length + 1), 'base64url');
+  const raw = (block: Buffer) =>
+    privateEncrypt({ key: rs256.ours.privateKey, padding: constants.RSA_NO_PADDING }, block);
+  const digestInfo = Buffer.concat([
+    Buffer.from('3031300d060960864801650304020105000420', 'hex'),
+    createHash('sha256').update(content).digest(),
+  ]);
+  const padded = (info: Buffer, rest = Buffer.alloc(0), filler = 0xff) =>
+    Buffer.concat([
+      Buffer.from([0, 1]),
+      Buffer.alloc(384 - 3 - info.length - rest.length, filler),
+      Buffer.from([0]),
+      info,
+      rest,
+    ]);
+
+  test('is accepted with the padding of PKCS #1 v1.5 alone', () => {
+    expect(judged(signature)).toBe('accepted');
+    expect(raw(padded(digestInfo)).equals(signature)).toBe(true);
+    const pss = { key: rs256.ours.privateKey, padding: constants.RSA_PKCS1_PSS_PADDING };
+    const withoutNull = Buffer.concat([Buffer.from('302f300b0609608648016503040201', 'hex'), digestInfo.subarray(17)]);
+    const sha1 = signBytes('sha1', Buffer.from(content), rs256.ours.privateKey);
+    const forged = [
+      signBytes('sha256', Buffer.from(content), pss),
+      sha1,
+      // CVE-2006-4339: bytes after the digest.
+      raw(padded(digestInfo, Buffer.alloc(200, 1))),
+      raw(padded(digestInfo, Buffer.alloc(0), 0xfe)),
+      raw(padded(withoutNull)),
+      raw(padded(createHash('sha256').update(content).digest())),
+    ];
+    expect(forged.map(judged)).toEqual(forged.map(() => 'TOKEN_INVALID'));
+  });
+
+  test('is rejected with another length, or with the modulus added', () => {
+    const { n = '' } = rs256.ours.publicKey.export({ format: 'jwk' });
+    const modulus = BigInt(`0x${Buffer.from(n, 'base64url').toString('hex')}`);
+    const sum = (BigInt(`0x${signature.toString('hex')}`) + modulus).toString(16);
+    const larger = Buffer.from(sum.padStart(sum.length + (sum.length % 2), '0'), 'hex');
+    for (const other of [
+      larger,
+      Buffer.concat([Buffer.alloc(1), signature]),
+      signature.subarray(1),
+      Buffer.alloc(384),
+      Buffer.alloc(384, 0xff),
+      Buffer.alloc(64),
+    ]) {
+      expect(judged(other)).toBe('TOKEN_INVALID');
+    }
+  });
+});
+
+describe('a key', () => {
+  const rsaPss = generateKeyPairSync('rsa-pss', { modulusLength: 2_048 });
+  test.each<[string, SigningAlgorithm, KeyObject]>([
+    ['P-256 for EdDSA', 'EdDSA', es256.ours.publicKey],
+    ['RSA for EdDSA', 'EdDSA', rs256.ours.publicKey],
+    ['Ed448 for EdDSA', 'EdDSA', generateKeyPairSync('ed448').publicKey],
+    ['X25519 for EdDSA', 'EdDSA', generateKeyPairSync('x25519').publicKey],
+    ['Ed25519 for ES256', 'ES256', eddsa.ours.publicKey],
+    ['RSA for ES256', 'ES256', rs256.ours.publicKey],
+    ['P-384 for ES256', 'ES256', generateKeyPairSync('ec', { namedCurve: 'P-384' }).publicKey],
+    ['secp256k1 for ES256', 'ES256', generateKeyPairSync('ec', { namedCurve: 'secp256k1' }).publicKey],
+    ['Ed25519 for RS256', 'RS256', eddsa.ours.publicKey],
+    ['P-256 for RS256', 'RS256', es256.ours.publicKey],
+    ['RSA-PSS for RS256', 'RS256', rsaPss.publicKey],
+    ['RSA of 2,047 bits for RS256', 'RS256', generateRsa(2_047).publicKey],
+    ['RSA of 1,024 bits for RS256', 'RS256', generateRsa(1_024).publicKey],
+    ['RSA of 4,104 bits for RS256', 'RS256', generateRsa(4_104).publicKey],
+    ['RSA with the exponent 3 for RS256', 'RS256', generateRsa(2_048, 3).publicKey],
+  ])('for another algorithm is not used: %s', (_, algorithm, publicKey) => {
+    expect(publicVerificationKey(kid, algorithm, publicKey)).toBeNull();
+  });
+
+  test('for RS256 has 2,048 to 4,096 bits', () => {
+    for (const bits of [2_048, 4_096]) {
+      const key = publicVerificationKey(kid, 'RS256', generateRsa(bits).publicKey);
+      expect(key).toMatchObject({ algorithm: 'RS256', signatureBytes: bits / 8 });
+    }
+  });
+
+  test('in our store that does not fit its algorithm is reported', () => {
+    expect(() => ownVerificationKey(kid, 'EdDSA', es256.ours.privateKey, es256.ours.publicKey)).toThrow(
+      'the signing key key-1 does not fit the algorithm EdDSA',
+    );
+  });
 });
 
 test('a verdict is cached no longer than the token is valid', () => {

@@ -98,6 +98,22 @@ test.each([
   expect([3_779_999, 3_780_000, 3_780_999, 3_781_000].map(sizeAt)).toEqual([2, 1, 1, 0]);
 });
 
+test('an event of an unknown kind makes it infinitely old for 63 minutes', () => {
+  const { view, clock } = viewAt();
+  view.confirm(clock.now);
+  view.apply([{ kind: 'unknown' }]);
+  view.confirm(clock.now);
+  expect(view.ageMs()).toBe(Number.POSITIVE_INFINITY);
+  clock.now = 1_000;
+  view.apply([{ kind: 'unknown' }]);
+  const ageAt = (now: number) => {
+    clock.now = now;
+    view.confirm(now);
+    return view.ageMs();
+  };
+  expect([3_780_000, 3_780_999, 3_781_000].map(ageAt)).toEqual([Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY, 0]);
+});
+
 test('its size is the number of sessions, users and roles', () => {
   const { view } = viewAt();
   view.apply([
@@ -107,6 +123,14 @@ test('its size is the number of sessions, users and roles', () => {
     { kind: 'keys_changed' },
   ]);
   expect(view.size()).toBe(7);
+});
+
+test('after a reset an earlier event of an unknown kind does not matter', () => {
+  const { view, clock } = viewAt();
+  view.apply([{ kind: 'unknown' }]);
+  view.reset();
+  view.confirm(clock.now);
+  expect(view.ageMs()).toBe(0);
 });
 
 test('after a reset it is empty and infinitely old', () => {

@@ -1,6 +1,7 @@
 import type { BlockList } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import type { TlsOptions } from '../../server/transport/tls.ts';
-import { anyText, identities, integer, networks, oneOf, onOff, origins, port } from '../formats.ts';
+import { anyText, identities, integer, listenAddress, networks, oneOf, onOff, origins, port } from '../formats.ts';
 import { API, type Environment, type Keys, SERVICE, type Values, WORKER } from '../key.ts';
 import { readTlsSettings } from '../tls.ts';
 
@@ -9,11 +10,16 @@ const PEM = anyText('the path of a PEM file');
 export const HTTP_KEYS = {
   HOST: {
     format: anyText('an IP address or a host name'),
-    default: '0.0.0.0',
+    defaultText: 'all addresses, IPv6 and IPv4',
     usedBy: SERVICE,
-    help: 'The address to listen on.',
+    help: 'The address to listen on; a name stands for all of its addresses.',
   },
   PORT: { format: port, default: '8080', usedBy: API, help: 'The port of the API; 0 selects a free port.' },
+  LISTEN_ADMIN: {
+    format: listenAddress,
+    usedBy: API,
+    help: 'A second address and port for AdminService, VerifierService, ext_authz and reflection; PORT then rejects them.',
+  },
   HEALTH_PORT: {
     format: port,
     usedBy: WORKER,
@@ -60,6 +66,11 @@ export const HTTP_KEYS = {
     usedBy: API,
     help: 'With on, connections from TRUSTED_PROXIES begin with a header of the PROXY protocol, version 1 or 2.',
   },
+  POLICY_FILE: {
+    format: anyText('the path of a YAML or JSON file'),
+    usedBy: API,
+    help: 'The policy file: requirements of the routes behind gateways. It is read again when it changes.',
+  },
   MAX_CONNECTIONS_PER_PEER: {
     format: integer(1, 1_000_000),
     default: '1000',
@@ -92,7 +103,7 @@ export const HTTP_KEYS = {
   },
   GRPC_REFLECTION: {
     format: onOff,
-    defaultText: 'off in production, otherwise on',
+    defaultText: 'off in production without LISTEN_ADMIN, otherwise on',
     usedBy: API,
     help: 'Whether tools can read the services and their messages by gRPC reflection.',
   },
@@ -101,11 +112,14 @@ export const HTTP_KEYS = {
 export type HttpSettings = {
   host: string;
   port: number;
+  /** Null when PORT serves every service. */
+  listenAdmin: { host: string; port: number } | null;
   healthPort: number | null;
   tls: TlsOptions | null;
   corsOrigins: string[];
   trustedProxies: BlockList;
   usesProxyProtocol: boolean;
+  policyFile: string | null;
   maxConnectionsPerPeer: number;
   lifetime: { maxAgeMs: number; graceMs: number; pingEveryMs: number; pingTimeoutMs: number };
   hasReflection: boolean;
@@ -119,13 +133,18 @@ export function httpSettings(
   if (values.PROXY_PROTOCOL === 'on' && environment.TRUSTED_PROXIES === undefined) {
     problems.push('PROXY_PROTOCOL=on requires TRUSTED_PROXIES: headers of other peers are not trusted');
   }
+  const host = values.HOST ?? anyAddress();
+  const { LISTEN_ADMIN: admin } = values;
+  const hasReflection = isProduction && !admin ? 'off' : 'on';
   return {
-    host: values.HOST,
+    host,
     port: values.PORT,
+    listenAdmin: admin ? { host: admin.host || host, port: admin.port } : null,
     healthPort: values.HEALTH_PORT ?? null,
     tls: readTlsSettings(values, problems),
     corsOrigins: values.CORS_ORIGINS,
     trustedProxies: values.TRUSTED_PROXIES,
+    policyFile: values.POLICY_FILE ?? null,
     usesProxyProtocol: values.PROXY_PROTOCOL === 'on',
     maxConnectionsPerPeer: values.MAX_CONNECTIONS_PER_PEER,
     lifetime: {
@@ -134,6 +153,12 @@ export function httpSettings(
       pingEveryMs: values.KEEPALIVE_SECONDS * 1000,
       pingTimeoutMs: values.KEEPALIVE_TIMEOUT_SECONDS * 1000,
     },
-    hasReflection: (values.GRPC_REFLECTION ?? (isProduction ? 'off' : 'on')) === 'on',
+    hasReflection: (values.GRPC_REFLECTION ?? hasReflection) === 'on',
   };
+}
+
+/** `::` accepts IPv4 as well. */
+function anyAddress(): string {
+  const interfaces = Object.values(networkInterfaces()).flat();
+  return interfaces.some((one) => one?.family === 'IPv6') ? '::' : '0.0.0.0';
 }

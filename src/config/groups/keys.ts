@@ -1,7 +1,7 @@
 import type { KeyRing } from '../../domain/key-ring.ts';
-import { type KeyPolicy, SIGNING_ALGORITHMS } from '../../domain/key-schedule.ts';
+import type { KeyPolicy } from '../../domain/key-schedule.ts';
 import { LAST_TOKEN_MS } from '../../verifier/access-token.ts';
-import { check, integer, oneOf } from '../formats.ts';
+import { check, integer, signingAlgorithm } from '../formats.ts';
 import { API, EVERY_PROCESS, type Keys, SERVICE, type Values } from '../key.ts';
 import { masterKey, masterKeys, serviceKeys } from '../secret-formats.ts';
 
@@ -26,8 +26,8 @@ export const MASTER_KEY_KEYS = {
 
 export const SIGNING_KEY_KEYS = {
   SIGNING_ALGORITHM: {
-    format: oneOf(SIGNING_ALGORITHMS),
-    default: 'EdDSA',
+    format: signingAlgorithm,
+    default: 'ES256',
     usedBy: SERVICE,
     help: 'The algorithm of new signing keys.',
   },

@@ -95,11 +95,12 @@ export function createCallLog(
 
   return {
     write(record, wasWritten) {
-      const { method, system, reason, principal, address, requestId, startedAt, error, span } = record;
+      const { method, system, reason, principal, service, address, requestId, startedAt, error, span } = record;
       const durationMs = performance.now() - startedAt;
       const wasAnswered = wasWritten && record.code !== '';
       const code = wasAnswered ? record.code : CLIENT_DISCONNECTED;
-      const ended: EndedCall = { method, system, code, reason: wasAnswered ? reason : '', durationMs };
+      const origin = () => ({ address, requestId });
+      const ended: EndedCall = { method, system, code, reason: wasAnswered ? reason : '', durationMs, origin };
       metrics.callEnded(ended);
       span?.end(ended);
       const isPlain = wasAnswered && error === undefined;
@@ -113,6 +114,7 @@ export function createCallLog(
         request_id: requestId,
         ...(span?.traceId && { trace_id: span.traceId }),
         ...(principal?.kind === 'user' && { user_id: principal.userId }),
+        ...(service && { service: service.principal.name }),
         ...(principal?.kind === 'service' && { service: principal.name }),
         ...(error !== undefined && { err: error }),
       };
@@ -122,8 +124,9 @@ export function createCallLog(
     },
 
     count(call) {
-      const { method, system, code, reason, startedAt, header } = call;
-      const ended: EndedCall = { method, system, code, reason, durationMs: performance.now() - startedAt };
+      const { method, system, code, reason, startedAt, header, requestId } = call;
+      const origin = () => ({ address: call.peer(), requestId });
+      const ended: EndedCall = { method, system, code, reason, durationMs: performance.now() - startedAt, origin };
       aggregate(call, ended.durationMs);
       metrics.callEnded(ended);
       tracing?.record(ended, startedAt, header);

@@ -4,10 +4,10 @@ import { randomUUID } from 'node:crypto';
 import { type ContextKey, createContextKey } from '@connectrpc/connect';
 import { bearerToken } from '../../domain/bearer-token.ts';
 import type { Reason } from '../../domain/error-reason.ts';
-import type { Principal } from '../../domain/principal.ts';
+import type { Principal, ServicePrincipal } from '../../domain/principal.ts';
 import { type RpcSystem, rpcSystem } from '../../telemetry/rpc-conventions.ts';
 import type { CallSpan, Tracing } from '../../telemetry/tracing.ts';
-import { soleAuthorization } from '../transport/authorization.ts';
+import { soleAuthorization, soleServiceKey } from '../transport/authorization.ts';
 import type { ClientAddress } from '../transport/client-address.ts';
 import type { NodeRequest } from '../transport/handler.ts';
 import { type Peer, peerOf } from '../transport/peer.ts';
@@ -30,9 +30,13 @@ export type CallRecord = {
   /** As soleAuthorization returns it. */
   authorization: string | null;
   bearer: string;
+  /** As soleServiceKey returns it. */
+  serviceKey: string | null;
   isForwarded: boolean;
   /** Null until the credentials have been checked; `at` is performance.now(). */
   identified: { principal: Principal; at: number } | null;
+  /** The same for the service of `x-service-key`, which calls for a user. */
+  service: { principal: ServicePrincipal; at: number } | null;
   /** The authorized caller; null for a public method. */
   principal: Principal | null;
   /** For defects of this service and failed dependencies only. */
@@ -72,8 +76,10 @@ export function openCallRecord(
     peer,
     authorization,
     bearer: bearerToken(authorization),
+    serviceKey: soleServiceKey(request.rawHeaders),
     isForwarded: header('x-forwarded-for') !== '' || header('forwarded') !== '',
     identified: null,
+    service: null,
     principal: null,
     error: undefined,
   };

@@ -13,6 +13,7 @@ import { type FairSlots, holdUntilRead } from '../calls/fair-slots.ts';
 import { receiveBody } from '../calls/receive-body.ts';
 import { sendOAuthError } from '../calls/write-error.ts';
 import { type Handler, type NodeRequest, type NodeResponse, sendJson } from '../transport/handler.ts';
+import { TOKEN_PATH, withIssuerPath } from './oauth-paths.ts';
 
 type TokenDeps = Parameters<typeof issueServiceToken>[0] & Pick<Deps, 'tokenSettings'>;
 type SlotDeps = { concurrencyLimit: ConcurrencyLimit; waiting: FairSlots; unread: FairSlots };
@@ -30,31 +31,16 @@ class TokenRejection extends Error {
   }
 }
 
-const TOKEN_PATH = '/oauth/token';
 const METHOD = 'oauth/token';
-const METADATA_PATH = '/.well-known/oauth-authorization-server';
 const MAX_BODY_BYTES = 8 * 1024;
 const MAX_FORM_FIELDS = 32;
 const TIMEOUT_MS = 5_000;
 
 export function createOAuthTokenHandler(deps: TokenDeps & CallDeps & SlotDeps, callLog: CallLog): Handler {
-  const { issuer } = deps.tokenSettings;
-  const metadata = {
-    issuer,
-    token_endpoint: `${issuer}${TOKEN_PATH}`,
-    jwks_uri: `${issuer}/.well-known/jwks.json`,
-    grant_types_supported: ['client_credentials'],
-    response_types_supported: [],
-    token_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post'],
-  };
-
+  const paths = withIssuerPath(TOKEN_PATH, deps.tokenSettings.issuer);
   return (request, response) => {
-    const path = request.url?.split('?', 1)[0];
-    if (path === METADATA_PATH && (request.method === 'GET' || request.method === 'HEAD')) {
-      sendJson(response, 200, metadata, 'public, max-age=300');
-      return true;
-    }
-    if (path !== TOKEN_PATH || request.method !== 'POST') return false;
+    const path = request.url?.split('?', 1)[0] ?? '';
+    if (!paths.includes(path) || request.method !== 'POST') return false;
     const record = openCallRecord(request, deps, METHOD, 'http');
     response.setHeader('x-request-id', record.requestId);
     response.setHeader('pragma', 'no-cache');

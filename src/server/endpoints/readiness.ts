@@ -1,4 +1,4 @@
-import type { Readiness } from './jwks-and-probes.ts';
+import type { Readiness } from './probes.ts';
 
 export type ReadinessDeps = {
   /** Resolves with a sentence for each problem; does not throw. */

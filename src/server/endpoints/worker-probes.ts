@@ -1,8 +1,8 @@
 // The probes of `worker`, which has no API: /healthz and /readyz in the same form as those of `serve`.
 import http from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { sendJson } from '../transport/handler.ts';
-import type { Readiness } from './jwks-and-probes.ts';
+import { listenOnAll } from '../transport/listen-on-all.ts';
+import type { Readiness } from './probes.ts';
 
 export type WorkerProbes = { port: number; close(): void };
 
@@ -15,17 +15,33 @@ export type WorkerProbeOptions = {
   readiness: Readiness;
 };
 
+type Routes = Record<string, (response: http.ServerResponse) => void | Promise<void>>;
+
 const TIMEOUT_MS = 10_000;
 const MAX_CONNECTIONS = 64;
 
 export async function openWorkerProbes({ host, port, ...probed }: WorkerProbeOptions): Promise<WorkerProbes> {
-  const routes: Record<string, (response: http.ServerResponse) => void | Promise<void>> = {
+  const routes: Routes = {
     '/healthz': (response) => sendLiveness(response, probed),
     '/readyz': async (response) => {
       const { ready, problems, degraded } = await probed.readiness();
       sendJson(response, ready ? 200 : 503, { status: ready ? 'ready' : 'not ready', problems, degraded });
     },
   };
+  const listening = await listenOnAll({ host, port }, () => createProbeServer(routes));
+  const servers = listening.servers as http.Server[];
+  return {
+    port: listening.port,
+    close() {
+      for (const server of servers) {
+        server.close();
+        server.closeAllConnections();
+      }
+    },
+  };
+}
+
+function createProbeServer(routes: Routes): http.Server {
   const server = http.createServer((request, response) => {
     const path = request.url?.split('?', 1)[0] ?? '';
     const route = Object.hasOwn(routes, path) ? routes[path] : undefined;
@@ -38,14 +54,7 @@ export async function openWorkerProbes({ host, port, ...probed }: WorkerProbeOpt
   server.headersTimeout = TIMEOUT_MS;
   server.maxConnections = MAX_CONNECTIONS;
   server.setTimeout(TIMEOUT_MS, (socket) => socket.destroy());
-  await new Promise<void>((resolve, reject) => server.once('error', reject).listen({ host, port }, resolve));
-  return {
-    port: (server.address() as AddressInfo).port,
-    close() {
-      server.close();
-      server.closeAllConnections();
-    },
-  };
+  return server;
 }
 
 /** Does not check Postgres or Redis: a restart of the worker would not repair them. */

@@ -13,7 +13,14 @@ import { meets, type Requirement } from '../../domain/requirement.ts';
 import { ADMIN_ROLE, ON_BEHALF_OF_ROLE, ROLES_READ_ROLE } from '../../domain/role.ts';
 import { toCall } from './call-context.ts';
 import { requiredAccess } from './field-access.ts';
-import { type Credentials, certifiedCaller, type IdentifyDeps, identify, identifyService } from './identify.ts';
+import {
+  type Credentials,
+  certifiedCaller,
+  type IdentifyDeps,
+  identify,
+  identifyByServiceKey,
+  identifyService,
+} from './identify.ts';
 
 export type AccessDeps = IdentifyDeps & Pick<Deps, 'limiter' | 'store' | 'now'>;
 
@@ -82,7 +89,7 @@ export async function mayNameClient(
   record: Credentials,
   { method, signal }: { method: string; signal: AbortSignal },
 ): Promise<boolean> {
-  const principal = await identifyService(deps, record, signal);
+  const principal = (await identifyByServiceKey(deps, record, signal)) ?? (await identifyService(deps, record, signal));
   if (!principal) return false;
   if (meets({ role: ON_BEHALF_OF_ROLE }, principal)) return true;
   const target = `x-client-address of ${method}`;

@@ -8,6 +8,7 @@ import { answerError } from '../calls/errors.ts';
 import { type FairSlots, whileWaiting } from '../calls/fair-slots.ts';
 import { type AccessDeps, accessOf, authorize } from './access.ts';
 import { recordOf } from './call-context.ts';
+import { nameClient } from './name-client.ts';
 import type { RpcBody } from './rpc-body.ts';
 
 export type PendingCall = {
@@ -43,9 +44,15 @@ export const rejectCompression: GateStep = ({ requestHeader, responseHeader }) =
   throw new AuthError('UNIMPLEMENTED');
 };
 
-export const rejectAmbiguousCredentials: GateStep = (_, { authorization }) => {
-  if (authorization === null) throw new AuthError('CREDENTIALS_AMBIGUOUS');
+export const rejectAmbiguousCredentials: GateStep = (_, { authorization, serviceKey }) => {
+  if (authorization === null || serviceKey === null) throw new AuthError('CREDENTIALS_AMBIGUOUS');
 };
+
+/** Before the other steps, so that denials and slots count the client that the service names. */
+export function identifyClient(deps: AccessDeps & { waiting: FairSlots }): GateStep {
+  return ({ requestHeader, signal }, record) =>
+    whileWaiting(deps.waiting, slotHolder(record), nameClient(deps, record, { header: requestHeader, signal }));
+}
 
 export function authorizeCaller(deps: AccessDeps & { waiting: FairSlots }): GateStep {
   return async ({ method, signal }, record) => {

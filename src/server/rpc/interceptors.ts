@@ -1,15 +1,13 @@
 import type { Message } from '@bufbuild/protobuf';
 import type { Interceptor } from '@connectrpc/connect';
 import { untilAborted } from '../../async/until-aborted.ts';
-import { AuthError } from '../../domain/auth-error.ts';
-import { type CallRecord, plainUserAgent } from '../calls/call-record.ts';
+import type { CallRecord } from '../calls/call-record.ts';
 import { answerError } from '../calls/errors.ts';
-import { plainAddress } from '../transport/client-address.ts';
-import { type AccessDeps, accessOf, authorize, authorizeFields, mayNameClient } from './access.ts';
+import { type AccessDeps, accessOf, authorize, authorizeFields } from './access.ts';
 import { recordOf } from './call-context.ts';
+import { nameClient } from './name-client.ts';
 
 const CALL_TIMEOUT_MS = 10_000;
-const CLIENT_HEADERS = ['x-client-address', 'x-client-user-agent'];
 const REAUTHORIZE_EVERY_MS = 900;
 
 export const convertErrors: Interceptor = (next) => async (request) => {
@@ -43,30 +41,12 @@ export const limitTime: Interceptor = (next) => (request) => {
   return untilAborted(signal, () => next({ ...request, signal }));
 };
 
-/**
- * A service that calls for its users names their client, so that limits by network count the client and not the
- * service.
- */
+/** Checks the service again where its body was slow. */
 export function acceptNamedClient(deps: AccessDeps): Interceptor {
   return (next) => async (request) => {
-    if (!CLIENT_HEADERS.some((name) => request.header.has(name))) return next(request);
-    const record = recordOf({ values: request.contextValues });
-    if (await mayNameClient(deps, record, { method: record.method, signal: request.signal })) {
-      useNamedClient(record, request.header);
-    }
+    await nameClient(deps, recordOf({ values: request.contextValues }), request);
     return next(request);
   };
-}
-
-function useNamedClient(record: CallRecord, headers: Headers): void {
-  const [address, userAgent] = [headers.get('x-client-address'), headers.get('x-client-user-agent')];
-  if (address !== null) {
-    const plain = plainAddress(address);
-    const violations = [{ field: 'x-client-address', description: 'must be an IP address' }];
-    if (plain === null) throw new AuthError('INVALID_ARGUMENT', { violations });
-    record.address = plain;
-  }
-  if (userAgent !== null) record.userAgent = plainUserAgent(userAgent);
 }
 
 /** Authorizes the caller again where its body was slow, for each message of a stream, and while a stream of answers lasts. */

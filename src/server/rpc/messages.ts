@@ -114,5 +114,7 @@ export function changeMessage(
     }
     case 'keys_changed':
       return { change: { case: 'keysChanged', value: { keys: keys.publicKeys(), issuer } } };
+    case 'unknown':
+      return {};
   }
 }

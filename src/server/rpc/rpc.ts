@@ -11,6 +11,7 @@ import { answerError } from '../calls/errors.ts';
 import { type FairSlots, holdUntilRead } from '../calls/fair-slots.ts';
 import { MESSAGE_BOUNDS } from '../calls/message-bounds.ts';
 import { ANSWER_LASTS, type Handler, type NodeResponse, REQUEST_LASTS } from '../transport/handler.ts';
+import type { ServesService } from './admin-services.ts';
 import { replaceRejection } from './connect-rejections.ts';
 import { createGate, type GateStep, type PendingCall, pendingCallKey } from './gate.ts';
 import type { Routes } from './routes.ts';
@@ -26,9 +27,11 @@ export type RpcOptions = {
   gate: GateStep[];
   interceptors: Interceptor[];
   services: Routes[];
+  /** Calls of other services are left to the handlers after this one. */
+  serves: ServesService;
 };
 
-export function createRpcHandler(deps: RpcDeps, { gate, interceptors, services }: RpcOptions): Handler {
+export function createRpcHandler(deps: RpcDeps, { gate, interceptors, services, serves }: RpcOptions): Handler {
   const router = createConnectRouter({
     readMaxBytes: MESSAGE_BOUNDS.maxBytes,
     writeMaxBytes: MESSAGE_BOUNDS.maxBytes,
@@ -41,7 +44,8 @@ export function createRpcHandler(deps: RpcDeps, { gate, interceptors, services }
     interceptors,
   });
   for (const addRoutes of services) addRoutes(router);
-  const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
+  const served = router.handlers.filter(({ service }) => serves(service.typeName));
+  const handlers = new Map(served.map((handler) => [handler.requestPath, handler]));
 
   return (request, response) => {
     const handler = handlers.get(request.url?.split('?', 1)[0] ?? '');

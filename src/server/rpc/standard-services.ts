@@ -8,7 +8,7 @@ import { AuthService } from '../../../gen/latchkey/auth/v1/auth_service_pb.ts';
 import { VerifierService } from '../../../gen/latchkey/auth/v1/verifier_service_pb.ts';
 import { createHealth } from '../../grpc/health.ts';
 import { reflectionRoutes } from '../../grpc/reflection.ts';
-import type { Readiness } from '../endpoints/jwks-and-probes.ts';
+import type { Readiness } from '../endpoints/probes.ts';
 import type { Routes } from './routes.ts';
 
 const SERVICES: DescService[] = [AuthService, AccountService, VerifierService, AdminService, Authorization];

@@ -2,7 +2,7 @@
 // owns connections: their number, their limits and their end. It must not depend on RPCs or on what a request asks for.
 import http from 'node:http';
 import http2 from 'node:http2';
-import { type AddressInfo, Server, type Socket } from 'node:net';
+import { createServer, Server, type Socket } from 'node:net';
 import { ChunkCountingHttp1Request, ChunkCountingHttp2Request } from './body-limits.ts';
 import { plainAddress } from './client-address.ts';
 import type { CertifiedService } from './client-certificate.ts';
@@ -13,6 +13,7 @@ import { fastHttp2, type OnStream } from './fast-http2.ts';
 import { type Handler, type NodeRequest, type NodeResponse, sendJson } from './handler.ts';
 import { isWithinPipelineLimit } from './http1-pipelining.ts';
 import { ageOf, createHttp2Connections, LAST_CALLS_MS, type Lifetime } from './http2-connections.ts';
+import { type ListenAddress, listenOnAll } from './listen-on-all.ts';
 import { peerOf, setPeer } from './peer.ts';
 import { readProxyHeader } from './proxy-protocol.ts';
 import { countResets, isStreamClosed, RESET_LIMITS } from './rapid-reset.ts';
@@ -20,11 +21,9 @@ import { enforceRequestTimeouts, STALL_TIMEOUT_MS, UNREAD_GRACE_MS } from './req
 import { createTlsServer, type TlsOptions } from './tls.ts';
 
 export type ListenerOptions = {
-  host: string;
+  address: ListenAddress;
   tls: TlsOptions | null;
   onTlsProblem: (error: Error) => void;
-  /** 0 for any free port. */
-  port: number;
   maxConnectionsPerPeer: number;
   lifetime: Lifetime;
   /** Whether connections from this address begin with a PROXY protocol header. */
@@ -174,19 +173,18 @@ export async function listen(options: ListenerOptions, fastPath: FastHandler, ha
     h2.emit('connection', socket);
   }
 
-  await new Promise<void>((resolve, reject) => {
-    h1.once('error', reject);
-    h1.listen(options.port, options.host, resolve);
-  });
+  const forwardToHttp1 = (socket: Socket) => void h1.emit('connection', socket);
+  // node:http enforces its time limits only when it listens itself.
+  const { port, servers } = await listenOnAll(options.address, (n) => (n === 0 ? h1 : createServer(forwardToHttp1)));
 
   return {
-    port: (h1.address() as AddressInfo).port,
+    port,
     connections: () => sockets.size,
     async close(graceMs) {
       closing = true;
       tls?.close();
       // http's own close would close idle connections at once, and with them requests that the client has just sent.
-      const closed = new Promise<void>((resolve) => Server.prototype.close.call(h1, () => resolve()));
+      const closed = Promise.all(servers.map(closeAcceptor));
       // First bytes that were already received are read within this time.
       const silent = setTimeout(() => {
         for (const socket of undetected.values()) socket.destroy();
@@ -205,6 +203,10 @@ export async function listen(options: ListenerOptions, fastPath: FastHandler, ha
       clearTimeout(silent);
     },
   };
+}
+
+function closeAcceptor(server: Server): Promise<void> {
+  return new Promise((resolve) => Server.prototype.close.call(server, () => resolve()));
 }
 
 function destroyAfter(socket: Socket, milliseconds: number): void {

@@ -1,7 +1,8 @@
 import type { ColumnType, Generated } from 'kysely';
 import type { Effect } from '../../domain/effect.ts';
 import type { Email } from '../../domain/email.ts';
-import type { KeyState, SigningAlgorithm } from '../../domain/key-schedule.ts';
+import type { KeyState } from '../../domain/key-schedule.ts';
+import type { SigningAlgorithm } from '../../domain/signing-algorithm.ts';
 
 export type Schema = {
   users: {

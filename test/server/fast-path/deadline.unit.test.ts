@@ -11,6 +11,9 @@ const fastPath = createFastPath({
   serviceKeys: { nameOf: () => null },
   apiKeys: { cached: () => null },
   denials: { isRecorded: () => false },
+  tokenSettings: { audiences: [] },
+  policy: null,
+  serves: () => true,
   callLog: { count: () => {}, write: () => {}, close: () => {} },
   clientAddress: (peer) => peer,
 });
@@ -29,6 +32,8 @@ function callWith(timeoutMs: string) {
     path: '/latchkey.auth.v1.AuthService/Verify',
     host: 'auth.example',
     header: (name) => headers[name] ?? '',
+    headersWith: () => [],
+    hasHeader: (name) => name in headers,
     authorization: () => '',
     address: () => '127.0.0.1',
   });

@@ -1467,7 +1467,7 @@ export type SigningKey = Message<"latchkey.auth.v1.SigningKey"> & {
   kid: string;
 
   /**
-   * `alg` in the header of tokens: `EdDSA` or `ES256`.
+   * `alg` in the header of tokens: `ES256`, `EdDSA` or `RS256`.
    *
    * @generated from field: string algorithm = 2;
    */
@@ -2269,8 +2269,8 @@ export const RevokeRoleResponseSchema: GenMessage<RevokeRoleResponse> = /*@__PUR
  * granter of each role that it implies (GRANT_NOT_ALLOWED).
  *
  * Errors of any call: INVALID_ARGUMENT (x-client-address), CREDENTIALS_MISSING,
- * CREDENTIALS_AMBIGUOUS, TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED, TOKEN_STALE,
- * AUDIENCE_MISMATCH, PERMISSION_DENIED, REQUEST_MALFORMED, MESSAGE_TOO_LARGE,
+ * CREDENTIALS_AMBIGUOUS, SERVICE_KEY_INVALID, TOKEN_INVALID, TOKEN_EXPIRED,
+ * TOKEN_REVOKED, TOKEN_STALE, AUDIENCE_MISMATCH, PERMISSION_DENIED, REQUEST_MALFORMED, MESSAGE_TOO_LARGE,
  * UNIMPLEMENTED, OVERLOADED, DEPENDENCY_UNAVAILABLE, DEADLINE_EXCEEDED, INTERNAL.
  *
  * @generated from service latchkey.auth.v1.AdminService

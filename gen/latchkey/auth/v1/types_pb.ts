@@ -82,7 +82,7 @@ export type Tokens = Message<"latchkey.auth.v1.Tokens"> & {
   /**
    * A JWT (RFC 9068). Send it as `authorization: Bearer ...`.
    *
-   * Header: `alg` EdDSA or ES256, `kid` of a key in `/.well-known/jwks.json`, `typ`
+   * Header: `alg` ES256, EdDSA or RS256, `kid` of a key in `/.well-known/jwks.json`, `typ`
    * at+jwt. Claims: `iss`, `aud` (a list), `sub` (the user's UUID), `sid` (the
    * session's UUID), `email`, `email_verified`, `roles`, `client_id` (latchkey),
    * `jti`, `iat`, `exp`, and three numbers. `epoch` grows with each change of the
@@ -181,14 +181,14 @@ export type Principal = Message<"latchkey.auth.v1.Principal"> & {
   roles: string[];
 
   /**
-   * When the token was issued.
+   * When the token was issued, or the API key created.
    *
    * @generated from field: google.protobuf.Timestamp issued_at = 6;
    */
   issuedAt?: Timestamp | undefined;
 
   /**
-   * When the token expires.
+   * When the token expires, or the API key or the first of its roles.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 7;
    */

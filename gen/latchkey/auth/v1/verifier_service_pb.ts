@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file latchkey/auth/v1/verifier_service.proto.
  */
 export const file_latchkey_auth_v1_verifier_service: GenFile = /*@__PURE__*/
-  fileDesc("CidsYXRjaGtleS9hdXRoL3YxL3ZlcmlmaWVyX3NlcnZpY2UucHJvdG8SEGxhdGNoa2V5LmF1dGgudjEiQgoSQmF0Y2hWZXJpZnlSZXF1ZXN0EhoKDWFjY2Vzc190b2tlbnMYASADKAlCA4ABARIQCghhdWRpZW5jZRgCIAEoCSJCChNCYXRjaFZlcmlmeVJlc3BvbnNlEisKCHZlcmRpY3RzGAEgAygLMhkubGF0Y2hrZXkuYXV0aC52MS5WZXJkaWN0IpYBCgdWZXJkaWN0Ei4KCXByaW5jaXBhbBgBIAEoCzIbLmxhdGNoa2V5LmF1dGgudjEuUHJpbmNpcGFsEjEKDXJldmFsaWRhdGVfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEigKBnJlYXNvbhgDIAEoDjIYLmxhdGNoa2V5LmF1dGgudjEuUmVhc29uIkQKFUJhdGNoQ2hlY2tSb2xlUmVxdWVzdBIrCgZjaGVja3MYASADKAsyGy5sYXRjaGtleS5hdXRoLnYxLlJvbGVDaGVjayJaCglSb2xlQ2hlY2sSGwoMYWNjZXNzX3Rva2VuGAEgASgJQgOAAQFIABIXCgd1c2VyX2lkGAIgASgJQgTQ8xgFSAASDAoEcm9sZRgDIAEoCUIJCgdzdWJqZWN0IkgKFkJhdGNoQ2hlY2tSb2xlUmVzcG9uc2USLgoHYW5zd2VycxgBIAMoCzIdLmxhdGNoa2V5LmF1dGgudjEuUm9sZVZlcmRpY3QiSAoLUm9sZVZlcmRpY3QSDwoHYWxsb3dlZBgBIAEoCBIoCgZyZWFzb24YAiABKA4yGC5sYXRjaGtleS5hdXRoLnYxLlJlYXNvbiIeCgxXYXRjaFJlcXVlc3QSDgoGY3Vyc29yGAEgASgJIqIBCg1XYXRjaFJlc3BvbnNlEikKB2NoYW5nZXMYASADKAsyGC5sYXRjaGtleS5hdXRoLnYxLkNoYW5nZRIOCgZjdXJzb3IYAiABKAkSKQoFYXNfb2YYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKB3NlbnRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIvABCgZDaGFuZ2USNwoNc2Vzc2lvbl9lbmRlZBgBIAEoCzIeLmxhdGNoa2V5LmF1dGgudjEuU2Vzc2lvbkVuZGVkSAASNQoMdXNlcl9jaGFuZ2VkGAIgASgLMh0ubGF0Y2hrZXkuYXV0aC52MS5Vc2VyQ2hhbmdlZEgAEjUKDGtleXNfY2hhbmdlZBgDIAEoCzIdLmxhdGNoa2V5LmF1dGgudjEuS2V5c0NoYW5nZWRIABI1Cgxyb2xlX2NoYW5nZWQYBCABKAsyHS5sYXRjaGtleS5hdXRoLnYxLlJvbGVDaGFuZ2VkSABCCAoGY2hhbmdlIiIKDFNlc3Npb25FbmRlZBISCgpzZXNzaW9uX2lkGAEgASgJIlYKC1VzZXJDaGFuZ2VkEg8KB3VzZXJfaWQYASABKAkSGQoRc3RhbGVfYmVsb3dfZXBvY2gYAiABKAMSGwoTcmV2b2tlZF9iZWxvd19lcG9jaBgDIAEoAyI2CgtSb2xlQ2hhbmdlZBIMCgRyb2xlGAEgASgJEhkKEXN0YWxlX2JlbG93X2Vwb2NoGAIgASgDIkgKC0tleXNDaGFuZ2VkEikKBGtleXMYASADKAsyGy5sYXRjaGtleS5hdXRoLnYxLlB1YmxpY0tleRIOCgZpc3N1ZXIYAiABKAkiPwoJUHVibGljS2V5EgsKA2tpZBgBIAEoCRIRCglhbGdvcml0aG0YAiABKAkSEgoKcHVibGljX2tleRgDIAEoDDK2AgoPVmVyaWZpZXJTZXJ2aWNlEmMKC0JhdGNoVmVyaWZ5EiQubGF0Y2hrZXkuYXV0aC52MS5CYXRjaFZlcmlmeVJlcXVlc3QaJS5sYXRjaGtleS5hdXRoLnYxLkJhdGNoVmVyaWZ5UmVzcG9uc2UiB5ACAsjzGAMSaQoOQmF0Y2hDaGVja1JvbGUSJy5sYXRjaGtleS5hdXRoLnYxLkJhdGNoQ2hlY2tSb2xlUmVxdWVzdBooLmxhdGNoa2V5LmF1dGgudjEuQmF0Y2hDaGVja1JvbGVSZXNwb25zZSIEyPMYAxJTCgVXYXRjaBIeLmxhdGNoa2V5LmF1dGgudjEuV2F0Y2hSZXF1ZXN0Gh8ubGF0Y2hrZXkuYXV0aC52MS5XYXRjaFJlc3BvbnNlIgeQAgHI8xgDMAFCVQoUZGV2LmxhdGNoa2V5LmF1dGgudjFQAVoobGF0Y2hrZXkuZGV2L2dlbi9sYXRjaGtleS9hdXRoL3YxO2F1dGh2MaoCEExhdGNoa2V5LkF1dGguVjFiBnByb3RvMw", [file_google_protobuf_timestamp, file_latchkey_auth_v1_errors, file_latchkey_auth_v1_options, file_latchkey_auth_v1_types]);
+  fileDesc("CidsYXRjaGtleS9hdXRoL3YxL3ZlcmlmaWVyX3NlcnZpY2UucHJvdG8SEGxhdGNoa2V5LmF1dGgudjEiWwoSQmF0Y2hWZXJpZnlSZXF1ZXN0EhoKDWFjY2Vzc190b2tlbnMYASADKAlCA4ABARIQCghhdWRpZW5jZRgCIAEoCRIXCg9hY2NlcHRfYXBpX2tleXMYAyABKAgiQgoTQmF0Y2hWZXJpZnlSZXNwb25zZRIrCgh2ZXJkaWN0cxgBIAMoCzIZLmxhdGNoa2V5LmF1dGgudjEuVmVyZGljdCKWAQoHVmVyZGljdBIuCglwcmluY2lwYWwYASABKAsyGy5sYXRjaGtleS5hdXRoLnYxLlByaW5jaXBhbBIxCg1yZXZhbGlkYXRlX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIoCgZyZWFzb24YAyABKA4yGC5sYXRjaGtleS5hdXRoLnYxLlJlYXNvbiJdChVCYXRjaENoZWNrUm9sZVJlcXVlc3QSKwoGY2hlY2tzGAEgAygLMhsubGF0Y2hrZXkuYXV0aC52MS5Sb2xlQ2hlY2sSFwoPYWNjZXB0X2FwaV9rZXlzGAIgASgIIloKCVJvbGVDaGVjaxIbCgxhY2Nlc3NfdG9rZW4YASABKAlCA4ABAUgAEhcKB3VzZXJfaWQYAiABKAlCBNDzGAVIABIMCgRyb2xlGAMgASgJQgkKB3N1YmplY3QiSAoWQmF0Y2hDaGVja1JvbGVSZXNwb25zZRIuCgdhbnN3ZXJzGAEgAygLMh0ubGF0Y2hrZXkuYXV0aC52MS5Sb2xlVmVyZGljdCJICgtSb2xlVmVyZGljdBIPCgdhbGxvd2VkGAEgASgIEigKBnJlYXNvbhgCIAEoDjIYLmxhdGNoa2V5LmF1dGgudjEuUmVhc29uIi8KDFdhdGNoUmVxdWVzdBIOCgZjdXJzb3IYASABKAkSDwoHdmVyc2lvbhgCIAEoDSKiAQoNV2F0Y2hSZXNwb25zZRIpCgdjaGFuZ2VzGAEgAygLMhgubGF0Y2hrZXkuYXV0aC52MS5DaGFuZ2USDgoGY3Vyc29yGAIgASgJEikKBWFzX29mGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCgdzZW50X2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLwAQoGQ2hhbmdlEjcKDXNlc3Npb25fZW5kZWQYASABKAsyHi5sYXRjaGtleS5hdXRoLnYxLlNlc3Npb25FbmRlZEgAEjUKDHVzZXJfY2hhbmdlZBgCIAEoCzIdLmxhdGNoa2V5LmF1dGgudjEuVXNlckNoYW5nZWRIABI1CgxrZXlzX2NoYW5nZWQYAyABKAsyHS5sYXRjaGtleS5hdXRoLnYxLktleXNDaGFuZ2VkSAASNQoMcm9sZV9jaGFuZ2VkGAQgASgLMh0ubGF0Y2hrZXkuYXV0aC52MS5Sb2xlQ2hhbmdlZEgAQggKBmNoYW5nZSIiCgxTZXNzaW9uRW5kZWQSEgoKc2Vzc2lvbl9pZBgBIAEoCSJWCgtVc2VyQ2hhbmdlZBIPCgd1c2VyX2lkGAEgASgJEhkKEXN0YWxlX2JlbG93X2Vwb2NoGAIgASgDEhsKE3Jldm9rZWRfYmVsb3dfZXBvY2gYAyABKAMiNgoLUm9sZUNoYW5nZWQSDAoEcm9sZRgBIAEoCRIZChFzdGFsZV9iZWxvd19lcG9jaBgCIAEoAyJICgtLZXlzQ2hhbmdlZBIpCgRrZXlzGAEgAygLMhsubGF0Y2hrZXkuYXV0aC52MS5QdWJsaWNLZXkSDgoGaXNzdWVyGAIgASgJIj8KCVB1YmxpY0tleRILCgNraWQYASABKAkSEQoJYWxnb3JpdGhtGAIgASgJEhIKCnB1YmxpY19rZXkYAyABKAwyuQIKD1ZlcmlmaWVyU2VydmljZRJjCgtCYXRjaFZlcmlmeRIkLmxhdGNoa2V5LmF1dGgudjEuQmF0Y2hWZXJpZnlSZXF1ZXN0GiUubGF0Y2hrZXkuYXV0aC52MS5CYXRjaFZlcmlmeVJlc3BvbnNlIgeQAgLI8xgDEmwKDkJhdGNoQ2hlY2tSb2xlEicubGF0Y2hrZXkuYXV0aC52MS5CYXRjaENoZWNrUm9sZVJlcXVlc3QaKC5sYXRjaGtleS5hdXRoLnYxLkJhdGNoQ2hlY2tSb2xlUmVzcG9uc2UiB5ACAsjzGAMSUwoFV2F0Y2gSHi5sYXRjaGtleS5hdXRoLnYxLldhdGNoUmVxdWVzdBofLmxhdGNoa2V5LmF1dGgudjEuV2F0Y2hSZXNwb25zZSIHkAIByPMYAzABQlUKFGRldi5sYXRjaGtleS5hdXRoLnYxUAFaKGxhdGNoa2V5LmRldi9nZW4vbGF0Y2hrZXkvYXV0aC92MTthdXRodjGqAhBMYXRjaGtleS5BdXRoLlYxYgZwcm90bzM", [file_google_protobuf_timestamp, file_latchkey_auth_v1_errors, file_latchkey_auth_v1_options, file_latchkey_auth_v1_types]);
 
 /**
  * The tokens to verify.
@@ -38,6 +38,13 @@ export type BatchVerifyRequest = Message<"latchkey.auth.v1.BatchVerifyRequest"> 
    * @generated from field: string audience = 2;
    */
   audience: string;
+
+  /**
+   * Also accept API keys of service accounts, as in VerifyRequest.
+   *
+   * @generated from field: bool accept_api_keys = 3;
+   */
+  acceptApiKeys: boolean;
 };
 
 /**
@@ -89,8 +96,8 @@ export type Verdict = Message<"latchkey.auth.v1.Verdict"> & {
   revalidateAt?: Timestamp | undefined;
 
   /**
-   * TOKEN_INVALID, TOKEN_EXPIRED, AUDIENCE_MISMATCH, TOKEN_REVOKED or TOKEN_STALE.
-   * Unspecified when principal is set.
+   * TOKEN_INVALID, TOKEN_EXPIRED, AUDIENCE_MISMATCH, TOKEN_REVOKED, TOKEN_STALE or
+   * API_KEY_NOT_ACCEPTED. Unspecified when principal is set.
    *
    * @generated from field: latchkey.auth.v1.Reason reason = 3;
    */
@@ -116,6 +123,13 @@ export type BatchCheckRoleRequest = Message<"latchkey.auth.v1.BatchCheckRoleRequ
    * @generated from field: repeated latchkey.auth.v1.RoleCheck checks = 1;
    */
   checks: RoleCheck[];
+
+  /**
+   * Also accept API keys of service accounts in the place of access tokens.
+   *
+   * @generated from field: bool accept_api_keys = 2;
+   */
+  acceptApiKeys: boolean;
 };
 
 /**
@@ -223,7 +237,7 @@ export const RoleVerdictSchema: GenMessage<RoleVerdict> = /*@__PURE__*/
   messageDesc(file_latchkey_auth_v1_verifier_service, 6);
 
 /**
- * The position at which to start.
+ * The position at which to start, and the events that the client can interpret.
  *
  * @generated from message latchkey.auth.v1.WatchRequest
  */
@@ -234,6 +248,15 @@ export type WatchRequest = Message<"latchkey.auth.v1.WatchRequest"> & {
    * @generated from field: string cursor = 1;
    */
   cursor: string;
+
+  /**
+   * Required. The version of the Watch contract that the client implements: 1. The
+   * server never sends an event of a later version. It ends the stream with
+   * CLIENT_TOO_OLD instead.
+   *
+   * @generated from field: uint32 version = 2;
+   */
+  version: number;
 };
 
 /**
@@ -296,7 +319,9 @@ export const WatchResponseSchema: GenMessage<WatchResponse> = /*@__PURE__*/
  */
 export type Change = Message<"latchkey.auth.v1.Change"> & {
   /**
-   * Ignore an event of a kind that your version does not have.
+   * The kind of event. Version 1 of the contract has all of these kinds. When no kind
+   * is set, the event is of a kind that the client or the server does not have. The
+   * client must then regard its data as too old for as long as it keeps events.
    *
    * @generated from oneof latchkey.auth.v1.Change.change
    */
@@ -472,7 +497,8 @@ export type PublicKey = Message<"latchkey.auth.v1.PublicKey"> & {
   kid: string;
 
   /**
-   * `alg` in the header of tokens (RFC 7518, RFC 8037): `EdDSA` or `ES256`.
+   * `alg` in the header of tokens (RFC 7518, RFC 8037): `ES256`, `EdDSA` or `RS256`.
+   * Take `Ed25519` (RFC 9864) as `EdDSA`.
    *
    * @generated from field: string algorithm = 2;
    */
@@ -501,8 +527,8 @@ export const PublicKeySchema: GenMessage<PublicKey> = /*@__PURE__*/
  * certificate, or an administrator's access token. Messages have at most 1 MiB and
  * 5,000 fields.
  *
- * Errors of any call: CREDENTIALS_MISSING, CREDENTIALS_AMBIGUOUS, TOKEN_INVALID,
- * TOKEN_EXPIRED, TOKEN_REVOKED, TOKEN_STALE, AUDIENCE_MISMATCH, PERMISSION_DENIED,
+ * Errors of any call: CREDENTIALS_MISSING, CREDENTIALS_AMBIGUOUS,
+ * SERVICE_KEY_INVALID, TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED, TOKEN_STALE, AUDIENCE_MISMATCH, PERMISSION_DENIED,
  * REQUEST_MALFORMED, MESSAGE_TOO_LARGE, UNIMPLEMENTED, OVERLOADED,
  * DEPENDENCY_UNAVAILABLE, DEADLINE_EXCEEDED, INTERNAL.
  *
@@ -546,7 +572,9 @@ export const VerifierService: GenService<{
    * again with the last cursor, on any server. A server that stops ends the stream
    * without an error. A connection that has reached MAX_CONNECTION_AGE_SECONDS and its
    * grace period is cut off, which clients report as CANCELLED or UNAVAILABLE.
-   * Errors: INVALID_ARGUMENT (cursor), CURSOR_TOO_OLD, WATCHER_TOO_SLOW.
+   * docs/concepts/watch-protocol.md has the rules for clients.
+   * Errors: INVALID_ARGUMENT (cursor), CURSOR_TOO_OLD, WATCHER_TOO_SLOW,
+   * CLIENT_TOO_OLD.
    *
    * @generated from rpc latchkey.auth.v1.VerifierService.Watch
    */

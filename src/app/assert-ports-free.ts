@@ -1,7 +1,7 @@
 // Finds a port that is in use before anything else starts, and names the key that sets it.
-import { once } from 'node:events';
 import { createServer, type Server } from 'node:net';
-import { OperatorError } from './operator-error.ts';
+import { OperatorError } from '../process/operator-error.ts';
+import { listenOnAll } from '../server/transport/listen-on-all.ts';
 
 /** Port 0 selects a free port. */
 export type PortSetting = { key: string; host: string; port: number };
@@ -16,7 +16,7 @@ export async function assertPortsFree(settings: PortSetting[]): Promise<void> {
   const checked: PortSetting[] = [];
   try {
     for (const setting of settings.filter(({ port }) => port !== 0)) {
-      servers.push(await listenOn(setting, checked));
+      servers.push(...(await listenOn(setting, checked)));
       checked.push(setting);
     }
   } finally {
@@ -24,17 +24,17 @@ export async function assertPortsFree(settings: PortSetting[]): Promise<void> {
   }
 }
 
-async function listenOn(setting: PortSetting, others: PortSetting[]): Promise<Server> {
-  const server = createServer((socket) => socket.destroy());
-  server.listen({ host: setting.host, port: setting.port, exclusive: true });
+async function listenOn(setting: PortSetting, others: PortSetting[]): Promise<Server[]> {
   try {
-    await once(server, 'listening');
+    const { servers } = await listenOnAll({ ...setting, exclusive: true }, () =>
+      createServer((socket) => socket.destroy()),
+    );
+    return servers;
   } catch (error) {
     const same = others.find(({ port }) => port === setting.port);
     if (same) throw new OperatorError(`${same.key} and ${setting.key} are both ${setting.port}: change one of them`);
     throw listenProblem(setting, error);
   }
-  return server;
 }
 
 export function listenProblem({ key, host, port }: PortSetting, error: unknown): unknown {

@@ -1,0 +1,24 @@
+import { type Handler, type NodeRequest, type NodeResponse, sendJson } from '../transport/handler.ts';
+
+/** Answers GET and HEAD, by path. */
+export type GetRoutes = Map<string, (response: NodeResponse, query: URLSearchParams) => void>;
+
+export function createGetHandler(routes: GetRoutes): Handler {
+  return (request, response) => {
+    const [path = '', query = ''] = request.url?.split('?', 2) ?? [];
+    const route = routes.get(path);
+    if (!route) return false;
+    if (isRead(request)) route(response, new URLSearchParams(query));
+    else sendMethodNotAllowed(response, 'GET, HEAD');
+    return true;
+  };
+}
+
+function sendMethodNotAllowed(response: NodeResponse, allowed: string): void {
+  response.setHeader('allow', allowed);
+  sendJson(response, 405, { error: 'method not allowed' });
+}
+
+function isRead({ method }: NodeRequest): boolean {
+  return method === 'GET' || method === 'HEAD';
+}
