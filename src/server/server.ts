@@ -3,7 +3,6 @@
 import type { BrowserSessionSettings } from '../config/groups/browser-sessions.ts';
 import type { Deps } from '../deps.ts';
 import type { KeyPolicy } from '../domain/key-schedule.ts';
-import type { ServiceKeys } from '../keys/service-keys.ts';
 import type { CallLog } from './calls/call-log.ts';
 import type { CallDeps } from './calls/call-record.ts';
 import { createConcurrencyLimit } from './calls/concurrency-limit.ts';
@@ -13,6 +12,7 @@ import { createCorsHandler } from './endpoints/cors.ts';
 import { createMetadataHandler } from './endpoints/metadata.ts';
 import { createOAuthTokenHandler } from './endpoints/oauth-token.ts';
 import { createFastPath } from './fast-path/fast-path.ts';
+import type { CurrentPolicy } from './gateway/check-request.ts';
 import { extAuthzRoutes } from './gateway/ext-authz.ts';
 import { createForwardAuthHandler } from './gateway/forward-auth.ts';
 import { adminRoutes } from './rpc/admin-routes.ts';
@@ -34,7 +34,7 @@ import type { Handler } from './transport/handler.ts';
 import type { ListenAddress } from './transport/listen-on-all.ts';
 import { type Listener, type ListenerOptions, listen } from './transport/listener.ts';
 
-export type ServerDeps = Deps & CallDeps & { serviceKeys: ServiceKeys; callLog: CallLog };
+export type ServerDeps = Deps & CallDeps & { callLog: CallLog; policy: CurrentPolicy };
 
 export type ServerOptions = {
   listener: ListenerOptions;

@@ -24,7 +24,14 @@ export type VerifiedToken = {
   rendered: { binary: Uint8Array | null; json: string | null };
 };
 
-export type RejectionReason = 'TOKEN_INVALID' | 'TOKEN_EXPIRED' | 'AUDIENCE_MISMATCH' | 'TOKEN_REVOKED' | 'TOKEN_STALE';
+/** The engine returns all but API_KEY_NOT_ACCEPTED: it receives no keys. */
+export type RejectionReason =
+  | 'API_KEY_NOT_ACCEPTED'
+  | 'TOKEN_INVALID'
+  | 'TOKEN_EXPIRED'
+  | 'AUDIENCE_MISMATCH'
+  | 'TOKEN_REVOKED'
+  | 'TOKEN_STALE';
 
 export type Decision = {
   token: VerifiedToken;

@@ -15,7 +15,7 @@ import {
 /** Returns the statuses in the order of the tokens. @throws when the state of record cannot be read */
 type ReadStatuses = (tokens: RevocableToken[], signal?: AbortSignal) => Promise<RevocationStatus[]>;
 
-export type Verifier = Omit<Engine, 'judge' | 'judgeClaims' | 'conclude'> & {
+export type Verifier = Omit<Engine, 'judge' | 'judgeClaims'> & {
   /** Null when the view is too old. */
   judge(token: string, audience: string): Verdict | null;
   /** For claims that the caller has authenticated in another way. Reads the state of record as judgeAll does. */
@@ -33,7 +33,8 @@ export type VerifierOptions = EngineOptions & {
 };
 
 export function createVerifier({ readStatuses, refreshKeys, ...options }: VerifierOptions): Verifier {
-  const { judge, judgeClaims, conclude, ...rest } = createEngine(options);
+  const { judge, judgeClaims, ...rest } = createEngine(options);
+  const { conclude } = rest;
 
   async function judgeAll(texts: string[], audience: string, signal?: AbortSignal): Promise<Verdict[]> {
     let judged = texts.map((text) => judge(text, audience));
