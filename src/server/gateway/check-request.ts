@@ -64,10 +64,11 @@ export function readRequest(
 }
 
 export function readClient({ attributes }: CheckRequest, headers: CheckHeaders): CheckedClient {
+  const http = attributes?.request?.http;
   const source = attributes?.source?.address?.address;
   const peer = source?.case === 'socketAddress' ? source.value.address : '';
   return {
-    protocol: clientProtocol((name) => headers.first(name), attributes?.request?.http?.path ?? ''),
+    protocol: clientProtocol(headers.first, { path: http?.path ?? '', streamId: http?.id ?? '' }),
     requestId: headers.first('x-request-id'),
     userAgent: headers.first('user-agent'),
     forwardedFor: [...headers.all('x-forwarded-for'), peer].filter((part) => part !== '').join(','),
