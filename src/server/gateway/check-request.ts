@@ -46,15 +46,16 @@ export function readRequest(
   return {
     requirement: combineRequirements(sources),
     token: soleBearerToken(headers.all('authorization')),
-    isPreflight: isPreflight(http?.method ?? '', (name) => headers.first(name)),
+    isPreflight: isPreflight(http?.method ?? '', headers.first),
   };
 }
 
 export function readClient({ attributes }: CheckRequest, headers: CheckHeaders): CheckedClient {
+  const http = attributes?.request?.http;
   const source = attributes?.source?.address?.address;
   const peer = source?.case === 'socketAddress' ? source.value.address : '';
   return {
-    protocol: clientProtocol((name) => headers.first(name), attributes?.request?.http?.path ?? ''),
+    protocol: clientProtocol(headers.first, { path: http?.path ?? '', streamId: http?.id ?? '' }),
     requestId: headers.first('x-request-id'),
     userAgent: headers.first('user-agent'),
     forwardedFor: [...headers.all('x-forwarded-for'), peer].filter((part) => part !== '').join(','),
