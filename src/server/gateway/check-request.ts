@@ -13,7 +13,7 @@ import { isPreflight } from './preflight.ts';
 export type CurrentPolicy = (() => RoutePolicy) | null;
 
 /** The metadata of the Check call. The gateway sets it, and no client of the gateway can. */
-export type CheckMetadata = [name: string, value: string][];
+type CheckMetadata = [name: string, value: string][];
 
 /** Everything that decides about a request beside the request itself. */
 export type CheckSource = {
