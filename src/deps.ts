@@ -4,6 +4,7 @@ import type { Password, PasswordPolicy } from './domain/password.ts';
 import type { ApiKeys } from './keys/api-keys.ts';
 import type { KeyRotation } from './keys/key-rotation.ts';
 import type { PurposeKeys } from './keys/purpose-keys.ts';
+import type { ServiceKeys } from './keys/service-keys.ts';
 import type { SigningKeys } from './keys/signing-keys.ts';
 import type { KnownNetworks } from './limits/known-networks.ts';
 import type { Limiter } from './limits/limiter.ts';
@@ -47,6 +48,7 @@ export type Deps = {
   denials: Denials;
   roleReads: RoleReads;
   apiKeys: ApiKeys;
+  serviceKeys: ServiceKeys;
   purposeKeys: PurposeKeys;
   passwordPolicy: PasswordPolicy;
   /** Whether a password is known from a breach. */

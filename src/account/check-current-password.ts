@@ -7,6 +7,7 @@ import { audit } from '../domain/effect.ts';
 import { parseFields } from '../domain/parse-fields.ts';
 import { parsePresentedPassword } from '../domain/password.ts';
 import type { UserCaller } from '../domain/principal.ts';
+import { isMatch } from '../passwords/hash-work.ts';
 import type { Credentials } from '../store/users.ts';
 
 export type CheckPasswordDeps = Pick<Deps, 'store' | 'limiter' | 'hasher' | 'onUnreadableHash' | 'now'>;
@@ -30,7 +31,7 @@ export async function checkCurrentPassword(
   });
   const permit = await enforceLimits(deps, { attempts, userId, sessionId }, call);
   const outcome = await permit.giveBackOnError(() => comparePassword(deps, credentials, password, call.signal));
-  if (outcome === 'match') return permit;
+  if (isMatch(outcome)) return permit;
   await deps.store.outbox.write(deps.now(), [
     audit({ type: 'reauthentication_failed', userId, sessionId, origin: call.origin }),
   ]);

@@ -45,13 +45,13 @@ export async function createUser(
   return id;
 }
 
-function assertMayGrantAll(authority: Authority, roles: string[]): void {
+export function assertMayGrantAll(authority: Authority, roles: string[]): void {
   for (const role of roles) assertMayGrant(authority, role);
   const all = [USER_ROLE, ...roles].flatMap((role) => [...closureOf(authority.graph, role)]);
   if (!fitsIntoToken(all)) throw new AuthError('TOO_MANY_ROLES');
 }
 
-function parseRoles(names: string[]): string[] {
+export function parseRoles(names: string[]): string[] {
   if (names.length > MAX_ROLES) throw new InvalidValue(`must be at most ${MAX_ROLES}`);
   return [...new Set(names.map(parseRole))].filter((name) => name !== USER_ROLE);
 }

@@ -1,101 +1,104 @@
 import type { Deps } from '../deps.ts';
 import { accountHash } from '../domain/account-hash.ts';
 import { type Actor, actorName, requireReauthentication } from '../domain/actor.ts';
+import { parseReason } from '../domain/admin-reason.ts';
+import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
-import { audit } from '../domain/effect.ts';
-import { parseEmail } from '../domain/email.ts';
-import { parseFullName } from '../domain/full-name.ts';
-import { InvalidValue, invalid, parseFields } from '../domain/parse-fields.ts';
+import { audit, type Effect } from '../domain/effect.ts';
+import { invalid, parseFields } from '../domain/parse-fields.ts';
 import { USER_ROLE } from '../domain/role.ts';
-import { importProblem } from '../passwords/stored-hash.ts';
-import type { NewUser } from '../store/users.ts';
+import type { Authority } from '../store/authority.ts';
+import type { ImportResult, UserToImport } from '../store/user-import.ts';
+import { assertMayGrantAll } from './create-user.ts';
+import { type ImportedUser, type InvalidRow, parseImportedUser, type RowDeps } from './imported-user.ts';
+import { removeRepetitions } from './repeated-rows.ts';
 
-export type ImportedUser = {
-  /** The caller's number for the row, such as the line of a file. */
-  row: bigint;
-  email: string;
-  fullName: string;
-  emailVerified: boolean;
-  /** Empty for an account without a password. */
-  passwordHash: string;
-};
+export type ImportUsersInput = { actor: Actor; users: ImportedUser[]; reason: string; dryRun: boolean };
 
-type InvalidRow = { row: bigint; field: string; description: string };
+/** A dry run returns an empty id for an account whose id would be new. */
+type ImportedRow = { row: bigint; userId: string };
+export type ImportOutcome = { imported: ImportedRow[]; existing: ImportedRow[]; bad: InvalidRow[] };
 
-export type ImportOutcome = {
-  imported: bigint[];
-  existing: bigint[];
-  bad: InvalidRow[];
-};
+type AccountKeys = Pick<Deps['purposeKeys'], 'accountHash'>;
+type ImportDeps = Pick<Deps, 'store' | 'reauthenticationSeconds'> & RowDeps & { purposeKeys: AccountKeys | null };
+type Row = { row: bigint; user: UserToImport; keepsId: boolean };
 
 const MAX_ROWS = 100;
+const TAKEN = 'belongs to another account';
 
 /** One transaction. Existing accounts stay unchanged, so a caller can repeat an import. */
 export async function importUsers(
-  deps: Pick<Deps, 'store' | 'reauthenticationSeconds' | 'now' | 'newId'> & { purposeKeys: AccountKeys | null },
-  { actor, users }: { actor: Actor; users: ImportedUser[] },
+  deps: ImportDeps,
+  { actor: given, users, dryRun, ...input }: ImportUsersInput,
   { origin }: Call,
 ): Promise<ImportOutcome> {
-  const { store, purposeKeys, now, newId } = deps;
-  parseFields({ users: () => users.length > MAX_ROWS && invalid(`must be at most ${MAX_ROWS} in a message`) });
-  const bad: InvalidRow[] = [];
-  const valid = users.flatMap((user) => {
-    const parsed = parseRow(user, bad);
-    return parsed ? [{ row: user.row, user: { id: newId(), ...parsed } }] : [];
+  const { reason } = parseFields({
+    users: () => users.length > MAX_ROWS && invalid(`must be at most ${MAX_ROWS} in a message`),
+    reason: () => parseReason(input.reason),
   });
-  const made = await store.users.importAll(
-    valid.map(({ user }) => user),
+  const actor = requireReauthentication(given, deps.reauthenticationSeconds);
+  const bad: InvalidRow[] = [];
+  const parsed = users.flatMap((user): Row[] => {
+    const valid = parseImportedUser(deps, user, bad);
+    return valid ? [{ row: user.row, user: valid, keepsId: user.userId !== '' }] : [];
+  });
+  const rows = removeRepetitions(parsed, bad);
+  const results = await deps.store.userImport.importAll(
+    rows.map(({ user }) => user),
     {
-      actor: requireReauthentication(actor, deps.reauthenticationSeconds),
-      at: now(),
-      effect({ id, email, passwordHash }) {
-        const account = purposeKeys && { account: accountHash(email, purposeKeys.accountHash) };
-        const after = { hasPassword: passwordHash !== null, roles: [USER_ROLE] };
-        return audit({
-          type: 'user_imported',
-          actor: actorName(actor),
-          userId: id,
-          ...account,
-          origin,
-          before: null,
-          after,
-        });
-      },
+      ...{ actor, at: deps.now(), reason, isDryRun: dryRun },
+      decide: denialOf,
+      effects: (user) => effectsOf(user, { actor: actorName(actor), origin, detail: reason }, deps.purposeKeys),
     },
   );
-  const isMade = ({ user }: (typeof valid)[number]) => made.has(user.id);
-  return {
-    imported: valid.filter(isMade).map(({ row }) => row),
-    existing: valid.filter((one) => !isMade(one)).map(({ row }) => row),
-    bad,
-  };
+  return outcomeOf(rows, results, { bad, dryRun });
 }
 
-type AccountKeys = Pick<Deps['purposeKeys'], 'accountHash'>;
-
-function parseRow(
-  { row, ...user }: ImportedUser,
-  bad: InvalidRow[],
-): (Omit<NewUser, 'id'> & { emailVerified: boolean }) | null {
-  const before = bad.length;
-  const take = <T>(field: string, parse: () => T): T | null => {
-    try {
-      return parse();
-    } catch (error) {
-      if (!(error instanceof InvalidValue)) throw error;
-      bad.push({ row, field, description: error.message });
-      return null;
-    }
-  };
-  const email = take('email', () => parseEmail(user.email));
-  const fullName = take('full_name', () => parseFullName(user.fullName));
-  const passwordHash = take('password_hash', () => parseHash(user.passwordHash));
-  if (bad.length > before || email === null || fullName === null) return null;
-  return { email, fullName, passwordHash, emailVerified: user.emailVerified };
+/** Null when the caller may grant the roles. */
+function denialOf(authority: Authority, { roles }: UserToImport): string | null {
+  if (roles.length === 0) return null;
+  try {
+    assertMayGrantAll(authority, roles);
+    return null;
+  } catch (error) {
+    if (!(error instanceof AuthError)) throw error;
+    if (error.reason === 'ROLE_NOT_FOUND') return 'must be roles that exist: define them first';
+    if (error.reason === 'TOO_MANY_ROLES') return 'must fit into an access token, with the roles that they imply';
+    return 'must be roles that the caller may grant: the granter of each is required';
+  }
 }
 
-function parseHash(text: string): string | null {
-  if (text === '') return null;
-  const problem = importProblem(text);
-  return problem === null ? text : invalid(problem);
+function effectsOf(
+  { id, email, passwordHash, disabled, roles, identities }: UserToImport,
+  event: { actor: string; origin: Call['origin']; detail: string },
+  purposeKeys: AccountKeys | null,
+): Effect[] {
+  const account = purposeKeys && { account: accountHash(email, purposeKeys.accountHash) };
+  const after = {
+    ...{ hasPassword: passwordHash !== null, roles: [USER_ROLE, ...roles], disabled },
+    providers: identities.map(({ provider }) => provider),
+  };
+  const granted = roles.map((role) =>
+    audit({
+      ...{ ...event, type: 'role_granted', userId: id, target: `role:${role}` },
+      ...{ before: null, after: { role, expiresAt: null } },
+    }),
+  );
+  return [audit({ ...event, type: 'user_imported', userId: id, ...account, before: null, after }), ...granted];
+}
+
+function outcomeOf(
+  rows: Row[],
+  results: Map<UserToImport, ImportResult<string>>,
+  { bad, dryRun }: { bad: InvalidRow[]; dryRun: boolean },
+): ImportOutcome {
+  const outcome: ImportOutcome = { imported: [], existing: [], bad };
+  for (const { row, user, keepsId } of rows) {
+    const result = results.get(user);
+    if (result?.kind === 'imported') outcome.imported.push({ row, userId: dryRun && !keepsId ? '' : user.id });
+    if (result?.kind === 'existing') outcome.existing.push({ row, userId: result.userId });
+    if (result?.kind === 'taken') bad.push({ row, field: result.field, description: TAKEN });
+    if (result?.kind === 'denied') bad.push({ row, field: 'roles', description: result.denial });
+  }
+  return outcome;
 }

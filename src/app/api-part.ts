@@ -8,6 +8,8 @@ import { createSessionUsers } from '../limits/session-users.ts';
 import { createProviders } from '../oauth/providers.ts';
 import { createBreachCheck } from '../passwords/breached-passwords.ts';
 import { loadCommonPasswords } from '../passwords/common-passwords.ts';
+import { followPolicyFile } from '../policy/follow-policy-file.ts';
+import type { RoutePolicy } from '../policy/route-policy.ts';
 import type { RedisClient } from '../redis/connect-redis.ts';
 import { redisProblems } from '../redis/redis-health.ts';
 import { createWatchers } from '../revocation-feed/watchers.ts';
@@ -44,6 +46,7 @@ export async function startApiPart(base: Base, pages: Handler, started: AsyncDis
     denials,
     roleReads,
     apiKeys,
+    serviceKeys: createServiceKeys(config.keys.serviceKeys),
     limiter: traced('limiter', limiter),
     knownNetworks: traced('known networks', knownNetworks),
     sessionUsers: createSessionUsers(),
@@ -95,10 +98,10 @@ async function startApiServer(
   });
   const callLog = createCallLog(log, metrics, tracing);
   started.defer(() => callLog.close());
-  const serviceKeys = createServiceKeys(config.keys.serviceKeys);
   const clientAddress = createClientAddress(config.http.trustedProxies);
   const standard = createStandardServices(readiness.check, config.http.hasReflection);
-  const serverDeps = { ...deps, clientAddress, tracing, serviceKeys, callLog };
+  const policy = await followPolicy(base, started);
+  const serverDeps = { ...deps, clientAddress, tracing, callLog, policy };
   const { host, port, listenAdmin } = config.http;
   const address = { host, port };
   const listener = await startServer(serverDeps, {
@@ -107,6 +110,7 @@ async function startApiServer(
     standardServices: standard.routes,
     keyPolicy: config.keys.policy,
     probes: createProbesHandler(readiness.check),
+    browserSessions: config.browserSessions,
     pages,
     listener: {
       address,
@@ -131,4 +135,21 @@ async function startApiServer(
   started.defer(standard.close);
   started.defer(stopServing);
   return { port: listener.port, adminPort: listener.adminPort, stopServing };
+}
+
+/** @throws OperatorError when the file cannot be used */
+async function followPolicy(
+  { config, log, metrics }: Base,
+  started: AsyncDisposableStack,
+): Promise<(() => RoutePolicy) | null> {
+  const path = config.http.policyFile;
+  if (path === null) return null;
+  const followed = await followPolicyFile({
+    path,
+    onChange: () => log.info('the policy file has changed and is in use'),
+    onRejected: (problems) => log.error({ problems }, 'the policy file was rejected; the former policy stays in use'),
+  });
+  metrics.watchPolicyFile(followed.isOutdated);
+  started.defer(() => followed.close());
+  return followed.current;
 }

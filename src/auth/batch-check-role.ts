@@ -8,13 +8,14 @@ import { parseUuid } from '../domain/uuid.ts';
 import type { Verdict } from '../verifier/engine.ts';
 import { MAX_BATCH } from './batch-verify.ts';
 import { answerFor, answerForUser, type RoleAnswer } from './check-role.ts';
+import { type JudgeDeps, judgeCredentials } from './judge-credentials.ts';
 
 export type RoleCheck = { role: string } & ({ accessToken: string } | { userId: string });
 
 /** Answers in the order of the checks. An invalid token is not allowed, with the reason of Verify. */
 export async function batchCheckRole(
-  deps: Pick<Deps, 'verifier' | 'store' | 'denials' | 'roleReads'>,
-  { checks, reader }: { checks: RoleCheck[]; reader: string },
+  deps: JudgeDeps & Pick<Deps, 'store' | 'denials' | 'roleReads'>,
+  { checks, reader, acceptApiKeys }: { checks: RoleCheck[]; reader: string; acceptApiKeys: boolean },
   call: Call,
 ): Promise<RoleAnswer[]> {
   parseFields({ checks: () => parseCount(checks) });
@@ -22,7 +23,7 @@ export async function batchCheckRole(
   const tokens = checks.flatMap((check) => ('accessToken' in check ? check.accessToken : []));
   const ids = checks.flatMap((check) => ('userId' in check ? check.userId : []));
   const [verdicts, holders] = await Promise.all([
-    deps.verifier.judgeAll(tokens, '', call.signal),
+    judgeCredentials(deps, tokens, { audience: '', acceptsApiKeys: acceptApiKeys }, call),
     deps.store.users.rolesOf([...new Set(ids)], call.signal),
   ]);
   let next = 0;

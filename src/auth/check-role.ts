@@ -7,17 +7,18 @@ import { parseFields } from '../domain/parse-fields.ts';
 import { meets, type Subject } from '../domain/requirement.ts';
 import { parseRole } from '../domain/role.ts';
 import { parseUuid } from '../domain/uuid.ts';
+import type { JudgeDeps } from './judge-credentials.ts';
 import { verify } from './verify.ts';
 
 /** `credential` is examined when accessToken is empty. `reader` is the caller in the form of an audit event's actor. */
 export type CheckRoleInput = { role: string; credential: string } & (
-  | { accessToken: string }
+  | { accessToken: string; acceptApiKeys: boolean }
   | { userId: string; reader: string }
 );
 
 export type RoleAnswer = { allowed: true } | { allowed: false; reason: Reason };
 
-type CheckRoleDeps = Pick<Deps, 'verifier' | 'store' | 'denials' | 'roleReads'>;
+type CheckRoleDeps = JudgeDeps & Pick<Deps, 'store' | 'denials' | 'roleReads'>;
 
 /** @throws AuthError as verify does, for a check by token */
 export async function checkRole(deps: CheckRoleDeps, input: CheckRoleInput, call: Call): Promise<RoleAnswer> {

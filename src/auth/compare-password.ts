@@ -1,5 +1,5 @@
 import type { Deps } from '../deps.ts';
-import type { Password } from '../domain/password.ts';
+import type { PresentedPassword } from '../domain/password.ts';
 import type { Outcome } from '../passwords/hash-work.ts';
 import type { Credentials } from '../store/users.ts';
 
@@ -11,7 +11,7 @@ import type { Credentials } from '../store/users.ts';
 export async function comparePassword(
   { hasher, onUnreadableHash }: Pick<Deps, 'hasher' | 'onUnreadableHash'>,
   credentials: Credentials | null,
-  password: Password,
+  password: PresentedPassword,
   signal: AbortSignal,
 ): Promise<Outcome> {
   const outcome = await hasher.verify(credentials?.passwordHash ?? null, password, signal);

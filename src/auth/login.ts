@@ -11,7 +11,7 @@ import { parseFields } from '../domain/parse-fields.ts';
 import { type Password, parsePresentedPassword } from '../domain/password.ts';
 import type { Tokens } from '../domain/tokens.ts';
 import type { User } from '../domain/user.ts';
-import type { Outcome } from '../passwords/hash-work.ts';
+import { isMatch, type Outcome } from '../passwords/hash-work.ts';
 import type { Credentials } from '../store/users.ts';
 import { comparePassword } from './compare-password.ts';
 import { type Attempt, enforceLimits, spendBudgets } from './enforce-limits.ts';
@@ -74,7 +74,7 @@ export async function login(deps: LoginDeps, input: LoginInput, call: Call): Pro
     issueTokens(deps, grant),
     permit.giveBack(),
     knownNetworks.remember(account, network),
-    upgradeHash(deps, credentials, password, call.signal),
+    upgradeHash(deps, { credentials, outcome, password: password.password }, call.signal),
   ]);
   return { tokens, user: credentials.user };
 }
@@ -113,7 +113,7 @@ function blockCause(
 }
 
 function mismatchCause(outcome: Outcome): string | null {
-  if (outcome === 'match') return null;
+  if (isMatch(outcome)) return null;
   return outcome === 'unreadable' ? 'password hash unreadable' : 'wrong password';
 }
 
@@ -129,11 +129,14 @@ async function rejectLogin(
 
 async function upgradeHash(
   { store, hasher }: Pick<Deps, 'store' | 'hasher'>,
-  { user, passwordHash }: Credentials,
-  password: Password,
+  {
+    credentials: { user, passwordHash },
+    outcome,
+    password,
+  }: { credentials: Credentials; outcome: Outcome; password: Password },
   signal: AbortSignal,
 ): Promise<void> {
-  if (!passwordHash || !hasher.isOutdated(passwordHash)) return;
+  if (!passwordHash || !hasher.isOutdated(passwordHash, outcome)) return;
   try {
     await store.users.upgradeHash(user.id, passwordHash, await hasher.hash(password, signal));
   } catch {

@@ -7,6 +7,7 @@ import { parseFields } from '../domain/parse-fields.ts';
 import { parsePresentedPassword } from '../domain/password.ts';
 import type { UserPrincipal } from '../domain/principal.ts';
 import { isRegistrationBinding } from '../domain/registration-binding.ts';
+import { isMatch } from '../passwords/hash-work.ts';
 import type { EmailVerification } from '../store/email-verifications.ts';
 import { comparePassword } from './compare-password.ts';
 import { enforceLimits } from './enforce-limits.ts';
@@ -59,7 +60,7 @@ async function isOwner(
   if (password === '') return false;
   const presented = parseFields({ password: () => parsePresentedPassword(password) });
   const found = await deps.store.users.credentialsById(userId, call.signal);
-  if ((await comparePassword(deps, found, presented.password, call.signal)) === 'match') return true;
+  if (isMatch(await comparePassword(deps, found, presented.password, call.signal))) return true;
   const failed = audit({ type: 'reauthentication_failed', userId, detail: 'VerifyEmail', origin: call.origin });
   await deps.store.outbox.write(deps.now(), [failed]);
   return false;

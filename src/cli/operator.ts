@@ -18,6 +18,7 @@ export type Operator = {
   deps: Pick<Deps, 'store' | 'revocationFeed' | 'apiKeyMaxDays' | 'reauthenticationSeconds' | 'now' | 'newId'>;
   /** Requires MASTER_KEY. @throws ConfigError */
   keyRotation(): KeyRotation;
+  environment: Environment;
   actor: Actor;
   call: Call;
 };
@@ -47,6 +48,7 @@ export async function asOperator<T>(
       const encryptionKeys = derivePurposeKeys(readMasterKeys(environment)).signingKeyEncryption;
       return createKeyRotation({ store: store.signingKeys, encryptionKeys, now });
     },
+    environment,
     actor: { kind: 'operator', name: loginName() },
     call: { origin, signal: new AbortController().signal },
   });

@@ -3,9 +3,11 @@ import { createUser } from '../admin/create-user.ts';
 import { getUser } from '../admin/get-user.ts';
 import { grantRole } from '../admin/grant-role.ts';
 import { revokeRole } from '../admin/revoke-role.ts';
+import { isUuid } from '../domain/uuid.ts';
 import type { UserRecord } from '../store/user-records.ts';
 import type { Command } from './command.ts';
-import { importFile } from './import.ts';
+import { FORMATS } from './import/formats.ts';
+import { importFile } from './import/import-file.ts';
 import { assertRole, type Operator } from './operator.ts';
 import { operatorCommand, REASON } from './operator-command.ts';
 import type { Output, Row } from './output.ts';
@@ -13,7 +15,7 @@ import { parseTime } from './parse-time.ts';
 
 type Account = { id: string; email: string };
 
-const USER = { user: 'ID or e-mail address of the user' } as const;
+const USER = { user: 'ID or e-mail address of the user, or its ID in the system of an import' } as const;
 const UNTIL = { until: { value: 'time', help: 'end of the grant, such as 2030-01-31T12:00:00Z' } } as const;
 
 export const USER_COMMANDS: Command[] = [
@@ -91,9 +93,25 @@ export const USER_COMMANDS: Command[] = [
     path: 'users import',
     summary: 'Imports accounts from a file. A repeated import skips accounts that exist.',
     details:
-      'Each line is a JSON object with email, full_name, and where known email_verified and password_hash. Lines with an error are reported; the others are imported.',
+      'Entries with an error are reported with their line and left out; the others are imported. The guide "Moving in" has the members of the formats and the mapping.',
     arguments: { file: 'path of the file' },
-    run: (operator, { args, output }) => importFile(operator, args.file, output),
+    options: {
+      format: {
+        value: 'name',
+        help: `format of the file: ${Object.keys(FORMATS).join(', ')}; detected where its beginning shows it`,
+      },
+      encoding: {
+        value: 'name',
+        help: 'encoding of the file, such as latin1; otherwise UTF-8, or UTF-16 with its mark',
+      },
+      map: { value: 'file', help: 'JSON that names the members, roles and providers of the file' },
+      'firebase-parameters': { value: 'file', help: "the Firebase project's password hash parameters" },
+      report: { value: 'file', help: 'a new file for the result of each entry, with its user ID' },
+      'dry-run': { help: 'check everything and write nothing' },
+      ...REASON,
+    },
+    run: (operator, { args: { file }, options, output }) =>
+      importFile(operator, { file, options, environment: operator.environment }, output),
   }),
 ];
 
@@ -145,11 +163,13 @@ async function addUser({ deps, actor, call }: Operator, { args, options, output 
   output.record(rowOf(await getUser(deps, { userId })));
 }
 
+/** A UUID, an email, or the id of the system that the account was imported from. */
 function identify(user: string) {
-  return user.includes('@') ? { email: user } : { userId: user };
+  if (isUuid(user)) return { userId: user };
+  return user.includes('@') ? { email: user } : { externalId: user };
 }
 
-function rowOf({ user, disabledAt, hasPassword, sessions, grants, providers }: UserRecord): Row {
+function rowOf({ user, externalId, disabledAt, hasPassword, sessions, grants, providers }: UserRecord): Row {
   const { id, email, fullName, emailVerified, roles, createdAt } = user;
   const granted = grants.map(({ role, grantedBy, expiresAt }) => {
     const by = grantedBy === '' ? '' : ` by ${grantedBy}`;
@@ -157,6 +177,7 @@ function rowOf({ user, disabledAt, hasPassword, sessions, grants, providers }: U
   });
   return {
     id,
+    external_id: externalId,
     email,
     name: fullName,
     email_verified: emailVerified,

@@ -3,11 +3,17 @@
 export { AuthError, type Violation } from '../domain/auth-error.ts';
 export type { Reason } from '../domain/error-reason.ts';
 export type { ServiceTokenPrincipal, TokenPrincipal, UserPrincipal } from '../domain/principal.ts';
+export { type Access, type AccessRule, type AccessRules, requireRole } from './access-rule.ts';
 export { type CalledFor, type Clients, type ClientsOptions, createClients } from './clients.ts';
-export { connectInterceptor, principalOfContext } from './connect-interceptor.ts';
-export { type HttpMiddleware, httpMiddleware } from './http-middleware.ts';
+export {
+  type ConnectInterceptorOptions,
+  connectInterceptor,
+  optionalPrincipalOfContext,
+  principalOfContext,
+} from './connect-interceptor.ts';
+export { type HttpMiddleware, type HttpMiddlewareOptions, httpMiddleware, sendRejection } from './http-middleware.ts';
 export { createLatchkey, type Latchkey, type LatchkeyOptions } from './latchkey.ts';
-export { principalOf } from './principal-of.ts';
+export { optionalPrincipalOf, principalOf } from './principal-of.ts';
 export { reasonOf } from './reason-of.ts';
 export { retryAfterOf } from './retry-after-of.ts';
 export type { UserClients } from './user-clients.ts';

@@ -43,10 +43,11 @@ export type Latchkey = {
   /**
    * Answers from memory, in microseconds. Asks a server only when the revocation data is too old.
    * @param token the value of `authorization: Bearer ...`, without the scheme
+   * @param options `audience` replaces that of createLatchkey
    * @throws AuthError CREDENTIALS_MISSING, TOKEN_INVALID, TOKEN_EXPIRED, AUDIENCE_MISMATCH, TOKEN_REVOKED, TOKEN_STALE;
    * or DEPENDENCY_UNAVAILABLE when the token cannot be verified now
    */
-  verify(token: string): Promise<TokenPrincipal>;
+  verify(token: string, options?: { audience?: string }): Promise<TokenPrincipal>;
   /**
    * Resolves when `verify` can answer from memory. Waits for a server that is unavailable.
    * @throws AuthError when the server rejects the service key
@@ -65,7 +66,7 @@ const NEVER = Number.POSITIVE_INFINITY;
 
 /** @throws TypeError when a URL is invalid */
 export function createLatchkey(options: LatchkeyOptions): Latchkey {
-  const { audience = '', whenStale = 'ask', maxStalenessMs = MAX_STALENESS_MS } = options;
+  const { audience: ownAudience = '', whenStale = 'ask', maxStalenessMs = MAX_STALENESS_MS } = options;
   const { maxStalenessDisconnectedMs = MAX_STALENESS_DISCONNECTED_MS } = options;
   const servers = connectServers([options.url].flat(), options.tls ?? {}, options.transport);
   const view = createRevocationView();
@@ -99,7 +100,7 @@ export function createLatchkey(options: LatchkeyOptions): Latchkey {
     ageMs: () => (follower.isFollowing() || view.ageMs() <= maxStalenessDisconnectedMs ? view.ageMs() : NEVER),
   };
 
-  async function ask(accessToken: string): Promise<TokenPrincipal> {
+  async function ask(accessToken: string, audience: string): Promise<TokenPrincipal> {
     if (whenStale === 'reject') throw unavailable(new Error('the revocation data is too old'));
     try {
       const followed = follower.serverIndex();
@@ -114,10 +115,10 @@ export function createLatchkey(options: LatchkeyOptions): Latchkey {
   }
 
   return {
-    async verify(token) {
+    async verify(token, { audience = ownAudience } = {}) {
       if (token === '') throw new AuthError('CREDENTIALS_MISSING');
       const verdict = engine?.engine.judge(token, audience);
-      if (!verdict || 'undecided' in verdict) return ask(token);
+      if (!verdict || 'undecided' in verdict) return ask(token, audience);
       if ('decision' in verdict) return verdict.decision.principal;
       throw new AuthError(verdict.reason);
     },

@@ -1,33 +1,59 @@
 // How a rejected request is answered, the same for Connect, grpc-js and node:http.
-import { Code, ConnectError } from '@connectrpc/connect';
-import { ErrorInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
-import { AuthError } from '../domain/auth-error.ts';
+import type { DescMessage, MessageInitShape } from '@bufbuild/protobuf';
+import { ConnectError } from '@connectrpc/connect';
+import { codeFromString, codeToHttpStatus } from '@connectrpc/connect/protocol-connect';
+import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
+import { AuthError, type Violation } from '../domain/auth-error.ts';
 import { ERROR_DOMAIN, ERROR_REASONS, type Reason } from '../domain/error-reason.ts';
 
-export type Rejection = { reason: Reason; isUnavailable: boolean; message: string; retryAfterSeconds: number };
+export type Rejection = {
+  reason: Reason;
+  message: string;
+  /** HTTP */
+  status: number;
+  violations: Violation[];
+  /** Null unless the same request can succeed later. */
+  retryAfterSeconds: number | null;
+};
 
 const MESSAGES: Partial<Record<Reason, string>> = {
   CREDENTIALS_MISSING: 'missing credentials; send authorization: Bearer <access token>',
-  TOKEN_EXPIRED: ERROR_REASONS.TOKEN_EXPIRED.message,
-  TOKEN_REVOKED: ERROR_REASONS.TOKEN_REVOKED.message,
-  TOKEN_STALE: ERROR_REASONS.TOKEN_STALE.message,
-  AUDIENCE_MISMATCH: ERROR_REASONS.AUDIENCE_MISMATCH.message,
+  TOKEN_INVALID: 'invalid access token',
   DEPENDENCY_UNAVAILABLE: 'the access token cannot be verified now; retry later',
+  ROLE_NOT_GRANTED: 'the caller does not hold the role',
 };
 
 /** An unexpected error rejects the request too, as DEPENDENCY_UNAVAILABLE. */
 export function rejectionOf(error: unknown): Rejection {
-  const reason = error instanceof AuthError ? error.reason : 'DEPENDENCY_UNAVAILABLE';
-  const isUnavailable = reason === 'DEPENDENCY_UNAVAILABLE';
-  const message = MESSAGES[reason] ?? 'invalid access token';
-  const retryAfterMs = error instanceof AuthError ? (error.retryAfterMs ?? 0) : 0;
-  return { reason, isUnavailable, message, retryAfterSeconds: Math.max(1, Math.ceil(retryAfterMs / 1000)) };
+  const failure = error instanceof AuthError ? error : new AuthError('DEPENDENCY_UNAVAILABLE');
+  const { reason, requiredRole, violations } = failure;
+  const message = MESSAGES[reason] ?? ERROR_REASONS[reason].message;
+  const isRetryable = ERROR_REASONS[reason].code === 'unavailable';
+  return {
+    reason,
+    message: requiredRole ? `${message} ${requiredRole}` : message,
+    status: codeToHttpStatus(codeOf(reason)),
+    violations,
+    retryAfterSeconds: isRetryable ? Math.max(1, Math.ceil((failure.retryAfterMs ?? 0) / 1000)) : null,
+  };
 }
 
 export function rejectedCall(error: unknown): ConnectError {
-  const { reason, isUnavailable, message, retryAfterSeconds } = rejectionOf(error);
-  const rejected = new ConnectError(message, isUnavailable ? Code.Unavailable : Code.Unauthenticated);
-  rejected.details.push({ desc: ErrorInfoSchema, value: { reason, domain: ERROR_DOMAIN } });
-  if (isUnavailable) rejected.metadata.set('retry-after', String(retryAfterSeconds));
+  const { reason, message, violations, retryAfterSeconds } = rejectionOf(error);
+  const rejected = new ConnectError(message, codeOf(reason));
+  const add = <Desc extends DescMessage>(desc: Desc, value: MessageInitShape<Desc>) =>
+    rejected.details.push({ desc, value });
+  add(ErrorInfoSchema, { reason, domain: ERROR_DOMAIN });
+  if (violations.length > 0) add(BadRequestSchema, { fieldViolations: violations });
+  if (retryAfterSeconds !== null) {
+    rejected.metadata.set('retry-after', String(retryAfterSeconds));
+    add(RetryInfoSchema, { retryDelay: { seconds: BigInt(retryAfterSeconds) } });
+  }
   return rejected;
+}
+
+function codeOf(reason: Reason) {
+  const code = codeFromString(ERROR_REASONS[reason].code);
+  if (code === undefined) throw new Error(`${reason} has no code`);
+  return code;
 }

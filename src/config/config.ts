@@ -7,6 +7,7 @@ import type { TelemetryOptions } from '../telemetry/options.ts';
 import { CONFIGURATION, SETTINGS } from './configuration.ts';
 import { readEnvironment } from './environment.ts';
 import { type AuditSettings, auditSettings } from './groups/audit.ts';
+import { type BrowserSessionSettings, browserSessionSettings } from './groups/browser-sessions.ts';
 import { DATABASE_KEYS, type DatabaseSettings, databaseSettings } from './groups/database.ts';
 import { type HttpSettings, httpSettings } from './groups/http.ts';
 import { type KeySettings, keySettings, MASTER_KEY_KEYS, masterKeyRing } from './groups/keys.ts';
@@ -40,6 +41,8 @@ export type Config = {
   mail: MailSettings;
   keys: KeySettings;
   tokens: TokenSettings;
+  /** Null when cookies of browsers are off. */
+  browserSessions: BrowserSessionSettings | null;
   accounts: AccountSettings;
   verifier: VerifierSettings;
   passwords: PasswordSettings;
@@ -128,6 +131,7 @@ function groupSettings(
     mail: mailSettings(parsed, processGroup),
     keys,
     tokens: tokenSettings(parsed, parsed.PUBLIC_URL),
+    browserSessions: browserSessionSettings(parsed),
     accounts: accountSettings(parsed),
     verifier: verifierSettings(parsed, keys, problems),
     passwords: passwordSettings(parsed),

@@ -1,5 +1,6 @@
 // Every configuration key as data: docs/reference/configuration.md is generated from it.
 import { AUDIT_KEYS } from './groups/audit.ts';
+import { BROWSER_SESSION_KEYS } from './groups/browser-sessions.ts';
 import { DATABASE_KEYS } from './groups/database.ts';
 import { DEV_KEYS } from './groups/dev.ts';
 import { HTTP_KEYS } from './groups/http.ts';
@@ -21,6 +22,7 @@ export const SETTINGS = {
   ...MASTER_KEY_KEYS,
   ...SIGNING_KEY_KEYS,
   ...TOKEN_KEYS,
+  ...BROWSER_SESSION_KEYS,
   ...PASSWORD_KEYS,
   ...AUDIT_KEYS,
   ...METRICS_KEYS,
@@ -33,6 +35,7 @@ const GROUPS: { group: string; keys: Keys }[] = [
   { group: 'E-mail', keys: MAIL_KEYS },
   { group: 'Keys', keys: { ...MASTER_KEY_KEYS, ...SIGNING_KEY_KEYS } },
   { group: 'Tokens, sessions and accounts', keys: TOKEN_KEYS },
+  { group: 'Browser sessions', keys: BROWSER_SESSION_KEYS },
   { group: 'Passwords', keys: PASSWORD_KEYS },
   { group: 'Audit trail', keys: AUDIT_KEYS },
   { group: 'Identity providers', keys: { ...PROVIDER_LIST_KEYS, ...prefixed('OAUTH_<NAME>_', PROVIDER_KEYS) } },

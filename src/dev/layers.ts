@@ -47,7 +47,7 @@ export const LAYERS: Room[][] = [
   [
     { name: 'account', owns: 'use cases of AccountService' },
     { name: 'cli', owns: 'the commands for operators' },
-    { name: 'server/endpoints', owns: 'plain HTTP: probes, CORS' },
+    { name: 'server/endpoints', owns: 'plain HTTP: browser sessions, probes, CORS' },
   ],
   [{ name: 'server/rpc', owns: 'Connect: routes, access, messages' }],
   [
@@ -84,6 +84,7 @@ export const RESERVED: { packages: string[]; rooms: string[] }[] = [
   { packages: ['ioredis'], rooms: ['redis', 'limits', 'dev'] },
   { packages: ['bullmq', 'nodemailer'], rooms: ['jobs'] },
   { packages: ['jose'], rooms: ['keys'] },
+  { packages: ['yaml'], rooms: ['policy'] },
   { packages: ['argon2', 'bcrypt'], rooms: ['passwords'] },
 ];
 

@@ -46,6 +46,11 @@ export const ERROR_REASONS = {
   TOKEN_REVOKED: { code: 'unauthenticated', message: 'the session of the access token has ended; sign in again' },
   TOKEN_STALE: { code: 'unauthenticated', message: 'the claims of the access token have changed; refresh it' },
   AUDIENCE_MISMATCH: { code: 'unauthenticated', message: 'the access token was issued for another audience' },
+  API_KEY_NOT_ACCEPTED: {
+    code: 'unauthenticated',
+    message:
+      'an access token is required; exchange an API key for one with AuthService.IssueServiceToken or POST /oauth/token; a service key is accepted by the APIs of Latchkey only',
+  },
   REFRESH_TOKEN_INVALID: { code: 'unauthenticated', message: 'invalid refresh token; sign in again' },
   REFRESH_TOKEN_REUSED: {
     code: 'unauthenticated',
@@ -58,6 +63,10 @@ export const ERROR_REASONS = {
     message: 'the reset token is invalid, used or expired; request a new one',
   },
   PASSWORD_WRONG: { code: 'permission_denied', message: 'the current password is wrong' },
+  CROSS_SITE_REQUEST: {
+    code: 'permission_denied',
+    message: 'the request comes from a page of another site; send it from a page of this site',
+  },
   PERMISSION_DENIED: { code: 'permission_denied', message: 'the caller lacks permission for this call' },
   ROLE_NOT_GRANTED: { code: 'permission_denied', message: 'the user does not hold the role' },
   USER_NOT_FOUND: { code: 'not_found', message: 'user not found' },
@@ -70,7 +79,8 @@ export const ERROR_REASONS = {
   REQUEST_MALFORMED: { code: 'invalid_argument', message: 'the request is not a valid message of this method' },
   MESSAGE_TOO_LARGE: {
     code: 'resource_exhausted',
-    message: 'the message exceeds a limit: 64 KiB (batches 1 MiB), 1,000 fields (batches 5,000), 32 levels',
+    message:
+      'the message exceeds a limit: 64 KiB (batches and ext_authz 1 MiB), 1,000 fields (batches 5,000), 32 levels',
   },
   UNIMPLEMENTED: {
     code: 'unimplemented',

@@ -14,6 +14,8 @@ export function parseFullName(text: string): string {
   if (name === '' || [...name].length > MAX_CODE_POINTS) throw new InvalidValue('must be at most 200 characters long');
   if (UNPRINTABLE.test(name.replace(JOINERS, '')))
     throw new InvalidValue('must have no control or invisible characters');
+  // Decoders replace invalid bytes by this character.
+  if (name.includes('\ufffd')) throw new InvalidValue('must be valid UTF-8');
   if (!/[\p{L}\p{N}]/u.test(name)) throw new InvalidValue('must have a letter or a digit');
   return name;
 }

@@ -5,6 +5,12 @@ declare const brand: unique symbol;
 /** NFC, of an acceptable length, without NUL. */
 export type Password = string & { readonly [brand]: 'Password' };
 
+export type PresentedPassword = {
+  password: Password;
+  /** The text as the client sent it, when that is not the NFC. Hashes of other systems can be of this form. */
+  unnormalized: string | null;
+};
+
 export type PasswordPolicy = {
   /** In code points; at least 8. */
   minLength: number;
@@ -62,7 +68,13 @@ const LEET = [
 ].map((letters) => new Map(Object.entries(letters)));
 
 /** Checks only the requirements of hashing. @throws InvalidValue */
-export function parsePresentedPassword(text: string): Password {
+export function parsePresentedPassword(text: string): PresentedPassword {
+  const password = parsePassword(text);
+  return { password, unnormalized: password === text ? null : text };
+}
+
+/** @throws InvalidValue */
+function parsePassword(text: string): Password {
   if (text === '') throw new InvalidValue('is required');
   if (text.includes('\0')) throw new InvalidValue('must have no NUL character');
   // Decoders replace invalid bytes by this character, which would make different passwords equal.
@@ -80,7 +92,7 @@ export function parsePresentedPassword(text: string): Password {
  * @throws InvalidValue
  */
 export function parseNewPassword(text: string, policy: PasswordPolicy, context: string[]): Password {
-  const password = parsePresentedPassword(text);
+  const password = parsePassword(text);
   if ([...password].length < policy.minLength) {
     throw new InvalidValue(`must be at least ${policy.minLength} characters long`);
   }

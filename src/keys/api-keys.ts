@@ -4,13 +4,12 @@ import { apiKeyHash, isApiKey } from '../domain/api-key.ts';
 import type { Call } from '../domain/call.ts';
 import { createExpiringMap } from '../domain/expiring-map.ts';
 import { widestNetworkOf } from '../domain/networks.ts';
-import type { ServicePrincipal } from '../domain/principal.ts';
 import type { KeyHolder, ServiceAccounts } from '../store/service-accounts.ts';
 import { createUnknownKeys } from './unknown-keys.ts';
 
 export type ApiKeys = {
   /** Null for an invalid key, and when a look-up is necessary. */
-  cached(text: string): ServicePrincipal | null;
+  cached(text: string): KeyHolder | null;
   /** Null for an invalid key. @throws AuthError OVERLOADED, as UnknownKeys */
   lookUp(text: string, call: Call): Promise<KeyHolder | null>;
   lookUpFresh(text: string, call: Call): Promise<KeyHolder | null>;
@@ -57,8 +56,7 @@ export function createApiKeys(
 
   return {
     cached(text) {
-      const holder = isApiKey(text) ? cache.get(nameOf(apiKeyHash(text))) : null;
-      return holder && { kind: 'service', ...holder };
+      return isApiKey(text) ? cache.get(nameOf(apiKeyHash(text))) : null;
     },
 
     async lookUp(text, call) {

@@ -4,6 +4,7 @@ import type { KeyRing } from '../domain/key-ring.ts';
 /** The label is part of the derivation (RFC 5869). Changing a label invalidates everything made under it. */
 const LABELS = {
   refreshTokens: 'latchkey/v1/refresh-token',
+  sessionTokens: 'latchkey/v1/session-token',
   resetTokens: 'latchkey/v1/reset-token',
   verificationTokens: 'latchkey/v1/verification-token',
   networkTokens: 'latchkey/v1/network-token',

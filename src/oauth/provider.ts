@@ -32,7 +32,7 @@ export type Provider = {
   identify(response: AuthorizationResponse): Promise<ProviderIdentity>;
 };
 
-export type Providers = ReadonlyMap<string, Provider & RedirectUris>;
+export type Providers = ReadonlyMap<string, Provider & RedirectUris & { issuer: string }>;
 
 export type RedirectUris = {
   /** The exact redirect URIs of this provider. No other provider has one of them. */

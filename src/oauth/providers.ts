@@ -10,7 +10,8 @@ export function createProviders(settings: Map<string, ProviderSettings>, clockAh
     [...settings].map(([name, setting]) => {
       const provider =
         setting.kind === 'github' ? createGitHubProvider(setting) : createOpenIdProvider(setting, clockAheadMs);
-      return [name, { ...provider, redirectUris: setting.redirectUris }];
+      const issuer = setting.kind === 'github' ? setting.url : setting.issuer;
+      return [name, { ...provider, issuer, redirectUris: setting.redirectUris }];
     }),
   );
 }

@@ -1,6 +1,7 @@
 // A failed comparison computes one hash of each kind in use, to take the same time for every kind and unknown account.
 // A timer would not help, because real work takes longer under load.
-import { decoysOf, estimateMs, type HashKind } from './hash-kind.ts';
+import type { HashKind } from './hash-family.ts';
+import { decoysOf, estimateMs } from './hash-kind.ts';
 
 export type FailureWork = {
   /** Returns the families that are excluded because they cost too much. */

@@ -1,13 +1,14 @@
 // Slow on purpose: some twenty milliseconds of a core for each hash.
 import argon2, { type HashOptions } from 'argon2';
-import bcrypt from 'bcrypt';
-import { parseArgon2, parseBcryptCost, parseImportedHash } from './stored-hash.ts';
+import { parseStoredHash } from './stored-hash.ts';
 
 /** argon2id (RFC 9106). */
 export type Argon2Parameters = { memoryKib: number; iterations: number; parallelism: number };
 
 export type Comparison = {
   password: string;
+  /** The password as the client sent it, when that is not its NFC: other systems hash this form. */
+  unnormalized: string | null;
   /** Null when the account does not exist or has no password. */
   hash: string | null;
   /** Hashes to compute in place of an unreadable one. */
@@ -15,7 +16,8 @@ export type Comparison = {
   afterwards: string[];
 };
 
-export type Outcome = 'match' | 'mismatch' | 'unreadable';
+/** `match-unnormalized`: the hash is of the form that the client sent. */
+export type Outcome = 'match' | 'match-unnormalized' | 'mismatch' | 'unreadable';
 
 export type HashWork = {
   /** A PHC string with a random salt. */
@@ -23,40 +25,32 @@ export type HashWork = {
   compare(comparison: Comparison): Promise<Outcome>;
 };
 
-/** bcrypt ignores further bytes, so a longer password with the same first bytes would match. */
-const BCRYPT_MAX_BYTES = 72;
-
 export const threadPoolHashing: HashWork = {
   hash: (password, parameters) => argon2.hash(password, argon2Options(parameters)),
 
-  async compare({ password, hash, instead, afterwards }) {
-    const outcome = hash === null ? 'mismatch' : await outcomeOf(hash, password);
-    if (outcome === 'match') return outcome;
+  async compare({ password, unnormalized, hash, instead, afterwards }) {
+    const outcome = hash === null ? 'mismatch' : await outcomeOf(hash, password, unnormalized);
+    if (isMatch(outcome)) return outcome;
     for (const decoy of outcome === 'unreadable' ? [...instead, ...afterwards] : afterwards) {
-      await outcomeOf(decoy, password);
+      await outcomeOf(decoy, password, unnormalized);
     }
     return outcome;
   },
 };
 
-async function outcomeOf(hash: string, password: string): Promise<Outcome> {
+export function isMatch(outcome: Outcome): boolean {
+  return outcome === 'match' || outcome === 'match-unnormalized';
+}
+
+async function outcomeOf(text: string, password: string, unnormalized: string | null): Promise<Outcome> {
   try {
-    return (await matches(hash, password)) ? 'match' : 'mismatch';
+    const hash = parseStoredHash(text);
+    if (!hash) return 'unreadable';
+    if (await hash.compare(password)) return 'match';
+    return unnormalized !== null && (await hash.compare(unnormalized)) ? 'match-unnormalized' : 'mismatch';
   } catch {
     return 'unreadable';
   }
-}
-
-async function matches(hash: string, password: string): Promise<boolean> {
-  if (parseArgon2(hash)) return argon2.verify(hash, password);
-  if (parseBcryptCost(hash) !== null) {
-    const fits = Buffer.byteLength(password) <= BCRYPT_MAX_BYTES;
-    // `$2y$` is PHP's name for `$2b$`. `$2a$` differs only in defects of old implementations.
-    return (await bcrypt.compare(password, `$2b${hash.slice(3)}`)) && fits;
-  }
-  const imported = parseImportedHash(hash);
-  if (!imported) throw new Error('unknown form of a password hash');
-  return imported.compare(password);
 }
 
 export function argon2Options({ memoryKib, iterations, parallelism }: Argon2Parameters): HashOptions {

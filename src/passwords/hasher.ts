@@ -1,8 +1,9 @@
 // The folder passwords owns password hashes, breach checks and the list of common passwords. It must not know accounts.
 import argon2 from 'argon2';
-import type { Password } from '../domain/password.ts';
+import type { Password, PresentedPassword } from '../domain/password.ts';
 import { createFailureWork } from './failure-work.ts';
-import { decoysOf, kindOf, kindOfArgon2 } from './hash-kind.ts';
+import { kindOfArgon2 } from './families/argon2-family.ts';
+import { decoysOf, kindOf } from './hash-kind.ts';
 import type { HashQueue } from './hash-queue.ts';
 import { type Argon2Parameters, argon2Options, type HashWork, type Outcome } from './hash-work.ts';
 
@@ -12,8 +13,9 @@ export type Hasher = {
    * Takes the same time for every outcome except a match. Null (no account or no password) is a mismatch. The signal
    * ends the wait in the queue only: an attempt that was examined must count.
    */
-  verify(hash: string | null, password: Password, signal?: AbortSignal): Promise<Outcome>;
-  isOutdated(hash: string): boolean;
+  verify(hash: string | null, presented: PresentedPassword, signal?: AbortSignal): Promise<Outcome>;
+  /** Whether a hash that matched must be replaced by one of the configured parameters and the NFC of the password. */
+  isOutdated(hash: string, outcome: Outcome): boolean;
   /**
    * Makes each failure take the time of all kinds in use. @param samples one hash of each. Returns the too costly
    * kinds.
@@ -22,12 +24,12 @@ export type Hasher = {
 };
 
 export function createHasher(parameters: Argon2Parameters, queue: HashQueue, work: HashWork): Hasher {
-  const failureWork = createFailureWork(kindOfArgon2(parameters));
+  const failureWork = createFailureWork(kindOfArgon2({ type: 'id', ...parameters }));
 
   return {
     hash: (password, signal) => queue.run(() => work.hash(password, parameters), signal),
 
-    async verify(hash, password, signal) {
+    async verify(hash, { password, unnormalized }, signal) {
       const kind = hash === null ? null : kindOf(hash);
       // The hash may have been written after the kinds were read.
       if (kind) failureWork.add(kind);
@@ -35,6 +37,7 @@ export function createHasher(parameters: Argon2Parameters, queue: HashQueue, wor
         () =>
           work.compare({
             password,
+            unnormalized,
             hash: kind && hash,
             instead: kind ? decoysOf(kind) : [],
             afterwards: failureWork.remaining(kind),
@@ -44,7 +47,10 @@ export function createHasher(parameters: Argon2Parameters, queue: HashQueue, wor
       return hash !== null && !kind ? 'unreadable' : outcome;
     },
 
-    isOutdated: (hash) => !hash.startsWith('$argon2id$') || argon2.needsRehash(hash, argon2Options(parameters)),
+    isOutdated: (hash, outcome) =>
+      outcome === 'match-unnormalized' ||
+      !hash.startsWith('$argon2id$v=19$') ||
+      argon2.needsRehash(hash, argon2Options(parameters)),
 
     useKinds: (samples) => failureWork.use(samples.flatMap((sample) => kindOf(sample) ?? [])),
   };

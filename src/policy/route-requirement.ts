@@ -21,6 +21,10 @@ const TABLE = {
   roles: list('role', parseRole),
   /** The token must carry each of these audiences. */
   audiences: list('audience', parseAudience),
+  /** Whether the API key of a service account counts as a token. */
+  apiKeys: choice('api_keys', ['reject', 'accept']),
+  /** `pass`: a CORS preflight is anonymous with any access. */
+  preflight: choice('preflight', ['check', 'pass']),
 };
 
 type Table = typeof TABLE;
@@ -36,17 +40,18 @@ const NO_REQUIREMENT: StatedRequirement = {};
 
 /**
  * Unknown names are rejected: a misspelt `role` must not open a route.
+ * @param prefix of the names in violations
  * @throws AuthError INVALID_ARGUMENT with one violation for each invalid name or value
  */
-export function parseRequirement(values: Record<string, string>): StatedRequirement {
+export function parseRequirement(values: Record<string, string>, prefix = ''): StatedRequirement {
   const names = Object.keys(values);
   if (names.length === 0) return NO_REQUIREMENT;
   const rows = ROWS.filter(([, { name }]) => Object.hasOwn(values, name));
-  const parsers = rows.map(([, { name, parse }]) => [name, () => parse(values[name] as string)] as const);
-  const unknown = names.filter((name) => !NAMES.includes(name)).map((name) => [name, rejectName] as const);
+  const parsers = rows.map(([, { name, parse }]) => [prefix + name, () => parse(values[name] as string)] as const);
+  const unknown = names.filter((name) => !NAMES.includes(name)).map((name) => [prefix + name, rejectName] as const);
   const parsed = parseFields(Object.fromEntries([...parsers, ...unknown]));
-  const stated: StatedRequirement = Object.fromEntries(rows.map(([field, { name }]) => [field, parsed[name]]));
-  parseFields({ access: () => rejectContradiction(stated) });
+  const stated: StatedRequirement = Object.fromEntries(rows.map(([field, { name }]) => [field, parsed[prefix + name]]));
+  parseFields({ [`${prefix}access`]: () => rejectContradiction(stated) });
   return stated;
 }
 

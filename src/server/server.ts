@@ -1,14 +1,16 @@
 // The order in which a request passes through the server, from the socket to the use case. The lists run in the order
 // in which they stand; a new endpoint or a new step of every RPC goes here. Nothing else belongs here.
+import type { BrowserSessionSettings } from '../config/groups/browser-sessions.ts';
 import type { Deps } from '../deps.ts';
 import type { KeyPolicy } from '../domain/key-schedule.ts';
-import type { ServiceKeys } from '../keys/service-keys.ts';
 import type { CallLog } from './calls/call-log.ts';
 import type { CallDeps } from './calls/call-record.ts';
 import { createConcurrencyLimit } from './calls/concurrency-limit.ts';
 import { createFairSlots } from './calls/fair-slots.ts';
+import { createBrowserSessionHandler } from './endpoints/browser-session/browser-session.ts';
 import { createCorsHandler } from './endpoints/cors.ts';
 import { createFastPath } from './fast-path/fast-path.ts';
+import type { CurrentPolicy } from './gateway/check-request.ts';
 import { extAuthzRoutes } from './gateway/ext-authz.ts';
 import { createForwardAuthHandler } from './gateway/forward-auth.ts';
 import { createMetadataHandler } from './oauth/metadata.ts';
@@ -34,7 +36,7 @@ import type { Handler } from './transport/handler.ts';
 import type { ListenAddress } from './transport/listen-on-all.ts';
 import { type Listener, type ListenerOptions, listen } from './transport/listener.ts';
 
-export type ServerDeps = Deps & CallDeps & { serviceKeys: ServiceKeys; callLog: CallLog };
+export type ServerDeps = Deps & CallDeps & { callLog: CallLog; policy: CurrentPolicy };
 
 export type ServerOptions = {
   listener: ListenerOptions;
@@ -44,6 +46,8 @@ export type ServerOptions = {
   standardServices: Routes[];
   keyPolicy: KeyPolicy;
   probes: Handler;
+  /** Null when cookies of browsers are off. */
+  browserSessions: BrowserSessionSettings | null;
   /** The pages of a development start. */
   pages: Handler;
 };
@@ -103,6 +107,7 @@ export async function startServer(deps: ServerDeps, options: ServerOptions): Pro
     createOAuthTokenHandler(all),
     createIntrospectionHandler(all),
     createRevocationHandler(all),
+    createBrowserSessionHandler(all, options.browserSessions, deps.callLog),
     createMetadataHandler({ ...all, issuer: all.tokenSettings.issuer, policy: options.keyPolicy }),
     options.probes,
     options.pages,

@@ -40,6 +40,7 @@ export type KeyHolder = {
   roles: string[];
   claimsEpoch: number;
   rolesEpoch: number;
+  createdAt: Date;
   /** The time when the key or the first of its roles expires. */
   until: Date;
 };
@@ -215,7 +216,7 @@ export function createServiceAccounts(db: Db, newId: () => string, clock: () => 
           UPDATE api_keys SET last_used_at = ${now}
           WHERE hash = ANY(${hashes}::bytea[])
             AND (last_used_at IS NULL OR last_used_at < ${now}::timestamptz - ${LAST_USED_EVERY}::interval))
-        SELECT hash, api_keys.id AS key_id, service_accounts.id, service_accounts.name, claims_epoch,
+        SELECT hash, api_keys.id AS key_id, api_keys.created_at, service_accounts.id, service_accounts.name, claims_epoch,
           roles_of_service(service_accounts.id, ${at}) AS roles, (SELECT epoch FROM roles_epoch) AS roles_epoch,
           least(api_keys.expires_at, (
             SELECT min(expires_at) FROM service_account_roles
@@ -252,6 +253,7 @@ type KeyHolderRow = {
   claims_epoch: number;
   roles: string[];
   roles_epoch: number;
+  created_at: Date;
   until: Date;
 };
 
@@ -264,5 +266,6 @@ function toKeyHolder(row: KeyHolderRow): KeyHolder {
     until: row.until,
     claimsEpoch: row.claims_epoch,
     rolesEpoch: row.roles_epoch,
+    createdAt: row.created_at,
   };
 }

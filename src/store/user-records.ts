@@ -10,7 +10,11 @@ import { toUser, userColumns } from './user-columns.ts';
 
 export type UserState = { disabledAt: Date | null; hasPassword: boolean; passwordEpoch: number; sessions: number };
 
-export type FoundUser = { user: User } & Pick<UserState, 'disabledAt' | 'hasPassword'>;
+export type FoundUser = {
+  user: User;
+  /** The id in the system that the account was imported from. */
+  externalId: string | null;
+} & Pick<UserState, 'disabledAt' | 'hasPassword'>;
 export type UserRecord = FoundUser & { sessions: number; grants: RoleGrant[]; providers: string[] };
 
 /** An empty or null field matches every user. */
@@ -21,9 +25,10 @@ export type UserChange = 'disable' | 'enable' | 'delete' | 'require_new_password
 export type UserRecords = ReturnType<typeof createUserRecords>;
 
 export function createUserRecords(db: Db, newId: () => string, clock: () => Date) {
-  const selectUsers = (at: Date) => db.selectFrom('users').select(userColumns(at)).select('password_hash');
+  const selectUsers = (at: Date) =>
+    db.selectFrom('users').select(userColumns(at)).select(['password_hash', 'external_id']);
 
-  async function recordBy(column: 'id' | 'email', value: string): Promise<UserRecord | null> {
+  async function recordBy(column: 'id' | 'email' | 'external_id', value: string): Promise<UserRecord | null> {
     const row = await selectUsers(clock())
       .where(sql.ref<string>(`users.${column}`), '=', value)
       .executeTakeFirst();
@@ -46,6 +51,7 @@ export function createUserRecords(db: Db, newId: () => string, clock: () => Date
   return {
     byId: (id: string) => recordBy('id', id),
     byEmail: (email: Email) => recordBy('email', email),
+    byExternalId: (externalId: string) => recordBy('external_id', externalId),
 
     /** The oldest first. @param after the id of the last user of the page before, or empty */
     async search(filter: UserFilter, after: string, atMost: number): Promise<FoundUser[]> {
@@ -170,6 +176,9 @@ async function stateOf(db: Db, id: string, now: Date): Promise<UserState | null>
   };
 }
 
-function toFound(row: Parameters<typeof toUser>[0] & { password_hash: string | null }): FoundUser {
-  return { user: toUser(row), disabledAt: row.disabled_at, hasPassword: row.password_hash !== null };
+type FoundColumns = Parameters<typeof toUser>[0] & { password_hash: string | null; external_id: string | null };
+
+function toFound(row: FoundColumns): FoundUser {
+  const { disabled_at: disabledAt, external_id: externalId, password_hash: passwordHash } = row;
+  return { user: toUser(row), externalId, disabledAt, hasPassword: passwordHash !== null };
 }

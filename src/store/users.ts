@@ -137,36 +137,6 @@ export function createUsers(db: Db, newId: () => string, clock: () => Date) {
       });
     },
 
-    /** Skips users whose address has an account. Returns the ids of the new users. */
-    async importAll(
-      users: (NewUser & { emailVerified: boolean })[],
-      { actor, at, effect }: { actor: Actor; at: Date; effect: (user: NewUser) => Effect },
-    ): Promise<Set<string>> {
-      return db.transaction().execute(async (trx) => {
-        await lockAuthority(trx, actor, { lock: 'shared', at });
-        const rows = users.map(({ id, email, fullName, passwordHash, emailVerified }) => ({
-          id,
-          email,
-          full_name: fullName,
-          password_hash: passwordHash,
-          email_verified_at: emailVerified ? at : null,
-        }));
-        const { rows: created } = await sql<{ id: string }>`
-          INSERT INTO users (id, email, full_name, password_hash, email_verified_at, created_at)
-          SELECT id, email, full_name, password_hash, email_verified_at, ${at}
-          FROM jsonb_to_recordset(${JSON.stringify(rows)})
-            AS row (id uuid, email text, full_name text, password_hash text, email_verified_at timestamptz)
-          WHERE NOT email_reserved(email, NULL, ${at})
-          ON CONFLICT ON CONSTRAINT users_email_key DO NOTHING RETURNING id
-        `.execute(trx);
-        const ids = new Set(created.map(({ id }) => id));
-        const roles = created.map(({ id }) => ({ user_id: id, role: USER_ROLE, granted_at: at }));
-        if (roles.length > 0) await trx.insertInto('user_roles').values(roles).execute();
-        await writeEffects(trx, newId, { at, effects: users.filter(({ id }) => ids.has(id)).map(effect) });
-        return ids;
-      });
-    },
-
     async rename(id: string, fullName: string, at: Date, effects: Effect[]): Promise<User | null> {
       return db.transaction().execute(async (trx) => {
         const renamed = await trx

@@ -157,6 +157,14 @@ export const INSTRUMENTS = {
     attributes: {},
     description: 'Memory of the cache of verified tokens.',
   },
+  policyOutdated: {
+    name: 'latchkey.policy_file.outdated',
+    type: 'gauge',
+    unit: '1',
+    attributes: {},
+    description:
+      '1 while the policy file has a problem, so that the former policy stays in use. Only with POLICY_FILE.',
+  },
   connections: {
     name: 'latchkey.connections',
     type: 'level',

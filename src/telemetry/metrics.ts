@@ -19,6 +19,8 @@ export type EndedCall = {
   code: string;
   reason: string;
   durationMs: number;
+  /** Only for the trace. */
+  origin?: () => { address: string; requestId: string };
 };
 
 export type Metrics = ReturnType<typeof createMetrics>;
@@ -54,6 +56,7 @@ export function createMetrics(meter: Meter) {
   const viewEntries = level(INSTRUMENTS.viewEntries);
   const clockDifference = gauge(INSTRUMENTS.clockDifference);
   const tokenCacheSize = level(INSTRUMENTS.tokenCacheSize);
+  const policyOutdated = gauge(INSTRUMENTS.policyOutdated);
   const connections = level(INSTRUMENTS.connections);
   const outboxEntries = level(INSTRUMENTS.outboxEntries);
   const outboxAge = gauge(INSTRUMENTS.outboxAge);
@@ -128,6 +131,10 @@ export function createMetrics(meter: Meter) {
 
     watchTokenCache(bytes: () => number): void {
       read(tokenCacheSize, bytes);
+    },
+
+    watchPolicyFile(isOutdated: () => boolean): void {
+      read(policyOutdated, () => Number(isOutdated()));
     },
 
     watchConnections(open: () => number): void {

@@ -11,6 +11,7 @@ import {
   trace,
 } from '@opentelemetry/api';
 import {
+  ATTR_CLIENT_ADDRESS,
   ATTR_DB_QUERY_TEXT,
   ATTR_DB_SYSTEM_NAME,
   ATTR_ERROR_TYPE,
@@ -116,7 +117,12 @@ function inSpan(tracer: Tracer, name: string, run: Run): Run {
     });
 }
 
-function endCall(span: Span, { system, code, reason }: EndedCall): void {
+function endCall(span: Span, { system, code, reason, origin }: EndedCall): void {
+  if (origin && span.isRecording()) {
+    const { address, requestId } = origin();
+    if (address !== '') span.setAttribute(ATTR_CLIENT_ADDRESS, address);
+    if (requestId !== '') span.setAttribute('latchkey.request_id', requestId);
+  }
   const { status, isServerError } = statusCode(system, code);
   span.setAttribute(ATTR_RPC_STATUS_CODE, status);
   if (reason !== '') span.setAttribute('latchkey.reason', reason);

@@ -80,6 +80,15 @@ export function parseAccessToken(
   return claims && isIssuedHere(claims, issuer, Math.floor(nowMs / 1000)) ? claims : null;
 }
 
+/**
+ * For the payload of a token of another kind, which the caller has authenticated.
+ * @returns null for claims that this service does not issue
+ */
+export function readClaims(payload: string, issuer: string, nowMs: number): AccessClaims | null {
+  const claims = parseCanonicalClaims(decodeCanonical(payload)?.toString() ?? '');
+  return claims && isIssuedHere(claims, issuer, Math.floor(nowMs / 1000)) ? claims : null;
+}
+
 /** The `kid` of a token in the right form whose key is unknown; otherwise null. */
 /** @param token one that has been accepted */
 export function acceptedClaims(token: string): AccessClaims {

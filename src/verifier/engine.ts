@@ -24,7 +24,14 @@ export type VerifiedToken = {
   rendered: { binary: Uint8Array | null; json: string | null };
 };
 
-export type RejectionReason = 'TOKEN_INVALID' | 'TOKEN_EXPIRED' | 'AUDIENCE_MISMATCH' | 'TOKEN_REVOKED' | 'TOKEN_STALE';
+/** The engine returns all but API_KEY_NOT_ACCEPTED: it receives no keys. */
+export type RejectionReason =
+  | 'API_KEY_NOT_ACCEPTED'
+  | 'TOKEN_INVALID'
+  | 'TOKEN_EXPIRED'
+  | 'AUDIENCE_MISMATCH'
+  | 'TOKEN_REVOKED'
+  | 'TOKEN_STALE';
 
 export type Decision = {
   token: VerifiedToken;
@@ -42,6 +49,8 @@ export type Engine = {
    * has passed, with null when the token names a key that is unusable, or unknown and perhaps newer than the view
    */
   judge(text: string, audience: string): Verdict | { undecided: VerifiedToken | null };
+  /** For claims that the caller has authenticated in another way. Undecided as in `judge`. */
+  judgeClaims(claims: AccessClaims, audience: string): Verdict | { undecided: VerifiedToken };
   conclude(token: VerifiedToken, status: RevocationStatus): Verdict;
   /** The first check of a token that this process has signed is then a cache hit. */
   remember(text: string, claims: AccessClaims): void;
@@ -89,6 +98,13 @@ export function createEngine(options: EngineOptions): Engine {
     return { decision: { token, principal: token.principal, revalidateAt } };
   }
 
+  function judgeToken(token: VerifiedToken, audience: string, nowMs: number): Verdict | { undecided: VerifiedToken } {
+    if (token.expiresAtMs <= nowMs) return { reason: 'TOKEN_EXPIRED' };
+    if (audience !== '' && !isForAudience(token.audiences, audience)) return { reason: 'AUDIENCE_MISMATCH' };
+    if (view.ageMs() > maxViewAgeMs) return { undecided: token };
+    return conclude(token, view.statusOf(revocableToken(token)));
+  }
+
   function mayBeOfOtherKey(text: string): boolean {
     const isTooOld = view.ageMs() > maxViewAgeMs;
     // Stryker disable next-line ConditionalExpression,EqualityOperator: the first condition only saves time.
@@ -104,12 +120,10 @@ export function createEngine(options: EngineOptions): Engine {
       if (!token) {
         return mayBeOfOtherKey(text) ? { undecided: null } : { reason: 'TOKEN_INVALID' };
       }
-      if (token.expiresAtMs <= nowMs) return { reason: 'TOKEN_EXPIRED' };
-      if (audience !== '' && !isForAudience(token.audiences, audience)) return { reason: 'AUDIENCE_MISMATCH' };
-      if (view.ageMs() > maxViewAgeMs) return { undecided: token };
-      return conclude(token, view.statusOf(revocableToken(token)));
+      return judgeToken(token, audience, nowMs);
     },
 
+    judgeClaims: (claims, audience) => judgeToken(toVerified('', claims), audience, now().getTime()),
     conclude,
     remember(text, claims) {
       // The key can be retired during the signing.

@@ -2,6 +2,7 @@
 // decide, the verifier throws and accepts no token.
 import { AuthError } from '../domain/auth-error.ts';
 import type { RevocableToken, RevocationStatus } from '../domain/revocation-status.ts';
+import type { AccessClaims } from './access-token.ts';
 import {
   createEngine,
   type Decision,
@@ -14,9 +15,11 @@ import {
 /** Returns the statuses in the order of the tokens. @throws when the state of record cannot be read */
 type ReadStatuses = (tokens: RevocableToken[], signal?: AbortSignal) => Promise<RevocationStatus[]>;
 
-export type Verifier = Omit<Engine, 'judge' | 'conclude'> & {
+export type Verifier = Omit<Engine, 'judge' | 'judgeClaims'> & {
   /** Null when the view is too old. */
   judge(token: string, audience: string): Verdict | null;
+  /** For claims that the caller has authenticated in another way. Reads the state of record as judgeAll does. */
+  judgeClaims(claims: AccessClaims, audience: string, signal?: AbortSignal): Promise<Verdict>;
   /** Reads the state of record for tokens that memory cannot decide. Verdicts are in the order of the tokens. */
   judgeAll(tokens: string[], audience: string, signal?: AbortSignal): Promise<Verdict[]>;
   /** @throws AuthError with the reason of a rejection */
@@ -30,7 +33,8 @@ export type VerifierOptions = EngineOptions & {
 };
 
 export function createVerifier({ readStatuses, refreshKeys, ...options }: VerifierOptions): Verifier {
-  const { judge, conclude, ...rest } = createEngine(options);
+  const { judge, judgeClaims, ...rest } = createEngine(options);
+  const { conclude } = rest;
 
   async function judgeAll(texts: string[], audience: string, signal?: AbortSignal): Promise<Verdict[]> {
     let judged = texts.map((text) => judge(text, audience));
@@ -63,6 +67,14 @@ export function createVerifier({ readStatuses, refreshKeys, ...options }: Verifi
     },
 
     judgeAll,
+
+    async judgeClaims(claims, audience, signal) {
+      const judged = judgeClaims(claims, audience);
+      if (!('undecided' in judged)) return judged;
+      const [status] = await readStatuses([revocableToken(judged.undecided)], signal);
+      if (!status) throw new Error('the state of record has returned no status');
+      return conclude(judged.undecided, status);
+    },
 
     async verify(text, audience, signal) {
       const [verdict] = await judgeAll([text], audience, signal);

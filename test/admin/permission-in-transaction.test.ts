@@ -61,7 +61,7 @@ const newKey = async (serviceAccountId: string) => ask(admin.createApiKey, { ser
 /** A request of each RPC that changes something, which succeeds for an administrator. */
 const WRITING: Record<string, () => Promise<JsonValue>> = {
   createUser: async () => ({ email: newPerson().email, fullName: 'Grace', reason }),
-  importUsers: async () => ({ users: [{ row: '1', email: newPerson().email, fullName: 'Grace' }] }),
+  importUsers: async () => ({ users: [{ row: '1', email: newPerson().email, fullName: 'Grace' }], reason }),
   disableUser: newUser,
   enableUser: async () => {
     const user = await newUser();
@@ -287,6 +287,7 @@ test('UnlockUser clears nothing when its caller has lost permission', async () =
 describe('an open stream of ImportUsers', () => {
   const page = (rows = 1) => ({
     users: Array.from({ length: rows }, (_, n) => ({ row: String(n), email: newPerson().email, fullName: 'Grace' })),
+    reason,
   });
   const isWritten = async ({ users }: ReturnType<typeof page>) =>
     (await app.owner.query('SELECT FROM users WHERE email = ANY($1)', [users.map(({ email }) => email)])).rowCount;

@@ -35,7 +35,7 @@ async function importing(bearer: string, messages: object[][], between = async (
   async function* requests() {
     for (const [n, users] of messages.entries()) {
       if (n > 0) await between();
-      yield { users: users as never };
+      yield { users: users as never, reason: 'a test' };
     }
   }
   try {

@@ -117,7 +117,7 @@ test('ids are UUIDs that sort by time', async () => {
 
 test('rejects a service key as a user', async () => {
   expect((await call(account.getMe, {}, { bearer: SERVICE_KEY })).reason).toBe('PERMISSION_DENIED');
-  expect((await call(auth.verify, { accessToken: SERVICE_KEY })).reason).toBe('TOKEN_INVALID');
+  expect((await call(auth.verify, { accessToken: SERVICE_KEY })).reason).toBe('API_KEY_NOT_ACCEPTED');
 });
 
 test('a call is rejected when the session ends before its body arrives', async () => {

@@ -76,7 +76,7 @@ describe('the pages behind the links of mails', () => {
     await undo.click('button');
     await eventually(async () => (await statusOf(undo).textContent())?.startsWith('The change is undone.'));
     expect(await canSignIn({ email: newEmail, password })).toBe(false);
-  }, 60_000);
+  }, 120_000);
 
   test('allow sign-ins from a network, and opening a link consumes nothing', async (context) => {
     const browser = await openBrowser(context);
@@ -93,14 +93,14 @@ describe('the pages behind the links of mails', () => {
     const again = await openLink(browser, link);
     await again.click('button');
     await eventually(async () => (await statusOf(again).getAttribute('class')) === 'bad');
-  }, 60_000);
+  }, 120_000);
 
   test('say that a link has lost its token', async (context) => {
     const browser = await openBrowser(context);
     const page = await openLink(browser, `${url}/reset-password`);
     await eventually(async () => (await statusOf(page).textContent())?.startsWith('This link has no token.'));
     expect(await page.locator('button').isDisabled()).toBe(true);
-  });
+  }, 120_000);
 });
 
 test('the page at / shows what runs, and its health', async (context) => {
@@ -112,7 +112,7 @@ test('the page at / shows what runs, and its health', async (context) => {
   await eventually(async () => (await page.locator('#health').textContent()) === 'ready');
   expect(await page.textContent('main')).toContain('latchkey.auth.v1.VerifierService');
   expect(problems).toEqual([]);
-});
+}, 120_000);
 
 test.each(['/', '/reset-password', '/dev/link-page.js'])('%s allows no foreign script, frame or form', async (path) => {
   const response = await fetch(`${url}${path}`);

@@ -18,6 +18,7 @@ const UNTYPED: Record<string, number> = {
   'docs/tutorial.md': 1,
   'docs/guides/chaos.md': 1,
   'docs/guides/key-rotation.md': 1,
+  'docs/guides/moving-in.md': 2,
   'docs/guides/production.md': 2,
   'docs/guides/releasing.md': 5,
   'docs/guides/social-sign-in.md': 2,

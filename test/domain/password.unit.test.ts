@@ -48,12 +48,14 @@ test('the minimum can be raised', () => {
 });
 
 test('a sign-in accepts a password of any policy', () => {
-  expect(parsePresentedPassword('short')).toBe('short');
+  expect(parsePresentedPassword('short')).toEqual({ password: 'short', unnormalized: null });
   expect(() => parsePresentedPassword('\0')).toThrow(InvalidValue);
 });
 
 test('Unicode spellings of one password are equal', () => {
-  expect(parsePresentedPassword('cafe\u0301 au lait')).toBe(parsePresentedPassword('caf\u00e9 au lait'));
+  const [decomposed, composed] = ['cafe\u0301 au lait', 'caf\u00e9 au lait'];
+  expect(parsePresentedPassword(decomposed)).toEqual({ password: composed, unnormalized: decomposed });
+  expect(parsePresentedPassword(composed)).toEqual({ password: composed, unnormalized: null });
 });
 
 test.each([

@@ -124,10 +124,12 @@ describe.each([
   });
 
   test.each([{ roel: 'admin' }, { role: '' }, { access: 'open' }, { audience: '' }])(
-    'an invalid configuration of a route is an error: %j',
+    'an invalid configuration of a route denies every request: %j',
     async (extensions) => {
-      const failure = await check(envoyRequest(bearer(person.accessToken), extensions), query).catch((error) => error);
-      expect(failure.code).toBe(status.INVALID_ARGUMENT);
+      const answer = await check(envoyRequest(bearer(person.accessToken), extensions), query);
+      expect([answer.status?.code, httpStatusOf(answer)]).toEqual([status.INVALID_ARGUMENT, 400]);
+      const body = answer.httpResponse.case === 'deniedResponse' && JSON.parse(answer.httpResponse.value.body);
+      expect(body).toMatchObject({ violations: [{ field: Object.keys(extensions)[0] }] });
     },
   );
 

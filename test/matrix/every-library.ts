@@ -4,8 +4,9 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { replaceSection } from '../../src/dev/reference/markdown.ts';
 import { SIGNING_ALGORITHMS } from '../../src/domain/signing-algorithm.ts';
+import { build, isAtHand } from '../support/toolchain.ts';
 import { judge, UNCHECKED } from './judge.ts';
-import { build, isAtHand, LANGUAGES, type Language, LIBRARIES, type Library, versionOf } from './libraries.ts';
+import { LANGUAGES, type Language, LIBRARIES, type Library, versionOf } from './libraries.ts';
 import { type Row, reportOf } from './report.ts';
 import { deploy } from './tokens.ts';
 

@@ -1,7 +1,8 @@
 // One library of each language that installs quickly. `npm run matrix` runs all.
 import { beforeAll, describe, expect, test } from 'vitest';
+import { build, isAtHand } from '../support/toolchain.ts';
 import { judge, UNCHECKED } from './judge.ts';
-import { build, isAtHand, LIBRARIES } from './libraries.ts';
+import { LIBRARIES } from './libraries.ts';
 import { type Deployment, deploy } from './tokens.ts';
 
 const QUICK = ['jose', 'PyJWT', 'golang-jwt'];

@@ -1,19 +1,9 @@
 // The libraries of the matrix: the program of examples/verify that uses each, and how to build it.
-import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
-import { processEnvironment } from '../../src/config/config.ts';
+import type { Project } from '../support/toolchain.ts';
 
-const run = promisify(execFile);
-
-export type Language = {
-  name: string;
-  folder: string;
-  /** Succeeds where the toolchain is at hand. */
-  probe: string[];
-  /** Commands in the folder. */
-  build: string[][];
+export type Language = Project & {
   /** The file with the versions of the libraries. */
   manifest: string;
   command: (program: string) => string[];
@@ -31,9 +21,6 @@ export type Library = {
 };
 
 const EXAMPLES = 'examples/verify';
-/** Several builds at once would starve the other tests of a small machine. */
-const BUILD_LIMITS = { CARGO_BUILD_JOBS: '1', GOFLAGS: '-p=2' };
-const BUILD_TIMEOUT_MS = 900_000;
 
 const NODE: Language = {
   name: 'Node',
@@ -152,22 +139,4 @@ export function versionOf({ language, version }: Library): string {
   const found = version.exec(manifest)?.[1];
   if (!found) throw new Error(`${language.folder}/${language.manifest} lacks ${version}`);
   return found;
-}
-
-export function isAtHand({ probe }: Language): Promise<boolean> {
-  const [program = '', ...args] = probe;
-  return execute(program, args).then(
-    () => true,
-    () => false,
-  );
-}
-
-/** @throws with the output of the command that failed */
-export async function build({ folder, build: commands }: Language): Promise<void> {
-  for (const [program = '', ...args] of commands) await execute('nice', ['-n', '10', program, ...args], folder);
-}
-
-async function execute(program: string, args: string[], cwd = '.'): Promise<void> {
-  const env = { ...processEnvironment(), ...BUILD_LIMITS } as NodeJS.ProcessEnv;
-  await run(program, args, { cwd, env, timeout: BUILD_TIMEOUT_MS });
 }

@@ -26,7 +26,7 @@ function hashProcesses(): number[] {
 }
 
 const compare = (hashing: HashWork, hash: string, password: string) =>
-  hashing.compare({ hash, password, instead: [], afterwards: [] });
+  hashing.compare({ hash, password, unnormalized: null, instead: [], afterwards: [] });
 
 test('hashes and compares as in the same process', async () => {
   const { hashing } = open();

@@ -16,11 +16,19 @@ export type Gateway = {
   /** Files of examples/gateways; the gateway starts with the first one. */
   files: [string, ...string[]];
   args: (config: string, folder: string) => string[];
+  /** In place of a file in examples/gateways. */
+  text?: () => string;
   /** Moves ports and folders. It may add a listener, and changes no rule. */
   adapt: (text: string, place: Place) => string;
 };
 
-const NGINX: Gateway = {
+/** nginx's own folders require root. */
+export function nginxFolders(folder: string): string {
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
+  return ['access_log off;', ...temporary.map((name) => `${name}_temp_path ${folder}/${name};`)].join(' ');
+}
+
+export const NGINX: Gateway = {
   name: 'nginx',
   program: () => findProgram('nginx', 'usr/sbin/nginx'),
   files: ['nginx.conf'],
@@ -29,10 +37,8 @@ const NGINX: Gateway = {
     ...['-g', `daemon off; pid ${folder}/pid; master_process off;`],
   ],
   adapt: (text, { folder, port, http2Port }) => {
-    const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
-    const paths = temporary.map((name) => `${name}_temp_path ${folder}/${name};`).join(' ');
     const listeners = `listen 127.0.0.1:${port}; listen 127.0.0.1:${http2Port} http2;`;
-    return text.replace('listen 8000;', `${listeners} access_log off; ${paths}`);
+    return text.replace('listen 8000;', `${listeners} ${nginxFolders(folder)}`);
   },
 };
 
@@ -72,55 +78,67 @@ const TRAEFIK_GATEWAY: Gateway = {
       .replace('/etc/traefik', folder),
 };
 
-const ENVOY_GATEWAY: Gateway = {
+export const ENVOY_GATEWAY: Gateway = {
   name: 'Envoy',
   program: () => programOfWheel(ENVOY),
   files: ['envoy.yaml'],
   args: (config) => ['--config-path', config, '--use-dynamic-base-id', '--concurrency', '1', '--log-level', 'warning'],
   adapt: (text, { port }) =>
-    text.replace('address: 0.0.0.0, port_value: 8000', `address: 127.0.0.1, port_value: ${port}`),
+    text
+      .replace('address: 0.0.0.0, port_value: 8000', `address: 127.0.0.1, port_value: ${port}`)
+      .replace('"0.0.0.0","port_value":8000', `"127.0.0.1","port_value":${port}`),
 };
 
-export const GATEWAYS = [NGINX, CADDY_GATEWAY, HAPROXY, ENVOY_GATEWAY, TRAEFIK_GATEWAY];
+export const GATEWAYS: Gateway[] = [NGINX, CADDY_GATEWAY, HAPROXY, ENVOY_GATEWAY, TRAEFIK_GATEWAY];
 
-export type Behind = { latchkey: number; service: number; grpc?: number };
+export type Behind = { latchkey: number; service?: number; grpc?: number };
 export type RunningGateway = { url: string; port: number; http2Url: string; stop(): Promise<void> };
 
 /** @param behind the ports that take the place of those of the example */
 export async function startGateway(gateway: Gateway, behind: Behind): Promise<RunningGateway> {
-  const found = await gateway.program();
-  const folder = mkdtempSync(join(tmpdir(), 'latchkey-gateway-'));
   const [port, http2Port, innerPort] = [await freePort(), await freePort(), await freePort()];
-  for (const name of gateway.files) {
-    const text = moved(readFileSync(join('examples/gateways', name), 'utf8'), behind);
-    writeFileSync(join(folder, name), gateway.adapt(text, { folder, port, http2Port, innerPort }));
-  }
+  const url = `http://127.0.0.1:${port}`;
+  const { stop } = await runConfigured(gateway, {
+    text: (name, folder) => {
+      const text = gateway.text?.() ?? readFileSync(join('examples/gateways', name), 'utf8');
+      return gateway.adapt(moved(text, behind), { folder, port, http2Port, innerPort });
+    },
+    probe: async () => {
+      const response = await fetch(`${url}/public/`, { headers: { connection: 'close' } });
+      // Traefik listens before it has routes.
+      if (response.status === 404) throw new Error('there are no routes');
+    },
+  });
+  return { url, port, http2Url: gateway === NGINX ? `http://127.0.0.1:${http2Port}` : url, stop };
+}
+
+/** Runs a program with its configuration in a folder of its own. @param probe throws until the program is ready */
+export async function runConfigured(
+  { name, program, files, args }: Omit<Gateway, 'adapt'>,
+  { text, probe }: { text: (file: string, folder: string) => string; probe: () => Promise<void> },
+): Promise<{ stop(): Promise<void> }> {
+  const found = await program();
+  const folder = mkdtempSync(join(tmpdir(), 'latchkey-gateway-'));
+  for (const file of files) writeFileSync(join(folder, file), text(file, folder));
   // Without a home Caddy would store its data in this folder.
   const home = [`XDG_CONFIG_HOME=${folder}`, `XDG_DATA_HOME=${folder}`];
-  const args = gateway.args(join(folder, gateway.files[0]), folder);
-  const running = startOwned('/usr/bin/env', [...home, found.path, ...args], {
+  const running = startOwned('/usr/bin/env', [...home, found.path, ...args(join(folder, files[0]), folder)], {
     stopSignal: 'SIGTERM',
     libraryPath: found.libraryPath,
   });
-  const url = `http://127.0.0.1:${port}`;
-  await waitUntilReady(running, gateway.name, async () => {
-    const response = await fetch(`${url}/public/`, { headers: { connection: 'close' } });
-    // Traefik listens before it has routes.
-    if (response.status === 404) throw new Error('there are no routes');
-  });
-  return {
-    url,
-    port,
-    http2Url: gateway === NGINX ? `http://127.0.0.1:${http2Port}` : url,
-    stop: async () => {
-      await running.stop();
-      rmSync(folder, { recursive: true, force: true });
-    },
+  const stop = async () => {
+    await running.stop();
+    rmSync(folder, { recursive: true, force: true });
   };
+  await waitUntilReady(running, name, probe).catch(async (error: unknown) => {
+    await stop();
+    throw error;
+  });
+  return { stop };
 }
 
 /** The configuration with other ports. `localhost` stays, as a reader of the example would have it. */
-function moved(text: string, { latchkey, service, grpc = 9001 }: Behind): string {
+export function moved(text: string, { latchkey, service = 9000, grpc = 9001 }: Behind): string {
   const ports: [number, number][] = [
     [8080, latchkey],
     [9000, service],
@@ -130,7 +148,8 @@ function moved(text: string, { latchkey, service, grpc = 9001 }: Behind): string
     (result, [printed, actual]) =>
       result
         .replaceAll(`localhost:${printed}`, `localhost:${actual}`)
-        .replaceAll(`localhost, port_value: ${printed}`, `localhost, port_value: ${actual}`),
+        .replaceAll(`localhost, port_value: ${printed}`, `localhost, port_value: ${actual}`)
+        .replaceAll(`"localhost","port_value":${printed}`, `"localhost","port_value":${actual}`),
     text,
   );
 }

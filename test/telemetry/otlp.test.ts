@@ -98,6 +98,8 @@ test('a call is a span of its caller, and its waits are child spans, without a s
     'rpc.system.name': 'connectrpc',
     'rpc.method': 'latchkey.auth.v1.AuthService/Login',
     'rpc.status_code': 'ok',
+    'client.address': '127.0.0.1',
+    'latchkey.request_id': expect.any(String),
   });
   expect(attributesOf(good)).toMatchObject({ 'rpc.system.name': 'grpc', 'rpc.status_code': 'OK' });
   expect(attributesOf(bad)).toMatchObject({ 'rpc.status_code': 'UNAUTHENTICATED', 'latchkey.reason': 'TOKEN_INVALID' });

@@ -66,6 +66,11 @@ export const HTTP_KEYS = {
     usedBy: API,
     help: 'With on, connections from TRUSTED_PROXIES begin with a header of the PROXY protocol, version 1 or 2.',
   },
+  POLICY_FILE: {
+    format: anyText('the path of a YAML or JSON file'),
+    usedBy: API,
+    help: 'The policy file: requirements of the routes behind gateways. It is read again when it changes.',
+  },
   MAX_CONNECTIONS_PER_PEER: {
     format: integer(1, 1_000_000),
     default: '1000',
@@ -114,6 +119,7 @@ export type HttpSettings = {
   corsOrigins: string[];
   trustedProxies: BlockList;
   usesProxyProtocol: boolean;
+  policyFile: string | null;
   maxConnectionsPerPeer: number;
   lifetime: { maxAgeMs: number; graceMs: number; pingEveryMs: number; pingTimeoutMs: number };
   hasReflection: boolean;
@@ -138,6 +144,7 @@ export function httpSettings(
     tls: readTlsSettings(values, problems),
     corsOrigins: values.CORS_ORIGINS,
     trustedProxies: values.TRUSTED_PROXIES,
+    policyFile: values.POLICY_FILE ?? null,
     usesProxyProtocol: values.PROXY_PROTOCOL === 'on',
     maxConnectionsPerPeer: values.MAX_CONNECTIONS_PER_PEER,
     lifetime: {

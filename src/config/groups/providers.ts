@@ -60,6 +60,19 @@ export function providerSecrets(environment: Environment): string[] {
   return providerNames(environment).map((name) => `${providerPrefix(name)}CLIENT_SECRET`);
 }
 
+/** For imports at the command line, which need no client secrets. An issuer that is not configured is left out. */
+export function readIssuers(environment: Environment): Map<string, { issuer: string }> {
+  return new Map(
+    providerNames(environment).flatMap((name) => {
+      const [key, fallback] = name === 'github' ? ['URL', GITHUB.url] : ['ISSUER', name === 'google' ? GOOGLE : ''];
+      const issuer = environment[`${providerPrefix(name)}${key}`] ?? fallback ?? '';
+      return issuer === ''
+        ? []
+        : [[name, { issuer: name === 'github' ? issuer.replace(/\/+$/, '') : issuer }] as const];
+    }),
+  );
+}
+
 export function readProviders(environment: Environment, problems: string[]): Map<string, ProviderSettings> {
   const settings = new Map<string, ProviderSettings>();
   for (const name of providerNames(environment)) {

@@ -100,7 +100,8 @@ export function createCallLog(
       const durationMs = performance.now() - startedAt;
       const wasAnswered = wasWritten && record.code !== '';
       const code = wasAnswered ? record.code : CLIENT_DISCONNECTED;
-      const ended: EndedCall = { method, system, code, reason: wasAnswered ? reason : '', durationMs };
+      const origin = () => ({ address, requestId });
+      const ended: EndedCall = { method, system, code, reason: wasAnswered ? reason : '', durationMs, origin };
       metrics.callEnded(ended);
       span?.end(ended);
       const isPlain = wasAnswered && error === undefined;
@@ -124,8 +125,9 @@ export function createCallLog(
     },
 
     count(call) {
-      const { method, system, code, reason, startedAt, header } = call;
-      const ended: EndedCall = { method, system, code, reason, durationMs: performance.now() - startedAt };
+      const { method, system, code, reason, startedAt, header, requestId } = call;
+      const origin = () => ({ address: call.peer(), requestId });
+      const ended: EndedCall = { method, system, code, reason, durationMs: performance.now() - startedAt, origin };
       aggregate(call, ended.durationMs);
       metrics.callEnded(ended);
       tracing?.record(ended, startedAt, header);

@@ -59,7 +59,7 @@ function isAbort(error: unknown): boolean {
   return error instanceof DOMException && (error.name === 'TimeoutError' || error.name === 'AbortError');
 }
 
-function toConnectError(
+export function toConnectError(
   { reason, violations, retryAfterMs, requiredRole }: AuthError,
   requestId: string,
 ): ConnectError {

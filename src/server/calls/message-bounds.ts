@@ -2,6 +2,7 @@
 // bytes. The check takes one pass and stops at the first excess.
 import { type DescField, type DescMessage, type DescMethod, ScalarType } from '@bufbuild/protobuf';
 import { WireType } from '@bufbuild/protobuf/wire';
+import { Authorization } from '../../../gen/envoy/service/auth/v3/external_auth_pb.ts';
 import { VerifierService } from '../../../gen/latchkey/auth/v1/verifier_service_pb.ts';
 import { AuthError } from '../../domain/auth-error.ts';
 
@@ -14,6 +15,8 @@ export type MessageBounds = {
 export const MESSAGE_BOUNDS: MessageBounds = { maxBytes: 64 * 1024, maxFields: 1_000 };
 /** A batch of 1,000 elements with up to three fields each. */
 export const BATCH_BOUNDS: MessageBounds = { maxBytes: 1024 * 1024, maxFields: 5_000 };
+/** Envoy sends the body of a request on routes with `with_request_body`. Its headers stay within the same fields. */
+export const CHECK_BOUNDS: MessageBounds = { maxBytes: 1024 * 1024, maxFields: MESSAGE_BOUNDS.maxFields };
 /** Envoy nests metadata: one level of google.protobuf.Struct takes three messages. */
 const MAX_DEPTH = 32;
 /** The work of parsing a 64-bit number in JSON grows with the square of its digits. */
@@ -21,6 +24,7 @@ const MAX_CONSECUTIVE_DIGITS = 1_024;
 const MAX_VARINT_BYTES = 10;
 
 export function messageBounds(method: DescMethod): MessageBounds {
+  if (method.parent === Authorization) return CHECK_BOUNDS;
   return method.parent === VerifierService ? BATCH_BOUNDS : MESSAGE_BOUNDS;
 }
 

@@ -82,7 +82,7 @@ const OAUTH_STATUS: Record<OAuthErrorCode, number> = {
   server_error: 500,
 };
 
-function setRetryAfter(response: NodeResponse, { metadata }: ConnectError): void {
+export function setRetryAfter(response: NodeResponse, { metadata }: ConnectError): void {
   const retryAfter = metadata.get('retry-after');
   if (retryAfter) response.setHeader('retry-after', retryAfter);
 }

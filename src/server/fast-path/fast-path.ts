@@ -13,7 +13,14 @@ import { connectError, grpcError } from '../calls/write-error.ts';
 import type { ServesService } from '../rpc/admin-services.ts';
 import type { ClientAddress } from '../transport/client-address.ts';
 import type { FastAnswer, FastHandler } from '../transport/fast-handler.ts';
-import { type FastMethod, type FastPathDeps, fastMethods, type Rejected, type Reply } from './methods.ts';
+import {
+  type FastCaller,
+  type FastMethod,
+  type FastPathDeps,
+  fastMethods,
+  type Rejected,
+  type Reply,
+} from './methods.ts';
 
 type Protocol = {
   encoding: string;
@@ -22,7 +29,7 @@ type Protocol = {
 
 const HEADERS_FOR_CONNECT = ['origin', 'x-client-address', 'x-client-user-agent', 'x-service-key'];
 const ENVELOPE_BYTES = 5;
-const MAX_MEMBERS = 2;
+const MAX_MEMBERS = 3;
 const GRPC: Protocol = { encoding: 'grpc-encoding', timeout: 'grpc-timeout' };
 const CONNECT: Protocol = { encoding: 'content-encoding', timeout: 'connect-timeout-ms' };
 const PROTOCOLS: Record<string, { protocol: Protocol; isJson: boolean }> = {
@@ -63,7 +70,17 @@ export function createFastPath(deps: FastPathDeps & Served): FastHandler {
     const announced = Number(head.header('content-length'));
     if (isGrpc ? !head.isHttp2 : !(announced > 0 && announced <= method.bounds.maxBytes)) return null;
 
-    const peer = () => deps.clientAddress(head.address(), head.header('x-forwarded-for') ?? '');
+    /** @param forwardedFor of the client, before the proxies of this call */
+    const addressOf = (forwardedFor: string) => {
+      const proxies = [forwardedFor, head.header('x-forwarded-for') ?? ''].filter((part) => part !== '');
+      return deps.clientAddress(head.address(), proxies.join(','));
+    };
+    const peer = () => addressOf('');
+    const caller = (): FastCaller => ({
+      credential,
+      requestId: head.header('x-request-id') ?? '',
+      headersWith: head.headersWith,
+    });
     const reject = (reason: Reason) => {
       const requestId = chooseRequestId(head.header('x-request-id'));
       const { code } = ERROR_REASONS[reason];
@@ -76,11 +93,12 @@ export function createFastPath(deps: FastPathDeps & Served): FastHandler {
 
       answer(body) {
         if (performance.now() >= deadline) return null;
-        const outcome = isJson ? fromJson(method, body, credential) : fromBinary(method, body, isGrpc, credential);
+        const outcome = isJson ? fromJson(method, body, caller()) : fromBinary(method, body, isGrpc, caller());
         if (!outcome) return null;
         if ('reason' in outcome) return reject(outcome.reason);
         const reason = outcome.denial ?? '';
-        const suggestedId = head.header('x-request-id');
+        const suggestedId = outcome.client ? outcome.client.requestId : head.header('x-request-id');
+        const peer = () => addressOf(outcome.client?.forwardedFor ?? '');
         // A successful call is counted but not logged, so a new request id would be useless.
         const requestId = suggestedId === '' && reason === '' ? '' : chooseRequestId(suggestedId);
         deps.callLog.count({ method: method.name, system, startedAt, peer, reason, requestId, code: 'ok', header });
@@ -111,12 +129,12 @@ function envelopeLength(start: Buffer, maxBytes: number): number {
   return start[0] !== 0 || length > maxBytes ? -1 : ENVELOPE_BYTES + length;
 }
 
-function fromBinary(method: FastMethod, body: Buffer, isGrpc: boolean, credential: string): Reply | Rejected | null {
-  if (!isGrpc) return method.binary(body, credential);
-  return method.binary(body.subarray(ENVELOPE_BYTES), credential);
+function fromBinary(method: FastMethod, body: Buffer, isGrpc: boolean, caller: FastCaller): Reply | Rejected | null {
+  if (!isGrpc) return method.binary(body, caller);
+  return method.binary(body.subarray(ENVELOPE_BYTES), caller);
 }
 
-function fromJson(method: FastMethod, body: Buffer, credential: string): Reply | Rejected | null {
+function fromJson(method: FastMethod, body: Buffer, caller: FastCaller): Reply | Rejected | null {
   if (!isAscii(body)) return null;
   const text = body.toString('latin1');
   // JSON.parse accepts repeated members, also with another spelling of the name.
@@ -128,7 +146,7 @@ function fromJson(method: FastMethod, body: Buffer, credential: string): Reply |
     const names = Object.keys(message);
     // Each name is searched in the whole text. No message of the fast path has more.
     if (names.length > MAX_MEMBERS) return null;
-    return names.every((name) => isOnce(text, `"${name}"`)) ? method.json(message, credential) : null;
+    return names.every((name) => isOnce(text, `"${name}"`)) ? method.json(message, caller) : null;
   } catch {
     return null;
   }

@@ -5,60 +5,77 @@ import { CheckRequestSchema, CheckResponseSchema } from '../../../gen/envoy/serv
 import { Reason as ReasonEnum } from '../../../gen/latchkey/auth/v1/errors_pb.ts';
 import { MAX_BATCH } from '../../auth/batch-verify.ts';
 import type { RoleAnswer } from '../../auth/check-role.ts';
+import { judgeFromMemory, type MemoryDeps } from '../../auth/judge-credentials.ts';
 import { type Denials, denialOf } from '../../authorization/denials.ts';
 import { tokenToVerify } from '../../domain/bearer-token.ts';
 import type { Reason } from '../../domain/error-reason.ts';
 import { meets } from '../../domain/requirement.ts';
 import { isRole } from '../../domain/role.ts';
-import type { ApiKeys } from '../../keys/api-keys.ts';
-import type { ServiceKeys } from '../../keys/service-keys.ts';
 import type { Decision, RejectionReason, Verdict } from '../../verifier/engine.ts';
-import type { Verifier } from '../../verifier/verifier.ts';
-import { BATCH_BOUNDS, checkMessage, MESSAGE_BOUNDS, type MessageBounds } from '../calls/message-bounds.ts';
+import { chooseRequestId } from '../calls/call-record.ts';
+import {
+  BATCH_BOUNDS,
+  CHECK_BOUNDS,
+  checkMessage,
+  MESSAGE_BOUNDS,
+  type MessageBounds,
+} from '../calls/message-bounds.ts';
 import { type Authorization, authorizeFromMemory } from '../gateway/authorize-request.ts';
+import { type CheckedClient, type CurrentPolicy, METADATA_PREFIX } from '../gateway/check-request.ts';
 import { checkResponse, readCheck } from '../gateway/ext-authz.ts';
 import { decisionJson, decisionSize, writeDecision } from './encode-decision.ts';
-import { lengthDelimitedSize, readTexts, varintSize, writeLength, writeVarintField } from './protobuf-wire.ts';
+import { lengthDelimitedSize, readFields, varintSize, writeLength, writeVarintField } from './protobuf-wire.ts';
 
 export type Reply = {
   size(): number;
   write(into: Buffer, at: number): void;
   json(): string;
   denial?: Reason;
+  /** The client behind a gateway, in the place of the caller. */
+  client?: { requestId: string; forwardedFor: string };
 };
 export type Rejected = { reason: RejectionReason };
 
-/** @param credential the token of the call's own `authorization: Bearer ...`, or empty */
+export type FastCaller = {
+  /** The token of the call's own `authorization: Bearer ...`, or empty. */
+  credential: string;
+  requestId: string;
+  headersWith(prefix: string): [name: string, value: string][];
+};
+
 export type FastMethod = {
   name: string;
   bounds: MessageBounds;
   /** Checked from memory before any of the body is read. Connect answers callers for which this is false. */
   mayCall(credential: string): boolean;
-  binary(message: Buffer, credential: string): Reply | Rejected | null;
-  json(message: object, credential: string): Reply | Rejected | null;
+  binary(message: Buffer, caller: FastCaller): Reply | Rejected | null;
+  json(message: object, caller: FastCaller): Reply | Rejected | null;
 };
 
 /** More than any method has: a message with more fields repeats some. */
-const MAX_TEXTS = 8;
+const MAX_FIELDS = 8;
 
-export type FastPathDeps = {
-  verifier: Verifier;
-  serviceKeys: ServiceKeys;
-  apiKeys: Pick<ApiKeys, 'cached'>;
-  denials: Pick<Denials, 'isRecorded'>;
-};
+export type FastPathDeps = MemoryDeps & { denials: Pick<Denials, 'isRecorded'>; policy: CurrentPolicy };
 
-export function fastMethods({ verifier, serviceKeys, apiKeys, denials }: FastPathDeps): FastMethod[] {
-  const verify = (accessToken: string, audience: string, credential: string): Reply | Rejected | null => {
-    const token = tokenToVerify(accessToken, credential);
-    const verdict = token === '' ? null : verifier.judge(token, audience);
+type Question = { accessToken: string; audience: string; role: string; acceptApiKeys: boolean };
+
+export function fastMethods(deps: FastPathDeps): FastMethod[] {
+  const { serviceKeys, apiKeys, denials } = deps;
+
+  const judge = (question: Question, { credential }: FastCaller): Verdict | null => {
+    const { audience, acceptApiKeys } = question;
+    const token = tokenToVerify(question.accessToken, credential);
+    return token === '' ? null : judgeFromMemory(deps, token, { audience, acceptsApiKeys: acceptApiKeys });
+  };
+
+  const verify = (question: Question, caller: FastCaller): Reply | Rejected | null => {
+    const verdict = judge(question, caller);
     return verdict && ('reason' in verdict ? verdict : encodeDecision(verdict.decision));
   };
 
-  const checkRole = (accessToken: string, role: string, credential: string): Reply | Rejected | null => {
-    if (!isRole(role)) return null;
-    const token = tokenToVerify(accessToken, credential);
-    const verdict = token === '' ? null : verifier.judge(token, '');
+  const checkRole = (question: Question, caller: FastCaller): Reply | Rejected | null => {
+    const { role } = question;
+    const verdict = isRole(role) ? judge(question, caller) : null;
     if (!verdict || 'reason' in verdict) return verdict;
     const { principal } = verdict.decision;
     if (meets({ role }, principal)) return encodeRole({ allowed: true });
@@ -69,15 +86,28 @@ export function fastMethods({ verifier, serviceKeys, apiKeys, denials }: FastPat
   const isService = (credential: string) =>
     serviceKeys.nameOf(credential) !== null || apiKeys.cached(credential) !== null;
 
-  const batchVerify = (tokens: string[], audience: string): Reply | null => {
+  const batchVerify = (tokens: string[], audience: string, acceptsApiKeys: boolean): Reply | null => {
     if (tokens.length === 0 || tokens.length > MAX_BATCH) return null;
     const verdicts: Verdict[] = [];
     for (const token of tokens) {
-      const verdict = verifier.judge(token, audience);
+      const verdict = judgeFromMemory(deps, token, { audience, acceptsApiKeys });
       if (!verdict) return null;
       verdicts.push(verdict);
     }
     return encodeVerdicts(verdicts);
+  };
+
+  const check = (message: Buffer, caller: FastCaller): Reply | null => {
+    checkMessage(CheckRequestSchema, message, CHECK_BOUNDS.maxFields, false);
+    const decoded = fromBinary(CheckRequestSchema, message, { readUnknownFields: false });
+    const metadata = caller.headersWith(METADATA_PREFIX);
+    const { client, request } = readCheck(decoded, { metadata, policy: deps.policy });
+    const authorization = 'allowed' in request ? request : authorizeFromMemory(deps, request);
+    if (!authorization) return null;
+    const suggestedId = client.requestId || caller.requestId;
+    const requestId = authorization.allowed && suggestedId === '' ? '' : chooseRequestId(suggestedId);
+    const { forwardedFor } = client;
+    return { ...encodeCheck(authorization, client, requestId), client: { requestId, forwardedFor } };
   };
 
   return [
@@ -85,36 +115,26 @@ export function fastMethods({ verifier, serviceKeys, apiKeys, denials }: FastPat
       name: 'latchkey.auth.v1.AuthService/Verify',
       bounds: MESSAGE_BOUNDS,
       mayCall: () => true,
-      binary(message, credential) {
-        const fields = ['', '', ''];
-        const isPlain = readTexts(message, MAX_TEXTS, (field, text) => {
-          if (field !== 1 && field !== 2) return false;
-          fields[field] = text;
-          return true;
-        });
-        return isPlain ? verify(fields[1] as string, fields[2] as string, credential) : null;
+      binary(message, caller) {
+        const question = readQuestion(message, { 1: 'accessToken', 2: 'audience' }, 3);
+        return question && verify(question, caller);
       },
-      json(message, credential) {
-        const fields = textFields(message, ['accessToken', 'audience']);
-        return fields && verify(fields.accessToken ?? '', fields.audience ?? '', credential);
+      json(message, caller) {
+        const question = questionOf(message, ['accessToken', 'audience', 'acceptApiKeys']);
+        return question && verify(question, caller);
       },
     },
     {
       name: 'latchkey.auth.v1.AuthService/CheckRole',
       bounds: MESSAGE_BOUNDS,
       mayCall: () => true,
-      binary(message, credential) {
-        const fields = ['', '', '', ''];
-        const isPlain = readTexts(message, MAX_TEXTS, (field, text) => {
-          if (field !== 1 && field !== 3) return false;
-          fields[field] = text;
-          return true;
-        });
-        return isPlain ? checkRole(fields[1] as string, fields[3] as string, credential) : null;
+      binary(message, caller) {
+        const question = readQuestion(message, { 1: 'accessToken', 3: 'role' }, 4);
+        return question && checkRole(question, caller);
       },
-      json(message, credential) {
-        const fields = textFields(message, ['accessToken', 'role']);
-        return fields && checkRole(fields.accessToken ?? '', fields.role ?? '', credential);
+      json(message, caller) {
+        const question = questionOf(message, ['accessToken', 'role', 'acceptApiKeys']);
+        return question && checkRole(question, caller);
       },
     },
     {
@@ -124,34 +144,39 @@ export function fastMethods({ verifier, serviceKeys, apiKeys, denials }: FastPat
       binary(message) {
         const tokens: string[] = [];
         let audience = '';
-        const isPlain = readTexts(message, MAX_BATCH + 1, (field, text) => {
-          if (field === 1) tokens.push(text);
-          else if (field === 2) audience = text;
-          else return false;
-          return true;
-        });
-        return isPlain ? batchVerify(tokens, audience) : null;
+        let acceptsApiKeys = false;
+        const isPlain = readFields(
+          message,
+          MAX_BATCH + 2,
+          (field, text) => {
+            if (field === 1) tokens.push(text);
+            else if (field === 2) audience = text;
+            else return false;
+            return true;
+          },
+          (field) => {
+            acceptsApiKeys = field === 3;
+            return acceptsApiKeys;
+          },
+        );
+        return isPlain ? batchVerify(tokens, audience, acceptsApiKeys) : null;
       },
       json(message) {
         const { accessTokens, ...others } = message as Record<string, unknown>;
-        const fields = textFields(others, ['audience']);
-        if (!fields || !Array.isArray(accessTokens) || !accessTokens.every((token) => typeof token === 'string'))
+        const question = questionOf(others, ['audience', 'acceptApiKeys']);
+        if (!question || !Array.isArray(accessTokens) || !accessTokens.every((token) => typeof token === 'string'))
           return null;
-        return batchVerify(accessTokens, fields.audience ?? '');
+        return batchVerify(accessTokens, question.audience, question.acceptApiKeys);
       },
     },
     {
       name: 'envoy.service.auth.v3.Authorization/Check',
+      // A larger message holds slots of Connect's way while it arrives.
       bounds: MESSAGE_BOUNDS,
       mayCall: () => true,
-      binary: (message) => {
+      binary(message, caller) {
         try {
-          checkMessage(CheckRequestSchema, message, MESSAGE_BOUNDS.maxFields, false);
-          const { requirement, token } = readCheck(
-            fromBinary(CheckRequestSchema, message, { readUnknownFields: false }),
-          );
-          const authorization = authorizeFromMemory({ verifier, denials }, requirement, token);
-          return authorization && encodeCheck(authorization);
+          return check(message, caller);
         } catch {
           // Connect returns the error.
           return null;
@@ -163,8 +188,8 @@ export function fastMethods({ verifier, serviceKeys, apiKeys, denials }: FastPat
 }
 
 /** Encoded by the library: Envoy's messages are large and not ours to change. */
-function encodeCheck(authorization: Authorization): Reply {
-  const message = create(CheckResponseSchema, checkResponse(authorization));
+function encodeCheck(authorization: Authorization, client: CheckedClient, requestId: string): Reply {
+  const message = create(CheckResponseSchema, checkResponse(authorization, client, requestId));
   const bytes = toBinary(CheckResponseSchema, message);
   return {
     size: () => bytes.length,
@@ -225,11 +250,35 @@ function encodeVerdicts(verdicts: Verdict[]): Reply {
   };
 }
 
-/** Null unless it is an object with only these members, all of them texts. */
-function textFields<Name extends string>(value: object, names: Name[]): { [name in Name]?: string } | null {
+type TextField = 'accessToken' | 'audience' | 'role';
+
+/** @param flag the number of accept_api_keys */
+function readQuestion(message: Buffer, texts: Record<number, TextField>, flag: number): Question | null {
+  const question: Question = { accessToken: '', audience: '', role: '', acceptApiKeys: false };
+  const isPlain = readFields(
+    message,
+    MAX_FIELDS,
+    (field, text) => {
+      const name = texts[field];
+      if (name) question[name] = text;
+      return name !== undefined;
+    },
+    (field) => {
+      question.acceptApiKeys = field === flag;
+      return question.acceptApiKeys;
+    },
+  );
+  return isPlain ? question : null;
+}
+
+/** Null unless it is an object with only these members, each of its type. */
+function questionOf(value: object, names: (keyof Question)[]): Question | null {
   if (Array.isArray(value)) return null;
-  for (const [name, text] of Object.entries(value)) {
-    if (typeof text !== 'string' || !(names as string[]).includes(name)) return null;
+  const question: Question = { accessToken: '', audience: '', role: '', acceptApiKeys: false };
+  for (const [name, member] of Object.entries(value)) {
+    const known = names.find((one) => one === name);
+    if (known === undefined || typeof member !== typeof question[known]) return null;
+    Object.assign(question, { [known]: member });
   }
-  return value as { [name in Name]?: string };
+  return question;
 }

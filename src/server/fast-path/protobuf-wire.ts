@@ -7,19 +7,26 @@ const VARINT = 0;
 const LENGTH_DELIMITED = 2;
 
 /**
- * For messages whose fields are all ASCII texts.
- * @returns false for any other message, for more than `maxFields`, or once onField returns false
+ * For messages whose fields are all ASCII texts and flags.
+ * @param onFlag receives a `bool` field that is set
+ * @returns false for any other message, for more than `maxFields`, or once a callback returns false
  */
-export function readTexts(
+export function readFields(
   message: Buffer,
   maxFields: number,
-  onField: (field: number, text: string) => boolean,
+  onText: (field: number, text: string) => boolean,
+  onFlag: (field: number) => boolean,
 ): boolean {
   let at = 0;
   for (let left = maxFields; at < message.length; left -= 1) {
     if (left === 0) return false;
     const tag = message[at++] as number;
-    if (tag >= 0x80 || (tag & 7) !== LENGTH_DELIMITED) return false;
+    if (tag >= 0x80) return false;
+    if ((tag & 7) === VARINT) {
+      if (message[at++] !== 1 || !onFlag(tag >> 3)) return false;
+      continue;
+    }
+    if ((tag & 7) !== LENGTH_DELIMITED) return false;
     let length = 0;
     for (let shift = 0; ; shift += 7) {
       const byte = message[at++];
@@ -29,7 +36,7 @@ export function readTexts(
     }
     const end = at + length;
     if (end > message.length || !isAscii(message.subarray(at, end))) return false;
-    if (!onField(tag >> 3, message.toString('latin1', at, end))) return false;
+    if (!onText(tag >> 3, message.toString('latin1', at, end))) return false;
     at = end;
   }
   return true;

@@ -1,64 +1,104 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import { Code } from '@connectrpc/connect';
-import { HeaderValueOption_HeaderAppendAction as AppendAction } from '../../../gen/envoy/config/core/v3/base_pb.ts';
+import type { HandlerContext } from '@connectrpc/connect';
 import {
   Authorization,
   type CheckRequest,
   type CheckResponseSchema,
 } from '../../../gen/envoy/service/auth/v3/external_auth_pb.ts';
-import type { Deps } from '../../deps.ts';
-import { soleBearerToken } from '../../domain/bearer-token.ts';
-import type { Reason } from '../../domain/error-reason.ts';
+import type { JudgeDeps } from '../../auth/judge-credentials.ts';
+import type { Denials } from '../../authorization/denials.ts';
+import { AuthError } from '../../domain/auth-error.ts';
 import type { TokenPrincipal } from '../../domain/principal.ts';
-import { combineRequirements, parseRequirement, type RouteRequirement } from '../../policy/route-requirement.ts';
+import { chooseRequestId, plainUserAgent } from '../calls/call-record.ts';
+import { CHECK_BOUNDS } from '../calls/message-bounds.ts';
 import { callOf, recordOf } from '../rpc/call-context.ts';
 import type { Routes } from '../rpc/routes.ts';
-import { type Authorization as Authorized, authorizeRequest } from './authorize-request.ts';
-import { identityHeaders, rejection } from './identity-headers.ts';
+import type { ClientAddress } from '../transport/client-address.ts';
+import {
+  type Authorization as Authorized,
+  authorizeRequest,
+  type GatewayRequest,
+  type Rejection,
+} from './authorize-request.ts';
+import {
+  type CheckedClient,
+  type CheckMetadata,
+  type CurrentPolicy,
+  headersOf,
+  METADATA_PREFIX,
+  readClient,
+  readRequest,
+} from './check-request.ts';
+import { deniedResponse, OVERWRITE } from './denied-response.ts';
+import { identityHeaders } from './identity-headers.ts';
 
 type CheckAnswer = MessageInitShape<typeof CheckResponseSchema>;
+type Checked = { client: CheckedClient; request: GatewayRequest | Rejection };
 
-/** An invalid token is a response, not an error: Envoy treats an error as a failure of this service. */
-export function extAuthzRoutes(deps: Pick<Deps, 'verifier' | 'denials'>): Routes {
+type ExtAuthzDeps = JudgeDeps & { denials: Denials; policy: CurrentPolicy; clientAddress: ClientAddress };
+
+/**
+ * An invalid token is a response, not an error, and so is an invalid requirement: Envoy treats an error as a failure of
+ * this service, which may let the request pass (`failure_mode_allow`).
+ */
+export function extAuthzRoutes(deps: ExtAuthzDeps): Routes {
   return (router) => {
-    router.service(Authorization, {
-      async check(request, context) {
-        const { requirement, token } = readCheck(request);
-        const authorization = await authorizeRequest(deps, requirement, token, callOf(context));
-        if (!authorization.allowed) recordOf(context).reason = authorization.reason;
-        return checkResponse(authorization);
-      },
-    });
+    const check = (message: CheckRequest, context: HandlerContext) => answerCheck(deps, message, context);
+    router.service(Authorization, { check }, { readMaxBytes: CHECK_BOUNDS.maxBytes });
   };
 }
 
-/** @throws AuthError INVALID_ARGUMENT for an invalid configuration of the route */
-export function readCheck({ attributes }: CheckRequest): { requirement: RouteRequirement; token: string } {
-  const requirement = combineRequirements([parseRequirement(attributes?.contextExtensions ?? {})]);
-  const http = attributes?.request?.http;
-  const named = Object.entries(http?.headers ?? {}).filter(([name]) => isAuthorization(name));
-  // Envoy uses the second form with `encode_raw_headers`.
-  const raw = http?.headerMap?.headers.filter(({ key }) => isAuthorization(key)) ?? [];
-  const values = [
-    ...named.map(([, value]) => value),
-    ...raw.flatMap(({ value, rawValue }) => [value, Buffer.from(rawValue).toString()].filter((text) => text !== '')),
-  ];
-  return { requirement, token: soleBearerToken(values) };
+async function answerCheck(deps: ExtAuthzDeps, message: CheckRequest, context: HandlerContext): Promise<CheckAnswer> {
+  const record = recordOf(context);
+  const forwardedFor = context.requestHeader.get('x-forwarded-for') ?? '';
+  const metadata = [...context.requestHeader].filter(([name]) => name.startsWith(METADATA_PREFIX));
+  const { client, request } = readCheck(message, { metadata, policy: deps.policy });
+  // A call can wait for a database, and its message can hold the body of the client's request.
+  delete message.attributes;
+  record.address = addressOf(deps.clientAddress, client, { peer: record.peer.address, forwardedFor });
+  if (client.requestId !== '') record.requestId = chooseRequestId(client.requestId);
+  if (client.userAgent !== '') record.userAgent = plainUserAgent(client.userAgent);
+  const authorization = 'allowed' in request ? request : await authorizeRequest(deps, request, callOf(context));
+  if (!authorization.allowed) record.reason = authorization.reason;
+  return checkResponse(authorization, client, record.requestId);
 }
 
-function isAuthorization(name: string): boolean {
-  return name.length === 13 && name.toLowerCase() === 'authorization';
+export function readCheck(message: CheckRequest, source: { metadata: CheckMetadata; policy: CurrentPolicy }): Checked {
+  const headers = headersOf(message);
+  const client = readClient(message, headers);
+  try {
+    return { client, request: readRequest(message, headers, source) };
+  } catch (error) {
+    if (!(error instanceof AuthError)) throw error;
+    return { client, request: { allowed: false, reason: error.reason, violations: error.violations } };
+  }
 }
 
-export function checkResponse(authorization: Authorized): CheckAnswer {
-  return authorization.allowed ? okResponse(authorization.principal) : deniedResponse(authorization.reason);
+/** Envoy's own view of the client counts when the call comes from a trusted proxy. */
+function addressOf(
+  clientAddress: ClientAddress,
+  { forwardedFor }: CheckedClient,
+  { peer, forwardedFor: proxies }: { peer: string; forwardedFor: string },
+): string {
+  return clientAddress(peer, [forwardedFor, proxies].filter((part) => part !== '').join(','));
+}
+
+export function checkResponse(authorization: Authorized, client: CheckedClient, requestId: string): CheckAnswer {
+  if (authorization.allowed) return okResponse(authorization.principal);
+  const { code, status, headers, body } = deniedResponse(authorization, client.protocol, requestId);
+  const value = {
+    status: { code: status },
+    headers: headers.map(([key, text]) => ({ header: { key, value: text }, appendAction: OVERWRITE })),
+    body,
+  };
+  return { status: { code, message: authorization.reason }, httpResponse: { case: 'deniedResponse', value } };
 }
 
 function okResponse(principal: TokenPrincipal | null): CheckAnswer {
   const all = Object.entries(identityHeaders(principal));
   const headers = all
     .filter(([, value]) => value !== '')
-    .map(([key, value]) => ({ header: { key, value }, appendAction: AppendAction.OVERWRITE_IF_EXISTS_OR_ADD }));
+    .map(([key, value]) => ({ header: { key, value }, appendAction: OVERWRITE }));
   // A client can have sent headers of these names.
   const headersToRemove = all.filter(([, value]) => value === '').map(([key]) => key);
   return {
@@ -76,24 +116,4 @@ function metadataOf(principal: TokenPrincipal) {
   if (principal.kind === 'service') return { service: principal.name, roles };
   const { userId, sessionId, email, emailVerified } = principal;
   return { user_id: userId, session_id: sessionId, email, email_verified: emailVerified, roles };
-}
-
-function deniedResponse(reason: Reason): CheckAnswer {
-  const { status, challenge, body } = rejection(reason);
-  const headers = {
-    'www-authenticate': challenge,
-    'content-type': 'application/json',
-    'cache-control': 'no-store',
-  };
-  return {
-    status: { code: status === 401 ? Code.Unauthenticated : Code.PermissionDenied, message: reason },
-    httpResponse: {
-      case: 'deniedResponse',
-      value: {
-        status: { code: status },
-        headers: Object.entries(headers).map(([key, value]) => ({ header: { key, value } })),
-        body: JSON.stringify(body),
-      },
-    },
-  };
 }

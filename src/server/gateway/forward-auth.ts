@@ -1,37 +1,47 @@
-// Forward auth over HTTP for nginx (auth_request), Caddy (forward_auth), Traefik (forwardAuth) and HAProxy's script.
-// The gateway's configuration puts the requirement of the route into the query.
-import type { Deps } from '../../deps.ts';
+// Forward auth over HTTP, in two forms. `/forward-auth?role=admin` is for nginx (auth_request), Caddy (forward_auth),
+// Traefik (forwardAuth) and HAProxy's script: the gateway's configuration puts the requirement of the route into the
+// query. `/forward-auth/orders/5` is for Envoy (http_service) and the Gateway API: the path of the client's request
+// follows the prefix, and the policy file has the requirements.
+import { untilAborted } from '../../async/until-aborted.ts';
+import type { JudgeDeps, MemoryDeps } from '../../auth/judge-credentials.ts';
+import type { Denials } from '../../authorization/denials.ts';
+import { AuthError } from '../../domain/auth-error.ts';
 import { soleBearerToken } from '../../domain/bearer-token.ts';
 import { ERROR_REASONS } from '../../domain/error-reason.ts';
 import { invalid, parseFields } from '../../domain/parse-fields.ts';
-import { combineRequirements, parseRequirement } from '../../policy/route-requirement.ts';
+import { RETRY_SOON_MS } from '../../domain/retry-after.ts';
+import { combineRequirements, parseRequirement, type StatedRequirement } from '../../policy/route-requirement.ts';
 import type { CallLog } from '../calls/call-log.ts';
 import { type CallDeps, type CallRecord, openCallRecord } from '../calls/call-record.ts';
+import type { ConcurrencyLimit } from '../calls/concurrency-limit.ts';
 import { answerError } from '../calls/errors.ts';
 import { sendHttpError } from '../calls/write-error.ts';
 import { type Handler, type NodeRequest, type NodeResponse, sendJson } from '../transport/handler.ts';
-import { type Authorization, authorizeRequest } from './authorize-request.ts';
+import { type Authorization, authorizeFromMemory, authorizeRequest, type GatewayRequest } from './authorize-request.ts';
+import type { CurrentPolicy } from './check-request.ts';
 import { identityHeaders, rejection } from './identity-headers.ts';
+import { type OriginalRequest, originalRequest } from './original-request.ts';
+import { isPreflight } from './preflight.ts';
 
-type ForwardAuthDeps = Pick<Deps, 'verifier' | 'denials'>;
+type ForwardAuthDeps = JudgeDeps &
+  MemoryDeps & { denials: Denials; policy: CurrentPolicy; concurrencyLimit: ConcurrencyLimit };
 
 const PATH = '/forward-auth';
 const MAX_QUERY_CHARACTERS = 1_024;
-/** A gateway's client waits for this response. */
-const TIMEOUT_MS = 5_000;
+/** A gateway's client waits for this response, for two seconds at most in all. */
+const TIMEOUT_MS = 1_500;
 
 /** An invalid configuration of the route gets 400, and an outage 503: gateways let neither pass. */
 export function createForwardAuthHandler(deps: ForwardAuthDeps & CallDeps, callLog: CallLog): Handler {
   return (request, response) => {
     const url = request.url ?? '';
-    if (url.split('?', 1)[0] !== PATH) return false;
-    const query = url.slice(PATH.length + 1);
+    if (!url.startsWith(PATH) || !['', '?', '/'].includes(url.charAt(PATH.length))) return false;
     const record = openCallRecord(request, deps, 'forward-auth', 'http');
     response.setHeader('x-request-id', record.requestId);
     response.once('close', () => callLog.write(record, response.writableFinished));
     // Any method is accepted: some gateways pass on the method and the body of the client.
     request.resume();
-    decide(deps, query, request, record)
+    decide(deps, url.slice(PATH.length), request, record)
       .then((authorization) => answer(authorization, response, record))
       .catch((error: unknown) => sendHttpError(response, answerError(error, record)));
     return true;
@@ -40,20 +50,61 @@ export function createForwardAuthHandler(deps: ForwardAuthDeps & CallDeps, callL
 
 async function decide(
   deps: ForwardAuthDeps,
-  query: string,
+  suffix: string,
   request: NodeRequest,
-  { address, userAgent, requestId }: CallRecord,
+  record: CallRecord,
 ): Promise<Authorization> {
+  const gatewayRequest = suffix.startsWith('/')
+    ? readPathForm(deps, suffix, request)
+    : readQueryForm(deps, suffix.slice(1), request);
+  const known = authorizeFromMemory(deps, gatewayRequest);
+  if (known) return known;
+  const { address, userAgent, requestId } = record;
+  const call = { origin: { address, userAgent, requestId }, signal: AbortSignal.timeout(TIMEOUT_MS) };
+  const release = deps.concurrencyLimit.acquire(address);
+  try {
+    return await untilAborted(call.signal, () => authorizeRequest(deps, gatewayRequest, call));
+  } catch (error) {
+    // A dependency is too slow. Gateways pass 504 on as a fault of the service behind them.
+    if (!call.signal.aborted) throw error;
+    throw new AuthError('DEPENDENCY_UNAVAILABLE', { retryAfterMs: RETRY_SOON_MS });
+  } finally {
+    release();
+  }
+}
+
+/** Everything after the prefix belongs to the client, so it states no requirement. */
+function readPathForm({ policy }: ForwardAuthDeps, target: string, request: NodeRequest): GatewayRequest {
+  const { headers, method = '' } = request;
+  const host = String(headers[':authority'] ?? headers.host ?? '');
+  return gatewayRequest(request, policy ? [policy().requirementFor(host, target)] : [], method);
+}
+
+function readQueryForm({ policy }: ForwardAuthDeps, query: string, request: NodeRequest): GatewayRequest {
   parseFields({
     query: () => query.length > MAX_QUERY_CHARACTERS && invalid(`must be at most ${MAX_QUERY_CHARACTERS} characters`),
   });
-  const requirement = combineRequirements([parseRequirement(onlyOnce(new URLSearchParams(query)))]);
+  const stated = parseRequirement(onlyOnce(new URLSearchParams(query)));
+  const original = policy || stated.preflight === 'pass' ? originalRequest(request.rawHeaders) : null;
+  return gatewayRequest(request, [stated, ...fromPolicy(policy, original)], original?.method ?? '');
+}
+
+function fromPolicy(policy: CurrentPolicy, original: OriginalRequest | null): StatedRequirement[] {
+  return policy && original ? [policy().requirementFor(original.host, original.target)] : [];
+}
+
+function gatewayRequest(
+  { headers, rawHeaders }: NodeRequest,
+  stated: StatedRequirement[],
+  method: string,
+): GatewayRequest {
   // Node's `headers` has only the first of several.
-  const { rawHeaders } = request;
   const isAuthorization = (_: string, n: number) => n % 2 === 1 && rawHeaders[n - 1]?.toLowerCase() === 'authorization';
-  const token = soleBearerToken(rawHeaders.filter(isAuthorization));
-  const call = { origin: { address, userAgent, requestId }, signal: AbortSignal.timeout(TIMEOUT_MS) };
-  return authorizeRequest(deps, requirement, token, call);
+  return {
+    requirement: combineRequirements(stated),
+    token: soleBearerToken(rawHeaders.filter(isAuthorization)),
+    isPreflight: isPreflight(method, (name) => String(headers[name] ?? '')),
+  };
 }
 
 /** A repeated name counts as an unknown name. */

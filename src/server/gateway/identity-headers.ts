@@ -1,4 +1,5 @@
 // The headers of an allowed request and the response to a rejected one, the same for ext_authz and forward auth.
+import type { Violation } from '../../domain/auth-error.ts';
 import { ERROR_REASONS, type Reason } from '../../domain/error-reason.ts';
 import type { TokenPrincipal } from '../../domain/principal.ts';
 
@@ -25,19 +26,28 @@ export function identityHeaders(principal: TokenPrincipal | null): Record<(typeo
   };
 }
 
-/** 403 for a known client without the role. */
-export function rejection(reason: Reason): {
-  status: 401 | 403;
+/** 403 for a known client without the role, 400 for an invalid requirement of the route. */
+export function rejection(
+  reason: Reason,
+  violations: Violation[] = [],
+): {
+  status: 400 | 401 | 403;
   challenge: string;
-  body: { reason: Reason; message: string };
+  body: { reason: Reason; message: string; violations?: Violation[] };
 } {
-  const status = reason === 'ROLE_NOT_GRANTED' ? 403 : 401;
-  return { status, challenge: challenge(reason), body: { reason, message: ERROR_REASONS[reason].message } };
+  const body = { reason, message: ERROR_REASONS[reason].message, ...(violations.length > 0 && { violations }) };
+  return { status: statusOf(reason), challenge: challenge(reason), body };
+}
+
+function statusOf(reason: Reason): 400 | 401 | 403 {
+  if (reason === 'INVALID_ARGUMENT') return 400;
+  return reason === 'ROLE_NOT_GRANTED' ? 403 : 401;
 }
 
 /** RFC 6750 section 3. */
 function challenge(reason: Reason): string {
   switch (reason) {
+    case 'INVALID_ARGUMENT':
     case 'CREDENTIALS_MISSING':
       return 'Bearer realm="latchkey"';
     case 'ROLE_NOT_GRANTED':

@@ -1,10 +1,11 @@
 import type { JsonObject, MessageInitShape } from '@bufbuild/protobuf';
-import { timestampFromDate } from '@bufbuild/protobuf/wkt';
+import { timestampDate, timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type { HandlerContext } from '@connectrpc/connect';
 import {
   AdminService,
   type ApiKeySchema,
   type AuditEventSchema,
+  type ImportedUser as ImportedUserMessage,
   type RoleGrantSchema,
   type ServiceAccountSchema,
   SigningKey_State,
@@ -31,6 +32,7 @@ import { deleteRole } from '../../admin/delete-role.ts';
 import { type GetUserInput, getUser } from '../../admin/get-user.ts';
 import { grantRole } from '../../admin/grant-role.ts';
 import { importUsers } from '../../admin/import-users.ts';
+import type { ImportedUser } from '../../admin/imported-user.ts';
 import { listApiKeys } from '../../admin/list-api-keys.ts';
 import { listRoles } from '../../admin/list-roles.ts';
 import { listServiceAccounts } from '../../admin/list-service-accounts.ts';
@@ -80,8 +82,9 @@ export function adminRoutes(deps: Deps): Routes {
         }),
 
         async *importUsers(requests, context) {
-          for await (const { users } of requests) {
-            yield await importUsers(deps, { actor: actorOf(context), users }, callOf(context));
+          for await (const { users, reason, dryRun } of requests) {
+            const input = { actor: actorOf(context), users: users.map(importedUser), reason, dryRun };
+            yield await importUsers(deps, input, callOf(context));
           }
         },
 
@@ -170,13 +173,15 @@ export function adminRoutes(deps: Deps): Routes {
 }
 
 function userReference(
-  user: { case: 'userId' | 'email'; value: string } | { case: undefined; value?: undefined },
+  user: { case: 'userId' | 'email' | 'externalId'; value: string } | { case: undefined; value?: undefined },
 ): GetUserInput {
   switch (user.case) {
     case 'userId':
       return { userId: user.value };
     case 'email':
       return { email: user.value };
+    case 'externalId':
+      return { externalId: user.value };
     default:
       return null;
   }
@@ -202,12 +207,17 @@ function eventMessage(event: AuditRecord): MessageInitShape<typeof AuditEventSch
   };
 }
 
-function foundMessage({ user, disabledAt, hasPassword }: FoundUser) {
+function foundMessage({ user, externalId, disabledAt, hasPassword }: FoundUser) {
   return {
+    externalId: externalId ?? '',
     user: userMessage(user),
     hasPassword,
     ...(disabledAt && { disabledAt: timestampFromDate(disabledAt) }),
   };
+}
+
+function importedUser(user: ImportedUserMessage): ImportedUser {
+  return { ...user, createdAt: user.createdAt ? timestampDate(user.createdAt) : null };
 }
 
 function recordMessage(record: UserRecord): MessageInitShape<typeof UserRecordSchema> {

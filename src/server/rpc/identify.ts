@@ -3,12 +3,11 @@ import { OWN_AUDIENCE } from '../../domain/audience.ts';
 import { AuthError } from '../../domain/auth-error.ts';
 import type { Principal, ServicePrincipal, UserPrincipal } from '../../domain/principal.ts';
 import { ON_BEHALF_OF_ROLE, ROLES_READ_ROLE } from '../../domain/role.ts';
-import type { ServiceKeys } from '../../keys/service-keys.ts';
 import type { CallRecord } from '../calls/call-record.ts';
 import { serviceAt } from '../transport/peer.ts';
 import { toCall } from './call-context.ts';
 
-export type IdentifyDeps = Pick<Deps, 'verifier' | 'apiKeys'> & { serviceKeys: ServiceKeys };
+export type IdentifyDeps = Pick<Deps, 'verifier' | 'apiKeys' | 'serviceKeys'>;
 
 export type Credentials = Pick<
   CallRecord,

@@ -35,7 +35,6 @@ import { verify } from '../../auth/verify.ts';
 import { verifyEmail } from '../../auth/verify-email.ts';
 import { watch } from '../../auth/watch.ts';
 import type { Deps } from '../../deps.ts';
-import type { ServiceKeys } from '../../keys/service-keys.ts';
 import { BATCH_BOUNDS } from '../calls/message-bounds.ts';
 import { bearerOf, callerOf, callOf, recordOf, userOf } from './call-context.ts';
 import { identifyUser } from './identify.ts';
@@ -53,7 +52,7 @@ import {
 
 export type Routes = (router: ConnectRouter) => void;
 
-export function routes(deps: Deps & { serviceKeys: ServiceKeys }): Routes {
+export function routes(deps: Deps): Routes {
   return (router) => {
     router.service(AuthService, {
       register: async (request, context) => {
@@ -73,17 +72,17 @@ export function routes(deps: Deps & { serviceKeys: ServiceKeys }): Routes {
         return {};
       },
 
-      verify: async ({ accessToken, audience }, context) => {
-        const input = { accessToken, audience, credential: bearerOf(context) };
+      verify: async ({ accessToken, audience, acceptApiKeys }, context) => {
+        const input = { accessToken, audience, acceptApiKeys, credential: bearerOf(context) };
         const { principal, revalidateAt } = await verify(deps, input, callOf(context));
         return { principal: principalMessage(principal), revalidateAt: timestampFromDate(revalidateAt) };
       },
 
-      checkRole: async ({ subject, role }, context) => {
+      checkRole: async ({ subject, role, acceptApiKeys }, context) => {
         const checked =
           subject.case === 'userId'
             ? { userId: subject.value, reader: callerOf(context) }
-            : { accessToken: subject.value ?? '' };
+            : { accessToken: subject.value ?? '', acceptApiKeys };
         const input = { ...checked, role, credential: bearerOf(context) };
         const answer = await checkRole(deps, input, callOf(context));
         return roleMessage(answer);
@@ -201,11 +200,11 @@ export function routes(deps: Deps & { serviceKeys: ServiceKeys }): Routes {
           verdicts: (await batchVerify(deps, request, callOf(context))).map(verdictMessage),
         }),
 
-        batchCheckRole: async ({ checks }, context) => {
+        batchCheckRole: async ({ checks, acceptApiKeys }, context) => {
           const input = checks.map(({ subject, role }) =>
             subject.case === 'userId' ? { role, userId: subject.value } : { role, accessToken: subject.value ?? '' },
           );
-          const batch = { checks: input, reader: callerOf(context) };
+          const batch = { checks: input, reader: callerOf(context), acceptApiKeys };
           return { answers: (await batchCheckRole(deps, batch, callOf(context))).map(roleMessage) };
         },
 

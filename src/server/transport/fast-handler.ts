@@ -1,4 +1,5 @@
 // The interface between a connection and the fast path. Null means that Connect must answer.
+import type { IncomingHttpHeaders } from 'node:http';
 
 type FastHead = {
   isHttp2: boolean;
@@ -7,6 +8,8 @@ type FastHead = {
   host: string;
   /** Empty without the header, null for several headers of this name. */
   header(name: string): string | null;
+  /** Names and values of the headers whose name begins so. */
+  headersWith(prefix: string): [name: string, value: string][];
   /** Also for an empty header. */
   hasHeader(name: string): boolean;
   /** As soleAuthorization returns it. */
@@ -34,3 +37,10 @@ export type FastCall = {
 };
 
 export type FastHandler = (head: FastHead) => FastCall | null;
+
+/** Node joins the values of a repeated header. */
+export function headersWith(headers: IncomingHttpHeaders, prefix: string): [name: string, value: string][] {
+  const found: [string, string][] = [];
+  for (const name in headers) if (name.startsWith(prefix)) found.push([name, String(headers[name])]);
+  return found;
+}

@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { soleAuthorization } from './authorization.ts';
 import { createBody } from './fast-body.ts';
-import type { FastAnswer, FastCall, FastHandler } from './fast-handler.ts';
+import { type FastAnswer, type FastCall, type FastHandler, headersWith } from './fast-handler.ts';
 import { peerOf } from './peer.ts';
 import { createSweeper, READ_TIMEOUT_MS, WAIT_FOR_BODY_MS } from './sweeper.ts';
 
@@ -78,6 +78,7 @@ function begin(fastPath: FastHandler, request: IncomingMessage): FastCall | null
       const value = request.headers[name] ?? '';
       return typeof value === 'string' ? value : null;
     },
+    headersWith: (prefix) => headersWith(request.headers, prefix),
     hasHeader: (name) => request.headers[name] !== undefined,
     authorization: () => soleAuthorization(request.rawHeaders),
     address() {

@@ -9,7 +9,7 @@ import {
 import { soleAuthorization } from './authorization.ts';
 import { exceedsChunkLimit } from './body-limits.ts';
 import { createBody } from './fast-body.ts';
-import type { FastAnswer, FastCall, FastHandler } from './fast-handler.ts';
+import { type FastAnswer, type FastCall, type FastHandler, headersWith } from './fast-handler.ts';
 import { peerOf } from './peer.ts';
 import { UNREAD_GRACE_MS } from './request-timeouts.ts';
 import { createSweeper, READ_TIMEOUT_MS, WAIT_FOR_BODY_MS } from './sweeper.ts';
@@ -111,6 +111,7 @@ function begin(
       const value = headers[name] ?? '';
       return typeof value === 'string' ? value : null;
     },
+    headersWith: (prefix) => headersWith(headers, prefix),
     hasHeader: (name) => headers[name] !== undefined,
     authorization: () => soleAuthorization(rawHeaders),
     address() {

@@ -9,6 +9,7 @@ export type Schema = {
     id: string;
     email: Email;
     full_name: string;
+    external_id: string | null;
     email_verified_at: Date | null;
     password_hash: string | null;
     password_epoch: Generated<number>;

@@ -15,7 +15,7 @@ import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file latchkey/auth/v1/admin_service.proto.
  */
 export const file_latchkey_auth_v1_admin_service: GenFile = /*@__PURE__*/
-  fileDesc("CiRsYXRjaGtleS9hdXRoL3YxL2FkbWluX3NlcnZpY2UucHJvdG8SEGxhdGNoa2V5LmF1dGgudjEiywEKClVzZXJSZWNvcmQSJAoEdXNlchgBIAEoCzIWLmxhdGNoa2V5LmF1dGgudjEuVXNlchIvCgtkaXNhYmxlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMaGFzX3Bhc3N3b3JkGAMgASgIEhAKCHNlc3Npb25zGAQgASgFEisKBmdyYW50cxgFIAMoCzIbLmxhdGNoa2V5LmF1dGgudjEuUm9sZUdyYW50EhEKCXByb3ZpZGVycxgGIAMoCSKdAQoJUm9sZUdyYW50EgwKBHJvbGUYASABKAkSLgoKZ3JhbnRlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKZ3JhbnRlZF9ieRgDIAEoCRIOCgZyZWFzb24YBCABKAkSLgoKZXhwaXJlc19hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiQQoOR2V0VXNlclJlcXVlc3QSEQoHdXNlcl9pZBgBIAEoCUgAEhQKBWVtYWlsGAIgASgJQgOAAQFIAEIGCgR1c2VyIj0KD0dldFVzZXJSZXNwb25zZRIqCgR1c2VyGAEgASgLMhwubGF0Y2hrZXkuYXV0aC52MS5Vc2VyUmVjb3JkIogBChJTZWFyY2hVc2Vyc1JlcXVlc3QSGQoMZW1haWxfcHJlZml4GAEgASgJQgOAAQESDAoEcm9sZRgCIAEoCRIVCghkaXNhYmxlZBgDIAEoCEgAiAEBEhEKCXBhZ2Vfc2l6ZRgEIAEoBRISCgpwYWdlX3Rva2VuGAUgASgJQgsKCV9kaXNhYmxlZCJbChNTZWFyY2hVc2Vyc1Jlc3BvbnNlEisKBXVzZXJzGAEgAygLMhwubGF0Y2hrZXkuYXV0aC52MS5Vc2VyUmVjb3JkEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJeChFDcmVhdGVVc2VyUmVxdWVzdBISCgVlbWFpbBgBIAEoCUIDgAEBEhYKCWZ1bGxfbmFtZRgCIAEoCUIDgAEBEg4KBnJlYXNvbhgDIAEoCRINCgVyb2xlcxgEIAMoCSIlChJDcmVhdGVVc2VyUmVzcG9uc2USDwoHdXNlcl9pZBgBIAEoCSJDChJJbXBvcnRVc2Vyc1JlcXVlc3QSLQoFdXNlcnMYASADKAsyHi5sYXRjaGtleS5hdXRoLnYxLkltcG9ydGVkVXNlciJ7CgxJbXBvcnRlZFVzZXISCwoDcm93GAEgASgDEhIKBWVtYWlsGAIgASgJQgOAAQESFgoJZnVsbF9uYW1lGAMgASgJQgOAAQESFgoOZW1haWxfdmVyaWZpZWQYBCABKAgSGgoNcGFzc3dvcmRfaGFzaBgFIAEoCUIDgAEBImAKE0ltcG9ydFVzZXJzUmVzcG9uc2USEAoIaW1wb3J0ZWQYASADKAMSEAoIZXhpc3RpbmcYAiADKAMSJQoDYmFkGAMgAygLMhgubGF0Y2hrZXkuYXV0aC52MS5CYWRSb3ciOQoGQmFkUm93EgsKA3JvdxgBIAEoAxINCgVmaWVsZBgCIAEoCRITCgtkZXNjcmlwdGlvbhgDIAEoCSI1ChJEaXNhYmxlVXNlclJlcXVlc3QSDwoHdXNlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiFQoTRGlzYWJsZVVzZXJSZXNwb25zZSI0ChFFbmFibGVVc2VyUmVxdWVzdBIPCgd1c2VyX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSIUChJFbmFibGVVc2VyUmVzcG9uc2UiNAoRRGVsZXRlVXNlclJlcXVlc3QSDwoHdXNlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiFAoSRGVsZXRlVXNlclJlc3BvbnNlIjwKGVJlcXVpcmVOZXdQYXNzd29yZFJlcXVlc3QSDwoHdXNlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiHAoaUmVxdWlyZU5ld1Bhc3N3b3JkUmVzcG9uc2UiOQoWRW5kVXNlclNlc3Npb25zUmVxdWVzdBIPCgd1c2VyX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSIoChdFbmRVc2VyU2Vzc2lvbnNSZXNwb25zZRINCgVlbmRlZBgBIAEoBSJKChFVbmxvY2tVc2VyUmVxdWVzdBIPCgd1c2VyX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCRIUCgdhZGRyZXNzGAMgASgJQgOAAQEiFAoSVW5sb2NrVXNlclJlc3BvbnNlIksKBFJvbGUSDAoEbmFtZRgBIAEoCRITCgtkZXNjcmlwdGlvbhgCIAEoCRIPCgdpbXBsaWVzGAMgAygJEg8KB2dyYW50ZXIYBCABKAki8AEKDlNlcnZpY2VBY2NvdW50EgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSEwoLZGVzY3JpcHRpb24YAyABKAkSLgoKY3JlYXRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKY3JlYXRlZF9ieRgFIAEoCRIvCgtkaXNhYmxlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFcm9sZXMYByADKAkSKwoGZ3JhbnRzGAggAygLMhsubGF0Y2hrZXkuYXV0aC52MS5Sb2xlR3JhbnQiUAobQ3JlYXRlU2VydmljZUFjY291bnRSZXF1ZXN0EgwKBG5hbWUYASABKAkSEwoLZGVzY3JpcHRpb24YAiABKAkSDgoGcmVhc29uGAMgASgJIjoKHENyZWF0ZVNlcnZpY2VBY2NvdW50UmVzcG9uc2USGgoSc2VydmljZV9hY2NvdW50X2lkGAEgASgJIkMKGkxpc3RTZXJ2aWNlQWNjb3VudHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJInIKG0xpc3RTZXJ2aWNlQWNjb3VudHNSZXNwb25zZRI6ChBzZXJ2aWNlX2FjY291bnRzGAEgAygLMiAubGF0Y2hrZXkuYXV0aC52MS5TZXJ2aWNlQWNjb3VudBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiSgocRGlzYWJsZVNlcnZpY2VBY2NvdW50UmVxdWVzdBIaChJzZXJ2aWNlX2FjY291bnRfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIh8KHURpc2FibGVTZXJ2aWNlQWNjb3VudFJlc3BvbnNlIkkKG0VuYWJsZVNlcnZpY2VBY2NvdW50UmVxdWVzdBIaChJzZXJ2aWNlX2FjY291bnRfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIh4KHEVuYWJsZVNlcnZpY2VBY2NvdW50UmVzcG9uc2UiSQobRGVsZXRlU2VydmljZUFjY291bnRSZXF1ZXN0EhoKEnNlcnZpY2VfYWNjb3VudF9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiHgocRGVsZXRlU2VydmljZUFjY291bnRSZXNwb25zZSL4AQoGQXBpS2V5EgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSLgoKY3JlYXRlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKY3JlYXRlZF9ieRgEIAEoCRIuCgpleHBpcmVzX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpyZXZva2VkX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxsYXN0X3VzZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIn8KE0NyZWF0ZUFwaUtleVJlcXVlc3QSGgoSc2VydmljZV9hY2NvdW50X2lkGAEgASgJEgwKBG5hbWUYAiABKAkSLgoKZXhwaXJlc19hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGcmVhc29uGAQgASgJInAKFENyZWF0ZUFwaUtleVJlc3BvbnNlEhIKCmFwaV9rZXlfaWQYASABKAkSFAoHYXBpX2tleRgCIAEoCUIDgAEBEi4KCmV4cGlyZXNfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIjAKEkxpc3RBcGlLZXlzUmVxdWVzdBIaChJzZXJ2aWNlX2FjY291bnRfaWQYASABKAkiQQoTTGlzdEFwaUtleXNSZXNwb25zZRIqCghhcGlfa2V5cxgBIAMoCzIYLmxhdGNoa2V5LmF1dGgudjEuQXBpS2V5IjkKE1Jldm9rZUFwaUtleVJlcXVlc3QSEgoKYXBpX2tleV9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiFgoUUmV2b2tlQXBpS2V5UmVzcG9uc2UiwgMKClNpZ25pbmdLZXkSCwoDa2lkGAEgASgJEhEKCWFsZ29yaXRobRgCIAEoCRIxCgVzdGF0ZRgDIAEoDjIiLmxhdGNoa2V5LmF1dGgudjEuU2lnbmluZ0tleS5TdGF0ZRIwCgxwdWJsaXNoZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnNpZ25zX2Zyb20YCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGFjdGl2YXRlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLcmV0aXJpbmdfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnJldGlyZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wImwKBVN0YXRlEhUKEVNUQVRFX1VOU1BFQ0lGSUVEEAASEwoPU1RBVEVfUFVCTElTSEVEEAESEAoMU1RBVEVfQUNUSVZFEAISEgoOU1RBVEVfUkVUSVJJTkcQAxIRCg1TVEFURV9SRVRJUkVEEAQiGAoWTGlzdFNpZ25pbmdLZXlzUmVxdWVzdCJNChdMaXN0U2lnbmluZ0tleXNSZXNwb25zZRIyCgxzaWduaW5nX2tleXMYASADKAsyHC5sYXRjaGtleS5hdXRoLnYxLlNpZ25pbmdLZXkiKgoYUm90YXRlU2lnbmluZ0tleXNSZXF1ZXN0Eg4KBnJlYXNvbhgBIAEoCSIbChlSb3RhdGVTaWduaW5nS2V5c1Jlc3BvbnNlIjYKF1JldGlyZVNpZ25pbmdLZXlSZXF1ZXN0EgsKA2tpZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiGgoYUmV0aXJlU2lnbmluZ0tleVJlc3BvbnNlIuYCCgpBdWRpdEV2ZW50EgsKA3NlcRgBIAEoAxIKCgJpZBgCIAEoCRIvCgtvY2N1cnJlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEdHlwZRgEIAEoCRIPCgd1c2VyX2lkGAUgASgJEhIKCnNlc3Npb25faWQYBiABKAkSDwoHYWNjb3VudBgHIAEoCRIOCgZkZXRhaWwYCCABKAkSDQoFYWN0b3IYCSABKAkSDgoGdGFyZ2V0GAogASgJEicKBmJlZm9yZRgLIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSJgoFYWZ0ZXIYDCABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EhQKB2FkZHJlc3MYDSABKAlCA4ABARISCgp1c2VyX2FnZW50GA4gASgJEhIKCnJlcXVlc3RfaWQYDyABKAkSDAoEaGFzaBgQIAEoDCLDAQoXUXVlcnlBdWRpdEV2ZW50c1JlcXVlc3QSDwoHdXNlcl9pZBgBIAEoCRINCgVhY3RvchgCIAEoCRIMCgR0eXBlGAMgASgJEigKBGZyb20YBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEikKBXVudGlsGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIRCglwYWdlX3NpemUYBiABKAUSEgoKcGFnZV90b2tlbhgHIAEoCSJhChhRdWVyeUF1ZGl0RXZlbnRzUmVzcG9uc2USLAoGZXZlbnRzGAEgAygLMhwubGF0Y2hrZXkuYXV0aC52MS5BdWRpdEV2ZW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJbChhTdHJlYW1BdWRpdEV2ZW50c1JlcXVlc3QSEQoJYWZ0ZXJfc2VxGAEgASgDEg8KB3VzZXJfaWQYAiABKAkSDQoFYWN0b3IYAyABKAkSDAoEdHlwZRgEIAEoCSJZChlTdHJlYW1BdWRpdEV2ZW50c1Jlc3BvbnNlEiwKBmV2ZW50cxgBIAMoCzIcLmxhdGNoa2V5LmF1dGgudjEuQXVkaXRFdmVudBIOCgZjdXJzb3IYAiABKAMiEgoQTGlzdFJvbGVzUmVxdWVzdCI6ChFMaXN0Um9sZXNSZXNwb25zZRIlCgVyb2xlcxgBIAMoCzIWLmxhdGNoa2V5LmF1dGgudjEuUm9sZSJJChFEZWZpbmVSb2xlUmVxdWVzdBIkCgRyb2xlGAEgASgLMhYubGF0Y2hrZXkuYXV0aC52MS5Sb2xlEg4KBnJlYXNvbhgCIAEoCSIUChJEZWZpbmVSb2xlUmVzcG9uc2UiMQoRRGVsZXRlUm9sZVJlcXVlc3QSDAoEbmFtZRgBIAEoCRIOCgZyZWFzb24YAiABKAkiFAoSRGVsZXRlUm9sZVJlc3BvbnNlIo0BChBHcmFudFJvbGVSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSDAoEcm9sZRgCIAEoCRIOCgZyZWFzb24YAyABKAkSLgoKZXhwaXJlc19hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGgoSc2VydmljZV9hY2NvdW50X2lkGAUgASgJIhMKEUdyYW50Um9sZVJlc3BvbnNlIl4KEVJldm9rZVJvbGVSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSDAoEcm9sZRgCIAEoCRIOCgZyZWFzb24YAyABKAkSGgoSc2VydmljZV9hY2NvdW50X2lkGAQgASgJIhQKElJldm9rZVJvbGVSZXNwb25zZTKzFwoMQWRtaW5TZXJ2aWNlElcKB0dldFVzZXISIC5sYXRjaGtleS5hdXRoLnYxLkdldFVzZXJSZXF1ZXN0GiEubGF0Y2hrZXkuYXV0aC52MS5HZXRVc2VyUmVzcG9uc2UiB5ACAsjzGAQSYwoLU2VhcmNoVXNlcnMSJC5sYXRjaGtleS5hdXRoLnYxLlNlYXJjaFVzZXJzUmVxdWVzdBolLmxhdGNoa2V5LmF1dGgudjEuU2VhcmNoVXNlcnNSZXNwb25zZSIHkAICyPMYBBJdCgpDcmVhdGVVc2VyEiMubGF0Y2hrZXkuYXV0aC52MS5DcmVhdGVVc2VyUmVxdWVzdBokLmxhdGNoa2V5LmF1dGgudjEuQ3JlYXRlVXNlclJlc3BvbnNlIgTI8xgEEmQKC0ltcG9ydFVzZXJzEiQubGF0Y2hrZXkuYXV0aC52MS5JbXBvcnRVc2Vyc1JlcXVlc3QaJS5sYXRjaGtleS5hdXRoLnYxLkltcG9ydFVzZXJzUmVzcG9uc2UiBMjzGAQoATABEmAKC0Rpc2FibGVVc2VyEiQubGF0Y2hrZXkuYXV0aC52MS5EaXNhYmxlVXNlclJlcXVlc3QaJS5sYXRjaGtleS5hdXRoLnYxLkRpc2FibGVVc2VyUmVzcG9uc2UiBMjzGAQSXQoKRW5hYmxlVXNlchIjLmxhdGNoa2V5LmF1dGgudjEuRW5hYmxlVXNlclJlcXVlc3QaJC5sYXRjaGtleS5hdXRoLnYxLkVuYWJsZVVzZXJSZXNwb25zZSIEyPMYBBJdCgpEZWxldGVVc2VyEiMubGF0Y2hrZXkuYXV0aC52MS5EZWxldGVVc2VyUmVxdWVzdBokLmxhdGNoa2V5LmF1dGgudjEuRGVsZXRlVXNlclJlc3BvbnNlIgTI8xgEEnUKElJlcXVpcmVOZXdQYXNzd29yZBIrLmxhdGNoa2V5LmF1dGgudjEuUmVxdWlyZU5ld1Bhc3N3b3JkUmVxdWVzdBosLmxhdGNoa2V5LmF1dGgudjEuUmVxdWlyZU5ld1Bhc3N3b3JkUmVzcG9uc2UiBMjzGAQSbAoPRW5kVXNlclNlc3Npb25zEigubGF0Y2hrZXkuYXV0aC52MS5FbmRVc2VyU2Vzc2lvbnNSZXF1ZXN0GikubGF0Y2hrZXkuYXV0aC52MS5FbmRVc2VyU2Vzc2lvbnNSZXNwb25zZSIEyPMYBBJdCgpVbmxvY2tVc2VyEiMubGF0Y2hrZXkuYXV0aC52MS5VbmxvY2tVc2VyUmVxdWVzdBokLmxhdGNoa2V5LmF1dGgudjEuVW5sb2NrVXNlclJlc3BvbnNlIgTI8xgEEl0KCUxpc3RSb2xlcxIiLmxhdGNoa2V5LmF1dGgudjEuTGlzdFJvbGVzUmVxdWVzdBojLmxhdGNoa2V5LmF1dGgudjEuTGlzdFJvbGVzUmVzcG9uc2UiB5ACAcjzGAQSXQoKRGVmaW5lUm9sZRIjLmxhdGNoa2V5LmF1dGgudjEuRGVmaW5lUm9sZVJlcXVlc3QaJC5sYXRjaGtleS5hdXRoLnYxLkRlZmluZVJvbGVSZXNwb25zZSIEyPMYBBJdCgpEZWxldGVSb2xlEiMubGF0Y2hrZXkuYXV0aC52MS5EZWxldGVSb2xlUmVxdWVzdBokLmxhdGNoa2V5LmF1dGgudjEuRGVsZXRlUm9sZVJlc3BvbnNlIgTI8xgEEloKCUdyYW50Um9sZRIiLmxhdGNoa2V5LmF1dGgudjEuR3JhbnRSb2xlUmVxdWVzdBojLmxhdGNoa2V5LmF1dGgudjEuR3JhbnRSb2xlUmVzcG9uc2UiBMjzGAQSXQoKUmV2b2tlUm9sZRIjLmxhdGNoa2V5LmF1dGgudjEuUmV2b2tlUm9sZVJlcXVlc3QaJC5sYXRjaGtleS5hdXRoLnYxLlJldm9rZVJvbGVSZXNwb25zZSIEyPMYBBJ7ChRDcmVhdGVTZXJ2aWNlQWNjb3VudBItLmxhdGNoa2V5LmF1dGgudjEuQ3JlYXRlU2VydmljZUFjY291bnRSZXF1ZXN0Gi4ubGF0Y2hrZXkuYXV0aC52MS5DcmVhdGVTZXJ2aWNlQWNjb3VudFJlc3BvbnNlIgTI8xgEEnsKE0xpc3RTZXJ2aWNlQWNjb3VudHMSLC5sYXRjaGtleS5hdXRoLnYxLkxpc3RTZXJ2aWNlQWNjb3VudHNSZXF1ZXN0Gi0ubGF0Y2hrZXkuYXV0aC52MS5MaXN0U2VydmljZUFjY291bnRzUmVzcG9uc2UiB5ACAcjzGAQSfgoVRGlzYWJsZVNlcnZpY2VBY2NvdW50Ei4ubGF0Y2hrZXkuYXV0aC52MS5EaXNhYmxlU2VydmljZUFjY291bnRSZXF1ZXN0Gi8ubGF0Y2hrZXkuYXV0aC52MS5EaXNhYmxlU2VydmljZUFjY291bnRSZXNwb25zZSIEyPMYBBJ7ChRFbmFibGVTZXJ2aWNlQWNjb3VudBItLmxhdGNoa2V5LmF1dGgudjEuRW5hYmxlU2VydmljZUFjY291bnRSZXF1ZXN0Gi4ubGF0Y2hrZXkuYXV0aC52MS5FbmFibGVTZXJ2aWNlQWNjb3VudFJlc3BvbnNlIgTI8xgEEnsKFERlbGV0ZVNlcnZpY2VBY2NvdW50Ei0ubGF0Y2hrZXkuYXV0aC52MS5EZWxldGVTZXJ2aWNlQWNjb3VudFJlcXVlc3QaLi5sYXRjaGtleS5hdXRoLnYxLkRlbGV0ZVNlcnZpY2VBY2NvdW50UmVzcG9uc2UiBMjzGAQSYwoMQ3JlYXRlQXBpS2V5EiUubGF0Y2hrZXkuYXV0aC52MS5DcmVhdGVBcGlLZXlSZXF1ZXN0GiYubGF0Y2hrZXkuYXV0aC52MS5DcmVhdGVBcGlLZXlSZXNwb25zZSIEyPMYBBJjCgtMaXN0QXBpS2V5cxIkLmxhdGNoa2V5LmF1dGgudjEuTGlzdEFwaUtleXNSZXF1ZXN0GiUubGF0Y2hrZXkuYXV0aC52MS5MaXN0QXBpS2V5c1Jlc3BvbnNlIgeQAgHI8xgEEmMKDFJldm9rZUFwaUtleRIlLmxhdGNoa2V5LmF1dGgudjEuUmV2b2tlQXBpS2V5UmVxdWVzdBomLmxhdGNoa2V5LmF1dGgudjEuUmV2b2tlQXBpS2V5UmVzcG9uc2UiBMjzGAQSbwoPTGlzdFNpZ25pbmdLZXlzEigubGF0Y2hrZXkuYXV0aC52MS5MaXN0U2lnbmluZ0tleXNSZXF1ZXN0GikubGF0Y2hrZXkuYXV0aC52MS5MaXN0U2lnbmluZ0tleXNSZXNwb25zZSIHkAIByPMYBBJyChFSb3RhdGVTaWduaW5nS2V5cxIqLmxhdGNoa2V5LmF1dGgudjEuUm90YXRlU2lnbmluZ0tleXNSZXF1ZXN0GisubGF0Y2hrZXkuYXV0aC52MS5Sb3RhdGVTaWduaW5nS2V5c1Jlc3BvbnNlIgTI8xgEEm8KEFJldGlyZVNpZ25pbmdLZXkSKS5sYXRjaGtleS5hdXRoLnYxLlJldGlyZVNpZ25pbmdLZXlSZXF1ZXN0GioubGF0Y2hrZXkuYXV0aC52MS5SZXRpcmVTaWduaW5nS2V5UmVzcG9uc2UiBMjzGAQScgoQUXVlcnlBdWRpdEV2ZW50cxIpLmxhdGNoa2V5LmF1dGgudjEuUXVlcnlBdWRpdEV2ZW50c1JlcXVlc3QaKi5sYXRjaGtleS5hdXRoLnYxLlF1ZXJ5QXVkaXRFdmVudHNSZXNwb25zZSIHkAIByPMYBBJ3ChFTdHJlYW1BdWRpdEV2ZW50cxIqLmxhdGNoa2V5LmF1dGgudjEuU3RyZWFtQXVkaXRFdmVudHNSZXF1ZXN0GisubGF0Y2hrZXkuYXV0aC52MS5TdHJlYW1BdWRpdEV2ZW50c1Jlc3BvbnNlIgeQAgHI8xgEMAFCVQoUZGV2LmxhdGNoa2V5LmF1dGgudjFQAVoobGF0Y2hrZXkuZGV2L2dlbi9sYXRjaGtleS9hdXRoL3YxO2F1dGh2MaoCEExhdGNoa2V5LkF1dGguVjFiBnByb3RvMw", [file_google_protobuf_struct, file_google_protobuf_timestamp, file_latchkey_auth_v1_options, file_latchkey_auth_v1_types]);
+  fileDesc("CiRsYXRjaGtleS9hdXRoL3YxL2FkbWluX3NlcnZpY2UucHJvdG8SEGxhdGNoa2V5LmF1dGgudjEi5QEKClVzZXJSZWNvcmQSJAoEdXNlchgBIAEoCzIWLmxhdGNoa2V5LmF1dGgudjEuVXNlchIvCgtkaXNhYmxlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMaGFzX3Bhc3N3b3JkGAMgASgIEhAKCHNlc3Npb25zGAQgASgFEisKBmdyYW50cxgFIAMoCzIbLmxhdGNoa2V5LmF1dGgudjEuUm9sZUdyYW50EhEKCXByb3ZpZGVycxgGIAMoCRIYCgtleHRlcm5hbF9pZBgHIAEoCUIDgAEBIp0BCglSb2xlR3JhbnQSDAoEcm9sZRgBIAEoCRIuCgpncmFudGVkX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgpncmFudGVkX2J5GAMgASgJEg4KBnJlYXNvbhgEIAEoCRIuCgpleHBpcmVzX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJdCg5HZXRVc2VyUmVxdWVzdBIRCgd1c2VyX2lkGAEgASgJSAASFAoFZW1haWwYAiABKAlCA4ABAUgAEhoKC2V4dGVybmFsX2lkGAMgASgJQgOAAQFIAEIGCgR1c2VyIj0KD0dldFVzZXJSZXNwb25zZRIqCgR1c2VyGAEgASgLMhwubGF0Y2hrZXkuYXV0aC52MS5Vc2VyUmVjb3JkIogBChJTZWFyY2hVc2Vyc1JlcXVlc3QSGQoMZW1haWxfcHJlZml4GAEgASgJQgOAAQESDAoEcm9sZRgCIAEoCRIVCghkaXNhYmxlZBgDIAEoCEgAiAEBEhEKCXBhZ2Vfc2l6ZRgEIAEoBRISCgpwYWdlX3Rva2VuGAUgASgJQgsKCV9kaXNhYmxlZCJbChNTZWFyY2hVc2Vyc1Jlc3BvbnNlEisKBXVzZXJzGAEgAygLMhwubGF0Y2hrZXkuYXV0aC52MS5Vc2VyUmVjb3JkEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJeChFDcmVhdGVVc2VyUmVxdWVzdBISCgVlbWFpbBgBIAEoCUIDgAEBEhYKCWZ1bGxfbmFtZRgCIAEoCUIDgAEBEg4KBnJlYXNvbhgDIAEoCRINCgVyb2xlcxgEIAMoCSIlChJDcmVhdGVVc2VyUmVzcG9uc2USDwoHdXNlcl9pZBgBIAEoCSJkChJJbXBvcnRVc2Vyc1JlcXVlc3QSLQoFdXNlcnMYASADKAsyHi5sYXRjaGtleS5hdXRoLnYxLkltcG9ydGVkVXNlchIOCgZyZWFzb24YAiABKAkSDwoHZHJ5X3J1bhgDIAEoCCKvAgoMSW1wb3J0ZWRVc2VyEgsKA3JvdxgBIAEoAxISCgVlbWFpbBgCIAEoCUIDgAEBEhYKCWZ1bGxfbmFtZRgDIAEoCUIDgAEBEhYKDmVtYWlsX3ZlcmlmaWVkGAQgASgIEhoKDXBhc3N3b3JkX2hhc2gYBSABKAlCA4ABARIPCgd1c2VyX2lkGAYgASgJEhgKC2V4dGVybmFsX2lkGAcgASgJQgOAAQESEAoIZGlzYWJsZWQYCCABKAgSLgoKY3JlYXRlZF9hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFcm9sZXMYCiADKAkSNgoKaWRlbnRpdGllcxgLIAMoCzIiLmxhdGNoa2V5LmF1dGgudjEuSW1wb3J0ZWRJZGVudGl0eSI6ChBJbXBvcnRlZElkZW50aXR5EhAKCHByb3ZpZGVyGAEgASgJEhQKB3N1YmplY3QYAiABKAlCA4ABASKeAQoTSW1wb3J0VXNlcnNSZXNwb25zZRIvCghpbXBvcnRlZBgBIAMoCzIdLmxhdGNoa2V5LmF1dGgudjEuSW1wb3J0ZWRSb3cSLwoIZXhpc3RpbmcYAiADKAsyHS5sYXRjaGtleS5hdXRoLnYxLkltcG9ydGVkUm93EiUKA2JhZBgDIAMoCzIYLmxhdGNoa2V5LmF1dGgudjEuQmFkUm93IisKC0ltcG9ydGVkUm93EgsKA3JvdxgBIAEoAxIPCgd1c2VyX2lkGAIgASgJIjkKBkJhZFJvdxILCgNyb3cYASABKAMSDQoFZmllbGQYAiABKAkSEwoLZGVzY3JpcHRpb24YAyABKAkiNQoSRGlzYWJsZVVzZXJSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIhUKE0Rpc2FibGVVc2VyUmVzcG9uc2UiNAoRRW5hYmxlVXNlclJlcXVlc3QSDwoHdXNlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiFAoSRW5hYmxlVXNlclJlc3BvbnNlIjQKEURlbGV0ZVVzZXJSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIhQKEkRlbGV0ZVVzZXJSZXNwb25zZSI8ChlSZXF1aXJlTmV3UGFzc3dvcmRSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIhwKGlJlcXVpcmVOZXdQYXNzd29yZFJlc3BvbnNlIjkKFkVuZFVzZXJTZXNzaW9uc1JlcXVlc3QSDwoHdXNlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiKAoXRW5kVXNlclNlc3Npb25zUmVzcG9uc2USDQoFZW5kZWQYASABKAUiSgoRVW5sb2NrVXNlclJlcXVlc3QSDwoHdXNlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkSFAoHYWRkcmVzcxgDIAEoCUIDgAEBIhQKElVubG9ja1VzZXJSZXNwb25zZSJLCgRSb2xlEgwKBG5hbWUYASABKAkSEwoLZGVzY3JpcHRpb24YAiABKAkSDwoHaW1wbGllcxgDIAMoCRIPCgdncmFudGVyGAQgASgJIvABCg5TZXJ2aWNlQWNjb3VudBIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEhMKC2Rlc2NyaXB0aW9uGAMgASgJEi4KCmNyZWF0ZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCmNyZWF0ZWRfYnkYBSABKAkSLwoLZGlzYWJsZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBXJvbGVzGAcgAygJEisKBmdyYW50cxgIIAMoCzIbLmxhdGNoa2V5LmF1dGgudjEuUm9sZUdyYW50IlAKG0NyZWF0ZVNlcnZpY2VBY2NvdW50UmVxdWVzdBIMCgRuYW1lGAEgASgJEhMKC2Rlc2NyaXB0aW9uGAIgASgJEg4KBnJlYXNvbhgDIAEoCSI6ChxDcmVhdGVTZXJ2aWNlQWNjb3VudFJlc3BvbnNlEhoKEnNlcnZpY2VfYWNjb3VudF9pZBgBIAEoCSJDChpMaXN0U2VydmljZUFjY291bnRzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSJyChtMaXN0U2VydmljZUFjY291bnRzUmVzcG9uc2USOgoQc2VydmljZV9hY2NvdW50cxgBIAMoCzIgLmxhdGNoa2V5LmF1dGgudjEuU2VydmljZUFjY291bnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIkoKHERpc2FibGVTZXJ2aWNlQWNjb3VudFJlcXVlc3QSGgoSc2VydmljZV9hY2NvdW50X2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSIfCh1EaXNhYmxlU2VydmljZUFjY291bnRSZXNwb25zZSJJChtFbmFibGVTZXJ2aWNlQWNjb3VudFJlcXVlc3QSGgoSc2VydmljZV9hY2NvdW50X2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSIeChxFbmFibGVTZXJ2aWNlQWNjb3VudFJlc3BvbnNlIkkKG0RlbGV0ZVNlcnZpY2VBY2NvdW50UmVxdWVzdBIaChJzZXJ2aWNlX2FjY291bnRfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIh4KHERlbGV0ZVNlcnZpY2VBY2NvdW50UmVzcG9uc2Ui+AEKBkFwaUtleRIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEi4KCmNyZWF0ZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCmNyZWF0ZWRfYnkYBCABKAkSLgoKZXhwaXJlc19hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKcmV2b2tlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMbGFzdF91c2VkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJ/ChNDcmVhdGVBcGlLZXlSZXF1ZXN0EhoKEnNlcnZpY2VfYWNjb3VudF9pZBgBIAEoCRIMCgRuYW1lGAIgASgJEi4KCmV4cGlyZXNfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBnJlYXNvbhgEIAEoCSJwChRDcmVhdGVBcGlLZXlSZXNwb25zZRISCgphcGlfa2V5X2lkGAEgASgJEhQKB2FwaV9rZXkYAiABKAlCA4ABARIuCgpleHBpcmVzX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIwChJMaXN0QXBpS2V5c1JlcXVlc3QSGgoSc2VydmljZV9hY2NvdW50X2lkGAEgASgJIkEKE0xpc3RBcGlLZXlzUmVzcG9uc2USKgoIYXBpX2tleXMYASADKAsyGC5sYXRjaGtleS5hdXRoLnYxLkFwaUtleSI5ChNSZXZva2VBcGlLZXlSZXF1ZXN0EhIKCmFwaV9rZXlfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIhYKFFJldm9rZUFwaUtleVJlc3BvbnNlIsIDCgpTaWduaW5nS2V5EgsKA2tpZBgBIAEoCRIRCglhbGdvcml0aG0YAiABKAkSMQoFc3RhdGUYAyABKA4yIi5sYXRjaGtleS5hdXRoLnYxLlNpZ25pbmdLZXkuU3RhdGUSMAoMcHVibGlzaGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpzaWduc19mcm9tGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxhY3RpdmF0ZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC3JldGlyaW5nX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpyZXRpcmVkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJsCgVTdGF0ZRIVChFTVEFURV9VTlNQRUNJRklFRBAAEhMKD1NUQVRFX1BVQkxJU0hFRBABEhAKDFNUQVRFX0FDVElWRRACEhIKDlNUQVRFX1JFVElSSU5HEAMSEQoNU1RBVEVfUkVUSVJFRBAEIhgKFkxpc3RTaWduaW5nS2V5c1JlcXVlc3QiTQoXTGlzdFNpZ25pbmdLZXlzUmVzcG9uc2USMgoMc2lnbmluZ19rZXlzGAEgAygLMhwubGF0Y2hrZXkuYXV0aC52MS5TaWduaW5nS2V5IioKGFJvdGF0ZVNpZ25pbmdLZXlzUmVxdWVzdBIOCgZyZWFzb24YASABKAkiGwoZUm90YXRlU2lnbmluZ0tleXNSZXNwb25zZSI2ChdSZXRpcmVTaWduaW5nS2V5UmVxdWVzdBILCgNraWQYASABKAkSDgoGcmVhc29uGAIgASgJIhoKGFJldGlyZVNpZ25pbmdLZXlSZXNwb25zZSLmAgoKQXVkaXRFdmVudBILCgNzZXEYASABKAMSCgoCaWQYAiABKAkSLwoLb2NjdXJyZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBHR5cGUYBCABKAkSDwoHdXNlcl9pZBgFIAEoCRISCgpzZXNzaW9uX2lkGAYgASgJEg8KB2FjY291bnQYByABKAkSDgoGZGV0YWlsGAggASgJEg0KBWFjdG9yGAkgASgJEg4KBnRhcmdldBgKIAEoCRInCgZiZWZvcmUYCyABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EiYKBWFmdGVyGAwgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIUCgdhZGRyZXNzGA0gASgJQgOAAQESEgoKdXNlcl9hZ2VudBgOIAEoCRISCgpyZXF1ZXN0X2lkGA8gASgJEgwKBGhhc2gYECABKAwiwwEKF1F1ZXJ5QXVkaXRFdmVudHNSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSDQoFYWN0b3IYAiABKAkSDAoEdHlwZRgDIAEoCRIoCgRmcm9tGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIpCgV1bnRpbBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoJcGFnZV9zaXplGAYgASgFEhIKCnBhZ2VfdG9rZW4YByABKAkiYQoYUXVlcnlBdWRpdEV2ZW50c1Jlc3BvbnNlEiwKBmV2ZW50cxgBIAMoCzIcLmxhdGNoa2V5LmF1dGgudjEuQXVkaXRFdmVudBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiWwoYU3RyZWFtQXVkaXRFdmVudHNSZXF1ZXN0EhEKCWFmdGVyX3NlcRgBIAEoAxIPCgd1c2VyX2lkGAIgASgJEg0KBWFjdG9yGAMgASgJEgwKBHR5cGUYBCABKAkiWQoZU3RyZWFtQXVkaXRFdmVudHNSZXNwb25zZRIsCgZldmVudHMYASADKAsyHC5sYXRjaGtleS5hdXRoLnYxLkF1ZGl0RXZlbnQSDgoGY3Vyc29yGAIgASgDIhIKEExpc3RSb2xlc1JlcXVlc3QiOgoRTGlzdFJvbGVzUmVzcG9uc2USJQoFcm9sZXMYASADKAsyFi5sYXRjaGtleS5hdXRoLnYxLlJvbGUiSQoRRGVmaW5lUm9sZVJlcXVlc3QSJAoEcm9sZRgBIAEoCzIWLmxhdGNoa2V5LmF1dGgudjEuUm9sZRIOCgZyZWFzb24YAiABKAkiFAoSRGVmaW5lUm9sZVJlc3BvbnNlIjEKEURlbGV0ZVJvbGVSZXF1ZXN0EgwKBG5hbWUYASABKAkSDgoGcmVhc29uGAIgASgJIhQKEkRlbGV0ZVJvbGVSZXNwb25zZSKNAQoQR3JhbnRSb2xlUmVxdWVzdBIPCgd1c2VyX2lkGAEgASgJEgwKBHJvbGUYAiABKAkSDgoGcmVhc29uGAMgASgJEi4KCmV4cGlyZXNfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhoKEnNlcnZpY2VfYWNjb3VudF9pZBgFIAEoCSITChFHcmFudFJvbGVSZXNwb25zZSJeChFSZXZva2VSb2xlUmVxdWVzdBIPCgd1c2VyX2lkGAEgASgJEgwKBHJvbGUYAiABKAkSDgoGcmVhc29uGAMgASgJEhoKEnNlcnZpY2VfYWNjb3VudF9pZBgEIAEoCSIUChJSZXZva2VSb2xlUmVzcG9uc2UysxcKDEFkbWluU2VydmljZRJXCgdHZXRVc2VyEiAubGF0Y2hrZXkuYXV0aC52MS5HZXRVc2VyUmVxdWVzdBohLmxhdGNoa2V5LmF1dGgudjEuR2V0VXNlclJlc3BvbnNlIgeQAgLI8xgEEmMKC1NlYXJjaFVzZXJzEiQubGF0Y2hrZXkuYXV0aC52MS5TZWFyY2hVc2Vyc1JlcXVlc3QaJS5sYXRjaGtleS5hdXRoLnYxLlNlYXJjaFVzZXJzUmVzcG9uc2UiB5ACAsjzGAQSXQoKQ3JlYXRlVXNlchIjLmxhdGNoa2V5LmF1dGgudjEuQ3JlYXRlVXNlclJlcXVlc3QaJC5sYXRjaGtleS5hdXRoLnYxLkNyZWF0ZVVzZXJSZXNwb25zZSIEyPMYBBJkCgtJbXBvcnRVc2VycxIkLmxhdGNoa2V5LmF1dGgudjEuSW1wb3J0VXNlcnNSZXF1ZXN0GiUubGF0Y2hrZXkuYXV0aC52MS5JbXBvcnRVc2Vyc1Jlc3BvbnNlIgTI8xgEKAEwARJgCgtEaXNhYmxlVXNlchIkLmxhdGNoa2V5LmF1dGgudjEuRGlzYWJsZVVzZXJSZXF1ZXN0GiUubGF0Y2hrZXkuYXV0aC52MS5EaXNhYmxlVXNlclJlc3BvbnNlIgTI8xgEEl0KCkVuYWJsZVVzZXISIy5sYXRjaGtleS5hdXRoLnYxLkVuYWJsZVVzZXJSZXF1ZXN0GiQubGF0Y2hrZXkuYXV0aC52MS5FbmFibGVVc2VyUmVzcG9uc2UiBMjzGAQSXQoKRGVsZXRlVXNlchIjLmxhdGNoa2V5LmF1dGgudjEuRGVsZXRlVXNlclJlcXVlc3QaJC5sYXRjaGtleS5hdXRoLnYxLkRlbGV0ZVVzZXJSZXNwb25zZSIEyPMYBBJ1ChJSZXF1aXJlTmV3UGFzc3dvcmQSKy5sYXRjaGtleS5hdXRoLnYxLlJlcXVpcmVOZXdQYXNzd29yZFJlcXVlc3QaLC5sYXRjaGtleS5hdXRoLnYxLlJlcXVpcmVOZXdQYXNzd29yZFJlc3BvbnNlIgTI8xgEEmwKD0VuZFVzZXJTZXNzaW9ucxIoLmxhdGNoa2V5LmF1dGgudjEuRW5kVXNlclNlc3Npb25zUmVxdWVzdBopLmxhdGNoa2V5LmF1dGgudjEuRW5kVXNlclNlc3Npb25zUmVzcG9uc2UiBMjzGAQSXQoKVW5sb2NrVXNlchIjLmxhdGNoa2V5LmF1dGgudjEuVW5sb2NrVXNlclJlcXVlc3QaJC5sYXRjaGtleS5hdXRoLnYxLlVubG9ja1VzZXJSZXNwb25zZSIEyPMYBBJdCglMaXN0Um9sZXMSIi5sYXRjaGtleS5hdXRoLnYxLkxpc3RSb2xlc1JlcXVlc3QaIy5sYXRjaGtleS5hdXRoLnYxLkxpc3RSb2xlc1Jlc3BvbnNlIgeQAgHI8xgEEl0KCkRlZmluZVJvbGUSIy5sYXRjaGtleS5hdXRoLnYxLkRlZmluZVJvbGVSZXF1ZXN0GiQubGF0Y2hrZXkuYXV0aC52MS5EZWZpbmVSb2xlUmVzcG9uc2UiBMjzGAQSXQoKRGVsZXRlUm9sZRIjLmxhdGNoa2V5LmF1dGgudjEuRGVsZXRlUm9sZVJlcXVlc3QaJC5sYXRjaGtleS5hdXRoLnYxLkRlbGV0ZVJvbGVSZXNwb25zZSIEyPMYBBJaCglHcmFudFJvbGUSIi5sYXRjaGtleS5hdXRoLnYxLkdyYW50Um9sZVJlcXVlc3QaIy5sYXRjaGtleS5hdXRoLnYxLkdyYW50Um9sZVJlc3BvbnNlIgTI8xgEEl0KClJldm9rZVJvbGUSIy5sYXRjaGtleS5hdXRoLnYxLlJldm9rZVJvbGVSZXF1ZXN0GiQubGF0Y2hrZXkuYXV0aC52MS5SZXZva2VSb2xlUmVzcG9uc2UiBMjzGAQSewoUQ3JlYXRlU2VydmljZUFjY291bnQSLS5sYXRjaGtleS5hdXRoLnYxLkNyZWF0ZVNlcnZpY2VBY2NvdW50UmVxdWVzdBouLmxhdGNoa2V5LmF1dGgudjEuQ3JlYXRlU2VydmljZUFjY291bnRSZXNwb25zZSIEyPMYBBJ7ChNMaXN0U2VydmljZUFjY291bnRzEiwubGF0Y2hrZXkuYXV0aC52MS5MaXN0U2VydmljZUFjY291bnRzUmVxdWVzdBotLmxhdGNoa2V5LmF1dGgudjEuTGlzdFNlcnZpY2VBY2NvdW50c1Jlc3BvbnNlIgeQAgHI8xgEEn4KFURpc2FibGVTZXJ2aWNlQWNjb3VudBIuLmxhdGNoa2V5LmF1dGgudjEuRGlzYWJsZVNlcnZpY2VBY2NvdW50UmVxdWVzdBovLmxhdGNoa2V5LmF1dGgudjEuRGlzYWJsZVNlcnZpY2VBY2NvdW50UmVzcG9uc2UiBMjzGAQSewoURW5hYmxlU2VydmljZUFjY291bnQSLS5sYXRjaGtleS5hdXRoLnYxLkVuYWJsZVNlcnZpY2VBY2NvdW50UmVxdWVzdBouLmxhdGNoa2V5LmF1dGgudjEuRW5hYmxlU2VydmljZUFjY291bnRSZXNwb25zZSIEyPMYBBJ7ChREZWxldGVTZXJ2aWNlQWNjb3VudBItLmxhdGNoa2V5LmF1dGgudjEuRGVsZXRlU2VydmljZUFjY291bnRSZXF1ZXN0Gi4ubGF0Y2hrZXkuYXV0aC52MS5EZWxldGVTZXJ2aWNlQWNjb3VudFJlc3BvbnNlIgTI8xgEEmMKDENyZWF0ZUFwaUtleRIlLmxhdGNoa2V5LmF1dGgudjEuQ3JlYXRlQXBpS2V5UmVxdWVzdBomLmxhdGNoa2V5LmF1dGgudjEuQ3JlYXRlQXBpS2V5UmVzcG9uc2UiBMjzGAQSYwoLTGlzdEFwaUtleXMSJC5sYXRjaGtleS5hdXRoLnYxLkxpc3RBcGlLZXlzUmVxdWVzdBolLmxhdGNoa2V5LmF1dGgudjEuTGlzdEFwaUtleXNSZXNwb25zZSIHkAIByPMYBBJjCgxSZXZva2VBcGlLZXkSJS5sYXRjaGtleS5hdXRoLnYxLlJldm9rZUFwaUtleVJlcXVlc3QaJi5sYXRjaGtleS5hdXRoLnYxLlJldm9rZUFwaUtleVJlc3BvbnNlIgTI8xgEEm8KD0xpc3RTaWduaW5nS2V5cxIoLmxhdGNoa2V5LmF1dGgudjEuTGlzdFNpZ25pbmdLZXlzUmVxdWVzdBopLmxhdGNoa2V5LmF1dGgudjEuTGlzdFNpZ25pbmdLZXlzUmVzcG9uc2UiB5ACAcjzGAQScgoRUm90YXRlU2lnbmluZ0tleXMSKi5sYXRjaGtleS5hdXRoLnYxLlJvdGF0ZVNpZ25pbmdLZXlzUmVxdWVzdBorLmxhdGNoa2V5LmF1dGgudjEuUm90YXRlU2lnbmluZ0tleXNSZXNwb25zZSIEyPMYBBJvChBSZXRpcmVTaWduaW5nS2V5EikubGF0Y2hrZXkuYXV0aC52MS5SZXRpcmVTaWduaW5nS2V5UmVxdWVzdBoqLmxhdGNoa2V5LmF1dGgudjEuUmV0aXJlU2lnbmluZ0tleVJlc3BvbnNlIgTI8xgEEnIKEFF1ZXJ5QXVkaXRFdmVudHMSKS5sYXRjaGtleS5hdXRoLnYxLlF1ZXJ5QXVkaXRFdmVudHNSZXF1ZXN0GioubGF0Y2hrZXkuYXV0aC52MS5RdWVyeUF1ZGl0RXZlbnRzUmVzcG9uc2UiB5ACAcjzGAQSdwoRU3RyZWFtQXVkaXRFdmVudHMSKi5sYXRjaGtleS5hdXRoLnYxLlN0cmVhbUF1ZGl0RXZlbnRzUmVxdWVzdBorLmxhdGNoa2V5LmF1dGgudjEuU3RyZWFtQXVkaXRFdmVudHNSZXNwb25zZSIHkAIByPMYBDABQlUKFGRldi5sYXRjaGtleS5hdXRoLnYxUAFaKGxhdGNoa2V5LmRldi9nZW4vbGF0Y2hrZXkvYXV0aC92MTthdXRodjGqAhBMYXRjaGtleS5BdXRoLlYxYgZwcm90bzM", [file_google_protobuf_struct, file_google_protobuf_timestamp, file_latchkey_auth_v1_options, file_latchkey_auth_v1_types]);
 
 /**
  * A user with the data that only administrators can read.
@@ -65,6 +65,13 @@ export type UserRecord = Message<"latchkey.auth.v1.UserRecord"> & {
    * @generated from field: repeated string providers = 6;
    */
   providers: string[];
+
+  /**
+   * From ImportedUser.external_id. Empty for other accounts.
+   *
+   * @generated from field: string external_id = 7;
+   */
+  externalId: string;
 };
 
 /**
@@ -151,6 +158,14 @@ export type GetUserRequest = Message<"latchkey.auth.v1.GetUserRequest"> & {
      */
     value: string;
     case: "email";
+  } | {
+    /**
+     * From ImportedUser.external_id, compared exactly.
+     *
+     * @generated from field: string external_id = 3;
+     */
+    value: string;
+    case: "externalId";
   } | { case: undefined; value?: undefined };
 };
 
@@ -335,6 +350,21 @@ export type ImportUsersRequest = Message<"latchkey.auth.v1.ImportUsersRequest"> 
    * @generated from field: repeated latchkey.auth.v1.ImportedUser users = 1;
    */
   users: ImportedUser[];
+
+  /**
+   * As in DisableUserRequest. Required in each message.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+
+  /**
+   * Checks each row as the import does and returns the same response, but writes
+   * nothing. The user ids of new accounts are then empty, except those given.
+   *
+   * @generated from field: bool dry_run = 3;
+   */
+  dryRun: boolean;
 };
 
 /**
@@ -366,7 +396,7 @@ export type ImportedUser = Message<"latchkey.auth.v1.ImportedUser"> & {
   email: string;
 
   /**
-   * As in RegisterRequest.
+   * As in RegisterRequest. Empty for an account without a name.
    *
    * @generated from field: string full_name = 3;
    */
@@ -380,13 +410,60 @@ export type ImportedUser = Message<"latchkey.auth.v1.ImportedUser"> & {
   emailVerified: boolean;
 
   /**
-   * argon2 (at most 256 MiB), bcrypt (at most cost 15), scrypt (PHC, at most 256 MiB)
-   * or PBKDF2 (PHC, passlib or Django, at most 2,000,000 iterations). Empty for an
-   * account without a password.
+   * The hash as the other system writes it: argon2 (at most 256 MiB and 20 iterations),
+   * bcrypt (at most cost 15), scrypt (at most 256 MiB), PBKDF2 (at most 2,000,000
+   * iterations), sha-crypt (at most 1,000,000 rounds), phpass (at most 2^20 rounds) or
+   * salted SHA-512, in the forms that docs/guides/moving-in.md lists. At most 4,096
+   * characters. Empty for an account without a password.
    *
    * @generated from field: string password_hash = 5;
    */
   passwordHash: string;
+
+  /**
+   * The id to keep for the user: a UUID in lower case that no account has. Empty for a
+   * new id.
+   *
+   * @generated from field: string user_id = 6;
+   */
+  userId: string;
+
+  /**
+   * The id of the account in the other system when it is not a UUID: at most 255 bytes,
+   * unique, without control characters. AdminService.GetUser finds the account by it.
+   *
+   * @generated from field: string external_id = 7;
+   */
+  externalId: string;
+
+  /**
+   * Whether the account is disabled, as by DisableUser.
+   *
+   * @generated from field: bool disabled = 8;
+   */
+  disabled: boolean;
+
+  /**
+   * When the account was created in the other system, not in the future. Not set for
+   * the time of the import.
+   *
+   * @generated from field: google.protobuf.Timestamp created_at = 9;
+   */
+  createdAt?: Timestamp | undefined;
+
+  /**
+   * Roles to grant permanently, besides `user`. At most 32. They must exist.
+   *
+   * @generated from field: repeated string roles = 10;
+   */
+  roles: string[];
+
+  /**
+   * Accounts at identity providers that can sign in to this account. At most 20.
+   *
+   * @generated from field: repeated latchkey.auth.v1.ImportedIdentity identities = 11;
+   */
+  identities: ImportedIdentity[];
 };
 
 /**
@@ -397,6 +474,35 @@ export const ImportedUserSchema: GenMessage<ImportedUser> = /*@__PURE__*/
   messageDesc(file_latchkey_auth_v1_admin_service, 9);
 
 /**
+ * An account at an identity provider.
+ *
+ * @generated from message latchkey.auth.v1.ImportedIdentity
+ */
+export type ImportedIdentity = Message<"latchkey.auth.v1.ImportedIdentity"> & {
+  /**
+   * The name of a provider in OAUTH_PROVIDERS.
+   *
+   * @generated from field: string provider = 1;
+   */
+  provider: string;
+
+  /**
+   * The provider's id of the account: the claim `sub` of its ID tokens, or GitHub's
+   * numeric id. 1 to 255 ASCII characters.
+   *
+   * @generated from field: string subject = 2;
+   */
+  subject: string;
+};
+
+/**
+ * Describes the message latchkey.auth.v1.ImportedIdentity.
+ * Use `create(ImportedIdentitySchema)` to create a new message.
+ */
+export const ImportedIdentitySchema: GenMessage<ImportedIdentity> = /*@__PURE__*/
+  messageDesc(file_latchkey_auth_v1_admin_service, 10);
+
+/**
  * The results of one ImportUsersRequest.
  *
  * @generated from message latchkey.auth.v1.ImportUsersResponse
@@ -405,19 +511,19 @@ export type ImportUsersResponse = Message<"latchkey.auth.v1.ImportUsersResponse"
   /**
    * Rows that were imported.
    *
-   * @generated from field: repeated int64 imported = 1;
+   * @generated from field: repeated latchkey.auth.v1.ImportedRow imported = 1;
    */
-  imported: bigint[];
+  imported: ImportedRow[];
 
   /**
-   * Rows whose email had an account already.
+   * Rows whose email had an account already, which is unchanged.
    *
-   * @generated from field: repeated int64 existing = 2;
+   * @generated from field: repeated latchkey.auth.v1.ImportedRow existing = 2;
    */
-  existing: bigint[];
+  existing: ImportedRow[];
 
   /**
-   * Invalid rows, which were left out.
+   * Invalid rows, which were left out. A row appears once for each invalid field.
    *
    * @generated from field: repeated latchkey.auth.v1.BadRow bad = 3;
    */
@@ -429,7 +535,35 @@ export type ImportUsersResponse = Message<"latchkey.auth.v1.ImportUsersResponse"
  * Use `create(ImportUsersResponseSchema)` to create a new message.
  */
 export const ImportUsersResponseSchema: GenMessage<ImportUsersResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 10);
+  messageDesc(file_latchkey_auth_v1_admin_service, 11);
+
+/**
+ * The account of a row.
+ *
+ * @generated from message latchkey.auth.v1.ImportedRow
+ */
+export type ImportedRow = Message<"latchkey.auth.v1.ImportedRow"> & {
+  /**
+   * From ImportedUser.
+   *
+   * @generated from field: int64 row = 1;
+   */
+  row: bigint;
+
+  /**
+   * UUID.
+   *
+   * @generated from field: string user_id = 2;
+   */
+  userId: string;
+};
+
+/**
+ * Describes the message latchkey.auth.v1.ImportedRow.
+ * Use `create(ImportedRowSchema)` to create a new message.
+ */
+export const ImportedRowSchema: GenMessage<ImportedRow> = /*@__PURE__*/
+  messageDesc(file_latchkey_auth_v1_admin_service, 12);
 
 /**
  * An invalid field of a row.
@@ -464,7 +598,7 @@ export type BadRow = Message<"latchkey.auth.v1.BadRow"> & {
  * Use `create(BadRowSchema)` to create a new message.
  */
 export const BadRowSchema: GenMessage<BadRow> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 11);
+  messageDesc(file_latchkey_auth_v1_admin_service, 13);
 
 /**
  * The user to disable.
@@ -492,7 +626,7 @@ export type DisableUserRequest = Message<"latchkey.auth.v1.DisableUserRequest"> 
  * Use `create(DisableUserRequestSchema)` to create a new message.
  */
 export const DisableUserRequestSchema: GenMessage<DisableUserRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 12);
+  messageDesc(file_latchkey_auth_v1_admin_service, 14);
 
 /**
  * The user is disabled.
@@ -507,7 +641,7 @@ export type DisableUserResponse = Message<"latchkey.auth.v1.DisableUserResponse"
  * Use `create(DisableUserResponseSchema)` to create a new message.
  */
 export const DisableUserResponseSchema: GenMessage<DisableUserResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 13);
+  messageDesc(file_latchkey_auth_v1_admin_service, 15);
 
 /**
  * The user to enable.
@@ -535,7 +669,7 @@ export type EnableUserRequest = Message<"latchkey.auth.v1.EnableUserRequest"> & 
  * Use `create(EnableUserRequestSchema)` to create a new message.
  */
 export const EnableUserRequestSchema: GenMessage<EnableUserRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 14);
+  messageDesc(file_latchkey_auth_v1_admin_service, 16);
 
 /**
  * The user is enabled.
@@ -550,7 +684,7 @@ export type EnableUserResponse = Message<"latchkey.auth.v1.EnableUserResponse"> 
  * Use `create(EnableUserResponseSchema)` to create a new message.
  */
 export const EnableUserResponseSchema: GenMessage<EnableUserResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 15);
+  messageDesc(file_latchkey_auth_v1_admin_service, 17);
 
 /**
  * The user to delete.
@@ -578,7 +712,7 @@ export type DeleteUserRequest = Message<"latchkey.auth.v1.DeleteUserRequest"> & 
  * Use `create(DeleteUserRequestSchema)` to create a new message.
  */
 export const DeleteUserRequestSchema: GenMessage<DeleteUserRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 16);
+  messageDesc(file_latchkey_auth_v1_admin_service, 18);
 
 /**
  * The user is deleted.
@@ -593,7 +727,7 @@ export type DeleteUserResponse = Message<"latchkey.auth.v1.DeleteUserResponse"> 
  * Use `create(DeleteUserResponseSchema)` to create a new message.
  */
 export const DeleteUserResponseSchema: GenMessage<DeleteUserResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 17);
+  messageDesc(file_latchkey_auth_v1_admin_service, 19);
 
 /**
  * The user whose password to void.
@@ -621,7 +755,7 @@ export type RequireNewPasswordRequest = Message<"latchkey.auth.v1.RequireNewPass
  * Use `create(RequireNewPasswordRequestSchema)` to create a new message.
  */
 export const RequireNewPasswordRequestSchema: GenMessage<RequireNewPasswordRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 18);
+  messageDesc(file_latchkey_auth_v1_admin_service, 20);
 
 /**
  * The password is void.
@@ -636,7 +770,7 @@ export type RequireNewPasswordResponse = Message<"latchkey.auth.v1.RequireNewPas
  * Use `create(RequireNewPasswordResponseSchema)` to create a new message.
  */
 export const RequireNewPasswordResponseSchema: GenMessage<RequireNewPasswordResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 19);
+  messageDesc(file_latchkey_auth_v1_admin_service, 21);
 
 /**
  * The user whose sessions to end.
@@ -664,7 +798,7 @@ export type EndUserSessionsRequest = Message<"latchkey.auth.v1.EndUserSessionsRe
  * Use `create(EndUserSessionsRequestSchema)` to create a new message.
  */
 export const EndUserSessionsRequestSchema: GenMessage<EndUserSessionsRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 20);
+  messageDesc(file_latchkey_auth_v1_admin_service, 22);
 
 /**
  * The sessions have ended.
@@ -685,7 +819,7 @@ export type EndUserSessionsResponse = Message<"latchkey.auth.v1.EndUserSessionsR
  * Use `create(EndUserSessionsResponseSchema)` to create a new message.
  */
 export const EndUserSessionsResponseSchema: GenMessage<EndUserSessionsResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 21);
+  messageDesc(file_latchkey_auth_v1_admin_service, 23);
 
 /**
  * The user to unlock.
@@ -720,7 +854,7 @@ export type UnlockUserRequest = Message<"latchkey.auth.v1.UnlockUserRequest"> & 
  * Use `create(UnlockUserRequestSchema)` to create a new message.
  */
 export const UnlockUserRequestSchema: GenMessage<UnlockUserRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 22);
+  messageDesc(file_latchkey_auth_v1_admin_service, 24);
 
 /**
  * The attempts are cleared.
@@ -735,7 +869,7 @@ export type UnlockUserResponse = Message<"latchkey.auth.v1.UnlockUserResponse"> 
  * Use `create(UnlockUserResponseSchema)` to create a new message.
  */
 export const UnlockUserResponseSchema: GenMessage<UnlockUserResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 23);
+  messageDesc(file_latchkey_auth_v1_admin_service, 25);
 
 /**
  * The definition of a role.
@@ -779,7 +913,7 @@ export type Role = Message<"latchkey.auth.v1.Role"> & {
  * Use `create(RoleSchema)` to create a new message.
  */
 export const RoleSchema: GenMessage<Role> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 24);
+  messageDesc(file_latchkey_auth_v1_admin_service, 26);
 
 /**
  * A service with its own API keys.
@@ -849,7 +983,7 @@ export type ServiceAccount = Message<"latchkey.auth.v1.ServiceAccount"> & {
  * Use `create(ServiceAccountSchema)` to create a new message.
  */
 export const ServiceAccountSchema: GenMessage<ServiceAccount> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 25);
+  messageDesc(file_latchkey_auth_v1_admin_service, 27);
 
 /**
  * The data of a new service account.
@@ -884,7 +1018,7 @@ export type CreateServiceAccountRequest = Message<"latchkey.auth.v1.CreateServic
  * Use `create(CreateServiceAccountRequestSchema)` to create a new message.
  */
 export const CreateServiceAccountRequestSchema: GenMessage<CreateServiceAccountRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 26);
+  messageDesc(file_latchkey_auth_v1_admin_service, 28);
 
 /**
  * The new service account.
@@ -905,7 +1039,7 @@ export type CreateServiceAccountResponse = Message<"latchkey.auth.v1.CreateServi
  * Use `create(CreateServiceAccountResponseSchema)` to create a new message.
  */
 export const CreateServiceAccountResponseSchema: GenMessage<CreateServiceAccountResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 27);
+  messageDesc(file_latchkey_auth_v1_admin_service, 29);
 
 /**
  * The page to return.
@@ -933,7 +1067,7 @@ export type ListServiceAccountsRequest = Message<"latchkey.auth.v1.ListServiceAc
  * Use `create(ListServiceAccountsRequestSchema)` to create a new message.
  */
 export const ListServiceAccountsRequestSchema: GenMessage<ListServiceAccountsRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 28);
+  messageDesc(file_latchkey_auth_v1_admin_service, 30);
 
 /**
  * A page of service accounts.
@@ -961,7 +1095,7 @@ export type ListServiceAccountsResponse = Message<"latchkey.auth.v1.ListServiceA
  * Use `create(ListServiceAccountsResponseSchema)` to create a new message.
  */
 export const ListServiceAccountsResponseSchema: GenMessage<ListServiceAccountsResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 29);
+  messageDesc(file_latchkey_auth_v1_admin_service, 31);
 
 /**
  * The service account to disable.
@@ -989,7 +1123,7 @@ export type DisableServiceAccountRequest = Message<"latchkey.auth.v1.DisableServ
  * Use `create(DisableServiceAccountRequestSchema)` to create a new message.
  */
 export const DisableServiceAccountRequestSchema: GenMessage<DisableServiceAccountRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 30);
+  messageDesc(file_latchkey_auth_v1_admin_service, 32);
 
 /**
  * The service account is disabled.
@@ -1004,7 +1138,7 @@ export type DisableServiceAccountResponse = Message<"latchkey.auth.v1.DisableSer
  * Use `create(DisableServiceAccountResponseSchema)` to create a new message.
  */
 export const DisableServiceAccountResponseSchema: GenMessage<DisableServiceAccountResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 31);
+  messageDesc(file_latchkey_auth_v1_admin_service, 33);
 
 /**
  * The service account to enable.
@@ -1032,7 +1166,7 @@ export type EnableServiceAccountRequest = Message<"latchkey.auth.v1.EnableServic
  * Use `create(EnableServiceAccountRequestSchema)` to create a new message.
  */
 export const EnableServiceAccountRequestSchema: GenMessage<EnableServiceAccountRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 32);
+  messageDesc(file_latchkey_auth_v1_admin_service, 34);
 
 /**
  * The service account is enabled.
@@ -1047,7 +1181,7 @@ export type EnableServiceAccountResponse = Message<"latchkey.auth.v1.EnableServi
  * Use `create(EnableServiceAccountResponseSchema)` to create a new message.
  */
 export const EnableServiceAccountResponseSchema: GenMessage<EnableServiceAccountResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 33);
+  messageDesc(file_latchkey_auth_v1_admin_service, 35);
 
 /**
  * The service account to delete.
@@ -1075,7 +1209,7 @@ export type DeleteServiceAccountRequest = Message<"latchkey.auth.v1.DeleteServic
  * Use `create(DeleteServiceAccountRequestSchema)` to create a new message.
  */
 export const DeleteServiceAccountRequestSchema: GenMessage<DeleteServiceAccountRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 34);
+  messageDesc(file_latchkey_auth_v1_admin_service, 36);
 
 /**
  * The service account is deleted.
@@ -1090,7 +1224,7 @@ export type DeleteServiceAccountResponse = Message<"latchkey.auth.v1.DeleteServi
  * Use `create(DeleteServiceAccountResponseSchema)` to create a new message.
  */
 export const DeleteServiceAccountResponseSchema: GenMessage<DeleteServiceAccountResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 35);
+  messageDesc(file_latchkey_auth_v1_admin_service, 37);
 
 /**
  * An API key without its secret.
@@ -1153,7 +1287,7 @@ export type ApiKey = Message<"latchkey.auth.v1.ApiKey"> & {
  * Use `create(ApiKeySchema)` to create a new message.
  */
 export const ApiKeySchema: GenMessage<ApiKey> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 36);
+  messageDesc(file_latchkey_auth_v1_admin_service, 38);
 
 /**
  * The data of a new API key.
@@ -1196,7 +1330,7 @@ export type CreateApiKeyRequest = Message<"latchkey.auth.v1.CreateApiKeyRequest"
  * Use `create(CreateApiKeyRequestSchema)` to create a new message.
  */
 export const CreateApiKeyRequestSchema: GenMessage<CreateApiKeyRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 37);
+  messageDesc(file_latchkey_auth_v1_admin_service, 39);
 
 /**
  * The new API key.
@@ -1231,7 +1365,7 @@ export type CreateApiKeyResponse = Message<"latchkey.auth.v1.CreateApiKeyRespons
  * Use `create(CreateApiKeyResponseSchema)` to create a new message.
  */
 export const CreateApiKeyResponseSchema: GenMessage<CreateApiKeyResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 38);
+  messageDesc(file_latchkey_auth_v1_admin_service, 40);
 
 /**
  * The service account whose keys to list.
@@ -1252,7 +1386,7 @@ export type ListApiKeysRequest = Message<"latchkey.auth.v1.ListApiKeysRequest"> 
  * Use `create(ListApiKeysRequestSchema)` to create a new message.
  */
 export const ListApiKeysRequestSchema: GenMessage<ListApiKeysRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 39);
+  messageDesc(file_latchkey_auth_v1_admin_service, 41);
 
 /**
  * The API keys of a service account.
@@ -1273,7 +1407,7 @@ export type ListApiKeysResponse = Message<"latchkey.auth.v1.ListApiKeysResponse"
  * Use `create(ListApiKeysResponseSchema)` to create a new message.
  */
 export const ListApiKeysResponseSchema: GenMessage<ListApiKeysResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 40);
+  messageDesc(file_latchkey_auth_v1_admin_service, 42);
 
 /**
  * The API key to revoke.
@@ -1301,7 +1435,7 @@ export type RevokeApiKeyRequest = Message<"latchkey.auth.v1.RevokeApiKeyRequest"
  * Use `create(RevokeApiKeyRequestSchema)` to create a new message.
  */
 export const RevokeApiKeyRequestSchema: GenMessage<RevokeApiKeyRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 41);
+  messageDesc(file_latchkey_auth_v1_admin_service, 43);
 
 /**
  * The API key is revoked.
@@ -1316,7 +1450,7 @@ export type RevokeApiKeyResponse = Message<"latchkey.auth.v1.RevokeApiKeyRespons
  * Use `create(RevokeApiKeyResponseSchema)` to create a new message.
  */
 export const RevokeApiKeyResponseSchema: GenMessage<RevokeApiKeyResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 42);
+  messageDesc(file_latchkey_auth_v1_admin_service, 44);
 
 /**
  * A key that signs access tokens. It passes through the states in their order.
@@ -1388,7 +1522,7 @@ export type SigningKey = Message<"latchkey.auth.v1.SigningKey"> & {
  * Use `create(SigningKeySchema)` to create a new message.
  */
 export const SigningKeySchema: GenMessage<SigningKey> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 43);
+  messageDesc(file_latchkey_auth_v1_admin_service, 45);
 
 /**
  * The states of a signing key.
@@ -1444,7 +1578,7 @@ export type SigningKey_State = (typeof SigningKey_State)[keyof typeof SigningKey
  * Describes the enum latchkey.auth.v1.SigningKey.State.
  */
 export const SigningKey_StateSchema: GenEnum<SigningKey_State> = /*@__PURE__*/
-  enumDesc(file_latchkey_auth_v1_admin_service, 43, 0);
+  enumDesc(file_latchkey_auth_v1_admin_service, 45, 0);
 
 /**
  * Lists all signing keys.
@@ -1459,7 +1593,7 @@ export type ListSigningKeysRequest = Message<"latchkey.auth.v1.ListSigningKeysRe
  * Use `create(ListSigningKeysRequestSchema)` to create a new message.
  */
 export const ListSigningKeysRequestSchema: GenMessage<ListSigningKeysRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 44);
+  messageDesc(file_latchkey_auth_v1_admin_service, 46);
 
 /**
  * The signing keys.
@@ -1480,7 +1614,7 @@ export type ListSigningKeysResponse = Message<"latchkey.auth.v1.ListSigningKeysR
  * Use `create(ListSigningKeysResponseSchema)` to create a new message.
  */
 export const ListSigningKeysResponseSchema: GenMessage<ListSigningKeysResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 45);
+  messageDesc(file_latchkey_auth_v1_admin_service, 47);
 
 /**
  * Rotates to the published key.
@@ -1501,7 +1635,7 @@ export type RotateSigningKeysRequest = Message<"latchkey.auth.v1.RotateSigningKe
  * Use `create(RotateSigningKeysRequestSchema)` to create a new message.
  */
 export const RotateSigningKeysRequestSchema: GenMessage<RotateSigningKeysRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 46);
+  messageDesc(file_latchkey_auth_v1_admin_service, 48);
 
 /**
  * The published key signs.
@@ -1516,7 +1650,7 @@ export type RotateSigningKeysResponse = Message<"latchkey.auth.v1.RotateSigningK
  * Use `create(RotateSigningKeysResponseSchema)` to create a new message.
  */
 export const RotateSigningKeysResponseSchema: GenMessage<RotateSigningKeysResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 47);
+  messageDesc(file_latchkey_auth_v1_admin_service, 49);
 
 /**
  * The signing key to retire.
@@ -1544,7 +1678,7 @@ export type RetireSigningKeyRequest = Message<"latchkey.auth.v1.RetireSigningKey
  * Use `create(RetireSigningKeyRequestSchema)` to create a new message.
  */
 export const RetireSigningKeyRequestSchema: GenMessage<RetireSigningKeyRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 48);
+  messageDesc(file_latchkey_auth_v1_admin_service, 50);
 
 /**
  * The key is retired.
@@ -1559,7 +1693,7 @@ export type RetireSigningKeyResponse = Message<"latchkey.auth.v1.RetireSigningKe
  * Use `create(RetireSigningKeyResponseSchema)` to create a new message.
  */
 export const RetireSigningKeyResponseSchema: GenMessage<RetireSigningKeyResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 49);
+  messageDesc(file_latchkey_auth_v1_admin_service, 51);
 
 /**
  * An entry of the audit trail. Holds no secret and no email.
@@ -1702,7 +1836,7 @@ export type AuditEvent = Message<"latchkey.auth.v1.AuditEvent"> & {
  * Use `create(AuditEventSchema)` to create a new message.
  */
 export const AuditEventSchema: GenMessage<AuditEvent> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 50);
+  messageDesc(file_latchkey_auth_v1_admin_service, 52);
 
 /**
  * Filters. Empty ones match every event.
@@ -1766,7 +1900,7 @@ export type QueryAuditEventsRequest = Message<"latchkey.auth.v1.QueryAuditEvents
  * Use `create(QueryAuditEventsRequestSchema)` to create a new message.
  */
 export const QueryAuditEventsRequestSchema: GenMessage<QueryAuditEventsRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 51);
+  messageDesc(file_latchkey_auth_v1_admin_service, 53);
 
 /**
  * A page of audit events.
@@ -1794,7 +1928,7 @@ export type QueryAuditEventsResponse = Message<"latchkey.auth.v1.QueryAuditEvent
  * Use `create(QueryAuditEventsResponseSchema)` to create a new message.
  */
 export const QueryAuditEventsResponseSchema: GenMessage<QueryAuditEventsResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 52);
+  messageDesc(file_latchkey_auth_v1_admin_service, 54);
 
 /**
  * The position at which to start, and filters. Empty filters match every event.
@@ -1836,7 +1970,7 @@ export type StreamAuditEventsRequest = Message<"latchkey.auth.v1.StreamAuditEven
  * Use `create(StreamAuditEventsRequestSchema)` to create a new message.
  */
 export const StreamAuditEventsRequestSchema: GenMessage<StreamAuditEventsRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 53);
+  messageDesc(file_latchkey_auth_v1_admin_service, 55);
 
 /**
  * A part of the stream.
@@ -1864,7 +1998,7 @@ export type StreamAuditEventsResponse = Message<"latchkey.auth.v1.StreamAuditEve
  * Use `create(StreamAuditEventsResponseSchema)` to create a new message.
  */
 export const StreamAuditEventsResponseSchema: GenMessage<StreamAuditEventsResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 54);
+  messageDesc(file_latchkey_auth_v1_admin_service, 56);
 
 /**
  * Lists all roles.
@@ -1879,7 +2013,7 @@ export type ListRolesRequest = Message<"latchkey.auth.v1.ListRolesRequest"> & {
  * Use `create(ListRolesRequestSchema)` to create a new message.
  */
 export const ListRolesRequestSchema: GenMessage<ListRolesRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 55);
+  messageDesc(file_latchkey_auth_v1_admin_service, 57);
 
 /**
  * The defined roles.
@@ -1900,7 +2034,7 @@ export type ListRolesResponse = Message<"latchkey.auth.v1.ListRolesResponse"> & 
  * Use `create(ListRolesResponseSchema)` to create a new message.
  */
 export const ListRolesResponseSchema: GenMessage<ListRolesResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 56);
+  messageDesc(file_latchkey_auth_v1_admin_service, 58);
 
 /**
  * The role to create or to replace.
@@ -1928,7 +2062,7 @@ export type DefineRoleRequest = Message<"latchkey.auth.v1.DefineRoleRequest"> & 
  * Use `create(DefineRoleRequestSchema)` to create a new message.
  */
 export const DefineRoleRequestSchema: GenMessage<DefineRoleRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 57);
+  messageDesc(file_latchkey_auth_v1_admin_service, 59);
 
 /**
  * The role is defined.
@@ -1943,7 +2077,7 @@ export type DefineRoleResponse = Message<"latchkey.auth.v1.DefineRoleResponse"> 
  * Use `create(DefineRoleResponseSchema)` to create a new message.
  */
 export const DefineRoleResponseSchema: GenMessage<DefineRoleResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 58);
+  messageDesc(file_latchkey_auth_v1_admin_service, 60);
 
 /**
  * The role to delete.
@@ -1971,7 +2105,7 @@ export type DeleteRoleRequest = Message<"latchkey.auth.v1.DeleteRoleRequest"> & 
  * Use `create(DeleteRoleRequestSchema)` to create a new message.
  */
 export const DeleteRoleRequestSchema: GenMessage<DeleteRoleRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 59);
+  messageDesc(file_latchkey_auth_v1_admin_service, 61);
 
 /**
  * The role is deleted.
@@ -1986,7 +2120,7 @@ export type DeleteRoleResponse = Message<"latchkey.auth.v1.DeleteRoleResponse"> 
  * Use `create(DeleteRoleResponseSchema)` to create a new message.
  */
 export const DeleteRoleResponseSchema: GenMessage<DeleteRoleResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 60);
+  messageDesc(file_latchkey_auth_v1_admin_service, 62);
 
 /**
  * The role to grant, and its new holder: user_id or service_account_id.
@@ -2035,7 +2169,7 @@ export type GrantRoleRequest = Message<"latchkey.auth.v1.GrantRoleRequest"> & {
  * Use `create(GrantRoleRequestSchema)` to create a new message.
  */
 export const GrantRoleRequestSchema: GenMessage<GrantRoleRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 61);
+  messageDesc(file_latchkey_auth_v1_admin_service, 63);
 
 /**
  * The role is granted.
@@ -2050,7 +2184,7 @@ export type GrantRoleResponse = Message<"latchkey.auth.v1.GrantRoleResponse"> & 
  * Use `create(GrantRoleResponseSchema)` to create a new message.
  */
 export const GrantRoleResponseSchema: GenMessage<GrantRoleResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 62);
+  messageDesc(file_latchkey_auth_v1_admin_service, 64);
 
 /**
  * The role to revoke, and its holder: user_id or service_account_id.
@@ -2092,7 +2226,7 @@ export type RevokeRoleRequest = Message<"latchkey.auth.v1.RevokeRoleRequest"> & 
  * Use `create(RevokeRoleRequestSchema)` to create a new message.
  */
 export const RevokeRoleRequestSchema: GenMessage<RevokeRoleRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 63);
+  messageDesc(file_latchkey_auth_v1_admin_service, 65);
 
 /**
  * The role is revoked.
@@ -2107,15 +2241,15 @@ export type RevokeRoleResponse = Message<"latchkey.auth.v1.RevokeRoleResponse"> 
  * Use `create(RevokeRoleResponseSchema)` to create a new message.
  */
 export const RevokeRoleResponseSchema: GenMessage<RevokeRoleResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 64);
+  messageDesc(file_latchkey_auth_v1_admin_service, 66);
 
 /**
  * For administrators: users, roles, service accounts, signing keys, the audit trail.
  *
  * Every call requires `authorization: Bearer ...` with the access token of a user, or
  * the API key of a service account, that holds the role `admin`. Every change is
- * audited with the caller, the target, the reason given (imports have none) and the
- * state before and after.
+ * audited with the caller, the target, the reason given and the state before and
+ * after.
  *
  * The server checks permission again in the transaction of each change, and for each
  * message of a stream. A user who has been disabled or whose session has ended in the
@@ -2143,7 +2277,7 @@ export const RevokeRoleResponseSchema: GenMessage<RevokeRoleResponse> = /*@__PUR
  */
 export const AdminService: GenService<{
   /**
-   * Returns one user, by id or by email.
+   * Returns one user, by id, by email, or by the id in the system of an import.
    * Errors: INVALID_ARGUMENT, USER_NOT_FOUND.
    *
    * @generated from rpc latchkey.auth.v1.AdminService.GetUser
@@ -2154,7 +2288,8 @@ export const AdminService: GenService<{
     output: typeof GetUserResponseSchema;
   },
   /**
-   * Returns the users that match all given filters, the oldest account first.
+   * Returns the users that match all given filters, in the order of their ids: the
+   * oldest account first, except for accounts that were imported with their id.
    * Errors: INVALID_ARGUMENT (also a page_token of another search).
    *
    * @generated from rpc latchkey.auth.v1.AdminService.SearchUsers
@@ -2182,8 +2317,10 @@ export const AdminService: GenService<{
    * sign-in the server replaces the hash by its own. Each message has a response that
    * reports the result of each row, in the order of the messages. A row whose email
    * has an account leaves that account unchanged, so an interrupted import can be
-   * repeated from any row. Sends no e-mail. Requires HTTP/2.
-   * Errors: INVALID_ARGUMENT (users: more than 100 in a message),
+   * repeated from any row. An invalid row is left out, and the other rows are imported.
+   * Roles are granted as by GrantRole: a row with a role that the caller may not grant
+   * is invalid. Sends no e-mail. Requires HTTP/2.
+   * Errors: INVALID_ARGUMENT (users: more than 100 in a message; reason),
    * REAUTHENTICATION_REQUIRED.
    *
    * @generated from rpc latchkey.auth.v1.AdminService.ImportUsers

@@ -181,14 +181,14 @@ export type Principal = Message<"latchkey.auth.v1.Principal"> & {
   roles: string[];
 
   /**
-   * When the token was issued.
+   * When the token was issued, or the API key created.
    *
    * @generated from field: google.protobuf.Timestamp issued_at = 6;
    */
   issuedAt?: Timestamp | undefined;
 
   /**
-   * When the token expires.
+   * When the token expires, or the API key or the first of its roles.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 7;
    */

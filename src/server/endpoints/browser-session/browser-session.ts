@@ -1,0 +1,228 @@
+// The endpoints of browser sessions below /session/: sign-in, renewal and sign-out. A gateway serves them on the
+// origin of the application, so that the cookies belong to it. They answer pages with redirects and scripts with JSON.
+import { login } from '../../../auth/login.ts';
+import { logout } from '../../../auth/logout.ts';
+import { refresh } from '../../../auth/refresh.ts';
+import type { BrowserSessionSettings } from '../../../config/groups/browser-sessions.ts';
+import { AuthError } from '../../../domain/auth-error.ts';
+import { isFromOwnPage } from '../../../domain/browser-request.ts';
+import type { Call } from '../../../domain/call.ts';
+import { ERROR_REASONS, type Reason } from '../../../domain/error-reason.ts';
+import type { Tokens } from '../../../domain/tokens.ts';
+import { sessionTokenOf } from '../../../keys/session-token.ts';
+import type { CallLog } from '../../calls/call-log.ts';
+import { type CallDeps, type CallRecord, openCallRecord, slotHolder } from '../../calls/call-record.ts';
+import type { ConcurrencyLimit } from '../../calls/concurrency-limit.ts';
+import { answerError } from '../../calls/errors.ts';
+import { type FairSlots, holdUntilRead } from '../../calls/fair-slots.ts';
+import { sendHttpError, setRetryAfter } from '../../calls/write-error.ts';
+import { type Handler, type NodeRequest, type NodeResponse, sendJson } from '../../transport/handler.ts';
+import { clearSessionCookies, SESSION_PATH, sessionCookieNames, setSessionCookies } from './session-cookies.ts';
+import { errorPage, sendPage, signInPage, signOutPage } from './session-pages.ts';
+import { callOf, cookieOf, headerOf, readBody, readQuery, type SessionRequest } from './session-request.ts';
+
+type UseCaseDeps = Parameters<typeof login>[0] & Parameters<typeof refresh>[0] & Parameters<typeof logout>[0];
+type BrowserSessionDeps = UseCaseDeps & { concurrencyLimit: ConcurrencyLimit; waiting: FairSlots; unread: FairSlots };
+
+type Visit = {
+  deps: BrowserSessionDeps;
+  settings: BrowserSessionSettings;
+  request: NodeRequest;
+  response: NodeResponse;
+  call: Call;
+};
+
+type Endpoint = (visit: Visit, request: SessionRequest) => Promise<void>;
+
+/** By method and path. */
+const ENDPOINTS: Record<string, Endpoint> = {
+  'GET sign-in': showSignIn,
+  'POST sign-in': signIn,
+  'GET renew': renewPage,
+  'POST renew': renewSession,
+  'GET sign-out': showSignOut,
+  'POST sign-out': signOut,
+};
+const PATHS = [...new Set(Object.keys(ENDPOINTS).map((key) => key.split(' ')[1] as string))];
+
+/** The user must sign in again. Every other error of a renewal leaves the session as it was. */
+const ENDED: Reason[] = [
+  'REFRESH_TOKEN_INVALID',
+  'REFRESH_TOKEN_REUSED',
+  'SESSION_EXPIRED',
+  'SESSION_ENDED',
+  'AUDIENCES_REMOVED',
+];
+
+/** @param settings null when cookies of browsers are off */
+export function createBrowserSessionHandler(
+  deps: BrowserSessionDeps & CallDeps,
+  settings: BrowserSessionSettings | null,
+  callLog: CallLog,
+): Handler {
+  if (!settings) return () => false;
+  return (request, response) => {
+    const path = (request.url ?? '').split('?', 1)[0] ?? '';
+    const name = path.startsWith(SESSION_PATH) ? path.slice(SESSION_PATH.length) : '';
+    if (!PATHS.includes(name)) return false;
+    const method = request.method === 'HEAD' ? 'GET' : request.method;
+    const endpoint = ENDPOINTS[`${method} ${name}`];
+    const record = openCallRecord(request, deps, `session/${name}`, 'http');
+    response.setHeader('x-request-id', record.requestId);
+    response.once('close', () => callLog.write(record, response.writableFinished));
+    response.setHeader('cache-control', 'no-store');
+    if (!endpoint) return rejectMethod(request, response, record);
+    const visit = { deps, settings, request, response, call: callOf(record, response) };
+    serve(visit, endpoint, record).finally(() => holdUntilRead(deps.unread, slotHolder(record), response));
+    return true;
+  };
+}
+
+function rejectMethod(request: NodeRequest, response: NodeResponse, record: CallRecord): true {
+  request.resume();
+  record.code = 'unimplemented';
+  response.setHeader('allow', 'GET, HEAD, POST');
+  sendJson(response, 405, { error: 'method not allowed' });
+  return true;
+}
+
+async function serve(visit: Visit, endpoint: Endpoint, record: CallRecord): Promise<void> {
+  const { deps, settings, request, call } = visit;
+  const isPost = request.method === 'POST';
+  let isPage = !isPost;
+  try {
+    if (isPost && !isFromOwnPage((name) => headerOf(request, name), settings.origins)) {
+      throw new AuthError('CROSS_SITE_REQUEST');
+    }
+    if (!isPost) request.resume();
+    const read = isPost ? await readBody(deps, request, record, call) : readQuery(request);
+    isPage = read.isPage;
+    const release = deps.concurrencyLimit.acquire(record.address);
+    await endpoint(visit, read).finally(release);
+    record.code = 'ok';
+  } catch (error) {
+    reject(visit, error, record, isPage);
+  }
+}
+
+function reject({ response }: Visit, error: unknown, record: CallRecord, isPage: boolean): void {
+  const failure = answerError(error, record);
+  if (!isPage) {
+    sendHttpError(response, failure);
+    return;
+  }
+  setRetryAfter(response, failure);
+  sendPage(response, statusOf(record.reason), errorPage(failure.rawMessage));
+}
+
+function statusOf(reason: Reason | ''): number {
+  const statuses: Partial<Record<string, number>> = {
+    ...{ permission_denied: 403, unauthenticated: 401, resource_exhausted: 429, unavailable: 503 },
+    ...{ invalid_argument: 400, deadline_exceeded: 504, internal: 500 },
+  };
+  return (reason !== '' && statuses[ERROR_REASONS[reason].code]) || 500;
+}
+
+async function showSignIn({ response }: Visit, { returnTo }: SessionRequest): Promise<void> {
+  sendPage(response, 200, signInPage({ returnTo, email: '', message: '' }));
+}
+
+async function showSignOut({ response }: Visit, { returnTo }: SessionRequest): Promise<void> {
+  sendPage(response, 200, signOutPage(returnTo));
+}
+
+async function signIn(visit: Visit, { fields, returnTo, isPage }: SessionRequest): Promise<void> {
+  const { deps, response, call } = visit;
+  const { email = '', password = '' } = fields;
+  try {
+    const { tokens, user } = await login(deps, { email, password, audiences: [] }, call);
+    await leaveCurrentSession(visit);
+    giveCookies(visit, tokens);
+    if (isPage) redirect(response, returnTo);
+    else sendJson(response, 200, { userId: user.id, expiresAt: tokens.expiresAt.toISOString(), return: returnTo });
+  } catch (error) {
+    if (!isPage || !(error instanceof AuthError)) throw error;
+    showRejection(visit, error, { returnTo, email });
+  }
+}
+
+/** The form again, with the address that the user has typed. */
+function showRejection({ response }: Visit, error: AuthError, { returnTo, email }: Record<string, string>): void {
+  const { reason, retryAfterMs, violations } = error;
+  if (retryAfterMs !== undefined) response.setHeader('retry-after', Math.ceil(retryAfterMs / 1000));
+  const details = violations.map(({ field, description }) => `${field} ${description}`);
+  const message = [ERROR_REASONS[reason].message, ...details].join(': ');
+  sendPage(response, statusOf(reason), signInPage({ returnTo: returnTo ?? '/', email: email ?? '', message }));
+}
+
+/** A script renews in the background. `refreshToken` starts a session that was opened elsewhere, as by FinishOAuth. */
+async function renewSession(visit: Visit, { fields, returnTo, isPage }: SessionRequest): Promise<void> {
+  const { response, settings } = visit;
+  try {
+    const tokens = await renew(visit, fields.refreshToken ?? refreshCookieOf(visit));
+    giveCookies(visit, tokens);
+    if (isPage) redirect(response, returnTo);
+    else sendJson(response, 200, { expiresAt: tokens.expiresAt.toISOString() });
+  } catch (error) {
+    if (hasEnded(error)) clearSessionCookies(response, settings.isSecure);
+    throw error;
+  }
+}
+
+/** The gateway sends the browser here when a page requires a session. Rotation by GET harms no user. */
+async function renewPage(visit: Visit, { returnTo }: SessionRequest): Promise<void> {
+  const { response, settings } = visit;
+  const refreshToken = refreshCookieOf(visit);
+  try {
+    if (refreshToken === '') return redirectToSignIn(visit, returnTo);
+    giveCookies(visit, await renew(visit, refreshToken));
+    redirect(response, returnTo);
+  } catch (error) {
+    if (!hasEnded(error)) throw error;
+    clearSessionCookies(response, settings.isSecure);
+    redirectToSignIn(visit, returnTo);
+  }
+}
+
+async function renew({ deps, call }: Visit, refreshToken: string): Promise<Tokens> {
+  if (refreshToken === '') throw new AuthError('REFRESH_TOKEN_INVALID');
+  return refresh(deps, { refreshToken, requestId: '', audiences: [] }, call);
+}
+
+async function signOut(visit: Visit, { returnTo, isPage }: SessionRequest): Promise<void> {
+  const { response, settings } = visit;
+  await leaveCurrentSession(visit);
+  clearSessionCookies(response, settings.isSecure);
+  if (isPage) redirect(response, returnTo);
+  else sendJson(response, 200, {});
+}
+
+async function leaveCurrentSession(visit: Visit): Promise<void> {
+  const refreshToken = refreshCookieOf(visit);
+  if (refreshToken !== '') await logout(visit.deps, { refreshToken }, visit.call);
+}
+
+function giveCookies({ deps, settings, response }: Visit, tokens: Tokens): void {
+  const sessionToken = sessionTokenOf(tokens.accessToken, deps.purposeKeys.sessionTokens);
+  setSessionCookies(response, { tokens, sessionToken, isSecure: settings.isSecure, now: deps.now() });
+}
+
+function refreshCookieOf({ request, settings }: Visit): string {
+  return cookieOf(request, sessionCookieNames(settings.isSecure).refresh);
+}
+
+function redirectToSignIn({ response, settings }: Visit, returnTo: string): void {
+  redirect(response, `${settings.signInPath}?return=${encodeURIComponent(returnTo)}`);
+}
+
+function hasEnded(error: unknown): boolean {
+  return error instanceof AuthError && ENDED.includes(error.reason);
+}
+
+/** 303: the next request is a GET. The target is a path, never another origin. */
+function redirect(response: NodeResponse, target: string): void {
+  response.statusCode = 303;
+  response.setHeader('location', target);
+  response.setHeader('content-length', 0);
+  response.end();
+}

@@ -1,0 +1,88 @@
+// Reads Envoy's CheckRequest: the client's request, its origin, and the requirements of its route.
+import type { CheckRequest } from '../../../gen/envoy/service/auth/v3/external_auth_pb.ts';
+import { soleBearerToken } from '../../domain/bearer-token.ts';
+import type { RoutePolicy } from '../../policy/route-policy.ts';
+import { combineRequirements, parseRequirement } from '../../policy/route-requirement.ts';
+import type { GatewayRequest } from './authorize-request.ts';
+import { type ClientProtocol, clientProtocol } from './denied-response.ts';
+import { isPreflight } from './preflight.ts';
+
+/** Null without POLICY_FILE. */
+export type CurrentPolicy = (() => RoutePolicy) | null;
+
+/** The metadata of the Check call. The gateway sets it, and no client of the gateway can. */
+export type CheckMetadata = [name: string, value: string][];
+
+export type CheckedClient = {
+  protocol: ClientProtocol;
+  requestId: string;
+  userAgent: string;
+  /** In the form of x-forwarded-for: the last entry is the peer of the gateway. */
+  forwardedFor: string;
+};
+
+/** The prefix of requirements in the metadata: gRFC A92 and the Gateway API send no context extensions. */
+export const METADATA_PREFIX = 'x-latchkey-';
+const READ = new Set([
+  ...['authorization', 'content-type', 'connect-protocol-version', ':authority', 'host'],
+  ...['x-request-id', 'x-forwarded-for', 'user-agent', 'origin', 'access-control-request-method'],
+]);
+
+/** @throws AuthError INVALID_ARGUMENT for an invalid requirement */
+export function readRequest(
+  { attributes }: CheckRequest,
+  headers: CheckHeaders,
+  { metadata, policy }: { metadata: CheckMetadata; policy: CurrentPolicy },
+): GatewayRequest {
+  const http = attributes?.request?.http;
+  const sources = [
+    parseRequirement(attributes?.contextExtensions ?? {}),
+    parseRequirement(namedRequirements(metadata), METADATA_PREFIX),
+  ];
+  if (policy) {
+    const authority = http?.host || headers.first(':authority') || headers.first('host');
+    sources.push(policy().requirementFor(authority, http?.path ?? ''));
+  }
+  return {
+    requirement: combineRequirements(sources),
+    token: soleBearerToken(headers.all('authorization')),
+    isPreflight: isPreflight(http?.method ?? '', headers.first),
+  };
+}
+
+export function readClient({ attributes }: CheckRequest, headers: CheckHeaders): CheckedClient {
+  const http = attributes?.request?.http;
+  const source = attributes?.source?.address?.address;
+  const peer = source?.case === 'socketAddress' ? source.value.address : '';
+  return {
+    protocol: clientProtocol(headers.first, { path: http?.path ?? '', streamId: http?.id ?? '' }),
+    requestId: headers.first('x-request-id'),
+    userAgent: headers.first('user-agent'),
+    forwardedFor: [...headers.all('x-forwarded-for'), peer].filter((part) => part !== '').join(','),
+  };
+}
+
+export type CheckHeaders = { all(name: string): string[]; first(name: string): string };
+
+export function headersOf({ attributes }: CheckRequest): CheckHeaders {
+  const http = attributes?.request?.http;
+  const found = new Map<string, string[]>();
+  const add = (key: string, value: string) => {
+    const name = key.length > 29 ? '' : key.toLowerCase();
+    if (value === '' && name !== 'authorization') return;
+    if (READ.has(name)) found.set(name, [...(found.get(name) ?? []), value]);
+  };
+  for (const [key, value] of Object.entries(http?.headers ?? {})) add(key, value);
+  // Envoy uses the second form with `encode_raw_headers`, and gRPC always.
+  for (const { key, value, rawValue } of http?.headerMap?.headers ?? []) {
+    if (value !== '') add(key, value);
+    if (rawValue.length > 0) add(key, Buffer.from(rawValue).toString());
+  }
+  return { all: (name) => found.get(name) ?? [], first: (name) => found.get(name)?.[0] ?? '' };
+}
+
+function namedRequirements(metadata: CheckMetadata): Record<string, string> {
+  return Object.fromEntries(
+    metadata.map(([name, value]) => [name.slice(METADATA_PREFIX.length).replaceAll('-', '_'), value]),
+  );
+}

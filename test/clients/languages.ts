@@ -1,0 +1,25 @@
+import type { Project } from '../support/toolchain.ts';
+
+/** A program with the commands `demo URL`, `follow URL...` and `conformance FILE`. */
+export type ClientExample = Project & { command: string[] };
+
+export const CLIENT_EXAMPLES: ClientExample[] = [
+  {
+    name: 'Python',
+    folder: 'examples/clients/python',
+    probe: ['python3', '-c', 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 10))'],
+    build: [
+      ['python3', '-m', 'venv', '.venv'],
+      ['.venv/bin/pip', 'install', '--quiet', '--require-hashes', '--requirement', 'requirements.txt'],
+      ['./generate.sh'],
+    ],
+    command: ['.venv/bin/python', '-m', 'latchkey_example'],
+  },
+  {
+    name: 'Java',
+    folder: 'examples/clients/java',
+    probe: ['mvn', '--version'],
+    build: [['mvn', '--batch-mode', '--quiet', 'process-classes']],
+    command: ['java', '-cp', 'target/classes:target/lib/*', 'dev.latchkey.example.Main'],
+  },
+];
