@@ -68,9 +68,11 @@ export function headersOf({ attributes }: CheckRequest): CheckHeaders {
   const http = attributes?.request?.http;
   const found = new Map<string, string[]>();
   const add = (key: string, value: string) => {
-    const name = key.length > 29 ? '' : key.toLowerCase();
-    if (value === '' && name !== 'authorization') return;
-    if (READ.has(name)) found.set(name, [...(found.get(name) ?? []), value]);
+    const name = READ.has(key) ? key : key.toLowerCase();
+    if (!READ.has(name) || (value === '' && name !== 'authorization')) return;
+    const values = found.get(name);
+    if (values) values.push(value);
+    else found.set(name, [value]);
   };
   for (const [key, value] of Object.entries(http?.headers ?? {})) add(key, value);
   // Envoy uses the second form with `encode_raw_headers`, and gRPC always.

@@ -5,7 +5,7 @@ import { encodeEnvelope } from '@connectrpc/connect/protocol';
 import { endStreamFlag, endStreamToJson } from '@connectrpc/connect/protocol-connect';
 import { HeaderValueOption_HeaderAppendAction as AppendAction } from '../../../gen/envoy/config/core/v3/base_pb.ts';
 import { AuthError } from '../../domain/auth-error.ts';
-import { toConnectError } from '../calls/errors.ts';
+import { codeOf, toConnectError } from '../calls/errors.ts';
 import { connectError, grpcError } from '../calls/write-error.ts';
 import type { Rejection } from './authorize-request.ts';
 import { rejection } from './identity-headers.ts';
@@ -42,19 +42,19 @@ export function deniedResponse(
   requestId: string,
 ): DeniedResponse {
   const { status, challenge, body } = rejection(reason, violations);
-  const error = toConnectError(new AuthError(reason, { violations }), requestId);
-  const denied = { code: error.code, status, body: '' };
+  const denied = { code: codeOf(reason), status, body: '' };
   const plain: DeniedResponse['headers'] = [
     ['www-authenticate', challenge],
     ['content-type', 'application/json'],
     ['cache-control', 'no-store'],
   ];
+  if (kind === 'http') return { ...denied, headers: plain, body: JSON.stringify(body) };
+  const error = toConnectError(new AuthError(reason, { violations }), requestId);
   switch (kind) {
-    case 'http':
-      return { ...denied, headers: plain, body: JSON.stringify(body) };
     case 'connect':
       return { ...denied, headers: plain, body: textOf(connectError(error).body ?? new Uint8Array()) };
-    // A gRPC server derives the code from this status (gRFC A92). Envoy answers gRPC with 200, and gRPC-Web as it is told.
+    // A gRPC server derives the code from this status (gRFC A92). Envoy answers gRPC with 200, and
+    // gRPC-Web with the status of this answer.
     case 'grpc-server':
       return { ...denied, headers: grpcError(error).headers };
     case 'grpc':
