@@ -4,6 +4,8 @@ export type ReadHeader = (name: string) => string;
 
 const SAFE_METHODS = ['GET', 'HEAD', 'OPTIONS'];
 const MAX_RETURN_CHARACTERS = 2_048;
+/** Browsers keep about 180 for a host. */
+const MAX_COOKIES = 1_000;
 
 /** Whether a redirect makes sense to the client: the request of a page that the user sees, not of a script. */
 export function isPageRequest(method: string, header: ReadHeader): boolean {
@@ -16,7 +18,9 @@ export function isPageRequest(method: string, header: ReadHeader): boolean {
 
 /** A WebSocket begins with GET, and the same-origin policy does not apply to it (RFC 6455 section 10.2). */
 export function canChangeState(method: string, header: ReadHeader): boolean {
-  return !SAFE_METHODS.includes(method) || header('sec-fetch-mode') === 'websocket' || header('upgrade') !== '';
+  // Some gateways remove `upgrade`, and some browsers send no `sec-fetch-mode`.
+  const isWebSocket = header('sec-fetch-mode') === 'websocket' || header('sec-websocket-key') !== '';
+  return !SAFE_METHODS.includes(method) || isWebSocket || header('upgrade') !== '';
 }
 
 /**
@@ -46,9 +50,9 @@ export function returnTarget(text: string): string {
   return isPath && URL.parse(text, 'http://here.invalid')?.host === 'here.invalid' ? text : '/';
 }
 
+/** None for more than a browser sends, as reading them all would take too long. */
 function cookiePairs(cookieHeader: string): string[] {
-  return cookieHeader
-    .split(';')
-    .map((pair) => pair.trim())
-    .filter((pair) => pair !== '');
+  const pairs = cookieHeader.split(';', MAX_COOKIES + 1);
+  if (pairs.length > MAX_COOKIES) return [];
+  return pairs.map((pair) => pair.trim()).filter((pair) => pair !== '');
 }

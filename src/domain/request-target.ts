@@ -6,9 +6,13 @@ const MAX_READINGS = 64;
 /** The sum of all readings. */
 const MAX_CHARACTERS = 16 * 1024;
 
-const PLAIN_PATH = /^(?:\/[\w~!$&'()*+,=:@-][\w.~!$&'()*+,=:@-]*)+\/?$|^\/$/;
-/** A control character can end a text in another program. U+FFFD stands for bytes outside UTF-8. */
-const UNREADABLE = /[\p{Cc}\ufffd]/u;
+/** No segment begins or ends with a dot. */
+const PLAIN_PATH = /^(?:\/(?![^/]*\.(?:\/|$))[\w~!$&'()*+,=:@-][\w.~!$&'()*+,=:@-]*)+\/?$|^\/$/;
+/**
+ * A control character can end a text in another program. U+FFFD stands for bytes outside UTF-8. Longer runs of marks than
+ * the stream-safe format of Unicode (UAX 15) has take the square of their length to normalize.
+ */
+const UNREADABLE = /[\p{Cc}\ufffd]|\p{M}{31}/u;
 
 /** Each turns a path into what some server makes of it. Servers apply them in any order. */
 const REWRITES: ((path: string) => string)[] = [
@@ -18,6 +22,7 @@ const REWRITES: ((path: string) => string)[] = [
   (path) => path.replace(/;[^/]*/g, ''),
   (path) => path.replace(/\/{2,}/g, '/'),
   withoutDotSegments,
+  withoutFinalDots,
   (path) => path.replace(/[?#].*$/s, ''),
   // Some file systems read full-width letters and dots as the usual ones.
   (path) => path.normalize('NFKC'),
@@ -54,7 +59,20 @@ export function normalizedHost(authority: string): string | null {
 /** Bytes outside UTF-8, such as the overlong form of a dot, become U+FFFD. */
 function percentDecoded(path: string): string {
   if (!path.includes('%')) return path;
-  return path.replace(/(?:%[0-9a-f]{2})+/gi, (run) => Buffer.from(run.replaceAll('%', ''), 'hex').toString());
+  return path
+    .replace(/(?:%[0-9a-f]{2})+/gi, (run) => Buffer.from(run.replaceAll('%', ''), 'hex').toString())
+    .replace(/%u([0-9a-f]{4})/gi, (_, unit) => String.fromCharCode(Number.parseInt(unit, 16)));
+}
+
+/** Windows removes dots and spaces from the end of a name, so `.. ` is `..` there. */
+function withoutFinalDots(path: string): string {
+  const segments = path.split('/').map((segment) => {
+    let end = segment.length;
+    while (end > 0 && '. '.includes(segment.charAt(end - 1))) end -= 1;
+    if (end > 0) return segment.slice(0, end);
+    return segment.startsWith('..') ? '..' : segment.trim();
+  });
+  return segments.join('/');
 }
 
 /** RFC 3986 section 5.2.4. */

@@ -202,6 +202,22 @@ describe('ext_authz with session=cookie', () => {
     ]);
     expect((await ask({ 'sec-fetch-mode': 'cors' })).status).toBe(401);
     expect((await ask({ cookie, 'sec-fetch-mode': 'websocket', origin: 'https://evil.example' })).status).toBe(403);
+    const socket = { cookie, 'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==', origin: 'https://evil.example' };
+    expect((await ask(socket)).status).toBe(403);
+  });
+
+  test('answers a path that no URL can have', async () => {
+    for (const path of ['/\ud800', `/${'ä'.repeat(3_000)}`]) {
+      const http = { method: 'GET', host: 'shop.example', path, headers: NAVIGATE };
+      const response = await sendRequest(`${app.url}/envoy.service.auth.v3.Authorization/Check`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ attributes: { request: { http }, contextExtensions: { session: 'cookie' } } }),
+      });
+      const answer = await response.text();
+      expect([response.status, answer]).not.toEqual([500, expect.anything()]);
+      if (path.includes('ä')) expect(answer).toContain('/session/renew?return=%2F"');
+    }
   });
 });
 

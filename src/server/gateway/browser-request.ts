@@ -3,6 +3,7 @@ import {
   canChangeState,
   isFromOwnPage,
   isPageRequest,
+  returnTarget,
   soleCookie,
   withoutCookies,
 } from '../../domain/browser-request.ts';
@@ -56,7 +57,7 @@ export function readBrowserRequest(
   return {
     sessionToken: soleCookie(cookies, names.session),
     isCrossSite: canChangeState(method, header) && !isFromOwnPage(header, settings.origins),
-    renewUrl: isPage ? `${origin}${RENEW_PATH}?return=${encodeURIComponent(target)}` : null,
+    renewUrl: isPage ? `${origin}${RENEW_PATH}?return=${encodeURIComponent(returnTarget(target))}` : null,
     isOfKnownHost: origin !== null,
     otherCookies: withoutCookies(cookies, Object.values(names)),
   };

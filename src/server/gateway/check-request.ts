@@ -36,6 +36,7 @@ const READ = new Set([
   ...['authorization', 'content-type', 'connect-protocol-version', ':authority', 'host'],
   ...['x-request-id', 'x-forwarded-for', 'user-agent', 'origin', 'access-control-request-method'],
   ...['cookie', 'accept', 'sec-fetch-mode', 'sec-fetch-site', 'upgrade', 'x-requested-with'],
+  'sec-websocket-key',
 ]);
 
 /** @throws AuthError INVALID_ARGUMENT for an invalid requirement */
