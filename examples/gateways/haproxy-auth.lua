@@ -12,6 +12,10 @@ core.register_action('latchkey', { 'http-req' }, function(txn, requirement)
     headers = {
       -- Latchkey rejects several values, because the service could read any of them. Two are enough to make it reject.
       authorization = { sent[0], sent[1] },
+      ['x-forwarded-for'] = { txn.f:src() },
+      ['x-forwarded-method'] = { txn.f:method() },
+      ['x-forwarded-host'] = { txn.f:req_hdr('host') },
+      ['x-forwarded-uri'] = { txn.f:pathq() },
       -- This connection is not reused.
       connection = { 'close' },
     },

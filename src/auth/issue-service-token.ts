@@ -3,8 +3,9 @@ import { chosenAudiences, parseAudiences } from '../domain/audience.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit } from '../domain/effect.ts';
-import { parseFields } from '../domain/parse-fields.ts';
+import { InvalidValue, parseFields } from '../domain/parse-fields.ts';
 import type { ServicePrincipal } from '../domain/principal.ts';
+import { closureOf } from '../domain/role-graph.ts';
 
 export type IssueServiceTokenInput = {
   apiKey: string;
@@ -12,6 +13,8 @@ export type IssueServiceTokenInput = {
   client: string | null;
   /** Empty for all audiences. */
   audiences: string[];
+  /** Empty for all roles of the service. The token has the roles that they imply as well. */
+  roles: string[];
 };
 
 export type ServiceToken = { accessToken: string; expiresAt: Date; principal: ServicePrincipal };
@@ -19,7 +22,7 @@ export type ServiceToken = { accessToken: string; expiresAt: Date; principal: Se
 /** @throws AuthError PERMISSION_DENIED without a valid API key of the client, and INVALID_ARGUMENT only with one */
 export async function issueServiceToken(
   deps: Pick<Deps, 'store' | 'apiKeys' | 'signingKeys' | 'verifier' | 'tokenSettings' | 'now' | 'newId'>,
-  { apiKey, client, audiences: requested }: IssueServiceTokenInput,
+  { apiKey, client, ...requested }: IssueServiceTokenInput,
   call: Call,
 ): Promise<ServiceToken> {
   // A token with cached roles could be stale when it is issued.
@@ -27,8 +30,12 @@ export async function issueServiceToken(
   const isClient = account && (client === null || client === account.name || client === account.serviceAccountId);
   if (!isClient) throw new AuthError('PERMISSION_DENIED');
   const { issuer, audiences, serviceTokenTtlSeconds } = deps.tokenSettings;
-  const { audiences: choice } = parseFields({ audiences: () => parseAudiences(requested, audiences) });
-  const { serviceAccountId, keyId, name, roles, claimsEpoch, rolesEpoch, until } = account;
+  const { audiences: choice } = parseFields({
+    audiences: () => parseAudiences(requested.audiences, audiences),
+    roles: () => assertHeld(requested.roles, account.roles),
+  });
+  const roles = requested.roles.length > 0 ? await withImplied(deps, requested.roles, account.roles) : account.roles;
+  const { serviceAccountId, keyId, name, claimsEpoch, rolesEpoch, until } = account;
   const now = deps.now();
   const issuedAt = Math.floor(now.getTime() / 1000);
   // A token must expire before its API key and its role grants do.
@@ -53,4 +60,15 @@ export async function issueServiceToken(
   deps.verifier.remember(accessToken, claims);
   const principal: ServicePrincipal = { kind: 'service', serviceAccountId, keyId, name, roles };
   return { accessToken, expiresAt: new Date(expiry * 1000), principal };
+}
+
+function assertHeld(requested: string[], held: string[]): void {
+  if (!requested.every((role) => held.includes(role))) throw new InvalidValue('must hold only roles of the service');
+}
+
+/** A definition that changed in the meantime cannot add roles. */
+async function withImplied({ store }: Pick<Deps, 'store'>, requested: string[], held: string[]): Promise<string[]> {
+  const graph = new Map((await store.roles.all()).map((role) => [role.name, role]));
+  const implied = new Set(requested.flatMap((role) => [...closureOf(graph, role)]));
+  return held.filter((role) => implied.has(role));
 }

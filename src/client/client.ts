@@ -4,6 +4,7 @@ export { AuthError, type Violation } from '../domain/auth-error.ts';
 export type { Reason } from '../domain/error-reason.ts';
 export type { ServiceTokenPrincipal, TokenPrincipal, UserPrincipal } from '../domain/principal.ts';
 export { type Access, type AccessRule, type AccessRules, requireRole } from './access-rule.ts';
+export type { Metric } from './client-metrics.ts';
 export { type CalledFor, type Clients, type ClientsOptions, createClients } from './clients.ts';
 export {
   type ConnectInterceptorOptions,

@@ -1,7 +1,10 @@
 import type { SecureContextOptions } from 'node:tls';
+import { type DescMethod, getOption } from '@bufbuild/protobuf';
 import { type Client, createClient, type Transport } from '@connectrpc/connect';
+import { Access, access } from '../../gen/latchkey/auth/v1/options_pb.ts';
 import { VerifierService } from '../../gen/latchkey/auth/v1/verifier_service_pb.ts';
-import { type Credential, presentOf, withDefaults } from './call-defaults.ts';
+import { type CallDefaults, type Credential, presentOf, withDefaults } from './call-defaults.ts';
+import { explaining, explainServiceKey, explainStream } from './explain-failure.ts';
 import { connect } from './servers.ts';
 import { type UserClients, userClients } from './user-clients.ts';
 
@@ -52,14 +55,17 @@ const TIMEOUT_MS = 10_000;
  */
 export function createClients(options: ClientsOptions): Clients {
   const { url, tls = {}, timeoutMs = TIMEOUT_MS, serviceKey = '' } = options;
-  const connection = options.transport ? { transport: options.transport(url), disconnect() {} } : connect(url, tls);
-  const own = withDefaults(connection.transport, {
+  const connection = options.transport
+    ? { transport: explaining(options.transport(url), url), disconnect() {} }
+    : connect(url, tls);
+  const defaults: CallDefaults = {
     timeoutMs,
     async headers() {
       const key = await presentOf(serviceKey);
       return key === '' ? {} : { authorization: `Bearer ${key}` };
     },
-  });
+  };
+  const own = explainingKey(withDefaults(connection.transport, defaults), url);
   return {
     ...userClients(own),
     verifier: createClient(VerifierService, own),
@@ -71,6 +77,26 @@ export function createClients(options: ClientsOptions): Clients {
         }),
       ),
     close: connection.disconnect,
+  };
+}
+
+/** A call whose credential is the service key. Public methods do not read it. */
+function explainingKey(transport: Transport, url: string): Transport {
+  const explain = (method: DescMethod, header: Parameters<Transport['unary']>[3]) => (error: unknown) => {
+    const isByKey = getOption(method, access) !== Access.PUBLIC && !new Headers(header).has('authorization');
+    throw isByKey ? explainServiceKey(error, url) : error;
+  };
+  return {
+    unary: (method, signal, timeoutMs, header, ...rest) =>
+      transport.unary(method, signal, timeoutMs, header, ...rest).catch(explain(method, header)),
+    stream: (method, signal, timeoutMs, header, ...rest) =>
+      transport.stream(method, signal, timeoutMs, header, ...rest).then(
+        (answer) => ({
+          ...answer,
+          message: explainStream(answer.message, explain(method, header)),
+        }),
+        explain(method, header),
+      ),
   };
 }
 

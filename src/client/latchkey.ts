@@ -1,16 +1,15 @@
 // Verifies access tokens in the process that receives them, with the server's own decision engine and the revocation
 // events of its Watch stream. Asks a server only when those events are too old.
 import type { SecureContextOptions } from 'node:tls';
-import { timestampDate } from '@bufbuild/protobuf/wkt';
-import { Code, ConnectError, type Transport } from '@connectrpc/connect';
-import { PrincipalKind, type Principal as PrincipalMessage } from '../../gen/latchkey/auth/v1/types_pb.ts';
+import { ConnectError, type Transport } from '@connectrpc/connect';
+import { isApiKey } from '../domain/api-key.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { TokenPrincipal } from '../domain/principal.ts';
-import { RETRY_SOON_MS } from '../domain/retry-after.ts';
 import { createEngine, type Engine } from '../verifier/engine.ts';
 import { createRevocationView } from '../verifier/revocation-view.ts';
-import { reasonOf } from './reason-of.ts';
-import { connectServers, firstAnswer } from './servers.ts';
+import { createAsk, toAuthError, unavailable } from './ask-servers.ts';
+import { createClientMetrics, type Metric } from './client-metrics.ts';
+import { connectServers, type Server } from './servers.ts';
 import { followWatch } from './watch-follower.ts';
 
 export type LatchkeyOptions = {
@@ -25,6 +24,11 @@ export type LatchkeyOptions = {
   tls?: Pick<SecureContextOptions, 'ca' | 'cert' | 'key'>;
   /** When set, the `aud` claim of a token must contain it. */
   audience?: string;
+  /**
+   * Whether an API key may stand in the place of a token. The library asks a server about each, because it cannot verify
+   * them itself. Default false.
+   */
+  acceptApiKeys?: boolean;
   /** Oldest revocation data to trust while a server is followed, in milliseconds. Default 5,000. */
   maxStalenessMs?: number;
   /** The same while the stream has ended or is late, in milliseconds. Default 1,000. */
@@ -33,7 +37,10 @@ export type LatchkeyOptions = {
   whenStale?: 'ask' | 'reject';
   /** Largest size of the cache of verified tokens, in bytes. Default 64 MiB. */
   cacheBytes?: number;
-  /** Receives each error of the stream. The library connects again in any case. */
+  /**
+   * Receives each error of the stream. The library connects again in any case. Without it, each new message becomes a
+   * warning of the process.
+   */
   onError?: (error: unknown) => void;
   /** Creates the transport to a URL, instead of gRPC over HTTP/2. */
   transport?: (url: string) => Transport;
@@ -43,25 +50,28 @@ export type Latchkey = {
   /**
    * Answers from memory, in microseconds. Asks a server only when the revocation data is too old.
    * @param token the value of `authorization: Bearer ...`, without the scheme
-   * @param options `audience` replaces that of createLatchkey
+   * @param options replace those of createLatchkey
    * @throws AuthError CREDENTIALS_MISSING, TOKEN_INVALID, TOKEN_EXPIRED, AUDIENCE_MISMATCH, TOKEN_REVOKED, TOKEN_STALE;
    * or DEPENDENCY_UNAVAILABLE when the token cannot be verified now
    */
-  verify(token: string, options?: { audience?: string }): Promise<TokenPrincipal>;
+  verify(token: string, options?: { audience?: string; acceptApiKeys?: boolean }): Promise<TokenPrincipal>;
   /**
    * Resolves when `verify` can answer from memory. Waits for a server that is unavailable.
-   * @throws AuthError when the server rejects the service key
+   * @param options `timeoutMs` bounds the wait; without it there is no bound
+   * @throws AuthError when the server rejects the service key, or DEPENDENCY_UNAVAILABLE with the last error at the end
+   * of the wait
    */
-  ready(): Promise<void>;
+  ready(options?: { timeoutMs?: number }): Promise<void>;
   /** Age of the revocation data in milliseconds; Infinity before the first data. */
   stalenessMs(): number;
+  /** The present values, for the metrics of any system. */
+  metrics(): Metric[];
   close(): void;
 };
 
 const MAX_STALENESS_MS = 5_000;
 const MAX_STALENESS_DISCONNECTED_MS = 1_000;
 const CACHE_BYTES = 64 * 1024 * 1024;
-const ASK_TIMEOUT_MS = 2_000;
 const NEVER = Number.POSITIVE_INFINITY;
 
 /** @throws TypeError when a URL is invalid */
@@ -72,12 +82,23 @@ export function createLatchkey(options: LatchkeyOptions): Latchkey {
   const view = createRevocationView();
   let engine: { issuer: string; engine: Engine } | null = null;
 
+  let lastError: unknown = new Error('no server has answered yet');
+  const onError = options.onError ?? warnOnChange();
+  const counts = createClientMetrics({
+    stalenessMs: view.ageMs,
+    isFollowing: () => follower.isFollowing(),
+    cachedBytes: () => engine?.engine.cachedBytes() ?? 0,
+  });
+  const ask = createAsk({ servers, followed: () => follower.serverIndex(), onAsked: counts.asked });
   const follower = followWatch({
-    servers,
+    servers: servers.map((server) => countingStreams(server, counts.streamStarted)),
     headers: options.serviceKey === undefined ? {} : { authorization: `Bearer ${options.serviceKey}` },
     view,
     maxStalenessMs,
-    onError: options.onError ?? (() => {}),
+    onError(error) {
+      lastError = error;
+      onError(error);
+    },
     onKeys({ issuer, keys, unusableKids }) {
       if (engine?.issuer === issuer) return engine.engine.useKeys(keys, unusableKids);
       const cacheBytes = options.cacheBytes ?? CACHE_BYTES;
@@ -100,60 +121,73 @@ export function createLatchkey(options: LatchkeyOptions): Latchkey {
     ageMs: () => (follower.isFollowing() || view.ageMs() <= maxStalenessDisconnectedMs ? view.ageMs() : NEVER),
   };
 
-  async function ask(accessToken: string, audience: string): Promise<TokenPrincipal> {
-    if (whenStale === 'reject') throw unavailable(new Error('the revocation data is too old'));
-    try {
-      const followed = follower.serverIndex();
-      const { principal } = await firstAnswer(
-        [...servers.slice(followed), ...servers.slice(0, followed)],
-        ({ auth }, signal) => auth.verify({ accessToken, audience }, { timeoutMs: ASK_TIMEOUT_MS, signal }),
-      );
-      return toPrincipal(principal);
-    } catch (error) {
-      throw toAuthError(error);
+  const decide = async (token: string, audience: string): Promise<TokenPrincipal> => {
+    const isByApiKey = isApiKey(token);
+    const verdict = isByApiKey ? null : engine?.engine.judge(token, audience);
+    if (verdict && !('undecided' in verdict)) {
+      counts.verdict('memory', 'reason' in verdict ? verdict.reason : 'valid');
+      if ('reason' in verdict) throw new AuthError(verdict.reason);
+      return verdict.decision.principal;
     }
-  }
+    try {
+      if (whenStale === 'reject' && !isByApiKey)
+        throw unavailable('the revocation data is too old, and whenStale is reject');
+      const principal = await ask(token, audience);
+      counts.verdict('server', 'valid');
+      return principal;
+    } catch (error) {
+      const failure = toAuthError(error);
+      counts.verdict('server', failure.reason);
+      throw failure;
+    }
+  };
 
   return {
-    async verify(token, { audience = ownAudience } = {}) {
+    async verify(token, { audience = ownAudience, acceptApiKeys = options.acceptApiKeys ?? false } = {}) {
       if (token === '') throw new AuthError('CREDENTIALS_MISSING');
-      const verdict = engine?.engine.judge(token, audience);
-      if (!verdict || 'undecided' in verdict) return ask(token, audience);
-      if ('decision' in verdict) return verdict.decision.principal;
-      throw new AuthError(verdict.reason);
+      if (isApiKey(token) && !acceptApiKeys) throw new AuthError('API_KEY_NOT_ACCEPTED');
+      return decide(token, audience);
     },
-    async ready() {
+    async ready({ timeoutMs } = {}) {
       try {
-        await follower.ready;
+        if (timeoutMs === undefined) await follower.ready;
+        else await withTimeout(follower.ready, timeoutMs, () => lastError);
       } catch (error) {
         throw toAuthError(error);
       }
     },
+    metrics: counts.read,
     stalenessMs: () => view.ageMs(),
     close: () => follower.close(),
   };
 }
 
-function toPrincipal(message: PrincipalMessage | undefined): TokenPrincipal {
-  if (!message?.issuedAt || !message.expiresAt) throw new ConnectError('the answer has no principal', Code.Internal);
-  const { userId, sessionId, email, emailVerified, roles, issuedAt, expiresAt } = message;
-  const times = { issuedAt: timestampDate(issuedAt), expiresAt: timestampDate(expiresAt) };
-  if (message.kind === PrincipalKind.SERVICE) {
-    const { serviceAccountId, service: name } = message;
-    return { kind: 'service', serviceAccountId, name, roles, ...times };
-  }
-  return { kind: 'user', userId, sessionId, email, emailVerified, roles, ...times };
+function countingStreams({ verifier, ...server }: Server, onStream: () => void): Server {
+  return {
+    ...server,
+    verifier: {
+      watch(...request) {
+        onStream();
+        return verifier.watch(...request);
+      },
+    },
+  };
 }
 
-/** A rejection by the server stays one. Every other error means that the token cannot be verified now. */
-function toAuthError(error: unknown): AuthError {
-  const failure = ConnectError.from(error);
-  const reason = reasonOf(failure);
-  if ([Code.Unauthenticated, Code.PermissionDenied, Code.FailedPrecondition].includes(failure.code) && reason !== null)
-    return new AuthError(reason, { cause: failure });
-  return unavailable(failure);
+/** A wrong URL would otherwise make `ready` wait in silence. */
+function warnOnChange(): (error: unknown) => void {
+  let last = '';
+  return (error) => {
+    const { message } = ConnectError.from(error);
+    if (message !== last) process.emitWarning(message, 'LatchkeyWarning');
+    last = message;
+  };
 }
 
-function unavailable(cause: Error): AuthError {
-  return new AuthError('DEPENDENCY_UNAVAILABLE', { retryAfterMs: RETRY_SOON_MS, cause });
+async function withTimeout(work: Promise<void>, timeoutMs: number, reason: () => unknown): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(reason()), timeoutMs);
+  });
+  await Promise.race([work, timeout]).finally(() => clearTimeout(timer));
 }

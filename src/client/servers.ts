@@ -6,6 +6,7 @@ import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-no
 import { ErrorInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
 import { AuthService } from '../../gen/latchkey/auth/v1/auth_service_pb.ts';
 import { VerifierService } from '../../gen/latchkey/auth/v1/verifier_service_pb.ts';
+import { explaining, explainServiceKey, explainStream } from './explain-failure.ts';
 
 export type Server = {
   auth: Pick<Client<typeof AuthService>, 'verify'>;
@@ -16,6 +17,11 @@ export type Server = {
 /** A connection that a firewall dropped silently is detected after the sum of the two. */
 const PING_INTERVAL_MS = 5_000;
 const PING_TIMEOUT_MS = 2_500;
+/**
+ * A session that has failed emits its error when its socket closes, after the call has failed. Without a listener the
+ * error ends the process, and the manager has none after `abort`.
+ */
+const ERROR_EMITTED_AFTER_MS = 50;
 /** A server that has not answered by then may be unreachable, so the next server is called as well. */
 const HEDGE_AFTER_MS = 500;
 const ANSWERS = [Code.Unauthenticated, Code.PermissionDenied, Code.InvalidArgument];
@@ -28,8 +34,8 @@ export function connect(url: string, tls: SecureContextOptions): Connection {
   const sessionManager = new Http2SessionManager(url, pings, tls);
   const reason = () => new ConnectError('the server has been silent for too long', Code.Unavailable);
   return {
-    transport: createGrpcTransport({ baseUrl: url, sessionManager }),
-    disconnect: () => sessionManager.abort(reason()),
+    transport: explaining(createGrpcTransport({ baseUrl: url, sessionManager }), url),
+    disconnect: () => void setTimeout(() => sessionManager.abort(reason()), ERROR_EMITTED_AFTER_MS).unref(),
   };
 }
 
@@ -42,7 +48,7 @@ export function connectServers(
   if (urls.length === 0) throw new TypeError('url must name at least one server');
   urls.forEach(assertHttpUrl);
   return urls.map((url) =>
-    serverOf(transportTo ? { transport: transportTo(url), disconnect() {} } : connect(url, tls)),
+    serverOf(url, transportTo ? { transport: explaining(transportTo(url), url), disconnect() {} } : connect(url, tls)),
   );
 }
 
@@ -51,8 +57,15 @@ function assertHttpUrl(url: string): void {
     throw new TypeError('url must begin with http:// or https://');
 }
 
-function serverOf({ transport, disconnect }: Connection): Server {
-  return { auth: createClient(AuthService, transport), verifier: createClient(VerifierService, transport), disconnect };
+function serverOf(url: string, { transport, disconnect }: Connection): Server {
+  const verifier = createClient(VerifierService, transport);
+  return {
+    auth: createClient(AuthService, transport),
+    verifier: {
+      watch: (...request) => explainStream(verifier.watch(...request), (error) => explainServiceKey(error, url)),
+    },
+    disconnect,
+  };
 }
 
 /**

@@ -57,11 +57,13 @@ export const items = z.string().transform(itemsOf);
 
 /** The `aud` of access tokens. The list always includes Latchkey's own audience. */
 export const audiences: Format<string[]> = {
-  text: `names or URIs in printable ASCII, separated by commas, at most ${MAX_AUDIENCE_LENGTH} characters in all`,
+  text: `names, or URIs without a fragment, in printable ASCII, separated by commas, at most ${MAX_AUDIENCE_LENGTH} characters in all`,
   schema: items
     .refine(
-      (list) => list.every((item) => /^[\x21-\x7e]+$/.test(item)) && list.join().length <= MAX_AUDIENCE_LENGTH,
-      `must be names or URIs in printable ASCII, at most ${MAX_AUDIENCE_LENGTH} characters in all`,
+      (list) =>
+        list.every((item) => /^[\x21-\x7e]+$/.test(item) && !item.includes('#')) &&
+        list.join().length <= MAX_AUDIENCE_LENGTH,
+      `must be names, or URIs without a fragment, in printable ASCII, at most ${MAX_AUDIENCE_LENGTH} characters in all`,
     )
     .transform((list) => [...new Set([...list, OWN_AUDIENCE])]),
 };

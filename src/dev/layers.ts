@@ -47,10 +47,13 @@ export const LAYERS: Room[][] = [
   [
     { name: 'account', owns: 'use cases of AccountService' },
     { name: 'cli', owns: 'the commands for operators' },
-    { name: 'server/endpoints', owns: 'plain HTTP: OAuth endpoints, JWKS, probes, CORS' },
+    { name: 'server/endpoints', owns: 'plain HTTP: browser sessions, probes, CORS' },
   ],
   [{ name: 'server/rpc', owns: 'Connect: routes, access, messages' }],
-  [{ name: 'server/gateway', owns: 'ext_authz and forward auth for gateways' }],
+  [
+    { name: 'server/gateway', owns: 'ext_authz and forward auth for gateways' },
+    { name: 'server/oauth', owns: 'OAuth 2.0 over plain HTTP: tokens, introspection, revocation, metadata, JWKS' },
+  ],
   [{ name: 'server/fast-path', owns: 'Verify and related calls, answered from memory before Connect' }],
   [{ name: 'server/server.ts', owns: 'the order in which a request passes through the server' }],
   [{ name: 'app', owns: 'the parts of the service, constructed from their settings' }],
@@ -71,6 +74,7 @@ export const RESERVED: { packages: string[]; rooms: string[] }[] = [
       'server/endpoints',
       'server/rpc',
       'server/gateway',
+      'server/oauth',
       'server/fast-path',
       'client',
       'grpc',

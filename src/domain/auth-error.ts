@@ -10,6 +10,8 @@ type Details = {
   requiredRole?: string | undefined;
   /** Only for the log. */
   cause?: unknown;
+  /** The reason is the default. */
+  message?: string;
 };
 
 export class AuthError extends Error {
@@ -19,7 +21,7 @@ export class AuthError extends Error {
   readonly requiredRole: string | undefined;
 
   constructor(reason: Reason, details: Details = {}) {
-    super(reason, { cause: details.cause });
+    super(details.message ?? reason, { cause: details.cause });
     this.name = 'AuthError';
     this.reason = reason;
     this.violations = details.violations ?? [];

@@ -9,7 +9,8 @@ import { parseStoredHash } from './stored-hash.ts';
 const MAX_LENGTH = 4_096;
 /** Tighter than those of the configuration. */
 const ARGON2_BOUNDS = { memoryKib: 262_144, iterations: 20 };
-const TOO_COSTLY = 'costs more or less than a sign-in may';
+const TOO_COSTLY =
+  'costs more or less than a sign-in may (the guide "Moving in" has the bounds): import the account without a hash, and the user sets a password by the reset mail';
 const UNKNOWN =
   'must be a hash of a form that the guide "Moving in" lists, such as argon2, bcrypt, scrypt or PBKDF2, complete and unchanged';
 /** Django's "unusable" passwords, and locked accounts of Unix. */

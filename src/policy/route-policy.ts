@@ -1,9 +1,10 @@
 // The rules of a policy file, and the rule that applies to a request. As in the Gateway API, the most specific host
 // counts first, then the longest path.
 
-import { normalizedHost, readingsOf } from './request-target.ts';
+import { normalizedHost, readingsOf } from '../domain/request-target.ts';
 import {
   combineRequirements,
+  NO_REQUIREMENT,
   parseRequirement,
   type RouteRequirement,
   type StatedRequirement,
@@ -28,7 +29,6 @@ export type RoutePolicy = {
 
 type Group = { host: string; rules: Map<string, RouteRule>; longest: number };
 
-const NO_REQUIREMENT: StatedRequirement = {};
 const WITHOUT_RULE = combineRequirements([parseRequirement({ access: 'required' })]);
 
 /** @param rules no two of the same host and path in any case */

@@ -36,7 +36,7 @@ export type StatedRequirement = Partial<RouteRequirement>;
 
 const ROWS = Object.entries(TABLE) as [Field, Row<unknown>][];
 const NAMES: string[] = ROWS.map(([, { name }]) => name);
-const NO_REQUIREMENT: StatedRequirement = {};
+export const NO_REQUIREMENT: StatedRequirement = {};
 
 /**
  * Unknown names are rejected: a misspelt `role` must not open a route.
@@ -57,6 +57,17 @@ export function parseRequirement(values: Record<string, string>, prefix = ''): S
 
 /** Returns a requirement that is as strict as each source, so that no source can relax another. */
 export function combineRequirements(sources: StatedRequirement[]): RouteRequirement {
+  const [only = NO_REQUIREMENT, ...more] = sources.filter((source) => source !== NO_REQUIREMENT);
+  if (more.length > 0) return combine(sources);
+  const known = completed.get(only) ?? combine([only]);
+  completed.set(only, known);
+  return known;
+}
+
+/** A rule of a policy completes to the same requirement for every request. */
+const completed = new WeakMap<StatedRequirement, RouteRequirement>();
+
+function combine(sources: StatedRequirement[]): RouteRequirement {
   const combined: Record<string, unknown> = {};
   for (const [field, { combine, fallback }] of ROWS) {
     const values: unknown[] = sources.flatMap((source) => (field in source ? [source[field]] : []));

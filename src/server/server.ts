@@ -9,12 +9,14 @@ import { createConcurrencyLimit } from './calls/concurrency-limit.ts';
 import { createFairSlots } from './calls/fair-slots.ts';
 import { createBrowserSessionHandler } from './endpoints/browser-session/browser-session.ts';
 import { createCorsHandler } from './endpoints/cors.ts';
-import { createMetadataHandler } from './endpoints/metadata.ts';
-import { createOAuthTokenHandler } from './endpoints/oauth-token.ts';
 import { createFastPath } from './fast-path/fast-path.ts';
 import type { CurrentPolicy } from './gateway/check-request.ts';
 import { extAuthzRoutes } from './gateway/ext-authz.ts';
 import { createForwardAuthHandler } from './gateway/forward-auth.ts';
+import { createMetadataHandler } from './oauth/metadata.ts';
+import { createIntrospectionHandler } from './oauth/oauth-introspect.ts';
+import { createRevocationHandler } from './oauth/oauth-revoke.ts';
+import { createOAuthTokenHandler } from './oauth/oauth-token.ts';
 import { adminRoutes } from './rpc/admin-routes.ts';
 import { type ServesService, servesAll, servesPublic } from './rpc/admin-services.ts';
 import {
@@ -102,7 +104,9 @@ export async function startServer(deps: ServerDeps, options: ServerOptions): Pro
       serves,
     }),
     createForwardAuthHandler(all, deps.callLog),
-    createOAuthTokenHandler(all, deps.callLog),
+    createOAuthTokenHandler(all),
+    createIntrospectionHandler(all),
+    createRevocationHandler(all),
     createBrowserSessionHandler(all, options.browserSessions, deps.callLog),
     createMetadataHandler({ ...all, issuer: all.tokenSettings.issuer, policy: options.keyPolicy }),
     options.probes,

@@ -14,7 +14,7 @@ import {
   type ImportUsersResponse,
 } from '../../gen/latchkey/auth/v1/admin_service_pb.ts';
 import { testApp } from '../support/app.ts';
-import { admin, auth } from '../support/clients.ts';
+import { admin, auth, type Outcome } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { newPerson, registered, type SignedIn, signedIn, signedInWith } from '../support/people.ts';
 
@@ -53,6 +53,12 @@ async function importAll(
 async function importOne(row: Partial<Row>, options: Options = {}): Promise<ImportUsersResponse> {
   const [answer] = await importAll([[person(1, row)]], options);
   return answer ?? expect.fail('no response');
+}
+
+/** Again when the machine was too busy for the hash. */
+async function signIn(email: string, typed: string): Promise<Outcome> {
+  const outcome = await call(auth.login, { email, password: typed });
+  return outcome.reason === 'DEADLINE_EXCEEDED' ? signIn(email, typed) : outcome;
 }
 
 const rowsOf = (rows: { row: bigint }[] = []) => rows.map(({ row }) => row);
@@ -167,7 +173,7 @@ test('an account keeps its id, its time, its roles, its identities and that it i
   expect((await call(auth.login, { email: disabled.email, password })).reason).toBe('CREDENTIALS_INVALID');
 });
 
-test('what belongs to another account is rejected with its field', async () => {
+test('an id or identity of another account is rejected with its field', async () => {
   const identities = [{ provider: 'google', subject: randomUUID() }];
   const [userId, externalId] = [randomUUID(), randomUUID()];
   expect((await importOne({ userId, externalId, identities })).bad).toEqual([]);
@@ -244,23 +250,6 @@ test('two imports of the same accounts at the same time import each account once
   expect(answers.flatMap(({ existing }) => existing)).toHaveLength(100);
 });
 
-test('every form of a password hash signs in once imported, and is replaced', async () => {
-  const { password: right, hashes } = JSON.parse(
-    readFileSync(join(import.meta.dirname, '../passwords/vectors/hashes.json'), 'utf8'),
-  ) as { password: string; hashes: { name: string; hash: string }[] };
-  const people = hashes.map(({ hash }, n) => person(n, { passwordHash: hash }));
-  const [answer] = await importAll([people]);
-  expect(answer?.bad).toEqual([]);
-  for (const [n, { email }] of people.entries()) {
-    expect((await call(auth.login, { email, password: right })).code, hashes[n]?.name).toBe('ok');
-  }
-  const { rows } = await app.owner.query(
-    "SELECT email FROM users WHERE email = ANY ($1) AND password_hash NOT LIKE '$argon2id$v=19$m=%'",
-    [people.map(({ email }) => email)],
-  );
-  expect(rows).toEqual([]);
-});
-
 test('a decomposed password and one of more than 72 bytes sign in, and are replaced by the whole NFC', async () => {
   const long = 'съешь же ещё этих мягких французских булок, да';
   const decomposed = 'cre\u0300me bru\u0302le\u0301e a\u0300 la carte';
@@ -275,8 +264,26 @@ test('a decomposed password and one of more than 72 bytes sign in, and are repla
     const one = person(1, { passwordHash });
     await importAll([[one]]);
     const { email } = one;
-    expect((await call(auth.login, { email, password: typed })).code).toBe('ok');
-    expect((await call(auth.login, { email, password: typed.normalize('NFC') })).code).toBe('ok');
-    expect((await call(auth.login, { email, password: typed.slice(0, -1) })).reason).toBe('CREDENTIALS_INVALID');
+    expect((await signIn(email, typed)).code).toBe('ok');
+    expect((await signIn(email, typed.normalize('NFC'))).code).toBe('ok');
+    expect((await signIn(email, typed.slice(0, -1))).reason).toBe('CREDENTIALS_INVALID');
   }
-});
+}, 60_000);
+
+// The last test: from here on, each failed sign-in computes all kinds.
+test('every form of a password hash signs in once imported, and is replaced', async () => {
+  const { password: right, hashes } = JSON.parse(
+    readFileSync(join(import.meta.dirname, '../passwords/vectors/hashes.json'), 'utf8'),
+  ) as { password: string; hashes: { name: string; hash: string }[] };
+  const people = hashes.map(({ hash }, n) => person(n, { passwordHash: hash }));
+  const [answer] = await importAll([people]);
+  expect(answer?.bad).toEqual([]);
+  for (const [n, { email }] of people.entries()) {
+    expect((await signIn(email, right)).code, hashes[n]?.name).toBe('ok');
+  }
+  const { rows } = await app.owner.query(
+    "SELECT email FROM users WHERE email = ANY ($1) AND password_hash NOT LIKE '$argon2id$v=19$m=%'",
+    [people.map(({ email }) => email)],
+  );
+  expect(rows).toEqual([]);
+}, 120_000);

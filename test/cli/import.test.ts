@@ -442,6 +442,25 @@ describe('a hostile file', () => {
   });
 });
 
+test.each<[string, Given, RegExp]>([
+  ['a mapping that does not exist', { map: '/no/such/file' }, /no.such.file does not exist: correct the path/],
+  ['a mapping that is a folder', { map: folder }, /is a folder: name a file/],
+  ['a report that exists', { report: written('') }, /exists: name a new file for the report/],
+  ['no reason', { reason: ' ' }, /INVALID_ARGUMENT|reason/],
+])('%s stops the import with a sentence', async (_, given, message) => {
+  const email = address();
+  const { error } = await importing(lines({ email }), given).catch((error: Error) => ({ error: error.message }));
+  expect(error).toMatch(message);
+  expect(await userOf(email)).toBeNull();
+});
+
+test('an import that was interrupted is repeated with the whole file', async () => {
+  const rows = Array.from({ length: 250 }, () => ({ email: address() }));
+  await importing(`${lines(...rows.slice(0, 150))}{`);
+  const { output, error } = await importing(lines(...rows));
+  expect([error, output]).toEqual([null, '100 imported, 150 had an account already, 0 rejected\n']);
+});
+
 test('the command line imports a file that can be corrected and imported again', async () => {
   const file = join(folder, 'users.jsonl');
   const email = address();

@@ -1,7 +1,11 @@
 import type { Project } from '../support/toolchain.ts';
 
 /** A program with the commands `demo URL`, `follow URL...` and `conformance FILE`. */
-export type ClientExample = Project & { command: string[] };
+export type ClientExample = Project & {
+  command: string[];
+  /** More than a minute without caches. */
+  isSlowToBuild?: boolean;
+};
 
 export const CLIENT_EXAMPLES: ClientExample[] = [
   {
@@ -21,5 +25,16 @@ export const CLIENT_EXAMPLES: ClientExample[] = [
     probe: ['mvn', '--version'],
     build: [['mvn', '--batch-mode', '--quiet', 'process-classes']],
     command: ['java', '-cp', 'target/classes:target/lib/*', 'dev.latchkey.example.Main'],
+  },
+  {
+    name: 'Go',
+    folder: 'examples/clients/go',
+    probe: ['go', 'version'],
+    build: [
+      ['../../../node_modules/.bin/buf', 'generate', '../../../proto'],
+      ['go', 'build', '-o', 'bin/latchkey', '.'],
+    ],
+    command: ['bin/latchkey'],
+    isSlowToBuild: true,
   },
 ];

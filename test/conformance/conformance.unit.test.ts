@@ -54,9 +54,11 @@ function verdictOf(one: VerdictCase, messages: ReturnType<typeof messagesOf>): s
   });
   state.startStream();
   for (const [n, message] of messages.entries()) {
+    if (n === one.resumes_after) state.startStream();
     now = one.messages[n]?.arrives_at_ms ?? 0;
     state.receive(message, now);
   }
+  if (one.resumes_after === messages.length) state.startStream();
   now = one.verify_at_ms;
   return watched ? judge(one, watched, view, state.serverTimeAt(now) ?? 0) : 'UNDECIDED';
 }

@@ -16,6 +16,7 @@ export type VerdictCase = {
   token: string;
   audience: string;
   messages: StreamMessage[];
+  resumes_after?: number;
   verify_at_ms: number;
   max_staleness_ms: number;
   verdict: CaseVerdict;

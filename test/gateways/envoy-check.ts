@@ -9,7 +9,11 @@ import {
 
 export type EnvoyRequest = MessageInitShape<typeof CheckRequestSchema>;
 /** @param query `?` sends the request to Connect in place of the fast path */
-export type Check = (request: EnvoyRequest, query?: string) => Promise<CheckResponse>;
+export type Check = (
+  request: EnvoyRequest,
+  query?: string,
+  metadata?: Record<string, string>,
+) => Promise<CheckResponse>;
 
 /** The request of Envoy 1.30 for a GET with these headers. */
 export function envoyRequest(
@@ -59,13 +63,14 @@ export function envoyRequest(
 
 export function createCheck(url: string): { check: Check; close(): void } {
   const client = new grpc.Client(new URL(url).host, grpc.credentials.createInsecure());
-  const check: Check = (request, query = '') =>
+  const check: Check = (request, query = '', metadata = {}) =>
     new Promise((resolve, reject) =>
       client.makeUnaryRequest(
         `/envoy.service.auth.v3.Authorization/Check${query}`,
         (message: EnvoyRequest) => Buffer.from(toBinary(CheckRequestSchema, create(CheckRequestSchema, message))),
         (bytes) => fromBinary(CheckResponseSchema, bytes),
         request,
+        grpc.Metadata.fromHttp2Headers(metadata),
         { deadline: Date.now() + 5_000 } as grpc.CallOptions,
         (error, answer) => (error ? reject(error) : resolve(answer as CheckResponse)),
       ),

@@ -5,7 +5,7 @@ import http2 from 'node:http2';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { testApp } from '../support/app.ts';
 import { auth } from '../support/clients.ts';
-import { portOf, type Received, startEchoService } from '../support/echo-service.ts';
+import { portOf, type Received, serve, startEchoService } from '../support/echo-service.ts';
 import { eventually } from '../support/eventually.ts';
 import { GATEWAYS, type RunningGateway, startGateway } from '../support/gateway.ts';
 import {
@@ -18,6 +18,7 @@ import {
   tokenOfService,
 } from '../support/people.ts';
 import { webSocket } from '../support/web-socket.ts';
+import { IDENTITY_NAMES } from './hostile-requests.ts';
 
 const UPLOAD_BYTES = 3_000_000;
 
@@ -187,3 +188,33 @@ describe.each(GATEWAYS)('$name', (gateway) => {
     expect(await Promise.all(many.map(([path, headers]) => ask(path, headers)))).toEqual(many.map(([, , end]) => end));
   });
 });
+
+// Envoy sends attributes in place of headers.
+test.each(GATEWAYS.filter(({ name }) => name !== 'Envoy'))(
+  '$name sends Latchkey the credentials and a description of the request alone',
+  async (gateway) => {
+    const anonymous = Object.fromEntries(IDENTITY_NAMES.map((name) => [name, '']));
+    let asked: Record<string, unknown> = {};
+    const latchkey = await serve((request, response) => {
+      asked = request.headers;
+      response.writeHead(200, { ...anonymous, 'x-auth-user-id': 'u' }).end();
+    });
+    const running = await startGateway(gateway, { latchkey: portOf(latchkey), service: portOf(service) });
+    onTestFinished(async () => {
+      await running.stop();
+      latchkey.closeAllConnections();
+      latchkey.close();
+    });
+    const forged = ['method', 'host', 'uri', 'for', 'proto'].map((name) => [`x-forwarded-${name}`, 'forged']);
+    const headers = { ...Object.fromEntries(forged), cookie: 'a=b', 'x-original-uri': '/public/', ...bearer('token') };
+    const response = await fetch(`${running.url}/orders?x=1`, { method: 'DELETE', headers });
+    expect(response.status).toBe(200);
+    expect(asked.authorization).toBe('Bearer token');
+    // Traefik sends its checks through itself.
+    expect(asked['x-forwarded-for']).toMatch(/^127\.0\.0\.1(, 127\.0\.0\.1)?$/);
+    expect(asked).toMatchObject({ 'x-forwarded-method': 'DELETE', 'x-forwarded-uri': '/orders?x=1' });
+    expect(String(asked['x-forwarded-host'])).toMatch(/^127\.0\.0\.1(:\d+)?$/);
+    for (const name of ['cookie', 'x-original-uri', 'content-type']) expect(asked[name] ?? '').toBe('');
+    expect(JSON.stringify(asked)).not.toContain('forged');
+  },
+);

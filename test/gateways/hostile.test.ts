@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { testApp } from '../support/app.ts';
 import { portOf, type Received, startEchoService } from '../support/echo-service.ts';
 import { GATEWAYS, type RunningGateway, startGateway } from '../support/gateway.ts';
+import { istioGateway } from '../support/istio.ts';
 import { type Answer, type HostileClient, http1Client, http2Client, nghttpClient } from '../support/kept-connection.ts';
 import { gatewayCallers, type SignedIn } from '../support/people.ts';
 import {
@@ -97,7 +98,16 @@ async function problemsOf<T>(
   return problems;
 }
 
-describe.each(GATEWAYS)('$name', (gateway) => {
+const ISTIO = [
+  istioGateway('Istio', ['identity-headers.yaml', 'virtual-service.yaml'], 'extension provider'),
+  istioGateway(
+    'Istio with an EnvoyFilter',
+    ['envoy-filter.yaml', 'identity-headers.yaml', 'virtual-service.yaml'],
+    'EnvoyFilter',
+  ),
+];
+
+describe.each([...GATEWAYS, ...ISTIO])('$name', (gateway) => {
   let running: RunningGateway;
   beforeAll(async () => {
     running = await startGateway(gateway, { latchkey: app.port, service: portOf(service) });

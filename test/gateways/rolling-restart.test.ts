@@ -7,8 +7,10 @@ import { freePort } from '../../src/dev/free-port.ts';
 import type { Mailbox } from '../../src/dev/mailbox.ts';
 import { openTestMailbox, testEnvironment } from '../support/app.ts';
 import { viaFetch } from '../support/clients.ts';
+import { portOf, startEchoService } from '../support/echo-service.ts';
 import { socketAddress, startEnvoy } from '../support/envoy.ts';
 import { eventually } from '../support/eventually.ts';
+import { ENVOY_GATEWAY, type Gateway, startGateway } from '../support/gateway.ts';
 import { signedIn } from '../support/people.ts';
 import { type RunningProcess, runMain } from '../support/processes.ts';
 
@@ -82,26 +84,39 @@ function envoyConfiguration(port: number, replicas: number[]): object {
   };
 }
 
+/** The example with two replicas of Latchkey. */
+function exampleWith([first, second]: number[]): Gateway {
+  const endpoint = (port?: number) =>
+    `- endpoint: { address: { socket_address: { address: localhost, port_value: ${port} } } }`;
+  const adapt: Gateway['adapt'] = (text, place) => {
+    const both = `${endpoint(first)}\n              ${endpoint(second)}`;
+    return ENVOY_GATEWAY.adapt(text.replace(endpoint(first), both), place);
+  };
+  return { ...ENVOY_GATEWAY, adapt };
+}
+
 /** Calls until it is stopped, over persistent connections. @returns the number of responses for each status */
-function steadyLoad(port: number, accessToken: string) {
+function steadyLoad(port: number, examplePort: number, accessToken: string) {
   const agent = new http.Agent({ keepAlive: true, maxSockets: CALLERS });
   const statuses: Record<string, number> = {};
   let isOver = false;
-  const request = (method: string, path: string, headers: http.OutgoingHttpHeaders, body: string) =>
+  const request = (to: number, method: string, path: string, headers: http.OutgoingHttpHeaders, body = '') =>
     new Promise<string>((resolve) => {
-      const sent = http.request({ agent, host: '127.0.0.1', port, method, path, headers }, (response) => {
+      const name = to === examplePort ? 'example' : method;
+      const sent = http.request({ agent, host: '127.0.0.1', port: to, method, path, headers }, (response) => {
         response.resume();
-        response.once('end', () => resolve(`${method} ${response.statusCode}`));
+        response.once('end', () => resolve(`${name} ${response.statusCode}`));
       });
-      sent.once('error', (error) => resolve(`${method} ${error.message}`));
+      sent.once('error', (error) => resolve(`${name} ${error.message}`));
       sent.end(body);
     });
   const json = { 'content-type': 'application/json' };
   const caller = async () => {
     while (!isOver) {
       for (const status of [
-        await request('GET', '/orders', { authorization: `Bearer ${accessToken}` }, ''),
-        await request('POST', '/latchkey.auth.v1.AuthService/Verify', json, JSON.stringify({ accessToken })),
+        await request(port, 'GET', '/orders', { authorization: `Bearer ${accessToken}` }),
+        await request(examplePort, 'GET', '/orders', { authorization: `Bearer ${accessToken}` }),
+        await request(port, 'POST', '/latchkey.auth.v1.AuthService/Verify', json, JSON.stringify({ accessToken })),
       ]) {
         statuses[status] = (statuses[status] ?? 0) + 1;
       }
@@ -133,7 +148,15 @@ test('a rolling restart of two replicas behind Envoy with health checks loses no
   for (const replica of ports) await eventually(() => isHealthy(replica), 60_000);
   const { accessToken } = await signedIn(viaFetch(`http://127.0.0.1:${port}`));
 
-  const stopLoad = steadyLoad(port, accessToken);
+  const service = await startEchoService();
+  const example = await startGateway(exampleWith(ports), { latchkey: ports[0] as number, service: portOf(service) });
+  onTestFinished(async () => {
+    await example.stop();
+    service.closeAllConnections();
+    service.close();
+  });
+
+  const stopLoad = steadyLoad(port, example.port, accessToken);
   for (const replica of ports) {
     const running = replicas.get(replica) as RunningProcess;
     running.child.kill('SIGTERM');
@@ -143,6 +166,6 @@ test('a rolling restart of two replicas behind Envoy with health checks loses no
   }
   await sleep(500);
   const statuses = await stopLoad();
-  expect(Object.keys(statuses).toSorted()).toEqual(['GET 200', 'POST 200']);
+  expect(Object.keys(statuses).toSorted()).toEqual(['GET 200', 'POST 200', 'example 200']);
   expect(statuses['GET 200']).toBeGreaterThan(300);
 }, 180_000);

@@ -26,6 +26,17 @@ const scrypt = (logN: number) => {
   const digest = scryptSync(password, salt, 32, { cost: 2 ** logN, blockSize: 8, parallelization: 1 });
   return `$scrypt$ln=${logN},r=8,p=1$${base64(salt)}$${base64(digest)}`;
 };
+/** Costs of the families that only imports have. */
+const IMPORTED = {
+  'sha512-crypt, 5000': `$6$saltstring$${'a'.repeat(86)}`,
+  'sha256-crypt, 1500': `$5$rounds=1500$saltstring$${'a'.repeat(43)}`,
+  'phpass, 2^9': `$P$712345678${'a'.repeat(22)}`,
+  'Drupal, 2^8': `$S$612345678${'a'.repeat(43)}`,
+  'salted SHA-512': `{SSHA512}${randomBytes(72).toString('base64')}`,
+  'bcrypt 5 over a digest': `bcrypt_sha256$${bcrypt.hashSync('x', 5)}`,
+  better: `${randomBytes(16).toString('hex')}:${randomBytes(64).toString('hex')}`,
+};
+const imported = (text: string) => parseImportedHash(text) as string;
 /** A hash of each kind in use. */
 const HASHES = {
   'argon2id as configured': await argon2.hash(password, { memoryCost: 256, timeCost: 1, parallelism: 1 }),
@@ -101,9 +112,10 @@ test.each(Object.entries(HASHES))('%s matches its password without further work'
 
 test('every failure computes the same for every hash and without one, from the first call on', async () => {
   const { work, sums } = recorded();
-  for (const [name, hash] of Object.entries<string | null>({ ...HASHES, ...UNREADABLE, none: null })) {
+  const foreign = Object.fromEntries(Object.entries(IMPORTED).map(([name, text]) => [name, imported(text)]));
+  for (const [name, hash] of Object.entries<string | null>({ ...HASHES, ...foreign, ...UNREADABLE, none: null })) {
     const hasher = open(work);
-    hasher.useKinds(Object.values(HASHES));
+    hasher.useKinds([...Object.values(HASHES), ...Object.values(IMPORTED).map(imported)]);
     expect(await hasher.verify(hash, wrong)).toBe(name in UNREADABLE ? 'unreadable' : 'mismatch');
     expect(sums(), name).toEqual({
       '$argon2id$v=19$m=256,t=1,p=1': 1,
@@ -115,8 +127,46 @@ test('every failure computes the same for every hash and without one, from the f
       '$scrypt$ln=12,r=8,p=1': 1,
       'pbkdf2-sha256': 20_000,
       'pbkdf2-sha1': 700,
+      'sha512-crypt': 5_000,
+      'sha256-crypt': 1_500,
+      'phpass-md5': 2 ** 9,
+      'phpass-sha512': 2 ** 8,
+      'salted-sha512': 1,
+      '$scrypt$ln=14,r=16,p=1': 1,
     });
   }
+});
+
+test('a password that is not in NFC is compared in both forms, with every hash and without one', async () => {
+  const comparisons: Comparison[] = [];
+  const work: HashWork = {
+    hash: threadPoolHashing.hash,
+    compare: (comparison) => {
+      comparisons.push(comparison);
+      return threadPoolHashing.compare(comparison);
+    },
+  };
+  const hasher = open(work);
+  const typed = parsePresentedPassword('cre\u0300me bru\u0302le\u0301e');
+  const least: Record<string, number> = {};
+  hasher.useKinds([pbkdf2(200_000)]);
+  const hashes = { none: null, pbkdf2: pbkdf2(200_000), own: HASHES['argon2id as configured'] };
+  for (let round = 0; round < 5; round += 1) {
+    for (const [name, hash] of Object.entries(hashes)) {
+      const spent = await microsecondsOf(() => hasher.verify(hash, typed));
+      least[name] = Math.min(least[name] ?? Number.POSITIVE_INFINITY, spent);
+    }
+  }
+  expect(new Set(comparisons.map(({ unnormalized }) => unnormalized))).toEqual(
+    new Set(['cre\u0300me bru\u0302le\u0301e']),
+  );
+  expect(Math.max(...Object.values(least))).toBeLessThan(1.25 * Math.min(...Object.values(least)));
+  const replaced = await argon2.hash('cre\u0300me bru\u0302le\u0301e', {
+    memoryCost: 256,
+    timeCost: 1,
+    parallelism: 1,
+  });
+  expect(hasher.isOutdated(replaced, await hasher.verify(replaced, typed))).toBe(true);
 });
 
 test('a kind that was written after the kinds were read counts from its first failure', async () => {

@@ -80,27 +80,27 @@ describe('size', () => {
     expect(await connection.closed).toBeLessThan(5_000);
   });
 
-  test('headers over 16 KiB are rejected over HTTP/1.1', async () => {
+  test('headers over 48 KiB are rejected over HTTP/1.1', async () => {
     const connection = rawConnection(
       app.port,
-      `GET /healthz HTTP/1.1\r\nhost: x\r\nx-long: ${'x'.repeat(20_000)}\r\n\r\n`,
+      `GET /healthz HTTP/1.1\r\nhost: x\r\nx-long: ${'x'.repeat(50_000)}\r\n\r\n`,
     );
     await connection.closed;
     expect(connection.received()).toMatch(/^HTTP\/1.1 431 /);
   });
 
-  test('headers over 16 KiB are rejected over HTTP/2', async () => {
+  test('headers over 48 KiB are rejected over HTTP/2', async () => {
     const session = http2Session();
     await once(session, 'remoteSettings'); // The limit is in force once the client has seen it.
     await sleep(50);
-    const { closed } = rawStream(session, LOGIN, { 'x-long': 'x'.repeat(40_000) });
+    const { closed } = rawStream(session, LOGIN, { 'x-long': 'x'.repeat(60_000) });
     expect((await closed).rstCode).toBe(http2.constants.NGHTTP2_ENHANCE_YOUR_CALM);
   });
 
   test.each([LOGIN, '/latchkey.auth.v1.AuthService/Verify'])(
-    'headers over 16 KiB are rejected also before the client has read the settings: %s',
+    'headers over 48 KiB are rejected also before the client has read the settings: %s',
     async (path) => {
-      const { stream, closed } = rawStream(http2Session(), path, { 'x-long': 'x'.repeat(20_000) });
+      const { stream, closed } = rawStream(http2Session(), path, { 'x-long': 'x'.repeat(50_000) });
       stream.end(envelope(new Uint8Array()));
       expect((await closed).headers[':status']).toBe(431);
     },
@@ -110,7 +110,7 @@ describe('size', () => {
     const session = http2Session();
     const [settings] = await once(session, 'remoteSettings');
     expect(settings.maxConcurrentStreams).toBe(100);
-    expect(settings.maxHeaderListSize).toBe(16 * 1024);
+    expect(settings.maxHeaderListSize).toBe(48 * 1024);
   });
 
   test('the connections of one peer are limited', async () => {

@@ -398,6 +398,7 @@ describe('OAuth 2.0 client credentials', () => {
     ],
     ['no key', () => post({ ...grant, client_id: 'x' }), 401, 'invalid_client'],
     ['garbage', () => post(grant, { authorization: basic('x', '\u0000') }), 401, 'invalid_client'],
+    ['a wrong key in the header', () => post({}, { authorization: basic('x', 'x') }), 401, 'invalid_client'],
     ['a bearer', () => post(grant, { authorization: 'Bearer x' }), 401, 'invalid_client'],
     ['another grant', () => post({ grant_type: 'password' }), 400, 'unsupported_grant_type'],
     ['no grant', () => post({}), 400, 'invalid_request'],
@@ -409,13 +410,19 @@ describe('OAuth 2.0 client credentials', () => {
     ],
     [
       'a secret twice',
-      () => post({ ...grant, client_secret: 'x' }, { authorization: basic('x', 'x') }),
+      async () => {
+        const { name, key } = await robot();
+        return post({ ...grant, client_secret: key }, { authorization: basic(name, key) });
+      },
       400,
       'invalid_request',
     ],
     [
       'two clients',
-      () => post({ ...grant, client_id: 'y' }, { authorization: basic('x', 'x') }),
+      async () => {
+        const { name, key } = await robot();
+        return post({ ...grant, client_id: 'y' }, { authorization: basic(name, key) });
+      },
       400,
       'invalid_request',
     ],
@@ -432,6 +439,6 @@ describe('OAuth 2.0 client credentials', () => {
   });
 
   test('requires POST', async () => {
-    expect((await fetch(`${app.url}/oauth/token`)).status).toBe(404);
+    expect((await fetch(`${app.url}/oauth/token`)).status).toBe(405);
   });
 });

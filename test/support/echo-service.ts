@@ -47,7 +47,7 @@ function pairs(raw: string[]): [string, string][] {
   return raw.flatMap((name, n) => (n % 2 === 0 ? [[name, raw[n + 1] ?? ''] as [string, string]] : []));
 }
 
-async function serve(listener: http.RequestListener): Promise<http.Server> {
+export async function serve(listener: http.RequestListener): Promise<http.Server> {
   const server = http.createServer({ maxHeaderSize: 64 * 1024 }, listener);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return server;

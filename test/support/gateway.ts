@@ -16,6 +16,8 @@ export type Gateway = {
   /** Files of examples/gateways; the gateway starts with the first one. */
   files: [string, ...string[]];
   args: (config: string, folder: string) => string[];
+  /** In place of a file in examples/gateways. */
+  text?: () => string;
   /** Moves ports and folders. It may add a listener, and changes no rule. */
   adapt: (text: string, place: Place) => string;
 };
@@ -82,10 +84,12 @@ export const ENVOY_GATEWAY: Gateway = {
   files: ['envoy.yaml'],
   args: (config) => ['--config-path', config, '--use-dynamic-base-id', '--concurrency', '1', '--log-level', 'warning'],
   adapt: (text, { port }) =>
-    text.replace('address: 0.0.0.0, port_value: 8000', `address: 127.0.0.1, port_value: ${port}`),
+    text
+      .replace('address: 0.0.0.0, port_value: 8000', `address: 127.0.0.1, port_value: ${port}`)
+      .replace('"0.0.0.0","port_value":8000', `"127.0.0.1","port_value":${port}`),
 };
 
-export const GATEWAYS = [NGINX, CADDY_GATEWAY, HAPROXY, ENVOY_GATEWAY, TRAEFIK_GATEWAY];
+export const GATEWAYS: Gateway[] = [NGINX, CADDY_GATEWAY, HAPROXY, ENVOY_GATEWAY, TRAEFIK_GATEWAY];
 
 export type Behind = { latchkey: number; service?: number; grpc?: number };
 export type RunningGateway = { url: string; port: number; http2Url: string; stop(): Promise<void> };
@@ -96,8 +100,8 @@ export async function startGateway(gateway: Gateway, behind: Behind): Promise<Ru
   const url = `http://127.0.0.1:${port}`;
   const { stop } = await runConfigured(gateway, {
     text: (name, folder) => {
-      const text = moved(readFileSync(join('examples/gateways', name), 'utf8'), behind);
-      return gateway.adapt(text, { folder, port, http2Port, innerPort });
+      const text = gateway.text?.() ?? readFileSync(join('examples/gateways', name), 'utf8');
+      return gateway.adapt(moved(text, behind), { folder, port, http2Port, innerPort });
     },
     probe: async () => {
       const response = await fetch(`${url}/public/`, { headers: { connection: 'close' } });
@@ -144,7 +148,8 @@ export function moved(text: string, { latchkey, service = 9000, grpc = 9001 }: B
     (result, [printed, actual]) =>
       result
         .replaceAll(`localhost:${printed}`, `localhost:${actual}`)
-        .replaceAll(`localhost, port_value: ${printed}`, `localhost, port_value: ${actual}`),
+        .replaceAll(`localhost, port_value: ${printed}`, `localhost, port_value: ${actual}`)
+        .replaceAll(`"localhost","port_value":${printed}`, `"localhost","port_value":${actual}`),
     text,
   );
 }

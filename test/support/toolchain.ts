@@ -33,17 +33,28 @@ export function isAtHand({ probe }: Pick<Project, 'probe'>): Promise<boolean> {
 }
 
 /** Does nothing when the sources are those of the last build. @throws with the output of the command that failed */
-export async function build({ folder, build: commands }: Project): Promise<void> {
-  const sources = await digestOf([folder, 'proto'], commands);
-  const stamp = join(STAMP, folder.replaceAll('/', '-'));
-  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === sources) return;
+export async function build(project: Project): Promise<void> {
+  if (await isBuilt(project)) return;
+  const sources = await digestOf(project);
+  const { folder, build: commands } = project;
   for (const [program = '', ...args] of commands) await execute('nice', ['-n', '10', program, ...args], folder);
+  const stamp = stampOf(project);
   mkdirSync(dirname(stamp), { recursive: true });
   writeFileSync(stamp, sources);
 }
 
+export async function isBuilt(project: Project): Promise<boolean> {
+  const stamp = stampOf(project);
+  return existsSync(stamp) && readFileSync(stamp, 'utf8') === (await digestOf(project));
+}
+
+function stampOf({ folder }: Project): string {
+  return join(STAMP, folder.replaceAll('/', '-'));
+}
+
 /** Covers the files that git does not ignore. */
-async function digestOf(folders: string[], commands: string[][]): Promise<string> {
+async function digestOf({ folder, build: commands }: Project): Promise<string> {
+  const folders = [folder, 'proto', 'examples/clients/service-config.json'];
   const list = ['ls-files', '--cached', '--others', '--exclude-standard', '--', ...folders];
   const files = (await execute('git', list)).split('\n').filter((file) => file !== '' && existsSync(file));
   const hash = createHash('sha256').update(JSON.stringify(commands));

@@ -1,5 +1,6 @@
 // The entries of a file in the order of the file: lines of JSON, elements of JSON arrays, or records of CSV. One entry
 // at a time is in memory.
+import { pipeline, Readable } from 'node:stream';
 import { Tokenizer, TokenParser, TokenType } from '@streamparser/json';
 import { CsvError, parse } from 'csv-parse';
 import { OperatorError } from '../../process/operator-error.ts';
@@ -126,7 +127,8 @@ type CsvRecord = { info: { lines: number }; record: string[] };
 /** The first record has the names of the columns. Empty cells are left out. @throws OperatorError for invalid CSV */
 export async function* csvRecords(text: AsyncIterable<string>): AsyncGenerator<Entry> {
   const parser = parse({ info: true, relax_column_count: true, max_record_size: MAX_ENTRY_BYTES });
-  const feeding = feed(text, parser);
+  // An error of the text destroys the parser, whose loop below throws it.
+  pipeline(Readable.from(text), parser, () => {});
   let names: string[] | null = null;
   let line = 1;
   try {
@@ -137,25 +139,11 @@ export async function* csvRecords(text: AsyncIterable<string>): AsyncGenerator<E
       } else yield { line, value: toObject(names, record) };
       line = info.lines + 1;
     }
-    await feeding;
   } catch (error) {
-    await feeding.catch(() => {});
     if (!(error instanceof CsvError)) throw error;
     throw new OperatorError(
       `line ${line}: ${error.code === 'CSV_MAX_RECORD_SIZE' ? TOO_LONG : 'the file is not CSV: check the quotation marks'}`,
     );
-  }
-}
-
-async function feed(text: AsyncIterable<string>, parser: ReturnType<typeof parse>): Promise<void> {
-  try {
-    for await (const chunk of text) {
-      if (parser.destroyed) return;
-      if (!parser.write(chunk)) await new Promise((resolve) => parser.once('drain', resolve).once('close', resolve));
-    }
-    parser.end();
-  } catch (error) {
-    parser.destroy(error as Error);
   }
 }
 

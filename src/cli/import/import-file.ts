@@ -29,8 +29,25 @@ const BATCH_SIZE = 100;
 /** Formats are detected in this much of a file. */
 const BEGINNING = 16_384;
 
+const FILE_PROBLEMS: Record<string, string> = {
+  ENOENT: 'does not exist: correct the path',
+  EISDIR: 'is a folder: name a file',
+  EEXIST: 'exists: name a new file for the report',
+  EACCES: 'may not be read or written by this user',
+};
+
 /** @throws OperatorError after it has printed the entries that were not imported */
-export async function importFile(
+export async function importFile(...input: Parameters<typeof importAll>): Promise<void> {
+  try {
+    await importAll(...input);
+  } catch (error) {
+    const { code = '', path } = error as NodeJS.ErrnoException;
+    const problem = FILE_PROBLEMS[code];
+    throw problem === undefined ? error : new OperatorError(`${path ?? 'the file'} ${problem}`);
+  }
+}
+
+async function importAll(
   operator: Operator,
   { file, options, environment }: { file: string; options: ImportOptions; environment: Environment },
   output: Output,

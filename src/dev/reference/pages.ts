@@ -16,7 +16,7 @@ import { anchor, replaceSection } from './markdown.ts';
 import { metricsPage } from './metrics-page.ts';
 import type { Page } from './page.ts';
 import { rateLimitsPage } from './rate-limits-page.ts';
-import { serviceConfigFile } from './service-config.ts';
+import { serviceConfigFiles } from './service-config.ts';
 
 const ARCHITECTURE = 'docs/architecture.md';
 /** Pages that show files of examples/. */
@@ -40,7 +40,7 @@ export function referencePages(root: string): Page[] {
   return [
     ...generated.map(({ path, text }) => ({ path, text: `${NOTE}\n\n${text}\n` })),
     architecturePage(root),
-    serviceConfigFile(contract),
+    ...serviceConfigFiles(contract),
     ...PAGES_WITH_FILES.map((path) => ({ path, text: withFiles(root, readFileSync(join(root, path), 'utf8')) })),
   ];
 }

@@ -16,7 +16,10 @@ const RETRY_POLICY = {
   retryableStatusCodes: ['UNAVAILABLE'],
 };
 
-export function serviceConfigFile({ files }: Contract): Page {
+/** Go embeds files of its own folder alone. */
+const PATHS = ['examples/clients/service-config.json', 'examples/clients/go/latchkey/service-config.json'];
+
+export function serviceConfigFiles({ files }: Contract): Page[] {
   const methods = files.flatMap(({ services }) => services).flatMap((service) => service.methods);
   const unary = methods.filter(({ methodKind }) => methodKind === 'unary');
   const isVerification = ({ name }: DescMethod) => VERIFICATION.includes(name);
@@ -30,7 +33,7 @@ export function serviceConfigFile({ files }: Contract): Page {
       { name: namesOf(others.filter((method) => !canRunTwice(method))), timeout: '10s' },
     ],
   };
-  return { path: 'examples/clients/service-config.json', text: `${formatted(config)}\n` };
+  return PATHS.map((path) => ({ path, text: `${formatted(config)}\n` }));
 }
 
 function canRunTwice({ idempotency }: DescMethod): boolean {

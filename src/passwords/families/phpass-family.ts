@@ -4,7 +4,7 @@ import { assertCost, type HashFamily, isWithin } from '../hash-family.ts';
 import { areEqual, BASE64, decodeSalt, exponentsOf, randomBase64 } from '../hash-text.ts';
 import { repeatInPieces } from '../repeat-in-pieces.ts';
 
-const [MIN_LOG_ROUNDS, MAX_LOG_ROUNDS] = [7, 18];
+const [MIN_LOG_ROUNDS, MAX_LOG_ROUNDS] = [7, 20];
 const CRYPT64 = './0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 const FORM = new RegExp(String.raw`^\$phpass-(md5|sha512)\$ln=(\d{1,2})\$(${BASE64})\$([./0-9A-Za-z]{22,86})$`);
 /** Drupal cuts the text of its digest off. */

@@ -38,6 +38,7 @@ const COUNTED_METHODS = new Set([
   'latchkey.auth.v1.VerifierService/BatchVerify',
   'envoy.service.auth.v3.Authorization/Check',
   'forward-auth',
+  'oauth/introspect',
 ]);
 
 const FLUSH_EVERY_MS = 10_000;

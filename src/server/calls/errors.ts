@@ -82,6 +82,6 @@ function detail<Desc extends DescMessage>(desc: Desc, value: MessageInitShape<De
 }
 
 /** A test checks that Connect has every code of the table. */
-function codeOf(reason: Reason): Code {
+export function codeOf(reason: Reason): Code {
   return codeFromString(ERROR_REASONS[reason].code) as Code;
 }

@@ -13,12 +13,15 @@ export type WireError = {
   body: Uint8Array | null;
 };
 
-/** `error` of RFC 6749 section 5.2 and RFC 8707 section 2. */
-type OAuthErrorCode =
+/** `error` of RFC 6749 section 5.2, RFC 6750 section 3.1, RFC 7009 section 2.2.1 and RFC 8707 section 2. */
+export type OAuthErrorCode =
   | 'invalid_request'
   | 'invalid_client'
-  | 'unsupported_grant_type'
+  | 'invalid_token'
+  | 'invalid_scope'
   | 'invalid_target'
+  | 'unsupported_grant_type'
+  | 'unsupported_token_type'
   | 'temporarily_unavailable'
   | 'server_error';
 
@@ -70,8 +73,11 @@ export function sendOAuthError(
 const OAUTH_STATUS: Record<OAuthErrorCode, number> = {
   invalid_request: 400,
   invalid_client: 401,
-  unsupported_grant_type: 400,
+  invalid_token: 401,
+  invalid_scope: 400,
   invalid_target: 400,
+  unsupported_grant_type: 400,
+  unsupported_token_type: 400,
   temporarily_unavailable: 503,
   server_error: 500,
 };

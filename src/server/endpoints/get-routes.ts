@@ -14,7 +14,7 @@ export function createGetHandler(routes: GetRoutes): Handler {
   };
 }
 
-function sendMethodNotAllowed(response: NodeResponse, allowed: string): void {
+export function sendMethodNotAllowed(response: NodeResponse, allowed: string): void {
   response.setHeader('allow', allowed);
   sendJson(response, 405, { error: 'method not allowed' });
 }

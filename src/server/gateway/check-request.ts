@@ -46,15 +46,16 @@ export function readRequest(
   return {
     requirement: combineRequirements(sources),
     token: soleBearerToken(headers.all('authorization')),
-    isPreflight: isPreflight(http?.method ?? '', (name) => headers.first(name)),
+    isPreflight: isPreflight(http?.method ?? '', headers.first),
   };
 }
 
 export function readClient({ attributes }: CheckRequest, headers: CheckHeaders): CheckedClient {
+  const http = attributes?.request?.http;
   const source = attributes?.source?.address?.address;
   const peer = source?.case === 'socketAddress' ? source.value.address : '';
   return {
-    protocol: clientProtocol((name) => headers.first(name), attributes?.request?.http?.path ?? ''),
+    protocol: clientProtocol(headers.first, { path: http?.path ?? '', streamId: http?.id ?? '' }),
     requestId: headers.first('x-request-id'),
     userAgent: headers.first('user-agent'),
     forwardedFor: [...headers.all('x-forwarded-for'), peer].filter((part) => part !== '').join(','),
@@ -67,9 +68,11 @@ export function headersOf({ attributes }: CheckRequest): CheckHeaders {
   const http = attributes?.request?.http;
   const found = new Map<string, string[]>();
   const add = (key: string, value: string) => {
-    const name = key.length > 29 ? '' : key.toLowerCase();
-    if (value === '' && name !== 'authorization') return;
-    if (READ.has(name)) found.set(name, [...(found.get(name) ?? []), value]);
+    const name = READ.has(key) ? key : key.toLowerCase();
+    if (!READ.has(name) || (value === '' && name !== 'authorization')) return;
+    const values = found.get(name);
+    if (values) values.push(value);
+    else found.set(name, [value]);
   };
   for (const [key, value] of Object.entries(http?.headers ?? {})) add(key, value);
   // Envoy uses the second form with `encode_raw_headers`, and gRPC always.

@@ -5,14 +5,13 @@ import { encodeEnvelope } from '@connectrpc/connect/protocol';
 import { endStreamFlag, endStreamToJson } from '@connectrpc/connect/protocol-connect';
 import { HeaderValueOption_HeaderAppendAction as AppendAction } from '../../../gen/envoy/config/core/v3/base_pb.ts';
 import { AuthError } from '../../domain/auth-error.ts';
-import { toConnectError } from '../calls/errors.ts';
+import { codeOf, toConnectError } from '../calls/errors.ts';
 import { connectError, grpcError } from '../calls/write-error.ts';
 import type { Rejection } from './authorize-request.ts';
 import { rejection } from './identity-headers.ts';
 
-/** The last four carry the content type of the request. */
 export type ClientProtocol = {
-  kind: 'http' | 'grpc' | 'grpc-web' | 'connect' | 'connect-stream';
+  kind: 'http' | 'grpc' | 'grpc-server' | 'connect' | 'connect-stream';
   contentType: string;
 };
 
@@ -23,10 +22,15 @@ export type DeniedResponse = {
   body: string;
 };
 
-export function clientProtocol(header: (name: string) => string, path: string): ClientProtocol {
+/** @param streamId of Envoy; empty from a gRPC server, which asks about its own calls */
+export function clientProtocol(
+  header: (name: string) => string,
+  { path, streamId }: { path: string; streamId: string },
+): ClientProtocol {
   const contentType = header('content-type');
   const [, type = ''] = /^application\/(grpc-web|grpc|connect|proto)(?![^+;-])/.exec(contentType) ?? [];
-  if (type === 'grpc' || type === 'grpc-web') return { kind: type, contentType };
+  if (type === 'grpc' && streamId === '') return { kind: 'grpc-server', contentType };
+  if (type === 'grpc' || type === 'grpc-web') return { kind: 'grpc', contentType };
   if (type === 'connect') return { kind: 'connect-stream', contentType };
   const isConnect = type === 'proto' || header('connect-protocol-version') !== '' || /[?&]connect=v1(&|$)/.test(path);
   return { kind: isConnect ? 'connect' : 'http', contentType };
@@ -38,22 +42,22 @@ export function deniedResponse(
   requestId: string,
 ): DeniedResponse {
   const { status, challenge, body } = rejection(reason, violations);
-  const error = toConnectError(new AuthError(reason, { violations }), requestId);
-  const denied = { code: error.code, status, body: '' };
+  const denied = { code: codeOf(reason), status, body: '' };
   const plain: DeniedResponse['headers'] = [
     ['www-authenticate', challenge],
     ['content-type', 'application/json'],
     ['cache-control', 'no-store'],
   ];
+  if (kind === 'http') return { ...denied, headers: plain, body: JSON.stringify(body) };
+  const error = toConnectError(new AuthError(reason, { violations }), requestId);
   switch (kind) {
-    case 'http':
-      return { ...denied, headers: plain, body: JSON.stringify(body) };
     case 'connect':
       return { ...denied, headers: plain, body: textOf(connectError(error).body ?? new Uint8Array()) };
-    // Envoy answers a gRPC request with status 200. A gRPC server (gRFC A92) derives the code from this status.
+    // A gRPC server derives the code from this status (gRFC A92). Envoy answers gRPC with 200, and
+    // gRPC-Web with the status of this answer.
+    case 'grpc-server':
+      return { ...denied, headers: grpcError(error).headers };
     case 'grpc':
-      return { ...denied, headers: [['content-type', contentType], ...grpcError(error).headers] };
-    case 'grpc-web':
       return { ...denied, status: 200, headers: [['content-type', contentType], ...grpcError(error).headers] };
     case 'connect-stream':
       return { ...denied, status: 200, headers: [['content-type', contentType]], body: endOfStream(error) };

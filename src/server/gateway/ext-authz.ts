@@ -1,4 +1,5 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { HandlerContext } from '@connectrpc/connect';
 import {
   Authorization,
   type CheckRequest,
@@ -9,6 +10,7 @@ import type { Denials } from '../../authorization/denials.ts';
 import { AuthError } from '../../domain/auth-error.ts';
 import type { TokenPrincipal } from '../../domain/principal.ts';
 import { chooseRequestId, plainUserAgent } from '../calls/call-record.ts';
+import { CHECK_BOUNDS } from '../calls/message-bounds.ts';
 import { callOf, recordOf } from '../rpc/call-context.ts';
 import type { Routes } from '../rpc/routes.ts';
 import type { ClientAddress } from '../transport/client-address.ts';
@@ -41,23 +43,24 @@ type ExtAuthzDeps = JudgeDeps & { denials: Denials; policy: CurrentPolicy; clien
  */
 export function extAuthzRoutes(deps: ExtAuthzDeps): Routes {
   return (router) => {
-    router.service(Authorization, {
-      async check(message, context) {
-        const record = recordOf(context);
-        const forwardedFor = context.requestHeader.get('x-forwarded-for') ?? '';
-        const metadata = [...context.requestHeader].filter(([name]) => name.startsWith(METADATA_PREFIX));
-        const { client, request } = readCheck(message, { metadata, policy: deps.policy });
-        // A call can wait for a database, and its message can hold the body of the client's request.
-        delete message.attributes;
-        record.address = checkedAddress(deps.clientAddress, client, record.peer.address, forwardedFor);
-        if (client.requestId !== '') record.requestId = chooseRequestId(client.requestId);
-        if (client.userAgent !== '') record.userAgent = plainUserAgent(client.userAgent);
-        const authorization = 'allowed' in request ? request : await authorizeRequest(deps, request, callOf(context));
-        if (!authorization.allowed) record.reason = authorization.reason;
-        return checkResponse(authorization, client, record.requestId);
-      },
-    });
+    const check = (message: CheckRequest, context: HandlerContext) => answerCheck(deps, message, context);
+    router.service(Authorization, { check }, { readMaxBytes: CHECK_BOUNDS.maxBytes });
   };
+}
+
+async function answerCheck(deps: ExtAuthzDeps, message: CheckRequest, context: HandlerContext): Promise<CheckAnswer> {
+  const record = recordOf(context);
+  const forwardedFor = context.requestHeader.get('x-forwarded-for') ?? '';
+  const metadata = [...context.requestHeader].filter(([name]) => name.startsWith(METADATA_PREFIX));
+  const { client, request } = readCheck(message, { metadata, policy: deps.policy });
+  // A call can wait for a database, and its message can hold the body of the client's request.
+  delete message.attributes;
+  record.address = addressOf(deps.clientAddress, client, { peer: record.peer.address, forwardedFor });
+  if (client.requestId !== '') record.requestId = chooseRequestId(client.requestId);
+  if (client.userAgent !== '') record.userAgent = plainUserAgent(client.userAgent);
+  const authorization = 'allowed' in request ? request : await authorizeRequest(deps, request, callOf(context));
+  if (!authorization.allowed) record.reason = authorization.reason;
+  return checkResponse(authorization, client, record.requestId);
 }
 
 export function readCheck(message: CheckRequest, source: { metadata: CheckMetadata; policy: CurrentPolicy }): Checked {
@@ -72,13 +75,12 @@ export function readCheck(message: CheckRequest, source: { metadata: CheckMetada
 }
 
 /** Envoy's own view of the client counts when the call comes from a trusted proxy. */
-function checkedAddress(
+function addressOf(
   clientAddress: ClientAddress,
   { forwardedFor }: CheckedClient,
-  peer: string,
-  ownForwardedFor: string,
+  { peer, forwardedFor: proxies }: { peer: string; forwardedFor: string },
 ): string {
-  return clientAddress(peer, [forwardedFor, ownForwardedFor].filter((part) => part !== '').join(','));
+  return clientAddress(peer, [forwardedFor, proxies].filter((part) => part !== '').join(','));
 }
 
 export function checkResponse(authorization: Authorized, client: CheckedClient, requestId: string): CheckAnswer {

@@ -106,7 +106,7 @@ export function routes(deps: Deps): Routes {
       },
 
       issueServiceToken: async ({ audiences }, context) => {
-        const input = { apiKey: bearerOf(context), client: null, audiences };
+        const input = { apiKey: bearerOf(context), client: null, audiences, roles: [] };
         const { accessToken, expiresAt } = await issueServiceToken(deps, input, callOf(context));
         return { accessToken, tokenType: 'Bearer', expiresAt: timestampFromDate(expiresAt) };
       },

@@ -39,7 +39,8 @@ export type Listener = {
 /** Longer than load balancers keep an idle connection, so that they close it first. */
 const KEEP_ALIVE_MS = 75_000;
 const TCP_KEEPALIVE_MS = 60_000;
-const MAX_HEADER_BYTES = 16 * 1024;
+/** nginx accepts 32 KiB of a client and adds its own. Forward auth receives all of them. */
+const MAX_HEADER_BYTES = 48 * 1024;
 /** Over HTTP/1.1. node:http2 has its own limit. */
 const MAX_HEADERS = 128;
 const MAX_STREAMS_PER_CONNECTION = 100;

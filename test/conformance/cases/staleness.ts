@@ -1,12 +1,12 @@
-import { keysChanged, part, position } from '../stream.ts';
-import { edDsa, NOW, SECONDS, unknownEdDsa, userToken, withSignature } from '../tokens.ts';
+import { keysChanged, part, position, sessionEnded } from '../stream.ts';
+import { edDsa, NOW, SECONDS, SESSION, unknownEdDsa, userToken, withSignature } from '../tokens.ts';
 import { type VerdictCase, verdictCase } from '../verdict-case.ts';
 
 const KEYS = [keysChanged([edDsa])];
 const YEAR_MS = 365 * 86_400_000;
 
 export function stalenessCases(): VerdictCase[] {
-  return [...completenessCases(), ...ageCases(), ...clockCases()];
+  return [...completenessCases(), ...ageCases(), ...clockCases(), ...resumeCases()];
 }
 
 function completenessCases(): VerdictCase[] {
@@ -105,6 +105,38 @@ function clockCases(): VerdictCase[] {
       token: userToken({ iat: SECONDS - 890, exp: SECONDS + 10 }),
       messages: [position(KEYS, { delayMs: 3_000 }), position([], { sentMs: 9_000, delayMs: 0 })],
       verify_at_ms: NOW + 10_000,
+    }),
+  ];
+}
+
+/** A client that has resumed and has received nothing on the new stream keeps its data and its clock. */
+function resumeCases(): VerdictCase[] {
+  const resumed = { messages: [position(KEYS)], resumes_after: 1, verify_at_ms: NOW + 500, max_staleness_ms: 1_000 };
+  return [
+    verdictCase('VALID', 'a new stream has sent nothing', resumed),
+    verdictCase('UNDECIDED', 'a new stream has sent nothing, and the data is too old', {
+      ...resumed,
+      verify_at_ms: NOW + 1_001,
+    }),
+    verdictCase('TOKEN_REVOKED', 'a new stream has sent nothing, and the session had ended before', {
+      ...resumed,
+      messages: [position([...KEYS, sessionEnded(SESSION)])],
+    }),
+    verdictCase('TOKEN_EXPIRED', 'expired while a new stream has sent nothing', {
+      ...resumed,
+      token: userToken({ iat: SECONDS - 900, exp: SECONDS }),
+    }),
+    verdictCase('TOKEN_INVALID', 'iat is in the future while a new stream has sent nothing', {
+      ...resumed,
+      token: userToken({ iat: SECONDS + 61, exp: SECONDS + 961 }),
+    }),
+    verdictCase('TOKEN_REVOKED', 'a new stream begins with an event', {
+      ...resumed,
+      messages: [position(KEYS), part([sessionEnded(SESSION)], { sentMs: 400 })],
+    }),
+    verdictCase('VALID', 'a new stream of a server whose clock is 10 minutes ahead', {
+      ...resumed,
+      messages: [position(KEYS), position([], { sentMs: 600_000, delayMs: -599_700 })],
     }),
   ];
 }

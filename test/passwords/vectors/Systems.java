@@ -10,7 +10,7 @@ class Systems {
     print("bcrypt", new BCryptPasswordEncoder(4), arguments[0]);
     print("pbkdf2", Pbkdf2PasswordEncoder.defaultsForSpringSecurity_v5_5(), arguments[0]);
     print("pbkdf2@SpringSecurity_v5_8", Pbkdf2PasswordEncoder.defaultsForSpringSecurity_v5_8(), arguments[0]);
-    print("scrypt", SCryptPasswordEncoder.defaultsForSpringSecurity_v4_1(), arguments[0]);
+    print("scrypt", new SCryptPasswordEncoder(1024, 8, 1, 32, 64), arguments[0]);
     print("scrypt@SpringSecurity_v5_8", new SCryptPasswordEncoder(1024, 8, 1, 32, 16), arguments[0]);
     print("argon2", Argon2PasswordEncoder.defaultsForSpringSecurity_v5_2(), arguments[0]);
     print("argon2@SpringSecurity_v5_8", new Argon2PasswordEncoder(16, 32, 1, 64, 1), arguments[0]);

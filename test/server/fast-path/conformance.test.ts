@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SERVICE_KEY, testApp } from '../../support/app.ts';
 import { auth, verifierService } from '../../support/clients.ts';
 import { eventually } from '../../support/eventually.ts';
-import { refreshed, type SignedIn, signedIn, tokenOfService } from '../../support/people.ts';
+import { refreshed, type SignedIn, serviceAccount, signedIn, tokenOfService } from '../../support/people.ts';
 import { envelope } from '../../support/raw.ts';
 import { type BothWays, createBothWays, GRPC_WAY, toBinaryBytes, WAYS } from './both-ways.ts';
 
@@ -14,7 +14,7 @@ const app = await testApp({ AUDIENCE: 'shop,warehouse' });
 const { call } = app;
 let session: http2.ClientHttp2Session;
 let bothWays: BothWays['send'];
-const tokens: Record<'good' | 'other' | 'revoked' | 'stale' | 'expired' | 'admin' | 'service', string> =
+const tokens: Record<'good' | 'other' | 'revoked' | 'stale' | 'expired' | 'admin' | 'service' | 'apiKey', string> =
   Object.create(null);
 
 beforeAll(async () => {
@@ -39,6 +39,7 @@ beforeAll(async () => {
     admin: (await call(auth.refresh, { refreshToken: admin.refreshToken })).body.tokens.accessToken,
   });
   tokens.service = await tokenOfService(app, call, 'billing', ['user']);
+  tokens.apiKey = await serviceAccount(app, 'shipping', ['user']);
   // The fast path answers a denial only after Connect has audited it.
   await call(auth.checkRole, { accessToken: tokens.good, role: 'admin' });
   app.freeze();
@@ -74,6 +75,8 @@ const CASES: [string, Case][] = [
     { method: verify, input: () => ({ accessToken: tokens.good }), headers: bearer(() => tokens.other) },
   ],
   ['Verify: token outside ASCII', { method: verify, input: () => ({ accessToken: 'tökén' }), isOdd: true }],
+  ['Verify: API key', { method: verify, input: () => ({ accessToken: tokens.apiKey }) }],
+  ['Verify: service key', { method: verify, input: () => ({ accessToken: SERVICE_KEY }) }],
   ['Verify: no token', { method: verify, input: () => ({}), isOdd: true }],
   ['Verify: too large', { method: verify, input: () => ({ accessToken: 'x'.repeat(70_000) }), isOdd: true }],
   ['Verify: large', { method: verify, input: () => ({ accessToken: 'x'.repeat(60_000) }) }],
@@ -230,13 +233,37 @@ describe.each(WAYS)('%s', (_, way) => {
   });
 });
 
+describe.each(WAYS)('accepted API keys over %s', (_, way) => {
+  const accepted = { acceptApiKeys: true };
+  test.each<[string, Case]>([
+    ['Verify', { method: verify, input: () => ({ accessToken: tokens.apiKey, ...accepted }) }],
+    ['CheckRole', { method: checkRole, input: () => ({ accessToken: tokens.apiKey, role: 'user', ...accepted }) }],
+    [
+      'BatchVerify',
+      { method: batchVerify, input: () => ({ accessTokens: [tokens.apiKey, 'x'], ...accepted }), headers: asService },
+    ],
+  ])('%s', async (_name, { method, input, headers }) => {
+    // The cache holds a key for half a second.
+    await eventually(async () => {
+      await call(method, input(), { bearer: headers ? SERVICE_KEY : '' });
+      const { fast, connect } = await bothWays(way, method, way.encode(method, input()), headers?.());
+      expect({ ...fast, isFast: null }).toEqual({ ...connect, isFast: null });
+      return !way.isHttp2 || fast.isFast;
+    });
+  });
+});
+
 describe('unusual messages', () => {
   const good = () => toBinaryBytes(verify, { accessToken: tokens.good });
   const text = () => Buffer.from(JSON.stringify({ accessToken: tokens.good }));
   const BINARY: [string, () => Uint8Array][] = [
     ['cut', () => good().subarray(0, 100)],
     ['an unknown field', () => Buffer.concat([good(), Buffer.from([0x7a, 1, 65])])],
-    ['a number', () => Buffer.concat([good(), Buffer.from([0x18, 1])])],
+    ['a flag', () => Buffer.concat([good(), Buffer.from([0x18, 1])])],
+    ['a flag that is off', () => Buffer.concat([good(), Buffer.from([0x18, 0])])],
+    ['a flag with another number', () => Buffer.concat([good(), Buffer.from([0x18, 2])])],
+    ['a flag in several bytes', () => Buffer.concat([good(), Buffer.from([0x18, 0x81, 0])])],
+    ['a number of another field', () => Buffer.concat([good(), Buffer.from([0x08, 1])])],
     ['a length without an end', () => Buffer.from([0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff])],
     ['a length beyond the end', () => Buffer.from([0x0a, 0x7f, 65])],
     ['a length in too many bytes', () => Buffer.from([0x0a, 0x81, 0x80, 0x00, 65])],
@@ -255,6 +282,8 @@ describe('unusual messages', () => {
     ['null', () => Buffer.from('null')],
     ['null as token', () => Buffer.from('{"accessToken":null}')],
     ['a number as token', () => Buffer.from('{"accessToken":1}')],
+    ['a flag', () => Buffer.from(`{"accessToken":"${tokens.good}","acceptApiKeys":true}`)],
+    ['a text as flag', () => Buffer.from(`{"accessToken":"${tokens.good}","acceptApiKeys":"true"}`)],
     ['a list', () => Buffer.from('[]')],
     ['__proto__', () => Buffer.from(`{"__proto__":{"accessToken":"${tokens.good}"}}`)],
     ['constructor', () => Buffer.from('{"constructor":"x"}')],

@@ -412,7 +412,7 @@ export type ImportedUser = Message<"latchkey.auth.v1.ImportedUser"> & {
   /**
    * The hash as the other system writes it: argon2 (at most 256 MiB and 20 iterations),
    * bcrypt (at most cost 15), scrypt (at most 256 MiB), PBKDF2 (at most 2,000,000
-   * iterations), sha-crypt (at most 1,000,000 rounds), phpass (at most 2^18 rounds) or
+   * iterations), sha-crypt (at most 1,000,000 rounds), phpass (at most 2^20 rounds) or
    * salted SHA-512, in the forms that docs/guides/moving-in.md lists. At most 4,096
    * characters. Empty for an account without a password.
    *

@@ -1,6 +1,8 @@
 // The paths of the OAuth endpoints. Behind a proxy that keeps the path of ISSUER they begin with it.
 export const JWKS_PATH = '/.well-known/jwks.json';
 export const TOKEN_PATH = '/oauth/token';
+export const INTROSPECTION_PATH = '/oauth/introspect';
+export const REVOCATION_PATH = '/oauth/revoke';
 
 /** OpenID Connect Discovery 1.0 section 4, RFC 8414 section 3. */
 const METADATA_NAMES = ['openid-configuration', 'oauth-authorization-server'];

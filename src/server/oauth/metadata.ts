@@ -3,9 +3,16 @@
 import type { KeyPolicy } from '../../domain/key-schedule.ts';
 import { SIGNING_ALGORITHMS, signingAlgorithmOf } from '../../domain/signing-algorithm.ts';
 import type { SigningKeys } from '../../keys/signing-keys.ts';
+import { createGetHandler, type GetRoutes } from '../endpoints/get-routes.ts';
 import { type Handler, type NodeResponse, sendJson } from '../transport/handler.ts';
-import { createGetHandler, type GetRoutes } from './get-routes.ts';
-import { JWKS_PATH, metadataPaths, TOKEN_PATH, withIssuerPath } from './oauth-paths.ts';
+import {
+  INTROSPECTION_PATH,
+  JWKS_PATH,
+  metadataPaths,
+  REVOCATION_PATH,
+  TOKEN_PATH,
+  withIssuerPath,
+} from './oauth-paths.ts';
 
 type MetadataDeps = {
   signingKeys: Pick<SigningKeys, 'jwks' | 'areCurrent'>;
@@ -14,6 +21,7 @@ type MetadataDeps = {
 };
 
 const MAX_AGE_SECONDS = 300;
+const CLIENT_SECRET = ['client_secret_basic', 'client_secret_post'];
 
 export function createMetadataHandler({ signingKeys, issuer, policy }: MetadataDeps): Handler {
   // A client that respects this age receives each new key within half of the time before the key signs.
@@ -46,7 +54,12 @@ function metadataOf(issuer: string, signingKeys: Pick<SigningKeys, 'jwks'>) {
     issuer,
     jwks_uri: `${issuer}${JWKS_PATH}`,
     token_endpoint: `${issuer}${TOKEN_PATH}`,
-    token_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post'],
+    token_endpoint_auth_methods_supported: CLIENT_SECRET,
+    introspection_endpoint: `${issuer}${INTROSPECTION_PATH}`,
+    // RFC 8414 section 2 allows the types of access tokens here.
+    introspection_endpoint_auth_methods_supported: [...CLIENT_SECRET, 'Bearer'],
+    revocation_endpoint: `${issuer}${REVOCATION_PATH}`,
+    revocation_endpoint_auth_methods_supported: CLIENT_SECRET,
     grant_types_supported: ['client_credentials'],
     response_types_supported: [],
     subject_types_supported: ['public'],
