@@ -177,7 +177,6 @@ function rowOf({ user, externalId, disabledAt, hasPassword, sessions, grants, pr
   });
   return {
     id,
-    external_id: externalId,
     email,
     name: fullName,
     email_verified: emailVerified,
@@ -188,5 +187,6 @@ function rowOf({ user, externalId, disabledAt, hasPassword, sessions, grants, pr
     providers,
     roles,
     granted,
+    external_id: externalId,
   };
 }

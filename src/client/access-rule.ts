@@ -21,6 +21,8 @@ export type AccessRule = {
   kind?: TokenPrincipal['kind'];
   /** The `aud` claim must contain it. Default: `audience` of createLatchkey. */
   audience?: string;
+  /** Whether an API key may stand in the place of a token. Default: that of createLatchkey. */
+  acceptApiKeys?: boolean;
 };
 
 /** `'public'` is short for `{ access: 'public' }`. */
@@ -33,6 +35,7 @@ const CHECKS: { [Name in keyof Required<AccessRule>]: (value: unknown) => boolea
   role: (value) => typeof value === 'string' && isRole(value),
   kind: (value) => value === 'user' || value === 'service',
   audience: (value) => typeof value === 'string' && value !== '',
+  acceptApiKeys: (value) => typeof value === 'boolean',
 };
 
 /**
@@ -46,9 +49,10 @@ export function parseRule(key: string, given: AccessRule | Access): AccessRule {
     if (!Object.hasOwn(CHECKS, name)) invalid(key, `${name} is not one of ${Object.keys(CHECKS).join(', ')}`);
     if (!CHECKS[name as keyof AccessRule](value)) invalid(key, `${name} is invalid`);
   }
-  const { access = 'required', role, kind, audience } = rule;
+  const { access = 'required', role, kind, audience, acceptApiKeys } = rule;
   if (access !== 'required' && role !== undefined) invalid(key, `a role requires the access required, not ${access}`);
-  if (access === 'public' && (kind ?? audience) !== undefined) invalid(key, 'public allows no other requirement');
+  if (access === 'public' && (kind ?? audience ?? acceptApiKeys) !== undefined)
+    invalid(key, 'public allows no other requirement');
   return rule;
 }
 
@@ -63,13 +67,16 @@ export function invalid(key: string, problem: string): never {
  */
 export async function checkCall(
   latchkey: Pick<Latchkey, 'verify'>,
-  { access, role, kind, audience }: AccessRule,
+  { access, role, kind, audience, acceptApiKeys }: AccessRule,
   authorizations: string[],
 ): Promise<TokenPrincipal | null> {
   if (access === 'public') return null;
   const token = presentedToken(authorizations);
   if (token === '' && access === 'optional') return null;
-  const principal = await latchkey.verify(token, audience === undefined ? {} : { audience });
+  const principal = await latchkey.verify(token, {
+    ...(audience !== undefined && { audience }),
+    ...(acceptApiKeys !== undefined && { acceptApiKeys }),
+  });
   if (kind !== undefined && !meets({ kind }, principal)) throw new AuthError('PERMISSION_DENIED');
   if (role !== undefined) requireRole(principal, role);
   return principal;

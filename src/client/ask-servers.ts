@@ -2,6 +2,7 @@
 import { timestampDate } from '@bufbuild/protobuf/wkt';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { PrincipalKind, type Principal as PrincipalMessage } from '../../gen/latchkey/auth/v1/types_pb.ts';
+import { isApiKey } from '../domain/api-key.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { TokenPrincipal } from '../domain/principal.ts';
 import { RETRY_SOON_MS } from '../domain/retry-after.ts';
@@ -24,7 +25,11 @@ export function createAsk({ servers, followed, onAsked }: AskDeps) {
     try {
       const { principal } = await firstAnswer(
         [...servers.slice(first), ...servers.slice(0, first)],
-        ({ auth }, signal) => auth.verify({ accessToken, audience }, { timeoutMs: ASK_TIMEOUT_MS, signal }),
+        ({ auth }, signal) =>
+          auth.verify(
+            { accessToken, audience, acceptApiKeys: isApiKey(accessToken) },
+            { timeoutMs: ASK_TIMEOUT_MS, signal },
+          ),
       );
       onAsked('answered');
       return toPrincipal(principal);

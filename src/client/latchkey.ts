@@ -2,6 +2,7 @@
 // events of its Watch stream. Asks a server only when those events are too old.
 import type { SecureContextOptions } from 'node:tls';
 import { ConnectError, type Transport } from '@connectrpc/connect';
+import { isApiKey } from '../domain/api-key.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { TokenPrincipal } from '../domain/principal.ts';
 import { createEngine, type Engine } from '../verifier/engine.ts';
@@ -23,6 +24,11 @@ export type LatchkeyOptions = {
   tls?: Pick<SecureContextOptions, 'ca' | 'cert' | 'key'>;
   /** When set, the `aud` claim of a token must contain it. */
   audience?: string;
+  /**
+   * Whether an API key may stand in the place of a token. The library asks a server about each, because it cannot verify
+   * them itself. Default false.
+   */
+  acceptApiKeys?: boolean;
   /** Oldest revocation data to trust while a server is followed, in milliseconds. Default 5,000. */
   maxStalenessMs?: number;
   /** The same while the stream has ended or is late, in milliseconds. Default 1,000. */
@@ -44,11 +50,11 @@ export type Latchkey = {
   /**
    * Answers from memory, in microseconds. Asks a server only when the revocation data is too old.
    * @param token the value of `authorization: Bearer ...`, without the scheme
-   * @param options `audience` replaces that of createLatchkey
+   * @param options replace those of createLatchkey
    * @throws AuthError CREDENTIALS_MISSING, TOKEN_INVALID, TOKEN_EXPIRED, AUDIENCE_MISMATCH, TOKEN_REVOKED, TOKEN_STALE;
    * or DEPENDENCY_UNAVAILABLE when the token cannot be verified now
    */
-  verify(token: string, options?: { audience?: string }): Promise<TokenPrincipal>;
+  verify(token: string, options?: { audience?: string; acceptApiKeys?: boolean }): Promise<TokenPrincipal>;
   /**
    * Resolves when `verify` can answer from memory. Waits for a server that is unavailable.
    * @param options `timeoutMs` bounds the wait; without it there is no bound
@@ -116,14 +122,16 @@ export function createLatchkey(options: LatchkeyOptions): Latchkey {
   };
 
   const decide = async (token: string, audience: string): Promise<TokenPrincipal> => {
-    const verdict = engine?.engine.judge(token, audience);
+    const isByApiKey = isApiKey(token);
+    const verdict = isByApiKey ? null : engine?.engine.judge(token, audience);
     if (verdict && !('undecided' in verdict)) {
       counts.verdict('memory', 'reason' in verdict ? verdict.reason : 'valid');
       if ('reason' in verdict) throw new AuthError(verdict.reason);
       return verdict.decision.principal;
     }
     try {
-      if (whenStale === 'reject') throw unavailable('the revocation data is too old, and whenStale is reject');
+      if (whenStale === 'reject' && !isByApiKey)
+        throw unavailable('the revocation data is too old, and whenStale is reject');
       const principal = await ask(token, audience);
       counts.verdict('server', 'valid');
       return principal;
@@ -135,8 +143,9 @@ export function createLatchkey(options: LatchkeyOptions): Latchkey {
   };
 
   return {
-    async verify(token, { audience = ownAudience } = {}) {
+    async verify(token, { audience = ownAudience, acceptApiKeys = options.acceptApiKeys ?? false } = {}) {
       if (token === '') throw new AuthError('CREDENTIALS_MISSING');
+      if (isApiKey(token) && !acceptApiKeys) throw new AuthError('API_KEY_NOT_ACCEPTED');
       return decide(token, audience);
     },
     async ready({ timeoutMs } = {}) {

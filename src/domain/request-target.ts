@@ -1,4 +1,4 @@
-// The ways in which servers read a request's path. A path such as `/public/..;/admin` is one resource for the
+// The ways in which servers read a request's host and path. A path such as `/public/..;/admin` is one resource for the
 // gateway and another for the service behind it, so a policy must consider every reading.
 
 /** `;` and `%2f` occur in usual paths. A path with more readings than this is hostile. */
@@ -42,6 +42,13 @@ export function readingsOf(target: string): string[] | null {
     }
   }
   return [...readings];
+}
+
+/** In lower case, without port and final dot. Null for a text that is not a host. */
+export function normalizedHost(authority: string): string | null {
+  const [, bracketed, name] =
+    /^(?:(\[[0-9a-f:.]+\])|([a-z0-9._-]+?)\.?)(?::\d{1,5})?$/.exec(authority.toLowerCase()) ?? [];
+  return bracketed ?? name ?? null;
 }
 
 /** Bytes outside UTF-8, such as the overlong form of a dot, become U+FFFD. */

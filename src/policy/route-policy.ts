@@ -1,7 +1,7 @@
 // The rules of a policy file, and the rule that applies to a request. As in the Gateway API, the most specific host
 // counts first, then the longest path.
 
-import { normalizedHost, readingsOf } from './request-target.ts';
+import { normalizedHost, readingsOf } from '../domain/request-target.ts';
 import {
   combineRequirements,
   NO_REQUIREMENT,

@@ -14,7 +14,7 @@ import {
   type ImportUsersResponse,
 } from '../../gen/latchkey/auth/v1/admin_service_pb.ts';
 import { testApp } from '../support/app.ts';
-import { admin, auth } from '../support/clients.ts';
+import { admin, auth, type Outcome } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { newPerson, registered, type SignedIn, signedIn, signedInWith } from '../support/people.ts';
 
@@ -53,6 +53,12 @@ async function importAll(
 async function importOne(row: Partial<Row>, options: Options = {}): Promise<ImportUsersResponse> {
   const [answer] = await importAll([[person(1, row)]], options);
   return answer ?? expect.fail('no response');
+}
+
+/** Again when the machine was too busy for the hash. */
+async function signIn(email: string, typed: string): Promise<Outcome> {
+  const outcome = await call(auth.login, { email, password: typed });
+  return outcome.reason === 'DEADLINE_EXCEEDED' ? signIn(email, typed) : outcome;
 }
 
 const rowsOf = (rows: { row: bigint }[] = []) => rows.map(({ row }) => row);
@@ -258,11 +264,11 @@ test('a decomposed password and one of more than 72 bytes sign in, and are repla
     const one = person(1, { passwordHash });
     await importAll([[one]]);
     const { email } = one;
-    expect((await call(auth.login, { email, password: typed })).code).toBe('ok');
-    expect((await call(auth.login, { email, password: typed.normalize('NFC') })).code).toBe('ok');
-    expect((await call(auth.login, { email, password: typed.slice(0, -1) })).reason).toBe('CREDENTIALS_INVALID');
+    expect((await signIn(email, typed)).code).toBe('ok');
+    expect((await signIn(email, typed.normalize('NFC'))).code).toBe('ok');
+    expect((await signIn(email, typed.slice(0, -1))).reason).toBe('CREDENTIALS_INVALID');
   }
-});
+}, 60_000);
 
 // The last test: from here on, each failed sign-in computes all kinds.
 test('every form of a password hash signs in once imported, and is replaced', async () => {
@@ -273,7 +279,7 @@ test('every form of a password hash signs in once imported, and is replaced', as
   const [answer] = await importAll([people]);
   expect(answer?.bad).toEqual([]);
   for (const [n, { email }] of people.entries()) {
-    expect((await call(auth.login, { email, password: right })).code, hashes[n]?.name).toBe('ok');
+    expect((await signIn(email, right)).code, hashes[n]?.name).toBe('ok');
   }
   const { rows } = await app.owner.query(
     "SELECT email FROM users WHERE email = ANY ($1) AND password_hash NOT LIKE '$argon2id$v=19$m=%'",

@@ -144,7 +144,7 @@ describe('a wrong command line', () => {
     [['outbox', 'retry'], 2, '<entry> is missing'],
     [['outbox', 'retry', 'x'], 1, 'x is not in the outbox'],
     [['outbox', 'list', '--limit', 'x'], 1, '--limit must be 1 to 10000'],
-    [['users', 'show', 'x'], 1, 'user_id must be a UUID'],
+    [['users', 'show', 'x'], 1, 'user not found'],
     [['users', 'show', 'nobody@people.example'], 1, 'USER_NOT_FOUND'],
     [['roles', 'define', 'X'], 1, 'name must be'],
     [['users', 'show', 'x', '--dev'], 1, 'run "npm start"'],

@@ -100,6 +100,25 @@ const outcome = (promise: Promise<unknown>) =>
     (error) => `${error.code} ${reasonOf(error)}`,
   );
 
+test('API keys are accepted where a rule does so, until they are revoked', async () => {
+  const boss = await signedInWith(app, call, ['admin']);
+  const ask: typeof call = (method, input) => call(method, input, { bearer: boss.accessToken });
+  const { serviceAccountId } = (await ask(admin.createServiceAccount, { name: 'robot', reason: 'a test' })).body;
+  const { apiKey, apiKeyId } = (await ask(admin.createApiKey, { serviceAccountId, name: 'one', reason: 'a test' }))
+    .body;
+  const rules: AccessRules = { [VERIFIER]: { kind: 'service', acceptApiKeys: true } };
+  const url = await connectServer(connectInterceptor(latchkey, { services: [VerifierService], rules }));
+  const strict = await connectServer(connectInterceptor(latchkey));
+  const verdictAt = (baseUrl: string) => {
+    const client = createClient(VerifierService, createConnectTransport({ baseUrl, httpVersion: '1.1' }));
+    return outcome(client.batchVerify({}, { headers: bearer(apiKey) }));
+  };
+  expect(await verdictAt(url)).toBe('ok');
+  expect(await verdictAt(strict)).toBe('16 API_KEY_NOT_ACCEPTED');
+  await ask(admin.revokeApiKey, { apiKeyId, reason: 'a test' });
+  await eventually(async () => (await verdictAt(url)) === '16 TOKEN_INVALID', 1_000);
+});
+
 describe('Connect', () => {
   test('each method has the access of its rule, and health is public', async () => {
     const url = await connectServer(connectInterceptor(latchkey, { services: [VerifierService], rules: RULES }));

@@ -51,7 +51,11 @@ describe('an invalid table of methods', () => {
     ['a misspelt method', { 'shop.v1.Orders/Creat': 'public' }, /it has shop.v1.Orders\/List, shop.v1.Orders\/Create/],
     ['a misspelt service', { 'shop.v1.Order': 'public' }, /it has shop.v1.Orders, shop.v1.Catalog/],
     ['a leading slash', { '/shop.v1.Orders/List': 'public' }, /is no service or method/],
-    ['a misspelt member', { 'shop.v1.Orders': { rol: 'clerk' } }, /rol is not one of access, role, kind, audience/],
+    [
+      'a misspelt member',
+      { 'shop.v1.Orders': { rol: 'clerk' } },
+      /rol is not one of access, role, kind, audience, acceptApiKeys/,
+    ],
     ['a name of Object', { 'shop.v1.Orders': { constructor: 'clerk' } }, /constructor is not one of/],
     ['an unset role', { 'shop.v1.Orders': { role: undefined } }, /role is invalid/],
     ['an empty role', { 'shop.v1.Orders': { role: '' } }, /role is invalid/],

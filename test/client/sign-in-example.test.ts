@@ -1,7 +1,7 @@
 // The example page, used as a browser uses it.
 import { expect, onTestFinished, test } from 'vitest';
 import { freePort } from '../../src/dev/free-port.ts';
-import { startTestApp } from '../support/app.ts';
+import { SERVICE_KEY, startTestApp } from '../support/app.ts';
 import { eventually } from '../support/eventually.ts';
 import { browse, CLIENT, startOpenIdServer } from '../support/openid-provider.ts';
 import { run } from '../support/processes.ts';
@@ -19,11 +19,16 @@ test('a user signs in with an account at an identity provider, and out again', a
     OAUTH_ACME_CLIENT_ID: CLIENT.id,
     OAUTH_ACME_CLIENT_SECRET: CLIENT.secret,
   });
-  const example = run(process.execPath, ['examples/sign-in/sign-in.ts'], {
-    LATCHKEY_URL: app.url,
-    PROVIDER: 'acme',
-    PORT: String(port),
-  });
+  const example = run(
+    process.execPath,
+    ['--import', './test/support/client-from-source.mjs', 'examples/sign-in/sign-in.ts'],
+    {
+      LATCHKEY_URL: app.url,
+      LATCHKEY_KEY: SERVICE_KEY,
+      PROVIDER: 'acme',
+      PORT: String(port),
+    },
+  );
   onTestFinished(async () => {
     example.child.kill();
     acme.close();
@@ -43,11 +48,13 @@ test('a user signs in with an account at an identity provider, and out again', a
   expect(stranger.status).toBe(400);
   const back = await fetch(`${origin}/callback?${query}`, {
     redirect: 'manual',
-    headers: { cookie: binding?.split(';')[0] ?? '' },
+    headers: { cookie: binding?.split(';')[0] ?? '', 'user-agent': 'a browser of Grace' },
   });
   expect(back.status).toBe(302);
   const [spent, session] = back.headers.getSetCookie();
   expect(spent).toContain('Max-Age=0');
+  const named = await app.owner.query("SELECT 1 FROM sessions WHERE user_agent = 'a browser of Grace'");
+  expect(named.rowCount).toBe(1);
   const cookie = session?.split(';')[0] ?? '';
   expect(await (await fetch(origin, { headers: { cookie } })).text()).toContain(
     'Hello Grace &#60;img src=x&#62; (grace@people.example)',

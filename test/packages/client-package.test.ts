@@ -60,13 +60,18 @@ test('installs few packages', () => {
 
 const PROGRAM = `
 import { createClients, createLatchkey, AuthError, reasonOf, type TokenPrincipal } from '@latchkey/client';
+import { createClients as createBrowserClients } from '@latchkey/client/browser';
+import { type ErrorInfo, ErrorInfoSchema } from '@latchkey/client/google/rpc/error_details';
 import { LoginRequestSchema } from '@latchkey/client/proto/auth_service';
 
 const [url = '', serviceKey = '', email = '', password = ''] = process.argv.slice(2);
 const clients = createClients({ url, serviceKey: async () => serviceKey });
 const { tokens } = await clients.auth.login({ email, password });
 const accessToken = tokens?.accessToken ?? '';
-const { user } = await clients.account.getMe({}, { headers: { authorization: \`Bearer \${accessToken}\` } });
+const { user } = await clients.forUser({ accessToken, clientAddress: '203.0.113.7' }).account.getMe({});
+const page = createBrowserClients({ url, accessToken: () => accessToken });
+const detail: ErrorInfo['$typeName'] = ErrorInfoSchema.typeName;
+const sameUser = (await page.account.getMe({})).user?.id === user?.id && detail === 'google.rpc.ErrorInfo';
 const { verdicts } = await clients.verifier.batchVerify({ accessTokens: [accessToken] });
 const rejected: string | null = await clients.admin.listRoles({}).then(() => null, reasonOf);
 const latchkey = createLatchkey({ url, serviceKey, whenStale: 'reject' });
@@ -74,12 +79,13 @@ await latchkey.ready();
 const principal: TokenPrincipal = await latchkey.verify(accessToken);
 const invalid: string | null = await latchkey.verify('x').then(() => null, (error) => (error as AuthError).reason);
 console.log(JSON.stringify({
-  email: user?.email, results: verdicts.length, rejected, kind: principal.kind, invalid, type: LoginRequestSchema.typeName,
+  email: user?.email, sameUser, results: verdicts.length, rejected, kind: principal.kind, invalid, type: LoginRequestSchema.typeName,
 }));
 latchkey.close();
 clients.close();
 `;
 const EXPECTED = {
+  sameUser: true,
   results: 1,
   rejected: 'PERMISSION_DENIED',
   kind: 'user',

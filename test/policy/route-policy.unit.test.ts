@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { readingsOf } from '../../src/domain/request-target.ts';
 import { InvalidPolicy, parsePolicy } from '../../src/policy/policy-file.ts';
-import { readingsOf } from '../../src/policy/request-target.ts';
 import { combineRequirements } from '../../src/policy/route-requirement.ts';
 
 const POLICY = parsePolicy(`

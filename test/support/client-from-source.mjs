@@ -1,4 +1,4 @@
-// Lets an example import the client library from its source, so that a test need not build it.
+// For `node --import`: examples then run on the library's source, without a build.
 import { registerHooks } from 'node:module';
 
 const SOURCE = new URL('../../src/client/client.ts', import.meta.url).href;

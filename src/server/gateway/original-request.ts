@@ -1,6 +1,6 @@
 // The client's request in forward auth, as the gateway describes it.
 import { invalid, parseFields } from '../../domain/parse-fields.ts';
-import { normalizedHost } from '../../policy/request-target.ts';
+import { normalizedHost } from '../../domain/request-target.ts';
 
 export type OriginalRequest = { method: string; host: string; target: string };
 
