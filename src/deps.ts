@@ -1,5 +1,6 @@
 import type { Denials } from './authorization/denials.ts';
 import type { RoleReads } from './authorization/role-reads.ts';
+import type { BrowserSessions } from './domain/browser-sessions.ts';
 import type { Password, PasswordPolicy } from './domain/password.ts';
 import type { ApiKeys } from './keys/api-keys.ts';
 import type { KeyRotation } from './keys/key-rotation.ts';
@@ -54,6 +55,8 @@ export type Deps = {
   /** Whether a password is known from a breach. */
   isBreached: (password: Password) => Promise<boolean>;
   providers: Providers;
+  /** Null when cookies of browsers are off. */
+  browserSessions: BrowserSessions | null;
   /** Whether an account may sign in only once its address is verified. */
   requiresVerifiedEmail: boolean;
   /** For how long a re-authentication counts. */

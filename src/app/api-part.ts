@@ -75,6 +75,7 @@ export async function startApiPart(base: Base, pages: Handler, started: AsyncDis
       log.error({ err }, 'a range file of breached passwords is unreadable: the password was not checked against it');
       metrics.breachCheckFailed();
     }),
+    browserSessions: config.browserSessions,
     tokenSettings: config.tokens,
     closing: closing.signal,
     now,
@@ -110,7 +111,6 @@ async function startApiServer(
     standardServices: standard.routes,
     keyPolicy: config.keys.policy,
     probes: createProbesHandler(readiness.check),
-    browserSessions: config.browserSessions,
     pages,
     listener: {
       address,

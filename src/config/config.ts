@@ -1,5 +1,6 @@
 // Turns the environment into settings, grouped by the part of the service that takes them. Reports every invalid key at
 // once.
+import type { BrowserSessions } from '../domain/browser-sessions.ts';
 import type { KeyRing } from '../domain/key-ring.ts';
 import type { ProviderSettings } from '../oauth/providers.ts';
 import { OperatorError } from '../process/operator-error.ts';
@@ -7,7 +8,7 @@ import type { TelemetryOptions } from '../telemetry/options.ts';
 import { CONFIGURATION, SETTINGS } from './configuration.ts';
 import { readEnvironment } from './environment.ts';
 import { type AuditSettings, auditSettings } from './groups/audit.ts';
-import { type BrowserSessionSettings, browserSessionSettings } from './groups/browser-sessions.ts';
+import { browserSessionSettings } from './groups/browser-sessions.ts';
 import { DATABASE_KEYS, type DatabaseSettings, databaseSettings } from './groups/database.ts';
 import { type HttpSettings, httpSettings } from './groups/http.ts';
 import { type KeySettings, keySettings, MASTER_KEY_KEYS, masterKeyRing } from './groups/keys.ts';
@@ -42,7 +43,7 @@ export type Config = {
   keys: KeySettings;
   tokens: TokenSettings;
   /** Null when cookies of browsers are off. */
-  browserSessions: BrowserSessionSettings | null;
+  browserSessions: BrowserSessions | null;
   accounts: AccountSettings;
   verifier: VerifierSettings;
   passwords: PasswordSettings;

@@ -25,6 +25,10 @@ const TABLE = {
   apiKeys: choice('api_keys', ['reject', 'accept']),
   /** `pass`: a CORS preflight is anonymous with any access. */
   preflight: choice('preflight', ['check', 'pass']),
+  /** `cookie`: the session cookie of a browser counts as a token. */
+  session: choice('session', ['none', 'cookie']),
+  /** `header`: the address of the sign-in page is in `x-auth-redirect` of a 401, because nginx passes on no 302. */
+  redirect: choice('redirect', ['location', 'header']),
 };
 
 type Table = typeof TABLE;

@@ -1,6 +1,5 @@
 // The order in which a request passes through the server, from the socket to the use case. The lists run in the order
 // in which they stand; a new endpoint or a new step of every RPC goes here. Nothing else belongs here.
-import type { BrowserSessionSettings } from '../config/groups/browser-sessions.ts';
 import type { Deps } from '../deps.ts';
 import type { KeyPolicy } from '../domain/key-schedule.ts';
 import type { CallLog } from './calls/call-log.ts';
@@ -46,8 +45,6 @@ export type ServerOptions = {
   standardServices: Routes[];
   keyPolicy: KeyPolicy;
   probes: Handler;
-  /** Null when cookies of browsers are off. */
-  browserSessions: BrowserSessionSettings | null;
   /** The pages of a development start. */
   pages: Handler;
 };
@@ -107,7 +104,7 @@ export async function startServer(deps: ServerDeps, options: ServerOptions): Pro
     createOAuthTokenHandler(all),
     createIntrospectionHandler(all),
     createRevocationHandler(all),
-    createBrowserSessionHandler(all, options.browserSessions, deps.callLog),
+    createBrowserSessionHandler(all, deps.callLog),
     createMetadataHandler({ ...all, issuer: all.tokenSettings.issuer, policy: options.keyPolicy }),
     options.probes,
     options.pages,

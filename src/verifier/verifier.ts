@@ -18,8 +18,10 @@ type ReadStatuses = (tokens: RevocableToken[], signal?: AbortSignal) => Promise<
 export type Verifier = Omit<Engine, 'judge' | 'judgeClaims'> & {
   /** Null when the view is too old. */
   judge(token: string, audience: string): Verdict | null;
-  /** For claims that the caller has authenticated in another way. Reads the state of record as judgeAll does. */
-  judgeClaims(claims: AccessClaims, audience: string, signal?: AbortSignal): Promise<Verdict>;
+  /** For claims that the caller has authenticated in another way. Null when the view is too old. */
+  judgeClaims(claims: AccessClaims, audience: string): Verdict | null;
+  /** As judgeClaims, and reads the state of record when the view is too old. */
+  judgeClaimsOnRecord(claims: AccessClaims, audience: string, signal?: AbortSignal): Promise<Verdict>;
   /** Reads the state of record for tokens that memory cannot decide. Verdicts are in the order of the tokens. */
   judgeAll(tokens: string[], audience: string, signal?: AbortSignal): Promise<Verdict[]>;
   /** @throws AuthError with the reason of a rejection */
@@ -68,7 +70,12 @@ export function createVerifier({ readStatuses, refreshKeys, ...options }: Verifi
 
     judgeAll,
 
-    async judgeClaims(claims, audience, signal) {
+    judgeClaims(claims, audience) {
+      const judged = judgeClaims(claims, audience);
+      return 'undecided' in judged ? null : judged;
+    },
+
+    async judgeClaimsOnRecord(claims, audience, signal) {
       const judged = judgeClaims(claims, audience);
       if (!('undecided' in judged)) return judged;
       const [status] = await readStatuses([revocableToken(judged.undecided)], signal);

@@ -37,4 +37,12 @@ export const CLIENT_EXAMPLES: ClientExample[] = [
     command: ['bin/latchkey'],
     isSlowToBuild: true,
   },
+  {
+    name: 'Rust',
+    folder: 'examples/clients/rust',
+    probe: ['cargo', '--version'],
+    build: [['cargo', 'build', '--quiet', '--locked']],
+    command: ['target/debug/latchkey-client'],
+    isSlowToBuild: true,
+  },
 ];

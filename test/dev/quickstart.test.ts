@@ -158,6 +158,21 @@ describe('npm start', () => {
     await example.ended;
   }, 120_000);
 
+  test('serves the web application of the guide, which the test before has built the client library for', async () => {
+    const examplePort = await freePort();
+    const environment = { PATH, HOME, PORT: String(examplePort), LATCHKEY_URL: `http://localhost:${port}` };
+    const block = shellBlock('docs/guides/browser-sessions.md', 'Start the web application');
+    const commands = block.replace('npm run build\n', '').replaceAll('.latchkey/dev', home);
+    const example = run('bash', ['-ec', commands], environment, true);
+    await eventually(() => {
+      if (example.child.exitCode !== null) throw new Error(example.output());
+      return example.output().includes('the web application is on');
+    }, 60_000);
+    expect(await (await fetch(`http://localhost:${examplePort}`)).text()).toContain('Create an account'.toLowerCase());
+    process.kill(-(example.child.pid as number), 'SIGTERM');
+    await example.ended;
+  }, 90_000);
+
   test('shows mails in a browser', async () => {
     const mailbox = `http://localhost:${mailboxPort}`;
     const list = await (await fetch(mailbox)).text();

@@ -3,7 +3,15 @@ import { describe, expect, test } from 'vitest';
 import type { AuthError } from '../../src/domain/auth-error.ts';
 import { combineRequirements, parseRequirement } from '../../src/policy/route-requirement.ts';
 
-const NOTHING = { access: 'required', roles: [], audiences: [], apiKeys: 'reject', preflight: 'check' };
+const NOTHING = {
+  access: 'required',
+  roles: [],
+  audiences: [],
+  apiKeys: 'reject',
+  preflight: 'check',
+  session: 'none',
+  redirect: 'location',
+};
 
 function violationsOf(values: Record<string, string>): string[] {
   try {

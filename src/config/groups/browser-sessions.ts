@@ -1,3 +1,4 @@
+import type { BrowserSessions } from '../../domain/browser-sessions.ts';
 import { isLoopback } from '../../domain/loopback.ts';
 import { check, items } from '../formats.ts';
 import { API, type Format, type Keys, type Values } from '../key.ts';
@@ -34,10 +35,8 @@ export const BROWSER_SESSION_KEYS = {
   },
 } as const satisfies Keys;
 
-export type BrowserSessionSettings = { origins: string[]; signInPath: string; isSecure: boolean };
-
 /** Null when cookies of browsers are off. */
-export function browserSessionSettings(values: Values<typeof BROWSER_SESSION_KEYS>): BrowserSessionSettings | null {
+export function browserSessionSettings(values: Values<typeof BROWSER_SESSION_KEYS>): BrowserSessions | null {
   const origins = values.SESSION_COOKIE_ORIGINS;
   if (origins.length === 0) return null;
   const isSecure = origins.every((origin) => origin.startsWith('https:'));

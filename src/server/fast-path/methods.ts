@@ -6,7 +6,9 @@ import { Reason as ReasonEnum } from '../../../gen/latchkey/auth/v1/errors_pb.ts
 import { MAX_BATCH } from '../../auth/batch-verify.ts';
 import type { RoleAnswer } from '../../auth/check-role.ts';
 import { judgeFromMemory, type MemoryDeps } from '../../auth/judge-credentials.ts';
+import type { JudgeSessionDeps } from '../../auth/judge-session.ts';
 import { type Denials, denialOf } from '../../authorization/denials.ts';
+import type { Deps } from '../../deps.ts';
 import { tokenToVerify } from '../../domain/bearer-token.ts';
 import type { Reason } from '../../domain/error-reason.ts';
 import { meets } from '../../domain/requirement.ts';
@@ -55,7 +57,9 @@ export type FastMethod = {
 /** More than any method has: a message with more fields repeats some. */
 const MAX_FIELDS = 8;
 
-export type FastPathDeps = MemoryDeps & { denials: Pick<Denials, 'isRecorded'>; policy: CurrentPolicy };
+export type FastPathDeps = MemoryDeps &
+  JudgeSessionDeps &
+  Pick<Deps, 'browserSessions'> & { denials: Pick<Denials, 'isRecorded'>; policy: CurrentPolicy };
 
 type Question = { accessToken: string; audience: string; role: string; acceptApiKeys: boolean };
 
@@ -101,7 +105,7 @@ export function fastMethods(deps: FastPathDeps): FastMethod[] {
     checkMessage(CheckRequestSchema, message, CHECK_BOUNDS.maxFields, false);
     const decoded = fromBinary(CheckRequestSchema, message, { readUnknownFields: false });
     const metadata = caller.headersWith(METADATA_PREFIX);
-    const { client, request } = readCheck(decoded, { metadata, policy: deps.policy });
+    const { client, request } = readCheck(decoded, { ...deps, metadata });
     const authorization = 'allowed' in request ? request : authorizeFromMemory(deps, request);
     if (!authorization) return null;
     const suggestedId = client.requestId || caller.requestId;

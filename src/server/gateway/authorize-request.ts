@@ -7,6 +7,7 @@ import {
   judgeFromMemory,
   type MemoryDeps,
 } from '../../auth/judge-credentials.ts';
+import { type JudgeSessionDeps, judgeSession, judgeSessionFromMemory } from '../../auth/judge-session.ts';
 import { type Denial, type Denials, denialOf } from '../../authorization/denials.ts';
 import type { Violation } from '../../domain/auth-error.ts';
 import type { Call } from '../../domain/call.ts';
@@ -15,6 +16,7 @@ import type { TokenPrincipal } from '../../domain/principal.ts';
 import { isForAudience, meets } from '../../domain/requirement.ts';
 import type { RouteRequirement } from '../../policy/route-requirement.ts';
 import type { Verdict } from '../../verifier/engine.ts';
+import { type BrowserRequest, isSolvedBySignIn } from './browser-request.ts';
 
 /** The part of a client's request that decides about it. */
 export type GatewayRequest = {
@@ -22,45 +24,85 @@ export type GatewayRequest = {
   /** Empty without a credential. */
   token: string;
   isPreflight: boolean;
+  /** Null where the route accepts no session cookie. */
+  browser: BrowserRequest | null;
 };
 
-export type Rejection = { allowed: false; reason: Reason; violations?: Violation[] };
-export type Authorization = { allowed: true; principal: TokenPrincipal | null } | Rejection;
+export type Rejection = {
+  allowed: false;
+  reason: Reason;
+  violations?: Violation[];
+  /** For a page whose user can get a session there. */
+  redirect?: { url: string; byHeader: boolean };
+};
+export type Authorization =
+  | {
+      allowed: true;
+      principal: TokenPrincipal | null;
+      /** Where the route accepts a session cookie: all other cookies, for the service behind the gateway. */
+      cookies?: string;
+    }
+  | Rejection;
 
 const ANONYMOUS: Authorization = { allowed: true, principal: null };
+const UNKNOWN_HOST = { field: 'x-forwarded-host', description: 'must be a host of SESSION_COOKIE_ORIGINS' };
 
 /** Null when it takes a database query, or a new entry of the audit trail. */
 export function authorizeFromMemory(
-  deps: MemoryDeps & { denials: Pick<Denials, 'isRecorded'> },
+  deps: MemoryDeps & JudgeSessionDeps & { denials: Pick<Denials, 'isRecorded'> },
   request: GatewayRequest,
 ): Authorization | null {
   const withoutVerdict = decideWithoutVerdict(request);
-  if (withoutVerdict) return withoutVerdict;
-  const verdict = judgeFromMemory(deps, request.token, termsOf(request));
+  if (withoutVerdict) return withOtherCookies(withoutVerdict, request);
+  const verdict = isByCookie(request)
+    ? judgeSessionFromMemory(deps, request.browser.sessionToken, termsOf(request).audience)
+    : judgeFromMemory(deps, request.token, termsOf(request));
   if (!verdict) return null;
-  const { authorization, denied } = decide(request.requirement, verdict);
-  return denied && !deps.denials.isRecorded(denied) ? null : authorization;
+  const { authorization, denied } = decide(request, verdict);
+  return denied && !deps.denials.isRecorded(denied) ? null : withOtherCookies(authorization, request);
 }
 
 /** @throws AuthError as judgeCredentials */
 export async function authorizeRequest(
-  deps: JudgeDeps & { denials: Denials },
+  deps: JudgeDeps & JudgeSessionDeps & { denials: Denials },
   request: GatewayRequest,
   call: Call,
 ): Promise<Authorization> {
   const withoutVerdict = decideWithoutVerdict(request);
-  if (withoutVerdict) return withoutVerdict;
-  const verdict = await judgeCredential(deps, request.token, termsOf(request), call);
-  const { authorization, denied } = decide(request.requirement, verdict);
+  if (withoutVerdict) return withOtherCookies(withoutVerdict, request);
+  const verdict = isByCookie(request)
+    ? await judgeSession(deps, request.browser.sessionToken, termsOf(request).audience, call.signal)
+    : await judgeCredential(deps, request.token, termsOf(request), call);
+  const { authorization, denied } = decide(request, verdict);
   if (denied) await deps.denials.record(denied, call.origin);
-  return authorization;
+  return withOtherCookies(authorization, request);
 }
 
-function decideWithoutVerdict({ requirement, token, isPreflight }: GatewayRequest): Authorization | null {
-  const { access, preflight } = requirement;
-  if (access === 'public' || (isPreflight && preflight === 'pass')) return ANONYMOUS;
-  if (token !== '') return null;
-  return access === 'optional' ? ANONYMOUS : { allowed: false, reason: 'CREDENTIALS_MISSING' };
+/** A credential in the header counts before the cookie. */
+function isByCookie(request: GatewayRequest): request is GatewayRequest & { browser: BrowserRequest } {
+  return request.token === '' && request.browser !== null && request.browser.sessionToken !== '';
+}
+
+function decideWithoutVerdict(request: GatewayRequest): Authorization | null {
+  const { access, preflight } = request.requirement;
+  if (access === 'public' || (request.isPreflight && preflight === 'pass')) return ANONYMOUS;
+  if (request.token !== '') return null;
+  if (!isByCookie(request)) return access === 'optional' ? ANONYMOUS : rejected(request, 'CREDENTIALS_MISSING');
+  if (!request.browser.isCrossSite) return null;
+  return access === 'optional' ? ANONYMOUS : rejected(request, 'CROSS_SITE_REQUEST');
+}
+
+function rejected({ requirement, token, browser }: GatewayRequest, reason: Reason): Rejection {
+  if (!browser || token !== '' || !isSolvedBySignIn(reason)) return { allowed: false, reason };
+  if (!browser.isOfKnownHost) return { allowed: false, reason, violations: [UNKNOWN_HOST] };
+  const { renewUrl } = browser;
+  if (renewUrl === null) return { allowed: false, reason };
+  return { allowed: false, reason, redirect: { url: renewUrl, byHeader: requirement.redirect === 'header' } };
+}
+
+/** The service behind the gateway has no use for the session cookie, and could use it as the user. */
+function withOtherCookies(authorization: Authorization, { browser }: GatewayRequest): Authorization {
+  return authorization.allowed && browser ? { ...authorization, cookies: browser.otherCookies } : authorization;
 }
 
 function termsOf({ requirement }: GatewayRequest): CredentialTerms {
@@ -68,11 +110,13 @@ function termsOf({ requirement }: GatewayRequest): CredentialTerms {
   return { audience: audiences[0] ?? '', acceptsApiKeys: apiKeys === 'accept' };
 }
 
-function decide(
-  { roles, audiences }: RouteRequirement,
-  verdict: Verdict,
-): { authorization: Authorization; denied: Denial | null } {
-  if ('reason' in verdict) return { authorization: { allowed: false, reason: verdict.reason }, denied: null };
+function decide(request: GatewayRequest, verdict: Verdict): { authorization: Authorization; denied: Denial | null } {
+  const { access, roles, audiences } = request.requirement;
+  if ('reason' in verdict) {
+    // The browser sends an old cookie by itself, so it is no attempt to sign in.
+    const isIgnored = access === 'optional' && isByCookie(request) && isSolvedBySignIn(verdict.reason);
+    return { authorization: isIgnored ? ANONYMOUS : rejected(request, verdict.reason), denied: null };
+  }
   const { principal, token } = verdict.decision;
   if (!audiences.every((audience) => isForAudience(token.audiences, audience)))
     return { authorization: { allowed: false, reason: 'AUDIENCE_MISMATCH' }, denied: null };

@@ -1,9 +1,11 @@
 // Reads Envoy's CheckRequest: the client's request, its origin, and the requirements of its route.
 import type { CheckRequest } from '../../../gen/envoy/service/auth/v3/external_auth_pb.ts';
 import { soleBearerToken } from '../../domain/bearer-token.ts';
+import type { BrowserSessions } from '../../domain/browser-sessions.ts';
 import type { RoutePolicy } from '../../policy/route-policy.ts';
 import { combineRequirements, parseRequirement } from '../../policy/route-requirement.ts';
 import type { GatewayRequest } from './authorize-request.ts';
+import { readBrowserRequest } from './browser-request.ts';
 import { type ClientProtocol, clientProtocol } from './denied-response.ts';
 import { isPreflight } from './preflight.ts';
 
@@ -11,7 +13,14 @@ import { isPreflight } from './preflight.ts';
 export type CurrentPolicy = (() => RoutePolicy) | null;
 
 /** The metadata of the Check call. The gateway sets it, and no client of the gateway can. */
-export type CheckMetadata = [name: string, value: string][];
+type CheckMetadata = [name: string, value: string][];
+
+/** Everything that decides about a request beside the request itself. */
+export type CheckSource = {
+  metadata: CheckMetadata;
+  policy: CurrentPolicy;
+  browserSessions: BrowserSessions | null;
+};
 
 export type CheckedClient = {
   protocol: ClientProtocol;
@@ -26,27 +35,31 @@ export const METADATA_PREFIX = 'x-latchkey-';
 const READ = new Set([
   ...['authorization', 'content-type', 'connect-protocol-version', ':authority', 'host'],
   ...['x-request-id', 'x-forwarded-for', 'user-agent', 'origin', 'access-control-request-method'],
+  ...['cookie', 'accept', 'sec-fetch-mode', 'sec-fetch-site', 'upgrade', 'x-requested-with'],
 ]);
 
 /** @throws AuthError INVALID_ARGUMENT for an invalid requirement */
 export function readRequest(
   { attributes }: CheckRequest,
   headers: CheckHeaders,
-  { metadata, policy }: { metadata: CheckMetadata; policy: CurrentPolicy },
+  { metadata, policy, browserSessions }: CheckSource,
 ): GatewayRequest {
   const http = attributes?.request?.http;
   const sources = [
     parseRequirement(attributes?.contextExtensions ?? {}),
     parseRequirement(namedRequirements(metadata), METADATA_PREFIX),
   ];
-  if (policy) {
-    const authority = http?.host || headers.first(':authority') || headers.first('host');
-    sources.push(policy().requirementFor(authority, http?.path ?? ''));
-  }
+  const host = http?.host || headers.first(':authority') || headers.first('host');
+  const original = { method: http?.method ?? '', host, target: http?.path ?? '' };
+  if (policy) sources.push(policy().requirementFor(host, original.target));
+  const requirement = combineRequirements(sources);
+  // HTTP/2 can carry cookies in several fields (RFC 9113 section 8.2.3).
+  const header = (name: string) => (name === 'cookie' ? headers.all(name).join('; ') : headers.first(name));
   return {
-    requirement: combineRequirements(sources),
+    requirement,
     token: soleBearerToken(headers.all('authorization')),
-    isPreflight: isPreflight(http?.method ?? '', headers.first),
+    isPreflight: isPreflight(original.method, header),
+    browser: readBrowserRequest(browserSessions, requirement, original, header),
   };
 }
 

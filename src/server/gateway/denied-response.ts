@@ -17,7 +17,7 @@ export type ClientProtocol = {
 
 export type DeniedResponse = {
   code: Code;
-  status: 200 | 400 | 401 | 403;
+  status: 200 | 302 | 400 | 401 | 403;
   headers: [name: string, value: string][];
   body: string;
 };
@@ -37,18 +37,22 @@ export function clientProtocol(
 }
 
 export function deniedResponse(
-  { reason, violations = [] }: Rejection,
+  { reason, violations = [], redirect }: Rejection,
   { kind, contentType }: ClientProtocol,
   requestId: string,
 ): DeniedResponse {
   const { status, challenge, body } = rejection(reason, violations);
-  const denied = { code: codeOf(reason), status, body: '' };
+  const denied: Omit<DeniedResponse, 'headers'> = { code: codeOf(reason), status, body: '' };
   const plain: DeniedResponse['headers'] = [
     ['www-authenticate', challenge],
     ['content-type', 'application/json'],
     ['cache-control', 'no-store'],
   ];
-  if (kind === 'http') return { ...denied, headers: plain, body: JSON.stringify(body) };
+  if (kind === 'http') {
+    if (redirect) plain.push([redirect.byHeader ? 'x-auth-redirect' : 'location', redirect.url]);
+    const isRedirect = redirect?.byHeader === false;
+    return { ...denied, status: isRedirect ? 302 : status, headers: plain, body: JSON.stringify(body) };
+  }
   const error = toConnectError(new AuthError(reason, { violations }), requestId);
   switch (kind) {
     case 'connect':

@@ -6,7 +6,9 @@ import {
   type CheckResponseSchema,
 } from '../../../gen/envoy/service/auth/v3/external_auth_pb.ts';
 import type { JudgeDeps } from '../../auth/judge-credentials.ts';
+import type { JudgeSessionDeps } from '../../auth/judge-session.ts';
 import type { Denials } from '../../authorization/denials.ts';
+import type { Deps } from '../../deps.ts';
 import { AuthError } from '../../domain/auth-error.ts';
 import type { TokenPrincipal } from '../../domain/principal.ts';
 import { chooseRequestId, plainUserAgent } from '../calls/call-record.ts';
@@ -22,7 +24,7 @@ import {
 } from './authorize-request.ts';
 import {
   type CheckedClient,
-  type CheckMetadata,
+  type CheckSource,
   type CurrentPolicy,
   headersOf,
   METADATA_PREFIX,
@@ -32,10 +34,13 @@ import {
 import { deniedResponse, OVERWRITE } from './denied-response.ts';
 import { identityHeaders } from './identity-headers.ts';
 
+type Allowed = Extract<Authorized, { allowed: true }>;
 type CheckAnswer = MessageInitShape<typeof CheckResponseSchema>;
 type Checked = { client: CheckedClient; request: GatewayRequest | Rejection };
 
-type ExtAuthzDeps = JudgeDeps & { denials: Denials; policy: CurrentPolicy; clientAddress: ClientAddress };
+type ExtAuthzDeps = JudgeDeps &
+  JudgeSessionDeps &
+  Pick<Deps, 'browserSessions'> & { denials: Denials; policy: CurrentPolicy; clientAddress: ClientAddress };
 
 /**
  * An invalid token is a response, not an error, and so is an invalid requirement: Envoy treats an error as a failure of
@@ -52,7 +57,7 @@ async function answerCheck(deps: ExtAuthzDeps, message: CheckRequest, context: H
   const record = recordOf(context);
   const forwardedFor = context.requestHeader.get('x-forwarded-for') ?? '';
   const metadata = [...context.requestHeader].filter(([name]) => name.startsWith(METADATA_PREFIX));
-  const { client, request } = readCheck(message, { metadata, policy: deps.policy });
+  const { client, request } = readCheck(message, { ...deps, metadata });
   // A call can wait for a database, and its message can hold the body of the client's request.
   delete message.attributes;
   record.address = addressOf(deps.clientAddress, client, { peer: record.peer.address, forwardedFor });
@@ -63,7 +68,7 @@ async function answerCheck(deps: ExtAuthzDeps, message: CheckRequest, context: H
   return checkResponse(authorization, client, record.requestId);
 }
 
-export function readCheck(message: CheckRequest, source: { metadata: CheckMetadata; policy: CurrentPolicy }): Checked {
+export function readCheck(message: CheckRequest, source: CheckSource): Checked {
   const headers = headersOf(message);
   const client = readClient(message, headers);
   try {
@@ -84,7 +89,7 @@ function addressOf(
 }
 
 export function checkResponse(authorization: Authorized, client: CheckedClient, requestId: string): CheckAnswer {
-  if (authorization.allowed) return okResponse(authorization.principal);
+  if (authorization.allowed) return okResponse(authorization);
   const { code, status, headers, body } = deniedResponse(authorization, client.protocol, requestId);
   const value = {
     status: { code: status },
@@ -94,8 +99,8 @@ export function checkResponse(authorization: Authorized, client: CheckedClient, 
   return { status: { code, message: authorization.reason }, httpResponse: { case: 'deniedResponse', value } };
 }
 
-function okResponse(principal: TokenPrincipal | null): CheckAnswer {
-  const all = Object.entries(identityHeaders(principal));
+function okResponse({ principal, cookies }: Allowed): CheckAnswer {
+  const all = Object.entries({ ...identityHeaders(principal), ...(cookies !== undefined && { cookie: cookies }) });
   const headers = all
     .filter(([, value]) => value !== '')
     .map(([key, value]) => ({ header: { key, value }, appendAction: OVERWRITE }));

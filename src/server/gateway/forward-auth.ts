@@ -4,7 +4,9 @@
 // follows the prefix, and the policy file has the requirements.
 import { untilAborted } from '../../async/until-aborted.ts';
 import type { JudgeDeps, MemoryDeps } from '../../auth/judge-credentials.ts';
+import type { JudgeSessionDeps } from '../../auth/judge-session.ts';
 import type { Denials } from '../../authorization/denials.ts';
+import type { Deps } from '../../deps.ts';
 import { AuthError } from '../../domain/auth-error.ts';
 import { soleBearerToken } from '../../domain/bearer-token.ts';
 import { ERROR_REASONS } from '../../domain/error-reason.ts';
@@ -18,13 +20,16 @@ import { answerError } from '../calls/errors.ts';
 import { sendHttpError } from '../calls/write-error.ts';
 import { type Handler, type NodeRequest, type NodeResponse, sendJson } from '../transport/handler.ts';
 import { type Authorization, authorizeFromMemory, authorizeRequest, type GatewayRequest } from './authorize-request.ts';
+import { readBrowserRequest } from './browser-request.ts';
 import type { CurrentPolicy } from './check-request.ts';
 import { identityHeaders, rejection } from './identity-headers.ts';
 import { type OriginalRequest, originalRequest } from './original-request.ts';
 import { isPreflight } from './preflight.ts';
 
 type ForwardAuthDeps = JudgeDeps &
-  MemoryDeps & { denials: Denials; policy: CurrentPolicy; concurrencyLimit: ConcurrencyLimit };
+  MemoryDeps &
+  JudgeSessionDeps &
+  Pick<Deps, 'browserSessions'> & { denials: Denials; policy: CurrentPolicy; concurrencyLimit: ConcurrencyLimit };
 
 const PATH = '/forward-auth';
 const MAX_QUERY_CHARACTERS = 1_024;
@@ -74,19 +79,22 @@ async function decide(
 }
 
 /** Everything after the prefix belongs to the client, so it states no requirement. */
-function readPathForm({ policy }: ForwardAuthDeps, target: string, request: NodeRequest): GatewayRequest {
+function readPathForm(deps: ForwardAuthDeps, target: string, request: NodeRequest): GatewayRequest {
+  const { policy } = deps;
   const { headers, method = '' } = request;
   const host = String(headers[':authority'] ?? headers.host ?? '');
-  return gatewayRequest(request, policy ? [policy().requirementFor(host, target)] : [], method);
+  return gatewayRequest(deps, request, policy ? [policy().requirementFor(host, target)] : [], { method, host, target });
 }
 
-function readQueryForm({ policy }: ForwardAuthDeps, query: string, request: NodeRequest): GatewayRequest {
+function readQueryForm(deps: ForwardAuthDeps, query: string, request: NodeRequest): GatewayRequest {
   parseFields({
     query: () => query.length > MAX_QUERY_CHARACTERS && invalid(`must be at most ${MAX_QUERY_CHARACTERS} characters`),
   });
   const stated = parseRequirement(onlyOnce(new URLSearchParams(query)));
-  const original = policy || stated.preflight === 'pass' ? originalRequest(request.rawHeaders) : null;
-  return gatewayRequest(request, [stated, ...fromPolicy(policy, original)], original?.method ?? '');
+  const { policy } = deps;
+  const needsOriginal = policy || stated.preflight === 'pass' || stated.session === 'cookie';
+  const original = needsOriginal ? originalRequest(request.rawHeaders) : null;
+  return gatewayRequest(deps, request, [stated, ...fromPolicy(policy, original)], original);
 }
 
 function fromPolicy(policy: CurrentPolicy, original: OriginalRequest | null): StatedRequirement[] {
@@ -94,16 +102,20 @@ function fromPolicy(policy: CurrentPolicy, original: OriginalRequest | null): St
 }
 
 function gatewayRequest(
+  { browserSessions }: ForwardAuthDeps,
   { headers, rawHeaders }: NodeRequest,
   stated: StatedRequirement[],
-  method: string,
+  original: OriginalRequest | null,
 ): GatewayRequest {
+  const header = (name: string) => String(headers[name] ?? '');
+  const requirement = combineRequirements(stated);
   // Node's `headers` has only the first of several.
   const isAuthorization = (_: string, n: number) => n % 2 === 1 && rawHeaders[n - 1]?.toLowerCase() === 'authorization';
   return {
-    requirement: combineRequirements(stated),
+    requirement,
     token: soleBearerToken(rawHeaders.filter(isAuthorization)),
-    isPreflight: isPreflight(method, (name) => String(headers[name] ?? '')),
+    isPreflight: isPreflight(original?.method ?? '', header),
+    browser: readBrowserRequest(browserSessions, requirement, original, header),
   };
 }
 
@@ -120,15 +132,18 @@ function answer(authorization: Authorization, response: NodeResponse, record: Ca
   if (authorization.allowed) {
     const headers = identityHeaders(authorization.principal);
     for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+    // Gateways copy it over the Cookie header of the request.
+    if (authorization.cookies !== undefined) response.setHeader('cookie', authorization.cookies);
     response.statusCode = 200;
     response.setHeader('content-length', 0);
     response.end();
     return;
   }
-  const { reason } = authorization;
+  const { reason, violations, redirect } = authorization;
   record.reason = reason;
   record.code = ERROR_REASONS[reason].code;
-  const { status, challenge, body } = rejection(reason);
+  const { status, challenge, body } = rejection(reason, violations);
   response.setHeader('www-authenticate', challenge);
-  sendJson(response, status, body);
+  if (redirect) response.setHeader(redirect.byHeader ? 'x-auth-redirect' : 'location', redirect.url);
+  sendJson(response, redirect?.byHeader === false ? 302 : status, body);
 }

@@ -41,7 +41,7 @@ export function rejection(
 
 function statusOf(reason: Reason): 400 | 401 | 403 {
   if (reason === 'INVALID_ARGUMENT') return 400;
-  return reason === 'ROLE_NOT_GRANTED' ? 403 : 401;
+  return reason === 'ROLE_NOT_GRANTED' || reason === 'CROSS_SITE_REQUEST' ? 403 : 401;
 }
 
 /** RFC 6750 section 3. */
@@ -49,6 +49,7 @@ function challenge(reason: Reason): string {
   switch (reason) {
     case 'INVALID_ARGUMENT':
     case 'CREDENTIALS_MISSING':
+    case 'CROSS_SITE_REQUEST':
       return 'Bearer realm="latchkey"';
     case 'ROLE_NOT_GRANTED':
       return 'Bearer realm="latchkey", error="insufficient_scope"';

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { expect, test } from 'vitest';
 import { VerifyRequestSchema } from '../../../gen/latchkey/auth/v1/auth_service_pb.ts';
+import { derivePurposeKeys } from '../../../src/keys/purpose-keys.ts';
 import { formatTimeout } from '../../../src/server/calls/deadlines.ts';
 import { createFastPath } from '../../../src/server/fast-path/fast-path.ts';
 import { issue, verifierWithCache } from '../../support/cached-tokens.ts';
@@ -11,8 +12,11 @@ const fastPath = createFastPath({
   serviceKeys: { nameOf: () => null },
   apiKeys: { cached: () => null },
   denials: { isRecorded: () => false },
-  tokenSettings: { audiences: [] },
+  tokenSettings: { audiences: [], issuer: '' },
   policy: null,
+  browserSessions: null,
+  purposeKeys: derivePurposeKeys([Buffer.alloc(32)]),
+  now: () => new Date(),
   serves: () => true,
   callLog: { count: () => {}, write: () => {}, close: () => {} },
   clientAddress: (peer) => peer,

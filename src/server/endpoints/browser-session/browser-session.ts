@@ -3,9 +3,10 @@
 import { login } from '../../../auth/login.ts';
 import { logout } from '../../../auth/logout.ts';
 import { refresh } from '../../../auth/refresh.ts';
-import type { BrowserSessionSettings } from '../../../config/groups/browser-sessions.ts';
+import type { Deps } from '../../../deps.ts';
 import { AuthError } from '../../../domain/auth-error.ts';
 import { isFromOwnPage } from '../../../domain/browser-request.ts';
+import { type BrowserSessions, sessionCookieNames } from '../../../domain/browser-sessions.ts';
 import type { Call } from '../../../domain/call.ts';
 import { ERROR_REASONS, type Reason } from '../../../domain/error-reason.ts';
 import type { Tokens } from '../../../domain/tokens.ts';
@@ -17,7 +18,7 @@ import { answerError } from '../../calls/errors.ts';
 import { type FairSlots, holdUntilRead } from '../../calls/fair-slots.ts';
 import { sendHttpError, setRetryAfter } from '../../calls/write-error.ts';
 import { type Handler, type NodeRequest, type NodeResponse, sendJson } from '../../transport/handler.ts';
-import { clearSessionCookies, SESSION_PATH, sessionCookieNames, setSessionCookies } from './session-cookies.ts';
+import { clearSessionCookies, SESSION_PATH, setSessionCookies } from './session-cookies.ts';
 import { errorPage, sendPage, signInPage, signOutPage } from './session-pages.ts';
 import { callOf, cookieOf, headerOf, readBody, readQuery, type SessionRequest } from './session-request.ts';
 
@@ -26,7 +27,7 @@ type BrowserSessionDeps = UseCaseDeps & { concurrencyLimit: ConcurrencyLimit; wa
 
 type Visit = {
   deps: BrowserSessionDeps;
-  settings: BrowserSessionSettings;
+  settings: BrowserSessions;
   request: NodeRequest;
   response: NodeResponse;
   call: Call;
@@ -54,12 +55,11 @@ const ENDED: Reason[] = [
   'AUDIENCES_REMOVED',
 ];
 
-/** @param settings null when cookies of browsers are off */
 export function createBrowserSessionHandler(
-  deps: BrowserSessionDeps & CallDeps,
-  settings: BrowserSessionSettings | null,
+  deps: BrowserSessionDeps & CallDeps & Pick<Deps, 'browserSessions'>,
   callLog: CallLog,
 ): Handler {
+  const settings = deps.browserSessions;
   if (!settings) return () => false;
   return (request, response) => {
     const path = (request.url ?? '').split('?', 1)[0] ?? '';
@@ -208,7 +208,7 @@ function giveCookies({ deps, settings, response }: Visit, tokens: Tokens): void 
 }
 
 function refreshCookieOf({ request, settings }: Visit): string {
-  return cookieOf(request, sessionCookieNames(settings.isSecure).refresh);
+  return cookieOf(request, sessionCookieNames(settings).refresh);
 }
 
 function redirectToSignIn({ response, settings }: Visit, returnTo: string): void {

@@ -1,22 +1,15 @@
 // The two cookies of a browser session. The session cookie reaches every path and identifies the user to gateways. The
 // refresh cookie reaches only the endpoints of this folder, and no service behind a gateway.
+import { sessionCookieNames } from '../../../domain/browser-sessions.ts';
 import type { Tokens } from '../../../domain/tokens.ts';
 import type { NodeResponse } from '../../transport/handler.ts';
 
 export const SESSION_PATH = '/session/';
 
-export type SessionCookieNames = { session: string; refresh: string };
-
-/** Browsers accept a `__Host-` cookie only from this host, for this host, and over TLS (RFC 6265bis section 4.1.3). */
-export function sessionCookieNames(isSecure: boolean): SessionCookieNames {
-  if (!isSecure) return { session: 'latchkey-session', refresh: 'latchkey-refresh' };
-  return { session: '__Host-latchkey-session', refresh: '__Secure-latchkey-refresh' };
-}
-
 type NewCookies = { tokens: Tokens; sessionToken: string; isSecure: boolean; now: Date };
 
 export function setSessionCookies(response: NodeResponse, { tokens, sessionToken, isSecure, now }: NewCookies): void {
-  const names = sessionCookieNames(isSecure);
+  const names = sessionCookieNames({ isSecure });
   const secondsUntil = (time: Date) => Math.max(0, Math.floor((time.getTime() - now.getTime()) / 1000));
   response.setHeader('set-cookie', [
     cookie(`${names.session}=${sessionToken}`, '/', secondsUntil(tokens.expiresAt), isSecure),
@@ -25,7 +18,7 @@ export function setSessionCookies(response: NodeResponse, { tokens, sessionToken
 }
 
 export function clearSessionCookies(response: NodeResponse, isSecure: boolean): void {
-  const names = sessionCookieNames(isSecure);
+  const names = sessionCookieNames({ isSecure });
   response.setHeader('set-cookie', [
     cookie(`${names.session}=`, '/', 0, isSecure),
     cookie(`${names.refresh}=`, SESSION_PATH, 0, isSecure),
