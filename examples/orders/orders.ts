@@ -35,7 +35,7 @@ const server = createServer((request, response) => {
 });
 
 await latchkey.ready().catch((error) => {
-  console.error(`Latchkey rejects LATCHKEY_KEY: ${error.reason}`);
+  console.error(error.message);
   process.exit(1);
 });
 server.listen(Number(PORT), () => {

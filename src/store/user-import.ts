@@ -138,6 +138,7 @@ async function insertUsers(trx: Db, users: UserToImport[], at: Date): Promise<Se
       id uuid, external_id text, email text, full_name text, password_hash text,
       email_verified_at timestamptz, disabled_at timestamptz, created_at timestamptz)
     WHERE NOT email_reserved(email, NULL, ${at}) AND NOT EXISTS (SELECT FROM service_accounts WHERE id = row.id)
+    ORDER BY email -- Imports of the same accounts then lock in the same order.
     ON CONFLICT DO NOTHING RETURNING id
   `.execute(trx);
   return new Set(created.map(({ id }) => id));

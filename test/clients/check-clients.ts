@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { processEnvironment } from '../../src/config/config.ts';
 import { SERVICE_KEY, startTestApp, type TestApp, testApp } from '../support/app.ts';
+import { layCable, through } from '../support/cable.ts';
 import { auth, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { signedIn } from '../support/people.ts';
@@ -15,6 +16,8 @@ import { CLIENT_EXAMPLES, type ClientExample } from './languages.ts';
 
 const run = promisify(execFile);
 const TABLE = 'conformance/verdicts.jsonl';
+/** A follower that receives messages may use data of this age. */
+const MAX_STALENESS_MS = 5_000;
 const BUILD_TIMEOUT_MS = 600_000;
 const ID = '[0-9a-f-]{36}';
 
@@ -107,6 +110,27 @@ function checkClient(example: ClientExample, mayBuild: boolean): void {
     await eventually(async () => (await verdict(person.accessToken)) === `ok ${person.userId}`);
     expect(await verdict('not a token')).toBe('TOKEN_INVALID');
     await eventually(() => log().includes('TOKEN_INVALID'));
+  });
+
+  withToolchain('accepts no token on a silent connection, and resumes afterwards', async () => {
+    const cable = await layCable(app.port);
+    onTestFinished(() => cable.close());
+    const { verdict } = follower(example, [through(app.url, cable.port)]);
+    const person = await signedIn(app.call);
+    await eventually(async () => (await verdict(person.accessToken)) === `ok ${person.userId}`);
+    cable.mode = 'silent';
+    const silentSince = performance.now();
+    await app.call(auth.logout, { refreshToken: person.refreshToken });
+    let lastAcceptedAt = silentSince;
+    await eventually(async () => {
+      const answer = await verdict(person.accessToken);
+      if (answer.startsWith('ok')) lastAcceptedAt = performance.now();
+      return answer === 'UNAVAILABLE';
+    });
+    expect(lastAcceptedAt - silentSince).toBeLessThan(MAX_STALENESS_MS);
+    cable.mode = 'open';
+    cable.cutAll();
+    await eventually(async () => (await verdict(person.accessToken)) === 'TOKEN_REVOKED');
   });
 
   withToolchain('follows the next server when one stops, and is unavailable when all have stopped', async () => {

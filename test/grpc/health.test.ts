@@ -83,13 +83,14 @@ test('an idle watcher stays connected, over gRPC and over gRPC-Web', async () =>
 }, 40_000);
 
 test.each([
-  ['grpc.health.v1.Health/Watch', {}],
-  ['latchkey.auth.v1.VerifierService/Watch', { authorization: `Bearer ${SERVICE_KEY}` }],
-])('%s past the deadline of its caller returns an error', async (method, headers) => {
+  ['grpc.health.v1.Health/Watch', {}, new Uint8Array()],
+  // `version` is 1.
+  ['latchkey.auth.v1.VerifierService/Watch', { authorization: `Bearer ${SERVICE_KEY}` }, new Uint8Array([0x10, 1])],
+])('%s past the deadline of its caller returns an error', async (method, headers, message) => {
   const session = http2.connect(app.url);
   onTestFinished(() => session.destroy());
   const { stream, closed } = rawStream(session, `/${method}`, { ...headers, 'grpc-timeout': '300m' });
-  stream.end(envelope(new Uint8Array()));
+  stream.end(envelope(message));
   expect((await closed).trailers['grpc-status']).toBe('4');
   await eventually(() => app.logs.some((line) => line.includes(`"${method}","code":"deadline_exceeded"`)));
 });

@@ -5,10 +5,12 @@ import { expect, test } from 'vitest';
 import { replaceSection } from '../../src/dev/reference/markdown.ts';
 import { SIGNING_ALGORITHMS } from '../../src/domain/signing-algorithm.ts';
 import { build, isAtHand } from '../support/toolchain.ts';
-import { judge, UNCHECKED } from './judge.ts';
+import { ENVOY } from '../support/wheel.ts';
+import { judge, startProgram } from './contender.ts';
+import { startEnvoyVerifier } from './envoy.ts';
 import { LANGUAGES, type Language, LIBRARIES, type Library, versionOf } from './libraries.ts';
 import { type Row, reportOf } from './report.ts';
-import { deploy } from './tokens.ts';
+import { deploy, UNCHECKED } from './tokens.ts';
 
 const PAGE = 'docs/guides/verify-elsewhere.md';
 const HALF_AN_HOUR_MS = 1_800_000;
@@ -18,21 +20,24 @@ test('the libraries reject every invalid token', { timeout: HALF_AN_HOUR_MS }, a
   for (const language of LANGUAGES) if (await isAtHand(language)) built.push(language);
   for (const language of built) await build(language);
 
-  const rows = LIBRARIES.map((library) => ({ library, row: rowOf(library) }));
+  const programs = LIBRARIES.map((library) => ({ library, row: rowOf(library) }));
+  const envoy: Row = { language: 'Envoy', name: 'jwt_authn', version: ENVOY.version, judgements: new Map() };
   for (const algorithm of SIGNING_ALGORITHMS) {
     const deployment = await deploy(algorithm);
-    for (const { library, row } of rows.filter((one) => built.includes(one.library.language))) {
-      row.judgements.set(algorithm, await judge(library, deployment));
+    for (const { library, row } of programs.filter((one) => built.includes(one.library.language))) {
+      row.judgements.set(algorithm, await judge(startProgram(library, deployment), deployment.cases));
     }
+    envoy.judgements.set(algorithm, await judge(await startEnvoyVerifier(deployment), deployment.cases));
     await deployment.close();
   }
 
-  const report = reportOf(rows.map(({ row }) => row));
+  const rows = [...programs.map(({ row }) => row), envoy];
+  const report = reportOf(rows);
   console.log(report);
   const missing = LANGUAGES.filter((language) => !built.includes(language)).map(({ name }) => name);
   if (missing.length > 0) console.log(`${PAGE} is unchanged: this machine has no toolchain of ${missing.join(', ')}`);
   else writeFileSync(PAGE, replaceSection(readFileSync(PAGE, 'utf8'), 'matrix', report));
-  for (const { row } of rows) {
+  for (const row of rows) {
     const wrong = [...row.judgements.values()].flatMap(({ wronglyAccepted }) => wronglyAccepted);
     expect
       .soft(

@@ -1,9 +1,10 @@
-// One library of each language that installs quickly. `npm run matrix` runs all.
+// One library of each language that installs quickly, and Envoy. `npm run matrix` runs all.
 import { beforeAll, describe, expect, test } from 'vitest';
 import { build, isAtHand } from '../support/toolchain.ts';
-import { judge, UNCHECKED } from './judge.ts';
+import { type Judgement, judge, startProgram } from './contender.ts';
+import { startEnvoyVerifier } from './envoy.ts';
 import { LIBRARIES } from './libraries.ts';
-import { type Deployment, deploy } from './tokens.ts';
+import { type Deployment, deploy, UNCHECKED } from './tokens.ts';
 
 const QUICK = ['jose', 'PyJWT', 'golang-jwt'];
 
@@ -14,12 +15,23 @@ beforeAll(async () => {
   return () => deployment.close();
 });
 
-describe.each(LIBRARIES.filter(({ name }) => QUICK.includes(name)))('$name', (library) => {
-  test('accepts tokens of users and services, and rejects all others', { timeout: 180_000 }, async ({ skip }) => {
-    if (!(await isAtHand(library.language))) skip(`${library.language.name} is not installed`);
-    await build(library.language);
-    const { why, wronglyAccepted } = await judge(library, deployment);
-    expect(why).toBeNull();
-    expect(wronglyAccepted.filter((name) => !UNCHECKED.includes(name))).toEqual([]);
+function expectRight({ why, wronglyAccepted }: Judgement) {
+  expect(why).toBeNull();
+  expect(wronglyAccepted.filter((name) => !UNCHECKED.includes(name))).toEqual([]);
+}
+
+describe('accepts tokens of users and services, and rejects all others', () => {
+  test.for(LIBRARIES.filter(({ name }) => QUICK.includes(name)))(
+    '$name',
+    { timeout: 180_000 },
+    async (library, { skip }) => {
+      if (!(await isAtHand(library.language))) skip(`${library.language.name} is not installed`);
+      await build(library.language);
+      expectRight(await judge(startProgram(library, deployment), deployment.cases));
+    },
+  );
+
+  test('Envoy', { timeout: 180_000 }, async () => {
+    expectRight(await judge(await startEnvoyVerifier(deployment), deployment.cases));
   });
 });

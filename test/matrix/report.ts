@@ -1,7 +1,7 @@
 // The result of the matrix as Markdown.
 import { paragraphs, table } from '../../src/dev/reference/markdown.ts';
 import { SIGNING_ALGORITHMS, type SigningAlgorithm } from '../../src/domain/signing-algorithm.ts';
-import type { Judgement } from './judge.ts';
+import type { Judgement } from './contender.ts';
 
 export type Row = { language: string; name: string; version: string; judgements: Map<SigningAlgorithm, Judgement> };
 

@@ -11,7 +11,14 @@ import { startTestApp, type TestApp } from '../support/app.ts';
 import { auth, type Caller, viaFetch } from '../support/clients.ts';
 import { registered, serviceAccount, serviceToken } from '../support/people.ts';
 
-export type TokenCase = { name: string; token: string; isValid: boolean };
+/** A valid token has a subject. */
+export type TokenCase = { name: string; token: string; isValid: boolean; subject: string | undefined };
+
+/**
+ * Forms that several libraries accept. Only the holder of the signing key or of a valid token can make them: an unknown
+ * `crit`, which RFC 7515 section 4.1.11 forbids to ignore, and another text of a valid token.
+ */
+export const UNCHECKED = ['unknown crit', 'a byte after the signature'];
 
 export type Deployment = {
   issuer: string;
@@ -51,9 +58,9 @@ async function casesOf(app: TestApp, other: TestApp): Promise<TokenCase[]> {
     ...(await forgeries(app, ofUser)),
   };
   return [
-    { name: 'of a user', token: ofUser, isValid: true },
-    { name: 'of a service', token: ofService, isValid: true },
-    ...Object.entries(rejected).map(([name, token]) => ({ name, token, isValid: false })),
+    { name: 'of a user', token: ofUser, isValid: true, subject: decodeJwt(ofUser).sub },
+    { name: 'of a service', token: ofService, isValid: true, subject: decodeJwt(ofService).sub },
+    ...Object.entries(rejected).map(([name, token]) => ({ name, token, isValid: false, subject: undefined })),
   ];
 }
 
@@ -87,6 +94,7 @@ async function forgeries(app: TestApp, token: string): Promise<Record<string, st
     'a key in the header': await sign({ jwk: await exportJWK(stranger.publicKey) }, claims, stranger.privateKey),
     'changed claims': [head, administrator, signature].join('.'),
     'changed signature': [head, body, flipped(signature)].join('.'),
+    'a byte after the signature': [head, body, longer(signature)].join('.'),
     'no signature': [head, body, ''].join('.'),
     'alg none': [encode({ ...header, alg: 'none' }), body, ''].join('.'),
     'HS256 by the public key in PEM': hmac(header, body, String(publicKey.export({ type: 'spki', format: 'pem' }))),
@@ -123,6 +131,10 @@ function without(claims: JWTPayload, name: string): JWTPayload {
 /** The first character has no unused bits. */
 function flipped(signature: string): string {
   return (signature.startsWith('A') ? 'B' : 'A') + signature.slice(1);
+}
+
+function longer(signature: string): string {
+  return Buffer.concat([Buffer.from(signature, 'base64url'), Buffer.of(0)]).toString('base64url');
 }
 
 function encode(value: object): string {

@@ -65,7 +65,7 @@ describe('audit event types', () => {
 
 describe('secrets and personal data', () => {
   const CONFIDENTIAL =
-    /^(access_token|access_tokens|refresh_token|password|current_password|new_password|password_hash|binding|api_key|authorization_url|state|code|email|new_email|email_prefix|full_name|address|\w+_token)$/;
+    /^(access_token|access_tokens|refresh_token|password|current_password|new_password|password_hash|binding|api_key|authorization_url|state|code|email|new_email|email_prefix|full_name|external_id|subject|address|\w+_token)$/;
   /** Their names match, but they hold positions, identifiers and kinds. */
   const HARMLESS = ['page_token', 'next_page_token', 'SigningKey.state'];
   const isConfidential = ({ name, parent }: DescField) =>

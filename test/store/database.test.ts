@@ -239,6 +239,7 @@ describe('signing keys', () => {
       'kty',
       'use',
       'x',
+      'y',
     ]);
     await Promise.all(apps.map((app) => app.close()));
 

@@ -11,11 +11,11 @@ import (
 )
 
 func goOIDC(ctx context.Context, issuer, audience string) (func(token string) (string, error), error) {
-	keys := oidc.NewRemoteKeySet(ctx, issuer+"/.well-known/jwks.json")
-	verifier := oidc.NewVerifier(issuer, keys, &oidc.Config{
-		ClientID:             audience,
-		SupportedSigningAlgs: []string{oidc.EdDSA, oidc.ES256, oidc.RS256},
-	})
+	provider, err := oidc.NewProvider(ctx, issuer)
+	if err != nil {
+		return nil, err
+	}
+	verifier := provider.VerifierContext(ctx, &oidc.Config{ClientID: audience})
 	return func(token string) (string, error) {
 		verified, err := verifier.Verify(ctx, token)
 		if err != nil {

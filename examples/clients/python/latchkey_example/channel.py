@@ -1,4 +1,5 @@
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import grpc
 
@@ -7,7 +8,7 @@ SERVICE_CONFIG = Path(__file__).parents[2] / "service-config.json"
 
 def connect(url):
     """A channel with the deadlines and retries of service-config.json."""
-    scheme, _, target = url.partition("://")
+    scheme, target = urlsplit(url)[:2]
     options = [
         ("grpc.service_config", SERVICE_CONFIG.read_text()),
         # Channels would share a connection that can be dead.

@@ -26,7 +26,12 @@ def run(path):
 def _verdict(case):
     view = View()
     view.begin_stream(is_snapshot=True)
-    for message in case["messages"]:
+    messages, resumes_after = case["messages"], case.get("resumes_after")
+    for received, message in enumerate(messages):
+        if received == resumes_after:
+            view.begin_stream(is_snapshot=False)
         view.receive(WatchResponse.FromString(base64.b64decode(message["wire"])), message["arrives_at_ms"])
+    if len(messages) == resumes_after:
+        view.begin_stream(is_snapshot=False)
     verdict, _ = view.judge(case["token"], case["audience"], case["verify_at_ms"], case["max_staleness_ms"])
     return verdict or "VALID"

@@ -1,11 +1,13 @@
 """Local verification by JWKS alone: it accepts the token of an ended session until `exp`."""
 
+from urllib.parse import urljoin
+
 import jwt
 
 
 class JwksVerifier:
     def __init__(self, url, issuer, audience):
-        self._keys = jwt.PyJWKClient(f"{url}/.well-known/jwks.json")
+        self._keys = jwt.PyJWKClient(urljoin(url, "/.well-known/jwks.json"))
         self._issuer, self._audience = issuer, audience
 
     def verify(self, token):

@@ -34,11 +34,15 @@ final class Conformance {
   private static Verdict verdictOf(JsonObject test) throws IOException {
     var view = new View();
     view.beginStream(true);
-    for (var element : test.getAsJsonArray("messages")) {
-      var message = element.getAsJsonObject();
+    var messages = test.getAsJsonArray("messages");
+    var resumesAfter = test.has("resumes_after") ? test.get("resumes_after").getAsInt() : -1;
+    for (int received = 0; received < messages.size(); received++) {
+      if (received == resumesAfter) view.beginStream(false);
+      var message = messages.get(received).getAsJsonObject();
       var wire = Base64.getDecoder().decode(message.get("wire").getAsString());
       view.receive(WatchResponse.parseFrom(wire), message.get("arrives_at_ms").getAsDouble());
     }
+    if (messages.size() == resumesAfter) view.beginStream(false);
     return view.judge(
         test.get("token").getAsString(),
         test.get("audience").getAsString(),

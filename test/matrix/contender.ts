@@ -1,14 +1,16 @@
-// Sends the tokens of a deployment to the program of a library, one at a time, and compares the answers.
+// A program that verifies tokens, and its answers to those of a deployment.
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { processEnvironment } from '../../src/config/config.ts';
 import type { Library } from './libraries.ts';
 import { AUDIENCE, type Deployment, type TokenCase } from './tokens.ts';
 
-/** `ok <sub>`, or `rejected <why>`. */
-type Ask = (token: string) => Promise<string>;
 /** The caller must close it. */
-type Contender = { ask: Ask; close(): Promise<void> };
+export type Contender = {
+  /** @returns `ok <sub>`, or `rejected <why>` */
+  ask(token: string): Promise<string>;
+  close(): Promise<void>;
+};
 
 export type Judgement = {
   /** Whether it accepts valid tokens of this algorithm. */
@@ -21,26 +23,17 @@ export type Judgement = {
   cases: number;
 };
 
-/**
- * RFC 7515 section 4.1.11 requires the check, and several libraries lack it. Latchkey signs no token with `crit`, so
- * they accept nothing that a stranger could make.
- */
-export const UNCHECKED = ['unknown crit'];
 const ANSWER_TIMEOUT_MS = 30_000;
 
-export async function judge(library: Library, deployment: Deployment): Promise<Judgement> {
-  const contender = start(library, deployment);
+export async function judge(contender: Contender, cases: TokenCase[]): Promise<Judgement> {
+  const answers = new Map<TokenCase, string>();
   try {
-    return await judgementOn(contender.ask, deployment.cases);
+    for (const one of cases) answers.set(one, await contender.ask(one.token));
   } finally {
     await contender.close();
   }
-}
-
-async function judgementOn(ask: Ask, cases: TokenCase[]): Promise<Judgement> {
-  const answers = new Map<TokenCase, string>();
-  for (const one of cases) answers.set(one, await ask(one.token));
-  const isOk = (one: TokenCase) => answers.get(one)?.startsWith('ok ') === true;
+  const isOk = (one: TokenCase) =>
+    one.isValid ? answers.get(one) === `ok ${one.subject}` : answers.get(one)?.startsWith('ok') === true;
   const rejected = cases.find((one) => one.isValid && !isOk(one));
   return {
     isAccepted: rejected === undefined,
@@ -50,7 +43,7 @@ async function judgementOn(ask: Ask, cases: TokenCase[]): Promise<Judgement> {
   };
 }
 
-function start({ language, program }: Library, { issuer }: Pick<Deployment, 'issuer'>): Contender {
+export function startProgram({ language, program }: Library, { issuer }: Deployment): Contender {
   const [command = '', ...args] = language.command(program);
   const child = spawn(command, args, {
     cwd: language.folder,
@@ -58,6 +51,7 @@ function start({ language, program }: Library, { issuer }: Pick<Deployment, 'iss
     stdio: ['pipe', 'pipe', 'pipe'],
   });
   let errors = '';
+  let hasAnswered = false;
   child.stderr.on('data', (chunk) => {
     errors += chunk;
   });
@@ -75,8 +69,13 @@ function start({ language, program }: Library, { issuer }: Pick<Deployment, 'iss
         lines.next(),
         new Promise<never>((_, reject) => late.addEventListener('abort', () => reject(late.reason))),
       ]);
-      if (answer.done) throw new Error(`${program} has ended: ${errors.slice(-2_000)}`);
-      return answer.value;
+      if (!answer.done) {
+        hasAnswered = true;
+        return answer.value;
+      }
+      if (hasAnswered || child.exitCode === 0) throw new Error(`${program} has ended: ${errors.slice(-2_000)}`);
+      // Some libraries read the keys when the program starts, and reject the whole set.
+      return `rejected ${/(?:Exception|error): (.*)/i.exec(errors)?.[1] ?? errors.split('\n', 1)[0]}`;
     },
     async close() {
       child.stdin.end();
