@@ -62,7 +62,7 @@ async function answer(deps: OAuthEndpointDeps, endpoint: OAuthEndpoint, exchange
   const header = credentialsInHeader(record.authorization, endpoint.schemes);
   assertForm(request);
   const holder = slotHolder(record);
-  // A client with a wrong secret in the header costs no more than its headers.
+  // The server rejects a wrong secret in the header before it reads the body.
   if (header) await whileWaiting(deps.waiting, holder, authenticateClient(deps, record, header, call.signal));
   const form = await receiveForm(request, { waiting: deps.waiting, holder, signal: call.signal });
   const credentials = withForm(header, form);
