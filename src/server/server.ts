@@ -1,5 +1,6 @@
 // The order in which a request passes through the server, from the socket to the use case. The lists run in the order
 // in which they stand; a new endpoint or a new step of every RPC goes here. Nothing else belongs here.
+import { ServerReflection } from '../../gen/grpc/reflection/v1/reflection_pb.ts';
 import type { Deps } from '../deps.ts';
 import type { KeyPolicy } from '../domain/key-schedule.ts';
 import type { CallLog } from './calls/call-log.ts';
@@ -18,6 +19,7 @@ import { createRevocationHandler } from './oauth/oauth-revoke.ts';
 import { createOAuthTokenHandler } from './oauth/oauth-token.ts';
 import { adminRoutes } from './rpc/admin-routes.ts';
 import { type ServesService, servesAll, servesPublic } from './rpc/admin-services.ts';
+import { createDescriptorsHandler } from './rpc/descriptors.ts';
 import {
   acquireSlot,
   authorizeCaller,
@@ -43,6 +45,8 @@ export type ServerOptions = {
   listenAdmin: ListenAddress | null;
   corsOrigins: string[];
   standardServices: Routes[];
+  /** Otherwise only services and administrators can use reflection. */
+  hasPublicReflection: boolean;
   keyPolicy: KeyPolicy;
   probes: Handler;
   /** The pages of a development start. */
@@ -65,7 +69,7 @@ export async function startServer(deps: ServerDeps, options: ServerOptions): Pro
     publicStreams: createFairSlots({ capacity: MAX_PUBLIC_STREAMS, maxHoldUnderPressureMs: Number.POSITIVE_INFINITY }),
     concurrencyLimit: createConcurrencyLimit(),
   };
-  const all = { ...deps, ...slots };
+  const all = { ...deps, ...slots, hasPublicReflection: options.hasPublicReflection };
 
   // 1. The connection (transport/listener.ts): limit on connections, PROXY protocol, TLS, protocol detection, then for
   // each request: resets, pipelining, header size.
@@ -89,13 +93,7 @@ export async function startServer(deps: ServerDeps, options: ServerOptions): Pro
         acquireSlot(slots.concurrencyLimit),
       ],
       // 5. Around the handler of an RPC.
-      interceptors: [
-        convertErrors,
-        limitTime,
-        limitPublicStreams(slots.publicStreams),
-        acceptNamedClient(all),
-        authorizeMessages(all),
-      ],
+      interceptors: [convertErrors, limitTime, limitPublicStreams(all), acceptNamedClient(all), authorizeMessages(all)],
       // 6. The handler calls a use case.
       services: [routes(all), adminRoutes(all), extAuthzRoutes(all), ...options.standardServices],
       serves,
@@ -105,6 +103,7 @@ export async function startServer(deps: ServerDeps, options: ServerOptions): Pro
     createIntrospectionHandler(all),
     createRevocationHandler(all),
     createBrowserSessionHandler(all, deps.callLog),
+    ...(serves(ServerReflection.typeName) ? [createDescriptorsHandler(all)] : []),
     createMetadataHandler({ ...all, issuer: all.tokenSettings.issuer, policy: options.keyPolicy }),
     options.probes,
     options.pages,
