@@ -1,6 +1,5 @@
 // The order in which a request passes through the server, from the socket to the use case. The lists run in the order
 // in which they stand; a new endpoint or a new step of every RPC goes here. Nothing else belongs here.
-import { ServerReflection } from '../../gen/grpc/reflection/v1/reflection_pb.ts';
 import type { Deps } from '../deps.ts';
 import type { KeyPolicy } from '../domain/key-schedule.ts';
 import type { CallLog } from './calls/call-log.ts';
@@ -103,7 +102,7 @@ export async function startServer(deps: ServerDeps, options: ServerOptions): Pro
     createIntrospectionHandler(all),
     createRevocationHandler(all),
     createBrowserSessionHandler(all, deps.callLog),
-    ...(serves(ServerReflection.typeName) ? [createDescriptorsHandler(all)] : []),
+    createDescriptorsHandler(all, serves),
     createMetadataHandler({ ...all, issuer: all.tokenSettings.issuer, policy: options.keyPolicy }),
     options.probes,
     options.pages,

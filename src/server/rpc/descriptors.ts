@@ -1,6 +1,7 @@
 // GET /descriptors: the descriptor set of every service, for tools such as grpcurl. GRPC_REFLECTION does not affect it. Services and
 // administrators receive it.
 import { readFileSync } from 'node:fs';
+import { ServerReflection } from '../../../gen/grpc/reflection/v1/reflection_pb.ts';
 import { Access } from '../../../gen/latchkey/auth/v1/options_pb.ts';
 import { AuthError } from '../../domain/auth-error.ts';
 import type { CallLog } from '../calls/call-log.ts';
@@ -12,6 +13,7 @@ import { sendHttpError } from '../calls/write-error.ts';
 import { sendMethodNotAllowed } from '../endpoints/get-routes.ts';
 import type { Handler, NodeResponse } from '../transport/handler.ts';
 import { type AccessDeps, authorize } from './access.ts';
+import type { ServesService } from './admin-services.ts';
 
 type DescriptorsDeps = AccessDeps &
   CallDeps & { concurrencyLimit: ConcurrencyLimit; waiting: FairSlots; unread: FairSlots; callLog: CallLog };
@@ -20,8 +22,12 @@ const DESCRIPTORS_PATH = '/descriptors';
 const FILE = new URL('../../../proto/latchkey.binpb', import.meta.url);
 const TIMEOUT_MS = 5_000;
 
-/** @throws when the file is missing: a package or an image without it is incomplete */
-export function createDescriptorsHandler(deps: DescriptorsDeps): Handler {
+/**
+ * Only where reflection is served, too.
+ * @throws when the file is missing: a package or an image without it is incomplete
+ */
+export function createDescriptorsHandler(deps: DescriptorsDeps, serves: ServesService): Handler {
+  if (!serves(ServerReflection.typeName)) return () => false;
   const content = readFileSync(FILE);
   return (request, response) => {
     if (request.url?.split('?', 1)[0] !== DESCRIPTORS_PATH) return false;
