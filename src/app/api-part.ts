@@ -126,6 +126,9 @@ async function startApiServer(
     throw listenProblem(isAdmin ? { key: 'LISTEN_ADMIN', ...listenAdmin } : { key: 'PORT', ...address }, error);
   });
   metrics.watchConnections(listener.connections);
+  if (config.http.tls) {
+    metrics.watchCertificate(() => (listener.certificateExpiresAt()?.getTime() ?? Number.NaN) - deps.now().getTime());
+  }
   started.defer(() => listener.close(graceMs));
   started.defer(() => deps.watchers.close());
   started.defer(() => closing.abort());

@@ -125,6 +125,7 @@ function together(main: Listener, admin: Listener): Listener & { adminPort: numb
     port: main.port,
     adminPort: admin.port,
     connections: () => main.connections() + admin.connections(),
+    certificateExpiresAt: main.certificateExpiresAt,
     close: async (graceMs) => void (await Promise.all([main.close(graceMs), admin.close(graceMs)])),
   };
 }

@@ -108,9 +108,13 @@ export const BROWSER_GATEWAYS: Gateway[] = [
 export type Behind = { latchkey: number; service?: number; grpc?: number };
 export type RunningGateway = { url: string; port: number; http2Url: string; stop(): Promise<void> };
 
-/** @param behind the ports that take the place of those of the example */
-export async function startGateway(gateway: Gateway, behind: Behind): Promise<RunningGateway> {
-  const [port, http2Port, innerPort] = [await freePort(), await freePort(), await freePort()];
+/** @param behind the ports that take the place of those of the example @param port of the gateway itself */
+export async function startGateway(gateway: Gateway, behind: Behind, port?: number): Promise<RunningGateway> {
+  return startGatewayOn(port ?? (await freePort()), gateway, behind);
+}
+
+async function startGatewayOn(port: number, gateway: Gateway, behind: Behind): Promise<RunningGateway> {
+  const [http2Port, innerPort] = [await freePort(), await freePort()];
   const url = `http://127.0.0.1:${port}`;
   const { stop } = await runConfigured(gateway, {
     text: (name, folder) => {
