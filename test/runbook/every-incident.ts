@@ -8,7 +8,7 @@ import { createPostgres, type PostgresServer } from '../chaos/postgres-server.ts
 import { type AlertWatch, watchAlerts } from './alert-watch.ts';
 import { INCIDENTS } from './incidents/all.ts';
 import { PAGES, sectionsOf } from './page.ts';
-import { play } from './play.ts';
+import { play, typeSetUp } from './play.ts';
 import { type Database, openScene, type Scene } from './scene.ts';
 
 const SMALL_DISK_MB = 96;
@@ -24,12 +24,7 @@ beforeAll(async () => {
   database = await startPostgres();
   scene = await openScene(database);
   alerts = await watchAlerts([scene.ports.apiMetrics, scene.ports.workerMetrics]);
-  for (const { part, commands } of PAGES.flatMap(sectionsOf).flatMap(({ steps }) => steps)) {
-    if (part === 'Set up')
-      await scene.shell.type(
-        commands.replace('9464', String(scene.ports.apiMetrics)).replace('9465', String(scene.ports.workerMetrics)),
-      );
-  }
+  await typeSetUp(scene, PAGES.flatMap(sectionsOf));
 }, 240_000);
 
 afterAll(async () => {

@@ -15,10 +15,10 @@ export type Incident = {
   startsWithSettings?: false;
   make(scene: Scene): Promise<Values>;
   /** What the page asks for beyond its commands, such as to start Redis. */
-  beforeDo?(scene: Scene, values: Values): Promise<void>;
+  beforeDo?(scene: Scene, values: Values): Promise<unknown>;
   /** The same, between the commands of the page: by the beginning of the command that it precedes. */
   before?: Record<string, (scene: Scene, values: Values) => Promise<void>>;
-  afterDo?(scene: Scene, values: Values): Promise<void>;
+  afterDo?(scene: Scene, values: Values): Promise<unknown>;
   /** What must hold for users at the end. */
   proof?(scene: Scene, values: Values): Promise<void>;
   /** Runs at the end, also after a failure. */

@@ -9,6 +9,12 @@ import type { Scene } from './scene.ts';
 
 const SEEN_WITHIN_MS = 45_000;
 
+/** Defines the functions that the commands use. */
+export async function typeSetUp(scene: Scene, sections: Section[]): Promise<void> {
+  const steps = sections.flatMap((section) => section.steps).filter(({ part }) => part === 'Set up');
+  for (const { commands } of steps) await scene.shell.type(filledIn(commands, scene, {}));
+}
+
 /** @param alerts null without a Prometheus */
 export async function play(
   scene: Scene,

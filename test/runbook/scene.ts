@@ -36,7 +36,8 @@ export type Scene = {
   owner: pg.Pool;
   shell: Shell;
   stop(program: Program, signal?: NodeJS.Signals): Promise<void>;
-  start(program: Program, changes?: Environment): Promise<void>;
+  /** Returns the process id. */
+  start(program: Program, changes?: Environment, args?: string[]): Promise<number>;
   /** Deploys another configuration. Undefined removes a key. */
   deploy(changes: Environment, isStarted?: boolean): Promise<void>;
   signal(program: Program, signal: NodeJS.Signals): void;
@@ -61,8 +62,8 @@ export async function openScene(given?: Database): Promise<Scene> {
     redis: await layCable(portOf(redisUrl)),
   };
   const smtp = await startMoodySmtp();
-  const [api, apiMetrics, worker, workerMetrics] = await Promise.all(Array.from({ length: 4 }, () => freePort()));
-  const ports = { api, apiMetrics, worker, workerMetrics } as Scene['ports'];
+  const ports = await distinctPorts();
+  const { api, apiMetrics, worker, workerMetrics } = ports;
   const environment: Environment = {
     ...QUICK,
     ...{ PORT: String(api), METRICS_PORT: String(apiMetrics), HEALTH_PORT: String(worker) },
@@ -101,8 +102,8 @@ export async function openScene(given?: Database): Promise<Scene> {
       started?.child.kill(signal);
       await started?.ended;
     },
-    async start(program, changes = {}) {
-      const started = runMain([program], environmentOf(program, changes));
+    async start(program, changes = {}, args = []) {
+      const started = runMain([program, ...args], environmentOf(program, changes));
       running.set(program, started);
       started.child.stdout?.on('data', (chunk) => appendFileSync(logFile, chunk));
       started.child.stderr?.on('data', (chunk) => appendFileSync(logFile, chunk));
@@ -110,6 +111,7 @@ export async function openScene(given?: Database): Promise<Scene> {
         if (started.child.exitCode !== null) throw new Error(started.output());
         return started.output().includes('"started"');
       }, 60_000);
+      return started.child.pid ?? 0;
     },
     async deploy(changes, isStarted = true) {
       await Promise.all([scene.stop('serve'), scene.stop('worker')]);
@@ -148,4 +150,11 @@ async function wrappersOfTools(): Promise<Record<string, string>> {
     psql: exec(join(postgres.bin, 'psql'), postgres.libraryPath),
     openssl: exec(openssl.path, openssl.libraryPath),
   };
+}
+
+async function distinctPorts(): Promise<Scene['ports']> {
+  const found = new Set<number>();
+  while (found.size < 4) found.add(await freePort());
+  const [api = 0, apiMetrics = 0, worker = 0, workerMetrics = 0] = found;
+  return { api, apiMetrics, worker, workerMetrics };
 }

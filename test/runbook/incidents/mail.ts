@@ -1,12 +1,28 @@
 import { auth } from '../../support/clients.ts';
 import { eventually } from '../../support/eventually.ts';
 import { newPerson, registered } from '../../support/people.ts';
-import { type Incidents, keepDoing } from '../incident.ts';
+import { type Incident, type Incidents, keepDoing } from '../incident.ts';
 import type { Scene } from '../scene.ts';
 
 let stopCalls = async () => {};
 
 const requestReset = (scene: Scene, email: string) => scene.call(auth.requestReset, { email });
+
+const withoutRedis: Incident = {
+  async make(scene) {
+    cutRedis(scene);
+    stopCalls = keepDoing(200, () => scene.call(auth.login, { email: newPerson().email, password: 'a pass phrase' }));
+    return {};
+  },
+  async beforeDo(scene) {
+    openRedis(scene);
+    await stopCalls();
+  },
+  async cleanUp(scene) {
+    openRedis(scene);
+    await stopCalls();
+  },
+};
 
 export const MAIL_INCIDENTS: Incidents = {
   'Was her mail sent?': {
@@ -77,21 +93,8 @@ export const MAIL_INCIDENTS: Incidents = {
     },
   },
 
-  'Limits without Redis': {
-    async make(scene) {
-      cutRedis(scene);
-      stopCalls = keepDoing(200, () => scene.call(auth.login, { email: newPerson().email, password: 'a pass phrase' }));
-      return {};
-    },
-    async beforeDo(scene) {
-      openRedis(scene);
-      await stopCalls();
-    },
-    async cleanUp(scene) {
-      openRedis(scene);
-      await stopCalls();
-    },
-  },
+  'Limits without Redis': withoutRedis,
+  'Redis down': withoutRedis,
 };
 
 function cutRedis({ cables: { redis } }: Scene): void {

@@ -62,10 +62,10 @@ const readOnly: Incident = {
 };
 
 /** The privileges that the former release had given. */
-async function grantAll(ownerUrl: string, login: string): Promise<void> {
+async function grantReading(ownerUrl: string, login: string): Promise<void> {
   const client = new pg.Client({ connectionString: ownerUrl });
   await client.connect();
-  await client.query(`GRANT ALL ON ALL TABLES IN SCHEMA public TO ${login}`).finally(() => client.end());
+  await client.query(`GRANT SELECT ON ALL TABLES IN SCHEMA public TO ${login}`).finally(() => client.end());
 }
 
 let blocker: { end(): Promise<void> };
@@ -126,7 +126,7 @@ export const POSTGRES_INCIDENTS: Incidents = {
       if (!dump) throw new Error('there is no dump of an earlier release');
       const { ownerUrl, serviceUrl } = await createTestDatabase('template0');
       await restoreDump(dump.release, ownerUrl);
-      await grantAll(ownerUrl, new URL(serviceUrl).username);
+      await grantReading(ownerUrl, new URL(serviceUrl).username);
       return {
         DATABASE_URL: serviceUrl,
         DATABASE_LISTEN_URL: serviceUrl,

@@ -5,7 +5,7 @@ import { createPooler, type Pooler } from '../../chaos/pooler.ts';
 import { through } from '../../support/cable.ts';
 import { type Certificates, openCertificates } from '../../support/certificates.ts';
 import { whyNoFaketime, withClock } from '../../support/faketime.ts';
-import type { Incidents } from '../incident.ts';
+import type { Incident, Incidents } from '../incident.ts';
 import type { Scene } from '../scene.ts';
 
 function freeze({ cables: { postgres, listener } }: Scene, isFrozen: boolean): void {
@@ -18,15 +18,18 @@ function freeze({ cables: { postgres, listener } }: Scene, isFrozen: boolean): v
 let pooler: Pooler;
 let certificates: Certificates;
 
-export const TIME_INCIDENTS: Incidents = {
-  'Revocations late': {
-    async make(scene) {
-      freeze(scene, true);
-      return {};
-    },
-    beforeDo: async (scene) => freeze(scene, false),
-    cleanUp: async (scene) => freeze(scene, false),
+const frozen: Incident = {
+  async make(scene) {
+    freeze(scene, true);
+    return {};
   },
+  beforeDo: async (scene) => freeze(scene, false),
+  cleanUp: async (scene) => freeze(scene, false),
+};
+
+export const TIME_INCIDENTS: Incidents = {
+  'Revocations late': frozen,
+  'Postgres down': frozen,
 
   'Notices do not arrive': {
     async settings(scene) {
