@@ -5,7 +5,7 @@ import type { Scene } from './scene.ts';
 /** The values of the page's placeholders, such as `<email>`. */
 export type Values = Record<string, string>;
 
-/** What happens around the commands of one section. */
+/** The events around the commands of one section. */
 export type Incident = {
   /** The reason why this machine cannot make it, or null. */
   whyNot?: () => Promise<string | null> | string | null;
@@ -14,12 +14,12 @@ export type Incident = {
   /** False for settings with which the service does not start. The incident starts it. */
   startsWithSettings?: false;
   make(scene: Scene): Promise<Values>;
-  /** What the page asks for beyond its commands, such as to start Redis. */
+  /** The actions of the page beyond its commands, such as to start Redis. */
   beforeDo?(scene: Scene, values: Values): Promise<unknown>;
   /** The same, between the commands of the page: by the beginning of the command that it precedes. */
   before?: Record<string, (scene: Scene, values: Values) => Promise<void>>;
   afterDo?(scene: Scene, values: Values): Promise<unknown>;
-  /** What must hold for users at the end. */
+  /** The state that users must find at the end. */
   proof?(scene: Scene, values: Values): Promise<void>;
   /** Runs at the end, also after a failure. */
   cleanUp?(scene: Scene): Promise<void>;

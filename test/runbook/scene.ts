@@ -19,7 +19,7 @@ import { type RunningProcess, runMain } from '../support/processes.ts';
 import { findProgram } from '../support/program.ts';
 import { openShell, type Shell } from './shell.ts';
 
-export type Program = 'serve' | 'worker';
+type Program = 'serve' | 'worker';
 
 export type Scene = {
   folder: string;

@@ -6,7 +6,7 @@ import type { Readable, Writable } from 'node:stream';
 import { type Environment, processEnvironment } from '../../src/config/config.ts';
 import { eventually } from '../support/eventually.ts';
 
-export type Typed = { output: string; exits: number[] };
+type Typed = { output: string; exits: number[] };
 export type Shell = { type(commands: string): Promise<Typed>; close(): void };
 
 /** Evaluates what arrives, and prints the exit codes other than 0 between two NUL bytes. */
