@@ -5,7 +5,7 @@ import { assertPortsFree, type PortSetting } from './app/assert-ports-free.ts';
 import type { App, Parts } from './app.ts';
 import type { Programs } from './cli/command.ts';
 import { type Config, processEnvironment, readConfig } from './config/config.ts';
-import { createLogger } from './process/log.ts';
+import { createLogger, type Log } from './process/log.ts';
 import { OperatorError } from './process/operator-error.ts';
 import { listenForStop, unlessStopped } from './process/stop-signal.ts';
 import { parseWorkers, superviseWorkers } from './process/workers.ts';
@@ -58,6 +58,7 @@ async function runService(parts: Parts): Promise<void> {
   const { startApp } = await import('./app.ts');
   const config = readConfig(processEnvironment());
   const log = createLogger(config.process.logLevel);
+  logStart(log, config);
   if (cluster.isPrimary) await assertPortsFree(portsOf(config, parts));
   const app: App | null = await unlessStopped(stop, startApp(config, parts, log));
   if (!app) return log.info({ signal: await stop.requested }, 'stopped before the start was complete');
@@ -90,6 +91,12 @@ function portsOf(
   ];
 }
 
+/** The first line of the log. */
+function logStart(log: Log, { process: { build } }: Config): void {
+  const fields = { service_version: build.version, commit: build.commit, node_version: process.versions.node };
+  log.info(fields, 'Latchkey starts');
+}
+
 async function serveInWorkers(count: number): Promise<void> {
   const stop = listenForStop();
   const environment = processEnvironment();
@@ -98,6 +105,8 @@ async function serveInWorkers(count: number): Promise<void> {
   const hashesPerWorker = Math.max(1, Math.floor(availableParallelism() / count));
   const firstMetricsPort = config.telemetry.prometheus?.port;
   await assertPortsFree(portsOfWorkers(config, count));
+  const log = createLogger(config.process.logLevel);
+  logStart(log, config);
   await superviseWorkers(
     {
       count,
@@ -107,7 +116,7 @@ async function serveInWorkers(count: number): Promise<void> {
       }),
       killAfterMs: config.process.shutdownDelayMs + config.process.shutdownGraceMs + CLOSING_MS,
     },
-    createLogger(config.process.logLevel),
+    log,
     stop,
   );
 }

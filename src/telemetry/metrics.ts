@@ -57,6 +57,7 @@ export function createMetrics(meter: Meter) {
   const clockDifference = gauge(INSTRUMENTS.clockDifference);
   const tokenCacheSize = level(INSTRUMENTS.tokenCacheSize);
   const policyOutdated = gauge(INSTRUMENTS.policyOutdated);
+  const serviceKeyUse = gauge(INSTRUMENTS.serviceKeyUse);
   const connections = level(INSTRUMENTS.connections);
   const outboxEntries = level(INSTRUMENTS.outboxEntries);
   const outboxAge = gauge(INSTRUMENTS.outboxAge);
@@ -135,6 +136,14 @@ export function createMetrics(meter: Meter) {
 
     watchPolicyFile(isOutdated: () => boolean): void {
       read(policyOutdated, () => Number(isOutdated()));
+    },
+
+    watchServiceKeys(uses: () => { name: string; fingerprint: string; lastUsedAt: Date | null }[]): void {
+      serviceKeyUse.addCallback((into) => {
+        for (const { name, fingerprint, lastUsedAt } of uses()) {
+          into.observe((lastUsedAt?.getTime() ?? 0) / 1000, { service: name, key: fingerprint });
+        }
+      });
     },
 
     watchConnections(open: () => number): void {

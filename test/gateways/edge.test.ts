@@ -171,7 +171,7 @@ describe.each(EDGES)('%s', (_, program, file) => {
     const line = app.logs.map((text) => JSON.parse(text)).findLast(({ method }) => method?.endsWith('/Login'));
     // Envoy can write its own address for a client on the same machine.
     const addresses = Object.values(networkInterfaces()).flatMap((all) => all?.map(({ address }) => address) ?? []);
-    expect(file === 'nginx.conf' ? [CLIENT_ADDRESS] : [CLIENT_ADDRESS, ...addresses]).toContain(line?.peer);
+    expect(file === 'nginx.conf' ? [CLIENT_ADDRESS] : [CLIENT_ADDRESS, ...addresses]).toContain(line?.client_address);
   });
 
   test('bounds bodies and headers before Latchkey', async () => {

@@ -9,9 +9,12 @@ export type Readiness = () => Promise<{
   degraded: string[];
 }>;
 
-export function createProbesHandler(readiness: Readiness): Handler {
+/** The build of this process. */
+export type Build = { version: string; commit: string };
+
+export function createProbesHandler(readiness: Readiness, build: Build): Handler {
   const routes: GetRoutes = new Map([
-    ['/healthz', (response) => sendJson(response, 200, { status: 'ok' })],
+    ['/healthz', (response) => sendJson(response, 200, { status: 'ok', ...build })],
     [
       '/readyz',
       (response) =>
