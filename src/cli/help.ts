@@ -49,9 +49,9 @@ export function commandHelp(command: Command): string {
   ].join('\n');
 }
 
-/** `users grant <user> <role> [--until <time>] --reason <text>`, without --json and --dev. */
+/** `users grant <user> <role> [--until <time>] --reason <text>`, without the options of every command. */
 export function synopsis({ path, arguments: args, options }: Command): string {
-  const own = Object.entries(options).filter(([name]) => !['json', 'dev'].includes(name));
+  const own = Object.entries(options).filter(([name]) => !['json', 'dev', 'as'].includes(name));
   return [
     path,
     ...Object.keys(args).map((name) => `<${name}>`),

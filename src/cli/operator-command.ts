@@ -15,12 +15,14 @@ import {
 } from './command.ts';
 import { operatorEnvironment } from './environment.ts';
 import { asOperator, type Operator } from './operator.ts';
+import { operatorActor } from './operator-actor.ts';
 import { createOutput, type Output } from './output.ts';
 
 export const COMMON_OPTIONS = {
   json: { help: 'print JSON' },
   dev: { help: 'use the service that "npm start" runs in this folder, in place of DATABASE_URL' },
-} satisfies Options;
+  as: { value: 'name', help: 'your name, for the audit trail (default: OPERATOR, or the login name of the system)' },
+} as const satisfies Options;
 
 export const REASON = {
   reason: { value: 'text', isRequired: true, help: 'the reason, which the audit trail keeps' },
@@ -46,14 +48,19 @@ export function operatorCommand<
     ...rest,
     options: { ...spec.options, ...COMMON_OPTIONS } as O & typeof COMMON_OPTIONS,
     async run({ args, options }) {
-      const { json, dev } = options as OptionValues<typeof COMMON_OPTIONS>;
+      const { json, dev, as } = options as OptionValues<typeof COMMON_OPTIONS>;
       const environment = operatorEnvironment(dev);
       const config = readDatabaseConfig(environment);
       const url = asOwner ? config.ownerUrl : config.url;
       const output = createOutput(json, (text) => process.stdout.write(text));
-      await asOperator(url, environment, (operator) => run(operator, { args, options, output })).catch((error) => {
-        throw asOperatorError(error);
-      });
+      const actor = operatorActor({ as, operator: config.operator, sudoUser: environment.SUDO_USER }, (text) =>
+        process.stderr.write(text),
+      );
+      await asOperator({ url, environment, actor }, (operator) => run(operator, { args, options, output })).catch(
+        (error) => {
+          throw asOperatorError(error);
+        },
+      );
     },
   });
 }

@@ -1,6 +1,5 @@
 // Runs use cases of administrators for an operator, whose authority is the login of the database.
 import { randomUUID } from 'node:crypto';
-import { userInfo } from 'node:os';
 import { v7 } from 'uuid';
 import { type Environment, readDatabaseConfig, readMasterKeys } from '../config/config.ts';
 import type { Deps } from '../deps.ts';
@@ -25,14 +24,15 @@ export type Operator = {
 
 const STATEMENT_TIMEOUT_MS = 10_000;
 
+type OperatorSettings = { url: string; environment: Environment; actor: () => Actor };
+
 export async function asOperator<T>(
-  databaseUrl: string,
-  environment: Environment,
+  { url, environment, actor }: OperatorSettings,
   work: (operator: Operator) => Promise<T>,
 ): Promise<T> {
   const clock = createDatabaseClock();
   const guard = createPrimaryGuard({ onClock: clock.observe });
-  const options = { url: databaseUrl, poolSize: 1, statementTimeoutMs: STATEMENT_TIMEOUT_MS, guard };
+  const options = { url, poolSize: 1, statementTimeoutMs: STATEMENT_TIMEOUT_MS, guard };
   await using db = openDatabase(options, () => {});
   // Reads the clock of Postgres, and fails before the work begins when Postgres does not answer.
   await db.connection().execute(async () => {});
@@ -49,18 +49,11 @@ export async function asOperator<T>(
       return createKeyRotation({ store: store.signingKeys, encryptionKeys, now });
     },
     environment,
-    actor: { kind: 'operator', name: loginName() },
+    get actor() {
+      return actor();
+    },
     call: { origin, signal: new AbortController().signal },
   });
-}
-
-/** In a container the user ID may have no name. */
-function loginName(): string {
-  try {
-    return userInfo().username;
-  } catch {
-    return `uid-${process.getuid?.()}`;
-  }
 }
 
 /** @param role empty for none @throws OperatorError when the role does not exist */

@@ -9,6 +9,7 @@ import { CONFIGURATION, SETTINGS } from './configuration.ts';
 import { readEnvironment } from './environment.ts';
 import { type AuditSettings, auditSettings } from './groups/audit.ts';
 import { browserSessionSettings } from './groups/browser-sessions.ts';
+import { COMMAND_KEYS } from './groups/commands.ts';
 import { DATABASE_KEYS, type DatabaseSettings, databaseSettings } from './groups/database.ts';
 import { type HttpSettings, httpSettings } from './groups/http.ts';
 import { type KeySettings, keySettings, MASTER_KEY_KEYS, masterKeyRing } from './groups/keys.ts';
@@ -55,7 +56,10 @@ export type Config = {
 
 export type DatabaseConfig = Pick<ProcessSettings, 'logLevel'> &
   Pick<DatabaseSettings, 'url' | 'ownerUrl'> &
-  Pick<AccountSettings, 'apiKeyMaxDays'>;
+  Pick<AccountSettings, 'apiKeyMaxDays'> & {
+    /** The name that the environment gives to the person at the command line. */
+    operator: string | undefined;
+  };
 
 export class ConfigError extends OperatorError {
   readonly problems: string[];
@@ -89,12 +93,13 @@ export function readDatabaseConfig(environment: Environment): DatabaseConfig {
   const { NODE_ENV, ALLOW_CLEARTEXT, LOG_LEVEL } = PROCESS_KEYS;
   const { DATABASE_URL, MIGRATION_DATABASE_URL } = DATABASE_KEYS;
   const keys = { NODE_ENV, ALLOW_CLEARTEXT, LOG_LEVEL, API_KEY_MAX_DAYS, DATABASE_URL, MIGRATION_DATABASE_URL };
-  const { values } = readConfigKeys(keys, environment);
+  const { values } = readConfigKeys({ ...keys, ...COMMAND_KEYS }, environment);
   return {
     logLevel: values.LOG_LEVEL,
     url: values.DATABASE_URL,
     ownerUrl: values.MIGRATION_DATABASE_URL ?? values.DATABASE_URL,
     apiKeyMaxDays: values.API_KEY_MAX_DAYS,
+    operator: values.OPERATOR,
   };
 }
 

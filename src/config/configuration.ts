@@ -1,6 +1,7 @@
 // Every configuration key as data: docs/reference/configuration.md is generated from it.
 import { AUDIT_KEYS } from './groups/audit.ts';
 import { BROWSER_SESSION_KEYS } from './groups/browser-sessions.ts';
+import { COMMAND_KEYS } from './groups/commands.ts';
 import { DATABASE_KEYS } from './groups/database.ts';
 import { DEV_KEYS } from './groups/dev.ts';
 import { HTTP_KEYS } from './groups/http.ts';
@@ -41,6 +42,7 @@ const GROUPS: { group: string; keys: Keys }[] = [
   { group: 'Identity providers', keys: { ...PROVIDER_LIST_KEYS, ...prefixed('OAUTH_<NAME>_', PROVIDER_KEYS) } },
   { group: 'Telemetry', keys: { ...METRICS_KEYS, ...OTEL_KEYS } },
   { group: 'Rate limits', keys: LIMIT_KEYS },
+  { group: 'Commands for operators', keys: COMMAND_KEYS },
   { group: 'Development', keys: DEV_KEYS },
 ];
 

@@ -2,6 +2,7 @@ import { statSync } from 'node:fs';
 import { BlockList, isIP } from 'node:net';
 import { z } from 'zod';
 import { OWN_AUDIENCE } from '../domain/audience.ts';
+import { MAX_OPERATOR_NAME, parseOperatorName } from '../domain/operator-name.ts';
 import { SIGNING_ALGORITHMS, type SigningAlgorithm, signingAlgorithmOf } from '../domain/signing-algorithm.ts';
 import type { Limit } from '../limits/limits.ts';
 import type { Format } from './key.ts';
@@ -39,6 +40,18 @@ export const signingAlgorithm: Format<SigningAlgorithm> = {
 export function anyText(text: string): Format<string> {
   return { text, schema: z.string() };
 }
+
+export const operatorName: Format<string> = {
+  text: `a name of 1 to ${MAX_OPERATOR_NAME} printable characters`,
+  schema: z.string().transform((text, context) => {
+    try {
+      return parseOperatorName(text);
+    } catch {
+      context.addIssue(`must be a name of 1 to ${MAX_OPERATOR_NAME} printable characters`);
+      return z.NEVER;
+    }
+  }),
+};
 
 export const folder: Format<string> = check(
   'a folder that exists',

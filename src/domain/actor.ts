@@ -21,7 +21,7 @@ export function requireReauthentication(actor: Actor, withinSeconds: number): Ac
   return actor.kind === 'user' ? { ...actor, reauthenticatedWithin: withinSeconds } : actor;
 }
 
-/** `user:<id>`, `service:<name>` or `operator:<login>`. */
+/** `user:<id>`, `service:<name>` or `operator:<name>`. */
 export function actorName(actor: Actor): string {
   return actor.kind === 'operator' ? `operator:${actor.name}` : subjectName(actor);
 }

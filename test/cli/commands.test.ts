@@ -18,6 +18,31 @@ async function latchkey(...args: string[]) {
 }
 const json = async (...args: string[]) => JSON.parse((await latchkey(...args, '--json')).output);
 
+describe('the actor of a change', () => {
+  const actorOf = async (environment: object, ...args: string[]) => {
+    const { userId } = await registered(call);
+    const command = ['users', 'disable', userId, '--reason', 'a test', ...args];
+    const running = runMain(command, { DATABASE_URL: app.environment.DATABASE_URL, ...environment });
+    const exit = await running.ended;
+    const query = "SELECT actor FROM audit_events WHERE type = 'user_disabled' AND user_id = $1";
+    const row = exit === 0 ? await eventually(async () => (await app.owner.query(query, [userId])).rows[0]) : null;
+    return { actor: row?.actor, output: running.output() };
+  };
+
+  test('is named by --as, or else by OPERATOR', async () => {
+    expect((await actorOf({ OPERATOR: 'Otto' }, '--as', 'Zoë Kay')).actor).toBe('operator:Zoë Kay');
+    expect((await actorOf({ OPERATOR: ' Otto ' })).actor).toBe('operator:Otto');
+  });
+
+  test('must be printable', async () => {
+    expect(await actorOf({}, '--as', 'eve\u001b[2J')).toMatchObject({
+      actor: undefined,
+      output: '--as must have no control or invisible characters\n',
+    });
+    expect((await actorOf({ OPERATOR: 'eve\nroot' })).output).toContain('OPERATOR must be a name of 1 to 64');
+  });
+});
+
 describe('users', () => {
   test('create the first administrator in an empty database', async () => {
     const { email } = newPerson();

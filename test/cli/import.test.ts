@@ -47,7 +47,9 @@ async function importing(content: string | Buffer, { providers = '', ...given }:
   });
   const file = written(content);
   try {
-    await asOperator(app.environment.DATABASE_URL as string, environment, (operator) =>
+    const url = app.environment.DATABASE_URL as string;
+    const actor = () => ({ kind: 'operator', name: 'tester' }) as const;
+    await asOperator({ url, environment, actor }, (operator) =>
       importFile(operator, { file, options, environment }, out),
     );
     return { output, error: null };

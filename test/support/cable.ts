@@ -6,6 +6,7 @@ export type Cable = {
   port: number;
   /** The target of new connections; existing connections keep theirs. */
   target: number;
+  /** A connection that loses a piece while the cable is silent carries nothing afterwards: TCP never skips a byte. */
   mode: 'open' | 'silent' | 'cut';
   /** The delay of each piece, in milliseconds; null for no delay. Pieces stay in order. */
   latencyMs: (() => number) | null;
@@ -40,7 +41,10 @@ export async function layCable(targetPort: number): Promise<Cable> {
     ] as const) {
       sockets.add(from);
       const send = inOrder(cable, (chunk) => to.destroyed || to.write(chunk));
-      from.on('data', (chunk) => cable.mode === 'open' && !swallowed.has(from) && send(chunk));
+      from.on('data', (chunk) => {
+        if (cable.mode !== 'open') swallowed.add(near).add(far);
+        if (!swallowed.has(from)) send(chunk);
+      });
       from.on('error', () => to.destroy());
       from.on('close', () => {
         sockets.delete(from);

@@ -14,6 +14,9 @@ export type RunningProcess = {
 /** Saves each process that a test starts the compilation of the service. */
 const NODE_COMPILE_CACHE = resolve('.latchkey/compile-cache');
 
+/** Without it, commands of root warn that their actor names no person. */
+const OPERATOR = 'tester';
+
 /** Processes that a test has left running end with its file. */
 const running = new Set<() => void>();
 process.once('exit', () => {
@@ -29,7 +32,7 @@ export function runMain(args: string[], environment: Environment): RunningProces
 export function run(command: string, args: string[], environment: Environment, inOwnGroup = false): RunningProcess {
   const child = spawn(command, args, {
     detached: inOwnGroup,
-    env: { NODE_COMPILE_CACHE, ...environment } as NodeJS.ProcessEnv,
+    env: { NODE_COMPILE_CACHE, OPERATOR, ...environment } as NodeJS.ProcessEnv,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';

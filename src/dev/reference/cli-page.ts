@@ -19,7 +19,7 @@ export function cliPage(): Page {
       ),
       '## Common options',
       'Commands that read or change the state of a service have these options besides their own.',
-      listOf(Object.entries(COMMON_OPTIONS).map(([name, { help }]) => [flag(name, { help }), help])),
+      listOf(Object.entries(COMMON_OPTIONS).map(([name, option]) => [flag(name, option), option.help])),
       ...single.flatMap((command) => commandSection(command)),
       ...Object.entries(COMMAND_GROUPS).flatMap(([group, meaning]) => [
         `## ${group}`,

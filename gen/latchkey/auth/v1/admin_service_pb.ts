@@ -102,7 +102,7 @@ export type RoleGrant = Message<"latchkey.auth.v1.RoleGrant"> & {
   grantedAt?: Timestamp | undefined;
 
   /**
-   * `user:<id>`, `service:<name>` or `operator:<login>`. Empty for a role that came
+   * `user:<id>`, `service:<name>` or `operator:<name>`. Empty for a role that came
    * with the account.
    *
    * @generated from field: string granted_by = 3;
@@ -1775,7 +1775,7 @@ export type AuditEvent = Message<"latchkey.auth.v1.AuditEvent"> & {
 
   /**
    * The caller who acted on another user or on an object: `user:<id>`,
-   * `service:<name>` or `operator:<login>`. Empty when users act for themselves.
+   * `service:<name>` or `operator:<name>`. Empty when users act for themselves.
    *
    * @generated from field: string actor = 9;
    */
