@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 
-export type ServiceKey = {
+type ServiceKey = {
   /** The name of the service. */
   name: string;
   /** The first 8 hexadecimal digits of the key's SHA-256, which name the key in logs and audit events. */

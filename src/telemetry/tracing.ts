@@ -28,7 +28,7 @@ import { type RpcSystem, statusCode } from './rpc-conventions.ts';
 export type ReadHeader = (name: string) => string | null;
 
 /** For log lines. */
-export type SpanFields = { trace_id?: string; span_id?: string };
+type SpanFields = { trace_id?: string; span_id?: string };
 
 export type CallSpan = {
   /** Empty when this call is not sampled. */

@@ -3,7 +3,7 @@ import type { TLSSocket } from 'node:tls';
 /** Node's form of subject alternative names: separated by commas, with unusual names quoted as JSON. */
 const NAME = /(?:^|, )(DNS|URI):("(?:[^"\\]|\\.)*"|[^,"]*)|(?:^|, )[^:,"]+:(?:"(?:[^"\\]|\\.)*"|[^,"]*)/gy;
 
-export type CertifiedService = { name: string; until: Date };
+type CertifiedService = { name: string; until: Date };
 
 /** `unlistedName` is for the log: the first name of a certificate that identifies no service. */
 export type ShownCertificate = { service: CertifiedService | null; unlistedName?: string };
