@@ -4,7 +4,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { LogFields } from './log-fields.ts';
 
 type LogContext = {
-  /** Of the whole call or job. */
+  /** The fields of the whole call or job. */
   noted: LogFields;
   /** The active span. */
   span: LogFields;

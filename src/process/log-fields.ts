@@ -87,7 +87,7 @@ export const LOG_FIELD_GROUPS = {
     pid: { type: 'number', meaning: 'The process that has ended.', attribute: 'process.pid' },
     exit_code: { type: 'text', meaning: 'The exit code or signal of that process.', attribute: 'process.exit.code' },
     signal: { type: 'text', meaning: 'The signal that requested the stop.' },
-    problems: { type: 'texts', meaning: 'What an operator must correct, one sentence each.' },
+    problems: { type: 'texts', meaning: 'Faults that an operator must correct, one sentence each.' },
     migrations: { type: 'texts', meaning: 'The migrations that were applied, or that a newer release has applied.' },
     hash_kinds: { type: 'text', meaning: 'Kinds of password hashes.' },
     timeline: { type: 'number', meaning: 'The timeline of the new Postgres primary.' },

@@ -107,7 +107,7 @@ function withoutCredentials(text: string): string {
   return plainText(withoutSecrets(text), MAX_MESSAGE);
 }
 
-/** Of URLs: a login before the host, also one with `/` or `@` that should be encoded, and parameters. */
+/** Hides secrets of URLs: a login before the host, also one with `/` or `@` that should be encoded, and parameters. */
 function withoutSecrets(text: string): string {
   return text.replace(/\/\/\S*@/g, '//***@').replace(/((?:password|passwd|secret|token|key)=)[^&\s]*/gi, '$1***');
 }

@@ -74,7 +74,7 @@ describe('the line of a call names', () => {
     });
   });
 
-  test('whose token was rejected, and why it is invalid', async () => {
+  test('the owner of a rejected token, and why it is invalid', async () => {
     const { userId, accessToken, refreshToken } = await signedIn(call);
     await call(auth.logout, { refreshToken });
     const revoked = await lineOf((options) => call(account.getMe, {}, { ...options, bearer: accessToken }));

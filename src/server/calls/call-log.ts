@@ -55,7 +55,7 @@ const FLUSH_EVERY_MS = 10_000;
 const MAX_REJECTION_LINES_PER_SECOND = 10;
 /** Each can cost the verification of a signature. */
 const MAX_EXPLANATIONS_PER_SECOND = 20;
-/** Of a credential that a successful call has examined, not of its caller. */
+/** Fields of a credential that a successful call has examined, not of its caller. */
 const OF_REJECTIONS = { reason_detail: undefined, service: undefined, service_key: undefined };
 const CLIENT_DISCONNECTED = 'canceled';
 
