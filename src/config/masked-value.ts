@@ -17,6 +17,9 @@ const PLAIN_PARAMETERS = new Set(
   ),
 );
 
+/** Parameters whose names are shown. An unknown name can be a part of a secret. */
+const SECRET_PARAMETERS = new Set(['user', 'username', 'password', 'sentinel_username', 'sentinel_password', 'sslkey']);
+
 export function maskedSecret(name: string, value: string): string {
   if (name === 'SERVICE_KEYS') return maskedServiceKeys(value);
   return SCHEME.test(value) ? maskedUrl(value) : MASK;
@@ -49,8 +52,8 @@ function maskedQuery(query: string | undefined): string {
   if (query === undefined) return '';
   const parts = query.split('&').map((part) => {
     const [name = '', ...values] = part.split('=');
-    if (!/^[\w.-]{1,40}$/.test(name) || values.length === 0) return MASK;
-    return `${name}=${PLAIN_PARAMETERS.has(name) ? values.join('=') : MASK}`;
+    if (PLAIN_PARAMETERS.has(name)) return `${name}=${values.join('=')}`;
+    return SECRET_PARAMETERS.has(name) ? `${name}=${MASK}` : MASK;
   });
   return `?${parts.join('&')}`;
 }

@@ -36,5 +36,5 @@ function checkedOutCommit(): string | null {
     encoding: 'utf8',
     timeout: 5_000,
   });
-  return status === 0 ? stdout.trim() : null;
+  return status === 0 ? stdout.trim() || null : null;
 }
