@@ -7,7 +7,7 @@ import { versionLine } from './cli/version.ts';
 import { processEnvironment } from './config/config.ts';
 import { failureText, logFailure } from './process/log-failure.ts';
 import { OperatorError, operatorMessage } from './process/operator-error.ts';
-import { commitOf, RELEASE } from './process/release.ts';
+import { buildOf } from './process/release.ts';
 import { isInRange, supportedRange } from './process/supported-node.mjs';
 import { PROGRAMS } from './programs.ts';
 import { isDatabaseOutage } from './store/postgres/outage.ts';
@@ -40,7 +40,7 @@ function writesLog(): boolean {
 /** Errors that an operator can correct are printed as sentences, defects with their stack. */
 function report(error: unknown): void {
   const failure = { error, sentence: sentenceOf(error) };
-  if (writesLog()) logFailure(failure, { version: RELEASE, commit: commitOf(processEnvironment().LATCHKEY_COMMIT) });
+  if (writesLog()) logFailure(failure, buildOf(processEnvironment().LATCHKEY_COMMIT));
   else process.stderr.write(`${failureText(failure).trimEnd()}\n`);
 }
 

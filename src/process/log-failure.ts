@@ -1,5 +1,6 @@
 import { createLogger, type Log, plainSentence } from './log.ts';
 import { defectMessage } from './operator-error.ts';
+import type { Build } from './release.ts';
 
 type Failure = {
   error: unknown;
@@ -8,7 +9,7 @@ type Failure = {
 };
 
 /** One line, for the process whose start has failed, perhaps before it could read its configuration. */
-export function logFailure({ error, sentence }: Failure, build: { version: string; commit: string }): void {
+export function logFailure({ error, sentence }: Failure, build: Build): void {
   const log: Log = createLogger('fatal');
   const fields = { service_version: build.version, commit: build.commit };
   if (sentence === null) return log.fatal({ ...fields, err: error }, 'a defect of Latchkey has ended the process');

@@ -139,11 +139,12 @@ test('a metric has the last use of each key of a service', async () => {
   const samples = await scrape(app.metricsPort);
   for (const key of [SERVICE_KEY, NEXT_KEY]) {
     const labels = { service: 'gateway', key: fingerprint(key) };
-    expect(sumOf(samples, 'latchkey_service_key_last_used', labels)).toBeGreaterThan(before);
+    expect(sumOf(samples, 'latchkey_service_key_last_used_seconds', labels)).toBeGreaterThan(before);
   }
 });
 
 test('no line has a key, a token or an email', () => {
   const all = app.logs.join('');
-  for (const secret of [SERVICE_KEY, NEXT_KEY, 'lka_', 'eyJ', ...app.mailbox.mails.map(({ to }) => to)]) expect(all).not.toContain(secret);
+  for (const secret of [SERVICE_KEY, NEXT_KEY, 'lka_', 'eyJ', ...app.mailbox.mails.map(({ to }) => to)])
+    expect(all).not.toContain(secret);
 });

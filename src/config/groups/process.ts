@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { commitOf, RELEASE } from '../../process/release.ts';
+import { type Build, buildOf } from '../../process/release.ts';
 import { CLEARTEXT_NAMES, type Cleartext } from '../cleartext.ts';
 import { check, integer, listOf, oneOf } from '../formats.ts';
 import { API, EVERY_PROCESS, type Keys, SERVICE, type Values } from '../key.ts';
@@ -45,7 +45,7 @@ export const PROCESS_KEYS = {
 
 export type ProcessSettings = {
   environment: 'development' | 'production' | 'test';
-  build: { version: string; commit: string };
+  build: Build;
   logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
   allowedCleartext: Cleartext[];
   /** Calls are still answered for this time after the health check has reported the stop. */
@@ -61,7 +61,7 @@ export function processSettings(values: Values<typeof PROCESS_KEYS>): ProcessSet
     values.SHUTDOWN_DELAY_SECONDS ?? (values.NODE_ENV === 'production' ? PRODUCTION_DELAY_SECONDS : 0);
   return {
     environment: values.NODE_ENV,
-    build: { version: RELEASE, commit: commitOf(values.LATCHKEY_COMMIT) },
+    build: buildOf(values.LATCHKEY_COMMIT),
     logLevel: values.LOG_LEVEL,
     allowedCleartext: values.ALLOW_CLEARTEXT,
     shutdownDelayMs: delaySeconds * 1000,

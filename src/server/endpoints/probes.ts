@@ -1,4 +1,5 @@
 // The probes. This folder owns plain HTTP endpoints beside RPCs. It must not depend on Connect's routes.
+import type { Build } from '../../process/release.ts';
 import { type Handler, sendJson } from '../transport/handler.ts';
 import { createGetHandler, type GetRoutes } from './get-routes.ts';
 
@@ -8,9 +9,6 @@ export type Readiness = () => Promise<{
   /** Problems that limit the service but leave it ready. */
   degraded: string[];
 }>;
-
-/** The build of this process. */
-export type Build = { version: string; commit: string };
 
 export function createProbesHandler(readiness: Readiness, build: Build): Handler {
   const routes: GetRoutes = new Map([

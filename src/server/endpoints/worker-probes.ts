@@ -1,8 +1,10 @@
 // The probes of `worker`, which has no API: /healthz and /readyz in the same form as those of `serve`.
+
 import http from 'node:http';
+import type { Build } from '../../process/release.ts';
 import { sendJson } from '../transport/handler.ts';
 import { listenOnAll } from '../transport/listen-on-all.ts';
-import type { Build, Readiness } from './probes.ts';
+import type { Readiness } from './probes.ts';
 
 export type WorkerProbes = { port: number; close(): void };
 
