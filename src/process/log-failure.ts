@@ -12,7 +12,10 @@ type Failure = {
 export function logFailure({ error, sentence }: Failure, build: Build): void {
   const log: Log = createLogger('fatal');
   const fields = { service_version: build.version, commit: build.commit };
-  if (sentence === null) return log.fatal({ ...fields, err: error }, 'a defect of Latchkey has ended the process');
+  if (sentence === null) {
+    log.fatal({ ...fields, err: error }, 'a defect of Latchkey has ended the process');
+    return;
+  }
   const [message = '', ...details] = sentence.split('\n').map((line) => plainSentence(line.trim()));
   const problems = details.filter((line) => line !== '');
   log.fatal({ ...fields, ...(problems.length > 0 && { problems }) }, message.replace(/:$/, ''));
