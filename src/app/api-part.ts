@@ -100,7 +100,7 @@ async function startApiServer(
   const callLog = createCallLog(log, metrics, tracing);
   started.defer(() => callLog.close());
   const clientAddress = createClientAddress(config.http.trustedProxies);
-  const standard = createStandardServices(readiness.check, config.http.hasReflection);
+  const standard = createStandardServices(readiness.check);
   const policy = await followPolicy(base, started);
   const serverDeps = { ...deps, clientAddress, tracing, callLog, policy };
   const { host, port, listenAdmin } = config.http;
@@ -109,6 +109,7 @@ async function startApiServer(
     listenAdmin,
     corsOrigins: config.http.corsOrigins,
     standardServices: standard.routes,
+    hasPublicReflection: config.http.hasPublicReflection,
     keyPolicy: config.keys.policy,
     probes: createProbesHandler(readiness.check),
     pages,
