@@ -1,6 +1,7 @@
 // The parser, the help and docs/reference/cli.md come from this table.
 import { AUDIT_COMMANDS } from './audit.ts';
 import type { Command } from './command.ts';
+import { CONFIG_COMMANDS } from './config.ts';
 import { KEY_COMMANDS } from './keys.ts';
 import { OUTBOX_COMMANDS } from './outbox.ts';
 import { PROCESS_COMMANDS } from './process-commands.ts';
@@ -16,9 +17,11 @@ export const COMMANDS: Command[] = [
   ...KEY_COMMANDS,
   ...AUDIT_COMMANDS,
   ...OUTBOX_COMMANDS,
+  ...CONFIG_COMMANDS,
 ];
 
 export const COMMAND_GROUPS: Record<string, string> = {
+  config: 'The configuration of this environment.',
   users: 'User accounts, and the first administrator.',
   roles: 'Roles and the roles that they imply.',
   services: 'Service accounts and their API keys.',
