@@ -20,9 +20,10 @@ export async function logout(
   const session = token && (await deps.store.sessions.byId(token.sessionId, signal));
   if (!session) return;
   const { sessionId, user } = session;
-  await deps.store.sessions.end(sessionId, deps.now(), [
-    audit({ type: 'logged_out', userId: user.id, sessionId, origin }),
-  ]);
+  await deps.store.sessions.end(sessionId, 'logged_out', {
+    at: deps.now(),
+    effects: [audit({ type: 'logged_out', userId: user.id, sessionId, origin })],
+  });
   await deps.revocationFeed.catchUp();
 }
 

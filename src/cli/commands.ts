@@ -2,6 +2,7 @@
 import { AUDIT_COMMANDS } from './audit.ts';
 import type { Command } from './command.ts';
 import { KEY_COMMANDS } from './keys.ts';
+import { LIMIT_COMMANDS } from './limits.ts';
 import { OUTBOX_COMMANDS } from './outbox.ts';
 import { PROCESS_COMMANDS } from './process-commands.ts';
 import { ROLE_COMMANDS } from './roles.ts';
@@ -16,6 +17,7 @@ export const COMMANDS: Command[] = [
   ...KEY_COMMANDS,
   ...AUDIT_COMMANDS,
   ...OUTBOX_COMMANDS,
+  ...LIMIT_COMMANDS,
 ];
 
 export const COMMAND_GROUPS: Record<string, string> = {
@@ -25,4 +27,5 @@ export const COMMAND_GROUPS: Record<string, string> = {
   keys: 'Signing keys of access tokens, and the master key that encrypts them.',
   audit: 'The audit trail and its verification.',
   outbox: 'E-mails and audit events that wait for a worker, and dead letters.',
+  limits: 'Counted attempts of accounts and networks, and their limits.',
 };
