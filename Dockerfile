@@ -17,6 +17,7 @@ COPY --from=node /usr/local/bin/node /usr/local/bin/node
 COPY --from=dependencies /app/node_modules node_modules
 COPY package.json ./
 COPY gen gen
+COPY proto/latchkey.binpb proto/latchkey.binpb
 COPY src src
 # `latchkey --version` prints it. It comes last, so that a new commit does not rebuild the layers above.
 ARG LATCHKEY_COMMIT=

@@ -1,32 +1,56 @@
 import { defineConfig } from 'vitest/config';
 
+/** These files mostly wait for time-outs, reconnections and mail, so more of them fit on the cores at once. */
+const WAITING = [
+  'test/auth/email-verification.test.ts',
+  'test/auth/oauth.test.ts',
+  'test/client/several-servers.test.ts',
+  'test/grpc/health.test.ts',
+  'test/jobs/probes.test.ts',
+  'test/jobs/slow-smtp.test.ts',
+  'test/keys/signing-keys.test.ts',
+  'test/keys/unknown-keys.test.ts',
+  'test/redis/failover.test.ts',
+  'test/redis/full.test.ts',
+  'test/redis/silence.test.ts',
+  'test/revocation-feed/watch.test.ts',
+  'test/server/outages.test.ts',
+  'test/server/transport-limits.test.ts',
+];
+
+/** One more than two cores: half of the time a test waits for a server, a timeout or a process that starts. */
+const MAX_WORKERS = 3;
+const UNIT = 'test/**/*.unit.test.ts';
+/** One real Postgres and one real Redis for each project. */
+const SERVERS = { globalSetup: 'test/support/global-setup.ts', testTimeout: 30_000, hookTimeout: 60_000 };
+
 export default defineConfig({
   test: {
     reporters: ['default', './test/support/count-reporter.ts'],
     pool: 'forks',
-    // One more than two cores: half of the time a test waits for a server, a timeout or a process that starts.
-    maxWorkers: 3,
     projects: [
       {
         // Tests of pure code, which take seconds together. They share processes and must leave no global state behind.
         test: {
           name: 'unit',
           isolate: false,
-          include: ['test/**/*.unit.test.ts'],
+          include: [UNIT],
           setupFiles: 'test/support/forbid-connections.ts',
           testTimeout: 30_000,
+          maxWorkers: MAX_WORKERS,
         },
       },
       {
-        // All other tests, with one real Postgres and one real Redis.
         test: {
+          ...SERVERS,
           name: 'integration',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/**/*.unit.test.ts'],
-          globalSetup: 'test/support/global-setup.ts',
-          testTimeout: 30_000,
-          hookTimeout: 60_000,
+          exclude: [UNIT, ...WAITING],
+          maxWorkers: MAX_WORKERS,
         },
+      },
+      {
+        test: { ...SERVERS, name: 'waiting', include: WAITING, maxWorkers: 6, sequence: { groupOrder: 1 } },
       },
     ],
   },

@@ -22,6 +22,7 @@ import { openPrimaryPool } from './store/postgres/primary-pool.ts';
 import { createProcesses } from './store/postgres/processes.ts';
 import { assertServiceRole } from './store/postgres/service-role.ts';
 import { createStore } from './store/store.ts';
+import { databaseErrorType } from './telemetry/database-error-type.ts';
 import { startTelemetry } from './telemetry/telemetry.ts';
 import { UNTRACED } from './telemetry/tracing.ts';
 import { createRevocationView } from './verifier/revocation-view.ts';
@@ -60,10 +61,11 @@ export async function startApp(
   await using started = new AsyncDisposableStack();
   const newId = () => v7();
   const graceMs = config.process.shutdownGraceMs;
+  const processId = newId();
 
   const warnRarely = (about: string) => atMostEvery(ERROR_LINE_EVERY_MS, (err: unknown) => log.warn({ err }, about));
 
-  const telemetry = await startTelemetry(config.telemetry, warnRarely('telemetry')).catch((error) => {
+  const telemetry = await startTelemetry(config.telemetry, processId, warnRarely('telemetry')).catch((error) => {
     throw listenProblem({ key: 'METRICS_PORT', host: '', port: 0, ...config.telemetry.prometheus }, error);
   });
   started.defer(() => waitAtMost(FORCED_CLOSE_MS, telemetry.close()));
@@ -81,10 +83,18 @@ export async function startApp(
   const connect = (name: string, poolSize: number) => {
     const onError = (err: Error) => log.warn({ err }, 'Postgres connection lost');
     const statementTimeoutMs = config.database.statementTimeoutMs;
-    const pool = openPrimaryPool({ url: config.database.url, poolSize, statementTimeoutMs, guard }, onError);
-    const database = databaseOf(pool, tracing?.query);
+    const onConnectFailure = (error: unknown, durationMs: number) =>
+      metrics.databaseUsed('postgresql', durationMs, databaseErrorType(error));
+    const onQuery = (sql: string, durationMs: number, error: unknown) => {
+      metrics.databaseUsed('postgresql', durationMs, databaseErrorType(error));
+      tracing?.query(sql, durationMs, error !== null);
+    };
+    const url = config.database.url;
+    const pool = openPrimaryPool({ url, poolSize, statementTimeoutMs, guard, onConnectFailure }, onError);
+    const database = databaseOf(pool, onQuery);
     started.defer(() => waitAtMost(FORCED_CLOSE_MS, database.destroy()));
     metrics.watchPool(name, pool.use);
+    metrics.watchDependency('postgres', pool.isUp);
     return database;
   };
   const db = connect('calls', config.database.poolSize);
@@ -127,7 +137,7 @@ export async function startApp(
     newId,
   };
   await assertRedis(config.redisUrl, [...(parts.api ? LIMIT_COMMANDS : []), ...(parts.worker ? QUEUE_COMMANDS : [])]);
-  const report = { processes: createProcesses(db), id: newId(), parts, clockAheadMs: base.clockAheadMs };
+  const report = { processes: createProcesses(db), id: processId, parts, clockAheadMs: base.clockAheadMs };
   const stopReporting = reportProcess(report, log);
   started.defer(() => waitAtMost(FORCED_CLOSE_MS, stopReporting()));
   const worker = parts.worker ? await startWorkerPart(base, started) : null;

@@ -1,19 +1,16 @@
 // The programs that run until a signal stops them: the API, its worker processes, the worker, `npm start` and the preview of e-mails.
 import cluster from 'node:cluster';
-import { availableParallelism } from 'node:os';
 import { assertPortsFree, type PortSetting } from './app/assert-ports-free.ts';
+import { serveInWorkers } from './app/serve-in-workers.ts';
 import type { App, Parts } from './app.ts';
 import type { Programs } from './cli/command.ts';
 import { type Config, processEnvironment, readConfig } from './config/config.ts';
 import { createLogger } from './process/log.ts';
 import { OperatorError } from './process/operator-error.ts';
 import { listenForStop, unlessStopped } from './process/stop-signal.ts';
-import { parseWorkers, superviseWorkers } from './process/workers.ts';
+import { parseWorkers } from './process/workers.ts';
 
-const MAX_PORT = 65_535;
 const MAILS_PORT = 8026;
-/** Time for closing connections, in addition to the delay and the grace period of a stop. */
-const CLOSING_MS = 10_000;
 
 export const PROGRAMS: Programs = {
   serve(workers) {
@@ -87,45 +84,5 @@ function portsOf(
     ...(api && listenAdmin ? [{ key: 'LISTEN_ADMIN', ...listenAdmin }] : []),
     ...(prometheus ? [{ key: 'METRICS_PORT', ...prometheus }] : []),
     ...(!api && healthPort !== null ? [{ key: 'HEALTH_PORT', host, port: healthPort }] : []),
-  ];
-}
-
-async function serveInWorkers(count: number): Promise<void> {
-  const stop = listenForStop();
-  const environment = processEnvironment();
-  // Configuration errors are reported once, before any worker process starts.
-  const config = readConfig(environment);
-  const hashesPerWorker = Math.max(1, Math.floor(availableParallelism() / count));
-  const firstMetricsPort = config.telemetry.prometheus?.port;
-  await assertPortsFree(portsOfWorkers(config, count));
-  await superviseWorkers(
-    {
-      count,
-      environment: (place) => ({
-        HASH_CONCURRENCY: environment.HASH_CONCURRENCY || String(hashesPerWorker),
-        ...(firstMetricsPort && { METRICS_PORT: String(firstMetricsPort + place) }),
-      }),
-      killAfterMs: config.process.shutdownDelayMs + config.process.shutdownGraceMs + CLOSING_MS,
-    },
-    createLogger(config.process.logLevel),
-    stop,
-  );
-}
-
-/** One port for all API processes, and one port for the metrics of each. */
-function portsOfWorkers(
-  { http: { host, port, listenAdmin }, telemetry: { prometheus } }: Config,
-  count: number,
-): PortSetting[] {
-  const first = prometheus?.port;
-  const last = first ? first + count - 1 : 0;
-  if (last > MAX_PORT || (first && port >= first && port <= last)) {
-    throw new OperatorError(`METRICS_PORT must be the first of ${count} free ports, one for each worker process`);
-  }
-  const pages = prometheus && first ? Array.from({ length: count }, (_, place) => first + place) : [];
-  return [
-    { key: 'PORT', host, port },
-    ...(listenAdmin ? [{ key: 'LISTEN_ADMIN', ...listenAdmin }] : []),
-    ...pages.map((page) => ({ key: 'METRICS_PORT', host: prometheus?.host ?? host, port: page })),
   ];
 }

@@ -1,5 +1,5 @@
 import type { Deps } from '../deps.ts';
-import { cutPage, parsePageSize } from '../domain/page.ts';
+import { parsePageSize } from '../domain/page.ts';
 import { formatPageToken, parsePageToken } from '../domain/page-token.ts';
 import { InvalidValue, parseFields } from '../domain/parse-fields.ts';
 import { parseRole } from '../domain/role.ts';
@@ -14,7 +14,7 @@ export type SearchUsersInput = {
   pageToken: string;
 };
 
-const MAX_PREFIX = 254;
+const MAX_EMAIL = 254;
 
 export async function searchUsers(
   { store }: Pick<Deps, 'store'>,
@@ -26,17 +26,19 @@ export async function searchUsers(
     email_prefix: () => parsePrefix(input.emailPrefix),
     role: () => (input.role === '' ? '' : parseRole(input.role)),
     page_size: () => parsePageSize(input.pageSize),
-    page_token: () => parsePageToken(input.pageToken, query, parseUuid),
+    page_token: () => parsePageToken(input.pageToken, query, input.emailPrefix === '' ? parseUuid : parseText),
   });
   const { email_prefix: emailPrefix, role, page_size: size, page_token: after } = fields;
-  const found = await store.userRecords.search({ emailPrefix, role, disabled }, after, size + 1);
-  const { page: users, nextAfter: last } = cutPage(found, size);
-  const nextPageToken = last ? formatPageToken(last.user.id, query) : '';
+  const { users, next } = await store.userRecords.search({ emailPrefix, role, disabled }, { after, size });
+  const nextPageToken = next === null ? '' : formatPageToken(next, query);
   return { users, nextPageToken };
 }
 
 function parsePrefix(text: string): string {
-  if (text.length > MAX_PREFIX || text.includes('\0'))
-    throw new InvalidValue(`must be at most ${MAX_PREFIX} characters`);
-  return text.normalize('NFC').toLowerCase();
+  return parseText(text).normalize('NFC').toLowerCase();
+}
+
+function parseText(text: string): string {
+  if (text.length > MAX_EMAIL || text.includes('\0')) throw new InvalidValue(`must be at most ${MAX_EMAIL} characters`);
+  return text;
 }

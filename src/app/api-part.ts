@@ -101,7 +101,7 @@ async function startApiServer(
   const callLog = createCallLog(log, metrics, tracing);
   started.defer(() => callLog.close());
   const clientAddress = createClientAddress(config.http.trustedProxies);
-  const standard = createStandardServices(readiness.check, config.http.hasReflection);
+  const standard = createStandardServices(readiness.check);
   const policy = await followPolicy(base, started);
   const serverDeps = { ...deps, clientAddress, tracing, callLog, policy };
   const { host, port, listenAdmin } = config.http;
@@ -110,6 +110,7 @@ async function startApiServer(
     listenAdmin,
     corsOrigins: config.http.corsOrigins,
     standardServices: standard.routes,
+    hasPublicReflection: config.http.hasPublicReflection,
     keyPolicy: config.keys.policy,
     probes: createProbesHandler(readiness.check),
     pages,
@@ -126,6 +127,9 @@ async function startApiServer(
     throw listenProblem(isAdmin ? { key: 'LISTEN_ADMIN', ...listenAdmin } : { key: 'PORT', ...address }, error);
   });
   metrics.watchConnections(listener.connections);
+  if (config.http.tls) {
+    metrics.watchCertificate(() => (listener.certificateExpiresAt()?.getTime() ?? Number.NaN) - deps.now().getTime());
+  }
   started.defer(() => listener.close(graceMs));
   started.defer(() => deps.watchers.close());
   started.defer(() => closing.abort());

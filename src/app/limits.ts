@@ -7,9 +7,12 @@ import { createLimiter } from '../limits/limiter.ts';
 import type { LimitName } from '../limits/limits.ts';
 import { createRedisFallback } from '../limits/redis-fallback.ts';
 import { connectRedis, failFast } from '../redis/connect-redis.ts';
+import { databaseErrorType } from '../telemetry/database-error-type.ts';
 import type { Base } from './base.ts';
 
 const LIMIT_TIMEOUT_MS = 1_000;
+/** Longer than the pause after a failure. Without sign-ins, no later use shows that Redis is up again. */
+const FAILURE_COUNTS_MS = 10_000;
 /** In a minute: many networks can attack at once. */
 const MAX_NEAR_LIMIT_LINES = 10;
 const NEAR_LIMIT =
@@ -22,7 +25,13 @@ export async function connectLimits({ config, log, warnRarely, metrics, now }: B
   started.defer(() => redis.disconnect());
   // Without this wait, the first calls would be counted in this process.
   await waitAtMost(LIMIT_TIMEOUT_MS, new Promise((resolve) => redis.once('ready', resolve)));
-  const fallback = createRedisFallback(warnRarely('Redis does not answer: limits are counted in this process'));
+  let failedAt = Number.NEGATIVE_INFINITY;
+  const onUsed = (durationMs: number, error: unknown) => {
+    failedAt = error === null ? Number.NEGATIVE_INFINITY : performance.now();
+    metrics.databaseUsed('redis', durationMs, databaseErrorType(error));
+  };
+  metrics.watchDependency('redis', () => redis.status === 'ready' && performance.now() - failedAt > FAILURE_COUNTS_MS);
+  const fallback = createRedisFallback(warnRarely('Redis does not answer: limits are counted in this process'), onUsed);
   const mayWarn = rateGate({ passes: MAX_NEAR_LIMIT_LINES, windowMs: 60_000 });
   const onNearLimit = (limit: LimitName, network: string) => {
     metrics.limitNear(limit);

@@ -1,5 +1,6 @@
 import { waitAtMost } from '../async/wait-at-most.ts';
 import { createMailer } from '../jobs/mailer.ts';
+import { measureMailer } from '../jobs/measure-mailer.ts';
 import { openQueueRedis, openQueues } from '../jobs/queues.ts';
 import { startWorker } from '../jobs/worker.ts';
 import { createReadiness } from '../server/endpoints/readiness.ts';
@@ -25,7 +26,8 @@ export async function startWorkerPart(base: Base, started: AsyncDisposableStack)
   started.defer(() => redis.disconnect());
   const queues = openQueues(config.redisUrl, onQueueError);
   started.defer(() => waitAtMost(FORCED_CLOSE_MS, queues.close()));
-  const mailer = createMailer(config.mail.mailer);
+  metrics.watchDependency('redis', () => redis.status === 'ready');
+  const mailer = measureMailer(createMailer(config.mail.mailer), metrics);
   started.defer(() => mailer.close());
   metrics.watchOutbox(() => store.outbox.backlog(now()));
   const worker = await startWorker(

@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { DESCRIPTOR_SET } from './descriptor-set.ts';
 
 type Manifest = Record<string, unknown>;
 
@@ -15,7 +16,7 @@ const { version, license, engines, dependencies, devDependencies, description } 
 );
 const SHARED: Manifest = { version, license, type: 'module' };
 
-const SERVICE_FILES = ['src/store/migrations', 'src/process/supported-node.mjs'];
+const SERVICE_FILES = [DESCRIPTOR_SET, 'src/store/migrations', 'src/process/supported-node.mjs'];
 /** `dev` and `mails` need development dependencies, so they run only in a clone of the repository. */
 const ONLY_IN_A_CLONE = 'src/dev';
 
@@ -50,6 +51,7 @@ const client: Manifest = {
     './browser': entry('src/client/browser'),
     './proto/*': entry('gen/latchkey/auth/v1/*_pb'),
     './google/rpc/*': entry('gen/google/rpc/*_pb'),
+    './latchkey.binpb': `./${DESCRIPTOR_SET}`,
     './package.json': './package.json',
   },
   dependencies: rangesOf(CLIENT_DEPENDENCIES),
@@ -63,6 +65,7 @@ rmSync(join(DIST, 'latchkey', ONLY_IN_A_CLONE), { recursive: true });
 for (const file of SERVICE_FILES) cpSync(join(ROOT, file), join(DIST, 'latchkey', file), { recursive: true });
 complete('latchkey', service, join(ROOT, 'README.md'));
 compile('client', ['src/client/client.ts', 'src/client/grpc-js-interceptor.ts', 'src/client/browser.ts'], true);
+cpSync(join(ROOT, DESCRIPTOR_SET), join(DIST, 'client', DESCRIPTOR_SET));
 complete('client', client, join(ROOT, 'src/client/README.md'));
 if (!GIVEN) linkClient();
 

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { descriptorSetProblems } from './descriptor-set.ts';
 import { languageProblemsOf } from './language.ts';
 import { migrationProblems } from './migration-changes.ts';
 import { referenceProblems } from './reference/pages.ts';
@@ -20,6 +21,7 @@ const CHECKS: [name: string, passes: () => boolean][] = [
   ['proto format', () => passes(`${BIN}/buf`, ['format', '--diff', '--exit-code', 'proto'])],
   ['proto breaking changes', () => passes(`${BIN}/buf`, ['breaking', '--against', `.git#ref=${baseline()}`])],
   ['generated code in step', isGeneratedCodeInStep],
+  ['descriptor set in step', () => isEmpty(descriptorSetProblems(ROOT))],
   ['generated pages in step', () => isEmpty(referenceProblems(ROOT))],
   ['downloads pinned', () => isEmpty(supplyChainProblems(ROOT))],
   ['committed migrations unchanged', () => isEmpty(migrationProblems(ROOT))],

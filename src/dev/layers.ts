@@ -84,7 +84,7 @@ export const RESERVED: { packages: string[]; rooms: string[] }[] = [
   { packages: ['ioredis'], rooms: ['redis', 'limits', 'dev'] },
   { packages: ['bullmq', 'nodemailer'], rooms: ['jobs'] },
   { packages: ['jose'], rooms: ['keys'] },
-  { packages: ['yaml'], rooms: ['policy'] },
+  { packages: ['yaml'], rooms: ['policy', 'dev'] },
   { packages: ['argon2', 'bcrypt'], rooms: ['passwords'] },
 ];
 

@@ -39,9 +39,15 @@ export function soleCookie(cookieHeader: string, name: string): string {
   return values.length === 1 ? (values[0] as string).slice(name.length + 1) : '';
 }
 
+/** Envoy joins several `cookie` headers with commas for ext_authz. */
 export function withoutCookies(cookieHeader: string, names: readonly string[]): string {
-  const isKept = (pair: string) => !names.some((name) => pair === name || pair.startsWith(`${name}=`));
-  return cookiePairs(cookieHeader).filter(isKept).join('; ');
+  // Some services read `name =value` as `name=value`.
+  const isKept = (text: string) => !names.includes((text.split('=', 1)[0] as string).trim());
+  const withoutParts = (pair: string) => pair.split(',').filter(isKept).join(',');
+  return cookiePairs(cookieHeader)
+    .map(withoutParts)
+    .filter((pair) => pair !== '')
+    .join('; ');
 }
 
 /** The path and query to return to. Another origin cannot be named, so there is no open redirect. `/` for other text. */

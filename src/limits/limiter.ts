@@ -6,7 +6,7 @@ import { isBudget, isByNetwork, type Limit, type LimitName } from './limits.ts';
 import type { RedisFallback } from './redis-fallback.ts';
 import { bucketsOf, type TakeResult, takeFrom } from './take-from.ts';
 
-type Outcome = 'allowed' | 'refused' | 'exceeded';
+type Outcome = 'allowed' | 'rejected' | 'exceeded';
 
 /** While Redis is unavailable, it counts in this process and allows half of the points. */
 export type Limiter = {
@@ -63,7 +63,7 @@ export function createLimiter({
     take: (name, key, tightenedForMs = 0) =>
       withCounter(name, async (counter) => {
         const result = await takeFrom(counter, bucketsOf(name, key), tightenedForMs);
-        const overLimit = isBudget(name) ? 'exceeded' : 'refused';
+        const overLimit = isBudget(name) ? 'exceeded' : 'rejected';
         if (result.isNearLimit && isByNetwork(name)) onNearLimit?.(name, networkOf(key));
         onTaken?.(name, result.allowed ? 'allowed' : overLimit, counter.store);
         return result;

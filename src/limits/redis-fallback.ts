@@ -4,14 +4,24 @@ export type RedisFallback = <T>(viaRedis: () => Promise<T>, otherwise: () => T |
 /** Redis is not called for this long after a failure, so that a hanging Redis delays one call and not each. */
 const PAUSE_MS = 5_000;
 
-/** @param onFailure receives the error of each call that Redis did not answer */
-export function createRedisFallback(onFailure: (error: unknown) => void): RedisFallback {
+/**
+ * @param onFailure receives the error of each call that Redis did not answer
+ * @param onUsed receives the duration of each call to Redis, and its error or null
+ */
+export function createRedisFallback(
+  onFailure: (error: unknown) => void,
+  onUsed: (durationMs: number, error: unknown) => void = () => {},
+): RedisFallback {
   let pausedUntil = 0;
   return async (viaRedis, otherwise) => {
-    if (performance.now() < pausedUntil) return otherwise();
+    const startedAt = performance.now();
+    if (startedAt < pausedUntil) return otherwise();
     try {
-      return await viaRedis();
+      const result = await viaRedis();
+      onUsed(performance.now() - startedAt, null);
+      return result;
     } catch (error) {
+      onUsed(performance.now() - startedAt, error);
       pausedUntil = performance.now() + PAUSE_MS;
       onFailure(error);
       return otherwise();

@@ -22,6 +22,7 @@ const ALLOWED_FIELDS = new Set([
   'health_port',
   'pid',
   'workers',
+  'worker',
   'signal',
   'migrations',
   'outbox_id',

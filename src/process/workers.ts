@@ -12,6 +12,15 @@ export type Supervision = {
   /** Additional variables of one process. @param slot from 0; a replacement has the slot of its predecessor */
   environment(slot: number): Record<string, string>;
   killAfterMs: number;
+  observer: WorkerObserver;
+};
+
+export type WorkerObserver = {
+  started(worker: Worker, slot: number): void;
+  /** The worker accepts connections. */
+  listening(worker: Worker): void;
+  /** @param isExpected whether the worker ended because of a stop */
+  ended(worker: Worker, isExpected: boolean): void;
 };
 
 const RESTART = { firstMs: 100, maxMs: 30_000 };
@@ -33,7 +42,7 @@ export function parseWorkers(text: string): number {
  * @throws OperatorError when no worker can start, or when a worker failed while it stopped
  */
 export async function superviseWorkers(
-  { count, environment, killAfterMs }: Supervision,
+  { count, environment, killAfterMs, observer }: Supervision,
   log: Logger,
   stopSignal: StopSignal,
 ): Promise<void> {
@@ -59,9 +68,11 @@ export async function superviseWorkers(
       return;
     }
     slots.set(worker, slot);
+    observer.started(worker, slot);
     worker.once('listening', ({ port }) => {
       if (!hasEverListened) log.info({ port, workers: count }, 'serving');
       hasEverListened = true;
+      observer.listening(worker);
     });
     worker.on('error', (error) => {
       // A process that was never created has no exit event.
@@ -76,6 +87,7 @@ export async function superviseWorkers(
 
   function onEnd(worker: Worker, startedAt: number, logFields: object): void {
     slots.delete(worker);
+    observer.ended(worker, stopping);
     if (!stopping) startLater(startedAt, logFields);
     else if (slots.size === 0) allEnded.resolve();
   }

@@ -18,6 +18,7 @@ import { createRevocationHandler } from './oauth/oauth-revoke.ts';
 import { createOAuthTokenHandler } from './oauth/oauth-token.ts';
 import { adminRoutes } from './rpc/admin-routes.ts';
 import { type ServesService, servesAll, servesPublic } from './rpc/admin-services.ts';
+import { createDescriptorsHandler } from './rpc/descriptors.ts';
 import {
   acquireSlot,
   authorizeCaller,
@@ -43,6 +44,8 @@ export type ServerOptions = {
   listenAdmin: ListenAddress | null;
   corsOrigins: string[];
   standardServices: Routes[];
+  /** Otherwise only services and administrators can use reflection. */
+  hasPublicReflection: boolean;
   keyPolicy: KeyPolicy;
   probes: Handler;
   /** The pages of a development start. */
@@ -65,7 +68,7 @@ export async function startServer(deps: ServerDeps, options: ServerOptions): Pro
     publicStreams: createFairSlots({ capacity: MAX_PUBLIC_STREAMS, maxHoldUnderPressureMs: Number.POSITIVE_INFINITY }),
     concurrencyLimit: createConcurrencyLimit(),
   };
-  const all = { ...deps, ...slots };
+  const all = { ...deps, ...slots, hasPublicReflection: options.hasPublicReflection };
 
   // 1. The connection (transport/listener.ts): limit on connections, PROXY protocol, TLS, protocol detection, then for
   // each request: resets, pipelining, header size.
@@ -89,13 +92,7 @@ export async function startServer(deps: ServerDeps, options: ServerOptions): Pro
         acquireSlot(slots.concurrencyLimit),
       ],
       // 5. Around the handler of an RPC.
-      interceptors: [
-        convertErrors,
-        limitTime,
-        limitPublicStreams(slots.publicStreams),
-        acceptNamedClient(all),
-        authorizeMessages(all),
-      ],
+      interceptors: [convertErrors, limitTime, limitPublicStreams(all), acceptNamedClient(all), authorizeMessages(all)],
       // 6. The handler calls a use case.
       services: [routes(all), adminRoutes(all), extAuthzRoutes(all), ...options.standardServices],
       serves,
@@ -105,6 +102,7 @@ export async function startServer(deps: ServerDeps, options: ServerOptions): Pro
     createIntrospectionHandler(all),
     createRevocationHandler(all),
     createBrowserSessionHandler(all, deps.callLog),
+    createDescriptorsHandler(all, serves),
     createMetadataHandler({ ...all, issuer: all.tokenSettings.issuer, policy: options.keyPolicy }),
     options.probes,
     options.pages,
@@ -127,6 +125,7 @@ function together(main: Listener, admin: Listener): Listener & { adminPort: numb
     port: main.port,
     adminPort: admin.port,
     connections: () => main.connections() + admin.connections(),
+    certificateExpiresAt: main.certificateExpiresAt,
     close: async (graceMs) => void (await Promise.all([main.close(graceMs), admin.close(graceMs)])),
   };
 }

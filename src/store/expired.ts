@@ -1,4 +1,4 @@
-// Without this, these tables would grow without bound (remove_expired in migrations/0001_baseline.sql).
+// Without this, these tables would grow without bound (remove_expired in migrations/0005_flat_lists.sql).
 import { sql } from 'kysely';
 import type { Db } from './postgres/database.ts';
 

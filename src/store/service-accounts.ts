@@ -68,8 +68,7 @@ export function createServiceAccounts(db: Db, newId: () => string, clock: () => 
 
     /** Sorted by name. @param after the last name of the page before, or empty */
     async list(after: string, atMost: number): Promise<ServiceAccount[]> {
-      const byName = sql`name COLLATE "C"`;
-      const rows = await rowsOf(db).where(sql<boolean>`${byName} > ${after}`).orderBy(byName).limit(atMost).execute();
+      const rows = await rowsOf(db).where('name', '>', after).orderBy('name').limit(atMost).execute();
       const ids = rows.map(({ id }) => id);
       const grants = await grantsOfServices(db, ids);
       return rows.map((row) => toAccount(row, grants));

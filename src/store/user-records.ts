@@ -9,6 +9,7 @@ import { writeEffects } from './outbox.ts';
 import type { Db } from './postgres/database.ts';
 import { grantsOf, type RoleGrant } from './role-grants.ts';
 import { toUser, userColumns } from './user-columns.ts';
+import { searchUserIds, type UserFilter } from './user-search.ts';
 
 export type UserState = { disabledAt: Date | null; hasPassword: boolean; passwordEpoch: number; sessions: number };
 
@@ -19,8 +20,8 @@ export type FoundUser = {
 } & Pick<UserState, 'disabledAt' | 'hasPassword'>;
 export type UserRecord = FoundUser & { sessions: number; grants: RoleGrant[]; providers: string[] };
 
-/** An empty or null field matches every user. */
-export type UserFilter = { emailPrefix: string; role: string; disabled: boolean | null };
+/** A page can be short. `next` is null after the last page. */
+export type UserPage = { users: FoundUser[]; next: string | null };
 
 export type UserChange = 'disable' | 'enable' | 'delete' | 'require_new_password' | 'end_sessions';
 
@@ -55,24 +56,14 @@ export function createUserRecords(db: Db, newId: () => string, clock: () => Date
     byEmail: (email: Email) => recordBy('email', email),
     byExternalId: (externalId: string) => recordBy('external_id', externalId),
 
-    /** The oldest first. @param after the id of the last user of the page before, or empty */
-    async search(filter: UserFilter, after: string, atMost: number): Promise<FoundUser[]> {
+    /** @param page `after` is `next` of the page before, or empty */
+    async search(filter: UserFilter, page: { after: string; size: number }): Promise<UserPage> {
       const at = clock();
-      const rows = await selectUsers(at)
-        .$if(after !== '', (query) => query.where('users.id', '>', after))
-        .$if(filter.emailPrefix !== '', (query) =>
-          query.where(sql<boolean>`starts_with(users.email, ${filter.emailPrefix})`),
-        )
-        .$if(filter.role !== '', (query) =>
-          query.where(sql<boolean>`EXISTS (
-            SELECT FROM user_roles JOIN role_closure USING (role)
-            WHERE user_id = users.id AND implied = ${filter.role} AND (expires_at IS NULL OR expires_at > ${at}))`),
-        )
-        .$if(filter.disabled !== null, (query) => query.where('disabled_at', filter.disabled ? 'is not' : 'is', null))
-        .orderBy('users.id')
-        .limit(atMost)
-        .execute();
-      return rows.map(toFound);
+      const { ids, next } = await searchUserIds(db, filter, { ...page, at });
+      if (ids.length === 0) return { users: [], next };
+      const rows = await selectUsers(at).where('users.id', 'in', ids).execute();
+      const byId = new Map(rows.map((row) => [row.id, toFound(row)]));
+      return { users: ids.flatMap((id) => byId.get(id) ?? []), next };
     },
 
     /**

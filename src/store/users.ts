@@ -178,19 +178,17 @@ export function createUsers(db: Db, newId: () => string, clock: () => Date) {
     /** One stored hash of each kind in use. A few index probes, however many users exist. */
     async samplesOfHashKinds(): Promise<string[]> {
       const { rows } = await sql<{ sample: string }>`
-        WITH RECURSIVE kinds AS (
-          (SELECT password_hash_kind(password_hash) AS kind FROM users WHERE password_hash IS NOT NULL
+        WITH RECURSIVE samples AS (
+          (SELECT password_hash AS sample FROM users WHERE password_hash IS NOT NULL
            ORDER BY password_hash_kind(password_hash) LIMIT 1)
           UNION ALL
-          SELECT (SELECT password_hash_kind(password_hash) FROM users
-                  WHERE password_hash IS NOT NULL AND password_hash_kind(password_hash) > kinds.kind
-                  ORDER BY password_hash_kind(password_hash) LIMIT 1)
-          FROM kinds WHERE kinds.kind IS NOT NULL
+          SELECT next.sample FROM samples CROSS JOIN LATERAL (
+            SELECT password_hash AS sample FROM users
+            WHERE password_hash IS NOT NULL AND password_hash_kind(password_hash) > password_hash_kind(samples.sample)
+            ORDER BY password_hash_kind(password_hash) LIMIT 1
+          ) AS next
         )
-        SELECT sample FROM (SELECT kind FROM kinds LIMIT ${MAX_HASH_KINDS}) AS found CROSS JOIN LATERAL (
-          SELECT password_hash AS sample FROM users
-          WHERE password_hash IS NOT NULL AND password_hash_kind(password_hash) = found.kind LIMIT 1
-        ) AS one
+        SELECT sample FROM samples LIMIT ${MAX_HASH_KINDS}
       `.execute(db);
       return rows.map(({ sample }) => sample);
     },

@@ -1,20 +1,27 @@
 // The page that Prometheus reads, on a port that the public must not reach.
 import http from 'node:http';
-import { PrometheusExporter } from '@opentelemetry/exporter-prometheus';
 import { listenOnAll } from '../server/transport/listen-on-all.ts';
 
+export type MetricsPage = { port: number; close(): void };
+
 const PATH = '/metrics';
+const CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 const TIMEOUT_MS = 10_000;
 const MAX_CONNECTIONS = 16;
 
-/** @throws when the port is taken */
-export async function startMetricsPage({ host, port }: { host: string; port: number }) {
-  const reader = new PrometheusExporter({ preventServerStart: true });
-  // Each worker process has its own page. node:cluster would share the port.
-  const listening = await listenOnAll({ host, port, exclusive: true }, () => createPage(reader));
+/**
+ * @param read returns the text of the page. Requests that arrive together share one run.
+ * @throws when the port is taken
+ */
+export async function startMetricsPage(
+  { host, port }: { host: string; port: number },
+  read: () => Promise<string>,
+): Promise<MetricsPage> {
+  const shared = shareRuns(read);
+  // Without `exclusive`, node:cluster would share the port among processes.
+  const listening = await listenOnAll({ host, port, exclusive: true }, () => createPage(shared));
   const servers = listening.servers as http.Server[];
   return {
-    reader,
     port: listening.port,
     close() {
       for (const server of servers) {
@@ -25,12 +32,29 @@ export async function startMetricsPage({ host, port }: { host: string; port: num
   };
 }
 
-function createPage(reader: PrometheusExporter): http.Server {
+function shareRuns(read: () => Promise<string>): () => Promise<string> {
+  let running: Promise<string> | null = null;
+  return () => {
+    running ??= read().finally(() => {
+      running = null;
+    });
+    return running;
+  };
+}
+
+function createPage(read: () => Promise<string>): http.Server {
   const server = http.createServer((request, response) => {
     const isPage = request.url?.split('?', 1)[0] === PATH;
     // One request for each connection, so that a client cannot make this process write more than the client reads.
     response.shouldKeepAlive = false;
-    if (isPage && request.method === 'GET') return reader.getMetricsRequestHandler(request, response);
+    if (isPage && request.method === 'GET') {
+      read().then(
+        (text) => response.writeHead(200, { 'content-type': CONTENT_TYPE }).end(text),
+        // Prometheus then reports the target as down, and not as one without values.
+        () => response.writeHead(500, { 'content-type': 'text/plain' }).end('the metrics cannot be read\n'),
+      );
+      return;
+    }
     response.writeHead(isPage ? 405 : 404, { 'content-type': 'text/plain' });
     response.end(`use GET ${PATH}\n`);
   });

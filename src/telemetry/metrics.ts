@@ -1,6 +1,7 @@
 // Creates the instruments and records their values. Without a reader, the meter of OpenTelemetry's API does nothing.
 import type { Meter, Observable } from '@opentelemetry/api';
 import {
+  ATTR_DB_SYSTEM_NAME,
   ATTR_ERROR_TYPE,
   ATTR_RPC_METHOD,
   ATTR_RPC_STATUS_CODE,
@@ -8,7 +9,8 @@ import {
 } from '@opentelemetry/semantic-conventions';
 import type { Backlog } from '../store/outbox.ts';
 import type { PoolUse } from '../store/postgres/primary-pool.ts';
-import { INSTRUMENTS, type Instrument } from './instruments.ts';
+import type { Instrument } from './instrument.ts';
+import { INSTRUMENTS } from './instruments.ts';
 import { type RpcSystem, statusCode } from './rpc-conventions.ts';
 
 export type EndedCall = {
@@ -22,6 +24,9 @@ export type EndedCall = {
   /** Only for the trace. */
   origin?: () => { address: string; requestId: string };
 };
+
+export type Dependency = 'postgres' | 'redis' | 'smtp';
+export type DatabaseSystem = 'postgresql' | 'redis';
 
 export type Metrics = ReturnType<typeof createMetrics>;
 
@@ -38,7 +43,7 @@ export function createMetrics(meter: Meter) {
   const gauge = ({ name, description, unit }: Instrument) => meter.createObservableGauge(name, { description, unit });
 
   const calls = histogram(INSTRUMENTS.calls);
-  const refusals = counter(INSTRUMENTS.refusals);
+  const rejections = counter(INSTRUMENTS.rejections);
   const limits = counter(INSTRUMENTS.limits);
   const limitsNear = counter(INSTRUMENTS.limitsNear);
   const jobs = counter(INSTRUMENTS.jobs);
@@ -53,16 +58,26 @@ export function createMetrics(meter: Meter) {
   breachCheckFailures.add(0);
   const hashTasks = level(INSTRUMENTS.hashTasks);
   const viewAge = gauge(INSTRUMENTS.viewAge);
-  const viewEntries = level(INSTRUMENTS.viewEntries);
+  const viewEntries = gauge(INSTRUMENTS.viewEntries);
   const clockDifference = gauge(INSTRUMENTS.clockDifference);
   const tokenCacheSize = level(INSTRUMENTS.tokenCacheSize);
   const policyOutdated = gauge(INSTRUMENTS.policyOutdated);
   const connections = level(INSTRUMENTS.connections);
-  const outboxEntries = level(INSTRUMENTS.outboxEntries);
+  const outboxEntries = gauge(INSTRUMENTS.outboxEntries);
   const outboxAge = gauge(INSTRUMENTS.outboxAge);
   const poolCount = level(INSTRUMENTS.poolCount);
   const poolMax = level(INSTRUMENTS.poolMax);
   const poolPending = level(INSTRUMENTS.poolPending);
+  const databaseDuration = histogram(INSTRUMENTS.databaseDuration);
+  const mailDuration = histogram(INSTRUMENTS.mailDuration);
+  const certificateRemaining = gauge(INSTRUMENTS.certificateRemaining);
+  const dependencies = new Map<Dependency, (() => boolean | null)[]>();
+  gauge(INSTRUMENTS.dependencyUp).addCallback((into) => {
+    for (const [dependency, uses] of dependencies) {
+      const known = uses.map((isUp) => isUp()).filter((isUp) => isUp !== null);
+      if (known.length > 0) into.observe(Number(known.every(Boolean)), { dependency });
+    }
+  });
   level(INSTRUMENTS.memory).addCallback((into) => into.observe(process.memoryUsage.rss()));
 
   const read = (instrument: Observable, value: () => number) => instrument.addCallback((into) => into.observe(value()));
@@ -77,14 +92,14 @@ export function createMetrics(meter: Meter) {
         [ATTR_RPC_STATUS_CODE]: status,
         ...(isServerError && { [ATTR_ERROR_TYPE]: status }),
       });
-      if (reason !== '') refusals.add(1, { [ATTR_RPC_METHOD]: rpc, reason });
+      if (reason !== '') rejections.add(1, { [ATTR_RPC_METHOD]: rpc, reason });
     },
 
     /**
      * @param outcome `exceeded` for an attempt that continues beyond a budget of the whole deployment
      * @param store `process` while Redis does not answer
      */
-    limitTaken(limit: string, outcome: 'allowed' | 'refused' | 'exceeded', store: 'redis' | 'process'): void {
+    limitTaken(limit: string, outcome: 'allowed' | 'rejected' | 'exceeded', store: 'redis' | 'process'): void {
       limits.add(1, { limit, outcome, store });
     },
 
@@ -135,6 +150,25 @@ export function createMetrics(meter: Meter) {
 
     watchPolicyFile(isOutdated: () => boolean): void {
       read(policyOutdated, () => Number(isOutdated()));
+    },
+
+    /** @param isUp returns null before the first use */
+    watchDependency(dependency: Dependency, isUp: () => boolean | null): void {
+      dependencies.set(dependency, [...(dependencies.get(dependency) ?? []), isUp]);
+    },
+
+    /** @param errorType empty after a success */
+    databaseUsed(system: DatabaseSystem, durationMs: number, errorType: string): void {
+      const failure = errorType !== '' && { [ATTR_ERROR_TYPE]: errorType };
+      databaseDuration.record(durationMs / 1000, { [ATTR_DB_SYSTEM_NAME]: system, ...failure });
+    },
+
+    mailAttempted(outcome: 'sent' | 'rejected' | 'failed', durationMs: number): void {
+      mailDuration.record(durationMs / 1000, { outcome });
+    },
+
+    watchCertificate(remainingMs: () => number): void {
+      read(certificateRemaining, () => remainingMs() / 1000);
     },
 
     watchConnections(open: () => number): void {

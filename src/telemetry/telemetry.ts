@@ -14,11 +14,13 @@ const NAME = 'latchkey';
 
 /**
  * The SDK is global: call this once in a process.
+ * @param instanceId identifies this process
  * @param onProblem receives errors such as a collector that does not answer
  * @throws when the port is in use
  */
 export async function startTelemetry(
   options: TelemetryOptions,
+  instanceId: string,
   onProblem: (problem: Error) => void,
 ): Promise<Telemetry> {
   const isEnabled = options.prometheus || options.otlpMetrics || options.traces;
@@ -28,7 +30,7 @@ export async function startTelemetry(
     const logger = { error: report, warn: report, info: silent, debug: silent, verbose: silent };
     diag.setLogger(logger, { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true });
   }
-  const sdk = isEnabled ? await (await import('./sdk.ts')).startSdk(options, NAME) : null;
+  const sdk = isEnabled ? await (await import('./sdk.ts')).startSdk(options, instanceId) : null;
   return {
     metrics: createMetrics(metrics.getMeter(NAME)),
     tracing: options.traces ? createTracing(trace.getTracer(NAME)) : null,

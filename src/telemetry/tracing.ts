@@ -41,7 +41,7 @@ export type Tracing = {
   /** Returns a copy whose asynchronous methods each run in a span, such as `limiter take`. */
   traced<T extends object>(name: string, parts: T): T;
   /** Records a statement that has ended, if it belongs to a call or a job. */
-  query(sql: string, durationMs: number, failed: boolean): void;
+  query(sql: string, durationMs: number, hasFailed: boolean): void;
 };
 
 /** Headers with free text of callers, which collectors must not receive. */
@@ -83,14 +83,14 @@ export function createTracing(tracer: Tracer): Tracing {
       return Object.fromEntries(Object.entries(parts).map(wrap));
     },
 
-    query(sql, durationMs, failed) {
+    query(sql, durationMs, hasFailed) {
       if (!trace.getActiveSpan()?.isRecording()) return;
       const end = performance.now();
       const attributes = { [ATTR_DB_SYSTEM_NAME]: DB_SYSTEM_NAME_VALUE_POSTGRESQL, [ATTR_DB_QUERY_TEXT]: sql };
       const [, verb = 'postgresql'] = /^\s*(\w+)/.exec(sql) ?? [];
       const options = { kind: SpanKind.CLIENT, attributes, startTime: end - durationMs };
       const span = tracer.startSpan(verb.toUpperCase(), options);
-      if (failed) span.setStatus({ code: SpanStatusCode.ERROR });
+      if (hasFailed) span.setStatus({ code: SpanStatusCode.ERROR });
       span.end(end);
     },
   };

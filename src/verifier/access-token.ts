@@ -89,12 +89,12 @@ export function readClaims(payload: string, issuer: string, nowMs: number): Acce
   return claims && isIssuedHere(claims, issuer, Math.floor(nowMs / 1000)) ? claims : null;
 }
 
-/** The `kid` of a token in the right form whose key is unknown; otherwise null. */
 /** @param token one that has been accepted */
 export function acceptedClaims(token: string): AccessClaims {
   return JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString());
 }
 
+/** The `kid` of a token in the right form whose key is unknown; otherwise null. */
 export function unknownKid(token: string, keys: KeysByHeader): string | null {
   // Stryker disable next-line StringLiteral: a split text has a first part.
   const [header = '', , , ...rest] = token.split('.', 4);

@@ -124,12 +124,14 @@ export type Load = {
   http1: boolean;
   connections: number;
   streams: number;
+  /** Calls a second, by all connections together. Without it they send as many as they can. */
+  pace?: number;
 };
 export type Rate = { perSecond: number; cpuPerCall: number };
 
 const run = promisify(execFile);
 
-/** Sends as many requests as it can for this time. Counts successful responses, and fails if there are others. */
+/** Sends requests for this time. Counts successful responses, and fails if there are others. */
 export async function h2load(server: Server, load: Load, seconds: number, folder: string): Promise<Rate> {
   const program = await findProgram('nghttp2-client', 'usr/bin/h2load');
   const file = join(folder, 'body');
@@ -147,6 +149,7 @@ export async function h2load(server: Server, load: Load, seconds: number, folder
   ];
   if (load.http1) args.push('--h1');
   else args.push('-m', String(load.streams));
+  if (load.pace) args.push('--rps', String(load.pace / load.connections));
   for (const [name, value] of Object.entries(load.headers)) args.push('-H', `${name}: ${value}`);
   const before = cpuMicroseconds(server.pid);
   const env = { ...(program.libraryPath && { LD_LIBRARY_PATH: program.libraryPath }) };

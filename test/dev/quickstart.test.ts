@@ -188,9 +188,12 @@ describe('npm start', () => {
     const page = await fetch(`${url}/reset-password`);
     expect(await page.text()).toContain('ConfirmReset');
     const home = await (await fetch(url)).text();
-    for (const part of ['latchkey.auth.v1.AuthService', `http://localhost:${mailboxPort}`, '/.well-known/jwks.json']) {
+    for (const part of ['latchkey.auth.v1.AuthService', `http://localhost:${mailboxPort}`, '/oauth/introspect']) {
       expect(home).toContain(part);
     }
+    const paths = [...home.matchAll(/href="(\/[^"]+)"/g)].map(([, path]) => path);
+    expect(paths).toContain('/.well-known/openid-configuration');
+    for (const path of paths) expect((await fetch(url + path)).status, path).toBe(200);
     expect(started.output()).toContain(`${url}/ shows what runs`);
   });
 

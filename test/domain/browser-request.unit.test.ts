@@ -138,3 +138,43 @@ describe('cookies', () => {
     expect(withoutCookies(many(1_001), ['s'])).toBe('');
   });
 });
+
+describe('withoutCookies', () => {
+  const NAMES = ['__Host-latchkey-session', '__Secure-latchkey-refresh'];
+
+  test.each([
+    ['a=b; __Host-latchkey-session=x; c=d', 'a=b; c=d'],
+    ['__Host-latchkey-session=x;__Host-latchkey-session=y', ''],
+    ['__Host-latchkey-session =x; a="b"', 'a="b"'],
+    ['a=b,__Host-latchkey-session=x,c=d', 'a=b,c=d'],
+    ['a=b,c; __Secure-latchkey-refresh', 'a=b,c'],
+    [
+      'x__Host-latchkey-session=1; __Host-latchkey-sessions=2',
+      'x__Host-latchkey-session=1; __Host-latchkey-sessions=2',
+    ],
+  ])('turns %s into %s', (sent, kept) => {
+    expect(withoutCookies(sent, NAMES)).toBe(kept);
+  });
+
+  test('returns none of the cookies in any order and spelling', () => {
+    const pieces = fc.constantFrom(
+      '__Host-latchkey-session',
+      '=',
+      ';',
+      ',',
+      ' ',
+      '\t',
+      'a',
+      '"',
+      'SECRET',
+      '__Secure-latchkey-refresh',
+    );
+    fc.assert(
+      fc.property(fc.array(pieces, { maxLength: 14 }), (parts) => {
+        expect(withoutCookies(parts.join(''), NAMES)).not.toMatch(
+          /(^|[;,])\s*__(Host-latchkey-session|Secure-latchkey-refresh)\s*(=|;|,|$)/,
+        );
+      }),
+    );
+  });
+});

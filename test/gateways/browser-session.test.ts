@@ -1,13 +1,10 @@
-// `session=cookie`: the session cookie of a browser in place of an access token, at the endpoints of gateways and
-// through real ones.
-import http from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { afterAll, describe, expect, onTestFinished, test } from 'vitest';
+// `session=cookie`: the session cookie of a browser in place of an access token, at the endpoints of gateways.
+import { afterAll, describe, expect, test } from 'vitest';
 import { testApp } from '../support/app.ts';
+import { browserSession, NAVIGATE } from '../support/browser-session.ts';
 import { auth } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
-import { GATEWAYS, type Gateway, NGINX, startGateway } from '../support/gateway.ts';
-import { bearer, registered, signedIn } from '../support/people.ts';
+import { bearer, signedIn } from '../support/people.ts';
 import { sendRequest } from '../support/send-request.ts';
 import { createCheck, envoyRequest } from './envoy-check.ts';
 
@@ -17,23 +14,7 @@ const app = await testApp({ SESSION_COOKIE_ORIGINS: `${ORIGIN},https://shop.exam
 const { call } = app;
 const COOKIE = '__Host-latchkey-session';
 
-const NAVIGATE = { 'sec-fetch-mode': 'navigate', accept: 'text/html' };
-
-type Session = { cookie: string; refreshToken: string; userId: string };
-
-async function newSession(): Promise<Session> {
-  const { email, password, userId } = await registered(call);
-  const headers = { 'content-type': 'application/json', origin: ORIGIN };
-  const body = JSON.stringify({ email, password });
-  const response = await sendRequest(`${app.url}/session/sign-in`, { method: 'POST', headers, body });
-  const values = response.headers.getSetCookie().map((text) => text.split(';')[0] as string);
-  const refresh = values.find((pair) => pair.includes('refresh')) ?? '';
-  return {
-    cookie: values.find((pair) => pair.startsWith(COOKIE)) ?? '',
-    refreshToken: refresh.split('=')[1] ?? '',
-    userId,
-  };
-}
+const newSession = () => browserSession(app, ORIGIN);
 
 function ask(
   query: string,
@@ -58,6 +39,16 @@ describe('forward auth with session=cookie', () => {
       cookie: 'theme=dark; cart=7',
     });
     expect((await ask('session=cookie', { cookie })).headers.get('cookie')).toBe('');
+  });
+
+  test('hides its cookies on every route, and leaves a request without cookies alone', async () => {
+    const { cookie } = await newSession();
+    const { accessToken } = await signedIn(call);
+    const sent = { cookie: `theme=dark; ${cookie}`, ...bearer(accessToken) };
+    for (const query of ['', 'access=public', 'access=optional', 'session=cookie']) {
+      expect([query, (await ask(query, sent)).headers.get('cookie')]).toEqual([query, 'theme=dark']);
+      expect([query, (await ask(query, bearer(accessToken))).headers.get('cookie')]).toEqual([query, null]);
+    }
   });
 
   test('accepts no cookie on another route, and no access token in the cookie', async () => {
@@ -179,8 +170,11 @@ describe('ext_authz with session=cookie', () => {
   afterAll(close);
 
   test.each(['', '?'])('identifies, redirects and rejects as forward auth does (%j)', async (query) => {
-    const ask = async (headers: Record<string, string>) => {
-      const { httpResponse } = await check(envoyRequest(headers, { session: 'cookie' }), query);
+    const ask = async (
+      headers: Record<string, string>,
+      requirement: Record<string, string> = { session: 'cookie' },
+    ) => {
+      const { httpResponse } = await check(envoyRequest(headers, requirement), query);
       const value = httpResponse.value as {
         status?: { code: number };
         headers?: { header?: { key: string; value: string } }[];
@@ -195,6 +189,9 @@ describe('ext_authz with session=cookie', () => {
       cookie: 'a=b',
     });
     expect((await ask({ cookie })).removed).toContain('cookie');
+    expect((await ask({ cookie }, { access: 'public' })).removed).toContain('cookie');
+    expect((await ask({ cookie: `a=b; ${cookie}` }, { access: 'public' })).headers.cookie).toBe('a=b');
+    expect((await ask({}, { access: 'public' })).removed).not.toContain('cookie');
     const page = await ask(NAVIGATE);
     expect([page.status, page.headers.location]).toEqual([
       302,
@@ -219,80 +216,4 @@ describe('ext_authz with session=cookie', () => {
       if (path.includes('ä')) expect(answer).toContain('/session/renew?return=%2F"');
     }
   });
-});
-
-const BROWSER_GATEWAYS: Gateway[] = [
-  { ...NGINX, files: ['nginx-browser.conf'] },
-  ...GATEWAYS.filter(({ name }) => name === 'Caddy').map(
-    (gateway): Gateway => ({ ...gateway, files: ['Caddyfile-browser'] }),
-  ),
-];
-
-describe.each(BROWSER_GATEWAYS)('$name', (gateway) => {
-  test('signs a browser in, and hides the cookies of Latchkey from the service', async () => {
-    const service = http.createServer((request, response) => response.end(JSON.stringify(request.headers)));
-    await new Promise<void>((resolve) => service.listen(0, '127.0.0.1', resolve));
-    const { port } = service.address() as AddressInfo;
-    const { url, stop } = await startGateway(gateway, { latchkey: app.port, service: port });
-    onTestFinished(async () => {
-      await stop();
-      service.closeAllConnections();
-      service.close();
-    });
-    const send = (path: string, headers: Record<string, string> = {}, method = 'GET', body = '') =>
-      sendRequest(`${url}${path}`, { method, body, headers: { host: HOST, ...headers } });
-
-    const page = await send('/orders?id=5', NAVIGATE);
-    expect([page.status, page.headers.get('location')]).toEqual([
-      302,
-      `${ORIGIN}/session/renew?return=%2Forders%3Fid%3D5`,
-    ]);
-    const renewal = await send('/session/renew?return=%2Forders%3Fid%3D5', NAVIGATE);
-    expect(renewal.headers.get('location')).toBe('/session/sign-in?return=%2Forders%3Fid%3D5');
-    const script = await send('/orders', { 'sec-fetch-mode': 'cors' });
-    expect([script.status, script.headers.get('location')]).toEqual([401, null]);
-
-    const { email, password, userId } = await registered(call);
-    const form = new URLSearchParams({ email, password, return: '/orders?id=5' }).toString();
-    const type = 'application/x-www-form-urlencoded';
-    const foreign = await send(
-      '/session/sign-in',
-      { 'content-type': type, origin: 'https://evil.example' },
-      'POST',
-      form,
-    );
-    expect(foreign.status).toBe(403);
-    const signIn = await send('/session/sign-in', { ...NAVIGATE, 'content-type': type, origin: ORIGIN }, 'POST', form);
-    expect([signIn.status, signIn.headers.get('location')]).toEqual([303, '/orders?id=5']);
-    const cookie = signIn.headers
-      .getSetCookie()
-      .map((text) => text.split(';')[0])
-      .join('; ');
-
-    const orders = await send('/orders?id=5', { ...NAVIGATE, cookie: `theme=dark; ${cookie}` });
-    const text = await orders.text();
-    expect(text).toContain(userId);
-    expect(text).toContain('theme=dark');
-    expect(text).not.toMatch(/lks_|lkr_/);
-    expect((await send('/admin/', { ...NAVIGATE, cookie })).status).toBe(403);
-    const optional = await (await send('/public/', { cookie })).text();
-    expect(optional).toContain(userId);
-    expect(optional).not.toMatch(/lks_|lkr_/);
-    expect((await send('/public/')).status).toBe(200);
-
-    expect((await send('/orders', { cookie, origin: ORIGIN }, 'POST', 'x=1')).status).toBe(200);
-    for (const origin of ['https://evil.example', 'null', '']) {
-      const headers = { cookie, ...(origin !== '' && { origin }), 'x-forwarded-method': 'GET' };
-      expect([origin, (await send('/orders', headers, 'POST', 'x=1')).status]).toEqual([origin, 403]);
-    }
-    expect((await send('/orders', { origin: ORIGIN }, 'POST', 'x=1')).status).toBe(401);
-    const out = await send(
-      '/session/sign-out',
-      { ...NAVIGATE, cookie, 'content-type': type, origin: ORIGIN },
-      'POST',
-      'return=/',
-    );
-    expect(out.status).toBe(303);
-    await eventually(async () => (await send('/orders', { cookie, 'sec-fetch-mode': 'cors' })).status === 401, 1_000);
-  }, 120_000);
 });

@@ -5,12 +5,12 @@ import { create, createFileRegistry, fromBinary, type MessageInitShape } from '@
 import { type FileDescriptorProto, FileDescriptorProtoSchema, FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
 import { createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { ServerReflection, type ServerReflectionRequestSchema } from '../../gen/grpc/reflection/v1/reflection_pb.ts';
 import { ServerReflection as ServerReflectionAlpha } from '../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
 import { processEnvironment } from '../../src/config/config.ts';
 import { onPath } from '../../src/dev/find-program.ts';
-import { startTestApp, testApp } from '../support/app.ts';
+import { testApp } from '../support/app.ts';
 import { newPerson } from '../support/people.ts';
 
 const PATH = processEnvironment().PATH ?? '';
@@ -161,11 +161,4 @@ test.skipIf(onPath(['grpcurl'], PATH) === null)('grpcurl lists, describes and ca
   );
   const { stdout } = await run(program, ['-plaintext', target, 'grpc.health.v1.Health/Check']);
   expect(JSON.parse(stdout)).toEqual({ status: 'SERVING' });
-});
-
-test('reflection can be switched off, and in production it is off by default', async () => {
-  const plain = await startTestApp({ GRPC_REFLECTION: 'off' }, { api: true, worker: false });
-  onTestFinished(() => plain.close());
-  const call = run('node_modules/.bin/buf', ['curl', '--http2-prior-knowledge', '--list-methods', plain.url]);
-  await expect(call).rejects.toThrow(/unimplemented/i);
 });

@@ -86,11 +86,11 @@ test.each(['/latchkey.auth.v1.AuthService/Login', '/grpc.health.v1.Health/Check'
   'of thousands of streams of %s that are reset at once few are served',
   async (path) => {
     const labels = { rpc_method: path.slice(1) };
-    const before = (await look('rpc_server_call_duration_count', labels)) ?? 0;
+    const before = (await look('rpc_server_call_duration_seconds_count', labels)) ?? 0;
     for (let n = 0; n < REPEATS; n += 1)
       await strikeOnce((_, connection) => connection === 'closed', resetsOf(path), undefined);
     // Every stream that reaches Connect is counted, and each costs as much as a call.
-    const served = ((await look('rpc_server_call_duration_count', labels)) ?? 0) - before;
+    const served = ((await look('rpc_server_call_duration_seconds_count', labels)) ?? 0) - before;
     expect(served).toBeLessThan(REPEATS * 600);
   },
   60_000,

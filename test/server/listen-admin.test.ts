@@ -57,7 +57,7 @@ test('both ports answer health checks, probes and the key set', async () => {
   }
 });
 
-test('reflection is on the port of administration only', async () => {
+test('reflection and the descriptor set are on the port of administration only', async () => {
   const reflect = (url: string) =>
     fetch(`${url}/grpc.reflection.v1.ServerReflection/ServerReflectionInfo`, {
       method: 'POST',
@@ -66,4 +66,6 @@ test('reflection is on the port of administration only', async () => {
     });
   expect((await reflect(app.url)).headers.get('grpc-status')).toBe('12');
   expect((await reflect(adminUrl)).headers.get('grpc-status')).not.toBe('12');
+  expect((await fetch(`${app.url}/descriptors`)).status).toBe(404);
+  expect((await fetch(`${adminUrl}/descriptors`)).status).toBe(401);
 });

@@ -1,6 +1,6 @@
 // The real Envoy with a configuration of a test.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { startOwned, waitUntilReady } from '../../src/dev/owned-process.ts';
@@ -25,4 +25,10 @@ export async function startEnvoy(configuration: object, adminPort: number): Prom
 
 export function socketAddress(port: number): object {
   return { socket_address: { address: '127.0.0.1', port_value: port } };
+}
+
+/** The address that Envoy writes to x-forwarded-for in place of a client's on the same machine. */
+export function addressOfEnvoy(): string {
+  const all = Object.values(networkInterfaces()).flatMap((addresses = []) => addresses);
+  return all.find(({ family, internal }) => family === 'IPv4' && !internal)?.address ?? '127.0.0.1';
 }

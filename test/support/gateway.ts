@@ -91,12 +91,30 @@ export const ENVOY_GATEWAY: Gateway = {
 
 export const GATEWAYS: Gateway[] = [NGINX, CADDY_GATEWAY, HAPROXY, ENVOY_GATEWAY, TRAEFIK_GATEWAY];
 
+/** In front of a web application with session cookies. */
+export const BROWSER_GATEWAYS: Gateway[] = [
+  { ...NGINX, files: ['nginx-browser.conf'] },
+  { ...CADDY_GATEWAY, files: ['Caddyfile-browser'] },
+  { ...HAPROXY, files: ['haproxy-browser.cfg', 'haproxy-auth.lua'] },
+  { ...ENVOY_GATEWAY, files: ['envoy-browser.yaml'] },
+  {
+    ...TRAEFIK_GATEWAY,
+    files: ['traefik.yml', 'traefik-routes-browser.yml'],
+    adapt: (text, place) =>
+      TRAEFIK_GATEWAY.adapt(text, place).replaceAll('traefik-routes.yml', 'traefik-routes-browser.yml'),
+  },
+];
+
 export type Behind = { latchkey: number; service?: number; grpc?: number };
 export type RunningGateway = { url: string; port: number; http2Url: string; stop(): Promise<void> };
 
-/** @param behind the ports that take the place of those of the example */
-export async function startGateway(gateway: Gateway, behind: Behind): Promise<RunningGateway> {
-  const [port, http2Port, innerPort] = [await freePort(), await freePort(), await freePort()];
+/** @param behind the ports that take the place of those of the example @param port of the gateway itself */
+export async function startGateway(gateway: Gateway, behind: Behind, port?: number): Promise<RunningGateway> {
+  return startGatewayOn(port ?? (await freePort()), gateway, behind);
+}
+
+async function startGatewayOn(port: number, gateway: Gateway, behind: Behind): Promise<RunningGateway> {
+  const [http2Port, innerPort] = [await freePort(), await freePort()];
   const url = `http://127.0.0.1:${port}`;
   const { stop } = await runConfigured(gateway, {
     text: (name, folder) => {
@@ -109,7 +127,7 @@ export async function startGateway(gateway: Gateway, behind: Behind): Promise<Ru
       if (response.status === 404) throw new Error('there are no routes');
     },
   });
-  return { url, port, http2Url: gateway === NGINX ? `http://127.0.0.1:${http2Port}` : url, stop };
+  return { url, port, http2Url: gateway.name === NGINX.name ? `http://127.0.0.1:${http2Port}` : url, stop };
 }
 
 /** Runs a program with its configuration in a folder of its own. @param probe throws until the program is ready */

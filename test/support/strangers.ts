@@ -14,7 +14,7 @@ import { envelope } from './raw.ts';
 
 const SERVICES: DescService[] = [AuthService, Health, ServerReflection, ServerReflectionAlpha, Authorization];
 export const PUBLIC_METHODS = SERVICES.flatMap(({ methods }) =>
-  methods.filter((method) => accessOf(method) === Access.PUBLIC),
+  methods.filter((method) => accessOf({ hasPublicReflection: true }, method) === Access.PUBLIC),
 );
 
 type Call = { contentType: string; body: Buffer };

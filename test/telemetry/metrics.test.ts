@@ -23,7 +23,7 @@ const { call } = app;
 const look = async (name: string, labels: Record<string, string> = {}) =>
   sumOf(await scrape(app.metricsPort), name, labels);
 const callsOf = (method: string, labels: Record<string, string> = {}) =>
-  look('rpc_server_call_duration_count', { rpc_method: method, ...labels });
+  look('rpc_server_call_duration_seconds_count', { rpc_method: method, ...labels });
 
 /** Runs until the end of the test. */
 async function locked(table: string): Promise<void> {
@@ -48,7 +48,7 @@ test('calls are counted by method, system and status, on the fast path and in Co
   expect(await callsOf(verify, { rpc_system_name: 'connectrpc', rpc_status_code: 'ok' })).toBe(1);
   expect(await callsOf(verify, { rpc_system_name: 'grpc', rpc_status_code: 'OK' })).toBe(1);
   expect(await callsOf(verify, { rpc_status_code: 'unauthenticated' })).toBe(1);
-  expect(await look('latchkey_call_refusals_total', { rpc_method: verify, reason: 'TOKEN_INVALID' })).toBe(1);
+  expect(await look('latchkey_call_rejections_total', { rpc_method: verify, reason: 'TOKEN_INVALID' })).toBe(1);
   expect(await callsOf('forward-auth', { rpc_system_name: 'http' })).toBe(1);
 });
 
@@ -78,15 +78,15 @@ test('a caller that disconnects is counted as such', async () => {
 });
 
 test('attempts are counted by limit and outcome, and hashes by their duration and their wait', async () => {
-  const before = (await look('latchkey_hash_duration_count')) ?? 0;
+  const before = (await look('latchkey_hash_duration_seconds_count')) ?? 0;
   const email = newPerson().email;
   for (let n = 0; n < 4; n += 1) await call(auth.login, { email, password: 'a wrong pass phrase' });
   const of = (outcome: string) =>
     look('latchkey_limit_decisions_total', { limit: 'LOGIN_ACCOUNT', outcome, store: 'redis' });
-  expect(await of('refused')).toBe(2);
+  expect(await of('rejected')).toBe(2);
   expect(await of('allowed')).toBeGreaterThanOrEqual(2);
-  expect(await look('latchkey_hash_duration_count')).toBe(before + 2);
-  expect(await look('latchkey_hash_wait_duration_count')).toBe(before + 2);
+  expect(await look('latchkey_hash_duration_seconds_count')).toBe(before + 2);
+  expect(await look('latchkey_hash_wait_duration_seconds_count')).toBe(before + 2);
   expect(await look('latchkey_hash_tasks')).toBe(0);
 });
 
@@ -101,7 +101,7 @@ test('the outbox is counted by sent, waiting and dead effects', async () => {
     (gen_random_uuid(), 'mail', '{}', now() - interval '1 day', now(), now())`);
   expect(await look('latchkey_outbox_entries', { topic: 'mail', state: 'waiting' })).toBe(1);
   expect(await look('latchkey_outbox_entries', { topic: 'mail', state: 'dead' })).toBe(1);
-  expect(await look('latchkey_outbox_oldest_age', { topic: 'mail' })).toBeCloseTo(300, -1);
+  expect(await look('latchkey_outbox_oldest_age_seconds', { topic: 'mail' })).toBeCloseTo(300, -1);
   await app.owner.query('DELETE FROM outbox');
 });
 
@@ -117,15 +117,15 @@ test('an exceeded budget is visible from the first attempt beyond it', async () 
 
 test('the page has metrics of the process', async () => {
   const samples = await scrape(app.metricsPort);
-  expect(sumOf(samples, 'latchkey_revocation_view_age')).toBeLessThan(1);
+  expect(sumOf(samples, 'latchkey_revocation_view_age_seconds')).toBeLessThan(1);
   expect(sumOf(samples, 'latchkey_revocation_view_entries')).toBeGreaterThanOrEqual(0);
-  expect(sumOf(samples, 'latchkey_token_cache_size')).toBeGreaterThan(0);
+  expect(sumOf(samples, 'latchkey_token_cache_size_bytes')).toBeGreaterThan(0);
   expect(sumOf(samples, 'latchkey_connections')).toBeGreaterThan(0);
   expect(sumOf(samples, 'db_client_connection_max', { db_client_connection_pool_name: 'calls' })).toBe(10);
   expect(sumOf(samples, 'db_client_connection_count')).toBeGreaterThan(0);
   expect(sumOf(samples, 'db_client_connection_pending_requests')).toBe(0);
-  expect(sumOf(samples, 'process_memory_usage')).toBeGreaterThan(50e6);
-  expect(sumOf(samples, 'nodejs_eventloop_delay_p99')).toBeGreaterThanOrEqual(0);
+  expect(sumOf(samples, 'process_memory_usage_bytes')).toBeGreaterThan(50e6);
+  expect(sumOf(samples, 'nodejs_eventloop_delay_p99_seconds')).toBeGreaterThanOrEqual(0);
 });
 
 test('the page has no personal data and no secret', async () => {
@@ -153,7 +153,7 @@ test('while Postgres hangs, the page is still served, without the values that co
   await locked('outbox');
   const samples = await scrape(app.metricsPort);
   expect(sumOf(samples, 'latchkey_outbox_entries')).toBeNaN();
-  expect(sumOf(samples, 'process_memory_usage')).toBeGreaterThan(0);
+  expect(sumOf(samples, 'process_memory_usage_bytes')).toBeGreaterThan(0);
 });
 
 test('a metrics port in use prevents the start, with one sentence', async () => {

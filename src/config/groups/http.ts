@@ -105,7 +105,7 @@ export const HTTP_KEYS = {
     format: onOff,
     defaultText: 'off in production without LISTEN_ADMIN, otherwise on',
     usedBy: API,
-    help: 'Whether tools can read the services and their messages by gRPC reflection.',
+    help: 'Whether every caller can use gRPC reflection; with off, only services and administrators can.',
   },
 } as const satisfies Keys;
 
@@ -122,7 +122,7 @@ export type HttpSettings = {
   policyFile: string | null;
   maxConnectionsPerPeer: number;
   lifetime: { maxAgeMs: number; graceMs: number; pingEveryMs: number; pingTimeoutMs: number };
-  hasReflection: boolean;
+  hasPublicReflection: boolean;
 };
 
 export function httpSettings(
@@ -135,7 +135,7 @@ export function httpSettings(
   }
   const host = values.HOST ?? anyAddress();
   const { LISTEN_ADMIN: admin } = values;
-  const hasReflection = isProduction && !admin ? 'off' : 'on';
+  const defaultReflection = isProduction && !admin ? 'off' : 'on';
   return {
     host,
     port: values.PORT,
@@ -153,7 +153,7 @@ export function httpSettings(
       pingEveryMs: values.KEEPALIVE_SECONDS * 1000,
       pingTimeoutMs: values.KEEPALIVE_TIMEOUT_SECONDS * 1000,
     },
-    hasReflection: (values.GRPC_REFLECTION ?? hasReflection) === 'on',
+    hasPublicReflection: (values.GRPC_REFLECTION ?? defaultReflection) === 'on',
   };
 }
 

@@ -13,7 +13,7 @@ export const METRICS_KEYS = {
   METRICS_PORT: {
     format: port,
     usedBy: SERVICE,
-    help: 'The port where Prometheus reads /metrics; "serve --workers" uses one port for each process, from this one up.',
+    help: 'The port where Prometheus reads /metrics; "serve --workers" serves one page with the metrics of all workers.',
   },
   METRICS_HOST: {
     format: anyText('an IP address or a host name'),
@@ -81,10 +81,14 @@ export function telemetrySettings(
   if (values.METRICS_HOST !== undefined && METRICS_PORT === undefined) {
     problems.push('METRICS_HOST has no effect without METRICS_PORT');
   }
-  return { ...otlp, prometheus: METRICS_PORT === undefined ? null : { host, port: METRICS_PORT } };
+  return {
+    ...otlp,
+    prometheus: METRICS_PORT === undefined ? null : { host, port: METRICS_PORT },
+    commit: environment.LATCHKEY_COMMIT,
+  };
 }
 
-type OtlpSettings = Omit<TelemetryOptions, 'prometheus'>;
+type OtlpSettings = Omit<TelemetryOptions, 'prometheus' | 'commit'>;
 
 /** A signal is sent only when an endpoint or an exporter is set. */
 export function readOtlpSettings(environment: Environment, problems: string[]): OtlpSettings {

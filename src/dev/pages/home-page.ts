@@ -26,11 +26,19 @@ const SERVICES: [DescService, string][] = [
   [Health, 'docs/cookbook/health-and-reflection.md'],
 ];
 
-const ENDPOINTS: [string, string][] = [
+const READ_ENDPOINTS: [string, string][] = [
   ['/.well-known/jwks.json', 'the public keys of access tokens'],
+  ['/.well-known/openid-configuration', 'the metadata for OpenID Connect libraries'],
   ['/.well-known/oauth-authorization-server', 'the OAuth 2.0 metadata'],
   ['/healthz', 'whether the process runs'],
   ['/readyz', 'whether it can answer, and the problems if not'],
+];
+
+const CALLED_ENDPOINTS: [string, string][] = [
+  ['/oauth/token', 'a token for an API key'],
+  ['/oauth/introspect', 'whether a token is active, and its claims'],
+  ['/oauth/revoke', 'the end of the session of a token'],
+  ['/forward-auth', 'the decision for each request at a gateway'],
 ];
 
 const NEXT: [string, string][] = [
@@ -56,12 +64,17 @@ ${table([
   ['Links of mails', `lead to ${code(publicUrl)}`],
 ])}
 <h2>Services</h2>
-${table(SERVICES.map(([service, page]) => [code(service.typeName), `${service.methods.length} methods, ${code(page)}`]))}
+${table(SERVICES.map(([service, page]) => [code(service.typeName), `${methodCount(service)}, ${code(page)}`]))}
 <h2>Endpoints</h2>
-${table(ENDPOINTS.map(([path, meaning]) => [link(path, path), meaning]))}
+${table(READ_ENDPOINTS.map(([path, meaning]) => [link(path, path), meaning]))}
+${table(CALLED_ENDPOINTS.map(([path, meaning]) => [code(path), meaning]))}
 <h2>Next</h2>
 ${table(NEXT.map(([name, meaning]) => [code(name), meaning]))}`,
   );
+}
+
+function methodCount({ methods }: DescService): string {
+  return methods.length === 1 ? 'one method' : `${methods.length} methods`;
 }
 
 function table(rows: [string, string][]): string {

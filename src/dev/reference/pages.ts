@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { ERROR_REASONS } from '../../domain/error-reason.ts';
 import { apiPages } from './api-pages.ts';
 import { auditEventsPage } from './audit-events-page.ts';
+import { chartPages } from './chart-pages.ts';
 import { cliPage } from './cli-page.ts';
 import { configurationPage, KEY_LINKS } from './configuration-page.ts';
 import { readContract } from './contract.ts';
@@ -41,6 +42,7 @@ export function referencePages(root: string): Page[] {
     ...generated.map(({ path, text }) => ({ path, text: `${NOTE}\n\n${text}\n` })),
     architecturePage(root),
     ...serviceConfigFiles(contract),
+    ...chartPages(root),
     ...PAGES_WITH_FILES.map((path) => ({ path, text: withFiles(root, readFileSync(join(root, path), 'utf8')) })),
   ];
 }

@@ -26,6 +26,8 @@ export type GatewayRequest = {
   isPreflight: boolean;
   /** Null where the route accepts no session cookie. */
   browser: BrowserRequest | null;
+  /** Null without a `cookie` header, and while browser sessions are off. */
+  otherCookies: string | null;
 };
 
 export type Rejection = {
@@ -39,7 +41,7 @@ export type Authorization =
   | {
       allowed: true;
       principal: TokenPrincipal | null;
-      /** Where the route accepts a session cookie: all other cookies, for the service behind the gateway. */
+      /** All cookies but Latchkey's, for the service behind the gateway. Absent when they can stay as they are. */
       cookies?: string;
     }
   | Rejection;
@@ -101,8 +103,8 @@ function rejected({ requirement, token, browser }: GatewayRequest, reason: Reaso
 }
 
 /** The service behind the gateway has no use for the session cookie, and could use it as the user. */
-function withOtherCookies(authorization: Authorization, { browser }: GatewayRequest): Authorization {
-  return authorization.allowed && browser ? { ...authorization, cookies: browser.otherCookies } : authorization;
+function withOtherCookies(authorization: Authorization, { otherCookies }: GatewayRequest): Authorization {
+  return authorization.allowed && otherCookies !== null ? { ...authorization, cookies: otherCookies } : authorization;
 }
 
 function termsOf({ requirement }: GatewayRequest): CredentialTerms {

@@ -21,8 +21,6 @@ export type BrowserRequest = {
   /** Where the page gets a session; null for the request of a script, and on a host without sessions. */
   renewUrl: string | null;
   isOfKnownHost: boolean;
-  /** The cookies for the service behind the gateway. */
-  otherCookies: string;
 };
 
 /** Without a session a user can renew it or sign in. Another audience or role would lead to a loop of redirects. */
@@ -50,17 +48,20 @@ export function readBrowserRequest(
   });
   if (!original) throw new Error('a route with session=cookie needs the original request');
   const { method, host, target } = original;
-  const names = sessionCookieNames(settings);
-  const cookies = header('cookie');
   const origin = originOf(settings, host);
   const isPage = origin !== null && isPageRequest(method, header);
   return {
-    sessionToken: soleCookie(cookies, names.session),
+    sessionToken: soleCookie(header('cookie'), sessionCookieNames(settings).session),
     isCrossSite: canChangeState(method, header) && !isFromOwnPage(header, settings.origins),
     renewUrl: isPage ? `${origin}${RENEW_PATH}?return=${encodeURIComponent(returnTarget(target))}` : null,
     isOfKnownHost: origin !== null,
-    otherCookies: withoutCookies(cookies, Object.values(names)),
   };
+}
+
+/** On every route: a browser sends the session cookie with each request to its host. */
+export function otherCookies(sessions: BrowserSessions | null, header: (name: string) => string): string | null {
+  const cookies = header('cookie');
+  return sessions && cookies !== '' ? withoutCookies(cookies, Object.values(sessionCookieNames(sessions))) : null;
 }
 
 export function isSolvedBySignIn(reason: Reason): boolean {

@@ -5,7 +5,7 @@ import type { BrowserSessions } from '../../domain/browser-sessions.ts';
 import type { RoutePolicy } from '../../policy/route-policy.ts';
 import { combineRequirements, parseRequirement } from '../../policy/route-requirement.ts';
 import type { GatewayRequest } from './authorize-request.ts';
-import { readBrowserRequest } from './browser-request.ts';
+import { otherCookies, readBrowserRequest } from './browser-request.ts';
 import { type ClientProtocol, clientProtocol } from './denied-response.ts';
 import { isPreflight } from './preflight.ts';
 
@@ -61,6 +61,7 @@ export function readRequest(
     token: soleBearerToken(headers.all('authorization')),
     isPreflight: isPreflight(original.method, header),
     browser: readBrowserRequest(browserSessions, requirement, original, header),
+    otherCookies: otherCookies(browserSessions, header),
   };
 }
 

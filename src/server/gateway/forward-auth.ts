@@ -20,7 +20,7 @@ import { answerError } from '../calls/errors.ts';
 import { sendHttpError } from '../calls/write-error.ts';
 import { type Handler, type NodeRequest, type NodeResponse, sendJson } from '../transport/handler.ts';
 import { type Authorization, authorizeFromMemory, authorizeRequest, type GatewayRequest } from './authorize-request.ts';
-import { readBrowserRequest } from './browser-request.ts';
+import { otherCookies, readBrowserRequest } from './browser-request.ts';
 import type { CurrentPolicy } from './check-request.ts';
 import { identityHeaders, rejection } from './identity-headers.ts';
 import { type OriginalRequest, originalRequest } from './original-request.ts';
@@ -116,6 +116,7 @@ function gatewayRequest(
     token: soleBearerToken(rawHeaders.filter(isAuthorization)),
     isPreflight: isPreflight(original?.method ?? '', header),
     browser: readBrowserRequest(browserSessions, requirement, original, header),
+    otherCookies: otherCookies(browserSessions, header),
   };
 }
 

@@ -7,6 +7,8 @@ import { OAuthRejection } from './oauth-rejection.ts';
 export type OAuthForm = {
   /** Empty when omitted, which means the same as no value. @throws OAuthRejection when repeated */
   one(name: string): string;
+  /** @throws OAuthRejection when omitted, empty or repeated */
+  required(name: string): string;
   /** Without empty values. */
   all(name: string): string[];
 };
@@ -44,11 +46,17 @@ function parseForm(body: Buffer): OAuthForm {
     throw new OAuthRejection('invalid_request', 'the form has too many fields');
   }
   const fields = new URLSearchParams(text);
+  const one = (name: string) => {
+    const values = fields.getAll(name);
+    if (values.length > 1) throw new OAuthRejection('invalid_request', `${name} is repeated`);
+    return values[0] ?? '';
+  };
   return {
-    one(name) {
-      const values = fields.getAll(name);
-      if (values.length > 1) throw new OAuthRejection('invalid_request', `${name} is repeated`);
-      return values[0] ?? '';
+    one,
+    required(name) {
+      const value = one(name);
+      if (value === '') throw new OAuthRejection('invalid_request', `${name} is missing`);
+      return value;
     },
     all: (name) => fields.getAll(name).filter((value) => value !== ''),
   };

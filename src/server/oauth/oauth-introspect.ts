@@ -5,7 +5,6 @@ import type { Handler } from '../transport/handler.ts';
 import { authenticateClient } from './authenticate-client.ts';
 import { createOAuthEndpoint, type OAuthEndpointDeps } from './oauth-endpoint.ts';
 import { INTROSPECTION_PATH } from './oauth-paths.ts';
-import { OAuthRejection } from './oauth-rejection.ts';
 
 type IntrospectionDeps = Parameters<typeof introspectToken>[0] & Pick<Deps, 'tokenSettings'>;
 
@@ -20,8 +19,7 @@ export function createIntrospectionHandler(deps: IntrospectionDeps & OAuthEndpoi
     async answer({ form, credentials, record, call }) {
       record.principal = await authenticateClient(deps, record, credentials, call.signal);
       // The kind of a token shows in its text. A hint is therefore not used.
-      const token = form.one('token');
-      if (token === '') throw new OAuthRejection('invalid_request', 'token is missing');
+      const token = form.required('token');
       const introspection = await introspectToken(deps, { token }, call);
       return introspection ? bodyOf(introspection) : INACTIVE;
     },

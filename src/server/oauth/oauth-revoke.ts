@@ -19,8 +19,7 @@ export function createRevocationHandler(deps: RevocationDeps & OAuthEndpointDeps
     schemes: ['Basic', 'Bearer'],
     async answer({ form, credentials, record, call }) {
       record.principal = await authenticateClient(deps, record, credentials, call.signal);
-      const token = form.one('token');
-      if (token === '') throw new OAuthRejection('invalid_request', 'token is missing');
+      const token = form.required('token');
       const outcome = await revokeToken(deps, { token }, call);
       if (outcome === 'unsupported') throw new OAuthRejection('unsupported_token_type', UNSUPPORTED);
       // Also for an invalid token (section 2.2): it is as revoked as the client can ask for.

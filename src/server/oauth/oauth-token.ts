@@ -21,9 +21,7 @@ export function createOAuthTokenHandler(deps: TokenDeps & OAuthEndpointDeps): Ha
 }
 
 async function answer(deps: TokenDeps, { form, credentials, record, call }: OAuthRequest): Promise<object> {
-  const grantType = form.one('grant_type');
-  if (grantType === '') throw new OAuthRejection('invalid_request', 'grant_type is missing');
-  if (grantType !== 'client_credentials') {
+  if (form.required('grant_type') !== 'client_credentials') {
     throw new OAuthRejection('unsupported_grant_type', 'grant_type must be client_credentials');
   }
   const { id, secret } = credentials;

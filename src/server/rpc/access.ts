@@ -22,13 +22,17 @@ import {
   identifyService,
 } from './identify.ts';
 
-export type AccessDeps = IdentifyDeps & Pick<Deps, 'limiter' | 'store' | 'now'>;
+export type AccessDeps = IdentifyDeps & Pick<Deps, 'limiter' | 'store' | 'now'> & ReflectionAccess;
+
+/** Without public reflection, services and administrators can use it. */
+export type ReflectionAccess = { hasPublicReflection: boolean };
 
 /**
  * These services return no secret: only the content of a token that the caller has. Probes, tools and Envoy have no
  * credentials.
  */
-const PUBLIC_SERVICES: DescService[] = [Health, ServerReflection, ServerReflectionAlpha, Authorization];
+const PUBLIC_SERVICES: DescService[] = [Health, Authorization];
+const REFLECTION_SERVICES: DescService[] = [ServerReflection, ServerReflectionAlpha];
 
 const REQUIREMENTS: Record<Access, Requirement[]> = {
   [Access.UNSPECIFIED]: [],
@@ -42,7 +46,8 @@ const REQUIREMENTS: Record<Access, Requirement[]> = {
 /** Access by the certificate of the connection. Elsewhere the token in the call is that of a user of the service. */
 const BY_CERTIFICATE: Access[] = [Access.SERVICE, Access.ROLES_READER];
 
-export function accessOf(method: DescMethod): Access {
+export function accessOf({ hasPublicReflection }: ReflectionAccess, method: DescMethod): Access {
+  if (REFLECTION_SERVICES.includes(method.parent)) return hasPublicReflection ? Access.PUBLIC : Access.SERVICE;
   return PUBLIC_SERVICES.includes(method.parent) ? Access.PUBLIC : getOption(method, accessOption);
 }
 

@@ -56,7 +56,7 @@ export function identifyClient(deps: AccessDeps & { waiting: FairSlots }): GateS
 
 export function authorizeCaller(deps: AccessDeps & { waiting: FairSlots }): GateStep {
   return async ({ method, signal }, record) => {
-    const caller = authorize(deps, record, { access: accessOf(method), target: record.method, signal });
+    const caller = authorize(deps, record, { access: accessOf(deps, method), target: record.method, signal });
     record.principal = await whileWaiting(deps.waiting, slotHolder(record), caller);
   };
 }

@@ -54,7 +54,8 @@ export function authorizeMessages(deps: AccessDeps): Interceptor {
   return (next) => async (request) => {
     const { signal, method } = request;
     const record = recordOf({ values: request.contextValues });
-    const authorizeCaller = () => authorize(deps, record, { access: accessOf(method), target: record.method, signal });
+    const authorizeCaller = () =>
+      authorize(deps, record, { access: accessOf(deps, method), target: record.method, signal });
     const authorizeMessage = async (message: Message) => {
       const caller = await authorizeCaller();
       const ofFields = await authorizeFields(deps, record, { desc: method.input, message, signal });

@@ -6,17 +6,17 @@ import { AuthError } from '../../domain/auth-error.ts';
 import { RETRY_STREAM_MS } from '../../domain/retry-after.ts';
 import { slotHolder } from '../calls/call-record.ts';
 import type { FairSlots } from '../calls/fair-slots.ts';
-import { accessOf } from './access.ts';
+import { accessOf, type ReflectionAccess } from './access.ts';
 import { recordOf } from './call-context.ts';
 
-export function limitPublicStreams(publicStreams: FairSlots): Interceptor {
+export function limitPublicStreams(deps: ReflectionAccess & { publicStreams: FairSlots }): Interceptor {
   return (next) => async (request) => {
-    if (!isPublicStream(request.method)) return next(request);
+    if (!isPublicStream(deps, request.method)) return next(request);
     request.signal.throwIfAborted();
     const evicted = Promise.withResolvers<never>();
     evicted.promise.catch(() => {});
     const error = new AuthError('OVERLOADED', { retryAfterMs: RETRY_STREAM_MS });
-    const release = publicStreams.acquire(slotHolder(recordOf({ values: request.contextValues })), () =>
+    const release = deps.publicStreams.acquire(slotHolder(recordOf({ values: request.contextValues })), () =>
       evicted.reject(error),
     );
     request.signal.addEventListener('abort', release);
@@ -44,6 +44,6 @@ async function* untilRejected<T>(
   }
 }
 
-function isPublicStream(method: DescMethod): boolean {
-  return method.methodKind !== 'unary' && accessOf(method) === Access.PUBLIC;
+function isPublicStream(deps: ReflectionAccess, method: DescMethod): boolean {
+  return method.methodKind !== 'unary' && accessOf(deps, method) === Access.PUBLIC;
 }

@@ -8,7 +8,7 @@ import type { FairSlots, SlotHolder } from '../calls/fair-slots.ts';
 import { checkMessage, type MessageBounds, messageBounds } from '../calls/message-bounds.ts';
 import { receiveBody } from '../calls/receive-body.ts';
 import type { NodeRequest } from '../transport/handler.ts';
-import { accessOf } from './access.ts';
+import { accessOf, type ReflectionAccess } from './access.ts';
 
 export type RpcBody = AsyncIterable<Uint8Array> & {
   /**
@@ -24,7 +24,11 @@ const ENVELOPE_BYTES = 5;
 const BURST = 20;
 const PACE_MS = 100;
 
-export function createRpcBody(request: NodeRequest, method: DescMethod, waiting: FairSlots): RpcBody {
+export function createRpcBody(
+  request: NodeRequest,
+  method: DescMethod,
+  deps: ReflectionAccess & { waiting: FairSlots },
+): RpcBody {
   const contentType = request.headers['content-type'] ?? '';
   const isEnveloped = /^application\/(grpc|connect\+)/.test(contentType);
   const bounds = messageBounds(method);
@@ -34,7 +38,7 @@ export function createRpcBody(request: NodeRequest, method: DescMethod, waiting:
 
   async function receive(holder: SlotHolder, signal: AbortSignal): Promise<void> {
     const prefix = isEnveloped ? ENVELOPE_BYTES : 0;
-    const options = { waiting, holder, signal, maxBytes: prefix + bounds.maxBytes };
+    const options = { waiting: deps.waiting, holder, signal, maxBytes: prefix + bounds.maxBytes };
     if (!isEnveloped) {
       received = await receiveBody(request, options);
       if (request.method !== 'GET') return check(received);
@@ -49,7 +53,7 @@ export function createRpcBody(request: NodeRequest, method: DescMethod, waiting:
   }
 
   async function* messages(): AsyncIterable<Uint8Array> {
-    const isPaced = accessOf(method) === Access.PUBLIC;
+    const isPaced = accessOf(deps, method) === Access.PUBLIC;
     let count = 0;
     for await (const envelope of envelopes(request, bounds)) {
       check(envelope.subarray(ENVELOPE_BYTES));

@@ -11,17 +11,19 @@ import { answerError } from '../calls/errors.ts';
 import { type FairSlots, holdUntilRead } from '../calls/fair-slots.ts';
 import { MESSAGE_BOUNDS } from '../calls/message-bounds.ts';
 import { ANSWER_LASTS, type Handler, type NodeResponse, REQUEST_LASTS } from '../transport/handler.ts';
+import type { ReflectionAccess } from './access.ts';
 import type { ServesService } from './admin-services.ts';
 import { replaceRejection } from './connect-rejections.ts';
 import { createGate, type GateStep, type PendingCall, pendingCallKey } from './gate.ts';
 import type { Routes } from './routes.ts';
 import { createRpcBody } from './rpc-body.ts';
 
-export type RpcDeps = CallDeps & {
-  callLog: CallLog;
-  waiting: FairSlots;
-  unread: FairSlots;
-};
+export type RpcDeps = CallDeps &
+  ReflectionAccess & {
+    callLog: CallLog;
+    waiting: FairSlots;
+    unread: FairSlots;
+  };
 
 export type RpcOptions = {
   gate: GateStep[];
@@ -58,7 +60,7 @@ export function createRpcHandler(deps: RpcDeps, { gate, interceptors, services, 
     response.setHeader('cache-control', 'no-store');
     const { allowedMethods } = handler;
     if (!allowedMethods.includes(request.method ?? '')) response.setHeader('allow', allowedMethods.join(', '));
-    const body = createRpcBody(request, handler.method, deps.waiting);
+    const body = createRpcBody(request, handler.method, deps);
     const pending: PendingCall = { body, releaseSlot: null };
     const values = createContextValues().set(callRecordKey, record).set(pendingCallKey, pending);
     const universal = { ...universalRequestFromNodeRequest(request, response, undefined, values), body };

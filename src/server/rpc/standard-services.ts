@@ -27,12 +27,12 @@ export type StandardServices = {
 const LIVENESS = 'liveness';
 const READINESS = 'readiness';
 
-export function createStandardServices(readiness: Readiness, hasReflection: boolean): StandardServices {
+export function createStandardServices(readiness: Readiness): StandardServices {
   const health = createHealth({
     services: [...SERVICES.map(({ typeName }) => typeName), READINESS],
     alwaysServing: [LIVENESS],
     isServing: async () => (await readiness()).ready,
   });
-  const reflection = hasReflection ? [reflectionRoutes([...SERVICES, Health], [file_google_rpc_error_details])] : [];
-  return { routes: [health.routes, ...reflection], stop: health.stop, close: health.close };
+  const reflection = reflectionRoutes([...SERVICES, Health], [file_google_rpc_error_details]);
+  return { routes: [health.routes, reflection], stop: health.stop, close: health.close };
 }

@@ -33,6 +33,8 @@ export type ListenerOptions = {
 export type Listener = {
   port: number;
   connections(): number;
+  /** Null without TLS. */
+  certificateExpiresAt(): Date | null;
   close(graceMs: number): Promise<void>;
 };
 
@@ -181,6 +183,7 @@ export async function listen(options: ListenerOptions, fastPath: FastHandler, ha
   return {
     port,
     connections: () => sockets.size,
+    certificateExpiresAt: () => tls?.expiresAt() ?? null,
     async close(graceMs) {
       closing = true;
       tls?.close();

@@ -18,6 +18,8 @@ export type TlsOptions = {
 
 export type TlsServer = {
   handshake(socket: Socket): void;
+  /** When the certificate in use expires. */
+  expiresAt(): Date;
   close(): void;
 };
 
@@ -51,6 +53,7 @@ export function createTlsServer(
     ...(clients && { secureOptions: constants.SSL_OP_NO_TICKET }),
   } as const;
   let problem = '';
+  let expiresAt = expiryOf(used);
   const server = createServer({
     ...used,
     ...always,
@@ -73,6 +76,7 @@ export function createTlsServer(
       if (found.cert !== used.cert || found.key !== used.key || found.ca !== used.ca)
         server.setSecureContext({ ...found, ...always });
       used = found;
+      expiresAt = expiryOf(used);
       problem = '';
     } catch (error) {
       const { message } = error as Error;
@@ -87,8 +91,13 @@ export function createTlsServer(
       socket.allowHalfOpen = false;
       server.emit('connection', socket);
     },
+    expiresAt: () => expiresAt,
     close: () => clearInterval(timer),
   };
+}
+
+function expiryOf({ cert }: Contents): Date {
+  return new X509Certificate(cert).validToDate;
 }
 
 type Contents = { cert: string; key: string; ca?: string };

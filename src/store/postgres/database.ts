@@ -4,8 +4,8 @@ import type { Schema } from './schema.ts';
 
 export type Db = Kysely<Schema>;
 
-/** The text contains no values, which are parameters. */
-export type OnQuery = (sql: string, durationMs: number, failed: boolean) => void;
+/** The text contains no values, which are parameters. The error is null after a success. */
+export type OnQuery = (sql: string, durationMs: number, error: unknown) => void;
 
 /** @param onError receives the errors of broken connections, idle or in use */
 export function openDatabase(options: PoolOptions, onError: (error: Error) => void): Db {
@@ -15,7 +15,7 @@ export function openDatabase(options: PoolOptions, onError: (error: Error) => vo
 export function databaseOf(pool: PostgresPool, onQuery?: OnQuery): Db {
   const dialect = new PostgresDialect({ pool });
   if (!onQuery) return new Kysely<Schema>({ dialect });
-  const log = ({ level, query, queryDurationMillis }: LogEvent) =>
-    onQuery(query.sql, queryDurationMillis, level === 'error');
+  const log = (event: LogEvent) =>
+    onQuery(event.query.sql, event.queryDurationMillis, event.level === 'error' ? event.error : null);
   return new Kysely<Schema>({ dialect, log });
 }

@@ -10,6 +10,7 @@ export type PoolOptions = {
   statementTimeoutMs: number;
   /** Shared by the pools of a process. */
   guard?: PrimaryGuard;
+  onConnectFailure?: (error: unknown, durationMs: number) => void;
 };
 
 /** `pending` counts waiting calls. */
@@ -19,6 +20,8 @@ export type PrimaryPool = PostgresPool & {
   /** @throws NotPrimaryError, or the error of the last host that was tried */
   connect(): Promise<pg.PoolClient>;
   use(): PoolUse;
+  /** Whether the last connection led to the primary; null before the first. */
+  isUp(): boolean | null;
 };
 
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -97,8 +100,24 @@ export function openPrimaryPool(options: PoolOptions, onError: (error: Error) =>
     }
   }
 
+  let isUp: boolean | null = null;
+  async function observed(): Promise<pg.PoolClient> {
+    const startedAt = performance.now();
+    try {
+      const client = await connect();
+      isUp = true;
+      return client;
+    } catch (error) {
+      // A pool that is exhausted says nothing about Postgres.
+      if ((error as Error).message !== POOL_EXHAUSTED_MESSAGE) isUp = false;
+      options.onConnectFailure?.(error, performance.now() - startedAt);
+      throw error;
+    }
+  }
+
   return {
-    connect,
+    connect: observed,
+    isUp: () => isUp,
     end: () => pool.end(),
     options: pool.options,
     use() {

@@ -820,7 +820,8 @@ export const SearchUsersRequestSchema: GenMessage<SearchUsersRequest> = /*@__PUR
  */
 export type SearchUsersResponse = Message<"latchkey.auth.v1.SearchUsersResponse"> & {
   /**
-   * Without grants, providers and the number of sessions.
+   * Without grants, providers and the number of sessions. Can be empty before the last
+   * page.
    *
    * @generated from field: repeated latchkey.auth.v1.UserRecord users = 1;
    */
@@ -2886,8 +2887,11 @@ export const AdminService: GenService<{
     output: typeof ListUserSessionsResponseSchema;
   },
   /**
-   * Returns the users that match all given filters, in the order of their ids: the
-   * oldest account first, except for accounts that were imported with their id.
+   * Returns the users that match all given filters. With an email_prefix they are sorted
+   * by email, otherwise by id: the oldest account first, except for accounts that were
+   * imported with their id. A search with several filters examines a bounded number of
+   * accounts for each page, so that a page can hold fewer users than page_size, or none.
+   * The search ends when next_page_token is empty.
    * Errors: INVALID_ARGUMENT (also a page_token of another search).
    *
    * @generated from rpc latchkey.auth.v1.AdminService.SearchUsers
