@@ -41,12 +41,14 @@ export async function startApiPart(base: Base, pages: Handler, started: AsyncDis
   started.defer(() => waitAtMost(FORCED_CLOSE_MS, roleReads.close()));
   const closing = new AbortController();
   const apiKeys = createApiKeys(store.serviceAccounts);
+  const serviceKeys = createServiceKeys(config.keys.serviceKeys, now);
+  metrics.watchServiceKeys(serviceKeys.uses);
   const deps: Deps = {
     store,
     denials,
     roleReads,
     apiKeys,
-    serviceKeys: createServiceKeys(config.keys.serviceKeys),
+    serviceKeys,
     limiter: traced('limiter', limiter),
     countedLimits,
     knownNetworks: traced('known networks', knownNetworks),
@@ -98,7 +100,7 @@ async function startApiServer(
     clockAheadMs,
     redisProblems: () => redisProblems(redis),
   });
-  const callLog = createCallLog(log, metrics, tracing);
+  const callLog = createCallLog(log, metrics, tracing, deps.verifier.explain);
   started.defer(() => callLog.close());
   const clientAddress = createClientAddress(config.http.trustedProxies);
   const standard = createStandardServices(readiness.check);
@@ -112,7 +114,7 @@ async function startApiServer(
     standardServices: standard.routes,
     hasPublicReflection: config.http.hasPublicReflection,
     keyPolicy: config.keys.policy,
-    probes: createProbesHandler(readiness.check),
+    probes: createProbesHandler(readiness.check, config.process.build),
     pages,
     listener: {
       address,

@@ -1,6 +1,7 @@
 // The parser, the help and docs/reference/cli.md come from this table.
 import { AUDIT_COMMANDS } from './audit.ts';
 import type { Command } from './command.ts';
+import { CONFIG_COMMANDS } from './config.ts';
 import { KEY_COMMANDS } from './keys.ts';
 import { LIMIT_COMMANDS } from './limits.ts';
 import { OUTBOX_COMMANDS } from './outbox.ts';
@@ -18,9 +19,11 @@ export const COMMANDS: Command[] = [
   ...AUDIT_COMMANDS,
   ...OUTBOX_COMMANDS,
   ...LIMIT_COMMANDS,
+  ...CONFIG_COMMANDS,
 ];
 
 export const COMMAND_GROUPS: Record<string, string> = {
+  config: 'The configuration of this environment.',
   users: 'User accounts, and the first administrator.',
   roles: 'Roles and the roles that they imply.',
   services: 'Service accounts and their API keys.',

@@ -1,7 +1,8 @@
 // The output of a command: a table for people, JSON for programs.
 
 type Cell = string | number | boolean | Date | null;
-export type Row = Record<string, Cell | Cell[]>;
+type Value = Cell | Value[] | { [name: string]: Value };
+export type Row = Record<string, Value>;
 
 export type Output = {
   /** @param none the text for people when there are no rows */
@@ -57,10 +58,15 @@ function table(rows: Row[]): string {
     .join('');
 }
 
+/** Text of other users must not control the terminal. */
+function plain(text: string): string {
+  return text.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, '');
+}
+
 function toText(value: Row[string] | undefined): string {
   if (value === null || value === undefined || value === '') return '-';
   if (value instanceof Date) return value.toISOString();
   if (Array.isArray(value)) return value.length === 0 ? '-' : value.map(toText).join(', ');
-  // Text of other users must not control the terminal.
-  return String(value).replace(/\p{C}/gu, '');
+  if (typeof value === 'object') return plain(JSON.stringify(value));
+  return plain(String(value));
 }

@@ -1,12 +1,14 @@
 // The folder store owns all SQL: a file a table. It must not decide what a caller may do: it calls the rules of the
 // domain inside its transactions. Each method is one transaction, and its effects commit with it. An aborted signal
 // keeps a query from starting; the statement timeout bounds a running one.
+
 import { type AuditTrail, createAuditTrail } from './audit-trail.ts';
 import { createEmailChanges, type EmailChanges } from './email-changes.ts';
 import { createEmailVerifications, type EmailVerifications } from './email-verifications.ts';
 import { createExpired, type Expired } from './expired.ts';
 import { createIdentities, type Identities } from './identities.ts';
 import { createMailOrders, type MailOrders } from './mail-orders.ts';
+import { createMailedTokens, type MailedTokens } from './mailed-tokens.ts';
 import { createNetworkConfirmations, type NetworkConfirmations } from './network-confirmations.ts';
 import { createOAuthFlows, type OAuthFlows } from './oauth-flows.ts';
 import { createOutbox, type Outbox } from './outbox.ts';
@@ -35,6 +37,7 @@ export type Store = {
   outbox: Outbox;
   outboxEntries: OutboxEntries;
   mailOrders: MailOrders;
+  mailedTokens: MailedTokens;
   auditTrail: AuditTrail;
   signingKeys: SigningKeyRows;
   roles: Roles;
@@ -59,6 +62,7 @@ export function createStore(db: Db, newId: () => string, now: () => Date): Store
     outbox: createOutbox(db, newId),
     outboxEntries: createOutboxEntries(db),
     mailOrders: createMailOrders(db, newId),
+    mailedTokens: createMailedTokens(db),
     auditTrail: createAuditTrail(db),
     signingKeys: createSigningKeyRows(db, newId),
     roles: createRoles(db, newId),
