@@ -30,7 +30,8 @@ const WITH_REDIS = 'REDIS_URL, MASTER_KEY and the LIMIT_... keys of the service'
 export const USER_INQUIRIES: Command[] = [
   operatorCommand({
     path: 'users search',
-    summary: 'Lists the users that match all given filters, by e-mail address with --email, otherwise the oldest account first.',
+    summary:
+      'Lists the users that match all given filters, by e-mail address with --email, otherwise the oldest account first.',
     options: {
       email: { value: 'prefix', help: 'the beginning of the e-mail address' },
       role: { value: 'role', help: 'a role that the user holds, granted or implied' },
