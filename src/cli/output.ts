@@ -8,11 +8,18 @@ export type Output = {
   /** @param none the text for people when there are no rows */
   rows(rows: Row[], none: string): void;
   record(record: Row): void;
+  /** A record, and tables that belong to it: members of the record in JSON. */
+  report(record: Row, tables: Record<string, Row[]>): void;
   /** For people only. Programs use the exit code. */
   message(sentence: string): void;
 };
 
 export function createOutput(asJson: boolean, write: (text: string) => void): Output {
+  function writeRecord(record: Row): void {
+    const width = Math.max(...Object.keys(record).map((name) => name.length));
+    for (const [name, value] of Object.entries(record)) write(`${name.padEnd(width)}  ${toText(value)}\n`);
+  }
+
   return {
     rows(rows, none) {
       if (asJson) write(`${JSON.stringify(rows)}\n`);
@@ -21,8 +28,14 @@ export function createOutput(asJson: boolean, write: (text: string) => void): Ou
     },
     record(record) {
       if (asJson) return write(`${JSON.stringify(record)}\n`);
-      const width = Math.max(...Object.keys(record).map((name) => name.length));
-      for (const [name, value] of Object.entries(record)) write(`${name.padEnd(width)}  ${toText(value)}\n`);
+      writeRecord(record);
+    },
+    report(record, tables) {
+      if (asJson) return write(`${JSON.stringify({ ...record, ...tables })}\n`);
+      writeRecord(record);
+      for (const [title, rows] of Object.entries(tables)) {
+        write(`\n${title.replaceAll('_', ' ')}: ${rows.length === 0 ? 'none\n' : `\n${table(rows)}`}`);
+      }
     },
     message(sentence) {
       if (!asJson) write(`${sentence}\n`);
