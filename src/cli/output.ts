@@ -8,12 +8,17 @@ export type Output = {
   /** @param none the text for people when there are no rows */
   rows(rows: Row[], none: string): void;
   record(record: Row): void;
+  isJson: boolean;
+  /** On standard error, also beside JSON: a list that was cut short must not look complete. */
+  note(sentence: string): void;
   /** For people only. Programs use the exit code. */
   message(sentence: string): void;
 };
 
 export function createOutput(asJson: boolean, write: (text: string) => void): Output {
   return {
+    isJson: asJson,
+    note: (sentence) => void process.stderr.write(`${sentence}\n`),
     rows(rows, none) {
       if (asJson) write(`${JSON.stringify(rows)}\n`);
       else if (rows.length === 0) write(`${none}\n`);
