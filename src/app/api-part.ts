@@ -33,7 +33,7 @@ type ApiPart = Probed & { adminPort: number };
 export async function startApiPart(base: Base, pages: Handler, started: AsyncDisposableStack): Promise<ApiPart> {
   const { config, log, metrics, traced, clockAheadMs } = base;
   const { store, purposeKeys, signingKeys, keyRotation, now, newId } = base;
-  const { redis, limiter, knownNetworks } = await connectLimits(base, started);
+  const { redis, limiter, knownNetworks, countedLimits } = await connectLimits(base, started);
   const hasher = await startPasswordHashing(base, started);
   const { verifier, revocationFeed } = await startVerification(base, started);
   const denials = createDenials({ store, now });
@@ -50,6 +50,7 @@ export async function startApiPart(base: Base, pages: Handler, started: AsyncDis
     apiKeys,
     serviceKeys,
     limiter: traced('limiter', limiter),
+    countedLimits,
     knownNetworks: traced('known networks', knownNetworks),
     sessionUsers: createSessionUsers(),
     hasher: traced('hasher', hasher),

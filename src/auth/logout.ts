@@ -22,9 +22,10 @@ export async function logout(
   if (!session) return;
   const { sessionId, user } = session;
   noteForLog({ user_id: user.id, session_id: sessionId });
-  await deps.store.sessions.end(sessionId, deps.now(), [
-    audit({ type: 'logged_out', userId: user.id, sessionId, origin }),
-  ]);
+  await deps.store.sessions.end(sessionId, 'logged_out', {
+    at: deps.now(),
+    effects: [audit({ type: 'logged_out', userId: user.id, sessionId, origin })],
+  });
   await deps.revocationFeed.catchUp();
 }
 

@@ -133,7 +133,7 @@ async function endStolenSession(
   { origin }: Call,
 ): Promise<void> {
   const detected = audit({ type: 'refresh_reuse_detected', userId: user.id, sessionId, origin });
-  await store.sessions.end(sessionId, now(), [detected]);
+  await store.sessions.end(sessionId, 'refresh_token_reused', { at: now(), effects: [detected] });
   await revocationFeed.catchUp();
 }
 

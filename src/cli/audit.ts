@@ -15,6 +15,7 @@ import { type Command, defineCommand } from './command.ts';
 import type { Operator } from './operator.ts';
 import { COMMON_OPTIONS, operatorCommand } from './operator-command.ts';
 import { createOutput, type Output, type Row } from './output.ts';
+import { parseLimit } from './parse-limit.ts';
 import { parseTime } from './parse-time.ts';
 
 type ListOptions = {
@@ -91,10 +92,7 @@ async function listAuditEvents(operator: Operator, options: ListOptions, output:
   if (network !== '' && !isNetwork(network)) {
     throw new OperatorError('--network must be an address or a network, such as 203.0.113.7 or 203.0.113.0/24');
   }
-  const limit = options.limit === '' ? LISTED : Number(options.limit);
-  if (!Number.isInteger(limit) || limit < 1 || limit > MAX_LISTED) {
-    throw new OperatorError(`--limit must be 1 to ${MAX_LISTED}`);
-  }
+  const limit = parseLimit(options.limit, { otherwise: LISTED, most: MAX_LISTED });
   const times = { from: parseTime('--from', options.from), until: parseTime('--until', options.until) };
   const person = options.email === '' ? {} : { person: await personOf(operator, options.email) };
   const filter = { userId: user, actor, target, network, type: options.type, ...times, ...person };

@@ -11,11 +11,18 @@ export type Output = {
   isJson: boolean;
   /** On standard error, also beside JSON: a list that was cut short must not look complete. */
   note(sentence: string): void;
+  /** A record, and tables that belong to it: members of the record in JSON. */
+  report(record: Row, tables: Record<string, Row[]>): void;
   /** For people only. Programs use the exit code. */
   message(sentence: string): void;
 };
 
 export function createOutput(asJson: boolean, write: (text: string) => void): Output {
+  function writeRecord(record: Row): void {
+    const width = Math.max(...Object.keys(record).map((name) => name.length));
+    for (const [name, value] of Object.entries(record)) write(`${name.padEnd(width)}  ${toText(value)}\n`);
+  }
+
   return {
     isJson: asJson,
     note: (sentence) => void process.stderr.write(`${sentence}\n`),
@@ -26,8 +33,14 @@ export function createOutput(asJson: boolean, write: (text: string) => void): Ou
     },
     record(record) {
       if (asJson) return write(`${JSON.stringify(record)}\n`);
-      const width = Math.max(...Object.keys(record).map((name) => name.length));
-      for (const [name, value] of Object.entries(record)) write(`${name.padEnd(width)}  ${toText(value)}\n`);
+      writeRecord(record);
+    },
+    report(record, tables) {
+      if (asJson) return write(`${JSON.stringify({ ...record, ...tables })}\n`);
+      writeRecord(record);
+      for (const [title, rows] of Object.entries(tables)) {
+        write(`\n${title.replaceAll('_', ' ')}: ${rows.length === 0 ? 'none\n' : `\n${table(rows)}`}`);
+      }
     },
     message(sentence) {
       if (!asJson) write(`${sentence}\n`);

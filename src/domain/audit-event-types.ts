@@ -46,6 +46,7 @@ export const AUDIT_EVENT_TYPES = {
   user_enabled: 'An administrator or operator enabled a user again.',
   user_deleted: 'An administrator or operator deleted a user.',
   user_unlocked: 'An administrator or operator cleared the counted attempts of a user. `before` holds the limits.',
+  limits_reset: 'An operator cleared the counts of an account or of a network (`target`). `before` holds the limits.',
   new_password_required:
     'An administrator or operator voided the password of a user, who receives an e-mail to set a new one.',
   sessions_ended: 'An administrator or operator ended all sessions of a user.',

@@ -20,6 +20,7 @@ import { createRoles, type Roles } from './roles.ts';
 import { createServiceAccounts, type ServiceAccounts } from './service-accounts.ts';
 import { createSessions, type Sessions } from './sessions.ts';
 import { createSigningKeyRows, type SigningKeyRows } from './signing-key-rows.ts';
+import { createUserHistory, type UserHistory } from './user-history.ts';
 import { createUserImport, type UserImport } from './user-import.ts';
 import { createUserRecords, type UserRecords } from './user-records.ts';
 import { createUsers, type Users } from './users.ts';
@@ -40,6 +41,7 @@ export type Store = {
   auditTrail: AuditTrail;
   signingKeys: SigningKeyRows;
   roles: Roles;
+  userHistory: UserHistory;
   userImport: UserImport;
   userRecords: UserRecords;
   serviceAccounts: ServiceAccounts;
@@ -64,6 +66,7 @@ export function createStore(db: Db, newId: () => string, now: () => Date): Store
     auditTrail: createAuditTrail(db),
     signingKeys: createSigningKeyRows(db, newId),
     roles: createRoles(db, newId),
+    userHistory: createUserHistory(db, now),
     userImport: createUserImport(db, newId),
     userRecords: createUserRecords(db, newId, now),
     serviceAccounts: createServiceAccounts(db, newId, now),
