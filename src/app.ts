@@ -1,5 +1,5 @@
 // Constructs the service from top to bottom, and closes it in reverse order. The API and the worker are in src/app.
-import type { Logger } from 'pino';
+
 import { v7 } from 'uuid';
 import { startApiPart } from './app/api-part.ts';
 import { listenProblem } from './app/assert-ports-free.ts';
@@ -12,6 +12,7 @@ import type { Config } from './config/config.ts';
 import { createKeyRotation } from './keys/key-rotation.ts';
 import { derivePurposeKeys } from './keys/purpose-keys.ts';
 import { loadSigningKeys } from './keys/signing-keys.ts';
+import type { Log } from './process/log.ts';
 import { assertRedis } from './redis/assert-redis.ts';
 import { LIMIT_COMMANDS, QUEUE_COMMANDS } from './redis/required-commands.ts';
 import type { Handler } from './server/transport/handler.ts';
@@ -54,7 +55,7 @@ export type AppOptions = {
 export async function startApp(
   config: Config,
   parts: Parts,
-  log: Logger,
+  log: Log,
   { clock, pages = () => false }: AppOptions = {},
 ): Promise<App> {
   // If a step fails, this closes what the steps before it have started.

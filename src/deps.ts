@@ -7,6 +7,7 @@ import type { KeyRotation } from './keys/key-rotation.ts';
 import type { PurposeKeys } from './keys/purpose-keys.ts';
 import type { ServiceKeys } from './keys/service-keys.ts';
 import type { SigningKeys } from './keys/signing-keys.ts';
+import type { CountedLimits } from './limits/counted-limits.ts';
 import type { KnownNetworks } from './limits/known-networks.ts';
 import type { Limiter } from './limits/limiter.ts';
 import type { SessionUsers } from './limits/session-users.ts';
@@ -36,6 +37,7 @@ type TokenSettings = {
 export type Deps = {
   store: Store;
   limiter: Limiter;
+  countedLimits: CountedLimits;
   knownNetworks: KnownNetworks;
   sessionUsers: SessionUsers;
   hasher: Hasher;

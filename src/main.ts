@@ -4,11 +4,15 @@
 import { parseCommandLine } from './cli/parse-command-line.ts';
 import { UsageError } from './cli/usage-error.ts';
 import { versionLine } from './cli/version.ts';
-import { defectMessage, OperatorError, operatorMessage } from './process/operator-error.ts';
+import { processEnvironment } from './config/config.ts';
+import { failureText, logFailure } from './process/log-failure.ts';
+import { OperatorError, operatorMessage } from './process/operator-error.ts';
+import { buildOf } from './process/release.ts';
 import { isInRange, supportedRange } from './process/supported-node.mjs';
 import { PROGRAMS } from './programs.ts';
 import { isDatabaseOutage } from './store/postgres/outage.ts';
 
+const LOGGED_PROGRAMS = ['serve', 'worker', 'migrate'];
 const NO_DATABASE = 'Postgres does not answer: start Postgres, or correct DATABASE_URL';
 
 /** Older releases have vulnerabilities in HTTP/2: docs/decisions/node-release.md. */
@@ -26,13 +30,32 @@ async function run(): Promise<void> {
   else await line.command.run({ args: line.args, options: line.options, programs: PROGRAMS });
 }
 
+/** Production collects the log of these processes. A terminal and the other commands have a reader. */
+function writesLog(): boolean {
+  const [program = ''] = process.argv.slice(2).filter((word) => /^[a-z]/.test(word));
+  const isTerminal = process.stderr.isTTY === true;
+  return processEnvironment().NODE_ENV === 'production' && !isTerminal && LOGGED_PROGRAMS.includes(program);
+}
+
 /** Errors that an operator can correct are printed as sentences, defects with their stack. */
 function report(error: unknown): void {
-  if (error instanceof UsageError) process.stderr.write(error.message);
-  else {
-    const outage = error instanceof Error && isDatabaseOutage(error) ? `${error.message}\n${NO_DATABASE}` : null;
-    process.stderr.write(`${operatorMessage(error) ?? outage ?? defectMessage(error)}\n`);
-  }
+  const failure = { error, sentence: sentenceOf(error) };
+  if (writesLog()) logFailure(failure, buildOf(processEnvironment().LATCHKEY_COMMIT));
+  else process.stderr.write(`${failureText(failure).trimEnd()}\n`);
+}
+
+function sentenceOf(error: unknown): string | null {
+  // The help follows the first line, and is for a terminal.
+  if (error instanceof UsageError) return writesLog() ? (error.message.split('\n', 1)[0] ?? '') : error.message;
+  const outage = error instanceof Error && isDatabaseOutage(error) ? `${error.message}\n${NO_DATABASE}` : null;
+  return operatorMessage(error) ?? outage;
+}
+
+if (writesLog()) {
+  process.on('uncaughtException', (error) => {
+    report(error);
+    process.exit(1);
+  });
 }
 
 try {

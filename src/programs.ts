@@ -6,6 +6,7 @@ import type { App, Parts } from './app.ts';
 import type { Programs } from './cli/command.ts';
 import { type Config, processEnvironment, readConfig } from './config/config.ts';
 import { createLogger } from './process/log.ts';
+import { logStart } from './process/log-start.ts';
 import { OperatorError } from './process/operator-error.ts';
 import { listenForStop, unlessStopped } from './process/stop-signal.ts';
 import { parseWorkers } from './process/workers.ts';
@@ -55,6 +56,7 @@ async function runService(parts: Parts): Promise<void> {
   const { startApp } = await import('./app.ts');
   const config = readConfig(processEnvironment());
   const log = createLogger(config.process.logLevel);
+  logStart(log, config.process.build);
   if (cluster.isPrimary) await assertPortsFree(portsOf(config, parts));
   const app: App | null = await unlessStopped(stop, startApp(config, parts, log));
   if (!app) return log.info({ signal: await stop.requested }, 'stopped before the start was complete');

@@ -25,7 +25,8 @@ export async function revokeSession(
   await enforceLimits(deps, { attempts: [{ limit: 'REVOCATION_SESSION', key: sessionId }], userId, sessionId }, call);
   const revoked = audit({ type: 'session_revoked', userId, sessionId: only, origin: call.origin });
   if (only === sessionId) {
-    if (!(await store.sessions.end(only, now(), [revoked]))) throw new AuthError('SESSION_NOT_FOUND');
+    const isEnded = await store.sessions.end(only, 'revoked', { at: now(), effects: [revoked] });
+    if (!isEnded) throw new AuthError('SESSION_NOT_FOUND');
   } else {
     const { passwordEpoch } = await assertReauthenticated(
       deps,

@@ -1,27 +1,31 @@
 import { isIP } from 'node:net';
 import type { Deps } from '../deps.ts';
-import { accountHash, mailboxHash } from '../domain/account-hash.ts';
+import { accountHash } from '../domain/account-hash.ts';
 import { type Actor, actorName } from '../domain/actor.ts';
 import { parseReason } from '../domain/admin-reason.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit } from '../domain/effect.ts';
-import type { KeyRing } from '../domain/key-ring.ts';
 import { networkOf } from '../domain/networks.ts';
 import { InvalidValue, parseFields } from '../domain/parse-fields.ts';
-import type { User } from '../domain/user.ts';
 import { parseUuid } from '../domain/uuid.ts';
-import type { LimitName } from '../limits/limits.ts';
+import type { CountedLimit } from '../limits/counted-limits.ts';
 import { assertMayAdminister } from './authorize-admin.ts';
+import { type CountedAccountDeps, countedAccountOf } from './counted-account.ts';
 
 export type UnlockUserInput = { actor: Actor; userId: string; reason: string; address: string };
 
-/** @throws AuthError USER_NOT_FOUND or GRANT_NOT_ALLOWED */
+/**
+ * Clears the counts of every network, or of one address and the account. Every process counts in Redis, so all obey.
+ * @returns the names of the limits that had a count
+ * @throws AuthError USER_NOT_FOUND, GRANT_NOT_ALLOWED, or DEPENDENCY_UNAVAILABLE without Redis
+ */
 export async function unlockUser(
-  { store, limiter, purposeKeys, now }: Pick<Deps, 'store' | 'limiter' | 'purposeKeys' | 'now'>,
+  deps: CountedAccountDeps & Pick<Deps, 'countedLimits'>,
   input: UnlockUserInput,
   { origin, signal }: Call,
-): Promise<void> {
+): Promise<string[]> {
+  const { store, countedLimits, purposeKeys, now } = deps;
   const { actor } = input;
   const {
     user_id: userId,
@@ -34,10 +38,8 @@ export async function unlockUser(
   });
   const user = await store.users.byId(userId, signal);
   if (!user) throw new AuthError('USER_NOT_FOUND');
-  const counts = countsOf(user, address, purposeKeys.accountHash);
-  const counted = await Promise.all(
-    counts.map(async ([limit, key]) => ((await limiter.isCounted(limit, key)) ? [limit] : [])),
-  );
+  const counted = (await countedLimits.ofAccount(await countedAccountOf(deps, user))).filter(isOf(address));
+  const names = [...new Set(counted.map(({ limit }) => limit))];
   const event = audit({
     type: 'user_unlocked',
     actor: actorName(actor),
@@ -45,7 +47,7 @@ export async function unlockUser(
     account: accountHash(user.email, purposeKeys.accountHash),
     detail: reason,
     origin,
-    before: { counted: counted.flat() },
+    before: { counted: names },
     after: { counted: [] },
   });
   const found = await store.userRecords.recordAction(userId, {
@@ -55,27 +57,16 @@ export async function unlockUser(
     effects: () => [event],
   });
   if (!found) throw new AuthError('USER_NOT_FOUND');
-  // After the commit, because Redis is not part of the transaction.
-  await Promise.all(counts.map(([limit, key]) => limiter.clear(limit, key)));
+  // After the commit, because Redis is not part of the transaction. A repeated call clears what a failure has left.
+  await countedLimits.clear(counted);
+  return names;
 }
 
-function countsOf({ id, email }: User, address: string, keys: KeyRing): Count[] {
-  const counts = keys.flatMap((key): Count[] => {
-    const [hash, mailbox] = [accountHash(email, [key]), mailboxHash(email, [key])];
-    return [
-      ['LOGIN_ACCOUNT', hash],
-      ['REQUEST_RESET_ACCOUNT', mailbox],
-      ['REQUEST_VERIFICATION_ACCOUNT', mailbox],
-      ['NOTICE_ACCOUNT', mailbox],
-      ['NETWORK_MAIL_ACCOUNT', mailbox],
-      ...(address === '' ? [] : [['LOGIN_PAIR', `${hash}:${networkOf(address)}`] satisfies Count]),
-    ];
-  });
-  const limits = ['CHANGE_PASSWORD_USER', 'CHANGE_EMAIL_USER', 'ACCOUNT_CHANGE_USER', 'REFRESH_USER'] as const;
-  return [...counts, ...limits.map((limit): Count => [limit, id])];
+/** @param address empty for every network */
+function isOf(address: string): (counted: CountedLimit) => boolean {
+  const suffix = address === '' ? '' : `:${networkOf(address)}`;
+  return ({ limit, key }) => limit !== 'LOGIN_PAIR' || key.endsWith(suffix);
 }
-
-type Count = [limit: LimitName, key: string];
 
 function parseAddress(text: string): string {
   if (text !== '' && isIP(text) === 0) throw new InvalidValue('must be empty or an IP address');

@@ -33,7 +33,7 @@ type ApiPart = Probed & { adminPort: number };
 export async function startApiPart(base: Base, pages: Handler, started: AsyncDisposableStack): Promise<ApiPart> {
   const { config, log, metrics, traced, clockAheadMs } = base;
   const { store, purposeKeys, signingKeys, keyRotation, now, newId } = base;
-  const { redis, limiter, knownNetworks } = await connectLimits(base, started);
+  const { redis, limiter, knownNetworks, countedLimits } = await connectLimits(base, started);
   const hasher = await startPasswordHashing(base, started);
   const { verifier, revocationFeed } = await startVerification(base, started);
   const denials = createDenials({ store, now });
@@ -41,13 +41,16 @@ export async function startApiPart(base: Base, pages: Handler, started: AsyncDis
   started.defer(() => waitAtMost(FORCED_CLOSE_MS, roleReads.close()));
   const closing = new AbortController();
   const apiKeys = createApiKeys(store.serviceAccounts);
+  const serviceKeys = createServiceKeys(config.keys.serviceKeys, now);
+  metrics.watchServiceKeys(serviceKeys.uses);
   const deps: Deps = {
     store,
     denials,
     roleReads,
     apiKeys,
-    serviceKeys: createServiceKeys(config.keys.serviceKeys),
+    serviceKeys,
     limiter: traced('limiter', limiter),
+    countedLimits,
     knownNetworks: traced('known networks', knownNetworks),
     sessionUsers: createSessionUsers(),
     hasher: traced('hasher', hasher),
@@ -97,7 +100,7 @@ async function startApiServer(
     clockAheadMs,
     redisProblems: () => redisProblems(redis),
   });
-  const callLog = createCallLog(log, metrics, tracing);
+  const callLog = createCallLog(log, metrics, tracing, deps.verifier.explain);
   started.defer(() => callLog.close());
   const clientAddress = createClientAddress(config.http.trustedProxies);
   const standard = createStandardServices(readiness.check);
@@ -111,7 +114,7 @@ async function startApiServer(
     standardServices: standard.routes,
     hasPublicReflection: config.http.hasPublicReflection,
     keyPolicy: config.keys.policy,
-    probes: createProbesHandler(readiness.check),
+    probes: createProbesHandler(readiness.check, config.process.build),
     pages,
     listener: {
       address,

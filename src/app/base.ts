@@ -1,8 +1,9 @@
 // The objects that both parts of the service share. src/app constructs the parts from settings. It must not contain
 // rules.
-import type { Logger } from 'pino';
+
 import type { Config } from '../config/config.ts';
 import type { Deps } from '../deps.ts';
+import type { Log } from '../process/log.ts';
 import type { Db } from '../store/postgres/database.ts';
 import type { DatabaseClock } from '../store/postgres/database-clock.ts';
 import type { PrimaryGuard } from '../store/postgres/primary-guard.ts';
@@ -12,7 +13,7 @@ import type { RevocationView } from '../verifier/revocation-view.ts';
 
 export type Base = Pick<Deps, 'store' | 'purposeKeys' | 'signingKeys' | 'keyRotation' | 'now' | 'newId'> & {
   config: Config;
-  log: Logger;
+  log: Log;
   /** Writes at most one log line in ten seconds. */
   warnRarely(about: string): (error: unknown) => void;
   metrics: Metrics;

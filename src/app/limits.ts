@@ -1,5 +1,7 @@
 import { rateGate } from '../async/rate-gate.ts';
 import { waitAtMost } from '../async/wait-at-most.ts';
+import { createAccountNetworks } from '../limits/account-networks.ts';
+import { createCountedLimits } from '../limits/counted-limits.ts';
 import { createKnownNetworks } from '../limits/known-networks.ts';
 import { createLimiter } from '../limits/limiter.ts';
 import type { LimitName } from '../limits/limits.ts';
@@ -35,7 +37,14 @@ export async function connectLimits({ config, log, warnRarely, metrics, now }: B
     metrics.limitNear(limit);
     if (mayWarn()) log.warn({ limit, network }, NEAR_LIMIT);
   };
-  const limiter = createLimiter({ redis, fallback, limits: config.limits, onTaken: metrics.limitTaken, onNearLimit });
+  const accountNetworks = createAccountNetworks(redis, now);
+  const { limits } = config;
+  const limiter = createLimiter({
+    ...{ redis, fallback, limits, accountNetworks },
+    onTaken: metrics.limitTaken,
+    onNearLimit,
+  });
+  const countedLimits = createCountedLimits({ redis, limits, accountNetworks, now });
   const knownNetworks = createKnownNetworks({ redis, fallback, now });
-  return { redis, limiter, knownNetworks };
+  return { redis, limiter, knownNetworks, countedLimits };
 }

@@ -2,6 +2,7 @@ import { followHashKinds } from '../passwords/follow-hash-kinds.ts';
 import { createHashQueue } from '../passwords/hash-queue.ts';
 import { createHasher, type Hasher } from '../passwords/hasher.ts';
 import { startHashingProcess } from '../passwords/hashing-process.ts';
+import { addTimeForLog } from '../process/log-context.ts';
 import type { Base } from './base.ts';
 
 export async function startPasswordHashing(
@@ -10,7 +11,10 @@ export async function startPasswordHashing(
 ): Promise<Hasher> {
   const hashQueue = createHashQueue({
     ...config.passwords.hashQueue,
-    onDone: metrics.hashed,
+    onDone(waitedMs, durationMs) {
+      metrics.hashed(waitedMs, durationMs);
+      addTimeForLog('hash_wait_ms', waitedMs);
+    },
   });
   metrics.watchHashQueue(hashQueue.tasks);
   const hashing = startHashingProcess(config.passwords.hashQueue.concurrency, (err) => log.error({ err }, 'hashing'));

@@ -1,7 +1,7 @@
 // Reports this process in Postgres with its release and the difference of its clock, for `doctor`.
 import { hostname } from 'node:os';
-import type { Logger } from 'pino';
 import { atMostEvery } from '../async/rate-gate.ts';
+import type { Log } from '../process/log.ts';
 import { RELEASE } from '../process/release.ts';
 import type { Processes } from '../store/postgres/processes.ts';
 
@@ -16,7 +16,7 @@ const REPORT_EVERY_MS = 10_000;
 const CLOCK_WARNING_MS = 5_000;
 const CLOCK_LINE_EVERY_MS = 60_000;
 
-export function reportProcess({ processes, id, parts, clockAheadMs }: ReportDeps, log: Logger): () => Promise<void> {
+export function reportProcess({ processes, id, parts, clockAheadMs }: ReportDeps, log: Log): () => Promise<void> {
   const warn = atMostEvery(CLOCK_LINE_EVERY_MS, (aheadMs: number) =>
     log.warn({ clock_ahead_ms: Math.round(aheadMs) }, 'the clock of this machine differs from the clock of Postgres'),
   );

@@ -1,10 +1,10 @@
 import type { Worker } from 'node:cluster';
 import { availableParallelism } from 'node:os';
-import type { Logger } from 'pino';
 import { v7 } from 'uuid';
 import { type Config, processEnvironment, readConfig } from '../config/config.ts';
 import { commitOf } from '../process/commit.ts';
-import { createLogger } from '../process/log.ts';
+import { createLogger, type Log } from '../process/log.ts';
+import { logStart } from '../process/log-start.ts';
 import { listenForStop } from '../process/stop-signal.ts';
 import { superviseWorkers, type WorkerObserver } from '../process/workers.ts';
 import type { GroupTelemetry } from '../telemetry/group-telemetry.ts';
@@ -20,6 +20,7 @@ export async function serveInWorkers(count: number): Promise<void> {
   // Configuration errors are reported once, before any worker process starts.
   const config = readConfig(environment);
   const log = createLogger(config.process.logLevel);
+  logStart(log, config.process.build);
   const hashesPerWorker = Math.max(1, Math.floor(availableParallelism() / count));
   const commit = commitOf(environment.LATCHKEY_COMMIT);
   await assertPortsFree(portsOf(config));
@@ -42,7 +43,7 @@ export async function serveInWorkers(count: number): Promise<void> {
 }
 
 /** Null when no metrics are read or sent: the SDK then stays unloaded. */
-async function startTelemetry({ telemetry }: Config, log: Logger): Promise<GroupTelemetry | null> {
+async function startTelemetry({ telemetry }: Config, log: Log): Promise<GroupTelemetry | null> {
   if (!telemetry.prometheus && !telemetry.otlpMetrics) return null;
   const { startGroupTelemetry } = await import('../telemetry/group-telemetry.ts');
   const onWorkerChange = (worker: Worker, slot: number, isUp: boolean) => {

@@ -88,6 +88,7 @@ export async function startWorkerProbes(
   const probes = await openWorkerProbes({
     host,
     port,
+    build: config.process.build,
     lastTurnAt: worker.lastTurnAt,
     longestTurnMs: LONGEST_WAITS_MS + 3 * config.database.statementTimeoutMs,
     async readiness() {

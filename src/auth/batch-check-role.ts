@@ -1,4 +1,5 @@
 import { denialOf } from '../authorization/denials.ts';
+import type { RoleReader } from '../authorization/role-reads.ts';
 import type { Deps } from '../deps.ts';
 import type { Call } from '../domain/call.ts';
 import type { Reason } from '../domain/error-reason.ts';
@@ -15,7 +16,7 @@ export type RoleCheck = { role: string } & ({ accessToken: string } | { userId: 
 /** Answers in the order of the checks. An invalid token is not allowed, with the reason of Verify. */
 export async function batchCheckRole(
   deps: JudgeDeps & Pick<Deps, 'store' | 'denials' | 'roleReads'>,
-  { checks, reader, acceptApiKeys }: { checks: RoleCheck[]; reader: string; acceptApiKeys: boolean },
+  { checks, reader, acceptApiKeys }: { checks: RoleCheck[]; reader: RoleReader; acceptApiKeys: boolean },
   call: Call,
 ): Promise<RoleAnswer[]> {
   parseFields({ checks: () => parseCount(checks) });

@@ -1,5 +1,5 @@
 import { type Denial, denialOf } from '../authorization/denials.ts';
-import type { RoleRead } from '../authorization/role-reads.ts';
+import type { RoleRead, RoleReader } from '../authorization/role-reads.ts';
 import type { Deps } from '../deps.ts';
 import type { Call } from '../domain/call.ts';
 import type { Reason } from '../domain/error-reason.ts';
@@ -10,10 +10,10 @@ import { parseUuid } from '../domain/uuid.ts';
 import type { JudgeDeps } from './judge-credentials.ts';
 import { verify } from './verify.ts';
 
-/** `credential` is examined when accessToken is empty. `reader` is the caller in the form of an audit event's actor. */
+/** `credential` is examined when accessToken is empty. `reader` is the caller. */
 export type CheckRoleInput = { role: string; credential: string } & (
   | { accessToken: string; acceptApiKeys: boolean }
-  | { userId: string; reader: string }
+  | { userId: string; reader: RoleReader }
 );
 
 export type RoleAnswer = { allowed: true } | { allowed: false; reason: Reason };

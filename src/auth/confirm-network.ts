@@ -5,7 +5,9 @@ import type { Call } from '../domain/call.ts';
 import { audit } from '../domain/effect.ts';
 import { NETWORK_TOKEN, parseMailedToken } from '../domain/mailed-token.ts';
 import { networkOf } from '../domain/networks.ts';
+import { noteForLog } from '../process/log-context.ts';
 import { enforceLimits } from './enforce-limits.ts';
+import { rejectMailedToken } from './reject-mailed-token.ts';
 
 export type ConfirmNetworkInput = { networkToken: string };
 
@@ -28,6 +30,7 @@ export async function confirmNetwork(
   const confirmed = await deps.store.networkConfirmations.redeem(id, deps.now(), ({ userId }) => [
     audit({ type: 'network_confirmed', userId, origin: call.origin }),
   ]);
-  if (!confirmed) throw new AuthError('NETWORK_TOKEN_INVALID');
+  if (!confirmed) return rejectMailedToken(deps, 'network', id);
+  noteForLog({ user_id: confirmed.userId });
   await deps.knownNetworks.remember(accountHash(confirmed.email, deps.purposeKeys.accountHash), network);
 }

@@ -7,8 +7,10 @@ import { parseMailedToken, RESET_TOKEN } from '../domain/mailed-token.ts';
 import { networkOf } from '../domain/networks.ts';
 import { parseFields } from '../domain/parse-fields.ts';
 import { parseNewPassword } from '../domain/password.ts';
+import { noteForLog } from '../process/log-context.ts';
 import { enforceLimits } from './enforce-limits.ts';
 import { rejectBreached } from './reject-breached.ts';
+import { rejectMailedToken } from './reject-mailed-token.ts';
 
 export type ConfirmResetInput = { resetToken: string; newPassword: string };
 
@@ -38,7 +40,8 @@ export async function confirmReset(
   }
   await enforceLimits(deps, { attempts: [{ limit: 'CONFIRM_RESET_TOKEN', key: resetId }] }, call);
   const reset = await store.resets.byId(resetId, now(), call.signal);
-  if (!reset) throw new AuthError('RESET_TOKEN_INVALID');
+  if (!reset) return rejectMailedToken(deps, 'reset', resetId);
+  noteForLog({ user_id: reset.userId });
   const { new_password: password } = parseFields({
     new_password: () => parseNewPassword(input.newPassword, deps.passwordPolicy, [reset.email, reset.fullName]),
   });
@@ -53,7 +56,7 @@ export async function confirmReset(
       mail({ template: 'password-reset-done', userId, email: reset.email }),
     ],
   });
-  if (!redeemed) throw new AuthError('RESET_TOKEN_INVALID');
+  if (!redeemed) return rejectMailedToken(deps, 'reset', resetId);
 
   // The caller is the owner: attempts of strangers must not block them, and a thief's networks are forgotten.
   const account = accountHash(reset.email, deps.purposeKeys.accountHash);

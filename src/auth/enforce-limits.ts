@@ -1,11 +1,13 @@
 // The folder auth owns the use cases of AuthService and VerifierService. It must not use SQL, Redis, HTTP or gRPC
 // itself: a use case takes what it needs from Deps and fails with an AuthError.
+
 import type { Deps } from '../deps.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit, type Effect } from '../domain/effect.ts';
 import type { BudgetName, LimitName, NetworkLimit } from '../limits/limits.ts';
 import type { TakeResult } from '../limits/take-from.ts';
+import { noteForLog } from '../process/log-context.ts';
 
 /** A budget without a key counts for the whole deployment. */
 export type Budget = { limit: BudgetName; key?: string };
@@ -57,6 +59,7 @@ export async function enforceLimits(
       const effects = await attempt.onFirstRejection?.();
       await auditRejection(deps, { limit: attempt.limit, subject, effects }, call);
     }
+    noteForLog({ limit: attempt.limit });
     throw new AuthError('RATE_LIMITED', { retryAfterMs: result.retryAfterMs });
   }
   await spendBudgets(

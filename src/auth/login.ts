@@ -1,4 +1,5 @@
 // Every failure must look the same and take the same time: the same limits, one look-up, one hash, one outbox row.
+
 import type { Deps } from '../deps.ts';
 import { accountHash, accountHashes, mailboxHash } from '../domain/account-hash.ts';
 import { parseAudiences } from '../domain/audience.ts';
@@ -12,6 +13,7 @@ import { type Password, parsePresentedPassword } from '../domain/password.ts';
 import type { Tokens } from '../domain/tokens.ts';
 import type { User } from '../domain/user.ts';
 import { isMatch, type Outcome } from '../passwords/hash-work.ts';
+import { noteForLog } from '../process/log-context.ts';
 import type { Credentials } from '../store/users.ts';
 import { comparePassword } from './compare-password.ts';
 import { type Attempt, enforceLimits, spendBudgets } from './enforce-limits.ts';
@@ -102,7 +104,7 @@ async function offerConfirmation(deps: LoginDeps, email: Email, call: Call): Pro
   return [mail({ template: 'confirm-network', email })];
 }
 
-/** The cause is for the audit trail only. */
+/** The cause is for the audit trail and the log only. */
 function blockCause(
   { requiresVerifiedEmail }: Pick<Deps, 'requiresVerifiedEmail'>,
   { user, passwordHash }: Credentials,
@@ -122,6 +124,7 @@ async function rejectLogin(
   { account, credentials, cause }: { account: string; credentials: Credentials | null; cause: string },
   { origin }: Call,
 ): Promise<never> {
+  noteForLog({ reason_detail: cause, ...(credentials && { user_id: credentials.user.id }) });
   const event = { type: 'login_failed', account, detail: cause, origin } as const;
   await deps.store.outbox.write(deps.now(), [audit(credentials ? { ...event, userId: credentials.user.id } : event)]);
   throw new AuthError('CREDENTIALS_INVALID');

@@ -3,6 +3,7 @@ import type { Call } from '../domain/call.ts';
 import { audit } from '../domain/effect.ts';
 import { InvalidValue, parseFields } from '../domain/parse-fields.ts';
 import { parseRefreshToken } from '../domain/refresh-token.ts';
+import { noteForLog } from '../process/log-context.ts';
 
 export type LogoutInput = { refreshToken: string };
 
@@ -20,9 +21,11 @@ export async function logout(
   const session = token && (await deps.store.sessions.byId(token.sessionId, signal));
   if (!session) return;
   const { sessionId, user } = session;
-  await deps.store.sessions.end(sessionId, deps.now(), [
-    audit({ type: 'logged_out', userId: user.id, sessionId, origin }),
-  ]);
+  noteForLog({ user_id: user.id, session_id: sessionId });
+  await deps.store.sessions.end(sessionId, 'logged_out', {
+    at: deps.now(),
+    effects: [audit({ type: 'logged_out', userId: user.id, sessionId, origin })],
+  });
   await deps.revocationFeed.catchUp();
 }
 

@@ -2,6 +2,7 @@ import type { Deps } from '../deps.ts';
 import type { AudienceChoice } from '../domain/audience.ts';
 import type { Call } from '../domain/call.ts';
 import { audit } from '../domain/effect.ts';
+import { noteForLog } from '../process/log-context.ts';
 import type { Grant } from '../store/session-rows.ts';
 import type { NewSession } from '../store/sessions.ts';
 import type { Credentials } from '../store/users.ts';
@@ -37,5 +38,6 @@ export async function openSession(
     at: now,
     effects: (endedIds) => [succeeded, ...endedIds.map(auditSurplus)],
   });
+  if (opened) noteForLog({ user_id: user.id, session_id: sessionId });
   return opened ? { sessionId, counter: 1, expiresAt, audiences, ...rest } : null;
 }

@@ -7,6 +7,7 @@ import { judgeRefresh, type RefreshVerdict } from '../domain/judge-refresh.ts';
 import { InvalidValue, parseFields } from '../domain/parse-fields.ts';
 import { parseRefreshToken, type RefreshToken } from '../domain/refresh-token.ts';
 import type { Tokens } from '../domain/tokens.ts';
+import { noteForLog } from '../process/log-context.ts';
 import type { Grant, Session } from '../store/session-rows.ts';
 import { enforceLimits } from './enforce-limits.ts';
 import { issueTokens } from './issue-tokens.ts';
@@ -43,6 +44,7 @@ export async function refresh(deps: RefreshDeps, input: RefreshInput, call: Call
     throw new AuthError('REFRESH_TOKEN_INVALID');
   }
   const { sessionId } = token;
+  noteForLog({ session_id: sessionId });
   await enforceLimits(deps, { attempts: [{ limit: 'REFRESH_SESSION', key: sessionId }], sessionId }, call);
 
   const grant = await countedByUser(deps, sessionId, call, async () => {
@@ -63,6 +65,7 @@ async function countedByUser(
 ): Promise<Grant> {
   const userId = deps.sessionUsers.userOf(sessionId);
   if (userId !== null) {
+    noteForLog({ user_id: userId });
     const permit = await enforceLimits(
       deps,
       { attempts: [{ limit: 'REFRESH_USER', key: userId }], userId, sessionId },
@@ -71,6 +74,7 @@ async function countedByUser(
     return permit.giveBackOnError(rotateOrReplay);
   }
   const grant = await rotateOrReplay();
+  noteForLog({ user_id: grant.user.id });
   await deps.limiter.take('REFRESH_USER', grant.user.id);
   return grant;
 }
@@ -91,6 +95,7 @@ function rotate(
 async function replay(deps: RefreshDeps, token: RefreshToken, request: RefreshRequest, call: Call): Promise<Session> {
   const session = await deps.store.sessions.byId(token.sessionId, call.signal);
   if (!session) throw new AuthError('REFRESH_TOKEN_INVALID');
+  noteForLog({ user_id: session.user.id });
   const verdict = judgeRefresh(session, token.counter, request.requestId, deps.now());
   if (verdict === 'replay' || verdict === 'rotate') assertAudiences(deps, session, request);
   if (verdict === 'replay') return narrow(deps, session, request);
@@ -128,7 +133,7 @@ async function endStolenSession(
   { origin }: Call,
 ): Promise<void> {
   const detected = audit({ type: 'refresh_reuse_detected', userId: user.id, sessionId, origin });
-  await store.sessions.end(sessionId, now(), [detected]);
+  await store.sessions.end(sessionId, 'refresh_token_reused', { at: now(), effects: [detected] });
   await revocationFeed.catchUp();
 }
 

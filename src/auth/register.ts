@@ -9,6 +9,7 @@ import { parseFields } from '../domain/parse-fields.ts';
 import { parseNewPassword } from '../domain/password.ts';
 import { registrationBinding } from '../domain/registration-binding.ts';
 import type { User } from '../domain/user.ts';
+import { noteForLog } from '../process/log-context.ts';
 import { type Attempt, type Budget, enforceLimits } from './enforce-limits.ts';
 import { MAILS, mailAttempts } from './mail-attempts.ts';
 import { rejectBreached } from './reject-breached.ts';
@@ -62,6 +63,7 @@ export async function register(
     { id, email, fullName: full_name, passwordHash },
     { at: deps.now(), effects: { created, taken } },
   );
+  if (user) noteForLog({ user_id: id });
   const binding = registrationBinding(id, deps.purposeKeys.registrations);
   if (requiresVerifiedEmail) return { user: null, binding };
   if (!user) throw new AuthError('EMAIL_TAKEN');

@@ -36,7 +36,7 @@ export async function revokeToken(
   if (email === undefined) return 'unsupported';
   await enforceLimits(deps, { attempts: [{ limit: 'REVOCATION_SESSION', key: sessionId }], userId, sessionId }, call);
   const ended = audit({ type: 'logged_out', userId, sessionId, origin: call.origin });
-  await deps.store.sessions.end(sessionId, deps.now(), [ended]);
+  await deps.store.sessions.end(sessionId, 'logged_out', { at: deps.now(), effects: [ended] });
   await deps.revocationFeed.catchUp();
   return 'done';
 }

@@ -8,9 +8,11 @@ import { parsePresentedPassword } from '../domain/password.ts';
 import type { UserPrincipal } from '../domain/principal.ts';
 import { isRegistrationBinding } from '../domain/registration-binding.ts';
 import { isMatch } from '../passwords/hash-work.ts';
+import { noteForLog } from '../process/log-context.ts';
 import type { EmailVerification } from '../store/email-verifications.ts';
 import { comparePassword } from './compare-password.ts';
 import { enforceLimits } from './enforce-limits.ts';
+import { rejectMailedToken } from './reject-mailed-token.ts';
 
 /** One of the last three is required: the reader of the e-mail can be another person than the owner of the account. */
 export type VerifyEmailInput = {
@@ -38,12 +40,13 @@ export async function verifyEmail(deps: VerifyEmailDeps, input: VerifyEmailInput
   }
   const permit = await enforceLimits(deps, { attempts: [{ limit: 'VERIFY_EMAIL_TOKEN', key: id }] }, call);
   const verification = await store.emailVerifications.byId(id, now(), call.signal);
-  if (!verification) throw new AuthError('VERIFICATION_TOKEN_INVALID');
+  if (!verification) return rejectMailedToken(deps, 'verification', id);
+  noteForLog({ user_id: verification.userId });
   if (!(await permit.giveBackOnError(() => isOwner(deps, verification, input, call)))) {
     throw new AuthError('VERIFICATION_OWNER_REQUIRED');
   }
   const isDone = await store.emailVerifications.redeem(verification, now(), effectsOf(verification, call));
-  if (!isDone) throw new AuthError('VERIFICATION_TOKEN_INVALID');
+  if (!isDone) return rejectMailedToken(deps, 'verification', id);
   // Tokens carry the address.
   await deps.revocationFeed.catchUp();
 }

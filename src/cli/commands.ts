@@ -1,7 +1,9 @@
 // The parser, the help and docs/reference/cli.md come from this table.
 import { AUDIT_COMMANDS } from './audit.ts';
 import type { Command } from './command.ts';
+import { CONFIG_COMMANDS } from './config.ts';
 import { KEY_COMMANDS } from './keys.ts';
+import { LIMIT_COMMANDS } from './limits.ts';
 import { OUTBOX_COMMANDS } from './outbox.ts';
 import { PROCESS_COMMANDS } from './process-commands.ts';
 import { ROLE_COMMANDS } from './roles.ts';
@@ -16,13 +18,17 @@ export const COMMANDS: Command[] = [
   ...KEY_COMMANDS,
   ...AUDIT_COMMANDS,
   ...OUTBOX_COMMANDS,
+  ...LIMIT_COMMANDS,
+  ...CONFIG_COMMANDS,
 ];
 
 export const COMMAND_GROUPS: Record<string, string> = {
+  config: 'The configuration of this environment.',
   users: 'User accounts, and the first administrator.',
   roles: 'Roles and the roles that they imply.',
   services: 'Service accounts and their API keys.',
   keys: 'Signing keys of access tokens, and the master key that encrypts them.',
   audit: 'The audit trail and its verification.',
   outbox: 'E-mails and audit events that wait for a worker, and dead letters.',
+  limits: 'Counted attempts of accounts and networks, and their limits.',
 };

@@ -6,12 +6,12 @@ import { InvalidValue } from '../domain/parse-fields.ts';
 import { OperatorError } from '../process/operator-error.ts';
 
 /** Logins of images and of services, which several people share. */
-const SHARED_LOGINS = /^(?:root|node|app|user|nobody|nonroot|default|latchkey|uid-\d+)$/;
+const SHARED_LOGINS = /^(?:root|node|app|user|no(?:body|nroot)|default|latchkey|uid-\d+)$/;
 
 type Names = {
-  /** Of the option --as, or empty. */
+  /** The value of --as, or empty. */
   as: string;
-  /** Of OPERATOR. */
+  /** The value of OPERATOR. */
   operator: string | undefined;
   login?: string;
   /** SUDO_USER, which sudo sets. */

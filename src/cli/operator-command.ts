@@ -2,6 +2,7 @@
 import { readDatabaseConfig } from '../config/config.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import { ERROR_REASONS } from '../domain/error-reason.ts';
+import { LimitsUnavailable } from '../limits/counted-limits.ts';
 import { OperatorError, operatorMessage } from '../process/operator-error.ts';
 import { isDatabaseOutage } from '../store/postgres/outage.ts';
 import {
@@ -14,6 +15,7 @@ import {
   type OptionValues,
 } from './command.ts';
 import { operatorEnvironment } from './environment.ts';
+import { redisSentence } from './limit-desk.ts';
 import { asOperator, type Operator } from './operator.ts';
 import { operatorActor } from './operator-actor.ts';
 import { createOutput, type Output } from './output.ts';
@@ -66,6 +68,7 @@ export function operatorCommand<
 }
 
 function asOperatorError(error: unknown): unknown {
+  if (error instanceof LimitsUnavailable) return new OperatorError(redisSentence(error.cause));
   if (error instanceof AuthError) return new OperatorError(sentenceOf(error));
   // main.ts prints a more exact sentence for an error with a known code.
   if (error instanceof Error && isDatabaseOutage(error) && operatorMessage(error) === null) {

@@ -1,7 +1,7 @@
 // Runs use cases of administrators for an operator, whose authority is the login of the database.
 import { randomUUID } from 'node:crypto';
 import { v7 } from 'uuid';
-import { type Environment, readDatabaseConfig, readMasterKeys } from '../config/config.ts';
+import { type Environment, readDatabaseConfig, readLimitAccess, readMasterKeys } from '../config/config.ts';
 import type { Deps } from '../deps.ts';
 import type { Actor } from '../domain/actor.ts';
 import type { Call } from '../domain/call.ts';
@@ -12,11 +12,14 @@ import { openDatabase } from '../store/postgres/database.ts';
 import { createDatabaseClock } from '../store/postgres/database-clock.ts';
 import { createPrimaryGuard } from '../store/postgres/primary-guard.ts';
 import { createStore } from '../store/store.ts';
+import { type LimitDesk, openLimitDesk } from './limit-desk.ts';
 
 export type Operator = {
   deps: Pick<Deps, 'store' | 'revocationFeed' | 'apiKeyMaxDays' | 'reauthenticationSeconds' | 'now' | 'newId'>;
   /** Requires MASTER_KEY. @throws ConfigError */
   keyRotation(): KeyRotation;
+  /** Requires REDIS_URL and MASTER_KEY. @throws ConfigError or OperatorError */
+  limits(): Promise<LimitDesk>;
   environment: Environment;
   actor: Actor;
   call: Call;
@@ -40,6 +43,8 @@ export async function asOperator<T>(
   const newId = () => v7();
   const store = createStore(db, newId, now);
   const { apiKeyMaxDays } = readDatabaseConfig(environment);
+  await using closing = new AsyncDisposableStack();
+  let opened: Promise<LimitDesk> | undefined;
   const origin = { address: '', userAgent: 'latchkey', requestId: randomUUID() };
   return await work({
     // Commands do not wait for verifiers, which follow within a second. Operators have no session to re-authenticate.
@@ -48,6 +53,7 @@ export async function asOperator<T>(
       const encryptionKeys = derivePurposeKeys(readMasterKeys(environment)).signingKeyEncryption;
       return createKeyRotation({ store: store.signingKeys, encryptionKeys, now });
     },
+    limits: () => (opened ??= openLimitDesk(readLimitAccess(environment), now).then((desk) => closing.use(desk))),
     environment,
     get actor() {
       return actor();

@@ -5,6 +5,7 @@ import type { Command } from './command.ts';
 import type { Operator } from './operator.ts';
 import { operatorCommand } from './operator-command.ts';
 import type { Output } from './output.ts';
+import { parseLimit } from './parse-limit.ts';
 
 /** With neither flag, both states are included. */
 type Filter = { dead: boolean; waiting: boolean };
@@ -40,7 +41,7 @@ export const OUTBOX_COMMANDS: Command[] = [
 /** Dead letters come first, the latest failure before the others, then waiting entries by their next attempt. */
 async function showOutbox({ deps }: Operator, filter: Filter & { limit: string }, output: Output): Promise<void> {
   const { outboxEntries } = deps.store;
-  const limit = parseLimit(filter.limit);
+  const limit = parseLimit(filter.limit, { otherwise: LISTED, most: MAX_LISTED });
   const dead = includesDead(filter) ? await outboxEntries.dead(limit) : [];
   const waiting = includesWaiting(filter)
     ? [...(await outboxEntries.waiting('mail', limit)), ...(await outboxEntries.waiting('audit', limit))]
@@ -72,12 +73,6 @@ function includesDead({ dead, waiting }: Filter): boolean {
 
 function includesWaiting({ dead, waiting }: Filter): boolean {
   return waiting || !dead;
-}
-
-function parseLimit(text: string): number {
-  const limit = text === '' ? LISTED : Number(text);
-  if (Number.isInteger(limit) && limit >= 1 && limit <= MAX_LISTED) return limit;
-  throw new OperatorError(`--limit must be 1 to ${MAX_LISTED}`);
 }
 
 function toRow(entry: OutboxEntry) {

@@ -1,17 +1,25 @@
 // The output of a command: a table for people, JSON for programs.
 
 type Cell = string | number | boolean | Date | null;
-export type Row = Record<string, Cell | Cell[]>;
+type Value = Cell | Value[] | { [name: string]: Value };
+export type Row = Record<string, Value>;
 
 export type Output = {
   /** @param none the text for people when there are no rows */
   rows(rows: Row[], none: string): void;
   record(record: Row): void;
+  /** A record, and tables that belong to it: members of the record in JSON. */
+  report(record: Row, tables: Record<string, Row[]>): void;
   /** For people only. Programs use the exit code. */
   message(sentence: string): void;
 };
 
 export function createOutput(asJson: boolean, write: (text: string) => void): Output {
+  function writeRecord(record: Row): void {
+    const width = Math.max(...Object.keys(record).map((name) => name.length));
+    for (const [name, value] of Object.entries(record)) write(`${name.padEnd(width)}  ${toText(value)}\n`);
+  }
+
   return {
     rows(rows, none) {
       if (asJson) write(`${JSON.stringify(rows)}\n`);
@@ -20,8 +28,14 @@ export function createOutput(asJson: boolean, write: (text: string) => void): Ou
     },
     record(record) {
       if (asJson) return write(`${JSON.stringify(record)}\n`);
-      const width = Math.max(...Object.keys(record).map((name) => name.length));
-      for (const [name, value] of Object.entries(record)) write(`${name.padEnd(width)}  ${toText(value)}\n`);
+      writeRecord(record);
+    },
+    report(record, tables) {
+      if (asJson) return write(`${JSON.stringify({ ...record, ...tables })}\n`);
+      writeRecord(record);
+      for (const [title, rows] of Object.entries(tables)) {
+        write(`\n${title.replaceAll('_', ' ')}: ${rows.length === 0 ? 'none\n' : `\n${table(rows)}`}`);
+      }
     },
     message(sentence) {
       if (!asJson) write(`${sentence}\n`);
@@ -44,10 +58,15 @@ function table(rows: Row[]): string {
     .join('');
 }
 
+/** Text of other users must not control the terminal. */
+function plain(text: string): string {
+  return text.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, '');
+}
+
 function toText(value: Row[string] | undefined): string {
   if (value === null || value === undefined || value === '') return '-';
   if (value instanceof Date) return value.toISOString();
   if (Array.isArray(value)) return value.length === 0 ? '-' : value.map(toText).join(', ');
-  // Text of other users must not control the terminal.
-  return String(value).replace(/\p{C}/gu, '');
+  if (typeof value === 'object') return plain(JSON.stringify(value));
+  return plain(String(value));
 }

@@ -1,6 +1,7 @@
 import { processEnvironment, readDatabaseConfig } from '../config/config.ts';
 import { createLogger } from '../process/log.ts';
 import { OperatorError } from '../process/operator-error.ts';
+import { RELEASE } from '../process/release.ts';
 import { migrateDatabase, prepareDatabase } from '../store/postgres/prepare-database.ts';
 import { type Command, defineCommand } from './command.ts';
 import { operatorEnvironment } from './environment.ts';
@@ -49,7 +50,7 @@ async function migrate(withServiceLogin: boolean): Promise<void> {
   const { applied, newer } = result;
   const log = createLogger(logLevel);
   if (newer.length > 0) log.warn({ migrations: newer }, 'a newer release has migrated the database; nothing was done');
-  else log.info({ migrations: applied }, 'migrated');
+  else log.info({ service_version: RELEASE, migrations: applied }, 'migrated');
 }
 
 async function examineService({ json, dev }: { json: boolean; dev: boolean }): Promise<void> {

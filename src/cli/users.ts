@@ -3,28 +3,22 @@ import { createUser } from '../admin/create-user.ts';
 import { getUser } from '../admin/get-user.ts';
 import { grantRole } from '../admin/grant-role.ts';
 import { revokeRole } from '../admin/revoke-role.ts';
-import { isUuid } from '../domain/uuid.ts';
-import type { UserRecord } from '../store/user-records.ts';
 import type { Command } from './command.ts';
+import { identify } from './identify.ts';
 import { FORMATS } from './import/formats.ts';
 import { importFile } from './import/import-file.ts';
 import { assertRole, type Operator } from './operator.ts';
 import { operatorCommand, REASON } from './operator-command.ts';
-import type { Output, Row } from './output.ts';
+import type { Output } from './output.ts';
 import { parseTime } from './parse-time.ts';
+import { USER, USER_INQUIRIES, userRow } from './user-inquiries.ts';
 
 type Account = { id: string; email: string };
 
-const USER = { user: 'ID or e-mail address of the user, or its ID in the system of an import' } as const;
 const UNTIL = { until: { value: 'time', help: 'end of the grant, such as 2030-01-31T12:00:00Z' } } as const;
 
 export const USER_COMMANDS: Command[] = [
-  operatorCommand({
-    path: 'users show',
-    summary: 'Shows an account with its roles, sessions and identity providers.',
-    arguments: USER,
-    run: async ({ deps }, { args, output }) => output.record(rowOf(await getUser(deps, identify(args.user)))),
-  }),
+  ...USER_INQUIRIES,
   operatorCommand({
     path: 'users create',
     summary: 'Creates an account and e-mails a link to set the password.',
@@ -160,33 +154,5 @@ async function addUser({ deps, actor, call }: Operator, { args, options, output 
   const grant = { actor, userId, serviceAccountId: '', role, reason, expiresAt };
   if (role !== '') await grantRole(deps, grant, call);
   output.message(`${email} has an account and receives an e-mail with the link to set a password`);
-  output.record(rowOf(await getUser(deps, { userId })));
-}
-
-/** A UUID, an email, or the id of the system that the account was imported from. */
-function identify(user: string) {
-  if (isUuid(user)) return { userId: user };
-  return user.includes('@') ? { email: user } : { externalId: user };
-}
-
-function rowOf({ user, externalId, disabledAt, hasPassword, sessions, grants, providers }: UserRecord): Row {
-  const { id, email, fullName, emailVerified, roles, createdAt } = user;
-  const granted = grants.map(({ role, grantedBy, expiresAt }) => {
-    const by = grantedBy === '' ? '' : ` by ${grantedBy}`;
-    return `${role}${by}${expiresAt ? ` until ${expiresAt.toISOString()}` : ''}`;
-  });
-  return {
-    id,
-    email,
-    name: fullName,
-    email_verified: emailVerified,
-    created_at: createdAt,
-    disabled_at: disabledAt,
-    has_password: hasPassword,
-    sessions,
-    providers,
-    roles,
-    granted,
-    external_id: externalId,
-  };
+  output.record(userRow(await getUser(deps, { userId })));
 }

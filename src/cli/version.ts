@@ -1,9 +1,8 @@
 import { processEnvironment } from '../config/config.ts';
-import { commitOf } from '../process/commit.ts';
-import { RELEASE } from '../process/release.ts';
+import { buildOf } from '../process/release.ts';
 
-/** `latchkey 1.2.0 (0123456789ab)`, without the commit where it is unknown. */
+/** `latchkey 1.2.0 (0123456789ab), Node 24.22.3` */
 export function versionLine(): string {
-  const commit = commitOf(processEnvironment().LATCHKEY_COMMIT);
-  return `latchkey ${RELEASE}${commit ? ` (${commit})` : ''}`;
+  const { version, commit } = buildOf(processEnvironment().LATCHKEY_COMMIT);
+  return `latchkey ${version} (${commit}), Node ${process.versions.node}`;
 }

@@ -13,7 +13,7 @@ import { COMMAND_KEYS } from './groups/commands.ts';
 import { DATABASE_KEYS, type DatabaseSettings, databaseSettings } from './groups/database.ts';
 import { type HttpSettings, httpSettings } from './groups/http.ts';
 import { type KeySettings, keySettings, MASTER_KEY_KEYS, masterKeyRing } from './groups/keys.ts';
-import { type LimitSettings, readLimits } from './groups/limits.ts';
+import { LIMIT_KEYS, type LimitSettings, readLimits } from './groups/limits.ts';
 import { type MailSettings, mailSettings } from './groups/mail.ts';
 import { type PasswordSettings, passwordSettings } from './groups/passwords.ts';
 import { PROCESS_KEYS, type ProcessSettings, processSettings } from './groups/process.ts';
@@ -106,6 +106,21 @@ export function readDatabaseConfig(environment: Environment): DatabaseConfig {
 /** @throws ConfigError */
 export function readMasterKeys(environment: Environment): KeyRing {
   return masterKeyRing(readConfigKeys(MASTER_KEY_KEYS, environment).values);
+}
+
+export type LimitAccess = Pick<Config, 'redisUrl' | 'limits'> & Pick<KeySettings, 'masterKeys'>;
+
+/** For commands that read and clear counts. @throws ConfigError */
+export function readLimitAccess(environment: Environment): LimitAccess {
+  const { NODE_ENV, ALLOW_CLEARTEXT } = PROCESS_KEYS;
+  const { REDIS_URL } = DATABASE_KEYS;
+  const keys = { NODE_ENV, ALLOW_CLEARTEXT, REDIS_URL, ...MASTER_KEY_KEYS };
+  const { values, problems } = readEnvironment(environment);
+  problems.push(...unknownVariables(values, [...Object.keys(keys), ...Object.keys(LIMIT_KEYS)]));
+  const parsed = parseKeys(keys, values, problems);
+  const limits = readLimits(values, problems);
+  if (!parsed || problems.length > 0) throw new ConfigError(problems);
+  return { redisUrl: parsed.REDIS_URL, limits, masterKeys: masterKeyRing(parsed) };
 }
 
 /** @returns the values of these keys, and every variable that is set @throws ConfigError */

@@ -46,6 +46,9 @@ const GROUPS: { group: string; keys: Keys }[] = [
   { group: 'Development', keys: DEV_KEYS },
 ];
 
+/** By the names of CONFIGURATION. */
+export const KEYS_BY_NAME: ReadonlyMap<string, Key> = new Map(GROUPS.flatMap(({ keys }) => Object.entries(keys)));
+
 type ConfigurationKey = {
   group: string;
   /** Contains `<NAME>` for the name of an identity provider in upper case. */

@@ -5,6 +5,7 @@ import type { Format } from './key.ts';
 
 const MASTER_KEY_BYTES = 32;
 const SERVICE_KEY_LENGTH = 32;
+const MAX_KEYS_OF_A_SERVICE = 2;
 /** The probability that a random key of 32 bytes has fewer different bytes is below 10^-12. */
 const MIN_DIFFERENT_BYTES = 16;
 const SAMPLE = /change.?me|sample|example|secret|passw(or)?d|placeholder|your.?key|^postgres$|^latchkey$|^admin$/i;
@@ -33,18 +34,28 @@ export const masterKeys: Format<Buffer[]> = {
   schema: items.transform((list, context) => list.map((item) => parseMasterKey(item, context))),
 };
 
-/** Each key has a name, which appears in logs. */
-export const serviceKeys: Format<Map<string, string>> = {
-  text: `name=key,name=key, with keys of at least ${SERVICE_KEY_LENGTH} characters`,
+/** A name stands twice while its service changes from one key to the next. The names appear in logs. */
+export const serviceKeys: Format<Map<string, string[]>> = {
+  text: `name=key,name=key, each name at most twice, with keys of at least ${SERVICE_KEY_LENGTH} characters`,
   schema: items.transform((entries, context) => {
-    const keys = new Map<string, string>();
+    const keys = new Map<string, string[]>();
     for (const entry of entries) {
-      const [, name, key] = /^([a-z][a-z0-9-]{0,62})=(\S+)$/.exec(entry) ?? [];
-      if (!name || !key || keys.has(name)) context.addIssue('must be a list of name=key, each name once');
-      else if (key.length < SERVICE_KEY_LENGTH) context.addIssue('must have keys of at least 32 characters');
-      else if (isSample(key)) context.addIssue('has a key that is a sample, not a secret');
-      else keys.set(name, key);
+      const [, name = '', key = ''] = /^([a-z][a-z0-9-]{0,62})=(\S+)$/.exec(entry) ?? [];
+      const problem = serviceKeyProblem(name, key, keys);
+      if (problem !== null) context.addIssue(problem);
+      else keys.set(name, [...(keys.get(name) ?? []), key]);
     }
     return keys;
   }),
 };
+
+function serviceKeyProblem(name: string, key: string, before: Map<string, string[]>): string | null {
+  if (name === '' || key === '') return 'must be a list of name=key';
+  if (key.length < SERVICE_KEY_LENGTH) return 'must have keys of at least 32 characters';
+  if (isSample(key)) return 'has a key that is a sample, not a secret';
+  if (before.get(name)?.length === MAX_KEYS_OF_A_SERVICE) {
+    return 'must have at most two keys for a name: remove the key that its service has replaced';
+  }
+  const isRepeated = [...before.values()].some((keys) => keys.includes(key));
+  return isRepeated ? 'must have each key once: a key identifies one service' : null;
+}

@@ -33,6 +33,7 @@ const service: Manifest = {
   name: 'latchkey',
   description,
   ...SHARED,
+  ...gitHead(),
   engines,
   bin: { latchkey: 'src/main.js' },
   exports: { './package.json': './package.json' },
@@ -96,6 +97,12 @@ function complete(folder: string, manifest: Manifest, readme: string): void {
   writeFileSync(join(home, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
   cpSync(readme, join(home, 'README.md'));
   cpSync(join(ROOT, 'LICENSE'), join(home, 'LICENSE'));
+}
+
+/** The name of npm's own field. Empty when this is no checkout. */
+function gitHead(): Manifest {
+  const { status, stdout } = spawnSync('git', ['rev-parse', 'HEAD'], { cwd: ROOT, encoding: 'utf8' });
+  return status === 0 ? { gitHead: stdout.trim() } : {};
 }
 
 function entry(path: string): Manifest {

@@ -19,7 +19,7 @@ export const AUDIT_EVENT_TYPES = {
   reset_requested: 'A caller requested an e-mail to reset a password, whether or not the address has an account.',
   reset_done: 'A user set a new password with the token of an e-mail. All sessions of the account ended.',
   permission_denied:
-    'A user or service called an RPC, or set a field, without permission. `detail` names the RPC or field. At most 20 events for each caller in 15 minutes.',
+    'A user or service called an RPC, or set a field, without permission. `detail` names the RPC or field, and a service with its key. At most 20 events for each caller in 15 minutes.',
   verification_requested: 'A caller requested an e-mail to verify an address, whether or not it has an account.',
   network_confirmed: 'A user confirmed a new network with the token of an e-mail.',
   email_verified: 'A user verified the email of the account.',
@@ -34,7 +34,8 @@ export const AUDIT_EVENT_TYPES = {
   identity_unlinked: 'An identity of a provider (`detail`) was removed from an account.',
   role_denied:
     'A check found that a user or service lacks a role (`target`). One event for each subject and role in 15 minutes.',
-  roles_read: 'A caller (`actor`) read roles of users by their ids. `after` holds the counts of a 15-minute period.',
+  roles_read:
+    'A caller (`actor`) read roles of users by their ids. `after` holds the counts of a 15-minute period and the key of a service.',
   role_defined: 'An administrator or operator created or changed a role (`target`).',
   role_deleted: 'An administrator or operator deleted a role (`target`).',
   role_granted:
@@ -45,6 +46,7 @@ export const AUDIT_EVENT_TYPES = {
   user_enabled: 'An administrator or operator enabled a user again.',
   user_deleted: 'An administrator or operator deleted a user.',
   user_unlocked: 'An administrator or operator cleared the counted attempts of a user. `before` holds the limits.',
+  limits_reset: 'An operator cleared the counts of an account or of a network (`target`). `before` holds the limits.',
   new_password_required:
     'An administrator or operator voided the password of a user, who receives an e-mail to set a new one.',
   sessions_ended: 'An administrator or operator ended all sessions of a user.',

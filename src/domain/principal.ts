@@ -18,12 +18,14 @@ export type ServicePrincipal = {
   serviceAccountId: string | null;
   /** The API key of the call, or of the access token; null without an account. */
   keyId: string | null;
+  /** For a service of SERVICE_KEYS: the fingerprint of its key. */
+  keyFingerprint?: string;
   name: string;
   roles: string[];
 };
 
 /** A service account, identified by an access token. */
-export type ServiceTokenPrincipal = Omit<ServicePrincipal, 'keyId'> & {
+export type ServiceTokenPrincipal = Omit<ServicePrincipal, 'keyId' | 'keyFingerprint'> & {
   serviceAccountId: string;
   issuedAt: Date;
   expiresAt: Date;
@@ -38,6 +40,11 @@ export type UserCaller = UserPrincipal & {
 };
 
 export type Principal = UserCaller | ServicePrincipal;
+
+/** Names the key without revealing it. Null for a service that a certificate identifies. */
+export function keyName({ keyId, keyFingerprint }: ServicePrincipal): string | null {
+  return keyId ?? keyFingerprint ?? null;
+}
 
 /** `user:<id>` or `service:<name>`. */
 export function subjectName(principal: { kind: 'user'; userId: string } | { kind: 'service'; name: string }): string {

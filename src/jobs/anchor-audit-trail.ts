@@ -1,5 +1,5 @@
 import { appendFile } from 'node:fs/promises';
-import type { Logger } from 'pino';
+import type { Log } from '../process/log.ts';
 import type { Store } from '../store/store.ts';
 
 export type AnchoringDeps = {
@@ -10,7 +10,7 @@ export type AnchoringDeps = {
 };
 
 /** For `audit verify --anchors`. Returns a function that stops it. */
-export function startAnchoring(deps: AnchoringDeps, log: Logger): () => void {
+export function startAnchoring(deps: AnchoringDeps, log: Log): () => void {
   if (deps.anchorEveryMs === 0) return () => {};
   const timer = setInterval(() => {
     writeAnchor(deps, log).catch((err: unknown) => log.warn({ err }, 'anchoring the audit trail'));
@@ -18,7 +18,7 @@ export function startAnchoring(deps: AnchoringDeps, log: Logger): () => void {
   return () => clearInterval(timer);
 }
 
-async function writeAnchor({ store, anchorFile }: AnchoringDeps, log: Logger): Promise<void> {
+async function writeAnchor({ store, anchorFile }: AnchoringDeps, log: Log): Promise<void> {
   const { seq, hash } = await store.auditTrail.anchor();
   const anchor = { audit_seq: String(seq), audit_hash: hash };
   log.info(anchor, 'audit anchor');

@@ -1,7 +1,7 @@
 // One transaction for hundreds of events. An event that the trail cannot store becomes a dead letter and delays no
 // other.
 import type { Job } from 'bullmq';
-import type { Logger } from 'pino';
+import type { Log } from '../process/log.ts';
 import { type AuditTrail, UnrecordableEvent } from '../store/audit-trail.ts';
 import type { Outbox } from '../store/outbox.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
@@ -21,7 +21,7 @@ export const AUDIT_BATCH = 500;
 /** @throws when no event can be recorded now. The job is then retried */
 export async function recordAuditEvents(
   { store, metrics }: AuditRecorderDeps,
-  log: Logger,
+  log: Log,
   { data: { ids }, attemptsMade }: Pick<Job<AuditJob>, 'data' | 'attemptsMade'>,
 ): Promise<void> {
   let unrecordable: Unrecordable[];
@@ -29,7 +29,10 @@ export async function recordAuditEvents(
     unrecordable = await recordAllBut(store.auditTrail, ids);
   } catch (error) {
     metrics.jobEnded('audit', 'failed', ids.length);
-    log.warn({ events: ids.length, attempt: attemptsMade + 1, err: error }, 'recording failed, will be tried again');
+    log.warn(
+      { topic: 'audit', events: ids.length, attempt: attemptsMade + 1, err: error },
+      'recording failed, will be tried again',
+    );
     await store.outbox.noteDelay(ids, describe(error));
     // Redis keeps the message until the job ends. The outbox row has the full text.
     throw new Error('attempt failed');

@@ -1,5 +1,5 @@
 // Every worker repeats small pieces of housekeeping.
-import type { Logger } from 'pino';
+import type { Log } from '../process/log.ts';
 import { EXPIRING_TABLES, type ExpiringTable } from '../store/expired.ts';
 import type { Store } from '../store/store.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
@@ -20,7 +20,7 @@ const TRACES_AT_ONCE = 10_000;
 const PAGE = 1_000;
 
 /** Returns a function that stops it. @throws when the partitions of the audit trail cannot be created */
-export async function startHousekeeping(deps: HousekeepingDeps, log: Logger): Promise<() => void> {
+export async function startHousekeeping(deps: HousekeepingDeps, log: Log): Promise<() => void> {
   const { store, rotateKeys, metrics, now } = deps;
   const pages = new Map<ExpiringTable, string | null>();
 

@@ -1,11 +1,13 @@
 // Postgres keeps the schedule and the claims, and BullMQ only spreads the attempts. An e-mail that the server has
 // accepted is not sent again because another part was slow.
-import type { Logger } from 'pino';
+
 import { backoffMs as delayAfter } from '../async/backoff.ts';
 import { pause } from '../async/pause.ts';
 import { waitAtMost } from '../async/wait-at-most.ts';
 import type { AuditEvent } from '../domain/audit-event.ts';
 import type { AuditType } from '../domain/audit-event-types.ts';
+import type { Log } from '../process/log.ts';
+import type { LogFields } from '../process/log-fields.ts';
 import type { ClaimedMail } from '../store/mail-orders.ts';
 import type { Store } from '../store/store.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
@@ -48,7 +50,7 @@ const RECORD_FOR_MS = 10 * 60_000;
 const RECORD_AGAIN_MS = 1_000;
 const RELEASE_MS = 3_000;
 
-export function createMailAttempts(deps: MailAttemptsDeps, log: Logger): MailAttempts {
+export function createMailAttempts(deps: MailAttemptsDeps, log: Log): MailAttempts {
   const stop = new AbortController();
   const underWay = new Set<Promise<void>>();
   let isClosing = false;
@@ -74,7 +76,7 @@ export function createMailAttempts(deps: MailAttemptsDeps, log: Logger): MailAtt
   };
 }
 
-async function attemptMail(deps: MailAttemptsDeps, log: Logger, outboxId: string, stop: AbortSignal): Promise<void> {
+async function attemptMail(deps: MailAttemptsDeps, log: Log, outboxId: string, stop: AbortSignal): Promise<void> {
   const { mailOrders } = deps.store;
   const claimed = await mailOrders.claim(outboxId, CLAIM_MS);
   if (claimed === null) return;
@@ -105,19 +107,19 @@ async function attemptMail(deps: MailAttemptsDeps, log: Logger, outboxId: string
   }
 }
 
-async function noteInterrupted({ store }: MailAttemptsDeps, log: Logger, about: About): Promise<void> {
+async function noteInterrupted({ store }: MailAttemptsDeps, log: Log, about: About): Promise<void> {
   await store.mailOrders.release(about.claimed);
   log.info(fieldsOf(about), 'mail not sent before this worker stopped: the next worker sends it at once');
 }
 
-async function drop({ store, metrics, now }: MailAttemptsDeps, log: Logger, about: About): Promise<void> {
+async function drop({ store, metrics, now }: MailAttemptsDeps, log: Log, about: About): Promise<void> {
   await store.mailOrders.finish(about.claimed, now(), null);
   metrics.jobEnded('mail', 'done');
   log.info(fieldsOf(about), 'mail not sent: the account no longer exists, or no longer needs it');
 }
 
 async function noteSent(
-  { deps, log, stop }: { deps: MailAttemptsDeps; log: Logger; stop: AbortSignal },
+  { deps, log, stop }: { deps: MailAttemptsDeps; log: Log; stop: AbortSignal },
   about: About,
   sent: SentMail,
 ): Promise<void> {
@@ -130,12 +132,12 @@ async function noteSent(
   log.info({ ...fieldsOf(about), message_id: messageId, smtp_answer: response }, 'mail sent');
 }
 
-async function noteFailed(deps: MailAttemptsDeps, log: Logger, about: About, error: unknown): Promise<void> {
+async function noteFailed(deps: MailAttemptsDeps, log: Log, about: About, error: unknown): Promise<void> {
   const { store, metrics, now } = deps;
   const { claimed } = about;
   const [description, answered] = [describe(error), answerOf(error)];
   const answer = answered?.answer ?? null;
-  const smtpFields = answered && { smtp_command: answered.command, smtp_answer: answer };
+  const smtpFields = answered && { smtp_command: answered.command, smtp_answer: answered.answer ?? undefined };
   const fields = { ...fieldsOf(about), ...smtpFields, err: error };
   const event = (type: AuditType) => eventOf(type, about, { attempts: claimed.attempt, response: answer });
   if (error instanceof ExpiredMail) {
@@ -177,7 +179,7 @@ async function untilRecorded(record: () => Promise<void>, stop: AbortSignal): Pr
   }
 }
 
-function fieldsOf({ claimed: { id, attempt, order }, userId }: About): object {
+function fieldsOf({ claimed: { id, attempt, order }, userId }: About): LogFields {
   const user = userId !== undefined && { user_id: userId };
   return { outbox_id: id, topic: 'mail', template: order.template, attempt, ...user };
 }

@@ -1,9 +1,9 @@
 // The folder jobs owns the work after a response: the outbox relay, queues, e-mails, audit events and housekeeping. It
 // must not answer calls or decide about tokens. This file starts all of it in one worker process.
 import type { Job } from 'bullmq';
-import type { Logger } from 'pino';
 import { atMostEvery } from '../async/rate-gate.ts';
 import { waitAtMost } from '../async/wait-at-most.ts';
+import type { Log } from '../process/log.ts';
 import type { RedisClient } from '../redis/connect-redis.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Tracing } from '../telemetry/tracing.ts';
@@ -38,11 +38,7 @@ const AUDIT_CONCURRENCY = 1;
 const END_JOBS_MS = 1_000;
 const ERROR_LINE_EVERY_MS = 10_000;
 
-export async function startWorker(
-  deps: WorkerDeps,
-  log: Logger,
-  onRedisError: (error: Error) => void,
-): Promise<Worker> {
+export async function startWorker(deps: WorkerDeps, log: Log, onRedisError: (error: Error) => void): Promise<Worker> {
   const stopHousekeeping = await startHousekeeping(deps, log);
   const stopAnchoring = startAnchoring(deps, log);
   const consumer = { redis: deps.redis, onError: onRedisError };

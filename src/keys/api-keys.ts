@@ -4,8 +4,9 @@ import { apiKeyHash, isApiKey } from '../domain/api-key.ts';
 import type { Call } from '../domain/call.ts';
 import { createExpiringMap } from '../domain/expiring-map.ts';
 import { widestNetworkOf } from '../domain/networks.ts';
+import { noteForLog } from '../process/log-context.ts';
 import type { KeyHolder, ServiceAccounts } from '../store/service-accounts.ts';
-import { createUnknownKeys } from './unknown-keys.ts';
+import { createUnknownKeys, type FoundKey, isValid } from './unknown-keys.ts';
 
 export type ApiKeys = {
   /** Null for an invalid key, and when a look-up is necessary. */
@@ -27,13 +28,13 @@ export function createApiKeys(
   const refreshing = new Map<string, ReturnType<typeof read>>();
   const lookUpUnknown = createUnknownKeys(read, monotonicMs);
 
-  async function read(hashes: Buffer[]): Promise<Map<string, KeyHolder>> {
+  async function read(hashes: Buffer[]): Promise<Map<string, FoundKey>> {
     // Measured before the statement, so that a key that is revoked during it is not cached for longer.
     const expiresAt = monotonicMs() + CACHED_MS;
     const holders = await store.useKeys(hashes);
     for (const name of hashes.map(nameOf)) {
       const holder = holders.get(name);
-      if (holder) cache.set(name, holder, expiresAt);
+      if (isValid(holder)) cache.set(name, holder, expiresAt);
       else cache.delete(name);
     }
     return holders;
@@ -43,9 +44,9 @@ export function createApiKeys(
   async function find(hash: Buffer, { origin, signal }: Call, isFresh: boolean): Promise<KeyHolder | null> {
     signal.throwIfAborted();
     const name = nameOf(hash);
-    if (!cache.has(name)) return lookUpUnknown(hash, widestNetworkOf(origin.address), isFresh);
+    if (!cache.has(name)) return validHolder(await lookUpUnknown(hash, widestNetworkOf(origin.address), isFresh));
     const holders = isFresh ? read([hash]) : (refreshing.get(name) ?? refresh(hash, name));
-    return (await holders).get(name) ?? null;
+    return validHolder((await holders).get(name) ?? null);
   }
 
   function refresh(hash: Buffer, name: string): ReturnType<typeof read> {
@@ -69,6 +70,17 @@ export function createApiKeys(
       return isApiKey(text) ? find(apiKeyHash(text), call, true) : null;
     },
   };
+}
+
+/** The log shows why a key is rejected. */
+function validHolder(found: FoundKey | null): KeyHolder | null {
+  if (isValid(found)) return found;
+  noteForLog(
+    found
+      ? { reason_detail: found.fault, service: found.name, service_key: found.keyId }
+      : { reason_detail: 'unknown' },
+  );
+  return null;
 }
 
 function nameOf(hash: Buffer): string {

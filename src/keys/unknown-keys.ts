@@ -3,16 +3,18 @@
 // genuine service in the same network as a flood succeeds after a few attempts.
 import { randomInt } from 'node:crypto';
 import { AuthError } from '../domain/auth-error.ts';
-import type { KeyHolder } from '../store/service-accounts.ts';
+import type { InvalidKey, KeyHolder } from '../store/service-accounts.ts';
 
-/** By hash in base64. Invalid keys are absent. */
-export type ReadKeys = (hashes: Buffer[]) => Promise<Map<string, KeyHolder>>;
+export type FoundKey = KeyHolder | InvalidKey;
+
+/** By hash in base64. Unknown keys are absent. */
+export type ReadKeys = (hashes: Buffer[]) => Promise<Map<string, FoundKey>>;
 
 /**
  * @param isFresh whether the statement must begin after the call. Otherwise the call can share a running statement
  * @throws AuthError OVERLOADED while too many calls of the network are waiting
  */
-export type UnknownKeys = (hash: Buffer, network: string, isFresh: boolean) => Promise<KeyHolder | null>;
+export type UnknownKeys = (hash: Buffer, network: string, isFresh: boolean) => Promise<FoundKey | null>;
 
 const EVERY_MS = 1_000;
 const MAX_KEYS_PER_STATEMENT = 256;
@@ -61,11 +63,11 @@ function oneAtATime(read: ReadKeys): ReadKeys {
 }
 
 type Network = {
-  lookUp(hash: Buffer, isFresh: boolean): Promise<KeyHolder | null>;
+  lookUp(hash: Buffer, isFresh: boolean): Promise<FoundKey | null>;
   isIdle(): boolean;
 };
 
-type Waiting = PromiseWithResolvers<KeyHolder | null> & { hash: Buffer; name: string };
+type Waiting = PromiseWithResolvers<FoundKey | null> & { hash: Buffer; name: string };
 
 function createNetwork(read: ReadKeys, monotonicMs: () => number): Network {
   let waiting: Waiting[] = [];
@@ -86,7 +88,7 @@ function createNetwork(read: ReadKeys, monotonicMs: () => number): Network {
     });
     for (const one of batch) one.resolve(holders?.get(one.name) ?? null);
     // Only invalid keys cause the wait of a second.
-    nextAt = batch.every(({ name }) => holders?.has(name)) ? 0 : beganAt + EVERY_MS;
+    nextAt = batch.every(({ name }) => isValid(holders?.get(name))) ? 0 : beganAt + EVERY_MS;
     isReading = false;
     reading = [];
     if (waiting.length > 0) readSoon();
@@ -121,13 +123,17 @@ function createNetwork(read: ReadKeys, monotonicMs: () => number): Network {
       if (running) return running.promise;
       const same = waiting.find(isSame);
       if (same) return share(same);
-      const one: Waiting = { hash, name, ...Promise.withResolvers<KeyHolder | null>() };
+      const one: Waiting = { hash, name, ...Promise.withResolvers<FoundKey | null>() };
       accept(one);
       readSoon();
       return one.promise;
     },
     isIdle: () => !isReading && nextAt <= monotonicMs(),
   };
+}
+
+export function isValid(found: FoundKey | null | undefined): found is KeyHolder {
+  return found !== null && found !== undefined && !('fault' in found);
 }
 
 function overloaded(): AuthError {

@@ -6,6 +6,8 @@ import { KEY_PREFIX, type Limit, pointsWithoutRedis } from './limits.ts';
 
 type Counted = { count: number; msLeft: number };
 
+type OnCount = (key: string, msLeft: number) => Promise<void>;
+
 export type Counter = {
   store: 'redis' | 'process';
   /** The points of the limit times the factor, rounded up, at least one. */
@@ -27,13 +29,23 @@ const NOTHING: Counted = { count: 0, msLeft: 0 };
 const TAKE_BACK = `if tonumber(redis.call('get', KEYS[1]) or 0) > 0 then return redis.call('decr', KEYS[1]) end`;
 
 // Stryker disable all: test/limits/limiter.test.ts tests this counter with a real Redis.
-export function redisCounter(redis: Redis | Cluster, name: string, limit: Limit): Counter {
+/** @param onCount receives each count of failed attempts up to the first rejection */
+export function redisCounter(
+  redis: Redis | Cluster,
+  { name, limit, onCount }: { name: string; limit: Limit; onCount: OnCount | null },
+): Counter {
   const options = { keyPrefix: `${KEY_PREFIX}:${name}`, duration: limit.windowSeconds, points };
   const counter = new RateLimiterRedis({ ...options, storeClient: redis, rejectIfRedisNotReady: true });
   return {
     store: 'redis',
     capacity: (factor) => Math.ceil(limit.points * factor),
-    add: async (key) => toCounted(await counter.consume(key)),
+    add: async (key) => {
+      const counted = toCounted(await counter.consume(key));
+      // The first attempt of a window is a success in most cases, and is not worth a command.
+      const isOfInterest = counted.count >= Math.min(2, limit.points) && counted.count <= limit.points + 1;
+      if (onCount && isOfInterest) await onCount(key, counted.msLeft);
+      return counted;
+    },
     read: async (key) => toCounted(await counter.get(key)),
     takeBack: async (key) => void (await redis.eval(TAKE_BACK, 1, counter.getKey(key)).catch(() => {})),
     clear: (key) => counter.delete(key),

@@ -1,5 +1,6 @@
 import type { Cluster, Redis } from 'ioredis';
 import { networkOf } from '../domain/networks.ts';
+import type { AccountNetworks } from './account-networks.ts';
 import { type Counter, processCounter, redisCounter } from './counters.ts';
 import { isBudget, isByNetwork, type Limit, type LimitName } from './limits.ts';
 import type { RedisFallback } from './redis-fallback.ts';
@@ -17,7 +18,6 @@ export type Limiter = {
   take(name: LimitName, key: string, tightenedForMs?: number): Promise<TakeResult>;
   /** Milliseconds for which a budget remains exceeded. */
   exceededForMs(name: LimitName, key: string): Promise<number>;
-  isCounted(name: LimitName, key: string): Promise<boolean>;
   /** Returns whether any attempt was counted. */
   clear(name: LimitName, key: string): Promise<boolean>;
 };
@@ -26,17 +26,28 @@ export type LimiterDeps = {
   redis: Redis | Cluster;
   fallback: RedisFallback;
   limits: Record<LimitName, Limit>;
+  accountNetworks: AccountNetworks;
   /** The store is `process` for attempts that were counted without Redis. */
   onTaken?: (name: LimitName, outcome: Outcome, store: Counter['store']) => void;
   /** The network has used three quarters of a limit. Called once in a window, or again after points were given back. */
   onNearLimit?: (name: LimitName, network: string) => void;
 };
 
-export function createLimiter({ redis, fallback, limits, onTaken, onNearLimit }: LimiterDeps): Limiter {
+export function createLimiter({
+  redis,
+  fallback,
+  limits,
+  accountNetworks,
+  onTaken,
+  onNearLimit,
+}: LimiterDeps): Limiter {
   const counters = new Map(
     Object.entries(limits).map(([name, limit]) => [
       name,
-      { shared: redisCounter(redis, name, limit), own: processCounter(limit) },
+      {
+        shared: redisCounter(redis, { name, limit, onCount: name === 'LOGIN_PAIR' ? accountNetworks.add : null }),
+        own: processCounter(limit),
+      },
     ]),
   );
 
@@ -63,8 +74,6 @@ export function createLimiter({ redis, fallback, limits, onTaken, onNearLimit }:
         const { count, msLeft } = await counter.read(key);
         return count > counter.capacity(1) ? msLeft : 0;
       }),
-
-    isCounted: (name, key) => withCounter(name, async (counter) => (await counter.read(key)).count > 0),
 
     clear: (name, key) => withCounter(name, (counter) => counter.clear(key)),
   };

@@ -21,10 +21,14 @@ const NEAR = 3 / 4;
 /** Wider networks have more points, because more people share them. */
 export function bucketsOf(name: LimitName, key: string): Bucket[] {
   if (!isByNetwork(name)) return [{ key, factor: 1 }];
-  return networksOf(key).map((network, tier, { length }) => ({
-    key: network,
-    factor: tier === 0 ? 1 : tier === length - 1 ? 3 / 2 : 5 / 4,
-  }));
+  return networksOf(key).map((network) => ({ key: network, factor: factorOf(network) }));
+}
+
+/** @param network as from networksOf */
+export function factorOf(network: string): number {
+  const length = /\/(\d+)$/.exec(network)?.[1];
+  if (length === '24' || length === '48') return 3 / 2;
+  return length === '56' ? 5 / 4 : 1;
 }
 
 /** Counts in none of the buckets when one is full. */

@@ -67,6 +67,11 @@ export async function followPolicyFile(options: FollowOptions): Promise<Followed
   };
 }
 
+export async function policyFileProblems(path: string): Promise<string[]> {
+  const policy = policyOf(await read(path));
+  return Array.isArray(policy) ? policy : [];
+}
+
 type Found = { text: string | null; failure: string };
 
 async function read(path: string): Promise<Found> {

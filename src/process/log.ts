@@ -1,64 +1,69 @@
-import { type DestinationStream, type Logger, pino } from 'pino';
+import { type DestinationStream, pino } from 'pino';
 import { conditionOf } from './condition-name.ts';
+import { fieldsOfContext } from './log-context.ts';
+import { isLogField, type LogFields } from './log-fields.ts';
 
 // The log of the process. src/process owns the process itself: its log, its signals, its ports and its worker
 // processes. It must not contain anything about authentication.
-/** The logger drops every other field, so that no secret reaches the log by mistake. */
-const ALLOWED_FIELDS = new Set([
-  'method',
-  'code',
-  'reason',
-  'duration_ms',
-  'max_duration_ms',
-  'calls',
-  'peer',
-  'request_id',
-  'trace_id',
-  'user_id',
-  'service',
-  'port',
-  'metrics_port',
-  'admin_port',
-  'health_port',
-  'pid',
-  'workers',
-  'worker',
-  'signal',
-  'migrations',
-  'outbox_id',
-  'topic',
-  'template',
-  'attempt',
-  'retry_ms',
-  'message_id',
-  'smtp_command',
-  'smtp_answer',
-  'audit_seq',
-  'audit_hash',
-  'hash_kinds',
-  'timeline',
-  'lost_wal_bytes',
-  'clock_ahead_ms',
-  'limit',
-  'network',
-]);
 
-export function createLogger(level: string, destination?: DestinationStream): Logger {
+export type LogLine = LogFields & { err?: unknown };
+type Write = {
+  (fields: LogLine, message: string): void;
+  (message: string): void;
+};
+export type Log = { [level in 'debug' | 'info' | 'warn' | 'error' | 'fatal']: Write };
+
+/** Nothing that Latchkey logs is longer. A longer text is that of a caller or of another server. */
+const MAX_TEXT = 1_000;
+const MAX_MESSAGE = 300;
+const MAX_NAME = 100;
+/** Also C1 controls and marks of direction, which JSON does not escape and a terminal obeys. */
+const UNPRINTABLE = /[\p{C}\p{Zl}\p{Zp}]/gu;
+
+/** @param onUnknownField for tests: a field that the vocabulary lacks is a defect */
+export function createLogger(
+  level: string,
+  destination?: DestinationStream,
+  onUnknownField: (name: string) => void = () => {},
+): Log {
   const options = {
     level,
     base: null,
     // describeError has already run; the default serializer would replace its result.
     serializers: { err: (described: unknown) => described },
     timestamp: pino.stdTimeFunctions.isoTime,
-    formatters: { level: (label: string) => ({ level: label }), log: allowedFields },
+    formatters: {
+      level: (label: string) => ({ level: label }),
+      log: (fields: Record<string, unknown>) => lineOf(fields, onUnknownField),
+    },
+    // Also for lines without fields, which have no formatter.
+    mixin: () => ({}),
   };
   return destination ? pino(options, destination) : pino(options);
 }
 
-function allowedFields(fields: Record<string, unknown>): Record<string, unknown> {
-  const kept = Object.entries(fields).filter(([name]) => ALLOWED_FIELDS.has(name));
+/** Drops every field outside the vocabulary, so that no secret reaches the log by mistake. */
+function lineOf(fields: Record<string, unknown>, onUnknownField: (name: string) => void): Record<string, unknown> {
+  for (const name of Object.keys(fields)) if (!isLogField(name) && name !== 'err') onUnknownField(name);
+  const all = { ...fields, ...missingIn(fields, fieldsOfContext()) };
+  const kept = Object.entries(all)
+    .filter(([name, value]) => isLogField(name) && value !== undefined)
+    .map(([name, value]) => [name, plain(value)]);
   if ('err' in fields) kept.push(['err', describeError(fields.err)]);
   return Object.fromEntries(kept);
+}
+
+function missingIn(fields: Record<string, unknown>, ofContext: LogFields): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(ofContext).filter(([name]) => fields[name] === undefined));
+}
+
+function plain(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(plain);
+  return typeof value === 'string' ? plainText(value, MAX_TEXT) : value;
+}
+
+function plainText(text: string, maxLength: number): string {
+  return text.slice(0, maxLength).replace(UNPRINTABLE, '');
 }
 
 /**
@@ -71,22 +76,38 @@ function describeError(error: unknown): Record<string, unknown> {
   const condition = conditionOf(error);
   const repeatsValues = severity !== undefined || response !== undefined;
   return {
-    type: error.name,
-    ...(code !== undefined && { code: String(code) }),
+    type: plainText(error.name, MAX_NAME),
+    ...(code !== undefined && { code: plainText(String(code), MAX_NAME) }),
     ...(condition !== null && { condition }),
-    ...(constraint !== undefined && { constraint: String(constraint) }),
+    ...(constraint !== undefined && { constraint: plainText(String(constraint), MAX_NAME) }),
     ...(error.cause !== undefined && { cause: describeError(error.cause) }),
-    ...(responseCode !== undefined && { response_code: String(responseCode) }),
+    ...(responseCode !== undefined && { response_code: plainText(String(responseCode), MAX_NAME) }),
     ...(!repeatsValues && { message: withoutCredentials(error.message) }),
-    stack: error.stack
-      ?.split('\n')
-      .filter((line) => /^\s+at /.test(line))
-      .slice(0, 8)
-      .join('\n'),
+    stack: placesOf(error),
   };
 }
 
+/** Without the message, which can have lines that look like places. */
+function placesOf({ stack = '', message }: Error): string {
+  return stack
+    .slice(Math.max(0, stack.indexOf(message)) + message.length)
+    .split('\n')
+    .filter((line) => /^\s+at /.test(line))
+    .slice(0, 8)
+    .map((line) => plainText(line, MAX_MESSAGE))
+    .join('\n');
+}
+
+/** For a sentence that may repeat the text of a driver. */
+export function plainSentence(text: string): string {
+  return plainText(withoutSecrets(text), MAX_TEXT);
+}
+
 function withoutCredentials(text: string): string {
-  const hidden = text.replace(/\/\/[^/@\s]*@/g, '//***@').replace(/(password=)[^&\s]*/g, '$1***');
-  return hidden.slice(0, 300);
+  return plainText(withoutSecrets(text), MAX_MESSAGE);
+}
+
+/** Hides secrets of URLs: a login before the host, also one with `/` or `@` that should be encoded, and parameters. */
+function withoutSecrets(text: string): string {
+  return text.replace(/\/\/\S*@/g, '//***@').replace(/((?:password|passwd|secret|token|key)=)[^&\s]*/gi, '$1***');
 }

@@ -2,8 +2,8 @@
 // together.
 import cluster, { type Worker } from 'node:cluster';
 import { availableParallelism } from 'node:os';
-import type { Logger } from 'pino';
 import { backoffMs } from '../async/backoff.ts';
+import type { Log, LogLine } from './log.ts';
 import { OperatorError } from './operator-error.ts';
 import type { StopSignal } from './stop-signal.ts';
 
@@ -43,7 +43,7 @@ export function parseWorkers(text: string): number {
  */
 export async function superviseWorkers(
   { count, environment, killAfterMs, observer }: Supervision,
-  log: Logger,
+  log: Log,
   stopSignal: StopSignal,
 ): Promise<void> {
   const slots = new Map<Worker, number>();
@@ -81,25 +81,25 @@ export async function superviseWorkers(
     worker.once('exit', (code, signal) => {
       // A worker that has only begun to start does not catch SIGTERM yet.
       hasFailed ||= stopping && code !== 0 && signal !== 'SIGTERM';
-      if (slots.has(worker)) onEnd(worker, startedAt, { pid: worker.process.pid, code: signal ?? code });
+      if (slots.has(worker)) onEnd(worker, startedAt, { pid: worker.process.pid, exit_code: String(signal ?? code) });
     });
   }
 
-  function onEnd(worker: Worker, startedAt: number, logFields: object): void {
+  function onEnd(worker: Worker, startedAt: number, logFields: LogLine): void {
     slots.delete(worker);
     observer.ended(worker, stopping);
     if (!stopping) startLater(startedAt, logFields);
     else if (slots.size === 0) allEnded.resolve();
   }
 
-  function startLater(startedAt: number, logFields: object): void {
+  function startLater(startedAt: number, logFields: LogLine): void {
     if (!hasEverListened) {
       stop(true);
       return;
     }
     failures = performance.now() - startedAt > HEALTHY_AFTER_MS ? 0 : failures + 1;
     const delayMs = backoffMs(RESTART, failures);
-    log.error({ ...logFields, duration_ms: delayMs }, 'a worker has ended; another one starts soon');
+    log.error({ ...logFields, retry_ms: delayMs }, 'a worker has ended; another one starts soon');
     const timer = setTimeout(() => {
       timers.delete(timer);
       start();

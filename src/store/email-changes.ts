@@ -64,7 +64,7 @@ export function createEmailChanges(db: Db, newId: () => string) {
             email_verified_at = CASE email WHEN ${restored} THEN email_verified_at ELSE ${verifiedAt}::timestamptz END
           WHERE id = ${userId}
         `.execute(trx);
-        await endSessions(trx, at, (eb) => eb('user_id', '=', userId));
+        await endSessions(trx, { at, reason: 'email_change_undone' }, (eb) => eb('user_id', '=', userId));
         const replaced = account.email === restored ? null : account.email;
         const undone = { userId, restored, replaced, unlinked: unlinked.map(({ provider }) => provider) };
         await writeEffects(trx, newId, { at, effects: effects(undone) });

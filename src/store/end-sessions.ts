@@ -1,4 +1,5 @@
 import type { Expression, ExpressionBuilder, SqlBool } from 'kysely';
+import type { SessionEnd } from '../domain/session-end.ts';
 import type { Db } from './postgres/database.ts';
 import type { Schema } from './postgres/schema.ts';
 
@@ -8,12 +9,12 @@ import type { Schema } from './postgres/schema.ts';
  */
 export async function endSessions(
   db: Db,
-  at: Date,
+  { at, reason, by }: SessionEnd & { at: Date },
   which: (sessions: ExpressionBuilder<Schema, 'sessions'>) => Expression<SqlBool>,
 ): Promise<string[]> {
   const ended = await db
     .updateTable('sessions')
-    .set({ ended_at: at })
+    .set({ ended_at: at, end_reason: reason, ended_by: by ?? null })
     .where('ended_at', 'is', null)
     .where(which)
     .returning('id')

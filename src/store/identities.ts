@@ -136,7 +136,7 @@ export function createIdentities(db: Db, newId: () => string) {
         const isLast = !rows.some((row) => row.id !== id && usable.includes(row.provider));
         if (user?.password_hash === null && isLast) return 'last';
         await trx.deleteFrom('identities').where('id', '=', id).execute();
-        await endSessions(trx, at, (eb) =>
+        await endSessions(trx, { at, reason: 'identity_unlinked' }, (eb) =>
           eb.and([eb('user_id', '=', userId), eb('identity_id', '=', id), eb('id', '!=', sessionId)]),
         );
         await writeEffects(trx, newId, { at, effects: effects(unlinked) });

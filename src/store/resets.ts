@@ -81,7 +81,7 @@ export function createResets(db: Db, newId: () => string) {
           .where('password_epoch', '=', reset.passwordEpoch)
           .executeTakeFirst();
         if (used.numUpdatedRows !== 1n) return false;
-        await replacePassword(trx, { userId, passwordHash, keepSessionId: null }, at);
+        await replacePassword(trx, { userId, passwordHash, keepSessionId: null }, { at, reason: 'password_reset' });
         // The token proves that the user reads mail at the address.
         await trx
           .updateTable('users')

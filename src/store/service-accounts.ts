@@ -45,6 +45,9 @@ export type KeyHolder = {
   until: Date;
 };
 
+/** The holder and the fault of a key are for the log. */
+export type InvalidKey = Pick<KeyHolder, 'keyId' | 'name'> & { fault: 'revoked' | 'expired' | 'disabled' };
+
 type RevokedKey = Pick<ApiKey, 'serviceAccountId' | 'name' | 'expiresAt'>;
 
 export type ServiceAccountChange = 'disable' | 'enable' | 'delete';
@@ -206,23 +209,24 @@ export function createServiceAccounts(db: Db, newId: () => string, clock: () => 
       });
     },
 
-    /** Records their use. Returns the holders by hash in base64; invalid keys are absent. */
-    async useKeys(hashes: Buffer[]): Promise<Map<string, KeyHolder>> {
+    /** Records their use. Returns the holders by hash in base64; unknown keys are absent. */
+    async useKeys(hashes: Buffer[]): Promise<Map<string, KeyHolder | InvalidKey>> {
       const now = clock();
       const at = rolesCountAt(now);
+      const fault = sql`CASE WHEN revoked_at IS NOT NULL THEN 'revoked' WHEN api_keys.expires_at <= ${at} THEN 'expired'
+          WHEN disabled_at IS NOT NULL THEN 'disabled' END`;
       const { rows } = await sql<KeyHolderRow>`
         WITH used AS (
           UPDATE api_keys SET last_used_at = ${now}
           WHERE hash = ANY(${hashes}::bytea[])
             AND (last_used_at IS NULL OR last_used_at < ${now}::timestamptz - ${LAST_USED_EVERY}::interval))
-        SELECT hash, api_keys.id AS key_id, api_keys.created_at, service_accounts.id, service_accounts.name, claims_epoch,
+        SELECT hash, ${fault} AS fault, api_keys.id AS key_id, api_keys.created_at, service_accounts.id, service_accounts.name, claims_epoch,
           roles_of_service(service_accounts.id, ${at}) AS roles, (SELECT epoch FROM roles_epoch) AS roles_epoch,
           least(api_keys.expires_at, (
             SELECT min(expires_at) FROM service_account_roles
             WHERE service_account_id = service_accounts.id AND expires_at > ${at})) AS until
         FROM api_keys JOIN service_accounts ON service_accounts.id = service_account_id
-        WHERE hash = ANY(${hashes}::bytea[]) AND revoked_at IS NULL AND disabled_at IS NULL
-          AND api_keys.expires_at > ${at}
+        WHERE hash = ANY(${hashes}::bytea[])
       `.execute(db);
       return new Map(rows.map((row) => [row.hash.toString('base64'), toKeyHolder(row)]));
     },
@@ -246,6 +250,7 @@ function toAccount(row: Row, grants: Map<string, RoleGrant[]>): ServiceAccount {
 
 type KeyHolderRow = {
   hash: Buffer;
+  fault: InvalidKey['fault'] | null;
   key_id: string;
   id: string;
   name: string;
@@ -256,7 +261,8 @@ type KeyHolderRow = {
   until: Date;
 };
 
-function toKeyHolder(row: KeyHolderRow): KeyHolder {
+function toKeyHolder(row: KeyHolderRow): KeyHolder | InvalidKey {
+  if (row.fault !== null) return { fault: row.fault, keyId: row.key_id, name: row.name };
   return {
     keyId: row.key_id,
     serviceAccountId: row.id,

@@ -3,6 +3,7 @@ import type { AudienceChoice } from '../domain/audience.ts';
 import type { AuditEvent } from '../domain/audit-event.ts';
 import type { Effect } from '../domain/effect.ts';
 import type { Authentication } from '../domain/reauthentication.ts';
+import type { SessionEndReason } from '../domain/session-end.ts';
 import { endSessions } from './end-sessions.ts';
 import { writeEffects } from './outbox.ts';
 import type { Db } from './postgres/database.ts';
@@ -83,7 +84,7 @@ export function createSessions(db: Db, newId: () => string, clock: () => Date) {
             audiences: session.audiences,
           })
           .execute();
-        const endedIds = await endSessions(trx, at, (eb) =>
+        const endedIds = await endSessions(trx, { at, reason: 'too_many_sessions' }, (eb) =>
           eb(
             'id',
             'in',
@@ -174,9 +175,13 @@ export function createSessions(db: Db, newId: () => string, clock: () => Date) {
     },
 
     /** False when the session had ended before. */
-    async end(id: string, at: Date, effects: Effect[]): Promise<boolean> {
+    async end(
+      id: string,
+      reason: SessionEndReason,
+      { at, effects }: { at: Date; effects: Effect[] },
+    ): Promise<boolean> {
       return db.transaction().execute(async (trx) => {
-        const ended = await endSessions(trx, at, (eb) => eb('id', '=', id));
+        const ended = await endSessions(trx, { at, reason }, (eb) => eb('id', '=', id));
         if (ended.length === 0) return false;
         await writeEffects(trx, newId, { at, effects });
         return true;
@@ -214,7 +219,7 @@ export function createSessions(db: Db, newId: () => string, clock: () => Date) {
     ): Promise<number | null> {
       return db.transaction().execute(async (trx) => {
         if (!(await lockOwner(trx, owner))) return null;
-        const endedIds = await endSessions(trx, at, (eb) =>
+        const endedIds = await endSessions(trx, { at, reason: 'revoked' }, (eb) =>
           eb.and([
             eb('user_id', '=', owner.userId),
             eb('expires_at', '>', at),

@@ -1,12 +1,14 @@
 // The folder store owns all SQL: a file a table. It must not decide what a caller may do: it calls the rules of the
 // domain inside its transactions. Each method is one transaction, and its effects commit with it. An aborted signal
 // keeps a query from starting; the statement timeout bounds a running one.
+
 import { type AuditTrail, createAuditTrail } from './audit-trail.ts';
 import { createEmailChanges, type EmailChanges } from './email-changes.ts';
 import { createEmailVerifications, type EmailVerifications } from './email-verifications.ts';
 import { createExpired, type Expired } from './expired.ts';
 import { createIdentities, type Identities } from './identities.ts';
 import { createMailOrders, type MailOrders } from './mail-orders.ts';
+import { createMailedTokens, type MailedTokens } from './mailed-tokens.ts';
 import { createNetworkConfirmations, type NetworkConfirmations } from './network-confirmations.ts';
 import { createOAuthFlows, type OAuthFlows } from './oauth-flows.ts';
 import { createOutbox, type Outbox } from './outbox.ts';
@@ -18,6 +20,7 @@ import { createRoles, type Roles } from './roles.ts';
 import { createServiceAccounts, type ServiceAccounts } from './service-accounts.ts';
 import { createSessions, type Sessions } from './sessions.ts';
 import { createSigningKeyRows, type SigningKeyRows } from './signing-key-rows.ts';
+import { createUserHistory, type UserHistory } from './user-history.ts';
 import { createUserImport, type UserImport } from './user-import.ts';
 import { createUserRecords, type UserRecords } from './user-records.ts';
 import { createUsers, type Users } from './users.ts';
@@ -34,9 +37,11 @@ export type Store = {
   outbox: Outbox;
   outboxEntries: OutboxEntries;
   mailOrders: MailOrders;
+  mailedTokens: MailedTokens;
   auditTrail: AuditTrail;
   signingKeys: SigningKeyRows;
   roles: Roles;
+  userHistory: UserHistory;
   userImport: UserImport;
   userRecords: UserRecords;
   serviceAccounts: ServiceAccounts;
@@ -57,9 +62,11 @@ export function createStore(db: Db, newId: () => string, now: () => Date): Store
     outbox: createOutbox(db, newId),
     outboxEntries: createOutboxEntries(db),
     mailOrders: createMailOrders(db, newId),
+    mailedTokens: createMailedTokens(db),
     auditTrail: createAuditTrail(db),
     signingKeys: createSigningKeyRows(db, newId),
     roles: createRoles(db, newId),
+    userHistory: createUserHistory(db, now),
     userImport: createUserImport(db, newId),
     userRecords: createUserRecords(db, newId, now),
     serviceAccounts: createServiceAccounts(db, newId, now),

@@ -37,14 +37,14 @@ export async function lockOwner(trx: Db, { userId, sessionId, passwordEpoch }: A
 export async function replacePassword(
   trx: Db,
   { userId, passwordHash, keepSessionId }: { userId: string; passwordHash: string; keepSessionId: string | null },
-  at: Date,
+  end: { at: Date; reason: 'password_changed' | 'password_reset' },
 ): Promise<void> {
   await trx
     .updateTable('users')
     .set((eb) => ({ password_hash: passwordHash, password_epoch: eb('password_epoch', '+', 1) }))
     .where('id', '=', userId)
     .execute();
-  await endSessions(trx, at, (eb) =>
+  await endSessions(trx, end, (eb) =>
     eb.and([eb('user_id', '=', userId), ...(keepSessionId === null ? [] : [eb('id', '!=', keepSessionId)])]),
   );
 }

@@ -1,5 +1,7 @@
 import { sql } from 'kysely';
+import { actorName } from '../domain/actor.ts';
 import type { Email } from '../domain/email.ts';
+import type { SessionEnd } from '../domain/session-end.ts';
 import type { User } from '../domain/user.ts';
 import { type AdminChange, lockAuthority } from './authority.ts';
 import { endSessions } from './end-sessions.ts';
@@ -89,7 +91,7 @@ export function createUserRecords(db: Db, newId: () => string, clock: () => Date
         const before = row && (await stateOf(trx, id, at));
         if (!row || !before) return null;
         decide(authority, row.roles);
-        await CHANGES[change](trx, id, at);
+        await CHANGES[change](trx, id, { at, by: actorName(actor) });
         const after = await stateOf(trx, id, at);
         if (JSON.stringify(after) !== JSON.stringify(before))
           await writeEffects(trx, newId, { at, effects: effects(toUser(row), before, after) });
@@ -115,8 +117,10 @@ export function createUserRecords(db: Db, newId: () => string, clock: () => Date
   };
 }
 
-const CHANGES: Record<UserChange, (trx: Db, id: string, at: Date) => Promise<unknown>> = {
-  async disable(trx, id, at) {
+type Change = { at: Date; by: string };
+
+const CHANGES: Record<UserChange, (trx: Db, id: string, change: Change) => Promise<unknown>> = {
+  async disable(trx, id, { at, by }) {
     await trx
       .updateTable('users')
       .set({ disabled_at: at })
@@ -124,23 +128,23 @@ const CHANGES: Record<UserChange, (trx: Db, id: string, at: Date) => Promise<unk
       .where('disabled_at', 'is', null)
       .execute();
     // The sessions stay ended when the user is enabled again.
-    await endAllSessions(trx, id, at);
+    await endAllSessions(trx, id, { at, by, reason: 'user_disabled' });
   },
   enable: (trx, id) => trx.updateTable('users').set({ disabled_at: null }).where('id', '=', id).execute(),
   delete: (trx, id) => sql`SELECT delete_user(${id})`.execute(trx),
-  async require_new_password(trx, id, at) {
+  async require_new_password(trx, id, change) {
     await trx
       .updateTable('users')
       .set((eb) => ({ password_hash: null, password_epoch: eb('password_epoch', '+', 1) }))
       .where('id', '=', id)
       .execute();
-    await endAllSessions(trx, id, at);
+    await endAllSessions(trx, id, { ...change, reason: 'new_password_required' });
   },
-  end_sessions: endAllSessions,
+  end_sessions: (trx, id, change) => endAllSessions(trx, id, { ...change, reason: 'ended_by_administrator' }),
 };
 
-function endAllSessions(trx: Db, userId: string, at: Date): Promise<string[]> {
-  return endSessions(trx, at, (eb) => eb('user_id', '=', userId));
+function endAllSessions(trx: Db, userId: string, end: SessionEnd & { at: Date }): Promise<string[]> {
+  return endSessions(trx, end, (eb) => eb('user_id', '=', userId));
 }
 
 async function stateOf(db: Db, id: string, now: Date): Promise<UserState | null> {

@@ -215,7 +215,11 @@ export function createUsers(db: Db, newId: () => string, clock: () => Date) {
       const changing = db.transaction().execute(async (trx) => {
         if (!(await lockOwner(trx, owner))) return null;
         // The grant must have the claims of after the change.
-        await replacePassword(trx, { userId: owner.userId, passwordHash, keepSessionId: owner.sessionId }, at);
+        await replacePassword(
+          trx,
+          { userId: owner.userId, passwordHash, keepSessionId: owner.sessionId },
+          { at, reason: 'password_changed' },
+        );
         const grant = await renewSession(trx, renewal, at);
         if (!grant) throw new SessionHasEnded();
         await writeEffects(trx, newId, { at, effects });

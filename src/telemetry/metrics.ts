@@ -62,6 +62,7 @@ export function createMetrics(meter: Meter) {
   const clockDifference = gauge(INSTRUMENTS.clockDifference);
   const tokenCacheSize = level(INSTRUMENTS.tokenCacheSize);
   const policyOutdated = gauge(INSTRUMENTS.policyOutdated);
+  const serviceKeyUse = gauge(INSTRUMENTS.serviceKeyUse);
   const connections = level(INSTRUMENTS.connections);
   const outboxEntries = gauge(INSTRUMENTS.outboxEntries);
   const outboxAge = gauge(INSTRUMENTS.outboxAge);
@@ -150,6 +151,14 @@ export function createMetrics(meter: Meter) {
 
     watchPolicyFile(isOutdated: () => boolean): void {
       read(policyOutdated, () => Number(isOutdated()));
+    },
+
+    watchServiceKeys(uses: () => { name: string; fingerprint: string; lastUsedAt: Date | null }[]): void {
+      serviceKeyUse.addCallback((into) => {
+        for (const { name, fingerprint, lastUsedAt } of uses()) {
+          into.observe((lastUsedAt?.getTime() ?? 0) / 1000, { service: name, key: fingerprint });
+        }
+      });
     },
 
     /** @param isUp returns null before the first use */

@@ -82,6 +82,15 @@ export const STATE_INSTRUMENTS = {
     description:
       '1 while the policy file has a problem, so that the former policy stays in use. Only with POLICY_FILE.',
   },
+  serviceKeyUse: {
+    name: 'latchkey.service_key.last_used',
+    type: 'gauge',
+    across: 'max',
+    unit: 's',
+    attributes: { service: 'a name of SERVICE_KEYS', key: 'the fingerprint of its key' },
+    description:
+      'Unix time at which this process last accepted the key of SERVICE_KEYS, or 0. A replaced key can go once the highest value of all processes stays the same.',
+  },
   connections: {
     name: 'latchkey.connections',
     type: 'level',

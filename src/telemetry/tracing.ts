@@ -20,15 +20,19 @@ import {
   ATTR_RPC_SYSTEM_NAME,
   DB_SYSTEM_NAME_VALUE_POSTGRESQL,
 } from '@opentelemetry/semantic-conventions';
+import { withLogSpan } from '../process/log-context.ts';
 import type { EndedCall } from './metrics.ts';
 import { type RpcSystem, statusCode } from './rpc-conventions.ts';
 
 /** Returns an empty text for a missing header, null for a repeated one. */
 export type ReadHeader = (name: string) => string | null;
 
+/** For log lines. */
+type SpanFields = { trace_id?: string; span_id?: string };
+
 export type CallSpan = {
   /** Empty when this call is not sampled. */
-  traceId: string;
+  fields: SpanFields;
   /** Runs a function whose spans become parts of this call. */
   run<T>(serve: () => T): T;
   end(call: EndedCall): void;
@@ -37,7 +41,7 @@ export type CallSpan = {
 export type Tracing = {
   begin(method: string, system: RpcSystem, header: ReadHeader): CallSpan;
   /** Records the span of a call that has ended. @param startedAt performance.now() */
-  record(call: EndedCall, startedAt: number, header: ReadHeader): void;
+  record(call: EndedCall, startedAt: number, header: ReadHeader): SpanFields;
   /** Returns a copy whose asynchronous methods each run in a span, such as `limiter take`. */
   traced<T extends object>(name: string, parts: T): T;
   /** Records a statement that has ended, if it belongs to a call or a job. */
@@ -64,7 +68,7 @@ export function createTracing(tracer: Tracer): Tracing {
     begin(method, system, header) {
       const [span, within] = start(method, system, header);
       return {
-        traceId: span.isRecording() ? span.spanContext().traceId : '',
+        fields: fieldsOf(span),
         run: (serve) => context.with(within, serve),
         end: (call) => endCall(span, call),
       };
@@ -72,7 +76,9 @@ export function createTracing(tracer: Tracer): Tracing {
 
     record(call, startedAt, header) {
       const [span] = start(call.method, call.system, header, startedAt);
+      const fields = fieldsOf(span);
       if (span.isRecording()) endCall(span, call);
+      return fields;
     },
 
     traced(name, parts) {
@@ -101,7 +107,7 @@ type Run = (...input: unknown[]) => unknown;
 function inSpan(tracer: Tracer, name: string, run: Run): Run {
   return (...input) =>
     tracer.startActiveSpan(name, (span) => {
-      const result = run(...input);
+      const result = withLogSpan(fieldsOf(span), () => run(...input));
       // A span that never ends is never sent, so a synchronous method leaves none.
       if (!(result instanceof Promise)) return result;
       return result.then(
@@ -115,6 +121,12 @@ function inSpan(tracer: Tracer, name: string, run: Run): Run {
         },
       );
     });
+}
+
+function fieldsOf(span: Span): SpanFields {
+  if (!span.isRecording()) return {};
+  const { traceId, spanId } = span.spanContext();
+  return { trace_id: traceId, span_id: spanId };
 }
 
 function endCall(span: Span, { system, code, reason, origin }: EndedCall): void {

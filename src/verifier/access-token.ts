@@ -104,6 +104,27 @@ export function unknownKid(token: string, keys: KeysByHeader): string | null {
   return /^\{"alg":"[A-Z][\w-]+","kid":"([\w-]{43})","typ":"at\+jwt"\}$/.exec(json)?.[1] ?? null;
 }
 
+export type Explanation = {
+  cause: 'malformed' | 'unknown key' | 'wrong signature' | 'other issuer' | 'issued in the future' | null;
+  /** Of an authentic token. */
+  claims: AccessClaims | null;
+};
+
+/** For log lines: why a token is invalid, and whose it is. */
+export function explainToken(token: string, keys: KeysByHeader, issuer: string, nowMs: number): Explanation {
+  const claims = readAuthenticClaims(token, keys);
+  if (!claims) return { cause: causeOfForgery(token, keys), claims: null };
+  if (isIssuedHere(claims, issuer, Math.floor(nowMs / 1000))) return { cause: null, claims };
+  if (isIssuedHere(claims, issuer, Number.MAX_SAFE_INTEGER / 2)) return { cause: 'issued in the future', claims };
+  return { cause: claims.iss === issuer ? 'malformed' : 'other issuer', claims: null };
+}
+
+function causeOfForgery(token: string, keys: KeysByHeader): Explanation['cause'] {
+  if (unknownKid(token, keys) !== null) return 'unknown key';
+  const isOfKnownKey = token.length <= MAX_TOKEN_LENGTH && keys.has(token.slice(0, token.indexOf('.')));
+  return isOfKnownKey && token.split('.', 4).length === 3 ? 'wrong signature' : 'malformed';
+}
+
 function readAuthenticClaims(token: string, keys: KeysByHeader): AccessClaims | null {
   if (token.length > MAX_TOKEN_LENGTH) return null;
   // Stryker disable next-line StringLiteral: a token without its three parts is rejected with any text in their place.

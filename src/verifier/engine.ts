@@ -4,7 +4,15 @@
 import type { TokenPrincipal } from '../domain/principal.ts';
 import { isForAudience } from '../domain/requirement.ts';
 import type { RevocableToken, RevocationStatus } from '../domain/revocation-status.ts';
-import { type AccessClaims, keysByHeader, parseAccessToken, unknownKid, type VerificationKey } from './access-token.ts';
+import {
+  type AccessClaims,
+  type Explanation,
+  explainToken,
+  keysByHeader,
+  parseAccessToken,
+  unknownKid,
+  type VerificationKey,
+} from './access-token.ts';
 import type { RevocationView } from './revocation-view.ts';
 import { createTokenCache } from './token-cache.ts';
 
@@ -52,6 +60,8 @@ export type Engine = {
   /** For claims that the caller has authenticated in another way. Undecided as in `judge`. */
   judgeClaims(claims: AccessClaims, audience: string): Verdict | { undecided: VerifiedToken };
   conclude(token: VerifiedToken, status: RevocationStatus): Verdict;
+  /** For log lines. Slow: it verifies the signature again. */
+  explain(text: string): Explanation;
   /** The first check of a token that this process has signed is then a cache hit. */
   remember(text: string, claims: AccessClaims): void;
   /**
@@ -125,6 +135,7 @@ export function createEngine(options: EngineOptions): Engine {
 
     judgeClaims: (claims, audience) => judgeToken(toVerified('', claims), audience, now().getTime()),
     conclude,
+    explain: (text) => explainToken(text, keys, issuer, now().getTime()),
     remember(text, claims) {
       // The key can be retired during the signing.
       if (keys.has(text.slice(0, text.indexOf('.')))) cache.add(toVerified(text, claims));

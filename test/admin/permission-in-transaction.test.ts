@@ -42,7 +42,16 @@ const ask = async (method: DescMethodUnary, input: JsonValue) => {
 };
 
 const READING = [
-  ...['getUser', 'searchUsers', 'listRoles', 'listServiceAccounts', 'listApiKeys', 'listSigningKeys'],
+  ...[
+    'getUser',
+    'getUserActivity',
+    'listUserSessions',
+    'searchUsers',
+    'listRoles',
+    'listServiceAccounts',
+    'listApiKeys',
+    'listSigningKeys',
+  ],
   ...['queryAuditEvents', 'streamAuditEvents'],
 ];
 

@@ -111,7 +111,7 @@ test(`CheckRole and the oracle agree about ${GRAPHS * PEOPLE} histories`, async 
     verifier: { judgeAll: async () => [] } as never,
     denials: { isRecorded: () => true, record: async () => {} },
     roleReads: { record: () => {}, close: async () => {} },
-    serviceKeys: { nameOf: () => null },
+    serviceKeys: { nameOf: () => null, use: () => null, uses: () => [] },
     apiKeys: { lookUp: async () => null },
     tokenSettings: { audiences: [] },
   };
@@ -132,7 +132,11 @@ test(`CheckRole and the oracle agree about ${GRAPHS * PEOPLE} histories`, async 
       await live(ids.slice(half), lives.slice(half));
       at = 50_000 + (asked % 7) * 1_000;
       const checks = ids.map((userId, n) => ({ userId, role: ROLES[(asked + n) % ROLES.length] as string }));
-      const answers = await batchCheckRole(deps, { checks, reader: 'service:test', acceptApiKeys: false }, call);
+      const answers = await batchCheckRole(
+        deps,
+        { checks, reader: { name: 'service:test', key: null }, acceptApiKeys: false },
+        call,
+      );
       for (const [n, answer] of answers.entries()) {
         const said = answer.allowed ? 'yes' : answer.reason;
         const expected = oracle(lives[n] as History, graph, checks[n]?.role as string, at / 1000);

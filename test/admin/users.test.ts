@@ -154,26 +154,29 @@ test('EndUserSessions ends all sessions', async () => {
   expect((await ask(admin.endUserSessions, { userId: person.userId, reason })).body).toEqual({ ended: 0 });
 });
 
-test('UnlockUser permits attempts again, also from the network of failed attempts', async () => {
+test('UnlockUser permits attempts again from every network, or from the network of an address', async () => {
   const person = await registered(call);
   const { userId, email, password } = person;
   for (let n = 0; n < 4; n += 1) await call(auth.login, { email, password: 'a wrong pass phrase' });
   expect((await call(auth.login, { email, password })).reason).toBe('RATE_LIMITED');
   expect((await ask(admin.unlockUser, { userId, reason, address: 'x' })).fields).toEqual(['address']);
-  expect((await ask(admin.unlockUser, { userId, reason })).code).toBe('ok');
+  const elsewhere = { userId, reason, address: '192.0.2.1' };
+  expect((await ask(admin.unlockUser, elsewhere)).body).toEqual({ limits: ['LOGIN_ACCOUNT', 'REGISTER_ACCOUNT'] });
   expect((await call(auth.login, { email, password })).reason).toBe('RATE_LIMITED');
-  expect((await ask(admin.unlockUser, { userId, reason, address: '127.0.0.1' })).code).toBe('ok');
+  expect((await ask(admin.unlockUser, { userId, reason })).body).toEqual({ limits: ['LOGIN_PAIR'] });
+  expect((await ask(admin.unlockUser, { userId, reason })).body).toEqual({ limits: [] });
   expect((await call(auth.login, { email, password })).code).toBe('ok');
   const events = await eventually(async () => {
     const { rows } = await app.owner.query(
       "SELECT before, after FROM audit_events WHERE type = 'user_unlocked' AND user_id = $1 ORDER BY seq",
       [userId],
     );
-    return rows.length === 2 ? rows : null;
+    return rows.length === 3 ? rows : null;
   });
   expect(events).toEqual([
-    { before: { counted: ['LOGIN_ACCOUNT'] }, after: { counted: [] } },
+    { before: { counted: ['LOGIN_ACCOUNT', 'REGISTER_ACCOUNT'] }, after: { counted: [] } },
     { before: { counted: ['LOGIN_PAIR'] }, after: { counted: [] } },
+    { before: { counted: [] }, after: { counted: [] } },
   ]);
 });
 

@@ -76,6 +76,7 @@ test('attackers on other networks do not block an owner on a known network', asy
   await signedIn(call, owner);
   // Stands for failed sign-ins from other addresses.
   const { createLimiter } = await import('../../src/limits/limiter.ts');
+  const { createAccountNetworks } = await import('../../src/limits/account-networks.ts');
   const { createRedisFallback } = await import('../../src/limits/redis-fallback.ts');
   const { readConfig } = await import('../../src/config/config.ts');
   const { connectRedis } = await import('../../src/redis/connect-redis.ts');
@@ -85,7 +86,12 @@ test('attackers on other networks do not block an owner on a known network', asy
   const config = readConfig(app.environment);
   const redis = connectRedis(config.redisUrl, {}, () => {});
   onTestFinished(() => redis.disconnect());
-  const limiter = createLimiter({ redis, fallback: createRedisFallback(() => {}), limits: config.limits });
+  const limiter = createLimiter({
+    redis,
+    fallback: createRedisFallback(() => {}),
+    limits: config.limits,
+    accountNetworks: createAccountNetworks(redis, () => new Date()),
+  });
   await eventually(() => redis.status === 'ready');
   const account = accountHash(parseEmail(owner.email), derivePurposeKeys(config.keys.masterKeys).accountHash);
   for (let n = 0; n < 20; n += 1) await limiter.take('LOGIN_ACCOUNT', account);

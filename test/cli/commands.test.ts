@@ -7,7 +7,7 @@ import { eventually } from '../support/eventually.ts';
 import { newPerson, registered } from '../support/people.ts';
 import { runMain } from '../support/processes.ts';
 
-const VERSION = new RegExp(`^latchkey ${RELEASE.replaceAll('.', '\\.')}( \\([0-9a-f]{12}\\))?\n$`);
+const VERSION = new RegExp(`^latchkey ${RELEASE.replaceAll('.', '\\.')} \\([0-9a-f]{12}\\), Node 24[.0-9]+\n$`);
 
 const app = await testApp();
 const { call } = app;

@@ -8,7 +8,7 @@ const COMMIT = '0123456789ab';
 test('--version prints the commit of LATCHKEY_COMMIT', async () => {
   const running = runMain(['--version'], { LATCHKEY_COMMIT: COMMIT });
   expect(await running.ended).toBe(0);
-  expect(running.output()).toBe(`latchkey ${RELEASE} (${COMMIT})\n`);
+  expect(running.output()).toBe(`latchkey ${RELEASE} (${COMMIT}), Node ${process.versions.node}\n`);
 });
 
 test('the image and docker-compose.yml pass LATCHKEY_COMMIT from the build to the service', () => {

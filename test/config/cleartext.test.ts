@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { ConfigError, type Environment, readConfig, readDatabaseConfig } from '../../src/config/config.ts';
+import { RELEASE } from '../../src/process/release.ts';
 import { runMain } from '../support/processes.ts';
 
 const PASSWORD = 'kd84hs02mzpq77';
@@ -201,6 +202,14 @@ test('serve and migrate do not start', async () => {
   for (const command of ['serve', 'worker', 'migrate']) {
     const started = runMain([command], exposed);
     expect(await started.ended, command).toBe(1);
-    expect(started.output(), command).toMatch(/^invalid configuration:\n {2}DATABASE_URL allows a connection .+\n$/);
+    const [line = '', ...others] = started.output().split('\n');
+    expect(others, command).toEqual(['']);
+    expect(JSON.parse(line), command).toMatchObject({
+      level: 'fatal',
+      service_version: RELEASE,
+      commit: expect.stringMatching(/./),
+      msg: 'invalid configuration',
+      problems: [expect.stringMatching(/^DATABASE_URL allows a connection /)],
+    });
   }
 });

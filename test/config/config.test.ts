@@ -447,10 +447,14 @@ describe('secrets from files', () => {
 
 test('service keys have names and are long', () => {
   const one = 'k'.repeat(16) + randomBytes(16).toString('hex');
-  expect(readConfig({ ...good, SERVICE_KEYS: `gateway=${one}, billing=${one}x` }).keys.serviceKeys.get('billing')).toBe(
-    `${one}x`,
-  );
-  for (const bad of ['nokey', `Gateway=${one}`, `a=${one},a=${one}`, 'a=short']) {
+  const keysOf = (text: string) => [...readConfig({ ...good, SERVICE_KEYS: text }).keys.serviceKeys];
+  expect(keysOf(`gateway=${one}, billing=${one}x`)).toEqual([
+    ['gateway', [one]],
+    ['billing', [`${one}x`]],
+  ]);
+  expect(keysOf(`gateway=${one},gateway=${one}x`)).toEqual([['gateway', [one, `${one}x`]]]);
+  const three = `a=${one},a=${one}x,a=${one}y`;
+  for (const bad of ['nokey', `Gateway=${one}`, `a=${one},a=${one}`, `a=${one},b=${one}`, three, 'a=short']) {
     expect(problemsOf({ ...good, SERVICE_KEYS: bad }), bad).toHaveLength(1);
   }
 });

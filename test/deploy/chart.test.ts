@@ -26,7 +26,11 @@ const SETS = {
   ],
   'TLS without client certificates': [...LEAST, '--set', 'tls.secretName=tls'],
   'network policies without peers': [...LEAST, '--set', 'networkPolicy.enabled=true'],
-  'an administration port in a mesh': [...LEAST, '--set', 'ports.admin=8082,istio.destinationRule.enabled=true'],
+  'an administration port in a mesh': [
+    ...LEAST,
+    '--set',
+    'ports.admin=8082,istio.destinationRule.enabled=true,service.appProtocol=grpc',
+  ],
 };
 
 function documentsOf(text: string): Manifest[] {
@@ -86,6 +90,13 @@ describe.skipIf(!tools)('the chart', () => {
       .filter((text) => text.includes('kind: Service\n'));
     const misspelt = service?.replace('selector:', 'selectors:') ?? '';
     expect(await validate(withTools, misspelt)).toContain('selectors');
+  });
+
+  test.each(['docs/guides/kubernetes.md', `${CHART}/README.md`])('takes the values that %s sets', async (page) => {
+    const [, command = ''] = /^(helm (?:-n \S+ )?install [^`]*?)\n(?:helm|```)/m.exec(readFileSync(page, 'utf8')) ?? [];
+    const values = [...command.matchAll(/--set (\S+)/g)].flatMap(([, value = '']) => ['--set', value]);
+    expect(values.length).toBeGreaterThan(6);
+    expect(await validate(withTools, await render(withTools, values))).toBe('');
   });
 
   test('renders the plain manifests', async () => {

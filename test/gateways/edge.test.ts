@@ -169,7 +169,7 @@ describe.each(EDGES)('%s', (_, program, file) => {
     const body = JSON.stringify({ email: person.email, password: 'wrong password' });
     expect((await ask('/latchkey.auth.v1.AuthService/Login', { method: 'POST', headers, body })).status).toBe(401);
     const line = app.logs.map((text) => JSON.parse(text)).findLast(({ method }) => method?.endsWith('/Login'));
-    expect(line?.peer).toBe(file === 'nginx.conf' ? CLIENT_ADDRESS : addressOfEnvoy());
+    expect(line?.client_address).toBe(file === 'nginx.conf' ? CLIENT_ADDRESS : addressOfEnvoy());
   });
 
   test('bounds bodies and headers before Latchkey', async () => {

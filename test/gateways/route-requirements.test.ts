@@ -165,7 +165,7 @@ describe.each([
     });
     expect(JSON.parse(line)).toMatchObject({
       ...{ method: 'envoy.service.auth.v3.Authorization/Check', reason: 'CREDENTIALS_MISSING' },
-      ...{ request_id: requestId, peer: '198.51.100.7' },
+      ...{ request_id: requestId, client_address: '198.51.100.7' },
     });
   });
 

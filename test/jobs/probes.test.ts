@@ -45,7 +45,8 @@ async function probe(path: string, port = app.healthPort) {
   return { status: response.status, body: await response.json() };
 }
 
-const ALIVE = { status: 200, body: { status: 'ok' } };
+const BUILD = { version: expect.stringMatching(/^\d+\./), commit: expect.stringMatching(/./) };
+const ALIVE = { status: 200, body: { status: 'ok', ...BUILD } };
 const READY = { status: 200, body: { status: 'ready', problems: [], degraded: [] } };
 const notReady = (...problems: string[]) => ({ status: 503, body: { status: 'not ready', problems, degraded: [] } });
 
@@ -115,6 +116,7 @@ test('a relay that is stuck in a round is not alive', async () => {
   const outbox = { takeDue: () => stuck.promise, putBack: async () => {} };
   const relay = startRelays({ outbox, queues: { add: async () => {} } }, () => {});
   const probes = await openWorkerProbes({
+    build: { version: '1.2.3', commit: 'unknown' },
     host: '127.0.0.1',
     port: 0,
     lastTurnAt: relay.lastTurnAt,
@@ -127,6 +129,7 @@ test('a relay that is stuck in a round is not alive', async () => {
   const { body } = await probe('/healthz', probes.port);
   expect(body).toEqual({
     status: 'stuck',
+    ...BUILD,
     problems: [expect.stringMatching(/^the outbox relay has been in one round for \d+ s$/)],
   });
   expect(await probe('/readyz', probes.port)).toEqual(READY);

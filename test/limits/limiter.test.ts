@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { createAccountNetworks } from '../../src/limits/account-networks.ts';
 import { createKnownNetworks, type KnownNetworks } from '../../src/limits/known-networks.ts';
 import { createLimiter, type Limiter } from '../../src/limits/limiter.ts';
 import { LIMITS } from '../../src/limits/limits.ts';
@@ -20,7 +21,12 @@ async function connect(url: string) {
   onTestFinished(() => redis.disconnect());
   const failures: unknown[] = [];
   const fallback = createRedisFallback((error) => failures.push(error));
-  const limiter = createLimiter({ redis, fallback, limits });
+  const limiter = createLimiter({
+    redis,
+    fallback,
+    limits,
+    accountNetworks: createAccountNetworks(redis, () => new Date()),
+  });
   const knownNetworks = createKnownNetworks({ redis, fallback, now: () => new Date() });
   return { limiter, knownNetworks, redis, failures };
 }

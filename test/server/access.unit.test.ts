@@ -59,7 +59,7 @@ describe('access by kind of caller and role', () => {
     expiresAt: new Date(),
   });
   const deps = {
-    serviceKeys: { nameOf: (key: string) => (key === 'service' ? 'gateway' : null) },
+    serviceKeys: { use: (key: string) => (key === 'service' ? { name: 'gateway', fingerprint: '1a2b3c4d' } : null) },
     apiKeys: {
       lookUp: async (key: string) => (key.startsWith('lka') ? { name: 'robot', roles: key.split(' ').slice(1) } : null),
     },

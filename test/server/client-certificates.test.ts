@@ -92,6 +92,12 @@ describe('a certificate', () => {
     await eventually(() => app.logs.some((line) => line.includes(`"service":"${GATEWAY}"`)));
   });
 
+  test('without a listed name leaves the name in the log', async () => {
+    const stranger = certificates.make('stranger', 'DNS:stranger.example', ca);
+    expect(await batch(grpc(stranger))).toContain('missing credentials');
+    await eventually(() => app.logs.some((line) => line.includes('"certificate_name":"stranger.example"')));
+  });
+
   test('gives access as a service only; a token beside it is that of a user', async () => {
     const person = newPerson();
     const client = createClient(AuthService, grpc());
@@ -111,7 +117,7 @@ describe('a certificate', () => {
     const headers = { 'x-client-address': '203.0.113.77' };
     await createClient(AuthService, grpc(gateway)).register(newPerson(), { headers });
     await createClient(AuthService, grpc()).register(newPerson(), { headers: { 'x-client-address': '203.0.113.78' } });
-    await eventually(() => app.logs.some((line) => line.includes('"peer":"203.0.113.77"')));
+    await eventually(() => app.logs.some((line) => line.includes('"client_address":"203.0.113.77"')));
     expect(app.logs.some((line) => line.includes('203.0.113.78'))).toBe(false);
   });
 

@@ -82,7 +82,8 @@ describe('on the port', () => {
 
   const ASK =
     'POST /latchkey.auth.v1.AuthService/Login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}';
-  const logged = (address: string) => eventually(() => app.logs.some((line) => line.includes(`"peer":"${address}"`)));
+  const logged = (address: string) =>
+    eventually(() => app.logs.some((line) => line.includes(`"client_address":"${address}"`)));
 
   test('HTTP/1.1, in one piece and byte by byte', async () => {
     const whole = rawConnection(app.port, Buffer.concat([V1, Buffer.from(ASK)]));
@@ -173,6 +174,6 @@ test('before TLS', async () => {
   secure.write(
     `POST /latchkey.auth.v1.AuthService/Login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
   );
-  await eventually(() => app.logs.some((line) => line.includes('"peer":"203.0.113.9"')));
+  await eventually(() => app.logs.some((line) => line.includes('"client_address":"203.0.113.9"')));
   secure.destroy();
 });

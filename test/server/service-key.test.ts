@@ -65,7 +65,7 @@ describe('a call with the token of a user', () => {
       expect(rowCount).toBeGreaterThan(0);
     }
     const line = app.logs.find((one) => one.includes(name) && one.includes('UpdateMe')) ?? '{}';
-    expect(JSON.parse(line)).toMatchObject({ peer: '203.0.113.1', service: name, user_id: user.userId });
+    expect(JSON.parse(line)).toMatchObject({ client_address: '203.0.113.1', service: name, user_id: user.userId });
   });
 
   test('without a key ignores the address', async () => {

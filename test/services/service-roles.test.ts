@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { createRoleReads } from '../../src/authorization/role-reads.ts';
+import { serviceKeyFingerprint } from '../../src/keys/service-keys.ts';
 import { openDatabase } from '../../src/store/postgres/database.ts';
 import { createStore } from '../../src/store/store.ts';
 import { SERVICE_KEY, startTestApp, testApp } from '../support/app.ts';
@@ -30,9 +31,10 @@ async function robot(roles: string[] = []) {
   const name = `robot-${randomUUID().slice(0, 8)}`;
   const id: string = (await ask(admin.createServiceAccount, { name, reason })).body.serviceAccountId;
   for (const role of roles) await ask(admin.grantRole, { serviceAccountId: id, role, reason });
-  const key: string = (await ask(admin.createApiKey, { serviceAccountId: id, name: 'a key', reason })).body.apiKey;
+  const created = (await ask(admin.createApiKey, { serviceAccountId: id, name: 'a key', reason })).body;
+  const { apiKey: key, apiKeyId: keyId }: { apiKey: string; apiKeyId: string } = created;
   const token: string = (await call(auth.issueServiceToken, {}, { bearer: key })).body.accessToken;
-  return { id, name, key, token };
+  return { id, name, key, keyId, token };
 }
 
 const checkById = (bearer: string, way = call) =>
@@ -94,11 +96,13 @@ describe('the roles of a user by their id', () => {
   });
 
   test('are audited when they are denied', async () => {
-    const { key, name } = await robot();
+    const { key, keyId, name } = await robot();
     await batchById(key);
     await eventually(async () => {
       const { rows } = await app.owner.query("SELECT detail FROM audit_events WHERE type = 'permission_denied'");
-      return rows.some(({ detail }) => detail === `latchkey.auth.v1.RoleCheck.user_id by service ${name}`);
+      return rows.some(
+        ({ detail }) => detail === `latchkey.auth.v1.RoleCheck.user_id by service ${name} with key ${keyId}`,
+      );
     });
   });
 });
@@ -190,7 +194,11 @@ describe('each granted check of a user by their id is counted', () => {
     await client.connect();
     onTestFinished(() => client.end());
     const { rows } = await client.query("SELECT payload FROM outbox WHERE payload ->> 'type' = 'roles_read'");
-    expect(rows).toMatchObject([{ payload: { actor: 'service:gateway', after: { answers: 3, users: 1 } } }]);
+    expect(rows).toMatchObject([
+      {
+        payload: { actor: 'service:gateway', after: { answers: 3, users: 1, key: serviceKeyFingerprint(SERVICE_KEY) } },
+      },
+    ]);
   });
 
   describe('by a component', () => {
@@ -215,9 +223,10 @@ describe('each granted check of a user by their id is counted', () => {
       const { store, counted } = await open();
       const reads = createRoleReads({ store, now: () => new Date() });
       for (let n = 0; n < 5_000; n += 1) {
-        reads.record({ reader: 'service:a', userId: randomUUID(), role: `role-${n % 50}` });
+        reads.record({ reader: { name: 'service:a', key: null }, userId: randomUUID(), role: `role-${n % 50}` });
       }
-      for (let n = 0; n < 500; n += 1) reads.record({ reader: `service:b-${n}`, userId: 'x', role: 'user' });
+      for (let n = 0; n < 500; n += 1)
+        reads.record({ reader: { name: `service:b-${n}`, key: null }, userId: 'x', role: 'user' });
       await reads.close();
       const events = await counted();
       expect(events).toHaveLength(501);
@@ -230,7 +239,7 @@ describe('each granted check of a user by their id is counted', () => {
       const { store, counted, client } = await open();
       let now = Date.now();
       const reads = createRoleReads({ store, now: () => new Date(now) });
-      const note = (userId: string) => reads.record({ reader: 'service:a', userId, role: 'user' });
+      const note = (userId: string) => reads.record({ reader: { name: 'service:a', key: null }, userId, role: 'user' });
       note('one');
       await client.query('REVOKE INSERT ON outbox FROM latchkey_service');
       now += 15 * 60_000;
@@ -244,7 +253,7 @@ describe('each granted check of a user by their id is counted', () => {
     test('that does not count reads of a user’s own roles', async () => {
       const { store, counted } = await open();
       const reads = createRoleReads({ store, now: () => new Date() });
-      reads.record({ reader: 'user:one', userId: 'one', role: 'user' });
+      reads.record({ reader: { name: 'user:one', key: null }, userId: 'one', role: 'user' });
       await reads.close();
       expect(await counted()).toEqual([]);
     });

@@ -8,6 +8,7 @@ import { type Mailbox, startMailbox } from '../../src/dev/mailbox.ts';
 import { createLogger } from '../../src/process/log.ts';
 import { type Caller, viaFetch } from './clients.ts';
 import { createTestDatabase, createTestRedis } from './databases.ts';
+import { assertDocumentedLines } from './documented-log-lines.ts';
 
 export type TestApp = App & {
   /** `http://127.0.0.1:port` */
@@ -99,7 +100,8 @@ export async function startTestApp(
   const mailbox = await openTestMailbox();
   const environment = await testEnvironment(mailbox, overrides);
   const logs: string[] = [];
-  const log = createLogger('info', { write: (line) => void logs.push(line) });
+  const dropped: string[] = [];
+  const log = createLogger('info', { write: (line) => void logs.push(line) }, (name) => void dropped.push(name));
   let ahead = 0;
   let frozenAt: number | null = null;
   const app = await startApp(readConfig(environment), parts, log, {
@@ -127,6 +129,7 @@ export async function startTestApp(
       await app.close();
       await owner.end();
       await mailbox.close();
+      assertDocumentedLines(logs, dropped);
     },
   };
 }

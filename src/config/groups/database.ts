@@ -43,7 +43,7 @@ export const DATABASE_KEYS = {
     format: redisUrl,
     isRequired: true,
     isSecret: true,
-    usedBy: SERVICE,
+    usedBy: EVERY_PROCESS,
     help: 'Redis for rate limits and job queues: one server, Sentinels or a cluster.',
   },
 } as const satisfies Keys;

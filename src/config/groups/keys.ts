@@ -52,14 +52,15 @@ export const SIGNING_KEY_KEYS = {
     default: '',
     isSecret: true,
     usedBy: API,
-    help: 'Keys of services that call the API, by name; the names appear in logs.',
+    help: 'Keys of services that call the API, by name; the names appear in logs. A name with two keys accepts both, so that a key can be replaced without an outage.',
   },
 } as const satisfies Keys;
 
 export type KeySettings = {
   masterKeys: KeyRing;
   policy: KeyPolicy;
-  serviceKeys: Map<string, string>;
+  /** By the name of the service. */
+  serviceKeys: Map<string, string[]>;
 };
 
 export function masterKeyRing(values: Values<typeof MASTER_KEY_KEYS>): KeyRing {

@@ -7,7 +7,7 @@ export const LIMIT_PREFIX = 'LIMIT_';
 export const LIMIT_KEYS: Keys = Object.fromEntries(
   Object.entries(LIMITS).map(([name, { points, windowSeconds, counts }]) => [
     `${LIMIT_PREFIX}${name}`,
-    { format: limit, default: `${points}/${windowSeconds}`, usedBy: API, help: counts },
+    { format: limit, default: `${points}/${windowSeconds}`, usedBy: [...API, 'commands'], help: counts },
   ]),
 );
 

@@ -1,5 +1,7 @@
+import { z } from 'zod';
+import { type Build, buildOf } from '../../process/release.ts';
 import { CLEARTEXT_NAMES, type Cleartext } from '../cleartext.ts';
-import { integer, listOf, oneOf } from '../formats.ts';
+import { check, integer, listOf, oneOf } from '../formats.ts';
 import { API, EVERY_PROCESS, type Keys, SERVICE, type Values } from '../key.ts';
 
 export const PROCESS_KEYS = {
@@ -21,6 +23,12 @@ export const PROCESS_KEYS = {
     usedBy: EVERY_PROCESS,
     help: 'The lowest level of log lines that are written.',
   },
+  LATCHKEY_COMMIT: {
+    format: check('a commit', z.string(), (text) => /^[0-9A-Za-z][\w.-]{0,63}$/.test(text)),
+    defaultText: 'the commit of the checkout or of the npm package',
+    usedBy: EVERY_PROCESS,
+    help: 'The commit that the first line of the log, /healthz, the metrics and "latchkey --version" report. The Dockerfile sets it from a build argument.',
+  },
   SHUTDOWN_DELAY_SECONDS: {
     format: integer(0, 300, 'seconds'),
     defaultText: '5 in production, otherwise 0',
@@ -37,6 +45,7 @@ export const PROCESS_KEYS = {
 
 export type ProcessSettings = {
   environment: 'development' | 'production' | 'test';
+  build: Build;
   logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
   allowedCleartext: Cleartext[];
   /** Calls are still answered for this time after the health check has reported the stop. */
@@ -52,6 +61,7 @@ export function processSettings(values: Values<typeof PROCESS_KEYS>): ProcessSet
     values.SHUTDOWN_DELAY_SECONDS ?? (values.NODE_ENV === 'production' ? PRODUCTION_DELAY_SECONDS : 0);
   return {
     environment: values.NODE_ENV,
+    build: buildOf(values.LATCHKEY_COMMIT),
     logLevel: values.LOG_LEVEL,
     allowedCleartext: values.ALLOW_CLEARTEXT,
     shutdownDelayMs: delaySeconds * 1000,

@@ -13,6 +13,7 @@ import { errorsPage } from './errors-page.ts';
 import { withFiles } from './file-sections.ts';
 import { decisionsIndex, referenceIndex } from './index-pages.ts';
 import { layersSection } from './layers-section.ts';
+import { logsPage } from './logs-page.ts';
 import { anchor, replaceSection } from './markdown.ts';
 import { metricsPage } from './metrics-page.ts';
 import type { Page } from './page.ts';
@@ -36,6 +37,7 @@ export function referencePages(root: string): Page[] {
     cliPage(),
     rateLimitsPage(),
     metricsPage(),
+    logsPage(),
   ];
   const generated = [referenceIndex(pages), ...pages, decisionsIndex(root)];
   return [

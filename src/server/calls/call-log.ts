@@ -1,12 +1,16 @@
 // Reports finished calls to the log, the metrics and the traces, without tokens, emails or passwords. Calls that
 // gateways make for every request are logged as sums every ten seconds; the first ten of their rejections in each
 // second have a line of their own, so that an operator sees the reason.
-import type { Logger } from 'pino';
+
 import { rateGate } from '../../async/rate-gate.ts';
 import type { Reason } from '../../domain/error-reason.ts';
+import { keyName } from '../../domain/principal.ts';
+import type { Log } from '../../process/log.ts';
+import type { LogFields } from '../../process/log-fields.ts';
 import type { EndedCall, Metrics } from '../../telemetry/metrics.ts';
 import type { RpcSystem } from '../../telemetry/rpc-conventions.ts';
 import type { ReadHeader, Tracing } from '../../telemetry/tracing.ts';
+import type { AccessClaims, Explanation } from '../../verifier/access-token.ts';
 import type { CallRecord } from './call-record.ts';
 
 type CountedCall = {
@@ -19,9 +23,15 @@ type CountedCall = {
   /** Called only for a log line: reading it from a socket is slow. */
   peer: () => string;
   requestId: string;
+  /** The credential that was examined. Only for the log line of a rejection. */
+  credential?: string | undefined;
+  noted?: LogFields;
 };
 
 type FastCall = CountedCall & { header: ReadHeader };
+
+/** Describes an access token: its user and session, and why it is invalid. */
+export type ExplainToken = (token: string) => Explanation;
 
 export type CallLog = {
   /** @param wasWritten also true when the client left before there was a response */
@@ -43,15 +53,21 @@ const COUNTED_METHODS = new Set([
 
 const FLUSH_EVERY_MS = 10_000;
 const MAX_REJECTION_LINES_PER_SECOND = 10;
+/** Each can cost the verification of a signature. */
+const MAX_EXPLANATIONS_PER_SECOND = 20;
+/** Fields of a credential that a successful call has examined, not of its caller. */
+const OF_REJECTIONS = { reason_detail: undefined, service: undefined, service_key: undefined };
 const CLIENT_DISCONNECTED = 'canceled';
 
 export function createCallLog(
-  log: Logger,
+  log: Log,
   metrics: Pick<Metrics, 'callEnded'>,
   tracing: Pick<Tracing, 'record'> | null,
+  explain: ExplainToken = () => ({ cause: null, claims: null }),
 ): CallLog {
   const tallies = new Map<string, Tally>();
   const mayLogRejection = rateGate({ passes: MAX_REJECTION_LINES_PER_SECOND, windowMs: 1_000 });
+  const mayExplain = rateGate({ passes: MAX_EXPLANATIONS_PER_SECOND, windowMs: 1_000 });
   const timer = setInterval(flush, FLUSH_EVERY_MS).unref();
 
   function flush(): void {
@@ -71,7 +87,8 @@ export function createCallLog(
     tallies.clear();
   }
 
-  function aggregate({ method, code, reason, peer, requestId }: CountedCall, durationMs: number): void {
+  function aggregate(call: CountedCall, durationMs: number): void {
+    const { method, code, reason, peer, requestId, credential = '', noted } = call;
     const key = reason === '' ? method : method + reason;
     let tally = tallies.get(key);
     if (!tally) {
@@ -87,16 +104,27 @@ export function createCallLog(
         code,
         reason,
         duration_ms: round(durationMs),
-        peer: peer(),
+        client_address: peer(),
+        ...noted,
+        ...fieldsOfToken(credential),
         request_id: requestId,
       };
       log.info(fields, 'call');
     }
   }
 
+  function fieldsOfToken(token: string): LogFields {
+    if (token === '' || !mayExplain()) return {};
+    const { cause, claims } = explain(token);
+    return {
+      ...(cause !== null && { reason_detail: cause }),
+      ...(claims && subjectOf(claims)),
+    };
+  }
+
   return {
     write(record, wasWritten) {
-      const { method, system, reason, principal, service, address, requestId, startedAt, error, span } = record;
+      const { method, system, reason, principal, address, requestId, startedAt, error, span } = record;
       const durationMs = performance.now() - startedAt;
       const wasAnswered = wasWritten && record.code !== '';
       const code = wasAnswered ? record.code : CLIENT_DISCONNECTED;
@@ -105,18 +133,21 @@ export function createCallLog(
       metrics.callEnded(ended);
       span?.end(ended);
       const isPlain = wasAnswered && error === undefined;
-      if (isPlain && COUNTED_METHODS.has(method)) return aggregate({ ...record, peer: () => address }, durationMs);
+      const { bearer: credential, noted } = record;
+      if (isPlain && COUNTED_METHODS.has(method)) {
+        return aggregate({ ...record, credential, peer: () => address }, durationMs);
+      }
+      const isIdentified = principal !== null || noted.user_id !== undefined;
       const fields = {
         method,
         code,
         ...(ended.reason && { reason: ended.reason }),
         duration_ms: round(durationMs),
-        peer: address,
+        client_address: address,
+        ...(ended.reason && !isIdentified && fieldsOfToken(credential)),
+        ...(ended.reason ? noted : { ...noted, ...OF_REJECTIONS }),
         request_id: requestId,
-        ...(span?.traceId && { trace_id: span.traceId }),
-        ...(principal?.kind === 'user' && { user_id: principal.userId }),
-        ...(service && { service: service.principal.name }),
-        ...(principal?.kind === 'service' && { service: principal.name }),
+        ...callerFields(record),
         ...(error !== undefined && { err: error }),
       };
       if (reason === 'INTERNAL') log.error(fields, 'call');
@@ -128,9 +159,9 @@ export function createCallLog(
       const { method, system, code, reason, startedAt, header, requestId } = call;
       const origin = () => ({ address: call.peer(), requestId });
       const ended: EndedCall = { method, system, code, reason, durationMs: performance.now() - startedAt, origin };
-      aggregate(call, ended.durationMs);
       metrics.callEnded(ended);
-      tracing?.record(ended, startedAt, header);
+      const span = tracing?.record(ended, startedAt, header);
+      aggregate(span ? { ...call, noted: { ...call.noted, ...span } } : call, ended.durationMs);
     },
 
     close() {
@@ -138,6 +169,20 @@ export function createCallLog(
       flush();
     },
   };
+}
+
+function callerFields({ principal, service }: CallRecord): LogFields {
+  const named = service?.principal ?? (principal?.kind === 'service' ? principal : null);
+  const key = named && keyName(named);
+  return {
+    ...(principal?.kind === 'user' && { user_id: principal.userId, session_id: principal.sessionId }),
+    ...(named && { service: named.name }),
+    ...(key && { service_key: key }),
+  };
+}
+
+function subjectOf({ sub, sid, email, client_id }: AccessClaims): LogFields {
+  return email === undefined ? { service: client_id, service_key: sid } : { user_id: sub, session_id: sid };
 }
 
 function round(milliseconds: number): number {

@@ -5,6 +5,8 @@ import { type ContextKey, createContextKey } from '@connectrpc/connect';
 import { bearerToken } from '../../domain/bearer-token.ts';
 import type { Reason } from '../../domain/error-reason.ts';
 import type { Principal, ServicePrincipal } from '../../domain/principal.ts';
+import { withLogContext } from '../../process/log-context.ts';
+import type { LogFields } from '../../process/log-fields.ts';
 import { type RpcSystem, rpcSystem } from '../../telemetry/rpc-conventions.ts';
 import type { CallSpan, Tracing } from '../../telemetry/tracing.ts';
 import { soleAuthorization, soleServiceKey } from '../transport/authorization.ts';
@@ -39,6 +41,8 @@ export type CallRecord = {
   service: { principal: ServicePrincipal; at: number } | null;
   /** The authorized caller; null for a public method. */
   principal: Principal | null;
+  /** The fields of log lines about this call, which its steps add. */
+  noted: LogFields;
   /** For defects of this service and failed dependencies only. */
   error: unknown;
 };
@@ -63,14 +67,16 @@ export function openCallRecord(
   const header = (name: string) => String(request.headers[name] ?? '');
   const peer = peerOf(request.socket);
   const authorization = soleAuthorization(request.rawHeaders);
+  const requestId = chooseRequestId(request.headers['x-request-id']);
+  const span = tracing?.begin(method, system, header) ?? null;
   return {
-    requestId: chooseRequestId(request.headers['x-request-id']),
+    requestId,
     address: clientAddress(peer.address, header('x-forwarded-for')),
     userAgent: plainUserAgent(request.headers['user-agent'] ?? ''),
     startedAt: performance.now(),
     method,
     system,
-    span: tracing?.begin(method, system, header) ?? null,
+    span,
     code: '',
     reason: '',
     peer,
@@ -81,8 +87,19 @@ export function openCallRecord(
     identified: null,
     service: null,
     principal: null,
+    noted: { request_id: requestId, ...span?.fields, ...certificateFields(peer) },
     error: undefined,
   };
+}
+
+/** Runs the steps of a call within its span, so that their log lines have the fields of the call. */
+export function runCall<T>({ span, noted }: CallRecord, serve: () => T): T {
+  const inContext = () => withLogContext(noted, serve);
+  return span ? span.run(inContext) : inContext();
+}
+
+function certificateFields({ unlistedName }: Peer): LogFields {
+  return unlistedName === undefined ? {} : { certificate_name: unlistedName };
 }
 
 export function slotHolder({ address, peer }: Pick<CallRecord, 'address' | 'peer'>): SlotHolder {

@@ -1,4 +1,5 @@
 // The probes. This folder owns plain HTTP endpoints beside RPCs. It must not depend on Connect's routes.
+import type { Build } from '../../process/release.ts';
 import { type Handler, sendJson } from '../transport/handler.ts';
 import { createGetHandler, type GetRoutes } from './get-routes.ts';
 
@@ -9,9 +10,9 @@ export type Readiness = () => Promise<{
   degraded: string[];
 }>;
 
-export function createProbesHandler(readiness: Readiness): Handler {
+export function createProbesHandler(readiness: Readiness, build: Build): Handler {
   const routes: GetRoutes = new Map([
-    ['/healthz', (response) => sendJson(response, 200, { status: 'ok' })],
+    ['/healthz', (response) => sendJson(response, 200, { status: 'ok', ...build })],
     [
       '/readyz',
       (response) =>

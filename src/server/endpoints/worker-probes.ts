@@ -1,5 +1,7 @@
 // The probes of `worker`, which has no API: /healthz and /readyz in the same form as those of `serve`.
+
 import http from 'node:http';
+import type { Build } from '../../process/release.ts';
 import { sendJson } from '../transport/handler.ts';
 import { listenOnAll } from '../transport/listen-on-all.ts';
 import type { Readiness } from './probes.ts';
@@ -13,6 +15,7 @@ export type WorkerProbeOptions = {
   lastTurnAt(): number;
   longestTurnMs: number;
   readiness: Readiness;
+  build: Build;
 };
 
 type Routes = Record<string, (response: http.ServerResponse) => void | Promise<void>>;
@@ -60,13 +63,13 @@ function createProbeServer(routes: Routes): http.Server {
 /** Does not check Postgres or Redis: a restart of the worker would not repair them. */
 function sendLiveness(
   response: http.ServerResponse,
-  { lastTurnAt, longestTurnMs }: Pick<WorkerProbeOptions, 'lastTurnAt' | 'longestTurnMs'>,
+  { lastTurnAt, longestTurnMs, build }: Pick<WorkerProbeOptions, 'lastTurnAt' | 'longestTurnMs' | 'build'>,
 ): void {
   const silentMs = performance.now() - lastTurnAt();
   if (silentMs <= longestTurnMs) {
-    sendJson(response, 200, { status: 'ok' });
+    sendJson(response, 200, { status: 'ok', ...build });
     return;
   }
   const problem = `the outbox relay has been in one round for ${Math.round(silentMs / 1000)} s`;
-  sendJson(response, 503, { status: 'stuck', problems: [problem] });
+  sendJson(response, 503, { status: 'stuck', problems: [problem], ...build });
 }

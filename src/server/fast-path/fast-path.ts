@@ -81,10 +81,10 @@ export function createFastPath(deps: FastPathDeps & Served): FastHandler {
       requestId: head.header('x-request-id') ?? '',
       headersWith: head.headersWith,
     });
-    const reject = (reason: Reason) => {
+    const reject = (reason: Reason, credential?: string) => {
       const requestId = chooseRequestId(head.header('x-request-id'));
       const { code } = ERROR_REASONS[reason];
-      deps.callLog.count({ method: method.name, system, startedAt, peer, reason, requestId, code, header });
+      deps.callLog.count({ method: method.name, system, startedAt, peer, reason, requestId, code, header, credential });
       return isGrpc ? rejectGrpc(reason, requestId) : rejectConnect(reason, requestId);
     };
 
@@ -95,13 +95,15 @@ export function createFastPath(deps: FastPathDeps & Served): FastHandler {
         if (performance.now() >= deadline) return null;
         const outcome = isJson ? fromJson(method, body, caller()) : fromBinary(method, body, isGrpc, caller());
         if (!outcome) return null;
-        if ('reason' in outcome) return reject(outcome.reason);
+        if ('reason' in outcome) return reject(outcome.reason, outcome.credential);
         const reason = outcome.denial ?? '';
         const suggestedId = outcome.client ? outcome.client.requestId : head.header('x-request-id');
         const peer = () => addressOf(outcome.client?.forwardedFor ?? '');
         // A successful call is counted but not logged, so a new request id would be useless.
         const requestId = suggestedId === '' && reason === '' ? '' : chooseRequestId(suggestedId);
-        deps.callLog.count({ method: method.name, system, startedAt, peer, reason, requestId, code: 'ok', header });
+        const { credential } = outcome;
+        const result = { reason, requestId, code: 'ok', header, credential } as const;
+        deps.callLog.count({ method: method.name, system, startedAt, peer, ...result });
         if (isGrpc) return answerGrpc(outcome, requestId);
         return isJson
           ? answerConnect('application/json', outcome.json(), requestId)

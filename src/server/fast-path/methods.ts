@@ -33,10 +33,13 @@ export type Reply = {
   write(into: Buffer, at: number): void;
   json(): string;
   denial?: Reason;
+  /** The credential of a denial, for the log line. */
+  credential?: string;
   /** The client behind a gateway, in the place of the caller. */
   client?: { requestId: string; forwardedFor: string };
 };
-export type Rejected = { reason: RejectionReason };
+/** `credential` is for the log line. */
+export type Rejected = { reason: RejectionReason; credential: string };
 
 export type FastCaller = {
   /** The token of the call's own `authorization: Bearer ...`, or empty. */
@@ -74,21 +77,23 @@ export function fastMethods(deps: FastPathDeps): FastMethod[] {
 
   const verify = (question: Question, caller: FastCaller): Reply | Rejected | null => {
     const verdict = judge(question, caller);
-    return verdict && ('reason' in verdict ? verdict : encodeDecision(verdict.decision));
+    return (
+      verdict && ('reason' in verdict ? rejectedOf(verdict.reason, question, caller) : encodeDecision(verdict.decision))
+    );
   };
 
   const checkRole = (question: Question, caller: FastCaller): Reply | Rejected | null => {
     const { role } = question;
     const verdict = isRole(role) ? judge(question, caller) : null;
-    if (!verdict || 'reason' in verdict) return verdict;
+    if (!verdict) return null;
+    if ('reason' in verdict) return rejectedOf(verdict.reason, question, caller);
     const { principal } = verdict.decision;
     if (meets({ role }, principal)) return encodeRole({ allowed: true });
     const isAudited = denials.isRecorded(denialOf(principal, role));
     return isAudited ? encodeRole({ allowed: false, reason: 'ROLE_NOT_GRANTED' }) : null;
   };
 
-  const isService = (credential: string) =>
-    serviceKeys.nameOf(credential) !== null || apiKeys.cached(credential) !== null;
+  const isService = (credential: string) => serviceKeys.use(credential) !== null || apiKeys.cached(credential) !== null;
 
   const batchVerify = (tokens: string[], audience: string, acceptsApiKeys: boolean): Reply | null => {
     if (tokens.length === 0 || tokens.length > MAX_BATCH) return null;
@@ -111,7 +116,8 @@ export function fastMethods(deps: FastPathDeps): FastMethod[] {
     const suggestedId = client.requestId || caller.requestId;
     const requestId = authorization.allowed && suggestedId === '' ? '' : chooseRequestId(suggestedId);
     const { forwardedFor } = client;
-    return { ...encodeCheck(authorization, client, requestId), client: { requestId, forwardedFor } };
+    const credential = 'allowed' in request ? '' : request.token;
+    return { ...encodeCheck(authorization, client, requestId), credential, client: { requestId, forwardedFor } };
   };
 
   return [
@@ -189,6 +195,10 @@ export function fastMethods(deps: FastPathDeps): FastMethod[] {
       json: () => null,
     },
   ];
+}
+
+function rejectedOf(reason: RejectionReason, { accessToken }: Question, { credential }: FastCaller): Rejected {
+  return { reason, credential: tokenToVerify(accessToken, credential) };
 }
 
 /** Encoded by the library: Envoy's messages are large and not ours to change. */

@@ -14,7 +14,7 @@ import { invalid, parseFields } from '../../domain/parse-fields.ts';
 import { RETRY_SOON_MS } from '../../domain/retry-after.ts';
 import { combineRequirements, parseRequirement, type StatedRequirement } from '../../policy/route-requirement.ts';
 import type { CallLog } from '../calls/call-log.ts';
-import { type CallDeps, type CallRecord, openCallRecord } from '../calls/call-record.ts';
+import { type CallDeps, type CallRecord, openCallRecord, runCall } from '../calls/call-record.ts';
 import type { ConcurrencyLimit } from '../calls/concurrency-limit.ts';
 import { answerError } from '../calls/errors.ts';
 import { sendHttpError } from '../calls/write-error.ts';
@@ -46,7 +46,7 @@ export function createForwardAuthHandler(deps: ForwardAuthDeps & CallDeps, callL
     response.once('close', () => callLog.write(record, response.writableFinished));
     // Any method is accepted: some gateways pass on the method and the body of the client.
     request.resume();
-    decide(deps, url.slice(PATH.length), request, record)
+    runCall(record, () => decide(deps, url.slice(PATH.length), request, record))
       .then((authorization) => answer(authorization, response, record))
       .catch((error: unknown) => sendHttpError(response, answerError(error, record)));
     return true;

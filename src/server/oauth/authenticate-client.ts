@@ -22,6 +22,7 @@ export async function authenticateClient(
       throw rejectionFor(error, scheme) ?? error;
     },
   );
+  record.principal = principal;
   if (!principal || !isNamed(principal, id)) throw invalidClient('the client secret belongs to another client', scheme);
   return principal;
 }

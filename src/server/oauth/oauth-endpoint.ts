@@ -4,7 +4,7 @@
 import { AuthError } from '../../domain/auth-error.ts';
 import type { Call } from '../../domain/call.ts';
 import type { CallLog } from '../calls/call-log.ts';
-import { type CallDeps, type CallRecord, openCallRecord, slotHolder } from '../calls/call-record.ts';
+import { type CallDeps, type CallRecord, openCallRecord, runCall, slotHolder } from '../calls/call-record.ts';
 import type { ConcurrencyLimit } from '../calls/concurrency-limit.ts';
 import { answerError } from '../calls/errors.ts';
 import { type FairSlots, holdUntilRead, whileWaiting } from '../calls/fair-slots.ts';
@@ -47,7 +47,7 @@ export function createOAuthEndpoint(deps: OAuthEndpointDeps, endpoint: OAuthEndp
     response.setHeader('x-request-id', record.requestId);
     response.setHeader('pragma', 'no-cache');
     response.once('close', () => deps.callLog.write(record, response.writableFinished));
-    answer(deps, endpoint, { request, response, record })
+    runCall(record, () => answer(deps, endpoint, { request, response, record }))
       .catch((error: unknown) => reject(error, response, record))
       .finally(() => holdUntilRead(deps.unread, slotHolder(record), response));
     return true;

@@ -30,6 +30,7 @@ import { createUser } from '../../admin/create-user.ts';
 import { defineRole } from '../../admin/define-role.ts';
 import { deleteRole } from '../../admin/delete-role.ts';
 import { type GetUserInput, getUser } from '../../admin/get-user.ts';
+import { getUserActivity } from '../../admin/get-user-activity.ts';
 import { grantRole } from '../../admin/grant-role.ts';
 import { importUsers } from '../../admin/import-users.ts';
 import type { ImportedUser } from '../../admin/imported-user.ts';
@@ -37,6 +38,7 @@ import { listApiKeys } from '../../admin/list-api-keys.ts';
 import { listRoles } from '../../admin/list-roles.ts';
 import { listServiceAccounts } from '../../admin/list-service-accounts.ts';
 import { listSigningKeys } from '../../admin/list-signing-keys.ts';
+import { listUserSessions } from '../../admin/list-user-sessions.ts';
 import { queryAuditEvents } from '../../admin/query-audit-events.ts';
 import { retireSigningKey } from '../../admin/retire-signing-key.ts';
 import { revokeApiKey } from '../../admin/revoke-api-key.ts';
@@ -57,6 +59,7 @@ import { BATCH_BOUNDS } from '../calls/message-bounds.ts';
 import { actorOf, callOf } from './call-context.ts';
 import { timeOf, userMessage } from './messages.ts';
 import type { Routes } from './routes.ts';
+import { activityMessage, sessionMessage } from './user-history-messages.ts';
 
 export function adminRoutes(deps: Deps): Routes {
   function changing<Input extends { actor: Actor }>(useCase: (deps: Deps, input: Input, call: Call) => Promise<void>) {
@@ -71,6 +74,13 @@ export function adminRoutes(deps: Deps): Routes {
       AdminService,
       {
         getUser: async ({ user }) => ({ user: recordMessage(await getUser(deps, userReference(user))) }),
+
+        getUserActivity: async (request) => activityMessage(await getUserActivity(deps, request)),
+
+        listUserSessions: async (request) => {
+          const { sessions, nextPageToken } = await listUserSessions(deps, request);
+          return { sessions: sessions.map(sessionMessage), nextPageToken };
+        },
 
         searchUsers: async ({ disabled = null, ...request }) => {
           const { users, nextPageToken } = await searchUsers(deps, { ...request, disabled });
@@ -100,7 +110,9 @@ export function adminRoutes(deps: Deps): Routes {
           ended: await endUserSessions(deps, { ...request, actor: actorOf(context) }, callOf(context)),
         }),
 
-        unlockUser: changing(unlockUser),
+        unlockUser: async (request, context) => ({
+          limits: await unlockUser(deps, { ...request, actor: actorOf(context) }, callOf(context)),
+        }),
 
         listRoles: async () => ({ roles: await listRoles(deps) }),
 

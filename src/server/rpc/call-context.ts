@@ -1,8 +1,9 @@
 import type { HandlerContext } from '@connectrpc/connect';
+import type { RoleReader } from '../../authorization/role-reads.ts';
 import { type Actor, actorName } from '../../domain/actor.ts';
 import type { Origin } from '../../domain/audit-event.ts';
 import type { Call } from '../../domain/call.ts';
-import type { UserCaller } from '../../domain/principal.ts';
+import { keyName, type UserCaller } from '../../domain/principal.ts';
 import { type CallRecord, callRecordKey } from '../calls/call-record.ts';
 
 export function recordOf(context: Pick<HandlerContext, 'values'>): CallRecord {
@@ -23,8 +24,14 @@ export function bearerOf(context: Pick<HandlerContext, 'values'>): string {
   return recordOf(context).bearer;
 }
 
-export function callerOf(context: HandlerContext): string {
+function callerOf(context: HandlerContext): string {
   return actorName(actorOf(context));
+}
+
+/** The reader of roles, for the audit trail. */
+export function readerOf(context: HandlerContext): RoleReader {
+  const { principal } = recordOf(context);
+  return { name: callerOf(context), key: principal?.kind === 'service' ? keyName(principal) : null };
 }
 
 /** The caller of an ADMIN method. */

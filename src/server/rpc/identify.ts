@@ -104,8 +104,8 @@ async function principalOf(
   credential: string,
   { record, signal }: { record: Credentials; signal: AbortSignal },
 ): Promise<Principal> {
-  const name = deps.serviceKeys.nameOf(credential);
-  if (name !== null) return configuredService(name);
+  const key = deps.serviceKeys.use(credential);
+  if (key) return { ...configuredService(key.name), keyFingerprint: key.fingerprint };
   const holder = await deps.apiKeys.lookUp(credential, toCall(record, signal));
   if (holder) return { kind: 'service', ...holder };
   const { principal, token } = await deps.verifier.verify(credential, OWN_AUDIENCE, signal);

@@ -36,7 +36,7 @@ import { verifyEmail } from '../../auth/verify-email.ts';
 import { watch } from '../../auth/watch.ts';
 import type { Deps } from '../../deps.ts';
 import { BATCH_BOUNDS } from '../calls/message-bounds.ts';
-import { bearerOf, callerOf, callOf, recordOf, userOf } from './call-context.ts';
+import { bearerOf, callOf, readerOf, recordOf, userOf } from './call-context.ts';
 import { identifyUser } from './identify.ts';
 import {
   changeMessage,
@@ -81,7 +81,7 @@ export function routes(deps: Deps): Routes {
       checkRole: async ({ subject, role, acceptApiKeys }, context) => {
         const checked =
           subject.case === 'userId'
-            ? { userId: subject.value, reader: callerOf(context) }
+            ? { userId: subject.value, reader: readerOf(context) }
             : { accessToken: subject.value ?? '', acceptApiKeys };
         const input = { ...checked, role, credential: bearerOf(context) };
         const answer = await checkRole(deps, input, callOf(context));
@@ -204,7 +204,7 @@ export function routes(deps: Deps): Routes {
           const input = checks.map(({ subject, role }) =>
             subject.case === 'userId' ? { role, userId: subject.value } : { role, accessToken: subject.value ?? '' },
           );
-          const batch = { checks: input, reader: callerOf(context), acceptApiKeys };
+          const batch = { checks: input, reader: readerOf(context), acceptApiKeys };
           return { answers: (await batchCheckRole(deps, batch, callOf(context))).map(roleMessage) };
         },
 

@@ -5,7 +5,14 @@ import { createConnectRouter, createContextValues, type Interceptor } from '@con
 import type { UniversalServerRequest, UniversalServerResponse } from '@connectrpc/connect/protocol';
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from '@connectrpc/connect-node';
 import type { CallLog } from '../calls/call-log.ts';
-import { type CallDeps, type CallRecord, callRecordKey, openCallRecord, slotHolder } from '../calls/call-record.ts';
+import {
+  type CallDeps,
+  type CallRecord,
+  callRecordKey,
+  openCallRecord,
+  runCall,
+  slotHolder,
+} from '../calls/call-record.ts';
 import { dropEndlessTimeout } from '../calls/deadlines.ts';
 import { answerError } from '../calls/errors.ts';
 import { type FairSlots, holdUntilRead } from '../calls/fair-slots.ts';
@@ -71,7 +78,7 @@ export function createRpcHandler(deps: RpcDeps, { gate, interceptors, services, 
       if (methodKind === 'unary') holdUntilRead(deps.unread, slotHolder(record), response);
       await write(result, universal, response, record);
     };
-    (record.span ? record.span.run(answer) : answer()).catch((error: unknown) => {
+    runCall(record, answer).catch((error: unknown) => {
       // A failed write to a client that has disconnected is no defect.
       if (!request.destroyed && !response.destroyed) answerError(error, record);
       response.destroy();

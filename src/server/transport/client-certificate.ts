@@ -3,17 +3,34 @@ import type { TLSSocket } from 'node:tls';
 /** Node's form of subject alternative names: separated by commas, with unusual names quoted as JSON. */
 const NAME = /(?:^|, )(DNS|URI):("(?:[^"\\]|\\.)*"|[^,"]*)|(?:^|, )[^:,"]+:(?:"(?:[^"\\]|\\.)*"|[^,"]*)/gy;
 
-export type CertifiedService = { name: string; until: Date };
+type CertifiedService = { name: string; until: Date };
+
+/** `unlistedName` is for the log: the first name of a certificate that identifies no service. */
+export type ShownCertificate = { service: CertifiedService | null; unlistedName?: string };
+
+const MAX_NAME = 200;
 
 /**
  * A certificate with a SPIFFE ID must have no other URI (X.509-SVID).
  * @param socket its certificate must have been verified
  * @param identities DNS names and SPIFFE IDs, the preferred first
  */
-export function certifiedService(socket: TLSSocket, identities: string[]): CertifiedService | null {
+export function shownCertificate(socket: TLSSocket, identities: string[]): ShownCertificate {
   const certificate = socket.getPeerX509Certificate();
-  const name = identityOf(certificate?.subjectAltName ?? '', identities);
-  return certificate && name !== null ? { name, until: certificate.validToDate } : null;
+  if (!certificate) return { service: null };
+  const names = certificate.subjectAltName ?? '';
+  const name = identityOf(names, identities);
+  if (name !== null) return { service: { name, until: certificate.validToDate } };
+  return { service: null, unlistedName: firstName(names) ?? certificate.subject?.slice(0, MAX_NAME) ?? 'no name' };
+}
+
+/** A SPIFFE ID before DNS names. */
+function firstName(alternativeNames: string): string | null {
+  const names = [...alternativeNames.matchAll(NAME)].flatMap(([, kind, name]) =>
+    kind && name ? [{ kind, name }] : [],
+  );
+  const first = names.find(({ kind }) => kind === 'URI') ?? names[0];
+  return first ? first.name.slice(0, MAX_NAME) : null;
 }
 
 export function identityOf(alternativeNames: string, identities: string[]): string | null {

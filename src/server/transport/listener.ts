@@ -5,7 +5,7 @@ import http2 from 'node:http2';
 import { createServer, Server, type Socket } from 'node:net';
 import { ChunkCountingHttp1Request, ChunkCountingHttp2Request } from './body-limits.ts';
 import { plainAddress } from './client-address.ts';
-import type { CertifiedService } from './client-certificate.ts';
+import type { ShownCertificate } from './client-certificate.ts';
 import { detectProtocol } from './detect-protocol.ts';
 import type { FastHandler } from './fast-handler.ts';
 import { fastHttp1 } from './fast-http1.ts';
@@ -102,7 +102,7 @@ export async function listen(options: ListenerOptions, fastPath: FastHandler, ha
     options.tls &&
     createTlsServer(
       options.tls,
-      (socket, service) => serveConnection(socket, socket.alpnProtocol === 'h2', service),
+      (socket, certificate) => serveConnection(socket, socket.alpnProtocol === 'h2', certificate),
       options.onTlsProblem,
     );
 
@@ -156,12 +156,12 @@ export async function listen(options: ListenerOptions, fastPath: FastHandler, ha
     });
     setPeer(socket, { address, service: null });
     if (tls) tls.handshake(socket);
-    else detectProtocol(socket, STALL_TIMEOUT_MS, (isHttp2) => serveConnection(socket, isHttp2, null));
+    else detectProtocol(socket, STALL_TIMEOUT_MS, (isHttp2) => serveConnection(socket, isHttp2, { service: null }));
   }
 
-  function serveConnection(socket: Socket, isHttp2: boolean, service: CertifiedService | null): void {
+  function serveConnection(socket: Socket, isHttp2: boolean, certificate: ShownCertificate): void {
     const key = connectionKey(socket);
-    setPeer(socket, { address: peerOf(undetected.get(key)).address, service });
+    setPeer(socket, { address: peerOf(undetected.get(key)).address, ...certificate });
     undetected.delete(key);
     if (!isHttp2) {
       const age = ageOf(options.lifetime);

@@ -1,10 +1,9 @@
 import type { Socket } from 'node:net';
-import type { CertifiedService } from './client-certificate.ts';
+import type { ShownCertificate } from './client-certificate.ts';
 
-export type Peer = {
+export type Peer = ShownCertificate & {
   /** Empty when a proxy does not have it. */
   address: string;
-  service: CertifiedService | null;
 };
 
 const PEER = Symbol('peer');

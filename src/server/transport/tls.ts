@@ -3,7 +3,7 @@ import { constants, createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { createSecureContext, createServer, type TLSSocket } from 'node:tls';
-import { type CertifiedService, certifiedService } from './client-certificate.ts';
+import { type ShownCertificate, shownCertificate } from './client-certificate.ts';
 
 export type TlsOptions = {
   certFile: string;
@@ -35,13 +35,13 @@ const CIPHERS = [
 ].join(':');
 
 /**
- * @param onSecure receives each connection after its handshake, with the service that its certificate names
+ * @param onSecure receives each connection after its handshake, with the certificate of the client
  * @param onProblem receives the reason why changed files cannot be used; the previous certificate stays in use
  * @throws without a usable certificate at the start
  */
 export function createTlsServer(
   options: TlsOptions,
-  onSecure: (socket: TLSSocket, service: CertifiedService | null) => void,
+  onSecure: (socket: TLSSocket, certificate: ShownCertificate) => void,
   onProblem: (error: Error) => void,
 ): TlsServer {
   const { clients } = options;
@@ -62,8 +62,8 @@ export function createTlsServer(
     handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
   });
   server.on('secureConnection', (socket) => {
-    if (!clients || !socket.getPeerX509Certificate()) return onSecure(socket, null);
-    if (socket.authorized) return onSecure(socket, certifiedService(socket, clients.services));
+    if (!clients || !socket.getPeerX509Certificate()) return onSecure(socket, { service: null });
+    if (socket.authorized) return onSecure(socket, shownCertificate(socket, clients.services));
     // Treating the client as anonymous would hide that its certificate has expired.
     socket.destroy();
   });

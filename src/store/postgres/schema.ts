@@ -2,6 +2,7 @@ import type { ColumnType, Generated } from 'kysely';
 import type { Effect } from '../../domain/effect.ts';
 import type { Email } from '../../domain/email.ts';
 import type { KeyState } from '../../domain/key-schedule.ts';
+import type { SessionEndReason } from '../../domain/session-end.ts';
 import type { SigningAlgorithm } from '../../domain/signing-algorithm.ts';
 
 export type Schema = {
@@ -98,6 +99,8 @@ export type Schema = {
     expires_at: Date;
     ends_by: Date;
     ended_at: Date | null;
+    end_reason: SessionEndReason | null;
+    ended_by: string | null;
     identity_id: string | null;
     reauthenticated_at: Date | null;
     reauthenticated_counter: Generated<string>;

@@ -9,7 +9,7 @@ import { issue, verifierWithCache } from '../../support/cached-tokens.ts';
 
 const fastPath = createFastPath({
   verifier: verifierWithCache(1024 * 1024).verifier,
-  serviceKeys: { nameOf: () => null },
+  serviceKeys: { nameOf: () => null, use: () => null, uses: () => [] },
   apiKeys: { cached: () => null },
   denials: { isRecorded: () => false },
   tokenSettings: { audiences: [], issuer: '' },

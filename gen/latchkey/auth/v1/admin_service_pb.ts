@@ -15,7 +15,7 @@ import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file latchkey/auth/v1/admin_service.proto.
  */
 export const file_latchkey_auth_v1_admin_service: GenFile = /*@__PURE__*/
-  fileDesc("CiRsYXRjaGtleS9hdXRoL3YxL2FkbWluX3NlcnZpY2UucHJvdG8SEGxhdGNoa2V5LmF1dGgudjEi5QEKClVzZXJSZWNvcmQSJAoEdXNlchgBIAEoCzIWLmxhdGNoa2V5LmF1dGgudjEuVXNlchIvCgtkaXNhYmxlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMaGFzX3Bhc3N3b3JkGAMgASgIEhAKCHNlc3Npb25zGAQgASgFEisKBmdyYW50cxgFIAMoCzIbLmxhdGNoa2V5LmF1dGgudjEuUm9sZUdyYW50EhEKCXByb3ZpZGVycxgGIAMoCRIYCgtleHRlcm5hbF9pZBgHIAEoCUIDgAEBIp0BCglSb2xlR3JhbnQSDAoEcm9sZRgBIAEoCRIuCgpncmFudGVkX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgpncmFudGVkX2J5GAMgASgJEg4KBnJlYXNvbhgEIAEoCRIuCgpleHBpcmVzX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJdCg5HZXRVc2VyUmVxdWVzdBIRCgd1c2VyX2lkGAEgASgJSAASFAoFZW1haWwYAiABKAlCA4ABAUgAEhoKC2V4dGVybmFsX2lkGAMgASgJQgOAAQFIAEIGCgR1c2VyIj0KD0dldFVzZXJSZXNwb25zZRIqCgR1c2VyGAEgASgLMhwubGF0Y2hrZXkuYXV0aC52MS5Vc2VyUmVjb3JkIogBChJTZWFyY2hVc2Vyc1JlcXVlc3QSGQoMZW1haWxfcHJlZml4GAEgASgJQgOAAQESDAoEcm9sZRgCIAEoCRIVCghkaXNhYmxlZBgDIAEoCEgAiAEBEhEKCXBhZ2Vfc2l6ZRgEIAEoBRISCgpwYWdlX3Rva2VuGAUgASgJQgsKCV9kaXNhYmxlZCJbChNTZWFyY2hVc2Vyc1Jlc3BvbnNlEisKBXVzZXJzGAEgAygLMhwubGF0Y2hrZXkuYXV0aC52MS5Vc2VyUmVjb3JkEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJeChFDcmVhdGVVc2VyUmVxdWVzdBISCgVlbWFpbBgBIAEoCUIDgAEBEhYKCWZ1bGxfbmFtZRgCIAEoCUIDgAEBEg4KBnJlYXNvbhgDIAEoCRINCgVyb2xlcxgEIAMoCSIlChJDcmVhdGVVc2VyUmVzcG9uc2USDwoHdXNlcl9pZBgBIAEoCSJkChJJbXBvcnRVc2Vyc1JlcXVlc3QSLQoFdXNlcnMYASADKAsyHi5sYXRjaGtleS5hdXRoLnYxLkltcG9ydGVkVXNlchIOCgZyZWFzb24YAiABKAkSDwoHZHJ5X3J1bhgDIAEoCCKvAgoMSW1wb3J0ZWRVc2VyEgsKA3JvdxgBIAEoAxISCgVlbWFpbBgCIAEoCUIDgAEBEhYKCWZ1bGxfbmFtZRgDIAEoCUIDgAEBEhYKDmVtYWlsX3ZlcmlmaWVkGAQgASgIEhoKDXBhc3N3b3JkX2hhc2gYBSABKAlCA4ABARIPCgd1c2VyX2lkGAYgASgJEhgKC2V4dGVybmFsX2lkGAcgASgJQgOAAQESEAoIZGlzYWJsZWQYCCABKAgSLgoKY3JlYXRlZF9hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFcm9sZXMYCiADKAkSNgoKaWRlbnRpdGllcxgLIAMoCzIiLmxhdGNoa2V5LmF1dGgudjEuSW1wb3J0ZWRJZGVudGl0eSI6ChBJbXBvcnRlZElkZW50aXR5EhAKCHByb3ZpZGVyGAEgASgJEhQKB3N1YmplY3QYAiABKAlCA4ABASKeAQoTSW1wb3J0VXNlcnNSZXNwb25zZRIvCghpbXBvcnRlZBgBIAMoCzIdLmxhdGNoa2V5LmF1dGgudjEuSW1wb3J0ZWRSb3cSLwoIZXhpc3RpbmcYAiADKAsyHS5sYXRjaGtleS5hdXRoLnYxLkltcG9ydGVkUm93EiUKA2JhZBgDIAMoCzIYLmxhdGNoa2V5LmF1dGgudjEuQmFkUm93IisKC0ltcG9ydGVkUm93EgsKA3JvdxgBIAEoAxIPCgd1c2VyX2lkGAIgASgJIjkKBkJhZFJvdxILCgNyb3cYASABKAMSDQoFZmllbGQYAiABKAkSEwoLZGVzY3JpcHRpb24YAyABKAkiNQoSRGlzYWJsZVVzZXJSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIhUKE0Rpc2FibGVVc2VyUmVzcG9uc2UiNAoRRW5hYmxlVXNlclJlcXVlc3QSDwoHdXNlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiFAoSRW5hYmxlVXNlclJlc3BvbnNlIjQKEURlbGV0ZVVzZXJSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIhQKEkRlbGV0ZVVzZXJSZXNwb25zZSI8ChlSZXF1aXJlTmV3UGFzc3dvcmRSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIhwKGlJlcXVpcmVOZXdQYXNzd29yZFJlc3BvbnNlIjkKFkVuZFVzZXJTZXNzaW9uc1JlcXVlc3QSDwoHdXNlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiKAoXRW5kVXNlclNlc3Npb25zUmVzcG9uc2USDQoFZW5kZWQYASABKAUiSgoRVW5sb2NrVXNlclJlcXVlc3QSDwoHdXNlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkSFAoHYWRkcmVzcxgDIAEoCUIDgAEBIhQKElVubG9ja1VzZXJSZXNwb25zZSJLCgRSb2xlEgwKBG5hbWUYASABKAkSEwoLZGVzY3JpcHRpb24YAiABKAkSDwoHaW1wbGllcxgDIAMoCRIPCgdncmFudGVyGAQgASgJIvABCg5TZXJ2aWNlQWNjb3VudBIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEhMKC2Rlc2NyaXB0aW9uGAMgASgJEi4KCmNyZWF0ZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCmNyZWF0ZWRfYnkYBSABKAkSLwoLZGlzYWJsZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBXJvbGVzGAcgAygJEisKBmdyYW50cxgIIAMoCzIbLmxhdGNoa2V5LmF1dGgudjEuUm9sZUdyYW50IlAKG0NyZWF0ZVNlcnZpY2VBY2NvdW50UmVxdWVzdBIMCgRuYW1lGAEgASgJEhMKC2Rlc2NyaXB0aW9uGAIgASgJEg4KBnJlYXNvbhgDIAEoCSI6ChxDcmVhdGVTZXJ2aWNlQWNjb3VudFJlc3BvbnNlEhoKEnNlcnZpY2VfYWNjb3VudF9pZBgBIAEoCSJDChpMaXN0U2VydmljZUFjY291bnRzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSJyChtMaXN0U2VydmljZUFjY291bnRzUmVzcG9uc2USOgoQc2VydmljZV9hY2NvdW50cxgBIAMoCzIgLmxhdGNoa2V5LmF1dGgudjEuU2VydmljZUFjY291bnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIkoKHERpc2FibGVTZXJ2aWNlQWNjb3VudFJlcXVlc3QSGgoSc2VydmljZV9hY2NvdW50X2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSIfCh1EaXNhYmxlU2VydmljZUFjY291bnRSZXNwb25zZSJJChtFbmFibGVTZXJ2aWNlQWNjb3VudFJlcXVlc3QSGgoSc2VydmljZV9hY2NvdW50X2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSIeChxFbmFibGVTZXJ2aWNlQWNjb3VudFJlc3BvbnNlIkkKG0RlbGV0ZVNlcnZpY2VBY2NvdW50UmVxdWVzdBIaChJzZXJ2aWNlX2FjY291bnRfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIh4KHERlbGV0ZVNlcnZpY2VBY2NvdW50UmVzcG9uc2Ui+AEKBkFwaUtleRIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEi4KCmNyZWF0ZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCmNyZWF0ZWRfYnkYBCABKAkSLgoKZXhwaXJlc19hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKcmV2b2tlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMbGFzdF91c2VkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJ/ChNDcmVhdGVBcGlLZXlSZXF1ZXN0EhoKEnNlcnZpY2VfYWNjb3VudF9pZBgBIAEoCRIMCgRuYW1lGAIgASgJEi4KCmV4cGlyZXNfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBnJlYXNvbhgEIAEoCSJwChRDcmVhdGVBcGlLZXlSZXNwb25zZRISCgphcGlfa2V5X2lkGAEgASgJEhQKB2FwaV9rZXkYAiABKAlCA4ABARIuCgpleHBpcmVzX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIwChJMaXN0QXBpS2V5c1JlcXVlc3QSGgoSc2VydmljZV9hY2NvdW50X2lkGAEgASgJIkEKE0xpc3RBcGlLZXlzUmVzcG9uc2USKgoIYXBpX2tleXMYASADKAsyGC5sYXRjaGtleS5hdXRoLnYxLkFwaUtleSI5ChNSZXZva2VBcGlLZXlSZXF1ZXN0EhIKCmFwaV9rZXlfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIhYKFFJldm9rZUFwaUtleVJlc3BvbnNlIsIDCgpTaWduaW5nS2V5EgsKA2tpZBgBIAEoCRIRCglhbGdvcml0aG0YAiABKAkSMQoFc3RhdGUYAyABKA4yIi5sYXRjaGtleS5hdXRoLnYxLlNpZ25pbmdLZXkuU3RhdGUSMAoMcHVibGlzaGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpzaWduc19mcm9tGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxhY3RpdmF0ZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC3JldGlyaW5nX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpyZXRpcmVkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJsCgVTdGF0ZRIVChFTVEFURV9VTlNQRUNJRklFRBAAEhMKD1NUQVRFX1BVQkxJU0hFRBABEhAKDFNUQVRFX0FDVElWRRACEhIKDlNUQVRFX1JFVElSSU5HEAMSEQoNU1RBVEVfUkVUSVJFRBAEIhgKFkxpc3RTaWduaW5nS2V5c1JlcXVlc3QiTQoXTGlzdFNpZ25pbmdLZXlzUmVzcG9uc2USMgoMc2lnbmluZ19rZXlzGAEgAygLMhwubGF0Y2hrZXkuYXV0aC52MS5TaWduaW5nS2V5IioKGFJvdGF0ZVNpZ25pbmdLZXlzUmVxdWVzdBIOCgZyZWFzb24YASABKAkiGwoZUm90YXRlU2lnbmluZ0tleXNSZXNwb25zZSI2ChdSZXRpcmVTaWduaW5nS2V5UmVxdWVzdBILCgNraWQYASABKAkSDgoGcmVhc29uGAIgASgJIhoKGFJldGlyZVNpZ25pbmdLZXlSZXNwb25zZSLmAgoKQXVkaXRFdmVudBILCgNzZXEYASABKAMSCgoCaWQYAiABKAkSLwoLb2NjdXJyZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBHR5cGUYBCABKAkSDwoHdXNlcl9pZBgFIAEoCRISCgpzZXNzaW9uX2lkGAYgASgJEg8KB2FjY291bnQYByABKAkSDgoGZGV0YWlsGAggASgJEg0KBWFjdG9yGAkgASgJEg4KBnRhcmdldBgKIAEoCRInCgZiZWZvcmUYCyABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EiYKBWFmdGVyGAwgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIUCgdhZGRyZXNzGA0gASgJQgOAAQESEgoKdXNlcl9hZ2VudBgOIAEoCRISCgpyZXF1ZXN0X2lkGA8gASgJEgwKBGhhc2gYECABKAwiwwEKF1F1ZXJ5QXVkaXRFdmVudHNSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSDQoFYWN0b3IYAiABKAkSDAoEdHlwZRgDIAEoCRIoCgRmcm9tGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIpCgV1bnRpbBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoJcGFnZV9zaXplGAYgASgFEhIKCnBhZ2VfdG9rZW4YByABKAkiYQoYUXVlcnlBdWRpdEV2ZW50c1Jlc3BvbnNlEiwKBmV2ZW50cxgBIAMoCzIcLmxhdGNoa2V5LmF1dGgudjEuQXVkaXRFdmVudBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiWwoYU3RyZWFtQXVkaXRFdmVudHNSZXF1ZXN0EhEKCWFmdGVyX3NlcRgBIAEoAxIPCgd1c2VyX2lkGAIgASgJEg0KBWFjdG9yGAMgASgJEgwKBHR5cGUYBCABKAkiWQoZU3RyZWFtQXVkaXRFdmVudHNSZXNwb25zZRIsCgZldmVudHMYASADKAsyHC5sYXRjaGtleS5hdXRoLnYxLkF1ZGl0RXZlbnQSDgoGY3Vyc29yGAIgASgDIhIKEExpc3RSb2xlc1JlcXVlc3QiOgoRTGlzdFJvbGVzUmVzcG9uc2USJQoFcm9sZXMYASADKAsyFi5sYXRjaGtleS5hdXRoLnYxLlJvbGUiSQoRRGVmaW5lUm9sZVJlcXVlc3QSJAoEcm9sZRgBIAEoCzIWLmxhdGNoa2V5LmF1dGgudjEuUm9sZRIOCgZyZWFzb24YAiABKAkiFAoSRGVmaW5lUm9sZVJlc3BvbnNlIjEKEURlbGV0ZVJvbGVSZXF1ZXN0EgwKBG5hbWUYASABKAkSDgoGcmVhc29uGAIgASgJIhQKEkRlbGV0ZVJvbGVSZXNwb25zZSKNAQoQR3JhbnRSb2xlUmVxdWVzdBIPCgd1c2VyX2lkGAEgASgJEgwKBHJvbGUYAiABKAkSDgoGcmVhc29uGAMgASgJEi4KCmV4cGlyZXNfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhoKEnNlcnZpY2VfYWNjb3VudF9pZBgFIAEoCSITChFHcmFudFJvbGVSZXNwb25zZSJeChFSZXZva2VSb2xlUmVxdWVzdBIPCgd1c2VyX2lkGAEgASgJEgwKBHJvbGUYAiABKAkSDgoGcmVhc29uGAMgASgJEhoKEnNlcnZpY2VfYWNjb3VudF9pZBgEIAEoCSIUChJSZXZva2VSb2xlUmVzcG9uc2UysxcKDEFkbWluU2VydmljZRJXCgdHZXRVc2VyEiAubGF0Y2hrZXkuYXV0aC52MS5HZXRVc2VyUmVxdWVzdBohLmxhdGNoa2V5LmF1dGgudjEuR2V0VXNlclJlc3BvbnNlIgeQAgLI8xgEEmMKC1NlYXJjaFVzZXJzEiQubGF0Y2hrZXkuYXV0aC52MS5TZWFyY2hVc2Vyc1JlcXVlc3QaJS5sYXRjaGtleS5hdXRoLnYxLlNlYXJjaFVzZXJzUmVzcG9uc2UiB5ACAsjzGAQSXQoKQ3JlYXRlVXNlchIjLmxhdGNoa2V5LmF1dGgudjEuQ3JlYXRlVXNlclJlcXVlc3QaJC5sYXRjaGtleS5hdXRoLnYxLkNyZWF0ZVVzZXJSZXNwb25zZSIEyPMYBBJkCgtJbXBvcnRVc2VycxIkLmxhdGNoa2V5LmF1dGgudjEuSW1wb3J0VXNlcnNSZXF1ZXN0GiUubGF0Y2hrZXkuYXV0aC52MS5JbXBvcnRVc2Vyc1Jlc3BvbnNlIgTI8xgEKAEwARJgCgtEaXNhYmxlVXNlchIkLmxhdGNoa2V5LmF1dGgudjEuRGlzYWJsZVVzZXJSZXF1ZXN0GiUubGF0Y2hrZXkuYXV0aC52MS5EaXNhYmxlVXNlclJlc3BvbnNlIgTI8xgEEl0KCkVuYWJsZVVzZXISIy5sYXRjaGtleS5hdXRoLnYxLkVuYWJsZVVzZXJSZXF1ZXN0GiQubGF0Y2hrZXkuYXV0aC52MS5FbmFibGVVc2VyUmVzcG9uc2UiBMjzGAQSXQoKRGVsZXRlVXNlchIjLmxhdGNoa2V5LmF1dGgudjEuRGVsZXRlVXNlclJlcXVlc3QaJC5sYXRjaGtleS5hdXRoLnYxLkRlbGV0ZVVzZXJSZXNwb25zZSIEyPMYBBJ1ChJSZXF1aXJlTmV3UGFzc3dvcmQSKy5sYXRjaGtleS5hdXRoLnYxLlJlcXVpcmVOZXdQYXNzd29yZFJlcXVlc3QaLC5sYXRjaGtleS5hdXRoLnYxLlJlcXVpcmVOZXdQYXNzd29yZFJlc3BvbnNlIgTI8xgEEmwKD0VuZFVzZXJTZXNzaW9ucxIoLmxhdGNoa2V5LmF1dGgudjEuRW5kVXNlclNlc3Npb25zUmVxdWVzdBopLmxhdGNoa2V5LmF1dGgudjEuRW5kVXNlclNlc3Npb25zUmVzcG9uc2UiBMjzGAQSXQoKVW5sb2NrVXNlchIjLmxhdGNoa2V5LmF1dGgudjEuVW5sb2NrVXNlclJlcXVlc3QaJC5sYXRjaGtleS5hdXRoLnYxLlVubG9ja1VzZXJSZXNwb25zZSIEyPMYBBJdCglMaXN0Um9sZXMSIi5sYXRjaGtleS5hdXRoLnYxLkxpc3RSb2xlc1JlcXVlc3QaIy5sYXRjaGtleS5hdXRoLnYxLkxpc3RSb2xlc1Jlc3BvbnNlIgeQAgHI8xgEEl0KCkRlZmluZVJvbGUSIy5sYXRjaGtleS5hdXRoLnYxLkRlZmluZVJvbGVSZXF1ZXN0GiQubGF0Y2hrZXkuYXV0aC52MS5EZWZpbmVSb2xlUmVzcG9uc2UiBMjzGAQSXQoKRGVsZXRlUm9sZRIjLmxhdGNoa2V5LmF1dGgudjEuRGVsZXRlUm9sZVJlcXVlc3QaJC5sYXRjaGtleS5hdXRoLnYxLkRlbGV0ZVJvbGVSZXNwb25zZSIEyPMYBBJaCglHcmFudFJvbGUSIi5sYXRjaGtleS5hdXRoLnYxLkdyYW50Um9sZVJlcXVlc3QaIy5sYXRjaGtleS5hdXRoLnYxLkdyYW50Um9sZVJlc3BvbnNlIgTI8xgEEl0KClJldm9rZVJvbGUSIy5sYXRjaGtleS5hdXRoLnYxLlJldm9rZVJvbGVSZXF1ZXN0GiQubGF0Y2hrZXkuYXV0aC52MS5SZXZva2VSb2xlUmVzcG9uc2UiBMjzGAQSewoUQ3JlYXRlU2VydmljZUFjY291bnQSLS5sYXRjaGtleS5hdXRoLnYxLkNyZWF0ZVNlcnZpY2VBY2NvdW50UmVxdWVzdBouLmxhdGNoa2V5LmF1dGgudjEuQ3JlYXRlU2VydmljZUFjY291bnRSZXNwb25zZSIEyPMYBBJ7ChNMaXN0U2VydmljZUFjY291bnRzEiwubGF0Y2hrZXkuYXV0aC52MS5MaXN0U2VydmljZUFjY291bnRzUmVxdWVzdBotLmxhdGNoa2V5LmF1dGgudjEuTGlzdFNlcnZpY2VBY2NvdW50c1Jlc3BvbnNlIgeQAgHI8xgEEn4KFURpc2FibGVTZXJ2aWNlQWNjb3VudBIuLmxhdGNoa2V5LmF1dGgudjEuRGlzYWJsZVNlcnZpY2VBY2NvdW50UmVxdWVzdBovLmxhdGNoa2V5LmF1dGgudjEuRGlzYWJsZVNlcnZpY2VBY2NvdW50UmVzcG9uc2UiBMjzGAQSewoURW5hYmxlU2VydmljZUFjY291bnQSLS5sYXRjaGtleS5hdXRoLnYxLkVuYWJsZVNlcnZpY2VBY2NvdW50UmVxdWVzdBouLmxhdGNoa2V5LmF1dGgudjEuRW5hYmxlU2VydmljZUFjY291bnRSZXNwb25zZSIEyPMYBBJ7ChREZWxldGVTZXJ2aWNlQWNjb3VudBItLmxhdGNoa2V5LmF1dGgudjEuRGVsZXRlU2VydmljZUFjY291bnRSZXF1ZXN0Gi4ubGF0Y2hrZXkuYXV0aC52MS5EZWxldGVTZXJ2aWNlQWNjb3VudFJlc3BvbnNlIgTI8xgEEmMKDENyZWF0ZUFwaUtleRIlLmxhdGNoa2V5LmF1dGgudjEuQ3JlYXRlQXBpS2V5UmVxdWVzdBomLmxhdGNoa2V5LmF1dGgudjEuQ3JlYXRlQXBpS2V5UmVzcG9uc2UiBMjzGAQSYwoLTGlzdEFwaUtleXMSJC5sYXRjaGtleS5hdXRoLnYxLkxpc3RBcGlLZXlzUmVxdWVzdBolLmxhdGNoa2V5LmF1dGgudjEuTGlzdEFwaUtleXNSZXNwb25zZSIHkAIByPMYBBJjCgxSZXZva2VBcGlLZXkSJS5sYXRjaGtleS5hdXRoLnYxLlJldm9rZUFwaUtleVJlcXVlc3QaJi5sYXRjaGtleS5hdXRoLnYxLlJldm9rZUFwaUtleVJlc3BvbnNlIgTI8xgEEm8KD0xpc3RTaWduaW5nS2V5cxIoLmxhdGNoa2V5LmF1dGgudjEuTGlzdFNpZ25pbmdLZXlzUmVxdWVzdBopLmxhdGNoa2V5LmF1dGgudjEuTGlzdFNpZ25pbmdLZXlzUmVzcG9uc2UiB5ACAcjzGAQScgoRUm90YXRlU2lnbmluZ0tleXMSKi5sYXRjaGtleS5hdXRoLnYxLlJvdGF0ZVNpZ25pbmdLZXlzUmVxdWVzdBorLmxhdGNoa2V5LmF1dGgudjEuUm90YXRlU2lnbmluZ0tleXNSZXNwb25zZSIEyPMYBBJvChBSZXRpcmVTaWduaW5nS2V5EikubGF0Y2hrZXkuYXV0aC52MS5SZXRpcmVTaWduaW5nS2V5UmVxdWVzdBoqLmxhdGNoa2V5LmF1dGgudjEuUmV0aXJlU2lnbmluZ0tleVJlc3BvbnNlIgTI8xgEEnIKEFF1ZXJ5QXVkaXRFdmVudHMSKS5sYXRjaGtleS5hdXRoLnYxLlF1ZXJ5QXVkaXRFdmVudHNSZXF1ZXN0GioubGF0Y2hrZXkuYXV0aC52MS5RdWVyeUF1ZGl0RXZlbnRzUmVzcG9uc2UiB5ACAcjzGAQSdwoRU3RyZWFtQXVkaXRFdmVudHMSKi5sYXRjaGtleS5hdXRoLnYxLlN0cmVhbUF1ZGl0RXZlbnRzUmVxdWVzdBorLmxhdGNoa2V5LmF1dGgudjEuU3RyZWFtQXVkaXRFdmVudHNSZXNwb25zZSIHkAIByPMYBDABQlUKFGRldi5sYXRjaGtleS5hdXRoLnYxUAFaKGxhdGNoa2V5LmRldi9nZW4vbGF0Y2hrZXkvYXV0aC92MTthdXRodjGqAhBMYXRjaGtleS5BdXRoLlYxYgZwcm90bzM", [file_google_protobuf_struct, file_google_protobuf_timestamp, file_latchkey_auth_v1_options, file_latchkey_auth_v1_types]);
+  fileDesc("CiRsYXRjaGtleS9hdXRoL3YxL2FkbWluX3NlcnZpY2UucHJvdG8SEGxhdGNoa2V5LmF1dGgudjEi5QEKClVzZXJSZWNvcmQSJAoEdXNlchgBIAEoCzIWLmxhdGNoa2V5LmF1dGgudjEuVXNlchIvCgtkaXNhYmxlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMaGFzX3Bhc3N3b3JkGAMgASgIEhAKCHNlc3Npb25zGAQgASgFEisKBmdyYW50cxgFIAMoCzIbLmxhdGNoa2V5LmF1dGgudjEuUm9sZUdyYW50EhEKCXByb3ZpZGVycxgGIAMoCRIYCgtleHRlcm5hbF9pZBgHIAEoCUIDgAEBIp0BCglSb2xlR3JhbnQSDAoEcm9sZRgBIAEoCRIuCgpncmFudGVkX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgpncmFudGVkX2J5GAMgASgJEg4KBnJlYXNvbhgEIAEoCRIuCgpleHBpcmVzX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJdCg5HZXRVc2VyUmVxdWVzdBIRCgd1c2VyX2lkGAEgASgJSAASFAoFZW1haWwYAiABKAlCA4ABAUgAEhoKC2V4dGVybmFsX2lkGAMgASgJQgOAAQFIAEIGCgR1c2VyIj0KD0dldFVzZXJSZXNwb25zZRIqCgR1c2VyGAEgASgLMhwubGF0Y2hrZXkuYXV0aC52MS5Vc2VyUmVjb3JkIikKFkdldFVzZXJBY3Rpdml0eVJlcXVlc3QSDwoHdXNlcl9pZBgBIAEoCSK+AQoXR2V0VXNlckFjdGl2aXR5UmVzcG9uc2USLgoGbGltaXRzGAEgAygLMh4ubGF0Y2hrZXkuYXV0aC52MS5Db3VudGVkTGltaXQSGgoSbGltaXRzX3VuYXZhaWxhYmxlGAIgASgIEioKCHNpZ25faW5zGAMgAygLMhgubGF0Y2hrZXkuYXV0aC52MS5TaWduSW4SKwoFbWFpbHMYBCADKAsyHC5sYXRjaGtleS5hdXRoLnYxLk1haWxSZWNvcmQikwEKDENvdW50ZWRMaW1pdBINCgVsaW1pdBgBIAEoCRIUCgduZXR3b3JrGAIgASgJQgOAAQESDQoFY291bnQYAyABKAUSDwoHbWF4aW11bRgEIAEoBRItCglyZXNldHNfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB3JlYWNoZWQYBiABKAgimQEKBlNpZ25JbhIvCgtvY2N1cnJlZF9hdBgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoJc3VjY2VlZGVkGAIgASgIEg0KBWNhdXNlGAMgASgJEhIKCnNlc3Npb25faWQYBCABKAkSFAoHYWRkcmVzcxgFIAEoCUIDgAEBEhIKCnVzZXJfYWdlbnQYBiABKAkigQMKCk1haWxSZWNvcmQSCgoCaWQYASABKAkSEAoIdGVtcGxhdGUYAiABKAkSMQoFc3RhdGUYAyABKA4yIi5sYXRjaGtleS5hdXRoLnYxLk1haWxSZWNvcmQuU3RhdGUSJgoCYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCm1lc3NhZ2VfaWQYBSABKAkSEAoIcmVzcG9uc2UYBiABKAkSEgoFZXJyb3IYByABKAlCA4ABARIQCghhdHRlbXB0cxgIIAEoBRIzCg9uZXh0X2F0dGVtcHRfYXQYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wInkKBVN0YXRlEhUKEVNUQVRFX1VOU1BFQ0lGSUVEEAASEQoNU1RBVEVfV0FJVElORxABEhEKDVNUQVRFX1NFTkRJTkcQAhIOCgpTVEFURV9TRU5UEAMSEAoMU1RBVEVfRkFJTEVEEAQSEQoNU1RBVEVfRVhQSVJFRBAFIlEKF0xpc3RVc2VyU2Vzc2lvbnNSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkiZgoYTGlzdFVzZXJTZXNzaW9uc1Jlc3BvbnNlEjEKCHNlc3Npb25zGAEgAygLMh8ubGF0Y2hrZXkuYXV0aC52MS5TZXNzaW9uUmVjb3JkEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKDBgoNU2Vzc2lvblJlY29yZBIKCgJpZBgBIAEoCRIuCgpjcmVhdGVkX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxsYXN0X3VzZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmV4cGlyZXNfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhQKB2FkZHJlc3MYBSABKAlCA4ABARISCgp1c2VyX2FnZW50GAYgASgJEiwKCGVuZGVkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI9CgplbmRfcmVhc29uGAggASgOMikubGF0Y2hrZXkuYXV0aC52MS5TZXNzaW9uUmVjb3JkLkVuZFJlYXNvbhIQCghlbmRlZF9ieRgJIAEoCSKqAwoJRW5kUmVhc29uEhoKFkVORF9SRUFTT05fVU5TUEVDSUZJRUQQABIWChJFTkRfUkVBU09OX0VYUElSRUQQARIZChVFTkRfUkVBU09OX0xPR0dFRF9PVVQQAhIWChJFTkRfUkVBU09OX1JFVk9LRUQQAxIgChxFTkRfUkVBU09OX1RPT19NQU5ZX1NFU1NJT05TEAQSIwofRU5EX1JFQVNPTl9SRUZSRVNIX1RPS0VOX1JFVVNFRBAFEh8KG0VORF9SRUFTT05fUEFTU1dPUkRfQ0hBTkdFRBAGEh0KGUVORF9SRUFTT05fUEFTU1dPUkRfUkVTRVQQBxIiCh5FTkRfUkVBU09OX0VNQUlMX0NIQU5HRV9VTkRPTkUQCBIgChxFTkRfUkVBU09OX0lERU5USVRZX1VOTElOS0VEEAkSHAoYRU5EX1JFQVNPTl9VU0VSX0RJU0FCTEVEEAoSJAogRU5EX1JFQVNPTl9ORVdfUEFTU1dPUkRfUkVRVUlSRUQQCxIlCiFFTkRfUkVBU09OX0VOREVEX0JZX0FETUlOSVNUUkFUT1IQDCKIAQoSU2VhcmNoVXNlcnNSZXF1ZXN0EhkKDGVtYWlsX3ByZWZpeBgBIAEoCUIDgAEBEgwKBHJvbGUYAiABKAkSFQoIZGlzYWJsZWQYAyABKAhIAIgBARIRCglwYWdlX3NpemUYBCABKAUSEgoKcGFnZV90b2tlbhgFIAEoCUILCglfZGlzYWJsZWQiWwoTU2VhcmNoVXNlcnNSZXNwb25zZRIrCgV1c2VycxgBIAMoCzIcLmxhdGNoa2V5LmF1dGgudjEuVXNlclJlY29yZBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiXgoRQ3JlYXRlVXNlclJlcXVlc3QSEgoFZW1haWwYASABKAlCA4ABARIWCglmdWxsX25hbWUYAiABKAlCA4ABARIOCgZyZWFzb24YAyABKAkSDQoFcm9sZXMYBCADKAkiJQoSQ3JlYXRlVXNlclJlc3BvbnNlEg8KB3VzZXJfaWQYASABKAkiZAoSSW1wb3J0VXNlcnNSZXF1ZXN0Ei0KBXVzZXJzGAEgAygLMh4ubGF0Y2hrZXkuYXV0aC52MS5JbXBvcnRlZFVzZXISDgoGcmVhc29uGAIgASgJEg8KB2RyeV9ydW4YAyABKAgirwIKDEltcG9ydGVkVXNlchILCgNyb3cYASABKAMSEgoFZW1haWwYAiABKAlCA4ABARIWCglmdWxsX25hbWUYAyABKAlCA4ABARIWCg5lbWFpbF92ZXJpZmllZBgEIAEoCBIaCg1wYXNzd29yZF9oYXNoGAUgASgJQgOAAQESDwoHdXNlcl9pZBgGIAEoCRIYCgtleHRlcm5hbF9pZBgHIAEoCUIDgAEBEhAKCGRpc2FibGVkGAggASgIEi4KCmNyZWF0ZWRfYXQYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBXJvbGVzGAogAygJEjYKCmlkZW50aXRpZXMYCyADKAsyIi5sYXRjaGtleS5hdXRoLnYxLkltcG9ydGVkSWRlbnRpdHkiOgoQSW1wb3J0ZWRJZGVudGl0eRIQCghwcm92aWRlchgBIAEoCRIUCgdzdWJqZWN0GAIgASgJQgOAAQEingEKE0ltcG9ydFVzZXJzUmVzcG9uc2USLwoIaW1wb3J0ZWQYASADKAsyHS5sYXRjaGtleS5hdXRoLnYxLkltcG9ydGVkUm93Ei8KCGV4aXN0aW5nGAIgAygLMh0ubGF0Y2hrZXkuYXV0aC52MS5JbXBvcnRlZFJvdxIlCgNiYWQYAyADKAsyGC5sYXRjaGtleS5hdXRoLnYxLkJhZFJvdyIrCgtJbXBvcnRlZFJvdxILCgNyb3cYASABKAMSDwoHdXNlcl9pZBgCIAEoCSI5CgZCYWRSb3cSCwoDcm93GAEgASgDEg0KBWZpZWxkGAIgASgJEhMKC2Rlc2NyaXB0aW9uGAMgASgJIjUKEkRpc2FibGVVc2VyUmVxdWVzdBIPCgd1c2VyX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSIVChNEaXNhYmxlVXNlclJlc3BvbnNlIjQKEUVuYWJsZVVzZXJSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIhQKEkVuYWJsZVVzZXJSZXNwb25zZSI0ChFEZWxldGVVc2VyUmVxdWVzdBIPCgd1c2VyX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSIUChJEZWxldGVVc2VyUmVzcG9uc2UiPAoZUmVxdWlyZU5ld1Bhc3N3b3JkUmVxdWVzdBIPCgd1c2VyX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSIcChpSZXF1aXJlTmV3UGFzc3dvcmRSZXNwb25zZSI5ChZFbmRVc2VyU2Vzc2lvbnNSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIigKF0VuZFVzZXJTZXNzaW9uc1Jlc3BvbnNlEg0KBWVuZGVkGAEgASgFIkoKEVVubG9ja1VzZXJSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSDgoGcmVhc29uGAIgASgJEhQKB2FkZHJlc3MYAyABKAlCA4ABASIkChJVbmxvY2tVc2VyUmVzcG9uc2USDgoGbGltaXRzGAEgAygJIksKBFJvbGUSDAoEbmFtZRgBIAEoCRITCgtkZXNjcmlwdGlvbhgCIAEoCRIPCgdpbXBsaWVzGAMgAygJEg8KB2dyYW50ZXIYBCABKAki8AEKDlNlcnZpY2VBY2NvdW50EgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSEwoLZGVzY3JpcHRpb24YAyABKAkSLgoKY3JlYXRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKY3JlYXRlZF9ieRgFIAEoCRIvCgtkaXNhYmxlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFcm9sZXMYByADKAkSKwoGZ3JhbnRzGAggAygLMhsubGF0Y2hrZXkuYXV0aC52MS5Sb2xlR3JhbnQiUAobQ3JlYXRlU2VydmljZUFjY291bnRSZXF1ZXN0EgwKBG5hbWUYASABKAkSEwoLZGVzY3JpcHRpb24YAiABKAkSDgoGcmVhc29uGAMgASgJIjoKHENyZWF0ZVNlcnZpY2VBY2NvdW50UmVzcG9uc2USGgoSc2VydmljZV9hY2NvdW50X2lkGAEgASgJIkMKGkxpc3RTZXJ2aWNlQWNjb3VudHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJInIKG0xpc3RTZXJ2aWNlQWNjb3VudHNSZXNwb25zZRI6ChBzZXJ2aWNlX2FjY291bnRzGAEgAygLMiAubGF0Y2hrZXkuYXV0aC52MS5TZXJ2aWNlQWNjb3VudBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiSgocRGlzYWJsZVNlcnZpY2VBY2NvdW50UmVxdWVzdBIaChJzZXJ2aWNlX2FjY291bnRfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIh8KHURpc2FibGVTZXJ2aWNlQWNjb3VudFJlc3BvbnNlIkkKG0VuYWJsZVNlcnZpY2VBY2NvdW50UmVxdWVzdBIaChJzZXJ2aWNlX2FjY291bnRfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIh4KHEVuYWJsZVNlcnZpY2VBY2NvdW50UmVzcG9uc2UiSQobRGVsZXRlU2VydmljZUFjY291bnRSZXF1ZXN0EhoKEnNlcnZpY2VfYWNjb3VudF9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiHgocRGVsZXRlU2VydmljZUFjY291bnRSZXNwb25zZSL4AQoGQXBpS2V5EgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSLgoKY3JlYXRlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKY3JlYXRlZF9ieRgEIAEoCRIuCgpleHBpcmVzX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpyZXZva2VkX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxsYXN0X3VzZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIn8KE0NyZWF0ZUFwaUtleVJlcXVlc3QSGgoSc2VydmljZV9hY2NvdW50X2lkGAEgASgJEgwKBG5hbWUYAiABKAkSLgoKZXhwaXJlc19hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGcmVhc29uGAQgASgJInAKFENyZWF0ZUFwaUtleVJlc3BvbnNlEhIKCmFwaV9rZXlfaWQYASABKAkSFAoHYXBpX2tleRgCIAEoCUIDgAEBEi4KCmV4cGlyZXNfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIjAKEkxpc3RBcGlLZXlzUmVxdWVzdBIaChJzZXJ2aWNlX2FjY291bnRfaWQYASABKAkiQQoTTGlzdEFwaUtleXNSZXNwb25zZRIqCghhcGlfa2V5cxgBIAMoCzIYLmxhdGNoa2V5LmF1dGgudjEuQXBpS2V5IjkKE1Jldm9rZUFwaUtleVJlcXVlc3QSEgoKYXBpX2tleV9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiFgoUUmV2b2tlQXBpS2V5UmVzcG9uc2UiwgMKClNpZ25pbmdLZXkSCwoDa2lkGAEgASgJEhEKCWFsZ29yaXRobRgCIAEoCRIxCgVzdGF0ZRgDIAEoDjIiLmxhdGNoa2V5LmF1dGgudjEuU2lnbmluZ0tleS5TdGF0ZRIwCgxwdWJsaXNoZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnNpZ25zX2Zyb20YCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGFjdGl2YXRlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLcmV0aXJpbmdfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnJldGlyZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wImwKBVN0YXRlEhUKEVNUQVRFX1VOU1BFQ0lGSUVEEAASEwoPU1RBVEVfUFVCTElTSEVEEAESEAoMU1RBVEVfQUNUSVZFEAISEgoOU1RBVEVfUkVUSVJJTkcQAxIRCg1TVEFURV9SRVRJUkVEEAQiGAoWTGlzdFNpZ25pbmdLZXlzUmVxdWVzdCJNChdMaXN0U2lnbmluZ0tleXNSZXNwb25zZRIyCgxzaWduaW5nX2tleXMYASADKAsyHC5sYXRjaGtleS5hdXRoLnYxLlNpZ25pbmdLZXkiKgoYUm90YXRlU2lnbmluZ0tleXNSZXF1ZXN0Eg4KBnJlYXNvbhgBIAEoCSIbChlSb3RhdGVTaWduaW5nS2V5c1Jlc3BvbnNlIjYKF1JldGlyZVNpZ25pbmdLZXlSZXF1ZXN0EgsKA2tpZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiGgoYUmV0aXJlU2lnbmluZ0tleVJlc3BvbnNlIuYCCgpBdWRpdEV2ZW50EgsKA3NlcRgBIAEoAxIKCgJpZBgCIAEoCRIvCgtvY2N1cnJlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEdHlwZRgEIAEoCRIPCgd1c2VyX2lkGAUgASgJEhIKCnNlc3Npb25faWQYBiABKAkSDwoHYWNjb3VudBgHIAEoCRIOCgZkZXRhaWwYCCABKAkSDQoFYWN0b3IYCSABKAkSDgoGdGFyZ2V0GAogASgJEicKBmJlZm9yZRgLIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSJgoFYWZ0ZXIYDCABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EhQKB2FkZHJlc3MYDSABKAlCA4ABARISCgp1c2VyX2FnZW50GA4gASgJEhIKCnJlcXVlc3RfaWQYDyABKAkSDAoEaGFzaBgQIAEoDCLDAQoXUXVlcnlBdWRpdEV2ZW50c1JlcXVlc3QSDwoHdXNlcl9pZBgBIAEoCRINCgVhY3RvchgCIAEoCRIMCgR0eXBlGAMgASgJEigKBGZyb20YBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEikKBXVudGlsGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIRCglwYWdlX3NpemUYBiABKAUSEgoKcGFnZV90b2tlbhgHIAEoCSJhChhRdWVyeUF1ZGl0RXZlbnRzUmVzcG9uc2USLAoGZXZlbnRzGAEgAygLMhwubGF0Y2hrZXkuYXV0aC52MS5BdWRpdEV2ZW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJbChhTdHJlYW1BdWRpdEV2ZW50c1JlcXVlc3QSEQoJYWZ0ZXJfc2VxGAEgASgDEg8KB3VzZXJfaWQYAiABKAkSDQoFYWN0b3IYAyABKAkSDAoEdHlwZRgEIAEoCSJZChlTdHJlYW1BdWRpdEV2ZW50c1Jlc3BvbnNlEiwKBmV2ZW50cxgBIAMoCzIcLmxhdGNoa2V5LmF1dGgudjEuQXVkaXRFdmVudBIOCgZjdXJzb3IYAiABKAMiEgoQTGlzdFJvbGVzUmVxdWVzdCI6ChFMaXN0Um9sZXNSZXNwb25zZRIlCgVyb2xlcxgBIAMoCzIWLmxhdGNoa2V5LmF1dGgudjEuUm9sZSJJChFEZWZpbmVSb2xlUmVxdWVzdBIkCgRyb2xlGAEgASgLMhYubGF0Y2hrZXkuYXV0aC52MS5Sb2xlEg4KBnJlYXNvbhgCIAEoCSIUChJEZWZpbmVSb2xlUmVzcG9uc2UiMQoRRGVsZXRlUm9sZVJlcXVlc3QSDAoEbmFtZRgBIAEoCRIOCgZyZWFzb24YAiABKAkiFAoSRGVsZXRlUm9sZVJlc3BvbnNlIo0BChBHcmFudFJvbGVSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSDAoEcm9sZRgCIAEoCRIOCgZyZWFzb24YAyABKAkSLgoKZXhwaXJlc19hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGgoSc2VydmljZV9hY2NvdW50X2lkGAUgASgJIhMKEUdyYW50Um9sZVJlc3BvbnNlIl4KEVJldm9rZVJvbGVSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSDAoEcm9sZRgCIAEoCRIOCgZyZWFzb24YAyABKAkSGgoSc2VydmljZV9hY2NvdW50X2lkGAQgASgJIhQKElJldm9rZVJvbGVSZXNwb25zZTKYGQoMQWRtaW5TZXJ2aWNlElcKB0dldFVzZXISIC5sYXRjaGtleS5hdXRoLnYxLkdldFVzZXJSZXF1ZXN0GiEubGF0Y2hrZXkuYXV0aC52MS5HZXRVc2VyUmVzcG9uc2UiB5ACAsjzGAQSbwoPR2V0VXNlckFjdGl2aXR5EigubGF0Y2hrZXkuYXV0aC52MS5HZXRVc2VyQWN0aXZpdHlSZXF1ZXN0GikubGF0Y2hrZXkuYXV0aC52MS5HZXRVc2VyQWN0aXZpdHlSZXNwb25zZSIHkAICyPMYBBJyChBMaXN0VXNlclNlc3Npb25zEikubGF0Y2hrZXkuYXV0aC52MS5MaXN0VXNlclNlc3Npb25zUmVxdWVzdBoqLmxhdGNoa2V5LmF1dGgudjEuTGlzdFVzZXJTZXNzaW9uc1Jlc3BvbnNlIgeQAgLI8xgEEmMKC1NlYXJjaFVzZXJzEiQubGF0Y2hrZXkuYXV0aC52MS5TZWFyY2hVc2Vyc1JlcXVlc3QaJS5sYXRjaGtleS5hdXRoLnYxLlNlYXJjaFVzZXJzUmVzcG9uc2UiB5ACAsjzGAQSXQoKQ3JlYXRlVXNlchIjLmxhdGNoa2V5LmF1dGgudjEuQ3JlYXRlVXNlclJlcXVlc3QaJC5sYXRjaGtleS5hdXRoLnYxLkNyZWF0ZVVzZXJSZXNwb25zZSIEyPMYBBJkCgtJbXBvcnRVc2VycxIkLmxhdGNoa2V5LmF1dGgudjEuSW1wb3J0VXNlcnNSZXF1ZXN0GiUubGF0Y2hrZXkuYXV0aC52MS5JbXBvcnRVc2Vyc1Jlc3BvbnNlIgTI8xgEKAEwARJgCgtEaXNhYmxlVXNlchIkLmxhdGNoa2V5LmF1dGgudjEuRGlzYWJsZVVzZXJSZXF1ZXN0GiUubGF0Y2hrZXkuYXV0aC52MS5EaXNhYmxlVXNlclJlc3BvbnNlIgTI8xgEEl0KCkVuYWJsZVVzZXISIy5sYXRjaGtleS5hdXRoLnYxLkVuYWJsZVVzZXJSZXF1ZXN0GiQubGF0Y2hrZXkuYXV0aC52MS5FbmFibGVVc2VyUmVzcG9uc2UiBMjzGAQSXQoKRGVsZXRlVXNlchIjLmxhdGNoa2V5LmF1dGgudjEuRGVsZXRlVXNlclJlcXVlc3QaJC5sYXRjaGtleS5hdXRoLnYxLkRlbGV0ZVVzZXJSZXNwb25zZSIEyPMYBBJ1ChJSZXF1aXJlTmV3UGFzc3dvcmQSKy5sYXRjaGtleS5hdXRoLnYxLlJlcXVpcmVOZXdQYXNzd29yZFJlcXVlc3QaLC5sYXRjaGtleS5hdXRoLnYxLlJlcXVpcmVOZXdQYXNzd29yZFJlc3BvbnNlIgTI8xgEEmwKD0VuZFVzZXJTZXNzaW9ucxIoLmxhdGNoa2V5LmF1dGgudjEuRW5kVXNlclNlc3Npb25zUmVxdWVzdBopLmxhdGNoa2V5LmF1dGgudjEuRW5kVXNlclNlc3Npb25zUmVzcG9uc2UiBMjzGAQSXQoKVW5sb2NrVXNlchIjLmxhdGNoa2V5LmF1dGgudjEuVW5sb2NrVXNlclJlcXVlc3QaJC5sYXRjaGtleS5hdXRoLnYxLlVubG9ja1VzZXJSZXNwb25zZSIEyPMYBBJdCglMaXN0Um9sZXMSIi5sYXRjaGtleS5hdXRoLnYxLkxpc3RSb2xlc1JlcXVlc3QaIy5sYXRjaGtleS5hdXRoLnYxLkxpc3RSb2xlc1Jlc3BvbnNlIgeQAgHI8xgEEl0KCkRlZmluZVJvbGUSIy5sYXRjaGtleS5hdXRoLnYxLkRlZmluZVJvbGVSZXF1ZXN0GiQubGF0Y2hrZXkuYXV0aC52MS5EZWZpbmVSb2xlUmVzcG9uc2UiBMjzGAQSXQoKRGVsZXRlUm9sZRIjLmxhdGNoa2V5LmF1dGgudjEuRGVsZXRlUm9sZVJlcXVlc3QaJC5sYXRjaGtleS5hdXRoLnYxLkRlbGV0ZVJvbGVSZXNwb25zZSIEyPMYBBJaCglHcmFudFJvbGUSIi5sYXRjaGtleS5hdXRoLnYxLkdyYW50Um9sZVJlcXVlc3QaIy5sYXRjaGtleS5hdXRoLnYxLkdyYW50Um9sZVJlc3BvbnNlIgTI8xgEEl0KClJldm9rZVJvbGUSIy5sYXRjaGtleS5hdXRoLnYxLlJldm9rZVJvbGVSZXF1ZXN0GiQubGF0Y2hrZXkuYXV0aC52MS5SZXZva2VSb2xlUmVzcG9uc2UiBMjzGAQSewoUQ3JlYXRlU2VydmljZUFjY291bnQSLS5sYXRjaGtleS5hdXRoLnYxLkNyZWF0ZVNlcnZpY2VBY2NvdW50UmVxdWVzdBouLmxhdGNoa2V5LmF1dGgudjEuQ3JlYXRlU2VydmljZUFjY291bnRSZXNwb25zZSIEyPMYBBJ7ChNMaXN0U2VydmljZUFjY291bnRzEiwubGF0Y2hrZXkuYXV0aC52MS5MaXN0U2VydmljZUFjY291bnRzUmVxdWVzdBotLmxhdGNoa2V5LmF1dGgudjEuTGlzdFNlcnZpY2VBY2NvdW50c1Jlc3BvbnNlIgeQAgHI8xgEEn4KFURpc2FibGVTZXJ2aWNlQWNjb3VudBIuLmxhdGNoa2V5LmF1dGgudjEuRGlzYWJsZVNlcnZpY2VBY2NvdW50UmVxdWVzdBovLmxhdGNoa2V5LmF1dGgudjEuRGlzYWJsZVNlcnZpY2VBY2NvdW50UmVzcG9uc2UiBMjzGAQSewoURW5hYmxlU2VydmljZUFjY291bnQSLS5sYXRjaGtleS5hdXRoLnYxLkVuYWJsZVNlcnZpY2VBY2NvdW50UmVxdWVzdBouLmxhdGNoa2V5LmF1dGgudjEuRW5hYmxlU2VydmljZUFjY291bnRSZXNwb25zZSIEyPMYBBJ7ChREZWxldGVTZXJ2aWNlQWNjb3VudBItLmxhdGNoa2V5LmF1dGgudjEuRGVsZXRlU2VydmljZUFjY291bnRSZXF1ZXN0Gi4ubGF0Y2hrZXkuYXV0aC52MS5EZWxldGVTZXJ2aWNlQWNjb3VudFJlc3BvbnNlIgTI8xgEEmMKDENyZWF0ZUFwaUtleRIlLmxhdGNoa2V5LmF1dGgudjEuQ3JlYXRlQXBpS2V5UmVxdWVzdBomLmxhdGNoa2V5LmF1dGgudjEuQ3JlYXRlQXBpS2V5UmVzcG9uc2UiBMjzGAQSYwoLTGlzdEFwaUtleXMSJC5sYXRjaGtleS5hdXRoLnYxLkxpc3RBcGlLZXlzUmVxdWVzdBolLmxhdGNoa2V5LmF1dGgudjEuTGlzdEFwaUtleXNSZXNwb25zZSIHkAIByPMYBBJjCgxSZXZva2VBcGlLZXkSJS5sYXRjaGtleS5hdXRoLnYxLlJldm9rZUFwaUtleVJlcXVlc3QaJi5sYXRjaGtleS5hdXRoLnYxLlJldm9rZUFwaUtleVJlc3BvbnNlIgTI8xgEEm8KD0xpc3RTaWduaW5nS2V5cxIoLmxhdGNoa2V5LmF1dGgudjEuTGlzdFNpZ25pbmdLZXlzUmVxdWVzdBopLmxhdGNoa2V5LmF1dGgudjEuTGlzdFNpZ25pbmdLZXlzUmVzcG9uc2UiB5ACAcjzGAQScgoRUm90YXRlU2lnbmluZ0tleXMSKi5sYXRjaGtleS5hdXRoLnYxLlJvdGF0ZVNpZ25pbmdLZXlzUmVxdWVzdBorLmxhdGNoa2V5LmF1dGgudjEuUm90YXRlU2lnbmluZ0tleXNSZXNwb25zZSIEyPMYBBJvChBSZXRpcmVTaWduaW5nS2V5EikubGF0Y2hrZXkuYXV0aC52MS5SZXRpcmVTaWduaW5nS2V5UmVxdWVzdBoqLmxhdGNoa2V5LmF1dGgudjEuUmV0aXJlU2lnbmluZ0tleVJlc3BvbnNlIgTI8xgEEnIKEFF1ZXJ5QXVkaXRFdmVudHMSKS5sYXRjaGtleS5hdXRoLnYxLlF1ZXJ5QXVkaXRFdmVudHNSZXF1ZXN0GioubGF0Y2hrZXkuYXV0aC52MS5RdWVyeUF1ZGl0RXZlbnRzUmVzcG9uc2UiB5ACAcjzGAQSdwoRU3RyZWFtQXVkaXRFdmVudHMSKi5sYXRjaGtleS5hdXRoLnYxLlN0cmVhbUF1ZGl0RXZlbnRzUmVxdWVzdBorLmxhdGNoa2V5LmF1dGgudjEuU3RyZWFtQXVkaXRFdmVudHNSZXNwb25zZSIHkAIByPMYBDABQlUKFGRldi5sYXRjaGtleS5hdXRoLnYxUAFaKGxhdGNoa2V5LmRldi9nZW4vbGF0Y2hrZXkvYXV0aC92MTthdXRodjGqAhBMYXRjaGtleS5BdXRoLlYxYgZwcm90bzM", [file_google_protobuf_struct, file_google_protobuf_timestamp, file_latchkey_auth_v1_options, file_latchkey_auth_v1_types]);
 
 /**
  * A user with the data that only administrators can read.
@@ -198,6 +198,572 @@ export const GetUserResponseSchema: GenMessage<GetUserResponse> = /*@__PURE__*/
   messageDesc(file_latchkey_auth_v1_admin_service, 3);
 
 /**
+ * The user.
+ *
+ * @generated from message latchkey.auth.v1.GetUserActivityRequest
+ */
+export type GetUserActivityRequest = Message<"latchkey.auth.v1.GetUserActivityRequest"> & {
+  /**
+   * UUID.
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+};
+
+/**
+ * Describes the message latchkey.auth.v1.GetUserActivityRequest.
+ * Use `create(GetUserActivityRequestSchema)` to create a new message.
+ */
+export const GetUserActivityRequestSchema: GenMessage<GetUserActivityRequest> = /*@__PURE__*/
+  messageDesc(file_latchkey_auth_v1_admin_service, 4);
+
+/**
+ * The state of a user.
+ *
+ * @generated from message latchkey.auth.v1.GetUserActivityResponse
+ */
+export type GetUserActivityResponse = Message<"latchkey.auth.v1.GetUserActivityResponse"> & {
+  /**
+   * The limits that have counted attempts of the user, or at the user's account.
+   *
+   * @generated from field: repeated latchkey.auth.v1.CountedLimit limits = 1;
+   */
+  limits: CountedLimit[];
+
+  /**
+   * True while Redis is unavailable. `limits` is empty then, and shows nothing.
+   *
+   * @generated from field: bool limits_unavailable = 2;
+   */
+  limitsUnavailable: boolean;
+
+  /**
+   * The latest sign-ins, the newest first.
+   *
+   * @generated from field: repeated latchkey.auth.v1.SignIn sign_ins = 3;
+   */
+  signIns: SignIn[];
+
+  /**
+   * The latest e-mails, the newest first.
+   *
+   * @generated from field: repeated latchkey.auth.v1.MailRecord mails = 4;
+   */
+  mails: MailRecord[];
+};
+
+/**
+ * Describes the message latchkey.auth.v1.GetUserActivityResponse.
+ * Use `create(GetUserActivityResponseSchema)` to create a new message.
+ */
+export const GetUserActivityResponseSchema: GenMessage<GetUserActivityResponse> = /*@__PURE__*/
+  messageDesc(file_latchkey_auth_v1_admin_service, 5);
+
+/**
+ * Attempts that a rate limit has counted.
+ *
+ * @generated from message latchkey.auth.v1.CountedLimit
+ */
+export type CountedLimit = Message<"latchkey.auth.v1.CountedLimit"> & {
+  /**
+   * The name of the limit, such as LOGIN_PAIR.
+   *
+   * @generated from field: string limit = 1;
+   */
+  limit: string;
+
+  /**
+   * The network of the attempts, where the limit counts by account and network.
+   *
+   * @generated from field: string network = 2;
+   */
+  network: string;
+
+  /**
+   * The number of attempts in the window.
+   *
+   * @generated from field: int32 count = 3;
+   */
+  count: number;
+
+  /**
+   * The number of attempts that the limit permits in a window.
+   *
+   * @generated from field: int32 maximum = 4;
+   */
+  maximum: number;
+
+  /**
+   * When the window ends, and with it the count.
+   *
+   * @generated from field: google.protobuf.Timestamp resets_at = 5;
+   */
+  resetsAt?: Timestamp | undefined;
+
+  /**
+   * Whether the next attempt is rejected.
+   *
+   * @generated from field: bool reached = 6;
+   */
+  reached: boolean;
+};
+
+/**
+ * Describes the message latchkey.auth.v1.CountedLimit.
+ * Use `create(CountedLimitSchema)` to create a new message.
+ */
+export const CountedLimitSchema: GenMessage<CountedLimit> = /*@__PURE__*/
+  messageDesc(file_latchkey_auth_v1_admin_service, 6);
+
+/**
+ * A sign-in that succeeded or failed.
+ *
+ * @generated from message latchkey.auth.v1.SignIn
+ */
+export type SignIn = Message<"latchkey.auth.v1.SignIn"> & {
+  /**
+   * When it happened.
+   *
+   * @generated from field: google.protobuf.Timestamp occurred_at = 1;
+   */
+  occurredAt?: Timestamp | undefined;
+
+  /**
+   * Whether it succeeded.
+   *
+   * @generated from field: bool succeeded = 2;
+   */
+  succeeded: boolean;
+
+  /**
+   * The cause of a failure, such as `wrong password`.
+   *
+   * @generated from field: string cause = 3;
+   */
+  cause: string;
+
+  /**
+   * The id of the session that began. Empty for a failure.
+   *
+   * @generated from field: string session_id = 4;
+   */
+  sessionId: string;
+
+  /**
+   * The client's IP address. May be empty.
+   *
+   * @generated from field: string address = 5;
+   */
+  address: string;
+
+  /**
+   * The client's user agent, as reported. May be empty.
+   *
+   * @generated from field: string user_agent = 6;
+   */
+  userAgent: string;
+};
+
+/**
+ * Describes the message latchkey.auth.v1.SignIn.
+ * Use `create(SignInSchema)` to create a new message.
+ */
+export const SignInSchema: GenMessage<SignIn> = /*@__PURE__*/
+  messageDesc(file_latchkey_auth_v1_admin_service, 7);
+
+/**
+ * An e-mail to a user, without its content.
+ *
+ * @generated from message latchkey.auth.v1.MailRecord
+ */
+export type MailRecord = Message<"latchkey.auth.v1.MailRecord"> & {
+  /**
+   * UUID, the first part of its Message-ID.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * The name of the template, such as `password-reset`.
+   *
+   * @generated from field: string template = 2;
+   */
+  template: string;
+
+  /**
+   * The state.
+   *
+   * @generated from field: latchkey.auth.v1.MailRecord.State state = 3;
+   */
+  state: MailRecord_State;
+
+  /**
+   * The time of the state; of the request for an e-mail that waits or is being sent.
+   *
+   * @generated from field: google.protobuf.Timestamp at = 4;
+   */
+  at?: Timestamp | undefined;
+
+  /**
+   * The Message-ID header of an e-mail that was sent.
+   *
+   * @generated from field: string message_id = 5;
+   */
+  messageId: string;
+
+  /**
+   * The reply of the mail server, without addresses.
+   *
+   * @generated from field: string response = 6;
+   */
+  response: string;
+
+  /**
+   * The error of the last attempt, while the e-mail waits or after it has failed.
+   *
+   * @generated from field: string error = 7;
+   */
+  error: string;
+
+  /**
+   * The number of attempts. 0 when it is unknown.
+   *
+   * @generated from field: int32 attempts = 8;
+   */
+  attempts: number;
+
+  /**
+   * When the next attempt is due. Only set for an e-mail that waits.
+   *
+   * @generated from field: google.protobuf.Timestamp next_attempt_at = 9;
+   */
+  nextAttemptAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message latchkey.auth.v1.MailRecord.
+ * Use `create(MailRecordSchema)` to create a new message.
+ */
+export const MailRecordSchema: GenMessage<MailRecord> = /*@__PURE__*/
+  messageDesc(file_latchkey_auth_v1_admin_service, 8);
+
+/**
+ * The state of an e-mail.
+ *
+ * @generated from enum latchkey.auth.v1.MailRecord.State
+ */
+export const MailRecord_State = {
+  /**
+   * Not used.
+   *
+   * @generated from enum value: STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * A worker sends it at `next_attempt_at`.
+   *
+   * @generated from enum value: STATE_WAITING = 1;
+   */
+  WAITING: 1,
+
+  /**
+   * A worker sends it at this moment.
+   *
+   * @generated from enum value: STATE_SENDING = 2;
+   */
+  SENDING: 2,
+
+  /**
+   * The mail server has accepted it.
+   *
+   * @generated from enum value: STATE_SENT = 3;
+   */
+  SENT: 3,
+
+  /**
+   * Latchkey has given it up: the mail server rejected it, or failed for too long.
+   *
+   * @generated from enum value: STATE_FAILED = 4;
+   */
+  FAILED: 4,
+
+  /**
+   * It was not sent, because its link had expired.
+   *
+   * @generated from enum value: STATE_EXPIRED = 5;
+   */
+  EXPIRED: 5,
+} as const;
+
+/**
+ * The state of an e-mail.
+ *
+ * @generated from enum latchkey.auth.v1.MailRecord.State
+ */
+export type MailRecord_State = (typeof MailRecord_State)[keyof typeof MailRecord_State] | UnknownEnum;
+
+/**
+ * Describes the enum latchkey.auth.v1.MailRecord.State.
+ */
+export const MailRecord_StateSchema: GenEnum<MailRecord_State> = /*@__PURE__*/
+  enumDesc(file_latchkey_auth_v1_admin_service, 8, 0);
+
+/**
+ * The user, and the page of the sessions.
+ *
+ * @generated from message latchkey.auth.v1.ListUserSessionsRequest
+ */
+export type ListUserSessionsRequest = Message<"latchkey.auth.v1.ListUserSessionsRequest"> & {
+  /**
+   * UUID.
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+
+  /**
+   * 1 to 100. 0 means 50.
+   *
+   * @generated from field: int32 page_size = 2;
+   */
+  pageSize: number;
+
+  /**
+   * `next_page_token` of the page before, of the same user. Empty for the first page.
+   *
+   * @generated from field: string page_token = 3;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message latchkey.auth.v1.ListUserSessionsRequest.
+ * Use `create(ListUserSessionsRequestSchema)` to create a new message.
+ */
+export const ListUserSessionsRequestSchema: GenMessage<ListUserSessionsRequest> = /*@__PURE__*/
+  messageDesc(file_latchkey_auth_v1_admin_service, 9);
+
+/**
+ * A page of sessions.
+ *
+ * @generated from message latchkey.auth.v1.ListUserSessionsResponse
+ */
+export type ListUserSessionsResponse = Message<"latchkey.auth.v1.ListUserSessionsResponse"> & {
+  /**
+   * The newest first.
+   *
+   * @generated from field: repeated latchkey.auth.v1.SessionRecord sessions = 1;
+   */
+  sessions: SessionRecord[];
+
+  /**
+   * Empty after the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message latchkey.auth.v1.ListUserSessionsResponse.
+ * Use `create(ListUserSessionsResponseSchema)` to create a new message.
+ */
+export const ListUserSessionsResponseSchema: GenMessage<ListUserSessionsResponse> = /*@__PURE__*/
+  messageDesc(file_latchkey_auth_v1_admin_service, 10);
+
+/**
+ * A session with the data that only administrators can read.
+ *
+ * @generated from message latchkey.auth.v1.SessionRecord
+ */
+export type SessionRecord = Message<"latchkey.auth.v1.SessionRecord"> & {
+  /**
+   * UUID, `sid` of the session's access tokens.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * When the user signed in.
+   *
+   * @generated from field: google.protobuf.Timestamp created_at = 2;
+   */
+  createdAt?: Timestamp | undefined;
+
+  /**
+   * When the tokens were last refreshed, or when the session began.
+   *
+   * @generated from field: google.protobuf.Timestamp last_used_at = 3;
+   */
+  lastUsedAt?: Timestamp | undefined;
+
+  /**
+   * When the session ends unless it is used.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 4;
+   */
+  expiresAt?: Timestamp | undefined;
+
+  /**
+   * The client's IP address at the last use. May be empty.
+   *
+   * @generated from field: string address = 5;
+   */
+  address: string;
+
+  /**
+   * The client's user agent at the last use, as reported. May be empty.
+   *
+   * @generated from field: string user_agent = 6;
+   */
+  userAgent: string;
+
+  /**
+   * When the session ended. Not set for an active session.
+   *
+   * @generated from field: google.protobuf.Timestamp ended_at = 7;
+   */
+  endedAt?: Timestamp | undefined;
+
+  /**
+   * Why it ended.
+   *
+   * @generated from field: latchkey.auth.v1.SessionRecord.EndReason end_reason = 8;
+   */
+  endReason: SessionRecord_EndReason;
+
+  /**
+   * The actor of the administrative change that ended it: `user:<id>`,
+   * `service:<name>` or `operator:<name>`. Otherwise empty.
+   *
+   * @generated from field: string ended_by = 9;
+   */
+  endedBy: string;
+};
+
+/**
+ * Describes the message latchkey.auth.v1.SessionRecord.
+ * Use `create(SessionRecordSchema)` to create a new message.
+ */
+export const SessionRecordSchema: GenMessage<SessionRecord> = /*@__PURE__*/
+  messageDesc(file_latchkey_auth_v1_admin_service, 11);
+
+/**
+ * Why a session ended.
+ *
+ * @generated from enum latchkey.auth.v1.SessionRecord.EndReason
+ */
+export const SessionRecord_EndReason = {
+  /**
+   * The session is active, or an earlier release of the server ended it.
+   *
+   * @generated from enum value: END_REASON_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * It was not used until its expiry, or had reached its greatest age.
+   *
+   * @generated from enum value: END_REASON_EXPIRED = 1;
+   */
+  EXPIRED: 1,
+
+  /**
+   * The user signed out.
+   *
+   * @generated from enum value: END_REASON_LOGGED_OUT = 2;
+   */
+  LOGGED_OUT: 2,
+
+  /**
+   * The user ended it with RevokeSession or RevokeOtherSessions.
+   *
+   * @generated from enum value: END_REASON_REVOKED = 3;
+   */
+  REVOKED: 3,
+
+  /**
+   * The user signed in, and had MAX_SESSIONS_PER_USER sessions.
+   *
+   * @generated from enum value: END_REASON_TOO_MANY_SESSIONS = 4;
+   */
+  TOO_MANY_SESSIONS: 4,
+
+  /**
+   * A refresh token was used after it had been replaced. The token may be stolen.
+   *
+   * @generated from enum value: END_REASON_REFRESH_TOKEN_REUSED = 5;
+   */
+  REFRESH_TOKEN_REUSED: 5,
+
+  /**
+   * The user changed the password in another session.
+   *
+   * @generated from enum value: END_REASON_PASSWORD_CHANGED = 6;
+   */
+  PASSWORD_CHANGED: 6,
+
+  /**
+   * The user set a new password with the link of an e-mail.
+   *
+   * @generated from enum value: END_REASON_PASSWORD_RESET = 7;
+   */
+  PASSWORD_RESET: 7,
+
+  /**
+   * The owner of the former email undid its change.
+   *
+   * @generated from enum value: END_REASON_EMAIL_CHANGE_UNDONE = 8;
+   */
+  EMAIL_CHANGE_UNDONE: 8,
+
+  /**
+   * The user unlinked the identity that had begun the session.
+   *
+   * @generated from enum value: END_REASON_IDENTITY_UNLINKED = 9;
+   */
+  IDENTITY_UNLINKED: 9,
+
+  /**
+   * An administrator or operator disabled the user.
+   *
+   * @generated from enum value: END_REASON_USER_DISABLED = 10;
+   */
+  USER_DISABLED: 10,
+
+  /**
+   * An administrator or operator voided the password.
+   *
+   * @generated from enum value: END_REASON_NEW_PASSWORD_REQUIRED = 11;
+   */
+  NEW_PASSWORD_REQUIRED: 11,
+
+  /**
+   * An administrator or operator ended all sessions of the user.
+   *
+   * @generated from enum value: END_REASON_ENDED_BY_ADMINISTRATOR = 12;
+   */
+  ENDED_BY_ADMINISTRATOR: 12,
+} as const;
+
+/**
+ * Why a session ended.
+ *
+ * @generated from enum latchkey.auth.v1.SessionRecord.EndReason
+ */
+export type SessionRecord_EndReason = (typeof SessionRecord_EndReason)[keyof typeof SessionRecord_EndReason] | UnknownEnum;
+
+/**
+ * Describes the enum latchkey.auth.v1.SessionRecord.EndReason.
+ */
+export const SessionRecord_EndReasonSchema: GenEnum<SessionRecord_EndReason> = /*@__PURE__*/
+  enumDesc(file_latchkey_auth_v1_admin_service, 11, 0);
+
+/**
  * Filters. Empty ones match every user.
  *
  * @generated from message latchkey.auth.v1.SearchUsersRequest
@@ -245,7 +811,7 @@ export type SearchUsersRequest = Message<"latchkey.auth.v1.SearchUsersRequest"> 
  * Use `create(SearchUsersRequestSchema)` to create a new message.
  */
 export const SearchUsersRequestSchema: GenMessage<SearchUsersRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 4);
+  messageDesc(file_latchkey_auth_v1_admin_service, 12);
 
 /**
  * A page of users.
@@ -274,7 +840,7 @@ export type SearchUsersResponse = Message<"latchkey.auth.v1.SearchUsersResponse"
  * Use `create(SearchUsersResponseSchema)` to create a new message.
  */
 export const SearchUsersResponseSchema: GenMessage<SearchUsersResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 5);
+  messageDesc(file_latchkey_auth_v1_admin_service, 13);
 
 /**
  * The data of a new account.
@@ -316,7 +882,7 @@ export type CreateUserRequest = Message<"latchkey.auth.v1.CreateUserRequest"> & 
  * Use `create(CreateUserRequestSchema)` to create a new message.
  */
 export const CreateUserRequestSchema: GenMessage<CreateUserRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 6);
+  messageDesc(file_latchkey_auth_v1_admin_service, 14);
 
 /**
  * The new account.
@@ -337,7 +903,7 @@ export type CreateUserResponse = Message<"latchkey.auth.v1.CreateUserResponse"> 
  * Use `create(CreateUserResponseSchema)` to create a new message.
  */
 export const CreateUserResponseSchema: GenMessage<CreateUserResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 7);
+  messageDesc(file_latchkey_auth_v1_admin_service, 15);
 
 /**
  * A part of the import.
@@ -373,7 +939,7 @@ export type ImportUsersRequest = Message<"latchkey.auth.v1.ImportUsersRequest"> 
  * Use `create(ImportUsersRequestSchema)` to create a new message.
  */
 export const ImportUsersRequestSchema: GenMessage<ImportUsersRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 8);
+  messageDesc(file_latchkey_auth_v1_admin_service, 16);
 
 /**
  * An account to import.
@@ -472,7 +1038,7 @@ export type ImportedUser = Message<"latchkey.auth.v1.ImportedUser"> & {
  * Use `create(ImportedUserSchema)` to create a new message.
  */
 export const ImportedUserSchema: GenMessage<ImportedUser> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 9);
+  messageDesc(file_latchkey_auth_v1_admin_service, 17);
 
 /**
  * An account at an identity provider.
@@ -501,7 +1067,7 @@ export type ImportedIdentity = Message<"latchkey.auth.v1.ImportedIdentity"> & {
  * Use `create(ImportedIdentitySchema)` to create a new message.
  */
 export const ImportedIdentitySchema: GenMessage<ImportedIdentity> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 10);
+  messageDesc(file_latchkey_auth_v1_admin_service, 18);
 
 /**
  * The results of one ImportUsersRequest.
@@ -536,7 +1102,7 @@ export type ImportUsersResponse = Message<"latchkey.auth.v1.ImportUsersResponse"
  * Use `create(ImportUsersResponseSchema)` to create a new message.
  */
 export const ImportUsersResponseSchema: GenMessage<ImportUsersResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 11);
+  messageDesc(file_latchkey_auth_v1_admin_service, 19);
 
 /**
  * The account of a row.
@@ -564,7 +1130,7 @@ export type ImportedRow = Message<"latchkey.auth.v1.ImportedRow"> & {
  * Use `create(ImportedRowSchema)` to create a new message.
  */
 export const ImportedRowSchema: GenMessage<ImportedRow> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 12);
+  messageDesc(file_latchkey_auth_v1_admin_service, 20);
 
 /**
  * An invalid field of a row.
@@ -599,7 +1165,7 @@ export type BadRow = Message<"latchkey.auth.v1.BadRow"> & {
  * Use `create(BadRowSchema)` to create a new message.
  */
 export const BadRowSchema: GenMessage<BadRow> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 13);
+  messageDesc(file_latchkey_auth_v1_admin_service, 21);
 
 /**
  * The user to disable.
@@ -627,7 +1193,7 @@ export type DisableUserRequest = Message<"latchkey.auth.v1.DisableUserRequest"> 
  * Use `create(DisableUserRequestSchema)` to create a new message.
  */
 export const DisableUserRequestSchema: GenMessage<DisableUserRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 14);
+  messageDesc(file_latchkey_auth_v1_admin_service, 22);
 
 /**
  * The user is disabled.
@@ -642,7 +1208,7 @@ export type DisableUserResponse = Message<"latchkey.auth.v1.DisableUserResponse"
  * Use `create(DisableUserResponseSchema)` to create a new message.
  */
 export const DisableUserResponseSchema: GenMessage<DisableUserResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 15);
+  messageDesc(file_latchkey_auth_v1_admin_service, 23);
 
 /**
  * The user to enable.
@@ -670,7 +1236,7 @@ export type EnableUserRequest = Message<"latchkey.auth.v1.EnableUserRequest"> & 
  * Use `create(EnableUserRequestSchema)` to create a new message.
  */
 export const EnableUserRequestSchema: GenMessage<EnableUserRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 16);
+  messageDesc(file_latchkey_auth_v1_admin_service, 24);
 
 /**
  * The user is enabled.
@@ -685,7 +1251,7 @@ export type EnableUserResponse = Message<"latchkey.auth.v1.EnableUserResponse"> 
  * Use `create(EnableUserResponseSchema)` to create a new message.
  */
 export const EnableUserResponseSchema: GenMessage<EnableUserResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 17);
+  messageDesc(file_latchkey_auth_v1_admin_service, 25);
 
 /**
  * The user to delete.
@@ -713,7 +1279,7 @@ export type DeleteUserRequest = Message<"latchkey.auth.v1.DeleteUserRequest"> & 
  * Use `create(DeleteUserRequestSchema)` to create a new message.
  */
 export const DeleteUserRequestSchema: GenMessage<DeleteUserRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 18);
+  messageDesc(file_latchkey_auth_v1_admin_service, 26);
 
 /**
  * The user is deleted.
@@ -728,7 +1294,7 @@ export type DeleteUserResponse = Message<"latchkey.auth.v1.DeleteUserResponse"> 
  * Use `create(DeleteUserResponseSchema)` to create a new message.
  */
 export const DeleteUserResponseSchema: GenMessage<DeleteUserResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 19);
+  messageDesc(file_latchkey_auth_v1_admin_service, 27);
 
 /**
  * The user whose password to void.
@@ -756,7 +1322,7 @@ export type RequireNewPasswordRequest = Message<"latchkey.auth.v1.RequireNewPass
  * Use `create(RequireNewPasswordRequestSchema)` to create a new message.
  */
 export const RequireNewPasswordRequestSchema: GenMessage<RequireNewPasswordRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 20);
+  messageDesc(file_latchkey_auth_v1_admin_service, 28);
 
 /**
  * The password is void.
@@ -771,7 +1337,7 @@ export type RequireNewPasswordResponse = Message<"latchkey.auth.v1.RequireNewPas
  * Use `create(RequireNewPasswordResponseSchema)` to create a new message.
  */
 export const RequireNewPasswordResponseSchema: GenMessage<RequireNewPasswordResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 21);
+  messageDesc(file_latchkey_auth_v1_admin_service, 29);
 
 /**
  * The user whose sessions to end.
@@ -799,7 +1365,7 @@ export type EndUserSessionsRequest = Message<"latchkey.auth.v1.EndUserSessionsRe
  * Use `create(EndUserSessionsRequestSchema)` to create a new message.
  */
 export const EndUserSessionsRequestSchema: GenMessage<EndUserSessionsRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 22);
+  messageDesc(file_latchkey_auth_v1_admin_service, 30);
 
 /**
  * The sessions have ended.
@@ -820,7 +1386,7 @@ export type EndUserSessionsResponse = Message<"latchkey.auth.v1.EndUserSessionsR
  * Use `create(EndUserSessionsResponseSchema)` to create a new message.
  */
 export const EndUserSessionsResponseSchema: GenMessage<EndUserSessionsResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 23);
+  messageDesc(file_latchkey_auth_v1_admin_service, 31);
 
 /**
  * The user to unlock.
@@ -843,7 +1409,8 @@ export type UnlockUserRequest = Message<"latchkey.auth.v1.UnlockUserRequest"> & 
   reason: string;
 
   /**
-   * The user's IP address. Attempts from its network are cleared too. May be empty.
+   * An IP address. Failed sign-ins that are counted by account and network are then
+   * only cleared for its network. Empty for every network.
    *
    * @generated from field: string address = 3;
    */
@@ -855,7 +1422,7 @@ export type UnlockUserRequest = Message<"latchkey.auth.v1.UnlockUserRequest"> & 
  * Use `create(UnlockUserRequestSchema)` to create a new message.
  */
 export const UnlockUserRequestSchema: GenMessage<UnlockUserRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 24);
+  messageDesc(file_latchkey_auth_v1_admin_service, 32);
 
 /**
  * The attempts are cleared.
@@ -863,6 +1430,12 @@ export const UnlockUserRequestSchema: GenMessage<UnlockUserRequest> = /*@__PURE_
  * @generated from message latchkey.auth.v1.UnlockUserResponse
  */
 export type UnlockUserResponse = Message<"latchkey.auth.v1.UnlockUserResponse"> & {
+  /**
+   * The names of the limits that had a count, such as LOGIN_ACCOUNT.
+   *
+   * @generated from field: repeated string limits = 1;
+   */
+  limits: string[];
 };
 
 /**
@@ -870,7 +1443,7 @@ export type UnlockUserResponse = Message<"latchkey.auth.v1.UnlockUserResponse"> 
  * Use `create(UnlockUserResponseSchema)` to create a new message.
  */
 export const UnlockUserResponseSchema: GenMessage<UnlockUserResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 25);
+  messageDesc(file_latchkey_auth_v1_admin_service, 33);
 
 /**
  * The definition of a role.
@@ -914,7 +1487,7 @@ export type Role = Message<"latchkey.auth.v1.Role"> & {
  * Use `create(RoleSchema)` to create a new message.
  */
 export const RoleSchema: GenMessage<Role> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 26);
+  messageDesc(file_latchkey_auth_v1_admin_service, 34);
 
 /**
  * A service with its own API keys.
@@ -984,7 +1557,7 @@ export type ServiceAccount = Message<"latchkey.auth.v1.ServiceAccount"> & {
  * Use `create(ServiceAccountSchema)` to create a new message.
  */
 export const ServiceAccountSchema: GenMessage<ServiceAccount> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 27);
+  messageDesc(file_latchkey_auth_v1_admin_service, 35);
 
 /**
  * The data of a new service account.
@@ -1019,7 +1592,7 @@ export type CreateServiceAccountRequest = Message<"latchkey.auth.v1.CreateServic
  * Use `create(CreateServiceAccountRequestSchema)` to create a new message.
  */
 export const CreateServiceAccountRequestSchema: GenMessage<CreateServiceAccountRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 28);
+  messageDesc(file_latchkey_auth_v1_admin_service, 36);
 
 /**
  * The new service account.
@@ -1040,7 +1613,7 @@ export type CreateServiceAccountResponse = Message<"latchkey.auth.v1.CreateServi
  * Use `create(CreateServiceAccountResponseSchema)` to create a new message.
  */
 export const CreateServiceAccountResponseSchema: GenMessage<CreateServiceAccountResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 29);
+  messageDesc(file_latchkey_auth_v1_admin_service, 37);
 
 /**
  * The page to return.
@@ -1068,7 +1641,7 @@ export type ListServiceAccountsRequest = Message<"latchkey.auth.v1.ListServiceAc
  * Use `create(ListServiceAccountsRequestSchema)` to create a new message.
  */
 export const ListServiceAccountsRequestSchema: GenMessage<ListServiceAccountsRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 30);
+  messageDesc(file_latchkey_auth_v1_admin_service, 38);
 
 /**
  * A page of service accounts.
@@ -1096,7 +1669,7 @@ export type ListServiceAccountsResponse = Message<"latchkey.auth.v1.ListServiceA
  * Use `create(ListServiceAccountsResponseSchema)` to create a new message.
  */
 export const ListServiceAccountsResponseSchema: GenMessage<ListServiceAccountsResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 31);
+  messageDesc(file_latchkey_auth_v1_admin_service, 39);
 
 /**
  * The service account to disable.
@@ -1124,7 +1697,7 @@ export type DisableServiceAccountRequest = Message<"latchkey.auth.v1.DisableServ
  * Use `create(DisableServiceAccountRequestSchema)` to create a new message.
  */
 export const DisableServiceAccountRequestSchema: GenMessage<DisableServiceAccountRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 32);
+  messageDesc(file_latchkey_auth_v1_admin_service, 40);
 
 /**
  * The service account is disabled.
@@ -1139,7 +1712,7 @@ export type DisableServiceAccountResponse = Message<"latchkey.auth.v1.DisableSer
  * Use `create(DisableServiceAccountResponseSchema)` to create a new message.
  */
 export const DisableServiceAccountResponseSchema: GenMessage<DisableServiceAccountResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 33);
+  messageDesc(file_latchkey_auth_v1_admin_service, 41);
 
 /**
  * The service account to enable.
@@ -1167,7 +1740,7 @@ export type EnableServiceAccountRequest = Message<"latchkey.auth.v1.EnableServic
  * Use `create(EnableServiceAccountRequestSchema)` to create a new message.
  */
 export const EnableServiceAccountRequestSchema: GenMessage<EnableServiceAccountRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 34);
+  messageDesc(file_latchkey_auth_v1_admin_service, 42);
 
 /**
  * The service account is enabled.
@@ -1182,7 +1755,7 @@ export type EnableServiceAccountResponse = Message<"latchkey.auth.v1.EnableServi
  * Use `create(EnableServiceAccountResponseSchema)` to create a new message.
  */
 export const EnableServiceAccountResponseSchema: GenMessage<EnableServiceAccountResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 35);
+  messageDesc(file_latchkey_auth_v1_admin_service, 43);
 
 /**
  * The service account to delete.
@@ -1210,7 +1783,7 @@ export type DeleteServiceAccountRequest = Message<"latchkey.auth.v1.DeleteServic
  * Use `create(DeleteServiceAccountRequestSchema)` to create a new message.
  */
 export const DeleteServiceAccountRequestSchema: GenMessage<DeleteServiceAccountRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 36);
+  messageDesc(file_latchkey_auth_v1_admin_service, 44);
 
 /**
  * The service account is deleted.
@@ -1225,7 +1798,7 @@ export type DeleteServiceAccountResponse = Message<"latchkey.auth.v1.DeleteServi
  * Use `create(DeleteServiceAccountResponseSchema)` to create a new message.
  */
 export const DeleteServiceAccountResponseSchema: GenMessage<DeleteServiceAccountResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 37);
+  messageDesc(file_latchkey_auth_v1_admin_service, 45);
 
 /**
  * An API key without its secret.
@@ -1288,7 +1861,7 @@ export type ApiKey = Message<"latchkey.auth.v1.ApiKey"> & {
  * Use `create(ApiKeySchema)` to create a new message.
  */
 export const ApiKeySchema: GenMessage<ApiKey> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 38);
+  messageDesc(file_latchkey_auth_v1_admin_service, 46);
 
 /**
  * The data of a new API key.
@@ -1331,7 +1904,7 @@ export type CreateApiKeyRequest = Message<"latchkey.auth.v1.CreateApiKeyRequest"
  * Use `create(CreateApiKeyRequestSchema)` to create a new message.
  */
 export const CreateApiKeyRequestSchema: GenMessage<CreateApiKeyRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 39);
+  messageDesc(file_latchkey_auth_v1_admin_service, 47);
 
 /**
  * The new API key.
@@ -1366,7 +1939,7 @@ export type CreateApiKeyResponse = Message<"latchkey.auth.v1.CreateApiKeyRespons
  * Use `create(CreateApiKeyResponseSchema)` to create a new message.
  */
 export const CreateApiKeyResponseSchema: GenMessage<CreateApiKeyResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 40);
+  messageDesc(file_latchkey_auth_v1_admin_service, 48);
 
 /**
  * The service account whose keys to list.
@@ -1387,7 +1960,7 @@ export type ListApiKeysRequest = Message<"latchkey.auth.v1.ListApiKeysRequest"> 
  * Use `create(ListApiKeysRequestSchema)` to create a new message.
  */
 export const ListApiKeysRequestSchema: GenMessage<ListApiKeysRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 41);
+  messageDesc(file_latchkey_auth_v1_admin_service, 49);
 
 /**
  * The API keys of a service account.
@@ -1408,7 +1981,7 @@ export type ListApiKeysResponse = Message<"latchkey.auth.v1.ListApiKeysResponse"
  * Use `create(ListApiKeysResponseSchema)` to create a new message.
  */
 export const ListApiKeysResponseSchema: GenMessage<ListApiKeysResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 42);
+  messageDesc(file_latchkey_auth_v1_admin_service, 50);
 
 /**
  * The API key to revoke.
@@ -1436,7 +2009,7 @@ export type RevokeApiKeyRequest = Message<"latchkey.auth.v1.RevokeApiKeyRequest"
  * Use `create(RevokeApiKeyRequestSchema)` to create a new message.
  */
 export const RevokeApiKeyRequestSchema: GenMessage<RevokeApiKeyRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 43);
+  messageDesc(file_latchkey_auth_v1_admin_service, 51);
 
 /**
  * The API key is revoked.
@@ -1451,7 +2024,7 @@ export type RevokeApiKeyResponse = Message<"latchkey.auth.v1.RevokeApiKeyRespons
  * Use `create(RevokeApiKeyResponseSchema)` to create a new message.
  */
 export const RevokeApiKeyResponseSchema: GenMessage<RevokeApiKeyResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 44);
+  messageDesc(file_latchkey_auth_v1_admin_service, 52);
 
 /**
  * A key that signs access tokens. It passes through the states in their order.
@@ -1523,7 +2096,7 @@ export type SigningKey = Message<"latchkey.auth.v1.SigningKey"> & {
  * Use `create(SigningKeySchema)` to create a new message.
  */
 export const SigningKeySchema: GenMessage<SigningKey> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 45);
+  messageDesc(file_latchkey_auth_v1_admin_service, 53);
 
 /**
  * The states of a signing key.
@@ -1579,7 +2152,7 @@ export type SigningKey_State = (typeof SigningKey_State)[keyof typeof SigningKey
  * Describes the enum latchkey.auth.v1.SigningKey.State.
  */
 export const SigningKey_StateSchema: GenEnum<SigningKey_State> = /*@__PURE__*/
-  enumDesc(file_latchkey_auth_v1_admin_service, 45, 0);
+  enumDesc(file_latchkey_auth_v1_admin_service, 53, 0);
 
 /**
  * Lists all signing keys.
@@ -1594,7 +2167,7 @@ export type ListSigningKeysRequest = Message<"latchkey.auth.v1.ListSigningKeysRe
  * Use `create(ListSigningKeysRequestSchema)` to create a new message.
  */
 export const ListSigningKeysRequestSchema: GenMessage<ListSigningKeysRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 46);
+  messageDesc(file_latchkey_auth_v1_admin_service, 54);
 
 /**
  * The signing keys.
@@ -1615,7 +2188,7 @@ export type ListSigningKeysResponse = Message<"latchkey.auth.v1.ListSigningKeysR
  * Use `create(ListSigningKeysResponseSchema)` to create a new message.
  */
 export const ListSigningKeysResponseSchema: GenMessage<ListSigningKeysResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 47);
+  messageDesc(file_latchkey_auth_v1_admin_service, 55);
 
 /**
  * Rotates to the published key.
@@ -1636,7 +2209,7 @@ export type RotateSigningKeysRequest = Message<"latchkey.auth.v1.RotateSigningKe
  * Use `create(RotateSigningKeysRequestSchema)` to create a new message.
  */
 export const RotateSigningKeysRequestSchema: GenMessage<RotateSigningKeysRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 48);
+  messageDesc(file_latchkey_auth_v1_admin_service, 56);
 
 /**
  * The published key signs.
@@ -1651,7 +2224,7 @@ export type RotateSigningKeysResponse = Message<"latchkey.auth.v1.RotateSigningK
  * Use `create(RotateSigningKeysResponseSchema)` to create a new message.
  */
 export const RotateSigningKeysResponseSchema: GenMessage<RotateSigningKeysResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 49);
+  messageDesc(file_latchkey_auth_v1_admin_service, 57);
 
 /**
  * The signing key to retire.
@@ -1679,7 +2252,7 @@ export type RetireSigningKeyRequest = Message<"latchkey.auth.v1.RetireSigningKey
  * Use `create(RetireSigningKeyRequestSchema)` to create a new message.
  */
 export const RetireSigningKeyRequestSchema: GenMessage<RetireSigningKeyRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 50);
+  messageDesc(file_latchkey_auth_v1_admin_service, 58);
 
 /**
  * The key is retired.
@@ -1694,7 +2267,7 @@ export type RetireSigningKeyResponse = Message<"latchkey.auth.v1.RetireSigningKe
  * Use `create(RetireSigningKeyResponseSchema)` to create a new message.
  */
 export const RetireSigningKeyResponseSchema: GenMessage<RetireSigningKeyResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 51);
+  messageDesc(file_latchkey_auth_v1_admin_service, 59);
 
 /**
  * An entry of the audit trail. Holds no secret and no email.
@@ -1837,7 +2410,7 @@ export type AuditEvent = Message<"latchkey.auth.v1.AuditEvent"> & {
  * Use `create(AuditEventSchema)` to create a new message.
  */
 export const AuditEventSchema: GenMessage<AuditEvent> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 52);
+  messageDesc(file_latchkey_auth_v1_admin_service, 60);
 
 /**
  * Filters. Empty ones match every event.
@@ -1901,7 +2474,7 @@ export type QueryAuditEventsRequest = Message<"latchkey.auth.v1.QueryAuditEvents
  * Use `create(QueryAuditEventsRequestSchema)` to create a new message.
  */
 export const QueryAuditEventsRequestSchema: GenMessage<QueryAuditEventsRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 53);
+  messageDesc(file_latchkey_auth_v1_admin_service, 61);
 
 /**
  * A page of audit events.
@@ -1929,7 +2502,7 @@ export type QueryAuditEventsResponse = Message<"latchkey.auth.v1.QueryAuditEvent
  * Use `create(QueryAuditEventsResponseSchema)` to create a new message.
  */
 export const QueryAuditEventsResponseSchema: GenMessage<QueryAuditEventsResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 54);
+  messageDesc(file_latchkey_auth_v1_admin_service, 62);
 
 /**
  * The position at which to start, and filters. Empty filters match every event.
@@ -1971,7 +2544,7 @@ export type StreamAuditEventsRequest = Message<"latchkey.auth.v1.StreamAuditEven
  * Use `create(StreamAuditEventsRequestSchema)` to create a new message.
  */
 export const StreamAuditEventsRequestSchema: GenMessage<StreamAuditEventsRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 55);
+  messageDesc(file_latchkey_auth_v1_admin_service, 63);
 
 /**
  * A part of the stream.
@@ -1999,7 +2572,7 @@ export type StreamAuditEventsResponse = Message<"latchkey.auth.v1.StreamAuditEve
  * Use `create(StreamAuditEventsResponseSchema)` to create a new message.
  */
 export const StreamAuditEventsResponseSchema: GenMessage<StreamAuditEventsResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 56);
+  messageDesc(file_latchkey_auth_v1_admin_service, 64);
 
 /**
  * Lists all roles.
@@ -2014,7 +2587,7 @@ export type ListRolesRequest = Message<"latchkey.auth.v1.ListRolesRequest"> & {
  * Use `create(ListRolesRequestSchema)` to create a new message.
  */
 export const ListRolesRequestSchema: GenMessage<ListRolesRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 57);
+  messageDesc(file_latchkey_auth_v1_admin_service, 65);
 
 /**
  * The defined roles.
@@ -2035,7 +2608,7 @@ export type ListRolesResponse = Message<"latchkey.auth.v1.ListRolesResponse"> & 
  * Use `create(ListRolesResponseSchema)` to create a new message.
  */
 export const ListRolesResponseSchema: GenMessage<ListRolesResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 58);
+  messageDesc(file_latchkey_auth_v1_admin_service, 66);
 
 /**
  * The role to create or to replace.
@@ -2063,7 +2636,7 @@ export type DefineRoleRequest = Message<"latchkey.auth.v1.DefineRoleRequest"> & 
  * Use `create(DefineRoleRequestSchema)` to create a new message.
  */
 export const DefineRoleRequestSchema: GenMessage<DefineRoleRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 59);
+  messageDesc(file_latchkey_auth_v1_admin_service, 67);
 
 /**
  * The role is defined.
@@ -2078,7 +2651,7 @@ export type DefineRoleResponse = Message<"latchkey.auth.v1.DefineRoleResponse"> 
  * Use `create(DefineRoleResponseSchema)` to create a new message.
  */
 export const DefineRoleResponseSchema: GenMessage<DefineRoleResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 60);
+  messageDesc(file_latchkey_auth_v1_admin_service, 68);
 
 /**
  * The role to delete.
@@ -2106,7 +2679,7 @@ export type DeleteRoleRequest = Message<"latchkey.auth.v1.DeleteRoleRequest"> & 
  * Use `create(DeleteRoleRequestSchema)` to create a new message.
  */
 export const DeleteRoleRequestSchema: GenMessage<DeleteRoleRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 61);
+  messageDesc(file_latchkey_auth_v1_admin_service, 69);
 
 /**
  * The role is deleted.
@@ -2121,7 +2694,7 @@ export type DeleteRoleResponse = Message<"latchkey.auth.v1.DeleteRoleResponse"> 
  * Use `create(DeleteRoleResponseSchema)` to create a new message.
  */
 export const DeleteRoleResponseSchema: GenMessage<DeleteRoleResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 62);
+  messageDesc(file_latchkey_auth_v1_admin_service, 70);
 
 /**
  * The role to grant, and its new holder: user_id or service_account_id.
@@ -2170,7 +2743,7 @@ export type GrantRoleRequest = Message<"latchkey.auth.v1.GrantRoleRequest"> & {
  * Use `create(GrantRoleRequestSchema)` to create a new message.
  */
 export const GrantRoleRequestSchema: GenMessage<GrantRoleRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 63);
+  messageDesc(file_latchkey_auth_v1_admin_service, 71);
 
 /**
  * The role is granted.
@@ -2185,7 +2758,7 @@ export type GrantRoleResponse = Message<"latchkey.auth.v1.GrantRoleResponse"> & 
  * Use `create(GrantRoleResponseSchema)` to create a new message.
  */
 export const GrantRoleResponseSchema: GenMessage<GrantRoleResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 64);
+  messageDesc(file_latchkey_auth_v1_admin_service, 72);
 
 /**
  * The role to revoke, and its holder: user_id or service_account_id.
@@ -2227,7 +2800,7 @@ export type RevokeRoleRequest = Message<"latchkey.auth.v1.RevokeRoleRequest"> & 
  * Use `create(RevokeRoleRequestSchema)` to create a new message.
  */
 export const RevokeRoleRequestSchema: GenMessage<RevokeRoleRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 65);
+  messageDesc(file_latchkey_auth_v1_admin_service, 73);
 
 /**
  * The role is revoked.
@@ -2242,7 +2815,7 @@ export type RevokeRoleResponse = Message<"latchkey.auth.v1.RevokeRoleResponse"> 
  * Use `create(RevokeRoleResponseSchema)` to create a new message.
  */
 export const RevokeRoleResponseSchema: GenMessage<RevokeRoleResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_admin_service, 66);
+  messageDesc(file_latchkey_auth_v1_admin_service, 74);
 
 /**
  * For administrators: users, roles, service accounts, signing keys, the audit trail.
@@ -2287,6 +2860,31 @@ export const AdminService: GenService<{
     methodKind: "unary";
     input: typeof GetUserRequestSchema;
     output: typeof GetUserResponseSchema;
+  },
+  /**
+   * Returns the answers to a user's "I cannot sign in" and "I received no e-mail": the
+   * limits that count attempts of the user, and the 20 latest sign-ins and e-mails.
+   * Sign-ins appear when a worker has recorded them, normally within a second.
+   * Errors: INVALID_ARGUMENT, USER_NOT_FOUND.
+   *
+   * @generated from rpc latchkey.auth.v1.AdminService.GetUserActivity
+   */
+  getUserActivity: {
+    methodKind: "unary";
+    input: typeof GetUserActivityRequestSchema;
+    output: typeof GetUserActivityResponseSchema;
+  },
+  /**
+   * Returns the sessions of a user, the newest first. A session that has ended or
+   * expired is returned for a week.
+   * Errors: INVALID_ARGUMENT (also a page_token of another user), USER_NOT_FOUND.
+   *
+   * @generated from rpc latchkey.auth.v1.AdminService.ListUserSessions
+   */
+  listUserSessions: {
+    methodKind: "unary";
+    input: typeof ListUserSessionsRequestSchema;
+    output: typeof ListUserSessionsResponseSchema;
   },
   /**
    * Returns the users that match all given filters. With an email_prefix they are sorted
@@ -2395,7 +2993,10 @@ export const AdminService: GenService<{
   },
   /**
    * Clears the counted attempts of a user, such as failed sign-ins, so that the user
-   * can try again at once.
+   * can try again at once, from every network. The limits of a network itself, such as
+   * LOGIN_NETWORK, stay. While Redis is unavailable each process counts for itself, and
+   * the call fails with DEPENDENCY_UNAVAILABLE: nothing is cleared, and it can be
+   * repeated.
    * Errors: INVALID_ARGUMENT, USER_NOT_FOUND, GRANT_NOT_ALLOWED.
    *
    * @generated from rpc latchkey.auth.v1.AdminService.UnlockUser

@@ -12,7 +12,7 @@ import { ERROR_REASONS, type Reason } from '../../../domain/error-reason.ts';
 import type { Tokens } from '../../../domain/tokens.ts';
 import { sessionTokenOf } from '../../../keys/session-token.ts';
 import type { CallLog } from '../../calls/call-log.ts';
-import { type CallDeps, type CallRecord, openCallRecord, slotHolder } from '../../calls/call-record.ts';
+import { type CallDeps, type CallRecord, openCallRecord, runCall, slotHolder } from '../../calls/call-record.ts';
 import type { ConcurrencyLimit } from '../../calls/concurrency-limit.ts';
 import { answerError } from '../../calls/errors.ts';
 import { type FairSlots, holdUntilRead } from '../../calls/fair-slots.ts';
@@ -73,7 +73,9 @@ export function createBrowserSessionHandler(
     response.setHeader('cache-control', 'no-store');
     if (!endpoint) return rejectMethod(request, response, record);
     const visit = { deps, settings, request, response, call: callOf(record, response) };
-    serve(visit, endpoint, record).finally(() => holdUntilRead(deps.unread, slotHolder(record), response));
+    runCall(record, () => serve(visit, endpoint, record)).finally(() =>
+      holdUntilRead(deps.unread, slotHolder(record), response),
+    );
     return true;
   };
 }
