@@ -85,8 +85,9 @@ export function createAuditTrail(db: Db) {
     async before(seq: bigint | null, filter: AuditFilter, atMost: number): Promise<AuditRecord[]> {
       const { from, until } = filter;
       const isMatch = sql`(${seq}::bigint IS NULL OR seq < ${seq}) AND ${matches(filter)}`;
-      const query = from || until ? inWindow(isMatch, await windowOf(db, from, until)) : selectEvents(isMatch);
-      const { rows } = await sql<RecordRow>`${query} ORDER BY seq DESC LIMIT ${atMost}`.execute(db);
+      const newest = (events: RawBuilder<unknown>) => sql`${events} ORDER BY seq DESC LIMIT ${atMost}`;
+      const query = from || until ? inWindow(isMatch, await windowOf(db, from, until), newest) : selectEvents(isMatch);
+      const { rows } = await sql<RecordRow>`${newest(query)}`.execute(db);
       return rows.map(withSeq);
     },
 
@@ -152,11 +153,16 @@ async function windowOf(db: Db, from: Date | null, until: Date | null): Promise<
 }
 
 /** Finds also the few matching events that were recorded at another time than they occurred, outside the window. */
-function inWindow(isMatch: RawBuilder<unknown>, { from, until }: SeqWindow): RawBuilder<unknown> {
+function inWindow(
+  isMatch: RawBuilder<unknown>,
+  { from, until }: SeqWindow,
+  newest: (events: RawBuilder<unknown>) => RawBuilder<unknown>,
+): RawBuilder<unknown> {
   const isInside = sql`seq >= ${from}::bigint AND seq < ${until}::bigint`;
+  const inside = newest(selectEvents(sql`${isMatch} AND ${isInside}`));
   return sql`
     WITH displaced AS MATERIALIZED (${selectEvents(sql`${isMatch} AND ${IS_DISPLACED} AND NOT (${isInside})`)})
-    SELECT * FROM (SELECT * FROM (${selectEvents(sql`${isMatch} AND ${isInside}`)}) AS inside UNION ALL SELECT * FROM displaced) AS events`;
+    SELECT * FROM ((${inside}) UNION ALL SELECT * FROM displaced) AS events`;
 }
 
 function selectEvents(where: RawBuilder<unknown>): RawBuilder<unknown> {
