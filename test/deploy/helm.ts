@@ -1,4 +1,4 @@
-// Helm and the validator of manifests, which Go builds from their modules. `npm run test:deploy` builds them once; other runs use them
+// Helm, grpcurl and the validator of manifests, which Go builds from their modules. `npm run test:deploy` builds them once; other runs use them
 // only when they are there, because a build takes minutes.
 import { execFile, spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
@@ -7,12 +7,14 @@ import { text } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 import { processEnvironment } from '../../src/config/config.ts';
 import { onPath } from '../../src/dev/find-program.ts';
-import { PROGRAM_CACHE } from '../../src/dev/settings.ts';
+import { GO_PROGRAMS } from '../support/program.ts';
 
 const run = promisify(execFile);
 const ENVIRONMENT = processEnvironment() as NodeJS.ProcessEnv;
-const FOLDER = join(PROGRAM_CACHE, 'go');
-const HELM_MODULE = 'helm.sh/helm/v4/cmd/helm@v4.3.2';
+const MODULES = {
+  helm: 'helm.sh/helm/v4/cmd/helm@v4.3.2',
+  grpcurl: 'github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4',
+};
 const VALIDATOR = 'test/deploy/validate';
 export const CHART = 'deploy/helm/latchkey';
 export const MANIFESTS = 'deploy/kubernetes/latchkey.yaml';
@@ -21,8 +23,8 @@ export type DeployTools = { helm: string; validator: string };
 
 /** Null when they are not built. */
 export function deployTools(): DeployTools | null {
-  const helm = onPath(['helm'], `${ENVIRONMENT.PATH}:${FOLDER}`)?.path;
-  const validator = join(FOLDER, 'validate');
+  const helm = onPath(['helm'], `${ENVIRONMENT.PATH}:${GO_PROGRAMS}`)?.path;
+  const validator = join(GO_PROGRAMS, 'validate');
   return helm && existsSync(validator) ? { helm, validator } : null;
 }
 
@@ -30,11 +32,12 @@ export function deployTools(): DeployTools | null {
 export async function buildDeployTools(): Promise<DeployTools> {
   const go = onPath(['go'], `${ENVIRONMENT.PATH}:/usr/local/go/bin`)?.path;
   if (!go) throw new Error('the checks of the Helm chart require a Go toolchain on PATH');
-  if (!onPath(['helm'], `${ENVIRONMENT.PATH}:${FOLDER}`)) {
-    await run(go, ['install', HELM_MODULE], { env: { ...ENVIRONMENT, GOBIN: FOLDER, GOFLAGS: '-p=2' } });
+  for (const [name, module] of Object.entries(MODULES)) {
+    if (onPath([name], `${ENVIRONMENT.PATH}:${GO_PROGRAMS}`)) continue;
+    await run(go, ['install', module], { env: { ...ENVIRONMENT, GOBIN: GO_PROGRAMS, GOFLAGS: '-p=2' } });
   }
   const options = { cwd: VALIDATOR, env: { ...ENVIRONMENT, GOFLAGS: '-p=2 -mod=readonly' } };
-  await run(go, ['build', '-o', join(FOLDER, 'validate'), '.'], options);
+  await run(go, ['build', '-o', join(GO_PROGRAMS, 'validate'), '.'], options);
   const tools = deployTools();
   if (!tools) throw new Error('go built no helm');
   return tools;

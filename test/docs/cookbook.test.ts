@@ -13,7 +13,7 @@ import { createTestRedis } from '../support/databases.ts';
 import { missingPart } from '../support/doc-blocks.ts';
 import { eventually } from '../support/eventually.ts';
 import { type RunningProcess, run } from '../support/processes.ts';
-import { findProgram } from '../support/program.ts';
+import { findProgram, GO_PROGRAMS } from '../support/program.ts';
 
 type Tool = 'grpcurl' | 'buf curl' | 'curl' | 'shell' | 'log';
 /** Commands, with the output and the exit code that the page shows below them. */
@@ -28,7 +28,8 @@ const PAGES = [
 const TEXTS = new Map(PAGES.map((page) => [page, readFileSync(`docs/cookbook/${page}.md`, 'utf8')]));
 const BLOCKS = [...TEXTS].flatMap(([page, text]) => blocksOf(page, text));
 const TOOLS: Tool[] = ['grpcurl', 'buf curl', 'curl'];
-const { PATH = '', HOME = '' } = processEnvironment();
+const { PATH: ownPath = '', HOME = '' } = processEnvironment();
+const PATH = [ownPath, GO_PROGRAMS].join(delimiter);
 const hasGrpcurl = onPath(['grpcurl'], PATH) !== null;
 
 let home: string;

@@ -12,8 +12,9 @@ import { processEnvironment } from '../../src/config/config.ts';
 import { onPath } from '../../src/dev/find-program.ts';
 import { testApp } from '../support/app.ts';
 import { newPerson } from '../support/people.ts';
+import { GO_PROGRAMS } from '../support/program.ts';
 
-const PATH = processEnvironment().PATH ?? '';
+const PATH = `${processEnvironment().PATH}:${GO_PROGRAMS}`;
 const run = promisify(execFile);
 const SERVICES = [
   'latchkey.auth.v1.AuthService',

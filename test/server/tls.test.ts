@@ -12,6 +12,7 @@ import { readConfig } from '../../src/config/config.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { type Certificates, openCertificates } from '../support/certificates.ts';
 import { eventually } from '../support/eventually.ts';
+import { scrape, sumOf } from '../support/metrics.ts';
 import { newPerson } from '../support/people.ts';
 import { rawConnection } from '../support/raw.ts';
 
@@ -29,12 +30,22 @@ beforeAll(async () => {
   ({ folder } = certificates);
   ({ cert: ca } = makePair('first'));
   const files = { TLS_CERT_FILE: file('first.crt'), TLS_KEY_FILE: file('first.key') };
-  app = await startTestApp({ ...files, MAX_CONNECTIONS_PER_PEER: '30' }, { api: true, worker: false });
+  app = await startTestApp(
+    { ...files, MAX_CONNECTIONS_PER_PEER: '30', METRICS_PORT: '0' },
+    { api: true, worker: false },
+  );
   port = app.port;
 });
 afterAll(async () => {
   await app.close();
   certificates.remove();
+});
+
+test('a metric shows the time until the certificate expires', async () => {
+  const seconds = sumOf(await scrape(app.metricsPort), 'latchkey_certificate_remaining_seconds');
+  // The certificate is valid for two days.
+  expect(seconds).toBeGreaterThan(47 * 3600);
+  expect(seconds).toBeLessThanOrEqual(48 * 3600);
 });
 
 function shake(options: ConnectionOptions): Promise<TLSSocket> {

@@ -97,12 +97,12 @@ const TABLES: { table: string; insert: (accounts: ManyAccounts) => string }[] = 
   { table: 'audit_events', insert: auditEvents },
 ];
 
-/** An event for every second account, over the last 25 days. One of 1,000 was recorded an hour late. */
+/** An event for every second account, over the last 25 days. 50 events were recorded an hour late. */
 function auditEvents({ users }: ManyAccounts): string {
   return `
     INSERT INTO audit_events (seq, recorded_at, id, occurred_at, type, user_id, actor, target, request_id, address,
       user_agent, origin_digest, previous_hash, hash)
-    SELECT n / 2, at, id, at - CASE WHEN n % 2000 = 0 THEN interval '1 hour' ELSE '1 second' END,
+    SELECT n / 2, at, id, at - CASE WHEN n % (${users} / 50) = 0 THEN interval '1 hour' ELSE '1 second' END,
       CASE WHEN n % (${users} / 50) < 2 THEN 'role_defined' WHEN n % 20 = 0 THEN 'role_granted' ELSE 'login_succeeded' END,
       id, CASE WHEN n % 20 = 0 THEN 'user:' || id END, CASE WHEN n % 20 = 0 THEN 'user:' || id END, n, '192.0.2.7',
       'Mozilla/5.0', '\\x00', '\\x00', '\\x00'

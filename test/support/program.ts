@@ -1,7 +1,10 @@
-import { basename } from 'node:path';
+import { basename, join } from 'node:path';
 import { processEnvironment } from '../../src/config/config.ts';
 import { fromDebian, onPath, type Program } from '../../src/dev/find-program.ts';
 import { PROGRAM_CACHE } from '../../src/dev/settings.ts';
+
+/** Programs that `npm run test:deploy` builds with Go: grpcurl and Helm. */
+export const GO_PROGRAMS = join(PROGRAM_CACHE, 'go');
 
 /**
  * A program that a test runs: the one on PATH, or Debian's.

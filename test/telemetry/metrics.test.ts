@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import { expect, onTestFinished, test } from 'vitest';
@@ -64,6 +65,30 @@ test('a rejection does not count as a server error, and an unknown method does n
   expect(code).toBe('unimplemented');
   const other = { rpc_system_name: 'grpc', rpc_status_code: 'UNIMPLEMENTED', error_type: 'UNIMPLEMENTED' };
   expect(await callsOf('_OTHER', other)).toBe(1);
+});
+
+test('paths, headers and tokens of strangers add no label values', async () => {
+  const seriesOf = async () =>
+    new Set((await scrape(app.metricsPort)).map(({ name, labels }) => name + JSON.stringify(labels)));
+  const attack = async (n: number) => {
+    const odd = `x${n}-${randomUUID()}`;
+    const headers = {
+      'user-agent': odd,
+      'x-request-id': odd,
+      'x-client-address': '192.0.2.1',
+      authorization: `Bearer ${odd}`,
+    };
+    await fetch(`${app.url}/${odd}`, { headers });
+    await fetch(`${app.url}/latchkey.auth.v1.AuthService/${odd}`, { method: 'POST', headers });
+    await fetch(`${app.url}/forward-auth?${odd}`, { headers: { ...headers, 'x-forwarded-uri': `/${odd}` } });
+    await call(auth.verify, { accessToken: odd }, { headers });
+  };
+  await attack(0);
+  await sleep(100);
+  const before = await seriesOf();
+  for (let n = 1; n < 30; n += 1) await attack(n);
+  const added = [...(await seriesOf())].filter((one) => !before.has(one) && /latchkey_call|rpc_server/.test(one));
+  expect(added).toEqual([]);
 });
 
 test('a caller that disconnects is counted as such', async () => {
@@ -185,6 +210,8 @@ test('without Redis the process counts the attempts, and a metric shows it', asy
   const byNetwork = { limit: 'REGISTER_NETWORK', store: 'process' };
   expect(sumOf(decisions, 'latchkey_limit_decisions_total', byNetwork)).toBe(1);
   expect(sumOf(decisions, 'latchkey_limit_decisions_total', { store: 'redis' })).toBe(undefined);
+  expect(sumOf(decisions, 'latchkey_dependency_up', { dependency: 'redis' })).toBe(0);
+  expect(sumOf(decisions, 'latchkey_dependency_up', { dependency: 'postgres' })).toBe(1);
 });
 
 test('the table of instruments has every metric and attribute of this service', async () => {
