@@ -1,15 +1,34 @@
 import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
+import { closestName } from '../config/closest-name.ts';
+import { readMasterKeys } from '../config/config.ts';
+import { accountHashes } from '../domain/account-hash.ts';
 import { type Anchor, createChainVerifier } from '../domain/audit-chain.ts';
-import { isAuditType } from '../domain/audit-event-types.ts';
+import type { AuditRecord } from '../domain/audit-event.ts';
+import { AUDIT_EVENT_TYPES, AUDIT_TYPES, isAuditType } from '../domain/audit-event-types.ts';
+import { parseEmail } from '../domain/email.ts';
+import { parseFields } from '../domain/parse-fields.ts';
 import { isUuid } from '../domain/uuid.ts';
+import { derivePurposeKeys } from '../keys/purpose-keys.ts';
 import { OperatorError } from '../process/operator-error.ts';
-import type { Command } from './command.ts';
+import { type Command, defineCommand } from './command.ts';
 import type { Operator } from './operator.ts';
-import { operatorCommand } from './operator-command.ts';
-import type { Output } from './output.ts';
+import { COMMON_OPTIONS, operatorCommand } from './operator-command.ts';
+import { createOutput, type Output, type Row } from './output.ts';
+import { parseLimit } from './parse-limit.ts';
 import { parseTime } from './parse-time.ts';
 
-type ListOptions = { user: string; actor: string; type: string; from: string; until: string; limit: string };
+type ListOptions = {
+  user: string;
+  email: string;
+  actor: string;
+  target: string;
+  type: string;
+  network: string;
+  from: string;
+  until: string;
+  limit: string;
+};
 
 const PAGE = 1_000;
 const LISTED = 50;
@@ -22,13 +41,31 @@ export const AUDIT_COMMANDS: Command[] = [
     summary: 'Lists audit events, the newest first.',
     options: {
       user: { value: 'id', help: 'events about this user' },
+      email: {
+        value: 'email',
+        help: 'events about this email and its users, also one that has another email now or was deleted; requires MASTER_KEY',
+      },
       actor: { value: 'actor', help: 'events that this actor caused, such as user:<id>' },
-      type: { value: 'type', help: 'events of this type, such as login_failed' },
+      target: { value: 'target', help: 'events about this object, such as role:editor' },
+      type: { value: 'type', help: 'events of this type, such as login_failed; "audit types" lists them' },
+      network: { value: 'address', help: 'events from this address or network, such as 203.0.113.0/24' },
       from: { value: 'time', help: 'events at or after this time, such as 2030-01-31' },
       until: { value: 'time', help: 'events before this time' },
       limit: { value: 'number', help: `number of events, 1 to ${MAX_LISTED} (default: ${LISTED})` },
     },
     run: (operator, { options, output }) => listAuditEvents(operator, options, output),
+  }),
+  defineCommand({
+    path: 'audit types',
+    summary: 'Lists the types of audit events with their meaning.',
+    options: { json: COMMON_OPTIONS.json },
+    async run({ options }) {
+      const output = createOutput(options.json, (text) => process.stdout.write(text));
+      output.rows(
+        Object.entries(AUDIT_EVENT_TYPES).map(([type, meaning]) => ({ type, meaning })),
+        '',
+      );
+    },
   }),
   operatorCommand({
     path: 'audit verify',
@@ -48,32 +85,70 @@ export const AUDIT_COMMANDS: Command[] = [
   }),
 ];
 
-async function listAuditEvents({ deps }: Operator, options: ListOptions, output: Output): Promise<void> {
-  const { user, actor, type } = options;
+async function listAuditEvents(operator: Operator, options: ListOptions, output: Output): Promise<void> {
+  const { user, actor, target, network } = options;
   if (user !== '' && !isUuid(user)) throw new OperatorError('--user must be the ID of a user');
-  if (type !== '' && !isAuditType(type)) {
-    throw new OperatorError('--type must be an audit event type, such as role_granted');
+  assertType(options.type);
+  if (network !== '' && !isNetwork(network)) {
+    throw new OperatorError('--network must be an address or a network, such as 203.0.113.7 or 203.0.113.0/24');
   }
-  const limit = options.limit === '' ? LISTED : Number(options.limit);
-  if (!Number.isInteger(limit) || limit < 1 || limit > MAX_LISTED) {
-    throw new OperatorError(`--limit must be 1 to ${MAX_LISTED}`);
-  }
+  const limit = parseLimit(options.limit, { otherwise: LISTED, most: MAX_LISTED });
   const times = { from: parseTime('--from', options.from), until: parseTime('--until', options.until) };
-  const events = await deps.store.auditTrail.before(null, { userId: user, actor, type, ...times }, limit);
-  output.rows(
-    events.map((event) => ({
-      seq: String(event.seq),
-      at: event.occurredAt,
-      type: event.type,
-      user: event.userId,
-      actor: event.actor,
-      target: event.target,
-      detail: event.detail,
-      address: event.address,
-      request: event.requestId,
-    })),
-    'no events',
-  );
+  const person = options.email === '' ? {} : { person: await personOf(operator, options.email) };
+  const filter = { userId: user, actor, target, network, type: options.type, ...times, ...person };
+  const found = await operator.deps.store.auditTrail.before(null, filter, limit + 1);
+  const events = found.slice(0, limit);
+  output.rows(output.isJson ? events.map(toRecord) : events.map(toRow), 'no events');
+  if (found.length > limit) output.note(`These are the newest ${limit}; --limit shows more.`);
+}
+
+/** @throws OperatorError that names the closest type */
+function assertType(type: string): void {
+  if (type === '' || isAuditType(type)) return;
+  const closest = closestName(type, AUDIT_TYPES);
+  const hint = closest === null ? 'such as role_granted; "audit types" lists them' : `did you mean ${closest}?`;
+  throw new OperatorError(`--type must be an audit event type: ${hint}`);
+}
+
+function isNetwork(text: string): boolean {
+  const [, address = '', prefix] = /^([^/%]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
+  const width = { 4: 32, 6: 128 }[isIP(address)];
+  return width !== undefined && Number(prefix ?? width) <= width;
+}
+
+/** The trail holds keyed hashes of emails. It also leads from a former email to the users that had it. */
+async function personOf({ deps, environment }: Operator, text: string) {
+  const { email } = parseFields({ email: () => parseEmail(text) });
+  const accounts = accountHashes(email, derivePurposeKeys(readMasterKeys(environment)).accountHash);
+  const [user, former] = await Promise.all([deps.store.users.byEmail(email), deps.store.auditTrail.usersOf(accounts)]);
+  return { accounts, userIds: [...new Set([...(user ? [user.id] : []), ...former])] };
+}
+
+function toRow(event: AuditRecord): Row {
+  return {
+    seq: String(event.seq),
+    at: event.occurredAt,
+    type: event.type,
+    user: event.userId,
+    actor: event.actor,
+    target: event.target,
+    detail: event.detail,
+    address: event.address,
+    request: event.requestId,
+  };
+}
+
+function toRecord({ id, sessionId, account, before, after, userAgent, hash, ...event }: AuditRecord): Row {
+  return {
+    ...toRow({ id, sessionId, account, before, after, userAgent, hash, ...event }),
+    id,
+    session: sessionId,
+    account,
+    before: before as Row | null,
+    after: after as Row | null,
+    user_agent: userAgent,
+    hash: hash.toString('hex'),
+  };
 }
 
 /** @param anchorsFile empty for none @throws OperatorError after it has printed the problems */

@@ -42,12 +42,13 @@ export const OUTBOX_COMMANDS: Command[] = [
 async function showOutbox({ deps }: Operator, filter: Filter & { limit: string }, output: Output): Promise<void> {
   const { outboxEntries } = deps.store;
   const limit = parseLimit(filter.limit, { otherwise: LISTED, most: MAX_LISTED });
-  const dead = includesDead(filter) ? await outboxEntries.dead(limit) : [];
+  const dead = includesDead(filter) ? await outboxEntries.dead(limit + 1) : [];
   const waiting = includesWaiting(filter)
-    ? [...(await outboxEntries.waiting('mail', limit)), ...(await outboxEntries.waiting('audit', limit))]
+    ? [...(await outboxEntries.waiting('mail', limit + 1)), ...(await outboxEntries.waiting('audit', limit + 1))]
     : [];
-  output.rows([...dead, ...waiting].slice(0, limit).map(toRow), 'the outbox is empty');
-  if (dead.length + waiting.length >= limit) output.message(`These are the first ${limit}; --limit shows more.`);
+  const found = [...dead, ...waiting];
+  output.rows(found.slice(0, limit).map(toRow), 'the outbox is empty');
+  if (found.length > limit) output.note(`These are the first ${limit}; --limit shows more.`);
 }
 
 /** @param entry an ID, or `all` @throws OperatorError when the entry does not exist, or when a worker holds it */

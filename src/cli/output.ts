@@ -8,6 +8,9 @@ export type Output = {
   /** @param none the text for people when there are no rows */
   rows(rows: Row[], none: string): void;
   record(record: Row): void;
+  isJson: boolean;
+  /** On standard error, also beside JSON: a list that was cut short must not look complete. */
+  note(sentence: string): void;
   /** A record, and tables that belong to it: members of the record in JSON. */
   report(record: Row, tables: Record<string, Row[]>): void;
   /** For people only. Programs use the exit code. */
@@ -21,6 +24,8 @@ export function createOutput(asJson: boolean, write: (text: string) => void): Ou
   }
 
   return {
+    isJson: asJson,
+    note: (sentence) => void process.stderr.write(`${sentence}\n`),
     rows(rows, none) {
       if (asJson) write(`${JSON.stringify(rows)}\n`);
       else if (rows.length === 0) write(`${none}\n`);

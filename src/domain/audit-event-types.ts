@@ -75,6 +75,8 @@ export const AUDIT_EVENT_TYPES = {
 
 export type AuditType = keyof typeof AUDIT_EVENT_TYPES;
 
+export const AUDIT_TYPES = Object.keys(AUDIT_EVENT_TYPES);
+
 export function isAuditType(text: string): text is AuditType {
   return Object.hasOwn(AUDIT_EVENT_TYPES, text);
 }

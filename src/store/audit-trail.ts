@@ -4,7 +4,21 @@ import type { AuditRecord } from '../domain/audit-event.ts';
 import type { Db } from './postgres/database.ts';
 
 /** An empty or null field matches every event. */
-export type AuditFilter = { userId: string; actor: string; type: string; from: Date | null; until: Date | null };
+export type AuditFilter = {
+  userId: string;
+  actor: string;
+  type: string;
+  from: Date | null;
+  until: Date | null;
+  target?: string;
+  /** An address, or a network in CIDR notation. */
+  network?: string;
+  /** Events that hold one of these keyed hashes of an email, or that are about one of its users. */
+  person?: { accounts: string[]; userIds: string[] };
+};
+
+/** The users of one email over time. More have hardly had it. */
+const MAX_USERS_OF_EMAIL = 20;
 
 export type DroppedPartition = { dropped: string; events: string };
 
@@ -77,6 +91,15 @@ export function createAuditTrail(db: Db) {
       return rows.map(withSeq);
     },
 
+    /** The users in events that hold one of these hashes of an email, also when they have another email now. */
+    async usersOf(accounts: string[]): Promise<string[]> {
+      const { rows } = await sql<{ id: string }>`
+        SELECT DISTINCT user_id::text AS id FROM audit_events
+        WHERE account = ANY(${accounts}::text[]) AND user_id IS NOT NULL LIMIT ${MAX_USERS_OF_EMAIL}
+      `.execute(db);
+      return rows.map(({ id }) => id);
+    },
+
     /** Reads the whole chain in ascending order, with rows of a duplicate or negative `seq`. Returns its end. */
     async read(atMost: number, onEvent: (event: ChainedEvent) => void): Promise<{ seq: bigint; hash: Buffer }> {
       return db
@@ -146,11 +169,25 @@ function selectEvents(where: RawBuilder<unknown>): RawBuilder<unknown> {
   return sql`SELECT ${COLUMNS} FROM audit_events WHERE ${where}`;
 }
 
-function matches({ userId, actor, type, from, until }: AuditFilter): RawBuilder<boolean> {
+function matches({
+  userId,
+  actor,
+  type,
+  from,
+  until,
+  target = '',
+  network = '',
+  person,
+}: AuditFilter): RawBuilder<boolean> {
   const conditions = [
     ...(userId === '' ? [] : [sql<boolean>`user_id = ${userId}`]),
     ...(actor === '' ? [] : [sql<boolean>`actor = ${actor}`]),
     ...(type === '' ? [] : [sql<boolean>`type = ${type}`]),
+    ...(target === '' ? [] : [sql<boolean>`target = ${target}`]),
+    ...(network === '' ? [] : [sql<boolean>`address <> '' AND audit_address(address) <<= ${network}::inet`]),
+    ...(person
+      ? [sql<boolean>`(account = ANY(${person.accounts}::text[]) OR user_id = ANY(${person.userIds}::uuid[]))`]
+      : []),
     ...(from ? [sql<boolean>`occurred_at >= ${from}`] : []),
     ...(until ? [sql<boolean>`occurred_at < ${until}`] : []),
   ];

@@ -30,7 +30,7 @@ export type TestApp = App & {
 export const SERVICE_KEY = 'svc-0123456789abcdefghijklmnopqrstuv';
 
 /** Cheap hashes and high limits; a test about either sets its own. */
-const QUICK: Environment = {
+export const QUICK: Environment = {
   ARGON2_MEMORY_KIB: '256',
   ARGON2_ITERATIONS: '1',
   HOST: '127.0.0.1',

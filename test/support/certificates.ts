@@ -14,7 +14,7 @@ export type Certificates = {
    * @param names its subject alternative names, such as `DNS:localhost`
    * @param issuer an authority among these; without it the certificate is an authority of its own
    */
-  make(name: string, names: string, issuer?: Pair): Pair;
+  make(name: string, names: string, issuer?: Pair | null, days?: number): Pair;
   /** The same, with a certificate that has expired. */
   expire(pair: Pair, issuer: Pair): Pair;
   remove(): void;
@@ -26,10 +26,10 @@ export async function openCertificates(): Promise<Certificates> {
   const env = { PATH: '/usr/bin', ...(libraryPath && { LD_LIBRARY_PATH: libraryPath }) } as NodeJS.ProcessEnv;
   return {
     folder,
-    make(name, names, issuer) {
+    make(name, names, issuer, days = 2) {
       const [certFile, keyFile] = [join(folder, `${name}.crt`), join(folder, `${name}.key`)];
       const args = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
-      args.push('-days', '2', '-subj', `/CN=${name}`, '-addext', `subjectAltName=${names}`);
+      args.push('-days', String(days), '-subj', `/CN=${name}`, '-addext', `subjectAltName=${names}`);
       if (issuer) args.push('-CA', issuer.certFile, '-CAkey', issuer.keyFile, '-addext', 'basicConstraints=CA:FALSE');
       execFileSync(path, [...args, '-keyout', keyFile, '-out', certFile], { stdio: 'pipe', env });
       return { cert: readFileSync(certFile, 'utf8'), key: readFileSync(keyFile, 'utf8'), certFile, keyFile };

@@ -8,18 +8,26 @@ import { type DatabaseDiagnosis, diagnoseDatabase } from '../../store/postgres/d
 import { createServiceAccounts } from '../../store/service-accounts.ts';
 import { createSigningKeyRows, type StoredSigningKey } from '../../store/signing-key-rows.ts';
 import { KEY_EXPIRY_NOTICE_MS } from '../services.ts';
+import { examineListener } from './examine-listener.ts';
 import { examineOperation } from './examine-operation.ts';
 import { clockFinding, type Finding, failure, ok, TIMEOUT_MS } from './finding.ts';
 
-export async function examinePostgres({ database: { url }, keys: { masterKeys } }: Config): Promise<Finding[]> {
+export async function examinePostgres({ database, keys: { masterKeys } }: Config): Promise<Finding[]> {
+  const { url, listenUrl } = database;
   await using db = openDatabase({ url, poolSize: 1, statementTimeoutMs: TIMEOUT_MS }, () => {});
   try {
     const { now, schemaProblem, ...diagnosis } = await diagnoseDatabase(db);
     const clock = clockFinding('clock against Postgres', Date.now() - now.getTime());
-    const database = [...databaseFindings({ now, schemaProblem, ...diagnosis }), clock];
-    if (schemaProblem !== null) return database;
+    const found = [...databaseFindings({ now, schemaProblem, ...diagnosis }), clock];
+    if (schemaProblem !== null) return found;
     const keys = await createSigningKeyRows(db, randomUUID).usable();
-    return [...database, keysFinding(keys, masterKeys), await apiKeysFinding(db), ...(await examineOperation(db))];
+    return [
+      ...found,
+      await examineListener(db, listenUrl),
+      keysFinding(keys, masterKeys),
+      await apiKeysFinding(db),
+      ...(await examineOperation(db)),
+    ];
   } catch (error) {
     const remedy = 'start Postgres, or correct DATABASE_URL, which must lead to the primary';
     return [failure('postgres', error, remedy)];

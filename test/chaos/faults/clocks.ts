@@ -1,26 +1,11 @@
-// Faults of the clock of one machine. Debian's libfaketime moves it. The monotonic clock stays unchanged.
+// Faults of the clock of one machine.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Environment } from '../../../src/config/config.ts';
-import { fromDebian } from '../../../src/dev/find-program.ts';
-import { PROGRAM_CACHE } from '../../../src/dev/settings.ts';
+import { whyNoFaketime, withClock } from '../../support/faketime.ts';
 import type { Fault, FaultContext } from '../fault.ts';
 import type { ServiceNode } from '../service-node.ts';
-
-const LIBRARY = 'libfaketime.so.1';
-
-async function libraryPath(): Promise<string | null> {
-  const found = await fromDebian('faketime', 'usr/bin/faketime', PROGRAM_CACHE).catch(() => null);
-  const folder = found?.libraryPath.split(':').find((path) => path.endsWith('/faketime'));
-  return folder ? join(folder, LIBRARY) : null;
-}
-
-const whyNot = async () => ((await libraryPath()) ? null : "it needs Debian's package faketime");
-
-async function withClock(clock: Environment): Promise<Environment> {
-  return { LD_PRELOAD: (await libraryPath()) ?? '', FAKETIME_DONT_FAKE_MONOTONIC: '1', ...clock };
-}
 
 async function restart(node: ServiceNode, environment: Environment): Promise<void> {
   await node.stop();
@@ -32,7 +17,7 @@ function clockOff(name: string, does: string, which: (context: FaultContext) => 
   return {
     name,
     does,
-    whyNot,
+    whyNot: whyNoFaketime,
     holdSeconds: 8,
     inject: async (context) => restart(which(context), await withClock({ FAKETIME: offset })),
     heal: (context) => restart(which(context), {}),
@@ -63,7 +48,7 @@ export const clockFaults: Fault[] = [
   {
     name: 'clock-jumps',
     does: 'the clock of one serve process jumps two minutes forward, four back, twelve forward, and is right again',
-    whyNot,
+    whyNot: whyNoFaketime,
     holdSeconds: 2,
     inject: jump,
     heal: (context) => restart(server(context), {}),

@@ -1,0 +1,100 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { auth } from '../../support/clients.ts';
+import { eventually } from '../../support/eventually.ts';
+import { signedIn } from '../../support/people.ts';
+import { type Incident, type Incidents, keepDoing } from '../incident.ts';
+import type { Scene } from '../scene.ts';
+
+async function pauseServe(scene: Scene, milliseconds: number): Promise<void> {
+  scene.signal('serve', 'SIGSTOP');
+  await sleep(milliseconds);
+  scene.signal('serve', 'SIGCONT');
+}
+
+let stopHogging: () => Promise<void>;
+
+const killed: Incident = {
+  async make(scene) {
+    await scene.stop('serve', 'SIGKILL');
+    return {};
+  },
+  beforeDo: (scene) => scene.start('serve'),
+};
+
+/** Restarts `serve` with two workers. Returns their process ids. */
+async function startWorkers(scene: Scene): Promise<number[]> {
+  await scene.stop('serve');
+  const supervisor = await scene.start('serve', {}, ['--workers', '2']);
+  return eventually(() => {
+    const pids = readFileSync(`/proc/${supervisor}/task/${supervisor}/children`, 'utf8').split(' ').filter(Boolean);
+    const isWorker = (pid: string) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('main.ts');
+    const workers = pids.filter(isWorker).map(Number);
+    return workers.length === 2 ? workers : null;
+  });
+}
+
+async function withoutWorkers(scene: Scene): Promise<void> {
+  await scene.stop('serve', 'SIGKILL');
+  await scene.start('serve');
+}
+
+const policyOf = (scene: Scene) => join(scene.folder, 'policy.yaml');
+const POLICY = 'routes:\n  - path: /orders\n    roles: [user]\n';
+
+export const PROCESS_INCIDENTS: Incidents = {
+  Down: killed,
+  Absent: killed,
+
+  'Worker silent': {
+    async make(scene) {
+      const [pid = 0] = await startWorkers(scene);
+      process.kill(pid, 'SIGSTOP');
+      return { pid: String(pid) };
+    },
+    cleanUp: withoutWorkers,
+  },
+
+  'Workers end': {
+    async make(scene) {
+      for (const pid of await startWorkers(scene)) process.kill(pid, 'SIGKILL');
+      return {};
+    },
+    cleanUp: withoutWorkers,
+  },
+
+  'Verify slow': {
+    async make(scene) {
+      const { accessToken } = await signedIn(scene.call);
+      const pauses = keepDoing(100, () => pauseServe(scene, 300));
+      const calls = keepDoing(20, () => scene.call(auth.verify, { accessToken }));
+      stopHogging = async () => void (await Promise.all([pauses(), calls()]));
+      return {};
+    },
+    beforeDo: () => stopHogging(),
+    cleanUp: () => stopHogging(),
+  },
+
+  'Policy outdated': {
+    async settings(scene) {
+      writeFileSync(policyOf(scene), POLICY);
+      return { POLICY_FILE: policyOf(scene) };
+    },
+    async make(scene) {
+      writeFileSync(policyOf(scene), 'routes: [{ pth: /orders }]');
+      return {};
+    },
+    beforeDo: async (scene) => writeFileSync(policyOf(scene), POLICY),
+  },
+
+  'Event loop late': {
+    async make(scene) {
+      // Another program takes the CPU away.
+      stopHogging = keepDoing(50, () => pauseServe(scene, 300));
+      return {};
+    },
+    beforeDo: () => stopHogging(),
+    cleanUp: () => stopHogging(),
+  },
+};
