@@ -106,7 +106,7 @@ export function unknownKid(token: string, keys: KeysByHeader): string | null {
 
 export type Explanation = {
   cause: 'malformed' | 'unknown key' | 'wrong signature' | 'other issuer' | 'issued in the future' | null;
-  /** Of an authentic token. */
+  /** Null unless the token is authentic. */
   claims: AccessClaims | null;
 };
 
