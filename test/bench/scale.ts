@@ -41,6 +41,7 @@ const isFilled = existsSync(join(folder, 'data'));
 if (!isFilled) console.log(`needs ${gigabytes(needed)} in ${folder}, where ${gigabytes(bavail * bsize)} are free`);
 if (!isFilled && bavail * bsize < needed) {
   console.error('too little space: free some, give another --folder, or give smaller numbers of users');
+  if (values.folder === undefined) rmSync(folder, { recursive: true });
   process.exit(2);
 }
 

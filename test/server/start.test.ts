@@ -4,7 +4,6 @@ import { createServer, type Server } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
-import { assertPortsFree } from '../../src/app/assert-ports-free.ts';
 import type { Environment } from '../../src/config/config.ts';
 import { freePort } from '../../src/dev/free-port.ts';
 import type { Mailbox } from '../../src/dev/mailbox.ts';
@@ -65,21 +64,6 @@ describe('a port that is in use', () => {
       `port ${port} of 127.0.0.1 is in use: stop the program that listens there, or set ${key} to a free port\n`,
     );
     expect(postgres.connections()).toBe(0);
-  });
-
-  test('the first worker finds the port of the second in use', async () => {
-    const freeBefore = async () => {
-      const port = await takenPort();
-      const isFree = assertPortsFree([{ key: 'PORT', host: '127.0.0.1', port: port - 1 }]).then(
-        () => true,
-        () => false,
-      );
-      return (await isFree) ? port : 0;
-    };
-    const taken = await eventually(freeBefore);
-    const running = runMain(['serve', '--workers', '2'], { ...environment, METRICS_PORT: String(taken - 1) });
-    expect(await running.ended).toBe(1);
-    expect(running.output()).toContain(`port ${taken} of 127.0.0.1 is in use`);
   });
 
   test('may be a port of the service itself', async () => {
