@@ -48,7 +48,7 @@ async function withoutWorkers(scene: Scene): Promise<void> {
 }
 
 const policyOf = (scene: Scene) => join(scene.folder, 'policy.yaml');
-const POLICY = 'routes:\n  - path: /orders\n    roles: user\n';
+const POLICY = 'routes:\n  - path: /orders\n    role: user\n';
 
 export const PROCESS_INCIDENTS: Incidents = {
   Down: killed,
