@@ -25,8 +25,8 @@ export async function play(
   const { settings, startsWithSettings = true } = incident;
   const changed = typeof settings === 'function' ? await settings(scene) : settings;
   const usual = Object.fromEntries(Object.keys(changed ?? {}).map((key) => [key, scene.environment[key]]));
-  if (changed) await scene.deploy(changed, startsWithSettings);
   try {
+    if (changed) await scene.deploy(changed, startsWithSettings);
     const values = await incident.make(scene);
     await typeAll(scene, section, 'See', { values });
     if (section.alert) await alerts?.untilFiring(section.alert);

@@ -26,11 +26,18 @@ const killed: Incident = {
 /** Restarts `serve` with two workers. Returns their process ids. */
 async function startWorkers(scene: Scene): Promise<number[]> {
   await scene.stop('serve');
-  const supervisor = await scene.start('serve', {}, ['--workers', '2']);
+  return workersOf(await scene.start('serve', {}, ['--workers', '2']), []);
+}
+
+/** @param former process ids that have ended */
+function workersOf(supervisor: number, former: number[]): Promise<number[]> {
   return eventually(() => {
     const pids = readFileSync(`/proc/${supervisor}/task/${supervisor}/children`, 'utf8').split(' ').filter(Boolean);
     const isWorker = (pid: string) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('main.ts');
-    const workers = pids.filter(isWorker).map(Number);
+    const workers = pids
+      .filter(isWorker)
+      .map(Number)
+      .filter((pid) => !former.includes(pid));
     return workers.length === 2 ? workers : null;
   });
 }
@@ -41,7 +48,7 @@ async function withoutWorkers(scene: Scene): Promise<void> {
 }
 
 const policyOf = (scene: Scene) => join(scene.folder, 'policy.yaml');
-const POLICY = 'routes:\n  - path: /orders\n    roles: [user]\n';
+const POLICY = 'routes:\n  - path: /orders\n    role: user\n';
 
 export const PROCESS_INCIDENTS: Incidents = {
   Down: killed,
@@ -58,7 +65,10 @@ export const PROCESS_INCIDENTS: Incidents = {
 
   'Workers end': {
     async make(scene) {
-      for (const pid of await startWorkers(scene)) process.kill(pid, 'SIGKILL');
+      const [pid = 0, other = 0] = await startWorkers(scene);
+      const supervisor = Number(/^PPid:\t(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
+      for (const first of [pid, other]) process.kill(first, 'SIGKILL');
+      for (const next of await workersOf(supervisor, [pid, other])) process.kill(next, 'SIGKILL');
       return {};
     },
     cleanUp: withoutWorkers,
