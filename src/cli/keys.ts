@@ -13,7 +13,7 @@ const MASTER_KEY = 'Requires the MASTER_KEY of the service.';
 export const KEY_COMMANDS: Command[] = [
   operatorCommand({
     path: 'keys list',
-    summary: 'Lists the signing keys and their states.',
+    summary: 'Lists all signing keys with their state: published, active, retiring or retired.',
     run: (operator, { output }) => showSigningKeys(operator, output),
   }),
   operatorCommand({

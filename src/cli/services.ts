@@ -11,7 +11,7 @@ import { revokeApiKey } from '../admin/revoke-api-key.ts';
 import { revokeRole } from '../admin/revoke-role.ts';
 import { isUuid } from '../domain/uuid.ts';
 import { OperatorError } from '../process/operator-error.ts';
-import type { ServiceAccount } from '../store/service-accounts.ts';
+import type { ApiKey, ServiceAccount } from '../store/service-accounts.ts';
 import type { Command } from './command.ts';
 import { assertRole, type Operator } from './operator.ts';
 import { operatorCommand, REASON } from './operator-command.ts';
@@ -28,7 +28,7 @@ const UNTIL = { until: { value: 'time', help: 'end of the grant, such as 2030-01
 export const SERVICE_COMMANDS: Command[] = [
   operatorCommand({
     path: 'services list',
-    summary: 'Lists service accounts, with the first API key of each that expires within 30 days.',
+    summary: 'Lists all service accounts by name, with the first API key of each that expires within 30 days.',
     run: (operator, { output }) => showServices(operator, output),
   }),
   operatorCommand({
@@ -45,7 +45,7 @@ export const SERVICE_COMMANDS: Command[] = [
   }),
   operatorCommand({
     path: 'services keys',
-    summary: 'Lists the API keys of a service account.',
+    summary: 'Lists all API keys of a service account, the oldest first, with their state and last use.',
     arguments: SERVICE,
     run: (operator, { args, output }) => showKeys(operator, args.service, output),
   }),
@@ -138,11 +138,13 @@ async function showServices({ deps }: Operator, output: Output): Promise<void> {
   const soon = new Date(deps.now().getTime() + KEY_EXPIRY_NOTICE_MS);
   const expiring = Map.groupBy(await deps.store.serviceAccounts.keysThatExpireBy(soon), (key) => key.serviceAccountId);
   output.rows(
-    accounts.map(({ id, name, roles, disabledAt, createdBy, description }) => ({
+    accounts.map(({ id, name, roles, disabledAt, createdAt, createdBy, description }) => ({
       name,
+      state: disabledAt === null ? 'active' : 'disabled',
       roles,
       disabled_at: disabledAt,
       key_expires_at: expiring.get(id)?.[0]?.expiresAt ?? null,
+      created_at: createdAt,
       created_by: createdBy,
       description,
       id,
@@ -184,24 +186,39 @@ async function addKey(operator: Operator, { args, options, output }: NewKey): Pr
 }
 
 async function showKeys(operator: Operator, service: string, output: Output): Promise<void> {
-  const keys = await listApiKeys(operator.deps, { serviceAccountId: await idOf(operator, service) });
+  const account = await accountOf(operator, service);
+  const keys = await listApiKeys(operator.deps, { serviceAccountId: account.id });
+  const now = operator.deps.now();
   output.rows(
-    keys.map(({ id, name, createdAt, expiresAt, revokedAt, lastUsedAt }) => ({
-      id,
-      name,
-      created_at: createdAt,
-      expires_at: expiresAt,
-      revoked_at: revokedAt,
-      last_used_at: lastUsedAt,
+    keys.map((key) => ({
+      id: key.id,
+      name: key.name,
+      state: stateOf(key, account, now),
+      created_at: key.createdAt,
+      created_by: key.createdBy,
+      expires_at: key.expiresAt,
+      revoked_at: key.revokedAt,
+      last_used_at: key.lastUsedAt,
     })),
     'no keys',
   );
 }
 
-async function idOf({ deps }: Operator, service: string): Promise<string> {
+/** The reason for which the service rejects the key, or `active`. */
+function stateOf({ revokedAt, expiresAt }: ApiKey, { disabledAt }: ServiceAccount, now: Date): string {
+  if (revokedAt !== null) return 'revoked';
+  if (expiresAt <= now) return 'expired';
+  return disabledAt === null ? 'active' : 'disabled';
+}
+
+async function idOf(operator: Operator, service: string): Promise<string> {
+  return (await accountOf(operator, service)).id;
+}
+
+async function accountOf({ deps }: Operator, service: string): Promise<ServiceAccount> {
   const { serviceAccounts } = deps.store;
   const byId = isUuid(service) ? await serviceAccounts.byId(service) : null;
   const account = byId ?? (await serviceAccounts.byName(service));
   if (!account) throw new OperatorError(`service account ${service} does not exist`);
-  return account.id;
+  return account;
 }

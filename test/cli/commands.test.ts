@@ -132,7 +132,7 @@ test('services are created, get roles and keys, and lose them', async () => {
   const why = ['--reason', 'a test'];
   const { id } = await json('services', 'create', 'billing', '--description', 'bills', '--role', 'user', ...why);
   expect((await latchkey('services', 'list')).output).toMatch(
-    new RegExp(`^billing +user +- +- +operator:.* bills +${id}$`, 'm'),
+    new RegExp(`^billing +active +user +- +- +\\d{4}-\\S+ +operator:.* bills +${id}$`, 'm'),
   );
   const made = await json('services', 'create-key', 'billing', '--name', 'first', ...why);
   const issue = () => call(auth.issueServiceToken, {}, { bearer: made.key });
@@ -140,10 +140,31 @@ test('services are created, get roles and keys, and lose them', async () => {
   await latchkey('services', 'grant', 'billing', 'admin', ...why);
   await eventually(async () => (await call(admin.listRoles, {}, { bearer: made.key })).code === 'ok', 1_000);
   await latchkey('services', 'revoke', 'billing', 'admin', ...why);
-  expect(await json('services', 'keys', id)).toMatchObject([{ id: made.id, name: 'first', revoked_at: null }]);
+  const states = async () => (await json('services', 'keys', id)).map(({ state }: { state: string }) => state);
+  const time = expect.stringMatching(/^\d{4}-\d\d-\d\dT/);
+  expect(await json('services', 'keys', id)).toEqual([
+    {
+      ...{
+        id: made.id,
+        name: 'first',
+        state: 'active',
+        created_at: time,
+        created_by: expect.stringMatching(/^operator:/),
+      },
+      ...{ expires_at: time, revoked_at: null, last_used_at: time },
+    },
+  ]);
+  await app.owner.query("UPDATE api_keys SET expires_at = now() - interval '1 second' WHERE id = $1", [made.id]);
+  expect(await states()).toEqual(['expired']);
+  await app.owner.query("UPDATE api_keys SET expires_at = now() + interval '1 day' WHERE id = $1", [made.id]);
+  await latchkey('services', 'disable', 'billing', ...why);
+  expect(await states()).toEqual(['disabled']);
+  await latchkey('services', 'enable', 'billing', ...why);
   expect((await latchkey('services', 'revoke-key', made.id, ...why)).output).toBe(`${made.id} is revoked\n`);
   await eventually(async () => (await issue()).reason === 'TOKEN_INVALID', 1_000);
+  expect(await states()).toEqual(['revoked']);
   expect((await latchkey('services', 'disable', 'billing', ...why)).output).toBe('billing is disabled\n');
+  expect(await json('services', 'list')).toMatchObject([{ name: 'billing', state: 'disabled', created_at: time }]);
   expect((await latchkey('services', 'delete', 'billing', ...why)).exit).toBe(0);
   expect((await latchkey('services', 'keys', 'billing')).output).toBe('service account billing does not exist\n');
 });

@@ -66,8 +66,11 @@ describe('audit event types', () => {
 describe('secrets and personal data', () => {
   const CONFIDENTIAL =
     /^(access_token|access_tokens|refresh_token|password|current_password|new_password|password_hash|binding|api_key|authorization_url|state|code|email|new_email|email_prefix|full_name|external_id|subject|address|network|error|\w+_token)$/;
-  /** Their names match, but they hold positions, identifiers and kinds. */
-  const HARMLESS = ['page_token', 'next_page_token', 'SigningKey.state', 'MailRecord.state'];
+  /** Their names match, but they hold positions, identifiers, kinds and the error codes of RFC 6749. */
+  const HARMLESS = [
+    ...['page_token', 'next_page_token', 'SigningKey.state', 'MailRecord.state'],
+    ...['FinishOAuthRequest.error', 'FinishLinkIdentityRequest.error'],
+  ];
   const isConfidential = ({ name, parent }: DescField) =>
     CONFIDENTIAL.test(name) && !HARMLESS.includes(name) && !HARMLESS.includes(`${parent.name}.${name}`);
   const isRedacted = ({ proto }: DescField) => proto.options?.debugRedact ?? false;
