@@ -8,7 +8,7 @@ import { Access, access as accessOption } from '../../../gen/latchkey/auth/v1/op
 import type { Deps } from '../../deps.ts';
 import { AuthError } from '../../domain/auth-error.ts';
 import { audit } from '../../domain/effect.ts';
-import { keyName, type Principal } from '../../domain/principal.ts';
+import { keyName, type Principal, subjectName } from '../../domain/principal.ts';
 import { meets, type Requirement } from '../../domain/requirement.ts';
 import { ADMIN_ROLE, ON_BEHALF_OF_ROLE, ROLES_READ_ROLE } from '../../domain/role.ts';
 import { toCall } from './call-context.ts';
@@ -119,7 +119,10 @@ async function deny(
 function auditFields(principal: Principal, target: string) {
   if (principal.kind === 'service') {
     const key = keyName(principal);
-    return { detail: `${target} by service ${principal.name}${key === null ? '' : ` with key ${key}`}` };
+    return {
+      actor: subjectName(principal),
+      detail: `${target} by service ${principal.name}${key === null ? '' : ` with key ${key}`}`,
+    };
   }
   return { userId: principal.userId, sessionId: principal.sessionId, detail: target };
 }
