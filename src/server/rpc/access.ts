@@ -11,6 +11,7 @@ import { audit } from '../../domain/effect.ts';
 import { keyName, type Principal, subjectName } from '../../domain/principal.ts';
 import { meets, type Requirement } from '../../domain/requirement.ts';
 import { ADMIN_ROLE, ON_BEHALF_OF_ROLE, ROLES_READ_ROLE } from '../../domain/role.ts';
+import { noteForLog } from '../../process/log-context.ts';
 import { toCall } from './call-context.ts';
 import { requiredAccess } from './field-access.ts';
 import {
@@ -109,6 +110,10 @@ async function deny(
   { principal, target, requiredRole, signal }: Denial,
 ): Promise<never> {
   const caller = principal.kind === 'user' ? principal.userId : principal.name;
+  if (principal.kind === 'service') {
+    const key = keyName(principal);
+    noteForLog({ service: principal.name, ...(key !== null && { service_key: key }) });
+  }
   const { allowed } = await deps.limiter.take('DENIED_AUDIT', caller);
   const { origin } = toCall(record, signal);
   const denied = audit({ type: 'permission_denied', ...auditFields(principal, target), origin });
