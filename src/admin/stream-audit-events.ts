@@ -6,7 +6,8 @@ import { invalid, parseFields } from '../domain/parse-fields.ts';
 import type { AuditFilter } from '../store/audit-trail.ts';
 import { auditFilterParsers } from './audit-filter.ts';
 
-export type StreamAuditEventsInput = Omit<AuditFilter, 'from' | 'until'> & { afterSeq: bigint };
+/** The users of an email can change while a stream runs, so that it has no such filter. */
+export type StreamAuditEventsInput = Omit<AuditFilter, 'from' | 'until' | 'person'> & { afterSeq: bigint };
 
 /** All matching events up to the sequence number `cursor` have been sent. */
 export type AuditEventsMessage = { events: AuditRecord[]; cursor: bigint };
@@ -22,11 +23,12 @@ export async function* streamAuditEvents(
   { afterSeq, ...input }: StreamAuditEventsInput,
   { signal }: Call,
 ): AsyncIterable<AuditEventsMessage> {
-  const filter = { ...input, from: null, until: null };
-  parseFields({
-    ...auditFilterParsers(filter),
+  const times = { from: null, until: null };
+  const { network } = parseFields({
+    ...auditFilterParsers({ ...input, ...times }),
     after_seq: () => (afterSeq < 0n ? invalid('must be 0 or a sequence number of the chain') : afterSeq),
   });
+  const filter = { ...input, ...times, network };
   const ended = AbortSignal.any([signal, closing]);
   let cursor = afterSeq;
   let sentAt = Number.NEGATIVE_INFINITY;

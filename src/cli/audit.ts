@@ -1,13 +1,13 @@
 import { readFileSync } from 'node:fs';
-import { isIP } from 'node:net';
+import { personOf } from '../admin/audit-filter.ts';
 import { closestName } from '../config/closest-name.ts';
 import { readMasterKeys } from '../config/config.ts';
-import { accountHashes } from '../domain/account-hash.ts';
 import { type Anchor, createChainVerifier } from '../domain/audit-chain.ts';
 import type { AuditRecord } from '../domain/audit-event.ts';
 import { AUDIT_EVENT_TYPES, AUDIT_TYPES, isAuditType } from '../domain/audit-event-types.ts';
 import { parseEmail } from '../domain/email.ts';
-import { parseFields } from '../domain/parse-fields.ts';
+import { InvalidValue, parseFields } from '../domain/parse-fields.ts';
+import { parseNetwork } from '../domain/parse-network.ts';
 import { isUuid } from '../domain/uuid.ts';
 import { derivePurposeKeys } from '../keys/purpose-keys.ts';
 import { OperatorError } from '../process/operator-error.ts';
@@ -86,15 +86,13 @@ export const AUDIT_COMMANDS: Command[] = [
 ];
 
 async function listAuditEvents(operator: Operator, options: ListOptions, output: Output): Promise<void> {
-  const { user, actor, target, network } = options;
+  const { user, actor, target } = options;
   if (user !== '' && !isUuid(user)) throw new OperatorError('--user must be the ID of a user');
   assertType(options.type);
-  if (network !== '' && !isNetwork(network)) {
-    throw new OperatorError('--network must be an address or a network, such as 203.0.113.7 or 203.0.113.0/24');
-  }
+  const network = networkOf(options.network);
   const limit = parseLimit(options.limit, { otherwise: LISTED, most: MAX_LISTED });
   const times = { from: parseTime('--from', options.from), until: parseTime('--until', options.until) };
-  const person = options.email === '' ? {} : { person: await personOf(operator, options.email) };
+  const person = options.email === '' ? {} : { person: await personAt(operator, options.email) };
   const filter = { userId: user, actor, target, network, type: options.type, ...times, ...person };
   const found = await operator.deps.store.auditTrail.before(null, filter, limit + 1);
   const events = found.slice(0, limit);
@@ -110,18 +108,18 @@ function assertType(type: string): void {
   throw new OperatorError(`--type must be an audit event type: ${hint}`);
 }
 
-function isNetwork(text: string): boolean {
-  const [, address = '', prefix] = /^([^/%]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
-  const width = { 4: 32, 6: 128 }[isIP(address)];
-  return width !== undefined && Number(prefix ?? width) <= width;
+/** @throws OperatorError */
+function networkOf(text: string): string {
+  try {
+    return text === '' ? '' : parseNetwork(text);
+  } catch (error) {
+    throw error instanceof InvalidValue ? new OperatorError(`--network ${error.message}`) : error;
+  }
 }
 
-/** The trail holds keyed hashes of emails. It also leads from a former email to the users that had it. */
-async function personOf({ deps, environment }: Operator, text: string) {
+async function personAt({ deps, environment }: Operator, text: string) {
   const { email } = parseFields({ email: () => parseEmail(text) });
-  const accounts = accountHashes(email, derivePurposeKeys(readMasterKeys(environment)).accountHash);
-  const [user, former] = await Promise.all([deps.store.users.byEmail(email), deps.store.auditTrail.usersOf(accounts)]);
-  return { accounts, userIds: [...new Set([...(user ? [user.id] : []), ...former])] };
+  return personOf({ ...deps, purposeKeys: derivePurposeKeys(readMasterKeys(environment)) }, email);
 }
 
 function toRow(event: AuditRecord): Row {

@@ -4,7 +4,12 @@ import type { AuditRecord } from '../domain/audit-event.ts';
 import type { Db } from './postgres/database.ts';
 
 /** An empty or null field matches every event. */
-export type AuditFilter = {
+export type AuditFilter = EventFilter & {
+  /** Events that hold one of these keyed hashes of an email, or that are about one of its users. */
+  person?: { accounts: string[]; userIds: string[] };
+};
+
+type EventFilter = {
   userId: string;
   actor: string;
   type: string;
@@ -13,12 +18,12 @@ export type AuditFilter = {
   target?: string;
   /** An address, or a network in CIDR notation. */
   network?: string;
-  /** Events that hold one of these keyed hashes of an email, or that are about one of its users. */
-  person?: { accounts: string[]; userIds: string[] };
 };
 
 /** The users of one email over time. More have hardly had it. */
 const MAX_USERS_OF_EMAIL = 20;
+/** The oldest and the newest events. An attack can cause very many between them. */
+const EXAMINED_OF_EMAIL = 1_000;
 
 export type DroppedPartition = { dropped: string; events: string };
 
@@ -70,7 +75,7 @@ export function createAuditTrail(db: Db) {
     }: {
       after: bigint;
       upTo: bigint | null;
-      filter: AuditFilter;
+      filter: EventFilter;
       atMost: number;
     }): Promise<AuditRecord[]> {
       const { rows } = await sql<RecordRow>`
@@ -83,19 +88,26 @@ export function createAuditTrail(db: Db) {
 
     /** Descending. @param seq the upper bound, exclusive; null for the newest event */
     async before(seq: bigint | null, filter: AuditFilter, atMost: number): Promise<AuditRecord[]> {
-      const { from, until } = filter;
+      const { from, until, person } = filter;
       const isMatch = sql`(${seq}::bigint IS NULL OR seq < ${seq}) AND ${matches(filter)}`;
       const newest = (events: RawBuilder<unknown>) => sql`${events} ORDER BY seq DESC LIMIT ${atMost}`;
-      const query = from || until ? inWindow(isMatch, await windowOf(db, from, until), newest) : selectEvents(isMatch);
+      const window = from || until ? await windowOf(db, from, until) : null;
+      const select = (where: RawBuilder<unknown>) => (window ? inWindow(where, window, newest) : selectEvents(where));
+      const parts = person && partsOf(person).map((part) => sql`(${newest(select(sql`${part} AND ${isMatch}`))})`);
+      const query = parts ? sql`SELECT * FROM (${sql.join(parts, sql` UNION ALL `)}) AS events` : select(isMatch);
       const { rows } = await sql<RecordRow>`${newest(query)}`.execute(db);
       return rows.map(withSeq);
     },
 
     /** The users in events that hold one of these hashes of an email, also when they have another email now. */
     async usersOf(accounts: string[]): Promise<string[]> {
+      const ends = accounts.flatMap((account) => {
+        const events = sql`SELECT user_id FROM audit_events WHERE account = ${account}`;
+        return [sql`ASC`, sql`DESC`].map((order) => sql`(${events} ORDER BY seq ${order} LIMIT ${EXAMINED_OF_EMAIL})`);
+      });
       const { rows } = await sql<{ id: string }>`
-        SELECT DISTINCT user_id::text AS id FROM audit_events
-        WHERE account = ANY(${accounts}::text[]) AND user_id IS NOT NULL LIMIT ${MAX_USERS_OF_EMAIL}
+        SELECT DISTINCT user_id::text AS id FROM (${sql.join(ends, sql` UNION ALL `)}) AS events
+        WHERE user_id IS NOT NULL LIMIT ${MAX_USERS_OF_EMAIL}
       `.execute(db);
       return rows.map(({ id }) => id);
     },
@@ -169,25 +181,28 @@ function selectEvents(where: RawBuilder<unknown>): RawBuilder<unknown> {
   return sql`SELECT ${COLUMNS} FROM audit_events WHERE ${where}`;
 }
 
-function matches({
-  userId,
-  actor,
-  type,
-  from,
-  until,
-  target = '',
-  network = '',
-  person,
-}: AuditFilter): RawBuilder<boolean> {
+/** No event matches two of them. Each reads an index from its newest entry on, which a disjunction would not. */
+function partsOf({ accounts, userIds }: NonNullable<AuditFilter['person']>): RawBuilder<unknown>[] {
+  const hasAccount = sql`account = ANY(${accounts}::text[])`;
+  return [
+    ...accounts.map((account) => sql`account = ${account}`),
+    ...userIds.map((userId) => sql`user_id = ${userId} AND (${hasAccount}) IS NOT TRUE`),
+  ];
+}
+
+/** Events of one address are read from the newest on. Those of a network are read as a whole. */
+function isFrom(network: string): RawBuilder<boolean> {
+  const isInside = network.includes('/') ? sql`<<=` : sql`=`;
+  return sql`address <> '' AND audit_address(address) ${isInside} ${network}::inet`;
+}
+
+function matches({ userId, actor, type, from, until, target = '', network = '' }: EventFilter): RawBuilder<boolean> {
   const conditions = [
     ...(userId === '' ? [] : [sql<boolean>`user_id = ${userId}`]),
     ...(actor === '' ? [] : [sql<boolean>`actor = ${actor}`]),
     ...(type === '' ? [] : [sql<boolean>`type = ${type}`]),
     ...(target === '' ? [] : [sql<boolean>`target = ${target}`]),
-    ...(network === '' ? [] : [sql<boolean>`address <> '' AND audit_address(address) <<= ${network}::inet`]),
-    ...(person
-      ? [sql<boolean>`(account = ANY(${person.accounts}::text[]) OR user_id = ANY(${person.userIds}::uuid[]))`]
-      : []),
+    ...(network === '' ? [] : [isFrom(network)]),
     ...(from ? [sql<boolean>`occurred_at >= ${from}`] : []),
     ...(until ? [sql<boolean>`occurred_at < ${until}`] : []),
   ];

@@ -246,7 +246,7 @@ describe('DeleteMe', () => {
   });
 
   test('fails when the account has changed while the password was checked', async () => {
-    const slow = await startTestApp({ ARGON2_ITERATIONS: '100', ARGON2_MEMORY_KIB: '8192' });
+    const slow = await startTestApp({ ARGON2_ITERATIONS: '40', ARGON2_MEMORY_KIB: '8192' });
     onTestFinished(() => slow.close());
     const ask = viaFetch(slow.url);
     const changes = [

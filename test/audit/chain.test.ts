@@ -245,7 +245,31 @@ describe('QueryAuditEvents', () => {
   const query = (input: object) => call(admin.queryAuditEvents, input as never, { bearer: boss.accessToken });
   type Event = { seq: string; type: string; userId: string };
 
-  test('returns the newest first, by user, actor, type and time, in pages', async () => {
+  test('finds the events of a target', async () => {
+    const role = { name: 'auditor', description: '', implies: [], granter: 'admin' };
+    await call(admin.defineRole, { role, reason: 'a test' }, { bearer: boss.accessToken });
+    await recorded();
+    const { body } = await query({ target: 'role:auditor' });
+    expect(body.events).toMatchObject([{ type: 'role_defined', target: 'role:auditor' }]);
+  });
+
+  test.each([
+    { email: 'x' },
+    { email: `${'x'.repeat(10_000)}@people.example` },
+    { network: '10.0.0.0/33' },
+    { network: '10.0.0.1/' },
+    { network: '10.0.0' },
+    { network: 'fe80::1%eth0' },
+    { network: "127.0.0.1'::inet; --" },
+    { network: '127.0.0.1\0' },
+    { target: '\0' },
+    { target: 'x'.repeat(10_000) },
+    { actor: '\0' },
+  ])('rejects %j', async (filter) => {
+    expect(await query(filter)).toMatchObject({ reason: 'INVALID_ARGUMENT', fields: Object.keys(filter) });
+  });
+
+  test('returns the newest first, by user, email, actor, target, type, network and time, in pages', async () => {
     const person = await signedIn(call);
     await call(auth.login, { email: person.email, password: 'a wrong pass phrase' });
     await call(admin.disableUser, { userId: person.userId, reason: 'a test' }, { bearer: boss.accessToken });
@@ -254,7 +278,7 @@ describe('QueryAuditEvents', () => {
     const all = ['user_disabled', 'login_failed', 'login_succeeded', 'registered'];
     expect(await types({ userId: person.userId })).toEqual(all);
     expect(await types({ userId: person.userId, type: 'login_failed' })).toEqual(['login_failed']);
-    expect(await types({ actor: `user:${boss.userId}` })).toEqual(['user_disabled']);
+    expect(await types({ actor: `user:${boss.userId}`, userId: person.userId })).toEqual(['user_disabled']);
     const now = new Date().toISOString();
     expect(await types({ userId: person.userId, from: now })).toEqual([]);
     expect(await types({ userId: person.userId, until: now })).toEqual(all);
@@ -265,6 +289,13 @@ describe('QueryAuditEvents', () => {
     expect((await query({ pageToken: nextPageToken })).fields).toEqual(['page_token']);
     expect((await query({ userId: 'x', type: 'X' })).fields?.toSorted()).toEqual(['type', 'user_id']);
     expect(await query({ type: 'no_such_type' })).toMatchObject({ reason: 'INVALID_ARGUMENT', fields: ['type'] });
+    const onlyPerson = { userId: person.userId };
+    expect(await types({ email: person.email.toUpperCase() })).toEqual(all);
+    expect(await types({ email: `other-${person.email}` })).toEqual([]);
+    expect(await types({ ...onlyPerson, network: '127.0.0.0/8' })).toEqual(all);
+    expect(await types({ ...onlyPerson, network: '127.0.0.1' })).toEqual(all);
+    for (const network of ['10.0.0.0/8', '::/064', '::1', '2001:db8:1:2:3:4:5::/112'])
+      expect(await types({ ...onlyPerson, network })).toEqual([]);
     expect(first.body.events[0]).toMatchObject({
       ...{ actor: `user:${boss.userId}`, detail: 'a test', before: { sessions: 1 }, after: { sessions: 0 } },
     });

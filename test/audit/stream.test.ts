@@ -66,6 +66,24 @@ test('filters, and its cursor advances over other events', async () => {
   expect((await mine.stop()).seqs).toHaveLength(2);
 });
 
+test('filters by target and network, and rejects an invalid network', async () => {
+  const { rows } = await app.owner.query<{ seq: string; target: string }>(
+    "SELECT seq, target FROM audit_events WHERE type = 'signing_key_activated'",
+  );
+  const end = await last();
+  const seqsOf = async (filter: object) => {
+    const messages = stream(0n, filter);
+    await eventually(() => messages.seen.cursor >= end);
+    return (await messages.stop()).seqs.filter((seq) => seq <= end);
+  };
+  expect(await seqsOf({ target: rows[0]?.target })).toContain(BigInt(rows[0]?.seq ?? 0));
+  expect((await seqsOf({ network: '127.0.0.0/8' })).length).toBeGreaterThan(100);
+  expect(await seqsOf({ network: '10.0.0.0/8' })).toEqual([]);
+  const rejected = stream(0n, { network: '10.0.0.0/33' });
+  await rejected.ended;
+  expect(String(rejected.seen.error)).toContain('invalid_argument');
+});
+
 test('requires an administrator for as long as it runs', async () => {
   const person = await signedIn(call);
   const rejected = stream(0n, {}, person.accessToken);

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { createClient } from '@connectrpc/connect';
 import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node';
 import { VerifierService } from '../../gen/latchkey/auth/v1/verifier_service_pb.ts';
+import type { AuditFilterInput } from '../../src/admin/audit-filter.ts';
 import { queryAuditEvents } from '../../src/admin/query-audit-events.ts';
 import { searchUsers } from '../../src/admin/search-users.ts';
 import type { Actor } from '../../src/domain/actor.ts';
@@ -9,7 +10,6 @@ import type { Email } from '../../src/domain/email.ts';
 import { formatPageToken } from '../../src/domain/page-token.ts';
 import { WATCH_VERSION } from '../../src/domain/revocation-event.ts';
 import { ADMIN_ROLE } from '../../src/domain/role.ts';
-import type { AuditFilter } from '../../src/store/audit-trail.ts';
 import { EXPIRING_TABLES } from '../../src/store/expired.ts';
 import { readRevocationStatuses } from '../../src/store/revocation-statuses.ts';
 import type { UserFilter } from '../../src/store/user-search.ts';
@@ -29,7 +29,7 @@ export type Measure = {
 const REVOCATIONS = 100_000;
 const OPERATOR: Actor = { kind: 'operator', name: 'bench' };
 const OPERATOR_CHANGE = { actor: OPERATOR, effects: () => [] };
-const EVERY_EVENT: AuditFilter = { userId: '', actor: '', type: '', from: null, until: null };
+export const EVERY_EVENT: AuditFilterInput = { userId: '', actor: '', type: '', from: null, until: null };
 
 /** @param after the key before the page; the first page without it */
 function search(name: string, filter: Partial<UserFilter>, after?: (person: Person) => string): Measure {
@@ -44,7 +44,7 @@ function search(name: string, filter: Partial<UserFilter>, after?: (person: Pers
   };
 }
 
-function audit(name: string, filter: (person: Person) => Partial<AuditFilter>): Measure {
+function audit(name: string, filter: (person: Person) => Partial<AuditFilterInput>): Measure {
   return {
     name: `QueryAuditEvents: ${name}`,
     run: (side, person) => queryAuditEvents(side, { ...EVERY_EVENT, ...filter(person), pageSize: 50, pageToken: '' }),
@@ -110,6 +110,10 @@ const AUDIT = [
   audit('until two days ago', () => ({ until: daysAgo(2) })),
   audit('of a common type, until two days ago', () => ({ type: 'login_succeeded', until: daysAgo(2) })),
   audit('of an hour, ten days ago', () => ({ from: daysAgo(10 + 1 / 24), until: daysAgo(10) })),
+  audit('of an email', ({ email }) => ({ email })),
+  audit('of a target', ({ id }) => ({ target: `user:${id}` })),
+  audit('of an address without events', () => ({ network: '192.0.2.8' })),
+  audit('of a network without events', () => ({ network: '10.0.0.0/8' })),
   audit('before the first event', () => ({ until: daysAgo(300) })),
 ];
 

@@ -4,6 +4,7 @@ import pg from 'pg';
 import { type App, startApp } from '../../src/app.ts';
 import { type Environment, readConfig } from '../../src/config/config.ts';
 import type { Email } from '../../src/domain/email.ts';
+import { derivePurposeKeys, type PurposeKeys } from '../../src/keys/purpose-keys.ts';
 import { createLogger } from '../../src/process/log.ts';
 import { type Db, openDatabase } from '../../src/store/postgres/database.ts';
 import { prepareDatabase } from '../../src/store/postgres/prepare-database.ts';
@@ -15,6 +16,7 @@ import { PASSWORD, SERVICE_KEY } from './harness.ts';
 export type Side = {
   users: number;
   store: Store;
+  purposeKeys: PurposeKeys;
   db: Db;
   owner: pg.Pool;
   call: Caller;
@@ -47,6 +49,7 @@ export async function openSide(options: SideOptions): Promise<Side> {
   return {
     ...{ users, owner, call, db, url: `http://127.0.0.1:${app.port}` },
     store: createStore(db, randomUUID, () => new Date()),
+    purposeKeys: derivePurposeKeys([Buffer.from(options.masterKey, 'base64')]),
     people,
     hundred: await people(100),
     async close() {

@@ -45,7 +45,7 @@ test('the defaults are the documented ones', () => {
       listenAdmin: null,
       healthPort: null,
       tls: null,
-      hasReflection: true,
+      hasPublicReflection: true,
       lifetime,
     },
     database: { ownerUrl: good.DATABASE_URL, listenUrl: good.DATABASE_URL, poolSize: 10, statementTimeoutMs: 5_000 },

@@ -106,6 +106,8 @@ describe('npm start', () => {
       expect(output).toMatch(/^x-auth-roles: invoices,user\r$/m);
       expect(output).toContain('service_token_issued');
       expect(output).toContain('the audit trail is whole');
+      const help = pasteBlock(ADMINISTRATION, 'A user who cannot sign in, and the limits');
+      expect(help).toMatch(/^email +chief@example\.com$/m);
       pasteBlock(ADMINISTRATION, 'A role for a service');
       expect(paste('npm run -s latchkey -- services list --json --dev')).toContain('latchkey.roles.read');
     },

@@ -146,7 +146,7 @@ describe.each(BROWSER_GATEWAYS)('$name', (gateway) => {
         .map((text) => JSON.parse(text))
         .find(isSignIn),
     );
-    expect(line.peer).toBe(gateway.name === 'Envoy' ? addressOfEnvoy() : '127.0.0.1');
+    expect(line.client_address).toBe(gateway.name === 'Envoy' ? addressOfEnvoy() : '127.0.0.1');
   });
 
   test('signs a browser in, sends a page to the renewal, and signs it out', async () => {

@@ -93,7 +93,7 @@ test.each(METHODS.filter(([, method]) => isServed(method)))('GET %s is served to
 });
 
 test('the message of a GET keeps the bounds of a message', async () => {
-  const path = '/latchkey.auth.v1.AdminService/QueryAuditEvents';
+  const path = '/latchkey.auth.v1.AdminService/ListApiKeys';
   const headers = { authorization: `Bearer ${administrator.accessToken}` };
   const fields = `{${'"":0,'.repeat(1_100)}"":0}`;
   const nested = `{"a":${'['.repeat(40)}${']'.repeat(40)}}`;
@@ -103,7 +103,7 @@ test('the message of a GET keeps the bounds of a message', async () => {
     expect({ status, body }).toMatchObject({ status: 429, body: expect.stringContaining('resource_exhausted') });
   }
   const base64 = `${path}?connect=v1&encoding=proto&base64=1&message=`;
-  expect((await overHttp1(`${base64}CgF4`, headers)).body).toContain('user_id');
+  expect((await overHttp1(`${base64}CgF4`, headers)).body).toContain('service_account_id');
   expect((await overHttp1(`${base64}${Buffer.from([0x0a, 0x05]).toString('base64url')}`, headers)).status).toBe(400);
 });
 

@@ -1,12 +1,15 @@
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { queryAuditEvents } from '../../src/admin/query-audit-events.ts';
 import { searchUsers } from '../../src/admin/search-users.ts';
-import type { AuditFilter } from '../../src/store/audit-trail.ts';
+import { accountHash } from '../../src/domain/account-hash.ts';
+import type { Email } from '../../src/domain/email.ts';
+import { derivePurposeKeys } from '../../src/keys/purpose-keys.ts';
 import { openDatabase } from '../../src/store/postgres/database.ts';
 import { createStore } from '../../src/store/store.ts';
-import { LIST_MEASURES, SEARCH_MEASURES } from '../bench/scale-measures.ts';
-import { randomPeople, type Side } from '../bench/scale-side.ts';
+import { EVERY_EVENT, LIST_MEASURES, SEARCH_MEASURES } from '../bench/scale-measures.ts';
+import { type Person, randomPeople, type Side } from '../bench/scale-side.ts';
 import { createTestDatabase } from '../support/databases.ts';
 import { fillWithAccounts } from '../support/many-accounts.ts';
 
@@ -15,10 +18,13 @@ const USERS = 20_000;
 const READ_BY_A_SEARCH = 9_000;
 /** A page of housekeeping is 1,000 rows, which are read twice, and small tables are read as a whole. */
 const READ_BY_A_LIST = 3_500;
+/** The users that have had an email are those of its 2,000 oldest and newest events. Without a bound, 18,000 are read. */
+const READ_FOR_AN_EMAIL = 6_000;
 
 const { ownerUrl, serviceUrl } = await createTestDatabase();
 const db = openDatabase({ url: serviceUrl, poolSize: 1, statementTimeoutMs: 30_000 }, () => {});
 const owner = new pg.Pool({ connectionString: ownerUrl, max: 1 });
+const purposeKeys = derivePurposeKeys([randomBytes(32), randomBytes(32)]);
 const store = createStore(db, randomUUID, () => new Date());
 let side: Side;
 
@@ -26,7 +32,7 @@ beforeAll(async () => {
   await fillWithAccounts(ownerUrl, { users: USERS, sessionsEach: 1, passwordHash: '$2b$10$x' });
   const people = randomPeople(owner, USERS);
   side = {
-    ...{ users: USERS, store, db, owner, people, hundred: await people(100) },
+    ...{ users: USERS, store, purposeKeys, db, owner, people, hundred: await people(100) },
     call: noCall,
     url: '',
     close: noCall,
@@ -111,14 +117,67 @@ describe('short pages of a search', () => {
   });
 });
 
+describe('an email whose account was attacked', () => {
+  const ATTEMPTS = 9_000;
+  const email = 'attacked@people.example' as Email;
+  const input = { ...EVERY_EVENT, pageSize: 50, pageToken: '' };
+  /** The user that had the email before the attack. */
+  let former: Person;
+
+  beforeAll(async () => {
+    const [person] = await side.people(100);
+    if (!person) throw new Error('the database has no users');
+    former = person;
+    const account = accountHash(email, purposeKeys.accountHash);
+    await owner.query(`UPDATE audit_events SET account = $1, user_id = NULL WHERE seq > $2 AND user_id <> $3`, [
+      account,
+      USERS / 2 - ATTEMPTS,
+      former.id,
+    ]);
+    await owner.query('UPDATE audit_events SET account = $1, user_id = $2 WHERE seq = $3', [
+      account,
+      former.id,
+      USERS / 2 - ATTEMPTS + 1,
+    ]);
+    await owner.query('ANALYZE audit_events');
+  });
+
+  test('is found at a bounded cost, in pages of the newest first, with each event once', async () => {
+    const before = await rowsRead();
+    let page = await queryAuditEvents(side, { ...input, email });
+    expect((await rowsRead()) - before).toBeLessThanOrEqual(READ_FOR_AN_EMAIL);
+    const seqs = page.events.map(({ seq }) => seq);
+    while (page.nextPageToken !== '') {
+      page = await queryAuditEvents(side, { ...input, email, pageSize: 100, pageToken: page.nextPageToken });
+      seqs.push(...page.events.map(({ seq }) => seq));
+    }
+    const { rows } = await owner.query<{ seq: string }>(
+      'SELECT seq FROM audit_events WHERE account IS NOT NULL OR user_id = $1 ORDER BY seq DESC',
+      [former.id],
+    );
+    expect(seqs.map(String)).toEqual(rows.map(({ seq }) => seq));
+    expect(seqs.length).toBeGreaterThanOrEqual(ATTEMPTS);
+  });
+});
+
+test('the newest events of the address that has caused all of them are read without the others', async () => {
+  const before = await rowsRead();
+  const { events } = await queryAuditEvents(side, { ...EVERY_EVENT, network: '192.0.2.7', pageSize: 5, pageToken: '' });
+  expect(events).toHaveLength(5);
+  expect((await rowsRead()) - before).toBeLessThanOrEqual(100);
+});
+
 test('a time finds events that were recorded long after they occurred', async () => {
   const hour = 3600_000;
   const { rows } = await owner.query<{ at: Date; seq: string }>(
     "SELECT occurred_at AS at, seq FROM audit_events WHERE recorded_at - occurred_at > '50 minutes' ORDER BY seq LIMIT 2",
   );
   for (const { at, seq } of rows) {
-    const filter: AuditFilter = { userId: '', actor: '', type: '', from: null, until: null };
-    const around = { ...filter, from: new Date(at.getTime() - hour / 4), until: new Date(at.getTime() + hour / 4) };
+    const around = {
+      ...EVERY_EVENT,
+      from: new Date(at.getTime() - hour / 4),
+      until: new Date(at.getTime() + hour / 4),
+    };
     const found = await store.auditTrail.before(null, around, 100);
     const { rows: wanted } = await owner.query(
       'SELECT seq FROM audit_events WHERE occurred_at >= $1 AND occurred_at < $2 ORDER BY seq DESC LIMIT 100',
