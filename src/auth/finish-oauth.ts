@@ -47,7 +47,7 @@ export async function finishOAuth(deps: FinishDeps, input: FinishOAuthInput, cal
       return rejectOAuth(deps, { provider, reason: 'USER_DISABLED', subject: { userId } }, call);
     }
     const account = accountHash(credentials.user.email, deps.purposeKeys.accountHash);
-    const usedIdentity = { id: identityId, authenticatedAt: identity.authenticatedAt };
+    const usedIdentity = { id: identityId, provider, authenticatedAt: identity.authenticatedAt };
     const grant = await openSession(deps, { credentials, account, identity: usedIdentity, audiences }, call);
     if (grant) return { tokens: await issueTokens(deps, grant), user: credentials.user, isNew };
   }

@@ -11,7 +11,7 @@ type SignIn = {
   credentials: Credentials;
   account: string;
   /** Null for a password. */
-  identity: NewSession['identity'];
+  identity: (NonNullable<NewSession['identity']> & { provider: string }) | null;
   audiences: AudienceChoice;
 };
 
@@ -28,7 +28,10 @@ export async function openSession(
   const sessionId = deps.newId();
   const endsBy = new Date(now.getTime() + sessionMaxSeconds * 1000);
   const expiresAt = new Date(now.getTime() + Math.min(sessionIdleSeconds, sessionMaxSeconds) * 1000);
-  const succeeded = audit({ type: 'login_succeeded', userId: user.id, sessionId, account, origin });
+  const succeeded = audit({
+    ...{ type: 'login_succeeded', userId: user.id, sessionId, account, origin },
+    ...(identity && { detail: identity.provider }),
+  });
   const location = { address: origin.address, userAgent: origin.userAgent };
   const session = { id: sessionId, userId: user.id, passwordEpoch, expiresAt, endsBy, location, identity, audiences };
   const auditSurplus = (id: string) =>

@@ -5,7 +5,8 @@ export const AUDIT_EVENT_TYPES = {
   registered:
     'An account was created: by its owner, by a first sign-in at an identity provider (`detail`), or by an administrator (`actor`).',
   register_refused: 'A registration failed because the email has an account.',
-  login_succeeded: 'A user signed in, and a session began.',
+  login_succeeded:
+    'A user signed in, and a session began. `detail` holds the identity provider, if the user signed in at one.',
   login_failed: 'A sign-in failed. `detail` holds the cause, after the provider for a sign-in at an identity provider.',
   throttled:
     'A rate limit rejected attempts. `detail` names the limit. One event for each period in which the limit is exceeded.',

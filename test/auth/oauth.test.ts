@@ -286,6 +286,13 @@ test('a disabled user cannot sign in with a provider', async () => {
   expect((await signIn()).reason).toBe('USER_DISABLED');
 });
 
+test('a sign-in is audited with the provider', async () => {
+  const { body } = await signIn();
+  const query = "SELECT detail FROM audit_events WHERE type = 'login_succeeded' AND user_id = $1";
+  const { detail } = await eventually(async () => (await app.owner.query(query, [body.user.id])).rows[0]);
+  expect(detail).toBe('acme');
+});
+
 test('failed sign-ins are audited with the provider and the reason', async () => {
   const { body } = await signIn();
   const userId = body.user.id;

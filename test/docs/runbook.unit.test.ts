@@ -49,5 +49,5 @@ function commandsOf({ steps }: Section): string[][] {
         .replaceAll(/"\$\([^)]*\)"/g, '2030-01-01')
         .slice('latchkey '.length),
     )
-    .map((line) => [...line.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, bare]) => quoted ?? bare ?? ''));
+    .map((line) => [...line.matchAll(/'([^']*)'|(<[^>]+>|\S+)/g)].map(([, quoted, bare]) => quoted ?? bare ?? ''));
 }

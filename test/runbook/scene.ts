@@ -21,6 +21,8 @@ import { openShell, type Shell } from './shell.ts';
 
 type Program = 'serve' | 'worker';
 
+const FAILED_START_TIMEOUT_MS = 60_000;
+
 export type Scene = {
   folder: string;
   url: string;
@@ -125,7 +127,9 @@ export async function openScene(given?: Database): Promise<Scene> {
     signal: (program, signal) => void running.get(program)?.child.kill(signal),
     async failedStart(program, changes) {
       const started = runMain([program], environmentOf(program, changes));
+      const deadline = setTimeout(() => started.child.kill('SIGKILL'), FAILED_START_TIMEOUT_MS);
       const exit = await started.ended;
+      clearTimeout(deadline);
       appendFileSync(logFile, started.output());
       return { exit, output: started.output() };
     },

@@ -116,6 +116,9 @@ describe('the line of a call names', () => {
         call(verifierService.batchCheckRole, { checks: [] }, { ...options, bearer: key }),
       );
       expect(line).toMatchObject({ service: 'gateway', service_key: fingerprint(key) });
+      const denied = await lineOf((options) => call(admin.listRoles, {}, { ...options, bearer: key }));
+      const caller = { service: 'gateway', service_key: fingerprint(key) };
+      expect(denied).toMatchObject({ reason: 'PERMISSION_DENIED', ...caller });
     }
     const boss = await signedInWith(app, call, ['admin']);
     const ask: typeof call = (method, input) => call(method, input, { bearer: boss.accessToken });

@@ -99,9 +99,11 @@ describe('the roles of a user by their id', () => {
     const { key, keyId, name } = await robot();
     await batchById(key);
     await eventually(async () => {
-      const { rows } = await app.owner.query("SELECT detail FROM audit_events WHERE type = 'permission_denied'");
+      const { rows } = await app.owner.query("SELECT actor, detail FROM audit_events WHERE type = 'permission_denied'");
       return rows.some(
-        ({ detail }) => detail === `latchkey.auth.v1.RoleCheck.user_id by service ${name} with key ${keyId}`,
+        ({ actor, detail }) =>
+          actor === `service:${name}` &&
+          detail === `latchkey.auth.v1.RoleCheck.user_id by service ${name} with key ${keyId}`,
       );
     });
   });

@@ -16,6 +16,8 @@ export type OpenIdServer = {
   intercept: ((request: http.IncomingMessage, response: http.ServerResponse) => boolean) | null;
   /** The private key of its signatures. */
   privateKey: CryptoKey;
+  /** As its administrator replaces the secret of the client. */
+  changeSecret(secret: string): Promise<void>;
   close(): void;
 };
 
@@ -68,8 +70,7 @@ export async function startOpenIdServer(redirectUris: string[]): Promise<OpenIdS
     server.closeAllConnections();
     server.close();
   };
-  const running: OpenIdServer = { issuer, account: { sub: 'none' }, intercept: null, privateKey, close };
-  const provider = new Provider(issuer, {
+  const provider: Provider = new Provider(issuer, {
     clients: [
       {
         client_id: CLIENT.id,
@@ -90,6 +91,13 @@ export async function startOpenIdServer(redirectUris: string[]): Promise<OpenIdS
     adapter: InMemory,
     ttl,
   });
+  const changeSecret = async (secret: string) => {
+    Object.assign((await provider.Client.find(CLIENT.id)) as object, { clientSecret: secret });
+  };
+  const running: OpenIdServer = {
+    ...{ issuer, account: { sub: 'none' }, intercept: null, privateKey },
+    ...{ changeSecret, close },
+  };
   const callback = provider.callback();
   server.on('request', async (request, response) => {
     if (running.intercept?.(request, response)) return;

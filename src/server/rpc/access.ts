@@ -8,9 +8,10 @@ import { Access, access as accessOption } from '../../../gen/latchkey/auth/v1/op
 import type { Deps } from '../../deps.ts';
 import { AuthError } from '../../domain/auth-error.ts';
 import { audit } from '../../domain/effect.ts';
-import { keyName, type Principal } from '../../domain/principal.ts';
+import { keyName, type Principal, subjectName } from '../../domain/principal.ts';
 import { meets, type Requirement } from '../../domain/requirement.ts';
 import { ADMIN_ROLE, ON_BEHALF_OF_ROLE, ROLES_READ_ROLE } from '../../domain/role.ts';
+import { noteForLog } from '../../process/log-context.ts';
 import { toCall } from './call-context.ts';
 import { requiredAccess } from './field-access.ts';
 import {
@@ -109,6 +110,10 @@ async function deny(
   { principal, target, requiredRole, signal }: Denial,
 ): Promise<never> {
   const caller = principal.kind === 'user' ? principal.userId : principal.name;
+  if (principal.kind === 'service') {
+    const key = keyName(principal);
+    noteForLog({ service: principal.name, ...(key !== null && { service_key: key }) });
+  }
   const { allowed } = await deps.limiter.take('DENIED_AUDIT', caller);
   const { origin } = toCall(record, signal);
   const denied = audit({ type: 'permission_denied', ...auditFields(principal, target), origin });
@@ -119,7 +124,10 @@ async function deny(
 function auditFields(principal: Principal, target: string) {
   if (principal.kind === 'service') {
     const key = keyName(principal);
-    return { detail: `${target} by service ${principal.name}${key === null ? '' : ` with key ${key}`}` };
+    return {
+      actor: subjectName(principal),
+      detail: `${target} by service ${principal.name}${key === null ? '' : ` with key ${key}`}`,
+    };
   }
   return { userId: principal.userId, sessionId: principal.sessionId, detail: target };
 }

@@ -26,11 +26,15 @@ const withoutRedis: Incident = {
 
 export const MAIL_INCIDENTS: Incidents = {
   'Was her mail sent?': {
+    settings: { LIMIT_REQUEST_RESET_ACCOUNT: '3/3600' },
     async make(scene) {
       const { email, userId } = await registered(scene.call);
       await requestReset(scene, email);
-      await eventually(() => scene.smtp.delivered.some(({ to }) => to === email));
-      return { email, user: userId };
+      const { messageId } = await eventually(() => scene.smtp.delivered.find(({ to }) => to === email));
+      // She may also have typed an address that has no account.
+      const other = newPerson().email;
+      for (let n = 0; n < 4; n += 1) await requestReset(scene, other);
+      return { email, user: userId, 'message-id': messageId, 'other email': other };
     },
   },
 

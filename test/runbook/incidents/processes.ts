@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { expect } from 'vitest';
 import { auth } from '../../support/clients.ts';
 import { eventually } from '../../support/eventually.ts';
 import { signedIn } from '../../support/people.ts';
@@ -50,6 +51,9 @@ async function withoutWorkers(scene: Scene): Promise<void> {
 const policyOf = (scene: Scene) => join(scene.folder, 'policy.yaml');
 const POLICY = 'routes:\n  - path: /orders\n    role: user\n';
 
+// Production logs the problems as one line.
+const MISSPELT = { LIMIT_LOGIN_NETWRK: '5/60', ACCESS_TOKEN_TTL_SECONDS: 'soon', NODE_ENV: 'production' };
+
 export const PROCESS_INCIDENTS: Incidents = {
   Down: killed,
   Absent: killed,
@@ -84,6 +88,16 @@ export const PROCESS_INCIDENTS: Incidents = {
     },
     beforeDo: () => stopHogging(),
     cleanUp: () => stopHogging(),
+  },
+
+  'The service does not start': {
+    settings: MISSPELT,
+    startsWithSettings: false,
+    async make(scene) {
+      expect((await scene.failedStart('serve', {})).exit).toBe(1);
+      return { 'wrong key': 'LIMIT_LOGIN_NETWRK', key: 'LIMIT_LOGIN_NETWORK' };
+    },
+    beforeDo: (scene) => scene.deploy(Object.fromEntries(Object.keys(MISSPELT).map((key) => [key, undefined]))),
   },
 
   'Policy outdated': {

@@ -1,9 +1,11 @@
 // A thief uses each secret, and loses it with the commands of the page.
 import { randomBytes } from 'node:crypto';
 import { expect } from 'vitest';
+import { serviceKeyFingerprint } from '../../../src/keys/service-keys.ts';
 import { SERVICE_KEY } from '../../support/app.ts';
 import { account, admin, auth, verifierService } from '../../support/clients.ts';
 import { eventually } from '../../support/eventually.ts';
+import { browse, CLIENT, type OpenIdServer, startOpenIdServer } from '../../support/openid-provider.ts';
 import { reauthenticated, refreshed, registered, type SignedIn, signedIn } from '../../support/people.ts';
 import type { Incidents } from '../incident.ts';
 import type { Scene } from '../scene.ts';
@@ -24,7 +26,27 @@ async function kidOf(scene: Scene): Promise<string> {
   return rows[0].kid;
 }
 
+const REDIRECT = 'https://product.example/callback/acme';
+const NEW_SECRET = 'another secret of forty characters, at least';
+let provider: OpenIdServer;
+
+async function signInAtProvider(scene: Scene) {
+  provider.account = { sub: 'ada', email: 'ada@acme.example', email_verified: true, name: 'Ada Lovelace' };
+  const { body } = await scene.call(auth.startOAuth, { provider: 'acme', redirectUri: REDIRECT });
+  const query = await browse(body.authorizationUrl, REDIRECT);
+  return scene.call(auth.finishOAuth, {
+    ...{ redirectUri: REDIRECT, binding: body.binding, state: body.state },
+    ...{ code: query.get('code') ?? '', issuer: query.get('iss') ?? '' },
+  });
+}
+
 const verify = (scene: Scene, { accessToken }: SignedIn) => scene.call(auth.verify, { accessToken });
+const STOLEN_KEY = `stolen-${SERVICE_KEY}`;
+const NEW_KEY = `another-${SERVICE_KEY}`;
+const serviceKeys = (...keys: string[]) => ({
+  SERVICE_KEYS: [`gateway=${SERVICE_KEY}`, ...keys.map((key) => `orders=${key}`)].join(),
+});
+
 const batch = (scene: Scene, bearer: string) =>
   scene.call(verifierService.batchVerify, { accessTokens: ['x'] }, { bearer });
 
@@ -64,16 +86,24 @@ export const STOLEN_INCIDENTS: Incidents = {
   },
 
   'A stolen service key': {
-    settings: { SERVICE_KEYS: `gateway=${SERVICE_KEY},orders=stolen-${SERVICE_KEY}` },
+    settings: serviceKeys(STOLEN_KEY),
     async make(scene) {
-      const key = `stolen-${SERVICE_KEY}`;
-      expect((await batch(scene, key)).code).toBe('ok');
-      await scene.call(admin.listRoles, {}, { bearer: key });
-      return { service: 'orders', 'stolen key': key };
+      expect((await batch(scene, STOLEN_KEY)).code).toBe('ok');
+      await scene.call(admin.listRoles, {}, { bearer: STOLEN_KEY });
+      return {
+        ...{ service: 'orders', 'stolen key': STOLEN_KEY, fingerprint: serviceKeyFingerprint(STOLEN_KEY) },
+        'new fingerprint': serviceKeyFingerprint(NEW_KEY),
+      };
     },
-    afterDo: (scene) => scene.deploy({ SERVICE_KEYS: `gateway=${SERVICE_KEY},orders=another-${SERVICE_KEY}` }),
+    before: {
+      'latchkey config check': async (scene) => {
+        await scene.deploy(serviceKeys(STOLEN_KEY, NEW_KEY));
+        for (const key of [STOLEN_KEY, NEW_KEY]) expect((await batch(scene, key)).code).toBe('ok');
+      },
+    },
+    afterDo: (scene) => scene.deploy(serviceKeys(NEW_KEY)),
     async proof(scene) {
-      expect((await batch(scene, `another-${SERVICE_KEY}`)).code).toBe('ok');
+      expect((await batch(scene, NEW_KEY)).code).toBe('ok');
     },
   },
 
@@ -168,9 +198,28 @@ export const STOLEN_INCIDENTS: Incidents = {
   },
 
   'A stolen OAuth client secret': {
-    async make(scene) {
-      await signedIn(scene.call);
-      return {};
+    async settings() {
+      provider = await startOpenIdServer([REDIRECT]);
+      return {
+        OAUTH_PROVIDERS: 'acme',
+        OAUTH_ACME_CLIENT_ID: CLIENT.id,
+        OAUTH_ACME_CLIENT_SECRET: CLIENT.secret,
+        OAUTH_ACME_REDIRECT_URIS: REDIRECT,
+        OAUTH_ACME_ISSUER: provider.issuer,
+      };
     },
+    async make(scene) {
+      expect((await signInAtProvider(scene)).code).toBe('ok');
+      return { provider: 'acme' };
+    },
+    async beforeDo(scene) {
+      await provider.changeSecret(NEW_SECRET);
+      expect((await signInAtProvider(scene)).reason).toBe('PROVIDER_UNAVAILABLE');
+      await scene.deploy({ OAUTH_ACME_CLIENT_SECRET: NEW_SECRET });
+    },
+    async afterDo(scene) {
+      expect((await signInAtProvider(scene)).code).toBe('ok');
+    },
+    cleanUp: async () => provider?.close(),
   },
 };
