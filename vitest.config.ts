@@ -1,20 +1,29 @@
 import { defineConfig } from 'vitest/config';
 
-/** These files mostly wait for time-outs, reconnections and mail, so more of them fit on the cores at once. */
-const WAITING = [
-  'test/auth/email-verification.test.ts',
-  'test/auth/oauth.test.ts',
+/** Dependencies that hang, stop, fill up or fail over: `npm run test:outages`, which CI runs before `npm test`. */
+const OUTAGES = [
   'test/client/several-servers.test.ts',
-  'test/grpc/health.test.ts',
+  'test/gateways/outages.test.ts',
+  'test/gateways/rolling-restart.test.ts',
   'test/jobs/probes.test.ts',
   'test/jobs/slow-smtp.test.ts',
-  'test/keys/signing-keys.test.ts',
-  'test/keys/unknown-keys.test.ts',
+  'test/keys/rotation-under-load.test.ts',
   'test/redis/failover.test.ts',
   'test/redis/full.test.ts',
   'test/redis/silence.test.ts',
-  'test/revocation-feed/watch.test.ts',
+  'test/server/cost-of-strangers.test.ts',
   'test/server/outages.test.ts',
+  'test/store/failover.test.ts',
+];
+
+/** These files mostly wait for time-outs and mail, so more of them fit on the cores at once. */
+const WAITING = [
+  'test/auth/email-verification.test.ts',
+  'test/auth/oauth.test.ts',
+  'test/grpc/health.test.ts',
+  'test/keys/signing-keys.test.ts',
+  'test/keys/unknown-keys.test.ts',
+  'test/revocation-feed/watch.test.ts',
   'test/server/transport-limits.test.ts',
 ];
 
@@ -45,12 +54,15 @@ export default defineConfig({
           ...SERVERS,
           name: 'integration',
           include: ['test/**/*.test.ts'],
-          exclude: [UNIT, ...WAITING],
+          exclude: [UNIT, ...WAITING, ...OUTAGES],
           maxWorkers: MAX_WORKERS,
         },
       },
       {
         test: { ...SERVERS, name: 'waiting', include: WAITING, maxWorkers: 6, sequence: { groupOrder: 1 } },
+      },
+      {
+        test: { ...SERVERS, name: 'outages', include: OUTAGES, maxWorkers: MAX_WORKERS },
       },
     ],
   },
