@@ -13,7 +13,11 @@ const USER = '65534';
 const CONFINED = `
   awk '$5 ~ /^\\/(work|home|root|var|usr|opt)?/ && $5 !~ /^\\/(proc|sys|dev)/ { print $5 }' /proc/self/mountinfo |
     while read -r at; do mount -o remount,bind,ro "$at"; done
+  here=$PWD
   mount -t tmpfs -o size=64m,mode=1777 tmpfs /tmp
+  case "$here" in /tmp/*)
+    mkdir -p "$here"; mount --bind . "$here"; mount -o remount,bind,ro "$here"; cd "$here" ;;
+  esac
   exec setpriv --reuid=${USER} --regid=${USER} --clear-groups --no-new-privs --bounding-set=-all --inh-caps=-all "$@"`;
 const unshare = (command: string[]) => ['--mount', '--propagation', 'private', 'sh', '-ec', CONFINED, 'sh', ...command];
 
