@@ -44,7 +44,8 @@ async function latchkey(...args: string[]) {
 }
 
 test('three workers write one chain: each event once, without a gap', async () => {
-  await Promise.all(Array.from({ length: 60 }, () => registered(call)));
+  // More at once would wait too long for a connection on a busy machine.
+  for (let round = 0; round < 3; round += 1) await Promise.all(Array.from({ length: 20 }, () => registered(call)));
   await recorded();
   const seqs = await places();
   expect(seqs.length).toBeGreaterThanOrEqual(60);
