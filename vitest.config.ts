@@ -11,7 +11,6 @@ const OUTAGES = [
   'test/redis/failover.test.ts',
   'test/redis/full.test.ts',
   'test/redis/silence.test.ts',
-  'test/server/cost-of-strangers.test.ts',
   'test/server/outages.test.ts',
   'test/store/failover.test.ts',
 ];
