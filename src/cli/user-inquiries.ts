@@ -211,8 +211,12 @@ function sessionRow(session: SessionRecord): Row {
   };
 }
 
-function foundRow({ user, externalId, disabledAt, hasPassword }: FoundUser): Row {
-  const { id, email, fullName, emailVerified, roles, createdAt } = user;
+function foundRow(found: FoundUser): Row {
+  return { ...accountRow(found), roles: found.user.roles, external_id: found.externalId };
+}
+
+function accountRow({ user, disabledAt, hasPassword }: Pick<FoundUser, 'user' | 'disabledAt' | 'hasPassword'>): Row {
+  const { id, email, fullName, emailVerified, createdAt } = user;
   return {
     id,
     email,
@@ -221,28 +225,20 @@ function foundRow({ user, externalId, disabledAt, hasPassword }: FoundUser): Row
     created_at: createdAt,
     disabled_at: disabledAt,
     has_password: hasPassword,
-    roles,
-    external_id: externalId,
   };
 }
 
-export function userRow({ user, externalId, disabledAt, hasPassword, sessions, grants, providers }: UserRecord): Row {
-  const { id, email, fullName, emailVerified, roles, createdAt } = user;
+export function userRow(record: UserRecord): Row {
+  const { user, externalId, sessions, grants, providers } = record;
   const granted = grants.map(({ role, grantedBy, expiresAt }) => {
     const by = grantedBy === '' ? '' : ` by ${grantedBy}`;
     return `${role}${by}${expiresAt ? ` until ${expiresAt.toISOString()}` : ''}`;
   });
   return {
-    id,
-    email,
-    name: fullName,
-    email_verified: emailVerified,
-    created_at: createdAt,
-    disabled_at: disabledAt,
-    has_password: hasPassword,
+    ...accountRow(record),
     sessions,
     providers,
-    roles,
+    roles: user.roles,
     granted,
     external_id: externalId,
   };

@@ -1,15 +1,6 @@
 import { CONDITION_NAMES, conditionOf } from '../process/condition-name.ts';
+import { NETWORK_CODES } from '../process/network-codes.ts';
 
-const NETWORK_CODES = new Set([
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'EPIPE',
-  'ETIMEDOUT',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-]);
 const CONDITIONS = new Set(Object.values(CONDITION_NAMES));
 /** Messages of pg, of this service's pool and of ioredis, without a code. */
 const TIMEOUT = /timeout|timed out/i;

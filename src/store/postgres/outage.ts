@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { NETWORK_CODES } from '../../process/network-codes.ts';
 import { NotPrimaryError } from './primary-guard.ts';
 
 /**
@@ -6,16 +7,6 @@ import { NotPrimaryError } from './primary-guard.ts';
  * failover, serialization and deadlock.
  */
 const TRANSIENT_SQLSTATE = /^(?:08(?!P01)|53|57|25006|40001|40P01|55000|55P03)/;
-const NETWORK_CODES = new Set([
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'EPIPE',
-  'ETIMEDOUT',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-]);
 /** The messages of pg errors without a code. */
 const CONNECTION_MESSAGES =
   /^(?:timeout exceeded when trying to connect|Query read timeout|Connection terminated|Client has encountered a connection error|Cannot use a pool after calling end)/;
