@@ -12,51 +12,74 @@ const SHORT_WORD = /^\p{L}{4,7}$/u;
 const NEWLINE = 0x0a;
 const MAX_ENTRIES = 2 ** 20;
 
-/** Takes some hundred milliseconds, so a process loads it once, when it starts. */
+/** One entry: the UTF-8 bytes from `start` to before `end`. */
+type TakeEntry = (bytes: Uint8Array, start: number, end: number) => void;
+
+let loaded: ((lowerCase: string) => boolean) | undefined;
+
+/** A process reads the lists once, when it starts. */
 export function loadCommonPasswords(): (lowerCase: string) => boolean {
+  loaded ??= readCommonPasswords();
+  return loaded;
+}
+
+function readCommonPasswords(): (lowerCase: string) => boolean {
   const found = new Float64Array(MAX_ENTRIES);
   let size = 0;
-  for (const entry of commonEntries()) {
+  readCommonEntries((bytes, start, end) => {
     if (size === MAX_ENTRIES) throw new Error('there are more common passwords than expected');
-    found[size] = fingerprint(entry);
+    found[size] = fingerprint(bytes, start, end);
     size += 1;
-  }
+  });
   const sorted = found.slice(0, size).sort();
-  return (lowerCase) => includes(sorted, fingerprint(lowerCase));
+  return (lowerCase) => {
+    const bytes = Buffer.from(lowerCase);
+    return includes(sorted, fingerprint(bytes, 0, bytes.length));
+  };
 }
 
-export function* commonEntries(): Generator<string> {
-  for (const line of linesOf(readFileSync(MOST_FREQUENT))) {
-    const entry = canonical(line);
-    if ([...entry].length >= MIN_LENGTH) yield entry;
-  }
-  for (const line of JSON.parse(readFileSync(WORDS, 'utf8')) as string[]) {
-    const entry = canonical(line);
-    if ([...entry].length >= MIN_LENGTH || SHORT_WORD.test(entry)) yield entry;
-  }
-}
-
-function canonical(entry: string): string {
-  return entry.normalize('NFC').toLowerCase();
-}
-
-/** One line at a time, so that a million strings are never in memory together. */
-function* linesOf(file: Buffer): Generator<string> {
+/** Reads bytes: every process that starts would wait half a second for a million strings. */
+export function readCommonEntries(take: TakeEntry): void {
+  const takeText = (text: string, isEntry: (canonical: string) => boolean) => {
+    const canonical = text.normalize('NFC').toLowerCase();
+    if (!isEntry(canonical)) return;
+    const bytes = Buffer.from(canonical);
+    take(bytes, 0, bytes.length);
+  };
+  const file = readFileSync(MOST_FREQUENT);
   for (let start = 0; start < file.length; ) {
-    const newline = file.indexOf(NEWLINE, start);
-    const end = newline < 0 ? file.length : newline;
-    if (end - start >= MIN_LENGTH) yield file.toString('utf8', start, end);
+    const { end, isAscii } = lowerCaseLine(file, start);
+    if (!isAscii) takeText(file.toString('utf8', start, end), isLong);
+    else if (end - start >= MIN_LENGTH) take(file, start, end);
     start = end + 1;
   }
+  const isWord = (entry: string) => isLong(entry) || SHORT_WORD.test(entry);
+  for (const word of JSON.parse(readFileSync(WORDS, 'utf8')) as string[]) takeText(word, isWord);
+}
+
+function isLong(entry: string): boolean {
+  return [...entry].length >= MIN_LENGTH;
+}
+
+/** Changes ASCII letters in place. */
+function lowerCaseLine(file: Uint8Array, start: number): { end: number; isAscii: boolean } {
+  let end = start;
+  let isAscii = true;
+  for (; end < file.length && file[end] !== NEWLINE; end += 1) {
+    const byte = file[end] as number;
+    if (byte >= 0x80) isAscii = false;
+    else if (byte >= 0x41 && byte <= 0x5a) file[end] = byte + 0x20;
+  }
+  return { end, isAscii };
 }
 
 /** 53 bits: among half a million entries, the probability of a false match is below 1 in 10^10. */
-function fingerprint(text: string): number {
+function fingerprint(bytes: Uint8Array, start: number, end: number): number {
   let [high, low] = [0x9e3779b9, 0x85ebca6b];
-  for (let i = 0; i < text.length; i += 1) {
-    const unit = text.charCodeAt(i);
-    high = Math.imul(high ^ unit, 0x01000193) ^ (high >>> 15);
-    low = Math.imul(low ^ unit, 0xc2b2ae35) ^ (low >>> 13);
+  for (let i = start; i < end; i += 1) {
+    const byte = bytes[i] as number;
+    high = Math.imul(high ^ byte, 0x01000193) ^ (high >>> 15);
+    low = Math.imul(low ^ byte, 0xc2b2ae35) ^ (low >>> 13);
   }
   high = Math.imul(high ^ (low >>> 16), 0x7feb352d);
   low = Math.imul(low ^ (high >>> 15), 0x846ca68b);

@@ -3,14 +3,15 @@ import { randomBytes } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { expect, test } from 'vitest';
 import { parseNewPassword } from '../../src/domain/password.ts';
-import { commonEntries, loadCommonPasswords } from '../../src/passwords/common-passwords.ts';
+import { loadCommonPasswords, readCommonEntries } from '../../src/passwords/common-passwords.ts';
 
 const isCommon = loadCommonPasswords();
 const policy = { minLength: 8, isCommon, contextWords: ['acme', 'rocket skates'] };
 const context = ['ada.lovelace@example.com', 'Ada Lovelace'];
 
 test('the list has more than 100,000 entries that the policy would allow, and more than 3,000 of 15 characters and more', () => {
-  const entries = new Set(commonEntries());
+  const entries = new Set<string>();
+  readCommonEntries((bytes, start, end) => entries.add(Buffer.from(bytes.subarray(start, end)).toString()));
   const ofLength = (least: number) => [...entries].filter((entry) => [...entry].length >= least);
   expect(ofLength(8).length).toBeGreaterThan(100_000);
   expect(ofLength(15).length).toBeGreaterThan(3_000);
