@@ -59,12 +59,11 @@ export function createKeyRotation({ store, encryptionKeys, now }: KeyRotationDep
     decide: (keys: SigningKeyRecord[], at: Date) => KeyPlan,
     why: KeyChangeReason,
   ): Promise<number> {
-    const at = now();
     let changed = 0;
     await store.change({
       actor: why.actor,
-      at,
-      decide: async (keys, usable) => {
+      now,
+      decide: async (keys, usable, at) => {
         assertRightMasterKey(usable);
         const { moves, add } = decide(keys, at);
         const made = await Promise.all(add.map((wanted) => newSigningKey(wanted, encryptionKeys)));

@@ -26,17 +26,19 @@ export function createSigningKeyRows(db: Db, newId: () => string) {
     /** Only one change runs at a time. @param options `actor` is null for a scheduled change. `decide` can throw */
     async change({
       actor,
-      at,
+      now,
       decide,
     }: {
       actor: Actor | null;
-      at: Date;
-      decide: (keys: SigningKeyRecord[], usable: StoredSigningKey[]) => Promise<KeyChange>;
+      now: () => Date;
+      decide: (keys: SigningKeyRecord[], usable: StoredSigningKey[], at: Date) => Promise<KeyChange>;
     }): Promise<void> {
       await db.transaction().execute(async (trx) => {
-        if (actor) await lockAuthority(trx, actor, { lock: 'shared', at });
+        if (actor) await lockAuthority(trx, actor, { lock: 'shared', at: now() });
         await lockSigningKeys(trx);
-        const { moves, add, effects } = await decide(await records(trx), await usable(trx));
+        // Read after the lock: another change may have written later times while this one waited.
+        const at = now();
+        const { moves, add, effects } = await decide(await records(trx), await usable(trx), at);
         for (const { kid, to } of moves) {
           await trx
             .updateTable('signing_keys')
