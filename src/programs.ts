@@ -1,7 +1,6 @@
 // The programs that run until a signal stops them: the API, its worker processes, the worker, `npm start` and the preview of e-mails.
 import cluster from 'node:cluster';
 import { assertPortsFree, type PortSetting } from './app/assert-ports-free.ts';
-import { serveInWorkers } from './app/serve-in-workers.ts';
 import type { App, Parts } from './app.ts';
 import type { Programs } from './cli/command.ts';
 import { type Config, processEnvironment, readConfig } from './config/config.ts';
@@ -14,9 +13,10 @@ import { parseWorkers } from './process/workers.ts';
 const MAILS_PORT = 8026;
 
 export const PROGRAMS: Programs = {
-  serve(workers) {
-    if (workers !== '' && cluster.isPrimary) return serveInWorkers(parseWorkers(workers));
-    return runService({ api: true, worker: false });
+  async serve(workers) {
+    if (workers === '' || !cluster.isPrimary) return runService({ api: true, worker: false });
+    const { serveInWorkers } = await import('./app/serve-in-workers.ts');
+    await serveInWorkers(parseWorkers(workers));
   },
   worker: () => runService({ api: false, worker: true }),
 

@@ -1,5 +1,4 @@
 import { effectiveConfiguration, type Setting } from '../config/effective-settings.ts';
-import { policyFileProblems } from '../policy/follow-policy-file.ts';
 import { OperatorError } from '../process/operator-error.ts';
 import { type Command, defineCommand } from './command.ts';
 import { operatorEnvironment } from './environment.ts';
@@ -28,6 +27,7 @@ async function checkConfiguration({ set, json, dev }: Options): Promise<void> {
   const environment = operatorEnvironment(dev);
   const { settings, policyFile, problems } = effectiveConfiguration(environment);
   if (policyFile !== null) {
+    const { policyFileProblems } = await import('../policy/follow-policy-file.ts');
     problems.push(...(await policyFileProblems(policyFile)).map((problem) => `POLICY_FILE: ${problem}`));
   }
   const shown = settings.filter(({ source }) => !set || source === 'environment' || source === 'file');

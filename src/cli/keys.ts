@@ -23,7 +23,7 @@ export const KEY_COMMANDS: Command[] = [
     options: REASON,
     async run(operator, { options: { reason }, output }) {
       const { deps, actor, call } = operator;
-      await rotateSigningKeys({ ...deps, keyRotation: operator.keyRotation() }, { actor, reason }, call);
+      await rotateSigningKeys({ ...deps, keyRotation: await operator.keyRotation() }, { actor, reason }, call);
       output.message('The published key signs now. Tokens of the previous key stay valid.');
     },
   }),
@@ -35,7 +35,7 @@ export const KEY_COMMANDS: Command[] = [
     options: REASON,
     async run(operator, { args: { kid }, options: { reason }, output }) {
       const { deps, actor, call } = operator;
-      await retireSigningKey({ ...deps, keyRotation: operator.keyRotation() }, { actor, kid, reason }, call);
+      await retireSigningKey({ ...deps, keyRotation: await operator.keyRotation() }, { actor, kid, reason }, call);
       output.message(
         `${kid} is retired. Its tokens are rejected within 1 second; verifiers that only use the JWKS follow when they next refresh it (at most 300 seconds).`,
       );
@@ -70,7 +70,7 @@ async function showSigningKeys({ deps }: Operator, output: Output): Promise<void
 async function reencryptKeys(operator: Operator, reasonText: string, output: Output): Promise<void> {
   const { actor, call } = operator;
   const { reason } = parseFields({ reason: () => parseReason(reasonText) });
-  const kids = await operator.keyRotation().reencrypt({ actor, detail: reason, origin: call.origin });
+  const kids = await (await operator.keyRotation()).reencrypt({ actor, detail: reason, origin: call.origin });
   output.rows(
     kids.map((kid) => ({ reencrypted: kid })),
     'every key is encrypted under MASTER_KEY',

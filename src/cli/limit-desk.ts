@@ -4,7 +4,8 @@ import type { LimitAccess } from '../config/config.ts';
 import type { Deps } from '../deps.ts';
 import { derivePurposeKeys } from '../keys/purpose-keys.ts';
 import { createAccountNetworks } from '../limits/account-networks.ts';
-import { createCountedLimits, LimitsUnavailable } from '../limits/counted-limits.ts';
+import { createCountedLimits } from '../limits/counted-limits.ts';
+import { LimitsUnavailable } from '../limits/limits-unavailable.ts';
 import { connectRedis, failFast } from '../redis/connect-redis.ts';
 
 export type LimitDesk = Pick<Deps, 'countedLimits' | 'purposeKeys'> & AsyncDisposable;
@@ -33,9 +34,4 @@ export async function openLimitDesk(
     purposeKeys: derivePurposeKeys(masterKeys),
     [Symbol.asyncDispose]: asyncDispose,
   };
-}
-
-export function redisSentence(cause: unknown): string {
-  const text = cause instanceof Error ? cause.message : String(cause);
-  return `Redis does not answer (${text}): start Redis, or correct REDIS_URL. The counts are in Redis.`;
 }

@@ -1,8 +1,9 @@
-// The common part of the commands for operators: the database connection, the output, and errors as sentences.
+// The common part of the commands for operators: the database connection, the output, and errors as sentences. Commands
+// load what they alone need when they run: the clients of Postgres and Redis are most of the time of a start.
 import { readDatabaseConfig } from '../config/config.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import { ERROR_REASONS } from '../domain/error-reason.ts';
-import { LimitsUnavailable } from '../limits/counted-limits.ts';
+import { LimitsUnavailable } from '../limits/limits-unavailable.ts';
 import { OperatorError, operatorMessage } from '../process/operator-error.ts';
 import { isDatabaseOutage } from '../store/postgres/outage.ts';
 import {
@@ -15,8 +16,7 @@ import {
   type OptionValues,
 } from './command.ts';
 import { operatorEnvironment } from './environment.ts';
-import { redisSentence } from './limit-desk.ts';
-import { asOperator, type Operator } from './operator.ts';
+import type { Operator } from './operator.ts';
 import { operatorActor } from './operator-actor.ts';
 import { createOutput, type Output } from './output.ts';
 
@@ -58,6 +58,7 @@ export function operatorCommand<
       const actor = operatorActor({ as, operator: config.operator, sudoUser: environment.SUDO_USER }, (text) =>
         process.stderr.write(text),
       );
+      const { asOperator } = await import('./operator.ts');
       await asOperator({ url, environment, actor }, (operator) => run(operator, { args, options, output })).catch(
         (error) => {
           throw asOperatorError(error);
@@ -77,6 +78,11 @@ function asOperatorError(error: unknown): unknown {
     );
   }
   return error;
+}
+
+function redisSentence(cause: unknown): string {
+  const text = cause instanceof Error ? cause.message : String(cause);
+  return `Redis does not answer (${text}): start Redis, or correct REDIS_URL. The counts are in Redis.`;
 }
 
 function sentenceOf({ reason, violations, retryAfterMs }: AuthError): string {

@@ -5,19 +5,18 @@ import { type Environment, readDatabaseConfig, readLimitAccess, readMasterKeys }
 import type { Deps } from '../deps.ts';
 import type { Actor } from '../domain/actor.ts';
 import type { Call } from '../domain/call.ts';
-import { createKeyRotation, type KeyRotation } from '../keys/key-rotation.ts';
+import type { KeyRotation } from '../keys/key-rotation.ts';
 import { derivePurposeKeys } from '../keys/purpose-keys.ts';
-import { OperatorError } from '../process/operator-error.ts';
 import { openDatabase } from '../store/postgres/database.ts';
 import { createDatabaseClock } from '../store/postgres/database-clock.ts';
 import { createPrimaryGuard } from '../store/postgres/primary-guard.ts';
 import { createStore } from '../store/store.ts';
-import { type LimitDesk, openLimitDesk } from './limit-desk.ts';
+import type { LimitDesk } from './limit-desk.ts';
 
 export type Operator = {
   deps: Pick<Deps, 'store' | 'revocationFeed' | 'apiKeyMaxDays' | 'reauthenticationSeconds' | 'now' | 'newId'>;
   /** Requires MASTER_KEY. @throws ConfigError */
-  keyRotation(): KeyRotation;
+  keyRotation(): Promise<KeyRotation>;
   /** Requires REDIS_URL and MASTER_KEY. @throws ConfigError or OperatorError */
   limits(): Promise<LimitDesk>;
   environment: Environment;
@@ -45,25 +44,24 @@ export async function asOperator<T>(
   const { apiKeyMaxDays } = readDatabaseConfig(environment);
   await using closing = new AsyncDisposableStack();
   let opened: Promise<LimitDesk> | undefined;
+  const openLimits = async () => {
+    const { openLimitDesk } = await import('./limit-desk.ts');
+    return openLimitDesk(readLimitAccess(environment), now);
+  };
   const origin = { address: '', userAgent: 'latchkey', requestId: randomUUID() };
   return await work({
     // Commands do not wait for verifiers, which follow within a second. Operators have no session to re-authenticate.
     deps: { store, revocationFeed: { catchUp: async () => {} }, apiKeyMaxDays, reauthenticationSeconds: 0, now, newId },
-    keyRotation() {
+    async keyRotation() {
+      const { createKeyRotation } = await import('../keys/key-rotation.ts');
       const encryptionKeys = derivePurposeKeys(readMasterKeys(environment)).signingKeyEncryption;
       return createKeyRotation({ store: store.signingKeys, encryptionKeys, now });
     },
-    limits: () => (opened ??= openLimitDesk(readLimitAccess(environment), now).then((desk) => closing.use(desk))),
+    limits: () => (opened ??= openLimits().then((desk) => closing.use(desk))),
     environment,
     get actor() {
       return actor();
     },
     call: { origin, signal: new AbortController().signal },
   });
-}
-
-/** @param role empty for none @throws OperatorError when the role does not exist */
-export async function assertRole({ store }: Operator['deps'], role: string): Promise<void> {
-  const roles = await store.roles.all();
-  if (role !== '' && !roles.some(({ name }) => name === role)) throw new OperatorError(`role ${role} does not exist`);
 }

@@ -2,7 +2,6 @@ import { processEnvironment, readDatabaseConfig } from '../config/config.ts';
 import { createLogger } from '../process/log.ts';
 import { OperatorError } from '../process/operator-error.ts';
 import { RELEASE } from '../process/release.ts';
-import { migrateDatabase, prepareDatabase } from '../store/postgres/prepare-database.ts';
 import { type Command, defineCommand } from './command.ts';
 import { operatorEnvironment } from './environment.ts';
 import { COMMON_OPTIONS } from './operator-command.ts';
@@ -46,6 +45,7 @@ export const PROCESS_COMMANDS: Command[] = [
 
 async function migrate(withServiceLogin: boolean): Promise<void> {
   const { ownerUrl, url: serviceUrl, logLevel } = readDatabaseConfig(processEnvironment());
+  const { migrateDatabase, prepareDatabase } = await import('../store/postgres/prepare-database.ts');
   const result = withServiceLogin ? await prepareDatabase(ownerUrl, serviceUrl) : await migrateDatabase(ownerUrl);
   const { applied, newer } = result;
   const log = createLogger(logLevel);

@@ -3,11 +3,11 @@ import { createUser } from '../admin/create-user.ts';
 import { getUser } from '../admin/get-user.ts';
 import { grantRole } from '../admin/grant-role.ts';
 import { revokeRole } from '../admin/revoke-role.ts';
+import { assertRole } from './assert-role.ts';
 import type { Command } from './command.ts';
 import { identify } from './identify.ts';
 import { FORMATS } from './import/formats.ts';
-import { importFile } from './import/import-file.ts';
-import { assertRole, type Operator } from './operator.ts';
+import type { Operator } from './operator.ts';
 import { operatorCommand, REASON } from './operator-command.ts';
 import type { Output } from './output.ts';
 import { parseTime } from './parse-time.ts';
@@ -104,8 +104,10 @@ export const USER_COMMANDS: Command[] = [
       'dry-run': { help: 'check everything and write nothing' },
       ...REASON,
     },
-    run: (operator, { args: { file }, options, output }) =>
-      importFile(operator, { file, options, environment: operator.environment }, output),
+    async run(operator, { args: { file }, options, output }) {
+      const { importFile } = await import('./import/import-file.ts');
+      await importFile(operator, { file, options, environment: operator.environment }, output);
+    },
   }),
 ];
 

@@ -1,7 +1,6 @@
 // Reads and clears counts for operators and administrators. Without Redis it fails, because an answer from the memory
 // of one process would be wrong.
 import { Cluster, type Redis } from 'ioredis';
-import { AuthError } from '../domain/auth-error.ts';
 import type { AccountNetworks } from './account-networks.ts';
 import {
   bucketsOfAccount,
@@ -11,6 +10,7 @@ import {
   type LimitBucket,
 } from './limit-buckets.ts';
 import { KEY_PREFIX, type Limit, type LimitName } from './limits.ts';
+import { LimitsUnavailable } from './limits-unavailable.ts';
 import { topBuckets } from './top-buckets.ts';
 
 export type CountedLimit = LimitBucket & {
@@ -35,13 +35,6 @@ export type CountedLimits = {
   /** @throws LimitsUnavailable */
   clear(counted: CountedLimit[]): Promise<void>;
 };
-
-/** Redis has not answered, or denies a command. */
-export class LimitsUnavailable extends AuthError {
-  constructor(cause: unknown) {
-    super('DEPENDENCY_UNAVAILABLE', { cause });
-  }
-}
 
 export type CountedLimitsDeps = {
   redis: Redis | Cluster;
