@@ -1,6 +1,7 @@
 // Starts the OpenTelemetry SDK. Loading it takes a third of a second, so it is loaded only when metrics or traces have
 // a receiver.
 import cluster from 'node:cluster';
+import { context, metrics, propagation, trace } from '@opentelemetry/api';
 import { RuntimeNodeInstrumentation } from '@opentelemetry/instrumentation-runtime-node';
 import { NodeSDK } from '@opentelemetry/sdk-node';
 import { startMetricsPage } from './metrics-page.ts';
@@ -41,6 +42,8 @@ export async function startSdk(options: TelemetryOptions, instanceId: string): P
     async close() {
       page?.close();
       await sdk.shutdown();
+      // The next start in this process, such as that of a test, registers its own.
+      for (const api of [metrics, trace, propagation, context]) api.disable();
     },
   };
 }

@@ -13,7 +13,7 @@ export type Telemetry = {
 const NAME = 'latchkey';
 
 /**
- * The SDK is global: call this once in a process.
+ * The SDK is global: close it before another start in the same process.
  * @param instanceId identifies this process
  * @param onProblem receives errors such as a collector that does not answer
  * @throws when the port is in use
