@@ -23,7 +23,7 @@ import type { Handler } from '../server/transport/handler.ts';
 import { createDatabaseCheck } from '../store/postgres/database-problems.ts';
 import { listenProblem } from './assert-ports-free.ts';
 import { type Base, FORCED_CLOSE_MS, type Probed } from './base.ts';
-import { connectLimits } from './limits.ts';
+import { connectLimits, REDIS_ANSWERS_MS } from './limits.ts';
 import { startPasswordHashing } from './password-hashing.ts';
 import { startVerification } from './verification.ts';
 
@@ -98,7 +98,7 @@ async function startApiServer(
     databaseProblems: createDatabaseCheck(db),
     keyProblem: signingKeys.problem,
     clockAheadMs,
-    redisProblems: () => redisProblems(redis),
+    redisProblems: () => redisProblems(redis, REDIS_ANSWERS_MS),
   });
   const callLog = createCallLog(log, metrics, tracing, deps.verifier.explain);
   started.defer(() => callLog.close());

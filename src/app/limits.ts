@@ -10,7 +10,9 @@ import { connectRedis, failFast } from '../redis/connect-redis.ts';
 import { databaseErrorType } from '../telemetry/database-error-type.ts';
 import type { Base } from './base.ts';
 
-const LIMIT_TIMEOUT_MS = 1_000;
+export const REDIS_ANSWERS_MS = 1_000;
+/** Ends a command that no caller waits for any more. */
+const COMMAND_TIMEOUT_MS = 5_000;
 /** Longer than the pause after a failure. Without sign-ins, no later use shows that Redis is up again. */
 const FAILURE_COUNTS_MS = 10_000;
 /** In a minute: many networks can attack at once. */
@@ -20,18 +22,22 @@ const NEAR_LIMIT =
 
 /** Rate limits and known networks in Redis, or in this process while Redis does not answer. */
 export async function connectLimits({ config, log, warnRarely, metrics, now }: Base, started: AsyncDisposableStack) {
-  const limitRedisOptions = { connectionName: 'latchkey-limits', ...failFast(LIMIT_TIMEOUT_MS) };
+  const limitRedisOptions = { connectionName: 'latchkey-limits', ...failFast(COMMAND_TIMEOUT_MS) };
   const redis = connectRedis(config.redisUrl, limitRedisOptions, warnRarely('Redis (limits)'));
   started.defer(() => redis.disconnect());
   // Without this wait, the first calls would be counted in this process.
-  await waitAtMost(LIMIT_TIMEOUT_MS, new Promise((resolve) => redis.once('ready', resolve)));
+  await waitAtMost(REDIS_ANSWERS_MS, new Promise((resolve) => redis.once('ready', resolve)));
   let failedAt = Number.NEGATIVE_INFINITY;
   const onUsed = (durationMs: number, error: unknown) => {
     failedAt = error === null ? Number.NEGATIVE_INFINITY : performance.now();
     metrics.databaseUsed('redis', durationMs, databaseErrorType(error));
   };
   metrics.watchDependency('redis', () => redis.status === 'ready' && performance.now() - failedAt > FAILURE_COUNTS_MS);
-  const fallback = createRedisFallback(warnRarely('Redis does not answer: limits are counted in this process'), onUsed);
+  const fallback = createRedisFallback({
+    timeoutMs: REDIS_ANSWERS_MS,
+    onFailure: warnRarely('Redis does not answer: limits are counted in this process'),
+    onUsed,
+  });
   const mayWarn = rateGate({ passes: MAX_NEAR_LIMIT_LINES, windowMs: 60_000 });
   const onNearLimit = (limit: LimitName, network: string) => {
     metrics.limitNear(limit);
@@ -44,7 +50,7 @@ export async function connectLimits({ config, log, warnRarely, metrics, now }: B
     onTaken: metrics.limitTaken,
     onNearLimit,
   });
-  const countedLimits = createCountedLimits({ redis, limits, accountNetworks, now });
+  const countedLimits = createCountedLimits({ redis, limits, accountNetworks, timeoutMs: REDIS_ANSWERS_MS, now });
   const knownNetworks = createKnownNetworks({ redis, fallback, now });
   return { redis, limiter, knownNetworks, countedLimits };
 }

@@ -30,7 +30,7 @@ export async function openLimitDesk(
   }
   const accountNetworks = createAccountNetworks(redis, now);
   return {
-    countedLimits: createCountedLimits({ redis, limits, accountNetworks, now }),
+    countedLimits: createCountedLimits({ redis, limits, accountNetworks, timeoutMs: TIMEOUT_MS, now }),
     purposeKeys: derivePurposeKeys(masterKeys),
     [Symbol.asyncDispose]: asyncDispose,
   };

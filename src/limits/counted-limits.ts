@@ -1,6 +1,7 @@
 // Reads and clears counts for operators and administrators. Without Redis it fails, because an answer from the memory
 // of one process would be wrong.
 import { Cluster, type Redis } from 'ioredis';
+import { inTime } from '../async/in-time.ts';
 import type { AccountNetworks } from './account-networks.ts';
 import {
   bucketsOfAccount,
@@ -40,6 +41,8 @@ export type CountedLimitsDeps = {
   redis: Redis | Cluster;
   limits: Record<LimitName, Limit>;
   accountNetworks: AccountNetworks;
+  /** For all commands of an answer together; `top` has no limit. */
+  timeoutMs: number;
   /** The clock that all processes share. */
   now: () => Date;
 };
@@ -47,23 +50,30 @@ export type CountedLimitsDeps = {
 /** One script, so that a key cannot expire between its value and its time. */
 const READ = "return {redis.call('get', KEYS[1]), redis.call('pttl', KEYS[1])}";
 
-export function createCountedLimits({ redis, limits, accountNetworks, now }: CountedLimitsDeps): CountedLimits {
+export function createCountedLimits({
+  redis,
+  limits,
+  accountNetworks,
+  timeoutMs,
+  now,
+}: CountedLimitsDeps): CountedLimits {
   async function read(bucket: LimitBucket): Promise<CountedLimit[]> {
     const [text, msLeft] = (await redis.eval(READ, 1, redisKey(bucket))) as [string | null, number];
     const count = Number(text);
     if (!(count > 0) || msLeft < 0) return [];
     return [{ ...bucket, count, until: new Date(now().getTime() + msLeft), isReached: count >= bucket.maximum }];
   }
+  const answer = <T>(work: () => Promise<T>) => orUnavailable(() => inTime(timeoutMs, work));
   const readAll = async (buckets: LimitBucket[]) => (await Promise.all(buckets.map(read))).flat();
 
   return {
     ofAccount: (account) =>
-      orUnavailable(async () => {
+      answer(async () => {
         const networks = await Promise.all(account.accounts.map((hash) => accountNetworks.of(hash)));
         return readAll(bucketsOfAccount(limits, account, networks));
       }),
-    ofNetwork: (address) => orUnavailable(() => readAll(bucketsOfNetwork(limits, address))),
-    budgets: () => orUnavailable(() => readAll(budgetBuckets(limits))),
+    ofNetwork: (address) => answer(() => readAll(bucketsOfNetwork(limits, address))),
+    budgets: () => answer(() => readAll(budgetBuckets(limits))),
     top: (atMost, maxExamined) =>
       orUnavailable(async () => {
         const servers = redis instanceof Cluster ? redis.nodes('master') : [redis];
@@ -71,7 +81,7 @@ export function createCountedLimits({ redis, limits, accountNetworks, now }: Cou
         return { ...rest, limits: await readAll(buckets) };
       }),
     clear: (counted) =>
-      orUnavailable(async () => {
+      answer(async () => {
         await Promise.all(counted.map((bucket) => redis.del(redisKey(bucket))));
       }),
   };

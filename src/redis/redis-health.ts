@@ -1,4 +1,5 @@
 import { Cluster, type Redis } from 'ioredis';
+import { inTime } from '../async/in-time.ts';
 import { hello } from './assert-redis.ts';
 import type { RedisClient } from './connect-redis.ts';
 import { DENIED } from './required-commands.ts';
@@ -11,11 +12,11 @@ export type ServerState = {
 
 const DOES_NOT_ANSWER = 'Redis does not answer: each process counts attempts by itself, and e-mails are late';
 
-/** Returns a sentence for each problem, after at most the command timeout of the connection. */
-export async function redisProblems(redis: RedisClient): Promise<string[]> {
+/** Returns a sentence for each problem. */
+export async function redisProblems(redis: RedisClient, timeoutMs: number): Promise<string[]> {
   if (redis.status !== 'ready') return [DOES_NOT_ANSWER];
   try {
-    const states = await serverStates(redis);
+    const states = await inTime(timeoutMs, () => serverStates(redis));
     return states.length === 0 ? [DOES_NOT_ANSWER] : [...new Set(states.flatMap(problemsOf))];
   } catch {
     return [DOES_NOT_ANSWER];

@@ -1,4 +1,7 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { expect, test } from 'vitest';
+import { inTime } from '../../src/async/in-time.ts';
 import { pause } from '../../src/async/pause.ts';
 import { untilAborted } from '../../src/async/until-aborted.ts';
 import { waitAtMost } from '../../src/async/wait-at-most.ts';
@@ -44,4 +47,25 @@ test('an aborted signal prevents the work', async () => {
   });
   await expect(work).rejects.toThrow('deadline');
   expect(hasBegun).toBe(false);
+});
+
+test('an answer in time is returned, and one that does not come is an error', async () => {
+  expect(await inTime(LONG_MS, async () => 'an answer')).toBe('an answer');
+  await expect(inTime(LONG_MS, () => Promise.reject(new Error('broken')))).rejects.toThrow('broken');
+  const wait = () => expect(inTime(100, () => FOREVER)).rejects.toThrow('timed out after 100 ms');
+  expect(await millisecondsOf(wait)).toBeGreaterThan(95);
+});
+
+test('an answer that arrived while the process was held up is in time', async () => {
+  const { promise, resolve } = Promise.withResolvers<string>();
+  const server = createServer((socket) => socket.end('an answer')).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const client = connect(port, '127.0.0.1');
+  client.once('data', (bytes) => resolve(String(bytes)));
+  const answer = inTime(100, () => promise);
+  const heldUntil = performance.now() + 500;
+  while (performance.now() < heldUntil);
+  expect(await answer).toBe('an answer');
+  server.close();
 });

@@ -88,7 +88,7 @@ test('attackers on other networks do not block an owner on a known network', asy
   onTestFinished(() => redis.disconnect());
   const limiter = createLimiter({
     redis,
-    fallback: createRedisFallback(() => {}),
+    fallback: createRedisFallback({ timeoutMs: 1_000, onFailure: () => {} }),
     limits: config.limits,
     accountNetworks: createAccountNetworks(redis, () => new Date()),
   });

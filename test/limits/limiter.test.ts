@@ -20,7 +20,7 @@ async function connect(url: string) {
   const redis = connectRedis(url, failFast(500), () => {}) as Redis;
   onTestFinished(() => redis.disconnect());
   const failures: unknown[] = [];
-  const fallback = createRedisFallback((error) => failures.push(error));
+  const fallback = createRedisFallback({ timeoutMs: 1_000, onFailure: (error) => failures.push(error) });
   const limiter = createLimiter({
     redis,
     fallback,

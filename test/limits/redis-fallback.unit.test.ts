@@ -7,7 +7,7 @@ test('a failure is reported, and Redis is called again after 5 seconds', async (
   vi.useFakeTimers({ toFake: ['performance'] });
   onTestFinished(() => void vi.useRealTimers());
   const failures: unknown[] = [];
-  const fallback = createRedisFallback((error) => failures.push(error));
+  const fallback = createRedisFallback({ timeoutMs: 1_000, onFailure: (error) => failures.push(error) });
   const viaRedis = vi.fn(async () => 'Redis');
   const attempt = () => fallback(viaRedis, () => 'process');
   expect(await attempt()).toBe('Redis');
@@ -22,6 +22,6 @@ test('a failure is reported, and Redis is called again after 5 seconds', async (
 });
 
 test('an error while Redis is unavailable is the error of the call', async () => {
-  const fallback = createRedisFallback(() => {});
+  const fallback = createRedisFallback({ timeoutMs: 1_000, onFailure: () => {} });
   await expect(fallback(failing, () => Promise.reject(new Error('other')))).rejects.toThrow('other');
 });

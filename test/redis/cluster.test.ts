@@ -70,7 +70,7 @@ test('every command of the limits works in a cluster', async () => {
   await eventually(() => redis.status === 'ready');
   const fallbacks: unknown[] = [];
   const limits = { ...LIMITS, LOGIN_PAIR: { points: 2, windowSeconds: 60 } };
-  const fallback = createRedisFallback((error) => fallbacks.push(error));
+  const fallback = createRedisFallback({ timeoutMs: 1_000, onFailure: (error) => fallbacks.push(error) });
   const limiter = createLimiter({
     redis,
     fallback,
