@@ -1,7 +1,13 @@
 import { defineConfig } from 'vitest/config';
 
-/** Dependencies that hang, stop, fill up or fail over: `npm run test:outages`, which CI runs before `npm test`. */
-const OUTAGES = [
+/**
+ * Dependencies that hang, stop, fill up or fail over, planted faults, and 100,000 histories: `npm run test:long`, which
+ * CI runs before `npm test`.
+ */
+const LONG = [
+  'test/admin/role-histories.test.ts',
+  'test/chaos/chaos.test.ts',
+  'test/chaos/self-test.test.ts',
   'test/client/several-servers.test.ts',
   'test/gateways/outages.test.ts',
   'test/gateways/rolling-restart.test.ts',
@@ -11,6 +17,7 @@ const OUTAGES = [
   'test/redis/failover.test.ts',
   'test/redis/full.test.ts',
   'test/redis/silence.test.ts',
+  'test/server/cost-of-strangers.test.ts',
   'test/server/outages.test.ts',
   'test/store/failover.test.ts',
 ];
@@ -29,7 +36,10 @@ const WAITING = [
 /** One more than two cores: half of the time a test waits for a server, a timeout or a process that starts. */
 const MAX_WORKERS = 3;
 const UNIT = 'test/**/*.unit.test.ts';
-/** One real Postgres and one real Redis for each project. */
+/**
+ * One real Postgres and one real Redis for each project. Files share processes, because loading the service again takes
+ * two seconds of CPU: a test must leave no global state behind.
+ */
 const SERVERS = { globalSetup: 'test/support/global-setup.ts', testTimeout: 30_000, hookTimeout: 60_000 };
 
 export default defineConfig({
@@ -38,7 +48,7 @@ export default defineConfig({
     pool: 'forks',
     projects: [
       {
-        // Tests of pure code, which take seconds together. They share processes and must leave no global state behind.
+        // Tests of pure code, which take seconds together.
         test: {
           name: 'unit',
           isolate: false,
@@ -53,15 +63,23 @@ export default defineConfig({
           ...SERVERS,
           name: 'integration',
           include: ['test/**/*.test.ts'],
-          exclude: [UNIT, ...WAITING, ...OUTAGES],
+          isolate: false,
+          exclude: [UNIT, ...WAITING, ...LONG],
           maxWorkers: MAX_WORKERS,
         },
       },
       {
-        test: { ...SERVERS, name: 'waiting', include: WAITING, maxWorkers: 6, sequence: { groupOrder: 1 } },
+        test: {
+          ...SERVERS,
+          name: 'waiting',
+          isolate: false,
+          include: WAITING,
+          maxWorkers: 6,
+          sequence: { groupOrder: 1 },
+        },
       },
       {
-        test: { ...SERVERS, name: 'outages', include: OUTAGES, maxWorkers: MAX_WORKERS },
+        test: { ...SERVERS, name: 'long', include: LONG, maxWorkers: MAX_WORKERS },
       },
     ],
   },

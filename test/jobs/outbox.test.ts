@@ -109,7 +109,8 @@ test('several workers record each event once', async () => {
     [1, 2].map(() => startApp(config, { api: false, worker: true }, createLogger('silent'))),
   );
   onTestFinished(async () => void (await Promise.all(more.map((worker) => worker.close()))));
-  const people = await Promise.all(Array.from({ length: 60 }, () => registered(call)));
+  const people = [];
+  for (let n = 0; n < 6; n += 1) people.push(...(await Promise.all(Array.from({ length: 10 }, () => registered(call)))));
   await eventually(async () => (await app.owner.query('SELECT FROM outbox')).rowCount === 0, 20_000);
   for (const { userId } of people) expect(await eventsOf(userId)).toEqual(['registered']);
 });
