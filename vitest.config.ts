@@ -1,23 +1,28 @@
 import { defineConfig } from 'vitest/config';
 
 /**
- * Dependencies that hang, stop, fill up or fail over, planted faults, and 100,000 histories: `npm run test:long`, which
- * CI runs before `npm test`.
+ * Outages, planted faults and whole matrices: `npm run test:long`, which CI runs before `npm test`. They need more time
+ * than all others together.
  */
 const LONG = [
   'test/admin/role-histories.test.ts',
   'test/chaos/chaos.test.ts',
   'test/chaos/self-test.test.ts',
   'test/client/several-servers.test.ts',
+  'test/gateways/hostile.test.ts',
   'test/gateways/outages.test.ts',
   'test/gateways/rolling-restart.test.ts',
   'test/jobs/probes.test.ts',
   'test/jobs/slow-smtp.test.ts',
   'test/keys/rotation-under-load.test.ts',
+  'test/matrix/libraries.test.ts',
+  'test/passwords/hash-kinds.test.ts',
   'test/redis/failover.test.ts',
   'test/redis/full.test.ts',
   'test/redis/silence.test.ts',
   'test/server/cost-of-strangers.test.ts',
+  'test/server/errors.test.ts',
+  'test/server/malformed.test.ts',
   'test/server/outages.test.ts',
   'test/store/failover.test.ts',
 ];

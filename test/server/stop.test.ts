@@ -39,8 +39,8 @@ describe('a stop under load', () => {
     await eventually(() => idle.received().includes('ok'));
 
     // Each waits for hashing, so all are in flight when the signal arrives.
-    const slow = Array.from({ length: 8 }, () => viaFetch(server.url)(auth.register, newPerson()));
-    const slowGrpc = Array.from({ length: 8 }, () => client.register(newPerson()));
+    const slow = Array.from({ length: 4 }, () => viaFetch(server.url)(auth.register, newPerson()));
+    const slowGrpc = Array.from({ length: 4 }, () => client.register(newPerson()));
     // The process does not finish connections that it has not accepted.
     await sleep(300);
     const stoppedAt = performance.now();
