@@ -110,7 +110,8 @@ test('several workers record each event once', async () => {
   );
   onTestFinished(async () => void (await Promise.all(more.map((worker) => worker.close()))));
   const people = [];
-  for (let n = 0; n < 6; n += 1) people.push(...(await Promise.all(Array.from({ length: 10 }, () => registered(call)))));
+  for (let n = 0; n < 6; n += 1)
+    people.push(...(await Promise.all(Array.from({ length: 10 }, () => registered(call)))));
   await eventually(async () => (await app.owner.query('SELECT FROM outbox')).rowCount === 0, 20_000);
   for (const { userId } of people) expect(await eventsOf(userId)).toEqual(['registered']);
 });

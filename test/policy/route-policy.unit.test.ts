@@ -125,12 +125,19 @@ describe('a path with several readings', () => {
     expect(combineRequirements([POLICY.requirementFor('x', '/pages/..;/unknown')]).preflight).toBe('check');
   });
 
-  test('is read in less than 10 ms', () => {
-    for (const piece of ['/..;', '%25', '\\', ';a', '//', '%2e', '/.', '%5c..', '?', '#', '%ef%bc%8e']) {
-      const path = `/${piece.repeat(Math.ceil(60_000 / piece.length))}`;
+  /** Of the fastest of five calls: the machine can hold up any of them. */
+  function msOf(path: string): number {
+    const times = Array.from({ length: 5 }, () => {
       const startedAt = performance.now();
       POLICY.requirementFor('x', path);
-      expect(performance.now() - startedAt).toBeLessThan(10);
+      return performance.now() - startedAt;
+    });
+    return Math.min(...times);
+  }
+
+  test('is read in less than 10 ms', () => {
+    for (const piece of ['/..;', '%25', '\\', ';a', '//', '%2e', '/.', '%5c..', '?', '#', '%ef%bc%8e']) {
+      expect(msOf(`/${piece.repeat(Math.ceil(60_000 / piece.length))}`), piece).toBeLessThan(10);
     }
   });
 
@@ -139,12 +146,7 @@ describe('a path with several readings', () => {
     for (const piece of ['\u0301\u0316', '%cc%81%cc%96', '\ufdfa', '. ', '.', '%20', '/..;', '%u002e', '%2525']) {
       for (const end of ['', 'x']) {
         const path = `/${piece.repeat(Math.floor(8_000 / piece.length))}${end}`;
-        const times = [1, 2, 3].map(() => {
-          const startedAt = performance.now();
-          POLICY.requirementFor('x', path);
-          return performance.now() - startedAt;
-        });
-        expect(Math.min(...times), `${piece} ${end}`).toBeLessThan(5);
+        expect(msOf(path), `${piece} ${end}`).toBeLessThan(5);
       }
     }
   });

@@ -109,8 +109,16 @@ test('a call is a span of its caller, and its waits are child spans, without a s
   for (const name of ['limiter take', 'hasher verify', 'SELECT', 'INSERT']) expect(names).toContain(name);
   const query = inside.find(({ name }) => name === 'SELECT') as Span;
   expect(attributesOf(query)).toMatchObject({ 'db.system.name': 'postgresql', 'db.query.text': expect.any(String) });
-  // The log line of the call leads to its trace.
-  await eventually(() => server.output().includes(`"trace_id":"${TRACE}"`));
+  // The log line of a call leads to its span. Accepted tokens are counted in a line of sums.
+  for (const { name, spanId } of [login, bad]) {
+    const line = await eventually(() =>
+      server
+        .output()
+        .split('\n')
+        .find((text) => text.includes(spanId)),
+    );
+    expect(JSON.parse(line)).toMatchObject({ method: name, trace_id: TRACE, span_id: spanId });
+  }
 
   const exported = Buffer.concat(received.map(({ body: bytes }) => bytes)).toString();
   for (const secret of [...Object.values(person), ...Object.values<string>(body.tokens), body.user.id]) {
