@@ -35,6 +35,7 @@ export type App = {
   /** 0 without LISTEN_ADMIN. */
   adminPort: number;
   metricsPort: number;
+  /** 0 without HEALTH_PORT. */
   healthPort: number;
   /** Lets probes report the stop. Calls are still answered. */
   stopServing(): void;
@@ -143,14 +144,14 @@ export async function startApp(
   started.defer(() => waitAtMost(FORCED_CLOSE_MS, stopReporting()));
   const worker = parts.worker ? await startWorkerPart(base, started) : null;
   const api = parts.api ? await startApiPart(base, pages, started) : null;
-  // In a process with both parts, the API answers the probes.
+  // In a process with both parts, the API answers the probes, on both ports.
   const probes = worker && !api ? await startWorkerProbes(base, worker, started) : null;
   const running = started.move();
   return {
     port: api?.port ?? 0,
     adminPort: api?.adminPort ?? 0,
     metricsPort: telemetry.port,
-    healthPort: probes?.port ?? 0,
+    healthPort: api?.healthPort ?? probes?.port ?? 0,
     stopServing() {
       api?.stopServing();
       probes?.stopServing();

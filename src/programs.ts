@@ -85,6 +85,6 @@ function portsOf(
     ...(api ? [{ key: 'PORT', host, port }] : []),
     ...(api && listenAdmin ? [{ key: 'LISTEN_ADMIN', ...listenAdmin }] : []),
     ...(prometheus ? [{ key: 'METRICS_PORT', ...prometheus }] : []),
-    ...(!api && healthPort !== null ? [{ key: 'HEALTH_PORT', host, port: healthPort }] : []),
+    ...(healthPort !== null ? [{ key: 'HEALTH_PORT', host, port: healthPort }] : []),
   ];
 }

@@ -25,10 +25,11 @@ import { listenProblem } from './assert-ports-free.ts';
 import { type Base, FORCED_CLOSE_MS, type Probed } from './base.ts';
 import { connectLimits, REDIS_ANSWERS_MS } from './limits.ts';
 import { startPasswordHashing } from './password-hashing.ts';
+import { startProbeServer } from './start-probe-server.ts';
 import { startVerification } from './verification.ts';
 
 /** `adminPort` is 0 without LISTEN_ADMIN. */
-type ApiPart = Probed & { adminPort: number };
+type ApiPart = Probed & { adminPort: number; healthPort: number };
 
 export async function startApiPart(base: Base, pages: Handler, started: AsyncDisposableStack): Promise<ApiPart> {
   const { config, log, metrics, traced, clockAheadMs } = base;
@@ -108,13 +109,14 @@ async function startApiServer(
   const serverDeps = { ...deps, clientAddress, tracing, callLog, policy };
   const { host, port, listenAdmin } = config.http;
   const address = { host, port };
+  const probes = createProbesHandler({ readiness: readiness.check, build: config.process.build });
   const listener = await startServer(serverDeps, {
     listenAdmin,
     corsOrigins: config.http.corsOrigins,
     standardServices: standard.routes,
     hasPublicReflection: config.http.hasPublicReflection,
     keyPolicy: config.keys.policy,
-    probes: createProbesHandler(readiness.check, config.process.build),
+    probes,
     pages,
     listener: {
       address,
@@ -128,6 +130,7 @@ async function startApiServer(
     const isAdmin = listenAdmin !== null && (error as { port?: unknown }).port === listenAdmin.port;
     throw listenProblem(isAdmin ? { key: 'LISTEN_ADMIN', ...listenAdmin } : { key: 'PORT', ...address }, error);
   });
+  const healthPort = await startProbeServer(config.http, probes, started);
   metrics.watchConnections(listener.connections);
   if (config.http.tls) {
     metrics.watchCertificate(() => (listener.certificateExpiresAt()?.getTime() ?? Number.NaN) - deps.now().getTime());
@@ -141,7 +144,7 @@ async function startApiServer(
   };
   started.defer(standard.close);
   started.defer(stopServing);
-  return { port: listener.port, adminPort: listener.adminPort, stopServing };
+  return { port: listener.port, adminPort: listener.adminPort, healthPort: healthPort ?? 0, stopServing };
 }
 
 /** @throws OperatorError when the file cannot be used */

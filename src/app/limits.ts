@@ -11,7 +11,7 @@ import { databaseErrorType } from '../telemetry/database-error-type.ts';
 import type { Base } from './base.ts';
 
 export const REDIS_ANSWERS_MS = 1_000;
-/** Ends a command that no caller waits for any more. */
+/** The end of a command whose caller has an answer already. */
 const COMMAND_TIMEOUT_MS = 5_000;
 /** Longer than the pause after a failure. Without sign-ins, no later use shows that Redis is up again. */
 const FAILURE_COUNTS_MS = 10_000;

@@ -64,10 +64,11 @@ function ownInstanceId(attributes: string | undefined, slot: number): Record<str
   return named === undefined || named === attributes ? {} : { OTEL_RESOURCE_ATTRIBUTES: named };
 }
 
-function portsOf({ http: { host, port, listenAdmin }, telemetry: { prometheus } }: Config): PortSetting[] {
+function portsOf({ http: { host, port, listenAdmin, healthPort }, telemetry: { prometheus } }: Config): PortSetting[] {
   return [
     { key: 'PORT', host, port },
     ...(listenAdmin ? [{ key: 'LISTEN_ADMIN', ...listenAdmin }] : []),
     ...(prometheus ? [{ key: 'METRICS_PORT', ...prometheus }] : []),
+    ...(healthPort !== null ? [{ key: 'HEALTH_PORT', host, port: healthPort }] : []),
   ];
 }

@@ -3,12 +3,12 @@ import { createMailer } from '../jobs/mailer.ts';
 import { measureMailer } from '../jobs/measure-mailer.ts';
 import { openQueueRedis, openQueues } from '../jobs/queues.ts';
 import { startWorker } from '../jobs/worker.ts';
+import { createProbesHandler } from '../server/endpoints/probes.ts';
 import { createReadiness } from '../server/endpoints/readiness.ts';
-import { openWorkerProbes } from '../server/endpoints/worker-probes.ts';
 import { createDatabaseCheck } from '../store/postgres/database-problems.ts';
 import { UNTRACED } from '../telemetry/tracing.ts';
-import { listenProblem } from './assert-ports-free.ts';
 import { type Base, FORCED_CLOSE_MS, type Probed } from './base.ts';
+import { startProbeServer } from './start-probe-server.ts';
 
 const PROBE_TIMEOUT_MS = 1_000;
 /**
@@ -76,8 +76,6 @@ export async function startWorkerProbes(
   worker: RunningWorker,
   started: AsyncDisposableStack,
 ): Promise<Probed | null> {
-  const { host, healthPort: port } = config.http;
-  if (port === null) return null;
   const readiness = createReadiness({
     databaseProblems: createDatabaseCheck(db),
     keyProblem: signingKeys.problem,
@@ -85,21 +83,25 @@ export async function startWorkerProbes(
     // Without Redis a worker is not ready, which isRedisReady reports.
     redisProblems: async () => [],
   });
-  const probes = await openWorkerProbes({
-    host,
-    port,
+  const probes = createProbesHandler({
     build: config.process.build,
-    lastTurnAt: worker.lastTurnAt,
-    longestTurnMs: LONGEST_WAITS_MS + 3 * config.database.statementTimeoutMs,
+    stuckBecause: stuckRelay(worker.lastTurnAt, LONGEST_WAITS_MS + 3 * config.database.statementTimeoutMs),
     async readiness() {
       const [{ problems }, redisAnswers] = await Promise.all([readiness.check(), worker.isRedisReady()]);
       const all = redisAnswers ? problems : [...problems, 'Redis does not answer'];
       return { ready: all.length === 0, problems: all, degraded: [] };
     },
-  }).catch((error) => {
-    throw listenProblem({ key: 'HEALTH_PORT', host, port }, error);
   });
-  started.defer(() => probes.close());
+  const port = await startProbeServer(config.http, probes, started);
   started.defer(readiness.stop);
-  return { port: probes.port, stopServing: readiness.stop };
+  return port === null ? null : { port, stopServing: readiness.stop };
+}
+
+/** @param lastTurnAt when the outbox relay last began a round (monotonic, milliseconds) */
+export function stuckRelay(lastTurnAt: () => number, longestTurnMs: number): () => string | null {
+  return () => {
+    const silentMs = performance.now() - lastTurnAt();
+    if (silentMs <= longestTurnMs) return null;
+    return `the outbox relay has been in one round for ${Math.round(silentMs / 1000)} s`;
+  };
 }

@@ -17,6 +17,11 @@ const LEAST = [
 const SETS = {
   'the least values': LEAST,
   'every option': EVERY_OPTION,
+  'client certificates required': [
+    ...LEAST,
+    '--set',
+    'tls.secretName=tls,tls.clientCaSecretName=ca,tls.clientAuth=required',
+  ],
   'probes by HTTP': [...LEAST, '--set', 'probes.protocol=http'],
   'a ServiceMonitor': [...LEAST, '--set', 'metrics.serviceMonitor.enabled=true'],
   'a migration by Job': [...LEAST, '--set', 'migrate.mode=job'],

@@ -70,7 +70,7 @@ test('every port is one that the process listens on', () => {
   const portsOf = (template: typeof serve) =>
     Object.fromEntries(containerOf(template).ports.map(({ name, containerPort }) => [name, containerPort]));
   const metrics = config.telemetry.prometheus?.port;
-  expect(portsOf(serve)).toEqual({ grpc: config.http.port, metrics });
+  expect(portsOf(serve)).toEqual({ grpc: config.http.port, health: config.http.healthPort, metrics });
   expect(portsOf(worker)).toEqual({ health: config.http.healthPort, metrics });
 });
 

@@ -1,12 +1,14 @@
 // The probes of a worker: alive while its loops run, ready while Postgres and Redis respond.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { stuckRelay } from '../../src/app/worker-part.ts';
 import { type App, startApp } from '../../src/app.ts';
 import { readConfig } from '../../src/config/config.ts';
 import type { Mailbox } from '../../src/dev/mailbox.ts';
 import { startRelays } from '../../src/jobs/relay.ts';
 import { createLogger } from '../../src/process/log.ts';
-import { openWorkerProbes } from '../../src/server/endpoints/worker-probes.ts';
+import { openProbeServer } from '../../src/server/endpoints/probe-server.ts';
+import { createProbesHandler } from '../../src/server/endpoints/probes.ts';
 import { openDatabase } from '../../src/store/postgres/database.ts';
 import { createStore } from '../../src/store/store.ts';
 import { openTestMailbox, testEnvironment } from '../support/app.ts';
@@ -115,14 +117,12 @@ test('a relay that is stuck in a round is not alive', async () => {
   const stuck = Promise.withResolvers<never[]>();
   const outbox = { takeDue: () => stuck.promise, putBack: async () => {} };
   const relay = startRelays({ outbox, queues: { add: async () => {} } }, () => {});
-  const probes = await openWorkerProbes({
+  const handler = createProbesHandler({
     build: { version: '1.2.3', commit: 'unknown' },
-    host: '127.0.0.1',
-    port: 0,
-    lastTurnAt: relay.lastTurnAt,
-    longestTurnMs: 1_000,
+    stuckBecause: stuckRelay(relay.lastTurnAt, 1_000),
     readiness: async () => ({ ready: true, problems: [], degraded: [] }),
   });
+  const probes = await openProbeServer({ host: '127.0.0.1', port: 0 }, handler);
   onTestFinished(() => probes.close());
   expect(await probe('/healthz', probes.port)).toEqual(ALIVE);
   await eventually(async () => (await probe('/healthz', probes.port)).status === 503);

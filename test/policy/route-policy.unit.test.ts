@@ -125,7 +125,7 @@ describe('a path with several readings', () => {
     expect(combineRequirements([POLICY.requirementFor('x', '/pages/..;/unknown')]).preflight).toBe('check');
   });
 
-  /** Of the fastest of five calls: the machine can hold up any of them. */
+  /** The time of the fastest of five calls, because the machine can hold up any. */
   function msOf(path: string): number {
     const times = Array.from({ length: 5 }, () => {
       const startedAt = performance.now();

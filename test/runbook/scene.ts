@@ -81,8 +81,8 @@ export async function openScene(given?: Database): Promise<Scene> {
   };
   const running = new Map<Program, RunningProcess>();
   const environmentOf = (program: Program, changes: Environment): Environment => {
-    const { MIGRATION_DATABASE_URL: _, ...rest } = { ...environment, ...changes };
-    return program === 'serve' ? rest : { ...rest, METRICS_PORT: String(workerMetrics) };
+    const { MIGRATION_DATABASE_URL: _, HEALTH_PORT, ...rest } = { ...environment, ...changes };
+    return program === 'serve' ? rest : { ...rest, HEALTH_PORT, METRICS_PORT: String(workerMetrics) };
   };
   const owner = new pg.Pool({ connectionString: database.ownerUrl, max: 2 });
   owner.on('error', () => {});

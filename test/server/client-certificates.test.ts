@@ -184,8 +184,9 @@ test('a certificate counts until it expires, even on a connection that outlives 
   expect(serviceAt(until(-1))).toBe(null);
 });
 
-test('where certificates are required, a client without one is rejected', async () => {
-  const strict = await startTestApp(tlsOf({ TLS_CLIENT_AUTH: 'required' }), { api: true, worker: false });
+test('where certificates are required, a client without one is rejected, and probes have a port of their own', async () => {
+  const environment = tlsOf({ TLS_CLIENT_AUTH: 'required', HEALTH_PORT: '0' });
+  const strict = await startTestApp(environment, { api: true, worker: false });
   onTestFinished(() => strict.close());
   const asked = (pair?: Pair) =>
     new Promise<number | string>((resolve) => {
@@ -198,6 +199,10 @@ test('where certificates are required, a client without one is rejected', async 
   expect(await asked(gateway)).toBe(200);
   expect(await asked()).not.toBe(200);
   expect(await asked(certificates.make('foreign', `URI:${GATEWAY}`))).not.toBe(200);
+  for (const path of ['/healthz', '/readyz']) {
+    expect((await fetch(`http://127.0.0.1:${strict.healthPort}${path}`)).status).toBe(200);
+  }
+  expect((await fetch(`http://127.0.0.1:${strict.healthPort}/.well-known/jwks.json`)).status).toBe(404);
 });
 
 test('a new authority is loaded while the server runs', async () => {

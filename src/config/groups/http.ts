@@ -2,7 +2,7 @@ import type { BlockList } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import type { TlsOptions } from '../../server/transport/tls.ts';
 import { anyText, identities, integer, listenAddress, networks, oneOf, onOff, origins, port } from '../formats.ts';
-import { API, type Environment, type Keys, SERVICE, type Values, WORKER } from '../key.ts';
+import { API, type Environment, type Keys, SERVICE, type Values } from '../key.ts';
 import { readTlsSettings } from '../tls.ts';
 
 const PEM = anyText('the path of a PEM file');
@@ -22,8 +22,8 @@ export const HTTP_KEYS = {
   },
   HEALTH_PORT: {
     format: port,
-    usedBy: WORKER,
-    help: 'The port where a worker answers /healthz and /readyz; serve answers them on PORT.',
+    usedBy: SERVICE,
+    help: 'A port that answers /healthz and /readyz over plain HTTP, also where PORT requires TLS or a client certificate.',
   },
   TLS_CERT_FILE: {
     format: PEM,

@@ -8,9 +8,7 @@ type Schema = Record<string, unknown>;
 const SET_BY_THE_CHART = new Set([
   ...['NODE_ENV', 'ALLOW_CLEARTEXT', 'PORT', 'HEALTH_PORT', 'LISTEN_ADMIN', 'METRICS_PORT', 'POLICY_FILE'],
   ...['SHUTDOWN_DELAY_SECONDS', 'SHUTDOWN_GRACE_SECONDS'],
-  ...['TLS_CERT_FILE', 'TLS_KEY_FILE', 'TLS_CLIENT_CA_FILE', 'TLS_CLIENT_SERVICES'],
-  // The kubelet's probes have no certificate.
-  'TLS_CLIENT_AUTH',
+  ...['TLS_CERT_FILE', 'TLS_KEY_FILE', 'TLS_CLIENT_CA_FILE', 'TLS_CLIENT_AUTH', 'TLS_CLIENT_SERVICES'],
 ]);
 
 const PORT = { type: 'integer', minimum: 1, maximum: 65535 };
@@ -31,6 +29,7 @@ const RULES: Record<string, Schema> = {
   allowCleartext: { type: 'array', items: { enum: CLEARTEXT } },
   existingSecret: NAME,
   'migrate.existingSecret': NAME,
+  'tls.clientAuth': { enum: ['optional', 'required'] },
   'migrate.mode': { enum: ['hook', 'job', 'none'] },
   'migrate.backoffLimit': { type: 'integer', minimum: 0 },
   'serve.replicas': COUNT,

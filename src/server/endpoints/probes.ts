@@ -10,9 +10,24 @@ export type Readiness = () => Promise<{
   degraded: string[];
 }>;
 
-export function createProbesHandler(readiness: Readiness, build: Build): Handler {
+export type ProbesOptions = {
+  readiness: Readiness;
+  build: Build;
+  /** Returns why only a restart would help, or null. Postgres and Redis must not count: a restart would not repair them. */
+  stuckBecause?: () => string | null;
+};
+
+/** /healthz and /readyz. */
+export function createProbesHandler({ readiness, build, stuckBecause = () => null }: ProbesOptions): Handler {
   const routes: GetRoutes = new Map([
-    ['/healthz', (response) => sendJson(response, 200, { status: 'ok', ...build })],
+    [
+      '/healthz',
+      (response) => {
+        const problem = stuckBecause();
+        if (problem === null) sendJson(response, 200, { status: 'ok', ...build });
+        else sendJson(response, 503, { status: 'stuck', problems: [problem], ...build });
+      },
+    ],
     [
       '/readyz',
       (response) =>

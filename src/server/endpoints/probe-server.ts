@@ -1,0 +1,36 @@
+// HEALTH_PORT: the probes over plain HTTP, on a port where they need neither the API nor a client certificate.
+
+import http from 'node:http';
+import { type Handler, sendJson } from '../transport/handler.ts';
+import { listenOnAll } from '../transport/listen-on-all.ts';
+
+export type ProbeServer = { port: number; close(): void };
+
+const TIMEOUT_MS = 10_000;
+const MAX_CONNECTIONS = 64;
+
+export async function openProbeServer(address: { host: string; port: number }, probes: Handler): Promise<ProbeServer> {
+  const listening = await listenOnAll(address, () => createProbeServer(probes));
+  const servers = listening.servers as http.Server[];
+  return {
+    port: listening.port,
+    close() {
+      for (const server of servers) {
+        server.close();
+        server.closeAllConnections();
+      }
+    },
+  };
+}
+
+function createProbeServer(probes: Handler): http.Server {
+  const server = http.createServer((request, response) => {
+    response.shouldKeepAlive = false;
+    if (!probes(request, response)) sendJson(response, 404, { error: 'not found' });
+  });
+  server.requestTimeout = TIMEOUT_MS;
+  server.headersTimeout = TIMEOUT_MS;
+  server.maxConnections = MAX_CONNECTIONS;
+  server.setTimeout(TIMEOUT_MS, (socket) => socket.destroy());
+  return server;
+}
