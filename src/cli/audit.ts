@@ -14,7 +14,7 @@ import { OperatorError } from '../process/operator-error.ts';
 import { type Command, defineCommand } from './command.ts';
 import type { Operator } from './operator.ts';
 import { COMMON_OPTIONS, operatorCommand } from './operator-command.ts';
-import { createOutput, type Output, type Row } from './output.ts';
+import { createOutput, type Output, problemCount, type Row } from './output.ts';
 import { parseLimit } from './parse-limit.ts';
 import { parseTime } from './parse-time.ts';
 
@@ -159,7 +159,7 @@ async function verifyAuditTrail({ deps }: Operator, anchorsFile: string, output:
       problems.map(({ seq, problem }) => ({ event: String(seq), problem })),
       '',
     );
-    throw new OperatorError(`the audit trail was changed: ${problems.length} problems`);
+    throw new OperatorError(`the audit trail was changed: ${problemCount(problems.length)}`);
   }
   const dropped = drops.map(({ lastSeq, by, at }) => `up to ${lastSeq} by ${by} at ${at}`);
   output.record({ events, first: String(first), last: String(last), hash, dropped });

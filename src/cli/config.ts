@@ -3,7 +3,7 @@ import { OperatorError } from '../process/operator-error.ts';
 import { type Command, defineCommand } from './command.ts';
 import { operatorEnvironment } from './environment.ts';
 import { COMMON_OPTIONS } from './operator-command.ts';
-import { createOutput, type Output, type Row } from './output.ts';
+import { createOutput, type Output, problemCount, type Row } from './output.ts';
 
 const { json, dev } = COMMON_OPTIONS;
 
@@ -34,7 +34,7 @@ async function checkConfiguration({ set, json, dev }: Options): Promise<void> {
   const output = createOutput(json, (text) => process.stdout.write(text));
   if (json) output.record({ settings: shown.map(toRow), problems });
   else print(output, shown, problems);
-  if (problems.length > 0) throw new OperatorError(problemCount(problems.length));
+  if (problems.length > 0) throw new OperatorError(`the configuration has ${problemCount(problems.length)}`);
 }
 
 function print(output: Output, settings: Setting[], problems: string[]): void {
@@ -45,8 +45,4 @@ function print(output: Output, settings: Setting[], problems: string[]): void {
 
 function toRow({ key, value, source, isSecret }: Setting): Row {
   return { key, value, source, secret: isSecret };
-}
-
-function problemCount(count: number): string {
-  return `the configuration has ${count} ${count === 1 ? 'problem' : 'problems'}`;
 }

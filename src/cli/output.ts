@@ -75,3 +75,8 @@ function toText(value: Row[string] | undefined): string {
   if (typeof value === 'object') return plain(JSON.stringify(value));
   return plain(String(value));
 }
+
+/** Such as `1 problem`. */
+export function problemCount(count: number): string {
+  return `${count} ${count === 1 ? 'problem' : 'problems'}`;
+}

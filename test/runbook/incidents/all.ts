@@ -1,4 +1,5 @@
 import type { Incidents } from '../incident.ts';
+import { AUDIT_INCIDENTS } from './audit.ts';
 import { MAIL_INCIDENTS } from './mail.ts';
 import { POSTGRES_INCIDENTS } from './postgres.ts';
 import { PROCESS_INCIDENTS } from './processes.ts';
@@ -13,4 +14,5 @@ export const INCIDENTS: Incidents = {
   ...TIME_INCIDENTS,
   ...POSTGRES_INCIDENTS,
   ...STOLEN_INCIDENTS,
+  ...AUDIT_INCIDENTS,
 };

@@ -1,9 +1,11 @@
 // Revocations that arrive late, clocks that are wrong, certificates that expire.
-import { copyFileSync, mkdirSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync } from 'node:fs';
+import https from 'node:https';
 import { join } from 'node:path';
+import { expect } from 'vitest';
 import { createPooler, type Pooler } from '../../chaos/pooler.ts';
 import { through } from '../../support/cable.ts';
-import { type Certificates, openCertificates } from '../../support/certificates.ts';
+import { type Certificates, openCertificates, type Pair } from '../../support/certificates.ts';
 import { whyNoFaketime, withClock } from '../../support/faketime.ts';
 import type { Incident, Incidents } from '../incident.ts';
 import type { Scene } from '../scene.ts';
@@ -15,8 +17,12 @@ function freeze({ cables: { postgres, listener } }: Scene, isFrozen: boolean): v
   }
 }
 
+const BILLING = 'spiffe://example.org/billing';
+const GATEWAY = 'spiffe://example.org/gateway';
+
 let pooler: Pooler;
 let certificates: Certificates;
+let billing: Pair;
 
 const frozen: Incident = {
   async make(scene) {
@@ -97,4 +103,40 @@ export const TIME_INCIDENTS: Incidents = {
     },
     cleanUp: async () => certificates.remove(),
   },
+
+  'A client certificate is not listed': {
+    async settings() {
+      certificates = await openCertificates();
+      const { certFile, keyFile } = certificates.make('localhost', 'DNS:localhost');
+      const authority = certificates.make('authority', 'DNS:authority.example');
+      billing = certificates.make('billing', `URI:${BILLING}`, authority);
+      return {
+        ...{ TLS_CERT_FILE: certFile, TLS_KEY_FILE: keyFile },
+        ...{ TLS_CLIENT_CA_FILE: authority.certFile, TLS_CLIENT_SERVICES: GATEWAY },
+      };
+    },
+    async make(scene) {
+      expect(await statusAsBilling(scene)).toBe(401);
+      return { name: BILLING };
+    },
+    beforeDo: (scene) => scene.deploy({ TLS_CLIENT_SERVICES: `${GATEWAY},${BILLING}` }),
+    async proof(scene) {
+      expect(await statusAsBilling(scene)).toBe(200);
+    },
+    cleanUp: async () => certificates.remove(),
+  },
 };
+
+/** Calls a method of services with the certificate alone. */
+function statusAsBilling({ environment, ports }: Scene): Promise<number> {
+  const ca = readFileSync(environment.TLS_CERT_FILE as string);
+  return new Promise((resolve, reject) => {
+    const request = https.request({
+      ...{ host: '127.0.0.1', port: ports.api, servername: 'localhost', ca, cert: billing.cert, key: billing.key },
+      ...{ method: 'POST', path: '/latchkey.auth.v1.VerifierService/BatchVerify', agent: false },
+      headers: { 'content-type': 'application/json' },
+    });
+    request.once('error', reject).once('response', (response) => resolve(response.resume().statusCode ?? 0));
+    request.end('{"accessTokens":["x"]}');
+  });
+}
