@@ -22,6 +22,8 @@ type EventFilter = {
 
 /** The users of one email over time. More have hardly had it. */
 const MAX_USERS_OF_EMAIL = 20;
+/** Fewer events of a network are found by their addresses. With more, the newest are close to the end of the trail. */
+const FEW_OF_NETWORK = 20_000;
 /** The oldest and the newest events. An attack can cause very many between them. */
 const EXAMINED_OF_EMAIL = 1_000;
 
@@ -89,7 +91,8 @@ export function createAuditTrail(db: Db) {
     /** Descending. @param seq the upper bound, exclusive; null for the newest event */
     async before(seq: bigint | null, filter: AuditFilter, atMost: number): Promise<AuditRecord[]> {
       const { from, until, person } = filter;
-      const isMatch = sql`(${seq}::bigint IS NULL OR seq < ${seq}) AND ${matches(filter)}`;
+      const isFew = await isOneOfFew(db, filter.network ?? '');
+      const isMatch = sql`(${seq}::bigint IS NULL OR seq < ${seq}) AND ${matches(filter)} AND ${isFew}`;
       const newest = (events: RawBuilder<unknown>) => sql`${events} ORDER BY seq DESC LIMIT ${atMost}`;
       const window = from || until ? await windowOf(db, from, until) : null;
       const select = (where: RawBuilder<unknown>) => (window ? inWindow(where, window, newest) : selectEvents(where));
@@ -190,7 +193,23 @@ function partsOf({ accounts, userIds }: NonNullable<AuditFilter['person']>): Raw
   ];
 }
 
-/** Events of one address are read from the newest on. Those of a network are read as a whole. */
+/**
+ * Whether the event is one of a network's, where these are few. The planner has no statistics about networks: it would
+ * read the whole trail for a network that has hardly any.
+ */
+async function isOneOfFew(db: Db, network: string): Promise<RawBuilder<boolean>> {
+  if (!network.includes('/')) return sql<boolean>`true`;
+  const inet = sql`${network}::inet`;
+  const last = sql`set_masklen(broadcast(${inet}), CASE family(${inet}) WHEN 4 THEN 32 ELSE 128 END)`;
+  // The order is that of the index on addresses.
+  const seqs = sql`SELECT seq FROM audit_events
+    WHERE address <> '' AND audit_address(address) BETWEEN network(${inet}) AND ${last}
+    ORDER BY audit_address(address), seq LIMIT ${FEW_OF_NETWORK}`;
+  const { rows } = await sql<{ count: number }>`SELECT count(*)::int AS count FROM (${seqs}) AS few`.execute(db);
+  return (rows[0]?.count ?? 0) < FEW_OF_NETWORK ? sql<boolean>`seq = ANY(ARRAY(${seqs}))` : sql<boolean>`true`;
+}
+
+/** Events of one address are read from the newest on. */
 function isFrom(network: string): RawBuilder<boolean> {
   const isInside = network.includes('/') ? sql`<<=` : sql`=`;
   return sql`address <> '' AND audit_address(address) ${isInside} ${network}::inet`;

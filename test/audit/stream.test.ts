@@ -5,7 +5,7 @@ import { AdminService } from '../../gen/latchkey/auth/v1/admin_service_pb.ts';
 import { startTestApp, testApp } from '../support/app.ts';
 import { viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
-import { registered, type SignedIn, signedIn, signedInWith } from '../support/people.ts';
+import { registered, registeredCrowd, type SignedIn, signedIn, signedInWith } from '../support/people.ts';
 
 const app = await testApp();
 const { call } = app;
@@ -44,12 +44,12 @@ function stream(afterSeq: bigint, more: object = {}, bearer = boss.accessToken) 
 const last = async () => BigInt((await app.owner.query('SELECT seq FROM audit_chain')).rows[0].seq);
 
 test('sends past and new events, each once and in order, also after a reconnect', async () => {
-  await Promise.all(Array.from({ length: 130 }, () => registered(call)));
+  await registeredCrowd(call, 130);
   const first = stream(0n);
   await eventually(() => first.seen.seqs.length > 100);
   const { cursor, seqs } = await first.stop();
   const second = stream(cursor);
-  await Promise.all(Array.from({ length: 20 }, () => registered(call)));
+  await registeredCrowd(call, 20);
   await eventually(async () => (await app.owner.query('SELECT FROM outbox')).rowCount === 0);
   const end = await last();
   await eventually(() => second.seen.cursor === end);

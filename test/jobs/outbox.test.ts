@@ -6,7 +6,7 @@ import { createLogger } from '../../src/process/log.ts';
 import { testApp } from '../support/app.ts';
 import { account, auth } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
-import { registered, signedIn } from '../support/people.ts';
+import { registered, registeredCrowd, signedIn } from '../support/people.ts';
 
 const app = await testApp({ LIMIT_REQUEST_RESET_ACCOUNT: '2/900' });
 const { call } = app;
@@ -109,9 +109,7 @@ test('several workers record each event once', async () => {
     [1, 2].map(() => startApp(config, { api: false, worker: true }, createLogger('silent'))),
   );
   onTestFinished(async () => void (await Promise.all(more.map((worker) => worker.close()))));
-  const people = [];
-  for (let n = 0; n < 6; n += 1)
-    people.push(...(await Promise.all(Array.from({ length: 10 }, () => registered(call)))));
+  const people = await registeredCrowd(call, 60);
   await eventually(async () => (await app.owner.query('SELECT FROM outbox')).rowCount === 0, 20_000);
   for (const { userId } of people) expect(await eventsOf(userId)).toEqual(['registered']);
 });

@@ -167,6 +167,18 @@ test('the newest events of the address that has caused all of them are read with
   expect((await rowsRead()) - before).toBeLessThanOrEqual(100);
 });
 
+test('a network without events is looked up by its addresses', async () => {
+  const before = await rowsRead();
+  const query = { ...EVERY_EVENT, pageSize: 5, pageToken: '' };
+  for (const network of ['10.0.0.0/8', '2001:db8::/32', '193.0.0.0/24', '192.0.1.0/24']) {
+    expect((await queryAuditEvents(side, { ...query, network })).events).toEqual([]);
+  }
+  expect((await rowsRead()) - before).toBeLessThanOrEqual(20);
+  for (const network of ['192.0.2.0/24', '192.0.2.7/32', '0.0.0.0/0']) {
+    expect((await queryAuditEvents(side, { ...query, network })).events).toHaveLength(5);
+  }
+});
+
 test('a time finds events that were recorded long after they occurred', async () => {
   const hour = 3600_000;
   const { rows } = await owner.query<{ at: Date; seq: string }>(

@@ -4,16 +4,27 @@ import type { TestApp } from './app.ts';
 import { account, auth, type Caller } from './clients.ts';
 
 export type Person = { email: string; password: string; fullName: string };
-export type SignedIn = Person & { userId: string; accessToken: string; refreshToken: string };
+export type Registered = Person & { userId: string };
+export type SignedIn = Registered & { accessToken: string; refreshToken: string };
 
 export function newPerson(): Person {
   return { email: `${randomUUID()}@people.example`, password: `pass phrase ${randomUUID()}`, fullName: 'Grace Hopper' };
 }
 
-export async function registered(call: Caller, person = newPerson()): Promise<Person & { userId: string }> {
+export async function registered(call: Caller, person = newPerson()): Promise<Registered> {
   const { body, code } = await call(auth.register, person);
   if (code !== 'ok') throw new Error(`Register: ${code}`);
   return { ...person, userId: body.user.id };
+}
+
+/** Ten at a time: on a busy machine more would wait too long for a connection to Postgres. */
+export async function registeredCrowd(call: Caller, count: number): Promise<Registered[]> {
+  const people: Registered[] = [];
+  while (people.length < count) {
+    const next = Math.min(10, count - people.length);
+    people.push(...(await Promise.all(Array.from({ length: next }, () => registered(call)))));
+  }
+  return people;
 }
 
 export async function signedIn(call: Caller, person?: Person & { userId: string }): Promise<SignedIn> {
