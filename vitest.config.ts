@@ -1,8 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
 /**
- * Outages, planted faults and whole matrices: `npm run test:long`, which CI runs before `npm test`. They need more time
- * than all others together.
+ * Outages, planted faults and whole matrices: `npm run test:long`, which CI runs each night. They take about as
+ * long as all others together.
  */
 const LONG = [
   'test/admin/role-histories.test.ts',
@@ -16,16 +16,17 @@ const LONG = [
   'test/jobs/slow-smtp.test.ts',
   'test/keys/rotation-under-load.test.ts',
   'test/matrix/libraries.test.ts',
-  'test/passwords/hash-kinds.test.ts',
   'test/redis/failover.test.ts',
   'test/redis/full.test.ts',
   'test/redis/silence.test.ts',
-  'test/server/cost-of-strangers.test.ts',
   'test/server/errors.test.ts',
   'test/server/malformed.test.ts',
   'test/server/outages.test.ts',
   'test/store/failover.test.ts',
 ];
+
+/** Parts of `npm run test:long` that compare durations, so nothing else runs beside them. */
+const MEASURING = ['test/passwords/hash-kinds.test.ts', 'test/server/cost-of-strangers.test.ts'];
 
 /** These files mostly wait for time-outs and mail, so more of them fit on the cores at once. */
 const WAITING = [
@@ -69,7 +70,7 @@ export default defineConfig({
           name: 'integration',
           include: ['test/**/*.test.ts'],
           isolate: false,
-          exclude: [UNIT, ...WAITING, ...LONG],
+          exclude: [UNIT, ...WAITING, ...LONG, ...MEASURING],
           maxWorkers: MAX_WORKERS,
         },
       },
@@ -85,6 +86,9 @@ export default defineConfig({
       },
       {
         test: { ...SERVERS, name: 'long', include: LONG, maxWorkers: MAX_WORKERS },
+      },
+      {
+        test: { ...SERVERS, name: 'measuring', include: MEASURING, maxWorkers: 1, sequence: { groupOrder: 2 } },
       },
     ],
   },

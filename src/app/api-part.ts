@@ -110,6 +110,8 @@ async function startApiServer(
   const { host, port, listenAdmin } = config.http;
   const address = { host, port };
   const probes = createProbesHandler({ readiness: readiness.check, build: config.process.build });
+  // Closed after the API, so that HEALTH_PORT answers during the whole stop.
+  const probeServer = started.use(new AsyncDisposableStack());
   const listener = await startServer(serverDeps, {
     listenAdmin,
     corsOrigins: config.http.corsOrigins,
@@ -130,12 +132,12 @@ async function startApiServer(
     const isAdmin = listenAdmin !== null && (error as { port?: unknown }).port === listenAdmin.port;
     throw listenProblem(isAdmin ? { key: 'LISTEN_ADMIN', ...listenAdmin } : { key: 'PORT', ...address }, error);
   });
-  const healthPort = await startProbeServer(config.http, probes, started);
   metrics.watchConnections(listener.connections);
   if (config.http.tls) {
     metrics.watchCertificate(() => (listener.certificateExpiresAt()?.getTime() ?? Number.NaN) - deps.now().getTime());
   }
   started.defer(() => listener.close(graceMs));
+  const healthPort = await startProbeServer(config.http, probes, probeServer);
   started.defer(() => deps.watchers.close());
   started.defer(() => closing.abort());
   const stopServing = () => {

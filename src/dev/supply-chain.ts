@@ -11,7 +11,7 @@ const IMAGE_REFERENCE = /^\s*(?:FROM(?:\s+--\S+)*|COPY\s+--from=|image:)\s*(\S+)
 
 const ACTION = /^\s*(?:- )?uses:\s*(\S+)/;
 const COMMIT = /@[0-9a-f]{40}$/;
-const WORKFLOW = '.github/workflows/ci.yml';
+const WORKFLOWS = ['.github/workflows/ci.yml', '.github/workflows/nightly.yml'];
 
 /** @param root the folder of package.json, with a trailing slash */
 export function supplyChainProblems(root: string): string[] {
@@ -25,8 +25,8 @@ export function supplyChainProblems(root: string): string[] {
     ...imageProblems(read('Dockerfile')).map((problem) => `Dockerfile: ${problem}`),
     ...imageProblems(read('docker-compose.yml'), ['latchkey']).map((problem) => `docker-compose.yml: ${problem}`),
     ...imageProblems(read('.devcontainer/Dockerfile')).map((problem) => `.devcontainer/Dockerfile: ${problem}`),
-    ...[...imageProblems(read(WORKFLOW)), ...actionProblems(read(WORKFLOW))].map(
-      (problem) => `${WORKFLOW}: ${problem}`,
+    ...WORKFLOWS.flatMap((file) =>
+      [...imageProblems(read(file)), ...actionProblems(read(file))].map((problem) => `${file}: ${problem}`),
     ),
   ];
 }

@@ -40,7 +40,7 @@ test('after a failover with a late change of the name, attempts are counted at t
     await call(auth.login, { email: after.email, password: 'wrong one' });
     return (await replica.admin.keys('latchkey:limit:LOGIN_PAIR:*')).length > 0;
   }, 15_000);
-  await eventually(async () => (await app.owner.query('SELECT FROM outbox')).rowCount === 0, 15_000);
+  await eventually(async () => (await app.owner.query('SELECT FROM outbox')).rowCount === 0, 40_000);
   const { rows } = await app.owner.query("SELECT count(*)::int AS n FROM audit_events WHERE type = 'registered'");
   expect(rows[0].n).toBe(3);
 }, 90_000);

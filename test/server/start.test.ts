@@ -55,9 +55,11 @@ describe('a port that is in use', () => {
     ['serve', ['serve'], 'PORT'],
     ['serve', ['serve'], 'METRICS_PORT'],
     ['serve', ['serve'], 'LISTEN_ADMIN'],
+    ['serve', ['serve'], 'HEALTH_PORT'],
     ['serve --workers', ['serve', '--workers', '2'], 'PORT'],
     ['serve --workers', ['serve', '--workers', '2'], 'METRICS_PORT'],
     ['serve --workers', ['serve', '--workers', '2'], 'LISTEN_ADMIN'],
+    ['serve --workers', ['serve', '--workers', '2'], 'HEALTH_PORT'],
     ['worker', ['worker'], 'METRICS_PORT'],
     ['worker', ['worker'], 'HEALTH_PORT'],
   ])('ends %s (%s) before it connects to Postgres, by %s', async (_, args, key) => {

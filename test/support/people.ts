@@ -12,8 +12,8 @@ export function newPerson(): Person {
 }
 
 export async function registered(call: Caller, person = newPerson()): Promise<Registered> {
-  const { body, code } = await call(auth.register, person);
-  if (code !== 'ok') throw new Error(`Register: ${code}`);
+  const { body, code, reason, message } = await call(auth.register, person);
+  if (code !== 'ok') throw new Error(`Register: ${code} ${reason} ${message}`);
   return { ...person, userId: body.user.id };
 }
 
