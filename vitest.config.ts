@@ -1,14 +1,16 @@
 import { defineConfig } from 'vitest/config';
 
 /**
- * Outages, planted faults and whole matrices: `npm run test:long`, which CI runs each night. They take about as
- * long as all others together.
+ * Outages, planted faults, killed processes, clients in other languages and whole matrices: `npm run test:long`, which
+ * CI runs each night. They take about as long as all others together.
  */
 const LONG = [
   'test/admin/role-histories.test.ts',
   'test/chaos/chaos.test.ts',
   'test/chaos/self-test.test.ts',
   'test/client/several-servers.test.ts',
+  'test/clients/clients.test.ts',
+  'test/dev/ends-with-npm.test.ts',
   'test/gateways/hostile.test.ts',
   'test/gateways/outages.test.ts',
   'test/gateways/rolling-restart.test.ts',
