@@ -77,6 +77,7 @@ export async function openScene(given?: Database): Promise<Scene> {
     SMTP_URL: smtp.url,
     MASTER_KEY: randomBytes(32).toString('base64'),
     SERVICE_KEYS: `gateway=${SERVICE_KEY}`,
+    OPERATOR: 'otto',
     MIGRATION_DATABASE_URL: database.ownerUrl,
   };
   const running = new Map<Program, RunningProcess>();
