@@ -28,6 +28,9 @@ import { account, auth, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { type SignedIn, signedIn } from '../support/people.ts';
 
+/** More than a stop takes on a busy machine. */
+const MAX_STALENESS_MS = 6_000;
+
 const app = await testApp({ AUDIENCE: 'shop,warehouse' });
 const { call } = app;
 
@@ -111,8 +114,8 @@ describe('without the server', () => {
     environment.PORT = String(first.port);
     const latchkey = open({
       url: `http://127.0.0.1:${first.port}`,
-      maxStalenessMs: 2_000,
-      maxStalenessDisconnectedMs: 2_000,
+      maxStalenessMs: MAX_STALENESS_MS,
+      maxStalenessDisconnectedMs: MAX_STALENESS_MS,
     });
     await latchkey.ready();
     const [person, other] = [await signedIn(call), await signedIn(call)];
@@ -120,15 +123,15 @@ describe('without the server', () => {
 
     await first.close();
     expect(await outcome(latchkey, person.accessToken)).toBe(person.userId);
-    await eventually(async () => (await outcome(latchkey, person.accessToken)) === 'DEPENDENCY_UNAVAILABLE');
-    expect(latchkey.stalenessMs()).toBeGreaterThan(1_900);
+    await eventually(async () => (await outcome(latchkey, person.accessToken)) === 'DEPENDENCY_UNAVAILABLE', 20_000);
+    expect(latchkey.stalenessMs()).toBeGreaterThan(MAX_STALENESS_MS - 100);
 
     await call(auth.logout, { refreshToken: other.refreshToken });
     const second = await start();
     onTestFinished(() => second.close());
     await eventually(async () => (await outcome(latchkey, person.accessToken)) === person.userId, 15_000);
     expect(await outcome(latchkey, other.accessToken)).toBe('TOKEN_REVOKED');
-    await eventually(() => latchkey.stalenessMs() < 2_000);
+    await eventually(() => latchkey.stalenessMs() < MAX_STALENESS_MS);
   }, 60_000);
 
   test('rejects without a call to a server when whenStale is reject', async () => {
