@@ -13,6 +13,8 @@ export type StreamAuditEventsInput = Omit<AuditFilter, 'from' | 'until' | 'perso
 export type AuditEventsMessage = { events: AuditRecord[]; cursor: bigint };
 
 const PAGE = 100;
+/** A query examines at most this many events, however few of them match. */
+const EXAMINED = 50_000n;
 const POLL_MS = 500;
 /** An idle stream sends a message this often, so that both sides detect a broken connection. */
 const HEARTBEAT_MS = 5_000;
@@ -35,11 +37,12 @@ export async function* streamAuditEvents(
   while (!ended.aborted) {
     // Sequence numbers are assigned in order, so all events up to this one are committed.
     const { seq: end } = await store.auditTrail.end();
-    const events = await store.auditTrail.after({ after: cursor, upTo: end, filter, atMost: PAGE });
-    const isBehind = events.length === PAGE;
-    const reached = isBehind ? (events.at(-1)?.seq ?? cursor) : end;
+    const upTo = cursor + EXAMINED < end ? cursor + EXAMINED : end;
+    const events = await store.auditTrail.after({ after: cursor, upTo, filter, atMost: PAGE });
+    const reached = events.length === PAGE ? (events.at(-1)?.seq ?? cursor) : upTo;
+    const isBehind = reached < end;
+    if (reached > cursor) cursor = reached;
     if (events.length > 0 || performance.now() - sentAt > HEARTBEAT_MS) {
-      if (reached > cursor) cursor = reached;
       sentAt = performance.now();
       yield { events, cursor };
     }

@@ -84,6 +84,15 @@ test('filters by target and network, and rejects an invalid network', async () =
   expect(String(rejected.seen.error)).toContain('invalid_argument');
 });
 
+test('finds the next matching event a million others later', async () => {
+  const begin = await last();
+  await app.owner.query('UPDATE audit_chain SET seq = seq + 1000000');
+  const person = await signedIn(call);
+  const mine = stream(begin, { userId: person.userId, network: '127.0.0.0/8' });
+  await eventually(() => mine.seen.seqs.length === 2);
+  expect((await mine.stop()).seqs.every((seq) => seq > begin + 1_000_000n)).toBe(true);
+});
+
 test('requires an administrator for as long as it runs', async () => {
   const person = await signedIn(call);
   const rejected = stream(0n, {}, person.accessToken);
