@@ -102,7 +102,7 @@ export function createKeyRotation({ store, encryptionKeys, now }: KeyRotationDep
 
     reencrypt(why) {
       return store.reencrypt({
-        at: now(),
+        now,
         encrypt({ kid, encryptedPrivateKey }) {
           const decrypted = decryptPrivateKey(encryptedPrivateKey, kid, encryptionKeys);
           if (!decrypted) throw otherMasterKeyError([kid]);

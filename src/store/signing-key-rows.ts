@@ -64,11 +64,11 @@ export function createSigningKeyRows(db: Db, newId: () => string) {
 
     /** Returns the `kid` of each changed key. @param options `encrypt` returns null to leave a key unchanged */
     async reencrypt({
-      at,
+      now,
       encrypt,
       effects,
     }: {
-      at: Date;
+      now: () => Date;
       encrypt: (key: StoredSigningKey) => Buffer | null;
       effects: (kids: string[]) => Effect[];
     }): Promise<string[]> {
@@ -85,7 +85,7 @@ export function createSigningKeyRows(db: Db, newId: () => string) {
             .execute();
           kids.push(key.kid);
         }
-        await writeEffects(trx, newId, { at, effects: effects(kids) });
+        await writeEffects(trx, newId, { at: now(), effects: effects(kids) });
         return kids;
       });
     },
