@@ -1,6 +1,6 @@
 // The page that Prometheus reads, on a port that the public must not reach.
 import http from 'node:http';
-import { listenOnAll } from '../server/transport/listen-on-all.ts';
+import { closeAtOnce, listenOnAll } from '../server/transport/listen-on-all.ts';
 
 export type MetricsPage = { port: number; close(): void };
 
@@ -20,16 +20,7 @@ export async function startMetricsPage(
   const shared = shareRuns(read);
   // Without `exclusive`, node:cluster would share the port among processes.
   const listening = await listenOnAll({ host, port, exclusive: true }, () => createPage(shared));
-  const servers = listening.servers as http.Server[];
-  return {
-    port: listening.port,
-    close() {
-      for (const server of servers) {
-        server.close();
-        server.closeAllConnections();
-      }
-    },
-  };
+  return { port: listening.port, close: () => closeAtOnce(listening.servers) };
 }
 
 function shareRuns(read: () => Promise<string>): () => Promise<string> {

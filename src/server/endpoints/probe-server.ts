@@ -2,7 +2,7 @@
 
 import http from 'node:http';
 import { type Handler, sendJson } from '../transport/handler.ts';
-import { listenOnAll } from '../transport/listen-on-all.ts';
+import { closeAtOnce, listenOnAll } from '../transport/listen-on-all.ts';
 
 export type ProbeServer = { port: number; close(): void };
 
@@ -10,17 +10,8 @@ const TIMEOUT_MS = 10_000;
 const MAX_CONNECTIONS = 64;
 
 export async function openProbeServer(address: { host: string; port: number }, probes: Handler): Promise<ProbeServer> {
-  const listening = await listenOnAll(address, () => createProbeServer(probes));
-  const servers = listening.servers as http.Server[];
-  return {
-    port: listening.port,
-    close() {
-      for (const server of servers) {
-        server.close();
-        server.closeAllConnections();
-      }
-    },
-  };
+  const { port, servers } = await listenOnAll(address, () => createProbeServer(probes));
+  return { port, close: () => closeAtOnce(servers) };
 }
 
 function createProbeServer(probes: Handler): http.Server {

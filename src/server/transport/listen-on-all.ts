@@ -1,4 +1,5 @@
 import { lookup } from 'node:dns/promises';
+import type http from 'node:http';
 import { type AddressInfo, isIP, type Server } from 'node:net';
 
 export type ListenAddress = {
@@ -18,11 +19,11 @@ const LOOPBACK = ['127.0.0.1', '::1'];
  * @param createServer returns the server for the next address, after `count` servers that listen already
  * @throws the system's error, when any address cannot be used
  */
-export async function listenOnAll(
+export async function listenOnAll<S extends Server>(
   { host, port, exclusive = false }: ListenAddress,
-  createServer: (count: number) => Server,
-): Promise<{ port: number; servers: Server[] }> {
-  const servers: Server[] = [];
+  createServer: (count: number) => S,
+): Promise<{ port: number; servers: S[] }> {
+  const servers: S[] = [];
   let chosen = port;
   let missing: unknown = null;
   try {
@@ -43,6 +44,14 @@ export async function listenOnAll(
   } catch (error) {
     for (const server of servers) server.close();
     throw error;
+  }
+}
+
+/** Ends their connections too. */
+export function closeAtOnce(servers: http.Server[]): void {
+  for (const server of servers) {
+    server.close();
+    server.closeAllConnections();
   }
 }
 
