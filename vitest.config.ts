@@ -41,8 +41,6 @@ const WAITING = [
   'test/server/transport-limits.test.ts',
 ];
 
-/** Some hours of a shared machine are four times slower than others. The last lines of a run name what was repeated. */
-const RETRIES = 1;
 /** One more than two cores: half of the time a test waits for a server, a timeout or a process that starts. */
 const MAX_WORKERS = 3;
 const UNIT = 'test/**/*.unit.test.ts';
@@ -74,7 +72,6 @@ export default defineConfig({
           name: 'integration',
           include: ['test/**/*.test.ts'],
           isolate: false,
-          retry: RETRIES,
           exclude: [UNIT, ...WAITING, ...LONG, ...MEASURING],
           maxWorkers: MAX_WORKERS,
         },
@@ -84,7 +81,6 @@ export default defineConfig({
           ...SERVERS,
           name: 'waiting',
           isolate: false,
-          retry: RETRIES,
           include: WAITING,
           maxWorkers: 6,
           sequence: { groupOrder: 1 },
