@@ -115,7 +115,7 @@ async function startApiServer(
   const listener = await startServer(serverDeps, {
     listenAdmin,
     corsOrigins: config.http.corsOrigins,
-    standardServices: standard.routes,
+    standardServices: standard,
     hasPublicReflection: config.http.hasPublicReflection,
     keyPolicy: config.keys.policy,
     probes,
@@ -127,6 +127,7 @@ async function startApiServer(
       tls: config.http.tls,
       isProxy: config.http.usesProxyProtocol ? (address) => isIn(config.http.trustedProxies, address) : () => false,
       onTlsProblem: (err) => log.error({ err }, 'the certificate was not renewed'),
+      onDefect: (err) => log.error({ err }, 'a defect has ended a connection'),
     },
   }).catch((error) => {
     const isAdmin = listenAdmin !== null && (error as { port?: unknown }).port === listenAdmin.port;

@@ -7,6 +7,7 @@ type Room = { name: string; owns: string };
 export const LAYERS: Room[][] = [
   [
     { name: 'domain', owns: 'rules and values: pure functions and types' },
+    { name: 'http2', owns: 'an HTTP/2 server on any duplex stream: frames, HPACK, flow control, its limits' },
     { name: 'async', owns: 'small tools for concurrency: pauses, time-outs, backoff, rate gates, single flight' },
   ],
   [{ name: 'process', owns: 'the operating system process: log, signals, worker processes, release' }],
@@ -94,5 +95,6 @@ export const ONLY: Record<string, string[]> = {
   verifier: ['domain'],
   client: ['domain', 'async', 'verifier'],
   grpc: [],
-  'server/transport': ['domain', 'async'],
+  http2: [],
+  'server/transport': ['domain', 'async', 'http2'],
 };

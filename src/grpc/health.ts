@@ -15,12 +15,15 @@ export type HealthOptions = {
 
 export type HealthService = {
   routes(router: ConnectRouter): void;
+  /** Whether a service serves, as of the last half second. Null for an unknown service, and when a check is due. */
+  recentlyServing(service: string): boolean | null;
   /** Watchers receive NOT_SERVING, and their streams stay open. */
   stop(): void;
   close(): void;
 };
 
 const CHECK_EVERY_MS = 1_000;
+const RECENT_MS = 500;
 
 export function createHealth({ services, alwaysServing, isServing }: HealthOptions): HealthService {
   const always = new Set(alwaysServing);
@@ -28,9 +31,17 @@ export function createHealth({ services, alwaysServing, isServing }: HealthOptio
   const stopping = new AbortController();
   const closing = new AbortController();
 
+  let last = { isServing: false, at: Number.NEGATIVE_INFINITY };
+
+  async function check(): Promise<boolean> {
+    const at = performance.now();
+    last = { isServing: await isServing(), at };
+    return last.isServing;
+  }
+
   async function statusNow(service: string): Promise<Status> {
     if (always.has(service)) return Status.SERVING;
-    const serves = !stopping.signal.aborted && (await isServing());
+    const serves = !stopping.signal.aborted && (await check());
     return serves && !stopping.signal.aborted ? Status.SERVING : Status.NOT_SERVING;
   }
 
@@ -62,6 +73,12 @@ export function createHealth({ services, alwaysServing, isServing }: HealthOptio
           return { statuses: Object.fromEntries(await Promise.all([...known].map(named))) };
         },
       });
+    },
+    recentlyServing(service) {
+      if (!known.has(service)) return null;
+      if (always.has(service)) return true;
+      if (stopping.signal.aborted) return false;
+      return performance.now() - last.at < RECENT_MS ? last.isServing : null;
     },
     stop: () => stopping.abort(),
     close() {

@@ -8,7 +8,10 @@ import { createConcurrencyLimit } from './calls/concurrency-limit.ts';
 import { createFairSlots } from './calls/fair-slots.ts';
 import { createBrowserSessionHandler } from './endpoints/browser-session/browser-session.ts';
 import { createCorsHandler } from './endpoints/cors.ts';
+import { createFastForwardAuth } from './fast-path/fast-forward-auth.ts';
+import { createFastIntrospection } from './fast-path/fast-introspection.ts';
 import { createFastPath } from './fast-path/fast-path.ts';
+import { createFastRpcs } from './fast-path/fast-rpcs.ts';
 import type { CurrentPolicy } from './gateway/check-request.ts';
 import { extAuthzRoutes } from './gateway/ext-authz.ts';
 import { createForwardAuthHandler } from './gateway/forward-auth.ts';
@@ -29,8 +32,9 @@ import {
 } from './rpc/gate.ts';
 import { acceptNamedClient, authorizeMessages, convertErrors, limitTime } from './rpc/interceptors.ts';
 import { limitPublicStreams } from './rpc/public-streams.ts';
-import { type Routes, routes } from './rpc/routes.ts';
+import { routes } from './rpc/routes.ts';
 import { createRpcHandler } from './rpc/rpc.ts';
+import type { StandardServices } from './rpc/standard-services.ts';
 import { createUnknownGrpcMethodHandler } from './rpc/unknown-grpc-method.ts';
 import type { Handler } from './transport/handler.ts';
 import type { ListenAddress } from './transport/listen-on-all.ts';
@@ -43,7 +47,7 @@ export type ServerOptions = {
   /** Serves everything. PORT then serves what the public needs. Null when PORT serves everything. */
   listenAdmin: ListenAddress | null;
   corsOrigins: string[];
-  standardServices: Routes[];
+  standardServices: Pick<StandardServices, 'routes' | 'recentlyServing'>;
   /** Otherwise only services and administrators can use reflection. */
   hasPublicReflection: boolean;
   keyPolicy: KeyPolicy;
@@ -69,16 +73,19 @@ export async function startServer(deps: ServerDeps, options: ServerOptions): Pro
     concurrencyLimit: createConcurrencyLimit(),
   };
   const all = { ...deps, ...slots, hasPublicReflection: options.hasPublicReflection };
+  const { corsOrigins, standardServices } = options;
+  const fast = { ...all, corsOrigins, recentlyServing: standardServices.recentlyServing };
 
-  // 1. The connection (transport/listener.ts): limit on connections, PROXY protocol, TLS, protocol detection, then for
-  // each request: resets, pipelining, header size.
+  // 1. The connection (transport/listener.ts): limit on connections, PROXY protocol, TLS, protocol detection, then
+  // node:http or src/http2, which make a stream of each request.
   const listenOn = (address: ListenAddress, serves: ServesService) =>
     listen({ ...options.listener, address }, fastPath(serves), handlers(serves));
 
   // 2. The fast path answers Verify and its kin from memory. It hands over every other request, unchanged.
-  const fastPath = (serves: ServesService) => createFastPath({ ...all, serves });
+  const fastPath = (serves: ServesService) =>
+    createFastPath([createFastRpcs(fast, serves), createFastForwardAuth(fast), createFastIntrospection(fast)]);
 
-  // 3. Time limits of the request (transport/request-timeouts.ts), then the first of these handlers that answers it.
+  // 3. Time limits of the request (transport/server-request.ts), then the first of these handlers that answers it.
   const handlers = (serves: ServesService): Handler[] => [
     createCorsHandler(options.corsOrigins),
     createRpcHandler(all, {
@@ -94,7 +101,7 @@ export async function startServer(deps: ServerDeps, options: ServerOptions): Pro
       // 5. Around the handler of an RPC.
       interceptors: [convertErrors, limitTime, limitPublicStreams(all), acceptNamedClient(all), authorizeMessages(all)],
       // 6. The handler calls a use case.
-      services: [routes(all), adminRoutes(all), extAuthzRoutes(all), ...options.standardServices],
+      services: [routes(all), adminRoutes(all), extAuthzRoutes(all), ...options.standardServices.routes],
       serves,
     }),
     createForwardAuthHandler(all, deps.callLog),

@@ -106,11 +106,11 @@ describe('size', () => {
     },
   );
 
-  test('a connection can have a hundred concurrent streams', async () => {
+  test('the settings show the limits of a connection', async () => {
     const session = http2Session();
     const [settings] = await once(session, 'remoteSettings');
-    expect(settings.maxConcurrentStreams).toBe(100);
-    expect(settings.maxHeaderListSize).toBe(48 * 1024);
+    expect(settings.maxConcurrentStreams).toBe(250);
+    expect(settings.maxHeaderListSize).toBe(16 * 1024);
   });
 
   test('the connections of one peer are limited', async () => {

@@ -1,7 +1,8 @@
 // The pages of `npm start` on the service's own port: the page at `/`, and the forms behind the links of e-mails.
 // `serve` has none of them: a product brings its own pages, and the internet needs no page at `/`.
 import { readFileSync } from 'node:fs';
-import type { Handler, NodeResponse } from '../../server/transport/handler.ts';
+import type { Handler } from '../../server/transport/handler.ts';
+import type { ServerResponse } from '../../server/transport/server-response.ts';
 import { type HomeFacts, homePage } from './home-page.ts';
 import { linkPage } from './link-pages.ts';
 
@@ -26,7 +27,7 @@ export function createDevPages(facts: HomeFacts): Handler {
   };
   return (request, response) => {
     if (request.method !== 'GET' && request.method !== 'HEAD') return false;
-    const path = request.url?.split('?', 1)[0] ?? '';
+    const path = request.path;
     const page = Object.hasOwn(files, path) ? files[path] : htmlAt(path, facts);
     if (!page) return false;
     send(response, page);
@@ -47,9 +48,8 @@ function read(name: string): string {
   return readFileSync(new URL(name, import.meta.url), 'utf8');
 }
 
-function send(response: NodeResponse, { type, body }: Page): void {
+function send(response: ServerResponse, { type, body }: Page): void {
   for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value);
   response.setHeader('content-type', `${type}; charset=utf-8`);
-  response.setHeader('content-length', Buffer.byteLength(body));
   response.end(body);
 }

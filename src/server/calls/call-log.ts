@@ -47,6 +47,7 @@ const COUNTED_METHODS = new Set([
   'latchkey.auth.v1.AuthService/CheckRole',
   'latchkey.auth.v1.VerifierService/BatchVerify',
   'envoy.service.auth.v3.Authorization/Check',
+  'grpc.health.v1.Health/Check',
   'forward-auth',
   'oauth/introspect',
 ]);

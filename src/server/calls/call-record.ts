@@ -11,8 +11,8 @@ import { type RpcSystem, rpcSystem } from '../../telemetry/rpc-conventions.ts';
 import type { CallSpan, Tracing } from '../../telemetry/tracing.ts';
 import { soleAuthorization, soleServiceKey } from '../transport/authorization.ts';
 import type { ClientAddress } from '../transport/client-address.ts';
-import type { NodeRequest } from '../transport/handler.ts';
-import { type Peer, peerOf } from '../transport/peer.ts';
+import type { Peer } from '../transport/peer.ts';
+import type { ServerRequest } from '../transport/server-request.ts';
 import type { SlotHolder } from './fair-slots.ts';
 
 export type CallRecord = {
@@ -59,20 +59,20 @@ export function chooseRequestId(suggested: unknown): string {
 }
 
 export function openCallRecord(
-  request: NodeRequest,
+  request: ServerRequest,
   { clientAddress, tracing }: CallDeps,
   method: string,
-  system = rpcSystem(request.headers['content-type']),
+  system = rpcSystem(request.headers.get('content-type')),
 ): CallRecord {
-  const header = (name: string) => String(request.headers[name] ?? '');
-  const peer = peerOf(request.socket);
-  const authorization = soleAuthorization(request.rawHeaders);
-  const requestId = chooseRequestId(request.headers['x-request-id']);
+  const { headers, peer } = request;
+  const header = (name: string) => headers.get(name);
+  const authorization = soleAuthorization(headers);
+  const requestId = chooseRequestId(header('x-request-id'));
   const span = tracing?.begin(method, system, header) ?? null;
   return {
     requestId,
     address: clientAddress(peer.address, header('x-forwarded-for')),
-    userAgent: plainUserAgent(request.headers['user-agent'] ?? ''),
+    userAgent: plainUserAgent(header('user-agent')),
     startedAt: performance.now(),
     method,
     system,
@@ -82,7 +82,7 @@ export function openCallRecord(
     peer,
     authorization,
     bearer: bearerToken(authorization),
-    serviceKey: soleServiceKey(request.rawHeaders),
+    serviceKey: soleServiceKey(headers),
     isForwarded: header('x-forwarded-for') !== '' || header('forwarded') !== '',
     identified: null,
     service: null,

@@ -19,15 +19,18 @@ function parseConnectTimeout(text: string): number | null {
   return /^\d{1,10}$/.test(text) ? Number(text) : null;
 }
 
-/** Writes a deadline in whole milliseconds, rounded down. A negative one has passed. */
-export function formatTimeout(name: TimeoutHeader, milliseconds: number): string {
-  const whole = Math.max(0, Math.floor(Math.min(milliseconds, MAX_TIMEOUT)));
-  return name === 'grpc-timeout' ? `${whole}m` : String(whole);
+/** Replaces the timeout of a request by what remains of it. A timeout without a practical end is removed. */
+export function remainingTimeout(headers: Headers, elapsedMs: number): void {
+  for (const [name, parse] of Object.entries(TIMEOUTS)) {
+    const milliseconds = parse(headers.get(name) ?? '');
+    if (milliseconds === null) continue;
+    if (milliseconds > MAX_TIMER_MS) headers.delete(name);
+    else headers.set(name, formatTimeout(name as TimeoutHeader, milliseconds - elapsedMs));
+  }
 }
 
-export function dropEndlessTimeout(headers: Headers): void {
-  for (const [name, parse] of Object.entries(TIMEOUTS)) {
-    const milliseconds = parse(headers.get(name) ?? '') ?? 0;
-    if (milliseconds > MAX_TIMER_MS) headers.delete(name);
-  }
+/** In whole milliseconds, rounded down. A negative time has passed. */
+function formatTimeout(name: TimeoutHeader, milliseconds: number): string {
+  const whole = Math.max(0, Math.floor(Math.min(milliseconds, MAX_TIMEOUT)));
+  return name === 'grpc-timeout' ? `${whole}m` : String(whole);
 }

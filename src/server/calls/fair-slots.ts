@@ -4,7 +4,7 @@
 import { AuthError } from '../../domain/auth-error.ts';
 import { networksOf } from '../../domain/networks.ts';
 import { RETRY_SOON_MS } from '../../domain/retry-after.ts';
-import type { NodeResponse } from '../transport/handler.ts';
+import type { ServerRequest } from '../transport/server-request.ts';
 
 export type SlotHolder = {
   address: string;
@@ -91,16 +91,10 @@ export async function whileWaiting<T>(slots: FairSlots, holder: SlotHolder, work
   }
 }
 
-export function holdUntilRead(slots: FairSlots, holder: SlotHolder, response: NodeResponse): void {
-  if (isClosed(response)) return;
-  response.once(
-    'close',
-    slots.acquire(holder, () => response.destroy()),
-  );
-}
-
-function isClosed(response: NodeResponse): boolean {
-  return 'stream' in response ? !response.stream || response.stream.destroyed : response.destroyed;
+export function holdUntilRead(slots: FairSlots, holder: SlotHolder, request: ServerRequest): void {
+  const { response } = request;
+  if (response.isClosed) return;
+  request.onceClosed(slots.acquire(holder, () => response.destroy()));
 }
 
 function createNode(key: unknown, parent: Node | null): Node {

@@ -1,7 +1,7 @@
 // Reads the whole body of a request. An arriving body holds one or more of the `waiting` slots.
 import { AuthError } from '../../domain/auth-error.ts';
 import { RETRY_SOON_MS } from '../../domain/retry-after.ts';
-import type { NodeRequest } from '../transport/handler.ts';
+import type { ServerRequest } from '../transport/server-request.ts';
 import type { FairSlots, SlotHolder } from './fair-slots.ts';
 
 export type ReceiveOptions = {
@@ -16,10 +16,10 @@ export type ReceiveOptions = {
 const BYTES_PER_SLOT = 64 * 1024;
 
 /** @throws AuthError MESSAGE_TOO_LARGE, OVERLOADED, or as `inspect` does; the signal's reason */
-export function receiveBody(request: NodeRequest, options: ReceiveOptions): Promise<Buffer> {
+export function receiveBody(request: ServerRequest, options: ReceiveOptions): Promise<Buffer> {
   const { waiting, holder, signal, maxBytes, inspect } = options;
   signal.throwIfAborted();
-  if (Number(request.headers['content-length'] ?? 0) > maxBytes) throw new AuthError('MESSAGE_TOO_LARGE');
+  if (request.headers.contentLength > maxBytes) throw new AuthError('MESSAGE_TOO_LARGE');
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     const slots: (() => void)[] = [];
@@ -32,12 +32,11 @@ export function receiveBody(request: NodeRequest, options: ReceiveOptions): Prom
     };
     const stop = () => {
       isFinished = true;
-      request.off('data', onData);
-      request.off('end', onEnd);
       signal.removeEventListener('abort', onAbort);
       for (const release of slots) release();
     };
     const fail = (error: unknown) => {
+      if (isFinished) return;
       stop();
       request.pause();
       reject(error);
@@ -50,9 +49,11 @@ export function receiveBody(request: NodeRequest, options: ReceiveOptions): Prom
       else slots.push(release);
     };
     const onAbort = () => fail(signal.reason);
-    const onData = (chunk: Buffer) => {
-      chunks.push(chunk);
-      size += chunk.length;
+    const onData = (piece: Buffer) => {
+      if (isFinished) return;
+      // The read buffer can be many times as large as the piece.
+      chunks.push(Buffer.from(piece));
+      size += piece.length;
       try {
         if (size > maxBytes) throw new AuthError('MESSAGE_TOO_LARGE');
         inspect?.(size, joined);
@@ -62,12 +63,12 @@ export function receiveBody(request: NodeRequest, options: ReceiveOptions): Prom
       if (size > slots.length * BYTES_PER_SLOT) acquireSlot();
     };
     const onEnd = () => {
+      if (isFinished) return;
       stop();
       resolve(joined());
     };
     signal.addEventListener('abort', onAbort);
     acquireSlot();
-    request.on('data', onData);
-    request.on('end', onEnd);
+    if (!isFinished) request.read({ onData, onEnd });
   });
 }

@@ -5,7 +5,8 @@ import { codeToHttpStatus, errorToJsonBytes } from '@connectrpc/connect/protocol
 import { setTrailerStatus } from '@connectrpc/connect/protocol-grpc';
 import { trailerFlag, trailerSerialize } from '@connectrpc/connect/protocol-grpc-web';
 import { BadRequestSchema, ErrorInfoSchema } from '../../../gen/google/rpc/error_details_pb.ts';
-import { type NodeResponse, sendJson } from '../transport/handler.ts';
+import { sendJson } from '../transport/handler.ts';
+import type { ServerResponse } from '../transport/server-response.ts';
 
 export type WireError = {
   status: number;
@@ -46,7 +47,7 @@ export function connectError(error: ConnectError, status = codeToHttpStatus(erro
   return { status, headers, body };
 }
 
-export function sendHttpError(response: NodeResponse, error: ConnectError): void {
+export function sendHttpError(response: ServerResponse, error: ConnectError): void {
   setRetryAfter(response, error);
   const [info] = error.findDetails(ErrorInfoSchema);
   const violations = error.findDetails(BadRequestSchema).flatMap(({ fieldViolations }) => fieldViolations);
@@ -59,7 +60,7 @@ export function sendHttpError(response: NodeResponse, error: ConnectError): void
 
 /** @param cause null for a fault of the request */
 export function sendOAuthError(
-  response: NodeResponse,
+  response: ServerResponse,
   { error, description }: { error: OAuthErrorCode; description?: string },
   cause: ConnectError | null = null,
 ): void {
@@ -82,7 +83,7 @@ const OAUTH_STATUS: Record<OAuthErrorCode, number> = {
   server_error: 500,
 };
 
-export function setRetryAfter(response: NodeResponse, { metadata }: ConnectError): void {
+export function setRetryAfter(response: ServerResponse, { metadata }: ConnectError): void {
   const retryAfter = metadata.get('retry-after');
   if (retryAfter) response.setHeader('retry-after', retryAfter);
 }

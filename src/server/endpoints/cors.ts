@@ -11,14 +11,14 @@ export function createCorsHandler(origins: string[]): Handler {
   const allowed = new Set(origins);
   return (request, response) => {
     if (allowed.size === 0) return false;
-    const { origin = '', 'access-control-request-method': preflight } = request.headers;
+    const origin = request.headers.get('origin');
     // A cache must not return the response for one origin to another.
     response.setHeader('vary', 'Origin');
     if (allowed.has(origin)) {
       response.setHeader('access-control-allow-origin', origin);
       response.setHeader('access-control-expose-headers', EXPOSED_HEADERS);
     }
-    if (request.method !== 'OPTIONS' || preflight === undefined) return false;
+    if (request.method !== 'OPTIONS' || !request.headers.has('access-control-request-method')) return false;
     if (allowed.has(origin)) {
       response.setHeader('access-control-allow-methods', ALLOWED_METHODS);
       response.setHeader('access-control-allow-headers', ALLOWED_HEADERS);

@@ -2,7 +2,10 @@
 
 import http from 'node:http';
 import { type Handler, sendJson } from '../transport/handler.ts';
+import { Http1Stream } from '../transport/http1-stream.ts';
 import { closeAtOnce, listenOnAll } from '../transport/listen-on-all.ts';
+import { peerOf } from '../transport/peer.ts';
+import { ServerRequest } from '../transport/server-request.ts';
 
 export type ProbeServer = { port: number; close(): void };
 
@@ -17,7 +20,8 @@ export async function openProbeServer(address: { host: string; port: number }, p
 function createProbeServer(probes: Handler): http.Server {
   const server = http.createServer((request, response) => {
     response.shouldKeepAlive = false;
-    if (!probes(request, response)) sendJson(response, 404, { error: 'not found' });
+    const asked = new ServerRequest(new Http1Stream(request, response, peerOf(request.socket)));
+    if (!probes(asked, asked.response)) sendJson(asked.response, 404, { error: 'not found' });
   });
   server.requestTimeout = TIMEOUT_MS;
   server.headersTimeout = TIMEOUT_MS;

@@ -1,7 +1,7 @@
 // The RPCs of the fast path, answered from memory without waiting. Each returns null for a message that it does not
 // recognise or cannot answer. Connect then answers the same call.
-import { create, fromBinary, toBinary, toJsonString } from '@bufbuild/protobuf';
-import { CheckRequestSchema, CheckResponseSchema } from '../../../gen/envoy/service/auth/v3/external_auth_pb.ts';
+import { create, toBinary } from '@bufbuild/protobuf';
+import { CheckResponseSchema } from '../../../gen/envoy/service/auth/v3/external_auth_pb.ts';
 import { Reason as ReasonEnum } from '../../../gen/latchkey/auth/v1/errors_pb.ts';
 import { MAX_BATCH } from '../../auth/batch-verify.ts';
 import type { RoleAnswer } from '../../auth/check-role.ts';
@@ -11,22 +11,19 @@ import { type Denials, denialOf } from '../../authorization/denials.ts';
 import type { Deps } from '../../deps.ts';
 import { tokenToVerify } from '../../domain/bearer-token.ts';
 import type { Reason } from '../../domain/error-reason.ts';
+import type { TokenPrincipal } from '../../domain/principal.ts';
 import { meets } from '../../domain/requirement.ts';
 import { isRole } from '../../domain/role.ts';
 import type { Decision, RejectionReason, Verdict } from '../../verifier/engine.ts';
 import { chooseRequestId } from '../calls/call-record.ts';
-import {
-  BATCH_BOUNDS,
-  CHECK_BOUNDS,
-  checkMessage,
-  MESSAGE_BOUNDS,
-  type MessageBounds,
-} from '../calls/message-bounds.ts';
+import { BATCH_BOUNDS, MESSAGE_BOUNDS, type MessageBounds } from '../calls/message-bounds.ts';
 import { type Authorization, authorizeFromMemory } from '../gateway/authorize-request.ts';
 import { type CheckedClient, type CurrentPolicy, METADATA_PREFIX } from '../gateway/check-request.ts';
 import { checkResponse, readCheck } from '../gateway/ext-authz.ts';
+import type { StandardServices } from '../rpc/standard-services.ts';
 import { decisionJson, decisionSize, writeDecision } from './encode-decision.ts';
 import { lengthDelimitedSize, readFields, varintSize, writeLength, writeVarintField } from './protobuf-wire.ts';
+import { readCheckFacts } from './read-check.ts';
 
 export type Reply = {
   size(): number;
@@ -53,7 +50,8 @@ export type FastMethod = {
   bounds: MessageBounds;
   /** Checked from memory before any of the body is read. Connect answers callers for which this is false. */
   mayCall(credential: string): boolean;
-  binary(message: Buffer, caller: FastCaller): Reply | Rejected | null;
+  /** @param start of the message in these bytes */
+  binary(bytes: Buffer, start: number, caller: FastCaller): Reply | Rejected | null;
   json(message: object, caller: FastCaller): Reply | Rejected | null;
 };
 
@@ -62,7 +60,11 @@ const MAX_FIELDS = 8;
 
 export type FastPathDeps = MemoryDeps &
   JudgeSessionDeps &
-  Pick<Deps, 'browserSessions'> & { denials: Pick<Denials, 'isRecorded'>; policy: CurrentPolicy };
+  Pick<Deps, 'browserSessions'> & {
+    denials: Pick<Denials, 'isRecorded'>;
+    policy: CurrentPolicy;
+    recentlyServing: StandardServices['recentlyServing'];
+  };
 
 type Question = { accessToken: string; audience: string; role: string; acceptApiKeys: boolean };
 
@@ -106,11 +108,22 @@ export function fastMethods(deps: FastPathDeps): FastMethod[] {
     return encodeVerdicts(verdicts);
   };
 
-  const check = (message: Buffer, caller: FastCaller): Reply | null => {
-    checkMessage(CheckRequestSchema, message, CHECK_BOUNDS.maxFields, false);
-    const decoded = fromBinary(CheckRequestSchema, message, { readUnknownFields: false });
+  /** HealthCheckResponse: status = 1. */
+  const health = (service: string): Reply | null => {
+    const isServing = deps.recentlyServing(service);
+    if (isServing === null) return null;
+    return {
+      size: () => 2,
+      write: (into, at) => void writeVarintField(into, at, 1, isServing ? 1 : 2),
+      json: () => `{"status":"${isServing ? 'SERVING' : 'NOT_SERVING'}"}`,
+    };
+  };
+
+  const check = (bytes: Buffer, start: number, caller: FastCaller): Reply | null => {
+    const facts = readCheckFacts(bytes, start);
+    if (!facts) return null;
     const metadata = caller.headersWith(METADATA_PREFIX);
-    const { client, request } = readCheck(decoded, { ...deps, metadata });
+    const { client, request } = readCheck(facts, { ...deps, metadata });
     const authorization = 'allowed' in request ? request : authorizeFromMemory(deps, request);
     if (!authorization) return null;
     const suggestedId = client.requestId || caller.requestId;
@@ -125,8 +138,8 @@ export function fastMethods(deps: FastPathDeps): FastMethod[] {
       name: 'latchkey.auth.v1.AuthService/Verify',
       bounds: MESSAGE_BOUNDS,
       mayCall: () => true,
-      binary(message, caller) {
-        const question = readQuestion(message, { 1: 'accessToken', 2: 'audience' }, 3);
+      binary(bytes, start, caller) {
+        const question = readQuestion(bytes, start, { 1: 'accessToken', 2: 'audience' }, 3);
         return question && verify(question, caller);
       },
       json(message, caller) {
@@ -138,8 +151,8 @@ export function fastMethods(deps: FastPathDeps): FastMethod[] {
       name: 'latchkey.auth.v1.AuthService/CheckRole',
       bounds: MESSAGE_BOUNDS,
       mayCall: () => true,
-      binary(message, caller) {
-        const question = readQuestion(message, { 1: 'accessToken', 3: 'role' }, 4);
+      binary(bytes, start, caller) {
+        const question = readQuestion(bytes, start, { 1: 'accessToken', 3: 'role' }, 4);
         return question && checkRole(question, caller);
       },
       json(message, caller) {
@@ -151,12 +164,13 @@ export function fastMethods(deps: FastPathDeps): FastMethod[] {
       name: 'latchkey.auth.v1.VerifierService/BatchVerify',
       bounds: BATCH_BOUNDS,
       mayCall: isService,
-      binary(message) {
+      binary(bytes, start) {
         const tokens: string[] = [];
         let audience = '';
         let acceptsApiKeys = false;
         const isPlain = readFields(
-          message,
+          bytes,
+          start,
           MAX_BATCH + 2,
           (field, text) => {
             if (field === 1) tokens.push(text);
@@ -180,13 +194,30 @@ export function fastMethods(deps: FastPathDeps): FastMethod[] {
       },
     },
     {
+      name: 'grpc.health.v1.Health/Check',
+      bounds: MESSAGE_BOUNDS,
+      mayCall: () => true,
+      binary(bytes, start) {
+        let service = '';
+        const onText = (field: number, text: string) => {
+          service = text;
+          return field === 1;
+        };
+        return readFields(bytes, start, 1, onText, () => false) ? health(service) : null;
+      },
+      json(message) {
+        const { service = '', ...others } = message as Record<string, unknown>;
+        return typeof service === 'string' && Object.keys(others).length === 0 ? health(service) : null;
+      },
+    },
+    {
       name: 'envoy.service.auth.v3.Authorization/Check',
       // A larger message holds slots of Connect's way while it arrives.
       bounds: MESSAGE_BOUNDS,
       mayCall: () => true,
-      binary(message, caller) {
+      binary(bytes, start, caller) {
         try {
-          return check(message, caller);
+          return check(bytes, start, caller);
         } catch {
           // Connect returns the error.
           return null;
@@ -201,14 +232,21 @@ function rejectedOf(reason: RejectionReason, { accessToken }: Question, { creden
   return { reason, credential: tokenToVerify(accessToken, credential) };
 }
 
-/** Encoded by the library: Envoy's messages are large and not ours to change. */
+/** A principal of the token cache gets the same response each time. */
+const allowedResponses = new WeakMap<TokenPrincipal, Uint8Array>();
+
 function encodeCheck(authorization: Authorization, client: CheckedClient, requestId: string): Reply {
-  const message = create(CheckResponseSchema, checkResponse(authorization, client, requestId));
-  const bytes = toBinary(CheckResponseSchema, message);
+  const principal = authorization.allowed && authorization.cookies === undefined ? authorization.principal : null;
+  const known = principal && allowedResponses.get(principal);
+  // Encoded by the library: Envoy's messages are large and not ours to change.
+  const bytes =
+    known ??
+    toBinary(CheckResponseSchema, create(CheckResponseSchema, checkResponse(authorization, client, requestId)));
+  if (principal && !known) allowedResponses.set(principal, bytes);
   return {
     size: () => bytes.length,
     write: (into, at) => into.set(bytes, at),
-    json: () => toJsonString(CheckResponseSchema, message, { alwaysEmitImplicit: true }),
+    json: () => '',
     ...(!authorization.allowed && { denial: authorization.reason }),
   };
 }
@@ -267,10 +305,11 @@ function encodeVerdicts(verdicts: Verdict[]): Reply {
 type TextField = 'accessToken' | 'audience' | 'role';
 
 /** @param flag the number of accept_api_keys */
-function readQuestion(message: Buffer, texts: Record<number, TextField>, flag: number): Question | null {
+function readQuestion(bytes: Buffer, start: number, texts: Record<number, TextField>, flag: number): Question | null {
   const question: Question = { accessToken: '', audience: '', role: '', acceptApiKeys: false };
   const isPlain = readFields(
-    message,
+    bytes,
+    start,
     MAX_FIELDS,
     (field, text) => {
       const name = texts[field];

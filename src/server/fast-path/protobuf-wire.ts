@@ -6,6 +6,95 @@ import { isAscii } from 'node:buffer';
 const VARINT = 0;
 const LENGTH_DELIMITED = 2;
 
+/** The fields of a message, one after the other. */
+export class WireFields {
+  /** Of the current field. */
+  number = 0;
+  /** Whether the field has a length: a message, a text, bytes. Otherwise it is a number. */
+  isMessage = false;
+  /** Whether it is a `bool` that is true. */
+  isSet = false;
+  /** Whether the message ended with a whole field, and had no more of them than allowed. */
+  isWhole = true;
+  readonly #bytes: Buffer;
+  readonly #end: number;
+  #at: number;
+  /** The value of the current field. */
+  #from = 0;
+  #to = 0;
+  #left: number;
+
+  constructor(bytes: Buffer, start: number, end: number, maxFields: number) {
+    this.#bytes = bytes;
+    this.#at = start;
+    this.#end = end;
+    this.#left = maxFields;
+  }
+
+  /** @returns false at the end, and for a form that it does not read: then `isWhole` is false */
+  next(): boolean {
+    if (this.#at >= this.#end) return false;
+    const tag = this.#bytes[this.#at++] as number;
+    const type = tag & 7;
+    this.number = tag >> 3;
+    this.isMessage = type === LENGTH_DELIMITED;
+    this.#left -= 1;
+    if (tag >= 0x80 || this.number === 0 || this.#left < 0) return this.#stop();
+    if (type === VARINT) {
+      this.isSet = this.#bytes[this.#at] === 1;
+      return this.#skipVarint() || this.#stop();
+    }
+    const length = type === LENGTH_DELIMITED ? this.#length() : -1;
+    this.#from = this.#at;
+    this.#to = this.#at + length;
+    if (length < 0 || this.#to > this.#end) return this.#stop();
+    this.#at = this.#to;
+    return true;
+  }
+
+  inner(): WireFields {
+    return new WireFields(this.#bytes, this.#from, this.#to, this.#left);
+  }
+
+  /** Null unless it is ASCII. */
+  text(): string | null {
+    return asciiText(this.#bytes, this.#from, this.#to);
+  }
+
+  /** A length. -1 for one that is too large. */
+  #length(): number {
+    let value = 0;
+    for (let shift = 0; shift <= 21; shift += 7) {
+      const byte = this.#at < this.#end ? (this.#bytes[this.#at++] as number) : 0x80;
+      value |= (byte & 0x7f) << shift;
+      if (byte < 0x80) return value;
+    }
+    return -1;
+  }
+
+  #skipVarint(): boolean {
+    const last = Math.min(this.#at + MAX_VARINT_BYTES, this.#end);
+    while (this.#at < last) if ((this.#bytes[this.#at++] as number) < 0x80) return true;
+    return false;
+  }
+
+  #stop(): false {
+    this.isWhole = false;
+    this.#at = this.#end;
+    return false;
+  }
+}
+
+const MAX_VARINT_BYTES = 10;
+const SHORT = 48;
+
+/** Null unless it is ASCII. */
+function asciiText(bytes: Buffer, from: number, to: number): string | null {
+  if (to - from > SHORT) return isAscii(bytes.subarray(from, to)) ? bytes.toString('latin1', from, to) : null;
+  for (let at = from; at < to; at += 1) if ((bytes[at] as number) >= 0x80) return null;
+  return bytes.toString('latin1', from, to);
+}
+
 /**
  * For messages whose fields are all ASCII texts and flags.
  * @param onFlag receives a `bool` field that is set
@@ -13,33 +102,19 @@ const LENGTH_DELIMITED = 2;
  */
 export function readFields(
   message: Buffer,
+  start: number,
   maxFields: number,
   onText: (field: number, text: string) => boolean,
   onFlag: (field: number) => boolean,
 ): boolean {
-  let at = 0;
-  for (let left = maxFields; at < message.length; left -= 1) {
-    if (left === 0) return false;
-    const tag = message[at++] as number;
-    if (tag >= 0x80) return false;
-    if ((tag & 7) === VARINT) {
-      if (message[at++] !== 1 || !onFlag(tag >> 3)) return false;
-      continue;
-    }
-    if ((tag & 7) !== LENGTH_DELIMITED) return false;
-    let length = 0;
-    for (let shift = 0; ; shift += 7) {
-      const byte = message[at++];
-      if (byte === undefined || shift > 21) return false;
-      length |= (byte & 0x7f) << shift;
-      if (byte < 0x80) break;
-    }
-    const end = at + length;
-    if (end > message.length || !isAscii(message.subarray(at, end))) return false;
-    if (!onText(tag >> 3, message.toString('latin1', at, end))) return false;
-    at = end;
+  const fields = new WireFields(message, start, message.length, maxFields);
+  while (fields.next()) {
+    if (fields.isMessage) {
+      const text = fields.text();
+      if (text === null || !onText(fields.number, text)) return false;
+    } else if (!fields.isSet || !onFlag(fields.number)) return false;
   }
-  return true;
+  return fields.isWhole;
 }
 
 export function varintSize(value: number): number {

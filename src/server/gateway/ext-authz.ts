@@ -22,11 +22,11 @@ import {
   type GatewayRequest,
   type Rejection,
 } from './authorize-request.ts';
+import { type CheckFacts, factsOf } from './check-facts.ts';
 import {
   type CheckedClient,
   type CheckSource,
   type CurrentPolicy,
-  headersOf,
   METADATA_PREFIX,
   readClient,
   readRequest,
@@ -57,7 +57,7 @@ async function answerCheck(deps: ExtAuthzDeps, message: CheckRequest, context: H
   const record = recordOf(context);
   const forwardedFor = context.requestHeader.get('x-forwarded-for') ?? '';
   const metadata = [...context.requestHeader].filter(([name]) => name.startsWith(METADATA_PREFIX));
-  const { client, request } = readCheck(message, { ...deps, metadata });
+  const { client, request } = readCheck(factsOf(message), { ...deps, metadata });
   // A call can wait for a database, and its message can hold the body of the client's request.
   delete message.attributes;
   record.address = addressOf(deps.clientAddress, client, { peer: record.peer.address, forwardedFor });
@@ -68,11 +68,10 @@ async function answerCheck(deps: ExtAuthzDeps, message: CheckRequest, context: H
   return checkResponse(authorization, client, record.requestId);
 }
 
-export function readCheck(message: CheckRequest, source: CheckSource): Checked {
-  const headers = headersOf(message);
-  const client = readClient(message, headers);
+export function readCheck(facts: CheckFacts, source: CheckSource): Checked {
+  const client = readClient(facts);
   try {
-    return { client, request: readRequest(message, headers, source) };
+    return { client, request: readRequest(facts, source) };
   } catch (error) {
     if (!(error instanceof AuthError)) throw error;
     return { client, request: { allowed: false, reason: error.reason, violations: error.violations } };

@@ -1,6 +1,7 @@
 // The client's request in forward auth, as the gateway describes it.
 import { invalid, parseFields } from '../../domain/parse-fields.ts';
 import { normalizedHost } from '../../domain/request-target.ts';
+import type { RequestHead } from '../transport/server-stream.ts';
 
 export type OriginalRequest = { method: string; host: string; target: string };
 
@@ -15,9 +16,8 @@ const URL_HEADER = 'x-original-url';
  * must agree, and none may be missing: a gateway that sends none would otherwise leave them to its clients.
  * @throws AuthError INVALID_ARGUMENT
  */
-export function originalRequest(rawHeaders: string[]): OriginalRequest {
-  const values = (names: string[]) =>
-    rawHeaders.filter((_, n) => n % 2 === 1 && names.includes(nameAt(rawHeaders, n - 1)));
+export function originalRequest(headers: Pick<RequestHead, 'all'>): OriginalRequest {
+  const values = (names: string[]) => names.flatMap((name) => headers.all(name));
   const urls = values([URL_HEADER]).map((text) => URL_PARTS.exec(text));
   const parsed = parseFields({
     'x-forwarded-method': () => only(values(METHOD)),
@@ -28,10 +28,6 @@ export function originalRequest(rawHeaders: string[]): OriginalRequest {
 }
 
 const URL_PARTS = /^https?:\/\/([^/?#]+)(.*)$/s;
-
-function nameAt(rawHeaders: string[], n: number): string {
-  return rawHeaders[n]?.toLowerCase() ?? '';
-}
 
 function only(values: string[], canonical = (text: string) => text): string {
   const [first = ''] = values;

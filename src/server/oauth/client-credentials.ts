@@ -9,6 +9,9 @@ export type ClientCredentials = {
   scheme: Scheme;
 };
 
+/** A service also calls with its access token. */
+export const INTROSPECTION_SCHEMES: Scheme[] = ['Basic', 'Bearer'];
+
 /**
  * @param authorization as soleAuthorization returns it
  * @returns null without the header

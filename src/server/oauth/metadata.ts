@@ -4,7 +4,8 @@ import type { KeyPolicy } from '../../domain/key-schedule.ts';
 import { SIGNING_ALGORITHMS, signingAlgorithmOf } from '../../domain/signing-algorithm.ts';
 import type { SigningKeys } from '../../keys/signing-keys.ts';
 import { createGetHandler, type GetRoutes } from '../endpoints/get-routes.ts';
-import { type Handler, type NodeResponse, sendJson } from '../transport/handler.ts';
+import { type Handler, sendJson } from '../transport/handler.ts';
+import type { ServerResponse } from '../transport/server-response.ts';
 import {
   INTROSPECTION_PATH,
   JWKS_PATH,
@@ -27,7 +28,7 @@ export function createMetadataHandler({ signingKeys, issuer, policy }: MetadataD
   // A client that respects this age receives each new key within half of the time before the key signs.
   const maxAge = Math.min(MAX_AGE_SECONDS, Math.floor(policy.publishMs / 2000));
 
-  async function sendJwks(response: NodeResponse, query: URLSearchParams): Promise<void> {
+  async function sendJwks(response: ServerResponse, query: URLSearchParams): Promise<void> {
     const algorithms = query.getAll('alg').map(signingAlgorithmOf);
     if (!algorithms.every((algorithm) => algorithm !== null)) {
       return sendJson(response, 400, { error: `alg must be one of ${SIGNING_ALGORITHMS.join(', ')}` });
@@ -37,7 +38,7 @@ export function createMetadataHandler({ signingKeys, issuer, policy }: MetadataD
     sendJson(response, 200, signingKeys.jwks(algorithms), isCurrent ? `public, max-age=${maxAge}` : 'no-store');
   }
 
-  function sendMetadata(response: NodeResponse): void {
+  function sendMetadata(response: ServerResponse): void {
     sendJson(response, 200, metadataOf(issuer, signingKeys), `public, max-age=${MAX_AGE_SECONDS}`);
   }
 

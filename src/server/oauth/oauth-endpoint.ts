@@ -11,7 +11,9 @@ import { type FairSlots, holdUntilRead, whileWaiting } from '../calls/fair-slots
 import { sendOAuthError } from '../calls/write-error.ts';
 import { sendMethodNotAllowed } from '../endpoints/get-routes.ts';
 import type { AccessDeps } from '../rpc/access.ts';
-import { type Handler, type NodeRequest, type NodeResponse, sendJson } from '../transport/handler.ts';
+import { type Handler, sendJson } from '../transport/handler.ts';
+import type { ServerRequest } from '../transport/server-request.ts';
+import type { ServerResponse } from '../transport/server-response.ts';
 import { authenticateClient } from './authenticate-client.ts';
 import { type ClientCredentials, credentialsInHeader, withForm } from './client-credentials.ts';
 import { assertForm, type OAuthForm, receiveForm } from './oauth-form.ts';
@@ -38,7 +40,7 @@ export function createOAuthEndpoint(deps: OAuthEndpointDeps, endpoint: OAuthEndp
   const method = endpoint.path.slice(1);
   const paths = withIssuerPath(endpoint.path, endpoint.issuer);
   return (request, response) => {
-    if (!paths.includes(request.url?.split('?', 1)[0] ?? '')) return false;
+    if (!paths.includes(request.path)) return false;
     if (request.method !== 'POST') {
       sendMethodNotAllowed(response, 'POST');
       return true;
@@ -46,19 +48,19 @@ export function createOAuthEndpoint(deps: OAuthEndpointDeps, endpoint: OAuthEndp
     const record = openCallRecord(request, deps, method, 'http');
     response.setHeader('x-request-id', record.requestId);
     response.setHeader('pragma', 'no-cache');
-    response.once('close', () => deps.callLog.write(record, response.writableFinished));
+    request.onceClosed(() => deps.callLog.write(record, response.isSent));
     runCall(record, () => answer(deps, endpoint, { request, response, record }))
       .catch((error: unknown) => reject(error, response, record))
-      .finally(() => holdUntilRead(deps.unread, slotHolder(record), response));
+      .finally(() => holdUntilRead(deps.unread, slotHolder(record), request));
     return true;
   };
 }
 
-type Exchange = { request: NodeRequest; response: NodeResponse; record: CallRecord };
+type Exchange = { request: ServerRequest; response: ServerResponse; record: CallRecord };
 
 async function answer(deps: OAuthEndpointDeps, endpoint: OAuthEndpoint, exchange: Exchange): Promise<void> {
   const { request, response, record } = exchange;
-  const call = callOf(record, response);
+  const call = callOf(record, request.signal);
   const header = credentialsInHeader(record.authorization, endpoint.schemes);
   assertForm(request);
   const holder = slotHolder(record);
@@ -72,14 +74,12 @@ async function answer(deps: OAuthEndpointDeps, endpoint: OAuthEndpoint, exchange
   sendJson(response, 200, body);
 }
 
-function callOf({ address, userAgent, requestId }: CallRecord, response: NodeResponse): Call {
-  const disconnected = new AbortController();
-  response.once('close', () => disconnected.abort());
-  const signal = AbortSignal.any([disconnected.signal, AbortSignal.timeout(TIMEOUT_MS)]);
+function callOf({ address, userAgent, requestId }: CallRecord, disconnected: AbortSignal): Call {
+  const signal = AbortSignal.any([disconnected, AbortSignal.timeout(TIMEOUT_MS)]);
   return { origin: { address, userAgent, requestId }, signal };
 }
 
-function reject(error: unknown, response: NodeResponse, record: CallRecord): void {
+function reject(error: unknown, response: ServerResponse, record: CallRecord): void {
   if (!(error instanceof OAuthRejection)) {
     const failure = answerError(error, record);
     const isUnavailable = error instanceof AuthError || record.reason === 'DEPENDENCY_UNAVAILABLE';

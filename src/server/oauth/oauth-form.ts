@@ -1,7 +1,7 @@
 // The form of an OAuth request: application/x-www-form-urlencoded, small, each parameter once (RFC 6749 section 3.2).
 import { AuthError } from '../../domain/auth-error.ts';
 import { receiveBody } from '../calls/receive-body.ts';
-import type { NodeRequest } from '../transport/handler.ts';
+import type { ServerRequest } from '../transport/server-request.ts';
 import { OAuthRejection } from './oauth-rejection.ts';
 
 export type OAuthForm = {
@@ -15,21 +15,25 @@ export type OAuthForm = {
 
 type ReceiveOptions = Omit<Parameters<typeof receiveBody>[1], 'maxBytes' | 'inspect'>;
 
-const MAX_BODY_BYTES = 8 * 1024;
+export const MAX_FORM_BYTES = 8 * 1024;
 const MAX_FIELDS = 32;
 
 /** @throws OAuthRejection for a header that rules a form out, before the body is read */
-export function assertForm({ headers }: NodeRequest): void {
-  const [type = ''] = (headers['content-type'] ?? '').split(';', 1);
-  if (type.trim().toLowerCase() !== 'application/x-www-form-urlencoded') {
+export function assertForm({ headers }: ServerRequest): void {
+  if (!isForm(headers.get('content-type'))) {
     throw new OAuthRejection('invalid_request', 'the content-type must be application/x-www-form-urlencoded');
   }
 }
 
+export function isForm(contentType: string): boolean {
+  const [type = ''] = contentType.split(';', 1);
+  return type.trim().toLowerCase() === 'application/x-www-form-urlencoded';
+}
+
 /** @throws OAuthRejection, or AuthError as receiveBody does */
-export async function receiveForm(request: NodeRequest, options: ReceiveOptions): Promise<OAuthForm> {
+export async function receiveForm(request: ServerRequest, options: ReceiveOptions): Promise<OAuthForm> {
   try {
-    return parseForm(await receiveBody(request, { ...options, maxBytes: MAX_BODY_BYTES }));
+    return parseForm(await receiveBody(request, { ...options, maxBytes: MAX_FORM_BYTES }));
   } catch (error) {
     const isTooLarge = error instanceof AuthError && error.reason === 'MESSAGE_TOO_LARGE';
     throw isTooLarge ? new OAuthRejection('invalid_request', 'the form is too large') : error;
@@ -40,7 +44,8 @@ export function formDecoded(text: string): string {
   return new URLSearchParams(`x=${text}`).get('x') ?? '';
 }
 
-function parseForm(body: Buffer): OAuthForm {
+/** @throws OAuthRejection */
+export function parseForm(body: Buffer): OAuthForm {
   const text = body.toString();
   if (text.split('&', MAX_FIELDS + 1).length > MAX_FIELDS) {
     throw new OAuthRejection('invalid_request', 'the form has too many fields');

@@ -3,6 +3,7 @@ import { type Introspection, introspectToken } from '../../auth/introspect-token
 import type { Deps } from '../../deps.ts';
 import type { Handler } from '../transport/handler.ts';
 import { authenticateClient } from './authenticate-client.ts';
+import { INTROSPECTION_SCHEMES } from './client-credentials.ts';
 import { createOAuthEndpoint, type OAuthEndpointDeps } from './oauth-endpoint.ts';
 import { INTROSPECTION_PATH } from './oauth-paths.ts';
 
@@ -15,18 +16,20 @@ export function createIntrospectionHandler(deps: IntrospectionDeps & OAuthEndpoi
   return createOAuthEndpoint(deps, {
     path: INTROSPECTION_PATH,
     issuer: deps.tokenSettings.issuer,
-    schemes: ['Basic', 'Bearer'],
+    schemes: INTROSPECTION_SCHEMES,
     async answer({ form, credentials, record, call }) {
       record.principal = await authenticateClient(deps, record, credentials, call.signal);
       // The kind of a token shows in its text. A hint is therefore not used.
       const token = form.required('token');
-      const introspection = await introspectToken(deps, { token }, call);
-      return introspection ? bodyOf(introspection) : INACTIVE;
+      return introspectionBody(await introspectToken(deps, { token }, call));
     },
   });
 }
 
-function bodyOf({ roles, ...claims }: Introspection): object {
+/** Null for a token that is not active. */
+export function introspectionBody(introspection: Introspection | null): object {
+  if (!introspection) return INACTIVE;
+  const { roles, ...claims } = introspection;
   return {
     active: true,
     token_type: 'Bearer',

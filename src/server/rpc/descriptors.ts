@@ -11,7 +11,8 @@ import { answerError } from '../calls/errors.ts';
 import { type FairSlots, holdUntilRead, whileWaiting } from '../calls/fair-slots.ts';
 import { sendHttpError } from '../calls/write-error.ts';
 import { sendMethodNotAllowed } from '../endpoints/get-routes.ts';
-import type { Handler, NodeResponse } from '../transport/handler.ts';
+import type { Handler } from '../transport/handler.ts';
+import type { ServerResponse } from '../transport/server-response.ts';
 import { type AccessDeps, authorize } from './access.ts';
 import type { ServesService } from './admin-services.ts';
 
@@ -30,18 +31,18 @@ export function createDescriptorsHandler(deps: DescriptorsDeps, serves: ServesSe
   if (!serves(ServerReflection.typeName)) return () => false;
   const content = readFileSync(FILE);
   return (request, response) => {
-    if (request.url?.split('?', 1)[0] !== DESCRIPTORS_PATH) return false;
+    if (request.path !== DESCRIPTORS_PATH) return false;
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       sendMethodNotAllowed(response, 'GET, HEAD');
       return true;
     }
     const record = openCallRecord(request, deps, DESCRIPTORS_PATH.slice(1), 'http');
     response.setHeader('x-request-id', record.requestId);
-    response.once('close', () => deps.callLog.write(record, response.writableFinished));
+    request.onceClosed(() => deps.callLog.write(record, response.isSent));
     authorizeCaller(deps, record)
-      .then(() => send(response, content, request.method === 'HEAD'))
+      .then(() => send(response, content))
       .catch((error: unknown) => reject(response, error, record))
-      .finally(() => holdUntilRead(deps.unread, slotHolder(record), response));
+      .finally(() => holdUntilRead(deps.unread, slotHolder(record), request));
     return true;
   };
 }
@@ -55,15 +56,14 @@ async function authorizeCaller(deps: DescriptorsDeps, record: CallRecord): Promi
   record.code = 'ok';
 }
 
-function send(response: NodeResponse, content: Buffer, isHead: boolean): void {
+function send(response: ServerResponse, content: Buffer): void {
   response.setHeader('content-type', 'application/protobuf');
   response.setHeader('content-disposition', 'attachment; filename="latchkey.binpb"');
-  response.setHeader('content-length', content.length);
   response.setHeader('cache-control', 'no-store');
-  response.end(isHead ? '' : content);
+  response.end(content);
 }
 
-function reject(response: NodeResponse, error: unknown, record: CallRecord): void {
+function reject(response: ServerResponse, error: unknown, record: CallRecord): void {
   const failure = answerError(error, record);
   if (record.code === 'unauthenticated') response.setHeader('www-authenticate', 'Bearer realm="latchkey"');
   sendHttpError(response, failure);

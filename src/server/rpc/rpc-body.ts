@@ -7,7 +7,7 @@ import { AuthError } from '../../domain/auth-error.ts';
 import type { FairSlots, SlotHolder } from '../calls/fair-slots.ts';
 import { checkMessage, type MessageBounds, messageBounds } from '../calls/message-bounds.ts';
 import { receiveBody } from '../calls/receive-body.ts';
-import type { NodeRequest } from '../transport/handler.ts';
+import type { ServerRequest } from '../transport/server-request.ts';
 import { accessOf, type ReflectionAccess } from './access.ts';
 
 export type RpcBody = AsyncIterable<Uint8Array> & {
@@ -25,11 +25,11 @@ const BURST = 20;
 const PACE_MS = 100;
 
 export function createRpcBody(
-  request: NodeRequest,
+  request: ServerRequest,
   method: DescMethod,
   deps: ReflectionAccess & { waiting: FairSlots },
 ): RpcBody {
-  const contentType = request.headers['content-type'] ?? '';
+  const contentType = request.headers.get('content-type');
   const isEnveloped = /^application\/(grpc|connect\+)/.test(contentType);
   const bounds = messageBounds(method);
   const check = (message: Buffer, isJson = contentType.includes('json')) =>
@@ -42,7 +42,7 @@ export function createRpcBody(
     if (!isEnveloped) {
       received = await receiveBody(request, options);
       if (request.method !== 'GET') return check(received);
-      const { message, isJson } = queryMessage(request.url ?? '');
+      const { message, isJson } = queryMessage(request.url);
       return check(message, isJson);
     }
     const inspect = createInspector(bounds);
@@ -97,10 +97,10 @@ function lengthOf(start: Buffer, { maxBytes }: MessageBounds): number {
   return ENVELOPE_BYTES + length;
 }
 
-async function* envelopes(request: NodeRequest, bounds: MessageBounds): AsyncIterable<Buffer> {
+async function* envelopes(request: ServerRequest, bounds: MessageBounds): AsyncIterable<Buffer> {
   let parts: Buffer[] = [];
   let [size, needed] = [0, ENVELOPE_BYTES];
-  for await (const chunk of request) {
+  for await (const chunk of request.pieces()) {
     parts.push(chunk);
     size += chunk.length;
     // Joined only when an envelope can be whole: it may arrive byte by byte.

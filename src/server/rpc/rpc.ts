@@ -1,9 +1,8 @@
-// Connect for Node: gRPC, gRPC-Web and Connect for every RPC. This folder owns what is true of all RPCs: who may call
+// Connect: gRPC, gRPC-Web and Connect for every RPC. This folder owns what is true of all RPCs: who may call
 // them, how messages become the input of use cases, and how results become messages. It must not decide anything that a
 // use case decides.
 import { createConnectRouter, createContextValues, type Interceptor } from '@connectrpc/connect';
-import type { UniversalServerRequest, UniversalServerResponse } from '@connectrpc/connect/protocol';
-import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from '@connectrpc/connect-node';
+import type { UniversalServerResponse } from '@connectrpc/connect/protocol';
 import type { CallLog } from '../calls/call-log.ts';
 import {
   type CallDeps,
@@ -13,17 +12,18 @@ import {
   runCall,
   slotHolder,
 } from '../calls/call-record.ts';
-import { dropEndlessTimeout } from '../calls/deadlines.ts';
 import { answerError } from '../calls/errors.ts';
 import { type FairSlots, holdUntilRead } from '../calls/fair-slots.ts';
 import { MESSAGE_BOUNDS } from '../calls/message-bounds.ts';
-import { ANSWER_LASTS, type Handler, type NodeResponse, REQUEST_LASTS } from '../transport/handler.ts';
+import type { Handler } from '../transport/handler.ts';
+import type { ServerResponse } from '../transport/server-response.ts';
 import type { ReflectionAccess } from './access.ts';
 import type { ServesService } from './admin-services.ts';
 import { replaceRejection } from './connect-rejections.ts';
 import { createGate, type GateStep, type PendingCall, pendingCallKey } from './gate.ts';
 import type { Routes } from './routes.ts';
 import { createRpcBody } from './rpc-body.ts';
+import { sendUniversal, universalRequest } from './universal.ts';
 
 export type RpcDeps = CallDeps &
   ReflectionAccess & {
@@ -57,30 +57,29 @@ export function createRpcHandler(deps: RpcDeps, { gate, interceptors, services, 
   const handlers = new Map(served.map((handler) => [handler.requestPath, handler]));
 
   return (request, response) => {
-    const handler = handlers.get(request.url?.split('?', 1)[0] ?? '');
+    const handler = handlers.get(request.path);
     if (!handler) return false;
     const { methodKind } = handler.method;
     const record = openCallRecord(request, deps, `${handler.service.typeName}/${handler.method.name}`);
-    if (methodKind !== 'unary') response.emit(ANSWER_LASTS);
-    if (methodKind === 'bidi_streaming') response.emit(REQUEST_LASTS);
+    if (methodKind !== 'unary') request.answerLasts();
+    if (methodKind === 'bidi_streaming') request.requestLasts();
     response.setHeader('x-request-id', record.requestId);
     response.setHeader('cache-control', 'no-store');
     const { allowedMethods } = handler;
-    if (!allowedMethods.includes(request.method ?? '')) response.setHeader('allow', allowedMethods.join(', '));
+    if (!allowedMethods.includes(request.method)) response.setHeader('allow', allowedMethods.join(', '));
     const body = createRpcBody(request, handler.method, deps);
     const pending: PendingCall = { body, releaseSlot: null };
     const values = createContextValues().set(callRecordKey, record).set(pendingCallKey, pending);
-    const universal = { ...universalRequestFromNodeRequest(request, response, undefined, values), body };
-    dropEndlessTimeout(universal.header);
-    response.once('close', () => deps.callLog.write(record, response.writableFinished));
+    const universal = universalRequest(request, body, values);
+    request.onceClosed(() => deps.callLog.write(record, response.isSent));
     const answer = async () => {
       const result = await handler(universal).finally(() => pending.releaseSlot?.());
-      if (methodKind === 'unary') holdUntilRead(deps.unread, slotHolder(record), response);
-      await write(result, universal, response, record);
+      if (methodKind === 'unary') holdUntilRead(deps.unread, slotHolder(record), request);
+      await write(result, request.headers.get('content-type'), response, record);
     };
     runCall(record, answer).catch((error: unknown) => {
       // A failed write to a client that has disconnected is no defect.
-      if (!request.destroyed && !response.destroyed) answerError(error, record);
+      if (!response.isClosed) answerError(error, record);
       response.destroy();
     });
     return true;
@@ -89,14 +88,10 @@ export function createRpcHandler(deps: RpcDeps, { gate, interceptors, services, 
 
 async function write(
   answer: UniversalServerResponse,
-  request: UniversalServerRequest,
-  response: NodeResponse,
+  contentType: string,
+  response: ServerResponse,
   record: CallRecord,
 ): Promise<void> {
   const isRejectedByConnect = record.code === '';
-  const contentType = request.header.get('content-type') ?? '';
-  await universalResponseToNodeResponse(
-    isRejectedByConnect ? await replaceRejection(answer, contentType, record) : answer,
-    response,
-  );
+  await sendUniversal(isRejectedByConnect ? await replaceRejection(answer, contentType, record) : answer, response);
 }

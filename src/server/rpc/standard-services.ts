@@ -15,6 +15,8 @@ const SERVICES: DescService[] = [AuthService, AccountService, VerifierService, A
 
 export type StandardServices = {
   routes: Routes[];
+  /** As HealthService. */
+  recentlyServing(service: string): boolean | null;
   /** Makes health report NOT_SERVING. */
   stop(): void;
   close(): void;
@@ -34,5 +36,6 @@ export function createStandardServices(readiness: Readiness): StandardServices {
     isServing: async () => (await readiness()).ready,
   });
   const reflection = reflectionRoutes([...SERVICES, Health], [file_google_rpc_error_details]);
-  return { routes: [health.routes, reflection], stop: health.stop, close: health.close };
+  const { recentlyServing, stop, close } = health;
+  return { routes: [health.routes, reflection], recentlyServing, stop, close };
 }

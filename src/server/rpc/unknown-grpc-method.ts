@@ -10,10 +10,10 @@ import type { Handler } from '../transport/handler.ts';
  */
 export function createUnknownGrpcMethodHandler(callLog: CallLog, deps: CallDeps): Handler {
   return (request, response) => {
-    const contentType = request.headers['content-type'] ?? '';
+    const contentType = request.headers.get('content-type');
     if (!contentType.startsWith('application/grpc')) return false;
     const record = openCallRecord(request, deps, '');
-    response.once('close', () => callLog.write(record, response.writableFinished));
+    request.onceClosed(() => callLog.write(record, response.isSent));
     const start = new Headers({ 'content-type': contentType, 'x-request-id': record.requestId });
     const { status, headers } = grpcError(answerError(new AuthError('UNIMPLEMENTED'), record), start);
     for (const [name, value] of headers) response.setHeader(name, value);

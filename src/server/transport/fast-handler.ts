@@ -1,46 +1,31 @@
-// The interface between a connection and the fast path. Null means that Connect must answer.
-import type { IncomingHttpHeaders } from 'node:http';
-
-type FastHead = {
-  isHttp2: boolean;
-  method: string;
-  path: string;
-  host: string;
-  /** Empty without the header, null for several headers of this name. */
-  header(name: string): string | null;
-  /** Names and values of the headers whose name begins so. */
-  headersWith(prefix: string): [name: string, value: string][];
-  /** Also for an empty header. */
-  hasHeader(name: string): boolean;
-  /** As soleAuthorization returns it. */
-  authorization(): string | null;
-  address(): string;
-};
+// The interface between a connection and the fast path.
+import type { HeaderBlock } from '../../http2/hpack/header-block.ts';
+import type { Peer } from './peer.ts';
+import type { RequestHead } from './server-stream.ts';
 
 export type FastAnswer = {
-  status: number;
-  /** Names and values in turn. */
-  headers: string[];
-  /** HTTP/1.1 sends an ASCII text in one piece with the headers. */
-  body: Buffer | string | null;
-  trailers: Record<string, string> | null;
+  head: HeaderBlock;
+  body: Uint8Array | null;
+  trailers: HeaderBlock | null;
 };
 
+/** Null from a function means that the handlers must answer. */
 export type FastCall = {
-  /** The length of the whole body, computed from its start. Negative when Connect must answer this request. */
+  /** The length of the whole body, computed from its start. Negative when the handlers must answer. */
   bodyLength(start: Buffer): number;
   answer(body: Buffer): FastAnswer | null;
-  /** The deadline header for Connect, with the time that remains. Null for a call without a deadline. */
-  remainingTimeout(): { name: string; value: string } | null;
-  /** The response to a body that ends too early: Connect could not read it again. */
-  rejectTruncated(body: Buffer | null): FastAnswer;
+  /** The response to a body that ends too early: the handlers could not read it again. */
+  rejectTruncated(body: Buffer): FastAnswer | null;
 };
 
-export type FastHandler = (head: FastHead) => FastCall | null;
+export type FastRequest = {
+  headers: RequestHead;
+  peer: Peer;
+  isHttp2: boolean;
+  /** Whether the request has no body. */
+  isComplete: boolean;
+  /** performance.now() when the head of the request arrived. */
+  openedAt: number;
+};
 
-/** Node joins the values of a repeated header. */
-export function headersWith(headers: IncomingHttpHeaders, prefix: string): [name: string, value: string][] {
-  const found: [string, string][] = [];
-  for (const name in headers) if (name.startsWith(prefix)) found.push([name, String(headers[name])]);
-  return found;
-}
+export type FastHandler = (request: FastRequest) => FastCall | null;

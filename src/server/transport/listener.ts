@@ -1,29 +1,30 @@
 // One port for HTTP/1.1 and HTTP/2, distinguished by the first bytes of a connection, or by ALPN with TLS. This folder
 // owns connections: their number, their limits and their end. It must not depend on RPCs or on what a request asks for.
 import http from 'node:http';
-import http2 from 'node:http2';
 import { createServer, Server, type Socket } from 'node:net';
-import { ChunkCountingHttp1Request, ChunkCountingHttp2Request } from './body-limits.ts';
+import { createHttp2Server } from '../../http2/server.ts';
 import { plainAddress } from './client-address.ts';
 import type { ShownCertificate } from './client-certificate.ts';
+import { ageOf, type Lifetime } from './connection-age.ts';
 import { detectProtocol } from './detect-protocol.ts';
 import type { FastHandler } from './fast-handler.ts';
-import { fastHttp1 } from './fast-http1.ts';
-import { fastHttp2, type OnStream } from './fast-http2.ts';
-import { type Handler, type NodeRequest, type NodeResponse, sendJson } from './handler.ts';
+import { type Handler, sendJson } from './handler.ts';
 import { isWithinPipelineLimit } from './http1-pipelining.ts';
-import { ageOf, createHttp2Connections, LAST_CALLS_MS, type Lifetime } from './http2-connections.ts';
+import { Http1Stream } from './http1-stream.ts';
 import { type ListenAddress, listenOnAll } from './listen-on-all.ts';
-import { peerOf, setPeer } from './peer.ts';
+import { type Peer, peerOf, setPeer } from './peer.ts';
 import { readProxyHeader } from './proxy-protocol.ts';
-import { countResets, isStreamClosed, RESET_LIMITS } from './rapid-reset.ts';
-import { enforceRequestTimeouts, STALL_TIMEOUT_MS, UNREAD_GRACE_MS } from './request-timeouts.ts';
+import { serveFast } from './serve-fast.ts';
+import { ServerRequest, STALL_TIMEOUT_MS } from './server-request.ts';
+import type { ServerStream } from './server-stream.ts';
 import { createTlsServer, type TlsOptions } from './tls.ts';
 
 export type ListenerOptions = {
   address: ListenAddress;
   tls: TlsOptions | null;
   onTlsProblem: (error: Error) => void;
+  /** Receives a defect that has ended a connection. */
+  onDefect: (error: unknown) => void;
   maxConnectionsPerPeer: number;
   lifetime: Lifetime;
   /** Whether connections from this address begin with a PROXY protocol header. */
@@ -41,62 +42,42 @@ export type Listener = {
 /** Longer than load balancers keep an idle connection, so that they close it first. */
 const KEEP_ALIVE_MS = 75_000;
 const TCP_KEEPALIVE_MS = 60_000;
-/** nginx accepts 32 KiB of a client and adds its own. Forward auth receives all of them. */
+/** Over HTTP/1.1. nginx accepts 32 KiB of a client and adds its own. Forward auth receives all of them. */
 const MAX_HEADER_BYTES = 48 * 1024;
-/** Over HTTP/1.1. node:http2 has its own limit. */
-const MAX_HEADERS = 128;
-const MAX_STREAMS_PER_CONNECTION = 100;
+/** An HTTP/2 connection without a call for this long is closed, even if it carries other frames. */
+const IDLE_MS = 5 * 60_000;
+/** For first bytes that were already received when the server stops. */
+const FIRST_BYTES_MS = 500;
+/** For requests that a client sends over HTTP/1.1 before it can know that the server stops. */
+const LAST_REQUESTS_MS = 1_000;
 
-/** @param fastPath tried first; it costs half of what the handlers do */
+/** @param fastPath tried first; it costs a small part of what the handlers do */
 export async function listen(options: ListenerOptions, fastPath: FastHandler, handlers: Handler[]): Promise<Listener> {
   let closing = false;
   const sockets = new Set<Socket>();
   const peers = new Map<string, number>();
-  const http2Connections = createHttp2Connections(options.lifetime);
   /** Monotonic time after which an HTTP/1.1 connection takes no further requests. */
   const retireAt = new WeakMap<Socket, number>();
   const undetected = new Map<string, Socket>();
 
-  const onRequest = (request: NodeRequest, response: NodeResponse) => {
-    enforceRequestTimeouts(request, response);
-    // Node checks HTTP/1.1. The settings of HTTP/2 bind a client only after it has received them.
-    if (headerBytes(request.rawHeaders) > MAX_HEADER_BYTES || request.rawHeaders.length > 2 * MAX_HEADERS)
-      return sendJson(response, 431, { error: 'headers too large' });
+  const serveHandlers = (stream: ServerStream) => {
+    const request = new ServerRequest(stream);
+    const { response } = request;
+    if (stream.headers.isTooLarge) return sendJson(response, 431, { error: 'headers too large' });
     try {
       if (!handlers.some((handle) => handle(request, response))) sendJson(response, 404, { error: 'not found' });
     } catch {
-      // Connect throws for a request whose authority is missing or invalid in a URL.
+      // The host or the path of the request is not valid in a URL.
       sendJson(response, 400, { error: 'bad request' });
     }
   };
-
-  const h2 = http2.createServer(
-    {
-      Http2ServerRequest: ChunkCountingHttp2Request,
-      maxHeaderListPairs: 64,
-      ...RESET_LIMITS,
-      settings: { maxConcurrentStreams: MAX_STREAMS_PER_CONNECTION, maxHeaderListSize: MAX_HEADER_BYTES },
-    },
-    onRequest,
-  );
-  // Node's own listener makes a request and a response of each stream. The fast path saves that cost.
-  const [serveStream] = h2.listeners('stream') as OnStream[];
-  h2.removeAllListeners('stream');
-  const serveAsRequest: OnStream = (stream, ...rest) => {
-    countResets(stream);
-    serveStream?.call(h2, stream, ...rest);
-  };
-  const serveFast = fastHttp2(fastPath, serveAsRequest);
-  h2.on('stream', (stream, headers, flags, rawHeaders) => {
-    if (isStreamClosed(stream)) {
-      stream.on('error', () => {});
-      stream.destroy();
-      return;
-    }
-    const serve = headerBytes(rawHeaders) > MAX_HEADER_BYTES ? serveAsRequest : serveFast;
-    serve(stream, headers, flags, rawHeaders);
+  const serve = serveFast(fastPath, serveHandlers);
+  const h2 = createHttp2Server<Peer>({
+    ...options.lifetime,
+    idleMs: IDLE_MS,
+    onStream: serve,
+    onDefect: options.onDefect,
   });
-  h2.on('session', http2Connections.add);
 
   const tls =
     options.tls &&
@@ -106,12 +87,8 @@ export async function listen(options: ListenerOptions, fastPath: FastHandler, ha
       options.onTlsProblem,
     );
 
-  const answerHttp1 = fastHttp1(fastPath, (request, response) => {
-    if (isWithinPipelineLimit(request, response)) onRequest(request, response);
-  });
   const h1 = http.createServer(
     {
-      IncomingMessage: ChunkCountingHttp1Request,
       maxHeaderSize: MAX_HEADER_BYTES,
       headersTimeout: STALL_TIMEOUT_MS,
       requestTimeout: STALL_TIMEOUT_MS,
@@ -120,7 +97,7 @@ export async function listen(options: ListenerOptions, fastPath: FastHandler, ha
     },
     (request, response) => {
       if (closing || performance.now() > (retireAt.get(request.socket) ?? 0)) response.shouldKeepAlive = false;
-      answerHttp1(request, response);
+      if (isWithinPipelineLimit(request, response)) serve(new Http1Stream(request, response, peerOf(request.socket)));
     },
   );
   // The HTTP/1.1 server accepts all connections. Its own listener receives only those that are HTTP/1.1.
@@ -173,7 +150,7 @@ export async function listen(options: ListenerOptions, fastPath: FastHandler, ha
     }
     // An HTTP/1.1 client may end its side and wait for the response. An HTTP/2 client has then disconnected.
     socket.allowHalfOpen = false;
-    h2.emit('connection', socket);
+    h2.serve(socket, peerOf(socket), ageOf(options.lifetime));
   }
 
   const forwardToHttp1 = (socket: Socket) => void h1.emit('connection', socket);
@@ -192,11 +169,11 @@ export async function listen(options: ListenerOptions, fastPath: FastHandler, ha
       // First bytes that were already received are read within this time.
       const silent = setTimeout(() => {
         for (const socket of undetected.values()) socket.destroy();
-      }, UNREAD_GRACE_MS);
-      http2Connections.drain();
+      }, FIRST_BYTES_MS);
+      h2.drain();
       const stoppedAt = performance.now();
       const sweep = setInterval(() => {
-        if (performance.now() - stoppedAt > LAST_CALLS_MS) h1.closeIdleConnections();
+        if (performance.now() - stoppedAt > LAST_REQUESTS_MS) h1.closeIdleConnections();
       }, 100);
       const cutOff = setTimeout(() => {
         for (const socket of sockets) socket.destroy();
@@ -221,10 +198,4 @@ function destroyAfter(socket: Socket, milliseconds: number): void {
 /** Equal for a socket and for TLS on it. */
 function connectionKey({ remoteAddress, remotePort, localAddress, localPort }: Socket): string {
   return `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`;
-}
-
-function headerBytes(rawHeaders: string[]): number {
-  let sum = 0;
-  for (const text of rawHeaders) sum += text.length;
-  return sum;
 }

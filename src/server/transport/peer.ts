@@ -12,7 +12,6 @@ export function setPeer(socket: Socket, peer: Peer): void {
   (socket as Socket & { [PEER]?: Peer })[PEER] = peer;
 }
 
-/** @param socket also the proxy object that node:http2 makes of it */
 export function peerOf(socket: Socket | undefined): Peer {
   const peer = (socket as { [PEER]?: Peer } | undefined)?.[PEER];
   return peer ?? { address: socket?.remoteAddress ?? '', service: null };

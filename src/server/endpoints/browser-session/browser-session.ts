@@ -17,10 +17,12 @@ import type { ConcurrencyLimit } from '../../calls/concurrency-limit.ts';
 import { answerError } from '../../calls/errors.ts';
 import { type FairSlots, holdUntilRead } from '../../calls/fair-slots.ts';
 import { sendHttpError, setRetryAfter } from '../../calls/write-error.ts';
-import { type Handler, type NodeRequest, type NodeResponse, sendJson } from '../../transport/handler.ts';
+import { type Handler, sendJson } from '../../transport/handler.ts';
+import type { ServerRequest } from '../../transport/server-request.ts';
+import type { ServerResponse } from '../../transport/server-response.ts';
 import { clearSessionCookies, SESSION_PATH, setSessionCookies } from './session-cookies.ts';
 import { errorPage, sendPage, signInPage, signOutPage } from './session-pages.ts';
-import { callOf, cookieOf, headerOf, readBody, readQuery, type SessionRequest } from './session-request.ts';
+import { callOf, cookieOf, readBody, readQuery, type SessionRequest } from './session-request.ts';
 
 type UseCaseDeps = Parameters<typeof login>[0] & Parameters<typeof refresh>[0] & Parameters<typeof logout>[0];
 type BrowserSessionDeps = UseCaseDeps & { concurrencyLimit: ConcurrencyLimit; waiting: FairSlots; unread: FairSlots };
@@ -28,8 +30,8 @@ type BrowserSessionDeps = UseCaseDeps & { concurrencyLimit: ConcurrencyLimit; wa
 type Visit = {
   deps: BrowserSessionDeps;
   settings: BrowserSessions;
-  request: NodeRequest;
-  response: NodeResponse;
+  request: ServerRequest;
+  response: ServerResponse;
   call: Call;
 };
 
@@ -62,26 +64,26 @@ export function createBrowserSessionHandler(
   const settings = deps.browserSessions;
   if (!settings) return () => false;
   return (request, response) => {
-    const path = (request.url ?? '').split('?', 1)[0] ?? '';
+    const { path } = request;
     const name = path.startsWith(SESSION_PATH) ? path.slice(SESSION_PATH.length) : '';
     if (!PATHS.includes(name)) return false;
     const method = request.method === 'HEAD' ? 'GET' : request.method;
     const endpoint = ENDPOINTS[`${method} ${name}`];
     const record = openCallRecord(request, deps, `session/${name}`, 'http');
     response.setHeader('x-request-id', record.requestId);
-    response.once('close', () => callLog.write(record, response.writableFinished));
+    request.onceClosed(() => callLog.write(record, response.isSent));
     response.setHeader('cache-control', 'no-store');
     if (!endpoint) return rejectMethod(request, response, record);
-    const visit = { deps, settings, request, response, call: callOf(record, response) };
+    const visit = { deps, settings, request, response, call: callOf(record, request.signal) };
     runCall(record, () => serve(visit, endpoint, record)).finally(() =>
-      holdUntilRead(deps.unread, slotHolder(record), response),
+      holdUntilRead(deps.unread, slotHolder(record), request),
     );
     return true;
   };
 }
 
-function rejectMethod(request: NodeRequest, response: NodeResponse, record: CallRecord): true {
-  request.resume();
+function rejectMethod(request: ServerRequest, response: ServerResponse, record: CallRecord): true {
+  request.discard();
   record.code = 'unimplemented';
   response.setHeader('allow', 'GET, HEAD, POST');
   sendJson(response, 405, { error: 'method not allowed' });
@@ -93,10 +95,10 @@ async function serve(visit: Visit, endpoint: Endpoint, record: CallRecord): Prom
   const isPost = request.method === 'POST';
   let isPage = !isPost;
   try {
-    if (isPost && !isFromOwnPage((name) => headerOf(request, name), settings.origins)) {
+    if (isPost && !isFromOwnPage((name) => request.headers.get(name), settings.origins)) {
       throw new AuthError('CROSS_SITE_REQUEST');
     }
-    if (!isPost) request.resume();
+    if (!isPost) request.discard();
     const read = isPost ? await readBody(deps, request, record, call) : readQuery(request);
     isPage = read.isPage;
     const release = deps.concurrencyLimit.acquire(record.address);
@@ -222,9 +224,8 @@ function hasEnded(error: unknown): boolean {
 }
 
 /** 303: the next request is a GET. The target is a path, never another origin. */
-function redirect(response: NodeResponse, target: string): void {
+function redirect(response: ServerResponse, target: string): void {
   response.statusCode = 303;
   response.setHeader('location', target);
-  response.setHeader('content-length', 0);
   response.end();
 }

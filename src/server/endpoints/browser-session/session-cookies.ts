@@ -2,13 +2,13 @@
 // refresh cookie reaches only the endpoints of this folder, and no service behind a gateway.
 import { sessionCookieNames } from '../../../domain/browser-sessions.ts';
 import type { Tokens } from '../../../domain/tokens.ts';
-import type { NodeResponse } from '../../transport/handler.ts';
+import type { ServerResponse } from '../../transport/server-response.ts';
 
 export const SESSION_PATH = '/session/';
 
 type NewCookies = { tokens: Tokens; sessionToken: string; isSecure: boolean; now: Date };
 
-export function setSessionCookies(response: NodeResponse, { tokens, sessionToken, isSecure, now }: NewCookies): void {
+export function setSessionCookies(response: ServerResponse, { tokens, sessionToken, isSecure, now }: NewCookies): void {
   const names = sessionCookieNames({ isSecure });
   const secondsUntil = (time: Date) => Math.max(0, Math.floor((time.getTime() - now.getTime()) / 1000));
   response.setHeader('set-cookie', [
@@ -17,7 +17,7 @@ export function setSessionCookies(response: NodeResponse, { tokens, sessionToken
   ]);
 }
 
-export function clearSessionCookies(response: NodeResponse, isSecure: boolean): void {
+export function clearSessionCookies(response: ServerResponse, isSecure: boolean): void {
   const names = sessionCookieNames({ isSecure });
   response.setHeader('set-cookie', [
     cookie(`${names.session}=`, '/', 0, isSecure),

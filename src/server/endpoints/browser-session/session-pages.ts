@@ -1,6 +1,6 @@
 // Plain pages for products that have none of their own yet. They work without scripts.
 import { createHash } from 'node:crypto';
-import type { NodeResponse } from '../../transport/handler.ts';
+import type { ServerResponse } from '../../transport/server-response.ts';
 
 const STYLE =
   ':root{color-scheme:light dark;font-family:system-ui,sans-serif;line-height:1.5}main{max-width:22em;margin:4em auto;padding:0 1em}label,form{display:grid;gap:.5em}input,button{font:inherit;padding:.5em}button{margin-top:.5em}';
@@ -46,10 +46,9 @@ export function errorPage(message: string): string {
   return page('Sign in', `<p role="alert">${escapeHtml(message)}</p>`);
 }
 
-export function sendPage(response: NodeResponse, status: number, html: string): void {
+export function sendPage(response: ServerResponse, status: number, html: string): void {
   for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value);
   response.statusCode = status;
-  response.setHeader('content-length', Buffer.byteLength(html));
   response.end(html);
 }
 

@@ -4,7 +4,7 @@ import type { Call } from '../../../domain/call.ts';
 import { type CallRecord, slotHolder } from '../../calls/call-record.ts';
 import type { FairSlots } from '../../calls/fair-slots.ts';
 import { receiveBody } from '../../calls/receive-body.ts';
-import type { NodeRequest, NodeResponse } from '../../transport/handler.ts';
+import type { ServerRequest } from '../../transport/server-request.ts';
 
 /** The fields of a form or of a JSON object, as text. */
 type Fields = Record<string, string>;
@@ -20,24 +20,18 @@ const MAX_BODY_BYTES = 8 * 1024;
 const MAX_FORM_FIELDS = 16;
 const TIMEOUT_MS = 5_000;
 
-export function headerOf({ headers }: NodeRequest, name: string): string {
-  return String(headers[name] ?? '');
+export function cookieOf({ headers }: ServerRequest, name: string): string {
+  return soleCookie(headers.get('cookie'), name);
 }
 
-export function cookieOf(request: NodeRequest, name: string): string {
-  return soleCookie(headerOf(request, 'cookie'), name);
-}
-
-export function callOf({ address, userAgent, requestId }: CallRecord, response: NodeResponse): Call {
-  const disconnected = new AbortController();
-  response.once('close', () => disconnected.abort());
-  const signal = AbortSignal.any([disconnected.signal, AbortSignal.timeout(TIMEOUT_MS)]);
+export function callOf({ address, userAgent, requestId }: CallRecord, disconnected: AbortSignal): Call {
+  const signal = AbortSignal.any([disconnected, AbortSignal.timeout(TIMEOUT_MS)]);
   return { origin: { address, userAgent, requestId }, signal };
 }
 
 /** For GET, whose fields are in the query. */
-export function readQuery(request: NodeRequest): SessionRequest {
-  const [, query = ''] = (request.url ?? '').split('?', 2);
+export function readQuery(request: ServerRequest): SessionRequest {
+  const [, query = ''] = request.url.split('?', 2);
   const returnTo = returnTarget(new URLSearchParams(query).get('return') ?? '');
   return { fields: {}, returnTo: outsideSession(returnTo), isPage: true };
 }
@@ -45,16 +39,16 @@ export function readQuery(request: NodeRequest): SessionRequest {
 /** @throws AuthError REQUEST_MALFORMED for another content type or another form, MESSAGE_TOO_LARGE or OVERLOADED */
 export async function readBody(
   { waiting }: { waiting: FairSlots },
-  request: NodeRequest,
+  request: ServerRequest,
   record: CallRecord,
   { signal }: Call,
 ): Promise<SessionRequest> {
   const holder = slotHolder(record);
   const body = await receiveBody(request, { waiting, holder, signal, maxBytes: MAX_BODY_BYTES });
-  const [type = ''] = headerOf(request, 'content-type').split(';', 1);
+  const [type = ''] = request.headers.get('content-type').split(';', 1);
   const isForm = type.trim().toLowerCase() === 'application/x-www-form-urlencoded';
   const fields = isForm ? formFields(body.toString()) : jsonFields(type, body.toString());
-  const isPage = isForm && isPageRequest('GET', (name) => headerOf(request, name));
+  const isPage = isForm && isPageRequest('GET', (name) => request.headers.get(name));
   return { fields, returnTo: outsideSession(returnTarget(fields.return ?? '')), isPage };
 }
 

@@ -1,0 +1,298 @@
+// The server's side of an HTTP/2 connection (RFC 9113): its streams, settings, windows and its end.
+import type { Duplex } from 'node:stream';
+import { FloodGuard } from './flood-guard.ts';
+import { FlowControl } from './flow-control.ts';
+import { type FrameHandler, FrameReader } from './frame-reader.ts';
+import { HeaderDecoder } from './hpack/decoder.ts';
+import type { Limits } from './limits.ts';
+import { Output } from './output.ts';
+import { ConnectionError, DEFAULT_WINDOW, ERROR, type ErrorCode, MAX_31_BITS, SETTING } from './protocol.ts';
+import { ReadLoop } from './read-loop.ts';
+import { readSettings } from './settings.ts';
+import { Http2Stream } from './stream.ts';
+import { StreamIds } from './stream-ids.ts';
+import type { StreamOwner } from './stream-owner.ts';
+
+export type ConnectionOptions<Context> = {
+  limits: Limits;
+  context: Context;
+  /** Called for each request, when its headers have arrived. */
+  onStream(stream: Http2Stream<Context>): void;
+  onClosed(): void;
+  /** A defect of the code above: the connection ends with INTERNAL_ERROR. */
+  onDefect(error: unknown): void;
+};
+
+/** Marks the answer to the PING that follows the first GOAWAY. */
+const DRAIN_PING = Buffer.from('draining');
+const PROBE_PING = Buffer.from('probing ');
+
+export class Http2Connection<Context = unknown> implements FrameHandler, StreamOwner {
+  readonly limits: Limits;
+  readonly output: Output;
+  readonly flow: FlowControl;
+  readonly openedAt = performance.now();
+  /** performance.now() of the last event that shows a use: a new stream, or the end of one. */
+  usedAt = this.openedAt;
+  /** performance.now() of a PING without an answer. */
+  probedAt = Number.POSITIVE_INFINITY;
+  /** performance.now() of the first GOAWAY. */
+  drainedAt = Number.POSITIVE_INFINITY;
+  isSettled = false;
+  readonly streams = new Map<number, Http2Stream<Context>>();
+  readonly #socket: Duplex;
+  readonly #options: ConnectionOptions<Context>;
+  readonly #loop: ReadLoop;
+  readonly #decoder: HeaderDecoder;
+  readonly #floods: FloodGuard;
+  readonly #ids = new StreamIds();
+  /** Whether streams after the last one are rejected. */
+  #isFinal = false;
+  /** Whether the connection ends with its last stream. */
+  #isLeaving = false;
+  #isEnded = false;
+
+  constructor(socket: Duplex, options: ConnectionOptions<Context>) {
+    const { limits } = options;
+    this.#socket = socket;
+    this.#options = options;
+    this.limits = limits;
+    this.output = new Output(socket, () => {
+      this.#guard(() => this.flow.resume());
+      if (!this.output.isBlocked) this.#loop.onDrain();
+    });
+    const reader = new FrameReader(this, limits, () => this.#loop.mayContinue());
+    this.#loop = new ReadLoop(socket, this.output, { reader, limits, guard: (work) => this.#guard(work) });
+    this.#decoder = new HeaderDecoder(limits);
+    this.#floods = new FloodGuard(limits);
+    this.flow = new FlowControl(this.output, limits.connectionWindow);
+    socket.on('error', () => {});
+    // A client that ends its side has disconnected.
+    socket.on('end', () => socket.destroy());
+    socket.on('close', () => this.#onClose());
+    this.output.settings([
+      [SETTING.MAX_CONCURRENT_STREAMS, limits.maxStreams],
+      [SETTING.INITIAL_WINDOW_SIZE, limits.streamWindow],
+      [SETTING.MAX_HEADER_LIST_SIZE, limits.maxHeaderListBytes],
+      [SETTING.NO_RFC7540_PRIORITIES, 1],
+    ]);
+    this.output.windowUpdate(0, limits.connectionWindow - DEFAULT_WINDOW);
+  }
+
+  get now(): number {
+    return this.#loop.now;
+  }
+
+  /** performance.now() since when the client has not read. */
+  get blockedAt(): number {
+    return this.#loop.blockedAt;
+  }
+
+  /** Ends the connection in two steps, so that it serves streams that the client has already sent (section 6.8). */
+  drain(): void {
+    if (this.drainedAt < Number.POSITIVE_INFINITY || this.#isEnded) return;
+    this.drainedAt = performance.now();
+    this.output.goAway(MAX_31_BITS, ERROR.NO_ERROR, '');
+    // A client that answers it has received the GOAWAY before it.
+    this.output.ping(DRAIN_PING, false);
+  }
+
+  /** The second step. */
+  rejectFurtherStreams(): void {
+    if (this.#isFinal || this.#isEnded) return;
+    this.#isFinal = true;
+    this.#isLeaving = true;
+    this.output.goAway(this.#ids.last, ERROR.NO_ERROR, '');
+    this.#endIfFinished();
+  }
+
+  probe(): void {
+    this.probedAt = performance.now();
+    this.output.ping(PROBE_PING, false);
+  }
+
+  /** Ends the connection and all its streams at once. */
+  fail(code: ErrorCode, reason: string): void {
+    if (this.#isEnded) return;
+    this.output.goAway(this.#ids.last, code, reason);
+    this.#end();
+    for (const stream of [...this.streams.values()]) stream.onReset();
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  /** Calls the deadlines that have passed. */
+  checkStreams(now: number): void {
+    this.#guard(() => {
+      for (const stream of this.streams.values()) if (now >= stream.deadline) stream.onDeadline();
+    });
+  }
+
+  // ---- Frames of streams ----
+
+  onHeaders(streamId: number, bytes: Buffer, start: number, end: number, isEnd: boolean, dependsOn: number) {
+    const headers = this.#decoder.decode(bytes, start, end);
+    const known = this.streams.get(streamId);
+    if (known) return known.onTrailers(headers, isEnd);
+    if (streamId <= this.#ids.last) return this.#onClosedStream(streamId);
+    if ((streamId & 1) === 0) throw new ConnectionError(ERROR.PROTOCOL_ERROR, 'a client opens odd streams only');
+    if (this.#isFinal) return;
+    this.#ids.open(streamId);
+    this.#loop.countStream();
+    this.usedAt = this.now;
+    const max = this.isSettled ? this.limits.maxStreams : this.limits.maxStreamsUnannounced;
+    const isMalformed = !headers.isRequest || dependsOn === streamId || (isEnd && headers.contentLength > 0);
+    if (isMalformed) return this.#rejectStream(streamId, ERROR.PROTOCOL_ERROR);
+    if (this.streams.size >= max) return this.#rejectStream(streamId, ERROR.REFUSED_STREAM);
+    const { context } = this.#options;
+    const stream = new Http2Stream(
+      this,
+      { id: streamId, headers, context, sendWindow: this.flow.initialSendWindow },
+      isEnd,
+    );
+    this.streams.set(streamId, stream);
+    this.#options.onStream(stream);
+  }
+
+  onData(streamId: number, bytes: Buffer, start: number, end: number, flowLength: number, isEnd: boolean) {
+    this.flow.receive(flowLength);
+    if (start === end && !isEnd) this.#countControlFrame();
+    const stream = this.streams.get(streamId);
+    if (stream) return stream.onData(bytes, start, end, flowLength, isEnd);
+    this.#assertNotIdle(streamId);
+    this.flow.credit(flowLength);
+    if (streamId <= this.#ids.last && !this.#ids.wasReset(streamId)) this.#rejectStream(streamId, ERROR.STREAM_CLOSED);
+  }
+
+  onReset(streamId: number): void {
+    const stream = this.streams.get(streamId);
+    if (stream) {
+      // After the response, a reset only saves the rest of the request.
+      if (!stream.isResponseSent) this.countFault();
+      stream.onReset();
+    } else {
+      this.#assertNotIdle(streamId);
+      this.#countControlFrame();
+    }
+  }
+
+  onWindowUpdate(streamId: number, increment: number) {
+    this.#countControlFrame();
+    if (streamId === 0) return this.flow.addSendWindow(increment);
+    const stream = this.streams.get(streamId);
+    if (!stream) return this.#assertNotIdle(streamId);
+    const isAllowed = stream.addSendWindow(increment);
+    if (increment > 0 && isAllowed) return stream.isBlocked ? stream.pump() : undefined;
+    this.countFault();
+    stream.reset(increment === 0 ? ERROR.PROTOCOL_ERROR : ERROR.FLOW_CONTROL_ERROR);
+  }
+
+  onPriority(streamId: number, fault: ErrorCode | null): void {
+    this.#countControlFrame();
+    if (fault === null) return;
+    const stream = this.streams.get(streamId);
+    if (stream) {
+      this.countFault();
+      stream.reset(fault);
+    } else this.#rejectStream(streamId, fault);
+  }
+
+  // ---- Frames of the connection ----
+
+  onSettings(bytes: Buffer, start: number, end: number): void {
+    this.#countControlFrame();
+    const initialWindow = readSettings(bytes, start, end);
+    if (initialWindow !== null) this.flow.setInitialSendWindow(initialWindow, this.streams.values());
+    this.output.settingsAck();
+  }
+
+  onSettingsAck(): void {
+    this.#countControlFrame();
+    this.isSettled = true;
+  }
+
+  onPing(payload: Buffer, isAck: boolean) {
+    this.#countControlFrame();
+    if (!isAck) return this.output.ping(payload, true);
+    this.probedAt = Number.POSITIVE_INFINITY;
+    if (DRAIN_PING.equals(payload)) this.rejectFurtherStreams();
+  }
+
+  /** The client is about to leave. */
+  onGoAway(): void {
+    this.#isLeaving = true;
+    this.#endIfFinished();
+  }
+
+  onOtherFrame(): void {
+    this.#countControlFrame();
+  }
+
+  closed(stream: Http2Stream, isReset: boolean): void {
+    this.streams.delete(stream.id);
+    this.flow.forget(stream);
+    if (stream.isResponseSent) this.#floods.onResponse();
+    if (isReset) this.#ids.rememberReset(stream.id);
+    if (this.#isLeaving) this.#endIfFinished();
+  }
+
+  countFault(): void {
+    this.#floods.countFault(this.now);
+  }
+
+  #guard(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      if (!(error instanceof ConnectionError)) this.#options.onDefect(error);
+      if (error instanceof ConnectionError) this.fail(error.code, error.message);
+      else this.fail(ERROR.INTERNAL_ERROR, '');
+    }
+  }
+
+  #countControlFrame(): void {
+    this.#floods.countControlFrame(this.now);
+  }
+
+  #rejectStream(streamId: number, code: ErrorCode): void {
+    this.countFault();
+    this.output.reset(streamId, code);
+    this.#ids.rememberReset(streamId);
+  }
+
+  /** HEADERS on a stream that has ended. */
+  #onClosedStream(streamId: number): void {
+    if (this.#ids.wasReset(streamId)) return;
+    if (this.#ids.isSkipped(streamId))
+      throw new ConnectionError(ERROR.PROTOCOL_ERROR, 'a new stream has a lower id than the last one');
+    throw new ConnectionError(ERROR.STREAM_CLOSED, 'the stream has ended');
+  }
+
+  #assertNotIdle(streamId: number): void {
+    if (streamId > this.#ids.last && !this.#isFinal)
+      throw new ConnectionError(ERROR.PROTOCOL_ERROR, 'a frame is on a stream that was not opened');
+  }
+
+  #endIfFinished(): void {
+    if (this.streams.size === 0 && !this.#isEnded) this.#end();
+  }
+
+  #end(): void {
+    this.#isEnded = true;
+    this.output.flush();
+    // The client may still send. Unread bytes would make the system reset the connection, and the GOAWAY be lost.
+    this.#loop.stop();
+    this.#socket.end();
+    const timer = setTimeout(() => this.#socket.destroy(), this.limits.lingerMs);
+    this.#socket.once('close', () => clearTimeout(timer));
+  }
+
+  #onClose(): void {
+    this.#isEnded = true;
+    this.#loop.stop();
+    for (const stream of [...this.streams.values()]) stream.onReset();
+    this.#options.onClosed();
+  }
+}
