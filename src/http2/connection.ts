@@ -1,5 +1,6 @@
 // The server's side of an HTTP/2 connection (RFC 9113): its streams, settings, windows and its end.
 import type { Duplex } from 'node:stream';
+import type { ConnectionOptions } from './connection-options.ts';
 import { FloodGuard } from './flood-guard.ts';
 import { FlowControl } from './flow-control.ts';
 import { type FrameHandler, FrameReader } from './frame-reader.ts';
@@ -12,16 +13,6 @@ import { readSettings } from './settings.ts';
 import { Http2Stream } from './stream.ts';
 import { StreamIds } from './stream-ids.ts';
 import type { StreamOwner } from './stream-owner.ts';
-
-export type ConnectionOptions<Context> = {
-  limits: Limits;
-  context: Context;
-  /** Called for each request, when its headers have arrived. */
-  onStream(stream: Http2Stream<Context>): void;
-  onClosed(): void;
-  /** A defect of the code above: the connection ends with INTERNAL_ERROR. */
-  onDefect(error: unknown): void;
-};
 
 /** Marks the answer to the PING that follows the first GOAWAY. */
 const DRAIN_PING = Buffer.from('draining');
@@ -38,7 +29,11 @@ export class Http2Connection<Context = unknown> implements FrameHandler, StreamO
   probedAt = Number.POSITIVE_INFINITY;
   /** performance.now() of the first GOAWAY. */
   drainedAt = Number.POSITIVE_INFINITY;
-  isSettled = false;
+  /** performance.now() of the end of its last stream, after which only written bytes leave. */
+  endedAt = Number.POSITIVE_INFINITY;
+  /** Whether the limits of the settings bind the client. */
+  #isSettled = false;
+  #hasSettings = false;
   readonly streams = new Map<number, Http2Stream<Context>>();
   readonly #socket: Duplex;
   readonly #options: ConnectionOptions<Context>;
@@ -83,11 +78,6 @@ export class Http2Connection<Context = unknown> implements FrameHandler, StreamO
     return this.#loop.now;
   }
 
-  /** performance.now() since when the client has not read. */
-  get blockedAt(): number {
-    return this.#loop.blockedAt;
-  }
-
   /** Ends the connection in two steps, so that it serves streams that the client has already sent (section 6.8). */
   drain(): void {
     if (this.drainedAt < Number.POSITIVE_INFINITY || this.#isEnded) return;
@@ -106,6 +96,12 @@ export class Http2Connection<Context = unknown> implements FrameHandler, StreamO
     this.#endIfFinished();
   }
 
+  /** The time for the client's preface is over. By now the client has also received the settings. */
+  endHandshake(): void {
+    if (!this.#hasSettings) this.destroy();
+    this.#isSettled = true;
+  }
+
   probe(): void {
     this.probedAt = performance.now();
     this.output.ping(PROBE_PING, false);
@@ -116,6 +112,7 @@ export class Http2Connection<Context = unknown> implements FrameHandler, StreamO
     if (this.#isEnded) return;
     this.output.goAway(this.#ids.last, code, reason);
     this.#end();
+    this.#destroySoon();
     for (const stream of [...this.streams.values()]) stream.onReset();
   }
 
@@ -142,7 +139,7 @@ export class Http2Connection<Context = unknown> implements FrameHandler, StreamO
     this.#ids.open(streamId);
     this.#loop.countStream();
     this.usedAt = this.now;
-    const max = this.isSettled ? this.limits.maxStreams : this.limits.maxStreamsUnannounced;
+    const max = this.#isSettled ? this.limits.maxStreams : this.limits.maxStreamsUnannounced;
     const isMalformed = !headers.isRequest || dependsOn === streamId || (isEnd && headers.contentLength > 0);
     if (isMalformed) return this.#rejectStream(streamId, ERROR.PROTOCOL_ERROR);
     if (this.streams.size >= max) return this.#rejectStream(streamId, ERROR.REFUSED_STREAM);
@@ -203,6 +200,7 @@ export class Http2Connection<Context = unknown> implements FrameHandler, StreamO
 
   onSettings(bytes: Buffer, start: number, end: number): void {
     this.#countControlFrame();
+    this.#hasSettings = true;
     const initialWindow = readSettings(bytes, start, end);
     if (initialWindow !== null) this.flow.setInitialSendWindow(initialWindow, this.streams.values());
     this.output.settingsAck();
@@ -210,7 +208,7 @@ export class Http2Connection<Context = unknown> implements FrameHandler, StreamO
 
   onSettingsAck(): void {
     this.#countControlFrame();
-    this.isSettled = true;
+    this.#isSettled = true;
   }
 
   onPing(payload: Buffer, isAck: boolean) {
@@ -281,10 +279,14 @@ export class Http2Connection<Context = unknown> implements FrameHandler, StreamO
 
   #end(): void {
     this.#isEnded = true;
+    this.endedAt = performance.now();
     this.output.flush();
     // The client may still send. Unread bytes would make the system reset the connection, and the GOAWAY be lost.
     this.#loop.stop();
-    this.#socket.end();
+    this.#socket.end(() => this.#destroySoon());
+  }
+
+  #destroySoon(): void {
     const timer = setTimeout(() => this.#socket.destroy(), this.limits.lingerMs);
     this.#socket.once('close', () => clearTimeout(timer));
   }

@@ -26,7 +26,7 @@ export type FrameHandler = {
   onPing(payload: Buffer, isAck: boolean): void;
   onGoAway(): void;
   onWindowUpdate(streamId: number, increment: number): void;
-  /** Of an unknown type, or without effect. */
+  /** A frame of an unknown type, or without effect. */
   onOtherFrame(): void;
 };
 

@@ -3,12 +3,12 @@
 export type Limits = {
   /** SETTINGS_MAX_CONCURRENT_STREAMS. Further streams are refused, and clients send them again. */
   maxStreams: number;
-  /** Until the client has acknowledged the settings: it cannot know the limit earlier. */
+  /** Before the settings bind the client, which cannot know the limit earlier. */
   maxStreamsUnannounced: number;
   /** SETTINGS_MAX_HEADER_LIST_SIZE, counted as RFC 9113 section 6.5.2 says. A longer list is marked as too large. */
   maxHeaderListBytes: number;
   maxHeaderFields: number;
-  /** Of an encoded header block, with its CONTINUATION frames. More of them end the connection. */
+  /** An encoded header block with its CONTINUATION frames. A longer one ends the connection. */
   maxHeaderBlockBytes: number;
   maxContinuations: number;
   /** The window of each stream: bytes of a body that nothing has read. */
@@ -29,7 +29,7 @@ export type Limits = {
   maxStreamsPerTurn: number;
   /** Frames of any type in one turn of the event loop. */
   maxFramesPerTurn: number;
-  /** Time for the client's preface, and for its acknowledgement of the settings. */
+  /** Time for the client's preface. After it, the settings bind also a client that has not acknowledged them. */
   handshakeMs: number;
   /** A client that takes no bytes from its socket for this long is disconnected. */
   maxBlockedMs: number;
@@ -64,7 +64,7 @@ export const LIMITS: Limits = {
   lastStreamsMs: 1_000,
 };
 
-/** What is left of a rate. */
+/** The rest of a rate. */
 export class Allowance {
   readonly #rate: Rate;
   #left: number;

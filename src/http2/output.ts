@@ -17,15 +17,20 @@ export class Output {
   #isFlushDue = false;
   /** Whether a read is in progress, which ends with a flush. */
   isHeld = false;
-  isBlocked = false;
+  /** performance.now() since when the client has not read. */
+  blockedAt = Number.POSITIVE_INFINITY;
 
   constructor(socket: Duplex, onDrain: () => void) {
     this.#socket = socket;
     this.#onDrain = onDrain;
     socket.on('drain', () => {
-      this.isBlocked = false;
+      this.blockedAt = Number.POSITIVE_INFINITY;
       this.#onDrain();
     });
+  }
+
+  get isBlocked(): boolean {
+    return this.blockedAt < Number.POSITIVE_INFINITY;
   }
 
   /** HEADERS, with CONTINUATION frames where one is too small (RFC 9113 section 6.2). */
@@ -90,7 +95,8 @@ export class Output {
     this.#length = 0;
     this.#usual = Math.max(MIN_BYTES, length);
     if (this.#socket.destroyed || this.#socket.writableEnded) return;
-    if (!this.#socket.write(length === bytes.length ? bytes : bytes.subarray(0, length))) this.isBlocked = true;
+    const isTaken = this.#socket.write(length === bytes.length ? bytes : bytes.subarray(0, length));
+    if (!isTaken && !this.isBlocked) this.blockedAt = performance.now();
   }
 
   #frame(type: number, flags: number, streamId: number, payload: Uint8Array): void {

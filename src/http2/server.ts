@@ -3,7 +3,6 @@
 import type { Duplex } from 'node:stream';
 import { Http2Connection } from './connection.ts';
 import { LIMITS, type Limits } from './limits.ts';
-import { ERROR } from './protocol.ts';
 import type { Http2Stream } from './stream.ts';
 
 export type Http2ServerOptions<Context> = {
@@ -54,9 +53,8 @@ export function createHttp2Server<Context>(options: Http2ServerOptions<Context>)
     times: { retireAt: number; probeAt: number },
     now: number,
   ): void {
-    if (!connection.isSettled && now - connection.openedAt > limits.handshakeMs)
-      connection.fail(ERROR.SETTINGS_TIMEOUT, 'the settings were not acknowledged');
-    if (now - connection.blockedAt > limits.maxBlockedMs) connection.destroy();
+    if (now - connection.openedAt > limits.handshakeMs) connection.endHandshake();
+    if (now - Math.min(connection.output.blockedAt, connection.endedAt) > limits.maxBlockedMs) connection.destroy();
     if (now - connection.probedAt > pingTimeoutMs) connection.destroy();
     if (now >= times.probeAt) {
       times.probeAt = now + pingEveryMs;

@@ -13,7 +13,7 @@ import type { HeaderList } from './hpack/header-list.ts';
 import { ConnectionError, ERROR, type ErrorCode, MAX_31_BITS, MAX_FRAME_BYTES } from './protocol.ts';
 import { ReceiveWindow } from './receive-window.ts';
 import { SendQueue } from './send-queue.ts';
-import type { StreamOwner } from './stream-owner.ts';
+import type { StreamHead, StreamOwner } from './stream-owner.ts';
 import type { StreamReceiver } from './stream-receiver.ts';
 
 type State = 'open' | 'half-closed-remote' | 'half-closed-local' | 'closed';
@@ -48,17 +48,13 @@ export class Http2Stream<Context = unknown> {
   isResponseSent = false;
   #trailers: HeaderBlock | null = null;
 
-  constructor(
-    owner: StreamOwner,
-    { id, headers, context, sendWindow }: { id: number; headers: HeaderList; context: Context; sendWindow: number },
-    isRequestComplete: boolean,
-  ) {
+  constructor(owner: StreamOwner, head: StreamHead<Context>, isRequestComplete: boolean) {
     this.#owner = owner;
-    this.id = id;
-    this.headers = headers;
-    this.context = context;
+    this.id = head.id;
+    this.headers = head.headers;
+    this.context = head.context;
     this.openedAt = owner.now;
-    this.#sendWindow = sendWindow;
+    this.#sendWindow = head.sendWindow;
     this.#receiveWindow = new ReceiveWindow(owner.limits.streamWindow);
     this.#state = isRequestComplete ? 'half-closed-remote' : 'open';
   }
@@ -75,7 +71,6 @@ export class Http2Stream<Context = unknown> {
     return this.#state === 'half-closed-remote' || this.#state === 'closed';
   }
 
-  /** Whether written bytes wait for the client. */
   get isBlocked(): boolean {
     return this.#queue !== null;
   }
@@ -175,9 +170,13 @@ export class Http2Stream<Context = unknown> {
 
   #credit(bytes: number): void {
     this.#owner.flow.credit(bytes);
-    if (this.#state === 'half-closed-remote') return;
-    const increment = this.#receiveWindow.credit(bytes);
+    const increment = this.#state === 'half-closed-remote' ? 0 : this.#receiveWindow.credit(bytes);
     if (increment > 0) this.#owner.output.windowUpdate(this.id, increment);
+  }
+
+  #dropUnread(): void {
+    for (const piece of this.#unread ?? []) this.#owner.flow.credit(piece.length);
+    this.#unread = null;
   }
 
   #fault(code: ErrorCode, flowLength: number): void {
@@ -277,11 +276,8 @@ export class Http2Stream<Context = unknown> {
     if (this.#state === 'half-closed-remote') return this.#close(false);
     this.#state = 'half-closed-local';
     this.deadline = performance.now() + this.#owner.limits.discardMs;
-    for (const piece of this.#unread ?? []) this.#credit(piece.length);
-    this.#unread = null;
+    this.#dropUnread();
   }
-
-  // ---- The end ----
 
   /** Called when `deadline` has passed. */
   onDeadline(): void {
@@ -295,8 +291,7 @@ export class Http2Stream<Context = unknown> {
   #close(isReset: boolean): void {
     if (this.isClosed) return;
     this.#state = 'closed';
-    for (const piece of this.#unread ?? []) this.#owner.flow.credit(piece.length);
-    this.#unread = null;
+    this.#dropUnread();
     this.#owner.closed(this, isReset);
     this.#receiver?.onClose();
   }

@@ -1,4 +1,4 @@
-/** What a field of a table or a list costs beside its text (RFC 7541 section 4.1). */
+/** Counted for each field beside its text (RFC 7541 section 4.1). */
 const OVERHEAD_BYTES = 32;
 
 /** Lower case, with a colon in front of a pseudo-header (RFC 9113 section 8.2.1). */

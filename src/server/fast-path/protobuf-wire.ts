@@ -8,13 +8,13 @@ const LENGTH_DELIMITED = 2;
 
 /** The fields of a message, one after the other. */
 export class WireFields {
-  /** Of the current field. */
+  /** The number of the current field. */
   number = 0;
   /** Whether the field has a length: a message, a text, bytes. Otherwise it is a number. */
   isMessage = false;
   /** Whether it is a `bool` that is true. */
   isSet = false;
-  /** Whether the message ended with a whole field, and had no more of them than allowed. */
+  /** Whether the message ended with a whole field, and had at most as many as allowed. */
   isWhole = true;
   readonly #bytes: Buffer;
   readonly #end: number;

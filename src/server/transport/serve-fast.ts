@@ -30,7 +30,7 @@ class FastReceiver implements StreamReceiver {
   /** Over HTTP/1.1 a response before the end of the request would make the connection count as busy. */
   readonly #answersEarly: boolean;
   #body: Buffer = NO_BYTES;
-  /** Of a body that arrives in several pieces. */
+  /** Used for a body that arrives in several pieces. */
   #pieces: Buffer[] | null = null;
   #missing = 0;
   #answer: FastAnswer | null = null;

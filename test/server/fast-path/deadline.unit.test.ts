@@ -62,7 +62,7 @@ test.each([
   ['grpc-timeout', 'soon', 7.1, 'soon'],
   ['connect-timeout-ms', '20', 7.1, '12'],
   ['connect-timeout-ms', '1', 1.5, '0'],
-] as const)('what remains of %s %s after %d ms is %s', (name, before, elapsedMs, after) => {
+] as const)('%s %s after %d ms becomes %s', (name, before, elapsedMs, after) => {
   const headers = new Headers({ [name]: before });
   remainingTimeout(headers, elapsedMs);
   expect(headers.get(name)).toBe(after);

@@ -63,7 +63,7 @@ function compare(bytes: Uint8Array, message: CheckRequest): 'read' | 'left' {
   return 'read';
 }
 
-test('what it reads of random messages is what the library reads', () => {
+test('it finds in random messages the same as the library', () => {
   const counts = { read: 0, left: 0 };
   fc.assert(
     fc.property(request, (init) => {
