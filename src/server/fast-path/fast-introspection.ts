@@ -9,7 +9,7 @@ import {
   INTROSPECTION_SCHEMES,
   withForm,
 } from '../oauth/client-credentials.ts';
-import { isForm, MAX_FORM_BYTES, type OAuthForm, parseForm } from '../oauth/oauth-form.ts';
+import { isForm, MAX_FORM_BYTES, parseForm } from '../oauth/oauth-form.ts';
 import { introspectionBody } from '../oauth/oauth-introspect.ts';
 import { INTROSPECTION_PATH, withIssuerPath } from '../oauth/oauth-paths.ts';
 import { soleAuthorization } from '../transport/authorization.ts';
@@ -71,8 +71,9 @@ function answer(
   client: ClientCredentials,
   { body, request }: { body: Buffer; request: FastRequest },
 ): FastAnswer | null {
-  const form = readForm(client, body);
-  const introspected = form && introspectFromMemory(deps, form.required('token'));
+  const asked = readForm(client, body);
+  // The form can name another client than the header.
+  const introspected = asked && isService(deps, asked.client) && introspectFromMemory(deps, asked.token);
   if (!introspected) return null;
   const suggestedId = request.headers.get('x-request-id');
   const requestId = suggestedId === '' ? '' : chooseRequestId(suggestedId);
@@ -84,12 +85,10 @@ function answer(
   return { head: new HeaderBlock(200, fields), body: json, trailers: null };
 }
 
-function readForm(client: ClientCredentials, body: Buffer): OAuthForm | null {
+function readForm(header: ClientCredentials, body: Buffer): { client: ClientCredentials; token: string } | null {
   try {
     const form = parseForm(body);
-    withForm(client, form);
-    form.required('token');
-    return form;
+    return { client: withForm(header, form), token: form.required('token') };
   } catch {
     return null;
   }
