@@ -31,6 +31,8 @@ export class Http1Stream implements ServerStream {
   #unread: Buffer[] = [];
   #pieces = 0;
   #isReading = false;
+  /** Node can still emit the end of a paused request. */
+  #isPaused = true;
   #isRequestComplete = false;
   #isEndDelivered = false;
   #bytesToDiscard: number | null = null;
@@ -85,15 +87,20 @@ export class Http1Stream implements ServerStream {
 
   receive(receiver: StreamReceiver, isPaused = false): void {
     this.#receiver = receiver;
-    if (!isPaused) this.resume();
+    if (isPaused) this.pause();
+    else this.resume();
   }
 
   pause(): void {
-    this.#request.pause();
+    this.#isPaused = true;
+    if (this.#isReading) this.#request.pause();
   }
 
   resume() {
-    while (this.#unread.length > 0 && this.#receiver) this.#receiver.onData(this.#unread.shift() as Buffer);
+    this.#isPaused = false;
+    while (this.#unread.length > 0 && this.#receiver && !this.#isPaused)
+      this.#receiver.onData(this.#unread.shift() as Buffer);
+    if (this.#isPaused) return;
     if (this.#isRequestComplete) return this.#deliverEnd();
     if (!this.#isReading) this.#read();
     this.#request.resume();
@@ -103,7 +110,7 @@ export class Http1Stream implements ServerStream {
     this.#receiver = null;
     this.#isEndDelivered = false;
     if (piece && piece.length > 0) this.#unread.unshift(piece);
-    if (this.#isReading) this.#request.pause();
+    this.pause();
   }
 
   respond(head: HeaderBlock, isEnd = false): void {
@@ -152,12 +159,12 @@ export class Http1Stream implements ServerStream {
     if (this.#bytesToDiscard !== null) {
       this.#bytesToDiscard -= piece.length;
       if (this.#bytesToDiscard < 0) this.reset();
-    } else if (this.#receiver) this.#receiver.onData(piece);
+    } else if (this.#receiver && !this.#isPaused) this.#receiver.onData(piece);
     else this.#unread.push(piece);
   }
 
   #deliverEnd(): void {
-    if (!this.#receiver || this.#isEndDelivered) return;
+    if (!this.#receiver || this.#isPaused || this.#isEndDelivered) return;
     this.#isEndDelivered = true;
     this.#receiver.onEnd();
   }
