@@ -11,12 +11,7 @@ const [port, accessToken = '', connections] = process.argv.slice(2);
 const body = envelope(toBinary(VerifyRequestSchema, create(VerifyRequestSchema, { accessToken })));
 
 async function openOne(): Promise<void> {
-  const client = await openRawClient(Number(port), [
-    [':path', VERIFY_PATH],
-    [':authority', `127.0.0.1:${port}`],
-    ['content-type', 'application/grpc'],
-    ['te', 'trailers'],
-  ]);
+  const client = await openRawClient(Number(port), VERIFY_PATH);
   await new Promise<Buffer>((resolve) => client.call(body, resolve));
 }
 

@@ -11,14 +11,7 @@ const CONNECTIONS = 4;
 const [port, accessToken = '', rate, seconds] = process.argv.slice(2);
 const body = envelope(toBinary(VerifyRequestSchema, create(VerifyRequestSchema, { accessToken })));
 const clients = await Promise.all(
-  Array.from({ length: CONNECTIONS }, () =>
-    openRawClient(Number(port), [
-      [':path', '/latchkey.auth.v1.AuthService/Verify'],
-      [':authority', `127.0.0.1:${port}`],
-      ['content-type', 'application/grpc'],
-      ['te', 'trailers'],
-    ]),
-  ),
+  Array.from({ length: CONNECTIONS }, () => openRawClient(Number(port), '/latchkey.auth.v1.AuthService/Verify')),
 );
 
 const dueAfterMs = arrivals(Number(rate), Number(rate) * Number(seconds));

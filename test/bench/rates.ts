@@ -1,10 +1,13 @@
 // Calls a second and processor time a call of Verify and its kin, beside servers without any logic, in rounds that take turns.
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import type { Environment } from '../../src/config/config.ts';
 import type { Certificates } from '../support/certificates.ts';
 import { ANSWER_BYTES, CONTENDERS } from './contenders.ts';
 import {
   type Backends,
   h2load,
+  LOAD_CORE,
   median,
   type Rate,
   SERVER_CORE,
@@ -18,9 +21,12 @@ import {
 import { BATCH, type CheckedLoad, check, createLoads, withAnswerBytes } from './loads.ts';
 import { buildNative, GRPC_GO_SERVER, type NativeContender, TONIC_SERVER } from './native-contenders.ts';
 
+const run = promisify(execFile);
+
 export const VERIFY = 'Verify, gRPC, repeated token';
 export const VERIFY_TLS = 'Verify, gRPC over TLS, repeated token';
 export const FIRST_SEEN = 'Verify, gRPC, first-seen token';
+export const UNCACHED = 'Verify, gRPC, without a token cache';
 export const EXT_AUTHZ = 'ext_authz Check, gRPC, repeated token';
 export const CHECK_ROLE = 'CheckRole, gRPC, repeated token';
 export const HEALTH = 'Health/Check, gRPC';
@@ -48,6 +54,8 @@ export type Contender = {
   /** @returns why not, where the contender cannot be had */
   start(): Promise<Server | string>;
   authorityFile?: string;
+  /** In the place of h2load. */
+  measure?(server: Server, seconds: number): Promise<Rate>;
   /** Answers of a call. */
   per?: number;
 };
@@ -101,8 +109,8 @@ export function contendersOf({ environment, accessToken, certFile, keyFile }: Se
     native(TONIC, TONIC_SERVER),
     bare(HTTP2, constant, 'http2'),
     bare(SOCKET, constant, 'socket'),
-    // A cache without room: each token is a first-seen token.
-    ours(FIRST_SEEN, loads.verify, { TOKEN_CACHE_MB: '0' }),
+    ours(FIRST_SEEN, loads.verify, {}, { measure: (server, seconds) => firstSeenRate(environment, server, seconds) }),
+    ours(UNCACHED, loads.verify, { TOKEN_CACHE_MB: '0' }),
     ours(EXT_AUTHZ, loads.extAuthz),
     ours(CHECK_ROLE, loads.checkRole),
     ours(HEALTH, loads.health),
@@ -153,11 +161,11 @@ export async function measureRates(contenders: Contender[], { rounds, seconds, f
   }
   // The first round warms up.
   for (let round = -1; round < rounds; round += 1) {
-    for (const { name, server, load, answerBytes, per = 1 } of started) {
+    for (const { name, server, load, measure, answerBytes, per = 1 } of started) {
       // A service without calls reads revocations several times a second. Those of many services would be noise.
       server.child.kill('SIGCONT');
       await sendLoad(server, load, WARM_UP_SECONDS, { folder });
-      const rate = await h2load(server, load, seconds, { folder, answerBytes });
+      const rate = await (measure?.(server, seconds) ?? h2load(server, load, seconds, { folder, answerBytes }));
       server.child.kill('SIGSTOP');
       const { perSecond, cpuPerCall } = rate;
       if (round >= 0)
@@ -166,6 +174,13 @@ export async function measureRates(contenders: Contender[], { rounds, seconds, f
   }
   for (const { server } of started) await server.stop();
   return rates;
+}
+
+async function firstSeenRate(environment: Environment, { port, pid }: Server, seconds: number): Promise<Rate> {
+  const args = ['test/bench/first-seen-load.ts', String(port), String(pid), String(seconds)];
+  const env = { ...environment } as NodeJS.ProcessEnv;
+  const { stdout } = await run('taskset', ['-c', String(LOAD_CORE), process.execPath, ...args], { env });
+  return JSON.parse(stdout);
 }
 
 export function medianOf(rates: Rates, name: string): Rate | null {

@@ -42,8 +42,15 @@ const DEFAULT_WINDOW = 65_535;
 const [INDEXED, METHOD_POST, SCHEME_HTTP, FIRST_DYNAMIC] = [0x80, 3, 6, 62];
 const FRAME_HEAD = 9;
 
-/** @param rest of the headers, after the method and the scheme */
-export async function openRawClient(port: number, rest: Field[], host = '127.0.0.1'): Promise<RawClient> {
+/** A client for calls of gRPC to one path. */
+export async function openRawClient(port: number, path: string): Promise<RawClient> {
+  const host = '127.0.0.1';
+  const rest: Field[] = [
+    [':path', path],
+    [':authority', `${host}:${port}`],
+    ['content-type', 'application/grpc'],
+    ['te', 'trailers'],
+  ];
   const socket = connect({ port, host, noDelay: true });
   const open = new Map<number, OpenCall>();
   const waiting: Call[] = [];

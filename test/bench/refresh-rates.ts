@@ -44,14 +44,7 @@ async function openSide(folder: string): Promise<Side> {
   const backends = await startBackends(prepareDatabase);
   const server = await startNode([resolve(folder, 'src/main.ts'), 'serve'], backends.environment, null);
   const clients = await Promise.all(
-    Array.from({ length: CONNECTIONS }, () =>
-      openRawClient(server.port, [
-        [':path', '/latchkey.auth.v1.AuthService/Refresh'],
-        [':authority', `127.0.0.1:${server.port}`],
-        ['content-type', 'application/grpc'],
-        ['te', 'trailers'],
-      ]),
-    ),
+    Array.from({ length: CONNECTIONS }, () => openRawClient(server.port, '/latchkey.auth.v1.AuthService/Refresh')),
   );
   const sessions: Session[] = [];
   for (let n = 0; n < SESSIONS; n += 1) {
