@@ -68,7 +68,13 @@ export async function startBackends(prepare = prepareDatabase): Promise<Backends
   };
 }
 
-export type Server = { pid: number; port: number; url: string; child: ChildProcess; stop(): Promise<void> };
+export type Server = {
+  pid: number;
+  port: number;
+  url: string;
+  child: Pick<ChildProcess, 'kill'>;
+  stop(): Promise<void>;
+};
 
 /** A program that prints its port, pinned to a core, or free to use both when `core` is null. */
 export async function startProgram(command: string[], environment: Environment, core: number | null): Promise<Server> {

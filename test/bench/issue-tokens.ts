@@ -28,8 +28,8 @@ export async function openTokenIssuer(environment: Environment): Promise<TokenIs
       const iat = Math.floor(Date.now() / 1000);
       const rest = { aud: ['latchkey'], client_id: 'latchkey', iat, exp: iat + 3600, jti: randomUUID() };
       const person = { sub: userId, sid: sessionId, email: 'x@people.example', email_verified: true };
-      const roles = { roles: ['user'], epoch: 1, roles_epoch: 0 };
-      return keys.sign({ iss: config.tokens.issuer, ...rest, ...person, ...roles });
+      const counters = { refresh_counter: 1, epoch: 1, roles_epoch: 0 };
+      return keys.sign({ iss: config.tokens.issuer, ...rest, ...person, roles: ['user'], ...counters });
     },
     close: () => db.destroy(),
   };
