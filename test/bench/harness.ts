@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { type Environment, processEnvironment } from '../../src/config/config.ts';
 import { startEmbeddedPostgres } from '../../src/dev/embedded-postgres.ts';
@@ -123,6 +124,19 @@ export const startNode = (args: string[], environment: Environment, core: number
 
 export const serve = (environment: Environment, core: number | null) =>
   startNode(['src/main.ts', 'serve'], environment, core);
+
+const CATCH_UP_MS = 200;
+
+/** For the time in which another server is measured: a service without calls still reads revocations several times a second. */
+export function pause({ child }: Server): void {
+  child.kill('SIGSTOP');
+}
+
+/** Waits until the service has read the revocations that it has missed. */
+export async function resume({ child }: Server): Promise<void> {
+  child.kill('SIGCONT');
+  await sleep(CATCH_UP_MS);
+}
 
 /** Processor time that a process has used, in microseconds. */
 export function cpuMicroseconds(pid: number): number {

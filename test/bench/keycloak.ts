@@ -21,7 +21,7 @@ const CLIENT = 'bench';
 /** It serves this machine alone, for minutes. */
 const PASSWORD = 'bench-password';
 const OPENID = '/realms/master/protocol/openid-connect';
-const START_TIMEOUT_MS = 300_000;
+const START_TIMEOUT_MS = 600_000;
 
 export type Keycloak = { server: Server; introspection: CheckedLoad };
 

@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { type Backends, LOAD_CORE, median, quantile, type Server, serve, signIn } from './harness.ts';
+import { type Backends, LOAD_CORE, median, pause, quantile, resume, type Server, serve, signIn } from './harness.ts';
 import { storm } from './logins.ts';
 import type { Contender } from './rates.ts';
 
@@ -24,7 +24,7 @@ async function latencies(port: number, accessToken: string, perSecond: number, s
   return { p50: quantile(all, 0.5), p99: quantile(all, 0.99) };
 }
 
-/** Of rounds that take turns. Each contender has the core of servers, and the load has the other. */
+/** The rounds take turns. Each contender has the core of servers, and the load has the other. */
 export async function comparedLatencies(
   contenders: Contender[],
   { accessToken, perSecond, rounds }: { accessToken: string; perSecond: number; rounds: number },
@@ -35,13 +35,13 @@ export async function comparedLatencies(
     if (typeof server !== 'string') servers.set(name, server);
   }
   const all = new Map<string, Quantiles[]>([...servers.keys()].map((name) => [name, []]));
-  for (const server of servers.values()) server.child.kill('SIGSTOP');
+  for (const server of servers.values()) pause(server);
   for (let round = -1; round < rounds; round += 1) {
     for (const [name, server] of servers) {
-      server.child.kill('SIGCONT');
+      await resume(server);
       await latencies(server.port, accessToken, perSecond, WARM_UP_SECONDS, LOAD_CORE);
       const quantiles = await latencies(server.port, accessToken, perSecond, SECONDS, LOAD_CORE);
-      server.child.kill('SIGSTOP');
+      pause(server);
       if (round >= 0) all.get(name)?.push(quantiles);
     }
   }

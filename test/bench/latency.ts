@@ -8,6 +8,8 @@ import { envelope } from '../support/raw.ts';
 import { openRawClient } from './raw-client.ts';
 
 const CONNECTIONS = 4;
+/** More than any call that succeeds. */
+const FAILED_MS = 1e6;
 const [port, accessToken = '', rate, seconds] = process.argv.slice(2);
 const body = envelope(toBinary(VerifyRequestSchema, create(VerifyRequestSchema, { accessToken })));
 const clients = await Promise.all(
@@ -24,10 +26,12 @@ function sendDue(): void {
   const now = performance.now() - startedAt;
   for (; sent < dueAfterMs.length && (dueAfterMs[sent] as number) <= now; sent += 1) {
     const dueAt = startedAt + (dueAfterMs[sent] as number);
-    clients[sent % CONNECTIONS]?.call(body, () => {
-      took.push(performance.now() - dueAt);
+    const end = (milliseconds: number) => {
+      took.push(milliseconds);
       if (took.length === dueAfterMs.length) done.resolve();
-    });
+    };
+    const onAnswer = () => end(performance.now() - dueAt);
+    clients[sent % CONNECTIONS]?.call(body, onAnswer, () => end(FAILED_MS));
   }
   if (sent === dueAfterMs.length) return;
   if (process.argv.includes('--spin')) setImmediate(sendDue);

@@ -9,7 +9,9 @@ import {
   h2load,
   LOAD_CORE,
   median,
+  pause,
   type Rate,
+  resume,
   SERVER_CORE,
   type Server,
   sendLoad,
@@ -140,7 +142,7 @@ export type RateOptions = { rounds: number; seconds: number; folder: string };
 
 type Started = Contender & { server: Server; answerBytes: number };
 
-/** Compiles hot code, and lets a server that was paused read the revocations that it has missed. */
+/** The caches of the processor have the data of the contender before. */
 const WARM_UP_SECONDS = 0.4;
 
 /** A process for each contender: a process that has served another protocol has another heap. */
@@ -157,16 +159,15 @@ export async function measureRates(contenders: Contender[], { rounds, seconds, f
     const answerBytes = await check(server, contender.load, contender.authorityFile);
     started.push({ ...contender, server, answerBytes });
     rates.rounds.set(contender.name, []);
-    server.child.kill('SIGSTOP');
+    pause(server);
   }
   // The first round warms up.
   for (let round = -1; round < rounds; round += 1) {
     for (const { name, server, load, measure, answerBytes, per = 1 } of started) {
-      // A service without calls reads revocations several times a second. Those of many services would be noise.
-      server.child.kill('SIGCONT');
+      await resume(server);
       await sendLoad(server, load, WARM_UP_SECONDS, { folder });
       const rate = await (measure?.(server, seconds) ?? h2load(server, load, seconds, { folder, answerBytes }));
-      server.child.kill('SIGSTOP');
+      pause(server);
       const { perSecond, cpuPerCall } = rate;
       if (round >= 0)
         rates.rounds.get(name)?.push({ ...rate, perSecond: perSecond * per, cpuPerCall: cpuPerCall / per });

@@ -25,13 +25,14 @@ import { http2Frame } from '../support/raw.ts';
 export type RawClient = {
   /**
    * @param body of the request, as in DATA
-   * @param onAnswer receives the body of a call that ended with grpc-status 0; any other end of a call fails the process
+   * @param onAnswer receives the body of a call that ended with grpc-status 0
+   * @param onFailure receives another end of a call; without it the process fails
    */
-  call(body: Buffer, onAnswer: (body: Buffer) => void): void;
+  call(body: Buffer, onAnswer: (body: Buffer) => void, onFailure?: () => void): void;
   close(): void;
 };
 
-type Call = { body: Buffer; onAnswer: (body: Buffer) => void };
+type Call = { body: Buffer; onAnswer: (body: Buffer) => void; onFailure: (() => void) | undefined };
 type OpenCall = Call & { answer: Buffer };
 
 const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
@@ -77,9 +78,11 @@ export async function openRawClient(port: number, path: string): Promise<RawClie
     }
   }
 
-  function finish(streamId: number, call: OpenCall): void {
+  function finish(streamId: number, call: OpenCall, trailers: Buffer): void {
     open.delete(streamId);
-    call.onAnswer(call.answer);
+    if (hasStatusOk(trailers)) call.onAnswer(call.answer);
+    else if (call.onFailure) call.onFailure();
+    else fail(`a call failed: ${trailers.toString('latin1')}`);
     if (waiting.length > 0) send();
   }
 
@@ -89,8 +92,7 @@ export async function openRawClient(port: number, path: string): Promise<RawClie
       const isEnd = (flags & END_STREAM) !== 0;
       if (!call || flags & PADDED || (isEnd && type === DATA)) fail(`an unexpected frame of stream ${streamId}`);
       else if (type === DATA) call.answer = call.answer.length === 0 ? payload : Buffer.concat([call.answer, payload]);
-      else if (isEnd && !hasStatusOk(payload)) fail(`a call failed: ${payload.toString('latin1')}`);
-      else if (isEnd) finish(streamId, call);
+      else if (isEnd) finish(streamId, call, payload);
     } else if (type === WINDOW_UPDATE) {
       if (streamId === 0) sendWindow += payload.readUInt32BE(0);
       send();
@@ -126,8 +128,8 @@ export async function openRawClient(port: number, path: string): Promise<RawClie
   socket.write(Buffer.concat([PREFACE, ours, window]));
   await ready.promise;
   return {
-    call(body, onAnswer) {
-      waiting.push({ body, onAnswer });
+    call(body, onAnswer, onFailure) {
+      waiting.push({ body, onAnswer, onFailure });
       send();
     },
     close: () => socket.destroy(),

@@ -5,7 +5,7 @@ import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { RefreshRequestSchema, RefreshResponseSchema } from '../../gen/latchkey/auth/v1/auth_service_pb.ts';
 import { envelope } from '../support/raw.ts';
 import { checkOutBaseline } from './baseline.ts';
-import { median, pin, SERVER_CORE, type Server, signIn, startBackends, startNode } from './harness.ts';
+import { median, pause, pin, resume, SERVER_CORE, type Server, signIn, startBackends, startNode } from './harness.ts';
 import { GRPC_PREFIX_BYTES } from './loads.ts';
 import { openRawClient, type RawClient } from './raw-client.ts';
 
@@ -25,10 +25,10 @@ export async function refreshRates(rounds: number, seconds: number): Promise<{ r
   const sides = before ? [today, before] : [today];
   for (let round = -1; round < rounds; round += 1) {
     for (const { server, sessions, perSecond } of sides) {
-      server.child.kill('SIGCONT');
+      await resume(server);
       await refreshAll(sessions, WARM_UP_SECONDS);
       const rate = await refreshAll(sessions, seconds);
-      server.child.kill('SIGSTOP');
+      pause(server);
       if (round >= 0) perSecond.push(rate);
     }
   }
@@ -51,7 +51,7 @@ async function openSide(folder: string): Promise<Side> {
     const { refreshToken } = await signIn(server.url);
     sessions.push({ client: clients[n % CONNECTIONS] as RawClient, refreshToken });
   }
-  server.child.kill('SIGSTOP');
+  pause(server);
   return {
     server,
     sessions,
