@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { type Environment, processEnvironment } from '../../src/config/config.ts';
 import { startEmbeddedPostgres } from '../../src/dev/embedded-postgres.ts';
@@ -16,6 +17,7 @@ import { findProgram } from '../support/program.ts';
 /** The core of the server, and the core of the load. */
 export const SERVER_CORE = 0;
 export const LOAD_CORE = 1;
+const BOTH_CORES = '0-1';
 export const SERVICE_KEY = randomBytes(32).toString('hex');
 export const PASSWORD = 'the right pass phrase';
 /** A clock tick in /proc, in microseconds. */
@@ -23,8 +25,11 @@ const TICK_US = 10_000;
 
 export type Backends = { environment: Environment; ownerUrl: string; folder: string; stop(): Promise<void> };
 
-/** A Postgres and a Redis, and the environment of a service on them without limits. */
-export async function startBackends(): Promise<Backends> {
+/**
+ * A Postgres and a Redis, and the environment of a service on them without limits.
+ * @param prepare creates the database, by default as the service of today does
+ */
+export async function startBackends(prepare = prepareDatabase): Promise<Backends> {
   const folder = mkdtempSync(join(tmpdir(), 'latchkey-bench-'));
   const postgres = await startEmbeddedPostgres(folder);
   const redis = await startEmbeddedRedis(await findRedis(processEnvironment().PATH ?? '', PROGRAM_CACHE));
@@ -32,7 +37,7 @@ export async function startBackends(): Promise<Backends> {
   owner.pathname = '/bench';
   const service = new URL(owner);
   service.username = 'bench_service';
-  await prepareDatabase(owner.href, service.href);
+  await prepare(owner.href, service.href);
   const limits = [
     'LOGIN_ACCOUNT',
     'LOGIN_PAIR',
@@ -64,13 +69,28 @@ export async function startBackends(): Promise<Backends> {
   };
 }
 
-export type Server = { pid: number; port: number; url: string; child: ChildProcess; stop(): Promise<void> };
+export type Server = {
+  pid: number;
+  port: number;
+  url: string;
+  child: Pick<ChildProcess, 'kill'>;
+  stop(): Promise<void>;
+};
 
-/** A program of Node that prints its port, pinned to a core unless `core` is null. */
-export async function startServer(args: string[], environment: Environment, core: number | null): Promise<Server> {
-  const [command, ...rest] = [...(core === null ? [] : ['taskset', '-c', String(core)]), process.execPath, ...args];
+/** A program that prints its port, pinned to a core, or free to use both when `core` is null. */
+export async function startProgram(command: string[], environment: Environment, core: number | null): Promise<Server> {
   const env = { PATH: processEnvironment().PATH, ...environment } as NodeJS.ProcessEnv;
-  const child = spawn(command as string, rest, { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn('taskset', ['-c', String(core ?? BOTH_CORES), ...command], {
+    env,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  running.add(child);
+  const ended = new Promise<void>((resolve) =>
+    child.once('exit', () => {
+      running.delete(child);
+      resolve();
+    }),
+  );
   const port = await new Promise<number>((resolve, reject) => {
     let output = '';
     child.stdout?.on('data', (chunk) => {
@@ -80,21 +100,43 @@ export async function startServer(args: string[], environment: Environment, core
     });
     child.once('exit', () => reject(new Error(output)));
   });
-  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   return {
     pid: child.pid as number,
     port,
     url: `http://127.0.0.1:${port}`,
     child,
     async stop() {
+      child.kill('SIGCONT');
       child.kill('SIGTERM');
       await ended;
     },
   };
 }
 
+/** Programs that a measurement has left running end with this process. */
+const running = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
+export const startNode = (args: string[], environment: Environment, core: number | null) =>
+  startProgram([process.execPath, ...args], environment, core);
+
 export const serve = (environment: Environment, core: number | null) =>
-  startServer(['src/main.ts', 'serve'], environment, core);
+  startNode(['src/main.ts', 'serve'], environment, core);
+
+const CATCH_UP_MS = 200;
+
+/** For the time in which another server is measured: a service without calls still reads revocations several times a second. */
+export function pause({ child }: Server): void {
+  child.kill('SIGSTOP');
+}
+
+/** Waits until the service has read the revocations that it has missed. */
+export async function resume({ child }: Server): Promise<void> {
+  child.kill('SIGCONT');
+  await sleep(CATCH_UP_MS);
+}
 
 /** Processor time that a process has used, in microseconds. */
 export function cpuMicroseconds(pid: number): number {
@@ -113,13 +155,15 @@ export function childrenOf(pid: number, what: string): number[] {
   return lines.map((line) => Number.parseInt(line, 10));
 }
 
-export function pin(pid: number, core: number): void {
-  execFileSync('taskset', ['-a', '-cp', String(core), String(pid)]);
+/** @param core null for both */
+export function pin(pid: number, core: number | null): void {
+  execFileSync('taskset', ['-a', '-cp', String(core ?? BOTH_CORES), String(pid)]);
 }
 
 export type Load = {
   path: string;
-  body: Buffer;
+  /** Null for a GET. */
+  body: Buffer | null;
   headers: Record<string, string>;
   http1: boolean;
   connections: number;
@@ -127,38 +171,54 @@ export type Load = {
   /** Calls a second, by all connections together. Without it they send as many as they can. */
   pace?: number;
 };
-export type Rate = { perSecond: number; cpuPerCall: number };
+/** `busy` is the share of the time that the server used a core: far below 1, the load was the limit. */
+export type Rate = { perSecond: number; cpuPerCall: number; busy: number };
+export type H2loadOptions = {
+  folder: string;
+  /** The length of the body of a correct answer. gRPC has the status 200 also for errors, but not their length. */
+  answerBytes?: number;
+};
 
 const run = promisify(execFile);
+/** Times in an answer have no fixed length. */
+const LENGTH_TOLERANCE = 0.05;
 
 /** Sends requests for this time. Counts successful responses, and fails if there are others. */
-export async function h2load(server: Server, load: Load, seconds: number, folder: string): Promise<Rate> {
+export async function h2load(server: Server, load: Load, seconds: number, options: H2loadOptions): Promise<Rate> {
+  const before = cpuMicroseconds(server.pid);
+  const printed = await sendLoad(server, load, seconds, options);
+  const spent = cpuMicroseconds(server.pid) - before;
+  const counted = /(\d+) succeeded, (\d+) failed, (\d+) errored/.exec(printed);
+  const good = Number(counted?.[1]);
+  if (!(good > 0) || Number(counted?.[2]) > 0) throw new Error(printed);
+  const received = Number(/\((\d+)\) data/.exec(printed)?.[1]);
+  const { answerBytes } = options;
+  if (answerBytes !== undefined && received < good * answerBytes * (1 - LENGTH_TOLERANCE))
+    throw new Error(`answers of ${answerBytes} bytes are missing: ${printed}`);
+  return { perSecond: good / seconds, cpuPerCall: spent / good, busy: spent / (seconds * 1e6) };
+}
+
+/** Returns the output of h2load. */
+export async function sendLoad(
+  server: Server,
+  load: Load,
+  seconds: number,
+  { folder }: Pick<H2loadOptions, 'folder'>,
+): Promise<string> {
   const program = await findProgram('nghttp2-client', 'usr/bin/h2load');
-  const file = join(folder, 'body');
-  writeFileSync(file, load.body);
-  const args = [
-    '-c',
-    String(LOAD_CORE),
-    program.path,
-    '-D',
-    String(seconds),
-    '-c',
-    String(load.connections),
-    '-d',
-    file,
-  ];
+  const args = ['-c', String(LOAD_CORE), program.path, '-D', `${Math.round(seconds * 1_000)}ms`];
+  args.push('-c', String(load.connections));
+  if (load.body) {
+    const file = join(folder, 'body');
+    writeFileSync(file, load.body);
+    args.push('-d', file);
+  }
   if (load.http1) args.push('--h1');
   else args.push('-m', String(load.streams));
   if (load.pace) args.push('--rps', String(load.pace / load.connections));
   for (const [name, value] of Object.entries(load.headers)) args.push('-H', `${name}: ${value}`);
-  const before = cpuMicroseconds(server.pid);
   const env = { ...(program.libraryPath && { LD_LIBRARY_PATH: program.libraryPath }) };
-  const { stdout } = await run('taskset', [...args, `${server.url}${load.path}`], { env });
-  const spent = cpuMicroseconds(server.pid) - before;
-  const counted = /(\d+) succeeded, (\d+) failed, (\d+) errored/.exec(stdout);
-  const good = Number(counted?.[1]);
-  if (!(good > 0) || Number(counted?.[2]) > 0) throw new Error(stdout);
-  return { perSecond: good / seconds, cpuPerCall: spent / good };
+  return (await run('taskset', [...args, `${server.url}${load.path}`], { env })).stdout;
 }
 
 export function quantile(values: number[], q: number): number {

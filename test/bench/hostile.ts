@@ -80,7 +80,7 @@ await backends.stop();
 process.exit();
 
 async function verifyTimes(): Promise<number[]> {
-  const args = [LATENCY, server.url, accessToken, String(VERIFY_RATE), String(SECONDS)];
+  const args = [LATENCY, new URL(server.url).port, accessToken, String(VERIFY_RATE), String(SECONDS)];
   const { stdout } = await promisify(execFile)(process.execPath, args, { maxBuffer: 64 * 1024 * 1024 });
   return JSON.parse(stdout);
 }

@@ -1,43 +1,59 @@
-// Verify at a steady rate over gRPC, in a process of its own: `node latency.ts <url> <token> <calls a second> <seconds>` prints
-// the milliseconds of each call, from when it was due.
-import http2 from 'node:http2';
+// Verify at an average rate over gRPC, in a process of its own: `node latency.ts <port> <token> <calls a second> <seconds> [--spin]`
+// prints the milliseconds of each call, from when it was due. The calls are due at random moments, as those of many independent clients,
+// and at the same moments in each run. With --spin the process needs a core of its own, and sends each call when it is due. Without it
+// a timer sends the calls of each millisecond.
 import { create, toBinary } from '@bufbuild/protobuf';
 import { VerifyRequestSchema } from '../../gen/latchkey/auth/v1/auth_service_pb.ts';
 import { envelope } from '../support/raw.ts';
+import { openRawClient } from './raw-client.ts';
 
-const [url = '', accessToken = '', rate = '1000', seconds = '5'] = process.argv.slice(2);
+const CONNECTIONS = 4;
+/** More than any call that succeeds. */
+const FAILED_MS = 1e6;
+const [port, accessToken = '', rate, seconds] = process.argv.slice(2);
 const body = envelope(toBinary(VerifyRequestSchema, create(VerifyRequestSchema, { accessToken })));
-const sessions = Array.from({ length: 4 }, () => http2.connect(url));
-await Promise.all(sessions.map((session) => new Promise((resolve) => session.once('remoteSettings', resolve))));
+const clients = await Promise.all(
+  Array.from({ length: CONNECTIONS }, () => openRawClient(Number(port), '/latchkey.auth.v1.AuthService/Verify')),
+);
 
-const total = Number(rate) * Number(seconds);
+const dueAfterMs = arrivals(Number(rate), Number(rate) * Number(seconds));
 const took: number[] = [];
 const startedAt = performance.now();
 let sent = 0;
-await new Promise<void>((resolve) => {
-  const tick = setInterval(() => {
-    const due = Math.min(total, ((performance.now() - startedAt) * Number(rate)) / 1000);
-    for (; sent < due; sent += 1) {
-      const dueAt = startedAt + (sent * 1000) / Number(rate);
-      const stream = sessions[sent % sessions.length]?.request({
-        ':method': 'POST',
-        ':path': '/latchkey.auth.v1.AuthService/Verify',
-        'content-type': 'application/grpc',
-        te: 'trailers',
-      });
-      stream?.on('trailers', (trailers) => {
-        if (trailers['grpc-status'] !== '0') throw new Error(`status ${trailers['grpc-status']}`);
-      });
-      stream?.resume();
-      stream?.on('close', () => {
-        took.push(performance.now() - dueAt);
-        if (took.length < total) return;
-        clearInterval(tick);
-        resolve();
-      });
-      stream?.end(body);
-    }
-  }, 1);
-});
-for (const session of sessions) session.close();
-console.log(JSON.stringify(took.map((ms) => Math.round(ms * 100) / 100)));
+const done = Promise.withResolvers<void>();
+
+function sendDue(): void {
+  const now = performance.now() - startedAt;
+  for (; sent < dueAfterMs.length && (dueAfterMs[sent] as number) <= now; sent += 1) {
+    const dueAt = startedAt + (dueAfterMs[sent] as number);
+    const end = (milliseconds: number) => {
+      took.push(milliseconds);
+      if (took.length === dueAfterMs.length) done.resolve();
+    };
+    const onAnswer = () => end(performance.now() - dueAt);
+    clients[sent % CONNECTIONS]?.call(body, onAnswer, () => end(FAILED_MS));
+  }
+  if (sent === dueAfterMs.length) return;
+  if (process.argv.includes('--spin')) setImmediate(sendDue);
+  else setTimeout(sendDue, 1);
+}
+
+sendDue();
+await done.promise;
+for (const client of clients) client.close();
+console.log(JSON.stringify(took.map((ms) => Math.round(ms * 1_000) / 1_000)));
+
+/** A Poisson process. */
+function arrivals(perSecond: number, count: number): number[] {
+  // A linear congruential generator (Numerical Recipes), always with the same seed.
+  let state = 1;
+  const random = () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return (state + 1) / 2 ** 32;
+  };
+  let at = 0;
+  return Array.from({ length: count }, () => {
+    at -= (Math.log(random()) * 1_000) / perSecond;
+    return at;
+  });
+}

@@ -1,18 +1,14 @@
 // `npm run bench:memory [-- minutes]` measures the memory of a server with 100,000 live sessions. Tokens of some of them, as many as
 // the cache has room for, are looked up more than a million times, while others sign out. It prints resident memory at the start,
-// after each round, and at the end, when the token of every session has been looked up once.
+// after each round, when the token of every session has been looked up once, and of another server with 10,000 idle HTTP/2 connections.
 import { randomUUID } from 'node:crypto';
 import { createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import pg from 'pg';
 import { VerifierService } from '../../gen/latchkey/auth/v1/verifier_service_pb.ts';
-import { readConfig } from '../../src/config/config.ts';
-import { createKeyRotation } from '../../src/keys/key-rotation.ts';
-import { derivePurposeKeys } from '../../src/keys/purpose-keys.ts';
-import { loadSigningKeys } from '../../src/keys/signing-keys.ts';
-import { openDatabase } from '../../src/store/postgres/database.ts';
-import { createSigningKeyRows } from '../../src/store/signing-key-rows.ts';
 import { rssMegabytes, SERVICE_KEY, serve, startBackends } from './harness.ts';
+import { IDLE_CONNECTIONS, idleMemory } from './idle-memory.ts';
+import { openTokenIssuer } from './issue-tokens.ts';
 
 const SESSIONS = 100_000;
 const LOOKUPS = 1_000_000;
@@ -25,18 +21,7 @@ const backends = await startBackends();
 const server = await serve(backends.environment, null);
 const owner = new pg.Client({ connectionString: backends.ownerUrl });
 await owner.connect();
-const config = readConfig(backends.environment);
-const db = openDatabase({ url: config.database.url, poolSize: 1, statementTimeoutMs: 5_000 }, () => {});
-const rows = createSigningKeyRows(db, randomUUID);
-const encryptionKeys = derivePurposeKeys(config.keys.masterKeys).signingKeyEncryption;
-const rotation = createKeyRotation({ store: rows, encryptionKeys, now: () => new Date() });
-const keys = await loadSigningKeys({
-  store: rows,
-  createFirst: () => rotation.advance(config.keys.policy),
-  encryptionKeys,
-  areStale: () => false,
-  onUndecryptable: () => {},
-});
+const issuer = await openTokenIssuer(backends.environment);
 
 const userId = randomUUID();
 await owner.query("INSERT INTO users (id, email, full_name, created_at) VALUES ($1, 'x@people.example', 'X', now())", [
@@ -47,15 +32,9 @@ await owner.query(
   "INSERT INTO sessions (id, user_id, created_at, expires_at, ends_by) SELECT id, $2, now(), now() + interval '1 day', now() + interval '1 day' FROM unnest($1::uuid[]) AS id",
   [sessions, userId],
 );
-const iat = Math.floor(Date.now() / 1000);
 const tokens: string[] = [];
-for (const sid of sessions) {
-  const rest = { aud: ['latchkey'], client_id: 'latchkey', iat, exp: iat + 3600, jti: randomUUID() };
-  const person = { sub: userId, sid, email: 'x@people.example', email_verified: true };
-  const roles = { roles: ['user'], epoch: 1, roles_epoch: 0 };
-  tokens.push(await keys.sign({ iss: config.tokens.issuer, ...rest, ...person, ...roles }));
-}
-const report = (what: string) => console.log(`${what.padEnd(40)} ${rssMegabytes(server.pid).toFixed(0)} MB`);
+for (const sid of sessions) tokens.push(await issuer.issue(userId, sid));
+const report = (what: string) => console.log(`${what.padEnd(50)} ${rssMegabytes(server.pid).toFixed(0)} MB`);
 report('at the start');
 
 const verifier = createClient(VerifierService, createGrpcTransport({ baseUrl: server.url }));
@@ -90,6 +69,9 @@ for (let minute = 1; performance.now() < end; minute += 1) {
 looked = 0;
 await look(SESSIONS, SESSIONS);
 report('the token of every session once');
-await Promise.all([owner.end(), db.destroy(), server.stop()]);
+await Promise.all([owner.end(), issuer.close(), server.stop()]);
+const idle = await idleMemory(['src/main.ts', 'serve'], backends.environment, tokens[0] as string);
+const used = typeof idle === 'string' ? idle : `${idle.afterMb.toFixed(0)} MB, before ${idle.beforeMb.toFixed(0)} MB`;
+console.log(`${`another server with ${IDLE_CONNECTIONS.toLocaleString('en')} idle connections`.padEnd(50)} ${used}`);
 await backends.stop();
 process.exit();

@@ -56,9 +56,9 @@ const rows: [name: string, server: Server, load: Load][] = [
 console.log('| Verify over gRPC | calls a second | CPU a call |\n| --- | --- | --- |');
 const costs: number[] = [];
 for (const [name, server, load] of rows) {
-  await h2load(server, load, SECONDS, folder);
+  await h2load(server, load, SECONDS, { folder });
   const rates = [];
-  for (let round = 0; round < rounds; round += 1) rates.push(await h2load(server, load, SECONDS, folder));
+  for (let round = 0; round < rounds; round += 1) rates.push(await h2load(server, load, SECONDS, { folder }));
   const [perSecond, cost] = [median(rates.map((one) => one.perSecond)), median(rates.map((one) => one.cpuPerCall))];
   costs.push(cost);
   console.log(`| ${name} | ${Math.round(perSecond).toLocaleString('en')} | ${cost.toFixed(0)} µs |`);

@@ -46,7 +46,7 @@ const load = {
 // The first round warms up.
 for (let round = -1; round < rounds; round += 1) {
   for (const { server, rates } of contenders) {
-    const rate = await h2load(server, load, SECONDS, backends.folder);
+    const rate = await h2load(server, load, SECONDS, backends);
     if (round >= 0) rates.push(rate);
   }
 }
