@@ -127,22 +127,23 @@ function causeOfForgery(token: string, keys: KeysByHeader): Explanation['cause']
 }
 
 function readAuthenticClaims(token: string, keys: KeysByHeader): AccessClaims | null {
+  if (!load(token)) return null;
   const headerEnd = token.indexOf('.');
   // With one dot or none the payload is empty. A fourth part would be in the payload, with a dot.
   const payloadEnd = token.lastIndexOf('.');
   const key = keys.get(token.slice(0, headerEnd));
-  if (!key || !load(token)) return null;
   const json = decodeLoaded(headerEnd + 1, payloadEnd);
-  const signatureBytes = decodeBase64url(characters, payloadEnd + 1, token.length, signature);
-  if (json === null || signatureBytes !== key.signatureBytes) return null;
-  const isAuthentic = key.hasSigned(characters.subarray(0, payloadEnd), signature.subarray(0, signatureBytes));
+  if (!key || json === null) return null;
+  const length = decodeBase64url(characters, payloadEnd + 1, token.length, signatureBytes);
+  if (length !== key.signatureBytes) return null;
+  const isAuthentic = key.hasSigned(characters.subarray(0, payloadEnd), signatureBytes.subarray(0, length));
   return isAuthentic ? parseCanonicalClaims(json) : null;
 }
 
-/** Reused for each token. In UTF-8 a unit of a text has at most three bytes. */
+/** Each is reused for every token. In UTF-8 a unit of a text has at most three bytes. */
 const characters = Buffer.allocUnsafeSlow(3 * MAX_TOKEN_LENGTH);
-const payload = Buffer.allocUnsafeSlow(MAX_TOKEN_LENGTH);
-const signature = Buffer.allocUnsafeSlow(MAX_TOKEN_LENGTH);
+const payloadBytes = Buffer.allocUnsafeSlow(MAX_TOKEN_LENGTH);
+const signatureBytes = Buffer.allocUnsafeSlow(MAX_TOKEN_LENGTH);
 
 /** Copies a text of ASCII into `characters`. False for other characters, and for a text that is too long. */
 function load(text: string): boolean {
@@ -151,8 +152,8 @@ function load(text: string): boolean {
 
 /** Null for characters that are not canonical base64url, and for bytes that are not UTF-8. */
 function decodeLoaded(start: number, end: number): string | null {
-  const length = decodeBase64url(characters, start, end, payload);
-  return length !== -1 && isUtf8(payload.subarray(0, length)) ? payload.toString('utf8', 0, length) : null;
+  const length = decodeBase64url(characters, start, end, payloadBytes);
+  return length !== -1 && isUtf8(payloadBytes.subarray(0, length)) ? payloadBytes.toString('utf8', 0, length) : null;
 }
 
 /** As decodeLoaded. */
