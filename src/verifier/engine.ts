@@ -160,9 +160,9 @@ export function revocableToken({ principal, userId, sessionId, epoch, rolesEpoch
 function principalOf(claims: AccessClaims): TokenPrincipal {
   // Stryker disable next-line BooleanLiteral: the claims of a user always have email_verified.
   const { sub, sid, client_id: name, email, email_verified: emailVerified = false, roles, iat, exp } = claims;
-  const times = { issuedAt: new Date(iat * 1000), expiresAt: new Date(exp * 1000) };
-  if (email !== undefined) return { kind: 'user', userId: sub, sessionId: sid, email, emailVerified, roles, ...times };
-  return { kind: 'service', serviceAccountId: sub, name, roles, ...times };
+  const [issuedAt, expiresAt] = [new Date(iat * 1000), new Date(exp * 1000)];
+  if (email === undefined) return { kind: 'service', serviceAccountId: sub, name, roles, issuedAt, expiresAt };
+  return { kind: 'user', userId: sub, sessionId: sid, email, emailVerified, roles, issuedAt, expiresAt };
 }
 
 function toVerified(text: string, claims: AccessClaims): VerifiedToken {

@@ -130,6 +130,34 @@ describe.each(KEYS)('%s', (_, signer, key) => {
       expect(accepted).toEqual([]);
     });
 
+    test('a signed text without three parts, or with an empty payload, is rejected', () => {
+      const signatureOf = (content: string) => {
+        const key = { key: ours.privateKey, dsaEncoding: 'ieee-p1363' as const };
+        return signBytes(algorithm === 'EdDSA' ? null : 'sha256', Buffer.from(content), key).toString('base64url');
+      };
+      const [header = ''] = good.split('.');
+      const empty = `${header}..${signatureOf(`${header}.`)}`;
+      for (const text of [header + signatureOf(header), `${header}.${signatureOf(header)}`, empty]) {
+        expect(rejection(text)).toBe('TOKEN_INVALID');
+      }
+    });
+
+    test('a character whose low byte is the right one is rejected', () => {
+      for (let at = 0; at < good.length; at += 1) {
+        const other = String.fromCharCode(0x100 + good.charCodeAt(at));
+        expect(rejection(good.slice(0, at) + other + good.slice(at + 1))).toBe('TOKEN_INVALID');
+      }
+    });
+
+    test('a part of a token is rejected right after the whole, alone and before another character', () => {
+      for (let length = 0; length < good.length; length += 1) {
+        const { judge } = verifierWith(key);
+        const part = good.slice(0, length);
+        const outcomes = [good, part, `${part}é`].map((text) => outcome(judge(text, '')));
+        expect(outcomes).toEqual(['accepted', 'TOKEN_INVALID', 'TOKEN_INVALID']);
+      }
+    });
+
     test('a token with any one character changed is rejected', () => {
       fc.assert(
         fc.property(
