@@ -3,9 +3,11 @@ import { readFileSync } from 'node:fs';
 import http from 'node:http';
 import http2 from 'node:http2';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { createConnectRouter } from '@connectrpc/connect';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
 import * as grpc from '@grpc/grpc-js';
 import { AuthService } from '../../gen/latchkey/auth/v1/auth_service_pb.ts';
+import { connectOnEngine } from '../support/connect-on-engine.ts';
 import {
   DATA,
   END_HEADERS,
@@ -56,6 +58,10 @@ export const CONTENDERS: Record<string, (...args: string[]) => Promise<number>> 
         connectNodeAdapter({ routes: (router) => router.service(AuthService, { verify: () => ({}) }) }),
       ),
     ),
+
+  /** The same handler on the engine of the service. */
+  'connect-on-engine': () =>
+    portOf(createServer(connectOnEngine(createConnectRouter().service(AuthService, { verify: () => ({}) })))),
 
   /** node:http2 alone: reads the body and responds with a constant as gRPC does. */
   http2() {
