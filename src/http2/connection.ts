@@ -136,8 +136,8 @@ export class Http2Connection<Context = unknown> implements FrameHandler, StreamO
     const headers = this.#decoder.decode(bytes, start, end);
     const known = this.streams.get(streamId);
     if (known) return known.onTrailers(headers, isEnd);
-    if (streamId <= this.#ids.last) return this.#onClosedStream(streamId);
     if ((streamId & 1) === 0) throw new ConnectionError(ERROR.PROTOCOL_ERROR, 'a client opens odd streams only');
+    if (streamId <= this.#ids.last) return this.#onClosedStream(streamId);
     if (this.#isFinal) return;
     this.#ids.open(streamId);
     this.#loop.countStream();
@@ -271,8 +271,13 @@ export class Http2Connection<Context = unknown> implements FrameHandler, StreamO
   }
 
   #assertNotIdle(streamId: number): void {
-    if (streamId > this.#ids.last && !this.#isFinal)
+    if (this.#isIdle(streamId))
       throw new ConnectionError(ERROR.PROTOCOL_ERROR, 'a frame is on a stream that was not opened');
+  }
+
+  /** Even streams are those of the server, which opens none. */
+  #isIdle(streamId: number): boolean {
+    return (streamId & 1) === 0 || (streamId > this.#ids.last && !this.#isFinal);
   }
 
   #endIfFinished(): void {
