@@ -192,6 +192,8 @@ export class Http2Connection<Context = unknown> implements FrameHandler, StreamO
   onPriority(streamId: number, fault: ErrorCode | null): void {
     this.#countControlFrame();
     if (fault === null) return;
+    // Section 6.4: no RST_STREAM may be sent on an idle stream.
+    if (this.#isIdle(streamId)) throw new ConnectionError(fault, 'a PRIORITY of an idle stream is invalid');
     const stream = this.streams.get(streamId);
     if (stream) {
       this.countFault();
