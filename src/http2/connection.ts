@@ -283,7 +283,10 @@ export class Http2Connection<Context = unknown> implements FrameHandler, StreamO
   }
 
   #endIfFinished(): void {
-    if (this.streams.size === 0 && !this.#isEnded) this.#end();
+    if (this.streams.size > 0 || this.#isEnded) return;
+    // Section 6.8: the client may have sent requests after its own GOAWAY.
+    if (!this.#isFinal) this.output.goAway(this.#ids.last, ERROR.NO_ERROR, '');
+    this.#end();
   }
 
   #end(): void {
