@@ -133,8 +133,8 @@ export class Http2Connection<Context = unknown> implements FrameHandler, StreamO
     const headers = this.#decoder.decode(bytes, start, end);
     const known = this.streams.get(streamId);
     if (known) return known.onTrailers(headers, isEnd);
-    if (streamId <= this.#ids.last) return this.#onClosedStream(streamId);
     if ((streamId & 1) === 0) throw new ConnectionError(ERROR.PROTOCOL_ERROR, 'a client opens odd streams only');
+    if (streamId <= this.#ids.last) return this.#onClosedStream(streamId);
     if (this.#isFinal) return;
     this.#ids.open(streamId);
     this.#loop.countStream();
@@ -189,6 +189,8 @@ export class Http2Connection<Context = unknown> implements FrameHandler, StreamO
   onPriority(streamId: number, fault: ErrorCode | null): void {
     this.#countControlFrame();
     if (fault === null) return;
+    // Section 6.4: no RST_STREAM may be sent on an idle stream.
+    if (this.#isIdle(streamId)) throw new ConnectionError(fault, 'a PRIORITY of an idle stream is invalid');
     const stream = this.streams.get(streamId);
     if (stream) {
       this.countFault();
@@ -269,12 +271,20 @@ export class Http2Connection<Context = unknown> implements FrameHandler, StreamO
   }
 
   #assertNotIdle(streamId: number): void {
-    if (streamId > this.#ids.last && !this.#isFinal)
+    if (this.#isIdle(streamId))
       throw new ConnectionError(ERROR.PROTOCOL_ERROR, 'a frame is on a stream that was not opened');
   }
 
+  /** Even streams are those of the server, which opens none. */
+  #isIdle(streamId: number): boolean {
+    return (streamId & 1) === 0 || (streamId > this.#ids.last && !this.#isFinal);
+  }
+
   #endIfFinished(): void {
-    if (this.streams.size === 0 && !this.#isEnded) this.#end();
+    if (this.streams.size > 0 || this.#isEnded) return;
+    // Section 6.8: the client may have sent requests after its own GOAWAY.
+    if (!this.#isFinal) this.output.goAway(this.#ids.last, ERROR.NO_ERROR, '');
+    this.#end();
   }
 
   #end(): void {

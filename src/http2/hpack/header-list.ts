@@ -58,9 +58,10 @@ export class HeaderList {
       else isWellFormed = false;
     }
     this.fields = fields;
-    const isConnect = this.method === 'CONNECT' && !seen.has(':scheme') && !seen.has(':path');
     const isComplete = this.method !== '' && this.scheme !== '' && isPath(this.path, this.method);
-    this.isRequest = isWellFormed && (isComplete || (isConnect && this.authority !== ''));
+    // Section 8.5.
+    const isConnect = this.authority !== '' && !seen.has(':scheme') && !seen.has(':path');
+    this.isRequest = isWellFormed && (this.method === 'CONNECT' ? isConnect : isComplete);
     this.isTrailers = isWellFormed && pseudos === 0;
   }
 
