@@ -16,7 +16,7 @@ import { ratio, rowsOf, thousands } from './rows.ts';
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    seconds: { type: 'string', default: '2' },
+    seconds: { type: 'string', default: '1.5' },
     only: { type: 'string', default: '' },
     write: { type: 'boolean', default: false },
   },

@@ -118,6 +118,7 @@ const running = new Set<ChildProcess>();
 process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
 
 export const startNode = (args: string[], environment: Environment, core: number | null) =>
   startProgram([process.execPath, ...args], environment, core);

@@ -8,7 +8,7 @@ import type { Contender } from './rates.ts';
 
 const run = promisify(execFile);
 const STEADY_PER_SECOND = 1_000;
-const STEADY_SECONDS = 4;
+const STEADY_SECONDS = 3;
 const STORM_SECONDS = STEADY_SECONDS + 2;
 const SECONDS = 3;
 const WARM_UP_SECONDS = 1;
