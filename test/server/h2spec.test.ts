@@ -40,7 +40,7 @@ describe.each([
   { name: 'over TLS', isTls: true },
 ])('HTTP/2 $name', ({ isTls }) => {
   test('passes every case of h2spec but the known ones', { timeout: 120_000 }, async ({ skip }) => {
-    if (!hasGo) skip('Go is not installed');
+    if (!hasGo) skip('Go 1.26 is not installed');
     const app = await startTestApp(isTls ? await filesForTls() : {}, { api: true, worker: false });
     onTestFinished(() => app.close());
     const results = await runH2spec({ port: app.port, path: '/healthz', isTls });
