@@ -4,6 +4,8 @@ import { constants, type ServerHttp2Session, type ServerHttp2Stream } from 'node
 
 export type Http2Connections = {
   add(session: ServerHttp2Session): void;
+  /** Lets this number of the oldest end, without those that a stream without end keeps in use. */
+  retire(count: number): void;
   drain(): void;
 };
 
@@ -25,6 +27,8 @@ const JITTER = 0.1;
 const ANY_STREAM = 2 ** 31 - 1;
 
 const lasting = new WeakMap<object, number>();
+/** Have received GOAWAY. */
+const leaving = new WeakSet<object>();
 
 export function createHttp2Connections(lifetime: Lifetime): Http2Connections {
   const open = new Set<ServerHttp2Session>();
@@ -59,6 +63,11 @@ export function createHttp2Connections(lifetime: Lifetime): Http2Connections {
       if (isDraining) goAway(session);
     },
 
+    retire(count) {
+      const ending = [...open].filter((session) => !isInUse(session)).slice(0, count);
+      for (const session of ending) goAway(session);
+    },
+
     drain() {
       isDraining = true;
       for (const session of open) goAway(session);
@@ -77,7 +86,8 @@ function isInUse(session: ServerHttp2Session): boolean {
 
 /** GOAWAY in two steps, so that calls already sent by the client are served. */
 function goAway(session: ServerHttp2Session): void {
-  if (session.destroyed || session.closed) return;
+  if (session.destroyed || session.closed || leaving.has(session)) return;
+  leaving.add(session);
   session.goaway(constants.NGHTTP2_NO_ERROR, ANY_STREAM);
   const close = () => session.close();
   const timer = setTimeout(close, LAST_CALLS_MS);
