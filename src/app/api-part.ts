@@ -108,12 +108,12 @@ async function startApiServer(
   const policy = await followPolicy(base, started);
   const serverDeps = { ...deps, clientAddress, tracing, callLog, policy };
   const { host, port, listenAdmin } = config.http;
-  const address = { host, port };
+  const address = { host, port, shared: 'PORT' } as const;
   const probes = createProbesHandler({ readiness: readiness.check, build: config.process.build });
   // Closed after the API, so that HEALTH_PORT answers during the whole stop.
   const probeServer = started.use(new AsyncDisposableStack());
   const listener = await startServer(serverDeps, {
-    listenAdmin,
+    listenAdmin: listenAdmin && { ...listenAdmin, shared: 'LISTEN_ADMIN' },
     corsOrigins: config.http.corsOrigins,
     standardServices: standard,
     hasPublicReflection: config.http.hasPublicReflection,

@@ -26,9 +26,7 @@ export async function assertPortsFree(settings: PortSetting[]): Promise<void> {
 
 async function listenOn(setting: PortSetting, others: PortSetting[]): Promise<Server[]> {
   try {
-    const { servers } = await listenOnAll({ ...setting, exclusive: true }, () =>
-      createServer((socket) => socket.destroy()),
-    );
+    const { servers } = await listenOnAll(setting, () => createServer((socket) => socket.destroy()));
     return servers;
   } catch (error) {
     const same = others.find(({ port }) => port === setting.port);

@@ -1,17 +1,20 @@
 import type { Worker } from 'node:cluster';
 import { availableParallelism } from 'node:os';
 import { v7 } from 'uuid';
+import { atMostEvery } from '../async/rate-gate.ts';
 import { type Config, processEnvironment, readConfig } from '../config/config.ts';
 import { commitOf } from '../process/commit.ts';
 import { createLogger, type Log } from '../process/log.ts';
 import { logStart } from '../process/log-start.ts';
 import { listenForStop } from '../process/stop-signal.ts';
-import { superviseWorkers, type WorkerObserver } from '../process/workers.ts';
+import { superviseWorkers, type WorkerObserver, type WorkerPorts } from '../process/workers.ts';
+import { createSharedPorts } from '../server/transport/shared-ports.ts';
 import type { GroupTelemetry } from '../telemetry/group-telemetry.ts';
 import { assertPortsFree, listenProblem, type PortSetting } from './assert-ports-free.ts';
 
 /** Time for closing connections, in addition to the delay and the grace period of a stop. */
 const CLOSING_MS = 10_000;
+const PROBLEM_LINE_EVERY_MS = 10_000;
 const UNOBSERVED: WorkerObserver = { started() {}, listening() {}, ended() {} };
 
 export async function serveInWorkers(count: number): Promise<void> {
@@ -34,6 +37,7 @@ export async function serveInWorkers(count: number): Promise<void> {
         ...ownInstanceId(environment.OTEL_RESOURCE_ATTRIBUTES, slot),
       }),
       killAfterMs: config.process.shutdownDelayMs + config.process.shutdownGraceMs + CLOSING_MS,
+      ports: sharedPorts(log),
       observer: telemetry ?? UNOBSERVED,
     },
     log,
@@ -56,6 +60,18 @@ async function startTelemetry({ telemetry }: Config, log: Log): Promise<GroupTel
   });
   if (started.port !== 0) log.info({ metrics_port: started.port }, 'serving metrics');
   return started;
+}
+
+function sharedPorts(log: Log): WorkerPorts {
+  const warn = atMostEvery(PROBLEM_LINE_EVERY_MS, (err: unknown) => log.warn({ err }, 'a connection was not accepted'));
+  const ports = createSharedPorts(warn);
+  return {
+    add: (worker, onListening) =>
+      ports.add(worker, (name, port) => {
+        if (name === 'PORT') onListening(port);
+      }),
+    remove: ports.remove,
+  };
 }
 
 /** The workers must differ where the operator has named the instance, for instance by its pod. */

@@ -41,8 +41,6 @@ export class Http2Connection<Context = unknown> implements FrameHandler, StreamO
   readonly #decoder: HeaderDecoder;
   readonly #floods: FloodGuard;
   readonly #ids = new StreamIds();
-  /** Whether streams after the last one are rejected. */
-  #isFinal = false;
   /** Whether the connection ends with its last stream. */
   #isLeaving = false;
   #isEnded = false;
@@ -89,8 +87,8 @@ export class Http2Connection<Context = unknown> implements FrameHandler, StreamO
 
   /** The second step. */
   rejectFurtherStreams(): void {
-    if (this.#isFinal || this.#isEnded) return;
-    this.#isFinal = true;
+    if (this.#ids.isFinal || this.#isEnded) return;
+    this.#ids.isFinal = true;
     this.#isLeaving = true;
     this.output.goAway(this.#ids.last, ERROR.NO_ERROR, '');
     this.#endIfFinished();
@@ -134,8 +132,8 @@ export class Http2Connection<Context = unknown> implements FrameHandler, StreamO
     const known = this.streams.get(streamId);
     if (known) return known.onTrailers(headers, isEnd);
     if ((streamId & 1) === 0) throw new ConnectionError(ERROR.PROTOCOL_ERROR, 'a client opens odd streams only');
-    if (streamId <= this.#ids.last) return this.#onClosedStream(streamId);
-    if (this.#isFinal) return;
+    if (streamId <= this.#ids.last) return this.#ids.onClosedStream(streamId);
+    if (this.#ids.isFinal) return;
     this.#ids.open(streamId);
     this.#loop.countStream();
     this.usedAt = this.now;
@@ -158,7 +156,7 @@ export class Http2Connection<Context = unknown> implements FrameHandler, StreamO
     if (start === end && !isEnd) this.#countControlFrame();
     const stream = this.streams.get(streamId);
     if (stream) return stream.onData(bytes, start, end, flowLength, isEnd);
-    this.#assertNotIdle(streamId);
+    this.#ids.assertNotIdle(streamId);
     this.flow.credit(flowLength);
     if (streamId <= this.#ids.last && !this.#ids.wasReset(streamId)) this.#rejectStream(streamId, ERROR.STREAM_CLOSED);
   }
@@ -170,7 +168,7 @@ export class Http2Connection<Context = unknown> implements FrameHandler, StreamO
       if (!stream.isResponseSent) this.countFault();
       stream.onReset();
     } else {
-      this.#assertNotIdle(streamId);
+      this.#ids.assertNotIdle(streamId);
       this.#countControlFrame();
     }
   }
@@ -179,7 +177,7 @@ export class Http2Connection<Context = unknown> implements FrameHandler, StreamO
     this.#countControlFrame();
     if (streamId === 0) return this.flow.addSendWindow(increment);
     const stream = this.streams.get(streamId);
-    if (!stream) return this.#assertNotIdle(streamId);
+    if (!stream) return this.#ids.assertNotIdle(streamId);
     const isAllowed = stream.addSendWindow(increment);
     if (increment > 0 && isAllowed) return stream.isBlocked ? stream.pump() : undefined;
     this.countFault();
@@ -190,7 +188,7 @@ export class Http2Connection<Context = unknown> implements FrameHandler, StreamO
     this.#countControlFrame();
     if (fault === null) return;
     // Section 6.4: no RST_STREAM may be sent on an idle stream.
-    if (this.#isIdle(streamId)) throw new ConnectionError(fault, 'a PRIORITY of an idle stream is invalid');
+    if (this.#ids.isIdle(streamId)) throw new ConnectionError(fault, 'a PRIORITY of an idle stream is invalid');
     const stream = this.streams.get(streamId);
     if (stream) {
       this.countFault();
@@ -262,28 +260,10 @@ export class Http2Connection<Context = unknown> implements FrameHandler, StreamO
     this.#ids.rememberReset(streamId);
   }
 
-  /** HEADERS on a stream that has ended. */
-  #onClosedStream(streamId: number): void {
-    if (this.#ids.wasReset(streamId)) return;
-    if (this.#ids.isSkipped(streamId))
-      throw new ConnectionError(ERROR.PROTOCOL_ERROR, 'a new stream has a lower id than the last one');
-    throw new ConnectionError(ERROR.STREAM_CLOSED, 'the stream has ended');
-  }
-
-  #assertNotIdle(streamId: number): void {
-    if (this.#isIdle(streamId))
-      throw new ConnectionError(ERROR.PROTOCOL_ERROR, 'a frame is on a stream that was not opened');
-  }
-
-  /** Even streams are those of the server, which opens none. */
-  #isIdle(streamId: number): boolean {
-    return (streamId & 1) === 0 || (streamId > this.#ids.last && !this.#isFinal);
-  }
-
   #endIfFinished(): void {
     if (this.streams.size > 0 || this.#isEnded) return;
     // Section 6.8: the client may have sent requests after its own GOAWAY.
-    if (!this.#isFinal) this.output.goAway(this.#ids.last, ERROR.NO_ERROR, '');
+    if (!this.#ids.isFinal) this.output.goAway(this.#ids.last, ERROR.NO_ERROR, '');
     this.#end();
   }
 

@@ -25,6 +25,8 @@ export type Http2Server<Context> = {
    */
   serve(socket: Duplex, context: Context, maxAgeMs: number): void;
   connections(): number;
+  /** Ends this number of the oldest connections as `drain` does, without those that an endless response keeps in use. */
+  retire(count: number): void;
   /** Ends every connection, now and in future, once its streams have ended. */
   drain(): void;
 };
@@ -82,6 +84,13 @@ export function createHttp2Server<Context>(options: Http2ServerOptions<Context>)
     },
 
     connections: () => open.size,
+
+    retire(count) {
+      const ending = [...open.keys()]
+        .filter(({ streams }) => ![...streams.values()].some(({ isLasting }) => isLasting))
+        .slice(0, count);
+      for (const connection of ending) connection.drain();
+    },
 
     drain() {
       isDraining = true;

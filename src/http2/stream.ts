@@ -29,6 +29,8 @@ export class Http2Stream<Context = unknown> {
   deadline = Number.POSITIVE_INFINITY;
   /** Whether the body may have any number of pieces, because it lasts as long as the stream. */
   isEndless = false;
+  /** Whether the response has no end. */
+  isLasting = false;
   readonly #owner: StreamOwner;
   #state: State;
   #receiver: StreamReceiver | null = null;
@@ -74,8 +76,6 @@ export class Http2Stream<Context = unknown> {
   get isBlocked(): boolean {
     return this.#queue !== null;
   }
-
-  // ---- The request ----
 
   /** Delivers the body to this receiver from now on. */
   receive(receiver: StreamReceiver, isPaused = false): void {
@@ -184,8 +184,6 @@ export class Http2Stream<Context = unknown> {
     this.#owner.countFault();
     this.reset(code);
   }
-
-  // ---- The response ----
 
   /** @throws TypeError for an invalid header */
   respond(head: HeaderBlock, isEnd = false): void {

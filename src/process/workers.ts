@@ -12,7 +12,16 @@ export type Supervision = {
   /** Additional variables of one process. @param slot from 0; a replacement has the slot of its predecessor */
   environment(slot: number): Record<string, string>;
   killAfterMs: number;
+  ports: WorkerPorts;
   observer: WorkerObserver;
+};
+
+/** Connects the workers to the ports that they share. */
+export type WorkerPorts = {
+  /** @param onListening receives the main port once the worker accepts connections there */
+  add(worker: Worker, onListening: (port: number) => void): void;
+  /** The worker has ended. */
+  remove(worker: Worker): void;
 };
 
 export type WorkerObserver = {
@@ -42,7 +51,7 @@ export function parseWorkers(text: string): number {
  * @throws OperatorError when no worker can start, or when a worker failed while it stopped
  */
 export async function superviseWorkers(
-  { count, environment, killAfterMs, observer }: Supervision,
+  { count, environment, killAfterMs, ports, observer }: Supervision,
   log: Log,
   stopSignal: StopSignal,
 ): Promise<void> {
@@ -69,7 +78,7 @@ export async function superviseWorkers(
     }
     slots.set(worker, slot);
     observer.started(worker, slot);
-    worker.once('listening', ({ port }) => {
+    ports.add(worker, (port) => {
       if (!hasEverListened) log.info({ port, workers: count }, 'serving');
       hasEverListened = true;
       observer.listening(worker);
@@ -87,6 +96,7 @@ export async function superviseWorkers(
 
   function onEnd(worker: Worker, startedAt: number, logFields: LogLine): void {
     slots.delete(worker);
+    ports.remove(worker);
     observer.ended(worker, stopping);
     if (!stopping) startLater(startedAt, logFields);
     else if (slots.size === 0) allEnded.resolve();

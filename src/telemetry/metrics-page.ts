@@ -18,9 +18,8 @@ export async function startMetricsPage(
   read: () => Promise<string>,
 ): Promise<MetricsPage> {
   const shared = shareRuns(read);
-  // Without `exclusive`, node:cluster would share the port among processes.
-  const listening = await listenOnAll({ host, port, exclusive: true }, () => createPage(shared));
-  return { port: listening.port, close: () => closeAtOnce(listening.servers) };
+  const listening = await listenOnAll({ host, port }, () => createPage(shared));
+  return { port: listening.port, close: () => closeAtOnce(listening) };
 }
 
 function shareRuns(read: () => Promise<string>): () => Promise<string> {

@@ -12,7 +12,8 @@ import { openTestMailbox, testEnvironment } from '../support/app.ts';
 import { auth, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { newPerson, signedIn } from '../support/people.ts';
-import { type RunningProcess, runMain } from '../support/processes.ts';
+import { runMain } from '../support/processes.ts';
+import { serveInWorkers, startsOf, workersOf } from '../support/workers.ts';
 
 let mailbox: Mailbox;
 let environment: Environment;
@@ -22,24 +23,8 @@ beforeAll(async () => {
 });
 afterAll(() => mailbox.close());
 
-/** The child processes, without the hashing processes. */
-function workersOf({ child }: RunningProcess): number[] {
-  const table = execFileSync('ps', ['-o', 'pid=,args=', '--ppid', String(child.pid)], { encoding: 'utf8' });
-  return table
-    .split('\n')
-    .filter((line) => line.includes('main.ts'))
-    .map((line) => Number.parseInt(line, 10));
-}
-
-async function serveWith(workers: string, overrides: Environment = {}) {
-  const server = runMain(['serve', '--workers', workers], { ...environment, ...overrides });
-  const port = await eventually(() => {
-    if (server.child.exitCode !== null) throw new Error(server.output());
-    return /"port":(\d+),"workers"/.exec(server.output())?.[1];
-  }, 20_000);
-  await eventually(() => server.output().match(/"msg":"started"/g)?.length === workersOf(server).length);
-  return { ...server, url: `http://127.0.0.1:${port}` };
-}
+const serveWith = (workers: string, overrides: Environment = {}) =>
+  serveInWorkers(workers, { ...environment, ...overrides });
 
 test('serves on one port, replaces a worker that has exited, and stops all workers', async () => {
   const server = await serveWith('2');
@@ -49,7 +34,7 @@ test('serves on one port, replaces a worker that has exited, and stops all worke
 
   process.kill(workers[0] as number, 'SIGKILL');
   await eventually(() => workersOf(server).filter((pid) => !workers.includes(pid)).length === 1);
-  await eventually(() => server.output().match(/"msg":"started"/g)?.length === 3);
+  await eventually(() => startsOf(server) === 3);
   expect(server.output()).toContain('a worker has ended');
   for (let n = 0; n < 20; n += 1) {
     const answer = await viaFetch(server.url)(auth.verify, { accessToken: person.accessToken });
@@ -71,7 +56,7 @@ test('a worker that fails to start is retried, and a stop does not wait for it',
   process.kill(worker as number, 'SIGKILL');
   await eventually(() => (server.output().match(/a worker has ended/g)?.length ?? 0) >= 2);
   limitFiles(String(soft).trim());
-  await eventually(() => server.output().match(/"msg":"started"/g)?.length === 3, 10_000);
+  await eventually(() => startsOf(server) === 3, 10_000);
   expect((await fetch(`${server.url}/healthz`)).status).toBe(200);
   server.child.kill('SIGTERM');
   expect(await server.ended).toBe(0);

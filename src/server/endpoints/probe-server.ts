@@ -13,8 +13,8 @@ const TIMEOUT_MS = 10_000;
 const MAX_CONNECTIONS = 64;
 
 export async function openProbeServer(address: { host: string; port: number }, probes: Handler): Promise<ProbeServer> {
-  const { port, servers } = await listenOnAll(address, () => createProbeServer(probes));
-  return { port, close: () => closeAtOnce(servers) };
+  const listening = await listenOnAll({ ...address, shared: 'HEALTH_PORT' }, () => createProbeServer(probes));
+  return { port: listening.port, close: () => closeAtOnce(listening) };
 }
 
 function createProbeServer(probes: Handler): http.Server {

@@ -24,6 +24,7 @@ export class Http1Stream implements ServerStream {
   readonly context: Peer;
   readonly openedAt = performance.now();
   isEndless = false;
+  isLasting = false;
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
   #receiver: StreamReceiver | null = null;

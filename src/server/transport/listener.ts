@@ -1,7 +1,7 @@
 // One port for HTTP/1.1 and HTTP/2, distinguished by the first bytes of a connection, or by ALPN with TLS. This folder
 // owns connections: their number, their limits and their end. It must not depend on RPCs or on what a request asks for.
 import http from 'node:http';
-import { createServer, Server, type Socket } from 'node:net';
+import { createServer, type Socket } from 'node:net';
 import { createHttp2Server } from '../../http2/server.ts';
 import { plainAddress } from './client-address.ts';
 import type { ShownCertificate } from './client-certificate.ts';
@@ -155,17 +155,16 @@ export async function listen(options: ListenerOptions, fastPath: FastHandler, ha
 
   const forwardToHttp1 = (socket: Socket) => void h1.emit('connection', socket);
   // node:http enforces its time limits only when it listens itself.
-  const { port, servers } = await listenOnAll(options.address, (n) => (n === 0 ? h1 : createServer(forwardToHttp1)));
+  const listening = await listenOnAll(options.address, (n) => (n === 0 ? h1 : createServer(forwardToHttp1)), h2.retire);
 
   return {
-    port,
+    port: listening.port,
     connections: () => sockets.size,
     certificateExpiresAt: () => tls?.expiresAt() ?? null,
     async close(graceMs) {
       closing = true;
       tls?.close();
-      // http's own close would close idle connections at once, and with them requests that the client has just sent.
-      const closed = Promise.all(servers.map(closeAcceptor));
+      const closed = listening.close();
       // First bytes that were already received are read within this time.
       const silent = setTimeout(() => {
         for (const socket of undetected.values()) socket.destroy();
@@ -184,10 +183,6 @@ export async function listen(options: ListenerOptions, fastPath: FastHandler, ha
       clearTimeout(silent);
     },
   };
-}
-
-function closeAcceptor(server: Server): Promise<void> {
-  return new Promise((resolve) => Server.prototype.close.call(server, () => resolve()));
 }
 
 function destroyAfter(socket: Socket, milliseconds: number): void {

@@ -28,7 +28,6 @@ export class ServerRequest implements StreamReceiver {
   #endsUntil: number;
   /** performance.now() since when the client of a lasting response has not read. */
   #blockedAt = Number.POSITIVE_INFINITY;
-  #isLasting = false;
 
   constructor(stream: ServerStream) {
     const now = performance.now();
@@ -124,7 +123,7 @@ export class ServerRequest implements StreamReceiver {
 
   /** The response is a stream without an end. It ends only when its reader stalls. */
   answerLasts(): void {
-    this.#isLasting = true;
+    this.#stream.isLasting = true;
     this.#endsUntil = Number.POSITIVE_INFINITY;
     this.#setDeadline();
   }
@@ -167,7 +166,7 @@ export class ServerRequest implements StreamReceiver {
   }
 
   #setDeadline(): void {
-    const next = this.#isLasting ? performance.now() + STALL_TIMEOUT_MS : Number.POSITIVE_INFINITY;
+    const next = this.#stream.isLasting ? performance.now() + STALL_TIMEOUT_MS : Number.POSITIVE_INFINITY;
     this.#stream.deadline = Math.min(this.#arrivesUntil, this.#endsUntil, next);
   }
 }

@@ -35,6 +35,8 @@ export type ServerStream = {
   deadline: number;
   /** Whether the body may have any number of pieces, because it lasts as long as the stream. */
   isEndless: boolean;
+  /** Whether the response has no end. */
+  isLasting: boolean;
   readonly isClosed: boolean;
   readonly isRequestComplete: boolean;
   readonly hasResponded: boolean;
