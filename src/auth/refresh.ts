@@ -1,5 +1,6 @@
 import type { Deps } from '../deps.ts';
 import { type AudienceChoice, chosenAudiences, parseAudiences } from '../domain/audience.ts';
+import type { AuditEvent } from '../domain/audit-event.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit } from '../domain/effect.ts';
@@ -83,12 +84,13 @@ function rotate(
   deps: RefreshDeps,
   token: RefreshToken,
   request: RefreshRequest,
-  { origin }: Call,
+  { origin, signal }: Call,
 ): Promise<Grant | null> {
   const { sessionId, counter } = token;
   const { sessionIdleSeconds: idleSeconds, audiences: allAudiences } = deps.tokenSettings;
-  const rotation = { sessionId, counter, ...request, idleSeconds, allAudiences };
-  return deps.store.sessions.rotate(rotation, deps.now(), { type: 'refreshed', sessionId, origin });
+  const event: AuditEvent = { type: 'refreshed', sessionId, origin };
+  const rotation = { sessionId, counter, ...request, idleSeconds, allAudiences, at: deps.now(), event };
+  return deps.store.rotations.rotate(rotation, signal);
 }
 
 /** @throws AuthError unless a retry may receive the current refresh token again */
