@@ -9,12 +9,12 @@ type Waiting<Input, Output> = {
 export type Gathered<Input, Output> = (input: Input, signal?: AbortSignal) => Promise<Output>;
 
 /**
- * Inputs that arrive in the same turn of the event loop, or during runs, share one run. It returns an output for each
- * input, in their order, and its error is the error of all of them.
- * @param run works in the asynchronous context of one of the callers
+ * Inputs that arrive in one turn of the event loop, or while `maxRuns` runs are in progress, share a run.
+ * @param run returns an output for each input, in their order. Its error is the error of all of them. It works in the
+ *   asynchronous context of one of the callers
  */
 export function gather<Input, Output>(
-  { maxInputs, maxRuns }: { maxInputs: number; maxRuns: number },
+  { maxInputs, maxRuns = Number.POSITIVE_INFINITY }: { maxInputs: number; maxRuns?: number },
   run: (inputs: Input[]) => Promise<Output[]>,
 ): Gathered<Input, Output> {
   let waiting: Waiting<Input, Output>[] = [];
@@ -22,17 +22,20 @@ export function gather<Input, Output>(
   let isScheduled = false;
 
   function schedule(): void {
-    if (isScheduled || waiting.length === 0 || runs === maxRuns) return;
+    if (isScheduled || waiting.length === 0 || runs >= maxRuns) return;
     isScheduled = true;
     setImmediate(start);
   }
 
-  async function start(): Promise<void> {
+  function start(): void {
     isScheduled = false;
-    const batch = take();
-    if (batch.length === 0) return;
+    for (const { signal, reject } of waiting) if (signal?.aborted) reject(signal.reason);
+    waiting = waiting.filter(({ signal }) => !signal?.aborted);
+    while (waiting.length > 0 && runs < maxRuns) void settle(waiting.splice(0, maxInputs));
+  }
+
+  async function settle(batch: Waiting<Input, Output>[]): Promise<void> {
     runs += 1;
-    schedule();
     try {
       const outputs = await run(batch.map(({ input }) => input));
       for (const [n, { resolve }] of batch.entries()) resolve(outputs[n] as Output);
@@ -41,13 +44,6 @@ export function gather<Input, Output>(
     }
     runs -= 1;
     schedule();
-  }
-
-  function take(): Waiting<Input, Output>[] {
-    const live = waiting.filter(({ signal }) => !signal?.aborted);
-    for (const { signal, reject } of waiting) if (signal?.aborted) reject(signal.reason);
-    waiting = live.slice(maxInputs);
-    return live.slice(0, maxInputs);
   }
 
   return (input, signal) =>
