@@ -31,7 +31,7 @@ export function createCountInRedis(redis: Redis | Cluster): CountInRedis {
   const script = (redis as unknown as { latchkeyCount: Script }).latchkeyCount.bind(redis);
   // The keys of a command must be on one node of a cluster.
   const maxInputs = redis instanceof Cluster ? 1 : MAX_ATTEMPTS;
-  return gather<Attempt, Counted>({ maxInputs }, async (attempts) => {
+  return gather<Attempt, Counted>({ maxInputs, waitMs: 0 }, async (attempts) => {
     if (redis.status !== 'ready') throw new Error('Redis is not connected');
     const keys = attempts.map(({ key }) => key);
     const numbers = await script(keys.length, ...keys, ...attempts.map(({ windowSeconds }) => windowSeconds));

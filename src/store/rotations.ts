@@ -26,12 +26,12 @@ export type Rotations = ReturnType<typeof createRotations>;
 
 /** The gain is small above this number, and a statement must stay short. */
 const MAX_SHARED = 64;
-/** While one statement waits for its commit, the next one executes. */
-const MAX_STATEMENTS = 2;
+/** Longer than a statement usually takes. When a connection hangs, the next statement takes another one. */
+const WAIT_MS = 20;
 
 export function createRotations(db: Db, newId: () => string) {
   const rotateTogether = gather<Rotation, Grant | null | typeof ALONE>(
-    { maxInputs: MAX_SHARED, maxRuns: MAX_STATEMENTS },
+    { maxInputs: MAX_SHARED, waitMs: WAIT_MS },
     async (rotations) => {
       try {
         return await execute(SHARED, rotations);
