@@ -17,21 +17,22 @@ import {
   signIn,
   startBackends,
   startServer,
+  treeCpuMicroseconds,
 } from './harness.ts';
 import type { LoadOrder, LoadResult } from './refresh-load.ts';
 
-const BEFORE_SHARED_STATEMENTS = '2948b66';
+/** The last commit with a statement for each Refresh. */
+const BEFORE = '2948b66';
 const MILLISECONDS = 3_000;
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: {
-    against: { type: 'string', default: BEFORE_SHARED_STATEMENTS },
-    sessions: { type: 'string', default: '64' },
-  },
+  options: { against: { type: 'string', default: BEFORE }, sessions: { type: 'string', default: '64' } },
 });
 const rounds = Number(positionals[0] ?? 5);
 
-type Contender = { name: string; server: Server; tokens: string[]; results: (LoadResult & { cpuPerCall: number })[] };
+/** Processor time in microseconds for each Refresh: of the service, and of all processes. */
+type Result = LoadResult & { cpuOfService: number; cpuOfAll: number };
+type Contender = { name: string; server: Server; tokens: string[]; results: Result[] };
 
 const folder = mkdtempSync(join(tmpdir(), 'latchkey-refresh-'));
 const other = join(folder, 'other');
@@ -81,29 +82,33 @@ async function ownDatabase(
   return { ...environment, DATABASE_URL: service.href, REDIS_URL: redis.href };
 }
 
-async function measure({ server, tokens }: Contender): Promise<LoadResult & { cpuPerCall: number }> {
-  const before = cpuMicroseconds(server.pid);
+async function measure({ server, tokens }: Contender): Promise<Result> {
+  const cpu = () => [cpuMicroseconds(server.pid), treeCpuMicroseconds(process.pid)];
+  const before = cpu();
   const order: LoadOrder = { port: server.port, tokens, milliseconds: MILLISECONDS };
   callers.send(order);
   const [result] = (await once(callers, 'message')) as [LoadResult];
   tokens.splice(0, tokens.length, ...result.tokens);
-  return { ...result, cpuPerCall: (cpuMicroseconds(server.pid) - before) / result.done };
+  const [cpuOfService = 0, cpuOfAll = 0] = cpu().map((after, n) => (after - (before[n] ?? 0)) / result.done);
+  return { ...result, cpuOfService, cpuOfAll };
 }
 
 function report(contenders: [Contender, Contender]): void {
-  const rate = ({ done, milliseconds }: LoadResult) => (done * 1000) / milliseconds;
-  console.log(`${rounds} rounds, ${values.sessions} sessions, one caller each; medians`);
+  const perSecond = ({ done, milliseconds }: LoadResult) => (done * 1000) / milliseconds;
+  console.log(`${rounds} rounds, ${values.sessions} sessions with one caller each; medians`);
   for (const { name, results } of contenders) {
-    const p = (q: number) => median(results.map(({ latenciesMs }) => quantile(latenciesMs, q))).toFixed(1);
-    const cpu = median(results.map(({ cpuPerCall }) => cpuPerCall)).toFixed(0);
-    const perSecond = median(results.map(rate)).toFixed(0);
+    const of = (value: (result: Result) => number, digits = 0) => median(results.map(value)).toFixed(digits);
+    const latency = (q: number) => of(({ latenciesMs }) => quantile(latenciesMs, q), 1);
     console.log(
-      `${name.padEnd(16)} ${perSecond} Refreshes a second, ${cpu} µs of server CPU each, p50 ${p(0.5)} ms, p99 ${p(0.99)} ms`,
+      `${name.padEnd(13)} ${of(perSecond)} Refreshes a second, p50 ${latency(0.5)} ms, p99 ${latency(0.99)} ms; CPU of each: ` +
+        `${of((result) => result.cpuOfService)} µs of the service, ${of((result) => result.cpuOfAll)} µs with Postgres, Redis and callers`,
     );
   }
-  const [former, current] = contenders.map(({ results }) => results.map(rate)) as [number[], number[]];
-  const ratios = current.map((value, round) => value / (former[round] ?? 0));
-  console.log(
-    `ratio in each round: ${ratios.map((ratio) => ratio.toFixed(2)).join(', ')}; median ${median(ratios).toFixed(2)}`,
-  );
+  const [former, current] = contenders.map(({ results }) => results) as [Result[], Result[]];
+  const ratios = (of: (former: Result, current: Result) => number) => {
+    const each = former.map((result, round) => of(result, current[round] as Result));
+    return `${each.map((ratio) => ratio.toFixed(2)).join(', ')}; median ${median(each).toFixed(2)}`;
+  };
+  console.log(`Refreshes a second, ratio in each round: ${ratios((one, other) => perSecond(other) / perSecond(one))}`);
+  console.log(`CPU of a Refresh, ratio in each round: ${ratios((one, other) => one.cpuOfAll / other.cpuOfAll)}`);
 }

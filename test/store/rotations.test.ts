@@ -74,7 +74,7 @@ async function eventsOf(sessionId: string) {
 }
 
 describe('a thousand rotations at once', () => {
-  test('of as many sessions all succeed, each with its own values and its own audit event', async () => {
+  test('all succeed for as many sessions, each with its own values and its own audit event', async () => {
     const { rotate, statements } = openStore();
     const ids = await newSessions(1_000);
     const at = new Date();
