@@ -7,7 +7,10 @@ type Room = { name: string; owns: string };
 export const LAYERS: Room[][] = [
   [
     { name: 'domain', owns: 'rules and values: pure functions and types' },
-    { name: 'async', owns: 'small tools for concurrency: pauses, time-outs, backoff, rate gates, single flight, shared runs' },
+    {
+      name: 'async',
+      owns: 'small tools for concurrency: pauses, time-outs, backoff, rate gates, single flight, shared runs',
+    },
   ],
   [{ name: 'process', owns: 'the operating system process: log, signals, worker processes, release' }],
   [
