@@ -45,7 +45,8 @@ export async function startApiPart(base: Base, pages: Handler, started: AsyncDis
   const serviceKeys = createServiceKeys(config.keys.serviceKeys, now);
   metrics.watchServiceKeys(serviceKeys.uses);
   const deps: Deps = {
-    store,
+    // Calls share a statement, which is part of one of their traces only.
+    store: { ...store, rotations: traced('rotations', store.rotations) },
     denials,
     roleReads,
     apiKeys,

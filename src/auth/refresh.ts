@@ -1,5 +1,6 @@
 import type { Deps } from '../deps.ts';
 import { type AudienceChoice, chosenAudiences, parseAudiences } from '../domain/audience.ts';
+import type { AuditEvent } from '../domain/audit-event.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit } from '../domain/effect.ts';
@@ -9,7 +10,7 @@ import { parseRefreshToken, type RefreshToken } from '../domain/refresh-token.ts
 import type { Tokens } from '../domain/tokens.ts';
 import { noteForLog } from '../process/log-context.ts';
 import type { Grant, Session } from '../store/session-rows.ts';
-import { enforceLimits } from './enforce-limits.ts';
+import { type Attempt, enforceLimits, type Permit } from './enforce-limits.ts';
 import { issueTokens } from './issue-tokens.ts';
 
 /** @param audiences empty for the audiences of the session */
@@ -45,50 +46,54 @@ export async function refresh(deps: RefreshDeps, input: RefreshInput, call: Call
   }
   const { sessionId } = token;
   noteForLog({ session_id: sessionId });
-  await enforceLimits(deps, { attempts: [{ limit: 'REFRESH_SESSION', key: sessionId }], sessionId }, call);
-
-  const grant = await countedByUser(deps, sessionId, call, async () => {
-    return (await rotate(deps, token, request, call)) ?? (await replay(deps, token, request, call));
-  });
+  const userId = deps.sessionUsers.userOf(sessionId);
+  const permit = await permitOf(deps, { sessionId, userId }, call);
+  const grant = await permit.giveBackOnError(
+    async () => (await rotate(deps, token, request, call)) ?? (await replay(deps, token, request, call)),
+  );
+  noteForLog({ user_id: grant.user.id });
+  // Only the rotation reads the user of a session, so the first refresh that this process sees is counted afterwards.
+  if (userId === null) await deps.limiter.take('REFRESH_USER', grant.user.id);
   return issueTokens(deps, grant);
 }
 
 /**
- * Rejects before the rotation, because a retry past the grace period after it would look like theft. Only the rotation
- * reads the user of a session, so the first refresh that this process sees is counted afterwards.
+ * Rejects before the rotation, because a retry past the grace period after it would look like theft. Both limits are
+ * counted in one round trip, and an attempt that REFRESH_SESSION rejects does not count for the user.
+ * @param subject `userId` is null while this process does not know it
+ * @throws AuthError RATE_LIMITED
  */
-async function countedByUser(
+async function permitOf(
   deps: RefreshDeps,
-  sessionId: string,
+  { sessionId, userId }: { sessionId: string; userId: string | null },
   call: Call,
-  rotateOrReplay: () => Promise<Grant>,
-): Promise<Grant> {
-  const userId = deps.sessionUsers.userOf(sessionId);
-  if (userId !== null) {
-    noteForLog({ user_id: userId });
-    const permit = await enforceLimits(
-      deps,
-      { attempts: [{ limit: 'REFRESH_USER', key: userId }], userId, sessionId },
-      call,
-    );
-    return permit.giveBackOnError(rotateOrReplay);
+): Promise<Pick<Permit, 'giveBackOnError'>> {
+  if (userId !== null) noteForLog({ user_id: userId });
+  const ofUser: Attempt[] = userId === null ? [] : [{ limit: 'REFRESH_USER', key: userId }];
+  const subject = { sessionId, ...(userId !== null && { userId }) };
+  const [session, user] = await Promise.allSettled([
+    enforceLimits(deps, { attempts: [{ limit: 'REFRESH_SESSION', key: sessionId }], sessionId }, call),
+    enforceLimits(deps, { attempts: ofUser, ...subject }, call),
+  ]);
+  if (session.status === 'rejected') {
+    if (user.status === 'fulfilled') await user.value.giveBack();
+    throw session.reason;
   }
-  const grant = await rotateOrReplay();
-  noteForLog({ user_id: grant.user.id });
-  await deps.limiter.take('REFRESH_USER', grant.user.id);
-  return grant;
+  if (user.status === 'rejected') throw user.reason;
+  return user.value;
 }
 
 function rotate(
   deps: RefreshDeps,
   token: RefreshToken,
   request: RefreshRequest,
-  { origin }: Call,
+  { origin, signal }: Call,
 ): Promise<Grant | null> {
   const { sessionId, counter } = token;
   const { sessionIdleSeconds: idleSeconds, audiences: allAudiences } = deps.tokenSettings;
-  const rotation = { sessionId, counter, ...request, idleSeconds, allAudiences };
-  return deps.store.sessions.rotate(rotation, deps.now(), { type: 'refreshed', sessionId, origin });
+  const event: AuditEvent = { type: 'refreshed', sessionId, origin };
+  const rotation = { sessionId, counter, ...request, idleSeconds, allAudiences, at: deps.now(), event };
+  return deps.store.rotations.rotate(rotation, signal);
 }
 
 /** @throws AuthError unless a retry may receive the current refresh token again */

@@ -8,7 +8,10 @@ export const LAYERS: Room[][] = [
   [
     { name: 'domain', owns: 'rules and values: pure functions and types' },
     { name: 'http2', owns: 'an HTTP/2 server on any duplex stream: frames, HPACK, flow control, its limits' },
-    { name: 'async', owns: 'small tools for concurrency: pauses, time-outs, backoff, rate gates, single flight' },
+    {
+      name: 'async',
+      owns: 'small tools for concurrency: pauses, time-outs, backoff, rate gates, single flight, shared runs',
+    },
   ],
   [{ name: 'process', owns: 'the operating system process: log, signals, worker processes, release' }],
   [

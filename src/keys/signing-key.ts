@@ -1,5 +1,6 @@
-import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
-import { exportJWK, type JWK, SignJWT } from 'jose';
+import { createPrivateKey, createPublicKey, type KeyObject, type SignKeyObjectInput, sign } from 'node:crypto';
+import { promisify } from 'node:util';
+import { exportJWK, type JWK } from 'jose';
 import type { KeyRing } from '../domain/key-ring.ts';
 import type { KeyState } from '../domain/key-schedule.ts';
 import type { StoredSigningKey } from '../store/signing-key-rows.ts';
@@ -9,6 +10,7 @@ import {
   MAX_TOKEN_LENGTH,
   type VerificationKey,
 } from '../verifier/access-token.ts';
+import { signatureForm } from '../verifier/public-verification-key.ts';
 import { ownVerificationKey } from './own-verification-key.ts';
 import { decryptPrivateKey } from './private-key-encryption.ts';
 
@@ -31,9 +33,24 @@ export async function decryptSigningKey(stored: StoredSigningKey, encryptionKeys
   return { ...ownVerificationKey(kid, algorithm, privateKey, publicKey), state, privateKey, jwk, spki };
 }
 
+/** RFC 7515 section 7.1, compact serialization. */
 export async function signAccessToken(claims: AccessClaims, key: SigningKey): Promise<string> {
-  const token = await new SignJWT(claims).setProtectedHeader(accessTokenHeader(key)).sign(key.privateKey);
+  const content = `${encode(accessTokenHeader(key))}.${encode(claims)}`;
+  const token = `${content}.${(await signatureOf(Buffer.from(content), key)).toString('base64url')}`;
   // Every verifier rejects a longer token.
   if (token.length > MAX_TOKEN_LENGTH) throw new Error(`an access token of ${token.length} characters is too long`);
   return token;
+}
+
+const signInThread = promisify<string | null, Buffer, SignKeyObjectInput, Buffer>(sign);
+
+/** An RSA signature takes 0.8 ms. The others take less time than the way to a thread. */
+function signatureOf(content: Buffer, { algorithm, privateKey }: SigningKey): Buffer | Promise<Buffer> {
+  const { digest, options } = signatureForm(algorithm);
+  const key = { ...options, key: privateKey };
+  return algorithm === 'RS256' ? signInThread(digest, content, key) : sign(digest, content, key);
+}
+
+function encode(value: object): string {
+  return Buffer.from(JSON.stringify(value)).toString('base64url');
 }

@@ -2,9 +2,8 @@
 import { createHash } from 'node:crypto';
 import type { Cluster, Redis } from 'ioredis';
 import { RateLimiterMemory, RateLimiterRedis, type RateLimiterRes } from 'rate-limiter-flexible';
+import type { Counted, CountInRedis } from './count-in-redis.ts';
 import { KEY_PREFIX, type Limit, pointsWithoutRedis } from './limits.ts';
-
-type Counted = { count: number; msLeft: number };
 
 type OnCount = (key: string, msLeft: number) => Promise<void>;
 
@@ -32,6 +31,7 @@ const TAKE_BACK = `if tonumber(redis.call('get', KEYS[1]) or 0) > 0 then return 
 /** @param onCount receives each count of failed attempts up to the first rejection */
 export function redisCounter(
   redis: Redis | Cluster,
+  countInRedis: CountInRedis,
   { name, limit, onCount }: { name: string; limit: Limit; onCount: OnCount | null },
 ): Counter {
   const options = { keyPrefix: `${KEY_PREFIX}:${name}`, duration: limit.windowSeconds, points };
@@ -40,7 +40,8 @@ export function redisCounter(
     store: 'redis',
     capacity: (factor) => Math.ceil(limit.points * factor),
     add: async (key) => {
-      const counted = toCounted(await counter.consume(key));
+      const attempt = { key: counter.getKey(key), windowSeconds: limit.windowSeconds };
+      const counted = assertNumbers(await countInRedis(attempt));
       // The first attempt of a window is a success in most cases, and is not worth a command.
       const isOfInterest = counted.count >= Math.min(2, limit.points) && counted.count <= limit.points + 1;
       if (onCount && isOfInterest) await onCount(key, counted.msLeft);
@@ -70,11 +71,14 @@ export function processCounter(limit: Limit): Counter {
 
 function toCounted(result: RateLimiterRes | null): Counted {
   if (!result) return NOTHING;
-  const { consumedPoints: count, msBeforeNext: msLeft } = result;
+  return assertNumbers({ count: result.consumedPoints, msLeft: result.msBeforeNext });
+}
+
+function assertNumbers(counted: Counted): Counted {
   // A connection that breaks within a Redis transaction can return a result without numbers.
   // Stryker disable next-line ConditionalExpression,LogicalOperator,CallExpression: no test can break one at that moment.
-  if (!Number.isFinite(count) || !Number.isFinite(msLeft)) throw new Error('Redis has returned no count');
-  return { count, msLeft };
+  if (!Object.values(counted).every(Number.isFinite)) throw new Error('Redis has returned no count');
+  return counted;
 }
 
 function bucketOf(key: string): string {

@@ -1,6 +1,7 @@
 import type { Cluster, Redis } from 'ioredis';
 import { networkOf } from '../domain/networks.ts';
 import type { AccountNetworks } from './account-networks.ts';
+import { createCountInRedis } from './count-in-redis.ts';
 import { type Counter, processCounter, redisCounter } from './counters.ts';
 import { isBudget, isByNetwork, type Limit, type LimitName } from './limits.ts';
 import type { RedisFallback } from './redis-fallback.ts';
@@ -41,11 +42,15 @@ export function createLimiter({
   onTaken,
   onNearLimit,
 }: LimiterDeps): Limiter {
+  const countInRedis = createCountInRedis(redis);
   const counters = new Map(
     Object.entries(limits).map(([name, limit]) => [
       name,
       {
-        shared: redisCounter(redis, { name, limit, onCount: name === 'LOGIN_PAIR' ? accountNetworks.add : null }),
+        shared: redisCounter(redis, countInRedis, {
+          ...{ name, limit },
+          onCount: name === 'LOGIN_PAIR' ? accountNetworks.add : null,
+        }),
         own: processCounter(limit),
       },
     ]),

@@ -1,6 +1,5 @@
 import { sql } from 'kysely';
 import type { AudienceChoice } from '../domain/audience.ts';
-import type { AuditEvent } from '../domain/audit-event.ts';
 import type { Effect } from '../domain/effect.ts';
 import type { Authentication } from '../domain/reauthentication.ts';
 import type { SessionEndReason } from '../domain/session-end.ts';
@@ -10,15 +9,12 @@ import type { Db } from './postgres/database.ts';
 import {
   authenticationOf,
   type Grant,
-  type GrantRow,
   type Renewal,
   renewSession,
   type Session,
   type SessionLocation,
   sessionById,
-  toGrant,
 } from './session-rows.ts';
-import { rolesCountAt } from './user-columns.ts';
 import { type AccountOwner, lockOwner, lockUser } from './user-locks.ts';
 
 export type NewSession = {
@@ -35,16 +31,6 @@ export type NewSession = {
 };
 
 export type SessionSummary = { id: string; createdAt: Date; lastUsedAt: Date; expiresAt: Date } & SessionLocation;
-
-export type Rotation = {
-  sessionId: string;
-  counter: number;
-  requestId: string;
-  idleSeconds: number;
-  /** Narrows the session; null leaves it as it is. */
-  audiences: AudienceChoice;
-  allAudiences: string[];
-};
 
 /** A response has room for this many. */
 const MAX_LISTED = 100;
@@ -102,39 +88,6 @@ export function createSessions(db: Db, newId: () => string, clock: () => Date) {
         await writeEffects(trx, newId, { at, effects: effects(endedIds) });
         return true;
       });
-    },
-
-    /**
-     * One conditional statement, so that one of several parallel calls succeeds. Null when the token is not the current
-     * one of a live session, or the session lacks one of the audiences.
-     */
-    async rotate(rotation: Rotation, now: Date, event: AuditEvent): Promise<Grant | null> {
-      const rolesAt = rolesCountAt(now);
-      const { rows } = await sql<GrantRow>`
-        WITH rotated AS (
-          UPDATE sessions
-          SET counter = counter + 1, rotated_at = ${now}, rotation_request_id = ${rotation.requestId},
-            address = ${event.origin.address}, user_agent = ${event.origin.userAgent},
-            expires_at = least(${now}::timestamptz + make_interval(secs => ${rotation.idleSeconds}), ends_by),
-            audiences = coalesce(${rotation.audiences}::text[], audiences)
-          FROM users
-          WHERE sessions.id = ${rotation.sessionId} AND counter = ${rotation.counter} AND ended_at IS NULL
-            AND expires_at > ${now} AND users.id = user_id AND disabled_at IS NULL
-            AND (audiences IS NULL OR coalesce(
-              ${rotation.audiences}::text[] <@ audiences, audiences && ${rotation.allAudiences}::text[]))
-          RETURNING sessions.id AS session_id, counter, expires_at, audiences, users.id, email, full_name,
-            email_verified_at, disabled_at, users.created_at, claims_epoch
-        ), audited AS (
-          INSERT INTO outbox (id, topic, payload, created_at)
-          SELECT ${newId()}, 'audit', ${JSON.stringify(event)}::jsonb || jsonb_build_object('userId', id), ${now}
-          FROM rotated
-        )
-        SELECT *, roles_of_user(id, ${rolesAt}) AS roles, (SELECT epoch FROM roles_epoch) AS roles_epoch,
-          (SELECT min(user_roles.expires_at) FROM user_roles
-            WHERE user_id = rotated.id AND user_roles.expires_at > ${rolesAt}) AS roles_until
-        FROM rotated
-      `.execute(db);
-      return rows[0] ? toGrant(rows[0]) : null;
     },
 
     async byId(id: string, signal?: AbortSignal): Promise<Session | null> {

@@ -17,6 +17,7 @@ import type { Db } from './postgres/database.ts';
 import { createResets, type Resets } from './resets.ts';
 import { createRevocationEvents, type RevocationEvents } from './revocation-events.ts';
 import { createRoles, type Roles } from './roles.ts';
+import { createRotations, type Rotations } from './rotations.ts';
 import { createServiceAccounts, type ServiceAccounts } from './service-accounts.ts';
 import { createSessions, type Sessions } from './sessions.ts';
 import { createSigningKeyRows, type SigningKeyRows } from './signing-key-rows.ts';
@@ -28,6 +29,7 @@ import { createUsers, type Users } from './users.ts';
 export type Store = {
   users: Users;
   sessions: Sessions;
+  rotations: Rotations;
   resets: Resets;
   emailVerifications: EmailVerifications;
   emailChanges: EmailChanges;
@@ -53,6 +55,7 @@ export function createStore(db: Db, newId: () => string, now: () => Date): Store
   return {
     users: createUsers(db, newId, now),
     sessions: createSessions(db, newId, now),
+    rotations: createRotations(db, newId),
     resets: createResets(db, newId),
     emailVerifications: createEmailVerifications(db, newId),
     emailChanges: createEmailChanges(db, newId),

@@ -2,12 +2,13 @@ import { constants, type KeyObject, type VerifyKeyObjectInput, verify } from 'no
 import type { SigningAlgorithm } from '../domain/signing-algorithm.ts';
 import type { VerificationKey } from './access-token.ts';
 
-type Signature = {
-  digest: 'sha256' | null;
-  options: Omit<VerifyKeyObjectInput, 'key'>;
+type Signature = SignatureForm & {
   /** Length of a signature. Null for a key of another kind (RFC 8725 section 3.1): each key has one algorithm. */
   bytesFor(key: KeyObject): number | null;
 };
+
+/** As node:crypto takes them, to sign and to verify. */
+export type SignatureForm = { digest: 'sha256' | null; options: Omit<VerifyKeyObjectInput, 'key'> };
 
 /** RFC 7518 section 3.3 requires 2,048 bits. Above the maximum a signature check would cost too much. */
 const MIN_RSA_BITS = 2_048;
@@ -31,6 +32,10 @@ const SIGNATURES: Record<SigningAlgorithm, Signature> = {
     },
   },
 };
+
+export function signatureForm(algorithm: SigningAlgorithm): SignatureForm {
+  return SIGNATURES[algorithm];
+}
 
 /** Null when the key does not fit the algorithm. */
 export function publicVerificationKey(

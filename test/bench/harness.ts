@@ -1,7 +1,7 @@
 // The base of the benchmarks: databases of their own, servers pinned to a core, load from Debian's h2load pinned to another.
 import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -143,6 +143,15 @@ export async function resume({ child }: Server): Promise<void> {
 export function cpuMicroseconds(pid: number): number {
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
   return (Number(fields[11]) + Number(fields[12])) * TICK_US;
+}
+
+/** Processor time of a process and of all below it, such as the connections of a Postgres. */
+export function treeCpuMicroseconds(pid: number): number {
+  const table = execFileSync('ps', ['-eo', 'pid=,ppid='], { encoding: 'utf8' }).trim().split('\n');
+  const parents = table.map((line) => line.trim().split(/\s+/).map(Number) as [number, number]);
+  const below = (of: number): number[] =>
+    parents.flatMap(([child, parent]) => (parent === of ? [child, ...below(child)] : []));
+  return [pid, ...below(pid)].reduce((sum, each) => sum + (existsSync(`/proc/${each}`) ? cpuMicroseconds(each) : 0), 0);
 }
 
 export function rssMegabytes(pid: number): number {

@@ -18,7 +18,7 @@ import { openTestMailbox, testEnvironment } from '../support/app.ts';
 import { auth, type Caller, viaFetch } from '../support/clients.ts';
 import { createTestDatabase, type TestDatabase } from '../support/databases.ts';
 import { eventually } from '../support/eventually.ts';
-import { signedIn } from '../support/people.ts';
+import { refreshed, type SignedIn, signedIn } from '../support/people.ts';
 import { findProgram } from '../support/program.ts';
 
 const MASTER_KEY = randomBytes(32).toString('base64');
@@ -99,6 +99,30 @@ describe.each([
     await eventually(() => mailbox.mails.some(({ to }) => to === people[5]?.email));
   }, 60_000);
 });
+
+test('sessions are rotated, although the pooler may follow no prepared statements', async () => {
+  const environment = await testEnvironment(mailbox, {
+    DATABASE_URL: pooledUrl,
+    DATABASE_LISTEN_URL: 'none',
+    MASTER_KEY,
+  });
+  // Their statements meet on the four connections of the pooler.
+  const start = () => startApp(readConfig(environment), { api: true, worker: false }, createLogger('silent'));
+  const apps = await Promise.all([start(), start(), start()]);
+  onTestFinished(async () => void (await Promise.all(apps.map((app) => app.close()))));
+  const calls = apps.map(({ port }) => viaFetch(`http://127.0.0.1:${port}`));
+  const people = await Promise.all(calls.map((call) => Promise.all([signedIn(call), signedIn(call), signedIn(call)])));
+  const refreshTenTimes = async (call: Caller, first: SignedIn) => {
+    let person = first;
+    for (let n = 0; n < 10; n += 1) person = await refreshed(call, person);
+    return person.userId;
+  };
+  const users = await Promise.all(
+    people.flatMap((group, n) => group.map((person) => refreshTenTimes(calls[n] as Caller, person))),
+  );
+  const { rows } = await owner.query('SELECT counter FROM sessions WHERE user_id = ANY($1)', [users]);
+  expect(rows).toEqual(Array.from({ length: 9 }, () => ({ counter: '11' })));
+}, 60_000);
 
 test('while the end of the audit chain is locked, revocations arrive and calls are answered', async () => {
   const environment = await testEnvironment(mailbox, {

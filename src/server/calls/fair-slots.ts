@@ -82,8 +82,9 @@ export function createFairSlots({ capacity, maxHoldUnderPressureMs }: FairSlotsO
 /** @throws AuthError OVERLOADED when the slot is evicted */
 export async function whileWaiting<T>(slots: FairSlots, holder: SlotHolder, work: Promise<T>): Promise<T> {
   const evicted = Promise.withResolvers<never>();
-  const error = new AuthError('OVERLOADED', { retryAfterMs: RETRY_SOON_MS });
-  const release = slots.acquire(holder, () => evicted.reject(error));
+  const release = slots.acquire(holder, () =>
+    evicted.reject(new AuthError('OVERLOADED', { retryAfterMs: RETRY_SOON_MS })),
+  );
   try {
     return await Promise.race([work, evicted.promise]);
   } finally {

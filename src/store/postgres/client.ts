@@ -2,6 +2,7 @@
 // must not know the meaning of a table. This connection closes itself once it may no longer lead to a working primary.
 import pg from 'pg';
 import { hostUrls, withoutSessionAttributes } from './host-urls.ts';
+import { createStatementNames } from './prepared.ts';
 
 /**
  * SQLSTATEs of a server that is no longer the primary, or is shutting down: read_only_sql_transaction,
@@ -17,6 +18,7 @@ const QUERY_TIMEOUT_MESSAGE = 'Query read timeout';
  *   may be gone
  */
 export function clientClass(nextUrl: () => string, onDistrust: () => void) {
+  const names = createStatementNames();
   return class extends pg.Client {
     constructor(settings: pg.ClientConfig = {}) {
       super({ ...settings, connectionString: nextUrl() });
@@ -29,8 +31,10 @@ export function clientClass(nextUrl: () => string, onDistrust: () => void) {
 
     // biome-ignore lint/suspicious/noExplicitAny: pg declares a dozen overloads, and all of them pass through
     override query(...args: any[]): any {
+      const [text, values] = args;
+      const name = typeof text === 'string' ? names.of(text) : null;
       // biome-ignore lint/suspicious/noExplicitAny: as above
-      const result = (super.query as any)(...args);
+      const result = name ? this.queryByName(name, text, values) : (super.query as any)(...args);
       if (result instanceof Promise) {
         result.catch((error: Error) => {
           if (!meansLostPrimary(error)) return;
@@ -39,6 +43,15 @@ export function clientClass(nextUrl: () => string, onDistrust: () => void) {
         });
       }
       return result;
+    }
+
+    private async queryByName(name: string, text: string, values: unknown[]): Promise<pg.QueryResult> {
+      try {
+        return await super.query({ name, text, values });
+      } catch (error) {
+        if (!names.failed(error)) throw error;
+        return super.query(text, values);
+      }
     }
   };
 }
