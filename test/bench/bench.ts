@@ -64,12 +64,20 @@ if (contenders.length > 0) {
   say();
 }
 tableHead('what', 'measured', 'floor', 'goal');
-for (const row of rows) say(`| ${row.what} | ${await row.measured(rates)} | ${row.floor ?? ''} | ${row.goal ?? ''} |`);
+for (const row of rows) {
+  // The other figures of a long run stay useful.
+  const figure = await row.measured(rates).catch((error: Error) => {
+    console.error(error);
+    process.exitCode = 1;
+    return 'failed';
+  });
+  say(`| ${row.what} | ${figure} | ${row.floor ?? ''} | ${row.goal ?? ''} |`);
+}
 say();
 await backends.stop();
 certificates.remove();
 
-if (values.write) {
+if (values.write && !process.exitCode) {
   const bars = measured
     .filter(({ name }) => name !== BATCH_VERIFY && name !== SOCKET)
     .map(({ name, isOurs, perSecond }) => ({ label: name, value: perSecond, text: thousands(perSecond), isOurs }));
