@@ -24,7 +24,7 @@ export const nodeEngine: Engine = ({ handlers, isHttp2, tls }) => {
         if (ConnectError.from(error).code !== Code.Aborted) console.error(error);
       });
   });
-  // No connection of the client ends between two of its requests.
+  // A connection must not end while the client sends its next request.
   if ('keepAliveTimeout' in server) server.keepAliveTimeout = 60_000;
   return new Promise((resolve) => {
     server.listen(0, '127.0.0.1', () => resolve((server.address() as AddressInfo).port));
