@@ -4,15 +4,23 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { onTestFinished } from 'vitest';
 import type { Environment } from '../../src/config/config.ts';
 import { eventually } from './eventually.ts';
-import { type RunningProcess, runMain } from './processes.ts';
+import { type RunningProcess, run, runMain } from './processes.ts';
 
 export type Workers = RunningProcess & { port: number; url: string };
 
 const ESTABLISHED = '01';
 
-/** Starts them, and waits until all of them listen. The end of the test ends them. */
-export async function serveInWorkers(count: string, environment: Environment): Promise<Workers> {
-  const server = runMain(['serve', '--workers', count], environment);
+/** Starts the service, and waits until all workers listen. The end of the test ends it. */
+export function serveInWorkers(count: string, environment: Environment): Promise<Workers> {
+  return started(runMain(['serve', '--workers', count], environment));
+}
+
+/** The same without the service: each worker answers any request with its process id. */
+export function startBareWorkers(count: number): Promise<Workers> {
+  return started(run(process.execPath, ['test/support/bare-workers.ts', String(count)], {}));
+}
+
+async function started(server: RunningProcess): Promise<Workers> {
   onTestFinished(async () => {
     server.child.kill('SIGKILL');
     await server.ended;
@@ -30,12 +38,12 @@ export function startsOf({ output }: RunningProcess): number {
   return output().match(/"msg":"started"/g)?.length ?? 0;
 }
 
-/** The child processes, without the hashing processes. */
+/** The workers, without hashing processes. */
 export function workersOf({ child }: RunningProcess): number[] {
   const table = execFileSync('ps', ['-o', 'pid=,args=', '--ppid', String(child.pid)], { encoding: 'utf8' });
   return table
     .split('\n')
-    .filter((line) => line.includes('main.ts'))
+    .filter((line) => /main\.ts|bare-workers\.ts/.test(line))
     .map((line) => Number.parseInt(line, 10));
 }
 
