@@ -16,7 +16,7 @@ import {
   type Server,
   signIn,
   startBackends,
-  startServer,
+  startProgram,
   treeCpuMicroseconds,
 } from './harness.ts';
 import type { LoadOrder, LoadResult } from './refresh-load.ts';
@@ -61,7 +61,7 @@ process.exit();
 
 async function start(name: string, checkout: string, number: number): Promise<Contender> {
   const environment = await ownDatabase(backends, checkout, number);
-  const server = await startServer([join(checkout, 'src/main.ts'), 'serve'], environment, null);
+  const server = await startProgram([process.execPath, join(checkout, 'src/main.ts'), 'serve'], environment, null);
   const tokens: string[] = [];
   while (tokens.length < Number(values.sessions)) tokens.push((await signIn(server.url)).refreshToken);
   return { name, server, tokens, results: [] };

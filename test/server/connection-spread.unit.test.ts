@@ -226,7 +226,7 @@ describe('a connection on its way', () => {
   });
 });
 
-test('no connection is lost or delivered twice, whatever workers do', () => {
+test('no connection is lost or delivered twice, in any order of events', () => {
   const names = ['a', 'b', 'c'];
   const step = fc.oneof(
     { weight: 6, arbitrary: fc.constant(['give', 'a'] as const) },
@@ -336,7 +336,7 @@ describe('a surplus that lasts', () => {
     ]);
   });
 
-  test('of a moment, or below a tenth, is none', async () => {
+  test('does not count while it is short, or below a tenth', async () => {
     const { spread, give, close } = startPrompt(['a', 'b']);
     for (let n = 0; n < 80; n += 1) await give();
     close('b', 20);

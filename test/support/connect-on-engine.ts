@@ -11,7 +11,7 @@ const MINUTE_MS = 60_000;
 const PEER: Peer = { address: '127.0.0.1', service: null };
 
 /** Answers one request of any version of HTTP. */
-export function answerByConnect(router: ConnectRouter): (stream: ServerStream) => void {
+function answerByConnect(router: ConnectRouter): (stream: ServerStream) => void {
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
   return (stream) => {
     const request = new ServerRequest(stream);

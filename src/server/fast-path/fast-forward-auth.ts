@@ -14,7 +14,7 @@ type ForwardAuthDeps = Parameters<typeof authorizeFromMemory>[0] &
   ForwardAuthSource &
   Counting & { corsOrigins: string[] };
 
-export const FORWARD_AUTH = 'forward-auth';
+const FORWARD_AUTH = 'forward-auth';
 
 export function createFastForwardAuth(deps: ForwardAuthDeps): FastEndpoint {
   return {

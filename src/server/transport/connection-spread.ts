@@ -9,13 +9,13 @@ export type Delivery<W, C> = {
   ping(worker: W): void;
   /** A worker has confirmed the connection, or no worker is left for it. */
   release(connection: C): void;
-  /** The worker has asked to leave, and receives no more. */
+  /** The worker has asked to leave, and receives no further ones. */
   left(worker: W): void;
 };
 
 export type ConnectionSpread<W, C> = {
   join(worker: W): void;
-  /** The worker receives no more connections, except those that wait already when no other worker stays. */
+  /** The worker receives no further connections, except those that wait already when no other worker stays. */
   leave(worker: W): void;
   /** The process has ended. Another worker receives the connection that was on its way. */
   remove(worker: W): void;
@@ -32,7 +32,7 @@ type Member<C> = {
   open: number;
   /** Grows with each connection: of workers with equally many, the one whose turn is longest ago is next. */
   turn: number;
-  /** Sent and not confirmed. At most one, so that a worker that hangs holds no more. */
+  /** Sent and not confirmed. At most one, so that a worker that hangs holds one only. */
   onItsWay: { connection: C; sweeps: number } | null;
   isLeaving: boolean;
 };

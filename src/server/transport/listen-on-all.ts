@@ -16,7 +16,7 @@ export type ListenAddress = {
 export type Listening<S extends Server = Server> = {
   port: number;
   servers: S[];
-  /** Accepts no more connections. Resolves when all of them have closed. */
+  /** Accepts no further connections. Resolves when all of them have closed. */
   close(): Promise<void>;
 };
 
