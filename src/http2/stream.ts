@@ -229,6 +229,7 @@ export class Http2Stream<Context = unknown> {
 
   /** Called when a window or the socket has room again. */
   pump(): void {
+    if (!this.#queue) return;
     this.#pump();
     if (!this.#queue && !this.#isEnding && !this.isClosed) this.#receiver?.onDrain();
   }
@@ -295,6 +296,7 @@ export class Http2Stream<Context = unknown> {
   #close(isReset: boolean): void {
     if (this.isClosed) return;
     this.#state = 'closed';
+    this.#queue = null;
     for (const piece of this.#unread ?? []) this.#owner.flow.credit(piece.length);
     this.#unread = null;
     this.#owner.closed(this, isReset);
