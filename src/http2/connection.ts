@@ -205,9 +205,10 @@ export class Http2Connection<Context = unknown> implements FrameHandler, StreamO
 
   onSettings(bytes: Buffer, start: number, end: number): void {
     this.#countControlFrame();
-    const initialWindow = readSettings(bytes, start, end);
+    const { initialWindow, hasTableSize } = readSettings(bytes, start, end);
     if (initialWindow !== null) this.flow.setInitialSendWindow(initialWindow, this.streams.values());
     this.output.settingsAck();
+    if (hasTableSize) this.output.isTableUpdateDue = true;
   }
 
   onSettingsAck(): void {
