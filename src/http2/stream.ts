@@ -203,7 +203,7 @@ export class Http2Stream<Context = unknown> {
    * @returns false when the client must read first; `onDrain` follows
    */
   write(bytes: Uint8Array): boolean {
-    if (bytes.length > 0) this.#send(bytes);
+    if (bytes.length > 0 && !this.#isEnding) this.#send(bytes);
     return this.#queue === null;
   }
 
