@@ -116,7 +116,7 @@ export class Http2Connection<Context = unknown> implements FrameHandler, StreamO
     if (this.#isEnded) return;
     this.output.goAway(this.#ids.last, code, reason);
     this.#end();
-    for (const stream of [...this.streams.values()]) stream.onReset();
+    this.#closeStreams();
   }
 
   destroy(): void {
@@ -303,7 +303,18 @@ export class Http2Connection<Context = unknown> implements FrameHandler, StreamO
   #onClose(): void {
     this.#isEnded = true;
     this.#loop.stop();
-    for (const stream of [...this.streams.values()]) stream.onReset();
+    this.#closeStreams();
     this.#options.onClosed();
+  }
+
+  /** A defect of one must not keep the others open. */
+  #closeStreams(): void {
+    for (const stream of [...this.streams.values()]) {
+      try {
+        stream.onReset();
+      } catch (error) {
+        this.#options.onDefect(error);
+      }
+    }
   }
 }
