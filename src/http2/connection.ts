@@ -34,7 +34,7 @@ export class Http2Connection<Context = unknown> implements FrameHandler, StreamO
   readonly openedAt = performance.now();
   /** performance.now() of the last event that shows a use: a new stream, or the end of one. */
   usedAt = this.openedAt;
-  /** performance.now() of a PING without an answer. */
+  /** performance.now() of the first PING without an answer. */
   probedAt = Number.POSITIVE_INFINITY;
   /** performance.now() of the first GOAWAY. */
   drainedAt = Number.POSITIVE_INFINITY;
@@ -107,7 +107,7 @@ export class Http2Connection<Context = unknown> implements FrameHandler, StreamO
   }
 
   probe(): void {
-    this.probedAt = performance.now();
+    this.probedAt = Math.min(this.probedAt, performance.now());
     this.output.ping(PROBE_PING, false);
   }
 
