@@ -220,7 +220,7 @@ export class Http2Connection<Context = unknown> implements FrameHandler, StreamO
     this.#countControlFrame();
     if (!isAck) return this.output.ping(payload, true);
     this.probedAt = Number.POSITIVE_INFINITY;
-    if (DRAIN_PING.equals(payload)) this.rejectFurtherStreams();
+    if (this.drainedAt < Number.POSITIVE_INFINITY && DRAIN_PING.equals(payload)) this.rejectFurtherStreams();
   }
 
   /** The client is about to leave. */
