@@ -70,6 +70,7 @@ export function createHttp2Server<Context>(options: Http2ServerOptions<Context>)
 
   return {
     serve(socket, context, maxAgeMs) {
+      if (socket.destroyed) return;
       const onClosed = () => {
         open.delete(connection);
         if (open.size > 0) return;
