@@ -115,7 +115,7 @@ export class Http2Connection<Context = unknown> implements FrameHandler, StreamO
   fail(code: ErrorCode, reason: string): void {
     if (this.#isEnded) return;
     this.output.goAway(this.#ids.last, code, reason);
-    this.#end();
+    this.#end(this.limits.lingerMs);
     this.#closeStreams();
   }
 
@@ -287,17 +287,23 @@ export class Http2Connection<Context = unknown> implements FrameHandler, StreamO
     if (this.streams.size > 0 || this.#isEnded) return;
     // Section 6.8: the client may have sent requests after its own GOAWAY.
     if (!this.#isFinal) this.output.goAway(this.#ids.last, ERROR.NO_ERROR, '');
-    this.#end();
+    this.#end(this.limits.maxBlockedMs);
   }
 
-  #end(): void {
+  /** @param sendMs time for the client to take the last bytes */
+  #end(sendMs: number): void {
     this.#isEnded = true;
     this.output.flush();
     // The client may still send. Unread bytes would make the system reset the connection, and the GOAWAY be lost.
     this.#loop.stop();
-    this.#socket.end();
-    const timer = setTimeout(() => this.#socket.destroy(), this.limits.lingerMs);
+    const destroy = () => this.#socket.destroy();
+    let timer = setTimeout(destroy, sendMs);
+    this.#socket.once('finish', () => {
+      clearTimeout(timer);
+      timer = setTimeout(destroy, this.limits.lingerMs);
+    });
     this.#socket.once('close', () => clearTimeout(timer));
+    this.#socket.end();
   }
 
   #onClose(): void {
