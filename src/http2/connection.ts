@@ -51,16 +51,14 @@ export class Http2Connection<Context = unknown> implements FrameHandler, StreamO
   /** Whether the connection ends with its last stream. */
   #isLeaving = false;
   #isEnded = false;
+  #readsFirst = false;
 
   constructor(socket: Duplex, options: ConnectionOptions<Context>) {
     const { limits } = options;
     this.#socket = socket;
     this.#options = options;
     this.limits = limits;
-    this.output = new Output(socket, () => {
-      this.#guard(() => this.flow.resume());
-      if (!this.output.isBlocked) this.#loop.onDrain();
-    });
+    this.output = new Output(socket, () => this.#onDrain());
     const reader = new FrameReader(this, limits, () => this.#loop.mayContinue());
     this.#loop = new ReadLoop(socket, this.output, { reader, limits, guard: (work) => this.#guard(work) });
     this.#decoder = new HeaderDecoder(limits);
@@ -85,7 +83,7 @@ export class Http2Connection<Context = unknown> implements FrameHandler, StreamO
 
   /** performance.now() since when the client has not read. */
   get blockedAt(): number {
-    return this.#loop.blockedAt;
+    return this.output.blockedAt;
   }
 
   /** Ends the connection in two steps, so that it serves streams that the client has already sent (section 6.8). */
@@ -243,6 +241,14 @@ export class Http2Connection<Context = unknown> implements FrameHandler, StreamO
 
   countFault(): void {
     this.#floods.countFault(this.now);
+  }
+
+  /** Reading and sending are first in turns, because each can fill the socket again. */
+  #onDrain(): void {
+    this.#readsFirst = !this.#readsFirst;
+    if (this.#readsFirst) this.#loop.onDrain();
+    this.#guard(() => this.flow.resume());
+    if (!this.#readsFirst) this.#loop.onDrain();
   }
 
   #guard(work: () => void): void {

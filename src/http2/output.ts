@@ -20,6 +20,8 @@ export class Output {
   /** Whether a read is in progress, which ends with a flush. */
   isHeld = false;
   isBlocked = false;
+  /** performance.now() since when the client has not read. */
+  blockedAt = Number.POSITIVE_INFINITY;
   /** Whether the next header block must acknowledge the table size of the client (RFC 9113 section 4.3.1). */
   isTableUpdateDue = false;
 
@@ -28,6 +30,7 @@ export class Output {
     this.#onDrain = onDrain;
     socket.on('drain', () => {
       this.isBlocked = false;
+      this.blockedAt = Number.POSITIVE_INFINITY;
       this.#onDrain();
     });
   }
@@ -96,7 +99,9 @@ export class Output {
     this.#length = 0;
     this.#usual = Math.max(MIN_BYTES, length);
     if (this.#socket.destroyed || this.#socket.writableEnded) return;
-    if (!this.#socket.write(length === bytes.length ? bytes : bytes.subarray(0, length))) this.isBlocked = true;
+    if (this.#socket.write(length === bytes.length ? bytes : bytes.subarray(0, length)) || this.isBlocked) return;
+    this.isBlocked = true;
+    this.blockedAt = performance.now();
   }
 
   #frame(type: number, flags: number, streamId: number, payload: Uint8Array): void {

@@ -10,8 +10,6 @@ type TurnLimits = Pick<Limits, 'maxStreamsPerTurn' | 'maxFramesPerTurn'>;
 export class ReadLoop {
   /** performance.now() at the start of this turn. */
   now = performance.now();
-  /** performance.now() since when the client has not read. */
-  blockedAt = Number.POSITIVE_INFINITY;
   readonly #socket: Duplex;
   readonly #output: Output;
   readonly #reader: FrameReader;
@@ -59,8 +57,7 @@ export class ReadLoop {
 
   /** The client reads again. */
   onDrain(): void {
-    this.blockedAt = Number.POSITIVE_INFINITY;
-    this.#continue();
+    if (!this.#output.isBlocked) this.#continue();
   }
 
   /** What the client still sends is dropped. */
@@ -80,7 +77,7 @@ export class ReadLoop {
     this.#guard(this.#readNext);
     this.#output.isHeld = false;
     this.#output.flush();
-    if (this.#output.isBlocked) this.#wait();
+    if (this.#output.isBlocked && !this.#isStopped) this.#socket.pause();
   }
 
   /** Other connections get their turn first. */
@@ -93,11 +90,6 @@ export class ReadLoop {
       this.#isTurnDue = false;
       this.#continue();
     });
-  }
-
-  #wait(): void {
-    if (this.blockedAt === Number.POSITIVE_INFINITY) this.blockedAt = this.now;
-    if (!this.#isStopped) this.#socket.pause();
   }
 
   #continue(): void {
