@@ -223,6 +223,7 @@ export class Http2Connection<Context = unknown> implements FrameHandler, StreamO
 
   /** The client is about to leave. */
   onGoAway(): void {
+    this.#countControlFrame();
     this.#isLeaving = true;
     this.#endIfFinished();
   }
