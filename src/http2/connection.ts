@@ -1,6 +1,7 @@
 // The server's side of an HTTP/2 connection (RFC 9113): its streams, settings, windows and its end.
 import type { Duplex } from 'node:stream';
 import type { ConnectionOptions } from './connection-options.ts';
+import { endSocket } from './end-socket.ts';
 import { FloodGuard } from './flood-guard.ts';
 import { FlowControl } from './flow-control.ts';
 import { type FrameHandler, FrameReader } from './frame-reader.ts';
@@ -25,12 +26,10 @@ export class Http2Connection<Context = unknown> implements FrameHandler, StreamO
   readonly openedAt = performance.now();
   /** performance.now() of the last event that shows a use: a new stream, or the end of one. */
   usedAt = this.openedAt;
-  /** performance.now() of a PING without an answer. */
+  /** performance.now() of the first PING without an answer. */
   probedAt = Number.POSITIVE_INFINITY;
   /** performance.now() of the first GOAWAY. */
   drainedAt = Number.POSITIVE_INFINITY;
-  /** performance.now() of the end of its last stream, after which only written bytes leave. */
-  endedAt = Number.POSITIVE_INFINITY;
   /** Whether the limits of the settings bind the client. */
   #isSettled = false;
   #hasSettings = false;
@@ -44,16 +43,14 @@ export class Http2Connection<Context = unknown> implements FrameHandler, StreamO
   /** Whether the connection ends with its last stream. */
   #isLeaving = false;
   #isEnded = false;
+  #readsFirst = false;
 
   constructor(socket: Duplex, options: ConnectionOptions<Context>) {
     const { limits } = options;
     this.#socket = socket;
     this.#options = options;
     this.limits = limits;
-    this.output = new Output(socket, () => {
-      this.#guard(() => this.flow.resume());
-      if (!this.output.isBlocked) this.#loop.onDrain();
-    });
+    this.output = new Output(socket, () => this.#onDrain());
     const reader = new FrameReader(this, limits, () => this.#loop.mayContinue());
     this.#loop = new ReadLoop(socket, this.output, { reader, limits, guard: (work) => this.#guard(work) });
     this.#decoder = new HeaderDecoder(limits);
@@ -101,7 +98,7 @@ export class Http2Connection<Context = unknown> implements FrameHandler, StreamO
   }
 
   probe(): void {
-    this.probedAt = performance.now();
+    this.probedAt = Math.min(this.probedAt, performance.now());
     this.output.ping(PROBE_PING, false);
   }
 
@@ -109,9 +106,8 @@ export class Http2Connection<Context = unknown> implements FrameHandler, StreamO
   fail(code: ErrorCode, reason: string): void {
     if (this.#isEnded) return;
     this.output.goAway(this.#ids.last, code, reason);
-    this.#end();
-    this.#destroySoon();
-    for (const stream of [...this.streams.values()]) stream.onReset();
+    this.#end(this.limits.lingerMs);
+    this.#closeStreams();
   }
 
   destroy(): void {
@@ -201,9 +197,10 @@ export class Http2Connection<Context = unknown> implements FrameHandler, StreamO
   onSettings(bytes: Buffer, start: number, end: number): void {
     this.#countControlFrame();
     this.#hasSettings = true;
-    const initialWindow = readSettings(bytes, start, end);
+    const { initialWindow, hasTableSize } = readSettings(bytes, start, end);
     if (initialWindow !== null) this.flow.setInitialSendWindow(initialWindow, this.streams.values());
     this.output.settingsAck();
+    if (hasTableSize) this.output.isTableUpdateDue = true;
   }
 
   onSettingsAck(): void {
@@ -215,11 +212,12 @@ export class Http2Connection<Context = unknown> implements FrameHandler, StreamO
     this.#countControlFrame();
     if (!isAck) return this.output.ping(payload, true);
     this.probedAt = Number.POSITIVE_INFINITY;
-    if (DRAIN_PING.equals(payload)) this.rejectFurtherStreams();
+    if (this.drainedAt < Number.POSITIVE_INFINITY && DRAIN_PING.equals(payload)) this.rejectFurtherStreams();
   }
 
   /** The client is about to leave. */
   onGoAway(): void {
+    this.#countControlFrame();
     this.#isLeaving = true;
     this.#endIfFinished();
   }
@@ -238,6 +236,14 @@ export class Http2Connection<Context = unknown> implements FrameHandler, StreamO
 
   countFault(): void {
     this.#floods.countFault(this.now);
+  }
+
+  /** Reading and sending are first in turns, because each can fill the socket again. */
+  #onDrain(): void {
+    this.#readsFirst = !this.#readsFirst;
+    if (this.#readsFirst) this.#loop.onDrain();
+    this.#guard(() => this.flow.resume());
+    if (!this.#readsFirst) this.#loop.onDrain();
   }
 
   #guard(work: () => void): void {
@@ -264,27 +270,33 @@ export class Http2Connection<Context = unknown> implements FrameHandler, StreamO
     if (this.streams.size > 0 || this.#isEnded) return;
     // Section 6.8: the client may have sent requests after its own GOAWAY.
     if (!this.#ids.isFinal) this.output.goAway(this.#ids.last, ERROR.NO_ERROR, '');
-    this.#end();
+    this.#end(this.limits.maxBlockedMs);
   }
 
-  #end(): void {
+  /** @param sendMs time for the client to take the last bytes */
+  #end(sendMs: number): void {
     this.#isEnded = true;
-    this.endedAt = performance.now();
     this.output.flush();
     // The client may still send. Unread bytes would make the system reset the connection, and the GOAWAY be lost.
     this.#loop.stop();
-    this.#socket.end(() => this.#destroySoon());
-  }
-
-  #destroySoon(): void {
-    const timer = setTimeout(() => this.#socket.destroy(), this.limits.lingerMs);
-    this.#socket.once('close', () => clearTimeout(timer));
+    endSocket(this.#socket, sendMs, this.limits.lingerMs);
   }
 
   #onClose(): void {
     this.#isEnded = true;
     this.#loop.stop();
-    for (const stream of [...this.streams.values()]) stream.onReset();
+    this.#closeStreams();
     this.#options.onClosed();
+  }
+
+  /** A defect of one must not keep the others open. */
+  #closeStreams(): void {
+    for (const stream of [...this.streams.values()]) {
+      try {
+        stream.onReset();
+      } catch (error) {
+        this.#options.onDefect(error);
+      }
+    }
   }
 }

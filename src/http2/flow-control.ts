@@ -53,12 +53,13 @@ export class FlowControl {
     this.#waiting.delete(stream);
   }
 
-  /** Lets the waiting streams send. Those that still cannot wait again, behind the others. */
+  /** Lets the waiting streams send. One that still cannot send all waits again, behind the others. */
   resume(): void {
-    if (this.#waiting.size === 0) return;
-    const streams = [...this.#waiting];
-    this.#waiting.clear();
-    for (const stream of streams) stream.pump();
+    for (const stream of [...this.#waiting]) {
+      if (this.sendWindow <= 0 || this.#output.isBlocked) return;
+      this.#waiting.delete(stream);
+      stream.pump();
+    }
   }
 }
 

@@ -77,12 +77,10 @@ export class Allowance {
 
   /** @returns false when nothing is left */
   take(nowMs: number): boolean {
-    if (this.#left < 1) {
-      const gained = ((nowMs - this.#at) / 1000) * this.#rate.perSecond;
-      this.#left = Math.min(this.#rate.burst, this.#left + gained);
-      this.#at = nowMs;
-      if (this.#left < 1) return false;
-    }
+    const gained = ((nowMs - this.#at) / 1000) * this.#rate.perSecond;
+    this.#left = Math.min(this.#rate.burst, this.#left + gained);
+    this.#at = nowMs;
+    if (this.#left < 1) return false;
     this.#left -= 1;
     return true;
   }

@@ -4,6 +4,8 @@ import type { Duplex } from 'node:stream';
 import { type ErrorCode, FLAG, FRAME, FRAME_HEAD_BYTES, MAX_FRAME_BYTES } from './protocol.ts';
 
 const MIN_BYTES = 512;
+/** Sets the size of the dynamic table to 0 (RFC 7541 section 6.3). */
+const NO_TABLE = Buffer.from([0x20]);
 /** Sent before the turn ends. */
 const FLUSH_BYTES = 64 * 1024;
 
@@ -19,6 +21,8 @@ export class Output {
   isHeld = false;
   /** performance.now() since when the client has not read. */
   blockedAt = Number.POSITIVE_INFINITY;
+  /** Whether the next header block must acknowledge the table size of the client (RFC 9113 section 4.3.1). */
+  isTableUpdateDue = false;
 
   constructor(socket: Duplex, onDrain: () => void) {
     this.#socket = socket;
@@ -34,7 +38,9 @@ export class Output {
   }
 
   /** HEADERS, with CONTINUATION frames where one is too small (RFC 9113 section 6.2). */
-  headers(streamId: number, block: Buffer, isEnd: boolean): void {
+  headers(streamId: number, fields: Buffer, isEnd: boolean): void {
+    const block = this.isTableUpdateDue ? Buffer.concat([NO_TABLE, fields]) : fields;
+    this.isTableUpdateDue = false;
     const end = isEnd ? FLAG.END_STREAM : 0;
     if (block.length <= MAX_FRAME_BYTES) {
       this.#frame(FRAME.HEADERS, end | FLAG.END_HEADERS, streamId, block);

@@ -57,7 +57,7 @@ export class ReadLoop {
 
   /** The client reads again. */
   onDrain(): void {
-    this.#continue();
+    if (!this.#output.isBlocked) this.#continue();
   }
 
   /** Later bytes of the client are dropped. */

@@ -56,7 +56,7 @@ export function createHttp2Server<Context>(options: Http2ServerOptions<Context>)
     now: number,
   ): void {
     if (now - connection.openedAt > limits.handshakeMs) connection.endHandshake();
-    if (now - Math.min(connection.output.blockedAt, connection.endedAt) > limits.maxBlockedMs) connection.destroy();
+    if (now - connection.output.blockedAt > limits.maxBlockedMs) connection.destroy();
     if (now - connection.probedAt > pingTimeoutMs) connection.destroy();
     if (now >= times.probeAt) {
       times.probeAt = now + pingEveryMs;
@@ -70,6 +70,7 @@ export function createHttp2Server<Context>(options: Http2ServerOptions<Context>)
 
   return {
     serve(socket, context, maxAgeMs) {
+      if (socket.destroyed) return;
       const onClosed = () => {
         open.delete(connection);
         if (open.size > 0) return;

@@ -200,7 +200,7 @@ export class Http2Stream<Context = unknown> {
    * @returns false when the client must read first; `onDrain` follows
    */
   write(bytes: Uint8Array): boolean {
-    if (bytes.length > 0) this.#send(bytes);
+    if (bytes.length > 0 && !this.#isEnding) this.#send(bytes);
     return this.#queue === null;
   }
 
@@ -226,6 +226,7 @@ export class Http2Stream<Context = unknown> {
 
   /** Called when a window or the socket has room again. */
   pump(): void {
+    if (!this.#queue) return;
     this.#pump();
     if (!this.#queue && !this.#isEnding && !this.isClosed) this.#receiver?.onDrain();
   }
@@ -289,6 +290,7 @@ export class Http2Stream<Context = unknown> {
   #close(isReset: boolean): void {
     if (this.isClosed) return;
     this.#state = 'closed';
+    this.#queue = null;
     this.#dropUnread();
     this.#owner.closed(this, isReset);
     this.#receiver?.onClose();

@@ -72,7 +72,8 @@ export class Client {
     const look = () => `${socket.writes.length} ${socket.readableLength} ${socket.closed}`;
     for (let [before, quiet] = ['', 0]; quiet < QUIET_TURNS; quiet += 1) {
       await nextTurn();
-      if (look() !== before) quiet = 0;
+      // A paused socket whose client reads belongs to a turn that goes on.
+      if (look() !== before || (socket.isPaused() && !socket.writableNeedDrain && !socket.destroyed)) quiet = 0;
       before = look();
     }
   }
