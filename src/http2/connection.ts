@@ -93,7 +93,7 @@ export class Http2Connection<Context = unknown> implements FrameHandler, StreamO
 
   /** The time for the client's preface is over. By now the client has also received the settings. */
   endHandshake(): void {
-    if (!this.#hasSettings) this.destroy();
+    if (!this.#hasSettings) this.fail(ERROR.SETTINGS_TIMEOUT, 'no settings have arrived');
     this.#isSettled = true;
   }
 
@@ -120,8 +120,6 @@ export class Http2Connection<Context = unknown> implements FrameHandler, StreamO
       for (const stream of this.streams.values()) if (now >= stream.deadline) stream.onDeadline();
     });
   }
-
-  // ---- Frames of streams ----
 
   onHeaders(streamId: number, bytes: Buffer, start: number, end: number, isEnd: boolean, dependsOn: number) {
     const headers = this.#decoder.decode(bytes, start, end);
@@ -191,8 +189,6 @@ export class Http2Connection<Context = unknown> implements FrameHandler, StreamO
       stream.reset(fault);
     } else this.#rejectStream(streamId, fault);
   }
-
-  // ---- Frames of the connection ----
 
   onSettings(bytes: Buffer, start: number, end: number): void {
     this.#countControlFrame();

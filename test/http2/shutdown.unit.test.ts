@@ -177,8 +177,6 @@ describe('time limits of a connection', () => {
   test.each([
     ['sends nothing', []],
     ['sends half a preface', [MAGIC.subarray(0, 12)]],
-    ['does not acknowledge the settings', [MAGIC, f.settings()]],
-    ['uses the connection and does not acknowledge the settings', [MAGIC, f.settings(), open(1)]],
   ])('section 6.5.3: a client that %s is disconnected with SETTINGS_TIMEOUT', async (_, bytes) => {
     const engine = new Engine({ onRequest: hold });
     const client = engine.open();
@@ -190,6 +188,17 @@ describe('time limits of a connection', () => {
     await wait(client, LIMITS.lingerMs + SOON_MS);
     expect(client.isClosed).toBe(true);
     expect(engine.server.connections()).toBe(0);
+  });
+
+  test('section 6.5.3: the settings bind a client that does not acknowledge them, after the time for the handshake', async () => {
+    const engine = new Engine({ onRequest: hold, limits: { maxStreams: 1, maxStreamsUnannounced: 2 } });
+    const client = engine.open();
+    await client.send(MAGIC, f.settings(), open(1), open(3));
+    await wait(client, LIMITS.handshakeMs + SOON_MS);
+    client.words();
+    await client.send(open(5));
+    expect(client.words()).toEqual(['RST_STREAM 5 REFUSED_STREAM']);
+    expect(client.isClosed).toBe(false);
   });
 
   test('a client that does not answer a PING is disconnected, and one that does stays', async () => {
