@@ -15,6 +15,7 @@ import { ReceiveWindow } from './receive-window.ts';
 import { SendQueue } from './send-queue.ts';
 import type { StreamOwner } from './stream-owner.ts';
 import type { StreamReceiver } from './stream-receiver.ts';
+import { UnreadBody } from './unread-body.ts';
 
 type State = 'open' | 'half-closed-remote' | 'half-closed-local' | 'closed';
 
@@ -35,7 +36,7 @@ export class Http2Stream<Context = unknown> {
   #isPaused = false;
   #isEndDelivered = false;
   #handedBack: Buffer | null = null;
-  #unread: Buffer[] | null = null;
+  #unread: UnreadBody | null = null;
   #received = 0;
   #pieces = 0;
   #discarded = 0;
@@ -125,8 +126,8 @@ export class Http2Stream<Context = unknown> {
       this.#receiver.onData(bytes.subarray(start, end));
     } else {
       this.#credit(flowLength - length);
-      this.#unread ??= [];
-      this.#unread.push(Buffer.from(bytes.subarray(start, end)));
+      this.#unread ??= new UnreadBody();
+      this.#unread.add(bytes.subarray(start, end));
     }
     if (isEnd) this.#deliver();
   }
@@ -154,7 +155,7 @@ export class Http2Stream<Context = unknown> {
       if (first.length > 0) this.#receiver.onData(first);
     }
     while (this.#unread && this.#receiver && !this.#isPaused) {
-      const piece = this.#unread.shift() as Buffer;
+      const piece = this.#unread.take();
       if (this.#unread.length === 0) this.#unread = null;
       this.#credit(piece.length);
       this.#receiver.onData(piece);
@@ -278,7 +279,7 @@ export class Http2Stream<Context = unknown> {
     if (this.#state === 'half-closed-remote') return this.#close(false);
     this.#state = 'half-closed-local';
     this.deadline = performance.now() + this.#owner.limits.discardMs;
-    for (const piece of this.#unread ?? []) this.#credit(piece.length);
+    if (this.#unread) this.#credit(this.#unread.length);
     this.#unread = null;
   }
 
@@ -297,7 +298,7 @@ export class Http2Stream<Context = unknown> {
     if (this.isClosed) return;
     this.#state = 'closed';
     this.#queue = null;
-    for (const piece of this.#unread ?? []) this.#owner.flow.credit(piece.length);
+    if (this.#unread) this.#owner.flow.credit(this.#unread.length);
     this.#unread = null;
     this.#owner.closed(this, isReset);
     this.#receiver?.onClose();
