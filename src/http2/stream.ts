@@ -15,6 +15,7 @@ import { ReceiveWindow } from './receive-window.ts';
 import { SendQueue } from './send-queue.ts';
 import type { StreamHead, StreamOwner } from './stream-owner.ts';
 import type { StreamReceiver } from './stream-receiver.ts';
+import { UnreadBody } from './unread-body.ts';
 
 type State = 'open' | 'half-closed-remote' | 'half-closed-local' | 'closed';
 
@@ -37,7 +38,7 @@ export class Http2Stream<Context = unknown> {
   #isPaused = false;
   #isEndDelivered = false;
   #handedBack: Buffer | null = null;
-  #unread: Buffer[] | null = null;
+  #unread: UnreadBody | null = null;
   #received = 0;
   #pieces = 0;
   #discarded = 0;
@@ -120,8 +121,8 @@ export class Http2Stream<Context = unknown> {
       this.#receiver.onData(bytes.subarray(start, end));
     } else {
       this.#credit(flowLength - length);
-      this.#unread ??= [];
-      this.#unread.push(Buffer.from(bytes.subarray(start, end)));
+      this.#unread ??= new UnreadBody();
+      this.#unread.add(bytes.subarray(start, end));
     }
     if (isEnd) this.#deliver();
   }
@@ -149,7 +150,7 @@ export class Http2Stream<Context = unknown> {
       if (first.length > 0) this.#receiver.onData(first);
     }
     while (this.#unread && this.#receiver && !this.#isPaused) {
-      const piece = this.#unread.shift() as Buffer;
+      const piece = this.#unread.take();
       if (this.#unread.length === 0) this.#unread = null;
       this.#credit(piece.length);
       this.#receiver.onData(piece);
@@ -170,12 +171,12 @@ export class Http2Stream<Context = unknown> {
 
   #credit(bytes: number): void {
     this.#owner.flow.credit(bytes);
-    const increment = this.#state === 'half-closed-remote' ? 0 : this.#receiveWindow.credit(bytes);
+    const increment = this.isRequestComplete ? 0 : this.#receiveWindow.credit(bytes);
     if (increment > 0) this.#owner.output.windowUpdate(this.id, increment);
   }
 
   #dropUnread(): void {
-    for (const piece of this.#unread ?? []) this.#owner.flow.credit(piece.length);
+    if (this.#unread) this.#credit(this.#unread.length);
     this.#unread = null;
   }
 

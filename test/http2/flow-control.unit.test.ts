@@ -162,7 +162,7 @@ describe('windows of the client', () => {
     expect(exchange.events).toEqual(['end', 'drain']);
   });
 
-  test('what a stream that is reset had to send never leaves', async () => {
+  test('a stream that is reset sends nothing of what was waiting', async () => {
     for (const how of ['client', 'server', 'window'] as const) {
       const { client, stream } = await request({ stream: 2 });
       stream.write(Buffer.from('abcd'));

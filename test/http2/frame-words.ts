@@ -8,7 +8,7 @@ import * as f from '../support/frames.ts';
 const SHOWN_BYTES = 40;
 
 /** The name of an error code of RFC 9113 section 7. */
-export function errorName(code: number): string {
+function errorName(code: number): string {
   return Object.entries(ERROR).find(([, value]) => value === code)?.[0] ?? `error ${code}`;
 }
 
@@ -33,7 +33,7 @@ function textOf(bytes: Buffer): string {
 }
 
 /** With a space in front. Empty for a block without a status, such as trailers. */
-export function statusOf(block: Buffer): string {
+function statusOf(block: Buffer): string {
   let at = 0;
   // Changes of the table's size come first (RFC 7541 section 6.3).
   while (at < block.length && ((block[at] as number) & 0xe0) === 0x20)

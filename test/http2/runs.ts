@@ -1,13 +1,8 @@
 import { processEnvironment } from '../../src/config/config.ts';
 
-const { HTTP2_RUNS, HTTP2_FUZZ_SECONDS } = processEnvironment();
+const { HTTP2_RUNS } = processEnvironment();
 
 /** The number of cases of a property, which the nightly script raises. @param usual in `npm test` */
 export function runsOr(usual: number): number {
   return HTTP2_RUNS ? Number(HTTP2_RUNS) : usual;
-}
-
-/** @param usual in `npm test` */
-export function fuzzSecondsOr(usual: number): number {
-  return HTTP2_FUZZ_SECONDS ? Number(HTTP2_FUZZ_SECONDS) : usual;
 }

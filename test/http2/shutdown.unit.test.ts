@@ -148,7 +148,7 @@ describe('time limits of a connection', () => {
     expect(engine.last.events).toEqual(['close']);
   });
 
-  test('without a request for some time it is drained, whatever else it carries', async () => {
+  test('without a request for some time it is drained, also when it carries other frames', async () => {
     const client = await new Engine({ idleMs: 5_000 }).connect();
     for (let n = 0; n < 4; n += 1) {
       await wait(client, 1_000);

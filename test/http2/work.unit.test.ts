@@ -114,7 +114,7 @@ describe('a client that does not read', () => {
     // The socket is full after 64 KiB, and one turn may exceed that.
     const served = engine.exchanges.length;
     expect(served).toBeLessThan(65 + LIMITS.maxStreamsPerTurn);
-    // The bytes wait in the socket, which reads no more of them.
+    // The bytes wait in the socket, which has stopped reading.
     expect(client.socket.readableLength).toBeGreaterThan(0);
     expect(client.socket.isPaused()).toBe(true);
     await vi.advanceTimersByTimeAsync(LIMITS.maxBlockedMs / 2);
