@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import http from 'node:http';
 import http2 from 'node:http2';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
-import { createConnectRouter } from '@connectrpc/connect';
+import { type ConnectRouter, createConnectRouter } from '@connectrpc/connect';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
 import * as grpc from '@grpc/grpc-js';
 import { AuthService } from '../../gen/latchkey/auth/v1/auth_service_pb.ts';
@@ -61,7 +61,9 @@ export const CONTENDERS: Record<string, (...args: string[]) => Promise<number>> 
 
   /** The same handler on the engine of the service. */
   'connect-on-engine': () =>
-    portOf(createServer(connectOnEngine(createConnectRouter().service(AuthService, { verify: () => ({}) })))),
+    portOf(
+      createServer(connectOnEngine(handlersOf(createConnectRouter().service(AuthService, { verify: () => ({}) })))),
+    ),
 
   /** node:http2 alone: reads the body and responds with a constant as gRPC does. */
   http2() {
@@ -184,4 +186,8 @@ function preparedFor(streamId: number): Buffer {
 async function portOf(server: Server): Promise<number> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return (server.address() as AddressInfo).port;
+}
+
+function handlersOf({ handlers }: ConnectRouter) {
+  return new Map(handlers.map((handler) => [handler.requestPath, handler]));
 }

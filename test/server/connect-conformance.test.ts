@@ -1,7 +1,6 @@
-// Connect's conformance suite against Connect's handlers on the servers of test/connect-conformance: Connect, gRPC and gRPC-Web over
+// Connect's conformance suite against Connect's handlers on src/http2, and on node:http by the seam of the service: Connect, gRPC and gRPC-Web over
 // HTTP/1.1 and HTTP/2, in cleartext and over TLS, with and without client certificates.
-import { readFileSync } from 'node:fs';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { CONNECT_CONFORMANCE, type ConformanceOptions, runConformance } from '../support/connect-conformance.ts';
 import { build, isAtHand } from '../support/toolchain.ts';
 
@@ -10,9 +9,6 @@ const RUN_TIMEOUT_MS = 240_000;
 /** The runner allows half a second between a request and the server's reading of its deadline. */
 const DEADLINES = 'Deadline Propagation/**';
 
-/** The file has the reasons. The runner would read no other pattern beside a file of patterns. */
-const SKIPPED: Record<string, string[]> = { node: readPatterns('test/connect-conformance/skipped-node.txt') };
-
 let hasGo: boolean;
 
 beforeAll(async () => {
@@ -20,28 +16,18 @@ beforeAll(async () => {
   if (hasGo) await build(CONNECT_CONFORMANCE);
 }, BUILD_TIMEOUT_MS);
 
-function readPatterns(file: string): string[] {
-  return readFileSync(file, 'utf8')
-    .split('\n')
-    .filter((line) => line !== '' && !line.startsWith('#'));
-}
-
 async function expectAllToPass(cases: number, options: Omit<ConformanceOptions, 'timeoutMs'>): Promise<void> {
   const { log, ...report } = await runConformance({ ...options, timeoutMs: RUN_TIMEOUT_MS });
   expect(report, log).toEqual({ passed: cases, failures: [], unanswered: [] });
 }
 
-describe.each(['node'])('Connect on the engine %s', (engine) => {
-  const skipped = SKIPPED[engine] ?? [];
-  const withGo = (name: string, check: () => Promise<void>) =>
-    test(name, { timeout: RUN_TIMEOUT_MS + 10_000 }, async ({ skip }) => {
-      if (!hasGo) skip('Go 1.26 is not installed');
-      await check();
-    });
+function withGo(name: string, check: () => Promise<void>): void {
+  test(name, { timeout: RUN_TIMEOUT_MS + 10_000 }, async ({ skip }) => {
+    if (!hasGo) skip('Go 1.26 is not installed');
+    await check();
+  });
+}
 
-  withGo('passes every case of the conformance suite', () =>
-    expectAllToPass(3_362, { engine, skip: [...skipped, DEADLINES] }),
-  );
+withGo('passes every case of the conformance suite', () => expectAllToPass(3_488, { skip: [DEADLINES] }));
 
-  withGo('reads the deadline of every request', () => expectAllToPass(152, { engine, run: [DEADLINES], parallel: 1 }));
-});
+withGo('reads the deadline of every request', () => expectAllToPass(152, { run: [DEADLINES], parallel: 1 }));

@@ -29,7 +29,6 @@ export const CONNECT_CONFORMANCE: Project = {
 };
 
 export type ConformanceOptions = {
-  engine: string;
   /** Patterns of names. All cases run without the first. */
   run?: string[];
   skip?: string[];
@@ -51,8 +50,8 @@ export type ConformanceReport = {
 
 /** The programs must have been built. @throws with the output of a run that reports no result */
 export async function runConformance(options: ConformanceOptions): Promise<ConformanceReport> {
-  const { engine, run: patterns = [], skip = [], parallel = 8, servers = 2, timeoutMs } = options;
-  const server = [process.execPath, `${FOLDER}/server.ts`, DESCRIPTORS, '--engine', engine];
+  const { run: patterns = [], skip = [], parallel = 8, servers = 2, timeoutMs } = options;
+  const server = [process.execPath, `${FOLDER}/server.ts`, DESCRIPTORS];
   const cases = [...patterns.map((pattern) => `--run=${pattern}`), ...skip.map((pattern) => `--skip=${pattern}`)];
   const load = ['--parallel', String(parallel), '--max-servers', String(servers)];
   const args = ['--mode', 'server', '--conf', `${FOLDER}/features.yaml`, '--vv', ...load, ...cases, '--', ...server];

@@ -1,6 +1,7 @@
 // Connect's handlers on the HTTP/2 engine, by the code of the service and without its middleware.
 import type { Duplex } from 'node:stream';
-import { type ConnectRouter, createContextValues } from '@connectrpc/connect';
+import { createContextValues } from '@connectrpc/connect';
+import type { UniversalHandler } from '@connectrpc/connect/protocol';
 import { createHttp2Server } from '../../src/http2/server.ts';
 import { sendUniversal, universalRequest } from '../../src/server/rpc/universal.ts';
 import type { Peer } from '../../src/server/transport/peer.ts';
@@ -8,11 +9,12 @@ import { ServerRequest } from '../../src/server/transport/server-request.ts';
 import type { ServerStream } from '../../src/server/transport/server-stream.ts';
 
 const MINUTE_MS = 60_000;
-const PEER: Peer = { address: '127.0.0.1', service: null };
+export const PEER: Peer = { address: '127.0.0.1', service: null };
 
-/** Answers one request of any version of HTTP. */
-function answerByConnect(router: ConnectRouter): (stream: ServerStream) => void {
-  const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
+type Handlers = ReadonlyMap<string, UniversalHandler>;
+
+/** Answers one request of any version of HTTP. @param handlers by the path of the RPC */
+export function answerByConnect(handlers: Handlers): (stream: ServerStream) => void {
   return (stream) => {
     const request = new ServerRequest(stream);
     const { response } = request;
@@ -33,13 +35,13 @@ function answerByConnect(router: ConnectRouter): (stream: ServerStream) => void 
 }
 
 /** Serves HTTP/2 on a socket. */
-export function connectOnEngine(router: ConnectRouter): (socket: Duplex) => void {
+export function connectOnEngine(handlers: Handlers): (socket: Duplex) => void {
   const server = createHttp2Server<Peer>({
     idleMs: 5 * MINUTE_MS,
     pingEveryMs: MINUTE_MS,
     pingTimeoutMs: MINUTE_MS,
     graceMs: MINUTE_MS,
-    onStream: answerByConnect(router),
+    onStream: answerByConnect(handlers),
     onDefect: (error) => console.error(error),
   });
   return (socket) => server.serve(socket, PEER, Number.POSITIVE_INFINITY);
