@@ -28,6 +28,11 @@ const answers =
   (streams: number): Answer =>
   (frames, connection) =>
     connection === 'alive' && frames.filter(({ type }) => type === f.HEADERS).length === streams;
+/** Connect answers a call whose message is late with HEADERS and trailers. */
+const answersAtLeast =
+  (streams: number): Answer =>
+  (frames, connection) =>
+    connection === 'alive' && frames.filter(({ type }) => type === f.HEADERS).length >= streams;
 const goesOn = answers(0);
 
 export type Attack = [name: string, answer: Answer, bytes: Buffer, how?: 'unread' | 'leaves'];
@@ -64,9 +69,10 @@ export const floods: Attack[] = [
     send(many(20_000, (n) => [open(2 * n + 1), f.headers(2 * n + 1, [['X', 'y']], whole)])),
   ],
   [
-    'calls that are answered and never read',
-    closes,
-    send(many(20_000, (n) => [open(2 * n + 1, VERIFY), http2Frame(f.DATA, f.END_STREAM, 2 * n + 1, message)])),
+    'calls whose answers are read late',
+    // Until then their connection is not read either, so that they wait in the client.
+    answersAtLeast(8_000),
+    send(many(8_000, (n) => [open(2 * n + 1, VERIFY), http2Frame(f.DATA, f.END_STREAM, 2 * n + 1, message)])),
     'unread',
   ],
   [
