@@ -87,7 +87,8 @@ test('a session revoked at one worker is revoked at all of them', async () => {
 
 test('a stop lets calls in flight finish at every worker', async () => {
   const server = await serveWith('2', { ARGON2_MEMORY_KIB: '65536', HASH_CONCURRENCY: '1' });
-  const slow = Array.from({ length: 10 }, () => viaFetch(server.url)(auth.register, newPerson()));
+  // Few enough for the grace period, also on a machine that is busy.
+  const slow = Array.from({ length: 4 }, () => viaFetch(server.url)(auth.register, newPerson()));
   await sleep(300);
   server.child.kill('SIGTERM');
   expect((await Promise.all(slow)).every(({ code }) => code === 'ok')).toBe(true);
