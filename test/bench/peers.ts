@@ -2,7 +2,7 @@
 // Keycloak's introspection, in development mode with a database in memory, where Maven and Java are there.
 //
 // Authorizer (github.com/authorizerdev/authorizer) has no release that a package registry serves, so this script cannot start it.
-// Measured by hand on 2026-11-30, in one run on one core with h2load, CPU of the server a call: ValidateJwtToken over gRPC of Authorizer
+// Measured by hand with Authorizer 2.4, in one run on one core with h2load, CPU of the server a call: ValidateJwtToken over gRPC of Authorizer
 // 2.4 with SQLite 514 µs, beside an empty handler of grpc-go 24 µs and Verify of Latchkey 56 µs. To repeat it, build its main package
 // with Go, start it pinned to a core, sign a user up, and send h2load the gRPC message of its ValidateJwtToken with the access token.
 
