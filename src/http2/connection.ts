@@ -187,7 +187,7 @@ export class Http2Connection<Context = unknown> implements FrameHandler, StreamO
     if (stream) {
       this.countFault();
       stream.reset(fault);
-    } else this.#rejectStream(streamId, fault);
+    } else if (!this.#ids.wasReset(streamId)) this.#rejectStream(streamId, fault);
   }
 
   onSettings(bytes: Buffer, start: number, end: number): void {

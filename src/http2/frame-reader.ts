@@ -1,4 +1,5 @@
 // Finds the frames in the bytes of a connection (RFC 9113 section 4), and checks what needs no state beyond the frame.
+import { ownCopy } from './own-copy.ts';
 import {
   ConnectionError,
   ERROR,
@@ -89,7 +90,7 @@ export class FrameReader {
 
   /** A copy, because the part of a frame would keep the whole read buffer in memory. */
   #keep(bytes: Buffer, at: number): false {
-    if (at < bytes.length) this.#rest = Buffer.from(bytes.subarray(at));
+    if (at < bytes.length) this.#rest = ownCopy(bytes, at, bytes.length);
     return false;
   }
 
@@ -163,14 +164,14 @@ export class FrameReader {
     }
     const isEnd = (flags & FLAG.END_STREAM) !== 0;
     if ((flags & FLAG.END_HEADERS) !== 0) return this.#handler.onHeaders(streamId, bytes, from, to, isEnd, dependsOn);
-    const first = Buffer.from(bytes.subarray(from, to));
+    const first = ownCopy(bytes, from, to);
     this.#block = { streamId, parts: [first], length: first.length, isEnd, dependsOn };
   }
 
   #continuation(flags: number, bytes: Buffer, start: number, end: number) {
     const block = this.#block;
     if (!block) return protocol('a CONTINUATION continues no header block');
-    block.parts.push(Buffer.from(bytes.subarray(start, end)));
+    block.parts.push(ownCopy(bytes, start, end));
     block.length += end - start;
     if (block.length > this.#limits.maxHeaderBlockBytes || block.parts.length > this.#limits.maxContinuations + 1)
       throw new ConnectionError(ERROR.ENHANCE_YOUR_CALM, 'a header block is too large');

@@ -66,3 +66,5 @@ export class ConnectionError extends Error {
     this.code = code;
   }
 }
+
+export const NO_BYTES: Buffer = Buffer.alloc(0);

@@ -34,7 +34,9 @@ export class ReadLoop {
     this.#limits = limits;
     this.#guard = guard;
     this.#readNext = () => {
-      if (this.#reader.read(this.#chunk)) this.#continueLater();
+      const chunk = this.#chunk;
+      this.#chunk = null;
+      if (this.#reader.read(chunk)) this.#continueLater();
     };
     socket.on('data', (chunk: Buffer) => this.#turn(chunk));
   }

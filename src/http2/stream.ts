@@ -10,7 +10,7 @@
 // (RFC 9113 section 5.1; idle streams and reserved ones need no object.)
 import type { HeaderBlock } from './hpack/header-block.ts';
 import type { HeaderList } from './hpack/header-list.ts';
-import { ConnectionError, ERROR, type ErrorCode, MAX_31_BITS, MAX_FRAME_BYTES } from './protocol.ts';
+import { ConnectionError, ERROR, type ErrorCode, MAX_31_BITS, MAX_FRAME_BYTES, NO_BYTES } from './protocol.ts';
 import { ReceiveWindow } from './receive-window.ts';
 import { SendQueue } from './send-queue.ts';
 import type { StreamHead, StreamOwner } from './stream-owner.ts';
@@ -297,5 +297,3 @@ export class Http2Stream<Context = unknown> {
     this.#receiver?.onClose();
   }
 }
-
-const NO_BYTES = new Uint8Array();

@@ -1,3 +1,5 @@
+import { NO_BYTES } from './protocol.ts';
+
 /** Up to this size, pieces that follow each other share a buffer. */
 const SHARED_BYTES = 1_024;
 
@@ -33,5 +35,3 @@ export class UnreadBody {
     return first;
   }
 }
-
-const NO_BYTES = Buffer.alloc(0);

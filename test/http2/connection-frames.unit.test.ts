@@ -167,6 +167,12 @@ describe('frames of the connection', () => {
     expect(engine.last.events).toEqual(['close']);
   });
 
+  test('section 5.4.2: a stream is reset once, also when invalid PRIORITY frames follow each other', async () => {
+    const invalid = http2Frame(f.PRIORITY, 0, 1, Buffer.alloc(4));
+    const { words } = await answerTo(invalid, invalid, ping());
+    expect(words).toEqual(['RST_STREAM 1 FRAME_SIZE_ERROR', PONG]);
+  });
+
   test('section 6.4: no RST_STREAM is sent on an idle stream, so an invalid PRIORITY of it ends the connection', async () => {
     for (const id of [9, 2]) {
       const { words } = await answerTo(http2Frame(f.PRIORITY, 0, id, Buffer.alloc(4)), ping());

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { HeaderDecoder } from '../../src/http2/hpack/decoder.ts';
 import { encodeHeaders } from '../../src/http2/hpack/encoder.ts';
+import { HeaderBlock } from '../../src/http2/hpack/header-block.ts';
 import type { HeaderList } from '../../src/http2/hpack/header-list.ts';
 import { STATIC_TABLE } from '../../src/http2/hpack/static-table.ts';
 import { LIMITS } from '../../src/http2/limits.ts';
@@ -484,5 +485,29 @@ describe('the encoder', () => {
     const many = Array.from({ length: LIMITS.maxHeaderFields + 1 }, (): Field => ['x', '']);
     expect(decode(fields(...many.slice(1))).isTooLarge).toBe(false);
     expect(decode(fields(...many)).isTooLarge).toBe(true);
+  });
+});
+
+describe('a block with one more field', () => {
+  const known = new HeaderBlock(200, ['content-type', 'application/grpc+proto']);
+
+  test.each([
+    ['x-request-id', 'b3f8d5c2'],
+    ['cookie', 'a=b'],
+    ['x-long', 'y'.repeat(20_000)],
+    ['x-empty', ''],
+  ])('has the bytes of all its fields: %s', (name, value) => {
+    const block = known.with(name, value);
+    expect(block.fields).toEqual([...known.fields, name, value]);
+    expect(block.bytes).toEqual(encodeHeaders(200, block.fields));
+    expect(known.bytes).toEqual(encodeHeaders(200, known.fields));
+  });
+
+  test.each([
+    ['X-Upper', 'a'],
+    ['', 'a'],
+    ['x', 'a\r\nb: c'],
+  ])('throws for the invalid field %j: %j', (name, value) => {
+    expect(() => known.with(name, value)).toThrow(TypeError);
   });
 });

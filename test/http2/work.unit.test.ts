@@ -1,8 +1,11 @@
 // The work and the memory that one connection can cause: turns of the event loop, and a client that does not read.
+import v8 from 'node:v8';
+import vm from 'node:vm';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { LIMITS } from '../../src/http2/limits.ts';
 import { MAX_31_BITS, SETTING } from '../../src/http2/protocol.ts';
 import * as f from '../support/frames.ts';
+import { HTTP2_PREFACE } from '../support/raw.ts';
 import { data, end, open, PONG, ping, reset, whole, windowUpdate } from './client-frames.ts';
 import { type Client, Engine, type Exchange, hold, OK } from './engine.ts';
 
@@ -95,6 +98,39 @@ describe('turns', () => {
     for (let at = 0; at < all.length; at += 61) client.socket.push(all.subarray(at, at + 61));
     await client.settle();
     expect(engine.exchanges.map(({ stream }) => stream.id)).toEqual(ids(40));
+  });
+});
+
+describe('idle connections', () => {
+  const CONNECTIONS = 300;
+  /** A read has 64 KiB, and so has the pool of Buffer. */
+  const MAX_BYTES = 16 * 1024;
+  const BODY = Buffer.alloc(1_000);
+  const bufferBytes = () => {
+    v8.setFlagsFromString('--expose-gc');
+    (vm.runInNewContext('gc') as () => void)();
+    return process.memoryUsage().arrayBuffers;
+  };
+
+  test.each([
+    ['a request and its body', () => [open(1), ...Array.from({ length: 60 }, () => data(1, BODY)), end(1)]],
+    ['requests alone', () => ids(90).map((id) => whole(id))],
+    ['PINGs alone', () => Array.from({ length: 900 }, () => ping())],
+  ])('keep few bytes of what they have read, which was %s', async (_, frames) => {
+    const engine = new Engine({ onRequest: (exchange) => exchange.answer() });
+    const before = bufferBytes();
+    for (let n = 0; n < CONNECTIONS; n += 1) {
+      const client = engine.open();
+      await client.send(HTTP2_PREFACE, ...frames());
+      client.socket.writes.length = 0;
+      engine.exchanges.length = 0;
+    }
+    // V8 frees buffers in a thread of its own, which can be late on a busy machine.
+    await vi.waitFor(() => expect(bufferBytes() - before).toBeLessThan(CONNECTIONS * MAX_BYTES), {
+      timeout: 10_000,
+      interval: 100,
+    });
+    expect(engine.server.connections()).toBe(CONNECTIONS);
   });
 });
 

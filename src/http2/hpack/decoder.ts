@@ -1,7 +1,8 @@
 // Decodes header blocks (RFC 7541). Clients send the same block for each call of a kind, so the decoder keeps the last
 // few blocks with their lists: the same bytes on the same table have the same meaning.
 import type { Limits } from '../limits.ts';
-import { ConnectionError, ERROR } from '../protocol.ts';
+import { ownCopy } from '../own-copy.ts';
+import { ConnectionError, ERROR, NO_BYTES } from '../protocol.ts';
 import { DynamicTable } from './dynamic-table.ts';
 import { Field } from './field.ts';
 import { HeaderList } from './header-list.ts';
@@ -25,7 +26,7 @@ export class HeaderDecoder {
   readonly #limits: Pick<Limits, 'maxHeaderListBytes' | 'maxHeaderFields'>;
   readonly #kept: KeptBlock[] = [];
   #nextKept = 0;
-  #bytes: Buffer = Buffer.alloc(0);
+  #bytes = NO_BYTES;
   #at = 0;
   #end = 0;
 
@@ -47,8 +48,10 @@ export class HeaderDecoder {
     this.#end = end;
     this.#resizeTable();
     const list = this.#fields();
+    // An idle connection would keep its last read in memory.
+    this.#bytes = NO_BYTES;
     if (this.#table.version === version && end - start <= MAX_KEPT_BYTES && list.size <= 2 * MAX_KEPT_BYTES) {
-      this.#kept[this.#nextKept] = { bytes: Buffer.from(bytes.subarray(start, end)), version, list };
+      this.#kept[this.#nextKept] = { bytes: ownCopy(bytes, start, end), version, list };
       this.#nextKept = (this.#nextKept + 1) % KEPT_BLOCKS;
     }
     return list;

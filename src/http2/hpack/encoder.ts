@@ -17,32 +17,44 @@ for (const [at, { name, value }] of STATIC_TABLE.entries()) {
   if (!indexOfName.has(name)) indexOfName.set(name, at + 1);
 }
 
+/** An integer takes five bytes at most, and a field has three of them. */
+const MOST_BESIDE_TEXTS = 16;
+
 /**
  * @param status null for trailers
  * @param fields names in lower case and values in turn
  * @throws TypeError for a name or a value that HTTP does not allow
  */
 export function encodeHeaders(status: number | null, fields: readonly string[]): Buffer {
-  // An integer takes five bytes at most, and a field has three of them.
-  let most = 16;
-  for (const text of fields) most += text.length + 8;
+  let most = MOST_BESIDE_TEXTS;
+  for (const text of fields) most += text.length + MOST_BESIDE_TEXTS / 2;
   const into = Buffer.allocUnsafe(most);
   let at = status === null ? 0 : writeField(into, 0, ':status', String(status));
-  for (let n = 0; n < fields.length; n += 2) {
-    const [name, value] = [fields[n] as string, fields[n + 1] as string];
-    if (name === '' || INVALID_NAME.test(name))
-      throw new TypeError(`invalid name of a header: ${JSON.stringify(name)}`);
-    if (INVALID_VALUE.test(value)) throw new TypeError(`the value of the header ${name} has invalid characters`);
-    at = writeField(into, at, name, value);
-  }
+  for (let n = 0; n < fields.length; n += 2) at = writeChecked(into, at, fields[n] as string, fields[n + 1] as string);
   return into.subarray(0, at);
 }
 
+/**
+ * @returns a copy of the block with one more field
+ * @throws TypeError as encodeHeaders
+ */
+export function appendField(block: Buffer, name: string, value: string): Buffer {
+  const into = Buffer.allocUnsafe(block.length + name.length + value.length + MOST_BESIDE_TEXTS);
+  into.set(block);
+  return into.subarray(0, writeChecked(into, block.length, name, value));
+}
+
+function writeChecked(into: Buffer, at: number, name: string, value: string): number {
+  if (name === '' || INVALID_NAME.test(name)) throw new TypeError(`invalid name of a header: ${JSON.stringify(name)}`);
+  if (INVALID_VALUE.test(value)) throw new TypeError(`the value of the header ${name} has invalid characters`);
+  return writeField(into, at, name, value);
+}
+
 function writeField(into: Buffer, start: number, name: string, value: string): number {
-  const known = indexOfField.get(`${name} ${value}`);
+  const index = indexOfName.get(name) ?? 0;
+  const known = index === 0 ? undefined : indexOfField.get(`${name} ${value}`);
   if (known !== undefined) return writeInteger(into, start, known, 7, INDEXED);
   const form = SECRETS.includes(name) ? NEVER_INDEXED : WITHOUT_INDEXING;
-  const index = indexOfName.get(name) ?? 0;
   const at = writeInteger(into, start, index, 4, form);
   return writeText(into, index === 0 ? writeText(into, at, name) : at, value);
 }

@@ -1,4 +1,4 @@
-import { encodeHeaders } from './encoder.ts';
+import { appendField, encodeHeaders } from './encoder.ts';
 
 /** The head of a response, or its trailers. It is encoded once, so one object can serve many responses. */
 export class HeaderBlock {
@@ -11,6 +11,16 @@ export class HeaderBlock {
   constructor(status: number | null, fields: readonly string[]) {
     this.status = status;
     this.fields = fields;
+  }
+
+  /**
+   * Encodes only the new field.
+   * @throws TypeError as `bytes`
+   */
+  with(name: string, value: string): HeaderBlock {
+    const block = new HeaderBlock(this.status, [...this.fields, name, value]);
+    block.#bytes = appendField(this.bytes, name, value);
+    return block;
   }
 
   /** @throws TypeError for a name or a value that HTTP does not allow */
