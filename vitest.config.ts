@@ -38,6 +38,7 @@ const WAITING = [
   'test/keys/signing-keys.test.ts',
   'test/keys/unknown-keys.test.ts',
   'test/revocation-feed/watch.test.ts',
+  'test/server/http1-time-limits.test.ts',
   'test/server/transport-limits.test.ts',
 ];
 

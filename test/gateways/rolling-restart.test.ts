@@ -1,4 +1,5 @@
-// Two replicas behind a real Envoy are replaced one after the other, under a steady load, and no call is lost.
+// Two replicas are replaced one after the other, several times, under a steady load through a real Envoy or of grpc-go,
+// while their connections also end by age. No call is lost.
 import http from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
@@ -13,9 +14,18 @@ import { eventually } from '../support/eventually.ts';
 import { ENVOY_GATEWAY, type Gateway, startGateway } from '../support/gateway.ts';
 import { signedIn } from '../support/people.ts';
 import { type RunningProcess, runMain } from '../support/processes.ts';
+import { buildGoCaller, startGoCaller } from './go-caller.ts';
 
 const CALLERS = 8;
 const PAUSE_MS = 10;
+const MIN_CALLS = 30_000;
+const MIN_ROUNDS = 3;
+const MAX_AGE_SECONDS = 2;
+/** The client of grpc-go connects again within a second. */
+const RECONNECT_MS = 2_000;
+const TIMEOUT_MS = 600_000;
+/** Both replicas close their connections several times in each round. */
+const MIN_CONNECTIONS = 2 * 2 * MIN_ROUNDS;
 const EXTENSIONS = 'type.googleapis.com/envoy.extensions';
 const ALLOW_ALL = { '@type': `${EXTENSIONS}.filters.http.ext_authz.v3.ExtAuthzPerRoute`, disabled: true };
 
@@ -23,7 +33,11 @@ let mailbox: Mailbox;
 let environment: Environment;
 beforeAll(async () => {
   mailbox = await openTestMailbox();
-  environment = await testEnvironment(mailbox, { SHUTDOWN_DELAY_SECONDS: '3', SHUTDOWN_GRACE_SECONDS: '5' });
+  environment = await testEnvironment(mailbox, {
+    SHUTDOWN_DELAY_SECONDS: '3',
+    SHUTDOWN_GRACE_SECONDS: '5',
+    MAX_CONNECTION_AGE_SECONDS: String(MAX_AGE_SECONDS),
+  });
 });
 afterAll(() => mailbox.close());
 
@@ -95,7 +109,7 @@ function exampleWith([first, second]: number[]): Gateway {
   return { ...ENVOY_GATEWAY, adapt };
 }
 
-/** Calls until it is stopped, over persistent connections. @returns the number of responses for each status */
+/** Calls until it is stopped, over persistent connections. `stop` returns the number of responses for each status. */
 function steadyLoad(port: number, examplePort: number, accessToken: string) {
   const agent = new http.Agent({ keepAlive: true, maxSockets: CALLERS });
   const statuses: Record<string, number> = {};
@@ -124,48 +138,96 @@ function steadyLoad(port: number, examplePort: number, accessToken: string) {
     }
   };
   const callers = Array.from({ length: CALLERS }, caller);
-  return async () => {
-    isOver = true;
-    await Promise.all(callers);
-    agent.destroy();
-    return statuses;
+  return {
+    calls: () => Object.values(statuses).reduce((sum, count) => sum + count, 0),
+    async stop() {
+      isOver = true;
+      await Promise.all(callers);
+      agent.destroy();
+      return statuses;
+    },
   };
 }
 
-test('a rolling restart of two replicas behind Envoy with health checks loses no call', async () => {
-  const [port, adminPort, ...ports] = [await freePort(), await freePort(), await freePort(), await freePort()];
+/** Two processes of the service, until the end of the test. */
+async function startReplicas() {
+  const ports = [await freePort(), await freePort()];
   const replicas = new Map<number, RunningProcess>();
-  const start = (replica: number) => replicas.set(replica, runMain(['serve'], { ...environment, PORT: `${replica}` }));
+  const start = (port: number) => replicas.set(port, runMain(['serve'], { ...environment, PORT: `${port}` }));
   ports.forEach(start);
   onTestFinished(() => {
     for (const { child } of replicas.values()) child.kill('SIGKILL');
   });
-  await startEnvoy(envoyConfiguration(port, ports), adminPort);
-  const isHealthy = async (replica: number) =>
-    (await (await fetch(`http://127.0.0.1:${adminPort}/clusters`)).text()).includes(
-      `127.0.0.1:${replica}::health_flags::healthy`,
-    );
-  for (const replica of ports) await eventually(() => isHealthy(replica), 60_000);
-  const { accessToken } = await signedIn(viaFetch(`http://127.0.0.1:${port}`));
+  return {
+    ports,
+    /** Replaces the replicas one after the other, until the load is large enough. */
+    async restart(isReady: (port: number) => Promise<boolean>, calls: () => number) {
+      for (let round = 0; round < MIN_ROUNDS || calls() < MIN_CALLS; round += 1) {
+        for (const port of ports) {
+          const running = replicas.get(port) as RunningProcess;
+          running.child.kill('SIGTERM');
+          expect(await running.ended).toBe(0);
+          start(port);
+          await eventually(() => isReady(port), 60_000);
+        }
+      }
+    },
+  };
+}
 
-  const service = await startEchoService();
-  const example = await startGateway(exampleWith(ports), { latchkey: ports[0] as number, service: portOf(service) });
-  onTestFinished(async () => {
-    await example.stop();
-    service.closeAllConnections();
-    service.close();
-  });
+test(
+  'rolling restarts of two replicas behind Envoy with health checks lose no call',
+  async () => {
+    const { ports, restart } = await startReplicas();
+    const [port, adminPort] = [await freePort(), await freePort()];
+    await startEnvoy(envoyConfiguration(port, ports), adminPort);
+    const page = async (path: string) => (await fetch(`http://127.0.0.1:${adminPort}${path}`)).text();
+    const isHealthy = async (replica: number) =>
+      (await page('/clusters')).includes(`127.0.0.1:${replica}::health_flags::healthy`);
+    for (const replica of ports) await eventually(() => isHealthy(replica), 60_000);
+    const { accessToken } = await signedIn(viaFetch(`http://127.0.0.1:${port}`));
 
-  const stopLoad = steadyLoad(port, example.port, accessToken);
-  for (const replica of ports) {
-    const running = replicas.get(replica) as RunningProcess;
-    running.child.kill('SIGTERM');
-    expect(await running.ended).toBe(0);
-    start(replica);
-    await eventually(() => isHealthy(replica), 60_000);
-  }
-  await sleep(500);
-  const statuses = await stopLoad();
-  expect(Object.keys(statuses).toSorted()).toEqual(['GET 200', 'POST 200', 'example 200']);
-  expect(statuses['GET 200']).toBeGreaterThan(300);
-}, 180_000);
+    const service = await startEchoService();
+    const example = await startGateway(exampleWith(ports), { latchkey: ports[0] as number, service: portOf(service) });
+    onTestFinished(async () => {
+      await example.stop();
+      service.closeAllConnections();
+      service.close();
+    });
+
+    const load = steadyLoad(port, example.port, accessToken);
+    await restart(isHealthy, load.calls);
+    const connections = Number(/upstream_cx_http2_total: (\d+)/.exec(await page('/stats?filter=latchkey'))?.[1]);
+    const statuses = await load.stop();
+    expect(Object.keys(statuses).toSorted()).toEqual(['GET 200', 'POST 200', 'example 200']);
+    expect(connections).toBeGreaterThan(MIN_CONNECTIONS);
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  'rolling restarts of two replicas lose no call of grpc-go',
+  async ({ skip }) => {
+    if (!(await buildGoCaller())) skip('Go is not installed');
+    const { ports, restart } = await startReplicas();
+    const isReady = async (port: number) => {
+      const isServing = await fetch(`http://127.0.0.1:${port}/readyz`).then(
+        ({ ok }) => ok,
+        () => false,
+      );
+      if (isServing) await sleep(RECONNECT_MS);
+      return isServing;
+    };
+    for (const port of ports) await eventually(() => isReady(port), 60_000);
+    const { accessToken } = await signedIn(viaFetch(`http://127.0.0.1:${ports[0]}`));
+
+    const load = startGoCaller(ports, accessToken);
+    onTestFinished(load.kill);
+    await restart(isReady, () => load.counts().calls);
+    const { calls, connections, failures } = await load.stop();
+    expect(failures).toEqual({});
+    expect(calls).toBeGreaterThan(MIN_CALLS);
+    expect(connections).toBeGreaterThan(MIN_CONNECTIONS);
+  },
+  TIMEOUT_MS,
+);

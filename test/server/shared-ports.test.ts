@@ -3,9 +3,10 @@ import { execFileSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { connectionsOf } from '../support/connections-of.ts';
 import { eventually } from '../support/eventually.ts';
 import { type RawConnection, rawConnection } from '../support/raw.ts';
-import { connectionsOf, spreadOf, startBareWorkers, startsOf, type Workers, workersOf } from '../support/workers.ts';
+import { spreadOf, startBareWorkers, startsOf, type Workers, workersOf } from '../support/workers.ts';
 
 vi.setConfig({ testTimeout: 90_000 });
 

@@ -3,16 +3,17 @@ import http2 from 'node:http2';
 import { networkInterfaces } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect as connectTls } from 'node:tls';
-import * as grpc from '@grpc/grpc-js';
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
 import type { Environment } from '../../src/config/config.ts';
 import { freePort } from '../../src/dev/free-port.ts';
 import type { Mailbox } from '../../src/dev/mailbox.ts';
 import { openTestMailbox, testEnvironment } from '../support/app.ts';
 import { openCertificates } from '../support/certificates.ts';
+import { connectionsOf } from '../support/connections-of.ts';
 import { eventually } from '../support/eventually.ts';
 import { envelope, statusOf as grpcStatusOf, rawConnection, rawStream } from '../support/raw.ts';
-import { connectionsOf, serveInWorkers, spreadOf, startsOf, type Workers, workersOf } from '../support/workers.ts';
+import { startGateway } from '../support/reconnecting-gateway.ts';
+import { serveInWorkers, spreadOf, startsOf, type Workers, workersOf } from '../support/workers.ts';
 
 vi.setConfig({ testTimeout: 120_000 });
 
@@ -84,6 +85,7 @@ test('each port shares its connections evenly, on every address of the host', as
 test('connections of a killed worker move to the next one, without a lost call', async () => {
   const server = await start();
   const gateway = startGateway(server.port, 4);
+  onTestFinished(gateway.stop);
   await eventually(() => spreadOf(server, server.port).join() === '2,2');
   const [killed, other] = workersOf(server) as [number, number];
   process.kill(killed, 'SIGKILL');
@@ -97,44 +99,6 @@ test('connections of a killed worker move to the next one, without a lost call',
   await gateway.stop();
   expect(gateway.lost).toEqual([]);
 });
-
-/** Clients of grpc-js with a connection each, which call all the time and connect again at once. */
-function startGateway(port: number, connections: number) {
-  const gateway = { answered: 0, lost: [] as string[], stop };
-  const options = {
-    'grpc.use_local_subchannel_pool': 1,
-    'grpc.initial_reconnect_backoff_ms': 100,
-    'grpc.max_reconnect_backoff_ms': 100,
-  };
-  const clients = Array.from(
-    { length: connections },
-    () => new grpc.Client(`127.0.0.1:${port}`, grpc.credentials.createInsecure(), options),
-  );
-  let running = true;
-  const verify = (client: grpc.Client) =>
-    new Promise<void>((resolve) => {
-      const body = Buffer.from([10, 1, 120]);
-      const pass = (bytes: Buffer) => bytes;
-      client.makeUnaryRequest('/latchkey.auth.v1.AuthService/Verify', pass, pass, body, (error) => {
-        if (error?.code === grpc.status.UNAUTHENTICATED) gateway.answered += 1;
-        else gateway.lost.push(String(error));
-        resolve();
-      });
-    });
-  const loops = clients.map(async (client) => {
-    while (running) {
-      await verify(client);
-      await sleep(5);
-    }
-  });
-  async function stop(): Promise<void> {
-    running = false;
-    await Promise.all(loops);
-    for (const client of clients) client.close();
-  }
-  onTestFinished(stop);
-  return gateway;
-}
 
 test('a worker receives the address of the client by the PROXY protocol, before TLS', async () => {
   const certificates = await openCertificates();

@@ -1,14 +1,12 @@
 // `serve --workers` as a test sees it from outside: its processes, and the connections of each.
 import { execFileSync } from 'node:child_process';
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { onTestFinished } from 'vitest';
 import type { Environment } from '../../src/config/config.ts';
+import { connectionsOf } from './connections-of.ts';
 import { eventually } from './eventually.ts';
 import { type RunningProcess, run, runMain } from './processes.ts';
 
 export type Workers = RunningProcess & { port: number; url: string };
-
-const ESTABLISHED = '01';
 
 /** Starts the service, and waits until all workers listen. The end of the test ends it. */
 export function serveInWorkers(count: string, environment: Environment): Promise<Workers> {
@@ -52,27 +50,4 @@ export function spreadOf(server: RunningProcess, port: number): number[] {
   return workersOf(server)
     .map((pid) => connectionsOf(pid, port))
     .toSorted((a, b) => a - b);
-}
-
-/** Established connections to the port that the process has open, as the kernel reports them. */
-export function connectionsOf(pid: number, port: number): number {
-  const rows = ['tcp', 'tcp6'].flatMap((name) => readFileSync(`/proc/${pid}/net/${name}`, 'utf8').split('\n').slice(1));
-  const ofPort = new Set<string>();
-  for (const row of rows) {
-    const [, local = '', , state, , , , , , inode] = row.trim().split(/\s+/);
-    if (state === ESTABLISHED && Number.parseInt(local.split(':')[1] ?? '', 16) === port)
-      ofPort.add(`socket:[${inode}]`);
-  }
-  return descriptorsOf(pid).filter((target) => ofPort.has(target)).length;
-}
-
-function descriptorsOf(pid: number): string[] {
-  return readdirSync(`/proc/${pid}/fd`).flatMap((name) => {
-    try {
-      return [readlinkSync(`/proc/${pid}/fd/${name}`)];
-    } catch {
-      // It was closed in the meantime.
-      return [];
-    }
-  });
 }

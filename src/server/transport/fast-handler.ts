@@ -3,6 +3,7 @@ import type { HeaderBlock } from '../../http2/hpack/header-block.ts';
 import type { Peer } from './peer.ts';
 import type { RequestHead } from './server-stream.ts';
 
+/** To a request of HTTP/1.1 the head has a content-length and no `connection`, and there are no trailers. */
 export type FastAnswer = {
   head: HeaderBlock;
   body: Uint8Array | null;

@@ -2,38 +2,37 @@ import type { IncomingMessage } from 'node:http';
 import type { RequestHead } from './server-stream.ts';
 
 /** More of them are rejected. */
-const MAX_HEADERS = 128;
+export const MAX_HEADERS = 128;
+
+type Field = { readonly name: string; readonly value: string };
 
 export class Http1Head implements RequestHead {
   readonly method: string;
   readonly path: string;
   readonly contentLength: number;
   readonly isTooLarge: boolean;
+  readonly fields: readonly Field[];
   memo: unknown = null;
-  /** Names in any case and values in turn. */
-  readonly #raw: readonly string[];
-  #fields: { name: string; value: string }[] | null = null;
 
-  constructor({ method = '', url = '', rawHeaders }: IncomingMessage) {
+  /** @param fields with their names in lower case */
+  constructor(method: string, path: string, fields: readonly Field[]) {
     this.method = method;
-    this.path = url;
-    this.#raw = rawHeaders;
-    this.isTooLarge = rawHeaders.length > 2 * MAX_HEADERS;
+    this.path = path;
+    this.fields = fields;
+    this.isTooLarge = fields.length > MAX_HEADERS;
     const length = this.get('content-length');
     this.contentLength = length === '' ? -1 : Number(length);
   }
 
-  get host(): string {
-    return this.get('host');
+  static of({ method = '', url = '', rawHeaders }: IncomingMessage): Http1Head {
+    const fields: Field[] = [];
+    for (let at = 0; at < rawHeaders.length; at += 2)
+      fields.push({ name: (rawHeaders[at] as string).toLowerCase(), value: rawHeaders[at + 1] as string });
+    return new Http1Head(method, url, fields);
   }
 
-  get fields(): { name: string; value: string }[] {
-    if (!this.#fields) {
-      this.#fields = [];
-      for (let at = 0; at < this.#raw.length; at += 2)
-        this.#fields.push({ name: (this.#raw[at] as string).toLowerCase(), value: this.#raw[at + 1] as string });
-    }
-    return this.#fields;
+  get host(): string {
+    return this.get('host');
   }
 
   get(name: string): string {

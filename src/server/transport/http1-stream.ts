@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { HeaderBlock } from '../../http2/hpack/header-block.ts';
 import type { StreamReceiver } from '../../http2/stream-receiver.ts';
 import { Http1Head } from './http1-head.ts';
+import { latin1Of, MAX_TEXT_BYTES } from './http1-response-text.ts';
 import type { Peer } from './peer.ts';
 import type { ServerStream } from './server-stream.ts';
 
@@ -22,7 +23,7 @@ let timer: NodeJS.Timeout | undefined;
 export class Http1Stream implements ServerStream {
   readonly headers: Http1Head;
   readonly context: Peer;
-  readonly openedAt = performance.now();
+  readonly openedAt: number;
   isEndless = false;
   isLasting = false;
   readonly #request: IncomingMessage;
@@ -39,11 +40,13 @@ export class Http1Stream implements ServerStream {
   #bytesToDiscard: number | null = null;
   #isClosed = false;
 
-  constructor(request: IncomingMessage, response: ServerResponse, peer: Peer) {
+  /** @param openedAt performance.now() when the head of the request arrived */
+  constructor(request: IncomingMessage, response: ServerResponse, peer: Peer, openedAt = performance.now()) {
     this.#request = request;
     this.#response = response;
-    this.headers = new Http1Head(request);
+    this.headers = Http1Head.of(request);
     this.context = peer;
+    this.openedAt = openedAt;
     // Node reads and drops a body that has not been touched when the response ends.
     this.#isRequestComplete = !hasBody(request);
     response.on('close', () => this.#close());
@@ -129,9 +132,15 @@ export class Http1Stream implements ServerStream {
   end(bytes: Uint8Array | null = null, trailers: HeaderBlock | null = null): void {
     if (this.isClosed || this.#response.writableEnded) return;
     if (trailers) this.#response.addTrailers(pairsOf(trailers.fields));
-    if (bytes) this.#response.end(bytes);
+    if (bytes) this.#endWith(bytes);
     else this.#response.end();
     if (!this.#isRequestComplete) this.#discard();
+  }
+
+  /** Node sends a text in one write with the head, and bytes in a second one. */
+  #endWith(bytes: Uint8Array): void {
+    if (bytes.length > MAX_TEXT_BYTES) this.#response.end(bytes);
+    else this.#response.end(latin1Of(bytes), 'latin1');
   }
 
   reset(): void {

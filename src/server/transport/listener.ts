@@ -9,7 +9,7 @@ import { ageOf, type Lifetime } from './connection-age.ts';
 import { detectProtocol } from './detect-protocol.ts';
 import type { FastHandler } from './fast-handler.ts';
 import { type Handler, sendJson } from './handler.ts';
-import { isWithinPipelineLimit } from './http1-pipelining.ts';
+import { Http1Connection } from './http1-connection.ts';
 import { Http1Stream } from './http1-stream.ts';
 import { type ListenAddress, listenOnAll } from './listen-on-all.ts';
 import { type Peer, peerOf, setPeer } from './peer.ts';
@@ -56,8 +56,7 @@ export async function listen(options: ListenerOptions, fastPath: FastHandler, ha
   let closing = false;
   const sockets = new Set<Socket>();
   const peers = new Map<string, number>();
-  /** Monotonic time after which an HTTP/1.1 connection takes no further requests. */
-  const retireAt = new WeakMap<Socket, number>();
+  const http1Connections = new WeakMap<Socket, Http1Connection>();
   const undetected = new Map<string, Socket>();
 
   const serveHandlers = (stream: ServerStream) => {
@@ -96,8 +95,9 @@ export async function listen(options: ListenerOptions, fastPath: FastHandler, ha
       connectionsCheckingInterval: 1_000,
     },
     (request, response) => {
-      if (closing || performance.now() > (retireAt.get(request.socket) ?? 0)) response.shouldKeepAlive = false;
-      if (isWithinPipelineLimit(request, response)) serve(new Http1Stream(request, response, peerOf(request.socket)));
+      const connection = http1Connections.get(request.socket);
+      if (connection?.admit(request, response))
+        serve(new Http1Stream(request, response, peerOf(request.socket), connection.arrivedAt));
     },
   );
   // The HTTP/1.1 server accepts all connections. Its own listener receives only those that are HTTP/1.1.
@@ -141,11 +141,13 @@ export async function listen(options: ListenerOptions, fastPath: FastHandler, ha
     setPeer(socket, { address: peerOf(undetected.get(key)).address, ...certificate });
     undetected.delete(key);
     if (!isHttp2) {
-      const age = ageOf(options.lifetime);
-      retireAt.set(socket, performance.now() + age);
-      if (age < Number.POSITIVE_INFINITY) destroyAfter(socket, age + options.lifetime.graceMs);
+      const maxAgeMs = ageOf(options.lifetime);
+      if (maxAgeMs < Number.POSITIVE_INFINITY) destroyAfter(socket, maxAgeMs + options.lifetime.graceMs);
       socket.setKeepAlive(true, TCP_KEEPALIVE_MS);
       serveHttp1?.call(h1, socket);
+      const { onDefect } = options;
+      const settings = { fastPath, keepAliveMs: KEEP_ALIVE_MS, maxAgeMs, isClosing: () => closing, onDefect };
+      http1Connections.set(socket, new Http1Connection(socket, settings));
       return;
     }
     // An HTTP/1.1 client may end its side and wait for the response. An HTTP/2 client has then disconnected.

@@ -5,8 +5,9 @@ import type { FastAnswer, FastCall, FastHandler } from './fast-handler.ts';
 import type { ServerStream } from './server-stream.ts';
 
 /** A body usually arrives with its headers. The code with the limits on waiting requests takes over one that does not. */
-const WAIT_FOR_BODY_MS = 100;
-const READ_TIMEOUT_MS = 10_000;
+export const WAIT_FOR_BODY_MS = 100;
+/** Time for the client to read an answer. */
+export const READ_TIMEOUT_MS = 10_000;
 const NO_BYTES = Buffer.alloc(0);
 
 export type ServeStream = (stream: ServerStream) => void;

@@ -1,6 +1,8 @@
 // A request on its way through the handlers, and its time limits. Only a stream without an end may last longer.
 import { ERROR } from '../../http2/protocol.ts';
 import type { StreamReceiver } from '../../http2/stream-receiver.ts';
+import { BodyPieces } from './body-pieces.ts';
+import { DISCONNECTED } from './disconnected.ts';
 import type { Peer } from './peer.ts';
 import { ServerResponse } from './server-response.ts';
 import type { RequestHead, ServerStream } from './server-stream.ts';
@@ -63,7 +65,7 @@ export class ServerRequest implements StreamReceiver {
     return this.#stream.httpVersion;
   }
 
-  /** Aborted when the stream is closed, also after its response. */
+  /** Aborted when the client disconnects before it has its response. */
   get signal(): AbortSignal {
     return this.#abort.signal;
   }
@@ -83,42 +85,22 @@ export class ServerRequest implements StreamReceiver {
     this.#stream.pause();
   }
 
+  resume(): void {
+    this.#stream.resume();
+  }
+
+  get isClosed(): boolean {
+    return this.#stream.isClosed;
+  }
+
   /** Drops the body. */
   discard(): void {
     this.read({ onData() {}, onEnd() {} });
   }
 
   /** Throws when the client disconnects before the end. */
-  async *pieces(): AsyncGenerator<Buffer> {
-    let pieces: Buffer[] = [];
-    let isEnded = false;
-    let wake = () => {};
-    const onChange = () => wake();
-    this.onceClosed(onChange);
-    this.read({
-      onData: (piece) => {
-        pieces.push(Buffer.from(piece));
-        this.pause();
-        onChange();
-      },
-      onEnd() {
-        isEnded = true;
-        onChange();
-      },
-    });
-    for (;;) {
-      const arrived = pieces;
-      pieces = [];
-      yield* arrived;
-      if (pieces.length > 0) continue;
-      if (isEnded) return;
-      this.signal.throwIfAborted();
-      const changed = new Promise<void>((resolve) => {
-        wake = resolve;
-      });
-      this.#stream.resume();
-      await changed;
-    }
+  pieces(): AsyncIterableIterator<Buffer> {
+    return new BodyPieces(this);
   }
 
   /** The response is a stream without an end. It ends only when its reader stalls. */
@@ -159,7 +141,7 @@ export class ServerRequest implements StreamReceiver {
   }
 
   onClose(): void {
-    this.#abort.abort();
+    if (!this.response.isSent) this.#abort.abort(DISCONNECTED);
     this.response.onDrain();
     for (const listener of this.#closeListeners) listener();
     this.#closeListeners = [];

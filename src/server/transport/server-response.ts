@@ -1,5 +1,6 @@
 import { HeaderBlock } from '../../http2/hpack/header-block.ts';
 import { ERROR } from '../../http2/protocol.ts';
+import { httpDate } from './http-date.ts';
 import type { ServerStream } from './server-stream.ts';
 
 const NO_CONTENT = 204;
@@ -9,7 +10,7 @@ export class ServerResponse {
   statusCode = 200;
   readonly #stream: ServerStream;
   /** Names and values in turn. */
-  #headers: string[] = [];
+  readonly #headers: string[] = [];
   #whenDrained: (() => void) | null = null;
 
   constructor(stream: ServerStream) {
@@ -18,16 +19,19 @@ export class ServerResponse {
 
   /** @param name in lower case. A list becomes several headers. */
   setHeader(name: string, value: string | number | readonly string[]): void {
-    const others: string[] = [];
-    for (let at = 0; at < this.#headers.length; at += 2) {
-      if (this.#headers[at] !== name) others.push(this.#headers[at] as string, this.#headers[at + 1] as string);
+    if (this.hasHeader(name)) this.#removeHeader(name);
+    for (const each of Array.isArray(value) ? value : [String(value)]) this.#headers.push(name, each);
+  }
+
+  #removeHeader(name: string): void {
+    for (let at = this.#headers.length - 2; at >= 0; at -= 2) {
+      if (this.#headers[at] === name) this.#headers.splice(at, 2);
     }
-    for (const each of Array.isArray(value) ? value : [String(value)]) others.push(name, each);
-    this.#headers = others;
   }
 
   hasHeader(name: string): boolean {
-    return this.#headers.some((text, at) => at % 2 === 0 && text === name);
+    for (let at = 0; at < this.#headers.length; at += 2) if (this.#headers[at] === name) return true;
+    return false;
   }
 
   get isClosed(): boolean {
@@ -85,13 +89,4 @@ export class ServerResponse {
     if (httpVersion === '2.0' && !this.hasHeader('date')) this.#headers.push('date', httpDate());
     this.#stream.respond(new HeaderBlock(this.statusCode, this.#headers), isEnd);
   }
-}
-
-let lastDate = { second: 0, text: '' };
-
-/** Many responses within one second have the same date. */
-function httpDate(): string {
-  const second = Math.floor(Date.now() / 1000);
-  if (second !== lastDate.second) lastDate = { second, text: new Date(second * 1000).toUTCString() };
-  return lastDate.text;
 }

@@ -10,7 +10,11 @@ export type SharedPortOptions = {
   host: string;
   port: number;
   retire(count: number): void;
+  /** To the supervisor. */
+  channel?: Channel;
 };
+
+type Channel = Pick<NodeJS.Process, 'on' | 'off' | 'send'>;
 
 /**
  * Emits each connection at the server, which does not listen itself.
@@ -18,7 +22,7 @@ export type SharedPortOptions = {
  */
 export async function listenShared(
   server: Server,
-  { name, host, port, retire }: SharedPortOptions,
+  { name, host, port, retire, channel = process }: SharedPortOptions,
 ): Promise<SharedPort> {
   const sockets = new Set<Socket>();
   const listening = Promise.withResolvers<number>();
@@ -27,30 +31,32 @@ export async function listenShared(
 
   const send = (message: ToSupervisor) => {
     // The channel closes when the supervisor has ended. This process then ends too.
-    process.send?.({ latchkeyPort: name, ...message }, undefined, undefined, () => {});
+    channel.send?.({ latchkeyPort: name, ...message }, undefined, undefined, () => {});
   };
 
-  function reportClosed(): void {
+  function noteClosed(): void {
     // Connections that close together share a message.
-    if (unreported === 0) {
-      setImmediate(() => {
-        send({ kind: 'closed', count: unreported });
-        unreported = 0;
-      });
-    }
+    if (unreported === 0) setImmediate(reportClosed);
     unreported += 1;
   }
 
+  function reportClosed(): void {
+    if (unreported > 0) send({ kind: 'closed', count: unreported });
+    unreported = 0;
+  }
+
   function accept(socket: Socket | undefined): void {
+    // The supervisor decides about the next connection at the confirmation.
+    reportClosed();
     // Before anything is read: without the confirmation another worker receives the connection when this one ends.
     send({ kind: 'confirmed' });
     if (!socket) {
-      reportClosed();
+      noteClosed();
       return;
     }
     socket.once('close', () => {
       sockets.delete(socket);
-      reportClosed();
+      noteClosed();
     });
     if (sockets.size >= (server.maxConnections ?? Number.POSITIVE_INFINITY)) {
       socket.destroy();
@@ -72,7 +78,7 @@ export async function listenShared(
     else if (message.kind === 'listening') listening.resolve(message.port);
     else listening.reject(toError(message.error));
   };
-  process.on('message', onMessage);
+  channel.on('message', onMessage);
   send({ kind: 'listen', host, port });
 
   const closeOf = (socket: Socket) => new Promise<void>((resolve) => socket.once('close', () => resolve()));
@@ -86,11 +92,11 @@ export async function listenShared(
         send({ kind: 'stop' });
         await stopped.promise;
         await Promise.all(Array.from(sockets, closeOf));
-        process.off('message', onMessage);
+        channel.off('message', onMessage);
       },
     };
   } catch (error) {
-    process.off('message', onMessage);
+    channel.off('message', onMessage);
     throw error;
   }
 }
