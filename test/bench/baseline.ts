@@ -1,4 +1,4 @@
-// The service of an earlier commit, for figures that are promised against it. It runs with the packages of today.
+// The sources of an earlier commit, for figures that are promised against it. They run with the packages of today.
 import { execFile } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -11,18 +11,18 @@ export const BASELINE = '2948b66c186732bbbd653913cf557f098ee3d334';
 const FOLDER = resolve('.latchkey/bench');
 
 /** @returns its folder, or null in a clone without the commit */
-export async function checkOutBaseline(): Promise<string | null> {
-  const folder = join(FOLDER, BASELINE.slice(0, 12));
-  if (existsSync(folder)) return folder;
-  const isThere = await run('git', ['cat-file', '-e', `${BASELINE}^{commit}`]).then(
-    () => true,
-    () => false,
+export async function checkOut(commit: string): Promise<string | null> {
+  const id = await run('git', ['rev-parse', '--verify', '--quiet', `${commit}^{commit}`]).then(
+    ({ stdout }) => stdout.trim(),
+    () => null,
   );
-  if (!isThere) return null;
+  if (id === null) return null;
+  const folder = join(FOLDER, id.slice(0, 12));
+  if (existsSync(folder)) return folder;
   mkdirSync(FOLDER, { recursive: true });
   const draft = mkdtempSync(join(FOLDER, 'draft-'));
-  const archive = join(draft, 'baseline.tar');
-  await run('git', ['archive', '--output', archive, BASELINE, 'src', 'gen', 'proto', 'package.json']);
+  const archive = join(draft, 'sources.tar');
+  await run('git', ['archive', '--output', archive, id, 'src', 'gen', 'proto', 'package.json']);
   await run('tar', ['-xf', archive, '-C', draft]);
   rmSync(archive);
   renameSync(draft, folder);

@@ -60,6 +60,8 @@ export async function startBackends(prepare = prepareDatabase): Promise<Backends
       MASTER_KEY: randomBytes(32).toString('base64'),
       SERVICE_KEYS: `bench=${SERVICE_KEY}`,
       ACCESS_TOKEN_TTL_SECONDS: '3600',
+      // By default as the image and the systemd units start the service.
+      NODE_OPTIONS: processEnvironment().NODE_OPTIONS ?? '--max-semi-space-size=8',
       ...Object.fromEntries(limits.map((name) => [`LIMIT_${name}`, '100000000/1'])),
     },
     async stop() {
@@ -93,11 +95,15 @@ export async function startProgram(command: string[], environment: Environment, 
   );
   const port = await new Promise<number>((resolve, reject) => {
     let output = '';
-    child.stdout?.on('data', (chunk) => {
+    const read = (chunk: Buffer) => {
       output += chunk;
       const found = /"port":(\d+)/.exec(output)?.[1];
-      if (found) resolve(Number(found));
-    });
+      if (!found) return;
+      // The log of a long run would cost the load more and more.
+      child.stdout?.off('data', read).resume();
+      resolve(Number(found));
+    };
+    child.stdout?.on('data', read);
     child.once('exit', () => reject(new Error(output)));
   });
   return {
@@ -141,17 +147,30 @@ export async function resume({ child }: Server): Promise<void> {
 
 /** Processor time that a process has used, in microseconds. */
 export function cpuMicroseconds(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
-  return (Number(fields[11]) + Number(fields[12])) * TICK_US;
+  return sum(cpuFields(pid).slice(0, 2));
 }
 
-/** Processor time of a process and of all below it, such as the connections of a Postgres. */
-export function treeCpuMicroseconds(pid: number): number {
-  const table = execFileSync('ps', ['-eo', 'pid=,ppid='], { encoding: 'utf8' }).trim().split('\n');
-  const parents = table.map((line) => line.trim().split(/\s+/).map(Number) as [number, number]);
-  const below = (of: number): number[] =>
-    parents.flatMap(([child, parent]) => (parent === of ? [child, ...below(child)] : []));
-  return [pid, ...below(pid)].reduce((sum, each) => sum + (existsSync(`/proc/${each}`) ? cpuMicroseconds(each) : 0), 0);
+/** utime, stime, and the same of its children that have ended (man 5 proc). */
+function cpuFields(pid: number): number[] {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
+  return fields.slice(11, 15).map((ticks) => Number(ticks) * TICK_US);
+}
+
+/** All processes below one, such as a Postgres and its connections. */
+export function processesBelow(pid: number): { pid: number; name: string }[] {
+  const table = execFileSync('ps', ['-eo', 'pid=,ppid=,comm='], { encoding: 'utf8' }).trim().split('\n');
+  const all = table.map((line) => {
+    const [own, parent, name = ''] = line.trim().split(/\s+/);
+    return { pid: Number(own), parent: Number(parent), name };
+  });
+  const below = (of: number): { pid: number; name: string }[] =>
+    all.flatMap((one) => (one.parent === of ? [one, ...below(one.pid)] : []));
+  return below(pid);
+}
+
+/** Processor time of all, in microseconds. A child of one of them may have ended. */
+export function cpuOf(processes: { pid: number }[]): number {
+  return sum(processes.flatMap(({ pid }) => (existsSync(`/proc/${pid}`) ? cpuFields(pid) : [])));
 }
 
 export function rssMegabytes(pid: number): number {
@@ -229,6 +248,10 @@ export async function sendLoad(
   for (const [name, value] of Object.entries(load.headers)) args.push('-H', `${name}: ${value}`);
   const env = { ...(program.libraryPath && { LD_LIBRARY_PATH: program.libraryPath }) };
   return (await run('taskset', [...args, `${server.url}${load.path}`], { env })).stdout;
+}
+
+export function sum(values: number[]): number {
+  return values.reduce((total, one) => total + one, 0);
 }
 
 export function quantile(values: number[], q: number): number {

@@ -1,72 +1,58 @@
-// The load of refresh.ts, in a process of its own: raw sockets, so that the callers take little of the two cores.
-import { connect, type Socket } from 'node:net';
+// Callers of Refresh over gRPC: each session has one call at a time, and some sessions share a connection.
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { RefreshRequestSchema, RefreshResponseSchema } from '../../gen/latchkey/auth/v1/auth_service_pb.ts';
+import { envelope } from '../support/raw.ts';
+import { type Server, signIn } from './harness.ts';
+import { GRPC_PREFIX_BYTES } from './loads.ts';
+import { openRawClient, type RawClient } from './raw-client.ts';
 
-export type LoadOrder = { port: number; tokens: string[]; milliseconds: number };
-/** `tokens` are the last ones, in the order of the former. */
-export type LoadResult = { done: number; milliseconds: number; latenciesMs: number[]; tokens: string[] };
+export type RefreshLoad = {
+  /** Each session refreshes again as soon as it has its answer. Returns the latency of each answer. */
+  run(seconds: number): Promise<number[]>;
+  close(): void;
+};
 
-const PATH = '/latchkey.auth.v1.AuthService/Refresh';
-const TOKEN = '"refreshToken":"';
-const END_OF_HEAD = '\r\n\r\n';
+type Session = { client: RawClient; refreshToken: string };
 
-process.on('message', async (order: LoadOrder) => process.send?.(await load(order)));
+const CONNECTIONS = 4;
+const REFRESH_PATH = '/latchkey.auth.v1.AuthService/Refresh';
 
-/** One caller a session, each with a connection of its own and one call at a time. */
-async function load({ port, tokens, milliseconds }: LoadOrder): Promise<LoadResult> {
-  const callers = await Promise.all(tokens.map(() => openCaller(port)));
-  const latenciesMs: number[] = [];
-  const startedAt = performance.now();
-  const last = await Promise.all(
-    tokens.map(async (first, n) => {
-      let token = first;
-      for (let now = performance.now(); now - startedAt < milliseconds; ) {
-        token = await (callers[n] as Caller).refresh(token);
-        const answeredAt = performance.now();
-        latenciesMs.push(answeredAt - now);
-        now = answeredAt;
-      }
-      return token;
-    }),
+/** @param count of sessions, each of a new user */
+export async function openRefreshLoad(server: Server, count: number): Promise<RefreshLoad> {
+  const clients = await Promise.all(
+    Array.from({ length: CONNECTIONS }, () => openRawClient(server.port, REFRESH_PATH)),
   );
-  const took = performance.now() - startedAt;
-  for (const caller of callers) caller.close();
-  return { done: latenciesMs.length, milliseconds: took, latenciesMs, tokens: last };
-}
-
-type Caller = { refresh(token: string): Promise<string>; close(): void };
-
-async function openCaller(port: number): Promise<Caller> {
-  const socket: Socket = connect({ port, host: '127.0.0.1', noDelay: true });
-  let received = '';
-  let waiting: PromiseWithResolvers<string> | null = null;
-  await new Promise<void>((resolve, reject) => socket.once('connect', resolve).once('error', reject));
-  socket.setEncoding('latin1');
-  socket.on('data', (text: string) => {
-    received += text;
-    if (!isComplete(received)) return;
-    const at = received.indexOf(TOKEN) + TOKEN.length;
-    if (received.startsWith('HTTP/1.1 200') && at >= TOKEN.length) {
-      waiting?.resolve(received.slice(at, received.indexOf('"', at)));
-    } else waiting?.reject(new Error(received));
-    received = '';
-  });
-  socket.on('close', () => waiting?.reject(new Error('the server has closed a connection')));
-  const head = `POST ${PATH} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: `;
+  const sessions: Session[] = [];
+  for (let n = 0; n < count; n += 1) {
+    const { refreshToken } = await signIn(server.url);
+    sessions.push({ client: clients[n % CONNECTIONS] as RawClient, refreshToken });
+  }
   return {
-    refresh(refreshToken) {
-      waiting = Promise.withResolvers();
-      const body = JSON.stringify({ refreshToken });
-      socket.write(`${head}${body.length}${END_OF_HEAD}${body}`);
-      return waiting.promise;
+    async run(seconds) {
+      const latenciesMs: number[] = [];
+      const end = performance.now() + seconds * 1_000;
+      await Promise.all(
+        sessions.map(async (session) => {
+          for (let now = performance.now(); now < end; ) {
+            await refresh(session);
+            const answeredAt = performance.now();
+            if (answeredAt < end) latenciesMs.push(answeredAt - now);
+            now = answeredAt;
+          }
+        }),
+      );
+      return latenciesMs;
     },
-    close: () => socket.destroy(),
+    close() {
+      for (const client of clients) client.close();
+    },
   };
 }
 
-function isComplete(response: string): boolean {
-  const headEnd = response.indexOf(END_OF_HEAD);
-  if (headEnd < 0) return false;
-  const length = /content-length: (\d+)/i.exec(response)?.[1];
-  if (length === undefined) return response.endsWith(`\r\n0${END_OF_HEAD}`);
-  return response.length - headEnd - END_OF_HEAD.length >= Number(length);
+async function refresh(session: Session): Promise<void> {
+  const { client, refreshToken } = session;
+  const body = envelope(toBinary(RefreshRequestSchema, create(RefreshRequestSchema, { refreshToken })));
+  const answer = await new Promise<Buffer>((answered) => client.call(body, answered));
+  const { tokens } = fromBinary(RefreshResponseSchema, answer.subarray(GRPC_PREFIX_BYTES));
+  session.refreshToken = tokens?.refreshToken ?? '';
 }

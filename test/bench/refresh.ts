@@ -1,114 +1,55 @@
-// `npm run bench:refresh [-- rounds] [-- --against commit] [-- --sessions n]` compares the Refreshes a second of this checkout
-// with those of another commit. Both services run on the same two cores as Postgres, Redis and the callers, each on a
-// fresh database. They take turns, and the ratio is taken in each round.
-import { execFileSync, fork } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtempSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+// `npm run bench:refresh [-- rounds] [-- --against commit] [-- --sessions n] [-- --seconds <a measured round>]` compares Refresh of this
+// checkout with that of another commit in detail. `npm run bench` measures the same, and prints the ratio.
 import { parseArgs } from 'node:util';
-import type { Environment } from '../../src/config/config.ts';
-import {
-  type Backends,
-  cpuMicroseconds,
-  median,
-  quantile,
-  type Server,
-  signIn,
-  startBackends,
-  startProgram,
-  treeCpuMicroseconds,
-} from './harness.ts';
-import type { LoadOrder, LoadResult } from './refresh-load.ts';
+import { BASELINE } from './baseline.ts';
+import { median, quantile, sum } from './harness.ts';
+import { compareRounds, type Part, type RefreshRound, refreshRates } from './refresh-rates.ts';
 
-/** The last commit with a statement for each Refresh. */
-const BEFORE = '2948b66';
-const MILLISECONDS = 3_000;
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { against: { type: 'string', default: BEFORE }, sessions: { type: 'string', default: '64' } },
+  options: {
+    against: { type: 'string', default: BASELINE },
+    sessions: { type: 'string', default: '64' },
+    seconds: { type: 'string', default: '3' },
+  },
 });
+const PARTS: Part[] = ['service', 'Postgres', 'Redis', 'callers'];
 const rounds = Number(positionals[0] ?? 5);
 
-/** Processor time in microseconds for each Refresh: of the service, and of all processes. */
-type Result = LoadResult & { cpuOfService: number; cpuOfAll: number };
-type Contender = { name: string; server: Server; tokens: string[]; results: Result[] };
-
-const folder = mkdtempSync(join(tmpdir(), 'latchkey-refresh-'));
-const other = join(folder, 'other');
-execFileSync('git', ['worktree', 'add', '--detach', other, values.against], { stdio: 'ignore' });
-symlinkSync(realpathSync('node_modules'), join(other, 'node_modules'));
-const backends = await startBackends();
-const callers = fork('test/bench/refresh-load.ts');
-try {
-  const contenders = [await start(values.against, other, 1), await start('this checkout', resolve('.'), 2)];
-  // The first round warms up.
-  for (let round = -1; round < rounds; round += 1) {
-    for (const contender of contenders) {
-      const result = await measure(contender);
-      if (round >= 0) contender.results.push(result);
-    }
-  }
-  report(contenders as [Contender, Contender]);
-  for (const { server } of contenders) await server.stop();
-} finally {
-  callers.kill();
-  await backends.stop();
-  execFileSync('git', ['worktree', 'remove', '--force', other]);
-  rmSync(folder, { recursive: true, force: true });
-}
+const rates = await refreshRates({
+  rounds,
+  seconds: Number(values.seconds),
+  against: values.against,
+  sessions: Number(values.sessions),
+});
+console.log(`${rounds} rounds, ${values.sessions} sessions with one call each at a time; medians`);
+if (rates.former) report(values.against.slice(0, 7), rates.former);
+else console.log(`this clone has no commit ${values.against}`);
+report('this checkout', rates.current);
+reportRatios('Refreshes a second', (current, former) => current.perSecond / former.perSecond);
+reportRatios('CPU of a Refresh, all parts', (current, former) => allParts(former) / allParts(current));
+for (const part of PARTS)
+  reportRatios(`CPU of a Refresh, ${part}`, (current, former) => former.cpu[part] / current.cpu[part]);
 process.exit();
 
-async function start(name: string, checkout: string, number: number): Promise<Contender> {
-  const environment = await ownDatabase(backends, checkout, number);
-  const server = await startProgram([process.execPath, join(checkout, 'src/main.ts'), 'serve'], environment, null);
-  const tokens: string[] = [];
-  while (tokens.length < Number(values.sessions)) tokens.push((await signIn(server.url)).refreshToken);
-  return { name, server, tokens, results: [] };
+function report(name: string, all: RefreshRound[]): void {
+  const of = (value: (round: RefreshRound) => number, digits = 0) => median(all.map(value)).toFixed(digits);
+  const latency = (q: number) => of(({ latenciesMs }) => quantile(latenciesMs, q), 1);
+  const cpu = PARTS.map((part) => `${part} ${of((round) => round.cpu[part])} µs`).join(', ');
+  console.log(
+    `${name.padEnd(13)} ${of(({ perSecond }) => perSecond)} Refreshes a second, p50 ${latency(0.5)} ms, p99 ${latency(0.99)} ms; ` +
+      `CPU of each: ${of(allParts)} µs (${cpu})`,
+  );
 }
 
-/** Applies the migrations of the checkout. */
-async function ownDatabase(
-  { environment, ownerUrl }: Backends,
-  checkout: string,
-  number: number,
-): Promise<Environment> {
-  const { prepareDatabase } = await import(join(checkout, 'src/store/postgres/prepare-database.ts'));
-  const [owner, service] = [new URL(ownerUrl), new URL(environment.DATABASE_URL ?? '')];
-  for (const url of [owner, service]) url.pathname = `/refresh_${number}`;
-  await prepareDatabase(owner.href, service.href);
-  const redis = new URL(environment.REDIS_URL ?? '');
-  redis.pathname = `/${number}`;
-  return { ...environment, DATABASE_URL: service.href, REDIS_URL: redis.href };
+/** Above 1, this checkout is better. */
+function reportRatios(what: string, inRound: (current: RefreshRound, former: RefreshRound) => number): void {
+  const ratios = compareRounds(rates, inRound);
+  if (!ratios) return;
+  const each = ratios.each.map((ratio) => ratio.toFixed(2)).join(', ');
+  console.log(`${what}, ratio in each round: ${each}; median ${ratios.median.toFixed(2)}`);
 }
 
-async function measure({ server, tokens }: Contender): Promise<Result> {
-  const cpu = () => [cpuMicroseconds(server.pid), treeCpuMicroseconds(process.pid)];
-  const before = cpu();
-  const order: LoadOrder = { port: server.port, tokens, milliseconds: MILLISECONDS };
-  callers.send(order);
-  const [result] = (await once(callers, 'message')) as [LoadResult];
-  tokens.splice(0, tokens.length, ...result.tokens);
-  const [cpuOfService = 0, cpuOfAll = 0] = cpu().map((after, n) => (after - (before[n] ?? 0)) / result.done);
-  return { ...result, cpuOfService, cpuOfAll };
-}
-
-function report(contenders: [Contender, Contender]): void {
-  const perSecond = ({ done, milliseconds }: LoadResult) => (done * 1000) / milliseconds;
-  console.log(`${rounds} rounds, ${values.sessions} sessions with one caller each; medians`);
-  for (const { name, results } of contenders) {
-    const of = (value: (result: Result) => number, digits = 0) => median(results.map(value)).toFixed(digits);
-    const latency = (q: number) => of(({ latenciesMs }) => quantile(latenciesMs, q), 1);
-    console.log(
-      `${name.padEnd(13)} ${of(perSecond)} Refreshes a second, p50 ${latency(0.5)} ms, p99 ${latency(0.99)} ms; CPU of each: ` +
-        `${of((result) => result.cpuOfService)} µs of the service, ${of((result) => result.cpuOfAll)} µs with Postgres, Redis and callers`,
-    );
-  }
-  const [former, current] = contenders.map(({ results }) => results) as [Result[], Result[]];
-  const ratios = (of: (former: Result, current: Result) => number) => {
-    const each = former.map((result, round) => of(result, current[round] as Result));
-    return `${each.map((ratio) => ratio.toFixed(2)).join(', ')}; median ${median(each).toFixed(2)}`;
-  };
-  console.log(`Refreshes a second, ratio in each round: ${ratios((one, other) => perSecond(other) / perSecond(one))}`);
-  console.log(`CPU of a Refresh, ratio in each round: ${ratios((one, other) => one.cpuOfAll / other.cpuOfAll)}`);
+function allParts({ cpu }: RefreshRound): number {
+  return sum(PARTS.map((part) => cpu[part]));
 }
