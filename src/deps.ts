@@ -2,6 +2,7 @@ import type { Denials } from './authorization/denials.ts';
 import type { RoleReads } from './authorization/role-reads.ts';
 import type { BrowserSessions } from './domain/browser-sessions.ts';
 import type { Password, PasswordPolicy } from './domain/password.ts';
+import type { RelyingParty } from './factors/ceremony.ts';
 import type { ApiKeys } from './keys/api-keys.ts';
 import type { KeyRotation } from './keys/key-rotation.ts';
 import type { PurposeKeys } from './keys/purpose-keys.ts';
@@ -59,6 +60,8 @@ export type Deps = {
   providers: Providers;
   /** Null when cookies of browsers are off. */
   browserSessions: BrowserSessions | null;
+  /** For passkeys. Its name is also the issuer of TOTP secrets. */
+  relyingParty: RelyingParty;
   /** Whether an account may sign in only once its address is verified. */
   requiresVerifiedEmail: boolean;
   /** For how long a re-authentication counts. */

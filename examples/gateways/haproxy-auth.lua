@@ -1,7 +1,8 @@
 -- `http-request lua.latchkey <requirement of the route>` sets txn.allowed, or rejects the request with the answer of Latchkey.
 -- `lua.latchkey_browser` does the same where browsers have a session cookie. haproxy.cfg rejects every other request.
 local IDENTITY = {
-  'x-auth-user-id', 'x-auth-session-id', 'x-auth-email', 'x-auth-email-verified', 'x-auth-service', 'x-auth-roles',
+  'x-auth-user-id', 'x-auth-session-id', 'x-auth-email', 'x-auth-email-verified', 'x-auth-acr', 'x-auth-time',
+  'x-auth-service', 'x-auth-roles',
 }
 local REFUSAL = { 'www-authenticate', 'content-type', 'cache-control', 'location' }
 local REJECTED = { [302] = true, [401] = true, [403] = true }
@@ -42,7 +43,8 @@ local function check(txn, requirement, headers)
   -- Other programs also answer 200, but only Latchkey with these headers.
   if answer.status == 200 and answer.headers['x-auth-roles'] then
     for _, name in ipairs(IDENTITY) do
-      local value = answer.headers[name][0]
+      -- A Latchkey of the release before has fewer headers.
+      local value = (answer.headers[name] or {})[0] or ''
       if value == '' then txn.http:req_del_header(name) else txn.http:req_set_header(name, value) end
     end
     txn:set_var('txn.allowed', true)

@@ -19,7 +19,8 @@ type ReauthenticationProof = {
 export type ReauthenticationDeps = CheckPasswordDeps & Pick<Deps, 'reauthenticationSeconds'>;
 
 /**
- * Guards each change that the thief of an access token must not be able to make.
+ * Guards each change that the thief of an access token must not be able to make. An account with a factor must have
+ * used it for a step-up of this session; its password alone does not suffice.
  * @throws AuthError REAUTHENTICATION_REQUIRED, PASSWORD_WRONG, or TOKEN_REVOKED for a session that has ended
  */
 export async function assertReauthenticated(
@@ -27,19 +28,40 @@ export async function assertReauthenticated(
   { principal, currentPassword, attempts }: ReauthenticationProof,
   call: Call,
 ): Promise<Credentials> {
-  const { userId, sessionId, refreshCounter } = principal;
-  const found = await deps.store.users.credentialsById(userId, call.signal);
+  const found = await deps.store.users.credentialsById(principal.userId, call.signal);
   if (!found) throw new AuthError('TOKEN_REVOKED');
+  const { hasFactor, isRecent } = await reauthenticationOf(deps, principal, call);
+  if (!isRecent && (hasFactor || currentPassword === '')) throw new AuthError('REAUTHENTICATION_REQUIRED');
   if (currentPassword !== '') {
     const given = { credentials: found, currentPassword, ...(attempts && { attempts }) };
     const permit = await checkCurrentPassword(deps, principal, given, call);
     await permit.giveBack();
-    return found;
-  }
-  const authentication = await deps.store.sessions.authenticationOf(userId, sessionId, call.signal);
-  if (!authentication) throw new AuthError('TOKEN_REVOKED');
-  if (!isReauthenticated(authentication, refreshCounter, deps.now(), deps.reauthenticationSeconds)) {
-    throw new AuthError('REAUTHENTICATION_REQUIRED');
   }
   return found;
+}
+
+/**
+ * For a change that requires the current password in any case.
+ * @returns whether the account has a factor, which was then used
+ * @throws AuthError REAUTHENTICATION_REQUIRED, or TOKEN_REVOKED for a session that has ended
+ */
+export async function assertFactorUsed(
+  deps: Pick<Deps, 'store' | 'reauthenticationSeconds' | 'now'>,
+  principal: UserCaller,
+  call: Call,
+): Promise<boolean> {
+  const { hasFactor, isRecent } = await reauthenticationOf(deps, principal, call);
+  if (hasFactor && !isRecent) throw new AuthError('REAUTHENTICATION_REQUIRED');
+  return hasFactor;
+}
+
+async function reauthenticationOf(
+  { store, reauthenticationSeconds, now }: Pick<Deps, 'store' | 'reauthenticationSeconds' | 'now'>,
+  { userId, sessionId, refreshCounter }: UserCaller,
+  { signal }: Call,
+): Promise<{ hasFactor: boolean; isRecent: boolean }> {
+  const authentication = await store.sessions.authenticationOf(userId, sessionId, signal);
+  if (!authentication) throw new AuthError('TOKEN_REVOKED');
+  const isRecent = isReauthenticated(authentication, refreshCounter, now(), reauthenticationSeconds);
+  return { hasFactor: authentication.hasFactor, isRecent };
 }

@@ -3,6 +3,7 @@ import { issueTokens } from '../auth/issue-tokens.ts';
 import { rejectBreached } from '../auth/reject-breached.ts';
 import type { Deps } from '../deps.ts';
 import { accountHashes, mailboxHash } from '../domain/account-hash.ts';
+import { BY_PASSWORD } from '../domain/acr.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit, mail } from '../domain/effect.ts';
@@ -12,6 +13,7 @@ import { type Password, type PasswordPolicy, parseNewPassword, parsePresentedPas
 import type { UserCaller } from '../domain/principal.ts';
 import type { Tokens } from '../domain/tokens.ts';
 import type { Credentials } from '../store/users.ts';
+import { assertFactorUsed } from './assert-reauthenticated.ts';
 import { type CheckPasswordDeps, checkCurrentPassword } from './check-current-password.ts';
 
 export type ChangePasswordInput = { principal: UserCaller; currentPassword: string; newPassword: string };
@@ -28,10 +30,11 @@ type ChangePasswordDeps = CheckPasswordDeps &
     | 'verifier'
     | 'purposeKeys'
     | 'tokenSettings'
+    | 'reauthenticationSeconds'
     | 'newId'
   >;
 
-/** @throws AuthError PASSWORD_WRONG when the current password is wrong or has just been changed */
+/** @throws AuthError REAUTHENTICATION_REQUIRED, or PASSWORD_WRONG when the current password is wrong or has just been changed */
 export async function changePassword(
   deps: ChangePasswordDeps,
   input: ChangePasswordInput,
@@ -46,6 +49,7 @@ export async function changePassword(
     current_password: () => parsePresentedPassword(input.currentPassword),
     new_password: () => parseDifferentPassword(input, deps.passwordPolicy, [found.user.email, found.user.fullName]),
   });
+  const isByFactor = await assertFactorUsed(deps, input.principal, call);
   const attempts = changeAttempts(deps, found.user);
   const given = { credentials: found, currentPassword: input.currentPassword, attempts };
   await checkCurrentPassword(deps, input.principal, given, call);
@@ -55,7 +59,7 @@ export async function changePassword(
   const idleSeconds = deps.tokenSettings.sessionIdleSeconds;
   const grant = await store.users.changePassword(
     { userId, sessionId, passwordEpoch: found.passwordEpoch },
-    { passwordHash, sessionId, idleSeconds, location: { address, userAgent } },
+    { passwordHash, sessionId, idleSeconds, location: { address, userAgent }, by: { ...BY_PASSWORD, isByFactor } },
     {
       at: deps.now(),
       effects: [

@@ -11,3 +11,12 @@ export async function countChange(
 ): Promise<void> {
   await enforceLimits(deps, { attempts: [{ limit: 'ACCOUNT_CHANGE_USER', key: userId }], userId, sessionId }, call);
 }
+
+/** By session, so that a thief in another session cannot prevent the owner's step-up. @throws AuthError RATE_LIMITED */
+export async function countStepUp(
+  deps: Pick<Deps, 'limiter' | 'store' | 'now'>,
+  { userId, sessionId }: UserCaller,
+  call: Call,
+): Promise<void> {
+  await enforceLimits(deps, { attempts: [{ limit: 'STEP_UP_SESSION', key: sessionId }], userId, sessionId }, call);
+}

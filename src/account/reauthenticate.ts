@@ -1,5 +1,6 @@
 import { issueTokens } from '../auth/issue-tokens.ts';
 import type { Deps } from '../deps.ts';
+import { BY_PASSWORD } from '../domain/acr.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit } from '../domain/effect.ts';
@@ -10,7 +11,10 @@ import { countChange } from './count-change.ts';
 
 export type ReauthenticateInput = { principal: UserCaller; currentPassword: string };
 
-/** @throws AuthError PASSWORD_WRONG, or TOKEN_REVOKED when the session has ended or the password has just been changed */
+/**
+ * For an account without a second factor: the password alone never suffices for one that has it.
+ * @throws AuthError REAUTHENTICATION_REQUIRED, PASSWORD_WRONG, or TOKEN_REVOKED when the session has ended or the password has just been changed
+ */
 export async function reauthenticate(
   deps: CheckPasswordDeps &
     Pick<Deps, 'signingKeys' | 'sessionUsers' | 'verifier' | 'purposeKeys' | 'tokenSettings' | 'newId'>,
@@ -22,10 +26,17 @@ export async function reauthenticate(
   const found = await deps.store.users.credentialsById(userId, call.signal);
   if (!found) throw new AuthError('TOKEN_REVOKED');
   await countChange(deps, principal, call);
+  if ((await deps.store.factors.ofUser(userId, call.signal)).length > 0)
+    throw new AuthError('REAUTHENTICATION_REQUIRED');
   const permit = await checkCurrentPassword(deps, principal, { credentials: found, currentPassword }, call);
   const grant = await deps.store.sessions.reauthenticate(
     { userId, sessionId, passwordEpoch: found.passwordEpoch },
-    { sessionId, idleSeconds: deps.tokenSettings.sessionIdleSeconds, location: { address, userAgent } },
+    {
+      sessionId,
+      idleSeconds: deps.tokenSettings.sessionIdleSeconds,
+      location: { address, userAgent },
+      by: BY_PASSWORD,
+    },
     { at: deps.now(), effects: [audit({ type: 'reauthenticated', userId, sessionId, origin: call.origin })] },
   );
   if (!grant) throw new AuthError('TOKEN_REVOKED');

@@ -1,4 +1,5 @@
 import type { Deps } from '../deps.ts';
+import { parseAcr } from '../domain/acr.ts';
 import { type Actor, actorName, requireReauthentication } from '../domain/actor.ts';
 import { parseLine, parseReason } from '../domain/admin-reason.ts';
 import { AuthError } from '../domain/auth-error.ts';
@@ -9,31 +10,35 @@ import { ADMIN_ROLE, parseRole } from '../domain/role.ts';
 import { type RoleDefinition, wouldCircle, wouldFit } from '../domain/role-graph.ts';
 import { assertMayDefine } from './authorize-admin.ts';
 
-export type DefineRoleInput = { actor: Actor; role: RoleDefinition; reason: string };
+/** An empty granter or strength leaves it as it was. */
+type GivenRole = Omit<RoleDefinition, 'requiredAcr'> & { requiredAcr: string };
+export type DefineRoleInput = { actor: Actor; role: GivenRole; reason: string };
 
 const MAX_IMPLIED = 32;
 
-/** @throws AuthError ROLE_NOT_FOUND, ROLE_CIRCLE, TOO_MANY_ROLES or GRANT_NOT_ALLOWED */
+/** @throws AuthError ROLE_NOT_FOUND, ROLE_CIRCLE, TOO_MANY_ROLES, GRANT_NOT_ALLOWED or STEP_UP_REQUIRED */
 export async function defineRole(
   deps: Pick<Deps, 'store' | 'revocationFeed' | 'reauthenticationSeconds' | 'now'>,
   { actor, role: given, ...input }: DefineRoleInput,
   { origin }: Call,
 ): Promise<void> {
-  const { reason, ...parsed } = parseFields({
+  const { reason, required_acr, ...parsed } = parseFields({
     name: () => parseRole(given.name),
     description: () => parseLine(given.description),
     implies: () => parseImplied(given.implies),
     granter: () => (given.granter === '' ? '' : parseRole(given.granter)),
+    required_acr: () => parseAcr(given.requiredAcr),
     reason: () => parseReason(input.reason),
   });
-  const role: RoleDefinition = parsed;
+  const role: RoleDefinition = { ...parsed, requiredAcr: required_acr ?? 'pwd' };
   await deps.store.roles.define(role, {
     // A role that another role implies is held without a grant.
     actor: requireReauthentication(actor, deps.reauthenticationSeconds),
     at: deps.now(),
     decide: ({ graph, ...authority }) => {
-      // An empty granter leaves it as it was.
-      role.granter ||= graph.get(role.name)?.granter ?? ADMIN_ROLE;
+      const former = graph.get(role.name);
+      role.granter ||= former?.granter ?? ADMIN_ROLE;
+      role.requiredAcr = required_acr ?? former?.requiredAcr ?? 'pwd';
       const others = [...role.implies, role.granter].filter((name) => name !== role.name);
       if (!others.every((name) => graph.has(name))) throw new AuthError('ROLE_NOT_FOUND');
       if (wouldCircle(graph, role.name, role.implies)) throw new AuthError('ROLE_CIRCLE');

@@ -69,7 +69,7 @@ function denialOf(authority: Authority, { roles }: UserToImport): string | null 
 }
 
 function effectsOf(
-  { id, email, passwordHash, disabled, roles, identities }: UserToImport,
+  { id, email, passwordHash, disabled, roles, identities, factors }: UserToImport,
   event: { actor: string; origin: Call['origin']; detail: string },
   purposeKeys: AccountKeys | null,
 ): Effect[] {
@@ -77,6 +77,7 @@ function effectsOf(
   const after = {
     ...{ hasPassword: passwordHash !== null, roles: [USER_ROLE, ...roles], disabled },
     providers: identities.map(({ provider }) => provider),
+    factors: factors.map(({ kind }) => kind),
   };
   const granted = roles.map((role) =>
     audit({

@@ -8,6 +8,7 @@ import { parseImportedHash } from '../passwords/import-hash.ts';
 import type { NewIdentity } from '../store/identities.ts';
 import type { UserToImport } from '../store/user-import.ts';
 import { parseRoles } from './create-user.ts';
+import { type FactorDeps, type ImportedFactor, parseFactors } from './imported-factor.ts';
 
 type ImportedIdentity = { provider: string; subject: string };
 
@@ -29,14 +30,16 @@ export type ImportedUser = {
   createdAt: Date | null;
   roles: string[];
   identities: ImportedIdentity[];
+  factors: ImportedFactor[];
 };
 
 export type InvalidRow = { row: bigint; field: string; description: string };
 
-export type RowDeps = Pick<Deps, 'now' | 'newId'> & {
-  /** By the name in OAUTH_PROVIDERS. */
-  providers: ReadonlyMap<string, { issuer: string }>;
-};
+export type RowDeps = Pick<Deps, 'now'> &
+  FactorDeps & {
+    /** By the name in OAUTH_PROVIDERS. */
+    providers: ReadonlyMap<string, { issuer: string }>;
+  };
 
 const MAX_IDENTITIES = 20;
 const SUBJECT = /^[\x20-\x7e]{1,255}$/;
@@ -53,17 +56,19 @@ export function parseImportedUser(deps: RowDeps, user: ImportedUser, bad: Invali
       return fallback;
     }
   };
+  const id = take('user_id', '', () => (user.userId === '' ? deps.newId() : parseUuid(user.userId)));
   const parsed: UserToImport = {
+    id,
     email: take('email', '' as Email, () => parseEmail(user.email)),
     fullName: take('full_name', '', () => (user.fullName.trim() === '' ? '' : parseFullName(user.fullName))),
     emailVerified: user.emailVerified,
     passwordHash: take('password_hash', null, () => parseImportedHash(user.passwordHash)),
-    id: take('user_id', '', () => (user.userId === '' ? deps.newId() : parseUuid(user.userId))),
     externalId: take('external_id', null, () => (user.externalId === '' ? null : parseExternalId(user.externalId))),
     disabled: user.disabled,
     createdAt: take('created_at', deps.now(), () => parseCreatedAt(user.createdAt, deps.now())),
     roles: take('roles', [], () => parseRoles(user.roles)),
     identities: take('identities', [], () => parseIdentities(deps, user.identities)),
+    factors: take('factors', [], () => parseFactors(deps, user.factors, id)),
   };
   return bad.length === before ? parsed : null;
 }

@@ -3,7 +3,7 @@ import type { InvalidRow } from './imported-user.ts';
 
 type Row = { row: bigint; user: UserToImport };
 
-/** Leaves out each row that has an id, an email or an identity of a row before it, and adds it to `bad`. */
+/** Leaves out each row that has an id, an email, an identity or a credential of a row before it, and adds it to `bad`. */
 export function removeRepetitions<R extends Row>(rows: R[], bad: InvalidRow[]): R[] {
   const rowOf = new Map<string, bigint>();
   return rows.filter(({ row, user }) => {
@@ -19,11 +19,14 @@ export function removeRepetitions<R extends Row>(rows: R[], bad: InvalidRow[]): 
   });
 }
 
-function keysOf({ id, email, externalId, identities }: UserToImport): { field: string; key: string }[] {
+function keysOf({ id, email, externalId, identities, factors }: UserToImport): { field: string; key: string }[] {
   return [
     { field: 'email', key: `email ${email}` },
     { field: 'user_id', key: `user_id ${id}` },
     ...(externalId === null ? [] : [{ field: 'external_id', key: `external_id ${externalId}` }]),
     ...identities.map(({ issuer, subject }) => ({ field: 'identities', key: JSON.stringify([issuer, subject]) })),
+    ...factors.flatMap((factor) =>
+      'credentialId' in factor ? { field: 'factors', key: `credential ${factor.credentialId.toString('hex')}` } : [],
+    ),
   ];
 }

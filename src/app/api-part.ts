@@ -81,6 +81,7 @@ export async function startApiPart(base: Base, pages: Handler, started: AsyncDis
       metrics.breachCheckFailed();
     }),
     browserSessions: config.browserSessions,
+    relyingParty: config.relyingParty,
     tokenSettings: config.tokens,
     closing: closing.signal,
     now,

@@ -3,15 +3,19 @@ import type { RoleRead, RoleReader } from '../authorization/role-reads.ts';
 import type { Deps } from '../deps.ts';
 import type { Call } from '../domain/call.ts';
 import type { Reason } from '../domain/error-reason.ts';
-import { parseFields } from '../domain/parse-fields.ts';
-import { meets, type Subject } from '../domain/requirement.ts';
+import { invalid, parseFields } from '../domain/parse-fields.ts';
+import { strengthParsers } from '../domain/required-strength.ts';
+import { type Subject, unmetReason } from '../domain/requirement.ts';
 import { parseRole } from '../domain/role.ts';
 import { parseUuid } from '../domain/uuid.ts';
 import type { JudgeDeps } from './judge-credentials.ts';
 import { verify } from './verify.ts';
 
-/** `credential` is examined when accessToken is empty. `reader` is the caller. */
-export type CheckRoleInput = { role: string; credential: string } & (
+/**
+ * `credential` is examined when accessToken is empty. `reader` is the caller. `acr` and `maxAge` are as in VerifyInput, and
+ * unset in a check by user id.
+ */
+export type CheckRoleInput = { role: string; credential: string; acr: string; maxAge: number } & (
   | { accessToken: string; acceptApiKeys: boolean }
   | { userId: string; reader: RoleReader }
 );
@@ -23,16 +27,23 @@ type CheckRoleDeps = JudgeDeps & Pick<Deps, 'store' | 'denials' | 'roleReads'>;
 /** @throws AuthError as verify does, for a check by token */
 export async function checkRole(deps: CheckRoleDeps, input: CheckRoleInput, call: Call): Promise<RoleAnswer> {
   if (!('userId' in input)) {
-    const { role } = parseFields({ role: () => parseRole(input.role) });
+    const { role } = parseFields({ role: () => parseRole(input.role), ...strengthParsers(input) });
     const { principal } = await verify(deps, { ...input, audience: '' }, call);
     return answerFor(deps, principal, denialOf(principal, role), call);
   }
   const { role, user_id: userId } = parseFields({
     user_id: () => parseUuid(input.userId),
     role: () => parseRole(input.role),
+    ...noStrengthParsers(input),
   });
   const holders = await deps.store.users.rolesOf([userId], call.signal);
   return answerForUser(deps, { userId, role, reader: input.reader }, holders.get(userId) ?? null, call);
+}
+
+/** The strength is that of a session, and a check by user id concerns none. */
+export function noStrengthParsers({ acr, maxAge }: Pick<CheckRoleInput, 'acr' | 'maxAge'>) {
+  const check = (isUnset: boolean) => () => isUnset || invalid('must not be set in a check by user_id');
+  return { acr: check(acr === ''), max_age: check(maxAge === 0) };
 }
 
 export async function answerForUser(
@@ -55,7 +66,8 @@ export async function answerFor(
   asked: Denial,
   { origin }: Call,
 ): Promise<RoleAnswer> {
-  if (meets({ role: asked.role }, subject)) return { allowed: true };
+  const reason = unmetReason({ role: asked.role }, subject);
+  if (reason === null) return { allowed: true };
   await denials.record(asked, origin);
-  return { allowed: false, reason: 'ROLE_NOT_GRANTED' };
+  return { allowed: false, reason };
 }

@@ -1,19 +1,17 @@
 import type { Deps } from '../deps.ts';
 import { accountHash } from '../domain/account-hash.ts';
+import { byProvider } from '../domain/acr.ts';
 import { parseAudiences } from '../domain/audience.ts';
 import type { Call } from '../domain/call.ts';
 import { parseFields } from '../domain/parse-fields.ts';
-import type { Tokens } from '../domain/tokens.ts';
-import type { User } from '../domain/user.ts';
+import { completeFirstStep, type FirstStep } from './complete-first-step.ts';
 import { firstSignIn } from './first-sign-in.ts';
-import { issueTokens } from './issue-tokens.ts';
-import { openSession } from './open-session.ts';
 import { type OAuthResponse, redeemOAuthResponse, rejectOAuth } from './redeem-oauth-response.ts';
 
 /** @param audiences empty for all audiences */
 export type FinishOAuthInput = OAuthResponse & { audiences: string[] };
 
-export type SignedInByOAuth = { tokens: Tokens; user: User; isNew: boolean };
+export type SignedInByOAuth = FirstStep & { isNew: boolean };
 
 type FinishDeps = Pick<
   Deps,
@@ -25,6 +23,7 @@ type FinishDeps = Pick<
   | 'verifier'
   | 'purposeKeys'
   | 'tokenSettings'
+  | 'relyingParty'
   | 'now'
   | 'newId'
 >;
@@ -48,8 +47,10 @@ export async function finishOAuth(deps: FinishDeps, input: FinishOAuthInput, cal
     }
     const account = accountHash(credentials.user.email, deps.purposeKeys.accountHash);
     const usedIdentity = { id: identityId, provider, authenticatedAt: identity.authenticatedAt };
-    const grant = await openSession(deps, { credentials, account, identity: usedIdentity, audiences }, call);
-    if (grant) return { tokens: await issueTokens(deps, grant), user: credentials.user, isNew };
+    const methods = byProvider(identity.amr);
+    const signIn = { credentials, account, identity: usedIdentity, audiences, methods };
+    const step = await completeFirstStep(deps, signIn, call);
+    if (step) return { ...step, isNew };
   }
   return rejectOAuth(deps, { provider, reason: 'OAUTH_STATE_INVALID', subject: { userId } }, call);
 }

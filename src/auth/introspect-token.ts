@@ -1,12 +1,15 @@
 import type { Deps } from '../deps.ts';
+import type { Acr, RequiredStrength } from '../domain/acr.ts';
 import { isApiKey } from '../domain/api-key.ts';
 import type { Call } from '../domain/call.ts';
+import type { UserPrincipal } from '../domain/principal.ts';
+import { type Subject, type UnmetReason, unmetReason } from '../domain/requirement.ts';
 import type { KeyHolder } from '../store/service-accounts.ts';
 import { acceptedClaims } from '../verifier/access-token.ts';
-import type { Verdict } from '../verifier/engine.ts';
+import type { Decision, Verdict } from '../verifier/engine.ts';
 
 /** Members of RFC 7662 section 2.2, with the names of claims. Times are seconds since 1970. */
-export type Introspection = {
+type Introspection = {
   iss: string;
   sub: string;
   aud: string[];
@@ -18,54 +21,87 @@ export type Introspection = {
   /** An API key has neither. */
   iat?: number;
   jti?: string;
-  /** Only users have both. */
+  /** Only users have these. RFC 9470 section 6.2 has the last three. */
   email?: string;
   email_verified?: boolean;
+  acr?: Acr;
+  amr?: string[];
+  /** Unknown for a token of the release before. */
+  auth_time?: number;
 };
 
-export type IntrospectTokenInput = { token: string };
+/** The token is valid, and does not meet the required strength. */
+export type Insufficient = { unmet: UnmetReason; required: RequiredStrength };
 
-export type IntrospectionDeps = Pick<Deps, 'verifier' | 'apiKeys' | 'tokenSettings'>;
+/** Null for a token that no resource server must accept. */
+export type Introspected = Introspection | Insufficient | null;
+
+export type IntrospectTokenInput = {
+  token: string;
+  /** Null for any strength. */
+  strength: RequiredStrength | null;
+};
+
+export type IntrospectionDeps = Pick<Deps, 'verifier' | 'apiKeys' | 'tokenSettings' | 'now'>;
+type ConcludingDeps = Pick<Deps, 'tokenSettings' | 'now'>;
 
 /**
- * Null for a token that a resource server must not accept. Refresh tokens are among them: as access tokens they would
- * live for months.
+ * Refresh tokens are among those that must not be accepted: as access tokens they would live for months.
  * @throws AuthError when neither memory nor Postgres can decide
  */
 export async function introspectToken(
   deps: IntrospectionDeps,
-  { token }: IntrospectTokenInput,
+  { token, strength }: IntrospectTokenInput,
   call: Call,
-): Promise<Introspection | null> {
-  if (isApiKey(token)) return introspectApiKey(deps, token, call);
+): Promise<Introspected> {
+  if (isApiKey(token)) {
+    const holder = await deps.apiKeys.lookUp(token, call);
+    return holder && introspectedKey(deps, holder, strength);
+  }
   const [verdict] = await deps.verifier.judgeAll([token], '', call.signal);
-  return verdict ? introspectionOf(verdict) : null;
+  return verdict ? introspectedToken(deps, verdict, strength) : null;
 }
 
-/** Null when it takes a database query. As introspectToken, `token` is null for a token that must not be accepted. */
+/** Null when it takes a database query. */
 export function introspectFromMemory(
-  deps: Pick<Deps, 'verifier' | 'tokenSettings'> & { apiKeys: Pick<Deps['apiKeys'], 'cached'> },
-  token: string,
-): { token: Introspection | null } | null {
+  deps: ConcludingDeps & { verifier: Pick<Deps['verifier'], 'judge'>; apiKeys: Pick<Deps['apiKeys'], 'cached'> },
+  { token, strength }: IntrospectTokenInput,
+): { introspected: Introspected } | null {
   if (isApiKey(token)) {
     const holder = deps.apiKeys.cached(token);
-    return holder && { token: introspectionOfKey(deps, holder) };
+    return holder && { introspected: introspectedKey(deps, holder, strength) };
   }
   const verdict = deps.verifier.judge(token, '');
-  return verdict && { token: introspectionOf(verdict) };
+  return verdict && { introspected: introspectedToken(deps, verdict, strength) };
 }
 
-function introspectionOf(verdict: Verdict): Introspection | null {
+function introspectedToken(deps: ConcludingDeps, verdict: Verdict, strength: RequiredStrength | null): Introspected {
   if ('reason' in verdict) return null;
-  const { iss, sub, aud, client_id, exp, iat, jti, sid, roles, email, email_verified } = acceptedClaims(
-    verdict.decision.token.text,
-  );
-  return { iss, sub, aud, client_id, exp, iat, jti, sid, roles, ...(email !== undefined && { email, email_verified }) };
+  return insufficiency(deps, verdict.decision.principal, strength) ?? introspectionOf(verdict.decision);
 }
 
-async function introspectApiKey(deps: IntrospectionDeps, key: string, call: Call): Promise<Introspection | null> {
-  const holder = await deps.apiKeys.lookUp(key, call);
-  return holder && introspectionOfKey(deps, holder);
+function introspectedKey(deps: ConcludingDeps, holder: KeyHolder, strength: RequiredStrength | null): Introspected {
+  const service: Subject = { kind: 'service', roles: holder.roles };
+  return insufficiency(deps, service, strength) ?? introspectionOfKey(deps, holder);
+}
+
+function insufficiency(
+  { now }: Pick<Deps, 'now'>,
+  subject: Subject,
+  required: RequiredStrength | null,
+): Insufficient | null {
+  const unmet = required && unmetReason(required, subject, now().getTime());
+  return unmet && { unmet, required };
+}
+
+function introspectionOf({ token, principal }: Decision): Introspection {
+  const { iss, sub, aud, client_id, exp, iat, jti, sid, roles } = acceptedClaims(token.text);
+  return { iss, sub, aud, client_id, exp, iat, jti, sid, roles, ...(principal.kind === 'user' && ofUser(principal)) };
+}
+
+function ofUser({ email, emailVerified, acr, amr, authTime }: UserPrincipal) {
+  const strength = { acr, amr, ...(authTime && { auth_time: authTime.getTime() / 1000 }) };
+  return { email, email_verified: emailVerified, ...strength };
 }
 
 /** A key can obtain a token for every audience. */

@@ -11,7 +11,7 @@ export async function issueTokens(
   grant: Grant,
 ): Promise<Tokens> {
   const { issuer, audiences, accessTtlSeconds } = deps.tokenSettings;
-  const { sessionId, counter, user, claimsEpoch, rolesEpoch, rolesUntil } = grant;
+  const { sessionId, counter, user, claimsEpoch, rolesEpoch, rolesUntil, strength } = grant;
   const issuedAt = Math.floor(deps.now().getTime() / 1000);
   // A token must expire before any role grant in it does.
   const ends = [grant.expiresAt, ...(rolesUntil ? [rolesUntil] : [])].map((end) => Math.floor(end.getTime() / 1000));
@@ -28,6 +28,9 @@ export async function issueTokens(
     email: user.email,
     email_verified: user.emailVerified,
     refresh_counter: counter,
+    acr: strength.acr,
+    amr: strength.amr,
+    auth_time: Math.floor(strength.authTime.getTime() / 1000),
     roles: user.roles,
     epoch: claimsEpoch,
     roles_epoch: rolesEpoch,

@@ -1,12 +1,14 @@
 // Decides about credentials of any kind: access tokens, and API keys where the route or the request accepts them. An
 // API key is accepted wherever the token for which it could be exchanged would be.
 import type { Deps } from '../deps.ts';
+import type { RequiredStrength } from '../domain/acr.ts';
 import { isApiKey } from '../domain/api-key.ts';
 import type { Call } from '../domain/call.ts';
 import type { KeyHolder } from '../store/service-accounts.ts';
 import type { Verdict, VerifiedToken } from '../verifier/engine.ts';
+import { requireStrength } from '../verifier/require-strength.ts';
 
-type CredentialDeps = Pick<Deps, 'verifier' | 'serviceKeys'> & {
+type CredentialDeps = Pick<Deps, 'verifier' | 'serviceKeys' | 'now'> & {
   tokenSettings: Pick<Deps['tokenSettings'], 'audiences'>;
 };
 export type MemoryDeps = CredentialDeps & { apiKeys: Pick<Deps['apiKeys'], 'cached'> };
@@ -16,12 +18,20 @@ export type CredentialTerms = {
   /** Empty for any audience. */
   audience: string;
   acceptsApiKeys: boolean;
+  /** Null for any strength. */
+  strength: RequiredStrength | null;
 };
 
 const NOT_ACCEPTED: Verdict = { reason: 'API_KEY_NOT_ACCEPTED' };
 
 /** Null when it takes a database query. */
 export function judgeFromMemory(deps: MemoryDeps, credential: string, terms: CredentialTerms): Verdict | null {
+  const verdict = verdictFromMemory(deps, credential, terms);
+  if (verdict === null || terms.strength === null) return verdict;
+  return requireStrength(verdict, terms.strength, deps.now().getTime());
+}
+
+function verdictFromMemory(deps: MemoryDeps, credential: string, terms: CredentialTerms): Verdict | null {
   if (!isApiKey(credential)) {
     const verdict = deps.verifier.judge(credential, terms.audience);
     return verdict && namingServiceKeys(deps, credential, verdict);
@@ -46,10 +56,13 @@ export async function judgeCredentials(
     deps.verifier.judgeAll(tokens, terms.audience, call.signal),
     Promise.all(credentials.filter(isApiKey).map((key) => judgeApiKey(deps, key, terms, call))),
   ]);
+  const nowMs = deps.now().getTime();
   let [nextToken, nextKey] = [0, 0];
   return credentials.map((credential) => {
-    if (isApiKey(credential)) return onKeys[nextKey++] as Verdict;
-    return namingServiceKeys(deps, credential, onTokens[nextToken++] as Verdict);
+    const verdict = isApiKey(credential)
+      ? (onKeys[nextKey++] as Verdict)
+      : namingServiceKeys(deps, credential, onTokens[nextToken++] as Verdict);
+    return requireStrength(verdict, terms.strength, nowMs);
   });
 }
 

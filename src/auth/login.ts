@@ -2,24 +2,21 @@
 
 import type { Deps } from '../deps.ts';
 import { accountHash, accountHashes, mailboxHash } from '../domain/account-hash.ts';
+import { BY_PASSWORD } from '../domain/acr.ts';
 import { parseAudiences } from '../domain/audience.ts';
-import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
-import { audit, type Effect, mail } from '../domain/effect.ts';
+import { type Effect, mail } from '../domain/effect.ts';
 import { type Email, parseEmail } from '../domain/email.ts';
 import { networkOf } from '../domain/networks.ts';
 import { parseFields } from '../domain/parse-fields.ts';
 import { type Password, parsePresentedPassword } from '../domain/password.ts';
-import type { Tokens } from '../domain/tokens.ts';
-import type { User } from '../domain/user.ts';
 import { isMatch, type Outcome } from '../passwords/hash-work.ts';
-import { noteForLog } from '../process/log-context.ts';
 import type { Credentials } from '../store/users.ts';
 import { comparePassword } from './compare-password.ts';
+import { completeFirstStep, type FirstStep } from './complete-first-step.ts';
 import { type Attempt, enforceLimits, spendBudgets } from './enforce-limits.ts';
-import { issueTokens } from './issue-tokens.ts';
 import { MAILS } from './mail-attempts.ts';
-import { openSession } from './open-session.ts';
+import { rejectCredentials } from './reject-credentials.ts';
 
 /** @param audiences empty for all audiences */
 export type LoginInput = { email: string; password: string; audiences: string[] };
@@ -37,12 +34,13 @@ type LoginDeps = Pick<
   | 'purposeKeys'
   | 'requiresVerifiedEmail'
   | 'tokenSettings'
+  | 'relyingParty'
   | 'now'
   | 'newId'
 >;
 
 /** @throws AuthError CREDENTIALS_INVALID */
-export async function login(deps: LoginDeps, input: LoginInput, call: Call): Promise<{ tokens: Tokens; user: User }> {
+export async function login(deps: LoginDeps, input: LoginInput, call: Call): Promise<FirstStep> {
   const { store, knownNetworks } = deps;
   const { email, password, audiences } = parseFields({
     email: () => parseEmail(input.email),
@@ -67,18 +65,17 @@ export async function login(deps: LoginDeps, input: LoginInput, call: Call): Pro
   if (!credentials) return rejectLogin(deps, { account, credentials, cause: 'unknown account' }, call);
   const cause = blockCause(deps, credentials) ?? mismatchCause(outcome);
   if (cause !== null) return rejectLogin(deps, { account, credentials, cause }, call);
-  // A second factor belongs here: the password was right, and no token has been issued.
-  const signIn = { credentials, account, identity: null, audiences };
-  const grant = await permit.giveBackOnError(() => openSession(deps, signIn, call));
-  if (!grant) return rejectLogin(deps, { account, credentials, cause: 'account changed meanwhile' }, call);
+  const signIn = { credentials, account, identity: null, audiences, methods: BY_PASSWORD };
+  const step = await permit.giveBackOnError(() => completeFirstStep(deps, signIn, call));
+  if (!step) return rejectLogin(deps, { account, credentials, cause: 'account changed meanwhile' }, call);
 
-  const [tokens] = await Promise.all([
-    issueTokens(deps, grant),
+  await Promise.all([
     permit.giveBack(),
-    knownNetworks.remember(account, network),
+    // After a challenge, the second step shows whose network it is.
+    step.challenge === null && knownNetworks.remember(account, network),
     upgradeHash(deps, { credentials, outcome, password: password.password }, call.signal),
   ]);
-  return { tokens, user: credentials.user };
+  return step;
 }
 
 /** On a known network, attempts of strangers elsewhere do not block the owner. */
@@ -119,15 +116,12 @@ function mismatchCause(outcome: Outcome): string | null {
   return outcome === 'unreadable' ? 'password hash unreadable' : 'wrong password';
 }
 
-async function rejectLogin(
+function rejectLogin(
   deps: Pick<Deps, 'store' | 'now'>,
   { account, credentials, cause }: { account: string; credentials: Credentials | null; cause: string },
-  { origin }: Call,
+  call: Call,
 ): Promise<never> {
-  noteForLog({ reason_detail: cause, ...(credentials && { user_id: credentials.user.id }) });
-  const event = { type: 'login_failed', account, detail: cause, origin } as const;
-  await deps.store.outbox.write(deps.now(), [audit(credentials ? { ...event, userId: credentials.user.id } : event)]);
-  throw new AuthError('CREDENTIALS_INVALID');
+  return rejectCredentials(deps, { account, userId: credentials?.user.id ?? null, cause }, call);
 }
 
 async function upgradeHash(

@@ -1,28 +1,40 @@
 import type { Deps } from '../deps.ts';
+import type { Methods } from '../domain/acr.ts';
 import type { AudienceChoice } from '../domain/audience.ts';
 import type { Call } from '../domain/call.ts';
-import { audit } from '../domain/effect.ts';
+import { audit, type Effect } from '../domain/effect.ts';
 import { noteForLog } from '../process/log-context.ts';
+import type { ChallengeIdentity } from '../store/challenges.ts';
 import type { Grant } from '../store/session-rows.ts';
-import type { NewSession } from '../store/sessions.ts';
+import type { SecondStep, SignInFailure } from '../store/sessions.ts';
 import type { Credentials } from '../store/users.ts';
 
-type SignIn = {
+export type SignIn = {
   credentials: Credentials;
   account: string;
-  /** Null for a password. */
-  identity: (NonNullable<NewSession['identity']> & { provider: string }) | null;
+  /** Null for a password or a passkey. */
+  identity: ChallengeIdentity | null;
   audiences: AudienceChoice;
+  methods: Methods;
 };
 
-/** Null when the account changed since its credentials were read. */
+export type Completion = {
+  /** Null for a sign-in in one step. */
+  secondStep: SecondStep | null;
+  /** Written with the session. */
+  effects: (sessionId: string) => Effect[];
+};
+
+const IN_ONE_STEP: Completion = { secondStep: null, effects: () => [] };
+
+/** @returns a word when the account has changed since its credentials were read, or the proof is used */
 export async function openSession(
   deps: Pick<Deps, 'store' | 'tokenSettings' | 'now' | 'newId'>,
-  { credentials, account, identity, audiences }: SignIn,
+  { credentials, account, identity, audiences, methods }: SignIn,
   { origin }: Call,
-): Promise<Grant | null> {
-  const { passwordEpoch, passwordHash: _, ...rest } = credentials;
-  const { user } = rest;
+  { secondStep, effects }: Completion = IN_ONE_STEP,
+): Promise<Grant | SignInFailure> {
+  const { passwordEpoch, user } = credentials;
   const { sessionIdleSeconds, sessionMaxSeconds, maxSessionsPerUser } = deps.tokenSettings;
   const now = deps.now();
   const sessionId = deps.newId();
@@ -33,14 +45,27 @@ export async function openSession(
     ...(identity && { detail: identity.provider }),
   });
   const location = { address: origin.address, userAgent: origin.userAgent };
-  const session = { id: sessionId, userId: user.id, passwordEpoch, expiresAt, endsBy, location, identity, audiences };
+  const times = { expiresAt, endsBy };
+  const session = {
+    id: sessionId,
+    userId: user.id,
+    passwordEpoch,
+    ...times,
+    location,
+    identity,
+    audiences,
+    secondStep,
+  };
   const auditSurplus = (id: string) =>
     audit({ type: 'session_revoked', userId: user.id, sessionId: id, detail: 'too many sessions', origin });
-  const opened = await deps.store.sessions.create(session, {
-    maxLive: maxSessionsPerUser,
-    at: now,
-    effects: (endedIds) => [succeeded, ...endedIds.map(auditSurplus)],
-  });
-  if (opened) noteForLog({ user_id: user.id, session_id: sessionId });
-  return opened ? { sessionId, counter: 1, expiresAt, audiences, ...rest } : null;
+  const opened = await deps.store.sessions.create(
+    { ...session, ...methods },
+    {
+      maxLive: maxSessionsPerUser,
+      at: now,
+      effects: (endedIds) => [succeeded, ...effects(sessionId), ...endedIds.map(auditSurplus)],
+    },
+  );
+  if (typeof opened !== 'string') noteForLog({ user_id: user.id, session_id: sessionId });
+  return opened;
 }

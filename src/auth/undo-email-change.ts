@@ -34,10 +34,13 @@ export async function undoEmailChange(
   ]);
 }
 
-function effectsOf({ userId, restored, replaced, unlinked }: UndoneChange, { origin }: Call): Effect[] {
+function effectsOf({ userId, restored, replaced, unlinked, removedFactors }: UndoneChange, { origin }: Call): Effect[] {
   return [
     audit({ type: 'email_change_undone', userId, origin }),
     ...unlinked.map((provider) => audit({ type: 'identity_unlinked', userId, detail: provider, origin })),
+    ...removedFactors.map(({ id, kind }) =>
+      audit({ type: 'factor_removed', userId, target: `factor:${id}`, detail: kind, origin }),
+    ),
     mail({ template: 'password-reset', email: restored, cause: 'password-void' }),
     ...(replaced ? [mail({ template: 'email-change-undone', userId, email: replaced })] : []),
   ];

@@ -3,6 +3,7 @@ import { retireSigningKey } from '../admin/retire-signing-key.ts';
 import { rotateSigningKeys } from '../admin/rotate-signing-keys.ts';
 import { parseReason } from '../domain/admin-reason.ts';
 import { parseFields } from '../domain/parse-fields.ts';
+import { OperatorError } from '../process/operator-error.ts';
 import type { Command } from './command.ts';
 import type { Operator } from './operator.ts';
 import { operatorCommand, REASON } from './operator-command.ts';
@@ -43,7 +44,8 @@ export const KEY_COMMANDS: Command[] = [
   }),
   operatorCommand({
     path: 'keys reencrypt',
-    summary: 'Encrypts under MASTER_KEY the signing keys that are encrypted under a key of MASTER_KEY_ACCEPTED.',
+    summary:
+      'Encrypts under MASTER_KEY the signing keys and TOTP secrets that are encrypted under a key of MASTER_KEY_ACCEPTED.',
     details: 'Requires MASTER_KEY and MASTER_KEY_ACCEPTED of the service.',
     options: REASON,
     run: (operator, { options: { reason }, output }) => reencryptKeys(operator, reason, output),
@@ -68,11 +70,22 @@ async function showSigningKeys({ deps }: Operator, output: Output): Promise<void
 }
 
 async function reencryptKeys(operator: Operator, reasonText: string, output: Output): Promise<void> {
-  const { actor, call } = operator;
+  const { actor, call, deps } = operator;
   const { reason } = parseFields({ reason: () => parseReason(reasonText) });
-  const kids = await (await operator.keyRotation()).reencrypt({ actor, detail: reason, origin: call.origin });
+  const why = { actor, detail: reason, origin: call.origin };
+  const kids = await (await operator.keyRotation()).reencrypt(why);
+  const { totpSecrets: keys } = await operator.purposeKeys();
+  const { reencryptTotpSecrets } = await import('../keys/reencrypt-totp-secrets.ts');
+  const store = deps.store.totpSecrets;
+  const { count, undecryptable } = await reencryptTotpSecrets({ store, keys, now: deps.now }, why);
   output.rows(
     kids.map((kid) => ({ reencrypted: kid })),
-    'every key is encrypted under MASTER_KEY',
+    'every signing key is encrypted under MASTER_KEY',
   );
+  output.message(`${count} TOTP secrets were encrypted under MASTER_KEY`);
+  if (undecryptable.length > 0) {
+    throw new OperatorError(
+      `the TOTP secrets of these factors cannot be decrypted with MASTER_KEY and MASTER_KEY_ACCEPTED: ${undecryptable.slice(0, 20).join(', ')}${undecryptable.length > 20 ? ` and ${undecryptable.length - 20} more` : ''}`,
+    );
+  }
 }

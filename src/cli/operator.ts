@@ -6,7 +6,7 @@ import type { Deps } from '../deps.ts';
 import type { Actor } from '../domain/actor.ts';
 import type { Call } from '../domain/call.ts';
 import type { KeyRotation } from '../keys/key-rotation.ts';
-import { derivePurposeKeys } from '../keys/purpose-keys.ts';
+import { derivePurposeKeys, type PurposeKeys } from '../keys/purpose-keys.ts';
 import { openDatabase } from '../store/postgres/database.ts';
 import { createDatabaseClock } from '../store/postgres/database-clock.ts';
 import { createPrimaryGuard } from '../store/postgres/primary-guard.ts';
@@ -17,6 +17,8 @@ export type Operator = {
   deps: Pick<Deps, 'store' | 'revocationFeed' | 'apiKeyMaxDays' | 'reauthenticationSeconds' | 'now' | 'newId'>;
   /** Requires MASTER_KEY. @throws ConfigError */
   keyRotation(): Promise<KeyRotation>;
+  /** Requires the MASTER_KEY of the service. @throws ConfigError or OperatorError */
+  purposeKeys(): Promise<PurposeKeys>;
   /** Requires REDIS_URL and MASTER_KEY. @throws ConfigError or OperatorError */
   limits(): Promise<LimitDesk>;
   environment: Environment;
@@ -56,6 +58,12 @@ export async function asOperator<T>(
       const { createKeyRotation } = await import('../keys/key-rotation.ts');
       const encryptionKeys = derivePurposeKeys(readMasterKeys(environment)).signingKeyEncryption;
       return createKeyRotation({ store: store.signingKeys, encryptionKeys, now });
+    },
+    async purposeKeys() {
+      const { assertRightMasterKey } = await import('../keys/assert-right-master-key.ts');
+      const purposeKeys = derivePurposeKeys(readMasterKeys(environment));
+      assertRightMasterKey(await store.signingKeys.usable(), purposeKeys.signingKeyEncryption);
+      return purposeKeys;
     },
     limits: () => (opened ??= openLimits().then((desk) => closing.use(desk))),
     environment,

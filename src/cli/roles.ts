@@ -7,11 +7,13 @@ import { operatorCommand, REASON } from './operator-command.ts';
 export const ROLE_COMMANDS: Command[] = [
   operatorCommand({
     path: 'roles list',
-    summary: 'Lists the roles and the roles that each implies.',
+    summary: 'Lists the roles, the roles that each implies, and the strength that each requires.',
     async run({ deps }, { output }) {
       const roles = await listRoles(deps);
       output.rows(
-        roles.map(({ name, implies, granter, description }) => ({ name, implies, granter, description })),
+        roles.map(({ name, implies, granter, requiredAcr, description }) => ({
+          ...{ name, implies, granter, required_acr: requiredAcr, description },
+        })),
         'no roles',
       );
     },
@@ -24,12 +26,17 @@ export const ROLE_COMMANDS: Command[] = [
       description: { value: 'text', help: 'meaning of the role' },
       implies: { value: 'roles', help: 'names of the roles that it implies, separated by commas' },
       granter: { value: 'role', help: 'role that allows its holders to grant this one (default: admin)' },
+      'required-acr': {
+        value: 'acr',
+        help: 'strength that a session needs for the role: pwd, mfa or phr (default: as before, pwd for a new role)',
+      },
       ...REASON,
     },
     async run({ deps, actor, call }, { args: { role: name }, options, output }) {
-      const { description, granter, reason } = options;
+      const { description, granter, 'required-acr': requiredAcr, reason } = options;
       const implies = options.implies.split(',').filter((implied) => implied !== '');
-      await defineRole(deps, { actor, role: { name, description, implies, granter }, reason }, call);
+      const role = { name, description, implies, granter, requiredAcr };
+      await defineRole(deps, { actor, role, reason }, call);
       output.message(`${name} is defined`);
     },
   }),

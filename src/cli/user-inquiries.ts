@@ -3,6 +3,7 @@
 import { countedAccountOf } from '../admin/counted-account.ts';
 import { getUser } from '../admin/get-user.ts';
 import { recentHistory } from '../admin/get-user-activity.ts';
+import { listUserFactors } from '../admin/list-user-factors.ts';
 import { listUserSessions } from '../admin/list-user-sessions.ts';
 import { searchUsers } from '../admin/search-users.ts';
 import { unlockUser } from '../admin/unlock-user.ts';
@@ -12,14 +13,14 @@ import { OperatorError } from '../process/operator-error.ts';
 import type { SessionRecord } from '../store/user-history.ts';
 import type { FoundUser, UserRecord } from '../store/user-records.ts';
 import type { Command } from './command.ts';
+import { factorRow } from './factors.ts';
 import { identify } from './identify.ts';
 import { limitRow } from './limits.ts';
 import type { Operator } from './operator.ts';
 import { operatorCommand, REASON } from './operator-command.ts';
 import type { Output, Row } from './output.ts';
 import { parseLimit } from './parse-limit.ts';
-
-export const USER = { user: 'ID or e-mail address of the user, or its ID in the system of an import' } as const;
+import { USER } from './user-argument.ts';
 
 const LISTED = 50;
 const MAX_LISTED = 10_000;
@@ -43,7 +44,8 @@ export const USER_INQUIRIES: Command[] = [
   }),
   operatorCommand({
     path: 'users show',
-    summary: 'Shows an account: roles, locks, the latest sign-ins, the sessions, and the e-mails that were sent.',
+    summary:
+      'Shows an account: roles, second factors, locks, the latest sign-ins, the sessions, and the e-mails that were sent.',
     details: `Whether the user is locked requires ${WITH_REDIS}; without them the other answers are shown.`,
     arguments: USER,
     run: show,
@@ -107,9 +109,11 @@ async function show(operator: Operator, { args, output }: { args: { user: string
   const { limits, problem } = await limitsOf(operator, user);
   const { signIns, mails } = await recentHistory(deps, user);
   const { sessions } = await listUserSessions(deps, { userId: user.id, pageSize: 20, pageToken: '' });
+  const { factors, recoveryCodesLeft } = await listUserFactors(deps, { userId: user.id });
   output.report(
-    { ...userRow(record), ...lockRow(limits, problem) },
+    { ...userRow(record), recovery_codes_left: recoveryCodesLeft, ...lockRow(limits, problem) },
     {
+      factors: factors.map(factorRow),
       limits: (limits ?? []).map(limitRow),
       latest_sign_ins: signIns.map(({ at, isSuccess, cause, sessionId, address, userAgent }) => ({
         at,

@@ -5,13 +5,15 @@ import { grantRole } from '../admin/grant-role.ts';
 import { revokeRole } from '../admin/revoke-role.ts';
 import { assertRole } from './assert-role.ts';
 import type { Command } from './command.ts';
+import { USER_FACTOR_COMMANDS } from './factors.ts';
 import { identify } from './identify.ts';
 import { FORMATS } from './import/formats.ts';
 import type { Operator } from './operator.ts';
 import { operatorCommand, REASON } from './operator-command.ts';
 import type { Output } from './output.ts';
 import { parseTime } from './parse-time.ts';
-import { USER, USER_INQUIRIES, userRow } from './user-inquiries.ts';
+import { USER } from './user-argument.ts';
+import { USER_INQUIRIES, userRow } from './user-inquiries.ts';
 
 type Account = { id: string; email: string };
 
@@ -79,6 +81,7 @@ export const USER_COMMANDS: Command[] = [
   changeCommand('end-sessions', 'Ends every session of a user.', async (...input) => {
     return `had ${await endUserSessions(...input)} sessions, which have been ended`;
   }),
+  ...USER_FACTOR_COMMANDS,
   changeCommand('delete', 'Deletes an account permanently.', async (...input) => {
     await deleteUser(...input);
     return 'is deleted';
@@ -107,6 +110,18 @@ export const USER_COMMANDS: Command[] = [
     async run(operator, { args: { file }, options, output }) {
       const { importFile } = await import('./import/import-file.ts');
       await importFile(operator, { file, options, environment: operator.environment }, output);
+    },
+  }),
+  operatorCommand({
+    path: 'users export',
+    summary:
+      'Prints every account with its password hash, identities, roles and second factors, as "users import" reads them.',
+    details:
+      'One JSON object a line. The lines have secrets that open every account: run "umask 077" before you redirect them into a file, and delete it after the import. Recovery codes and grants that expire are left out. Requires the MASTER_KEY of the service.',
+    options: REASON,
+    async run(operator, { options: { reason }, output }) {
+      const { exportUsers } = await import('./export-users.ts');
+      await exportUsers(operator, reason, output);
     },
   }),
 ];

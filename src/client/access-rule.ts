@@ -1,7 +1,9 @@
 // Requirements of methods and routes on their callers, and the check of a call against them.
+import { type Acr, isAcr } from '../domain/acr.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { TokenPrincipal } from '../domain/principal.ts';
-import { meets } from '../domain/requirement.ts';
+import { isMaxAge } from '../domain/required-strength.ts';
+import { unmetReason } from '../domain/requirement.ts';
 import { isRole } from '../domain/role.ts';
 import type { Latchkey } from './latchkey.ts';
 import { presentedToken } from './presented-token.ts';
@@ -17,6 +19,13 @@ export type AccessRule = {
   access?: Access;
   /** A role that the caller must hold. */
   role?: string;
+  /**
+   * The strength that the user's authentication must have at least: `pwd` (one factor), `mfa` (two) or `phr` (a passkey).
+   * A service never has it.
+   */
+  acr?: Acr;
+  /** The greatest age of the user's authentication, in seconds, at most 31,536,000. A service never meets it. */
+  maxAgeSeconds?: number;
   /** Only users, or only services. */
   kind?: TokenPrincipal['kind'];
   /** The `aud` claim must contain it. Default: `audience` of createLatchkey. */
@@ -33,6 +42,8 @@ export const REQUIRED: AccessRule = { access: 'required' };
 const CHECKS: { [Name in keyof Required<AccessRule>]: (value: unknown) => boolean } = {
   access: (value) => ACCESS.some((one) => one === value),
   role: (value) => typeof value === 'string' && isRole(value),
+  acr: (value) => typeof value === 'string' && isAcr(value),
+  maxAgeSeconds: (value) => typeof value === 'number' && isMaxAge(value),
   kind: (value) => value === 'user' || value === 'service',
   audience: (value) => typeof value === 'string' && value !== '',
   acceptApiKeys: (value) => typeof value === 'boolean',
@@ -49,8 +60,12 @@ export function parseRule(key: string, given: AccessRule | Access): AccessRule {
     if (!Object.hasOwn(CHECKS, name)) invalid(key, `${name} is not one of ${Object.keys(CHECKS).join(', ')}`);
     if (!CHECKS[name as keyof AccessRule](value)) invalid(key, `${name} is invalid`);
   }
-  const { access = 'required', role, kind, audience, acceptApiKeys } = rule;
+  const { access = 'required', role, acr, maxAgeSeconds, kind, audience, acceptApiKeys } = rule;
   if (access !== 'required' && role !== undefined) invalid(key, `a role requires the access required, not ${access}`);
+  const hasStrength = (acr ?? maxAgeSeconds) !== undefined;
+  if (access !== 'required' && hasStrength)
+    invalid(key, `acr and maxAgeSeconds require the access required, not ${access}`);
+  if (kind === 'service' && hasStrength) invalid(key, 'a service has neither acr nor maxAgeSeconds');
   if (access === 'public' && (kind ?? audience ?? acceptApiKeys) !== undefined)
     invalid(key, 'public allows no other requirement');
   return rule;
@@ -67,17 +82,14 @@ export function invalid(key: string, problem: string): never {
  */
 export async function checkCall(
   latchkey: Pick<Latchkey, 'verify'>,
-  { access, role, kind, audience, acceptApiKeys }: AccessRule,
+  { access, role, kind, ...options }: AccessRule,
   authorizations: string[],
 ): Promise<TokenPrincipal | null> {
   if (access === 'public') return null;
   const token = presentedToken(authorizations);
   if (token === '' && access === 'optional') return null;
-  const principal = await latchkey.verify(token, {
-    ...(audience !== undefined && { audience }),
-    ...(acceptApiKeys !== undefined && { acceptApiKeys }),
-  });
-  if (kind !== undefined && !meets({ kind }, principal)) throw new AuthError('PERMISSION_DENIED');
+  const principal = await latchkey.verify(token, options);
+  if (kind !== undefined && unmetReason({ kind }, principal) !== null) throw new AuthError('PERMISSION_DENIED');
   if (role !== undefined) requireRole(principal, role);
   return principal;
 }
@@ -91,5 +103,5 @@ export function requireRole(principal: TokenPrincipal | null, role: string): voi
   // Without types, an unset role would mean any role.
   if (typeof role !== 'string' || !isRole(role)) throw new TypeError(`${JSON.stringify(role)} is no name of a role`);
   if (!principal) throw new AuthError('CREDENTIALS_MISSING');
-  if (!meets({ role }, principal)) throw new AuthError('ROLE_NOT_GRANTED', { requiredRole: role });
+  if (unmetReason({ role }, principal) !== null) throw new AuthError('ROLE_NOT_GRANTED', { requiredRole: role });
 }

@@ -2,6 +2,7 @@
 import { timestampDate } from '@bufbuild/protobuf/wkt';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { PrincipalKind, type Principal as PrincipalMessage } from '../../gen/latchkey/auth/v1/types_pb.ts';
+import { isAcr } from '../domain/acr.ts';
 import { isApiKey } from '../domain/api-key.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { TokenPrincipal } from '../domain/principal.ts';
@@ -49,7 +50,20 @@ function toPrincipal(message: PrincipalMessage | undefined): TokenPrincipal {
     const { serviceAccountId, service: name } = message;
     return { kind: 'service', serviceAccountId, name, roles, ...times };
   }
-  return { kind: 'user', userId, sessionId, email, emailVerified, roles, ...times };
+  const { acr, amr, authTime } = message;
+  return {
+    kind: 'user',
+    userId,
+    sessionId,
+    email,
+    emailVerified,
+    // A server of the release before does not send the strength.
+    acr: isAcr(acr) ? acr : 'pwd',
+    amr,
+    authTime: authTime ? timestampDate(authTime) : null,
+    roles,
+    ...times,
+  };
 }
 
 /** A rejection by the server stays one. Every other error means that the token cannot be verified now. */

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import { AuthError } from '../domain/auth-error.ts';
+import { stepUpChallenge } from '../domain/required-strength.ts';
 import { type AccessRules, checkCall } from './access-rule.ts';
 import type { Latchkey } from './latchkey.ts';
 import { setPrincipal } from './principal-of.ts';
@@ -83,8 +84,9 @@ function write(response: Response, rejection: Rejection): void {
   response.end(JSON.stringify({ reason, message, ...(violations.length > 0 && { violations }) }));
 }
 
-/** RFC 6750 section 3. */
-function challengeOf({ reason, message, status }: Rejection): string {
+/** RFC 6750 section 3, RFC 9470 section 3. */
+function challengeOf({ reason, message, status, required }: Rejection): string {
+  if (reason === 'STEP_UP_REQUIRED' && required) return `Bearer ${stepUpChallenge(required)}`;
   if (reason === 'CREDENTIALS_MISSING') return 'Bearer';
   const error = status === 403 ? 'insufficient_scope' : 'invalid_token';
   return `Bearer error="${error}", error_description="${message}"`;

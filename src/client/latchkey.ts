@@ -2,10 +2,14 @@
 // events of its Watch stream. Asks a server only when those events are too old.
 import type { SecureContextOptions } from 'node:tls';
 import { ConnectError, type Transport } from '@connectrpc/connect';
+import { type Acr, isAcr, type RequiredStrength } from '../domain/acr.ts';
 import { isApiKey } from '../domain/api-key.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { TokenPrincipal } from '../domain/principal.ts';
+import { isMaxAge, requiredStrength } from '../domain/required-strength.ts';
+import { unmetReason } from '../domain/requirement.ts';
 import { createEngine, type Engine } from '../verifier/engine.ts';
+import { requireStrength } from '../verifier/require-strength.ts';
 import { createRevocationView } from '../verifier/revocation-view.ts';
 import { createAsk, toAuthError, unavailable } from './ask-servers.ts';
 import { createClientMetrics, type Metric } from './client-metrics.ts';
@@ -46,15 +50,25 @@ export type LatchkeyOptions = {
   transport?: (url: string) => Transport;
 };
 
+export type VerifyOptions = {
+  audience?: string;
+  acceptApiKeys?: boolean;
+  /** The strength that the user's authentication must have at least. A service never has it. */
+  acr?: Acr;
+  /** The greatest age of the user's authentication, in seconds, by the server's clock. */
+  maxAgeSeconds?: number;
+};
+
 export type Latchkey = {
   /**
    * Answers from memory, in microseconds. Asks a server only when the revocation data is too old.
    * @param token the value of `authorization: Bearer ...`, without the scheme
    * @param options replace those of createLatchkey
    * @throws AuthError CREDENTIALS_MISSING, TOKEN_INVALID, TOKEN_EXPIRED, AUDIENCE_MISMATCH, TOKEN_REVOKED, TOKEN_STALE;
+   * STEP_UP_REQUIRED for a user without the required strength, PERMISSION_DENIED for a service where one is required;
    * or DEPENDENCY_UNAVAILABLE when the token cannot be verified now
    */
-  verify(token: string, options?: { audience?: string; acceptApiKeys?: boolean }): Promise<TokenPrincipal>;
+  verify(token: string, options?: VerifyOptions): Promise<TokenPrincipal>;
   /**
    * Resolves when `verify` can answer from memory. Waits for a server that is unavailable.
    * @param options `timeoutMs` bounds the wait; without it there is no bound
@@ -121,18 +135,26 @@ export function createLatchkey(options: LatchkeyOptions): Latchkey {
     ageMs: () => (follower.isFollowing() || view.ageMs() <= maxStalenessDisconnectedMs ? view.ageMs() : NEVER),
   };
 
-  const decide = async (token: string, audience: string): Promise<TokenPrincipal> => {
+  const decide = async (
+    token: string,
+    audience: string,
+    strength: RequiredStrength | null,
+  ): Promise<TokenPrincipal> => {
     const isByApiKey = isApiKey(token);
-    const verdict = isByApiKey ? null : engine?.engine.judge(token, audience);
-    if (verdict && !('undecided' in verdict)) {
+    const judged = isByApiKey ? null : engine?.engine.judge(token, audience);
+    if (judged && !('undecided' in judged)) {
+      const verdict = requireStrength(judged, strength, follower.now());
       counts.verdict('memory', 'reason' in verdict ? verdict.reason : 'valid');
-      if ('reason' in verdict) throw new AuthError(verdict.reason);
+      if ('reason' in verdict) throw new AuthError(verdict.reason, { required: verdict.required });
       return verdict.decision.principal;
     }
     try {
       if (whenStale === 'reject' && !isByApiKey)
         throw unavailable('the revocation data is too old, and whenStale is reject');
       const principal = await ask(token, audience);
+      // A server of the release before ignores a required strength.
+      const reason = strength && unmetReason(strength, principal, follower.now());
+      if (strength && reason) throw new AuthError(reason, { required: strength });
       counts.verdict('server', 'valid');
       return principal;
     } catch (error) {
@@ -143,10 +165,10 @@ export function createLatchkey(options: LatchkeyOptions): Latchkey {
   };
 
   return {
-    async verify(token, { audience = ownAudience, acceptApiKeys = options.acceptApiKeys ?? false } = {}) {
+    async verify(token, { audience = ownAudience, acceptApiKeys = options.acceptApiKeys ?? false, ...strength } = {}) {
       if (token === '') throw new AuthError('CREDENTIALS_MISSING');
       if (isApiKey(token) && !acceptApiKeys) throw new AuthError('API_KEY_NOT_ACCEPTED');
-      return decide(token, audience);
+      return decide(token, audience, parseStrength(strength));
     },
     async ready({ timeoutMs } = {}) {
       try {
@@ -160,6 +182,13 @@ export function createLatchkey(options: LatchkeyOptions): Latchkey {
     stalenessMs: () => view.ageMs(),
     close: () => follower.close(),
   };
+}
+
+/** JavaScript code can misspell a strength, and every user would then reach it. */
+function parseStrength({ acr, maxAgeSeconds }: Pick<VerifyOptions, 'acr' | 'maxAgeSeconds'>): RequiredStrength | null {
+  if (acr !== undefined && !isAcr(acr)) throw new TypeError('acr is invalid');
+  if (maxAgeSeconds !== undefined && !isMaxAge(maxAgeSeconds)) throw new TypeError('maxAgeSeconds is invalid');
+  return requiredStrength(acr ?? null, maxAgeSeconds ?? null);
 }
 
 function countingStreams({ verifier, ...server }: Server, onStream: () => void): Server {

@@ -2,6 +2,7 @@
 // once.
 import type { BrowserSessions } from '../domain/browser-sessions.ts';
 import type { KeyRing } from '../domain/key-ring.ts';
+import type { RelyingParty } from '../factors/ceremony.ts';
 import type { ProviderSettings } from '../oauth/providers.ts';
 import { OperatorError } from '../process/operator-error.ts';
 import type { TelemetryOptions } from '../telemetry/options.ts';
@@ -11,6 +12,7 @@ import { type AuditSettings, auditSettings } from './groups/audit.ts';
 import { browserSessionSettings } from './groups/browser-sessions.ts';
 import { COMMAND_KEYS } from './groups/commands.ts';
 import { DATABASE_KEYS, type DatabaseSettings, databaseSettings } from './groups/database.ts';
+import { relyingParty } from './groups/factors.ts';
 import { type HttpSettings, httpSettings } from './groups/http.ts';
 import { type KeySettings, keySettings, MASTER_KEY_KEYS, masterKeyRing } from './groups/keys.ts';
 import { LIMIT_KEYS, type LimitSettings, readLimits } from './groups/limits.ts';
@@ -46,6 +48,7 @@ export type Config = {
   /** Null when cookies of browsers are off. */
   browserSessions: BrowserSessions | null;
   accounts: AccountSettings;
+  relyingParty: RelyingParty;
   verifier: VerifierSettings;
   passwords: PasswordSettings;
   audit: AuditSettings;
@@ -154,6 +157,7 @@ function groupSettings(
     tokens: tokenSettings(parsed, parsed.PUBLIC_URL),
     browserSessions: browserSessionSettings(parsed),
     accounts: accountSettings(parsed),
+    relyingParty: relyingParty(parsed, parsed.PUBLIC_URL, problems),
     verifier: verifierSettings(parsed, keys, problems),
     passwords: passwordSettings(parsed),
     audit: auditSettings(parsed),

@@ -4,6 +4,7 @@ import { BROWSER_SESSION_KEYS } from './groups/browser-sessions.ts';
 import { COMMAND_KEYS } from './groups/commands.ts';
 import { DATABASE_KEYS } from './groups/database.ts';
 import { DEV_KEYS } from './groups/dev.ts';
+import { FACTOR_KEYS } from './groups/factors.ts';
 import { HTTP_KEYS } from './groups/http.ts';
 import { MASTER_KEY_KEYS, SIGNING_KEY_KEYS } from './groups/keys.ts';
 import { LIMIT_KEYS } from './groups/limits.ts';
@@ -25,6 +26,7 @@ export const SETTINGS = {
   ...TOKEN_KEYS,
   ...BROWSER_SESSION_KEYS,
   ...PASSWORD_KEYS,
+  ...FACTOR_KEYS,
   ...AUDIT_KEYS,
   ...METRICS_KEYS,
 } as const satisfies Keys;
@@ -38,6 +40,7 @@ const GROUPS: { group: string; keys: Keys }[] = [
   { group: 'Tokens, sessions and accounts', keys: TOKEN_KEYS },
   { group: 'Browser sessions', keys: BROWSER_SESSION_KEYS },
   { group: 'Passwords', keys: PASSWORD_KEYS },
+  { group: 'Second factors', keys: FACTOR_KEYS },
   { group: 'Audit trail', keys: AUDIT_KEYS },
   { group: 'Identity providers', keys: { ...PROVIDER_LIST_KEYS, ...prefixed('OAUTH_<NAME>_', PROVIDER_KEYS) } },
   { group: 'Telemetry', keys: { ...METRICS_KEYS, ...OTEL_KEYS } },

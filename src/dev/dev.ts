@@ -22,6 +22,8 @@ const DATABASE = 'latchkey';
 /** In bytes. Postgres truncates longer names. */
 const MAX_NAME = 63;
 const SUFFIX = '_dev';
+/** The origin of examples/web-app. */
+const WEB_APP_EXAMPLE = 'http://localhost:9002';
 
 export type RunningDev = { close(): Promise<void> };
 
@@ -48,6 +50,7 @@ export async function startDev(settings: DevSettings): Promise<RunningDev> {
     HOST: DEV_HOST,
     ISSUER: apiUrl,
     PUBLIC_URL: apiUrl,
+    WEBAUTHN_ORIGINS: passkeyOrigins(given, apiUrl),
     SMTP_URL: mailbox?.smtpUrl,
     MAIL_FROM: 'no-reply@latchkey.example',
     MASTER_KEY: home.secret('master-key', randomKey),
@@ -77,6 +80,11 @@ export async function startDev(settings: DevSettings): Promise<RunningDev> {
   );
   const running = started.move();
   return { close: () => running.disposeAsync() };
+}
+
+/** The pages of this machine, unless the developer has chosen others. */
+function passkeyOrigins({ PUBLIC_URL, WEBAUTHN_RP_ID }: Environment, apiUrl: string): string | undefined {
+  return PUBLIC_URL || WEBAUTHN_RP_ID ? undefined : `${apiUrl},${WEB_APP_EXAMPLE}`;
 }
 
 async function embeddedDatabase(home: Home, started: AsyncDisposableStack): Promise<string> {

@@ -19,6 +19,7 @@ export const LAYERS: Room[][] = [
     { name: 'policy', owns: 'the requirements of the routes behind gateways, and the policy file' },
     { name: 'limits', owns: 'rate limits, counted in Redis or in this process' },
     { name: 'passwords', owns: 'password hashes and password rules' },
+    { name: 'factors', owns: 'second factors: TOTP, recovery codes, passkey ceremonies' },
     { name: 'oauth', owns: 'identity providers: OpenID Connect and GitHub' },
     { name: 'redis', owns: 'connections to Redis and what Redis must allow' },
     { name: 'grpc', owns: 'gRPC health and reflection' },
@@ -51,11 +52,12 @@ export const LAYERS: Room[][] = [
   [
     { name: 'account', owns: 'use cases of AccountService' },
     { name: 'cli', owns: 'the commands for operators' },
-    { name: 'server/endpoints', owns: 'plain HTTP: browser sessions, probes, CORS' },
+    { name: 'server/endpoints', owns: 'plain HTTP: probes, CORS' },
   ],
   [{ name: 'server/rpc', owns: 'Connect: routes, access, messages' }],
   [
     { name: 'server/gateway', owns: 'ext_authz and forward auth for gateways' },
+    { name: 'server/browser-session', owns: 'pages and JSON below /session/: sign-in and step-up with cookies' },
     { name: 'server/oauth', owns: 'OAuth 2.0 over plain HTTP: tokens, introspection, revocation, metadata, JWKS' },
   ],
   [{ name: 'server/fast-path', owns: 'Verify and related calls, answered from memory before Connect' }],
@@ -78,6 +80,7 @@ export const RESERVED: { packages: string[]; rooms: string[] }[] = [
       'server/endpoints',
       'server/rpc',
       'server/gateway',
+      'server/browser-session',
       'server/oauth',
       'server/fast-path',
       'client',
@@ -90,6 +93,7 @@ export const RESERVED: { packages: string[]; rooms: string[] }[] = [
   { packages: ['jose'], rooms: ['keys'] },
   { packages: ['yaml'], rooms: ['policy', 'dev'] },
   { packages: ['argon2', 'bcrypt'], rooms: ['passwords'] },
+  { packages: ['otpauth', 'uqr', '@simplewebauthn/', '@levischuck/'], rooms: ['factors'] },
 ];
 
 /** Rooms that may import only these. They are published alone, or could be. `domain` does no input or output. */
@@ -99,5 +103,6 @@ export const ONLY: Record<string, string[]> = {
   client: ['domain', 'async', 'verifier'],
   grpc: [],
   http2: [],
+  factors: ['domain'],
   'server/transport': ['domain', 'async', 'http2'],
 };

@@ -12,6 +12,9 @@ const SAMPLE = {
   happenedAt: new Date(),
   provider: 'google',
   providers: ['google'],
+  factorKind: 'totp' as const,
+  factorKinds: ['totp' as const, 'passkey' as const, 'passkey' as const],
+  codesLeft: 9,
 };
 
 export const PREVIEWS: Record<string, () => MailContent> = {

@@ -30,6 +30,20 @@ export const AUDIT_EVENT_TYPES = {
   profile_changed: 'A user changed the full name of the account.',
   session_revoked: 'A session ended: by its user, or because the user has more sessions than allowed (`detail`).',
   account_deleted: 'A user deleted the own account.',
+  sign_in_challenged:
+    'The first step of a sign-in succeeded, and the server asked for a second factor. `detail` holds the identity provider, if there is one.',
+  factor_failed: 'A second step failed. `detail` holds the kind of the factor and the cause.',
+  factor_added: 'A user added a second factor (`target`). `detail` holds its kind.',
+  factor_renamed: 'A user renamed a second factor (`target`).',
+  factor_removed:
+    'A second factor (`target`) of a user was removed, by its user or by an administrator or operator (`actor`). `detail` holds its kind, and then the reason of an administrator. Sessions that used it ended.',
+  passkey_counter_fell:
+    'The counter of a passkey (`target`) did not rise, so a copy of it may exist. The response was rejected.',
+  recovery_code_used: 'A user used a recovery code. `detail` holds the number of codes that are left.',
+  recovery_codes_created: 'A user received new recovery codes, and the former ones are invalid.',
+  stepped_up: 'A user confirmed a session with a second factor. `detail` holds its kind.',
+  factor_policy_changed:
+    'An administrator or operator changed the policy for second factors. `before` and `after` hold the policies.',
   identity_linked: 'An identity of a provider (`detail`) was linked to an account.',
   identity_refused: 'Linking an identity failed. `detail` holds the provider and the reason.',
   identity_unlinked: 'An identity of a provider (`detail`) was removed from an account.',
@@ -42,7 +56,8 @@ export const AUDIT_EVENT_TYPES = {
   role_granted:
     'An administrator or operator granted a role to a user or service. `after` holds the role and its expiry.',
   role_revoked: 'An administrator or operator revoked a role of a user or service. `before` holds the grant.',
-  user_imported: 'An administrator or operator imported an account with its password hash.',
+  user_imported: 'An administrator or operator imported an account with its password hash and second factors.',
+  users_exported: 'An operator exported all accounts with their password hashes and second factors.',
   user_disabled: 'An administrator or operator disabled a user. All sessions ended.',
   user_enabled: 'An administrator or operator enabled a user again.',
   user_deleted: 'An administrator or operator deleted a user.',
@@ -65,6 +80,8 @@ export const AUDIT_EVENT_TYPES = {
   signing_key_retired:
     'A signing key (`target`) was retired; its tokens are invalid. Without `actor`, by the rotation schedule.',
   signing_key_reencrypted: 'An operator encrypted a signing key (`target`) under the current master key.',
+  totp_secrets_reencrypted:
+    'An operator encrypted TOTP secrets under the current master key. `after` holds their number.',
   mail_sent: 'The mail server accepted an e-mail (`target`). `detail` names the template.',
   mail_expired:
     'An e-mail (`target`) was not sent because its token or purpose had expired. `detail` names the template.',

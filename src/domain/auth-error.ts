@@ -1,3 +1,4 @@
+import type { RequiredStrength } from './acr.ts';
 import type { Reason } from './error-reason.ts';
 
 /** The description never repeats the value. */
@@ -8,6 +9,8 @@ type Details = {
   /** When the same call can succeed, in milliseconds from now. */
   retryAfterMs?: number;
   requiredRole?: string | undefined;
+  /** With STEP_UP_REQUIRED: the requirement that the authentication does not meet. */
+  required?: RequiredStrength | undefined;
   /** Only for the log. */
   cause?: unknown;
   /** The reason is the default. */
@@ -19,6 +22,7 @@ export class AuthError extends Error {
   readonly violations: Violation[];
   readonly retryAfterMs: number | undefined;
   readonly requiredRole: string | undefined;
+  readonly required: RequiredStrength | undefined;
 
   constructor(reason: Reason, details: Details = {}) {
     super(details.message ?? reason, { cause: details.cause });
@@ -27,5 +31,6 @@ export class AuthError extends Error {
     this.violations = details.violations ?? [];
     this.retryAfterMs = details.retryAfterMs;
     this.requiredRole = details.requiredRole;
+    this.required = details.required;
   }
 }

@@ -11,6 +11,7 @@ export type BrowserSessions = {
 export type SessionCookieNames = { session: string; refresh: string };
 
 export const RENEW_PATH = '/session/renew';
+export const STEP_UP_PATH = '/session/step-up';
 
 /** Browsers accept a `__Host-` cookie only from this host, for this host, and over TLS (RFC 6265bis section 4.1.3). */
 export function sessionCookieNames({ isSecure }: Pick<BrowserSessions, 'isSecure'>): SessionCookieNames {

@@ -108,7 +108,7 @@ export const ERROR_REASONS = {
   REAUTHENTICATION_REQUIRED: {
     code: 'failed_precondition',
     message:
-      'this call requires re-authentication; send current_password or call AccountService.Reauthenticate; for an account without a password, sign in again with StartOAuth and reauthenticate, or set a password with RequestReset',
+      'this call requires re-authentication; for an account with a second factor, use AccountService.StartStepUp; for another, send current_password or call AccountService.Reauthenticate; for an account without a password, sign in again with StartOAuth and reauthenticate, or set a password with RequestReset',
   },
   EMAIL_CHANGED_RECENTLY: {
     code: 'failed_precondition',
@@ -187,6 +187,31 @@ export const ERROR_REASONS = {
     message:
       'show that the account is yours: send an access token of the account, its password, or the binding that Register returned',
   },
+  STEP_UP_REQUIRED: {
+    code: 'unauthenticated',
+    message:
+      "the user's authentication is weaker or older than required; sign in again or use AccountService.StartStepUp, then send the new access token",
+  },
+  FACTOR_INVALID: { code: 'unauthenticated', message: 'the code or the passkey response is wrong, used or too old' },
+  CHALLENGE_INVALID: {
+    code: 'unauthenticated',
+    message: 'the challenge is unknown, used, expired or of another user or network; start again',
+  },
+  FACTOR_MISSING: {
+    code: 'failed_precondition',
+    message:
+      'the account has no second factor for this call; add one with AccountService.StartAddTotp or StartAddPasskey',
+  },
+  FACTOR_NOT_FOUND: { code: 'not_found', message: 'factor not found' },
+  FACTOR_REQUIRED: {
+    code: 'failed_precondition',
+    message: 'a policy or a role of the user requires this factor; add another one first',
+  },
+  TOO_MANY_FACTORS: {
+    code: 'failed_precondition',
+    message: 'the account has the maximum of 20 passkeys or 5 authenticator apps; remove one first',
+  },
+  PASSKEY_TAKEN: { code: 'already_exists', message: 'the passkey was added before; use another one' },
   SERVICE_NOT_FOUND: { code: 'not_found', message: 'service not found' },
 } satisfies Record<string, Row>;
 

@@ -1,3 +1,5 @@
+import type { FactorKind } from './factor.ts';
+
 /** An attacker may change the address before the notice is sent, so it keeps the address at the time of the change. */
 type Notice = { userId: string; email: string };
 
@@ -10,6 +12,9 @@ export type MailOrder =
   | (Notice & { template: 'password-changed' | 'password-reset-done' })
   /** `provider` is its name in the configuration. */
   | (Notice & { template: 'sign-in-method-added' | 'sign-in-method-removed'; provider: string })
+  | (Notice & { template: 'factor-added' | 'factor-removed'; kind: FactorKind })
+  | (Notice & { template: 'recovery-code-used'; codesLeft: number })
+  | (Notice & { template: 'recovery-codes-created' })
   /** To the account's own address, unless it is verified. */
   | { template: 'verify-email'; email: string }
   /** For an owner who can be locked out of a new network by failed sign-ins of others. */

@@ -1,3 +1,5 @@
+import type { Acr } from './acr.ts';
+
 export type UserPrincipal = {
   kind: 'user';
   userId: string;
@@ -6,6 +8,12 @@ export type UserPrincipal = {
   email: string;
   /** Whether the user has proved to read mail at this address. */
   emailVerified: boolean;
+  /** The strength of the authentication. */
+  acr: Acr;
+  /** Its methods (RFC 8176), sorted. Empty when an identity provider does not report them. */
+  amr: string[];
+  /** The last authentication with this strength. Null for a token of the release before. */
+  authTime: Date | null;
   roles: string[];
   issuedAt: Date;
   expiresAt: Date;

@@ -1,4 +1,5 @@
 // Implied roles and the granter rule (docs/concepts/roles.md).
+import type { Acr } from './acr.ts';
 
 export type RoleDefinition = {
   name: string;
@@ -6,9 +7,11 @@ export type RoleDefinition = {
   implies: string[];
   /** An administrator must hold this role to grant, revoke or redefine the other. */
   granter: string;
+  /** Tokens of weaker sessions lack the role. */
+  requiredAcr: Acr;
 };
 
-export type RoleGraph = ReadonlyMap<string, Pick<RoleDefinition, 'implies' | 'granter'>>;
+export type RoleGraph = ReadonlyMap<string, Pick<RoleDefinition, 'implies' | 'granter' | 'requiredAcr'>>;
 
 /** The role itself is included. An undefined role implies nothing. */
 export function closureOf(graph: RoleGraph, role: string): Set<string> {

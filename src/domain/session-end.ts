@@ -9,6 +9,7 @@ export type SessionEndReason =
   | 'password_reset'
   | 'email_change_undone'
   | 'identity_unlinked'
+  | 'factor_removed'
   | 'user_disabled'
   | 'new_password_required'
   | 'ended_by_administrator';

@@ -18,7 +18,7 @@ import { MAILS } from './mails/mails.ts';
 export type ComposeDeps = {
   store: Pick<
     Store,
-    'resets' | 'emailVerifications' | 'emailChanges' | 'networkConfirmations' | 'identities' | 'users'
+    'resets' | 'emailVerifications' | 'emailChanges' | 'networkConfirmations' | 'identities' | 'factors' | 'users'
   >;
   resetTokenKeys: KeyRing;
   verificationTokenKeys: KeyRing;
@@ -62,8 +62,15 @@ async function contentOf(deps: ComposeDeps, id: string, order: MailOrder, create
     case 'password-reset':
       return composeReset(deps, id, order, createdAt);
     case 'password-reset-done': {
-      const identities = await deps.store.identities.ofUser(order.userId);
-      return MAILS['password-reset-done']({ ...facts, providers: identities.map(({ provider }) => provider) });
+      const [identities, factors] = await Promise.all([
+        deps.store.identities.ofUser(order.userId),
+        deps.store.factors.ofUser(order.userId),
+      ]);
+      return MAILS['password-reset-done']({
+        ...facts,
+        providers: identities.map(({ provider }) => provider),
+        factorKinds: factors.map(({ kind }) => kind),
+      });
     }
     case 'sign-in-method-added':
     case 'sign-in-method-removed':
@@ -80,6 +87,12 @@ async function contentOf(deps: ComposeDeps, id: string, order: MailOrder, create
         ...facts,
         token: formatMailedToken(UNDO_TOKEN, order.changeId, deps.undoTokenKeys),
       });
+    case 'factor-added':
+    case 'factor-removed':
+      return MAILS[order.template]({ ...facts, factorKind: order.kind });
+    case 'recovery-code-used':
+      return MAILS['recovery-code-used']({ ...facts, codesLeft: order.codesLeft });
+    case 'recovery-codes-created':
     case 'password-changed':
     case 'email-taken':
     case 'email-change-undone':

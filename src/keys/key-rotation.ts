@@ -14,10 +14,11 @@ import {
   rotation,
   type SigningKeyRecord,
 } from '../domain/key-schedule.ts';
-import { OperatorError } from '../process/operator-error.ts';
-import type { KeyChange, SigningKeyRows, StoredSigningKey } from '../store/signing-key-rows.ts';
+import { decryptSecret, encryptSecret } from '../domain/secret-encryption.ts';
+import type { KeyChange, SigningKeyRows } from '../store/signing-key-rows.ts';
+import { assertRightMasterKey } from './assert-right-master-key.ts';
 import { newSigningKey } from './new-signing-key.ts';
-import { decryptPrivateKey, encryptPrivateKey, otherMasterKeyError } from './private-key-encryption.ts';
+import { otherMasterKeyError } from './other-master-key-error.ts';
 
 type KeyChangeReason = { actor: Actor | null; detail?: string; origin: Origin };
 
@@ -47,14 +48,6 @@ const AUDITED_AS: Record<KeyState, AuditType> = {
 const SCHEDULED: KeyChangeReason = { actor: null, origin: { address: '', userAgent: '', requestId: '' } };
 
 export function createKeyRotation({ store, encryptionKeys, now }: KeyRotationDeps): KeyRotation {
-  /** A wrong MASTER_KEY would create keys that no other process can decrypt. @throws OperatorError */
-  function assertRightMasterKey(usable: StoredSigningKey[]): void {
-    const isRight = usable.some((key) => decryptPrivateKey(key.encryptedPrivateKey, key.kid, encryptionKeys));
-    if (usable.length > 0 && !isRight) {
-      throw new OperatorError('no signing key can be decrypted with this MASTER_KEY: the service uses another one');
-    }
-  }
-
   async function change(
     decide: (keys: SigningKeyRecord[], at: Date) => KeyPlan,
     why: KeyChangeReason,
@@ -64,7 +57,7 @@ export function createKeyRotation({ store, encryptionKeys, now }: KeyRotationDep
       actor: why.actor,
       now,
       decide: async (keys, usable, at) => {
-        assertRightMasterKey(usable);
+        assertRightMasterKey(usable, encryptionKeys);
         const { moves, add } = decide(keys, at);
         const made = await Promise.all(add.map((wanted) => newSigningKey(wanted, encryptionKeys)));
         const effects = eventsOf(keys, { moves, add: made }, why);
@@ -104,9 +97,9 @@ export function createKeyRotation({ store, encryptionKeys, now }: KeyRotationDep
       return store.reencrypt({
         now,
         encrypt({ kid, encryptedPrivateKey }) {
-          const decrypted = decryptPrivateKey(encryptedPrivateKey, kid, encryptionKeys);
+          const decrypted = decryptSecret(encryptedPrivateKey, kid, encryptionKeys);
           if (!decrypted) throw otherMasterKeyError([kid]);
-          return decrypted.isCurrent ? null : encryptPrivateKey(decrypted.pkcs8, kid, encryptionKeys);
+          return decrypted.isCurrent ? null : encryptSecret(decrypted.bytes, kid, encryptionKeys);
         },
         effects: (kids) =>
           kids.map((kid) => audit({ type: 'signing_key_reencrypted', target: targetOf(kid), ...auditedReason(why) })),

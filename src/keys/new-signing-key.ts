@@ -3,9 +3,9 @@ import { promisify } from 'node:util';
 import { calculateJwkThumbprint, exportJWK } from 'jose';
 import type { KeyRing } from '../domain/key-ring.ts';
 import type { KeyToAdd } from '../domain/key-schedule.ts';
+import { encryptSecret } from '../domain/secret-encryption.ts';
 import type { SigningAlgorithm } from '../domain/signing-algorithm.ts';
 import type { NewSigningKey } from '../store/signing-key-rows.ts';
-import { encryptPrivateKey } from './private-key-encryption.ts';
 
 /** The `kid` is the thumbprint of the key (RFC 7638). */
 export async function newSigningKey(wanted: KeyToAdd, encryptionKeys: KeyRing): Promise<NewSigningKey> {
@@ -14,7 +14,7 @@ export async function newSigningKey(wanted: KeyToAdd, encryptionKeys: KeyRing): 
   // The command line would read a leading hyphen as an option.
   if (kid.startsWith('-')) return newSigningKey(wanted, encryptionKeys);
   const pkcs8 = privateKey.export({ type: 'pkcs8', format: 'der' });
-  return { ...wanted, kid, encryptedPrivateKey: encryptPrivateKey(pkcs8, kid, encryptionKeys) };
+  return { ...wanted, kid, encryptedPrivateKey: encryptSecret(pkcs8, kid, encryptionKeys) };
 }
 
 /** In a thread: an RSA key takes a second on a slow machine. */

@@ -13,6 +13,9 @@ const LABELS = {
   oauthFlows: 'latchkey/v1/oauth-flow',
   signingKeyEncryption: 'latchkey/v1/signing-key-encryption',
   accountHash: 'latchkey/v1/account-hash',
+  totpSecrets: 'latchkey/v1/totp-secret',
+  recoveryCodes: 'latchkey/v1/recovery-code',
+  factorChallenges: 'latchkey/v1/factor-challenge',
 };
 
 type Purpose = keyof typeof LABELS;

@@ -3,6 +3,7 @@ import { promisify } from 'node:util';
 import { exportJWK, type JWK } from 'jose';
 import type { KeyRing } from '../domain/key-ring.ts';
 import type { KeyState } from '../domain/key-schedule.ts';
+import { decryptSecret } from '../domain/secret-encryption.ts';
 import type { StoredSigningKey } from '../store/signing-key-rows.ts';
 import {
   type AccessClaims,
@@ -12,7 +13,6 @@ import {
 } from '../verifier/access-token.ts';
 import { signatureForm } from '../verifier/public-verification-key.ts';
 import { ownVerificationKey } from './own-verification-key.ts';
-import { decryptPrivateKey } from './private-key-encryption.ts';
 
 export type SigningKey = VerificationKey & {
   state: KeyState;
@@ -24,9 +24,9 @@ export type SigningKey = VerificationKey & {
 /** Null for a key that was encrypted under another master key. */
 export async function decryptSigningKey(stored: StoredSigningKey, encryptionKeys: KeyRing): Promise<SigningKey | null> {
   const { kid, algorithm, state } = stored;
-  const decrypted = decryptPrivateKey(stored.encryptedPrivateKey, kid, encryptionKeys);
+  const decrypted = decryptSecret(stored.encryptedPrivateKey, kid, encryptionKeys);
   if (!decrypted) return null;
-  const privateKey = createPrivateKey({ key: decrypted.pkcs8, type: 'pkcs8', format: 'der' });
+  const privateKey = createPrivateKey({ key: decrypted.bytes, type: 'pkcs8', format: 'der' });
   const publicKey = createPublicKey(privateKey);
   const spki = new Uint8Array(publicKey.export({ type: 'spki', format: 'der' }));
   const jwk = { ...(await exportJWK(publicKey)), kid, alg: algorithm, use: 'sig' };

@@ -11,7 +11,7 @@ import type { SigningAlgorithm } from '../domain/signing-algorithm.ts';
 import { OperatorError } from '../process/operator-error.ts';
 import type { SigningKeyRows, StoredSigningKey } from '../store/signing-key-rows.ts';
 import type { AccessClaims, VerificationKey } from '../verifier/access-token.ts';
-import { otherMasterKeyError } from './private-key-encryption.ts';
+import { otherMasterKeyError } from './other-master-key-error.ts';
 import { decryptSigningKey, type SigningKey, signAccessToken } from './signing-key.ts';
 
 export type SigningKeys = {

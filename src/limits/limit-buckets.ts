@@ -18,6 +18,9 @@ type Limits = Record<LimitName, Limit>;
 
 const NAMES = Object.keys(LIMITS) as LimitName[];
 
+/** The revocation of sessions counts wrong passwords by session, and a step-up wrong codes. */
+const ALSO_BY_SESSION: LimitName[] = ['CHANGE_PASSWORD_USER', 'FACTOR_CODE_USER'];
+
 /** @param networks for each of `accounts` */
 export function bucketsOfAccount(limits: Limits, account: CountedAccount, networks: string[][]): LimitBucket[] {
   const { accounts, mailboxes, userId, sessionIds } = account;
@@ -31,8 +34,7 @@ export function bucketsOfAccount(limits: Limits, account: CountedAccount, networ
   };
   return NAMES.flatMap((limit) => {
     const own = keys[LIMITS[limit].key] ?? [];
-    // The revocation of sessions counts wrong passwords by session.
-    const found = limit === 'CHANGE_PASSWORD_USER' ? [...own, ...sessionIds] : own;
+    const found = ALSO_BY_SESSION.includes(limit) ? [...own, ...sessionIds] : own;
     return found.map((key) => bucket(limits, limit, key));
   });
 }

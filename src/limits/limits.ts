@@ -59,7 +59,8 @@ export const LIMITS = {
     points: 6000,
     windowSeconds: 60,
     key: 'all',
-    counts: 'Started sign-ins (Login and StartOAuth). The default is 100 a second, which two or three cores can hash.',
+    counts:
+      'Started sign-ins (Login, StartOAuth and StartPasskeySignIn). The default is 100 a second, which two or three cores can hash.',
   },
   REGISTER_NETWORK: {
     points: 60,
@@ -217,6 +218,31 @@ export const LIMITS = {
     key: '<network>',
     counts: 'Sign-ins at an identity provider that returned with a state or a flow other than the issued one.',
   },
+  PASSKEY_SIGN_IN_NETWORK: {
+    points: 100,
+    windowSeconds: 900,
+    key: '<network>',
+    counts: 'Sign-ins with a passkey alone that one network started.',
+  },
+  FACTOR_NETWORK: {
+    points: 100,
+    windowSeconds: 900,
+    key: '<network>',
+    counts: 'Failed second steps from one network, and invalid challenges.',
+  },
+  FACTOR_CODE_USER: {
+    points: 10,
+    windowSeconds: 900,
+    key: '<user id>',
+    counts:
+      'Wrong TOTP codes and recovery codes of one user. Only a caller who has completed the first step can send one. Passkeys are not limited by it. A step-up uses the session id as the key, so that a thief in one session cannot prevent the step-ups of the owner.',
+  },
+  STEP_UP_SESSION: {
+    points: 60,
+    windowSeconds: 900,
+    key: '<session id>',
+    counts: 'Calls of StartStepUp and FinishStepUp in one session.',
+  },
   CHANGE_EMAIL_USER: {
     points: 5,
     windowSeconds: 3600,
@@ -247,7 +273,8 @@ export const LIMITS = {
     points: 20,
     windowSeconds: 900,
     key: '<caller>',
-    counts: 'Denied calls of one caller that are audited. Further calls are denied as well, without an audit event.',
+    counts:
+      'Denied calls of one caller that are audited. Further calls are denied as well, without an audit event and with PERMISSION_DENIED instead of STEP_UP_REQUIRED.',
   },
 } satisfies Record<string, LimitEntry>;
 

@@ -58,7 +58,14 @@ export function createGitHubProvider({ clientId, clientSecret, url, apiUrl }: Gi
       const all = await get('/user/emails', accessToken, emails);
       const primary = all.find((one) => one.primary && one.verified);
       const verifiedEmail = primary?.email ?? null;
-      return { issuer: url, subject: String(id), verifiedEmail, name: name || login || '', authenticatedAt: null };
+      return {
+        issuer: url,
+        subject: String(id),
+        verifiedEmail,
+        name: name || login || '',
+        authenticatedAt: null,
+        amr: [],
+      };
     },
   };
 

@@ -2,6 +2,8 @@ import * as client from 'openid-client';
 import { guardedFetch } from './guarded-fetch.ts';
 import { type AuthorizationRequest, type Provider, ProviderRejection, ProviderUnavailable } from './provider.ts';
 
+const MAX_METHODS = 10;
+
 export type OpenIdOptions = { issuer: string; clientId: string; clientSecret: string; scopes: string };
 
 const DISCOVERY_TTL_MS = 3600_000;
@@ -79,7 +81,7 @@ export function createOpenIdProvider(
       // OpenID Connect Core 1.0, section 3.1.3.7. The library checks it only where there are several audiences.
       if (claims.azp !== undefined && claims.azp !== clientId)
         throw new ProviderRejection('the id_token is for another client');
-      const { sub, email, email_verified: isVerified, name, auth_time: authTime } = claims;
+      const { sub, email, email_verified: isVerified, name, auth_time: authTime, amr } = claims;
       // OpenID Connect Core 1.0, section 2.
       if (typeof sub !== 'string' || !/^[\x20-\x7e]{1,255}$/.test(sub))
         throw new ProviderRejection('the id_token has no valid subject');
@@ -88,6 +90,7 @@ export function createOpenIdProvider(
         subject: sub,
         verifiedEmail: isVerified === true && typeof email === 'string' ? email : null,
         name: typeof name === 'string' ? name : '',
+        amr: methodsOf(amr),
         authenticatedAt: typeof authTime === 'number' ? timeOf(authTime) : null,
       };
     },
@@ -121,4 +124,10 @@ async function asProvider<T>(request: () => Promise<T>): Promise<T> {
       throw new ProviderUnavailable(`the provider rejects this client: ${failure.status} ${failure.error}`, { cause });
     throw new ProviderRejection(`the response proves no identity: ${failure?.error ?? ''}`, { cause });
   }
+}
+
+/** Empty for a claim that is no list of method names. */
+function methodsOf(amr: unknown): string[] {
+  if (!Array.isArray(amr) || amr.length > MAX_METHODS) return [];
+  return amr.every((method) => typeof method === 'string' && /^[a-z][a-z0-9_-]{0,31}$/.test(method)) ? amr : [];
 }

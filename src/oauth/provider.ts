@@ -9,6 +9,8 @@ export type ProviderIdentity = {
   name: string;
   /** When the user authenticated. Null when the provider does not state it. */
   authenticatedAt: Date | null;
+  /** Authentication methods (RFC 8176) as the provider reports them. Empty when it does not. */
+  amr: string[];
 };
 
 type Flow = { redirectUri: string; state: string; nonce: string; codeVerifier: string };

@@ -79,7 +79,8 @@ function toRule(node: YAMLMap, at: Report): Parsed {
   for (const pair of node.items as Pair[]) {
     const [name, value] = [keyOf(pair), pair.value];
     nodes[name] = pair.key as Node;
-    if (isScalar(value) && typeof value.value === 'string') texts[name] = value.value;
+    const text = textOf(name, value);
+    if (text !== null) texts[name] = text;
     else reject(pair.key as Node, `${name} must be a text`);
   }
   const { host, path, grpc, ...stated } = texts;
@@ -95,6 +96,13 @@ function toRule(node: YAMLMap, at: Report): Parsed {
     node,
     rule: { host: host ?? '', path: prefix.length > 1 ? prefix.replace(/\/$/, '') : prefix, requirement },
   };
+}
+
+/** Null for a value of another type. The only number is `max_age`, which may be a text too. */
+function textOf(name: string, value: unknown): string | null {
+  if (!isScalar(value)) return null;
+  if (name === 'max_age' && typeof value.value === 'number') return String(value.value);
+  return typeof value.value === 'string' ? value.value : null;
 }
 
 /** A rule states every requirement: it has the default of each that the file leaves out. */

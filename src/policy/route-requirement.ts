@@ -1,7 +1,9 @@
 // The requirements of a route, as gateways state them. One table has every requirement, and one parser reads it from
 // every source. This folder owns the requirements of routes and the policy file. It must not verify tokens or decide
 // about a request.
+import { strongerOf } from '../domain/acr.ts';
 import { InvalidValue, parseFields } from '../domain/parse-fields.ts';
+import { parseAcrText, parseMaxAgeText } from '../domain/required-strength.ts';
 import { parseRole } from '../domain/role.ts';
 
 type Row<T> = {
@@ -21,6 +23,10 @@ const TABLE = {
   roles: list('role', parseRole),
   /** The token must carry each of these audiences. */
   audiences: list('audience', parseAudience),
+  /** The strength that the user's authentication must have at least. */
+  acr: optional('acr', parseAcrText, strongerOf),
+  /** The greatest age of the authentication, in seconds. */
+  maxAgeSeconds: optional('max_age', parseMaxAgeText, (one, other) => Math.min(one, other)),
   /** Whether the API key of a service account counts as a token. */
   apiKeys: choice('api_keys', ['reject', 'accept']),
   /** `pass`: a CORS preflight is anonymous with any access. */
@@ -80,14 +86,17 @@ function combine(sources: StatedRequirement[]): RouteRequirement {
   return withIdentity(combined as RouteRequirement);
 }
 
-/** A role or an audience that one source requires excludes the anonymous access of another. */
+/** A role, a strength or an audience that one source requires excludes the anonymous access of another. */
 function withIdentity(requirement: RouteRequirement): RouteRequirement {
-  const { access, roles, audiences } = requirement;
-  if (roles.length > 0) return { ...requirement, access: 'required' };
+  const { access, roles, audiences, acr, maxAgeSeconds } = requirement;
+  if (roles.length > 0 || acr !== null || maxAgeSeconds !== null) return { ...requirement, access: 'required' };
   return audiences.length > 0 && access === 'public' ? { ...requirement, access: 'optional' } : requirement;
 }
 
-function rejectContradiction({ access = 'required', roles = [], audiences = [] }: StatedRequirement): void {
+function rejectContradiction(stated: StatedRequirement): void {
+  const { access = 'required', roles = [], audiences = [], acr = null, maxAgeSeconds = null } = stated;
+  if ((acr !== null || maxAgeSeconds !== null) && access !== 'required')
+    throw new InvalidValue('must be required for a route with acr or max_age');
   if (roles.length > 0 && access !== 'required') throw new InvalidValue('must be required for a route with a role');
   if (audiences.length > 0 && access === 'public')
     throw new InvalidValue('must be required or optional for a route with an audience');
@@ -112,6 +121,16 @@ function list(name: string, parse: (text: string) => string): Row<readonly strin
     parse: (text) => [parse(text)],
     combine: (one, other) => [...new Set([...one, ...other])],
     fallback: [],
+  };
+}
+
+/** Null when it is not required. */
+function optional<T>(name: string, parse: (text: string) => T, strictest: (one: T, other: T) => T): Row<T | null> {
+  return {
+    name,
+    parse,
+    combine: (one, other) => (one === null || other === null ? (one ?? other) : strictest(one, other)),
+    fallback: null,
   };
 }
 

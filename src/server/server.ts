@@ -2,11 +2,11 @@
 // in which they stand; a new endpoint or a new step of every RPC goes here. Nothing else belongs here.
 import type { Deps } from '../deps.ts';
 import type { KeyPolicy } from '../domain/key-schedule.ts';
+import { createBrowserSessionHandler } from './browser-session/browser-session.ts';
 import type { CallLog } from './calls/call-log.ts';
 import type { CallDeps } from './calls/call-record.ts';
 import { createConcurrencyLimit } from './calls/concurrency-limit.ts';
 import { createFairSlots } from './calls/fair-slots.ts';
-import { createBrowserSessionHandler } from './endpoints/browser-session/browser-session.ts';
 import { createCorsHandler } from './endpoints/cors.ts';
 import { createFastForwardAuth } from './fast-path/fast-forward-auth.ts';
 import { createFastIntrospection } from './fast-path/fast-introspection.ts';

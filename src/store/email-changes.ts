@@ -1,7 +1,9 @@
 import { sql } from 'kysely';
 import type { Effect } from '../domain/effect.ts';
 import type { Email } from '../domain/email.ts';
+import type { Factor } from '../domain/factor.ts';
 import { endSessions } from './end-sessions.ts';
+import { deleteFactorsSince } from './factors.ts';
 import { writeEffects } from './outbox.ts';
 import type { Db } from './postgres/database.ts';
 import { isUniqueViolation } from './postgres/violation.ts';
@@ -13,12 +15,13 @@ export type UndoneChange = {
   /** The address before the undo; null when it is the same. */
   replaced: Email | null;
   unlinked: string[];
+  removedFactors: Pick<Factor, 'id' | 'kind'>[];
 };
 
 export type EmailChanges = ReturnType<typeof createEmailChanges>;
 
-/** An attacker may have linked an identity of their own before they requested the change. */
-const SUSPECT_BEFORE = '168 hours';
+/** An attacker may have linked an identity or added a factor of their own before they requested the change. */
+const SUSPECT_BEFORE_MS = 7 * 86_400_000;
 
 export function createEmailChanges(db: Db, newId: () => string) {
   return {
@@ -38,8 +41,8 @@ export function createEmailChanges(db: Db, newId: () => string) {
     isReserved: (email: Email, userId: string | null, at: Date) => isReserved(db, email, userId, at),
 
     /**
-     * Restores the former address, removes the password, ends the sessions and every later change, and unlinks
-     * identities that were linked lately. One of several parallel calls succeeds. Null when the undo is no longer
+     * Restores the former address, removes the password, ends the sessions and every later change, and removes
+     * identities and factors that were added lately. One of several parallel calls succeeds. Null when the undo is no longer
      * possible.
      */
     async undo(id: string, at: Date, effects: (undone: UndoneChange) => Effect[]): Promise<UndoneChange | null> {
@@ -53,10 +56,12 @@ export function createEmailChanges(db: Db, newId: () => string) {
           UPDATE email_changes SET ended_at = ${at}
           WHERE user_id = ${userId} AND ended_at IS NULL AND (asked_at >= ${askedAt} OR old_email = ${restored})
         `.execute(trx);
+        const since = new Date(askedAt.getTime() - SUSPECT_BEFORE_MS);
+        const removedFactors = await deleteFactorsSince(trx, userId, since);
         const { rows: unlinked } = await sql<{ provider: string }>`
           DELETE FROM identities USING users
           WHERE user_id = users.id AND users.id = ${userId} AND identities.created_at > users.created_at
-            AND identities.created_at > ${askedAt}::timestamptz - ${SUSPECT_BEFORE}::interval
+            AND identities.created_at > ${since}
           RETURNING provider
         `.execute(trx);
         await sql`
@@ -66,7 +71,13 @@ export function createEmailChanges(db: Db, newId: () => string) {
         `.execute(trx);
         await endSessions(trx, { at, reason: 'email_change_undone' }, (eb) => eb('user_id', '=', userId));
         const replaced = account.email === restored ? null : account.email;
-        const undone = { userId, restored, replaced, unlinked: unlinked.map(({ provider }) => provider) };
+        const undone = {
+          userId,
+          restored,
+          replaced,
+          unlinked: unlinked.map(({ provider }) => provider),
+          removedFactors,
+        };
         await writeEffects(trx, newId, { at, effects: effects(undone) });
         return undone;
       });

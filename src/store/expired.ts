@@ -8,6 +8,7 @@ export const EXPIRING_TABLES = [
   'email_verifications',
   'email_changes',
   'oauth_flows',
+  'challenges',
 ] as const;
 
 export type ExpiringTable = (typeof EXPIRING_TABLES)[number];

@@ -1,4 +1,5 @@
 import { type RawBuilder, sql } from 'kysely';
+import { ACRS, type Acr } from '../domain/acr.ts';
 import type { Db } from './postgres/database.ts';
 
 /** `expiresAt` is null for a permanent grant. `grantedBy` is empty for a grant that came with the account or by SQL. */
@@ -7,6 +8,19 @@ export type RoleGrant = { role: string; grantedAt: Date; grantedBy: string; reas
 export type RoleHolder = { userId: string } | { serviceAccountId: string };
 
 export type NewGrant = Pick<RoleGrant, 'role' | 'reason' | 'expiresAt'> & { holder: RoleHolder };
+
+/** The weakest strength with which a session of the user has the role. Null when the user does not hold it. */
+export async function acrForRole(
+  db: Db,
+  { userId, role, at }: { userId: string; role: string; at: Date },
+): Promise<Acr | null> {
+  const { rows } = await sql<{ strength: number | null }>`
+    SELECT min(strength) AS strength FROM user_roles JOIN role_closure USING (role)
+    WHERE user_id = ${userId} AND implied = ${role} AND (expires_at IS NULL OR expires_at > ${at})
+  `.execute(db);
+  const strength = rows[0]?.strength ?? null;
+  return strength === null ? null : (ACRS[strength - 1] ?? null);
+}
 
 /** Includes expired grants that have not been removed yet. */
 export async function grantsOf(db: Db, holder: RoleHolder): Promise<RoleGrant[]> {

@@ -5,13 +5,23 @@ import type { RoleDefinition } from '../domain/role-graph.ts';
 import { type AdminChange, lockAuthority, roleDefinitions } from './authority.ts';
 import { writeEffects } from './outbox.ts';
 import type { Db } from './postgres/database.ts';
-import { grantsOf, grantTableOf, lockHolder, type NewGrant, type RoleGrant, type RoleHolder } from './role-grants.ts';
+import {
+  acrForRole,
+  grantsOf,
+  grantTableOf,
+  lockHolder,
+  type NewGrant,
+  type RoleGrant,
+  type RoleHolder,
+} from './role-grants.ts';
 
 export type Roles = ReturnType<typeof createRoles>;
 
 export function createRoles(db: Db, newId: () => string) {
   return {
     all: () => roleDefinitions(db),
+
+    acrFor: (grant: { userId: string; role: string; at: Date }) => acrForRole(db, grant),
 
     /** @param change `before` is null for a new role */
     async define(
@@ -21,11 +31,11 @@ export function createRoles(db: Db, newId: () => string) {
       await db.transaction().execute(async (trx) => {
         decide(await lockAuthority(trx, actor, { lock: 'exclusive', at }));
         const before = (await roleDefinitions(trx)).find(({ name }) => name === role.name) ?? null;
-        const { name, description, granter } = role;
+        const { name, description, granter, requiredAcr: required_acr } = role;
         await trx
           .insertInto('roles')
-          .values({ name, description, granter })
-          .onConflict((conflict) => conflict.column('name').doUpdateSet({ description, granter }))
+          .values({ name, description, granter, required_acr })
+          .onConflict((conflict) => conflict.column('name').doUpdateSet({ description, granter, required_acr }))
           .execute();
         const [added, removed] = [
           minus(role.implies, before?.implies ?? []),
@@ -44,7 +54,7 @@ export function createRoles(db: Db, newId: () => string) {
       });
     },
 
-    /** `used`: the role is granted, implied by another role, or the granter of one. */
+    /** `used`: the role is granted, implied by another role, the granter of one, or in the policy for second factors. */
     async remove(
       name: string,
       { actor, at, decide, effects }: AdminChange<[before: RoleDefinition]>,
@@ -57,7 +67,8 @@ export function createRoles(db: Db, newId: () => string) {
           SELECT EXISTS (SELECT FROM user_roles WHERE role = ${name})
             OR EXISTS (SELECT FROM service_account_roles WHERE role = ${name})
             OR EXISTS (SELECT FROM role_implications WHERE implies = ${name})
-            OR EXISTS (SELECT FROM roles WHERE granter = ${name} AND name <> ${name}) AS used
+            OR EXISTS (SELECT FROM roles WHERE granter = ${name} AND name <> ${name})
+            OR EXISTS (SELECT FROM factor_policy WHERE ${name} = ANY (roles)) AS used
         `.execute(trx);
         if (rows[0]?.used) return 'used';
         await trx.deleteFrom('roles').where('name', '=', name).execute();

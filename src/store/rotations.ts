@@ -118,13 +118,14 @@ function statement(whenLocked: 'SKIP LOCKED' | ''): string {
         AND (sessions.audiences IS NULL
           OR coalesce(input.audiences <@ sessions.audiences, sessions.audiences && all_audiences))
       RETURNING n, at, roles_at, event_id, event, session_id, sessions.counter, expires_at, sessions.audiences,
-        users.id, email, full_name, email_verified_at, disabled_at, users.created_at, claims_epoch
+        acr, amr, coalesce(authenticated_at, sessions.created_at) AS authenticated_at, users.id, email, full_name, email_verified_at, disabled_at, users.created_at, claims_epoch
     ), audited AS (
       INSERT INTO outbox (id, topic, payload, created_at)
       SELECT event_id, 'audit', event || jsonb_build_object('userId', id), at FROM rotated
     )
-    SELECT input.n, rotated.session_id, rotated.counter, expires_at, rotated.audiences, id, email, full_name,
-      email_verified_at, disabled_at, created_at, claims_epoch, roles_of_user(id, rotated.roles_at) AS roles,
+    SELECT input.n, rotated.session_id, rotated.counter, expires_at, rotated.audiences, acr, amr, authenticated_at, id,
+      email, full_name, email_verified_at, disabled_at, created_at, claims_epoch,
+      roles_of_session(id, rotated.roles_at, acr) AS roles,
       (SELECT epoch FROM roles_epoch) AS roles_epoch,
       (SELECT min(user_roles.expires_at) FROM user_roles
         WHERE user_id = rotated.id AND user_roles.expires_at > rotated.roles_at) AS roles_until

@@ -1,9 +1,13 @@
 import { sql } from 'kysely';
+import type { Acr } from '../domain/acr.ts';
 import type { AudienceChoice } from '../domain/audience.ts';
 import type { Effect } from '../domain/effect.ts';
 import type { Authentication } from '../domain/reauthentication.ts';
 import type { SessionEndReason } from '../domain/session-end.ts';
 import { endSessions } from './end-sessions.ts';
+import { factorsOf } from './factor-rows.ts';
+import { type FactorUse, factorOf, redeemChallenge, useFactor } from './factor-uses.ts';
+import { type Adding, type AddingFailure, insertFactor } from './factors.ts';
 import { writeEffects } from './outbox.ts';
 import type { Db } from './postgres/database.ts';
 import {
@@ -15,6 +19,7 @@ import {
   type SessionLocation,
   sessionById,
 } from './session-rows.ts';
+import { undoable } from './undoable.ts';
 import { type AccountOwner, lockOwner, lockUser } from './user-locks.ts';
 
 export type NewSession = {
@@ -28,7 +33,17 @@ export type NewSession = {
   /** Null for a password. `authenticatedAt` is the time of the authentication at the provider, if it reports one. */
   identity: { id: string; authenticatedAt: Date | null } | null;
   audiences: AudienceChoice;
+  acr: Acr;
+  amr: string[];
+  /** Null for a sign-in in one step. */
+  secondStep: SecondStep | null;
 };
+
+/** The use of a factor, or the first factor of the account. */
+export type SecondStep = { challengeId: string; use: FactorUse } | Adding;
+
+/** The account has changed since the caller read it, or the proof has been used. */
+export type SignInFailure = AddingFailure | 'factor';
 
 export type SessionSummary = { id: string; createdAt: Date; lastUsedAt: Date; expiresAt: Date } & SessionLocation;
 
@@ -45,16 +60,17 @@ export function createSessions(db: Db, newId: () => string, clock: () => Date) {
      * sees them.
      * @param options `maxLive` bounds the user's live sessions: the least recently used ones end. `effects` receives
      *   their ids
-     * @returns false when the password, the account or the identity has changed since the caller read them
      */
     async create(
       session: NewSession,
       { maxLive, at, effects }: { maxLive: number; at: Date; effects: (endedIds: string[]) => Effect[] },
-    ): Promise<boolean> {
-      const { id, userId, identity, location } = session;
-      return db.transaction().execute(async (trx) => {
-        if (!(await lockUser(trx, userId, session.passwordEpoch))) return false;
-        if (identity && !(await hasIdentity(trx, userId, identity.id))) return false;
+    ): Promise<Grant | SignInFailure> {
+      const { id, userId, identity, location, secondStep } = session;
+      return undoable<Grant, SignInFailure>(db, async (trx, undo) => {
+        if (!(await lockUser(trx, userId, session.passwordEpoch))) undo('account');
+        if (identity && !(await hasIdentity(trx, userId, identity.id))) undo('account');
+        if (secondStep) await completeSecondStep(trx, userId, secondStep, { at, undo });
+        else if ((await factorsOf(trx, userId)).length > 0) undo('account');
         await trx
           .insertInto('sessions')
           .values({
@@ -68,6 +84,11 @@ export function createSessions(db: Db, newId: () => string, clock: () => Date) {
             identity_id: identity?.id ?? null,
             provider_authenticated_at: identity?.authenticatedAt ?? null,
             audiences: session.audiences,
+            acr: session.acr,
+            amr: session.amr,
+            // A factor was used now. A provider may have authenticated the user long before.
+            authenticated_at: secondStep ? null : (identity?.authenticatedAt ?? null),
+            factor_ids: secondStep ? factorIdsOf(secondStep) : [],
           })
           .execute();
         const endedIds = await endSessions(trx, { at, reason: 'too_many_sessions' }, (eb) =>
@@ -86,7 +107,7 @@ export function createSessions(db: Db, newId: () => string, clock: () => Date) {
           ),
         );
         await writeEffects(trx, newId, { at, effects: effects(endedIds) });
-        return true;
+        return (await sessionById(trx, id, at)) ?? undo('account');
       });
     },
 
@@ -98,6 +119,22 @@ export function createSessions(db: Db, newId: () => string, clock: () => Date) {
     async authenticationOf(userId: string, sessionId: string, signal?: AbortSignal): Promise<Authentication | null> {
       signal?.throwIfAborted();
       return authenticationOf(db, userId, sessionId);
+    },
+
+    /** The session goes on with the strength of the factor. */
+    async stepUp(
+      owner: AccountOwner,
+      step: { challengeId: string; use: FactorUse },
+      renewal: Renewal,
+      { at, effects }: { at: Date; effects: Effect[] },
+    ): Promise<Grant | SignInFailure> {
+      return undoable<Grant, SignInFailure>(db, async (trx, undo) => {
+        if (!(await lockOwner(trx, owner))) undo('account');
+        await completeSecondStep(trx, owner.userId, step, { at, undo });
+        const grant = (await renewSession(trx, renewal, at)) ?? undo('account');
+        await writeEffects(trx, newId, { at, effects });
+        return grant;
+      });
     },
 
     /** Null when the owner may no longer change the account. */
@@ -194,4 +231,24 @@ async function hasIdentity(trx: Db, userId: string, id: string): Promise<boolean
     .where('user_id', '=', userId)
     .executeTakeFirst();
   return row !== undefined;
+}
+
+/** For a transaction that has locked the user. */
+async function completeSecondStep(
+  trx: Db,
+  userId: string,
+  step: SecondStep,
+  { at, undo }: { at: Date; undo: (word: SignInFailure) => never },
+): Promise<void> {
+  if ('factor' in step) {
+    await insertFactor(trx, userId, step, { at, undo });
+    return;
+  }
+  if (!(await useFactor(trx, step.use, at))) undo('factor');
+  if (!(await redeemChallenge(trx, step.challengeId, at))) undo('challenge');
+}
+
+function factorIdsOf(step: SecondStep): string[] {
+  const id = 'factor' in step ? step.factor.id : factorOf(step.use);
+  return id === null ? [] : [id];
 }

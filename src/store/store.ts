@@ -3,9 +3,12 @@
 // keeps a query from starting; the statement timeout bounds a running one.
 
 import { type AuditTrail, createAuditTrail } from './audit-trail.ts';
+import { type Challenges, createChallenges } from './challenges.ts';
 import { createEmailChanges, type EmailChanges } from './email-changes.ts';
 import { createEmailVerifications, type EmailVerifications } from './email-verifications.ts';
 import { createExpired, type Expired } from './expired.ts';
+import { createFactorPolicies, type FactorPolicies } from './factor-policies.ts';
+import { createFactors, type Factors } from './factors.ts';
 import { createIdentities, type Identities } from './identities.ts';
 import { createMailOrders, type MailOrders } from './mail-orders.ts';
 import { createMailedTokens, type MailedTokens } from './mailed-tokens.ts';
@@ -21,6 +24,9 @@ import { createRotations, type Rotations } from './rotations.ts';
 import { createServiceAccounts, type ServiceAccounts } from './service-accounts.ts';
 import { createSessions, type Sessions } from './sessions.ts';
 import { createSigningKeyRows, type SigningKeyRows } from './signing-key-rows.ts';
+import { createTotpSecrets, type TotpSecrets } from './totp-secrets.ts';
+import { createUserExport, type UserExport } from './user-export.ts';
+import { createUserFactors, type UserFactors } from './user-factors.ts';
 import { createUserHistory, type UserHistory } from './user-history.ts';
 import { createUserImport, type UserImport } from './user-import.ts';
 import { createUserRecords, type UserRecords } from './user-records.ts';
@@ -36,6 +42,8 @@ export type Store = {
   identities: Identities;
   networkConfirmations: NetworkConfirmations;
   oauthFlows: OAuthFlows;
+  factors: Factors;
+  challenges: Challenges;
   outbox: Outbox;
   outboxEntries: OutboxEntries;
   mailOrders: MailOrders;
@@ -43,6 +51,10 @@ export type Store = {
   auditTrail: AuditTrail;
   signingKeys: SigningKeyRows;
   roles: Roles;
+  factorPolicies: FactorPolicies;
+  totpSecrets: TotpSecrets;
+  userExport: UserExport;
+  userFactors: UserFactors;
   userHistory: UserHistory;
   userImport: UserImport;
   userRecords: UserRecords;
@@ -62,6 +74,8 @@ export function createStore(db: Db, newId: () => string, now: () => Date): Store
     identities: createIdentities(db, newId),
     networkConfirmations: createNetworkConfirmations(db, newId),
     oauthFlows: createOAuthFlows(db),
+    factors: createFactors(db, newId),
+    challenges: createChallenges(db, newId),
     outbox: createOutbox(db, newId),
     outboxEntries: createOutboxEntries(db),
     mailOrders: createMailOrders(db, newId),
@@ -69,6 +83,10 @@ export function createStore(db: Db, newId: () => string, now: () => Date): Store
     auditTrail: createAuditTrail(db),
     signingKeys: createSigningKeyRows(db, newId),
     roles: createRoles(db, newId),
+    factorPolicies: createFactorPolicies(db, newId),
+    totpSecrets: createTotpSecrets(db, newId),
+    userExport: createUserExport(db),
+    userFactors: createUserFactors(db, newId),
     userHistory: createUserHistory(db, now),
     userImport: createUserImport(db, newId),
     userRecords: createUserRecords(db, newId, now),

@@ -1,4 +1,4 @@
-import { type ExpressionBuilder, sql } from 'kysely';
+import { type ExpressionBuilder, type RawBuilder, sql } from 'kysely';
 import type { Email } from '../domain/email.ts';
 import type { User } from '../domain/user.ts';
 import type { Schema } from './postgres/schema.ts';
@@ -28,22 +28,38 @@ type UserColumns = {
 type HolderColumns = UserColumns & { claims_epoch: number; roles_epoch: number; roles_until: Date | null };
 
 export function userColumns(at: Date) {
-  return (_: ExpressionBuilder<Schema, 'users'>) => [
+  return (builder: ExpressionBuilder<Schema, 'users'>) => [...accountColumns(builder), rolesOfUser(at).as('roles')];
+}
+
+function accountColumns(_: ExpressionBuilder<Schema, 'users'>) {
+  return [
     'users.id' as const,
     'users.email' as const,
     'users.full_name' as const,
     'users.email_verified_at' as const,
     'users.disabled_at' as const,
     'users.created_at' as const,
-    sql<string[]>`roles_of_user(users.id, ${at})`.as('roles'),
   ];
 }
 
-/** A role that expires within a second is left out, because every token is valid for longer. */
-export function holderColumns(now: Date) {
+function rolesOfUser(at: Date): RawBuilder<string[]> {
+  return sql<string[]>`roles_of_user(users.id, ${at})`;
+}
+
+/** Without the roles that need a stronger session. */
+export function rolesOfSession(at: Date): RawBuilder<string[]> {
+  return sql<string[]>`roles_of_session(users.id, ${at}, sessions.acr)`;
+}
+
+/**
+ * A role that expires within a second is left out, because every token is valid for longer.
+ * @param roles by default every role of the user
+ */
+export function holderColumns(now: Date, roles: (at: Date) => RawBuilder<string[]> = rolesOfUser) {
   const at = rolesCountAt(now);
   return (builder: ExpressionBuilder<Schema, 'users'>) => [
-    ...userColumns(at)(builder),
+    ...accountColumns(builder),
+    roles(at).as('roles'),
     'users.claims_epoch' as const,
     sql<number>`(SELECT epoch FROM roles_epoch)`.as('roles_epoch'),
     sql<Date | null>`(

@@ -54,9 +54,12 @@ export function createUserHistory(db: Db, clock: () => Date) {
     async signIns(userId: string, atMost: number): Promise<SignIn[]> {
       const { rows } = await sql<SignIn>`
         SELECT occurred_at AS at, type = 'login_succeeded' AS "isSuccess",
-          CASE type WHEN 'login_failed' THEN detail END AS cause,
+          CASE WHEN type <> 'login_succeeded' THEN detail END AS cause,
           session_id AS "sessionId", address, user_agent AS "userAgent"
-        FROM audit_events WHERE user_id = ${userId} AND type IN ('login_succeeded', 'login_failed')
+        FROM audit_events
+        WHERE user_id = ${userId} AND type IN ('login_succeeded', 'login_failed', 'factor_failed')
+          -- A failed step-up belongs to a session.
+          AND (type <> 'factor_failed' OR session_id IS NULL)
         ORDER BY seq DESC LIMIT ${atMost}
       `.execute(db);
       return rows;

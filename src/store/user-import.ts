@@ -4,7 +4,9 @@ import type { Effect } from '../domain/effect.ts';
 import type { Email } from '../domain/email.ts';
 import { USER_ROLE } from '../domain/role.ts';
 import { type Authority, lockAuthority } from './authority.ts';
+import type { NewFactor } from './factor-rows.ts';
 import type { NewIdentity } from './identities.ts';
+import { hasTakenCredential, insertFactors, takenCredentials } from './imported-factors.ts';
 import { writeEffects } from './outbox.ts';
 import type { Db } from './postgres/database.ts';
 import { isUniqueViolation } from './postgres/violation.ts';
@@ -21,6 +23,7 @@ export type UserToImport = {
   /** In addition to `user`. */
   roles: string[];
   identities: NewIdentity[];
+  factors: NewFactor[];
 };
 
 /** `denied` has what `decide` returned. The other results name what belongs to another account. */
@@ -28,7 +31,9 @@ export type ImportResult<Denial> =
   | { kind: 'imported' }
   | { kind: 'existing'; userId: string }
   | { kind: 'denied'; denial: Denial }
-  | { kind: 'taken'; field: 'user_id' | 'external_id' | 'identities' };
+  | { kind: 'taken'; field: 'user_id' | 'external_id' | TakenPart };
+
+type TakenPart = 'identities' | 'factors';
 
 type Import<Denial> = {
   actor: Actor;
@@ -65,23 +70,21 @@ export function createUserImport(db: Db, newId: () => string) {
         const denial = decide(authority, user);
         if (denial !== null) results.set(user, { kind: 'denied', denial });
       }
-      const taken = await takenIdentities(trx, users);
-      for (const user of users) {
-        const isTaken = user.identities.some((identity) => taken.has(keyOf(identity)));
-        if (isTaken && !results.has(user)) results.set(user, { kind: 'taken', field: 'identities' });
-      }
+      const taken = await takenParts(trx, users);
+      for (const [user, field] of taken) if (!results.has(user)) results.set(user, { kind: 'taken', field });
       const created = await insertUsers(
         trx,
         users.filter((user) => !results.has(user)),
         at,
       );
       for (const user of users) if (created.has(user.id)) results.set(user, { kind: 'imported' });
-      // An existing account has its identities from the import before.
+      // An existing account has its identities and factors from the import before.
       const others = users.filter((user) => !created.has(user.id) && results.get(user)?.kind !== 'denied');
-      for (const [user, result] of await conflictsOf(trx, others, at)) results.set(user, result);
+      for (const [user, result] of await conflictsOf(trx, others, taken, at)) results.set(user, result);
       const made = users.filter(({ id }) => created.has(id));
       await insertRoles(trx, made, { at, reason, grantedBy: actorName(actor) });
       await insertIdentities(trx, made, at);
+      await insertFactors(trx, made, at);
       await writeEffects(trx, newId, { at, effects: made.flatMap(effects) });
       if (isDryRun) throw new DryRun(results);
       return results;
@@ -93,21 +96,35 @@ export function createUserImport(db: Db, newId: () => string) {
   }
 
   return {
-    /** Leaves existing accounts unchanged. The users differ in id, external id, email and identities. */
+    /** Leaves existing accounts unchanged. The users differ in id, external id, email, identities and credentials. */
     async importAll<Denial>(users: UserToImport[], options: Import<Denial>): Promise<Results<Denial>> {
       try {
         return await importAll(users, options);
       } catch (error) {
-        // Another transaction linked an identity since it was looked up. Now it is found.
-        if (!isUniqueViolation(error, 'identities_issuer_subject_key')) throw error;
+        // Another transaction added an identity or a passkey since it was looked up. Now it is found.
+        if (!OF_PARTS.some((constraint) => isUniqueViolation(error, constraint))) throw error;
         return await importAll(users, options);
       }
     },
   };
 }
 
+const OF_PARTS = ['identities_issuer_subject_key', 'factors_credential_id_key'];
+
 function keyOf({ issuer, subject }: Pick<NewIdentity, 'issuer' | 'subject'>): string {
   return JSON.stringify([issuer, subject]);
+}
+
+/** The part of each user that another account has already. */
+async function takenParts(trx: Db, users: UserToImport[]): Promise<Map<UserToImport, TakenPart>> {
+  const identities = await takenIdentities(trx, users);
+  const credentials = await takenCredentials(trx, users);
+  const taken = new Map<UserToImport, TakenPart>();
+  for (const user of users) {
+    if (user.identities.some((identity) => identities.has(keyOf(identity)))) taken.set(user, 'identities');
+    else if (hasTakenCredential(user, credentials)) taken.set(user, 'factors');
+  }
+  return taken;
 }
 
 async function takenIdentities(trx: Db, users: UserToImport[]): Promise<Set<string>> {
@@ -145,7 +162,12 @@ async function insertUsers(trx: Db, users: UserToImport[], at: Date): Promise<Se
 }
 
 /** Finds the reason why users were not inserted. A reserved email belongs to the account that can still undo its change. */
-async function conflictsOf(trx: Db, users: UserToImport[], at: Date): Promise<Map<UserToImport, Conflict>> {
+async function conflictsOf(
+  trx: Db,
+  users: UserToImport[],
+  taken: ReadonlyMap<UserToImport, TakenPart>,
+  at: Date,
+): Promise<Map<UserToImport, Conflict>> {
   if (users.length === 0) return new Map();
   const rows = users.map(({ id, externalId, email }) => ({ id, external_id: externalId, email }));
   const { rows: found } = await sql<{ id: string; owner: string | null; by_id: boolean; by_external_id: boolean }>`
@@ -165,7 +187,10 @@ async function conflictsOf(trx: Db, users: UserToImport[], at: Date): Promise<Ma
       const conflict = byId.get(user.id);
       if (conflict?.owner) return [user, { kind: 'existing', userId: conflict.owner }];
       if (conflict?.by_id) return [user, { kind: 'taken', field: 'user_id' }];
-      return [user, { kind: 'taken', field: conflict?.by_external_id ? 'external_id' : 'identities' }];
+      return [
+        user,
+        { kind: 'taken', field: conflict?.by_external_id ? 'external_id' : (taken.get(user) ?? 'identities') },
+      ];
     }),
   );
 }

@@ -9,6 +9,7 @@ import { isUndoable } from './email-changes.ts';
 import { writeEffects } from './outbox.ts';
 import type { Db } from './postgres/database.ts';
 import { type Grant, type Renewal, renewSession } from './session-rows.ts';
+import { undoable } from './undoable.ts';
 import { type Holder, holderColumns, toHolder, toUser, userColumns } from './user-columns.ts';
 import { type AccountOwner, lockOwner, replacePassword } from './user-locks.ts';
 
@@ -31,9 +32,6 @@ type AdminCreation = {
   /** Throws when the change is not allowed. */
   decide: (authority: Authority) => void;
 };
-
-/** Rolls the transaction back. */
-class SessionHasEnded extends Error {}
 
 export type Users = ReturnType<typeof createUsers>;
 
@@ -212,23 +210,19 @@ export function createUsers(db: Db, newId: () => string, clock: () => Date) {
       { passwordHash, ...renewal }: Renewal & { passwordHash: string },
       { at, effects }: { at: Date; effects: Effect[] },
     ): Promise<Grant | null> {
-      const changing = db.transaction().execute(async (trx) => {
-        if (!(await lockOwner(trx, owner))) return null;
+      const changed = await undoable<Grant, 'session ended'>(db, async (trx, undo) => {
+        if (!(await lockOwner(trx, owner))) undo('session ended');
         // The grant must have the claims of after the change.
         await replacePassword(
           trx,
           { userId: owner.userId, passwordHash, keepSessionId: owner.sessionId },
           { at, reason: 'password_changed' },
         );
-        const grant = await renewSession(trx, renewal, at);
-        if (!grant) throw new SessionHasEnded();
+        const grant = (await renewSession(trx, renewal, at)) ?? undo('session ended');
         await writeEffects(trx, newId, { at, effects });
         return grant;
       });
-      return changing.catch((error: unknown) => {
-        if (error instanceof SessionHasEnded) return null;
-        throw error;
-      });
+      return changed === 'session ended' ? null : changed;
     },
   };
 }

@@ -1,6 +1,7 @@
 // The one form of access token that this service signs and accepts: RFC 9068, compact serialization, canonical
 // encoding. Decides nothing about expiry, audience or revocation.
 import { isUtf8 } from 'node:buffer';
+import { type Acr, isAcr } from '../domain/acr.ts';
 import { isServiceName } from '../domain/service-name.ts';
 import { namesOf, type SigningAlgorithm } from '../domain/signing-algorithm.ts';
 import { isUuid } from '../domain/uuid.ts';
@@ -24,6 +25,10 @@ export type AccessClaims = {
   email_verified?: boolean;
   /** Counter of the session's refresh token. A token from before a re-authentication has a lower one. */
   refresh_counter?: number;
+  /** Only users have these three. Tokens of the release before have none. `auth_time` is seconds since 1970. */
+  acr?: Acr;
+  amr?: string[];
+  auth_time?: number;
   roles: string[];
   /** Increases when the claims of the user change. A token with a lower epoch than the user's is stale. */
   epoch: number;
@@ -47,6 +52,7 @@ export const CLIENT_ID = 'latchkey';
 /** In characters: 512 of an RSA signature, and 4,096. HTTP servers take headers of 8 KiB and more. */
 export const MAX_TOKEN_LENGTH = 4_608;
 
+const MAX_METHODS = 16;
 const MAX_CLOCK_SKEW_SECONDS = 60;
 /** In milliseconds. After a revocation, every token that it concerns has expired by then; clock skew is included. */
 export const LAST_TOKEN_MS = (MAX_ACCESS_TTL_SECONDS + 3 * MAX_CLOCK_SKEW_SECONDS) * 1000;
@@ -205,13 +211,32 @@ function isListOfTexts(value: unknown): boolean {
   return Array.isArray(value) && value.every((item) => typeof item === 'string');
 }
 
-function isPerson({ email, email_verified: isVerified, refresh_counter: counter }: AccessClaims): boolean {
-  return typeof email === 'string' && typeof isVerified === 'boolean' && Number.isSafeInteger(counter);
+function isPerson(claims: AccessClaims): boolean {
+  const { email, email_verified: isVerified, refresh_counter: counter, acr, amr, auth_time: authTime } = claims;
+  return (
+    typeof email === 'string' &&
+    typeof isVerified === 'boolean' &&
+    Number.isSafeInteger(counter) &&
+    ((acr === undefined && amr === undefined && authTime === undefined) || hasStrength(claims))
+  );
 }
 
-function isService({ client_id, email, email_verified, refresh_counter }: AccessClaims): boolean {
-  const isOfPerson = [email, email_verified, refresh_counter].some((claim) => claim !== undefined);
-  return typeof client_id === 'string' && isServiceName(client_id) && !isOfPerson;
+/** Whether all three claims are valid. */
+function hasStrength({ acr, amr, auth_time: authTime, iat }: AccessClaims): boolean {
+  return (
+    typeof acr === 'string' &&
+    isAcr(acr) &&
+    isListOfTexts(amr) &&
+    (amr as string[]).length <= MAX_METHODS &&
+    Number.isSafeInteger(authTime) &&
+    (authTime as number) >= 0 &&
+    (authTime as number) <= iat + MAX_CLOCK_SKEW_SECONDS
+  );
+}
+
+function isService({ client_id, email, email_verified, refresh_counter, acr, amr, auth_time }: AccessClaims): boolean {
+  const ofPeople = [email, email_verified, refresh_counter, acr, amr, auth_time];
+  return typeof client_id === 'string' && isServiceName(client_id) && ofPeople.every((claim) => claim === undefined);
 }
 
 function encode(text: string): string {

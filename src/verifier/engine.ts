@@ -1,8 +1,9 @@
 // The decision engine: the one place that decides about an access token. Owns the order of the checks and does no I/O.
 // It returns "undecided" for a token that memory cannot decide, and never accepts one by default. Servers and the
 // client library share it.
+import type { RequiredStrength } from '../domain/acr.ts';
 import type { TokenPrincipal } from '../domain/principal.ts';
-import { isForAudience } from '../domain/requirement.ts';
+import { isForAudience, type UnmetReason } from '../domain/requirement.ts';
 import type { RevocableToken, RevocationStatus } from '../domain/revocation-status.ts';
 import {
   type AccessClaims,
@@ -32,9 +33,10 @@ export type VerifiedToken = {
   rendered: { binary: Uint8Array | null; json: string | null };
 };
 
-/** The engine returns all but API_KEY_NOT_ACCEPTED: it receives no keys. */
-export type RejectionReason =
+/** The engine receives neither API keys nor requirements, so it returns neither of the first two. */
+type RejectionReason =
   | 'API_KEY_NOT_ACCEPTED'
+  | UnmetReason
   | 'TOKEN_INVALID'
   | 'TOKEN_EXPIRED'
   | 'AUDIENCE_MISMATCH'
@@ -48,7 +50,8 @@ export type Decision = {
   revalidateAt: Date;
 };
 
-export type Verdict = { decision: Decision } | { reason: RejectionReason };
+/** `required`: the strength that the authentication does not have. */
+export type Verdict = { decision: Decision } | { reason: RejectionReason; required?: RequiredStrength | undefined };
 
 export type Engine = {
   /**
@@ -157,12 +160,28 @@ export function revocableToken({ principal, userId, sessionId, epoch, rolesEpoch
   return { sessionId, userId, epoch, roles: principal.roles, rolesEpoch };
 }
 
+const NO_METHODS: string[] = [];
+
 function principalOf(claims: AccessClaims): TokenPrincipal {
   // Stryker disable next-line BooleanLiteral: the claims of a user always have email_verified.
   const { sub, sid, client_id: name, email, email_verified: emailVerified = false, roles, iat, exp } = claims;
   const [issuedAt, expiresAt] = [new Date(iat * 1000), new Date(exp * 1000)];
   if (email === undefined) return { kind: 'service', serviceAccountId: sub, name, roles, issuedAt, expiresAt };
-  return { kind: 'user', userId: sub, sessionId: sid, email, emailVerified, roles, issuedAt, expiresAt };
+  const { acr = 'pwd', amr = NO_METHODS, auth_time: authSeconds } = claims;
+  const authTime = authSeconds === undefined ? null : new Date(authSeconds * 1000);
+  return {
+    kind: 'user',
+    userId: sub,
+    sessionId: sid,
+    email,
+    emailVerified,
+    acr,
+    amr,
+    authTime,
+    roles,
+    issuedAt,
+    expiresAt,
+  };
 }
 
 function toVerified(text: string, claims: AccessClaims): VerifiedToken {

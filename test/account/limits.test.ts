@@ -7,7 +7,7 @@ import { account } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { newPerson, type SignedIn, signedIn } from '../support/people.ts';
 
-const READ_ONLY = ['GetMe', 'ListSessions', 'ListIdentities'];
+const READ_ONLY = ['GetMe', 'ListSessions', 'ListIdentities', 'ListFactors'];
 const REDIRECT = 'https://product.example/callback';
 
 /** A well-formed call of each other method. The user is not re-authenticated, so the account stays. */
@@ -22,6 +22,15 @@ const CALLS: Record<string, (n: number) => JsonValue> = {
   FinishLinkIdentity: (n) => ({ state: `lks_${n}`, code: 'x', binding: 'x', redirectUri: REDIRECT }),
   UnlinkIdentity: () => ({ identityId: randomUUID() }),
   DeleteMe: () => ({}),
+  StartAddTotp: () => ({}),
+  FinishAddTotp: (n) => ({ challengeId: `lkc_${n}`, totpCode: '000000' }),
+  StartAddPasskey: () => ({}),
+  FinishAddPasskey: (n) => ({ challengeId: `lkc_${n}`, passkeyRegistration: '{}' }),
+  RenameFactor: (n) => ({ factorId: randomUUID(), name: `key ${n}` }),
+  RemoveFactor: () => ({ factorId: randomUUID() }),
+  RegenerateRecoveryCodes: () => ({}),
+  StartStepUp: () => ({}),
+  FinishStepUp: (n) => ({ challengeId: `lkc_${n}`, totpCode: '000000' }),
 };
 
 const app = await testApp({
@@ -33,6 +42,7 @@ const app = await testApp({
   LIMIT_CHANGE_PASSWORD_USER: '4/900',
   LIMIT_ACCOUNT_CHANGE_USER: '4/900',
   LIMIT_REVOCATION_SESSION: '4/900',
+  LIMIT_STEP_UP_SESSION: '4/900',
   // These count by network, and are not the subject of this test.
   LIMIT_START_OAUTH_NETWORK: '1000/60',
   LIMIT_FINISH_OAUTH_NETWORK: '1000/60',

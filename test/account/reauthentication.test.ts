@@ -1,22 +1,16 @@
 // An access token alone never takes an account over: sensitive calls require the password, in the call or recently in this session.
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { DescMethodUnary, JsonValue } from '@bufbuild/protobuf';
+import type { JsonValue } from '@bufbuild/protobuf';
 import { describe, expect, test } from 'vitest';
 import { startTestApp, testApp } from '../support/app.ts';
 import { account, auth, type Caller, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { isAccepted, newPerson, reauthenticated, refreshed, type SignedIn, signedIn } from '../support/people.ts';
+import { sensitiveCalls, WITH_PROVIDER } from '../support/sensitive-calls.ts';
 
-const REDIRECT = 'https://product.example/callback';
 const NEW = 'a changed pass phrase';
 
-const app = await testApp({
-  REAUTHENTICATION_SECONDS: '600',
-  OAUTH_PROVIDERS: 'github',
-  OAUTH_GITHUB_REDIRECT_URIS: REDIRECT,
-  OAUTH_GITHUB_CLIENT_ID: 'x',
-  OAUTH_GITHUB_CLIENT_SECRET: 'x',
-});
+const app = await testApp({ REAUTHENTICATION_SECONDS: '600', ...WITH_PROVIDER });
 const { call } = app;
 
 const as = ({ accessToken }: { accessToken: string }) => ({ bearer: accessToken });
@@ -28,33 +22,7 @@ async function verified(): Promise<SignedIn> {
   return refreshed(call, person);
 }
 
-/** The session of another sign-in. */
-async function otherSessionOf(person: SignedIn): Promise<string> {
-  const other = await signedIn(call, person);
-  const { body } = await call(account.listSessions, {}, as(other));
-  return body.sessions.find(({ current }: { current: boolean }) => current).id;
-}
-
-async function identityOf({ userId }: SignedIn): Promise<string> {
-  const { rows } = await app.owner.query(
-    "INSERT INTO identities VALUES (gen_random_uuid(), $1, 'github', 'https://x', gen_random_uuid(), now(), now()) RETURNING id",
-    [userId],
-  );
-  return rows[0].id;
-}
-
-type Prepare = (person: SignedIn) => JsonValue | Promise<JsonValue>;
-type Sensitive = [name: string, method: DescMethodUnary, input: Prepare];
-
-/** Each call that a thief of an access token would make. */
-const SENSITIVE: Sensitive[] = [
-  ['ChangeEmail', account.changeEmail, () => ({ newEmail: newPerson().email })],
-  ['RevokeSession', account.revokeSession, async (person) => ({ sessionId: await otherSessionOf(person) })],
-  ['RevokeOtherSessions', account.revokeOtherSessions, () => ({})],
-  ['StartLinkIdentity', account.startLinkIdentity, () => ({ provider: 'github', redirectUri: REDIRECT })],
-  ['UnlinkIdentity', account.unlinkIdentity, async (person) => ({ identityId: await identityOf(person) })],
-  ['DeleteMe', account.deleteMe, () => ({})],
-];
+const SENSITIVE = sensitiveCalls(app, call, (person) => signedIn(call, person));
 
 describe.each(SENSITIVE)('%s', (_, method, input) => {
   test('is rejected just after a sign-in without the password, with a wrong one and with an empty one', async () => {

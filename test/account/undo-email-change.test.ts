@@ -21,6 +21,7 @@ import {
   signedIn,
   signedInWith,
 } from '../support/people.ts';
+import { stepUpWithPasskey, withPasskey } from '../support/second-factors.ts';
 
 const DAY_MS = 86_400_000;
 const REQUESTED = 'Your email address is about to change';
@@ -242,6 +243,42 @@ describe('changes that a thief may have made since', () => {
     await undo(token);
     const { rows } = await app.owner.query('SELECT id FROM identities WHERE user_id = $1', [before.userId]);
     expect(rows).toEqual([{ id: old }]);
+  });
+
+  test('factors that the thief added are removed; older ones stay', async () => {
+    const passkeys = async (addedAgo: string) => {
+      const person = await withPasskey(call);
+      await app.owner.query("UPDATE users SET created_at = created_at - interval '1 year' WHERE id = $1", [
+        person.userId,
+      ]);
+      await app.owner.query('UPDATE factors SET created_at = now() - $2::interval WHERE user_id = $1', [
+        person.userId,
+        addedAgo,
+      ]);
+      const token = await asked(await stepUpWithPasskey(call, person), newPerson().email);
+      expect((await undo(token)).code).toBe('ok');
+      return app.owner.query('SELECT id FROM factors WHERE user_id = $1', [person.userId]);
+    };
+    expect((await passkeys('30 days')).rows).toHaveLength(1);
+    expect((await passkeys('1 day')).rows).toEqual([]);
+  });
+
+  test('recovery codes that the thief created do not work beside an older factor', async () => {
+    const person = await withPasskey(call);
+    await app.owner.query("UPDATE users SET created_at = now() - interval '1 year' WHERE id = $1", [person.userId]);
+    await app.owner.query("UPDATE factors SET created_at = now() - interval '30 days' WHERE user_id = $1", [
+      person.userId,
+    ]);
+    const thief = await stepUpWithPasskey(call, person);
+    const { body } = await call(account.regenerateRecoveryCodes, {}, as(thief));
+    expect((await undo(await asked(thief, newPerson().email))).code).toBe('ok');
+    const newPassword = newPerson().password;
+    const resetToken = await tokenTo(person.email, 'Set a new password');
+    expect((await call(auth.confirmReset, { resetToken, newPassword })).code).toBe('ok');
+    const { challenge } = (await login(person.email, newPassword)).body;
+    expect(challenge.kinds).toEqual(['FACTOR_KIND_PASSKEY']);
+    const proof = { challengeId: challenge.id, recoveryCode: body.recoveryCodes[0] };
+    expect((await call(auth.finishSignIn, proof)).reason).toBe('FACTOR_INVALID');
   });
 
   test('links that were mailed to the thief are invalid', async () => {

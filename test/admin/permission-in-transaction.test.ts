@@ -12,6 +12,7 @@ import { startTestApp, type TestApp } from '../support/app.ts';
 import { admin, auth, type Caller, type Outcome, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { newPerson, registered, type SignedIn, signedInWith } from '../support/people.ts';
+import { storedPasskey } from '../support/stored-factors.ts';
 
 let app: TestApp;
 let call: Caller;
@@ -29,6 +30,8 @@ beforeAll(async () => {
   );
   call = viaFetch(app.url);
   boss = await signedInWith(app, call, ['admin']);
+  await app.owner.query("INSERT INTO roles (name, description, required_acr) VALUES ('strict', '', 'mfa')");
+  await app.owner.query("INSERT INTO role_implications VALUES ('strict', 'admin')");
   // The published key can sign by then.
   app.advance(5_000);
 });
@@ -47,6 +50,8 @@ const READING = [
     'getUserActivity',
     'listUserSessions',
     'searchUsers',
+    'listUserFactors',
+    'getFactorPolicy',
     'listRoles',
     'listServiceAccounts',
     'listApiKeys',
@@ -81,6 +86,11 @@ const WRITING: Record<string, () => Promise<JsonValue>> = {
   requireNewPassword: newUser,
   endUserSessions: newUser,
   unlockUser: newUser,
+  removeUserFactor: async () => {
+    const user = await newUser();
+    return { ...user, factorId: await storedPasskey(app.owner, user.userId) };
+  },
+  setFactorPolicy: async () => ({ policy: { scope: 'FACTOR_POLICY_SCOPE_NONE', graceSeconds: '60' }, reason }),
   defineRole: async () => ({ role: { name: `role-${randomUUID().slice(0, 8)}` }, reason }),
   deleteRole: async () => ({ name: await newRole(), reason }),
   grantRole: async () => ({ ...(await newUser()), role: await newRole() }),
@@ -144,7 +154,7 @@ const WAITERS = "SELECT FROM pg_stat_activity WHERE datname = current_database()
 
 const TABLES = [
   ...['users', 'user_roles', 'sessions', 'roles', 'role_implications', 'service_accounts', 'service_account_roles'],
-  ...['api_keys', 'signing_keys', 'outbox'],
+  ...['api_keys', 'signing_keys', 'outbox', 'factors', 'factor_policy'],
 ];
 
 /** Changes with every row that is written. */
@@ -179,6 +189,11 @@ type Fate = { sql: string; reason: string };
 const OF_USERS = {
   'is disabled': { sql: 'UPDATE users SET disabled_at = now() WHERE id = $1', reason: 'TOKEN_REVOKED' },
   'has lost the role': { sql: 'DELETE FROM user_roles WHERE user_id = $1', reason: 'PERMISSION_DENIED' },
+  'has the role in stronger sessions only': {
+    sql: `WITH lost AS (DELETE FROM user_roles WHERE user_id = $1)
+      INSERT INTO user_roles VALUES ($1, 'strict', now())`,
+    reason: 'STEP_UP_REQUIRED',
+  },
   'has signed out': { sql: 'UPDATE sessions SET ended_at = now() WHERE user_id = $1', reason: 'TOKEN_REVOKED' },
   'is deleted': { sql: 'SELECT delete_user($1)', reason: 'TOKEN_REVOKED' },
 };
@@ -237,6 +252,9 @@ describe.each(writingMethods)('$name changes nothing', (method) => {
 describe('no change begins', () => {
   test('when its caller is deleted before its transaction', async () =>
     expectNothingWritten(admin.createUser, OF_USERS['is deleted'], await newUserActor()));
+
+  test('when its caller has the role in stronger sessions only', async () =>
+    expectNothingWritten(admin.createUser, OF_USERS['has the role in stronger sessions only'], await newUserActor()));
 
   test.each(Object.entries(OF_SERVICES))('when the service that calls %s before its transaction', async (_, fate) =>
     expectNothingWritten(admin.createUser, fate, await newServiceActor()),

@@ -5,7 +5,7 @@ import { createGrpcTransport } from '@connectrpc/connect-node';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { AdminService } from '../../gen/latchkey/auth/v1/admin_service_pb.ts';
 import { testApp } from '../support/app.ts';
-import { admin, auth, type Outcome } from '../support/clients.ts';
+import { account, admin, auth, type Outcome } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import {
   newPerson,
@@ -17,12 +17,17 @@ import {
   signedInWith,
   tokenOfService,
 } from '../support/people.ts';
+import { signInWithCode, stepUpWithCode, type WithTotp, withTotp } from '../support/second-factors.ts';
+import { storedPasskey } from '../support/stored-factors.ts';
 
 const reason = 'a test';
 const app = await testApp({ REAUTHENTICATION_SECONDS: '600' });
 const { call } = app;
 let boss: SignedIn;
+/** An administrator with a second factor. */
+let chief: WithTotp;
 beforeAll(async () => {
+  chief = await withTotp(app, call, await signedInWith(app, call, ['admin']));
   boss = await signedInWith(app, call, ['admin']);
 });
 
@@ -101,6 +106,21 @@ const DOINGS: Preparation[] = [
     ],
   ),
   [
+    'RemoveUserFactor',
+    async () => {
+      const { userId } = await registered(call);
+      const factorId = await storedPasskey(app.owner, userId);
+      return (by) => call(admin.removeUserFactor, { userId, factorId, reason }, as(by));
+    },
+  ],
+  [
+    'SetFactorPolicy',
+    async () => {
+      const policy = { scope: 'FACTOR_POLICY_SCOPE_NONE', graceSeconds: '60' };
+      return (by) => call(admin.setFactorPolicy, { policy, reason }, as(by));
+    },
+  ],
+  [
     'RetireSigningKey',
     async () => {
       // A worker publishes the next one within seconds.
@@ -143,6 +163,17 @@ describe.each(DOINGS)('%s', (_, prepare) => {
     expect(await doing(next)).toSatisfy(isRefused);
     boss = await reauthenticated(call, next);
     expect((await doing(boss)).code).toBe('ok');
+  });
+
+  test('is rejected for an administrator with a factor, until the session has used it', async () => {
+    const doing = await prepare();
+    const session = await signInWithCode(app, call, chief);
+    const { password: currentPassword, accessToken: bearer } = session;
+    await call(account.reauthenticate, { currentPassword }, { bearer });
+    expect(await doing(session)).toSatisfy(isRefused);
+    const stepped = await stepUpWithCode(app, call, session);
+    expect(await doing(session)).toSatisfy(isRefused);
+    expect((await doing(stepped)).code).toBe('ok');
   });
 });
 

@@ -109,6 +109,7 @@ test(`CheckRole and the oracle agree about ${GRAPHS * PEOPLE} histories`, async 
   const deps = {
     store,
     verifier: { judgeAll: async () => [] } as never,
+    now: () => new Date(),
     denials: { isRecorded: () => true, record: async () => {} },
     roleReads: { record: () => {}, close: async () => {} },
     serviceKeys: { nameOf: () => null, use: () => null, uses: () => [] },
@@ -134,7 +135,7 @@ test(`CheckRole and the oracle agree about ${GRAPHS * PEOPLE} histories`, async 
       const checks = ids.map((userId, n) => ({ userId, role: ROLES[(asked + n) % ROLES.length] as string }));
       const answers = await batchCheckRole(
         deps,
-        { checks, reader: { name: 'service:test', key: null }, acceptApiKeys: false },
+        { checks, reader: { name: 'service:test', key: null }, acceptApiKeys: false, acr: '', maxAge: 0 },
         call,
       );
       for (const [n, answer] of answers.entries()) {

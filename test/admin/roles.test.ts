@@ -39,11 +39,11 @@ describe('a role', () => {
     const list = async () =>
       (await call(admin.listRoles, {}, as(boss))).body.roles.filter(({ name }: { name: string }) => name === writer);
     expect(await list()).toEqual([
-      { name: writer, description: `who is ${writer}`, implies: [reader], granter: 'admin' },
+      { name: writer, description: `who is ${writer}`, implies: [reader], granter: 'admin', requiredAcr: 'pwd' },
     ]);
     const other = { name: writer, description: 'another', implies: [], granter: '' };
     await call(admin.defineRole, { role: other, reason: 'a test' }, as(boss));
-    expect(await list()).toEqual([{ ...other, granter: 'admin' }]);
+    expect(await list()).toEqual([{ ...other, granter: 'admin', requiredAcr: 'pwd' }]);
     expect((await call(admin.deleteRole, { name: writer, reason: 'a test' }, as(boss))).code).toBe('ok');
     expect(await list()).toEqual([]);
     expect((await call(admin.deleteRole, { name: writer, reason: 'a test' }, as(boss))).reason).toBe('ROLE_NOT_FOUND');

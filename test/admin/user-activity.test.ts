@@ -9,6 +9,7 @@ import { account, admin, auth, type Caller, viaFetch } from '../support/clients.
 import { eventually } from '../support/eventually.ts';
 import { type MoodySmtp, startMoodySmtp } from '../support/moody-smtp.ts';
 import { registered, type SignedIn, signedIn, signedInWith } from '../support/people.ts';
+import { challenged, withTotp } from '../support/second-factors.ts';
 
 let app: TestApp;
 let smtp: MoodySmtp;
@@ -128,6 +129,20 @@ test('sign-ins have their time, cause, address and session', async () => {
   ]);
 });
 
+test('a failed second step of a sign-in is among them, and a failed step-up is not', async () => {
+  const person = await withTotp(app, call);
+  const totpCode = '000000';
+  const bearer = person.accessToken;
+  const { challenge } = (await call(account.startStepUp, {}, { bearer })).body;
+  await call(account.finishStepUp, { challengeId: challenge.id, totpCode }, { bearer });
+  await call(auth.finishSignIn, { challengeId: (await challenged(call, person)).id, totpCode });
+  const signIns = await eventually(async () => {
+    const found = (await activityOf(person.userId)).signIns ?? [];
+    return found.length === 2 ? found : null;
+  });
+  expect(signIns.map(({ cause }: { cause: string }) => cause)).toEqual(['totp: wrong', '']);
+});
+
 test('ListUserSessions gives the reason and the actor of each end', async () => {
   const person = await signedIn(call);
   const { userId } = person;
@@ -223,7 +238,8 @@ test('"was her mail sent?" has one answer: waiting, sent or failed, with the rep
   smtp.change({ answers: { RCPT: '451 4.3.0 later' } });
   await call(auth.requestReset, { email });
   const waiting = await mailIn(userId, 'STATE_WAITING');
-  await eventually(async () => (await mailsOf(userId))[0]?.attempts === 1, 20_000);
+  // An attempt counts when it begins, and has its error when the mail server has answered.
+  await eventually(async () => (await mailsOf(userId))[0]?.error, 20_000);
   expect((await mailsOf(userId))[0]).toMatchObject({
     ...{ id: waiting.id, template: 'password-reset', error: expect.stringContaining('451 4.3.0'), attempts: 1 },
     nextAttemptAt: expect.any(String),

@@ -2,7 +2,7 @@
 // stand-in for GitHub with its documented responses and malformed ones.
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { generateKeyPair, SignJWT } from 'jose';
+import { decodeJwt, generateKeyPair, SignJWT } from 'jose';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { connectRedis } from '../../src/redis/connect-redis.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
@@ -612,7 +612,9 @@ describe('re-authentication by a sign-in at the provider', () => {
   });
 
   test('counts from the time of the authentication and not from that of the sign-in', async () => {
-    const old = await answerWith({ sub: randomUUID(), auth_time: seconds(-100_000) }, 'own key');
+    const authTime = seconds(-100_000);
+    const old = await answerWith({ sub: randomUUID(), auth_time: authTime }, 'own key');
+    expect(decodeJwt(old.body.tokens.accessToken).auth_time).toBe(authTime);
     expect((await sensitive(old.body.tokens)).reason).toBe('REAUTHENTICATION_REQUIRED');
     const recent = await answerWith({ sub: randomUUID(), auth_time: seconds(-10) }, 'own key');
     expect((await sensitive(recent.body.tokens)).code).toBe('ok');

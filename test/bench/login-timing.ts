@@ -13,10 +13,9 @@ import { createLogger } from '../../src/process/log.ts';
 import { openDatabase } from '../../src/store/postgres/database.ts';
 import { auth, type Caller, viaFetch } from '../support/clients.ts';
 import { newPerson } from '../support/people.ts';
-import { quantile, startBackends } from './harness.ts';
-import { kolmogorovSmirnov } from './kolmogorov-smirnov.ts';
+import { compareTimes } from './compare-times.ts';
+import { startBackends } from './harness.ts';
 
-const WARM_UP_ROUNDS = 3;
 const rounds = Number(process.argv[2] ?? 150);
 const wanted = process.argv[3] ?? '';
 const password = 'the right pass phrase';
@@ -90,7 +89,11 @@ for (const { title, environment, hashes } of SCENARIOS.filter(({ title }) => tit
   }
   const app = await start(environment);
   const kinds = [UNKNOWN, ...Object.keys(hashes), 'account disabled', 'no password (OAuth)'];
-  await compare(title, Object.fromEntries(kinds.map((kind) => [kind, () => failToSignIn(app.call, kind)])));
+  await compareTimes(
+    rounds,
+    title,
+    Object.fromEntries(kinds.map((kind) => [kind, () => failToSignIn(app.call, kind)])),
+  );
   await app.close();
 }
 
@@ -105,11 +108,11 @@ const register = async (email: string) => {
   if (code !== 'ok') throw new Error(`Register: ${code}`);
 };
 await register(taken.email);
-await compare('Register, REQUIRE_EMAIL_VERIFICATION=on', {
+await compareTimes(rounds, 'Register, REQUIRE_EMAIL_VERIFICATION=on', {
   'new address': () => register(newPerson().email),
   'taken address': () => register(taken.email),
 });
-await compare('Login there', {
+await compareTimes(rounds, 'Login there', {
   [UNKNOWN]: () => failToSignIn(strict.call, UNKNOWN),
   'unverified, wrong password': () => failToSignIn(strict.call, 'unverified', taken.email),
   'unverified, right password': () => failToSignIn(strict.call, 'unverified', taken.email, password),
@@ -133,30 +136,4 @@ function emailOf(kind: string): string {
 async function failToSignIn(call: Caller, kind: string, email = emailOf(kind), presented = 'a wrong pass phrase') {
   const { reason } = await call(auth.login, { email, password: presented });
   if (reason !== 'CREDENTIALS_INVALID') throw new Error(`${kind}: ${reason}`);
-}
-
-/** Compared with the first sample. */
-async function compare(title: string, kinds: Record<string, () => Promise<void>>): Promise<void> {
-  const times = new Map<string, number[]>(Object.keys(kinds).map((kind) => [kind, []]));
-  for (let round = -WARM_UP_ROUNDS; round < rounds; round += 1) {
-    const inTurn = Object.entries(kinds)
-      .map((entry) => ({ entry, order: Math.random() }))
-      .sort((a, b) => a.order - b.order);
-    for (const { entry } of inTurn) {
-      const [kind, ask] = entry;
-      const startedAt = performance.now();
-      await ask();
-      if (round >= 0) times.get(kind)?.push(performance.now() - startedAt);
-    }
-  }
-  const [[first = '', reference = []] = []] = times;
-  console.log(`\n${title.padEnd(42)} median ms    p90 ms   median against ${first}   KS p`);
-  for (const [kind, values] of times) {
-    const [median, p90] = [quantile(values, 0.5), quantile(values, 0.9)];
-    const ratio = (median / quantile(reference, 0.5)).toFixed(3);
-    const p = kind === first ? '' : kolmogorovSmirnov(reference, values).p.toFixed(3);
-    console.log(
-      `  ${kind.padEnd(40)} ${median.toFixed(2).padStart(9)} ${p90.toFixed(2).padStart(9)}   ${ratio}   ${p}`,
-    );
-  }
 }

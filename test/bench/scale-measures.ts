@@ -184,6 +184,7 @@ function importHundred({ store }: Side) {
       roles: ['beta'],
     },
     ...{ fullName: 'Grace Hopper', passwordHash: null, emailVerified: true, disabled: false, createdAt: new Date() },
+    factors: [],
     identities: [
       { id: randomUUID(), provider: 'google', issuer: 'https://accounts.google.com', subject: randomUUID() },
     ],
@@ -194,7 +195,8 @@ function importHundred({ store }: Side) {
 
 async function defineAndDeleteRole({ store }: Side): Promise<void> {
   const change = { ...OPERATOR_CHANGE, at: new Date(), decide: () => {} };
-  await store.roles.define({ name: 'unused', description: '', granter: ADMIN_ROLE, implies: [] }, change);
+  const role = { name: 'unused', description: '', granter: ADMIN_ROLE, implies: [], requiredAcr: 'pwd' as const };
+  await store.roles.define(role, change);
   await store.roles.remove('unused', change);
 }
 

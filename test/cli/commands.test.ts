@@ -113,8 +113,8 @@ test('roles are defined, listed and deleted', async () => {
     'a test',
   );
   const { output } = await latchkey('roles', 'list');
-  expect(output).toMatch(/^NAME +IMPLIES +GRANTER +DESCRIPTION\n/);
-  expect(output).toMatch(/^writer +reader, user +admin +writes$/m);
+  expect(output).toMatch(/^NAME +IMPLIES +GRANTER +REQUIRED_ACR +DESCRIPTION\n/);
+  expect(output).toMatch(/^writer +reader, user +admin +pwd +writes$/m);
   expect((await latchkey('roles', 'define', 'reader', '--implies', 'writer', '--reason', 'a test')).output).toContain(
     'ROLE_CIRCLE',
   );

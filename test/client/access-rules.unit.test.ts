@@ -13,7 +13,8 @@ const NEVER: Pick<Latchkey, 'verify'> = { verify: () => Promise.reject(new Error
 function principal(kind: 'user' | 'service', roles: string[]): TokenPrincipal {
   const times = { issuedAt: new Date(0), expiresAt: new Date(1) };
   if (kind === 'service') return { kind, serviceAccountId: 'x', name: 'shop', roles, ...times };
-  return { kind, userId: 'x', sessionId: 'x', email: 'x@x.example', emailVerified: true, roles, ...times };
+  const strength = { acr: 'pwd' as const, amr: ['pwd'], authTime: new Date(0) };
+  return { kind, userId: 'x', sessionId: 'x', email: 'x@x.example', emailVerified: true, roles, ...strength, ...times };
 }
 
 describe('the rule of a method', () => {
@@ -54,7 +55,7 @@ describe('an invalid table of methods', () => {
     [
       'a misspelt member',
       { 'shop.v1.Orders': { rol: 'clerk' } },
-      /rol is not one of access, role, kind, audience, acceptApiKeys/,
+      /rol is not one of access, role, acr, maxAgeSeconds, kind, audience, acceptApiKeys/,
     ],
     ['a name of Object', { 'shop.v1.Orders': { constructor: 'clerk' } }, /constructor is not one of/],
     ['an unset role', { 'shop.v1.Orders': { role: undefined } }, /role is invalid/],
@@ -62,6 +63,21 @@ describe('an invalid table of methods', () => {
     ['an empty audience', { 'shop.v1.Orders': { audience: '' } }, /audience is invalid/],
     ['an unknown access', { 'shop.v1.Orders': 'none' }, /access is invalid/],
     ['an unknown kind', { 'shop.v1.Orders': { kind: 'robot' } }, /kind is invalid/],
+    ['a misspelt strength', { 'shop.v1.Orders': { acr: 'MFA' } }, /acr is invalid/],
+    ['an unset strength', { 'shop.v1.Orders': { acr: undefined } }, /acr is invalid/],
+    ['no age', { 'shop.v1.Orders': { maxAgeSeconds: 0 } }, /maxAgeSeconds is invalid/],
+    ['an age of more than a year', { 'shop.v1.Orders': { maxAgeSeconds: 31_536_001 } }, /maxAgeSeconds is invalid/],
+    ['an age with a unit', { 'shop.v1.Orders': { maxAgeSeconds: '10m' } }, /maxAgeSeconds is invalid/],
+    [
+      'a strength of anonymous callers',
+      { 'shop.v1.Orders': { access: 'optional', acr: 'mfa' } },
+      /acr and maxAgeSeconds require the access required/,
+    ],
+    [
+      'a strength of a service',
+      { 'shop.v1.Orders': { kind: 'service', maxAgeSeconds: 600 } },
+      /a service has neither acr nor maxAgeSeconds/,
+    ],
     ['no rule', { 'shop.v1.Orders': null }, /is no rule/],
     [
       'a role for anonymous callers',

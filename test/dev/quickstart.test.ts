@@ -13,61 +13,26 @@ import { auth, viaFetch } from '../support/clients.ts';
 import { createTestRedis } from '../support/databases.ts';
 import { missingPart, shellBlock, shownOutput } from '../support/doc-blocks.ts';
 import { eventually } from '../support/eventually.ts';
+import { isReady, prepareNpmStart } from '../support/npm-start.ts';
 import { registered } from '../support/people.ts';
 import { type RunningProcess, run } from '../support/processes.ts';
 import { startStubbornSmtp } from '../support/smtp.ts';
 
 const { PATH = '', HOME = '' } = processEnvironment();
-let home: string;
-let port: number;
-let mailboxPort: number;
+const { home, port, mailboxPort, start, paste, pasteBlocks } = await prepareNpmStart();
 let started: RunningProcess;
 
 beforeAll(async () => {
-  home = mkdtempSync(join(tmpdir(), 'latchkey-quickstart-'));
-  [port, mailboxPort] = [await freePort(), await freePort()];
   started = start();
-  await eventually(() => ready(started), 60_000);
+  await eventually(() => isReady(started), 60_000);
 }, 90_000);
 afterAll(() => rmSync(home, { recursive: true, force: true }));
-
-function start(): RunningProcess {
-  const environment = { PATH, HOME, PORT: String(port), MAILBOX_PORT: String(mailboxPort), LATCHKEY_HOME: home };
-  return run('npm', ['start', '--loglevel=error'], environment, true);
-}
-
-function ready({ child, output }: RunningProcess): boolean {
-  if (child.exitCode !== null) throw new Error(output());
-  return output().includes('Ctrl-C stops everything');
-}
-
-/** Runs commands as a person would paste them, on the ports of this test. */
-function paste(commands: string): string {
-  const here = commands
-    .replaceAll('localhost:8080', `localhost:${port}`)
-    .replaceAll('localhost:8025', `localhost:${mailboxPort}`)
-    .replaceAll('.latchkey/dev', home);
-  const { stdout, stderr, status } = spawnSync('bash', ['-ec', here], {
-    encoding: 'utf8',
-    env: { PATH, HOME, LATCHKEY_HOME: home },
-  });
-  expect(status, `${here}\n${stdout}\n${stderr}`).toBe(0);
-  return stdout;
-}
 
 const TUTORIAL = 'docs/tutorial.md';
 const ADMINISTRATION = 'docs/guides/administration.md';
 /** Each of some ten commands starts npm and Node. */
 const ADMINISTRATION_TIMEOUT_MS = 90_000;
 const SIGN_IN = 'Register, log in, verify';
-
-/** Types a block in a shell of its own and compares the output with the lines that the page shows. */
-function pasteBlock(page: string, title: string): string {
-  const text = shellBlock(page, title);
-  const output = paste(text);
-  expect(missingPart(output, shownOutput(text)), output).toBeNull();
-  return output;
-}
 
 describe('npm start', () => {
   test('shows each step, and prints three commands that work as printed', () => {
@@ -86,17 +51,17 @@ describe('npm start', () => {
 
   test('works with the commands of the quickstart in the README', () => {
     expect(shownOutput(shellBlock('README.md', SIGN_IN))).toContain('"principal"');
-    const output = pasteBlock('README.md', SIGN_IN);
+    const output = pasteBlocks('README.md', SIGN_IN);
     const answer = JSON.parse(output.trim().split('\n').at(-1) as string);
     const [, shown = ''] = /```json\n([\s\S]*?)```/.exec(readFileSync('README.md', 'utf8')) ?? [];
     expect(Object.keys(answer.principal)).toEqual(Object.keys(JSON.parse(shown).principal));
-    if (onPath(['grpcurl'], PATH)) expect(pasteBlock('README.md', 'grpcurl')).toContain('SERVING');
+    if (onPath(['grpcurl'], PATH)) expect(pasteBlocks('README.md', 'grpcurl')).toContain('SERVING');
   });
 
   test(
     'is administered as the guide shows, from the first administrator to a complete audit trail',
     () => {
-      const output = pasteBlock(ADMINISTRATION, 'The first administrator, who receives a mail to set a password');
+      const output = pasteBlocks(ADMINISTRATION, 'The first administrator, who receives a mail to set a password');
       expect(output).toContain('chief@example.com has an account');
       expect(output).toMatch(/"okResponse":.*"key": "x-auth-service",\s+"value": "billing"/s);
       expect(output).toContain('The published key signs now. Tokens of the previous key stay valid.');
@@ -106,9 +71,13 @@ describe('npm start', () => {
       expect(output).toMatch(/^x-auth-roles: invoices,user\r$/m);
       expect(output).toContain('service_token_issued');
       expect(output).toContain('the audit trail is whole');
-      const help = pasteBlock(ADMINISTRATION, 'A user who cannot sign in, and the limits');
+      const help = pasteBlocks(ADMINISTRATION, 'A user who cannot sign in, and the limits');
       expect(help).toMatch(/^email +chief@example\.com$/m);
-      pasteBlock(ADMINISTRATION, 'A role for a service');
+      const factors = pasteBlocks(ADMINISTRATION, 'The factors of a user, with their IDs');
+      expect(factors).toMatch(/^recovery_codes_left +0$/m);
+      const policy = pasteBlocks(ADMINISTRATION, 'Administrators must add a factor within a week');
+      expect(policy).toMatch(/^grace_seconds +604800$/m);
+      pasteBlocks(ADMINISTRATION, 'A role for a service');
       expect(paste('npm run -s latchkey -- services list --json --dev')).toContain('latchkey.roles.read');
     },
     ADMINISTRATION_TIMEOUT_MS,
@@ -215,7 +184,7 @@ describe('npm start', () => {
 
     const again = start();
     const startedAt = performance.now();
-    await eventually(() => ready(again), 30_000);
+    await eventually(() => isReady(again), 30_000);
     expect(performance.now() - startedAt).toBeLessThan(15_000);
     const login = paste(shellBlock(TUTORIAL, SIGN_IN).replaceAll('nanoseconds of wire', 'microseconds of wire'));
     expect(login).toContain('EMAIL_TAKEN');
@@ -238,7 +207,7 @@ describe('npm start with existing servers', () => {
     const environment = { PATH, HOME, LATCHKEY_HOME: own, PORT: String(ownPort) };
     const given = { DATABASE_URL: database.href, REDIS_URL: redisUrl, SMTP_URL: smtp.url };
     const running = run('npm', ['start', '--loglevel=error'], { ...environment, ...given }, true);
-    await eventually(() => ready(running), 30_000);
+    await eventually(() => isReady(running), 30_000);
     expect(running.output()).not.toMatch(/(Postgres|Redis|mailbox) \.\.\./);
     const call = viaFetch(`http://localhost:${ownPort}`);
     const person = await registered(call);

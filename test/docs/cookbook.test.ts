@@ -23,7 +23,7 @@ type Block = { page: string; section: string; tool: Tool; text: string; steps: S
 /** The last page starts the service again, with TLS. */
 const PAGES = [
   ...['health-and-reflection', 'auth-service', 'account-service', 'verifier-service', 'gateways', 'admin-service'],
-  ...['oauth', 'denied-calls', 'connections'],
+  ...['second-factors', 'oauth', 'denied-calls', 'connections'],
 ];
 const TEXTS = new Map(PAGES.map((page) => [page, readFileSync(`docs/cookbook/${page}.md`, 'utf8')]));
 const BLOCKS = [...TEXTS].flatMap(([page, text]) => blocksOf(page, text));

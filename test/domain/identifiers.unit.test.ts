@@ -98,6 +98,7 @@ describe('a bearer token', () => {
     ['Bearer abc def', ''],
     ['Bearer abc,def', ''],
     ['Bearer abc ', ''],
+    ...[...'\t\n\v\f\r\u00a0'].map((space): [string, string] => [`Bearer abc${space}def`, '']),
   ])('is read from %j as %j', (authorization, token) => {
     expect(bearerToken(authorization)).toBe(token);
   });

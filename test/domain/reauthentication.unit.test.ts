@@ -6,6 +6,8 @@ const ago = (ms: number) => new Date(NOW.getTime() - ms);
 const WINDOW_SECONDS = 600;
 const session = {
   hasPassword: true,
+  hasFactor: false,
+  reauthenticatedByFactor: false,
   reauthenticatedAt: null as Date | null,
   reauthenticatedCounter: 3,
   providerAuthenticatedAt: null as Date | null,
@@ -30,4 +32,12 @@ test('a sign-in at a provider counts for an account without a password', () => {
   expect(check({ hasPassword: false, providerAuthenticatedAt: ago(600_001) })).toBe(false);
   expect(check({ hasPassword: false })).toBe(false);
   expect(check({ providerAuthenticatedAt: ago(0) })).toBe(false);
+});
+
+test('an account with a factor must have used it', () => {
+  const now = { hasFactor: true, reauthenticatedAt: ago(0) };
+  expect(check(now)).toBe(false);
+  expect(check({ ...now, reauthenticatedByFactor: true })).toBe(true);
+  expect(check({ ...now, reauthenticatedByFactor: true }, 2)).toBe(false);
+  expect(check({ hasFactor: true, hasPassword: false, providerAuthenticatedAt: ago(0) })).toBe(false);
 });

@@ -15,6 +15,7 @@ const role = (name: string, granter: string, ...implies: string[]): RoleDefiniti
   description: '',
   implies,
   granter,
+  requiredAcr: 'pwd',
 });
 const graphOf = (...roles: RoleDefinition[]): RoleGraph => new Map(roles.map((one) => [one.name, one]));
 

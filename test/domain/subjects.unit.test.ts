@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { type Actor, actorName, requireReauthentication } from '../../src/domain/actor.ts';
 import { chosenAudiences, parseAudiences } from '../../src/domain/audience.ts';
 import { AuthError } from '../../src/domain/auth-error.ts';
-import { isForAudience, meets } from '../../src/domain/requirement.ts';
+import { isForAudience } from '../../src/domain/requirement.ts';
 
 const user: Actor = { kind: 'user', userId: 'u', sessionId: 's', refreshCounter: 3 };
 const service: Actor = { kind: 'service', name: 'billing', serviceAccountId: null, keyId: null };
@@ -16,19 +16,6 @@ test('the name of an actor has its kind in front', () => {
 test('only a user can be required to re-authenticate', () => {
   expect(requireReauthentication(user, 600)).toEqual({ ...user, reauthenticatedWithin: 600 });
   for (const actor of [service, operator]) expect(requireReauthentication(actor, 600)).toBe(actor);
-});
-
-test.each([
-  [{}, true],
-  [{ role: '' }, true],
-  [{ role: 'editor' }, true],
-  [{ role: 'edit' }, false],
-  [{ kind: 'user' }, true],
-  [{ kind: 'service' }, false],
-  [{ kind: 'user', role: 'admin' }, false],
-  [{ kind: 'service', role: 'editor' }, false],
-] as const)('the requirement %o is met by an editor: %s', (requirement, isMet) => {
-  expect(meets(requirement, { kind: 'user', roles: ['user', 'editor'] })).toBe(isMet);
 });
 
 test('a token is for each of its audiences only', () => {

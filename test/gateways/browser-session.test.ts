@@ -70,6 +70,34 @@ describe('forward auth with session=cookie', () => {
     expect([invalid.status, invalid.headers.get('location')]).toEqual([401, null]);
   });
 
+  test('sends a page to the step-up that its route requires, and a script a 401', async () => {
+    const { cookie } = await newSession();
+    const stepUp = `${ORIGIN}/session/step-up?return=%2Forders%3Fid%3D5`;
+    const page = await ask('session=cookie&acr=mfa', { ...NAVIGATE, cookie });
+    expect([page.status, page.headers.get('location')]).toEqual([302, `${stepUp}&acr=mfa`]);
+    const forNginx = await ask('session=cookie&acr=phr&redirect=header', { ...NAVIGATE, cookie });
+    expect([forNginx.status, forNginx.headers.get('x-auth-redirect')]).toEqual([401, `${stepUp}&acr=phr`]);
+    const script = await ask('session=cookie&acr=mfa', { cookie, 'sec-fetch-mode': 'cors' });
+    expect([script.status, script.headers.get('location')]).toEqual([401, null]);
+    expect(script.headers.get('www-authenticate')).toContain('acr_values="mfa"');
+    const { accessToken } = await signedIn(call);
+    const byToken = await ask('session=cookie&acr=mfa', { ...NAVIGATE, ...bearer(accessToken), cookie });
+    expect([byToken.status, byToken.headers.get('location')]).toEqual([401, null]);
+  });
+
+  test('sends a page without a session to the renewal before a step-up', async () => {
+    const page = await ask('session=cookie&acr=mfa', NAVIGATE);
+    expect(page.headers.get('location')).toBe(`${ORIGIN}/session/renew?return=%2Forders%3Fid%3D5`);
+  });
+
+  test('sends a page whose authentication is too old to the step-up', async () => {
+    const { cookie } = await newSession();
+    expect((await ask('session=cookie&max_age=600', { ...NAVIGATE, cookie })).status).toBe(200);
+    app.advance(601_000);
+    const page = await ask('session=cookie&max_age=600', { ...NAVIGATE, cookie });
+    expect(page.headers.get('location')).toBe(`${ORIGIN}/session/step-up?return=%2Forders%3Fid%3D5`);
+  });
+
   test('sends a page to the renewal and a script a 401', async () => {
     const page = await ask('session=cookie', NAVIGATE);
     expect([page.status, page.headers.get('location')]).toEqual([
@@ -192,6 +220,11 @@ describe('ext_authz with session=cookie', () => {
     expect((await ask({ cookie }, { access: 'public' })).removed).toContain('cookie');
     expect((await ask({ cookie: `a=b; ${cookie}` }, { access: 'public' })).headers.cookie).toBe('a=b');
     expect((await ask({}, { access: 'public' })).removed).not.toContain('cookie');
+    const weak = await ask({ ...NAVIGATE, cookie }, { session: 'cookie', acr: 'mfa' });
+    expect([weak.status, weak.headers.location]).toEqual([
+      302,
+      'https://shop.example/session/step-up?return=%2Forders%3Fx%3D1&acr=mfa',
+    ]);
     const page = await ask(NAVIGATE);
     expect([page.status, page.headers.location]).toEqual([
       302,

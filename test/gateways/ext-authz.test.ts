@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { toBinary } from '@bufbuild/protobuf';
 import { status } from '@grpc/grpc-js';
+import { decodeJwt } from 'jose';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type CheckResponse, CheckResponseSchema } from '../../gen/envoy/service/auth/v3/external_auth_pb.ts';
 import { startTestApp, testApp } from '../support/app.ts';
@@ -34,16 +35,19 @@ describe.each([
   test('allows, sets the identity headers, and overwrites those of the client', async () => {
     const answer = await check(envoyRequest({ ...bearer(person.accessToken), 'x-auth-user-id': 'root' }), query);
     expect(answer.status?.code ?? 0).toBe(0);
+    const { auth_time: authTime } = decodeJwt(person.accessToken);
     expect(headersOf(answer)).toEqual({
       ...{ 'x-auth-user-id': person.userId, 'x-auth-session-id': expect.any(String), 'x-auth-roles': 'user' },
       ...{ 'x-auth-email': person.email, 'x-auth-email-verified': 'true' },
+      ...{ 'x-auth-acr': 'pwd', 'x-auth-time': String(authTime) },
     });
     const { case: kind, value } = answer.httpResponse;
-    expect(kind === 'okResponse' && value.headers.map(({ appendAction }) => appendAction)).toEqual([2, 2, 2, 2, 2]);
+    expect(kind === 'okResponse' && value.headers.map(({ appendAction }) => appendAction)).toEqual(Array(7).fill(2));
     expect(kind === 'okResponse' && value.headersToRemove).toEqual(['x-auth-service']);
     expect(answer.dynamicMetadata).toEqual({
       ...{ user_id: person.userId, session_id: expect.any(String), roles: ['user'] },
       ...{ email: person.email, email_verified: true },
+      ...{ acr: 'pwd', amr: ['pwd'], auth_time: authTime },
     });
   });
 
@@ -63,6 +67,8 @@ describe.each([
       'x-auth-session-id',
       'x-auth-email',
       'x-auth-email-verified',
+      'x-auth-acr',
+      'x-auth-time',
     ]);
     expect(Object.keys(answer.dynamicMetadata ?? {})).toEqual(['service', 'roles']);
   });
@@ -85,6 +91,8 @@ describe.each([
       'x-auth-session-id',
       'x-auth-email',
       'x-auth-email-verified',
+      'x-auth-acr',
+      'x-auth-time',
       'x-auth-service',
       'x-auth-roles',
     ]);

@@ -1,3 +1,4 @@
+import { decodeJwt } from 'jose';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { startTestApp, testApp } from '../support/app.ts';
 import { viaFetch } from '../support/clients.ts';
@@ -34,6 +35,8 @@ describe('forward auth', () => {
       'x-auth-roles': 'user',
       'x-auth-email': person.email,
       'x-auth-email-verified': 'false',
+      'x-auth-acr': 'pwd',
+      'x-auth-time': String(decodeJwt(person.accessToken).auth_time),
       'cache-control': 'no-store',
     });
     expect(headers['x-auth-session-id']).toMatch(/^[0-9a-f-]{36}$/);
@@ -73,7 +76,7 @@ describe('forward auth', () => {
     ['public', { authorization: 'Bearer x' }],
   ])('is anonymous where access is %s', async (access, headers) => {
     const response = await ask(`?access=${access}`, headers);
-    const names = ['user-id', 'session-id', 'email', 'email-verified', 'service', 'roles'];
+    const names = ['user-id', 'session-id', 'email', 'email-verified', 'acr', 'time', 'service', 'roles'];
     const said = names.map((name) => response.headers.get(`x-auth-${name}`));
     expect([response.status, ...said]).toEqual([200, ...names.map(() => '')]);
   });
@@ -98,6 +101,14 @@ describe('forward auth', () => {
       reason: 'INVALID_ARGUMENT',
       violations: [{ description: expect.any(String) }],
     });
+  });
+
+  test('names a parameter that is repeated', async () => {
+    const response = await ask('?acr=mfa&acr=phr&toString=x', bearer(admin.accessToken));
+    expect(await response.json()).toMatchObject({
+      violations: [{ field: 'acr', description: 'must not be repeated' }],
+    });
+    expect((await ask('?toString=x', bearer(admin.accessToken))).status).toBe(400);
   });
 
   test('returns 503 while the revocation status is unavailable', async () => {

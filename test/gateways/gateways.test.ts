@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import type http from 'node:http';
 import http2 from 'node:http2';
+import { decodeJwt } from 'jose';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { testApp } from '../support/app.ts';
 import { auth } from '../support/clients.ts';
@@ -61,10 +62,12 @@ describe.each(GATEWAYS)('$name', (gateway) => {
     expect(allowed.seen['x-auth-session-id']).toMatch(/^[0-9a-f-]{36}$/);
     expect(allowed.seen['x-auth-service'] ?? '').toBe('');
     expect(allowed.seen).toMatchObject({ 'x-auth-email': person.email, 'x-auth-email-verified': 'false' });
+    const { acr, auth_time: authTime } = decodeJwt(person.accessToken);
+    expect(allowed.seen).toMatchObject({ 'x-auth-acr': acr, 'x-auth-time': String(authTime) });
 
     const { seen } = await get('/orders', bearer(serviceToken));
     expect(seen).toMatchObject({ 'x-auth-service': 'billing', 'x-auth-roles': 'user' });
-    for (const name of ['user-id', 'session-id', 'email', 'email-verified']) {
+    for (const name of ['user-id', 'session-id', 'email', 'email-verified', 'acr', 'time']) {
       expect([name, seen[`x-auth-${name}`] ?? '']).toEqual([name, '']);
     }
     expect((await get('/admin/', bearer(admin.accessToken))).seen).toMatchObject({ 'x-auth-user-id': admin.userId });

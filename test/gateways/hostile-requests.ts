@@ -5,6 +5,8 @@ export const IDENTITY_NAMES = [
   'x-auth-session-id',
   'x-auth-email',
   'x-auth-email-verified',
+  'x-auth-acr',
+  'x-auth-time',
   'x-auth-service',
   'x-auth-roles',
 ];

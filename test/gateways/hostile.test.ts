@@ -56,10 +56,16 @@ function identityOf({ headers, trailers }: Received): string[] {
 function identityOfLatchkey(caller: SignedIn | null): RegExp {
   if (!caller) return /^$/;
   const roles = caller === admin ? '(admin,user|user,admin)' : 'user';
-  const lines = ['x-auth-email-verified: false', 'x-auth-email: \\S+@people.example', `x-auth-roles: ${roles}`];
-  return new RegExp(
-    `^${[...lines, 'x-auth-session-id: [0-9a-f-]{36}', `x-auth-user-id: ${caller.userId}`].join('\n')}$`,
-  );
+  const lines = [
+    'x-auth-acr: pwd',
+    'x-auth-email-verified: false',
+    'x-auth-email: \\S+@people.example',
+    `x-auth-roles: ${roles}`,
+    'x-auth-session-id: [0-9a-f-]{36}',
+    'x-auth-time: [0-9]{10}',
+    `x-auth-user-id: ${caller.userId}`,
+  ];
+  return new RegExp(`^${lines.join('\n')}$`);
 }
 
 const received = ({ body }: Answer) => JSON.parse(body) as Received;

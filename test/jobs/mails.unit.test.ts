@@ -8,6 +8,9 @@ const FACTS: MailFacts = {
   tokenExpiresAt: new Date('2026-11-30T10:05:00Z'),
   happenedAt: new Date('2026-11-30T09:05:00Z'),
   provider: 'google',
+  factorKind: 'totp' as const,
+  factorKinds: ['totp' as const],
+  codesLeft: 9,
   providers: ['google', 'acme'],
 };
 
@@ -78,4 +81,16 @@ test.each([
   ['password-void', 'its password was removed'],
 ] as const)('a reset because of %s explains why', (resetCause, words) => {
   expect(MAILS['password-reset']({ ...FACTS, resetCause }).text).toContain(words);
+});
+
+test('the notice of a recovery code is true for a sign-in and for a step-up', () => {
+  const { text } = MAILS['recovery-code-used'](FACTS);
+  expect(text).toContain(
+    'A recovery code of your account was used on 30 November 2026 at 09:05 UTC. 9 unused codes are left.',
+  );
+  expect(text).not.toContain('sign in');
+});
+
+test('the notice of a removed factor covers a removal by an administrator', () => {
+  expect(MAILS['factor-removed'](FACTS).text).toContain('or asked an administrator for it');
 });

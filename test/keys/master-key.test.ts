@@ -1,11 +1,12 @@
 // A change of the master key during a rolling deployment: two processes run side by side, and each accepts the tokens, keys and
 // secrets of the other.
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type App, startApp } from '../../src/app.ts';
 import { type Environment, readConfig } from '../../src/config/config.ts';
 import type { Mailbox } from '../../src/dev/mailbox.ts';
+import { decryptSecret, encryptSecret } from '../../src/domain/secret-encryption.ts';
 import { newSigningKey } from '../../src/keys/new-signing-key.ts';
 import { derivePurposeKeys } from '../../src/keys/purpose-keys.ts';
 import { createLogger } from '../../src/process/log.ts';
@@ -60,7 +61,7 @@ test('old key, both keys, new key: each step runs beside the step before, and ev
       const done = await latchkey(both, 'keys', 'reencrypt', '--reason', 'a new master key');
       expect(done.output.match(/^[\w-]{43}$/gm)).toHaveLength(2);
       expect((await latchkey(both, 'keys', 'reencrypt', '--reason', 'again')).output).toBe(
-        'every key is encrypted under MASTER_KEY\n',
+        'every signing key is encrypted under MASTER_KEY\n0 TOTP secrets were encrypted under MASTER_KEY\n',
       );
     }
     const after = await start(keys);
@@ -85,6 +86,58 @@ test('old key, both keys, new key: each step runs beside the step before, and ev
   await before.app.close();
   await expect(start({ MASTER_KEY: OLD })).rejects.toThrow(/cannot be decrypted with this MASTER_KEY/);
 });
+
+test('TOTP secrets are encrypted anew, so that the old key can be removed', async () => {
+  const environmentOfOld = await testEnvironment(mailbox, { MASTER_KEY: OLD });
+  const run = async (keys: Environment, ...args: string[]) => {
+    const running = runMain(args, { ...environmentOfOld, ...keys });
+    return { exit: await running.ended, output: running.output() };
+  };
+  const app = await startApp(readConfig(environmentOfOld), { api: true, worker: true }, createLogger('silent'));
+  const person = await registered(viaFetch(`http://127.0.0.1:${app.port}`));
+  const owner = new pg.Pool({ connectionString: environmentOfOld.MIGRATION_DATABASE_URL });
+  const ringOf = (key: string) => derivePurposeKeys([Buffer.from(key, 'base64')]).totpSecrets;
+  const secrets = new Map(Array.from({ length: 501 }, () => [randomUUID(), randomBytes(20)]));
+  for (const [id, secret] of secrets) {
+    await owner.query(
+      "INSERT INTO factors (id, user_id, kind, name, created_at, totp_secret, totp_step) VALUES ($1, $2, 'totp', '', now(), $3, 0)",
+      [id, person.userId, encryptSecret(secret, id, ringOf(OLD))],
+    );
+  }
+  const both = { MASTER_KEY: NEW, MASTER_KEY_ACCEPTED: OLD };
+  expect((await run(both, 'doctor')).output).toMatch(/^TOTP secrets +warning +501 of 501 are .*"keys reencrypt"/m);
+  const why = ['--reason', 'a new master key'];
+  expect((await run(both, 'keys', 'reencrypt', ...why)).output).toContain('501 TOTP secrets were encrypted');
+  expect((await run(both, 'keys', 'reencrypt', ...why)).output).toContain('0 TOTP secrets were encrypted');
+  const { rows } = await owner.query('SELECT id, totp_secret FROM factors');
+  for (const { id, totp_secret } of rows) {
+    expect(decryptSecret(totp_secret, id, ringOf(NEW))?.bytes).toEqual(secrets.get(id));
+  }
+  const events = await eventually(async () => {
+    const found = await owner.query(
+      "SELECT actor, after FROM audit_events WHERE type = 'totp_secrets_reencrypted' ORDER BY seq",
+    );
+    return found.rows.length === 2 ? found.rows : null;
+  });
+  expect(events.map(({ after }) => after.count)).toEqual([500, 1]);
+
+  const [lost] = secrets.keys();
+  await owner.query('UPDATE factors SET totp_secret = $2 WHERE id = $1', [lost, randomBytes(48)]);
+  expect((await run({ MASTER_KEY: NEW }, 'doctor')).output).toMatch(
+    new RegExp(
+      `^TOTP secrets +failed +1 of 501 cannot be decrypted with this MASTER_KEY, the first of factor ${lost}`,
+      'm',
+    ),
+  );
+  expect(await run({ MASTER_KEY: NEW }, 'keys', 'reencrypt', ...why)).toMatchObject({
+    ...{
+      exit: 1,
+      output: expect.stringContaining(`cannot be decrypted with MASTER_KEY and MASTER_KEY_ACCEPTED: ${lost}`),
+    },
+  });
+  await app.close();
+  await owner.end();
+}, 60_000);
 
 test('tokens of a removed master key are rejected', async () => {
   const { app, call } = await start({ MASTER_KEY: NEW, MASTER_KEY_ACCEPTED: OLD });

@@ -6,6 +6,7 @@ import { startTestApp, type TestApp } from '../support/app.ts';
 import { account, auth, type Caller, type Outcome, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { newPerson, registered, signedIn } from '../support/people.ts';
+import { challenged, withTotp } from '../support/second-factors.ts';
 
 const POINTS = 4;
 const REDIRECT = 'https://product.example/callback';
@@ -85,6 +86,19 @@ const CASES: Record<string, (call: Caller, app: TestApp) => Promise<(n: number) 
   START_OAUTH_NETWORK: async (call) => () => call(auth.startOAuth, { provider: 'github', redirectUri: REDIRECT }),
   FINISH_OAUTH_NETWORK: async (call) => (n) =>
     call(auth.finishOAuth, { state: `lks_${n}`, code: 'x', binding: 'x', redirectUri: REDIRECT }),
+  PASSKEY_SIGN_IN_NETWORK: async (call) => () => call(auth.startPasskeySignIn, {}),
+  FACTOR_NETWORK: async (call) => (n) => call(auth.finishSignIn, { challengeId: `lkc_${n}`, totpCode: '000000' }),
+  FACTOR_CODE_USER: async (call, app) => {
+    const person = await withTotp(app, call);
+    return async () => {
+      const { id: challengeId } = await challenged(call, person);
+      return call(auth.finishSignIn, { challengeId, recoveryCode: 'a wrong one' });
+    };
+  },
+  STEP_UP_SESSION: async (call) => {
+    const { accessToken } = await signedIn(call);
+    return () => call(account.startStepUp, {}, { bearer: accessToken });
+  },
   CHANGE_EMAIL_USER: async (call) => {
     const { accessToken, password: currentPassword } = await signedIn(call);
     return () => call(account.changeEmail, { newEmail: newPerson().email, currentPassword }, { bearer: accessToken });

@@ -167,6 +167,11 @@ describe('a path with several readings', () => {
   });
 });
 
+test.each(['600', '"600"'])('the age %s may be a number or a text', (age) => {
+  const policy = parsePolicy(`routes: [{ path: /a, acr: mfa, max_age: ${age} }]`);
+  expect(policy.requirementFor('x', '/a')).toMatchObject({ acr: 'mfa', maxAgeSeconds: 600, access: 'required' });
+});
+
 describe('an invalid file', () => {
   test.each([
     ['', 'the file must be one YAML document'],
@@ -177,6 +182,12 @@ describe('an invalid file', () => {
     ['routes:\n- path: /a\n  rol: admin', 'line 3: rol is not one of access, role, audience'],
     ['routes:\n- path: /a\n  access: open', 'line 3: access must be one of required, optional, public'],
     ['routes:\n- role: 5', 'line 2: role must be a text'],
+    ['routes:\n- acr: MFA', 'line 2: acr must be one of pwd, mfa, phr'],
+    ['routes:\n- acr: 2', 'line 2: acr must be a text'],
+    ['routes:\n- max_age: 10m', 'line 2: max_age must be seconds from 1 to 31536000, without a unit'],
+    ['routes:\n- max_age: 1.5', 'line 2: max_age must be seconds from 1 to 31536000, without a unit'],
+    ['routes:\n- max_age: true', 'line 2: max_age must be a text'],
+    ['routes:\n- access: public\n  acr: mfa', 'line 2: access must be required for a route with acr or max_age'],
     ['routes:\n- access: optional\n  role: admin', 'line 2: access must be required for a route with a role'],
     ['routes:\n- host: Shop.example', 'line 2: host must be'],
     ['routes:\n- host: shop.example:80', 'line 2: host must be'],

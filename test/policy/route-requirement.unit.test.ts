@@ -7,6 +7,8 @@ const NOTHING = {
   access: 'required',
   roles: [],
   audiences: [],
+  acr: null,
+  maxAgeSeconds: null,
   apiKeys: 'reject',
   preflight: 'check',
   session: 'none',
@@ -30,6 +32,19 @@ describe('the requirement of one source', () => {
     [{ access: '' }, 'access must be one of'],
     [{ role: 'No Role' }, 'role must be at most'],
     [{ audience: '' }, 'audience must not be empty'],
+    [{ acr: 'MFA' }, 'acr must be one of pwd, mfa, phr'],
+    [{ acr: '' }, 'acr must be one of'],
+    [{ acr: 'constructor' }, 'acr must be one of'],
+    [{ arc: 'mfa' }, 'arc is not one of'],
+    [{ max_age: '0' }, 'max_age must be seconds from 1 to 31536000'],
+    [{ max_age: '' }, 'max_age must be seconds'],
+    [{ max_age: '10m' }, 'max_age must be seconds'],
+    [{ max_age: '1e3' }, 'max_age must be seconds'],
+    [{ max_age: ' 600' }, 'max_age must be seconds'],
+    [{ max_age: '-1' }, 'max_age must be seconds'],
+    [{ max_age: '31536001' }, 'max_age must be seconds'],
+    [{ access: 'public', acr: 'mfa' }, 'access must be required for a route with acr or max_age'],
+    [{ access: 'optional', max_age: '600' }, 'access must be required for a route with acr or max_age'],
     [{ access: 'optional', role: 'admin' }, 'access must be required for a route with a role'],
     [{ access: 'public', audience: 'shop' }, 'access must be required or optional'],
   ])('rejects %j', (values, violation) => {
@@ -56,6 +71,28 @@ describe('several sources', () => {
     expect(combineRequirements([one, other])).toMatchObject({ roles: ['admin', 'auditor'], audiences: ['shop'] });
     const open = [parseRequirement({ access: 'public' }), parseRequirement({ access: 'optional' })];
     expect(combineRequirements(open).access).toBe('optional');
+  });
+
+  test('add up to the strongest acr and to the lowest max_age', () => {
+    const [one, other] = [
+      parseRequirement({ acr: 'mfa', max_age: '600' }),
+      parseRequirement({ acr: 'phr', max_age: '31536000' }),
+    ];
+    for (const sources of [
+      [one, other],
+      [other, one],
+    ])
+      expect(combineRequirements(sources)).toMatchObject({ acr: 'phr', maxAgeSeconds: 600 });
+    // A rule of the policy file is complete: it also has the values that it does not state.
+    const rule = combineRequirements([parseRequirement({ role: 'admin' })]);
+    for (const sources of [
+      [one, rule],
+      [rule, one],
+    ])
+      expect(combineRequirements(sources)).toMatchObject({ acr: 'mfa', maxAgeSeconds: 600, roles: ['admin'] });
+    const open = parseRequirement({ access: 'public' });
+    for (const strength of [one, parseRequirement({ max_age: '1' })])
+      expect(combineRequirements([open, strength]).access).toBe('required');
   });
 
   test('a role or an audience of one source excludes the anonymous access of another', () => {

@@ -71,7 +71,7 @@ describe('access by kind of caller and role', () => {
       }),
     },
     limiter: { take: async () => ({ allowed: true }) },
-    store: { outbox: { write: async () => {} } },
+    store: { outbox: { write: async () => {} }, roles: { acrFor: async () => null } },
     now: () => new Date(),
   } as unknown as Parameters<typeof authorize>[0];
 

@@ -67,7 +67,7 @@ describe('sign-in', () => {
     const { email, password } = await registered(call);
     const page = await send('/session/sign-in?return=/orders%3Fid%3D5');
     expect(page.headers.get('content-security-policy')).toMatch(
-      /^default-src 'none'; style-src 'sha256-[^']+'; form-action 'self'/,
+      /^default-src 'none'; style-src 'sha256-[^']+'; script-src 'sha256-[^']+'; form-action 'self'/,
     );
     expect(page.headers.get('x-frame-options')).toBe('DENY');
     expect(await page.text()).toContain('name="return" value="/orders?id=5"');
@@ -102,7 +102,7 @@ describe('sign-in', () => {
     ['a sibling', { 'sec-fetch-site': 'same-site' }],
   ])('rejects a request of %s', async (_, headers) => {
     const { email, password } = await registered(call);
-    for (const path of ['sign-in', 'renew', 'sign-out']) {
+    for (const path of ['sign-in', 'passkey', 'second-step', 'step-up', 'renew', 'sign-out']) {
       const response = await send(`/session/${path}`, {
         method: 'POST',
         headers: { 'content-type': 'application/json', ...(headers as Record<string, string>) },
@@ -145,6 +145,8 @@ describe('sign-in', () => {
   test('rejects a large body, another method and an unknown path', async () => {
     const large = await send('/session/sign-in', { method: 'POST', headers: json, body: 'x'.repeat(9_000) });
     expect(await reasonOf(large)).toBe('MESSAGE_TOO_LARGE');
+    const get = await send('/session/second-step');
+    expect([get.status, get.headers.get('allow')]).toEqual([405, 'POST']);
     const put = await send('/session/sign-in', { method: 'PUT', headers: json, body: '{}' });
     expect([put.status, put.headers.get('allow')]).toEqual([405, 'GET, HEAD, POST']);
     expect((await send('/session/constructor')).status).toBe(404);

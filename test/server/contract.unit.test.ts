@@ -65,14 +65,21 @@ describe('audit event types', () => {
 
 describe('secrets and personal data', () => {
   const CONFIDENTIAL =
-    /^(access_token|access_tokens|refresh_token|password|current_password|new_password|password_hash|binding|api_key|authorization_url|state|code|email|new_email|email_prefix|full_name|external_id|subject|address|network|error|\w+_token)$/;
+    /^(access_token|access_tokens|refresh_token|password|current_password|new_password|password_hash|binding|api_key|authorization_url|state|code|email|new_email|email_prefix|full_name|external_id|subject|address|network|error|secret|uri|qr_code_svg|user_handle|(challenge|totp|recovery|passkey|creation)_\w+|\w+_token)$/;
   /** Their names match, but they hold positions, identifiers, kinds and the error codes of RFC 6749. */
   const HARMLESS = [
     ...['page_token', 'next_page_token', 'SigningKey.state', 'MailRecord.state'],
     ...['FinishOAuthRequest.error', 'FinishLinkIdentityRequest.error'],
+    ...['passkey_request_options', 'recovery_codes_left'],
+  ];
+  /** The name of a factor is the user's own text. */
+  const ALSO_CONFIDENTIAL = [
+    ...['Challenge.id', 'Factor.name', 'ImportedFactor.name'],
+    ...['StartAddTotpRequest.name', 'StartAddPasskeyRequest.name', 'RenameFactorRequest.name'],
   ];
   const isConfidential = ({ name, parent }: DescField) =>
-    CONFIDENTIAL.test(name) && !HARMLESS.includes(name) && !HARMLESS.includes(`${parent.name}.${name}`);
+    ALSO_CONFIDENTIAL.includes(`${parent.name}.${name}`) ||
+    (CONFIDENTIAL.test(name) && !HARMLESS.includes(name) && !HARMLESS.includes(`${parent.name}.${name}`));
   const isRedacted = ({ proto }: DescField) => proto.options?.debugRedact ?? false;
   const messages = contract.files.flatMap((file) => file.messages);
 

@@ -81,8 +81,10 @@ test.each(METHODS.filter(([, method]) => isServed(method)))('GET %s is served to
   for (const send of [overHttp1, overHttp2]) {
     const headers = { authorization: `Bearer ${administrator.accessToken}` };
     const allowed = await send(`/${name}${query('{}')}`, headers);
-    // The id of a service account is required there.
-    const expected = name.endsWith('/ListApiKeys') ? { status: 400, code: 'invalid_argument' } : { status: 200 };
+    // An id is required there.
+    const expected = /\/(ListApiKeys|ListUserFactors)$/.test(name)
+      ? { status: 400, code: 'invalid_argument' }
+      : { status: 200 };
     expect({ status: allowed.status, ...JSON.parse(allowed.body) }).toMatchObject(expected);
     expect((await send(`/${name}${query('{}')}`, {})).status).toBe(401);
     const inHeaderOnly = await send(

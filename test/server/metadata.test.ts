@@ -26,6 +26,7 @@ describe('the metadata of an issuer with a path', () => {
     revocation_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post'],
     grant_types_supported: ['client_credentials'],
     response_types_supported: [],
+    acr_values_supported: ['pwd', 'mfa', 'phr'],
     subject_types_supported: ['public'],
     id_token_signing_alg_values_supported: ['ES256', 'EdDSA', 'RS256'],
   };

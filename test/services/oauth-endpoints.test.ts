@@ -118,6 +118,7 @@ describe('introspection', () => {
     expect(body).toEqual({
       ...{ active: true, token_type: 'Bearer', client_id: 'latchkey', scope: 'user', roles: ['user'] },
       ...{ iss, sub, aud, exp, iat, jti, sid, email: person.email, email_verified: false },
+      ...{ acr: 'pwd', amr: ['pwd'], auth_time: iat },
     });
     expect(sub).toBe(person.userId);
   });

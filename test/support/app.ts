@@ -21,6 +21,8 @@ export type TestApp = App & {
   /** The same database as its owner, who has privileges that the service lacks. */
   owner: pg.Pool;
   environment: Environment;
+  /** The service's clock, in milliseconds since 1970. */
+  time(): number;
   /** Moves the service's clock forward. */
   advance(milliseconds: number): void;
   /** Stops it. */
@@ -54,6 +56,9 @@ export const QUICK: Environment = {
   LIMIT_NOTICE_ACCOUNT: '1000/60',
   LIMIT_ACCOUNT_CHANGE_USER: '1000/60',
   LIMIT_REVOCATION_SESSION: '1000/60',
+  LIMIT_FACTOR_NETWORK: '10000/60',
+  LIMIT_PASSKEY_SIGN_IN_NETWORK: '10000/60',
+  LIMIT_STEP_UP_SESSION: '1000/60',
   LIMIT_MAIL_DOMAIN: '10000/60',
   LIMIT_GLOBAL_SIGN_INS: '1000000/60',
   LIMIT_GLOBAL_SIGN_UPS: '1000000/60',
@@ -104,9 +109,10 @@ export async function startTestApp(
   const log = createLogger('info', { write: (line) => void logs.push(line) }, (name) => void dropped.push(name));
   let ahead = 0;
   let frozenAt: number | null = null;
+  const time = () => (frozenAt ?? Date.now()) + ahead;
   const app = await startApp(readConfig(environment), parts, log, {
     ...options,
-    clock: () => new Date((frozenAt ?? Date.now()) + ahead),
+    clock: () => new Date(time()),
   });
   const owner = new pg.Pool({ connectionString: environment.MIGRATION_DATABASE_URL, max: 2 });
   owner.on('error', () => {});
@@ -119,6 +125,7 @@ export async function startTestApp(
     logs,
     owner,
     environment,
+    time,
     advance: (milliseconds) => {
       ahead += milliseconds;
     },

@@ -202,3 +202,11 @@ function lengthDelimited(message: Buffer, field: number): Buffer[] {
   }
   return found;
 }
+
+/** Repeats a call that a busy machine has answered with `unavailable`: many transactions that wait for one row take long. */
+export async function untilAvailable(ask: () => Promise<Outcome>): Promise<Outcome> {
+  for (;;) {
+    const outcome = await ask();
+    if (outcome.code !== 'unavailable') return outcome;
+  }
+}

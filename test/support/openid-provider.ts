@@ -4,7 +4,8 @@ import type { AddressInfo } from 'node:net';
 import { type CryptoKey, exportJWK, generateKeyPair } from 'jose';
 import Provider, { type Adapter, type AdapterPayload } from 'oidc-provider';
 
-type OpenIdAccount = { sub: string; email?: string; email_verified?: boolean; name?: string };
+/** `amr` has the methods of the next sign-in. The ID token has none without it. */
+type OpenIdAccount = { sub: string; email?: string; email_verified?: boolean; name?: string; amr?: string[] };
 
 export const CLIENT = { id: 'latchkey', secret: 'a secret of forty characters for the test' };
 
@@ -79,7 +80,7 @@ export async function startOpenIdServer(redirectUris: string[]): Promise<OpenIdS
         token_endpoint_auth_method: 'client_secret_post',
       },
     ],
-    claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name'] },
+    claims: { openid: ['sub', 'amr'], email: ['email', 'email_verified'], profile: ['name'] },
     // So that the id_token has the requested claims.
     conformIdTokenClaims: false,
     pkce: { required: () => true },
@@ -107,7 +108,8 @@ export async function startOpenIdServer(redirectUris: string[]): Promise<OpenIdS
     const grant = new provider.Grant({ accountId: running.account.sub, clientId: params.client_id as string });
     grant.addOIDCScope(String(params.scope));
     const consent = { grantId: await grant.save() };
-    await provider.interactionFinished(request, response, { login: { accountId: running.account.sub }, consent });
+    const { sub: accountId, amr } = running.account;
+    await provider.interactionFinished(request, response, { login: { accountId, ...(amr && { amr }) }, consent });
   });
   return running;
 }

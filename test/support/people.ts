@@ -68,7 +68,7 @@ export async function signedInWith(app: TestApp, call: Caller, roles: string[]):
   return reauthenticated(call, await refreshed(call, person));
 }
 
-export async function refreshed(call: Caller, person: SignedIn): Promise<SignedIn> {
+export async function refreshed<Person extends SignedIn>(call: Caller, person: Person): Promise<Person> {
   const { body, code } = await call(auth.refresh, { refreshToken: person.refreshToken });
   if (code !== 'ok') throw new Error(`Refresh: ${code}`);
   const { accessToken, refreshToken } = body.tokens;

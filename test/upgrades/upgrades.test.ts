@@ -1,8 +1,9 @@
 // The data of every release works after an upgrade, and the old release works on the new schema, beside the new one.
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { decodeJwt } from 'jose';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { type Environment, processEnvironment } from '../../src/config/config.ts';
 import type { Mailbox } from '../../src/dev/mailbox.ts';
@@ -11,11 +12,12 @@ import { missingGrants } from '../../src/store/postgres/grants.ts';
 import { schemaProblem } from '../../src/store/postgres/migration-history.ts';
 import { prepareDatabase } from '../../src/store/postgres/prepare-database.ts';
 import { openTestMailbox, testEnvironment } from '../support/app.ts';
-import { auth, type Caller, viaFetch } from '../support/clients.ts';
+import { account, auth, type Caller, viaFetch } from '../support/clients.ts';
 import { createTestDatabase } from '../support/databases.ts';
 import { eventually } from '../support/eventually.ts';
 import { type SignedIn, signedIn } from '../support/people.ts';
 import { type RunningProcess, run, runMain, serve } from '../support/processes.ts';
+import { stepUpWithPasskey, withPasskey } from '../support/second-factors.ts';
 import { type ReleaseDump, releaseDumps, restoreDump } from './release-dump.ts';
 
 const DUMPS = releaseDumps();
@@ -59,6 +61,7 @@ describe.each(DUMPS)('from release $release', (dump) => {
       const callers = [viaFetch(present.url), viaFetch(old.url, dump.protoPackage)] as const;
       await Promise.all(callers.map((call) => expectOldData(call, dump)));
       await Promise.all([load(callers[0], callers[1]), load(callers[1], callers[0])]);
+      await useSecondFactor(...callers);
     } finally {
       for (const { child } of servers) child.kill('SIGTERM');
       expect(await Promise.all(servers.map(({ ended }) => ended))).toEqual([0, 0]);
@@ -73,6 +76,7 @@ describe.each(DUMPS)('from release $release', (dump) => {
       await expectOldData(call, dump);
       const { code, body } = await call(auth.refresh, { refreshToken: dump.ada.refreshToken });
       expect(code).toBe('ok');
+      expect(decodeJwt(body.tokens.accessToken)).toMatchObject({ acr: 'pwd', amr: [], auth_time: expect.any(Number) });
       expect((await call(auth.verify, { accessToken: body.tokens.accessToken })).body.principal).toMatchObject({
         userId: dump.ada.userId,
         roles: ['clerk', 'staff', 'user'],
@@ -111,6 +115,20 @@ async function load(here: Caller, there: Caller): Promise<void> {
   }
 }
 
+/** A token of the old release, which does not state a strength, begins a session that adds a factor and steps up. */
+async function useSecondFactor(present: Caller, old: Caller): Promise<void> {
+  const atOld = await signedIn(old);
+  expect((await present(account.getMe, {}, { bearer: atOld.accessToken })).code).toBe('ok');
+  const owner = await withPasskey(present, atOld);
+  const stepped = await stepUpWithPasskey(present, owner);
+  expect(decodeJwt(stepped.accessToken)).toMatchObject({ acr: 'phr', sid: decodeJwt(atOld.accessToken).sid });
+  expect((await old(auth.verify, { accessToken: stepped.accessToken })).code).toBe('ok');
+  const { code, body } = await old(auth.refresh, { refreshToken: stepped.refreshToken });
+  expect(code).toBe('ok');
+  const { tokens } = (await present(auth.refresh, { refreshToken: body.tokens.refreshToken })).body;
+  expect(decodeJwt(tokens.accessToken)).toMatchObject({ acr: 'phr', amr: ['mfa', 'pop', 'pwd'] });
+}
+
 async function expectWholeTrail(environment: Environment): Promise<void> {
   const { ended, output } = runMain(['audit', 'verify'], environment);
   expect(await ended, output()).toBe(0);
@@ -121,7 +139,7 @@ async function expectWholeTrail(environment: Environment): Promise<void> {
 function checkOut(revision: string): string | null {
   if (spawnSync('git', ['cat-file', '-e', `${revision}^{commit}`]).status !== 0) return null;
   const folder = mkdtempSync(join(tmpdir(), 'latchkey-release-'));
-  const archive = execFileSync('git', ['archive', revision, 'src', 'gen', 'package.json'], {
+  const archive = execFileSync('git', ['archive', revision, 'src', 'gen', 'proto', 'package.json'], {
     maxBuffer: 256 * 1024 * 1024,
   });
   execFileSync('tar', ['-x', '-C', folder], { input: archive });
@@ -129,10 +147,17 @@ function checkOut(revision: string): string | null {
   return folder;
 }
 
+/** A release rejects a limit that it does not have. */
+function withoutNewLimits(folder: string, environment: Environment): Environment {
+  const known = readFileSync(join(folder, 'src/limits/limits.ts'), 'utf8');
+  const isKnown = (key: string) => !key.startsWith('LIMIT_') || known.includes(`  ${key.slice('LIMIT_'.length)}: {`);
+  return Object.fromEntries(Object.entries(environment).filter(([key]) => isKnown(key)));
+}
+
 async function serveIn(folder: string, environment: Environment): Promise<RunningProcess & { url: string }> {
   const { PATH = '' } = processEnvironment();
   const main = join(folder, 'src/main.ts');
-  const server = run(process.execPath, [main, 'serve'], { PATH, ...environment });
+  const server = run(process.execPath, [main, 'serve'], { PATH, ...withoutNewLimits(folder, environment) });
   const port = await eventually(() => {
     if (server.child.exitCode !== null) throw new Error(server.output());
     return /"port":(\d+)/.exec(server.output())?.[1];

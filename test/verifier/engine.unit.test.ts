@@ -55,6 +55,13 @@ function setUp({ ageMs = 0, status = 'active' as RevocationStatus } = {}) {
   return { engine: createEngine(options), options, state, checked };
 }
 
+function withoutUser(
+  { email, email_verified, refresh_counter, acr, amr, auth_time, ...rest }: AccessClaims,
+  changes: Partial<AccessClaims>,
+): object {
+  return { ...rest, ...changes };
+}
+
 describe('a valid token', () => {
   test('has the principal of its user, with all claims', () => {
     const { engine, checked } = setUp();
@@ -68,6 +75,9 @@ describe('a valid token', () => {
             sessionId: claims.sid,
             email: 'ada@example.com',
             emailVerified: true,
+            acr: 'mfa',
+            amr: ['mfa', 'otp', 'pwd'],
+            authTime: new Date(SECONDS * 1000),
             roles: ['user', 'editor'],
             issuedAt: new Date(SECONDS * 1000),
             expiresAt: new Date((SECONDS + 900) * 1000),
@@ -90,8 +100,7 @@ describe('a valid token', () => {
   });
 
   test('from a service has the service as its principal, and no refresh counter', () => {
-    const { email, email_verified, refresh_counter, ...rest } = claims;
-    const verdict = setUp().engine.judge(ours.signText({ ...rest, client_id: 'billing' }), '');
+    const verdict = setUp().engine.judge(ours.signText(withoutUser(claims, { client_id: 'billing' })), '');
     expect(verdict).toMatchObject({ decision: { token: { refreshCounter: 0, userId: claims.sub } } });
     expect('decision' in verdict && verdict.decision.principal).toEqual({
       kind: 'service',
@@ -101,6 +110,12 @@ describe('a valid token', () => {
       issuedAt: new Date(SECONDS * 1000),
       expiresAt: new Date((SECONDS + 900) * 1000),
     });
+  });
+
+  test('has the weakest strength, and no time of authentication, when it is of the release before', () => {
+    const { acr, amr, auth_time, ...before } = claims;
+    const verdict = setUp().engine.judge(ours.signText(before), '');
+    expect(verdict).toMatchObject({ decision: { principal: { kind: 'user', acr: 'pwd', amr: [], authTime: null } } });
   });
 
   test('is the same object for each call, as long as it is cached', () => {

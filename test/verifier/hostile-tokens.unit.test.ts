@@ -230,7 +230,8 @@ describe.each(KEYS)('%s', (_, signer, key) => {
   });
 
   describe('claims', () => {
-    const noEmail = { email: undefined, email_verified: undefined, refresh_counter: undefined };
+    const noStrength = { acr: undefined, amr: undefined, auth_time: undefined };
+    const noUser = { email: undefined, email_verified: undefined, refresh_counter: undefined, ...noStrength };
     test.each([
       ['another issuer', { iss: 'https://evil.example' }],
       ['issuer with a slash', { iss: 'https://auth.example/' }],
@@ -249,16 +250,36 @@ describe.each(KEYS)('%s', (_, signer, key) => {
       ['no audience', { aud: undefined }],
       ['another client', { client_id: 'other' }],
       ['a service with an email', { client_id: 'billing', email_verified: undefined }],
-      ['a service with an email that is nothing', { client_id: 'billing', ...noEmail, email: null }],
+      ['a service with an email that is nothing', { client_id: 'billing', ...noUser, email: null }],
       ['a service with an email that is verified, and none', { client_id: 'billing', email: undefined }],
-      ['a service with no name', { client_id: '', ...noEmail }],
-      ['a service whose name is none', { client_id: 'Billing', ...noEmail }],
-      ['a service whose name is a list', { client_id: ['billing'], ...noEmail }],
+      ['a service with no name', { client_id: '', ...noUser }],
+      ['a service whose name is none', { client_id: 'Billing', ...noUser }],
+      ['a service whose name is a list', { client_id: ['billing'], ...noUser }],
+      ['a service with a strength', { client_id: 'billing', ...noUser, acr: 'pwd' }],
+      ['a service with methods', { client_id: 'billing', ...noUser, amr: [] }],
+      ['a service with a time of authentication', { client_id: 'billing', ...noUser, auth_time: SECONDS }],
+      ['another strength', { acr: '2' }],
+      ['a strength in upper case', { acr: 'MFA' }],
+      ['a strength in a list', { acr: ['mfa'] }],
+      ['no strength beside its methods', { acr: undefined }],
+      ['a strength of null', { acr: null }],
+      ['no methods beside a strength', { amr: undefined }],
+      ['methods that are no list', { amr: 'pwd' }],
+      ['a number among the methods', { amr: ['pwd', 1] }],
+      ['too many methods', { amr: Array.from({ length: 17 }, () => 'pwd') }],
+      ['no time of authentication beside a strength', { auth_time: undefined }],
+      ['a text as time of authentication', { auth_time: String(SECONDS) }],
+      ['a time of authentication between seconds', { auth_time: SECONDS - 10.5 }],
+      ['a time of authentication before 1970', { auth_time: -1 }],
+      ['a time of authentication long after the issue', { auth_time: claims.iat + 61 }],
+      ['only a strength', { ...noStrength, acr: 'phr' }],
+      ['only methods', { ...noStrength, amr: ['pwd'] }],
+      ['only a time of authentication', { ...noStrength, auth_time: SECONDS }],
       ['roles that are no list', { roles: 'admin' }],
       ['roles that are no texts', { roles: [['admin']] }],
       ['no roles', { roles: undefined }],
       ['no email', { email: undefined }],
-      ['neither email nor whether it is verified', noEmail],
+      ['neither email nor whether it is verified', noUser],
       ['an email without a claim that it is verified', { email_verified: undefined }],
       ['text as email_verified', { email_verified: 'true' }],
       ['a number as email_verified', { email_verified: 1 }],
@@ -278,7 +299,7 @@ describe.each(KEYS)('%s', (_, signer, key) => {
       ['a lifetime of an hour and a second', { exp: SECONDS - 10 + 3_601 }],
       ['no time of issue', { iat: undefined }],
       ['a time of issue to come', { iat: SECONDS + 61, exp: SECONDS + 100 }],
-      ['a negative time', { iat: -1, exp: 1 }],
+      ['a negative time', { iat: -1, exp: 1, ...noStrength }],
     ])('a token with %s is rejected', (what, change) => {
       const expected = what === 'a negative time' ? 'TOKEN_EXPIRED' : 'TOKEN_INVALID';
       expect(rejection(token(JSON.stringify({ ...claims, ...change })))).toBe(expected);
@@ -302,7 +323,7 @@ describe.each(KEYS)('%s', (_, signer, key) => {
     });
 
     test('the token of a service, and of a user whose email is not verified, is accepted', () => {
-      const service = { ...claims, client_id: 'billing', ...noEmail };
+      const service = { ...claims, client_id: 'billing', ...noUser };
       for (const one of [service, { ...claims, email_verified: false }]) {
         expect(rejection(token(JSON.stringify(one)))).toBe('accepted');
       }
@@ -316,8 +337,20 @@ describe.each(KEYS)('%s', (_, signer, key) => {
       expect(rejection(token(payload))).toBe('TOKEN_INVALID');
     });
 
+    test.each([
+      ['none of the three claims of strength', noStrength],
+      ['as many methods as allowed', { amr: Array.from({ length: 16 }, () => 'pwd') }],
+      ['unknown methods', { amr: ['retina'] }],
+      ['no method', { amr: [] }],
+      ['an authentication a minute after the issue', { auth_time: claims.iat + 60 }],
+      ['an authentication in 1970', { auth_time: 0 }],
+    ])('a token with %s is accepted', (_case, changes) => {
+      expect(rejection(token(JSON.stringify({ ...claims, ...changes })))).toBe('accepted');
+    });
+
     test('an expired token is rejected as expired', () => {
-      expect(rejection(token(JSON.stringify({ ...claims, iat: SECONDS - 900, exp: SECONDS })))).toBe('TOKEN_EXPIRED');
+      const expired = { ...claims, iat: SECONDS - 900, exp: SECONDS, auth_time: SECONDS - 900 };
+      expect(rejection(token(JSON.stringify(expired)))).toBe('TOKEN_EXPIRED');
     });
 
     test('a token issued up to a minute ahead is accepted, because clocks differ', () => {

@@ -1,13 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import type { Config } from '../../config/config.ts';
 import type { KeyRing } from '../../domain/key-ring.ts';
-import { decryptPrivateKey, otherMasterKeyError } from '../../keys/private-key-encryption.ts';
+import { decryptSecret } from '../../domain/secret-encryption.ts';
+import { otherMasterKeyError } from '../../keys/other-master-key-error.ts';
 import { derivePurposeKeys } from '../../keys/purpose-keys.ts';
 import { type Db, openDatabase } from '../../store/postgres/database.ts';
 import { type DatabaseDiagnosis, diagnoseDatabase } from '../../store/postgres/diagnose-database.ts';
 import { createServiceAccounts } from '../../store/service-accounts.ts';
 import { createSigningKeyRows, type StoredSigningKey } from '../../store/signing-key-rows.ts';
 import { KEY_EXPIRY_NOTICE_MS } from '../services.ts';
+import { examineFactors } from './examine-factors.ts';
 import { examineListener } from './examine-listener.ts';
 import { examineOperation } from './examine-operation.ts';
 import { clockFinding, type Finding, failure, ok, TIMEOUT_MS } from './finding.ts';
@@ -26,6 +28,7 @@ export async function examinePostgres({ database, keys: { masterKeys } }: Config
       await examineListener(db, listenUrl),
       keysFinding(keys, masterKeys),
       await apiKeysFinding(db),
+      ...(await examineFactors(db, derivePurposeKeys(masterKeys).totpSecrets)),
       ...(await examineOperation(db)),
     ];
   } catch (error) {
@@ -72,9 +75,7 @@ function keysFinding(keys: StoredSigningKey[], masterKeys: KeyRing): Finding {
   const check = 'signing keys';
   if (keys.length === 0) return ok(check, 'none yet: the service creates them when it starts');
   const encryptionKeys = derivePurposeKeys(masterKeys).signingKeyEncryption;
-  const decrypted = keys.map(({ kid, encryptedPrivateKey }) =>
-    decryptPrivateKey(encryptedPrivateKey, kid, encryptionKeys),
-  );
+  const decrypted = keys.map(({ kid, encryptedPrivateKey }) => decryptSecret(encryptedPrivateKey, kid, encryptionKeys));
   const undecryptable = keys.filter((_, n) => decrypted[n] === null).map(({ kid }) => kid);
   if (undecryptable.length > 0) {
     const remedy = 'set MASTER_KEY to the master key that encrypted it, or add that key to MASTER_KEY_ACCEPTED';

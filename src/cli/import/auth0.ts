@@ -1,7 +1,7 @@
 // A line of Auth0's export of password hashes (`_id`, `passwordHash`), or of its export of users (`user_id`). Both have
 // the id that the claim `sub` of Auth0's tokens has, such as auth0|60425dc43519d90068f82973.
 import { type FormatReader, foreign, nameOf } from './format-reader.ts';
-import { asObject, objectsIn } from './mapping.ts';
+import { asObject, objectsIn } from './json-value.ts';
 
 export const readAuth0: FormatReader = (user) => {
   const objectId = asObject(user._id)?.$oid;

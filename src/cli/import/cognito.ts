@@ -2,7 +2,7 @@
 // password hashes.
 import { isUuid } from '../../domain/uuid.ts';
 import { type FormatReader, foreign, nameOf } from './format-reader.ts';
-import { asObject } from './mapping.ts';
+import { asObject } from './json-value.ts';
 import type { Members } from './members.ts';
 
 export const readCognito: FormatReader = (user) => {

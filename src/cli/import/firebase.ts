@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { OperatorError } from '../../process/operator-error.ts';
 import { type FirebaseParameters, type FormatReader, foreign } from './format-reader.ts';
+import { objectsIn } from './json-value.ts';
 import { idMembers } from './kept-id.ts';
-import { objectsIn } from './mapping.ts';
 
 const OTHER_SIGN_INS = ['password', 'phone', 'firebase'];
 const NEEDS_PARAMETERS =

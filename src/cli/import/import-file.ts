@@ -4,6 +4,7 @@ import { type ImportOutcome, importUsers } from '../../admin/import-users.ts';
 import type { ImportedUser } from '../../admin/imported-user.ts';
 import { readIssuers } from '../../config/groups/providers.ts';
 import type { Environment } from '../../config/key.ts';
+import type { KeyRing } from '../../domain/key-ring.ts';
 import { OperatorError } from '../../process/operator-error.ts';
 import type { Operator } from '../operator.ts';
 import type { Output } from '../output.ts';
@@ -56,12 +57,15 @@ async function importAll(
   await using report = await createReport(options.report);
   const providers = readIssuers(environment);
   const accounts = await openAccounts(file, options, { providers, now: operator.deps.now(), report });
-  const write = (users: ImportedUser[]) =>
-    importUsers(
-      { ...operator.deps, providers, purposeKeys: null },
+  let totpKeys: KeyRing | null = null;
+  const write = async (users: ImportedUser[]) => {
+    if (users.some(hasTotpSecret)) totpKeys ??= (await operator.purposeKeys()).totpSecrets;
+    return importUsers(
+      { ...operator.deps, providers, purposeKeys: null, totpKeys },
       { actor: operator.actor, users, reason: options.reason, dryRun },
       operator.call,
     );
+  };
   for await (const batch of batchesOf(accounts)) await importBatch(batch, write, report);
   report.print(output, dryRun);
   if (report.rejected() > 0) {
@@ -71,6 +75,10 @@ async function importAll(
         : 'correct these entries and import the file again: imported accounts stay as they are',
     );
   }
+}
+
+function hasTotpSecret({ factors }: ImportedUser): boolean {
+  return factors.some(({ totpUri }) => totpUri !== '');
 }
 
 async function openAccounts(

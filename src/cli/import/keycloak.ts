@@ -1,7 +1,8 @@
 // A user of Keycloak's realm export. The ids are UUIDs, so they are kept.
 import { type FormatReader, foreign, nameOf } from './format-reader.ts';
+import { asObject, objectsIn } from './json-value.ts';
 import { idMembers } from './kept-id.ts';
-import { asObject, objectsIn } from './mapping.ts';
+import { keycloakFactor } from './keycloak-factor.ts';
 
 export const readKeycloak: FormatReader = (user, { note }) => {
   if (user.serviceAccountClientId !== undefined) {
@@ -9,8 +10,10 @@ export const readKeycloak: FormatReader = (user, { note }) => {
     return null;
   }
   const credentials = objectsIn(user.credentials);
-  const others = credentials.filter(({ type }) => type !== 'password').map(({ type }) => String(type));
-  for (const type of others) note(`credentials of type ${type}`);
+  const factors = credentials.map((credential) => keycloakFactor(credential, user.id));
+  for (const [n, { type }] of credentials.entries()) {
+    if (type !== 'password' && !factors[n]) note(`credentials of type ${type}`);
+  }
   return foreign({
     ...idMembers(user.id),
     email: user.email,
@@ -24,6 +27,7 @@ export const readKeycloak: FormatReader = (user, { note }) => {
       provider,
       subject,
     })),
+    factors: factors.filter((factor) => factor !== null),
   });
 };
 

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { OperatorError } from '../../process/operator-error.ts';
+import { asObject } from './json-value.ts';
 import { MEMBERS, type Members } from './members.ts';
 
 export type Mapping = {
@@ -57,22 +58,4 @@ function valueAt(entry: Record<string, unknown>, path: string): unknown {
     value = container && Object.hasOwn(container, name) ? container[name] : undefined;
   }
   return Array.isArray(value) && value.length === 1 ? value[0] : value;
-}
-
-export function asObject(value: unknown): Record<string, unknown> | null {
-  if (typeof value === 'string' && value.startsWith('{')) {
-    try {
-      return asObject(JSON.parse(value));
-    } catch {
-      return null;
-    }
-  }
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-    ? (value as Record<string, unknown>)
-    : null;
-}
-
-export function objectsIn(value: unknown): Record<string, unknown>[] {
-  const items: unknown[] = Array.isArray(value) ? value : [];
-  return items.map(asObject).filter((item) => item !== null);
 }

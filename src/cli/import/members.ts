@@ -2,6 +2,7 @@
 import type { ImportedUser } from '../../admin/imported-user.ts';
 import { InvalidValue, invalid } from '../../domain/parse-fields.ts';
 import { isUuid } from '../../domain/uuid.ts';
+import { toFactors } from './factor-members.ts';
 
 /** A member that is absent, null or empty is left to its default. */
 export type Members = Partial<Record<(typeof MEMBERS)[number], unknown>>;
@@ -18,6 +19,7 @@ export const MEMBERS = [
   'created_at',
   'roles',
   'identities',
+  'factors',
 ] as const;
 
 /** Milliseconds of 2001 are more than the seconds of any year in use. */
@@ -47,6 +49,7 @@ export function toImportedUser(members: Members, problems: Problem[]): Omit<Impo
     createdAt: take('created_at', null, toTime),
     roles: take('roles', [], toRoles),
     identities: take('identities', [], toIdentities),
+    factors: take('factors', [], (value) => toFactors(fromJsonText(value))),
   };
 }
 

@@ -4,7 +4,8 @@ import { parseEmail } from '../../domain/email.ts';
 import { InvalidValue } from '../../domain/parse-fields.ts';
 import type { Entry } from './entries.ts';
 import type { FormatReader, ReadContext } from './format-reader.ts';
-import { asObject, type Mapping, mappedMembers } from './mapping.ts';
+import { asObject } from './json-value.ts';
+import { type Mapping, mappedMembers } from './mapping.ts';
 import { type Problem, toImportedUser } from './members.ts';
 import { createSeenValues } from './seen-values.ts';
 

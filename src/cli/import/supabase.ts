@@ -1,7 +1,8 @@
 // A row of Supabase's table auth.users as CSV. The users can change raw_user_meta_data themselves, so no identity is
-// taken from it: a column `identities` can hold those of the table auth.identities.
+// taken from it: the columns `identities` and `factors` can hold those of the tables auth.identities and
+// auth.mfa_factors.
 import { type FormatReader, foreign, nameOf } from './format-reader.ts';
-import { asObject } from './mapping.ts';
+import { asObject } from './json-value.ts';
 import { toTime } from './members.ts';
 
 export const readSupabase: FormatReader = (row, { now, note }) => {
@@ -19,6 +20,7 @@ export const readSupabase: FormatReader = (row, { now, note }) => {
     disabled: isBanned(row.banned_until, now),
     created_at: row.created_at,
     identities: row.identities,
+    factors: row.factors,
   });
 };
 

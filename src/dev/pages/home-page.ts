@@ -43,7 +43,8 @@ const CALLED_ENDPOINTS: [string, string][] = [
 
 const NEXT: [string, string][] = [
   ['docs/tutorial.md', 'from an account to a service that verifies tokens, in ten minutes'],
-  ['npm run example:web-app', 'a web application with sign-up, sign-in, roles and the pages behind mails'],
+  ['npm run example:web-app', 'a web application with sign-up, sign-in, passkeys, roles and the pages behind mails'],
+  ['docs/guides/second-factors.md', 'authenticator apps, passkeys and recovery codes'],
   ['docs/guides/client-library.md', 'verification of tokens in your own service'],
   ['docs/guides/gateways.md', 'nginx, Caddy, HAProxy, Traefik, Envoy and Istio'],
   ['docs/guides/production.md', 'the way to production'],

@@ -1,9 +1,16 @@
 // No e-mail contains words that a stranger could have chosen, such as the name of the account: they would reach
 // another person. Links carry their token in the fragment, which browsers send to no server. Opening a link changes
 // nothing.
+import type { FactorKind } from '../../domain/factor.ts';
 import type { MailTemplate, ResetCause } from '../../domain/mail-order.ts';
 import { confirmNetworkMail } from './confirm-network.ts';
 import { emailChangedMail, emailChangeRequestedMail, emailChangeUndoneMail } from './email-change.ts';
+import {
+  factorAddedMail,
+  factorRemovedMail,
+  recoveryCodesCreatedMail,
+  recoveryCodeUsedMail,
+} from './factor-notices.ts';
 import type { MailContent } from './layout.ts';
 import {
   accountDeletedMail,
@@ -24,6 +31,11 @@ export type MailFacts = {
   /** In the configuration, such as `google`. */
   provider: string;
   providers: string[];
+  factorKind: FactorKind;
+  /** The factors that the account has. */
+  factorKinds: FactorKind[];
+  /** Unused recovery codes. */
+  codesLeft: number;
   resetCause?: ResetCause | undefined;
 };
 
@@ -33,6 +45,10 @@ export const MAILS = {
   'password-reset-done': passwordResetDoneMail,
   'sign-in-method-added': signInMethodAddedMail,
   'sign-in-method-removed': signInMethodRemovedMail,
+  'factor-added': factorAddedMail,
+  'factor-removed': factorRemovedMail,
+  'recovery-code-used': recoveryCodeUsedMail,
+  'recovery-codes-created': recoveryCodesCreatedMail,
   'verify-email': verifyEmailMail,
   'confirm-email-change': confirmEmailChangeMail,
   'confirm-network': confirmNetworkMail,

@@ -1,9 +1,10 @@
+import type { FactorKind } from '../../domain/factor.ts';
 import { formatTime, layout, type MailContent } from './layout.ts';
 import type { MailFacts } from './mails.ts';
 
 type Facts<Name extends keyof MailFacts> = Pick<MailFacts, 'publicUrl' | Name>;
 
-const NOTHING_TO_DO = 'If you did this yourself, you do not need to do anything.';
+export const NOTHING_TO_DO = 'If you did this yourself, you do not need to do anything.';
 const PROVIDER_NAMES = new Map([
   ['google', 'Google'],
   ['github', 'GitHub'],
@@ -18,18 +19,22 @@ export function passwordChangedMail({ publicUrl, happenedAt }: Facts<'happenedAt
   ]);
 }
 
-/** @param providers the providers whose accounts can be used to sign in. Another person may have linked them before */
+/** Names the accounts at providers, and the factors, with which another person who added them could still sign in. */
 export function passwordResetDoneMail({
   publicUrl,
   happenedAt,
   providers,
-}: Facts<'happenedAt' | 'providers'>): MailContent {
+  factorKinds,
+}: Facts<'happenedAt' | 'providers' | 'factorKinds'>): MailContent {
   const names = providers.map((provider) => PROVIDER_NAMES.get(provider) ?? provider).join(', ');
   return layout('Your password was reset', [
     'Hello,',
     `A new password was set for your account on ${formatTime(happenedAt)}, with the link that we sent to this address. All devices were signed out.`,
     ...(providers.length > 0
       ? [`You can also sign in with accounts at: ${names}. Remove each account that is not yours.`]
+      : []),
+    ...(factorKinds.length > 0
+      ? [`Your account has these second factors: ${factorNames(factorKinds)}. Remove each one that is not yours.`]
       : []),
     NOTHING_TO_DO,
     `If it was not you, another person can read your emails. Change the password of your mailbox first. Then set a new password here: ${publicUrl}`,
@@ -82,4 +87,14 @@ export function accountDeletedMail({ publicUrl, happenedAt }: Facts<'happenedAt'
 function accountAt(provider: string): string {
   const name = PROVIDER_NAMES.get(provider);
   return name ? `A ${name} account` : `An account at ${provider}`;
+}
+
+function factorNames(kinds: FactorKind[]): string {
+  const count = (kind: FactorKind) => kinds.filter((one) => one === kind).length;
+  const [apps, passkeys] = [count('totp'), count('passkey')];
+  const names = [
+    ...(apps > 0 ? [apps === 1 ? 'an authenticator app' : `${apps} authenticator apps`] : []),
+    ...(passkeys > 0 ? [passkeys === 1 ? 'a passkey' : `${passkeys} passkeys`] : []),
+  ];
+  return names.join(' and ');
 }

@@ -6,6 +6,7 @@ import { codeFromString } from '@connectrpc/connect/protocol-connect';
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from '../../../gen/google/rpc/error_details_pb.ts';
 import { AuthError } from '../../domain/auth-error.ts';
 import { ERROR_DOMAIN, ERROR_REASONS, type Reason } from '../../domain/error-reason.ts';
+import { strengthParameters } from '../../domain/required-strength.ts';
 import { RETRY_SOON_MS } from '../../domain/retry-after.ts';
 import { isDatabaseOutage } from '../../store/postgres/outage.ts';
 import type { CallRecord } from './call-record.ts';
@@ -19,11 +20,6 @@ export function answerError(error: unknown, record: CallRecord): ConnectError {
   record.reason = failure.reason;
   record.error = failure.cause;
   return toConnectError(failure, record.requestId);
-}
-
-export function refusal(reason: Reason, requestId: string, retryAfterMs?: number): ConnectError {
-  const details = retryAfterMs === undefined ? {} : { retryAfterMs };
-  return toConnectError(new AuthError(reason, details), requestId);
 }
 
 function asAuthError(error: unknown): AuthError {
@@ -60,13 +56,13 @@ function isAbort(error: unknown): boolean {
 }
 
 export function toConnectError(
-  { reason, violations, retryAfterMs, requiredRole }: AuthError,
+  { reason, violations, retryAfterMs, requiredRole, required }: AuthError,
   requestId: string,
 ): ConnectError {
   const { message } = ERROR_REASONS[reason];
   const text = requiredRole ? `${message}; it requires the role ${requiredRole}` : message;
   const error = new ConnectError(text, codeOf(reason));
-  const metadata = { request_id: requestId };
+  const metadata = { request_id: requestId, ...(required && strengthParameters(required)) };
   error.details.push(detail(ErrorInfoSchema, { reason, domain: ERROR_DOMAIN, metadata }));
   if (violations.length > 0) error.details.push(detail(BadRequestSchema, { fieldViolations: violations }));
   if (retryAfterMs !== undefined) {

@@ -5,6 +5,8 @@ import { codeToHttpStatus, errorToJsonBytes } from '@connectrpc/connect/protocol
 import { setTrailerStatus } from '@connectrpc/connect/protocol-grpc';
 import { trailerFlag, trailerSerialize } from '@connectrpc/connect/protocol-grpc-web';
 import { BadRequestSchema, ErrorInfoSchema } from '../../../gen/google/rpc/error_details_pb.ts';
+import type { RequiredStrength } from '../../domain/acr.ts';
+import { stepUpChallenge } from '../../domain/required-strength.ts';
 import { sendJson } from '../transport/handler.ts';
 import type { ServerResponse } from '../transport/server-response.ts';
 
@@ -14,11 +16,12 @@ export type WireError = {
   body: Uint8Array | null;
 };
 
-/** `error` of RFC 6749 section 5.2, RFC 6750 section 3.1, RFC 7009 section 2.2.1 and RFC 8707 section 2. */
+/** `error` of RFC 6749 section 5.2, RFC 6750 section 3.1, RFC 7009 section 2.2.1, RFC 8707 section 2 and RFC 9470 section 3. */
 export type OAuthErrorCode =
   | 'invalid_request'
   | 'invalid_client'
   | 'invalid_token'
+  | 'insufficient_user_authentication'
   | 'invalid_scope'
   | 'invalid_target'
   | 'unsupported_grant_type'
@@ -75,6 +78,7 @@ const OAUTH_STATUS: Record<OAuthErrorCode, number> = {
   invalid_request: 400,
   invalid_client: 401,
   invalid_token: 401,
+  insufficient_user_authentication: 401,
   invalid_scope: 400,
   invalid_target: 400,
   unsupported_grant_type: 400,
@@ -82,6 +86,11 @@ const OAUTH_STATUS: Record<OAuthErrorCode, number> = {
   temporarily_unavailable: 503,
   server_error: 500,
 };
+
+/** `www-authenticate` for a caller who can step up. */
+export function stepUpHeader(required: RequiredStrength): string {
+  return `Bearer realm="latchkey", ${stepUpChallenge(required)}`;
+}
 
 export function setRetryAfter(response: ServerResponse, { metadata }: ConnectError): void {
   const retryAfter = metadata.get('retry-after');

@@ -21,6 +21,9 @@ const EXPIRES_AT = 7;
 const SERVICE_ACCOUNT_ID = 8;
 const SERVICE = 9;
 const EMAIL_VERIFIED = 10;
+const ACR = 11;
+const AMR = 12;
+const AUTH_TIME = 13;
 /** Field numbers of google.protobuf.Timestamp. */
 const SECONDS = 1;
 const NANOS = 2;
@@ -62,33 +65,46 @@ function binaryPrincipal(token: VerifiedToken): Uint8Array {
   return token.rendered.binary;
 }
 
+type Texts = [field: number, text: string][];
+
 /** By hand, because a token that is seen only once also needs speed. */
 function encodePrincipal(principal: TokenPrincipal): Buffer {
   const { kind, roles, issuedAt, expiresAt } = principal;
-  const texts: [field: number, text: string][] = roles.map((role) => [ROLE, role]);
-  const more: [field: number, text: string][] = [];
-  if (kind === 'service') more.push([SERVICE_ACCOUNT_ID, principal.serviceAccountId], [SERVICE, principal.name]);
-  else texts.unshift([USER_ID, principal.userId], [SESSION_ID, principal.sessionId], [EMAIL, principal.email]);
+  const texts: Texts = roles.map((role) => [ROLE, role]);
+  let more: Texts;
+  if (kind === 'service')
+    more = [
+      [SERVICE_ACCOUNT_ID, principal.serviceAccountId],
+      [SERVICE, principal.name],
+    ];
+  else {
+    texts.unshift([USER_ID, principal.userId], [SESSION_ID, principal.sessionId], [EMAIL, principal.email]);
+    more = [[ACR, principal.acr], ...principal.amr.map((method): Texts[number] => [AMR, method])];
+  }
   const times: [field: number, milliseconds: number][] = [
     [ISSUED_AT, issuedAt.getTime()],
     [EXPIRES_AT, expiresAt.getTime()],
   ];
-  // The library leaves out `false`.
+  // The library leaves out `false`, and a time that is not set.
   const isVerified = kind === 'user' && principal.emailVerified;
+  const authTime = kind === 'user' ? principal.authTime : null;
   let size = isVerified ? 4 : 2;
-  for (const [, text] of [...texts, ...more]) size += lengthDelimitedSize(Buffer.byteLength(text));
+  for (const [, text] of texts) size += lengthDelimitedSize(Buffer.byteLength(text));
+  for (const [, text] of more) size += lengthDelimitedSize(Buffer.byteLength(text));
   for (const [, milliseconds] of times) size += lengthDelimitedSize(timestampSize(milliseconds));
+  if (authTime) size += lengthDelimitedSize(timestampSize(authTime.getTime()));
   // Not from Node's buffer pool: a cached token would keep a whole slab of it in memory.
   const into = Buffer.allocUnsafeSlow(size);
   let at = writeVarintField(into, 0, KIND, kind === 'service' ? PrincipalKind.SERVICE : PrincipalKind.USER);
   at = writeTexts(into, at, texts);
   for (const [field, milliseconds] of times) at = writeTimestamp(into, at, field, milliseconds);
+  if (isVerified) at = writeVarintField(into, at, EMAIL_VERIFIED, 1);
   at = writeTexts(into, at, more);
-  if (isVerified) writeVarintField(into, at, EMAIL_VERIFIED, 1);
+  if (authTime) writeTimestamp(into, at, AUTH_TIME, authTime.getTime());
   return into;
 }
 
-function writeTexts(into: Buffer, start: number, texts: [field: number, text: string][]): number {
+function writeTexts(into: Buffer, start: number, texts: Texts): number {
   let at = start;
   for (const [field, text] of texts) {
     at = writeLength(into, at, field, Buffer.byteLength(text));

@@ -1,5 +1,9 @@
 // Introspection on the fast path, for a service that sends its key in the header.
-import { type IntrospectionDeps, introspectFromMemory } from '../../auth/introspect-token.ts';
+import {
+  type IntrospectionDeps,
+  type IntrospectTokenInput,
+  introspectFromMemory,
+} from '../../auth/introspect-token.ts';
 import type { Deps } from '../../deps.ts';
 import { HeaderBlock } from '../../http2/hpack/header-block.ts';
 import { chooseRequestId } from '../calls/call-record.ts';
@@ -10,7 +14,7 @@ import {
   withForm,
 } from '../oauth/client-credentials.ts';
 import { isForm, MAX_FORM_BYTES, parseForm } from '../oauth/oauth-form.ts';
-import { introspectionBody } from '../oauth/oauth-introspect.ts';
+import { introspectionBody, readIntrospection } from '../oauth/oauth-introspect.ts';
 import { INTROSPECTION_PATH, withIssuerPath } from '../oauth/oauth-paths.ts';
 import { soleAuthorization } from '../transport/authorization.ts';
 import type { FastAnswer, FastCall, FastRequest } from '../transport/fast-handler.ts';
@@ -73,22 +77,26 @@ function answer(
 ): FastAnswer | null {
   const asked = readForm(client, body);
   // The form can name another client than the header.
-  const introspected = asked && isService(deps, asked.client) && introspectFromMemory(deps, asked.token);
-  if (!introspected) return null;
+  const answered = asked && isService(deps, asked.client) && introspectFromMemory(deps, asked.input);
+  if (!answered) return null;
   const suggestedId = request.headers.get('x-request-id');
   const requestId = suggestedId === '' ? '' : chooseRequestId(suggestedId);
   countPlain(deps, { method: METHOD, request, reason: '', requestId, credential: '' });
-  const json = Buffer.from(JSON.stringify(introspectionBody(introspected.token)));
+  const json = Buffer.from(JSON.stringify(introspectionBody(answered.introspected)));
   const fields = ['pragma', 'no-cache', 'content-type', 'application/json', 'cache-control', 'no-store'];
   fields.push('content-length', String(json.length));
   if (requestId !== '') fields.push('x-request-id', requestId);
   return { head: new HeaderBlock(200, fields), body: json, trailers: null };
 }
 
-function readForm(header: ClientCredentials, body: Buffer): { client: ClientCredentials; token: string } | null {
+/** Null when the handler must explain a fault. */
+function readForm(
+  header: ClientCredentials,
+  body: Buffer,
+): { client: ClientCredentials; input: IntrospectTokenInput } | null {
   try {
     const form = parseForm(body);
-    return { client: withForm(header, form), token: form.required('token') };
+    return { client: withForm(header, form), input: readIntrospection(form) };
   } catch {
     return null;
   }

@@ -1,28 +1,24 @@
 // The RPCs of the fast path in the forms of their protocols: gRPC over HTTP/2, and Connect with protobuf or JSON.
 import { isAscii } from 'node:buffer';
+import { AuthError } from '../../domain/auth-error.ts';
 import { bearerToken } from '../../domain/bearer-token.ts';
 import { ERROR_REASONS, type Reason } from '../../domain/error-reason.ts';
 import { HeaderBlock } from '../../http2/hpack/header-block.ts';
 import type { CallLog } from '../calls/call-log.ts';
 import { chooseRequestId } from '../calls/call-record.ts';
 import { TIMEOUTS, type TimeoutHeader } from '../calls/deadlines.ts';
-import { refusal } from '../calls/errors.ts';
+import { toConnectError } from '../calls/errors.ts';
 import { checkJson } from '../calls/message-bounds.ts';
 import { connectError, grpcError } from '../calls/write-error.ts';
+import { METADATA_PREFIX } from '../gateway/check-request.ts';
 import type { ServesService } from '../rpc/admin-services.ts';
 import { soleAuthorization } from '../transport/authorization.ts';
 import type { ClientAddress } from '../transport/client-address.ts';
 import type { FastAnswer, FastCall, FastRequest } from '../transport/fast-handler.ts';
 import type { RequestHead } from '../transport/server-stream.ts';
+import { ENVELOPE_BYTES, type FastCaller, type FastMethod, type Rejected, type Reply } from './fast-method.ts';
 import type { FastEndpoint, PreparedRequest } from './fast-path.ts';
-import {
-  type FastCaller,
-  type FastMethod,
-  type FastPathDeps,
-  fastMethods,
-  type Rejected,
-  type Reply,
-} from './methods.ts';
+import { type FastPathDeps, fastMethods } from './methods.ts';
 
 type Protocol = {
   encoding: string;
@@ -30,8 +26,7 @@ type Protocol = {
 };
 
 const HEADERS_FOR_CONNECT = ['origin', 'x-client-address', 'x-client-user-agent', 'x-service-key'];
-const ENVELOPE_BYTES = 5;
-const MAX_MEMBERS = 3;
+const MAX_MEMBERS = 5;
 const GRPC: Protocol = { encoding: 'grpc-encoding', timeout: 'grpc-timeout' };
 const CONNECT: Protocol = { encoding: 'content-encoding', timeout: 'connect-timeout-ms' };
 const PROTOCOLS: Record<string, { protocol: Protocol; isJson: boolean }> = {
@@ -87,13 +82,19 @@ function prepareCall(method: FastMethod, headers: RequestHead, isHttp2: boolean)
   if (isGrpc ? !isHttp2 : !(announced > 0 && announced <= method.bounds.maxBytes)) return null;
   const credential = bearerToken(authorization);
   const requestId = headers.get('x-request-id');
-  const headersWith = (prefix: string) =>
-    headers.fields.filter(({ name }) => name.startsWith(prefix)).map(({ name }) => namedValues(headers, name));
-  return { method, headers, isGrpc, isJson, timeoutMs, announced, credential, requestId, headersWith };
+  let requirements: [name: string, value: string][] | null = null;
+  return {
+    ...{ method, headers, isGrpc, isJson, timeoutMs, announced, credential, requestId },
+    requirements() {
+      requirements ??= headersWith(headers, METADATA_PREFIX);
+      return requirements;
+    },
+  };
 }
 
-function namedValues(headers: RequestHead, name: string): [name: string, value: string] {
-  return [name, headers.get(name)];
+function headersWith(headers: RequestHead, prefix: string): [name: string, value: string][] {
+  const names = new Set(headers.fields.map(({ name }) => name).filter((name) => name.startsWith(prefix)));
+  return [...names].map((name) => [name, headers.get(name)]);
 }
 
 class PreparedCall implements PreparedRequest {
@@ -132,13 +133,14 @@ class FastRpc implements FastCall {
     if (this.#isTooLate()) return null;
     const outcome = call.isJson ? fromJson(call.method, body, call) : fromBinary(call, body);
     if (!outcome) return null;
-    if ('reason' in outcome) return this.#reject(outcome.reason, outcome.credential);
+    if ('reason' in outcome)
+      return this.#reject(new AuthError(outcome.reason, { required: outcome.required }), outcome.credential);
     const reason = outcome.denial ?? '';
-    const suggestedId = outcome.client ? outcome.client.requestId : call.requestId;
-    // A successful call is counted but not logged, so a new request id would be useless.
-    const requestId = suggestedId === '' && reason === '' ? '' : chooseRequestId(suggestedId);
     const { client, credential } = outcome;
-    this.#count({ reason, requestId, code: 'ok', credential, forwardedFor: client?.forwardedFor ?? '' });
+    // A successful call is counted but not logged, so a new request id would be useless.
+    const isIdNeeded = call.requestId !== '' || reason !== '';
+    const requestId = client ? client.requestId : isIdNeeded ? chooseRequestId(call.requestId) : '';
+    this.#count({ reason, requestId, code: 'ok', credential, forwardedFor: client?.forwardedFor });
     if (call.isGrpc) return answerGrpc(outcome, requestId);
     return call.isJson
       ? answerConnect('application/json', Buffer.from(outcome.json(), 'latin1'), requestId)
@@ -146,8 +148,8 @@ class FastRpc implements FastCall {
   }
 
   rejectTruncated(body: Buffer): FastAnswer {
-    if (this.#isTooLate()) return this.#reject('DEADLINE_EXCEEDED');
-    return this.#reject(body.length > 0 ? 'REQUEST_MALFORMED' : 'UNIMPLEMENTED');
+    if (this.#isTooLate()) return this.#reject(new AuthError('DEADLINE_EXCEEDED'));
+    return this.#reject(new AuthError(body.length > 0 ? 'REQUEST_MALFORMED' : 'UNIMPLEMENTED'));
   }
 
   #isTooLate(): boolean {
@@ -155,10 +157,11 @@ class FastRpc implements FastCall {
     return timeoutMs < Number.POSITIVE_INFINITY && performance.now() >= this.#request.openedAt + timeoutMs;
   }
 
-  #reject(reason: Reason, credential?: string): FastAnswer {
+  #reject(error: AuthError, credential?: string): FastAnswer {
+    const { reason } = error;
     const requestId = chooseRequestId(this.#call.requestId);
-    this.#count({ reason, requestId, code: ERROR_REASONS[reason].code, credential, forwardedFor: '' });
-    return this.#call.isGrpc ? rejectGrpc(reason, requestId) : rejectConnect(reason, requestId);
+    this.#count({ reason, requestId, code: ERROR_REASONS[reason].code, credential });
+    return this.#call.isGrpc ? rejectGrpc(error, requestId) : rejectConnect(error, requestId);
   }
 
   #count({ reason, requestId, code, credential, forwardedFor }: Counted): void {
@@ -169,7 +172,7 @@ class FastRpc implements FastCall {
       method: method.name,
       system: isGrpc ? 'grpc' : 'connectrpc',
       startedAt,
-      peer: () => clientAddress(peer.address, joined(forwardedFor, headers.get('x-forwarded-for'))),
+      peer: () => clientAddress(peer.address, joined(forwardedFor?.() ?? '', headers.get('x-forwarded-for'))),
       reason,
       requestId,
       code,
@@ -179,13 +182,13 @@ class FastRpc implements FastCall {
   }
 }
 
-/** @param forwardedFor of the client, before the proxies of this call */
+/** `forwardedFor` is of the client, before the proxies of this call. */
 type Counted = {
   reason: Reason | '';
   requestId: string;
   code: string;
   credential: string | undefined;
-  forwardedFor: string;
+  forwardedFor?: (() => string) | undefined;
 };
 
 function joined(...parts: string[]): string {
@@ -239,11 +242,16 @@ function withRequestId(headers: string[], requestId: string): string[] {
   return requestId === '' ? headers : [...headers, 'x-request-id', requestId];
 }
 
+function envelope(reply: Reply): Buffer {
+  const bytes = toBytes(reply, ENVELOPE_BYTES);
+  bytes[0] = 0;
+  bytes.writeUInt32BE(bytes.length - ENVELOPE_BYTES, 1);
+  return bytes;
+}
+
 function answerGrpc(reply: Reply, requestId: string): FastAnswer {
-  const body = toBytes(reply, ENVELOPE_BYTES);
-  body[0] = 0;
-  body.writeUInt32BE(body.length - ENVELOPE_BYTES, 1);
-  const head = requestId === '' ? GRPC_HEAD : new HeaderBlock(200, withRequestId(GRPC_FIELDS, requestId));
+  const body = reply.envelope ?? envelope(reply);
+  const head = requestId === '' ? GRPC_HEAD : GRPC_HEAD.with('x-request-id', requestId);
   return { head, body, trailers: OK_TRAILERS };
 }
 
@@ -252,14 +260,14 @@ function answerConnect(contentType: string, body: Buffer, requestId: string): Fa
   return { head: new HeaderBlock(200, withRequestId(headers, requestId)), body, trailers: null };
 }
 
-function rejectGrpc(reason: Reason, requestId: string): FastAnswer {
-  const { status, headers } = grpcError(refusal(reason, requestId));
+function rejectGrpc(error: AuthError, requestId: string): FastAnswer {
+  const { status, headers } = grpcError(toConnectError(error, requestId));
   const all = withRequestId([...GRPC_FIELDS, ...headers.flat()], requestId);
   return { head: new HeaderBlock(status, all), body: null, trailers: null };
 }
 
-function rejectConnect(reason: Reason, requestId: string): FastAnswer {
-  const { status, headers, body } = connectError(refusal(reason, requestId));
+function rejectConnect(error: AuthError, requestId: string): FastAnswer {
+  const { status, headers, body } = connectError(toConnectError(error, requestId));
   const all = withRequestId(['cache-control', 'no-store', ...headers.flat()], requestId);
   return { head: new HeaderBlock(status, all), body, trailers: null };
 }

@@ -1,107 +1,70 @@
 // The RPCs of the fast path, answered from memory without waiting. Each returns null for a message that it does not
 // recognise or cannot answer. Connect then answers the same call.
-import { create, toBinary } from '@bufbuild/protobuf';
-import { CheckResponseSchema } from '../../../gen/envoy/service/auth/v3/external_auth_pb.ts';
 import { Reason as ReasonEnum } from '../../../gen/latchkey/auth/v1/errors_pb.ts';
 import { MAX_BATCH } from '../../auth/batch-verify.ts';
 import type { RoleAnswer } from '../../auth/check-role.ts';
-import { judgeFromMemory, type MemoryDeps } from '../../auth/judge-credentials.ts';
-import type { JudgeSessionDeps } from '../../auth/judge-session.ts';
-import { type Denials, denialOf } from '../../authorization/denials.ts';
-import type { Deps } from '../../deps.ts';
+import { type CredentialTerms, judgeFromMemory, type MemoryDeps } from '../../auth/judge-credentials.ts';
+import { denialOf } from '../../authorization/denials.ts';
+import { isAcr } from '../../domain/acr.ts';
 import { tokenToVerify } from '../../domain/bearer-token.ts';
-import type { Reason } from '../../domain/error-reason.ts';
-import type { TokenPrincipal } from '../../domain/principal.ts';
-import { meets } from '../../domain/requirement.ts';
+import { isMaxAge } from '../../domain/required-strength.ts';
+import { unmetReason } from '../../domain/requirement.ts';
 import { isRole } from '../../domain/role.ts';
-import type { Decision, RejectionReason, Verdict } from '../../verifier/engine.ts';
-import { chooseRequestId } from '../calls/call-record.ts';
-import { BATCH_BOUNDS, MESSAGE_BOUNDS, type MessageBounds } from '../calls/message-bounds.ts';
-import { type Authorization, authorizeFromMemory } from '../gateway/authorize-request.ts';
-import { type CheckedClient, type CurrentPolicy, METADATA_PREFIX } from '../gateway/check-request.ts';
-import { checkResponse, readCheck } from '../gateway/ext-authz.ts';
+import type { Decision, Verdict } from '../../verifier/engine.ts';
+import { BATCH_BOUNDS, MESSAGE_BOUNDS } from '../calls/message-bounds.ts';
 import type { StandardServices } from '../rpc/standard-services.ts';
 import { decisionJson, decisionSize, writeDecision } from './encode-decision.ts';
+import { type CheckDeps, check } from './fast-check.ts';
+import type { FastCaller, FastMethod, Rejected, Reply } from './fast-method.ts';
 import { lengthDelimitedSize, readFields, varintSize, writeLength, writeVarintField } from './protobuf-wire.ts';
-import { readCheckFacts } from './read-check.ts';
-
-export type Reply = {
-  size(): number;
-  write(into: Buffer, at: number): void;
-  json(): string;
-  denial?: Reason;
-  /** The credential of a denial, for the log line. */
-  credential?: string;
-  /** The client behind a gateway, in the place of the caller. */
-  client?: { requestId: string; forwardedFor: string };
-};
-/** `credential` is for the log line. */
-export type Rejected = { reason: RejectionReason; credential: string };
-
-export type FastCaller = {
-  /** The token of the call's own `authorization: Bearer ...`, or empty. */
-  credential: string;
-  requestId: string;
-  headersWith(prefix: string): [name: string, value: string][];
-};
-
-export type FastMethod = {
-  name: string;
-  bounds: MessageBounds;
-  /** Checked from memory before any of the body is read. Connect answers callers for which this is false. */
-  mayCall(credential: string): boolean;
-  /** @param start of the message in these bytes */
-  binary(bytes: Buffer, start: number, caller: FastCaller): Reply | Rejected | null;
-  json(message: object, caller: FastCaller): Reply | Rejected | null;
-};
 
 /** More than any method has: a message with more fields repeats some. */
 const MAX_FIELDS = 8;
 
-export type FastPathDeps = MemoryDeps &
-  JudgeSessionDeps &
-  Pick<Deps, 'browserSessions'> & {
-    denials: Pick<Denials, 'isRecorded'>;
-    policy: CurrentPolicy;
-    recentlyServing: StandardServices['recentlyServing'];
-  };
+export type FastPathDeps = MemoryDeps & CheckDeps & { recentlyServing: StandardServices['recentlyServing'] };
 
-type Question = { accessToken: string; audience: string; role: string; acceptApiKeys: boolean };
+type Question = {
+  accessToken: string;
+  audience: string;
+  role: string;
+  acceptApiKeys: boolean;
+  acr: string;
+  maxAge: number;
+};
 
 export function fastMethods(deps: FastPathDeps): FastMethod[] {
   const { serviceKeys, apiKeys, denials } = deps;
 
   const judge = (question: Question, { credential }: FastCaller): Verdict | null => {
-    const { audience, acceptApiKeys } = question;
     const token = tokenToVerify(question.accessToken, credential);
-    return token === '' ? null : judgeFromMemory(deps, token, { audience, acceptsApiKeys: acceptApiKeys });
+    const terms = token === '' ? null : termsOf(question);
+    return terms && judgeFromMemory(deps, token, terms);
   };
 
   const verify = (question: Question, caller: FastCaller): Reply | Rejected | null => {
     const verdict = judge(question, caller);
-    return (
-      verdict && ('reason' in verdict ? rejectedOf(verdict.reason, question, caller) : encodeDecision(verdict.decision))
-    );
+    return verdict && ('reason' in verdict ? rejectedOf(verdict, question, caller) : encodeDecision(verdict.decision));
   };
 
   const checkRole = (question: Question, caller: FastCaller): Reply | Rejected | null => {
     const { role } = question;
     const verdict = isRole(role) ? judge(question, caller) : null;
     if (!verdict) return null;
-    if ('reason' in verdict) return rejectedOf(verdict.reason, question, caller);
+    if ('reason' in verdict) return rejectedOf(verdict, question, caller);
     const { principal } = verdict.decision;
-    if (meets({ role }, principal)) return encodeRole({ allowed: true });
+    if (unmetReason({ role }, principal) === null) return encodeRole({ allowed: true });
     const isAudited = denials.isRecorded(denialOf(principal, role));
     return isAudited ? encodeRole({ allowed: false, reason: 'ROLE_NOT_GRANTED' }) : null;
   };
 
   const isService = (credential: string) => serviceKeys.use(credential) !== null || apiKeys.cached(credential) !== null;
 
-  const batchVerify = (tokens: string[], audience: string, acceptsApiKeys: boolean): Reply | null => {
-    if (tokens.length === 0 || tokens.length > MAX_BATCH) return null;
+  const batchVerify = (tokens: string[], question: Question): Reply | null => {
+    const terms = termsOf(question);
+    if (!terms || tokens.length === 0 || tokens.length > MAX_BATCH) return null;
     const verdicts: Verdict[] = [];
     for (const token of tokens) {
-      const verdict = judgeFromMemory(deps, token, { audience, acceptsApiKeys });
+      const verdict = judgeFromMemory(deps, token, terms);
       if (!verdict) return null;
       verdicts.push(verdict);
     }
@@ -119,31 +82,17 @@ export function fastMethods(deps: FastPathDeps): FastMethod[] {
     };
   };
 
-  const check = (bytes: Buffer, start: number, caller: FastCaller): Reply | null => {
-    const facts = readCheckFacts(bytes, start);
-    if (!facts) return null;
-    const metadata = caller.headersWith(METADATA_PREFIX);
-    const { client, request } = readCheck(facts, { ...deps, metadata });
-    const authorization = 'allowed' in request ? request : authorizeFromMemory(deps, request);
-    if (!authorization) return null;
-    const suggestedId = client.requestId || caller.requestId;
-    const requestId = authorization.allowed && suggestedId === '' ? '' : chooseRequestId(suggestedId);
-    const { forwardedFor } = client;
-    const credential = 'allowed' in request ? '' : request.token;
-    return { ...encodeCheck(authorization, client, requestId), credential, client: { requestId, forwardedFor } };
-  };
-
   return [
     {
       name: 'latchkey.auth.v1.AuthService/Verify',
       bounds: MESSAGE_BOUNDS,
       mayCall: () => true,
       binary(bytes, start, caller) {
-        const question = readQuestion(bytes, start, { 1: 'accessToken', 2: 'audience' }, 3);
+        const question = readQuestion(bytes, start, VERIFY);
         return question && verify(question, caller);
       },
       json(message, caller) {
-        const question = questionOf(message, ['accessToken', 'audience', 'acceptApiKeys']);
+        const question = questionOf(message, ['accessToken', 'audience', 'acceptApiKeys', 'acr', 'maxAge']);
         return question && verify(question, caller);
       },
     },
@@ -152,11 +101,11 @@ export function fastMethods(deps: FastPathDeps): FastMethod[] {
       bounds: MESSAGE_BOUNDS,
       mayCall: () => true,
       binary(bytes, start, caller) {
-        const question = readQuestion(bytes, start, { 1: 'accessToken', 3: 'role' }, 4);
+        const question = readQuestion(bytes, start, CHECK_ROLE);
         return question && checkRole(question, caller);
       },
       json(message, caller) {
-        const question = questionOf(message, ['accessToken', 'role', 'acceptApiKeys']);
+        const question = questionOf(message, ['accessToken', 'role', 'acceptApiKeys', 'acr', 'maxAge']);
         return question && checkRole(question, caller);
       },
     },
@@ -166,31 +115,21 @@ export function fastMethods(deps: FastPathDeps): FastMethod[] {
       mayCall: isService,
       binary(bytes, start) {
         const tokens: string[] = [];
-        let audience = '';
-        let acceptsApiKeys = false;
-        const isPlain = readFields(
-          bytes,
-          start,
-          MAX_BATCH + 2,
-          (field, text) => {
-            if (field === 1) tokens.push(text);
-            else if (field === 2) audience = text;
-            else return false;
-            return true;
-          },
-          (field) => {
-            acceptsApiKeys = field === 3;
-            return acceptsApiKeys;
-          },
-        );
-        return isPlain ? batchVerify(tokens, audience, acceptsApiKeys) : null;
+        const question = newQuestion();
+        const onText = (field: number, text: string) => {
+          if (field !== 1) return setText(question, VERIFY, field, text);
+          tokens.push(text);
+          return true;
+        };
+        const onNumber = (field: number, value: number) => setNumber(question, VERIFY, field, value);
+        return readFields(bytes, start, MAX_BATCH + 4, onText, onNumber) ? batchVerify(tokens, question) : null;
       },
       json(message) {
         const { accessTokens, ...others } = message as Record<string, unknown>;
-        const question = questionOf(others, ['audience', 'acceptApiKeys']);
+        const question = questionOf(others, ['audience', 'acceptApiKeys', 'acr', 'maxAge']);
         if (!question || !Array.isArray(accessTokens) || !accessTokens.every((token) => typeof token === 'string'))
           return null;
-        return batchVerify(accessTokens, question.audience, question.acceptApiKeys);
+        return batchVerify(accessTokens, question);
       },
     },
     {
@@ -217,7 +156,7 @@ export function fastMethods(deps: FastPathDeps): FastMethod[] {
       mayCall: () => true,
       binary(bytes, start, caller) {
         try {
-          return check(bytes, start, caller);
+          return check(deps, bytes, start, caller);
         } catch {
           // Connect returns the error.
           return null;
@@ -228,27 +167,20 @@ export function fastMethods(deps: FastPathDeps): FastMethod[] {
   ];
 }
 
-function rejectedOf(reason: RejectionReason, { accessToken }: Question, { credential }: FastCaller): Rejected {
-  return { reason, credential: tokenToVerify(accessToken, credential) };
+/** Null for a strength that does not exist. */
+function termsOf({ audience, acceptApiKeys, acr, maxAge }: Question): CredentialTerms | null {
+  if (acr === '' && maxAge === 0) return { audience, acceptsApiKeys: acceptApiKeys, strength: null };
+  if ((acr !== '' && !isAcr(acr)) || (maxAge !== 0 && !isMaxAge(maxAge))) return null;
+  const strength = { acr: acr === '' ? null : acr, maxAgeSeconds: maxAge === 0 ? null : maxAge };
+  return { audience, acceptsApiKeys: acceptApiKeys, strength };
 }
 
-/** A principal of the token cache gets the same response each time. */
-const allowedResponses = new WeakMap<TokenPrincipal, Uint8Array>();
-
-function encodeCheck(authorization: Authorization, client: CheckedClient, requestId: string): Reply {
-  const principal = authorization.allowed && authorization.cookies === undefined ? authorization.principal : null;
-  const known = principal && allowedResponses.get(principal);
-  // Encoded by the library: Envoy's messages are large and not ours to change.
-  const bytes =
-    known ??
-    toBinary(CheckResponseSchema, create(CheckResponseSchema, checkResponse(authorization, client, requestId)));
-  if (principal && !known) allowedResponses.set(principal, bytes);
-  return {
-    size: () => bytes.length,
-    write: (into, at) => into.set(bytes, at),
-    json: () => '',
-    ...(!authorization.allowed && { denial: authorization.reason }),
-  };
+function rejectedOf(
+  { reason, required }: Extract<Verdict, { reason: unknown }>,
+  { accessToken }: Question,
+  { credential }: FastCaller,
+): Rejected {
+  return { reason, required, credential: tokenToVerify(accessToken, credential) };
 }
 
 function encodeDecision(decision: Decision): Reply {
@@ -302,32 +234,53 @@ function encodeVerdicts(verdicts: Verdict[]): Reply {
   };
 }
 
-type TextField = 'accessToken' | 'audience' | 'role';
+/** The fields of a request, by their numbers. */
+type Fields = {
+  texts: Record<number, 'accessToken' | 'audience' | 'role' | 'acr'>;
+  acceptApiKeys: number;
+  maxAge: number;
+};
 
-/** @param flag the number of accept_api_keys */
-function readQuestion(bytes: Buffer, start: number, texts: Record<number, TextField>, flag: number): Question | null {
-  const question: Question = { accessToken: '', audience: '', role: '', acceptApiKeys: false };
+/** BatchVerifyRequest has the same, with a list of tokens. */
+const VERIFY: Fields = { texts: { 1: 'accessToken', 2: 'audience', 4: 'acr' }, acceptApiKeys: 3, maxAge: 5 };
+const CHECK_ROLE: Fields = { texts: { 1: 'accessToken', 3: 'role', 5: 'acr' }, acceptApiKeys: 4, maxAge: 6 };
+
+function newQuestion(): Question {
+  return { accessToken: '', audience: '', role: '', acceptApiKeys: false, acr: '', maxAge: 0 };
+}
+
+function readQuestion(bytes: Buffer, start: number, fields: Fields): Question | null {
+  const question = newQuestion();
   const isPlain = readFields(
     bytes,
     start,
     MAX_FIELDS,
-    (field, text) => {
-      const name = texts[field];
-      if (name) question[name] = text;
-      return name !== undefined;
-    },
-    (field) => {
-      question.acceptApiKeys = field === flag;
-      return question.acceptApiKeys;
-    },
+    (field, text) => setText(question, fields, field, text),
+    (field, value) => setNumber(question, fields, field, value),
   );
   return isPlain ? question : null;
+}
+
+function setText(question: Question, { texts }: Fields, field: number, text: string): boolean {
+  const name = texts[field];
+  if (name) question[name] = text;
+  return name !== undefined;
+}
+
+/** False for a value that the library must read. */
+function setNumber(question: Question, { acceptApiKeys, maxAge }: Fields, field: number, value: number): boolean {
+  if (field === maxAge) {
+    question.maxAge = value;
+    return value >= 0;
+  }
+  question.acceptApiKeys = field === acceptApiKeys && value === 1;
+  return question.acceptApiKeys;
 }
 
 /** Null unless it is an object with only these members, each of its type. */
 function questionOf(value: object, names: (keyof Question)[]): Question | null {
   if (Array.isArray(value)) return null;
-  const question: Question = { accessToken: '', audience: '', role: '', acceptApiKeys: false };
+  const question = newQuestion();
   for (const [name, member] of Object.entries(value)) {
     const known = names.find((one) => one === name);
     if (known === undefined || typeof member !== typeof question[known]) return null;

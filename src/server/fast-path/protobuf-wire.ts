@@ -2,6 +2,7 @@
 // It reads only the plain form of a message; the library reads all others. It writes field numbers below 16, and each
 // writer returns the next offset.
 import { isAscii } from 'node:buffer';
+import type { KnownNames } from './known-names.ts';
 
 const VARINT = 0;
 const LENGTH_DELIMITED = 2;
@@ -12,12 +13,10 @@ export class WireFields {
   number = 0;
   /** Whether the field has a length: a message, a text, bytes. Otherwise it is a number. */
   isMessage = false;
-  /** Whether it is a `bool` that is true. */
-  isSet = false;
   /** Whether the message ended with a whole field, and had at most as many as allowed. */
   isWhole = true;
   readonly #bytes: Buffer;
-  readonly #end: number;
+  #end: number;
   #at: number;
   /** The value of the current field. */
   #from = 0;
@@ -41,7 +40,7 @@ export class WireFields {
     this.#left -= 1;
     if (tag >= 0x80 || this.number === 0 || this.#left < 0) return this.#stop();
     if (type === VARINT) {
-      this.isSet = this.#bytes[this.#at] === 1;
+      this.#from = this.#at;
       return this.#skipVarint() || this.#stop();
     }
     const length = type === LENGTH_DELIMITED ? this.#length() : -1;
@@ -52,13 +51,45 @@ export class WireFields {
     return true;
   }
 
-  inner(): WireFields {
-    return new WireFields(this.#bytes, this.#from, this.#to, this.#left);
+  /** @param reused of the same bytes, in the place of a new object for each of many fields */
+  inner(reused: WireFields | null = null): WireFields {
+    if (!reused) return new WireFields(this.#bytes, this.#from, this.#to, this.#left);
+    reused.isWhole = true;
+    reused.#at = this.#from;
+    reused.#end = this.#to;
+    reused.#left = this.#left;
+    return reused;
+  }
+
+  /** Bytes of the current field. */
+  get length(): number {
+    return this.#to - this.#from;
   }
 
   /** Null unless it is ASCII. */
   text(): string | null {
-    return asciiText(this.#bytes, this.#from, this.#to);
+    return isAsciiIn(this.#bytes, this.#from, this.#to) ? this.#bytes.toString('latin1', this.#from, this.#to) : null;
+  }
+
+  /** Null unless it is ASCII. */
+  ascii(): AsciiText | null {
+    return isAsciiIn(this.#bytes, this.#from, this.#to) ? new AsciiText(this.#bytes, this.#from, this.#to) : null;
+  }
+
+  /** @returns as `KnownNames.find` */
+  nameAmong(names: KnownNames): string | null {
+    return names.find(this.#bytes, this.#from, this.#to);
+  }
+
+  /** The current field as a number. -1 for one that is too large. */
+  get varint(): number {
+    let value = 0;
+    for (let n = 0; n < MAX_SMALL_VARINT_BYTES; n += 1) {
+      const byte = this.#bytes[this.#from + n] as number;
+      value |= (byte & 0x7f) << (7 * n);
+      if (byte < 0x80) return value;
+    }
+    return -1;
   }
 
   /** A length. -1 for one that is too large. */
@@ -86,18 +117,36 @@ export class WireFields {
 }
 
 const MAX_VARINT_BYTES = 10;
+const MAX_SMALL_VARINT_BYTES = 4;
 const SHORT = 48;
 
-/** Null unless it is ASCII. */
-function asciiText(bytes: Buffer, from: number, to: number): string | null {
-  if (to - from > SHORT) return isAscii(bytes.subarray(from, to)) ? bytes.toString('latin1', from, to) : null;
-  for (let at = from; at < to; at += 1) if ((bytes[at] as number) >= 0x80) return null;
-  return bytes.toString('latin1', from, to);
+/** A call into node costs more than a short loop. */
+function isAsciiIn(bytes: Buffer, from: number, to: number): boolean {
+  if (to - from > SHORT) return isAscii(bytes.subarray(from, to));
+  for (let at = from; at < to; at += 1) if ((bytes[at] as number) >= 0x80) return false;
+  return true;
+}
+
+/** A text that is made only when it is needed. */
+export class AsciiText {
+  readonly #bytes: Buffer;
+  readonly #from: number;
+  readonly #to: number;
+
+  constructor(bytes: Buffer, from: number, to: number) {
+    this.#bytes = bytes;
+    this.#from = from;
+    this.#to = to;
+  }
+
+  toString(): string {
+    return this.#bytes.toString('latin1', this.#from, this.#to);
+  }
 }
 
 /**
- * For messages whose fields are all ASCII texts and flags.
- * @param onFlag receives a `bool` field that is set
+ * For messages whose fields are all ASCII texts and small numbers. A `bool` is a number too.
+ * @param onNumber receives 1 for a `bool` that is set, and -1 for a number that is too large
  * @returns false for any other message, for more than `maxFields`, or once a callback returns false
  */
 export function readFields(
@@ -105,14 +154,14 @@ export function readFields(
   start: number,
   maxFields: number,
   onText: (field: number, text: string) => boolean,
-  onFlag: (field: number) => boolean,
+  onNumber: (field: number, value: number) => boolean,
 ): boolean {
   const fields = new WireFields(message, start, message.length, maxFields);
   while (fields.next()) {
     if (fields.isMessage) {
       const text = fields.text();
       if (text === null || !onText(fields.number, text)) return false;
-    } else if (!fields.isSet || !onFlag(fields.number)) return false;
+    } else if (!onNumber(fields.number, fields.varint)) return false;
   }
   return fields.isWhole;
 }

@@ -9,14 +9,15 @@ import {
 } from '../../auth/judge-credentials.ts';
 import { type JudgeSessionDeps, judgeSession, judgeSessionFromMemory } from '../../auth/judge-session.ts';
 import { type Denial, type Denials, denialOf } from '../../authorization/denials.ts';
+import type { RequiredStrength } from '../../domain/acr.ts';
 import type { Violation } from '../../domain/auth-error.ts';
 import type { Call } from '../../domain/call.ts';
 import type { Reason } from '../../domain/error-reason.ts';
 import type { TokenPrincipal } from '../../domain/principal.ts';
-import { isForAudience, meets } from '../../domain/requirement.ts';
+import { isForAudience, unmetReason } from '../../domain/requirement.ts';
 import type { RouteRequirement } from '../../policy/route-requirement.ts';
 import type { Verdict } from '../../verifier/engine.ts';
-import { type BrowserRequest, isSolvedBySignIn } from './browser-request.ts';
+import { type BrowserRequest, isSolvedBySignIn, solvingPath, solvingUrl } from './browser-request.ts';
 
 /** The part of a client's request that decides about it. */
 export type GatewayRequest = {
@@ -34,6 +35,8 @@ export type Rejection = {
   allowed: false;
   reason: Reason;
   violations?: Violation[];
+  /** With STEP_UP_REQUIRED. */
+  required?: RequiredStrength;
   /** For a page whose user can get a session there. */
   redirect?: { url: string; byHeader: boolean };
 };
@@ -60,7 +63,7 @@ export function authorizeFromMemory(
     ? judgeSessionFromMemory(deps, request.browser.sessionToken, termsOf(request).audience)
     : judgeFromMemory(deps, request.token, termsOf(request));
   if (!verdict) return null;
-  const { authorization, denied } = decide(request, verdict);
+  const { authorization, denied } = decide(request, verdict, deps.now().getTime());
   return denied && !deps.denials.isRecorded(denied) ? null : withOtherCookies(authorization, request);
 }
 
@@ -75,7 +78,7 @@ export async function authorizeRequest(
   const verdict = isByCookie(request)
     ? await judgeSession(deps, request.browser.sessionToken, termsOf(request).audience, call.signal)
     : await judgeCredential(deps, request.token, termsOf(request), call);
-  const { authorization, denied } = decide(request, verdict);
+  const { authorization, denied } = decide(request, verdict, deps.now().getTime());
   if (denied) await deps.denials.record(denied, call.origin);
   return withOtherCookies(authorization, request);
 }
@@ -94,12 +97,15 @@ function decideWithoutVerdict(request: GatewayRequest): Authorization | null {
   return access === 'optional' ? ANONYMOUS : rejected(request, 'CROSS_SITE_REQUEST');
 }
 
-function rejected({ requirement, token, browser }: GatewayRequest, reason: Reason): Rejection {
-  if (!browser || token !== '' || !isSolvedBySignIn(reason)) return { allowed: false, reason };
-  if (!browser.isOfKnownHost) return { allowed: false, reason, violations: [UNKNOWN_HOST] };
-  const { renewUrl } = browser;
-  if (renewUrl === null) return { allowed: false, reason };
-  return { allowed: false, reason, redirect: { url: renewUrl, byHeader: requirement.redirect === 'header' } };
+function rejected(request: GatewayRequest, reason: Reason, required?: RequiredStrength): Rejection {
+  const { requirement, token, browser } = request;
+  const rejection: Rejection = { allowed: false, reason, ...(required && { required }) };
+  const path = browser && token === '' ? solvingPath(reason) : null;
+  if (!browser || path === null) return rejection;
+  if (!browser.isOfKnownHost) return { ...rejection, violations: [UNKNOWN_HOST] };
+  if (!browser.page) return rejection;
+  const url = solvingUrl(browser.page, path, requirement.acr);
+  return { ...rejection, redirect: { url, byHeader: requirement.redirect === 'header' } };
 }
 
 /** The service behind the gateway has no use for the session cookie, and could use it as the user. */
@@ -109,11 +115,13 @@ function withOtherCookies(authorization: Authorization, { otherCookies }: Gatewa
 
 function termsOf({ requirement }: GatewayRequest): CredentialTerms {
   const { audiences, apiKeys } = requirement;
-  return { audience: audiences[0] ?? '', acceptsApiKeys: apiKeys === 'accept' };
+  return { audience: audiences[0] ?? '', acceptsApiKeys: apiKeys === 'accept', strength: null };
 }
 
-function decide(request: GatewayRequest, verdict: Verdict): { authorization: Authorization; denied: Denial | null } {
-  const { access, roles, audiences } = request.requirement;
+type Decided = { authorization: Authorization; denied: Denial | null };
+
+function decide(request: GatewayRequest, verdict: Verdict, nowMs: number): Decided {
+  const { access, roles, audiences, acr, maxAgeSeconds } = request.requirement;
   if ('reason' in verdict) {
     // The browser sends an old cookie by itself, so it is no attempt to sign in.
     const isIgnored = access === 'optional' && isByCookie(request) && isSolvedBySignIn(verdict.reason);
@@ -122,7 +130,10 @@ function decide(request: GatewayRequest, verdict: Verdict): { authorization: Aut
   const { principal, token } = verdict.decision;
   if (!audiences.every((audience) => isForAudience(token.audiences, audience)))
     return { authorization: { allowed: false, reason: 'AUDIENCE_MISMATCH' }, denied: null };
-  const missing = roles.find((role) => !meets({ role }, principal));
+  const required = { acr, maxAgeSeconds };
+  const reason = unmetReason(required, principal, nowMs);
+  if (reason !== null) return { authorization: rejected(request, reason, required), denied: null };
+  const missing = roles.find((role) => unmetReason({ role }, principal) !== null);
   if (missing === undefined) return { authorization: { allowed: true, principal }, denied: null };
   return { authorization: { allowed: false, reason: 'ROLE_NOT_GRANTED' }, denied: denialOf(principal, missing) };
 }

@@ -1,4 +1,5 @@
 // The part of a browser's request that decides about its session cookie (`session=cookie`).
+import type { Acr } from '../../domain/acr.ts';
 import {
   canChangeState,
   isFromOwnPage,
@@ -7,19 +8,27 @@ import {
   soleCookie,
   withoutCookies,
 } from '../../domain/browser-request.ts';
-import { type BrowserSessions, originOf, RENEW_PATH, sessionCookieNames } from '../../domain/browser-sessions.ts';
+import {
+  type BrowserSessions,
+  originOf,
+  RENEW_PATH,
+  STEP_UP_PATH,
+  sessionCookieNames,
+} from '../../domain/browser-sessions.ts';
 import type { Reason } from '../../domain/error-reason.ts';
 import { invalid, parseFields } from '../../domain/parse-fields.ts';
 import type { RouteRequirement } from '../../policy/route-requirement.ts';
 import type { OriginalRequest } from './original-request.ts';
+
+type Page = { origin: string; returnTo: string };
 
 export type BrowserRequest = {
   /** Empty without a session cookie. */
   sessionToken: string;
   /** Whether another site can have sent the request, and the cookie with it, to change something. */
   isCrossSite: boolean;
-  /** Where the page gets a session; null for the request of a script, and on a host without sessions. */
-  renewUrl: string | null;
+  /** Null for the request of a script, and on a host without sessions. */
+  page: Page | null;
   isOfKnownHost: boolean;
 };
 
@@ -39,21 +48,20 @@ const SOLVED_BY_SIGN_IN: Reason[] = [
 export function readBrowserRequest(
   sessions: BrowserSessions | null,
   { session }: RouteRequirement,
-  original: OriginalRequest | null,
+  original: () => OriginalRequest,
   header: (name: string) => string,
 ): BrowserRequest | null {
   if (session !== 'cookie') return null;
   const { session: settings } = parseFields({
     session: () => sessions ?? invalid('requires the configuration key SESSION_COOKIE_ORIGINS'),
   });
-  if (!original) throw new Error('a route with session=cookie needs the original request');
-  const { method, host, target } = original;
+  const { method, host, target } = original();
   const origin = originOf(settings, host);
   const isPage = origin !== null && isPageRequest(method, header);
   return {
     sessionToken: soleCookie(header('cookie'), sessionCookieNames(settings).session),
     isCrossSite: canChangeState(method, header) && !isFromOwnPage(header, settings.origins),
-    renewUrl: isPage ? `${origin}${RENEW_PATH}?return=${encodeURIComponent(returnTarget(target))}` : null,
+    page: isPage ? { origin, returnTo: returnTarget(target) } : null,
     isOfKnownHost: origin !== null,
   };
 }
@@ -62,6 +70,17 @@ export function readBrowserRequest(
 export function otherCookies(sessions: BrowserSessions | null, header: (name: string) => string): string | null {
   const cookies = header('cookie');
   return sessions && cookies !== '' ? withoutCookies(cookies, Object.values(sessionCookieNames(sessions))) : null;
+}
+
+/** The page where the user can get what the request lacks. Null when no sign-in or step-up helps. */
+export function solvingPath(reason: Reason): string | null {
+  if (isSolvedBySignIn(reason)) return RENEW_PATH;
+  return reason === 'STEP_UP_REQUIRED' ? STEP_UP_PATH : null;
+}
+
+export function solvingUrl({ origin, returnTo }: Page, path: string, acr: Acr | null): string {
+  const parameter = path === STEP_UP_PATH && acr !== null ? `&acr=${acr}` : '';
+  return `${origin}${path}?return=${encodeURIComponent(returnTo)}${parameter}`;
 }
 
 export function isSolvedBySignIn(reason: Reason): boolean {

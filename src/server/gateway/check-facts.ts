@@ -16,7 +16,8 @@ export type CheckFacts = {
 
 export type CheckHeaders = { all(name: string): string[]; first(name: string): string };
 
-const READ = new Set([
+/** The headers of a client's request that decide something, or name the request and its client in a log line. */
+export const READ_HEADERS: ReadonlySet<string> = new Set([
   ...['authorization', 'content-type', 'connect-protocol-version', ':authority', 'host'],
   ...['x-request-id', 'x-forwarded-for', 'user-agent', 'origin', 'access-control-request-method'],
   ...['cookie', 'accept', 'sec-fetch-mode', 'sec-fetch-site', 'upgrade', 'x-requested-with'],
@@ -44,20 +45,13 @@ export function factsOf({ attributes }: CheckRequest): CheckFacts {
   };
 }
 
-/** Whether a header of this name decides something. @returns its name in lower case, or null */
-export function nameOfRead(key: string): string | null {
-  if (READ.has(key)) return key;
-  const name = key.toLowerCase();
-  return READ.has(name) ? name : null;
-}
-
-/** Keeps the headers that decide something. */
-export function createCheckHeaders(): CheckHeaders & { add(key: string, value: string): void } {
+/** Keeps the headers that are read. */
+function createCheckHeaders(): CheckHeaders & { add(key: string, value: string): void } {
   const found = new Map<string, string[]>();
   return {
     add(key, value) {
-      const name = nameOfRead(key);
-      if (name === null || (value === '' && name !== 'authorization')) return;
+      const name = key.toLowerCase();
+      if (!READ_HEADERS.has(name) || (value === '' && name !== 'authorization')) return;
       const values = found.get(name);
       if (values) values.push(value);
       else found.set(name, [value]);

@@ -37,11 +37,12 @@ export function clientProtocol(
 }
 
 export function deniedResponse(
-  { reason, violations = [], redirect }: Rejection,
+  denial: Rejection,
   { kind, contentType }: ClientProtocol,
   requestId: string,
 ): DeniedResponse {
-  const { status, challenge, body } = rejection(reason, violations);
+  const { reason, violations = [], required, redirect } = denial;
+  const { status, challenge, body } = rejection(denial);
   const denied: Omit<DeniedResponse, 'headers'> = { code: codeOf(reason), status, body: '' };
   const plain: DeniedResponse['headers'] = [
     ['www-authenticate', challenge],
@@ -53,7 +54,7 @@ export function deniedResponse(
     const isRedirect = redirect?.byHeader === false;
     return { ...denied, status: isRedirect ? 302 : status, headers: plain, body: JSON.stringify(body) };
   }
-  const error = toConnectError(new AuthError(reason, { violations }), requestId);
+  const error = toConnectError(new AuthError(reason, { violations, required }), requestId);
   switch (kind) {
     case 'connect':
       return { ...denied, headers: plain, body: textOf(connectError(error).body ?? new Uint8Array()) };

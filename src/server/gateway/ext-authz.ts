@@ -23,14 +23,7 @@ import {
   type Rejection,
 } from './authorize-request.ts';
 import { type CheckFacts, factsOf } from './check-facts.ts';
-import {
-  type CheckedClient,
-  type CheckSource,
-  type CurrentPolicy,
-  METADATA_PREFIX,
-  readClient,
-  readRequest,
-} from './check-request.ts';
+import { CheckedClient, type CheckSource, type CurrentPolicy, METADATA_PREFIX, readRequest } from './check-request.ts';
 import { deniedResponse, OVERWRITE } from './denied-response.ts';
 import { identityHeaders } from './identity-headers.ts';
 
@@ -69,7 +62,7 @@ async function answerCheck(deps: ExtAuthzDeps, message: CheckRequest, context: H
 }
 
 export function readCheck(facts: CheckFacts, source: CheckSource): Checked {
-  const client = readClient(facts);
+  const client = new CheckedClient(facts);
   try {
     return { client, request: readRequest(facts, source) };
   } catch (error) {
@@ -118,6 +111,15 @@ function okResponse({ principal, cookies }: Allowed): CheckAnswer {
 function metadataOf(principal: TokenPrincipal) {
   const { roles } = principal;
   if (principal.kind === 'service') return { service: principal.name, roles };
-  const { userId, sessionId, email, emailVerified } = principal;
-  return { user_id: userId, session_id: sessionId, email, email_verified: emailVerified, roles };
+  const { userId, sessionId, email, emailVerified, acr, amr, authTime } = principal;
+  return {
+    user_id: userId,
+    session_id: sessionId,
+    email,
+    email_verified: emailVerified,
+    acr,
+    amr,
+    ...(authTime && { auth_time: authTime.getTime() / 1000 }),
+    roles,
+  };
 }

@@ -5,11 +5,17 @@
 import type { Deps } from '../../deps.ts';
 import { soleBearerToken } from '../../domain/bearer-token.ts';
 import { invalid, parseFields } from '../../domain/parse-fields.ts';
-import { combineRequirements, parseRequirement, type StatedRequirement } from '../../policy/route-requirement.ts';
+import { rememberRequirements } from '../../policy/known-requirements.ts';
+import {
+  combineRequirements,
+  NO_REQUIREMENT,
+  parseRequirement,
+  type StatedRequirement,
+} from '../../policy/route-requirement.ts';
 import type { RequestHead } from '../transport/server-stream.ts';
 import type { GatewayRequest } from './authorize-request.ts';
 import { otherCookies, readBrowserRequest } from './browser-request.ts';
-import type { CurrentPolicy } from './check-request.ts';
+import { type CurrentPolicy, requirementIn } from './check-request.ts';
 import { type OriginalRequest, originalRequest } from './original-request.ts';
 import { isPreflight } from './preflight.ts';
 
@@ -33,50 +39,40 @@ export function readForwardAuth(source: ForwardAuthSource, headers: RequestHead)
 
 /** Everything after the prefix belongs to the client, so it states no requirement. */
 function readPathForm(source: ForwardAuthSource, target: string, headers: RequestHead): GatewayRequest {
-  const { policy } = source;
   const { method, host } = headers;
-  return gatewayRequest(source, headers, policy ? [policy().requirementFor(host, target)] : [], {
-    method,
-    host,
-    target,
-  });
+  return gatewayRequest(source, headers, NO_REQUIREMENT, () => ({ method, host, target }));
 }
 
 function readQueryForm(source: ForwardAuthSource, query: string, headers: RequestHead): GatewayRequest {
+  return gatewayRequest(source, headers, statedBy(query), () => originalRequest(headers));
+}
+
+const statedBy = rememberRequirements((query) => {
   parseFields({
     query: () => query.length > MAX_QUERY_CHARACTERS && invalid(`must be at most ${MAX_QUERY_CHARACTERS} characters`),
   });
-  const stated = parseRequirement(onlyOnce(new URLSearchParams(query)));
-  const { policy } = source;
-  const needsOriginal = policy || stated.preflight === 'pass' || stated.session === 'cookie';
-  const original = needsOriginal ? originalRequest(headers) : null;
-  return gatewayRequest(source, headers, [stated, ...fromPolicy(policy, original)], original);
-}
-
-function fromPolicy(policy: CurrentPolicy, original: OriginalRequest | null): StatedRequirement[] {
-  return policy && original ? [policy().requirementFor(original.host, original.target)] : [];
-}
+  return parseRequirement(valuesByName(new URLSearchParams(query)));
+});
 
 function gatewayRequest(
-  { browserSessions }: ForwardAuthSource,
+  { browserSessions, policy }: ForwardAuthSource,
   headers: RequestHead,
-  stated: StatedRequirement[],
-  original: OriginalRequest | null,
+  stated: StatedRequirement,
+  original: () => OriginalRequest,
 ): GatewayRequest {
   const header = (name: string) => headers.get(name);
-  const requirement = combineRequirements(stated);
+  const requirement = combineRequirements(policy ? [stated, requirementIn(policy, original())] : [stated]);
   return {
     requirement,
     token: soleBearerToken(headers.all('authorization')),
-    isPreflight: isPreflight(original?.method ?? '', header),
+    isPreflight: requirement.preflight === 'pass' && isPreflight(original(), header),
     browser: readBrowserRequest(browserSessions, requirement, original, header),
     otherCookies: otherCookies(browserSessions, header),
   };
 }
 
-/** A repeated name counts as an unknown name. */
-function onlyOnce(query: URLSearchParams): Record<string, string> {
-  const values: Record<string, string> = {};
-  for (const [name, value] of query) values[name in values ? `${name} (twice)` : name] = value;
-  return values;
+function valuesByName(query: URLSearchParams): Record<string, string> {
+  const repeated = [...query.keys()].filter((name) => query.getAll(name).length > 1);
+  parseFields(Object.fromEntries(repeated.map((name) => [name, () => invalid('must not be repeated')])));
+  return Object.fromEntries(query);
 }

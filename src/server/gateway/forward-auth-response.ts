@@ -12,8 +12,8 @@ export function forwardAuthResponse(authorization: Authorization): ForwardAuthRe
     if (authorization.cookies !== undefined) headers.push(['cookie', authorization.cookies]);
     return { status: 200, headers, body: '' };
   }
-  const { reason, violations, redirect } = authorization;
-  const { status, challenge, body } = rejection(reason, violations);
+  const { redirect } = authorization;
+  const { status, challenge, body } = rejection(authorization);
   headers.push(['www-authenticate', challenge]);
   if (redirect) headers.push([redirect.byHeader ? 'x-auth-redirect' : 'location', redirect.url]);
   headers.push(['content-type', 'application/json']);

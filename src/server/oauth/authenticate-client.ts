@@ -5,7 +5,7 @@ import type { Principal } from '../../domain/principal.ts';
 import type { CallRecord } from '../calls/call-record.ts';
 import { type AccessDeps, authorize } from '../rpc/access.ts';
 import type { ClientCredentials } from './client-credentials.ts';
-import { invalidClient } from './oauth-rejection.ts';
+import { insufficientClient, invalidClient } from './oauth-rejection.ts';
 
 const MISSING = 'the client must send its service key or API key by Basic, by Bearer or as client_secret';
 
@@ -29,7 +29,8 @@ export async function authenticateClient(
 
 function rejectionFor(error: unknown, scheme: ClientCredentials['scheme']) {
   if (!(error instanceof AuthError)) return null;
-  const { reason } = error;
+  const { reason, required } = error;
+  if (required) return insufficientClient(required, scheme);
   if (reason === 'CREDENTIALS_MISSING') return invalidClient(MISSING, scheme);
   if (reason === 'PERMISSION_DENIED') return invalidClient('the client is no service', scheme);
   if (!reason.startsWith('TOKEN_') && reason !== 'AUDIENCE_MISMATCH') return null;

@@ -1,5 +1,6 @@
 // The documents that verifiers and OAuth clients read: the JWKS (RFC 7517), and the metadata of the issuer, which
 // OpenID Connect Discovery 1.0 and RFC 8414 define alike.
+import { ACRS } from '../../domain/acr.ts';
 import type { KeyPolicy } from '../../domain/key-schedule.ts';
 import { SIGNING_ALGORITHMS, signingAlgorithmOf } from '../../domain/signing-algorithm.ts';
 import type { SigningKeys } from '../../keys/signing-keys.ts';
@@ -63,6 +64,8 @@ function metadataOf(issuer: string, signingKeys: Pick<SigningKeys, 'jwks'>) {
     revocation_endpoint_auth_methods_supported: CLIENT_SECRET,
     grant_types_supported: ['client_credentials'],
     response_types_supported: [],
+    // OpenID Connect Discovery 1.0 section 3; for resource servers, RFC 9470 section 7.
+    acr_values_supported: ACRS,
     subject_types_supported: ['public'],
     // Verifiers that read the metadata once must accept the next algorithm too. The one in use is the first.
     id_token_signing_alg_values_supported: [...new Set([...signing, ...SIGNING_ALGORITHMS])],

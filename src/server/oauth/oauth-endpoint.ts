@@ -8,7 +8,7 @@ import { type CallDeps, type CallRecord, openCallRecord, runCall, slotHolder } f
 import type { ConcurrencyLimit } from '../calls/concurrency-limit.ts';
 import { answerError } from '../calls/errors.ts';
 import { type FairSlots, holdUntilRead, whileWaiting } from '../calls/fair-slots.ts';
-import { sendOAuthError } from '../calls/write-error.ts';
+import { sendOAuthError, stepUpHeader } from '../calls/write-error.ts';
 import { sendMethodNotAllowed } from '../endpoints/get-routes.ts';
 import type { AccessDeps } from '../rpc/access.ts';
 import { type Handler, sendJson } from '../transport/handler.ts';
@@ -86,12 +86,15 @@ function reject(error: unknown, response: ServerResponse, record: CallRecord): v
     sendOAuthError(response, { error: isUnavailable ? 'temporarily_unavailable' : 'server_error' }, failure);
     return;
   }
-  const { error: code, challenge } = error;
+  const { error: code, challenge, required } = error;
   record.code = challenge ? 'unauthenticated' : 'invalid_argument';
   record.reason = challenge ? 'CREDENTIALS_INVALID' : 'INVALID_ARGUMENT';
   if (challenge) {
     const suffix = challenge === 'Bearer' ? ', error="invalid_token"' : '';
-    response.setHeader('www-authenticate', `${challenge} realm="latchkey"${suffix}`);
+    response.setHeader(
+      'www-authenticate',
+      required ? stepUpHeader(required) : `${challenge} realm="latchkey"${suffix}`,
+    );
   }
   sendOAuthError(response, { error: code, description: error.message });
 }

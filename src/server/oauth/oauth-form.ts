@@ -7,6 +7,8 @@ import { OAuthRejection } from './oauth-rejection.ts';
 export type OAuthForm = {
   /** Empty when omitted, which means the same as no value. @throws OAuthRejection when repeated */
   one(name: string): string;
+  /** Null when omitted. An empty value stays. @throws OAuthRejection when repeated */
+  stated(name: string): string | null;
   /** @throws OAuthRejection when omitted, empty or repeated */
   required(name: string): string;
   /** Without empty values. */
@@ -51,13 +53,15 @@ export function parseForm(body: Buffer): OAuthForm {
     throw new OAuthRejection('invalid_request', 'the form has too many fields');
   }
   const fields = new URLSearchParams(text);
-  const one = (name: string) => {
+  const stated = (name: string) => {
     const values = fields.getAll(name);
     if (values.length > 1) throw new OAuthRejection('invalid_request', `${name} is repeated`);
-    return values[0] ?? '';
+    return values[0] ?? null;
   };
+  const one = (name: string) => stated(name) ?? '';
   return {
     one,
+    stated,
     required(name) {
       const value = one(name);
       if (value === '') throw new OAuthRejection('invalid_request', `${name} is missing`);

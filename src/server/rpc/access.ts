@@ -6,10 +6,11 @@ import { ServerReflection as ServerReflectionAlpha } from '../../../gen/grpc/ref
 import { Health } from '../../../gen/health/v1/health_pb.ts';
 import { Access, access as accessOption } from '../../../gen/latchkey/auth/v1/options_pb.ts';
 import type { Deps } from '../../deps.ts';
+import { type RequiredStrength, stepUpForRole } from '../../domain/acr.ts';
 import { AuthError } from '../../domain/auth-error.ts';
 import { audit } from '../../domain/effect.ts';
-import { keyName, type Principal, subjectName } from '../../domain/principal.ts';
-import { meets, type Requirement } from '../../domain/requirement.ts';
+import { keyName, type Principal, subjectName, type UserPrincipal } from '../../domain/principal.ts';
+import { type Requirement, unmetReason } from '../../domain/requirement.ts';
 import { ADMIN_ROLE, ON_BEHALF_OF_ROLE, ROLES_READ_ROLE } from '../../domain/role.ts';
 import { noteForLog } from '../../process/log-context.ts';
 import { toCall } from './call-context.ts';
@@ -49,13 +50,22 @@ const BY_CERTIFICATE: Access[] = [Access.SERVICE, Access.ROLES_READER];
 
 export function accessOf({ hasPublicReflection }: ReflectionAccess, method: DescMethod): Access {
   if (REFLECTION_SERVICES.includes(method.parent)) return hasPublicReflection ? Access.PUBLIC : Access.SERVICE;
-  return PUBLIC_SERVICES.includes(method.parent) ? Access.PUBLIC : getOption(method, accessOption);
+  return PUBLIC_SERVICES.includes(method.parent) ? Access.PUBLIC : accessInProto(method);
+}
+
+const inProto = new Map<DescMethod, Access>();
+
+/** protobuf-es decodes an option each time it is read. */
+function accessInProto(method: DescMethod): Access {
+  const access = inProto.get(method) ?? getOption(method, accessOption);
+  inProto.set(method, access);
+  return access;
 }
 
 /**
  * Null for PUBLIC access, which identifies no caller.
  * @param target method or field, for the audit event of a denial
- * @throws AuthError CREDENTIALS_MISSING, PERMISSION_DENIED, or as the verifier does
+ * @throws AuthError CREDENTIALS_MISSING, STEP_UP_REQUIRED, PERMISSION_DENIED, or as the verifier does
  */
 export async function authorize(
   deps: AccessDeps,
@@ -68,7 +78,7 @@ export async function authorize(
   if (certified) return certified;
   if (record.bearer === '') throw new AuthError('CREDENTIALS_MISSING');
   const principal = await identify(deps, record, signal);
-  if (REQUIREMENTS[access]?.some((requirement) => meets(requirement, principal))) return principal;
+  if (REQUIREMENTS[access]?.some((requirement) => unmetReason(requirement, principal) === null)) return principal;
   const requiredRole = access === Access.ROLES_READER ? ROLES_READ_ROLE : undefined;
   return deny(deps, record, { principal, target, requiredRole, signal });
 }
@@ -97,7 +107,7 @@ export async function mayNameClient(
 ): Promise<boolean> {
   const principal = (await identifyByServiceKey(deps, record, signal)) ?? (await identifyService(deps, record, signal));
   if (!principal) return false;
-  if (meets({ role: ON_BEHALF_OF_ROLE }, principal)) return true;
+  if (unmetReason({ role: ON_BEHALF_OF_ROLE }, principal) === null) return true;
   const target = `x-client-address of ${method}`;
   return deny(deps, record, { principal, target, requiredRole: ON_BEHALF_OF_ROLE, signal });
 }
@@ -117,8 +127,21 @@ async function deny(
   const { allowed } = await deps.limiter.take('DENIED_AUDIT', caller);
   const { origin } = toCall(record, signal);
   const denied = audit({ type: 'permission_denied', ...auditFields(principal, target), origin });
-  if (allowed) await deps.store.outbox.write(deps.now(), [denied]);
+  const at = deps.now();
+  if (allowed) await deps.store.outbox.write(at, [denied]);
+  // The limit bounds this query too.
+  const required = allowed && principal.kind === 'user' ? await stepUpToAdmin(deps, principal, at) : null;
+  if (required) throw new AuthError('STEP_UP_REQUIRED', { required });
   throw new AuthError('PERMISSION_DENIED', { requiredRole });
+}
+
+/** Every access that a user can lack requires `admin`. */
+async function stepUpToAdmin(
+  { store }: Pick<AccessDeps, 'store'>,
+  { userId, acr }: UserPrincipal,
+  at: Date,
+): Promise<RequiredStrength | null> {
+  return stepUpForRole(acr, await store.roles.acrFor({ userId, role: ADMIN_ROLE, at }));
 }
 
 function auditFields(principal: Principal, target: string) {

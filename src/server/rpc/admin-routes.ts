@@ -1,17 +1,6 @@
-import type { JsonObject, MessageInitShape } from '@bufbuild/protobuf';
-import { timestampDate, timestampFromDate } from '@bufbuild/protobuf/wkt';
+import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type { HandlerContext } from '@connectrpc/connect';
-import {
-  AdminService,
-  type ApiKeySchema,
-  type AuditEventSchema,
-  type ImportedUser as ImportedUserMessage,
-  type RoleGrantSchema,
-  type ServiceAccountSchema,
-  SigningKey_State,
-  type SigningKeySchema,
-  type UserRecordSchema,
-} from '../../../gen/latchkey/auth/v1/admin_service_pb.ts';
+import { AdminService } from '../../../gen/latchkey/auth/v1/admin_service_pb.ts';
 import {
   deleteServiceAccount,
   disableServiceAccount,
@@ -29,35 +18,44 @@ import { createServiceAccount } from '../../admin/create-service-account.ts';
 import { createUser } from '../../admin/create-user.ts';
 import { defineRole } from '../../admin/define-role.ts';
 import { deleteRole } from '../../admin/delete-role.ts';
+import { getFactorPolicy } from '../../admin/get-factor-policy.ts';
 import { type GetUserInput, getUser } from '../../admin/get-user.ts';
 import { getUserActivity } from '../../admin/get-user-activity.ts';
 import { grantRole } from '../../admin/grant-role.ts';
 import { importUsers } from '../../admin/import-users.ts';
-import type { ImportedUser } from '../../admin/imported-user.ts';
 import { listApiKeys } from '../../admin/list-api-keys.ts';
 import { listRoles } from '../../admin/list-roles.ts';
 import { listServiceAccounts } from '../../admin/list-service-accounts.ts';
 import { listSigningKeys } from '../../admin/list-signing-keys.ts';
+import { listUserFactors } from '../../admin/list-user-factors.ts';
 import { listUserSessions } from '../../admin/list-user-sessions.ts';
 import { queryAuditEvents } from '../../admin/query-audit-events.ts';
+import { removeUserFactor } from '../../admin/remove-user-factor.ts';
 import { retireSigningKey } from '../../admin/retire-signing-key.ts';
 import { revokeApiKey } from '../../admin/revoke-api-key.ts';
 import { revokeRole } from '../../admin/revoke-role.ts';
 import { rotateSigningKeys } from '../../admin/rotate-signing-keys.ts';
 import { searchUsers } from '../../admin/search-users.ts';
+import { setFactorPolicy } from '../../admin/set-factor-policy.ts';
 import { streamAuditEvents } from '../../admin/stream-audit-events.ts';
 import { unlockUser } from '../../admin/unlock-user.ts';
 import type { Deps } from '../../deps.ts';
 import type { Actor } from '../../domain/actor.ts';
-import type { AuditRecord } from '../../domain/audit-event.ts';
 import type { Call } from '../../domain/call.ts';
-import type { KeyState, SigningKeyRecord } from '../../domain/key-schedule.ts';
-import type { RoleGrant } from '../../store/role-grants.ts';
-import type { ApiKey, ServiceAccount } from '../../store/service-accounts.ts';
-import type { FoundUser, UserRecord } from '../../store/user-records.ts';
 import { BATCH_BOUNDS } from '../calls/message-bounds.ts';
+import {
+  apiKeyMessage,
+  eventMessage,
+  foundMessage,
+  importedUser,
+  recordMessage,
+  serviceAccountMessage,
+  signingKeyMessage,
+} from './admin-messages.ts';
 import { actorOf, callOf } from './call-context.ts';
-import { timeOf, userMessage } from './messages.ts';
+import { factorMessage } from './factor-messages.ts';
+import { givenPolicy, policyMessage } from './factor-policy-messages.ts';
+import { timeOf } from './messages.ts';
 import type { Routes } from './routes.ts';
 import { activityMessage, sessionMessage } from './user-history-messages.ts';
 
@@ -92,9 +90,10 @@ export function adminRoutes(deps: Deps): Routes {
         }),
 
         async *importUsers(requests, context) {
+          const importing = { ...deps, totpKeys: deps.purposeKeys.totpSecrets };
           for await (const { users, reason, dryRun } of requests) {
             const input = { actor: actorOf(context), users: users.map(importedUser), reason, dryRun };
-            yield await importUsers(deps, input, callOf(context));
+            yield await importUsers(importing, input, callOf(context));
           }
         },
 
@@ -114,11 +113,29 @@ export function adminRoutes(deps: Deps): Routes {
           limits: await unlockUser(deps, { ...request, actor: actorOf(context) }, callOf(context)),
         }),
 
+        listUserFactors: async (request) => {
+          const { factors, recoveryCodesLeft } = await listUserFactors(deps, request);
+          return { factors: factors.map(factorMessage), recoveryCodesLeft };
+        },
+
+        removeUserFactor: async (request, context) => ({
+          sessionsEnded: await removeUserFactor(deps, { ...request, actor: actorOf(context) }, callOf(context)),
+        }),
+
+        getFactorPolicy: async () => policyMessage(await getFactorPolicy(deps)),
+
+        setFactorPolicy: async ({ policy, reason }, context) => {
+          const input = { ...givenPolicy(policy), reason, actor: actorOf(context) };
+          await setFactorPolicy(deps, input, callOf(context));
+          return {};
+        },
+
         listRoles: async () => ({ roles: await listRoles(deps) }),
 
         defineRole: async ({ role, reason }, context) => {
-          const { name = '', description = '', implies = [], granter = '' } = role ?? {};
-          const input = { actor: actorOf(context), role: { name, description, implies, granter }, reason };
+          const { name = '', description = '', implies = [], granter = '', requiredAcr = '' } = role ?? {};
+          const defined = { name, description, implies, granter, requiredAcr };
+          const input = { actor: actorOf(context), role: defined, reason };
           await defineRole(deps, input, callOf(context));
           return {};
         },
@@ -197,91 +214,4 @@ function userReference(
     default:
       return null;
   }
-}
-
-function eventMessage(event: AuditRecord): MessageInitShape<typeof AuditEventSchema> {
-  const { seq, id, type, occurredAt, before, after, address, userAgent, requestId, hash } = event;
-  const texts = { userId: event.userId ?? '', sessionId: event.sessionId ?? '', account: event.account ?? '' };
-  const change = { detail: event.detail ?? '', actor: event.actor ?? '', target: event.target ?? '' };
-  return {
-    seq,
-    id,
-    type,
-    occurredAt: timestampFromDate(occurredAt),
-    ...texts,
-    ...change,
-    address,
-    userAgent,
-    requestId,
-    ...(before && { before: before as JsonObject }),
-    ...(after && { after: after as JsonObject }),
-    hash: new Uint8Array(hash),
-  };
-}
-
-function foundMessage({ user, externalId, disabledAt, hasPassword }: FoundUser) {
-  return {
-    externalId: externalId ?? '',
-    user: userMessage(user),
-    hasPassword,
-    ...(disabledAt && { disabledAt: timestampFromDate(disabledAt) }),
-  };
-}
-
-function importedUser(user: ImportedUserMessage): ImportedUser {
-  return { ...user, createdAt: user.createdAt ? timestampDate(user.createdAt) : null };
-}
-
-function recordMessage(record: UserRecord): MessageInitShape<typeof UserRecordSchema> {
-  const { sessions, grants, providers } = record;
-  return { ...foundMessage(record), sessions, providers, grants: grants.map(grantMessage) };
-}
-
-function serviceAccountMessage(account: ServiceAccount): MessageInitShape<typeof ServiceAccountSchema> {
-  const { createdAt, disabledAt, grants, ...rest } = account;
-  return {
-    ...rest,
-    createdAt: timestampFromDate(createdAt),
-    grants: grants.map(grantMessage),
-    ...(disabledAt && { disabledAt: timestampFromDate(disabledAt) }),
-  };
-}
-
-function apiKeyMessage(key: ApiKey): MessageInitShape<typeof ApiKeySchema> {
-  const { id, name, createdBy, createdAt, expiresAt, revokedAt, lastUsedAt } = key;
-  return {
-    id,
-    name,
-    createdBy,
-    createdAt: timestampFromDate(createdAt),
-    expiresAt: timestampFromDate(expiresAt),
-    ...(revokedAt && { revokedAt: timestampFromDate(revokedAt) }),
-    ...(lastUsedAt && { lastUsedAt: timestampFromDate(lastUsedAt) }),
-  };
-}
-
-const KEY_STATES: Record<KeyState, SigningKey_State> = {
-  published: SigningKey_State.PUBLISHED,
-  active: SigningKey_State.ACTIVE,
-  retiring: SigningKey_State.RETIRING,
-  retired: SigningKey_State.RETIRED,
-};
-
-function signingKeyMessage(key: SigningKeyRecord): MessageInitShape<typeof SigningKeySchema> {
-  const { kid, algorithm, state, publishedAt, signsFrom, activatedAt, retiringAt, retiredAt } = key;
-  return {
-    kid,
-    algorithm,
-    state: KEY_STATES[state],
-    publishedAt: timestampFromDate(publishedAt),
-    signsFrom: timestampFromDate(signsFrom),
-    ...(activatedAt && { activatedAt: timestampFromDate(activatedAt) }),
-    ...(retiringAt && { retiringAt: timestampFromDate(retiringAt) }),
-    ...(retiredAt && { retiredAt: timestampFromDate(retiredAt) }),
-  };
-}
-
-function grantMessage({ grantedAt, expiresAt, ...grant }: RoleGrant): MessageInitShape<typeof RoleGrantSchema> {
-  const until = expiresAt && { expiresAt: timestampFromDate(expiresAt) };
-  return { ...grant, grantedAt: timestampFromDate(grantedAt), ...until };
 }

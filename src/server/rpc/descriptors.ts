@@ -9,7 +9,7 @@ import { type CallDeps, type CallRecord, openCallRecord, slotHolder } from '../c
 import type { ConcurrencyLimit } from '../calls/concurrency-limit.ts';
 import { answerError } from '../calls/errors.ts';
 import { type FairSlots, holdUntilRead, whileWaiting } from '../calls/fair-slots.ts';
-import { sendHttpError } from '../calls/write-error.ts';
+import { sendHttpError, stepUpHeader } from '../calls/write-error.ts';
 import { sendMethodNotAllowed } from '../endpoints/get-routes.ts';
 import type { Handler } from '../transport/handler.ts';
 import type { ServerResponse } from '../transport/server-response.ts';
@@ -65,6 +65,8 @@ function send(response: ServerResponse, content: Buffer): void {
 
 function reject(response: ServerResponse, error: unknown, record: CallRecord): void {
   const failure = answerError(error, record);
-  if (record.code === 'unauthenticated') response.setHeader('www-authenticate', 'Bearer realm="latchkey"');
+  const required = error instanceof AuthError ? error.required : undefined;
+  const challenge = required ? stepUpHeader(required) : 'Bearer realm="latchkey"';
+  if (record.code === 'unauthenticated') response.setHeader('www-authenticate', challenge);
   sendHttpError(response, failure);
 }

@@ -1,6 +1,6 @@
 import type { Message } from '@bufbuild/protobuf';
 import type { Interceptor } from '@connectrpc/connect';
-import { untilAborted } from '../../async/until-aborted.ts';
+import { withTimeLimit } from '../../async/with-time-limit.ts';
 import type { CallRecord } from '../calls/call-record.ts';
 import { answerError } from '../calls/errors.ts';
 import { type AccessDeps, accessOf, authorize, authorizeFields } from './access.ts';
@@ -37,8 +37,7 @@ async function* convertStreamErrors<T>(
 
 export const limitTime: Interceptor = (next) => (request) => {
   if (request.stream) return next(request);
-  const signal = AbortSignal.any([request.signal, AbortSignal.timeout(CALL_TIMEOUT_MS)]);
-  return untilAborted(signal, () => next({ ...request, signal }));
+  return withTimeLimit(request.signal, CALL_TIMEOUT_MS, (signal) => next({ ...request, signal }));
 };
 
 /** Checks the service again where its body was slow. */

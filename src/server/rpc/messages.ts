@@ -67,8 +67,19 @@ export function principalMessage(principal: TokenPrincipal): MessageInitShape<ty
     const { serviceAccountId, name } = principal;
     return { kind: PrincipalKind.SERVICE, serviceAccountId, service: name, roles, ...times };
   }
-  const { userId, sessionId, email, emailVerified } = principal;
-  return { kind: PrincipalKind.USER, userId, sessionId, email, emailVerified, roles, ...times };
+  const { userId, sessionId, email, emailVerified, acr, amr, authTime } = principal;
+  return {
+    kind: PrincipalKind.USER,
+    userId,
+    sessionId,
+    email,
+    emailVerified,
+    acr,
+    amr,
+    ...(authTime && { authTime: timestampFromDate(authTime) }),
+    roles,
+    ...times,
+  };
 }
 
 export function verdictMessage(verdict: Verdict): MessageInitShape<typeof VerdictSchema> {

@@ -3,25 +3,13 @@ import type { ConnectRouter } from '@connectrpc/connect';
 import { AccountService } from '../../../gen/latchkey/auth/v1/account_service_pb.ts';
 import { AuthService } from '../../../gen/latchkey/auth/v1/auth_service_pb.ts';
 import { VerifierService } from '../../../gen/latchkey/auth/v1/verifier_service_pb.ts';
-import { changeEmail } from '../../account/change-email.ts';
-import { changePassword } from '../../account/change-password.ts';
-import { deleteMe } from '../../account/delete-me.ts';
-import { finishLinkIdentity } from '../../account/finish-link-identity.ts';
-import { getMe } from '../../account/get-me.ts';
-import { listIdentities } from '../../account/list-identities.ts';
-import { listSessions } from '../../account/list-sessions.ts';
-import { reauthenticate } from '../../account/reauthenticate.ts';
-import { revokeOtherSessions } from '../../account/revoke-other-sessions.ts';
-import { revokeSession } from '../../account/revoke-session.ts';
-import { startLinkIdentity } from '../../account/start-link-identity.ts';
-import { unlinkIdentity } from '../../account/unlink-identity.ts';
-import { updateMe } from '../../account/update-me.ts';
 import { batchCheckRole } from '../../auth/batch-check-role.ts';
 import { batchVerify } from '../../auth/batch-verify.ts';
 import { checkRole } from '../../auth/check-role.ts';
 import { confirmNetwork } from '../../auth/confirm-network.ts';
 import { confirmReset } from '../../auth/confirm-reset.ts';
 import { finishOAuth } from '../../auth/finish-oauth.ts';
+import { finishSignIn } from '../../auth/finish-sign-in.ts';
 import { issueServiceToken } from '../../auth/issue-service-token.ts';
 import { login } from '../../auth/login.ts';
 import { logout } from '../../auth/logout.ts';
@@ -30,20 +18,21 @@ import { register } from '../../auth/register.ts';
 import { requestEmailVerification } from '../../auth/request-email-verification.ts';
 import { requestReset } from '../../auth/request-reset.ts';
 import { startOAuth } from '../../auth/start-oauth.ts';
+import { startPasskeySignIn } from '../../auth/start-passkey-sign-in.ts';
 import { undoEmailChange } from '../../auth/undo-email-change.ts';
 import { verify } from '../../auth/verify.ts';
 import { verifyEmail } from '../../auth/verify-email.ts';
 import { watch } from '../../auth/watch.ts';
 import type { Deps } from '../../deps.ts';
 import { BATCH_BOUNDS } from '../calls/message-bounds.ts';
-import { bearerOf, callOf, readerOf, recordOf, userOf } from './call-context.ts';
+import { accountRoutes } from './account-routes.ts';
+import { bearerOf, callOf, readerOf, recordOf } from './call-context.ts';
+import { challengeMessage, firstStepMessage, proofOf } from './factor-messages.ts';
 import { identifyUser } from './identify.ts';
 import {
   changeMessage,
-  identityMessage,
   principalMessage,
   roleMessage,
-  sessionMessage,
   startedMessage,
   tokensMessage,
   userMessage,
@@ -61,8 +50,17 @@ export function routes(deps: Deps): Routes {
       },
 
       login: async (request, context) => {
-        const { tokens, user } = await login(deps, request, callOf(context));
-        return { tokens: tokensMessage(tokens), user: userMessage(user) };
+        return firstStepMessage(await login(deps, request, callOf(context)));
+      },
+
+      startPasskeySignIn: async (request, context) => ({
+        challenge: challengeMessage(await startPasskeySignIn(deps, request, callOf(context))),
+      }),
+
+      finishSignIn: async ({ challengeId, proof }, context) => {
+        const input = { challengeId, proof: proofOf(proof) };
+        const { tokens, user, recoveryCodes } = await finishSignIn(deps, input, callOf(context));
+        return { tokens: tokensMessage(tokens), user: userMessage(user), recoveryCodes };
       },
 
       refresh: async (request, context) => ({ tokens: tokensMessage(await refresh(deps, request, callOf(context))) }),
@@ -72,18 +70,18 @@ export function routes(deps: Deps): Routes {
         return {};
       },
 
-      verify: async ({ accessToken, audience, acceptApiKeys }, context) => {
-        const input = { accessToken, audience, acceptApiKeys, credential: bearerOf(context) };
+      verify: async ({ accessToken, audience, acceptApiKeys, acr, maxAge }, context) => {
+        const input = { accessToken, audience, acceptApiKeys, acr, maxAge, credential: bearerOf(context) };
         const { principal, revalidateAt } = await verify(deps, input, callOf(context));
         return { principal: principalMessage(principal), revalidateAt: timestampFromDate(revalidateAt) };
       },
 
-      checkRole: async ({ subject, role, acceptApiKeys }, context) => {
+      checkRole: async ({ subject, role, acceptApiKeys, acr, maxAge }, context) => {
         const checked =
           subject.case === 'userId'
             ? { userId: subject.value, reader: readerOf(context) }
             : { accessToken: subject.value ?? '', acceptApiKeys };
-        const input = { ...checked, role, credential: bearerOf(context) };
+        const input = { ...checked, role, acr, maxAge, credential: bearerOf(context) };
         const answer = await checkRole(deps, input, callOf(context));
         return roleMessage(answer);
       },
@@ -101,8 +99,8 @@ export function routes(deps: Deps): Routes {
       startOAuth: async (request, context) => startedMessage(await startOAuth(deps, request, null, callOf(context))),
 
       finishOAuth: async (request, context) => {
-        const { tokens, user, isNew } = await finishOAuth(deps, request, callOf(context));
-        return { tokens: tokensMessage(tokens), user: userMessage(user), newUser: isNew };
+        const step = await finishOAuth(deps, request, callOf(context));
+        return { ...firstStepMessage(step), newUser: step.isNew };
       },
 
       issueServiceToken: async ({ audiences }, context) => {
@@ -133,65 +131,7 @@ export function routes(deps: Deps): Routes {
       },
     });
 
-    router.service(AccountService, {
-      getMe: async (_, context) => ({ user: userMessage(await getMe(deps, userOf(context), callOf(context))) }),
-
-      changePassword: async ({ currentPassword, newPassword }, context) => {
-        const input = { principal: userOf(context), currentPassword, newPassword };
-        return { tokens: tokensMessage(await changePassword(deps, input, callOf(context))) };
-      },
-
-      reauthenticate: async ({ currentPassword }, context) => {
-        const input = { principal: userOf(context), currentPassword };
-        return { tokens: tokensMessage(await reauthenticate(deps, input, callOf(context))) };
-      },
-
-      updateMe: async ({ fullName }, context) => ({
-        user: userMessage(await updateMe(deps, { principal: userOf(context), fullName }, callOf(context))),
-      }),
-
-      listSessions: async (_, context) => ({
-        sessions: (await listSessions(deps, userOf(context), callOf(context))).map(sessionMessage),
-      }),
-
-      revokeSession: async ({ sessionId, currentPassword }, context) => {
-        await revokeSession(deps, { principal: userOf(context), sessionId, currentPassword }, callOf(context));
-        return {};
-      },
-
-      revokeOtherSessions: async ({ currentPassword }, context) => ({
-        revoked: await revokeOtherSessions(deps, { principal: userOf(context), currentPassword }, callOf(context)),
-      }),
-
-      changeEmail: async ({ newEmail, currentPassword }, context) => {
-        await changeEmail(deps, { principal: userOf(context), newEmail, currentPassword }, callOf(context));
-        return {};
-      },
-
-      listIdentities: async (_, context) => ({
-        identities: (await listIdentities(deps, userOf(context), callOf(context))).map(identityMessage),
-      }),
-
-      startLinkIdentity: async (request, context) => {
-        const input = { ...request, principal: userOf(context) };
-        return startedMessage(await startLinkIdentity(deps, input, callOf(context)));
-      },
-
-      finishLinkIdentity: async (request, context) => {
-        await finishLinkIdentity(deps, { ...request, principal: userOf(context) }, callOf(context));
-        return {};
-      },
-
-      unlinkIdentity: async ({ identityId, currentPassword }, context) => {
-        await unlinkIdentity(deps, { principal: userOf(context), identityId, currentPassword }, callOf(context));
-        return {};
-      },
-
-      deleteMe: async ({ currentPassword }, context) => {
-        await deleteMe(deps, { principal: userOf(context), currentPassword }, callOf(context));
-        return {};
-      },
-    });
+    router.service(AccountService, accountRoutes(deps));
 
     router.service(
       VerifierService,
@@ -200,11 +140,11 @@ export function routes(deps: Deps): Routes {
           verdicts: (await batchVerify(deps, request, callOf(context))).map(verdictMessage),
         }),
 
-        batchCheckRole: async ({ checks, acceptApiKeys }, context) => {
+        batchCheckRole: async ({ checks, acceptApiKeys, acr, maxAge }, context) => {
           const input = checks.map(({ subject, role }) =>
             subject.case === 'userId' ? { role, userId: subject.value } : { role, accessToken: subject.value ?? '' },
           );
-          const batch = { checks: input, reader: readerOf(context), acceptApiKeys };
+          const batch = { checks: input, reader: readerOf(context), acceptApiKeys, acr, maxAge };
           return { answers: (await batchCheckRole(deps, batch, callOf(context))).map(roleMessage) };
         },
 

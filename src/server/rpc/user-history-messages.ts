@@ -76,6 +76,7 @@ const END_REASONS: Record<NonNullable<SessionRecord['endReason']>, SessionRecord
   password_reset: SessionRecord_EndReason.PASSWORD_RESET,
   email_change_undone: SessionRecord_EndReason.EMAIL_CHANGE_UNDONE,
   identity_unlinked: SessionRecord_EndReason.IDENTITY_UNLINKED,
+  factor_removed: SessionRecord_EndReason.FACTOR_REMOVED,
   user_disabled: SessionRecord_EndReason.USER_DISABLED,
   new_password_required: SessionRecord_EndReason.NEW_PASSWORD_REQUIRED,
   ended_by_administrator: SessionRecord_EndReason.ENDED_BY_ADMINISTRATOR,

@@ -20,6 +20,10 @@ const TABLE_GRANTS: Record<string, string[]> = {
   network_confirmations: ['SELECT', 'INSERT', 'UPDATE'],
   identities: ['SELECT', 'INSERT', 'UPDATE', 'DELETE'],
   oauth_flows: ['SELECT', 'INSERT', 'UPDATE', 'DELETE'],
+  factors: ['SELECT', 'INSERT', 'UPDATE', 'DELETE'],
+  recovery_codes: ['SELECT', 'INSERT', 'UPDATE', 'DELETE'],
+  challenges: ['SELECT', 'INSERT', 'UPDATE'],
+  factor_policy: ['SELECT', 'UPDATE'],
   service_accounts: ['SELECT', 'INSERT', 'UPDATE', 'DELETE'],
   service_account_roles: ['SELECT', 'INSERT', 'UPDATE', 'DELETE'],
   api_keys: ['SELECT', 'INSERT', 'UPDATE', 'DELETE'],
@@ -33,7 +37,7 @@ const TABLE_GRANTS: Record<string, string[]> = {
 };
 
 const UPDATABLE_COLUMNS: Record<string, string[]> = {
-  roles: ['description', 'granter'],
+  roles: ['description', 'granter', 'required_acr'],
   signing_keys: ['state', 'activated_at', 'retiring_at', 'retired_at', 'encrypted_private_key'],
 };
 

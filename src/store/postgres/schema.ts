@@ -1,6 +1,10 @@
 import type { ColumnType, Generated } from 'kysely';
+import type { Acr } from '../../domain/acr.ts';
+import type { ChallengePurpose } from '../../domain/challenge.ts';
 import type { Effect } from '../../domain/effect.ts';
 import type { Email } from '../../domain/email.ts';
+import type { FactorKind } from '../../domain/factor.ts';
+import type { FactorPolicyScope } from '../../domain/factor-policy.ts';
 import type { KeyState } from '../../domain/key-schedule.ts';
 import type { SessionEndReason } from '../../domain/session-end.ts';
 import type { SigningAlgorithm } from '../../domain/signing-algorithm.ts';
@@ -15,6 +19,7 @@ export type Schema = {
     password_hash: string | null;
     password_epoch: Generated<number>;
     claims_epoch: Generated<number>;
+    factor_removed_at: Date | null;
     disabled_at: Date | null;
     created_at: Date;
   };
@@ -22,6 +27,7 @@ export type Schema = {
     name: string;
     description: string;
     granter: string;
+    required_acr: Generated<Acr>;
     epoch: Generated<number>;
     created_at: Generated<Date>;
   };
@@ -108,6 +114,57 @@ export type Schema = {
     address: Generated<string>;
     user_agent: Generated<string>;
     audiences: string[] | null;
+    acr: Generated<Acr>;
+    amr: Generated<string[]>;
+    authenticated_at: Date | null;
+    factor_ids: Generated<string[]>;
+    reauthenticated_by_factor: Generated<boolean>;
+  };
+  factors: {
+    id: string;
+    user_id: string;
+    kind: FactorKind;
+    name: string;
+    created_at: Date;
+    last_used_at: Date | null;
+    totp_secret: Buffer | null;
+    totp_step: ColumnType<string | null, number | null, number>;
+    credential_id: Buffer | null;
+    public_key: Buffer | null;
+    sign_count: ColumnType<string | null, number | null, number>;
+    user_handle: Buffer | null;
+    transports: string[] | null;
+    backed_up: boolean | null;
+    backup_eligible: boolean | null;
+  };
+  recovery_codes: { user_id: string; mac: Buffer; used_at: Date | null };
+  challenges: {
+    id: string;
+    purpose: ChallengePurpose;
+    user_id: string | null;
+    session_id: string | null;
+    password_epoch: number | null;
+    network: string;
+    audiences: string[] | null;
+    amr: Generated<string[]>;
+    identity_id: string | null;
+    provider: string | null;
+    provider_authenticated_at: Date | null;
+    factor_name: string | null;
+    totp_secret: Buffer | null;
+    enrols: Generated<boolean>;
+    acr: Generated<Acr>;
+    wrong_codes: Generated<number>;
+    created_at: Date;
+    expires_at: Date;
+    used_at: Date | null;
+  };
+  factor_policy: {
+    is_only: Generated<boolean>;
+    scope: FactorPolicyScope;
+    roles: string[];
+    grace_seconds: number;
+    changed_at: Date | null;
   };
   service_accounts: {
     id: string;

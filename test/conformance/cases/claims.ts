@@ -9,13 +9,19 @@ export function claimCases(): VerdictCase[] {
     verdictCase('VALID', 'a user without roles', { token: userToken({ roles: [] }) }),
     verdictCase('VALID', 'an email that is not verified', { token: userToken({ email_verified: false }) }),
     verdictCase('VALID', 'a claim that the version of the client does not have', {
-      token: userToken({ amr: ['pwd', 'otp'], acr: '2' }),
+      token: userToken({ nonce: 'n-0S6_WzA2Mj', authorization_details: [{ type: 'payment' }] }),
     }),
     verdictCase('VALID', 'an email with letters of other scripts', {
       token: userToken({ email: 'ада@пример.example' }),
     }),
     ...timeCases(),
     ...audienceCases(),
+    verdictCase('VALID', 'a user with the strength of the authentication', {
+      token: userToken({ acr: 'mfa', amr: ['mfa', 'otp', 'pwd'], auth_time: SECONDS - 60 }),
+    }),
+    verdictCase('VALID', 'a user of an identity provider that reports no methods', {
+      token: userToken({ acr: 'pwd', amr: [], auth_time: SECONDS - 86_400 }),
+    }),
   ];
 }
 

@@ -159,6 +159,54 @@ const CASES: [string, Case][] = [
   ],
   ['CheckRole: no token', { method: checkRole, input: () => ({ role: 'user' }), isOdd: true }],
   [
+    'Verify: a strength that the user has',
+    { method: verify, input: () => ({ accessToken: tokens.good, acr: 'pwd', maxAge: 86_400 }) },
+  ],
+  [
+    'Verify: every member, and a strength that the user does not have',
+    {
+      method: verify,
+      input: () => ({ accessToken: tokens.good, audience: 'shop', acceptApiKeys: true, acr: 'mfa', maxAge: 600 }),
+    },
+  ],
+  ['Verify: the longest age', { method: verify, input: () => ({ accessToken: tokens.good, maxAge: 31_536_000 }) }],
+  [
+    'Verify: a strength of a service',
+    { method: verify, input: () => ({ accessToken: tokens.service, acr: 'pwd', maxAge: 600 }) },
+  ],
+  [
+    'Verify: an unknown strength',
+    { method: verify, input: () => ({ accessToken: tokens.good, acr: 'MFA' }), isOdd: true },
+  ],
+  [
+    'Verify: an age that is too high',
+    { method: verify, input: () => ({ accessToken: tokens.good, maxAge: 31_536_001 }), isOdd: true },
+  ],
+  [
+    'CheckRole: a strength that the user has',
+    { method: checkRole, input: () => ({ accessToken: tokens.good, role: 'user', acr: 'pwd', maxAge: 86_400 }) },
+  ],
+  [
+    'CheckRole: neither the strength nor the role',
+    { method: checkRole, input: () => ({ accessToken: tokens.good, role: 'admin', acr: 'phr' }) },
+  ],
+  [
+    'BatchVerify: a strength that some have',
+    {
+      method: batchVerify,
+      input: () => ({ accessTokens: [tokens.good, tokens.service, 'x', tokens.good], acr: 'pwd', maxAge: 86_400 }),
+      headers: asService,
+    },
+  ],
+  [
+    'BatchVerify: a strength that the user does not have',
+    {
+      method: batchVerify,
+      input: () => ({ accessTokens: [tokens.good, 'x'], acr: 'mfa' }),
+      headers: asService,
+    },
+  ],
+  [
     'BatchVerify: one token of each state',
     {
       method: batchVerify,
@@ -263,6 +311,15 @@ describe('unusual messages', () => {
     ['a flag that is off', () => Buffer.concat([good(), Buffer.from([0x18, 0])])],
     ['a flag with another number', () => Buffer.concat([good(), Buffer.from([0x18, 2])])],
     ['a flag in several bytes', () => Buffer.concat([good(), Buffer.from([0x18, 0x81, 0])])],
+    ['an age', () => Buffer.concat([good(), Buffer.from([0x28, 0x80, 0x20])])],
+    ['an age of zero', () => Buffer.concat([good(), Buffer.from([0x28, 0])])],
+    ['an age of zero in several bytes', () => Buffer.concat([good(), Buffer.from([0x28, 0x80, 0x80, 0])])],
+    ['an age in five bytes', () => Buffer.concat([good(), Buffer.from([0x28, 0x81, 0x80, 0x80, 0x80, 0])])],
+    ['an age in ten bytes', () => Buffer.concat([good(), Buffer.from([0x28, ...Array(9).fill(0xff), 1])])],
+    ['an age twice', () => Buffer.concat([good(), Buffer.from([0x28, 1, 0x28, 0x80, 0x20])])],
+    ['an age as a text', () => Buffer.concat([good(), Buffer.from([0x2a, 1, 65])])],
+    ['an age without its end', () => Buffer.concat([good(), Buffer.from([0x28, 0x80])])],
+    ['a strength as a number', () => Buffer.concat([good(), Buffer.from([0x20, 1])])],
     ['a number of another field', () => Buffer.concat([good(), Buffer.from([0x08, 1])])],
     ['a length without an end', () => Buffer.from([0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff])],
     ['a length beyond the end', () => Buffer.from([0x0a, 0x7f, 65])],
@@ -284,6 +341,14 @@ describe('unusual messages', () => {
     ['a number as token', () => Buffer.from('{"accessToken":1}')],
     ['a flag', () => Buffer.from(`{"accessToken":"${tokens.good}","acceptApiKeys":true}`)],
     ['a text as flag', () => Buffer.from(`{"accessToken":"${tokens.good}","acceptApiKeys":"true"}`)],
+    ['an age as a text', () => Buffer.from(`{"accessToken":"${tokens.good}","maxAge":"600"}`)],
+    ['an age as a fraction', () => Buffer.from(`{"accessToken":"${tokens.good}","maxAge":1.5}`)],
+    ['an age below zero', () => Buffer.from(`{"accessToken":"${tokens.good}","maxAge":-1}`)],
+    ['an age with an exponent', () => Buffer.from(`{"accessToken":"${tokens.good}","maxAge":6e3}`)],
+    ['an age of minus zero', () => Buffer.from(`{"accessToken":"${tokens.good}","maxAge":-0}`)],
+    ['an age of null', () => Buffer.from(`{"accessToken":"${tokens.good}","maxAge":null}`)],
+    ["an age by the proto's own name", () => Buffer.from(`{"accessToken":"${tokens.good}","max_age":1}`)],
+    ['a strength as a number', () => Buffer.from(`{"accessToken":"${tokens.good}","acr":1}`)],
     ['a list', () => Buffer.from('[]')],
     ['__proto__', () => Buffer.from(`{"__proto__":{"accessToken":"${tokens.good}"}}`)],
     ['constructor', () => Buffer.from('{"constructor":"x"}')],

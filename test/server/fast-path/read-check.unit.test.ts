@@ -53,7 +53,8 @@ const request = fc.record({
 /** All that `CheckFacts` can be asked. */
 function shownBy(facts: CheckFacts) {
   const headers = Object.fromEntries(READ.map((one) => [one, facts.headers.all(one.toLowerCase())]));
-  return { ...facts, contextExtensions: { ...facts.contextExtensions }, headers };
+  const { method, path, host, streamId, peer, contextExtensions } = facts;
+  return { method, path, host, streamId, peer, contextExtensions: { ...contextExtensions }, headers };
 }
 
 function compare(bytes: Uint8Array, message: CheckRequest): 'read' | 'left' {

@@ -7,7 +7,7 @@ import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import { file_latchkey_auth_v1_options } from "./options_pb.ts";
-import type { Tokens, User } from "./types_pb.ts";
+import type { Challenge, Factor, Tokens, TotpEnrolment, User } from "./types_pb.ts";
 import { file_latchkey_auth_v1_types } from "./types_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file latchkey/auth/v1/account_service.proto.
  */
 export const file_latchkey_auth_v1_account_service: GenFile = /*@__PURE__*/
-  fileDesc("CiZsYXRjaGtleS9hdXRoL3YxL2FjY291bnRfc2VydmljZS5wcm90bxIQbGF0Y2hrZXkuYXV0aC52MSIOCgxHZXRNZVJlcXVlc3QiNQoNR2V0TWVSZXNwb25zZRIkCgR1c2VyGAEgASgLMhYubGF0Y2hrZXkuYXV0aC52MS5Vc2VyIlEKFUNoYW5nZVBhc3N3b3JkUmVxdWVzdBIdChBjdXJyZW50X3Bhc3N3b3JkGAEgASgJQgOAAQESGQoMbmV3X3Bhc3N3b3JkGAIgASgJQgOAAQEiQgoWQ2hhbmdlUGFzc3dvcmRSZXNwb25zZRIoCgZ0b2tlbnMYASABKAsyGC5sYXRjaGtleS5hdXRoLnYxLlRva2VucyI2ChVSZWF1dGhlbnRpY2F0ZVJlcXVlc3QSHQoQY3VycmVudF9wYXNzd29yZBgBIAEoCUIDgAEBIkIKFlJlYXV0aGVudGljYXRlUmVzcG9uc2USKAoGdG9rZW5zGAEgASgLMhgubGF0Y2hrZXkuYXV0aC52MS5Ub2tlbnMiKQoPVXBkYXRlTWVSZXF1ZXN0EhYKCWZ1bGxfbmFtZRgBIAEoCUIDgAEBIjgKEFVwZGF0ZU1lUmVzcG9uc2USJAoEdXNlchgBIAEoCzIWLmxhdGNoa2V5LmF1dGgudjEuVXNlciIVChNMaXN0U2Vzc2lvbnNSZXF1ZXN0IkMKFExpc3RTZXNzaW9uc1Jlc3BvbnNlEisKCHNlc3Npb25zGAEgAygLMhkubGF0Y2hrZXkuYXV0aC52MS5TZXNzaW9uIuIBCgdTZXNzaW9uEgoKAmlkGAEgASgJEi4KCmNyZWF0ZWRfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGxhc3RfdXNlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKZXhwaXJlc19hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoHYWRkcmVzcxgFIAEoCUIDgAEBEhIKCnVzZXJfYWdlbnQYBiABKAkSDwoHY3VycmVudBgHIAEoCCJJChRSZXZva2VTZXNzaW9uUmVxdWVzdBISCgpzZXNzaW9uX2lkGAEgASgJEh0KEGN1cnJlbnRfcGFzc3dvcmQYAiABKAlCA4ABASIXChVSZXZva2VTZXNzaW9uUmVzcG9uc2UiOwoaUmV2b2tlT3RoZXJTZXNzaW9uc1JlcXVlc3QSHQoQY3VycmVudF9wYXNzd29yZBgBIAEoCUIDgAEBIi4KG1Jldm9rZU90aGVyU2Vzc2lvbnNSZXNwb25zZRIPCgdyZXZva2VkGAEgASgFIksKEkNoYW5nZUVtYWlsUmVxdWVzdBIWCgluZXdfZW1haWwYASABKAlCA4ABARIdChBjdXJyZW50X3Bhc3N3b3JkGAIgASgJQgOAAQEiFQoTQ2hhbmdlRW1haWxSZXNwb25zZSIwCg9EZWxldGVNZVJlcXVlc3QSHQoQY3VycmVudF9wYXNzd29yZBgBIAEoCUIDgAEBIhIKEERlbGV0ZU1lUmVzcG9uc2UiFwoVTGlzdElkZW50aXRpZXNSZXF1ZXN0IkgKFkxpc3RJZGVudGl0aWVzUmVzcG9uc2USLgoKaWRlbnRpdGllcxgBIAMoCzIaLmxhdGNoa2V5LmF1dGgudjEuSWRlbnRpdHkimgEKCElkZW50aXR5EgoKAmlkGAEgASgJEhAKCHByb3ZpZGVyGAIgASgJEg4KBmlzc3VlchgDIAEoCRIuCgpjcmVhdGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxsYXN0X3VzZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wInkKGFN0YXJ0TGlua0lkZW50aXR5UmVxdWVzdBIQCghwcm92aWRlchgBIAEoCRIUCgxyZWRpcmVjdF91cmkYAiABKAkSHQoQY3VycmVudF9wYXNzd29yZBgDIAEoCUIDgAEBEhYKDnJlYXV0aGVudGljYXRlGAQgASgIIpUBChlTdGFydExpbmtJZGVudGl0eVJlc3BvbnNlEh4KEWF1dGhvcml6YXRpb25fdXJsGAEgASgJQgOAAQESEgoFc3RhdGUYAiABKAlCA4ABARIUCgdiaW5kaW5nGAMgASgJQgOAAQESLgoKZXhwaXJlc19hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAijQEKGUZpbmlzaExpbmtJZGVudGl0eVJlcXVlc3QSEgoFc3RhdGUYASABKAlCA4ABARIRCgRjb2RlGAIgASgJQgOAAQESDgoGaXNzdWVyGAMgASgJEg0KBWVycm9yGAQgASgJEhQKB2JpbmRpbmcYBSABKAlCA4ABARIUCgxyZWRpcmVjdF91cmkYBiABKAkiHAoaRmluaXNoTGlua0lkZW50aXR5UmVzcG9uc2UiSwoVVW5saW5rSWRlbnRpdHlSZXF1ZXN0EhMKC2lkZW50aXR5X2lkGAEgASgJEh0KEGN1cnJlbnRfcGFzc3dvcmQYAiABKAlCA4ABASIYChZVbmxpbmtJZGVudGl0eVJlc3BvbnNlMtsKCg5BY2NvdW50U2VydmljZRJRCgVHZXRNZRIeLmxhdGNoa2V5LmF1dGgudjEuR2V0TWVSZXF1ZXN0Gh8ubGF0Y2hrZXkuYXV0aC52MS5HZXRNZVJlc3BvbnNlIgeQAgHI8xgCEmkKDlJlYXV0aGVudGljYXRlEicubGF0Y2hrZXkuYXV0aC52MS5SZWF1dGhlbnRpY2F0ZVJlcXVlc3QaKC5sYXRjaGtleS5hdXRoLnYxLlJlYXV0aGVudGljYXRlUmVzcG9uc2UiBMjzGAISaQoOQ2hhbmdlUGFzc3dvcmQSJy5sYXRjaGtleS5hdXRoLnYxLkNoYW5nZVBhc3N3b3JkUmVxdWVzdBooLmxhdGNoa2V5LmF1dGgudjEuQ2hhbmdlUGFzc3dvcmRSZXNwb25zZSIEyPMYAhJXCghVcGRhdGVNZRIhLmxhdGNoa2V5LmF1dGgudjEuVXBkYXRlTWVSZXF1ZXN0GiIubGF0Y2hrZXkuYXV0aC52MS5VcGRhdGVNZVJlc3BvbnNlIgTI8xgCEmYKDExpc3RTZXNzaW9ucxIlLmxhdGNoa2V5LmF1dGgudjEuTGlzdFNlc3Npb25zUmVxdWVzdBomLmxhdGNoa2V5LmF1dGgudjEuTGlzdFNlc3Npb25zUmVzcG9uc2UiB5ACAcjzGAISZgoNUmV2b2tlU2Vzc2lvbhImLmxhdGNoa2V5LmF1dGgudjEuUmV2b2tlU2Vzc2lvblJlcXVlc3QaJy5sYXRjaGtleS5hdXRoLnYxLlJldm9rZVNlc3Npb25SZXNwb25zZSIEyPMYAhJ4ChNSZXZva2VPdGhlclNlc3Npb25zEiwubGF0Y2hrZXkuYXV0aC52MS5SZXZva2VPdGhlclNlc3Npb25zUmVxdWVzdBotLmxhdGNoa2V5LmF1dGgudjEuUmV2b2tlT3RoZXJTZXNzaW9uc1Jlc3BvbnNlIgTI8xgCEmAKC0NoYW5nZUVtYWlsEiQubGF0Y2hrZXkuYXV0aC52MS5DaGFuZ2VFbWFpbFJlcXVlc3QaJS5sYXRjaGtleS5hdXRoLnYxLkNoYW5nZUVtYWlsUmVzcG9uc2UiBMjzGAISbAoOTGlzdElkZW50aXRpZXMSJy5sYXRjaGtleS5hdXRoLnYxLkxpc3RJZGVudGl0aWVzUmVxdWVzdBooLmxhdGNoa2V5LmF1dGgudjEuTGlzdElkZW50aXRpZXNSZXNwb25zZSIHkAIByPMYAhJyChFTdGFydExpbmtJZGVudGl0eRIqLmxhdGNoa2V5LmF1dGgudjEuU3RhcnRMaW5rSWRlbnRpdHlSZXF1ZXN0GisubGF0Y2hrZXkuYXV0aC52MS5TdGFydExpbmtJZGVudGl0eVJlc3BvbnNlIgTI8xgCEnUKEkZpbmlzaExpbmtJZGVudGl0eRIrLmxhdGNoa2V5LmF1dGgudjEuRmluaXNoTGlua0lkZW50aXR5UmVxdWVzdBosLmxhdGNoa2V5LmF1dGgudjEuRmluaXNoTGlua0lkZW50aXR5UmVzcG9uc2UiBMjzGAISaQoOVW5saW5rSWRlbnRpdHkSJy5sYXRjaGtleS5hdXRoLnYxLlVubGlua0lkZW50aXR5UmVxdWVzdBooLmxhdGNoa2V5LmF1dGgudjEuVW5saW5rSWRlbnRpdHlSZXNwb25zZSIEyPMYAhJXCghEZWxldGVNZRIhLmxhdGNoa2V5LmF1dGgudjEuRGVsZXRlTWVSZXF1ZXN0GiIubGF0Y2hrZXkuYXV0aC52MS5EZWxldGVNZVJlc3BvbnNlIgTI8xgCQlUKFGRldi5sYXRjaGtleS5hdXRoLnYxUAFaKGxhdGNoa2V5LmRldi9nZW4vbGF0Y2hrZXkvYXV0aC92MTthdXRodjGqAhBMYXRjaGtleS5BdXRoLlYxYgZwcm90bzM", [file_google_protobuf_timestamp, file_latchkey_auth_v1_options, file_latchkey_auth_v1_types]);
+  fileDesc("CiZsYXRjaGtleS9hdXRoL3YxL2FjY291bnRfc2VydmljZS5wcm90bxIQbGF0Y2hrZXkuYXV0aC52MSIOCgxHZXRNZVJlcXVlc3QiNQoNR2V0TWVSZXNwb25zZRIkCgR1c2VyGAEgASgLMhYubGF0Y2hrZXkuYXV0aC52MS5Vc2VyIlEKFUNoYW5nZVBhc3N3b3JkUmVxdWVzdBIdChBjdXJyZW50X3Bhc3N3b3JkGAEgASgJQgOAAQESGQoMbmV3X3Bhc3N3b3JkGAIgASgJQgOAAQEiQgoWQ2hhbmdlUGFzc3dvcmRSZXNwb25zZRIoCgZ0b2tlbnMYASABKAsyGC5sYXRjaGtleS5hdXRoLnYxLlRva2VucyI2ChVSZWF1dGhlbnRpY2F0ZVJlcXVlc3QSHQoQY3VycmVudF9wYXNzd29yZBgBIAEoCUIDgAEBIkIKFlJlYXV0aGVudGljYXRlUmVzcG9uc2USKAoGdG9rZW5zGAEgASgLMhgubGF0Y2hrZXkuYXV0aC52MS5Ub2tlbnMiKQoPVXBkYXRlTWVSZXF1ZXN0EhYKCWZ1bGxfbmFtZRgBIAEoCUIDgAEBIjgKEFVwZGF0ZU1lUmVzcG9uc2USJAoEdXNlchgBIAEoCzIWLmxhdGNoa2V5LmF1dGgudjEuVXNlciIVChNMaXN0U2Vzc2lvbnNSZXF1ZXN0IkMKFExpc3RTZXNzaW9uc1Jlc3BvbnNlEisKCHNlc3Npb25zGAEgAygLMhkubGF0Y2hrZXkuYXV0aC52MS5TZXNzaW9uIuIBCgdTZXNzaW9uEgoKAmlkGAEgASgJEi4KCmNyZWF0ZWRfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGxhc3RfdXNlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKZXhwaXJlc19hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoHYWRkcmVzcxgFIAEoCUIDgAEBEhIKCnVzZXJfYWdlbnQYBiABKAkSDwoHY3VycmVudBgHIAEoCCJJChRSZXZva2VTZXNzaW9uUmVxdWVzdBISCgpzZXNzaW9uX2lkGAEgASgJEh0KEGN1cnJlbnRfcGFzc3dvcmQYAiABKAlCA4ABASIXChVSZXZva2VTZXNzaW9uUmVzcG9uc2UiOwoaUmV2b2tlT3RoZXJTZXNzaW9uc1JlcXVlc3QSHQoQY3VycmVudF9wYXNzd29yZBgBIAEoCUIDgAEBIi4KG1Jldm9rZU90aGVyU2Vzc2lvbnNSZXNwb25zZRIPCgdyZXZva2VkGAEgASgFIksKEkNoYW5nZUVtYWlsUmVxdWVzdBIWCgluZXdfZW1haWwYASABKAlCA4ABARIdChBjdXJyZW50X3Bhc3N3b3JkGAIgASgJQgOAAQEiFQoTQ2hhbmdlRW1haWxSZXNwb25zZSIwCg9EZWxldGVNZVJlcXVlc3QSHQoQY3VycmVudF9wYXNzd29yZBgBIAEoCUIDgAEBIhIKEERlbGV0ZU1lUmVzcG9uc2UiFwoVTGlzdElkZW50aXRpZXNSZXF1ZXN0IkgKFkxpc3RJZGVudGl0aWVzUmVzcG9uc2USLgoKaWRlbnRpdGllcxgBIAMoCzIaLmxhdGNoa2V5LmF1dGgudjEuSWRlbnRpdHkimgEKCElkZW50aXR5EgoKAmlkGAEgASgJEhAKCHByb3ZpZGVyGAIgASgJEg4KBmlzc3VlchgDIAEoCRIuCgpjcmVhdGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxsYXN0X3VzZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wInkKGFN0YXJ0TGlua0lkZW50aXR5UmVxdWVzdBIQCghwcm92aWRlchgBIAEoCRIUCgxyZWRpcmVjdF91cmkYAiABKAkSHQoQY3VycmVudF9wYXNzd29yZBgDIAEoCUIDgAEBEhYKDnJlYXV0aGVudGljYXRlGAQgASgIIpUBChlTdGFydExpbmtJZGVudGl0eVJlc3BvbnNlEh4KEWF1dGhvcml6YXRpb25fdXJsGAEgASgJQgOAAQESEgoFc3RhdGUYAiABKAlCA4ABARIUCgdiaW5kaW5nGAMgASgJQgOAAQESLgoKZXhwaXJlc19hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAijQEKGUZpbmlzaExpbmtJZGVudGl0eVJlcXVlc3QSEgoFc3RhdGUYASABKAlCA4ABARIRCgRjb2RlGAIgASgJQgOAAQESDgoGaXNzdWVyGAMgASgJEg0KBWVycm9yGAQgASgJEhQKB2JpbmRpbmcYBSABKAlCA4ABARIUCgxyZWRpcmVjdF91cmkYBiABKAkiHAoaRmluaXNoTGlua0lkZW50aXR5UmVzcG9uc2UiSwoVVW5saW5rSWRlbnRpdHlSZXF1ZXN0EhMKC2lkZW50aXR5X2lkGAEgASgJEh0KEGN1cnJlbnRfcGFzc3dvcmQYAiABKAlCA4ABASIYChZVbmxpbmtJZGVudGl0eVJlc3BvbnNlIhQKEkxpc3RGYWN0b3JzUmVxdWVzdCJdChNMaXN0RmFjdG9yc1Jlc3BvbnNlEikKB2ZhY3RvcnMYASADKAsyGC5sYXRjaGtleS5hdXRoLnYxLkZhY3RvchIbChNyZWNvdmVyeV9jb2Rlc19sZWZ0GAIgASgFIkcKE1N0YXJ0QWRkVG90cFJlcXVlc3QSEQoEbmFtZRgBIAEoCUIDgAEBEh0KEGN1cnJlbnRfcGFzc3dvcmQYAiABKAlCA4ABASKQAQoUU3RhcnRBZGRUb3RwUmVzcG9uc2USGQoMY2hhbGxlbmdlX2lkGAEgASgJQgOAAQESLQoEdG90cBgCIAEoCzIfLmxhdGNoa2V5LmF1dGgudjEuVG90cEVucm9sbWVudBIuCgpleHBpcmVzX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJJChRGaW5pc2hBZGRUb3RwUmVxdWVzdBIZCgxjaGFsbGVuZ2VfaWQYASABKAlCA4ABARIWCgl0b3RwX2NvZGUYAiABKAlCA4ABASKIAQoVRmluaXNoQWRkVG90cFJlc3BvbnNlEigKBmZhY3RvchgBIAEoCzIYLmxhdGNoa2V5LmF1dGgudjEuRmFjdG9yEhsKDnJlY292ZXJ5X2NvZGVzGAIgAygJQgOAAQESKAoGdG9rZW5zGAMgASgLMhgubGF0Y2hrZXkuYXV0aC52MS5Ub2tlbnMiSgoWU3RhcnRBZGRQYXNza2V5UmVxdWVzdBIRCgRuYW1lGAEgASgJQgOAAQESHQoQY3VycmVudF9wYXNzd29yZBgCIAEoCUIDgAEBIoMBChdTdGFydEFkZFBhc3NrZXlSZXNwb25zZRIZCgxjaGFsbGVuZ2VfaWQYASABKAlCA4ABARIdChBjcmVhdGlvbl9vcHRpb25zGAIgASgJQgOAAQESLgoKZXhwaXJlc19hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiVwoXRmluaXNoQWRkUGFzc2tleVJlcXVlc3QSGQoMY2hhbGxlbmdlX2lkGAEgASgJQgOAAQESIQoUcGFzc2tleV9yZWdpc3RyYXRpb24YAiABKAlCA4ABASKLAQoYRmluaXNoQWRkUGFzc2tleVJlc3BvbnNlEigKBmZhY3RvchgBIAEoCzIYLmxhdGNoa2V5LmF1dGgudjEuRmFjdG9yEhsKDnJlY292ZXJ5X2NvZGVzGAIgAygJQgOAAQESKAoGdG9rZW5zGAMgASgLMhgubGF0Y2hrZXkuYXV0aC52MS5Ub2tlbnMiOwoTUmVuYW1lRmFjdG9yUmVxdWVzdBIRCglmYWN0b3JfaWQYASABKAkSEQoEbmFtZRgCIAEoCUIDgAEBIkAKFFJlbmFtZUZhY3RvclJlc3BvbnNlEigKBmZhY3RvchgBIAEoCzIYLmxhdGNoa2V5LmF1dGgudjEuRmFjdG9yIkcKE1JlbW92ZUZhY3RvclJlcXVlc3QSEQoJZmFjdG9yX2lkGAEgASgJEh0KEGN1cnJlbnRfcGFzc3dvcmQYAiABKAlCA4ABASIuChRSZW1vdmVGYWN0b3JSZXNwb25zZRIWCg5zZXNzaW9uc19lbmRlZBgBIAEoBSI/Ch5SZWdlbmVyYXRlUmVjb3ZlcnlDb2Rlc1JlcXVlc3QSHQoQY3VycmVudF9wYXNzd29yZBgBIAEoCUIDgAEBIj4KH1JlZ2VuZXJhdGVSZWNvdmVyeUNvZGVzUmVzcG9uc2USGwoOcmVjb3ZlcnlfY29kZXMYASADKAlCA4ABASIhChJTdGFydFN0ZXBVcFJlcXVlc3QSCwoDYWNyGAEgASgJIkUKE1N0YXJ0U3RlcFVwUmVzcG9uc2USLgoJY2hhbGxlbmdlGAEgASgLMhsubGF0Y2hrZXkuYXV0aC52MS5DaGFsbGVuZ2UikwEKE0ZpbmlzaFN0ZXBVcFJlcXVlc3QSGQoMY2hhbGxlbmdlX2lkGAEgASgJQgOAAQESGAoJdG90cF9jb2RlGAIgASgJQgOAAQFIABIcCg1yZWNvdmVyeV9jb2RlGAMgASgJQgOAAQFIABIgChFwYXNza2V5X2Fzc2VydGlvbhgEIAEoCUIDgAEBSABCBwoFcHJvb2YiQAoURmluaXNoU3RlcFVwUmVzcG9uc2USKAoGdG9rZW5zGAEgASgLMhgubGF0Y2hrZXkuYXV0aC52MS5Ub2tlbnMyhBMKDkFjY291bnRTZXJ2aWNlElEKBUdldE1lEh4ubGF0Y2hrZXkuYXV0aC52MS5HZXRNZVJlcXVlc3QaHy5sYXRjaGtleS5hdXRoLnYxLkdldE1lUmVzcG9uc2UiB5ACAcjzGAISaQoOUmVhdXRoZW50aWNhdGUSJy5sYXRjaGtleS5hdXRoLnYxLlJlYXV0aGVudGljYXRlUmVxdWVzdBooLmxhdGNoa2V5LmF1dGgudjEuUmVhdXRoZW50aWNhdGVSZXNwb25zZSIEyPMYAhJpCg5DaGFuZ2VQYXNzd29yZBInLmxhdGNoa2V5LmF1dGgudjEuQ2hhbmdlUGFzc3dvcmRSZXF1ZXN0GigubGF0Y2hrZXkuYXV0aC52MS5DaGFuZ2VQYXNzd29yZFJlc3BvbnNlIgTI8xgCElcKCFVwZGF0ZU1lEiEubGF0Y2hrZXkuYXV0aC52MS5VcGRhdGVNZVJlcXVlc3QaIi5sYXRjaGtleS5hdXRoLnYxLlVwZGF0ZU1lUmVzcG9uc2UiBMjzGAISZgoMTGlzdFNlc3Npb25zEiUubGF0Y2hrZXkuYXV0aC52MS5MaXN0U2Vzc2lvbnNSZXF1ZXN0GiYubGF0Y2hrZXkuYXV0aC52MS5MaXN0U2Vzc2lvbnNSZXNwb25zZSIHkAIByPMYAhJmCg1SZXZva2VTZXNzaW9uEiYubGF0Y2hrZXkuYXV0aC52MS5SZXZva2VTZXNzaW9uUmVxdWVzdBonLmxhdGNoa2V5LmF1dGgudjEuUmV2b2tlU2Vzc2lvblJlc3BvbnNlIgTI8xgCEngKE1Jldm9rZU90aGVyU2Vzc2lvbnMSLC5sYXRjaGtleS5hdXRoLnYxLlJldm9rZU90aGVyU2Vzc2lvbnNSZXF1ZXN0Gi0ubGF0Y2hrZXkuYXV0aC52MS5SZXZva2VPdGhlclNlc3Npb25zUmVzcG9uc2UiBMjzGAISYAoLQ2hhbmdlRW1haWwSJC5sYXRjaGtleS5hdXRoLnYxLkNoYW5nZUVtYWlsUmVxdWVzdBolLmxhdGNoa2V5LmF1dGgudjEuQ2hhbmdlRW1haWxSZXNwb25zZSIEyPMYAhJsCg5MaXN0SWRlbnRpdGllcxInLmxhdGNoa2V5LmF1dGgudjEuTGlzdElkZW50aXRpZXNSZXF1ZXN0GigubGF0Y2hrZXkuYXV0aC52MS5MaXN0SWRlbnRpdGllc1Jlc3BvbnNlIgeQAgHI8xgCEnIKEVN0YXJ0TGlua0lkZW50aXR5EioubGF0Y2hrZXkuYXV0aC52MS5TdGFydExpbmtJZGVudGl0eVJlcXVlc3QaKy5sYXRjaGtleS5hdXRoLnYxLlN0YXJ0TGlua0lkZW50aXR5UmVzcG9uc2UiBMjzGAISdQoSRmluaXNoTGlua0lkZW50aXR5EisubGF0Y2hrZXkuYXV0aC52MS5GaW5pc2hMaW5rSWRlbnRpdHlSZXF1ZXN0GiwubGF0Y2hrZXkuYXV0aC52MS5GaW5pc2hMaW5rSWRlbnRpdHlSZXNwb25zZSIEyPMYAhJpCg5VbmxpbmtJZGVudGl0eRInLmxhdGNoa2V5LmF1dGgudjEuVW5saW5rSWRlbnRpdHlSZXF1ZXN0GigubGF0Y2hrZXkuYXV0aC52MS5VbmxpbmtJZGVudGl0eVJlc3BvbnNlIgTI8xgCEmMKC0xpc3RGYWN0b3JzEiQubGF0Y2hrZXkuYXV0aC52MS5MaXN0RmFjdG9yc1JlcXVlc3QaJS5sYXRjaGtleS5hdXRoLnYxLkxpc3RGYWN0b3JzUmVzcG9uc2UiB5ACAcjzGAISYwoMU3RhcnRBZGRUb3RwEiUubGF0Y2hrZXkuYXV0aC52MS5TdGFydEFkZFRvdHBSZXF1ZXN0GiYubGF0Y2hrZXkuYXV0aC52MS5TdGFydEFkZFRvdHBSZXNwb25zZSIEyPMYAhJmCg1GaW5pc2hBZGRUb3RwEiYubGF0Y2hrZXkuYXV0aC52MS5GaW5pc2hBZGRUb3RwUmVxdWVzdBonLmxhdGNoa2V5LmF1dGgudjEuRmluaXNoQWRkVG90cFJlc3BvbnNlIgTI8xgCEmwKD1N0YXJ0QWRkUGFzc2tleRIoLmxhdGNoa2V5LmF1dGgudjEuU3RhcnRBZGRQYXNza2V5UmVxdWVzdBopLmxhdGNoa2V5LmF1dGgudjEuU3RhcnRBZGRQYXNza2V5UmVzcG9uc2UiBMjzGAISbwoQRmluaXNoQWRkUGFzc2tleRIpLmxhdGNoa2V5LmF1dGgudjEuRmluaXNoQWRkUGFzc2tleVJlcXVlc3QaKi5sYXRjaGtleS5hdXRoLnYxLkZpbmlzaEFkZFBhc3NrZXlSZXNwb25zZSIEyPMYAhJjCgxSZW5hbWVGYWN0b3ISJS5sYXRjaGtleS5hdXRoLnYxLlJlbmFtZUZhY3RvclJlcXVlc3QaJi5sYXRjaGtleS5hdXRoLnYxLlJlbmFtZUZhY3RvclJlc3BvbnNlIgTI8xgCEmMKDFJlbW92ZUZhY3RvchIlLmxhdGNoa2V5LmF1dGgudjEuUmVtb3ZlRmFjdG9yUmVxdWVzdBomLmxhdGNoa2V5LmF1dGgudjEuUmVtb3ZlRmFjdG9yUmVzcG9uc2UiBMjzGAIShAEKF1JlZ2VuZXJhdGVSZWNvdmVyeUNvZGVzEjAubGF0Y2hrZXkuYXV0aC52MS5SZWdlbmVyYXRlUmVjb3ZlcnlDb2Rlc1JlcXVlc3QaMS5sYXRjaGtleS5hdXRoLnYxLlJlZ2VuZXJhdGVSZWNvdmVyeUNvZGVzUmVzcG9uc2UiBMjzGAISYAoLU3RhcnRTdGVwVXASJC5sYXRjaGtleS5hdXRoLnYxLlN0YXJ0U3RlcFVwUmVxdWVzdBolLmxhdGNoa2V5LmF1dGgudjEuU3RhcnRTdGVwVXBSZXNwb25zZSIEyPMYAhJjCgxGaW5pc2hTdGVwVXASJS5sYXRjaGtleS5hdXRoLnYxLkZpbmlzaFN0ZXBVcFJlcXVlc3QaJi5sYXRjaGtleS5hdXRoLnYxLkZpbmlzaFN0ZXBVcFJlc3BvbnNlIgTI8xgCElcKCERlbGV0ZU1lEiEubGF0Y2hrZXkuYXV0aC52MS5EZWxldGVNZVJlcXVlc3QaIi5sYXRjaGtleS5hdXRoLnYxLkRlbGV0ZU1lUmVzcG9uc2UiBMjzGAJCVQoUZGV2LmxhdGNoa2V5LmF1dGgudjFQAVoobGF0Y2hrZXkuZGV2L2dlbi9sYXRjaGtleS9hdXRoL3YxO2F1dGh2MaoCEExhdGNoa2V5LkF1dGguVjFiBnByb3RvMw", [file_google_protobuf_timestamp, file_latchkey_auth_v1_options, file_latchkey_auth_v1_types]);
 
 /**
  * The access token identifies the account.
@@ -734,6 +734,561 @@ export const UnlinkIdentityResponseSchema: GenMessage<UnlinkIdentityResponse> = 
   messageDesc(file_latchkey_auth_v1_account_service, 27);
 
 /**
+ * The access token identifies the account.
+ *
+ * @generated from message latchkey.auth.v1.ListFactorsRequest
+ */
+export type ListFactorsRequest = Message<"latchkey.auth.v1.ListFactorsRequest"> & {
+};
+
+/**
+ * Describes the message latchkey.auth.v1.ListFactorsRequest.
+ * Use `create(ListFactorsRequestSchema)` to create a new message.
+ */
+export const ListFactorsRequestSchema: GenMessage<ListFactorsRequest> = /*@__PURE__*/
+  messageDesc(file_latchkey_auth_v1_account_service, 28);
+
+/**
+ * The caller's second factors.
+ *
+ * @generated from message latchkey.auth.v1.ListFactorsResponse
+ */
+export type ListFactorsResponse = Message<"latchkey.auth.v1.ListFactorsResponse"> & {
+  /**
+   * Authenticator apps and passkeys, the oldest first.
+   *
+   * @generated from field: repeated latchkey.auth.v1.Factor factors = 1;
+   */
+  factors: Factor[];
+
+  /**
+   * The number of unused recovery codes.
+   *
+   * @generated from field: int32 recovery_codes_left = 2;
+   */
+  recoveryCodesLeft: number;
+};
+
+/**
+ * Describes the message latchkey.auth.v1.ListFactorsResponse.
+ * Use `create(ListFactorsResponseSchema)` to create a new message.
+ */
+export const ListFactorsResponseSchema: GenMessage<ListFactorsResponse> = /*@__PURE__*/
+  messageDesc(file_latchkey_auth_v1_account_service, 29);
+
+/**
+ * The name of the new authenticator app.
+ *
+ * @generated from message latchkey.auth.v1.StartAddTotpRequest
+ */
+export type StartAddTotpRequest = Message<"latchkey.auth.v1.StartAddTotpRequest"> & {
+  /**
+   * 1 to 100 code points. Empty for a default name.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * May be empty after a re-authentication.
+   *
+   * @generated from field: string current_password = 2;
+   */
+  currentPassword: string;
+};
+
+/**
+ * Describes the message latchkey.auth.v1.StartAddTotpRequest.
+ * Use `create(StartAddTotpRequestSchema)` to create a new message.
+ */
+export const StartAddTotpRequestSchema: GenMessage<StartAddTotpRequest> = /*@__PURE__*/
+  messageDesc(file_latchkey_auth_v1_account_service, 30);
+
+/**
+ * The secret to show to the user.
+ *
+ * @generated from message latchkey.auth.v1.StartAddTotpResponse
+ */
+export type StartAddTotpResponse = Message<"latchkey.auth.v1.StartAddTotpResponse"> & {
+  /**
+   * For FinishAddTotp. Valid once, for five minutes.
+   *
+   * @generated from field: string challenge_id = 1;
+   */
+  challengeId: string;
+
+  /**
+   * The secret. The server does not show it again.
+   *
+   * @generated from field: latchkey.auth.v1.TotpEnrolment totp = 2;
+   */
+  totp?: TotpEnrolment | undefined;
+
+  /**
+   * When the challenge expires.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 3;
+   */
+  expiresAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message latchkey.auth.v1.StartAddTotpResponse.
+ * Use `create(StartAddTotpResponseSchema)` to create a new message.
+ */
+export const StartAddTotpResponseSchema: GenMessage<StartAddTotpResponse> = /*@__PURE__*/
+  messageDesc(file_latchkey_auth_v1_account_service, 31);
+
+/**
+ * The first code of the authenticator app.
+ *
+ * @generated from message latchkey.auth.v1.FinishAddTotpRequest
+ */
+export type FinishAddTotpRequest = Message<"latchkey.auth.v1.FinishAddTotpRequest"> & {
+  /**
+   * From StartAddTotpResponse.
+   *
+   * @generated from field: string challenge_id = 1;
+   */
+  challengeId: string;
+
+  /**
+   * Six digits.
+   *
+   * @generated from field: string totp_code = 2;
+   */
+  totpCode: string;
+};
+
+/**
+ * Describes the message latchkey.auth.v1.FinishAddTotpRequest.
+ * Use `create(FinishAddTotpRequestSchema)` to create a new message.
+ */
+export const FinishAddTotpRequestSchema: GenMessage<FinishAddTotpRequest> = /*@__PURE__*/
+  messageDesc(file_latchkey_auth_v1_account_service, 32);
+
+/**
+ * The authenticator app is a factor.
+ *
+ * @generated from message latchkey.auth.v1.FinishAddTotpResponse
+ */
+export type FinishAddTotpResponse = Message<"latchkey.auth.v1.FinishAddTotpResponse"> & {
+  /**
+   * The new factor.
+   *
+   * @generated from field: latchkey.auth.v1.Factor factor = 1;
+   */
+  factor?: Factor | undefined;
+
+  /**
+   * With the first factor of the account: ten codes, each for one sign-in without the
+   * factor. The server shows them once.
+   *
+   * @generated from field: repeated string recovery_codes = 2;
+   */
+  recoveryCodes: string[];
+
+  /**
+   * Replace the session's former tokens by these.
+   *
+   * @generated from field: latchkey.auth.v1.Tokens tokens = 3;
+   */
+  tokens?: Tokens | undefined;
+};
+
+/**
+ * Describes the message latchkey.auth.v1.FinishAddTotpResponse.
+ * Use `create(FinishAddTotpResponseSchema)` to create a new message.
+ */
+export const FinishAddTotpResponseSchema: GenMessage<FinishAddTotpResponse> = /*@__PURE__*/
+  messageDesc(file_latchkey_auth_v1_account_service, 33);
+
+/**
+ * The name of the new passkey.
+ *
+ * @generated from message latchkey.auth.v1.StartAddPasskeyRequest
+ */
+export type StartAddPasskeyRequest = Message<"latchkey.auth.v1.StartAddPasskeyRequest"> & {
+  /**
+   * 1 to 100 code points. Empty for a default name.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * May be empty after a re-authentication.
+   *
+   * @generated from field: string current_password = 2;
+   */
+  currentPassword: string;
+};
+
+/**
+ * Describes the message latchkey.auth.v1.StartAddPasskeyRequest.
+ * Use `create(StartAddPasskeyRequestSchema)` to create a new message.
+ */
+export const StartAddPasskeyRequestSchema: GenMessage<StartAddPasskeyRequest> = /*@__PURE__*/
+  messageDesc(file_latchkey_auth_v1_account_service, 34);
+
+/**
+ * The options for the browser.
+ *
+ * @generated from message latchkey.auth.v1.StartAddPasskeyResponse
+ */
+export type StartAddPasskeyResponse = Message<"latchkey.auth.v1.StartAddPasskeyResponse"> & {
+  /**
+   * For FinishAddPasskey. Valid once, for five minutes.
+   *
+   * @generated from field: string challenge_id = 1;
+   */
+  challengeId: string;
+
+  /**
+   * JSON of PublicKeyCredentialCreationOptions, for
+   * `PublicKeyCredential.parseCreationOptionsFromJSON`.
+   *
+   * @generated from field: string creation_options = 2;
+   */
+  creationOptions: string;
+
+  /**
+   * When the challenge expires.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 3;
+   */
+  expiresAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message latchkey.auth.v1.StartAddPasskeyResponse.
+ * Use `create(StartAddPasskeyResponseSchema)` to create a new message.
+ */
+export const StartAddPasskeyResponseSchema: GenMessage<StartAddPasskeyResponse> = /*@__PURE__*/
+  messageDesc(file_latchkey_auth_v1_account_service, 35);
+
+/**
+ * The new credential.
+ *
+ * @generated from message latchkey.auth.v1.FinishAddPasskeyRequest
+ */
+export type FinishAddPasskeyRequest = Message<"latchkey.auth.v1.FinishAddPasskeyRequest"> & {
+  /**
+   * From StartAddPasskeyResponse.
+   *
+   * @generated from field: string challenge_id = 1;
+   */
+  challengeId: string;
+
+  /**
+   * JSON of the credential: `credential.toJSON()` in a browser. At most 16 KiB.
+   *
+   * @generated from field: string passkey_registration = 2;
+   */
+  passkeyRegistration: string;
+};
+
+/**
+ * Describes the message latchkey.auth.v1.FinishAddPasskeyRequest.
+ * Use `create(FinishAddPasskeyRequestSchema)` to create a new message.
+ */
+export const FinishAddPasskeyRequestSchema: GenMessage<FinishAddPasskeyRequest> = /*@__PURE__*/
+  messageDesc(file_latchkey_auth_v1_account_service, 36);
+
+/**
+ * The passkey is a factor.
+ *
+ * @generated from message latchkey.auth.v1.FinishAddPasskeyResponse
+ */
+export type FinishAddPasskeyResponse = Message<"latchkey.auth.v1.FinishAddPasskeyResponse"> & {
+  /**
+   * The new factor.
+   *
+   * @generated from field: latchkey.auth.v1.Factor factor = 1;
+   */
+  factor?: Factor | undefined;
+
+  /**
+   * As in FinishAddTotpResponse.
+   *
+   * @generated from field: repeated string recovery_codes = 2;
+   */
+  recoveryCodes: string[];
+
+  /**
+   * Replace the session's former tokens by these.
+   *
+   * @generated from field: latchkey.auth.v1.Tokens tokens = 3;
+   */
+  tokens?: Tokens | undefined;
+};
+
+/**
+ * Describes the message latchkey.auth.v1.FinishAddPasskeyResponse.
+ * Use `create(FinishAddPasskeyResponseSchema)` to create a new message.
+ */
+export const FinishAddPasskeyResponseSchema: GenMessage<FinishAddPasskeyResponse> = /*@__PURE__*/
+  messageDesc(file_latchkey_auth_v1_account_service, 37);
+
+/**
+ * The new name of a factor.
+ *
+ * @generated from message latchkey.auth.v1.RenameFactorRequest
+ */
+export type RenameFactorRequest = Message<"latchkey.auth.v1.RenameFactorRequest"> & {
+  /**
+   * UUID.
+   *
+   * @generated from field: string factor_id = 1;
+   */
+  factorId: string;
+
+  /**
+   * 1 to 100 code points.
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message latchkey.auth.v1.RenameFactorRequest.
+ * Use `create(RenameFactorRequestSchema)` to create a new message.
+ */
+export const RenameFactorRequestSchema: GenMessage<RenameFactorRequest> = /*@__PURE__*/
+  messageDesc(file_latchkey_auth_v1_account_service, 38);
+
+/**
+ * The changed factor.
+ *
+ * @generated from message latchkey.auth.v1.RenameFactorResponse
+ */
+export type RenameFactorResponse = Message<"latchkey.auth.v1.RenameFactorResponse"> & {
+  /**
+   * The state after the change.
+   *
+   * @generated from field: latchkey.auth.v1.Factor factor = 1;
+   */
+  factor?: Factor | undefined;
+};
+
+/**
+ * Describes the message latchkey.auth.v1.RenameFactorResponse.
+ * Use `create(RenameFactorResponseSchema)` to create a new message.
+ */
+export const RenameFactorResponseSchema: GenMessage<RenameFactorResponse> = /*@__PURE__*/
+  messageDesc(file_latchkey_auth_v1_account_service, 39);
+
+/**
+ * The factor to remove.
+ *
+ * @generated from message latchkey.auth.v1.RemoveFactorRequest
+ */
+export type RemoveFactorRequest = Message<"latchkey.auth.v1.RemoveFactorRequest"> & {
+  /**
+   * UUID.
+   *
+   * @generated from field: string factor_id = 1;
+   */
+  factorId: string;
+
+  /**
+   * May be empty after a re-authentication. An account with a factor must use
+   * FinishStepUp.
+   *
+   * @generated from field: string current_password = 2;
+   */
+  currentPassword: string;
+};
+
+/**
+ * Describes the message latchkey.auth.v1.RemoveFactorRequest.
+ * Use `create(RemoveFactorRequestSchema)` to create a new message.
+ */
+export const RemoveFactorRequestSchema: GenMessage<RemoveFactorRequest> = /*@__PURE__*/
+  messageDesc(file_latchkey_auth_v1_account_service, 40);
+
+/**
+ * The factor is removed.
+ *
+ * @generated from message latchkey.auth.v1.RemoveFactorResponse
+ */
+export type RemoveFactorResponse = Message<"latchkey.auth.v1.RemoveFactorResponse"> & {
+  /**
+   * The number of other sessions that ended.
+   *
+   * @generated from field: int32 sessions_ended = 1;
+   */
+  sessionsEnded: number;
+};
+
+/**
+ * Describes the message latchkey.auth.v1.RemoveFactorResponse.
+ * Use `create(RemoveFactorResponseSchema)` to create a new message.
+ */
+export const RemoveFactorResponseSchema: GenMessage<RemoveFactorResponse> = /*@__PURE__*/
+  messageDesc(file_latchkey_auth_v1_account_service, 41);
+
+/**
+ * The access token identifies the account.
+ *
+ * @generated from message latchkey.auth.v1.RegenerateRecoveryCodesRequest
+ */
+export type RegenerateRecoveryCodesRequest = Message<"latchkey.auth.v1.RegenerateRecoveryCodesRequest"> & {
+  /**
+   * May be empty after a re-authentication. An account with a factor must use
+   * FinishStepUp.
+   *
+   * @generated from field: string current_password = 1;
+   */
+  currentPassword: string;
+};
+
+/**
+ * Describes the message latchkey.auth.v1.RegenerateRecoveryCodesRequest.
+ * Use `create(RegenerateRecoveryCodesRequestSchema)` to create a new message.
+ */
+export const RegenerateRecoveryCodesRequestSchema: GenMessage<RegenerateRecoveryCodesRequest> = /*@__PURE__*/
+  messageDesc(file_latchkey_auth_v1_account_service, 42);
+
+/**
+ * The former codes are invalid.
+ *
+ * @generated from message latchkey.auth.v1.RegenerateRecoveryCodesResponse
+ */
+export type RegenerateRecoveryCodesResponse = Message<"latchkey.auth.v1.RegenerateRecoveryCodesResponse"> & {
+  /**
+   * Ten codes. The server shows them once.
+   *
+   * @generated from field: repeated string recovery_codes = 1;
+   */
+  recoveryCodes: string[];
+};
+
+/**
+ * Describes the message latchkey.auth.v1.RegenerateRecoveryCodesResponse.
+ * Use `create(RegenerateRecoveryCodesResponseSchema)` to create a new message.
+ */
+export const RegenerateRecoveryCodesResponseSchema: GenMessage<RegenerateRecoveryCodesResponse> = /*@__PURE__*/
+  messageDesc(file_latchkey_auth_v1_account_service, 43);
+
+/**
+ * The strength that the session needs.
+ *
+ * @generated from message latchkey.auth.v1.StartStepUpRequest
+ */
+export type StartStepUpRequest = Message<"latchkey.auth.v1.StartStepUpRequest"> & {
+  /**
+   * `mfa` or `phr`, from `acr_values` of STEP_UP_REQUIRED. The challenge then has only
+   * kinds that reach it. May be empty.
+   *
+   * @generated from field: string acr = 1;
+   */
+  acr: string;
+};
+
+/**
+ * Describes the message latchkey.auth.v1.StartStepUpRequest.
+ * Use `create(StartStepUpRequestSchema)` to create a new message.
+ */
+export const StartStepUpRequestSchema: GenMessage<StartStepUpRequest> = /*@__PURE__*/
+  messageDesc(file_latchkey_auth_v1_account_service, 44);
+
+/**
+ * The second step.
+ *
+ * @generated from message latchkey.auth.v1.StartStepUpResponse
+ */
+export type StartStepUpResponse = Message<"latchkey.auth.v1.StartStepUpResponse"> & {
+  /**
+   * For FinishStepUp.
+   *
+   * @generated from field: latchkey.auth.v1.Challenge challenge = 1;
+   */
+  challenge?: Challenge | undefined;
+};
+
+/**
+ * Describes the message latchkey.auth.v1.StartStepUpResponse.
+ * Use `create(StartStepUpResponseSchema)` to create a new message.
+ */
+export const StartStepUpResponseSchema: GenMessage<StartStepUpResponse> = /*@__PURE__*/
+  messageDesc(file_latchkey_auth_v1_account_service, 45);
+
+/**
+ * A challenge and one proof.
+ *
+ * @generated from message latchkey.auth.v1.FinishStepUpRequest
+ */
+export type FinishStepUpRequest = Message<"latchkey.auth.v1.FinishStepUpRequest"> & {
+  /**
+   * Challenge.id.
+   *
+   * @generated from field: string challenge_id = 1;
+   */
+  challengeId: string;
+
+  /**
+   * Exactly one proof, as in FinishSignInRequest.
+   *
+   * @generated from oneof latchkey.auth.v1.FinishStepUpRequest.proof
+   */
+  proof: {
+    /**
+     * Six digits of the authenticator app.
+     *
+     * @generated from field: string totp_code = 2;
+     */
+    value: string;
+    case: "totpCode";
+  } | {
+    /**
+     * A recovery code.
+     *
+     * @generated from field: string recovery_code = 3;
+     */
+    value: string;
+    case: "recoveryCode";
+  } | {
+    /**
+     * JSON of the assertion. At most 16 KiB.
+     *
+     * @generated from field: string passkey_assertion = 4;
+     */
+    value: string;
+    case: "passkeyAssertion";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message latchkey.auth.v1.FinishStepUpRequest.
+ * Use `create(FinishStepUpRequestSchema)` to create a new message.
+ */
+export const FinishStepUpRequestSchema: GenMessage<FinishStepUpRequest> = /*@__PURE__*/
+  messageDesc(file_latchkey_auth_v1_account_service, 46);
+
+/**
+ * The session has the strength of the factor.
+ *
+ * @generated from message latchkey.auth.v1.FinishStepUpResponse
+ */
+export type FinishStepUpResponse = Message<"latchkey.auth.v1.FinishStepUpResponse"> & {
+  /**
+   * Replace the session's former tokens by these.
+   *
+   * @generated from field: latchkey.auth.v1.Tokens tokens = 1;
+   */
+  tokens?: Tokens | undefined;
+};
+
+/**
+ * Describes the message latchkey.auth.v1.FinishStepUpResponse.
+ * Use `create(FinishStepUpResponseSchema)` to create a new message.
+ */
+export const FinishStepUpResponseSchema: GenMessage<FinishStepUpResponse> = /*@__PURE__*/
+  messageDesc(file_latchkey_auth_v1_account_service, 47);
+
+/**
  * For signed-in users: their own account.
  *
  * Every call requires `authorization: Bearer <access token>` of a user, with the
@@ -743,8 +1298,10 @@ export const UnlinkIdentityResponseSchema: GenMessage<UnlinkIdentityResponse> = 
  * re-authentication. An account with a password sends it, in `current_password` or
  * with Reauthenticate. An account without a password signs in again at its provider
  * (AuthService.StartOAuth with `reauthenticate`), or sets a password first
- * (AuthService.RequestReset). A re-authentication counts for ten minutes
- * (REAUTHENTICATION_SECONDS), in its own session, and for access tokens issued since.
+ * (AuthService.RequestReset). An account with a second factor must use it, with
+ * StartStepUp and FinishStepUp: its password alone is REAUTHENTICATION_REQUIRED. A
+ * re-authentication counts for ten minutes (REAUTHENTICATION_SECONDS), in its own
+ * session, and for access tokens issued since.
  *
  * Errors of any call: INVALID_ARGUMENT (x-client-address), CREDENTIALS_MISSING,
  * CREDENTIALS_AMBIGUOUS, SERVICE_KEY_INVALID, TOKEN_INVALID, TOKEN_EXPIRED,
@@ -768,12 +1325,13 @@ export const AccountService: GenService<{
     output: typeof GetMeResponseSchema;
   },
   /**
-   * Re-authenticates this session with the password. Sensitive calls need no password
-   * for ten minutes (REAUTHENTICATION_SECONDS). Returns new tokens: use them from then
+   * Re-authenticates this session with the password, for an account without a second
+   * factor. An account with one uses StartStepUp. Sensitive calls need no password for
+   * ten minutes (REAUTHENTICATION_SECONDS). Returns new tokens: use them from then
    * on. The former refresh token is invalid at once: its use counts as theft and ends
    * the session. A client that did not receive the response calls Reauthenticate again
    * with its access token, and not Refresh.
-   * Errors: INVALID_ARGUMENT, PASSWORD_WRONG, RATE_LIMITED.
+   * Errors: INVALID_ARGUMENT, REAUTHENTICATION_REQUIRED, PASSWORD_WRONG, RATE_LIMITED.
    *
    * @generated from rpc latchkey.auth.v1.AccountService.Reauthenticate
    */
@@ -786,8 +1344,9 @@ export const AccountService: GenService<{
    * Sets a new password. Ends every other session of the account and notifies the
    * owner by e-mail. The caller's session continues with new tokens and counts as
    * re-authenticated. All earlier tokens are invalid, also those of this session. A
-   * client that did not receive the response signs in with the new password.
-   * Errors: INVALID_ARGUMENT, PASSWORD_WRONG, RATE_LIMITED.
+   * client that did not receive the response signs in with the new password. An account
+   * with a second factor must have used it for a step-up before.
+   * Errors: INVALID_ARGUMENT, REAUTHENTICATION_REQUIRED, PASSWORD_WRONG, RATE_LIMITED.
    *
    * @generated from rpc latchkey.auth.v1.AccountService.ChangePassword
    */
@@ -906,6 +1465,133 @@ export const AccountService: GenService<{
     methodKind: "unary";
     input: typeof UnlinkIdentityRequestSchema;
     output: typeof UnlinkIdentityResponseSchema;
+  },
+  /**
+   * Lists the caller's second factors, and how many recovery codes are unused.
+   *
+   * @generated from rpc latchkey.auth.v1.AccountService.ListFactors
+   */
+  listFactors: {
+    methodKind: "unary";
+    input: typeof ListFactorsRequestSchema;
+    output: typeof ListFactorsResponseSchema;
+  },
+  /**
+   * Creates the secret of an authenticator app. It counts as a factor once FinishAddTotp
+   * has confirmed it. Requires re-authentication.
+   * Errors: INVALID_ARGUMENT, TOO_MANY_FACTORS, REAUTHENTICATION_REQUIRED,
+   * PASSWORD_WRONG, RATE_LIMITED.
+   *
+   * @generated from rpc latchkey.auth.v1.AccountService.StartAddTotp
+   */
+  startAddTotp: {
+    methodKind: "unary";
+    input: typeof StartAddTotpRequestSchema;
+    output: typeof StartAddTotpResponseSchema;
+  },
+  /**
+   * Adds the authenticator app with its first code, in the session and within five
+   * minutes of StartAddTotp. Notifies the owner by e-mail. The session then has the
+   * strength of the factor.
+   * Errors: INVALID_ARGUMENT, CHALLENGE_INVALID, FACTOR_INVALID, CREDENTIALS_INVALID,
+   * TOO_MANY_FACTORS, RATE_LIMITED.
+   *
+   * @generated from rpc latchkey.auth.v1.AccountService.FinishAddTotp
+   */
+  finishAddTotp: {
+    methodKind: "unary";
+    input: typeof FinishAddTotpRequestSchema;
+    output: typeof FinishAddTotpResponseSchema;
+  },
+  /**
+   * Creates the options for a new passkey. Requires re-authentication.
+   * Errors: INVALID_ARGUMENT, TOO_MANY_FACTORS, REAUTHENTICATION_REQUIRED,
+   * PASSWORD_WRONG, RATE_LIMITED.
+   *
+   * @generated from rpc latchkey.auth.v1.AccountService.StartAddPasskey
+   */
+  startAddPasskey: {
+    methodKind: "unary";
+    input: typeof StartAddPasskeyRequestSchema;
+    output: typeof StartAddPasskeyResponseSchema;
+  },
+  /**
+   * Adds the passkey, in the session and within five minutes of StartAddPasskey.
+   * Notifies the owner by e-mail. The session then has the strength of the factor.
+   * Errors: INVALID_ARGUMENT, CHALLENGE_INVALID, FACTOR_INVALID, CREDENTIALS_INVALID,
+   * PASSKEY_TAKEN, TOO_MANY_FACTORS, RATE_LIMITED.
+   *
+   * @generated from rpc latchkey.auth.v1.AccountService.FinishAddPasskey
+   */
+  finishAddPasskey: {
+    methodKind: "unary";
+    input: typeof FinishAddPasskeyRequestSchema;
+    output: typeof FinishAddPasskeyResponseSchema;
+  },
+  /**
+   * Changes the name of a factor.
+   * Errors: INVALID_ARGUMENT, FACTOR_NOT_FOUND, RATE_LIMITED.
+   *
+   * @generated from rpc latchkey.auth.v1.AccountService.RenameFactor
+   */
+  renameFactor: {
+    methodKind: "unary";
+    input: typeof RenameFactorRequestSchema;
+    output: typeof RenameFactorResponseSchema;
+  },
+  /**
+   * Removes a factor. The other sessions that used it end. With the last factor the
+   * recovery codes are removed. Notifies the owner by e-mail. Requires
+   * re-authentication.
+   * Errors: INVALID_ARGUMENT, FACTOR_NOT_FOUND, FACTOR_REQUIRED,
+   * REAUTHENTICATION_REQUIRED, PASSWORD_WRONG, RATE_LIMITED.
+   *
+   * @generated from rpc latchkey.auth.v1.AccountService.RemoveFactor
+   */
+  removeFactor: {
+    methodKind: "unary";
+    input: typeof RemoveFactorRequestSchema;
+    output: typeof RemoveFactorResponseSchema;
+  },
+  /**
+   * Replaces all recovery codes by ten new ones. Notifies the owner by e-mail. Requires
+   * re-authentication.
+   * Errors: INVALID_ARGUMENT, FACTOR_MISSING, REAUTHENTICATION_REQUIRED, PASSWORD_WRONG,
+   * RATE_LIMITED.
+   *
+   * @generated from rpc latchkey.auth.v1.AccountService.RegenerateRecoveryCodes
+   */
+  regenerateRecoveryCodes: {
+    methodKind: "unary";
+    input: typeof RegenerateRecoveryCodesRequestSchema;
+    output: typeof RegenerateRecoveryCodesResponseSchema;
+  },
+  /**
+   * Starts a step-up of this session with a second factor, for endpoints that answer
+   * STEP_UP_REQUIRED or REAUTHENTICATION_REQUIRED.
+   * Errors: INVALID_ARGUMENT, FACTOR_MISSING, RATE_LIMITED.
+   *
+   * @generated from rpc latchkey.auth.v1.AccountService.StartStepUp
+   */
+  startStepUp: {
+    methodKind: "unary";
+    input: typeof StartStepUpRequestSchema;
+    output: typeof StartStepUpResponseSchema;
+  },
+  /**
+   * Completes the step-up. The session's `acr` rises to the strength of the factor, and
+   * `auth_time` is the present unless the factor is weaker than the session. It counts
+   * as a re-authentication, and the former refresh token is invalid at once, as with
+   * Reauthenticate.
+   * Errors: INVALID_ARGUMENT, CHALLENGE_INVALID, FACTOR_INVALID, CREDENTIALS_INVALID,
+   * RATE_LIMITED.
+   *
+   * @generated from rpc latchkey.auth.v1.AccountService.FinishStepUp
+   */
+  finishStepUp: {
+    methodKind: "unary";
+    input: typeof FinishStepUpRequestSchema;
+    output: typeof FinishStepUpResponseSchema;
   },
   /**
    * Deletes the account, its sessions and all personal data. This cannot be undone.

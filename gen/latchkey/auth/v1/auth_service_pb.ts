@@ -9,7 +9,7 @@ import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Reason } from "./errors_pb.ts";
 import { file_latchkey_auth_v1_errors } from "./errors_pb.ts";
 import { file_latchkey_auth_v1_options } from "./options_pb.ts";
-import type { Principal, Tokens, User } from "./types_pb.ts";
+import type { Challenge, Principal, Tokens, User } from "./types_pb.ts";
 import { file_latchkey_auth_v1_types } from "./types_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file latchkey/auth/v1/auth_service.proto.
  */
 export const file_latchkey_auth_v1_auth_service: GenFile = /*@__PURE__*/
-  fileDesc("CiNsYXRjaGtleS9hdXRoL3YxL2F1dGhfc2VydmljZS5wcm90bxIQbGF0Y2hrZXkuYXV0aC52MSJUCg9SZWdpc3RlclJlcXVlc3QSEgoFZW1haWwYASABKAlCA4ABARIVCghwYXNzd29yZBgCIAEoCUIDgAEBEhYKCWZ1bGxfbmFtZRgDIAEoCUIDgAEBIk4KEFJlZ2lzdGVyUmVzcG9uc2USJAoEdXNlchgBIAEoCzIWLmxhdGNoa2V5LmF1dGgudjEuVXNlchIUCgdiaW5kaW5nGAIgASgJQgOAAQEiTAoMTG9naW5SZXF1ZXN0EhIKBWVtYWlsGAEgASgJQgOAAQESFQoIcGFzc3dvcmQYAiABKAlCA4ABARIRCglhdWRpZW5jZXMYAyADKAkiXwoNTG9naW5SZXNwb25zZRIoCgZ0b2tlbnMYASABKAsyGC5sYXRjaGtleS5hdXRoLnYxLlRva2VucxIkCgR1c2VyGAIgASgLMhYubGF0Y2hrZXkuYXV0aC52MS5Vc2VyIlMKDlJlZnJlc2hSZXF1ZXN0EhoKDXJlZnJlc2hfdG9rZW4YASABKAlCA4ABARISCgpyZXF1ZXN0X2lkGAIgASgJEhEKCWF1ZGllbmNlcxgDIAMoCSI7Cg9SZWZyZXNoUmVzcG9uc2USKAoGdG9rZW5zGAEgASgLMhgubGF0Y2hrZXkuYXV0aC52MS5Ub2tlbnMiKwoNTG9nb3V0UmVxdWVzdBIaCg1yZWZyZXNoX3Rva2VuGAEgASgJQgOAAQEiEAoOTG9nb3V0UmVzcG9uc2UiVQoNVmVyaWZ5UmVxdWVzdBIZCgxhY2Nlc3NfdG9rZW4YASABKAlCA4ABARIQCghhdWRpZW5jZRgCIAEoCRIXCg9hY2NlcHRfYXBpX2tleXMYAyABKAgicwoOVmVyaWZ5UmVzcG9uc2USLgoJcHJpbmNpcGFsGAEgASgLMhsubGF0Y2hrZXkuYXV0aC52MS5QcmluY2lwYWwSMQoNcmV2YWxpZGF0ZV9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiegoQQ2hlY2tSb2xlUmVxdWVzdBIbCgxhY2Nlc3NfdG9rZW4YASABKAlCA4ABAUgAEhcKB3VzZXJfaWQYAiABKAlCBNDzGAVIABIMCgRyb2xlGAMgASgJEhcKD2FjY2VwdF9hcGlfa2V5cxgEIAEoCEIJCgdzdWJqZWN0Ik4KEUNoZWNrUm9sZVJlc3BvbnNlEg8KB2FsbG93ZWQYASABKAgSKAoGcmVhc29uGAIgASgOMhgubGF0Y2hrZXkuYXV0aC52MS5SZWFzb24iKQoTUmVxdWVzdFJlc2V0UmVxdWVzdBISCgVlbWFpbBgBIAEoCUIDgAEBIhYKFFJlcXVlc3RSZXNldFJlc3BvbnNlIkoKE0NvbmZpcm1SZXNldFJlcXVlc3QSGAoLcmVzZXRfdG9rZW4YASABKAlCA4ABARIZCgxuZXdfcGFzc3dvcmQYAiABKAlCA4ABASIWChRDb25maXJtUmVzZXRSZXNwb25zZSI1Ch9SZXF1ZXN0RW1haWxWZXJpZmljYXRpb25SZXF1ZXN0EhIKBWVtYWlsGAEgASgJQgOAAQEiIgogUmVxdWVzdEVtYWlsVmVyaWZpY2F0aW9uUmVzcG9uc2UiYgoSVmVyaWZ5RW1haWxSZXF1ZXN0Eh8KEnZlcmlmaWNhdGlvbl90b2tlbhgBIAEoCUIDgAEBEhUKCHBhc3N3b3JkGAIgASgJQgOAAQESFAoHYmluZGluZxgDIAEoCUIDgAEBIhUKE1ZlcmlmeUVtYWlsUmVzcG9uc2UiMwoVQ29uZmlybU5ldHdvcmtSZXF1ZXN0EhoKDW5ldHdvcmtfdG9rZW4YASABKAlCA4ABASIYChZDb25maXJtTmV0d29ya1Jlc3BvbnNlIjEKFlVuZG9FbWFpbENoYW5nZVJlcXVlc3QSFwoKdW5kb190b2tlbhgBIAEoCUIDgAEBIhkKF1VuZG9FbWFpbENoYW5nZVJlc3BvbnNlIlMKEVN0YXJ0T0F1dGhSZXF1ZXN0EhAKCHByb3ZpZGVyGAEgASgJEhQKDHJlZGlyZWN0X3VyaRgCIAEoCRIWCg5yZWF1dGhlbnRpY2F0ZRgDIAEoCCKOAQoSU3RhcnRPQXV0aFJlc3BvbnNlEh4KEWF1dGhvcml6YXRpb25fdXJsGAEgASgJQgOAAQESEgoFc3RhdGUYAiABKAlCA4ABARIUCgdiaW5kaW5nGAMgASgJQgOAAQESLgoKZXhwaXJlc19hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiLQoYSXNzdWVTZXJ2aWNlVG9rZW5SZXF1ZXN0EhEKCWF1ZGllbmNlcxgBIAMoCSJ6ChlJc3N1ZVNlcnZpY2VUb2tlblJlc3BvbnNlEhkKDGFjY2Vzc190b2tlbhgBIAEoCUIDgAEBEhIKCnRva2VuX3R5cGUYAiABKAkSLgoKZXhwaXJlc19hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAimQEKEkZpbmlzaE9BdXRoUmVxdWVzdBISCgVzdGF0ZRgBIAEoCUIDgAEBEhEKBGNvZGUYAiABKAlCA4ABARIOCgZpc3N1ZXIYAyABKAkSDQoFZXJyb3IYBCABKAkSFAoHYmluZGluZxgFIAEoCUIDgAEBEhQKDHJlZGlyZWN0X3VyaRgGIAEoCRIRCglhdWRpZW5jZXMYByADKAkidwoTRmluaXNoT0F1dGhSZXNwb25zZRIoCgZ0b2tlbnMYASABKAsyGC5sYXRjaGtleS5hdXRoLnYxLlRva2VucxIkCgR1c2VyGAIgASgLMhYubGF0Y2hrZXkuYXV0aC52MS5Vc2VyEhAKCG5ld191c2VyGAMgASgIMtsLCgtBdXRoU2VydmljZRJXCghSZWdpc3RlchIhLmxhdGNoa2V5LmF1dGgudjEuUmVnaXN0ZXJSZXF1ZXN0GiIubGF0Y2hrZXkuYXV0aC52MS5SZWdpc3RlclJlc3BvbnNlIgTI8xgBEk4KBUxvZ2luEh4ubGF0Y2hrZXkuYXV0aC52MS5Mb2dpblJlcXVlc3QaHy5sYXRjaGtleS5hdXRoLnYxLkxvZ2luUmVzcG9uc2UiBMjzGAESVAoHUmVmcmVzaBIgLmxhdGNoa2V5LmF1dGgudjEuUmVmcmVzaFJlcXVlc3QaIS5sYXRjaGtleS5hdXRoLnYxLlJlZnJlc2hSZXNwb25zZSIEyPMYARJUCgZMb2dvdXQSHy5sYXRjaGtleS5hdXRoLnYxLkxvZ291dFJlcXVlc3QaIC5sYXRjaGtleS5hdXRoLnYxLkxvZ291dFJlc3BvbnNlIgeQAgLI8xgBElQKBlZlcmlmeRIfLmxhdGNoa2V5LmF1dGgudjEuVmVyaWZ5UmVxdWVzdBogLmxhdGNoa2V5LmF1dGgudjEuVmVyaWZ5UmVzcG9uc2UiB5ACAsjzGAESXQoJQ2hlY2tSb2xlEiIubGF0Y2hrZXkuYXV0aC52MS5DaGVja1JvbGVSZXF1ZXN0GiMubGF0Y2hrZXkuYXV0aC52MS5DaGVja1JvbGVSZXNwb25zZSIHkAICyPMYARJjCgxSZXF1ZXN0UmVzZXQSJS5sYXRjaGtleS5hdXRoLnYxLlJlcXVlc3RSZXNldFJlcXVlc3QaJi5sYXRjaGtleS5hdXRoLnYxLlJlcXVlc3RSZXNldFJlc3BvbnNlIgTI8xgBEmMKDENvbmZpcm1SZXNldBIlLmxhdGNoa2V5LmF1dGgudjEuQ29uZmlybVJlc2V0UmVxdWVzdBomLmxhdGNoa2V5LmF1dGgudjEuQ29uZmlybVJlc2V0UmVzcG9uc2UiBMjzGAESXQoKU3RhcnRPQXV0aBIjLmxhdGNoa2V5LmF1dGgudjEuU3RhcnRPQXV0aFJlcXVlc3QaJC5sYXRjaGtleS5hdXRoLnYxLlN0YXJ0T0F1dGhSZXNwb25zZSIEyPMYARJgCgtGaW5pc2hPQXV0aBIkLmxhdGNoa2V5LmF1dGgudjEuRmluaXNoT0F1dGhSZXF1ZXN0GiUubGF0Y2hrZXkuYXV0aC52MS5GaW5pc2hPQXV0aFJlc3BvbnNlIgTI8xgBEnIKEUlzc3VlU2VydmljZVRva2VuEioubGF0Y2hrZXkuYXV0aC52MS5Jc3N1ZVNlcnZpY2VUb2tlblJlcXVlc3QaKy5sYXRjaGtleS5hdXRoLnYxLklzc3VlU2VydmljZVRva2VuUmVzcG9uc2UiBMjzGAMShwEKGFJlcXVlc3RFbWFpbFZlcmlmaWNhdGlvbhIxLmxhdGNoa2V5LmF1dGgudjEuUmVxdWVzdEVtYWlsVmVyaWZpY2F0aW9uUmVxdWVzdBoyLmxhdGNoa2V5LmF1dGgudjEuUmVxdWVzdEVtYWlsVmVyaWZpY2F0aW9uUmVzcG9uc2UiBMjzGAESYAoLVmVyaWZ5RW1haWwSJC5sYXRjaGtleS5hdXRoLnYxLlZlcmlmeUVtYWlsUmVxdWVzdBolLmxhdGNoa2V5LmF1dGgudjEuVmVyaWZ5RW1haWxSZXNwb25zZSIEyPMYARJpCg5Db25maXJtTmV0d29yaxInLmxhdGNoa2V5LmF1dGgudjEuQ29uZmlybU5ldHdvcmtSZXF1ZXN0GigubGF0Y2hrZXkuYXV0aC52MS5Db25maXJtTmV0d29ya1Jlc3BvbnNlIgTI8xgBEmwKD1VuZG9FbWFpbENoYW5nZRIoLmxhdGNoa2V5LmF1dGgudjEuVW5kb0VtYWlsQ2hhbmdlUmVxdWVzdBopLmxhdGNoa2V5LmF1dGgudjEuVW5kb0VtYWlsQ2hhbmdlUmVzcG9uc2UiBMjzGAFCVQoUZGV2LmxhdGNoa2V5LmF1dGgudjFQAVoobGF0Y2hrZXkuZGV2L2dlbi9sYXRjaGtleS9hdXRoL3YxO2F1dGh2MaoCEExhdGNoa2V5LkF1dGguVjFiBnByb3RvMw", [file_google_protobuf_timestamp, file_latchkey_auth_v1_errors, file_latchkey_auth_v1_options, file_latchkey_auth_v1_types]);
+  fileDesc("CiNsYXRjaGtleS9hdXRoL3YxL2F1dGhfc2VydmljZS5wcm90bxIQbGF0Y2hrZXkuYXV0aC52MSJUCg9SZWdpc3RlclJlcXVlc3QSEgoFZW1haWwYASABKAlCA4ABARIVCghwYXNzd29yZBgCIAEoCUIDgAEBEhYKCWZ1bGxfbmFtZRgDIAEoCUIDgAEBIk4KEFJlZ2lzdGVyUmVzcG9uc2USJAoEdXNlchgBIAEoCzIWLmxhdGNoa2V5LmF1dGgudjEuVXNlchIUCgdiaW5kaW5nGAIgASgJQgOAAQEiTAoMTG9naW5SZXF1ZXN0EhIKBWVtYWlsGAEgASgJQgOAAQESFQoIcGFzc3dvcmQYAiABKAlCA4ABARIRCglhdWRpZW5jZXMYAyADKAkixwEKDUxvZ2luUmVzcG9uc2USKAoGdG9rZW5zGAEgASgLMhgubGF0Y2hrZXkuYXV0aC52MS5Ub2tlbnMSJAoEdXNlchgCIAEoCzIWLmxhdGNoa2V5LmF1dGgudjEuVXNlchIuCgljaGFsbGVuZ2UYAyABKAsyGy5sYXRjaGtleS5hdXRoLnYxLkNoYWxsZW5nZRI2ChJmYWN0b3JfcmVxdWlyZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIi4KGVN0YXJ0UGFzc2tleVNpZ25JblJlcXVlc3QSEQoJYXVkaWVuY2VzGAEgAygJIkwKGlN0YXJ0UGFzc2tleVNpZ25JblJlc3BvbnNlEi4KCWNoYWxsZW5nZRgBIAEoCzIbLmxhdGNoa2V5LmF1dGgudjEuQ2hhbGxlbmdlIrgBChNGaW5pc2hTaWduSW5SZXF1ZXN0EhkKDGNoYWxsZW5nZV9pZBgBIAEoCUIDgAEBEhgKCXRvdHBfY29kZRgCIAEoCUIDgAEBSAASHAoNcmVjb3ZlcnlfY29kZRgDIAEoCUIDgAEBSAASIAoRcGFzc2tleV9hc3NlcnRpb24YBCABKAlCA4ABAUgAEiMKFHBhc3NrZXlfcmVnaXN0cmF0aW9uGAUgASgJQgOAAQFIAEIHCgVwcm9vZiKDAQoURmluaXNoU2lnbkluUmVzcG9uc2USKAoGdG9rZW5zGAEgASgLMhgubGF0Y2hrZXkuYXV0aC52MS5Ub2tlbnMSJAoEdXNlchgCIAEoCzIWLmxhdGNoa2V5LmF1dGgudjEuVXNlchIbCg5yZWNvdmVyeV9jb2RlcxgDIAMoCUIDgAEBIlMKDlJlZnJlc2hSZXF1ZXN0EhoKDXJlZnJlc2hfdG9rZW4YASABKAlCA4ABARISCgpyZXF1ZXN0X2lkGAIgASgJEhEKCWF1ZGllbmNlcxgDIAMoCSI7Cg9SZWZyZXNoUmVzcG9uc2USKAoGdG9rZW5zGAEgASgLMhgubGF0Y2hrZXkuYXV0aC52MS5Ub2tlbnMiKwoNTG9nb3V0UmVxdWVzdBIaCg1yZWZyZXNoX3Rva2VuGAEgASgJQgOAAQEiEAoOTG9nb3V0UmVzcG9uc2UicwoNVmVyaWZ5UmVxdWVzdBIZCgxhY2Nlc3NfdG9rZW4YASABKAlCA4ABARIQCghhdWRpZW5jZRgCIAEoCRIXCg9hY2NlcHRfYXBpX2tleXMYAyABKAgSCwoDYWNyGAQgASgJEg8KB21heF9hZ2UYBSABKA0icwoOVmVyaWZ5UmVzcG9uc2USLgoJcHJpbmNpcGFsGAEgASgLMhsubGF0Y2hrZXkuYXV0aC52MS5QcmluY2lwYWwSMQoNcmV2YWxpZGF0ZV9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAimAEKEENoZWNrUm9sZVJlcXVlc3QSGwoMYWNjZXNzX3Rva2VuGAEgASgJQgOAAQFIABIXCgd1c2VyX2lkGAIgASgJQgTQ8xgFSAASDAoEcm9sZRgDIAEoCRIXCg9hY2NlcHRfYXBpX2tleXMYBCABKAgSCwoDYWNyGAUgASgJEg8KB21heF9hZ2UYBiABKA1CCQoHc3ViamVjdCJOChFDaGVja1JvbGVSZXNwb25zZRIPCgdhbGxvd2VkGAEgASgIEigKBnJlYXNvbhgCIAEoDjIYLmxhdGNoa2V5LmF1dGgudjEuUmVhc29uIikKE1JlcXVlc3RSZXNldFJlcXVlc3QSEgoFZW1haWwYASABKAlCA4ABASIWChRSZXF1ZXN0UmVzZXRSZXNwb25zZSJKChNDb25maXJtUmVzZXRSZXF1ZXN0EhgKC3Jlc2V0X3Rva2VuGAEgASgJQgOAAQESGQoMbmV3X3Bhc3N3b3JkGAIgASgJQgOAAQEiFgoUQ29uZmlybVJlc2V0UmVzcG9uc2UiNQofUmVxdWVzdEVtYWlsVmVyaWZpY2F0aW9uUmVxdWVzdBISCgVlbWFpbBgBIAEoCUIDgAEBIiIKIFJlcXVlc3RFbWFpbFZlcmlmaWNhdGlvblJlc3BvbnNlImIKElZlcmlmeUVtYWlsUmVxdWVzdBIfChJ2ZXJpZmljYXRpb25fdG9rZW4YASABKAlCA4ABARIVCghwYXNzd29yZBgCIAEoCUIDgAEBEhQKB2JpbmRpbmcYAyABKAlCA4ABASIVChNWZXJpZnlFbWFpbFJlc3BvbnNlIjMKFUNvbmZpcm1OZXR3b3JrUmVxdWVzdBIaCg1uZXR3b3JrX3Rva2VuGAEgASgJQgOAAQEiGAoWQ29uZmlybU5ldHdvcmtSZXNwb25zZSIxChZVbmRvRW1haWxDaGFuZ2VSZXF1ZXN0EhcKCnVuZG9fdG9rZW4YASABKAlCA4ABASIZChdVbmRvRW1haWxDaGFuZ2VSZXNwb25zZSJTChFTdGFydE9BdXRoUmVxdWVzdBIQCghwcm92aWRlchgBIAEoCRIUCgxyZWRpcmVjdF91cmkYAiABKAkSFgoOcmVhdXRoZW50aWNhdGUYAyABKAgijgEKElN0YXJ0T0F1dGhSZXNwb25zZRIeChFhdXRob3JpemF0aW9uX3VybBgBIAEoCUIDgAEBEhIKBXN0YXRlGAIgASgJQgOAAQESFAoHYmluZGluZxgDIAEoCUIDgAEBEi4KCmV4cGlyZXNfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIi0KGElzc3VlU2VydmljZVRva2VuUmVxdWVzdBIRCglhdWRpZW5jZXMYASADKAkiegoZSXNzdWVTZXJ2aWNlVG9rZW5SZXNwb25zZRIZCgxhY2Nlc3NfdG9rZW4YASABKAlCA4ABARISCgp0b2tlbl90eXBlGAIgASgJEi4KCmV4cGlyZXNfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIpkBChJGaW5pc2hPQXV0aFJlcXVlc3QSEgoFc3RhdGUYASABKAlCA4ABARIRCgRjb2RlGAIgASgJQgOAAQESDgoGaXNzdWVyGAMgASgJEg0KBWVycm9yGAQgASgJEhQKB2JpbmRpbmcYBSABKAlCA4ABARIUCgxyZWRpcmVjdF91cmkYBiABKAkSEQoJYXVkaWVuY2VzGAcgAygJIt8BChNGaW5pc2hPQXV0aFJlc3BvbnNlEigKBnRva2VucxgBIAEoCzIYLmxhdGNoa2V5LmF1dGgudjEuVG9rZW5zEiQKBHVzZXIYAiABKAsyFi5sYXRjaGtleS5hdXRoLnYxLlVzZXISEAoIbmV3X3VzZXIYAyABKAgSLgoJY2hhbGxlbmdlGAQgASgLMhsubGF0Y2hrZXkuYXV0aC52MS5DaGFsbGVuZ2USNgoSZmFjdG9yX3JlcXVpcmVkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcDK3DQoLQXV0aFNlcnZpY2USVwoIUmVnaXN0ZXISIS5sYXRjaGtleS5hdXRoLnYxLlJlZ2lzdGVyUmVxdWVzdBoiLmxhdGNoa2V5LmF1dGgudjEuUmVnaXN0ZXJSZXNwb25zZSIEyPMYARJOCgVMb2dpbhIeLmxhdGNoa2V5LmF1dGgudjEuTG9naW5SZXF1ZXN0Gh8ubGF0Y2hrZXkuYXV0aC52MS5Mb2dpblJlc3BvbnNlIgTI8xgBEnUKElN0YXJ0UGFzc2tleVNpZ25JbhIrLmxhdGNoa2V5LmF1dGgudjEuU3RhcnRQYXNza2V5U2lnbkluUmVxdWVzdBosLmxhdGNoa2V5LmF1dGgudjEuU3RhcnRQYXNza2V5U2lnbkluUmVzcG9uc2UiBMjzGAESYwoMRmluaXNoU2lnbkluEiUubGF0Y2hrZXkuYXV0aC52MS5GaW5pc2hTaWduSW5SZXF1ZXN0GiYubGF0Y2hrZXkuYXV0aC52MS5GaW5pc2hTaWduSW5SZXNwb25zZSIEyPMYARJUCgdSZWZyZXNoEiAubGF0Y2hrZXkuYXV0aC52MS5SZWZyZXNoUmVxdWVzdBohLmxhdGNoa2V5LmF1dGgudjEuUmVmcmVzaFJlc3BvbnNlIgTI8xgBElQKBkxvZ291dBIfLmxhdGNoa2V5LmF1dGgudjEuTG9nb3V0UmVxdWVzdBogLmxhdGNoa2V5LmF1dGgudjEuTG9nb3V0UmVzcG9uc2UiB5ACAsjzGAESVAoGVmVyaWZ5Eh8ubGF0Y2hrZXkuYXV0aC52MS5WZXJpZnlSZXF1ZXN0GiAubGF0Y2hrZXkuYXV0aC52MS5WZXJpZnlSZXNwb25zZSIHkAICyPMYARJdCglDaGVja1JvbGUSIi5sYXRjaGtleS5hdXRoLnYxLkNoZWNrUm9sZVJlcXVlc3QaIy5sYXRjaGtleS5hdXRoLnYxLkNoZWNrUm9sZVJlc3BvbnNlIgeQAgLI8xgBEmMKDFJlcXVlc3RSZXNldBIlLmxhdGNoa2V5LmF1dGgudjEuUmVxdWVzdFJlc2V0UmVxdWVzdBomLmxhdGNoa2V5LmF1dGgudjEuUmVxdWVzdFJlc2V0UmVzcG9uc2UiBMjzGAESYwoMQ29uZmlybVJlc2V0EiUubGF0Y2hrZXkuYXV0aC52MS5Db25maXJtUmVzZXRSZXF1ZXN0GiYubGF0Y2hrZXkuYXV0aC52MS5Db25maXJtUmVzZXRSZXNwb25zZSIEyPMYARJdCgpTdGFydE9BdXRoEiMubGF0Y2hrZXkuYXV0aC52MS5TdGFydE9BdXRoUmVxdWVzdBokLmxhdGNoa2V5LmF1dGgudjEuU3RhcnRPQXV0aFJlc3BvbnNlIgTI8xgBEmAKC0ZpbmlzaE9BdXRoEiQubGF0Y2hrZXkuYXV0aC52MS5GaW5pc2hPQXV0aFJlcXVlc3QaJS5sYXRjaGtleS5hdXRoLnYxLkZpbmlzaE9BdXRoUmVzcG9uc2UiBMjzGAEScgoRSXNzdWVTZXJ2aWNlVG9rZW4SKi5sYXRjaGtleS5hdXRoLnYxLklzc3VlU2VydmljZVRva2VuUmVxdWVzdBorLmxhdGNoa2V5LmF1dGgudjEuSXNzdWVTZXJ2aWNlVG9rZW5SZXNwb25zZSIEyPMYAxKHAQoYUmVxdWVzdEVtYWlsVmVyaWZpY2F0aW9uEjEubGF0Y2hrZXkuYXV0aC52MS5SZXF1ZXN0RW1haWxWZXJpZmljYXRpb25SZXF1ZXN0GjIubGF0Y2hrZXkuYXV0aC52MS5SZXF1ZXN0RW1haWxWZXJpZmljYXRpb25SZXNwb25zZSIEyPMYARJgCgtWZXJpZnlFbWFpbBIkLmxhdGNoa2V5LmF1dGgudjEuVmVyaWZ5RW1haWxSZXF1ZXN0GiUubGF0Y2hrZXkuYXV0aC52MS5WZXJpZnlFbWFpbFJlc3BvbnNlIgTI8xgBEmkKDkNvbmZpcm1OZXR3b3JrEicubGF0Y2hrZXkuYXV0aC52MS5Db25maXJtTmV0d29ya1JlcXVlc3QaKC5sYXRjaGtleS5hdXRoLnYxLkNvbmZpcm1OZXR3b3JrUmVzcG9uc2UiBMjzGAESbAoPVW5kb0VtYWlsQ2hhbmdlEigubGF0Y2hrZXkuYXV0aC52MS5VbmRvRW1haWxDaGFuZ2VSZXF1ZXN0GikubGF0Y2hrZXkuYXV0aC52MS5VbmRvRW1haWxDaGFuZ2VSZXNwb25zZSIEyPMYAUJVChRkZXYubGF0Y2hrZXkuYXV0aC52MVABWihsYXRjaGtleS5kZXYvZ2VuL2xhdGNoa2V5L2F1dGgvdjE7YXV0aHYxqgIQTGF0Y2hrZXkuQXV0aC5WMWIGcHJvdG8z", [file_google_protobuf_timestamp, file_latchkey_auth_v1_errors, file_latchkey_auth_v1_options, file_latchkey_auth_v1_types]);
 
 /**
  * The data of a new account.
@@ -126,14 +126,159 @@ export const LoginRequestSchema: GenMessage<LoginRequest> = /*@__PURE__*/
   messageDesc(file_latchkey_auth_v1_auth_service, 2);
 
 /**
- * A new session.
+ * A new session, or its second step.
  *
  * @generated from message latchkey.auth.v1.LoginResponse
  */
 export type LoginResponse = Message<"latchkey.auth.v1.LoginResponse"> & {
   /**
-   * Always set today. If Latchkey gets a second factor, it will be unset for accounts
-   * that require one, and another field will describe the next step.
+   * Not set with challenge.
+   *
+   * @generated from field: latchkey.auth.v1.Tokens tokens = 1;
+   */
+  tokens?: Tokens | undefined;
+
+  /**
+   * The account. Not set with challenge.
+   *
+   * @generated from field: latchkey.auth.v1.User user = 2;
+   */
+  user?: User | undefined;
+
+  /**
+   * The second step, for FinishSignIn. Not set with tokens.
+   *
+   * @generated from field: latchkey.auth.v1.Challenge challenge = 3;
+   */
+  challenge?: Challenge | undefined;
+
+  /**
+   * When a policy begins to require a second factor for this account, which has none.
+   * Ask the user to add one before that time. Otherwise not set.
+   *
+   * @generated from field: google.protobuf.Timestamp factor_required_at = 4;
+   */
+  factorRequiredAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message latchkey.auth.v1.LoginResponse.
+ * Use `create(LoginResponseSchema)` to create a new message.
+ */
+export const LoginResponseSchema: GenMessage<LoginResponse> = /*@__PURE__*/
+  messageDesc(file_latchkey_auth_v1_auth_service, 3);
+
+/**
+ * The audiences of the session.
+ *
+ * @generated from message latchkey.auth.v1.StartPasskeySignInRequest
+ */
+export type StartPasskeySignInRequest = Message<"latchkey.auth.v1.StartPasskeySignInRequest"> & {
+  /**
+   * As in LoginRequest.
+   *
+   * @generated from field: repeated string audiences = 1;
+   */
+  audiences: string[];
+};
+
+/**
+ * Describes the message latchkey.auth.v1.StartPasskeySignInRequest.
+ * Use `create(StartPasskeySignInRequestSchema)` to create a new message.
+ */
+export const StartPasskeySignInRequestSchema: GenMessage<StartPasskeySignInRequest> = /*@__PURE__*/
+  messageDesc(file_latchkey_auth_v1_auth_service, 4);
+
+/**
+ * The challenge for the passkey.
+ *
+ * @generated from message latchkey.auth.v1.StartPasskeySignInResponse
+ */
+export type StartPasskeySignInResponse = Message<"latchkey.auth.v1.StartPasskeySignInResponse"> & {
+  /**
+   * Its only kind is passkey.
+   *
+   * @generated from field: latchkey.auth.v1.Challenge challenge = 1;
+   */
+  challenge?: Challenge | undefined;
+};
+
+/**
+ * Describes the message latchkey.auth.v1.StartPasskeySignInResponse.
+ * Use `create(StartPasskeySignInResponseSchema)` to create a new message.
+ */
+export const StartPasskeySignInResponseSchema: GenMessage<StartPasskeySignInResponse> = /*@__PURE__*/
+  messageDesc(file_latchkey_auth_v1_auth_service, 5);
+
+/**
+ * A challenge and one proof.
+ *
+ * @generated from message latchkey.auth.v1.FinishSignInRequest
+ */
+export type FinishSignInRequest = Message<"latchkey.auth.v1.FinishSignInRequest"> & {
+  /**
+   * Challenge.id.
+   *
+   * @generated from field: string challenge_id = 1;
+   */
+  challengeId: string;
+
+  /**
+   * Exactly one proof. Only a challenge with `enrolment` accepts a passkey_registration,
+   * and its totp_code confirms the new secret.
+   *
+   * @generated from oneof latchkey.auth.v1.FinishSignInRequest.proof
+   */
+  proof: {
+    /**
+     * Six digits of the authenticator app.
+     *
+     * @generated from field: string totp_code = 2;
+     */
+    value: string;
+    case: "totpCode";
+  } | {
+    /**
+     * A recovery code. Case, spaces and hyphens make no difference.
+     *
+     * @generated from field: string recovery_code = 3;
+     */
+    value: string;
+    case: "recoveryCode";
+  } | {
+    /**
+     * JSON of the assertion: `credential.toJSON()` in a browser. At most 16 KiB.
+     *
+     * @generated from field: string passkey_assertion = 4;
+     */
+    value: string;
+    case: "passkeyAssertion";
+  } | {
+    /**
+     * JSON of the new credential: `credential.toJSON()` in a browser. At most 16 KiB.
+     *
+     * @generated from field: string passkey_registration = 5;
+     */
+    value: string;
+    case: "passkeyRegistration";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message latchkey.auth.v1.FinishSignInRequest.
+ * Use `create(FinishSignInRequestSchema)` to create a new message.
+ */
+export const FinishSignInRequestSchema: GenMessage<FinishSignInRequest> = /*@__PURE__*/
+  messageDesc(file_latchkey_auth_v1_auth_service, 6);
+
+/**
+ * A new session.
+ *
+ * @generated from message latchkey.auth.v1.FinishSignInResponse
+ */
+export type FinishSignInResponse = Message<"latchkey.auth.v1.FinishSignInResponse"> & {
+  /**
+   * The session's tokens.
    *
    * @generated from field: latchkey.auth.v1.Tokens tokens = 1;
    */
@@ -145,14 +290,22 @@ export type LoginResponse = Message<"latchkey.auth.v1.LoginResponse"> & {
    * @generated from field: latchkey.auth.v1.User user = 2;
    */
   user?: User | undefined;
+
+  /**
+   * After the enrolment of the first factor: ten codes, each for one sign-in without the
+   * factor. The server shows them once.
+   *
+   * @generated from field: repeated string recovery_codes = 3;
+   */
+  recoveryCodes: string[];
 };
 
 /**
- * Describes the message latchkey.auth.v1.LoginResponse.
- * Use `create(LoginResponseSchema)` to create a new message.
+ * Describes the message latchkey.auth.v1.FinishSignInResponse.
+ * Use `create(FinishSignInResponseSchema)` to create a new message.
  */
-export const LoginResponseSchema: GenMessage<LoginResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_auth_service, 3);
+export const FinishSignInResponseSchema: GenMessage<FinishSignInResponse> = /*@__PURE__*/
+  messageDesc(file_latchkey_auth_v1_auth_service, 7);
 
 /**
  * A refresh token of the session.
@@ -190,7 +343,7 @@ export type RefreshRequest = Message<"latchkey.auth.v1.RefreshRequest"> & {
  * Use `create(RefreshRequestSchema)` to create a new message.
  */
 export const RefreshRequestSchema: GenMessage<RefreshRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_auth_service, 4);
+  messageDesc(file_latchkey_auth_v1_auth_service, 8);
 
 /**
  * The next tokens of the session.
@@ -211,7 +364,7 @@ export type RefreshResponse = Message<"latchkey.auth.v1.RefreshResponse"> & {
  * Use `create(RefreshResponseSchema)` to create a new message.
  */
 export const RefreshResponseSchema: GenMessage<RefreshResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_auth_service, 5);
+  messageDesc(file_latchkey_auth_v1_auth_service, 9);
 
 /**
  * The session to end.
@@ -232,7 +385,7 @@ export type LogoutRequest = Message<"latchkey.auth.v1.LogoutRequest"> & {
  * Use `create(LogoutRequestSchema)` to create a new message.
  */
 export const LogoutRequestSchema: GenMessage<LogoutRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_auth_service, 6);
+  messageDesc(file_latchkey_auth_v1_auth_service, 10);
 
 /**
  * The session has ended, or there was none.
@@ -247,7 +400,7 @@ export type LogoutResponse = Message<"latchkey.auth.v1.LogoutResponse"> & {
  * Use `create(LogoutResponseSchema)` to create a new message.
  */
 export const LogoutResponseSchema: GenMessage<LogoutResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_auth_service, 7);
+  messageDesc(file_latchkey_auth_v1_auth_service, 11);
 
 /**
  * The token to verify.
@@ -277,6 +430,22 @@ export type VerifyRequest = Message<"latchkey.auth.v1.VerifyRequest"> & {
    * @generated from field: bool accept_api_keys = 3;
    */
   acceptApiKeys: boolean;
+
+  /**
+   * When set, the user's authentication must have at least this strength: `pwd`, `mfa`
+   * or `phr`, from the weakest to the strongest. A service never has it.
+   *
+   * @generated from field: string acr = 4;
+   */
+  acr: string;
+
+  /**
+   * When set, the user must have authenticated at most this many seconds ago (`auth_time`),
+   * by the clock of the server. At most 31,536,000. A service never meets it.
+   *
+   * @generated from field: uint32 max_age = 5;
+   */
+  maxAge: number;
 };
 
 /**
@@ -284,7 +453,7 @@ export type VerifyRequest = Message<"latchkey.auth.v1.VerifyRequest"> & {
  * Use `create(VerifyRequestSchema)` to create a new message.
  */
 export const VerifyRequestSchema: GenMessage<VerifyRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_auth_service, 8);
+  messageDesc(file_latchkey_auth_v1_auth_service, 12);
 
 /**
  * The token is valid.
@@ -313,7 +482,7 @@ export type VerifyResponse = Message<"latchkey.auth.v1.VerifyResponse"> & {
  * Use `create(VerifyResponseSchema)` to create a new message.
  */
 export const VerifyResponseSchema: GenMessage<VerifyResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_auth_service, 9);
+  messageDesc(file_latchkey_auth_v1_auth_service, 13);
 
 /**
  * One question: does this user hold this role?
@@ -360,6 +529,20 @@ export type CheckRoleRequest = Message<"latchkey.auth.v1.CheckRoleRequest"> & {
    * @generated from field: bool accept_api_keys = 4;
    */
   acceptApiKeys: boolean;
+
+  /**
+   * As in VerifyRequest. Not with user_id.
+   *
+   * @generated from field: string acr = 5;
+   */
+  acr: string;
+
+  /**
+   * As in VerifyRequest. Not with user_id.
+   *
+   * @generated from field: uint32 max_age = 6;
+   */
+  maxAge: number;
 };
 
 /**
@@ -367,7 +550,7 @@ export type CheckRoleRequest = Message<"latchkey.auth.v1.CheckRoleRequest"> & {
  * Use `create(CheckRoleRequestSchema)` to create a new message.
  */
 export const CheckRoleRequestSchema: GenMessage<CheckRoleRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_auth_service, 10);
+  messageDesc(file_latchkey_auth_v1_auth_service, 14);
 
 /**
  * The answer to a role check.
@@ -395,7 +578,7 @@ export type CheckRoleResponse = Message<"latchkey.auth.v1.CheckRoleResponse"> & 
  * Use `create(CheckRoleResponseSchema)` to create a new message.
  */
 export const CheckRoleResponseSchema: GenMessage<CheckRoleResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_auth_service, 11);
+  messageDesc(file_latchkey_auth_v1_auth_service, 15);
 
 /**
  * The account whose password to reset.
@@ -416,7 +599,7 @@ export type RequestResetRequest = Message<"latchkey.auth.v1.RequestResetRequest"
  * Use `create(RequestResetRequestSchema)` to create a new message.
  */
 export const RequestResetRequestSchema: GenMessage<RequestResetRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_auth_service, 12);
+  messageDesc(file_latchkey_auth_v1_auth_service, 16);
 
 /**
  * The server sends an e-mail if an account has the email.
@@ -431,7 +614,7 @@ export type RequestResetResponse = Message<"latchkey.auth.v1.RequestResetRespons
  * Use `create(RequestResetResponseSchema)` to create a new message.
  */
 export const RequestResetResponseSchema: GenMessage<RequestResetResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_auth_service, 13);
+  messageDesc(file_latchkey_auth_v1_auth_service, 17);
 
 /**
  * The token from the e-mail, and the new password.
@@ -460,7 +643,7 @@ export type ConfirmResetRequest = Message<"latchkey.auth.v1.ConfirmResetRequest"
  * Use `create(ConfirmResetRequestSchema)` to create a new message.
  */
 export const ConfirmResetRequestSchema: GenMessage<ConfirmResetRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_auth_service, 14);
+  messageDesc(file_latchkey_auth_v1_auth_service, 18);
 
 /**
  * The password is set. Every session has ended.
@@ -475,7 +658,7 @@ export type ConfirmResetResponse = Message<"latchkey.auth.v1.ConfirmResetRespons
  * Use `create(ConfirmResetResponseSchema)` to create a new message.
  */
 export const ConfirmResetResponseSchema: GenMessage<ConfirmResetResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_auth_service, 15);
+  messageDesc(file_latchkey_auth_v1_auth_service, 19);
 
 /**
  * The account whose email to verify.
@@ -496,7 +679,7 @@ export type RequestEmailVerificationRequest = Message<"latchkey.auth.v1.RequestE
  * Use `create(RequestEmailVerificationRequestSchema)` to create a new message.
  */
 export const RequestEmailVerificationRequestSchema: GenMessage<RequestEmailVerificationRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_auth_service, 16);
+  messageDesc(file_latchkey_auth_v1_auth_service, 20);
 
 /**
  * The server sends an e-mail if an account has the email and it is unverified.
@@ -511,7 +694,7 @@ export type RequestEmailVerificationResponse = Message<"latchkey.auth.v1.Request
  * Use `create(RequestEmailVerificationResponseSchema)` to create a new message.
  */
 export const RequestEmailVerificationResponseSchema: GenMessage<RequestEmailVerificationResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_auth_service, 17);
+  messageDesc(file_latchkey_auth_v1_auth_service, 21);
 
 /**
  * The token from the e-mail, and a proof of ownership.
@@ -548,7 +731,7 @@ export type VerifyEmailRequest = Message<"latchkey.auth.v1.VerifyEmailRequest"> 
  * Use `create(VerifyEmailRequestSchema)` to create a new message.
  */
 export const VerifyEmailRequestSchema: GenMessage<VerifyEmailRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_auth_service, 18);
+  messageDesc(file_latchkey_auth_v1_auth_service, 22);
 
 /**
  * The email is verified.
@@ -563,7 +746,7 @@ export type VerifyEmailResponse = Message<"latchkey.auth.v1.VerifyEmailResponse"
  * Use `create(VerifyEmailResponseSchema)` to create a new message.
  */
 export const VerifyEmailResponseSchema: GenMessage<VerifyEmailResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_auth_service, 19);
+  messageDesc(file_latchkey_auth_v1_auth_service, 23);
 
 /**
  * The token from the e-mail.
@@ -585,7 +768,7 @@ export type ConfirmNetworkRequest = Message<"latchkey.auth.v1.ConfirmNetworkRequ
  * Use `create(ConfirmNetworkRequestSchema)` to create a new message.
  */
 export const ConfirmNetworkRequestSchema: GenMessage<ConfirmNetworkRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_auth_service, 20);
+  messageDesc(file_latchkey_auth_v1_auth_service, 24);
 
 /**
  * The caller's network is a known network of the account.
@@ -600,7 +783,7 @@ export type ConfirmNetworkResponse = Message<"latchkey.auth.v1.ConfirmNetworkRes
  * Use `create(ConfirmNetworkResponseSchema)` to create a new message.
  */
 export const ConfirmNetworkResponseSchema: GenMessage<ConfirmNetworkResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_auth_service, 21);
+  messageDesc(file_latchkey_auth_v1_auth_service, 25);
 
 /**
  * The token from the e-mail.
@@ -621,7 +804,7 @@ export type UndoEmailChangeRequest = Message<"latchkey.auth.v1.UndoEmailChangeRe
  * Use `create(UndoEmailChangeRequestSchema)` to create a new message.
  */
 export const UndoEmailChangeRequestSchema: GenMessage<UndoEmailChangeRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_auth_service, 22);
+  messageDesc(file_latchkey_auth_v1_auth_service, 26);
 
 /**
  * The account has its former email.
@@ -636,7 +819,7 @@ export type UndoEmailChangeResponse = Message<"latchkey.auth.v1.UndoEmailChangeR
  * Use `create(UndoEmailChangeResponseSchema)` to create a new message.
  */
 export const UndoEmailChangeResponseSchema: GenMessage<UndoEmailChangeResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_auth_service, 23);
+  messageDesc(file_latchkey_auth_v1_auth_service, 27);
 
 /**
  * The identity provider to sign in at.
@@ -674,7 +857,7 @@ export type StartOAuthRequest = Message<"latchkey.auth.v1.StartOAuthRequest"> & 
  * Use `create(StartOAuthRequestSchema)` to create a new message.
  */
 export const StartOAuthRequestSchema: GenMessage<StartOAuthRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_auth_service, 24);
+  messageDesc(file_latchkey_auth_v1_auth_service, 28);
 
 /**
  * A started sign-in.
@@ -717,7 +900,7 @@ export type StartOAuthResponse = Message<"latchkey.auth.v1.StartOAuthResponse"> 
  * Use `create(StartOAuthResponseSchema)` to create a new message.
  */
 export const StartOAuthResponseSchema: GenMessage<StartOAuthResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_auth_service, 25);
+  messageDesc(file_latchkey_auth_v1_auth_service, 29);
 
 /**
  * The caller's API key identifies the service account.
@@ -738,7 +921,7 @@ export type IssueServiceTokenRequest = Message<"latchkey.auth.v1.IssueServiceTok
  * Use `create(IssueServiceTokenRequestSchema)` to create a new message.
  */
 export const IssueServiceTokenRequestSchema: GenMessage<IssueServiceTokenRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_auth_service, 26);
+  messageDesc(file_latchkey_auth_v1_auth_service, 30);
 
 /**
  * An access token of a service.
@@ -774,7 +957,7 @@ export type IssueServiceTokenResponse = Message<"latchkey.auth.v1.IssueServiceTo
  * Use `create(IssueServiceTokenResponseSchema)` to create a new message.
  */
 export const IssueServiceTokenResponseSchema: GenMessage<IssueServiceTokenResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_auth_service, 27);
+  messageDesc(file_latchkey_auth_v1_auth_service, 31);
 
 /**
  * The parameters with which the browser returned.
@@ -838,7 +1021,7 @@ export type FinishOAuthRequest = Message<"latchkey.auth.v1.FinishOAuthRequest"> 
  * Use `create(FinishOAuthRequestSchema)` to create a new message.
  */
 export const FinishOAuthRequestSchema: GenMessage<FinishOAuthRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_auth_service, 28);
+  messageDesc(file_latchkey_auth_v1_auth_service, 32);
 
 /**
  * A new session.
@@ -847,14 +1030,14 @@ export const FinishOAuthRequestSchema: GenMessage<FinishOAuthRequest> = /*@__PUR
  */
 export type FinishOAuthResponse = Message<"latchkey.auth.v1.FinishOAuthResponse"> & {
   /**
-   * The session's tokens.
+   * The session's tokens. Not set with challenge.
    *
    * @generated from field: latchkey.auth.v1.Tokens tokens = 1;
    */
   tokens?: Tokens | undefined;
 
   /**
-   * The account.
+   * The account. Not set with challenge.
    *
    * @generated from field: latchkey.auth.v1.User user = 2;
    */
@@ -866,6 +1049,20 @@ export type FinishOAuthResponse = Message<"latchkey.auth.v1.FinishOAuthResponse"
    * @generated from field: bool new_user = 3;
    */
   newUser: boolean;
+
+  /**
+   * The second step, for FinishSignIn, as in LoginResponse.
+   *
+   * @generated from field: latchkey.auth.v1.Challenge challenge = 4;
+   */
+  challenge?: Challenge | undefined;
+
+  /**
+   * As in LoginResponse.
+   *
+   * @generated from field: google.protobuf.Timestamp factor_required_at = 5;
+   */
+  factorRequiredAt?: Timestamp | undefined;
 };
 
 /**
@@ -873,7 +1070,7 @@ export type FinishOAuthResponse = Message<"latchkey.auth.v1.FinishOAuthResponse"
  * Use `create(FinishOAuthResponseSchema)` to create a new message.
  */
 export const FinishOAuthResponseSchema: GenMessage<FinishOAuthResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_auth_service, 29);
+  messageDesc(file_latchkey_auth_v1_auth_service, 33);
 
 /**
  * Accounts, sessions, and the question "who is this, and may they?".
@@ -919,8 +1116,9 @@ export const AuthService: GenService<{
     output: typeof RegisterResponseSchema;
   },
   /**
-   * Starts a session. All failures return the same error and take the same time. With
-   * REQUIRE_EMAIL_VERIFICATION this includes an unverified email.
+   * Starts a session, or returns a challenge when the account has a second factor.
+   * FinishSignIn completes it. All failures return the same error and take the same
+   * time. With REQUIRE_EMAIL_VERIFICATION this includes an unverified email.
    * Errors: INVALID_ARGUMENT, CREDENTIALS_INVALID, RATE_LIMITED.
    *
    * @generated from rpc latchkey.auth.v1.AuthService.Login
@@ -929,6 +1127,33 @@ export const AuthService: GenService<{
     methodKind: "unary";
     input: typeof LoginRequestSchema;
     output: typeof LoginResponseSchema;
+  },
+  /**
+   * Starts a sign-in with a passkey alone. The passkey identifies the account, so the
+   * request holds no email. FinishSignIn completes the sign-in.
+   * Errors: INVALID_ARGUMENT (audiences), RATE_LIMITED.
+   *
+   * @generated from rpc latchkey.auth.v1.AuthService.StartPasskeySignIn
+   */
+  startPasskeySignIn: {
+    methodKind: "unary";
+    input: typeof StartPasskeySignInRequestSchema;
+    output: typeof StartPasskeySignInResponseSchema;
+  },
+  /**
+   * Completes a sign-in with the challenge of Login, FinishOAuth or StartPasskeySignIn
+   * and one proof. A challenge accepts five wrong codes. After that it accepts a passkey
+   * only. The account must not have changed since the first step: a changed password or
+   * a disabled account is CREDENTIALS_INVALID.
+   * Errors: INVALID_ARGUMENT, CHALLENGE_INVALID, FACTOR_INVALID, CREDENTIALS_INVALID,
+   * TOO_MANY_FACTORS, PASSKEY_TAKEN, RATE_LIMITED.
+   *
+   * @generated from rpc latchkey.auth.v1.AuthService.FinishSignIn
+   */
+  finishSignIn: {
+    methodKind: "unary";
+    input: typeof FinishSignInRequestSchema;
+    output: typeof FinishSignInResponseSchema;
   },
   /**
    * Exchanges a refresh token for its successor and a new access token.
@@ -965,7 +1190,9 @@ export const AuthService: GenService<{
   /**
    * Verifies an access token. Returns the user or service that it was issued to.
    * Errors: CREDENTIALS_MISSING, TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED,
-   * TOKEN_STALE, AUDIENCE_MISMATCH, API_KEY_NOT_ACCEPTED.
+   * TOKEN_STALE, AUDIENCE_MISMATCH, API_KEY_NOT_ACCEPTED, STEP_UP_REQUIRED,
+   * PERMISSION_DENIED (the token or key of a service, with acr or max_age),
+   * INVALID_ARGUMENT (acr, max_age).
    *
    * @generated from rpc latchkey.auth.v1.AuthService.Verify
    */
@@ -983,7 +1210,9 @@ export const AuthService: GenService<{
    * caller and 15 minutes.
    * Errors: INVALID_ARGUMENT, CREDENTIALS_MISSING, TOKEN_INVALID, TOKEN_EXPIRED,
    * TOKEN_REVOKED, TOKEN_STALE, AUDIENCE_MISMATCH, API_KEY_NOT_ACCEPTED,
-   * PERMISSION_DENIED (user_id without the role `latchkey.roles.read`).
+   * STEP_UP_REQUIRED (acr, max_age; or user_id, for an administrator whose session is
+   * weaker than `admin` requires), PERMISSION_DENIED (user_id without the role
+   * `latchkey.roles.read`; or the token or key of a service, with acr or max_age).
    *
    * @generated from rpc latchkey.auth.v1.AuthService.CheckRole
    */
@@ -1121,9 +1350,9 @@ export const AuthService: GenService<{
    *
    * The account has its former email again, verified as it was. Every session ends.
    * The password is void, and the restored address receives a link to set a new one.
-   * Identities linked since 7 days before the change are unlinked. Tokens in e-mails
-   * and later changes are void. A disabled account stays disabled. Until then the
-   * former address is reserved: no other account can have it.
+   * Identities and second factors added since 7 days before the change are removed, and
+   * all recovery codes. Tokens in e-mails and later changes are void. A disabled account
+   * stays disabled. Until then the former address is reserved: no other account can have it.
    * Errors: UNDO_TOKEN_INVALID, RATE_LIMITED.
    *
    * @generated from rpc latchkey.auth.v1.AuthService.UndoEmailChange

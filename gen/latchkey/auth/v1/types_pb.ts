@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file latchkey/auth/v1/types.proto.
  */
 export const file_latchkey_auth_v1_types: GenFile = /*@__PURE__*/
-  fileDesc("ChxsYXRjaGtleS9hdXRoL3YxL3R5cGVzLnByb3RvEhBsYXRjaGtleS5hdXRoLnYxIpUBCgRVc2VyEgoKAmlkGAEgASgJEhIKBWVtYWlsGAIgASgJQgOAAQESFgoJZnVsbF9uYW1lGAMgASgJQgOAAQESFgoOZW1haWxfdmVyaWZpZWQYBCABKAgSDQoFcm9sZXMYBSADKAkSLgoKY3JlYXRlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiuwEKBlRva2VucxIZCgxhY2Nlc3NfdG9rZW4YASABKAlCA4ABARISCgp0b2tlbl90eXBlGAIgASgJEi4KCmV4cGlyZXNfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhoKDXJlZnJlc2hfdG9rZW4YBCABKAlCA4ABARI2ChJyZWZyZXNoX2V4cGlyZXNfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIqYCCglQcmluY2lwYWwSLQoEa2luZBgBIAEoDjIfLmxhdGNoa2V5LmF1dGgudjEuUHJpbmNpcGFsS2luZBIPCgd1c2VyX2lkGAIgASgJEhIKCnNlc3Npb25faWQYAyABKAkSEgoFZW1haWwYBCABKAlCA4ABARINCgVyb2xlcxgFIAMoCRItCglpc3N1ZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmV4cGlyZXNfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhoKEnNlcnZpY2VfYWNjb3VudF9pZBgIIAEoCRIPCgdzZXJ2aWNlGAkgASgJEhYKDmVtYWlsX3ZlcmlmaWVkGAogASgIKmQKDVByaW5jaXBhbEtpbmQSHgoaUFJJTkNJUEFMX0tJTkRfVU5TUEVDSUZJRUQQABIXChNQUklOQ0lQQUxfS0lORF9VU0VSEAESGgoWUFJJTkNJUEFMX0tJTkRfU0VSVklDRRACQlUKFGRldi5sYXRjaGtleS5hdXRoLnYxUAFaKGxhdGNoa2V5LmRldi9nZW4vbGF0Y2hrZXkvYXV0aC92MTthdXRodjGqAhBMYXRjaGtleS5BdXRoLlYxYgZwcm90bzM", [file_google_protobuf_timestamp]);
+  fileDesc("ChxsYXRjaGtleS9hdXRoL3YxL3R5cGVzLnByb3RvEhBsYXRjaGtleS5hdXRoLnYxIpUBCgRVc2VyEgoKAmlkGAEgASgJEhIKBWVtYWlsGAIgASgJQgOAAQESFgoJZnVsbF9uYW1lGAMgASgJQgOAAQESFgoOZW1haWxfdmVyaWZpZWQYBCABKAgSDQoFcm9sZXMYBSADKAkSLgoKY3JlYXRlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiuwEKBlRva2VucxIZCgxhY2Nlc3NfdG9rZW4YASABKAlCA4ABARISCgp0b2tlbl90eXBlGAIgASgJEi4KCmV4cGlyZXNfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhoKDXJlZnJlc2hfdG9rZW4YBCABKAlCA4ABARI2ChJyZWZyZXNoX2V4cGlyZXNfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIsgBCgZGYWN0b3ISCgoCaWQYASABKAkSKgoEa2luZBgCIAEoDjIcLmxhdGNoa2V5LmF1dGgudjEuRmFjdG9yS2luZBIRCgRuYW1lGAMgASgJQgOAAQESLgoKY3JlYXRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMbGFzdF91c2VkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIRCgliYWNrZWRfdXAYBiABKAgiygEKCUNoYWxsZW5nZRIPCgJpZBgBIAEoCUIDgAEBEisKBWtpbmRzGAIgAygOMhwubGF0Y2hrZXkuYXV0aC52MS5GYWN0b3JLaW5kEh8KF3Bhc3NrZXlfcmVxdWVzdF9vcHRpb25zGAMgASgJEi4KCmV4cGlyZXNfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCWVucm9sbWVudBgFIAEoCzIbLmxhdGNoa2V5LmF1dGgudjEuRW5yb2xtZW50ImEKCUVucm9sbWVudBItCgR0b3RwGAEgASgLMh8ubGF0Y2hrZXkuYXV0aC52MS5Ub3RwRW5yb2xtZW50EiUKGHBhc3NrZXlfY3JlYXRpb25fb3B0aW9ucxgCIAEoCUIDgAEBIlAKDVRvdHBFbnJvbG1lbnQSEwoGc2VjcmV0GAEgASgJQgOAAQESEAoDdXJpGAIgASgJQgOAAQESGAoLcXJfY29kZV9zdmcYAyABKAlCA4ABASLvAgoJUHJpbmNpcGFsEi0KBGtpbmQYASABKA4yHy5sYXRjaGtleS5hdXRoLnYxLlByaW5jaXBhbEtpbmQSDwoHdXNlcl9pZBgCIAEoCRISCgpzZXNzaW9uX2lkGAMgASgJEhIKBWVtYWlsGAQgASgJQgOAAQESDQoFcm9sZXMYBSADKAkSLQoJaXNzdWVkX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpleHBpcmVzX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIaChJzZXJ2aWNlX2FjY291bnRfaWQYCCABKAkSDwoHc2VydmljZRgJIAEoCRIWCg5lbWFpbF92ZXJpZmllZBgKIAEoCBILCgNhY3IYCyABKAkSCwoDYW1yGAwgAygJEi0KCWF1dGhfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAqdwoKRmFjdG9yS2luZBIbChdGQUNUT1JfS0lORF9VTlNQRUNJRklFRBAAEhQKEEZBQ1RPUl9LSU5EX1RPVFAQARIXChNGQUNUT1JfS0lORF9QQVNTS0VZEAISHQoZRkFDVE9SX0tJTkRfUkVDT1ZFUllfQ09ERRADKmQKDVByaW5jaXBhbEtpbmQSHgoaUFJJTkNJUEFMX0tJTkRfVU5TUEVDSUZJRUQQABIXChNQUklOQ0lQQUxfS0lORF9VU0VSEAESGgoWUFJJTkNJUEFMX0tJTkRfU0VSVklDRRACQlUKFGRldi5sYXRjaGtleS5hdXRoLnYxUAFaKGxhdGNoa2V5LmRldi9nZW4vbGF0Y2hrZXkvYXV0aC92MTthdXRodjGqAhBMYXRjaGtleS5BdXRoLlYxYgZwcm90bzM", [file_google_protobuf_timestamp]);
 
 /**
  * A user account.
@@ -85,7 +85,8 @@ export type Tokens = Message<"latchkey.auth.v1.Tokens"> & {
    * Header: `alg` ES256, EdDSA or RS256, `kid` of a key in `/.well-known/jwks.json`, `typ`
    * at+jwt. Claims: `iss`, `aud` (a list), `sub` (the user's UUID), `sid` (the
    * session's UUID), `email`, `email_verified`, `roles`, `client_id` (latchkey),
-   * `jti`, `iat`, `exp`, and three numbers. `epoch` grows with each change of the
+   * `jti`, `iat`, `exp`, the strength of the sign-in (`acr`, `amr`, `auth_time`, as in
+   * Principal), and three numbers. `epoch` grows with each change of the
    * user's claims or password, and `roles_epoch` with each change of the roles that a
    * role implies: Watch compares both to find stale tokens. `refresh_counter` counts
    * the session's refresh tokens: sensitive calls reject an access token that is older
@@ -136,6 +137,178 @@ export type Tokens = Message<"latchkey.auth.v1.Tokens"> & {
  */
 export const TokensSchema: GenMessage<Tokens> = /*@__PURE__*/
   messageDesc(file_latchkey_auth_v1_types, 1);
+
+/**
+ * A second factor of a user.
+ *
+ * @generated from message latchkey.auth.v1.Factor
+ */
+export type Factor = Message<"latchkey.auth.v1.Factor"> & {
+  /**
+   * UUID.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * TOTP or passkey.
+   *
+   * @generated from field: latchkey.auth.v1.FactorKind kind = 2;
+   */
+  kind: FactorKind;
+
+  /**
+   * A name that the user chose, 1 to 100 code points.
+   *
+   * @generated from field: string name = 3;
+   */
+  name: string;
+
+  /**
+   * When the factor was added.
+   *
+   * @generated from field: google.protobuf.Timestamp created_at = 4;
+   */
+  createdAt?: Timestamp | undefined;
+
+  /**
+   * When the factor was last used. Not set before its first use.
+   *
+   * @generated from field: google.protobuf.Timestamp last_used_at = 5;
+   */
+  lastUsedAt?: Timestamp | undefined;
+
+  /**
+   * Passkeys: whether the credential is backed up, so that several devices can have it.
+   *
+   * @generated from field: bool backed_up = 6;
+   */
+  backedUp: boolean;
+};
+
+/**
+ * Describes the message latchkey.auth.v1.Factor.
+ * Use `create(FactorSchema)` to create a new message.
+ */
+export const FactorSchema: GenMessage<Factor> = /*@__PURE__*/
+  messageDesc(file_latchkey_auth_v1_types, 2);
+
+/**
+ * The second step of a sign-in, or a step-up of a session.
+ *
+ * @generated from message latchkey.auth.v1.Challenge
+ */
+export type Challenge = Message<"latchkey.auth.v1.Challenge"> & {
+  /**
+   * Opaque. Valid once, for five minutes, and from the same network only.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * The kinds of proof that the server accepts, any one of them.
+   *
+   * @generated from field: repeated latchkey.auth.v1.FactorKind kinds = 2;
+   */
+  kinds: FactorKind[];
+
+  /**
+   * With the kind passkey: JSON of PublicKeyCredentialRequestOptions, for
+   * `PublicKeyCredential.parseRequestOptionsFromJSON` in a browser.
+   *
+   * @generated from field: string passkey_request_options = 3;
+   */
+  passkeyRequestOptions: string;
+
+  /**
+   * When the challenge expires.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 4;
+   */
+  expiresAt?: Timestamp | undefined;
+
+  /**
+   * Set when a policy requires a factor and the account has none. The user adds one
+   * with this challenge: a TOTP code of `totp` or a passkey of
+   * `passkey_creation_options` completes the sign-in.
+   *
+   * @generated from field: latchkey.auth.v1.Enrolment enrolment = 5;
+   */
+  enrolment?: Enrolment | undefined;
+};
+
+/**
+ * Describes the message latchkey.auth.v1.Challenge.
+ * Use `create(ChallengeSchema)` to create a new message.
+ */
+export const ChallengeSchema: GenMessage<Challenge> = /*@__PURE__*/
+  messageDesc(file_latchkey_auth_v1_types, 3);
+
+/**
+ * A factor to add in order to sign in.
+ *
+ * @generated from message latchkey.auth.v1.Enrolment
+ */
+export type Enrolment = Message<"latchkey.auth.v1.Enrolment"> & {
+  /**
+   * For an authenticator app.
+   *
+   * @generated from field: latchkey.auth.v1.TotpEnrolment totp = 1;
+   */
+  totp?: TotpEnrolment | undefined;
+
+  /**
+   * JSON of PublicKeyCredentialCreationOptions, for
+   * `PublicKeyCredential.parseCreationOptionsFromJSON` in a browser.
+   *
+   * @generated from field: string passkey_creation_options = 2;
+   */
+  passkeyCreationOptions: string;
+};
+
+/**
+ * Describes the message latchkey.auth.v1.Enrolment.
+ * Use `create(EnrolmentSchema)` to create a new message.
+ */
+export const EnrolmentSchema: GenMessage<Enrolment> = /*@__PURE__*/
+  messageDesc(file_latchkey_auth_v1_types, 4);
+
+/**
+ * A TOTP secret (RFC 6238: SHA-1, 6 digits, 30 seconds) that the user has not confirmed.
+ *
+ * @generated from message latchkey.auth.v1.TotpEnrolment
+ */
+export type TotpEnrolment = Message<"latchkey.auth.v1.TotpEnrolment"> & {
+  /**
+   * The secret in base32 (RFC 4648), for users who cannot scan the QR code.
+   *
+   * @generated from field: string secret = 1;
+   */
+  secret: string;
+
+  /**
+   * The `otpauth://totp/` URI of the secret, which authenticator apps accept.
+   *
+   * @generated from field: string uri = 2;
+   */
+  uri: string;
+
+  /**
+   * The URI as a QR code, a complete SVG image.
+   *
+   * @generated from field: string qr_code_svg = 3;
+   */
+  qrCodeSvg: string;
+};
+
+/**
+ * Describes the message latchkey.auth.v1.TotpEnrolment.
+ * Use `create(TotpEnrolmentSchema)` to create a new message.
+ */
+export const TotpEnrolmentSchema: GenMessage<TotpEnrolment> = /*@__PURE__*/
+  messageDesc(file_latchkey_auth_v1_types, 5);
 
 /**
  * The user or service that an access token was issued to.
@@ -216,6 +389,32 @@ export type Principal = Message<"latchkey.auth.v1.Principal"> & {
    * @generated from field: bool email_verified = 10;
    */
   emailVerified: boolean;
+
+  /**
+   * The strength of the user's authentication (OpenID EAP ACR values): `pwd` for one
+   * factor, `mfa` for two, `phr` for a phishing-resistant one (a passkey). Empty for a
+   * service.
+   *
+   * @generated from field: string acr = 11;
+   */
+  acr: string;
+
+  /**
+   * The methods of the authentication (RFC 8176), sorted, such as `otp` and `pwd`.
+   * Empty when an identity provider authenticated the user and does not report them,
+   * and for a service.
+   *
+   * @generated from field: repeated string amr = 12;
+   */
+  amr: string[];
+
+  /**
+   * When the user last authenticated with the strength of `acr`: the sign-in, or a
+   * later step-up. Not set for a service, and for a token of the release before.
+   *
+   * @generated from field: google.protobuf.Timestamp auth_time = 13;
+   */
+  authTime?: Timestamp | undefined;
 };
 
 /**
@@ -223,7 +422,55 @@ export type Principal = Message<"latchkey.auth.v1.Principal"> & {
  * Use `create(PrincipalSchema)` to create a new message.
  */
 export const PrincipalSchema: GenMessage<Principal> = /*@__PURE__*/
-  messageDesc(file_latchkey_auth_v1_types, 2);
+  messageDesc(file_latchkey_auth_v1_types, 6);
+
+/**
+ * The kinds of proof that a second step accepts.
+ *
+ * @generated from enum latchkey.auth.v1.FactorKind
+ */
+export const FactorKind = {
+  /**
+   * Never returned.
+   *
+   * @generated from enum value: FACTOR_KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * A code of an authenticator app (RFC 6238).
+   *
+   * @generated from enum value: FACTOR_KIND_TOTP = 1;
+   */
+  TOTP: 1,
+
+  /**
+   * A passkey or security key (WebAuthn level 3).
+   *
+   * @generated from enum value: FACTOR_KIND_PASSKEY = 2;
+   */
+  PASSKEY: 2,
+
+  /**
+   * One of the ten recovery codes. They are not listed as a factor of their own.
+   *
+   * @generated from enum value: FACTOR_KIND_RECOVERY_CODE = 3;
+   */
+  RECOVERY_CODE: 3,
+} as const;
+
+/**
+ * The kinds of proof that a second step accepts.
+ *
+ * @generated from enum latchkey.auth.v1.FactorKind
+ */
+export type FactorKind = (typeof FactorKind)[keyof typeof FactorKind] | UnknownEnum;
+
+/**
+ * Describes the enum latchkey.auth.v1.FactorKind.
+ */
+export const FactorKindSchema: GenEnum<FactorKind> = /*@__PURE__*/
+  enumDesc(file_latchkey_auth_v1_types, 0);
 
 /**
  * The kinds of principals.
@@ -264,5 +511,5 @@ export type PrincipalKind = (typeof PrincipalKind)[keyof typeof PrincipalKind] |
  * Describes the enum latchkey.auth.v1.PrincipalKind.
  */
 export const PrincipalKindSchema: GenEnum<PrincipalKind> = /*@__PURE__*/
-  enumDesc(file_latchkey_auth_v1_types, 0);
+  enumDesc(file_latchkey_auth_v1_types, 1);
 

@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file latchkey/auth/v1/verifier_service.proto.
  */
 export const file_latchkey_auth_v1_verifier_service: GenFile = /*@__PURE__*/
-  fileDesc("CidsYXRjaGtleS9hdXRoL3YxL3ZlcmlmaWVyX3NlcnZpY2UucHJvdG8SEGxhdGNoa2V5LmF1dGgudjEiWwoSQmF0Y2hWZXJpZnlSZXF1ZXN0EhoKDWFjY2Vzc190b2tlbnMYASADKAlCA4ABARIQCghhdWRpZW5jZRgCIAEoCRIXCg9hY2NlcHRfYXBpX2tleXMYAyABKAgiQgoTQmF0Y2hWZXJpZnlSZXNwb25zZRIrCgh2ZXJkaWN0cxgBIAMoCzIZLmxhdGNoa2V5LmF1dGgudjEuVmVyZGljdCKWAQoHVmVyZGljdBIuCglwcmluY2lwYWwYASABKAsyGy5sYXRjaGtleS5hdXRoLnYxLlByaW5jaXBhbBIxCg1yZXZhbGlkYXRlX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIoCgZyZWFzb24YAyABKA4yGC5sYXRjaGtleS5hdXRoLnYxLlJlYXNvbiJdChVCYXRjaENoZWNrUm9sZVJlcXVlc3QSKwoGY2hlY2tzGAEgAygLMhsubGF0Y2hrZXkuYXV0aC52MS5Sb2xlQ2hlY2sSFwoPYWNjZXB0X2FwaV9rZXlzGAIgASgIIloKCVJvbGVDaGVjaxIbCgxhY2Nlc3NfdG9rZW4YASABKAlCA4ABAUgAEhcKB3VzZXJfaWQYAiABKAlCBNDzGAVIABIMCgRyb2xlGAMgASgJQgkKB3N1YmplY3QiSAoWQmF0Y2hDaGVja1JvbGVSZXNwb25zZRIuCgdhbnN3ZXJzGAEgAygLMh0ubGF0Y2hrZXkuYXV0aC52MS5Sb2xlVmVyZGljdCJICgtSb2xlVmVyZGljdBIPCgdhbGxvd2VkGAEgASgIEigKBnJlYXNvbhgCIAEoDjIYLmxhdGNoa2V5LmF1dGgudjEuUmVhc29uIi8KDFdhdGNoUmVxdWVzdBIOCgZjdXJzb3IYASABKAkSDwoHdmVyc2lvbhgCIAEoDSKiAQoNV2F0Y2hSZXNwb25zZRIpCgdjaGFuZ2VzGAEgAygLMhgubGF0Y2hrZXkuYXV0aC52MS5DaGFuZ2USDgoGY3Vyc29yGAIgASgJEikKBWFzX29mGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCgdzZW50X2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLwAQoGQ2hhbmdlEjcKDXNlc3Npb25fZW5kZWQYASABKAsyHi5sYXRjaGtleS5hdXRoLnYxLlNlc3Npb25FbmRlZEgAEjUKDHVzZXJfY2hhbmdlZBgCIAEoCzIdLmxhdGNoa2V5LmF1dGgudjEuVXNlckNoYW5nZWRIABI1CgxrZXlzX2NoYW5nZWQYAyABKAsyHS5sYXRjaGtleS5hdXRoLnYxLktleXNDaGFuZ2VkSAASNQoMcm9sZV9jaGFuZ2VkGAQgASgLMh0ubGF0Y2hrZXkuYXV0aC52MS5Sb2xlQ2hhbmdlZEgAQggKBmNoYW5nZSIiCgxTZXNzaW9uRW5kZWQSEgoKc2Vzc2lvbl9pZBgBIAEoCSJWCgtVc2VyQ2hhbmdlZBIPCgd1c2VyX2lkGAEgASgJEhkKEXN0YWxlX2JlbG93X2Vwb2NoGAIgASgDEhsKE3Jldm9rZWRfYmVsb3dfZXBvY2gYAyABKAMiNgoLUm9sZUNoYW5nZWQSDAoEcm9sZRgBIAEoCRIZChFzdGFsZV9iZWxvd19lcG9jaBgCIAEoAyJICgtLZXlzQ2hhbmdlZBIpCgRrZXlzGAEgAygLMhsubGF0Y2hrZXkuYXV0aC52MS5QdWJsaWNLZXkSDgoGaXNzdWVyGAIgASgJIj8KCVB1YmxpY0tleRILCgNraWQYASABKAkSEQoJYWxnb3JpdGhtGAIgASgJEhIKCnB1YmxpY19rZXkYAyABKAwyuQIKD1ZlcmlmaWVyU2VydmljZRJjCgtCYXRjaFZlcmlmeRIkLmxhdGNoa2V5LmF1dGgudjEuQmF0Y2hWZXJpZnlSZXF1ZXN0GiUubGF0Y2hrZXkuYXV0aC52MS5CYXRjaFZlcmlmeVJlc3BvbnNlIgeQAgLI8xgDEmwKDkJhdGNoQ2hlY2tSb2xlEicubGF0Y2hrZXkuYXV0aC52MS5CYXRjaENoZWNrUm9sZVJlcXVlc3QaKC5sYXRjaGtleS5hdXRoLnYxLkJhdGNoQ2hlY2tSb2xlUmVzcG9uc2UiB5ACAsjzGAMSUwoFV2F0Y2gSHi5sYXRjaGtleS5hdXRoLnYxLldhdGNoUmVxdWVzdBofLmxhdGNoa2V5LmF1dGgudjEuV2F0Y2hSZXNwb25zZSIHkAIByPMYAzABQlUKFGRldi5sYXRjaGtleS5hdXRoLnYxUAFaKGxhdGNoa2V5LmRldi9nZW4vbGF0Y2hrZXkvYXV0aC92MTthdXRodjGqAhBMYXRjaGtleS5BdXRoLlYxYgZwcm90bzM", [file_google_protobuf_timestamp, file_latchkey_auth_v1_errors, file_latchkey_auth_v1_options, file_latchkey_auth_v1_types]);
+  fileDesc("CidsYXRjaGtleS9hdXRoL3YxL3ZlcmlmaWVyX3NlcnZpY2UucHJvdG8SEGxhdGNoa2V5LmF1dGgudjEieQoSQmF0Y2hWZXJpZnlSZXF1ZXN0EhoKDWFjY2Vzc190b2tlbnMYASADKAlCA4ABARIQCghhdWRpZW5jZRgCIAEoCRIXCg9hY2NlcHRfYXBpX2tleXMYAyABKAgSCwoDYWNyGAQgASgJEg8KB21heF9hZ2UYBSABKA0iQgoTQmF0Y2hWZXJpZnlSZXNwb25zZRIrCgh2ZXJkaWN0cxgBIAMoCzIZLmxhdGNoa2V5LmF1dGgudjEuVmVyZGljdCKWAQoHVmVyZGljdBIuCglwcmluY2lwYWwYASABKAsyGy5sYXRjaGtleS5hdXRoLnYxLlByaW5jaXBhbBIxCg1yZXZhbGlkYXRlX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIoCgZyZWFzb24YAyABKA4yGC5sYXRjaGtleS5hdXRoLnYxLlJlYXNvbiJ7ChVCYXRjaENoZWNrUm9sZVJlcXVlc3QSKwoGY2hlY2tzGAEgAygLMhsubGF0Y2hrZXkuYXV0aC52MS5Sb2xlQ2hlY2sSFwoPYWNjZXB0X2FwaV9rZXlzGAIgASgIEgsKA2FjchgDIAEoCRIPCgdtYXhfYWdlGAQgASgNIloKCVJvbGVDaGVjaxIbCgxhY2Nlc3NfdG9rZW4YASABKAlCA4ABAUgAEhcKB3VzZXJfaWQYAiABKAlCBNDzGAVIABIMCgRyb2xlGAMgASgJQgkKB3N1YmplY3QiSAoWQmF0Y2hDaGVja1JvbGVSZXNwb25zZRIuCgdhbnN3ZXJzGAEgAygLMh0ubGF0Y2hrZXkuYXV0aC52MS5Sb2xlVmVyZGljdCJICgtSb2xlVmVyZGljdBIPCgdhbGxvd2VkGAEgASgIEigKBnJlYXNvbhgCIAEoDjIYLmxhdGNoa2V5LmF1dGgudjEuUmVhc29uIi8KDFdhdGNoUmVxdWVzdBIOCgZjdXJzb3IYASABKAkSDwoHdmVyc2lvbhgCIAEoDSKiAQoNV2F0Y2hSZXNwb25zZRIpCgdjaGFuZ2VzGAEgAygLMhgubGF0Y2hrZXkuYXV0aC52MS5DaGFuZ2USDgoGY3Vyc29yGAIgASgJEikKBWFzX29mGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCgdzZW50X2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLwAQoGQ2hhbmdlEjcKDXNlc3Npb25fZW5kZWQYASABKAsyHi5sYXRjaGtleS5hdXRoLnYxLlNlc3Npb25FbmRlZEgAEjUKDHVzZXJfY2hhbmdlZBgCIAEoCzIdLmxhdGNoa2V5LmF1dGgudjEuVXNlckNoYW5nZWRIABI1CgxrZXlzX2NoYW5nZWQYAyABKAsyHS5sYXRjaGtleS5hdXRoLnYxLktleXNDaGFuZ2VkSAASNQoMcm9sZV9jaGFuZ2VkGAQgASgLMh0ubGF0Y2hrZXkuYXV0aC52MS5Sb2xlQ2hhbmdlZEgAQggKBmNoYW5nZSIiCgxTZXNzaW9uRW5kZWQSEgoKc2Vzc2lvbl9pZBgBIAEoCSJWCgtVc2VyQ2hhbmdlZBIPCgd1c2VyX2lkGAEgASgJEhkKEXN0YWxlX2JlbG93X2Vwb2NoGAIgASgDEhsKE3Jldm9rZWRfYmVsb3dfZXBvY2gYAyABKAMiNgoLUm9sZUNoYW5nZWQSDAoEcm9sZRgBIAEoCRIZChFzdGFsZV9iZWxvd19lcG9jaBgCIAEoAyJICgtLZXlzQ2hhbmdlZBIpCgRrZXlzGAEgAygLMhsubGF0Y2hrZXkuYXV0aC52MS5QdWJsaWNLZXkSDgoGaXNzdWVyGAIgASgJIj8KCVB1YmxpY0tleRILCgNraWQYASABKAkSEQoJYWxnb3JpdGhtGAIgASgJEhIKCnB1YmxpY19rZXkYAyABKAwyuQIKD1ZlcmlmaWVyU2VydmljZRJjCgtCYXRjaFZlcmlmeRIkLmxhdGNoa2V5LmF1dGgudjEuQmF0Y2hWZXJpZnlSZXF1ZXN0GiUubGF0Y2hrZXkuYXV0aC52MS5CYXRjaFZlcmlmeVJlc3BvbnNlIgeQAgLI8xgDEmwKDkJhdGNoQ2hlY2tSb2xlEicubGF0Y2hrZXkuYXV0aC52MS5CYXRjaENoZWNrUm9sZVJlcXVlc3QaKC5sYXRjaGtleS5hdXRoLnYxLkJhdGNoQ2hlY2tSb2xlUmVzcG9uc2UiB5ACAsjzGAMSUwoFV2F0Y2gSHi5sYXRjaGtleS5hdXRoLnYxLldhdGNoUmVxdWVzdBofLmxhdGNoa2V5LmF1dGgudjEuV2F0Y2hSZXNwb25zZSIHkAIByPMYAzABQlUKFGRldi5sYXRjaGtleS5hdXRoLnYxUAFaKGxhdGNoa2V5LmRldi9nZW4vbGF0Y2hrZXkvYXV0aC92MTthdXRodjGqAhBMYXRjaGtleS5BdXRoLlYxYgZwcm90bzM", [file_google_protobuf_timestamp, file_latchkey_auth_v1_errors, file_latchkey_auth_v1_options, file_latchkey_auth_v1_types]);
 
 /**
  * The tokens to verify.
@@ -45,6 +45,20 @@ export type BatchVerifyRequest = Message<"latchkey.auth.v1.BatchVerifyRequest"> 
    * @generated from field: bool accept_api_keys = 3;
    */
   acceptApiKeys: boolean;
+
+  /**
+   * As in VerifyRequest, for every token.
+   *
+   * @generated from field: string acr = 4;
+   */
+  acr: string;
+
+  /**
+   * As in VerifyRequest, for every token.
+   *
+   * @generated from field: uint32 max_age = 5;
+   */
+  maxAge: number;
 };
 
 /**
@@ -96,8 +110,9 @@ export type Verdict = Message<"latchkey.auth.v1.Verdict"> & {
   revalidateAt?: Timestamp | undefined;
 
   /**
-   * TOKEN_INVALID, TOKEN_EXPIRED, AUDIENCE_MISMATCH, TOKEN_REVOKED, TOKEN_STALE or
-   * API_KEY_NOT_ACCEPTED. Unspecified when principal is set.
+   * TOKEN_INVALID, TOKEN_EXPIRED, AUDIENCE_MISMATCH, TOKEN_REVOKED, TOKEN_STALE,
+   * API_KEY_NOT_ACCEPTED, STEP_UP_REQUIRED, or PERMISSION_DENIED for a service with acr
+   * or max_age. Unspecified when principal is set.
    *
    * @generated from field: latchkey.auth.v1.Reason reason = 3;
    */
@@ -130,6 +145,21 @@ export type BatchCheckRoleRequest = Message<"latchkey.auth.v1.BatchCheckRoleRequ
    * @generated from field: bool accept_api_keys = 2;
    */
   acceptApiKeys: boolean;
+
+  /**
+   * As in VerifyRequest, for every check by access token. A check by user_id fails the
+   * call when it is set.
+   *
+   * @generated from field: string acr = 3;
+   */
+  acr: string;
+
+  /**
+   * As acr.
+   *
+   * @generated from field: uint32 max_age = 4;
+   */
+  maxAge: number;
 };
 
 /**
@@ -221,8 +251,8 @@ export type RoleVerdict = Message<"latchkey.auth.v1.RoleVerdict"> & {
 
   /**
    * ROLE_NOT_GRANTED, USER_NOT_FOUND or USER_DISABLED. By access token also
-   * TOKEN_INVALID, TOKEN_EXPIRED, AUDIENCE_MISMATCH, TOKEN_REVOKED or TOKEN_STALE.
-   * Unspecified when allowed.
+   * TOKEN_INVALID, TOKEN_EXPIRED, AUDIENCE_MISMATCH, TOKEN_REVOKED, TOKEN_STALE,
+   * STEP_UP_REQUIRED or PERMISSION_DENIED, as in Verdict. Unspecified when allowed.
    *
    * @generated from field: latchkey.auth.v1.Reason reason = 2;
    */
@@ -528,9 +558,10 @@ export const PublicKeySchema: GenMessage<PublicKey> = /*@__PURE__*/
  * 5,000 fields.
  *
  * Errors of any call: CREDENTIALS_MISSING, CREDENTIALS_AMBIGUOUS,
- * SERVICE_KEY_INVALID, TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED, TOKEN_STALE, AUDIENCE_MISMATCH, PERMISSION_DENIED,
- * REQUEST_MALFORMED, MESSAGE_TOO_LARGE, UNIMPLEMENTED, OVERLOADED,
- * DEPENDENCY_UNAVAILABLE, DEADLINE_EXCEEDED, INTERNAL.
+ * SERVICE_KEY_INVALID, TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED, TOKEN_STALE,
+ * AUDIENCE_MISMATCH, STEP_UP_REQUIRED (an administrator whose session is weaker than
+ * `admin` requires), PERMISSION_DENIED, REQUEST_MALFORMED, MESSAGE_TOO_LARGE,
+ * UNIMPLEMENTED, OVERLOADED, DEPENDENCY_UNAVAILABLE, DEADLINE_EXCEEDED, INTERNAL.
  *
  * @generated from service latchkey.auth.v1.VerifierService
  */
@@ -538,7 +569,7 @@ export const VerifierService: GenService<{
   /**
    * Verifies up to 1,000 access tokens. Returns a verdict for each, in the order of
    * the request. An invalid token does not fail the others.
-   * Errors: INVALID_ARGUMENT (access_tokens).
+   * Errors: INVALID_ARGUMENT (access_tokens, acr, max_age).
    *
    * @generated from rpc latchkey.auth.v1.VerifierService.BatchVerify
    */

@@ -1,8 +1,8 @@
 // The two cookies of a browser session. The session cookie reaches every path and identifies the user to gateways. The
 // refresh cookie reaches only the endpoints of this folder, and no service behind a gateway.
-import { sessionCookieNames } from '../../../domain/browser-sessions.ts';
-import type { Tokens } from '../../../domain/tokens.ts';
-import type { ServerResponse } from '../../transport/server-response.ts';
+import { sessionCookieNames } from '../../domain/browser-sessions.ts';
+import type { Tokens } from '../../domain/tokens.ts';
+import type { ServerResponse } from '../transport/server-response.ts';
 
 export const SESSION_PATH = '/session/';
 

@@ -1,10 +1,10 @@
-import { AuthError } from '../../../domain/auth-error.ts';
-import { isPageRequest, returnTarget, soleCookie } from '../../../domain/browser-request.ts';
-import type { Call } from '../../../domain/call.ts';
-import { type CallRecord, slotHolder } from '../../calls/call-record.ts';
-import type { FairSlots } from '../../calls/fair-slots.ts';
-import { receiveBody } from '../../calls/receive-body.ts';
-import type { ServerRequest } from '../../transport/server-request.ts';
+import { AuthError } from '../../domain/auth-error.ts';
+import { isPageRequest, returnTarget, soleCookie } from '../../domain/browser-request.ts';
+import type { Call } from '../../domain/call.ts';
+import { type CallRecord, slotHolder } from '../calls/call-record.ts';
+import type { FairSlots } from '../calls/fair-slots.ts';
+import { receiveBody } from '../calls/receive-body.ts';
+import type { ServerRequest } from '../transport/server-request.ts';
 
 /** The fields of a form or of a JSON object, as text. */
 type Fields = Record<string, string>;
@@ -17,6 +17,9 @@ export type SessionRequest = {
 };
 
 const MAX_BODY_BYTES = 8 * 1024;
+/** A response of a passkey can have 16 KiB, before it is encoded as a form. */
+const MAX_PROOF_BODY_BYTES = 32 * 1024;
+const WITH_PROOF = ['/session/second-step', '/session/step-up'];
 const MAX_FORM_FIELDS = 16;
 const TIMEOUT_MS = 5_000;
 
@@ -32,8 +35,9 @@ export function callOf({ address, userAgent, requestId }: CallRecord, disconnect
 /** For GET, whose fields are in the query. */
 export function readQuery(request: ServerRequest): SessionRequest {
   const [, query = ''] = request.url.split('?', 2);
-  const returnTo = returnTarget(new URLSearchParams(query).get('return') ?? '');
-  return { fields: {}, returnTo: outsideSession(returnTo), isPage: true };
+  const fields = new URLSearchParams(query);
+  const returnTo = returnTarget(fields.get('return') ?? '');
+  return { fields: { acr: fields.get('acr') ?? '' }, returnTo: outsideSession(returnTo), isPage: true };
 }
 
 /** @throws AuthError REQUEST_MALFORMED for another content type or another form, MESSAGE_TOO_LARGE or OVERLOADED */
@@ -44,7 +48,8 @@ export async function readBody(
   { signal }: Call,
 ): Promise<SessionRequest> {
   const holder = slotHolder(record);
-  const body = await receiveBody(request, { waiting, holder, signal, maxBytes: MAX_BODY_BYTES });
+  const maxBytes = WITH_PROOF.includes(request.path) ? MAX_PROOF_BODY_BYTES : MAX_BODY_BYTES;
+  const body = await receiveBody(request, { waiting, holder, signal, maxBytes });
   const [type = ''] = request.headers.get('content-type').split(';', 1);
   const isForm = type.trim().toLowerCase() === 'application/x-www-form-urlencoded';
   const fields = isForm ? formFields(body.toString()) : jsonFields(type, body.toString());
