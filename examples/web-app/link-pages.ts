@@ -1,10 +1,10 @@
 // The pages behind the links of mails: set PUBLIC_URL of Latchkey to the address of this application. Opening a link
 // changes nothing; the button does.
-import { BINDING, field, problemIn } from './account-pages.ts';
 import { type Html, html } from './html.ts';
-import { type Page, show, type Visit } from './pages.ts';
+import { field, type Page, problemIn, show, type Visit } from './pages.ts';
 import { problemOf } from './problems.ts';
 import { cookieValue } from './sessions.ts';
+import { BINDING } from './sign-in-pages.ts';
 
 type LinkPage = {
   title: string;

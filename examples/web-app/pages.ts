@@ -2,7 +2,7 @@
 import type http from 'node:http';
 import type { CalledFor, Clients } from '@latchkey/client';
 import { type Html, html } from './html.ts';
-import type { Sessions } from './sessions.ts';
+import type { Sessions, SignedIn } from './sessions.ts';
 
 export type App = { clients: Clients; sessions: Sessions };
 
@@ -27,7 +27,8 @@ export class Stop extends Error {
   }
 }
 
-const MAX_FORM_BYTES = 16 * 1024;
+/** The response of a passkey, a QR code and the options of a challenge. */
+const MAX_FORM_BYTES = 64 * 1024;
 
 /** `same-origin`: with `no-referrer` browsers would send no usable `origin` with a form. */
 const HEADERS = {
@@ -52,7 +53,7 @@ export function respond(response: http.ServerResponse, status: number, title: st
   const page = html`<!doctype html>
 <html lang="en">
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${title}</title>
-<link rel="icon" href="data:,"><link rel="stylesheet" href="/style.css"><script type="module" src="/page.js"></script></head>
+<link rel="icon" href="data:,"><link rel="stylesheet" href="/style.css"><script type="module" src="/page.js"></script><script type="module" src="/passkeys.js"></script></head>
 <body><main><h1>${title}</h1>
 ${body}
 </main></body></html>`;
@@ -71,4 +72,21 @@ export function redirect({ response }: Visit, path: string): void {
 /** A path of this site. Any other text leads to the home page, so a link cannot lead to another site. */
 export function returnPath(text: string | null): string {
   return text !== null && /^\/(?![/\\])[!-[\]-~]*$/.test(text) ? text : '/';
+}
+
+/** Leads a visitor to the sign-in page, and from there back. */
+export async function requireSession(visit: Visit): Promise<SignedIn | null> {
+  const session = await visit.sessions.find(visit);
+  // Only a page can be returned to, not the target of a form.
+  const target = visit.request.method === 'GET' ? (visit.request.url ?? '/') : '/account';
+  if (!session) redirect(visit, `/sign-in?return=${encodeURIComponent(target)}`);
+  return session;
+}
+
+export function problemIn(text: string): Html {
+  return html`<p id="problem" role="status">${text}</p>`;
+}
+
+export function field(form: URLSearchParams, name: string): string {
+  return form.get(name) ?? '';
 }

@@ -12,6 +12,12 @@ const TEXTS: Record<string, string> = {
   VERIFICATION_OWNER_REQUIRED: 'Sign in, or enter the password of the account.',
   NETWORK_TOKEN_INVALID: 'The link was used before or has expired.',
   UNDO_TOKEN_INVALID: 'The link was used before or has expired.',
+  FACTOR_INVALID: 'The code or the passkey is wrong, or was used before.',
+  CHALLENGE_INVALID: 'That took too long. Start again.',
+  FACTOR_REQUIRED: 'Your account requires this factor. Add another one first.',
+  FACTOR_NOT_FOUND: 'This factor was removed before.',
+  TOO_MANY_FACTORS: 'Your account has the greatest number of factors. Remove one first.',
+  PASSKEY_TAKEN: 'This passkey belongs to an account already.',
   TOKEN_REVOKED: 'You were signed out. Sign in again.',
 };
 const FIELDS: Record<string, string> = {
@@ -20,6 +26,9 @@ const FIELDS: Record<string, string> = {
   password: 'The password',
   new_password: 'The new password',
   full_name: 'The name',
+  name: 'The name',
+  totp_code: 'The code',
+  recovery_code: 'The recovery code',
 };
 
 /** The sentence for a failed call. Rethrows an error that is no answer of Latchkey to the user. */

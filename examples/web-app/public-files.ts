@@ -5,6 +5,7 @@ type PublicFile = { headers: Record<string, string>; body: string };
 const FILES: Record<string, PublicFile> = {
   '/style.css': file('style.css', 'text/css'),
   '/page.js': file('page.js', 'text/javascript'),
+  '/passkeys.js': file('passkeys.js', 'text/javascript'),
 };
 
 export function publicFile(path: string): PublicFile | null {

@@ -21,6 +21,10 @@ export type Sessions = {
   /** Null for a visitor who must sign in. Renews the cookies when the access token has expired or is stale. */
   find(visit: Visit): Promise<SignedIn | null>;
   start(visit: Visit, tokens: Tokens | undefined): void;
+  /** The session continues with the tokens of a re-authentication. Its former refresh token is invalid. */
+  replace(visit: Visit, tokens: Tokens | undefined): Promise<SignedIn>;
+  /** Deletes the cookies of a session that has ended. */
+  forget(visit: Visit): void;
   end(visit: Visit): Promise<void>;
 };
 
@@ -89,6 +93,16 @@ export function createSessions(clients: Clients, latchkey: Latchkey): Sessions {
 
     start({ response }, tokens) {
       if (tokens) setCookies(response, tokens);
+    },
+
+    replace(visit, tokens) {
+      if (!tokens) throw new AuthError('TOKEN_INVALID');
+      setCookies(visit.response, tokens);
+      return signedIn(tokens.accessToken, visit.user);
+    },
+
+    forget({ response }) {
+      clearCookies(response);
     },
 
     async end({ request, response, user }) {

@@ -7,7 +7,9 @@ import { linkPages } from './link-pages.ts';
 import { type App, type Page, readForm, respond, Stop, type Visit } from './pages.ts';
 import { problemPage } from './problems.ts';
 import { publicFile } from './public-files.ts';
+import { securityPages } from './security-pages.ts';
 import { createSessions } from './sessions.ts';
+import { signInPages } from './sign-in-pages.ts';
 
 const url = process.env.LATCHKEY_URL ?? 'http://localhost:8080';
 const serviceKey = process.env.LATCHKEY_KEY ?? '';
@@ -18,7 +20,7 @@ const latchkey = createLatchkey({ url, serviceKey, onError: (error) => console.w
 await latchkey.ready();
 const clients = createClients({ url, serviceKey });
 const app: App = { clients, sessions: createSessions(clients, latchkey) };
-const pages: Record<string, Page> = { ...accountPages, ...linkPages };
+const pages: Record<string, Page> = { ...signInPages, ...accountPages, ...securityPages, ...linkPages };
 
 /** Limits by network and the audit trail of Latchkey name the user's address, not that of this server. */
 function clientAddress(request: http.IncomingMessage): string {

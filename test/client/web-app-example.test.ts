@@ -1,34 +1,14 @@
 // The web application of examples/web-app, used by a person in a real browser.
-import type { BrowserContext, Page } from 'playwright-core';
+import type { Page } from 'playwright-core';
 import { afterAll, expect, test } from 'vitest';
-import { freePort } from '../../src/dev/free-port.ts';
-import { SERVICE_KEY, startTestApp } from '../support/app.ts';
 import { openBrowser } from '../support/browser.ts';
 import { eventually } from '../support/eventually.ts';
 import { newPerson } from '../support/people.ts';
-import { run } from '../support/processes.ts';
 import { sendRequest } from '../support/send-request.ts';
+import { startWebAppExample } from '../support/web-app-example.ts';
 
-const port = await freePort();
-const site = `http://localhost:${port}`;
-const app = await startTestApp({ PUBLIC_URL: site });
-const example = run(
-  process.execPath,
-  ['--import', './test/support/client-from-source.mjs', 'examples/web-app/web-app.ts'],
-  {
-    LATCHKEY_URL: app.url,
-    LATCHKEY_KEY: SERVICE_KEY,
-    PORT: String(port),
-  },
-);
-afterAll(async () => {
-  example.child.kill();
-  await app.close();
-});
-await eventually(() => {
-  if (example.child.exitCode !== null) throw new Error(example.output());
-  return example.output().includes('the web application is on');
-});
+const { app, site, problems, open, signUp, close } = await startWebAppExample();
+afterAll(close);
 
 const linkTo = (email: string, path: string) =>
   eventually(
@@ -37,30 +17,7 @@ const linkTo = (email: string, path: string) =>
       undefined,
   );
 
-async function open(browser: BrowserContext, address: string): Promise<Page> {
-  const page = await browser.newPage();
-  page.on('console', (message) => void (message.type() === 'error' && problems.push(message.text())));
-  page.on('pageerror', (error) => void problems.push(error.message));
-  await page.goto(address);
-  return page;
-}
-
-const problems: string[] = [];
 const heading = (page: Page) => page.textContent('h1');
-
-async function fillIn(page: Page, values: Record<string, string>): Promise<void> {
-  for (const [name, value] of Object.entries(values)) await page.fill(`[name=${name}]`, value);
-  await page.click('form:has([name=password]) button, form button');
-  await page.waitForLoadState();
-}
-
-async function signUp(browser: BrowserContext) {
-  const person = newPerson();
-  const page = await open(browser, `${site}/sign-up`);
-  await fillIn(page, { name: person.fullName, email: person.email, password: person.password });
-  await page.waitForURL(`${site}/`);
-  return { ...person, page };
-}
 
 test('a person signs up, confirms the address, changes it, resets the password and signs out', async (context) => {
   const browser = await openBrowser(context);
@@ -83,12 +40,12 @@ test('a person signs up, confirms the address, changes it, resets the password a
 
   const newEmail = newPerson().email;
   await page.fill('[name=email]', newEmail);
+  await page.click('text=Change the address');
   await page.fill('[name=password]', 'not the password');
-  await page.click('text=Change the address');
+  await page.click('text=Continue');
   expect(await page.textContent('#problem')).toBe('The current password is wrong.');
-  await page.fill('[name=email]', newEmail);
   await page.fill('[name=password]', password);
-  await page.click('text=Change the address');
+  await page.click('text=Continue');
   expect(await page.textContent('#problem')).toContain(`We sent a link to ${newEmail}`);
   const confirm = await open(browser, await linkTo(newEmail, '/verify-email'));
   await confirm.click('button');
@@ -168,7 +125,7 @@ test.each([
   ['no page', {}],
 ])('rejects a form of %s', async (_, from) => {
   const headers = { 'content-type': 'application/x-www-form-urlencoded', ...(from as Record<string, string>) };
-  for (const path of ['/sign-in', '/sign-up', '/sign-out', '/account/email', '/verify-email']) {
+  for (const path of ['/sign-in', '/sign-up', '/sign-out', '/account/email', '/verify-email', '/security/remove']) {
     const response = await sendRequest(`${site}${path}`, { method: 'POST', headers, body: 'email=a' });
     expect([path, response.status, response.headers.getSetCookie()]).toEqual([path, 403, []]);
   }
