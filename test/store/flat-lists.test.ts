@@ -27,9 +27,17 @@ const owner = new pg.Pool({ connectionString: ownerUrl, max: 1 });
 const purposeKeys = derivePurposeKeys([randomBytes(32), randomBytes(32)]);
 const store = createStore(db, randomUUID, () => new Date());
 let side: Side;
+/** Tables of a few rows do not count: their plan depends on the hour, as does the partition of audit events of a new month. */
+let tables: string[];
+const FEW_ROWS = 100;
 
 beforeAll(async () => {
   await fillWithAccounts(ownerUrl, { users: USERS, sessionsEach: 1, passwordHash: '$2b$10$x' });
+  const { rows } = await owner.query<{ id: string }>(
+    "SELECT oid::text AS id FROM pg_class WHERE relnamespace = 'public'::regnamespace AND reltuples >= $1",
+    [FEW_ROWS],
+  );
+  tables = rows.map(({ id }) => id);
   const people = randomPeople(owner, USERS);
   side = {
     ...{ users: USERS, store, purposeKeys, db, owner, people, hundred: await people(100) },
@@ -44,13 +52,15 @@ afterAll(async () => {
 
 const noCall = () => Promise.reject(new Error('no server runs'));
 
-/** Entries of indexes and rows of scanned tables, by the statistics of Postgres. Tables of a few rows do not count. */
+/** Entries of indexes and rows of scanned tables, by the statistics of Postgres. */
 async function rowsRead(): Promise<number> {
   await db.executeQuery({ sql: 'SELECT pg_stat_force_next_flush()', parameters: [] } as never);
-  const { rows } = await owner.query(`
-    SELECT sum(seq_tup_read + (SELECT coalesce(sum(idx_tup_read), 0) FROM pg_stat_user_indexes AS i WHERE i.relid = t.relid))::int
-      AS read
-    FROM pg_stat_user_tables AS t WHERE relname !~ '^(roles|role_.*|changes_horizons|schema_migrations)$'`);
+  const { rows } = await owner.query(
+    `SELECT sum(seq_tup_read + (SELECT coalesce(sum(idx_tup_read), 0) FROM pg_stat_user_indexes AS i WHERE i.relid = t.relid))::int
+       AS read
+     FROM pg_stat_user_tables AS t WHERE relid = ANY($1::oid[])`,
+    [tables],
+  );
   return rows[0].read;
 }
 
