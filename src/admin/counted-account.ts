@@ -11,12 +11,20 @@ export async function countedAccountOf(
   { store, purposeKeys, now }: CountedAccountDeps,
   { id, email }: { id: string; email: Email },
 ): Promise<CountedAccount> {
-  const sessions = await store.sessions.ofUser(id, now());
-  return { ...addressCounts(email, purposeKeys.accountHash), userId: id, sessionIds: sessions.map((one) => one.id) };
+  const [sessions, credentials] = await Promise.all([
+    store.sessions.ofUser(id, now()),
+    store.users.credentialsById(id),
+  ]);
+  return {
+    ...addressCounts(email, purposeKeys.accountHash),
+    userId: id,
+    passwordEpoch: credentials?.passwordEpoch ?? null,
+    sessionIds: sessions.map((one) => one.id),
+  };
 }
 
 /** The address can lack an account. */
 export function addressCounts(email: Email, keys: KeyRing): CountedAccount {
   const mailboxes = keys.map((key) => mailboxHash(email, [key]));
-  return { accounts: accountHashes(email, keys), mailboxes, userId: '', sessionIds: [] };
+  return { accounts: accountHashes(email, keys), mailboxes, userId: '', passwordEpoch: null, sessionIds: [] };
 }

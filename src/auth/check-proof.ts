@@ -13,14 +13,15 @@ import type { Challenge } from '../store/challenges.ts';
 import type { StoredTotp } from '../store/factor-rows.ts';
 import type { FactorUse } from '../store/factor-uses.ts';
 import { assertPasskey } from './assert-passkey.ts';
+import { codeAttempts } from './code-attempts.ts';
 import { DECOY_TOTP } from './decoy-factors.ts';
-import { type Attempt, enforceLimits, type Permit } from './enforce-limits.ts';
+import { enforceLimits, type Permit } from './enforce-limits.ts';
 import { rejectProof } from './reject-proof.ts';
 
 export type ProofDeps = Pick<Deps, 'store' | 'limiter' | 'relyingParty' | 'purposeKeys' | 'now'>;
 
 export type PresentedProof = {
-  challenge: Pick<Challenge, 'id' | 'sessionId' | 'acr'> & { bytes: Buffer };
+  challenge: Pick<Challenge, 'id' | 'sessionId' | 'passwordEpoch' | 'acr'> & { bytes: Buffer };
   userId: string;
   proof: Proof;
 };
@@ -37,7 +38,7 @@ export async function checkProof(
 }> {
   const { challenge, userId, proof } = presented;
   const isCode = proof.kind !== 'passkey';
-  const attempts: Attempt[] = isCode ? [{ limit: 'FACTOR_CODE_USER', key: challenge.sessionId ?? userId }] : [];
+  const attempts = isCode ? codeAttempts(deps, { ...challenge, userId }, call) : [];
   const permit = await enforceLimits(deps, { attempts, userId }, call);
   if (!reaches(ACR_OF_PROOF[proof.kind], challenge.acr)) return reject(deps, presented, 'too weak', call);
   if (isCode && !(await deps.store.challenges.countCode(challenge.id))) {

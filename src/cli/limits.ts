@@ -100,7 +100,9 @@ const ACCOUNT_HASH = /^[\w-]{22}$/;
 
 async function accountOf(operator: Operator, account: string) {
   const { deps } = operator;
-  if (ACCOUNT_HASH.test(account)) return { accounts: [account], mailboxes: [account], userId: '', sessionIds: [] };
+  if (ACCOUNT_HASH.test(account)) {
+    return { accounts: [account], mailboxes: [account], userId: '', passwordEpoch: null, sessionIds: [] };
+  }
   const { purposeKeys } = await operator.limits();
   try {
     const { user } = await getUser(deps, identify(account));

@@ -14,7 +14,7 @@ export type MailOrder =
   | (Notice & { template: 'sign-in-method-added' | 'sign-in-method-removed'; provider: string })
   | (Notice & { template: 'factor-added' | 'factor-removed'; kind: FactorKind })
   | (Notice & { template: 'recovery-code-used'; codesLeft: number })
-  | (Notice & { template: 'recovery-codes-created' })
+  | (Notice & { template: 'recovery-codes-created' | 'wrong-codes' })
   /** To the account's own address, unless it is verified. */
   | { template: 'verify-email'; email: string }
   /** For an owner who can be locked out of a new network by failed sign-ins of others. */

@@ -93,6 +93,7 @@ async function contentOf(deps: ComposeDeps, id: string, order: MailOrder, create
     case 'recovery-code-used':
       return MAILS['recovery-code-used']({ ...facts, codesLeft: order.codesLeft });
     case 'recovery-codes-created':
+    case 'wrong-codes':
     case 'password-changed':
     case 'email-taken':
     case 'email-change-undone':

@@ -10,6 +10,8 @@ export type CountedAccount = {
   mailboxes: string[];
   /** Empty for an address without an account. */
   userId: string;
+  /** Null without an account. */
+  passwordEpoch: number | null;
   /** Those that are not expired. */
   sessionIds: string[];
 };
@@ -19,17 +21,18 @@ type Limits = Record<LimitName, Limit>;
 const NAMES = Object.keys(LIMITS) as LimitName[];
 
 /** The revocation of sessions counts wrong passwords by session, and a step-up wrong codes. */
-const ALSO_BY_SESSION: LimitName[] = ['CHANGE_PASSWORD_USER', 'FACTOR_CODE_USER'];
+const ALSO_BY_SESSION: LimitName[] = ['CHANGE_PASSWORD_USER', 'FACTOR_CODE_USER', 'FACTOR_CODE_USER_DAY'];
 
 /** @param networks for each of `accounts` */
 export function bucketsOfAccount(limits: Limits, account: CountedAccount, networks: string[][]): LimitBucket[] {
-  const { accounts, mailboxes, userId, sessionIds } = account;
+  const { accounts, mailboxes, userId, passwordEpoch, sessionIds } = account;
   const ofUser = userId === '' ? [] : [userId];
   const keys: Record<string, string[]> = {
     '<account>': accounts,
     '<account>:<network>': accounts.flatMap((hash, n) => (networks[n] ?? []).map((network) => `${hash}:${network}`)),
     '<mailbox>': mailboxes,
     '<user id>': ofUser,
+    '<user id>:<password epoch>': ofUser.flatMap((id) => [`${id}:${passwordEpoch}`, `${id}:`]),
     '<session id>': sessionIds,
   };
   return NAMES.flatMap((limit) => {

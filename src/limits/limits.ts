@@ -21,6 +21,8 @@ export const KEY_PARTS: Record<string, string> = {
   'widest network': "The /24 (IPv4) or /48 (IPv6) of the client's address.",
   domain: 'The domain of the e-mail address.',
   'user id': 'The id of the user.',
+  'password epoch':
+    'The number of password changes of the user. A new password ends the count of an attacker who knew the former one. Empty after a first step at an identity provider.',
   'session id': 'The id of the session.',
   'reset id': 'The id in the reset token.',
   'verification id': 'The id in the verification token.',
@@ -236,6 +238,19 @@ export const LIMITS = {
     key: '<user id>',
     counts:
       'Wrong TOTP codes and recovery codes of one user. Only a caller who has completed the first step can send one. Passkeys are not limited by it. A step-up uses the session id as the key, so that a thief in one session cannot prevent the step-ups of the owner.',
+  },
+  FACTOR_CODE_USER_DAY: {
+    points: 50,
+    windowSeconds: 86_400,
+    key: '<user id>:<password epoch>',
+    counts:
+      'The same over a day, so that an attacker who knows the password cannot guess codes for weeks. A step-up uses the session id as the key.',
+  },
+  WRONG_CODES_MAIL_ACCOUNT: {
+    points: 1,
+    windowSeconds: 86_400,
+    key: '<mailbox>',
+    counts: 'E-mails to one mailbox about wrong codes. Exceeding FACTOR_CODE_USER or FACTOR_CODE_USER_DAY sends one.',
   },
   STEP_UP_SESSION: {
     points: 60,

@@ -6,7 +6,11 @@ import { account, auth, untilAvailable } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { addPasskey, challenged, codeAt, nextCode, PAGE, type WithTotp, withTotp } from '../support/second-factors.ts';
 
-const HIGH = { LIMIT_FACTOR_CODE_USER: '1000/60', LIMIT_FACTOR_NETWORK: '10000/60' };
+const HIGH = {
+  LIMIT_FACTOR_CODE_USER: '1000/60',
+  LIMIT_FACTOR_CODE_USER_DAY: '1000/60',
+  LIMIT_FACTOR_NETWORK: '10000/60',
+};
 const STEP_MS = 30_000;
 
 const app = await testApp(HIGH);

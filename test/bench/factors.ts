@@ -26,6 +26,7 @@ const config = readConfig({
   LIMIT_LOGIN_NETWORK: HIGH,
   LIMIT_FACTOR_NETWORK: HIGH,
   LIMIT_FACTOR_CODE_USER: HIGH,
+  LIMIT_FACTOR_CODE_USER_DAY: HIGH,
   LIMIT_PASSKEY_SIGN_IN_NETWORK: HIGH,
 });
 const app = await startApp(config, { api: true, worker: false }, createLogger('silent'));

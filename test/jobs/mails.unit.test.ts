@@ -55,6 +55,7 @@ test.each([
   'password-reset-done',
   'sign-in-method-added',
   'sign-in-method-removed',
+  'wrong-codes',
   'email-change-requested',
   'email-changed',
   'email-change-undone',

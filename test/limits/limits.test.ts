@@ -95,6 +95,13 @@ const CASES: Record<string, (call: Caller, app: TestApp) => Promise<(n: number) 
       return call(auth.finishSignIn, { challengeId, recoveryCode: 'a wrong one' });
     };
   },
+  FACTOR_CODE_USER_DAY: async (call, app) => {
+    const person = await withTotp(app, call);
+    return async () => {
+      const { id: challengeId } = await challenged(call, person);
+      return call(auth.finishSignIn, { challengeId, recoveryCode: 'a wrong one' });
+    };
+  },
   STEP_UP_SESSION: async (call) => {
     const { accessToken } = await signedIn(call);
     return () => call(account.startStepUp, {}, { bearer: accessToken });
@@ -127,8 +134,8 @@ const CASES: Record<string, (call: Caller, app: TestApp) => Promise<(n: number) 
 
 test('every limit of the table has a case', () => {
   const budgets = Object.keys(LIMITS).filter((name) => name.startsWith('GLOBAL_')); // they reject no call; see budgets.test.ts
-  // These reject no call: test/auth/check-role.test.ts, test/auth/known-networks.test.ts.
-  const others = ['DENIED_AUDIT', 'NETWORK_MAIL_ACCOUNT'];
+  // These reject no call: test/auth/check-role.test.ts, test/auth/known-networks.test.ts, test/auth/wrong-codes.test.ts.
+  const others = ['DENIED_AUDIT', 'NETWORK_MAIL_ACCOUNT', 'WRONG_CODES_MAIL_ACCOUNT'];
   expect([...Object.keys(CASES), ...budgets, ...others].toSorted()).toEqual(Object.keys(LIMITS).toSorted());
 });
 

@@ -43,6 +43,15 @@ export function recoveryCodesCreatedMail({ publicUrl, happenedAt }: Facts<never>
   ]);
 }
 
+export function wrongCodesMail({ publicUrl, happenedAt }: Facts<never>): MailContent {
+  return layout('Many wrong codes were entered for your account', [
+    'Hello,',
+    `Many wrong codes were entered for your account until ${formatTime(happenedAt)}. Codes are blocked for a while now, but passkeys are not.`,
+    'If it was you, wait before you try again, or sign in with a passkey.',
+    `If it was not you, another person knows your password, or uses a device on which you are signed in. Set a new password now: ${publicUrl}`,
+  ]);
+}
+
 function codesThatAreLeft(count: number): string {
   if (count === 0) return 'It was the last one. Create new codes now.';
   return count === 1 ? 'One unused code is left. Create new codes soon.' : `${count} unused codes are left.`;

@@ -10,6 +10,7 @@ import {
   factorRemovedMail,
   recoveryCodesCreatedMail,
   recoveryCodeUsedMail,
+  wrongCodesMail,
 } from './factor-notices.ts';
 import type { MailContent } from './layout.ts';
 import {
@@ -49,6 +50,7 @@ export const MAILS = {
   'factor-removed': factorRemovedMail,
   'recovery-code-used': recoveryCodeUsedMail,
   'recovery-codes-created': recoveryCodesCreatedMail,
+  'wrong-codes': wrongCodesMail,
   'verify-email': verifyEmailMail,
   'confirm-email-change': confirmEmailChangeMail,
   'confirm-network': confirmNetworkMail,
