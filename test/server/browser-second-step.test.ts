@@ -286,7 +286,9 @@ describe('a step-up', () => {
     expect(target(await get('step-up?return=/orders', cookie))).toEqual([303, '/session/sign-in?return=%2Forders']);
     for (const acr of ['mfa', 'phr']) {
       const page = await get(`step-up?return=/orders&acr=${acr}`, cookie);
-      expect([page.status, await page.text()]).toEqual([400, expect.stringContaining('requires a second factor')]);
+      const text = await page.text();
+      expect([page.status, text]).toEqual([400, expect.stringContaining('requires a second factor')]);
+      expect(text).toContain('<h1>This did not work</h1>');
     }
     expect(await reasonOf(await post('step-up', { acr: 'pwd' }, { cookie }))).toEqual([400, 'FACTOR_MISSING']);
     expect((await get('step-up?acr=strong', cookie)).status).toBe(400);

@@ -40,7 +40,7 @@ export function signOutPage(returnTo: string): string {
 }
 
 export function errorPage(message: string): string {
-  return page('Sign in', [alert(message)]);
+  return page('This did not work', [alert(message)]);
 }
 
 export function sendPage(response: ServerResponse, status: number, html: string): void {
