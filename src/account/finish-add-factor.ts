@@ -46,7 +46,7 @@ export async function finishAddFactor(
 ): Promise<AddedFactor> {
   const { userId, sessionId } = principal;
   await countChange(deps, principal, call);
-  const permit = await limitSecondSteps(deps, call);
+  const permit = await limitSecondSteps(deps, proof, call);
   const { challenge, credentials } = await readOwnChallenge(
     deps,
     { principal, challengeId },

@@ -27,7 +27,7 @@ export async function finishStepUp(
 ): Promise<Tokens> {
   const { userId, sessionId } = principal;
   await countStepUp(deps, principal, call);
-  const network = await limitSecondSteps(deps, call);
+  const network = await limitSecondSteps(deps, proof, call);
   const { challenge, credentials } = await readOwnChallenge(deps, { principal, challengeId }, 'step_up', call);
   const { use, permit } = await checkProof(deps, { challenge, userId, proof }, call);
   const effects = [

@@ -48,7 +48,7 @@ export async function finishSignIn(
   { challengeId, proof }: FinishSignInInput,
   call: Call,
 ): Promise<SignedIn & { recoveryCodes: string[] }> {
-  const network = await limitSecondSteps(deps, call);
+  const network = await limitSecondSteps(deps, proof, call);
   const challenge = await readChallenge(deps, challengeId, ['sign_in', 'passkey_sign_in'], call);
   const proven = await prove(deps, challenge, proof, call);
   const { credentials, methods, secondStep, effects, recoveryCodes, permit } = proven;

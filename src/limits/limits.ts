@@ -226,11 +226,18 @@ export const LIMITS = {
     key: '<network>',
     counts: 'Sign-ins with a passkey alone that one network started.',
   },
-  FACTOR_NETWORK: {
+  FACTOR_CODE_NETWORK: {
     points: 100,
     windowSeconds: 900,
     key: '<network>',
-    counts: 'Failed second steps from one network, and invalid challenges.',
+    counts: 'Second steps with a code from one network that failed, also because of an invalid challenge.',
+  },
+  PASSKEY_NETWORK: {
+    points: 100,
+    windowSeconds: 900,
+    key: '<network>',
+    counts:
+      'The same with a passkey, and failed sign-ins with a passkey alone. It is a limit of its own, so that wrong codes lock no passkey out.',
   },
   FACTOR_CODE_USER: {
     points: 10,

@@ -9,7 +9,7 @@ import { reauthenticated, type SignedIn, signedIn } from '../support/people.ts';
 import { addPasskey, codeAt, PAGE, withPasskey, withTotp } from '../support/second-factors.ts';
 
 const HIGH = '100000/60';
-const app = await testApp({ LIMIT_ACCOUNT_CHANGE_USER: HIGH, LIMIT_FACTOR_NETWORK: HIGH });
+const app = await testApp({ LIMIT_ACCOUNT_CHANGE_USER: HIGH });
 const { call } = app;
 
 type Started = { person: SignedIn; finish: () => Promise<Outcome> };

@@ -6,7 +6,7 @@ import { account, auth, type Caller } from '../support/clients.ts';
 import { newPerson } from '../support/people.ts';
 import { addPasskey, challenged, nextCode, PAGE, withTotp } from '../support/second-factors.ts';
 
-const app = await testApp({ LIMIT_FACTOR_NETWORK: '10000/60', LIMIT_STEP_UP_SESSION: '10000/60' });
+const app = await testApp({ LIMIT_STEP_UP_SESSION: '10000/60' });
 const { call } = app;
 
 /** A call of a back end that passes the address of its user. */

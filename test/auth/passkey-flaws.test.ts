@@ -12,7 +12,8 @@ import { challenged, PAGE, type WithPasskey, withPasskey } from '../support/seco
 
 const HIGH = '100000/60';
 const app = await testApp({
-  LIMIT_FACTOR_NETWORK: HIGH,
+  LIMIT_FACTOR_CODE_NETWORK: HIGH,
+  LIMIT_PASSKEY_NETWORK: HIGH,
   LIMIT_STEP_UP_SESSION: HIGH,
   LIMIT_ACCOUNT_CHANGE_USER: HIGH,
 });

@@ -4,13 +4,13 @@ import { testApp } from '../support/app.ts';
 import { account, admin, auth } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { type SignedIn, signedInWith } from '../support/people.ts';
-import { challenged, nextCode, type WithTotp, withTotp } from '../support/second-factors.ts';
+import { addPasskey, challenged, nextCode, PAGE, type WithTotp, withTotp } from '../support/second-factors.ts';
 
 const A_DAY = 5;
 const app = await testApp({
   LIMIT_FACTOR_CODE_USER: '1000/60',
   LIMIT_FACTOR_CODE_USER_DAY: `${A_DAY}/86400`,
-  LIMIT_FACTOR_NETWORK: '10000/60',
+  LIMIT_FACTOR_CODE_NETWORK: '10000/60',
   REAUTHENTICATION_SECONDS: '3600',
 });
 const { call } = app;
@@ -87,4 +87,17 @@ test('a thief in one session gets a few codes a day, and blocks the codes of no 
 test('right codes do not count', async () => {
   const person = await withTotp(app, call);
   for (let n = 0; n < A_DAY + 2; n += 1) expect((await signIn(person)).code).toBe('ok');
+});
+
+const strict = await testApp({ LIMIT_FACTOR_CODE_NETWORK: '3/900' });
+
+test('wrong codes of a network stop its codes, but none of its passkeys', async () => {
+  const person = await withTotp(strict, strict.call);
+  const { authenticator } = await addPasskey(strict.call, person);
+  const finish = (challengeId: string, proof: object) => strict.call(auth.finishSignIn, { challengeId, ...proof });
+  for (let n = 0; n < 3; n += 1) await finish(`lkc_${n}`, { totpCode: '12345' });
+  const { id, passkeyRequestOptions } = await challenged(strict.call, person);
+  expect((await finish(id, { recoveryCode: person.recoveryCodes[0] as string })).reason).toBe('RATE_LIMITED');
+  const passkeyAssertion = authenticator.assert(passkeyRequestOptions, { origin: PAGE });
+  expect((await finish(id, { passkeyAssertion })).code).toBe('ok');
 });

@@ -87,7 +87,8 @@ const CASES: Record<string, (call: Caller, app: TestApp) => Promise<(n: number) 
   FINISH_OAUTH_NETWORK: async (call) => (n) =>
     call(auth.finishOAuth, { state: `lks_${n}`, code: 'x', binding: 'x', redirectUri: REDIRECT }),
   PASSKEY_SIGN_IN_NETWORK: async (call) => () => call(auth.startPasskeySignIn, {}),
-  FACTOR_NETWORK: async (call) => (n) => call(auth.finishSignIn, { challengeId: `lkc_${n}`, totpCode: '000000' }),
+  FACTOR_CODE_NETWORK: async (call) => (n) => call(auth.finishSignIn, { challengeId: `lkc_${n}`, totpCode: '000000' }),
+  PASSKEY_NETWORK: async (call) => (n) => call(auth.finishSignIn, { challengeId: `lkc_${n}`, passkeyAssertion: '{}' }),
   FACTOR_CODE_USER: async (call, app) => {
     const person = await withTotp(app, call);
     return async () => {
