@@ -175,7 +175,7 @@ async function outliving(fate: string, values: unknown[], begin: () => Promise<O
   await client.query('BEGIN');
   await client.query("SELECT pg_advisory_xact_lock(hashtext('latchkey roles'))");
   const calling = begin();
-  await eventually(async () => (await client.query(WAITERS)).rowCount === 1, 1_500);
+  await eventually(async () => (await client.query(WAITERS)).rowCount === 1);
   await client.query(fate, values);
   const before = await contents(client);
   await client.query('COMMIT');
@@ -286,7 +286,7 @@ test('the end of the session of the caller waits for a running change', async ()
   const [holding, ending] = [await connected(), await connected()];
   await holding.query('BEGIN; LOCK TABLE outbox IN SHARE MODE');
   const calling = invoke(admin.createUser, await inputOf(admin.createUser), actor.accessToken);
-  await eventually(async () => (await holding.query(WAITERS)).rowCount === 1, 1_500);
+  await eventually(async () => (await holding.query(WAITERS)).rowCount === 1);
   let hasEnded = false;
   const end = ending.query('UPDATE sessions SET ended_at = now() WHERE user_id = $1', [actor.userId]).then(() => {
     hasEnded = true;
