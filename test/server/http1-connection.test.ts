@@ -1,5 +1,5 @@
 // Requests of one HTTP/1.1 connection, of which memory answers some before node:http reads them.
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, describe, expect, onTestFinished, test } from 'vitest';
 import { openCertificates } from '../support/certificates.ts';
 import { eventually } from '../support/eventually.ts';
@@ -228,6 +228,24 @@ describe('hostile requests', () => {
     expect(bodies(client.answers)).toEqual(['/fast', path, '/fast?own']);
     expect(cleartext.fastAnswers.slice(before)).toEqual(['/fast?own']);
   });
+
+  test.each([
+    ['cleartext', cleartext],
+    ['TLS', secure],
+  ])(
+    'a body that arrives while the process is busy, after the early answer, does not end the connection: %s',
+    async (_, listener) => {
+      const client = await opened(listener);
+      const [head = '', body = ''] = post('/early', 'its body').split(/(?<=\r\n\r\n)/);
+      await client.ask(head);
+      // Then the loop runs its timers before it reads.
+      await setImmediate();
+      client.write(`${body}${get('/slow')}`);
+      const until = performance.now() + 700;
+      while (performance.now() < until);
+      expect(bodies(await client.answered(3))).toEqual(['/fast', '/early', '/slow']);
+    },
+  );
 
   test('garbage after a request that was answered ends the connection', async () => {
     const client = await opened();

@@ -38,6 +38,8 @@ export class Http1Stream implements ServerStream {
   #isRequestComplete = false;
   #isEndDelivered = false;
   #bytesToDiscard: number | null = null;
+  /** The time for discarding has passed. The rest of the body may have arrived while this process was busy. */
+  #isLastCheck = false;
   #isClosed = false;
 
   /** @param openedAt performance.now() when the head of the request arrived */
@@ -148,6 +150,11 @@ export class Http1Stream implements ServerStream {
   }
 
   onDeadline(): void {
+    if (this.#bytesToDiscard !== null && !this.#isLastCheck) {
+      this.#isLastCheck = true;
+      this.#deadline = performance.now() + CHECK_EVERY_MS;
+      return;
+    }
     this.deadline = Number.POSITIVE_INFINITY;
     if (this.#bytesToDiscard !== null) this.reset();
     else this.#receiver?.onDeadline();
