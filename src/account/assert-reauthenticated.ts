@@ -6,6 +6,7 @@ import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import type { UserCaller } from '../domain/principal.ts';
 import { isReauthenticated } from '../domain/reauthentication.ts';
+import type { ReauthenticatedOwner } from '../store/user-locks.ts';
 import type { Credentials } from '../store/users.ts';
 import { type CheckPasswordDeps, checkCurrentPassword } from './check-current-password.ts';
 
@@ -27,7 +28,7 @@ export async function assertReauthenticated(
   deps: ReauthenticationDeps,
   { principal, currentPassword, attempts }: ReauthenticationProof,
   call: Call,
-): Promise<Credentials> {
+): Promise<Credentials & { owner: ReauthenticatedOwner }> {
   const found = await deps.store.users.credentialsById(principal.userId, call.signal);
   if (!found) throw new AuthError('TOKEN_REVOKED');
   const { hasFactor, isRecent } = await reauthenticationOf(deps, principal, call);
@@ -37,7 +38,8 @@ export async function assertReauthenticated(
     const permit = await checkCurrentPassword(deps, principal, given, call);
     await permit.giveBack();
   }
-  return found;
+  const { userId, sessionId } = principal;
+  return { ...found, owner: { userId, sessionId, passwordEpoch: found.passwordEpoch, usedFactor: hasFactor } };
 }
 
 /**

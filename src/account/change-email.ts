@@ -25,7 +25,7 @@ export async function changeEmail(
   const { userId, sessionId } = input.principal;
   const { new_email: email } = parseFields({ new_email: () => parseEmail(input.newEmail) });
   await countChange(deps, input.principal, call);
-  const { user, passwordEpoch } = await assertReauthenticated(deps, input, call);
+  const { user, passwordEpoch, owner } = await assertReauthenticated(deps, input, call);
   parseFields({ new_email: () => (email === user.email ? invalid('is the address of this account') : email) });
   const attempts: Attempt[] = [
     { limit: 'CHANGE_EMAIL_USER', key: userId },
@@ -36,17 +36,13 @@ export async function changeEmail(
   if (!user.emailVerified) attempts.push({ limit: 'NOTICE_ACCOUNT', key: notice });
   await enforceLimits(deps, { attempts, userId, sessionId }, call);
   const changeId = deps.newId();
-  const isRequested = await deps.store.emailChanges.create(
-    changeId,
-    { userId, sessionId, passwordEpoch },
-    {
-      at: deps.now(),
-      effects: [
-        audit({ type: 'email_change_requested', userId, sessionId, origin: call.origin }),
-        mail({ template: 'email-change-requested', userId, email: user.email, changeId }),
-        mail({ template: 'confirm-email-change', userId, email, accountEmail: user.email, passwordEpoch, changeId }),
-      ],
-    },
-  );
+  const isRequested = await deps.store.emailChanges.create(changeId, owner, {
+    at: deps.now(),
+    effects: [
+      audit({ type: 'email_change_requested', userId, sessionId, origin: call.origin }),
+      mail({ template: 'email-change-requested', userId, email: user.email, changeId }),
+      mail({ template: 'confirm-email-change', userId, email, accountEmail: user.email, passwordEpoch, changeId }),
+    ],
+  });
   if (!isRequested) throw new AuthError('TOKEN_REVOKED');
 }

@@ -49,7 +49,7 @@ export async function changePassword(
     current_password: () => parsePresentedPassword(input.currentPassword),
     new_password: () => parseDifferentPassword(input, deps.passwordPolicy, [found.user.email, found.user.fullName]),
   });
-  const isByFactor = await assertFactorUsed(deps, input.principal, call);
+  const usedFactor = await assertFactorUsed(deps, input.principal, call);
   const attempts = changeAttempts(deps, found.user);
   const given = { credentials: found, currentPassword: input.currentPassword, attempts };
   await checkCurrentPassword(deps, input.principal, given, call);
@@ -58,8 +58,14 @@ export async function changePassword(
   const passwordHash = await hasher.hash(newPassword, call.signal);
   const idleSeconds = deps.tokenSettings.sessionIdleSeconds;
   const grant = await store.users.changePassword(
-    { userId, sessionId, passwordEpoch: found.passwordEpoch },
-    { passwordHash, sessionId, idleSeconds, location: { address, userAgent }, by: { ...BY_PASSWORD, isByFactor } },
+    { userId, sessionId, passwordEpoch: found.passwordEpoch, usedFactor },
+    {
+      passwordHash,
+      sessionId,
+      idleSeconds,
+      location: { address, userAgent },
+      by: { ...BY_PASSWORD, keepsStepUp: usedFactor },
+    },
     {
       at: deps.now(),
       effects: [

@@ -17,8 +17,8 @@ export async function deleteMe(
 ): Promise<void> {
   const { userId, sessionId } = input.principal;
   await countChange(deps, input.principal, call);
-  const { user, passwordEpoch } = await assertReauthenticated(deps, input, call);
-  const outcome = await deps.store.users.remove({ userId, sessionId, passwordEpoch }, deps.now(), [
+  const { user, owner } = await assertReauthenticated(deps, input, call);
+  const outcome = await deps.store.users.remove(owner, deps.now(), [
     audit({ type: 'account_deleted', userId, sessionId, origin: call.origin }),
     mail({ template: 'account-deleted', userId, email: user.email }),
   ]);

@@ -30,7 +30,7 @@ export async function reauthenticate(
     throw new AuthError('REAUTHENTICATION_REQUIRED');
   const permit = await checkCurrentPassword(deps, principal, { credentials: found, currentPassword }, call);
   const grant = await deps.store.sessions.reauthenticate(
-    { userId, sessionId, passwordEpoch: found.passwordEpoch },
+    { userId, sessionId, passwordEpoch: found.passwordEpoch, usedFactor: false },
     {
       sessionId,
       idleSeconds: deps.tokenSettings.sessionIdleSeconds,

@@ -17,9 +17,9 @@ export async function regenerateRecoveryCodes(
 ): Promise<string[]> {
   const { userId, sessionId } = input.principal;
   await countChange(deps, input.principal, call);
-  const { user, passwordEpoch } = await assertReauthenticated(deps, input, call);
+  const { user, owner } = await assertReauthenticated(deps, input, call);
   const { codes, macs } = recoveryCodesFor(userId, deps);
-  const isReplaced = await deps.store.factors.replaceRecoveryCodes({ userId, sessionId, passwordEpoch }, macs, {
+  const isReplaced = await deps.store.factors.replaceRecoveryCodes(owner, macs, {
     at: deps.now(),
     effects: [
       audit({ type: 'recovery_codes_created', userId, sessionId, origin: call.origin }),

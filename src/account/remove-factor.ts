@@ -23,9 +23,9 @@ export async function removeFactor(
   const { userId, sessionId } = input.principal;
   const { factor_id: id } = parseFields({ factor_id: () => parseUuid(input.factorId) });
   await countChange(deps, input.principal, call);
-  const { user, passwordEpoch } = await assertReauthenticated(deps, input, call);
+  const { user, owner } = await assertReauthenticated(deps, input, call);
   const target = `factor:${id}`;
-  const removed = await deps.store.factors.remove({ userId, sessionId, passwordEpoch }, id, {
+  const removed = await deps.store.factors.remove(owner, id, {
     at: deps.now(),
     effects: ({ kind }) => [
       audit({ type: 'factor_removed', userId, sessionId, target, detail: kind, origin: call.origin }),

@@ -19,13 +19,12 @@ export async function revokeOtherSessions(
     { attempts: [{ limit: 'REVOCATION_SESSION', key: allBut }], userId, sessionId: allBut },
     call,
   );
-  const { passwordEpoch } = await assertReauthenticated(
+  const { owner } = await assertReauthenticated(
     deps,
     // Counted by session: a thief in another session cannot use up the attempts that the owner needs to end it.
     { principal, currentPassword, attempts: [{ limit: 'CHANGE_PASSWORD_USER', key: allBut }] },
     call,
   );
-  const owner = { userId, sessionId: allBut, passwordEpoch };
   const ended = await deps.store.sessions.endOfOwner(
     owner,
     { allBut },

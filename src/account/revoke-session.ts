@@ -28,13 +28,12 @@ export async function revokeSession(
     const isEnded = await store.sessions.end(only, 'revoked', { at: now(), effects: [revoked] });
     if (!isEnded) throw new AuthError('SESSION_NOT_FOUND');
   } else {
-    const { passwordEpoch } = await assertReauthenticated(
+    const { owner } = await assertReauthenticated(
       deps,
       // Counted by session: a thief in another session cannot use up the attempts that the owner needs to end it.
       { principal, currentPassword, attempts: [{ limit: 'CHANGE_PASSWORD_USER', key: sessionId }] },
       call,
     );
-    const owner = { userId, sessionId, passwordEpoch };
     const ended = await store.sessions.endOfOwner(
       owner,
       { only },

@@ -53,17 +53,16 @@ async function prepare(
   const { userId, sessionId } = input.principal;
   const { name } = parseFields({ name: () => parseNewFactorName(input.name, kind) });
   await countChange(deps, input.principal, call);
-  const credentials = await assertReauthenticated(deps, input, call);
+  const { owner, ...credentials } = await assertReauthenticated(deps, input, call);
   const factors = await deps.store.factors.ofUser(userId, call.signal);
   if (factors.filter((factor) => factor.kind === kind).length >= MAX_FACTORS[kind]) {
     throw new AuthError('TOO_MANY_FACTORS');
   }
-  const { passwordEpoch } = credentials;
-  // The re-authentication used a factor when the account has one. Otherwise the new factor must be the first.
-  const acr = factors.length > 0 ? 'mfa' : 'pwd';
+  // Without a factor in the re-authentication the new one must be the first.
+  const acr = owner.usedFactor ? 'mfa' : 'pwd';
   return {
     credentials,
     factors,
-    challenge: { purpose: `add_${kind}`, userId, sessionId, passwordEpoch, factorName: name, acr },
+    challenge: { purpose: `add_${kind}`, userId, sessionId, passwordEpoch: owner.passwordEpoch, factorName: name, acr },
   };
 }

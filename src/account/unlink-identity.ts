@@ -22,8 +22,7 @@ export async function unlinkIdentity(
   const { userId, sessionId } = input.principal;
   const { identity_id: id } = parseFields({ identity_id: () => parseUuid(input.identityId) });
   await countChange(deps, input.principal, call);
-  const { user, passwordEpoch } = await assertReauthenticated(deps, input, call);
-  const owner = { userId, sessionId, passwordEpoch };
+  const { user, owner } = await assertReauthenticated(deps, input, call);
   const configured = [...deps.providers.keys()];
   const outcome = await deps.store.identities.unlink(owner, id, {
     usable: configured,

@@ -7,7 +7,7 @@ import { deleteFactorsSince } from './factors.ts';
 import { writeEffects } from './outbox.ts';
 import type { Db } from './postgres/database.ts';
 import { isUniqueViolation } from './postgres/violation.ts';
-import { type AccountOwner, lockOwner } from './user-locks.ts';
+import { lockReauthenticatedOwner, type ReauthenticatedOwner } from './user-locks.ts';
 
 export type UndoneChange = {
   userId: string;
@@ -26,9 +26,13 @@ const SUSPECT_BEFORE_MS = 7 * 86_400_000;
 export function createEmailChanges(db: Db, newId: () => string) {
   return {
     /** False when the owner may no longer change the account. */
-    async create(id: string, owner: AccountOwner, { at, effects }: { at: Date; effects: Effect[] }): Promise<boolean> {
+    async create(
+      id: string,
+      owner: ReauthenticatedOwner,
+      { at, effects }: { at: Date; effects: Effect[] },
+    ): Promise<boolean> {
       return db.transaction().execute(async (trx) => {
-        if (!(await lockOwner(trx, owner))) return false;
+        if (!(await lockReauthenticatedOwner(trx, owner))) return false;
         await sql`
           INSERT INTO email_changes (id, user_id, old_email, old_email_verified_at, asked_at)
           SELECT ${id}, id, email, email_verified_at, ${at}::timestamptz FROM users WHERE id = ${owner.userId}

@@ -15,7 +15,7 @@ import { writeEffects } from './outbox.ts';
 import type { Db } from './postgres/database.ts';
 import { type Grant, type Renewal, renewSession } from './session-rows.ts';
 import { undoable } from './undoable.ts';
-import { type AccountOwner, lockOwner } from './user-locks.ts';
+import { type AccountOwner, lockOwner, lockReauthenticatedOwner, type ReauthenticatedOwner } from './user-locks.ts';
 
 /** `recoveryCodes` are their MACs. They are stored with the first factor only. */
 export type Adding = {
@@ -102,12 +102,12 @@ export function createFactors(db: Db, newId: () => string) {
 
     /** Ends the other sessions that used the factor. */
     async remove(
-      owner: AccountOwner,
+      owner: ReauthenticatedOwner,
       id: string,
       { at, effects }: { at: Date; effects: (removed: Factor, endedIds: string[]) => Effect[] },
     ): Promise<{ endedIds: string[] } | 'account' | 'unknown' | 'required'> {
       return db.transaction().execute(async (trx) => {
-        if (!(await lockOwner(trx, owner))) return 'account';
+        if (!(await lockReauthenticatedOwner(trx, owner))) return 'account';
         const factors = await factorsOf(trx, owner.userId);
         const removed = factors.find((factor) => factor.id === id);
         if (!removed) return 'unknown';
@@ -121,12 +121,13 @@ export function createFactors(db: Db, newId: () => string) {
 
     /** False when the account has no factor, or its owner may no longer change it. */
     async replaceRecoveryCodes(
-      owner: AccountOwner,
+      owner: ReauthenticatedOwner,
       macs: Buffer[],
       { at, effects }: { at: Date; effects: Effect[] },
     ): Promise<boolean> {
       return db.transaction().execute(async (trx) => {
-        if (!(await lockOwner(trx, owner)) || (await factorsOf(trx, owner.userId)).length === 0) return false;
+        if (!(await lockReauthenticatedOwner(trx, owner)) || (await factorsOf(trx, owner.userId)).length === 0)
+          return false;
         await trx.deleteFrom('recovery_codes').where('user_id', '=', owner.userId).execute();
         await insertRecoveryCodes(trx, owner.userId, macs);
         await writeEffects(trx, newId, { at, effects });

@@ -7,7 +7,7 @@ import { endSessions } from './end-sessions.ts';
 import { writeEffects } from './outbox.ts';
 import type { Db } from './postgres/database.ts';
 import { isUniqueViolation } from './postgres/violation.ts';
-import { type AccountOwner, lockOwner, lockUser } from './user-locks.ts';
+import { lockReauthenticatedOwner, lockUser, type ReauthenticatedOwner } from './user-locks.ts';
 
 export type Identity = { id: string; provider: string; issuer: string; createdAt: Date; lastUsedAt: Date };
 
@@ -117,14 +117,14 @@ export function createIdentities(db: Db, newId: () => string) {
      * @param options `usable` lists the configured providers
      */
     async unlink(
-      owner: AccountOwner,
+      owner: ReauthenticatedOwner,
       id: string,
       { usable, at, effects }: { usable: string[]; at: Date; effects: (unlinked: { provider: string }) => Effect[] },
     ): Promise<'done' | 'unknown' | 'last' | 'changed'> {
       const { userId, sessionId } = owner;
       return db.transaction().execute(async (trx) => {
         // The lock excludes two calls that unlink the last two identities at once.
-        if (!(await lockOwner(trx, owner))) return 'changed';
+        if (!(await lockReauthenticatedOwner(trx, owner))) return 'changed';
         const rows = await trx
           .selectFrom('identities')
           .select(['id', 'provider'])

@@ -21,7 +21,12 @@ export type Session = Grant & SessionState;
 export type SessionLocation = { address: string; userAgent: string };
 
 /** The authentication that renews a session: its methods, and the factor that it used. */
-type Renewing = Methods & { factorId?: string | null; isByFactor?: boolean };
+type Renewing = Methods & {
+  factorId?: string | null;
+  isByFactor?: boolean;
+  /** The password was changed after a step-up, which a password does not prolong. */
+  keepsStepUp?: boolean;
+};
 
 export type Renewal = { sessionId: string; idleSeconds: number; location: SessionLocation; by: Renewing };
 
@@ -32,13 +37,19 @@ export type Renewal = { sessionId: string; idleSeconds: number; location: Sessio
  */
 export async function renewSession(
   trx: Db,
-  { sessionId, idleSeconds, location, by: { acr, amr, factorId = null, isByFactor = false } }: Renewal,
+  {
+    sessionId,
+    idleSeconds,
+    location,
+    by: { acr, amr, factorId = null, isByFactor = false, keepsStepUp = false },
+  }: Renewal,
   now: Date,
 ): Promise<Grant | null> {
   const { numAffectedRows } = await sql`
     UPDATE sessions
-    SET counter = counter + 2, rotated_at = ${now}, rotation_request_id = '', reauthenticated_at = ${now},
-      reauthenticated_counter = counter + 2, reauthenticated_by_factor = ${isByFactor},
+    SET counter = counter + 2, rotated_at = ${now}, rotation_request_id = '', reauthenticated_counter = counter + 2,
+      reauthenticated_at = CASE WHEN ${keepsStepUp} THEN reauthenticated_at ELSE ${now} END,
+      reauthenticated_by_factor = ${keepsStepUp || isByFactor},
       acr = CASE WHEN acr_rank(${acr}) > acr_rank(acr) THEN ${acr} ELSE acr END,
       amr = ARRAY(SELECT DISTINCT unnest(amr || ${amr}::text[]) COLLATE "C" ORDER BY 1),
       authenticated_at = CASE WHEN acr_rank(${acr}) >= acr_rank(acr) THEN ${now} ELSE authenticated_at END,

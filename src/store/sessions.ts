@@ -20,7 +20,13 @@ import {
   sessionById,
 } from './session-rows.ts';
 import { undoable } from './undoable.ts';
-import { type AccountOwner, lockOwner, lockUser } from './user-locks.ts';
+import {
+  type AccountOwner,
+  lockOwner,
+  lockReauthenticatedOwner,
+  lockUser,
+  type ReauthenticatedOwner,
+} from './user-locks.ts';
 
 export type NewSession = {
   id: string;
@@ -139,12 +145,12 @@ export function createSessions(db: Db, newId: () => string, clock: () => Date) {
 
     /** Null when the owner may no longer change the account. */
     async reauthenticate(
-      owner: AccountOwner,
+      owner: ReauthenticatedOwner,
       renewal: Renewal,
       { at, effects }: { at: Date; effects: Effect[] },
     ): Promise<Grant | null> {
       return db.transaction().execute(async (trx) => {
-        if (!(await lockOwner(trx, owner))) return null;
+        if (!(await lockReauthenticatedOwner(trx, owner))) return null;
         const grant = await renewSession(trx, renewal, at);
         if (grant) await writeEffects(trx, newId, { at, effects });
         return grant;
@@ -203,12 +209,12 @@ export function createSessions(db: Db, newId: () => string, clock: () => Date) {
 
     /** Returns how many; null when the owner may no longer change the account. */
     async endOfOwner(
-      owner: AccountOwner,
+      owner: ReauthenticatedOwner,
       which: { only: string } | { allBut: string },
       { at, effects }: { at: Date; effects: (endedIds: string[]) => Effect[] },
     ): Promise<number | null> {
       return db.transaction().execute(async (trx) => {
-        if (!(await lockOwner(trx, owner))) return null;
+        if (!(await lockReauthenticatedOwner(trx, owner))) return null;
         const endedIds = await endSessions(trx, { at, reason: 'revoked' }, (eb) =>
           eb.and([
             eb('user_id', '=', owner.userId),

@@ -1,4 +1,5 @@
 // Until the commit the account stays as the caller has read it.
+import { AuthError } from '../domain/auth-error.ts';
 import { endSessions } from './end-sessions.ts';
 import type { Db } from './postgres/database.ts';
 
@@ -31,6 +32,23 @@ export async function lockOwner(trx: Db, { userId, sessionId, passwordEpoch }: A
     .where('ended_at', 'is', null)
     .executeTakeFirst();
   return session !== undefined;
+}
+
+/** `usedFactor`: whether the re-authentication used a factor, because the account had one. */
+export type ReauthenticatedOwner = AccountOwner & { usedFactor: boolean };
+
+/** As lockOwner. @throws AuthError REAUTHENTICATION_REQUIRED when the account has got its first factor since */
+export async function lockReauthenticatedOwner(trx: Db, owner: ReauthenticatedOwner): Promise<boolean> {
+  if (!(await lockOwner(trx, owner))) return false;
+  if (owner.usedFactor) return true;
+  const factor = await trx
+    .selectFrom('factors')
+    .select('id')
+    .where('user_id', '=', owner.userId)
+    .limit(1)
+    .executeTakeFirst();
+  if (factor) throw new AuthError('REAUTHENTICATION_REQUIRED');
+  return true;
 }
 
 /** Requires that the user is locked. */

@@ -11,7 +11,7 @@ import type { Db } from './postgres/database.ts';
 import { type Grant, type Renewal, renewSession } from './session-rows.ts';
 import { undoable } from './undoable.ts';
 import { type Holder, holderColumns, toHolder, toUser, userColumns } from './user-columns.ts';
-import { type AccountOwner, lockOwner, replacePassword } from './user-locks.ts';
+import { lockReauthenticatedOwner, type ReauthenticatedOwner, replacePassword } from './user-locks.ts';
 
 export type Credentials = Holder & {
   passwordHash: string | null;
@@ -157,9 +157,9 @@ export function createUsers(db: Db, newId: () => string, clock: () => Date) {
      * Audit events keep only the id of the account. `gone`: the owner's session has ended. `undoable`: the owner of a
      * former address can still undo its change.
      */
-    async remove(owner: AccountOwner, at: Date, effects: Effect[]): Promise<'done' | 'gone' | 'undoable'> {
+    async remove(owner: ReauthenticatedOwner, at: Date, effects: Effect[]): Promise<'done' | 'gone' | 'undoable'> {
       return db.transaction().execute(async (trx) => {
-        if (!(await lockOwner(trx, owner))) return 'gone';
+        if (!(await lockReauthenticatedOwner(trx, owner))) return 'gone';
         if (await isUndoable(trx, owner.userId, at)) return 'undoable';
         await sql`SELECT delete_user(${owner.userId})`.execute(trx);
         await writeEffects(trx, newId, { at, effects });
@@ -206,12 +206,12 @@ export function createUsers(db: Db, newId: () => string, clock: () => Date) {
      * has changed or that session has ended.
      */
     async changePassword(
-      owner: AccountOwner,
+      owner: ReauthenticatedOwner,
       { passwordHash, ...renewal }: Renewal & { passwordHash: string },
       { at, effects }: { at: Date; effects: Effect[] },
     ): Promise<Grant | null> {
       const changed = await undoable<Grant, 'session ended'>(db, async (trx, undo) => {
-        if (!(await lockOwner(trx, owner))) undo('session ended');
+        if (!(await lockReauthenticatedOwner(trx, owner))) undo('session ended');
         // The grant must have the claims of after the change.
         await replacePassword(
           trx,
