@@ -13,7 +13,7 @@ import type { Challenge } from '../store/challenges.ts';
 import type { StoredTotp } from '../store/factor-rows.ts';
 import type { FactorUse } from '../store/factor-uses.ts';
 import { assertPasskey } from './assert-passkey.ts';
-import { codeAttempts } from './code-attempts.ts';
+import { codeAttempts, wrongCodeEffects } from './code-attempts.ts';
 import { DECOY_TOTP } from './decoy-factors.ts';
 import { enforceLimits, type Permit } from './enforce-limits.ts';
 import { rejectProof } from './reject-proof.ts';
@@ -26,7 +26,10 @@ export type PresentedProof = {
   proof: Proof;
 };
 
-/** Requires limitSecondSteps. @throws AuthError FACTOR_INVALID, INVALID_ARGUMENT or RATE_LIMITED */
+/**
+ * Requires limitSecondSteps. A caller who gives up the call stops nothing, so that each counted code is compared.
+ * @throws AuthError FACTOR_INVALID, INVALID_ARGUMENT or RATE_LIMITED
+ */
 export async function checkProof(
   deps: ProofDeps,
   presented: PresentedProof,
@@ -38,7 +41,7 @@ export async function checkProof(
 }> {
   const { challenge, userId, proof } = presented;
   const isCode = proof.kind !== 'passkey';
-  const attempts = isCode ? codeAttempts(deps, { ...challenge, userId }, call) : [];
+  const attempts = isCode ? codeAttempts({ ...challenge, userId }) : [];
   const permit = await enforceLimits(deps, { attempts, userId }, call);
   if (!reaches(ACR_OF_PROOF[proof.kind], challenge.acr)) return reject(deps, presented, 'too weak', call);
   if (isCode && !(await deps.store.challenges.countCode(challenge.id))) {
@@ -53,7 +56,7 @@ type UseOf = (deps: ProofDeps, presented: PresentedProof, call: Call) => Promise
 const USES: Record<ProofKind, UseOf> = { totp: useTotp, recovery_code: useRecoveryCode, passkey: usePasskey };
 
 async function useTotp(deps: ProofDeps, presented: PresentedProof, call: Call): Promise<FactorUse> {
-  const factors = await deps.store.factors.ofUser(presented.userId, call.signal);
+  const factors = await deps.store.factors.ofUser(presented.userId);
   const own = factors.filter((factor) => factor.kind === 'totp');
   const matches = (own.length > 0 ? own : [DECOY_TOTP]).flatMap((factor) => {
     const step = matchingTotpStep(secretOf(deps, factor), presented.proof.text, deps.now());
@@ -84,7 +87,7 @@ async function useRecoveryCode(deps: ProofDeps, presented: PresentedProof, call:
 async function usePasskey(deps: ProofDeps, presented: PresentedProof, call: Call): Promise<FactorUse> {
   const { userId, challenge, proof } = presented;
   const credentialId = assertedCredentialId(proof.text);
-  const factors = await deps.store.factors.ofUser(userId, call.signal);
+  const factors = await deps.store.factors.ofUser(userId);
   const passkey = factors
     .filter((factor) => factor.kind === 'passkey')
     .find((factor) => credentialId !== null && factor.credentialId.equals(credentialId));
@@ -93,11 +96,12 @@ async function usePasskey(deps: ProofDeps, presented: PresentedProof, call: Call
   return assertPasskey(deps, { ...response, userId, sessionId, isAlone: false }, call);
 }
 
-function reject(
-  deps: Pick<Deps, 'store' | 'now'>,
+async function reject(
+  deps: Pick<Deps, 'store' | 'limiter' | 'now'>,
   { userId, challenge, proof }: PresentedProof,
   cause: string,
   call: Call,
 ): Promise<never> {
-  return rejectProof(deps, { userId, sessionId: challenge.sessionId, kind: proof.kind }, cause, call);
+  const effects = proof.kind === 'passkey' ? [] : await wrongCodeEffects(deps, userId);
+  return rejectProof(deps, { userId, sessionId: challenge.sessionId, kind: proof.kind }, cause, call, effects);
 }

@@ -1,32 +1,25 @@
 import type { Deps } from '../deps.ts';
-import { mailboxHash } from '../domain/account-hash.ts';
-import type { Call } from '../domain/call.ts';
 import { type Effect, mail } from '../domain/effect.ts';
-import { type Attempt, spendBudgets } from './enforce-limits.ts';
-import { MAILS } from './mail-attempts.ts';
+import type { Challenge } from '../store/challenges.ts';
+import type { Attempt } from './enforce-limits.ts';
 
-type CodeDeps = Pick<Deps, 'store' | 'limiter' | 'purposeKeys' | 'now'>;
+type Guessed = Pick<Challenge, 'sessionId' | 'passwordEpoch'> & { userId: string };
 
-/** The limits on TOTP codes and recovery codes. The owner learns of exceeded ones: the caller passed the first step. */
-export function codeAttempts(
-  deps: CodeDeps,
-  { userId, sessionId, passwordEpoch }: { userId: string; sessionId: string | null; passwordEpoch: number | null },
-  call: Call,
-): Attempt[] {
-  const onFirstRejection = () => warnOwner(deps, userId, call);
+/** The limits on TOTP codes and recovery codes. By session, a thief in one cannot block the step-ups of the others. */
+export function codeAttempts({ userId, sessionId, passwordEpoch }: Guessed): Attempt[] {
   return [
-    { limit: 'FACTOR_CODE_USER', key: sessionId ?? userId, onFirstRejection },
-    { limit: 'FACTOR_CODE_USER_DAY', key: sessionId ?? `${userId}:${passwordEpoch ?? ''}`, onFirstRejection },
+    { limit: 'FACTOR_CODE_USER', key: sessionId ?? userId },
+    { limit: 'FACTOR_CODE_USER_DAY', key: sessionId ?? `${userId}:${passwordEpoch}` },
+    { limit: 'FACTOR_CODE_USER_WEEK', key: userId },
   ];
 }
 
-async function warnOwner(deps: CodeDeps, userId: string, call: Call): Promise<Effect[]> {
-  const user = await deps.store.users.byId(userId, call.signal);
-  if (!user) return [];
-  const { email } = user;
-  const key = mailboxHash(email, deps.purposeKeys.accountHash);
-  const { allowed } = await deps.limiter.take('WRONG_CODES_MAIL_ACCOUNT', key);
-  if (!allowed) return [];
-  await spendBudgets(deps, [MAILS], call);
-  return [mail({ template: 'wrong-codes', userId, email })];
+/** For a wrong code: a notice to the owner, once a day, because the caller has passed the first step. */
+export async function wrongCodeEffects(
+  { store, limiter }: Pick<Deps, 'store' | 'limiter'>,
+  userId: string,
+): Promise<Effect[]> {
+  const { isFirstRejection } = await limiter.take('WRONG_CODE_NOTICE', userId);
+  const user = isFirstRejection ? await store.users.byId(userId) : null;
+  return user ? [mail({ template: 'wrong-codes', userId, email: user.email })] : [];
 }

@@ -9,6 +9,7 @@ import { searchUsers } from '../admin/search-users.ts';
 import { unlockUser } from '../admin/unlock-user.ts';
 import type { User } from '../domain/user.ts';
 import type { CountedLimit } from '../limits/counted-limits.ts';
+import { REJECTING_NO_CALL } from '../limits/limits.ts';
 import { OperatorError } from '../process/operator-error.ts';
 import type { SessionRecord } from '../store/user-history.ts';
 import type { FoundUser, UserRecord } from '../store/user-records.ts';
@@ -172,7 +173,7 @@ function oneLine(error: unknown): string {
 
 function lockRow(limits: CountedLimit[] | null, problem: string): Row {
   if (limits === null) return { locked: null, locked_by: [], locked_until: null, lock_problem: problem };
-  const reached = limits.filter(({ isReached }) => isReached);
+  const reached = limits.filter(({ limit, isReached }) => isReached && !REJECTING_NO_CALL.includes(limit));
   const last = Math.max(...reached.map(({ until }) => until.getTime()));
   return {
     locked: reached.length > 0,

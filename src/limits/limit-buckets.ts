@@ -32,7 +32,7 @@ export function bucketsOfAccount(limits: Limits, account: CountedAccount, networ
     '<account>:<network>': accounts.flatMap((hash, n) => (networks[n] ?? []).map((network) => `${hash}:${network}`)),
     '<mailbox>': mailboxes,
     '<user id>': ofUser,
-    '<user id>:<password epoch>': ofUser.flatMap((id) => [`${id}:${passwordEpoch}`, `${id}:`]),
+    '<user id>:<password epoch>': ofUser.map((id) => `${id}:${passwordEpoch}`),
     '<session id>': sessionIds,
   };
   return NAMES.flatMap((limit) => {

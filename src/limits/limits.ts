@@ -22,7 +22,7 @@ export const KEY_PARTS: Record<string, string> = {
   domain: 'The domain of the e-mail address.',
   'user id': 'The id of the user.',
   'password epoch':
-    'The number of password changes of the user. A new password ends the count of an attacker who knew the former one. Empty after a first step at an identity provider.',
+    'The number of password changes of the user. After a new password a new count begins, so that an attacker who knew the former one cannot keep the owner out.',
   'session id': 'The id of the session.',
   'reset id': 'The id in the reset token.',
   'verification id': 'The id in the verification token.',
@@ -250,14 +250,20 @@ export const LIMITS = {
     points: 50,
     windowSeconds: 86_400,
     key: '<user id>:<password epoch>',
-    counts:
-      'The same over a day, so that an attacker who knows the password cannot guess codes for weeks. A step-up uses the session id as the key.',
+    counts: 'The same over a day. A step-up uses the session id as the key.',
   },
-  WRONG_CODES_MAIL_ACCOUNT: {
-    points: 1,
+  FACTOR_CODE_USER_WEEK: {
+    points: 200,
+    windowSeconds: 604_800,
+    key: '<user id>',
+    counts:
+      'The same over a week, in sign-ins and step-ups of all sessions and with all passwords, so that an attacker cannot go on guessing.',
+  },
+  WRONG_CODE_NOTICE: {
+    points: 9,
     windowSeconds: 86_400,
-    key: '<mailbox>',
-    counts: 'E-mails to one mailbox about wrong codes. Exceeding FACTOR_CODE_USER or FACTOR_CODE_USER_DAY sends one.',
+    key: '<user id>',
+    counts: 'Wrong codes of one user. The next one sends an e-mail to the owner. It rejects no call.',
   },
   STEP_UP_SESSION: {
     points: 60,
@@ -301,6 +307,10 @@ export const LIMITS = {
 } satisfies Record<string, LimitEntry>;
 
 export type LimitName = keyof typeof LIMITS;
+
+/** Beyond these a mail or an audit event is sent, or is not, and no call is rejected. */
+export const REJECTING_NO_CALL: LimitName[] = ['DENIED_AUDIT', 'NETWORK_MAIL_ACCOUNT', 'WRONG_CODE_NOTICE'];
+
 export type BudgetName = Extract<LimitName, `GLOBAL_${string}`>;
 export type NetworkLimit = Extract<LimitName, `${string}_NETWORK`>;
 

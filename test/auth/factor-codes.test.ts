@@ -9,6 +9,7 @@ import { addPasskey, challenged, codeAt, nextCode, PAGE, type WithTotp, withTotp
 const HIGH = {
   LIMIT_FACTOR_CODE_USER: '1000/60',
   LIMIT_FACTOR_CODE_USER_DAY: '1000/60',
+  LIMIT_FACTOR_CODE_USER_WEEK: '1000/60',
   LIMIT_FACTOR_CODE_NETWORK: '10000/60',
 };
 const STEP_MS = 30_000;

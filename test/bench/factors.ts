@@ -28,6 +28,7 @@ const config = readConfig({
   LIMIT_PASSKEY_NETWORK: HIGH,
   LIMIT_FACTOR_CODE_USER: HIGH,
   LIMIT_FACTOR_CODE_USER_DAY: HIGH,
+  LIMIT_FACTOR_CODE_USER_WEEK: HIGH,
   LIMIT_PASSKEY_SIGN_IN_NETWORK: HIGH,
 });
 const app = await startApp(config, { api: true, worker: false }, createLogger('silent'));

@@ -46,8 +46,8 @@ export function recoveryCodesCreatedMail({ publicUrl, happenedAt }: Facts<never>
 export function wrongCodesMail({ publicUrl, happenedAt }: Facts<never>): MailContent {
   return layout('Many wrong codes were entered for your account', [
     'Hello,',
-    `Many wrong codes were entered for your account until ${formatTime(happenedAt)}. Codes are blocked for a while now, but passkeys are not.`,
-    'If it was you, wait before you try again, or sign in with a passkey.',
+    `Many wrong codes of a second factor were entered for your account, the last on ${formatTime(happenedAt)}. After more of them we reject all codes for a while, but no passkey.`,
+    NOTHING_TO_DO,
     `If it was not you, another person knows your password, or uses a device on which you are signed in. Set a new password now: ${publicUrl}`,
   ]);
 }
