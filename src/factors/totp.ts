@@ -8,7 +8,11 @@ import { invalid } from '../domain/parse-fields.ts';
 /** The values of RFC 6238 that every authenticator app supports. */
 const PERIOD_SECONDS = 30;
 const FORM = { algorithm: 'SHA1', digits: 6 };
-const PARAMETERS: Record<string, string> = { algorithm: 'SHA1', digits: '6', period: '30' };
+const PARAMETERS = new Map([
+  ['algorithm', 'SHA1'],
+  ['digits', '6'],
+  ['period', '30'],
+]);
 
 /** RFC 4226 section 4, R6: 160 bits. */
 const NEW_SECRET_BYTES = 20;
@@ -48,18 +52,21 @@ export function totpUri({ secret, issuer, account }: { secret: Buffer; issuer: s
 export function parseTotpUri(text: string): Buffer {
   const uri = text.length <= MAX_URI_LENGTH && URL.canParse(text) ? new URL(text) : null;
   if (uri?.protocol !== 'otpauth:' || uri.host !== 'totp') invalid('must be an otpauth URI of type totp');
-  for (const [name, expected] of Object.entries(PARAMETERS)) {
-    const values = uri.searchParams.getAll(name);
-    if (values.some((value) => value.toUpperCase() !== expected)) invalid(`${name} must be ${expected}`);
+  const secrets: string[] = [];
+  for (const [anyCase, value] of uri.searchParams) {
+    const name = anyCase.toLowerCase();
+    const expected = PARAMETERS.get(name);
+    if (expected !== undefined && value.toUpperCase() !== expected) invalid(`${name} must be ${expected}`);
+    if (name === 'secret') secrets.push(value);
   }
-  const secrets = uri.searchParams.getAll('secret');
   if (secrets.length !== 1) invalid('must have one secret');
   return parseBase32(secrets[0] as string);
 }
 
 function parseBase32(text: string): Buffer {
   const digits = text.toUpperCase().replace(/=+$/, '');
-  const bytes = /^[A-Z2-7]+$/.test(digits) ? Buffer.from(Secret.fromBase32(digits).bytes) : null;
+  // Some letters outside ASCII become ASCII in upper case.
+  const bytes = /^[A-Za-z2-7]+=*$/.test(text) ? Buffer.from(Secret.fromBase32(digits).bytes) : null;
   // The decoder ignores incomplete bytes, which an encoder never writes.
   if (!bytes || totpSecretText(bytes) !== digits) invalid('secret must be base32');
   if (bytes.length < MIN_SECRET_BYTES || bytes.length > MAX_SECRET_BYTES) invalid('secret must have 16 to 64 bytes');

@@ -1,7 +1,7 @@
 import { type NewFactor, toFactorRow } from './factor-rows.ts';
 import type { Db } from './postgres/database.ts';
 
-type Owner = { id: string; factors: NewFactor[] };
+type Owner = { id: string; createdAt: Date; factors: NewFactor[] };
 
 /** The ids of the credentials that an account has, in hexadecimal. */
 export async function takenCredentials(trx: Db, owners: Owner[]): Promise<Set<string>> {
@@ -17,7 +17,10 @@ export function hasTakenCredential({ factors }: Owner, taken: ReadonlySet<string
   return factors.some((one) => 'credentialId' in one && taken.has(one.credentialId.toString('hex')));
 }
 
-export async function insertFactors(trx: Db, owners: Owner[], at: Date): Promise<void> {
-  const rows = owners.flatMap(({ id, factors }) => factors.map((factor) => toFactorRow(id, factor, at)));
+/** They are as old as the account: no thief has added them in a session. */
+export async function insertFactors(trx: Db, owners: Owner[]): Promise<void> {
+  const rows = owners.flatMap(({ id, createdAt, factors }) =>
+    factors.map((factor) => toFactorRow(id, factor, createdAt)),
+  );
   if (rows.length > 0) await trx.insertInto('factors').values(rows).execute();
 }

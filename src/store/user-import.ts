@@ -84,7 +84,7 @@ export function createUserImport(db: Db, newId: () => string) {
       const made = users.filter(({ id }) => created.has(id));
       await insertRoles(trx, made, { at, reason, grantedBy: actorName(actor) });
       await insertIdentities(trx, made, at);
-      await insertFactors(trx, made, at);
+      await insertFactors(trx, made);
       await writeEffects(trx, newId, { at, effects: made.flatMap(effects) });
       if (isDryRun) throw new DryRun(results);
       return results;
@@ -208,9 +208,10 @@ async function insertRoles(
   if (rows.length > 0) await trx.insertInto('user_roles').values(rows).execute();
 }
 
+/** As insertFactors. */
 async function insertIdentities(trx: Db, users: UserToImport[], at: Date): Promise<void> {
-  const rows = users.flatMap(({ id, identities }) =>
-    identities.map((identity) => ({ ...identity, user_id: id, created_at: at, last_used_at: at })),
+  const rows = users.flatMap(({ id, createdAt, identities }) =>
+    identities.map((identity) => ({ ...identity, user_id: id, created_at: createdAt, last_used_at: at })),
   );
   if (rows.length > 0) await trx.insertInto('identities').values(rows).execute();
 }

@@ -1,23 +1,28 @@
 import { generateKeyPairSync, randomBytes, randomUUID } from 'node:crypto';
 import type { MessageInitShape } from '@bufbuild/protobuf';
+import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import { createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import { beforeAll, describe, expect, test } from 'vitest';
 import {
   AdminService,
   type ImportedFactorSchema,
+  type ImportedUserSchema,
   type ImportUsersResponse,
 } from '../../gen/latchkey/auth/v1/admin_service_pb.ts';
 import { decryptSecret } from '../../src/domain/secret-encryption.ts';
 import { uuidToBytes } from '../../src/domain/uuid.ts';
-import { parseTotpUri, totpUri } from '../../src/factors/totp.ts';
+import { parseTotpUri, totpSecretText, totpUri } from '../../src/factors/totp.ts';
 import { derivePurposeKeys } from '../../src/keys/purpose-keys.ts';
 import { testApp } from '../support/app.ts';
 import { coseKeyOf } from '../support/authenticator.ts';
+import { account, auth } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
-import { newPerson, type SignedIn, signedInWith } from '../support/people.ts';
+import { newPerson, registered, type SignedIn, signedInWith } from '../support/people.ts';
+import { signInWithCode, stepUpWithCode, type WithTotp } from '../support/second-factors.ts';
+import { WITH_PROVIDER } from '../support/sensitive-calls.ts';
 
-const app = await testApp();
+const app = await testApp(WITH_PROVIDER);
 const { call, owner } = app;
 const masterKey = Buffer.from(app.environment.MASTER_KEY as string, 'base64');
 const { totpSecrets } = derivePurposeKeys([masterKey]);
@@ -27,7 +32,7 @@ beforeAll(async () => {
 });
 
 type Given = MessageInitShape<typeof ImportedFactorSchema>;
-type Row = { email?: string; userId?: string; factors: Given[] };
+type Row = MessageInitShape<typeof ImportedUserSchema>;
 
 async function importing(...rows: Row[]): Promise<ImportUsersResponse> {
   const client = createClient(AdminService, createGrpcTransport({ baseUrl: app.url }));
@@ -159,4 +164,25 @@ test('a repeated import changes nothing and rejects nothing', async () => {
   const before = await rowsOf(userId);
   expect(await importing(row)).toMatchObject({ imported: [], existing: [{ userId }], bad: [] });
   expect(await rowsOf(userId)).toEqual(before);
+});
+
+test.each([
+  ['two years ago', new Date(Date.now() - 730 * 86_400_000)],
+  ['at an unknown time', null],
+])('UndoEmailChange keeps the imported factors and identities of an account created %s', async (_, createdAt) => {
+  const { userId: model, password } = await registered(call);
+  const { rows } = await owner.query('SELECT password_hash FROM users WHERE id = $1', [model]);
+  const uri = secretUri();
+  const email = newPerson().email;
+  const identities = [{ provider: 'github', subject: String(Math.random()).slice(2) }];
+  const row = { email, emailVerified: true, passwordHash: rows[0].password_hash, factors: [totp(uri)], identities };
+  const userId = userIdOf(await importing({ ...row, ...(createdAt && { createdAt: timestampFromDate(createdAt) }) }));
+  const person = { email, password, userId, secret: totpSecretText(parseTotpUri(uri)) } as WithTotp;
+  const session = await stepUpWithCode(app, call, await signInWithCode(app, call, person));
+  await call(account.changeEmail, { newEmail: newPerson().email }, { bearer: session.accessToken });
+  const mail = await eventually(() => app.mailbox.mails.find(({ to, link }) => to === email && link?.includes('undo')));
+  const undone = await call(auth.undoEmailChange, { undoToken: mail.link?.split('#token=')[1] ?? '' });
+  expect(undone.code).toBe('ok');
+  expect(await rowsOf(userId)).toHaveLength(1);
+  expect((await owner.query('SELECT FROM identities WHERE user_id = $1', [userId])).rowCount).toBe(1);
 });
