@@ -1,7 +1,6 @@
 import { type Attempt, enforceLimits } from '../auth/enforce-limits.ts';
 import { mailAttempts } from '../auth/mail-attempts.ts';
 import type { Deps } from '../deps.ts';
-import { mailboxHash } from '../domain/account-hash.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
 import { audit, mail } from '../domain/effect.ts';
@@ -10,6 +9,7 @@ import { invalid, parseFields } from '../domain/parse-fields.ts';
 import type { UserCaller } from '../domain/principal.ts';
 import { assertReauthenticated, type ReauthenticationDeps } from './assert-reauthenticated.ts';
 import { countChange } from './count-change.ts';
+import { noticeAttempts } from './notice-attempts.ts';
 
 export type ChangeEmailInput = { principal: UserCaller; newEmail: string; currentPassword: string };
 
@@ -30,10 +30,8 @@ export async function changeEmail(
   const attempts: Attempt[] = [
     { limit: 'CHANGE_EMAIL_USER', key: userId },
     ...mailAttempts('REQUEST_VERIFICATION_ACCOUNT', email, deps.purposeKeys, call),
+    ...noticeAttempts(deps, user),
   ];
-  // The notice goes to the old address, which can belong to a stranger until it is verified.
-  const notice = mailboxHash(user.email, deps.purposeKeys.accountHash);
-  if (!user.emailVerified) attempts.push({ limit: 'NOTICE_ACCOUNT', key: notice });
   await enforceLimits(deps, { attempts, userId, sessionId }, call);
   const changeId = deps.newId();
   const isRequested = await deps.store.emailChanges.create(changeId, owner, {

@@ -2,7 +2,7 @@ import type { Attempt } from '../auth/enforce-limits.ts';
 import { issueTokens } from '../auth/issue-tokens.ts';
 import { rejectBreached } from '../auth/reject-breached.ts';
 import type { Deps } from '../deps.ts';
-import { accountHashes, mailboxHash } from '../domain/account-hash.ts';
+import { accountHashes } from '../domain/account-hash.ts';
 import { BY_PASSWORD } from '../domain/acr.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { Call } from '../domain/call.ts';
@@ -12,9 +12,9 @@ import { InvalidValue, parseFields } from '../domain/parse-fields.ts';
 import { type Password, type PasswordPolicy, parseNewPassword, parsePresentedPassword } from '../domain/password.ts';
 import type { UserCaller } from '../domain/principal.ts';
 import type { Tokens } from '../domain/tokens.ts';
-import type { Credentials } from '../store/users.ts';
 import { assertFactorUsed } from './assert-reauthenticated.ts';
 import { type CheckPasswordDeps, checkCurrentPassword } from './check-current-password.ts';
+import { noticeAttempts } from './notice-attempts.ts';
 
 export type ChangePasswordInput = { principal: UserCaller; currentPassword: string; newPassword: string };
 
@@ -50,7 +50,7 @@ export async function changePassword(
     new_password: () => parseDifferentPassword(input, deps.passwordPolicy, [found.user.email, found.user.fullName]),
   });
   const usedFactor = await assertFactorUsed(deps, input.principal, call);
-  const attempts = changeAttempts(deps, found.user);
+  const attempts: Attempt[] = [{ limit: 'CHANGE_PASSWORD_USER', key: userId }, ...noticeAttempts(deps, found.user)];
   const given = { credentials: found, currentPassword: input.currentPassword, attempts };
   await checkCurrentPassword(deps, input.principal, given, call);
 
@@ -81,16 +81,6 @@ export async function changePassword(
     ...accounts.map((account) => deps.knownNetworks.forget(account, { allBut: networkOf(address) })),
   ]);
   return issueTokens(deps, grant);
-}
-
-/** The notice goes to the address of the account, which can belong to a stranger until it is verified. */
-function changeAttempts(
-  { purposeKeys }: Pick<Deps, 'purposeKeys'>,
-  { id, email, emailVerified }: Credentials['user'],
-): Attempt[] {
-  const attempts: Attempt[] = [{ limit: 'CHANGE_PASSWORD_USER', key: id }];
-  if (!emailVerified) attempts.push({ limit: 'NOTICE_ACCOUNT', key: mailboxHash(email, purposeKeys.accountHash) });
-  return attempts;
 }
 
 function parseDifferentPassword(input: ChangePasswordInput, policy: PasswordPolicy, context: string[]): Password {

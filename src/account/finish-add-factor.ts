@@ -8,6 +8,7 @@ import type { Factor, FactorKind } from '../domain/factor.ts';
 import type { UserCaller } from '../domain/principal.ts';
 import type { Tokens } from '../domain/tokens.ts';
 import { countChange } from './count-change.ts';
+import { limitNotices } from './notice-attempts.ts';
 import { readOwnChallenge } from './read-own-challenge.ts';
 
 /** `text` is the first code of the authenticator app, or the JSON of the new passkey. */
@@ -54,6 +55,7 @@ export async function finishAddFactor(
     call,
   );
   const factor = await proveNewFactor(deps, { challenge, proof }, call);
+  await limitNotices(deps, credentials.user, call);
   const { codes, macs } = recoveryCodesFor(userId, deps);
   const at = deps.now();
   const added = await deps.store.factors.add(

@@ -6,6 +6,7 @@ import { audit, mail } from '../domain/effect.ts';
 import type { UserCaller } from '../domain/principal.ts';
 import { assertReauthenticated, type ReauthenticationDeps } from './assert-reauthenticated.ts';
 import { countChange } from './count-change.ts';
+import { limitNotices } from './notice-attempts.ts';
 
 export type RegenerateRecoveryCodesInput = { principal: UserCaller; currentPassword: string };
 
@@ -18,6 +19,7 @@ export async function regenerateRecoveryCodes(
   const { userId, sessionId } = input.principal;
   await countChange(deps, input.principal, call);
   const { user, owner } = await assertReauthenticated(deps, input, call);
+  await limitNotices(deps, user, call);
   const { codes, macs } = recoveryCodesFor(userId, deps);
   const isReplaced = await deps.store.factors.replaceRecoveryCodes(owner, macs, {
     at: deps.now(),

@@ -7,6 +7,7 @@ import type { UserCaller } from '../domain/principal.ts';
 import { parseUuid } from '../domain/uuid.ts';
 import { assertReauthenticated, type ReauthenticationDeps } from './assert-reauthenticated.ts';
 import { countChange } from './count-change.ts';
+import { limitNotices } from './notice-attempts.ts';
 
 export type RemoveFactorInput = { principal: UserCaller; factorId: string; currentPassword: string };
 
@@ -16,7 +17,7 @@ export type RemoveFactorInput = { principal: UserCaller; factorId: string; curre
  * @throws AuthError FACTOR_NOT_FOUND, or FACTOR_REQUIRED when a policy or a role requires the factor
  */
 export async function removeFactor(
-  deps: ReauthenticationDeps & Pick<Deps, 'revocationFeed'>,
+  deps: ReauthenticationDeps & Pick<Deps, 'revocationFeed' | 'purposeKeys'>,
   input: RemoveFactorInput,
   call: Call,
 ): Promise<number> {
@@ -24,6 +25,7 @@ export async function removeFactor(
   const { factor_id: id } = parseFields({ factor_id: () => parseUuid(input.factorId) });
   await countChange(deps, input.principal, call);
   const { user, owner } = await assertReauthenticated(deps, input, call);
+  await limitNotices(deps, user, call);
   const target = `factor:${id}`;
   const removed = await deps.store.factors.remove(owner, id, {
     at: deps.now(),

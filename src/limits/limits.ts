@@ -109,7 +109,7 @@ export const LIMITS = {
     windowSeconds: 3600,
     key: '<mailbox>',
     counts:
-      'Password changes of accounts with an unverified address, whose notices can reach a stranger. A password reset verifies the address.',
+      'Changes of the password, the address or the factors of accounts with an unverified address, whose notices can reach a stranger. A password reset verifies the address.',
   },
   REFRESH_NETWORK: {
     points: 100,

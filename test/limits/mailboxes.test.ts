@@ -4,6 +4,7 @@ import { SERVICE_KEY, startTestApp, type TestApp } from '../support/app.ts';
 import { account, auth, type Caller, type Outcome, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { newPerson, registered, type SignedIn, signedIn } from '../support/people.ts';
+import { withTotp } from '../support/second-factors.ts';
 
 /** The limits with their defaults. */
 const LIMITS = {
@@ -131,6 +132,19 @@ describe('where addresses need not be verified', () => {
     const owner = people[3] as SignedIn;
     await app.owner.query('UPDATE users SET email_verified_at = now() WHERE id = $1', [owner.userId]);
     expect(await changePassword(await signedIn(call, owner), 1)).toBe(1);
+  });
+
+  test('factors of an account with an unverified address cause ten notices an hour', async () => {
+    const person = { ...newPerson(), email: 'factors@mail.example' };
+    const owner = await withTotp(app, call, await signedIn(call, await registered(call, person)));
+    const reasons: (string | undefined)[] = [];
+    for (let n = 0; n < 12; n += 1) {
+      reasons.push((await call(account.regenerateRecoveryCodes, {}, { bearer: owner.accessToken })).reason);
+    }
+    const { factorId } = owner;
+    reasons.push((await call(account.removeFactor, { factorId }, { bearer: owner.accessToken })).reason);
+    expect(reasons).toEqual([...Array(9).fill(undefined), ...Array(4).fill('RATE_LIMITED')]);
+    expect(await mailsTo('factors')).toHaveLength(10);
   });
 
   test('e-mails from one network to one domain are counted together, for every mailbox, kind and address of the network', async () => {
