@@ -230,14 +230,15 @@ export const LIMITS = {
     points: 100,
     windowSeconds: 900,
     key: '<network>',
-    counts: 'Second steps with a code from one network that failed, also because of an invalid challenge.',
+    counts:
+      'Failed second steps with a TOTP code or a recovery code from one network, and invalid challenges with them.',
   },
   PASSKEY_NETWORK: {
     points: 100,
     windowSeconds: 900,
     key: '<network>',
     counts:
-      'The same with a passkey, and failed sign-ins with a passkey alone. It is a limit of its own, so that wrong codes lock no passkey out.',
+      'Failed second steps and sign-ins with a passkey from one network, and invalid challenges with them. Wrong codes are counted separately, so that they lock no passkey out.',
   },
   FACTOR_CODE_USER: {
     points: 10,
@@ -250,14 +251,14 @@ export const LIMITS = {
     points: 50,
     windowSeconds: 86_400,
     key: '<user id>:<password epoch>',
-    counts: 'The same over a day. A step-up uses the session id as the key.',
+    counts: 'Wrong TOTP codes and recovery codes of one user over a day. A step-up uses the session id as the key.',
   },
   FACTOR_CODE_USER_WEEK: {
     points: 200,
     windowSeconds: 604_800,
     key: '<user id>',
     counts:
-      'The same over a week, in sign-ins and step-ups of all sessions and with all passwords, so that an attacker cannot go on guessing.',
+      'Wrong TOTP codes and recovery codes of one user over a week, in all sessions and with all passwords, so that an attacker cannot go on guessing.',
   },
   WRONG_CODE_NOTICE: {
     points: 9,
