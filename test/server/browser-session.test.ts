@@ -131,6 +131,8 @@ describe('sign-in', () => {
     ['a number', 'application/json', '{"email":5}'],
     ['half an object', 'application/json', '{"email":'],
     ['a prototype', 'application/json', '{"__proto__":"x"}'],
+    ['a repeated member', 'application/json', '{"email":"a","email":"b"}'],
+    ['a repeated member, spelled otherwise', 'application/json', '{"email":"a","\\u0065mail":"b"}'],
     ['a repeated field', 'application/x-www-form-urlencoded', 'email=a&email=b'],
     ['many fields', 'application/x-www-form-urlencoded', Array.from({ length: 40 }, (_, n) => `a${n}=b`).join('&')],
   ])('rejects %s', async (_, type, body) => {

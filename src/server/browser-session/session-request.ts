@@ -70,8 +70,14 @@ function formFields(text: string): Fields {
 function jsonFields(type: string, text: string): Fields {
   if (text === '') return {};
   if (type.trim().toLowerCase() !== 'application/json') throw new AuthError('REQUEST_MALFORMED');
-  return onlyTexts(Object.entries(parseObject(text)));
+  const fields = Object.entries(parseObject(text));
+  // JSON.parse keeps the last of repeated members. Each member is two texts: its name and its value.
+  const hasRepeated = (text.match(JSON_TEXT)?.length ?? 0) > 2 * fields.length;
+  if (hasRepeated) throw new AuthError('REQUEST_MALFORMED');
+  return onlyTexts(fields);
 }
+
+const JSON_TEXT = /"(?:[^"\\]|\\.)*"/g;
 
 function parseObject(text: string): object {
   try {
