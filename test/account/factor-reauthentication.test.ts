@@ -4,6 +4,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { testApp } from '../support/app.ts';
 import { account, auth } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
+import { lockWaiters } from '../support/lock-waiters.ts';
 import { isAccepted, newPerson, refreshed, type SignedIn, signedIn } from '../support/people.ts';
 import {
   challenged,
@@ -18,8 +19,6 @@ import { storedTotp } from '../support/stored-factors.ts';
 
 const app = await testApp({ REAUTHENTICATION_SECONDS: '600', ...WITH_PROVIDER });
 const { call } = app;
-
-const WAITERS = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
 
 const as = ({ accessToken }: { accessToken: string }) => ({ bearer: accessToken });
 
@@ -108,7 +107,7 @@ test.each(RACING.filter(([name]) => !BEGINNING.includes(name)))(
     await client.query('BEGIN');
     await client.query('SELECT FROM users WHERE id = $1 FOR UPDATE', [person.userId]);
     const calling = call(method, request, as(person));
-    await eventually(async () => (await client.query(WAITERS)).rowCount === 1);
+    await eventually(async () => (await lockWaiters(app.owner)) === 1);
     await storedTotp(client, person.userId);
     await client.query('COMMIT');
     expect((await calling).reason).toBe('REAUTHENTICATION_REQUIRED');

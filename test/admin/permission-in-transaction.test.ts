@@ -11,6 +11,7 @@ import { AdminService, ImportUsersRequestSchema } from '../../gen/latchkey/auth/
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { admin, auth, type Caller, type Outcome, viaFetch } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
+import { lockWaiters } from '../support/lock-waiters.ts';
 import { newPerson, registered, type SignedIn, signedInWith } from '../support/people.ts';
 import { storedPasskey } from '../support/stored-factors.ts';
 
@@ -150,8 +151,6 @@ async function connected(): Promise<pg.Client> {
   return client;
 }
 
-const WAITERS = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-
 const TABLES = [
   ...['users', 'user_roles', 'sessions', 'roles', 'role_implications', 'service_accounts', 'service_account_roles'],
   ...['api_keys', 'signing_keys', 'outbox', 'factors', 'factor_policy'],
@@ -175,7 +174,7 @@ async function outliving(fate: string, values: unknown[], begin: () => Promise<O
   await client.query('BEGIN');
   await client.query("SELECT pg_advisory_xact_lock(hashtext('latchkey roles'))");
   const calling = begin();
-  await eventually(async () => (await client.query(WAITERS)).rowCount === 1);
+  await eventually(async () => (await lockWaiters(app.owner)) === 1);
   await client.query(fate, values);
   const before = await contents(client);
   await client.query('COMMIT');
@@ -286,12 +285,12 @@ test('the end of the session of the caller waits for a running change', async ()
   const [holding, ending] = [await connected(), await connected()];
   await holding.query('BEGIN; LOCK TABLE outbox IN SHARE MODE');
   const calling = invoke(admin.createUser, await inputOf(admin.createUser), actor.accessToken);
-  await eventually(async () => (await holding.query(WAITERS)).rowCount === 1);
+  await eventually(async () => (await lockWaiters(app.owner)) === 1);
   let hasEnded = false;
   const end = ending.query('UPDATE sessions SET ended_at = now() WHERE user_id = $1', [actor.userId]).then(() => {
     hasEnded = true;
   });
-  await eventually(async () => (await holding.query(WAITERS)).rowCount === 2, 1_000);
+  await eventually(async () => (await lockWaiters(app.owner)) === 2);
   expect(hasEnded).toBe(false);
   await holding.query('COMMIT');
   expect((await calling).code).toBe('ok');

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { testApp } from '../support/app.ts';
 import { account, auth, untilAvailable } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
+import { lockWaiters } from '../support/lock-waiters.ts';
 import { signedIn } from '../support/people.ts';
 import { challenged, nextCode, PAGE, signInWithCode, withPasskey, withTotp } from '../support/second-factors.ts';
 import { storedTotp } from '../support/stored-factors.ts';
@@ -144,8 +145,7 @@ test('a sign-in in one step fails when the account gets a factor meanwhile', asy
   await adding.query('BEGIN');
   await adding.query('SELECT FROM users WHERE id = $1 FOR UPDATE', [person.userId]);
   const signingIn = call(auth.login, { email: person.email, password: person.password });
-  const waiters = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-  await eventually(async () => (await app.owner.query(waiters)).rowCount === 1);
+  await eventually(async () => (await lockWaiters(app.owner)) === 1);
   await storedTotp(adding, person.userId);
   await adding.query('COMMIT');
   adding.release();

@@ -54,7 +54,9 @@ const noCall = () => Promise.reject(new Error('no server runs'));
 
 /** Entries of indexes and rows of scanned tables, by the statistics of Postgres. */
 async function rowsRead(): Promise<number> {
+  // Otherwise what a connection has read is added up to a second later.
   await db.executeQuery({ sql: 'SELECT pg_stat_force_next_flush()', parameters: [] } as never);
+  await owner.query('SELECT pg_stat_force_next_flush()');
   const { rows } = await owner.query(
     `SELECT sum(seq_tup_read + (SELECT coalesce(sum(idx_tup_read), 0) FROM pg_stat_user_indexes AS i WHERE i.relid = t.relid))::int
        AS read
