@@ -49,7 +49,9 @@ export function stepIn(form: URLSearchParams): Step {
 /** The code or the passkey's response of the form. */
 export function proofIn(form: URLSearchParams) {
   const [name, proof] = PROOFS.find(([name]) => form.get(name)) ?? PROOFS[0];
-  return { case: proof, value: (form.get(name) ?? '').trim() };
+  const value = (form.get(name) ?? '').trim();
+  // Apps show codes with a space.
+  return { case: proof, value: proof === 'totpCode' ? value.replaceAll(/\s/g, '') : value };
 }
 
 /** A form for each kind of proof that the challenge accepts. Each carries the fields. */

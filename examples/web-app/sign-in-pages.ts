@@ -66,7 +66,7 @@ export const signInPages: Record<string, Page> = {
       show(visit, 'Your recovery codes', recoveryCodes(finished.recoveryCodes));
     } catch (error) {
       const problem = problemOf(error);
-      // The challenge stays valid after a wrong code, and only then.
+      // The challenge stays valid after a wrong code, and only then. After five of them it accepts a passkey only.
       if (reasonOf(error) === 'FACTOR_INVALID') showSecondStep(visit, step, problem);
       else showSignIn(visit, problem);
     }

@@ -2,7 +2,7 @@
 // events of its Watch stream. Asks a server only when those events are too old.
 import type { SecureContextOptions } from 'node:tls';
 import { ConnectError, type Transport } from '@connectrpc/connect';
-import { type Acr, isAcr, type RequiredStrength } from '../domain/acr.ts';
+import { ACRS, type Acr, isAcr, type RequiredStrength } from '../domain/acr.ts';
 import { isApiKey } from '../domain/api-key.ts';
 import { AuthError } from '../domain/auth-error.ts';
 import type { TokenPrincipal } from '../domain/principal.ts';
@@ -185,9 +185,16 @@ export function createLatchkey(options: LatchkeyOptions): Latchkey {
 }
 
 /** JavaScript code can misspell a strength, and every user would then reach it. */
-function parseStrength({ acr, maxAgeSeconds }: Pick<VerifyOptions, 'acr' | 'maxAgeSeconds'>): RequiredStrength | null {
-  if (acr !== undefined && !isAcr(acr)) throw new TypeError('acr is invalid');
-  if (maxAgeSeconds !== undefined && !isMaxAge(maxAgeSeconds)) throw new TypeError('maxAgeSeconds is invalid');
+function parseStrength({
+  acr,
+  maxAgeSeconds,
+  ...unknown
+}: Pick<VerifyOptions, 'acr' | 'maxAgeSeconds'>): RequiredStrength | null {
+  const [name] = Object.keys(unknown);
+  if (name !== undefined) throw new TypeError(`${name} is not one of audience, acceptApiKeys, acr, maxAgeSeconds`);
+  if (acr !== undefined && !isAcr(acr)) throw new TypeError(`acr must be one of ${ACRS.join(', ')}`);
+  if (maxAgeSeconds !== undefined && !isMaxAge(maxAgeSeconds))
+    throw new TypeError('maxAgeSeconds must be whole seconds, from 1 to a year');
   return requiredStrength(acr ?? null, maxAgeSeconds ?? null);
 }
 

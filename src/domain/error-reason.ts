@@ -108,7 +108,7 @@ export const ERROR_REASONS = {
   REAUTHENTICATION_REQUIRED: {
     code: 'failed_precondition',
     message:
-      'this call requires re-authentication; for an account with a second factor, use AccountService.StartStepUp; for another, send current_password or call AccountService.Reauthenticate; for an account without a password, sign in again with StartOAuth and reauthenticate, or set a password with RequestReset',
+      'this call requires re-authentication; for an account with a second factor, use AccountService.StartStepUp; for one with a password alone, send current_password or call AccountService.Reauthenticate; for one without both, sign in again with StartOAuth and reauthenticate, or set a password with RequestReset',
   },
   EMAIL_CHANGED_RECENTLY: {
     code: 'failed_precondition',
@@ -200,7 +200,7 @@ export const ERROR_REASONS = {
   FACTOR_MISSING: {
     code: 'failed_precondition',
     message:
-      'the account has no second factor for this call; add one with AccountService.StartAddTotp or StartAddPasskey',
+      'the account has no second factor that is strong enough for this call; add one with AccountService.StartAddTotp or, for phr, StartAddPasskey',
   },
   FACTOR_NOT_FOUND: { code: 'not_found', message: 'factor not found' },
   FACTOR_REQUIRED: {

@@ -183,7 +183,8 @@ test('a principal has the strength, from memory and from a server', async () => 
 
 test('a misspelt strength lets no caller pass, also without types', async () => {
   const token = tokens['a passkey, 10 s ago'];
-  for (const options of [{ acr: 'MFA' }, { acr: '' }, { maxAgeSeconds: 0 }, { maxAgeSeconds: Number.NaN }])
+  const misspelt = [{ ACR: 'phr' }, { max_age: 600 }, { acrValues: ['phr'] }];
+  for (const options of [{ acr: 'MFA' }, { acr: '' }, { maxAgeSeconds: 0 }, { maxAgeSeconds: Number.NaN }, ...misspelt])
     await expect(local.verify(token, options as never)).rejects.toThrow(TypeError);
 });
 

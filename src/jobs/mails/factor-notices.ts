@@ -12,7 +12,7 @@ export function factorAddedMail({ publicUrl, happenedAt, factorKind }: Facts<'fa
     'Hello,',
     `${FACTOR_NAMES[factorKind]} was added to your account on ${formatTime(happenedAt)}. You can now use it when you sign in.`,
     NOTHING_TO_DO,
-    `If it was not you, another person may have access to your account. Sign in, remove it, and set a new password: ${publicUrl}`,
+    `If it was not you, another person may have access to your account. Set a new password now. If you cannot sign in, ask us to remove the factor: ${publicUrl}`,
   ]);
 }
 

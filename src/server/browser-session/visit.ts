@@ -56,7 +56,8 @@ export function statusOf(reason: Reason | ''): number {
 /** The texts of other reasons are for developers too, and suit users. */
 const TEXTS_FOR_USERS: Partial<Record<Reason, string>> = {
   FACTOR_INVALID: 'The code or the passkey is wrong, used or too old.',
-  FACTOR_MISSING: 'This page requires a second factor that your account does not have. Add one, then try again.',
+  FACTOR_MISSING:
+    'This page requires a second factor that your account does not have, such as a passkey. Add one, then try again.',
 };
 
 export function textForUsers(reason: Reason | '', text: string): string {

@@ -568,7 +568,7 @@ export const Reason = {
   /**
    * UNAUTHENTICATED. The code, recovery code or passkey response is wrong, used, too
    * old, or of another account. The answer gives no further cause. The challenge stays
-   * valid.
+   * valid. After five wrong codes it accepts a passkey only.
    *
    * @generated from enum value: REASON_FACTOR_INVALID = 78;
    */
