@@ -149,6 +149,10 @@ describe('sign-in', () => {
     expect(await reasonOf(large)).toBe('MESSAGE_TOO_LARGE');
     const get = await send('/session/second-step');
     expect([get.status, get.headers.get('allow')]).toEqual([405, 'POST']);
+    for (const path of ['second-step', 'passkey']) {
+      const page = await send(`/session/${path}`, { headers: { accept: 'text/html' } });
+      expect([page.status, page.headers.get('location')]).toEqual([303, '/session/sign-in?return=%2F']);
+    }
     const put = await send('/session/sign-in', { method: 'PUT', headers: json, body: '{}' });
     expect([put.status, put.headers.get('allow')]).toEqual([405, 'GET, HEAD, POST']);
     expect((await send('/session/constructor')).status).toBe(404);

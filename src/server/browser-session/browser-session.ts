@@ -3,7 +3,7 @@
 import { refresh } from '../../auth/refresh.ts';
 import type { Deps } from '../../deps.ts';
 import { AuthError } from '../../domain/auth-error.ts';
-import { isFromOwnPage } from '../../domain/browser-request.ts';
+import { isFromOwnPage, isPageRequest } from '../../domain/browser-request.ts';
 import type { Reason } from '../../domain/error-reason.ts';
 import type { Tokens } from '../../domain/tokens.ts';
 import type { CallLog } from '../calls/call-log.ts';
@@ -12,8 +12,6 @@ import { answerError } from '../calls/errors.ts';
 import { holdUntilRead } from '../calls/fair-slots.ts';
 import { sendHttpError, setRetryAfter } from '../calls/write-error.ts';
 import { type Handler, sendJson } from '../transport/handler.ts';
-import type { ServerRequest } from '../transport/server-request.ts';
-import type { ServerResponse } from '../transport/server-response.ts';
 import { finishSecondStep, startPasskey } from './second-step.ts';
 import { clearSessionCookies, SESSION_PATH } from './session-cookies.ts';
 import { errorPage, sendPage, signOutPage } from './session-pages.ts';
@@ -74,8 +72,8 @@ export function createBrowserSessionHandler(
     response.setHeader('x-request-id', record.requestId);
     request.onceClosed(() => callLog.write(record, response.isSent));
     response.setHeader('cache-control', 'no-store');
-    if (!endpoint) return rejectMethod(request, response, record, name);
     const visit = { deps, settings, request, response, call: callOf(record, request.signal) };
+    if (!endpoint) return rejectMethod(visit, record, name);
     runCall(record, () => serve(visit, endpoint, record)).finally(() =>
       holdUntilRead(deps.unread, slotHolder(record), request),
     );
@@ -83,8 +81,15 @@ export function createBrowserSessionHandler(
   };
 }
 
-function rejectMethod(request: ServerRequest, response: ServerResponse, record: CallRecord, name: string): true {
+function rejectMethod(visit: Visit, record: CallRecord, name: string): true {
+  const { request, response } = visit;
   request.discard();
+  if (isPageRequest(request.method, (field) => request.headers.get(field))) {
+    // The answer to a form stood at this path, and the user loads it again.
+    record.code = 'ok';
+    redirectToSignIn(visit, '/');
+    return true;
+  }
   record.code = 'unimplemented';
   response.setHeader('allow', `GET ${name}` in ENDPOINTS ? 'GET, HEAD, POST' : 'POST');
   sendJson(response, 405, { error: 'method not allowed' });
