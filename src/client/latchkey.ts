@@ -90,6 +90,7 @@ const NEVER = Number.POSITIVE_INFINITY;
 
 /** @throws TypeError when a URL is invalid */
 export function createLatchkey(options: LatchkeyOptions): Latchkey {
+  rejectUnknown(options, Object.keys(OPTIONS));
   const { audience: ownAudience = '', whenStale = 'ask', maxStalenessMs = MAX_STALENESS_MS } = options;
   const { maxStalenessDisconnectedMs = MAX_STALENESS_DISCONNECTED_MS } = options;
   const servers = connectServers([options.url].flat(), options.tls ?? {}, options.transport);
@@ -184,14 +185,27 @@ export function createLatchkey(options: LatchkeyOptions): Latchkey {
   };
 }
 
+const OPTIONS: Record<keyof LatchkeyOptions, true> = {
+  ...{ url: true, serviceKey: true, tls: true, transport: true },
+  ...{ audience: true, acceptApiKeys: true },
+  ...{ maxStalenessMs: true, maxStalenessDisconnectedMs: true, whenStale: true },
+  ...{ cacheBytes: true, onError: true },
+};
+const VERIFY_OPTIONS: (keyof VerifyOptions)[] = ['audience', 'acceptApiKeys', 'acr', 'maxAgeSeconds'];
+
+/** JavaScript code can misspell the name of an option, and more tokens would then pass. */
+function rejectUnknown(given: object, known: string[]): void {
+  const unknown = Object.keys(given).find((name) => !known.includes(name));
+  if (unknown !== undefined) throw new TypeError(`${unknown} is not one of ${known.join(', ')}`);
+}
+
 /** JavaScript code can misspell a strength, and every user would then reach it. */
 function parseStrength({
   acr,
   maxAgeSeconds,
   ...unknown
 }: Pick<VerifyOptions, 'acr' | 'maxAgeSeconds'>): RequiredStrength | null {
-  const [name] = Object.keys(unknown);
-  if (name !== undefined) throw new TypeError(`${name} is not one of audience, acceptApiKeys, acr, maxAgeSeconds`);
+  rejectUnknown(unknown, VERIFY_OPTIONS);
   if (acr !== undefined && !isAcr(acr)) throw new TypeError(`acr must be one of ${ACRS.join(', ')}`);
   if (maxAgeSeconds !== undefined && !isMaxAge(maxAgeSeconds))
     throw new TypeError('maxAgeSeconds must be whole seconds, from 1 to a year');

@@ -263,3 +263,8 @@ describe('the three integrations', () => {
     expect([answer.status, answer.headers.get('retry-after')]).toEqual([503, '1']);
   });
 });
+
+test.each(['audiences', 'Audience', 'max_staleness_ms', '__proto__x'])('the misspelt option %s is rejected', (name) => {
+  const options = { url: 'http://127.0.0.1:1', serviceKey: SERVICE_KEY, [name]: 'orders' };
+  expect(() => createLatchkey(options)).toThrow(new RegExp(`^${name} is not one of url, `));
+});

@@ -1,6 +1,7 @@
 // The table of limits is complete enough to print: each part of a key is explained, and each limit has one plain sentence or more.
 import { expect, test } from 'vitest';
-import { KEY_PARTS, LIMITS, pointsWithoutRedis } from '../../src/limits/limits.ts';
+import { KEY_PARTS } from '../../src/limits/key-parts.ts';
+import { LIMITS, pointsWithoutRedis } from '../../src/limits/limits.ts';
 
 const limits = Object.entries(LIMITS);
 

@@ -1,4 +1,5 @@
-import { isBudget, KEY_PARTS, KEY_PREFIX, LIMITS, type LimitName, pointsWithoutRedis } from '../../limits/limits.ts';
+import { KEY_PARTS } from '../../limits/key-parts.ts';
+import { isBudget, KEY_PREFIX, LIMITS, type LimitName, pointsWithoutRedis } from '../../limits/limits.ts';
 import { code, escapeTags, paragraphs, table } from './markdown.ts';
 import type { Page } from './page.ts';
 
